@@ -1,0 +1,195 @@
+//! Hashes, random bytes, hexadecimal and Ed25519 keys: thin names over the libraries that do the work.
+
+use crate::error::Error;
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ring::rand::SecureRandom;
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+/// SHA-256 of `bytes`.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// SHA-256 of `bytes`, as 64 lower-case hexadecimal digits.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&sha256(bytes))
+}
+
+/// SHA-256 over fields each preceded by its length (8 bytes, big endian), so that no two lists of fields collide.
+pub fn sha256_fields<'a>(fields: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for field in fields {
+        hash.update((field.len() as u64).to_be_bytes());
+        hash.update(field);
+    }
+    hash.finalize().into()
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut out = String::with_capacity(bytes.len() * 2);
+    for b in bytes {
+        out.push(DIGITS[usize::from(b >> 4)] as char);
+        out.push(DIGITS[usize::from(b & 15)] as char);
+    }
+    out
+}
+
+/// Reads lower- or upper-case hexadecimal; `None` if it is not.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |b: u8| (b as char).to_digit(16).map(|d| d as u8);
+    let bytes = text.as_bytes();
+    if bytes.len() % 2 != 0 {
+        return None;
+    }
+    bytes
+        .chunks_exact(2)
+        .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))
+        .collect()
+}
+
+/// `N` bytes from the system's generator.
+///
+/// # Panics
+/// When the system has no randomness to give: nothing that needs some may go on.
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut out = [0; N];
+    if ring::rand::SystemRandom::new().fill(&mut out).is_err() {
+        panic!("the system gives no random bytes");
+    }
+    out
+}
+
+/// A random UUID (version 4) in its 36-character spelling.
+pub fn uuid() -> String {
+    let mut b = random::<16>();
+    b[6] = b[6] & 0x0f | 0x40;
+    b[8] = b[8] & 0x3f | 0x80;
+    let h = hex(&b);
+    format!(
+        "{}-{}-{}-{}-{}",
+        &h[..8],
+        &h[8..12],
+        &h[12..16],
+        &h[16..20],
+        &h[20..]
+    )
+}
+
+/// Whether two byte strings are equal, in time that depends on their lengths only.
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    use subtle::ConstantTimeEq;
+    a.ct_eq(b).into()
+}
+
+/// An Ed25519 key pair kept in a file of 32 raw bytes.
+pub struct Keypair {
+    key: SigningKey,
+}
+
+impl Keypair {
+    /// A key from its 32-byte seed.
+    pub fn from_seed(seed: [u8; 32]) -> Keypair {
+        Keypair {
+            key: SigningKey::from_bytes(&seed),
+        }
+    }
+
+    /// Loads the key at `path`, or makes one there (mode 0600, synced, created exclusively).
+    ///
+    /// # Errors
+    /// `internal` when the file cannot be read or written, is not 32 bytes long, or may be read by others.
+    pub fn load_or_create(path: &Path) -> Result<Keypair, Error> {
+        let failed = |e: std::io::Error| Error::internal(format!("key file {}", path.display()), e);
+        match fs::read(path) {
+            Ok(bytes) => {
+                let mode = fs::metadata(path).map_err(failed)?.permissions().mode();
+                if mode & 0o077 != 0 {
+                    return Err(Error::bug(format!(
+                        "key file {} may be read by others (mode {:o}); run `chmod 600` on it",
+                        path.display(),
+                        mode & 0o777
+                    )));
+                }
+                let seed: [u8; 32] = bytes.try_into().map_err(|_| {
+                    Error::bug(format!("key file {} is not 32 bytes long", path.display()))
+                })?;
+                Ok(Keypair::from_seed(seed))
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                let seed = random::<32>();
+                write_private(path, &seed).map_err(failed)?;
+                Ok(Keypair::from_seed(seed))
+            }
+            Err(e) => Err(failed(e)),
+        }
+    }
+
+    /// The 64-byte signature of `message`, in hexadecimal.
+    pub fn sign_hex(&self, message: &[u8]) -> String {
+        hex(&self.key.sign(message).to_bytes())
+    }
+
+    /// The public half.
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.key.verifying_key())
+    }
+}
+
+/// An Ed25519 public key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PublicKey(VerifyingKey);
+
+impl PublicKey {
+    /// The key from its 32 bytes; `None` for bytes that are no key, or a weak one.
+    pub fn from_bytes(bytes: &[u8]) -> Option<PublicKey> {
+        let key = VerifyingKey::from_bytes(bytes.try_into().ok()?).ok()?;
+        (!key.is_weak()).then_some(PublicKey(key))
+    }
+
+    /// Its 32 bytes.
+    pub fn bytes(&self) -> [u8; 32] {
+        self.0.to_bytes()
+    }
+
+    /// The first 16 hexadecimal digits of its SHA-256: the name of the key.
+    pub fn id(&self) -> String {
+        sha256_hex(&self.bytes())[..16].to_owned()
+    }
+
+    /// Whether `signature_hex` signs `message` under this key.
+    pub fn verifies(&self, message: &[u8], signature_hex: &str) -> bool {
+        let Some(bytes) = unhex(signature_hex) else {
+            return false;
+        };
+        let Ok(bytes) = <[u8; 64]>::try_from(bytes) else {
+            return false;
+        };
+        self.0
+            .verify_strict(message, &Signature::from_bytes(&bytes))
+            .is_ok()
+    }
+}
+
+/// Writes a new file with mode 0600 and syncs it and its folder: temporary name, then rename, so that nobody ever
+/// reads half of it.
+pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let temporary = path.with_extension(format!("tmp-{}", hex(&random::<4>())));
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! Who is asking: a person, an agent, or the server itself; and from where.
+
+use crate::domain::id::{Selector, Target};
+use crate::domain::permission::{Permission, Rights};
+use std::collections::BTreeSet;
+
+/// Kinds of subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SubjectType {
+    /// A person or a program that makes requests.
+    User,
+    /// An agent beside a database.
+    Agent,
+}
+
+impl SubjectType {
+    /// `user` or `agent`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SubjectType::User => "user",
+            SubjectType::Agent => "agent",
+        }
+    }
+
+    /// The type of that name.
+    pub fn parse(text: &str) -> Option<SubjectType> {
+        match text {
+            "user" => Some(SubjectType::User),
+            "agent" => Some(SubjectType::Agent),
+            _ => None,
+        }
+    }
+}
+
+/// Where a call came from, as the audit log records it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// Address of the connection.
+    pub peer_ip: Option<String>,
+    /// Address of the client, behind trusted proxies.
+    pub client_ip: Option<String>,
+    /// `peer` or `xff`: where `client_ip` was read.
+    pub client_ip_source: Option<&'static str>,
+    /// The id of the HTTP call.
+    pub http_request_id: Option<String>,
+}
+
+/// Who does something, for the audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// Subject id; `system` for the server itself.
+    pub id: String,
+    /// `user`, `agent` or `system`.
+    pub kind: &'static str,
+    /// The token he came with; its validity is read again inside the transaction.
+    pub token_id: Option<String>,
+    /// Where from.
+    pub origin: Origin,
+}
+
+impl Actor {
+    /// The server itself.
+    pub fn system() -> Actor {
+        Actor {
+            id: "system".to_owned(),
+            kind: "system",
+            token_id: None,
+            origin: Origin::default(),
+        }
+    }
+}
+
+/// An authenticated caller with what he may do now.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Subject id: a person's name, or an agent's.
+    pub subject: String,
+    /// Person or agent.
+    pub kind: SubjectType,
+    /// The token he came with.
+    pub token_id: Option<String>,
+    /// Who issued that token, where somebody did.
+    pub token_issuer: Option<String>,
+    /// What he may do.
+    pub rights: Rights,
+    /// Groups he is in.
+    pub groups: BTreeSet<String>,
+    /// Where the call came from.
+    pub origin: Origin,
+}
+
+impl Caller {
+    /// The caller as the audit log names him.
+    pub fn actor(&self) -> Actor {
+        Actor {
+            id: self.subject.clone(),
+            kind: self.kind.as_str(),
+            token_id: self.token_id.clone(),
+            origin: self.origin.clone(),
+        }
+    }
+
+    /// Whether he may do this on `target`.
+    pub fn may_on(&self, permission: Permission, target: &Target) -> bool {
+        self.rights.may_on(permission, target)
+    }
+
+    /// Whether `selector` names him, for a request on `target` made by `requester`. A role selector matches only
+    /// where the role's scope covers the target.
+    pub fn matches(&self, selector: &Selector, target: &Target, requester: &str) -> bool {
+        match selector {
+            Selector::Requester => self.subject == requester,
+            Selector::User(id) => *id == self.subject,
+            Selector::Group(group) => self.groups.contains(group),
+            Selector::Role(name) => self
+                .rights
+                .acting()
+                .any(|role| role.name == *name && role.covers(target)),
+        }
+    }
+}

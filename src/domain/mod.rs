@@ -1,0 +1,6 @@
+//! The rules: pure functions and the values they work on. No clock, no I/O, no order that depends on a hash map.
+
+pub mod actor;
+pub mod id;
+pub mod permission;
+pub mod policy;

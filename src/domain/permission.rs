@@ -1,0 +1,205 @@
+//! Permissions, roles, and what a caller may do where.
+
+use crate::domain::id::Target;
+use std::collections::BTreeSet;
+
+macro_rules! permissions {
+    ($($variant:ident = $name:literal,)*) => {
+        /// A right, by the seed's name for it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Permission { $(#[doc = concat!("`", $name, "`")] $variant,)* }
+
+        impl Permission {
+            /// Every permission there is.
+            pub const ALL: &'static [Permission] = &[$(Permission::$variant,)*];
+
+            /// Its name in configuration and on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Permission::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+permissions! {
+    RequestCreate = "request.create",
+    RequestCreateSelect = "request.create_select",
+    RequestView = "request.view",
+    RequestApprove = "request.approve",
+    RequestCancel = "request.cancel",
+    RequestResume = "request.resume",
+    RequestBreakGlass = "request.break_glass",
+    RequestBreakGlassDdl = "request.break_glass_ddl",
+    ResultView = "result.view",
+    AuditView = "audit.view",
+    UserManage = "user.manage",
+    TokenManage = "token.manage",
+    TokenRevokeOwn = "token.revoke_own",
+    WorkflowManage = "workflow.manage",
+    PolicyManage = "policy.manage",
+    RoleManage = "role.manage",
+    WebhookManage = "webhook.manage",
+    MetricsView = "metrics.view",
+    AgentPoll = "agent.poll",
+    AgentClaim = "agent.claim",
+    AgentHeartbeat = "agent.heartbeat",
+    AgentSubmitResult = "agent.submit_result",
+    All = "*",
+}
+
+impl Permission {
+    /// The four rights of an agent.
+    pub const AGENT: [Permission; 4] = [
+        Permission::AgentPoll,
+        Permission::AgentClaim,
+        Permission::AgentHeartbeat,
+        Permission::AgentSubmitResult,
+    ];
+
+    /// What a name in `[[auth.roles]]` stands for: a permission, or one of the aliases that existing configurations
+    /// use (contract section 3). Empty for an unknown name.
+    pub fn from_config(name: &str) -> Vec<Permission> {
+        use Permission::*;
+        match name {
+            "request.execute" => vec![RequestCreate],
+            "request.query" => vec![RequestCreateSelect],
+            "audit.read" => vec![AuditView],
+            "user.write" => vec![UserManage],
+            "token.write" => vec![TokenManage],
+            "workflow.write" => vec![WorkflowManage],
+            "policy.write" => vec![PolicyManage],
+            "role.write" => vec![RoleManage],
+            "webhook.write" => vec![WebhookManage],
+            "workflow.read" => vec![WorkflowManage, PolicyManage, RoleManage, WebhookManage],
+            "agent.operate" => Permission::AGENT.to_vec(),
+            other => Permission::ALL
+                .iter()
+                .copied()
+                .filter(|p| p.as_str() == other)
+                .collect(),
+        }
+    }
+}
+
+/// A named set of permissions, valid for some databases and environments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// Its name.
+    pub name: String,
+    /// What it grants.
+    pub permissions: BTreeSet<Permission>,
+    /// Databases it covers; empty or `*` for all.
+    pub databases: Vec<String>,
+    /// Environments it covers; empty or `*` for all.
+    pub environments: Vec<String>,
+    /// Whether it is one of the four that cannot be redefined or deleted.
+    pub built_in: bool,
+}
+
+impl Role {
+    /// Name of the built-in role of an administrator.
+    pub const ADMIN: &'static str = "admin";
+    /// Name of the built-in role that every agent token has, and nothing else.
+    pub const AGENT: &'static str = "agent-default";
+
+    /// The four built-in roles.
+    pub fn built_in() -> Vec<Role> {
+        use Permission::*;
+        let role = |name: &str, permissions: &[Permission]| Role {
+            name: name.to_owned(),
+            permissions: permissions.iter().copied().collect(),
+            databases: Vec::new(),
+            environments: Vec::new(),
+            built_in: true,
+        };
+        vec![
+            role(Role::ADMIN, &[All]),
+            role(
+                "developer",
+                &[
+                    RequestCreate,
+                    RequestCreateSelect,
+                    RequestView,
+                    RequestCancel,
+                    RequestResume,
+                    ResultView,
+                    TokenRevokeOwn,
+                ],
+            ),
+            role("readonly", &[RequestCreateSelect, RequestView, ResultView]),
+            role(Role::AGENT, &Permission::AGENT),
+        ]
+    }
+
+    /// Whether the role covers `target`.
+    pub fn covers(&self, target: &Target) -> bool {
+        covers(&self.databases, &target.database) && covers(&self.environments, &target.environment)
+    }
+
+    /// Whether the role covers everything.
+    pub fn covers_all(&self) -> bool {
+        let all = |list: &[String]| list.is_empty() || list.iter().any(|n| n == "*");
+        all(&self.databases) && all(&self.environments)
+    }
+
+    /// Whether the role grants `permission`, itself or by `*`, leaving its scope aside.
+    pub fn grants(&self, permission: Permission) -> bool {
+        self.permissions.contains(&Permission::All) || self.permissions.contains(&permission)
+    }
+}
+
+fn covers(list: &[String], name: &str) -> bool {
+    list.is_empty() || list.iter().any(|n| n == "*" || n == name)
+}
+
+/// What a caller may do: the roles he holds, and the ceiling of the token he came with, if it has one.
+///
+/// A right counts only where one single role both grants it and covers the target, and where the ceiling, if there
+/// is one, does so too.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rights {
+    /// Roles held.
+    pub held: Vec<Role>,
+    /// Roles that the token is limited to.
+    pub ceiling: Option<Vec<Role>>,
+}
+
+impl Rights {
+    /// Whether the right holds on `target`.
+    pub fn may_on(&self, permission: Permission, target: &Target) -> bool {
+        self.both(|role| role.grants(permission) && role.covers(target))
+    }
+
+    /// Whether the right holds somewhere, whatever the scope: for what is not tied to a target.
+    pub fn may(&self, permission: Permission) -> bool {
+        self.both(|role| role.grants(permission))
+    }
+
+    /// Whether the caller holds `*` on `target`.
+    pub fn is_admin_on(&self, target: &Target) -> bool {
+        self.both(|role| role.permissions.contains(&Permission::All) && role.covers(target))
+    }
+
+    /// Whether the caller holds `*` everywhere.
+    pub fn is_admin(&self) -> bool {
+        self.both(|role| role.permissions.contains(&Permission::All) && role.covers_all())
+    }
+
+    /// The roles by which the caller may act as `role:x`: held, and named or outranked (`*`) by the ceiling.
+    pub fn acting(&self) -> impl Iterator<Item = &Role> {
+        self.held.iter().filter(|role| match &self.ceiling {
+            None => true,
+            Some(ceiling) => ceiling.iter().any(|c| {
+                c.name == role.name || (c.permissions.contains(&Permission::All) && c.covers_all())
+            }),
+        })
+    }
+
+    fn both(&self, test: impl Fn(&Role) -> bool) -> bool {
+        self.held.iter().any(&test)
+            && self
+                .ceiling
+                .as_ref()
+                .is_none_or(|roles| roles.iter().any(&test))
+    }
+}

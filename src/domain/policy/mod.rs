@@ -1,0 +1,346 @@
+//! Policies: what configuration says about who must approve what, and how it may run.
+//!
+//! Everything here is a checked value; [`Policies::canonical`] is its text, kept by SHA-256 so that any past decision
+//! can be computed again from what decided it.
+
+pub mod execution;
+pub mod result;
+pub mod workflow;
+
+use crate::crypto::sha256_hex;
+use crate::domain::id::{Operation, Selector, Target};
+use crate::domain::permission::{Permission, Rights, Role};
+use execution::ExecutionPolicy;
+use result::ResultPolicy;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use workflow::Workflow;
+
+/// The scope of a policy entry: a database and an environment, each a name or `*`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Scope {
+    /// A database name or `*`.
+    pub database: String,
+    /// An environment name or `*`.
+    pub environment: String,
+}
+
+impl Scope {
+    /// The scope of everything.
+    pub fn any() -> Scope {
+        Scope {
+            database: "*".to_owned(),
+            environment: "*".to_owned(),
+        }
+    }
+
+    /// How specifically this scope names `target`: `None` where it does not cover it. The environment weighs more
+    /// than the database: (db, env) > (*, env) > (db, *) > (*, *).
+    pub fn score(&self, target: &Target) -> Option<u8> {
+        let part = |scope: &str, name: &str, weight: u8| match scope {
+            "*" => Some(0),
+            s if s == name => Some(weight),
+            _ => None,
+        };
+        Some(
+            part(&self.database, &target.database, 2)?
+                + part(&self.environment, &target.environment, 4)?,
+        )
+    }
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "({}, {})", self.database, self.environment)
+    }
+}
+
+/// SQL dialects that the analysis knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Dialect {
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL and MariaDB.
+    MySql,
+    /// SQLite.
+    Sqlite,
+}
+
+impl Dialect {
+    /// `postgresql`, `mysql` or `sqlite`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Dialect::Postgres => "postgresql",
+            Dialect::MySql => "mysql",
+            Dialect::Sqlite => "sqlite",
+        }
+    }
+
+    /// The dialect of that name; `postgres` and `mariadb` are understood too.
+    pub fn parse(text: &str) -> Option<Dialect> {
+        match text {
+            "postgresql" | "postgres" => Some(Dialect::Postgres),
+            "mysql" | "mariadb" => Some(Dialect::MySql),
+            "sqlite" => Some(Dialect::Sqlite),
+            _ => None,
+        }
+    }
+}
+
+/// A registered database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// Its name.
+    pub name: String,
+    /// Its environments, in the order of the file.
+    pub environments: Vec<String>,
+    /// Its dialect, where the file says; otherwise what the agent reports, otherwise PostgreSQL.
+    pub dialect: Option<Dialect>,
+}
+
+/// Gives a role to people and groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// The role.
+    pub role: String,
+    /// People who get it.
+    pub subjects: BTreeSet<String>,
+    /// Groups whose members get it.
+    pub groups: BTreeSet<String>,
+}
+
+/// Everything that decides, as one immutable value; a reload replaces it whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policies {
+    /// Registered databases.
+    pub databases: Vec<Database>,
+    /// Workflows.
+    pub workflows: Vec<Workflow>,
+    /// Execution policies.
+    pub execution: Vec<ExecutionPolicy>,
+    /// All roles by name, the built-in ones included.
+    pub roles: BTreeMap<String, Role>,
+    /// Members of each group.
+    pub groups: BTreeMap<String, BTreeSet<String>>,
+    /// Who gets which role.
+    pub bindings: Vec<Binding>,
+    /// The role of somebody whom no binding names.
+    pub default_role: Option<String>,
+    /// Seconds a request may wait for approval, and an approval for its use, where the workflow does not say.
+    pub approval_ttl_secs: u64,
+    /// Seconds until a dispatched job that nobody claims goes back.
+    pub dispatch_timeout_secs: u64,
+}
+
+impl Policies {
+    /// Policies that refuse everything: no database, no workflow; the built-in roles.
+    pub fn empty() -> Policies {
+        Policies {
+            databases: Vec::new(),
+            workflows: Vec::new(),
+            execution: Vec::new(),
+            roles: Role::built_in()
+                .into_iter()
+                .map(|r| (r.name.clone(), r))
+                .collect(),
+            groups: BTreeMap::new(),
+            bindings: Vec::new(),
+            default_role: None,
+            approval_ttl_secs: 86_400,
+            dispatch_timeout_secs: 300,
+        }
+    }
+
+    /// The registered database that has this target.
+    pub fn database(&self, target: &Target) -> Option<&Database> {
+        self.databases
+            .iter()
+            .find(|d| d.name == target.database && d.environments.contains(&target.environment))
+    }
+
+    /// All registered targets, in the order of the file.
+    pub fn targets(&self) -> impl Iterator<Item = Target> {
+        self.databases.iter().flat_map(|d| {
+            d.environments.iter().map(|e| Target {
+                database: d.name.clone(),
+                environment: e.clone(),
+            })
+        })
+    }
+
+    /// The workflow that applies: the most specific scope that covers the target and takes the operation; within one
+    /// scope, one that lists the operation before one that takes all.
+    pub fn workflow(&self, target: &Target, operation: Operation) -> Option<&Workflow> {
+        self.workflows
+            .iter()
+            .filter(|w| w.takes(operation))
+            .filter_map(|w| {
+                let listed = u8::from(!w.operations.is_empty());
+                Some((w.scope.score(target)? * 2 + listed, w))
+            })
+            .max_by_key(|(score, _)| *score)
+            .map(|(_, w)| w)
+    }
+
+    /// The execution policy that applies, or the default.
+    pub fn execution(&self, target: &Target) -> ExecutionPolicy {
+        self.execution
+            .iter()
+            .filter_map(|p| Some((p.scope.score(target)?, p)))
+            .max_by_key(|(score, _)| *score)
+            .map_or_else(ExecutionPolicy::default, |(_, p)| p.clone())
+    }
+
+    /// The result policy that applies. Only the default until configuration can say more.
+    pub fn result(&self, _target: &Target) -> ResultPolicy {
+        ResultPolicy::default()
+    }
+
+    /// Groups that configuration puts `subject` in.
+    pub fn groups_of(&self, subject: &str) -> BTreeSet<String> {
+        self.groups
+            .iter()
+            .filter(|(_, members)| members.contains(subject))
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// Roles that bindings give to `subject`, himself or through `groups`.
+    pub fn bound_roles(&self, subject: &str, groups: &BTreeSet<String>) -> Vec<Role> {
+        let mut names = BTreeSet::new();
+        for binding in &self.bindings {
+            if binding.subjects.contains(subject) || !binding.groups.is_disjoint(groups) {
+                names.insert(&binding.role);
+            }
+        }
+        names
+            .into_iter()
+            .filter_map(|n| self.roles.get(n))
+            .cloned()
+            .collect()
+    }
+
+    /// Roles of a person: by binding, or the default role where no binding names him. A binding never gives the
+    /// rights of an agent.
+    pub fn roles_of(&self, subject: &str, groups: &BTreeSet<String>) -> Vec<Role> {
+        let mut bound = self.bound_roles(subject, groups);
+        if bound.is_empty() {
+            bound.extend(
+                self.default_role
+                    .as_ref()
+                    .and_then(|n| self.roles.get(n))
+                    .cloned(),
+            );
+        }
+        bound
+    }
+
+    /// The roles of these names that exist now.
+    pub fn named_roles(&self, names: &[String]) -> Vec<Role> {
+        names
+            .iter()
+            .filter_map(|n| self.roles.get(n))
+            .cloned()
+            .collect()
+    }
+
+    /// Whether `rights` let somebody do `permission` on at least one registered target.
+    pub fn may_anywhere(&self, rights: &Rights, permission: Permission) -> bool {
+        self.targets().any(|t| rights.may_on(permission, &t)) || rights.may(permission)
+    }
+
+    /// The text of these policies, one line a fact, in a fixed order and with every value spelled out: what a
+    /// decision is computed from. Secrets, storage and the like are no part of it.
+    pub fn canonical(&self) -> String {
+        let mut out = String::from("dbward-policies:v1\n");
+        let mut databases: Vec<_> = self.databases.iter().collect();
+        databases.sort_by(|a, b| a.name.cmp(&b.name));
+        for d in databases {
+            let dialect = d.dialect.map_or("-", Dialect::as_str);
+            let _ = writeln!(
+                out,
+                "database {} {dialect} {}",
+                d.name,
+                d.environments.join(",")
+            );
+        }
+        let mut workflows: Vec<_> = self.workflows.iter().map(Workflow::canonical).collect();
+        workflows.sort();
+        let mut execution: Vec<_> = self
+            .execution
+            .iter()
+            .map(ExecutionPolicy::canonical)
+            .collect();
+        execution.sort();
+        for line in workflows.iter().chain(&execution) {
+            let _ = writeln!(out, "{line}");
+        }
+        for role in self.roles.values() {
+            let permissions: Vec<_> = role.permissions.iter().map(|p| p.as_str()).collect();
+            let _ = writeln!(
+                out,
+                "role {} [{}] db[{}] env[{}]",
+                quoted(&role.name),
+                permissions.join(","),
+                role.databases.join(","),
+                role.environments.join(",")
+            );
+        }
+        let joined = |set: &BTreeSet<String>| set.iter().map(|s| quoted(s)).collect::<Vec<_>>();
+        for (group, members) in &self.groups {
+            let _ = writeln!(
+                out,
+                "group {} [{}]",
+                quoted(group),
+                joined(members).join(",")
+            );
+        }
+        let mut bindings: Vec<_> = self
+            .bindings
+            .iter()
+            .map(|b| {
+                format!(
+                    "binding {} subjects[{}] groups[{}]",
+                    quoted(&b.role),
+                    joined(&b.subjects).join(","),
+                    joined(&b.groups).join(",")
+                )
+            })
+            .collect();
+        bindings.sort();
+        for line in bindings {
+            let _ = writeln!(out, "{line}");
+        }
+        let default_role = self
+            .default_role
+            .as_deref()
+            .map_or("-".to_owned(), |r| quoted(r));
+        let _ = writeln!(out, "default_role {default_role}");
+        let _ = writeln!(out, "approval_ttl_secs {}", self.approval_ttl_secs);
+        let _ = writeln!(out, "dispatch_timeout_secs {}", self.dispatch_timeout_secs);
+        out
+    }
+
+    /// The name of these policies: SHA-256 of [`Policies::canonical`].
+    pub fn version(&self) -> String {
+        sha256_hex(self.canonical().as_bytes())
+    }
+}
+
+/// A name in quotes, so that no name can pretend to be two.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("{text:?}")
+}
+
+/// The id of a workflow: its scope and a hash of its sorted operations, as existing clients know it.
+pub fn workflow_id(scope: &Scope, operations: &BTreeSet<Operation>) -> String {
+    let mut names: Vec<_> = operations.iter().map(|o| o.as_str()).collect();
+    names.sort_unstable();
+    let hash = sha256_hex(names.join(",").as_bytes());
+    format!("wf:{}:{}:{}", scope.database, scope.environment, &hash[..12])
+}
+
+/// One selector an approver entry may name; `requester` is none.
+pub fn is_approver(selector: &Selector) -> bool {
+    !matches!(selector, Selector::Requester)
+}

@@ -1,0 +1,21 @@
+//! dbward: an approval server for SQL on production databases.
+//!
+//! The code map, in reading order; a module may use only modules above it (a test enforces it):
+//!
+//! - [`error`], [`clock`], [`crypto`], [`metrics`]: the lowest layer.
+//! - [`domain`]: the rules. Pure: values in, values out.
+//! - [`config`]: what server.toml said, and what it means.
+//! - [`store`]: the memory. The only place that speaks SQLite to our own database.
+//! - [`objects`]: stored results.
+//! - [`actions`]: the verbs; each loads, decides and describes one change.
+//! - [`gate`]: the only code on the network.
+//! - [`http`]: the door: routes, guards, replies.
+//! - [`jobs`]: what happens by the clock.
+//! - [`client`], [`agent`]: the other end: a typed client of the API, and the executor beside the database.
+//! - [`server`], [`cli`]: the wiring, and the command line.
+
+pub mod clock;
+pub mod crypto;
+pub mod domain;
+pub mod error;
+pub mod metrics;

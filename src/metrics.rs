@@ -1,0 +1,274 @@
+//! Counters, gauges and histograms, printed as Prometheus text.
+//!
+//! Every family there can ever be is a field of [`Metrics`], with its labels and its help text beside it: a test holds
+//! this list against the documentation.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Mutex;
+
+/// Bounds of every histogram, in seconds.
+pub const BUCKETS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0,
+];
+
+/// At most this many label combinations a family; further ones are counted under `other`, so that nobody can grow
+/// the page (or our memory) by inventing names.
+pub const SERIES_MAX: usize = 1000;
+
+/// A counter that only grows; with labels, one count for each combination.
+pub struct Counter(Family<u64>);
+
+/// A value that goes up and down.
+pub struct Gauge(Family<i64>);
+
+/// Observations in [`BUCKETS`], with their sum and count.
+pub struct Histogram(Family<Observed>);
+
+struct Family<T> {
+    name: &'static str,
+    help: &'static str,
+    labels: &'static [&'static str],
+    series: Mutex<BTreeMap<String, T>>,
+}
+
+#[derive(Default, Clone)]
+struct Observed {
+    buckets: [u64; BUCKETS.len()],
+    count: u64,
+    sum: f64,
+}
+
+impl<T: Default> Family<T> {
+    fn new(name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Self {
+        let series = Mutex::new(BTreeMap::new());
+        Family {
+            name,
+            help,
+            labels,
+            series,
+        }
+    }
+
+    fn with(&self, values: &[&str], update: impl FnOnce(&mut T)) {
+        debug_assert_eq!(values.len(), self.labels.len(), "{}", self.name);
+        let key = self.key(values);
+        let mut series = self.series.lock().unwrap_or_else(|e| e.into_inner());
+        if series.len() >= SERIES_MAX && !series.contains_key(&key) {
+            let other = vec!["other"; self.labels.len()];
+            let key = self.key(&other);
+            return update(series.entry(key).or_default());
+        }
+        update(series.entry(key).or_default());
+    }
+
+    /// `{a="x",b="y"}`, escaped; empty without labels.
+    fn key(&self, values: &[&str]) -> String {
+        let mut out = String::new();
+        for (label, value) in self.labels.iter().zip(values) {
+            out.push_str(if out.is_empty() { "{" } else { "," });
+            let escaped = value
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n");
+            let _ = write!(out, "{label}=\"{escaped}\"");
+        }
+        if !out.is_empty() {
+            out.push('}');
+        }
+        out
+    }
+
+    fn print(&self, out: &mut String, kind: &str, line: impl Fn(&mut String, &str, &T)) {
+        let _ = writeln!(out, "# HELP {} {}", self.name, self.help);
+        let _ = writeln!(out, "# TYPE {} {kind}", self.name);
+        let series = self.series.lock().unwrap_or_else(|e| e.into_inner());
+        if series.is_empty() && self.labels.is_empty() {
+            line(out, "", &T::default());
+        }
+        for (key, value) in series.iter() {
+            line(out, key, value);
+        }
+    }
+}
+
+impl Counter {
+    fn new(name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Counter {
+        Counter(Family::new(name, help, labels))
+    }
+
+    /// Adds one for this combination of label values.
+    pub fn inc(&self, values: &[&str]) {
+        self.add(values, 1);
+    }
+
+    /// Adds `n` for this combination of label values.
+    pub fn add(&self, values: &[&str], n: u64) {
+        self.0.with(values, |count| *count += n);
+    }
+
+    /// The count of one combination; zero if it never moved.
+    pub fn value(&self, values: &[&str]) -> u64 {
+        let key = self.0.key(values);
+        let series = self.0.series.lock().unwrap_or_else(|e| e.into_inner());
+        series.get(&key).copied().unwrap_or(0)
+    }
+}
+
+impl Gauge {
+    fn new(name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Gauge {
+        Gauge(Family::new(name, help, labels))
+    }
+
+    /// Sets the value.
+    pub fn set(&self, values: &[&str], value: i64) {
+        self.0.with(values, |v| *v = value);
+    }
+
+    /// Adds `n`, which may be negative.
+    pub fn add(&self, values: &[&str], n: i64) {
+        self.0.with(values, |v| *v += n);
+    }
+}
+
+impl Histogram {
+    fn new(name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Histogram {
+        Histogram(Family::new(name, help, labels))
+    }
+
+    /// Records one observation, in seconds.
+    pub fn observe(&self, values: &[&str], secs: f64) {
+        self.0.with(values, |seen| {
+            for (bucket, bound) in seen.buckets.iter_mut().zip(BUCKETS) {
+                *bucket += u64::from(secs <= bound);
+            }
+            seen.count += 1;
+            seen.sum += secs;
+        });
+    }
+}
+
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $field:ident: $kind:ident($name:literal, $help:literal, [$($label:literal),*]);)*) => {
+        /// Every metric family of the server.
+        pub struct Metrics { $($(#[$doc])* #[doc = $help] pub $field: $kind,)* }
+
+        impl Metrics {
+            /// All families, at zero.
+            pub fn new() -> Metrics {
+                Metrics { $($field: $kind::new($name, $help, &[$($label),*]),)* }
+            }
+
+            /// The page, in the Prometheus text format 0.0.4.
+            pub fn render(&self) -> String {
+                let mut out = String::with_capacity(16 * 1024);
+                $(self.$field.render(&mut out);)*
+                out
+            }
+
+            /// Name and labels of every family, for the test that holds them against the documentation.
+            pub const FAMILIES: &'static [(&'static str, &'static [&'static str])] =
+                &[$(($name, &[$($label),*]),)*];
+        }
+
+        impl Default for Metrics {
+            fn default() -> Self { Metrics::new() }
+        }
+    };
+}
+
+impl Counter {
+    fn render(&self, out: &mut String) {
+        self.0.print(out, "counter", |out, key, value| {
+            let _ = writeln!(out, "{}{key} {value}", self.0.name);
+        });
+    }
+}
+
+impl Gauge {
+    fn render(&self, out: &mut String) {
+        self.0.print(out, "gauge", |out, key, value| {
+            let _ = writeln!(out, "{}{key} {value}", self.0.name);
+        });
+    }
+}
+
+impl Histogram {
+    fn render(&self, out: &mut String) {
+        self.0.print(out, "histogram", |out, key, seen| {
+            let inner = key.trim_start_matches('{').trim_end_matches('}');
+            let comma = if inner.is_empty() { "" } else { "," };
+            let name = self.0.name;
+            for (count, bound) in seen.buckets.iter().zip(BUCKETS) {
+                let _ = writeln!(out, "{name}_bucket{{{inner}{comma}le=\"{bound}\"}} {count}");
+            }
+            let _ = writeln!(
+                out,
+                "{name}_bucket{{{inner}{comma}le=\"+Inf\"}} {}",
+                seen.count
+            );
+            let _ = writeln!(out, "{name}_sum{key} {}", seen.sum);
+            let _ = writeln!(out, "{name}_count{key} {}", seen.count);
+        });
+    }
+}
+
+metrics! {
+    http_requests: Counter("dbward_http_requests_total", "Answers sent, by route template.", ["method", "path", "status"]);
+    http_duration: Histogram("dbward_http_request_duration_seconds", "Time from a whole request read to its answer ready; parked time of long-polls included.", ["method", "path"]);
+    requests: Counter("dbward_requests_total", "Requests that entered a status.", ["status", "environment", "database"]);
+    requests_current: Gauge("dbward_requests_current", "Requests in a status now.", ["status"]);
+    approvals: Counter("dbward_approvals_total", "Votes, by action: approve or reject.", ["action"]);
+    approval_wait: Histogram("dbward_approval_wait_seconds", "Time from creation to final approval.", []);
+    executions: Counter("dbward_agent_executions_total", "Executions that ended, by status: completed, failed or lost.", ["status"]);
+    execution_duration: Histogram("dbward_execution_duration_seconds", "Duration of executions as their agent reports it.", ["database", "environment"]);
+    lease_expirations: Counter("dbward_agent_lease_expirations_total", "Executions lost because their lease ran out.", []);
+    agents_active: Gauge("dbward_agents_active", "Agents seen in the last 60 seconds.", []);
+    agents_saturated: Gauge("dbward_agents_saturated", "Active agents that run as much as they may.", []);
+    break_glass: Counter("dbward_break_glass_total", "Emergency requests created.", []);
+    break_glass_ddl_attempted: Counter("dbward_break_glass_ddl_attempted_total", "Emergency requests that asked for DDL.", []);
+    break_glass_ddl_allowed: Counter("dbward_break_glass_ddl_allowed_total", "Emergency requests with DDL that were let through.", []);
+    break_glass_ddl_denied: Counter("dbward_break_glass_ddl_denied_total", "Emergency requests with DDL that were refused.", []);
+    auth_failures: Counter("dbward_auth_failures_total", "Failed authentications, by reason.", ["reason"]);
+    refusals: Counter("dbward_refusals_total", "Attempts refused by a rule, by error code.", ["code"]);
+    result_storage: Counter("dbward_result_storage_total", "Results written to the store, by outcome: stored, failed or skipped.", ["status"]);
+    background_panics: Counter("dbward_background_panics_total", "Panics caught in background threads.", []);
+    call_panics: Counter("dbward_call_panics_total", "Panics caught in calls; each was answered 500.", []);
+    store_batches: Counter("dbward_store_batches_total", "Transactions committed by the store.", []);
+    store_changes: Counter("dbward_store_changes_total", "Changes inside those transactions.", []);
+    store_wal_bytes: Gauge("dbward_store_wal_bytes", "Size of the write-ahead log file.", []);
+    audit_events: Counter("dbward_audit_events_total", "Audit events written.", []);
+    gate_connections: Gauge("dbward_gate_connections", "Open client connections.", []);
+    gate_parked: Gauge("dbward_gate_parked", "Long-polls waiting without a worker.", []);
+    gate_refused: Counter("dbward_gate_refused_total", "Connections and heads the gate turned away, by reason.", ["reason"]);
+    gate_inner_lost: Counter("dbward_gate_inner_lost_total", "Inner connections dropped because the inside did not answer properly or in time.", []);
+    queue_depth: Gauge("dbward_queue_depth", "Calls waiting for a worker.", []);
+    queue_full: Counter("dbward_queue_full_total", "Calls refused because the queue was full.", []);
+    config_generation: Gauge("dbward_config_generation", "Number of configurations applied since the start.", []);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_escaped_and_plain_counters_print_zero() {
+        let m = Metrics::new();
+        m.http_requests.inc(&["GET", "/a\"b\\\n", "200"]);
+        m.approval_wait.observe(&[], 0.3);
+        let page = m.render();
+        assert!(page.contains("{method=\"GET\",path=\"/a\\\"b\\\\\\n\",status=\"200\"} 1"));
+        assert!(page.contains("dbward_break_glass_total 0\n"));
+        assert!(page.contains("dbward_approval_wait_seconds_bucket{le=\"0.5\"} 1"));
+        assert!(page.contains("dbward_approval_wait_seconds_bucket{le=\"0.25\"} 0"));
+    }
+
+    #[test]
+    fn a_family_cannot_be_grown_without_bound() {
+        let m = Metrics::new();
+        for n in 0..SERIES_MAX + 50 {
+            m.auth_failures.inc(&[&n.to_string()]);
+        }
+        assert_eq!(m.auth_failures.value(&["other"]), 50);
+    }
+}
