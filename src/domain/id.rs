@@ -41,11 +41,10 @@ impl Target {
     pub fn new(database: &str, environment: &str) -> Result<Target, Error> {
         for (field, value) in [("database", database), ("environment", environment)] {
             if !is_name(value) {
-                return Err(Error::invalid(format!(
-                    "{field} `{}` is not a name",
-                    Shown(value)
-                ))
-                .hint("1 to 63 characters: a lower-case letter, then a-z, 0-9, `_`, `-`"));
+                return Err(
+                    Error::invalid(format!("{field} `{}` is not a name", Shown(value)))
+                        .hint("1 to 63 characters: a lower-case letter, then a-z, 0-9, `_`, `-`"),
+                );
             }
         }
         Ok(Target {

@@ -1,6 +1,10 @@
 //! The rules: pure functions and the values they work on. No clock, no I/O, no order that depends on a hash map.
 
 pub mod actor;
+pub mod approval;
+pub mod audit;
+pub mod change;
 pub mod id;
 pub mod permission;
 pub mod policy;
+pub mod request;

@@ -203,3 +203,61 @@ impl Rights {
                 .is_none_or(|roles| roles.iter().any(&test))
     }
 }
+
+/// Where a right holds, as data for a query: any of these, each of which wants every one of its parts.
+pub type Scopes = Vec<Vec<RoleScope>>;
+
+/// The scope of one role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleScope {
+    /// Databases; empty for all.
+    pub databases: Vec<String>,
+    /// Environments; empty for all.
+    pub environments: Vec<String>,
+}
+
+impl RoleScope {
+    fn of(role: &Role) -> RoleScope {
+        let named = |list: &[String]| {
+            if list.iter().any(|n| n == "*") {
+                Vec::new()
+            } else {
+                list.to_vec()
+            }
+        };
+        RoleScope {
+            databases: named(&role.databases),
+            environments: named(&role.environments),
+        }
+    }
+}
+
+impl Rights {
+    /// Where `permission` holds.
+    pub fn scopes(&self, permission: Permission) -> Scopes {
+        let granting = |roles: &[Role]| -> Vec<RoleScope> {
+            roles
+                .iter()
+                .filter(|r| r.grants(permission))
+                .map(RoleScope::of)
+                .collect()
+        };
+        let held = granting(&self.held);
+        match &self.ceiling {
+            None => held.into_iter().map(|scope| vec![scope]).collect(),
+            Some(ceiling) => {
+                let ceiling = granting(ceiling);
+                held.iter()
+                    .flat_map(|h| ceiling.iter().map(|c| vec![h.clone(), c.clone()]))
+                    .collect()
+            }
+        }
+    }
+
+    /// The roles by which the caller may act as an approver, with their scopes.
+    pub fn acting_scopes(&self) -> Vec<(String, RoleScope)> {
+        self.acting()
+            .map(|role| (role.name.clone(), RoleScope::of(role)))
+            .collect()
+    }
+}

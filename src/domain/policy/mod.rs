@@ -337,7 +337,12 @@ pub fn workflow_id(scope: &Scope, operations: &BTreeSet<Operation>) -> String {
     let mut names: Vec<_> = operations.iter().map(|o| o.as_str()).collect();
     names.sort_unstable();
     let hash = sha256_hex(names.join(",").as_bytes());
-    format!("wf:{}:{}:{}", scope.database, scope.environment, &hash[..12])
+    format!(
+        "wf:{}:{}:{}",
+        scope.database,
+        scope.environment,
+        &hash[..12]
+    )
 }
 
 /// One selector an approver entry may name; `requester` is none.

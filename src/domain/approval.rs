@@ -1,0 +1,296 @@
+//! Votes: what counts, who may cast one, and how far a request has come.
+
+use crate::clock::Timestamp;
+use crate::domain::actor::Caller;
+use crate::domain::id::{Selector, Target};
+use crate::domain::policy::workflow::{Mode, Workflow, WorkflowStep};
+use crate::error::{Error, ErrorKind};
+
+/// What a vote that no selector covers is booked on: a holder of `*` stepped in.
+pub const ADMIN_OVERRIDE: &str = "admin_override";
+
+/// Approve or reject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// For.
+    Approve,
+    /// Against; one suffices.
+    Reject,
+}
+
+impl Action {
+    /// `approve` or `reject`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Approve => "approve",
+            Action::Reject => "reject",
+        }
+    }
+
+    /// The action of that name.
+    pub fn parse(text: &str) -> Option<Action> {
+        match text {
+            "approve" => Some(Action::Approve),
+            "reject" => Some(Action::Reject),
+            _ => None,
+        }
+    }
+}
+
+/// A vote that was cast.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vote {
+    /// Who.
+    pub actor: String,
+    /// Which way.
+    pub action: Action,
+    /// The selector it is booked on; [`ADMIN_OVERRIDE`], or `requester` for a rejection of one's own.
+    pub selector: String,
+    /// The step, 0-based.
+    pub step: u32,
+    /// What he said.
+    pub comment: Option<String>,
+    /// Whether the token that cast it was issued by the requester.
+    pub issued_by_requester: bool,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Number of leading satisfied steps: the current step, 0-based.
+pub fn current_step(workflow: &Workflow, votes: &[Vote]) -> u32 {
+    let satisfied = workflow
+        .steps
+        .iter()
+        .zip(0..)
+        .take_while(|(step, index)| is_satisfied(step, *index, votes))
+        .count();
+    u32::try_from(satisfied).unwrap_or(u32::MAX)
+}
+
+/// Whether step number `index` has what it needs.
+pub fn is_satisfied(step: &WorkflowStep, index: u32, votes: &[Vote]) -> bool {
+    let overridden = votes
+        .iter()
+        .any(|v| v.step == index && v.action == Action::Approve && v.selector == ADMIN_OVERRIDE);
+    let full = |entry: &crate::domain::policy::workflow::ApproverEntry| {
+        count(&entry.selector, index, votes) >= entry.min
+    };
+    overridden
+        || match step.mode {
+            Mode::All => step.approvers.iter().all(full),
+            Mode::Any => step.approvers.iter().any(full),
+        }
+}
+
+/// Approvals booked on `selector` in that step.
+pub fn count(selector: &Selector, index: u32, votes: &[Vote]) -> u32 {
+    let name = selector.to_string();
+    let n = votes
+        .iter()
+        .filter(|v| v.step == index && v.action == Action::Approve && v.selector == name)
+        .count();
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// What a vote is about.
+pub struct Ballot<'a> {
+    /// The workflow as it was when the request was made.
+    pub workflow: &'a Workflow,
+    /// Votes so far.
+    pub votes: &'a [Vote],
+    /// Where the request runs.
+    pub target: &'a Target,
+    /// Who made it.
+    pub requester: &'a str,
+}
+
+/// Why somebody may not vote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VoteRefusal {
+    /// It is his own request.
+    SelfApproval,
+    /// No selector of the step names him, and he may not step in.
+    NotAnApprover,
+    /// He voted on this step before.
+    AlreadyVoted,
+    /// He voted on another step, and the workflow wants different people.
+    VotedElsewhere,
+    /// The part of the step that he could approve is complete.
+    Complete,
+    /// His token was issued by the requester, and the workflow refuses such votes.
+    TokenIssuedByRequester,
+    /// Every step is satisfied.
+    AllSatisfied,
+}
+
+impl VoteRefusal {
+    /// The refusal as the client reads it.
+    pub fn error(&self) -> Error {
+        let forbidden = |code, message: &str| {
+            Error::new(ErrorKind::Forbidden, code, format!("forbidden: {message}"))
+        };
+        match self {
+            VoteRefusal::SelfApproval => {
+                forbidden("self_approval", "you cannot approve your own request")
+                    .hint("somebody else has to approve it; see next_approvers")
+            }
+            VoteRefusal::NotAnApprover => {
+                forbidden("not_an_approver", "you are not an approver of this step")
+                    .hint("see approval_progress for who is")
+            }
+            // Existing clients take a 409 that says "already approved" for success, so it does not say that.
+            VoteRefusal::AlreadyVoted => Error::conflict(
+                "already_approved",
+                "you have already voted on this step",
+            ),
+            VoteRefusal::VotedElsewhere => forbidden(
+                "not_an_approver",
+                "you voted on another step, and this workflow wants different people",
+            ),
+            VoteRefusal::Complete => Error::conflict(
+                "conflict",
+                "the part of this step that you could approve is complete",
+            )
+            .hint("see approval_progress for what is still missing"),
+            VoteRefusal::TokenIssuedByRequester => forbidden(
+                "forbidden",
+                "your token was issued by the requester, and this workflow refuses such votes",
+            )
+            .hint("vote with a token that somebody else issued"),
+            VoteRefusal::AllSatisfied => {
+                Error::conflict("conflict", "every step is satisfied already")
+            }
+        }
+    }
+}
+
+impl Ballot<'_> {
+    /// Whether a selector of the current step names the caller.
+    pub fn is_designated(&self, caller: &Caller) -> bool {
+        self.step()
+            .is_some_and(|(_, step)| self.entries_of(step, caller).next().is_some())
+    }
+
+    /// Whether the caller could approve now.
+    pub fn may_approve(&self, caller: &Caller, issued_by_requester: bool) -> bool {
+        self.approve(caller, issued_by_requester, None).is_ok()
+    }
+
+    /// Decides an approval: the selector it is booked on, that is the first of the step that names the caller and is
+    /// still short, or the one he `chose`.
+    ///
+    /// # Errors
+    /// A [`VoteRefusal`].
+    pub fn approve(
+        &self,
+        caller: &Caller,
+        issued_by_requester: bool,
+        chosen: Option<&Selector>,
+    ) -> Result<String, VoteRefusal> {
+        let own = caller.subject == self.requester;
+        if own && !self.workflow.allow_self_approve {
+            return Err(VoteRefusal::SelfApproval);
+        }
+        let Some((index, step)) = self.step() else {
+            return Err(VoteRefusal::AllSatisfied);
+        };
+        self.person_may_vote(caller, index, issued_by_requester)?;
+        let mine: Vec<_> = self.entries_of(step, caller).collect();
+        if mine.is_empty() {
+            return self.step_in(caller, own, chosen);
+        }
+        if let Some(chosen) = chosen {
+            let entry = mine.iter().find(|e| e.selector == *chosen);
+            let entry = entry.ok_or(VoteRefusal::NotAnApprover)?;
+            if count(chosen, index, self.votes) >= entry.min {
+                return Err(VoteRefusal::Complete);
+            }
+            return Ok(chosen.to_string());
+        }
+        mine.iter()
+            .find(|e| count(&e.selector, index, self.votes) < e.min)
+            .map(|e| e.selector.to_string())
+            .ok_or(VoteRefusal::Complete)
+    }
+
+    /// Decides a rejection: what it is booked on. The requester, a designated approver, or a holder of `*` where he
+    /// may step in.
+    ///
+    /// # Errors
+    /// [`VoteRefusal::NotAnApprover`] or [`VoteRefusal::TokenIssuedByRequester`].
+    pub fn reject(&self, caller: &Caller) -> Result<String, VoteRefusal> {
+        if caller.subject == self.requester {
+            return Ok(Selector::Requester.to_string());
+        }
+        if let Some((_, step)) = self.step() {
+            if let Some(entry) = self.entries_of(step, caller).next() {
+                return Ok(entry.selector.to_string());
+            }
+        }
+        if self.workflow.admin_override && caller.rights.is_admin_on(self.target) {
+            return Ok(ADMIN_OVERRIDE.to_owned());
+        }
+        Err(VoteRefusal::NotAnApprover)
+    }
+
+    /// The current step with its index; `None` when all are satisfied.
+    pub fn step(&self) -> Option<(u32, &WorkflowStep)> {
+        let index = current_step(self.workflow, self.votes);
+        let step = self.workflow.steps.get(usize::try_from(index).ok()?)?;
+        Some((index, step))
+    }
+
+    fn person_may_vote(
+        &self,
+        caller: &Caller,
+        index: u32,
+        issued_by_requester: bool,
+    ) -> Result<(), VoteRefusal> {
+        let mut mine = self
+            .votes
+            .iter()
+            .filter(|v| v.actor == caller.subject && v.action == Action::Approve);
+        if mine.clone().any(|v| v.step == index) {
+            return Err(VoteRefusal::AlreadyVoted);
+        }
+        if !self.workflow.allow_same_approver_across_steps && mine.next().is_some() {
+            return Err(VoteRefusal::VotedElsewhere);
+        }
+        if self.workflow.distinct_token_issuer && issued_by_requester {
+            return Err(VoteRefusal::TokenIssuedByRequester);
+        }
+        Ok(())
+    }
+
+    /// A holder of `*` whom the step does not name: once per request, never on his own, and nobody who voted.
+    fn step_in(
+        &self,
+        caller: &Caller,
+        own: bool,
+        chosen: Option<&Selector>,
+    ) -> Result<String, VoteRefusal> {
+        let voted = self.votes.iter().any(|v| {
+            v.action == Action::Approve
+                && (v.actor == caller.subject || v.selector == ADMIN_OVERRIDE)
+        });
+        let may = self.workflow.admin_override
+            && caller.rights.is_admin_on(self.target)
+            && !own
+            && !voted
+            && chosen.is_none();
+        if may {
+            return Ok(ADMIN_OVERRIDE.to_owned());
+        }
+        Err(VoteRefusal::NotAnApprover)
+    }
+
+    fn entries_of<'s>(
+        &'s self,
+        step: &'s WorkflowStep,
+        caller: &'s Caller,
+    ) -> impl Iterator<Item = &'s crate::domain::policy::workflow::ApproverEntry> {
+        step.approvers
+            .iter()
+            .filter(|e| caller.matches(&e.selector, self.target, self.requester))
+    }
+}

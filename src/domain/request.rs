@@ -1,0 +1,650 @@
+//! A request and the only ways it can move.
+//!
+//! [`State`] is what holds now; its variants offer exactly the verbs that are legal in them, and each verb answers a
+//! [`Step`] that nothing else can make. The store applies a step and never a bare status (contract section 5).
+
+use crate::clock::Timestamp;
+use crate::domain::id::{Operation, Target};
+use crate::domain::policy::execution::ExecutionPolicy;
+use crate::error::Error;
+use std::fmt;
+
+/// The twelve statuses of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Status {
+    /// Waits for approvals.
+    Pending,
+    /// All steps approved; waits for its requester to resume it.
+    Approved,
+    /// No approval was needed.
+    AutoApproved,
+    /// An emergency that skipped its approvals.
+    BreakGlass,
+    /// Handed to the agents; none has claimed it.
+    Dispatched,
+    /// An agent holds it.
+    Running,
+    /// Ran, and the database said so.
+    Executed,
+    /// Did not take effect, as far as the agent can tell.
+    Failed,
+    /// Turned down by an approver.
+    Rejected,
+    /// Called off.
+    Cancelled,
+    /// Not approved, or not used, in time.
+    Expired,
+    /// The agent went silent: nobody knows whether it ran.
+    ExecutionLost,
+}
+
+impl Status {
+    /// All twelve.
+    pub const ALL: [Status; 12] = [
+        Status::Pending,
+        Status::Approved,
+        Status::AutoApproved,
+        Status::BreakGlass,
+        Status::Dispatched,
+        Status::Running,
+        Status::Executed,
+        Status::Failed,
+        Status::Rejected,
+        Status::Cancelled,
+        Status::Expired,
+        Status::ExecutionLost,
+    ];
+
+    /// Its name on the wire and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Pending => "pending",
+            Status::Approved => "approved",
+            Status::AutoApproved => "auto_approved",
+            Status::BreakGlass => "break_glass",
+            Status::Dispatched => "dispatched",
+            Status::Running => "running",
+            Status::Executed => "executed",
+            Status::Failed => "failed",
+            Status::Rejected => "rejected",
+            Status::Cancelled => "cancelled",
+            Status::Expired => "expired",
+            Status::ExecutionLost => "execution_lost",
+        }
+    }
+
+    /// The status of that name.
+    pub fn parse(text: &str) -> Option<Status> {
+        Status::ALL.into_iter().find(|s| s.as_str() == text)
+    }
+
+    /// Whether a client that waits for an outcome has one.
+    pub fn is_outcome(self) -> bool {
+        matches!(
+            self,
+            Status::Executed
+                | Status::Failed
+                | Status::Rejected
+                | Status::Cancelled
+                | Status::Expired
+                | Status::ExecutionLost
+        )
+    }
+
+    /// The one list of legal moves: the schema's table of transitions must equal it. `None` is a new request.
+    pub const MOVES: &'static [(Option<Status>, Status)] = &[
+        (None, Status::Pending),
+        (None, Status::AutoApproved),
+        (None, Status::BreakGlass),
+        (Some(Status::Pending), Status::Approved),
+        (Some(Status::Pending), Status::Rejected),
+        (Some(Status::Pending), Status::Cancelled),
+        (Some(Status::Pending), Status::Expired),
+        (Some(Status::Approved), Status::Dispatched),
+        (Some(Status::Approved), Status::Cancelled),
+        (Some(Status::Approved), Status::Expired),
+        (Some(Status::AutoApproved), Status::Dispatched),
+        (Some(Status::AutoApproved), Status::Cancelled),
+        (Some(Status::AutoApproved), Status::Expired),
+        (Some(Status::BreakGlass), Status::Dispatched),
+        (Some(Status::BreakGlass), Status::Cancelled),
+        (Some(Status::BreakGlass), Status::Expired),
+        (Some(Status::Dispatched), Status::Running),
+        (Some(Status::Dispatched), Status::Cancelled),
+        (Some(Status::Dispatched), Status::Approved),
+        (Some(Status::Dispatched), Status::AutoApproved),
+        (Some(Status::Dispatched), Status::BreakGlass),
+        (Some(Status::Dispatched), Status::Executed),
+        (Some(Status::Dispatched), Status::Failed),
+        (Some(Status::Dispatched), Status::ExecutionLost),
+        (Some(Status::Running), Status::Executed),
+        (Some(Status::Running), Status::Failed),
+        (Some(Status::Running), Status::ExecutionLost),
+        (Some(Status::Running), Status::Cancelled),
+        (Some(Status::Executed), Status::Dispatched),
+        (Some(Status::Failed), Status::Dispatched),
+        (Some(Status::ExecutionLost), Status::Dispatched),
+        (Some(Status::ExecutionLost), Status::Executed),
+        (Some(Status::ExecutionLost), Status::Failed),
+        (Some(Status::ExecutionLost), Status::Cancelled),
+    ];
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One legal move. Only this module makes one.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    from: Option<Status>,
+    to: Status,
+}
+
+impl Step {
+    /// Where from; `None` for a new request.
+    pub fn from(&self) -> Option<Status> {
+        self.from
+    }
+
+    /// Where to.
+    pub fn to(&self) -> Status {
+        self.to
+    }
+
+    fn new(from: Status, to: Status) -> Step {
+        debug_assert!(
+            Status::MOVES.contains(&(Some(from), to)),
+            "{from} to {to} is no move"
+        );
+        Step {
+            from: Some(from),
+            to,
+        }
+    }
+}
+
+/// How a new request starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// Somebody must approve.
+    Pending,
+    /// Nobody must.
+    AutoApproved,
+    /// An emergency.
+    BreakGlass,
+}
+
+impl Opening {
+    /// The first move of a request.
+    pub fn step(self) -> Step {
+        let to = match self {
+            Opening::Pending => Status::Pending,
+            Opening::AutoApproved => Status::AutoApproved,
+            Opening::BreakGlass => Status::BreakGlass,
+        };
+        Step { from: None, to }
+    }
+
+    /// The dispatch that follows in the same transaction, for what needs no approval.
+    pub fn dispatch(self) -> Option<Step> {
+        match self {
+            Opening::Pending => None,
+            Opening::AutoApproved => Some(Step::new(Status::AutoApproved, Status::Dispatched)),
+            Opening::BreakGlass => Some(Step::new(Status::BreakGlass, Status::Dispatched)),
+        }
+    }
+}
+
+/// A stored request: its identity, where it stands, and the times that bind it. The texts are [`RequestText`].
+///
+/// [`RequestText`]: crate::domain::change::RequestText
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Order of creation; dense enough to page by, never shown.
+    pub seq: i64,
+    /// UUID.
+    pub id: String,
+    /// Who made it.
+    pub requester: String,
+    /// Where it runs.
+    pub target: Target,
+    /// What it turned out to be.
+    pub operation: Operation,
+    /// Where it stands.
+    pub status: Status,
+    /// The audit event that put it there.
+    pub audit_seq: i64,
+    /// Whether it is an emergency.
+    pub emergency: bool,
+    /// Whether its result is not kept.
+    pub no_result_store: bool,
+    /// Why, in the requester's words.
+    pub reason: Option<String>,
+    /// Current step, 0-based; equal to `total_steps` when all are satisfied.
+    pub current_step: u32,
+    /// Number of steps.
+    pub total_steps: u32,
+    /// `low` to `unavailable`.
+    pub risk_level: String,
+    /// SHA-256 of the policies that decided.
+    pub policy_version: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// When it reached its last outcome.
+    pub resolved_at: Option<Timestamp>,
+    /// When pending ends.
+    pub expires_at: Option<Timestamp>,
+    /// When it was approved, finally or automatically.
+    pub approved_at: Option<Timestamp>,
+    /// When that approval can no longer be used.
+    pub approval_expires_at: Option<Timestamp>,
+    /// Where it was dispatched from, while dispatched or running.
+    pub dispatched_from: Option<Status>,
+    /// When an unclaimed dispatch goes back.
+    pub dispatch_deadline: Option<Timestamp>,
+    /// When its first execution completed: the execution window runs from here.
+    pub first_completed_at: Option<Timestamp>,
+    /// Executions that finished.
+    pub executions_finished: u32,
+    /// Executions that were lost and stayed so.
+    pub executions_lost: u32,
+    /// The execution that runs, or the last one that was lost.
+    pub execution_id: Option<String>,
+    /// The agent of that execution.
+    pub claimed_by: Option<String>,
+    /// Who called it off.
+    pub cancelled_by: Option<String>,
+    /// Why it was called off.
+    pub cancel_reason: Option<String>,
+}
+
+/// What holds of a request now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Waits for approvals.
+    Pending(Pending),
+    /// May be dispatched: approved, auto-approved or an emergency.
+    Ready(Ready),
+    /// Waits for an agent.
+    Dispatched(Dispatched),
+    /// An agent holds it.
+    Running(Running),
+    /// Executed or failed; policy may allow another run.
+    Ended(Ended),
+    /// Lost; the outcome is unknown.
+    Lost(Lost),
+    /// Rejected, cancelled or expired: nothing moves it any more.
+    Closed(Status),
+}
+
+/// A request that waits for approvals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    expires_at: Timestamp,
+}
+
+/// A request that may be dispatched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    status: Status,
+    expires_at: Timestamp,
+}
+
+/// A request that waits for an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dispatched {
+    from: Status,
+    deadline: Timestamp,
+}
+
+/// A request that an agent holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// The execution.
+    pub execution_id: String,
+    /// The agent.
+    pub agent_id: String,
+}
+
+/// A request that was executed or failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    status: Status,
+    runs: Runs,
+}
+
+/// A request whose execution was lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// The lost execution.
+    pub execution_id: String,
+    runs: Runs,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Runs {
+    counted: u32,
+    reads_only: bool,
+    first_completed_at: Option<Timestamp>,
+    approval_expires_at: Timestamp,
+}
+
+/// Why a verb does not apply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The status does not allow it.
+    WrongStatus {
+        /// The status it has.
+        status: Status,
+        /// The status or verb that was asked for, in words.
+        wanted: &'static str,
+    },
+    /// Its time for approval, or for use, has passed.
+    Expired,
+    /// The execution window has passed.
+    WindowPassed,
+    /// It ran as often as it may.
+    MaxExecutions,
+    /// It failed, and policy does not allow another try.
+    NoRetry,
+    /// A write was lost: nobody knows whether it ran.
+    OutcomeUnknown,
+}
+
+impl Refusal {
+    /// The refusal as the client reads it.
+    pub fn error(&self) -> Error {
+        match self {
+            Refusal::WrongStatus { status, wanted } => Error::conflict(
+                "conflict",
+                format!("request is {status}, expected {wanted}"),
+            ),
+            Refusal::Expired => Error::gone("request expired")
+                .hint("make a new request; an approval is for one request and one time"),
+            Refusal::WindowPassed => Error::gone("execution window expired")
+                .hint("make a new request to run the statement again"),
+            Refusal::MaxExecutions => Error::conflict(
+                "max_executions_reached",
+                "max executions reached for this request",
+            )
+            .hint("make a new request, or raise max_executions in the execution policy"),
+            Refusal::NoRetry => Error::conflict("retry_disabled", "retry on failure disabled")
+                .hint("make a new request, or set retry_on_failure in the execution policy"),
+            Refusal::OutcomeUnknown => Error::conflict(
+                "outcome_unknown",
+                "the last execution was lost: whether it took effect is unknown",
+            )
+            .hint(
+                "look at the database first; then resume with \
+                 {\"acknowledge_unknown_outcome\": true, \"reason\": \"...\"}",
+            ),
+        }
+    }
+}
+
+impl Request {
+    /// What holds now.
+    ///
+    /// # Errors
+    /// `internal` for a row that cannot be: it names the request and what is missing.
+    pub fn state(&self) -> Result<State, Error> {
+        let missing =
+            |column: &str| Error::bug(format!("request {} has no {column}", self.id));
+        let runs = || -> Result<Runs, Error> {
+            let lost = if self.operation.is_read() {
+                0
+            } else {
+                self.executions_lost
+            };
+            Ok(Runs {
+                counted: self.executions_finished + lost,
+                reads_only: self.operation.is_read(),
+                first_completed_at: self.first_completed_at,
+                approval_expires_at: self
+                    .approval_expires_at
+                    .ok_or_else(|| missing("approval_expires_at"))?,
+            })
+        };
+        let execution = || {
+            self.execution_id
+                .clone()
+                .ok_or_else(|| missing("execution_id"))
+        };
+        Ok(match self.status {
+            Status::Pending => State::Pending(Pending {
+                expires_at: self.expires_at.ok_or_else(|| missing("expires_at"))?,
+            }),
+            Status::Approved | Status::AutoApproved | Status::BreakGlass => State::Ready(Ready {
+                status: self.status,
+                expires_at: runs()?.approval_expires_at,
+            }),
+            Status::Dispatched => State::Dispatched(Dispatched {
+                from: self
+                    .dispatched_from
+                    .ok_or_else(|| missing("dispatched_from"))?,
+                deadline: self
+                    .dispatch_deadline
+                    .ok_or_else(|| missing("dispatch_deadline"))?,
+            }),
+            Status::Running => State::Running(Running {
+                execution_id: execution()?,
+                agent_id: self
+                    .claimed_by
+                    .clone()
+                    .ok_or_else(|| missing("claimed_by"))?,
+            }),
+            Status::Executed | Status::Failed => State::Ended(Ended {
+                status: self.status,
+                runs: runs()?,
+            }),
+            Status::ExecutionLost => State::Lost(Lost {
+                execution_id: execution()?,
+                runs: runs()?,
+            }),
+            Status::Rejected | Status::Cancelled | Status::Expired => State::Closed(self.status),
+        })
+    }
+
+    /// Calls the request off; legal unless it has an outcome other than lost.
+    ///
+    /// # Errors
+    /// [`Refusal::WrongStatus`].
+    pub fn cancel(&self) -> Result<Step, Refusal> {
+        match self.status {
+            Status::Executed
+            | Status::Failed
+            | Status::Rejected
+            | Status::Cancelled
+            | Status::Expired => Err(Refusal::WrongStatus {
+                status: self.status,
+                wanted: "a request that can still be cancelled",
+            }),
+            from => Ok(Step::new(from, Status::Cancelled)),
+        }
+    }
+
+    /// Hands the request to the agents.
+    ///
+    /// # Errors
+    /// Any [`Refusal`]: see the verbs of [`Ready`], [`Ended`] and [`Lost`].
+    pub fn resume(&self, policy: &ExecutionPolicy, acknowledged: bool, now: Timestamp) -> Result<Result<Step, Refusal>, Error> {
+        Ok(match self.state()? {
+            State::Ready(ready) => ready.dispatch(now),
+            State::Ended(ended) => ended.dispatch(policy, now),
+            State::Lost(lost) => lost.dispatch(policy, acknowledged, now),
+            State::Closed(Status::Expired) => Err(Refusal::Expired),
+            State::Pending(pending) if now >= pending.expires_at => Err(Refusal::Expired),
+            State::Pending(_) | State::Dispatched(_) | State::Running(_) | State::Closed(_) => {
+                Err(Refusal::WrongStatus {
+                    status: self.status,
+                    wanted: "one that may be dispatched",
+                })
+            }
+        })
+    }
+
+    /// The pending state, for a vote.
+    ///
+    /// # Errors
+    /// [`Refusal::Expired`] for what expired, swept or not; otherwise [`Refusal::WrongStatus`].
+    pub fn pending(&self, now: Timestamp) -> Result<Result<Pending, Refusal>, Error> {
+        Ok(match self.state()? {
+            State::Pending(pending) if now >= pending.expires_at => Err(Refusal::Expired),
+            State::Pending(pending) => Ok(pending),
+            State::Closed(Status::Expired) => Err(Refusal::Expired),
+            _ => Err(Refusal::WrongStatus {
+                status: self.status,
+                wanted: "pending",
+            }),
+        })
+    }
+
+    /// The move that the clock makes, if one is due: pending and ready requests expire, an unclaimed dispatch goes
+    /// back to where it came from.
+    pub fn due(&self, now: Timestamp) -> Result<Option<Step>, Error> {
+        Ok(match self.state()? {
+            State::Pending(pending) => pending.expire(now),
+            State::Ready(ready) => ready.expire(now),
+            State::Dispatched(dispatched) => dispatched.time_out(now),
+            State::Running(_) | State::Ended(_) | State::Lost(_) | State::Closed(_) => None,
+        })
+    }
+}
+
+impl Pending {
+    /// The last approval.
+    pub fn approve(&self) -> Step {
+        Step::new(Status::Pending, Status::Approved)
+    }
+
+    /// Turned down.
+    pub fn reject(&self) -> Step {
+        Step::new(Status::Pending, Status::Rejected)
+    }
+
+    /// Expires, when due.
+    pub fn expire(&self, now: Timestamp) -> Option<Step> {
+        (now >= self.expires_at).then(|| Step::new(Status::Pending, Status::Expired))
+    }
+}
+
+impl Ready {
+    /// Hands it to the agents, while the approval lasts.
+    ///
+    /// # Errors
+    /// [`Refusal::Expired`].
+    pub fn dispatch(&self, now: Timestamp) -> Result<Step, Refusal> {
+        if now >= self.expires_at {
+            return Err(Refusal::Expired);
+        }
+        Ok(Step::new(self.status, Status::Dispatched))
+    }
+
+    /// Expires, when due.
+    pub fn expire(&self, now: Timestamp) -> Option<Step> {
+        (now >= self.expires_at).then(|| Step::new(self.status, Status::Expired))
+    }
+}
+
+impl Dispatched {
+    /// An agent takes it.
+    pub fn claim(&self) -> Step {
+        Step::new(Status::Dispatched, Status::Running)
+    }
+
+    /// Goes back to where it was dispatched from, when nobody took it in time.
+    pub fn time_out(&self, now: Timestamp) -> Option<Step> {
+        (now >= self.deadline).then(|| Step::new(Status::Dispatched, self.from))
+    }
+}
+
+impl Running {
+    /// The agent reports.
+    pub fn finish(&self, success: bool) -> Step {
+        Step::new(Status::Running, outcome(success))
+    }
+
+    /// The lease has run out.
+    pub fn lapse(&self, lease_until: Timestamp, now: Timestamp) -> Option<Step> {
+        (now >= lease_until).then(|| Step::new(Status::Running, Status::ExecutionLost))
+    }
+}
+
+impl Ended {
+    /// Runs it again, where policy allows.
+    ///
+    /// # Errors
+    /// [`Refusal::MaxExecutions`], [`Refusal::WindowPassed`], [`Refusal::NoRetry`].
+    pub fn dispatch(&self, policy: &ExecutionPolicy, now: Timestamp) -> Result<Step, Refusal> {
+        self.runs.count_allows(policy)?;
+        self.runs.window_allows(policy, now)?;
+        if self.status == Status::Failed && !policy.retry_on_failure {
+            return Err(Refusal::NoRetry);
+        }
+        Ok(Step::new(self.status, Status::Dispatched))
+    }
+}
+
+impl Lost {
+    /// Runs it again: a read where the count allows; a write only where policy retries failures and the count
+    /// allows, or where somebody `acknowledged` that the outcome is unknown.
+    ///
+    /// # Errors
+    /// [`Refusal::OutcomeUnknown`], [`Refusal::MaxExecutions`], [`Refusal::WindowPassed`], [`Refusal::Expired`].
+    pub fn dispatch(&self, policy: &ExecutionPolicy, acknowledged: bool, now: Timestamp) -> Result<Step, Refusal> {
+        if !acknowledged {
+            if !self.runs.reads_only && !policy.retry_on_failure {
+                return Err(Refusal::OutcomeUnknown);
+            }
+            if self.runs.count_allows(policy).is_err() {
+                let refusal = if self.runs.reads_only {
+                    Refusal::MaxExecutions
+                } else {
+                    Refusal::OutcomeUnknown
+                };
+                return Err(refusal);
+            }
+        }
+        self.runs.window_allows(policy, now)?;
+        Ok(Step::new(Status::ExecutionLost, Status::Dispatched))
+    }
+
+    /// A late report of the lost execution, accepted while nothing else was dispatched.
+    pub fn finish_late(&self, success: bool) -> Step {
+        Step::new(Status::ExecutionLost, outcome(success))
+    }
+}
+
+impl Runs {
+    fn count_allows(&self, policy: &ExecutionPolicy) -> Result<(), Refusal> {
+        if self.counted >= policy.max_executions {
+            return Err(Refusal::MaxExecutions);
+        }
+        Ok(())
+    }
+
+    /// The window runs from the first completed execution; before one, the approval's own time binds.
+    fn window_allows(&self, policy: &ExecutionPolicy, now: Timestamp) -> Result<(), Refusal> {
+        match self.first_completed_at {
+            Some(first) if now >= first.plus_secs(policy.execution_window_secs) => {
+                Err(Refusal::WindowPassed)
+            }
+            None if now >= self.approval_expires_at => Err(Refusal::Expired),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn outcome(success: bool) -> Status {
+    if success {
+        Status::Executed
+    } else {
+        Status::Failed
+    }
+}

@@ -1,0 +1,221 @@
+//! The parser's tokens, held against our own before anything is parsed.
+//!
+//! A text that the parser cuts differently from the database is how a statement hides from a classifier. So both token
+//! lists must agree on where every word, quoted name, literal, parenthesis, comma and semicolon starts.
+
+use super::lex::{Kind, Lexed, Piece, Trouble};
+use crate::domain::policy::Dialect;
+use sqlparser::ast::Statement;
+use sqlparser::dialect::{MySqlDialect, PostgreSqlDialect, SQLiteDialect};
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+
+/// The parser's tokens of one statement, white space included.
+pub(super) type Tokens = Vec<TokenWithSpan>;
+
+fn parser_dialect(dialect: Dialect) -> &'static dyn sqlparser::dialect::Dialect {
+    match dialect {
+        Dialect::Postgres => &PostgreSqlDialect {},
+        Dialect::MySql => &MySqlDialect {},
+        Dialect::Sqlite => &SQLiteDialect {},
+    }
+}
+
+/// The parser's tokens, one list for each of `lexed.pieces()`.
+///
+/// # Errors
+/// Where the parser cannot cut the text, or cuts it differently.
+pub(super) fn tokens(lexed: &Lexed<'_>, dialect: Dialect) -> Result<Vec<Tokens>, Trouble> {
+    let all = Tokenizer::new(parser_dialect(dialect), lexed.src)
+        .tokenize_with_location()
+        .map_err(|e| Trouble {
+            line: e.location.line,
+            column: e.location.column,
+            what: "a character or literal that the parser does not know",
+        })?;
+    compare(lexed, &all)?;
+    let mut pieces = Vec::new();
+    let mut piece = Vec::new();
+    let mut filled = false;
+    for token in all {
+        match token.token {
+            Token::SemiColon => {
+                let done = std::mem::take(&mut piece);
+                if filled {
+                    pieces.push(done);
+                }
+                filled = false;
+            }
+            Token::Whitespace(_) => piece.push(token),
+            _ => {
+                filled = true;
+                piece.push(token);
+            }
+        }
+    }
+    if filled {
+        pieces.push(piece);
+    }
+    Ok(pieces)
+}
+
+/// Whether both lists have the same words, literals and marks at the same places.
+fn compare(lexed: &Lexed<'_>, theirs: &[TokenWithSpan]) -> Result<(), Trouble> {
+    let mut ours = lexed.toks.iter().filter(|t| compared(t.kind));
+    for token in theirs {
+        let Some(kind) = kind_of(&token.token) else {
+            continue;
+        };
+        let place = token.span.start;
+        let agrees = match ours.next() {
+            Some(own) => {
+                own.kind == kind && own.line == place.line && own.column == place.column
+            }
+            None => false,
+        };
+        if !agrees {
+            return Err(two_readings(place.line, place.column));
+        }
+    }
+    match ours.next() {
+        Some(own) => Err(two_readings(own.line, own.column)),
+        None => Ok(()),
+    }
+}
+
+fn two_readings(line: u64, column: u64) -> Trouble {
+    Trouble {
+        line,
+        column,
+        what: "a text that can be cut into words in two ways",
+    }
+}
+
+fn compared(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Word
+            | Kind::Quoted
+            | Kind::Str
+            | Kind::Open
+            | Kind::Close
+            | Kind::Comma
+            | Kind::Semi
+    )
+}
+
+/// What we would call a token of the parser; `None` for those that are not compared.
+fn kind_of(token: &Token) -> Option<Kind> {
+    Some(match token {
+        Token::Word(w) if w.quote_style.is_some() => Kind::Quoted,
+        Token::Word(_) => Kind::Word,
+        Token::LParen => Kind::Open,
+        Token::RParen => Kind::Close,
+        Token::Comma => Kind::Comma,
+        Token::SemiColon => Kind::Semi,
+        Token::SingleQuotedString(_)
+        | Token::DoubleQuotedString(_)
+        | Token::DollarQuotedString(_)
+        | Token::SingleQuotedByteStringLiteral(_)
+        | Token::DoubleQuotedByteStringLiteral(_)
+        | Token::NationalStringLiteral(_)
+        | Token::EscapedStringLiteral(_)
+        | Token::UnicodeStringLiteral(_)
+        | Token::HexStringLiteral(_) => Kind::Str,
+        Token::CopyData { .. } => Kind::Str,
+        _ => return None,
+    })
+}
+
+/// Parses the statement of `piece`, whose parser tokens are (the end of) `tokens`.
+///
+/// # Errors
+/// Where the parser stops; the message names no literal.
+pub(super) fn parse(
+    piece: &Piece<'_>,
+    tokens: Tokens,
+    dialect: Dialect,
+) -> Result<Statement, Unread> {
+    let first = piece.toks.first();
+    let from = first.map_or(Location { line: 1, column: 1 }, |t| Location {
+        line: t.line,
+        column: t.column,
+    });
+    let tokens: Tokens = tokens
+        .into_iter()
+        .filter(|t| !matches!(t.token, Token::Whitespace(_)))
+        .skip_while(|t| (t.span.start.line, t.span.start.column) < (from.line, from.column))
+        .collect();
+    let mut parser = Parser::new(parser_dialect(dialect)).with_tokens_with_locations(tokens);
+    match parser.parse_statement() {
+        Ok(statement) => {
+            let next = parser.peek_token();
+            if next.token == Token::EOF {
+                Ok(statement)
+            } else {
+                let place = next.span.start;
+                Err(Unread::at(piece, place.line, place.column))
+            }
+        }
+        Err(error) => {
+            let (line, column) = place_in(&error.to_string()).unwrap_or((from.line, from.column));
+            Err(Unread::at(piece, line, column))
+        }
+    }
+}
+
+/// Where reading stopped, and at what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unread {
+    pub line: u64,
+    pub column: u64,
+    pub message: String,
+}
+
+impl Unread {
+    fn at(piece: &Piece<'_>, line: u64, column: u64) -> Unread {
+        /// A longer word is not worth quoting.
+        const WORD_BYTES_MAX: usize = 32;
+        let found = piece
+            .toks
+            .iter()
+            .position(|t| (t.line, t.column) == (line, column));
+        let near = match found.map(|i| (piece.toks[i].kind, piece.text(i))) {
+            Some((Kind::Word, word)) if word.len() <= WORD_BYTES_MAX => {
+                format!("cannot read the statement at `{word}`")
+            }
+            Some((Kind::Str | Kind::Number, _)) => "cannot read the statement at a literal".into(),
+            Some((Kind::Op | Kind::Open | Kind::Close | Kind::Comma | Kind::Dot, mark)) => {
+                format!("cannot read the statement at `{mark}`")
+            }
+            Some(_) => "cannot read the statement".into(),
+            None => "the statement ends too early, or is too deeply nested".into(),
+        };
+        let (line, column) = match (found, piece.toks.last()) {
+            (None, Some(last)) => (last.line, last.column),
+            _ => (line, column),
+        };
+        Unread {
+            line,
+            column,
+            message: near,
+        }
+    }
+}
+
+impl From<Trouble> for Unread {
+    fn from(trouble: Trouble) -> Unread {
+        Unread {
+            line: trouble.line,
+            column: trouble.column,
+            message: format!("the text has {}", trouble.what),
+        }
+    }
+}
+
+/// The place that the parser's message ends with: `... at Line: 1, Column: 8`.
+fn place_in(message: &str) -> Option<(u64, u64)> {
+    let (_, place) = message.rsplit_once(" at Line: ")?;
+    let (line, column) = place.split_once(", Column: ")?;
+    Some((line.parse().ok()?, column.parse().ok()?))
+}

@@ -1,0 +1,222 @@
+//! Functions that make a query more than a query, found among the tokens, wherever they are called.
+//!
+//! A call is a name with a parenthesis behind it, whatever part of a statement it stands in, so that no corner of the
+//! parse tree (FROM, DEFAULT, ORDER BY, a SHOW's WHERE) can hide one. One list serves all dialects, because the dialect
+//! of a database may be unknown. A name that could be read in more than one way counts as dangerous.
+//!
+//! What no list can know: a function that somebody defined may write. Such a call stays a query here, and the wall is
+//! the agent's read-only transaction.
+
+use super::lex::{Kind, Piece};
+use crate::domain::policy::Dialect;
+
+/// Whole names, lower case, sorted.
+const NAMES: &[&str] = &[
+    "alter_job",
+    "benchmark",
+    "binlog_gtid_pos",
+    "brin_desummarize_range",
+    "brin_summarize_new_values",
+    "brin_summarize_range",
+    "connectby",
+    "copy_from",
+    "copy_to",
+    "crosstab",
+    "crosstab2",
+    "crosstab3",
+    "crosstab4",
+    "crosstabn",
+    "edit",
+    "eval",
+    "fsdir",
+    "fts3_tokenizer",
+    "get_lock",
+    "gin_clean_pending_list",
+    "heap_force_freeze",
+    "heap_force_kill",
+    "http",
+    "is_free_lock",
+    "is_used_lock",
+    "load_extension",
+    "load_file",
+    "loread",
+    "lowrite",
+    "master_gtid_wait",
+    "master_pos_wait",
+    "nextval",
+    "pg_advisory_lock",
+    "pg_backup_start",
+    "pg_backup_stop",
+    "pg_cancel_backend",
+    "pg_current_xact_id",
+    "pg_execute_server_program",
+    "pg_export_snapshot",
+    "pg_extension_config_dump",
+    "pg_import_system_collations",
+    "pg_logdir_ls",
+    "pg_nextoid",
+    "pg_notify",
+    "pg_prewarm",
+    "pg_promote",
+    "pg_read_binary_file",
+    "pg_read_file",
+    "pg_reload_conf",
+    "pg_rotate_logfile",
+    "pg_rotate_logfile_old",
+    "pg_sleep",
+    "pg_sleep_for",
+    "pg_sleep_until",
+    "pg_start_backup",
+    "pg_stat_file",
+    "pg_stat_force_next_flush",
+    "pg_stop_backup",
+    "pg_stop_making_pinned_objects",
+    "pg_switch_wal",
+    "pg_switch_xlog",
+    "pg_sync_replication_slots",
+    "pg_terminate_backend",
+    "pg_truncate_visibility_map",
+    "query_export_to_s3",
+    "readfile",
+    "release_all_locks",
+    "release_lock",
+    "schedule",
+    "schedule_in_database",
+    "set_config",
+    "setval",
+    "sleep",
+    "source_pos_wait",
+    "sqlite_log",
+    "table_import_from_s3",
+    "ts_rewrite",
+    "ts_stat",
+    "txid_current",
+    "unschedule",
+    "wait_for_executed_gtid_set",
+    "wait_until_sql_thread_after_gtids",
+    "writefile",
+    "xpath_table",
+];
+
+/// Families: every name that starts so.
+const PREFIXES: &[&str] = &[
+    "asynchronous_connection_failover_",
+    "audit_log_",
+    "autoprewarm_",
+    "binary_upgrade_",
+    "cursor_to_xml",
+    "database_to_xml",
+    "dblink",
+    "group_replication_",
+    "http_",
+    "keyring_key_",
+    "lo_",
+    "pg_advisory_",
+    "pg_background_",
+    "pg_buffercache_evict",
+    "pg_clear_",
+    "pg_copy_",
+    "pg_create_",
+    "pg_drop_",
+    "pg_file_",
+    "pg_log_",
+    "pg_logical_",
+    "pg_ls_",
+    "pg_replication_",
+    "pg_restore_",
+    "pg_try_advisory_",
+    "pg_wal_replay_",
+    "pg_write",
+    "pg_xlog_replay_",
+    "postgres_fdw_disconnect",
+    "query_to_xml",
+    "schema_to_xml",
+    "service_get_",
+    "service_release_",
+    "sqlar_",
+    "sys_",
+    "table_to_xml",
+    "version_tokens_",
+];
+
+/// Pragmas that only describe, whatever their argument.
+pub(super) const DESCRIBING_PRAGMAS: &[&str] = &[
+    "collation_list",
+    "compile_options",
+    "database_list",
+    "foreign_key_list",
+    "function_list",
+    "index_info",
+    "index_list",
+    "index_xinfo",
+    "module_list",
+    "pragma_list",
+    "table_info",
+    "table_list",
+    "table_xinfo",
+];
+
+/// The first thing in `piece` that makes even a query a write: why, and the token it is.
+pub(super) fn first_danger(piece: &Piece<'_>, dialect: Dialect) -> Option<(String, usize)> {
+    (0..piece.toks.len()).find_map(|i| danger_at(piece, i, dialect).map(|why| (why, i)))
+}
+
+fn danger_at(piece: &Piece<'_>, i: usize, dialect: Dialect) -> Option<String> {
+    match piece.kind(i)? {
+        Kind::Word | Kind::Quoted => {}
+        Kind::Str if dialect == Dialect::MySql && piece.text(i).starts_with('"') => {
+            // A name, if the server runs with ANSI_QUOTES.
+            return (piece.kind(i + 1) == Some(Kind::Open)).then(unreadable);
+        }
+        Kind::Op if piece.text(i) == ":=" && dialect == Dialect::MySql => {
+            return Some("sets a variable".to_owned());
+        }
+        _ => return None,
+    }
+    let called = piece.kind(i + 1) == Some(Kind::Open);
+    if !called && !worth_a_look(piece.text(i)) {
+        return None;
+    }
+    let name = piece.name(i).to_ascii_lowercase();
+    if dialect == Dialect::Sqlite
+        && let Some(pragma) = name.strip_prefix("pragma_")
+        && DESCRIBING_PRAGMAS.binary_search(&pragma).is_err()
+    {
+        return Some(format!("reads through `pragma_{}`", shown(pragma)));
+    }
+    if !called {
+        let next_value = name == "next" && piece.is(i + 1, "value") && piece.is(i + 2, "for");
+        let pseudo_column =
+            name == "nextval" && i > 0 && piece.kind(i - 1) == Some(Kind::Dot);
+        return (next_value || pseudo_column).then(|| "takes the next value of a sequence".into());
+    }
+    if !name.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
+        return Some(unreadable());
+    }
+    let with_argument = name == "last_insert_id" && piece.kind(i + 2) != Some(Kind::Close);
+    let reset = name.starts_with("pg_stat") && name.ends_with("_reset")
+        || name.starts_with("pg_stat_reset");
+    let listed = NAMES.binary_search(&name.as_str()).is_ok()
+        || PREFIXES.iter().any(|p| name.starts_with(p));
+    (with_argument || reset || listed).then(|| format!("calls `{}`", shown(&name)))
+}
+
+/// Cheap look before a name is copied: only these mean something without a parenthesis.
+fn worth_a_look(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let first = bytes
+        .iter()
+        .copied()
+        .find(|b| !matches!(b, b'"' | b'`' | b'['));
+    matches!(first, Some(b'p' | b'P' | b'n' | b'N'))
+}
+
+fn unreadable() -> String {
+    "calls a function whose name cannot be read with certainty".to_owned()
+}
+
+fn shown(name: &str) -> &str {
+    /// Longest name that is quoted back.
+    const NAME_BYTES_MAX: usize = 64;
+    name.get(..NAME_BYTES_MAX).unwrap_or(name)
+}

@@ -1,0 +1,348 @@
+//! What the first words of a statement settle, whether or not the parser knows the rest.
+//!
+//! The parser covers many dialects loosely and misses whole statements of each. What must be refused is therefore
+//! recognised by its first words; so are SET, SHOW and PRAGMA, and the prefix of EXPLAIN, whose spellings differ.
+
+use super::functions::DESCRIBING_PRAGMAS;
+use super::lex::{Kind, Piece};
+use super::{Category, StatementClass, Verdict};
+use crate::domain::policy::Dialect;
+
+/// What the first words say.
+#[derive(Debug)]
+pub(super) enum Head {
+    /// The verdict; the statement need not be parsed.
+    Settled(Verdict),
+    /// Refused, but a parsed tree decides whether break-glass may pass it.
+    Refused(Verdict),
+    /// EXPLAIN and the like: the explained statement starts at token `inner`; `runs` where it is executed too.
+    Explain { runs: bool, inner: usize },
+    /// The parse tree decides.
+    Parse,
+}
+
+/// The verdict of the first words of `piece`.
+pub(super) fn judge(piece: &Piece<'_>, dialect: Dialect) -> Head {
+    use Category::{CodeExecution, PrivilegeDdl, SecurityBoundary, TxControl};
+    if piece.kind(0) != Some(Kind::Word) {
+        return Head::Parse;
+    }
+    let second = |words: &[&str]| piece.is_any(1, words);
+    let word = piece.text(0).to_ascii_lowercase();
+    let mysql = dialect == Dialect::MySql;
+    match word.as_str() {
+        "begin" | "start" | "commit" | "rollback" | "savepoint" | "release" | "end" | "abort"
+        | "xa" => refuse("transaction", TxControl, "transaction control"),
+        "prepare" if second(&["transaction"]) => {
+            refuse("transaction", TxControl, "transaction control")
+        }
+        "do" => refuse("do", CodeExecution, "DO runs code"),
+        "load" => refuse("load", CodeExecution, "LOAD reads files or loads code"),
+        "install" | "uninstall" if mysql => {
+            refuse("install", CodeExecution, "INSTALL loads code into the server")
+        }
+        "copy" if (1..piece.toks.len()).any(|i| runs_program(piece, i)) => refuse(
+            "copy",
+            CodeExecution,
+            "COPY ... PROGRAM runs a program on the database host",
+        ),
+        "grant" | "revoke" => refuse("grant", PrivilegeDdl, "changes privileges"),
+        "reassign" | "security" => refuse("grant", PrivilegeDdl, "changes ownership or labels"),
+        "rename" if second(&["user"]) => refuse("alter_role", PrivilegeDdl, "changes a role"),
+        "lock" | "unlock" => refuse("lock", SecurityBoundary, "takes or frees table locks"),
+        "attach" | "detach" => {
+            refuse("attach", SecurityBoundary, "attaches or detaches a database file")
+        }
+        "vacuum" if dialect == Dialect::Sqlite => {
+            refuse("vacuum", SecurityBoundary, "VACUUM rewrites or copies the whole file")
+        }
+        "pragma" => pragma(piece),
+        "set" => super::settings::judge(piece, dialect),
+        "show" if dialect != Dialect::Sqlite => settled(
+            "show",
+            Category::ReadOnly,
+            StatementClass::Select,
+            "shows",
+            true,
+        ),
+        "create" => create(piece),
+        "alter" => alter(piece),
+        "drop" => drop(piece),
+        "explain" | "describe" | "desc" => explain(piece, dialect),
+        "analyze" if mysql => analyze_statement(piece),
+        _ => Head::Parse,
+    }
+}
+
+fn refuse(kind: &'static str, category: Category, reason: &str) -> Head {
+    settled(kind, category, StatementClass::Rejected, reason, false)
+}
+
+pub(super) fn settled(
+    kind: &'static str,
+    category: Category,
+    class: StatementClass,
+    reason: &str,
+    returns_rows: bool,
+) -> Head {
+    Head::Settled(Verdict {
+        kind,
+        category,
+        class,
+        reason: reason.to_owned(),
+        returns_rows,
+    })
+}
+
+fn runs_program(piece: &Piece<'_>, i: usize) -> bool {
+    piece.is(i, "program") && piece.is_any(i - 1, &["to", "from"])
+}
+
+/// Only pragmas that describe are let through: some others act while they are compiled, even under EXPLAIN.
+fn pragma(piece: &Piece<'_>) -> Head {
+    /// Pragmas that show a value when they are given none.
+    const VALUES: &[&str] = &[
+        "application_id",
+        "data_version",
+        "encoding",
+        "foreign_keys",
+        "freelist_count",
+        "journal_mode",
+        "page_count",
+        "page_size",
+        "schema_version",
+        "user_version",
+    ];
+    let at = if piece.kind(2) == Some(Kind::Dot) { 3 } else { 1 };
+    let name = piece.name(at).to_ascii_lowercase();
+    let rest = piece.from(at + 1);
+    let plain = |i: usize| {
+        matches!(
+            rest.kind(i),
+            Some(Kind::Word | Kind::Quoted | Kind::Str | Kind::Number)
+        )
+    };
+    let bare = rest.toks.is_empty();
+    let in_parens = rest.toks.len() == 3
+        && rest.kind(0) == Some(Kind::Open)
+        && plain(1)
+        && rest.kind(2) == Some(Kind::Close);
+    let assigned = rest.toks.len() == 2 && rest.text(0) == "=" && plain(1);
+    let describes = DESCRIBING_PRAGMAS.binary_search(&name.as_str()).is_ok()
+        && (bare || in_parens || assigned);
+    if describes || (bare && VALUES.contains(&name.as_str())) {
+        return settled(
+            "pragma",
+            Category::ReadOnly,
+            StatementClass::Select,
+            "describes the database",
+            true,
+        );
+    }
+    refuse(
+        "pragma",
+        Category::SecurityBoundary,
+        "only pragmas that describe the database are allowed",
+    )
+}
+
+/// The first word of `piece` that is one of `objects`, looked for behind modifiers such as OR REPLACE or DEFINER.
+fn object<'w>(piece: &Piece<'_>, objects: &[&'w str]) -> Option<&'w str> {
+    /// Longest run of modifiers: `CREATE OR REPLACE ALGORITHM = MERGE DEFINER = a@b SQL SECURITY INVOKER VIEW`.
+    const TOKENS_MAX: usize = 24;
+    (1..piece.toks.len().min(TOKENS_MAX))
+        .find_map(|i| objects.iter().copied().find(|o| piece.is(i, o)))
+}
+
+/// Words that end the search for the kind of object.
+const OBJECTS: &[&str] = &[
+    "aggregate",
+    "collation",
+    "conversion",
+    "database",
+    "default",
+    "domain",
+    "event",
+    "extension",
+    "function",
+    "group",
+    "index",
+    "instance",
+    "language",
+    "operator",
+    "package",
+    "policy",
+    "procedure",
+    "publication",
+    "role",
+    "routine",
+    "rule",
+    "schema",
+    "sequence",
+    "server",
+    "statistics",
+    "subscription",
+    "system",
+    "table",
+    "tablespace",
+    "transform",
+    "trigger",
+    "type",
+    "user",
+    "view",
+];
+
+fn create(piece: &Piece<'_>) -> Head {
+    use Category::{CodeExecution, PrivilegeDdl};
+    // An aggregate in MySQL is `CREATE AGGREGATE FUNCTION`; both are code.
+    match object(piece, OBJECTS) {
+        Some("schema") => refuse("create_schema", PrivilegeDdl, "creates a schema"),
+        Some("database") => refuse("create_database", PrivilegeDdl, "creates a database"),
+        Some("type") => refuse("create_type", PrivilegeDdl, "creates a type"),
+        Some("role" | "user" | "group") => refuse("create_role", PrivilegeDdl, "creates a role"),
+        Some("function" | "aggregate" | "package") => {
+            refuse("create_function", CodeExecution, "creates code")
+        }
+        Some("procedure" | "routine") => refuse("create_procedure", CodeExecution, "creates code"),
+        Some("sequence") => Head::Refused(Verdict::refused(
+            "create_sequence",
+            Category::BreakGlassDdl,
+            "creates a sequence",
+        )),
+        _ => Head::Parse,
+    }
+}
+
+fn alter(piece: &Piece<'_>) -> Head {
+    use Category::{CodeExecution, PrivilegeDdl, SecurityBoundary};
+    match object(piece, OBJECTS) {
+        Some("index") => refuse("alter_index", PrivilegeDdl, "alters an index"),
+        Some("view") => refuse("alter_view", PrivilegeDdl, "alters a view"),
+        Some("schema" | "database") => refuse("alter_schema", PrivilegeDdl, "alters a schema"),
+        Some("role" | "user" | "group") => refuse("alter_role", PrivilegeDdl, "alters a role"),
+        Some("default") => refuse("alter_default_privileges", PrivilegeDdl, "changes privileges"),
+        Some("function" | "procedure" | "routine" | "aggregate" | "package") => {
+            refuse("alter_function", CodeExecution, "alters code")
+        }
+        Some("system" | "instance") => {
+            refuse("alter_system", SecurityBoundary, "changes the server's settings")
+        }
+        _ => Head::Parse,
+    }
+}
+
+/// Every DROP is refused; four of them may pass with break-glass, if the parser reads them to the end.
+fn drop(piece: &Piece<'_>) -> Head {
+    let (kind, category) = match object(piece, OBJECTS) {
+        Some("table") => ("drop_table", Category::BreakGlassDdl),
+        Some("view") => ("drop_view", Category::BreakGlassDdl),
+        Some("index") => ("drop_index", Category::BreakGlassDdl),
+        Some("sequence") => ("drop_sequence", Category::BreakGlassDdl),
+        _ => ("drop", Category::PrivilegeDdl),
+    };
+    let what = kind.strip_prefix("drop_").unwrap_or("object");
+    let article = if what.starts_with(['i', 'o']) { "an" } else { "a" };
+    let verdict = Verdict::refused(kind, category, &format!("drops {article} {what}"));
+    if category == Category::BreakGlassDdl {
+        Head::Refused(verdict)
+    } else {
+        Head::Settled(verdict)
+    }
+}
+
+fn explain(piece: &Piece<'_>, dialect: Dialect) -> Head {
+    let opens_query = |i: usize| {
+        piece.is_any(i, &["select", "with", "values", "table"])
+            || piece.kind(i) == Some(Kind::Open)
+    };
+    let mut at = 1;
+    let mut runs = false;
+    match dialect {
+        Dialect::Postgres => {
+            if piece.kind(1) == Some(Kind::Open) && !opens_query(2) {
+                // Any mention of ANALYZE counts, `ANALYZE false` too: fail closed.
+                while at < piece.toks.len() && piece.kind(at) != Some(Kind::Close) {
+                    runs |= names_analyze(piece, at);
+                    at += 1;
+                }
+                at += 1;
+            } else {
+                while piece.is_any(at, &["analyze", "analyse", "verbose"]) {
+                    runs |= names_analyze(piece, at);
+                    at += 1;
+                }
+            }
+        }
+        Dialect::MySql => loop {
+            if piece.is_any(at, &["analyze", "extended", "partitions"]) {
+                runs |= piece.is(at, "analyze");
+                at += 1;
+            } else if piece.is(at, "format") {
+                at += if piece.text(at + 1) == "=" { 3 } else { 2 };
+            } else {
+                break;
+            }
+        },
+        Dialect::Sqlite => {
+            if piece.is(1, "query") && piece.is(2, "plan") {
+                at = 3;
+            }
+        }
+    }
+    if dialect == Dialect::MySql && !opens_statement(piece, at) {
+        return describe(piece, at);
+    }
+    if at >= piece.toks.len() || (dialect != Dialect::MySql && !piece.is(0, "explain")) {
+        return Head::Parse;
+    }
+    Head::Explain { runs, inner: at }
+}
+
+fn names_analyze(piece: &Piece<'_>, i: usize) -> bool {
+    let name = piece.name(i);
+    name.eq_ignore_ascii_case("analyze") || name.eq_ignore_ascii_case("analyse")
+}
+
+fn opens_statement(piece: &Piece<'_>, i: usize) -> bool {
+    const WORDS: &[&str] = &[
+        "select", "with", "values", "table", "insert", "update", "delete", "replace", "merge",
+    ];
+    piece.is_any(i, WORDS) || piece.kind(i) == Some(Kind::Open)
+}
+
+/// MySQL's `DESCRIBE table [column]`: a name, perhaps qualified, perhaps a column or a pattern behind it.
+fn describe(piece: &Piece<'_>, at: usize) -> Head {
+    let name = |i: usize| matches!(piece.kind(i), Some(Kind::Word | Kind::Quoted));
+    let mut end = at + 1;
+    if piece.kind(end) == Some(Kind::Dot) {
+        end += 2;
+    }
+    if end < piece.toks.len() && (name(end) || piece.kind(end) == Some(Kind::Str)) {
+        end += 1;
+    }
+    if at == 1 && name(at) && end == piece.toks.len() && !piece.is_any(at, &["for", "into"]) {
+        return settled(
+            "describe",
+            Category::ReadOnly,
+            StatementClass::Select,
+            "describes a table",
+            true,
+        );
+    }
+    Head::Parse
+}
+
+/// MariaDB's `ANALYZE [FORMAT = JSON] SELECT`, which runs its statement.
+fn analyze_statement(piece: &Piece<'_>) -> Head {
+    let mut at = 1;
+    if piece.is(1, "format") {
+        at = if piece.text(2) == "=" { 4 } else { 3 };
+    }
+    if opens_statement(piece, at) && !piece.is(at, "table") {
+        return Head::Explain {
+            runs: true,
+            inner: at,
+        };
+    }
+    Head::Parse
+}

@@ -1,0 +1,164 @@
+//! Agents as they last reported. The newest report is kept in memory, which is what counts; the rows follow every few
+//! seconds, so that polling costs no transaction.
+
+use super::{Store, View, corrupt, db};
+use crate::clock::Timestamp;
+use crate::domain::id::Target;
+use crate::error::Error;
+use rusqlite::Row;
+use serde_json::Value;
+
+/// Agents remembered at most; more than this many subjects with agent tokens is no deployment of one server.
+pub const AGENTS_MAX: usize = 10_000;
+/// An agent not seen for so long is offline.
+pub const OFFLINE_AFTER_MS: u64 = 60_000;
+
+/// An agent as it last reported.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentRow {
+    /// Its subject id.
+    pub id: String,
+    /// Targets it serves; `*` in a name covers all.
+    pub scopes: Vec<Target>,
+    /// Operations it runs; empty for all.
+    pub operations: Vec<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// Executions it runs at once, at most.
+    pub max_concurrent: u32,
+    /// Executions it runs.
+    pub in_flight: u32,
+    /// Whether it takes no more.
+    pub draining: bool,
+    /// Since when it runs.
+    pub uptime_secs: u64,
+    /// What it runs, as it says.
+    pub active_jobs: Value,
+    /// When it last polled.
+    pub last_seen: Timestamp,
+}
+
+impl AgentRow {
+    /// Whether it serves `target`.
+    pub fn serves(&self, target: &Target) -> bool {
+        let part = |have: &str, want: &str| have == "*" || have == want;
+        self.scopes.iter().any(|s| {
+            part(&s.database, &target.database) && part(&s.environment, &target.environment)
+        })
+    }
+
+    /// `offline`, `draining`, `saturated` or `healthy`.
+    pub fn state(&self, now: Timestamp) -> &'static str {
+        if now.since(self.last_seen) > OFFLINE_AFTER_MS {
+            "offline"
+        } else if self.draining {
+            "draining"
+        } else if self.in_flight >= self.max_concurrent {
+            "saturated"
+        } else {
+            "healthy"
+        }
+    }
+
+    /// Its scopes and operations as stored.
+    pub fn capabilities_json(&self) -> String {
+        let scopes: Vec<Value> = self
+            .scopes
+            .iter()
+            .map(|s| serde_json::json!({"database": s.database, "environment": s.environment}))
+            .collect();
+        serde_json::json!({"scopes": scopes, "operations": self.operations}).to_string()
+    }
+}
+
+impl Store {
+    /// Remembers an agent's report; the row must exist (see [`Change::AgentRegistered`]).
+    ///
+    /// [`Change::AgentRegistered`]: crate::domain::change::Change::AgentRegistered
+    pub fn agent_reported(&self, agent: AgentRow) {
+        let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
+        if memory.agents.len() < AGENTS_MAX || memory.agents.contains_key(&agent.id) {
+            memory.agents_changed.insert(agent.id.clone());
+            memory.agents.insert(agent.id.clone(), agent);
+        }
+    }
+
+    /// An agent that shows a sign of life without a report: a parked poll, a heartbeat.
+    pub fn agent_seen(&self, id: &str, now: Timestamp) {
+        let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(agent) = memory.agents.get_mut(id) {
+            agent.last_seen = now;
+            memory.agents_changed.insert(id.to_owned());
+        }
+    }
+
+    /// The agent of that id, if it ever polled.
+    pub fn agent(&self, id: &str) -> Option<AgentRow> {
+        let memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
+        memory.agents.get(id).cloned()
+    }
+
+    /// All agents, last seen first.
+    pub fn list_agents(&self) -> Vec<AgentRow> {
+        let memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
+        let mut agents: Vec<AgentRow> = memory.agents.values().cloned().collect();
+        agents.sort_by(|a, b| b.last_seen.cmp(&a.last_seen).then(a.id.cmp(&b.id)));
+        agents
+    }
+
+    pub(super) fn load_agents(&self) -> Result<(), Error> {
+        let agents = self.read(|view| view.stored_agents())?;
+        let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
+        memory.agents = agents.into_iter().map(|a| (a.id.clone(), a)).collect();
+        Ok(())
+    }
+}
+
+impl View<'_> {
+    fn stored_agents(&self) -> Result<Vec<AgentRow>, Error> {
+        let rows: Vec<Result<AgentRow, Error>> = self
+            .connection
+            .prepare_cached(
+                "SELECT id, capabilities_json, version, max_concurrent, in_flight, draining, uptime_secs, \
+                 active_jobs_json, last_seen_at_ms FROM agents ORDER BY last_seen_at_ms DESC LIMIT 10000",
+            )
+            .and_then(|mut s| s.query_map([], |r| Ok(read_agent(r)))?.collect())
+            .map_err(db)?;
+        rows.into_iter().collect()
+    }
+}
+
+fn read_agent(row: &Row) -> Result<AgentRow, Error> {
+    let id: String = row.get(0).map_err(db)?;
+    let capabilities: String = row.get(1).map_err(db)?;
+    let active: String = row.get(7).map_err(db)?;
+    let bad = |column| corrupt("agents", &id, column);
+    let capabilities: Value =
+        serde_json::from_str(&capabilities).map_err(|_| bad("capabilities_json"))?;
+    let text = |v: &Value, key: &str| v.get(key).and_then(Value::as_str).map(str::to_owned);
+    let mut scopes = Vec::new();
+    for scope in capabilities["scopes"].as_array().into_iter().flatten() {
+        scopes.push(Target {
+            database: text(scope, "database").ok_or_else(|| bad("capabilities_json"))?,
+            environment: text(scope, "environment").ok_or_else(|| bad("capabilities_json"))?,
+        });
+    }
+    let operations = capabilities["operations"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|o| o.as_str().map(str::to_owned))
+        .collect();
+    Ok(AgentRow {
+        scopes,
+        operations,
+        version: row.get(2).map_err(db)?,
+        max_concurrent: row.get(3).map_err(db)?,
+        in_flight: row.get(4).map_err(db)?,
+        draining: row.get(5).map_err(db)?,
+        uptime_secs: u64::try_from(row.get::<_, i64>(6).map_err(db)?).unwrap_or(0),
+        active_jobs: serde_json::from_str(&active).map_err(|_| bad("active_jobs_json"))?,
+        last_seen: Timestamp(row.get(8).map_err(db)?),
+        id,
+    })
+}

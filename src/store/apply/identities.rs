@@ -1,0 +1,77 @@
+//! Rows of people, agents and tokens.
+
+use super::Context;
+use crate::domain::change::{NewToken, UserStatus};
+use crate::error::Error;
+use rusqlite::params;
+
+pub(super) fn token_created(cx: &Context, new: &NewToken) -> Result<(), Error> {
+    cx.any(
+        "INSERT INTO users (id, subject_type, status, source, created_at_ms, updated_at_ms, audit_seq) \
+         SELECT ?1, ?2, 'active', 'token', ?3, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM users WHERE id = ?1)",
+        params![
+            new.subject_id,
+            new.subject_type.as_str(),
+            cx.now.0,
+            cx.audit_seq
+        ],
+    )?;
+    cx.one(
+        "INSERT INTO tokens (id, subject_type, subject_id, token_hash, token_prefix, name, roles_json, role_mode, \
+         groups_json, issuer, created_at_ms, expires_at_ms, audit_seq) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        params![
+            new.id,
+            new.subject_type.as_str(),
+            new.subject_id,
+            new.hash,
+            new.prefix,
+            new.name,
+            serde_json::Value::from(new.roles.clone()).to_string(),
+            new.role_mode.as_str(),
+            serde_json::Value::from(new.groups.clone()).to_string(),
+            new.issuer,
+            cx.now.0,
+            new.expires_at.map(|t| t.0),
+            cx.audit_seq
+        ],
+    )
+}
+
+pub(super) fn token_revoked(cx: &Context, token_id: &str) -> Result<(), Error> {
+    cx.one(
+        "UPDATE tokens SET revoked_at_ms = ?2, audit_seq = ?3 WHERE id = ?1 AND revoked_at_ms IS NULL",
+        params![token_id, cx.now.0, cx.audit_seq],
+    )
+}
+
+/// A person as configuration has him: made if he is new.
+pub(super) fn user_set(cx: &Context, user: &UserStatus) -> Result<(), Error> {
+    let status = if user.active { "active" } else { "suspended" };
+    let updated = cx.any(
+        "UPDATE users SET status = ?2, source = 'config', updated_at_ms = ?3, audit_seq = ?4 WHERE id = ?1",
+        params![user.id, status, cx.now.0, cx.audit_seq],
+    )?;
+    if updated == 0 {
+        cx.one(
+            "INSERT INTO users (id, subject_type, status, source, created_at_ms, updated_at_ms, audit_seq) \
+             VALUES (?1, 'user', ?2, 'config', ?3, ?3, ?4)",
+            params![user.id, status, cx.now.0, cx.audit_seq],
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn agent_registered(
+    cx: &Context,
+    agent_id: &str,
+    capabilities_json: &str,
+    version: Option<&str>,
+) -> Result<(), Error> {
+    cx.one(
+        "INSERT INTO agents (id, capabilities_json, version, max_concurrent, in_flight, draining, uptime_secs, \
+         active_jobs_json, first_seen_at_ms, last_seen_at_ms, audit_seq) \
+         VALUES (?1, ?2, ?3, 0, 0, 0, 0, '[]', ?4, ?4, ?5)",
+        params![agent_id, capabilities_json, version, cx.now.0, cx.audit_seq],
+    )
+}

@@ -1,0 +1,142 @@
+//! The only writer of audited tables: turns each [`Change`] into its audit event and its rows.
+//!
+//! The match has no wildcard. Every row names the event that accounts for it, and the schema compares the two.
+
+mod executions;
+mod identities;
+mod requests;
+
+use super::audit::{append, checkpoint_if_due};
+use super::{AuditKeys, db};
+use crate::clock::Timestamp;
+use crate::domain::actor::Actor;
+use crate::domain::change::Change;
+use crate::error::Error;
+use rusqlite::{Connection, params};
+
+/// What every writer here needs to know.
+struct Context<'a> {
+    connection: &'a Connection,
+    actor: &'a Actor,
+    now: Timestamp,
+    audit_seq: i64,
+}
+
+impl Context<'_> {
+    /// Runs a statement that must touch exactly one row; anything else is our bug and undoes the change.
+    fn one(&self, sql: &str, values: impl rusqlite::Params) -> Result<(), Error> {
+        match self.any(sql, values)? {
+            1 => Ok(()),
+            n => Err(Error::bug(format!("{n} rows changed by: {sql}"))),
+        }
+    }
+
+    fn any(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, Error> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut s| s.execute(values))
+            .map_err(db)
+    }
+}
+
+/// Writes one change: its audit event, then its rows, then a checkpoint if one is due.
+pub(super) fn apply(
+    connection: &Connection,
+    keys: &AuditKeys,
+    actor: &Actor,
+    now: Timestamp,
+    change: &Change,
+) -> Result<(), Error> {
+    let audit_seq = append(connection, actor, now, change.entry())?;
+    let cx = Context {
+        connection,
+        actor,
+        now,
+        audit_seq,
+    };
+    match change {
+        Change::RequestCreated(new) => requests::created(&cx, new)?,
+        Change::RequestDispatched {
+            request,
+            step,
+            deadline,
+            ..
+        } => requests::dispatched(&cx, request, *step, *deadline)?,
+        Change::StepApproved {
+            request,
+            vote,
+            current_step,
+            approvers,
+            ..
+        } => {
+            requests::vote(&cx, request, vote)?;
+            requests::advanced(&cx, request, *current_step, approvers)?;
+        }
+        Change::RequestApproved {
+            request,
+            vote,
+            step,
+            total_steps,
+            approval_expires_at,
+        } => {
+            requests::vote(&cx, request, vote)?;
+            requests::approved(&cx, request, *step, *total_steps, *approval_expires_at)?;
+        }
+        Change::RequestRejected {
+            request,
+            vote,
+            step,
+        } => {
+            requests::vote(&cx, request, vote)?;
+            requests::closed(&cx, request, *step)?;
+        }
+        Change::RequestCancelled {
+            request,
+            step,
+            reason,
+        } => requests::cancelled(&cx, request, *step, reason.as_deref())?,
+        Change::RequestExpired { request, step } => requests::closed(&cx, request, *step)?,
+        Change::DispatchTimedOut { request, step } => requests::returned(&cx, request, *step)?,
+        Change::ExecutionStarted {
+            request,
+            step,
+            execution,
+        } => executions::started(&cx, request, *step, execution)?,
+        Change::ExecutionFinished {
+            request,
+            step,
+            finished,
+            result,
+        } => executions::finished(&cx, request, *step, finished, result.as_ref())?,
+        Change::ExecutionLost {
+            request,
+            step,
+            execution_id,
+            ..
+        } => executions::lost(&cx, request, *step, execution_id)?,
+        Change::AgentRegistered {
+            agent_id,
+            capabilities_json,
+            version,
+        } => identities::agent_registered(&cx, agent_id, capabilities_json, version.as_deref())?,
+        Change::TokenCreated(new) => identities::token_created(&cx, new)?,
+        Change::TokenRevoked { token_id, .. } => identities::token_revoked(&cx, token_id)?,
+        Change::UserActivated(user) | Change::UserSuspended(user) => {
+            identities::user_set(&cx, user)?;
+        }
+        Change::ConfigSynced {
+            policy_version,
+            policy_text,
+            ..
+        } => {
+            cx.any(
+                "INSERT INTO policy_versions (sha256, text, audit_seq, created_at_ms) \
+                 SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM policy_versions WHERE sha256 = ?1)",
+                params![policy_version, policy_text, audit_seq, now.0],
+            )?;
+        }
+        // What these say stands in the audit log alone.
+        Change::AttemptRefused(_) | Change::AuthFailures(_) | Change::ResultCorrupt { .. } => {}
+    }
+    checkpoint_if_due(connection, keys, now)
+}

@@ -1,0 +1,383 @@
+//! The audit log: appending to the chain, its checkpoints, and the list.
+
+use super::{AuditKeys, Store, View, corrupt, db};
+use crate::clock::Timestamp;
+use crate::crypto::uuid;
+use crate::domain::actor::Actor;
+use crate::domain::audit::{
+    CHECKPOINT, CHECKPOINT_AFTER_MS, CHECKPOINT_EVERY, Checkpoint, EVENT_VERSION, Entry, Event,
+    Outcome, checkpoint_message, spelled,
+};
+use crate::error::Error;
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params_from_iter};
+
+/// Columns of an event in the order of [`read_event`].
+pub(super) const COLUMNS: &str = "seq, id, event_type, event_category, event_version, outcome, actor_id, actor_type, \
+     resource_type, resource_id, peer_ip, client_ip, client_ip_source, request_id, operation, database_name, \
+     environment, detail_fingerprint, detail_raw, reason, metadata_json, prev_hash, created_at, event_hash, \
+     created_at_ms";
+
+const INSERT: &str = "INSERT INTO audit_events (seq, id, event_type, event_category, event_version, outcome, actor_id, \
+     actor_type, resource_type, resource_id, peer_ip, client_ip, client_ip_source, request_id, operation, \
+     database_name, environment, detail_fingerprint, detail_raw, reason, metadata_json, prev_hash, created_at, \
+     event_hash, created_at_ms, from_status, to_status) VALUES (:seq, :id, :event_type, :event_category, \
+     :event_version, :outcome, :actor_id, :actor_type, :resource_type, :resource_id, :peer_ip, :client_ip, \
+     :client_ip_source, :request_id, :operation, :database_name, :environment, :detail_fingerprint, :detail_raw, \
+     :reason, :metadata_json, :prev_hash, :created_at, :event_hash, :created_at_ms, :from_status, :to_status)";
+
+const HEAD: &str = "SELECT seq, event_hash FROM audit_events ORDER BY seq DESC LIMIT 1";
+
+const LAST_CHECKPOINT: &str = "SELECT seq, created_at_ms FROM audit_events WHERE event_type = 'audit.signed_checkpoint' \
+     ORDER BY seq DESC LIMIT 1";
+
+const FIRST: &str = "SELECT created_at_ms FROM audit_events ORDER BY seq LIMIT 1";
+
+/// A stored event with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRow {
+    /// Its number, dense from 1.
+    pub seq: i64,
+    /// Its fields.
+    pub event: Event,
+    /// Its hash, as stored.
+    pub hash: String,
+    /// Its time.
+    pub at: Timestamp,
+}
+
+/// Which events to list; every field that is set must match.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Who.
+    pub actor_id: Option<String>,
+    /// `noun.past`.
+    pub event_type: Option<String>,
+    /// Category.
+    pub event_category: Option<String>,
+    /// Outcome.
+    pub outcome: Option<String>,
+    /// Database.
+    pub database: Option<String>,
+    /// Environment.
+    pub environment: Option<String>,
+    /// The approval request.
+    pub request_id: Option<String>,
+    /// From this time on.
+    pub since: Option<Timestamp>,
+    /// Up to this time.
+    pub until: Option<Timestamp>,
+    /// Only events before this number: the cursor.
+    pub before: Option<i64>,
+}
+
+/// Appends an event and answers its number.
+pub(super) fn append(
+    connection: &Connection,
+    actor: &Actor,
+    now: Timestamp,
+    entry: Entry,
+) -> Result<i64, Error> {
+    insert(connection, actor, now, entry, head(connection)?)
+}
+
+/// Signs a checkpoint if one is due: after [`CHECKPOINT_EVERY`] events, or [`CHECKPOINT_AFTER_MS`] after the last one
+/// (or the first event) if anything happened since.
+pub(super) fn checkpoint_if_due(
+    connection: &Connection,
+    keys: &AuditKeys,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let Some((seq, hash)) = head(connection)? else {
+        return Ok(());
+    };
+    let last: Option<(i64, i64)> = connection
+        .prepare_cached(LAST_CHECKPOINT)
+        .and_then(|mut s| {
+            s.query_row([], |r| Ok((r.get(0)?, r.get(1)?)))
+                .optional()
+        })
+        .map_err(db)?;
+    let (last_seq, last_ms) = match last {
+        Some(last) => last,
+        None => (0, first_ms(connection)?),
+    };
+    let due = seq - last_seq >= CHECKPOINT_EVERY
+        || (seq > last_seq && now.0 - last_ms >= CHECKPOINT_AFTER_MS);
+    if !due {
+        return Ok(());
+    }
+    // The numbers are dense from 1, so the number of the head is the number of events before the checkpoint.
+    let message = checkpoint_message(&hash, seq, &spelled(now));
+    let checkpoint = Checkpoint {
+        head: hash.clone(),
+        count: seq,
+        key_id: keys.current.public().id(),
+        signature: keys.current.sign_hex(message.as_bytes()),
+    };
+    let mut entry = Entry::new(CHECKPOINT, "policy", Outcome::Info);
+    entry.metadata = checkpoint.metadata();
+    insert(
+        connection,
+        &Actor::system(),
+        now,
+        entry,
+        Some((seq, hash)),
+    )?;
+    Ok(())
+}
+
+fn head(connection: &Connection) -> Result<Option<(i64, String)>, Error> {
+    connection
+        .prepare_cached(HEAD)
+        .and_then(|mut s| {
+            s.query_row([], |r| Ok((r.get(0)?, r.get(1)?)))
+                .optional()
+        })
+        .map_err(db)
+}
+
+fn first_ms(connection: &Connection) -> Result<i64, Error> {
+    connection
+        .prepare_cached(FIRST)
+        .and_then(|mut s| s.query_row([], |r| r.get(0)))
+        .map_err(db)
+}
+
+fn insert(
+    connection: &Connection,
+    actor: &Actor,
+    now: Timestamp,
+    entry: Entry,
+    head: Option<(i64, String)>,
+) -> Result<i64, Error> {
+    let seq = head.as_ref().map_or(1, |(seq, _)| seq + 1);
+    let mut metadata = entry.metadata;
+    let moved = entry
+        .moved
+        .map(|(from, to)| (from.map_or("new", |s| s.as_str()), to.as_str()));
+    if let Some((from, to)) = moved {
+        metadata.insert("from_status".into(), from.into());
+        metadata.insert("to_status".into(), to.into());
+    }
+    if let Some(id) = &actor.origin.http_request_id {
+        metadata.insert("http_request_id".into(), id.clone().into());
+    }
+    let text = |v: Option<&str>| v.map(str::to_owned);
+    let event = Event {
+        id: uuid(),
+        event_type: entry.event_type.to_owned(),
+        event_category: entry.category.to_owned(),
+        event_version: EVENT_VERSION,
+        outcome: entry.outcome.as_str().to_owned(),
+        actor_id: actor.id.clone(),
+        actor_type: actor.kind.to_owned(),
+        resource_type: text(entry.resource_type),
+        resource_id: entry.resource_id,
+        peer_ip: actor.origin.peer_ip.clone(),
+        client_ip: actor.origin.client_ip.clone(),
+        client_ip_source: text(actor.origin.client_ip_source),
+        request_id: entry.request_id,
+        operation: text(entry.operation),
+        database_name: entry.database,
+        environment: entry.environment,
+        detail_fingerprint: entry.fingerprint,
+        detail_raw: entry.detail,
+        reason: entry.reason,
+        metadata_json: serde_json::Value::Object(metadata).to_string(),
+        prev_hash: head.map(|(_, hash)| hash),
+        created_at: spelled(now),
+    };
+    connection
+        .prepare_cached(INSERT)
+        .and_then(|mut s| {
+            s.execute(named_params! {
+                ":seq": seq,
+                ":id": event.id,
+                ":event_type": event.event_type,
+                ":event_category": event.event_category,
+                ":event_version": event.event_version,
+                ":outcome": event.outcome,
+                ":actor_id": event.actor_id,
+                ":actor_type": event.actor_type,
+                ":resource_type": event.resource_type,
+                ":resource_id": event.resource_id,
+                ":peer_ip": event.peer_ip,
+                ":client_ip": event.client_ip,
+                ":client_ip_source": event.client_ip_source,
+                ":request_id": event.request_id,
+                ":operation": event.operation,
+                ":database_name": event.database_name,
+                ":environment": event.environment,
+                ":detail_fingerprint": event.detail_fingerprint,
+                ":detail_raw": event.detail_raw,
+                ":reason": event.reason,
+                ":metadata_json": event.metadata_json,
+                ":prev_hash": event.prev_hash,
+                ":created_at": event.created_at,
+                ":event_hash": event.hash(),
+                ":created_at_ms": now.0,
+                ":from_status": moved.map(|m| m.0),
+                ":to_status": moved.map(|m| m.1),
+            })
+        })
+        .map_err(db)?;
+    Ok(seq)
+}
+
+pub(super) fn read_event(row: &Row) -> rusqlite::Result<EventRow> {
+    Ok(EventRow {
+        seq: row.get(0)?,
+        event: Event {
+            id: row.get(1)?,
+            event_type: row.get(2)?,
+            event_category: row.get(3)?,
+            event_version: row.get(4)?,
+            outcome: row.get(5)?,
+            actor_id: row.get(6)?,
+            actor_type: row.get(7)?,
+            resource_type: row.get(8)?,
+            resource_id: row.get(9)?,
+            peer_ip: row.get(10)?,
+            client_ip: row.get(11)?,
+            client_ip_source: row.get(12)?,
+            request_id: row.get(13)?,
+            operation: row.get(14)?,
+            database_name: row.get(15)?,
+            environment: row.get(16)?,
+            detail_fingerprint: row.get(17)?,
+            detail_raw: row.get(18)?,
+            reason: row.get(19)?,
+            metadata_json: row.get(20)?,
+            prev_hash: row.get(21)?,
+            created_at: row.get(22)?,
+        },
+        hash: row.get(23)?,
+        at: Timestamp(row.get(24)?),
+    })
+}
+
+impl AuditFilter {
+    fn conditions(&self) -> (String, Vec<Sql>) {
+        let mut sql = String::from("1 = 1");
+        let mut values: Vec<Sql> = Vec::new();
+        let texts = [
+            ("actor_id = ?", &self.actor_id),
+            ("event_type = ?", &self.event_type),
+            ("event_category = ?", &self.event_category),
+            ("outcome = ?", &self.outcome),
+            ("database_name = ?", &self.database),
+            ("environment = ?", &self.environment),
+            ("request_id = ?", &self.request_id),
+        ];
+        for (condition, value) in texts {
+            if let Some(value) = value {
+                sql.push_str(" AND ");
+                sql.push_str(condition);
+                values.push(value.clone().into());
+            }
+        }
+        let numbers = [
+            ("created_at_ms >= ?", self.since.map(|t| t.0)),
+            ("created_at_ms <= ?", self.until.map(|t| t.0)),
+            ("seq < ?", self.before),
+        ];
+        for (condition, value) in numbers {
+            if let Some(value) = value {
+                sql.push_str(" AND ");
+                sql.push_str(condition);
+                values.push(value.into());
+            }
+        }
+        (sql, values)
+    }
+}
+
+impl View<'_> {
+    /// Events that match, newest first.
+    pub fn list_events(
+        &self,
+        filter: &AuditFilter,
+        limit: u32,
+        offset: u32,
+    ) -> Result<Vec<EventRow>, Error> {
+        let (conditions, mut values) = filter.conditions();
+        values.push(i64::from(limit).into());
+        values.push(i64::from(offset).into());
+        let sql = format!(
+            "SELECT {COLUMNS} FROM audit_events WHERE {conditions} ORDER BY seq DESC LIMIT ? OFFSET ?"
+        );
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| {
+                s.query_map(params_from_iter(values), read_event)?
+                    .collect()
+            })
+            .map_err(db)
+    }
+
+    /// How many events match, counting no further than `max` + 1.
+    pub fn count_events(&self, filter: &AuditFilter, max: i64) -> Result<i64, Error> {
+        let (conditions, mut values) = filter.conditions();
+        values.push((max + 1).into());
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM audit_events WHERE {conditions} LIMIT ?)"
+        );
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| s.query_row(params_from_iter(values), |r| r.get(0)))
+            .map_err(db)
+    }
+
+    /// The number of the last event, 0 for none.
+    pub fn last_event(&self) -> Result<i64, Error> {
+        Ok(head(self.connection)?.map_or(0, |(seq, _)| seq))
+    }
+
+    /// Events after number `after`, oldest first: how everything that reads the whole chain goes through it.
+    pub fn events_after(&self, after: i64, limit: u32) -> Result<Vec<EventRow>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM audit_events WHERE seq > ?1 ORDER BY seq LIMIT ?2"
+        );
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| {
+                s.query_map(rusqlite::params![after, limit], read_event)?
+                    .collect()
+            })
+            .map_err(db)
+    }
+
+    /// The text of a set of policies.
+    pub fn policy_text(&self, version: &str) -> Result<Option<String>, Error> {
+        self.connection
+            .prepare_cached("SELECT text FROM policy_versions WHERE sha256 = ?1")
+            .and_then(|mut s| s.query_row([version], |r| r.get(0)).optional())
+            .map_err(db)
+    }
+
+    /// Requests by status, without counting.
+    pub fn request_counts(&self) -> Result<Vec<(String, i64)>, Error> {
+        self.connection
+            .prepare_cached("SELECT status, n FROM request_counts ORDER BY status")
+            .and_then(|mut s| {
+                s.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
+                    .collect()
+            })
+            .map_err(db)
+    }
+}
+
+impl Store {
+    /// Signs a checkpoint if an hour has passed since the last one and something happened.
+    pub fn checkpoint_audit(self: &std::sync::Arc<Self>) -> Result<(), Error> {
+        let store = std::sync::Arc::clone(self);
+        let now = self.now();
+        self.bookkeep(move |connection| checkpoint_if_due(connection, &store.audit_keys, now))
+    }
+}
+
+/// Reads a status that the schema has already checked.
+pub(super) fn status(text: &str, id: &str) -> Result<crate::domain::request::Status, Error> {
+    crate::domain::request::Status::parse(text).ok_or_else(|| corrupt("requests", id, "status"))
+}

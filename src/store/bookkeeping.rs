@@ -1,0 +1,148 @@
+//! What may be late by seconds, and lost with the process without a lie: leases as heartbeats extend them, agents'
+//! reports, when a token was last used. Kept in memory and written together; nothing here is audited.
+
+use super::agents::AgentRow;
+use super::{Store, View, db};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use rusqlite::params;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Entries of each kind kept between two flushes; beyond it, an entry is dropped, which costs precision only.
+const ENTRIES_MAX: usize = 50_000;
+
+/// How long an agent may hold an execution without being heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Until when.
+    pub until: Timestamp,
+    /// Whether a heartbeat came; before the first, a claim may be repeated.
+    pub heard: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Bookkeeping {
+    leases: HashMap<String, Lease>,
+    tokens_used: HashMap<String, Timestamp>,
+    users_seen: HashMap<String, Timestamp>,
+    pub(super) agents: BTreeMap<String, AgentRow>,
+    pub(super) agents_changed: BTreeSet<String>,
+}
+
+impl Store {
+    /// Extends the lease of an execution.
+    pub fn extend_lease(&self, execution_id: &str, until: Timestamp) {
+        let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
+        let lease = Lease { until, heard: true };
+        memory.leases.insert(execution_id.to_owned(), lease);
+    }
+
+    /// Notes that a token was used, and by whom.
+    pub fn token_used(&self, token_id: &str, subject: &str, now: Timestamp) {
+        let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
+        if memory.tokens_used.len() < ENTRIES_MAX {
+            memory.tokens_used.insert(token_id.to_owned(), now);
+            memory.users_seen.insert(subject.to_owned(), now);
+        }
+    }
+
+    /// Writes what is kept in memory.
+    pub fn flush(&self) -> Result<(), Error> {
+        let (leases, tokens, users, agents) = {
+            let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
+            let changed = std::mem::take(&mut memory.agents_changed);
+            let agents: Vec<AgentRow> = changed
+                .iter()
+                .filter_map(|id| memory.agents.get(id).cloned())
+                .collect();
+            let tokens = std::mem::take(&mut memory.tokens_used);
+            let users = std::mem::take(&mut memory.users_seen);
+            (memory.leases.clone(), tokens, users, agents)
+        };
+        if leases.is_empty() && tokens.is_empty() && users.is_empty() && agents.is_empty() {
+            return Ok(());
+        }
+        let written: Vec<(String, Lease)> = leases.iter().map(|(k, v)| (k.clone(), *v)).collect();
+        self.bookkeep(move |connection| {
+            for (id, lease) in &leases {
+                connection
+                    .prepare_cached(
+                        "UPDATE executions SET lease_until_ms = ?2, heartbeats = 1 \
+                         WHERE id = ?1 AND status = 'claimed'",
+                    )
+                    .and_then(|mut s| s.execute(params![id, lease.until.0]))
+                    .map_err(db)?;
+            }
+            for (id, at) in &tokens {
+                connection
+                    .prepare_cached("UPDATE tokens SET last_used_at_ms = ?2 WHERE id = ?1")
+                    .and_then(|mut s| s.execute(params![id, at.0]))
+                    .map_err(db)?;
+            }
+            for (id, at) in &users {
+                connection
+                    .prepare_cached("UPDATE users SET last_seen_at_ms = ?2 WHERE id = ?1")
+                    .and_then(|mut s| s.execute(params![id, at.0]))
+                    .map_err(db)?;
+            }
+            for agent in &agents {
+                write_agent(connection, agent)?;
+            }
+            Ok(())
+        })?;
+        let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
+        for (id, lease) in written {
+            // Only what was written and has not moved since may be forgotten.
+            if memory.leases.get(&id) == Some(&lease) {
+                memory.leases.remove(&id);
+            }
+        }
+        Ok(())
+    }
+
+    /// After a restart nobody could send a heartbeat for a while: every claimed execution gets one whole lease.
+    pub(super) fn extend_leases_after_restart(&self) -> Result<(), Error> {
+        let now = self.now().0;
+        self.bookkeep(move |connection| {
+            connection
+                .prepare_cached(
+                    "UPDATE executions SET lease_until_ms = max(lease_until_ms, ?1 + lease_secs * 1000) \
+                     WHERE status = 'claimed'",
+                )
+                .and_then(|mut s| s.execute([now]))
+                .map_err(db)?;
+            Ok(())
+        })
+    }
+}
+
+fn write_agent(connection: &rusqlite::Connection, agent: &AgentRow) -> Result<(), Error> {
+    connection
+        .prepare_cached(
+            "UPDATE agents SET capabilities_json = ?2, version = ?3, max_concurrent = ?4, in_flight = ?5, \
+             draining = ?6, uptime_secs = ?7, active_jobs_json = ?8, last_seen_at_ms = ?9 WHERE id = ?1",
+        )
+        .and_then(|mut s| {
+            s.execute(params![
+                agent.id,
+                agent.capabilities_json(),
+                agent.version,
+                agent.max_concurrent,
+                agent.in_flight,
+                agent.draining,
+                i64::try_from(agent.uptime_secs).unwrap_or(i64::MAX),
+                agent.active_jobs.to_string(),
+                agent.last_seen.0
+            ])
+        })
+        .map_err(db)?;
+    Ok(())
+}
+
+impl View<'_> {
+    /// The lease as heartbeats since the last flush have it.
+    pub(super) fn remembered_lease(&self, execution_id: &str) -> Option<Lease> {
+        let memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
+        memory.leases.get(execution_id).copied()
+    }
+}

@@ -1,0 +1,374 @@
+//! Group commit: writers queue their closures; one of them, the leader, runs all that wait inside one transaction and
+//! commits once for everybody.
+//!
+//! The queue is bounded by the number of threads that can call. Each closure runs in its own SAVEPOINT, so that one
+//! that fails, or panics, leaves nothing behind and hurts nobody else. A leader serves one batch and hands over.
+
+use super::{Store, Verdict, View, apply, db};
+use crate::clock::Timestamp;
+use crate::domain::actor::Actor;
+use crate::domain::change::Change;
+use crate::error::Error;
+use rusqlite::{Connection, ErrorCode, params};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+/// Most closures in one transaction: bounds how long the first of a batch waits for the last.
+const BATCH_MAX: usize = 128;
+
+/// Transactions and changes since the start.
+#[derive(Default)]
+pub(super) struct Counts {
+    batches: AtomicU64,
+    changes: AtomicU64,
+}
+
+impl Counts {
+    pub(super) fn read(&self) -> (u64, u64) {
+        (
+            self.batches.load(Ordering::Relaxed),
+            self.changes.load(Ordering::Relaxed),
+        )
+    }
+}
+
+/// Writers that wait for a leader.
+pub(super) struct Queue {
+    inner: Mutex<Waiting>,
+}
+
+struct Waiting {
+    jobs: VecDeque<Box<dyn Job>>,
+    led: bool,
+}
+
+impl Queue {
+    pub(super) fn new() -> Queue {
+        Queue {
+            inner: Mutex::new(Waiting {
+                jobs: VecDeque::new(),
+                led: false,
+            }),
+        }
+    }
+}
+
+/// One queued write.
+trait Job: Send {
+    /// Decides and applies inside the transaction; keeps its answer to itself.
+    fn run(&mut self, store: &Store, connection: &Connection, now: Timestamp) -> Result<(), Error>;
+    /// Takes back what `run` answered: the transaction did not hold.
+    fn undo(&mut self, error: Error);
+    /// What was written, once it is durable.
+    fn changes(&self) -> &[Change];
+    /// Gives the answer to whoever waits.
+    fn settle(&mut self);
+    /// Makes its waiter the next leader.
+    fn promote(&self);
+}
+
+/// Where a caller waits for his answer.
+struct Slot<T> {
+    state: Mutex<SlotState<T>>,
+    changed: Condvar,
+}
+
+enum SlotState<T> {
+    Waiting,
+    Lead,
+    Done(Result<T, Error>),
+}
+
+struct Write<T, F> {
+    actor: Actor,
+    decide: Option<F>,
+    changes: Vec<Change>,
+    answer: Option<Result<T, Error>>,
+    slot: Arc<Slot<T>>,
+}
+
+impl<T, F> Job for Write<T, F>
+where
+    T: Send,
+    F: FnOnce(&View, Timestamp) -> Result<Verdict<T>, Error> + Send,
+{
+    fn run(&mut self, store: &Store, connection: &Connection, now: Timestamp) -> Result<(), Error> {
+        let view = View {
+            connection,
+            bookkeeping: &store.bookkeeping,
+        };
+        view.actor_counts(&self.actor, now)?;
+        let decide = self
+            .decide
+            .take()
+            .ok_or_else(|| Error::bug("a write ran twice"))?;
+        let (changes, answer) = match decide(&view, now)? {
+            Verdict::Same(value) => (Vec::new(), Ok(value)),
+            Verdict::Write(changes, value) => (changes, Ok(value)),
+            Verdict::Refuse(change, error) => (vec![change], Err(error)),
+        };
+        for change in &changes {
+            apply::apply(connection, &store.audit_keys, &self.actor, now, change)?;
+        }
+        self.changes = changes;
+        self.answer = Some(answer);
+        Ok(())
+    }
+
+    fn undo(&mut self, error: Error) {
+        self.changes.clear();
+        self.answer = Some(Err(error));
+    }
+
+    fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    fn settle(&mut self) {
+        self.slot.answer(self.answer.take());
+    }
+
+    fn promote(&self) {
+        self.slot.set(SlotState::Lead);
+    }
+}
+
+/// An unaudited write of bookkeeping columns.
+struct Bookkeep<F> {
+    write: Option<F>,
+    answer: Option<Result<(), Error>>,
+    slot: Arc<Slot<()>>,
+}
+
+impl<F> Job for Bookkeep<F>
+where
+    F: FnOnce(&Connection) -> Result<(), Error> + Send,
+{
+    fn run(&mut self, _: &Store, connection: &Connection, _: Timestamp) -> Result<(), Error> {
+        let write = self
+            .write
+            .take()
+            .ok_or_else(|| Error::bug("a write ran twice"))?;
+        write(connection)?;
+        self.answer = Some(Ok(()));
+        Ok(())
+    }
+
+    fn undo(&mut self, error: Error) {
+        self.answer = Some(Err(error));
+    }
+
+    fn changes(&self) -> &[Change] {
+        &[]
+    }
+
+    fn settle(&mut self) {
+        self.slot.answer(self.answer.take());
+    }
+
+    fn promote(&self) {
+        self.slot.set(SlotState::Lead);
+    }
+}
+
+impl Store {
+    pub(super) fn submit<T: Send + 'static>(
+        &self,
+        actor: Actor,
+        decide: impl FnOnce(&View, Timestamp) -> Result<Verdict<T>, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let slot = Arc::new(Slot::new());
+        let job = Write {
+            actor,
+            decide: Some(decide),
+            changes: Vec::new(),
+            answer: None,
+            slot: Arc::clone(&slot),
+        };
+        self.enqueue(Box::new(job), &slot)
+    }
+
+    /// Writes columns that are not audited, in the next transaction.
+    pub(super) fn bookkeep(
+        &self,
+        write: impl FnOnce(&Connection) -> Result<(), Error> + Send + 'static,
+    ) -> Result<(), Error> {
+        let slot = Arc::new(Slot::new());
+        let job = Bookkeep {
+            write: Some(write),
+            answer: None,
+            slot: Arc::clone(&slot),
+        };
+        self.enqueue(Box::new(job), &slot)
+    }
+
+    fn enqueue<T>(&self, job: Box<dyn Job>, slot: &Slot<T>) -> Result<T, Error> {
+        let lead = {
+            let mut queue = self.queue.inner.lock().unwrap_or_else(|e| e.into_inner());
+            queue.jobs.push_back(job);
+            !std::mem::replace(&mut queue.led, true)
+        };
+        if lead {
+            self.lead();
+        }
+        loop {
+            match slot.wait() {
+                Some(answer) => return answer,
+                None => self.lead(),
+            }
+        }
+    }
+
+    /// Serves one batch, then hands over to the first that queued meanwhile.
+    fn lead(&self) {
+        let mut batch = {
+            let connection = self.lock();
+            let mut batch: Vec<Box<dyn Job>> = {
+                let mut queue = self.queue.inner.lock().unwrap_or_else(|e| e.into_inner());
+                let n = queue.jobs.len().min(BATCH_MAX);
+                queue.jobs.drain(..n).collect()
+            };
+            self.commit_batch(&connection, &mut batch);
+            batch
+        };
+        {
+            let mut queue = self.queue.inner.lock().unwrap_or_else(|e| e.into_inner());
+            queue.led = !queue.jobs.is_empty();
+            if let Some(job) = queue.jobs.front() {
+                job.promote();
+            }
+        }
+        let observer = self
+            .observer
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .clone();
+        for job in &batch {
+            for change in job.changes() {
+                if let Some(observer) = &observer {
+                    // A watcher's panic must not keep the answer of a durable change from its caller.
+                    if catch_unwind(AssertUnwindSafe(|| observer(change))).is_err() {
+                        log::error!("the observer of changes panicked");
+                    }
+                }
+            }
+        }
+        for job in &mut batch {
+            job.settle();
+        }
+    }
+
+    fn commit_batch(&self, connection: &Connection, batch: &mut [Box<dyn Job>]) {
+        if let Err(e) = execute(connection, "BEGIN IMMEDIATE") {
+            log::error!("cannot begin a transaction: {e}");
+            for job in batch {
+                job.undo(Error::unavailable("the server cannot write now"));
+            }
+            return;
+        }
+        // Read once for the whole batch, after the lock: waiting cannot make it stale, and all agree on it.
+        let now = self.clock.now();
+        for n in 0..batch.len() {
+            if let Err(error) = self.run_one(connection, &mut batch[n], now) {
+                batch[n].undo(error);
+            }
+            if connection.is_autocommit() {
+                // SQLite gave up the whole transaction (disk full, out of memory, I/O): nobody's write holds.
+                log::error!("the transaction was lost; {} writes refused", batch.len());
+                for job in batch {
+                    job.undo(Error::unavailable("the server cannot write now"));
+                }
+                return;
+            }
+        }
+        match execute(connection, "COMMIT") {
+            Ok(()) => {
+                let changes: usize = batch.iter().map(|job| job.changes().len()).sum();
+                self.commits.batches.fetch_add(1, Ordering::Relaxed);
+                self.commits
+                    .changes
+                    .fetch_add(changes as u64, Ordering::Relaxed);
+            }
+            Err(e) => self.commit_failed(connection, &e, batch),
+        }
+    }
+
+    fn run_one(
+        &self,
+        connection: &Connection,
+        job: &mut Box<dyn Job>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        execute(connection, "SAVEPOINT one").map_err(db)?;
+        let ran = catch_unwind(AssertUnwindSafe(|| job.run(self, connection, now)))
+            .unwrap_or_else(|_| Err(Error::bug("a write panicked")));
+        let end = match &ran {
+            Ok(()) => execute(connection, "RELEASE one"),
+            Err(_) if connection.is_autocommit() => Ok(()),
+            Err(_) => execute(connection, "ROLLBACK TO one")
+                .and_then(|()| execute(connection, "RELEASE one")),
+        };
+        end.map_err(db)?;
+        ran
+    }
+
+    fn commit_failed(
+        &self,
+        connection: &Connection,
+        e: &rusqlite::Error,
+        batch: &mut [Box<dyn Job>],
+    ) {
+        log::error!("commit failed: {e}");
+        if !connection.is_autocommit() {
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        let code = e.sqlite_error_code();
+        if !matches!(code, Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy)) {
+            // After a failed sync the kernel may have dropped what it could not write: a retry would lie.
+            (self.fatal)(&format!("commit failed: {e}"));
+        }
+        for job in batch {
+            job.undo(Error::unavailable("the server cannot write now"));
+        }
+    }
+}
+
+impl<T> Slot<T> {
+    fn new() -> Slot<T> {
+        Slot {
+            state: Mutex::new(SlotState::Waiting),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn set(&self, to: SlotState<T>) {
+        *self.state.lock().unwrap_or_else(|e| e.into_inner()) = to;
+        self.changed.notify_one();
+    }
+
+    fn answer(&self, answer: Option<Result<T, Error>>) {
+        let answer = answer.unwrap_or_else(|| Err(Error::bug("a write has no answer")));
+        self.set(SlotState::Done(answer));
+    }
+
+    /// The answer, or `None` when it is this caller's turn to lead.
+    fn wait(&self) -> Option<Result<T, Error>> {
+        let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        loop {
+            match std::mem::replace(&mut *state, SlotState::Waiting) {
+                SlotState::Done(answer) => return Some(answer),
+                SlotState::Lead => return None,
+                SlotState::Waiting => {
+                    state = self.changed.wait(state).unwrap_or_else(|e| e.into_inner());
+                }
+            }
+        }
+    }
+}
+
+fn execute(connection: &Connection, sql: &str) -> Result<(), rusqlite::Error> {
+    connection.prepare_cached(sql)?.execute(params![])?;
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! Reading executions: one by id, those of a request, and those whose lease has run out.
+
+use super::{Lease, View, corrupt, db};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use rusqlite::{OptionalExtension, Row, params};
+
+const COLUMNS: &str = "e.seq, e.id, r.id, e.attempt, e.agent_id, e.status, e.claim_key, e.token_json, \
+     e.statement_timeout_secs, e.max_rows, e.lease_secs, e.lease_until_ms, e.heartbeats, e.started_at_ms, \
+     e.finished_at_ms, e.error_message, e.rows_affected, e.duration_ms, e.truncated, e.late, e.report_sha256";
+
+/// One time that an agent claimed a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecutionRow {
+    /// Its row.
+    pub seq: i64,
+    /// UUID.
+    pub id: String,
+    /// The request.
+    pub request_id: String,
+    /// 1 for the first.
+    pub attempt: u32,
+    /// Who claimed it.
+    pub agent_id: String,
+    /// How it stands.
+    pub status: ExecutionStatus,
+    /// Makes the claim repeatable.
+    pub claim_key: Option<String>,
+    /// The signed token.
+    pub token_json: String,
+    /// Seconds a statement may run, 0 for no limit.
+    pub statement_timeout_secs: u64,
+    /// Rows returned at most.
+    pub max_rows: Option<u64>,
+    /// The lease.
+    pub lease: Lease,
+    /// Length of a lease.
+    pub lease_secs: u64,
+    /// When it was claimed.
+    pub started_at: Timestamp,
+    /// When its report came.
+    pub finished_at: Option<Timestamp>,
+    /// What the agent said went wrong.
+    pub error_message: Option<String>,
+    /// Rows changed.
+    pub rows_affected: Option<u64>,
+    /// How long it took.
+    pub duration_ms: Option<u64>,
+    /// Whether rows were left out.
+    pub truncated: bool,
+    /// Whether the report came after the lease.
+    pub late: bool,
+    /// Hash of the report.
+    pub report_sha256: Option<String>,
+}
+
+/// How an execution stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExecutionStatus {
+    /// An agent holds it.
+    Claimed,
+    /// The database said yes.
+    Completed,
+    /// It did not take effect, as far as the agent can tell.
+    Failed,
+    /// The lease ran out without a report.
+    Lost,
+}
+
+impl ExecutionStatus {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ExecutionStatus::Claimed => "claimed",
+            ExecutionStatus::Completed => "completed",
+            ExecutionStatus::Failed => "failed",
+            ExecutionStatus::Lost => "lost",
+        }
+    }
+
+    fn parse(text: &str) -> Option<ExecutionStatus> {
+        [
+            ExecutionStatus::Claimed,
+            ExecutionStatus::Completed,
+            ExecutionStatus::Failed,
+            ExecutionStatus::Lost,
+        ]
+        .into_iter()
+        .find(|s| s.as_str() == text)
+    }
+
+    /// Whether the agent has reported.
+    pub fn is_finished(self) -> bool {
+        matches!(self, ExecutionStatus::Completed | ExecutionStatus::Failed)
+    }
+}
+
+impl View<'_> {
+    /// The execution of that id.
+    pub fn find_execution(&self, id: &str) -> Result<Option<ExecutionRow>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM executions e JOIN requests r ON r.seq = e.request_seq WHERE e.id = ?1"
+        );
+        let row = self
+            .connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| s.query_row([id], |r| Ok(self.execution(r))).optional())
+            .map_err(db)?;
+        row.transpose()
+    }
+
+    /// The execution of that id.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn execution_of(&self, id: &str) -> Result<ExecutionRow, Error> {
+        self.find_execution(id)?
+            .ok_or_else(|| Error::not_found("execution", id))
+    }
+
+    /// Executions of a request, newest first.
+    pub fn list_executions(
+        &self,
+        request_seq: i64,
+        limit: u32,
+    ) -> Result<Vec<(ExecutionRow, bool)>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS}, EXISTS (SELECT 1 FROM results x WHERE x.execution_seq = e.seq) FROM executions e \
+             JOIN requests r ON r.seq = e.request_seq WHERE e.request_seq = ?1 ORDER BY e.attempt DESC LIMIT ?2"
+        );
+        let rows: Vec<(Result<ExecutionRow, Error>, bool)> = self
+            .connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| {
+                s.query_map(params![request_seq, limit], |r| {
+                    Ok((self.execution(r), r.get(21)?))
+                })?
+                .collect()
+            })
+            .map_err(db)?;
+        rows.into_iter().map(|(e, stored)| Ok((e?, stored))).collect()
+    }
+
+    /// The newest execution of a request that has reported.
+    pub fn last_finished(&self, request_seq: i64) -> Result<Option<ExecutionRow>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM executions e JOIN requests r ON r.seq = e.request_seq \
+             WHERE e.request_seq = ?1 AND e.status IN ('completed', 'failed') ORDER BY e.attempt DESC LIMIT 1"
+        );
+        let row = self
+            .connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| {
+                s.query_row([request_seq], |r| Ok(self.execution(r)))
+                    .optional()
+            })
+            .map_err(db)?;
+        row.transpose()
+    }
+
+    /// How often a request was claimed.
+    pub fn attempts(&self, request_seq: i64) -> Result<u32, Error> {
+        self.connection
+            .prepare_cached("SELECT coalesce(max(attempt), 0) FROM executions WHERE request_seq = ?1")
+            .and_then(|mut s| s.query_row([request_seq], |r| r.get(0)))
+            .map_err(db)
+    }
+
+    /// Claimed executions whose lease has run out, the longest overdue first.
+    pub fn lapsed_executions(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ExecutionRow>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM executions e JOIN requests r ON r.seq = e.request_seq \
+             WHERE e.status = 'claimed' AND e.lease_until_ms <= ?1 ORDER BY e.lease_until_ms LIMIT ?2"
+        );
+        let rows: Vec<Result<ExecutionRow, Error>> = self
+            .connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| {
+                s.query_map(params![now.0, limit], |r| Ok(self.execution(r)))?
+                    .collect()
+            })
+            .map_err(db)?;
+        let rows: Result<Vec<ExecutionRow>, Error> = rows.into_iter().collect();
+        // A heartbeat that is not yet written counts.
+        Ok(rows?
+            .into_iter()
+            .filter(|e| e.lease.until <= now)
+            .collect())
+    }
+
+    fn execution(&self, row: &Row) -> Result<ExecutionRow, Error> {
+        let number = |n: usize| -> rusqlite::Result<Option<u64>> {
+            Ok(row
+                .get::<_, Option<i64>>(n)?
+                .and_then(|v| u64::try_from(v).ok()))
+        };
+        let raw = |row: &Row| -> rusqlite::Result<(ExecutionRow, String)> {
+            let e = ExecutionRow {
+                seq: row.get(0)?,
+                id: row.get(1)?,
+                request_id: row.get(2)?,
+                attempt: row.get(3)?,
+                agent_id: row.get(4)?,
+                status: ExecutionStatus::Lost,
+                claim_key: row.get(6)?,
+                token_json: row.get(7)?,
+                statement_timeout_secs: number(8)?.unwrap_or(0),
+                max_rows: number(9)?,
+                lease_secs: number(10)?.unwrap_or(0),
+                lease: Lease {
+                    until: Timestamp(row.get(11)?),
+                    heard: row.get::<_, i64>(12)? > 0,
+                },
+                started_at: Timestamp(row.get(13)?),
+                finished_at: row.get::<_, Option<i64>>(14)?.map(Timestamp),
+                error_message: row.get(15)?,
+                rows_affected: number(16)?,
+                duration_ms: number(17)?,
+                truncated: row.get(18)?,
+                late: row.get(19)?,
+                report_sha256: row.get(20)?,
+            };
+            Ok((e, row.get(5)?))
+        };
+        let (mut e, status) = raw(row).map_err(db)?;
+        e.status = ExecutionStatus::parse(&status)
+            .ok_or_else(|| corrupt("executions", &e.id, "status"))?;
+        if let Some(lease) = self.remembered_lease(&e.id) {
+            e.lease = lease;
+        }
+        Ok(e)
+    }
+}

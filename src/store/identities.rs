@@ -1,0 +1,221 @@
+//! Reading people and tokens, and whether an actor still counts.
+
+use super::{View, corrupt, db, snapshot};
+use crate::clock::Timestamp;
+use crate::domain::actor::{Actor, SubjectType};
+use crate::domain::change::RoleMode;
+use crate::error::Error;
+use rusqlite::{OptionalExtension, Row, params};
+
+const TOKEN_COLUMNS: &str = "t.id, t.subject_type, t.subject_id, t.token_hash, t.token_prefix, t.name, t.roles_json, \
+     t.role_mode, t.groups_json, t.issuer, t.created_at_ms, t.expires_at_ms, t.revoked_at_ms, t.last_used_at_ms, \
+     u.status";
+
+/// A token as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    /// UUID.
+    pub id: String,
+    /// Person or agent.
+    pub subject_type: SubjectType,
+    /// Whose.
+    pub subject_id: String,
+    /// SHA-256 of the secret.
+    pub hash: String,
+    /// The eight characters by which people recognise it.
+    pub prefix: String,
+    /// What it is for.
+    pub name: Option<String>,
+    /// Roles it names.
+    pub roles: Vec<String>,
+    /// How they count.
+    pub role_mode: RoleMode,
+    /// Groups it adds.
+    pub groups: Vec<String>,
+    /// Who issued it.
+    pub issuer: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// When it was last used, to within a minute.
+    pub last_used_at: Option<Timestamp>,
+    /// Whether its subject may act.
+    pub subject_active: bool,
+}
+
+impl TokenRow {
+    /// Why the token does not count now, for a metric; `None` if it does.
+    pub fn trouble(&self, now: Timestamp) -> Option<&'static str> {
+        if self.revoked_at.is_some() {
+            Some("revoked")
+        } else if self.expires_at.is_some_and(|at| at <= now) {
+            Some("expired")
+        } else if !self.subject_active {
+            Some("suspended")
+        } else {
+            None
+        }
+    }
+}
+
+/// A person or an agent as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserRow {
+    /// Subject id.
+    pub id: String,
+    /// Person or agent.
+    pub subject_type: SubjectType,
+    /// Whether he may act.
+    pub active: bool,
+    /// `config`, `oidc` or `token`.
+    pub source: String,
+    /// His Slack id.
+    pub slack_user_id: Option<String>,
+    /// When he was first known.
+    pub created_at: Timestamp,
+    /// When his row last changed.
+    pub updated_at: Timestamp,
+    /// When he was last seen, to within a minute.
+    pub last_seen_at: Option<Timestamp>,
+}
+
+impl View<'_> {
+    /// The token whose secret has this hash.
+    pub fn find_token_by_hash(&self, hash: &str) -> Result<Option<TokenRow>, Error> {
+        let sql = format!(
+            "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.token_hash = ?1"
+        );
+        self.token(&sql, hash)
+    }
+
+    /// The token of that id.
+    pub fn find_token(&self, id: &str) -> Result<Option<TokenRow>, Error> {
+        let sql = format!(
+            "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.id = ?1"
+        );
+        self.token(&sql, id)
+    }
+
+    /// All tokens, newest first.
+    pub fn list_tokens(&self, limit: u32, offset: u32) -> Result<Vec<TokenRow>, Error> {
+        let sql = format!(
+            "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id \
+             ORDER BY t.created_at_ms DESC, t.id LIMIT ?1 OFFSET ?2"
+        );
+        let rows: Vec<Result<TokenRow, Error>> = self
+            .connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| {
+                s.query_map(params![limit, offset], |r| Ok(read_token(r)))?
+                    .collect()
+            })
+            .map_err(db)?;
+        rows.into_iter().collect()
+    }
+
+    /// Active tokens of a subject.
+    pub fn tokens_of(&self, subject: &str) -> Result<Vec<TokenRow>, Error> {
+        let sql = format!(
+            "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id \
+             WHERE t.subject_id = ?1 AND t.revoked_at_ms IS NULL ORDER BY t.id"
+        );
+        let rows: Vec<Result<TokenRow, Error>> = self
+            .connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| s.query_map([subject], |r| Ok(read_token(r)))?.collect())
+            .map_err(db)?;
+        rows.into_iter().collect()
+    }
+
+    /// The person or agent of that id.
+    pub fn find_user(&self, id: &str) -> Result<Option<UserRow>, Error> {
+        let row = self
+            .connection
+            .prepare_cached(
+                "SELECT id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, \
+                 last_seen_at_ms FROM users WHERE id = ?1",
+            )
+            .and_then(|mut s| s.query_row([id], |r| Ok(read_user(r))).optional())
+            .map_err(db)?;
+        row.transpose()
+    }
+
+    /// Whether an actor still counts, read inside the transaction that he wants to write in.
+    ///
+    /// # Errors
+    /// `unauthenticated`.
+    pub(super) fn actor_counts(&self, actor: &Actor, now: Timestamp) -> Result<(), Error> {
+        let Some(token_id) = &actor.token_id else {
+            return Ok(());
+        };
+        let counts: Option<bool> = self
+            .connection
+            .prepare_cached(
+                "SELECT t.revoked_at_ms IS NULL AND coalesce(t.expires_at_ms > ?2, 1) AND u.status = 'active' \
+                 FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.id = ?1",
+            )
+            .and_then(|mut s| {
+                s.query_row(params![token_id, now.0], |r| r.get(0))
+                    .optional()
+            })
+            .map_err(db)?;
+        match counts {
+            Some(true) => Ok(()),
+            _ => Err(Error::unauthenticated()),
+        }
+    }
+
+    fn token(&self, sql: &str, key: &str) -> Result<Option<TokenRow>, Error> {
+        let row = self
+            .connection
+            .prepare_cached(sql)
+            .and_then(|mut s| s.query_row([key], |r| Ok(read_token(r))).optional())
+            .map_err(db)?;
+        row.transpose()
+    }
+}
+
+fn read_token(row: &Row) -> Result<TokenRow, Error> {
+    let text = |n: usize| row.get::<_, String>(n).map_err(db);
+    let time = |n: usize| -> Result<Option<Timestamp>, Error> {
+        Ok(row.get::<_, Option<i64>>(n).map_err(db)?.map(Timestamp))
+    };
+    let id = text(0)?;
+    let bad = |column| corrupt("tokens", &id, column);
+    Ok(TokenRow {
+        subject_type: SubjectType::parse(&text(1)?).ok_or_else(|| bad("subject_type"))?,
+        subject_id: text(2)?,
+        hash: text(3)?,
+        prefix: text(4)?,
+        name: row.get(5).map_err(db)?,
+        roles: snapshot::read_names(&text(6)?).ok_or_else(|| bad("roles_json"))?,
+        role_mode: RoleMode::parse(&text(7)?).ok_or_else(|| bad("role_mode"))?,
+        groups: snapshot::read_names(&text(8)?).ok_or_else(|| bad("groups_json"))?,
+        issuer: text(9)?,
+        created_at: Timestamp(row.get(10).map_err(db)?),
+        expires_at: time(11)?,
+        revoked_at: time(12)?,
+        last_used_at: time(13)?,
+        subject_active: text(14)? == "active",
+        id,
+    })
+}
+
+fn read_user(row: &Row) -> Result<UserRow, Error> {
+    let text = |n: usize| row.get::<_, String>(n).map_err(db);
+    let id = text(0)?;
+    Ok(UserRow {
+        subject_type: SubjectType::parse(&text(1)?)
+            .ok_or_else(|| corrupt("users", &id, "subject_type"))?,
+        active: text(2)? == "active",
+        source: text(3)?,
+        slack_user_id: row.get(4).map_err(db)?,
+        created_at: Timestamp(row.get(5).map_err(db)?),
+        updated_at: Timestamp(row.get(6).map_err(db)?),
+        last_seen_at: row.get::<_, Option<i64>>(7).map_err(db)?.map(Timestamp),
+        id,
+    })
+}

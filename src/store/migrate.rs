@@ -1,0 +1,122 @@
+//! Brings the schema up to date. Each migration runs once, in one transaction, and its SHA-256 is kept and compared at
+//! every start: an edited migration stops the server with its name.
+
+use crate::clock::Timestamp;
+use crate::crypto::{sha256_hex, uuid};
+use crate::error::Error;
+use rusqlite::{Connection, TransactionBehavior, params};
+use std::path::Path;
+
+/// All migrations, in order; the number in the name is the schema version after it.
+const MIGRATIONS: &[(&str, &str)] = &[(
+    "0001_initial",
+    include_str!("../../sql/migrations/0001_initial.sql"),
+)];
+
+/// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.
+const APPLICATION_ID: i64 = 0x6462_7764;
+
+const JOURNAL: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
+    name          TEXT PRIMARY KEY,
+    sha256        TEXT NOT NULL,
+    applied_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID";
+
+/// Migrates the database to the newest schema.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let name = path.display();
+    let failed = |e: rusqlite::Error| Error::internal(format!("database {name}"), e);
+    check_owner(connection, path)?;
+    let tx = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    tx.execute_batch(JOURNAL).map_err(failed)?;
+    let applied: Vec<(String, String)> = tx
+        .prepare("SELECT name, sha256 FROM schema_migrations ORDER BY name")
+        .and_then(|mut s| {
+            s.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
+                .collect::<Result<_, _>>()
+        })
+        .map_err(failed)?;
+    for (n, (applied, hash)) in applied.iter().enumerate() {
+        match MIGRATIONS.get(n) {
+            Some((known, text)) if known == applied => {
+                if sha256_hex(text.as_bytes()) != *hash {
+                    return Err(Error::bug(format!(
+                        "database {name}: migration {known} is not the one that was applied"
+                    )));
+                }
+            }
+            _ => {
+                return Err(Error::bug(format!(
+                    "database {name} was made by a newer version (migration {applied})"
+                )));
+            }
+        }
+    }
+    for (n, (migration, text)) in MIGRATIONS.iter().enumerate().skip(applied.len()) {
+        tx.execute_batch(text).map_err(|e| {
+            Error::internal(format!("database {name}: migration {migration}"), e)
+        })?;
+        tx.execute(
+            "INSERT INTO schema_migrations (name, sha256, applied_at_ms) VALUES (?1, ?2, ?3)",
+            params![migration, sha256_hex(text.as_bytes()), now.0],
+        )
+        .map_err(failed)?;
+        tx.pragma_update(None, "user_version", n as i64 + 1)
+            .map_err(failed)?;
+    }
+    if applied.is_empty() {
+        tx.pragma_update(None, "application_id", APPLICATION_ID)
+            .map_err(failed)?;
+        tx.execute(
+            "INSERT INTO meta (key, value) VALUES ('instance', ?1)",
+            params![uuid()],
+        )
+        .map_err(failed)?;
+    }
+    tx.commit().map_err(failed)
+}
+
+/// Refuses a file that is not ours before anything is written to it.
+fn check_owner(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let name = path.display();
+    let failed = |e: rusqlite::Error| Error::internal(format!("database {name}"), e);
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0))
+        .map_err(failed)?;
+    let id: i64 = connection
+        .query_row("PRAGMA application_id", [], |r| r.get(0))
+        .map_err(failed)?;
+    if tables > 0 && id != APPLICATION_ID {
+        return Err(Error::bug(format!(
+            "database {name} was not made by this program; a dbward.db of version 0.1.6 cannot be taken over, \
+             so start with an empty state_dir"
+        )));
+    }
+    Ok(())
+}
+
+/// The schema as a fresh database has it: the sum of all migrations, for the golden file.
+pub fn schema_text() -> Result<String, Error> {
+    let connection = Connection::open_in_memory().map_err(super::db)?;
+    for (_, text) in MIGRATIONS {
+        connection.execute_batch(text).map_err(super::db)?;
+    }
+    let mut statement = connection
+        .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")
+        .map_err(super::db)?;
+    let texts: Vec<String> = statement
+        .query_map([], |r| r.get(0))
+        .and_then(Iterator::collect)
+        .map_err(super::db)?;
+    Ok(texts
+        .iter()
+        .map(|t| format!("{t};\n"))
+        .collect::<Vec<_>>()
+        .join("\n"))
+}

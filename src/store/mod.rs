@@ -1,0 +1,271 @@
+//! The memory: one SQLite file behind one connection, and the only code that speaks SQL to it.
+//!
+//! [`Store::read`] looks; [`Store::change`] is the only audited write: a closure that can read and describe, never
+//! write, decides what changes, and the change, its audit event and its rows are one transaction. Writers that wait
+//! for one another share a commit (see [`commit`]). Nothing is answered or announced before the COMMIT.
+
+mod agents;
+mod apply;
+mod audit;
+mod bookkeeping;
+mod commit;
+mod executions;
+mod identities;
+mod migrate;
+mod requests;
+mod results;
+mod snapshot;
+mod verify;
+
+use crate::clock::{Clock, Timestamp};
+use crate::crypto::{Keypair, PublicKey};
+use crate::domain::actor::Actor;
+use crate::domain::change::Change;
+use crate::error::Error;
+use rusqlite::{Connection, OpenFlags};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+pub use agents::AgentRow;
+pub use audit::{AuditFilter, EventRow};
+pub use bookkeeping::Lease;
+pub use executions::ExecutionRow;
+pub use identities::{TokenRow, UserRow};
+pub use migrate::schema_text;
+pub use requests::{Job, RequestFilter, RequestItem, Viewer};
+pub use results::{ResultItem, ResultRow};
+pub use verify::{Verified, verify_chain};
+
+/// Prepared statements kept; more than the code has, so that none is ever prepared twice.
+const STATEMENTS_CACHED: usize = 256;
+
+/// What a decision comes to.
+pub enum Verdict<T> {
+    /// Nothing to write: it is so already.
+    Same(T),
+    /// Write these, in order, then answer.
+    Write(Vec<Change>, T),
+    /// Write that it was refused, then answer the error.
+    Refuse(Change, Error),
+}
+
+/// Is told of every committed change, in order, after its COMMIT and before its caller is answered.
+pub type Observer = Arc<dyn Fn(&Change) + Send + Sync>;
+
+/// Called when the database can no longer be trusted (an I/O error or corruption at COMMIT): the outcome is unknown,
+/// and only a new start, with recovery, can tell.
+pub type Fatal = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Keys that sign and prove checkpoints.
+pub struct AuditKeys {
+    /// Signs.
+    pub current: Keypair,
+    /// Every public key that ever signed, by id.
+    pub known: BTreeMap<String, PublicKey>,
+}
+
+/// The store. Shared by reference; all methods may be called from any thread.
+pub struct Store {
+    connection: Mutex<Connection>,
+    queue: commit::Queue,
+    clock: Clock,
+    audit_keys: AuditKeys,
+    bookkeeping: Mutex<bookkeeping::Bookkeeping>,
+    observer: Mutex<Option<Observer>>,
+    fatal: Fatal,
+    commits: commit::Counts,
+}
+
+/// A view of the database inside one transaction, or between transactions. Reads only.
+pub struct View<'a> {
+    connection: &'a Connection,
+    bookkeeping: &'a Mutex<bookkeeping::Bookkeeping>,
+}
+
+impl Store {
+    /// Opens or makes the database at `path`, brings its schema up to date, and gives every running execution one
+    /// lease of grace.
+    ///
+    /// # Errors
+    /// `internal` naming the file: not a database, of another program or a newer version, an edited migration, or a
+    /// file system that refuses the write-ahead log.
+    pub fn open(
+        path: &Path,
+        clock: Clock,
+        audit_keys: AuditKeys,
+        fatal: Fatal,
+    ) -> Result<Store, Error> {
+        let mut connection = open_connection(path)?;
+        migrate::migrate(&mut connection, path, clock.now())?;
+        let store = Store {
+            connection: Mutex::new(connection),
+            queue: commit::Queue::new(),
+            clock,
+            audit_keys,
+            bookkeeping: Mutex::new(bookkeeping::Bookkeeping::default()),
+            observer: Mutex::new(None),
+            fatal,
+            commits: commit::Counts::default(),
+        };
+        store.extend_leases_after_restart()?;
+        store.load_agents()?;
+        Ok(store)
+    }
+
+    /// Sets who is told of committed changes.
+    pub fn observe(&self, observer: Observer) {
+        *self.observer.lock().unwrap_or_else(|e| e.into_inner()) = Some(observer);
+    }
+
+    /// Looks, without writing.
+    ///
+    /// # Errors
+    /// Whatever `look` answers; database errors are `internal`.
+    pub fn read<T>(&self, look: impl FnOnce(&View) -> Result<T, Error>) -> Result<T, Error> {
+        let connection = self.lock();
+        look(&View {
+            connection: &connection,
+            bookkeeping: &self.bookkeeping,
+        })
+    }
+
+    /// Decides and writes: `decide` runs inside the transaction, with the time of the transaction, after the actor's
+    /// token and status were read again. It returns when the transaction is durable.
+    ///
+    /// # Errors
+    /// What `decide` answers; `unauthenticated` when the actor's token or status no longer count; `unavailable` when
+    /// nothing could be written; `internal` when `decide` panicked or the schema refused.
+    pub fn change<T: Send + 'static>(
+        &self,
+        actor: Actor,
+        decide: impl FnOnce(&View, Timestamp) -> Result<Verdict<T>, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.submit(actor, decide)
+    }
+
+    /// The public key that proves checkpoints, by its id.
+    pub fn audit_key(&self, id: &str) -> Option<PublicKey> {
+        self.audit_keys.known.get(id).copied()
+    }
+
+    /// Transactions committed and changes in them, since the start.
+    pub fn commit_counts(&self) -> (u64, u64) {
+        self.commits.read()
+    }
+
+    /// The time, as this store's transactions see it.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Writes what is kept in memory and folds the write-ahead log into the file; the last thing before the end.
+    pub fn close(&self) -> Result<(), Error> {
+        self.flush()?;
+        let connection = self.lock();
+        connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(db)
+    }
+
+    /// Folds the write-ahead log into the file.
+    pub fn checkpoint_wal(&self) -> Result<(), Error> {
+        self.lock()
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+            .map_err(db)
+    }
+
+    /// Whether the database answers and can be written to, really tried.
+    pub fn probe(&self) -> Result<(), Error> {
+        let connection = self.lock();
+        connection
+            .execute_batch(
+                "BEGIN IMMEDIATE; UPDATE meta SET value = value WHERE key = 'instance'; ROLLBACK",
+            )
+            .map_err(db)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        let guard = self.connection.lock().unwrap_or_else(|e| e.into_inner());
+        // A panic elsewhere may have left a transaction open; its work was never acknowledged.
+        if !guard.is_autocommit() {
+            log::error!("a transaction was left open; rolling it back");
+            let _ = guard.execute_batch("ROLLBACK");
+        }
+        guard
+    }
+}
+
+/// Opens the file with the settings that everything here relies on, and reads them back.
+fn open_connection(path: &Path) -> Result<Connection, Error> {
+    let name = path.display();
+    let failed = |e: rusqlite::Error| Error::internal(format!("database {name}"), e);
+    if !path.exists() {
+        // Created by us and not by SQLite, so that nobody else can ever read it.
+        use std::os::unix::fs::OpenOptionsExt;
+        std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|e| Error::internal(format!("database {name}"), e))?;
+    }
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    connection
+        .execute_batch(
+            "PRAGMA busy_timeout = 5000;
+             PRAGMA synchronous = FULL;
+             PRAGMA foreign_keys = ON;
+             PRAGMA recursive_triggers = ON;
+             PRAGMA trusted_schema = OFF;
+             PRAGMA cell_size_check = ON;
+             PRAGMA cache_size = -65536;
+             PRAGMA temp_store = MEMORY;
+             PRAGMA journal_size_limit = 67108864;",
+        )
+        .map_err(failed)?;
+    let mode: String = connection
+        .query_row("PRAGMA journal_mode = WAL", [], |r| r.get(0))
+        .map_err(failed)?;
+    for (pragma, want) in [
+        ("synchronous", 2),
+        ("foreign_keys", 1),
+        ("recursive_triggers", 1),
+        ("trusted_schema", 0),
+    ] {
+        let value: i64 = connection
+            .query_row(&format!("PRAGMA {pragma}"), [], |r| r.get(0))
+            .map_err(failed)?;
+        if value != want {
+            return Err(Error::bug(format!(
+                "database {name}: PRAGMA {pragma} is {value}, not {want}"
+            )));
+        }
+    }
+    if mode != "wal" {
+        return Err(Error::bug(format!(
+            "database {name}: the file system does not allow a write-ahead log (journal mode {mode})"
+        )));
+    }
+    Ok(connection)
+}
+
+/// A database error is our bug: what can be expected was looked up in the same transaction.
+fn db(e: rusqlite::Error) -> Error {
+    match e.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => {
+            Error::unavailable("the server cannot write now").hint("the disk is full")
+        }
+        _ => Error::internal("database", e),
+    }
+}
+
+/// A stored value that cannot be.
+fn corrupt(table: &str, id: impl std::fmt::Display, column: &str) -> Error {
+    Error::bug(format!("{table} {id}: column {column} holds no valid value"))
+}

@@ -1,0 +1,582 @@
+//! Reading requests: one by id, the list with its visibility, what is due, and what agents may take.
+
+use super::audit::status;
+use super::{View, corrupt, db, snapshot};
+use crate::clock::Timestamp;
+use crate::domain::approval::{Action, Vote};
+use crate::domain::change::RequestText;
+use crate::domain::id::{Operation, Target};
+use crate::domain::permission::{RoleScope, Scopes};
+use crate::domain::policy::workflow::Workflow;
+use crate::domain::request::{Request, Status};
+use crate::error::Error;
+use rusqlite::types::Value as Sql;
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+
+const COLUMNS: &str = "r.seq, r.id, r.requester, r.database_name, r.environment, r.operation, r.status, r.audit_seq, \
+     r.emergency, r.no_result_store, r.reason, r.current_step, r.total_steps, r.risk_level, r.policy_version, \
+     r.created_at_ms, r.updated_at_ms, r.resolved_at_ms, r.expires_at_ms, r.approved_at_ms, \
+     r.approval_expires_at_ms, r.dispatched_from, r.dispatch_deadline_ms, r.first_completed_at_ms, \
+     r.executions_finished, r.executions_lost, r.execution_id, r.claimed_by, r.cancelled_by, r.cancel_reason";
+
+/// A request in a list, with its statement and whom it waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestItem {
+    /// The request.
+    pub request: Request,
+    /// Its statement, or the JSON of its migration.
+    pub detail: String,
+    /// Selectors of the current step, while pending.
+    pub next_approvers: Vec<String>,
+}
+
+/// A dispatched request, as an agent's poll shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// The request.
+    pub id: String,
+    /// Who made it.
+    pub requester: String,
+    /// Where it runs.
+    pub target: Target,
+    /// What it does.
+    pub operation: Operation,
+    /// Its statement.
+    pub detail: String,
+    /// Order of dispatch.
+    pub dispatch_seq: i64,
+}
+
+/// Which requests to list; every field that is set must match.
+#[derive(Debug, Clone, Default)]
+pub struct RequestFilter {
+    /// Status.
+    pub status: Option<Status>,
+    /// Who made it.
+    pub requester: Option<String>,
+    /// Database.
+    pub database: Option<String>,
+    /// Environment.
+    pub environment: Option<String>,
+    /// Operation.
+    pub operation: Option<Operation>,
+    /// Only requests before this row: the cursor.
+    pub before: Option<i64>,
+}
+
+/// Who looks at a list, as far as it decides what he sees.
+#[derive(Debug, Clone, Default)]
+pub struct Viewer {
+    /// His subject id.
+    pub subject: String,
+    /// Where he may view (his own).
+    pub view: Scopes,
+    /// Where he holds `*`: everybody's.
+    pub admin: Scopes,
+    /// Where he may view whatever is pending.
+    pub approve: Scopes,
+    /// Selectors that name him wherever they stand: `user:x`, `group:y`.
+    pub selectors: Vec<String>,
+    /// Roles that name him, each where it covers the request.
+    pub roles: Vec<(String, RoleScope)>,
+}
+
+impl View<'_> {
+    /// The request of that id.
+    pub fn find_request(&self, id: &str) -> Result<Option<Request>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM requests r WHERE r.id = ?1");
+        let row = self
+            .connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| s.query_row([id], |r| Ok(read_request(r))).optional())
+            .map_err(db)?;
+        row.transpose()
+    }
+
+    /// The request of that id.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn request(&self, id: &str) -> Result<Request, Error> {
+        self.find_request(id)?
+            .ok_or_else(|| Error::not_found("request", id))
+    }
+
+    /// The row that the next new request gets.
+    pub fn next_request_seq(&self) -> Result<i64, Error> {
+        self.connection
+            .prepare_cached("SELECT coalesce(max(seq), 0) + 1 FROM requests")
+            .and_then(|mut s| s.query_row([], |r| r.get(0)))
+            .map_err(db)
+    }
+
+    /// The texts of a request.
+    pub fn request_text(&self, request: &Request) -> Result<RequestText, Error> {
+        const SQL: &str = "SELECT t.detail, t.plan_json, t.workflow_json, t.facts_json, t.trace_json, \
+            t.metadata_json, t.share_with_json, t.fingerprint, t.redacted, c.context_json, k.key, k.fingerprint \
+            FROM request_texts t LEFT JOIN request_contexts c ON c.request_seq = t.request_seq \
+            LEFT JOIN idempotency_keys k ON k.requester = ?2 AND k.request_seq = t.request_seq \
+            WHERE t.request_seq = ?1";
+        let (text, workflow, share): (RequestText, Option<String>, String) = self
+            .connection
+            .prepare_cached(SQL)
+            .and_then(|mut s| {
+                s.query_row(params![request.seq, request.requester], |r| {
+                    let text = RequestText {
+                        detail: r.get(0)?,
+                        plan_json: r.get(1)?,
+                        workflow: None,
+                        facts_json: r.get(3)?,
+                        trace_json: r.get(4)?,
+                        metadata_json: r.get(5)?,
+                        share_with: Vec::new(),
+                        fingerprint: r.get(7)?,
+                        redacted: r.get(8)?,
+                        context_json: r.get(9)?,
+                        idempotency_key: r.get(10)?,
+                        idempotency_fingerprint: r.get(11)?,
+                    };
+                    Ok((text, r.get(2)?, r.get(6)?))
+                })
+            })
+            .map_err(db)?;
+        let bad = |column| corrupt("request_texts", &request.id, column);
+        let workflow = match workflow {
+            Some(json) => Some(
+                snapshot::read_workflow(&json).ok_or_else(|| bad("workflow_json"))?,
+            ),
+            None => None,
+        };
+        let share_with =
+            snapshot::read_selectors(&share).ok_or_else(|| bad("share_with_json"))?;
+        Ok(RequestText {
+            workflow,
+            share_with,
+            ..text
+        })
+    }
+
+    /// The workflow as it was when the request was made; a corrupt one is an error.
+    pub fn request_workflow(&self, request: &Request) -> Result<Option<Workflow>, Error> {
+        let json: Option<String> = self
+            .connection
+            .prepare_cached("SELECT workflow_json FROM request_texts WHERE request_seq = ?1")
+            .and_then(|mut s| s.query_row([request.seq], |r| r.get(0)))
+            .map_err(db)?;
+        json.map(|json| {
+            snapshot::read_workflow(&json)
+                .ok_or_else(|| corrupt("request_texts", &request.id, "workflow_json"))
+        })
+        .transpose()
+    }
+
+    /// Votes on a request, oldest first.
+    pub fn votes(&self, request: &Request) -> Result<Vec<Vote>, Error> {
+        let rows: Vec<(Vote, String)> = self
+            .connection
+            .prepare_cached(
+                "SELECT actor_id, action, matched_selector, step_index, comment, issued_by_requester, created_at_ms \
+                 FROM approvals WHERE request_seq = ?1 ORDER BY id",
+            )
+            .and_then(|mut s| {
+                s.query_map([request.seq], |r| {
+                    let vote = Vote {
+                        actor: r.get(0)?,
+                        action: Action::Reject,
+                        selector: r.get(2)?,
+                        step: r.get(3)?,
+                        comment: r.get(4)?,
+                        issued_by_requester: r.get(5)?,
+                        at: Timestamp(r.get(6)?),
+                    };
+                    Ok((vote, r.get(1)?))
+                })?
+                .collect()
+            })
+            .map_err(db)?;
+        rows.into_iter()
+            .map(|(vote, action)| {
+                let action = Action::parse(&action)
+                    .ok_or_else(|| corrupt("approvals", &request.id, "action"))?;
+                Ok(Vote { action, ..vote })
+            })
+            .collect()
+    }
+
+    /// What an idempotency key of `requester` was used for: its fingerprint and the request.
+    pub fn find_idempotent(
+        &self,
+        requester: &str,
+        key: &str,
+    ) -> Result<Option<(String, Request)>, Error> {
+        let found: Option<(String, String)> = self
+            .connection
+            .prepare_cached(
+                "SELECT k.fingerprint, r.id FROM idempotency_keys k JOIN requests r ON r.seq = k.request_seq \
+                 WHERE k.requester = ?1 AND k.key = ?2",
+            )
+            .and_then(|mut s| {
+                s.query_row([requester, key], |r| Ok((r.get(0)?, r.get(1)?)))
+                    .optional()
+            })
+            .map_err(db)?;
+        found
+            .map(|(fingerprint, id)| Ok((fingerprint, self.request(&id)?)))
+            .transpose()
+    }
+
+    /// Requests that `viewer` may see and that match, newest first.
+    pub fn list_requests(
+        &self,
+        viewer: &Viewer,
+        filter: &RequestFilter,
+        limit: u32,
+        offset: u32,
+    ) -> Result<Vec<RequestItem>, Error> {
+        let (seqs, mut values) = visible(viewer, filter);
+        values.push(i64::from(limit).into());
+        values.push(i64::from(offset).into());
+        let sql = format!(
+            "SELECT {COLUMNS}, t.detail FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ? OFFSET ?)) \
+             JOIN requests r ON r.seq = s JOIN request_texts t ON t.request_seq = s ORDER BY s DESC"
+        );
+        self.items(&sql, values)
+    }
+
+    /// Pending requests that may wait for `viewer`, newest first: candidates, which the rules then decide.
+    pub fn list_candidates(
+        &self,
+        viewer: &Viewer,
+        before: i64,
+        limit: u32,
+    ) -> Result<Vec<RequestItem>, Error> {
+        let filter = RequestFilter {
+            before: Some(before),
+            ..RequestFilter::default()
+        };
+        let mut branches = Branches::new(&filter);
+        branches.designated(viewer);
+        branches.scoped(&viewer.admin, Some("r.status = 'pending'"));
+        let (seqs, mut values) = branches.finish();
+        values.push(i64::from(limit).into());
+        let sql = format!(
+            "SELECT {COLUMNS}, t.detail FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ?)) \
+             JOIN requests r ON r.seq = s JOIN request_texts t ON t.request_seq = s ORDER BY s DESC"
+        );
+        self.items(&sql, values)
+    }
+
+    /// How many requests `viewer` may see match, counting no further than `max` + 1.
+    pub fn count_requests(
+        &self,
+        viewer: &Viewer,
+        filter: &RequestFilter,
+        max: i64,
+    ) -> Result<i64, Error> {
+        let (seqs, mut values) = visible(viewer, filter);
+        values.push((max + 1).into());
+        let sql = format!("SELECT count(*) FROM ({seqs} ORDER BY seq DESC LIMIT ?)");
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| s.query_row(params_from_iter(values), |r| r.get(0)))
+            .map_err(db)
+    }
+
+    /// Selectors that a pending request waits for.
+    pub fn next_approvers(&self, request: &Request) -> Result<Vec<String>, Error> {
+        self.connection
+            .prepare_cached(
+                "SELECT selector FROM request_approvers WHERE request_seq = ?1 ORDER BY selector",
+            )
+            .and_then(|mut s| s.query_map([request.seq], |r| r.get(0))?.collect())
+            .map_err(db)
+    }
+
+    /// Requests whose time has come, the longest overdue first.
+    pub fn due_requests(&self, now: Timestamp, limit: u32) -> Result<Vec<Request>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM requests r WHERE r.due_at_ms <= ?1 ORDER BY r.due_at_ms LIMIT ?2"
+        );
+        self.requests(&sql, vec![now.0.into(), i64::from(limit).into()])
+    }
+
+    /// Dispatched requests of one target, first dispatched first.
+    pub fn dispatched_jobs(&self, target: &Target, limit: u32) -> Result<Vec<Job>, Error> {
+        const SQL: &str = "SELECT r.id, r.requester, r.operation, t.detail, r.audit_seq FROM requests r \
+            JOIN request_texts t ON t.request_seq = r.seq \
+            WHERE r.status = 'dispatched' AND r.database_name = ?1 AND r.environment = ?2 \
+            ORDER BY r.audit_seq LIMIT ?3";
+        let rows: Vec<(Job, String)> = self
+            .connection
+            .prepare_cached(SQL)
+            .and_then(|mut s| {
+                s.query_map(params![target.database, target.environment, limit], |r| {
+                    let job = Job {
+                        id: r.get(0)?,
+                        requester: r.get(1)?,
+                        target: target.clone(),
+                        operation: Operation::ExecuteDml,
+                        detail: r.get(3)?,
+                        dispatch_seq: r.get(4)?,
+                    };
+                    Ok((job, r.get(2)?))
+                })?
+                .collect()
+            })
+            .map_err(db)?;
+        rows.into_iter()
+            .map(|(job, operation)| {
+                let operation = Operation::parse(&operation)
+                    .ok_or_else(|| corrupt("requests", &job.id, "operation"))?;
+                Ok(Job { operation, ..job })
+            })
+            .collect()
+    }
+
+    /// The migration that runs on a target now, if one does.
+    pub fn running_migration(&self, target: &Target) -> Result<Option<String>, Error> {
+        self.connection
+            .prepare_cached(
+                "SELECT id FROM requests WHERE status = 'running' \
+                 AND operation IN ('migrate_up', 'migrate_down', 'migrate_repair') \
+                 AND database_name = ?1 AND environment = ?2 LIMIT 1",
+            )
+            .and_then(|mut s| {
+                s.query_row([&target.database, &target.environment], |r| r.get(0))
+                    .optional()
+            })
+            .map_err(db)
+    }
+
+    /// How many requests run.
+    pub fn count_running(&self) -> Result<i64, Error> {
+        self.connection
+            .prepare_cached("SELECT n FROM request_counts WHERE status = 'running'")
+            .and_then(|mut s| s.query_row([], |r| r.get(0)))
+            .map_err(db)
+    }
+
+    fn requests(&self, sql: &str, values: Vec<Sql>) -> Result<Vec<Request>, Error> {
+        let rows: Vec<Result<Request, Error>> = self
+            .connection
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                s.query_map(params_from_iter(values), |r| Ok(read_request(r)))?
+                    .collect()
+            })
+            .map_err(db)?;
+        rows.into_iter().collect()
+    }
+
+    fn items(&self, sql: &str, values: Vec<Sql>) -> Result<Vec<RequestItem>, Error> {
+        let rows: Vec<(Result<Request, Error>, String)> = self
+            .connection
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                s.query_map(params_from_iter(values), |r| {
+                    Ok((read_request(r), r.get(30)?))
+                })?
+                .collect()
+            })
+            .map_err(db)?;
+        rows.into_iter()
+            .map(|(request, detail)| {
+                let request = request?;
+                let next_approvers = if request.status == Status::Pending {
+                    self.next_approvers(&request)?
+                } else {
+                    Vec::new()
+                };
+                Ok(RequestItem {
+                    request,
+                    detail,
+                    next_approvers,
+                })
+            })
+            .collect()
+    }
+}
+
+/// The query of the rows that `viewer` may see: visibility and filters together, so that both come before LIMIT.
+fn visible(viewer: &Viewer, filter: &RequestFilter) -> (String, Vec<Sql>) {
+    let mut branches = Branches::new(filter);
+    let everywhere = viewer.admin.iter().any(|scope| {
+        scope
+            .iter()
+            .all(|s| s.databases.is_empty() && s.environments.is_empty())
+    });
+    if everywhere {
+        branches.push("SELECT r.seq AS seq FROM requests r WHERE 1 = 1", vec![]);
+        return branches.finish();
+    }
+    branches.scoped(&viewer.admin, None);
+    branches.scoped(&viewer.approve, Some("r.status = 'pending'"));
+    branches.own(viewer);
+    branches.designated(viewer);
+    branches.push(
+        "SELECT r.seq AS seq FROM approvals a JOIN requests r ON r.seq = a.request_seq WHERE a.actor_id = ?",
+        vec![viewer.subject.clone().into()],
+    );
+    branches.finish()
+}
+
+/// A UNION of queries, each with the filters behind it.
+struct Branches {
+    filters: String,
+    filter_values: Vec<Sql>,
+    parts: Vec<String>,
+    values: Vec<Sql>,
+}
+
+impl Branches {
+    fn new(filter: &RequestFilter) -> Branches {
+        let mut filters = String::new();
+        let mut filter_values: Vec<Sql> = Vec::new();
+        let mut add = |condition: &str, value: Option<Sql>| {
+            if let Some(value) = value {
+                filters.push_str(" AND ");
+                filters.push_str(condition);
+                filter_values.push(value);
+            }
+        };
+        let text = |v: &Option<String>| v.clone().map(Sql::from);
+        add(
+            "r.status = ?",
+            filter.status.map(|s| s.as_str().to_owned().into()),
+        );
+        add("r.requester = ?", text(&filter.requester));
+        add("r.database_name = ?", text(&filter.database));
+        add("r.environment = ?", text(&filter.environment));
+        add(
+            "r.operation = ?",
+            filter.operation.map(|o| o.as_str().to_owned().into()),
+        );
+        add("r.seq < ?", filter.before.map(Sql::from));
+        Branches {
+            filters,
+            filter_values,
+            parts: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, sql: &str, values: Vec<Sql>) {
+        self.parts.push(format!("{sql}{}", self.filters));
+        self.values.extend(values);
+        self.values.extend(self.filter_values.iter().cloned());
+    }
+
+    fn scoped(&mut self, scopes: &Scopes, condition: Option<&str>) {
+        for scope in scopes {
+            let (sql, values) = scope_sql(scope);
+            let condition = condition.unwrap_or("1 = 1");
+            self.push(
+                &format!("SELECT r.seq AS seq FROM requests r WHERE {condition}{sql}"),
+                values,
+            );
+        }
+    }
+
+    fn own(&mut self, viewer: &Viewer) {
+        for scope in &viewer.view {
+            let (sql, scope_values) = scope_sql(scope);
+            let mut values: Vec<Sql> = vec![viewer.subject.clone().into()];
+            values.extend(scope_values);
+            self.push(
+                &format!("SELECT r.seq AS seq FROM requests r WHERE r.requester = ?{sql}"),
+                values,
+            );
+        }
+    }
+
+    /// Pending requests whose current step names the viewer.
+    fn designated(&mut self, viewer: &Viewer) {
+        const FROM: &str = "SELECT r.seq AS seq FROM request_approvers p JOIN requests r ON r.seq = p.request_seq \
+             WHERE p.selector = ?";
+        for selector in &viewer.selectors {
+            self.push(FROM, vec![selector.clone().into()]);
+        }
+        for (role, scope) in &viewer.roles {
+            let (sql, scope_values) = scope_sql(std::slice::from_ref(scope));
+            let mut values: Vec<Sql> = vec![format!("role:{role}").into()];
+            values.extend(scope_values);
+            self.push(&format!("{FROM}{sql}"), values);
+        }
+    }
+
+    fn finish(self) -> (String, Vec<Sql>) {
+        if self.parts.is_empty() {
+            return ("SELECT 0 AS seq WHERE 0".to_owned(), Vec::new());
+        }
+        (self.parts.join(" UNION "), self.values)
+    }
+}
+
+fn scope_sql(scope: &[RoleScope]) -> (String, Vec<Sql>) {
+    let mut sql = String::new();
+    let mut values: Vec<Sql> = Vec::new();
+    for part in scope {
+        for (column, names) in [
+            ("r.database_name", &part.databases),
+            ("r.environment", &part.environments),
+        ] {
+            if !names.is_empty() {
+                let marks = vec!["?"; names.len()].join(", ");
+                sql.push_str(&format!(" AND {column} IN ({marks})"));
+                values.extend(names.iter().cloned().map(Sql::from));
+            }
+        }
+    }
+    (sql, values)
+}
+
+fn read_request(row: &Row) -> Result<Request, Error> {
+    let raw = |row: &Row| -> rusqlite::Result<(Request, String, String, Option<String>)> {
+        let time = |n: usize| -> rusqlite::Result<Option<Timestamp>> {
+            Ok(row.get::<_, Option<i64>>(n)?.map(Timestamp))
+        };
+        let request = Request {
+            seq: row.get(0)?,
+            id: row.get(1)?,
+            requester: row.get(2)?,
+            target: Target {
+                database: row.get(3)?,
+                environment: row.get(4)?,
+            },
+            operation: Operation::ExecuteDml,
+            status: Status::Pending,
+            audit_seq: row.get(7)?,
+            emergency: row.get(8)?,
+            no_result_store: row.get(9)?,
+            reason: row.get(10)?,
+            current_step: row.get(11)?,
+            total_steps: row.get(12)?,
+            risk_level: row.get(13)?,
+            policy_version: row.get(14)?,
+            created_at: Timestamp(row.get(15)?),
+            updated_at: Timestamp(row.get(16)?),
+            resolved_at: time(17)?,
+            expires_at: time(18)?,
+            approved_at: time(19)?,
+            approval_expires_at: time(20)?,
+            dispatched_from: None,
+            dispatch_deadline: time(22)?,
+            first_completed_at: time(23)?,
+            executions_finished: row.get(24)?,
+            executions_lost: row.get(25)?,
+            execution_id: row.get(26)?,
+            claimed_by: row.get(27)?,
+            cancelled_by: row.get(28)?,
+            cancel_reason: row.get(29)?,
+        };
+        Ok((request, row.get(5)?, row.get(6)?, row.get(21)?))
+    };
+    let (request, operation, state, from) = raw(row).map_err(db)?;
+    Ok(Request {
+        operation: Operation::parse(&operation)
+            .ok_or_else(|| corrupt("requests", &request.id, "operation"))?,
+        status: status(&state, &request.id)?,
+        dispatched_from: from.map(|f| status(&f, &request.id)).transpose()?,
+        ..request
+    })
+}

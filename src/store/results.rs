@@ -1,0 +1,157 @@
+//! Reading what is known of stored results.
+
+use super::{View, Viewer, corrupt, db};
+use crate::clock::Timestamp;
+use crate::domain::id::{Operation, Target};
+use crate::error::Error;
+use rusqlite::types::Value as Sql;
+use rusqlite::{OptionalExtension, params_from_iter};
+
+/// A stored result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultRow {
+    /// Where it is stored.
+    pub backend: String,
+    /// Its key there.
+    pub key: String,
+    /// Its size.
+    pub content_length: u64,
+    /// Its SHA-256.
+    pub checksum_sha256: String,
+    /// When it was stored.
+    pub stored_at: Timestamp,
+    /// When it may be removed.
+    pub expires_at: Timestamp,
+}
+
+/// A stored result in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultItem {
+    /// The request.
+    pub request_id: String,
+    /// The execution.
+    pub execution_id: String,
+    /// Where it ran.
+    pub target: Target,
+    /// What it was.
+    pub operation: Operation,
+    /// When it was stored.
+    pub stored_at: Timestamp,
+    /// Size of the download.
+    pub content_length: u64,
+}
+
+impl View<'_> {
+    /// The stored result of an execution.
+    pub fn find_result(&self, execution_seq: i64) -> Result<Option<ResultRow>, Error> {
+        self.connection
+            .prepare_cached(
+                "SELECT backend, object_key, content_length, checksum_sha256, stored_at_ms, expires_at_ms \
+                 FROM results WHERE execution_seq = ?1",
+            )
+            .and_then(|mut s| {
+                s.query_row([execution_seq], |r| {
+                    Ok(ResultRow {
+                        backend: r.get(0)?,
+                        key: r.get(1)?,
+                        content_length: u64::try_from(r.get::<_, i64>(2)?).unwrap_or(0),
+                        checksum_sha256: r.get(3)?,
+                        stored_at: Timestamp(r.get(4)?),
+                        expires_at: Timestamp(r.get(5)?),
+                    })
+                })
+                .optional()
+            })
+            .map_err(db)
+    }
+
+    /// Stored results that `viewer` may see, newest first: his own, those shared with him, and everybody's where he
+    /// holds `*`.
+    pub fn list_results(
+        &self,
+        viewer: &Viewer,
+        now: Timestamp,
+        limit: u32,
+        offset: u32,
+    ) -> Result<Vec<ResultItem>, Error> {
+        let (branches, mut values) = visible(viewer);
+        values.push(now.0.into());
+        values.push(i64::from(limit).into());
+        values.push(i64::from(offset).into());
+        let sql = format!(
+            "SELECT q.id, e.id, q.database_name, q.environment, q.operation, x.stored_at_ms, x.content_length \
+             FROM ({branches}) v JOIN results x ON x.execution_seq = v.seq JOIN executions e ON e.seq = v.seq \
+             JOIN requests q ON q.seq = x.request_seq WHERE x.expires_at_ms > ? \
+             ORDER BY v.seq DESC LIMIT ? OFFSET ?"
+        );
+        let rows: Vec<(ResultItem, String)> = self
+            .connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| {
+                s.query_map(params_from_iter(values), |r| {
+                    let item = ResultItem {
+                        request_id: r.get(0)?,
+                        execution_id: r.get(1)?,
+                        target: Target {
+                            database: r.get(2)?,
+                            environment: r.get(3)?,
+                        },
+                        operation: Operation::ExecuteDml,
+                        stored_at: Timestamp(r.get(5)?),
+                        content_length: u64::try_from(r.get::<_, i64>(6)?).unwrap_or(0),
+                    };
+                    Ok((item, r.get(4)?))
+                })?
+                .collect()
+            })
+            .map_err(db)?;
+        rows.into_iter()
+            .map(|(item, operation)| {
+                let operation = Operation::parse(&operation)
+                    .ok_or_else(|| corrupt("requests", &item.request_id, "operation"))?;
+                Ok(ResultItem { operation, ..item })
+            })
+            .collect()
+    }
+}
+
+fn visible(viewer: &Viewer) -> (String, Vec<Sql>) {
+    let mut parts = Vec::new();
+    let mut values: Vec<Sql> = Vec::new();
+    for selector in &viewer.selectors {
+        parts.push("SELECT a.execution_seq AS seq FROM result_access a WHERE a.selector = ?".to_owned());
+        values.push(selector.clone().into());
+    }
+    let scoped = |scope: &crate::domain::permission::RoleScope, sql: &mut String, values: &mut Vec<Sql>| {
+        for (column, names) in [
+            ("r.database_name", &scope.databases),
+            ("r.environment", &scope.environments),
+        ] {
+            if !names.is_empty() {
+                let marks = vec!["?"; names.len()].join(", ");
+                sql.push_str(&format!(" AND {column} IN ({marks})"));
+                values.extend(names.iter().cloned().map(Sql::from));
+            }
+        }
+    };
+    for (role, scope) in &viewer.roles {
+        let mut sql = "SELECT a.execution_seq AS seq FROM result_access a JOIN results x USING (execution_seq) \
+                       JOIN requests r ON r.seq = x.request_seq WHERE a.selector = ?"
+            .to_owned();
+        values.push(format!("role:{role}").into());
+        scoped(scope, &mut sql, &mut values);
+        parts.push(sql);
+    }
+    for admin in &viewer.admin {
+        let mut sql = "SELECT x.execution_seq AS seq FROM results x JOIN requests r ON r.seq = x.request_seq WHERE 1 = 1"
+            .to_owned();
+        for scope in admin {
+            scoped(scope, &mut sql, &mut values);
+        }
+        parts.push(sql);
+    }
+    if parts.is_empty() {
+        return ("SELECT 0 AS seq WHERE 0".to_owned(), values);
+    }
+    (parts.join(" UNION "), values)
+}
