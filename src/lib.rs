@@ -14,8 +14,13 @@
 //! - [`client`], [`agent`]: the other end: a typed client of the API, and the executor beside the database.
 //! - [`server`], [`cli`]: the wiring, and the command line.
 
+pub mod actions;
+pub mod analyzer;
 pub mod clock;
+pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod error;
 pub mod metrics;
+pub mod objects;
+pub mod store;

@@ -115,6 +115,14 @@ impl Store {
 }
 
 impl View<'_> {
+    /// Whether an agent has its row.
+    pub fn is_registered(&self, id: &str) -> Result<bool, Error> {
+        self.connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM agents WHERE id = ?1)")
+            .and_then(|mut s| s.query_row([id], |r| r.get(0)))
+            .map_err(db)
+    }
+
     fn stored_agents(&self) -> Result<Vec<AgentRow>, Error> {
         let rows: Vec<Result<AgentRow, Error>> = self
             .connection

@@ -27,10 +27,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-pub use agents::AgentRow;
+pub use agents::{AgentRow, OFFLINE_AFTER_MS};
 pub use audit::{AuditFilter, EventRow};
 pub use bookkeeping::Lease;
-pub use executions::ExecutionRow;
+pub use executions::{ExecutionRow, ExecutionStatus};
 pub use identities::{TokenRow, UserRow};
 pub use migrate::schema_text;
 pub use requests::{Job, RequestFilter, RequestItem, Viewer};

@@ -143,20 +143,22 @@ fn stored(
 pub(super) fn lost(
     cx: &Context,
     request: &RequestRef,
-    step: Step,
+    step: Option<Step>,
     execution_id: &str,
 ) -> Result<(), Error> {
-    cx.one(
-        "UPDATE requests SET status = ?3, audit_seq = ?4, updated_at_ms = ?5, resolved_at_ms = ?5, \
-         executions_lost = executions_lost + 1, due_at_ms = NULL WHERE seq = ?1 AND status = ?2",
-        params![
-            request.seq,
-            step.from().map(Status::as_str),
-            step.to().as_str(),
-            cx.audit_seq,
-            cx.now.0
-        ],
-    )?;
+    if let Some(step) = step {
+        cx.one(
+            "UPDATE requests SET status = ?3, audit_seq = ?4, updated_at_ms = ?5, resolved_at_ms = ?5, \
+             executions_lost = executions_lost + 1, due_at_ms = NULL WHERE seq = ?1 AND status = ?2",
+            params![
+                request.seq,
+                step.from().map(Status::as_str),
+                step.to().as_str(),
+                cx.audit_seq,
+                cx.now.0
+            ],
+        )?;
+    }
     cx.one(
         "UPDATE executions SET status = 'lost', audit_seq = ?2 WHERE id = ?1 AND status = 'claimed'",
         params![execution_id, cx.audit_seq],

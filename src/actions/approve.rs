@@ -1,0 +1,165 @@
+//! Approves a pending request: books one vote, and approves the request with the last one needed.
+
+use super::view_requests::{issued_by, may_view};
+use super::{App, note};
+use crate::clock::Timestamp;
+use crate::domain::actor::Caller;
+use crate::domain::approval::{Action, Ballot, Vote, current_step};
+use crate::domain::change::{Change, Refused, RequestRef};
+use crate::domain::id::Selector;
+use crate::domain::policy::workflow::Workflow;
+use crate::domain::request::{Pending, Request, Status};
+use crate::error::{Error, Shown};
+use crate::store::Verdict;
+use std::sync::Arc;
+
+/// What an approval came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approved {
+    /// The request.
+    pub id: String,
+    /// `pending` or `approved`.
+    pub status: Status,
+    /// The step it is in now, or the number of steps when approved.
+    pub current_step: u32,
+    /// Number of steps.
+    pub total_steps: u32,
+}
+
+/// Adds the caller's approval to request `id`; the last one needed also approves the request. `selector` names the
+/// part of the step to book it on, where several name the caller.
+///
+/// # Errors
+/// 400 for a bad comment or selector; 404; 403 `forbidden`, `self_approval`, `not_an_approver`; 409 `conflict`,
+/// `already_approved`; 410 `gone`.
+pub fn approve(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: &str,
+    comment: Option<String>,
+    selector: Option<String>,
+) -> Result<Approved, Error> {
+    let comment = note("comment", comment)?;
+    let chosen = match selector {
+        Some(text) => Some(Selector::parse(&text).ok_or_else(|| {
+            Error::invalid(format!("selector `{}` is no selector", Shown(&text)))
+                .hint("write role:<name>, group:<name> or user:<id>")
+        })?),
+        None => None,
+    };
+    let (cx, caller, id) = (Arc::clone(app), caller.clone(), id.to_owned());
+    app.store.change(caller.actor(), move |view, now| {
+        let request = view.request(&id)?;
+        let workflow = view.request_workflow(&request)?;
+        let votes = view.votes(&request)?;
+        if let Err(error) = may_view(&caller, &request, workflow.as_ref(), &votes) {
+            return refuse(&cx, &caller, &request, error);
+        }
+        let pending = request.pending(now)?.map_err(|refusal| refusal.error())?;
+        let workflow = workflow.ok_or_else(|| {
+            Error::bug(format!("request {} is pending without a workflow", request.id))
+        })?;
+        let ballot = Ballot {
+            workflow: &workflow,
+            votes: &votes,
+            target: &request.target,
+            requester: &request.requester,
+        };
+        let issued_by_requester = issued_by(&caller, &request.requester);
+        let booked = match ballot.approve(&caller, issued_by_requester, chosen.as_ref()) {
+            Ok(selector) => selector,
+            Err(refusal) => return refuse(&cx, &caller, &request, refusal.error()),
+        };
+        let step = ballot.step().map_or(0, |(index, _)| index);
+        let vote = Vote {
+            actor: caller.subject.clone(),
+            action: Action::Approve,
+            selector: booked,
+            step,
+            comment,
+            issued_by_requester,
+            at: now,
+        };
+        let ttl = workflow
+            .approval_ttl_secs
+            .unwrap_or(cx.active().policies.approval_ttl_secs);
+        let (change, answer) = book(&request, &pending, &workflow, votes, vote, ttl, now);
+        Ok(Verdict::Write(vec![change], answer))
+    })
+}
+
+/// What the vote changes: the next step, or the approval.
+fn book(
+    request: &Request,
+    pending: &Pending,
+    workflow: &Workflow,
+    mut votes: Vec<Vote>,
+    vote: Vote,
+    ttl_secs: u64,
+    now: Timestamp,
+) -> (Change, Approved) {
+    votes.push(vote.clone());
+    let current = current_step(workflow, &votes);
+    let total_steps = request.total_steps;
+    let reference = RequestRef::from(request);
+    let done = current >= total_steps;
+    let change = if done {
+        Change::RequestApproved {
+            request: reference,
+            vote,
+            step: pending.approve(),
+            total_steps,
+            approval_expires_at: now.plus_secs(ttl_secs),
+        }
+    } else {
+        let index = usize::try_from(current).unwrap_or(usize::MAX);
+        let approvers = workflow.steps.get(index).map_or(&[][..], |s| &s.approvers);
+        Change::StepApproved {
+            request: reference,
+            vote,
+            current_step: current,
+            total_steps,
+            approvers: approvers.iter().map(|a| a.selector.clone()).collect(),
+        }
+    };
+    let answer = Approved {
+        id: request.id.clone(),
+        status: if done {
+            Status::Approved
+        } else {
+            Status::Pending
+        },
+        current_step: current,
+        total_steps,
+    };
+    (change, answer)
+}
+
+fn refuse<T>(
+    app: &App,
+    caller: &Caller,
+    request: &Request,
+    error: Error,
+) -> Result<Verdict<T>, Error> {
+    refuse_verb(app, caller, request, "request.approve", error)
+}
+
+/// Records that the caller was refused a verb on a request, and answers why.
+pub(super) fn refuse_verb<T>(
+    app: &App,
+    caller: &Caller,
+    request: &Request,
+    attempt: &'static str,
+    error: Error,
+) -> Result<Verdict<T>, Error> {
+    let refused = Refused {
+        attempt,
+        code: error.code(),
+        message: error.message().to_owned(),
+        request: Some(RequestRef::from(request)),
+        target: Some(request.target.clone()),
+        fingerprint: None,
+        count: 1,
+    };
+    app.refuse(&caller.actor(), refused, error)
+}

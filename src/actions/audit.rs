@@ -1,0 +1,70 @@
+//! Reading and proving the audit log.
+
+use super::App;
+use crate::domain::actor::Caller;
+use crate::domain::permission::Permission;
+use crate::error::Error;
+use crate::store::{AuditFilter, EventRow, Verified};
+
+/// Events counted exactly; beyond it the total is a lower bound.
+pub const COUNT_MAX: i64 = 10_000;
+
+/// A page of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The events, newest first.
+    pub events: Vec<EventRow>,
+    /// How many there are in all; none where nobody counted.
+    pub total: Option<i64>,
+    /// Whether there are more than that.
+    pub total_is_lower_bound: bool,
+    /// Where the next page starts; none at the end.
+    pub next: Option<i64>,
+}
+
+/// Events that match, newest first.
+///
+/// # Errors
+/// `forbidden` without `audit.view`.
+pub fn list(
+    app: &App,
+    caller: &Caller,
+    filter: &AuditFilter,
+    limit: u32,
+    offset: u32,
+    count: bool,
+) -> Result<Page, Error> {
+    may_audit(caller)?;
+    app.store.read(|view| {
+        let mut events = view.list_events(filter, limit + 1, offset)?;
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = events.len() > wanted;
+        events.truncate(wanted);
+        let total = match count {
+            true => Some(view.count_events(filter, COUNT_MAX)?),
+            false => None,
+        };
+        Ok(Page {
+            next: events.last().filter(|_| more).map(|e| e.seq),
+            total: total.map(|n| n.min(COUNT_MAX)),
+            total_is_lower_bound: total.is_some_and(|n| n > COUNT_MAX),
+            events,
+        })
+    })
+}
+
+/// Verifies the whole log, through a connection of its own, so that nobody waits for it.
+///
+/// # Errors
+/// `forbidden` without `audit.view`.
+pub fn verify(app: &App, caller: &Caller) -> Result<Verified, Error> {
+    may_audit(caller)?;
+    app.store.verify(&app.settings.database_path)
+}
+
+fn may_audit(caller: &Caller) -> Result<(), Error> {
+    if caller.rights.may(Permission::AuditView) {
+        return Ok(());
+    }
+    Err(Error::forbidden("permission denied: audit.view"))
+}

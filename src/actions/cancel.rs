@@ -1,0 +1,69 @@
+//! Calls a request off. One that runs is cancelled at once; its agent hears of it at the next heartbeat.
+
+use super::approve::refuse_verb;
+use super::view_requests::ensure_visible;
+use super::{App, note};
+use crate::domain::actor::Caller;
+use crate::domain::change::{Change, RequestRef};
+use crate::domain::permission::Permission;
+use crate::domain::request::{Request, Status};
+use crate::error::Error;
+use crate::store::Verdict;
+use std::sync::Arc;
+
+/// Cancels request `id`: its requester, or a holder of `*`.
+///
+/// # Errors
+/// 400 for a bad reason; 404; 403 `forbidden`; 409 `conflict` for one that has an outcome.
+pub fn cancel(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: &str,
+    reason: Option<String>,
+) -> Result<Status, Error> {
+    const VERB: &str = "request.cancel";
+    let reason = note("reason", reason)?;
+    let (cx, caller, id) = (Arc::clone(app), caller.clone(), id.to_owned());
+    app.store.change(caller.actor(), move |view, _| {
+        let request = view.request(&id)?;
+        let allowed = owner_may(&caller, &request, Permission::RequestCancel)
+            .or_else(|e| ensure_visible(view, &caller, &request).and(Err(e)));
+        if let Err(error) = allowed {
+            return refuse_verb(&cx, &caller, &request, VERB, error);
+        }
+        let step = request.cancel().map_err(|refusal| refusal.error())?;
+        let change = Change::RequestCancelled {
+            request: RequestRef::from(&request),
+            step,
+            reason,
+        };
+        Ok(Verdict::Write(vec![change], Status::Cancelled))
+    })
+}
+
+/// The rule of what only the requester, or a holder of `*`, may do with a request.
+///
+/// # Errors
+/// `forbidden`.
+pub(super) fn owner_may(
+    caller: &Caller,
+    request: &Request,
+    permission: Permission,
+) -> Result<(), Error> {
+    let target = &request.target;
+    if caller.rights.is_admin_on(target) {
+        return Ok(());
+    }
+    if !caller.may_on(permission, target) {
+        return Err(Error::forbidden(format!(
+            "permission denied: {} on {target}",
+            permission.as_str()
+        )));
+    }
+    if request.requester != caller.subject {
+        return Err(Error::forbidden(
+            "only the requester or an administrator may do that",
+        ));
+    }
+    Ok(())
+}

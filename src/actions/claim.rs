@@ -1,0 +1,203 @@
+//! An agent takes a dispatched request: it gets the SQL, a lease, and a token that binds both.
+
+use super::App;
+use super::approve::refuse_verb;
+use crate::clock::Timestamp;
+use crate::crypto::uuid;
+use crate::domain::actor::Caller;
+use crate::domain::change::{Change, NewExecution, RequestRef, RequestText};
+use crate::domain::execution_token::{self, Claims};
+use crate::domain::permission::Permission;
+use crate::domain::policy::execution::ROWS_MAX;
+use crate::domain::request::{Request, State, Status};
+use crate::error::Error;
+use crate::store::{AgentRow, Verdict, View};
+use std::sync::Arc;
+
+/// Longest claim key, in bytes.
+pub const CLAIM_KEY_BYTES_MAX: usize = 128;
+
+/// What the agent gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// The execution.
+    pub execution_id: String,
+    /// The request.
+    pub request: Request,
+    /// Its texts.
+    pub text: RequestText,
+    /// The signed token.
+    pub token_json: String,
+    /// Seconds a statement may run, 0 for no limit.
+    pub statement_timeout_secs: u64,
+    /// Rows returned at most.
+    pub max_rows: Option<u64>,
+    /// End of the lease.
+    pub lease_until: Timestamp,
+}
+
+/// Claims request `id`. With a `claim_key`, asking again gives the same answer until the first heartbeat.
+///
+/// # Errors
+/// 503 while draining; 404 for an agent that never polled or an unknown request; 403 `forbidden`; 409 `conflict`.
+pub fn claim(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: &str,
+    claim_key: Option<String>,
+) -> Result<Claimed, Error> {
+    const VERB: &str = "agent.claim";
+    if !caller.rights.may(Permission::AgentClaim) {
+        return Err(Error::forbidden("permission denied: agent.claim"));
+    }
+    app.accepting()?;
+    if let Some(key) = &claim_key {
+        if key.is_empty() || key.len() > CLAIM_KEY_BYTES_MAX || key.chars().any(char::is_control) {
+            return Err(Error::invalid(format!(
+                "claim_key must have 1 to {CLAIM_KEY_BYTES_MAX} bytes and no control characters"
+            )));
+        }
+    }
+    let agent = app
+        .store
+        .agent(&caller.subject)
+        .ok_or_else(|| Error::not_found("agent", &caller.subject).hint("poll before you claim"))?;
+    let (cx, caller, id) = (Arc::clone(app), caller.clone(), id.to_owned());
+    app.store.change(caller.actor(), move |view, now| {
+        let request = view.request(&id)?;
+        if !agent.serves(&request.target) {
+            let error = Error::forbidden(format!(
+                "this agent does not serve {}",
+                request.target
+            ));
+            return refuse_verb(&cx, &caller, &request, VERB, error);
+        }
+        let operation = request.operation.as_str();
+        if !agent.operations.is_empty() && !agent.operations.iter().any(|o| o == operation) {
+            let error = Error::forbidden(format!("this agent does not run {operation}"));
+            return refuse_verb(&cx, &caller, &request, VERB, error);
+        }
+        if let Some(claimed) = again(view, &agent, &request, claim_key.as_deref())? {
+            return Ok(Verdict::Same(claimed));
+        }
+        let State::Dispatched(dispatched) = request.state()? else {
+            return Err(Error::conflict(
+                "conflict",
+                format!("request is {}, expected dispatched", request.status),
+            ));
+        };
+        if dispatched.time_out(now).is_some() {
+            return Err(Error::conflict("conflict", "its dispatch has timed out"));
+        }
+        if request.operation.is_migration_change() {
+            if let Some(other) = view.running_migration(&request.target)? {
+                return Err(Error::conflict(
+                    "conflict",
+                    format!("migration {other} is running on {}", request.target),
+                ));
+            }
+        }
+        let text = view.request_text(&request)?;
+        let execution = execution(&cx, view, &agent, &request, &text, claim_key, now)?;
+        let claimed = Claimed {
+            execution_id: execution.id.clone(),
+            token_json: execution.token_json.clone(),
+            statement_timeout_secs: execution.statement_timeout_secs,
+            max_rows: execution.max_rows,
+            lease_until: execution.lease_until,
+            request: request.clone(),
+            text,
+        };
+        let change = Change::ExecutionStarted {
+            request: RequestRef::from(&request),
+            step: dispatched.claim(),
+            execution,
+        };
+        Ok(Verdict::Write(vec![change], claimed))
+    })
+}
+
+/// The claim that this agent made with this key, while no heartbeat has come.
+fn again(
+    view: &View,
+    agent: &AgentRow,
+    request: &Request,
+    key: Option<&str>,
+) -> Result<Option<Claimed>, Error> {
+    if request.status != Status::Running || key.is_none() {
+        return Ok(None);
+    }
+    let Some(execution_id) = &request.execution_id else {
+        return Ok(None);
+    };
+    let execution = view.execution_of(execution_id)?;
+    let same = execution.agent_id == agent.id
+        && execution.claim_key.as_deref() == key
+        && !execution.lease.heard;
+    if !same {
+        return Ok(None);
+    }
+    Ok(Some(Claimed {
+        text: view.request_text(request)?,
+        request: request.clone(),
+        execution_id: execution.id,
+        token_json: execution.token_json,
+        statement_timeout_secs: execution.statement_timeout_secs,
+        max_rows: execution.max_rows,
+        lease_until: execution.lease.until,
+    }))
+}
+
+fn execution(
+    app: &App,
+    view: &View,
+    agent: &AgentRow,
+    request: &Request,
+    text: &RequestText,
+    claim_key: Option<String>,
+    now: Timestamp,
+) -> Result<NewExecution, Error> {
+    let active = app.active();
+    let policy = active.policies.execution(&request.target);
+    let workflow_secs = text.workflow.as_ref().and_then(|w| w.statement_timeout_secs);
+    let statement_timeout_secs = policy.timeout_secs(request.operation, workflow_secs);
+    let lease_secs = policy.lease_secs(request.operation);
+    let max_rows = policy.max_rows.map(|n| n.min(ROWS_MAX));
+    let groups = active.policies.groups_of(&request.requester);
+    let roles = active.policies.roles_of(&request.requester, &groups);
+    let id = uuid();
+    let claims = Claims {
+        request_id: request.id.clone(),
+        execution_id: id.clone(),
+        operation: request.operation,
+        database: request.target.database.clone(),
+        environment: request.target.environment.clone(),
+        detail_hash: execution_token::detail_hash(
+            text.plan_json.as_deref(),
+            request.operation,
+            &text.detail,
+        ),
+        issued_at: now,
+        expires_at: now.plus_secs(execution_token::TTL_SECS),
+        requester_role: roles
+            .first()
+            .map_or_else(|| "unknown".to_owned(), |r| r.name.clone()),
+        requester_subject_id: request.requester.clone(),
+        agent_id: agent.id.clone(),
+        statement_timeout_secs,
+        max_rows,
+        max_affected_rows: None,
+        policy_version: request.policy_version.clone(),
+    };
+    Ok(NewExecution {
+        id,
+        attempt: view.attempts(request.seq)? + 1,
+        agent_id: agent.id.clone(),
+        claim_key,
+        token_json: execution_token::sign(&claims, &app.signer),
+        lease_secs,
+        lease_until: now.plus_secs(lease_secs),
+        statement_timeout_secs,
+        max_rows,
+    })
+}

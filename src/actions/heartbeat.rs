@@ -1,0 +1,39 @@
+//! An agent says that it still runs an execution, and hears whether it should stop.
+
+use super::App;
+use crate::domain::actor::Caller;
+use crate::domain::permission::Permission;
+use crate::domain::request::Status;
+use crate::error::Error;
+use crate::store::ExecutionStatus;
+
+/// Extends the lease of an execution; true when the agent should stop: the request was cancelled, or the execution was
+/// lost or is not known any more.
+///
+/// # Errors
+/// 403 for another agent's.
+pub fn heartbeat(app: &App, caller: &Caller, execution_id: &str) -> Result<bool, Error> {
+    if !caller.rights.may(Permission::AgentHeartbeat) {
+        return Err(Error::forbidden("permission denied: agent.heartbeat"));
+    }
+    let now = app.clock.now();
+    let cancelled = app.store.read(|view| {
+        let Some(execution) = view.find_execution(execution_id)? else {
+            return Ok(true);
+        };
+        if execution.agent_id != caller.subject {
+            return Err(Error::forbidden("this execution belongs to another agent"));
+        }
+        if execution.status != ExecutionStatus::Claimed {
+            return Ok(true);
+        }
+        let request = view.find_request(&execution.request_id)?;
+        let cancelled = request.is_none_or(|r| r.status == Status::Cancelled);
+        // Under the store's lock, so that the reaper either sees this lease or has already taken the execution.
+        app.store
+            .extend_lease(execution_id, now.plus_secs(execution.lease_secs));
+        Ok(cancelled)
+    })?;
+    app.store.agent_seen(&caller.subject, now);
+    Ok(cancelled)
+}

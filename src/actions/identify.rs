@@ -1,0 +1,189 @@
+//! Who is asking: turns a bearer token into a caller with the rights he has now.
+//!
+//! Tokens are looked up by the SHA-256 of their secret. What was found is remembered until anything about tokens,
+//! people or policies changes; a write reads it again inside its transaction all the same.
+
+use super::App;
+use crate::clock::Timestamp;
+use crate::crypto::{sha256_hex, same};
+use crate::domain::actor::{Caller, Origin, SubjectType};
+use crate::domain::change::RoleMode;
+use crate::domain::permission::{Rights, Role};
+use crate::domain::policy::Policies;
+use crate::error::Error;
+use crate::store::TokenRow;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// What every API token starts with.
+pub const TOKEN_PREFIX: &str = "dbw_";
+/// Longest token that is looked at, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 256;
+/// Callers remembered; beyond it the memory starts anew, which costs look-ups only.
+const REMEMBERED_MAX: usize = 10_000;
+/// A token's last use is noted this often at most.
+const NOTE_USE_EVERY_MS: i64 = 30_000;
+
+/// Callers as they were last looked up.
+#[derive(Default)]
+pub struct Known {
+    epoch: AtomicU64,
+    callers: Mutex<HashMap<String, Arc<Remembered>>>,
+}
+
+struct Remembered {
+    epoch: u64,
+    generation: u64,
+    token: TokenRow,
+    rights: Rights,
+    groups: BTreeSet<String>,
+    noted_ms: AtomicI64,
+}
+
+impl Known {
+    /// Forgets everybody: tokens or people changed.
+    pub fn forget(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn find(&self, hash: &str, epoch: u64, generation: u64) -> Option<Arc<Remembered>> {
+        let callers = self.callers.lock().unwrap_or_else(|e| e.into_inner());
+        callers
+            .get(hash)
+            .filter(|r| r.epoch == epoch && r.generation == generation)
+            .cloned()
+    }
+
+    fn keep(&self, hash: String, remembered: Arc<Remembered>) {
+        let mut callers = self.callers.lock().unwrap_or_else(|e| e.into_inner());
+        if callers.len() >= REMEMBERED_MAX {
+            callers.clear();
+        }
+        callers.insert(hash, remembered);
+    }
+}
+
+/// The caller behind an `Authorization` header.
+///
+/// # Errors
+/// `unauthenticated`, in the same words whatever is wrong; what it was is counted.
+pub fn authenticate(
+    app: &App,
+    authorization: Option<&str>,
+    origin: Origin,
+) -> Result<Caller, Error> {
+    let now = app.clock.now();
+    let failed = |reason: &'static str| {
+        app.metrics.auth_failures.inc(&[reason]);
+        if let Some(address) = &origin.client_ip {
+            app.refusals.note_failure(address, reason);
+        }
+        Error::unauthenticated()
+    };
+    let Some(header) = authorization else {
+        app.metrics.auth_failures.inc(&["missing"]);
+        return Err(Error::unauthenticated());
+    };
+    let Some(secret) = bearer(header) else {
+        return Err(failed("malformed"));
+    };
+    let hash = sha256_hex(secret.as_bytes());
+    let Some(known) = look_up(app, &hash)? else {
+        return Err(failed("unknown"));
+    };
+    if let Some(trouble) = known.token.trouble(now) {
+        return Err(failed(trouble));
+    }
+    note_use(app, &known, now);
+    Ok(Caller {
+        subject: known.token.subject_id.clone(),
+        kind: known.token.subject_type,
+        token_id: Some(known.token.id.clone()),
+        token_issuer: Some(known.token.issuer.clone()),
+        rights: known.rights.clone(),
+        groups: known.groups.clone(),
+        origin,
+    })
+}
+
+/// The secret of a `Bearer` header; the scheme is matched without regard to case.
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, secret) = header.split_once(' ')?;
+    let secret = secret.trim_matches(' ');
+    let plausible = scheme.eq_ignore_ascii_case("bearer")
+        && secret.starts_with(TOKEN_PREFIX)
+        && secret.is_ascii()
+        && (12..=TOKEN_BYTES_MAX).contains(&secret.len());
+    plausible.then_some(secret)
+}
+
+fn look_up(app: &App, hash: &str) -> Result<Option<Arc<Remembered>>, Error> {
+    // Both numbers are read before the database, so that a change in between makes the entry stale, never fresh.
+    let epoch = app.identities.epoch.load(Ordering::SeqCst);
+    let active = app.active();
+    if let Some(known) = app.identities.find(hash, epoch, active.generation) {
+        return Ok(Some(known));
+    }
+    let Some(token) = app.store.read(|view| view.find_token_by_hash(hash))? else {
+        return Ok(None);
+    };
+    if !same(token.hash.as_bytes(), hash.as_bytes()) {
+        return Ok(None);
+    }
+    let (rights, groups) = resolve(&active.policies, &token);
+    let known = Arc::new(Remembered {
+        epoch,
+        generation: active.generation,
+        token,
+        rights,
+        groups,
+        noted_ms: AtomicI64::new(0),
+    });
+    app.identities.keep(hash.to_owned(), Arc::clone(&known));
+    Ok(Some(known))
+}
+
+/// What a token lets its subject do now, and the groups he is in.
+pub fn resolve(policies: &Policies, token: &TokenRow) -> (Rights, BTreeSet<String>) {
+    if token.subject_type == SubjectType::Agent {
+        // Whatever else somebody wrote into it: an agent is an agent.
+        let held = policies.named_roles(&[Role::AGENT.to_owned()]);
+        let rights = Rights {
+            held,
+            ceiling: None,
+        };
+        return (rights, BTreeSet::new());
+    }
+    let mut groups = policies.groups_of(&token.subject_id);
+    groups.extend(token.groups.iter().cloned());
+    let named: Vec<Role> = policies
+        .named_roles(&token.roles)
+        .into_iter()
+        .filter(|r| r.name != Role::AGENT)
+        .collect();
+    let rights = match token.role_mode {
+        RoleMode::Grant => Rights {
+            held: named,
+            ceiling: None,
+        },
+        RoleMode::Resolved => Rights {
+            held: policies.roles_of(&token.subject_id, &groups),
+            ceiling: None,
+        },
+        RoleMode::Ceiling => Rights {
+            held: policies.roles_of(&token.subject_id, &groups),
+            ceiling: Some(named),
+        },
+    };
+    (rights, groups)
+}
+
+fn note_use(app: &App, known: &Remembered, now: Timestamp) {
+    let noted = known.noted_ms.load(Ordering::Relaxed);
+    if now.0 - noted >= NOTE_USE_EVERY_MS {
+        known.noted_ms.store(now.0, Ordering::Relaxed);
+        app.store
+            .token_used(&known.token.id, &known.token.subject_id, now);
+    }
+}

@@ -1,0 +1,192 @@
+//! The verbs. Each loads, decides and describes one change, or looks; HTTP, jobs and the command line call the same
+//! ones. Rights are checked here, against what is stored, whatever the route has checked before.
+
+pub mod agent_poll;
+pub mod approve;
+pub mod audit;
+pub mod cancel;
+pub mod claim;
+pub mod create_request;
+pub mod heartbeat;
+pub mod identify;
+pub mod judge;
+pub mod read_results;
+pub mod refusals;
+pub mod reject;
+pub mod resume;
+pub mod start;
+pub mod submit_result;
+pub mod sweep;
+pub mod tokens;
+pub mod topics;
+pub mod view_requests;
+
+use crate::analyzer::Analyzer;
+use crate::clock::Clock;
+use crate::crypto::Keypair;
+use crate::domain::audit::Redaction;
+use crate::domain::policy::Policies;
+use crate::error::Error;
+use crate::metrics::Metrics;
+use crate::objects::{Objects, live::Live};
+use crate::store::Store;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+
+/// What the verbs work with. One for each running server.
+pub struct App {
+    /// The memory.
+    pub store: Arc<Store>,
+    /// Where results are kept.
+    pub objects: Arc<dyn Objects>,
+    /// The newest results.
+    pub live: Live,
+    /// Time.
+    pub clock: Clock,
+    /// Reads SQL.
+    pub analyzer: Analyzer,
+    /// Signs execution tokens.
+    pub signer: Keypair,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Settings that need a restart.
+    pub settings: Settings,
+    /// Who was seen lately.
+    pub identities: identify::Known,
+    /// Refusals and failures of the current minute.
+    pub refusals: refusals::Budget,
+    active: RwLock<Arc<Active>>,
+    generation: AtomicU64,
+    draining: AtomicBool,
+}
+
+/// Settings that need a restart to change.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The database file, for what reads it through a connection of its own.
+    pub database_path: PathBuf,
+    /// How statements appear in audit events.
+    pub redaction: Redaction,
+    /// Largest result that is kept, in bytes.
+    pub max_persist_bytes: u64,
+}
+
+/// Policies in force, with their name.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Active {
+    /// The policies.
+    pub policies: Policies,
+    /// SHA-256 of their canonical text.
+    pub version: String,
+    /// Counts up with every configuration applied; 0 before the first.
+    pub generation: u64,
+}
+
+/// The parts an [`App`] is made of.
+pub struct Parts {
+    /// See [`App::store`].
+    pub store: Arc<Store>,
+    /// See [`App::objects`].
+    pub objects: Arc<dyn Objects>,
+    /// See [`App::live`].
+    pub live: Live,
+    /// See [`App::clock`].
+    pub clock: Clock,
+    /// See [`App::analyzer`].
+    pub analyzer: Analyzer,
+    /// See [`App::signer`].
+    pub signer: Keypair,
+    /// See [`App::metrics`].
+    pub metrics: Arc<Metrics>,
+    /// See [`App::settings`].
+    pub settings: Settings,
+}
+
+impl App {
+    /// An app that refuses everything until [`start::sync_config`] has given it policies.
+    pub fn new(parts: Parts) -> App {
+        let policies = Policies::empty();
+        let active = Active {
+            version: policies.version(),
+            policies,
+            generation: 0,
+        };
+        App {
+            store: parts.store,
+            objects: parts.objects,
+            live: parts.live,
+            clock: parts.clock,
+            analyzer: parts.analyzer,
+            signer: parts.signer,
+            metrics: parts.metrics,
+            settings: parts.settings,
+            identities: identify::Known::default(),
+            refusals: refusals::Budget::default(),
+            active: RwLock::new(Arc::new(active)),
+            generation: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// The policies in force.
+    pub fn active(&self) -> Arc<Active> {
+        Arc::clone(&self.active.read().unwrap_or_else(|e| e.into_inner()))
+    }
+
+    /// Puts other policies in force, once their text is stored.
+    pub(crate) fn activate(&self, policies: Policies, version: String) {
+        let generation = self.generation.fetch_add(1, Ordering::SeqCst) + 1;
+        let active = Active {
+            policies,
+            version,
+            generation,
+        };
+        *self.active.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(active);
+        self.metrics
+            .config_generation
+            .set(&[], i64::try_from(generation).unwrap_or(i64::MAX));
+    }
+
+    /// From now on nothing new is taken on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the server is stopping.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Refuses what a stopping server does not take on.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub fn accepting(&self) -> Result<(), Error> {
+        if self.is_draining() {
+            return Err(Error::unavailable("the server is shutting down").retry_after(5));
+        }
+        Ok(())
+    }
+}
+
+/// Longest reason, comment or other short text of a person, in bytes.
+pub const NOTE_BYTES_MAX: usize = 1024;
+
+/// Checks a person's short text: at most [`NOTE_BYTES_MAX`] bytes and no NUL. White space alone is nothing.
+///
+/// # Errors
+/// `validation_error` naming the field.
+pub fn note(field: &str, text: Option<String>) -> Result<Option<String>, Error> {
+    let Some(text) = text else { return Ok(None) };
+    if text.len() > NOTE_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "{field} is {} bytes long, at most {NOTE_BYTES_MAX} are allowed",
+            text.len()
+        )));
+    }
+    if text.contains('\0') {
+        return Err(Error::invalid(format!("{field} contains a NUL character")));
+    }
+    Ok(Some(text).filter(|t| !t.trim().is_empty()))
+}

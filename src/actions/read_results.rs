@@ -1,0 +1,215 @@
+//! Results, for those who may see them: waited for, downloaded, or listed.
+
+use super::App;
+use super::view_requests::{ensure_visible, viewer};
+use crate::crypto::sha256_hex;
+use crate::domain::actor::{Actor, Caller};
+use crate::domain::change::{Change, RequestRef};
+use crate::domain::id::{Operation, Selector};
+use crate::domain::permission::Permission;
+use crate::domain::request::{Request, Status};
+use crate::error::Error;
+use crate::store::{ExecutionRow, ExecutionStatus, ResultItem, ResultRow, Verdict, View};
+use std::sync::Arc;
+
+/// What somebody who waits for a result is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Streamed {
+    /// The envelope of the newest execution.
+    Envelope(Arc<[u8]>),
+    /// There is no result and there will be none: the request ended otherwise.
+    Ended(Status),
+    /// Not yet.
+    NotYet,
+}
+
+/// A stored result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// The envelope, byte for byte as stored.
+    pub bytes: Vec<u8>,
+    /// Its SHA-256.
+    pub sha256: String,
+    /// The execution.
+    pub execution_id: String,
+    /// What it was.
+    pub operation: Operation,
+}
+
+/// The result of request `id`, if it is there.
+///
+/// # Errors
+/// 404; 403 `forbidden`; 410 `gone` for a result that was not stored and is not in memory any more.
+pub fn stream(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Streamed, Error> {
+    let now = app.clock.now();
+    let (request, last) = app.store.read(|view| {
+        let request = view.request(id)?;
+        may_see(app, view, caller, &request)?;
+        let last = match request.status {
+            Status::Executed | Status::Failed => view.last_finished(request.seq)?,
+            _ => None,
+        };
+        Ok((request, last))
+    })?;
+    match request.status {
+        Status::Executed | Status::Failed => {}
+        Status::Rejected | Status::Cancelled | Status::Expired | Status::ExecutionLost => {
+            return Ok(Streamed::Ended(request.status));
+        }
+        Status::Pending
+        | Status::Approved
+        | Status::AutoApproved
+        | Status::BreakGlass
+        | Status::Dispatched
+        | Status::Running => return Ok(Streamed::NotYet),
+    }
+    let execution = last.ok_or_else(|| {
+        Error::bug(format!(
+            "request {id} is {} without an execution",
+            request.status
+        ))
+    })?;
+    if let Some(envelope) = app.live.get(&execution.id, now) {
+        return Ok(Streamed::Envelope(envelope));
+    }
+    let content = load(app, &request, &execution)?;
+    Ok(Streamed::Envelope(content.bytes.into()))
+}
+
+/// The stored result of request `id`: of its newest finished execution, or of `execution_id`.
+///
+/// # Errors
+/// 404 for an unknown request or execution, or none finished; 403; 409 for an execution that still runs; 410 `gone`
+/// for one that was not stored, or is past its retention.
+pub fn content(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: &str,
+    execution_id: Option<&str>,
+) -> Result<Content, Error> {
+    let (request, execution) = app.store.read(|view| {
+        let request = view.request(id)?;
+        may_see(app, view, caller, &request)?;
+        let execution = match execution_id {
+            Some(execution_id) => {
+                let execution = view
+                    .find_execution(execution_id)?
+                    .filter(|e| e.request_id == request.id)
+                    .ok_or_else(|| Error::not_found("execution", execution_id))?;
+                match execution.status {
+                    ExecutionStatus::Claimed => {
+                        return Err(Error::conflict("conflict", "this execution still runs"));
+                    }
+                    ExecutionStatus::Lost => {
+                        return Err(Error::not_found("result of execution", execution_id));
+                    }
+                    ExecutionStatus::Completed | ExecutionStatus::Failed => execution,
+                }
+            }
+            None => view
+                .last_finished(request.seq)?
+                .ok_or_else(|| Error::not_found("result of request", id))?,
+        };
+        Ok((request, execution))
+    })?;
+    load(app, &request, &execution)
+}
+
+/// Executions of request `id`, newest first, each with whether its result is stored.
+///
+/// # Errors
+/// 404; 403.
+pub fn executions(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    limit: u32,
+) -> Result<Vec<(ExecutionRow, bool)>, Error> {
+    app.store.read(|view| {
+        let request = view.request(id)?;
+        ensure_visible(view, caller, &request)?;
+        view.list_executions(request.seq, limit)
+    })
+}
+
+/// Stored results that the caller may see, newest first.
+///
+/// # Errors
+/// When the store cannot read.
+pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<ResultItem>, Error> {
+    let viewer = viewer(caller);
+    let now = app.clock.now();
+    app.store
+        .read(|view| view.list_results(&viewer, now, limit, offset))
+}
+
+/// `result.view` where the request runs, and being its requester, an administrator, or somebody it is shared with.
+fn may_see(app: &App, view: &View, caller: &Caller, request: &Request) -> Result<(), Error> {
+    let target = &request.target;
+    if !caller.may_on(Permission::ResultView, target) {
+        return Err(Error::forbidden(format!(
+            "permission denied: result.view on {target}"
+        )));
+    }
+    if request.requester == caller.subject || caller.rights.is_admin_on(target) {
+        return Ok(());
+    }
+    let shared = view.request_text(request)?.share_with;
+    let policy = app.active().policies.result(target);
+    let named = |s: &Selector| caller.matches(s, target, &request.requester);
+    if shared.iter().chain(&policy.access).any(named) {
+        return Ok(());
+    }
+    Err(Error::forbidden(
+        "this result is not shared with you, and you are not its requester",
+    ))
+}
+
+fn load(app: &Arc<App>, request: &Request, execution: &ExecutionRow) -> Result<Content, Error> {
+    let now = app.clock.now();
+    let row = app
+        .store
+        .read(|view| view.find_result(execution.seq))?
+        .ok_or_else(|| {
+            Error::gone("result not stored for this request")
+                .hint("its policy or its requester asked for it not to be kept")
+        })?;
+    if row.expires_at <= now {
+        return Err(Error::gone("the result is past its retention"));
+    }
+    let bytes = app.objects.get(&row.key)?.ok_or_else(|| {
+        Error::gone("the stored result is not there any more")
+    })?;
+    if bytes.len() as u64 != row.content_length || sha256_hex(&bytes) != row.checksum_sha256 {
+        return Err(corrupt(app, request, execution, &row));
+    }
+    Ok(Content {
+        sha256: row.checksum_sha256,
+        bytes,
+        execution_id: execution.id.clone(),
+        operation: request.operation,
+    })
+}
+
+/// A stored object that is not what was stored: audited, and never shown.
+fn corrupt(
+    app: &Arc<App>,
+    request: &Request,
+    execution: &ExecutionRow,
+    row: &ResultRow,
+) -> Error {
+    let change = Change::ResultCorrupt {
+        request: RequestRef::from(request),
+        execution_id: execution.id.clone(),
+    };
+    let audited = app.store.change(Actor::system(), move |_, _| {
+        Ok(Verdict::Write(vec![change], ()))
+    });
+    if let Err(error) = audited {
+        log::error!("a corrupt result could not be audited: {error}");
+    }
+    Error::bug(format!(
+        "stored result {} does not match its checksum",
+        row.key
+    ))
+}

@@ -1,0 +1,146 @@
+//! Refused attempts are audited, but nobody can grow the log at will: so many a minute and actor one by one, the rest
+//! as one row; failed authentications as one row a minute and address.
+
+use super::App;
+use crate::domain::actor::Actor;
+use crate::domain::change::{AuthFailures, Change, Refused};
+use crate::error::{Error, ErrorKind};
+use crate::store::Verdict;
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+/// Refusals of one actor audited singly in one minute.
+pub const SINGLE_PER_MINUTE: u32 = 20;
+/// Actors, and addresses, counted apart in one minute; further ones share one row.
+pub const COUNTED_MAX: usize = 10_000;
+/// The name of that shared row.
+const OTHERS: &str = "others";
+
+/// Counts of the current minute.
+#[derive(Default)]
+pub struct Budget {
+    counts: Mutex<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    single: HashMap<String, u32>,
+    beyond: HashMap<String, (Actor, Refused)>,
+    failures: HashMap<String, AuthFailures>,
+}
+
+impl Budget {
+    /// Whether a refusal of this actor may still be audited singly; otherwise it is added up.
+    fn spend(&self, actor: &Actor, refused: &Refused) -> bool {
+        let mut counts = self.counts.lock().unwrap_or_else(|e| e.into_inner());
+        let known = counts.single.contains_key(&actor.id);
+        if known || counts.single.len() < COUNTED_MAX {
+            let spent = counts.single.entry(actor.id.clone()).or_insert(0);
+            if *spent < SINGLE_PER_MINUTE {
+                *spent += 1;
+                return true;
+            }
+        }
+        let key = if counts.beyond.len() < COUNTED_MAX {
+            actor.id.clone()
+        } else {
+            OTHERS.to_owned()
+        };
+        counts
+            .beyond
+            .entry(key)
+            .and_modify(|(_, r)| r.count += 1)
+            .or_insert_with(|| (actor.clone(), refused.clone()));
+        false
+    }
+
+    /// Counts a failed authentication.
+    pub fn note_failure(&self, address: &str, reason: &'static str) {
+        let mut counts = self.counts.lock().unwrap_or_else(|e| e.into_inner());
+        let full = counts.failures.len() >= COUNTED_MAX;
+        let address = if full && !counts.failures.contains_key(address) {
+            OTHERS
+        } else {
+            address
+        };
+        counts
+            .failures
+            .entry(address.to_owned())
+            .and_modify(|f| f.count += 1)
+            .or_insert_with(|| AuthFailures {
+                address: address.to_owned(),
+                count: 1,
+                reason,
+            });
+    }
+
+    fn take(&self) -> (Vec<(Actor, Refused)>, Vec<AuthFailures>) {
+        let mut counts = self.counts.lock().unwrap_or_else(|e| e.into_inner());
+        let taken = std::mem::take(&mut *counts);
+        let mut beyond: Vec<_> = taken.beyond.into_values().collect();
+        beyond.sort_by(|a, b| a.0.id.cmp(&b.0.id));
+        let mut failures: Vec<_> = taken.failures.into_values().collect();
+        failures.sort_by(|a, b| a.address.cmp(&b.address));
+        (beyond, failures)
+    }
+}
+
+impl App {
+    /// The verdict on a refused attempt: audited where it is a matter of rights or rules and the budget allows.
+    pub(crate) fn refuse<T>(
+        &self,
+        actor: &Actor,
+        refused: Refused,
+        error: Error,
+    ) -> Result<Verdict<T>, Error> {
+        self.metrics.refusals.inc(&[error.code()]);
+        let audited = matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::Refused);
+        if audited && self.refusals.spend(actor, &refused) {
+            return Ok(Verdict::Refuse(Change::AttemptRefused(refused), error));
+        }
+        Err(error)
+    }
+
+    /// Audits a refusal that was decided before any transaction, and answers its error.
+    pub(crate) fn refused(
+        self: &std::sync::Arc<Self>,
+        actor: Actor,
+        refused: Refused,
+        error: Error,
+    ) -> Error {
+        let app = std::sync::Arc::clone(self);
+        let recorded = self.store.change::<()>(actor.clone(), move |_, _| {
+            app.refuse(&actor, refused, error)
+        });
+        match recorded {
+            Err(error) => error,
+            Ok(()) => Error::bug("a refusal was not refused"),
+        }
+    }
+}
+
+/// Writes the rows of the minute that ends.
+///
+/// # Errors
+/// When the store cannot write; what was counted is lost then, but stands in the metrics.
+pub fn close_minute(app: &App) -> Result<(), Error> {
+    let (beyond, failures) = app.refusals.take();
+    for (actor, mut refused) in beyond {
+        // The row stands for many: whoever it was about, the actor's token may be gone by now.
+        let actor = Actor {
+            token_id: None,
+            ..actor
+        };
+        refused.request = None;
+        app.store.change(actor, move |_, _| {
+            Ok(Verdict::Write(vec![Change::AttemptRefused(refused)], ()))
+        })?;
+    }
+    if !failures.is_empty() {
+        app.store.change(Actor::system(), move |_, _| {
+            let changes = failures.into_iter().map(Change::AuthFailures).collect();
+            Ok(Verdict::Write(changes, ()))
+        })?;
+    }
+    Ok(())
+}

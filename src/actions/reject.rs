@@ -1,0 +1,70 @@
+//! Turns a pending request down. One rejection is final.
+
+use super::approve::refuse_verb;
+use super::view_requests::{issued_by, may_view};
+use super::{App, note};
+use crate::domain::actor::Caller;
+use crate::domain::approval::{Action, Ballot, Vote};
+use crate::domain::change::{Change, RequestRef};
+use crate::domain::request::Status;
+use crate::error::Error;
+use crate::store::Verdict;
+use std::sync::Arc;
+
+/// Rejects request `id`: the requester himself, a designated approver of the current step, or a holder of `*` where
+/// he may step in. `comment` says why.
+///
+/// # Errors
+/// 400 for a bad comment; 404; 403 `forbidden`, `not_an_approver`; 409 `conflict`; 410 `gone`.
+pub fn reject(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: &str,
+    comment: Option<String>,
+) -> Result<Status, Error> {
+    const VERB: &str = "request.reject";
+    let comment = note("comment", comment)?;
+    let (cx, caller, id) = (Arc::clone(app), caller.clone(), id.to_owned());
+    app.store.change(caller.actor(), move |view, now| {
+        let request = view.request(&id)?;
+        let workflow = view.request_workflow(&request)?;
+        let votes = view.votes(&request)?;
+        if let Err(error) = may_view(&caller, &request, workflow.as_ref(), &votes) {
+            // His own request he may turn down even where he may not look.
+            if request.requester != caller.subject {
+                return refuse_verb(&cx, &caller, &request, VERB, error);
+            }
+        }
+        let pending = request.pending(now)?.map_err(|refusal| refusal.error())?;
+        let workflow = workflow.ok_or_else(|| {
+            Error::bug(format!("request {} is pending without a workflow", request.id))
+        })?;
+        let ballot = Ballot {
+            workflow: &workflow,
+            votes: &votes,
+            target: &request.target,
+            requester: &request.requester,
+        };
+        let selector = match ballot.reject(&caller) {
+            Ok(selector) => selector,
+            Err(refusal) => {
+                return refuse_verb(&cx, &caller, &request, VERB, refusal.error());
+            }
+        };
+        let vote = Vote {
+            actor: caller.subject.clone(),
+            action: Action::Reject,
+            selector,
+            step: ballot.step().map_or(0, |(index, _)| index),
+            comment,
+            issued_by_requester: issued_by(&caller, &request.requester),
+            at: now,
+        };
+        let change = Change::RequestRejected {
+            request: RequestRef::from(&request),
+            vote,
+            step: pending.reject(),
+        };
+        Ok(Verdict::Write(vec![change], Status::Rejected))
+    })
+}

@@ -1,0 +1,64 @@
+//! Hands an approved request to the agents; or runs one again where policy allows.
+
+use super::approve::refuse_verb;
+use super::cancel::owner_may;
+use super::{App, note};
+use crate::domain::actor::Caller;
+use crate::domain::change::{Change, RequestRef};
+use crate::domain::permission::Permission;
+use crate::domain::request::Status;
+use crate::error::Error;
+use crate::store::Verdict;
+use std::sync::Arc;
+
+/// What a client may say when it resumes.
+#[derive(Debug, Clone, Default)]
+pub struct Resume {
+    /// It knows that the outcome of the lost execution is unknown, and wants to run it all the same.
+    pub acknowledge_unknown_outcome: bool,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Dispatches request `id`: its requester, or a holder of `*`.
+///
+/// # Errors
+/// 503 while draining; 400; 404; 403 `forbidden`; 409 `conflict`, `max_executions_reached`, `retry_disabled`,
+/// `outcome_unknown`; 410 `gone`; 422 `reason_required` for an acknowledgement without a reason.
+pub fn resume(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: &str,
+    said: Resume,
+) -> Result<Status, Error> {
+    const VERB: &str = "request.resume";
+    let reason = note("reason", said.reason)?;
+    let acknowledged = said.acknowledge_unknown_outcome;
+    if acknowledged && reason.is_none() {
+        return Err(Error::refused(
+            "reason_required",
+            "reason is required to run a request again whose outcome is unknown",
+        )
+        .hint("send a `reason` beside `acknowledge_unknown_outcome`"));
+    }
+    let (cx, caller, id) = (Arc::clone(app), caller.clone(), id.to_owned());
+    app.store.change(caller.actor(), move |view, now| {
+        let request = view.request(&id)?;
+        if let Err(error) = owner_may(&caller, &request, Permission::RequestResume) {
+            return refuse_verb(&cx, &caller, &request, VERB, error);
+        }
+        let active = cx.active();
+        let policy = active.policies.execution(&request.target);
+        let step = request
+            .resume(&policy, acknowledged, now)?
+            .map_err(|refusal| refusal.error())?;
+        let counts = acknowledged && request.status == Status::ExecutionLost;
+        let change = Change::RequestDispatched {
+            request: RequestRef::from(&request),
+            step,
+            deadline: now.plus_secs(active.policies.dispatch_timeout_secs),
+            acknowledged: reason.filter(|_| counts),
+        };
+        Ok(Verdict::Write(vec![change], Status::Dispatched))
+    })
+}

@@ -1,0 +1,410 @@
+//! An agent reports how an execution ended.
+//!
+//! The stored object is written before the transaction, under a key of this execution alone, so that a crash in
+//! between leaves an object that nobody refers to and never a reference to nothing.
+
+use super::App;
+use crate::crypto::{hex, sha256_fields, sha256_hex};
+use crate::domain::actor::Caller;
+use crate::domain::change::{Change, Finished, NewResult, RequestRef};
+use crate::domain::id::Selector;
+use crate::domain::permission::Permission;
+use crate::domain::policy::result::DeliveryMode;
+use crate::domain::request::{Request, State, Status, Step};
+use crate::error::{Error, ErrorKind};
+use crate::store::{ExecutionRow, ExecutionStatus, Verdict, View};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+/// Largest result after decoding, in bytes (contract section 4).
+pub const RESULT_BYTES_MAX: usize = 12 * 1024 * 1024;
+/// Longest error message kept, in bytes.
+pub const ERROR_BYTES_MAX: usize = 4096;
+
+/// A report.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Whether the database said yes.
+    pub success: bool,
+    /// The result: the text of a JSON value, as it came.
+    pub result_data: Option<String>,
+    /// What went wrong.
+    pub error_message: Option<String>,
+    /// Rows changed.
+    pub rows_affected: Option<u64>,
+    /// How long it took.
+    pub duration_ms: Option<u64>,
+    /// Whether rows were left out.
+    pub truncated: bool,
+}
+
+/// What the report came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported {
+    /// The request.
+    pub request_id: String,
+    /// Where it stands now.
+    pub status: Status,
+}
+
+/// Records the report of an execution.
+///
+/// # Errors
+/// 403 for another agent's execution; 404; 409 `lease_lost` for one that is not the agent's any more, `conflict` for a
+/// different report of one that is finished; 413 `payload_too_large` for a result over the limit, after the execution
+/// was ended as failed; 503 when the result could not be stored.
+pub fn submit_result(
+    app: &Arc<App>,
+    caller: &Caller,
+    execution_id: &str,
+    report: Report,
+) -> Result<Reported, Error> {
+    let size = report.result_data.as_ref().map_or(0, String::len);
+    let limit = RESULT_BYTES_MAX.min(usize::try_from(app.settings.max_persist_bytes).unwrap_or(0));
+    if size > limit {
+        return oversize(app, caller, execution_id, size as u64);
+    }
+    record(app, caller, execution_id, report)
+}
+
+/// Ends an execution whose result is too large as failed, and says so; never as lost.
+///
+/// # Errors
+/// 413 `payload_too_large` when that was recorded; otherwise as [`submit_result`].
+pub fn oversize(
+    app: &Arc<App>,
+    caller: &Caller,
+    execution_id: &str,
+    bytes: u64,
+) -> Result<Reported, Error> {
+    let limit = app.settings.max_persist_bytes.min(RESULT_BYTES_MAX as u64);
+    let message = format!(
+        "the result of {bytes} bytes is over the limit of {limit} bytes; the statement may have taken effect"
+    );
+    let report = Report {
+        success: false,
+        error_message: Some(message.clone()),
+        ..Report::default()
+    };
+    record(app, caller, execution_id, report)?;
+    Err(Error::new(
+        ErrorKind::TooLarge,
+        "payload_too_large",
+        format!("result too large: {message}"),
+    )
+    .details(serde_json::json!({"bytes": bytes, "limit": limit}))
+    .hint("the execution was recorded as failed; ask for fewer rows"))
+}
+
+fn record(
+    app: &Arc<App>,
+    caller: &Caller,
+    execution_id: &str,
+    report: Report,
+) -> Result<Reported, Error> {
+    if !caller.rights.may(Permission::AgentSubmitResult) {
+        return Err(Error::forbidden("permission denied: agent.submit_result"));
+    }
+    let report_sha256 = fingerprint(&report);
+    // A look before the object is written; the same is asked again inside the transaction.
+    let (request, execution) = app.store.read(|view| load(view, caller, execution_id))?;
+    if let Some(reported) = repeated(&request, &execution, &report_sha256)? {
+        return Ok(reported);
+    }
+    let envelope: Arc<[u8]> = envelope(&execution.id, &report)?.into();
+    let stored = keep(app, &request, &execution, &report, &envelope)?;
+    // In memory before the commit that wakes the readers.
+    app.live
+        .put(&execution.id, Arc::clone(&envelope), app.clock.now());
+    let key = stored.as_ref().map(|s| s.key.clone());
+    let answer = commit(app, caller, &execution.id, report, report_sha256, stored);
+    if let Err(error) = &answer {
+        if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Forbidden) {
+            discard(app, &execution.id, key.as_deref());
+        }
+    }
+    answer
+}
+
+fn commit(
+    app: &Arc<App>,
+    caller: &Caller,
+    execution_id: &str,
+    report: Report,
+    report_sha256: String,
+    stored: Option<NewResult>,
+) -> Result<Reported, Error> {
+    let (caller, id) = (caller.clone(), execution_id.to_owned());
+    app.store.change(caller.actor(), move |view, now| {
+        let (request, execution) = load(view, &caller, &id)?;
+        if let Some(reported) = repeated(&request, &execution, &report_sha256)? {
+            return Ok(Verdict::Same(reported));
+        }
+        let step = step(&request, &execution, report.success)?;
+        let late = execution.status == ExecutionStatus::Lost || execution.lease.until <= now;
+        let finished = Finished {
+            execution_id: execution.id.clone(),
+            success: report.success,
+            error_message: report.error_message.map(cut),
+            rows_affected: report.rows_affected,
+            duration_ms: report.duration_ms,
+            truncated: report.truncated,
+            late,
+            report_sha256,
+        };
+        let reported = Reported {
+            request_id: request.id.clone(),
+            status: step.map_or(request.status, |s| s.to()),
+        };
+        let change = Change::ExecutionFinished {
+            request: RequestRef::from(&request),
+            step,
+            finished,
+            result: stored,
+        };
+        Ok(Verdict::Write(vec![change], reported))
+    })
+}
+
+fn load(
+    view: &View,
+    caller: &Caller,
+    execution_id: &str,
+) -> Result<(Request, ExecutionRow), Error> {
+    let execution = view.execution_of(execution_id)?;
+    if execution.agent_id != caller.subject {
+        return Err(Error::forbidden("this execution belongs to another agent"));
+    }
+    let request = view.request(&execution.request_id)?;
+    Ok((request, execution))
+}
+
+/// An accepted report that comes again is accepted again.
+fn repeated(
+    request: &Request,
+    execution: &ExecutionRow,
+    report_sha256: &str,
+) -> Result<Option<Reported>, Error> {
+    if !execution.status.is_finished() {
+        return Ok(None);
+    }
+    if execution.report_sha256.as_deref() == Some(report_sha256) {
+        return Ok(Some(Reported {
+            request_id: request.id.clone(),
+            status: request.status,
+        }));
+    }
+    Err(Error::conflict(
+        "conflict",
+        "this execution has already been reported, with another outcome",
+    ))
+}
+
+/// The move that the report makes; none for a request that was cancelled meanwhile.
+fn step(
+    request: &Request,
+    execution: &ExecutionRow,
+    success: bool,
+) -> Result<Option<Step>, Error> {
+    let lost = || {
+        Error::conflict("lease_lost", "this execution was lost and given up")
+            .hint("the request may have been dispatched again; the report stays in the agent's log")
+    };
+    match (request.state()?, execution.status) {
+        (State::Running(running), ExecutionStatus::Claimed)
+            if running.execution_id == execution.id =>
+        {
+            Ok(Some(running.finish(success)))
+        }
+        (State::Lost(state), ExecutionStatus::Lost) if state.execution_id == execution.id => {
+            Ok(Some(state.finish_late(success)))
+        }
+        (State::Closed(Status::Cancelled), ExecutionStatus::Claimed | ExecutionStatus::Lost) => {
+            Ok(None)
+        }
+        _ => Err(lost()),
+    }
+}
+
+/// Stores the envelope where the policy and the request say so.
+fn keep(
+    app: &App,
+    request: &Request,
+    execution: &ExecutionRow,
+    report: &Report,
+    envelope: &[u8],
+) -> Result<Option<NewResult>, Error> {
+    let policy = app.active().policies.result(&request.target);
+    // A failure is always kept; of a request whose result is not to be kept, only what went wrong.
+    let wanted = !report.success
+        || (!request.no_result_store && policy.delivery_mode != DeliveryMode::Stream);
+    if !wanted {
+        app.metrics.result_storage.inc(&["skipped"]);
+        return Ok(None);
+    }
+    let only_error;
+    let bytes = if request.no_result_store && report.result_data.is_some() {
+        let bare = Report {
+            result_data: None,
+            ..report.clone()
+        };
+        only_error = self::envelope(&execution.id, &bare)?;
+        &only_error[..]
+    } else {
+        envelope
+    };
+    let key = format!("{}/{}", request.id, execution.id);
+    if let Err(error) = app.objects.put(&key, bytes) {
+        app.metrics.result_storage.inc(&["failed"]);
+        log::error!("result {key} could not be stored: {error}");
+        return Err(Error::unavailable("the result could not be stored now"));
+    }
+    app.metrics.result_storage.inc(&["stored"]);
+    let share_with = app.store.read(|view| Ok(view.request_text(request)?.share_with))?;
+    let mut access: Vec<Selector> = share_with;
+    access.extend(policy.access);
+    let days = u64::from(policy.retention_days);
+    Ok(Some(NewResult {
+        backend: app.objects.backend(),
+        key,
+        content_length: bytes.len() as u64,
+        checksum_sha256: sha256_hex(bytes),
+        expires_at: app.clock.now().plus_secs(days * 86_400),
+        access,
+    }))
+}
+
+/// Takes back what a report left that does not count.
+fn discard(app: &App, execution_id: &str, key: Option<&str>) {
+    let finished = app
+        .store
+        .read(|view| view.find_execution(execution_id))
+        .is_ok_and(|e| e.is_some_and(|e| e.status.is_finished()));
+    if finished {
+        // Another report of the same execution won; what is stored is its.
+        return;
+    }
+    app.live.remove(execution_id);
+    if let Some(key) = key {
+        if let Err(error) = app.objects.delete(key) {
+            log::warn!("result {key} could not be removed: {error}");
+        }
+    }
+}
+
+/// The document that a client gets and that is stored: keys in the order existing clients know, the result exactly as
+/// it came.
+fn envelope(execution_id: &str, report: &Report) -> Result<Vec<u8>, Error> {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let error = report
+        .error_message
+        .as_ref()
+        .map_or("null".to_owned(), |m| quoted(&cut(m.clone())));
+    let data = match &report.result_data {
+        None => "null".to_owned(),
+        // JSON as it came, digit for digit; a text that is no JSON is kept as a string.
+        Some(text) => match serde_json::from_str::<&RawValue>(text) {
+            Ok(raw) => raw.get().to_owned(),
+            Err(_) => quoted(text),
+        },
+    };
+    let told = told(&data);
+    let rows = report
+        .rows_affected
+        .or(told.rows_affected)
+        .map_or("null".to_owned(), |n| n.to_string());
+    let truncated = report.truncated || told.truncated.unwrap_or(false);
+    Ok(format!(
+        "{{\"_dbward_result\":true,\"error_message\":{error},\"execution_id\":{id},\"result_data\":{data},\
+         \"rows_affected\":{rows},\"success\":{success},\"truncated\":{truncated}}}",
+        id = quoted(execution_id),
+        success = report.success,
+    )
+    .into_bytes())
+}
+
+/// What the result says of itself.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Told {
+    rows_affected: Option<u64>,
+    truncated: Option<bool>,
+}
+
+fn told(data: &str) -> Told {
+    if data.starts_with('{') {
+        serde_json::from_str(data).unwrap_or_default()
+    } else {
+        Told::default()
+    }
+}
+
+fn fingerprint(report: &Report) -> String {
+    let number = |n: Option<u64>| n.map_or("-".to_owned(), |n| n.to_string());
+    let (rows, duration) = (number(report.rows_affected), number(report.duration_ms));
+    let flags = [
+        u8::from(report.success),
+        u8::from(report.truncated),
+        u8::from(report.result_data.is_some()),
+        u8::from(report.error_message.is_some()),
+    ];
+    hex(&sha256_fields([
+        &flags[..],
+        report.result_data.as_deref().unwrap_or_default().as_bytes(),
+        report
+            .error_message
+            .as_deref()
+            .unwrap_or_default()
+            .as_bytes(),
+        rows.as_bytes(),
+        duration.as_bytes(),
+    ]))
+}
+
+/// Cuts a message to [`ERROR_BYTES_MAX`], between characters.
+fn cut(message: String) -> String {
+    if message.len() <= ERROR_BYTES_MAX {
+        return message;
+    }
+    let mut end = ERROR_BYTES_MAX;
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    message[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_envelope_keeps_every_digit_and_the_order_of_columns() {
+        let report = Report {
+            success: true,
+            result_data: Some(
+                r#"{"rows":[{"z":12345678901234567890123,"a":1.10}],"truncated":true}"#.to_owned(),
+            ),
+            ..Report::default()
+        };
+        let text = String::from_utf8(envelope("e", &report).unwrap()).unwrap();
+        assert!(text.contains(r#"{"z":12345678901234567890123,"a":1.10}"#));
+        assert!(text.ends_with(r#""success":true,"truncated":true}"#));
+    }
+
+    #[test]
+    fn a_result_that_is_no_json_is_a_string() {
+        let report = Report {
+            success: true,
+            result_data: Some("3 rows\n".to_owned()),
+            ..Report::default()
+        };
+        let text = String::from_utf8(envelope("e", &report).unwrap()).unwrap();
+        assert!(text.contains(r#""result_data":"3 rows\n""#));
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let cut = cut("é".repeat(ERROR_BYTES_MAX));
+        assert_eq!(cut.len(), ERROR_BYTES_MAX);
+    }
+}

@@ -1,0 +1,333 @@
+//! Issuing, listing and revoking API tokens. Nobody issues more than he holds.
+
+use super::App;
+use super::identify::{TOKEN_PREFIX, resolve};
+use crate::clock::Timestamp;
+use crate::config::ID_BYTES_MAX;
+use crate::crypto::{hex, random, sha256_hex, uuid};
+use crate::domain::actor::{Caller, SubjectType};
+use crate::domain::change::{Change, NewToken, Refused, RoleMode};
+use crate::domain::permission::{Permission, Rights, Role};
+use crate::domain::policy::Policies;
+use crate::error::{Error, Shown};
+use crate::store::{TokenRow, Verdict, View};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Active tokens of one subject, at most: somebody who needs more forgets to revoke.
+pub const TOKENS_PER_SUBJECT_MAX: usize = 100;
+/// Roles or groups that one token names, at most.
+pub const NAMES_MAX: usize = 50;
+/// Longest name of a token, in bytes.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// What a client asks for.
+#[derive(Debug, Clone)]
+pub struct TokenRequest {
+    /// Whose token it is to be.
+    pub subject_id: String,
+    /// Person or agent.
+    pub subject_type: SubjectType,
+    /// What it is for.
+    pub name: Option<String>,
+    /// Roles; none for those its subject holds at each call.
+    pub roles: Vec<String>,
+    /// Groups it adds.
+    pub groups: Vec<String>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// An issued token; the only time its secret is seen.
+pub struct Issued {
+    /// Its id.
+    pub id: String,
+    /// The secret.
+    pub secret: String,
+    /// The eight characters by which people recognise it.
+    pub prefix: String,
+    /// Whose.
+    pub subject_id: String,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// What it permits now, leaving scopes aside.
+    pub permissions: Vec<&'static str>,
+}
+
+/// Issues a token.
+///
+/// # Errors
+/// 400 `validation_error`; 403 `forbidden` for more than the caller holds; 409 `conflict` for a suspended subject, one
+/// of another type, or one with too many tokens.
+pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Issued, Error> {
+    let active = app.active();
+    if let Err(error) = may_issue(caller, &asked) {
+        return Err(refused(app, caller, error));
+    }
+    check(app, &asked, &active.policies)?;
+    let secret = format!("{TOKEN_PREFIX}{}", hex(&random::<16>()));
+    let new = draft(&active.policies, caller.subject.clone(), asked, &secret);
+    let rights = rights_of(&active.policies, &new, app.clock.now());
+    if !holds_all(&caller.rights, &rights) {
+        let error = Error::forbidden("the token would permit more than you hold")
+            .hint("name roles whose permissions and scopes you hold yourself");
+        return Err(refused(app, caller, error));
+    }
+    let outside = new.groups.iter().find(|g| !caller.groups.contains(*g));
+    if let Some(group) = outside.filter(|_| !caller.rights.is_admin()) {
+        let error = Error::forbidden(format!("you are not in the group `{}`", Shown(group)));
+        return Err(refused(app, caller, error));
+    }
+    let issued = Issued {
+        id: new.id.clone(),
+        prefix: new.prefix.clone(),
+        subject_id: new.subject_id.clone(),
+        expires_at: new.expires_at,
+        permissions: permissions(&rights),
+        secret,
+    };
+    app.store.change(caller.actor(), move |view, now| {
+        subject_may_have_one(view, &new, now)?;
+        Ok(Verdict::Write(vec![Change::TokenCreated(new)], ()))
+    })?;
+    Ok(issued)
+}
+
+/// All tokens, newest first.
+///
+/// # Errors
+/// `forbidden` without `token.manage`.
+pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<TokenRow>, Error> {
+    if !caller.rights.may(Permission::TokenManage) {
+        return Err(Error::forbidden("permission denied: token.manage"));
+    }
+    app.store.read(|view| view.list_tokens(limit, offset))
+}
+
+/// Revokes a token, at once and for good. Repeating it answers the time it was first revoked.
+///
+/// # Errors
+/// 404; 403 `forbidden`.
+pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Timestamp, Error> {
+    let (cx, caller, id) = (Arc::clone(app), caller.clone(), id.to_owned());
+    app.store.change(caller.actor(), move |view, now| {
+        let manages = caller.rights.may(Permission::TokenManage);
+        let found = view.find_token(&id)?;
+        let own = found
+            .as_ref()
+            .is_some_and(|t| t.subject_id == caller.subject);
+        if !manages && !(own && caller.rights.may(Permission::TokenRevokeOwn)) {
+            let error = Error::forbidden("permission denied: token.manage");
+            return cx.refuse(&caller.actor(), refusal("token.revoke", &error), error);
+        }
+        let token = found.ok_or_else(|| Error::not_found("token", &id))?;
+        if let Some(at) = token.revoked_at {
+            return Ok(Verdict::Same(at));
+        }
+        let change = Change::TokenRevoked {
+            token_id: token.id,
+            subject_id: token.subject_id,
+        };
+        Ok(Verdict::Write(vec![change], now))
+    })
+}
+
+/// A new token as it will be stored. Named roles are a grant where its subject holds none by binding, otherwise a
+/// ceiling; which of the two never changes.
+pub(super) fn draft(
+    policies: &Policies,
+    issuer: String,
+    asked: TokenRequest,
+    secret: &str,
+) -> NewToken {
+    let groups = policies.groups_of(&asked.subject_id);
+    let bound = !policies.bound_roles(&asked.subject_id, &groups).is_empty();
+    let role_mode = match (asked.subject_type, asked.roles.is_empty(), bound) {
+        (SubjectType::Agent, _, _) => RoleMode::Grant,
+        (SubjectType::User, true, _) => RoleMode::Resolved,
+        (SubjectType::User, false, true) => RoleMode::Ceiling,
+        (SubjectType::User, false, false) => RoleMode::Grant,
+    };
+    NewToken {
+        id: uuid(),
+        subject_type: asked.subject_type,
+        subject_id: asked.subject_id,
+        hash: sha256_hex(secret.as_bytes()),
+        prefix: secret.chars().skip(TOKEN_PREFIX.len()).take(8).collect(),
+        name: asked.name,
+        roles: asked.roles,
+        role_mode,
+        groups: asked.groups,
+        issuer,
+        expires_at: asked.expires_at,
+    }
+}
+
+fn may_issue(caller: &Caller, asked: &TokenRequest) -> Result<(), Error> {
+    if !caller.rights.may(Permission::TokenManage) {
+        return Err(Error::forbidden("permission denied: token.manage"));
+    }
+    let for_himself =
+        asked.subject_type == SubjectType::User && asked.subject_id == caller.subject;
+    if !for_himself && !caller.rights.is_admin() {
+        return Err(Error::forbidden(
+            "only an administrator issues tokens for others and for agents",
+        ));
+    }
+    Ok(())
+}
+
+fn check(app: &App, asked: &TokenRequest, policies: &Policies) -> Result<(), Error> {
+    let id = &asked.subject_id;
+    if id.is_empty() || id.len() > ID_BYTES_MAX || id.chars().any(char::is_control) {
+        return Err(Error::invalid(format!(
+            "subject_id must have 1 to {ID_BYTES_MAX} bytes and no control characters"
+        )));
+    }
+    if id == "system" || id == "requester" {
+        return Err(Error::invalid(format!("subject_id `{id}` is reserved")));
+    }
+    for (field, names) in [("roles", &asked.roles), ("groups", &asked.groups)] {
+        if names.len() > NAMES_MAX || names.iter().any(|n| n.is_empty() || n.len() > ID_BYTES_MAX)
+        {
+            return Err(Error::invalid(format!(
+                "{field} may have at most {NAMES_MAX} names of 1 to {ID_BYTES_MAX} bytes"
+            )));
+        }
+    }
+    if let Some(name) = &asked.name {
+        if name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+            return Err(Error::invalid(format!(
+                "name may have at most {NAME_BYTES_MAX} bytes and no control characters"
+            )));
+        }
+    }
+    if asked.subject_type == SubjectType::Agent {
+        if asked.roles != [Role::AGENT] || !asked.groups.is_empty() {
+            return Err(Error::invalid(
+                "roles of an agent's token must be exactly `agent-default`, and groups empty",
+            ));
+        }
+    } else if asked.roles.iter().any(|r| r == Role::AGENT) {
+        return Err(Error::invalid("role `agent-default` is for agents only"));
+    }
+    if let Some(unknown) = asked.roles.iter().find(|r| !policies.roles.contains_key(*r)) {
+        return Err(Error::invalid(format!("no role `{}`", Shown(unknown)))
+            .hint("see GET /api/roles for the roles there are"));
+    }
+    if asked.expires_at.is_some_and(|at| at <= app.clock.now()) {
+        return Err(Error::invalid("expires_at is not in the future"));
+    }
+    Ok(())
+}
+
+fn subject_may_have_one(view: &View, new: &NewToken, now: Timestamp) -> Result<(), Error> {
+    if let Some(user) = view.find_user(&new.subject_id)? {
+        if user.subject_type != new.subject_type {
+            return Err(Error::conflict(
+                "conflict",
+                format!(
+                    "subject `{}` is a {}",
+                    Shown(&user.id),
+                    user.subject_type.as_str()
+                ),
+            ));
+        }
+        if !user.active {
+            return Err(Error::conflict(
+                "conflict",
+                format!("subject `{}` is suspended", Shown(&user.id)),
+            ));
+        }
+    }
+    let tokens = view.tokens_of(&new.subject_id)?;
+    let live = tokens.iter().filter(|t| t.trouble(now).is_none()).count();
+    if live >= TOKENS_PER_SUBJECT_MAX {
+        return Err(Error::conflict(
+            "too_many_tokens",
+            format!("subject has {live} active tokens, at most {TOKENS_PER_SUBJECT_MAX} are allowed"),
+        )
+        .hint("revoke those that are not used any more"));
+    }
+    Ok(())
+}
+
+/// What the new token will let its subject do now.
+fn rights_of(policies: &Policies, new: &NewToken, now: Timestamp) -> Rights {
+    let row = TokenRow {
+        id: new.id.clone(),
+        subject_type: new.subject_type,
+        subject_id: new.subject_id.clone(),
+        hash: String::new(),
+        prefix: String::new(),
+        name: None,
+        roles: new.roles.clone(),
+        role_mode: new.role_mode,
+        groups: new.groups.clone(),
+        issuer: new.issuer.clone(),
+        created_at: now,
+        expires_at: None,
+        revoked_at: None,
+        last_used_at: None,
+        subject_active: true,
+    };
+    resolve(policies, &row).0
+}
+
+/// Whether somebody with `own` rights holds all of `wanted`: each permission, wherever it would hold.
+fn holds_all(own: &Rights, wanted: &Rights) -> bool {
+    if own.is_admin() {
+        return true;
+    }
+    let covered = |role: &Role| {
+        role.permissions.iter().all(|p| {
+            let by = |mine: &Role| mine.grants(*p) && contains(mine, role);
+            own.held.iter().any(by)
+                && own
+                    .ceiling
+                    .as_ref()
+                    .is_none_or(|ceiling| ceiling.iter().any(by))
+        })
+    };
+    wanted.held.iter().all(covered)
+        || wanted
+            .ceiling
+            .as_ref()
+            .is_some_and(|ceiling| ceiling.iter().all(covered))
+}
+
+/// Whether the scope of `outer` contains that of `inner`.
+fn contains(outer: &Role, inner: &Role) -> bool {
+    let all = |list: &[String]| list.is_empty() || list.iter().any(|n| n == "*");
+    let part = |outer: &[String], inner: &[String]| {
+        all(outer) || (!all(inner) && inner.iter().all(|n| outer.contains(n)))
+    };
+    part(&outer.databases, &inner.databases) && part(&outer.environments, &inner.environments)
+}
+
+fn permissions(rights: &Rights) -> Vec<&'static str> {
+    let names: BTreeSet<&str> = Permission::ALL
+        .iter()
+        .filter(|p| rights.held.iter().any(|r| r.permissions.contains(*p)))
+        .filter(|p| rights.may(**p))
+        .map(|p| p.as_str())
+        .collect();
+    names.into_iter().collect()
+}
+
+fn refused(app: &Arc<App>, caller: &Caller, error: Error) -> Error {
+    let refused = refusal("token.create", &error);
+    app.refused(caller.actor(), refused, error)
+}
+
+fn refusal(attempt: &'static str, error: &Error) -> Refused {
+    Refused {
+        attempt,
+        code: error.code(),
+        message: error.message().to_owned(),
+        request: None,
+        target: None,
+        fingerprint: None,
+        count: 1,
+    }
+}

@@ -1,0 +1,63 @@
+//! What long-polls wait for, by name. A change is announced under these after its COMMIT.
+
+use crate::domain::change::Change;
+use crate::domain::id::Target;
+
+/// Whether one waiter suffices for an announcement, or all must look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// One: there is one job.
+    One,
+    /// All.
+    All,
+}
+
+/// Somebody who waits for a request, or its result.
+pub fn request(id: &str) -> String {
+    format!("request:{id}")
+}
+
+/// Agents that wait for work on a target.
+pub fn jobs(target: &Target) -> String {
+    format!("jobs:{}:{}", target.database, target.environment)
+}
+
+/// Everything that waits on behalf of a token, so that losing it ends the wait.
+pub fn token(id: &str) -> String {
+    format!("token:{id}")
+}
+
+/// Everything that waits on behalf of a person.
+pub fn subject(id: &str) -> String {
+    format!("subject:{id}")
+}
+
+/// The announcements of a change.
+pub fn announced(change: &Change) -> Vec<(String, Reach)> {
+    match change {
+        Change::RequestDispatched { request: r, .. } => vec![
+            (jobs(&r.target), Reach::One),
+            (request(&r.id), Reach::All),
+        ],
+        Change::RequestCreated(new) => vec![(request(&new.id), Reach::All)],
+        Change::StepApproved { request: r, .. }
+        | Change::RequestApproved { request: r, .. }
+        | Change::RequestRejected { request: r, .. }
+        | Change::RequestCancelled { request: r, .. }
+        | Change::RequestExpired { request: r, .. }
+        | Change::DispatchTimedOut { request: r, .. }
+        | Change::ExecutionStarted { request: r, .. }
+        | Change::ExecutionFinished { request: r, .. }
+        | Change::ExecutionLost { request: r, .. } => vec![(request(&r.id), Reach::All)],
+        Change::TokenRevoked { token_id, .. } => vec![(token(token_id), Reach::All)],
+        Change::UserActivated(user) | Change::UserSuspended(user) => {
+            vec![(subject(&user.id), Reach::All)]
+        }
+        Change::AgentRegistered { .. }
+        | Change::TokenCreated(_)
+        | Change::ConfigSynced { .. }
+        | Change::AttemptRefused(_)
+        | Change::AuthFailures(_)
+        | Change::ResultCorrupt { .. } => Vec::new(),
+    }
+}

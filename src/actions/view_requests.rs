@@ -1,0 +1,291 @@
+//! Looking at requests: one, with everything that explains it, or a page of those the caller may see.
+
+use super::App;
+use crate::clock::Timestamp;
+use crate::domain::actor::Caller;
+use crate::domain::approval::{Ballot, Vote};
+use crate::domain::change::RequestText;
+use crate::domain::id::{Selector, Target};
+use crate::domain::permission::Permission;
+use crate::domain::request::{Request, Status};
+use crate::error::Error;
+use crate::store::{RequestFilter, RequestItem, View, Viewer};
+
+/// Requests counted exactly; beyond it the total is a lower bound.
+pub const COUNT_MAX: i64 = 10_000;
+/// Largest offset; further pages need the cursor.
+pub const OFFSET_MAX: u32 = 10_000;
+/// Pending requests examined for one page of what waits for the caller; beyond it the page ends early.
+pub const CANDIDATES_MAX: usize = 2_000;
+/// Candidates read at once, so that nobody waits long for the database.
+const CANDIDATES_STEP: u32 = 100;
+
+/// A request with all there is to say of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detail {
+    /// Where it stands.
+    pub request: Request,
+    /// Its texts.
+    pub text: RequestText,
+    /// Votes so far.
+    pub votes: Vec<Vote>,
+    /// Why nobody has taken it yet: `no_agents`, `agents_draining` or `agents_saturated`.
+    pub queue_hint: Option<&'static str>,
+}
+
+/// A page of requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The requests.
+    pub items: Vec<RequestItem>,
+    /// How many there are in all; none where nobody counted.
+    pub total: Option<i64>,
+    /// Whether there are more than that.
+    pub total_is_lower_bound: bool,
+    /// Where the next page starts; none at the end.
+    pub next: Option<i64>,
+}
+
+/// One request.
+///
+/// # Errors
+/// `not_found`; `forbidden` for one that the caller may not see.
+pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
+    let now = app.clock.now();
+    let (request, text, votes) = app.store.read(|view| {
+        let request = view.request(id)?;
+        let text = view.request_text(&request)?;
+        let votes = view.votes(&request)?;
+        may_view(caller, &request, text.workflow.as_ref(), &votes)?;
+        Ok((request, text, votes))
+    })?;
+    let queue_hint = queue_hint(app, &request, now);
+    Ok(Detail {
+        request,
+        text,
+        votes,
+        queue_hint,
+    })
+}
+
+/// Whether the caller may see a request: his own, those he may decide or has decided, everybody's where he holds `*`,
+/// and what is pending where he holds `request.approve`.
+///
+/// # Errors
+/// `forbidden`.
+pub fn may_view(
+    caller: &Caller,
+    request: &Request,
+    workflow: Option<&crate::domain::policy::workflow::Workflow>,
+    votes: &[Vote],
+) -> Result<(), Error> {
+    let target = &request.target;
+    let own = request.requester == caller.subject;
+    let pending = request.status == Status::Pending;
+    let designated = || {
+        workflow.is_some_and(|workflow| {
+            let ballot = Ballot {
+                workflow,
+                votes,
+                target,
+                requester: &request.requester,
+            };
+            ballot.is_designated(caller)
+        })
+    };
+    let sees = caller.rights.is_admin_on(target)
+        || (own && caller.may_on(Permission::RequestView, target))
+        || votes.iter().any(|v| v.actor == caller.subject)
+        || (pending && caller.may_on(Permission::RequestApprove, target))
+        || (pending && designated());
+    if sees {
+        return Ok(());
+    }
+    Err(Error::forbidden(format!(
+        "permission denied: request.view on {target} for a request of somebody else"
+    )))
+}
+
+/// The same, for verbs that have not read workflow and votes yet.
+pub(super) fn ensure_visible(view: &View, caller: &Caller, request: &Request) -> Result<(), Error> {
+    let workflow = view.request_workflow(request)?;
+    let votes = view.votes(request)?;
+    may_view(caller, request, workflow.as_ref(), &votes)
+}
+
+/// A page of the requests that the caller may see, newest first. With `total`, they are counted too.
+///
+/// # Errors
+/// `forbidden` for somebody who may see requests nowhere and is no approver of anything.
+pub fn list(
+    app: &App,
+    caller: &Caller,
+    filter: &RequestFilter,
+    limit: u32,
+    offset: u32,
+    count: bool,
+) -> Result<Page, Error> {
+    let viewer = viewer(caller);
+    app.store.read(|view| {
+        // One more than asked for tells whether there is a next page.
+        let mut items = view.list_requests(&viewer, filter, limit + 1, offset)?;
+        let next = next_page(&mut items, limit);
+        let total = match count {
+            true => Some(view.count_requests(&viewer, filter, COUNT_MAX)?),
+            false => None,
+        };
+        Ok(Page {
+            items,
+            total: total.map(|n| n.min(COUNT_MAX)),
+            total_is_lower_bound: total.is_some_and(|n| n > COUNT_MAX),
+            next,
+        })
+    })
+}
+
+/// A page of what waits for the caller: pending requests that he could approve now, newest first.
+///
+/// # Errors
+/// When the store cannot read.
+pub fn list_pending_for(
+    app: &App,
+    caller: &Caller,
+    before: Option<i64>,
+    limit: u32,
+    offset: u32,
+) -> Result<Page, Error> {
+    let viewer = viewer(caller);
+    let now = app.clock.now();
+    let mut cursor = before.unwrap_or(i64::MAX);
+    let (mut items, mut skipped, mut seen) = (Vec::new(), 0, 0);
+    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+    let (mut total, mut ended) = (0, false);
+    while seen < CANDIDATES_MAX && !ended {
+        let (page, decidable) = app.store.read(|view| {
+            let page = view.list_candidates(&viewer, cursor, CANDIDATES_STEP)?;
+            let mut decidable = Vec::with_capacity(page.len());
+            for item in &page {
+                decidable.push(can_approve(view, caller, &item.request, now)?);
+            }
+            Ok((page, decidable))
+        })?;
+        ended = page.len() < usize::try_from(CANDIDATES_STEP).unwrap_or(usize::MAX);
+        seen += page.len();
+        for (item, decidable) in page.into_iter().zip(decidable) {
+            cursor = item.request.seq;
+            if !decidable {
+                continue;
+            }
+            total += 1;
+            if skipped < offset {
+                skipped += 1;
+            } else if items.len() <= wanted {
+                items.push(item);
+            }
+        }
+    }
+    let next = next_page(&mut items, limit).or((!ended).then_some(cursor));
+    Ok(Page {
+        items,
+        total: before.is_none().then_some(total),
+        total_is_lower_bound: before.is_none() && !ended,
+        next,
+    })
+}
+
+/// Whether the caller's approval would count now.
+pub(super) fn can_approve(
+    view: &View,
+    caller: &Caller,
+    request: &Request,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    if request.pending(now)?.is_err() {
+        return Ok(false);
+    }
+    let Some(workflow) = view.request_workflow(request)? else {
+        return Ok(false);
+    };
+    let votes = view.votes(request)?;
+    let ballot = Ballot {
+        workflow: &workflow,
+        votes: &votes,
+        target: &request.target,
+        requester: &request.requester,
+    };
+    let issued = issued_by(caller, &request.requester);
+    Ok(ballot.may_approve(caller, issued))
+}
+
+/// Whether the caller's token was issued by `requester`, for somebody else.
+pub(super) fn issued_by(caller: &Caller, requester: &str) -> bool {
+    caller.subject != requester && caller.token_issuer.as_deref() == Some(requester)
+}
+
+fn next_page(items: &mut Vec<RequestItem>, limit: u32) -> Option<i64> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    if items.len() <= limit {
+        return None;
+    }
+    items.truncate(limit);
+    items.last().map(|item| item.request.seq)
+}
+
+/// The caller as lists see him.
+pub(super) fn viewer(caller: &Caller) -> Viewer {
+    let mut selectors = vec![Selector::User(caller.subject.clone()).to_string()];
+    selectors.extend(
+        caller
+            .groups
+            .iter()
+            .map(|g| Selector::Group(g.clone()).to_string()),
+    );
+    Viewer {
+        subject: caller.subject.clone(),
+        view: caller.rights.scopes(Permission::RequestView),
+        admin: caller.rights.scopes(Permission::All),
+        approve: caller.rights.scopes(Permission::RequestApprove),
+        selectors,
+        roles: caller.rights.acting_scopes(),
+    }
+}
+
+/// Why a dispatched request waits, as far as the agents tell.
+fn queue_hint(app: &App, request: &Request, now: Timestamp) -> Option<&'static str> {
+    if request.status != Status::Dispatched {
+        return None;
+    }
+    let states: Vec<&str> = app
+        .store
+        .list_agents()
+        .iter()
+        .filter(|a| a.serves(&request.target))
+        .map(|a| a.state(now))
+        .filter(|s| *s != "offline")
+        .collect();
+    if states.is_empty() {
+        Some("no_agents")
+    } else if states.contains(&"healthy") {
+        None
+    } else if states.contains(&"saturated") {
+        Some("agents_saturated")
+    } else {
+        Some("agents_draining")
+    }
+}
+
+/// Registered targets within the caller's reach, in the order of the configuration.
+///
+/// # Errors
+/// `forbidden` for somebody who may see requests nowhere.
+pub fn databases(app: &App, caller: &Caller) -> Result<Vec<Target>, Error> {
+    if !caller.rights.may(Permission::RequestView) {
+        return Err(Error::forbidden("permission denied: request.view"));
+    }
+    let active = app.active();
+    Ok(active
+        .policies
+        .targets()
+        .filter(|t| caller.may_on(Permission::RequestView, t))
+        .collect())
+}
