@@ -1,1 +1,210 @@
-fn main(){}
+//! The benchmark: the real release server under load, and beside it, in the same run, what the machine can do without
+//! it. `cargo bench` takes a few minutes, `cargo bench -- --quick` under 90 seconds.
+//!
+//! It shares the cores with the server, so read rates beside their floors and never across runs. A missed goal is
+//! printed; only a wrong answer fails.
+
+#[path = "load/calls.rs"]
+mod calls;
+#[path = "load/cases.rs"]
+mod cases;
+#[path = "load/drive.rs"]
+mod drive;
+#[path = "load/floor_http.rs"]
+mod floor_http;
+#[path = "load/floor_store.rs"]
+mod floor_store;
+#[path = "load/parked.rs"]
+mod parked;
+#[path = "load/report.rs"]
+mod report;
+#[path = "load/server.rs"]
+mod server;
+#[path = "load/wire.rs"]
+mod wire;
+
+use report::Row;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What went wrong, in words: a benchmark has nobody to handle it.
+pub type Outcome<T> = Result<T, String>;
+
+/// Longest run. One that hangs is ended, and its server with it.
+const QUICK_MAX: Duration = Duration::from_secs(90);
+const FULL_MAX: Duration = Duration::from_secs(600);
+/// Operations of one case, at most: about half a gigabyte of database.
+const OPERATIONS_MAX: usize = 120_000;
+/// Open files we ask for: two thousand parked polls and some.
+const FILES: u64 = 8192;
+/// Writes of the probe of the disk.
+const PROBES: usize = 200;
+
+const USAGE: &str = "usage: cargo bench [-- [--quick] [--json] [--only CASE]...]
+cases: me, parked, create, life, audit, sql; without --only, all of them";
+const CASES: [&str; 6] = ["me", "parked", "create", "life", "audit", "sql"];
+
+/// What to run, and how long.
+pub struct Plan {
+    only: Vec<String>,
+    quick: bool,
+    json: bool,
+    /// Not counted, in the beginning of a case.
+    pub warm_up: Duration,
+    /// Counted.
+    pub measured: Duration,
+}
+
+impl Plan {
+    /// Whether a case was asked for.
+    pub fn wants(&self, case: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|o| o == case)
+    }
+
+    /// The span of a case with so many clients.
+    pub fn span(&self, clients: usize) -> drive::Span {
+        drive::Span {
+            warm_up: self.warm_up,
+            measured: self.measured,
+            operations_max: OPERATIONS_MAX / clients.max(1),
+        }
+    }
+
+    fn parse(arguments: impl Iterator<Item = String>) -> Outcome<Plan> {
+        let mut plan = Plan {
+            only: Vec::new(),
+            quick: false,
+            json: false,
+            warm_up: Duration::from_secs(1),
+            measured: Duration::from_secs(10),
+        };
+        let mut arguments = arguments;
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                // Cargo adds it.
+                "--bench" => {}
+                "--quick" => {
+                    plan.quick = true;
+                    plan.warm_up = Duration::from_millis(500);
+                    plan.measured = Duration::from_secs(2);
+                }
+                "--json" => plan.json = true,
+                "--only" => {
+                    let case = arguments.next().unwrap_or_default();
+                    if !CASES.contains(&case.as_str()) {
+                        return Err(format!("there is no case `{case}`\n{USAGE}"));
+                    }
+                    plan.only.push(case);
+                }
+                other => return Err(format!("unknown argument `{other}`\n{USAGE}")),
+            }
+        }
+        Ok(plan)
+    }
+}
+
+fn main() -> ExitCode {
+    let plan = match Plan::parse(std::env::args().skip(1)) {
+        Ok(plan) => plan,
+        Err(usage) => {
+            eprintln!("{usage}");
+            return ExitCode::from(2);
+        }
+    };
+    watch(if plan.quick { QUICK_MAX } else { FULL_MAX });
+    let mut rows = Vec::new();
+    let ended = measure(&plan, &mut rows);
+    if plan.json {
+        print!("{}", report::json(&rows));
+    } else {
+        print!("{}", report::table(&rows));
+    }
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(plan: &Plan, rows: &mut Vec<Row>) -> Outcome<()> {
+    raise_files()?;
+    rows.push(machine()?);
+    if CASES.iter().any(|case| *case != "sql" && plan.wants(case)) {
+        cases::with_server(plan, rows)?;
+    }
+    if plan.wants("sql") {
+        cases::sql(plan, rows)?;
+    }
+    Ok(())
+}
+
+/// The server that runs, for the watch; 0 for none.
+static SERVER: AtomicI32 = AtomicI32::new(0);
+
+/// Puts a server under the watch.
+pub fn guard(server: &server::Server) {
+    SERVER.store(server.id(), Ordering::SeqCst);
+}
+
+/// Ends everything after `most`.
+fn watch(most: Duration) {
+    thread::spawn(move || {
+        thread::sleep(most);
+        eprintln!("error: not done after {} seconds", most.as_secs());
+        if let Some(pid) = rustix::process::Pid::from_raw(SERVER.load(Ordering::SeqCst)) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+        std::process::exit(1);
+    });
+}
+
+/// Allows as many open files as the system lets us have, up to what we need.
+fn raise_files() -> Outcome<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(FILES, |max| max.min(FILES));
+    if limit.current.is_some_and(|current| current < wanted) {
+        let raised = Rlimit {
+            current: Some(wanted),
+            maximum: limit.maximum,
+        };
+        setrlimit(Resource::Nofile, raised).map_err(|e| format!("raising open files: {e}"))?;
+    }
+    Ok(())
+}
+
+/// What the numbers were measured on: cores, what else runs, and what a durable write costs.
+fn machine() -> Outcome<Row> {
+    use std::io::Write;
+    let cores = thread::available_parallelism().map_or(0, usize::from);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or("unknown").to_owned();
+    let folder = server::Folder::new()?;
+    let probe = || -> std::io::Result<Vec<Duration>> {
+        let mut file = std::fs::File::create(folder.path().join("probe"))?;
+        let mut times = Vec::with_capacity(PROBES);
+        for _ in 0..PROBES {
+            let started = Instant::now();
+            file.write_all(&[0x5a; 4096])?;
+            file.sync_data()?;
+            times.push(started.elapsed());
+        }
+        times.sort_unstable();
+        Ok(times)
+    };
+    let times = probe().map_err(|e| format!("probing the disk: {e}"))?;
+    let elapsed: Duration = times.iter().sum();
+    Ok(Row {
+        clients: Some(1),
+        rate: Some(PROBES as f64 / elapsed.as_secs_f64().max(1e-9)),
+        p50: report::percentile(&times, 0.5),
+        p99: report::percentile(&times, 0.99),
+        slowest: times.last().copied(),
+        note: format!("4 KiB written and synced; {cores} cores, load {load} before the run"),
+        ..Row::new("machine: synced writes")
+    })
+}

@@ -51,12 +51,7 @@ impl Timestamp {
         let days = self.0.div_euclid(86_400_000);
         let ms = self.0.rem_euclid(86_400_000);
         let (year, month, day) = civil(days);
-        let (h, m, s, f) = (
-            ms / 3_600_000,
-            ms / 60_000 % 60,
-            ms / 1000 % 60,
-            ms % 1000,
-        );
+        let (h, m, s, f) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
         format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{f:03}{zone}")
     }
 }
@@ -117,7 +112,14 @@ mod tests {
 
     #[test]
     fn our_spelling_is_read_back_by_another_implementation() {
-        for ms in [0, 1, 951_782_400_000, 1_709_210_096_789, 4_102_444_799_999, -1] {
+        for ms in [
+            0,
+            1,
+            951_782_400_000,
+            1_709_210_096_789,
+            4_102_444_799_999,
+            -1,
+        ] {
             let t = Timestamp(ms);
             let read: jiff::Timestamp = t.rfc3339().parse().unwrap();
             assert_eq!(read.as_millisecond(), ms, "{}", t.rfc3339());

@@ -24,7 +24,11 @@ pub fn expire_due(app: &Arc<App>) -> Result<usize, Error> {
         .read(|view| view.due_requests(app.clock.now(), SWEEP_ROWS))?;
     let mut moved = 0;
     for request in due {
-        moved += usize::from(expire_one(app, request.id)?);
+        // One that cannot be moved must not hold up the others.
+        match expire_one(app, request.id) {
+            Ok(one) => moved += usize::from(one),
+            Err(error) => log::error!("a request could not be expired: {error}"),
+        }
     }
     Ok(moved)
 }
@@ -61,7 +65,10 @@ pub fn lapse_leases(app: &Arc<App>) -> Result<usize, Error> {
         .read(|view| view.lapsed_executions(app.clock.now(), SWEEP_ROWS))?;
     let mut lost = 0;
     for execution in lapsed {
-        lost += usize::from(lapse_one(app, execution.id)?);
+        match lapse_one(app, execution.id) {
+            Ok(one) => lost += usize::from(one),
+            Err(error) => log::error!("an execution could not be given up: {error}"),
+        }
     }
     Ok(lost)
 }

@@ -367,8 +367,8 @@ pub enum Change {
     ExecutionLost {
         /// The request.
         request: RequestRef,
-        /// The move.
-        step: Step,
+        /// The move; none when the request was cancelled meanwhile and stays so.
+        step: Option<Step>,
         /// The execution.
         execution_id: String,
         /// Its agent.
@@ -419,17 +419,74 @@ pub enum Change {
 }
 
 impl Change {
+    /// The request it is about, unless it is the making of one.
+    pub fn request(&self) -> Option<&RequestRef> {
+        match self {
+            Change::RequestDispatched { request, .. }
+            | Change::StepApproved { request, .. }
+            | Change::RequestApproved { request, .. }
+            | Change::RequestRejected { request, .. }
+            | Change::RequestCancelled { request, .. }
+            | Change::RequestExpired { request, .. }
+            | Change::DispatchTimedOut { request, .. }
+            | Change::ExecutionStarted { request, .. }
+            | Change::ExecutionFinished { request, .. }
+            | Change::ExecutionLost { request, .. }
+            | Change::ResultCorrupt { request, .. } => Some(request),
+            Change::AttemptRefused(refused) => refused.request.as_ref(),
+            Change::RequestCreated(_)
+            | Change::AgentRegistered { .. }
+            | Change::TokenCreated(_)
+            | Change::TokenRevoked { .. }
+            | Change::UserActivated(_)
+            | Change::UserSuspended(_)
+            | Change::ConfigSynced { .. }
+            | Change::AuthFailures(_) => None,
+        }
+    }
+
+    /// The move it makes: from where (`None` for a new request) and to where.
+    pub fn moved(&self) -> Option<(Option<Status>, Status)> {
+        let step = match self {
+            Change::RequestCreated(new) => Some(new.step),
+            Change::RequestDispatched { step, .. }
+            | Change::RequestApproved { step, .. }
+            | Change::RequestRejected { step, .. }
+            | Change::RequestCancelled { step, .. }
+            | Change::RequestExpired { step, .. }
+            | Change::DispatchTimedOut { step, .. }
+            | Change::ExecutionStarted { step, .. } => Some(*step),
+            Change::ExecutionFinished { step, .. } | Change::ExecutionLost { step, .. } => *step,
+            Change::StepApproved { .. }
+            | Change::AgentRegistered { .. }
+            | Change::TokenCreated(_)
+            | Change::TokenRevoked { .. }
+            | Change::UserActivated(_)
+            | Change::UserSuspended(_)
+            | Change::ConfigSynced { .. }
+            | Change::AttemptRefused(_)
+            | Change::AuthFailures(_)
+            | Change::ResultCorrupt { .. } => None,
+        };
+        step.map(|s| (s.from(), s.to()))
+    }
+
     /// What the audit log says of it.
     pub fn entry(&self) -> Entry {
+        let mut entry = self.described();
+        entry.moved = self.moved();
+        entry
+    }
+
+    fn described(&self) -> Entry {
         match self {
             Change::RequestCreated(new) => created(new),
             Change::RequestDispatched {
                 request,
-                step,
                 acknowledged,
                 ..
             } => {
-                let mut e = moved("request.dispatched", "approval", request, *step);
+                let mut e = of_request("request.dispatched", "approval", request);
                 e.reason.clone_from(acknowledged);
                 if acknowledged.is_some() {
                     e.metadata
@@ -446,45 +503,33 @@ impl Change {
             Change::RequestApproved {
                 request,
                 vote,
-                step,
                 total_steps,
                 ..
             } => {
-                let mut e = voted("request.approved", request, vote, Some(*total_steps));
-                e.moved = Some((step.from(), step.to()));
-                e
+                voted("request.approved", request, vote, Some(*total_steps))
             }
-            Change::RequestRejected {
-                request,
-                vote,
-                step,
-            } => {
+            Change::RequestRejected { request, vote, .. } => {
                 let mut e = voted("request.rejected", request, vote, None);
-                e.moved = Some((step.from(), step.to()));
                 e.reason.clone_from(&vote.comment);
                 e
             }
             Change::RequestCancelled {
-                request,
-                step,
-                reason,
+                request, reason, ..
             } => {
-                let mut e = moved("request.cancelled", "approval", request, *step);
+                let mut e = of_request("request.cancelled", "approval", request);
                 e.reason.clone_from(reason);
                 e
             }
-            Change::RequestExpired { request, step } => {
-                moved("request.expired", "approval", request, *step)
+            Change::RequestExpired { request, .. } => {
+                of_request("request.expired", "approval", request)
             }
-            Change::DispatchTimedOut { request, step } => {
-                moved("request.dispatch_timeout", "approval", request, *step)
+            Change::DispatchTimedOut { request, .. } => {
+                of_request("request.dispatch_timeout", "approval", request)
             }
             Change::ExecutionStarted {
-                request,
-                step,
-                execution,
+                request, execution, ..
             } => {
-                let mut e = moved("execution.started", "execution", request, *step);
+                let mut e = of_request("execution.started", "execution", request);
                 e.metadata
                     .insert("execution_id".into(), execution.id.clone().into());
                 e.metadata
@@ -503,11 +548,11 @@ impl Change {
             } => finished_entry(request, *step, finished, result.as_ref()),
             Change::ExecutionLost {
                 request,
-                step,
                 execution_id,
                 agent_id,
+                ..
             } => {
-                let mut e = moved("execution.lost", "agent", request, *step);
+                let mut e = of_request("execution.lost", "agent", request);
                 e.outcome = Outcome::Failure;
                 e.metadata
                     .insert("execution_id".into(), execution_id.clone().into());
@@ -602,17 +647,6 @@ fn of_request(event_type: &'static str, category: &'static str, request: &Reques
     e
 }
 
-fn moved(
-    event_type: &'static str,
-    category: &'static str,
-    request: &RequestRef,
-    step: Step,
-) -> Entry {
-    let mut e = of_request(event_type, category, request);
-    e.moved = Some((step.from(), step.to()));
-    e
-}
-
 fn created(new: &NewRequest) -> Entry {
     let event_type = match new.step.to() {
         Status::AutoApproved => "request.auto_approved",
@@ -633,7 +667,6 @@ fn created(new: &NewRequest) -> Entry {
         "emergency": new.emergency,
         "allow_ddl": new.allow_ddl,
     }));
-    e.moved = Some((new.step.from(), new.step.to()));
     e
 }
 
@@ -674,7 +707,6 @@ fn finished_entry(
     e.outcome = outcome;
     e.resource_type = Some("execution");
     e.resource_id = Some(finished.execution_id.clone());
-    e.moved = step.map(|s| (s.from(), s.to()));
     let m = &mut e.metadata;
     m.insert("duration_ms".into(), finished.duration_ms.into());
     m.insert("rows_affected".into(), finished.rows_affected.into());

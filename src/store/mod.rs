@@ -17,6 +17,9 @@ mod results;
 mod snapshot;
 mod verify;
 
+#[cfg(test)]
+mod tests;
+
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::{Keypair, PublicKey};
 use crate::domain::actor::Actor;

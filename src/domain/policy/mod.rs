@@ -208,7 +208,7 @@ impl Policies {
     /// Roles that bindings give to `subject`, himself or through `groups`.
     pub fn bound_roles(&self, subject: &str, groups: &BTreeSet<String>) -> Vec<Role> {
         let mut names = BTreeSet::new();
-        for binding in &self.bindings {
+        for binding in self.bindings.iter().filter(|b| b.role != Role::AGENT) {
             if binding.subjects.contains(subject) || !binding.groups.is_disjoint(groups) {
                 names.insert(&binding.role);
             }

@@ -76,6 +76,8 @@ pub(super) struct Lexed<'a> {
 pub(super) struct Piece<'a> {
     pub src: &'a str,
     pub toks: &'a [Tok],
+    /// Byte offset behind the semicolon before it.
+    pub begin: usize,
 }
 
 impl<'a> Piece<'a> {
@@ -104,6 +106,7 @@ impl<'a> Piece<'a> {
         Piece {
             src: self.src,
             toks: self.toks.get(i..).unwrap_or(&[]),
+            begin: self.begin,
         }
     }
 
@@ -127,14 +130,23 @@ impl<'a> Piece<'a> {
 impl<'a> Lexed<'a> {
     /// The statements: tokens between semicolons, without empty ones.
     pub fn pieces(&'a self) -> Vec<Piece<'a>> {
-        self.toks
-            .split(|t| t.kind == Kind::Semi)
-            .filter(|toks| !toks.is_empty())
-            .map(|toks| Piece {
-                src: self.src,
-                toks,
-            })
-            .collect()
+        let mut begin = 0;
+        let mut pieces = Vec::new();
+        for toks in self.toks.split_inclusive(|t| t.kind == Kind::Semi) {
+            let (toks, next) = match toks.split_last() {
+                Some((last, rest)) if last.kind == Kind::Semi => (rest, last.end),
+                _ => (toks, begin),
+            };
+            if !toks.is_empty() {
+                pieces.push(Piece {
+                    src: self.src,
+                    toks,
+                    begin,
+                });
+            }
+            begin = next;
+        }
+        pieces
     }
 }
 

@@ -127,12 +127,13 @@ fn is_sign(piece: &Piece<'_>, i: usize) -> bool {
 /// SQLite reads `"text"` as a string where no column has that name, so it is shown only where a name must stand.
 fn may_be_string(piece: &Piece<'_>, i: usize, dialect: Dialect) -> bool {
     const NAMED: &[&str] = &[
-        "as", "column", "exists", "from", "index", "into", "join", "key", "on", "table", "update", "view",
+        "as", "column", "exists", "from", "index", "into", "join", "key", "table", "update", "view",
     ];
     if dialect != Dialect::Sqlite || !piece.text(i).starts_with('"') {
         return false;
     }
     let before_dot = piece.kind(i + 1) == Some(Kind::Dot);
+    let compared = i > 1 && piece.is(i - 1, "from") && piece.is(i - 2, "distinct");
     let behind = i > 0 && (piece.kind(i - 1) == Some(Kind::Dot) || piece.is_any(i - 1, NAMED));
-    !(before_dot || behind)
+    !(before_dot || behind) || compared
 }

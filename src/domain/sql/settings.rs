@@ -60,6 +60,7 @@ fn assignments(piece: &Piece<'_>, at: usize, dialect: Dialect) -> Effect {
         let part = Piece {
             src: piece.src,
             toks: part,
+            begin: piece.begin,
         };
         let skip = usize::from(part.is_any(0, &["session", "local"]));
         match assignment(&part.from(skip), dialect) {
@@ -119,6 +120,7 @@ fn names(rest: &Piece<'_>, dialect: Dialect) -> Effect {
     let first = Piece {
         src: rest.src,
         toks: rest.toks.get(..1).unwrap_or(&[]),
+        begin: rest.begin,
     };
     charset(&first, dialect)
 }

@@ -427,6 +427,7 @@ impl Request {
             Status::Dispatched => State::Dispatched(Dispatched {
                 from: self
                     .dispatched_from
+                    .filter(|from| Status::MOVES.contains(&(Some(*from), Status::Dispatched)))
                     .ok_or_else(|| missing("dispatched_from"))?,
                 deadline: self
                     .dispatch_deadline
@@ -648,3 +649,6 @@ fn outcome(success: bool) -> Status {
         Status::Failed
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,313 @@
+//! The cases, one function each.
+
+use crate::calls::{Creator, Life, Repeat};
+use crate::drive::{Measured, Span, run};
+use crate::floor_http::{Bare, Gated};
+use crate::floor_store::Rows;
+use crate::parked;
+use crate::report::{Goal, Row};
+use crate::server::{Folder, Server, Tokens};
+use crate::wire::{Connection, request};
+use crate::{Outcome, Plan};
+use dbward::domain::policy::Dialect;
+use dbward::domain::sql::analyze;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+/// Clients of the creates.
+const CREATORS: [usize; 3] = [1, 16, 64];
+/// Clients of everything else that runs at full load.
+const CLIENTS: usize = 64;
+/// Acknowledged requests that are asked for after the restart, at most.
+const ASKED_AFTERWARDS_MAX: usize = 500;
+
+/// Everything that needs the server: starts it, runs the cases that were chosen, restarts it, checks what it kept.
+pub fn with_server(plan: &Plan, rows: &mut Vec<Row>) -> Outcome<()> {
+    let folder = Folder::new()?;
+    let server = Server::start(folder.path())?;
+    crate::guard(&server);
+    rows.push(Row {
+        note: format!(
+            "{:.0} ms to the first answer; {} threads, {} KiB in memory",
+            server.start.as_secs_f64() * 1000.0,
+            server.threads()?,
+            server.rss_kib()?
+        ),
+        ..Row::new("start with nothing")
+    });
+    let mut kept = Vec::new();
+    if let Err(e) = on_server(plan, &folder, &server, rows, &mut kept) {
+        return Err(server.explain(e));
+    }
+    if plan.wants("audit") {
+        verify(&server, &admin(&folder)?, rows)?;
+    }
+    let stopped = server.stop()?;
+    if plan.wants("audit") {
+        restarted(&folder, stopped, &kept, rows)?;
+    }
+    Ok(())
+}
+
+fn admin(folder: &Folder) -> Outcome<String> {
+    std::fs::read_to_string(folder.path().join("state/admin-token")).map_err(|e| e.to_string())
+}
+
+fn on_server(
+    plan: &Plan,
+    folder: &Folder,
+    server: &Server,
+    rows: &mut Vec<Row>,
+    kept: &mut Vec<String>,
+) -> Outcome<()> {
+    let watchers = if plan.wants("parked") { parked::TOKENS } else { 0 };
+    let tokens = Tokens::issue(server, watchers)?;
+    if plan.wants("me") {
+        me(plan, folder, server, &tokens, rows)?;
+    }
+    if plan.wants("parked") {
+        parked::measure(plan, server, &tokens, rows)?;
+    }
+    if plan.wants("create") {
+        for clients in CREATORS {
+            create(plan, folder, server, &tokens, clients, rows, kept)?;
+        }
+    }
+    if plan.wants("life") {
+        life(plan, server, &tokens, rows)?;
+    }
+    Ok(())
+}
+
+/// A row with what a run measured.
+fn row(name: &str, clients: usize, measured: &Measured) -> Row {
+    Row {
+        clients: Some(clients),
+        rate: Some(measured.rate()),
+        p50: measured.percentile(0.5),
+        p99: measured.percentile(0.99),
+        slowest: measured.times.last().copied(),
+        ..Row::new(name)
+    }
+}
+
+/// Says what it does, since some take a while.
+fn announce(what: &str, clients: usize) {
+    eprintln!("{what}, {clients} clients");
+}
+
+/// Processor time of the server for each operation, and changes in each of its transactions.
+struct Cost {
+    cpu: Duration,
+    batches: f64,
+    changes: f64,
+}
+
+impl Cost {
+    fn now(server: &Server, admin: &str) -> Outcome<Cost> {
+        Ok(Cost {
+            batches: server.metric(admin, "dbward_store_batches_total")?,
+            changes: server.metric(admin, "dbward_store_changes_total")?,
+            cpu: server.cpu()?,
+        })
+    }
+
+    fn since(&self, server: &Server, admin: &str, measured: &Measured) -> Outcome<String> {
+        let now = Cost::now(server, admin)?;
+        let each = (now.cpu - self.cpu).as_secs_f64() * 1e6 / measured.operations_all.max(1) as f64;
+        let batches = now.batches - self.batches;
+        let mut note = format!("server {each:.0} us of processor each");
+        if batches > 0.0 {
+            let changes = (now.changes - self.changes) / batches;
+            note.push_str(&format!(", {changes:.1} changes a commit"));
+        }
+        Ok(note)
+    }
+}
+
+fn create(
+    plan: &Plan,
+    folder: &Folder,
+    server: &Server,
+    tokens: &Tokens,
+    clients: usize,
+    rows: &mut Vec<Row>,
+    kept: &mut Vec<String>,
+) -> Outcome<()> {
+    announce("create", clients);
+    let mut creators = Creator::new(tokens, clients)?;
+    let before = Cost::now(server, &tokens.admin)?;
+    let span = plan.span(clients);
+    let measured = run(server.address, &mut creators, span)?;
+    let note = before.since(server, &tokens.admin, &measured)?;
+    kept.extend(creators.into_iter().flat_map(|c| c.remembered));
+    announce("create, floor", clients);
+    let copied = Rows::read(&server.database())?;
+    let floor = copied.run(folder.path(), clients, span)?;
+    rows.push(Row {
+        floor: Some(floor.rate()),
+        goal: (clients == CLIENTS).then_some(Goal::RateAndShare(5000.0, 0.4)),
+        note,
+        ..row("create, durable", clients, &measured)
+    });
+    rows.push(Row {
+        note: format!("SQLite alone, {} rows each", copied.count()),
+        ..row("  its floor", clients, &floor)
+    });
+    Ok(())
+}
+
+fn life(plan: &Plan, server: &Server, tokens: &Tokens, rows: &mut Vec<Row>) -> Outcome<()> {
+    announce("life cycle", CLIENTS);
+    let mut lives = Life::new(tokens, CLIENTS)?;
+    let before = Cost::now(server, &tokens.admin)?;
+    let measured = run(server.address, &mut lives, plan.span(CLIENTS))?;
+    let note = before.since(server, &tokens.admin, &measured)?;
+    rows.push(Row {
+        goal: Some(Goal::Rate(1000.0)),
+        note,
+        ..row("life cycle, six calls", CLIENTS, &measured)
+    });
+    Ok(())
+}
+
+fn me(
+    plan: &Plan,
+    folder: &Folder,
+    server: &Server,
+    tokens: &Tokens,
+    rows: &mut Vec<Row>,
+) -> Outcome<()> {
+    let call = request("GET", "/api/me", &tokens.requesters[0], None);
+    let mut connection = Connection::open(server.address)?;
+    let body = connection.call(&call)?.expect(200)?.to_vec();
+    drop(connection);
+    let span = plan.span(CLIENTS);
+    let ask = |expected: &str| Repeat::new("/api/me", &tokens.requesters, CLIENTS, expected);
+
+    announce("me, floor: tiny_http alone", CLIENTS);
+    let bare = Bare::start(&body)?;
+    let bare_measured = run(bare.address, &mut ask("requester-1"), span)?;
+    bare.stop();
+    announce("me, floor: the same behind the gate", CLIENTS);
+    let gated = Gated::start(folder.path(), &body)?;
+    let gated_measured = run(gated.address, &mut ask("requester-1"), span)?;
+    gated.stop();
+    announce("me", CLIENTS);
+    let before = Cost::now(server, &tokens.admin)?;
+    let measured = run(server.address, &mut ask("\"subject_id\":\"requester-"), span)?;
+    let note = before.since(server, &tokens.admin, &measured)?;
+
+    rows.push(Row {
+        floor: Some(gated_measured.rate()),
+        goal: Some(Goal::Share(0.7)),
+        note,
+        ..row("GET /api/me", CLIENTS, &measured)
+    });
+    rows.push(Row {
+        floor: Some(bare_measured.rate()),
+        note: format!("the same {} bytes behind the gate", body.len()),
+        ..row("  its floor, gated", CLIENTS, &gated_measured)
+    });
+    rows.push(Row {
+        note: "the same bytes from tiny_http alone".to_owned(),
+        ..row("  its floor, bare", CLIENTS, &bare_measured)
+    });
+    Ok(())
+}
+
+/// Has the server verify its chain; says how many events it has.
+fn verify(server: &Server, admin: &str, rows: &mut Vec<Row>) -> Outcome<()> {
+    announce("audit verify", 1);
+    let mut connection = Connection::open(server.address)?;
+    let call = request("GET", "/api/audit/verify", admin, None);
+    let began = Instant::now();
+    let answer = connection.call(&call)?;
+    let took = began.elapsed();
+    let json: Value = serde_json::from_slice(answer.expect(200)?).map_err(|e| e.to_string())?;
+    if json["valid"] != true {
+        return Err(format!("the audit chain does not verify: {json}"));
+    }
+    let events = json["total_events"].as_u64().ok_or("no total_events")?;
+    rows.push(Row {
+        clients: Some(1),
+        rate: Some(events as f64 / took.as_secs_f64()),
+        note: format!("{events} events, valid"),
+        ..Row::new("audit verify, events")
+    });
+    Ok(())
+}
+
+/// Starts the server again on what it has written, and asks for what it acknowledged.
+fn restarted(
+    folder: &Folder,
+    stopped: Duration,
+    kept: &[String],
+    rows: &mut Vec<Row>,
+) -> Outcome<()> {
+    let server = Server::start(folder.path())?;
+    crate::guard(&server);
+    let admin = admin(folder)?;
+    let every = kept.len().div_ceil(ASKED_AFTERWARDS_MAX).max(1);
+    let mut connection = Connection::open(server.address)?;
+    let mut asked = 0;
+    for id in kept.iter().step_by(every) {
+        let call = request("GET", &format!("/api/requests/{id}"), &admin, None);
+        connection
+            .call(&call)?
+            .expect(200)
+            .map_err(|e| format!("request {id} was acknowledged and is lost: {e}"))?;
+        asked += 1;
+    }
+    rows.push(Row {
+        note: format!(
+            "{:.0} ms to the first answer, {:.0} ms to stop before; {asked} acknowledged requests found",
+            server.start.as_secs_f64() * 1000.0,
+            stopped.as_secs_f64() * 1000.0,
+        ),
+        ..Row::new("start with all of it")
+    });
+    server.stop()?;
+    Ok(())
+}
+
+/// How fast short statements are understood, on one core.
+pub fn sql(plan: &Plan, rows: &mut Vec<Row>) -> Outcome<()> {
+    const STATEMENTS: [&str; 8] = [
+        "SELECT id, email FROM customers WHERE id = 42",
+        "SELECT count(*) FROM orders WHERE created_at > now() - interval '1 day'",
+        "SELECT o.id, c.email FROM orders o JOIN customers c ON c.id = o.customer_id WHERE o.status = 'open' LIMIT 50",
+        "UPDATE orders SET status = 'sent' WHERE id = 1234 AND status = 'paid'",
+        "DELETE FROM sessions WHERE expires_at < '2026-01-01'",
+        "INSERT INTO audit_notes (order_id, note) VALUES (17, 'called the customer')",
+        "WITH late AS (SELECT id FROM orders WHERE due < now()) SELECT * FROM late ORDER BY id",
+        "ALTER TABLE customers ADD COLUMN nickname text",
+    ];
+    eprintln!("SQL analysis, one thread");
+    let until = Instant::now() + plan.measured / 2;
+    let began = Instant::now();
+    let mut times = Vec::new();
+    while Instant::now() < until {
+        for text in STATEMENTS {
+            let started = Instant::now();
+            let analysis = analyze(std::hint::black_box(text), Dialect::Postgres)
+                .map_err(|e| format!("{text}: {e:?}"))?;
+            std::hint::black_box(&analysis);
+            times.push(started.elapsed());
+        }
+    }
+    let elapsed = began.elapsed();
+    times.sort_unstable();
+    let measured = Measured {
+        operations: times.len(),
+        operations_all: times.len(),
+        elapsed,
+        times,
+    };
+    rows.push(Row {
+        goal: Some(Goal::Rate(20_000.0)),
+        note: "short statements, one core".to_owned(),
+        ..row("SQL analysis", 1, &measured)
+    });
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Drivers: what runs an approved statement on a real database.
+//!
+//! The trait is as small as it can be: one job in, one outcome out. A driver trusts nobody's classification: a read
+//! runs where it cannot write, whatever the server thought of it.
+
+pub mod rows;
+pub mod sqlite;
+
+use super::config::{DatabaseConfig, DriverConfig};
+use crate::domain::id::Operation;
+use crate::domain::policy::execution::ROWS_MAX;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Longest error text of a database that is passed on, in bytes; the server keeps as much.
+pub const ERROR_BYTES_MAX: usize = 4096;
+/// Most bytes of row JSON in a result: the promise of the protocol, and what a server stores by default.
+pub const ROWS_BYTES_MAX: usize = 10 << 20;
+/// Most statements in one job; the server accepts no more in one request.
+pub const STATEMENTS_MAX: usize = 100;
+
+/// What to run. Everything here was signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Whether it may write.
+    pub operation: Operation,
+    /// The statements, each one alone, in order.
+    pub plan: Vec<String>,
+    /// Seconds that all of it may take; 0 for no limit.
+    pub timeout_secs: u64,
+    /// Rows to return at most; [`ROWS_MAX`] caps it.
+    pub max_rows: Option<u64>,
+    /// Rows that may be changed at most, else all is rolled back.
+    pub max_affected_rows: Option<u64>,
+}
+
+impl Job {
+    /// The rows that are returned at most.
+    fn rows_max(&self) -> u64 {
+        self.max_rows.unwrap_or(ROWS_MAX).min(ROWS_MAX)
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// A read: the result as JSON text, and whether something was left out.
+    Rows {
+        /// `{"columns":[..],"rows":[..],"truncated":..,"truncation_reason":..}`
+        json: String,
+        /// Whether the database had more to give.
+        truncated: bool,
+    },
+    /// A write that is committed.
+    Changed {
+        /// Rows inserted, updated or deleted, over all statements.
+        rows: u64,
+    },
+    /// It did not work; what the message does not say was rolled back.
+    Failed {
+        /// For the requester; may hold values of the database, so it is not logged.
+        message: String,
+    },
+}
+
+impl Outcome {
+    /// A failure, its message cut to [`ERROR_BYTES_MAX`].
+    pub fn failed(message: impl Into<String>) -> Outcome {
+        let mut message = message.into();
+        if message.len() > ERROR_BYTES_MAX {
+            let mut end = ERROR_BYTES_MAX - 3;
+            while !message.is_char_boundary(end) {
+                end -= 1;
+            }
+            message.truncate(end);
+            message.push_str("...");
+        }
+        Outcome::Failed { message }
+    }
+}
+
+/// Runs jobs on one database.
+pub trait Driver: Send + Sync {
+    /// Runs `job` to its end, at the latest a moment after `cancel` is set or its time is up.
+    fn run(&self, job: &Job, cancel: &Cancel) -> Outcome;
+}
+
+/// The driver that a configuration names. Opens nothing yet.
+pub fn driver(config: &DatabaseConfig) -> Box<dyn Driver> {
+    match &config.driver {
+        DriverConfig::Sqlite { path, read_only } => {
+            Box::new(sqlite::Sqlite::new(path.clone(), *read_only))
+        }
+    }
+}
+
+/// Asks a running job to stop. Clones share the question.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicU8>);
+
+/// Why a job is asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The request was cancelled, or the server gave the execution up.
+    Cancelled,
+    /// The agent has to stop and cannot wait any longer.
+    Stopping,
+}
+
+impl Reason {
+    /// What the requester is told.
+    pub fn message(self) -> &'static str {
+        match self {
+            Reason::Cancelled => "query cancelled",
+            Reason::Stopping => "query cancelled: the agent had to stop",
+        }
+    }
+}
+
+impl Cancel {
+    /// Nobody has asked yet.
+    pub fn new() -> Cancel {
+        Cancel::default()
+    }
+
+    /// Asks; the first reason stays.
+    pub fn ask(&self, reason: Reason) {
+        let code = match reason {
+            Reason::Cancelled => 1,
+            Reason::Stopping => 2,
+        };
+        let _first = self
+            .0
+            .compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
+    /// Whether somebody has asked, and why.
+    pub fn asked(&self) -> Option<Reason> {
+        match self.0.load(Ordering::SeqCst) {
+            0 => None,
+            1 => Some(Reason::Cancelled),
+            _ => Some(Reason::Stopping),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_error_is_cut_between_characters() {
+        for pad in 0..4 {
+            let text = format!("{}{}", "a".repeat(pad), "é".repeat(ERROR_BYTES_MAX));
+            let Outcome::Failed { message } = Outcome::failed(text) else {
+                panic!("not a failure");
+            };
+            assert!(message.len() <= ERROR_BYTES_MAX && message.ends_with("é..."));
+        }
+    }
+
+    #[test]
+    fn the_first_reason_to_cancel_stays() {
+        let cancel = Cancel::new();
+        assert_eq!(cancel.asked(), None);
+        cancel.ask(Reason::Cancelled);
+        cancel.ask(Reason::Stopping);
+        assert_eq!(cancel.asked(), Some(Reason::Cancelled));
+    }
+}

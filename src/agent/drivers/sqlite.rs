@@ -1,0 +1,392 @@
+//! The SQLite driver: one connection a job, opened for what the job may do and closed after it.
+//!
+//! A read gets a connection that cannot write: the file is opened read-only, `query_only` is on, and each statement
+//! is asked whether it only reads. A write gets one transaction around the whole plan. Neither can attach another
+//! file, end the transaction, or change how the connection works: a compile-time authorizer refuses. Time limit and
+//! cancellation are looked at by SQLite itself every few thousand steps of its virtual machine, so that no watcher
+//! can come too early or too late.
+
+use super::rows::{Cell, Rows};
+use super::{Cancel, Driver, Job, Outcome, STATEMENTS_MAX};
+use crate::domain::id::Operation;
+use rusqlite::config::DbConfig;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::limits::Limit;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Steps of SQLite's virtual machine between two looks at the clock: well below a millisecond.
+const STEPS_BETWEEN_LOOKS: i32 = 2000;
+/// Longest wait for somebody else's lock, in seconds, where the job itself has no shorter limit.
+const LOCK_WAIT_SECS_MAX: u64 = 30;
+/// How long SQLite waits for a lock before we look at clock and cancellation, in milliseconds.
+const LOCK_SLICE_MS: u64 = 50;
+/// Longest single value that a read may make, in bytes: more than fits into a result, less than hurts the agent.
+const READ_VALUE_BYTES_MAX: i32 = 64 << 20;
+
+/// Pragmas that tell and do not change.
+const PRAGMAS_TELLING: [&str; 16] = [
+    "application_id",
+    "collation_list",
+    "compile_options",
+    "database_list",
+    "foreign_key_check",
+    "foreign_key_list",
+    "function_list",
+    "index_info",
+    "index_list",
+    "index_xinfo",
+    "integrity_check",
+    "quick_check",
+    "table_info",
+    "table_list",
+    "table_xinfo",
+    "user_version",
+];
+
+/// One SQLite file.
+pub struct Sqlite {
+    path: PathBuf,
+    read_only: bool,
+}
+
+/// Why a job ends early.
+enum Stop {
+    /// The database, or we, refuse; the text for the requester.
+    Failed(String),
+    /// Interrupted by time or cancellation.
+    Interrupted,
+}
+
+impl From<rusqlite::Error> for Stop {
+    fn from(error: rusqlite::Error) -> Stop {
+        if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
+            return Stop::Interrupted;
+        }
+        match error {
+            rusqlite::Error::MultipleStatement => {
+                Stop::Failed("one element of the plan holds more than one statement".into())
+            }
+            rusqlite::Error::Empty => {
+                Stop::Failed("one element of the plan holds no statement".into())
+            }
+            // Without the text of the statement, which the requester has.
+            rusqlite::Error::SqliteFailure(code, None) => Stop::Failed(code.to_string()),
+            rusqlite::Error::SqliteFailure(_, Some(text))
+            | rusqlite::Error::SqlInputError { msg: text, .. } => Stop::Failed(text),
+            other => Stop::Failed(other.to_string()),
+        }
+    }
+}
+
+impl Sqlite {
+    /// The driver of the file at `path`.
+    pub fn new(path: PathBuf, read_only: bool) -> Sqlite {
+        Sqlite { path, read_only }
+    }
+
+    fn open(&self, write: bool) -> Result<Connection, Stop> {
+        let access = if write {
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+        } else {
+            OpenFlags::SQLITE_OPEN_READ_ONLY
+        };
+        // Without CREATE: a file that is not there is an error and not a new, empty database. Without URI: a path is
+        // a path.
+        let conn =
+            Connection::open_with_flags(&self.path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+                .map_err(|e| match e.sqlite_error_code() {
+                    Some(ErrorCode::CannotOpen) => {
+                        Stop::Failed("the database file is not there, or cannot be opened".into())
+                    }
+                    _ => Stop::from(e),
+                })?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, false)?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
+        conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+        conn.busy_timeout(Duration::from_millis(LOCK_SLICE_MS))?;
+        if !write {
+            conn.set_limit(Limit::SQLITE_LIMIT_LENGTH, READ_VALUE_BYTES_MAX)?;
+            conn.pragma_update(None, "query_only", true)?;
+        }
+        Ok(conn)
+    }
+}
+
+impl Driver for Sqlite {
+    fn run(&self, job: &Job, cancel: &Cancel) -> Outcome {
+        let write = match job.operation {
+            Operation::ExecuteSelect => false,
+            Operation::ExecuteDml if self.read_only => {
+                return Outcome::failed("this agent serves the database read-only");
+            }
+            Operation::ExecuteDml => true,
+            _ => return Outcome::failed("this agent does not run migrations"),
+        };
+        if job.plan.is_empty() || job.plan.len() > STATEMENTS_MAX {
+            return Outcome::failed(format!(
+                "the plan has {} statements; 1 to {STATEMENTS_MAX} can be run",
+                job.plan.len()
+            ));
+        }
+        if job.plan.iter().any(|sql| sql.contains('\0')) {
+            return Outcome::failed("the plan holds a NUL byte");
+        }
+        let watch = Watch::new(job.timeout_secs, cancel);
+        let done = self.open(write).and_then(|mut conn| {
+            if write {
+                run_write(&mut conn, job, &watch)
+            } else {
+                run_read(&mut conn, job, &watch)
+            }
+        });
+        match done {
+            Ok(outcome) => outcome,
+            Err(Stop::Failed(message)) => Outcome::failed(message),
+            Err(Stop::Interrupted) => Outcome::failed(watch.why()),
+        }
+    }
+}
+
+/// When a job has to end.
+#[derive(Clone)]
+struct Watch {
+    deadline: Option<Instant>,
+    timeout_secs: u64,
+    cancel: Cancel,
+}
+
+impl Watch {
+    fn new(timeout_secs: u64, cancel: &Cancel) -> Watch {
+        let deadline = match timeout_secs {
+            0 => None,
+            secs => Instant::now().checked_add(Duration::from_secs(secs)),
+        };
+        Watch {
+            deadline,
+            timeout_secs,
+            cancel: cancel.clone(),
+        }
+    }
+
+    fn over(&self) -> bool {
+        self.cancel.asked().is_some() || self.deadline.is_some_and(|at| Instant::now() >= at)
+    }
+
+    fn why(&self) -> String {
+        match self.cancel.asked() {
+            Some(reason) => reason.message().to_owned(),
+            None => format!("statement timeout reached ({} s)", self.timeout_secs),
+        }
+    }
+
+    /// Makes SQLite look at this watch while it works on `conn`.
+    fn attach(&self, conn: &mut Connection) -> Result<(), Stop> {
+        let watch = self.clone();
+        conn.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || watch.over()))?;
+        Ok(())
+    }
+
+    /// Runs `sql` of our own as soon as nobody else's lock is in the way.
+    fn when_unlocked(&self, conn: &Connection, sql: &str) -> Result<(), Stop> {
+        let give_up = Instant::now() + Duration::from_secs(LOCK_WAIT_SECS_MAX);
+        loop {
+            match conn.execute_batch(sql) {
+                Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                    if self.over() {
+                        return Err(Stop::Interrupted);
+                    }
+                    if Instant::now() >= give_up {
+                        return Err(Stop::Failed(format!(
+                            "the database was locked by somebody else for {LOCK_WAIT_SECS_MAX} s"
+                        )));
+                    }
+                }
+                done => return Ok(done?),
+            }
+        }
+    }
+}
+
+/// Every statement sees the database at one moment: all run in one read transaction, which is never committed.
+fn run_read(conn: &mut Connection, job: &Job, watch: &Watch) -> Result<Outcome, Stop> {
+    watch.attach(conn)?;
+    conn.execute_batch("BEGIN")?;
+    watch.when_unlocked(conn, "SELECT 1 FROM sqlite_schema LIMIT 1")?;
+    conn.authorizer(Some(authorize))?;
+    let mut result: Option<Rows> = None;
+    for sql in &job.plan {
+        if watch.over() {
+            return Err(Stop::Interrupted);
+        }
+        let mut statement = prepare(conn, sql)?;
+        if !statement.readonly() && statement.is_explain() == 0 {
+            return Err(Stop::Failed(
+                "the statement would write, and was approved as a read".into(),
+            ));
+        }
+        if statement.column_count() == 0 {
+            while statement.query([])?.next()?.is_some() {}
+            continue;
+        }
+        if result.is_some() {
+            return Err(Stop::Failed(
+                "more than one statement of the plan returns rows".into(),
+            ));
+        }
+        let columns = statement
+            .columns()
+            .map(|c| (c.name().to_owned(), c.decl_type().map(str::to_owned)))
+            .collect();
+        let mut rows = Rows::new(columns, job.rows_max());
+        let mut found = statement.query([])?;
+        while let Some(row) = found.next()? {
+            if !rows.push(|n| row.get_ref(n).map_or(Cell::Null, cell)) {
+                break;
+            }
+        }
+        result = Some(rows);
+    }
+    let rows = result.unwrap_or_else(|| Rows::new(Vec::new(), 0));
+    Ok(Outcome::Rows {
+        truncated: rows.truncated(),
+        json: rows.finish(),
+    })
+}
+
+/// All or nothing: the whole plan in one transaction.
+fn run_write(conn: &mut Connection, job: &Job, watch: &Watch) -> Result<Outcome, Stop> {
+    watch.attach(conn)?;
+    watch.when_unlocked(conn, "BEGIN IMMEDIATE")?;
+    conn.authorizer(Some(authorize))?;
+    let changed = write_all(conn, job, watch);
+    // From here on nothing may interrupt, and COMMIT is ours to say.
+    conn.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)?;
+    conn.progress_handler(0, None::<fn() -> bool>)?;
+    let rows = match changed {
+        Ok(rows) => rows,
+        Err(stop) => return Err(rolled_back(conn, stop, watch)),
+    };
+    match watch.when_unlocked(conn, "COMMIT") {
+        Ok(()) => Ok(Outcome::Changed { rows }),
+        Err(Stop::Failed(text)) if conn.is_autocommit() => Err(Stop::Failed(format!(
+            "commit failed: {text}; the statement may or may not have taken effect"
+        ))),
+        Err(stop) => Err(rolled_back(conn, stop, watch)),
+    }
+}
+
+fn write_all(conn: &Connection, job: &Job, watch: &Watch) -> Result<u64, Stop> {
+    let mut changed = 0_u64;
+    for (n, sql) in job.plan.iter().enumerate() {
+        if watch.over() {
+            return Err(Stop::Interrupted);
+        }
+        let rows = write_one(conn, sql).map_err(|stop| match stop {
+            Stop::Failed(text) if job.plan.len() > 1 => {
+                Stop::Failed(format!("statement {}: {text}", n + 1))
+            }
+            stop => stop,
+        })?;
+        changed = changed.saturating_add(rows);
+        if let Some(max) = job.max_affected_rows.filter(|max| changed > *max) {
+            return Err(Stop::Failed(format!(
+                "{changed} rows would be changed, and {max} are allowed"
+            )));
+        }
+        if conn.is_autocommit() {
+            return Err(Stop::Failed("the statement ended the transaction".into()));
+        }
+    }
+    if watch.over() {
+        return Err(Stop::Interrupted);
+    }
+    Ok(changed)
+}
+
+/// Runs one statement and counts the rows that it changed itself; what triggers and foreign keys did besides is not
+/// counted. Only a statement that counts moves `total_changes`: after any other, `changes` still tells of an
+/// earlier one.
+fn write_one(conn: &Connection, sql: &str) -> Result<u64, Stop> {
+    let mut statement = prepare(conn, sql)?;
+    let before = conn.total_changes();
+    let mut rows = statement.query([])?;
+    // A RETURNING clause returns rows; the change is complete only when the last was fetched.
+    while rows.next()?.is_some() {}
+    drop(rows);
+    Ok(match conn.total_changes() == before {
+        true => 0,
+        false => conn.changes(),
+    })
+}
+
+fn rolled_back(conn: &Connection, stop: Stop, watch: &Watch) -> Stop {
+    let why = match stop {
+        Stop::Failed(text) => text,
+        Stop::Interrupted => watch.why(),
+    };
+    // Closing the connection rolls back as well, so a failure here changes nothing.
+    if !conn.is_autocommit() && conn.execute_batch("ROLLBACK").is_err() {
+        log::warn!("rolling back failed; closing the connection does it");
+    }
+    Stop::Failed(format!("{why}; rolled back"))
+}
+
+/// Exactly one statement, and one that is complete: SQLite would bind NULL to a parameter without a value.
+fn prepare<'c>(conn: &'c Connection, sql: &str) -> Result<Statement<'c>, Stop> {
+    let statement = conn.prepare(sql)?;
+    match statement.parameter_count() {
+        0 => Ok(statement),
+        _ => Err(Stop::Failed(
+            "the statement has a parameter, and there is no value for it".into(),
+        )),
+    }
+}
+
+/// What a statement of the plan may not do, whatever it was approved as. Asked while a statement is compiled.
+fn authorize(asked: AuthContext<'_>) -> Authorization {
+    match asked.action {
+        AuthAction::Attach { .. }
+        | AuthAction::Detach { .. }
+        | AuthAction::Transaction { .. }
+        | AuthAction::Savepoint { .. }
+        | AuthAction::Unknown { .. } => Authorization::Deny,
+        AuthAction::Function { function_name }
+            if function_name.eq_ignore_ascii_case("load_extension") =>
+        {
+            Authorization::Deny
+        }
+        AuthAction::Pragma {
+            pragma_name,
+            pragma_value,
+        } => {
+            let name = pragma_name.to_ascii_lowercase();
+            let tells = PRAGMAS_TELLING.contains(&name.as_str());
+            // These two tell without a value and change with one.
+            let sets =
+                pragma_value.is_some() && matches!(&*name, "application_id" | "user_version");
+            match tells && !sets {
+                true => Authorization::Allow,
+                false => Authorization::Deny,
+            }
+        }
+        _ => Authorization::Allow,
+    }
+}
+
+fn cell(value: ValueRef<'_>) -> Cell<'_> {
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(n) => Cell::Integer(n),
+        ValueRef::Real(x) => Cell::Real(x),
+        ValueRef::Text(bytes) => Cell::Text(bytes),
+        ValueRef::Blob(bytes) => Cell::Bytes(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+//! One execution: from the server's answer to a claim to the outcome handed in.
+
+use super::delivery::{deliver, refuse};
+use super::drivers::rows::push_string;
+use super::drivers::{Cancel, Job, Outcome, Reason};
+use super::{Running, Shared};
+use crate::client::Claim;
+use crate::clock::Timestamp;
+use crate::domain::execution_token::{Claims, Expected, detail_hash, verify};
+use crate::domain::id::{Operation, Target};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// What is handed in for an execution that ended with the process that ran it.
+pub const UNKNOWN_OUTCOME: &str = "{\"success\":false,\"error_message\":\
+    \"agent stopped while the statement ran; it may or may not have taken effect\"}";
+/// The same for a driver that panicked.
+const PANICKED: &str =
+    "the agent failed while the statement ran; it may or may not have taken effect";
+/// Lease where the server does not say, in seconds: the shortest there is.
+const LEASE_SECS_DEFAULT: u64 = 60;
+/// Heartbeats in one lease: five may go missing.
+const BEATS_PER_LEASE: u64 = 6;
+/// Seconds between two heartbeats at most, so that a cancellation is heard soon.
+const BEAT_SECS_MAX: u64 = 5;
+
+/// An execution that may run: everything about it was checked.
+pub struct Work {
+    execution_id: String,
+    request_id: String,
+    target: Target,
+    plan_hash: String,
+    job: Job,
+    beat: Duration,
+    cancel: Cancel,
+}
+
+/// Checks what the server says is to be run against what it has signed.
+///
+/// # Errors
+/// The sentence to hand in as the outcome.
+pub fn check(shared: &Shared, claim: &Claim, asked: &str) -> Result<Work, String> {
+    let Some(operation) = Operation::parse(&claim.operation) else {
+        return Err("this agent does not know the operation".to_owned());
+    };
+    let target = Target::new(&claim.database, &claim.environment)
+        .ok()
+        .filter(|target| shared.drivers.contains_key(target))
+        .ok_or("this agent does not serve the database")?;
+    let key = shared.state().key.ok_or("the agent has no key yet")?;
+    let plan_json = claim.execution_plan_json.as_deref();
+    let plan_hash = detail_hash(plan_json, operation, &claim.detail);
+    let expected = Expected {
+        // What we asked to claim, not what the answer says we did.
+        request_id: asked,
+        execution_id: &claim.execution_id,
+        operation,
+        database: &claim.database,
+        environment: &claim.environment,
+        detail_hash: &plan_hash,
+        agent_id: shared.config.id.as_deref(),
+    };
+    let claims = verify(&claim.execution_token, &key, shared.clock.now(), &expected)
+        .map_err(|e| format!("token verification failed: {e}"))?;
+    let plan = match plan_json {
+        None => vec![claim.detail.clone()],
+        Some(json) => serde_json::from_str(json)
+            .map_err(|_| "the execution plan is not a list of statements".to_owned())?,
+    };
+    Ok(Work {
+        execution_id: claim.execution_id.clone(),
+        request_id: asked.to_owned(),
+        target,
+        plan_hash,
+        beat: beat(claim.lease_expires_at.as_deref(), &claims),
+        job: Job {
+            operation,
+            plan,
+            timeout_secs: claims.statement_timeout_secs,
+            max_rows: claims.max_rows,
+            max_affected_rows: claims.max_affected_rows,
+        },
+        cancel: Cancel::new(),
+    })
+}
+
+/// Time between heartbeats. The lease is measured between two times of the server: our clock may differ.
+fn beat(lease_expires_at: Option<&str>, claims: &Claims) -> Duration {
+    let lease_secs = lease_expires_at
+        .and_then(Timestamp::parse)
+        .map_or(LEASE_SECS_DEFAULT, |at| at.since(claims.issued_at) / 1000);
+    Duration::from_secs((lease_secs / BEATS_PER_LEASE).clamp(1, BEAT_SECS_MAX))
+}
+
+/// Takes the place of an execution among the running ones, and gives it back when it is dropped.
+pub struct Slot {
+    shared: Arc<Shared>,
+    execution_id: String,
+}
+
+impl Slot {
+    /// The place of `work`; none if the same execution has one already.
+    pub fn take(shared: &Arc<Shared>, work: &Work) -> Option<Slot> {
+        shared.change(|state| {
+            if state.running.contains_key(&work.execution_id) {
+                return None;
+            }
+            if state.giving_up {
+                work.cancel.ask(Reason::Stopping);
+            }
+            let running = Running {
+                request_id: work.request_id.clone(),
+                operation: work.job.operation,
+                since: Instant::now(),
+                cancel: work.cancel.clone(),
+            };
+            state.running.insert(work.execution_id.clone(), running);
+            Some(Slot {
+                shared: Arc::clone(shared),
+                execution_id: work.execution_id.clone(),
+            })
+        })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.shared
+            .change(|state| state.running.remove(&self.execution_id));
+    }
+}
+
+/// Runs `work` to the end: journal, statement, journal, server. `name` numbers its threads.
+pub fn execute(slot: Slot, work: &Work, name: u64) {
+    let shared = &slot.shared;
+    let id = &work.execution_id;
+    let now = shared.clock.now();
+    match shared
+        .journal
+        .start(id, &work.request_id, &work.plan_hash, now)
+    {
+        Ok(true) => {}
+        Ok(false) => {
+            // Nothing is handed in: what came of it the first time is the truth.
+            log::error!("execution {id} ran before and does not run again");
+            return;
+        }
+        Err(e) => {
+            log::error!("execution {id} is not run: {e}");
+            let outcome = Outcome::failed("not run: the agent cannot write its journal");
+            return refuse(shared, id, &body(&outcome, Duration::ZERO));
+        }
+    }
+    log::info!(
+        "execution {id} of request {} on {}: {}",
+        work.request_id,
+        work.target,
+        work.job.operation
+    );
+    let ended = Ended::default();
+    std::thread::scope(|scope| {
+        let beats = std::thread::Builder::new()
+            .name(format!("agent-beat-{name}"))
+            .spawn_scoped(scope, || heartbeats(shared, work, &ended));
+        // Set even if something below panics, for the scope waits for the heartbeats.
+        let _ends = EndsOnDrop(&ended);
+        let began = Instant::now();
+        let outcome = match beats {
+            Ok(_) => run(shared, work),
+            Err(_) => Outcome::failed("not run: the agent has no thread left for it"),
+        };
+        let took = began.elapsed();
+        log::info!(
+            "execution {id} {} after {} ms",
+            said(&outcome),
+            took.as_millis()
+        );
+        let body = body(&outcome, took);
+        if let Err(e) = shared.journal.finish(id, &body, shared.clock.now()) {
+            log::error!("the outcome of execution {id} is not in the journal: {e}");
+        }
+        // The lease is kept alive meanwhile: a server that is away for a minute does not lose the outcome.
+        deliver(shared, id, &body);
+    });
+}
+
+fn run(shared: &Shared, work: &Work) -> Outcome {
+    let Some(driver) = shared.drivers.get(&work.target) else {
+        return Outcome::failed("this agent does not serve the database");
+    };
+    catch_unwind(AssertUnwindSafe(|| driver.run(&work.job, &work.cancel)))
+        .unwrap_or_else(|_| Outcome::failed(PANICKED))
+}
+
+/// What the log says of an outcome: no message, it may hold data.
+fn said(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Rows { .. } | Outcome::Changed { .. } => "succeeded",
+        Outcome::Failed { .. } => "failed",
+    }
+}
+
+/// The body that hands an outcome in. The result goes as JSON, not as JSON in a string: its bytes are what is stored.
+pub fn body(outcome: &Outcome, took: Duration) -> String {
+    let mut out = String::new();
+    match outcome {
+        Outcome::Rows { json, truncated } => {
+            out.reserve(json.len() + 96);
+            out.push_str("{\"success\":true,\"result_data\":");
+            out.push_str(json);
+            out.push_str(&format!(",\"truncated\":{truncated}"));
+        }
+        Outcome::Changed { rows } => out.push_str(&format!(
+            "{{\"success\":true,\"result_data\":{{\"rows_affected\":{rows}}},\"rows_affected\":{rows}"
+        )),
+        Outcome::Failed { message } => {
+            out.push_str("{\"success\":false,\"error_message\":");
+            push_string(&mut out, message);
+        }
+    }
+    out.push_str(&format!(",\"duration_ms\":{}}}", took.as_millis()));
+    out
+}
+
+/// Renews the lease until the execution has ended, and passes a cancellation on.
+fn heartbeats(shared: &Shared, work: &Work, ended: &Ended) {
+    while !ended.wait(work.beat) {
+        match shared.client.heartbeat(&work.execution_id) {
+            Ok(reply) if reply.cancelled && work.cancel.asked().is_none() => {
+                log::info!("execution {} is cancelled", work.execution_id);
+                work.cancel.ask(Reason::Cancelled);
+            }
+            Ok(_) => {}
+            Err(e) => log::warn!("heartbeat of execution {}: {e}", work.execution_id),
+        }
+    }
+}
+
+/// Told once that an execution has ended.
+#[derive(Default)]
+struct Ended {
+    told: Mutex<bool>,
+    bell: Condvar,
+}
+
+impl Ended {
+    fn tell(&self) {
+        *self.told.lock().unwrap_or_else(|e| e.into_inner()) = true;
+        self.bell.notify_all();
+    }
+
+    /// Waits at most `wait`; whether it has ended.
+    fn wait(&self, wait: Duration) -> bool {
+        let told = self.told.lock().unwrap_or_else(|e| e.into_inner());
+        *self
+            .bell
+            .wait_timeout_while(told, wait, |told| !*told)
+            .unwrap_or_else(|e| e.into_inner())
+            .0
+    }
+}
+
+struct EndsOnDrop<'a>(&'a Ended);
+
+impl Drop for EndsOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.tell();
+    }
+}

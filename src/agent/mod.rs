@@ -1,0 +1,231 @@
+//! The agent: runs approved statements on the databases beside it, and calls the server for work.
+//!
+//! It trusts a signature, not a connection: nothing runs without an execution token of the key it has pinned. And it
+//! trusts its disk, not its memory: what it is about to run and what came of it are in the journal before anybody is
+//! told. One thread polls and claims; each execution has a thread and another for its heartbeats; one thread hands in
+//! what an earlier run could not. All are named, and joined when the agent stops.
+
+pub mod config;
+mod delivery;
+pub mod drivers;
+mod execution;
+pub mod journal;
+mod pacing;
+mod poll;
+
+use crate::client::{ActiveJob, Client};
+use crate::clock::Clock;
+use crate::crypto::PublicKey;
+use crate::domain::id::{Operation, Target};
+use crate::error::Error;
+use config::AgentConfig;
+use drivers::{Cancel, Driver, Reason};
+use journal::Journal;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// A running agent. Dropping it stops it at once; [`Agent::stop`] is kinder.
+pub struct Agent {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Agent {
+    /// Opens the journal, settles what an earlier process left behind, and starts to work. The server need not be
+    /// there yet.
+    ///
+    /// # Errors
+    /// `state_dir_in_use`, `internal` when the journal cannot be opened, `validation_error` for a configuration that
+    /// was not made by [`AgentConfig::load`] and is wrong.
+    pub fn start(config: AgentConfig, clock: Clock) -> Result<Agent, Error> {
+        let journal = Journal::open(&config.state_dir)?;
+        let crashed = journal.finish_crashed(execution::UNKNOWN_OUTCOME, clock.now())?;
+        if crashed > 0 {
+            log::warn!(
+                "{crashed} executions ended with an earlier process; their outcome is unknown"
+            );
+        }
+        let drivers = config
+            .databases
+            .iter()
+            .map(|database| (database.target.clone(), drivers::driver(database)))
+            .collect();
+        let shared = Arc::new(Shared {
+            client: Client::new(&config.server)?,
+            poll_client: Client::new(&config.server)?,
+            config,
+            clock,
+            journal,
+            drivers,
+            started: Instant::now(),
+            state: Mutex::new(State::default()),
+            changed: Condvar::new(),
+        });
+        let agent = Agent {
+            shared,
+            threads: Mutex::new(Vec::new()),
+        };
+        agent.spawn("agent-poll", poll::run)?;
+        agent.spawn("agent-outbox", delivery::run)?;
+        Ok(agent)
+    }
+
+    fn spawn(&self, name: &str, body: fn(&Arc<Shared>)) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || body(&shared))
+            .map_err(|e| Error::internal("a thread of the agent", e))?;
+        self.threads
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .push(thread);
+        Ok(())
+    }
+
+    /// Waits until the server has answered a poll, at most `wait`; whether it has.
+    pub fn wait_ready(&self, wait: Duration) -> bool {
+        let over = |state: &State| state.ready || state.failure.is_some();
+        self.shared.wait(wait, over).ready
+    }
+
+    /// Waits until the agent has given up for good (the server refuses it, or its key has changed), at most `wait`;
+    /// why, if it has.
+    pub fn wait_failure(&self, wait: Duration) -> Option<String> {
+        self.shared
+            .wait(wait, |state| state.failure.is_some())
+            .failure
+            .clone()
+    }
+
+    /// Executions that run now.
+    pub fn in_flight(&self) -> usize {
+        self.shared.state().running.len()
+    }
+
+    /// Stops: no new work at once, running statements get `drain`, what runs then is interrupted and rolled back, and
+    /// every thread is joined. Takes at most `drain` and the length of one call to the server.
+    pub fn stop(&self, drain: Duration) {
+        self.shared.change(|state| state.stopping = true);
+        self.shared.poll_client.shutdown();
+        let idle = |state: &State| state.running.is_empty() || state.giving_up;
+        if !self.shared.wait(drain, idle).running.is_empty() {
+            log::warn!("statements still run; interrupting them");
+        }
+        self.interrupt();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(|e| e.into_inner()));
+        for thread in threads {
+            if thread.join().is_err() {
+                log::error!("a thread of the agent panicked");
+            }
+        }
+    }
+
+    /// Interrupts whatever runs, and ends a [`Agent::stop`] that still waits for it.
+    pub fn interrupt(&self) {
+        self.shared.change(|state| {
+            state.stopping = true;
+            state.giving_up = true;
+            for running in state.running.values() {
+                running.cancel.ask(Reason::Stopping);
+            }
+        });
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+    }
+}
+
+/// What the threads of an agent share.
+struct Shared {
+    config: AgentConfig,
+    clock: Clock,
+    client: Client,
+    /// For polls alone, so that stopping can break off one that waits and touch no other call.
+    poll_client: Client,
+    journal: Journal,
+    drivers: HashMap<Target, Box<dyn Driver>>,
+    started: Instant,
+    state: Mutex<State>,
+    /// Rung at every change of `state`.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// No new work.
+    stopping: bool,
+    /// No more waiting for anything.
+    giving_up: bool,
+    /// The server has answered a poll.
+    ready: bool,
+    /// Why the agent has given up for good.
+    failure: Option<String>,
+    /// The key that tokens are checked against, once it is known.
+    key: Option<PublicKey>,
+    /// What runs now, by execution id; at most `max_concurrent`.
+    running: BTreeMap<String, Running>,
+}
+
+struct Running {
+    request_id: String,
+    operation: Operation,
+    since: Instant,
+    cancel: Cancel,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn change<T>(&self, how: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state();
+        let value = how(&mut state);
+        self.changed.notify_all();
+        value
+    }
+
+    /// Waits until `over` holds, at most `wait`.
+    fn wait(&self, wait: Duration, over: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        self.changed
+            .wait_timeout_while(self.state(), wait, |state| !over(state))
+            .unwrap_or_else(|e| e.into_inner())
+            .0
+    }
+
+    /// Waits `wait`, or until the agent stops; whether it does.
+    fn pause(&self, wait: Duration) -> bool {
+        self.wait(wait, |state| state.stopping).stopping
+    }
+
+    fn stopping(&self) -> bool {
+        self.state().stopping
+    }
+
+    /// Gives up for good.
+    fn fail(&self, why: String) {
+        log::error!("the agent stops working: {why}");
+        self.change(|state| state.failure = Some(why));
+    }
+
+    fn active_jobs(&self) -> Vec<ActiveJob> {
+        self.state()
+            .running
+            .values()
+            .map(|running| ActiveJob {
+                request_id: running.request_id.clone(),
+                operation: running.operation.as_str(),
+                elapsed_secs: running.since.elapsed().as_secs(),
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! Threads with stacks that fit the worst accepted text, for the analysis of SQL.
+//!
+//! The parser recurses, and a stack overflow ends the process, not the call. So texts that could be deep are analysed
+//! on these threads; short ones on the caller's own, because handing them over costs more than parsing them.
+
+use crate::domain::policy::Dialect;
+use crate::domain::sql::{
+    self, Analysis, CHAIN_MAX, InputError, STATEMENTS_MAX, TEXT_BYTES_MAX, WORD_RUN_MAX,
+};
+use crate::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Stack of an analyzer thread, in bytes. Lazily committed: an idle thread costs none of it. The deepest accepted text
+/// takes under half of it in debug builds (a test holds it).
+pub const STACK_BYTES: usize = 64 * 1024 * 1024;
+
+/// Texts up to this many bytes are analysed on the caller's thread: the deepest of that length takes under a quarter of
+/// a stack of 8 MiB in debug builds (a test holds it).
+pub const INLINE_BYTES_MAX: usize = 256;
+
+/// Texts that may wait, per thread: at some 50 ms for the largest, the last one waits well under [`DEADLINE`].
+const QUEUE_PER_THREAD: usize = 32;
+
+/// How long a caller waits for an analysis. The slowest text takes a fraction of a second, so this means overload.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+type Outcome = Result<Analysis, Failure>;
+
+/// Why there is no analysis.
+enum Failure {
+    Input(InputError),
+    Panicked,
+}
+
+struct Job {
+    text: String,
+    dialect: Dialect,
+    reply: SyncSender<Outcome>,
+}
+
+/// The analyzer threads; stopped and joined when dropped.
+pub struct Analyzer {
+    jobs: Option<SyncSender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Analyzer {
+    /// Starts `threads` threads (at least one) named `analyzer-n`. A thread that the system refuses is done without; with
+    /// none at all, long texts are answered with 503.
+    pub fn start(threads: usize) -> Analyzer {
+        let threads = threads.max(1);
+        let (jobs, queue) = mpsc::sync_channel(threads * QUEUE_PER_THREAD);
+        let queue = Arc::new(Mutex::new(queue));
+        let threads = (0..threads)
+            .filter_map(|n| {
+                let queue = Arc::clone(&queue);
+                std::thread::Builder::new()
+                    .name(format!("analyzer-{n}"))
+                    .stack_size(STACK_BYTES)
+                    .spawn(move || work(&queue))
+                    .map_err(|e| log::error!("cannot start an analyzer thread: {e}"))
+                    .ok()
+            })
+            .collect();
+        Analyzer {
+            jobs: Some(jobs),
+            threads,
+        }
+    }
+
+    /// Analyses `text`.
+    ///
+    /// # Errors
+    /// 400 `validation_error` for an empty, over-long or NUL-holding text or too many statements, 422
+    /// `sql_too_complex`, 503 when the analyzers are overloaded.
+    pub fn analyze(&self, text: &str, dialect: Dialect) -> Result<Arc<Analysis>, Error> {
+        let outcome = if text.len() <= INLINE_BYTES_MAX || text.len() > TEXT_BYTES_MAX {
+            run(text, dialect)
+        } else {
+            self.hand_over(text, dialect)?
+        };
+        match outcome {
+            Ok(analysis) => Ok(Arc::new(analysis)),
+            Err(Failure::Input(error)) => Err(refusal(error)),
+            Err(Failure::Panicked) => Err(Error::bug("the analysis of a statement panicked")),
+        }
+    }
+
+    fn hand_over(&self, text: &str, dialect: Dialect) -> Result<Outcome, Error> {
+        let stopped = || Error::unavailable("the SQL analyzers are stopped");
+        let (reply, answer) = mpsc::sync_channel(1);
+        let job = Job {
+            text: text.to_owned(),
+            dialect,
+            reply,
+        };
+        match self.jobs.as_ref().ok_or_else(stopped)?.try_send(job) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                return Err(Error::unavailable("too many statements are being analysed"));
+            }
+            Err(TrySendError::Disconnected(_)) => return Err(stopped()),
+        }
+        answer
+            .recv_timeout(DEADLINE)
+            .map_err(|_| Error::unavailable("the analysis of the statement took too long"))
+    }
+}
+
+impl Drop for Analyzer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                log::error!("an analyzer thread panicked");
+            }
+        }
+    }
+}
+
+fn work(queue: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = queue.lock().unwrap_or_else(|e| e.into_inner()).recv();
+        let Ok(job) = job else { return };
+        // A caller that has stopped waiting does not want the answer.
+        let _ = job.reply.send(run(&job.text, job.dialect));
+    }
+}
+
+fn run(text: &str, dialect: Dialect) -> Outcome {
+    match catch_unwind(AssertUnwindSafe(|| sql::analyze(text, dialect))) {
+        Ok(outcome) => outcome.map_err(Failure::Input),
+        Err(_) => Err(Failure::Panicked),
+    }
+}
+
+fn refusal(error: InputError) -> Error {
+    match error {
+        InputError::Empty => Error::invalid("the SQL text is empty")
+            .hint("send at least one statement in `detail`"),
+        InputError::Nul => Error::invalid("the SQL text holds a NUL byte"),
+        InputError::TooLong { bytes } => Error::invalid(format!(
+            "the SQL text is too long: `{bytes}` bytes (at most {TEXT_BYTES_MAX})"
+        )),
+        InputError::TooManyStatements { count } => Error::invalid(format!(
+            "too many statements: `{count}` (at most {STATEMENTS_MAX})"
+        ))
+        .hint("split the batch into several requests"),
+        InputError::TooComplex { statement } => Error::refused(
+            "sql_too_complex",
+            format!("statement `{statement}` is too complex to be analysed"),
+        )
+        .hint(format!(
+            "at most {CHAIN_MAX} operators in one statement and {WORD_RUN_MAX} words in a row"
+        )),
+    }
+}

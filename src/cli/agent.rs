@@ -1,0 +1,40 @@
+//! `dbward agent`: an agent until a signal ends it.
+
+use super::{demo, logging, signals};
+use crate::agent::Agent;
+use crate::agent::config::AgentConfig;
+use crate::clock::Clock;
+use crate::config::{LogFormat, Logging};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often an agent that waits for its signal looks whether the server has refused it for good.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Runs the agent until SIGTERM or SIGINT, or until the server refuses it for good; a second signal interrupts what
+/// still runs.
+pub fn run(path: &Path) -> Result<(), String> {
+    let config = AgentConfig::load(path)
+        .map_err(|problems| format!("{}: {problems}", path.display()))?;
+    logging::start(&Logging {
+        level: log::LevelFilter::Info,
+        format: LogFormat::Text,
+    });
+    let signals = signals::Signals::start().map_err(|e| e.to_string())?;
+    let drain = Duration::from_secs(config.drain_secs);
+    let agent = Agent::start(config, Clock::system()).map_err(|e| demo::sentence(&e))?;
+    let agent = Arc::new(agent);
+    log::info!("agent started");
+    while !signals.arrived(LOOK) {
+        if let Some(why) = agent.wait_failure(Duration::ZERO) {
+            agent.stop(drain);
+            return Err(why);
+        }
+    }
+    log::info!("stopping");
+    let second = Arc::clone(&agent);
+    signals.then(move || second.interrupt());
+    agent.stop(drain);
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! `dbward demo`: a server, an agent and a sample database in one process, and six commands to try.
+
+mod guide;
+
+use super::{logging, signals};
+use crate::actions::tokens::TokenRequest;
+use crate::actions::{App, identify, start, tokens};
+use crate::agent::Agent;
+use crate::agent::config::{AgentConfig, DatabaseConfig, DriverConfig};
+use crate::agent::sample;
+use crate::client::{Options as ClientOptions, Token};
+use crate::clock::Clock;
+use crate::config::{Config, LogFormat, Logging};
+use crate::crypto::{hex, random, write_private};
+use crate::domain::actor::{Origin, SubjectType};
+use crate::domain::id::Target;
+use crate::error::{Error, ErrorKind};
+use crate::server::{Server, StartOptions};
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The people of the demo, and the role of each.
+const PEOPLE: [(&str, &str); 2] = [("requester", "developer"), ("approver", "readonly")];
+/// Environments of the sample database, each a file of its own.
+const ENVIRONMENTS: [&str; 2] = ["development", "production"];
+/// How long the agent may take to reach a server in the same process.
+const READY_WITHIN: Duration = Duration::from_secs(10);
+/// What a running statement of the demo gets at the end.
+const DRAIN: Duration = Duration::from_secs(5);
+
+const SERVER_TOML: &str = r#"# Written by `dbward demo`.
+state_dir = "."
+
+[[databases]]
+name = "shop"
+environments = ["development", "production"]
+dialect = "sqlite"
+
+# Development: whatever only reads runs at once.
+[[workflows]]
+environment = "development"
+operations = ["execute_select"]
+
+# Development: everything else waits for an approver.
+[[workflows]]
+environment = "development"
+[[workflows.steps]]
+[[workflows.steps.approvers]]
+group = "approvers"
+
+# Production: everything waits for an approver.
+[[workflows]]
+environment = "production"
+[[workflows.steps]]
+[[workflows.steps.approvers]]
+group = "approvers"
+
+[[auth.groups]]
+name = "approvers"
+members = ["approver"]
+
+[logging]
+level = "warn"
+"#;
+
+/// What the command line said.
+pub struct Options {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where to keep everything; otherwise a directory that is removed at the end.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Runs the demo until SIGINT or SIGTERM.
+pub fn run(options: Options) -> Result<(), String> {
+    logging::start(&Logging {
+        level: log::LevelFilter::Warn,
+        format: LogFormat::Text,
+    });
+    let signals = signals::Signals::start().map_err(|e| e.to_string())?;
+    let folder = Folder::make(options.state_dir).map_err(|e| sentence(&e))?;
+    let demo = Demo::start(&folder, options.listen).map_err(|e| sentence(&e))?;
+    print!("{}", demo.guide(&folder));
+    signals.wait();
+    eprintln!("\nstopping");
+    demo.stop().map_err(|e| sentence(&e))
+}
+
+/// An error as one sentence for the operator: internal ones with their cause, which the log would have.
+pub fn sentence(error: &Error) -> String {
+    let text = error.to_string();
+    match error.kind() {
+        ErrorKind::Internal => text
+            .strip_prefix("internal: ")
+            .map_or(text.clone(), str::to_owned),
+        _ => text,
+    }
+}
+
+/// Where the demo keeps everything; removed at the end if it was made for it.
+struct Folder {
+    path: PathBuf,
+    temporary: bool,
+}
+
+impl Folder {
+    fn make(asked: Option<PathBuf>) -> Result<Folder, Error> {
+        let temporary = asked.is_none();
+        let path = asked.unwrap_or_else(|| {
+            std::env::temp_dir().join(format!("dbward-demo-{}", hex(&random::<4>())))
+        });
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .and_then(|()| fs::canonicalize(&path))
+            .map(|path| Folder { path, temporary })
+            .map_err(|e| Error::internal("the state directory of the demo", e))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.temporary {
+            if let Err(e) = fs::remove_dir_all(&self.path) {
+                eprintln!("{} could not be removed: {e}", self.path.display());
+            }
+        }
+    }
+}
+
+struct Demo {
+    server: Server,
+    agent: Agent,
+    secrets: Secrets,
+}
+
+/// The tokens of the demo.
+struct Secrets {
+    requester: String,
+    approver: String,
+    admin: String,
+}
+
+impl Demo {
+    fn start(folder: &Folder, listen: SocketAddr) -> Result<Demo, Error> {
+        let databases = databases(&folder.path)?;
+        let mut config = configuration(&folder.path)?;
+        config.listen = listen;
+        let server = Server::start(&config, StartOptions::default())?;
+        let secrets = secrets(server.app(), &folder.path)?;
+        let token = Token::new(&read(&folder.path.join("agent-token"))?)?;
+        let client = ClientOptions::new(format!("http://{}", server.addr()), token);
+        let agent_config = AgentConfig::new(client, folder.path.join("agent"), databases);
+        let agent = Agent::start(agent_config, Clock::system())?;
+        if !agent.wait_ready(READY_WITHIN) {
+            let why = agent
+                .wait_failure(Duration::ZERO)
+                .unwrap_or_else(|| "it does not answer".to_owned());
+            return Err(Error::bug(format!("the agent cannot reach the server: {why}")));
+        }
+        Ok(Demo {
+            server,
+            agent,
+            secrets,
+        })
+    }
+
+    fn guide(&self, folder: &Folder) -> String {
+        guide::text(
+            &format!("http://{}", self.server.addr()),
+            &self.secrets,
+            &folder.path,
+            folder.temporary,
+        )
+    }
+
+    fn stop(self) -> Result<(), Error> {
+        self.agent.stop(DRAIN);
+        self.server.stop()
+    }
+}
+
+fn databases(folder: &Path) -> Result<Vec<DatabaseConfig>, Error> {
+    ENVIRONMENTS
+        .iter()
+        .map(|environment| {
+            let path = folder.join(format!("shop-{environment}.db"));
+            sample::create(&path)?;
+            Ok(DatabaseConfig {
+                target: Target::new("shop", environment)?,
+                driver: DriverConfig::Sqlite {
+                    path,
+                    read_only: false,
+                },
+            })
+        })
+        .collect()
+}
+
+/// The configuration is a file like any other, so that it can be read, changed and served without the demo.
+fn configuration(folder: &Path) -> Result<Config, Error> {
+    let path = folder.join("server.toml");
+    if !path.exists() {
+        fs::write(&path, SERVER_TOML)
+            .map_err(|e| Error::internal(format!("{}", path.display()), e))?;
+    }
+    Config::load(&path).map_err(|problems| Error::bug(problems.to_string()))
+}
+
+/// Tokens of the people of the demo, made at its first start and kept in files like the server's own first ones.
+fn secrets(app: &Arc<App>, folder: &Path) -> Result<Secrets, Error> {
+    let admin = read(&folder.join(start::BOOTSTRAP[0].0))?;
+    let caller = identify::authenticate(app, Some(&format!("Bearer {admin}")), Origin::default())?;
+    let [requester, approver] = PEOPLE.map(|(subject, role)| -> Result<String, Error> {
+        let file = folder.join(format!("{subject}-token"));
+        if file.exists() {
+            return read(&file);
+        }
+        let issued = tokens::create(
+            app,
+            &caller,
+            TokenRequest {
+                subject_id: subject.to_owned(),
+                subject_type: SubjectType::User,
+                name: Some("demo".to_owned()),
+                roles: vec![role.to_owned()],
+                groups: Vec::new(),
+                expires_at: None,
+            },
+        )?;
+        write_private(&file, issued.secret.as_bytes())
+            .map_err(|e| Error::internal(format!("{}", file.display()), e))?;
+        Ok(issued.secret)
+    });
+    Ok(Secrets {
+        requester: requester?,
+        approver: approver?,
+        admin,
+    })
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(|e| Error::internal(format!("{}", path.display()), e))
+}

@@ -1,0 +1,34 @@
+//! Log lines, as text or as JSON, to standard error. `RUST_LOG` goes before the configured level.
+
+use crate::config::{LogFormat, Logging};
+use std::io::Write;
+
+/// Starts logging; a second start in one process changes nothing.
+pub fn start(logging: &Logging) {
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(logging.level);
+    if let Ok(filters) = std::env::var("RUST_LOG") {
+        builder.parse_filters(&filters);
+    }
+    // Below this, the HTTP client of the agent writes whole requests, and the token with them.
+    builder.filter_module("ureq", log::LevelFilter::Warn);
+    builder.filter_module("ureq_proto", log::LevelFilter::Warn);
+    builder.target(env_logger::Target::Stderr);
+    match logging.format {
+        LogFormat::Text => {
+            builder.format_timestamp_millis();
+        }
+        LogFormat::Json => {
+            builder.format(|out, record| {
+                let line = serde_json::json!({
+                    "timestamp": crate::clock::Clock::system().now().rfc3339(),
+                    "level": record.level().as_str(),
+                    "target": record.target(),
+                    "fields": {"message": record.args().to_string()},
+                });
+                writeln!(out, "{line}")
+            });
+        }
+    }
+    let _ = builder.try_init();
+}

@@ -1,0 +1,161 @@
+//! The command line: which command, with which options, and how it ends.
+//!
+//! Exit codes: 0 it did what was asked, 1 it could not, 2 the command line itself was wrong.
+
+mod agent;
+mod check_config;
+mod demo;
+mod logging;
+mod serve;
+mod signals;
+
+use lexopt::{Arg, Parser, ValueExt};
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+const HELP: &str = "\
+dbward: an approval server for SQL on production databases
+
+Usage: dbward <command> [options]
+
+Commands:
+  demo           Start a server, an agent and a sample database on this machine, and say what to try
+  serve          Run the server
+  agent          Run an agent beside a database
+  check-config   Check server.toml without starting anything
+
+Options of serve:
+  --config FILE        Configuration (default: server.toml)
+  --listen ADDR        Address to listen on, before the one in the file
+  --force-bootstrap    Make the first tokens again; the old ones stop to count
+
+Options of agent:
+  --config FILE        Configuration (default: agent.toml)
+
+Options of check-config:
+  --config FILE        Configuration (default: server.toml)
+
+Options of demo:
+  --listen ADDR        Address to listen on (default: 127.0.0.1:3000)
+  --port PORT          Port to listen on; 0 takes a free one
+  --state-dir DIR      Keep everything there; otherwise it is removed at the end
+
+Everywhere:
+  -h, --help           This text
+  -V, --version        The version
+";
+
+/// Runs the program with these arguments, the program's name first. Answers the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    match parse(Parser::from_iter(arguments)) {
+        Ok(Command::Help) => {
+            print!("{HELP}");
+            0
+        }
+        Ok(Command::Version) => {
+            println!("dbward {}", crate::server::VERSION);
+            0
+        }
+        Ok(command) => match execute(command) {
+            Ok(()) => 0,
+            Err(message) => {
+                eprintln!("dbward: {message}");
+                1
+            }
+        },
+        Err(message) => {
+            eprintln!("dbward: {message}\nTry `dbward --help`.");
+            2
+        }
+    }
+}
+
+enum Command {
+    Help,
+    Version,
+    Serve(serve::Options),
+    Agent(PathBuf),
+    CheckConfig(PathBuf),
+    Demo(demo::Options),
+}
+
+fn execute(command: Command) -> Result<(), String> {
+    match command {
+        Command::Help | Command::Version => Ok(()),
+        Command::Serve(options) => serve::run(&options),
+        Command::Agent(config) => agent::run(&config),
+        Command::CheckConfig(config) => check_config::run(&config),
+        Command::Demo(options) => demo::run(options),
+    }
+}
+
+fn parse(mut parser: Parser) -> Result<Command, String> {
+    let name = match parser.next().map_err(text)? {
+        None => return Err("no command".to_owned()),
+        Some(Arg::Short('h') | Arg::Long("help")) => return Ok(Command::Help),
+        Some(Arg::Short('V') | Arg::Long("version")) => return Ok(Command::Version),
+        Some(Arg::Value(name)) => name.string().map_err(text)?,
+        Some(other) => return Err(text(other.unexpected())),
+    };
+    let mut said = Said::default();
+    while let Some(argument) = parser.next().map_err(text)? {
+        match (argument, name.as_str()) {
+            (Arg::Short('h') | Arg::Long("help"), _) => return Ok(Command::Help),
+            (Arg::Long("config"), "serve" | "agent" | "check-config") => {
+                said.config = Some(parser.value().map_err(text)?.into());
+            }
+            (Arg::Long("listen"), "serve" | "demo") => said.listen = Some(address(&mut parser)?),
+            (Arg::Long("port"), "demo") => {
+                let value = parser.value().map_err(text)?;
+                said.port = Some(value.parse().map_err(text)?);
+            }
+            (Arg::Long("state-dir"), "demo") => {
+                said.state_dir = Some(parser.value().map_err(text)?.into());
+            }
+            (Arg::Long("force-bootstrap"), "serve") => said.force_bootstrap = true,
+            (other, _) => return Err(text(other.unexpected())),
+        }
+    }
+    let config = |default: &str| said.config.clone().unwrap_or_else(|| default.into());
+    match name.as_str() {
+        "serve" => Ok(Command::Serve(serve::Options {
+            config: config("server.toml"),
+            listen: said.listen,
+            force_bootstrap: said.force_bootstrap,
+        })),
+        "agent" => Ok(Command::Agent(config("agent.toml"))),
+        "check-config" => Ok(Command::CheckConfig(config("server.toml"))),
+        "demo" => {
+            let mut listen = said.listen.unwrap_or(crate::config::LISTEN_DEFAULT);
+            if let Some(port) = said.port {
+                listen.set_port(port);
+            }
+            Ok(Command::Demo(demo::Options {
+                listen,
+                state_dir: said.state_dir,
+            }))
+        }
+        other => Err(format!("no command `{other}`")),
+    }
+}
+
+#[derive(Default)]
+struct Said {
+    config: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+    port: Option<u16>,
+    state_dir: Option<PathBuf>,
+    force_bootstrap: bool,
+}
+
+fn address(parser: &mut Parser) -> Result<SocketAddr, String> {
+    let value = parser.value().map_err(text)?.string().map_err(text)?;
+    value
+        .parse()
+        .map_err(|_| format!("`{value}` is no address; write one like 127.0.0.1:3000"))
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

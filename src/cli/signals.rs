@@ -1,0 +1,90 @@
+//! SIGTERM and SIGINT on a thread: the first ends the waiting, the second does what was left for it.
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+type Second = Box<dyn FnOnce() + Send>;
+
+/// Signals of this process.
+pub struct Signals {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    arrived: u32,
+    second: Option<Second>,
+}
+
+impl Signals {
+    /// Starts to listen. The thread lasts as long as the process.
+    pub fn start() -> std::io::Result<Signals> {
+        let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        let shared = Arc::new(Shared::default());
+        let seen = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                for signal in signals.forever() {
+                    if signal == SIGHUP {
+                        log::warn!("SIGHUP: a changed configuration needs a restart");
+                    } else {
+                        seen.arrive();
+                    }
+                }
+            })?;
+        Ok(Signals { shared })
+    }
+
+    /// Waits for the first signal.
+    pub fn wait(&self) {
+        let state = self.shared.state.lock().unwrap_or_else(|e| e.into_inner());
+        let _arrived = self
+            .shared
+            .changed
+            .wait_while(state, |s| s.arrived == 0)
+            .unwrap_or_else(|e| e.into_inner());
+    }
+
+    /// Waits for the first signal, at most `within`; whether it has come.
+    pub fn arrived(&self, within: Duration) -> bool {
+        let state = self.shared.state.lock().unwrap_or_else(|e| e.into_inner());
+        let (state, _) = self
+            .shared
+            .changed
+            .wait_timeout_while(state, within, |s| s.arrived == 0)
+            .unwrap_or_else(|e| e.into_inner());
+        state.arrived > 0
+    }
+
+    /// What the second signal does, at once if it has come already.
+    pub fn then(&self, second: impl FnOnce() + Send + 'static) {
+        let mut state = self.shared.state.lock().unwrap_or_else(|e| e.into_inner());
+        if state.arrived > 1 {
+            drop(state);
+            second();
+        } else {
+            state.second = Some(Box::new(second));
+        }
+    }
+}
+
+impl Shared {
+    fn arrive(&self) {
+        let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        state.arrived += 1;
+        let second = (state.arrived > 1).then(|| state.second.take()).flatten();
+        drop(state);
+        self.changed.notify_all();
+        if let Some(second) = second {
+            second();
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The typed client of the API: how the agent and the command line speak to a server.
+//!
+//! One [`Client`] is one server and one token, with connections kept alive between calls. Nothing here retries: who
+//! calls knows whether to.
+
+mod agent_api;
+mod error;
+
+pub use agent_api::{
+    ActiveJob, AgentStatus, Capabilities, Claim, Heartbeat, Job, Poll, PollReply, PublicKeyReply,
+    ResultReply, Scope,
+};
+pub use error::ClientError;
+
+use crate::error::{Error, Shown};
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+use ureq::http::{Method, Request, Uri, header};
+
+/// Longest JSON answer that is read, in bytes: twenty jobs of the longest SQL, every character escaped.
+const REPLY_BYTES_MAX: u64 = 16 << 20;
+/// Longest error body that is read, in bytes; ours are below one.
+const ERROR_BYTES_MAX: u64 = 64 << 10;
+/// Longest token, in bytes: that of a JWT.
+const TOKEN_BYTES_MAX: usize = 16 << 10;
+/// The slowest upload that is waited for, in bytes a second; the server waits as long.
+const UPLOAD_BYTES_PER_SEC: u64 = 64 << 10;
+
+/// A bearer token. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// The token as it stands in a header; surrounding white space (the newline of a file) is dropped.
+    ///
+    /// # Errors
+    /// `validation_error` if it cannot stand in a header. The message does not quote it.
+    pub fn new(text: &str) -> Result<Token, Error> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(Error::invalid("the token is empty"));
+        }
+        if text.len() > TOKEN_BYTES_MAX || !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Error::invalid(
+                "the token holds characters that no token has, or is too long",
+            ));
+        }
+        Ok(Token(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// How to reach a server.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `http://host:port` or `https://host`, with a path in front of `/api` if a proxy wants one.
+    pub url: String,
+    /// What to authenticate with.
+    pub token: Token,
+    /// Allows plain HTTP to hosts other than this one.
+    pub allow_insecure: bool,
+    /// An HTTP proxy; the environment is not asked.
+    pub proxy: Option<String>,
+    /// How long to wait for a connection.
+    pub connect_timeout: Duration,
+    /// How long a call may take in all, beyond what the server is asked to wait.
+    pub call_timeout: Duration,
+}
+
+impl Options {
+    /// Options with the usual timeouts: 5 s to connect, 10 s for a call.
+    pub fn new(url: impl Into<String>, token: Token) -> Options {
+        Options {
+            url: url.into(),
+            token,
+            allow_insecure: false,
+            proxy: None,
+            connect_timeout: Duration::from_secs(5),
+            call_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A server, and a token for it. Clones share their connections.
+#[derive(Clone)]
+pub struct Client {
+    http: ureq::Agent,
+    base: String,
+    authorization: header::HeaderValue,
+    call_timeout: Duration,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base", &self.base)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// `validation_error` for a URL that is none, or plain HTTP to another host.
+    pub fn new(options: &Options) -> Result<Client, Error> {
+        let base = checked_url(&options.url, options.allow_insecure)?;
+        let proxy = match &options.proxy {
+            None => None,
+            Some(url) => Some(ureq::Proxy::new(url).map_err(|_| {
+                Error::invalid(format!("proxy `{}` is not a proxy URL", Shown(url)))
+            })?),
+        };
+        let mut authorization =
+            header::HeaderValue::try_from(format!("Bearer {}", options.token.0))
+                .map_err(|_| Error::invalid("the token cannot stand in a header"))?;
+        authorization.set_sensitive(true);
+        let config = ureq::Agent::config_builder()
+            .proxy(proxy)
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .https_only(base.starts_with("https:"))
+            .timeout_connect(Some(options.connect_timeout))
+            .timeout_resolve(Some(options.connect_timeout))
+            .timeout_global(Some(options.call_timeout))
+            .user_agent(concat!("dbward/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(Client {
+            http: config.new_agent(),
+            base,
+            authorization,
+            call_timeout: options.call_timeout,
+        })
+    }
+
+    /// Ends every call in flight, on whatever thread, and refuses further ones with the code `stopped`. Other clients
+    /// of the same server are not touched.
+    pub fn shutdown(&self) {
+        self.http.clone().shutdown();
+    }
+
+    /// GET `path` and read the JSON answer. `wait` is how long the server was asked to hold the call.
+    ///
+    /// # Errors
+    /// [`ClientError`] for everything but a status below 300 with the JSON that is expected.
+    pub fn get<T: DeserializeOwned>(&self, path: &str, wait: Duration) -> Result<T, ClientError> {
+        self.json(Method::GET, path, "", wait)
+    }
+
+    /// POST the JSON `body` to `path` and read the JSON answer; an empty body is sent as none.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &str,
+        wait: Duration,
+    ) -> Result<T, ClientError> {
+        self.json(Method::POST, path, body, wait)
+    }
+
+    fn json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &str,
+        wait: Duration,
+    ) -> Result<T, ClientError> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header(header::AUTHORIZATION, self.authorization.clone())
+            .header(header::ACCEPT, "application/json");
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let built = request
+            .body(body)
+            .map_err(|e| ClientError::no_answer("bad_request", e))?;
+        let upload = Duration::from_secs(body.len() as u64 / UPLOAD_BYTES_PER_SEC);
+        let limited = self
+            .http
+            .configure_request(built)
+            .timeout_global(Some(self.call_timeout + wait + upload))
+            .build();
+        let mut reply = self.http.run(limited).map_err(ClientError::from_ureq)?;
+        let status = reply.status().as_u16();
+        if status >= 300 {
+            let retry_after = reply
+                .headers()
+                .get(header::RETRY_AFTER)
+                .and_then(|v| v.to_str().ok())
+                .map(str::to_owned);
+            // A body that is too long or breaks off changes nothing: the status says enough.
+            let body = read(&mut reply, ERROR_BYTES_MAX).unwrap_or_default();
+            return Err(ClientError::refused(status, retry_after.as_deref(), &body));
+        }
+        let body = read(&mut reply, REPLY_BYTES_MAX).map_err(ClientError::from_ureq)?;
+        serde_json::from_slice(&body).map_err(|e| {
+            // The position only: the text around it may be anything.
+            let place = format!("line {} column {}", e.line(), e.column());
+            ClientError::no_answer(
+                "bad_reply",
+                format!("the answer is not as expected: {place}"),
+            )
+        })
+    }
+}
+
+fn read(
+    reply: &mut ureq::http::Response<ureq::Body>,
+    bytes_max: u64,
+) -> Result<Vec<u8>, ureq::Error> {
+    reply
+        .body_mut()
+        .with_config()
+        .limit(bytes_max)
+        .read_to_vec()
+}
+
+/// The URL without a trailing slash, if a token may be sent there.
+fn checked_url(url: &str, allow_insecure: bool) -> Result<String, Error> {
+    let not_one = || {
+        Error::invalid(format!("`{}` is not the URL of a server", Shown(url)))
+            .hint("for example http://127.0.0.1:3000 or https://dbward.example.com")
+    };
+    let uri: Uri = url.parse().map_err(|_| not_one())?;
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err(not_one());
+    };
+    if uri.query().is_some() || url.contains('#') || authority.as_str().contains('@') {
+        return Err(not_one());
+    }
+    match scheme {
+        "https" => {}
+        "http" if allow_insecure || is_loopback(authority.host()) => {}
+        "http" => {
+            return Err(Error::invalid(format!(
+                "`{}` would send the token unencrypted to another host",
+                Shown(url)
+            ))
+            .hint("use https, or set `allow_insecure = true` if the network between is trusted"));
+        }
+        _ => return Err(not_one()),
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || bare
+            .parse::<IpAddr>()
+            .is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,280 @@
+//! From what was said to what it means: the keys that concern the server itself. The rest is in `identities` and
+//! `workflows`.
+
+use super::problem::{Notes, Place, Said};
+use super::raw::{RawConfig, RawResultStorage, Text};
+use super::*;
+use crate::domain::policy::{Policies, Scope};
+use crate::error::Shown;
+use std::str::FromStr;
+
+/// Longest time that any key of seconds may say: a leap year.
+pub(super) const SECS_MAX: u64 = 366 * 24 * 3600;
+/// Most worker threads: each may hold a request body and a result in memory.
+const WORKERS_MAX: u64 = 512;
+/// Longest grace of a stop, in seconds.
+const GRACE_SECS_MAX: u64 = 3600;
+/// Longest time a dispatched job waits for an agent, in seconds.
+const DISPATCH_SECS_MAX: u64 = 24 * 3600;
+/// Largest stored result, in bytes: results are held in memory on their way.
+const PERSIST_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Most live results.
+const SLOTS_MAX: u64 = 100_000;
+/// Longest time a live result waits, in seconds.
+const SLOT_SECS_MAX: u64 = 24 * 3600;
+
+/// Checks everything; `None` only where the state directory cannot be told. Problems stand in `notes`.
+pub(super) fn check(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<Config> {
+    let mut policies = Policies::empty();
+    if let Some(secs) = notes.number(&raw.approval_ttl_secs, 1..=SECS_MAX) {
+        policies.approval_ttl_secs = secs;
+    }
+    if let Some(secs) = notes.number(&raw.dispatch_timeout_secs, 1..=DISPATCH_SECS_MAX) {
+        policies.dispatch_timeout_secs = secs;
+    }
+    let users = identities::check(raw, &mut policies, notes);
+    workflows::check(raw, &users, &mut policies, notes);
+
+    let state_dir = match &raw.state_dir {
+        Some(said) => path(said, base, notes),
+        None => {
+            if !notes.is_spoiled("state_dir") {
+                notes.problem(&raw.at.key("state_dir"), "this key is required");
+            }
+            None
+        }
+    };
+    let listen = one_of(&raw.listen, LISTEN_DEFAULT, notes, |text| {
+        SocketAddr::from_str(text).map_err(|_| "not an address and port like `127.0.0.1:3000`")
+    });
+    let redaction = one_of(
+        &raw.redaction,
+        Redaction::Literals,
+        notes,
+        |text| match text {
+            "literals" => Ok(Redaction::Literals),
+            "full" => Ok(Redaction::Full),
+            "none" => Ok(Redaction::None),
+            _ => Err("not one of `literals`, `full`, `none`"),
+        },
+    );
+    let workers = notes.number(&raw.workers, 1..=WORKERS_MAX);
+    let grace = notes.number(&raw.shutdown_grace_secs, 0..=GRACE_SECS_MAX);
+    let slots = notes.number(&raw.max_slots, 1..=SLOTS_MAX);
+    let slot_ttl = notes.number(&raw.slot_ttl_secs, 1..=SLOT_SECS_MAX);
+    let logging = logging(raw, notes);
+    let trusted_proxies = proxies(raw, notes);
+    let result_storage = result_storage(&raw.result_storage, state_dir.as_deref(), base, notes);
+    Some(Config {
+        state_dir: state_dir?,
+        listen,
+        workers: workers.map_or(WORKERS_DEFAULT, |n| n as usize),
+        shutdown_grace_secs: grace.unwrap_or(SHUTDOWN_GRACE_SECS_DEFAULT),
+        policies,
+        users,
+        redaction,
+        result_storage: result_storage?,
+        result_channel: ResultChannel {
+            max_slots: slots.map_or(SLOTS_DEFAULT, |n| n as usize),
+            slot_ttl_secs: slot_ttl.unwrap_or(SLOT_TTL_SECS_DEFAULT),
+        },
+        logging,
+        trusted_proxies,
+        warnings: Vec::new(),
+    })
+}
+
+fn logging(raw: &RawConfig, notes: &mut Notes) -> Logging {
+    Logging {
+        level: one_of(&raw.level, log::LevelFilter::Info, notes, |text| {
+            log::LevelFilter::from_str(text)
+                .map_err(|_| "not one of `off`, `error`, `warn`, `info`, `debug`, `trace`")
+        }),
+        format: one_of(
+            &raw.format,
+            LogFormat::default(),
+            notes,
+            |text| match text {
+                "text" => Ok(LogFormat::Text),
+                "json" => Ok(LogFormat::Json),
+                _ => Err("not one of `text`, `json`"),
+            },
+        ),
+    }
+}
+
+fn proxies(raw: &RawConfig, notes: &mut Notes) -> Vec<Cidr> {
+    let mut list = Vec::new();
+    for said in &raw.trusted_proxies.value {
+        let Some(range) = Cidr::parse(&said.value) else {
+            let message = format!(
+                "`{}` is not an address or a network like `10.0.0.0/8`",
+                Shown(&said.value)
+            );
+            notes.problem(&said.at, message);
+            continue;
+        };
+        if range.is_everything() {
+            notes.warn(
+                &said.at,
+                "this trusts everybody: any client can choose the address that is recorded for it",
+            );
+        }
+        list.push(range);
+    }
+    list
+}
+
+fn result_storage(
+    raw: &RawResultStorage,
+    state_dir: Option<&Path>,
+    base: &Path,
+    notes: &mut Notes,
+) -> Option<ResultStorage> {
+    one_of(&raw.backend, (), notes, |text| match text {
+        "local" => Ok(()),
+        _ => Err("not a backend of this version; only `local` is"),
+    });
+    let bytes = notes.number(&raw.max_persist_bytes, 1..=PERSIST_BYTES_MAX);
+    let root_dir = match &raw.root_dir {
+        Some(said) => path(said, base, notes),
+        None => state_dir.map(|dir| dir.join("results")),
+    };
+    Some(ResultStorage {
+        root_dir: root_dir?,
+        max_persist_bytes: bytes.unwrap_or(PERSIST_BYTES_DEFAULT),
+    })
+}
+
+/// The meaning of a value with few spellings, or the default where it is absent or wrong.
+pub(super) fn one_of<T>(
+    said: &Text,
+    default: T,
+    notes: &mut Notes,
+    read: impl FnOnce(&str) -> Result<T, &'static str>,
+) -> T {
+    let Some(said) = said else { return default };
+    match read(&said.value) {
+        Ok(value) => value,
+        Err(why) => {
+            notes.problem(&said.at, format!("`{}` is {why}", Shown(&said.value)));
+            default
+        }
+    }
+}
+
+/// The absolute path of what was said, without `.` in it.
+fn path(said: &Said<String>, base: &Path, notes: &mut Notes) -> Option<PathBuf> {
+    if said.value.is_empty() || said.value.contains('\0') {
+        notes.problem(&said.at, "not a path");
+        return None;
+    }
+    match std::path::absolute(base.join(&said.value)) {
+        Ok(path) => Some(path),
+        Err(e) => {
+            notes.problem(&said.at, format!("cannot make the path absolute: {e}"));
+            None
+        }
+    }
+}
+
+/// The scope of a policy entry. A database that is not registered is a problem, an environment that no such database
+/// has is a warning.
+pub(super) fn scope(
+    database: &Text,
+    environment: &Text,
+    policies: &Policies,
+    notes: &mut Notes,
+) -> Scope {
+    let mut scope = Scope::any();
+    if let Some(said) = database {
+        database_name(said, policies, notes);
+        scope.database.clone_from(&said.value);
+    }
+    if let Some(said) = environment {
+        environment_name(said, &scope.database, policies, notes);
+        scope.environment.clone_from(&said.value);
+    }
+    scope
+}
+
+/// Checks the name of a database that something refers to; `*` is all of them.
+pub(super) fn database_name(said: &Said<String>, policies: &Policies, notes: &mut Notes) {
+    let name = &said.value;
+    if name == "*" || notes.names_spoiled("databases") {
+        return;
+    }
+    if !policies.databases.iter().any(|d| d.name == *name) {
+        let message = format!(
+            "database `{}` is not registered; add it under `[[databases]]`",
+            Shown(name)
+        );
+        notes.problem(&said.at, message);
+    }
+}
+
+/// Checks the name of an environment of `database`, which may be `*`.
+pub(super) fn environment_name(
+    said: &Said<String>,
+    database: &str,
+    policies: &Policies,
+    notes: &mut Notes,
+) {
+    let name = &said.value;
+    if name == "*" {
+        return;
+    }
+    if !crate::domain::id::is_name(name) {
+        not_a_name(said, "environment", notes);
+        return;
+    }
+    let known = policies
+        .databases
+        .iter()
+        .filter(|d| database == "*" || d.name == database)
+        .any(|d| d.environments.contains(name));
+    if !known && !notes.names_spoiled("databases") {
+        let message = format!("no registered database has the environment `{name}`");
+        notes.warn(&said.at, message);
+    }
+}
+
+/// Notes that a name of a database or an environment is misspelled.
+pub(super) fn not_a_name(said: &Said<String>, what: &str, notes: &mut Notes) {
+    let message = format!(
+        "{what} `{}` is not a name: a lower-case letter, then a-z, 0-9, `_`, `-`, at most 63 in all",
+        Shown(&said.value)
+    );
+    notes.problem(&said.at, message);
+}
+
+/// The required id of a person, a role or a group: not blank, not too long, no control characters.
+pub(super) fn id(said: &Text, at: &Place, key: &str, notes: &mut Notes) -> Option<String> {
+    let Some(said) = said else {
+        let place = at.key(key);
+        if !notes.is_spoiled(&place.key) {
+            notes.problem(&place, "this key is required");
+        }
+        return None;
+    };
+    is_id(said, notes).then(|| said.value.clone())
+}
+
+/// Whether an id has the shape of one; otherwise a problem is noted.
+pub(super) fn is_id(said: &Said<String>, notes: &mut Notes) -> bool {
+    let text = &said.value;
+    if text.is_empty() || text.trim() != text || text.chars().any(char::is_control) {
+        let message = format!(
+            "`{}` is empty, has space around it, or holds a control character",
+            Shown(text)
+        );
+        notes.problem(&said.at, message);
+        return false;
+    }
+    if text.len() > ID_BYTES_MAX {
+        let message = format!("`{}` is longer than {ID_BYTES_MAX} bytes", Shown(text));
+        notes.problem(&said.at, message);
+        return false;
+    }
+    true
+}

@@ -1,0 +1,254 @@
+//! Databases, people, groups, roles and bindings: what the rest of the configuration may refer to.
+
+use super::ConfiguredUser;
+use super::check::{database_name, environment_name, id, is_id, not_a_name, one_of};
+use super::problem::{Notes, Said};
+use super::raw::{RawBinding, RawConfig, RawDatabase, RawGroup, RawRole, Texts};
+use crate::domain::id::is_name;
+use crate::domain::permission::{Permission, Role};
+use crate::domain::policy::{Binding, Database, Dialect, Policies};
+use crate::error::Shown;
+use std::collections::BTreeSet;
+
+/// Fills in databases, groups, roles, bindings and the default role, and returns the users.
+pub(super) fn check(
+    raw: &RawConfig,
+    policies: &mut Policies,
+    notes: &mut Notes,
+) -> Vec<ConfiguredUser> {
+    for entry in &raw.databases {
+        database(entry, policies, notes);
+    }
+    let users = users(raw, notes);
+    for entry in &raw.auth.groups {
+        group(entry, policies, notes);
+    }
+    for entry in &raw.auth.roles {
+        role(entry, policies, notes);
+    }
+    for entry in &raw.auth.role_bindings {
+        binding(entry, policies, notes);
+    }
+    one_of(&raw.auth.mode, (), notes, |text| match text {
+        "token" => Ok(()),
+        "oidc" | "both" => {
+            Err("not available: OIDC is not part of this version; only `token` is accepted")
+        }
+        _ => Err("not a mode; only `token` is accepted"),
+    });
+    if let Some(said) = &raw.auth.default_role
+        && role_exists(said, policies, notes)
+    {
+        if said.value == Role::AGENT {
+            notes.warn(&said.at, AGENT_ROLE);
+        }
+        policies.default_role = Some(said.value.clone());
+    }
+    users
+}
+
+const AGENT_ROLE: &str =
+    "a role of agents gives people nothing; agents get it with their token, not from here";
+
+/// Notes a problem and answers `false` where `taken` says that the value is there already.
+fn is_new(said: &Said<String>, what: &str, taken: bool, notes: &mut Notes) -> bool {
+    if taken {
+        let message = format!("{what} `{}` is there already", Shown(&said.value));
+        notes.problem(&said.at, message);
+    }
+    !taken
+}
+
+fn database(raw: &RawDatabase, policies: &mut Policies, notes: &mut Notes) {
+    let dialect = one_of(&raw.dialect, None, notes, |text| {
+        Dialect::parse(text)
+            .map(Some)
+            .ok_or("not one of `postgresql`, `mysql`, `sqlite`")
+    });
+    let mut environments = Vec::new();
+    for said in &raw.environments.value {
+        if !is_name(&said.value) {
+            not_a_name(said, "environment", notes);
+        } else if is_new(
+            said,
+            "environment",
+            environments.contains(&said.value),
+            notes,
+        ) {
+            environments.push(said.value.clone());
+        }
+    }
+    let Some(said) = &raw.name else {
+        id(&raw.name, &raw.at, "name", notes);
+        return;
+    };
+    if !is_name(&said.value) {
+        not_a_name(said, "database", notes);
+        return;
+    }
+    let taken = policies.databases.iter().any(|d| d.name == said.value);
+    if !is_new(said, "database", taken, notes) {
+        return;
+    }
+    if raw.environments.value.is_empty() {
+        notes.warn(
+            &raw.at,
+            "this database has no environments, so nothing can run on it",
+        );
+    }
+    policies.databases.push(Database {
+        name: said.value.clone(),
+        environments,
+        dialect,
+    });
+}
+
+fn users(raw: &RawConfig, notes: &mut Notes) -> Vec<ConfiguredUser> {
+    let mut users = Vec::new();
+    let mut seen = BTreeSet::new();
+    for entry in &raw.users {
+        let active = one_of(&entry.status, true, notes, |text| match text {
+            "active" => Ok(true),
+            "suspended" => Ok(false),
+            _ => Err("not one of `active`, `suspended`"),
+        });
+        let id = id(&entry.id, &entry.at, "id", notes);
+        if let (Some(id), Some(said)) = (id, &entry.id)
+            && is_new(said, "user", !seen.insert(id.clone()), notes)
+        {
+            users.push(ConfiguredUser { id, active });
+        }
+    }
+    users
+}
+
+fn group(raw: &RawGroup, policies: &mut Policies, notes: &mut Notes) {
+    let name = id(&raw.name, &raw.at, "name", notes);
+    let members = people(&raw.members, notes);
+    let place = &raw.members.at;
+    if raw.members.value.is_empty() && !notes.is_spoiled(&place.key) {
+        notes.problem(place, "a group needs at least one member");
+    }
+    if let (Some(name), Some(said)) = (name, &raw.name)
+        && is_new(said, "group", policies.groups.contains_key(&name), notes)
+    {
+        policies.groups.insert(name, members);
+    }
+}
+
+/// The ids of a list of people; one said twice is a warning.
+fn people(list: &Texts, notes: &mut Notes) -> BTreeSet<String> {
+    let mut set = BTreeSet::new();
+    for said in &list.value {
+        if is_id(said, notes) && !set.insert(said.value.clone()) {
+            notes.warn(
+                &said.at,
+                format!("`{}` is named twice in this list", Shown(&said.value)),
+            );
+        }
+    }
+    set
+}
+
+fn role(raw: &RawRole, policies: &mut Policies, notes: &mut Notes) {
+    let name = id(&raw.name, &raw.at, "name", notes);
+    let mut permissions = BTreeSet::new();
+    for said in &raw.permissions.value {
+        let found = Permission::from_config(&said.value);
+        if found.is_empty() {
+            let message = format!("no permission `{}`", Shown(&said.value));
+            notes.problem(&said.at, message);
+        }
+        permissions.extend(found);
+    }
+    let place = &raw.permissions.at;
+    if raw.permissions.value.is_empty() && !notes.is_spoiled(&place.key) {
+        notes.problem(place, "a role needs at least one permission");
+    }
+    for said in &raw.databases.value {
+        database_name(said, policies, notes);
+    }
+    for said in &raw.environments.value {
+        environment_name(said, "*", policies, notes);
+    }
+    let (Some(name), Some(said)) = (name, &raw.name) else {
+        return;
+    };
+    let taken = policies.roles.get(&name).map(|r| r.built_in);
+    if taken == Some(true) {
+        let message = format!("role `{name}` is built in and cannot be redefined");
+        notes.problem(&said.at, message);
+    } else if is_new(said, "role", taken.is_some(), notes) {
+        let names = |list: &Texts| list.value.iter().map(|s| s.value.clone()).collect();
+        let role = Role {
+            name: name.clone(),
+            permissions,
+            databases: names(&raw.databases),
+            environments: names(&raw.environments),
+            built_in: false,
+        };
+        policies.roles.insert(name, role);
+    }
+}
+
+fn binding(raw: &RawBinding, policies: &mut Policies, notes: &mut Notes) {
+    let subjects = people(&raw.subjects, notes);
+    let mut groups = BTreeSet::new();
+    for said in &raw.groups.value {
+        if group_exists(said, policies, notes) {
+            groups.insert(said.value.clone());
+        }
+    }
+    if raw.subjects.value.is_empty()
+        && raw.groups.value.is_empty()
+        && !notes.is_spoiled(&raw.at.key)
+    {
+        notes.problem(&raw.at, "neither `subjects` nor `groups` says who gets it");
+    }
+    let Some(said) = &raw.role else {
+        id(&raw.role, &raw.at, "role", notes);
+        return;
+    };
+    if !role_exists(said, policies, notes) {
+        return;
+    }
+    if said.value == Role::AGENT {
+        notes.warn(&said.at, AGENT_ROLE);
+    }
+    let binding = Binding {
+        role: said.value.clone(),
+        subjects,
+        groups,
+    };
+    if policies.bindings.contains(&binding) {
+        notes.problem(&raw.at, "the same binding is there already");
+    } else {
+        policies.bindings.push(binding);
+    }
+}
+
+/// Whether the role that is referred to exists; otherwise a problem is noted, unless roles are in disorder anyway.
+pub(super) fn role_exists(said: &Said<String>, policies: &Policies, notes: &mut Notes) -> bool {
+    let exists = policies.roles.contains_key(&said.value);
+    if !exists && !notes.names_spoiled("auth.roles") {
+        let message = format!(
+            "role `{}` is neither built in nor under `[[auth.roles]]`",
+            Shown(&said.value)
+        );
+        notes.problem(&said.at, message);
+    }
+    exists
+}
+
+/// Whether the group that is referred to exists; otherwise a problem is noted, unless groups are in disorder anyway.
+pub(super) fn group_exists(said: &Said<String>, policies: &Policies, notes: &mut Notes) -> bool {
+    let exists = policies.groups.contains_key(&said.value);
+    if !exists && !notes.names_spoiled("auth.groups") {
+        let message = format!(
+            "group `{}` is not under `[[auth.groups]]`",
+            Shown(&said.value)
+        );
+        notes.problem(&said.at, message);
+    }
+    exists
+}

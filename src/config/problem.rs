@@ -1,0 +1,158 @@
+//! What is wrong with a configuration, and where: collected, never only the first.
+
+use crate::error::Shown;
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// Something wrong with the configuration, or worth a warning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Key path like `workflows[2].steps[0].approvers[1].role`, or `${NAME}` for a variable; empty for the whole file.
+    pub key: String,
+    /// Line of the file, from 1.
+    pub line: Option<usize>,
+    /// One sentence; never the value of a variable.
+    pub message: String,
+}
+
+/// `12: workflows[2].steps[0]: the message`, with what is known.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "{line}: ")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, "{}: ", Shown(&self.key))?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// Everything that is wrong with one file, in the order of its lines; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems {
+    /// The file, as it was named.
+    pub file: String,
+    /// The problems.
+    pub list: Vec<Problem>,
+}
+
+/// One a line: `server.toml:12: workflows[2].steps[0]: the message`.
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, problem) in self.list.iter().enumerate() {
+            let newline = if n == 0 { "" } else { "\n" };
+            let space = if problem.line.is_none() { " " } else { "" };
+            write!(f, "{newline}{}:{space}{problem}", self.file)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Where something was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Key path.
+    pub key: String,
+    /// Line, from 1.
+    pub line: usize,
+}
+
+impl Place {
+    /// The place of `key` in this table, on the table's own line.
+    pub fn key(&self, key: &str) -> Place {
+        let key = match self.key.as_str() {
+            "" => key.to_owned(),
+            table => format!("{table}.{key}"),
+        };
+        Place {
+            key,
+            line: self.line,
+        }
+    }
+
+    /// The place of entry `n` of this list, on line `line`.
+    pub fn entry(&self, n: usize, line: usize) -> Place {
+        Place {
+            key: format!("{}[{n}]", self.key),
+            line,
+        }
+    }
+}
+
+/// A value, and where it was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said<T> {
+    /// The value.
+    pub value: T,
+    /// Where.
+    pub at: Place,
+}
+
+/// Collects problems and warnings while a configuration is checked.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// What keeps the configuration from loading.
+    pub problems: Vec<Problem>,
+    /// What does not.
+    pub warnings: Vec<Problem>,
+}
+
+impl Notes {
+    /// Notes a problem.
+    pub fn problem(&mut self, at: &Place, message: impl Into<String>) {
+        self.problems.push(Problem {
+            key: at.key.clone(),
+            line: Some(at.line),
+            message: message.into(),
+        });
+    }
+
+    /// Notes a warning.
+    pub fn warn(&mut self, at: &Place, message: impl Into<String>) {
+        self.warnings.push(Problem {
+            key: at.key.clone(),
+            line: Some(at.line),
+            message: message.into(),
+        });
+    }
+
+    /// The number that was said, if it lies in `range`; otherwise a problem is noted.
+    pub fn number(&mut self, said: &Option<Said<u64>>, range: RangeInclusive<u64>) -> Option<u64> {
+        let said = said.as_ref()?;
+        if range.contains(&said.value) {
+            return Some(said.value);
+        }
+        self.problem(
+            &said.at,
+            format!(
+                "`{}` is not within {} to {}",
+                said.value,
+                range.start(),
+                range.end()
+            ),
+        );
+        None
+    }
+
+    /// Whether something at this key path or below it is wrong already.
+    pub fn is_spoiled(&self, path: &str) -> bool {
+        self.problems.iter().any(|p| {
+            p.key
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))
+        })
+    }
+
+    /// Whether the names of this list of tables are not all known, because the list, an entry or a name in it is
+    /// wrong. Then what refers to a name is not judged: every complaint would only repeat the first.
+    pub fn names_spoiled(&self, list: &str) -> bool {
+        self.problems.iter().any(|p| {
+            let rest = p.key.strip_prefix(list);
+            let after = rest.map(|r| r.trim_start_matches(|c: char| "[]0123456789".contains(c)));
+            matches!(after, Some("" | ".name"))
+        })
+    }
+}

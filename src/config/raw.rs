@@ -1,0 +1,427 @@
+//! What server.toml said, key by key, with the place of every value that a check may complain about.
+//!
+//! [`RawConfig::read`] knows types and key names only; what the values mean is for the checks.
+
+use super::problem::{Notes, Place, Said};
+use super::reader::{Document, Known, Section};
+
+/// Registered databases, at most: each is looked at for every workflow.
+pub const DATABASES_MAX: usize = 500;
+/// Environments of one database, at most.
+pub const ENVIRONMENTS_MAX: usize = 32;
+/// Workflows, at most; likewise execution policies.
+pub const POLICIES_MAX: usize = 500;
+/// Steps of one workflow, at most: nobody waits for more hands than this.
+pub const STEPS_MAX: usize = 16;
+/// Approver entries of one step, at most.
+pub const APPROVERS_MAX: usize = 16;
+/// Roles, groups, and role bindings, at most of each.
+pub const ROLES_MAX: usize = 1_000;
+/// Users, members of one group, and subjects of one binding, at most of each.
+pub const PEOPLE_MAX: usize = 10_000;
+/// Names in a list of permissions or operations, at most; there are fewer.
+pub const NAMES_MAX: usize = 64;
+/// Trusted proxies, at most: the list is walked for every call.
+pub const PROXIES_MAX: usize = 256;
+
+/// Every key there is, by the table it stands in. Anything else is an error.
+pub const KEYS: Known = &[
+    (
+        "",
+        &[
+            "state_dir",
+            "listen",
+            "workers",
+            "shutdown_grace_secs",
+            "dispatch_timeout_secs",
+            "trusted_proxies",
+            "databases",
+            "workflows",
+            "execution_policies",
+            "auth",
+            "users",
+            "retention",
+            "audit",
+            "result_storage",
+            "result_channel",
+            "logging",
+        ],
+    ),
+    ("databases", &["name", "environments", "dialect"]),
+    (
+        "workflows",
+        &[
+            "database",
+            "environment",
+            "operations",
+            "steps",
+            "require_reason",
+            "allow_self_approve",
+            "allow_same_approver_across_steps",
+            "admin_override",
+            "distinct_token_issuer",
+            "explain",
+            "pending_ttl_secs",
+            "approval_ttl_secs",
+            "statement_timeout_secs",
+        ],
+    ),
+    ("workflows.steps", &["type", "mode", "approvers"]),
+    (
+        "workflows.steps.approvers",
+        &["role", "group", "user", "min"],
+    ),
+    (
+        "execution_policies",
+        &[
+            "database",
+            "environment",
+            "max_executions",
+            "execution_window_secs",
+            "retry_on_failure",
+            "statement_timeout_secs",
+            "max_statement_timeout_secs",
+            "max_rows",
+            "migration_statement_timeout_secs",
+            "migration_lease_duration_secs",
+        ],
+    ),
+    (
+        "auth",
+        &["mode", "default_role", "roles", "groups", "role_bindings"],
+    ),
+    (
+        "auth.roles",
+        &["name", "permissions", "databases", "environments"],
+    ),
+    ("auth.groups", &["name", "members"]),
+    ("auth.role_bindings", &["role", "subjects", "groups"]),
+    ("users", &["id", "status"]),
+    ("retention", &["approval_ttl_secs"]),
+    ("audit", &["redaction"]),
+    (
+        "result_storage",
+        &["backend", "root_dir", "max_persist_bytes"],
+    ),
+    ("result_channel", &["max_slots", "slot_ttl_secs"]),
+    ("logging", &["level", "format"]),
+];
+
+/// A string that may be absent.
+pub type Text = Option<Said<String>>;
+/// A number that may be absent.
+pub type Number = Option<Said<u64>>;
+/// A list of strings, with the place of the list; absent and empty are the same.
+pub type Texts = Said<Vec<Said<String>>>;
+
+/// The whole file. Fields are the keys.
+#[derive(Debug)]
+pub struct RawConfig {
+    /// The file itself, for what is missing from it.
+    pub at: Place,
+    pub state_dir: Text,
+    pub listen: Text,
+    pub workers: Number,
+    pub shutdown_grace_secs: Number,
+    pub dispatch_timeout_secs: Number,
+    pub trusted_proxies: Texts,
+    pub databases: Vec<RawDatabase>,
+    pub workflows: Vec<RawWorkflow>,
+    pub execution_policies: Vec<RawExecutionPolicy>,
+    pub auth: RawAuth,
+    pub users: Vec<RawUser>,
+    pub approval_ttl_secs: Number,
+    pub redaction: Text,
+    pub result_storage: RawResultStorage,
+    pub max_slots: Number,
+    pub slot_ttl_secs: Number,
+    pub level: Text,
+    pub format: Text,
+}
+
+/// `[[databases]]`.
+#[derive(Debug)]
+pub struct RawDatabase {
+    pub at: Place,
+    pub name: Text,
+    pub environments: Texts,
+    pub dialect: Text,
+}
+
+/// `[[workflows]]`.
+#[derive(Debug)]
+pub struct RawWorkflow {
+    pub at: Place,
+    pub database: Text,
+    pub environment: Text,
+    pub operations: Texts,
+    pub steps: Vec<RawStep>,
+    pub require_reason: Option<bool>,
+    pub allow_self_approve: Option<bool>,
+    pub allow_same_approver_across_steps: Option<bool>,
+    pub admin_override: Option<bool>,
+    pub distinct_token_issuer: Option<bool>,
+    pub explain: Option<bool>,
+    pub pending_ttl_secs: Number,
+    pub approval_ttl_secs: Number,
+    pub statement_timeout_secs: Number,
+}
+
+/// `[[workflows.steps]]`.
+#[derive(Debug)]
+pub struct RawStep {
+    pub at: Place,
+    pub kind: Text,
+    pub mode: Text,
+    pub approvers: Said<Vec<RawApprover>>,
+}
+
+/// `[[workflows.steps.approvers]]`.
+#[derive(Debug)]
+pub struct RawApprover {
+    pub at: Place,
+    pub role: Text,
+    pub group: Text,
+    pub user: Text,
+    pub min: Number,
+}
+
+/// `[[execution_policies]]`.
+#[derive(Debug)]
+pub struct RawExecutionPolicy {
+    pub at: Place,
+    pub database: Text,
+    pub environment: Text,
+    pub max_executions: Number,
+    pub execution_window_secs: Number,
+    pub retry_on_failure: Option<bool>,
+    pub statement_timeout_secs: Number,
+    pub max_statement_timeout_secs: Number,
+    pub max_rows: Number,
+    pub migration_statement_timeout_secs: Number,
+    pub migration_lease_duration_secs: Number,
+}
+
+/// `[auth]`.
+#[derive(Debug, Default)]
+pub struct RawAuth {
+    pub mode: Text,
+    pub default_role: Text,
+    pub roles: Vec<RawRole>,
+    pub groups: Vec<RawGroup>,
+    pub role_bindings: Vec<RawBinding>,
+}
+
+/// `[[auth.roles]]`.
+#[derive(Debug)]
+pub struct RawRole {
+    pub at: Place,
+    pub name: Text,
+    pub permissions: Texts,
+    pub databases: Texts,
+    pub environments: Texts,
+}
+
+/// `[[auth.groups]]`.
+#[derive(Debug)]
+pub struct RawGroup {
+    pub at: Place,
+    pub name: Text,
+    pub members: Texts,
+}
+
+/// `[[auth.role_bindings]]`.
+#[derive(Debug)]
+pub struct RawBinding {
+    pub at: Place,
+    pub role: Text,
+    pub subjects: Texts,
+    pub groups: Texts,
+}
+
+/// `[[users]]`.
+#[derive(Debug)]
+pub struct RawUser {
+    pub at: Place,
+    pub id: Text,
+    pub status: Text,
+}
+
+/// `[result_storage]`.
+#[derive(Debug, Default)]
+pub struct RawResultStorage {
+    pub backend: Text,
+    pub root_dir: Text,
+    pub max_persist_bytes: Number,
+}
+
+impl RawConfig {
+    /// Reads expanded text. `None` where it is not TOML; the notes hold syntax errors, unknown keys and wrong types.
+    pub fn read(text: &str) -> (Option<RawConfig>, Notes) {
+        Document::read(text, KEYS, RawConfig::from_root)
+    }
+
+    fn from_root(root: &Section<'_>) -> RawConfig {
+        let channel = root.section("result_channel");
+        let logging = root.section("logging");
+        RawConfig {
+            at: root.at.clone(),
+            state_dir: root.text("state_dir"),
+            listen: root.text("listen"),
+            workers: root.number("workers"),
+            shutdown_grace_secs: root.number("shutdown_grace_secs"),
+            dispatch_timeout_secs: root.number("dispatch_timeout_secs"),
+            trusted_proxies: root.texts("trusted_proxies", PROXIES_MAX),
+            databases: each(root, "databases", DATABASES_MAX, RawDatabase::from),
+            workflows: each(root, "workflows", POLICIES_MAX, RawWorkflow::from),
+            execution_policies: each(
+                root,
+                "execution_policies",
+                POLICIES_MAX,
+                RawExecutionPolicy::from,
+            ),
+            auth: root
+                .section("auth")
+                .map_or_else(RawAuth::default, |s| RawAuth::from(&s)),
+            users: each(root, "users", PEOPLE_MAX, RawUser::from),
+            approval_ttl_secs: root
+                .section("retention")
+                .and_then(|s| s.number("approval_ttl_secs")),
+            redaction: root.section("audit").and_then(|s| s.text("redaction")),
+            result_storage: root
+                .section("result_storage")
+                .map_or_else(RawResultStorage::default, |s| RawResultStorage::from(&s)),
+            max_slots: channel.as_ref().and_then(|s| s.number("max_slots")),
+            slot_ttl_secs: channel.as_ref().and_then(|s| s.number("slot_ttl_secs")),
+            level: logging.as_ref().and_then(|s| s.text("level")),
+            format: logging.as_ref().and_then(|s| s.text("format")),
+        }
+    }
+}
+
+fn each<T>(outer: &Section<'_>, key: &str, max: usize, read: fn(&Section<'_>) -> T) -> Vec<T> {
+    outer.sections(key, max).iter().map(read).collect()
+}
+
+impl RawDatabase {
+    fn from(s: &Section<'_>) -> RawDatabase {
+        RawDatabase {
+            at: s.at.clone(),
+            name: s.text("name"),
+            environments: s.texts("environments", ENVIRONMENTS_MAX),
+            dialect: s.text("dialect"),
+        }
+    }
+}
+
+impl RawWorkflow {
+    fn from(s: &Section<'_>) -> RawWorkflow {
+        RawWorkflow {
+            at: s.at.clone(),
+            database: s.text("database"),
+            environment: s.text("environment"),
+            operations: s.texts("operations", NAMES_MAX),
+            steps: each(s, "steps", STEPS_MAX, RawStep::from),
+            require_reason: s.flag("require_reason"),
+            allow_self_approve: s.flag("allow_self_approve"),
+            allow_same_approver_across_steps: s.flag("allow_same_approver_across_steps"),
+            admin_override: s.flag("admin_override"),
+            distinct_token_issuer: s.flag("distinct_token_issuer"),
+            explain: s.flag("explain"),
+            pending_ttl_secs: s.number("pending_ttl_secs"),
+            approval_ttl_secs: s.number("approval_ttl_secs"),
+            statement_timeout_secs: s.number("statement_timeout_secs"),
+        }
+    }
+}
+
+impl RawStep {
+    fn from(s: &Section<'_>) -> RawStep {
+        RawStep {
+            at: s.at.clone(),
+            kind: s.text("type"),
+            mode: s.text("mode"),
+            approvers: Said {
+                value: each(s, "approvers", APPROVERS_MAX, RawApprover::from),
+                at: s.place("approvers"),
+            },
+        }
+    }
+}
+
+impl RawApprover {
+    fn from(s: &Section<'_>) -> RawApprover {
+        RawApprover {
+            at: s.at.clone(),
+            role: s.text("role"),
+            group: s.text("group"),
+            user: s.text("user"),
+            min: s.number("min"),
+        }
+    }
+}
+
+impl RawExecutionPolicy {
+    fn from(s: &Section<'_>) -> RawExecutionPolicy {
+        RawExecutionPolicy {
+            at: s.at.clone(),
+            database: s.text("database"),
+            environment: s.text("environment"),
+            max_executions: s.number("max_executions"),
+            execution_window_secs: s.number("execution_window_secs"),
+            retry_on_failure: s.flag("retry_on_failure"),
+            statement_timeout_secs: s.number("statement_timeout_secs"),
+            max_statement_timeout_secs: s.number("max_statement_timeout_secs"),
+            max_rows: s.number("max_rows"),
+            migration_statement_timeout_secs: s.number("migration_statement_timeout_secs"),
+            migration_lease_duration_secs: s.number("migration_lease_duration_secs"),
+        }
+    }
+}
+
+impl RawAuth {
+    fn from(s: &Section<'_>) -> RawAuth {
+        RawAuth {
+            mode: s.text("mode"),
+            default_role: s.text("default_role"),
+            roles: each(s, "roles", ROLES_MAX, |s| RawRole {
+                at: s.at.clone(),
+                name: s.text("name"),
+                permissions: s.texts("permissions", NAMES_MAX),
+                databases: s.texts("databases", DATABASES_MAX),
+                environments: s.texts("environments", ENVIRONMENTS_MAX),
+            }),
+            groups: each(s, "groups", ROLES_MAX, |s| RawGroup {
+                at: s.at.clone(),
+                name: s.text("name"),
+                members: s.texts("members", PEOPLE_MAX),
+            }),
+            role_bindings: each(s, "role_bindings", ROLES_MAX, |s| RawBinding {
+                at: s.at.clone(),
+                role: s.text("role"),
+                subjects: s.texts("subjects", PEOPLE_MAX),
+                groups: s.texts("groups", ROLES_MAX),
+            }),
+        }
+    }
+}
+
+impl RawUser {
+    fn from(s: &Section<'_>) -> RawUser {
+        RawUser {
+            at: s.at.clone(),
+            id: s.text("id"),
+            status: s.text("status"),
+        }
+    }
+}
+
+impl RawResultStorage {
+    fn from(s: &Section<'_>) -> RawResultStorage {
+        RawResultStorage {
+            backend: s.text("backend"),
+            root_dir: s.text("root_dir"),
+            max_persist_bytes: s.number("max_persist_bytes"),
+        }
+    }
+}

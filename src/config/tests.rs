@@ -1,0 +1,472 @@
+//! Claims about the configuration: what loads, what it then means, and what is refused where.
+
+use super::problem::Problem;
+use super::raw::KEYS;
+use super::*;
+use crate::domain::id::{Operation, Selector, Target};
+use crate::domain::permission::Permission;
+use crate::domain::policy::execution::ExecutionPolicy;
+use crate::domain::policy::workflow::{ApproverEntry, Mode, Workflow, WorkflowStep};
+use crate::domain::policy::{Binding, Database, Dialect, Scope};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+mod people;
+mod values;
+
+const BASE: &str = "/srv/dbward";
+const EXAMPLE: &str = include_str!("../../server.toml.example");
+const QUICKSTART: &str = include_str!("../../tests/configs/quickstart.toml");
+
+fn env(name: &str) -> Option<String> {
+    let value = match name {
+        "NUMBER" => "4",
+        "EMPTY" => "",
+        "FLAG" => "true",
+        "SENTENCE" => "1 # and more",
+        "QUOTED" => r#"a"b'c\d"#,
+        "LINES" => "a\"\nworkers = 1\n#",
+        "AGAIN" => "${NUMBER}",
+        "DIR" => "/data",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+fn parse(text: &str) -> Result<Config, Problems> {
+    Config::parse(text, Path::new(BASE), &env)
+}
+
+#[track_caller]
+fn loads(text: &str) -> Config {
+    parse(text).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[track_caller]
+fn refused(text: &str) -> Vec<String> {
+    let problems = parse(text).expect_err("this must not load");
+    problems.list.iter().map(Problem::to_string).collect()
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|n| (*n).to_owned()).collect()
+}
+
+fn minimal() -> Config {
+    loads("state_dir = \"./state\"")
+}
+
+fn warnings(config: &Config) -> Vec<String> {
+    config.warnings.iter().map(Problem::to_string).collect()
+}
+
+#[test]
+fn defaults_are_those_that_are_documented() {
+    let config = minimal();
+    assert_eq!(config.state_dir, Path::new("/srv/dbward/state"));
+    assert_eq!(config.listen.to_string(), "127.0.0.1:3000");
+    assert_eq!(config.workers, 16);
+    assert_eq!(config.shutdown_grace_secs, 20);
+    assert_eq!(config.redaction, Redaction::Literals);
+    assert_eq!(config.result_storage.max_persist_bytes, 10_485_760);
+    assert_eq!(
+        config.result_storage.root_dir,
+        Path::new("/srv/dbward/state/results")
+    );
+    assert_eq!(config.result_channel.max_slots, 10_000);
+    assert_eq!(config.result_channel.slot_ttl_secs, 600);
+    assert_eq!(config.logging.level, log::LevelFilter::Info);
+    assert_eq!(config.logging.format, LogFormat::Text);
+    assert_eq!(config.policies, Policies::empty());
+    assert_eq!(config.policies.approval_ttl_secs, 86_400);
+    assert_eq!(config.policies.dispatch_timeout_secs, 300);
+    assert!(config.trusted_proxies.is_empty() && config.users.is_empty());
+    assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn example_uncommented_equals_the_defaults() {
+    let text: String = EXAMPLE
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let mut config = loads(&text);
+
+    // What has no default: the entries of lists, the role of strangers, limits that other keys set otherwise.
+    let workflow = Workflow {
+        pending_ttl_secs: Some(86_400),
+        approval_ttl_secs: Some(86_400),
+        statement_timeout_secs: Some(30),
+        steps: vec![WorkflowStep {
+            mode: Mode::All,
+            approvers: [
+                Selector::Role("admin".to_owned()),
+                Selector::Group("backend-team".to_owned()),
+                Selector::User("approver".to_owned()),
+            ]
+            .map(|selector| ApproverEntry { selector, min: 1 })
+            .to_vec(),
+        }],
+        ..Workflow::new(Scope::any())
+    };
+    assert_eq!(std::mem::take(&mut config.policies.workflows), [workflow]);
+    let execution = ExecutionPolicy {
+        explicit: true,
+        max_rows: Some(10_000),
+        migration_statement_timeout_secs: Some(0),
+        migration_lease_duration_secs: Some(600),
+        ..ExecutionPolicy::default()
+    };
+    assert_eq!(std::mem::take(&mut config.policies.execution), [execution]);
+    assert_eq!(config.policies.databases.len(), 1);
+    assert_eq!(
+        config.policies.databases[0].dialect,
+        Some(Dialect::Postgres)
+    );
+    assert_eq!(config.policies.default_role.as_deref(), Some("readonly"));
+    assert!(config.policies.roles["dba"].covers_all());
+    assert!(config.users[0].active);
+
+    // All the rest.
+    let mut default = minimal();
+    default.policies = config.policies.clone();
+    default.users = config.users.clone();
+    default.warnings = config.warnings.clone();
+    assert_eq!(config, default);
+    let (said, unsaid) = (&config.policies, Policies::empty());
+    assert_eq!(said.approval_ttl_secs, unsaid.approval_ttl_secs);
+    assert_eq!(said.dispatch_timeout_secs, unsaid.dispatch_timeout_secs);
+}
+
+#[test]
+fn example_names_every_key_and_loads_once_state_dir_is_set() {
+    let mut table = String::new();
+    let mut named = BTreeSet::new();
+    for line in EXAMPLE.lines().filter(|l| !l.starts_with("# ")) {
+        let line = line.trim_start_matches('#');
+        if let Some((key, _)) = line.split_once(" = ") {
+            named.insert((table.clone(), key.to_owned()));
+        } else if line.starts_with('[') {
+            table = line.trim_matches(['[', ']']).to_owned();
+            let (outer, last) = table.rsplit_once('.').unwrap_or(("", &table));
+            named.insert((outer.to_owned(), last.to_owned()));
+        }
+    }
+    let known = KEYS
+        .iter()
+        .flat_map(|(table, keys)| keys.iter().map(|k| ((*table).to_owned(), (*k).to_owned())));
+    assert_eq!(named, known.collect());
+
+    let set = EXAMPLE.replace("#state_dir", "state_dir");
+    assert_eq!(loads(&set), minimal());
+}
+
+#[test]
+fn quickstart_loads_and_every_key_has_its_effect() {
+    let config = loads(QUICKSTART);
+    assert_eq!(config.state_dir, Path::new("/srv/dbward/state"));
+    assert_eq!(config.result_storage, minimal().result_storage);
+    assert_eq!(
+        config.policies.databases,
+        [Database {
+            name: "app".to_owned(),
+            environments: vec!["development".to_owned(), "staging".to_owned()],
+            dialect: None,
+        }]
+    );
+    let on = |environment: &str| {
+        let target = Target::new("app", environment).unwrap();
+        config
+            .policies
+            .workflow(&target, Operation::ExecuteDml)
+            .cloned()
+    };
+    assert_eq!(on("development").unwrap().steps, []);
+    assert_eq!(
+        on("staging").unwrap().steps,
+        [WorkflowStep {
+            mode: Mode::All,
+            approvers: vec![ApproverEntry {
+                selector: Selector::Role("admin".to_owned()),
+                min: 1
+            }],
+        }]
+    );
+    assert_eq!(on("production"), None);
+    assert_eq!(warnings(&config), Vec::<String>::new());
+}
+
+const EVERYTHING: &str = r#"
+state_dir = "/data"
+listen = "[::1]:8080"
+workers = 4
+shutdown_grace_secs = 0
+dispatch_timeout_secs = 60
+trusted_proxies = ["10.1.2.3/8", "::1"]
+
+[[databases]]
+name = "app"
+environments = ["staging", "production"]
+dialect = "mysql"
+
+[[workflows]]
+database = "app"
+environment = "production"
+operations = ["execute_dml", "migrate_up"]
+require_reason = true
+allow_self_approve = true
+allow_same_approver_across_steps = false
+admin_override = false
+distinct_token_issuer = true
+explain = false
+pending_ttl_secs = 7200
+approval_ttl_secs = 600
+statement_timeout_secs = 45
+[[workflows.steps]]
+type = "approval"
+mode = "any"
+[[workflows.steps.approvers]]
+group = "team"
+min = 2
+[[workflows.steps.approvers]]
+user = "third"
+
+[[execution_policies]]
+database = "app"
+environment = "production"
+max_executions = 3
+execution_window_secs = 3600
+retry_on_failure = true
+statement_timeout_secs = 10
+max_statement_timeout_secs = 60
+max_rows = 1000
+migration_statement_timeout_secs = 50
+migration_lease_duration_secs = 900
+
+[auth]
+mode = "token"
+default_role = "readonly"
+[[auth.roles]]
+name = "dba"
+permissions = ["request.query", "request.approve", "agent.operate"]
+databases = ["app"]
+environments = ["*"]
+[[auth.groups]]
+name = "team"
+members = ["first", "second"]
+[[auth.role_bindings]]
+role = "dba"
+subjects = ["third"]
+groups = ["team"]
+
+[[users]]
+id = "first"
+[[users]]
+id = "fourth"
+status = "suspended"
+
+[retention]
+approval_ttl_secs = 1000
+[audit]
+redaction = "full"
+[result_storage]
+backend = "local"
+root_dir = "objects"
+max_persist_bytes = 1024
+[result_channel]
+max_slots = 5
+slot_ttl_secs = 6
+[logging]
+level = "warn"
+format = "json"
+"#;
+
+#[test]
+fn server_keys_have_their_effect() {
+    let config = loads(EVERYTHING);
+    assert_eq!(config.state_dir, Path::new("/data"));
+    assert_eq!(config.listen.to_string(), "[::1]:8080");
+    assert_eq!((config.workers, config.shutdown_grace_secs), (4, 0));
+    let proxies: Vec<_> = config.trusted_proxies.iter().map(Cidr::to_string).collect();
+    assert_eq!(proxies, ["10.0.0.0/8", "::1/128"]);
+    assert_eq!(config.redaction, Redaction::Full);
+    assert_eq!(
+        config.result_storage.root_dir,
+        Path::new("/srv/dbward/objects")
+    );
+    assert_eq!(config.result_storage.max_persist_bytes, 1024);
+    assert_eq!(config.result_channel.max_slots, 5);
+    assert_eq!(config.result_channel.slot_ttl_secs, 6);
+    assert_eq!(config.logging.level, log::LevelFilter::Warn);
+    assert_eq!(config.logging.format, LogFormat::Json);
+    let users: Vec<_> = config
+        .users
+        .iter()
+        .map(|u| (u.id.as_str(), u.active))
+        .collect();
+    assert_eq!(users, [("first", true), ("fourth", false)]);
+}
+
+#[test]
+fn policy_keys_have_their_effect() {
+    let policies = loads(EVERYTHING).policies;
+    let scope = Scope {
+        database: "app".to_owned(),
+        environment: "production".to_owned(),
+    };
+    let entry = |selector, min| ApproverEntry { selector, min };
+    assert_eq!(
+        policies.workflows,
+        [Workflow {
+            scope: scope.clone(),
+            operations: BTreeSet::from([Operation::ExecuteDml, Operation::MigrateUp]),
+            steps: vec![WorkflowStep {
+                mode: Mode::Any,
+                approvers: vec![
+                    entry(Selector::Group("team".to_owned()), 2),
+                    entry(Selector::User("third".to_owned()), 1)
+                ],
+            }],
+            require_reason: true,
+            allow_self_approve: true,
+            allow_same_approver_across_steps: false,
+            admin_override: false,
+            distinct_token_issuer: true,
+            explain: false,
+            pending_ttl_secs: Some(7200),
+            approval_ttl_secs: Some(600),
+            statement_timeout_secs: Some(45),
+        }]
+    );
+    assert_eq!(
+        policies.execution,
+        [ExecutionPolicy {
+            scope,
+            explicit: true,
+            max_executions: 3,
+            execution_window_secs: 3600,
+            retry_on_failure: true,
+            statement_timeout_secs: 10,
+            max_statement_timeout_secs: 60,
+            max_rows: Some(1000),
+            migration_lease_duration_secs: Some(900),
+            migration_statement_timeout_secs: Some(50),
+        }]
+    );
+    assert_eq!(policies.databases[0].dialect, Some(Dialect::MySql));
+    assert_eq!(policies.default_role.as_deref(), Some("readonly"));
+    let dba = &policies.roles["dba"];
+    assert!(dba.grants(Permission::RequestCreateSelect) && dba.grants(Permission::AgentPoll));
+    assert_eq!(dba.databases, ["app"]);
+    assert_eq!(dba.environments, ["*"]);
+    assert_eq!(policies.groups["team"], set(&["first", "second"]));
+    assert_eq!(
+        policies.bindings,
+        [Binding {
+            role: "dba".to_owned(),
+            subjects: set(&["third"]),
+            groups: set(&["team"]),
+        }]
+    );
+    assert_eq!(policies.approval_ttl_secs, 1000);
+    assert_eq!(policies.dispatch_timeout_secs, 60);
+}
+
+/// Each `bad-*.toml` begins with `# expect: <line>: <key>: <substring>`, one for every problem it has.
+#[test]
+fn bad_files_are_refused_with_every_problem_in_its_place() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configs");
+    let mut files = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if !name.starts_with("bad-") {
+            continue;
+        }
+        files += 1;
+        let text = std::fs::read_to_string(&path).unwrap();
+        let expected: Vec<_> = text
+            .lines()
+            .filter_map(|l| l.strip_prefix("# expect: "))
+            .map(|l| l.splitn(3, ": ").collect::<Vec<_>>())
+            .map(|e| (e[0].to_owned(), e[1].to_owned(), e[2].to_owned()))
+            .collect();
+        let problems = parse(&text).expect_err(&name);
+        for (line, key, part) in &expected {
+            let meets = |p: &&Problem| {
+                p.line == line.parse().ok() && p.key == *key && p.message.contains(part)
+            };
+            assert!(
+                problems.list.iter().any(|p| meets(&p)),
+                "{name}: no problem `{line}: {key}: {part}` in\n{problems}"
+            );
+        }
+        assert_eq!(problems.list.len(), expected.len(), "{name}:\n{problems}");
+    }
+    assert!(files >= 10, "only {files} fixtures were found");
+}
+
+#[test]
+fn problems_print_as_file_line_key_message() {
+    let problems = parse("workers = 0\nstate = 1").unwrap_err();
+    let text = problems.to_string();
+    let lines: Vec<_> = text.lines().collect();
+    assert!(lines[0].starts_with("server.toml:1: state_dir: this key is required"));
+    assert!(
+        lines.contains(&"server.toml:1: workers: `0` is not within 1 to 512"),
+        "{text}"
+    );
+    assert!(
+        lines[2].starts_with("server.toml:2: state: unknown key"),
+        "{text}"
+    );
+}
+
+#[test]
+fn load_reads_a_file_and_names_it_in_problems() {
+    let folder = std::env::temp_dir().join(format!("dbward-config-{}", crate::crypto::uuid()));
+    std::fs::create_dir(&folder).unwrap();
+    let path = folder.join("server.toml");
+    std::fs::write(&path, "state_dir = \"./state\"\nworkers = 3").unwrap();
+    let config = Config::load(&path).unwrap();
+    assert_eq!(config.state_dir, folder.join("state"));
+    assert_eq!(config.workers, 3);
+
+    std::fs::write(&path, "workers = 3").unwrap();
+    let text = Config::load(&path).unwrap_err().to_string();
+    assert_eq!(
+        text,
+        format!("{}:1: state_dir: this key is required", path.display())
+    );
+    std::fs::write(&path, b"state_dir = \"x\"\n\xff").unwrap();
+    let text = Config::load(&path).unwrap_err().to_string();
+    assert!(text.contains("line 2 is not UTF-8"), "{text}");
+    std::fs::write(&path, vec![b'#'; FILE_BYTES_MAX as usize + 1]).unwrap();
+    let text = Config::load(&path).unwrap_err().to_string();
+    assert!(text.contains("larger than"), "{text}");
+    std::fs::remove_dir_all(&folder).unwrap();
+    let text = Config::load(&path).unwrap_err().to_string();
+    assert!(text.contains("server.toml: cannot read the file"), "{text}");
+}
+
+#[test]
+fn lists_are_bounded() {
+    let many = "\"10.0.0.1\",".repeat(raw::PROXIES_MAX + 1);
+    let problems = refused(&format!("state_dir = \"x\"\ntrusted_proxies = [{many}]"));
+    assert_eq!(
+        problems,
+        ["2: trusted_proxies: 257 entries are more than 256"]
+    );
+}
+
+#[test]
+fn longest_id_fits_a_selector() {
+    let id = "x".repeat(ID_BYTES_MAX);
+    assert!(Selector::parse(&format!("group:{id}")).is_some());
+    loads(&format!("state_dir = \"x\"\n[[users]]\nid = \"{id}\""));
+    let problems = refused(&format!("state_dir = \"x\"\n[[users]]\nid = \"{id}x\""));
+    assert!(problems[0].contains("is longer than"), "{problems:?}");
+}

@@ -1,0 +1,123 @@
+//! Claims about steps that nobody, or not everybody, can get satisfied.
+
+use super::{loads, refused, warnings};
+use crate::config::Config;
+
+const TEAM: &str = r#"
+state_dir = "x"
+[[databases]]
+name = "app"
+environments = ["staging", "production"]
+[[databases]]
+name = "shop"
+environments = ["production"]
+[[auth.groups]]
+name = "pair"
+members = ["first", "second"]
+[[auth.roles]]
+name = "app-lead"
+permissions = ["request.view"]
+databases = ["app"]
+"#;
+
+fn team(more: &str) -> Config {
+    loads(&format!("{TEAM}{more}"))
+}
+
+#[test]
+fn requester_who_is_needed_for_approval_is_a_warning() {
+    let workflow = |options: &str| {
+        format!(
+            "[[workflows]]\n{options}\n[[workflows.steps]]\n\
+             [[workflows.steps.approvers]]\ngroup = \"pair\"\nmin = 2\n"
+        )
+    };
+    let warned = warnings(&team(&workflow("")));
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    assert!(
+        warned[0].contains("requests of `first`, `second` cannot"),
+        "{warned:?}"
+    );
+    let config = team(&workflow("allow_self_approve = true"));
+    assert_eq!(warnings(&config), Vec::<String>::new());
+}
+
+#[test]
+fn role_that_covers_only_some_targets_is_a_warning() {
+    let config = team(
+        "[[workflows]]\nenvironment = \"production\"\n[[workflows.steps]]\n\
+         [[workflows.steps.approvers]]\nrole = \"app-lead\"\n",
+    );
+    let warned = warnings(&config);
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    assert!(
+        warned[0].contains("workflows[0].steps[0]: for `shop/production`: nobody"),
+        "{warned:?}"
+    );
+    // Where another workflow decides for the target that is not covered, nothing is wrong.
+    let config = team(
+        "[[workflows]]\nenvironment = \"production\"\n[[workflows.steps]]\n\
+         [[workflows.steps.approvers]]\nrole = \"app-lead\"\n\
+         [[workflows]]\ndatabase = \"shop\"\nenvironment = \"production\"\n",
+    );
+    assert_eq!(warnings(&config), Vec::<String>::new());
+}
+
+#[test]
+fn suspended_approver_is_a_warning_and_not_an_error() {
+    let config = team(
+        "[[users]]\nid = \"first\"\nstatus = \"suspended\"\n[[workflows]]\n[[workflows.steps]]\n\
+         [[workflows.steps.approvers]]\nuser = \"first\"\n",
+    );
+    assert!(
+        warnings(&config)[0].contains("while the users it needs are suspended"),
+        "{:?}",
+        warnings(&config)
+    );
+}
+
+#[test]
+fn different_people_across_steps_are_matched_and_not_counted() {
+    let steps = "[[workflows.steps]]\n[[workflows.steps.approvers]]\ngroup = \"pair\"\n\
+                 [[workflows.steps]]\n[[workflows.steps.approvers]]\nuser = \"first\"\n";
+    let workflow = format!(
+        "[[workflows]]\nallow_same_approver_across_steps = false\nallow_self_approve = true\n{steps}"
+    );
+    // `second` takes the first step, although `first` could.
+    assert_eq!(warnings(&team(&workflow)), Vec::<String>::new());
+    let third = "[[workflows.steps]]\n[[workflows.steps.approvers]]\nuser = \"second\"\n";
+    let problems = refused(&format!("{TEAM}{workflow}{third}"));
+    assert!(
+        problems[0].contains("workflows[0]: nobody can satisfy all steps"),
+        "{problems:?}"
+    );
+    // Members of a role may come from tokens.
+    let role = third.replace("user = \"second\"", "role = \"admin\"");
+    team(&format!("{workflow}{role}"));
+}
+
+#[test]
+fn oddities_are_warnings() {
+    let config = loads(
+        "state_dir = \"x\"\ntrusted_proxies = [\"0.0.0.0/0\"]\n\
+         [[databases]]\nname = \"app\"\n\
+         [[workflows]]\nenvironment = \"prod\"\noperations = [\"query\"]\n\
+         [[execution_policies]]\nmax_statement_timeout_secs = 60\nmax_rows = 20000\n\
+         migration_statement_timeout_secs = 600\n",
+    );
+    let warned = warnings(&config);
+    for part in [
+        "2: trusted_proxies[0]: this trusts everybody",
+        "3: databases[0]: this database has no environments",
+        "6: workflows[0].environment: no registered database has the environment `prod`",
+        "7: workflows[0].operations[0]: `query` is read as `execute_select` only",
+        "10: execution_policies[0].max_rows: agents return at most 10000 rows",
+        "11: execution_policies[0].migration_statement_timeout_secs: above",
+    ] {
+        assert!(
+            warned.iter().any(|w| w.starts_with(part)),
+            "{part}: {warned:?}"
+        );
+    }
+    assert_eq!(warned.len(), 6, "{warned:?}");
+}

@@ -1,0 +1,476 @@
+//! Workflows and execution policies, and whether their steps can be satisfied.
+
+use super::ConfiguredUser;
+use super::check::{SECS_MAX, one_of, scope};
+use super::identities::{group_exists, role_exists};
+use super::problem::{Notes, Place, Said};
+use super::raw::{Number, RawApprover, RawConfig, RawExecutionPolicy, RawStep, RawWorkflow, Texts};
+use super::reach::{self, Unreachable, Who};
+use crate::domain::id::{Operation, Selector, Target};
+use crate::domain::permission::Role;
+use crate::domain::policy::Policies;
+use crate::domain::policy::execution::{ExecutionPolicy, LEASE_SECS_MIN, ROWS_MAX};
+use crate::domain::policy::workflow::{ApproverEntry, Mode, Workflow, WorkflowStep};
+use crate::error::Shown;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most approvals that one entry may ask for.
+const APPROVALS_MAX: u64 = 100;
+/// Most executions of one request.
+const EXECUTIONS_MAX: u64 = 1_000;
+/// Longest time of one statement, and longest lease, in seconds.
+const STATEMENT_SECS_MAX: u64 = 24 * 3600;
+/// Names that a warning lists.
+const NAMES_SHOWN_MAX: usize = 5;
+/// People tried in the role of the requester, for a warning.
+const REQUESTERS_MAX: usize = 100;
+
+/// Fills in workflows and execution policies.
+pub(super) fn check(
+    raw: &RawConfig,
+    users: &[ConfiguredUser],
+    policies: &mut Policies,
+    notes: &mut Notes,
+) {
+    for entry in &raw.workflows {
+        let workflow = workflow(entry, policies, notes);
+        ambiguous(entry, &workflow, raw, policies, notes);
+        policies.workflows.push(workflow);
+    }
+    let mut execution: Vec<ExecutionPolicy> = Vec::new();
+    for entry in &raw.execution_policies {
+        let policy = execution_policy(entry, policies, notes);
+        if let Some(n) = execution.iter().position(|p| p.scope == policy.scope) {
+            let message = format!(
+                "the scope {} has a policy already, on line {}",
+                policy.scope, raw.execution_policies[n].at.line
+            );
+            notes.problem(&entry.at, message);
+        }
+        execution.push(policy);
+    }
+    policies.execution = execution;
+    if notes.names_spoiled("auth.roles")
+        || notes.names_spoiled("auth.groups")
+        || notes.is_spoiled("databases")
+    {
+        return;
+    }
+    let suspended = users.iter().filter(|u| !u.active).map(|u| u.id.as_str());
+    let suspended: BTreeSet<&str> = suspended.collect();
+    let governed = governed(policies);
+    for ((entry, workflow), targets) in raw.workflows.iter().zip(&policies.workflows).zip(&governed)
+    {
+        let parts = ["database", "environment", "operations", "steps"];
+        if !parts
+            .iter()
+            .any(|key| notes.is_spoiled(&entry.at.key(key).key))
+        {
+            reachable(entry, workflow, targets, &suspended, policies, notes);
+        }
+    }
+}
+
+fn workflow(raw: &RawWorkflow, policies: &Policies, notes: &mut Notes) -> Workflow {
+    let scope = scope(&raw.database, &raw.environment, policies, notes);
+    let plain = Workflow::new(scope);
+    let mut secs = |said: &Number, max| notes.number(said, 1..=max);
+    Workflow {
+        pending_ttl_secs: secs(&raw.pending_ttl_secs, SECS_MAX),
+        approval_ttl_secs: secs(&raw.approval_ttl_secs, SECS_MAX),
+        statement_timeout_secs: secs(&raw.statement_timeout_secs, STATEMENT_SECS_MAX),
+        operations: operations(&raw.operations, notes),
+        steps: raw.steps.iter().map(|s| step(s, policies, notes)).collect(),
+        require_reason: raw.require_reason.unwrap_or(plain.require_reason),
+        allow_self_approve: raw.allow_self_approve.unwrap_or(plain.allow_self_approve),
+        allow_same_approver_across_steps: raw
+            .allow_same_approver_across_steps
+            .unwrap_or(plain.allow_same_approver_across_steps),
+        admin_override: raw.admin_override.unwrap_or(plain.admin_override),
+        distinct_token_issuer: raw
+            .distinct_token_issuer
+            .unwrap_or(plain.distinct_token_issuer),
+        explain: raw.explain.unwrap_or(plain.explain),
+        scope: plain.scope,
+    }
+}
+
+fn operations(list: &Texts, notes: &mut Notes) -> BTreeSet<Operation> {
+    let mut set = BTreeSet::new();
+    for said in &list.value {
+        let name = said.value.as_str();
+        let Some(operation) = Operation::parse_input(name).filter(|_| !name.is_empty()) else {
+            let names: Vec<_> = Operation::ALL.iter().map(|o| o.as_str()).collect();
+            let message = format!(
+                "no operation `{}`; there are {}",
+                Shown(name),
+                names.join(", ")
+            );
+            notes.problem(&said.at, message);
+            continue;
+        };
+        if operation.as_str() != name {
+            notes.warn(&said.at, format!("`{name}` is read as `{operation}` only"));
+        }
+        if !set.insert(operation) {
+            notes.warn(
+                &said.at,
+                format!("`{operation}` is named twice in this list"),
+            );
+        }
+    }
+    set
+}
+
+/// Notes where an earlier workflow of the same scope takes an operation that this one takes too.
+fn ambiguous(
+    raw: &RawWorkflow,
+    workflow: &Workflow,
+    all: &RawConfig,
+    policies: &Policies,
+    notes: &mut Notes,
+) {
+    for (earlier, said) in policies.workflows.iter().zip(&all.workflows) {
+        if earlier.scope != workflow.scope {
+            continue;
+        }
+        let line = said.at.line;
+        let scope = &workflow.scope;
+        if earlier.operations.is_empty() || workflow.operations.is_empty() {
+            let message = format!(
+                "the scope {scope} has a workflow already, on line {line}; \
+                 one that takes all operations must be the only one of its scope"
+            );
+            notes.problem(&raw.at, message);
+        } else if let Some(operation) = earlier.operations.intersection(&workflow.operations).next()
+        {
+            let message = format!(
+                "`{operation}` in the scope {scope} has a workflow already, on line {line}"
+            );
+            notes.problem(&raw.at, message);
+        }
+    }
+}
+
+fn step(raw: &RawStep, policies: &Policies, notes: &mut Notes) -> WorkflowStep {
+    one_of(&raw.kind, (), notes, |text| match text {
+        "approval" => Ok(()),
+        _ => Err("not a type of step; only `approval` is"),
+    });
+    let mode = one_of(&raw.mode, Mode::All, notes, |text| {
+        Mode::parse(text).ok_or("not one of `all`, `any`")
+    });
+    let place = &raw.approvers.at;
+    if raw.approvers.value.is_empty() && !notes.is_spoiled(&place.key) {
+        notes.problem(place, "a step needs at least one approver");
+    }
+    let mut approvers: Vec<ApproverEntry> = Vec::new();
+    for entry in &raw.approvers.value {
+        let Some(approver) = approver(entry, policies, notes) else {
+            continue;
+        };
+        if approvers.iter().any(|a| a.selector == approver.selector) {
+            let message = format!(
+                "`{}` stands in this step already; use `min` to ask for more people",
+                Shown(&approver.selector.to_string())
+            );
+            notes.problem(&entry.at, message);
+        }
+        approvers.push(approver);
+    }
+    WorkflowStep { mode, approvers }
+}
+
+fn approver(raw: &RawApprover, policies: &Policies, notes: &mut Notes) -> Option<ApproverEntry> {
+    let min = notes.number(&raw.min, 1..=APPROVALS_MAX);
+    let min = min.map_or(1, |n| n as u32);
+    let said = [&raw.role, &raw.group, &raw.user];
+    let said: Vec<&Said<String>> = said.into_iter().flatten().collect();
+    let [said] = said[..] else {
+        if said.len() > 1 {
+            notes.problem(&raw.at, "only one of `role`, `group`, `user` may be given");
+        } else if !notes.is_spoiled(&raw.at.key) {
+            notes.problem(&raw.at, "one of `role`, `group`, `user` is required");
+        }
+        return None;
+    };
+    let min_at = raw.min.as_ref().map_or(&raw.at, |m| &m.at);
+    let name = said.value.clone();
+    let selector = if raw.role.is_some() {
+        if role_exists(said, policies, notes) && name == Role::AGENT {
+            notes.problem(
+                &said.at,
+                "agents cannot approve; nobody else holds this role",
+            );
+        }
+        Selector::Role(name)
+    } else if raw.group.is_some() {
+        if group_exists(said, policies, notes) {
+            few_members(&name, min, min_at, policies, notes);
+        }
+        Selector::Group(name)
+    } else {
+        if name == "requester" {
+            notes.problem(
+                &said.at,
+                "the requester cannot be an approver; see `allow_self_approve`",
+            );
+        }
+        if super::check::is_id(said, notes) && min > 1 {
+            notes.problem(min_at, format!("one person cannot approve {min} times"));
+        }
+        Selector::User(name)
+    };
+    Some(ApproverEntry { selector, min })
+}
+
+fn few_members(group: &str, min: u32, at: &Place, policies: &Policies, notes: &mut Notes) {
+    let members = policies.groups.get(group).map_or(0, BTreeSet::len);
+    if members < min as usize {
+        let message = format!(
+            "group `{}` has {members} members, fewer than the {min} who must approve",
+            Shown(group)
+        );
+        notes.problem(at, message);
+    }
+}
+
+fn execution_policy(
+    raw: &RawExecutionPolicy,
+    policies: &Policies,
+    notes: &mut Notes,
+) -> ExecutionPolicy {
+    let plain = ExecutionPolicy::default();
+    let statement = notes.number(&raw.statement_timeout_secs, 1..=STATEMENT_SECS_MAX);
+    let max = notes.number(&raw.max_statement_timeout_secs, 1..=STATEMENT_SECS_MAX);
+    let migration = notes.number(
+        &raw.migration_statement_timeout_secs,
+        0..=STATEMENT_SECS_MAX,
+    );
+    let lease = &raw.migration_lease_duration_secs;
+    let rows = notes.number(&raw.max_rows, 1..=u64::from(u32::MAX));
+    let window = notes.number(&raw.execution_window_secs, 1..=SECS_MAX);
+    let executions = notes.number(&raw.max_executions, 1..=EXECUTIONS_MAX);
+    let policy = ExecutionPolicy {
+        scope: scope(&raw.database, &raw.environment, policies, notes),
+        explicit: true,
+        max_executions: executions.map_or(plain.max_executions, |n| n as u32),
+        execution_window_secs: window.unwrap_or(plain.execution_window_secs),
+        retry_on_failure: raw.retry_on_failure.unwrap_or(plain.retry_on_failure),
+        statement_timeout_secs: statement.unwrap_or(plain.statement_timeout_secs),
+        max_statement_timeout_secs: max.unwrap_or(plain.max_statement_timeout_secs),
+        max_rows: rows,
+        migration_lease_duration_secs: notes.number(lease, LEASE_SECS_MIN..=STATEMENT_SECS_MAX),
+        migration_statement_timeout_secs: migration,
+    };
+    execution_limits(raw, &policy, notes);
+    policy
+}
+
+/// How the limits of one policy stand to each other.
+fn execution_limits(raw: &RawExecutionPolicy, policy: &ExecutionPolicy, notes: &mut Notes) {
+    let place = |said: &Number| {
+        said.as_ref()
+            .map_or_else(|| raw.at.clone(), |s| s.at.clone())
+    };
+    let max = policy.max_statement_timeout_secs;
+    let spoiled = ["statement_timeout_secs", "max_statement_timeout_secs"]
+        .iter()
+        .any(|key| notes.is_spoiled(&raw.at.key(key).key));
+    if policy.statement_timeout_secs > max && !spoiled {
+        let said = [&raw.statement_timeout_secs, &raw.max_statement_timeout_secs];
+        let said = said.into_iter().find(|s| s.is_some()).unwrap_or(&None);
+        let message = format!(
+            "statement_timeout_secs is {}, above max_statement_timeout_secs, which is {max}",
+            policy.statement_timeout_secs
+        );
+        notes.problem(&place(said), message);
+    }
+    let migration = policy.migration_statement_timeout_secs.unwrap_or(0);
+    if migration > max {
+        let message = format!(
+            "above max_statement_timeout_secs ({max}), which does not bind migrations: {migration} counts"
+        );
+        notes.warn(&place(&raw.migration_statement_timeout_secs), message);
+    }
+    if let Some(lease) = policy.migration_lease_duration_secs
+        && migration > lease
+    {
+        notes.warn(
+            &place(&raw.migration_lease_duration_secs),
+            "shorter than migration_statement_timeout_secs: an agent that falls silent during a \
+             long statement loses it",
+        );
+    }
+    if policy.max_rows.is_some_and(|rows| rows > ROWS_MAX) {
+        let message = format!("agents return at most {ROWS_MAX} rows, whatever is said here");
+        notes.warn(&place(&raw.max_rows), message);
+    }
+}
+
+/// The targets that each workflow decides for, for at least one operation.
+fn governed(policies: &Policies) -> Vec<Vec<Target>> {
+    let mut lists = vec![Vec::new(); policies.workflows.len()];
+    for target in policies.targets() {
+        for operation in Operation::ALL {
+            let Some(found) = policies.workflow(&target, operation) else {
+                continue;
+            };
+            let place = policies
+                .workflows
+                .iter()
+                .position(|w| std::ptr::eq(w, found));
+            if let Some(list) = place.and_then(|n| lists.get_mut(n))
+                && list.last() != Some(&target)
+            {
+                list.push(target.clone());
+            }
+        }
+    }
+    lists
+}
+
+/// Notes steps that nobody could satisfy: an error where that holds everywhere, otherwise a warning.
+fn reachable(
+    raw: &RawWorkflow,
+    workflow: &Workflow,
+    targets: &[Target],
+    suspended: &BTreeSet<&str>,
+    policies: &Policies,
+    notes: &mut Notes,
+) {
+    let distinct = !workflow.allow_same_approver_across_steps;
+    // Targets differ only in which of the roles that are named cover them.
+    let mut kinds: BTreeMap<Vec<bool>, Vec<&Target>> = BTreeMap::new();
+    for target in targets {
+        let kind = kinds.entry(coverage(workflow, target, policies));
+        kind.or_default().push(target);
+    }
+    if targets.is_empty() {
+        let all = workflow.steps.iter().map(|s| s.approvers.len()).sum();
+        kinds.insert(vec![true; all], Vec::new());
+    }
+    let mut dead: Vec<(Unreachable, Vec<&Target>)> = Vec::new();
+    let mut asleep: Option<Unreachable> = None;
+    let mut excluded: BTreeSet<&str> = BTreeSet::new();
+    let of_kinds = kinds.len();
+    for (kind, targets) in kinds {
+        let steps = steps(workflow, &kind, policies);
+        if let Some(what) = reach::unreachable(&steps, distinct, &BTreeSet::new()) {
+            dead.push((what, targets));
+        } else if let Some(what) = reach::unreachable(&steps, distinct, suspended) {
+            asleep = Some(what);
+        } else if !workflow.allow_self_approve {
+            excluded.extend(requesters(&steps, distinct, suspended));
+        }
+    }
+    let everywhere = dead.len() == of_kinds;
+    for (what, targets) in dead.iter().take(if everywhere { 1 } else { usize::MAX }) {
+        let (at, why) = explain(what, raw);
+        if everywhere {
+            notes.problem(at, why);
+        } else {
+            let targets: Vec<_> = targets.iter().map(|t| t.to_string()).collect();
+            notes.warn(at, format!("for {}: {why}", some_of(&targets)));
+        }
+    }
+    if let Some(what) = asleep {
+        let (at, _) = explain(&what, raw);
+        notes.warn(
+            at,
+            "nobody can satisfy this while the users it needs are suspended",
+        );
+    }
+    if !excluded.is_empty() {
+        let people: Vec<_> = excluded.into_iter().collect();
+        let message = format!(
+            "requests of {} cannot be approved by the people named here: nobody approves his own",
+            some_of(&people)
+        );
+        notes.warn(&raw.at, message);
+    }
+}
+
+fn explain<'r>(what: &Unreachable, raw: &'r RawWorkflow) -> (&'r Place, &'static str) {
+    match what {
+        Unreachable::Step(n) => (
+            raw.steps.get(*n).map_or(&raw.at, |s| &s.at),
+            "nobody can satisfy this step: too few different people, or a role that does not cover the target",
+        ),
+        Unreachable::Together => (
+            &raw.at,
+            "nobody can satisfy all steps: with allow_same_approver_across_steps = false they ask for more \
+             different people than they name",
+        ),
+    }
+}
+
+/// The first few of a list, in backticks.
+fn some_of<T: AsRef<str>>(names: &[T]) -> String {
+    let shown = names.iter().take(NAMES_SHOWN_MAX);
+    let shown: Vec<_> = shown.map(|n| format!("`{}`", Shown(n.as_ref()))).collect();
+    match names.len().saturating_sub(NAMES_SHOWN_MAX) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// For each approver entry, in order, whether it can name anybody on `target`.
+fn coverage(workflow: &Workflow, target: &Target, policies: &Policies) -> Vec<bool> {
+    let entries = workflow.steps.iter().flat_map(|s| &s.approvers);
+    entries
+        .map(|entry| match &entry.selector {
+            Selector::Role(name) => policies.roles.get(name).is_some_and(|r| r.covers(target)),
+            _ => true,
+        })
+        .collect()
+}
+
+/// The steps as `reach` sees them, for targets of one kind of coverage.
+fn steps<'a>(
+    workflow: &'a Workflow,
+    kind: &[bool],
+    policies: &'a Policies,
+) -> Vec<reach::Step<'a>> {
+    let mut covered = kind.iter();
+    let mut entry = |entry: &'a ApproverEntry| {
+        let covers = covered.next().copied().unwrap_or(true);
+        let who = match &entry.selector {
+            Selector::Role(_) if covers => Who::Unknown,
+            Selector::User(id) => Who::Known(BTreeSet::from([id.as_str()])),
+            Selector::Group(name) => {
+                let members = policies.groups.get(name).into_iter().flatten();
+                Who::Known(members.map(String::as_str).collect())
+            }
+            Selector::Role(_) | Selector::Requester => Who::Known(BTreeSet::new()),
+        };
+        reach::Entry {
+            who,
+            min: entry.min as usize,
+        }
+    };
+    let steps = workflow.steps.iter();
+    steps
+        .map(|step| reach::Step {
+            any: step.mode == Mode::Any,
+            entries: step.approvers.iter().map(&mut entry).collect(),
+        })
+        .collect()
+}
+
+/// People whose own requests the people named cannot approve.
+fn requesters<'a>(
+    steps: &[reach::Step<'a>],
+    distinct: bool,
+    suspended: &BTreeSet<&'a str>,
+) -> Vec<&'a str> {
+    let candidates = reach::scarce(steps).into_iter().take(REQUESTERS_MAX);
+    candidates
+        .filter(|person| !suspended.contains(person))
+        .filter(|person| {
+            let mut without = suspended.clone();
+            without.insert(*person);
+            reach::unreachable(steps, distinct, &without).is_some()
+        })
+        .collect()
+}

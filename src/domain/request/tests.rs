@@ -1,0 +1,226 @@
+//! The whole state machine as one grid, and the rules of running again as tables.
+
+use super::*;
+
+const HOUR: u64 = 3600;
+
+fn request(status: Status) -> Request {
+    let t = Timestamp(0);
+    Request {
+        seq: 1,
+        id: "r".into(),
+        requester: "requester".into(),
+        target: Target {
+            database: "app".into(),
+            environment: "production".into(),
+        },
+        operation: Operation::ExecuteDml,
+        status,
+        audit_seq: 1,
+        emergency: false,
+        no_result_store: false,
+        reason: None,
+        current_step: 0,
+        total_steps: 1,
+        risk_level: "low".into(),
+        policy_version: "v".into(),
+        created_at: t,
+        updated_at: t,
+        resolved_at: None,
+        expires_at: Some(t.plus_secs(HOUR)),
+        approved_at: Some(t),
+        approval_expires_at: Some(t.plus_secs(HOUR)),
+        dispatched_from: Some(Status::Approved),
+        dispatch_deadline: Some(t.plus_secs(HOUR)),
+        first_completed_at: None,
+        executions_finished: 0,
+        executions_lost: 0,
+        execution_id: Some("e".into()),
+        claimed_by: Some("agent".into()),
+        cancelled_by: None,
+        cancel_reason: None,
+    }
+}
+
+/// What a verb makes of a request: the status it moves to, or a word for the refusal.
+fn outcome(verb: &str, request: &Request) -> String {
+    let now = Timestamp(1);
+    let late = Timestamp(0).plus_secs(2 * HOUR);
+    let policy = ExecutionPolicy {
+        max_executions: 5,
+        retry_on_failure: true,
+        ..ExecutionPolicy::default()
+    };
+    let refused = |r: Refusal| match r {
+        Refusal::WrongStatus { .. } => "conflict".to_owned(),
+        Refusal::Expired | Refusal::WindowPassed => "gone".to_owned(),
+        other => format!("{other:?}"),
+    };
+    let step = |r: Result<Step, Refusal>| r.map_or_else(refused, |s| s.to().to_string());
+    let maybe = |s: Option<Step>| s.map_or("-".to_owned(), |s| s.to().to_string());
+    let state = request.state().unwrap();
+    match verb {
+        "approve" => step(request.pending(now).unwrap().map(|p| p.approve())),
+        "reject" => step(request.pending(now).unwrap().map(|p| p.reject())),
+        "approve late" => step(request.pending(late).unwrap().map(|p| p.approve())),
+        "cancel" => step(request.cancel()),
+        "resume" => step(request.resume(&policy, false, now).unwrap()),
+        "resume late" => step(request.resume(&policy, false, late).unwrap()),
+        "claim" => match state {
+            State::Dispatched(d) => d.claim().to().to_string(),
+            _ => "conflict".to_owned(),
+        },
+        "success" => match state {
+            State::Running(r) => r.finish(true).to().to_string(),
+            State::Lost(l) => l.finish_late(true).to().to_string(),
+            _ => "conflict".to_owned(),
+        },
+        "failure" => match state {
+            State::Running(r) => r.finish(false).to().to_string(),
+            State::Lost(l) => l.finish_late(false).to().to_string(),
+            _ => "conflict".to_owned(),
+        },
+        "clock" => maybe(request.due(now).unwrap()),
+        "clock late" => maybe(request.due(late).unwrap()),
+        "lease over" => match state {
+            State::Running(r) => maybe(r.lapse(now, now)),
+            _ => "-".to_owned(),
+        },
+        other => panic!("no verb {other}"),
+    }
+}
+
+#[test]
+fn every_verb_on_every_status() {
+    // Rows are statuses, columns verbs; `-` is nothing to do.
+    let grid = "
+status         | approve  | reject   | approve late | cancel    | resume     | resume late | claim    | success  | failure  | clock | clock late | lease over
+pending        | approved | rejected | gone         | cancelled | conflict   | gone        | conflict | conflict | conflict | -     | expired    | -
+approved       | conflict | conflict | conflict     | cancelled | dispatched | gone        | conflict | conflict | conflict | -     | expired    | -
+auto_approved  | conflict | conflict | conflict     | cancelled | dispatched | gone        | conflict | conflict | conflict | -     | expired    | -
+break_glass    | conflict | conflict | conflict     | cancelled | dispatched | gone        | conflict | conflict | conflict | -     | expired    | -
+dispatched     | conflict | conflict | conflict     | cancelled | conflict   | conflict    | running  | conflict | conflict | -     | approved   | -
+running        | conflict | conflict | conflict     | cancelled | conflict   | conflict    | conflict | executed | failed   | -     | -          | execution_lost
+executed       | conflict | conflict | conflict     | conflict  | dispatched | gone        | conflict | conflict | conflict | -     | -          | -
+failed         | conflict | conflict | conflict     | conflict  | dispatched | gone        | conflict | conflict | conflict | -     | -          | -
+rejected       | conflict | conflict | conflict     | conflict  | conflict   | conflict    | conflict | conflict | conflict | -     | -          | -
+cancelled      | conflict | conflict | conflict     | conflict  | conflict   | conflict    | conflict | conflict | conflict | -     | -          | -
+expired        | gone     | gone     | gone         | conflict  | gone       | gone        | conflict | conflict | conflict | -     | -          | -
+execution_lost | conflict | conflict | conflict     | cancelled | dispatched | gone        | conflict | executed | failed   | -     | -          | -
+";
+    let mut lines = grid.trim().lines();
+    let cells = |line: &str| -> Vec<String> { line.split('|').map(|c| c.trim().to_owned()).collect() };
+    let verbs = cells(lines.next().unwrap());
+    let mut rows = 0;
+    for line in lines {
+        let row = cells(line);
+        let status = Status::parse(&row[0]).unwrap();
+        for (verb, wanted) in verbs.iter().zip(&row).skip(1) {
+            assert_eq!(outcome(verb, &request(status)), *wanted, "{verb} on {status}");
+        }
+        rows += 1;
+    }
+    assert_eq!(rows, Status::ALL.len());
+}
+
+#[test]
+fn a_dispatch_can_only_have_come_from_where_a_dispatch_is_legal() {
+    for from in Status::ALL {
+        let mut r = request(Status::Dispatched);
+        r.dispatched_from = Some(from);
+        let legal = Status::MOVES.contains(&(Some(from), Status::Dispatched));
+        assert_eq!(r.state().is_ok(), legal, "{from}");
+    }
+}
+
+#[test]
+fn the_schema_and_the_code_know_the_same_moves() {
+    let sql = include_str!("../../../sql/migrations/0001_initial.sql");
+    let start = sql.find("INSERT INTO transitions").unwrap();
+    let text = &sql[start..start + sql[start..].find(';').unwrap()];
+    let mut in_schema: Vec<String> = text
+        .split('(')
+        .skip(2)
+        .map(|pair| pair.split(')').next().unwrap().replace(['\'', ' '], ""))
+        .collect();
+    let mut in_code: Vec<String> = Status::MOVES
+        .iter()
+        .map(|(from, to)| format!("{},{to}", from.map_or("new", Status::as_str)))
+        .collect();
+    in_schema.sort();
+    in_code.sort();
+    assert_eq!(in_schema, in_code);
+}
+
+#[test]
+fn running_again_is_counted_and_a_lost_write_is_never_repeated_blindly() {
+    let table = "
+status         | op             | max | finished | lost | retry | ack | window    | outcome
+executed       | execute_select | 1   | 1        | 0    | no    | no  | open      | max_executions_reached
+executed       | execute_select | 2   | 1        | 0    | no    | no  | open      | dispatched
+executed       | execute_select | 2   | 1        | 0    | no    | no  | passed    | gone
+failed         | execute_dml    | 3   | 1        | 0    | no    | no  | open      | retry_disabled
+failed         | execute_dml    | 3   | 1        | 0    | yes   | no  | open      | dispatched
+failed         | execute_dml    | 1   | 1        | 0    | yes   | no  | open      | max_executions_reached
+execution_lost | execute_select | 1   | 0        | 1    | no    | no  | open      | dispatched
+execution_lost | execute_select | 1   | 0        | 7    | no    | no  | open      | dispatched
+execution_lost | execute_dml    | 1   | 0        | 1    | no    | no  | open      | outcome_unknown
+execution_lost | execute_dml    | 1   | 0        | 1    | yes   | no  | open      | outcome_unknown
+execution_lost | execute_dml    | 2   | 0        | 1    | yes   | no  | open      | dispatched
+execution_lost | execute_dml    | 2   | 0        | 1    | no    | no  | open      | outcome_unknown
+execution_lost | execute_dml    | 1   | 0        | 1    | no    | yes | open      | dispatched
+execution_lost | execute_dml    | 1   | 0        | 1    | no    | yes | passed    | gone
+execution_lost | migrate_up     | 1   | 0        | 1    | no    | no  | open      | outcome_unknown
+execution_lost | migrate_status | 1   | 0        | 1    | no    | no  | open      | dispatched
+";
+    for line in table.trim().lines().skip(1) {
+        let cell: Vec<&str> = line.split('|').map(str::trim).collect();
+        let policy = ExecutionPolicy {
+            max_executions: cell[2].parse().unwrap(),
+            retry_on_failure: cell[5] == "yes",
+            execution_window_secs: HOUR,
+            ..ExecutionPolicy::default()
+        };
+        let mut r = request(Status::parse(cell[0]).unwrap());
+        r.operation = Operation::parse(cell[1]).unwrap();
+        r.executions_finished = cell[3].parse().unwrap();
+        r.executions_lost = cell[4].parse().unwrap();
+        r.first_completed_at = (r.executions_finished > 0).then_some(Timestamp(0));
+        let now = match cell[7] {
+            "passed" => Timestamp(0).plus_secs(HOUR),
+            _ => Timestamp(1),
+        };
+        let got = match r.resume(&policy, cell[6] == "yes", now).unwrap() {
+            Ok(step) => step.to().to_string(),
+            Err(refusal) => refusal.error().code().to_owned(),
+        };
+        assert_eq!(got, cell[8], "{line}");
+    }
+}
+
+#[test]
+fn an_unclaimed_dispatch_goes_back_to_where_it_came_from() {
+    for from in [
+        Status::Approved,
+        Status::AutoApproved,
+        Status::BreakGlass,
+        Status::Executed,
+        Status::Failed,
+        Status::ExecutionLost,
+    ] {
+        let mut r = request(Status::Dispatched);
+        r.dispatched_from = Some(from);
+        let step = r.due(Timestamp(0).plus_secs(HOUR)).unwrap().unwrap();
+        assert_eq!(step.to(), from);
+    }
+}
+
+#[test]
+fn a_row_that_cannot_be_is_an_error_and_not_a_state() {
+    let mut r = request(Status::Running);
+    r.claimed_by = None;
+    assert!(r.state().is_err());
+    let mut r = request(Status::Pending);
+    r.expires_at = None;
+    assert!(r.state().is_err());
+}

@@ -1,0 +1,415 @@
+//! The verdict on one statement: what kind it is, whether it reads, writes or is refused, and why.
+
+use super::agree::{self, Tokens, Unread};
+use super::functions::first_danger;
+use super::heads::{self, Head};
+use super::lex::Piece;
+use super::review::{self, Finding};
+use super::walk::Walk;
+use super::{Category, StatementClass, Verdict};
+use crate::domain::policy::Dialect;
+use sqlparser::ast::{AlterTableOperation, CopySource, CopyTarget, ObjectType, Statement};
+use std::collections::BTreeSet;
+
+/// All that is known about one statement.
+pub(super) struct Judged {
+    pub verdict: Verdict,
+    /// Set where the parser could not read it and its first words did not settle it; the verdict is then a guess.
+    pub unread: Option<Unread>,
+    pub tables: BTreeSet<String>,
+    pub findings: Vec<Finding>,
+    /// DDL of a shape that harms nothing, if there are no findings.
+    pub safe_ddl: bool,
+}
+
+impl Judged {
+    fn settled(verdict: Verdict) -> Judged {
+        Judged {
+            verdict,
+            unread: None,
+            tables: BTreeSet::new(),
+            findings: Vec::new(),
+            safe_ddl: false,
+        }
+    }
+}
+
+/// Judges the statement of `piece`, the `number`th of its text; `hint_sets` where an optimizer hint changes a setting.
+pub(super) fn judge(
+    piece: &Piece<'_>,
+    tokens: Tokens,
+    dialect: Dialect,
+    number: usize,
+    hint_sets: bool,
+) -> Judged {
+    let mut judged = match heads::judge(piece, dialect) {
+        Head::Settled(verdict) => Judged::settled(verdict),
+        Head::Refused(verdict) => refused(piece, tokens, dialect, number, verdict),
+        Head::Parse => parsed(piece, tokens, dialect, number, true),
+        Head::Explain { runs, inner } => explained(piece, tokens, dialect, number, runs, inner),
+    };
+    escalate(&mut judged, piece, dialect, hint_sets);
+    judged
+}
+
+/// A dangerous function or hint makes a write of what would only read, and more than structure of DDL.
+fn escalate(judged: &mut Judged, piece: &Piece<'_>, dialect: Dialect, hint_sets: bool) {
+    let class = judged.verdict.class;
+    if !matches!(class, StatementClass::Select | StatementClass::Ddl) {
+        return;
+    }
+    let danger = if hint_sets {
+        Some("carries a hint that changes a setting".to_owned())
+    } else {
+        first_danger(piece, dialect).map(|(why, _)| why)
+    };
+    let Some(why) = danger else { return };
+    // A column that takes its default from a sequence is ordinary DDL.
+    if class == StatementClass::Ddl && why == "calls `nextval`" {
+        return;
+    }
+    judged.safe_ddl = false;
+    judged.verdict.class = StatementClass::Dml;
+    judged.verdict.reason = why;
+    judged.verdict.category = Category::Dml;
+}
+
+/// A statement that its first words refuse. The tree only decides whether break-glass may pass it.
+fn refused(
+    piece: &Piece<'_>,
+    tokens: Tokens,
+    dialect: Dialect,
+    number: usize,
+    mut verdict: Verdict,
+) -> Judged {
+    let mut judged = parsed(piece, tokens, dialect, number, true);
+    let eligible = judged.unread.is_none() && judged.verdict.category == Category::BreakGlassDdl;
+    if !eligible {
+        verdict.category = Category::Unknown;
+    }
+    judged.unread = None;
+    judged.verdict = verdict;
+    judged
+}
+
+fn explained(
+    piece: &Piece<'_>,
+    tokens: Tokens,
+    dialect: Dialect,
+    number: usize,
+    runs: bool,
+    inner: usize,
+) -> Judged {
+    let inner = piece.from(inner);
+    let mut judged = match heads::judge(&inner, dialect) {
+        Head::Settled(verdict) => Judged::settled(verdict),
+        Head::Refused(verdict) => refused(&inner, tokens, dialect, number, verdict),
+        Head::Parse => parsed(&inner, tokens, dialect, number, runs),
+        Head::Explain { .. } => unreadable(&inner),
+    };
+    let verdict = &mut judged.verdict;
+    verdict.returns_rows = true;
+    let plannable = matches!(
+        verdict.kind,
+        "select" | "insert" | "update" | "delete" | "merge" | "create_table"
+    );
+    if !runs && plannable && judged.unread.is_none() {
+        verdict.class = StatementClass::Select;
+        verdict.category = Category::ReadOnly;
+        verdict.reason = "explains without running".to_owned();
+        judged.safe_ddl = false;
+    }
+    verdict.kind = "explain";
+    judged
+}
+
+fn unreadable(piece: &Piece<'_>) -> Judged {
+    let (line, column) = piece.toks.first().map_or((1, 1), |t| (t.line, t.column));
+    unread(Unread {
+        line,
+        column,
+        message: "cannot read an EXPLAIN of an EXPLAIN".to_owned(),
+    })
+}
+
+fn unread(unread: Unread) -> Judged {
+    let mut judged = Judged::settled(Verdict {
+        kind: "unknown",
+        category: Category::Unknown,
+        class: StatementClass::Dml,
+        reason: "cannot be read".to_owned(),
+        returns_rows: true,
+    });
+    judged.unread = Some(unread);
+    judged
+}
+
+fn parsed(
+    piece: &Piece<'_>,
+    tokens: Tokens,
+    dialect: Dialect,
+    number: usize,
+    runs: bool,
+) -> Judged {
+    let statement = match agree::parse(piece, tokens, dialect) {
+        Ok(statement) => statement,
+        Err(error) => return unread(error),
+    };
+    let mut walk = Walk::new(dialect, number, runs);
+    let verdict = verdict(&statement, &mut walk);
+    review::review(&statement, piece, &mut walk);
+    Judged {
+        verdict,
+        unread: None,
+        tables: walk.tables,
+        findings: walk.findings,
+        safe_ddl: safe_ddl(&statement, dialect) && !walk.unknown,
+    }
+}
+
+/// The verdict of the tree. Kinds that are not listed count as writes.
+fn verdict(statement: &Statement, walk: &mut Walk) -> Verdict {
+    match statement {
+        Statement::Query(query) => {
+            walk.query(query);
+            query_verdict(walk)
+        }
+        Statement::Insert(insert) => {
+            walk.insert(insert);
+            write("insert", "inserts rows", insert.returning.is_some())
+        }
+        Statement::Update(update) => {
+            walk.update(update);
+            write("update", "updates rows", update.returning.is_some())
+        }
+        Statement::Delete(delete) => {
+            walk.delete(delete);
+            write("delete", "deletes rows", delete.returning.is_some())
+        }
+        Statement::Merge(merge) => {
+            walk.merge(merge);
+            write("merge", "merges rows", merge.output.is_some())
+        }
+        Statement::Call(function) => {
+            walk.function(function);
+            write("call", "calls a procedure", true)
+        }
+        Statement::Copy { source, target, .. } => copy(source, target, walk),
+        Statement::Truncate(truncate) => {
+            for table in &truncate.table_names {
+                walk.target(&table.name);
+            }
+            let mut verdict = write("truncate", "truncates a table", false);
+            verdict.category = Category::BreakGlassDdl;
+            verdict
+        }
+        Statement::LISTEN { .. } | Statement::UNLISTEN { .. } => {
+            write("listen", "listens to a channel", false)
+        }
+        Statement::NOTIFY { .. } => write("notify", "notifies a channel", false),
+        Statement::ExplainTable { .. } => Verdict {
+            kind: "describe",
+            category: Category::ReadOnly,
+            class: StatementClass::Select,
+            reason: "describes a table".to_owned(),
+            returns_rows: true,
+        },
+        other => definition(other, walk),
+    }
+}
+
+fn query_verdict(walk: &Walk) -> Verdict {
+    let (class, category, reason) = match (walk.write, walk.unknown) {
+        (Some(why), _) => (StatementClass::Dml, Category::Dml, why),
+        (None, true) => (
+            StatementClass::Dml,
+            Category::Unknown,
+            "has a part that is not understood",
+        ),
+        (None, false) => (StatementClass::Select, Category::ReadOnly, "reads"),
+    };
+    Verdict {
+        kind: "select",
+        category,
+        class,
+        reason: reason.to_owned(),
+        returns_rows: true,
+    }
+}
+
+fn write(kind: &'static str, reason: &str, returns_rows: bool) -> Verdict {
+    Verdict {
+        kind,
+        category: Category::Dml,
+        class: StatementClass::Dml,
+        reason: reason.to_owned(),
+        returns_rows,
+    }
+}
+
+fn copy(source: &CopySource, target: &CopyTarget, walk: &mut Walk) -> Verdict {
+    match source {
+        CopySource::Table { table_name, .. } => walk.target(table_name),
+        CopySource::Query(query) => walk.query(query),
+    }
+    if matches!(target, CopyTarget::Program { .. }) {
+        return Verdict::refused(
+            "copy",
+            Category::CodeExecution,
+            "COPY ... PROGRAM runs a program on the database host",
+        );
+    }
+    write("copy", "copies data", true)
+}
+
+/// CREATE, ALTER and DROP, and what is left.
+fn definition(statement: &Statement, walk: &mut Walk) -> Verdict {
+    let kind = match statement {
+        Statement::CreateTable(table) => {
+            walk.target(&table.name);
+            for like in [table.partition_of.as_ref(), table.clone.as_ref()] {
+                if let Some(like) = like {
+                    walk.relation(like);
+                }
+            }
+            if let Some(query) = &table.query {
+                walk.query(query);
+            }
+            "create_table"
+        }
+        Statement::CreateView(view) => {
+            walk.target(&view.name);
+            walk.query(&view.query);
+            "create_view"
+        }
+        Statement::CreateIndex(index) => {
+            walk.target(&index.table_name);
+            "create_index"
+        }
+        Statement::AlterTable(alter) => {
+            walk.target(&alter.name);
+            "alter_table"
+        }
+        Statement::Drop {
+            object_type, names, ..
+        } => return dropped(*object_type, names, walk),
+        Statement::CreateSequence { .. } => {
+            return Verdict::refused(
+                "create_sequence",
+                Category::BreakGlassDdl,
+                "creates a sequence",
+            );
+        }
+        other => return last_resort(other),
+    };
+    match walk.write {
+        Some(why) => write(kind, why, false),
+        None => Verdict {
+            kind,
+            category: if walk.unknown { Category::Unknown } else { Category::SafeDdl },
+            class: if walk.unknown { StatementClass::Dml } else { StatementClass::Ddl },
+            reason: "changes structure".to_owned(),
+            returns_rows: false,
+        },
+    }
+}
+
+fn dropped(
+    object: ObjectType,
+    names: &[sqlparser::ast::ObjectName],
+    walk: &mut Walk,
+) -> Verdict {
+    let kind = match object {
+        ObjectType::Table => "drop_table",
+        ObjectType::View | ObjectType::MaterializedView => "drop_view",
+        ObjectType::Index => "drop_index",
+        ObjectType::Sequence => "drop_sequence",
+        _ => return Verdict::refused("drop", Category::PrivilegeDdl, "drops an object"),
+    };
+    if matches!(kind, "drop_table" | "drop_view") {
+        for name in names {
+            walk.target(name);
+        }
+    }
+    Verdict::refused(kind, Category::BreakGlassDdl, "drops an object")
+}
+
+/// First words catch these before; should a spelling ever slip past them, the tree refuses it all the same.
+fn last_resort(statement: &Statement) -> Verdict {
+    use Category::{CodeExecution, PrivilegeDdl, SecurityBoundary, TxControl};
+    let (kind, category) = match statement {
+        Statement::StartTransaction { .. }
+        | Statement::Commit { .. }
+        | Statement::Rollback { .. }
+        | Statement::Savepoint { .. }
+        | Statement::ReleaseSavepoint { .. } => ("transaction", TxControl),
+        Statement::Lock(_) | Statement::LockTables { .. } | Statement::UnlockTables => {
+            ("lock", SecurityBoundary)
+        }
+        Statement::AttachDatabase { .. } | Statement::Pragma { .. } | Statement::Set(_) => {
+            ("setting", SecurityBoundary)
+        }
+        Statement::CreateSchema { .. }
+        | Statement::CreateDatabase { .. }
+        | Statement::CreateType { .. }
+        | Statement::CreateRole(_)
+        | Statement::CreateUser(_)
+        | Statement::AlterRole { .. }
+        | Statement::AlterUser(_)
+        | Statement::AlterSchema(_)
+        | Statement::AlterIndex { .. }
+        | Statement::AlterView(_)
+        | Statement::AlterDefaultPrivileges(_)
+        | Statement::Grant(_)
+        | Statement::GrantRole(_)
+        | Statement::Revoke(_)
+        | Statement::RevokeRole(_)
+        | Statement::Deny(_)
+        | Statement::DropDomain(_)
+        | Statement::DropPolicy(_)
+        | Statement::DropRule(_)
+        | Statement::DropTrigger(_)
+        | Statement::DropExtension(_)
+        | Statement::DropOperator(_)
+        | Statement::DropOperatorFamily(_)
+        | Statement::DropOperatorClass(_) => ("privilege", PrivilegeDdl),
+        Statement::CreateFunction(_)
+        | Statement::CreateProcedure { .. }
+        | Statement::CreateMacro { .. }
+        | Statement::CreateAggregate(_)
+        | Statement::AlterFunction(_)
+        | Statement::DropFunction(_)
+        | Statement::DropProcedure { .. }
+        | Statement::Load { .. }
+        | Statement::LoadData { .. }
+        | Statement::Install { .. } => ("code", CodeExecution),
+        _ => {
+            return Verdict {
+                kind: "unknown",
+                category: Category::Unknown,
+                class: StatementClass::Dml,
+                reason: "a kind of statement that is not listed as reading".to_owned(),
+                returns_rows: true,
+            };
+        }
+    };
+    Verdict::refused(kind, category, "this kind of statement is refused")
+}
+
+/// DDL that adds something empty: it can be undone, and waits for nobody.
+fn safe_ddl(statement: &Statement, dialect: Dialect) -> bool {
+    match statement {
+        Statement::CreateTable(table) => !table.or_replace && table.query.is_none(),
+        Statement::CreateView(view) => !view.or_replace,
+        Statement::CreateIndex(index) => dialect == Dialect::Postgres && index.concurrently,
+        Statement::AlterTable(alter) => {
+            dialect == Dialect::Postgres
+                && !alter.operations.is_empty()
+                && alter
+                    .operations
+                    .iter()
+                    .all(|o| matches!(o, AlterTableOperation::AddColumn { .. }))
+        }
+        _ => false,
+    }
+}

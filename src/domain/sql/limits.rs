@@ -1,0 +1,82 @@
+//! What a text may cost: everything that could make the parser recurse or repeat itself is counted before it runs.
+//!
+//! The parser bounds what nests (50 levels) but builds flat chains (`a OR b OR c ...`, `x::int::int ...`) in loops, and
+//! the tree of a chain is as deep as the chain is long; walking and dropping it recurses. So chain builders are counted
+//! per statement, and so are runs of bare words, which prefix keywords recurse over.
+
+use super::lex::{Kind, Piece};
+
+/// Longest text, in bytes (the limit of a request's `detail`).
+pub const TEXT_BYTES_MAX: usize = 100_000;
+
+/// Most statements in one text.
+pub const STATEMENTS_MAX: usize = 100;
+
+/// Most chain builders in one statement: with these the deepest tree takes well under half of an analyzer's stack, in
+/// debug builds too (a test holds it).
+pub const CHAIN_MAX: usize = 4_000;
+
+/// Longest run of words with nothing but white space between them. Real statements stay under 30.
+pub const WORD_RUN_MAX: usize = 200;
+
+/// Words that can chain; sorted.
+const CHAINING: &[&str] = &[
+    "AND", "ARRAY", "AT", "BETWEEN", "COLLATE", "DIV", "ESCAPE", "EXCEPT", "GLOB", "ILIKE", "IN", "INTERSECT",
+    "INTERVAL", "IS", "ISNULL", "JOIN", "LIKE", "MATCH", "MEMBER", "MINUS", "MOD", "NOT", "NOTNULL", "OPERATOR", "OR",
+    "OVERLAPS", "REGEXP", "RLIKE", "SIMILAR", "UNION", "XOR",
+];
+
+/// The longest of [`CHAINING`], in bytes.
+const CHAINING_BYTES_MAX: usize = 9;
+
+/// How complex a statement is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Complexity {
+    /// Chain builders.
+    pub chain: usize,
+    /// Longest run of words.
+    pub word_run: usize,
+}
+
+impl Complexity {
+    /// Whether the parser may have it.
+    pub fn acceptable(self) -> bool {
+        self.chain <= CHAIN_MAX && self.word_run <= WORD_RUN_MAX
+    }
+}
+
+/// Counts `piece`.
+pub(super) fn complexity(piece: &Piece<'_>) -> Complexity {
+    let mut total = Complexity {
+        chain: 0,
+        word_run: 0,
+    };
+    let mut run = 0;
+    for i in 0..piece.toks.len() {
+        match piece.toks[i].kind {
+            Kind::Word => {
+                run += 1;
+                total.word_run = total.word_run.max(run);
+                total.chain += usize::from(chains(piece.text(i)));
+                continue;
+            }
+            Kind::Quoted => continue,
+            // The sign of a number in a list is no chain: bulk inserts are full of them.
+            Kind::Op if matches!(piece.text(i), "-" | "+") => {
+                let listed = i > 0 && matches!(piece.toks[i - 1].kind, Kind::Comma | Kind::Open);
+                total.chain += usize::from(!listed);
+            }
+            Kind::Op => total.chain += 1,
+            _ => {}
+        }
+        run = 0;
+    }
+    total
+}
+
+fn chains(word: &str) -> bool {
+    word.len() <= CHAINING_BYTES_MAX
+        && CHAINING
+            .binary_search(&word.to_ascii_uppercase().as_str())
+            .is_ok()
+}

@@ -1,0 +1,185 @@
+//! Decoding a chunked body, one byte at a time and as strictly as the head.
+
+use crate::error::Error;
+
+/// Digits of a chunk size: 4 GiB, far above any body we take.
+const SIZE_DIGITS_MAX: u8 = 8;
+/// Bytes of chunk extensions in one line, which we skip.
+const EXTENSION_BYTES_MAX: u16 = 256;
+/// Bytes of all trailer fields, which we skip.
+const TRAILER_BYTES_MAX: u16 = 4096;
+
+#[derive(Clone, Copy)]
+enum State {
+    Size { digits: u8, value: u32 },
+    Extension { bytes: u16, value: u32 },
+    SizeEnd { value: u32 },
+    Data { left: u32 },
+    DataCr,
+    DataLf,
+    Trailer { bytes: u16, empty: bool },
+    TrailerEnd { bytes: u16, empty: bool },
+    Done,
+}
+
+/// Why decoding stopped.
+pub(super) enum Fault {
+    /// 400.
+    Malformed(Error),
+    /// The body is larger than allowed.
+    TooLarge,
+}
+
+/// The state between two reads.
+pub(super) struct Chunks(State);
+
+impl Chunks {
+    pub(super) fn new() -> Chunks {
+        Chunks(State::Size {
+            digits: 0,
+            value: 0,
+        })
+    }
+
+    /// Whether the last chunk and the trailer have been read.
+    pub(super) fn done(&self) -> bool {
+        matches!(self.0, State::Done)
+    }
+
+    /// Decodes from `input` to `body`, and says how many bytes of the input it used.
+    pub(super) fn feed(
+        &mut self,
+        input: &[u8],
+        body: &mut Vec<u8>,
+        body_max: usize,
+    ) -> Result<usize, Fault> {
+        let mut at = 0;
+        while at < input.len() && !self.done() {
+            if let State::Data { left } = self.0 {
+                let n = (left as usize).min(input.len() - at);
+                if body.len() + n > body_max {
+                    return Err(Fault::TooLarge);
+                }
+                body.extend_from_slice(&input[at..at + n]);
+                at += n;
+                self.0 = match left - n as u32 {
+                    0 => State::DataCr,
+                    left => State::Data { left },
+                };
+                continue;
+            }
+            self.0 = self
+                .step(input[at])
+                .ok_or_else(|| Fault::Malformed(Error::invalid("malformed chunked body")))?;
+            at += 1;
+        }
+        Ok(at)
+    }
+
+    /// The state after one byte of framing; `None` if it has no business there.
+    fn step(&self, byte: u8) -> Option<State> {
+        let visible = matches!(byte, 0x20..=0x7e | b'\t');
+        match (self.0, byte) {
+            (State::Size { digits: 1.., value }, b'\r') => Some(State::SizeEnd { value }),
+            (State::Size { digits: 1.., value }, b';' | b' ' | b'\t') => {
+                Some(State::Extension { bytes: 1, value })
+            }
+            (State::Size { digits, value }, _) if digits < SIZE_DIGITS_MAX => {
+                let digit = (byte as char).to_digit(16)?;
+                let value = value << 4 | digit;
+                Some(State::Size {
+                    digits: digits + 1,
+                    value,
+                })
+            }
+            (State::Extension { value, .. }, b'\r') => Some(State::SizeEnd { value }),
+            (State::Extension { bytes, value }, _) if visible && bytes < EXTENSION_BYTES_MAX => {
+                Some(State::Extension {
+                    bytes: bytes + 1,
+                    value,
+                })
+            }
+            (State::SizeEnd { value: 0 }, b'\n') => Some(State::Trailer {
+                bytes: 0,
+                empty: true,
+            }),
+            (State::SizeEnd { value: left }, b'\n') => Some(State::Data { left }),
+            (State::DataCr, b'\r') => Some(State::DataLf),
+            (State::DataLf, b'\n') => Some(State::Size {
+                digits: 0,
+                value: 0,
+            }),
+            (State::Trailer { bytes, empty }, b'\r') => Some(State::TrailerEnd { bytes, empty }),
+            (State::Trailer { bytes, .. }, _) if visible && bytes < TRAILER_BYTES_MAX => {
+                Some(State::Trailer {
+                    bytes: bytes + 1,
+                    empty: false,
+                })
+            }
+            (State::TrailerEnd { empty: true, .. }, b'\n') => Some(State::Done),
+            (State::TrailerEnd { bytes, .. }, b'\n') => Some(State::Trailer { bytes, empty: true }),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Decodes `input` in pieces of `step`; the body and what was left over.
+    fn decode(input: &[u8], step: usize, max: usize) -> Result<(Vec<u8>, usize), &'static str> {
+        let (mut chunks, mut body, mut used) = (Chunks::new(), Vec::new(), 0);
+        for piece in input.chunks(step) {
+            match chunks.feed(piece, &mut body, max) {
+                Ok(n) => used += n,
+                Err(Fault::Malformed(_)) => return Err("malformed"),
+                Err(Fault::TooLarge) => return Err("too large"),
+            }
+        }
+        if chunks.done() {
+            Ok((body, input.len() - used))
+        } else {
+            Err("unfinished")
+        }
+    }
+
+    #[test]
+    fn a_body_is_the_same_however_it_is_cut() {
+        let input = b"5\r\nhello\r\n6;name=\"v\"\r\n world\r\n00a\r\n0123456789\r\n0\r\nX-T: 1\r\n\r\nGET /";
+        for step in 1..input.len() {
+            let (body, over) = decode(input, step, 100).unwrap();
+            assert_eq!(body, b"hello world0123456789");
+            assert_eq!(over, 5, "the next request is left alone");
+        }
+    }
+
+    #[test]
+    fn bad_framing_is_refused() {
+        for bad in [
+            "\r\n",
+            "5\nhello\r\n0\r\n\r\n",
+            "5\r\nhello0\r\n\r\n",
+            "5\r\nhelloX\r\n0\r\n\r\n",
+            "-5\r\nhello\r\n",
+            "+5\r\nhello\r\n",
+            "0x5\r\nhello\r\n",
+            "5 5\r\nhello\n",
+            "123456789\r\n",
+            "0\r\n\nX",
+            "0\r\nA: \x01\r\n\r\n",
+            "5;\x00\r\nhello\r\n",
+        ] {
+            assert_eq!(decode(bad.as_bytes(), 3, 1000), Err("malformed"), "{bad:?}");
+        }
+        let long = format!("5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(300));
+        assert_eq!(decode(long.as_bytes(), 7, 1000), Err("malformed"));
+    }
+
+    #[test]
+    fn the_bound_is_kept_before_bytes_are_held() {
+        assert_eq!(decode(b"5\r\nhello\r\n0\r\n\r\n", 4, 4), Err("too large"));
+        assert_eq!(decode(b"ffffffff\r\nhello", 4, 3), Err("too large"));
+        assert!(decode(b"5\r\nhello\r\n0\r\n\r\n", 4, 5).is_ok());
+    }
+}

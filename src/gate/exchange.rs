@@ -1,0 +1,300 @@
+//! One call and the inside: sent whole, answered whole, and sent again after each wait.
+
+use crate::error::Error;
+use crate::gate::Rule;
+use crate::gate::answer::{self, Relayed};
+use crate::gate::budget::Share;
+use crate::gate::connection::{Connection, Next};
+use crate::gate::head::Head;
+use crate::gate::hub::{Grant, Outcome, Stay};
+use crate::gate::inner::{self, Reason};
+use crate::gate::limits::{PARK_WAIT_MAX, SMALL_ANSWER_BYTES};
+use crate::gate::park::Park;
+use crate::gate::pool::Lease;
+use crate::gate::stream::is_pause;
+use std::io::{Read, Write};
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// Head of an answer of the inside; the application's are below 1 KiB.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// First size of the buffer for answers: an ordinary one fits whole.
+const START_BYTES: usize = 4 * 1024;
+/// A body up to this size is sent in one write with its head.
+const COPY_BYTES_MAX: usize = 16 * 1024;
+
+/// Why the call is sent again, and with what.
+struct Resume {
+    reason: Reason,
+    memo: String,
+    until: Instant,
+}
+
+impl Connection<'_> {
+    /// Has the inside answer the call in `self.forward` and `self.body`, waiting in the hub if it says so.
+    #[inline(never)]
+    pub(super) fn exchange(&mut self, head: &Head, rule: &Rule, oversize: Option<u64>) -> Next {
+        let inside = self.inside;
+        self.push_fixed(head, oversize);
+        let base = self.forward.len();
+        let mut resume: Option<Resume> = None;
+        let mut grant: Option<Grant> = None;
+        loop {
+            self.forward.truncate(base);
+            let mut share = inside.answers.share(SMALL_ANSWER_BYTES);
+            // After an oversize body nothing on this connection can be read any more.
+            let keep = self.keep(head) && oversize.is_none();
+            let passed = self.pass(head, rule, resume.as_ref(), keep, &mut share);
+            if self.left {
+                return Next::Gone;
+            }
+            let (relayed, body) = match passed {
+                Ok(passed) => passed,
+                Err(e) => return self.refuse(&e, head, oversize.is_none()),
+            };
+            if !relayed.park {
+                if grant.is_some() && self.client_gone() {
+                    return Next::Gone;
+                }
+                let next = self.send(body, keep);
+                if next != Next::Gone
+                    && let Some(grant) = grant
+                {
+                    grant.consumed();
+                }
+                return next;
+            }
+            if let Some(grant) = grant.take() {
+                grant.consumed();
+            }
+            let may_wait = resume.as_ref().is_none_or(|r| r.reason.may_wait());
+            let park = Park::decode(&self.answer[body]).filter(|_| may_wait);
+            let Some(park) = park else {
+                log::error!("the inside parked a call that cannot wait");
+                return self.refuse(&answer::bad_gateway(), head, oversize.is_none());
+            };
+            let now = inside.options.clock.instant();
+            let asked = now + park.wait.min(PARK_WAIT_MAX);
+            let until = resume.as_ref().map_or(asked, |r| r.until.min(asked));
+            let reason = match self.wait(head, &park, until) {
+                Outcome::Gone => return Next::Gone,
+                Outcome::Event(woken) => {
+                    grant = Some(woken);
+                    Reason::Event
+                }
+                Outcome::Deadline => Reason::Deadline,
+                Outcome::Shutdown => Reason::Shutdown,
+                Outcome::Full => Reason::Full,
+            };
+            let memo = park.memo;
+            resume = Some(Resume {
+                reason,
+                memo,
+                until,
+            });
+        }
+    }
+
+    fn wait(&mut self, head: &Head, park: &Park, until: Instant) -> Outcome {
+        let options = &self.inside.options;
+        let token = head.token_hash(&self.forward).unwrap_or_default();
+        let stay = Stay {
+            park,
+            token,
+            until,
+            clock: &options.clock,
+            tick: options.limits.tick,
+        };
+        options.hub.park(&stay, || self.client_gone())
+    }
+
+    /// The fields that are the same on every pass.
+    fn push_fixed(&mut self, head: &Head, oversize: Option<u64>) {
+        let out = &mut self.forward;
+        let key = self.inside.options.key.reveal();
+        let _ = write!(
+            out,
+            "{}: {key}\r\n{}: {}\r\n{}: {}\r\n",
+            inner::KEY,
+            inner::PEER,
+            self.peer,
+            inner::ID,
+            head.request_id
+        );
+        if let Some(bytes) = oversize {
+            let _ = write!(out, "{}: {bytes}\r\n", inner::OVERSIZE);
+        }
+    }
+
+    /// The fields of this pass, and the end of the head.
+    fn push_pass(&mut self, exchange: u64, resume: Option<&Resume>) {
+        let out = &mut self.forward;
+        let _ = write!(out, "{}: {exchange}\r\n", inner::EXCHANGE);
+        if let Some(resume) = resume {
+            let now = self.inside.options.clock.instant();
+            let left = resume.until.saturating_duration_since(now);
+            let _ = write!(
+                out,
+                "{}: {}\r\n{}: {}\r\n{}: {}\r\n",
+                inner::RESUME,
+                resume.reason.as_str(),
+                inner::MEMO,
+                crate::crypto::hex(resume.memo.as_bytes()),
+                inner::LEFT_MS,
+                left.as_millis()
+            );
+        }
+        if !self.body.is_empty() {
+            let _ = write!(out, "Content-Length: {}\r\n", self.body.len());
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Sends the call once and reads the answer: its head for the client is in `self.out`, its body in that part of
+    /// `self.answer`.
+    fn pass(
+        &mut self,
+        head: &Head,
+        rule: &Rule,
+        resume: Option<&Resume>,
+        keep: bool,
+        share: &mut Share<'_>,
+    ) -> Result<(Relayed, Range<usize>), Error> {
+        let inside = self.inside;
+        let exchange = inside.exchanges.fetch_add(1, Ordering::Relaxed);
+        self.push_pass(exchange, resume);
+        let lease = inside.pool.lease(inside.options.limits.acquire)?;
+        let deadline = inside.options.clock.instant() + rule.deadline;
+        self.deliver(&lease, deadline)?;
+        let (head_len, filled) = self.receive_head(&lease, deadline)?;
+        let common = self.common(&head.request_id, keep);
+        let relayed = answer::relay(
+            &self.answer[..head_len],
+            exchange,
+            head.is_head,
+            &common,
+            &mut self.out,
+        )
+        .ok_or_else(answer::bad_gateway)?;
+        let total = head_len + relayed.body_bytes;
+        if filled > total || relayed.body_bytes > inside.options.limits.answer_bytes_max {
+            return Err(answer::bad_gateway());
+        }
+        if !share.cover(relayed.body_bytes) {
+            return Err(Error::unavailable(
+                "the server holds too many answers at the moment",
+            ));
+        }
+        self.receive_rest(&lease, filled, total, deadline)?;
+        lease.give_back();
+        Ok((relayed, head_len..total))
+    }
+
+    /// Writes the call. The inside reads it whole before it works, so this ends quickly once a worker is free.
+    fn deliver(&mut self, lease: &Lease<'_>, deadline: Instant) -> Result<(), Error> {
+        let copied = self.body.len() <= COPY_BYTES_MAX;
+        if copied {
+            self.forward.extend_from_slice(&self.body);
+        }
+        let mut stream = lease.stream().map_err(lost)?;
+        let mut at = 0;
+        let total = self.forward.len() + if copied { 0 } else { self.body.len() };
+        while at < total {
+            let part = match at.checked_sub(self.forward.len()) {
+                None => &self.forward[at..],
+                Some(at) => &self.body[at..],
+            };
+            match stream.write(part) {
+                Ok(n) => at += n,
+                Err(e) if is_pause(&e) => self.still_waiting(deadline)?,
+                Err(e) => return Err(lost(e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads until the head of the answer is whole: its length, and how many bytes are there.
+    fn receive_head(
+        &mut self,
+        lease: &Lease<'_>,
+        deadline: Instant,
+    ) -> Result<(usize, usize), Error> {
+        const END: &[u8] = b"\r\n\r\n";
+        if self.answer.len() < START_BYTES {
+            self.answer.resize(START_BYTES, 0);
+        }
+        let mut filled = 0;
+        loop {
+            if filled == self.answer.len() {
+                if filled >= HEAD_BYTES_MAX {
+                    return Err(answer::bad_gateway());
+                }
+                self.answer.resize(filled * 2, 0);
+            }
+            let n = self.receive(lease, filled, deadline)?;
+            let from = filled.saturating_sub(END.len() - 1);
+            filled += n;
+            let seen = &self.answer[from..filled];
+            if let Some(at) = seen.windows(END.len()).position(|w| w == END) {
+                return Ok((from + at + END.len(), filled));
+            }
+        }
+    }
+
+    fn receive_rest(
+        &mut self,
+        lease: &Lease<'_>,
+        mut filled: usize,
+        total: usize,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        if self.answer.len() < total {
+            self.answer.resize(total, 0);
+        }
+        while filled < total {
+            // Never beyond the end of this answer: what lies there is checked by the next exchange's number.
+            self.answer.truncate(total);
+            filled += self.receive(lease, filled, deadline)?;
+        }
+        Ok(())
+    }
+
+    fn receive(
+        &mut self,
+        lease: &Lease<'_>,
+        filled: usize,
+        deadline: Instant,
+    ) -> Result<usize, Error> {
+        let mut stream = lease.stream().map_err(lost)?;
+        loop {
+            match stream.read(&mut self.answer[filled..]) {
+                Ok(0) => return Err(lost(std::io::ErrorKind::UnexpectedEof.into())),
+                Ok(n) => return Ok(n),
+                Err(e) if is_pause(&e) => self.still_waiting(deadline)?,
+                Err(e) => return Err(lost(e)),
+            }
+        }
+    }
+
+    /// Once a tick while the inside works. A client that leaves is hung up on, but its exchange is seen through:
+    /// the worker is busy either way, and inner connection and worker stay in step.
+    fn still_waiting(&mut self, deadline: Instant) -> Result<(), Error> {
+        if self.inside.cut.load(Ordering::Acquire) {
+            return Err(Error::unavailable("the server is stopping"));
+        }
+        if self.inside.options.clock.instant() >= deadline {
+            return Err(answer::no_answer_in_time());
+        }
+        if !self.left && self.client_gone() {
+            self.left = true;
+            self.client.cut();
+        }
+        Ok(())
+    }
+}
+
+fn lost(e: std::io::Error) -> Error {
+    log::warn!("an inner connection was lost: {e}");
+    answer::bad_gateway()
+}

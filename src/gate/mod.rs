@@ -1,0 +1,373 @@
+//! The gate: the only code on the network.
+//!
+//! One thread for each client connection reads strictly and within bounds, hands the call over a fixed pool of
+//! private connections to the listener inside, reads the answer whole and writes it down for the client. It knows no
+//! route and no rule: for each call it asks one function what its bounds are. A call that has to wait does so here, in
+//! the [`hub`], and costs no worker meanwhile.
+//!
+//! Reading order: `connection` (the phases of a call), `head` and `chunks` (what we take from a client), `exchange`
+//! (the inside), `answer` (what we give back), `hub` and `park` (waiting), `pool`, `registry`, `crew` (what is bounded).
+
+mod answer;
+mod budget;
+mod chunks;
+mod connection;
+mod crew;
+mod exchange;
+mod head;
+pub mod hub;
+mod inbox;
+pub mod inner;
+pub mod limits;
+mod pace;
+pub mod park;
+mod pool;
+mod registry;
+mod stream;
+
+pub use hub::{Hub, Wake};
+pub use inner::{InnerKey, Reason};
+pub use limits::Limits;
+pub use park::Park;
+
+use crate::clock::Clock;
+use crate::crypto;
+use crate::error::Error;
+use crate::metrics::Metrics;
+use budget::Budget;
+use connection::Connection;
+use crew::Crew;
+use limits::{ANSWER_DEADLINE, BACKLOG, STACK_BYTES};
+use pool::Pool;
+use registry::{Over, Registry};
+use std::borrow::Cow;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Pause after a failed accept (no file descriptors, say): long enough not to spin, short enough not to be noticed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Kernel probing of connections that say nothing: a peer that vanished is noticed after a minute and a half.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_PROBES: u32 = 3;
+/// Sent bytes that stay unacknowledged for this long break the connection.
+const USER_TIMEOUT_MS: u32 = 30_000;
+/// What threads get to notice that their connections were cut.
+const CUT_GRACE: Duration = Duration::from_secs(3);
+
+/// The bounds of a call, by method and path.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Largest body, in bytes; more is 413.
+    pub body_max: usize,
+    /// For the answer, counted from each time the call is sent inside; after it: 504.
+    pub deadline: Duration,
+    /// The gate answers by itself, whatever the inside does.
+    pub answer_here: Option<Answer>,
+    /// A body that is too large is not 413: the call goes inside without it, marked with [`inner::OVERSIZE`], so that
+    /// the application can record the attempt; its answer is relayed and the connection closed.
+    pub deliver_head_if_oversize: bool,
+}
+
+impl Rule {
+    /// A body of at most `body_max` bytes, the default deadline, nothing special.
+    pub fn new(body_max: usize) -> Rule {
+        Rule {
+            body_max,
+            deadline: ANSWER_DEADLINE,
+            answer_here: None,
+            deliver_head_if_oversize: false,
+        }
+    }
+}
+
+/// An answer that needs no worker.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Media type of the body.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: Cow<'static, [u8]>,
+}
+
+/// Gives the rule for a method and a path (raw, without query).
+pub type Rules = dyn Fn(&str, &str) -> Rule + Send + Sync;
+
+/// Says whether an address is free of the cap for one address.
+pub type Exempt = dyn Fn(IpAddr) -> bool + Send + Sync;
+
+/// What a gate is made of.
+pub struct Options {
+    /// Bounds.
+    pub limits: Limits,
+    /// Bounds of each call.
+    pub rules: Arc<Rules>,
+    /// The private Unix socket of the listener inside.
+    pub inner: PathBuf,
+    /// Connections to it, twice the number of workers: one answered, one on its way.
+    pub inner_connections: usize,
+    /// Shared with the listener inside.
+    pub key: InnerKey,
+    /// Where calls wait; shared with whoever publishes.
+    pub hub: Arc<Hub>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// For deadlines.
+    pub clock: Clock,
+    /// Said in every answer as `x-dbward-version`.
+    pub version: &'static str,
+    /// Addresses (proxies) that many clients share.
+    pub exempt: Arc<Exempt>,
+}
+
+/// What all connections share.
+struct Inside {
+    options: Options,
+    pool: Pool,
+    registry: Arc<Registry>,
+    crew: Arc<Crew>,
+    bodies: Budget,
+    answers: Budget,
+    /// Every answer from now on closes its connection.
+    draining: AtomicBool,
+    /// Idle connections end.
+    stopping: AtomicBool,
+    /// Nobody waits for the inside any more.
+    cut: AtomicBool,
+    busy: AtomicUsize,
+    exchanges: AtomicU64,
+    refusing: AtomicUsize,
+}
+
+/// A running gate.
+pub struct Gate {
+    inside: Arc<Inside>,
+    address: SocketAddr,
+    accepting: Mutex<Option<(Arc<TcpListener>, JoinHandle<()>)>>,
+}
+
+impl Gate {
+    /// Opens the connections to the inside, then lets clients in through `listener`.
+    ///
+    /// # Errors
+    /// `internal` when the inside does not answer or the system refuses.
+    pub fn start(listener: TcpListener, options: Options) -> Result<Gate, Error> {
+        let failed = |e: std::io::Error| Error::internal("starting the gate", e);
+        let address = listener.local_addr().map_err(failed)?;
+        prepare(&listener, options.limits.tick).map_err(failed)?;
+        let metrics = options.metrics.clone();
+        let pool = Pool::open(
+            options.inner.clone(),
+            options.key.clone(),
+            options.inner_connections,
+            &options.limits,
+            metrics.clone(),
+        )?;
+        let inside = Arc::new(Inside {
+            pool,
+            registry: Registry::new(metrics.clone()),
+            crew: Crew::new(STACK_BYTES, metrics),
+            bodies: Budget::new(options.limits.bodies_bytes_max),
+            answers: Budget::new(options.limits.answers_bytes_max),
+            draining: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+            busy: AtomicUsize::new(0),
+            exchanges: AtomicU64::new(1),
+            refusing: AtomicUsize::new(0),
+            options,
+        });
+        let listener = Arc::new(listener);
+        let accept = {
+            let (inside, listener) = (inside.clone(), listener.clone());
+            thread::Builder::new()
+                .name("gate-accept".to_owned())
+                .spawn(move || inside.accept(&listener))
+                .map_err(failed)?
+        };
+        Ok(Gate {
+            inside,
+            address,
+            accepting: Mutex::new(Some((listener, accept))),
+        })
+    }
+
+    /// The address it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Calls between a whole head and their answer, parked ones included.
+    pub fn in_flight(&self) -> usize {
+        self.inside.busy.load(Ordering::Acquire)
+    }
+
+    /// Open client connections.
+    pub fn connections(&self) -> usize {
+        self.inside.registry.wait_empty(Duration::ZERO)
+    }
+
+    /// Resumes every parked call with `shutdown`, and closes each connection after its answer. Calls are still taken.
+    pub fn drain(&self) {
+        self.inside.draining.store(true, Ordering::Release);
+        self.inside.options.hub.shutdown();
+    }
+
+    /// Stops accepting, closes idle connections at once and busy ones after their answer, or without it once `within`
+    /// is over. Joins the threads. Says how many connections were cut. A second call does nothing.
+    pub fn stop(&self, within: Duration) -> usize {
+        let taken = self
+            .accepting
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .take();
+        let Some((listener, accept)) = taken else {
+            return 0;
+        };
+        let inside = &self.inside;
+        inside.stopping.store(true, Ordering::SeqCst);
+        self.drain();
+        // Ends a blocked accept; a connection of our own does where this is not supported.
+        if rustix::net::shutdown(&*listener, rustix::net::Shutdown::Both).is_err() {
+            let _ = TcpStream::connect_timeout(&reachable(self.address), ACCEPT_PAUSE);
+        }
+        if accept.join().is_err() {
+            inside.options.metrics.background_panics.inc(&[]);
+        }
+        drop(listener);
+        inside.registry.shut(false);
+        let cut = inside.registry.wait_empty(within);
+        if cut > 0 {
+            inside.cut.store(true, Ordering::Release);
+            inside.registry.shut(true);
+            inside.registry.wait_empty(CUT_GRACE);
+        }
+        let stuck = inside.crew.join(CUT_GRACE);
+        if stuck > 0 {
+            log::warn!("{stuck} connection threads have not ended");
+        }
+        inside.pool.close();
+        cut
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+    }
+}
+
+impl Inside {
+    /// Accepts until the gate stops. No error ends it.
+    fn accept(self: &Arc<Inside>, listener: &TcpListener) {
+        let mut failing = false;
+        loop {
+            let accepted = listener.accept();
+            if self.stopping.load(Ordering::SeqCst) {
+                return;
+            }
+            match accepted {
+                Ok((socket, peer)) => {
+                    failing = false;
+                    self.welcome(socket, peer.ip().to_canonical());
+                }
+                Err(e) if e.kind() == ErrorKind::ConnectionAborted => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        log::error!("connections cannot be accepted: {e}");
+                    }
+                    self.count_refused("accept_failed");
+                    thread::sleep(ACCEPT_PAUSE);
+                }
+            }
+        }
+    }
+
+    fn welcome(self: &Arc<Inside>, socket: TcpStream, peer: IpAddr) {
+        let socket = Arc::new(socket);
+        let counted = (!(self.options.exempt)(peer)).then_some(peer);
+        match self.registry.sit(&socket, counted, &self.options.limits) {
+            Ok(seat) => {
+                let inside = self.clone();
+                let serve = move || Connection::new(&inside, seat, peer).run();
+                if !self.crew.run(serve) {
+                    self.count_refused("no_thread");
+                }
+            }
+            Err(over) => self.turn_away(socket, over),
+        }
+    }
+
+    /// Tells a connection over a cap so, on a thread, so that nobody delays accepting.
+    fn turn_away(self: &Arc<Inside>, socket: Arc<TcpStream>, over: Over) {
+        let (reason, message) = match over {
+            Over::All => ("connections", "too many connections"),
+            Over::Address => ("address", "too many connections from one address"),
+        };
+        self.count_refused(reason);
+        if self.refusing.fetch_add(1, Ordering::AcqRel) >= self.options.limits.refusals_max {
+            self.refusing.fetch_sub(1, Ordering::AcqRel);
+            return;
+        }
+        let inside = self.clone();
+        let started = self.crew.run(move || {
+            let options = &inside.options;
+            let id = crypto::hex(&crypto::random::<8>());
+            let common = answer::Common {
+                version: options.version,
+                request_id: &id,
+                keep_alive: false,
+            };
+            let mut out = Vec::new();
+            answer::error(&mut out, &Error::unavailable(message), &common, false);
+            let wire = stream::Wire::Plain(socket);
+            let mut client = stream::Client::new(wire, options.clock.clone());
+            let limits = &options.limits;
+            let now = options.clock.instant();
+            let pace = pace::Pace::new(now, 0, limits.linger, limits.bytes_per_sec_min);
+            if client.write(&out, b"", pace) {
+                client.linger(limits.linger);
+            }
+            inside.refusing.fetch_sub(1, Ordering::AcqRel);
+        });
+        if !started {
+            self.refusing.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    fn count_refused(&self, reason: &str) {
+        self.options.metrics.gate_refused.inc(&[reason]);
+    }
+}
+
+/// Sets on the listener what every accepted socket inherits, and lengthens its backlog.
+fn prepare(listener: &TcpListener, tick: Duration) -> std::io::Result<()> {
+    use rustix::net::sockopt;
+    sockopt::set_tcp_nodelay(listener, true)?;
+    sockopt::set_socket_timeout(listener, sockopt::Timeout::Send, Some(tick))?;
+    sockopt::set_socket_keepalive(listener, true)?;
+    sockopt::set_tcp_keepidle(listener, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(listener, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(listener, KEEPALIVE_PROBES)?;
+    sockopt::set_tcp_user_timeout(listener, USER_TIMEOUT_MS)?;
+    rustix::net::listen(listener, BACKLOG)?;
+    Ok(())
+}
+
+/// Where we reach our own listener.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}

@@ -1,0 +1,92 @@
+//! A call as the router sees it, and what it gives back: plain values, without the library that carried them.
+
+pub use crate::gate::inner::Reason;
+use crate::gate::park::Park;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// One HTTP request, read whole.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// As sent; case matters (`get` is not `GET`).
+    pub method: String,
+    /// Raw path, still percent-encoded, without the query. Begins with `/`.
+    pub path: String,
+    /// Raw query without the `?`.
+    pub query: Option<String>,
+    /// Names in lower case; values without surrounding blanks, visible ASCII only. None of the gate's own.
+    pub headers: Vec<(String, String)>,
+    /// The body; empty if there was none, or if it was too large (see `oversize`).
+    pub body: Vec<u8>,
+    /// The address that connected to the gate: a client or a proxy.
+    pub peer: Option<IpAddr>,
+    /// The client's `x-request-id` if well formed, else a new one.
+    pub request_id: String,
+    /// Set when this call has waited: it is being run again.
+    pub resume: Option<Resume>,
+    /// The announced size of a body that was too large to be read; only where the gate's rule asks for it.
+    pub oversize: Option<u64>,
+}
+
+impl Call {
+    /// The first header of that name (lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// Why and how a call that waited is run again. It writes nothing before it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resume {
+    /// After anything but [`Reason::Event`] the call must answer; parking again would be 502.
+    pub reason: Reason,
+    /// What its park said.
+    pub memo: String,
+    /// Left to the deadline of the first park.
+    pub left: Duration,
+}
+
+/// The answer to a call.
+#[derive(Debug, Clone, Default)]
+pub struct Reply {
+    /// HTTP status, 200 to 599.
+    pub status: u16,
+    /// Fields; a value with control characters or beyond ASCII turns the whole answer into a 500. `Content-Length`,
+    /// `Connection`, `x-dbward-version` and `x-request-id` are added on the way out.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body. For HEAD give the body of GET: only its length is sent.
+    pub body: Vec<u8>,
+    /// Instead of an answer: wait, then run the call again. Everything else here is ignored then.
+    pub park: Option<Park>,
+}
+
+impl Reply {
+    /// A status without a body.
+    pub fn empty(status: u16) -> Reply {
+        Reply {
+            status,
+            ..Reply::default()
+        }
+    }
+
+    /// A status with a body of the given media type.
+    pub fn with_body(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
+        Reply {
+            status,
+            headers: vec![("content-type", content_type.to_owned())],
+            body: body.into(),
+            park: None,
+        }
+    }
+
+    /// Wait, then run the call again.
+    pub fn park(park: Park) -> Reply {
+        Reply {
+            park: Some(park),
+            ..Reply::empty(202)
+        }
+    }
+}

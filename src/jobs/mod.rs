@@ -1,0 +1,128 @@
+//! The clockwork: what happens by the clock. Every job is a tick that a test can call; here each gets a named thread
+//! that calls it again and again, until the server stops.
+
+use crate::actions::{App, refusals, sweep};
+use crate::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// One turn of a job.
+type Tick = fn(&Arc<App>) -> Result<(), Error>;
+
+/// Every job: its thread's name, the pause between two turns, and the turn. The pauses of the sweeps are well below
+/// the 15 seconds within which a timer must take effect (contract section 9).
+const JOBS: &[(&str, Duration, Tick)] = &[
+    ("job-expire", Duration::from_secs(3), expire),
+    ("job-lease", Duration::from_secs(3), lease),
+    ("job-flush", Duration::from_secs(5), flush),
+    ("job-minute", Duration::from_secs(60), minute),
+];
+
+/// Expires requests and takes back unclaimed dispatches, all that are due.
+///
+/// # Errors
+/// When the store cannot read or write.
+pub fn expire(app: &Arc<App>) -> Result<(), Error> {
+    while sweep::expire_due(app)? > 0 {}
+    Ok(())
+}
+
+/// Gives up executions whose lease has run out.
+///
+/// # Errors
+/// When the store cannot read or write.
+pub fn lease(app: &Arc<App>) -> Result<(), Error> {
+    while sweep::lapse_leases(app)? > 0 {}
+    Ok(())
+}
+
+/// Writes what is kept in memory, and forgets live results that are past their time.
+///
+/// # Errors
+/// When the store cannot write.
+pub fn flush(app: &Arc<App>) -> Result<(), Error> {
+    app.live.sweep(app.clock.now());
+    app.store.flush()
+}
+
+/// Writes the rows that stand for many, and a checkpoint if an hour has passed.
+///
+/// # Errors
+/// When the store cannot write.
+pub fn minute(app: &Arc<App>) -> Result<(), Error> {
+    refusals::close_minute(app)?;
+    app.store.checkpoint_audit()
+}
+
+/// The running jobs; stopped and joined when dropped.
+pub struct Jobs {
+    stop: Arc<Stop>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Stop {
+    asked: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Jobs {
+    /// Starts all jobs.
+    ///
+    /// # Errors
+    /// `internal` when a thread cannot be made.
+    pub fn start(app: &Arc<App>) -> Result<Jobs, Error> {
+        let mut jobs = Jobs {
+            stop: Arc::new(Stop::default()),
+            threads: Vec::new(),
+        };
+        for (name, pause, tick) in JOBS {
+            let (app, stop) = (Arc::clone(app), Arc::clone(&jobs.stop));
+            let thread = std::thread::Builder::new()
+                .name((*name).to_owned())
+                .spawn(move || {
+                    while !stop.wait(*pause) {
+                        turn(&app, name, *tick);
+                    }
+                })
+                .map_err(|e| Error::internal(format!("starting {name}"), e))?;
+            jobs.threads.push(thread);
+        }
+        Ok(jobs)
+    }
+}
+
+fn turn(app: &Arc<App>, name: &str, tick: Tick) {
+    match catch_unwind(AssertUnwindSafe(|| tick(app))) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => log::error!("{name}: {error}"),
+        Err(_) => {
+            app.metrics.background_panics.inc(&[]);
+            log::error!("{name} panicked; it goes on with its next turn");
+        }
+    }
+}
+
+impl Stop {
+    /// Waits for `pause`; true when the stop was asked for.
+    fn wait(&self, pause: Duration) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(|e| e.into_inner());
+        let (asked, _) = self
+            .changed
+            .wait_timeout_while(asked, pause, |asked| !*asked)
+            .unwrap_or_else(|e| e.into_inner());
+        *asked
+    }
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        *self.stop.asked.lock().unwrap_or_else(|e| e.into_inner()) = true;
+        self.stop.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The wiring: a configuration becomes a running server, and a running server stops in order.
+//!
+//! Order of start: bind, lock the state directory, keys, store, policies, first tokens, inner listener, gate, jobs.
+//! Order of stop: drain (nothing new is taken on, everything that waits is answered), then gate, workers, jobs, store.
+
+mod state;
+mod watch;
+
+use crate::actions::{App, Parts, Settings, start};
+use crate::analyzer::Analyzer;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::crypto::Keypair;
+use crate::error::Error;
+use crate::gate::hub::Hub;
+use crate::gate::inner::InnerKey;
+use crate::gate::limits::Limits;
+use crate::gate::{Gate, Options};
+use crate::http::Door;
+use crate::http::listener::Listener;
+use crate::jobs::Jobs;
+use crate::metrics::Metrics;
+use crate::objects::{Local, live::Live};
+use crate::store::Store;
+use state::StateDir;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use watch::Watch;
+
+/// The version of this program, said in every answer.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Threads that read SQL: one a core of a small machine; they hold large stacks.
+const ANALYZERS: usize = 2;
+/// Calls that wait for a worker, for each worker; further ones are answered 503 at once.
+const QUEUE_PER_WORKER: usize = 16;
+/// How long the gate may take to close what is left when the grace is over.
+const CLOSE_GRACE: Duration = Duration::from_secs(3);
+
+/// What a start may be told beside the configuration.
+pub struct StartOptions {
+    /// The clock; tests turn theirs.
+    pub clock: Clock,
+    /// Make the first tokens again.
+    pub force_bootstrap: bool,
+    /// Bounds of the gate; tests make them small.
+    pub limits: Limits,
+}
+
+impl Default for StartOptions {
+    fn default() -> Self {
+        StartOptions {
+            clock: Clock::system(),
+            force_bootstrap: false,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// A running server. Dropping it stops it without grace.
+pub struct Server {
+    app: Arc<App>,
+    gate: Gate,
+    listener: Option<Listener>,
+    jobs: Option<Jobs>,
+    watch: Arc<Watch>,
+    grace: Duration,
+    hurry: Arc<AtomicBool>,
+    stopped: bool,
+    bootstrapped: bool,
+    _state: StateDir,
+}
+
+impl Server {
+    /// Starts a server of that configuration.
+    ///
+    /// # Errors
+    /// `internal` with a sentence for the operator: the address is taken, another server uses the state directory, a
+    /// file cannot be read or written.
+    pub fn start(config: &Config, options: StartOptions) -> Result<Server, Error> {
+        raise_open_files();
+        // Bound before anything is written, so that a taken port changes nothing.
+        let socket = TcpListener::bind(config.listen).map_err(|e| bind_failed(config.listen, e))?;
+        let state = StateDir::open(&config.state_dir)?;
+        let metrics = Arc::new(Metrics::new());
+        let app = Arc::new(app(config, &state, &options, &metrics)?);
+        let hub = Arc::new(Hub::new(&options.limits, Arc::clone(&metrics)));
+        let watch = Watch::attach(&app, &hub)?;
+        start::sync_config(&app, config)?;
+        let bootstrapped = start::bootstrap(&app, state.path(), options.force_bootstrap)?;
+        let door = Arc::new(Door::new(
+            Arc::clone(&app),
+            Arc::clone(&hub),
+            VERSION,
+            config.trusted_proxies.clone(),
+        ));
+        let key = InnerKey::generate();
+        let serving = Arc::clone(&door);
+        let listener = Listener::start(
+            state.path(),
+            config.workers,
+            config.workers * QUEUE_PER_WORKER,
+            Arc::new(move |call| serving.serve(call)),
+            key.clone(),
+            Arc::clone(&metrics),
+        )?;
+        let proxies = config.trusted_proxies.clone();
+        let gate = Gate::start(
+            socket,
+            Options {
+                limits: options.limits,
+                rules: Arc::new(move |method, path| door.rule(method, path)),
+                inner: listener.socket(),
+                inner_connections: config.workers * 2,
+                key,
+                hub,
+                metrics,
+                clock: options.clock,
+                version: VERSION,
+                exempt: Arc::new(move |ip| proxies.iter().any(|p| p.contains(ip))),
+            },
+        )?;
+        Ok(Server {
+            jobs: Some(Jobs::start(&app)?),
+            app,
+            gate,
+            listener: Some(listener),
+            watch,
+            grace: Duration::from_secs(config.shutdown_grace_secs),
+            hurry: Arc::new(AtomicBool::new(false)),
+            stopped: false,
+            bootstrapped,
+            _state: state,
+        })
+    }
+
+    /// The address it listens on.
+    pub fn addr(&self) -> SocketAddr {
+        self.gate.local_addr()
+    }
+
+    /// Whether this start made the first tokens.
+    pub fn bootstrapped(&self) -> bool {
+        self.bootstrapped
+    }
+
+    /// What the server works with; for tests and the demo.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Set to true, it ends the grace of a stop at once: for a second signal.
+    pub fn hurry(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.hurry)
+    }
+
+    /// Stops in order: at once when nothing runs, otherwise after at most the configured grace.
+    ///
+    /// # Errors
+    /// When what is kept in memory could not be written; everything acknowledged is durable all the same.
+    pub fn stop(mut self) -> Result<(), Error> {
+        self.app.drain();
+        self.gate.drain();
+        let (gate, hurry) = (&self.gate, &self.hurry);
+        self.watch.wait_idle(self.grace, |running| {
+            hurry.load(Ordering::SeqCst) || (running <= 0 && gate.in_flight() == 0)
+        });
+        self.shut(CLOSE_GRACE)
+    }
+
+    fn shut(&mut self, within: Duration) -> Result<(), Error> {
+        if std::mem::replace(&mut self.stopped, true) {
+            return Ok(());
+        }
+        self.app.drain();
+        self.gate.drain();
+        let cut = self.gate.stop(within);
+        if cut > 0 {
+            log::warn!("{cut} connections were cut");
+        }
+        if let Some(listener) = self.listener.take() {
+            listener.stop();
+        }
+        self.jobs = None;
+        crate::jobs::minute(&self.app)?;
+        self.app.store.close()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Err(error) = self.shut(Duration::ZERO) {
+            log::error!("stopping: {error}");
+        }
+    }
+}
+
+fn app(
+    config: &Config,
+    state: &StateDir,
+    options: &StartOptions,
+    metrics: &Arc<Metrics>,
+) -> Result<App, Error> {
+    let database_path = state.path().join("dbward.db");
+    let store = Store::open(
+        &database_path,
+        options.clock.clone(),
+        state.audit_keys()?,
+        Arc::new(|why| {
+            log::error!("the database cannot be trusted any more ({why}); stopping so that a new start can recover it");
+            log::logger().flush();
+            std::process::exit(74);
+        }),
+    )?;
+    Ok(App::new(Parts {
+        store: Arc::new(store),
+        objects: Arc::new(Local::open(&config.result_storage.root_dir)?),
+        live: Live::new(
+            config.result_channel.max_slots,
+            config.result_channel.slot_ttl_secs,
+        ),
+        clock: options.clock.clone(),
+        analyzer: Analyzer::start(ANALYZERS),
+        signer: Keypair::load_or_create(&state.path().join("signing.key"))?,
+        metrics: Arc::clone(metrics),
+        settings: Settings {
+            database_path,
+            redaction: config.redaction,
+            max_persist_bytes: config.result_storage.max_persist_bytes,
+        },
+    }))
+}
+
+fn bind_failed(address: SocketAddr, e: std::io::Error) -> Error {
+    match e.kind() {
+        std::io::ErrorKind::AddrInUse => Error::bug(format!(
+            "{address} is taken by another process; stop it, or choose another address with --listen"
+        )),
+        _ => Error::internal(format!("cannot listen on {address}"), e),
+    }
+}
+
+/// As many open files as the system lets this process have: each client connection is one.
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(e) = setrlimit(Resource::Nofile, limit) {
+        log::warn!("the limit of open files could not be raised: {e}");
+    }
+}

@@ -1,0 +1,106 @@
+//! The state directory: made private, locked against a second server, and home of the keys.
+
+use crate::crypto::{Keypair, PublicKey, write_private};
+use crate::error::Error;
+use crate::store::AuditKeys;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Public keys of the audit log, by id.
+const AUDIT_KEYS: &str = "audit-keys.json";
+
+/// An open state directory; the lock lasts as long as this.
+pub struct StateDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl StateDir {
+    /// Makes the directory (0700) if it is not there, and locks it.
+    ///
+    /// # Errors
+    /// `internal` with a sentence for the operator.
+    pub fn open(path: &Path) -> Result<StateDir, Error> {
+        let failed = |e| Error::internal(format!("state_dir {}", path.display()), e);
+        if !path.is_dir() {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .map_err(failed)?;
+        }
+        let mode = fs::metadata(path).map_err(failed)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            // Somebody made it for us. Nothing in it is readable by others, but the names in it would be.
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        }
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(path.join("dbward.lock"))
+            .map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(Error::bug(format!(
+                    "another server is using the state_dir {}",
+                    path.display()
+                )));
+            }
+            Err(fs::TryLockError::Error(e)) => return Err(failed(e)),
+        }
+        Ok(StateDir {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The key that signs checkpoints, and every public key that ever did. A new one is added to the file.
+    ///
+    /// # Errors
+    /// `internal` for a file that cannot be read: an audit log that cannot be proved must not be written on.
+    pub fn audit_keys(&self) -> Result<AuditKeys, Error> {
+        let current = Keypair::load_or_create(&self.path.join("audit-signing.key"))?;
+        let file = self.path.join(AUDIT_KEYS);
+        let mut known = match fs::read_to_string(&file) {
+            Ok(text) => read_keys(&text)
+                .ok_or_else(|| Error::bug(format!("{} is not readable", file.display())))?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(e) => return Err(Error::internal(format!("{}", file.display()), e)),
+        };
+        let public = current.public();
+        if !known.contains_key(&public.id()) {
+            known.insert(public.id(), public);
+            let keys: Map<String, Value> = known
+                .iter()
+                .map(|(id, key)| (id.clone(), STANDARD.encode(key.bytes()).into()))
+                .collect();
+            let text = json!({"current": public.id(), "keys": keys}).to_string();
+            write_private(&file, text.as_bytes())
+                .map_err(|e| Error::internal(format!("{}", file.display()), e))?;
+        }
+        Ok(AuditKeys { current, known })
+    }
+}
+
+fn read_keys(text: &str) -> Option<BTreeMap<String, PublicKey>> {
+    let file: Value = serde_json::from_str(text).ok()?;
+    let mut known = BTreeMap::new();
+    for (id, key) in file.get("keys")?.as_object()? {
+        let bytes = STANDARD.decode(key.as_str()?).ok()?;
+        known.insert(id.clone(), PublicKey::from_bytes(&bytes)?);
+    }
+    Some(known)
+}

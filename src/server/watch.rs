@@ -1,0 +1,139 @@
+//! Watches committed changes: wakes who waits for them, counts them, and knows how many executions run.
+
+use crate::actions::App;
+use crate::actions::topics::{self, Reach};
+use crate::domain::approval::Action;
+use crate::domain::change::Change;
+use crate::domain::request::Status;
+use crate::error::Error;
+use crate::gate::hub::{Hub, Wake};
+use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::time::Duration;
+
+/// How often a stop looks whether calls have ended; executions that end wake it at once.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What a server knows about what goes on.
+pub struct Watch {
+    running: Mutex<i64>,
+    changed: Condvar,
+}
+
+impl Watch {
+    /// Starts to watch the store of `app`, announcing to `hub`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn attach(app: &Arc<App>, hub: &Arc<Hub>) -> Result<Arc<Watch>, Error> {
+        let watch = Arc::new(Watch {
+            running: Mutex::new(app.store.read(|view| view.count_running())?),
+            changed: Condvar::new(),
+        });
+        let (weak, hub, seen): (Weak<App>, _, _) =
+            (Arc::downgrade(app), Arc::clone(hub), Arc::clone(&watch));
+        app.store.observe(Arc::new(move |change| {
+            if let Some(app) = weak.upgrade() {
+                count(&app, change);
+                if concerns_identity(change) {
+                    app.identities.forget();
+                }
+            }
+            seen.follow(change);
+            for (topic, reach) in topics::announced(change) {
+                let wake = match reach {
+                    Reach::One => Wake::One,
+                    Reach::All => Wake::All,
+                };
+                hub.publish(&topic, wake);
+            }
+        }));
+        Ok(watch)
+    }
+
+    /// Waits until `done` says so of the number of running executions, at most for `grace`.
+    pub fn wait_idle(&self, grace: Duration, done: impl Fn(i64) -> bool) {
+        let end = std::time::Instant::now() + grace;
+        let mut running = self.running.lock().unwrap_or_else(|e| e.into_inner());
+        while !done(*running) && std::time::Instant::now() < end {
+            running = self
+                .changed
+                .wait_timeout(running, LOOK)
+                .unwrap_or_else(|e| e.into_inner())
+                .0;
+        }
+    }
+
+    fn follow(&self, change: &Change) {
+        let Some((from, to)) = change.moved() else {
+            return;
+        };
+        let delta = i64::from(to == Status::Running) - i64::from(from == Some(Status::Running));
+        if delta != 0 {
+            *self.running.lock().unwrap_or_else(|e| e.into_inner()) += delta;
+            self.changed.notify_all();
+        }
+    }
+}
+
+fn concerns_identity(change: &Change) -> bool {
+    matches!(
+        change,
+        Change::TokenCreated(_)
+            | Change::TokenRevoked { .. }
+            | Change::UserActivated(_)
+            | Change::UserSuspended(_)
+    )
+}
+
+fn count(app: &App, change: &Change) {
+    let metrics = &app.metrics;
+    metrics.audit_events.inc(&[]);
+    if let Some((target, to)) = entered(change) {
+        metrics
+            .requests
+            .inc(&[to.as_str(), &target.1, &target.0]);
+    }
+    match change {
+        Change::RequestCreated(new) if new.emergency => metrics.break_glass.inc(&[]),
+        Change::StepApproved { vote, .. }
+        | Change::RequestApproved { vote, .. }
+        | Change::RequestRejected { vote, .. } => {
+            metrics.approvals.inc(&[match vote.action {
+                Action::Approve => "approve",
+                Action::Reject => "reject",
+            }]);
+        }
+        Change::ExecutionFinished {
+            request, finished, ..
+        } => {
+            let status = if finished.success {
+                "completed"
+            } else {
+                "failed"
+            };
+            metrics.executions.inc(&[status]);
+            if let Some(ms) = finished.duration_ms {
+                let target = &request.target;
+                metrics.execution_duration.observe(
+                    &[&target.database, &target.environment],
+                    ms as f64 / 1000.0,
+                );
+            }
+        }
+        Change::ExecutionLost { .. } => {
+            metrics.executions.inc(&["lost"]);
+            metrics.lease_expirations.inc(&[]);
+        }
+        _ => {}
+    }
+}
+
+/// Database, environment and status that a request entered.
+fn entered(change: &Change) -> Option<((String, String), Status)> {
+    let (_, to) = change.moved()?;
+    let target = match change {
+        Change::RequestCreated(new) => &new.target,
+        other => &other.request()?.target,
+    };
+    Some(((target.database.clone(), target.environment.clone()), to))
+}

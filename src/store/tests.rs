@@ -1,0 +1,444 @@
+//! What the store promises: nothing changes without its audit event, a writer's failure is his alone, and the schema
+//! refuses what the code would never ask.
+
+use super::*;
+use crate::crypto::uuid;
+use crate::domain::change::{NewRequest, NewToken, RequestRef, RequestText, RoleMode};
+use crate::domain::id::{Operation, Target};
+use crate::domain::request::{Opening, Status};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+struct Temp(std::path::PathBuf);
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn temp() -> Temp {
+    let path = std::env::temp_dir().join(format!("dbward-store-{}", uuid()));
+    std::fs::create_dir(&path).unwrap();
+    Temp(path)
+}
+
+fn keys() -> AuditKeys {
+    let current = Keypair::from_seed([7; 32]);
+    let public = current.public();
+    AuditKeys {
+        known: [(public.id(), public)].into(),
+        current,
+    }
+}
+
+fn open(temp: &Temp) -> Arc<Store> {
+    let path = temp.0.join("dbward.db");
+    let fatal: Fatal = Arc::new(|why| panic!("{why}"));
+    let store = Arc::new(Store::open(&path, Clock::system(), keys(), fatal).unwrap());
+    store
+        .change(Actor::system(), |_, _| {
+            let synced = Change::ConfigSynced {
+                policy_version: "0".repeat(64),
+                policy_text: "text".into(),
+                summary: serde_json::Map::new(),
+            };
+            Ok(Verdict::Write(vec![synced], ()))
+        })
+        .unwrap();
+    store
+}
+
+fn new_request(view: &View, opening: Opening) -> Result<NewRequest, Error> {
+    Ok(NewRequest {
+        seq: view.next_request_seq()?,
+        id: uuid(),
+        requester: "requester".into(),
+        token_id: None,
+        target: Target {
+            database: "app".into(),
+            environment: "production".into(),
+        },
+        operation: Operation::ExecuteDml,
+        step: opening.step(),
+        emergency: false,
+        allow_ddl: false,
+        no_result_store: false,
+        reason: None,
+        total_steps: 1,
+        approvers: Vec::new(),
+        risk_level: "unknown".into(),
+        policy_version: "0".repeat(64),
+        expires_at: Some(Timestamp(i64::MAX)),
+        approval_expires_at: Some(Timestamp(i64::MAX)),
+        text: RequestText {
+            detail: "UPDATE t SET a = 1 WHERE b = 2".into(),
+            plan_json: None,
+            workflow: None,
+            facts_json: "{}".into(),
+            trace_json: "{}".into(),
+            context_json: None,
+            metadata_json: None,
+            share_with: Vec::new(),
+            idempotency_key: None,
+            idempotency_fingerprint: None,
+            fingerprint: "f".into(),
+            redacted: None,
+        },
+    })
+}
+
+fn create(store: &Store) -> Result<String, Error> {
+    store.change(Actor::system(), |view, _| {
+        let new = new_request(view, Opening::Pending)?;
+        let id = new.id.clone();
+        Ok(Verdict::Write(
+            vec![Change::RequestCreated(Box::new(new))],
+            id,
+        ))
+    })
+}
+
+fn token(id: &str, hash: char) -> Change {
+    Change::TokenCreated(NewToken {
+        id: id.into(),
+        subject_type: crate::domain::actor::SubjectType::User,
+        subject_id: "requester".into(),
+        hash: hash.to_string().repeat(64),
+        prefix: "00000000".into(),
+        name: None,
+        roles: vec!["developer".into()],
+        role_mode: RoleMode::Grant,
+        groups: Vec::new(),
+        issuer: "system".into(),
+        expires_at: None,
+    })
+}
+
+fn verified(temp: &Temp, store: &Store) -> Verified {
+    store.verify(&temp.0.join("dbward.db")).unwrap()
+}
+
+#[test]
+fn many_writers_share_commits_and_nothing_is_lost() {
+    let temp = temp();
+    let store = open(&temp);
+    let threads: Vec<_> = (0..16)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            std::thread::spawn(move || (0..50).map(|_| create(&store).unwrap()).collect::<Vec<_>>())
+        })
+        .collect();
+    let mut ids: Vec<String> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 800);
+    for id in &ids {
+        assert_eq!(
+            store.read(|v| v.request(id)).unwrap().status,
+            Status::Pending
+        );
+    }
+    let checked = verified(&temp, &store);
+    assert_eq!(checked.problem, None);
+    // 800 creations and the configuration, and a checkpoint after each hundred events.
+    assert!(checked.total_events >= 801 + 8, "{checked:?}");
+}
+
+#[test]
+fn a_writer_that_fails_or_panics_leaves_nothing_and_hurts_nobody() {
+    let temp = temp();
+    let store = open(&temp);
+    let good = Arc::new(AtomicUsize::new(0));
+    let threads: Vec<_> = (0..12)
+        .map(|n| {
+            let (store, good) = (Arc::clone(&store), Arc::clone(&good));
+            std::thread::spawn(move || {
+                for _ in 0..20 {
+                    match n % 3 {
+                        0 => {
+                            create(&store).unwrap();
+                            good.fetch_add(1, Ordering::SeqCst);
+                        }
+                        1 => {
+                            let e = store
+                                .change::<()>(Actor::system(), |_, _| Err(Error::invalid("no")))
+                                .unwrap_err();
+                            assert_eq!(e.status(), 400);
+                        }
+                        _ => {
+                            let e = store
+                                .change::<()>(Actor::system(), |_, _| panic!("on purpose"))
+                                .unwrap_err();
+                            assert_eq!(e.status(), 500);
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let counts = store.read(|v| v.request_counts()).unwrap();
+    let pending = counts.iter().find(|(s, _)| s == "pending").unwrap().1;
+    assert_eq!(pending, i64::try_from(good.load(Ordering::SeqCst)).unwrap());
+    assert!(verified(&temp, &store).valid);
+}
+
+#[test]
+fn a_change_that_the_schema_refuses_leaves_no_audit_event_behind() {
+    let temp = temp();
+    let store = open(&temp);
+    let before = store.read(|v| v.last_event()).unwrap();
+    // A vote on a request that does not exist: the second change of the list fails, so the first is undone too.
+    let error = store
+        .change::<()>(Actor::system(), |view, _| {
+            let new = new_request(view, Opening::Pending)?;
+            let ghost = RequestRef {
+                seq: 99,
+                id: uuid(),
+                requester: "requester".into(),
+                target: new.target.clone(),
+                operation: new.operation,
+                status: Status::Pending,
+            };
+            let step = Opening::AutoApproved.dispatch().unwrap();
+            Ok(Verdict::Write(
+                vec![
+                    Change::RequestCreated(Box::new(new)),
+                    Change::RequestDispatched {
+                        request: ghost,
+                        step,
+                        deadline: Timestamp(0),
+                        acknowledged: None,
+                    },
+                ],
+                (),
+            ))
+        })
+        .unwrap_err();
+    assert_eq!(error.status(), 500);
+    assert_eq!(store.read(|v| v.last_event()).unwrap(), before);
+}
+
+#[test]
+fn a_revoked_token_cannot_write_even_if_it_was_good_a_moment_ago() {
+    let temp = temp();
+    let store = open(&temp);
+    store
+        .change(Actor::system(), |_, _| {
+            Ok(Verdict::Write(vec![token("t1", 'a')], ()))
+        })
+        .unwrap();
+    let actor = Actor {
+        id: "requester".into(),
+        kind: "user",
+        token_id: Some("t1".into()),
+        origin: crate::domain::actor::Origin::default(),
+    };
+    store
+        .change(actor.clone(), |_, _| Ok(Verdict::Same(())))
+        .unwrap();
+    store
+        .change(Actor::system(), |_, _| {
+            let revoked = Change::TokenRevoked {
+                token_id: "t1".into(),
+                subject_id: "requester".into(),
+            };
+            Ok(Verdict::Write(vec![revoked], ()))
+        })
+        .unwrap();
+    let refused = store
+        .change(actor, |_, _| Ok(Verdict::Same(())))
+        .unwrap_err();
+    assert_eq!(refused.code(), "unauthenticated");
+}
+
+#[test]
+fn a_second_start_finds_everything_and_an_edited_file_is_refused() {
+    let temp = temp();
+    let store = open(&temp);
+    let id = create(&store).unwrap();
+    store.close().unwrap();
+    drop(store);
+    let store = open(&temp);
+    assert_eq!(store.read(|v| v.request(&id)).unwrap().id, id);
+    drop(store);
+    let raw = Connection::open(temp.0.join("dbward.db")).unwrap();
+    raw.execute("UPDATE schema_migrations SET sha256 = 'x'", [])
+        .unwrap();
+    drop(raw);
+    let path = temp.0.join("dbward.db");
+    let refused = Store::open(&path, Clock::system(), keys(), Arc::new(|_| ()));
+    assert!(refused.is_err_and(|e| e.to_string().contains("0001_initial")));
+}
+
+#[test]
+fn a_database_of_another_program_is_refused_untouched() {
+    let temp = temp();
+    let path = temp.0.join("dbward.db");
+    let raw = Connection::open(&path).unwrap();
+    raw.execute_batch("CREATE TABLE requests (id TEXT)").unwrap();
+    drop(raw);
+    let before = std::fs::read(&path).unwrap();
+    let refused = Store::open(&path, Clock::system(), keys(), Arc::new(|_| ()));
+    assert!(refused.is_err_and(|e| e.to_string().contains("not made by this program")));
+    assert_eq!(std::fs::read(&path).unwrap()[100..], before[100..]);
+}
+
+/// Attacks by somebody who can run any SQL on our own connection. Each must be refused, and must be one that the
+/// schema refuses: that is, not fail for another reason such as a misspelt column.
+#[test]
+fn the_schema_refuses_attacks() {
+    let temp = temp();
+    let store = open(&temp);
+    let id = create(&store).unwrap();
+    store
+        .change(Actor::system(), |_, _| {
+            Ok(Verdict::Write(vec![token("t1", 'a')], ()))
+        })
+        .unwrap();
+    let attacks = "
+UPDATE requests SET status = 'approved'
+UPDATE requests SET status = 'approved', audit_seq = audit_seq + 1
+UPDATE requests SET status = 'executed', audit_seq = (SELECT max(seq) FROM audit_events)
+UPDATE requests SET requester = 'approver'
+UPDATE requests SET operation = 'execute_select'
+UPDATE requests SET emergency = 1
+UPDATE requests SET id = 'x'
+UPDATE requests SET total_steps = 0
+UPDATE requests SET policy_version = 'x'
+UPDATE requests SET database_name = 'other'
+DELETE FROM requests
+INSERT OR REPLACE INTO requests SELECT * FROM requests
+UPDATE request_texts SET detail = 'DROP TABLE t'
+UPDATE request_texts SET plan_json = '[]'
+DELETE FROM request_texts
+INSERT OR REPLACE INTO request_texts SELECT * FROM request_texts
+UPDATE audit_events SET actor_id = 'somebody'
+UPDATE audit_events SET metadata_json = '{}'
+DELETE FROM audit_events
+DELETE FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)
+INSERT OR REPLACE INTO audit_events SELECT * FROM audit_events WHERE seq = 1
+INSERT INTO audit_events SELECT seq + 1000, id, event_type, event_category, event_version, outcome, actor_id, actor_type, resource_type, resource_id, peer_ip, client_ip, client_ip_source, request_id, operation, database_name, environment, detail_fingerprint, detail_raw, reason, metadata_json, prev_hash, created_at, event_hash, created_at_ms, from_status, to_status FROM audit_events WHERE seq = 1
+INSERT INTO audit_events SELECT seq + 1, id, event_type, event_category, event_version, outcome, actor_id, actor_type, resource_type, resource_id, peer_ip, client_ip, client_ip_source, request_id, operation, database_name, environment, detail_fingerprint, detail_raw, reason, metadata_json, prev_hash, created_at, event_hash, created_at_ms, from_status, to_status FROM audit_events ORDER BY seq DESC LIMIT 1
+INSERT INTO audit_events SELECT seq + 1, 'x', 'request.approved', event_category, event_version, outcome, actor_id, actor_type, resource_type, resource_id, peer_ip, client_ip, client_ip_source, (SELECT id FROM requests), operation, database_name, environment, detail_fingerprint, detail_raw, reason, '{\"from_status\":\"pending\",\"to_status\":\"executed\"}', event_hash, created_at, event_hash, created_at_ms, 'pending', 'executed' FROM audit_events ORDER BY seq DESC LIMIT 1
+INSERT INTO audit_events SELECT seq + 1, 'x', 'request.approved', event_category, event_version, outcome, actor_id, actor_type, resource_type, resource_id, peer_ip, client_ip, client_ip_source, (SELECT id FROM requests), operation, database_name, environment, detail_fingerprint, detail_raw, reason, '{}', event_hash, created_at, event_hash, created_at_ms, 'pending', 'approved' FROM audit_events ORDER BY seq DESC LIMIT 1
+INSERT INTO audit_purges VALUES (1, 9999, '0000000000000000000000000000000000000000000000000000000000000000', '', 0, '', '', 0)
+INSERT INTO transitions VALUES ('pending', 'executed')
+UPDATE transitions SET to_status = 'executed' WHERE from_status = 'pending'
+DELETE FROM transitions
+UPDATE policy_versions SET text = 'other'
+INSERT INTO policy_versions VALUES ('1111111111111111111111111111111111111111111111111111111111111111', 'x', 0, 0)
+UPDATE users SET status = 'suspended'
+UPDATE users SET status = 'suspended', audit_seq = audit_seq + 1
+DELETE FROM users
+INSERT OR REPLACE INTO users SELECT * FROM users
+UPDATE tokens SET roles_json = '[\"admin\"]'
+UPDATE tokens SET roles_json = '[\"admin\"]', audit_seq = (SELECT max(seq) FROM audit_events)
+UPDATE tokens SET revoked_at_ms = 1
+UPDATE tokens SET expires_at_ms = NULL, audit_seq = (SELECT max(seq) FROM audit_events)
+DELETE FROM tokens
+INSERT OR REPLACE INTO tokens SELECT * FROM tokens
+INSERT INTO approvals (request_seq, step_index, action, actor_id, matched_selector, issued_by_requester, created_at_ms, audit_seq) VALUES (1, 0, 'approve', 'approver', 'role:dba', 0, 0, 1)
+INSERT INTO approvals (request_seq, step_index, action, actor_id, matched_selector, issued_by_requester, created_at_ms, audit_seq) VALUES (1, 0, 'approve', 'approver', 'role:dba', 0, 0, (SELECT max(seq) FROM audit_events))
+INSERT INTO executions (id, request_seq, attempt, agent_id, status, token_json, statement_timeout_secs, lease_secs, lease_until_ms, started_at_ms, audit_seq) VALUES ('e', 1, 1, 'agent', 'claimed', '{}', 0, 60, 0, 0, 1)
+INSERT INTO results VALUES (1, 1, 'local', 'k', 0, '0000000000000000000000000000000000000000000000000000000000000000', 0, 0, 1)
+INSERT INTO agents VALUES ('a', '{}', NULL, 1, 0, 0, 0, '[]', 0, 0, 1)
+";
+    let connection = store.connection.lock().unwrap();
+    let dump = |c: &Connection| -> String {
+        let tables = [
+            "requests",
+            "request_texts",
+            "audit_events",
+            "tokens",
+            "users",
+            "policy_versions",
+            "transitions",
+        ];
+        tables
+            .iter()
+            .map(|t| {
+                let sql = format!("SELECT group_concat(quote(t.rowid_text)) FROM (SELECT json_array(*) AS rowid_text FROM (SELECT count(*) AS n, '{t}' AS name FROM {t})) t");
+                c.query_row(&sql, [], |r| r.get::<_, Option<String>>(0))
+                    .unwrap_or_default()
+                    .unwrap_or_default()
+            })
+            .collect()
+    };
+    let before = dump(&connection);
+    for attack in attacks.trim().lines() {
+        match connection.execute(attack, []) {
+            Ok(n) => panic!("{n} rows changed by: {attack}"),
+            Err(e) => {
+                let text = e.to_string();
+                let by_schema = [
+                    "never change", "never changes", "are kept", "are fixed", "out of chain", "out of bounds",
+                    "without its audit event", "constraint failed", "FOREIGN KEY",
+                ]
+                .iter()
+                .any(|m| text.contains(m));
+                assert!(by_schema, "{attack}\n  failed for another reason: {text}");
+            }
+        }
+    }
+    assert_eq!(dump(&connection), before);
+    drop(connection);
+    assert_eq!(
+        store.read(|v| v.request(&id)).unwrap().status,
+        Status::Pending
+    );
+    assert!(verified(&temp, &store).valid);
+}
+
+#[test]
+fn an_edited_event_is_found_and_named() {
+    let temp = temp();
+    let store = open(&temp);
+    for _ in 0..5 {
+        create(&store).unwrap();
+    }
+    store.close().unwrap();
+    // Somebody with the file and a shell of his own, where none of our triggers need stay.
+    let raw = Connection::open(temp.0.join("dbward.db")).unwrap();
+    raw.execute_batch("DROP TRIGGER audit_no_update").unwrap();
+    let id: String = raw
+        .query_row("SELECT id FROM audit_events WHERE seq = 3", [], |r| {
+            r.get(0)
+        })
+        .unwrap();
+    raw.execute("UPDATE audit_events SET actor_id = 'x' WHERE seq = 3", [])
+        .unwrap();
+    drop(raw);
+    let found = verified(&temp, &store);
+    assert!(!found.valid);
+    assert_eq!(found.first_broken_id, Some(id));
+    assert_eq!(found.total_events, 3);
+}
+
+#[test]
+fn a_request_moved_behind_the_logs_back_is_found() {
+    let temp = temp();
+    let store = open(&temp);
+    create(&store).unwrap();
+    store.close().unwrap();
+    let raw = Connection::open(temp.0.join("dbward.db")).unwrap();
+    raw.execute_batch(
+        "PRAGMA foreign_keys = OFF; DROP TRIGGER requests_move; UPDATE requests SET status = 'approved'",
+    )
+    .unwrap();
+    drop(raw);
+    assert!(!verified(&temp, &store).valid);
+}
+
+#[test]
+fn a_heartbeat_that_is_not_yet_written_counts_and_a_restart_gives_grace() {
+    let temp = temp();
+    let store = open(&temp);
+    let now = store.now();
+    store.extend_lease("e", now.plus_secs(60));
+    let lease = store.read(|v| Ok(v.remembered_lease("e"))).unwrap();
+    assert!(lease.is_some_and(|l| l.heard && l.until == now.plus_secs(60)));
+    store.flush().unwrap();
+}
