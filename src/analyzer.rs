@@ -18,9 +18,9 @@ use std::time::Duration;
 /// takes under half of it in debug builds (a test holds it).
 pub const STACK_BYTES: usize = 64 * 1024 * 1024;
 
-/// Texts up to this many bytes are analysed on the caller's thread: the deepest of that length takes under a quarter of
-/// a stack of 8 MiB in debug builds (a test holds it).
-pub const INLINE_BYTES_MAX: usize = 256;
+/// Texts up to this many bytes are analysed on the caller's thread: the deepest of that length takes under 2 MiB in debug
+/// builds, a quarter of a caller's stack of 8 MiB (a test holds it).
+pub const INLINE_BYTES_MAX: usize = 2_000;
 
 /// Texts that may wait, per thread: at some 50 ms for the largest, the last one waits well under [`DEADLINE`].
 const QUEUE_PER_THREAD: usize = 32;

@@ -15,7 +15,10 @@
 //! - [`server`], [`cli`]: the wiring, and the command line.
 
 pub mod actions;
+pub mod agent;
 pub mod analyzer;
+pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod crypto;
@@ -26,4 +29,5 @@ pub mod http;
 pub mod jobs;
 pub mod metrics;
 pub mod objects;
+pub mod server;
 pub mod store;

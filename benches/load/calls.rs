@@ -61,7 +61,7 @@ impl Client for Creator {
         if find(body, b"\"status\":\"pending\"").is_none() {
             return Err("a request that is not pending".to_owned());
         }
-        if self.count % REMEMBERED_EVERY == 0 {
+        if self.count.is_multiple_of(REMEMBERED_EVERY) {
             let id = text_of(body, "id").ok_or("a request without an id")?;
             self.remembered.push(id.to_owned());
         }
@@ -156,7 +156,11 @@ impl Client for Life {
             Some(_) => Ok(()),
             None => Err(format!("{stage:?}: no {what} in the answer")),
         };
-        let id = |key: &str| text_of(body, key).map(str::to_owned).ok_or("no id in an answer");
+        let id = |key: &str| {
+            text_of(body, key)
+                .map(str::to_owned)
+                .ok_or("no id in an answer")
+        };
         self.stage = match stage {
             Stage::Create => {
                 says("\"status\":\"pending\"")?;
@@ -220,7 +224,10 @@ impl Client for Repeat {
         let body = answer.expect(200)?;
         match find(body, &self.expected) {
             Some(_) => Ok(true),
-            None => Err(format!("an answer without {}", String::from_utf8_lossy(&self.expected))),
+            None => Err(format!(
+                "an answer without {}",
+                String::from_utf8_lossy(&self.expected)
+            )),
         }
     }
 }

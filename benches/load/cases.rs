@@ -1,7 +1,7 @@
 //! The cases, one function each.
 
 use crate::calls::{Creator, Life, Repeat};
-use crate::drive::{Measured, Span, run};
+use crate::drive::{Measured, run};
 use crate::floor_http::{Bare, Gated};
 use crate::floor_store::Rows;
 use crate::parked;
@@ -60,7 +60,11 @@ fn on_server(
     rows: &mut Vec<Row>,
     kept: &mut Vec<String>,
 ) -> Outcome<()> {
-    let watchers = if plan.wants("parked") { parked::TOKENS } else { 0 };
+    let watchers = if plan.wants("parked") {
+        parked::TOKENS
+    } else {
+        0
+    };
     let tokens = Tokens::issue(server, watchers)?;
     if plan.wants("me") {
         me(plan, folder, server, &tokens, rows)?;
@@ -195,7 +199,11 @@ fn me(
     gated.stop();
     announce("me", CLIENTS);
     let before = Cost::now(server, &tokens.admin)?;
-    let measured = run(server.address, &mut ask("\"subject_id\":\"requester-"), span)?;
+    let measured = run(
+        server.address,
+        &mut ask("\"subject_id\":\"requester-"),
+        span,
+    )?;
     let note = before.since(server, &tokens.admin, &measured)?;
 
     rows.push(Row {

@@ -108,7 +108,10 @@ pub fn run<C: Client>(address: SocketAddr, clients: &mut [C], span: Span) -> Out
         }
         drivers
             .into_iter()
-            .map(|d| d.join().map_err(|_| "a driving thread panicked".to_owned())?)
+            .map(|d| {
+                d.join()
+                    .map_err(|_| "a driving thread panicked".to_owned())?
+            })
             .collect::<Outcome<Vec<Share>>>()
     })?;
     let last = shares.iter().filter_map(|s| s.last).max();

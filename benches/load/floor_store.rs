@@ -56,11 +56,7 @@ impl Template {
     fn read(db: &Connection, table: &'static str, condition: &str) -> Outcome<Vec<Template>> {
         let sql = format!("SELECT * FROM {table} WHERE {condition}");
         let mut statement = db.prepare(&sql).map_err(plain)?;
-        let columns: Vec<String> = statement
-            .column_names()
-            .iter()
-            .map(|c| (*c).to_owned())
-            .collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let places: Vec<String> = (1..=columns.len()).map(|n| format!("?{n}")).collect();
         let insert = format!(
             "INSERT INTO {table} ({}) VALUES ({})",
@@ -232,7 +228,10 @@ impl Rows {
             drop(answers);
             threads
                 .into_iter()
-                .map(|t| t.join().map_err(|_| "a thread of the floor panicked".to_owned()))
+                .map(|t| {
+                    t.join()
+                        .map_err(|_| "a thread of the floor panicked".to_owned())
+                })
                 .collect::<Outcome<Vec<Vec<Duration>>>>()
         })?;
         let mut times: Vec<Duration> = shares.into_iter().flatten().collect();
@@ -240,7 +239,9 @@ impl Rows {
         Ok(Measured {
             operations: times.len(),
             operations_all: times.len(),
-            elapsed: Instant::now().saturating_duration_since(from).min(span.measured),
+            elapsed: Instant::now()
+                .saturating_duration_since(from)
+                .min(span.measured),
             times,
         })
     }

@@ -25,12 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const WAIT_SECS: u64 = 60;
 
 /// Runs the case.
-pub fn measure(
-    plan: &Plan,
-    server: &Server,
-    tokens: &Tokens,
-    rows: &mut Vec<Row>,
-) -> Outcome<()> {
+pub fn measure(plan: &Plan, server: &Server, tokens: &Tokens, rows: &mut Vec<Row>) -> Outcome<()> {
     eprintln!("{POLLS} parked polls");
     let mut calm = Repeat::new("/api/me", &tokens.requesters, OTHERS, "requester-");
     let before = run(server.address, &mut calm, plan.span(OTHERS))?;
@@ -145,7 +140,11 @@ fn wake(
         approver.receive()?.expect(200)?;
         let mut times = Vec::with_capacity(POLLS);
         for reader in readers {
-            times.extend(reader.join().map_err(|_| "a reader panicked".to_owned())??);
+            times.extend(
+                reader
+                    .join()
+                    .map_err(|_| "a reader panicked".to_owned())??,
+            );
         }
         Ok::<_, String>(times)
     })?;

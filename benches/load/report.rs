@@ -130,7 +130,13 @@ pub fn table(rows: &[Row]) -> String {
     const WORDS: [usize; 4] = [0, 8, 9, 10];
     let mut lines = vec![HEADINGS.map(str::to_owned)];
     lines.extend(rows.iter().map(Row::cells));
-    let width = |n: usize| lines.iter().map(|l| l[n].chars().count()).max().unwrap_or(0);
+    let width = |n: usize| {
+        lines
+            .iter()
+            .map(|l| l[n].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
     let mut out = String::new();
     for line in &lines {

@@ -87,7 +87,9 @@ impl Server {
         };
         server.address = server.announced(began).map_err(|e| server.explain(e))?;
         let health = request("GET", "/health", "", None);
-        Connection::open(server.address)?.call(&health)?.expect(200)?;
+        Connection::open(server.address)?
+            .call(&health)?
+            .expect(200)?;
         server.start = began.elapsed();
         Ok(server)
     }
@@ -120,7 +122,10 @@ impl Server {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let from = lines.len().saturating_sub(LOG_LINES_SHOWN);
-        format!("{trouble}\nlast lines of the server:\n{}", lines[from..].join("\n"))
+        format!(
+            "{trouble}\nlast lines of the server:\n{}",
+            lines[from..].join("\n")
+        )
     }
 
     /// Asks it to stop and waits. Says how long it took.

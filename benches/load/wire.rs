@@ -37,7 +37,10 @@ impl Answer<'_> {
             return Ok(self.body);
         }
         let start = String::from_utf8_lossy(&self.body[..self.body.len().min(300)]);
-        Err(format!("answer {} instead of {status}: {start}", self.status))
+        Err(format!(
+            "answer {} instead of {status}: {start}",
+            self.status
+        ))
     }
 }
 
@@ -175,5 +178,9 @@ fn content_length(head: &[u8]) -> Option<usize> {
     let line = head
         .split(|b| *b == b'\n')
         .find(|line| line.len() > NAME.len() && line[..NAME.len()].eq_ignore_ascii_case(NAME))?;
-    std::str::from_utf8(&line[NAME.len()..]).ok()?.trim().parse().ok()
+    std::str::from_utf8(&line[NAME.len()..])
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }

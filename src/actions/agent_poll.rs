@@ -1,18 +1,21 @@
 //! An agent says what it can do and asks for work.
 
-use super::App;
+use super::{App, dry_run};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::change::Change;
 use crate::domain::id::{Operation, Target, is_name};
 use crate::domain::permission::Permission;
 use crate::error::{Error, Shown};
-use crate::store::{AgentRow, Job, Verdict};
+use crate::store::{AgentRow, DryRun, Job, Verdict, View};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Targets an agent may name, at most: as many as a long-poll may wait for.
-pub const SCOPES_MAX: usize = 64;
+/// Targets an agent may name, at most: every database of a host in every environment, and room.
+pub const SCOPES_MAX: usize = 256;
+/// Jobs of one target that are looked through for one that the agent runs, where the first ones are not.
+pub const BACKLOG_MAX: u32 = 1000;
 /// Jobs in one answer, at most.
 pub const JOBS_MAX: u32 = 20;
 /// Jobs in one answer where the agent does not say.
@@ -56,10 +59,14 @@ pub struct Report {
 pub struct Work {
     /// Jobs it may claim, first dispatched first.
     pub jobs: Vec<Job>,
+    /// Statements it may explain, oldest first.
+    pub dry_runs: Vec<DryRun>,
     /// Whether it is too old to be given any.
     pub upgrade_required: bool,
-    /// Where work for it would appear; empty where waiting makes no sense.
-    pub waits_for: Vec<Target>,
+    /// Whether it makes sense to wait for more.
+    pub waits: bool,
+    /// Targets on which jobs stay that are not in `jobs`, each with the number of its newest dispatch.
+    pub left: Vec<(Target, i64)>,
 }
 
 /// Notes the report and looks for work. With `first` false the call is a parked poll that woke up: it only looks.
@@ -87,39 +94,80 @@ pub fn poll(app: &Arc<App>, caller: &Caller, report: &Report, first: bool) -> Re
         .as_deref()
         .is_some_and(|v| is_older(v, MIN_AGENT_VERSION));
     let limit = report.limit.unwrap_or(JOBS_DEFAULT).min(JOBS_MAX);
-    if app.is_draining() || upgrade_required || limit == 0 || agent.draining {
+    if app.is_draining() || upgrade_required || agent.draining {
         return Ok(Work {
             upgrade_required,
             ..Work::default()
         });
     }
-    let targets = reach(app, &agent);
-    let mut jobs = app.store.read(|view| {
-        let mut jobs = Vec::new();
+    let targets = served(app, &agent.scopes);
+    let dry_runs = dry_run::waiting(app, &targets)?;
+    if limit == 0 {
+        return Ok(Work {
+            dry_runs,
+            ..Work::default()
+        });
+    }
+    let takes = |job: &Job| operations.is_empty() || operations.contains(&job.operation);
+    let mut found = app.store.read(|view| {
+        let mut found = Vec::new();
         for target in &targets {
-            jobs.extend(view.dispatched_jobs(target, JOBS_MAX)?);
+            found.extend(jobs_on(view, target, takes)?);
         }
-        Ok(jobs)
+        Ok(found)
     })?;
-    jobs.retain(|j| operations.is_empty() || operations.contains(&j.operation));
-    jobs.sort_by_key(|j| j.dispatch_seq);
-    jobs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    found.sort_by_key(|j| j.dispatch_seq);
+    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+    let (mut jobs, mut left) = (Vec::new(), BTreeMap::new());
+    for job in found {
+        if jobs.len() < wanted && takes(&job) {
+            jobs.push(job);
+        } else {
+            // In the order of dispatch, so that the last one is the newest.
+            left.insert(job.target, job.dispatch_seq);
+        }
+    }
     Ok(Work {
         jobs,
+        dry_runs,
         upgrade_required,
-        waits_for: targets,
+        waits: !targets.is_empty(),
+        left: left.into_iter().collect(),
     })
 }
 
-/// Registered targets that the agent serves; a wildcard covers what configuration has. At most [`SCOPES_MAX`] can be
-/// waited for at once.
-fn reach(app: &App, agent: &AgentRow) -> Vec<Target> {
+/// Where work would appear for an agent that reports this.
+///
+/// # Errors
+/// 400 `validation_error`.
+pub fn watched(app: &App, report: &Report) -> Result<Vec<Target>, Error> {
+    Ok(served(app, &scopes(report)?))
+}
+
+/// Registered targets within these scopes; a wildcard covers what configuration has.
+fn served(app: &App, scopes: &[Target]) -> Vec<Target> {
     app.active()
         .policies
         .targets()
-        .filter(|t| agent.serves(t))
-        .take(SCOPES_MAX)
+        .filter(|t| scopes.iter().any(|s| covers(s, t)))
         .collect()
+}
+
+/// Whether a scope of an agent, in which `*` stands for every name, takes in a target.
+fn covers(scope: &Target, target: &Target) -> bool {
+    let part = |have: &str, want: &str| have == "*" || have == want;
+    part(&scope.database, &target.database) && part(&scope.environment, &target.environment)
+}
+
+/// The first jobs of a target; where the agent runs none of them, those behind them too, so that work for others does
+/// not hide its own.
+fn jobs_on(view: &View, target: &Target, takes: impl Fn(&Job) -> bool) -> Result<Vec<Job>, Error> {
+    let first = view.dispatched_jobs(target, JOBS_MAX)?;
+    let full = first.len() >= usize::try_from(JOBS_MAX).unwrap_or(usize::MAX);
+    if full && !first.iter().any(takes) {
+        return view.dispatched_jobs(target, BACKLOG_MAX);
+    }
+    Ok(first)
 }
 
 fn register(app: &Arc<App>, caller: &Caller, agent: &AgentRow) -> Result<(), Error> {
@@ -142,7 +190,21 @@ fn register(app: &Arc<App>, caller: &Caller, agent: &AgentRow) -> Result<(), Err
     Ok(())
 }
 
-fn describe(caller: &Caller, report: &Report, now: Timestamp) -> Result<AgentRow, Error> {
+/// The targets that a report names, each once.
+fn scopes(report: &Report) -> Result<Vec<Target>, Error> {
+    let too_many = || {
+        Error::invalid(format!(
+            "capabilities name more than {SCOPES_MAX} targets"
+        ))
+    };
+    let lengths = [
+        report.databases.len(),
+        report.environments.len(),
+        report.scopes.len(),
+    ];
+    if lengths.into_iter().any(|n| n > SCOPES_MAX) {
+        return Err(too_many());
+    }
     let mut scopes = Vec::new();
     let star = ["*".to_owned()];
     let environments = if report.environments.is_empty() {
@@ -172,10 +234,18 @@ fn describe(caller: &Caller, report: &Report, now: Timestamp) -> Result<AgentRow
             scopes.push(target);
         }
         if scopes.len() > SCOPES_MAX {
-            return Err(Error::invalid(format!(
-                "capabilities name more than {SCOPES_MAX} targets"
-            )));
+            return Err(too_many());
         }
+    }
+    Ok(scopes)
+}
+
+fn describe(caller: &Caller, report: &Report, now: Timestamp) -> Result<AgentRow, Error> {
+    let scopes = scopes(report)?;
+    if report.operations.len() > SCOPES_MAX {
+        return Err(Error::invalid(format!(
+            "capabilities name more than {SCOPES_MAX} operations"
+        )));
     }
     for operation in &report.operations {
         if Operation::parse(operation).is_none() {

@@ -4,6 +4,8 @@
 //! idempotency and analysis, so that somebody without rights on a database learns nothing about its rules.
 
 use super::judge::{self, Asked, Decision};
+use super::dry_run::STATEMENTS_MAX;
+use super::schemas::Remembered;
 use super::{Active, App, note};
 use crate::clock::Timestamp;
 use crate::crypto::{hex, sha256_fields, sha256_hex, uuid};
@@ -140,20 +142,25 @@ fn create_checked(app: &Arc<App>, caller: &Caller, checked: &Checked) -> Result<
         }
     }
     let active = app.active();
+    let schema = app.schema(&checked.target)?;
     let analysis = if checked.operation.is_execute() {
-        let dialect = active
-            .policies
-            .database(&checked.target)
-            .and_then(|d| d.dialect)
-            .unwrap_or(Dialect::Postgres);
+        let dialect = dialect(&active, &checked.target, &schema);
         Some(app.analyzer.analyze(&checked.detail, dialect)?)
     } else {
         None
     };
     let fingerprint = analysis.as_ref().map(|a| a.fingerprint.clone());
-    let (decision, new) = decide(app, caller, checked, &active, analysis.as_deref())
+    let (decision, new) = decide(app, caller, checked, &active, &schema, analysis.as_deref())
         .map_err(|e| refuse(e, fingerprint))?;
     write(app, caller, checked, &active, &decision, new)
+}
+
+/// The dialect of a target: as configured, as its agent reports it, or PostgreSQL.
+fn dialect(active: &Active, target: &Target, schema: &Remembered) -> Dialect {
+    let configured = active.policies.database(target).and_then(|d| d.dialect);
+    configured
+        .or(schema.dialect())
+        .unwrap_or(Dialect::Postgres)
 }
 
 /// Decides; the texts of the request come with it.
@@ -162,6 +169,7 @@ fn decide(
     caller: &Caller,
     checked: &Checked,
     active: &Active,
+    schema: &Remembered,
     analysis: Option<&Analysis>,
 ) -> Result<(Decision, RequestText), Error> {
     let asked = Asked {
@@ -171,6 +179,7 @@ fn decide(
         allow_ddl: checked.allow_ddl,
         has_reason: checked.reason.is_some(),
         analysis,
+        schema,
     };
     // Who may not even make the request it turned out to be hears nothing else about it; a text that no right can
     // pass is refused first.
@@ -379,6 +388,7 @@ fn text(
         facts_json: facts.to_string(),
         trace_json: decision.trace.to_string(),
         context_json: (!checked.no_result_store).then(|| decision.context.to_string()),
+        dry_runs: dry_runs(checked, decision, analysis),
         metadata_json: checked.metadata.clone(),
         share_with: checked.share_with.clone(),
         idempotency_key: checked.key.clone(),
@@ -386,6 +396,17 @@ fn text(
         fingerprint,
         redacted,
     }
+}
+
+/// Statements to be explained for whoever has to approve: nobody looks at what runs at once.
+fn dry_runs(checked: &Checked, decision: &Decision, analysis: Option<&Analysis>) -> Vec<String> {
+    let explains = decision.workflow.as_ref().is_some_and(|w| w.explain);
+    if !explains || checked.no_result_store || decision.opening != Opening::Pending {
+        return Vec::new();
+    }
+    let plan = analysis.and_then(|a| a.plan.as_ref());
+    let statements = plan.map(|p| p.iter().take(STATEMENTS_MAX).cloned().collect());
+    statements.unwrap_or_default()
 }
 
 /// Checks every field on its own, before anything is looked up.

@@ -2,9 +2,12 @@
 //! applies, and so how it opens. Everything it was decided from goes with the request, so that it can be decided again.
 
 use super::Active;
+use super::schemas::Remembered;
 use crate::domain::id::{Operation, Target};
 use crate::domain::policy::workflow::Workflow;
+use crate::domain::policy::review::ReviewPolicy;
 use crate::domain::request::Opening;
+use crate::domain::risk::{self, Allowance, Risk, RiskLevel};
 use crate::domain::sql::{Action, Analysis, Class, Finding};
 use crate::error::Error;
 use serde_json::{Value, json};
@@ -24,49 +27,8 @@ pub struct Asked<'a> {
     pub has_reason: bool,
     /// What is known of the SQL; none for a migration.
     pub analysis: Option<&'a Analysis>,
-}
-
-/// Levels of risk, least first; the last two say that we do not know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RiskLevel {
-    /// Reads, or harmless.
-    Low,
-    /// Findings.
-    Medium,
-    /// Several findings, or something is dropped.
-    High,
-    /// Kept for what is worse than high; nothing makes it yet.
-    Critical,
-    /// Depends on tables that nobody described.
-    Unknown,
-    /// Could not be computed.
-    Unavailable,
-}
-
-impl RiskLevel {
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RiskLevel::Low => "low",
-            RiskLevel::Medium => "medium",
-            RiskLevel::High => "high",
-            RiskLevel::Critical => "critical",
-            RiskLevel::Unknown => "unknown",
-            RiskLevel::Unavailable => "unavailable",
-        }
-    }
-
-    /// Its name in `context.risk`, which existing clients know in this spelling.
-    fn shown(self) -> &'static str {
-        match self {
-            RiskLevel::Low => "Low",
-            RiskLevel::Medium => "Medium",
-            RiskLevel::High => "High",
-            RiskLevel::Critical => "Critical",
-            RiskLevel::Unknown => "Unknown",
-            RiskLevel::Unavailable => "Unavailable",
-        }
-    }
+    /// What is known of the tables.
+    pub schema: &'a Remembered,
 }
 
 /// The decision.
@@ -131,8 +93,8 @@ pub fn decide(asked: &Asked, operation: Operation, active: &Active) -> Result<De
     if policies.database(asked.target).is_none() {
         return Err(not_registered(asked.target, active));
     }
-    let bypass = asked.emergency && asked.allow_ddl;
-    let blocking = blocking(asked.analysis, bypass);
+    let review = policies.review(asked.target);
+    let blocking = blocking(asked, &review);
     if !blocking.is_empty() {
         return Err(blocked(&blocking));
     }
@@ -171,16 +133,21 @@ pub fn decide(asked: &Asked, operation: Operation, active: &Active) -> Result<De
             return Err(unparsable(*line, *column, message));
         }
     }
-    let (risk, factors) = risk(asked.analysis, operation);
-    let trace = trace(asked, operation, workflow, opening, risk, &factors);
+    let risk = risk::score(
+        asked.analysis,
+        operation,
+        &review,
+        asked.schema.schema(),
+        &Allowance::default(),
+    );
     Ok(Decision {
         operation,
         opening,
         workflow: workflow.cloned(),
-        risk,
-        trace,
-        context: context(asked.analysis, risk, &factors),
-        facts: facts(asked, operation, risk, &factors),
+        trace: trace(asked, operation, workflow, opening, &risk),
+        context: context(asked, &review, &risk),
+        facts: facts(asked, operation, &risk),
+        risk: risk.level,
     })
 }
 
@@ -209,11 +176,12 @@ fn not_registered(target: &Target, active: &Active) -> Error {
 }
 
 /// Findings that block; in an emergency with DDL, those that it may pass do not.
-fn blocking(analysis: Option<&Analysis>, bypass: bool) -> Vec<&Finding> {
-    let Some(analysis) = analysis else {
+fn blocking<'a>(asked: &Asked<'a>, review: &ReviewPolicy) -> Vec<&'a Finding> {
+    let Some(analysis) = asked.analysis else {
         return Vec::new();
     };
-    let blocks = |f: &&Finding| f.rule.default_action() == Action::Block;
+    let bypass = asked.emergency && asked.allow_ddl;
+    let blocks = |f: &&Finding| review.action(f.rule) == Action::Block;
     let found: Vec<&Finding> = analysis.findings.iter().filter(blocks).collect();
     let passes = bypass && analysis.ddl.eligible && found.iter().all(|f| f.rule.bypassable());
     if passes { Vec::new() } else { found }
@@ -251,34 +219,17 @@ fn finding_json(f: &Finding) -> Value {
     })
 }
 
-/// The risk as far as the text alone tells. What the tables hold is not known before agents describe them, and what
-/// depends on it is unknown, never low.
-fn risk(analysis: Option<&Analysis>, operation: Operation) -> (RiskLevel, Vec<&'static str>) {
-    let Some(analysis) = analysis else {
-        return (RiskLevel::Unavailable, Vec::new());
-    };
-    match analysis.class {
-        Class::Unparsable { .. } => (RiskLevel::Unavailable, Vec::new()),
-        _ if operation == Operation::ExecuteSelect => (RiskLevel::Low, vec!["ReadOnly"]),
-        _ if analysis.safe_ddl && analysis.findings.is_empty() => {
-            (RiskLevel::Low, vec!["SafeDdl"])
-        }
-        _ => (RiskLevel::Unknown, vec!["SchemaNotSynced"]),
-    }
-}
-
 fn trace(
     asked: &Asked,
     operation: Operation,
     workflow: Option<&Workflow>,
     opening: Opening,
-    risk: RiskLevel,
-    factors: &[&str],
+    risk: &Risk,
 ) -> Value {
     let (outcome, reason) = match opening {
         Opening::BreakGlass => ("auto_approved", "break_glass"),
         Opening::AutoApproved => ("auto_approved", "empty_steps"),
-        Opening::Pending if risk == RiskLevel::Unavailable => {
+        Opening::Pending if risk.level == RiskLevel::Unavailable => {
             ("needs_approval", "risk_unavailable")
         }
         Opening::Pending => ("needs_approval", "no_auto_approve_rule"),
@@ -294,9 +245,9 @@ fn trace(
             "parse_failed": asked.analysis.is_some() && !parsed,
         },
         "risk": {
-            "level": risk.as_str(),
-            "factors": factors,
-            "schema_status": if parsed { "not_synced" } else { "unavailable" },
+            "level": risk.level.as_str(),
+            "factors": risk.factors,
+            "schema_status": if parsed { asked.schema.schema().status() } else { "unavailable" },
         },
         "workflow": {"matched": workflow.map(|w| json!({
             "id": w.id(),
@@ -316,26 +267,24 @@ fn class_reason(analysis: Option<&Analysis>) -> Option<&str> {
     }
 }
 
-fn context(analysis: Option<&Analysis>, risk: RiskLevel, factors: &[&str]) -> Value {
-    let parsed = analysis.filter(|a| !matches!(a.class, Class::Unparsable { .. }));
+fn context(asked: &Asked, review: &ReviewPolicy, risk: &Risk) -> Value {
+    let parsed = asked.analysis.filter(|a| !matches!(a.class, Class::Unparsable { .. }));
     let findings = |a: &Analysis| -> Vec<Value> {
         a.findings
             .iter()
-            .filter(|f| f.rule.default_action() != Action::Off)
+            .filter(|f| review.action(f.rule) != Action::Off)
             .map(finding_json)
             .collect()
     };
     json!({
-        "explain_enabled": false,
         "tables": parsed.map(|a| a.tables.clone()),
         "sql_review": parsed.map(|a| json!({"blocked": false, "findings": findings(a)})),
-        "risk": parsed.map(|_| json!({"level": risk.shown(), "factors": factors})),
-        "explain": null,
-        "schema_snapshot_collected_at": null,
+        "risk": parsed.map(|_| json!({"level": risk.level.shown(), "factors": risk.factors})),
+        "schema_snapshot_collected_at": asked.schema.collected_at(),
     })
 }
 
-fn facts(asked: &Asked, operation: Operation, risk: RiskLevel, factors: &[&str]) -> Value {
+fn facts(asked: &Asked, operation: Operation, risk: &Risk) -> Value {
     json!({
         "version": 1,
         "database": asked.target.database,
@@ -345,8 +294,13 @@ fn facts(asked: &Asked, operation: Operation, risk: RiskLevel, factors: &[&str])
         "emergency": asked.emergency,
         "allow_ddl": asked.allow_ddl,
         "has_reason": asked.has_reason,
-        "class": asked.analysis.map(|a| class_facts(a)),
-        "risk": {"level": risk.as_str(), "factors": factors, "schema": null},
+        "class": asked.analysis.map(class_facts),
+        "risk": {
+            "level": risk.level.as_str(),
+            "factors": risk.factors,
+            "schema": asked.schema.schema().status(),
+            "schema_collected_at": asked.schema.collected_at(),
+        },
     })
 }
 

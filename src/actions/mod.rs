@@ -7,6 +7,7 @@ pub mod audit;
 pub mod cancel;
 pub mod claim;
 pub mod create_request;
+pub mod dry_run;
 pub mod heartbeat;
 pub mod identify;
 pub mod judge;
@@ -14,6 +15,7 @@ pub mod read_results;
 pub mod refusals;
 pub mod reject;
 pub mod resume;
+pub mod schemas;
 pub mod start;
 pub mod submit_result;
 pub mod sweep;
@@ -56,6 +58,8 @@ pub struct App {
     pub identities: identify::Known,
     /// Refusals and failures of the current minute.
     pub refusals: refusals::Budget,
+    /// What agents said of their databases.
+    pub schemas: schemas::Known,
     active: RwLock<Arc<Active>>,
     generation: AtomicU64,
     draining: AtomicBool,
@@ -123,6 +127,7 @@ impl App {
             settings: parts.settings,
             identities: identify::Known::default(),
             refusals: refusals::Budget::default(),
+            schemas: schemas::Known::default(),
             active: RwLock::new(Arc::new(active)),
             generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),

@@ -184,7 +184,7 @@ fn check(app: &App, asked: &TokenRequest, policies: &Policies) -> Result<(), Err
             "subject_id must have 1 to {ID_BYTES_MAX} bytes and no control characters"
         )));
     }
-    if id == "system" || id == "requester" {
+    if id == "system" {
         return Err(Error::invalid(format!("subject_id `{id}` is reserved")));
     }
     for (field, names) in [("roles", &asked.roles), ("groups", &asked.groups)] {

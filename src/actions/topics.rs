@@ -39,6 +39,11 @@ pub fn announced(change: &Change) -> Vec<(String, Reach)> {
             (jobs(&r.target), Reach::One),
             (request(&r.id), Reach::All),
         ],
+        // Statements to be explained are work for agents too.
+        Change::RequestCreated(new) if !new.text.dry_runs.is_empty() => vec![
+            (jobs(&new.target), Reach::One),
+            (request(&new.id), Reach::All),
+        ],
         Change::RequestCreated(new) => vec![(request(&new.id), Reach::All)],
         Change::StepApproved { request: r, .. }
         | Change::RequestApproved { request: r, .. }
@@ -55,6 +60,7 @@ pub fn announced(change: &Change) -> Vec<(String, Reach)> {
         }
         Change::AgentRegistered { .. }
         | Change::TokenCreated(_)
+        | Change::SchemaSynced(_)
         | Change::ConfigSynced { .. }
         | Change::AttemptRefused(_)
         | Change::AuthFailures(_)

@@ -10,6 +10,7 @@ use crate::domain::permission::Permission;
 use crate::domain::request::{Request, Status};
 use crate::error::Error;
 use crate::store::{RequestFilter, RequestItem, View, Viewer};
+use serde_json::Value;
 
 /// Requests counted exactly; beyond it the total is a lower bound.
 pub const COUNT_MAX: i64 = 10_000;
@@ -29,6 +30,8 @@ pub struct Detail {
     pub text: RequestText,
     /// Votes so far.
     pub votes: Vec<Vote>,
+    /// How far its context is, and the plans it has; none where the result is not to be kept.
+    pub context_state: Option<(String, Option<Value>)>,
     /// Why nobody has taken it yet: `no_agents`, `agents_draining` or `agents_saturated`.
     pub queue_hint: Option<&'static str>,
 }
@@ -52,18 +55,20 @@ pub struct Page {
 /// `not_found`; `forbidden` for one that the caller may not see.
 pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
     let now = app.clock.now();
-    let (request, text, votes) = app.store.read(|view| {
+    let (request, text, votes, context_state) = app.store.read(|view| {
         let request = view.request(id)?;
         let text = view.request_text(&request)?;
         let votes = view.votes(&request)?;
         may_view(caller, &request, text.workflow.as_ref(), &votes)?;
-        Ok((request, text, votes))
+        let context_state = view.context_state(request.seq)?;
+        Ok((request, text, votes, context_state))
     })?;
     let queue_hint = queue_hint(app, &request, now);
     Ok(Detail {
         request,
         text,
         votes,
+        context_state,
         queue_hint,
     })
 }
@@ -143,19 +148,20 @@ pub fn list(
     })
 }
 
-/// A page of what waits for the caller: pending requests that he could approve now, newest first.
+/// A page of what waits for the caller: pending requests that match and that he could approve now, newest first.
 ///
 /// # Errors
 /// When the store cannot read.
 pub fn list_pending_for(
     app: &App,
     caller: &Caller,
-    before: Option<i64>,
+    filter: &RequestFilter,
     limit: u32,
     offset: u32,
 ) -> Result<Page, Error> {
     let viewer = viewer(caller);
     let now = app.clock.now();
+    let before = filter.before;
     let mut cursor = before.unwrap_or(i64::MAX);
     let (mut items, mut skipped, mut seen) = (Vec::new(), 0, 0);
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -165,7 +171,8 @@ pub fn list_pending_for(
             let page = view.list_candidates(&viewer, cursor, CANDIDATES_STEP)?;
             let mut decidable = Vec::with_capacity(page.len());
             for item in &page {
-                decidable.push(can_approve(view, caller, &item.request, now)?);
+                let asked = matches(filter, &item.request);
+                decidable.push(asked && can_approve(view, caller, &item.request, now)?);
             }
             Ok((page, decidable))
         })?;
@@ -191,6 +198,16 @@ pub fn list_pending_for(
         total_is_lower_bound: before.is_none() && !ended,
         next,
     })
+}
+
+/// Whether a request is one that the filter asks for.
+fn matches(filter: &RequestFilter, r: &Request) -> bool {
+    let is = |wanted: &Option<String>, have: &str| wanted.as_deref().is_none_or(|w| w == have);
+    filter.status.is_none_or(|s| s == r.status)
+        && filter.operation.is_none_or(|o| o == r.operation)
+        && is(&filter.requester, &r.requester)
+        && is(&filter.database, &r.target.database)
+        && is(&filter.environment, &r.target.environment)
 }
 
 /// Whether the caller's approval would count now.

@@ -10,6 +10,7 @@ mod delivery;
 pub mod drivers;
 mod execution;
 pub mod journal;
+pub mod sample;
 mod pacing;
 mod poll;
 

@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use rusqlite::{Connection, OpenFlags, params};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Customers made.
@@ -71,11 +72,15 @@ pub fn create(path: &Path) -> Result<(), Error> {
     if unfinished.exists() {
         std::fs::remove_file(&unfinished).map_err(moved)?;
     }
-    let connection = Connection::open_with_flags(
-        &unfinished,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-    )
-    .map_err(failed)?;
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&unfinished)
+        .map_err(moved)?;
+    let connection =
+        Connection::open_with_flags(&unfinished, OpenFlags::SQLITE_OPEN_READ_WRITE)
+            .map_err(failed)?;
     connection
         .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN")
         .map_err(failed)?;

@@ -9,6 +9,7 @@ use crate::domain::actor::SubjectType;
 use crate::domain::approval::Vote;
 use crate::domain::audit::{Entry, Outcome};
 use crate::domain::id::{Operation, Selector, Target};
+use crate::domain::policy::Dialect;
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{Request, Status, Step};
 use serde_json::{Map, Value, json};
@@ -58,6 +59,8 @@ pub struct RequestText {
     pub trace_json: String,
     /// Tables, findings and risk, as JSON; none where the result is not to be kept.
     pub context_json: Option<String>,
+    /// Statements to be explained before anybody approves.
+    pub dry_runs: Vec<String>,
     /// The client's own facts, as JSON.
     pub metadata_json: Option<String>,
     /// Who else may see the result.
@@ -239,6 +242,25 @@ pub struct UserStatus {
     pub active: bool,
 }
 
+/// What an agent reports of a database's tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSchema {
+    /// Which database.
+    pub target: Target,
+    /// Its dialect.
+    pub dialect: Dialect,
+    /// `ready`, `partial` or `failed`.
+    pub status: &'static str,
+    /// The tables, as JSON; none for a failure, which keeps what was known before.
+    pub snapshot_json: Option<String>,
+    /// What went wrong.
+    pub error_message: Option<String>,
+    /// Which agent.
+    pub agent_id: String,
+    /// Number of tables.
+    pub tables: usize,
+}
+
 /// A refused attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -396,6 +418,8 @@ pub enum Change {
     UserActivated(UserStatus),
     /// A person may not act, by configuration.
     UserSuspended(UserStatus),
+    /// An agent described a database, or could not.
+    SchemaSynced(NewSchema),
     /// A configuration took effect.
     ConfigSynced {
         /// SHA-256 of its policies.
@@ -440,6 +464,7 @@ impl Change {
             | Change::TokenRevoked { .. }
             | Change::UserActivated(_)
             | Change::UserSuspended(_)
+            | Change::SchemaSynced(_)
             | Change::ConfigSynced { .. }
             | Change::AuthFailures(_) => None,
         }
@@ -463,6 +488,7 @@ impl Change {
             | Change::TokenRevoked { .. }
             | Change::UserActivated(_)
             | Change::UserSuspended(_)
+            | Change::SchemaSynced(_)
             | Change::ConfigSynced { .. }
             | Change::AttemptRefused(_)
             | Change::AuthFailures(_)
@@ -594,6 +620,22 @@ impl Change {
             }
             Change::UserActivated(user) => about("user.activated", "identity", "user", &user.id),
             Change::UserSuspended(user) => about("user.disabled", "identity", "user", &user.id),
+            Change::SchemaSynced(schema) => {
+                let (event_type, outcome) = match schema.snapshot_json {
+                    Some(_) => ("schema.snapshot_updated", Outcome::Success),
+                    None => ("schema.snapshot_failed", Outcome::Failure),
+                };
+                let mut e = Entry::new(event_type, "agent", outcome);
+                e.database = Some(schema.target.database.clone());
+                e.environment = Some(schema.target.environment.clone());
+                e.reason.clone_from(&schema.error_message);
+                e.metadata = object(json!({
+                    "dialect": schema.dialect.as_str(),
+                    "status": schema.status,
+                    "tables": schema.tables,
+                }));
+                e
+            }
             Change::ConfigSynced {
                 policy_version,
                 summary,

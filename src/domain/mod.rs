@@ -9,4 +9,6 @@ pub mod id;
 pub mod permission;
 pub mod policy;
 pub mod request;
+pub mod risk;
+pub mod schema;
 pub mod sql;

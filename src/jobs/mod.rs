@@ -16,6 +16,7 @@ type Tick = fn(&Arc<App>) -> Result<(), Error>;
 const JOBS: &[(&str, Duration, Tick)] = &[
     ("job-expire", Duration::from_secs(3), expire),
     ("job-lease", Duration::from_secs(3), lease),
+    ("job-dry-run", Duration::from_secs(10), dry_runs),
     ("job-flush", Duration::from_secs(5), flush),
     ("job-minute", Duration::from_secs(60), minute),
 ];
@@ -27,6 +28,14 @@ const JOBS: &[(&str, Duration, Tick)] = &[
 pub fn expire(app: &Arc<App>) -> Result<(), Error> {
     while sweep::expire_due(app)? > 0 {}
     Ok(())
+}
+
+/// Frees EXPLAIN jobs that nobody answered, and gives up contexts that took too long.
+///
+/// # Errors
+/// When the store cannot write.
+pub fn dry_runs(app: &Arc<App>) -> Result<(), Error> {
+    app.store.sweep_dry_runs()
 }
 
 /// Gives up executions whose lease has run out.

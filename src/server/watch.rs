@@ -37,6 +37,9 @@ impl Watch {
                 if concerns_identity(change) {
                     app.identities.forget();
                 }
+                if matches!(change, Change::SchemaSynced(_)) {
+                    app.schemas.forget();
+                }
             }
             seen.follow(change);
             for (topic, reach) in topics::announced(change) {

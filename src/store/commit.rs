@@ -136,23 +136,23 @@ where
 }
 
 /// An unaudited write of bookkeeping columns.
-struct Bookkeep<F> {
+struct Bookkeep<T, F> {
     write: Option<F>,
-    answer: Option<Result<(), Error>>,
-    slot: Arc<Slot<()>>,
+    answer: Option<Result<T, Error>>,
+    slot: Arc<Slot<T>>,
 }
 
-impl<F> Job for Bookkeep<F>
+impl<T, F> Job for Bookkeep<T, F>
 where
-    F: FnOnce(&Connection) -> Result<(), Error> + Send,
+    T: Send,
+    F: FnOnce(&Connection) -> Result<T, Error> + Send,
 {
     fn run(&mut self, _: &Store, connection: &Connection, _: Timestamp) -> Result<(), Error> {
         let write = self
             .write
             .take()
             .ok_or_else(|| Error::bug("a write ran twice"))?;
-        write(connection)?;
-        self.answer = Some(Ok(()));
+        self.answer = Some(Ok(write(connection)?));
         Ok(())
     }
 
@@ -191,10 +191,10 @@ impl Store {
     }
 
     /// Writes columns that are not audited, in the next transaction.
-    pub(super) fn bookkeep(
+    pub(super) fn bookkeep<T: Send + 'static>(
         &self,
-        write: impl FnOnce(&Connection) -> Result<(), Error> + Send + 'static,
-    ) -> Result<(), Error> {
+        write: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let slot = Arc::new(Slot::new());
         let job = Bookkeep {
             write: Some(write),

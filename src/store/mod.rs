@@ -9,11 +9,13 @@ mod apply;
 mod audit;
 mod bookkeeping;
 mod commit;
+mod dry_runs;
 mod executions;
 mod identities;
 mod migrate;
 mod requests;
 mod results;
+mod schemas;
 mod snapshot;
 mod verify;
 
@@ -33,11 +35,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 pub use agents::{AgentRow, OFFLINE_AFTER_MS};
 pub use audit::{AuditFilter, EventRow};
 pub use bookkeeping::Lease;
+pub use dry_runs::{DryRun, Explained};
 pub use executions::{ExecutionRow, ExecutionStatus};
 pub use identities::{TokenRow, UserRow};
 pub use migrate::schema_text;
 pub use requests::{Job, RequestFilter, RequestItem, Viewer};
 pub use results::{ResultItem, ResultRow};
+pub use schemas::SchemaRow;
 pub use verify::{Verified, verify_chain};
 
 /// Prepared statements kept; more than the code has, so that none is ever prepared twice.

@@ -133,6 +133,7 @@ impl View<'_> {
                         fingerprint: r.get(7)?,
                         redacted: r.get(8)?,
                         context_json: r.get(9)?,
+                        dry_runs: Vec::new(),
                         idempotency_key: r.get(10)?,
                         idempotency_fingerprint: r.get(11)?,
                     };

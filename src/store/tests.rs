@@ -77,6 +77,7 @@ fn new_request(view: &View, opening: Opening) -> Result<NewRequest, Error> {
             facts_json: "{}".into(),
             trace_json: "{}".into(),
             context_json: None,
+            dry_runs: Vec::new(),
             metadata_json: None,
             share_with: Vec::new(),
             idempotency_key: None,

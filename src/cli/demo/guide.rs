@@ -32,7 +32,7 @@ fn commands(url: &str, s: &Secrets) -> [(&'static str, String); 6] {
     };
     let create = |environment: &str, sql: &str| {
         format!(
-            "{} -d '{{\"database\":\"shop\",\"environment\":\"{environment}\",\"detail\":\"{sql}\"}}'",
+            "{} -H 'Content-Type: application/json' -d '{{\"database\":\"shop\",\"environment\":\"{environment}\",\"detail\":\"{sql}\"}}'",
             call(&s.requester, "/api/requests")
         )
     };
@@ -73,7 +73,7 @@ fn commands(url: &str, s: &Secrets) -> [(&'static str, String); 6] {
         (
             "The approver approves it",
             format!(
-                "{} -d '{{\"comment\":\"looks right\"}}'; echo",
+                "{} -H 'Content-Type: application/json' -d '{{\"comment\":\"looks right\"}}'; echo",
                 call(
                     &s.approver,
                     &format!("/api/requests/{}/approve", newest(waiting))

@@ -48,6 +48,7 @@ operations = ["execute_select"]
 # Development: everything else waits for an approver.
 [[workflows]]
 environment = "development"
+operations = ["execute_dml", "migrate_up", "migrate_down", "migrate_status", "migrate_repair"]
 [[workflows.steps]]
 [[workflows.steps.approvers]]
 group = "approvers"
@@ -206,7 +207,7 @@ fn databases(folder: &Path) -> Result<Vec<DatabaseConfig>, Error> {
 fn configuration(folder: &Path) -> Result<Config, Error> {
     let path = folder.join("server.toml");
     if !path.exists() {
-        fs::write(&path, SERVER_TOML)
+        write_private(&path, SERVER_TOML.as_bytes())
             .map_err(|e| Error::internal(format!("{}", path.display()), e))?;
     }
     Config::load(&path).map_err(|problems| Error::bug(problems.to_string()))

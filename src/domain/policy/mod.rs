@@ -5,6 +5,7 @@
 
 pub mod execution;
 pub mod result;
+pub mod review;
 pub mod workflow;
 
 use crate::crypto::sha256_hex;
@@ -12,6 +13,7 @@ use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::{Permission, Rights, Role};
 use execution::ExecutionPolicy;
 use result::ResultPolicy;
+use review::ReviewPolicy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use workflow::Workflow;
@@ -118,6 +120,8 @@ pub struct Policies {
     pub workflows: Vec<Workflow>,
     /// Execution policies.
     pub execution: Vec<ExecutionPolicy>,
+    /// Review policies.
+    pub review: Vec<ReviewPolicy>,
     /// All roles by name, the built-in ones included.
     pub roles: BTreeMap<String, Role>,
     /// Members of each group.
@@ -139,6 +143,7 @@ impl Policies {
             databases: Vec::new(),
             workflows: Vec::new(),
             execution: Vec::new(),
+            review: Vec::new(),
             roles: Role::built_in()
                 .into_iter()
                 .map(|r| (r.name.clone(), r))
@@ -272,7 +277,9 @@ impl Policies {
             .map(ExecutionPolicy::canonical)
             .collect();
         execution.sort();
-        for line in workflows.iter().chain(&execution) {
+        let mut review: Vec<_> = self.review.iter().map(ReviewPolicy::canonical).collect();
+        review.sort();
+        for line in workflows.iter().chain(&execution).chain(&review) {
             let _ = writeln!(out, "{line}");
         }
         for role in self.roles.values() {

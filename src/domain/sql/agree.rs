@@ -7,7 +7,7 @@ use super::lex::{Kind, Lexed, Piece, Trouble};
 use crate::domain::policy::Dialect;
 use sqlparser::ast::Statement;
 use sqlparser::dialect::{MySqlDialect, PostgreSqlDialect, SQLiteDialect};
-use sqlparser::parser::Parser;
+use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 /// The parser's tokens of one statement, white space included.
@@ -157,12 +157,18 @@ pub(super) fn parse(
                 Err(Unread::at(piece, place.line, place.column))
             }
         }
-        Err(error) => {
-            let (line, column) = place_in(&error.to_string()).unwrap_or((from.line, from.column));
-            Err(Unread::at(piece, line, column))
+        Err(ParserError::RecursionLimitExceeded) => {
+            Err(Unread::at_end(piece, "the statement is too deeply nested"))
         }
+        Err(error) => match place_in(&error.to_string()) {
+            Some((line, column)) => Err(Unread::at(piece, line, column)),
+            // Only the end of the text has no place.
+            None => Err(Unread::at_end(piece, ENDS_EARLY)),
+        },
     }
 }
+
+const ENDS_EARLY: &str = "the statement ends too early";
 
 /// Where reading stopped, and at what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,16 +195,22 @@ impl Unread {
                 format!("cannot read the statement at `{mark}`")
             }
             Some(_) => "cannot read the statement".into(),
-            None => "the statement ends too early, or is too deeply nested".into(),
-        };
-        let (line, column) = match (found, piece.toks.last()) {
-            (None, Some(last)) => (last.line, last.column),
-            _ => (line, column),
+            None => return Unread::at_end(piece, ENDS_EARLY),
         };
         Unread {
             line,
             column,
             message: near,
+        }
+    }
+
+    /// At the last word of the statement.
+    fn at_end(piece: &Piece<'_>, message: &str) -> Unread {
+        let (line, column) = piece.toks.last().map_or((1, 1), |t| (t.line, t.column));
+        Unread {
+            line,
+            column,
+            message: message.to_owned(),
         }
     }
 }

@@ -304,14 +304,30 @@ fn definition(statement: &Statement, walk: &mut Walk) -> Verdict {
     };
     match walk.write {
         Some(why) => write(kind, why, false),
+        None if walk.unknown => Verdict {
+            kind,
+            category: Category::Unknown,
+            class: StatementClass::Dml,
+            reason: "has a part that is not understood".to_owned(),
+            returns_rows: false,
+        },
         None => Verdict {
             kind,
-            category: if walk.unknown { Category::Unknown } else { Category::SafeDdl },
-            class: if walk.unknown { StatementClass::Dml } else { StatementClass::Ddl },
+            category: if replaces_table(statement) {
+                Category::BreakGlassDdl
+            } else {
+                Category::SafeDdl
+            },
+            class: StatementClass::Ddl,
             reason: "changes structure".to_owned(),
             returns_rows: false,
         },
     }
+}
+
+/// MariaDB's CREATE OR REPLACE TABLE drops the old table.
+fn replaces_table(statement: &Statement) -> bool {
+    matches!(statement, Statement::CreateTable(table) if table.or_replace)
 }
 
 fn dropped(

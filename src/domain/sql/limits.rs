@@ -29,6 +29,12 @@ const CHAINING: &[&str] = &[
 /// The longest of [`CHAINING`], in bytes.
 const CHAINING_BYTES_MAX: usize = 9;
 
+/// Words of [`CHAINING`] for which the parser copies all that stands before them, and so takes quadratic time; sorted.
+const COPYING: &[&str] = &["DIV", "GLOB", "MATCH", "REGEXP"];
+
+/// What one of [`COPYING`] counts for: a chain of 500 takes some 50 ms.
+const COPYING_WEIGHT: usize = 8;
+
 /// How complex a statement is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Complexity {
@@ -57,7 +63,7 @@ pub(super) fn complexity(piece: &Piece<'_>) -> Complexity {
             Kind::Word => {
                 run += 1;
                 total.word_run = total.word_run.max(run);
-                total.chain += usize::from(chains(piece.text(i)));
+                total.chain += weight(piece.text(i));
                 continue;
             }
             Kind::Quoted => continue,
@@ -74,9 +80,15 @@ pub(super) fn complexity(piece: &Piece<'_>) -> Complexity {
     total
 }
 
-fn chains(word: &str) -> bool {
-    word.len() <= CHAINING_BYTES_MAX
-        && CHAINING
-            .binary_search(&word.to_ascii_uppercase().as_str())
-            .is_ok()
+fn weight(word: &str) -> usize {
+    if word.len() > CHAINING_BYTES_MAX {
+        return 0;
+    }
+    let upper = word.to_ascii_uppercase();
+    let listed = |words: &[&str]| words.binary_search(&upper.as_str()).is_ok();
+    match (listed(COPYING), listed(CHAINING)) {
+        (true, _) => COPYING_WEIGHT,
+        (false, true) => 1,
+        (false, false) => 0,
+    }
 }

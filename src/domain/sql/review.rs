@@ -295,6 +295,8 @@ pub(super) fn review(statement: &Statement, piece: &Piece<'_>, walk: &mut Walk) 
 fn rules_of(statement: &Statement, dialect: Dialect) -> Vec<Rule> {
     match statement {
         Statement::Truncate(_) => vec![Rule::Truncate],
+        // MariaDB drops the old table first.
+        Statement::CreateTable(table) if table.or_replace => vec![Rule::DropTable],
         Statement::CreateSequence { .. } => vec![Rule::CreateSequence],
         Statement::CreateIndex(index)
             if dialect == Dialect::Postgres && !index.concurrently =>
@@ -352,7 +354,7 @@ fn large_in_lists(piece: &Piece<'_>, walk: &mut Walk) {
                 let is_list = i > 0
                     && piece.is(i - 1, "in")
                     && !piece.is_any(i + 1, &["select", "with", "values", "table"]);
-                lists.push(is_list.then_some((i - 1, 1)));
+                lists.push(is_list.then(|| (i - 1, 1)));
             }
             Some(Kind::Comma) => {
                 if let Some(Some((_, count))) = lists.last_mut() {

@@ -1,7 +1,7 @@
-//! Rows of people, agents and tokens.
+//! Rows of people, agents, tokens, and of what agents say of their databases.
 
 use super::Context;
-use crate::domain::change::{NewToken, UserStatus};
+use crate::domain::change::{NewSchema, NewToken, UserStatus};
 use crate::error::Error;
 use rusqlite::params;
 
@@ -73,5 +73,32 @@ pub(super) fn agent_registered(
          active_jobs_json, first_seen_at_ms, last_seen_at_ms, audit_seq) \
          VALUES (?1, ?2, ?3, 0, 0, 0, 0, '[]', ?4, ?4, ?5)",
         params![agent_id, capabilities_json, version, cx.now.0, cx.audit_seq],
+    )
+}
+
+/// The newest description of a database; a failure keeps the last good one.
+pub(super) fn schema_synced(cx: &Context, schema: &NewSchema) -> Result<(), Error> {
+    let collected = schema.snapshot_json.is_some().then_some(cx.now.0);
+    cx.one(
+        "INSERT INTO schema_snapshots (database_name, environment, dialect, snapshot_json, collected_at_ms, \
+         last_status, last_error, last_sync_ms, agent_id, audit_seq) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
+         ON CONFLICT (database_name, environment) DO UPDATE SET dialect = excluded.dialect, \
+         snapshot_json = coalesce(excluded.snapshot_json, snapshot_json), \
+         collected_at_ms = coalesce(excluded.collected_at_ms, collected_at_ms), \
+         last_status = excluded.last_status, last_error = excluded.last_error, \
+         last_sync_ms = excluded.last_sync_ms, agent_id = excluded.agent_id, audit_seq = excluded.audit_seq",
+        params![
+            schema.target.database,
+            schema.target.environment,
+            schema.dialect.as_str(),
+            schema.snapshot_json,
+            collected,
+            schema.status,
+            schema.error_message,
+            cx.now.0,
+            schema.agent_id,
+            cx.audit_seq
+        ],
     )
 }

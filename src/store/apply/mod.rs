@@ -124,6 +124,7 @@ pub(super) fn apply(
         Change::UserActivated(user) | Change::UserSuspended(user) => {
             identities::user_set(&cx, user)?;
         }
+        Change::SchemaSynced(schema) => identities::schema_synced(&cx, schema)?,
         Change::ConfigSynced {
             policy_version,
             policy_text,

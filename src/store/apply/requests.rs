@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::clock::Timestamp;
+use crate::crypto::uuid;
 use crate::domain::approval::Vote;
 use crate::domain::change::{NewRequest, RequestRef};
 use crate::domain::id::Selector;
@@ -75,8 +76,32 @@ fn texts(cx: &Context, new: &NewRequest) -> Result<(), Error> {
     if let Some(context) = &text.context_json {
         cx.one(
             "INSERT INTO request_contexts (request_seq, status, context_json, created_at_ms, updated_at_ms) \
-             VALUES (?1, 'ready', ?2, ?3, ?3)",
-            params![new.seq, context, cx.now.0],
+             VALUES (?1, ?2, ?3, ?4, ?4)",
+            params![
+                new.seq,
+                if text.dry_runs.is_empty() {
+                    "ready"
+                } else {
+                    "collecting"
+                },
+                context,
+                cx.now.0
+            ],
+        )?;
+    }
+    for (n, sql) in text.dry_runs.iter().enumerate() {
+        cx.one(
+            "INSERT INTO dry_run_jobs (id, request_seq, statement_index, database_name, environment, sql_text, \
+             status, created_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7)",
+            params![
+                uuid(),
+                new.seq,
+                i64::try_from(n).unwrap_or(i64::MAX),
+                new.target.database,
+                new.target.environment,
+                sql,
+                cx.now.0
+            ],
         )?;
     }
     if let (Some(key), Some(fingerprint)) = (&text.idempotency_key, &text.idempotency_fingerprint)

@@ -1,0 +1,517 @@
+-- The sum of all migrations, for reading. Written by `UPDATE_GOLDEN=1 cargo test --test it schema_sql`.
+
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE transitions (
+    from_status TEXT NOT NULL,
+    to_status   TEXT NOT NULL,
+    PRIMARY KEY (from_status, to_status)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER transitions_fixed_insert BEFORE INSERT ON transitions
+BEGIN SELECT RAISE(ABORT, 'transitions are fixed'); END;
+
+CREATE TRIGGER transitions_fixed_update BEFORE UPDATE ON transitions
+BEGIN SELECT RAISE(ABORT, 'transitions are fixed'); END;
+
+CREATE TRIGGER transitions_fixed_delete BEFORE DELETE ON transitions
+BEGIN SELECT RAISE(ABORT, 'transitions are fixed'); END;
+
+CREATE TABLE audit_events (
+    seq                INTEGER PRIMARY KEY,
+    id                 TEXT NOT NULL,
+    event_type         TEXT NOT NULL,
+    event_category     TEXT NOT NULL,
+    event_version      INTEGER NOT NULL,
+    outcome            TEXT NOT NULL CHECK (outcome IN ('success', 'denied', 'failure', 'info')),
+    actor_id           TEXT NOT NULL,
+    actor_type         TEXT NOT NULL CHECK (actor_type IN ('user', 'agent', 'system')),
+    resource_type      TEXT,
+    resource_id        TEXT,
+    peer_ip            TEXT,
+    client_ip          TEXT,
+    client_ip_source   TEXT,
+    request_id         TEXT,
+    operation          TEXT,
+    database_name      TEXT,
+    environment        TEXT,
+    detail_fingerprint TEXT,
+    detail_raw         TEXT,
+    reason             TEXT,
+    metadata_json      TEXT NOT NULL CHECK (json_valid(metadata_json)),
+    prev_hash          TEXT CHECK (length(prev_hash) = 64),
+    created_at         TEXT NOT NULL,
+    event_hash         TEXT NOT NULL CHECK (length(event_hash) = 64),
+    created_at_ms      INTEGER NOT NULL,
+    -- The move, also inside the hashed metadata; the two must agree.
+    from_status        TEXT,
+    to_status          TEXT,
+    CHECK ((from_status IS NULL) = (to_status IS NULL)),
+    CHECK (to_status IS NULL OR request_id IS NOT NULL),
+    CHECK (from_status IS (metadata_json ->> '$.from_status')),
+    CHECK (to_status IS (metadata_json ->> '$.to_status')),
+    FOREIGN KEY (from_status, to_status) REFERENCES transitions (from_status, to_status)
+) STRICT;
+
+CREATE UNIQUE INDEX audit_events__request ON audit_events (request_id, to_status, seq);
+
+CREATE INDEX audit_events__actor ON audit_events (actor_id, seq);
+
+CREATE INDEX audit_events__type ON audit_events (event_type, seq);
+
+CREATE INDEX audit_events__target ON audit_events (database_name, environment, seq)
+    WHERE database_name IS NOT NULL;
+
+CREATE INDEX audit_events__time ON audit_events (created_at_ms);
+
+CREATE INDEX audit_events__trouble ON audit_events (outcome, seq) WHERE outcome <> 'success';
+
+CREATE TABLE audit_purges (
+    id            INTEGER PRIMARY KEY,
+    bound_seq     INTEGER NOT NULL,
+    last_hash     TEXT NOT NULL CHECK (length(last_hash) = 64),
+    purged_before TEXT NOT NULL,
+    retained      INTEGER NOT NULL,
+    key_id        TEXT NOT NULL,
+    signature     TEXT NOT NULL,
+    created_at_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TRIGGER audit_chained BEFORE INSERT ON audit_events
+WHEN NEW.seq IS NOT (
+        SELECT coalesce(max(seq), (SELECT coalesce(max(bound_seq), 0) FROM audit_purges)) + 1 FROM audit_events)
+  OR NEW.prev_hash IS NOT coalesce(
+        (SELECT event_hash FROM audit_events WHERE seq = NEW.seq - 1),
+        (SELECT last_hash FROM audit_purges WHERE bound_seq = NEW.seq - 1 ORDER BY id DESC LIMIT 1))
+BEGIN SELECT RAISE(ABORT, 'audit event out of chain'); END;
+
+CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit_events
+BEGIN SELECT RAISE(ABORT, 'audit events never change'); END;
+
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit_events
+WHEN OLD.seq > (SELECT coalesce(max(bound_seq), 0) FROM audit_purges)
+BEGIN SELECT RAISE(ABORT, 'audit events are kept'); END;
+
+CREATE TRIGGER audit_purges_insert BEFORE INSERT ON audit_purges
+WHEN NEW.bound_seq <= (SELECT coalesce(max(bound_seq), 0) FROM audit_purges)
+  OR NEW.bound_seq >= (SELECT coalesce(max(seq), 0) FROM audit_events)
+  OR NEW.last_hash IS NOT (SELECT event_hash FROM audit_events WHERE seq = NEW.bound_seq)
+  OR NEW.id IS NOT (SELECT coalesce(max(id), 0) + 1 FROM audit_purges)
+BEGIN SELECT RAISE(ABORT, 'purge out of bounds'); END;
+
+CREATE TRIGGER audit_purges_no_update BEFORE UPDATE ON audit_purges
+BEGIN SELECT RAISE(ABORT, 'purges never change'); END;
+
+CREATE TRIGGER audit_purges_no_delete BEFORE DELETE ON audit_purges
+BEGIN SELECT RAISE(ABORT, 'purges are kept'); END;
+
+CREATE TABLE policy_versions (
+    sha256        TEXT PRIMARY KEY CHECK (length(sha256) = 64),
+    text          TEXT NOT NULL,
+    audit_seq     INTEGER NOT NULL,
+    created_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER policy_versions_no_update BEFORE UPDATE ON policy_versions
+BEGIN SELECT RAISE(ABORT, 'policy versions never change'); END;
+
+CREATE TRIGGER policy_versions_insert BEFORE INSERT ON policy_versions
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
+  OR EXISTS (SELECT 1 FROM policy_versions WHERE sha256 = NEW.sha256)
+BEGIN SELECT RAISE(ABORT, 'policy version without its audit event'); END;
+
+CREATE TABLE users (
+    id              TEXT PRIMARY KEY,
+    subject_type    TEXT NOT NULL CHECK (subject_type IN ('user', 'agent')),
+    status          TEXT NOT NULL CHECK (status IN ('active', 'suspended')),
+    source          TEXT NOT NULL CHECK (source IN ('config', 'oidc', 'token')),
+    slack_user_id   TEXT UNIQUE,
+    created_at_ms   INTEGER NOT NULL,
+    updated_at_ms   INTEGER NOT NULL,
+    last_seen_at_ms INTEGER,
+    audit_seq       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tokens (
+    id              TEXT PRIMARY KEY,
+    subject_type    TEXT NOT NULL CHECK (subject_type IN ('user', 'agent')),
+    subject_id      TEXT NOT NULL REFERENCES users (id),
+    token_hash      TEXT NOT NULL UNIQUE CHECK (length(token_hash) = 64),
+    token_prefix    TEXT NOT NULL,
+    name            TEXT,
+    roles_json      TEXT NOT NULL CHECK (json_valid(roles_json)),
+    -- How the named roles count: see RoleMode. Fixed when the token is issued.
+    role_mode       TEXT NOT NULL CHECK (role_mode IN ('resolved', 'grant', 'ceiling')),
+    groups_json     TEXT NOT NULL CHECK (json_valid(groups_json)),
+    issuer          TEXT NOT NULL,
+    created_at_ms   INTEGER NOT NULL,
+    expires_at_ms   INTEGER,
+    revoked_at_ms   INTEGER,
+    last_used_at_ms INTEGER,
+    audit_seq       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX tokens__subject ON tokens (subject_id);
+
+CREATE INDEX tokens__created ON tokens (created_at_ms, id);
+
+CREATE TRIGGER users_insert BEFORE INSERT ON users
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
+  OR EXISTS (SELECT 1 FROM users WHERE id = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'user without its audit event'); END;
+
+CREATE TRIGGER users_update
+BEFORE UPDATE OF id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, audit_seq ON users
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <= OLD.audit_seq OR NEW.id IS NOT OLD.id
+BEGIN SELECT RAISE(ABORT, 'user changed without its audit event'); END;
+
+CREATE TRIGGER users_no_delete BEFORE DELETE ON users
+BEGIN SELECT RAISE(ABORT, 'users are kept'); END;
+
+CREATE TRIGGER tokens_insert BEFORE INSERT ON tokens
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
+  OR EXISTS (SELECT 1 FROM tokens WHERE id = NEW.id OR token_hash = NEW.token_hash)
+BEGIN SELECT RAISE(ABORT, 'token without its audit event'); END;
+
+CREATE TRIGGER tokens_update
+BEFORE UPDATE OF id, subject_type, subject_id, token_hash, token_prefix, name, roles_json, role_mode, groups_json,
+    issuer, created_at_ms, expires_at_ms, revoked_at_ms, audit_seq ON tokens
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <= OLD.audit_seq
+  -- All that ever changes is that a token is revoked, once.
+  OR OLD.revoked_at_ms IS NOT NULL OR NEW.revoked_at_ms IS NULL
+  OR NEW.id IS NOT OLD.id OR NEW.subject_type IS NOT OLD.subject_type OR NEW.subject_id IS NOT OLD.subject_id
+  OR NEW.token_hash IS NOT OLD.token_hash OR NEW.roles_json IS NOT OLD.roles_json
+  OR NEW.role_mode IS NOT OLD.role_mode OR NEW.groups_json IS NOT OLD.groups_json OR NEW.issuer IS NOT OLD.issuer
+  OR NEW.expires_at_ms IS NOT OLD.expires_at_ms
+BEGIN SELECT RAISE(ABORT, 'token changed without its audit event'); END;
+
+CREATE TRIGGER tokens_no_delete BEFORE DELETE ON tokens
+BEGIN SELECT RAISE(ABORT, 'tokens are kept'); END;
+
+CREATE TABLE requests (
+    seq                    INTEGER PRIMARY KEY,
+    id                     TEXT NOT NULL UNIQUE,
+    requester              TEXT NOT NULL,
+    token_id               TEXT,
+    database_name          TEXT NOT NULL,
+    environment            TEXT NOT NULL,
+    operation              TEXT NOT NULL,
+    status                 TEXT NOT NULL,
+    audit_seq              INTEGER NOT NULL,
+    emergency              INTEGER NOT NULL,
+    allow_ddl              INTEGER NOT NULL,
+    no_result_store        INTEGER NOT NULL,
+    reason                 TEXT,
+    current_step           INTEGER NOT NULL,
+    total_steps            INTEGER NOT NULL,
+    risk_level             TEXT NOT NULL,
+    policy_version         TEXT NOT NULL REFERENCES policy_versions (sha256),
+    created_at_ms          INTEGER NOT NULL,
+    updated_at_ms          INTEGER NOT NULL,
+    resolved_at_ms         INTEGER,
+    expires_at_ms          INTEGER,
+    approved_at_ms         INTEGER,
+    approval_expires_at_ms INTEGER,
+    dispatched_from        TEXT,
+    dispatch_deadline_ms   INTEGER,
+    first_completed_at_ms  INTEGER,
+    executions_finished    INTEGER NOT NULL DEFAULT 0,
+    executions_lost        INTEGER NOT NULL DEFAULT 0,
+    execution_id           TEXT,
+    claimed_by             TEXT,
+    cancelled_by           TEXT,
+    cancel_reason          TEXT,
+    -- When the clock next has something to do with it.
+    due_at_ms              INTEGER,
+    FOREIGN KEY (id, status, audit_seq) REFERENCES audit_events (request_id, to_status, seq)
+) STRICT;
+
+CREATE INDEX requests__requester ON requests (requester, seq);
+
+CREATE INDEX requests__status ON requests (status, seq);
+
+CREATE INDEX requests__target ON requests (database_name, environment, seq);
+
+CREATE INDEX requests__due ON requests (due_at_ms) WHERE due_at_ms IS NOT NULL;
+
+CREATE INDEX requests__dispatched ON requests (database_name, environment, audit_seq) WHERE status = 'dispatched';
+
+CREATE INDEX requests__migrating ON requests (database_name, environment)
+    WHERE status = 'running' AND operation IN ('migrate_up', 'migrate_down', 'migrate_repair');
+
+CREATE TRIGGER requests_insert BEFORE INSERT ON requests
+WHEN EXISTS (SELECT 1 FROM requests WHERE id = NEW.id OR seq = NEW.seq)
+  OR 'new' IS NOT (SELECT from_status FROM audit_events WHERE seq = NEW.audit_seq)
+BEGIN SELECT RAISE(ABORT, 'request without its audit event'); END;
+
+CREATE TRIGGER requests_move BEFORE UPDATE OF status, audit_seq ON requests
+WHEN NEW.audit_seq <= OLD.audit_seq
+  OR OLD.status IS NOT (SELECT from_status FROM audit_events WHERE seq = NEW.audit_seq)
+BEGIN SELECT RAISE(ABORT, 'request moved without its audit event'); END;
+
+CREATE TRIGGER requests_fixed
+BEFORE UPDATE OF seq, id, requester, token_id, database_name, environment, operation, emergency, allow_ddl,
+    no_result_store, reason, total_steps, policy_version, created_at_ms ON requests
+BEGIN SELECT RAISE(ABORT, 'what a request is never changes'); END;
+
+CREATE TRIGGER requests_kept BEFORE DELETE ON requests
+BEGIN SELECT RAISE(ABORT, 'requests are kept'); END;
+
+CREATE TABLE request_counts (
+    status TEXT PRIMARY KEY,
+    n      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER requests_counted_insert AFTER INSERT ON requests
+BEGIN UPDATE request_counts SET n = n + 1 WHERE status = NEW.status; END;
+
+CREATE TRIGGER requests_counted_update AFTER UPDATE OF status ON requests
+BEGIN
+    UPDATE request_counts SET n = n - 1 WHERE status = OLD.status;
+    UPDATE request_counts SET n = n + 1 WHERE status = NEW.status;
+END;
+
+CREATE TABLE request_texts (
+    request_seq             INTEGER PRIMARY KEY REFERENCES requests (seq),
+    detail                  TEXT NOT NULL,
+    plan_json               TEXT CHECK (json_valid(plan_json)),
+    workflow_json           TEXT CHECK (json_valid(workflow_json)),
+    facts_json              TEXT NOT NULL CHECK (json_valid(facts_json)),
+    trace_json              TEXT NOT NULL CHECK (json_valid(trace_json)),
+    metadata_json           TEXT CHECK (json_valid(metadata_json)),
+    share_with_json         TEXT NOT NULL CHECK (json_valid(share_with_json)),
+    fingerprint             TEXT NOT NULL,
+    redacted                TEXT
+) STRICT;
+
+CREATE TRIGGER request_texts_insert BEFORE INSERT ON request_texts
+WHEN EXISTS (SELECT 1 FROM request_texts WHERE request_seq = NEW.request_seq)
+BEGIN SELECT RAISE(ABORT, 'what a request says never changes'); END;
+
+CREATE TRIGGER request_texts_fixed BEFORE UPDATE ON request_texts
+BEGIN SELECT RAISE(ABORT, 'what a request says never changes'); END;
+
+CREATE TRIGGER request_texts_kept BEFORE DELETE ON request_texts
+BEGIN SELECT RAISE(ABORT, 'requests are kept'); END;
+
+CREATE TABLE idempotency_keys (
+    requester   TEXT NOT NULL,
+    key         TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    request_seq INTEGER NOT NULL REFERENCES requests (seq),
+    PRIMARY KEY (requester, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE request_contexts (
+    request_seq   INTEGER PRIMARY KEY REFERENCES requests (seq),
+    status        TEXT NOT NULL CHECK (status IN ('collecting', 'ready', 'partial', 'unavailable')),
+    context_json  TEXT NOT NULL CHECK (json_valid(context_json)),
+    explain_json  TEXT CHECK (json_valid(explain_json)),
+    created_at_ms INTEGER NOT NULL,
+    updated_at_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX request_contexts__collecting ON request_contexts (created_at_ms) WHERE status = 'collecting';
+
+CREATE TABLE request_approvers (
+    selector    TEXT NOT NULL,
+    request_seq INTEGER NOT NULL REFERENCES requests (seq),
+    PRIMARY KEY (selector, request_seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX request_approvers__request ON request_approvers (request_seq);
+
+CREATE TABLE approvals (
+    id                  INTEGER PRIMARY KEY,
+    request_seq         INTEGER NOT NULL REFERENCES requests (seq),
+    step_index          INTEGER NOT NULL,
+    action              TEXT NOT NULL CHECK (action IN ('approve', 'reject')),
+    actor_id            TEXT NOT NULL,
+    token_id            TEXT,
+    matched_selector    TEXT NOT NULL,
+    comment             TEXT,
+    issued_by_requester INTEGER NOT NULL,
+    created_at_ms       INTEGER NOT NULL,
+    audit_seq           INTEGER NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX approvals__once ON approvals (request_seq, step_index, actor_id) WHERE action = 'approve';
+
+CREATE UNIQUE INDEX approvals__override ON approvals (request_seq)
+    WHERE action = 'approve' AND matched_selector = 'admin_override';
+
+CREATE INDEX approvals__request ON approvals (request_seq);
+
+CREATE INDEX approvals__actor ON approvals (actor_id, request_seq);
+
+CREATE TRIGGER approvals_insert BEFORE INSERT ON approvals
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
+  OR NEW.actor_id IS NOT (SELECT actor_id FROM audit_events WHERE seq = NEW.audit_seq)
+  OR (SELECT id FROM requests WHERE seq = NEW.request_seq)
+     IS NOT (SELECT request_id FROM audit_events WHERE seq = NEW.audit_seq)
+  OR (NEW.id IS NOT NULL AND EXISTS (SELECT 1 FROM approvals WHERE id = NEW.id))
+BEGIN SELECT RAISE(ABORT, 'vote without its audit event'); END;
+
+CREATE TRIGGER approvals_fixed BEFORE UPDATE ON approvals
+BEGIN SELECT RAISE(ABORT, 'votes never change'); END;
+
+CREATE TRIGGER approvals_kept BEFORE DELETE ON approvals
+BEGIN SELECT RAISE(ABORT, 'votes are kept'); END;
+
+CREATE TABLE executions (
+    seq                    INTEGER PRIMARY KEY,
+    id                     TEXT NOT NULL UNIQUE,
+    request_seq            INTEGER NOT NULL REFERENCES requests (seq),
+    attempt                INTEGER NOT NULL,
+    agent_id               TEXT NOT NULL,
+    status                 TEXT NOT NULL CHECK (status IN ('claimed', 'completed', 'failed', 'lost')),
+    claim_key              TEXT,
+    token_json             TEXT NOT NULL CHECK (json_valid(token_json)),
+    statement_timeout_secs INTEGER NOT NULL,
+    max_rows               INTEGER,
+    lease_secs             INTEGER NOT NULL,
+    lease_until_ms         INTEGER NOT NULL,
+    heartbeats             INTEGER NOT NULL DEFAULT 0,
+    started_at_ms          INTEGER NOT NULL,
+    finished_at_ms         INTEGER,
+    error_message          TEXT,
+    rows_affected          INTEGER,
+    duration_ms            INTEGER,
+    truncated              INTEGER NOT NULL DEFAULT 0,
+    late                   INTEGER NOT NULL DEFAULT 0,
+    report_sha256          TEXT,
+    audit_seq              INTEGER NOT NULL,
+    UNIQUE (request_seq, attempt)
+) STRICT;
+
+CREATE UNIQUE INDEX executions__claimed ON executions (request_seq) WHERE status = 'claimed';
+
+CREATE INDEX executions__lease ON executions (lease_until_ms) WHERE status = 'claimed';
+
+CREATE TRIGGER executions_insert BEFORE INSERT ON executions
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
+  OR EXISTS (SELECT 1 FROM executions WHERE id = NEW.id)
+  OR (NEW.seq IS NOT NULL AND EXISTS (SELECT 1 FROM executions WHERE seq = NEW.seq))
+BEGIN SELECT RAISE(ABORT, 'execution without its audit event'); END;
+
+CREATE TRIGGER executions_update
+BEFORE UPDATE OF seq, id, request_seq, attempt, agent_id, status, claim_key, token_json, statement_timeout_secs,
+    max_rows, lease_secs, started_at_ms, finished_at_ms, error_message, rows_affected, duration_ms, truncated, late,
+    report_sha256, audit_seq ON executions
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <= OLD.audit_seq
+  OR NEW.id IS NOT OLD.id OR NEW.request_seq IS NOT OLD.request_seq OR NEW.agent_id IS NOT OLD.agent_id
+  OR OLD.status IN ('completed', 'failed')
+BEGIN SELECT RAISE(ABORT, 'execution changed without its audit event'); END;
+
+CREATE TRIGGER executions_kept BEFORE DELETE ON executions
+BEGIN SELECT RAISE(ABORT, 'executions are kept'); END;
+
+CREATE TABLE results (
+    execution_seq   INTEGER PRIMARY KEY REFERENCES executions (seq),
+    request_seq     INTEGER NOT NULL REFERENCES requests (seq),
+    backend         TEXT NOT NULL,
+    object_key      TEXT NOT NULL,
+    content_length  INTEGER NOT NULL,
+    checksum_sha256 TEXT NOT NULL CHECK (length(checksum_sha256) = 64),
+    stored_at_ms    INTEGER NOT NULL,
+    expires_at_ms   INTEGER NOT NULL,
+    audit_seq       INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX results__request ON results (request_seq);
+
+CREATE INDEX results__expires ON results (expires_at_ms);
+
+CREATE TRIGGER results_insert BEFORE INSERT ON results
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
+  OR EXISTS (SELECT 1 FROM results WHERE execution_seq = NEW.execution_seq)
+BEGIN SELECT RAISE(ABORT, 'result without its audit event'); END;
+
+CREATE TRIGGER results_fixed BEFORE UPDATE ON results
+BEGIN SELECT RAISE(ABORT, 'results never change'); END;
+
+CREATE TABLE result_access (
+    selector      TEXT NOT NULL,
+    execution_seq INTEGER NOT NULL REFERENCES results (execution_seq),
+    PRIMARY KEY (selector, execution_seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX result_access__execution ON result_access (execution_seq);
+
+CREATE TABLE agents (
+    id                TEXT PRIMARY KEY,
+    capabilities_json TEXT NOT NULL CHECK (json_valid(capabilities_json)),
+    version           TEXT,
+    max_concurrent    INTEGER NOT NULL,
+    in_flight         INTEGER NOT NULL,
+    draining          INTEGER NOT NULL,
+    uptime_secs       INTEGER NOT NULL,
+    active_jobs_json  TEXT NOT NULL CHECK (json_valid(active_jobs_json)),
+    first_seen_at_ms  INTEGER NOT NULL,
+    last_seen_at_ms   INTEGER NOT NULL,
+    audit_seq         INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER agents_insert BEFORE INSERT ON agents
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
+  OR EXISTS (SELECT 1 FROM agents WHERE id = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'agent without its audit event'); END;
+
+CREATE TABLE outbox (
+    seq             INTEGER PRIMARY KEY,
+    delivery_id     TEXT NOT NULL UNIQUE,
+    channel         TEXT NOT NULL,
+    event_type      TEXT NOT NULL,
+    request_seq     INTEGER REFERENCES requests (seq),
+    audit_seq       INTEGER NOT NULL,
+    payload_json    TEXT NOT NULL CHECK (json_valid(payload_json)),
+    status          TEXT NOT NULL CHECK (status IN ('pending', 'in_progress', 'delivered', 'cancelled', 'dead')),
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    next_attempt_ms INTEGER,
+    last_error      TEXT,
+    created_at_ms   INTEGER NOT NULL,
+    updated_at_ms   INTEGER NOT NULL,
+    CHECK ((status IN ('pending', 'in_progress')) = (next_attempt_ms IS NOT NULL))
+) STRICT;
+
+CREATE INDEX outbox__due ON outbox (channel, next_attempt_ms) WHERE next_attempt_ms IS NOT NULL;
+
+CREATE INDEX outbox__status ON outbox (status, seq);
+
+CREATE TABLE schema_snapshots (
+    database_name   TEXT NOT NULL,
+    environment     TEXT NOT NULL,
+    dialect         TEXT NOT NULL,
+    snapshot_json   TEXT CHECK (json_valid(snapshot_json)),
+    collected_at_ms INTEGER,
+    last_status     TEXT NOT NULL,
+    last_error      TEXT,
+    last_sync_ms    INTEGER NOT NULL,
+    agent_id        TEXT NOT NULL,
+    audit_seq       INTEGER NOT NULL,
+    PRIMARY KEY (database_name, environment)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE dry_run_jobs (
+    id              TEXT PRIMARY KEY,
+    request_seq     INTEGER NOT NULL REFERENCES requests (seq),
+    statement_index INTEGER NOT NULL,
+    database_name   TEXT NOT NULL,
+    environment     TEXT NOT NULL,
+    sql_text        TEXT NOT NULL,
+    status          TEXT NOT NULL CHECK (status IN ('pending', 'claimed', 'completed', 'failed')),
+    claimed_by      TEXT,
+    claim_token     TEXT,
+    claimed_at_ms   INTEGER,
+    result_json     TEXT CHECK (json_valid(result_json)),
+    error_message   TEXT,
+    created_at_ms   INTEGER NOT NULL,
+    finished_at_ms  INTEGER,
+    UNIQUE (request_seq, statement_index)
+) STRICT;
+
+CREATE INDEX dry_run_jobs__pending ON dry_run_jobs (database_name, environment, created_at_ms)
+    WHERE status = 'pending';

@@ -1,0 +1,110 @@
+//! EXPLAIN jobs, for the agents: which wait, who takes one, and what came of it.
+
+use super::App;
+use crate::domain::actor::Caller;
+use crate::domain::permission::Permission;
+use crate::error::Error;
+use crate::store::{DryRun, Explained};
+
+/// Statements of one request that are explained, at most.
+pub const STATEMENTS_MAX: usize = 20;
+/// Largest plan that is kept, in bytes of JSON.
+pub const PLAN_BYTES_MAX: usize = 64 * 1024;
+/// Jobs in one answer to a poll, at most.
+pub const JOBS_MAX: u32 = 10;
+/// Longest error message kept, in bytes.
+const ERROR_BYTES_MAX: usize = 4096;
+
+/// Jobs that an agent may claim, oldest first.
+///
+/// # Errors
+/// When the store cannot read.
+pub fn waiting(
+    app: &App,
+    targets: &[crate::domain::id::Target],
+) -> Result<Vec<DryRun>, Error> {
+    let limit = usize::try_from(JOBS_MAX).unwrap_or(usize::MAX);
+    app.store.read(|view| {
+        let mut jobs = Vec::new();
+        for target in targets {
+            jobs.extend(view.pending_dry_runs(target, JOBS_MAX)?);
+            if jobs.len() >= limit {
+                jobs.truncate(limit);
+                break;
+            }
+        }
+        Ok(jobs)
+    })
+}
+
+/// Takes a job; answers the token that its answer must show.
+///
+/// # Errors
+/// 404; 403 for a target that the agent does not serve; 409 for one that somebody else took.
+pub fn claim(app: &App, caller: &Caller, id: &str) -> Result<String, Error> {
+    may(app, caller, id)?;
+    app.store
+        .claim_dry_run(id, &caller.subject)?
+        .ok_or_else(|| Error::conflict("conflict", "this dry run is taken or done"))
+}
+
+/// Takes the answer of a job.
+///
+/// # Errors
+/// 404; 403; 409 when the claim does not count any more.
+pub fn finish(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    claim_token: &str,
+    result: Option<String>,
+    error: Option<String>,
+) -> Result<(), Error> {
+    may(app, caller, id)?;
+    let explained = match (error, result) {
+        (Some(mut error), _) => {
+            let mut end = error.len().min(ERROR_BYTES_MAX);
+            while !error.is_char_boundary(end) {
+                end -= 1;
+            }
+            error.truncate(end);
+            Explained::Failed(error)
+        }
+        (None, Some(plan)) if plan.len() > PLAN_BYTES_MAX => Explained::Failed(format!(
+            "the plan of {} bytes is over the limit of {PLAN_BYTES_MAX}",
+            plan.len()
+        )),
+        (None, Some(plan)) => Explained::Plan(plan),
+        (None, None) => return Err(Error::invalid("either result or error is needed")),
+    };
+    if app
+        .store
+        .finish_dry_run(id, &caller.subject, claim_token, explained)?
+    {
+        return Ok(());
+    }
+    Err(Error::conflict(
+        "conflict",
+        "this dry run is not claimed with that token",
+    ))
+}
+
+fn may(app: &App, caller: &Caller, id: &str) -> Result<(), Error> {
+    if !caller.rights.may(Permission::AgentPoll) {
+        return Err(Error::forbidden("permission denied: agent.poll"));
+    }
+    let target = app
+        .store
+        .read(|view| view.find_dry_run(id))?
+        .ok_or_else(|| Error::not_found("dry run", id))?;
+    let serves = app
+        .store
+        .agent(&caller.subject)
+        .is_some_and(|a| a.serves(&target));
+    if serves {
+        return Ok(());
+    }
+    Err(Error::forbidden(format!(
+        "this agent does not serve {target}"
+    )))
+}

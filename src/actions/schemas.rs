@@ -1,0 +1,270 @@
+//! What agents say of their databases: taken in, remembered for risk, and shown.
+
+use super::App;
+use crate::domain::actor::Caller;
+use crate::domain::change::{Change, NewSchema};
+use crate::domain::id::Target;
+use crate::domain::permission::Permission;
+use crate::domain::policy::Dialect;
+use crate::domain::risk::Schema;
+use crate::domain::schema::Snapshot;
+use crate::error::{Error, Shown};
+use crate::store::{SchemaRow, Verdict};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Longest error message of a failed collection, in bytes.
+pub const ERROR_BYTES_MAX: usize = 4096;
+/// The environments that answer for a database where none is named, in this order; then the others by name.
+const PREFERRED: [&str; 3] = ["production", "staging", "development"];
+
+/// A description as an agent sends it.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// Name of the database.
+    pub database: String,
+    /// Name of the environment.
+    pub environment: String,
+    /// `postgresql`, `mysql` or `sqlite`.
+    pub dialect: String,
+    /// `ready`, `partial` or `failed`.
+    pub status: String,
+    /// The tables, as JSON.
+    pub snapshot: Option<String>,
+    /// What went wrong.
+    pub error_message: Option<String>,
+}
+
+/// Snapshots as they were last read; one for each registered target at most.
+#[derive(Default)]
+pub struct Known {
+    epoch: AtomicU64,
+    by_target: Mutex<HashMap<Target, Arc<Remembered>>>,
+}
+
+/// What is remembered of one target.
+#[derive(Debug)]
+pub struct Remembered {
+    epoch: u64,
+    dialect: Option<Dialect>,
+    collected_at: Option<String>,
+    snapshot: Option<Option<Snapshot>>,
+}
+
+impl Known {
+    /// Forgets everything: something was described anew.
+    pub fn forget(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Remembered {
+    /// The dialect the agent reported.
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.dialect
+    }
+
+    /// When the snapshot was collected.
+    pub fn collected_at(&self) -> Option<&str> {
+        self.collected_at.as_deref()
+    }
+
+    /// The tables, as risk sees them.
+    pub fn schema(&self) -> Schema<'_> {
+        match &self.snapshot {
+            None => Schema::NotSynced,
+            Some(None) => Schema::Failed,
+            Some(Some(snapshot)) => Schema::Ready(snapshot),
+        }
+    }
+}
+
+impl App {
+    /// What is known of a registered target's tables.
+    ///
+    /// # Errors
+    /// When the store cannot read.
+    pub fn schema(&self, target: &Target) -> Result<Arc<Remembered>, Error> {
+        let epoch = self.schemas.epoch.load(Ordering::SeqCst);
+        {
+            let known = self.schemas.by_target.lock();
+            let known = known.unwrap_or_else(|e| e.into_inner());
+            if let Some(found) = known.get(target).filter(|r| r.epoch == epoch) {
+                return Ok(Arc::clone(found));
+            }
+        }
+        let row = self.store.read(|view| view.find_schema(target))?;
+        let remembered = Arc::new(Remembered {
+            epoch,
+            dialect: row.as_ref().map(|r| r.dialect),
+            collected_at: row
+                .as_ref()
+                .and_then(|r| r.collected_at)
+                .map(|t| t.rfc3339()),
+            snapshot: row
+                .and_then(|r| r.snapshot_json)
+                .map(|json| Snapshot::parse(&json)),
+        });
+        if self.active().policies.database(target).is_some() {
+            let known = self.schemas.by_target.lock();
+            let mut known = known.unwrap_or_else(|e| e.into_inner());
+            known.insert(target.clone(), Arc::clone(&remembered));
+        }
+        Ok(remembered)
+    }
+}
+
+/// Takes a description in; one that failed keeps what was known before.
+///
+/// # Errors
+/// 400 `validation_error`; 403 for a target that the agent does not serve; 422 `database_not_registered`.
+pub fn sync(app: &Arc<App>, caller: &Caller, said: Description) -> Result<(), Error> {
+    if !caller.rights.may(Permission::AgentPoll) {
+        return Err(Error::forbidden("permission denied: agent.poll"));
+    }
+    let target = Target::new(&said.database, &said.environment)?;
+    let dialect = Dialect::parse(&said.dialect).ok_or_else(|| {
+        Error::invalid(format!("unknown dialect `{}`", Shown(&said.dialect)))
+            .hint("one of postgresql, mysql, sqlite")
+    })?;
+    let status = ["ready", "partial", "failed"]
+        .into_iter()
+        .find(|s| *s == said.status)
+        .ok_or_else(|| Error::invalid(format!("unknown status `{}`", Shown(&said.status))))?;
+    let snapshot_json = said.snapshot.filter(|_| status != "failed");
+    let parsed = snapshot_json.as_deref().map(Snapshot::parse);
+    let tables = match (status, &parsed) {
+        ("failed", _) => 0,
+        (_, Some(Some(snapshot))) => snapshot.tables.len(),
+        (_, Some(None)) => {
+            return Err(Error::invalid("snapshot is not a list of tables, or has too many"));
+        }
+        (_, None) => return Err(Error::invalid(format!("status `{status}` needs a snapshot"))),
+    };
+    if app.active().policies.database(&target).is_none() {
+        return Err(Error::refused(
+            "database_not_registered",
+            format!("database {target} is not registered"),
+        ));
+    }
+    let serves = app
+        .store
+        .agent(&caller.subject)
+        .is_some_and(|a| a.serves(&target));
+    if !serves {
+        return Err(Error::forbidden(format!("this agent does not serve {target}"))
+            .hint("poll with this target among the capabilities first"));
+    }
+    let mut error_message = said.error_message;
+    if let Some(message) = &mut error_message {
+        let mut end = message.len().min(ERROR_BYTES_MAX);
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        message.truncate(end);
+    }
+    let change = Change::SchemaSynced(NewSchema {
+        target,
+        dialect,
+        status,
+        snapshot_json,
+        error_message,
+        agent_id: caller.subject.clone(),
+        tables,
+    });
+    app.store
+        .change(caller.actor(), move |_, _| Ok(Verdict::Write(vec![change], ())))
+}
+
+/// A description to show: where it is from, and its row.
+pub struct Described {
+    /// The target it describes.
+    pub target: Target,
+    /// What is stored.
+    pub row: SchemaRow,
+    /// The tables.
+    pub tables: Vec<Value>,
+}
+
+/// The tables of a database, in the environment named or in the best one that the caller may view.
+///
+/// # Errors
+/// 404 for an unknown database, environment or table, or nothing described; 403 `forbidden`.
+pub fn show(
+    app: &App,
+    caller: &Caller,
+    database: &str,
+    environment: Option<&str>,
+    table: Option<&str>,
+) -> Result<Described, Error> {
+    let active = app.active();
+    let known: Vec<Target> = active
+        .policies
+        .targets()
+        .filter(|t| t.database == database)
+        .collect();
+    if known.is_empty() {
+        return Err(Error::not_found("database", database));
+    }
+    let mut wanted: Vec<Target> = match environment {
+        Some(name) => known.into_iter().filter(|t| t.environment == name).collect(),
+        None => known,
+    };
+    if wanted.is_empty() {
+        let what = format!("environment of `{}`", Shown(database));
+        return Err(Error::not_found(&what, environment.unwrap_or_default()));
+    }
+    let rank = |t: &Target| {
+        let place = PREFERRED.iter().position(|p| *p == t.environment);
+        (place.unwrap_or(PREFERRED.len()), t.environment.clone())
+    };
+    wanted.sort_by_key(rank);
+    let mut hidden = false;
+    for target in wanted {
+        if !caller.may_on(Permission::RequestView, &target) {
+            hidden = true;
+            continue;
+        }
+        let row = app.store.read(|view| view.find_schema(&target))?;
+        if let Some(row) = row.filter(|r| r.snapshot_json.is_some()) {
+            return tables_of(target, row, table);
+        }
+    }
+    if hidden {
+        return Err(Error::forbidden(format!(
+            "permission denied: request.view on `{}`",
+            Shown(database)
+        )));
+    }
+    Err(Error::not_found("schema snapshot of", database)
+        .hint("an agent has to report it first"))
+}
+
+fn tables_of(target: Target, row: SchemaRow, table: Option<&str>) -> Result<Described, Error> {
+    let json = row.snapshot_json.as_deref().unwrap_or("{}");
+    let snapshot: Value = serde_json::from_str(json)
+        .map_err(|e| Error::internal(format!("schema snapshot of {target}"), e))?;
+    let mut tables: Vec<Value> = snapshot["tables"].as_array().cloned().unwrap_or_default();
+    if let Some(name) = table {
+        let (schema, bare) = match name.split_once('.') {
+            Some((schema, bare)) => (Some(schema), bare),
+            None => (None, name),
+        };
+        tables.retain(|t| t["name"] == bare && schema.is_none_or(|s| t["schema_name"] == s));
+        if tables.len() != 1 {
+            let what = if tables.is_empty() {
+                "table"
+            } else {
+                "single table"
+            };
+            return Err(Error::not_found(what, name).hint("name it as schema.table"));
+        }
+    }
+    Ok(Described {
+        target,
+        row,
+        tables,
+    })
+}

@@ -1,0 +1,227 @@
+//! How risky a request is, from facts alone: what the SQL is, what review found, and what is known of its tables.
+//!
+//! What is not known raises the risk, never lowers it: a missing snapshot, a table that it does not have, a row count
+//! that the database does not know are `unknown`, which nothing approves by itself.
+
+use crate::domain::id::Operation;
+use crate::domain::policy::review::ReviewPolicy;
+use crate::domain::schema::Snapshot;
+use crate::domain::sql::{Action, Analysis, Class, Rule, StatementClass};
+
+/// Rows above which a table counts as large, where no policy says otherwise.
+pub const ESTIMATED_ROWS_MAX: i64 = 1000;
+/// Findings from which on they alone make the risk high.
+pub const MANY_FINDINGS: usize = 3;
+
+/// Levels of risk, least first; the last two say that we do not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RiskLevel {
+    /// Reads, or harmless.
+    Low,
+    /// Findings, or a large table.
+    Medium,
+    /// Several findings, or much that goes at once.
+    High,
+    /// Kept for what is worse than high; nothing makes it yet.
+    Critical,
+    /// Depends on what nobody described.
+    Unknown,
+    /// Could not be computed.
+    Unavailable,
+}
+
+impl RiskLevel {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RiskLevel::Low => "low",
+            RiskLevel::Medium => "medium",
+            RiskLevel::High => "high",
+            RiskLevel::Critical => "critical",
+            RiskLevel::Unknown => "unknown",
+            RiskLevel::Unavailable => "unavailable",
+        }
+    }
+
+    /// Its name in `context.risk`, which existing clients know in this spelling.
+    pub fn shown(self) -> &'static str {
+        match self {
+            RiskLevel::Low => "Low",
+            RiskLevel::Medium => "Medium",
+            RiskLevel::High => "High",
+            RiskLevel::Critical => "Critical",
+            RiskLevel::Unknown => "Unknown",
+            RiskLevel::Unavailable => "Unavailable",
+        }
+    }
+}
+
+/// What is known of the tables.
+#[derive(Debug, Clone, Copy)]
+pub enum Schema<'a> {
+    /// No agent has described them.
+    NotSynced,
+    /// They were described, but what is stored cannot be read.
+    Failed,
+    /// As described.
+    Ready(&'a Snapshot),
+}
+
+impl Schema<'_> {
+    /// Its name in the decision trace.
+    pub fn status(&self) -> &'static str {
+        match self {
+            Schema::NotSynced => "not_synced",
+            Schema::Failed => "failed",
+            Schema::Ready(_) => "ready",
+        }
+    }
+}
+
+/// What the risk allows for; an auto-approval may set it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// Reads are low.
+    pub read_only: bool,
+    /// Harmless DDL is low.
+    pub safe_ddl: bool,
+    /// Rows above which a table counts as large.
+    pub estimated_rows_max: i64,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Allowance {
+            read_only: true,
+            safe_ddl: true,
+            estimated_rows_max: ESTIMATED_ROWS_MAX,
+        }
+    }
+}
+
+/// The risk with what made it, in the words existing clients know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Risk {
+    /// How risky.
+    pub level: RiskLevel,
+    /// Why.
+    pub factors: Vec<String>,
+}
+
+/// Scores a request; none of `analysis` is a migration.
+pub fn score(
+    analysis: Option<&Analysis>,
+    operation: Operation,
+    review: &ReviewPolicy,
+    schema: Schema,
+    allowance: &Allowance,
+) -> Risk {
+    let only = |level, factor: &str| Risk {
+        level,
+        factors: vec![factor.to_owned()],
+    };
+    let Some(analysis) = analysis.filter(|a| !matches!(a.class, Class::Unparsable { .. })) else {
+        return Risk {
+            level: RiskLevel::Unavailable,
+            factors: Vec::new(),
+        };
+    };
+    if operation == Operation::ExecuteSelect && allowance.read_only {
+        return only(RiskLevel::Low, "ReadOnly");
+    }
+    let counted: Vec<Rule> = analysis
+        .findings
+        .iter()
+        .map(|f| f.rule)
+        .filter(|r| review.action(*r) != Action::Off)
+        .collect();
+    if allowance.safe_ddl && analysis.safe_ddl && counted.is_empty() {
+        return only(RiskLevel::Low, "SafeDdl");
+    }
+    let snapshot = match schema {
+        Schema::NotSynced => return only(RiskLevel::Unknown, "SchemaNotSynced"),
+        Schema::Failed => return only(RiskLevel::Unknown, "SchemaUnreadable"),
+        Schema::Ready(snapshot) => snapshot,
+    };
+    let mut risk = Risk {
+        level: RiskLevel::Low,
+        factors: Vec::new(),
+    };
+    if analysis.statements.len() > 1 && operation == Operation::ExecuteDml {
+        risk.raise(RiskLevel::High, "MultiStatement".to_owned());
+    }
+    match counted.len() {
+        0 => {}
+        n if n >= MANY_FINDINGS => {
+            risk.raise(RiskLevel::High, format!("ManyWarnings {{ count: {n} }}"));
+        }
+        _ => risk.level = risk.level.max(RiskLevel::Medium),
+    }
+    if counted
+        .iter()
+        .any(|r| matches!(r, Rule::DropTable | Rule::Truncate))
+    {
+        risk.raise(RiskLevel::High, "DropOperation".to_owned());
+    }
+    tables(&mut risk, analysis, snapshot, allowance);
+    risk
+}
+
+/// What the tables add.
+fn tables(risk: &mut Risk, analysis: &Analysis, snapshot: &Snapshot, allowance: &Allowance) {
+    for statement in &analysis.statements {
+        // Creating a table names one that is not there yet; what else it reads is looked at all the same.
+        let creates = statement.kind == "create_table";
+        let deletes = !matches!(statement.kind, "insert" | "update" | "select" | "create_table")
+            && statement.class == StatementClass::Dml;
+        for name in &statement.tables {
+            let Some(table) = snapshot.table(name, analysis.dialect) else {
+                if !creates {
+                    let factor = format!("UnknownTable {{ table: {name:?} }}");
+                    risk.raise(RiskLevel::Unknown, factor);
+                }
+                continue;
+            };
+            let children = if deletes {
+                snapshot.cascade(table)
+            } else {
+                Vec::new()
+            };
+            let counts = || children.iter().map(|c| c.estimated_rows);
+            if table.estimated_rows < 0 || counts().any(|n| n < 0) {
+                let factor = format!("UnknownRows {{ table: {name:?} }}");
+                risk.raise(RiskLevel::Unknown, factor);
+                continue;
+            }
+            let rows = counts().fold(table.estimated_rows, i64::saturating_add);
+            let large = rows > allowance.estimated_rows_max;
+            if !children.is_empty() {
+                let mut targets: Vec<&str> = children.iter().map(|c| c.name.as_str()).collect();
+                targets.sort_unstable();
+                let level = if large {
+                    RiskLevel::High
+                } else {
+                    RiskLevel::Medium
+                };
+                risk.raise(level, format!("CascadeDelete {{ targets: {targets:?} }}"));
+            } else if large {
+                risk.raise(
+                    RiskLevel::Medium,
+                    format!("LargeTable {{ rows: {rows} }}"),
+                );
+            }
+        }
+    }
+}
+
+impl Risk {
+    fn raise(&mut self, level: RiskLevel, factor: String) {
+        self.level = self.level.max(level);
+        if !self.factors.contains(&factor) {
+            self.factors.push(factor);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! Risk as a table.
+
+use super::*;
+use crate::domain::policy::Dialect;
+use crate::domain::sql::analyze;
+
+const SNAPSHOT: &str = r#"{"tables": [
+  {"name": "small", "schema_name": "public", "estimated_rows": 10},
+  {"name": "large", "schema_name": "public", "estimated_rows": 5000},
+  {"name": "edge", "schema_name": "public", "estimated_rows": 1000},
+  {"name": "unseen", "schema_name": "public", "estimated_rows": -1},
+  {"name": "twice", "schema_name": "a", "estimated_rows": 1},
+  {"name": "twice", "schema_name": "b", "estimated_rows": 1},
+  {"name": "parent", "schema_name": "public", "estimated_rows": 5},
+  {"name": "child", "schema_name": "public", "estimated_rows": 10, "constraints": [
+    {"constraint_type": "foreign_key", "referenced_table": "parent", "on_delete": "CASCADE"}]},
+  {"name": "grandchild", "schema_name": "public", "estimated_rows": 9000, "constraints": [
+    {"constraint_type": "foreign_key", "referenced_table": "child", "on_delete": "CASCADE"}]},
+  {"name": "kept", "schema_name": "public", "estimated_rows": 9, "constraints": [
+    {"constraint_type": "foreign_key", "referenced_table": "small", "on_delete": "RESTRICT"}]},
+  {"name": "ring_a", "schema_name": "public", "estimated_rows": 1, "constraints": [
+    {"constraint_type": "foreign_key", "referenced_table": "ring_b", "on_delete": "CASCADE"}]},
+  {"name": "ring_b", "schema_name": "public", "estimated_rows": 1, "constraints": [
+    {"constraint_type": "foreign_key", "referenced_table": "ring_a", "on_delete": "CASCADE"}]}
+]}"#;
+
+fn risk_of(sql: &str, schema: Schema) -> Risk {
+    let analysis = analyze(sql, Dialect::Postgres).unwrap();
+    let operation = match analysis.class {
+        Class::Select => Operation::ExecuteSelect,
+        _ => Operation::ExecuteDml,
+    };
+    score(
+        Some(&analysis),
+        operation,
+        &ReviewPolicy::default_policy(),
+        schema,
+        &Allowance::default(),
+    )
+}
+
+#[test]
+fn risk_by_statement_and_table() {
+    let table = "
+SELECT * FROM large                                      | low     | ReadOnly
+CREATE TABLE fresh (a int)                               | low     | SafeDdl
+UPDATE small SET a = 1 WHERE b = 2                       | low     |
+UPDATE edge SET a = 1 WHERE b = 2                        | low     |
+UPDATE large SET a = 1 WHERE b = 2                       | medium  | LargeTable { rows: 5000 }
+UPDATE public.large SET a = 1 WHERE b = 2                | medium  | LargeTable { rows: 5000 }
+UPDATE missing SET a = 1 WHERE b = 2                     | unknown | UnknownTable { table: \"missing\" }
+UPDATE twice SET a = 1 WHERE b = 2                       | unknown | UnknownTable { table: \"twice\" }
+UPDATE unseen SET a = 1 WHERE b = 2                      | unknown | UnknownRows { table: \"unseen\" }
+DELETE FROM small WHERE b = 2                            | low     |
+DELETE FROM parent WHERE b = 2                           | high    | CascadeDelete { targets: [\"child\", \"grandchild\"] }
+UPDATE parent SET a = 1 WHERE b = 2                      | low     |
+DELETE FROM ring_a WHERE b = 2                           | medium  | CascadeDelete { targets: [\"ring_b\"] }
+UPDATE small SET a = 1 WHERE b = 2; SELECT 1             | high    | MultiStatement
+ALTER TABLE small DROP COLUMN a                          | medium  |
+what is this                                             | unavailable |
+";
+    let snapshot = Snapshot::parse(SNAPSHOT).unwrap();
+    for line in table.trim().lines() {
+        let cell: Vec<&str> = line.split('|').map(str::trim).collect();
+        let risk = risk_of(cell[0], Schema::Ready(&snapshot));
+        assert_eq!(risk.level.as_str(), cell[1], "{line}: {risk:?}");
+        assert_eq!(risk.factors.join(", "), cell[2], "{line}");
+    }
+}
+
+#[test]
+fn nothing_that_writes_is_low_where_the_tables_are_not_known() {
+    let sql = "UPDATE small SET a = 1 WHERE b = 2";
+    for schema in [Schema::NotSynced, Schema::Failed] {
+        assert_eq!(risk_of(sql, schema).level, RiskLevel::Unknown);
+    }
+    assert!(Snapshot::parse("{}").is_none());
+    assert!(Snapshot::parse("[]").is_none());
+}
+
+#[test]
+fn a_rule_that_is_off_does_not_count() {
+    let analysis = analyze("ALTER TABLE small DROP COLUMN a", Dialect::Postgres).unwrap();
+    let snapshot = Snapshot::parse(SNAPSHOT).unwrap();
+    let mut review = ReviewPolicy::default_policy();
+    review.actions.insert(Rule::DropColumn, Action::Off);
+    let risk = score(
+        Some(&analysis),
+        Operation::ExecuteDml,
+        &review,
+        Schema::Ready(&snapshot),
+        &Allowance::default(),
+    );
+    assert_eq!(risk.level, RiskLevel::Low);
+}

@@ -1,0 +1,108 @@
+//! What an agent reported of a database's tables, as far as risk looks at it.
+
+use crate::domain::policy::Dialect;
+use serde::Deserialize;
+use std::collections::{BTreeSet, VecDeque};
+
+/// Longest chain of cascading deletes that is followed.
+pub const CASCADE_DEPTH_MAX: usize = 3;
+/// Tables of one snapshot, at most.
+pub const TABLES_MAX: usize = 20_000;
+
+/// Tables of one database.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Snapshot {
+    /// All tables.
+    pub tables: Vec<Table>,
+}
+
+/// One table.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// Its schema; empty where the database has none.
+    #[serde(default)]
+    pub schema_name: String,
+    /// Rows as the database estimates them; negative when it does not know.
+    pub estimated_rows: i64,
+    /// Its constraints.
+    #[serde(default)]
+    pub constraints: Vec<Constraint>,
+}
+
+/// A constraint of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Constraint {
+    /// `primary_key`, `foreign_key`, `unique` or `check`.
+    pub constraint_type: String,
+    /// Of a foreign key: the table it points to.
+    #[serde(default)]
+    pub referenced_table: Option<String>,
+    /// Of a foreign key: what deleting does.
+    #[serde(default)]
+    pub on_delete: Option<String>,
+}
+
+impl Snapshot {
+    /// Reads a snapshot; `None` if it is none, or too large.
+    pub fn parse(json: &str) -> Option<Snapshot> {
+        let snapshot: Snapshot = serde_json::from_str(json).ok()?;
+        (snapshot.tables.len() <= TABLES_MAX).then_some(snapshot)
+    }
+
+    /// The table that `name` (`schema.table` or `table`) means: `None` where there is none, or more than one.
+    pub fn table(&self, name: &str, dialect: Dialect) -> Option<&Table> {
+        let same = |a: &str, b: &str| match dialect {
+            Dialect::Postgres => a == b,
+            Dialect::MySql | Dialect::Sqlite => a.eq_ignore_ascii_case(b),
+        };
+        let (schema, table) = match name.rsplit_once('.') {
+            Some((schema, table)) => (Some(schema), table),
+            None => (None, name),
+        };
+        let mut found = self.tables.iter().filter(|t| {
+            same(&t.name, table)
+                && schema.is_none_or(|s| t.schema_name.is_empty() || same(&t.schema_name, s))
+        });
+        let first = found.next()?;
+        found.next().is_none().then_some(first)
+    }
+
+    /// Tables whose rows go when rows of `table` are deleted: those that point to it with ON DELETE CASCADE, and so
+    /// on, [`CASCADE_DEPTH_MAX`] deep; a circle is followed once.
+    pub fn cascade(&self, table: &Table) -> Vec<&Table> {
+        let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
+        seen.insert((&table.schema_name, &table.name));
+        let mut found = Vec::new();
+        let mut queue = VecDeque::from([(table, 0)]);
+        while let Some((parent, depth)) = queue.pop_front() {
+            if depth == CASCADE_DEPTH_MAX {
+                continue;
+            }
+            for child in self.tables.iter().filter(|t| t.cascades_from(parent)) {
+                if seen.insert((&child.schema_name, &child.name)) {
+                    found.push(child);
+                    queue.push_back((child, depth + 1));
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Table {
+    fn cascades_from(&self, parent: &Table) -> bool {
+        self.constraints.iter().any(|c| {
+            let to_parent = c.referenced_table.as_deref().is_some_and(|name| {
+                let table = name.rsplit_once('.').map_or(name, |(_, table)| table);
+                table.eq_ignore_ascii_case(&parent.name)
+            });
+            let cascades = c
+                .on_delete
+                .as_deref()
+                .is_some_and(|d| d.eq_ignore_ascii_case("cascade"));
+            c.constraint_type == "foreign_key" && to_parent && cascades
+        })
+    }
+}

@@ -1,0 +1,45 @@
+//! `GET /api/agents`: the agents there are, and how they do.
+
+use crate::actions::agent_poll::list_agents;
+use crate::clock::Timestamp;
+use crate::domain::actor::Caller;
+use crate::http::Door;
+use crate::http::replies;
+use crate::http::router::{Answer, Ask};
+use crate::store::AgentRow;
+use serde_json::{Value, json};
+
+/// `GET /api/agents`
+pub fn list(door: &Door, caller: &Caller, _: &Ask) -> Answer {
+    let (agents, now) = list_agents(&door.app, caller)?;
+    let agents: Vec<Value> = agents.iter().map(|a| agent(a, now)).collect();
+    replies::json(200, &json!({"agents": agents}))
+}
+
+fn agent(a: &AgentRow, now: Timestamp) -> Value {
+    let state = a.state(now);
+    // What an agent said before it went silent is no news.
+    let offline = state == "offline";
+    let active_jobs = if offline {
+        Value::Array(Vec::new())
+    } else {
+        a.active_jobs.clone()
+    };
+    let databases: Vec<Value> = a
+        .scopes
+        .iter()
+        .map(|s| json!({"database": s.database, "environment": s.environment}))
+        .collect();
+    json!({
+        "id": a.id,
+        "status": state,
+        "version": a.version,
+        "capabilities": {"databases": databases, "operations": a.operations},
+        "in_flight": a.in_flight,
+        "max_concurrent": a.max_concurrent,
+        "uptime_secs": if offline { 0 } else { a.uptime_secs },
+        "active_jobs": active_jobs,
+        "last_poll_ago_secs": now.since(a.last_seen) / 1000,
+        "last_seen_at": a.last_seen.rfc3339(),
+    })
+}

@@ -1,0 +1,109 @@
+//! `/api/audit`: the events, and the proof that nobody touched them.
+
+use crate::actions::audit;
+use crate::domain::actor::Caller;
+use crate::domain::audit::{CATEGORIES, Outcome};
+use crate::error::Error;
+use crate::http::Door;
+use crate::http::params::cursor;
+use crate::http::replies;
+use crate::http::router::{Answer, Ask};
+use crate::store::{AuditFilter, EventRow};
+use serde_json::{Value, json};
+use std::sync::TryLockError;
+
+/// Events of a page where the client does not say.
+pub const PAGE_DEFAULT: u32 = 50;
+/// Events of a page at most.
+pub const PAGE_MAX: u32 = 200;
+/// What cursors of this list belong to.
+const LIST: &str = "events";
+/// `Retry-After` while another verification runs, in seconds.
+const VERIFY_RETRY_SECS: u32 = 10;
+
+/// `GET /api/audit/events`
+pub fn list(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    let query = ask.query();
+    let paging = query.paging(LIST, PAGE_DEFAULT, PAGE_MAX)?;
+    let known = |names: &'static [&'static str]| {
+        move |text: &str| names.contains(&text).then(|| text.to_owned())
+    };
+    let filter = AuditFilter {
+        actor_id: query.text("actor_id")?,
+        event_type: query.text("event_type")?,
+        event_category: query.one_of("event_category", "a category", known(&CATEGORIES))?,
+        outcome: query.one_of("outcome", "an outcome", known(&Outcome::NAMES))?,
+        database: query.text("database")?,
+        environment: query.text("environment")?,
+        request_id: query.text("request_id")?,
+        since: query.time("since")?,
+        until: query.time("until")?,
+        before: paging.before,
+    };
+    let (limit, offset) = (paging.limit, paging.offset);
+    let count = paging.before.is_none();
+    let page = audit::list(&door.app, caller, &filter, limit, offset, count)?;
+    let events: Vec<Value> = page.events.iter().map(event).collect();
+    let mut answer = json!({
+        "events": events,
+        "limit": limit,
+        "offset": offset,
+        "next_cursor": cursor(LIST, page.next),
+    });
+    if let Some(total) = page.total {
+        answer["total"] = total.into();
+        answer["total_is_lower_bound"] = page.total_is_lower_bound.into();
+    }
+    replies::json(200, &answer)
+}
+
+fn event(row: &EventRow) -> Value {
+    let e = &row.event;
+    json!({
+        "id": e.id,
+        "event_type": e.event_type,
+        "event_category": e.event_category,
+        "event_version": e.event_version,
+        "outcome": e.outcome,
+        "actor_id": e.actor_id,
+        "actor_type": e.actor_type,
+        "resource_type": e.resource_type,
+        "resource_id": e.resource_id,
+        "peer_ip": e.peer_ip,
+        "client_ip": e.client_ip,
+        "client_ip_source": e.client_ip_source,
+        "request_id": e.request_id,
+        "operation": e.operation,
+        "database_name": e.database_name,
+        "environment": e.environment,
+        "detail_fingerprint": e.detail_fingerprint,
+        "detail_raw": e.detail_raw,
+        "reason": e.reason,
+        "metadata_json": e.metadata_json,
+        "prev_hash": e.prev_hash,
+        "event_hash": row.hash,
+        "created_at": row.at.rfc3339(),
+    })
+}
+
+/// `GET /api/audit/verify`: one at a time, for each reads the whole log.
+pub fn verify(door: &Door, caller: &Caller, _: &Ask) -> Answer {
+    let _one = match door.verifying.try_lock() {
+        Ok(guard) => guard,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => {
+            let error = Error::unavailable("another verification of the audit log is running");
+            return Err(error.retry_after(VERIFY_RETRY_SECS));
+        }
+    };
+    let verified = audit::verify(&door.app, caller)?;
+    if let Some(problem) = &verified.problem {
+        log::error!("the audit log does not hold: {problem}");
+    }
+    let answer = json!({
+        "valid": verified.valid,
+        "total_events": verified.total_events,
+        "first_broken_id": verified.first_broken_id,
+    });
+    replies::json(200, &answer)
+}

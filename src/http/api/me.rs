@@ -1,0 +1,34 @@
+//! `GET /api/me`: who the caller is, and what he may do now.
+
+use super::role_json;
+use crate::domain::actor::Caller;
+use crate::domain::permission::Permission;
+use crate::http::Door;
+use crate::http::replies;
+use crate::http::router::{Answer, Ask};
+use serde_json::{Value, json};
+
+/// `GET /api/me`
+pub fn show(_: &Door, caller: &Caller, _: &Ask) -> Answer {
+    let rights = &caller.rights;
+    let roles: Vec<Value> = rights.held.iter().map(role_json).collect();
+    // A token may be limited to less than its subject holds: then these too must grant whatever he does with it.
+    let ceiling: Option<Vec<Value>> = rights
+        .ceiling
+        .as_ref()
+        .map(|roles| roles.iter().map(role_json).collect());
+    let permissions: Vec<&str> = Permission::ALL
+        .iter()
+        .filter(|p| rights.may(**p))
+        .map(|p| p.as_str())
+        .collect();
+    let answer = json!({
+        "subject_id": caller.subject,
+        "subject_type": caller.kind.as_str(),
+        "roles": roles,
+        "token_ceiling": ceiling,
+        "permissions": permissions,
+        "groups": caller.groups,
+    });
+    replies::json(200, &answer)
+}

@@ -1,0 +1,55 @@
+//! The handlers: each reads what a call says, calls one verb, and writes its answer down. The JSON of both directions
+//! is here and nowhere else.
+
+pub mod agents;
+pub mod audit;
+mod csv;
+pub mod databases;
+pub mod health;
+pub mod me;
+pub mod metrics;
+pub mod policies;
+mod ranges;
+mod request_json;
+pub mod requests;
+pub mod results;
+pub mod tokens;
+pub mod work;
+
+use crate::clock::Timestamp;
+use crate::domain::actor::Caller;
+use crate::domain::permission::{Permission, Role};
+use crate::error::Error;
+use serde_json::{Value, json};
+
+/// A time, or null.
+fn time(at: Option<Timestamp>) -> Option<String> {
+    at.map(Timestamp::rfc3339)
+}
+
+/// The right to something that belongs to no target.
+fn require(caller: &Caller, permission: Permission) -> Result<(), Error> {
+    if caller.rights.may(permission) {
+        return Ok(());
+    }
+    Err(
+        Error::forbidden(format!("permission denied: {}", permission.as_str()))
+            .hint("ask an administrator for a role that grants it"),
+    )
+}
+
+/// A role as clients see it; a scope of everything is `*`.
+fn role_json(role: &Role) -> Value {
+    let scope = |names: &[String]| match names {
+        [] => vec!["*".to_owned()],
+        names => names.to_vec(),
+    };
+    let permissions: Vec<&str> = role.permissions.iter().map(|p| p.as_str()).collect();
+    json!({
+        "name": role.name,
+        "permissions": permissions,
+        "databases": scope(&role.databases),
+        "environments": scope(&role.environments),
+        "built_in": role.built_in,
+    })
+}

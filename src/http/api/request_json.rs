@@ -1,0 +1,199 @@
+//! A request as JSON: whole, and as an item of a list.
+
+use super::time;
+use crate::actions::view_requests::Detail;
+use crate::clock::Timestamp;
+use crate::domain::approval::{Vote, count, current_step, is_satisfied};
+use crate::domain::policy::workflow::Workflow;
+use crate::domain::request::{Request, Status};
+use crate::error::Error;
+use crate::store::RequestItem;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+/// A request with all there is to say of it. What was stored as JSON goes out as the text it was stored as.
+#[derive(Serialize)]
+pub(super) struct Shown<'a> {
+    id: &'a str,
+    requester: &'a str,
+    database: &'a str,
+    environment: &'a str,
+    operation: &'static str,
+    detail: &'a str,
+    status: &'static str,
+    queue_hint: Option<&'static str>,
+    emergency: bool,
+    reason: Option<&'a str>,
+    share_with: Vec<String>,
+    no_result_store: bool,
+    created_at: String,
+    updated_at: String,
+    expires_at: Option<String>,
+    approved_at: Option<String>,
+    approval_expires_at: Option<String>,
+    resolved_at: Option<String>,
+    risk_level: &'a str,
+    current_step: u32,
+    total_steps: u32,
+    next_approvers: Vec<String>,
+    approval_progress: Option<Value>,
+    context: Option<Value>,
+    decision_trace: &'a RawValue,
+    metadata: Option<&'a RawValue>,
+    idempotency_key: Option<&'a str>,
+    execution_id: Option<&'a str>,
+    claimed_by: Option<&'a str>,
+    cancelled_by: Option<&'a str>,
+    cancel_reason: Option<&'a str>,
+    policy_version: &'a str,
+}
+
+impl<'a> Shown<'a> {
+    /// # Errors
+    /// `internal` when a stored text is no JSON.
+    pub(super) fn new(detail: &'a Detail) -> Result<Shown<'a>, Error> {
+        let Detail {
+            request: r,
+            text,
+            votes,
+            context_state,
+            queue_hint,
+        } = detail;
+        let workflow = text.workflow.as_ref();
+        Ok(Shown {
+            id: &r.id,
+            requester: &r.requester,
+            database: &r.target.database,
+            environment: &r.target.environment,
+            operation: r.operation.as_str(),
+            detail: &text.detail,
+            status: r.status.as_str(),
+            queue_hint: *queue_hint,
+            emergency: r.emergency,
+            reason: r.reason.as_deref(),
+            share_with: text.share_with.iter().map(ToString::to_string).collect(),
+            no_result_store: r.no_result_store,
+            created_at: r.created_at.rfc3339(),
+            updated_at: r.updated_at.rfc3339(),
+            expires_at: time(r.expires_at),
+            approved_at: time(r.approved_at),
+            approval_expires_at: time(r.approval_expires_at),
+            resolved_at: time(r.resolved_at),
+            risk_level: &r.risk_level,
+            current_step: r.current_step,
+            total_steps: r.total_steps,
+            next_approvers: next_approvers(r, workflow),
+            approval_progress: workflow.map(|w| progress(w, votes)),
+            context: match (&text.context_json, context_state) {
+                (Some(stored), Some((status, explain))) => {
+                    Some(context(stored, status, explain.as_ref())?)
+                }
+                _ => None,
+            },
+            decision_trace: raw(&text.trace_json)?,
+            metadata: text.metadata_json.as_deref().map(raw).transpose()?,
+            idempotency_key: text.idempotency_key.as_deref(),
+            execution_id: r.execution_id.as_deref(),
+            claimed_by: r.claimed_by.as_deref(),
+            cancelled_by: r.cancelled_by.as_deref(),
+            cancel_reason: r.cancel_reason.as_deref(),
+            policy_version: &r.policy_version,
+        })
+    }
+}
+
+fn raw(text: &str) -> Result<&RawValue, Error> {
+    serde_json::from_str(text).map_err(|e| Error::internal("a stored text is no JSON", e))
+}
+
+/// What reviewers go by: what was known when the request was made, and the plans that agents sent since.
+fn context(stored: &str, status: &str, explain: Option<&Value>) -> Result<Value, Error> {
+    let mut context: Map<String, Value> = serde_json::from_str(stored)
+        .map_err(|e| Error::internal("a stored context is no JSON object", e))?;
+    let enabled = status != "ready" || explain.is_some();
+    context.insert("status".to_owned(), status.into());
+    context.insert("explain_enabled".to_owned(), enabled.into());
+    context.insert("explain".to_owned(), explain.cloned().unwrap_or_default());
+    Ok(Value::Object(context))
+}
+
+/// Selectors of the step that a pending request is in.
+fn next_approvers(request: &Request, workflow: Option<&Workflow>) -> Vec<String> {
+    let index = usize::try_from(request.current_step).unwrap_or(usize::MAX);
+    workflow
+        .filter(|_| request.status == Status::Pending)
+        .and_then(|w| w.steps.get(index))
+        .map(|step| step.approvers.iter().map(|a| a.selector.to_string()))
+        .map(Iterator::collect)
+        .unwrap_or_default()
+}
+
+/// How far the approvals have come, step by step.
+fn progress(workflow: &Workflow, votes: &[Vote]) -> Value {
+    let steps: Vec<Value> = workflow
+        .steps
+        .iter()
+        .zip(0..)
+        .map(|(step, index)| {
+            let required: Vec<Value> = step
+                .approvers
+                .iter()
+                .map(|a| {
+                    json!({
+                        "selector": a.selector.to_string(),
+                        "min": a.min,
+                        "current": count(&a.selector, index, votes),
+                    })
+                })
+                .collect();
+            let cast = votes.iter().filter(|v| v.step == index);
+            json!({
+                "index": index,
+                "mode": step.mode.as_str(),
+                "satisfied": is_satisfied(step, index, votes),
+                "approvers_required": required,
+                "approvals": cast.map(vote).collect::<Vec<Value>>(),
+            })
+        })
+        .collect();
+    json!({
+        "current_step": current_step(workflow, votes),
+        "total_steps": workflow.steps.len(),
+        "steps": steps,
+    })
+}
+
+fn vote(vote: &Vote) -> Value {
+    json!({
+        "user": vote.actor,
+        "action": vote.action.as_str(),
+        "at": vote.at.rfc3339(),
+        "comment": vote.comment,
+        "selector": vote.selector,
+        "issued_by_requester": vote.issued_by_requester,
+    })
+}
+
+/// A request in a list.
+pub(super) fn item(item: &RequestItem) -> Value {
+    let r = &item.request;
+    json!({
+        "id": r.id,
+        "requester": r.requester,
+        "database": r.target.database,
+        "environment": r.target.environment,
+        "operation": r.operation.as_str(),
+        "detail": item.detail,
+        "status": r.status.as_str(),
+        "emergency": r.emergency,
+        "reason": r.reason,
+        "risk_level": r.risk_level,
+        "current_step": r.current_step,
+        "total_steps": r.total_steps,
+        "next_approvers": item.next_approvers,
+        "created_at": Timestamp::rfc3339(r.created_at),
+        "updated_at": Timestamp::rfc3339(r.updated_at),
+        "expires_at": time(r.expires_at),
+    })
+}

@@ -1,0 +1,161 @@
+//! `/api/requests`: making, listing, looking, and the verbs of people.
+
+use super::request_json::{self, Shown};
+use super::time;
+use crate::actions::approve::approve as approve_request;
+use crate::actions::cancel::cancel as cancel_request;
+use crate::actions::create_request::{Submission, create_request};
+use crate::actions::reject::reject as reject_request;
+use crate::actions::resume::{Resume, resume as resume_request};
+use crate::actions::{topics, view_requests};
+use crate::domain::actor::Caller;
+use crate::domain::id::Operation;
+use crate::domain::request::Status;
+use crate::http::Door;
+use crate::http::params::cursor;
+use crate::http::replies;
+use crate::http::router::{Answer, Ask};
+use crate::http::wait::Watch;
+use crate::store::RequestFilter;
+use serde_json::{Value, json};
+
+/// Longest `?wait=`, in seconds; proxies and load balancers give up soon after.
+pub const WAIT_SECS_MAX: u64 = 120;
+/// Items of a page where the client does not say.
+pub const PAGE_DEFAULT: u32 = 50;
+/// Items of a page at most: each carries up to 100,000 bytes of SQL.
+pub const PAGE_MAX: u32 = 100;
+/// What cursors of this list belong to.
+const LIST: &str = "requests";
+
+/// `POST /api/requests`
+pub fn create(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    // Before anything is read: what is shutting down takes nothing on.
+    door.app.accepting()?;
+    let body = ask.body()?;
+    // Kept as it came, digit for digit; read once, so that every client can read it back.
+    body.value("metadata")?;
+    let created = create_request(
+        &door.app,
+        caller,
+        Submission {
+            database: body.needed_text("database")?,
+            environment: body.needed_text("environment")?,
+            operation: body.text("operation")?.unwrap_or_default(),
+            detail: body.needed_text("detail")?,
+            reason: body.text("reason")?,
+            idempotency_key: body.text("idempotency_key")?,
+            metadata: body.raw("metadata").map(str::to_owned),
+            emergency: body.flag("emergency")?.unwrap_or(false),
+            allow_ddl: body.flag("allow_ddl")?.unwrap_or(false),
+            no_result_store: body.flag("no_result_store")?.unwrap_or(false),
+            share_with: body.texts("share_with")?,
+        },
+    )?;
+    let status = if created.repeated { 200 } else { 201 };
+    let answer = json!({
+        "id": created.id,
+        "status": created.status.as_str(),
+        "operation": created.operation.as_str(),
+        "approvers": created.approvers,
+        "expires_at": time(created.expires_at),
+        "idempotent": created.repeated,
+    });
+    replies::json(status, &answer)
+}
+
+/// `GET /api/requests`
+pub fn list(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    let query = ask.query();
+    let paging = query.paging(LIST, PAGE_DEFAULT, PAGE_MAX)?;
+    let filter = RequestFilter {
+        status: query.one_of("status", "the name of a status", Status::parse)?,
+        requester: query.text("user")?,
+        database: query.text("database")?,
+        environment: query.text("environment")?,
+        operation: query.one_of("operation", "the name of an operation", Operation::parse)?,
+        before: paging.before,
+    };
+    let (limit, offset) = (paging.limit, paging.offset);
+    let page = if query.flag("pending_for_me")?.unwrap_or(false) {
+        view_requests::list_pending_for(&door.app, caller, &filter, limit, offset)?
+    } else {
+        let count = paging.before.is_none();
+        view_requests::list(&door.app, caller, &filter, limit, offset, count)?
+    };
+    let items: Vec<Value> = page.items.iter().map(request_json::item).collect();
+    let mut answer = json!({
+        "requests": items,
+        "limit": limit,
+        "offset": offset,
+        "next_cursor": cursor(LIST, page.next),
+    });
+    if let Some(total) = page.total {
+        answer["total"] = total.into();
+        answer["total_is_lower_bound"] = page.total_is_lower_bound.into();
+    }
+    replies::json(200, &answer)
+}
+
+/// `GET /api/requests/{id}`, with `?wait=` held until it moves on.
+pub fn show(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    let wait = ask.query().number("wait")?.unwrap_or(0).min(WAIT_SECS_MAX);
+    let watch = match ask.may_wait(wait) {
+        true => Some(Watch::begin(door, caller, ask, [topics::request(ask.id())])?),
+        false => None,
+    };
+    let detail = view_requests::show(&door.app, caller, ask.id())?;
+    let request = &detail.request;
+    let stands = format!("{} {}", request.status, request.current_step);
+    let moved = ask.memo().is_some_and(|seen| seen != stands);
+    if let Some(watch) = watch.filter(|_| !moved && !request.status.is_outcome()) {
+        return Ok(watch.park(ask, wait, &stands));
+    }
+    replies::json(200, &Shown::new(&detail)?)
+}
+
+/// `POST /api/requests/{id}/approve`
+pub fn approve(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    let body = ask.body_if_any()?;
+    let (comment, selector) = (body.text("comment")?, body.text("selector")?);
+    let approved = approve_request(&door.app, caller, ask.id(), comment, selector)?;
+    let answer = json!({
+        "id": approved.id,
+        "status": approved.status.as_str(),
+        "approved_by": caller.subject,
+        "current_step": approved.current_step,
+        "step_completed": approved.current_step,
+        "total_steps": approved.total_steps,
+    });
+    replies::json(200, &answer)
+}
+
+/// `POST /api/requests/{id}/reject`
+pub fn reject(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    let body = ask.body_if_any()?;
+    let (comment, reason) = (body.text("comment")?, body.text("reason")?);
+    let status = reject_request(&door.app, caller, ask.id(), comment.or(reason))?;
+    moved(ask, status)
+}
+
+/// `POST /api/requests/{id}/cancel`
+pub fn cancel(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    let reason = ask.body_if_any()?.text("reason")?;
+    let status = cancel_request(&door.app, caller, ask.id(), reason)?;
+    moved(ask, status)
+}
+
+/// `POST /api/requests/{id}/resume`
+pub fn resume(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    let body = ask.body_if_any()?;
+    let said = Resume {
+        acknowledge_unknown_outcome: body.flag("acknowledge_unknown_outcome")?.unwrap_or(false),
+        reason: body.text("reason")?,
+    };
+    let status = resume_request(&door.app, caller, ask.id(), said)?;
+    moved(ask, status)
+}
+
+fn moved(ask: &Ask, status: Status) -> Answer {
+    replies::json(200, &json!({"id": ask.id(), "status": status.as_str()}))
+}

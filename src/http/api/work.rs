@@ -1,0 +1,227 @@
+//! `/api/agent`: what agents say and are told, and the key that they hold us to.
+
+use crate::actions::agent_poll::{self, MIN_AGENT_VERSION, Report, Work};
+use crate::actions::claim::{Claimed, claim as claim_job};
+use crate::actions::heartbeat::heartbeat as extend;
+use crate::actions::submit_result::{self, submit_result};
+use crate::actions::topics;
+use crate::crypto::hex;
+use crate::domain::actor::Caller;
+use crate::error::Error;
+use crate::gate::{Reason, Wake};
+use crate::http::Door;
+use crate::http::body::Fields;
+use crate::http::replies;
+use crate::http::router::{Answer, Ask};
+use crate::http::wait::{OWN_TOPICS_MAX, TURNED_AWAY_RETRY_SECS, Watch};
+use crate::store::{DryRun, Job};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+/// Longest wait of a poll, in seconds: existing agents give a call up after 30.
+pub const POLL_SECS_MAX: u64 = 30;
+/// The same for an agent that serves more targets than can be watched: it looks again after this.
+const POLL_SECS_WIDE: u64 = 2;
+
+/// `GET /api/public-key`
+pub fn public_key(door: &Door, _: &Caller, _: &Ask) -> Answer {
+    let key = hex(&door.app.signer.public().bytes());
+    replies::json(200, &json!({"public_key": key}))
+}
+
+/// `POST /api/agent/poll`: with `wait`, held until a job is there.
+pub fn poll(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    let body = ask.body()?;
+    let wait = body.number("wait")?.unwrap_or(0).min(POLL_SECS_MAX);
+    let report = report(&body)?;
+    let targets = agent_poll::watched(&door.app, &report)?;
+    let wide = targets.len() > OWN_TOPICS_MAX;
+    let watch = match ask.may_wait(wait) {
+        true => Some(Watch::begin(door, caller, ask, targets.iter().map(topics::jobs))?),
+        false => None,
+    };
+    let first = ask.call.resume.is_none();
+    let work = agent_poll::poll(&door.app, caller, &report, first)?;
+    let passed_on = pass_on(door, ask, &work);
+    let idle = work.jobs.is_empty() && work.dry_runs.is_empty();
+    if let Some(watch) = watch.filter(|_| idle && work.waits) {
+        let wait = if wide { wait.min(POLL_SECS_WIDE) } else { wait };
+        return Ok(watch.park_in_line(ask, wait, &passed_on.to_string()));
+    }
+    let jobs: Vec<Value> = work.jobs.iter().map(job).collect();
+    let dry_runs: Vec<Value> = work.dry_runs.iter().map(dry_run).collect();
+    let answer = json!({
+        "jobs": jobs,
+        "dry_run_jobs": dry_runs,
+        "server_version": door.version,
+        "min_agent_version": MIN_AGENT_VERSION,
+        "upgrade_required": work.upgrade_required,
+    });
+    let mut reply = replies::json(200, &answer)?;
+    if wait > 0 && door.app.is_draining() {
+        replies::retry_after(&mut reply, TURNED_AWAY_RETRY_SECS);
+    }
+    Ok(reply)
+}
+
+/// An agent that was woken for a job that it leaves wakes the next in line, once for each job: the number of the newest
+/// dispatch that it passed on goes with it. Without that number two agents that cannot run a job would wake each other
+/// for ever.
+fn pass_on(door: &Door, ask: &Ask, work: &Work) -> i64 {
+    let before: i64 = ask.memo().and_then(|m| m.parse().ok()).unwrap_or(0);
+    let woken = ask.call.resume.as_ref().is_some_and(|r| r.reason == Reason::Event);
+    let mut newest = before;
+    for (target, dispatch_seq) in &work.left {
+        if *dispatch_seq > before {
+            newest = newest.max(*dispatch_seq);
+            if woken {
+                door.hub.publish(&topics::jobs(target), Wake::One);
+            }
+        }
+    }
+    newest
+}
+
+fn report(body: &Fields) -> Result<Report, Error> {
+    let capabilities = body.object("capabilities")?;
+    let status = body.object("status")?;
+    let scopes = capabilities.objects("scopes")?;
+    let mut pairs = Vec::new();
+    for scope in scopes.iter().flatten() {
+        pairs.push((
+            scope.needed_text("database")?,
+            scope.needed_text("environment")?,
+        ));
+    }
+    // Pairs say exactly what there is; the two lists beside them are for servers that do not read pairs.
+    let (databases, environments) = match scopes {
+        Some(_) => (Vec::new(), Vec::new()),
+        None if !capabilities.has("databases") => return Err(capabilities.missing("databases")),
+        None => (
+            capabilities.texts("databases")?,
+            capabilities.texts("environments")?,
+        ),
+    };
+    Ok(Report {
+        databases,
+        environments,
+        scopes: pairs,
+        operations: capabilities.texts("operations")?,
+        in_flight: status.small_number("in_flight")?.unwrap_or(0),
+        max_concurrent: status.small_number("max_concurrent")?,
+        draining: status.flag("draining")?.unwrap_or(false),
+        uptime_secs: status.number("uptime_secs")?.unwrap_or(0),
+        active_jobs: status.value("active_jobs")?,
+        agent_version: body.text("agent_version")?,
+        limit: body.small_number("limit")?,
+    })
+}
+
+fn job(job: &Job) -> Value {
+    json!({
+        "id": job.id,
+        "created_by": job.requester,
+        "database": job.target.database,
+        "environment": job.target.environment,
+        "operation": job.operation.as_str(),
+        "detail": job.detail,
+    })
+}
+
+fn dry_run(job: &DryRun) -> Value {
+    json!({
+        "id": job.id,
+        "request_id": job.request_id,
+        "database": job.target.database,
+        "environment": job.target.environment,
+        "sql": job.sql,
+    })
+}
+
+/// A claim, as the agent that made it reads it.
+#[derive(Serialize)]
+struct ClaimJson<'a> {
+    execution_id: &'a str,
+    request_id: &'a str,
+    operation: &'static str,
+    database: &'a str,
+    environment: &'a str,
+    detail: &'a str,
+    execution_token: &'a str,
+    statement_timeout_secs: u64,
+    max_rows: Option<u64>,
+    lease_expires_at: String,
+    execution_plan: Option<&'a RawValue>,
+    execution_plan_json: Option<&'a str>,
+}
+
+/// `POST /api/agent/jobs/{request_id}/claim`
+pub fn claim(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    // Before anything is read: what is shutting down hands nothing out.
+    door.app.accepting()?;
+    let claim_key = ask.body_if_any()?.text("claim_key")?;
+    let claimed = claim_job(&door.app, caller, ask.id(), claim_key)?;
+    let Claimed { request, text, .. } = &claimed;
+    let plan = text.plan_json.as_deref();
+    let answer = ClaimJson {
+        execution_id: &claimed.execution_id,
+        request_id: &request.id,
+        operation: request.operation.as_str(),
+        database: &request.target.database,
+        environment: &request.target.environment,
+        detail: &text.detail,
+        execution_token: &claimed.token_json,
+        statement_timeout_secs: claimed.statement_timeout_secs,
+        max_rows: claimed.max_rows,
+        lease_expires_at: claimed.lease_until.rfc3339_offset(),
+        execution_plan: plan
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|e| Error::internal("a stored plan is no JSON", e))?,
+        execution_plan_json: plan,
+    };
+    replies::json(200, &answer)
+}
+
+/// `POST /api/agent/jobs/{execution_id}/heartbeat`
+pub fn heartbeat(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    let cancelled = extend(&door.app, caller, ask.id())?;
+    replies::json(200, &json!({"cancelled": cancelled}))
+}
+
+/// `POST /api/agent/jobs/{execution_id}/result`
+pub fn result(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    let reported = match ask.call.oversize {
+        Some(bytes) => submit_result::oversize(&door.app, caller, ask.id(), bytes)?,
+        None => {
+            let report = outcome(&ask.body()?)?;
+            submit_result(&door.app, caller, ask.id(), report)?
+        }
+    };
+    let answer = json!({
+        "request_id": reported.request_id,
+        "status": reported.status.as_str(),
+    });
+    replies::json(200, &answer)
+}
+
+fn outcome(body: &Fields) -> Result<submit_result::Report, Error> {
+    let success = body.flag("success")?;
+    Ok(submit_result::Report {
+        success: success.ok_or_else(|| body.missing("success"))?,
+        result_data: result_data(body)?,
+        error_message: body.text("error_message")?,
+        rows_affected: body.number("rows_affected")?,
+        duration_ms: body.number("duration_ms")?,
+        truncated: body.flag("truncated")?.unwrap_or(false),
+    })
+}
+
+/// The result's JSON, as the bytes that came: from inside a string, where existing agents put it, or as it stands.
+fn result_data(body: &Fields) -> Result<Option<String>, Error> {
+    match body.raw("result_data") {
+        Some(text) if !text.starts_with('"') => Ok(Some(text.to_owned())),
+        _ => body.text("result_data"),
+    }
+}

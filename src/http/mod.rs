@@ -1,0 +1,192 @@
+//! The door: what the gate lets through is routed, guarded, handed to a verb, and answered.
+//!
+//! Reading order: `router` (the one table of routes), `guard` (who may come in), `params` and `body` (what a call
+//! says), `wait` (long-polls), `replies` (what is given back), `api` (the handlers). `listener`, `queue` and `call` are
+//! the side towards the gate.
+
+pub mod api;
+pub mod body;
+pub mod call;
+pub mod guard;
+pub mod listener;
+pub mod openapi;
+pub mod params;
+mod queue;
+pub mod replies;
+pub mod router;
+pub mod wait;
+
+use crate::actions::App;
+use crate::actions::agent_poll::MIN_AGENT_VERSION;
+use crate::clock::Timestamp;
+use crate::config::Cidr;
+use crate::error::{Error, ErrorKind, Shown};
+use crate::gate::{Answer, Hub, Reason, Rule};
+use call::{Call, Reply};
+use router::{Ask, Found};
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What a call that no route takes is counted and logged as.
+const UNMATCHED: &str = "<unmatched>";
+/// Longest client address or subject in an access log line is short anyway; this many methods are counted by name.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// Everything that answers calls. One for each running server.
+pub struct Door {
+    /// The verbs' world.
+    pub app: Arc<App>,
+    /// Where long-polls wait.
+    pub hub: Arc<Hub>,
+    /// Our version.
+    pub version: &'static str,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Cidr>,
+    /// How the result store did when it was last tried.
+    pub(crate) readiness: api::health::Readiness,
+    /// Held by the one verification of the audit log that may run.
+    pub(crate) verifying: std::sync::Mutex<()>,
+    /// Held while the page of metrics is made.
+    pub(crate) scraping: std::sync::Mutex<()>,
+}
+
+/// What is known of a call once it was answered, for the access log.
+struct Told<'a> {
+    call: &'a Call,
+    template: &'static str,
+    subject: Option<String>,
+    ms: u64,
+}
+
+impl Door {
+    /// A door to `app` whose long-polls wait in `hub`.
+    pub fn new(
+        app: Arc<App>,
+        hub: Arc<Hub>,
+        version: &'static str,
+        trusted_proxies: Vec<Cidr>,
+    ) -> Door {
+        Door {
+            app,
+            hub,
+            version,
+            trusted_proxies,
+            readiness: api::health::Readiness::default(),
+            verifying: std::sync::Mutex::new(()),
+            scraping: std::sync::Mutex::new(()),
+        }
+    }
+
+    /// The gate's bounds of a call, by method and raw path.
+    pub fn rule(&self, method: &str, path: &str) -> Rule {
+        let Found::Route(route, _) = router::find(method, path) else {
+            return Rule::new(router::BODY_BYTES);
+        };
+        let answer_here = (route.path == "/health").then(|| Answer {
+            status: 200,
+            content_type: replies::JSON,
+            body: Cow::Owned(self.health().into_bytes()),
+        });
+        Rule {
+            body_max: route.bounds.body_max,
+            deadline: route.bounds.deadline,
+            answer_here,
+            deliver_head_if_oversize: route.bounds.deliver_head_if_oversize,
+        }
+    }
+
+    /// The body of `GET /health`: the process runs.
+    pub(crate) fn health(&self) -> String {
+        format!(
+            "{{\"min_agent_version\":\"{MIN_AGENT_VERSION}\",\"status\":\"ok\",\"version\":\"{}\"}}",
+            self.version
+        )
+    }
+
+    /// Answers a call, or says that it has to wait.
+    pub fn serve(&self, call: Call) -> Reply {
+        let entered = self.app.clock.instant();
+        let now = self.app.clock.now();
+        let (began, memo) = wait::began(&call, now);
+        let mut subject = None;
+        let (template, answer) = match router::find(&call.method, &call.path) {
+            Found::Route(route, params) => {
+                let ask = Ask::new(&call, params, memo);
+                let answer = guard::admit(self, route, &ask, &mut subject);
+                (route.path, answer)
+            }
+            Found::WrongMethod { path, allow } => {
+                let message = format!("{} does not work on this path", Shown(&call.method));
+                let error =
+                    Error::new(ErrorKind::MethodNotAllowed, "method_not_allowed", message);
+                (path, Err(error.allow(allow)))
+            }
+            Found::Unknown => (UNMATCHED, Err(Error::not_found("path", &call.path))),
+        };
+        let mut reply = answer.unwrap_or_else(|error| {
+            if error.status() >= 500 {
+                log::error!("{template} (request id {}): {error}", call.request_id);
+            }
+            replies::error(&error, &call.request_id)
+        });
+        if let Some(park) = &mut reply.park {
+            park.memo = wait::stamped(began, &park.memo);
+            return reply;
+        }
+        if call.resume.as_ref().is_some_and(|r| turned_away(r.reason)) {
+            replies::retry_after(&mut reply, wait::TURNED_AWAY_RETRY_SECS);
+        }
+        replies::seal(&mut reply);
+        let told = Told {
+            ms: elapsed_ms(&call, began, now, entered, self.app.clock.instant()),
+            call: &call,
+            template,
+            subject,
+        };
+        self.tell(&told, reply.status);
+        reply
+    }
+
+    /// Counts a call and writes its line of the access log: what was asked of whom, never with which words.
+    fn tell(&self, told: &Told, status: u16) {
+        let method = METHODS
+            .into_iter()
+            .find(|m| *m == told.call.method)
+            .unwrap_or("other");
+        let metrics = &self.app.metrics;
+        metrics
+            .http_requests
+            .inc(&[method, told.template, &status.to_string()]);
+        metrics
+            .http_duration
+            .observe(&[method, told.template], told.ms as f64 / 1000.0);
+        if log::log_enabled!(target: "access", log::Level::Info) {
+            let origin = guard::origin(self, told.call);
+            log::info!(
+                target: "access",
+                "{method} {} {status} {} ms request_id={} subject={} client_ip={}",
+                told.template,
+                told.ms,
+                told.call.request_id,
+                Shown(told.subject.as_deref().unwrap_or("-")),
+                origin.client_ip.as_deref().unwrap_or("-"),
+            );
+        }
+    }
+}
+
+/// Whether a call was not let wait, or not to the end.
+fn turned_away(reason: Reason) -> bool {
+    matches!(reason, Reason::Full | Reason::Shutdown)
+}
+
+/// Milliseconds that a call took, the time it was parked included.
+fn elapsed_ms(call: &Call, began: Timestamp, now: Timestamp, entered: Instant, left: Instant) -> u64 {
+    let here = left.saturating_duration_since(entered).as_millis();
+    let here = u64::try_from(here).unwrap_or(u64::MAX);
+    match call.resume {
+        None => here,
+        Some(_) => now.since(began).saturating_add(here),
+    }
+}

@@ -1,0 +1,261 @@
+//! What a query says. A parameter that a handler reads must be well formed; names that nobody reads are ignored.
+
+use crate::clock::Timestamp;
+use crate::error::{Error, Shown};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::percent_decode;
+
+/// Largest offset; a list is read on with its cursor, which costs the same on every page.
+pub const OFFSET_MAX: u32 = crate::actions::view_requests::OFFSET_MAX;
+
+/// A query string. Its length is bounded by the gate.
+pub struct Query<'a> {
+    pairs: Vec<(String, &'a str)>,
+}
+
+/// Which part of a list is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paging {
+    /// Items at most.
+    pub limit: u32,
+    /// Items to skip.
+    pub offset: u32,
+    /// Only what lies before this place: the cursor.
+    pub before: Option<i64>,
+}
+
+impl<'a> Query<'a> {
+    /// The pairs of a raw query.
+    pub fn new(raw: Option<&'a str>) -> Query<'a> {
+        let pairs = raw
+            .unwrap_or_default()
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                let name = decoded(name).unwrap_or_default();
+                (name, value)
+            })
+            .collect();
+        Query { pairs }
+    }
+
+    /// The text of a parameter.
+    ///
+    /// # Errors
+    /// `validation_error` if it stands there twice or is not UTF-8.
+    pub fn text(&self, name: &str) -> Result<Option<String>, Error> {
+        let mut values = self.pairs.iter().filter(|(n, _)| n == name);
+        let Some((_, raw)) = values.next() else {
+            return Ok(None);
+        };
+        if values.next().is_some() {
+            return Err(Error::invalid(format!(
+                "query parameter `{name}` is given more than once"
+            )));
+        }
+        match decoded(raw) {
+            Some(text) => Ok(Some(text)),
+            None => Err(Error::invalid(format!("query parameter `{name}` is not UTF-8"))),
+        }
+    }
+
+    /// A whole number.
+    ///
+    /// # Errors
+    /// `validation_error` for anything else.
+    pub fn number(&self, name: &str) -> Result<Option<u64>, Error> {
+        let Some(text) = self.text(name)? else {
+            return Ok(None);
+        };
+        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(bad(name, &text, "a whole number, 0 or more"));
+        }
+        // More digits than fit are more than any cap.
+        Ok(Some(text.parse().unwrap_or(u64::MAX)))
+    }
+
+    /// A whole number of at most `max`; more is `max`.
+    ///
+    /// # Errors
+    /// As [`Query::number`].
+    pub fn capped(&self, name: &str, default: u32, max: u32) -> Result<u32, Error> {
+        let asked = self.number(name)?.unwrap_or(u64::from(default));
+        Ok(u32::try_from(asked).unwrap_or(u32::MAX).min(max))
+    }
+
+    /// `true` or `false`.
+    ///
+    /// # Errors
+    /// `validation_error` for anything else.
+    pub fn flag(&self, name: &str) -> Result<Option<bool>, Error> {
+        self.one_of(name, "`true` or `false`", |text| match text {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        })
+    }
+
+    /// A value that `read` knows; `expected` says which ones there are.
+    ///
+    /// # Errors
+    /// `validation_error` for one it does not know.
+    pub fn one_of<T>(
+        &self,
+        name: &str,
+        expected: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
+        let Some(text) = self.text(name)? else {
+            return Ok(None);
+        };
+        match read(&text) {
+            Some(value) => Ok(Some(value)),
+            None => Err(bad(name, &text, expected)),
+        }
+    }
+
+    /// A time.
+    ///
+    /// # Errors
+    /// `validation_error` for what is not RFC 3339.
+    pub fn time(&self, name: &str) -> Result<Option<Timestamp>, Error> {
+        self.one_of(name, "a time like 2026-01-02T03:04:05Z", Timestamp::parse)
+    }
+
+    /// `limit`, `offset` and `cursor` of the list that `list` names.
+    ///
+    /// # Errors
+    /// `validation_error` for a bad one, an offset above [`OFFSET_MAX`], a cursor of another list, or a cursor and an
+    /// offset together.
+    pub fn paging(&self, list: &str, default: u32, max: u32) -> Result<Paging, Error> {
+        let limit = self.capped("limit", default, max)?;
+        let offset = self.capped("offset", 0, u32::MAX)?;
+        if offset > OFFSET_MAX {
+            return Err(Error::invalid(format!(
+                "query parameter `offset` is {offset}, at most {OFFSET_MAX} is allowed"
+            ))
+            .hint("read on with `cursor`, which is the `next_cursor` of the page before"));
+        }
+        let before = self.one_of("cursor", "a `next_cursor` of this list", |text| {
+            read_cursor(list, text)
+        })?;
+        if before.is_some() && offset > 0 {
+            return Err(Error::invalid(
+                "query parameters `cursor` and `offset` exclude each other",
+            ));
+        }
+        Ok(Paging {
+            limit,
+            offset,
+            before,
+        })
+    }
+
+    /// `limit` and `offset` of a list without a cursor.
+    ///
+    /// # Errors
+    /// `validation_error` for a bad one, or an offset above [`OFFSET_MAX`].
+    pub fn window(&self, default: u32, max: u32) -> Result<(u32, u32), Error> {
+        let limit = self.capped("limit", default, max)?;
+        let offset = self.capped("offset", 0, u32::MAX)?;
+        if offset > OFFSET_MAX {
+            return Err(Error::invalid(format!(
+                "query parameter `offset` is {offset}, at most {OFFSET_MAX} is allowed"
+            )));
+        }
+        Ok((limit, offset))
+    }
+}
+
+/// A cursor as clients hold it: the place in `list`, in a spelling that asks for no arithmetic.
+pub fn cursor(list: &str, place: Option<i64>) -> Option<String> {
+    place.map(|place| URL_SAFE_NO_PAD.encode(format!("{list}:{place}")))
+}
+
+fn read_cursor(list: &str, text: &str) -> Option<i64> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let (of, place) = std::str::from_utf8(&bytes).ok()?.split_once(':')?;
+    let digits = !place.is_empty() && place.bytes().all(|b| b.is_ascii_digit());
+    (of == list && digits).then(|| place.parse().ok())?
+}
+
+fn bad(name: &str, text: &str, expected: &str) -> Error {
+    Error::invalid(format!(
+        "query parameter `{name}` is `{}`, expected {expected}",
+        Shown(text)
+    ))
+}
+
+/// Form decoding: `+` is a space, then escapes.
+fn decoded(raw: &str) -> Option<String> {
+    let spaced: Vec<u8> = raw
+        .bytes()
+        .map(|b| if b == b'+' { b' ' } else { b })
+        .collect();
+    let text = percent_decode(&spaced).decode_utf8().ok()?;
+    Some(text.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
+        result.unwrap_err().message().to_owned()
+    }
+
+    #[test]
+    fn values_are_decoded_and_strangers_ignored() {
+        let q = Query::new(Some("a=x+y%2Bz&b&%63=1&zzz=%ff&a2=&=1"));
+        assert_eq!(q.text("a").unwrap().as_deref(), Some("x y+z"));
+        assert_eq!(q.text("b").unwrap().as_deref(), Some(""));
+        assert_eq!(q.number("c").unwrap(), Some(1));
+        assert_eq!(q.text("d").unwrap(), None);
+        assert!(message(q.text("zzz")).contains("`zzz` is not UTF-8"));
+    }
+
+    #[test]
+    fn bad_values_name_their_parameter() {
+        let q = Query::new(Some("limit=-1&offset=1.5&wait=&flag=yes&twice=1&twice=2&at=now"));
+        assert!(message(q.capped("limit", 1, 2)).contains("`limit` is `-1`"));
+        assert!(message(q.number("offset")).contains("`offset`"));
+        assert!(message(q.number("wait")).contains("`wait`"));
+        assert!(message(q.flag("flag")).contains("`true` or `false`"));
+        assert!(message(q.text("twice")).contains("more than once"));
+        assert!(message(q.time("at")).contains("`at`"));
+    }
+
+    #[test]
+    fn caps_apply_however_large_the_number() {
+        let q = Query::new(Some("limit=99999999999999999999999"));
+        assert_eq!(q.capped("limit", 50, 100).unwrap(), 100);
+        assert_eq!(Query::new(None).capped("limit", 50, 100).unwrap(), 50);
+    }
+
+    #[test]
+    fn cursors_belong_to_their_list() {
+        let text = cursor("requests", Some(42)).unwrap();
+        assert_eq!(read_cursor("requests", &text), Some(42));
+        assert_eq!(read_cursor("events", &text), None);
+        for bad in ["", "42", "@", &URL_SAFE_NO_PAD.encode("requests:-1")] {
+            assert_eq!(read_cursor("requests", bad), None, "{bad:?}");
+        }
+        let both = format!("cursor={text}&offset=1");
+        let q = Query::new(Some(&both));
+        assert!(message(q.paging("requests", 50, 100)).contains("exclude"));
+        let q = Query::new(Some("offset=10001"));
+        let error = q.paging("requests", 50, 100).unwrap_err();
+        assert!(error.body("r").contains("\"hint\":\"read on with `cursor`"));
+        assert!(Query::new(Some("offset=10000")).paging("requests", 50, 100).is_ok());
+    }
+
+    #[test]
+    fn a_plus_of_an_offset_survives() {
+        let want = Timestamp::parse("2026-01-02T03:04:05+01:00");
+        for raw in ["at=2026-01-02T03:04:05+01:00", "at=2026-01-02T03:04:05%2B01:00"] {
+            assert_eq!(Query::new(Some(raw)).time("at").unwrap(), want, "{raw}");
+        }
+    }
+}

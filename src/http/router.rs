@@ -1,0 +1,393 @@
+//! The one table of routes, and how a path finds its line in it.
+
+use super::Door;
+use super::api::{
+    agents, audit, databases, health, me, metrics, policies, requests, results, tokens, work,
+};
+use super::body::Fields;
+use super::call::{Call, Reply};
+use super::openapi;
+use super::params::Query;
+use super::wait;
+use crate::domain::actor::Caller;
+use crate::error::Error;
+use percent_encoding::percent_decode_str;
+use std::time::Duration;
+
+/// Largest body of an ordinary call, in bytes: a comment, a token, an agent's report.
+pub const BODY_BYTES: usize = 256 * 1024;
+/// The same where a request is made: 100,000 bytes of SQL, every one escaped as six, and 16 KiB of metadata.
+pub const CREATE_BODY_BYTES: usize = 1024 * 1024;
+/// The same for a result: 12 MiB of JSON that existing agents escape once more, in a string.
+pub const RESULT_BODY_BYTES: usize = 26 * 1024 * 1024;
+/// Time for an ordinary answer.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Time for proving the audit log, which reads all of it.
+const VERIFY_DEADLINE: Duration = Duration::from_secs(600);
+
+/// What a handler gives back.
+pub type Answer = Result<Reply, Error>;
+
+/// Who may come in, and what answers him. The guard fixes the handler's type: one that wants a caller cannot be public.
+pub enum Guarded {
+    /// Everybody.
+    Public(fn(&Door, &Ask) -> Answer),
+    /// People, and programs that act like them.
+    User(fn(&Door, &Caller, &Ask) -> Answer),
+    /// Agents.
+    Agent(fn(&Door, &Caller, &Ask) -> Answer),
+    /// People, who are told that this section of server.toml is the place to change it.
+    Managed(&'static str),
+}
+
+/// What a call of a route may cost.
+pub struct Bounds {
+    /// Largest body, in bytes.
+    pub body_max: usize,
+    /// Time for the answer.
+    pub deadline: Duration,
+    /// A body that is too large still reaches the handler, without its bytes.
+    pub deliver_head_if_oversize: bool,
+}
+
+/// A line of the table.
+pub struct Route {
+    /// `GET`, which stands for HEAD too, or another method.
+    pub method: &'static str,
+    /// Template; `{x}` takes one segment.
+    pub path: &'static str,
+    /// Who may, and what answers.
+    pub guarded: Guarded,
+    /// What it may cost.
+    pub bounds: Bounds,
+}
+
+use Guarded::{Agent, Managed, Public, User};
+
+/// Every route there is.
+#[rustfmt::skip]
+pub const ROUTES: &[Route] = &[
+    get("/health", Public(health::health)),
+    get("/ready", Public(health::ready)),
+    get("/metrics", User(metrics::page)),
+    get("/api/openapi.json", Public(openapi::document)),
+    get("/api/public-key", Agent(work::public_key)),
+    post("/api/requests", User(requests::create)).body(CREATE_BODY_BYTES),
+    get("/api/requests", User(requests::list)),
+    get("/api/requests/{id}", User(requests::show)),
+    post("/api/requests/{id}/approve", User(requests::approve)),
+    post("/api/requests/{id}/reject", User(requests::reject)),
+    post("/api/requests/{id}/cancel", User(requests::cancel)),
+    post("/api/requests/{id}/resume", User(requests::resume)),
+    get("/api/requests/{id}/executions", User(results::executions)),
+    get("/api/requests/{id}/result/stream", User(results::stream)),
+    get("/api/requests/{id}/result/content", User(results::content)),
+    get("/api/results", User(results::list)),
+    get("/api/databases", User(databases::list)),
+    get("/api/me", User(me::show)),
+    get("/api/roles", User(policies::roles)),
+    post("/api/roles", Managed("auth.roles")),
+    post("/api/tokens", User(tokens::create)),
+    get("/api/tokens", User(tokens::list)),
+    delete("/api/tokens/{id}", User(tokens::revoke)),
+    get("/api/audit/events", User(audit::list)),
+    get("/api/audit/verify", User(audit::verify)).deadline(VERIFY_DEADLINE),
+    get("/api/workflows", User(policies::workflows)),
+    post("/api/workflows", Managed("workflows")),
+    get("/api/workflows/{id}", User(policies::workflow)),
+    put("/api/workflows/{id}", Managed("workflows")),
+    delete("/api/workflows/{id}", Managed("workflows")),
+    get("/api/execution-policies", User(policies::execution_policies)),
+    post("/api/execution-policies", Managed("execution_policies")),
+    get("/api/execution-policies/{id}", User(policies::execution_policy)),
+    put("/api/execution-policies/{id}", Managed("execution_policies")),
+    delete("/api/execution-policies/{id}", Managed("execution_policies")),
+    get("/api/agents", User(agents::list)),
+    post("/api/agent/poll", Agent(work::poll)),
+    post("/api/agent/jobs/{request_id}/claim", Agent(work::claim)),
+    post("/api/agent/jobs/{execution_id}/heartbeat", Agent(work::heartbeat)),
+    post("/api/agent/jobs/{execution_id}/result", Agent(work::result)).body(RESULT_BODY_BYTES).even_oversize(),
+];
+
+const fn route(method: &'static str, path: &'static str, guarded: Guarded) -> Route {
+    Route {
+        method,
+        path,
+        guarded,
+        bounds: Bounds {
+            body_max: BODY_BYTES,
+            deadline: DEADLINE,
+            deliver_head_if_oversize: false,
+        },
+    }
+}
+
+const fn get(path: &'static str, guarded: Guarded) -> Route {
+    route("GET", path, guarded)
+}
+
+const fn post(path: &'static str, guarded: Guarded) -> Route {
+    route("POST", path, guarded)
+}
+
+const fn put(path: &'static str, guarded: Guarded) -> Route {
+    route("PUT", path, guarded)
+}
+
+const fn delete(path: &'static str, guarded: Guarded) -> Route {
+    route("DELETE", path, guarded)
+}
+
+impl Route {
+    const fn body(mut self, bytes: usize) -> Route {
+        self.bounds.body_max = bytes;
+        self
+    }
+
+    const fn deadline(mut self, deadline: Duration) -> Route {
+        self.bounds.deadline = deadline;
+        self
+    }
+
+    const fn even_oversize(mut self) -> Route {
+        self.bounds.deliver_head_if_oversize = true;
+        self
+    }
+
+    fn takes(&self, method: &str) -> bool {
+        self.method == method || (self.method == "GET" && method == "HEAD")
+    }
+
+    /// The values of the template's parameters, if these segments fit it.
+    fn fit(&self, segments: &[String]) -> Option<Vec<String>> {
+        let mut params = Vec::new();
+        let mut template = self.path.split('/').skip(1);
+        for segment in segments {
+            let part = template.next()?;
+            if part.starts_with('{') {
+                params.push(segment.clone());
+            } else if part != segment {
+                return None;
+            }
+        }
+        template.next().is_none().then_some(params)
+    }
+}
+
+/// What a method and a path come to.
+pub enum Found {
+    /// A route, and the values of its parameters.
+    Route(&'static Route, Vec<String>),
+    /// A path that other methods work on.
+    WrongMethod {
+        /// Its template.
+        path: &'static str,
+        /// For the header of that name.
+        allow: String,
+    },
+    /// Nothing.
+    Unknown,
+}
+
+/// Finds the route of a method and a raw path.
+pub fn find(method: &str, path: &str) -> Found {
+    let Some(segments) = segments(path) else {
+        return Found::Unknown;
+    };
+    let mut known = None;
+    for route in ROUTES {
+        let Some(params) = route.fit(&segments) else {
+            continue;
+        };
+        if route.takes(method) {
+            return Found::Route(route, params);
+        }
+        known = Some(route.path);
+    }
+    match known {
+        Some(path) => Found::WrongMethod {
+            path,
+            allow: allowed(path),
+        },
+        None => Found::Unknown,
+    }
+}
+
+/// The `Allow` header of a template: methods that work there.
+pub fn allowed(path: &str) -> String {
+    let mut methods = Vec::new();
+    for route in ROUTES.iter().filter(|r| r.path == path) {
+        match (route.method, &route.guarded) {
+            (_, Managed(_)) => {}
+            ("GET", _) => methods.extend(["GET", "HEAD"]),
+            (method, _) => methods.push(method),
+        }
+    }
+    methods.join(", ")
+}
+
+/// The segments of a raw path, each decoded once. `None` for a path that no route can have: an empty segment, `.` or
+/// `..`, a slash or a NUL in disguise, a broken escape, or what is not UTF-8.
+fn segments(path: &str) -> Option<Vec<String>> {
+    path.strip_prefix('/')?
+        .split('/')
+        .map(|raw| {
+            let broken = raw.split('%').skip(1).any(|after| {
+                let digits = after.as_bytes().iter().take(2);
+                digits.filter(|b| b.is_ascii_hexdigit()).count() < 2
+            });
+            let text = percent_decode_str(raw).decode_utf8().ok()?;
+            let odd = broken || matches!(&*text, "" | "." | "..") || text.contains(['/', '\0']);
+            (!odd).then(|| text.into_owned())
+        })
+        .collect()
+}
+
+/// A call that has found its route.
+pub struct Ask<'a> {
+    /// The call.
+    pub call: &'a Call,
+    params: Vec<String>,
+    memo: Option<String>,
+}
+
+impl<'a> Ask<'a> {
+    /// `params` are the values of the route's parameters, `memo` what the call left when it was parked.
+    pub fn new(call: &'a Call, params: Vec<String>, memo: Option<String>) -> Ask<'a> {
+        Ask { call, params, memo }
+    }
+
+    /// The value of the route's parameter; no route has two.
+    pub fn id(&self) -> &str {
+        self.params.first().map_or("", String::as_str)
+    }
+
+    /// What the call left when it was parked; `None` on its first pass.
+    pub fn memo(&self) -> Option<&str> {
+        self.memo.as_deref()
+    }
+
+    /// The query.
+    pub fn query(&self) -> Query<'a> {
+        Query::new(self.call.query.as_deref())
+    }
+
+    /// The fields of the body.
+    ///
+    /// # Errors
+    /// As [`Fields::read`].
+    pub fn body(&self) -> Result<Fields<'a>, Error> {
+        Fields::read(self.call)
+    }
+
+    /// The same, where no body at all is as good as an empty one.
+    ///
+    /// # Errors
+    /// As [`Fields::read`].
+    pub fn body_if_any(&self) -> Result<Fields<'a>, Error> {
+        if self.call.body.is_empty() {
+            return Ok(Fields::default());
+        }
+        Fields::read(self.call)
+    }
+
+    /// Whether a call that asked for `wait_secs` may wait (again).
+    pub fn may_wait(&self, wait_secs: u64) -> bool {
+        wait_secs > 0 && wait::may_go_on(self.call)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(method: &str, path: &str) -> String {
+        match find(method, path) {
+            Found::Route(route, params) => format!("{} {params:?}", route.path),
+            Found::WrongMethod { allow, .. } => format!("405 {allow}"),
+            Found::Unknown => "404".to_owned(),
+        }
+    }
+
+    #[test]
+    fn paths_find_their_routes() {
+        for (method, path, want) in [
+            ("GET", "/api/me", "/api/me []"),
+            ("HEAD", "/api/me", "/api/me []"),
+            ("GET", "/api/%6de", "/api/me []"),
+            ("GET", "/api/requests/a%20b", "/api/requests/{id} [\"a b\"]"),
+            (
+                "GET",
+                "/api/requests/x/result/content",
+                "/api/requests/{id}/result/content [\"x\"]",
+            ),
+            (
+                "GET",
+                "/api/workflows/wf:*:prod:e3b0",
+                "/api/workflows/{id} [\"wf:*:prod:e3b0\"]",
+            ),
+            ("GET", "/api/requests/%252e", "/api/requests/{id} [\"%2e\"]"),
+            ("POST", "/api/me", "405 GET, HEAD"),
+            ("HEAD", "/api/agent/poll", "405 POST"),
+            ("get", "/api/me", "405 GET, HEAD"),
+            ("PATCH", "/api/requests", "405 POST, GET, HEAD"),
+            ("PATCH", "/api/workflows", "405 GET, HEAD"),
+            ("DELETE", "/api/tokens/1", "/api/tokens/{id} [\"1\"]"),
+        ] {
+            assert_eq!(found(method, path), want, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn paths_in_disguise_find_nothing() {
+        for path in [
+            "",
+            "/",
+            "*",
+            "api/me",
+            "/api",
+            "/api/me/",
+            "//api/me",
+            "/api//me",
+            "/api/./me",
+            "/api/x/../me",
+            "/api/%2e%2e/me",
+            "/api%2fme",
+            "/api/requests/a%2Fapprove",
+            "/api/requests/%00",
+            "/api/requests/%ff",
+            "/api/requests/%",
+            "/api/requests/%4",
+            "/api/requests/%zz",
+            "/api/requests/",
+            "/API/me",
+        ] {
+            assert_eq!(found("GET", path), "404", "{path:?}");
+        }
+    }
+
+    #[test]
+    fn no_call_fits_two_routes() {
+        for (n, one) in ROUTES.iter().enumerate() {
+            let sample: Vec<String> = one.path.split('/').skip(1).map(str::to_owned).collect();
+            for other in &ROUTES[n + 1..] {
+                let both = other.fit(&sample).is_some() && other.method == one.method;
+                assert!(!both, "{} {}", one.path, other.path);
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_short_list_is_public() {
+        let public: Vec<&str> = ROUTES
+            .iter()
+            .filter(|r| matches!(r.guarded, Public(_)))
+            .map(|r| r.path)
+            .collect();
+        assert_eq!(public, ["/health", "/ready", "/api/openapi.json"]);
+        for route in ROUTES.iter().filter(|r| matches!(r.guarded, Agent(_))) {
+            let agents = route.path.starts_with("/api/agent/") || route.path == "/api/public-key";
+            assert!(agents, "{}", route.path);
+        }
+    }
+}

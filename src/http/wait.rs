@@ -1,0 +1,151 @@
+//! Long-polls: a call that has to wait leaves its worker and is run again when something happened.
+//!
+//! The order that loses no wake-up is in [`Watch`]: it reads the generations first, then the caller's rights once more,
+//! and only then does the handler read its data.
+
+use super::Door;
+use super::call::{Call, Reply};
+use super::guard;
+use super::router::Ask;
+use crate::actions::topics;
+use crate::clock::Timestamp;
+use crate::domain::actor::Caller;
+use crate::error::Error;
+use crate::gate::Park;
+use crate::gate::park::TOPICS_MAX;
+use std::time::Duration;
+
+/// `Retry-After` of a long-poll that was not let wait, in seconds.
+pub const TURNED_AWAY_RETRY_SECS: u32 = 2;
+/// Topics that a handler may name; the caller's token and his person are watched beside them.
+pub const OWN_TOPICS_MAX: usize = TOPICS_MAX - 2;
+
+/// What a call watches, with what it saw before it read anything.
+pub struct Watch {
+    topics: Vec<(String, u64)>,
+}
+
+impl Watch {
+    /// Starts to watch. Losing the token or the account ends the wait, so both are watched too; that they still count
+    /// is asked again, since they may have been lost before we watched.
+    ///
+    /// # Errors
+    /// `unauthenticated`.
+    pub fn begin(
+        door: &Door,
+        caller: &Caller,
+        ask: &Ask,
+        names: impl IntoIterator<Item = String>,
+    ) -> Result<Watch, Error> {
+        let token = caller.token_id.as_deref().map(topics::token);
+        let topics = names
+            .into_iter()
+            .take(OWN_TOPICS_MAX)
+            .chain(token)
+            .chain([topics::subject(&caller.subject)])
+            .map(|name| {
+                let seen = door.hub.generation(&name);
+                (name, seen)
+            })
+            .collect();
+        guard::authenticate(door, ask.call)?;
+        Ok(Watch { topics })
+    }
+
+    /// Waits for everybody's news: all who wait for it are woken.
+    pub fn park(self, ask: &Ask, wait_secs: u64, memo: &str) -> Reply {
+        self.wait(ask, wait_secs, memo, false)
+    }
+
+    /// Waits for something that one of all who wait can take.
+    pub fn park_in_line(self, ask: &Ask, wait_secs: u64, memo: &str) -> Reply {
+        self.wait(ask, wait_secs, memo, true)
+    }
+
+    fn wait(self, ask: &Ask, wait_secs: u64, memo: &str, exclusive: bool) -> Reply {
+        let asked = Duration::from_secs(wait_secs);
+        let wait = ask.call.resume.as_ref().map_or(asked, |r| r.left.min(asked));
+        Reply::park(Park {
+            topics: self.topics,
+            wait,
+            memo: memo.to_owned(),
+            exclusive,
+        })
+    }
+}
+
+/// Whether the call may be parked: on its first pass, and when it was woken by news.
+pub(super) fn may_go_on(call: &Call) -> bool {
+    call.resume.as_ref().is_none_or(|r| r.reason.may_wait())
+}
+
+/// When the call began, and what its handler left in its memo; on a first pass, now and nothing.
+pub(super) fn began(call: &Call, now: Timestamp) -> (Timestamp, Option<String>) {
+    let Some(resume) = &call.resume else {
+        return (now, None);
+    };
+    match resume.memo.split_once(' ') {
+        Some((ms, memo)) => {
+            let began = ms.parse().map_or(now, Timestamp);
+            (began, Some(memo.to_owned()))
+        }
+        None => (now, Some(String::new())),
+    }
+}
+
+/// The memo of a call that began then.
+pub(super) fn stamped(began: Timestamp, memo: &str) -> String {
+    format!("{} {memo}", began.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::Reason;
+    use crate::http::call::Resume;
+
+    fn call(resume: Option<Resume>) -> Call {
+        Call {
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            query: None,
+            headers: Vec::new(),
+            body: Vec::new(),
+            peer: None,
+            request_id: "r".to_owned(),
+            resume,
+            oversize: None,
+        }
+    }
+
+    #[test]
+    fn the_memo_comes_back_with_the_time_the_call_began() {
+        let now = Timestamp(5_000);
+        assert_eq!(began(&call(None), now), (now, None));
+        let resume = Resume {
+            reason: Reason::Event,
+            memo: stamped(Timestamp(1_000), "pending 0"),
+            left: Duration::from_secs(1),
+        };
+        let back = began(&call(Some(resume)), now);
+        assert_eq!(back, (Timestamp(1_000), Some("pending 0".to_owned())));
+    }
+
+    #[test]
+    fn only_news_let_a_call_wait_again() {
+        for (reason, may) in [
+            (Reason::Event, true),
+            (Reason::Deadline, false),
+            (Reason::Shutdown, false),
+            (Reason::Full, false),
+        ] {
+            let resume = Resume {
+                reason,
+                memo: String::new(),
+                left: Duration::ZERO,
+            };
+            assert_eq!(may_go_on(&call(Some(resume))), may, "{reason:?}");
+        }
+        assert!(may_go_on(&call(None)));
+    }
+}

@@ -1,0 +1,242 @@
+//! EXPLAIN jobs: what agents explain for reviewers before anybody approves. Not audited: they change nothing, and a
+//! request does not depend on them.
+
+use super::{Store, View, corrupt, db};
+use crate::clock::Timestamp;
+use crate::crypto::uuid;
+use crate::domain::id::Target;
+use crate::error::Error;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::{Value, json};
+
+/// Milliseconds after which a claimed job that nobody answered may be claimed again.
+pub const RECLAIM_AFTER_MS: i64 = 60_000;
+/// Milliseconds after which a request is shown without what was not explained by then.
+pub const GIVE_UP_AFTER_MS: i64 = 300_000;
+/// Contexts given up in one look.
+const SWEEP_ROWS: u32 = 200;
+
+/// A statement to be explained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DryRun {
+    /// UUID.
+    pub id: String,
+    /// The request it belongs to.
+    pub request_id: String,
+    /// Where.
+    pub target: Target,
+    /// The statement.
+    pub sql: String,
+}
+
+/// What came of explaining a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Explained {
+    /// The plan, as the database's own JSON.
+    Plan(String),
+    /// What the database said instead.
+    Failed(String),
+}
+
+impl View<'_> {
+    /// Statements of one target that wait to be explained, oldest first.
+    pub fn pending_dry_runs(&self, target: &Target, limit: u32) -> Result<Vec<DryRun>, Error> {
+        self.connection
+            .prepare_cached(
+                "SELECT j.id, r.id, j.sql_text FROM dry_run_jobs j JOIN requests r ON r.seq = j.request_seq \
+                 WHERE j.status = 'pending' AND j.database_name = ?1 AND j.environment = ?2 \
+                 ORDER BY j.created_at_ms LIMIT ?3",
+            )
+            .and_then(|mut s| {
+                s.query_map(params![target.database, target.environment, limit], |r| {
+                    Ok(DryRun {
+                        id: r.get(0)?,
+                        request_id: r.get(1)?,
+                        target: target.clone(),
+                        sql: r.get(2)?,
+                    })
+                })?
+                .collect()
+            })
+            .map_err(db)
+    }
+
+    /// Where a job's statement belongs.
+    pub fn find_dry_run(&self, id: &str) -> Result<Option<Target>, Error> {
+        self.connection
+            .prepare_cached("SELECT database_name, environment FROM dry_run_jobs WHERE id = ?1")
+            .and_then(|mut s| {
+                s.query_row([id], |r| {
+                    Ok(Target {
+                        database: r.get(0)?,
+                        environment: r.get(1)?,
+                    })
+                })
+                .optional()
+            })
+            .map_err(db)
+    }
+
+    /// How far the context of a request is, and the plans it has.
+    pub fn context_state(&self, request_seq: i64) -> Result<Option<(String, Option<Value>)>, Error> {
+        let row: Option<(String, Option<String>)> = self
+            .connection
+            .prepare_cached("SELECT status, explain_json FROM request_contexts WHERE request_seq = ?1")
+            .and_then(|mut s| {
+                s.query_row([request_seq], |r| Ok((r.get(0)?, r.get(1)?)))
+                    .optional()
+            })
+            .map_err(db)?;
+        row.map(|(status, explain)| {
+            let explain = explain
+                .map(|json| {
+                    serde_json::from_str(&json)
+                        .map_err(|_| corrupt("request_contexts", request_seq, "explain_json"))
+                })
+                .transpose()?;
+            Ok((status, explain))
+        })
+        .transpose()
+    }
+}
+
+impl Store {
+    /// Gives a waiting job to an agent; the token that its answer must show, or `None` if it does not wait any more.
+    pub fn claim_dry_run(&self, id: &str, agent_id: &str) -> Result<Option<String>, Error> {
+        let (id, agent_id, token) = (id.to_owned(), agent_id.to_owned(), uuid());
+        let now = self.now().0;
+        self.bookkeep(move |connection| {
+            let claimed = execute(
+                connection,
+                "UPDATE dry_run_jobs SET status = 'claimed', claimed_by = ?2, claim_token = ?3, claimed_at_ms = ?4 \
+                 WHERE id = ?1 AND status = 'pending'",
+                params![id, agent_id, token, now],
+            )?;
+            Ok((claimed == 1).then_some(token))
+        })
+    }
+
+    /// Takes the answer of a claimed job; false if the claim does not count any more. With the last answer, the
+    /// context of the request is complete.
+    pub fn finish_dry_run(
+        &self,
+        id: &str,
+        agent_id: &str,
+        claim_token: &str,
+        explained: Explained,
+    ) -> Result<bool, Error> {
+        let (id, agent_id, token) = (id.to_owned(), agent_id.to_owned(), claim_token.to_owned());
+        let now = self.now();
+        self.bookkeep(move |connection| {
+            let (status, plan, error) = match explained {
+                Explained::Plan(plan) => ("completed", Some(plan), None),
+                Explained::Failed(error) => ("failed", None, Some(error)),
+            };
+            let done = execute(
+                connection,
+                "UPDATE dry_run_jobs SET status = ?4, result_json = ?5, error_message = ?6, finished_at_ms = ?7 \
+                 WHERE id = ?1 AND claimed_by = ?2 AND claim_token = ?3 AND status = 'claimed'",
+                params![id, agent_id, token, status, plan, error, now.0],
+            )?;
+            if done == 1 {
+                complete(connection, &id, now)?;
+            }
+            Ok(done == 1)
+        })
+    }
+
+    /// Frees claims that nobody answered, and gives up contexts that took too long.
+    pub fn sweep_dry_runs(&self) -> Result<(), Error> {
+        let now = self.now();
+        self.bookkeep(move |connection| {
+            execute(
+                connection,
+                "UPDATE dry_run_jobs SET status = 'pending', claimed_by = NULL, claim_token = NULL \
+                 WHERE status = 'claimed' AND claimed_at_ms <= ?1",
+                params![now.0 - RECLAIM_AFTER_MS],
+            )?;
+            let late: Vec<i64> = connection
+                .prepare_cached(
+                    "SELECT request_seq FROM request_contexts WHERE status = 'collecting' AND created_at_ms <= ?1 \
+                     ORDER BY created_at_ms LIMIT ?2",
+                )
+                .and_then(|mut s| {
+                    s.query_map(params![now.0 - GIVE_UP_AFTER_MS, SWEEP_ROWS], |r| r.get(0))?
+                        .collect()
+                })
+                .map_err(db)?;
+            for request in late {
+                execute(
+                    connection,
+                    "UPDATE dry_run_jobs SET status = 'failed', error_message = 'no agent explained it in time', \
+                     finished_at_ms = ?2 WHERE request_seq = ?1 AND status IN ('pending', 'claimed')",
+                    params![request, now.0],
+                )?;
+                gather(connection, request, now)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Completes the context of the job's request, if that was the last job.
+fn complete(connection: &Connection, id: &str, now: Timestamp) -> Result<(), Error> {
+    let (request, open): (i64, bool) = connection
+        .prepare_cached(
+            "SELECT j.request_seq, EXISTS (SELECT 1 FROM dry_run_jobs o WHERE o.request_seq = j.request_seq \
+             AND o.status IN ('pending', 'claimed')) FROM dry_run_jobs j WHERE j.id = ?1",
+        )
+        .and_then(|mut s| s.query_row([id], |r| Ok((r.get(0)?, r.get(1)?))))
+        .map_err(db)?;
+    if open {
+        return Ok(());
+    }
+    gather(connection, request, now)
+}
+
+/// Puts the plans of a request together: `ready` with all, `partial` with some, `unavailable` with none.
+fn gather(connection: &Connection, request: i64, now: Timestamp) -> Result<(), Error> {
+    let rows: Vec<(String, Option<String>, Option<String>)> = connection
+        .prepare_cached(
+            "SELECT sql_text, result_json, error_message FROM dry_run_jobs WHERE request_seq = ?1 \
+             ORDER BY statement_index",
+        )
+        .and_then(|mut s| {
+            s.query_map([request], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+                .collect()
+        })
+        .map_err(db)?;
+    let planned = rows.iter().filter(|(_, plan, _)| plan.is_some()).count();
+    let status = match planned {
+        0 => "unavailable",
+        n if n == rows.len() => "ready",
+        _ => "partial",
+    };
+    let explain: Vec<Value> = rows
+        .into_iter()
+        .map(|(sql, plan, error)| match plan {
+            Some(plan) => {
+                let plan: Value = serde_json::from_str(&plan).unwrap_or(Value::Null);
+                json!({"sql": sql, "plan": plan})
+            }
+            None => json!({"sql": sql, "error": error, "hint": null}),
+        })
+        .collect();
+    execute(
+        connection,
+        "UPDATE request_contexts SET status = ?2, explain_json = ?3, updated_at_ms = ?4 WHERE request_seq = ?1",
+        params![request, status, Value::Array(explain).to_string(), now.0],
+    )?;
+    Ok(())
+}
+
+fn execute(
+    connection: &Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> Result<usize, Error> {
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut s| s.execute(values))
+        .map_err(db)
+}

@@ -1,0 +1,61 @@
+//! Reading what agents said of their databases.
+
+use super::{View, corrupt, db};
+use crate::clock::Timestamp;
+use crate::domain::id::Target;
+use crate::domain::policy::Dialect;
+use crate::error::Error;
+use rusqlite::OptionalExtension;
+
+/// The newest description of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaRow {
+    /// Its dialect.
+    pub dialect: Dialect,
+    /// The last good description, as JSON.
+    pub snapshot_json: Option<String>,
+    /// When that was collected.
+    pub collected_at: Option<Timestamp>,
+    /// How the last attempt went: `ready`, `partial` or `failed`.
+    pub last_status: String,
+    /// What was wrong with it.
+    pub last_error: Option<String>,
+    /// When that was.
+    pub last_sync: Timestamp,
+    /// Which agent it was.
+    pub agent_id: String,
+}
+
+impl View<'_> {
+    /// What is known of a database.
+    pub fn find_schema(&self, target: &Target) -> Result<Option<SchemaRow>, Error> {
+        let row: Option<(String, SchemaRow)> = self
+            .connection
+            .prepare_cached(
+                "SELECT dialect, snapshot_json, collected_at_ms, last_status, last_error, last_sync_ms, agent_id \
+                 FROM schema_snapshots WHERE database_name = ?1 AND environment = ?2",
+            )
+            .and_then(|mut s| {
+                s.query_row([&target.database, &target.environment], |r| {
+                    let row = SchemaRow {
+                        dialect: Dialect::Postgres,
+                        snapshot_json: r.get(1)?,
+                        collected_at: r.get::<_, Option<i64>>(2)?.map(Timestamp),
+                        last_status: r.get(3)?,
+                        last_error: r.get(4)?,
+                        last_sync: Timestamp(r.get(5)?),
+                        agent_id: r.get(6)?,
+                    };
+                    Ok((r.get(0)?, row))
+                })
+                .optional()
+            })
+            .map_err(db)?;
+        row.map(|(dialect, row)| {
+            let dialect = Dialect::parse(&dialect)
+                .ok_or_else(|| corrupt("schema_snapshots", target, "dialect"))?;
+            Ok(SchemaRow { dialect, ..row })
+        })
+        .transpose()
+    }
+}

@@ -1,0 +1,30 @@
+//! What the black-box tests stand on: a server in this process, people and agents that call it with raw bytes, the
+//! real program, and bodies kept as files.
+
+mod agent;
+mod client;
+mod json;
+mod program;
+mod server;
+
+pub use agent::{Agent, ROWS, ids};
+pub use client::{Answer, Person, Request, Waiting, connect};
+pub use json::golden;
+pub use program::{Program, admin_of, binary, settled};
+pub use server::{SHOP, Server, Temp, verified};
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Longest wait for anything; reached only when a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for a condition, not for a time.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        // Nothing tells when it holds, so it is looked at often.
+        thread::park_timeout(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,271 @@
+//! A server in this process: free port, folder of its own, a clock that tests turn. When it goes, its audit log is
+//! verified, and that nobody was answered an internal error.
+
+use super::agent::Agent;
+use super::client::{Faults, Person};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use dbward::clock::Clock;
+use dbward::config::Config;
+use dbward::crypto::{PublicKey, hex, random};
+use dbward::gate::Limits;
+use dbward::server::StartOptions;
+use dbward::store::{Verified, verify_chain};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// A shop: in development everything runs at once; in staging and production one of the approvers approves.
+pub const SHOP: &str = r#"
+[[databases]]
+name = "shop"
+environments = ["development", "staging", "production"]
+
+[[workflows]]
+environment = "development"
+
+[[workflows]]
+environment = "staging"
+[[workflows.steps]]
+[[workflows.steps.approvers]]
+group = "approvers"
+
+[[workflows]]
+environment = "production"
+[[workflows.steps]]
+[[workflows.steps.approvers]]
+group = "approvers"
+
+[[auth.groups]]
+name = "approvers"
+members = ["approver", "approver-two"]
+"#;
+
+/// A folder that is removed when it goes.
+pub struct Temp(PathBuf);
+
+impl Temp {
+    pub fn new() -> Temp {
+        let name = format!("dbward-it-{}", hex(&random::<6>()));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Temp(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Verifies a database file with the public keys beside it.
+pub fn verified(state_dir: &Path) -> Verified {
+    let text = fs::read_to_string(state_dir.join("audit-keys.json")).unwrap();
+    let file: Value = serde_json::from_str(&text).unwrap();
+    let key = |id: &str| {
+        let bytes = STANDARD.decode(file["keys"][id].as_str()?).ok()?;
+        PublicKey::from_bytes(&bytes)
+    };
+    verify_chain(&state_dir.join("dbward.db"), &key).unwrap()
+}
+
+/// A running server.
+pub struct Server {
+    running: Option<dbward::server::Server>,
+    pub clock: Clock,
+    dir: Option<Temp>,
+    toml: String,
+    limits: Limits,
+    tokens: Mutex<HashMap<String, String>>,
+    faults: Faults,
+}
+
+impl Server {
+    pub fn shop() -> Server {
+        Server::with(SHOP)
+    }
+
+    /// One with this server.toml, but for state_dir and listen.
+    pub fn with(toml: &str) -> Server {
+        let limits = Limits {
+            tick: Duration::from_millis(20),
+            ..Limits::default()
+        };
+        Server::start(toml, limits, Clock::system(), Temp::new(), HashMap::new(), Faults::default())
+    }
+
+    fn start(
+        toml: &str,
+        limits: Limits,
+        clock: Clock,
+        dir: Temp,
+        tokens: HashMap<String, String>,
+        faults: Faults,
+    ) -> Server {
+        let text = format!("state_dir = \"state\"\nlisten = \"127.0.0.1:0\"\n{toml}");
+        let config = Config::parse(&text, dir.path(), &|_| None)
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        let options = StartOptions {
+            clock: clock.clone(),
+            limits: limits.clone(),
+            ..StartOptions::default()
+        };
+        let running = dbward::server::Server::start(&config, options).unwrap();
+        Server {
+            running: Some(running),
+            clock,
+            dir: Some(dir),
+            toml: toml.to_owned(),
+            limits,
+            tokens: Mutex::new(tokens),
+            faults,
+        }
+    }
+
+    /// Stops in order and starts again on the same folder, with the same clock.
+    pub fn restart(self) -> Server {
+        let toml = self.toml.clone();
+        self.restart_with(&toml)
+    }
+
+    /// The same with another server.toml.
+    pub fn restart_with(mut self, toml: &str) -> Server {
+        self.running.take().unwrap().stop().unwrap();
+        let (dir, tokens) = (self.dir.take().unwrap(), self.tokens.lock().unwrap().clone());
+        Server::start(toml, self.limits.clone(), self.clock.clone(), dir, tokens, self.faults.clone())
+    }
+
+    pub fn inner(&self) -> &dbward::server::Server {
+        self.running.as_ref().unwrap()
+    }
+
+    /// Stops in order, on a thread of its own, while the test goes on calling.
+    pub fn stop_beside(&mut self) -> std::thread::JoinHandle<()> {
+        let running = self.running.take().unwrap();
+        std::thread::spawn(move || running.stop().unwrap())
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir.as_ref().unwrap().path().join("state")
+    }
+
+    /// Somebody without a token.
+    pub fn nobody(&self) -> Person {
+        Person::new(self.inner().addr(), "nobody", None, self.faults.clone())
+    }
+
+    /// Somebody with this token.
+    pub fn bearer(&self, subject: &str, token: &str) -> Person {
+        let token = Some(token.to_owned());
+        Person::new(self.inner().addr(), subject, token, self.faults.clone())
+    }
+
+    pub fn admin(&self) -> Person {
+        let token = fs::read_to_string(self.state_dir().join("admin-token")).unwrap();
+        self.bearer("admin", &token)
+    }
+
+    /// Somebody with a token of these roles, which the administrator made.
+    pub fn person(&self, subject: &str, roles: &[&str]) -> Person {
+        let token = self.token(subject, "user", roles);
+        self.bearer(subject, &token)
+    }
+
+    fn token(&self, subject: &str, kind: &str, roles: &[&str]) -> String {
+        let known = format!("{subject} {roles:?}");
+        if let Some(token) = self.tokens.lock().unwrap().get(&known) {
+            return token.clone();
+        }
+        let body = json!({"subject_id": subject, "subject_type": kind, "roles": roles});
+        let token = self.admin().post("/api/tokens", &body).is(201).text("token");
+        self.tokens.lock().unwrap().insert(known, token.clone());
+        token
+    }
+
+    pub fn requester(&self) -> Person {
+        self.person("requester", &["developer"])
+    }
+
+    pub fn approver(&self) -> Person {
+        self.person("approver", &["readonly"])
+    }
+
+    /// An agent for all of the shop.
+    pub fn agent(&self, name: &str) -> Agent {
+        let token = self.token(name, "agent", &["agent-default"]);
+        Agent::new(self.bearer(name, &token))
+    }
+
+    /// Turns the clock, and runs what is due by it.
+    pub fn turn(&self, secs: u64) {
+        self.turn_only(secs);
+        self.sweep();
+    }
+
+    /// Turns the clock and leaves what is due to whoever comes.
+    pub fn turn_only(&self, secs: u64) {
+        self.clock.turn(Duration::from_secs(secs));
+    }
+
+    pub fn sweep(&self) {
+        let app = self.inner().app();
+        dbward::jobs::expire(app).unwrap();
+        dbward::jobs::lease(app).unwrap();
+    }
+
+    pub fn minute(&self) {
+        dbward::jobs::minute(self.inner().app()).unwrap();
+    }
+
+    pub fn flush(&self) {
+        dbward::jobs::flush(self.inner().app()).unwrap();
+    }
+
+    /// Long-polls that wait now.
+    pub fn parked(&self) -> i64 {
+        let page = self.inner().app().metrics.render();
+        let line = page.lines().find_map(|l| l.strip_prefix("dbward_gate_parked "));
+        line.map_or(0, |n| n.parse().unwrap())
+    }
+
+    /// Audit events that match a query, newest first.
+    pub fn events(&self, query: &str) -> Vec<Value> {
+        let path = format!("/api/audit/events?limit=200&{query}");
+        self.admin().get(&path).is(200).list("events")
+    }
+
+    /// Forgets internal errors that the test provoked; answers how many there were.
+    pub fn forgive_faults(&self) -> usize {
+        std::mem::take(&mut *self.faults.lock().unwrap()).len()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let Some(dir) = &self.dir else { return };
+        if std::thread::panicking() {
+            return;
+        }
+        if self.running.is_some() {
+            let proof = self.admin().get("/api/audit/verify");
+            assert!(
+                proof.status == 401 || proof.json["valid"] == true,
+                "the server finds its audit log broken: {}",
+                proof.raw()
+            );
+        }
+        self.running = None;
+        let proof = verified(&dir.path().join("state"));
+        assert!(proof.valid, "the audit log is broken: {proof:?}");
+        let faults = self.faults.lock().unwrap();
+        assert!(faults.is_empty(), "internal errors: {faults:?}");
+    }
+}

@@ -1,0 +1,236 @@
+//! What is written about the program agrees with the program.
+
+use super::source::Source;
+use super::{none, read, root};
+use dbward::metrics::Metrics;
+use std::collections::BTreeSet;
+
+/// What a command line in the README may begin with, besides commands of ours and scripts of the repository.
+const TOOLS: &str = "curl export cd mkdir cp cat echo git kill systemctl sqlite3";
+/// Commands of cargo that it may show.
+const CARGO: &str = "build test bench run install fmt clippy";
+
+#[test]
+fn every_metric_is_documented() {
+    let documented: BTreeSet<String> = read("docs/metrics.md")
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            assert!(
+                cells.get(4).is_some_and(|when| when.len() > 10),
+                "says when it moves: {line}"
+            );
+            format!("{} {} {}", cells[1], cells[2], cells[3])
+        })
+        .collect();
+    let page = Metrics::new().render();
+    let exported: BTreeSet<String> = Metrics::FAMILIES
+        .iter()
+        .map(|(name, labels)| {
+            let kind = page
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("# TYPE {name} ")));
+            let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+            format!("`{name}` {} {}", kind.unwrap_or("?"), labels.join(", "))
+        })
+        .collect();
+    let missing = exported
+        .difference(&documented)
+        .map(|row| format!("not in docs/metrics.md: {row}"));
+    let strange = documented
+        .difference(&exported)
+        .map(|row| format!("only in docs/metrics.md: {row}"));
+    none(
+        "docs/metrics.md lists every metric",
+        &missing.chain(strange).collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn every_metric_moves() {
+    let page = Source::read("src/metrics.rs");
+    let fields = page
+        .strings
+        .iter()
+        .filter(|s| s.value.starts_with("dbward_") && !page.is_test(s.at));
+    let sources = super::source::sources("src");
+    let still: Vec<String> = fields
+        .filter_map(|name| {
+            let (field, _) = page.code[..name.at].rsplit_once(": ")?;
+            let field = format!(".{}", field.trim_end().rsplit([' ', '\n']).next()?);
+            let moves = |source: &Source| {
+                let ends = |at: &usize| {
+                    !source.code[at + field.len()..].starts_with(super::source::is_name)
+                };
+                source.path != page.path && source.uses(&field).iter().any(ends)
+            };
+            (!sources.iter().any(moves)).then(|| format!("{} {}", page.place(name.at), name.value))
+        })
+        .collect();
+    none(
+        "a metric that nobody moves is taken for a quiet system",
+        &still,
+    );
+}
+
+#[test]
+fn the_example_names_every_configuration_key() {
+    let example = read("server.toml.example");
+    let mut missing = Vec::new();
+    for (table, keys) in dbward::config::KEYS {
+        for key in *keys {
+            let path = if table.is_empty() {
+                (*key).to_owned()
+            } else {
+                format!("{table}.{key}")
+            };
+            let ways = [
+                format!("#{key} = "),
+                format!("#[{path}]"),
+                format!("#[[{path}]]"),
+            ];
+            if !example
+                .lines()
+                .any(|line| ways.iter().any(|way| line.starts_with(way)))
+            {
+                missing.push(format!("server.toml.example has no `{path}`"));
+            }
+        }
+    }
+    none("server.toml.example names every key", &missing);
+}
+
+#[test]
+fn the_readme_shows_only_commands_that_exist() {
+    let readme = read("README.md");
+    let mut found = Vec::new();
+    let (mut in_shell, mut continued) = (false, false);
+    for (n, line) in readme.lines().enumerate() {
+        if let Some(language) = line.strip_prefix("```") {
+            in_shell = ["sh", "bash", "console"].contains(&language);
+            continue;
+        }
+        let begins =
+            in_shell && !continued && !line.starts_with([' ', '#', '}', '\'']) && !line.is_empty();
+        continued = in_shell && line.ends_with('\\');
+        if begins && let Err(why) = command_exists(line.trim_start_matches("$ ")) {
+            found.push(format!("README.md:{} {why}", n + 1));
+        }
+    }
+    none("the README shows only commands that exist", &found);
+}
+
+/// Whether the command line can be meant: of what it begins with.
+fn command_exists(line: &str) -> Result<(), String> {
+    let mut words = line
+        .split_whitespace()
+        .skip_while(|word| word.contains('='));
+    let first = words.next().unwrap_or_default();
+    let command = first.rsplit('/').next().unwrap_or_default();
+    let next = words.next().unwrap_or_default();
+    if first.is_empty() {
+        return Ok(());
+    }
+    if command == "dbward" {
+        let known = next.starts_with('-') || our_commands().iter().any(|known| known == next);
+        return known
+            .then_some(())
+            .ok_or_else(|| format!("no command `dbward {next}`"));
+    }
+    if command == "cargo" {
+        return has(CARGO, next)
+            .then_some(())
+            .ok_or_else(|| format!("no `cargo {next}` here"));
+    }
+    if has(TOOLS, first) || root().join(first).is_file() {
+        return Ok(());
+    }
+    Err(format!("no command `{first}`"))
+}
+
+fn has(list: &str, word: &str) -> bool {
+    list.split(' ').any(|known| known == word)
+}
+
+/// The commands that `dbward --help` lists.
+fn our_commands() -> Vec<String> {
+    let cli = Source::read("src/cli/mod.rs");
+    let help = cli
+        .strings
+        .iter()
+        .find(|s| s.value.contains("\nCommands:\n"))
+        .unwrap();
+    let list = help.value.split("\nCommands:\n").nth(1).unwrap();
+    let lines = list.lines().take_while(|line| line.starts_with("  "));
+    lines
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_changelog_has_a_heading_for_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let headed = read("CHANGELOG.md").lines().any(|line| {
+        line.starts_with("## ") && line.split([' ', '[', ']']).any(|word| word == version)
+    });
+    assert!(headed, "CHANGELOG.md has no `## {version}`");
+}
+
+#[test]
+fn every_dependency_stands_beside_its_reason() {
+    let manifest = read("Cargo.toml");
+    let (mut section, mut above, mut found) = ("", "", Vec::new());
+    for (n, line) in manifest.lines().enumerate() {
+        if line.starts_with('[') {
+            section = line;
+        } else if section.ends_with("dependencies]")
+            && line.contains(" = ")
+            && !line.starts_with(['#', ' '])
+        {
+            let beside = line
+                .rsplit_once(" # ")
+                .is_some_and(|(_, reason)| !reason.is_empty());
+            if !beside && !above.starts_with("# ") {
+                found.push(format!("Cargo.toml:{} {line}", n + 1));
+            }
+        }
+        above = line;
+    }
+    none("a dependency has a comment above or beside it", &found);
+}
+
+#[test]
+fn the_lock_file_is_kept() {
+    assert!(
+        root().join("Cargo.lock").is_file(),
+        "Cargo.lock is part of the repository"
+    );
+    let ignored = read(".gitignore")
+        .lines()
+        .any(|line| line.contains("Cargo.lock"));
+    assert!(!ignored, ".gitignore leaves out Cargo.lock");
+}
+
+#[test]
+fn json_keeps_no_order_and_no_digits_of_its_own() {
+    // Hashes are taken over our JSON: a feature that some crate turns on for all would change them.
+    let text = r#"{"b": 1.10, "a": 1}"#;
+    let value: serde_json::Value = serde_json::from_str(text).unwrap();
+    assert_eq!(value.to_string(), r#"{"a":1,"b":1.1}"#);
+}
+
+#[test]
+fn the_licence_is_the_one_the_manifest_names() {
+    let licence = read("LICENSE");
+    assert!(read("Cargo.toml").contains("license = \"Apache-2.0\""));
+    for part in [
+        "Apache License",
+        "Version 2.0, January 2004",
+        "9. Accepting Warranty",
+        "END OF TERMS AND CONDITIONS",
+    ] {
+        assert!(licence.contains(part), "LICENSE lacks `{part}`");
+    }
+}

@@ -1,0 +1,301 @@
+//! Who may use whom: our modules by layer, the crates of others by place.
+
+use super::source::{Source, is_name, sources};
+use super::{none, read};
+
+/// Every module, and what it may name of ours beside itself: the modules above it, or fewer where the reason says so.
+const LAYERS: &[(&str, &str)] = &[
+    ("error", ""),
+    ("clock", "error"),
+    ("crypto", "error"),
+    ("metrics", ""),
+    ("domain", "error clock crypto"),
+    ("analyzer", "error clock crypto domain"),
+    ("config", "error clock crypto domain analyzer"),
+    ("store", "error clock crypto metrics domain"),
+    ("objects", "error clock crypto metrics domain config"),
+    (
+        "actions",
+        "error clock crypto metrics domain analyzer config store objects",
+    ),
+    // Cannot reach the store, so it cannot hold the store's lock while somebody far away is slow.
+    ("outbound", "error clock crypto metrics domain config"),
+    // Knows no route and no rule.
+    ("gate", "error clock crypto metrics"),
+    (
+        "http",
+        "error clock crypto metrics domain analyzer config store objects actions outbound gate",
+    ),
+    (
+        "jobs",
+        "error clock crypto metrics domain analyzer config store objects actions outbound",
+    ),
+    (
+        "server",
+        "error clock crypto metrics domain analyzer config store objects actions outbound gate http jobs",
+    ),
+    // The other end of the wire: these two could be a program of their own.
+    ("client", "error clock crypto domain"),
+    ("agent", "error clock crypto domain client"),
+    (
+        "cli",
+        "error clock crypto metrics domain analyzer config store objects actions outbound gate http jobs server \
+         client agent",
+    ),
+];
+
+/// Every crate we depend on, by the name code has for it, and where it may be named.
+const CRATES: &[(&str, &str)] = &[
+    ("tiny_http", "src/http/"),
+    ("httparse", "src/gate/"),
+    (
+        "rusqlite",
+        "src/store/ src/agent/drivers/ src/agent/journal.rs src/agent/sample.rs",
+    ),
+    ("sqlparser", "src/domain/sql/"),
+    ("ureq", "src/client/ src/outbound/"),
+    ("ed25519_dalek", "src/crypto.rs"),
+    ("sha2", "src/crypto.rs"),
+    ("ring", "src/crypto.rs"),
+    ("subtle", "src/crypto.rs"),
+    ("jiff", "src/clock.rs"),
+    ("toml", "src/config/ src/agent/config"),
+    ("env_logger", "src/cli/"),
+    ("lexopt", "src/cli/"),
+    ("signal_hook", "src/cli/"),
+    ("rustix", "src/gate/ src/server/"),
+    ("percent_encoding", "src/http/ src/client/ src/outbound/"),
+    // Keys in files, and bytes in bodies.
+    (
+        "base64",
+        "src/crypto.rs src/outbound/ src/http/ src/server/ src/client/ src/agent/",
+    ),
+    // Shapes that travel or rest as JSON. Of the domain only the claims that are signed as their JSON bytes.
+    (
+        "serde",
+        "src/domain/execution_token.rs src/store/ src/actions/ src/outbound/ src/http/ src/client/ src/agent/",
+    ),
+    ("serde_json", "src/"),
+    ("log", "src/"),
+];
+
+/// What the rules may not touch, since the same values must give the same decision: the time, the system, the log.
+const IMPURE: &str =
+    "SystemTime::now Instant::now std::fs std::net std::env std::thread std::process log::";
+
+#[test]
+fn a_module_uses_only_modules_above_it() {
+    let mut offences = Vec::new();
+    for source in sources("src") {
+        let module = module(&source);
+        if ["lib", "main"].contains(&module) {
+            continue;
+        }
+        let Some((_, above)) = LAYERS.iter().find(|(name, _)| *name == module) else {
+            offences.push(format!(
+                "{}:1 module `{module}` has no place in LAYERS",
+                source.path
+            ));
+            continue;
+        };
+        for (at, named) in named_modules(&source) {
+            if named != module && !above.split(' ').any(|name| name == named) {
+                offences.push(format!(
+                    "{} `{module}` may not use `{named}`",
+                    source.place(at)
+                ));
+            }
+        }
+    }
+    none("a module uses only modules above it", &offences);
+}
+
+#[test]
+fn the_layers_form_no_circle() {
+    let mut settled: Vec<&str> = Vec::new();
+    let mut open: Vec<_> = LAYERS.iter().collect();
+    while let Some(n) = open.iter().position(|(_, above)| {
+        above
+            .split_terminator(' ')
+            .all(|name| settled.contains(&name))
+    }) {
+        settled.push(open.remove(n).0);
+    }
+    let left: Vec<String> = open.iter().map(|(name, _)| (*name).to_owned()).collect();
+    none("the layers form no circle", &left);
+}
+
+#[test]
+fn the_root_is_never_reached_by_super() {
+    let mut offences = Vec::new();
+    for source in sources("src") {
+        let below =
+            source.path.split('/').count() - 1 - usize::from(source.path.ends_with("/mod.rs"));
+        for at in source.uses("super::") {
+            let chain = &source.code[at..];
+            let supers = chain
+                .split("::")
+                .take_while(|part| *part == "super")
+                .count();
+            if supers >= below {
+                offences.push(format!(
+                    "{} write `crate::`, so that the layers can be seen",
+                    source.place(at)
+                ));
+            }
+        }
+    }
+    none("the root is never reached by `super`", &offences);
+}
+
+#[test]
+fn crates_of_others_are_named_only_in_their_place() {
+    let mut offences = Vec::new();
+    let sources = sources("src");
+    for (name, places) in CRATES {
+        for source in &sources {
+            if places
+                .split(' ')
+                .any(|place| source.path.starts_with(place))
+            {
+                continue;
+            }
+            for at in names_crate(source, name) {
+                offences.push(format!(
+                    "{} names `{name}`; only {places} may",
+                    source.place(at)
+                ));
+            }
+        }
+    }
+    none("crates of others are named only in their place", &offences);
+}
+
+#[test]
+fn every_crate_has_its_place() {
+    let manifest = read("Cargo.toml");
+    let dependencies = manifest
+        .lines()
+        .skip_while(|l| *l != "[dependencies]")
+        .skip(1);
+    let named = dependencies
+        .take_while(|l| !l.starts_with('['))
+        .filter_map(|l| l.split_once(" = "));
+    let strange: Vec<String> = named
+        .map(|(name, _)| name.replace('-', "_"))
+        .filter(|name| name.starts_with(is_name) && CRATES.iter().all(|(known, _)| known != name))
+        .map(|name| format!("Cargo.toml: `{name}` has no place in CRATES"))
+        .collect();
+    none("every crate has its place", &strange);
+}
+
+#[test]
+fn the_rules_touch_nothing_but_their_values() {
+    let mut offences = Vec::new();
+    for source in sources("src/domain") {
+        for impure in IMPURE.split(' ') {
+            for at in source.uses(impure) {
+                offences.push(format!("{} names `{impure}`", source.place(at)));
+            }
+        }
+    }
+    none("the domain has no clock, no system and no log", &offences);
+}
+
+#[test]
+fn only_the_clock_reads_the_time_of_day() {
+    let mut offences = Vec::new();
+    for source in sources("src") {
+        if source.path != "src/clock.rs" {
+            let found = source.uses("SystemTime::now").into_iter();
+            offences.extend(found.map(|at| source.place(at)));
+        }
+    }
+    none(
+        "the time of day comes from the clock, which tests can turn",
+        &offences,
+    );
+}
+
+#[test]
+fn the_door_writes_only_through_verbs() {
+    let mut offences = Vec::new();
+    for source in sources("src/http") {
+        let found = source.uses(".change(").into_iter();
+        offences.extend(found.map(|at| source.place(at)));
+    }
+    none(
+        "a handler calls an action and never `store.change`",
+        &offences,
+    );
+}
+
+/// The first name of a file below src.
+fn module(source: &Source) -> &str {
+    let name = source.path.split('/').nth(1).unwrap_or_default();
+    name.strip_suffix(".rs").unwrap_or(name)
+}
+
+/// Every module of ours that the file names by `crate::`, tests included.
+fn named_modules(source: &Source) -> Vec<(usize, String)> {
+    let mut named = Vec::new();
+    for at in source.mentions("crate::") {
+        let after = &source.code[at + "crate::".len()..];
+        if let Some(group) = after.strip_prefix('{') {
+            named.extend(heads(group).into_iter().map(|name| (at, name)));
+        } else {
+            named.push((at, first_name(after)));
+        }
+    }
+    named
+}
+
+/// The first name of each part of an import in braces, which begins after the opening one.
+fn heads(group: &str) -> Vec<String> {
+    let (mut depth, mut start, mut heads) = (0, 0, Vec::new());
+    for (n, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            ',' | '}' if depth == 0 => {
+                heads.push(first_name(group[start..n].trim()));
+                start = n + 1;
+                if c == '}' {
+                    break;
+                }
+            }
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    heads.retain(|name| !name.is_empty());
+    heads
+}
+
+fn first_name(code: &str) -> String {
+    code.chars().take_while(|c| is_name(*c)).collect()
+}
+
+/// Where a path begins with the name of a crate, or the crate itself is imported; outside tests.
+fn names_crate(source: &Source, name: &str) -> Vec<usize> {
+    let mut found = source.uses(&format!("{name}::"));
+    found.retain(|at| !source.code[..*at].ends_with("::"));
+    for import in [
+        format!("use {name};"),
+        format!("use {name} as "),
+        format!("extern crate {name}"),
+    ] {
+        found.extend(source.uses(&import));
+    }
+    found
+}
+
+#[test]
+fn imports_in_braces_are_taken_apart() {
+    let text = "use crate::{clock::Clock, store::{self, View},\n domain::id};\nuse crate::gate;";
+    let source = Source::new("src/x.rs", text.to_owned());
+    let names: Vec<String> = named_modules(&source)
+        .into_iter()
+        .map(|(_, name)| name)
+        .collect();
+    assert_eq!(names, ["clock", "store", "domain", "gate"]);
+}

@@ -1,0 +1,76 @@
+//! How large a file and a function may be.
+
+use super::none;
+use super::source::{Source, sources};
+
+/// Lines of a file, so that it is read in one sitting.
+const FILE_LINES: usize = 500;
+/// Lines of a file on the ratchet list, at most.
+const FILE_LINES_MAX: usize = 700;
+/// Lines of a function, from its `fn` to its last brace: two screens.
+const FUNCTION_LINES: usize = 70;
+
+/// Files that were longer than `FILE_LINES` when the rule came. Only ever shorten this list.
+const LONG_FILES: &[&str] = &[];
+
+/// Functions that were longer than `FUNCTION_LINES` when the rule came. Only ever shorten this list.
+const LONG_FUNCTIONS: &[(&str, &str)] = &[];
+
+fn all() -> impl Iterator<Item = Source> {
+    ["src", "tests", "benches"].into_iter().flat_map(sources)
+}
+
+#[test]
+fn no_file_is_longer_than_one_sitting() {
+    let mut found = Vec::new();
+    for source in all() {
+        let lines = source.text.lines().count();
+        let listed = LONG_FILES.contains(&source.path.as_str());
+        if lines > FILE_LINES_MAX || (lines > FILE_LINES && !listed) {
+            found.push(format!(
+                "{}: {lines} lines; split it by what it is about",
+                source.path
+            ));
+        } else if lines <= FILE_LINES && listed {
+            found.push(format!(
+                "{}: {lines} lines; take it from LONG_FILES",
+                source.path
+            ));
+        }
+    }
+    let gone = LONG_FILES
+        .iter()
+        .filter(|path| !super::root().join(path).exists());
+    found.extend(gone.map(|path| format!("{path} is gone; take it from LONG_FILES")));
+    none(&format!("a file has at most {FILE_LINES} lines"), &found);
+}
+
+#[test]
+fn no_function_is_longer_than_two_screens() {
+    let (mut found, mut used) = (Vec::new(), Vec::new());
+    for source in all() {
+        for function in source.functions() {
+            if function.lines <= FUNCTION_LINES {
+                continue;
+            }
+            let known = LONG_FUNCTIONS
+                .iter()
+                .find(|(path, name)| *path == source.path && *name == function.name);
+            match known {
+                Some(known) => used.push(known),
+                None => found.push(format!(
+                    "{}:{} `{}` has {} lines",
+                    source.path, function.line, function.name, function.lines
+                )),
+            }
+        }
+    }
+    let idle = LONG_FUNCTIONS.iter().filter(|known| !used.contains(known));
+    found.extend(idle.map(|(path, name)| {
+        format!("{path}: `{name}` is short enough; take it from LONG_FUNCTIONS")
+    }));
+    none(
+        &format!("a function has at most {FUNCTION_LINES} lines"),
+        &found,
+    );
+}

@@ -1,0 +1,421 @@
+//! Every SQL text of the store against the schema: it prepares, it finds by an index, and it writes only where it may.
+
+use super::source::{Source, is_name, sources};
+use super::{files_under, none, read, root};
+use dbward::crypto::sha256_hex;
+use rusqlite::Connection;
+
+/// SHA-256 of every migration that has landed. A database out there has stored it: never change a line, only add one.
+const LANDED: &[(&str, &str)] = &[(
+    "0001_initial.sql",
+    "a9f47d38eb03bef12f5ccc037051eb60b938c432675e4f1ee806a990557a1a12",
+)];
+
+/// Statements put together while the program runs, which are not prepared here: the lists, whose filters vary. Each
+/// is covered by a test of its list. Make it smaller where you can.
+const DYNAMIC_MAX: usize = 0;
+
+/// Statements that read a whole table or index, by how they begin, and why they may. One that has no condition and
+/// stops at its LIMIT needs no reason.
+const SCANS: &[(&str, &str)] = &[
+    (
+        "SELECT id, capabilities_json",
+        "all agents, once, at the start",
+    ),
+    ("SELECT status, n FROM request_counts", "a row a status"),
+    (
+        "UPDATE executions SET lease_until_ms = max(",
+        "through the index of what is claimed, once, at the start",
+    ),
+    (
+        "SELECT name, sha256 FROM schema_migrations",
+        "a row a migration",
+    ),
+    ("SELECT count(*) FROM sqlite_schema", "once, at the start"),
+    ("SELECT sql FROM sqlite_schema", "for the golden file"),
+    (
+        "SELECT r.seq AS seq FROM requests r WHERE 1 = 1",
+        "the part of a list without a filter; the list stops at its LIMIT",
+    ),
+    (
+        "SELECT x.execution_seq AS seq FROM results x",
+        "the part of a list without a filter; the list stops at its LIMIT",
+    ),
+    (
+        "SELECT id FROM audit_events WHERE from_status IS NOT",
+        "verification reads all",
+    ),
+    (
+        "SELECT id FROM (SELECT id, seq, from_status, lag(",
+        "verification reads all",
+    ),
+    (
+        "SELECT a.id, a.request_id FROM audit_events a LEFT JOIN",
+        "verification reads all",
+    ),
+    (
+        "SELECT r.id FROM requests r WHERE NOT EXISTS",
+        "verification reads all",
+    ),
+];
+
+/// Who may write which table: place, table, columns (none: all), reason. Everything else goes through a `Change`.
+const WRITERS: &[(&str, &str, &str, &str)] = &[
+    (
+        "src/store/apply/",
+        "",
+        "",
+        "each change with its audit event",
+    ),
+    (
+        "src/store/audit.rs",
+        "audit_events",
+        "",
+        "the audit event itself; called by apply",
+    ),
+    (
+        "src/store/migrate.rs",
+        "schema_migrations",
+        "",
+        "before there is anything to audit",
+    ),
+    (
+        "src/store/migrate.rs",
+        "meta",
+        "",
+        "the id of a new database",
+    ),
+    (
+        "src/store/mod.rs",
+        "meta",
+        "",
+        "the probe, which is always rolled back",
+    ),
+    (
+        "src/store/bookkeeping.rs",
+        "executions",
+        "lease_until_ms heartbeats",
+        "heartbeats",
+    ),
+    (
+        "src/store/bookkeeping.rs",
+        "tokens",
+        "last_used_at_ms",
+        "may be late by seconds",
+    ),
+    (
+        "src/store/bookkeeping.rs",
+        "users",
+        "last_seen_at_ms",
+        "may be late by seconds",
+    ),
+    (
+        "src/store/bookkeeping.rs",
+        "agents",
+        "capabilities_json version max_concurrent in_flight draining uptime_secs active_jobs_json last_seen_at_ms",
+        "what polls report",
+    ),
+    (
+        "src/store/dry_runs.rs",
+        "dry_run_jobs",
+        "",
+        "explaining changes nothing",
+    ),
+    (
+        "src/store/dry_runs.rs",
+        "request_contexts",
+        "status explain_json updated_at_ms",
+        "what was explained, shown to reviewers",
+    ),
+];
+
+/// Tables whose rows name their audit event, but no trigger compares it yet, and why.
+const UNGUARDED: &[(&str, &str)] = &[
+    (
+        "outbox",
+        "messages about an event, not the state of anything",
+    ),
+    (
+        "schema_snapshots",
+        "what an agent saw; decisions keep their own copy of it",
+    ),
+];
+
+/// A statement of the store.
+struct Statement {
+    place: String,
+    path: String,
+    text: String,
+    /// Whether parts of it are known only while the program runs.
+    dynamic: bool,
+}
+
+#[test]
+fn every_statement_prepares_on_a_fresh_database() {
+    let db = fresh();
+    let (mut broken, mut dynamic) = (Vec::new(), Vec::new());
+    for statement in statements() {
+        if statement.dynamic {
+            dynamic.push(statement.place);
+        } else {
+            for part in statement.text.split(';') {
+                let failed = db.prepare(part).err();
+                broken.extend(failed.map(|e| format!("{} {e}", statement.place)));
+            }
+        }
+    }
+    none("every statement prepares on a fresh database", &broken);
+    assert_eq!(
+        dynamic.len(),
+        DYNAMIC_MAX,
+        "DYNAMIC_MAX statements are put together at run time, not more, and the number may only shrink:\n  {}",
+        dynamic.join("\n  ")
+    );
+}
+
+#[test]
+fn no_statement_reads_a_whole_table_unnoticed() {
+    let db = fresh();
+    let mut found = Vec::new();
+    let mut used = Vec::new();
+    for statement in statements().into_iter().filter(|s| !s.dynamic) {
+        let Ok(mut plan) = db.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.text)) else {
+            continue;
+        };
+        // A plan does not depend on values; what is not bound is NULL.
+        let mut rows = plan.raw_query();
+        while let Some(row) = rows.next().unwrap() {
+            let step: String = row.get("detail").unwrap();
+            let allowed = SCANS
+                .iter()
+                .find(|(start, _)| statement.text.starts_with(start));
+            used.extend(allowed);
+            if reads_all(&step, &statement.text) && allowed.is_none() {
+                found.push(format!("{} {step}: {}", statement.place, statement.text));
+            }
+        }
+    }
+    let idle = SCANS.iter().filter(|known| !used.contains(known));
+    found.extend(idle.map(|(start, _)| format!("`{start}..` is gone; take it from SCANS")));
+    none("a statement finds its rows by an index", &found);
+}
+
+/// Whether a step of a plan reads all of a table that the statement names. Others are looked up for foreign keys,
+/// which SQLite skips while none is violated.
+fn reads_all(step: &str, text: &str) -> bool {
+    let Some(table) = step
+        .strip_prefix("SCAN ")
+        .and_then(|rest| rest.split(' ').next())
+    else {
+        return false;
+    };
+    let named = text.split(|c| !is_name(c)).any(|word| word == table);
+    named && (text.contains(" WHERE ") || !text.contains(" LIMIT "))
+}
+
+#[test]
+fn audited_tables_are_written_only_by_changes() {
+    let mut found = Vec::new();
+    for statement in statements() {
+        for (table, columns) in writes(&statement.text) {
+            let allowed = WRITERS.iter().any(|(place, known, may, _)| {
+                statement.path.starts_with(place)
+                    && (known.is_empty() || *known == table)
+                    && (may.is_empty()
+                        || (!columns.is_empty()
+                            && columns.iter().all(|c| may.split(' ').any(|m| m == c))))
+            });
+            if !allowed {
+                found.push(format!(
+                    "{} writes `{table}` ({})",
+                    statement.place,
+                    columns.join(", ")
+                ));
+            }
+        }
+    }
+    none("audited tables are written only in src/store/apply", &found);
+}
+
+#[test]
+fn every_audited_table_refuses_rows_without_their_event() {
+    let db = fresh();
+    let tables = "SELECT m.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' \
+                  AND c.name = 'audit_seq' AND NOT EXISTS (SELECT 1 FROM sqlite_schema t WHERE t.type = 'trigger' \
+                  AND t.tbl_name = m.name AND t.sql LIKE '%BEFORE INSERT ON%audit_seq%') ORDER BY m.name";
+    let mut statement = db.prepare(tables).unwrap();
+    let bare = statement
+        .query_map([], |row| row.get::<_, String>(0))
+        .unwrap();
+    let bare: Vec<String> = bare.map(Result::unwrap).collect();
+    let mut known: Vec<&str> = UNGUARDED.iter().map(|(table, _)| *table).collect();
+    known.sort_unstable();
+    assert_eq!(
+        bare, known,
+        "tables with an audit_seq but no trigger that compares it, and UNGUARDED"
+    );
+}
+
+#[test]
+fn migrations_never_change_once_landed() {
+    let found: Vec<(String, String)> = files_under("sql/migrations")
+        .into_iter()
+        .map(|path| {
+            (
+                path.rsplit('/').next().unwrap().to_owned(),
+                sha256_hex(read(&path).as_bytes()),
+            )
+        })
+        .collect();
+    let found: Vec<(&str, &str)> = found
+        .iter()
+        .map(|(name, hash)| (name.as_str(), hash.as_str()))
+        .collect();
+    assert_eq!(
+        found, LANDED,
+        "files of sql/migrations, and what has landed"
+    );
+}
+
+#[test]
+fn schema_sql_is_the_sum_of_the_migrations() {
+    let path = root().join("sql/schema.sql");
+    let text = format!(
+        "-- The sum of all migrations, for reading. Written by `UPDATE_GOLDEN=1 cargo test --test it schema_sql`.\n\n{}",
+        dbward::store::schema_text().unwrap()
+    );
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == text,
+        "sql/schema.sql is old; accept with `UPDATE_GOLDEN=1 cargo test --test it schema_sql`"
+    );
+}
+
+/// A database in memory with every migration applied, and the journal of migrations.
+fn fresh() -> Connection {
+    let db = Connection::open_in_memory().unwrap();
+    for path in files_under("sql/migrations") {
+        db.execute_batch(&read(&path)).unwrap();
+    }
+    let migrate = Source::read("src/store/migrate.rs");
+    let journal = migrate
+        .strings
+        .iter()
+        .find(|s| s.value.starts_with("CREATE TABLE"));
+    db.execute_batch(&journal.unwrap().value).unwrap();
+    db
+}
+
+/// Every statement of the store outside its tests. A `{NAME}` that is a constant of the same file is filled in.
+fn statements() -> Vec<Statement> {
+    let mut found = Vec::new();
+    for source in sources("src/store") {
+        for quoted in source.strings.iter().filter(|s| !source.is_test(s.at)) {
+            let first = quoted.value.split_whitespace().next().unwrap_or_default();
+            if ![
+                "SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "BEGIN",
+            ]
+            .contains(&first)
+                || !quoted.value.contains(' ')
+            {
+                continue;
+            }
+            let text = filled(&source, &quoted.value);
+            found.push(Statement {
+                place: source.place(quoted.at),
+                path: source.path.clone(),
+                dynamic: text.contains('{'),
+                text,
+            });
+        }
+    }
+    assert!(
+        found.len() > 50,
+        "only {} statements found: this test has lost them",
+        found.len()
+    );
+    found
+}
+
+/// A text with the constants of its file in their places.
+fn filled(source: &Source, text: &str) -> String {
+    let mut text = text.to_owned();
+    for quoted in &source.strings {
+        let before = source.code[..quoted.at].trim_end();
+        let Some(before) = before.strip_suffix(": &str =") else {
+            continue;
+        };
+        let start = before.rfind(|c| !is_name(c)).map_or(0, |n| n + 1);
+        text = text.replace(&format!("{{{}}}", &before[start..]), &quoted.value);
+    }
+    text
+}
+
+/// Every table that a text writes to, and the columns an UPDATE of it sets.
+fn writes(text: &str) -> Vec<(String, Vec<String>)> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mut found = Vec::new();
+    for (n, word) in words.iter().enumerate() {
+        let after = |skip: usize| words.get(n + skip).copied().unwrap_or_default();
+        // `INSERT OR IGNORE INTO`, `UPDATE OR REPLACE`.
+        let or = if after(1) == "OR" { 2 } else { 0 };
+        let table = match word.trim_start_matches('(') {
+            "INSERT" | "REPLACE" if after(or + 1) == "INTO" => after(or + 2),
+            "DELETE" if after(1) == "FROM" => after(2),
+            // `ON CONFLICT DO UPDATE SET` writes the table of its INSERT.
+            "UPDATE" if after(1) != "SET" => after(or + 1),
+            _ => continue,
+        };
+        let mut columns = Vec::new();
+        if word.ends_with("UPDATE") {
+            let rest = words[n + or + 3..].join(" ");
+            columns = set_columns(rest.split(" WHERE ").next().unwrap_or_default());
+        }
+        found.push((table.trim_end_matches([';', '(']).to_owned(), columns));
+    }
+    found
+}
+
+/// `a`, `b` of `a = 1, b = max(b, 2)`.
+fn set_columns(assignments: &str) -> Vec<String> {
+    let (mut depth, mut start, mut parts) = (0, 0, Vec::new());
+    for (n, c) in assignments.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(&assignments[start..n]);
+                start = n + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&assignments[start..]);
+    let names = parts.into_iter().filter_map(|part| part.split_once('='));
+    names.map(|(name, _)| name.trim().to_owned()).collect()
+}
+
+#[test]
+fn written_tables_and_columns_are_recognised() {
+    let named = |table: &str, columns: &[&str]| {
+        (
+            table.to_owned(),
+            columns.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(
+        writes("UPDATE a SET x = max(x, ?1), y = 2 WHERE z = 3"),
+        [named("a", &["x", "y"])]
+    );
+    assert_eq!(
+        writes("INSERT OR IGNORE INTO b (x) VALUES (1) ON CONFLICT DO UPDATE SET x = 2"),
+        [named("b", &[])]
+    );
+    assert_eq!(
+        writes("BEGIN; DELETE FROM c; UPDATE OR IGNORE d SET e = 1; COMMIT"),
+        [named("c", &[]), named("d", &["e"])]
+    );
+}
