@@ -140,8 +140,9 @@ fn run(text: &str, dialect: Dialect) -> Outcome {
 
 fn refusal(error: InputError) -> Error {
     match error {
-        InputError::Empty => Error::invalid("the SQL text is empty")
-            .hint("send at least one statement in `detail`"),
+        InputError::Empty => {
+            Error::invalid("the SQL text is empty").hint("send at least one statement in `detail`")
+        }
         InputError::Nul => Error::invalid("the SQL text holds a NUL byte"),
         InputError::TooLong { bytes } => Error::invalid(format!(
             "the SQL text is too long: `{bytes}` bytes (at most {TEXT_BYTES_MAX})"

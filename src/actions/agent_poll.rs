@@ -74,9 +74,7 @@ pub struct Work {
 /// # Errors
 /// 403 `forbidden`; 400 `validation_error`.
 pub fn poll(app: &Arc<App>, caller: &Caller, report: &Report, first: bool) -> Result<Work, Error> {
-    if !caller.rights.may(Permission::AgentPoll) {
-        return Err(Error::forbidden("permission denied: agent.poll"));
-    }
+    caller.require(Permission::AgentPoll)?;
     let now = app.clock.now();
     let agent = describe(caller, report, now)?;
     let operations: Vec<Operation> = agent
@@ -192,11 +190,7 @@ fn register(app: &Arc<App>, caller: &Caller, agent: &AgentRow) -> Result<(), Err
 
 /// The targets that a report names, each once.
 fn scopes(report: &Report) -> Result<Vec<Target>, Error> {
-    let too_many = || {
-        Error::invalid(format!(
-            "capabilities name more than {SCOPES_MAX} targets"
-        ))
-    };
+    let too_many = || Error::invalid(format!("capabilities name more than {SCOPES_MAX} targets"));
     let lengths = [
         report.databases.len(),
         report.environments.len(),
@@ -291,9 +285,7 @@ fn is_older(a: &str, b: &str) -> bool {
 /// # Errors
 /// `forbidden` without `metrics.view`.
 pub fn list_agents(app: &App, caller: &Caller) -> Result<(Vec<AgentRow>, Timestamp), Error> {
-    if !caller.rights.may(Permission::MetricsView) {
-        return Err(Error::forbidden("permission denied: metrics.view"));
-    }
+    caller.require(Permission::MetricsView)?;
     Ok((app.store.list_agents(), app.clock.now()))
 }
 

@@ -57,7 +57,10 @@ pub fn approve(
         }
         let pending = request.pending(now)?.map_err(|refusal| refusal.error())?;
         let workflow = workflow.ok_or_else(|| {
-            Error::bug(format!("request {} is pending without a workflow", request.id))
+            Error::bug(format!(
+                "request {} is pending without a workflow",
+                request.id
+            ))
         })?;
         let ballot = Ballot {
             workflow: &workflow,

@@ -34,7 +34,7 @@ pub fn list(
     offset: u32,
     count: bool,
 ) -> Result<Page, Error> {
-    may_audit(caller)?;
+    caller.require(Permission::AuditView)?;
     app.store.read(|view| {
         let mut events = view.list_events(filter, limit + 1, offset)?;
         let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -58,13 +58,6 @@ pub fn list(
 /// # Errors
 /// `forbidden` without `audit.view`.
 pub fn verify(app: &App, caller: &Caller) -> Result<Verified, Error> {
-    may_audit(caller)?;
+    caller.require(Permission::AuditView)?;
     app.store.verify(&app.settings.database_path)
-}
-
-fn may_audit(caller: &Caller) -> Result<(), Error> {
-    if caller.rights.may(Permission::AuditView) {
-        return Ok(());
-    }
-    Err(Error::forbidden("permission denied: audit.view"))
 }

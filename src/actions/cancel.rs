@@ -54,12 +54,7 @@ pub(super) fn owner_may(
     if caller.rights.is_admin_on(target) {
         return Ok(());
     }
-    if !caller.may_on(permission, target) {
-        return Err(Error::forbidden(format!(
-            "permission denied: {} on {target}",
-            permission.as_str()
-        )));
-    }
+    caller.require_on(permission, target)?;
     if request.requester != caller.subject {
         return Err(Error::forbidden(
             "only the requester or an administrator may do that",

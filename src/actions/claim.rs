@@ -47,16 +47,14 @@ pub fn claim(
     claim_key: Option<String>,
 ) -> Result<Claimed, Error> {
     const VERB: &str = "agent.claim";
-    if !caller.rights.may(Permission::AgentClaim) {
-        return Err(Error::forbidden("permission denied: agent.claim"));
-    }
+    caller.require(Permission::AgentClaim)?;
     app.accepting()?;
-    if let Some(key) = &claim_key {
-        if key.is_empty() || key.len() > CLAIM_KEY_BYTES_MAX || key.chars().any(char::is_control) {
-            return Err(Error::invalid(format!(
-                "claim_key must have 1 to {CLAIM_KEY_BYTES_MAX} bytes and no control characters"
-            )));
-        }
+    if let Some(key) = &claim_key
+        && (key.is_empty() || key.len() > CLAIM_KEY_BYTES_MAX || key.chars().any(char::is_control))
+    {
+        return Err(Error::invalid(format!(
+            "claim_key must have 1 to {CLAIM_KEY_BYTES_MAX} bytes and no control characters"
+        )));
     }
     let agent = app
         .store
@@ -66,10 +64,7 @@ pub fn claim(
     app.store.change(caller.actor(), move |view, now| {
         let request = view.request(&id)?;
         if !agent.serves(&request.target) {
-            let error = Error::forbidden(format!(
-                "this agent does not serve {}",
-                request.target
-            ));
+            let error = Error::forbidden(format!("this agent does not serve {}", request.target));
             return refuse_verb(&cx, &caller, &request, VERB, error);
         }
         let operation = request.operation.as_str();
@@ -89,13 +84,13 @@ pub fn claim(
         if dispatched.time_out(now).is_some() {
             return Err(Error::conflict("conflict", "its dispatch has timed out"));
         }
-        if request.operation.is_migration_change() {
-            if let Some(other) = view.running_migration(&request.target)? {
-                return Err(Error::conflict(
-                    "conflict",
-                    format!("migration {other} is running on {}", request.target),
-                ));
-            }
+        if request.operation.is_migration_change()
+            && let Some(other) = view.running_migration(&request.target)?
+        {
+            return Err(Error::conflict(
+                "conflict",
+                format!("migration {other} is running on {}", request.target),
+            ));
         }
         let text = view.request_text(&request)?;
         let execution = execution(&cx, view, &agent, &request, &text, claim_key, now)?;
@@ -159,7 +154,10 @@ fn execution(
 ) -> Result<NewExecution, Error> {
     let active = app.active();
     let policy = active.policies.execution(&request.target);
-    let workflow_secs = text.workflow.as_ref().and_then(|w| w.statement_timeout_secs);
+    let workflow_secs = text
+        .workflow
+        .as_ref()
+        .and_then(|w| w.statement_timeout_secs);
     let statement_timeout_secs = policy.timeout_secs(request.operation, workflow_secs);
     let lease_secs = policy.lease_secs(request.operation);
     let max_rows = policy.max_rows.map(|n| n.min(ROWS_MAX));

@@ -3,8 +3,8 @@
 //! The order of checks is the contract's (section 1): rights for the cheapest thing the caller could mean come before
 //! idempotency and analysis, so that somebody without rights on a database learns nothing about its rules.
 
-use super::judge::{self, Asked, Decision};
 use super::dry_run::STATEMENTS_MAX;
+use super::judge::{self, Asked, Decision};
 use super::schemas::Remembered;
 use super::{Active, App, note};
 use crate::clock::Timestamp;
@@ -156,11 +156,9 @@ fn create_checked(app: &Arc<App>, caller: &Caller, checked: &Checked) -> Result<
 }
 
 /// The dialect of a target: as configured, as its agent reports it, or PostgreSQL.
-fn dialect(active: &Active, target: &Target, schema: &Remembered) -> Dialect {
+pub(super) fn dialect(active: &Active, target: &Target, schema: &Remembered) -> Dialect {
     let configured = active.policies.database(target).and_then(|d| d.dialect);
-    configured
-        .or(schema.dialect())
-        .unwrap_or(Dialect::Postgres)
+    configured.or(schema.dialect()).unwrap_or(Dialect::Postgres)
 }
 
 /// Decides; the texts of the request come with it.
@@ -238,10 +236,10 @@ fn write(
     let key = checked.key.clone();
     let fingerprint = checked.fingerprint.clone();
     app.store.change(caller.actor(), move |view, now| {
-        if let Some(key) = &key {
-            if let Some(created) = repeated(view, &new.requester, key, &fingerprint)? {
-                return Ok(Verdict::Same(created));
-            }
+        if let Some(key) = &key
+            && let Some(created) = repeated(view, &new.requester, key, &fingerprint)?
+        {
+            return Ok(Verdict::Same(created));
         }
         new.seq = view.next_request_seq()?;
         if pending {
@@ -315,28 +313,12 @@ fn may_create(
     operation: Option<Operation>,
 ) -> Result<(), Error> {
     let target = &checked.target;
-    let missing = |permission: Permission| {
-        Error::forbidden(format!(
-            "permission denied: {} on {target}",
-            permission.as_str()
-        ))
-        .hint("ask an administrator for a role that grants it")
-    };
     if checked.emergency {
-        let needed = [
-            Some(Permission::RequestBreakGlass),
-            checked
-                .allow_ddl
-                .then_some(Permission::RequestBreakGlassDdl),
-        ];
-        return match needed
-            .into_iter()
-            .flatten()
-            .find(|p| !caller.may_on(*p, target))
-        {
-            Some(permission) => Err(missing(permission)),
-            None => Ok(()),
-        };
+        caller.require_on(Permission::RequestBreakGlass, target)?;
+        if checked.allow_ddl {
+            caller.require_on(Permission::RequestBreakGlassDdl, target)?;
+        }
+        return Ok(());
     }
     if caller.may_on(Permission::RequestCreate, target) {
         return Ok(());
@@ -346,13 +328,10 @@ fn may_create(
     } else {
         checked.operation
     });
-    if cheapest == Operation::ExecuteSelect {
-        if caller.may_on(Permission::RequestCreateSelect, target) {
-            return Ok(());
-        }
-        return Err(missing(Permission::RequestCreateSelect));
+    match cheapest {
+        Operation::ExecuteSelect => caller.require_on(Permission::RequestCreateSelect, target),
+        _ => caller.require_on(Permission::RequestCreate, target),
     }
-    Err(missing(Permission::RequestCreate))
 }
 
 fn text(
@@ -519,4 +498,3 @@ fn fingerprint(c: &Checked) -> String {
         c.metadata.as_deref().unwrap_or_default().as_bytes(),
     ]))
 }
-

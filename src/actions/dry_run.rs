@@ -19,10 +19,7 @@ const ERROR_BYTES_MAX: usize = 4096;
 ///
 /// # Errors
 /// When the store cannot read.
-pub fn waiting(
-    app: &App,
-    targets: &[crate::domain::id::Target],
-) -> Result<Vec<DryRun>, Error> {
+pub fn waiting(app: &App, targets: &[crate::domain::id::Target]) -> Result<Vec<DryRun>, Error> {
     let limit = usize::try_from(JOBS_MAX).unwrap_or(usize::MAX);
     app.store.read(|view| {
         let mut jobs = Vec::new();
@@ -90,9 +87,7 @@ pub fn finish(
 }
 
 fn may(app: &App, caller: &Caller, id: &str) -> Result<(), Error> {
-    if !caller.rights.may(Permission::AgentPoll) {
-        return Err(Error::forbidden("permission denied: agent.poll"));
-    }
+    caller.require(Permission::AgentPoll)?;
     let target = app
         .store
         .read(|view| view.find_dry_run(id))?

@@ -13,9 +13,7 @@ use crate::store::ExecutionStatus;
 /// # Errors
 /// 403 for another agent's.
 pub fn heartbeat(app: &App, caller: &Caller, execution_id: &str) -> Result<bool, Error> {
-    if !caller.rights.may(Permission::AgentHeartbeat) {
-        return Err(Error::forbidden("permission denied: agent.heartbeat"));
-    }
+    caller.require(Permission::AgentHeartbeat)?;
     let now = app.clock.now();
     let cancelled = app.store.read(|view| {
         let Some(execution) = view.find_execution(execution_id)? else {

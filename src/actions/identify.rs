@@ -5,7 +5,7 @@
 
 use super::App;
 use crate::clock::Timestamp;
-use crate::crypto::{sha256_hex, same};
+use crate::crypto::{same, sha256_hex};
 use crate::domain::actor::{Caller, Origin, SubjectType};
 use crate::domain::change::RoleMode;
 use crate::domain::permission::{Rights, Role};

@@ -4,8 +4,8 @@
 use super::Active;
 use super::schemas::Remembered;
 use crate::domain::id::{Operation, Target};
-use crate::domain::policy::workflow::Workflow;
 use crate::domain::policy::review::ReviewPolicy;
+use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::Opening;
 use crate::domain::risk::{self, Allowance, Risk, RiskLevel};
 use crate::domain::sql::{Action, Analysis, Class, Finding};
@@ -74,11 +74,13 @@ pub fn classify(asked: &Asked) -> Result<Operation, Error> {
                 format!("statement at line {line}, column {column} is refused: {reason}"),
             )
             .details(json!({"line": line, "column": column, "reason": reason}));
-            Err(if asked.emergency && !asked.allow_ddl && analysis.ddl.eligible {
-                error.hint("in an emergency, `allow_ddl` lets it through to whoever may use it")
-            } else {
-                error.hint("no workflow lets this kind of statement through")
-            })
+            Err(
+                if asked.emergency && !asked.allow_ddl && analysis.ddl.eligible {
+                    error.hint("in an emergency, `allow_ddl` lets it through to whoever may use it")
+                } else {
+                    error.hint("no workflow lets this kind of statement through")
+                },
+            )
         }
     }
 }
@@ -123,15 +125,14 @@ pub fn decide(asked: &Asked, operation: Operation, active: &Active) -> Result<De
         Some(w) if w.steps.is_empty() => Opening::AutoApproved,
         _ => Opening::Pending,
     };
-    if opening != Opening::Pending {
-        if let Some(Class::Unparsable {
+    if opening != Opening::Pending
+        && let Some(Class::Unparsable {
             line,
             column,
             message,
         }) = asked.analysis.map(|a| &a.class)
-        {
-            return Err(unparsable(*line, *column, message));
-        }
+    {
+        return Err(unparsable(*line, *column, message));
     }
     let risk = risk::score(
         asked.analysis,
@@ -268,7 +269,9 @@ fn class_reason(analysis: Option<&Analysis>) -> Option<&str> {
 }
 
 fn context(asked: &Asked, review: &ReviewPolicy, risk: &Risk) -> Value {
-    let parsed = asked.analysis.filter(|a| !matches!(a.class, Class::Unparsable { .. }));
+    let parsed = asked
+        .analysis
+        .filter(|a| !matches!(a.class, Class::Unparsable { .. }));
     let findings = |a: &Analysis| -> Vec<Value> {
         a.findings
             .iter()

@@ -14,6 +14,7 @@ pub mod judge;
 pub mod read_results;
 pub mod refusals;
 pub mod reject;
+pub mod resolve_policy;
 pub mod resume;
 pub mod schemas;
 pub mod start;

@@ -146,11 +146,7 @@ pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<R
 /// `result.view` where the request runs, and being its requester, an administrator, or somebody it is shared with.
 fn may_see(app: &App, view: &View, caller: &Caller, request: &Request) -> Result<(), Error> {
     let target = &request.target;
-    if !caller.may_on(Permission::ResultView, target) {
-        return Err(Error::forbidden(format!(
-            "permission denied: result.view on {target}"
-        )));
-    }
+    caller.require_on(Permission::ResultView, target)?;
     if request.requester == caller.subject || caller.rights.is_admin_on(target) {
         return Ok(());
     }
@@ -177,9 +173,10 @@ fn load(app: &Arc<App>, request: &Request, execution: &ExecutionRow) -> Result<C
     if row.expires_at <= now {
         return Err(Error::gone("the result is past its retention"));
     }
-    let bytes = app.objects.get(&row.key)?.ok_or_else(|| {
-        Error::gone("the stored result is not there any more")
-    })?;
+    let bytes = app
+        .objects
+        .get(&row.key)?
+        .ok_or_else(|| Error::gone("the stored result is not there any more"))?;
     if bytes.len() as u64 != row.content_length || sha256_hex(&bytes) != row.checksum_sha256 {
         return Err(corrupt(app, request, execution, &row));
     }
@@ -192,12 +189,7 @@ fn load(app: &Arc<App>, request: &Request, execution: &ExecutionRow) -> Result<C
 }
 
 /// A stored object that is not what was stored: audited, and never shown.
-fn corrupt(
-    app: &Arc<App>,
-    request: &Request,
-    execution: &ExecutionRow,
-    row: &ResultRow,
-) -> Error {
+fn corrupt(app: &Arc<App>, request: &Request, execution: &ExecutionRow, row: &ResultRow) -> Error {
     let change = Change::ResultCorrupt {
         request: RequestRef::from(request),
         execution_id: execution.id.clone(),

@@ -25,12 +25,7 @@ pub struct Resume {
 /// # Errors
 /// 503 while draining; 400; 404; 403 `forbidden`; 409 `conflict`, `max_executions_reached`, `retry_disabled`,
 /// `outcome_unknown`; 410 `gone`; 422 `reason_required` for an acknowledgement without a reason.
-pub fn resume(
-    app: &Arc<App>,
-    caller: &Caller,
-    id: &str,
-    said: Resume,
-) -> Result<Status, Error> {
+pub fn resume(app: &Arc<App>, caller: &Caller, id: &str, said: Resume) -> Result<Status, Error> {
     const VERB: &str = "request.resume";
     let reason = note("reason", said.reason)?;
     let acknowledged = said.acknowledge_unknown_outcome;

@@ -121,9 +121,7 @@ impl App {
 /// # Errors
 /// 400 `validation_error`; 403 for a target that the agent does not serve; 422 `database_not_registered`.
 pub fn sync(app: &Arc<App>, caller: &Caller, said: Description) -> Result<(), Error> {
-    if !caller.rights.may(Permission::AgentPoll) {
-        return Err(Error::forbidden("permission denied: agent.poll"));
-    }
+    caller.require(Permission::AgentPoll)?;
     let target = Target::new(&said.database, &said.environment)?;
     let dialect = Dialect::parse(&said.dialect).ok_or_else(|| {
         Error::invalid(format!("unknown dialect `{}`", Shown(&said.dialect)))
@@ -139,9 +137,15 @@ pub fn sync(app: &Arc<App>, caller: &Caller, said: Description) -> Result<(), Er
         ("failed", _) => 0,
         (_, Some(Some(snapshot))) => snapshot.tables.len(),
         (_, Some(None)) => {
-            return Err(Error::invalid("snapshot is not a list of tables, or has too many"));
+            return Err(Error::invalid(
+                "snapshot is not a list of tables, or has too many",
+            ));
         }
-        (_, None) => return Err(Error::invalid(format!("status `{status}` needs a snapshot"))),
+        (_, None) => {
+            return Err(Error::invalid(format!(
+                "status `{status}` needs a snapshot"
+            )));
+        }
     };
     if app.active().policies.database(&target).is_none() {
         return Err(Error::refused(
@@ -154,8 +158,10 @@ pub fn sync(app: &Arc<App>, caller: &Caller, said: Description) -> Result<(), Er
         .agent(&caller.subject)
         .is_some_and(|a| a.serves(&target));
     if !serves {
-        return Err(Error::forbidden(format!("this agent does not serve {target}"))
-            .hint("poll with this target among the capabilities first"));
+        return Err(
+            Error::forbidden(format!("this agent does not serve {target}"))
+                .hint("poll with this target among the capabilities first"),
+        );
     }
     let mut error_message = said.error_message;
     if let Some(message) = &mut error_message {
@@ -174,8 +180,9 @@ pub fn sync(app: &Arc<App>, caller: &Caller, said: Description) -> Result<(), Er
         agent_id: caller.subject.clone(),
         tables,
     });
-    app.store
-        .change(caller.actor(), move |_, _| Ok(Verdict::Write(vec![change], ())))
+    app.store.change(caller.actor(), move |_, _| {
+        Ok(Verdict::Write(vec![change], ()))
+    })
 }
 
 /// A description to show: where it is from, and its row.
@@ -209,7 +216,10 @@ pub fn show(
         return Err(Error::not_found("database", database));
     }
     let mut wanted: Vec<Target> = match environment {
-        Some(name) => known.into_iter().filter(|t| t.environment == name).collect(),
+        Some(name) => known
+            .into_iter()
+            .filter(|t| t.environment == name)
+            .collect(),
         None => known,
     };
     if wanted.is_empty() {
@@ -238,8 +248,7 @@ pub fn show(
             Shown(database)
         )));
     }
-    Err(Error::not_found("schema snapshot of", database)
-        .hint("an agent has to report it first"))
+    Err(Error::not_found("schema snapshot of", database).hint("an agent has to report it first"))
 }
 
 fn tables_of(target: Target, row: SchemaRow, table: Option<&str>) -> Result<Described, Error> {

@@ -50,8 +50,7 @@ pub fn sync_config(app: &Arc<App>, config: &Config) -> Result<(), Error> {
         let mut changes = vec![synced];
         for person in people {
             let stored = view.find_user(&person.id)?;
-            let same = stored
-                .is_some_and(|s| s.active == person.active && s.source == "config");
+            let same = stored.is_some_and(|s| s.active == person.active && s.source == "config");
             if !same {
                 changes.push(if person.active {
                     Change::UserActivated(person)
@@ -88,7 +87,9 @@ fn summary(config: &Config) -> Map<String, Value> {
 /// # Errors
 /// When a file or the store cannot be written.
 pub fn bootstrap(app: &Arc<App>, state_dir: &Path, force: bool) -> Result<bool, Error> {
-    let any = app.store.read(|view| Ok(!view.list_tokens(1, 0)?.is_empty()))?;
+    let any = app
+        .store
+        .read(|view| Ok(!view.list_tokens(1, 0)?.is_empty()))?;
     if any && !force {
         return Ok(false);
     }

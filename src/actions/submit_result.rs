@@ -102,9 +102,7 @@ fn record(
     execution_id: &str,
     report: Report,
 ) -> Result<Reported, Error> {
-    if !caller.rights.may(Permission::AgentSubmitResult) {
-        return Err(Error::forbidden("permission denied: agent.submit_result"));
-    }
+    caller.require(Permission::AgentSubmitResult)?;
     let report_sha256 = fingerprint(&report);
     // A look before the object is written; the same is asked again inside the transaction.
     let (request, execution) = app.store.read(|view| load(view, caller, execution_id))?;
@@ -118,10 +116,10 @@ fn record(
         .put(&execution.id, Arc::clone(&envelope), app.clock.now());
     let key = stored.as_ref().map(|s| s.key.clone());
     let answer = commit(app, caller, &execution.id, report, report_sha256, stored);
-    if let Err(error) = &answer {
-        if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Forbidden) {
-            discard(app, &execution.id, key.as_deref());
-        }
+    if let Err(error) = &answer
+        && matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Forbidden)
+    {
+        discard(app, &execution.id, key.as_deref());
     }
     answer
 }
@@ -201,11 +199,7 @@ fn repeated(
 }
 
 /// The move that the report makes; none for a request that was cancelled meanwhile.
-fn step(
-    request: &Request,
-    execution: &ExecutionRow,
-    success: bool,
-) -> Result<Option<Step>, Error> {
+fn step(request: &Request, execution: &ExecutionRow, success: bool) -> Result<Option<Step>, Error> {
     let lost = || {
         Error::conflict("lease_lost", "this execution was lost and given up")
             .hint("the request may have been dispatched again; the report stays in the agent's log")
@@ -260,7 +254,9 @@ fn keep(
         return Err(Error::unavailable("the result could not be stored now"));
     }
     app.metrics.result_storage.inc(&["stored"]);
-    let share_with = app.store.read(|view| Ok(view.request_text(request)?.share_with))?;
+    let share_with = app
+        .store
+        .read(|view| Ok(view.request_text(request)?.share_with))?;
     let mut access: Vec<Selector> = share_with;
     access.extend(policy.access);
     let days = u64::from(policy.retention_days);
@@ -285,10 +281,10 @@ fn discard(app: &App, execution_id: &str, key: Option<&str>) {
         return;
     }
     app.live.remove(execution_id);
-    if let Some(key) = key {
-        if let Err(error) = app.objects.delete(key) {
-            log::warn!("result {key} could not be removed: {error}");
-        }
+    if let Some(key) = key
+        && let Err(error) = app.objects.delete(key)
+    {
+        log::warn!("result {key} could not be removed: {error}");
     }
 }
 

@@ -98,9 +98,7 @@ pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Is
 /// # Errors
 /// `forbidden` without `token.manage`.
 pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<TokenRow>, Error> {
-    if !caller.rights.may(Permission::TokenManage) {
-        return Err(Error::forbidden("permission denied: token.manage"));
-    }
+    caller.require(Permission::TokenManage)?;
     app.store.read(|view| view.list_tokens(limit, offset))
 }
 
@@ -116,7 +114,8 @@ pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Timestamp, Er
         let own = found
             .as_ref()
             .is_some_and(|t| t.subject_id == caller.subject);
-        if !manages && !(own && caller.rights.may(Permission::TokenRevokeOwn)) {
+        let may = manages || (own && caller.rights.may(Permission::TokenRevokeOwn));
+        if !may {
             let error = Error::forbidden("permission denied: token.manage");
             return cx.refuse(&caller.actor(), refusal("token.revoke", &error), error);
         }
@@ -164,11 +163,8 @@ pub(super) fn draft(
 }
 
 fn may_issue(caller: &Caller, asked: &TokenRequest) -> Result<(), Error> {
-    if !caller.rights.may(Permission::TokenManage) {
-        return Err(Error::forbidden("permission denied: token.manage"));
-    }
-    let for_himself =
-        asked.subject_type == SubjectType::User && asked.subject_id == caller.subject;
+    caller.require(Permission::TokenManage)?;
+    let for_himself = asked.subject_type == SubjectType::User && asked.subject_id == caller.subject;
     if !for_himself && !caller.rights.is_admin() {
         return Err(Error::forbidden(
             "only an administrator issues tokens for others and for agents",
@@ -188,19 +184,18 @@ fn check(app: &App, asked: &TokenRequest, policies: &Policies) -> Result<(), Err
         return Err(Error::invalid(format!("subject_id `{id}` is reserved")));
     }
     for (field, names) in [("roles", &asked.roles), ("groups", &asked.groups)] {
-        if names.len() > NAMES_MAX || names.iter().any(|n| n.is_empty() || n.len() > ID_BYTES_MAX)
-        {
+        if names.len() > NAMES_MAX || names.iter().any(|n| n.is_empty() || n.len() > ID_BYTES_MAX) {
             return Err(Error::invalid(format!(
                 "{field} may have at most {NAMES_MAX} names of 1 to {ID_BYTES_MAX} bytes"
             )));
         }
     }
-    if let Some(name) = &asked.name {
-        if name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-            return Err(Error::invalid(format!(
-                "name may have at most {NAME_BYTES_MAX} bytes and no control characters"
-            )));
-        }
+    if let Some(name) = &asked.name
+        && (name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control))
+    {
+        return Err(Error::invalid(format!(
+            "name may have at most {NAME_BYTES_MAX} bytes and no control characters"
+        )));
     }
     if asked.subject_type == SubjectType::Agent {
         if asked.roles != [Role::AGENT] || !asked.groups.is_empty() {
@@ -211,7 +206,11 @@ fn check(app: &App, asked: &TokenRequest, policies: &Policies) -> Result<(), Err
     } else if asked.roles.iter().any(|r| r == Role::AGENT) {
         return Err(Error::invalid("role `agent-default` is for agents only"));
     }
-    if let Some(unknown) = asked.roles.iter().find(|r| !policies.roles.contains_key(*r)) {
+    if let Some(unknown) = asked
+        .roles
+        .iter()
+        .find(|r| !policies.roles.contains_key(*r))
+    {
         return Err(Error::invalid(format!("no role `{}`", Shown(unknown)))
             .hint("see GET /api/roles for the roles there are"));
     }
@@ -245,7 +244,9 @@ fn subject_may_have_one(view: &View, new: &NewToken, now: Timestamp) -> Result<(
     if live >= TOKENS_PER_SUBJECT_MAX {
         return Err(Error::conflict(
             "too_many_tokens",
-            format!("subject has {live} active tokens, at most {TOKENS_PER_SUBJECT_MAX} are allowed"),
+            format!(
+                "subject has {live} active tokens, at most {TOKENS_PER_SUBJECT_MAX} are allowed"
+            ),
         )
         .hint("revoke those that are not used any more"));
     }

@@ -35,10 +35,9 @@ pub fn subject(id: &str) -> String {
 /// The announcements of a change.
 pub fn announced(change: &Change) -> Vec<(String, Reach)> {
     match change {
-        Change::RequestDispatched { request: r, .. } => vec![
-            (jobs(&r.target), Reach::One),
-            (request(&r.id), Reach::All),
-        ],
+        Change::RequestDispatched { request: r, .. } => {
+            vec![(jobs(&r.target), Reach::One), (request(&r.id), Reach::All)]
+        }
         // Statements to be explained are work for agents too.
         Change::RequestCreated(new) if !new.text.dry_runs.is_empty() => vec![
             (jobs(&new.target), Reach::One),

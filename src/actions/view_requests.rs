@@ -296,9 +296,7 @@ fn queue_hint(app: &App, request: &Request, now: Timestamp) -> Option<&'static s
 /// # Errors
 /// `forbidden` for somebody who may see requests nowhere.
 pub fn databases(app: &App, caller: &Caller) -> Result<Vec<Target>, Error> {
-    if !caller.rights.may(Permission::RequestView) {
-        return Err(Error::forbidden("permission denied: request.view"));
-    }
+    caller.require(Permission::RequestView)?;
     let active = app.active();
     Ok(active
         .policies

@@ -10,9 +10,9 @@ mod delivery;
 pub mod drivers;
 mod execution;
 pub mod journal;
-pub mod sample;
 mod pacing;
 mod poll;
+pub mod sample;
 
 use crate::client::{ActiveJob, Client};
 use crate::clock::Clock;

@@ -78,9 +78,8 @@ pub fn create(path: &Path) -> Result<(), Error> {
         .mode(0o600)
         .open(&unfinished)
         .map_err(moved)?;
-    let connection =
-        Connection::open_with_flags(&unfinished, OpenFlags::SQLITE_OPEN_READ_WRITE)
-            .map_err(failed)?;
+    let connection = Connection::open_with_flags(&unfinished, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .map_err(failed)?;
     connection
         .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN")
         .map_err(failed)?;

@@ -15,8 +15,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Runs the agent until SIGTERM or SIGINT, or until the server refuses it for good; a second signal interrupts what
 /// still runs.
 pub fn run(path: &Path) -> Result<(), String> {
-    let config = AgentConfig::load(path)
-        .map_err(|problems| format!("{}: {problems}", path.display()))?;
+    let config =
+        AgentConfig::load(path).map_err(|problems| format!("{}: {problems}", path.display()))?;
     logging::start(&Logging {
         level: log::LevelFilter::Info,
         format: LogFormat::Text,

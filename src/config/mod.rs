@@ -12,6 +12,7 @@ mod problem;
 mod raw;
 mod reach;
 mod reader;
+mod reviews;
 mod secret;
 mod workflows;
 

@@ -4,6 +4,7 @@
 
 use super::problem::{Notes, Place, Said};
 use super::reader::{Document, Known, Section};
+use crate::domain::sql::Rule;
 
 /// Registered databases, at most: each is looked at for every workflow.
 pub const DATABASES_MAX: usize = 500;
@@ -38,6 +39,7 @@ pub const KEYS: Known = &[
             "databases",
             "workflows",
             "execution_policies",
+            "sql_review",
             "auth",
             "users",
             "retention",
@@ -87,6 +89,27 @@ pub const KEYS: Known = &[
         ],
     ),
     (
+        "sql_review",
+        &[
+            "database",
+            "environment",
+            "no_where_delete",
+            "no_where_update",
+            "drop_table",
+            "drop_column",
+            "not_null_without_default",
+            "create_index_not_concurrently",
+            "alter_column_type",
+            "truncate",
+            "mixed_ddl_dml",
+            "large_in_list",
+            "drop_index",
+            "drop_view",
+            "drop_sequence",
+            "create_sequence",
+        ],
+    ),
+    (
         "auth",
         &["mode", "default_role", "roles", "groups", "role_bindings"],
     ),
@@ -128,6 +151,7 @@ pub struct RawConfig {
     pub databases: Vec<RawDatabase>,
     pub workflows: Vec<RawWorkflow>,
     pub execution_policies: Vec<RawExecutionPolicy>,
+    pub sql_review: Vec<RawReview>,
     pub auth: RawAuth,
     pub users: Vec<RawUser>,
     pub approval_ttl_secs: Number,
@@ -200,6 +224,16 @@ pub struct RawExecutionPolicy {
     pub max_rows: Number,
     pub migration_statement_timeout_secs: Number,
     pub migration_lease_duration_secs: Number,
+}
+
+/// `[sql_review]`, or one of `[[sql_review]]`.
+#[derive(Debug)]
+pub struct RawReview {
+    pub at: Place,
+    pub database: Text,
+    pub environment: Text,
+    /// Rules that are named, with what they are to do.
+    pub actions: Vec<(Rule, Said<String>)>,
 }
 
 /// `[auth]`.
@@ -280,6 +314,11 @@ impl RawConfig {
                 POLICIES_MAX,
                 RawExecutionPolicy::from,
             ),
+            sql_review: root
+                .section_or_sections("sql_review", POLICIES_MAX)
+                .iter()
+                .map(RawReview::from)
+                .collect(),
             auth: root
                 .section("auth")
                 .map_or_else(RawAuth::default, |s| RawAuth::from(&s)),
@@ -301,6 +340,18 @@ impl RawConfig {
 
 fn each<T>(outer: &Section<'_>, key: &str, max: usize, read: fn(&Section<'_>) -> T) -> Vec<T> {
     outer.sections(key, max).iter().map(read).collect()
+}
+
+impl RawReview {
+    fn from(s: &Section<'_>) -> RawReview {
+        let said = |rule: &Rule| Some((*rule, s.text(rule.as_str())?));
+        RawReview {
+            at: s.at.clone(),
+            database: s.text("database"),
+            environment: s.text("environment"),
+            actions: Rule::ALL.iter().filter_map(said).collect(),
+        }
+    }
 }
 
 impl RawDatabase {

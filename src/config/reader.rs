@@ -229,6 +229,14 @@ impl<'d> Section<'d> {
             .collect()
     }
 
+    /// A table, or a list of at most `max` of them.
+    pub fn section_or_sections(&self, key: &str, max: usize) -> Vec<Section<'d>> {
+        match self.find(key) {
+            Some((DeValue::Table(_), _)) => self.section(key).into_iter().collect(),
+            _ => self.sections(key, max),
+        }
+    }
+
     fn section_of(&self, key: &str, value: &'d DeValue<'d>, at: Place) -> Option<Section<'d>> {
         let DeValue::Table(entries) = value else {
             self.wrong(&at, value, "a table");

@@ -8,6 +8,7 @@ use crate::domain::permission::Permission;
 use crate::domain::policy::execution::ExecutionPolicy;
 use crate::domain::policy::workflow::{ApproverEntry, Mode, Workflow, WorkflowStep};
 use crate::domain::policy::{Binding, Database, Dialect, Scope};
+use crate::domain::sql::{Action, Rule};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -121,6 +122,11 @@ fn example_uncommented_equals_the_defaults() {
         ..ExecutionPolicy::default()
     };
     assert_eq!(std::mem::take(&mut config.policies.execution), [execution]);
+    let review = std::mem::take(&mut config.policies.review);
+    for rule in Rule::ALL {
+        assert_eq!(review[0].action(rule), rule.default_action(), "{rule:?}");
+        assert!(review[0].actions.contains_key(&rule), "{rule:?}");
+    }
     assert_eq!(config.policies.databases.len(), 1);
     assert_eq!(
         config.policies.databases[0].dialect,
@@ -162,6 +168,33 @@ fn example_names_every_key_and_loads_once_state_dir_is_set() {
 
     let set = EXAMPLE.replace("#state_dir", "state_dir");
     assert_eq!(loads(&set), minimal());
+}
+
+#[test]
+fn a_review_is_one_table_or_several_and_the_most_specific_decides() {
+    let one = loads(&format!(
+        "state_dir = \"./state\"\n[sql_review]\nno_where_delete = \"warn\"\n"
+    ));
+    let target = |environment: &str| Target::new("app", environment).unwrap();
+    let action = |config: &Config, environment: &str, rule: Rule| {
+        config.policies.review(&target(environment)).action(rule)
+    };
+    assert_eq!(
+        action(&one, "production", Rule::NoWhereDelete),
+        Action::Warn
+    );
+    assert_eq!(
+        action(&one, "production", Rule::NoWhereUpdate),
+        Action::Block
+    );
+    let two = loads(&format!(
+        "state_dir = \"./state\"\n[[sql_review]]\nlarge_in_list = \"off\"\n[[sql_review]]\nenvironment = \"production\"\n\
+         drop_column = \"block\"\n"
+    ));
+    assert_eq!(action(&two, "production", Rule::DropColumn), Action::Block);
+    assert_eq!(action(&two, "production", Rule::LargeInList), Action::Warn);
+    assert_eq!(action(&two, "staging", Rule::LargeInList), Action::Off);
+    assert_ne!(one.policies.version(), two.policies.version());
 }
 
 #[test]

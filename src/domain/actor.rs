@@ -2,6 +2,7 @@
 
 use crate::domain::id::{Selector, Target};
 use crate::domain::permission::{Permission, Rights};
+use crate::error::Error;
 use std::collections::BTreeSet;
 
 /// Kinds of subject.
@@ -103,6 +104,35 @@ impl Caller {
     /// Whether he may do this on `target`.
     pub fn may_on(&self, permission: Permission, target: &Target) -> bool {
         self.rights.may_on(permission, target)
+    }
+
+    /// Refuses whoever may not do this anywhere: for what is not tied to a target.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn require(&self, permission: Permission) -> Result<(), Error> {
+        if self.rights.may(permission) {
+            return Ok(());
+        }
+        Err(Error::forbidden(format!(
+            "permission denied: {}",
+            permission.as_str()
+        )))
+    }
+
+    /// Refuses whoever may not do this on `target`.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn require_on(&self, permission: Permission, target: &Target) -> Result<(), Error> {
+        if self.may_on(permission, target) {
+            return Ok(());
+        }
+        Err(Error::forbidden(format!(
+            "permission denied: {} on {target}",
+            permission.as_str()
+        ))
+        .hint("ask an administrator for a role that grants it"))
     }
 
     /// Whether `selector` names him, for a request on `target` made by `requester`. A role selector matches only

@@ -139,10 +139,9 @@ impl VoteRefusal {
                     .hint("see approval_progress for who is")
             }
             // Existing clients take a 409 that says "already approved" for success, so it does not say that.
-            VoteRefusal::AlreadyVoted => Error::conflict(
-                "already_approved",
-                "you have already voted on this step",
-            ),
+            VoteRefusal::AlreadyVoted => {
+                Error::conflict("already_approved", "you have already voted on this step")
+            }
             VoteRefusal::VotedElsewhere => forbidden(
                 "not_an_approver",
                 "you voted on another step, and this workflow wants different people",
@@ -222,10 +221,10 @@ impl Ballot<'_> {
         if caller.subject == self.requester {
             return Ok(Selector::Requester.to_string());
         }
-        if let Some((_, step)) = self.step() {
-            if let Some(entry) = self.entries_of(step, caller).next() {
-                return Ok(entry.selector.to_string());
-            }
+        if let Some((_, step)) = self.step()
+            && let Some(entry) = self.entries_of(step, caller).next()
+        {
+            return Ok(entry.selector.to_string());
         }
         if self.workflow.admin_override && caller.rights.is_admin_on(self.target) {
             return Ok(ADMIN_OVERRIDE.to_owned());

@@ -531,9 +531,7 @@ impl Change {
                 vote,
                 total_steps,
                 ..
-            } => {
-                voted("request.approved", request, vote, Some(*total_steps))
-            }
+            } => voted("request.approved", request, vote, Some(*total_steps)),
             Change::RequestRejected { request, vote, .. } => {
                 let mut e = voted("request.rejected", request, vote, None);
                 e.reason.clone_from(&vote.comment);

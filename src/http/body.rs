@@ -170,7 +170,10 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `validation_error` for what a strict reader refuses.
     pub fn value(&self, name: &str) -> Result<Option<Value>, Error> {
-        self.read_as(name, "JSON nested no deeper than 127 levels, of numbers that fit")
+        self.read_as(
+            name,
+            "JSON nested no deeper than 127 levels, of numbers that fit",
+        )
     }
 
     /// The error for a member that is not there.
@@ -182,11 +185,7 @@ impl<'a> Fields<'a> {
         Error::invalid(format!("field `{}{name}` must be {expected}", self.prefix))
     }
 
-    fn read_as<T: Deserialize<'a>>(
-        &self,
-        name: &str,
-        expected: &str,
-    ) -> Result<Option<T>, Error> {
+    fn read_as<T: Deserialize<'a>>(&self, name: &str, expected: &str) -> Result<Option<T>, Error> {
         self.raw(name)
             .map(|text| serde_json::from_str(text).map_err(|_| self.wrong(name, expected)))
             .transpose()
@@ -249,12 +248,18 @@ mod tests {
     }
 
     fn message<T>(result: Result<T, Error>) -> String {
-        result.err().map_or_else(String::new, |e| e.message().to_owned())
+        result
+            .err()
+            .map_or_else(String::new, |e| e.message().to_owned())
     }
 
     #[test]
     fn a_body_without_a_type_is_json_and_another_type_is_not() {
-        for good in [None, Some("application/json"), Some("Application/JSON; charset=utf-8")] {
+        for good in [
+            None,
+            Some("application/json"),
+            Some("Application/JSON; charset=utf-8"),
+        ] {
             assert!(Fields::read(&call("{}", good)).is_ok(), "{good:?}");
         }
         for bad in ["text/plain", "application/x-www-form-urlencoded", ""] {
@@ -272,8 +277,14 @@ mod tests {
         let fields = Fields::read(&call).unwrap();
         let said = [
             (message(fields.flag("a")), "field `a` must be true or false"),
-            (message(fields.number("n")), "field `n` must be a whole number, 0 or more"),
-            (message(fields.texts("l")), "field `l` must be an array of strings"),
+            (
+                message(fields.number("n")),
+                "field `n` must be a whole number, 0 or more",
+            ),
+            (
+                message(fields.texts("l")),
+                "field `l` must be an array of strings",
+            ),
             (message(fields.object("a")), "field `a` must be an object"),
             (
                 message(fields.object("o").unwrap().text("b")),

@@ -25,10 +25,8 @@ pub(super) fn admit(
     *subject = Some(caller.subject.clone());
     match (wanted, caller.kind) {
         (SubjectType::User, SubjectType::Agent) => {
-            return Err(
-                Error::forbidden("agent tokens cannot access this endpoint")
-                    .hint("agents reach /api/agent and /api/public-key only"),
-            );
+            return Err(Error::forbidden("agent tokens cannot access this endpoint")
+                .hint("agents reach /api/agent and /api/public-key only"));
         }
         (SubjectType::Agent, SubjectType::User) => {
             return Err(Error::forbidden("agent token required")
@@ -129,7 +127,10 @@ mod tests {
             .filter_map(Cidr::parse)
             .collect();
         let (ip, source) = client(peer.parse().ok(), lines.iter().copied(), &trusted);
-        format!("{} {source}", ip.map_or("-".to_owned(), |ip| ip.to_string()))
+        format!(
+            "{} {source}",
+            ip.map_or("-".to_owned(), |ip| ip.to_string())
+        )
     }
 
     #[test]
@@ -144,7 +145,10 @@ mod tests {
     #[test]
     fn the_chain_is_read_from_the_right() {
         for (lines, want) in [
-            (&["198.51.100.1, 203.0.113.9, 10.1.1.1"][..], "203.0.113.9 xff"),
+            (
+                &["198.51.100.1, 203.0.113.9, 10.1.1.1"][..],
+                "203.0.113.9 xff",
+            ),
             (&["198.51.100.1", "203.0.113.9"][..], "203.0.113.9 xff"),
             (&["10.2.2.2, 10.1.1.1"][..], "10.2.2.2 xff"),
             (&["unknown, _hidden, ,"][..], "10.0.0.1 peer"),

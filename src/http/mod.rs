@@ -26,11 +26,11 @@ use call::{Call, Reply};
 use router::{Ask, Found};
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a call that no route takes is counted and logged as.
 const UNMATCHED: &str = "<unmatched>";
-/// Longest client address or subject in an access log line is short anyway; this many methods are counted by name.
+/// Methods that are counted and logged by name; a client may invent others.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// Everything that answers calls. One for each running server.
@@ -56,7 +56,7 @@ struct Told<'a> {
     call: &'a Call,
     template: &'static str,
     subject: Option<String>,
-    ms: u64,
+    took: Duration,
 }
 
 impl Door {
@@ -118,8 +118,7 @@ impl Door {
             }
             Found::WrongMethod { path, allow } => {
                 let message = format!("{} does not work on this path", Shown(&call.method));
-                let error =
-                    Error::new(ErrorKind::MethodNotAllowed, "method_not_allowed", message);
+                let error = Error::new(ErrorKind::MethodNotAllowed, "method_not_allowed", message);
                 (path, Err(error.allow(allow)))
             }
             Found::Unknown => (UNMATCHED, Err(Error::not_found("path", &call.path))),
@@ -139,7 +138,7 @@ impl Door {
         }
         replies::seal(&mut reply);
         let told = Told {
-            ms: elapsed_ms(&call, began, now, entered, self.app.clock.instant()),
+            took: took(&call, began, now, entered, self.app.clock.instant()),
             call: &call,
             template,
             subject,
@@ -160,14 +159,14 @@ impl Door {
             .inc(&[method, told.template, &status.to_string()]);
         metrics
             .http_duration
-            .observe(&[method, told.template], told.ms as f64 / 1000.0);
+            .observe(&[method, told.template], told.took.as_secs_f64());
         if log::log_enabled!(target: "access", log::Level::Info) {
             let origin = guard::origin(self, told.call);
             log::info!(
                 target: "access",
-                "{method} {} {status} {} ms request_id={} subject={} client_ip={}",
+                "{method} {} {status} {:.1} ms request_id={} subject={} client_ip={}",
                 told.template,
-                told.ms,
+                told.took.as_secs_f64() * 1000.0,
                 told.call.request_id,
                 Shown(told.subject.as_deref().unwrap_or("-")),
                 origin.client_ip.as_deref().unwrap_or("-"),
@@ -181,12 +180,17 @@ fn turned_away(reason: Reason) -> bool {
     matches!(reason, Reason::Full | Reason::Shutdown)
 }
 
-/// Milliseconds that a call took, the time it was parked included.
-fn elapsed_ms(call: &Call, began: Timestamp, now: Timestamp, entered: Instant, left: Instant) -> u64 {
-    let here = left.saturating_duration_since(entered).as_millis();
-    let here = u64::try_from(here).unwrap_or(u64::MAX);
+/// How long a call took, the time it was parked included.
+fn took(
+    call: &Call,
+    began: Timestamp,
+    now: Timestamp,
+    entered: Instant,
+    left: Instant,
+) -> Duration {
+    let here = left.saturating_duration_since(entered);
     match call.resume {
         None => here,
-        Some(_) => now.since(began).saturating_add(here),
+        Some(_) => here.saturating_add(Duration::from_millis(now.since(began))),
     }
 }

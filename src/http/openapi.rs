@@ -12,3 +12,173 @@ pub const DOCUMENT: &str = include_str!("openapi.json");
 pub fn document(_: &Door, _: &Ask) -> Answer {
     Ok(Reply::with_body(200, replies::JSON, DOCUMENT))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::router::{Guarded, ROUTES, Route};
+    use serde_json::{Value, json};
+    use std::collections::BTreeSet;
+
+    fn read() -> Value {
+        serde_json::from_str(DOCUMENT).unwrap()
+    }
+
+    fn operations(document: &Value) -> Vec<(String, String, &Value)> {
+        let paths = document["paths"].as_object().unwrap();
+        paths
+            .iter()
+            .flat_map(|(path, item)| {
+                let item = item.as_object().unwrap();
+                item.iter()
+                    .map(|(method, op)| (method.to_uppercase(), path.clone(), op))
+            })
+            .collect()
+    }
+
+    fn operation<'d>(document: &'d Value, route: &Route) -> &'d Value {
+        &document["paths"][route.path][route.method.to_lowercase()]
+    }
+
+    #[test]
+    fn it_has_the_routes_there_are_and_no_others() {
+        let document = read();
+        let described: BTreeSet<(String, String)> = operations(&document)
+            .into_iter()
+            .map(|(method, path, _)| (method, path))
+            .collect();
+        let served: BTreeSet<(String, String)> = ROUTES
+            .iter()
+            .map(|r| (r.method.to_owned(), r.path.to_owned()))
+            .collect();
+        assert_eq!(described, served);
+        assert_eq!(document["openapi"], "3.1.0");
+        assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    }
+
+    #[test]
+    fn every_operation_says_who_may_and_what_he_gets() {
+        let document = read();
+        let mut ids = BTreeSet::new();
+        for route in ROUTES {
+            let op = operation(&document, route);
+            let name = format!("{} {}", route.method, route.path);
+            let (security, guarded) = match route.guarded {
+                Guarded::Public(_) => (json!([]), false),
+                Guarded::User(_) | Guarded::Managed(_) => (json!([{"userToken": []}]), true),
+                Guarded::Agent(_) => (json!([{"agentToken": []}]), true),
+            };
+            assert_eq!(op["security"], security, "{name}");
+            assert!(
+                op["summary"].as_str().is_some_and(|s| !s.is_empty()),
+                "{name}"
+            );
+            assert!(ids.insert(op["operationId"].as_str().unwrap()), "{name}");
+            let answers = op["responses"].as_object().unwrap();
+            let managed = matches!(route.guarded, Guarded::Managed(_));
+            let mut wanted = vec!["500", "503"];
+            wanted.extend(guarded.then_some(["401", "403"]).into_iter().flatten());
+            wanted.extend(managed.then_some("405"));
+            for status in wanted {
+                assert!(answers.contains_key(status), "{name}: {status}");
+            }
+            assert_eq!(
+                answers.keys().any(|s| s.starts_with('2')),
+                !managed,
+                "{name}"
+            );
+            for (status, answer) in answers {
+                let described = answer.get("$ref").is_some()
+                    || answer.get("content").is_some()
+                    || matches!(status.as_str(), "204" | "304");
+                assert!(described, "{name}: {status}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_parameter_of_a_path_is_declared() {
+        let document = read();
+        for route in ROUTES {
+            let op = operation(&document, route);
+            let empty = Vec::new();
+            let declared: BTreeSet<&str> = op["parameters"]
+                .as_array()
+                .unwrap_or(&empty)
+                .iter()
+                .map(|p| match p["$ref"].as_str() {
+                    Some(pointer) => &document.pointer(&pointer[1..]).unwrap()["name"],
+                    None => &p["name"],
+                })
+                .map(|name| name.as_str().unwrap())
+                .collect();
+            for segment in route.path.split('/') {
+                if let Some(name) = segment.strip_prefix('{') {
+                    let name = name.trim_end_matches('}');
+                    assert!(declared.contains(name), "{}: {name}", route.path);
+                }
+            }
+            let takes_input =
+                !declared.is_empty() && op["parameters"].to_string().contains("query");
+            if takes_input || op.get("requestBody").is_some() {
+                assert!(op["responses"].get("400").is_some(), "{}", route.path);
+            }
+        }
+    }
+
+    #[test]
+    fn the_names_it_lists_are_the_ones_there_are() {
+        use crate::domain::audit::{CATEGORIES, Outcome};
+        use crate::domain::id::Operation;
+        use crate::domain::permission::Permission;
+        use crate::domain::request::Status;
+        let document = read();
+        let schemas = &document["components"]["schemas"];
+        let statuses: Vec<&str> = Status::ALL.iter().map(|s| s.as_str()).collect();
+        assert_eq!(schemas["Status"]["enum"], json!(statuses));
+        let operations: Vec<&str> = Operation::ALL.iter().map(|o| o.as_str()).collect();
+        assert_eq!(schemas["Operation"]["enum"], json!(operations));
+        let permissions: Vec<&str> = Permission::ALL.iter().map(|p| p.as_str()).collect();
+        let listed = &schemas["Role"]["properties"]["permissions"]["items"]["enum"];
+        assert_eq!(*listed, json!(permissions));
+        let events = &document["paths"]["/api/audit/events"]["get"]["parameters"];
+        let listed = |name: &str| {
+            let all = events.as_array().unwrap();
+            all.iter().find(|p| p["name"] == name).unwrap()["schema"]["enum"].clone()
+        };
+        assert_eq!(listed("event_category"), json!(CATEGORIES));
+        assert_eq!(listed("outcome"), json!(Outcome::NAMES));
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_everything_is_referred_to() {
+        fn gather<'d>(value: &'d Value, found: &mut BTreeSet<&'d str>) {
+            match value {
+                Value::Object(members) => {
+                    for (name, member) in members {
+                        match member.as_str() {
+                            Some(pointer) if name == "$ref" => {
+                                found.insert(pointer);
+                            }
+                            _ => gather(member, found),
+                        }
+                    }
+                }
+                Value::Array(items) => items.iter().for_each(|item| gather(item, found)),
+                _ => {}
+            }
+        }
+        let document = read();
+        let mut pointers = BTreeSet::new();
+        gather(&document, &mut pointers);
+        for pointer in &pointers {
+            assert!(document.pointer(&pointer[1..]).is_some(), "{pointer}");
+        }
+        for kind in ["schemas", "responses", "parameters"] {
+            for name in document["components"][kind].as_object().unwrap().keys() {
+                let pointer = format!("#/components/{kind}/{name}");
+                assert!(pointers.contains(pointer.as_str()), "{pointer}");
+            }
+        }
+    }
+}

@@ -57,7 +57,9 @@ impl<'a> Query<'a> {
         }
         match decoded(raw) {
             Some(text) => Ok(Some(text)),
-            None => Err(Error::invalid(format!("query parameter `{name}` is not UTF-8"))),
+            None => Err(Error::invalid(format!(
+                "query parameter `{name}` is not UTF-8"
+            ))),
         }
     }
 
@@ -218,7 +220,9 @@ mod tests {
 
     #[test]
     fn bad_values_name_their_parameter() {
-        let q = Query::new(Some("limit=-1&offset=1.5&wait=&flag=yes&twice=1&twice=2&at=now"));
+        let q = Query::new(Some(
+            "limit=-1&offset=1.5&wait=&flag=yes&twice=1&twice=2&at=now",
+        ));
         assert!(message(q.capped("limit", 1, 2)).contains("`limit` is `-1`"));
         assert!(message(q.number("offset")).contains("`offset`"));
         assert!(message(q.number("wait")).contains("`wait`"));
@@ -248,13 +252,20 @@ mod tests {
         let q = Query::new(Some("offset=10001"));
         let error = q.paging("requests", 50, 100).unwrap_err();
         assert!(error.body("r").contains("\"hint\":\"read on with `cursor`"));
-        assert!(Query::new(Some("offset=10000")).paging("requests", 50, 100).is_ok());
+        assert!(
+            Query::new(Some("offset=10000"))
+                .paging("requests", 50, 100)
+                .is_ok()
+        );
     }
 
     #[test]
     fn a_plus_of_an_offset_survives() {
         let want = Timestamp::parse("2026-01-02T03:04:05+01:00");
-        for raw in ["at=2026-01-02T03:04:05+01:00", "at=2026-01-02T03:04:05%2B01:00"] {
+        for raw in [
+            "at=2026-01-02T03:04:05+01:00",
+            "at=2026-01-02T03:04:05%2B01:00",
+        ] {
             assert_eq!(Query::new(Some(raw)).time("at").unwrap(), want, "{raw}");
         }
     }

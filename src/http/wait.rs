@@ -64,7 +64,11 @@ impl Watch {
 
     fn wait(self, ask: &Ask, wait_secs: u64, memo: &str, exclusive: bool) -> Reply {
         let asked = Duration::from_secs(wait_secs);
-        let wait = ask.call.resume.as_ref().map_or(asked, |r| r.left.min(asked));
+        let wait = ask
+            .call
+            .resume
+            .as_ref()
+            .map_or(asked, |r| r.left.min(asked));
         Reply::park(Park {
             topics: self.topics,
             wait,

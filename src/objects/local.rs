@@ -43,14 +43,14 @@ impl Objects for Local {
     fn put(&self, key: &str, bytes: &[u8]) -> Result<(), Error> {
         let path = self.path(key)?;
         let failed = |e| Error::internal(format!("result {key}"), e);
-        if let Some(folder) = path.parent() {
-            if !folder.is_dir() {
-                make_folder(folder).map_err(failed)?;
-                // The new folder must survive a power cut as well as the file in it.
-                fs::File::open(&self.root)
-                    .and_then(|root| root.sync_all())
-                    .map_err(failed)?;
-            }
+        if let Some(folder) = path.parent()
+            && !folder.is_dir()
+        {
+            make_folder(folder).map_err(failed)?;
+            // The new folder must survive a power cut as well as the file in it.
+            fs::File::open(&self.root)
+                .and_then(|root| root.sync_all())
+                .map_err(failed)?;
         }
         write_private(&path, bytes).map_err(failed)
     }

@@ -208,7 +208,9 @@ fn app(
         options.clock.clone(),
         state.audit_keys()?,
         Arc::new(|why| {
-            log::error!("the database cannot be trusted any more ({why}); stopping so that a new start can recover it");
+            log::error!(
+                "the database cannot be trusted any more ({why}); stopping so that a new start can recover it"
+            );
             log::logger().flush();
             std::process::exit(74);
         }),

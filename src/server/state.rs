@@ -81,8 +81,7 @@ impl StateDir {
             Err(e) => return Err(Error::internal(format!("{}", file.display()), e)),
         };
         let public = current.public();
-        if !known.contains_key(&public.id()) {
-            known.insert(public.id(), public);
+        if known.insert(public.id(), public).is_none() {
             let keys: Map<String, Value> = known
                 .iter()
                 .map(|(id, key)| (id.clone(), STANDARD.encode(key.bytes()).into()))

@@ -92,9 +92,7 @@ fn count(app: &App, change: &Change) {
     let metrics = &app.metrics;
     metrics.audit_events.inc(&[]);
     if let Some((target, to)) = entered(change) {
-        metrics
-            .requests
-            .inc(&[to.as_str(), &target.1, &target.0]);
+        metrics.requests.inc(&[to.as_str(), &target.1, &target.0]);
     }
     match change {
         Change::RequestCreated(new) if new.emergency => metrics.break_glass.inc(&[]),
@@ -117,10 +115,9 @@ fn count(app: &App, change: &Change) {
             metrics.executions.inc(&[status]);
             if let Some(ms) = finished.duration_ms {
                 let target = &request.target;
-                metrics.execution_duration.observe(
-                    &[&target.database, &target.environment],
-                    ms as f64 / 1000.0,
-                );
+                metrics
+                    .execution_duration
+                    .observe(&[&target.database, &target.environment], ms as f64 / 1000.0);
             }
         }
         Change::ExecutionLost { .. } => {

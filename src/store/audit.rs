@@ -93,10 +93,7 @@ pub(super) fn checkpoint_if_due(
     };
     let last: Option<(i64, i64)> = connection
         .prepare_cached(LAST_CHECKPOINT)
-        .and_then(|mut s| {
-            s.query_row([], |r| Ok((r.get(0)?, r.get(1)?)))
-                .optional()
-        })
+        .and_then(|mut s| s.query_row([], |r| Ok((r.get(0)?, r.get(1)?))).optional())
         .map_err(db)?;
     let (last_seq, last_ms) = match last {
         Some(last) => last,
@@ -117,23 +114,14 @@ pub(super) fn checkpoint_if_due(
     };
     let mut entry = Entry::new(CHECKPOINT, "policy", Outcome::Info);
     entry.metadata = checkpoint.metadata();
-    insert(
-        connection,
-        &Actor::system(),
-        now,
-        entry,
-        Some((seq, hash)),
-    )?;
+    insert(connection, &Actor::system(), now, entry, Some((seq, hash)))?;
     Ok(())
 }
 
 fn head(connection: &Connection) -> Result<Option<(i64, String)>, Error> {
     connection
         .prepare_cached(HEAD)
-        .and_then(|mut s| {
-            s.query_row([], |r| Ok((r.get(0)?, r.get(1)?)))
-                .optional()
-        })
+        .and_then(|mut s| s.query_row([], |r| Ok((r.get(0)?, r.get(1)?))).optional())
         .map_err(db)
 }
 
@@ -309,10 +297,7 @@ impl View<'_> {
         );
         self.connection
             .prepare_cached(&sql)
-            .and_then(|mut s| {
-                s.query_map(params_from_iter(values), read_event)?
-                    .collect()
-            })
+            .and_then(|mut s| s.query_map(params_from_iter(values), read_event)?.collect())
             .map_err(db)
     }
 
@@ -320,9 +305,8 @@ impl View<'_> {
     pub fn count_events(&self, filter: &AuditFilter, max: i64) -> Result<i64, Error> {
         let (conditions, mut values) = filter.conditions();
         values.push((max + 1).into());
-        let sql = format!(
-            "SELECT count(*) FROM (SELECT 1 FROM audit_events WHERE {conditions} LIMIT ?)"
-        );
+        let sql =
+            format!("SELECT count(*) FROM (SELECT 1 FROM audit_events WHERE {conditions} LIMIT ?)");
         self.connection
             .prepare_cached(&sql)
             .and_then(|mut s| s.query_row(params_from_iter(values), |r| r.get(0)))
@@ -336,9 +320,8 @@ impl View<'_> {
 
     /// Events after number `after`, oldest first: how everything that reads the whole chain goes through it.
     pub fn events_after(&self, after: i64, limit: u32) -> Result<Vec<EventRow>, Error> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM audit_events WHERE seq > ?1 ORDER BY seq LIMIT ?2"
-        );
+        let sql =
+            format!("SELECT {COLUMNS} FROM audit_events WHERE seq > ?1 ORDER BY seq LIMIT ?2");
         self.connection
             .prepare_cached(&sql)
             .and_then(|mut s| {
@@ -360,10 +343,7 @@ impl View<'_> {
     pub fn request_counts(&self) -> Result<Vec<(String, i64)>, Error> {
         self.connection
             .prepare_cached("SELECT status, n FROM request_counts ORDER BY status")
-            .and_then(|mut s| {
-                s.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
-                    .collect()
-            })
+            .and_then(|mut s| s.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect())
             .map_err(db)
     }
 }

@@ -78,10 +78,15 @@ impl View<'_> {
     }
 
     /// How far the context of a request is, and the plans it has.
-    pub fn context_state(&self, request_seq: i64) -> Result<Option<(String, Option<Value>)>, Error> {
+    pub fn context_state(
+        &self,
+        request_seq: i64,
+    ) -> Result<Option<(String, Option<Value>)>, Error> {
         let row: Option<(String, Option<String>)> = self
             .connection
-            .prepare_cached("SELECT status, explain_json FROM request_contexts WHERE request_seq = ?1")
+            .prepare_cached(
+                "SELECT status, explain_json FROM request_contexts WHERE request_seq = ?1",
+            )
             .and_then(|mut s| {
                 s.query_row([request_seq], |r| Ok((r.get(0)?, r.get(1)?)))
                     .optional()
@@ -152,7 +157,8 @@ impl Store {
             execute(
                 connection,
                 "UPDATE dry_run_jobs SET status = 'pending', claimed_by = NULL, claim_token = NULL \
-                 WHERE status = 'claimed' AND claimed_at_ms <= ?1",
+                 WHERE status = 'claimed' AND claimed_at_ms <= ?1 \
+                 AND request_seq IN (SELECT request_seq FROM request_contexts WHERE status = 'collecting')",
                 params![now.0 - RECLAIM_AFTER_MS],
             )?;
             let late: Vec<i64> = connection

@@ -138,7 +138,9 @@ impl View<'_> {
                 .collect()
             })
             .map_err(db)?;
-        rows.into_iter().map(|(e, stored)| Ok((e?, stored))).collect()
+        rows.into_iter()
+            .map(|(e, stored)| Ok((e?, stored)))
+            .collect()
     }
 
     /// The newest execution of a request that has reported.
@@ -161,7 +163,9 @@ impl View<'_> {
     /// How often a request was claimed.
     pub fn attempts(&self, request_seq: i64) -> Result<u32, Error> {
         self.connection
-            .prepare_cached("SELECT coalesce(max(attempt), 0) FROM executions WHERE request_seq = ?1")
+            .prepare_cached(
+                "SELECT coalesce(max(attempt), 0) FROM executions WHERE request_seq = ?1",
+            )
             .and_then(|mut s| s.query_row([request_seq], |r| r.get(0)))
             .map_err(db)
     }
@@ -186,10 +190,7 @@ impl View<'_> {
             .map_err(db)?;
         let rows: Result<Vec<ExecutionRow>, Error> = rows.into_iter().collect();
         // A heartbeat that is not yet written counts.
-        Ok(rows?
-            .into_iter()
-            .filter(|e| e.lease.until <= now)
-            .collect())
+        Ok(rows?.into_iter().filter(|e| e.lease.until <= now).collect())
     }
 
     fn execution(&self, row: &Row) -> Result<ExecutionRow, Error> {

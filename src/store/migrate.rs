@@ -59,9 +59,8 @@ pub(super) fn migrate(
         }
     }
     for (n, (migration, text)) in MIGRATIONS.iter().enumerate().skip(applied.len()) {
-        tx.execute_batch(text).map_err(|e| {
-            Error::internal(format!("database {name}: migration {migration}"), e)
-        })?;
+        tx.execute_batch(text)
+            .map_err(|e| Error::internal(format!("database {name}: migration {migration}"), e))?;
         tx.execute(
             "INSERT INTO schema_migrations (name, sha256, applied_at_ms) VALUES (?1, ?2, ?3)",
             params![migration, sha256_hex(text.as_bytes()), now.0],

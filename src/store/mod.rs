@@ -48,6 +48,8 @@ pub use verify::{Verified, verify_chain};
 const STATEMENTS_CACHED: usize = 256;
 
 /// What a decision comes to.
+// There is one for each change, and it is moved once: a box would save nothing.
+#[allow(clippy::large_enum_variant)]
 pub enum Verdict<T> {
     /// Nothing to write: it is so already.
     Same(T),
@@ -274,5 +276,7 @@ fn db(e: rusqlite::Error) -> Error {
 
 /// A stored value that cannot be.
 fn corrupt(table: &str, id: impl std::fmt::Display, column: &str) -> Error {
-    Error::bug(format!("{table} {id}: column {column} holds no valid value"))
+    Error::bug(format!(
+        "{table} {id}: column {column} holds no valid value"
+    ))
 }

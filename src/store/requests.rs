@@ -143,13 +143,10 @@ impl View<'_> {
             .map_err(db)?;
         let bad = |column| corrupt("request_texts", &request.id, column);
         let workflow = match workflow {
-            Some(json) => Some(
-                snapshot::read_workflow(&json).ok_or_else(|| bad("workflow_json"))?,
-            ),
+            Some(json) => Some(snapshot::read_workflow(&json).ok_or_else(|| bad("workflow_json"))?),
             None => None,
         };
-        let share_with =
-            snapshot::read_selectors(&share).ok_or_else(|| bad("share_with_json"))?;
+        let share_with = snapshot::read_selectors(&share).ok_or_else(|| bad("share_with_json"))?;
         Ok(RequestText {
             workflow,
             share_with,

@@ -119,21 +119,24 @@ fn visible(viewer: &Viewer) -> (String, Vec<Sql>) {
     let mut parts = Vec::new();
     let mut values: Vec<Sql> = Vec::new();
     for selector in &viewer.selectors {
-        parts.push("SELECT a.execution_seq AS seq FROM result_access a WHERE a.selector = ?".to_owned());
+        parts.push(
+            "SELECT a.execution_seq AS seq FROM result_access a WHERE a.selector = ?".to_owned(),
+        );
         values.push(selector.clone().into());
     }
-    let scoped = |scope: &crate::domain::permission::RoleScope, sql: &mut String, values: &mut Vec<Sql>| {
-        for (column, names) in [
-            ("r.database_name", &scope.databases),
-            ("r.environment", &scope.environments),
-        ] {
-            if !names.is_empty() {
-                let marks = vec!["?"; names.len()].join(", ");
-                sql.push_str(&format!(" AND {column} IN ({marks})"));
-                values.extend(names.iter().cloned().map(Sql::from));
+    let scoped =
+        |scope: &crate::domain::permission::RoleScope, sql: &mut String, values: &mut Vec<Sql>| {
+            for (column, names) in [
+                ("r.database_name", &scope.databases),
+                ("r.environment", &scope.environments),
+            ] {
+                if !names.is_empty() {
+                    let marks = vec!["?"; names.len()].join(", ");
+                    sql.push_str(&format!(" AND {column} IN ({marks})"));
+                    values.extend(names.iter().cloned().map(Sql::from));
+                }
             }
-        }
-    };
+        };
     for (role, scope) in &viewer.roles {
         let mut sql = "SELECT a.execution_seq AS seq FROM result_access a JOIN results x USING (execution_seq) \
                        JOIN requests r ON r.seq = x.request_seq WHERE a.selector = ?"

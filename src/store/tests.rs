@@ -129,7 +129,10 @@ fn many_writers_share_commits_and_nothing_is_lost() {
             std::thread::spawn(move || (0..50).map(|_| create(&store).unwrap()).collect::<Vec<_>>())
         })
         .collect();
-    let mut ids: Vec<String> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
+    let mut ids: Vec<String> = threads
+        .into_iter()
+        .flat_map(|t| t.join().unwrap())
+        .collect();
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 800);
@@ -279,7 +282,8 @@ fn a_database_of_another_program_is_refused_untouched() {
     let temp = temp();
     let path = temp.0.join("dbward.db");
     let raw = Connection::open(&path).unwrap();
-    raw.execute_batch("CREATE TABLE requests (id TEXT)").unwrap();
+    raw.execute_batch("CREATE TABLE requests (id TEXT)")
+        .unwrap();
     drop(raw);
     let before = std::fs::read(&path).unwrap();
     let refused = Store::open(&path, Clock::system(), keys(), Arc::new(|_| ()));
@@ -375,8 +379,15 @@ INSERT INTO agents VALUES ('a', '{}', NULL, 1, 0, 0, 0, '[]', 0, 0, 1)
             Err(e) => {
                 let text = e.to_string();
                 let by_schema = [
-                    "never change", "never changes", "are kept", "are fixed", "out of chain", "out of bounds",
-                    "without its audit event", "constraint failed", "FOREIGN KEY",
+                    "never change",
+                    "never changes",
+                    "are kept",
+                    "are fixed",
+                    "out of chain",
+                    "out of bounds",
+                    "without its audit event",
+                    "constraint failed",
+                    "FOREIGN KEY",
                 ]
                 .iter()
                 .any(|m| text.contains(m));

@@ -119,8 +119,8 @@ impl Walk<'_> {
     }
 
     fn checkpoint(&self, row: &EventRow) -> Result<(), String> {
-        let checkpoint = Checkpoint::read(&row.event.metadata_json)
-            .ok_or("a checkpoint without its facts")?;
+        let checkpoint =
+            Checkpoint::read(&row.event.metadata_json).ok_or("a checkpoint without its facts")?;
         let key = (self.key)(&checkpoint.key_id)
             .ok_or_else(|| format!("signed by the unknown key {}", checkpoint.key_id))?;
         let head = self.head.as_deref().unwrap_or_default();
@@ -146,7 +146,10 @@ fn moves_differ(connection: &Connection) -> Result<Option<(String, String)>, Err
         .optional()
         .map_err(db)?;
     if let Some(id) = columns {
-        return Ok(Some((id, "its statuses are not the hashed ones".to_owned())));
+        return Ok(Some((
+            id,
+            "its statuses are not the hashed ones".to_owned(),
+        )));
     }
     let gap: Option<String> = connection
         .query_row(

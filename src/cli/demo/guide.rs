@@ -14,7 +14,10 @@ pub(super) fn text(url: &str, secrets: &Secrets, folder: &Path, temporary: bool)
     };
     let _ = writeln!(out, "dbward demo is running at {url}");
     let _ = writeln!(out, "  state      {} ({kept})", folder.display());
-    let _ = writeln!(out, "  database   shop: customers, products, orders, order_items");
+    let _ = writeln!(
+        out,
+        "  database   shop: customers, products, orders, order_items"
+    );
     let _ = writeln!(out, "  requester  {}", secrets.requester);
     let _ = writeln!(out, "  approver   {}", secrets.approver);
     let _ = writeln!(out, "  admin      {}", secrets.admin);
@@ -44,10 +47,7 @@ fn commands(url: &str, s: &Secrets) -> [(&'static str, String); 6] {
         "development",
         "SELECT status, count(*) AS orders FROM orders GROUP BY status",
     );
-    let waiting = call(
-        &s.approver,
-        "/api/requests?pending_for_me=true&limit=1",
-    );
+    let waiting = call(&s.approver, "/api/requests?pending_for_me=true&limit=1");
     let approved = call(&s.requester, "/api/requests?status=approved&limit=1");
     [
         (

@@ -126,10 +126,10 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if self.temporary {
-            if let Err(e) = fs::remove_dir_all(&self.path) {
-                eprintln!("{} could not be removed: {e}", self.path.display());
-            }
+        if self.temporary
+            && let Err(e) = fs::remove_dir_all(&self.path)
+        {
+            eprintln!("{} could not be removed: {e}", self.path.display());
         }
     }
 }
@@ -162,7 +162,9 @@ impl Demo {
             let why = agent
                 .wait_failure(Duration::ZERO)
                 .unwrap_or_else(|| "it does not answer".to_owned());
-            return Err(Error::bug(format!("the agent cannot reach the server: {why}")));
+            return Err(Error::bug(format!(
+                "the agent cannot reach the server: {why}"
+            )));
         }
         Ok(Demo {
             server,

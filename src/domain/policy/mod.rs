@@ -318,10 +318,7 @@ impl Policies {
         for line in bindings {
             let _ = writeln!(out, "{line}");
         }
-        let default_role = self
-            .default_role
-            .as_deref()
-            .map_or("-".to_owned(), |r| quoted(r));
+        let default_role = self.default_role.as_deref().map_or("-".to_owned(), quoted);
         let _ = writeln!(out, "default_role {default_role}");
         let _ = writeln!(out, "approval_ttl_secs {}", self.approval_ttl_secs);
         let _ = writeln!(out, "dispatch_timeout_secs {}", self.dispatch_timeout_secs);

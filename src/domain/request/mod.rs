@@ -394,8 +394,7 @@ impl Request {
     /// # Errors
     /// `internal` for a row that cannot be: it names the request and what is missing.
     pub fn state(&self) -> Result<State, Error> {
-        let missing =
-            |column: &str| Error::bug(format!("request {} has no {column}", self.id));
+        let missing = |column: &str| Error::bug(format!("request {} has no {column}", self.id));
         let runs = || -> Result<Runs, Error> {
             let lost = if self.operation.is_read() {
                 0
@@ -474,7 +473,12 @@ impl Request {
     ///
     /// # Errors
     /// Any [`Refusal`]: see the verbs of [`Ready`], [`Ended`] and [`Lost`].
-    pub fn resume(&self, policy: &ExecutionPolicy, acknowledged: bool, now: Timestamp) -> Result<Result<Step, Refusal>, Error> {
+    pub fn resume(
+        &self,
+        policy: &ExecutionPolicy,
+        acknowledged: bool,
+        now: Timestamp,
+    ) -> Result<Result<Step, Refusal>, Error> {
         Ok(match self.state()? {
             State::Ready(ready) => ready.dispatch(now),
             State::Ended(ended) => ended.dispatch(policy, now),
@@ -598,7 +602,12 @@ impl Lost {
     ///
     /// # Errors
     /// [`Refusal::OutcomeUnknown`], [`Refusal::MaxExecutions`], [`Refusal::WindowPassed`], [`Refusal::Expired`].
-    pub fn dispatch(&self, policy: &ExecutionPolicy, acknowledged: bool, now: Timestamp) -> Result<Step, Refusal> {
+    pub fn dispatch(
+        &self,
+        policy: &ExecutionPolicy,
+        acknowledged: bool,
+        now: Timestamp,
+    ) -> Result<Step, Refusal> {
         if !acknowledged {
             if !self.runs.reads_only && !policy.retry_on_failure {
                 return Err(Refusal::OutcomeUnknown);

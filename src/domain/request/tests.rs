@@ -109,14 +109,19 @@ expired        | gone     | gone     | gone         | conflict  | gone       | g
 execution_lost | conflict | conflict | conflict     | cancelled | dispatched | gone        | conflict | executed | failed   | -     | -          | -
 ";
     let mut lines = grid.trim().lines();
-    let cells = |line: &str| -> Vec<String> { line.split('|').map(|c| c.trim().to_owned()).collect() };
+    let cells =
+        |line: &str| -> Vec<String> { line.split('|').map(|c| c.trim().to_owned()).collect() };
     let verbs = cells(lines.next().unwrap());
     let mut rows = 0;
     for line in lines {
         let row = cells(line);
         let status = Status::parse(&row[0]).unwrap();
         for (verb, wanted) in verbs.iter().zip(&row).skip(1) {
-            assert_eq!(outcome(verb, &request(status)), *wanted, "{verb} on {status}");
+            assert_eq!(
+                outcome(verb, &request(status)),
+                *wanted,
+                "{verb} on {status}"
+            );
         }
         rows += 1;
     }

@@ -172,8 +172,10 @@ fn tables(risk: &mut Risk, analysis: &Analysis, snapshot: &Snapshot, allowance: 
     for statement in &analysis.statements {
         // Creating a table names one that is not there yet; what else it reads is looked at all the same.
         let creates = statement.kind == "create_table";
-        let deletes = !matches!(statement.kind, "insert" | "update" | "select" | "create_table")
-            && statement.class == StatementClass::Dml;
+        let deletes = !matches!(
+            statement.kind,
+            "insert" | "update" | "select" | "create_table"
+        ) && statement.class == StatementClass::Dml;
         for name in &statement.tables {
             let Some(table) = snapshot.table(name, analysis.dialect) else {
                 if !creates {
@@ -205,10 +207,7 @@ fn tables(risk: &mut Risk, analysis: &Analysis, snapshot: &Snapshot, allowance: 
                 };
                 risk.raise(level, format!("CascadeDelete {{ targets: {targets:?} }}"));
             } else if large {
-                risk.raise(
-                    RiskLevel::Medium,
-                    format!("LargeTable {{ rows: {rows} }}"),
-                );
+                risk.raise(RiskLevel::Medium, format!("LargeTable {{ rows: {rows} }}"));
             }
         }
     }

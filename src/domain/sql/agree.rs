@@ -68,9 +68,7 @@ fn compare(lexed: &Lexed<'_>, theirs: &[TokenWithSpan]) -> Result<(), Trouble> {
         };
         let place = token.span.start;
         let agrees = match ours.next() {
-            Some(own) => {
-                own.kind == kind && own.line == place.line && own.column == place.column
-            }
+            Some(own) => own.kind == kind && own.line == place.line && own.column == place.column,
             None => false,
         };
         if !agrees {
@@ -87,20 +85,14 @@ fn two_readings(line: u64, column: u64) -> Trouble {
     Trouble {
         line,
         column,
-        what: "a text that can be cut into words in two ways",
+        what: "a place that can be cut into words in two ways",
     }
 }
 
 fn compared(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::Word
-            | Kind::Quoted
-            | Kind::Str
-            | Kind::Open
-            | Kind::Close
-            | Kind::Comma
-            | Kind::Semi
+        Kind::Word | Kind::Quoted | Kind::Str | Kind::Open | Kind::Close | Kind::Comma | Kind::Semi
     )
 }
 

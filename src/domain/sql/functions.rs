@@ -186,8 +186,7 @@ fn danger_at(piece: &Piece<'_>, i: usize, dialect: Dialect) -> Option<String> {
     }
     if !called {
         let next_value = name == "next" && piece.is(i + 1, "value") && piece.is(i + 2, "for");
-        let pseudo_column =
-            name == "nextval" && i > 0 && piece.kind(i - 1) == Some(Kind::Dot);
+        let pseudo_column = name == "nextval" && i > 0 && piece.kind(i - 1) == Some(Kind::Dot);
         return (next_value || pseudo_column).then(|| "takes the next value of a sequence".into());
     }
     if !name.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
@@ -196,8 +195,8 @@ fn danger_at(piece: &Piece<'_>, i: usize, dialect: Dialect) -> Option<String> {
     let with_argument = name == "last_insert_id" && piece.kind(i + 2) != Some(Kind::Close);
     let reset = name.starts_with("pg_stat") && name.ends_with("_reset")
         || name.starts_with("pg_stat_reset");
-    let listed = NAMES.binary_search(&name.as_str()).is_ok()
-        || PREFIXES.iter().any(|p| name.starts_with(p));
+    let listed =
+        NAMES.binary_search(&name.as_str()).is_ok() || PREFIXES.iter().any(|p| name.starts_with(p));
     (with_argument || reset || listed).then(|| format!("calls `{}`", shown(&name)))
 }
 

@@ -38,9 +38,11 @@ pub(super) fn judge(piece: &Piece<'_>, dialect: Dialect) -> Head {
         }
         "do" => refuse("do", CodeExecution, "DO runs code"),
         "load" => refuse("load", CodeExecution, "LOAD reads files or loads code"),
-        "install" | "uninstall" if mysql => {
-            refuse("install", CodeExecution, "INSTALL loads code into the server")
-        }
+        "install" | "uninstall" if mysql => refuse(
+            "install",
+            CodeExecution,
+            "INSTALL loads code into the server",
+        ),
         "copy" if (1..piece.toks.len()).any(|i| runs_program(piece, i)) => refuse(
             "copy",
             CodeExecution,
@@ -50,12 +52,16 @@ pub(super) fn judge(piece: &Piece<'_>, dialect: Dialect) -> Head {
         "reassign" | "security" => refuse("grant", PrivilegeDdl, "changes ownership or labels"),
         "rename" if second(&["user"]) => refuse("alter_role", PrivilegeDdl, "changes a role"),
         "lock" | "unlock" => refuse("lock", SecurityBoundary, "takes or frees table locks"),
-        "attach" | "detach" => {
-            refuse("attach", SecurityBoundary, "attaches or detaches a database file")
-        }
-        "vacuum" if dialect == Dialect::Sqlite => {
-            refuse("vacuum", SecurityBoundary, "VACUUM rewrites or copies the whole file")
-        }
+        "attach" | "detach" => refuse(
+            "attach",
+            SecurityBoundary,
+            "attaches or detaches a database file",
+        ),
+        "vacuum" if dialect == Dialect::Sqlite => refuse(
+            "vacuum",
+            SecurityBoundary,
+            "VACUUM rewrites or copies the whole file",
+        ),
         "pragma" => pragma(piece),
         "set" => super::settings::judge(piece, dialect),
         "show" if dialect != Dialect::Sqlite => settled(
@@ -113,7 +119,11 @@ fn pragma(piece: &Piece<'_>) -> Head {
         "schema_version",
         "user_version",
     ];
-    let at = if piece.kind(2) == Some(Kind::Dot) { 3 } else { 1 };
+    let at = if piece.kind(2) == Some(Kind::Dot) {
+        3
+    } else {
+        1
+    };
     let name = piece.name(at).to_ascii_lowercase();
     let rest = piece.from(at + 1);
     let plain = |i: usize| {
@@ -128,8 +138,8 @@ fn pragma(piece: &Piece<'_>) -> Head {
         && plain(1)
         && rest.kind(2) == Some(Kind::Close);
     let assigned = rest.toks.len() == 2 && rest.text(0) == "=" && plain(1);
-    let describes = DESCRIBING_PRAGMAS.binary_search(&name.as_str()).is_ok()
-        && (bare || in_parens || assigned);
+    let describes =
+        DESCRIBING_PRAGMAS.binary_search(&name.as_str()).is_ok() && (bare || in_parens || assigned);
     if describes || (bare && VALUES.contains(&name.as_str())) {
         return settled(
             "pragma",
@@ -220,13 +230,19 @@ fn alter(piece: &Piece<'_>) -> Head {
         Some("view") => refuse("alter_view", PrivilegeDdl, "alters a view"),
         Some("schema" | "database") => refuse("alter_schema", PrivilegeDdl, "alters a schema"),
         Some("role" | "user" | "group") => refuse("alter_role", PrivilegeDdl, "alters a role"),
-        Some("default") => refuse("alter_default_privileges", PrivilegeDdl, "changes privileges"),
+        Some("default") => refuse(
+            "alter_default_privileges",
+            PrivilegeDdl,
+            "changes privileges",
+        ),
         Some("function" | "procedure" | "routine" | "aggregate" | "package") => {
             refuse("alter_function", CodeExecution, "alters code")
         }
-        Some("system" | "instance") => {
-            refuse("alter_system", SecurityBoundary, "changes the server's settings")
-        }
+        Some("system" | "instance") => refuse(
+            "alter_system",
+            SecurityBoundary,
+            "changes the server's settings",
+        ),
         _ => Head::Parse,
     }
 }
@@ -241,7 +257,11 @@ fn drop(piece: &Piece<'_>) -> Head {
         _ => ("drop", Category::PrivilegeDdl),
     };
     let what = kind.strip_prefix("drop_").unwrap_or("object");
-    let article = if what.starts_with(['i', 'o']) { "an" } else { "a" };
+    let article = if what.starts_with(['i', 'o']) {
+        "an"
+    } else {
+        "a"
+    };
     let verdict = Verdict::refused(kind, category, &format!("drops {article} {what}"));
     if category == Category::BreakGlassDdl {
         Head::Refused(verdict)
@@ -252,8 +272,7 @@ fn drop(piece: &Piece<'_>) -> Head {
 
 fn explain(piece: &Piece<'_>, dialect: Dialect) -> Head {
     let opens_query = |i: usize| {
-        piece.is_any(i, &["select", "with", "values", "table"])
-            || piece.kind(i) == Some(Kind::Open)
+        piece.is_any(i, &["select", "with", "values", "table"]) || piece.kind(i) == Some(Kind::Open)
     };
     let mut at = 1;
     let mut runs = false;

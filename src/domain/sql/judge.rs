@@ -3,12 +3,12 @@
 use super::agree::{self, Tokens, Unread};
 use super::functions::first_danger;
 use super::heads::{self, Head};
-use super::lex::Piece;
+use super::lex::{Kind, Piece};
 use super::review::{self, Finding};
 use super::walk::Walk;
 use super::{Category, StatementClass, Verdict};
 use crate::domain::policy::Dialect;
-use sqlparser::ast::{AlterTableOperation, CopySource, CopyTarget, ObjectType, Statement};
+use sqlparser::ast::{AlterTableOperation, CopySource, CopyTarget, ObjectType, SetExpr, Statement};
 use std::collections::BTreeSet;
 
 /// All that is known about one statement.
@@ -58,8 +58,11 @@ fn escalate(judged: &mut Judged, piece: &Piece<'_>, dialect: Dialect, hint_sets:
     if !matches!(class, StatementClass::Select | StatementClass::Ddl) {
         return;
     }
+    let queries = judged.verdict.kind == "select";
     let danger = if hint_sets {
         Some("carries a hint that changes a setting".to_owned())
+    } else if queries && class == StatementClass::Select && hides_write(piece) {
+        Some("has words of a write in it".to_owned())
     } else {
         first_danger(piece, dialect).map(|(why, _)| why)
     };
@@ -72,6 +75,22 @@ fn escalate(judged: &mut Judged, piece: &Piece<'_>, dialect: Dialect, hint_sets:
     judged.verdict.class = StatementClass::Dml;
     judged.verdict.reason = why;
     judged.verdict.category = Category::Dml;
+}
+
+/// Whether the words of a query that the tree calls reading spell a write or a lock: should the parser ever take one
+/// for an alias, the words still give it away. A column of such a name costs an approval.
+fn hides_write(piece: &Piece<'_>) -> bool {
+    (0..piece.toks.len()).any(|i| {
+        let unqualified = i == 0 || piece.kind(i - 1) != Some(Kind::Dot);
+        let then = |words: &[&str]| piece.is_any(i + 1, words);
+        unqualified
+            && (piece.is(i, "into")
+                || (piece.is(i, "for") && then(&["update", "share", "no", "key"]))
+                || (piece.is(i, "lock") && then(&["in"]))
+                || (piece.is(i, "delete") && then(&["from"]))
+                || (piece.is(i, "update") && piece.is(i + 2, "set"))
+                || (piece.is(i, "procedure") && then(&["analyse"])))
+    })
 }
 
 /// A statement that its first words refuse. The tree only decides whether break-glass may pass it.
@@ -172,7 +191,15 @@ fn verdict(statement: &Statement, walk: &mut Walk) -> Verdict {
     match statement {
         Statement::Query(query) => {
             walk.query(query);
-            query_verdict(walk)
+            let returns_rows = true;
+            // `WITH ... DELETE`: the parser wraps the write in a query.
+            match query.body.as_ref() {
+                SetExpr::Insert(_) => write("insert", "inserts rows", returns_rows),
+                SetExpr::Update(_) => write("update", "updates rows", returns_rows),
+                SetExpr::Delete(_) => write("delete", "deletes rows", returns_rows),
+                SetExpr::Merge(_) => write("merge", "merges rows", returns_rows),
+                _ => query_verdict(walk),
+            }
         }
         Statement::Insert(insert) => {
             walk.insert(insert);
@@ -267,10 +294,11 @@ fn definition(statement: &Statement, walk: &mut Walk) -> Verdict {
     let kind = match statement {
         Statement::CreateTable(table) => {
             walk.target(&table.name);
-            for like in [table.partition_of.as_ref(), table.clone.as_ref()] {
-                if let Some(like) = like {
-                    walk.relation(like);
-                }
+            for like in [table.partition_of.as_ref(), table.clone.as_ref()]
+                .into_iter()
+                .flatten()
+            {
+                walk.relation(like);
             }
             if let Some(query) = &table.query {
                 walk.query(query);
@@ -330,11 +358,7 @@ fn replaces_table(statement: &Statement) -> bool {
     matches!(statement, Statement::CreateTable(table) if table.or_replace)
 }
 
-fn dropped(
-    object: ObjectType,
-    names: &[sqlparser::ast::ObjectName],
-    walk: &mut Walk,
-) -> Verdict {
+fn dropped(object: ObjectType, names: &[sqlparser::ast::ObjectName], walk: &mut Walk) -> Verdict {
     let kind = match object {
         ObjectType::Table => "drop_table",
         ObjectType::View | ObjectType::MaterializedView => "drop_view",

@@ -311,12 +311,7 @@ fn parse_failed(text: &str) -> String {
     format!("parse-failed:{}", sha256_hex(text.as_bytes()))
 }
 
-fn assemble(
-    text: &str,
-    dialect: Dialect,
-    pieces: &[Piece<'_>],
-    judged: Vec<Judged>,
-) -> Analysis {
+fn assemble(text: &str, dialect: Dialect, pieces: &[Piece<'_>], judged: Vec<Judged>) -> Analysis {
     let unread = judged.iter().find_map(|j| j.unread.clone());
     let class = class_of(pieces, &judged, unread.as_ref());
     let redacted = match &class {
@@ -386,11 +381,7 @@ fn cut(text: &str, pieces: &[Piece<'_>]) -> Vec<String> {
 }
 
 /// The first refusal wins, then what cannot be read, then the first write that is more than structure.
-fn class_of(
-    pieces: &[Piece<'_>],
-    judged: &[Judged],
-    unread: Option<&agree::Unread>,
-) -> Class {
+fn class_of(pieces: &[Piece<'_>], judged: &[Judged], unread: Option<&agree::Unread>) -> Class {
     let with = |class| move |j: &&Judged| j.verdict.class == class;
     let rejected = |at: usize, reason: &str| {
         let (line, column) = pieces.get(at).map_or((1, 1), place);
@@ -400,10 +391,11 @@ fn class_of(
             column,
         }
     };
-    if let Some(at) = judged
-        .iter()
-        .position(|j| j.verdict.class == StatementClass::Rejected)
-    {
+    let refused = (0..judged.len()).find(|&at| {
+        judged[at].verdict.class == StatementClass::Rejected
+            && !ends_trigger(&pieces[..=at], &judged[..at])
+    });
+    if let Some(at) = refused {
         return rejected(at, &judged[at].verdict.reason);
     }
     if let Some(unread) = unread {
@@ -428,12 +420,25 @@ fn class_of(
     // All read. One statement gives the rows, settings may stand before it, nothing behind it.
     let rows = judged.iter().position(|j| j.verdict.returns_rows);
     match rows {
-        Some(at) if at + 1 < judged.len() => rejected(
-            at + 1,
-            "nothing may follow the statement that returns rows",
-        ),
+        Some(at) if at + 1 < judged.len() => {
+            rejected(at + 1, "nothing may follow the statement that returns rows")
+        }
         _ => Class::Select,
     }
+}
+
+/// Whether the last of `pieces` is the END of a trigger's body, which the semicolons in it have cut off. The whole is
+/// unreadable then, and waits for a human.
+fn ends_trigger(pieces: &[Piece<'_>], before: &[Judged]) -> bool {
+    let end = pieces
+        .last()
+        .is_some_and(|p| p.toks.len() == 1 && p.is(0, "end"));
+    let opens = |(piece, judged): (&Piece<'_>, &Judged)| {
+        judged.unread.is_some()
+            && piece.is(0, "create")
+            && (1..piece.toks.len().min(8)).any(|i| piece.is_any(i, &["trigger", "event"]))
+    };
+    end && pieces.iter().zip(before).any(opens)
 }
 
 /// One finding for a batch that changes both structure and data, at the statement that makes it so.

@@ -298,9 +298,7 @@ fn rules_of(statement: &Statement, dialect: Dialect) -> Vec<Rule> {
         // MariaDB drops the old table first.
         Statement::CreateTable(table) if table.or_replace => vec![Rule::DropTable],
         Statement::CreateSequence { .. } => vec![Rule::CreateSequence],
-        Statement::CreateIndex(index)
-            if dialect == Dialect::Postgres && !index.concurrently =>
-        {
+        Statement::CreateIndex(index) if dialect == Dialect::Postgres && !index.concurrently => {
             vec![Rule::CreateIndexNotConcurrently]
         }
         Statement::Drop { object_type, .. } => match object_type {

@@ -23,7 +23,11 @@ enum Effect {
 
 /// The verdict on `SET ...`.
 pub(super) fn judge(piece: &Piece<'_>, dialect: Dialect) -> Head {
-    let at = if piece.is_any(1, &["session", "local"]) { 2 } else { 1 };
+    let at = if piece.is_any(1, &["session", "local"]) {
+        2
+    } else {
+        1
+    };
     let effect = if piece.is(at, "time") && piece.is(at + 1, "zone") {
         value_effect("timezone", &piece.from(at + 2), dialect)
     } else if piece.is(at, "names") {
@@ -34,7 +38,13 @@ pub(super) fn judge(piece: &Piece<'_>, dialect: Dialect) -> Head {
         assignment(&piece.from(at), dialect)
     };
     match effect {
-        Effect::Safe => settled("set", Category::ReadOnly, StatementClass::Select, "a safe setting", false),
+        Effect::Safe => settled(
+            "set",
+            Category::ReadOnly,
+            StatementClass::Select,
+            "a safe setting",
+            false,
+        ),
         Effect::Write => settled(
             "set",
             Category::Dml,
@@ -129,7 +139,15 @@ fn names(rest: &Piece<'_>, dialect: Dialect) -> Effect {
 /// server would end a string where we see it go on.
 fn charset(value: &Piece<'_>, dialect: Dialect) -> Effect {
     const SAFE: &[&str] = &[
-        "ascii", "binary", "latin1", "sql_ascii", "unicode", "utf-8", "utf8", "utf8mb3", "utf8mb4",
+        "ascii",
+        "binary",
+        "latin1",
+        "sql_ascii",
+        "unicode",
+        "utf-8",
+        "utf8",
+        "utf8mb3",
+        "utf8mb4",
     ];
     let name = literal(value).to_ascii_lowercase();
     // The server's default is what its connections start with: what the agent already reads in.

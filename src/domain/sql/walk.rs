@@ -56,12 +56,8 @@ impl Walk {
     fn find(&mut self, rule: Rule, token: &AttachedToken) {
         if self.runs && !self.findings.iter().any(|f| f.rule == rule) {
             let place = token.0.span.start;
-            self.findings.push(Finding::new(
-                rule,
-                self.number,
-                place.line,
-                place.column,
-            ));
+            self.findings
+                .push(Finding::new(rule, self.number, place.line, place.column));
         }
     }
 
@@ -412,7 +408,9 @@ impl Walk {
         }
         self.written(&update.table);
         match &update.from {
-            Some(UpdateTableFromKind::BeforeSet(tables) | UpdateTableFromKind::AfterSet(tables)) => {
+            Some(
+                UpdateTableFromKind::BeforeSet(tables) | UpdateTableFromKind::AfterSet(tables),
+            ) => {
                 for table in tables {
                     self.table_with_joins(table);
                 }

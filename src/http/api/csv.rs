@@ -39,8 +39,11 @@ struct Row<'a>(Vec<(String, &'a RawValue)>);
 /// 422 `no_rows` for a result that has none.
 pub(super) fn render(envelope: &[u8]) -> Result<Vec<u8>, Error> {
     let no_rows = || {
-        Error::refused("no_rows", "this result has no rows that could be written as CSV")
-            .hint("download it as JSON, without `format`")
+        Error::refused(
+            "no_rows",
+            "this result has no rows that could be written as CSV",
+        )
+        .hint("download it as JSON, without `format`")
     };
     let envelope: Envelope = serde_json::from_slice(envelope)
         .map_err(|e| Error::internal("a stored result is no envelope", e))?;
@@ -135,7 +138,8 @@ mod tests {
     use super::*;
 
     fn csv(data: &str) -> String {
-        let envelope = format!("{{\"_dbward_result\":true,\"result_data\":{data},\"success\":true}}");
+        let envelope =
+            format!("{{\"_dbward_result\":true,\"result_data\":{data},\"success\":true}}");
         match render(envelope.as_bytes()) {
             Ok(bytes) => String::from_utf8(bytes).unwrap(),
             Err(error) => error.code().to_owned(),
@@ -171,7 +175,13 @@ mod tests {
 
     #[test]
     fn what_has_no_rows_is_refused() {
-        for data in ["null", r#"{"rows_affected":3}"#, "\"text\"", "[1]", r#"{"rows":[1]}"#] {
+        for data in [
+            "null",
+            r#"{"rows_affected":3}"#,
+            "\"text\"",
+            "[1]",
+            r#"{"rows":[1]}"#,
+        ] {
             assert_eq!(csv(data), "no_rows", "{data}");
         }
     }

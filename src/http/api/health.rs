@@ -92,7 +92,11 @@ mod tests {
         let look = |secs, works| {
             readiness.of(start + Duration::from_secs(secs), || {
                 tries.set(tries.get() + 1);
-                if works { Ok(()) } else { Err(Error::bug("broken")) }
+                if works {
+                    Ok(())
+                } else {
+                    Err(Error::bug("broken"))
+                }
             })
         };
         assert!(look(0, true));

@@ -27,11 +27,7 @@ pub fn page(door: &Door, caller: &Caller, _: &Ask) -> Answer {
     // One at a time: what is caught up below must not be caught up twice.
     let _one = door.scraping.lock().unwrap_or_else(|e| e.into_inner());
     refresh(door)?;
-    Ok(Reply::with_body(
-        200,
-        MEDIA_TYPE,
-        door.app.metrics.render(),
-    ))
+    Ok(Reply::with_body(200, MEDIA_TYPE, door.app.metrics.render()))
 }
 
 fn refresh(door: &Door) -> Result<(), Error> {
@@ -39,7 +35,10 @@ fn refresh(door: &Door) -> Result<(), Error> {
     let counts = app.store.read(|view| view.request_counts())?;
     for status in CURRENT {
         let name = status.as_str();
-        let now = counts.iter().find(|(s, _)| s == name).map_or(0, |(_, n)| *n);
+        let now = counts
+            .iter()
+            .find(|(s, _)| s == name)
+            .map_or(0, |(_, n)| *n);
         metrics.requests_current.set(&[name], now);
     }
     let now = app.clock.now();

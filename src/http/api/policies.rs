@@ -15,7 +15,12 @@ use serde_json::{Value, json};
 pub fn workflows(door: &Door, caller: &Caller, _: &Ask) -> Answer {
     require(caller, Permission::WorkflowManage)?;
     let active = door.app.active();
-    let workflows: Vec<Value> = active.policies.workflows.iter().map(workflow_json).collect();
+    let workflows: Vec<Value> = active
+        .policies
+        .workflows
+        .iter()
+        .map(workflow_json)
+        .collect();
     replies::json(200, &json!({"workflows": workflows}))
 }
 
@@ -23,7 +28,11 @@ pub fn workflows(door: &Door, caller: &Caller, _: &Ask) -> Answer {
 pub fn workflow(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
     require(caller, Permission::WorkflowManage)?;
     let active = door.app.active();
-    let found = active.policies.workflows.iter().find(|w| w.id() == ask.id());
+    let found = active
+        .policies
+        .workflows
+        .iter()
+        .find(|w| w.id() == ask.id());
     let workflow = found.ok_or_else(|| Error::not_found("workflow", ask.id()))?;
     replies::json(200, &workflow_json(workflow))
 }
@@ -64,7 +73,12 @@ fn step_json(step: &WorkflowStep) -> Value {
 pub fn execution_policies(door: &Door, caller: &Caller, _: &Ask) -> Answer {
     require(caller, Permission::PolicyManage)?;
     let active = door.app.active();
-    let policies: Vec<Value> = active.policies.execution.iter().map(execution_json).collect();
+    let policies: Vec<Value> = active
+        .policies
+        .execution
+        .iter()
+        .map(execution_json)
+        .collect();
     replies::json(200, &json!({"execution_policies": policies}))
 }
 
@@ -72,7 +86,11 @@ pub fn execution_policies(door: &Door, caller: &Caller, _: &Ask) -> Answer {
 pub fn execution_policy(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
     require(caller, Permission::PolicyManage)?;
     let active = door.app.active();
-    let found = active.policies.execution.iter().find(|p| p.id() == ask.id());
+    let found = active
+        .policies
+        .execution
+        .iter()
+        .find(|p| p.id() == ask.id());
     let policy = found.ok_or_else(|| Error::not_found("execution policy", ask.id()))?;
     replies::json(200, &execution_json(policy))
 }

@@ -26,9 +26,7 @@ pub(super) fn part(header: Option<&str>, total: usize) -> Part {
         return Part::Whole;
     };
     match (number(first), number(last)) {
-        (Some(first), Some(last)) if first <= last => {
-            inside(first, last.saturating_add(1), total)
-        }
+        (Some(first), Some(last)) if first <= last => inside(first, last.saturating_add(1), total),
         (Some(first), None) if last.is_empty() => inside(first, total, total),
         (None, Some(count)) if first.is_empty() => {
             inside(total.saturating_sub(count), total, total)
@@ -87,8 +85,17 @@ mod tests {
     #[test]
     fn anything_else_is_answered_whole() {
         for header in [
-            "", "bytes", "bytes=", "bytes=-", "bytes=5-2", "bytes=a-b", "bytes=0-1,3-4", "lines=0-1",
-            "bytes=+1-2", "bytes=0x1-2", "bytes=--1",
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=5-2",
+            "bytes=a-b",
+            "bytes=0-1,3-4",
+            "lines=0-1",
+            "bytes=+1-2",
+            "bytes=0x1-2",
+            "bytes=--1",
         ] {
             assert_eq!(part(Some(header), 10), Part::Whole, "{header}");
         }

@@ -101,7 +101,12 @@ pub fn list(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
 pub fn show(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
     let wait = ask.query().number("wait")?.unwrap_or(0).min(WAIT_SECS_MAX);
     let watch = match ask.may_wait(wait) {
-        true => Some(Watch::begin(door, caller, ask, [topics::request(ask.id())])?),
+        true => Some(Watch::begin(
+            door,
+            caller,
+            ask,
+            [topics::request(ask.id())],
+        )?),
         false => None,
     };
     let detail = view_requests::show(&door.app, caller, ask.id())?;

@@ -37,7 +37,12 @@ pub fn stream(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
     let wait = ask.query().number("wait")?.unwrap_or(STREAM_SECS_MAX);
     let wait = wait.min(STREAM_SECS_MAX);
     let watch = match ask.may_wait(wait) {
-        true => Some(Watch::begin(door, caller, ask, [topics::request(ask.id())])?),
+        true => Some(Watch::begin(
+            door,
+            caller,
+            ask,
+            [topics::request(ask.id())],
+        )?),
         false => None,
     };
     match read_results::stream(&door.app, caller, ask.id())? {
@@ -150,7 +155,10 @@ fn outside(call: &Call, total: usize) -> Reply {
 pub fn executions(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
     let limit = ask.query().capped("limit", EXECUTIONS_DEFAULT, PAGE_MAX)?;
     let rows = read_results::executions(&door.app, caller, ask.id(), limit)?;
-    let executions: Vec<Value> = rows.iter().map(|(e, stored)| execution(e, *stored)).collect();
+    let executions: Vec<Value> = rows
+        .iter()
+        .map(|(e, stored)| execution(e, *stored))
+        .collect();
     replies::json(200, &json!({"executions": executions}))
 }
 

@@ -38,7 +38,12 @@ pub fn poll(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
     let targets = agent_poll::watched(&door.app, &report)?;
     let wide = targets.len() > OWN_TOPICS_MAX;
     let watch = match ask.may_wait(wait) {
-        true => Some(Watch::begin(door, caller, ask, targets.iter().map(topics::jobs))?),
+        true => Some(Watch::begin(
+            door,
+            caller,
+            ask,
+            targets.iter().map(topics::jobs),
+        )?),
         false => None,
     };
     let first = ask.call.resume.is_none();
@@ -70,7 +75,11 @@ pub fn poll(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
 /// for ever.
 fn pass_on(door: &Door, ask: &Ask, work: &Work) -> i64 {
     let before: i64 = ask.memo().and_then(|m| m.parse().ok()).unwrap_or(0);
-    let woken = ask.call.resume.as_ref().is_some_and(|r| r.reason == Reason::Event);
+    let woken = ask
+        .call
+        .resume
+        .as_ref()
+        .is_some_and(|r| r.reason == Reason::Event);
     let mut newest = before;
     for (target, dispatch_seq) in &work.left {
         if *dispatch_seq > before {

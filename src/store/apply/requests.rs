@@ -104,8 +104,7 @@ fn texts(cx: &Context, new: &NewRequest) -> Result<(), Error> {
             ],
         )?;
     }
-    if let (Some(key), Some(fingerprint)) = (&text.idempotency_key, &text.idempotency_fingerprint)
-    {
+    if let (Some(key), Some(fingerprint)) = (&text.idempotency_key, &text.idempotency_fingerprint) {
         cx.one(
             "INSERT INTO idempotency_keys (requester, key, fingerprint, request_seq) VALUES (?1, ?2, ?3, ?4)",
             params![new.requester, key, fingerprint, new.seq],

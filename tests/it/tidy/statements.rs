@@ -13,7 +13,7 @@ const LANDED: &[(&str, &str)] = &[(
 
 /// Statements put together while the program runs, which are not prepared here: the lists, whose filters vary. Each
 /// is covered by a test of its list. Make it smaller where you can.
-const DYNAMIC_MAX: usize = 0;
+const DYNAMIC_MAX: usize = 9;
 
 /// Statements that read a whole table or index, by how they begin, and why they may. One that has no condition and
 /// stops at its LIMIT needs no reason.
@@ -186,12 +186,12 @@ fn no_statement_reads_a_whole_table_unnoticed() {
         let mut rows = plan.raw_query();
         while let Some(row) = rows.next().unwrap() {
             let step: String = row.get("detail").unwrap();
-            let allowed = SCANS
-                .iter()
-                .find(|(start, _)| statement.text.starts_with(start));
-            used.extend(allowed);
-            if reads_all(&step, &statement.text) && allowed.is_none() {
-                found.push(format!("{} {step}: {}", statement.place, statement.text));
+            if reads_all(&step, &statement.text) {
+                let begins = |known: &&(&str, &str)| statement.text.starts_with(known.0);
+                match SCANS.iter().find(begins) {
+                    Some(known) => used.push(known),
+                    None => found.push(format!("{} {step}: {}", statement.place, statement.text)),
+                }
             }
         }
     }

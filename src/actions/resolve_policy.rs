@@ -1,0 +1,168 @@
+//! What would happen: which policies apply to a target, and what they would decide, for each operation or for a
+//! statement. Nothing is stored.
+
+use super::App;
+use super::create_request::dialect;
+use super::judge::{self, Asked, Decision};
+use crate::domain::actor::Caller;
+use crate::domain::id::{Operation, Target};
+use crate::domain::permission::Permission;
+use crate::domain::policy::execution::ExecutionPolicy;
+use crate::domain::policy::result::ResultPolicy;
+use crate::domain::policy::review::ReviewPolicy;
+use crate::domain::policy::workflow::Workflow;
+use crate::domain::sql::Analysis;
+use crate::error::{Error, ErrorKind};
+use std::sync::Arc;
+
+/// What would be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preview {
+    /// Refused.
+    Deny,
+    /// Runs at once.
+    AutoApproved,
+    /// Somebody has to approve.
+    NeedsApproval,
+}
+
+impl Preview {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Preview::Deny => "deny",
+            Preview::AutoApproved => "auto_approved",
+            Preview::NeedsApproval => "needs_approval",
+        }
+    }
+}
+
+/// What applies to one operation.
+pub struct Resolved {
+    /// The operation.
+    pub operation: Operation,
+    /// The workflow that takes it.
+    pub workflow: Option<Workflow>,
+    /// What would be decided.
+    pub preview: Preview,
+    /// Why, as a code.
+    pub reason: &'static str,
+}
+
+/// What a statement would come to.
+pub struct Predicted {
+    /// What was made out of the text; none where it could not even be looked at.
+    pub analysis: Option<Arc<Analysis>>,
+    /// The decision, or the refusal.
+    pub decision: Result<Decision, Error>,
+}
+
+/// Everything that applies to a target.
+pub struct Resolution {
+    /// The target.
+    pub target: Target,
+    /// Whether it is registered; if not, nothing else is said.
+    pub registered: bool,
+    /// One entry for each operation asked for.
+    pub operations: Vec<Resolved>,
+    /// The execution policy.
+    pub execution: ExecutionPolicy,
+    /// The review policy.
+    pub review: ReviewPolicy,
+    /// The result policy.
+    pub result: ResultPolicy,
+    /// The policies these are from.
+    pub policy_version: String,
+    /// What the statement would come to, where one was given.
+    pub predicted: Option<Predicted>,
+}
+
+/// Resolves the policies of a target, for one operation or all six, and predicts the decision for `sql`.
+///
+/// # Errors
+/// 400 `validation_error`; 403 `forbidden` without `request.view` on the target; 503 when no thread is free to read
+/// the statement.
+pub fn resolve(
+    app: &App,
+    caller: &Caller,
+    target: Target,
+    operation: Option<Operation>,
+    sql: Option<&str>,
+) -> Result<Resolution, Error> {
+    caller.require_on(Permission::RequestView, &target)?;
+    let active = app.active();
+    let policies = &active.policies;
+    let registered = policies.database(&target).is_some();
+    let wanted: Vec<Operation> = match operation {
+        Some(operation) => vec![operation],
+        None => Operation::ALL.to_vec(),
+    };
+    let resolved = |operation: Operation| {
+        let workflow = policies.workflow(&target, operation).cloned();
+        let (preview, reason) = match &workflow {
+            None => (Preview::Deny, "no_matching_workflow"),
+            Some(w) if w.steps.is_empty() => (Preview::AutoApproved, "empty_steps"),
+            Some(_) => (Preview::NeedsApproval, "risk_unknown_until_analyzed"),
+        };
+        Resolved {
+            operation,
+            workflow,
+            preview,
+            reason,
+        }
+    };
+    let predicted = match sql.filter(|_| registered) {
+        Some(sql) => Some(predict(app, caller, &target, sql)?),
+        None => None,
+    };
+    Ok(Resolution {
+        registered,
+        operations: wanted.into_iter().map(resolved).collect(),
+        execution: policies.execution(&target),
+        review: policies.review(&target),
+        result: policies.result(&target),
+        policy_version: active.version.clone(),
+        predicted,
+        target,
+    })
+}
+
+fn predict(app: &App, caller: &Caller, target: &Target, sql: &str) -> Result<Predicted, Error> {
+    let active = app.active();
+    let schema = app.schema(target)?;
+    let dialect = dialect(&active, target, &schema);
+    let analysis = match app.analyzer.analyze(sql, dialect) {
+        Ok(analysis) => analysis,
+        Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+        Err(error) => {
+            return Ok(Predicted {
+                analysis: None,
+                decision: Err(error),
+            });
+        }
+    };
+    let asked = Asked {
+        target,
+        operation: Operation::ExecuteSelect,
+        emergency: false,
+        allow_ddl: false,
+        // Whether a reason is needed stands in the workflow; here it is taken as given.
+        has_reason: true,
+        analysis: Some(&analysis),
+        schema: &schema,
+    };
+    let decision = judge::classify(&asked).and_then(|operation| {
+        let needed = match operation {
+            Operation::ExecuteSelect => Permission::RequestCreateSelect,
+            _ => Permission::RequestCreate,
+        };
+        if !caller.may_on(Permission::RequestCreate, target) {
+            caller.require_on(needed, target)?;
+        }
+        judge::decide(&asked, operation, &active)
+    });
+    Ok(Predicted {
+        analysis: Some(analysis),
+        decision,
+    })
+}
