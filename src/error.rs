@@ -233,6 +233,11 @@ impl Error {
         }
     }
 
+    /// What the client can do about it, if the error says.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
     /// Seconds for `Retry-After`, if the error carries one.
     pub fn retry_after_secs(&self) -> Option<u32> {
         self.0.retry_after_secs

@@ -291,7 +291,53 @@ pub fn list_agents(app: &App, caller: &Caller) -> Result<(Vec<AgentRow>, Timesta
 
 #[cfg(test)]
 mod tests {
-    use super::is_older;
+    use super::{Report, SCOPES_MAX, covers, is_older, scopes};
+    use crate::domain::id::Target;
+
+    fn report(databases: &[&str], environments: &[&str], pairs: &[(&str, &str)]) -> Report {
+        let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
+        let pairs = pairs.iter();
+        Report {
+            databases: owned(databases),
+            environments: owned(environments),
+            scopes: pairs
+                .map(|(d, e)| ((*d).to_owned(), (*e).to_owned()))
+                .collect(),
+            ..Report::default()
+        }
+    }
+
+    fn named(report: &Report) -> Vec<String> {
+        let scopes = scopes(report).unwrap();
+        scopes.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_report_names_each_target_once() {
+        let product = report(&["a", "b", "a"], &["x", "y"], &[("a", "x")]);
+        assert_eq!(named(&product), ["a/x", "a/y", "b/x", "b/y"]);
+        assert_eq!(named(&report(&["a"], &[], &[])), ["a/*"]);
+        assert!(scopes(&report(&["A"], &[], &[])).is_err());
+    }
+
+    #[test]
+    fn long_lists_are_refused_before_they_are_multiplied() {
+        let many = vec!["a"; SCOPES_MAX + 1];
+        assert!(scopes(&report(&many, &["x"], &[])).is_err());
+        assert!(scopes(&report(&["a"], &many, &[])).is_err());
+    }
+
+    #[test]
+    fn a_wildcard_covers_every_name() {
+        let target = |d: &str, e: &str| Target {
+            database: d.to_owned(),
+            environment: e.to_owned(),
+        };
+        assert!(covers(&target("*", "*"), &target("a", "x")));
+        assert!(covers(&target("a", "*"), &target("a", "x")));
+        assert!(!covers(&target("b", "*"), &target("a", "x")));
+        assert!(!covers(&target("*", "y"), &target("a", "x")));
+    }
 
     #[test]
     fn versions_are_compared_by_number() {

@@ -118,10 +118,11 @@ pub(super) fn ensure_visible(view: &View, caller: &Caller, request: &Request) ->
     may_view(caller, request, workflow.as_ref(), &votes)
 }
 
-/// A page of the requests that the caller may see, newest first. With `total`, they are counted too.
+/// A page of the requests that the caller may see, newest first. With `count`, they are counted too. Somebody who may
+/// see none gets an empty page: whether he is an approver of something is found out by looking.
 ///
 /// # Errors
-/// `forbidden` for somebody who may see requests nowhere and is no approver of anything.
+/// When the store cannot read.
 pub fn list(
     app: &App,
     caller: &Caller,

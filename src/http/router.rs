@@ -2,7 +2,8 @@
 
 use super::Door;
 use super::api::{
-    agents, audit, databases, health, me, metrics, policies, requests, results, tokens, work,
+    agents, audit, databases, dry_runs, health, me, metrics, policies, requests, resolution, results, schemas,
+    tokens, work,
 };
 use super::body::Fields;
 use super::call::{Call, Reply};
@@ -20,6 +21,8 @@ pub const BODY_BYTES: usize = 256 * 1024;
 pub const CREATE_BODY_BYTES: usize = 1024 * 1024;
 /// The same for a result: 12 MiB of JSON that existing agents escape once more, in a string.
 pub const RESULT_BODY_BYTES: usize = 26 * 1024 * 1024;
+/// The same for the tables of a database.
+pub const SCHEMA_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// Time for an ordinary answer.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Time for proving the audit log, which reads all of it.
@@ -84,6 +87,8 @@ pub const ROUTES: &[Route] = &[
     get("/api/requests/{id}/result/content", User(results::content)),
     get("/api/results", User(results::list)),
     get("/api/databases", User(databases::list)),
+    get("/api/schemas/{database}", User(schemas::show)),
+    get("/api/policy-resolution", User(resolution::resolve)),
     get("/api/me", User(me::show)),
     get("/api/roles", User(policies::roles)),
     post("/api/roles", Managed("auth.roles")),
@@ -107,6 +112,9 @@ pub const ROUTES: &[Route] = &[
     post("/api/agent/jobs/{request_id}/claim", Agent(work::claim)),
     post("/api/agent/jobs/{execution_id}/heartbeat", Agent(work::heartbeat)),
     post("/api/agent/jobs/{execution_id}/result", Agent(work::result)).body(RESULT_BODY_BYTES).even_oversize(),
+    post("/api/agent/schema-sync", Agent(schemas::sync)).body(SCHEMA_BODY_BYTES),
+    post("/api/agent/dry-run/{id}/claim", Agent(dry_runs::claim)),
+    post("/api/agent/dry-run/{id}/result", Agent(dry_runs::result)),
 ];
 
 const fn route(method: &'static str, path: &'static str, guarded: Guarded) -> Route {
