@@ -113,6 +113,7 @@ fn book(
             step: pending.approve(),
             total_steps,
             approval_expires_at: now.plus_secs(ttl_secs),
+            created_at: request.created_at,
         }
     } else {
         let index = usize::try_from(current).unwrap_or(usize::MAX);

@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// Longest claim key, in bytes.
 pub const CLAIM_KEY_BYTES_MAX: usize = 128;
 
+/// What a refused attempt is called in the audit log.
+const VERB: &str = "agent.claim";
+
 /// What the agent gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
@@ -46,7 +49,6 @@ pub fn claim(
     id: &str,
     claim_key: Option<String>,
 ) -> Result<Claimed, Error> {
-    const VERB: &str = "agent.claim";
     caller.require(Permission::AgentClaim)?;
     app.accepting()?;
     if let Some(key) = &claim_key

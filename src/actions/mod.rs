@@ -22,6 +22,7 @@ pub mod submit_result;
 pub mod sweep;
 pub mod tokens;
 pub mod topics;
+pub mod users;
 pub mod view_requests;
 
 use crate::analyzer::Analyzer;

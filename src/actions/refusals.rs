@@ -119,6 +119,19 @@ impl App {
     }
 }
 
+/// A refused attempt that is about no request.
+pub(super) fn refusal(attempt: &'static str, error: &Error) -> Refused {
+    Refused {
+        attempt,
+        code: error.code(),
+        message: error.message().to_owned(),
+        request: None,
+        target: None,
+        fingerprint: None,
+        count: 1,
+    }
+}
+
 /// Writes the rows of the minute that ends.
 ///
 /// # Errors

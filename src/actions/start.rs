@@ -3,6 +3,7 @@
 use super::App;
 use super::identify::TOKEN_PREFIX;
 use super::tokens::{TokenRequest, draft};
+use super::users;
 use crate::config::Config;
 use crate::crypto::{hex, random, write_private};
 use crate::domain::actor::{Actor, SubjectType};
@@ -44,23 +45,30 @@ pub fn sync_config(app: &Arc<App>, config: &Config) -> Result<(), Error> {
         .map(|u| UserStatus {
             id: u.id.clone(),
             active: u.active,
+            by_config: true,
         })
         .collect();
-    app.store.change(Actor::system(), move |view, _| {
+    let suspended: Vec<String> = app.store.change(Actor::system(), move |view, _| {
         let mut changes = vec![synced];
+        let mut suspended = Vec::new();
         for person in people {
             let stored = view.find_user(&person.id)?;
             let same = stored.is_some_and(|s| s.active == person.active && s.source == "config");
-            if !same {
-                changes.push(if person.active {
-                    Change::UserActivated(person)
-                } else {
-                    Change::UserSuspended(person)
-                });
+            if same {
+                continue;
+            }
+            if person.active {
+                changes.push(Change::UserActivated(person));
+            } else {
+                changes.extend(users::suspension(view, &person.id, true)?.0);
+                suspended.push(person.id);
             }
         }
-        Ok(Verdict::Write(changes, ()))
+        Ok(Verdict::Write(changes, suspended))
     })?;
+    for id in suspended {
+        users::cancel_rest(app, &Actor::system(), &id)?;
+    }
     app.activate(policies, version);
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! Issuing, listing and revoking API tokens. Nobody issues more than he holds.
 
 use super::App;
+use super::refusals::refusal;
 use super::identify::{TOKEN_PREFIX, resolve};
 use crate::clock::Timestamp;
 use crate::config::ID_BYTES_MAX;
 use crate::crypto::{hex, random, sha256_hex, uuid};
 use crate::domain::actor::{Caller, SubjectType};
-use crate::domain::change::{Change, NewToken, Refused, RoleMode};
+use crate::domain::change::{Change, NewToken, RoleMode};
 use crate::domain::permission::{Permission, Rights, Role};
 use crate::domain::policy::Policies;
 use crate::error::{Error, Shown};
@@ -319,16 +320,4 @@ fn permissions(rights: &Rights) -> Vec<&'static str> {
 fn refused(app: &Arc<App>, caller: &Caller, error: Error) -> Error {
     let refused = refusal("token.create", &error);
     app.refused(caller.actor(), refused, error)
-}
-
-fn refusal(attempt: &'static str, error: &Error) -> Refused {
-    Refused {
-        attempt,
-        code: error.code(),
-        message: error.message().to_owned(),
-        request: None,
-        target: None,
-        fingerprint: None,
-        count: 1,
-    }
 }

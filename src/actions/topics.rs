@@ -60,6 +60,8 @@ pub fn announced(change: &Change) -> Vec<(String, Reach)> {
         Change::AgentRegistered { .. }
         | Change::TokenCreated(_)
         | Change::SchemaSynced(_)
+        | Change::UserUpdated { .. }
+        | Change::RoleDeleted { .. }
         | Change::ConfigSynced { .. }
         | Change::AttemptRefused(_)
         | Change::AuthFailures(_)

@@ -1,18 +1,18 @@
 //! Everything that can ever be written, as data.
 //!
-//! A verb decides and describes; the store applies. One [`Change`] is one audit event and the rows it accounts for;
-//! what is written together is a list of changes. [`Change::entry`] and the store's `apply` both match without a
-//! wildcard, so a new kind of change does not compile until it has its audit text and its rows.
+//! A verb decides and describes; the store applies. One [`Change`] is one audit event and the rows it accounts for.
+//! [`Change::entry`] and the store's `apply` both match without a wildcard, so a new kind of change does not compile
+//! until it has its audit text and its rows.
+
+mod entry;
 
 use crate::clock::Timestamp;
 use crate::domain::actor::SubjectType;
 use crate::domain::approval::Vote;
-use crate::domain::audit::{Entry, Outcome};
 use crate::domain::id::{Operation, Selector, Target};
-use crate::domain::policy::Dialect;
-use crate::domain::policy::workflow::Workflow;
+use crate::domain::policy::{Dialect, workflow::Workflow};
 use crate::domain::request::{Request, Status, Step};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Which request a change is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -233,13 +233,15 @@ pub struct NewToken {
     pub expires_at: Option<Timestamp>,
 }
 
-/// A person as configuration says.
+/// Whether a person may act.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserStatus {
     /// Subject id.
     pub id: String,
     /// Active or suspended.
     pub active: bool,
+    /// Configuration says so, and will say so again; otherwise somebody did over the API.
+    pub by_config: bool,
 }
 
 /// What an agent reports of a database's tables.
@@ -332,6 +334,8 @@ pub enum Change {
         total_steps: u32,
         /// When the approval ends.
         approval_expires_at: Timestamp,
+        /// When the request was made: since then it waited.
+        created_at: Timestamp,
     },
     /// Turned down.
     RequestRejected {
@@ -414,10 +418,26 @@ pub enum Change {
         /// Whose it was.
         subject_id: String,
     },
-    /// A person may act again, by configuration.
+    /// A person may act, or act again.
     UserActivated(UserStatus),
-    /// A person may not act, by configuration.
+    /// A person may not act.
     UserSuspended(UserStatus),
+    /// What is known of a person changed.
+    UserUpdated {
+        /// Subject id.
+        id: String,
+        /// The Slack account that is his.
+        slack_user_id: Option<String>,
+    },
+    /// A custom role was deleted; the policies without it are in force.
+    RoleDeleted {
+        /// Its name.
+        name: String,
+        /// SHA-256 of the policies without it.
+        policy_version: String,
+        /// Their text.
+        policy_text: String,
+    },
     /// An agent described a database, or could not.
     SchemaSynced(NewSchema),
     /// A configuration took effect.
@@ -464,6 +484,8 @@ impl Change {
             | Change::TokenRevoked { .. }
             | Change::UserActivated(_)
             | Change::UserSuspended(_)
+            | Change::UserUpdated { .. }
+            | Change::RoleDeleted { .. }
             | Change::SchemaSynced(_)
             | Change::ConfigSynced { .. }
             | Change::AuthFailures(_) => None,
@@ -488,6 +510,8 @@ impl Change {
             | Change::TokenRevoked { .. }
             | Change::UserActivated(_)
             | Change::UserSuspended(_)
+            | Change::UserUpdated { .. }
+            | Change::RoleDeleted { .. }
             | Change::SchemaSynced(_)
             | Change::ConfigSynced { .. }
             | Change::AttemptRefused(_)
@@ -495,299 +519,5 @@ impl Change {
             | Change::ResultCorrupt { .. } => None,
         };
         step.map(|s| (s.from(), s.to()))
-    }
-
-    /// What the audit log says of it.
-    pub fn entry(&self) -> Entry {
-        let mut entry = self.described();
-        entry.moved = self.moved();
-        entry
-    }
-
-    fn described(&self) -> Entry {
-        match self {
-            Change::RequestCreated(new) => created(new),
-            Change::RequestDispatched {
-                request,
-                acknowledged,
-                ..
-            } => {
-                let mut e = of_request("request.dispatched", "approval", request);
-                e.reason.clone_from(acknowledged);
-                if acknowledged.is_some() {
-                    e.metadata
-                        .insert("acknowledged_unknown_outcome".into(), true.into());
-                }
-                e
-            }
-            Change::StepApproved {
-                request,
-                vote,
-                total_steps,
-                ..
-            } => voted("step.approved", request, vote, Some(*total_steps)),
-            Change::RequestApproved {
-                request,
-                vote,
-                total_steps,
-                ..
-            } => voted("request.approved", request, vote, Some(*total_steps)),
-            Change::RequestRejected { request, vote, .. } => {
-                let mut e = voted("request.rejected", request, vote, None);
-                e.reason.clone_from(&vote.comment);
-                e
-            }
-            Change::RequestCancelled {
-                request, reason, ..
-            } => {
-                let mut e = of_request("request.cancelled", "approval", request);
-                e.reason.clone_from(reason);
-                e
-            }
-            Change::RequestExpired { request, .. } => {
-                of_request("request.expired", "approval", request)
-            }
-            Change::DispatchTimedOut { request, .. } => {
-                of_request("request.dispatch_timeout", "approval", request)
-            }
-            Change::ExecutionStarted {
-                request, execution, ..
-            } => {
-                let mut e = of_request("execution.started", "execution", request);
-                e.metadata
-                    .insert("execution_id".into(), execution.id.clone().into());
-                e.metadata
-                    .insert("attempt".into(), execution.attempt.into());
-                e.metadata.insert(
-                    "statement_timeout_secs".into(),
-                    execution.statement_timeout_secs.into(),
-                );
-                e
-            }
-            Change::ExecutionFinished {
-                request,
-                step,
-                finished,
-                result,
-            } => finished_entry(request, *step, finished, result.as_ref()),
-            Change::ExecutionLost {
-                request,
-                execution_id,
-                agent_id,
-                ..
-            } => {
-                let mut e = of_request("execution.lost", "agent", request);
-                e.outcome = Outcome::Failure;
-                e.metadata
-                    .insert("execution_id".into(), execution_id.clone().into());
-                e.metadata
-                    .insert("agent_id".into(), agent_id.clone().into());
-                e
-            }
-            Change::AgentRegistered {
-                agent_id, version, ..
-            } => {
-                let mut e = about("agent.registered", "agent", "agent", agent_id);
-                if let Some(version) = version {
-                    e.metadata
-                        .insert("agent_version".into(), version.clone().into());
-                }
-                e
-            }
-            Change::TokenCreated(new) => {
-                let mut e = about("token.created", "token", "token", &new.id);
-                e.metadata = object(json!({
-                    "subject_id": new.subject_id,
-                    "subject_type": new.subject_type.as_str(),
-                    "roles": new.roles,
-                    "role_mode": new.role_mode.as_str(),
-                    "groups": new.groups,
-                    "issuer": new.issuer,
-                    "expires_at": new.expires_at.map(Timestamp::rfc3339),
-                }));
-                e
-            }
-            Change::TokenRevoked {
-                token_id,
-                subject_id,
-            } => {
-                let mut e = about("token.revoked", "token", "token", token_id);
-                e.metadata
-                    .insert("subject_id".into(), subject_id.clone().into());
-                e
-            }
-            Change::UserActivated(user) => about("user.activated", "identity", "user", &user.id),
-            Change::UserSuspended(user) => about("user.disabled", "identity", "user", &user.id),
-            Change::SchemaSynced(schema) => {
-                let (event_type, outcome) = match schema.snapshot_json {
-                    Some(_) => ("schema.snapshot_updated", Outcome::Success),
-                    None => ("schema.snapshot_failed", Outcome::Failure),
-                };
-                let mut e = Entry::new(event_type, "agent", outcome);
-                e.database = Some(schema.target.database.clone());
-                e.environment = Some(schema.target.environment.clone());
-                e.reason.clone_from(&schema.error_message);
-                e.metadata = object(json!({
-                    "dialect": schema.dialect.as_str(),
-                    "status": schema.status,
-                    "tables": schema.tables,
-                }));
-                e
-            }
-            Change::ConfigSynced {
-                policy_version,
-                summary,
-                ..
-            } => {
-                let mut e = about("config.synced", "policy", "config", policy_version);
-                e.metadata.clone_from(summary);
-                e
-            }
-            Change::AttemptRefused(refused) => refused_entry(refused),
-            Change::AuthFailures(failures) => {
-                let mut e = Entry::new("auth.failures", "auth", Outcome::Denied);
-                e.reason = Some(failures.reason.to_owned());
-                e.resource_type = Some("address");
-                e.resource_id = Some(failures.address.clone());
-                e.metadata.insert("count".into(), failures.count.into());
-                e
-            }
-            Change::ResultCorrupt {
-                request,
-                execution_id,
-            } => {
-                let mut e = of_request("result.corrupt", "execution", request);
-                e.outcome = Outcome::Failure;
-                e.metadata
-                    .insert("execution_id".into(), execution_id.clone().into());
-                e
-            }
-        }
-    }
-}
-
-fn about(
-    event_type: &'static str,
-    category: &'static str,
-    resource_type: &'static str,
-    id: &str,
-) -> Entry {
-    let mut e = Entry::new(event_type, category, Outcome::Success);
-    e.resource_type = Some(resource_type);
-    e.resource_id = Some(id.to_owned());
-    e
-}
-
-fn of_request(event_type: &'static str, category: &'static str, request: &RequestRef) -> Entry {
-    let mut e = about(event_type, category, "request", &request.id);
-    e.request_id = Some(request.id.clone());
-    e.operation = Some(request.operation.as_str());
-    e.database = Some(request.target.database.clone());
-    e.environment = Some(request.target.environment.clone());
-    e
-}
-
-fn created(new: &NewRequest) -> Entry {
-    let event_type = match new.step.to() {
-        Status::AutoApproved => "request.auto_approved",
-        Status::BreakGlass => "request.break_glass",
-        _ => "request.created",
-    };
-    let mut e = about(event_type, "approval", "request", &new.id);
-    e.request_id = Some(new.id.clone());
-    e.operation = Some(new.operation.as_str());
-    e.database = Some(new.target.database.clone());
-    e.environment = Some(new.target.environment.clone());
-    e.fingerprint = Some(new.text.fingerprint.clone());
-    e.detail.clone_from(&new.text.redacted);
-    e.reason.clone_from(&new.reason);
-    e.metadata = object(json!({
-        "policy_version": new.policy_version,
-        "risk_level": new.risk_level,
-        "emergency": new.emergency,
-        "allow_ddl": new.allow_ddl,
-    }));
-    e
-}
-
-fn voted(
-    event_type: &'static str,
-    request: &RequestRef,
-    vote: &Vote,
-    total_steps: Option<u32>,
-) -> Entry {
-    let mut e = of_request(event_type, "approval", request);
-    let m = &mut e.metadata;
-    m.insert("step_number".into(), (vote.step + 1).into());
-    if let Some(total) = total_steps {
-        m.insert("total_steps".into(), total.into());
-    }
-    m.insert("selector".into(), vote.selector.clone().into());
-    if let Some(comment) = &vote.comment {
-        m.insert("approval_comment".into(), comment.clone().into());
-    }
-    if vote.issued_by_requester {
-        m.insert("issued_by_requester".into(), true.into());
-    }
-    e
-}
-
-fn finished_entry(
-    request: &RequestRef,
-    step: Option<Step>,
-    finished: &Finished,
-    result: Option<&NewResult>,
-) -> Entry {
-    let (event_type, outcome) = if finished.success {
-        ("execution.completed", Outcome::Success)
-    } else {
-        ("execution.failed", Outcome::Failure)
-    };
-    let mut e = of_request(event_type, "execution", request);
-    e.outcome = outcome;
-    e.resource_type = Some("execution");
-    e.resource_id = Some(finished.execution_id.clone());
-    let m = &mut e.metadata;
-    m.insert("duration_ms".into(), finished.duration_ms.into());
-    m.insert("rows_affected".into(), finished.rows_affected.into());
-    m.insert("truncated".into(), finished.truncated.into());
-    m.insert("late".into(), finished.late.into());
-    if let Some(result) = result {
-        m.insert(
-            "result_sha256".into(),
-            result.checksum_sha256.clone().into(),
-        );
-        m.insert("result_bytes".into(), result.content_length.into());
-    }
-    if step.is_none() && finished.success {
-        m.insert("committed_after_cancel".into(), true.into());
-    }
-    e
-}
-
-fn refused_entry(refused: &Refused) -> Entry {
-    let mut e = match &refused.request {
-        Some(request) => of_request("attempt.refused", "request", request),
-        None => Entry::new("attempt.refused", "request", Outcome::Denied),
-    };
-    e.outcome = Outcome::Denied;
-    if let Some(target) = &refused.target {
-        e.database = Some(target.database.clone());
-        e.environment = Some(target.environment.clone());
-    }
-    e.fingerprint.clone_from(&refused.fingerprint);
-    e.reason = Some(refused.message.clone());
-    e.metadata = object(json!({
-        "attempt": refused.attempt,
-        "code": refused.code,
-        "count": refused.count,
-    }));
-    e
-}
-
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
     }
 }

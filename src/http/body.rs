@@ -77,6 +77,11 @@ impl<'a> Fields<'a> {
         self.raw(name).is_some()
     }
 
+    /// Whether the member is there, be it `null`.
+    pub fn mentions(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
     /// The JSON text of a member, as it came.
     pub fn raw(&self, name: &str) -> Option<&'a str> {
         let text = self.members.get(name)?.get();

@@ -2,8 +2,8 @@
 
 use super::Door;
 use super::api::{
-    agents, audit, databases, dry_runs, health, me, metrics, policies, requests, resolution, results, schemas,
-    tokens, work,
+    agents, audit, databases, dry_runs, health, me, metrics, policies, requests, resolution, results,
+    schemas, tokens, users, work,
 };
 use super::body::Fields;
 use super::call::{Call, Reply};
@@ -92,6 +92,11 @@ pub const ROUTES: &[Route] = &[
     get("/api/me", User(me::show)),
     get("/api/roles", User(policies::roles)),
     post("/api/roles", Managed("auth.roles")),
+    delete("/api/roles/{name}", User(policies::delete_role)),
+    get("/api/users", User(users::list)),
+    patch("/api/users/{id}", User(users::update)),
+    post("/api/users/{id}/suspend", User(users::suspend)),
+    post("/api/users/{id}/activate", User(users::activate)),
     post("/api/tokens", User(tokens::create)),
     get("/api/tokens", User(tokens::list)),
     delete("/api/tokens/{id}", User(tokens::revoke)),
@@ -140,6 +145,10 @@ const fn post(path: &'static str, guarded: Guarded) -> Route {
 
 const fn put(path: &'static str, guarded: Guarded) -> Route {
     route("PUT", path, guarded)
+}
+
+const fn patch(path: &'static str, guarded: Guarded) -> Route {
+    route("PATCH", path, guarded)
 }
 
 const fn delete(path: &'static str, guarded: Guarded) -> Route {

@@ -103,6 +103,12 @@ fn count(app: &App, change: &Change) {
                 Action::Approve => "approve",
                 Action::Reject => "reject",
             }]);
+            if let Change::RequestApproved { created_at, .. } = change {
+                let waited_ms = vote.at.since(*created_at);
+                metrics
+                    .approval_wait
+                    .observe(&[], waited_ms as f64 / 1000.0);
+            }
         }
         Change::ExecutionFinished {
             request, finished, ..

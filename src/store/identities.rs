@@ -143,6 +143,51 @@ impl View<'_> {
         row.transpose()
     }
 
+    /// People and agents, newest first.
+    pub fn list_users(&self, limit: u32, offset: u32) -> Result<Vec<UserRow>, Error> {
+        let rows: Vec<Result<UserRow, Error>> = self
+            .connection
+            .prepare_cached(
+                "SELECT id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, \
+                 last_seen_at_ms FROM users ORDER BY created_at_ms DESC, id LIMIT ?1 OFFSET ?2",
+            )
+            .and_then(|mut s| {
+                s.query_map(params![limit, offset], |r| Ok(read_user(r)))?
+                    .collect()
+            })
+            .map_err(db)?;
+        rows.into_iter().collect()
+    }
+
+    /// Whose Slack account this is.
+    pub fn find_slack_user(&self, slack_user_id: &str) -> Result<Option<String>, Error> {
+        self.connection
+            .prepare_cached("SELECT id FROM users WHERE slack_user_id = ?1")
+            .and_then(|mut s| s.query_row([slack_user_id], |r| r.get(0)).optional())
+            .map_err(db)
+    }
+
+    /// Whether a token of a person who may act passes `test`: looks until one does.
+    pub fn any_live_token(
+        &self,
+        now: Timestamp,
+        test: impl Fn(&TokenRow) -> bool,
+    ) -> Result<bool, Error> {
+        let sql = format!(
+            "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id \
+             WHERE t.revoked_at_ms IS NULL AND t.subject_type = 'user' AND u.status = 'active'"
+        );
+        let mut statement = self.connection.prepare_cached(&sql).map_err(db)?;
+        let mut rows = statement.query([]).map_err(db)?;
+        while let Some(row) = rows.next().map_err(db)? {
+            let token = read_token(row)?;
+            if token.trouble(now).is_none() && test(&token) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Whether an actor still counts, read inside the transaction that he wants to write in.
     ///
     /// # Errors

@@ -298,6 +298,15 @@ impl View<'_> {
         self.requests(&sql, vec![now.0.into(), i64::from(limit).into()])
     }
 
+    /// Requests of a person that can still be cancelled, oldest first.
+    pub fn cancellable_of(&self, requester: &str, limit: u32) -> Result<Vec<Request>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM requests r WHERE r.requester = ?1 AND r.status IN ('pending', 'approved', \
+             'auto_approved', 'break_glass', 'dispatched', 'running', 'execution_lost') ORDER BY r.seq LIMIT ?2"
+        );
+        self.requests(&sql, vec![requester.to_owned().into(), i64::from(limit).into()])
+    }
+
     /// Dispatched requests of one target, first dispatched first.
     pub fn dispatched_jobs(&self, target: &Target, limit: u32) -> Result<Vec<Job>, Error> {
         const SQL: &str = "SELECT r.id, r.requester, r.operation, t.detail, r.audit_seq FROM requests r \

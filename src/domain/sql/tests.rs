@@ -190,9 +190,50 @@ impl Dice {
 
 /// Bits that matter to lexers, thrown into statements at random places.
 const SHARDS: &[&str] = &[
-    "'", "\"", "`", "$$", "$a$", "--", "--\n", "#", "/*", "*/", "/*!", ";", "\\", "(", ")", "[", "]", "\n", "\r", "E'",
-    "U&'", "N'", "X'", "@", ":", "?", " or 1=1 ", "pg_sleep(1)", "; delete from t", "\u{a0}", "é", "\u{1f600}", "0x",
-    "1e", ".", ",", "union select ", "not ", " for update", "::int", "<", "|", "{", "}",
+    "'",
+    "\"",
+    "`",
+    "$$",
+    "$a$",
+    "--",
+    "--\n",
+    "#",
+    "/*",
+    "*/",
+    "/*!",
+    ";",
+    "\\",
+    "(",
+    ")",
+    "[",
+    "]",
+    "\n",
+    "\r",
+    "E'",
+    "U&'",
+    "N'",
+    "X'",
+    "@",
+    ":",
+    "?",
+    " or 1=1 ",
+    "pg_sleep(1)",
+    "; delete from t",
+    "\u{a0}",
+    "é",
+    "\u{1f600}",
+    "0x",
+    "1e",
+    ".",
+    ",",
+    "union select ",
+    "not ",
+    " for update",
+    "::int",
+    "<",
+    "|",
+    "{",
+    "}",
 ];
 
 fn mutated(sql: &str, dice: &mut Dice) -> String {
@@ -242,10 +283,22 @@ fn check_any(sql: &str, dialect: Dialect) {
         let at = rest.find(piece.as_str());
         assert!(at.is_some(), "{piece:?} is not the source's: {sql:?}");
         let (gap, behind) = rest.split_at(at.unwrap_or(0));
-        assert!(lex::lex(gap, dialect).toks.iter().all(|t| t.kind == lex::Kind::Semi), "{gap:?} lost: {sql:?}");
+        assert!(
+            lex::lex(gap, dialect)
+                .toks
+                .iter()
+                .all(|t| t.kind == lex::Kind::Semi),
+            "{gap:?} lost: {sql:?}"
+        );
         rest = &behind[piece.len()..];
     }
-    assert!(lex::lex(rest, dialect).toks.iter().all(|t| t.kind == lex::Kind::Semi), "{rest:?} lost: {sql:?}");
+    assert!(
+        lex::lex(rest, dialect)
+            .toks
+            .iter()
+            .all(|t| t.kind == lex::Kind::Semi),
+        "{rest:?} lost: {sql:?}"
+    );
     // Joined anew, as an agent joins them, they are read as the same statements.
     let joined = plan.join(";\n");
     if let Ok(again) = analyze(&joined, dialect) {
@@ -282,9 +335,36 @@ fn every_case_holds_the_rules_of_any_text() {
 fn redaction_leaks_no_literal() {
     const SECRET: &str = "s3cr3t";
     let forms = [
-        (Dialect::Postgres, vec!["'s3cr3t'", "E's3cr3t\\''", "$$s3cr3t$$", "$t$s3cr3t$t$", "U&'s3cr3t'", "N's3cr3t'", "B's3cr3t'", "X's3cr3t'", "'a''s3cr3t'"]),
-        (Dialect::MySql, vec!["'s3cr3t'", "\"s3cr3t\"", "'a\\'s3cr3t'", "N's3cr3t'", "X's3cr3t'", "_utf8's3cr3t'", "'a' 's3cr3t'"]),
-        (Dialect::Sqlite, vec!["'s3cr3t'", "\"s3cr3t\"", "X's3cr3t'", "'a''s3cr3t'"]),
+        (
+            Dialect::Postgres,
+            vec![
+                "'s3cr3t'",
+                "E's3cr3t\\''",
+                "$$s3cr3t$$",
+                "$t$s3cr3t$t$",
+                "U&'s3cr3t'",
+                "N's3cr3t'",
+                "B's3cr3t'",
+                "X's3cr3t'",
+                "'a''s3cr3t'",
+            ],
+        ),
+        (
+            Dialect::MySql,
+            vec![
+                "'s3cr3t'",
+                "\"s3cr3t\"",
+                "'a\\'s3cr3t'",
+                "N's3cr3t'",
+                "X's3cr3t'",
+                "_utf8's3cr3t'",
+                "'a' 's3cr3t'",
+            ],
+        ),
+        (
+            Dialect::Sqlite,
+            vec!["'s3cr3t'", "\"s3cr3t\"", "X's3cr3t'", "'a''s3cr3t'"],
+        ),
     ];
     let frames = [
         "SELECT * FROM t WHERE a = {}",
@@ -308,7 +388,11 @@ fn redaction_leaks_no_literal() {
         }
     }
     // Numbers too, and whatever is glued to them.
-    for sql in ["SELECT 424242", "SELECT -424242.5e10, .424242", "SELECT a FROM t LIMIT 424242"] {
+    for sql in [
+        "SELECT 424242",
+        "SELECT -424242.5e10, .424242",
+        "SELECT a FROM t LIMIT 424242",
+    ] {
         for (_, dialect, _) in TABLES {
             let redacted = analyze(sql, dialect).unwrap().redacted.literals;
             assert!(!redacted.contains("4242"), "{redacted:?}");
@@ -344,10 +428,21 @@ fn fingerprint_ignores_space_comments_case_and_literals() {
     for (_, dialect, _) in TABLES {
         let expected = analyze(base, dialect).unwrap().fingerprint;
         for sql in &same {
-            assert_eq!(analyze(sql, dialect).unwrap().fingerprint, expected, "{sql}");
+            assert_eq!(
+                analyze(sql, dialect).unwrap().fingerprint,
+                expected,
+                "{sql}"
+            );
         }
-        for other in ["SELECT a FROM t", "SELECT A, count(*) FROM t WHERE b = 1 AND c IN ('x', 'y') GROUP BY a"] {
-            assert_ne!(analyze(other, dialect).unwrap().fingerprint, expected, "{other}");
+        for other in [
+            "SELECT a FROM t",
+            "SELECT A, count(*) FROM t WHERE b = 1 AND c IN ('x', 'y') GROUP BY a",
+        ] {
+            assert_ne!(
+                analyze(other, dialect).unwrap().fingerprint,
+                expected,
+                "{other}"
+            );
         }
     }
 }
@@ -360,16 +455,30 @@ fn input_errors_are_told_apart() {
     }
     assert_eq!(pg("SELECT '\0'").unwrap_err(), InputError::Nul);
     let long = format!("SELECT '{}'", "x".repeat(TEXT_BYTES_MAX));
-    assert_eq!(pg(&long).unwrap_err(), InputError::TooLong { bytes: long.len() });
+    assert_eq!(
+        pg(&long).unwrap_err(),
+        InputError::TooLong { bytes: long.len() }
+    );
     let most = "DELETE FROM t WHERE a = 1;".repeat(STATEMENTS_MAX);
     assert_eq!(pg(&most).unwrap().statements.len(), STATEMENTS_MAX);
     let more = format!("{most} DELETE FROM t WHERE a = 1");
-    assert_eq!(pg(&more).unwrap_err(), InputError::TooManyStatements { count: STATEMENTS_MAX + 1 });
+    assert_eq!(
+        pg(&more).unwrap_err(),
+        InputError::TooManyStatements {
+            count: STATEMENTS_MAX + 1
+        }
+    );
     let chain = format!("SELECT 1{}", "+1".repeat(CHAIN_MAX));
     assert!(pg(&chain).is_ok());
-    assert_eq!(pg(&format!("{chain}+1")).unwrap_err(), InputError::TooComplex { statement: 1 });
+    assert_eq!(
+        pg(&format!("{chain}+1")).unwrap_err(),
+        InputError::TooComplex { statement: 1 }
+    );
     let words = format!("SELECT 1; SELECT {}", "NOT ".repeat(WORD_RUN_MAX));
-    assert_eq!(pg(&words).unwrap_err(), InputError::TooComplex { statement: 2 });
+    assert_eq!(
+        pg(&words).unwrap_err(),
+        InputError::TooComplex { statement: 2 }
+    );
 }
 
 #[test]
@@ -390,37 +499,119 @@ fn rules_know_their_names() {
 
 #[test]
 fn findings_say_why_and_how_to_mend() {
-    let analysis = analyze(
-        "SELECT 1;\n  DELETE FROM t",
-        Dialect::Postgres,
-    )
-    .unwrap();
+    let analysis = analyze("SELECT 1;\n  DELETE FROM t", Dialect::Postgres).unwrap();
     let finding = &analysis.findings[0];
     assert_eq!((finding.statement, finding.line, finding.column), (2, 2, 3));
     assert_eq!(finding.message, "DELETE without WHERE clause");
     assert!(!finding.why.is_empty() && !finding.mend.is_empty());
     let list = vec!["1"; 101].join(",");
-    let analysis = analyze(&format!("SELECT * FROM t WHERE a IN ({list})"), Dialect::Postgres).unwrap();
-    assert_eq!(analysis.findings[0].message, "IN list with 101 elements (>100)");
+    let analysis = analyze(
+        &format!("SELECT * FROM t WHERE a IN ({list})"),
+        Dialect::Postgres,
+    )
+    .unwrap();
+    assert_eq!(
+        analysis.findings[0].message,
+        "IN list with 101 elements (>100)"
+    );
     let list = vec!["1"; 100].join(",");
-    let analysis = analyze(&format!("SELECT * FROM t WHERE a IN ({list})"), Dialect::Postgres).unwrap();
+    let analysis = analyze(
+        &format!("SELECT * FROM t WHERE a IN ({list})"),
+        Dialect::Postgres,
+    )
+    .unwrap();
     assert!(analysis.findings.is_empty());
 }
 
 /// Units that chain or nest, and what stands before them.
 const UNITS: &[&str] = &[
-    "1+", "1 OR ", "1=1 AND ", "1::int", "a::", "[1]", "(", "NOT ", "- ", "-", "~", "1 IS NULL ", "1 COLLATE c ",
-    "CASE WHEN ", "(SELECT ", "1 UNION SELECT ", "1 UNION ALL (SELECT ", "EXISTS(", "a.", "f(", "f(1)", "1 IN (", "1,",
-    "'a'||", "ARRAY[", "1 BETWEEN 1 AND ", "INTERVAL ", "CAST(1 AS ", "INT[]", "1 AT TIME ZONE ", "1 NOTNULL ", "a->",
-    "t JOIN ", "t JOIN t ON 1 JOIN ", "(t JOIN ", "LATERAL (", "WITH a AS (", "(1),", "$$a$$", "$a$", "/*", "/**/",
-    "--\n", "E'", "\"a\" ", "`", "[", "?", ":a ", "@", "#", "\\", ";", "0x", "..", "1 DIV ", "1 GLOB ", "1 REGEXP ",
-    "EXPLAIN ", "PREPARE a AS ", "é", "\u{a0}", "\u{1f600}", "1 MEMBER OF (", "ANY(", "x y z, ", "WHEN 1 THEN 1 ",
-    "NULL,", "-1,", "a int, ", "1 OPERATOR(+) ", "{", "E'a'\n", "E'a'--\n", "'",
+    "1+",
+    "1 OR ",
+    "1=1 AND ",
+    "1::int",
+    "a::",
+    "[1]",
+    "(",
+    "NOT ",
+    "- ",
+    "-",
+    "~",
+    "1 IS NULL ",
+    "1 COLLATE c ",
+    "CASE WHEN ",
+    "(SELECT ",
+    "1 UNION SELECT ",
+    "1 UNION ALL (SELECT ",
+    "EXISTS(",
+    "a.",
+    "f(",
+    "f(1)",
+    "1 IN (",
+    "1,",
+    "'a'||",
+    "ARRAY[",
+    "1 BETWEEN 1 AND ",
+    "INTERVAL ",
+    "CAST(1 AS ",
+    "INT[]",
+    "1 AT TIME ZONE ",
+    "1 NOTNULL ",
+    "a->",
+    "t JOIN ",
+    "t JOIN t ON 1 JOIN ",
+    "(t JOIN ",
+    "LATERAL (",
+    "WITH a AS (",
+    "(1),",
+    "$$a$$",
+    "$a$",
+    "/*",
+    "/**/",
+    "--\n",
+    "E'",
+    "\"a\" ",
+    "`",
+    "[",
+    "?",
+    ":a ",
+    "@",
+    "#",
+    "\\",
+    ";",
+    "0x",
+    "..",
+    "1 DIV ",
+    "1 GLOB ",
+    "1 REGEXP ",
+    "EXPLAIN ",
+    "PREPARE a AS ",
+    "é",
+    "\u{a0}",
+    "\u{1f600}",
+    "1 MEMBER OF (",
+    "ANY(",
+    "x y z, ",
+    "WHEN 1 THEN 1 ",
+    "NULL,",
+    "-1,",
+    "a int, ",
+    "1 OPERATOR(+) ",
+    "{",
+    "E'a'\n",
+    "E'a'--\n",
+    "'",
 ];
 
 const FRAMES: &[&str] = &[
-    "SELECT ", "SELECT * FROM ", "SELECT * FROM t WHERE ", "", "INSERT INTO t VALUES ", "CREATE TABLE t (a ",
-    "SELECT CAST(1 AS ", "EXPLAIN ", "SET a = ",
+    "SELECT ",
+    "SELECT * FROM ",
+    "SELECT * FROM t WHERE ",
+    "",
+    "INSERT INTO t VALUES ",
+    "CREATE TABLE t (a ",
+    "SELECT CAST(1 AS ",
+    "EXPLAIN ",
+    "SET a = ",
 ];
 
 /// `unit` repeated to `bytes`, or to as many as are accepted.
@@ -472,7 +663,10 @@ fn worst_texts_fit_half_an_analyzer_stack_and_two_seconds() {
                     let analysis = analyze(&sql, dialect);
                     drop(analysis);
                     let took = start.elapsed();
-                    assert!(took < SLOWEST, "{frame:?} {unit:?} in {dialect:?} took {took:?}");
+                    assert!(
+                        took < SLOWEST,
+                        "{frame:?} {unit:?} in {dialect:?} took {took:?}"
+                    );
                 }
             }
         }

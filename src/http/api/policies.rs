@@ -1,6 +1,7 @@
 //! Workflows, execution policies and roles, as configuration has them.
 
 use super::{require, role_json};
+use crate::actions::users;
 use crate::domain::actor::Caller;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::policy::execution::ExecutionPolicy;
@@ -8,6 +9,7 @@ use crate::domain::policy::workflow::{Workflow, WorkflowStep};
 use crate::error::Error;
 use crate::http::Door;
 use crate::http::replies;
+use crate::http::call::Reply;
 use crate::http::router::{Answer, Ask};
 use serde_json::{Value, json};
 
@@ -121,4 +123,10 @@ pub fn roles(door: &Door, caller: &Caller, _: &Ask) -> Answer {
     roles.sort_by_key(|r| !r.built_in);
     let roles: Vec<Value> = roles.into_iter().map(role_json).collect();
     replies::json(200, &json!({"roles": roles}))
+}
+
+/// `DELETE /api/roles/{name}`
+pub fn delete_role(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    users::delete_role(&door.app, caller, ask.id())?;
+    Ok(Reply::empty(204))
 }

@@ -22,14 +22,14 @@ pub fn resolve(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
     };
     let target = Target::new(&needed("database")?, &needed("environment")?)?;
     let operation = match query.text("operation")? {
-        Some(name) => Some(Operation::parse_input(&name).ok_or_else(|| {
-            Error::invalid(format!("unknown operation `{}`", Shown(&name)))
-        })?),
+        Some(name) => Some(
+            Operation::parse_input(&name)
+                .ok_or_else(|| Error::invalid(format!("unknown operation `{}`", Shown(&name))))?,
+        ),
         None => None,
     };
     let sql = query.text("sql")?;
-    let resolution =
-        resolve_policy::resolve(&door.app, caller, target, operation, sql.as_deref())?;
+    let resolution = resolve_policy::resolve(&door.app, caller, target, operation, sql.as_deref())?;
     replies::json(200, &shown(&resolution, operation.is_some()))
 }
 

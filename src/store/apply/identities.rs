@@ -45,21 +45,34 @@ pub(super) fn token_revoked(cx: &Context, token_id: &str) -> Result<(), Error> {
     )
 }
 
-/// A person as configuration has him: made if he is new.
+/// Whether a person may act; made if he is new.
 pub(super) fn user_set(cx: &Context, user: &UserStatus) -> Result<(), Error> {
     let status = if user.active { "active" } else { "suspended" };
+    let source = user.by_config.then_some("config");
     let updated = cx.any(
-        "UPDATE users SET status = ?2, source = 'config', updated_at_ms = ?3, audit_seq = ?4 WHERE id = ?1",
-        params![user.id, status, cx.now.0, cx.audit_seq],
+        "UPDATE users SET status = ?2, source = coalesce(?5, source), updated_at_ms = ?3, audit_seq = ?4 \
+         WHERE id = ?1",
+        params![user.id, status, cx.now.0, cx.audit_seq, source],
     )?;
     if updated == 0 {
         cx.one(
             "INSERT INTO users (id, subject_type, status, source, created_at_ms, updated_at_ms, audit_seq) \
-             VALUES (?1, 'user', ?2, 'config', ?3, ?3, ?4)",
-            params![user.id, status, cx.now.0, cx.audit_seq],
+             VALUES (?1, 'user', ?2, coalesce(?5, 'token'), ?3, ?3, ?4)",
+            params![user.id, status, cx.now.0, cx.audit_seq, source],
         )?;
     }
     Ok(())
+}
+
+pub(super) fn user_updated(
+    cx: &Context,
+    id: &str,
+    slack_user_id: Option<&str>,
+) -> Result<(), Error> {
+    cx.one(
+        "UPDATE users SET slack_user_id = ?2, updated_at_ms = ?3, audit_seq = ?4 WHERE id = ?1",
+        params![id, slack_user_id, cx.now.0, cx.audit_seq],
+    )
 }
 
 pub(super) fn agent_registered(

@@ -78,6 +78,7 @@ pub(super) fn apply(
             step,
             total_steps,
             approval_expires_at,
+            ..
         } => {
             requests::vote(&cx, request, vote)?;
             requests::approved(&cx, request, *step, *total_steps, *approval_expires_at)?;
@@ -124,20 +125,32 @@ pub(super) fn apply(
         Change::UserActivated(user) | Change::UserSuspended(user) => {
             identities::user_set(&cx, user)?;
         }
+        Change::UserUpdated { id, slack_user_id } => {
+            identities::user_updated(&cx, id, slack_user_id.as_deref())?;
+        }
+        Change::RoleDeleted {
+            policy_version,
+            policy_text,
+            ..
+        } => policies(&cx, policy_version, policy_text)?,
         Change::SchemaSynced(schema) => identities::schema_synced(&cx, schema)?,
         Change::ConfigSynced {
             policy_version,
             policy_text,
             ..
-        } => {
-            cx.any(
-                "INSERT INTO policy_versions (sha256, text, audit_seq, created_at_ms) \
-                 SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM policy_versions WHERE sha256 = ?1)",
-                params![policy_version, policy_text, audit_seq, now.0],
-            )?;
-        }
+        } => policies(&cx, policy_version, policy_text)?,
         // What these say stands in the audit log alone.
         Change::AttemptRefused(_) | Change::AuthFailures(_) | Change::ResultCorrupt { .. } => {}
     }
     checkpoint_if_due(connection, keys, now)
+}
+
+/// Keeps the text of a set of policies, unless it is kept already.
+fn policies(cx: &Context, version: &str, text: &str) -> Result<(), Error> {
+    cx.any(
+        "INSERT INTO policy_versions (sha256, text, audit_seq, created_at_ms) \
+         SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM policy_versions WHERE sha256 = ?1)",
+        params![version, text, cx.audit_seq, cx.now.0],
+    )?;
+    Ok(())
 }

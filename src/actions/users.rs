@@ -1,0 +1,305 @@
+//! People: who is known, linking a Slack account, suspending and letting back in, and deleting a custom role.
+//!
+//! A suspension takes effect everywhere at once: tokens are revoked, requests that can still be cancelled are, and
+//! whoever waits on behalf of the person is woken to be refused.
+
+use super::App;
+use super::identify::resolve;
+use super::refusals::refusal;
+use crate::domain::actor::{Actor, Caller, SubjectType};
+use crate::domain::change::{Change, RequestRef, UserStatus};
+use crate::domain::permission::Permission;
+use crate::domain::policy::Policies;
+use crate::error::{Error, Shown};
+use crate::store::{UserRow, Verdict, View};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Requests of a suspended person cancelled in one transaction; more take several.
+const CANCELLED_AT_ONCE: u32 = 500;
+/// Longest Slack id, in characters; theirs have eleven or so.
+const SLACK_ID_CHARS_MAX: usize = 32;
+
+/// A person with what he is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// As stored.
+    pub row: UserRow,
+    /// Names of the roles he holds: by binding or default, and those his live tokens grant.
+    pub roles: BTreeSet<String>,
+    /// Groups he is in.
+    pub groups: BTreeSet<String>,
+}
+
+/// What a suspension did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Suspended {
+    /// Requests that were cancelled.
+    pub cancelled: Vec<String>,
+    /// Tokens that were revoked.
+    pub revoked_tokens: usize,
+    /// Whether configuration will say otherwise at the next start or reload.
+    pub managed_by_config: bool,
+}
+
+/// Everybody, newest first.
+///
+/// # Errors
+/// `forbidden` without `user.manage`.
+pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<Known>, Error> {
+    caller.require(Permission::UserManage)?;
+    let active = app.active();
+    let now = app.clock.now();
+    app.store.read(|view| {
+        let rows = view.list_users(limit, offset)?;
+        rows.into_iter()
+            .map(|row| {
+                let mut groups = active.policies.groups_of(&row.id);
+                let mut roles: BTreeSet<String> = BTreeSet::new();
+                if row.subject_type == SubjectType::User {
+                    let held = active.policies.roles_of(&row.id, &groups);
+                    roles.extend(held.into_iter().map(|r| r.name));
+                }
+                for token in view.tokens_of(&row.id)? {
+                    if token.trouble(now).is_none() {
+                        let (rights, theirs) = resolve(&active.policies, &token);
+                        roles.extend(rights.acting().map(|r| r.name.clone()));
+                        groups.extend(theirs);
+                    }
+                }
+                Ok(Known { row, roles, groups })
+            })
+            .collect()
+    })
+}
+
+/// Links a person to a Slack account, or unlinks him.
+///
+/// # Errors
+/// 400 for what is no Slack id; 403 `forbidden`; 404; 409 `slack_id_taken`.
+pub fn link_slack(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: &str,
+    slack_user_id: Option<String>,
+) -> Result<(), Error> {
+    if caller.subject != id {
+        caller.require(Permission::UserManage)?;
+    }
+    if let Some(slack) = &slack_user_id {
+        let tail = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
+        let plausible = (2..=SLACK_ID_CHARS_MAX).contains(&slack.len())
+            && slack.starts_with(['U', 'W'])
+            && slack.bytes().all(tail);
+        if !plausible {
+            return Err(Error::invalid("slack_user_id is no Slack member id")
+                .hint("it looks like U0123ABCD; the Slack profile shows it"));
+        }
+    }
+    let id = id.to_owned();
+    app.store.change(caller.actor(), move |view, _| {
+        let user = view
+            .find_user(&id)?
+            .ok_or_else(|| Error::not_found("user", &id))?;
+        if user.slack_user_id == slack_user_id {
+            return Ok(Verdict::Same(()));
+        }
+        if let Some(slack) = &slack_user_id {
+            if view.find_slack_user(slack)?.is_some() {
+                return Err(Error::conflict(
+                    "slack_id_taken",
+                    "this Slack account is linked to somebody else",
+                ));
+            }
+        }
+        let change = Change::UserUpdated { id, slack_user_id };
+        Ok(Verdict::Write(vec![change], ()))
+    })
+}
+
+/// Suspends a person.
+///
+/// # Errors
+/// 403 `forbidden`; 404; 409 `last_admin` for the only person who could undo it.
+pub fn suspend(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Suspended, Error> {
+    let (cx, actor, id) = (Arc::clone(app), caller.clone(), id.to_owned());
+    let subject = id.clone();
+    let mut done = app.store.change(caller.actor(), move |view, now| {
+        if let Err(error) = actor.require(Permission::UserManage) {
+            return cx.refuse(&actor.actor(), refusal("user.suspend", &error), error);
+        }
+        let user = view
+            .find_user(&id)?
+            .ok_or_else(|| Error::not_found("user", &id))?;
+        let active = cx.active();
+        let managed_by_config = user.source == "config";
+        if !user.active {
+            return Ok(Verdict::Same(Suspended {
+                managed_by_config,
+                ..Suspended::default()
+            }));
+        }
+        let admin = |policies: &Policies, subject: Option<&str>| -> Result<bool, Error> {
+            view.any_live_token(now, |t| {
+                let counts = match subject {
+                    Some(subject) => t.subject_id == subject,
+                    None => t.subject_id != id,
+                };
+                counts && resolve(policies, t).0.is_admin()
+            })
+        };
+        if admin(&active.policies, Some(&id))? && !admin(&active.policies, None)? {
+            return Err(Error::conflict(
+                "last_admin",
+                format!("`{}` is the only active administrator", Shown(&id)),
+            )
+            .hint("give somebody else the role `admin` first"));
+        }
+        let (changes, mut done) = suspension(view, &id, false)?;
+        done.managed_by_config = managed_by_config;
+        Ok(Verdict::Write(changes, done))
+    })?;
+    done.cancelled
+        .extend(cancel_rest(app, &caller.actor(), &subject)?);
+    Ok(done)
+}
+
+/// The changes of a suspension: status, tokens, and as many requests as one transaction takes.
+pub(super) fn suspension(
+    view: &View,
+    id: &str,
+    by_config: bool,
+) -> Result<(Vec<Change>, Suspended), Error> {
+    let mut done = Suspended::default();
+    let mut changes = vec![Change::UserSuspended(UserStatus {
+        id: id.to_owned(),
+        active: false,
+        by_config,
+    })];
+    for token in view.tokens_of(id)? {
+        done.revoked_tokens += 1;
+        changes.push(Change::TokenRevoked {
+            token_id: token.id,
+            subject_id: token.subject_id,
+        });
+    }
+    let cancelled = cancellations(view, id)?;
+    for change in &cancelled {
+        done.cancelled
+            .extend(change.request().map(|r| r.id.clone()));
+    }
+    changes.extend(cancelled);
+    Ok((changes, done))
+}
+
+fn cancellations(view: &View, id: &str) -> Result<Vec<Change>, Error> {
+    view.cancellable_of(id, CANCELLED_AT_ONCE)?
+        .iter()
+        .map(|request| {
+            let step = request.cancel().map_err(|refusal| refusal.error())?;
+            Ok(Change::RequestCancelled {
+                request: RequestRef::from(request),
+                step,
+                reason: Some("its requester was suspended".to_owned()),
+            })
+        })
+        .collect()
+}
+
+/// Cancels what did not fit into the first transaction; which. Nothing new can come: the person cannot act any more.
+pub(super) fn cancel_rest(app: &App, actor: &Actor, id: &str) -> Result<Vec<String>, Error> {
+    let mut cancelled = Vec::new();
+    loop {
+        let id = id.to_owned();
+        let more: Vec<String> = app.store.change(actor.clone(), move |view, _| {
+            if view.find_user(&id)?.is_none_or(|u| u.active) {
+                return Ok(Verdict::Same(Vec::new()));
+            }
+            let changes = cancellations(view, &id)?;
+            let ids = changes
+                .iter()
+                .filter_map(|c| c.request().map(|r| r.id.clone()))
+                .collect();
+            Ok(Verdict::Write(changes, ids))
+        })?;
+        if more.is_empty() {
+            return Ok(cancelled);
+        }
+        cancelled.extend(more);
+    }
+}
+
+/// Lets a person act again; his tokens stay revoked. Answers whether configuration will say otherwise.
+///
+/// # Errors
+/// 403 `forbidden`; 404.
+pub fn activate(app: &Arc<App>, caller: &Caller, id: &str) -> Result<bool, Error> {
+    let (cx, actor, id) = (Arc::clone(app), caller.clone(), id.to_owned());
+    app.store.change(caller.actor(), move |view, _| {
+        if let Err(error) = actor.require(Permission::UserManage) {
+            return cx.refuse(&actor.actor(), refusal("user.activate", &error), error);
+        }
+        let user = view
+            .find_user(&id)?
+            .ok_or_else(|| Error::not_found("user", &id))?;
+        let managed_by_config = user.source == "config";
+        if user.active {
+            return Ok(Verdict::Same(managed_by_config));
+        }
+        let change = Change::UserActivated(UserStatus {
+            id,
+            active: true,
+            by_config: false,
+        });
+        Ok(Verdict::Write(vec![change], managed_by_config))
+    })
+}
+
+/// Deletes a custom role, effective at once. It comes back with the next start or reload if the file still has it.
+///
+/// # Errors
+/// 403 `forbidden`; 404; 422 `built_in_role`; 409 `last_admin` if nobody could administer the server without it.
+pub fn delete_role(app: &Arc<App>, caller: &Caller, name: &str) -> Result<(), Error> {
+    let (cx, actor, name) = (Arc::clone(app), caller.clone(), name.to_owned());
+    let without = app.store.change(caller.actor(), move |view, now| {
+        if let Err(error) = actor.require(Permission::RoleManage) {
+            return cx.refuse(&actor.actor(), refusal("role.delete", &error), error);
+        }
+        let active = cx.active();
+        let mut policies = active.policies.clone();
+        match policies.roles.get(&name) {
+            None => return Err(Error::not_found("role", &name)),
+            Some(role) if role.built_in => {
+                let error = Error::refused(
+                    "built_in_role",
+                    format!("role `{}` is built in", Shown(&name)),
+                );
+                return cx.refuse(&actor.actor(), refusal("role.delete", &error), error);
+            }
+            Some(_) => {}
+        }
+        policies.roles.remove(&name);
+        policies.bindings.retain(|b| b.role != name);
+        if policies.default_role.as_ref() == Some(&name) {
+            policies.default_role = None;
+        }
+        let admin = |policies: &Policies| {
+            view.any_live_token(now, |t| resolve(policies, t).0.is_admin())
+        };
+        if admin(&active.policies)? && !admin(&policies)? {
+            return Err(Error::conflict(
+                "last_admin",
+                "nobody could administer the server without this role",
+            ));
+        }
+        let version = policies.version();
+        let change = Change::RoleDeleted {
+            name,
+            policy_version: version.clone(),
+            policy_text: policies.canonical(),
+        };
+        Ok(Verdict::Write(vec![change], (policies, version)))
+    })?;
+    app.activate(without.0, without.1);
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! People: the list, linking a Slack account, suspending and letting back in.
+
+use super::time;
+use crate::actions::users::{self, Known};
+use crate::domain::actor::Caller;
+use crate::error::Error;
+use crate::http::Door;
+use crate::http::replies;
+use crate::http::router::{Answer, Ask};
+use serde_json::{Map, Value, json};
+
+/// People of one page where the caller does not say, and at most.
+const PEOPLE_DEFAULT: u32 = 200;
+const PEOPLE_MAX: u32 = 1000;
+/// Said of a person whom server.toml names.
+const MANAGED: &str = "this user is managed by server.toml: the status there comes back with the next start or reload; \
+     set it in [[users]] to make this permanent";
+/// What only configuration or a token says of a person.
+const NOT_HERE: [&str; 5] = ["role", "roles", "groups", "subject_type", "status"];
+
+/// `GET /api/users`
+pub fn list(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    let (limit, offset) = ask.query().window(PEOPLE_DEFAULT, PEOPLE_MAX)?;
+    let people = users::list(&door.app, caller, limit, offset)?;
+    let people: Vec<Value> = people.iter().map(shown).collect();
+    replies::json(200, &json!({"users": people}))
+}
+
+/// `PATCH /api/users/{id}`
+pub fn update(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    let body = ask.body()?;
+    if let Some(name) = NOT_HERE.iter().find(|name| body.has(name)) {
+        return Err(Error::invalid(format!("field `{name}` cannot be changed here"))
+            .hint("roles and groups come from server.toml and tokens; suspend and activate are calls of their own"));
+    }
+    if !body.mentions("slack_user_id") {
+        return Err(body.missing("slack_user_id"));
+    }
+    let slack_user_id = body.text("slack_user_id")?;
+    users::link_slack(&door.app, caller, ask.id(), slack_user_id.clone())?;
+    replies::json(
+        200,
+        &json!({"id": ask.id(), "slack_user_id": slack_user_id}),
+    )
+}
+
+/// `POST /api/users/{id}/suspend`
+pub fn suspend(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    ask.body_if_any()?;
+    let done = users::suspend(&door.app, caller, ask.id())?;
+    let mut answer = Map::new();
+    answer.insert("id".into(), ask.id().into());
+    answer.insert("revoked_tokens".into(), done.revoked_tokens.into());
+    answer.insert("cancelled_requests".into(), done.cancelled.into());
+    warn(&mut answer, done.managed_by_config);
+    replies::json(200, &Value::Object(answer))
+}
+
+/// `POST /api/users/{id}/activate`
+pub fn activate(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    ask.body_if_any()?;
+    let managed = users::activate(&door.app, caller, ask.id())?;
+    let mut answer = Map::new();
+    answer.insert("id".into(), ask.id().into());
+    warn(&mut answer, managed);
+    replies::json(200, &Value::Object(answer))
+}
+
+fn warn(answer: &mut Map<String, Value>, managed_by_config: bool) {
+    if managed_by_config {
+        answer.insert("source".into(), "config".into());
+        answer.insert("warning".into(), MANAGED.into());
+    }
+}
+
+fn shown(known: &Known) -> Value {
+    let row = &known.row;
+    json!({
+        "id": row.id,
+        "subject_type": row.subject_type.as_str(),
+        "status": if row.active { "active" } else { "suspended" },
+        "source": row.source,
+        "roles": known.roles,
+        "groups": known.groups,
+        "slack_user_id": row.slack_user_id,
+        "display_name": null,
+        "email": null,
+        "created_at": time(Some(row.created_at)),
+        "updated_at": time(Some(row.updated_at)),
+        "last_seen_at": time(row.last_seen_at),
+    })
+}
