@@ -5,7 +5,8 @@
 
 use crate::domain::policy::Dialect;
 use crate::domain::sql::{
-    self, Analysis, CHAIN_MAX, InputError, STATEMENTS_MAX, TEXT_BYTES_MAX, WORD_RUN_MAX,
+    self, Analysis, CHAIN_MAX, InputError, SHORT_TEXT_BYTES_MAX, STACK_BYTES, STATEMENTS_MAX,
+    TEXT_BYTES_MAX, WORD_RUN_MAX,
 };
 use crate::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,14 +14,6 @@ use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-/// Stack of an analyzer thread, in bytes. Lazily committed: an idle thread costs none of it. The deepest accepted text
-/// takes under half of it in debug builds (a test holds it).
-pub const STACK_BYTES: usize = 64 * 1024 * 1024;
-
-/// Texts up to this many bytes are analysed on the caller's thread: the deepest of that length takes under 2 MiB in debug
-/// builds, a quarter of a caller's stack of 8 MiB (a test holds it).
-pub const INLINE_BYTES_MAX: usize = 2_000;
 
 /// Texts that may wait, per thread: at some 50 ms for the largest, the last one waits well under [`DEADLINE`].
 const QUEUE_PER_THREAD: usize = 32;
@@ -78,7 +71,7 @@ impl Analyzer {
     /// 400 `validation_error` for an empty, over-long or NUL-holding text or too many statements, 422
     /// `sql_too_complex`, 503 when the analyzers are overloaded.
     pub fn analyze(&self, text: &str, dialect: Dialect) -> Result<Arc<Analysis>, Error> {
-        let outcome = if text.len() <= INLINE_BYTES_MAX || text.len() > TEXT_BYTES_MAX {
+        let outcome = if text.len() <= SHORT_TEXT_BYTES_MAX || text.len() > TEXT_BYTES_MAX {
             run(text, dialect)
         } else {
             self.hand_over(text, dialect)?

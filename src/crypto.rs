@@ -1,8 +1,12 @@
-//! Hashes, random bytes, hexadecimal and Ed25519 keys: thin names over the libraries that do the work.
+//! Hashes, random bytes, hexadecimal, Ed25519 keys and the signatures of JSON Web Tokens: thin names over the libraries
+//! that do the work.
 
 use crate::error::Error;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use ring::rand::SecureRandom;
+use ring::signature;
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::Write;
@@ -173,6 +177,70 @@ impl PublicKey {
         self.0
             .verify_strict(message, &Signature::from_bytes(&bytes))
             .is_ok()
+    }
+}
+
+/// Reads base64 in the alphabet of URLs. `None` for padding, white space, or bits that say nothing: every value has
+/// exactly one spelling.
+pub fn base64url(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// How a JSON Web Token may be signed; nothing else is ever checked, so nothing else is ever good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JwsAlgorithm {
+    /// RSA, PKCS #1 v1.5, SHA-256.
+    Rs256,
+    /// The same with SHA-384.
+    Rs384,
+    /// The same with SHA-512.
+    Rs512,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// ECDSA on P-384 with SHA-384.
+    Es384,
+}
+
+/// A public key of an identity provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JwsKey {
+    /// RSA: modulus and exponent, big endian, without leading zeros.
+    Rsa {
+        /// The modulus, of 2048 to 8192 bits.
+        n: Vec<u8>,
+        /// The exponent.
+        e: Vec<u8>,
+    },
+    /// A point on P-256, uncompressed: 65 bytes.
+    P256(Vec<u8>),
+    /// A point on P-384, uncompressed: 97 bytes.
+    P384(Vec<u8>),
+}
+
+impl JwsKey {
+    /// Whether `signature` signs `message` under this key. Never for an algorithm of another kind of key, nor for an
+    /// RSA key of less than 2048 or more than 8192 bits, nor for a point that is not on its curve.
+    pub fn verifies(&self, algorithm: JwsAlgorithm, message: &[u8], signature: &[u8]) -> bool {
+        use JwsAlgorithm::*;
+        let rsa = |parameters| match self {
+            JwsKey::Rsa { n, e } => signature::RsaPublicKeyComponents { n, e }
+                .verify(parameters, message, signature)
+                .is_ok(),
+            _ => false,
+        };
+        let point = |parameters, bytes: &[u8]| {
+            signature::UnparsedPublicKey::new(parameters, bytes)
+                .verify(message, signature)
+                .is_ok()
+        };
+        match (algorithm, self) {
+            (Rs256, _) => rsa(&signature::RSA_PKCS1_2048_8192_SHA256),
+            (Rs384, _) => rsa(&signature::RSA_PKCS1_2048_8192_SHA384),
+            (Rs512, _) => rsa(&signature::RSA_PKCS1_2048_8192_SHA512),
+            (Es256, JwsKey::P256(bytes)) => point(&signature::ECDSA_P256_SHA256_FIXED, bytes),
+            (Es384, JwsKey::P384(bytes)) => point(&signature::ECDSA_P384_SHA384_FIXED, bytes),
+            (Es256 | Es384, _) => false,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod dry_run;
 pub mod heartbeat;
 pub mod identify;
 pub mod judge;
+pub mod rates;
 pub mod read_results;
 pub mod refusals;
 pub mod reject;
@@ -62,6 +63,8 @@ pub struct App {
     pub refusals: refusals::Budget,
     /// What agents said of their databases.
     pub schemas: schemas::Known,
+    /// Calls of people, where they are limited.
+    pub rates: rates::Rates,
     active: RwLock<Arc<Active>>,
     generation: AtomicU64,
     draining: AtomicBool,
@@ -76,6 +79,8 @@ pub struct Settings {
     pub redaction: Redaction,
     /// Largest result that is kept, in bytes.
     pub max_persist_bytes: u64,
+    /// Calls a minute of one person's token; 0 for no limit.
+    pub calls_per_minute: u32,
 }
 
 /// Policies in force, with their name.
@@ -126,10 +131,11 @@ impl App {
             analyzer: parts.analyzer,
             signer: parts.signer,
             metrics: parts.metrics,
-            settings: parts.settings,
             identities: identify::Known::default(),
             refusals: refusals::Budget::default(),
             schemas: schemas::Known::default(),
+            rates: rates::Rates::new(parts.settings.calls_per_minute),
+            settings: parts.settings,
             active: RwLock::new(Arc::new(active)),
             generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),

@@ -13,6 +13,9 @@ use std::sync::Mutex;
 pub const SINGLE_PER_MINUTE: u32 = 20;
 /// Actors, and addresses, counted apart in one minute; further ones share one row.
 pub const COUNTED_MAX: usize = 10_000;
+/// Failed authentications of one address in one minute after which further ones are told to wait. A valid credential
+/// from there always passes, so that nobody can lock others out.
+pub const FAILURES_PER_MINUTE: u64 = 60;
 /// The name of that shared row.
 const OTHERS: &str = "others";
 
@@ -72,6 +75,12 @@ impl Budget {
                 count: 1,
                 reason,
             });
+    }
+
+    /// Failed authentications of an address in the current minute.
+    pub fn failures_of(&self, address: &str) -> u64 {
+        let counts = self.counts.lock().unwrap_or_else(|e| e.into_inner());
+        counts.failures.get(address).map_or(0, |f| f.count)
     }
 
     fn take(&self) -> (Vec<(Actor, Refused)>, Vec<AuthFailures>) {

@@ -1,8 +1,8 @@
 //! Issuing, listing and revoking API tokens. Nobody issues more than he holds.
 
 use super::App;
-use super::refusals::refusal;
 use super::identify::{TOKEN_PREFIX, resolve};
+use super::refusals::refusal;
 use crate::clock::Timestamp;
 use crate::config::ID_BYTES_MAX;
 use crate::crypto::{hex, random, sha256_hex, uuid};

@@ -104,13 +104,13 @@ pub fn link_slack(
         if user.slack_user_id == slack_user_id {
             return Ok(Verdict::Same(()));
         }
-        if let Some(slack) = &slack_user_id {
-            if view.find_slack_user(slack)?.is_some() {
-                return Err(Error::conflict(
-                    "slack_id_taken",
-                    "this Slack account is linked to somebody else",
-                ));
-            }
+        if let Some(slack) = &slack_user_id
+            && view.find_slack_user(slack)?.is_some()
+        {
+            return Err(Error::conflict(
+                "slack_id_taken",
+                "this Slack account is linked to somebody else",
+            ));
         }
         let change = Change::UserUpdated { id, slack_user_id };
         Ok(Verdict::Write(vec![change], ()))
@@ -283,9 +283,8 @@ pub fn delete_role(app: &Arc<App>, caller: &Caller, name: &str) -> Result<(), Er
         if policies.default_role.as_ref() == Some(&name) {
             policies.default_role = None;
         }
-        let admin = |policies: &Policies| {
-            view.any_live_token(now, |t| resolve(policies, t).0.is_admin())
-        };
+        let admin =
+            |policies: &Policies| view.any_live_token(now, |t| resolve(policies, t).0.is_admin());
         if admin(&active.policies)? && !admin(&policies)? {
             return Err(Error::conflict(
                 "last_admin",

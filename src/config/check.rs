@@ -18,6 +18,8 @@ const GRACE_SECS_MAX: u64 = 3600;
 const DISPATCH_SECS_MAX: u64 = 24 * 3600;
 /// Largest stored result, in bytes: results are held in memory on their way.
 const PERSIST_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Most calls a minute that a limit may allow.
+const CALLS_MAX: u64 = 1_000_000;
 /// Most live results.
 const SLOTS_MAX: u64 = 100_000;
 /// Longest time a live result waits, in seconds.
@@ -61,6 +63,7 @@ pub(super) fn check(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<C
     );
     let workers = notes.number(&raw.workers, 1..=WORKERS_MAX);
     let grace = notes.number(&raw.shutdown_grace_secs, 0..=GRACE_SECS_MAX);
+    let calls = notes.number(&raw.calls_per_minute, 0..=CALLS_MAX);
     let slots = notes.number(&raw.max_slots, 1..=SLOTS_MAX);
     let slot_ttl = notes.number(&raw.slot_ttl_secs, 1..=SLOT_SECS_MAX);
     let logging = logging(raw, notes);
@@ -80,6 +83,7 @@ pub(super) fn check(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<C
             slot_ttl_secs: slot_ttl.unwrap_or(SLOT_TTL_SECS_DEFAULT),
         },
         logging,
+        calls_per_minute: calls.map_or(0, |n| n as u32),
         trusted_proxies,
         warnings: Vec::new(),
     })

@@ -72,6 +72,8 @@ pub struct Config {
     pub result_channel: ResultChannel,
     /// What is logged, and how.
     pub logging: Logging,
+    /// Calls a minute of one person's token; 0 for no limit.
+    pub calls_per_minute: u32,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Cidr>,
     /// What is odd, but no error; for the log and `check-config`.

@@ -172,9 +172,7 @@ fn example_names_every_key_and_loads_once_state_dir_is_set() {
 
 #[test]
 fn a_review_is_one_table_or_several_and_the_most_specific_decides() {
-    let one = loads(&format!(
-        "state_dir = \"./state\"\n[sql_review]\nno_where_delete = \"warn\"\n"
-    ));
+    let one = loads("state_dir = \"./state\"\n[sql_review]\nno_where_delete = \"warn\"\n");
     let target = |environment: &str| Target::new("app", environment).unwrap();
     let action = |config: &Config, environment: &str, rule: Rule| {
         config.policies.review(&target(environment)).action(rule)
@@ -187,10 +185,10 @@ fn a_review_is_one_table_or_several_and_the_most_specific_decides() {
         action(&one, "production", Rule::NoWhereUpdate),
         Action::Block
     );
-    let two = loads(&format!(
+    let two = loads(
         "state_dir = \"./state\"\n[[sql_review]]\nlarge_in_list = \"off\"\n[[sql_review]]\nenvironment = \"production\"\n\
-         drop_column = \"block\"\n"
-    ));
+         drop_column = \"block\"\n",
+    );
     assert_eq!(action(&two, "production", Rule::DropColumn), Action::Block);
     assert_eq!(action(&two, "production", Rule::LargeInList), Action::Warn);
     assert_eq!(action(&two, "staging", Rule::LargeInList), Action::Off);

@@ -4,6 +4,7 @@ use super::Door;
 use super::call::{Call, Reply};
 use super::router::{Ask, Guarded, Route, allowed};
 use crate::actions::identify;
+use crate::actions::refusals::FAILURES_PER_MINUTE;
 use crate::config::Cidr;
 use crate::domain::actor::{Caller, Origin, SubjectType};
 use crate::error::{Error, ErrorKind};
@@ -21,8 +22,11 @@ pub(super) fn admit(
         Guarded::User(_) | Guarded::Managed(_) => SubjectType::User,
         Guarded::Agent(_) => SubjectType::Agent,
     };
-    let caller = authenticate(door, ask.call)?;
+    let caller = authenticate(door, ask.call).map_err(|e| too_often(door, ask.call, e))?;
     *subject = Some(caller.subject.clone());
+    if ask.call.resume.is_none() && caller.kind == SubjectType::User {
+        within_rate(door, &caller)?;
+    }
     match (wanted, caller.kind) {
         (SubjectType::User, SubjectType::Agent) => {
             return Err(Error::forbidden("agent tokens cannot access this endpoint")
@@ -39,6 +43,41 @@ pub(super) fn admit(
         Guarded::User(handle) | Guarded::Agent(handle) => handle(door, &caller, ask),
         Guarded::Managed(section) => Err(managed(section, route.path)),
     }
+}
+
+/// Who fails again and again is told to wait instead.
+fn too_often(door: &Door, call: &Call, error: Error) -> Error {
+    if error.kind() != ErrorKind::Unauthenticated || call.header("authorization").is_none() {
+        return error;
+    }
+    let failures = origin(door, call)
+        .client_ip
+        .map_or(0, |ip| door.app.refusals.failures_of(&ip));
+    if failures <= FAILURES_PER_MINUTE {
+        return error;
+    }
+    Error::new(
+        ErrorKind::TooMany,
+        "rate_limited",
+        "too many failed authentications from this address",
+    )
+    .hint("a valid token is accepted at any time")
+    .retry_after(60)
+}
+
+fn within_rate(door: &Door, caller: &Caller) -> Result<(), Error> {
+    let who = caller.token_id.as_ref().unwrap_or(&caller.subject);
+    door.app
+        .rates
+        .take(who, door.app.clock.now())
+        .map_err(|secs| {
+            Error::new(
+                ErrorKind::TooMany,
+                "rate_limited",
+                "too many calls with this token",
+            )
+            .retry_after(secs)
+        })
 }
 
 /// The caller, with the rights he has now.

@@ -2,8 +2,8 @@
 
 use super::Door;
 use super::api::{
-    agents, audit, databases, dry_runs, health, me, metrics, policies, requests, resolution, results,
-    schemas, tokens, users, work,
+    agents, audit, databases, dry_runs, health, me, metrics, policies, requests, resolution,
+    results, schemas, tokens, users, work,
 };
 use super::body::Fields;
 use super::call::{Call, Reply};

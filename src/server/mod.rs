@@ -230,6 +230,7 @@ fn app(
             database_path,
             redaction: config.redaction,
             max_persist_bytes: config.result_storage.max_persist_bytes,
+            calls_per_minute: config.calls_per_minute,
         },
     }))
 }

@@ -304,7 +304,10 @@ impl View<'_> {
             "SELECT {COLUMNS} FROM requests r WHERE r.requester = ?1 AND r.status IN ('pending', 'approved', \
              'auto_approved', 'break_glass', 'dispatched', 'running', 'execution_lost') ORDER BY r.seq LIMIT ?2"
         );
-        self.requests(&sql, vec![requester.to_owned().into(), i64::from(limit).into()])
+        self.requests(
+            &sql,
+            vec![requester.to_owned().into(), i64::from(limit).into()],
+        )
     }
 
     /// Dispatched requests of one target, first dispatched first.

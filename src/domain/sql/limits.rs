@@ -16,6 +16,14 @@ pub const STATEMENTS_MAX: usize = 100;
 /// debug builds too (a test holds it).
 pub const CHAIN_MAX: usize = 4_000;
 
+/// Stack, in bytes, that a thread needs to analyse any accepted text: twice what the deepest takes in debug builds (a
+/// test holds it). Committed as it is used, so an idle thread costs none of it.
+pub const STACK_BYTES: usize = 64 * 1024 * 1024;
+
+/// Texts up to this many bytes need no such thread: the deepest of them takes under 2 MiB in debug builds, a quarter of
+/// the 8 MiB that callers have (a test holds it).
+pub const SHORT_TEXT_BYTES_MAX: usize = 2_000;
+
 /// Longest run of words with nothing but white space between them. Real statements stay under 30.
 pub const WORD_RUN_MAX: usize = 200;
 

@@ -25,7 +25,9 @@ mod tests;
 mod walk;
 mod walk_expr;
 
-pub use limits::{CHAIN_MAX, STATEMENTS_MAX, TEXT_BYTES_MAX, WORD_RUN_MAX};
+pub use limits::{
+    CHAIN_MAX, SHORT_TEXT_BYTES_MAX, STACK_BYTES, STATEMENTS_MAX, TEXT_BYTES_MAX, WORD_RUN_MAX,
+};
 pub use review::{Action, Finding, IN_LIST_MAX, Rule};
 
 use crate::crypto::sha256_hex;
@@ -213,7 +215,7 @@ pub enum InputError {
     },
 }
 
-/// Analyses `text`. Pure and deterministic; needs a stack of 64 MiB for the worst accepted text (see `analyzer`).
+/// Analyses `text`. Pure and deterministic; needs a stack of [`STACK_BYTES`] for the worst accepted text.
 ///
 /// # Errors
 /// A text that is empty, too long or too complex to be looked at.

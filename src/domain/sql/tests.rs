@@ -654,7 +654,7 @@ fn on_stack(bytes: usize, work: impl FnOnce() + Send + 'static) {
 #[test]
 fn worst_texts_fit_half_an_analyzer_stack_and_two_seconds() {
     const SLOWEST: Duration = Duration::from_secs(2);
-    on_stack(crate::analyzer::STACK_BYTES / 2, || {
+    on_stack(STACK_BYTES / 2, || {
         for (_, dialect, _) in TABLES {
             for frame in FRAMES {
                 for unit in UNITS {
@@ -680,7 +680,7 @@ fn worst_short_texts_fit_a_quarter_of_a_callers_stack() {
         for (_, dialect, _) in TABLES {
             for frame in FRAMES {
                 for unit in UNITS {
-                    let bytes = crate::analyzer::INLINE_BYTES_MAX;
+                    let bytes = SHORT_TEXT_BYTES_MAX;
                     let _ = analyze(&longest(frame, unit, bytes, dialect), dialect);
                     // The deepest nesting with a chain at its bottom.
                     let nested = format!("SELECT {}{}", "(SELECT ".repeat(20), unit);

@@ -8,8 +8,8 @@ use crate::domain::policy::execution::ExecutionPolicy;
 use crate::domain::policy::workflow::{Workflow, WorkflowStep};
 use crate::error::Error;
 use crate::http::Door;
-use crate::http::replies;
 use crate::http::call::Reply;
+use crate::http::replies;
 use crate::http::router::{Answer, Ask};
 use serde_json::{Value, json};
 
