@@ -6,6 +6,7 @@ pub mod audit;
 pub mod change;
 pub mod execution_token;
 pub mod id;
+pub mod jwt;
 pub mod permission;
 pub mod policy;
 pub mod request;

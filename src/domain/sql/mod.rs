@@ -173,7 +173,7 @@ pub struct Analysis {
     /// Its statements, in order; empty where the text could not even be cut into statements.
     pub statements: Vec<StatementFacts>,
     /// The statements' own text, cut from the source: no separators, no comments behind the last word. `None` where
-    /// the text could not be read.
+    /// the text could not be read, and where it is refused even in an emergency.
     pub plan: Option<Vec<String>>,
     /// Findings of the review rules, by statement; configuration decides what they do.
     pub findings: Vec<Finding>,
@@ -325,13 +325,14 @@ fn assemble(text: &str, dialect: Dialect, pieces: &[Piece<'_>], judged: Vec<Judg
         && categories
             .iter()
             .all(|c| matches!(c, Category::SafeDdl | Category::BreakGlassDdl));
+    let runs = eligible || !matches!(class, Class::Rejected { .. });
     let tables: BTreeSet<&String> = judged.iter().flat_map(|j| &j.tables).collect();
     let tables = tables.into_iter().cloned().collect();
     let mut findings: Vec<Finding> = judged.iter().flat_map(|j| j.findings.clone()).collect();
     findings.extend(mixed_ddl_dml(pieces, &judged));
     Analysis {
         dialect,
-        plan: unread.is_none().then(|| cut(text, pieces)),
+        plan: (unread.is_none() && runs).then(|| cut(text, pieces)),
         findings,
         tables,
         ddl: DdlFacts {

@@ -77,11 +77,11 @@ const CRATES: &[(&str, &str)] = &[
         "base64",
         "src/crypto.rs src/outbound/ src/http/ src/server/ src/client/ src/agent/",
     ),
-    // Shapes that travel or rest as JSON. Of the domain: the claims, which are signed as their JSON bytes, and the tables
-    // of a database as its agent reports them.
+    // Shapes that travel or rest as JSON. Of the domain: the claims, which are signed as their JSON bytes, the tables
+    // of a database as its agent reports them, and what an identity provider signed.
     (
         "serde",
-        "src/domain/execution_token.rs src/domain/schema.rs src/store/ src/actions/ src/outbound/ src/http/ src/client/ src/agent/",
+        "src/domain/execution_token.rs src/domain/schema.rs src/domain/jwt/ src/store/ src/actions/ src/outbound/ src/http/ src/client/ src/agent/",
     ),
     ("serde_json", "src/"),
     ("log", "src/"),

@@ -152,10 +152,10 @@ fn nothing_points_to_one_machine() {
 
 #[test]
 fn no_line_ends_in_white_space() {
-    none(
-        "cut it off",
-        &lines_with(|line| line.ends_with([' ', '\t', '\r']).then_some("white space")),
-    );
+    let mut found = lines_with(|line| line.ends_with([' ', '\t', '\r']).then_some("white space"));
+    // Statements to be read as they are.
+    found.retain(|place| !place.starts_with("tests/sql/"));
+    none("cut it off", &found);
 }
 
 /// `path:line word` of every word outside tests that no exception allows.
