@@ -153,3 +153,68 @@ fn refusal(error: InputError) -> Error {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::sql::Class;
+
+    fn code(analyzer: &Analyzer, sql: &str) -> (u16, &'static str) {
+        match analyzer.analyze(sql, Dialect::Postgres) {
+            Ok(_) => (200, "ok"),
+            Err(error) => (error.status(), error.code()),
+        }
+    }
+
+    #[test]
+    fn inputs_that_are_not_analysed_have_their_codes() {
+        let analyzer = Analyzer::start(1);
+        let long = format!("SELECT '{}'", "x".repeat(TEXT_BYTES_MAX));
+        let many = "SELECT 1;".repeat(STATEMENTS_MAX + 1);
+        let chain = format!("SELECT 1{}", "+1".repeat(CHAIN_MAX + 1));
+        for bad in ["", "  ;; -- nothing", "SELECT '\0'", &long, &many] {
+            assert_eq!(code(&analyzer, bad), (400, "validation_error"));
+        }
+        assert_eq!(code(&analyzer, &chain), (422, "sql_too_complex"));
+        assert_eq!(code(&analyzer, "SELECT 1"), (200, "ok"));
+    }
+
+    /// The caller's stack here is small, so this would end the process if the text were analysed on it.
+    #[test]
+    fn long_texts_are_analysed_on_threads_of_their_own() {
+        let caller = std::thread::Builder::new().stack_size(256 * 1024);
+        let handle = caller.spawn(|| {
+            let analyzer = Analyzer::start(2);
+            let sql = format!("SELECT 1{} FROM t", "+1".repeat(CHAIN_MAX - 1));
+            analyzer.analyze(&sql, Dialect::Postgres)
+        });
+        let analysis = handle.unwrap().join().unwrap().unwrap();
+        assert_eq!(analysis.class, Class::Select);
+        assert_eq!(analysis.tables, ["t"]);
+    }
+
+    #[test]
+    fn callers_beyond_the_queue_are_told_to_come_back() {
+        let analyzer = Analyzer {
+            jobs: Some(mpsc::sync_channel(1).0),
+            threads: Vec::new(),
+        };
+        let long = format!("SELECT '{}'", "x".repeat(SHORT_TEXT_BYTES_MAX));
+        assert_eq!(code(&analyzer, &long), (503, "unavailable"));
+        let (jobs, queue) = mpsc::sync_channel(1);
+        let analyzer = Analyzer {
+            jobs: Some(jobs),
+            threads: Vec::new(),
+        };
+        let (reply, _answer) = mpsc::sync_channel(1);
+        let waiting = Job {
+            text: String::new(),
+            dialect: Dialect::Postgres,
+            reply,
+        };
+        let sent = analyzer.jobs.as_ref().map(|j| j.try_send(waiting).is_ok());
+        assert_eq!(sent, Some(true));
+        assert_eq!(code(&analyzer, &long), (503, "unavailable"));
+        drop(queue);
+    }
+}

@@ -8,6 +8,7 @@
 //! - [`store`]: the memory. The only place that speaks SQLite to our own database.
 //! - [`objects`]: stored results.
 //! - [`actions`]: the verbs; each loads, decides and describes one change.
+//! - [`outbound`]: the phone: the only place that calls others.
 //! - [`gate`]: the only code on the network.
 //! - [`http`]: the door: routes, guards, replies.
 //! - [`jobs`]: what happens by the clock.
@@ -29,5 +30,6 @@ pub mod http;
 pub mod jobs;
 pub mod metrics;
 pub mod objects;
+pub mod outbound;
 pub mod server;
 pub mod store;

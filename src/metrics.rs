@@ -230,6 +230,8 @@ metrics! {
     break_glass_ddl_allowed: Counter("dbward_break_glass_ddl_allowed_total", "Emergency requests with DDL that were let through.", []);
     break_glass_ddl_denied: Counter("dbward_break_glass_ddl_denied_total", "Emergency requests with DDL that were refused.", []);
     auth_failures: Counter("dbward_auth_failures_total", "Failed authentications, by reason.", ["reason"]);
+    oidc_fetches: Counter("dbward_oidc_fetches_total", "Times the keys of the identity provider were asked for, by outcome: ok or failed.", ["outcome"]);
+    oidc_keys: Gauge("dbward_oidc_keys", "Keys of the identity provider that can be used, as last fetched.", []);
     refusals: Counter("dbward_refusals_total", "Attempts refused by a rule, by error code.", ["code"]);
     result_storage: Counter("dbward_result_storage_total", "Results written to the store, by outcome: stored, failed or skipped.", ["status"]);
     background_panics: Counter("dbward_background_panics_total", "Panics caught in background threads.", []);
@@ -244,6 +246,8 @@ metrics! {
     gate_inner_lost: Counter("dbward_gate_inner_lost_total", "Inner connections dropped because the inside did not answer properly or in time.", []);
     queue_depth: Gauge("dbward_queue_depth", "Calls waiting for a worker.", []);
     queue_full: Counter("dbward_queue_full_total", "Calls refused because the queue was full.", []);
+    config_reload_failures: Counter("dbward_config_reload_failures_total", "Reloads that changed nothing because the new file was refused.", []);
+    config_last_reload_success: Gauge("dbward_config_last_reload_success", "Whether the last reload took the new file over; 1 before the first.", []);
     config_generation: Gauge("dbward_config_generation", "Number of configurations applied since the start.", []);
 }
 

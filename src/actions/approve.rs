@@ -1,6 +1,6 @@
 //! Approves a pending request: books one vote, and approves the request with the last one needed.
 
-use super::view_requests::{issued_by, may_view};
+use super::view_requests::{issued_by, may_hear};
 use super::{App, note};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
@@ -52,7 +52,7 @@ pub fn approve(
         let request = view.request(&id)?;
         let workflow = view.request_workflow(&request)?;
         let votes = view.votes(&request)?;
-        if let Err(error) = may_view(&caller, &request, workflow.as_ref(), &votes) {
+        if let Err(error) = may_hear(&caller, &request, workflow.as_ref(), &votes) {
             return refuse(&cx, &caller, &request, error);
         }
         let pending = request.pending(now)?.map_err(|refusal| refusal.error())?;

@@ -1,7 +1,11 @@
 //! Who is asking: turns a bearer token into a caller with the rights he has now.
 //!
-//! Tokens are looked up by the SHA-256 of their secret. What was found is remembered until anything about tokens,
+//! Tokens of ours are here, those of an identity provider in `oidc`. Ours are looked up by the SHA-256 of their secret. What was found is remembered until anything about tokens,
 //! people or policies changes; a write reads it again inside its transaction all the same.
+
+mod oidc;
+
+pub use oidc::{Provider, SignIn};
 
 use super::App;
 use crate::clock::Timestamp;
@@ -67,7 +71,8 @@ impl Known {
 /// The caller behind an `Authorization` header.
 ///
 /// # Errors
-/// `unauthenticated`, in the same words whatever is wrong; what it was is counted.
+/// `unauthenticated`, in the same words whatever is wrong; what it was is counted. `unavailable` for a token of an
+/// identity provider that cannot be reached.
 pub fn authenticate(
     app: &App,
     authorization: Option<&str>,
@@ -88,12 +93,26 @@ pub fn authenticate(
     let Some(secret) = bearer(header) else {
         return Err(failed("malformed"));
     };
+    if secret.starts_with(oidc::PREFIX) {
+        return match oidc::caller(app, secret, origin.clone(), now) {
+            Ok(caller) => Ok(caller),
+            Err(oidc::Trouble::Refused(reason)) => Err(failed(reason)),
+            Err(oidc::Trouble::Failed(error)) => Err(error),
+        };
+    }
+    if !is_ours(secret) {
+        return Err(failed("malformed"));
+    }
     let hash = sha256_hex(secret.as_bytes());
     let Some(known) = look_up(app, &hash)? else {
         return Err(failed("unknown"));
     };
     if let Some(trouble) = known.token.trouble(now) {
         return Err(failed(trouble));
+    }
+    let is_person = known.token.subject_type == SubjectType::User;
+    if is_person && !app.sign_in.mode.takes_tokens() {
+        return Err(failed("mode"));
     }
     note_use(app, &known, now);
     Ok(Caller {
@@ -103,6 +122,7 @@ pub fn authenticate(
         token_issuer: Some(known.token.issuer.clone()),
         rights: known.rights.clone(),
         groups: known.groups.clone(),
+        expires_at: known.token.expires_at,
         origin,
     })
 }
@@ -110,12 +130,15 @@ pub fn authenticate(
 /// The secret of a `Bearer` header; the scheme is matched without regard to case.
 fn bearer(header: &str) -> Option<&str> {
     let (scheme, secret) = header.split_once(' ')?;
-    let secret = secret.trim_matches(' ');
-    let plausible = scheme.eq_ignore_ascii_case("bearer")
-        && secret.starts_with(TOKEN_PREFIX)
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    is_bearer.then(|| secret.trim_matches(' '))
+}
+
+/// Whether a secret may be one of ours.
+fn is_ours(secret: &str) -> bool {
+    secret.starts_with(TOKEN_PREFIX)
         && secret.is_ascii()
-        && (12..=TOKEN_BYTES_MAX).contains(&secret.len());
-    plausible.then_some(secret)
+        && (12..=TOKEN_BYTES_MAX).contains(&secret.len())
 }
 
 fn look_up(app: &App, hash: &str) -> Result<Option<Arc<Remembered>>, Error> {

@@ -65,7 +65,10 @@ pub struct App {
     pub schemas: schemas::Known,
     /// Calls of people, where they are limited.
     pub rates: rates::Rates,
+    /// How people may come in.
+    pub sign_in: identify::SignIn,
     active: RwLock<Arc<Active>>,
+    activated: RwLock<Option<Activated>>,
     generation: AtomicU64,
     draining: AtomicBool,
 }
@@ -82,6 +85,9 @@ pub struct Settings {
     /// Calls a minute of one person's token; 0 for no limit.
     pub calls_per_minute: u32,
 }
+
+/// Is told when other policies are in force.
+pub type Activated = Arc<dyn Fn() + Send + Sync>;
 
 /// Policies in force, with their name.
 #[derive(Debug, PartialEq, Eq)]
@@ -112,6 +118,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// See [`App::settings`].
     pub settings: Settings,
+    /// See [`App::sign_in`].
+    pub sign_in: identify::SignIn,
 }
 
 impl App {
@@ -135,8 +143,10 @@ impl App {
             refusals: refusals::Budget::default(),
             schemas: schemas::Known::default(),
             rates: rates::Rates::new(parts.settings.calls_per_minute),
+            sign_in: parts.sign_in,
             settings: parts.settings,
             active: RwLock::new(Arc::new(active)),
+            activated: RwLock::new(None),
             generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),
         }
@@ -145,6 +155,11 @@ impl App {
     /// The policies in force.
     pub fn active(&self) -> Arc<Active> {
         Arc::clone(&self.active.read().unwrap_or_else(|e| e.into_inner()))
+    }
+
+    /// Sets who is told when other policies are in force.
+    pub fn on_activated(&self, told: Activated) {
+        *self.activated.write().unwrap_or_else(|e| e.into_inner()) = Some(told);
     }
 
     /// Puts other policies in force, once their text is stored.
@@ -159,6 +174,14 @@ impl App {
         self.metrics
             .config_generation
             .set(&[], i64::try_from(generation).unwrap_or(i64::MAX));
+        let told = self
+            .activated
+            .read()
+            .unwrap_or_else(|e| e.into_inner())
+            .clone();
+        if let Some(told) = told {
+            told();
+        }
     }
 
     /// From now on nothing new is taken on.

@@ -151,6 +151,7 @@ pub fn close_minute(app: &App) -> Result<(), Error> {
         // The row stands for many: whoever it was about, the actor's token may be gone by now.
         let actor = Actor {
             token_id: None,
+            acts: false,
             ..actor
         };
         refused.request = None;

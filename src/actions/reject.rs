@@ -1,7 +1,7 @@
 //! Turns a pending request down. One rejection is final.
 
 use super::approve::refuse_verb;
-use super::view_requests::{issued_by, may_view};
+use super::view_requests::{issued_by, may_hear};
 use super::{App, note};
 use crate::domain::actor::Caller;
 use crate::domain::approval::{Action, Ballot, Vote};
@@ -29,7 +29,7 @@ pub fn reject(
         let request = view.request(&id)?;
         let workflow = view.request_workflow(&request)?;
         let votes = view.votes(&request)?;
-        if let Err(error) = may_view(&caller, &request, workflow.as_ref(), &votes) {
+        if let Err(error) = may_hear(&caller, &request, workflow.as_ref(), &votes) {
             // His own request he may turn down even where he may not look.
             if request.requester != caller.subject {
                 return refuse_verb(&cx, &caller, &request, VERB, error);

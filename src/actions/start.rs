@@ -1,7 +1,7 @@
 //! What a server does before it serves: puts its configuration in force, and makes the first tokens.
 
 use super::App;
-use super::identify::TOKEN_PREFIX;
+use super::identify::{TOKEN_PREFIX, resolve};
 use super::tokens::{TokenRequest, draft};
 use super::users;
 use crate::config::Config;
@@ -9,8 +9,9 @@ use crate::crypto::{hex, random, write_private};
 use crate::domain::actor::{Actor, SubjectType};
 use crate::domain::change::{Change, UserStatus};
 use crate::domain::permission::Role;
+use crate::domain::policy::Policies;
 use crate::error::Error;
-use crate::store::Verdict;
+use crate::store::{Verdict, View};
 use serde_json::{Map, Value};
 use std::path::Path;
 use std::sync::Arc;
@@ -27,11 +28,13 @@ pub const BOOTSTRAP: [(&str, &str, SubjectType, &str); 3] = [
     ("agent-token", "agent", SubjectType::Agent, Role::AGENT),
 ];
 
-/// Stores the policies of `config` and the people it names, audited, and puts them in force.
+/// Stores the policies of `config` and the people it names, audited, and puts them in force. Who was let in by an
+/// earlier configuration and is not named any more is suspended.
 ///
 /// # Errors
-/// When the store cannot write; what was in force stays so.
-pub fn sync_config(app: &Arc<App>, config: &Config) -> Result<(), Error> {
+/// When the store cannot write, or, with `keeps_admin`, 409 `last_admin` when nobody could administer the server any
+/// more; what was in force stays so.
+pub fn sync_config(app: &Arc<App>, config: &Config, keeps_admin: bool) -> Result<(), Error> {
     let policies = config.policies.clone();
     let version = policies.version();
     let synced = Change::ConfigSynced {
@@ -39,7 +42,7 @@ pub fn sync_config(app: &Arc<App>, config: &Config) -> Result<(), Error> {
         policy_text: policies.canonical(),
         summary: summary(config),
     };
-    let people: Vec<UserStatus> = config
+    let named: Vec<UserStatus> = config
         .users
         .iter()
         .map(|u| UserStatus {
@@ -48,29 +51,69 @@ pub fn sync_config(app: &Arc<App>, config: &Config) -> Result<(), Error> {
             by_config: true,
         })
         .collect();
-    let suspended: Vec<String> = app.store.change(Actor::system(), move |view, _| {
-        let mut changes = vec![synced];
-        let mut suspended = Vec::new();
-        for person in people {
-            let stored = view.find_user(&person.id)?;
-            let same = stored.is_some_and(|s| s.active == person.active && s.source == "config");
-            if same {
-                continue;
-            }
-            if person.active {
-                changes.push(Change::UserActivated(person));
-            } else {
-                changes.extend(users::suspension(view, &person.id, true)?.0);
-                suspended.push(person.id);
+    let (before, after) = (app.active(), policies.clone());
+    let suspended: Vec<String> = app.store.change(Actor::system(), move |view, now| {
+        let leaving = leaving(view, &named)?;
+        if keeps_admin {
+            let admin = |policies: &Policies, out: &[String]| {
+                view.any_live_token(now, |t| {
+                    !out.contains(&t.subject_id) && resolve(policies, t).0.is_admin()
+                })
+            };
+            if admin(&before.policies, &[])? && !admin(&after, &leaving)? {
+                return Err(Error::conflict(
+                    "last_admin",
+                    "with this configuration nobody could administer the server any more",
+                ));
             }
         }
-        Ok(Verdict::Write(changes, suspended))
+        let mut changes = vec![synced];
+        for person in named.iter().filter(|p| p.active) {
+            let stored = view.find_user(&person.id)?;
+            if !stored.is_some_and(|s| s.active && s.source == "config") {
+                changes.push(Change::UserActivated(person.clone()));
+            }
+        }
+        for id in &leaving {
+            changes.extend(users::suspension(view, id, true)?.0);
+        }
+        Ok(Verdict::Write(changes, leaving))
     })?;
     for id in suspended {
         users::cancel_rest(app, &Actor::system(), &id)?;
     }
     app.activate(policies, version);
     Ok(())
+}
+
+/// Who may act now and may not with these entries: those it suspends, and those it does not name any more.
+fn leaving(view: &View, named: &[UserStatus]) -> Result<Vec<String>, Error> {
+    let mut leaving = Vec::new();
+    for person in named.iter().filter(|p| !p.active) {
+        let stored = view.find_user(&person.id)?;
+        if !stored.is_some_and(|s| !s.active && s.source == "config") {
+            leaving.push(person.id.clone());
+        }
+    }
+    let gone = view.active_config_users()?;
+    leaving.extend(
+        gone.into_iter()
+            .filter(|id| named.iter().all(|p| p.id != *id)),
+    );
+    Ok(leaving)
+}
+
+/// Audits that a configuration was not taken over.
+///
+/// # Errors
+/// When the store cannot write.
+pub fn reject_config(app: &Arc<App>, problems: Vec<String>) -> Result<(), Error> {
+    app.metrics.config_reload_failures.inc(&[]);
+    app.metrics.config_last_reload_success.set(&[], 0);
+    app.store.change(Actor::system(), move |_, _| {
+        let rejected = Change::ConfigRejected { problems };
+        Ok(Verdict::Write(vec![rejected], ()))
+    })
 }
 
 fn summary(config: &Config) -> Map<String, Value> {

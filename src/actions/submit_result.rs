@@ -21,6 +21,9 @@ pub const RESULT_BYTES_MAX: usize = 12 * 1024 * 1024;
 /// Longest error message kept, in bytes.
 pub const ERROR_BYTES_MAX: usize = 4096;
 
+/// What an execution says that succeeded although its request was cancelled.
+const COMMITTED_AFTER_CANCEL: &str = "committed after cancel";
+
 /// A report.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
@@ -143,7 +146,11 @@ fn commit(
         let finished = Finished {
             execution_id: execution.id.clone(),
             success: report.success,
-            error_message: report.error_message.map(cut),
+            // Cancelled too late: whoever looks at the executions has to read it.
+            error_message: match step {
+                None if report.success => Some(COMMITTED_AFTER_CANCEL.to_owned()),
+                _ => report.error_message.map(cut),
+            },
             rows_affected: report.rows_affected,
             duration_ms: report.duration_ms,
             truncated: report.truncated,

@@ -12,6 +12,10 @@ pub enum Reach {
     All,
 }
 
+/// Everything that waits: other policies may have taken a right away, or given one. Announced when they are in force,
+/// which is after the commit that stores them.
+pub const POLICIES: &str = "policies";
+
 /// Somebody who waits for a request, or its result.
 pub fn request(id: &str) -> String {
     format!("request:{id}")
@@ -60,9 +64,12 @@ pub fn announced(change: &Change) -> Vec<(String, Reach)> {
         Change::AgentRegistered { .. }
         | Change::TokenCreated(_)
         | Change::SchemaSynced(_)
+        | Change::UserCreated { .. }
         | Change::UserUpdated { .. }
+        | Change::LoginSucceeded { .. }
         | Change::RoleDeleted { .. }
         | Change::ConfigSynced { .. }
+        | Change::ConfigRejected { .. }
         | Change::AttemptRefused(_)
         | Change::AuthFailures(_)
         | Change::ResultCorrupt { .. } => Vec::new(),

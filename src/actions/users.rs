@@ -278,11 +278,7 @@ pub fn delete_role(app: &Arc<App>, caller: &Caller, name: &str) -> Result<(), Er
             }
             Some(_) => {}
         }
-        policies.roles.remove(&name);
-        policies.bindings.retain(|b| b.role != name);
-        if policies.default_role.as_ref() == Some(&name) {
-            policies.default_role = None;
-        }
+        policies.forget_role(&name);
         let admin =
             |policies: &Policies| view.any_live_token(now, |t| resolve(policies, t).0.is_admin());
         if admin(&active.policies)? && !admin(&policies)? {

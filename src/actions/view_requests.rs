@@ -111,6 +111,21 @@ pub fn may_view(
     )))
 }
 
+/// The same for a vote: whoever any step names hears where the request stands, so that a vote that comes too late is
+/// told so, whether the request was decided, or has expired and was swept.
+pub(super) fn may_hear(
+    caller: &Caller,
+    request: &Request,
+    workflow: Option<&crate::domain::policy::workflow::Workflow>,
+    votes: &[Vote],
+) -> Result<(), Error> {
+    let mut entries = workflow.into_iter().flat_map(|w| &w.steps).flat_map(|s| &s.approvers);
+    if entries.any(|a| caller.matches(&a.selector, &request.target, &request.requester)) {
+        return Ok(());
+    }
+    may_view(caller, request, workflow, votes)
+}
+
 /// The same, for verbs that have not read workflow and votes yet.
 pub(super) fn ensure_visible(view: &View, caller: &Caller, request: &Request) -> Result<(), Error> {
     let workflow = view.request_workflow(request)?;

@@ -6,7 +6,8 @@ use std::io::Write;
 /// Starts logging; a second start in one process changes nothing.
 pub fn start(logging: &Logging) {
     let mut builder = env_logger::Builder::new();
-    builder.filter_level(logging.level);
+    // The level is set behind this, so that a reload can change it.
+    builder.filter_level(log::LevelFilter::Trace);
     if let Ok(filters) = std::env::var("RUST_LOG") {
         builder.parse_filters(&filters);
     }
@@ -30,5 +31,7 @@ pub fn start(logging: &Logging) {
             });
         }
     }
-    let _ = builder.try_init();
+    if builder.try_init().is_ok() && std::env::var_os("RUST_LOG").is_none() {
+        log::set_max_level(logging.level);
+    }
 }

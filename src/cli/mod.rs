@@ -6,6 +6,7 @@ mod agent;
 mod check_config;
 mod demo;
 mod logging;
+mod reload;
 mod serve;
 mod signals;
 
@@ -24,6 +25,7 @@ Commands:
   serve          Run the server
   agent          Run an agent beside a database
   check-config   Check server.toml without starting anything
+  reload         Make a running server take a changed server.toml over
 
 Options of serve:
   --config FILE        Configuration (default: server.toml)
@@ -33,7 +35,7 @@ Options of serve:
 Options of agent:
   --config FILE        Configuration (default: agent.toml)
 
-Options of check-config:
+Options of check-config and reload:
   --config FILE        Configuration (default: server.toml)
 
 Options of demo:
@@ -77,6 +79,7 @@ enum Command {
     Serve(serve::Options),
     Agent(PathBuf),
     CheckConfig(PathBuf),
+    Reload(PathBuf),
     Demo(demo::Options),
 }
 
@@ -86,6 +89,7 @@ fn execute(command: Command) -> Result<(), String> {
         Command::Serve(options) => serve::run(&options),
         Command::Agent(config) => agent::run(&config),
         Command::CheckConfig(config) => check_config::run(&config),
+        Command::Reload(config) => reload::run(&config),
         Command::Demo(options) => demo::run(options),
     }
 }
@@ -102,7 +106,7 @@ fn parse(mut parser: Parser) -> Result<Command, String> {
     while let Some(argument) = parser.next().map_err(text)? {
         match (argument, name.as_str()) {
             (Arg::Short('h') | Arg::Long("help"), _) => return Ok(Command::Help),
-            (Arg::Long("config"), "serve" | "agent" | "check-config") => {
+            (Arg::Long("config"), "serve" | "agent" | "check-config" | "reload") => {
                 said.config = Some(parser.value().map_err(text)?.into());
             }
             (Arg::Long("listen"), "serve" | "demo") => said.listen = Some(address(&mut parser)?),
@@ -126,6 +130,7 @@ fn parse(mut parser: Parser) -> Result<Command, String> {
         })),
         "agent" => Ok(Command::Agent(config("agent.toml"))),
         "check-config" => Ok(Command::CheckConfig(config("server.toml"))),
+        "reload" => Ok(Command::Reload(config("server.toml"))),
         "demo" => {
             let mut listen = said.listen.unwrap_or(crate::config::LISTEN_DEFAULT);
             if let Some(port) = said.port {

@@ -18,12 +18,9 @@ pub struct Options {
     pub force_bootstrap: bool,
 }
 
-/// Serves until SIGTERM or SIGINT; a second one ends the grace.
+/// Serves until SIGTERM or SIGINT; a second one ends the grace. SIGHUP takes a changed configuration over.
 pub fn run(options: &Options) -> Result<(), String> {
-    let mut config = Config::load(&options.config).map_err(|problems| problems.to_string())?;
-    if let Some(listen) = options.listen {
-        config.listen = listen;
-    }
+    let config = Config::load(&options.config).map_err(|problems| problems.to_string())?;
     logging::start(&config.logging);
     for warning in &config.warnings {
         log::warn!("{}: {warning}", options.config.display());
@@ -31,6 +28,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     let signals = signals::Signals::start().map_err(|e| e.to_string())?;
     let start = StartOptions {
         force_bootstrap: options.force_bootstrap,
+        listen: options.listen,
         ..StartOptions::default()
     };
     let server = Server::start(&config, start).map_err(|e| super::demo::sentence(&e))?;
@@ -42,7 +40,10 @@ pub fn run(options: &Options) -> Result<(), String> {
     }
     println!("listening on http://{}", server.addr());
     let _ = std::io::stdout().flush();
-    signals.wait();
+    while signals.wait() == signals::Asked::Reload {
+        // Why not, if not, stands in the log and in the audit log.
+        let _ = server.reload(&options.config);
+    }
     log::info!("stopping");
     let hurry = server.hurry();
     signals.then(move || hurry.store(true, Ordering::SeqCst));

@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT on a thread: the first ends the waiting, the second does what was left for it.
+//! Signals on a thread: SIGHUP asks for a reload; the first SIGTERM or SIGINT ends the waiting, the second does what was
+//! left for it.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::sync::{Arc, Condvar, Mutex};
@@ -20,7 +21,17 @@ struct Shared {
 #[derive(Default)]
 struct State {
     arrived: u32,
+    reloads: u32,
     second: Option<Second>,
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
 }
 
 impl Signals {
@@ -34,7 +45,7 @@ impl Signals {
             .spawn(move || {
                 for signal in signals.forever() {
                     if signal == SIGHUP {
-                        log::warn!("SIGHUP: a changed configuration needs a restart");
+                        seen.reload();
                     } else {
                         seen.arrive();
                     }
@@ -43,14 +54,19 @@ impl Signals {
         Ok(Signals { shared })
     }
 
-    /// Waits for the first signal.
-    pub fn wait(&self) {
+    /// Waits for a signal: what it asks for. Several reloads that come together are one.
+    pub fn wait(&self) -> Asked {
         let state = self.shared.state.lock().unwrap_or_else(|e| e.into_inner());
-        let _arrived = self
+        let mut state = self
             .shared
             .changed
-            .wait_while(state, |s| s.arrived == 0)
+            .wait_while(state, |s| s.arrived == 0 && s.reloads == 0)
             .unwrap_or_else(|e| e.into_inner());
+        if state.arrived > 0 {
+            return Asked::Stop;
+        }
+        state.reloads = 0;
+        Asked::Reload
     }
 
     /// Waits for the first signal, at most `within`; whether it has come.
@@ -77,6 +93,13 @@ impl Signals {
 }
 
 impl Shared {
+    fn reload(&self) {
+        let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        state.reloads += 1;
+        drop(state);
+        self.changed.notify_all();
+    }
+
     fn arrive(&self) {
         let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
         state.arrived += 1;

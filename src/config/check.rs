@@ -35,6 +35,7 @@ pub(super) fn check(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<C
         policies.dispatch_timeout_secs = secs;
     }
     let users = identities::check(raw, &mut policies, notes);
+    let (auth_mode, oidc) = oidc::check(raw, &mut policies, notes);
     workflows::check(raw, &users, &mut policies, notes);
     reviews::check(raw, &mut policies, notes);
 
@@ -85,6 +86,9 @@ pub(super) fn check(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<C
         logging,
         calls_per_minute: calls.map_or(0, |n| n as u32),
         trusted_proxies,
+        auth_mode,
+        oidc,
+        allow_private_networks: raw.allow_private_networks == Some(true),
         warnings: Vec::new(),
     })
 }

@@ -3,7 +3,7 @@
 use super::ConfiguredUser;
 use super::check::{database_name, environment_name, id, is_id, not_a_name, one_of};
 use super::problem::{Notes, Said};
-use super::raw::{RawBinding, RawConfig, RawDatabase, RawGroup, RawRole, Texts};
+use super::raw::{RawBinding, RawConfig, RawDatabase, RawGroup, RawRole, Text, Texts};
 use crate::domain::id::is_name;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::policy::{Binding, Database, Dialect, Policies};
@@ -29,26 +29,25 @@ pub(super) fn check(
     for entry in &raw.auth.role_bindings {
         binding(entry, policies, notes);
     }
-    one_of(&raw.auth.mode, (), notes, |text| match text {
-        "token" => Ok(()),
-        "oidc" | "both" => {
-            Err("not available: OIDC is not part of this version; only `token` is accepted")
-        }
-        _ => Err("not a mode; only `token` is accepted"),
-    });
-    if let Some(said) = &raw.auth.default_role
-        && role_exists(said, policies, notes)
-    {
-        if said.value == Role::AGENT {
-            notes.warn(&said.at, AGENT_ROLE);
-        }
-        policies.default_role = Some(said.value.clone());
-    }
+    policies.default_role = role_of_people(&raw.auth.default_role, policies, notes);
     users
 }
 
-const AGENT_ROLE: &str =
-    "a role of agents gives people nothing; agents get it with their token, not from here";
+/// The name of a role that people are to get, if it exists; that it is the role of agents is a warning.
+pub(super) fn role_of_people(
+    said: &Text,
+    policies: &Policies,
+    notes: &mut Notes,
+) -> Option<String> {
+    let said = said.as_ref().filter(|s| role_exists(s, policies, notes))?;
+    if said.value == Role::AGENT {
+        notes.warn(
+            &said.at,
+            "a role of agents gives people nothing; agents get it with their token, not from here",
+        );
+    }
+    Some(said.value.clone())
+}
 
 /// Notes a problem and answers `false` where `taken` says that the value is there already.
 fn is_new(said: &Said<String>, what: &str, taken: bool, notes: &mut Notes) -> bool {
@@ -209,11 +208,8 @@ fn binding(raw: &RawBinding, policies: &mut Policies, notes: &mut Notes) {
         id(&raw.role, &raw.at, "role", notes);
         return;
     };
-    if !role_exists(said, policies, notes) {
+    if role_of_people(&raw.role, policies, notes).is_none() {
         return;
-    }
-    if said.value == Role::AGENT {
-        notes.warn(&said.at, AGENT_ROLE);
     }
     let binding = Binding {
         role: said.value.clone(),

@@ -6,8 +6,10 @@
 
 mod check;
 mod cidr;
+mod endpoint;
 mod expand;
 mod identities;
+mod oidc;
 mod problem;
 mod raw;
 mod reach;
@@ -20,6 +22,8 @@ mod workflows;
 mod tests;
 
 pub use cidr::Cidr;
+pub use endpoint::Endpoint;
+pub use oidc::{AuthMode, Oidc};
 pub use problem::{Problem, Problems};
 pub use raw::KEYS;
 pub use secret::Secret;
@@ -76,6 +80,12 @@ pub struct Config {
     pub calls_per_minute: u32,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Cidr>,
+    /// How people prove who they are.
+    pub auth_mode: AuthMode,
+    /// The identity provider, where people may come from one.
+    pub oidc: Option<Oidc>,
+    /// Whether what we call may be in a private network.
+    pub allow_private_networks: bool,
     /// What is odd, but no error; for the log and `check-config`.
     pub warnings: Vec<Problem>,
 }

@@ -2,6 +2,10 @@
 //!
 //! [`RawConfig::read`] knows types and key names only; what the values mean is for the checks.
 
+mod auth;
+
+pub use auth::{RawAuth, RawBinding, RawGroup, RawOidc, RawRole};
+
 use super::problem::{Notes, Place, Said};
 use super::reader::{Document, Known, Section};
 use crate::domain::sql::Rule;
@@ -37,6 +41,7 @@ pub const KEYS: Known = &[
             "dispatch_timeout_secs",
             "calls_per_minute",
             "trusted_proxies",
+            "allow_private_networks",
             "databases",
             "workflows",
             "execution_policies",
@@ -112,7 +117,14 @@ pub const KEYS: Known = &[
     ),
     (
         "auth",
-        &["mode", "default_role", "roles", "groups", "role_bindings"],
+        &[
+            "mode",
+            "default_role",
+            "roles",
+            "groups",
+            "role_bindings",
+            "oidc",
+        ],
     ),
     (
         "auth.roles",
@@ -120,6 +132,20 @@ pub const KEYS: Known = &[
     ),
     ("auth.groups", &["name", "members"]),
     ("auth.role_bindings", &["role", "subjects", "groups"]),
+    (
+        "auth.oidc",
+        &[
+            "issuer_url",
+            "issuer",
+            "client_id",
+            "audience",
+            "jwks_uri",
+            "groups_claim",
+            "default_role",
+            "role_mappings",
+        ],
+    ),
+    ("auth.oidc.role_mappings", &["claim", "value", "role"]),
     ("users", &["id", "status"]),
     ("retention", &["approval_ttl_secs"]),
     ("audit", &["redaction"]),
@@ -150,6 +176,7 @@ pub struct RawConfig {
     pub dispatch_timeout_secs: Number,
     pub calls_per_minute: Number,
     pub trusted_proxies: Texts,
+    pub allow_private_networks: Option<bool>,
     pub databases: Vec<RawDatabase>,
     pub workflows: Vec<RawWorkflow>,
     pub execution_policies: Vec<RawExecutionPolicy>,
@@ -238,43 +265,6 @@ pub struct RawReview {
     pub actions: Vec<(Rule, Said<String>)>,
 }
 
-/// `[auth]`.
-#[derive(Debug, Default)]
-pub struct RawAuth {
-    pub mode: Text,
-    pub default_role: Text,
-    pub roles: Vec<RawRole>,
-    pub groups: Vec<RawGroup>,
-    pub role_bindings: Vec<RawBinding>,
-}
-
-/// `[[auth.roles]]`.
-#[derive(Debug)]
-pub struct RawRole {
-    pub at: Place,
-    pub name: Text,
-    pub permissions: Texts,
-    pub databases: Texts,
-    pub environments: Texts,
-}
-
-/// `[[auth.groups]]`.
-#[derive(Debug)]
-pub struct RawGroup {
-    pub at: Place,
-    pub name: Text,
-    pub members: Texts,
-}
-
-/// `[[auth.role_bindings]]`.
-#[derive(Debug)]
-pub struct RawBinding {
-    pub at: Place,
-    pub role: Text,
-    pub subjects: Texts,
-    pub groups: Texts,
-}
-
 /// `[[users]]`.
 #[derive(Debug)]
 pub struct RawUser {
@@ -309,6 +299,7 @@ impl RawConfig {
             dispatch_timeout_secs: root.number("dispatch_timeout_secs"),
             calls_per_minute: root.number("calls_per_minute"),
             trusted_proxies: root.texts("trusted_proxies", PROXIES_MAX),
+            allow_private_networks: root.flag("allow_private_networks"),
             databases: each(root, "databases", DATABASES_MAX, RawDatabase::from),
             workflows: each(root, "workflows", POLICIES_MAX, RawWorkflow::from),
             execution_policies: each(
@@ -429,33 +420,6 @@ impl RawExecutionPolicy {
             max_rows: s.number("max_rows"),
             migration_statement_timeout_secs: s.number("migration_statement_timeout_secs"),
             migration_lease_duration_secs: s.number("migration_lease_duration_secs"),
-        }
-    }
-}
-
-impl RawAuth {
-    fn from(s: &Section<'_>) -> RawAuth {
-        RawAuth {
-            mode: s.text("mode"),
-            default_role: s.text("default_role"),
-            roles: each(s, "roles", ROLES_MAX, |s| RawRole {
-                at: s.at.clone(),
-                name: s.text("name"),
-                permissions: s.texts("permissions", NAMES_MAX),
-                databases: s.texts("databases", DATABASES_MAX),
-                environments: s.texts("environments", ENVIRONMENTS_MAX),
-            }),
-            groups: each(s, "groups", ROLES_MAX, |s| RawGroup {
-                at: s.at.clone(),
-                name: s.text("name"),
-                members: s.texts("members", PEOPLE_MAX),
-            }),
-            role_bindings: each(s, "role_bindings", ROLES_MAX, |s| RawBinding {
-                at: s.at.clone(),
-                role: s.text("role"),
-                subjects: s.texts("subjects", PEOPLE_MAX),
-                groups: s.texts("groups", ROLES_MAX),
-            }),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::domain::sql::{Action, Rule};
 use std::collections::BTreeSet;
 use std::path::Path;
 
+mod oidc;
 mod people;
 mod values;
 
@@ -481,23 +482,4 @@ fn load_reads_a_file_and_names_it_in_problems() {
     std::fs::remove_dir_all(&folder).unwrap();
     let text = Config::load(&path).unwrap_err().to_string();
     assert!(text.contains("server.toml: cannot read the file"), "{text}");
-}
-
-#[test]
-fn lists_are_bounded() {
-    let many = "\"10.0.0.1\",".repeat(raw::PROXIES_MAX + 1);
-    let problems = refused(&format!("state_dir = \"x\"\ntrusted_proxies = [{many}]"));
-    assert_eq!(
-        problems,
-        ["2: trusted_proxies: 257 entries are more than 256"]
-    );
-}
-
-#[test]
-fn longest_id_fits_a_selector() {
-    let id = "x".repeat(ID_BYTES_MAX);
-    assert!(Selector::parse(&format!("group:{id}")).is_some());
-    loads(&format!("state_dir = \"x\"\n[[users]]\nid = \"{id}\""));
-    let problems = refused(&format!("state_dir = \"x\"\n[[users]]\nid = \"{id}x\""));
-    assert!(problems[0].contains("is longer than"), "{problems:?}");
 }

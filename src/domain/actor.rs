@@ -1,5 +1,6 @@
 //! Who is asking: a person, an agent, or the server itself; and from where.
 
+use crate::clock::Timestamp;
 use crate::domain::id::{Selector, Target};
 use crate::domain::permission::{Permission, Rights};
 use crate::error::Error;
@@ -53,8 +54,11 @@ pub struct Actor {
     pub id: String,
     /// `user`, `agent` or `system`.
     pub kind: &'static str,
-    /// The token he came with; its validity is read again inside the transaction.
+    /// The token he came with.
     pub token_id: Option<String>,
+    /// Whether he acts himself and now: then his token, or without one his status, is read again inside the
+    /// transaction. Not where the server writes, be it about him.
+    pub acts: bool,
     /// Where from.
     pub origin: Origin,
 }
@@ -66,6 +70,7 @@ impl Actor {
             id: "system".to_owned(),
             kind: "system",
             token_id: None,
+            acts: false,
             origin: Origin::default(),
         }
     }
@@ -78,7 +83,7 @@ pub struct Caller {
     pub subject: String,
     /// Person or agent.
     pub kind: SubjectType,
-    /// The token he came with.
+    /// The token he came with; none where the identity provider vouches for him.
     pub token_id: Option<String>,
     /// Who issued that token, where somebody did.
     pub token_issuer: Option<String>,
@@ -86,6 +91,8 @@ pub struct Caller {
     pub rights: Rights,
     /// Groups he is in.
     pub groups: BTreeSet<String>,
+    /// When what he came with stops to count, if it does by itself.
+    pub expires_at: Option<Timestamp>,
     /// Where the call came from.
     pub origin: Origin,
 }
@@ -97,6 +104,7 @@ impl Caller {
             id: self.subject.clone(),
             kind: self.kind.as_str(),
             token_id: self.token_id.clone(),
+            acts: true,
             origin: self.origin.clone(),
         }
     }

@@ -13,6 +13,7 @@ use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::policy::{Dialect, workflow::Workflow};
 use crate::domain::request::{Request, Status, Step};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// Which request a change is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -422,6 +423,18 @@ pub enum Change {
     UserActivated(UserStatus),
     /// A person may not act.
     UserSuspended(UserStatus),
+    /// A person came in whom the identity provider vouches for, and who was not known.
+    UserCreated {
+        /// Subject id.
+        id: String,
+    },
+    /// A person came in by the identity provider; once an hour.
+    LoginSucceeded {
+        /// Subject id.
+        id: String,
+        /// Names of the roles he holds now.
+        roles: BTreeSet<String>,
+    },
     /// What is known of a person changed.
     UserUpdated {
         /// Subject id.
@@ -448,6 +461,11 @@ pub enum Change {
         policy_text: String,
         /// Counts by kind, as JSON.
         summary: Map<String, Value>,
+    },
+    /// A configuration was not taken over.
+    ConfigRejected {
+        /// What was wrong, one sentence each; no values of variables.
+        problems: Vec<String>,
     },
     /// An attempt was refused.
     AttemptRefused(Refused),
@@ -484,10 +502,13 @@ impl Change {
             | Change::TokenRevoked { .. }
             | Change::UserActivated(_)
             | Change::UserSuspended(_)
+            | Change::UserCreated { .. }
             | Change::UserUpdated { .. }
+            | Change::LoginSucceeded { .. }
             | Change::RoleDeleted { .. }
             | Change::SchemaSynced(_)
             | Change::ConfigSynced { .. }
+            | Change::ConfigRejected { .. }
             | Change::AuthFailures(_) => None,
         }
     }
@@ -510,10 +531,13 @@ impl Change {
             | Change::TokenRevoked { .. }
             | Change::UserActivated(_)
             | Change::UserSuspended(_)
+            | Change::UserCreated { .. }
             | Change::UserUpdated { .. }
+            | Change::LoginSucceeded { .. }
             | Change::RoleDeleted { .. }
             | Change::SchemaSynced(_)
             | Change::ConfigSynced { .. }
+            | Change::ConfigRejected { .. }
             | Change::AttemptRefused(_)
             | Change::AuthFailures(_)
             | Change::ResultCorrupt { .. } => None,

@@ -11,7 +11,7 @@ use crate::metrics::Metrics;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -75,6 +75,8 @@ impl Listener {
         let socket = socket_in(&handle);
         let server = Server::http_unix(&socket)
             .map_err(|e| Error::internal("binding the inner listener", e))?;
+        // Its directory keeps others out already; no file of the state directory relies on that alone.
+        fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).map_err(failed)?;
         let server = Arc::new(server);
         let queue = Arc::new(Queue::new(queue_max));
         let stopping = Arc::new(AtomicBool::new(false));

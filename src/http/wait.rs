@@ -17,17 +17,19 @@ use std::time::Duration;
 
 /// `Retry-After` of a long-poll that was not let wait, in seconds.
 pub const TURNED_AWAY_RETRY_SECS: u32 = 2;
-/// Topics that a handler may name; the caller's token and his person are watched beside them.
-pub const OWN_TOPICS_MAX: usize = TOPICS_MAX - 2;
+/// Topics that a handler may name; the caller's token, his person and the policies are watched beside them.
+pub const OWN_TOPICS_MAX: usize = TOPICS_MAX - 3;
 
 /// What a call watches, with what it saw before it read anything.
 pub struct Watch {
     topics: Vec<(String, u64)>,
+    /// Longest wait: what the caller came with does not outlive it.
+    longest: Duration,
 }
 
 impl Watch {
-    /// Starts to watch. Losing the token or the account ends the wait, so both are watched too; that they still count
-    /// is asked again, since they may have been lost before we watched.
+    /// Starts to watch. Losing the token, the account or a role ends the wait, so these are watched too; that they
+    /// still count is asked again, since they may have been lost before we watched.
     ///
     /// # Errors
     /// `unauthenticated`.
@@ -42,14 +44,21 @@ impl Watch {
             .into_iter()
             .take(OWN_TOPICS_MAX)
             .chain(token)
-            .chain([topics::subject(&caller.subject)])
+            .chain([
+                topics::subject(&caller.subject),
+                topics::POLICIES.to_owned(),
+            ])
             .map(|name| {
                 let seen = door.hub.generation(&name);
                 (name, seen)
             })
             .collect();
-        guard::authenticate(door, ask.call)?;
-        Ok(Watch { topics })
+        let caller = guard::authenticate(door, ask.call)?;
+        let left = caller.expires_at.map(|at| at.since(door.app.clock.now()));
+        Ok(Watch {
+            topics,
+            longest: left.map_or(Duration::MAX, Duration::from_millis),
+        })
     }
 
     /// Waits for everybody's news: all who wait for it are woken.
@@ -63,7 +72,7 @@ impl Watch {
     }
 
     fn wait(self, ask: &Ask, wait_secs: u64, memo: &str, exclusive: bool) -> Reply {
-        let asked = Duration::from_secs(wait_secs);
+        let asked = Duration::from_secs(wait_secs).min(self.longest);
         let wait = ask
             .call
             .resume

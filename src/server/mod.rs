@@ -3,13 +3,15 @@
 //! Order of start: bind, lock the state directory, keys, store, policies, first tokens, inner listener, gate, jobs.
 //! Order of stop: drain (nothing new is taken on, everything that waits is answered), then gate, workers, jobs, store.
 
-mod state;
+mod reload;
+pub mod state;
 mod watch;
 
+use crate::actions::identify::{Provider, SignIn};
 use crate::actions::{App, Parts, Settings, start};
 use crate::analyzer::Analyzer;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Oidc};
 use crate::crypto::Keypair;
 use crate::error::Error;
 use crate::gate::hub::Hub;
@@ -21,10 +23,11 @@ use crate::http::listener::Listener;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::objects::{Local, live::Live};
+use crate::outbound::Jwks;
 use crate::store::Store;
 use state::StateDir;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use watch::Watch;
@@ -42,6 +45,8 @@ const CLOSE_GRACE: Duration = Duration::from_secs(3);
 pub struct StartOptions {
     /// The clock; tests turn theirs.
     pub clock: Clock,
+    /// Goes before the address of the configuration.
+    pub listen: Option<SocketAddr>,
     /// Make the first tokens again.
     pub force_bootstrap: bool,
     /// Bounds of the gate; tests make them small.
@@ -52,6 +57,7 @@ impl Default for StartOptions {
     fn default() -> Self {
         StartOptions {
             clock: Clock::system(),
+            listen: None,
             force_bootstrap: false,
             limits: Limits::default(),
         }
@@ -69,6 +75,8 @@ pub struct Server {
     hurry: Arc<AtomicBool>,
     stopped: bool,
     bootstrapped: bool,
+    started_with: Config,
+    reloading: Mutex<()>,
     _state: StateDir,
 }
 
@@ -81,13 +89,15 @@ impl Server {
     pub fn start(config: &Config, options: StartOptions) -> Result<Server, Error> {
         raise_open_files();
         // Bound before anything is written, so that a taken port changes nothing.
-        let socket = TcpListener::bind(config.listen).map_err(|e| bind_failed(config.listen, e))?;
+        let listen = options.listen.unwrap_or(config.listen);
+        let socket = TcpListener::bind(listen).map_err(|e| bind_failed(listen, e))?;
         let state = StateDir::open(&config.state_dir)?;
         let metrics = Arc::new(Metrics::new());
         let app = Arc::new(app(config, &state, &options, &metrics)?);
         let hub = Arc::new(Hub::new(&options.limits, Arc::clone(&metrics)));
         let watch = Watch::attach(&app, &hub)?;
-        start::sync_config(&app, config)?;
+        start::sync_config(&app, config, false)?;
+        app.metrics.config_last_reload_success.set(&[], 1);
         let bootstrapped = start::bootstrap(&app, state.path(), options.force_bootstrap)?;
         let door = Arc::new(Door::new(
             Arc::clone(&app),
@@ -121,6 +131,7 @@ impl Server {
                 exempt: Arc::new(move |ip| proxies.iter().any(|p| p.contains(ip))),
             },
         )?;
+        state.write_pid()?;
         Ok(Server {
             jobs: Some(Jobs::start(&app)?),
             app,
@@ -131,6 +142,8 @@ impl Server {
             hurry: Arc::new(AtomicBool::new(false)),
             stopped: false,
             bootstrapped,
+            started_with: config.clone(),
+            reloading: Mutex::new(()),
             _state: state,
         })
     }
@@ -232,7 +245,25 @@ fn app(
             max_persist_bytes: config.result_storage.max_persist_bytes,
             calls_per_minute: config.calls_per_minute,
         },
+        sign_in: sign_in(config, options, metrics)?,
     }))
+}
+
+/// How people may come in; the keys of an identity provider are fetched from now on.
+fn sign_in(
+    config: &Config,
+    options: &StartOptions,
+    metrics: &Arc<Metrics>,
+) -> Result<SignIn, Error> {
+    let start = |oidc: &Oidc| -> Result<Provider, Error> {
+        let (clock, metrics) = (options.clock.clone(), Arc::clone(metrics));
+        let keys = Jwks::start(oidc, config.allow_private_networks, clock, metrics)?;
+        Ok(Provider::new(oidc.clone(), Arc::new(keys)))
+    };
+    Ok(SignIn {
+        mode: config.auth_mode,
+        provider: config.oidc.as_ref().map(start).transpose()?,
+    })
 }
 
 fn bind_failed(address: SocketAddr, e: std::io::Error) -> Error {

@@ -13,6 +13,10 @@ use std::path::{Path, PathBuf};
 
 /// Public keys of the audit log, by id.
 const AUDIT_KEYS: &str = "audit-keys.json";
+/// Held by the server that uses the directory.
+const LOCK: &str = "dbward.lock";
+/// Number of that server's process.
+const PID: &str = "server.pid";
 
 /// An open state directory; the lock lasts as long as this.
 pub struct StateDir {
@@ -44,7 +48,7 @@ impl StateDir {
             .truncate(false)
             .write(true)
             .mode(0o600)
-            .open(path.join("dbward.lock"))
+            .open(path.join(LOCK))
             .map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -60,6 +64,27 @@ impl StateDir {
             path: path.to_owned(),
             _lock: lock,
         })
+    }
+
+    /// Writes the number of this process, for `dbward reload`.
+    ///
+    /// # Errors
+    /// `internal` when the file cannot be written.
+    pub fn write_pid(&self) -> Result<(), Error> {
+        let path = self.path.join(PID);
+        write_private(&path, std::process::id().to_string().as_bytes())
+            .map_err(|e| Error::internal(format!("{}", path.display()), e))
+    }
+
+    /// The process that uses the state directory at `path`, if one does.
+    pub fn holder(path: &Path) -> Option<u32> {
+        let lock = File::open(path.join(LOCK)).ok()?;
+        match lock.try_lock_shared() {
+            Err(fs::TryLockError::WouldBlock) => {
+                fs::read_to_string(path.join(PID)).ok()?.trim().parse().ok()
+            }
+            _ => None,
+        }
     }
 
     /// Where it is.

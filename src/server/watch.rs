@@ -29,6 +29,10 @@ impl Watch {
             running: Mutex::new(app.store.read(|view| view.count_running())?),
             changed: Condvar::new(),
         });
+        let everybody = Arc::clone(hub);
+        app.on_activated(Arc::new(move || {
+            everybody.publish(topics::POLICIES, Wake::All);
+        }));
         let (weak, hub, seen): (Weak<App>, _, _) =
             (Arc::downgrade(app), Arc::clone(hub), Arc::clone(&watch));
         app.store.observe(Arc::new(move |change| {

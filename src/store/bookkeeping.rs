@@ -46,6 +46,14 @@ impl Store {
         }
     }
 
+    /// Notes that somebody came in without a token of ours.
+    pub fn user_seen(&self, subject: &str, now: Timestamp) {
+        let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
+        if memory.users_seen.len() < ENTRIES_MAX {
+            memory.users_seen.insert(subject.to_owned(), now);
+        }
+    }
+
     /// Writes what is kept in memory.
     pub fn flush(&self) -> Result<(), Error> {
         let (leases, tokens, users, agents) = {

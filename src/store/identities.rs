@@ -159,6 +159,16 @@ impl View<'_> {
         rows.into_iter().collect()
     }
 
+    /// People whom configuration let in and who may act.
+    pub fn active_config_users(&self) -> Result<Vec<String>, Error> {
+        self.connection
+            .prepare_cached(
+                "SELECT id FROM users WHERE source = 'config' AND status = 'active' ORDER BY id",
+            )
+            .and_then(|mut s| s.query_map([], |r| r.get(0))?.collect())
+            .map_err(db)
+    }
+
     /// Whose Slack account this is.
     pub fn find_slack_user(&self, slack_user_id: &str) -> Result<Option<String>, Error> {
         self.connection
@@ -193,20 +203,25 @@ impl View<'_> {
     /// # Errors
     /// `unauthenticated`.
     pub(super) fn actor_counts(&self, actor: &Actor, now: Timestamp) -> Result<(), Error> {
-        let Some(token_id) = &actor.token_id else {
+        if !actor.acts {
             return Ok(());
+        }
+        let counts: Option<bool> = match &actor.token_id {
+            Some(token_id) => self
+                .connection
+                .prepare_cached(
+                    "SELECT t.revoked_at_ms IS NULL AND coalesce(t.expires_at_ms > ?2, 1) AND u.status = 'active' \
+                     FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.id = ?1",
+                )
+                .and_then(|mut s| {
+                    s.query_row(params![token_id, now.0], |r| r.get(0))
+                        .optional()
+                })
+                .map_err(db)?,
+            None => self
+                .find_user(&actor.id)?
+                .map(|u| u.active && u.subject_type.as_str() == actor.kind),
         };
-        let counts: Option<bool> = self
-            .connection
-            .prepare_cached(
-                "SELECT t.revoked_at_ms IS NULL AND coalesce(t.expires_at_ms > ?2, 1) AND u.status = 'active' \
-                 FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.id = ?1",
-            )
-            .and_then(|mut s| {
-                s.query_row(params![token_id, now.0], |r| r.get(0))
-                    .optional()
-            })
-            .map_err(db)?;
         match counts {
             Some(true) => Ok(()),
             _ => Err(Error::unauthenticated()),

@@ -238,6 +238,7 @@ fn a_revoked_token_cannot_write_even_if_it_was_good_a_moment_ago() {
         id: "requester".into(),
         kind: "user",
         token_id: Some("t1".into()),
+        acts: true,
         origin: crate::domain::actor::Origin::default(),
     };
     store

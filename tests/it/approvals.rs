@@ -59,10 +59,19 @@ fn with(person: &Person, request: &Request, verb: &str, body: Value) -> crate::s
 fn one_approval_of_a_group_member_approves() {
     let s = Server::shop();
     let request = submit(&s);
-    let answer = with(&s.approver(), &request, "approve", json!({"comment": "fine"})).is(200);
+    let answer = with(
+        &s.approver(),
+        &request,
+        "approve",
+        json!({"comment": "fine"}),
+    )
+    .is(200);
     golden("approve_final", &answer.json);
     let shown = request.by.show(&request).json;
-    assert_eq!(shown["approval_progress"]["steps"][0]["approvals"][0]["comment"], "fine");
+    assert_eq!(
+        shown["approval_progress"]["steps"][0]["approvals"][0]["comment"],
+        "fine"
+    );
     request.is("approved");
 }
 
@@ -70,16 +79,28 @@ fn one_approval_of_a_group_member_approves() {
 fn bodies_of_votes_may_be_missing_but_not_wrong() {
     let s = Server::shop();
     let (request, approver) = (submit(&s), s.approver());
-    for body in [json!({"comment": 5}), json!({"comment": "c".repeat(1025)}), json!({"comment": "a\0"}), json!([1]), json!({"selector": "everybody"})] {
+    for body in [
+        json!({"comment": 5}),
+        json!({"comment": "c".repeat(1025)}),
+        json!({"comment": "a\0"}),
+        json!([1]),
+        json!({"selector": "everybody"}),
+    ] {
         with(&approver, &request, "approve", body.clone()).refused(400, "validation_error");
         if body["selector"].is_null() {
             with(&approver, &request, "reject", body).refused(400, "validation_error");
         }
     }
-    approver.call("POST", &request.path("/approve"), &[], b"{").refused(400, "validation_error");
+    approver
+        .call("POST", &request.path("/approve"), &[], b"{")
+        .refused(400, "validation_error");
     let xml = [("content-type", "text/xml")];
-    approver.call("POST", &request.path("/approve"), &xml, b"<a/>").refused(415, "unsupported_media_type");
-    approver.call("POST", &request.path("/approve"), &[], b"{}").is(200);
+    approver
+        .call("POST", &request.path("/approve"), &xml, b"<a/>")
+        .refused(415, "unsupported_media_type");
+    approver
+        .call("POST", &request.path("/approve"), &[], b"{}")
+        .is(200);
 }
 
 #[test]
@@ -93,7 +114,10 @@ fn steps_are_satisfied_in_order() {
     reader(&s, "op-two").approve(&request).is(403);
     assert_eq!(dba.ids("pending_for_me=true"), [request.id.clone()]);
     dba.approve(&request).is(200);
-    golden("two_steps_approved", &request.by.show(&request).json["approval_progress"]);
+    golden(
+        "two_steps_approved",
+        &request.by.show(&request).json["approval_progress"],
+    );
     request.is("approved");
 }
 
@@ -107,7 +131,10 @@ fn all_entries_of_a_step_need_their_number() {
     reader(&s, "op-one").approve(&request).is(200);
     reader(&s, "dba-one").approve(&request).is(200);
     assert_eq!(request.status(), "pending");
-    reader(&s, "op-one").approve(&request).refused(409, "already_approved").saying("already voted");
+    reader(&s, "op-one")
+        .approve(&request)
+        .refused(409, "already_approved")
+        .saying("already voted");
     reader(&s, "op-two").approve(&request).is(200);
     request.is("approved");
 }
@@ -136,12 +163,19 @@ fn one_human_has_one_vote_however_many_selectors_name_him() {
     both.approve(&request).is(200);
     both.approve(&request).refused(409, "already_approved");
     // Another token does not make another human.
-    s.person("both", &["developer"]).approve(&request).refused(409, "already_approved");
+    s.person("both", &["developer"])
+        .approve(&request)
+        .refused(409, "already_approved");
     let shown = request.by.show(&request).json;
     let entries = &shown["approval_progress"]["steps"][0]["approvers_required"];
-    assert_eq!((&entries[0]["current"], &entries[1]["current"]), (&json!(1), &json!(0)));
+    assert_eq!(
+        (&entries[0]["current"], &entries[1]["current"]),
+        (&json!(1), &json!(0))
+    );
     // The first that is short was booked, so only the other group can complete the step.
-    reader(&s, "op-one").approve(&request).refused(409, "conflict");
+    reader(&s, "op-one")
+        .approve(&request)
+        .refused(409, "conflict");
     reader(&s, "dba-one").approve(&request).is(200);
     request.is("approved");
 }
@@ -167,9 +201,16 @@ fn a_voter_may_name_the_entry() {
     let request = submit(&s);
     let both = reader(&s, "both");
     for wrong in ["group:nobody", "user:both", "role:admin"] {
-        with(&both, &request, "approve", json!({"selector": wrong})).refused(403, "not_an_approver");
+        with(&both, &request, "approve", json!({"selector": wrong}))
+            .refused(403, "not_an_approver");
     }
-    with(&reader(&s, "op-one"), &request, "approve", json!({"selector": "group:dba"})).refused(403, "not_an_approver");
+    with(
+        &reader(&s, "op-one"),
+        &request,
+        "approve",
+        json!({"selector": "group:dba"}),
+    )
+    .refused(403, "not_an_approver");
     with(&both, &request, "approve", json!({"selector": "group:dba"})).is(200);
     reader(&s, "op-one").approve(&request).is(200);
     request.is("approved");
@@ -178,7 +219,9 @@ fn a_voter_may_name_the_entry() {
 #[test]
 fn requester_cannot_approve_own_request() {
     let s = Server::shop();
-    let own = s.person("approver", &["developer"]).submit("production", UPDATE);
+    let own = s
+        .person("approver", &["developer"])
+        .submit("production", UPDATE);
     own.by.approve(&own).refused(403, "self_approval");
     s.approver().approve(&own).refused(403, "self_approval");
     // Administrators are no exception.
@@ -192,7 +235,9 @@ fn requester_may_approve_own_request_where_the_workflow_says_so() {
     let s = shop(
         "allow_self_approve = true\n[[workflows.steps]]\n[[workflows.steps.approvers]]\ngroup = \"ops\"\n",
     );
-    let own = s.person("op-one", &["developer"]).submit("production", UPDATE);
+    let own = s
+        .person("op-one", &["developer"])
+        .submit("production", UPDATE);
     assert_eq!(own.by.ids("pending_for_me=true"), [own.id.clone()]);
     own.by.approve(&own).is(200);
     // Stepping in never applies to one's own.
@@ -219,7 +264,9 @@ fn role_selectors_match_where_the_role_covers_the_request() {
 fn user_selectors_match_one_person() {
     let s = shop("[[workflows.steps]]\n[[workflows.steps.approvers]]\nuser = \"the-one\"\n");
     let request = submit(&s);
-    reader(&s, "another").approve(&request).refused(403, "forbidden");
+    reader(&s, "another")
+        .approve(&request)
+        .refused(403, "forbidden");
     reader(&s, "the-one").approve(&request).is(200);
     request.is("approved");
 }
@@ -247,7 +294,11 @@ fn who_may_view_only_may_not_vote() {
     assert!(watcher.ids("pending_for_me=true").is_empty());
     let refused = s.events("event_type=attempt.refused&actor_id=watcher");
     assert_eq!(refused.len(), 2);
-    assert!(refused.iter().all(|e| e["request_id"] == request.id.as_str()));
+    assert!(
+        refused
+            .iter()
+            .all(|e| e["request_id"] == request.id.as_str())
+    );
 }
 
 #[test]
@@ -259,9 +310,18 @@ fn an_administrator_may_step_in_once() {
     s.person("admin-two", &["admin"]).approve(&request).is(403);
     reader(&s, "dba-one").approve(&request).is(200);
     let shown = request.by.show(&request).json;
-    assert!(shown["approval_progress"]["steps"][0].to_string().contains("admin"));
+    assert!(
+        shown["approval_progress"]["steps"][0]
+            .to_string()
+            .contains("admin")
+    );
     let events = s.events("event_type=step.approved");
-    assert!(events[0]["metadata_json"].as_str().unwrap().contains("admin_override"));
+    assert!(
+        events[0]["metadata_json"]
+            .as_str()
+            .unwrap()
+            .contains("admin_override")
+    );
     request.is("approved");
 }
 
@@ -297,14 +357,20 @@ fn an_administrator_of_elsewhere_does_not_step_in() {
 
 #[test]
 fn the_same_person_may_approve_two_steps_unless_forbidden() {
-    for (line, last) in [("", 200), ("allow_same_approver_across_steps = false\n", 403)] {
+    for (line, last) in [
+        ("", 200),
+        ("allow_same_approver_across_steps = false\n", 403),
+    ] {
         let s = shop(&format!("{line}{TWO_STEPS}"));
         let request = submit(&s);
         let both = reader(&s, "both");
         both.approve(&request).is(200);
         assert_eq!(both.ids("pending_for_me=true").is_empty(), last == 403);
         both.approve(&request).is(last);
-        assert_eq!(request.status(), if last == 200 { "approved" } else { "pending" });
+        assert_eq!(
+            request.status(),
+            if last == 200 { "approved" } else { "pending" }
+        );
     }
 }
 
@@ -334,7 +400,8 @@ fn two_last_approvals_at_once_never_strand_a_request() {
         let request = submit(&s);
         let barrier = Arc::new(Barrier::new(2));
         let racers = [&one, &two].map(|person| {
-            let (person, request, barrier) = (person.clone(), request.clone(), Arc::clone(&barrier));
+            let (person, request, barrier) =
+                (person.clone(), request.clone(), Arc::clone(&barrier));
             thread::spawn(move || {
                 barrier.wait();
                 person.approve(&request).is(200).text("status")
@@ -370,7 +437,14 @@ fn an_approval_and_a_rejection_at_once_end_as_one_of_them() {
             (approved == 200) != (rejected == 200),
             "approve {approved}, reject {rejected}: {status}"
         );
-        assert_eq!(status, if approved == 200 { "approved" } else { "rejected" });
+        assert_eq!(
+            status,
+            if approved == 200 {
+                "approved"
+            } else {
+                "rejected"
+            }
+        );
     }
 }
 
@@ -379,10 +453,19 @@ fn one_rejection_is_final_and_its_reason_is_kept() {
     let s = Server::shop();
     for field in ["comment", "reason"] {
         let request = submit(&s);
-        let answer = with(&s.approver(), &request, "reject", json!({field: "not today"})).is(200);
+        let answer = with(
+            &s.approver(),
+            &request,
+            "reject",
+            json!({field: "not today"}),
+        )
+        .is(200);
         golden("reject", &answer.json);
         s.approver().approve(&request).refused(409, "conflict");
-        let events = s.events(&format!("event_type=request.rejected&request_id={}", request.id));
+        let events = s.events(&format!(
+            "event_type=request.rejected&request_id={}",
+            request.id
+        ));
         assert_eq!(events[0]["reason"], "not today");
         request.by.resume(&request).refused(409, "conflict");
         request.is("rejected");
@@ -402,7 +485,11 @@ fn an_expired_request_is_410_whether_swept_or_not() {
     let s = Server::shop();
     for swept in [false, true] {
         let request = submit(&s);
-        if swept { s.turn(86_400) } else { s.turn_only(86_400) }
+        if swept {
+            s.turn(86_400)
+        } else {
+            s.turn_only(86_400)
+        }
         s.approver().approve(&request).refused(410, "gone");
         s.approver().reject(&request).refused(410, "gone");
         request.by.resume(&request).refused(410, "gone");
@@ -413,7 +500,9 @@ fn an_expired_request_is_410_whether_swept_or_not() {
 
 #[test]
 fn a_workflow_says_how_long_its_requests_wait() {
-    let s = shop(&format!("pending_ttl_secs = 60\napproval_ttl_secs = 120\n{TWO_STEPS}"));
+    let s = shop(&format!(
+        "pending_ttl_secs = 60\napproval_ttl_secs = 120\n{TWO_STEPS}"
+    ));
     let request = submit(&s);
     s.turn(59);
     assert_eq!(request.status(), "pending");
@@ -434,10 +523,18 @@ fn a_workflow_says_how_long_its_requests_wait() {
 fn what_is_pending_is_decided_by_the_rules_it_was_made_under() {
     let s = Server::shop();
     let request = submit(&s);
-    let other = SHOP.replace("members = [\"approver\", \"approver-two\"]", "members = [\"approver\", \"late\"]");
+    let other = SHOP.replace(
+        "members = [\"approver\", \"approver-two\"]",
+        "members = [\"approver\", \"late\"]",
+    );
     let other = format!("{other}\n[[auth.groups]]\nname = \"bosses\"\nmembers = [\"boss\"]\n");
     let other = other.replace("group = \"approvers\"", "group = \"bosses\"");
     let s = s.restart_with(&other);
     reader(&s, "boss").approve(&request).is(403);
-    reader(&s, "approver").approve(&Request { by: s.requester(), ..request.clone() }).is(200);
+    reader(&s, "approver")
+        .approve(&Request {
+            by: s.requester(),
+            ..request.clone()
+        })
+        .is(200);
 }

@@ -25,7 +25,9 @@ fn from_create_to_result_in_production() {
     let claim = agent.claim(&request.id);
     assert_eq!(request.status(), "running");
     agent.heartbeat(&claim.execution).is(200);
-    agent.succeed(&claim.execution, r#"{"rows_affected":1}"#).is(200);
+    agent
+        .succeed(&claim.execution, r#"{"rows_affected":1}"#)
+        .is(200);
     let request = request.is("executed");
     let streamed = request.by.get(&request.path("/result/stream")).is(200);
     assert_eq!(streamed.json["rows_affected"], 1);
@@ -53,7 +55,10 @@ fn what_needs_no_approval_is_dispatched_at_once() {
     let request = s.requester().submit("development", UPDATE);
     assert_eq!(request.answer.text("status"), "dispatched");
     let trace = request.by.show(&request).json["decision_trace"]["decision"].clone();
-    assert_eq!((&trace["outcome"], &trace["reasons"]), (&json!("auto_approved"), &json!(["empty_steps"])));
+    assert_eq!(
+        (&trace["outcome"], &trace["reasons"]),
+        (&json!("auto_approved"), &json!(["empty_steps"]))
+    );
     s.agent("agent-1").run(&request.id);
     request.is("executed");
 }
@@ -69,10 +74,14 @@ fn only_what_may_be_dispatched_is_resumed() {
     let claim = s.agent("agent-1").claim(&dispatched.id);
     requester.resume(&dispatched).refused(409, "conflict");
     s.agent("agent-1").succeed(&claim.execution, ROWS).is(200);
-    requester.resume(&dispatched).refused(409, "max_executions_reached");
+    requester
+        .resume(&dispatched)
+        .refused(409, "max_executions_reached");
     let failed = requester.submit("development", UPDATE);
     let claim = s.agent("agent-1").claim(&failed.id);
-    s.agent("agent-1").fail(&claim.execution, "no such table").is(200);
+    s.agent("agent-1")
+        .fail(&claim.execution, "no such table")
+        .is(200);
     assert_eq!(failed.status(), "failed");
     requester.resume(&failed).is(409);
     s.approver().reject(&pending).is(200);
@@ -85,7 +94,10 @@ fn only_what_may_be_dispatched_is_resumed() {
 #[test]
 fn only_the_requester_and_administrators_resume_and_cancel() {
     let s = Server::shop();
-    let request = s.requester().submit("production", UPDATE).approved_by(&s.approver());
+    let request = s
+        .requester()
+        .submit("production", UPDATE)
+        .approved_by(&s.approver());
     for person in [s.approver(), s.person("other", &["developer"])] {
         person.resume(&request).refused(403, "forbidden");
         person.cancel(&request).refused(403, "forbidden");
@@ -97,14 +109,18 @@ fn only_the_requester_and_administrators_resume_and_cancel() {
 
 #[test]
 fn a_policy_lets_requests_run_more_often() {
-    let s = with_policy("max_executions = 2\nretry_on_failure = true\nexecution_window_secs = 3600");
+    let s =
+        with_policy("max_executions = 2\nretry_on_failure = true\nexecution_window_secs = 3600");
     let agent = s.agent("agent-1");
     let request = s.requester().submit("development", UPDATE);
     let claim = agent.claim(&request.id);
     agent.fail(&claim.execution, "locked").is(200);
     let request = request.resumed();
     agent.run(&request.id);
-    request.by.resume(&request).refused(409, "max_executions_reached");
+    request
+        .by
+        .resume(&request)
+        .refused(409, "max_executions_reached");
     request.is("executed");
 }
 
@@ -128,7 +144,10 @@ fn the_window_runs_from_the_first_completed_execution() {
 #[test]
 fn an_approval_ends_by_its_time() {
     let s = Server::shop();
-    let request = s.requester().submit("production", UPDATE).approved_by(&s.approver());
+    let request = s
+        .requester()
+        .submit("production", UPDATE)
+        .approved_by(&s.approver());
     s.turn(86_399);
     assert_eq!(request.status(), "approved");
     s.turn_only(1);
@@ -136,7 +155,14 @@ fn an_approval_ends_by_its_time() {
     s.sweep();
     let request = request.is("expired");
     request.by.resume(&request).refused(410, "gone");
-    assert_eq!(s.events(&format!("event_type=request.expired&request_id={}", request.id)).len(), 1);
+    assert_eq!(
+        s.events(&format!(
+            "event_type=request.expired&request_id={}",
+            request.id
+        ))
+        .len(),
+        1
+    );
 }
 
 #[test]
@@ -146,9 +172,15 @@ fn an_unclaimed_dispatch_goes_back_to_where_it_came_from() {
          permissions = [\"request.break_glass\", \"request.view\", \"request.resume\"]\n"
     ));
     let auto = s.requester().submit("development", UPDATE);
-    let approved = s.requester().submit("production", UPDATE).approved_by(&s.approver()).resumed();
+    let approved = s
+        .requester()
+        .submit("production", UPDATE)
+        .approved_by(&s.approver())
+        .resumed();
     let emergency = json!({"emergency": true, "reason": "it burns"});
-    let urgent = s.person("oncall", &["oncall"]).submit_with("production", UPDATE, emergency);
+    let urgent = s
+        .person("oncall", &["oncall"])
+        .submit_with("production", UPDATE, emergency);
     s.turn(299);
     assert_eq!(auto.status(), "dispatched");
     s.turn_only(1);
@@ -157,9 +189,16 @@ fn an_unclaimed_dispatch_goes_back_to_where_it_came_from() {
     agent.poll();
     agent.try_claim(&auto.id).refused(409, "conflict");
     s.sweep();
-    for (request, status) in [(auto, "auto_approved"), (approved, "approved"), (urgent, "break_glass")] {
+    for (request, status) in [
+        (auto, "auto_approved"),
+        (approved, "approved"),
+        (urgent, "break_glass"),
+    ] {
         let request = request.is(status).resumed().is_dispatched();
-        let events = s.events(&format!("event_type=request.dispatch_timeout&request_id={}", request.id));
+        let events = s.events(&format!(
+            "event_type=request.dispatch_timeout&request_id={}",
+            request.id
+        ));
         assert_eq!(events.len(), 1);
         agent.run(&request.id);
     }
@@ -188,9 +227,17 @@ fn an_execution_whose_agent_is_silent_is_lost() {
     assert_eq!(request.status(), "running");
     s.turn(1);
     let request = request.is("execution_lost");
-    let events = s.events(&format!("event_type=execution.lost&request_id={}", request.id));
+    let events = s.events(&format!(
+        "event_type=execution.lost&request_id={}",
+        request.id
+    ));
     assert_eq!(events[0]["outcome"], "failure");
-    assert!(events[0]["metadata_json"].as_str().unwrap().contains(&claim.execution));
+    assert!(
+        events[0]["metadata_json"]
+            .as_str()
+            .unwrap()
+            .contains(&claim.execution)
+    );
 }
 
 #[test]
@@ -201,7 +248,10 @@ fn heartbeats_keep_an_execution() {
     let claim = agent.claim(&request.id);
     for _ in 0..5 {
         s.turn(50);
-        assert_eq!(agent.heartbeat(&claim.execution).is(200).json, json!({"cancelled": false}));
+        assert_eq!(
+            agent.heartbeat(&claim.execution).is(200).json,
+            json!({"cancelled": false})
+        );
     }
     assert_eq!(request.status(), "running");
     s.turn(60);
@@ -229,15 +279,33 @@ fn a_lost_write_is_resumed_only_by_who_knows_what_he_does() {
     let request = s.requester().submit("development", UPDATE);
     agent.claim(&request.id);
     s.turn(60);
-    request.by.resume(&request).refused(409, "outcome_unknown").saying("look at the database");
+    request
+        .by
+        .resume(&request)
+        .refused(409, "outcome_unknown")
+        .saying("look at the database");
     let path = request.path("/resume");
-    request.by.post(&path, &json!({"acknowledge_unknown_outcome": "yes"})).refused(400, "validation_error");
+    request
+        .by
+        .post(&path, &json!({"acknowledge_unknown_outcome": "yes"}))
+        .refused(400, "validation_error");
     let silent = request.by.post(&path, &acknowledge(None));
     assert!(matches!(silent.status, 400 | 422), "{}", silent.raw());
-    request.by.post(&path, &acknowledge(Some("it is not there"))).is(200);
-    let events = s.events(&format!("event_type=request.dispatched&request_id={}", request.id));
+    request
+        .by
+        .post(&path, &acknowledge(Some("it is not there")))
+        .is(200);
+    let events = s.events(&format!(
+        "event_type=request.dispatched&request_id={}",
+        request.id
+    ));
     assert_eq!(events[0]["reason"], "it is not there");
-    assert!(events[0]["metadata_json"].as_str().unwrap().contains("acknowledged_unknown_outcome"));
+    assert!(
+        events[0]["metadata_json"]
+            .as_str()
+            .unwrap()
+            .contains("acknowledged_unknown_outcome")
+    );
     agent.run(&request.id);
     request.is("executed");
 }
@@ -262,7 +330,9 @@ fn cancelling_is_possible_until_there_is_an_outcome() {
     let agent = s.agent("agent-1");
     let requester = s.requester();
     let pending = requester.submit("production", UPDATE);
-    let approved = requester.submit("production", UPDATE).approved_by(&s.approver());
+    let approved = requester
+        .submit("production", UPDATE)
+        .approved_by(&s.approver());
     let dispatched = requester.submit("development", UPDATE);
     let lost = requester.submit("development", UPDATE);
     agent.claim(&lost.id);
@@ -271,14 +341,19 @@ fn cancelling_is_possible_until_there_is_an_outcome() {
         let answer = requester.post(&request.path("/cancel"), &json!({"reason": "never mind"}));
         assert_eq!(answer.is(200).text("status"), "cancelled");
         requester.cancel(&request).refused(409, "conflict");
-        let events = s.events(&format!("event_type=request.cancelled&request_id={}", request.id));
+        let events = s.events(&format!(
+            "event_type=request.cancelled&request_id={}",
+            request.id
+        ));
         assert_eq!(events[0]["reason"], "never mind");
     }
     let done = requester.submit("development", UPDATE);
     agent.run(&done.id);
     requester.cancel(&done).refused(409, "conflict");
     let long = json!({"reason": "r".repeat(1025)});
-    requester.post(&done.path("/cancel"), &long).refused(400, "validation_error");
+    requester
+        .post(&done.path("/cancel"), &long)
+        .refused(400, "validation_error");
 }
 
 #[test]
@@ -289,7 +364,10 @@ fn cancelling_what_runs_tells_the_agent_and_what_was_committed_is_said() {
         let request = s.requester().submit("development", UPDATE);
         let claim = agent.claim(&request.id);
         s.requester().cancel(&request).is(200);
-        assert_eq!(agent.heartbeat(&claim.execution).is(200).json["cancelled"], true);
+        assert_eq!(
+            agent.heartbeat(&claim.execution).is(200).json["cancelled"],
+            true
+        );
         let answer = if succeeds {
             agent.succeed(&claim.execution, r#"{"rows_affected":1}"#)
         } else {
@@ -297,11 +375,22 @@ fn cancelling_what_runs_tells_the_agent_and_what_was_committed_is_said() {
         };
         assert_eq!(answer.is(200).text("status"), "cancelled");
         let request = request.is("cancelled");
-        let events = s.events(&format!("event_category=execution&request_id={}", request.id));
-        let said = events[0]["metadata_json"].as_str().unwrap().contains("\"committed_after_cancel\":true");
+        let events = s.events(&format!(
+            "event_category=execution&request_id={}",
+            request.id
+        ));
+        let said = events[0]["metadata_json"]
+            .as_str()
+            .unwrap()
+            .contains("\"committed_after_cancel\":true");
         assert_eq!(said, succeeds);
         let shown = request.by.get(&request.path("/executions")).is(200);
-        assert_eq!(shown.raw().contains("committed after cancel"), succeeds, "{}", shown.raw());
+        assert_eq!(
+            shown.raw().contains("committed after cancel"),
+            succeeds,
+            "{}",
+            shown.raw()
+        );
     }
 }
 
@@ -313,7 +402,11 @@ fn a_cancelled_execution_nobody_reports_is_given_up() {
     let claim = agent.claim(&request.id);
     s.requester().cancel(&request).is(200);
     s.turn(61);
-    let executions = request.by.get(&request.path("/executions")).is(200).list("executions");
+    let executions = request
+        .by
+        .get(&request.path("/executions"))
+        .is(200)
+        .list("executions");
     assert_eq!(executions[0]["status"], "lost");
     agent.succeed(&claim.execution, ROWS).is(200);
     request.is("cancelled");
@@ -330,9 +423,22 @@ fn executions_tell_how_each_run_ended() {
     let claim = agent.claim(&request.id);
     let body = json!({"success": true, "result_data": "{\"rows_affected\":4}", "rows_affected": 4, "duration_ms": 77});
     agent.result(&claim.execution, &body).is(200);
-    golden("executions", &request.by.get(&request.path("/executions")).is(200).json);
-    assert_eq!(request.by.get(&request.path("/executions?limit=1")).is(200).list("executions").len(), 1);
-    s.approver().get(&request.path("/executions")).refused(403, "forbidden");
+    golden(
+        "executions",
+        &request.by.get(&request.path("/executions")).is(200).json,
+    );
+    assert_eq!(
+        request
+            .by
+            .get(&request.path("/executions?limit=1"))
+            .is(200)
+            .list("executions")
+            .len(),
+        1
+    );
+    s.approver()
+        .get(&request.path("/executions"))
+        .refused(403, "forbidden");
 }
 
 #[test]

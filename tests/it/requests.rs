@@ -28,8 +28,20 @@ fn the_statement_decides_what_the_request_is() {
     assert_eq!(operation(SELECT, "execute_dml"), "execute_select");
     assert_eq!(operation(UPDATE, "execute_select"), "execute_dml");
     assert_eq!(operation("SELECT setval('a', 1)", ""), "execute_dml");
-    assert_eq!(operation("WITH x AS (DELETE FROM a WHERE b = 1 RETURNING *) SELECT * FROM x", "query"), "execute_dml");
-    assert_eq!(operation("EXPLAIN (ANALYZE) UPDATE a SET b = 1 WHERE c = 1", "execute"), "execute_dml");
+    assert_eq!(
+        operation(
+            "WITH x AS (DELETE FROM a WHERE b = 1 RETURNING *) SELECT * FROM x",
+            "query"
+        ),
+        "execute_dml"
+    );
+    assert_eq!(
+        operation(
+            "EXPLAIN (ANALYZE) UPDATE a SET b = 1 WHERE c = 1",
+            "execute"
+        ),
+        "execute_dml"
+    );
     assert_eq!(operation("", "migrate_status"), "migrate_status");
 }
 
@@ -37,7 +49,11 @@ fn the_statement_decides_what_the_request_is() {
 fn refused_statements_are_422_and_name_the_rule() {
     let s = Server::shop();
     let requester = s.requester();
-    for sql in ["DELETE FROM items", "UPDATE items SET a = 1", "TRUNCATE items"] {
+    for sql in [
+        "DELETE FROM items",
+        "UPDATE items SET a = 1",
+        "TRUNCATE items",
+    ] {
         let answer = requester.create("development", sql);
         answer.refused(422, "sql_blocked_by_review");
         assert!(answer.json["error"]["details"]["findings"][0]["rule"].is_string());
@@ -60,7 +76,10 @@ fn refused_statements_are_422_and_name_the_rule() {
 fn what_nobody_would_look_at_must_be_understood() {
     let s = Server::shop();
     let broken = "SELEKT 1 FROM items";
-    s.requester().create("development", broken).refused(422, "sql_unparsable").saying("line 1");
+    s.requester()
+        .create("development", broken)
+        .refused(422, "sql_unparsable")
+        .saying("line 1");
     s.requester().submit("production", broken).is_pending();
 }
 
@@ -103,11 +122,16 @@ fn fields_are_checked_before_anything_is_looked_up() {
         answer.refused(400, "validation_error");
     }
     let repair = json!({"operation": "migrate_repair", "reason": "x"});
-    requester.create_with("production", "{}", repair).refused(400, "validation_error");
+    requester
+        .create_with("production", "{}", repair)
+        .refused(400, "validation_error");
     for missing in ["database", "environment", "detail"] {
         let mut body = json!({"database": "shop", "environment": "production", "detail": SELECT});
         body.as_object_mut().unwrap().remove(missing);
-        requester.post("/api/requests", &body).refused(400, "validation_error").saying(missing);
+        requester
+            .post("/api/requests", &body)
+            .refused(400, "validation_error")
+            .saying(missing);
     }
     assert!(requester.ids("").is_empty());
 }
@@ -122,7 +146,10 @@ fn unknown_fields_and_text_at_the_limits_are_accepted() {
         "reason": "r".repeat(1024), "idempotency_key": "k".repeat(255), "what": "ever",
         "metadata": {"ticket": "T-1", "n": 12345678901234567890_u64},
     });
-    let request = s.requester().submit_with("production", &sql, more).is_pending();
+    let request = s
+        .requester()
+        .submit_with("production", &sql, more)
+        .is_pending();
     let shown = s.requester().show(&request).json;
     assert_eq!(shown["detail"], sql);
     assert_eq!(shown["metadata"]["n"], 12345678901234567890_u64);
@@ -139,9 +166,15 @@ fn what_is_not_registered_or_taken_by_no_workflow_is_422() {
         .create("staging", SELECT)
         .refused(422, "database_not_registered")
         .saying("not registered");
-    requester.create_with("development", SELECT, json!({"database": "nothing"})).refused(422, "database_not_registered");
-    requester.create("development", UPDATE).refused(422, "no_matching_workflow");
-    requester.create("production", SELECT).refused(422, "no_matching_workflow");
+    requester
+        .create_with("development", SELECT, json!({"database": "nothing"}))
+        .refused(422, "database_not_registered");
+    requester
+        .create("development", UPDATE)
+        .refused(422, "no_matching_workflow");
+    requester
+        .create("production", SELECT)
+        .refused(422, "no_matching_workflow");
 }
 
 #[test]
@@ -177,16 +210,23 @@ fn the_most_specific_workflow_decides() {
         let more = json!({"database": database, "reason": "because"});
         let request = requester.submit_with(environment, sql, more);
         let shown = requester.show(&request).json;
-        shown["decision_trace"]["workflow"]["matched"]["id"].as_str().unwrap().to_owned()
+        shown["decision_trace"]["workflow"]["matched"]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
     assert!(on("shop", "production", SELECT).starts_with("wf:shop:production:"));
     assert!(on("shop", "production", UPDATE).starts_with("wf:*:production:"));
     assert!(on("shop", "staging", UPDATE).starts_with("wf:shop:*:"));
     assert!(on("other", "production", UPDATE).starts_with("wf:*:production:"));
     let answer = requester.create_with("production", UPDATE, json!({"database": "other"}));
-    answer.refused(422, "reason_required").saying("reason is required");
+    answer
+        .refused(422, "reason_required")
+        .saying("reason is required");
     let blank = json!({"database": "other", "reason": "  "});
-    requester.create_with("production", UPDATE, blank).refused(422, "reason_required");
+    requester
+        .create_with("production", UPDATE, blank)
+        .refused(422, "reason_required");
 }
 
 #[test]
@@ -196,7 +236,9 @@ fn the_same_key_and_body_find_the_original() {
     let key = json!({"idempotency_key": "once", "reason": "r"});
     let first = requester.submit_with("production", UPDATE, key.clone());
     assert_eq!(first.answer.json["idempotent"], false);
-    let again = requester.create_with("production", UPDATE, key.clone()).is(200);
+    let again = requester
+        .create_with("production", UPDATE, key.clone())
+        .is(200);
     assert_eq!(again.text("id"), first.id);
     assert_eq!(again.json["idempotent"], true);
     assert_eq!(again.list("approvers"), [json!("group:approvers")]);
@@ -221,7 +263,9 @@ fn the_same_key_with_another_body_is_409() {
     ] {
         let mut body = more;
         body["idempotency_key"] = "once".into();
-        requester.create_with(environment, sql, body).refused(409, "idempotency_key_reused");
+        requester
+            .create_with(environment, sql, body)
+            .refused(409, "idempotency_key_reused");
     }
 }
 
@@ -230,7 +274,9 @@ fn keys_of_different_people_do_not_meet() {
     let s = Server::shop();
     let key = json!({"idempotency_key": "once"});
     let one = s.requester().submit_with("production", UPDATE, key.clone());
-    let two = s.person("other", &["developer"]).submit_with("production", SELECT, key);
+    let two = s
+        .person("other", &["developer"])
+        .submit_with("production", SELECT, key);
     assert_ne!(one.id, two.id);
 }
 
@@ -251,7 +297,11 @@ fn a_race_for_a_key_gives_one_201_and_otherwise_200() {
     let made = answers.iter().filter(|a| a.status == 201).count();
     let found = answers.iter().filter(|a| a.status == 200).count();
     assert_eq!((made, found), (1, 15));
-    assert!(answers.iter().all(|a| a.text("id") == answers[0].text("id")));
+    assert!(
+        answers
+            .iter()
+            .all(|a| a.text("id") == answers[0].text("id"))
+    );
     assert_eq!(s.requester().ids("").len(), 1);
 }
 
@@ -259,8 +309,12 @@ fn a_race_for_a_key_gives_one_201_and_otherwise_200() {
 fn a_refused_create_does_not_use_its_key_up() {
     let s = Server::shop();
     let key = json!({"idempotency_key": "once"});
-    s.requester().create_with("production", "DELETE FROM items", key.clone()).is(422);
-    s.requester().submit_with("production", UPDATE, key).is_pending();
+    s.requester()
+        .create_with("production", "DELETE FROM items", key.clone())
+        .is(422);
+    s.requester()
+        .submit_with("production", UPDATE, key)
+        .is_pending();
 }
 
 #[test]
@@ -268,11 +322,16 @@ fn a_retry_finds_its_original_after_the_rules_were_tightened() {
     let s = Server::shop();
     let key = json!({"idempotency_key": "once"});
     let first = s.requester().submit_with("production", UPDATE, key.clone());
-    let strict = SHOP.replace("environment = \"production\"", "environment = \"production\"\nrequire_reason = true");
+    let strict = SHOP.replace(
+        "environment = \"production\"",
+        "environment = \"production\"\nrequire_reason = true",
+    );
     let s = s.restart_with(&strict);
     let again = s.requester().create_with("production", UPDATE, key).is(200);
     assert_eq!(again.text("id"), first.id);
-    s.requester().create("production", UPDATE).refused(422, "reason_required");
+    s.requester()
+        .create("production", UPDATE)
+        .refused(422, "reason_required");
 }
 
 #[test]
@@ -287,16 +346,24 @@ fn who_has_no_rights_learns_nothing_about_the_rules() {
         viewer.create("production", "SELEKT"),
         viewer.create("nowhere", UPDATE),
     ];
-    answers.iter().for_each(|a| drop(a.refused(403, "forbidden")));
+    answers
+        .iter()
+        .for_each(|a| drop(a.refused(403, "forbidden")));
     let reader = s.person("reader", &["readonly"]);
-    reader.create("production", UPDATE).refused(403, "forbidden").saying("request.create");
+    reader
+        .create("production", UPDATE)
+        .refused(403, "forbidden")
+        .saying("request.create");
     reader.create("development", SELECT).is(201);
     // Syntax comes before rights: it says nothing about anybody's rules.
     answers.push(viewer.create("Production", UPDATE));
     answers.last().unwrap().refused(400, "validation_error");
     let refusals = s.events("event_type=attempt.refused&actor_id=viewer");
     assert_eq!(refusals.len(), 4);
-    assert!(refusals.iter().all(|e| e["detail_raw"].is_null()), "{refusals:?}");
+    assert!(
+        refusals.iter().all(|e| e["detail_raw"].is_null()),
+        "{refusals:?}"
+    );
 }
 
 #[test]
@@ -308,21 +375,37 @@ fn an_emergency_runs_at_once_with_a_reason_and_the_right_alone() {
     let oncall = s.person("oncall", &["oncall"]);
     let emergency = |more: Value| {
         let mut body = json!({"emergency": true, "reason": "it burns"});
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         body
     };
-    oncall.submit_with("production", UPDATE, emergency(json!({}))).is_dispatched();
+    oncall
+        .submit_with("production", UPDATE, emergency(json!({})))
+        .is_dispatched();
     let silent = json!({"emergency": true});
-    oncall.create_with("production", UPDATE, silent).refused(422, "reason_required");
-    oncall.create("production", UPDATE).refused(403, "forbidden");
-    s.requester().create_with("production", UPDATE, emergency(json!({}))).refused(403, "forbidden");
+    oncall
+        .create_with("production", UPDATE, silent)
+        .refused(422, "reason_required");
+    oncall
+        .create("production", UPDATE)
+        .refused(403, "forbidden");
+    s.requester()
+        .create_with("production", UPDATE, emergency(json!({})))
+        .refused(403, "forbidden");
     let ddl = emergency(json!({"allow_ddl": true}));
-    oncall.create_with("production", "DROP TABLE items", ddl.clone()).refused(403, "forbidden");
+    oncall
+        .create_with("production", "DROP TABLE items", ddl.clone())
+        .refused(403, "forbidden");
     let both = s.person("oncall-two", &["oncall-ddl"]);
-    both.create_with("production", "DROP TABLE items", ddl.clone()).is(201);
-    both.create_with("production", "DELETE FROM items", ddl.clone()).is(422);
-    both.create_with("production", "GRANT ALL ON items TO x", ddl).refused(422, "sql_rejected");
-    both.create_with("production", "SELEKT", emergency(json!({}))).refused(422, "sql_unparsable");
+    both.create_with("production", "DROP TABLE items", ddl.clone())
+        .is(201);
+    both.create_with("production", "DELETE FROM items", ddl.clone())
+        .is(422);
+    both.create_with("production", "GRANT ALL ON items TO x", ddl)
+        .refused(422, "sql_rejected");
+    both.create_with("production", "SELEKT", emergency(json!({})))
+        .refused(422, "sql_unparsable");
     assert_eq!(s.events("event_type=request.break_glass").len(), 2);
 }
 
@@ -343,11 +426,15 @@ fn requests_show_what_the_reference_says() {
 fn people_see_their_own_and_administrators_see_all() {
     let s = Server::shop();
     let one = s.requester().submit("production", UPDATE);
-    let two = s.person("other", &["developer"]).submit("production", UPDATE);
+    let two = s
+        .person("other", &["developer"])
+        .submit("production", UPDATE);
     assert_eq!(s.requester().ids(""), [one.id.clone()]);
     assert_eq!(s.admin().ids(""), [two.id.clone(), one.id.clone()]);
     s.requester().show(&two).refused(403, "forbidden");
-    s.person("other", &["developer"]).show(&one).refused(403, "forbidden");
+    s.person("other", &["developer"])
+        .show(&one)
+        .refused(403, "forbidden");
     s.admin().show(&one).is(200);
 }
 
@@ -359,7 +446,10 @@ fn approvers_see_what_they_may_decide_and_what_they_decided() {
     let two = s.requester().submit("production", UPDATE);
     s.requester().submit("development", UPDATE);
     assert_eq!(approver.ids(""), [two.id.clone(), one.id.clone()]);
-    assert_eq!(approver.ids("pending_for_me=true"), [two.id.clone(), one.id.clone()]);
+    assert_eq!(
+        approver.ids("pending_for_me=true"),
+        [two.id.clone(), one.id.clone()]
+    );
     approver.show(&one).is(200);
     approver.approve(&one).is(200);
     s.requester().cancel(&two).is(200);
@@ -375,7 +465,11 @@ fn nobody_waits_for_his_own_vote() {
     let approver = s.person("approver", &["developer"]);
     let own = approver.submit("production", UPDATE);
     assert!(approver.ids("pending_for_me=true").is_empty());
-    assert_eq!(s.person("approver-two", &["readonly"]).ids("pending_for_me=true"), [own.id]);
+    assert_eq!(
+        s.person("approver-two", &["readonly"])
+            .ids("pending_for_me=true"),
+        [own.id]
+    );
 }
 
 #[test]
@@ -386,7 +480,9 @@ fn scopes_bound_what_is_seen_and_made() {
          [[auth.roles]]\nname = \"dev-admin\"\npermissions = [\"*\"]\nenvironments = [\"development\"]\n"
     ));
     let scoped = s.person("scoped", &["dev-only"]);
-    scoped.create("production", SELECT).refused(403, "forbidden");
+    scoped
+        .create("production", SELECT)
+        .refused(403, "forbidden");
     let own = scoped.submit("development", UPDATE);
     let there = s.requester().submit("production", UPDATE);
     let here = s.requester().submit("development", UPDATE);
@@ -395,7 +491,10 @@ fn scopes_bound_what_is_seen_and_made() {
     admin.show(&there).refused(403, "forbidden");
     admin.show(&here).is(200);
     let databases = scoped.get("/api/databases").is(200).list("databases");
-    assert_eq!(databases, [json!({"database": "shop", "environment": "development"})]);
+    assert_eq!(
+        databases,
+        [json!({"database": "shop", "environment": "development"})]
+    );
 }
 
 #[test]
@@ -410,15 +509,27 @@ fn lists_are_filtered_before_they_are_cut() {
         reads.insert(0, requester.submit("development", SELECT).id);
     }
     let admin = s.admin();
-    assert_eq!(admin.ids("status=pending&environment=production&limit=1"), [wanted.id.clone()]);
-    assert_eq!(admin.ids("user=requester&operation=execute_dml&limit=1"), [wanted.id.clone()]);
-    assert_eq!(admin.ids("user=requester&status=dispatched&limit=3"), reads[..3]);
+    assert_eq!(
+        admin.ids("status=pending&environment=production&limit=1"),
+        [wanted.id.clone()]
+    );
+    assert_eq!(
+        admin.ids("user=requester&operation=execute_dml&limit=1"),
+        [wanted.id.clone()]
+    );
+    assert_eq!(
+        admin.ids("user=requester&status=dispatched&limit=3"),
+        reads[..3]
+    );
     assert_eq!(admin.ids("user=nobody"), [""; 0]);
     assert_eq!(admin.ids("database=shop").len(), 11);
     assert!(admin.ids("database=other").is_empty());
     let page = admin.get("/api/requests?user=requester&limit=2").is(200);
     assert_eq!(page.json["total"], 6);
-    assert_eq!((&page.json["limit"], &page.json["offset"]), (&json!(2), &json!(0)));
+    assert_eq!(
+        (&page.json["limit"], &page.json["offset"]),
+        (&json!(2), &json!(0))
+    );
 }
 
 #[test]
@@ -429,7 +540,6 @@ fn bad_filters_are_400_and_unknown_parameters_are_ignored() {
         "operation=execute",
         "limit=-1",
         "limit=ten",
-        "limit=99999999999",
         "offset=-1",
         "offset=10001",
         "offset=1.5",
@@ -440,15 +550,25 @@ fn bad_filters_are_400_and_unknown_parameters_are_ignored() {
         let answer = s.requester().get(&format!("/api/requests?{query}"));
         assert_eq!(answer.status, 400, "{query}: {}", answer.raw());
     }
-    s.requester().get("/api/requests?offset=10001").saying("cursor");
+    s.requester()
+        .get("/api/requests?offset=10001")
+        .saying("cursor");
     s.requester().get("/api/requests?colour=blue&x").is(200);
-    assert_eq!(s.requester().get("/api/requests?limit=1000").is(200).json["limit"], 100);
+    for many in ["1000", "99999999999"] {
+        let page = s
+            .requester()
+            .get(&format!("/api/requests?limit={many}"))
+            .is(200);
+        assert_eq!(page.json["limit"], 100);
+    }
 }
 
 #[test]
 fn pages_by_cursor_and_by_offset_show_everything_once() {
     let s = Server::shop();
-    let mut made: Vec<String> = (0..7).map(|_| s.requester().submit("production", UPDATE).id).collect();
+    let mut made: Vec<String> = (0..7)
+        .map(|_| s.requester().submit("production", UPDATE).id)
+        .collect();
     made.reverse();
     let (mut by_cursor, mut path) = (Vec::new(), "limit=3".to_owned());
     loop {
@@ -457,7 +577,9 @@ fn pages_by_cursor_and_by_offset_show_everything_once() {
         assert!(items.len() <= 3);
         by_cursor.extend(items.iter().map(|r| r["id"].as_str().unwrap().to_owned()));
         assert_eq!(page.json.get("total").is_none(), path.contains("cursor"));
-        let Some(cursor) = page.json["next_cursor"].as_str() else { break };
+        let Some(cursor) = page.json["next_cursor"].as_str() else {
+            break;
+        };
         // What is made meanwhile does not shift the pages.
         if !path.contains("cursor") {
             s.requester().submit("development", SELECT);
@@ -467,7 +589,10 @@ fn pages_by_cursor_and_by_offset_show_everything_once() {
     assert_eq!(by_cursor, made);
     let by_offset: Vec<String> = [0, 3, 6]
         .iter()
-        .flat_map(|n| s.requester().ids(&format!("status=pending&limit=3&offset={n}")))
+        .flat_map(|n| {
+            s.requester()
+                .ids(&format!("status=pending&limit=3&offset={n}"))
+        })
         .collect();
     assert_eq!(by_offset, made);
 }
@@ -475,12 +600,24 @@ fn pages_by_cursor_and_by_offset_show_everything_once() {
 #[test]
 fn pending_for_me_pages_too() {
     let s = Server::shop();
-    let mut made: Vec<String> = (0..5).map(|_| s.requester().submit("production", UPDATE).id).collect();
+    let mut made: Vec<String> = (0..5)
+        .map(|_| s.requester().submit("production", UPDATE).id)
+        .collect();
     made.reverse();
-    let first = s.approver().get("/api/requests?pending_for_me=true&limit=2").is(200);
+    let first = s
+        .approver()
+        .get("/api/requests?pending_for_me=true&limit=2")
+        .is(200);
     let cursor = first.text("next_cursor");
-    assert_eq!(s.approver().ids(&format!("pending_for_me=true&limit=2&cursor={cursor}")), made[2..4]);
-    assert_eq!(s.approver().ids("pending_for_me=true&limit=2&offset=4"), made[4..]);
+    assert_eq!(
+        s.approver()
+            .ids(&format!("pending_for_me=true&limit=2&cursor={cursor}")),
+        made[2..4]
+    );
+    assert_eq!(
+        s.approver().ids("pending_for_me=true&limit=2&offset=4"),
+        made[4..]
+    );
 }
 
 #[test]
@@ -511,9 +648,19 @@ fn a_look_does_not_wait_for_what_has_an_outcome() {
     let s = Server::shop();
     let request = s.requester().submit("production", UPDATE);
     s.requester().cancel(&request).is(200);
-    assert_eq!(request.by.get(&request.path("?wait=60")).is(200).text("status"), "cancelled");
+    assert_eq!(
+        request
+            .by
+            .get(&request.path("?wait=60"))
+            .is(200)
+            .text("status"),
+        "cancelled"
+    );
     for wait in ["-1", "soon", ""] {
-        request.by.get(&request.path(&format!("?wait={wait}"))).refused(400, "validation_error");
+        request
+            .by
+            .get(&request.path(&format!("?wait={wait}")))
+            .refused(400, "validation_error");
     }
 }
 
@@ -549,10 +696,17 @@ fn migrations_are_requests_like_others() {
         "migrations": [{"version": "1", "sql": "DROP TABLE old", "transactional": true}], "dir_sha256": "00",
     });
     let more = json!({"operation": "migrate_up"});
-    let request = s.requester().submit_with("production", &detail.to_string(), more.clone()).is_pending();
+    let request = s
+        .requester()
+        .submit_with("production", &detail.to_string(), more.clone())
+        .is_pending();
     assert_eq!(request.answer.text("operation"), "migrate_up");
-    s.requester().create_with("production", "not json", more).refused(400, "validation_error");
+    s.requester()
+        .create_with("production", "not json", more)
+        .refused(400, "validation_error");
     let reader = s.person("reader", &["readonly"]);
     let status = json!({"operation": "migrate_status"});
-    reader.create_with("production", "", status).refused(403, "forbidden");
+    reader
+        .create_with("production", "", status)
+        .refused(403, "forbidden");
 }

@@ -37,7 +37,11 @@ fn stored(s: &Server) -> Vec<PathBuf> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() { folders.push(path) } else { found.push(path) }
+            if path.is_dir() {
+                folders.push(path)
+            } else {
+                found.push(path)
+            }
         }
     }
     found
@@ -47,7 +51,10 @@ fn stored(s: &Server) -> Vec<PathBuf> {
 fn a_stream_wakes_for_a_result() {
     let s = Server::shop();
     let request = s.requester().submit("development", SELECT);
-    let (one, two) = (request.by.wait(&request.path("/result/stream")), request.by.wait(&request.path("/result/stream")));
+    let (one, two) = (
+        request.by.wait(&request.path("/result/stream")),
+        request.by.wait(&request.path("/result/stream")),
+    );
     s.until_parked(2);
     let claim = s.agent("agent-1").run(&request.id);
     let live = one.answer().is(200);
@@ -67,9 +74,14 @@ fn a_stream_wakes_for_a_failure() {
     let waiting = request.by.wait(&request.path("/result/stream"));
     s.until_parked(1);
     let claim = s.agent("agent-1").claim(&request.id);
-    s.agent("agent-1").fail(&claim.execution, "no such table: items").is(200);
+    s.agent("agent-1")
+        .fail(&claim.execution, "no such table: items")
+        .is(200);
     let answer = waiting.answer().is(200);
-    assert_eq!((&answer.json["success"], &answer.json["result_data"]), (&json!(false), &Value::Null));
+    assert_eq!(
+        (&answer.json["success"], &answer.json["result_data"]),
+        (&json!(false), &Value::Null)
+    );
     assert_eq!(answer.text("error_message"), "no such table: items");
 }
 
@@ -84,7 +96,10 @@ fn a_stream_wakes_for_every_other_outcome() {
         ("execution_lost", |s, _| s.turn(100)),
     ];
     for (outcome, end) in ends {
-        let s = Server::with(&SHOP.replace("environment = \"production\"", "environment = \"production\"\npending_ttl_secs = 100"));
+        let s = Server::with(&SHOP.replace(
+            "environment = \"production\"",
+            "environment = \"production\"\npending_ttl_secs = 100",
+        ));
         let request = if outcome == "execution_lost" {
             let request = s.requester().submit("development", UPDATE);
             s.agent("agent-1").claim(&request.id);
@@ -101,7 +116,10 @@ fn a_stream_wakes_for_every_other_outcome() {
         if outcome == "cancelled" {
             golden("envelope_ended", &answer.json);
         }
-        assert_eq!(stream(&request.by, &request).is(200).text("error_message"), format!("request {outcome}"));
+        assert_eq!(
+            stream(&request.by, &request).is(200).text("error_message"),
+            format!("request {outcome}")
+        );
     }
 }
 
@@ -131,20 +149,32 @@ fn a_stream_that_ends_with_its_time_is_204_without_a_body() {
     s.turn_only(10);
     waiting.answer().is(204);
     for wait in ["-1", "x"] {
-        request.by.get(&request.path(&format!("/result/stream?wait={wait}"))).refused(400, "validation_error");
+        request
+            .by
+            .get(&request.path(&format!("/result/stream?wait={wait}")))
+            .refused(400, "validation_error");
     }
-    request.by.get(&request.path("/result/stream?wait=0")).is(204);
+    request
+        .by
+        .get(&request.path("/result/stream?wait=0"))
+        .is(204);
 }
 
 #[test]
 fn nothing_is_lost_when_a_job_finishes_before_anybody_waits() {
     let s = Server::shop();
     let request = ran(&s, ROWS);
-    assert_eq!(request.by.get(&request.path("/result/stream")).is(200).json["success"], true);
+    assert_eq!(
+        request.by.get(&request.path("/result/stream")).is(200).json["success"],
+        true
+    );
     // And long after, when the live one is gone.
     s.turn_only(3_600);
     s.flush();
-    assert_eq!(request.by.get(&request.path("/result/stream")).is(200).json["success"], true);
+    assert_eq!(
+        request.by.get(&request.path("/result/stream")).is(200).json["success"],
+        true
+    );
 }
 
 #[test]
@@ -152,7 +182,10 @@ fn numbers_columns_and_text_come_back_byte_for_byte() {
     let s = Server::shop();
     let data = r#"{"columns":[{"name":"z"},{"name":"a"}],"rows":[{"z":12345678901234567890123456789,"a":1.10,"ü":"\u00e9 \ud83d\ude00","e":1E400,"n":-0.0}],"truncated":false}"#;
     let request = ran(&s, data);
-    for answer in [content(&request.by, &request), stream(&request.by, &request)] {
+    for answer in [
+        content(&request.by, &request),
+        stream(&request.by, &request),
+    ] {
         let text = String::from_utf8(answer.is(200).body).unwrap();
         assert!(text.contains(data), "{text}");
     }
@@ -163,8 +196,14 @@ fn a_result_may_be_raw_json_or_json_in_a_string_or_neither() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     for (sent, kept) in [
-        (r#"{"rows":[{"b":1,"a":99999999999999999999}]}"#, r#"{"rows":[{"b":1,"a":99999999999999999999}]}"#),
-        (r#""{\"rows\":[{\"b\":1,\"a\":99999999999999999999}]}""#, r#"{"rows":[{"b":1,"a":99999999999999999999}]}"#),
+        (
+            r#"{"rows":[{"b":1,"a":99999999999999999999}]}"#,
+            r#"{"rows":[{"b":1,"a":99999999999999999999}]}"#,
+        ),
+        (
+            r#""{\"rows\":[{\"b\":1,\"a\":99999999999999999999}]}""#,
+            r#"{"rows":[{"b":1,"a":99999999999999999999}]}"#,
+        ),
         (r#""3 rows\n""#, r#""3 rows\n""#),
         ("null", "null"),
     ] {
@@ -172,7 +211,10 @@ fn a_result_may_be_raw_json_or_json_in_a_string_or_neither() {
         let claim = agent.claim(&request.id);
         let body = format!("{{\"success\":true,\"result_data\":{sent}}}");
         let path = format!("/api/agent/jobs/{}/result", claim.execution);
-        agent.person.call("POST", &path, &[], body.as_bytes()).is(200);
+        agent
+            .person
+            .call("POST", &path, &[], body.as_bytes())
+            .is(200);
         let text = String::from_utf8(stream(&request.by, &request).is(200).body).unwrap();
         assert!(text.contains(&format!("\"result_data\":{kept},")), "{text}");
     }
@@ -182,13 +224,25 @@ fn a_result_may_be_raw_json_or_json_in_a_string_or_neither() {
 fn truncation_is_flagged_wherever_it_was_said() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
-    for (flag, data) in [(true, "{\"rows\":[]}"), (false, "{\"rows\":[],\"truncated\":true,\"truncation_reason\":\"row limit reached (1)\"}")] {
+    for (flag, data) in [
+        (true, "{\"rows\":[]}"),
+        (
+            false,
+            "{\"rows\":[],\"truncated\":true,\"truncation_reason\":\"row limit reached (1)\"}",
+        ),
+    ] {
         let request = s.requester().submit("development", SELECT);
         let claim = agent.claim(&request.id);
         let body = json!({"success": true, "result_data": data, "truncated": flag});
         agent.result(&claim.execution, &body).is(200);
-        assert_eq!(stream(&request.by, &request).is(200).json["truncated"], true);
-        assert_eq!(content(&request.by, &request).is(200).json["truncated"], true);
+        assert_eq!(
+            stream(&request.by, &request).is(200).json["truncated"],
+            true
+        );
+        assert_eq!(
+            content(&request.by, &request).is(200).json["truncated"],
+            true
+        );
     }
     let request = ran(&s, ROWS);
     assert_eq!(content(&request.by, &request).json["truncated"], false);
@@ -200,16 +254,32 @@ fn the_download_is_the_stored_object_with_its_etag() {
     let request = ran(&s, ROWS);
     let answer = content(&request.by, &request).is(200);
     assert_eq!(answer.header("content-type"), Some("application/json"));
-    assert!(answer.header("content-disposition").unwrap().starts_with("attachment"));
+    assert!(
+        answer
+            .header("content-disposition")
+            .unwrap()
+            .starts_with("attachment")
+    );
     let etag = answer.header("etag").unwrap().to_owned();
     assert_eq!(etag, format!("\"{}\"", sha256_hex(&answer.body)));
     assert_eq!(fs::read(&stored(&s)[0]).unwrap(), answer.body);
     let path = request.path("/result/content");
     let head = request.by.head(&path).is(200);
-    assert_eq!(head.header("content-length"), Some(&*answer.body.len().to_string()));
+    assert_eq!(
+        head.header("content-length"),
+        Some(&*answer.body.len().to_string())
+    );
     assert_eq!(head.header("etag"), Some(&*etag));
-    for (tag, status) in [(&*etag, 304), ("*", 304), (&*format!("\"x\", W/{etag}"), 304), ("\"x\"", 200)] {
-        request.by.get_with(&path, &[("if-none-match", tag)]).is(status);
+    for (tag, status) in [
+        (&*etag, 304),
+        ("*", 304),
+        (&*format!("\"x\", W/{etag}"), 304),
+        ("\"x\"", 200),
+    ] {
+        request
+            .by
+            .get_with(&path, &[("if-none-match", tag)])
+            .is(status);
     }
 }
 
@@ -231,13 +301,19 @@ fn parts_of_a_download_can_be_asked_for() {
     ] {
         let part = request.by.get_with(&path, &[("range", range)]).is(206);
         assert_eq!(part.body, body[from..to], "{range}");
-        assert_eq!(part.header("content-range"), Some(&*format!("bytes {from}-{}/{n}", to - 1)));
+        assert_eq!(
+            part.header("content-range"),
+            Some(&*format!("bytes {from}-{}/{n}", to - 1))
+        );
         assert_eq!(part.header("etag"), Some(etag));
     }
     let beyond = format!("bytes={n}-");
     let answer = request.by.get_with(&path, &[("range", &beyond)]);
     assert_eq!(answer.status, 416, "{}", answer.raw());
-    assert_eq!(answer.header("content-range"), Some(&*format!("bytes */{n}")));
+    assert_eq!(
+        answer.header("content-range"),
+        Some(&*format!("bytes */{n}"))
+    );
     // What is not understood is ignored; what is of another version too.
     for headers in [
         &[("range", "lines=1-2")][..],
@@ -245,7 +321,11 @@ fn parts_of_a_download_can_be_asked_for() {
         &[("range", "bytes=0-1,3-4")],
         &[("range", "bytes=0-1"), ("if-range", "\"other\"")],
     ] {
-        assert_eq!(request.by.get_with(&path, headers).is(200).body.len(), n, "{headers:?}");
+        assert_eq!(
+            request.by.get_with(&path, headers).is(200).body.len(),
+            n,
+            "{headers:?}"
+        );
     }
     let same = [("range", "bytes=0-1"), ("if-range", etag)];
     request.by.get_with(&path, &same).is(206);
@@ -256,22 +336,41 @@ fn rows_can_be_had_as_csv() {
     let s = Server::shop();
     let data = r#"{"rows":[{"id":1,"note":"a,b"},{"id":12345678901234567890,"note":"say \"hi\"\nthere"},{"id":null,"note":""}]}"#;
     let request = ran(&s, data);
-    let answer = request.by.get(&request.path("/result/content?format=csv")).is(200);
-    assert!(answer.header("content-type").unwrap().starts_with("text/csv"));
+    let answer = request
+        .by
+        .get(&request.path("/result/content?format=csv"))
+        .is(200);
+    assert!(
+        answer
+            .header("content-type")
+            .unwrap()
+            .starts_with("text/csv")
+    );
     let text = String::from_utf8(answer.body.clone()).unwrap();
     let lines: Vec<&str> = text.split("\r\n").collect();
     assert_eq!(lines[0], "id,note");
     assert_eq!(lines[1], "1,\"a,b\"");
-    assert!(text.contains("12345678901234567890,\"say \"\"hi\"\"\nthere\""), "{text}");
-    request.by.get(&request.path("/result/content?format=json")).is(200);
+    assert!(
+        text.contains("12345678901234567890,\"say \"\"hi\"\"\nthere\""),
+        "{text}"
+    );
+    request
+        .by
+        .get(&request.path("/result/content?format=json"))
+        .is(200);
     for format in ["xml", ""] {
-        request.by.get(&request.path(&format!("/result/content?format={format}"))).refused(400, "validation_error");
+        request
+            .by
+            .get(&request.path(&format!("/result/content?format={format}")))
+            .refused(400, "validation_error");
     }
 }
 
 #[test]
 fn results_of_each_execution_are_kept() {
-    let s = Server::with(&format!("{SHOP}\n[[execution_policies]]\nmax_executions = 5\n"));
+    let s = Server::with(&format!(
+        "{SHOP}\n[[execution_policies]]\nmax_executions = 5\n"
+    ));
     let request = s.requester().submit("development", SELECT);
     let agent = s.agent("agent-1");
     let mut executions = Vec::new();
@@ -280,14 +379,23 @@ fn results_of_each_execution_are_kept() {
             request.by.resume(&request).is(200);
         }
         let claim = agent.claim(&request.id);
-        agent.succeed(&claim.execution, &format!("{{\"rows\":[{{\"n\":{n}}}]}}")).is(200);
+        agent
+            .succeed(&claim.execution, &format!("{{\"rows\":[{{\"n\":{n}}}]}}"))
+            .is(200);
         executions.push(claim.execution);
     }
-    let of = |id: &str| request.by.get(&request.path(&format!("/result/content?execution_id={id}")));
+    let of = |id: &str| {
+        request
+            .by
+            .get(&request.path(&format!("/result/content?execution_id={id}")))
+    };
     for (n, id) in executions.iter().enumerate() {
         assert_eq!(of(id).is(200).json["result_data"]["rows"][0]["n"], n);
     }
-    assert_eq!(content(&request.by, &request).json["result_data"]["rows"][0]["n"], 1);
+    assert_eq!(
+        content(&request.by, &request).json["result_data"]["rows"][0]["n"],
+        1
+    );
     of("nonsense").refused(404, "not_found");
     let other = ran(&s, ROWS);
     let foreign = content(&other.by, &other).text("execution_id");
@@ -311,16 +419,23 @@ fn what_has_not_run_has_no_content() {
 #[test]
 fn a_result_that_is_not_to_be_stored_is_streamed_and_gone() {
     let s = Server::shop();
-    let request = s.requester().submit_with("development", SELECT, json!({"no_result_store": true}));
+    let request =
+        s.requester()
+            .submit_with("development", SELECT, json!({"no_result_store": true}));
     let waiting = request.by.wait(&request.path("/result/stream"));
     s.until_parked(1);
     s.agent("agent-1").run(&request.id);
     assert_eq!(waiting.answer().is(200).json["success"], true);
     assert!(stored(&s).is_empty());
-    content(&request.by, &request).refused(410, "gone").saying("result not stored for this request");
+    content(&request.by, &request)
+        .refused(410, "gone")
+        .saying("result not stored for this request");
     stream(&request.by, &request).is(200);
     let shown = request.by.show(&request).json;
-    assert_eq!((&shown["no_result_store"], &shown["context"]), (&json!(true), &Value::Null));
+    assert_eq!(
+        (&shown["no_result_store"], &shown["context"]),
+        (&json!(true), &Value::Null)
+    );
     s.turn_only(700);
     s.flush();
     stream(&request.by, &request).refused(410, "gone");
@@ -329,7 +444,9 @@ fn a_result_that_is_not_to_be_stored_is_streamed_and_gone() {
 #[test]
 fn a_failure_is_stored_whatever_was_asked() {
     let s = Server::shop();
-    let request = s.requester().submit_with("development", SELECT, json!({"no_result_store": true}));
+    let request =
+        s.requester()
+            .submit_with("development", SELECT, json!({"no_result_store": true}));
     let claim = s.agent("agent-1").claim(&request.id);
     let long = "e".repeat(5_000);
     let body = json!({"success": false, "error_message": long, "result_data": "{\"secret\":1}"});
@@ -337,7 +454,11 @@ fn a_failure_is_stored_whatever_was_asked() {
     let answer = content(&request.by, &request).is(200);
     assert_eq!(answer.text("error_message").len(), 4_096);
     assert!(!answer.raw().contains("secret"));
-    assert!(!fs::read_to_string(&stored(&s)[0]).unwrap().contains("secret"));
+    assert!(
+        !fs::read_to_string(&stored(&s)[0])
+            .unwrap()
+            .contains("secret")
+    );
 }
 
 #[test]
@@ -347,7 +468,12 @@ fn results_are_seen_by_requester_administrator_and_whom_they_are_shared_with() {
     let shared = ran_with(&s, ROWS, share);
     let own = ran(&s, ROWS);
     let stranger = s.person("stranger", &["developer"]);
-    for person in [s.person("friend", &["developer"]), s.approver(), s.person("reader", &["readonly"]), s.admin()] {
+    for person in [
+        s.person("friend", &["developer"]),
+        s.approver(),
+        s.person("reader", &["readonly"]),
+        s.admin(),
+    ] {
         content(&person, &shared).is(200);
         stream(&person, &shared).is(200);
     }
@@ -371,13 +497,19 @@ fn result_lists_page_and_tell_the_size_of_the_download() {
     for _ in 0..3 {
         ran(&s, ROWS);
     }
-    let page = s.requester().get("/api/results?limit=1&offset=3").is(200).list("results");
+    let page = s
+        .requester()
+        .get("/api/results?limit=1&offset=3")
+        .is(200)
+        .list("results");
     assert_eq!(page.len(), 1);
     assert_eq!(page[0]["request_id"], first.id.as_str());
     let download = content(&first.by, &first).body.len();
     assert_eq!(page[0]["content_length"], download);
     for query in ["limit=-1", "offset=x"] {
-        s.requester().get(&format!("/api/results?{query}")).refused(400, "validation_error");
+        s.requester()
+            .get(&format!("/api/results?{query}"))
+            .refused(400, "validation_error");
     }
 }
 
@@ -420,7 +552,13 @@ fn a_result_is_gone_after_its_retention() {
     content(&request.by, &request).is(200);
     s.turn_only(61);
     content(&request.by, &request).refused(410, "gone");
-    assert!(s.requester().get("/api/results").is(200).list("results").is_empty());
+    assert!(
+        s.requester()
+            .get("/api/results")
+            .is(200)
+            .list("results")
+            .is_empty()
+    );
 }
 
 #[test]
@@ -432,7 +570,9 @@ fn a_store_that_cannot_be_written_makes_the_agent_try_again() {
     let results = s.state_dir().join("results");
     fs::remove_dir_all(&results).unwrap();
     fs::write(&results, "in the way").unwrap();
-    agent.succeed(&claim.execution, ROWS).refused(503, "unavailable");
+    agent
+        .succeed(&claim.execution, ROWS)
+        .refused(503, "unavailable");
     assert_eq!(request.status(), "running");
     fs::remove_file(&results).unwrap();
     fs::create_dir(&results).unwrap();

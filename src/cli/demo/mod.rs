@@ -86,7 +86,9 @@ pub fn run(options: Options) -> Result<(), String> {
     let folder = Folder::make(options.state_dir).map_err(|e| sentence(&e))?;
     let demo = Demo::start(&folder, options.listen).map_err(|e| sentence(&e))?;
     print!("{}", demo.guide(&folder));
-    signals.wait();
+    while signals.wait() == signals::Asked::Reload {
+        let _ = demo.server.reload(&folder.path.join("server.toml"));
+    }
     eprintln!("\nstopping");
     demo.stop().map_err(|e| sentence(&e))
 }

@@ -3,7 +3,9 @@
 use super::super::expand::expand;
 use super::super::secret::{SECRET_BYTES_MAX, Secret};
 use super::{env, loads, refused};
-use crate::config::Cidr;
+use crate::config::raw::PROXIES_MAX;
+use crate::config::{Cidr, ID_BYTES_MAX};
+use crate::domain::id::Selector;
 use std::path::Path;
 
 #[test]
@@ -132,4 +134,23 @@ fn secret_file_loses_one_line_break_and_must_hold_something() {
             .unwrap_err()
             .contains("cannot read")
     );
+}
+
+#[test]
+fn lists_are_bounded() {
+    let many = "\"10.0.0.1\",".repeat(PROXIES_MAX + 1);
+    let problems = refused(&format!("state_dir = \"x\"\ntrusted_proxies = [{many}]"));
+    assert_eq!(
+        problems,
+        ["2: trusted_proxies: 257 entries are more than 256"]
+    );
+}
+
+#[test]
+fn longest_id_fits_a_selector() {
+    let id = "x".repeat(ID_BYTES_MAX);
+    assert!(Selector::parse(&format!("group:{id}")).is_some());
+    loads(&format!("state_dir = \"x\"\n[[users]]\nid = \"{id}\""));
+    let problems = refused(&format!("state_dir = \"x\"\n[[users]]\nid = \"{id}x\""));
+    assert!(problems[0].contains("is longer than"), "{problems:?}");
 }

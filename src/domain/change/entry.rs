@@ -129,6 +129,16 @@ impl Change {
             }
             Change::UserActivated(user) => status_entry("user.activated", user),
             Change::UserSuspended(user) => status_entry("user.disabled", user),
+            Change::UserCreated { id } => {
+                let mut e = about("user.created", "identity", "user", id);
+                e.metadata.insert("source".into(), "oidc".into());
+                e
+            }
+            Change::LoginSucceeded { id, roles } => {
+                let mut e = about("auth.login_success", "auth", "user", id);
+                e.metadata = object(json!({"method": "oidc", "roles": roles}));
+                e
+            }
             Change::UserUpdated { id, slack_user_id } => {
                 let mut e = about("user.updated", "identity", "user", id);
                 e.metadata
@@ -168,6 +178,12 @@ impl Change {
             } => {
                 let mut e = about("config.synced", "policy", "config", policy_version);
                 e.metadata.clone_from(summary);
+                e
+            }
+            Change::ConfigRejected { problems } => {
+                let mut e = Entry::new("config.reload_failed", "policy", Outcome::Failure);
+                e.reason = problems.first().cloned();
+                e.metadata.insert("problems".into(), problems.clone().into());
                 e
             }
             Change::AttemptRefused(refused) => refused_entry(refused),

@@ -111,6 +111,17 @@ pub struct Binding {
     pub groups: BTreeSet<String>,
 }
 
+/// Gives a role to whoever the identity provider says something about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RoleMapping {
+    /// The claim; dots lead into objects.
+    pub claim: String,
+    /// What it must be, or have in its list.
+    pub value: String,
+    /// The role.
+    pub role: String,
+}
+
 /// Everything that decides, as one immutable value; a reload replaces it whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policies {
@@ -130,6 +141,10 @@ pub struct Policies {
     pub bindings: Vec<Binding>,
     /// The role of somebody whom no binding names.
     pub default_role: Option<String>,
+    /// Who gets which role by what the identity provider says of him.
+    pub role_mappings: Vec<RoleMapping>,
+    /// The role of somebody who comes from there and has no other; before `default_role`.
+    pub oidc_default_role: Option<String>,
     /// Seconds a request may wait for approval, and an approval for its use, where the workflow does not say.
     pub approval_ttl_secs: u64,
     /// Seconds until a dispatched job that nobody claims goes back.
@@ -151,6 +166,8 @@ impl Policies {
             groups: BTreeMap::new(),
             bindings: Vec::new(),
             default_role: None,
+            role_mappings: Vec::new(),
+            oidc_default_role: None,
             approval_ttl_secs: 86_400,
             dispatch_timeout_secs: 300,
         }
@@ -240,6 +257,43 @@ impl Policies {
         bound
     }
 
+    /// Roles of a person who comes from the identity provider: by what it says of him and by binding, or the default
+    /// role where neither gives him one. `values` are those of his claims, by name. Neither a mapping nor a default
+    /// gives the rights of an agent.
+    pub fn roles_by_claims(
+        &self,
+        subject: &str,
+        groups: &BTreeSet<String>,
+        values: &BTreeMap<String, BTreeSet<String>>,
+    ) -> Vec<Role> {
+        let says = |m: &&RoleMapping| values.get(&m.claim).is_some_and(|v| v.contains(&m.value));
+        let mapped = self.role_mappings.iter().filter(says).map(|m| &m.role);
+        let bound = self.bound_roles(subject, groups);
+        let mut names: BTreeSet<&String> = mapped.chain(bound.iter().map(|r| &r.name)).collect();
+        names.retain(|name| *name != Role::AGENT);
+        if names.is_empty() {
+            let default = self.oidc_default_role.as_ref().or(self.default_role.as_ref());
+            names.extend(default.filter(|name| *name != Role::AGENT));
+        }
+        names
+            .into_iter()
+            .filter_map(|n| self.roles.get(n))
+            .cloned()
+            .collect()
+    }
+
+    /// Forgets a role, and everything that would give it to somebody.
+    pub fn forget_role(&mut self, name: &str) {
+        self.roles.remove(name);
+        self.bindings.retain(|b| b.role != name);
+        self.role_mappings.retain(|m| m.role != name);
+        for default in [&mut self.default_role, &mut self.oidc_default_role] {
+            if default.as_deref() == Some(name) {
+                *default = None;
+            }
+        }
+    }
+
     /// The roles of these names that exist now.
     pub fn named_roles(&self, names: &[String]) -> Vec<Role> {
         names
@@ -320,9 +374,24 @@ impl Policies {
         }
         let default_role = self.default_role.as_deref().map_or("-".to_owned(), quoted);
         let _ = writeln!(out, "default_role {default_role}");
+        out.push_str(&self.canonical_mappings());
         let _ = writeln!(out, "approval_ttl_secs {}", self.approval_ttl_secs);
         let _ = writeln!(out, "dispatch_timeout_secs {}", self.dispatch_timeout_secs);
         out
+    }
+
+    fn canonical_mappings(&self) -> String {
+        let mut lines: Vec<_> = self
+            .role_mappings
+            .iter()
+            .map(|m| [&m.claim, &m.value, &m.role].map(|s| quoted(s)).join(" "))
+            .map(|facts| format!("role_mapping {facts}\n"))
+            .collect();
+        lines.sort();
+        if let Some(role) = &self.oidc_default_role {
+            lines.push(format!("oidc_default_role {}\n", quoted(role)));
+        }
+        lines.concat()
     }
 
     /// The name of these policies: SHA-256 of [`Policies::canonical`].

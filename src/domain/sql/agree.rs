@@ -3,7 +3,7 @@
 //! A text that the parser cuts differently from the database is how a statement hides from a classifier. So both token
 //! lists must agree on where every word, quoted name, literal, parenthesis, comma and semicolon starts.
 
-use super::lex::{Kind, Lexed, Piece, Trouble};
+use super::token::{Kind, Lexed, Piece, Trouble};
 use crate::domain::policy::Dialect;
 use sqlparser::ast::Statement;
 use sqlparser::dialect::{MySqlDialect, PostgreSqlDialect, SQLiteDialect};
@@ -191,7 +191,8 @@ impl Unread {
             .position(|t| (t.line, t.column) == (line, column));
         let near = match found.map(|i| (piece.toks[i].kind, piece.text(i))) {
             Some((Kind::Word, word))
-                if word.len() <= WORD_BYTES_MAX && word.bytes().all(|b| b.is_ascii_graphic()) => {
+                if word.len() <= WORD_BYTES_MAX && word.bytes().all(|b| b.is_ascii_graphic()) =>
+            {
                 format!("cannot read the statement at `{word}`")
             }
             Some((Kind::Str | Kind::Number, _)) => "cannot read the statement at a literal".into(),

@@ -4,7 +4,7 @@
 //! recognised by its first words; so are SET, SHOW and PRAGMA, and the prefix of EXPLAIN, whose spellings differ.
 
 use super::functions::DESCRIBING_PRAGMAS;
-use super::lex::{Kind, Piece};
+use super::token::{Kind, Piece};
 use super::{Category, StatementClass, Verdict};
 use crate::domain::policy::Dialect;
 

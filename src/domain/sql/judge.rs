@@ -3,8 +3,8 @@
 use super::agree::{self, Tokens, Unread};
 use super::functions::first_danger;
 use super::heads::{self, Head};
-use super::lex::{Kind, Piece};
 use super::review::{self, Finding};
+use super::token::{Kind, Piece};
 use super::walk::Walk;
 use super::{Category, StatementClass, Verdict};
 use crate::domain::policy::Dialect;

@@ -4,7 +4,7 @@
 //! the tree of a chain is as deep as the chain is long; walking and dropping it recurses. So chain builders are counted
 //! per statement, and so are runs of bare words, which prefix keywords recurse over.
 
-use super::lex::{Kind, Piece};
+use super::token::{Kind, Piece};
 
 /// Longest text, in bytes (the limit of a request's `detail`).
 pub const TEXT_BYTES_MAX: usize = 100_000;
@@ -28,7 +28,7 @@ pub const SHORT_TEXT_BYTES_MAX: usize = 2_000;
 pub const WORD_RUN_MAX: usize = 200;
 
 /// Words that can chain; sorted.
-const CHAINING: &[&str] = &[
+pub(super) const CHAINING: &[&str] = &[
     "AND",
     "ARRAY",
     "AT",
@@ -66,7 +66,7 @@ const CHAINING: &[&str] = &[
 const CHAINING_BYTES_MAX: usize = 9;
 
 /// Words of [`CHAINING`] for which the parser copies all that stands before them, and so takes quadratic time; sorted.
-const COPYING: &[&str] = &["DIV", "GLOB", "MATCH", "REGEXP"];
+pub(super) const COPYING: &[&str] = &["DIV", "GLOB", "MATCH", "REGEXP"];
 
 /// What one of [`COPYING`] counts for: a chain of 500 takes some 50 ms.
 const COPYING_WEIGHT: usize = 8;

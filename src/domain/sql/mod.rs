@@ -2,9 +2,9 @@
 //!
 //! The order of reading (code map):
 //!
-//! - `lex`: tokens by the rules of the database; `agree`: the parser's tokens must be the same.
+//! - `token`, `lex`: tokens by the rules of the database; `agree`: the parser's tokens must be the same.
 //! - `limits`: what a text may cost. `heads`, `settings`: what first words settle.
-//! - `judge`: the verdict on a statement, from the tree that `walk` and `walk_expr` walk and from `functions`.
+//! - `judge`: the verdict on a statement, from the tree that `walk`, `walk_dml` and `walk_expr` walk and from `functions`.
 //! - `review`: rules and findings. `redact`: the text without its data.
 //!
 //! It is right about what it knows and humble about the rest: a kind of statement that is not listed, a part of a tree
@@ -22,7 +22,9 @@ mod review;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod token;
 mod walk;
+mod walk_dml;
 mod walk_expr;
 
 pub use limits::{
@@ -33,8 +35,8 @@ pub use review::{Action, Finding, IN_LIST_MAX, Rule};
 use crate::crypto::sha256_hex;
 use crate::domain::policy::Dialect;
 use judge::Judged;
-use lex::Piece;
 use std::collections::BTreeSet;
+use token::{Piece, Trouble};
 
 /// What a text is as a whole: the operation it becomes, or why it becomes none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -265,12 +267,7 @@ pub fn analyze(text: &str, dialect: Dialect) -> Result<Analysis, InputError> {
 
 /// The analysis of a text that could not be cut into statements with certainty. What its first words refuse is refused
 /// all the same.
-fn uncut(
-    text: &str,
-    dialect: Dialect,
-    pieces: &[Piece<'_>],
-    trouble: Option<lex::Trouble>,
-) -> Analysis {
+fn uncut(text: &str, dialect: Dialect, pieces: &[Piece<'_>], trouble: Option<Trouble>) -> Analysis {
     let refused = pieces.iter().find_map(|piece| {
         let verdict = match heads::judge(piece, dialect) {
             heads::Head::Settled(v) | heads::Head::Refused(v) => v,

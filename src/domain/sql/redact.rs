@@ -1,11 +1,11 @@
 //! SQL without its data: every literal becomes `?`, comments are dropped, white space and the case of keywords are made
 //! uniform. Written from tokens, so that nothing a parser forgets to print or prints anew can get in or out.
 
-use super::lex::{Kind, Piece};
+use super::token::{Kind, Piece};
 use crate::domain::policy::Dialect;
 
 /// Words that are written in capitals; any other word may be a name and keeps its spelling. Sorted.
-const KEYWORDS: &[&str] = &[
+pub(super) const KEYWORDS: &[&str] = &[
     "ADD",
     "ALL",
     "ALTER",
@@ -113,7 +113,7 @@ const KEYWORDS: &[&str] = &[
 ];
 
 /// Keywords that a parenthesis follows at a distance; other words are taken for functions.
-const SPACED: &[&str] = &[
+pub(super) const SPACED: &[&str] = &[
     "ALL",
     "AND",
     "ANY",

@@ -1,7 +1,7 @@
 //! Review rules: shapes of statements that are usually a mistake, what they are called, why they matter and how to mend
 //! them. Which of them block is configuration; here is only what is found.
 
-use super::lex::{Kind, Piece};
+use super::token::{Kind, Piece};
 use super::walk::Walk;
 use crate::domain::policy::Dialect;
 use sqlparser::ast::{

@@ -9,7 +9,7 @@
 //!   more than a literal.
 
 use super::heads::{Head, settled};
-use super::lex::{Kind, Piece};
+use super::token::{Kind, Piece};
 use super::{Category, StatementClass};
 use crate::domain::policy::Dialect;
 

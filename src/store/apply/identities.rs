@@ -64,6 +64,15 @@ pub(super) fn user_set(cx: &Context, user: &UserStatus) -> Result<(), Error> {
     Ok(())
 }
 
+/// A person whom the identity provider vouches for, seen for the first time.
+pub(super) fn user_created(cx: &Context, id: &str) -> Result<(), Error> {
+    cx.one(
+        "INSERT INTO users (id, subject_type, status, source, created_at_ms, updated_at_ms, audit_seq) \
+         VALUES (?1, 'user', 'active', 'oidc', ?2, ?2, ?3)",
+        params![id, cx.now.0, cx.audit_seq],
+    )
+}
+
 pub(super) fn user_updated(
     cx: &Context,
     id: &str,

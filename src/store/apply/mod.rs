@@ -125,6 +125,7 @@ pub(super) fn apply(
         Change::UserActivated(user) | Change::UserSuspended(user) => {
             identities::user_set(&cx, user)?;
         }
+        Change::UserCreated { id } => identities::user_created(&cx, id)?,
         Change::UserUpdated { id, slack_user_id } => {
             identities::user_updated(&cx, id, slack_user_id.as_deref())?;
         }
@@ -140,7 +141,11 @@ pub(super) fn apply(
             ..
         } => policies(&cx, policy_version, policy_text)?,
         // What these say stands in the audit log alone.
-        Change::AttemptRefused(_) | Change::AuthFailures(_) | Change::ResultCorrupt { .. } => {}
+        Change::ConfigRejected { .. }
+        | Change::AttemptRefused(_)
+        | Change::LoginSucceeded { .. }
+        | Change::AuthFailures(_)
+        | Change::ResultCorrupt { .. } => {}
     }
     checkpoint_if_due(connection, keys, now)
 }

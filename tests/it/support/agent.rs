@@ -62,7 +62,12 @@ impl Agent {
     /// Starts a poll that waits.
     pub fn begin_poll(&self, secs: u64) -> Waiting {
         let body = self.report(json!({"wait": secs})).to_string();
-        self.person.begin("POST", "/api/agent/poll", &[("content-type", "application/json")], body.as_bytes())
+        self.person.begin(
+            "POST",
+            "/api/agent/poll",
+            &[("content-type", "application/json")],
+            body.as_bytes(),
+        )
     }
 
     /// Ids of the jobs it is offered.
@@ -71,7 +76,8 @@ impl Agent {
     }
 
     pub fn try_claim(&self, request: &str) -> Answer {
-        self.person.poke(&format!("/api/agent/jobs/{request}/claim"))
+        self.person
+            .poke(&format!("/api/agent/jobs/{request}/claim"))
     }
 
     pub fn claim(&self, request: &str) -> Claim {
@@ -89,11 +95,13 @@ impl Agent {
     }
 
     pub fn heartbeat(&self, execution: &str) -> Answer {
-        self.person.poke(&format!("/api/agent/jobs/{execution}/heartbeat"))
+        self.person
+            .poke(&format!("/api/agent/jobs/{execution}/heartbeat"))
     }
 
     pub fn result(&self, execution: &str, body: &Value) -> Answer {
-        self.person.post(&format!("/api/agent/jobs/{execution}/result"), body)
+        self.person
+            .post(&format!("/api/agent/jobs/{execution}/result"), body)
     }
 
     /// Reports success; `data` is the JSON text of the result.
@@ -119,10 +127,13 @@ impl Agent {
 }
 
 /// A result of one row.
-pub const ROWS: &str = r#"{"rows":[{"id":1,"name":"one"}],"truncated":false,"truncation_reason":null}"#;
+pub const ROWS: &str =
+    r#"{"rows":[{"id":1,"name":"one"}],"truncated":false,"truncation_reason":null}"#;
 
 /// Ids of the jobs in an answer to a poll.
 pub fn ids(answer: &Answer) -> Vec<String> {
     let jobs = answer.list("jobs");
-    jobs.iter().map(|j| j["id"].as_str().unwrap().to_owned()).collect()
+    jobs.iter()
+        .map(|j| j["id"].as_str().unwrap().to_owned())
+        .collect()
 }

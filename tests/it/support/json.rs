@@ -10,7 +10,9 @@ use std::path::Path;
 /// Compares `value` with the file of that name.
 #[track_caller]
 pub fn golden(name: &str, value: &Value) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.json"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(format!("{name}.json"));
     let text = format!("{:#}\n", replaced(value));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, text).unwrap();
@@ -18,7 +20,12 @@ pub fn golden(name: &str, value: &Value) {
     }
     let kept = fs::read_to_string(&path)
         .unwrap_or_else(|e| panic!("{}: {e}; run with UPDATE_GOLDEN=1", path.display()));
-    assert_eq!(text, kept, "{} differs; if it should, run with UPDATE_GOLDEN=1", path.display());
+    assert_eq!(
+        text,
+        kept,
+        "{} differs; if it should, run with UPDATE_GOLDEN=1",
+        path.display()
+    );
 }
 
 fn replaced(value: &Value) -> Value {

@@ -44,7 +44,11 @@ pub struct Program {
 
 impl Program {
     pub fn start(command: &mut Command) -> Program {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let (send, lines) = channel();
         let out = child.stdout.take().unwrap();
         let mut err = BufReader::new(child.stderr.take().unwrap());
@@ -64,7 +68,9 @@ impl Program {
                     if n == 0 {
                         break;
                     }
-                    kept.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..n]));
+                    kept.lock()
+                        .unwrap()
+                        .push_str(&String::from_utf8_lossy(&buffer[..n]));
                 }
             }),
         ];
@@ -79,7 +85,10 @@ impl Program {
     /// `dbward serve` with the server.toml in `dir`, and where it listens.
     pub fn serve(dir: &Path) -> (Program, SocketAddr) {
         let mut command = binary();
-        command.arg("serve").arg("--config").arg(dir.join("server.toml"));
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(dir.join("server.toml"));
         let program = Program::start(&mut command);
         let line = program.line();
         let at = line

@@ -99,7 +99,14 @@ impl Server {
             tick: Duration::from_millis(20),
             ..Limits::default()
         };
-        Server::start(toml, limits, Clock::system(), Temp::new(), HashMap::new(), Faults::default())
+        Server::start(
+            toml,
+            limits,
+            Clock::system(),
+            Temp::new(),
+            HashMap::new(),
+            Faults::default(),
+        )
     }
 
     fn start(
@@ -139,8 +146,18 @@ impl Server {
     /// The same with another server.toml.
     pub fn restart_with(mut self, toml: &str) -> Server {
         self.running.take().unwrap().stop().unwrap();
-        let (dir, tokens) = (self.dir.take().unwrap(), self.tokens.lock().unwrap().clone());
-        Server::start(toml, self.limits.clone(), self.clock.clone(), dir, tokens, self.faults.clone())
+        let (dir, tokens) = (
+            self.dir.take().unwrap(),
+            self.tokens.lock().unwrap().clone(),
+        );
+        Server::start(
+            toml,
+            self.limits.clone(),
+            self.clock.clone(),
+            dir,
+            tokens,
+            self.faults.clone(),
+        )
     }
 
     pub fn inner(&self) -> &dbward::server::Server {
@@ -185,7 +202,11 @@ impl Server {
             return token.clone();
         }
         let body = json!({"subject_id": subject, "subject_type": kind, "roles": roles});
-        let token = self.admin().post("/api/tokens", &body).is(201).text("token");
+        let token = self
+            .admin()
+            .post("/api/tokens", &body)
+            .is(201)
+            .text("token");
         self.tokens.lock().unwrap().insert(known, token.clone());
         token
     }
@@ -232,7 +253,9 @@ impl Server {
     /// Long-polls that wait now.
     pub fn parked(&self) -> i64 {
         let page = self.inner().app().metrics.render();
-        let line = page.lines().find_map(|l| l.strip_prefix("dbward_gate_parked "));
+        let line = page
+            .lines()
+            .find_map(|l| l.strip_prefix("dbward_gate_parked "));
         line.map_or(0, |n| n.parse().unwrap())
     }
 

@@ -1,0 +1,233 @@
+//! People who come with a token of the identity provider: verified, known to us, and with the rights that its claims,
+//! bindings and defaults give them now.
+
+use crate::actions::App;
+use crate::clock::Timestamp;
+use crate::config::{AuthMode, Oidc};
+use crate::domain::actor::{Actor, Caller, Origin, SubjectType};
+use crate::domain::change::Change;
+use crate::domain::jwt::{Claims, JwtError, KeySource, LEEWAY_SECS, Rules, verify};
+use crate::domain::permission::Rights;
+use crate::error::Error;
+use crate::store::Verdict;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+/// What every JWT starts with: `{"` in base64.
+pub(super) const PREFIX: &str = "eyJ";
+/// A person's coming in is audited this often at most.
+const LOGIN_EVERY_MS: u64 = 60 * 60 * 1000;
+/// His last use is noted this often at most.
+const NOTE_USE_EVERY_MS: u64 = 30_000;
+/// People remembered; beyond it the memory starts anew, which costs look-ups, and audit rows of people who come in.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// How people may come in.
+#[derive(Default)]
+pub struct SignIn {
+    /// With which kind of token.
+    pub mode: AuthMode,
+    /// The identity provider, if there is one.
+    pub provider: Option<Provider>,
+}
+
+/// An identity provider, and who came from it lately.
+pub struct Provider {
+    oidc: Oidc,
+    keys: Arc<dyn KeySource>,
+    people: Mutex<HashMap<String, Person>>,
+}
+
+/// Somebody who came lately.
+#[derive(Clone, Copy)]
+struct Person {
+    /// What was true of people when he was last looked up; he counted then.
+    epoch: u64,
+    /// When his coming in was last audited.
+    login: Option<Timestamp>,
+    /// When his use was last noted.
+    noted: Option<Timestamp>,
+}
+
+/// Why somebody does not come in.
+pub(super) enum Trouble {
+    /// His token does not count; a label for the metric.
+    Refused(&'static str),
+    /// It cannot be told now.
+    Failed(Error),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Trouble {
+        Trouble::Failed(error)
+    }
+}
+
+impl From<JwtError> for Trouble {
+    fn from(error: JwtError) -> Trouble {
+        Trouble::Refused(error.label())
+    }
+}
+
+impl Provider {
+    /// The provider of that configuration, with keys from there.
+    pub fn new(oidc: Oidc, keys: Arc<dyn KeySource>) -> Provider {
+        Provider {
+            oidc,
+            keys,
+            people: Mutex::new(HashMap::new()),
+        }
+    }
+
+    fn claims(&self, token: &str, rules: &Rules, now: Timestamp) -> Result<Claims, Trouble> {
+        let keys = self.keys.keys()?;
+        match verify(token, &keys, rules, now) {
+            Err(JwtError::UnknownKey) => match self.keys.newer(&keys)? {
+                Some(newer) => Ok(verify(token, &newer, rules, now)?),
+                None => Err(JwtError::UnknownKey.into()),
+            },
+            other => Ok(other?),
+        }
+    }
+
+    /// What is remembered of somebody, changed by `update`.
+    fn remember<T>(&self, subject: &str, update: impl FnOnce(&mut Person) -> T) -> T {
+        let mut people = self.people.lock().unwrap_or_else(|e| e.into_inner());
+        if people.len() >= REMEMBERED_MAX && !people.contains_key(subject) {
+            people.clear();
+        }
+        // No epoch is so large: whoever is new has never counted.
+        update(people.entry(subject.to_owned()).or_insert(Person {
+            epoch: u64::MAX,
+            login: None,
+            noted: None,
+        }))
+    }
+}
+
+/// The caller behind a JWT.
+pub(super) fn caller(
+    app: &App,
+    token: &str,
+    origin: Origin,
+    now: Timestamp,
+) -> Result<Caller, Trouble> {
+    let provider = app.sign_in.provider.as_ref();
+    let provider = provider
+        .filter(|_| app.sign_in.mode.takes_oidc())
+        .ok_or(Trouble::Refused("mode"))?;
+    let active = app.active();
+    let policies = &active.policies;
+    let mapped = policies.role_mappings.iter().map(|m| m.claim.as_str());
+    let rules = Rules {
+        issuer: provider.oidc.issuer.url(),
+        audiences: &provider.oidc.audiences,
+        groups_claim: &provider.oidc.groups_claim,
+        claims: mapped.collect(),
+    };
+    let claims = provider.claims(token, &rules, now)?;
+    let subject = claims.subject;
+    if subject == Actor::system().id {
+        return Err(JwtError::Subject.into());
+    }
+    let mut groups = policies.groups_of(&subject);
+    groups.extend(claims.groups);
+    let held = policies.roles_by_claims(&subject, &groups, &claims.values);
+    let caller = Caller {
+        subject,
+        kind: SubjectType::User,
+        token_id: None,
+        token_issuer: None,
+        rights: Rights {
+            held,
+            ceiling: None,
+        },
+        groups,
+        expires_at: Some(claims.expires_at.plus_secs(LEEWAY_SECS)),
+        origin,
+    };
+    is_known(app, provider, &caller)?;
+    note_login(app, provider, &caller, now)?;
+    note_use(app, provider, &caller, now);
+    Ok(caller)
+}
+
+/// Sees to it that the person is known and may act.
+fn is_known(app: &App, provider: &Provider, caller: &Caller) -> Result<(), Trouble> {
+    // Read before the database, so that a change in between makes what is remembered stale, never fresh.
+    let epoch = app.identities.epoch.load(Ordering::SeqCst);
+    let subject = &caller.subject;
+    if provider.remember(subject, |p| p.epoch == epoch) {
+        return Ok(());
+    }
+    let stored = match app.store.read(|view| view.find_user(subject))? {
+        Some(stored) => Some(stored),
+        None => {
+            let (id, system) = (subject.clone(), Actor::system());
+            let actor = Actor {
+                origin: caller.origin.clone(),
+                ..system
+            };
+            app.store.change(actor, move |view, _| {
+                let stored = view.find_user(&id)?;
+                Ok(match stored {
+                    Some(_) => Verdict::Same(stored),
+                    None => Verdict::Write(vec![Change::UserCreated { id }], None),
+                })
+            })?
+        }
+    };
+    if let Some(stored) = stored {
+        if stored.subject_type != SubjectType::User {
+            return Err(JwtError::Subject.into());
+        }
+        if !stored.active {
+            return Err(Trouble::Refused("suspended"));
+        }
+    }
+    provider.remember(subject, |p| p.epoch = epoch);
+    Ok(())
+}
+
+/// Audits that somebody came in, once an hour.
+fn note_login(
+    app: &App,
+    provider: &Provider,
+    caller: &Caller,
+    now: Timestamp,
+) -> Result<(), Trouble> {
+    // Said before it is written, so that of two calls at once only one writes.
+    let before = provider.remember(&caller.subject, |p| {
+        let is_due = p.login.is_none_or(|at| now.since(at) >= LOGIN_EVERY_MS);
+        is_due.then(|| p.login.replace(now))
+    });
+    let Some(before) = before else {
+        return Ok(());
+    };
+    let roles: BTreeSet<String> = caller.rights.held.iter().map(|r| r.name.clone()).collect();
+    let change = Change::LoginSucceeded {
+        id: caller.subject.clone(),
+        roles,
+    };
+    let written = app
+        .store
+        .change(caller.actor(), move |_, _| Ok(Verdict::Write(vec![change], ())));
+    if written.is_err() {
+        provider.remember(&caller.subject, |p| p.login = before);
+    }
+    Ok(written?)
+}
+
+fn note_use(app: &App, provider: &Provider, caller: &Caller, now: Timestamp) {
+    let is_due = provider.remember(&caller.subject, |p| {
+        let is_due = p.noted.is_none_or(|at| now.since(at) >= NOTE_USE_EVERY_MS);
+        if is_due {
+            p.noted = Some(now);
+        }
+        is_due
+    });
+    if is_due {
+        app.store.user_seen(&caller.subject, now);
+    }
+}

@@ -1,0 +1,187 @@
+//! What `[auth] mode` and `[auth.oidc]` mean: how people prove who they are, and which identity provider vouches for
+//! them.
+
+use super::check::{id, is_id, one_of};
+use super::identities::role_of_people;
+use super::problem::{Notes, Said};
+use super::raw::{RawConfig, RawOidc};
+use super::Endpoint;
+use crate::domain::policy::{Policies, RoleMapping};
+
+/// The claim in which most providers list groups.
+pub const GROUPS_CLAIM_DEFAULT: &str = "groups";
+
+/// How people prove who they are. Agents always come with a token of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AuthMode {
+    /// With a token of ours.
+    #[default]
+    Token,
+    /// With a token of the identity provider.
+    Oidc,
+    /// With either.
+    Both,
+}
+
+impl AuthMode {
+    /// Whether people may come with a token of ours.
+    pub fn takes_tokens(self) -> bool {
+        self != AuthMode::Oidc
+    }
+
+    /// Whether people may come with a token of the identity provider.
+    pub fn takes_oidc(self) -> bool {
+        self != AuthMode::Token
+    }
+}
+
+/// An identity provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oidc {
+    /// What its tokens say in `iss`, and where it is asked for the rest.
+    pub issuer: Endpoint,
+    /// Where its keys are; without it, it is asked.
+    pub jwks_uri: Option<Endpoint>,
+    /// What its tokens say in `aud` when they are for us; never empty.
+    pub audiences: Vec<String>,
+    /// The claim that lists groups.
+    pub groups_claim: String,
+}
+
+/// Checks the mode and the provider. There is a provider only where the mode lets people come from it.
+pub(super) fn check(
+    raw: &RawConfig,
+    policies: &mut Policies,
+    notes: &mut Notes,
+) -> (AuthMode, Option<Oidc>) {
+    let default = match raw.auth.oidc {
+        Some(_) => AuthMode::Both,
+        None => AuthMode::Token,
+    };
+    let mode = one_of(&raw.auth.mode, default, notes, |text| match text {
+        "token" => Ok(AuthMode::Token),
+        "oidc" => Ok(AuthMode::Oidc),
+        "both" => Ok(AuthMode::Both),
+        _ => Err("not one of `token`, `oidc`, `both`"),
+    });
+    let Some(section) = &raw.auth.oidc else {
+        if let (true, Some(said)) = (mode.takes_oidc(), &raw.auth.mode)
+            && !notes.is_spoiled("auth.oidc")
+        {
+            let message = format!("`{}` needs a section `[auth.oidc]`", said.value);
+            notes.problem(&said.at, message);
+        }
+        return (mode, None);
+    };
+    policies.oidc_default_role = role_of_people(&section.default_role, policies, notes);
+    mappings(section, policies, notes);
+    let trusts_private = raw.allow_private_networks == Some(true);
+    let provider = provider(section, trusts_private, notes);
+    if !mode.takes_oidc() {
+        notes.warn(
+            &section.at,
+            "`mode = \"token\"` lets nobody come from this provider",
+        );
+        return (mode, None);
+    }
+    (mode, provider)
+}
+
+fn provider(raw: &RawOidc, trusts_private: bool, notes: &mut Notes) -> Option<Oidc> {
+    let issuer = issuer(raw, trusts_private, notes);
+    let jwks_uri = raw
+        .jwks_uri
+        .as_ref()
+        .map(|said| endpoint(said, trusts_private, notes));
+    let mut audiences = Vec::new();
+    for said in [&raw.client_id, &raw.audience].into_iter().flatten() {
+        // Others write an empty one for none.
+        if !said.value.is_empty() && is_id(said, notes) && !audiences.contains(&said.value) {
+            audiences.push(said.value.clone());
+        }
+    }
+    let wrong = ["auth.oidc.client_id", "auth.oidc.audience"]
+        .iter()
+        .any(|key| notes.is_spoiled(key));
+    if audiences.is_empty() && !wrong {
+        notes.problem(
+            &raw.at,
+            "neither `client_id` nor `audience` says for whom its tokens must be",
+        );
+    }
+    let groups_claim = match &raw.groups_claim {
+        Some(said) if !is_id(said, notes) => None,
+        Some(said) => Some(said.value.clone()),
+        None => Some(GROUPS_CLAIM_DEFAULT.to_owned()),
+    };
+    Some(Oidc {
+        issuer: issuer?,
+        jwks_uri: match jwks_uri {
+            Some(read) => Some(read?),
+            None => None,
+        },
+        audiences: Some(audiences).filter(|a| !a.is_empty())?,
+        groups_claim: groups_claim?,
+    })
+}
+
+fn issuer(raw: &RawOidc, trusts_private: bool, notes: &mut Notes) -> Option<Endpoint> {
+    let said = match (&raw.issuer_url, &raw.issuer) {
+        (Some(one), Some(other)) if one.value != other.value => {
+            let message = "this is another name of `issuer_url`, and says something else";
+            notes.problem(&other.at, message);
+            return None;
+        }
+        (Some(said), _) | (None, Some(said)) => said,
+        (None, None) => {
+            let place = raw.at.key("issuer_url");
+            if !notes.is_spoiled(&place.key) && !notes.is_spoiled(&raw.at.key("issuer").key) {
+                notes.problem(&place, "this key is required");
+            }
+            return None;
+        }
+    };
+    if said.value.contains('?') {
+        notes.problem(&said.at, "an issuer has no query in its URL");
+        return None;
+    }
+    endpoint(said, trusts_private, notes)
+}
+
+fn endpoint(said: &Said<String>, trusts_private: bool, notes: &mut Notes) -> Option<Endpoint> {
+    match Endpoint::parse(&said.value) {
+        Ok(endpoint) if endpoint.is_allowed(trusts_private) => Some(endpoint),
+        Ok(_) => {
+            notes.problem(
+                &said.at,
+                "`http://` is for this machine only, or with `allow_private_networks = true`",
+            );
+            None
+        }
+        Err(why) => {
+            // Without the value: it may have a password in it.
+            notes.problem(&said.at, format!("this is {why}"));
+            None
+        }
+    }
+}
+
+fn mappings(raw: &RawOidc, policies: &mut Policies, notes: &mut Notes) {
+    for entry in &raw.role_mappings {
+        let claim = id(&entry.claim, &entry.at, "claim", notes);
+        let value = id(&entry.value, &entry.at, "value", notes);
+        let role = match &entry.role {
+            Some(_) => role_of_people(&entry.role, policies, notes),
+            None => id(&entry.role, &entry.at, "role", notes),
+        };
+        let (Some(claim), Some(value), Some(role)) = (claim, value, role) else {
+            continue;
+        };
+        let mapping = RoleMapping { claim, value, role };
+        if policies.role_mappings.contains(&mapping) {
+            notes.problem(&entry.at, "the same mapping is there already");
+        } else {
+            policies.role_mappings.push(mapping);
+        }
+    }
+}

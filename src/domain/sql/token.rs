@@ -1,0 +1,142 @@
+//! Tokens of a text, and the statements that they make: the values that `lex` produces and the rest of the analysis
+//! reads.
+
+/// What a token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A keyword or a plain identifier, MySQL's `@x` and `@@x` included.
+    Word,
+    /// An identifier in quotes, brackets or backticks.
+    Quoted,
+    /// Anything whose content is data: strings of all kinds, with their prefix letter.
+    Str,
+    /// A number, and whatever is glued to it.
+    Number,
+    /// `$1`, `?`, `?1`, `$name`.
+    Param,
+    /// `(`
+    Open,
+    /// `)`
+    Close,
+    /// `,`
+    Comma,
+    /// `.`
+    Dot,
+    /// `;`
+    Semi,
+    /// Any other character or known operator.
+    Op,
+}
+
+/// A token and where it stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tok {
+    /// What it is.
+    pub kind: Kind,
+    /// Byte offset of its first byte.
+    pub start: usize,
+    /// Byte offset behind its last byte.
+    pub end: usize,
+    /// Line, from 1.
+    pub line: u64,
+    /// Column in characters, from 1.
+    pub column: u64,
+}
+
+/// Why lexing stopped, and where.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trouble {
+    pub line: u64,
+    pub column: u64,
+    pub what: &'static str,
+}
+
+/// The tokens of a text.
+#[derive(Debug)]
+pub(super) struct Lexed<'a> {
+    pub src: &'a str,
+    pub toks: Vec<Tok>,
+    /// Set where the text cannot be read with certainty; `toks` then ends there.
+    pub trouble: Option<Trouble>,
+    /// Byte offset of an optimizer hint that changes a setting for its statement, if there is one.
+    pub setting_hint: Option<usize>,
+}
+
+/// Some tokens of one text: a statement, or the end of one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece<'a> {
+    pub src: &'a str,
+    pub toks: &'a [Tok],
+    /// Byte offset behind the semicolon before it.
+    pub begin: usize,
+}
+
+impl<'a> Piece<'a> {
+    /// The text of token `i`, empty past the end.
+    pub fn text(&self, i: usize) -> &'a str {
+        self.toks.get(i).map_or("", |t| &self.src[t.start..t.end])
+    }
+
+    /// What token `i` is.
+    pub fn kind(&self, i: usize) -> Option<Kind> {
+        self.toks.get(i).map(|t| t.kind)
+    }
+
+    /// Whether token `i` is this unquoted word, in any case.
+    pub fn is(&self, i: usize, word: &str) -> bool {
+        self.kind(i) == Some(Kind::Word) && self.text(i).eq_ignore_ascii_case(word)
+    }
+
+    /// Whether token `i` is one of these unquoted words.
+    pub fn is_any(&self, i: usize, words: &[&str]) -> bool {
+        words.iter().any(|w| self.is(i, w))
+    }
+
+    /// The tokens from `i` on.
+    pub fn from(&self, i: usize) -> Piece<'a> {
+        Piece {
+            src: self.src,
+            toks: self.toks.get(i..).unwrap_or(&[]),
+            begin: self.begin,
+        }
+    }
+
+    /// The name that token `i` spells: an identifier without its quotes.
+    pub fn name(&self, i: usize) -> String {
+        let text = self.text(i);
+        match self.kind(i) {
+            Some(Kind::Quoted) if text.len() >= 2 => {
+                let inner = &text[1..text.len() - 1];
+                match text.as_bytes()[0] {
+                    b'"' => inner.replace("\"\"", "\""),
+                    b'`' => inner.replace("``", "`"),
+                    _ => inner.to_owned(),
+                }
+            }
+            _ => text.to_owned(),
+        }
+    }
+}
+
+impl<'a> Lexed<'a> {
+    /// The statements: tokens between semicolons, without empty ones.
+    pub fn pieces(&'a self) -> Vec<Piece<'a>> {
+        let mut begin = 0;
+        let mut pieces = Vec::new();
+        for toks in self.toks.split_inclusive(|t| t.kind == Kind::Semi) {
+            let (toks, next) = match toks.split_last() {
+                Some((last, rest)) if last.kind == Kind::Semi => (rest, last.end),
+                _ => (toks, begin),
+            };
+            if !toks.is_empty() {
+                pieces.push(Piece {
+                    src: self.src,
+                    toks,
+                    begin,
+                });
+            }
+            begin = next;
+        }
+        pieces
+    }
+}

@@ -1,0 +1,10 @@
+//! The phone: everything this server asks of others, and the only place where it dials out. It cannot reach the store,
+//! so nobody far away who is slow can hold it.
+
+pub mod guard;
+pub mod http;
+pub mod jwks;
+
+pub use guard::Reach;
+pub use http::{Failure, Http};
+pub use jwks::Jwks;

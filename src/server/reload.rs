@@ -1,0 +1,93 @@
+//! Takes a changed server.toml over without a restart, whole or not at all. Which of the two stands in the log, in the
+//! audit log and in the metrics.
+
+use super::Server;
+use crate::actions::start;
+use crate::config::Config;
+use crate::error::Error;
+use std::path::Path;
+
+/// Problems of a file that stand in its audit event, at most.
+const PROBLEMS_MAX: usize = 20;
+
+impl Server {
+    /// Reads the file at `path` again and puts it in force.
+    ///
+    /// # Errors
+    /// Why not, one line a problem; then everything stays as it was.
+    pub fn reload(&self, path: &Path) -> Result<(), String> {
+        let _one_at_a_time = self.reloading.lock().unwrap_or_else(|e| e.into_inner());
+        match Config::load(path) {
+            Ok(config) => self.take_over(&config, path),
+            Err(problems) => {
+                let list = problems.list.iter().map(ToString::to_string).collect();
+                Err(self.refused(list, problems.to_string()))
+            }
+        }
+    }
+
+    fn take_over(&self, config: &Config, path: &Path) -> Result<(), String> {
+        for warning in &config.warnings {
+            log::warn!("{}: {warning}", path.display());
+        }
+        for key in needs_restart(&self.started_with, config) {
+            log::warn!("{}: `{key}` has changed; it takes effect at the next start", path.display());
+        }
+        match start::sync_config(&self.app, config, true) {
+            Ok(()) => {
+                if std::env::var_os("RUST_LOG").is_none() {
+                    log::set_max_level(config.logging.level);
+                }
+                self.app.metrics.config_last_reload_success.set(&[], 1);
+                log::info!("{} is in force", path.display());
+                Ok(())
+            }
+            Err(error) => {
+                let text = error.to_string();
+                Err(self.refused(vec![text.clone()], text))
+            }
+        }
+    }
+
+    fn refused(&self, mut problems: Vec<String>, text: String) -> String {
+        problems.truncate(PROBLEMS_MAX);
+        log::error!("the configuration was not taken over, everything stays as it was:\n{text}");
+        let audited: Result<(), Error> = start::reject_config(&self.app, problems);
+        if let Err(error) = audited {
+            log::error!("that could not be audited: {error}");
+        }
+        text
+    }
+}
+
+/// Keys that have changed and are read at a start only.
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let changed = [
+        ("state_dir", old.state_dir != new.state_dir),
+        ("listen", old.listen != new.listen),
+        ("workers", old.workers != new.workers),
+        (
+            "shutdown_grace_secs",
+            old.shutdown_grace_secs != new.shutdown_grace_secs,
+        ),
+        ("audit.redaction", old.redaction != new.redaction),
+        ("result_storage", old.result_storage != new.result_storage),
+        ("result_channel", old.result_channel != new.result_channel),
+        (
+            "logging.format",
+            old.logging.format != new.logging.format,
+        ),
+        (
+            "calls_per_minute",
+            old.calls_per_minute != new.calls_per_minute,
+        ),
+        (
+            "trusted_proxies",
+            old.trusted_proxies != new.trusted_proxies,
+        ),
+    ];
+    changed
+        .into_iter()
+        .filter_map(|(key, differs)| differs.then_some(key))
+        .collect()
+}

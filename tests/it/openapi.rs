@@ -1,0 +1,121 @@
+//! The document that describes the API, held against the server that serves it.
+
+use crate::support::{SHOP, Server};
+use serde_json::Value;
+
+#[test]
+fn the_document_is_public_and_every_operation_in_it_is_there() {
+    let s = Server::with(SHOP);
+    let document = s.nobody().get("/api/openapi.json").is(200);
+    assert_eq!(document.header("content-type"), Some("application/json"));
+    assert!(document.text("openapi").starts_with("3.1"));
+    let paths = document.json["paths"].as_object().unwrap().clone();
+    for (template, operations) in paths {
+        // An id of no thing: what exists answers something else than "no path".
+        let path = template.replace('{', "").replace('}', "");
+        for method in operations
+            .as_object()
+            .unwrap()
+            .keys()
+            .filter(|k| *k != "parameters")
+        {
+            for person in [s.admin(), s.agent("agent-1").person] {
+                let answer = person.call(&method.to_uppercase(), &path, &[], b"");
+                let message = answer.json["error"]["message"].as_str().unwrap_or_default();
+                assert!(
+                    !message.starts_with("no path"),
+                    "{method} {path}: {message}"
+                );
+                assert!(
+                    answer.status != 405 || answer.json["error"]["code"] == "config_managed",
+                    "{method} {path}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn answers_carry_what_the_document_requires_of_them() {
+    let s = Server::with(SHOP);
+    let request = s.requester().submit("development", "SELECT 1");
+    s.agent("agent-1").run(&request.id);
+    let document = s.nobody().get("/api/openapi.json").json;
+    for (template, path) in [
+        ("/api/requests", "/api/requests".to_owned()),
+        ("/api/requests/{id}", request.path("")),
+        ("/api/requests/{id}/executions", request.path("/executions")),
+        ("/api/results", "/api/results".to_owned()),
+        ("/api/databases", "/api/databases".to_owned()),
+        ("/api/me", "/api/me".to_owned()),
+        ("/api/tokens", "/api/tokens".to_owned()),
+        ("/api/audit/events", "/api/audit/events".to_owned()),
+        ("/api/audit/verify", "/api/audit/verify".to_owned()),
+        ("/api/agents", "/api/agents".to_owned()),
+        ("/api/workflows", "/api/workflows".to_owned()),
+        ("/health", "/health".to_owned()),
+        ("/ready", "/ready".to_owned()),
+    ] {
+        let answer = s.admin().get(&path).is(200).json;
+        let content =
+            &document["paths"][template]["get"]["responses"]["200"]["content"]["application/json"];
+        let missing = missing(&document, &content["schema"], &answer, template);
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}
+
+/// Required properties that are not there, and values of another type.
+fn missing(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target = document.pointer(&reference[1..]).unwrap();
+        return missing(document, target, value, at);
+    }
+    let mut found = Vec::new();
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        found.extend(missing(document, part, value, at));
+    }
+    let named: Vec<&str> = match &schema["type"] {
+        Value::String(one) => vec![one],
+        Value::Array(many) => many.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let is = |name: &&str| match *name {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
+        _ => true,
+    };
+    if !named.is_empty() && !named.iter().any(is) {
+        found.push(format!("{at} is no {named:?}: {value}"));
+    }
+    for name in schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
+        if value.is_object() && value.get(name).is_none() {
+            found.push(format!("{at}.{name} is missing"));
+        }
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        if let Some(inner) = value.get(name) {
+            found.extend(missing(document, property, inner, &format!("{at}.{name}")));
+        }
+    }
+    for inner in value.as_array().into_iter().flatten() {
+        if schema["items"].is_object() {
+            found.extend(missing(
+                document,
+                &schema["items"],
+                inner,
+                &format!("{at}[]"),
+            ));
+        }
+    }
+    found
+}
