@@ -119,7 +119,10 @@ pub(super) fn may_hear(
     workflow: Option<&crate::domain::policy::workflow::Workflow>,
     votes: &[Vote],
 ) -> Result<(), Error> {
-    let mut entries = workflow.into_iter().flat_map(|w| &w.steps).flat_map(|s| &s.approvers);
+    let mut entries = workflow
+        .into_iter()
+        .flat_map(|w| &w.steps)
+        .flat_map(|s| &s.approvers);
     if entries.any(|a| caller.matches(&a.selector, &request.target, &request.requester)) {
         return Ok(());
     }

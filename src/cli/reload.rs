@@ -1,8 +1,7 @@
 //! `dbward reload`: checks a changed server.toml, then tells the server that uses its state directory to take it over.
 
 use crate::config::Config;
-use crate::server::state::StateDir;
-use rustix::process::{Pid, Signal, kill_process};
+use crate::server::state::{StateDir, tell_to_reload};
 use std::path::Path;
 
 /// Signals the server; whether the file is in force stands in its log, its audit log and its metrics.
@@ -15,11 +14,7 @@ pub fn run(path: &Path) -> Result<(), String> {
         )
     };
     let number = StateDir::holder(&config.state_dir).ok_or_else(none)?;
-    let pid = i32::try_from(number)
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or_else(none)?;
-    kill_process(pid, Signal::HUP).map_err(|e| format!("process {number}: {e}"))?;
+    tell_to_reload(number).map_err(|e| format!("process {number}: {e}"))?;
     println!("{} is correct; process {number} was told to take it over", path.display());
     Ok(())
 }

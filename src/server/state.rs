@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::store::AuditKeys;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -117,6 +118,18 @@ impl StateDir {
         }
         Ok(AuditKeys { current, known })
     }
+}
+
+/// Sends SIGHUP to the server with that process number.
+///
+/// # Errors
+/// When there is no such process, or it is somebody else's.
+pub fn tell_to_reload(number: u32) -> std::io::Result<()> {
+    let pid = i32::try_from(number)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or(std::io::ErrorKind::NotFound)?;
+    Ok(kill_process(pid, Signal::HUP)?)
 }
 
 fn read_keys(text: &str) -> Option<BTreeMap<String, PublicKey>> {

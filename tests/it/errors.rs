@@ -62,7 +62,7 @@ fn unknown_paths_are_404_with_or_without_credentials() {
 fn every_route_but_a_few_wants_credentials() {
     let s = Server::shop();
     for route in ROUTES {
-        let path = route.path.replace('{', "").replace('}', "");
+        let path = route.path.replace(['{', '}'], "");
         let answer = s.nobody().call(route.method, &path, &[], b"");
         match route.guarded {
             Guarded::Public(_) => assert_eq!(answer.status, 200, "{path}"),
@@ -75,7 +75,7 @@ fn every_route_but_a_few_wants_credentials() {
 fn every_known_path_tells_its_methods() {
     let s = Server::shop();
     for route in ROUTES {
-        let path = route.path.replace('{', "").replace('}', "");
+        let path = route.path.replace(['{', '}'], "");
         for method in ["OPTIONS", "PROPFIND", "get", "PATCH"] {
             if ROUTES
                 .iter()

@@ -21,7 +21,7 @@ fn from_create_to_result_in_production() {
     let request = request.approved_by(&s.approver()).is("approved");
     golden("resume", &request.by.resume(&request).is(200).json);
     let agent = s.agent("agent-1");
-    assert_eq!(agent.jobs(), [request.id.clone()]);
+    assert_eq!(agent.jobs(), [request.id.as_str()]);
     let claim = agent.claim(&request.id);
     assert_eq!(request.status(), "running");
     agent.heartbeat(&claim.execution).is(200);

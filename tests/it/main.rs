@@ -2,11 +2,16 @@
 //! a file, each test a claim.
 //!
 //! - `requests`: making requests, finding them again, looking at them.
+//! - `lists`: who sees which requests; filters and pages.
 //! - `approvals`: votes, steps, selectors, and who may not.
+//! - `rejections`: votes against, votes too late, expiry.
 //! - `lifecycle`: dispatch, resume, loss, cancellation, expiry.
-//! - `agents`: registration, polls, claims, heartbeats, reports, execution tokens.
-//! - `results`: streams, downloads, sharing, and stored bytes that stay what they are.
+//! - `agents`: registration, polls, claims, execution tokens.
+//! - `reports`: heartbeats; reports in time, late, repeated and oversize.
+//! - `results`: streams, sharing, and bytes that stay what they are.
+//! - `downloads`: stored results whole, in part, as CSV; corrupt and missing ones.
 //! - `tokens`: who issues which, and what losing one means.
+//! - `oidc`: people of an identity provider: their tokens, their rights, and the provider in every mood.
 //! - `audit`: what stands in the log, who finds it, and its proof.
 //! - `errors`: bad input of every kind, and the one shape of errors.
 //! - `waiting`: many long-polls, few workers, no lost wake-up; drain.
@@ -24,12 +29,17 @@ mod approvals;
 mod audit;
 mod crash;
 mod demo;
+mod downloads;
 mod errors;
 mod gate;
 mod lifecycle;
+mod lists;
 mod metrics;
+mod oidc;
 mod openapi;
 mod process;
+mod rejections;
+mod reports;
 mod requests;
 mod results;
 mod support;

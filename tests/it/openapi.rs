@@ -12,7 +12,7 @@ fn the_document_is_public_and_every_operation_in_it_is_there() {
     let paths = document.json["paths"].as_object().unwrap().clone();
     for (template, operations) in paths {
         // An id of no thing: what exists answers something else than "no path".
-        let path = template.replace('{', "").replace('}', "");
+        let path = template.replace(['{', '}'], "");
         for method in operations
             .as_object()
             .unwrap()

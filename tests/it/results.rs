@@ -1,7 +1,6 @@
 //! Results: waited for, downloaded, listed, shared, and never changed on their way.
 
 use crate::support::{Answer, Person, ROWS, Request, SHOP, Server, golden};
-use dbward::crypto::sha256_hex;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +9,7 @@ const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
 const SELECT: &str = "SELECT id FROM items WHERE id = 1";
 
 /// A request that ran in development, with this result.
-fn ran(s: &Server, data: &str) -> Request {
+pub(crate) fn ran(s: &Server, data: &str) -> Request {
     ran_with(s, data, json!({}))
 }
 
@@ -22,16 +21,16 @@ fn ran_with(s: &Server, data: &str, more: Value) -> Request {
     request
 }
 
-fn content(person: &Person, request: &Request) -> Answer {
+pub(crate) fn content(person: &Person, request: &Request) -> Answer {
     person.get(&request.path("/result/content"))
 }
 
-fn stream(person: &Person, request: &Request) -> Answer {
+pub(crate) fn stream(person: &Person, request: &Request) -> Answer {
     person.get(&request.path("/result/stream?wait=1"))
 }
 
 /// The files under the results folder.
-fn stored(s: &Server) -> Vec<PathBuf> {
+pub(crate) fn stored(s: &Server) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![s.state_dir().join("results")];
     while let Some(folder) = folders.pop() {
@@ -249,174 +248,6 @@ fn truncation_is_flagged_wherever_it_was_said() {
 }
 
 #[test]
-fn the_download_is_the_stored_object_with_its_etag() {
-    let s = Server::shop();
-    let request = ran(&s, ROWS);
-    let answer = content(&request.by, &request).is(200);
-    assert_eq!(answer.header("content-type"), Some("application/json"));
-    assert!(
-        answer
-            .header("content-disposition")
-            .unwrap()
-            .starts_with("attachment")
-    );
-    let etag = answer.header("etag").unwrap().to_owned();
-    assert_eq!(etag, format!("\"{}\"", sha256_hex(&answer.body)));
-    assert_eq!(fs::read(&stored(&s)[0]).unwrap(), answer.body);
-    let path = request.path("/result/content");
-    let head = request.by.head(&path).is(200);
-    assert_eq!(
-        head.header("content-length"),
-        Some(&*answer.body.len().to_string())
-    );
-    assert_eq!(head.header("etag"), Some(&*etag));
-    for (tag, status) in [
-        (&*etag, 304),
-        ("*", 304),
-        (&*format!("\"x\", W/{etag}"), 304),
-        ("\"x\"", 200),
-    ] {
-        request
-            .by
-            .get_with(&path, &[("if-none-match", tag)])
-            .is(status);
-    }
-}
-
-#[test]
-fn parts_of_a_download_can_be_asked_for() {
-    let s = Server::shop();
-    let request = ran(&s, ROWS);
-    let path = request.path("/result/content");
-    let whole = request.by.get(&path).is(200);
-    let (body, n) = (&whole.body, whole.body.len());
-    let etag = whole.header("etag").unwrap();
-    for (range, from, to) in [
-        ("bytes=0-9", 0, 10),
-        ("bytes=5-", 5, n),
-        ("bytes=-7", n - 7, n),
-        ("bytes=0-99999", 0, n),
-        ("bytes=-99999", 0, n),
-        ("bytes=3-3", 3, 4),
-    ] {
-        let part = request.by.get_with(&path, &[("range", range)]).is(206);
-        assert_eq!(part.body, body[from..to], "{range}");
-        assert_eq!(
-            part.header("content-range"),
-            Some(&*format!("bytes {from}-{}/{n}", to - 1))
-        );
-        assert_eq!(part.header("etag"), Some(etag));
-    }
-    let beyond = format!("bytes={n}-");
-    let answer = request.by.get_with(&path, &[("range", &beyond)]);
-    assert_eq!(answer.status, 416, "{}", answer.raw());
-    assert_eq!(
-        answer.header("content-range"),
-        Some(&*format!("bytes */{n}"))
-    );
-    // What is not understood is ignored; what is of another version too.
-    for headers in [
-        &[("range", "lines=1-2")][..],
-        &[("range", "bytes=9-1")],
-        &[("range", "bytes=0-1,3-4")],
-        &[("range", "bytes=0-1"), ("if-range", "\"other\"")],
-    ] {
-        assert_eq!(
-            request.by.get_with(&path, headers).is(200).body.len(),
-            n,
-            "{headers:?}"
-        );
-    }
-    let same = [("range", "bytes=0-1"), ("if-range", etag)];
-    request.by.get_with(&path, &same).is(206);
-}
-
-#[test]
-fn rows_can_be_had_as_csv() {
-    let s = Server::shop();
-    let data = r#"{"rows":[{"id":1,"note":"a,b"},{"id":12345678901234567890,"note":"say \"hi\"\nthere"},{"id":null,"note":""}]}"#;
-    let request = ran(&s, data);
-    let answer = request
-        .by
-        .get(&request.path("/result/content?format=csv"))
-        .is(200);
-    assert!(
-        answer
-            .header("content-type")
-            .unwrap()
-            .starts_with("text/csv")
-    );
-    let text = String::from_utf8(answer.body.clone()).unwrap();
-    let lines: Vec<&str> = text.split("\r\n").collect();
-    assert_eq!(lines[0], "id,note");
-    assert_eq!(lines[1], "1,\"a,b\"");
-    assert!(
-        text.contains("12345678901234567890,\"say \"\"hi\"\"\nthere\""),
-        "{text}"
-    );
-    request
-        .by
-        .get(&request.path("/result/content?format=json"))
-        .is(200);
-    for format in ["xml", ""] {
-        request
-            .by
-            .get(&request.path(&format!("/result/content?format={format}")))
-            .refused(400, "validation_error");
-    }
-}
-
-#[test]
-fn results_of_each_execution_are_kept() {
-    let s = Server::with(&format!(
-        "{SHOP}\n[[execution_policies]]\nmax_executions = 5\n"
-    ));
-    let request = s.requester().submit("development", SELECT);
-    let agent = s.agent("agent-1");
-    let mut executions = Vec::new();
-    for n in 0..2 {
-        if n > 0 {
-            request.by.resume(&request).is(200);
-        }
-        let claim = agent.claim(&request.id);
-        agent
-            .succeed(&claim.execution, &format!("{{\"rows\":[{{\"n\":{n}}}]}}"))
-            .is(200);
-        executions.push(claim.execution);
-    }
-    let of = |id: &str| {
-        request
-            .by
-            .get(&request.path(&format!("/result/content?execution_id={id}")))
-    };
-    for (n, id) in executions.iter().enumerate() {
-        assert_eq!(of(id).is(200).json["result_data"]["rows"][0]["n"], n);
-    }
-    assert_eq!(
-        content(&request.by, &request).json["result_data"]["rows"][0]["n"],
-        1
-    );
-    of("nonsense").refused(404, "not_found");
-    let other = ran(&s, ROWS);
-    let foreign = content(&other.by, &other).text("execution_id");
-    of(&foreign).refused(404, "not_found");
-    request.by.resume(&request).is(200);
-    let claim = agent.claim(&request.id);
-    of(&claim.execution).refused(409, "conflict");
-}
-
-#[test]
-fn what_has_not_run_has_no_content() {
-    let s = Server::shop();
-    let pending = s.requester().submit("production", UPDATE);
-    content(&pending.by, &pending).refused(404, "not_found");
-    let lost = s.requester().submit("development", UPDATE);
-    s.agent("agent-1").claim(&lost.id);
-    s.turn(60);
-    content(&lost.by, &lost).refused(404, "not_found");
-}
-
-#[test]
 fn a_result_that_is_not_to_be_stored_is_streamed_and_gone() {
     let s = Server::shop();
     let request =
@@ -511,71 +342,4 @@ fn result_lists_page_and_tell_the_size_of_the_download() {
             .get(&format!("/api/results?{query}"))
             .refused(400, "validation_error");
     }
-}
-
-#[test]
-fn a_corrupt_object_is_never_shown_and_audited() {
-    let s = Server::shop();
-    let request = ran(&s, ROWS);
-    s.turn_only(3_600);
-    s.flush();
-    let file = stored(&s).remove(0);
-    let mut bytes = fs::read(&file).unwrap();
-    let at = bytes.len() / 2;
-    bytes[at] ^= 1;
-    fs::write(&file, &bytes).unwrap();
-    let answer = content(&request.by, &request).refused(500, "internal");
-    assert_eq!(answer.json["error"]["message"], "internal error");
-    stream(&request.by, &request).refused(500, "internal");
-    assert_eq!(s.forgive_faults(), 2);
-    let events = s.events("event_type=result.corrupt");
-    assert_eq!(events[0]["request_id"], request.id.as_str());
-    assert_eq!(events[0]["outcome"], "failure");
-}
-
-#[test]
-fn a_missing_object_is_gone() {
-    let s = Server::shop();
-    let request = ran(&s, ROWS);
-    s.turn_only(3_600);
-    s.flush();
-    fs::remove_file(stored(&s).remove(0)).unwrap();
-    content(&request.by, &request).refused(410, "gone");
-    stream(&request.by, &request).refused(410, "gone");
-}
-
-#[test]
-fn a_result_is_gone_after_its_retention() {
-    let s = Server::shop();
-    let request = ran(&s, ROWS);
-    s.turn_only(30 * 86_400 - 60);
-    content(&request.by, &request).is(200);
-    s.turn_only(61);
-    content(&request.by, &request).refused(410, "gone");
-    assert!(
-        s.requester()
-            .get("/api/results")
-            .is(200)
-            .list("results")
-            .is_empty()
-    );
-}
-
-#[test]
-fn a_store_that_cannot_be_written_makes_the_agent_try_again() {
-    let s = Server::shop();
-    let agent = s.agent("agent-1");
-    let request = s.requester().submit("development", SELECT);
-    let claim = agent.claim(&request.id);
-    let results = s.state_dir().join("results");
-    fs::remove_dir_all(&results).unwrap();
-    fs::write(&results, "in the way").unwrap();
-    agent
-        .succeed(&claim.execution, ROWS)
-        .refused(503, "unavailable");
-    assert_eq!(request.status(), "running");
-    fs::remove_file(&results).unwrap();
-    fs::create_dir(&results).unwrap();
-    agent.succeed(&claim.execution, ROWS).is(200);
-    content(&request.by, &request).is(200);
 }

@@ -235,3 +235,47 @@ fn a_draining_server_takes_nothing_new_and_finishes_what_runs() {
     agent.succeed(&claim.execution, ROWS).is(200);
     stopping.join().unwrap();
 }
+
+#[test]
+fn a_look_that_waits_ends_with_the_change() {
+    let s = Server::shop();
+    let request = s.requester().submit("production", UPDATE);
+    let waiting = request.by.wait(&request.path("?wait=60"));
+    s.until_parked(1);
+    assert!(waiting.is_waiting());
+    s.approver().approve(&request).is(200);
+    assert_eq!(waiting.answer().is(200).text("status"), "approved");
+}
+
+#[test]
+fn a_look_that_waits_ends_with_its_time() {
+    let s = Server::shop();
+    let request = s.requester().submit("production", UPDATE);
+    let waiting = request.by.wait(&request.path("?wait=99999"));
+    s.until_parked(1);
+    s.turn_only(119);
+    assert!(waiting.is_waiting());
+    s.turn_only(2);
+    assert_eq!(waiting.answer().is(200).text("status"), "pending");
+}
+
+#[test]
+fn a_look_does_not_wait_for_what_has_an_outcome() {
+    let s = Server::shop();
+    let request = s.requester().submit("production", UPDATE);
+    s.requester().cancel(&request).is(200);
+    assert_eq!(
+        request
+            .by
+            .get(&request.path("?wait=60"))
+            .is(200)
+            .text("status"),
+        "cancelled"
+    );
+    for wait in ["-1", "soon", ""] {
+        request
+            .by
+            .get(&request.path(&format!("?wait={wait}")))
+            .refused(400, "validation_error");
+    }
+}

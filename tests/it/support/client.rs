@@ -201,12 +201,12 @@ impl Request {
         self
     }
 
-    pub fn is_pending(self) -> Request {
-        self.is("pending")
+    pub fn is_pending(&self) -> Request {
+        self.clone().is("pending")
     }
 
-    pub fn is_dispatched(self) -> Request {
-        self.is("dispatched")
+    pub fn is_dispatched(&self) -> Request {
+        self.clone().is("dispatched")
     }
 
     /// Approved by somebody, and resumed by its requester.

@@ -3,12 +3,14 @@
 
 mod agent;
 mod client;
+mod idp;
 mod json;
 mod program;
 mod server;
 
 pub use agent::{Agent, ROWS, ids};
 pub use client::{Answer, Person, Request, Waiting, connect};
+pub use idp::{Idp, Key, Mood, key_set};
 pub use json::golden;
 pub use program::{Program, admin_of, binary, settled};
 pub use server::{SHOP, Server, Temp, verified};

@@ -1,0 +1,410 @@
+//! People of an identity provider: which tokens count, what they permit, and what happens while the provider is slow,
+//! wrong or away.
+
+use crate::support::{Idp, Key, Mood, Person, SHOP, Server, eventually, key_set};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
+/// Made by another implementation; see the script beside them.
+const TOKENS: &str = include_str!("../oidc/tokens.txt");
+const KEYS: &str = include_str!("../oidc/keys.json");
+/// Who the tokens say that issued them.
+const ISSUER: &str = "https://id.example.com";
+
+const RULES: &str = r#"
+groups_claim = "groups"
+[[auth.oidc.role_mappings]]
+claim = "realm_access.roles"
+value = "db-admins"
+role = "admin"
+[[auth.oidc.role_mappings]]
+claim = "level"
+value = "high"
+role = "lead"
+[[auth.roles]]
+name = "lead"
+permissions = ["request.approve"]
+[[auth.role_bindings]]
+role = "developer"
+groups = ["backend"]
+[[auth.role_bindings]]
+role = "readonly"
+subjects = ["approver"]
+"#;
+
+/// A shop whose people come from `issuer`; its keys are where `keys` says.
+fn toml(top: &str, issuer: &str, keys: Option<&str>) -> String {
+    let keys = keys.map_or(String::new(), |url| format!("jwks_uri = \"{url}\"\n"));
+    let oidc = format!("[auth.oidc]\nissuer_url = \"{issuer}\"\nclient_id = \"dbward\"\n{keys}{RULES}");
+    format!("{SHOP}[auth]\n{top}\n{oidc}")
+}
+
+fn server(idp: &Idp) -> Server {
+    Server::with(&toml("", ISSUER, Some(&format!("{}/keys", idp.url()))))
+}
+
+/// Claims of somebody that are good for an hour from now.
+fn claims(s: &Server, subject: &str) -> Value {
+    let now = s.clock.now().0 / 1000;
+    json!({"iss": ISSUER, "aud": "dbward", "sub": subject, "iat": now, "exp": now + 3600})
+}
+
+fn with(mut claims: Value, more: Value) -> Value {
+    for (key, value) in more.as_object().unwrap() {
+        claims[key] = value.clone();
+    }
+    claims
+}
+
+fn roles(person: &Person) -> BTreeSet<String> {
+    let me = person.get("/api/me").is(200);
+    let names = me.list("roles");
+    names.iter().map(|r| r["name"].as_str().unwrap().to_owned()).collect()
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|n| (*n).to_owned()).collect()
+}
+
+/// A provider with one key, a server that trusts it, and that key.
+fn provided() -> (Idp, Server, Key) {
+    let key = Key::new("one");
+    let idp = Idp::start(&key_set(&[&key]));
+    let s = server(&idp);
+    (idp, s, key)
+}
+
+impl Server {
+    fn signed(&self, key: &Key, claims: &Value) -> Person {
+        self.bearer(claims["sub"].as_str().unwrap_or("nobody"), &key.sign(claims))
+    }
+}
+
+#[test]
+fn good_tokens_of_another_implementation_count_and_its_attacks_do_not() {
+    let idp = Idp::start(KEYS);
+    let s = server(&idp);
+    let refusal = s.nobody().get("/api/me").is(401).json["error"]["message"].clone();
+    let (mut good, mut bad) = (0, 0);
+    for line in TOKENS.lines() {
+        let (name, token) = line.split_once(' ').unwrap();
+        // One is for other keys, and one for another time.
+        if ["good-next", "timed"].contains(&name) {
+            continue;
+        }
+        let answer = s.bearer(name, token).get("/api/me");
+        if name.starts_with("good-") {
+            answer.is(200);
+            good += 1;
+        } else {
+            // The same words for all of them: nobody can probe.
+            assert_eq!(answer.is(401).json["error"]["message"], refusal, "{name}");
+            bad += 1;
+        }
+        // So many failures from one address would be told to wait.
+        s.minute();
+    }
+    assert!(good >= 12 && bad >= 60, "{good} {bad}");
+    let people = s.admin().get("/api/users").is(200);
+    let people = people.list("users");
+    let from_there: Vec<_> = people.iter().filter(|u| u["source"] == "oidc").collect();
+    assert_eq!(from_there.len(), 2, "requester and approver: {from_there:?}");
+    assert_eq!(s.events("event_type=user.created").len(), 2);
+}
+
+#[test]
+fn rights_come_from_claims_and_bindings_together() {
+    let (_idp, s, key) = provided();
+    let who = |subject: &str, more: Value| roles(&s.signed(&key, &with(claims(&s, subject), more)));
+    assert_eq!(who("a", json!({})), set(&[]));
+    assert_eq!(who("b", json!({"groups": ["backend"]})), set(&["developer"]));
+    assert_eq!(who("c", json!({"groups": "backend", "level": "high"})), set(&["developer", "lead"]));
+    assert_eq!(who("d", json!({"realm_access": {"roles": ["x", "db-admins"]}})), set(&["admin"]));
+    assert_eq!(who("e", json!({"level": ["low"], "groups": ["admin", "db-admins"]})), set(&[]));
+    assert_eq!(who("approver", json!({"level": ["high"]})), set(&["lead", "readonly"]));
+    let me = s.signed(&key, &with(claims(&s, "approver"), json!({"groups": ["backend"]})));
+    assert_eq!(me.get("/api/me").is(200).json["groups"], json!(["approvers", "backend"]));
+}
+
+#[test]
+fn who_has_no_role_gets_the_default_of_the_provider_before_the_common_one() {
+    let key = Key::new("one");
+    let idp = Idp::start(&key_set(&[&key]));
+    let keys = format!("{}/keys", idp.url());
+    let plain = toml("default_role = \"readonly\"", ISSUER, Some(&keys));
+    let s = Server::with(&plain);
+    let who = |s: &Server, more: Value| roles(&s.signed(&key, &with(claims(s, "a"), more)));
+    assert_eq!(who(&s, json!({})), set(&["readonly"]));
+    let s = s.restart_with(&plain.replace("client_id", "default_role = \"developer\"\nclient_id"));
+    assert_eq!(who(&s, json!({})), set(&["developer"]));
+    assert_eq!(who(&s, json!({"level": "high"})), set(&["lead"]));
+}
+
+#[test]
+fn people_of_the_provider_work_like_others_and_are_the_same_person() {
+    let (_idp, s, key) = provided();
+    let requester = s.signed(&key, &with(claims(&s, "requester"), json!({"groups": ["backend", "approvers"]})));
+    let request = requester.submit("production", UPDATE).is_pending();
+    requester.approve(&request).refused(403, "self_approval");
+    // The same subject with a token of ours is the same person.
+    s.requester().approve(&request).refused(403, "self_approval");
+    assert_eq!(s.requester().show(&request).is(200).text("requester"), "requester");
+    // A group that the provider says is a group.
+    let lead = s.signed(&key, &with(claims(&s, "lead"), json!({"groups": ["approvers"]})));
+    assert_eq!(lead.approve(&request).is(200).text("status"), "approved");
+    let stranger = s.signed(&key, &claims(&s, "stranger"));
+    stranger.show(&request).refused(404, "not_found");
+}
+
+#[test]
+fn the_mode_says_with_what_people_come_and_agents_always_come_with_a_token() {
+    let key = Key::new("one");
+    let idp = Idp::start(&key_set(&[&key]));
+    let keys = format!("{}/keys", idp.url());
+    let mut s = Server::with(&toml("mode = \"both\"", ISSUER, Some(&keys)));
+    let (person, agent) = (s.requester(), s.agent("agent-one"));
+    for (mode, with_token, with_jwt) in [("token", 200, 401), ("oidc", 401, 200), ("both", 200, 200)] {
+        s = s.restart_with(&toml(&format!("mode = \"{mode}\""), ISSUER, Some(&keys)));
+        let jwt = s.signed(&key, &claims(&s, "a"));
+        jwt.get("/api/me").is(with_jwt);
+        let again = s.bearer("requester", person.token.as_deref().unwrap());
+        again.get("/api/me").is(with_token);
+        let agent = s.bearer("agent-one", agent.person.token.as_deref().unwrap());
+        agent.post("/api/agent/poll", &json!({"databases": ["shop"], "environments": ["development"]})).is(200);
+        jwt.post("/api/agent/poll", &json!({})).is(if with_jwt == 200 { 403 } else { 401 });
+    }
+}
+
+#[test]
+fn a_person_is_written_down_once_and_his_coming_in_once_an_hour() {
+    let (_idp, s, key) = provided();
+    let day = with(claims(&s, "newcomer"), json!({"exp": s.clock.now().0 / 1000 + 86_400, "groups": ["backend"]}));
+    let newcomer = s.signed(&key, &day);
+    let created = || s.events("event_type=user.created");
+    let logins = || s.events("event_type=auth.login_success");
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| newcomer.get("/api/me").is(200));
+        }
+    });
+    assert_eq!((created().len(), logins().len()), (1, 1));
+    assert_eq!(created()[0]["resource_id"], "newcomer");
+    assert_eq!(created()[0]["metadata"]["source"], "oidc");
+    let login = &logins()[0];
+    assert_eq!((&login["actor_id"], &login["outcome"]), (&json!("newcomer"), &json!("success")));
+    assert_eq!(login["metadata"]["roles"], json!(["developer"]));
+    s.turn(3_599);
+    newcomer.get("/api/me").is(200);
+    assert_eq!(logins().len(), 1);
+    s.turn(1);
+    newcomer.get("/api/me").is(200);
+    assert_eq!((created().len(), logins().len()), (1, 2));
+    s.flush();
+    let people = s.admin().get("/api/users").is(200).list("users");
+    let row = people.iter().find(|u| u["id"] == "newcomer").unwrap();
+    assert_eq!(row["source"], "oidc");
+    assert!(row["last_seen_at"].is_string());
+}
+
+#[test]
+fn nobody_comes_in_as_an_agent_or_as_the_server_itself() {
+    let (_idp, s, key) = provided();
+    s.agent("agent-one");
+    for subject in ["agent-one", "system"] {
+        let person = s.signed(&key, &with(claims(&s, subject), json!({"level": "high"})));
+        person.get("/api/me").is(401);
+    }
+}
+
+#[test]
+fn a_suspended_person_is_out_at_once_and_waits_for_nothing() {
+    let (_idp, s, key) = provided();
+    let person = s.signed(&key, &with(claims(&s, "newcomer"), json!({"groups": ["backend"]})));
+    let request = person.submit("production", UPDATE);
+    let waiting = person.wait(&request.path("?wait=120"));
+    s.until_parked(1);
+    s.admin().poke("/api/users/newcomer/suspend").is(200);
+    waiting.answer().is(401);
+    person.get("/api/me").is(401);
+    person.create("production", UPDATE).is(401);
+    s.admin().poke("/api/users/newcomer/activate").is(200);
+    person.get("/api/me").is(200);
+}
+
+#[test]
+fn a_wait_ends_with_the_token() {
+    let (_idp, s, key) = provided();
+    let now = s.clock.now().0 / 1000;
+    let short = with(claims(&s, "a"), json!({"exp": now + 60, "groups": ["backend"]}));
+    let person = s.signed(&key, &short);
+    let request = person.submit("production", UPDATE);
+    let waiting = person.wait(&request.path("?wait=120"));
+    s.until_parked(1);
+    // Sixty seconds, and thirty for clocks that differ.
+    s.turn_only(80);
+    assert!(waiting.is_waiting());
+    s.turn_only(11);
+    waiting.answer().is(401);
+}
+
+#[test]
+fn after_a_rotation_the_new_key_is_found_and_strangers_cannot_make_us_ask() {
+    let (idp, s, one) = provided();
+    s.signed(&one, &claims(&s, "a")).get("/api/me").is(200);
+    assert_eq!(idp.asked(), 1);
+    let two = Key::new("two");
+    idp.publish(&key_set(&[&one, &two]));
+    // The first fetch was just now.
+    s.signed(&two, &claims(&s, "a")).get("/api/me").is(401);
+    assert_eq!(idp.asked(), 1);
+    s.turn_only(61);
+    s.signed(&two, &claims(&s, "a")).get("/api/me").is(200);
+    assert_eq!(idp.asked(), 2);
+    let made_up: Vec<Key> = (0..8).map(|n| Key::new(&format!("made-up-{n}"))).collect();
+    s.turn_only(61);
+    thread::scope(|scope| {
+        for key in &made_up {
+            scope.spawn(|| {
+                let answer = s.signed(key, &claims(&s, "a")).get("/api/me");
+                // Who finds no place among those that wait is told to come back.
+                assert!([401, 503].contains(&answer.status), "{}", answer.raw());
+            });
+        }
+    });
+    assert_eq!(idp.asked(), 3, "one for everybody");
+    s.signed(&one, &claims(&s, "a")).get("/api/me").is(200);
+    // The provider withdraws the first key.
+    idp.publish(&key_set(&[&two]));
+    s.turn_only(15 * 60);
+    eventually("the next turn", || idp.asked() == 4);
+    eventually("its end", || s.signed(&one, &claims(&s, "a")).get("/api/me").status == 401);
+    s.signed(&two, &claims(&s, "a")).get("/api/me").is(200);
+}
+
+#[test]
+fn a_provider_that_is_away_from_the_start_is_503_and_tokens_of_ours_count() {
+    let key = Key::new("one");
+    let idp = Idp::start(&key_set(&[&key]));
+    for mood in [Mood::HangUp, Mood::Status(500), Mood::Status(404), Mood::Redirect(format!("{}/keys", idp.url()))] {
+        idp.mood(mood);
+        let s = server(&idp);
+        let person = s.signed(&key, &claims(&s, "a"));
+        person.get("/api/me").refused(503, "unavailable").saying("tokens of this server");
+        s.requester().get("/api/me").is(200);
+        // It comes back: it is asked again soon.
+        idp.mood(Mood::Well);
+        s.turn_only(6);
+        eventually("it counts", || person.get("/api/me").status == 200);
+    }
+}
+
+#[test]
+fn keys_that_are_no_keys_are_503() {
+    let key = Key::new("one");
+    let idp = Idp::start("");
+    for keys in ["", "{}", "<html>", &" ".repeat(1024 * 1024 + 1)] {
+        idp.publish(keys);
+        let s = server(&idp);
+        s.signed(&key, &claims(&s, "a")).get("/api/me").refused(503, "unavailable");
+    }
+}
+
+#[test]
+fn keys_outlive_the_provider_for_a_day() {
+    let (idp, s, key) = provided();
+    let long = with(claims(&s, "a"), json!({"exp": s.clock.now().0 / 1000 + 10 * 86_400}));
+    let person = s.signed(&key, &long);
+    person.get("/api/me").is(200);
+    idp.mood(Mood::HangUp);
+    s.turn_only(16 * 60);
+    eventually("it was asked", || idp.asked() == 2);
+    person.get("/api/me").is(200);
+    // Whether the provider has a key that we have not, nobody can tell now.
+    let other = s.signed(&Key::new("two"), &claims(&s, "a"));
+    eventually("the failure is known", || other.get("/api/me").status == 503);
+    s.turn_only(23 * 3600);
+    person.get("/api/me").is(200);
+    s.turn_only(3600);
+    person.get("/api/me").refused(503, "unavailable");
+    s.requester().get("/api/me").is(200);
+    idp.mood(Mood::Well);
+    s.turn_only(301);
+    eventually("it counts again", || person.get("/api/me").status == 200);
+}
+
+#[test]
+fn a_slow_provider_holds_up_nobody_else() {
+    let (idp, s, key) = provided();
+    let known = s.signed(&key, &claims(&s, "a"));
+    known.get("/api/me").is(200);
+    let (ours, unknown) = (s.requester(), Key::new("two"));
+    idp.mood(Mood::Slow);
+    s.turn_only(61);
+    let start = Instant::now();
+    let token = s.signed(&unknown, &claims(&s, "a"));
+    let waiting: Vec<_> = (0..40).map(|_| token.wait("/api/me")).collect();
+    eventually("it is asked", || idp.asked() == 2);
+    for _ in 0..20 {
+        known.get("/api/me").is(200);
+        ours.get("/api/me").is(200);
+    }
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    for answer in waiting {
+        answer.answer().refused(503, "unavailable");
+    }
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+    assert_eq!(idp.asked(), 2);
+    // A stop does not wait for it either.
+    let start = Instant::now();
+    let mut s = s;
+    s.stop_beside().join().unwrap();
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[test]
+fn the_provider_is_asked_where_its_keys_are() {
+    let key = Key::new("one");
+    let idp = Idp::start(&key_set(&[&key]));
+    let issuer = idp.url();
+    let s = Server::with(&toml("", &issuer, None));
+    let ours = |s: &Server| s.signed(&key, &with(claims(s, "a"), json!({"iss": issuer})));
+    ours(&s).get("/api/me").is(200);
+    s.signed(&key, &claims(&s, "a")).get("/api/me").is(401);
+    for wrong in [
+        json!({"issuer": format!("{issuer}/"), "jwks_uri": format!("{issuer}/keys")}),
+        json!({"issuer": "https://evil.example.com", "jwks_uri": format!("{issuer}/keys")}),
+        json!({"jwks_uri": format!("{issuer}/keys")}),
+        json!({"issuer": issuer}),
+        json!({"issuer": issuer, "jwks_uri": 7}),
+        json!({"issuer": issuer, "jwks_uri": "file:///etc/passwd"}),
+        json!({"issuer": issuer, "jwks_uri": "http://169.254.169.254/keys"}),
+        json!({"issuer": issuer, "jwks_uri": format!("{issuer}/elsewhere")}),
+        json!([]),
+    ] {
+        idp.says(wrong.clone());
+        let s = Server::with(&toml("", &issuer, None));
+        let answer = ours(&s).get("/api/me");
+        assert_eq!(answer.status, 503, "{wrong}: {}", answer.raw());
+    }
+}
+
+#[test]
+fn what_fails_is_counted_by_its_reason_and_never_logged_with_the_token() {
+    let (_idp, s, key) = provided();
+    s.signed(&key, &with(claims(&s, "a"), json!({"aud": "other"}))).get("/api/me").is(401);
+    s.signed(&key, &with(claims(&s, "a"), json!({"exp": 1}))).get("/api/me").is(401);
+    s.bearer("x", "eyJ").get("/api/me").is(401);
+    let page = s.inner().app().metrics.render();
+    for reason in ["jwt_audience", "jwt_expired", "jwt_malformed"] {
+        assert!(page.contains(&format!("dbward_auth_failures_total{{reason=\"{reason}\"}} 1")), "{reason}");
+    }
+    assert!(page.contains("dbward_oidc_fetches_total{outcome=\"ok\"} 1"));
+    assert!(page.contains("dbward_oidc_keys 1"));
+    s.minute();
+    let failures = s.events("event_type=auth.failures");
+    assert_eq!(failures.len(), 1);
+    assert!(!failures[0].to_string().contains("eyJ"));
+}
