@@ -32,9 +32,6 @@ fn check(text: &str, dialect: Dialect) {
                 rest = &rest[found.unwrap_or(0) + piece.len()..];
             }
         }
-        None => assert!(!matches!(
-            analysis.class,
-            Class::Select | Class::Dml { .. }
-        )),
+        None => assert!(!matches!(analysis.class, Class::Select | Class::Dml { .. })),
     }
 }

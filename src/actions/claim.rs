@@ -163,8 +163,6 @@ fn execution(
     let statement_timeout_secs = policy.timeout_secs(request.operation, workflow_secs);
     let lease_secs = policy.lease_secs(request.operation);
     let max_rows = policy.max_rows.map(|n| n.min(ROWS_MAX));
-    let groups = active.policies.groups_of(&request.requester);
-    let roles = active.policies.roles_of(&request.requester, &groups);
     let id = uuid();
     let claims = Claims {
         request_id: request.id.clone(),
@@ -179,9 +177,7 @@ fn execution(
         ),
         issued_at: now,
         expires_at: now.plus_secs(execution_token::TTL_SECS),
-        requester_role: roles
-            .first()
-            .map_or_else(|| "unknown".to_owned(), |r| r.name.clone()),
+        requester_role: role_at_creation(&text.facts_json),
         requester_subject_id: request.requester.clone(),
         agent_id: agent.id.clone(),
         statement_timeout_secs,
@@ -200,4 +196,14 @@ fn execution(
         statement_timeout_secs,
         max_rows,
     })
+}
+
+/// The first role that the requester held when he made the request, or `unknown`. Told to the agent, which interprets
+/// nothing in it.
+fn role_at_creation(facts_json: &str) -> String {
+    let facts: serde_json::Value = serde_json::from_str(facts_json).unwrap_or_default();
+    facts["requester"]["roles"][0]
+        .as_str()
+        .unwrap_or("unknown")
+        .to_owned()
 }

@@ -4,6 +4,7 @@
 use super::Active;
 use super::schemas::Remembered;
 use crate::domain::id::{Operation, Target};
+use crate::domain::policy::auto_approve::AutoApprove;
 use crate::domain::policy::review::ReviewPolicy;
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::Opening;
@@ -120,11 +121,15 @@ pub fn decide(asked: &Asked, operation: Operation, active: &Active) -> Result<De
                 .hint("send a `reason`"),
         );
     }
-    let opening = match workflow {
-        _ if asked.emergency => Opening::BreakGlass,
-        Some(w) if w.steps.is_empty() => Opening::AutoApproved,
-        _ => Opening::Pending,
-    };
+    let auto = policies.auto_approve(asked.target);
+    let risk = risk::score(
+        asked.analysis,
+        operation,
+        &review,
+        asked.schema.schema(),
+        &auto.map_or_else(Allowance::default, |a| a.allowance),
+    );
+    let (opening, why) = opening(asked, operation, workflow, auto, &risk);
     if opening != Opening::Pending
         && let Some(Class::Unparsable {
             line,
@@ -134,18 +139,11 @@ pub fn decide(asked: &Asked, operation: Operation, active: &Active) -> Result<De
     {
         return Err(unparsable(*line, *column, message));
     }
-    let risk = risk::score(
-        asked.analysis,
-        operation,
-        &review,
-        asked.schema.schema(),
-        &Allowance::default(),
-    );
     Ok(Decision {
         operation,
         opening,
         workflow: workflow.cloned(),
-        trace: trace(asked, operation, workflow, opening, &risk),
+        trace: trace(asked, operation, workflow, (opening, why), auto, &risk),
         context: context(asked, &review, &risk),
         facts: facts(asked, operation, &risk),
         risk: risk.level,
@@ -220,21 +218,45 @@ fn finding_json(f: &Finding) -> Value {
     })
 }
 
+/// How the request opens, and why. Migrations are never let through by risk.
+fn opening(
+    asked: &Asked,
+    operation: Operation,
+    workflow: Option<&Workflow>,
+    auto: Option<&AutoApprove>,
+    risk: &Risk,
+) -> (Opening, &'static str) {
+    if asked.emergency {
+        return (Opening::BreakGlass, "break_glass");
+    }
+    if workflow.is_some_and(|w| w.steps.is_empty()) {
+        return (Opening::AutoApproved, "empty_steps");
+    }
+    let why = match auto {
+        None => "no_auto_approve_rule",
+        Some(auto) if auto.threshold.is_none() => "auto_approve_disabled",
+        Some(_) if risk.level >= RiskLevel::Unknown => "risk_unavailable",
+        Some(auto) if operation.is_execute() && auto.lets_through(risk.level) => {
+            return (Opening::AutoApproved, "risk_below_threshold");
+        }
+        Some(_) => "risk_above_threshold",
+    };
+    (Opening::Pending, why)
+}
+
 fn trace(
     asked: &Asked,
     operation: Operation,
     workflow: Option<&Workflow>,
-    opening: Opening,
+    (opening, why): (Opening, &str),
+    auto: Option<&AutoApprove>,
     risk: &Risk,
 ) -> Value {
-    let (outcome, reason) = match opening {
-        Opening::BreakGlass => ("auto_approved", "break_glass"),
-        Opening::AutoApproved => ("auto_approved", "empty_steps"),
-        Opening::Pending if risk.level == RiskLevel::Unavailable => {
-            ("needs_approval", "risk_unavailable")
-        }
-        Opening::Pending => ("needs_approval", "no_auto_approve_rule"),
+    let outcome = match opening {
+        Opening::BreakGlass | Opening::AutoApproved => "auto_approved",
+        Opening::Pending => "needs_approval",
     };
+    let threshold = auto.and_then(|a| a.threshold).map(RiskLevel::as_str);
     let parsed = asked
         .analysis
         .is_some_and(|a| !matches!(a.class, Class::Unparsable { .. }));
@@ -256,7 +278,7 @@ fn trace(
             "environment": w.scope.environment,
             "step_count": w.steps.len(),
         }))},
-        "decision": {"outcome": outcome, "reasons": [reason], "auto_approve_threshold": null},
+        "decision": {"outcome": outcome, "reasons": [why], "auto_approve_threshold": threshold},
     })
 }
 

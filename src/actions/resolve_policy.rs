@@ -7,6 +7,7 @@ use super::judge::{self, Asked, Decision};
 use crate::domain::actor::Caller;
 use crate::domain::id::{Operation, Target};
 use crate::domain::permission::Permission;
+use crate::domain::policy::auto_approve::AutoApprove;
 use crate::domain::policy::execution::ExecutionPolicy;
 use crate::domain::policy::result::ResultPolicy;
 use crate::domain::policy::review::ReviewPolicy;
@@ -65,6 +66,8 @@ pub struct Resolution {
     pub registered: bool,
     /// One entry for each operation asked for.
     pub operations: Vec<Resolved>,
+    /// The auto-approval.
+    pub auto_approve: Option<AutoApprove>,
     /// The execution policy.
     pub execution: ExecutionPolicy,
     /// The review policy.
@@ -97,11 +100,16 @@ pub fn resolve(
         Some(operation) => vec![operation],
         None => Operation::ALL.to_vec(),
     };
+    let auto = policies.auto_approve(&target).cloned();
     let resolved = |operation: Operation| {
         let workflow = policies.workflow(&target, operation).cloned();
+        let reads = auto.as_ref().is_some_and(|a| {
+            operation == Operation::ExecuteSelect && a.threshold.is_some() && a.allowance.read_only
+        });
         let (preview, reason) = match &workflow {
             None => (Preview::Deny, "no_matching_workflow"),
             Some(w) if w.steps.is_empty() => (Preview::AutoApproved, "empty_steps"),
+            Some(_) if reads => (Preview::AutoApproved, "read_only_low_risk"),
             Some(_) => (Preview::NeedsApproval, "risk_unknown_until_analyzed"),
         };
         Resolved {
@@ -118,6 +126,7 @@ pub fn resolve(
     Ok(Resolution {
         registered,
         operations: wanted.into_iter().map(resolved).collect(),
+        auto_approve: auto.clone(),
         execution: policies.execution(&target),
         review: policies.review(&target),
         result: policies.result(&target),

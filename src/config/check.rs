@@ -37,7 +37,7 @@ pub(super) fn check(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<C
     let users = identities::check(raw, &mut policies, notes);
     let (auth_mode, oidc) = oidc::check(raw, &mut policies, notes);
     workflows::check(raw, &users, &mut policies, notes);
-    reviews::check(raw, &mut policies, notes);
+    policies::check(raw, &mut policies, notes);
 
     let state_dir = match &raw.state_dir {
         Some(said) => path(said, base, notes),

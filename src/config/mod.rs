@@ -10,11 +10,11 @@ mod endpoint;
 mod expand;
 mod identities;
 mod oidc;
+mod policies;
 mod problem;
 mod raw;
 mod reach;
 mod reader;
-mod reviews;
 mod secret;
 mod workflows;
 

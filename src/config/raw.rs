@@ -46,6 +46,8 @@ pub const KEYS: Known = &[
             "workflows",
             "execution_policies",
             "sql_review",
+            "auto_approve",
+            "result_policies",
             "auth",
             "users",
             "retention",
@@ -92,6 +94,27 @@ pub const KEYS: Known = &[
             "max_rows",
             "migration_statement_timeout_secs",
             "migration_lease_duration_secs",
+        ],
+    ),
+    (
+        "auto_approve",
+        &[
+            "database",
+            "environment",
+            "risk",
+            "allow_read_only",
+            "allow_safe_ddl",
+            "max_estimated_rows",
+        ],
+    ),
+    (
+        "result_policies",
+        &[
+            "database",
+            "environment",
+            "retention_days",
+            "delivery_mode",
+            "access",
         ],
     ),
     (
@@ -181,6 +204,8 @@ pub struct RawConfig {
     pub workflows: Vec<RawWorkflow>,
     pub execution_policies: Vec<RawExecutionPolicy>,
     pub sql_review: Vec<RawReview>,
+    pub auto_approve: Vec<RawAutoApprove>,
+    pub result_policies: Vec<RawResultPolicy>,
     pub auth: RawAuth,
     pub users: Vec<RawUser>,
     pub approval_ttl_secs: Number,
@@ -255,6 +280,29 @@ pub struct RawExecutionPolicy {
     pub migration_lease_duration_secs: Number,
 }
 
+/// `[[auto_approve]]`.
+#[derive(Debug)]
+pub struct RawAutoApprove {
+    pub at: Place,
+    pub database: Text,
+    pub environment: Text,
+    pub risk: Text,
+    pub allow_read_only: Option<bool>,
+    pub allow_safe_ddl: Option<bool>,
+    pub max_estimated_rows: Number,
+}
+
+/// `[[result_policies]]`.
+#[derive(Debug)]
+pub struct RawResultPolicy {
+    pub at: Place,
+    pub database: Text,
+    pub environment: Text,
+    pub retention_days: Number,
+    pub delivery_mode: Text,
+    pub access: Texts,
+}
+
 /// `[sql_review]`, or one of `[[sql_review]]`.
 #[derive(Debug)]
 pub struct RawReview {
@@ -313,6 +361,8 @@ impl RawConfig {
                 .iter()
                 .map(RawReview::from)
                 .collect(),
+            auto_approve: each(root, "auto_approve", POLICIES_MAX, RawAutoApprove::from),
+            result_policies: each(root, "result_policies", POLICIES_MAX, RawResultPolicy::from),
             auth: root
                 .section("auth")
                 .map_or_else(RawAuth::default, |s| RawAuth::from(&s)),
@@ -334,6 +384,33 @@ impl RawConfig {
 
 fn each<T>(outer: &Section<'_>, key: &str, max: usize, read: fn(&Section<'_>) -> T) -> Vec<T> {
     outer.sections(key, max).iter().map(read).collect()
+}
+
+impl RawAutoApprove {
+    fn from(s: &Section<'_>) -> RawAutoApprove {
+        RawAutoApprove {
+            at: s.at.clone(),
+            database: s.text("database"),
+            environment: s.text("environment"),
+            risk: s.text("risk"),
+            allow_read_only: s.flag("allow_read_only"),
+            allow_safe_ddl: s.flag("allow_safe_ddl"),
+            max_estimated_rows: s.number("max_estimated_rows"),
+        }
+    }
+}
+
+impl RawResultPolicy {
+    fn from(s: &Section<'_>) -> RawResultPolicy {
+        RawResultPolicy {
+            at: s.at.clone(),
+            database: s.text("database"),
+            environment: s.text("environment"),
+            retention_days: s.number("retention_days"),
+            delivery_mode: s.text("delivery_mode"),
+            access: s.texts("access", NAMES_MAX),
+        }
+    }
 }
 
 impl RawReview {

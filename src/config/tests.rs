@@ -5,7 +5,9 @@ use super::raw::KEYS;
 use super::*;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Permission;
+use crate::domain::policy::auto_approve::AutoApprove;
 use crate::domain::policy::execution::ExecutionPolicy;
+use crate::domain::policy::result::ResultPolicy;
 use crate::domain::policy::workflow::{ApproverEntry, Mode, Workflow, WorkflowStep};
 use crate::domain::policy::{Binding, Database, Dialect, Scope};
 use crate::domain::sql::{Action, Rule};
@@ -123,6 +125,10 @@ fn example_uncommented_equals_the_defaults() {
         ..ExecutionPolicy::default()
     };
     assert_eq!(std::mem::take(&mut config.policies.execution), [execution]);
+    let auto = std::mem::take(&mut config.policies.auto_approve);
+    assert_eq!(auto, [AutoApprove::new(Scope::any())]);
+    let result = std::mem::take(&mut config.policies.result);
+    assert_eq!(result, [ResultPolicy::default()]);
     let review = std::mem::take(&mut config.policies.review);
     for rule in Rule::ALL {
         assert_eq!(review[0].action(rule), rule.default_action(), "{rule:?}");

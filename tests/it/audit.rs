@@ -166,6 +166,7 @@ fn events_are_found_by_every_filter() {
     assert_eq!(count("database=other"), 0);
     s.turn_only(100);
     let now = s.clock.now();
+    s.turn_only(1);
     s.requester().submit("staging", UPDATE);
     let encoded = now.rfc3339_offset().replace('+', "%2B");
     assert_eq!(

@@ -3,6 +3,7 @@
 //! Everything here is a checked value; [`Policies::canonical`] is its text, kept by SHA-256 so that any past decision
 //! can be computed again from what decided it.
 
+pub mod auto_approve;
 pub mod execution;
 pub mod result;
 pub mod review;
@@ -11,6 +12,7 @@ pub mod workflow;
 use crate::crypto::sha256_hex;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::{Permission, Rights, Role};
+use auto_approve::AutoApprove;
 use execution::ExecutionPolicy;
 use result::ResultPolicy;
 use review::ReviewPolicy;
@@ -133,6 +135,10 @@ pub struct Policies {
     pub execution: Vec<ExecutionPolicy>,
     /// Review policies.
     pub review: Vec<ReviewPolicy>,
+    /// Auto-approvals.
+    pub auto_approve: Vec<AutoApprove>,
+    /// Result policies.
+    pub result: Vec<ResultPolicy>,
     /// All roles by name, the built-in ones included.
     pub roles: BTreeMap<String, Role>,
     /// Members of each group.
@@ -159,6 +165,8 @@ impl Policies {
             workflows: Vec::new(),
             execution: Vec::new(),
             review: Vec::new(),
+            auto_approve: Vec::new(),
+            result: Vec::new(),
             roles: Role::built_in()
                 .into_iter()
                 .map(|r| (r.name.clone(), r))
@@ -213,9 +221,13 @@ impl Policies {
             .map_or_else(ExecutionPolicy::default, |(_, p)| p.clone())
     }
 
-    /// The result policy that applies. Only the default until configuration can say more.
-    pub fn result(&self, _target: &Target) -> ResultPolicy {
-        ResultPolicy::default()
+    /// The result policy that applies, or the default.
+    pub fn result(&self, target: &Target) -> ResultPolicy {
+        self.result
+            .iter()
+            .filter_map(|p| Some((p.scope.score(target)?, p)))
+            .max_by_key(|(score, _)| *score)
+            .map_or_else(ResultPolicy::default, |(_, p)| p.clone())
     }
 
     /// Groups that configuration puts `subject` in.
@@ -333,7 +345,12 @@ impl Policies {
         execution.sort();
         let mut review: Vec<_> = self.review.iter().map(ReviewPolicy::canonical).collect();
         review.sort();
-        for line in workflows.iter().chain(&execution).chain(&review) {
+        let mut auto: Vec<_> = self.auto_approve.iter().map(AutoApprove::canonical).collect();
+        auto.sort();
+        let mut result: Vec<_> = self.result.iter().map(ResultPolicy::canonical).collect();
+        result.sort();
+        let lines = workflows.iter().chain(&execution).chain(&review);
+        for line in lines.chain(&auto).chain(&result) {
             let _ = writeln!(out, "{line}");
         }
         for role in self.roles.values() {

@@ -14,6 +14,28 @@ pub enum DeliveryMode {
     Stream,
 }
 
+impl DeliveryMode {
+    /// `both`, `store_only` or `stream`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeliveryMode::Both => "both",
+            DeliveryMode::StoreOnly => "store_only",
+            DeliveryMode::Stream => "stream",
+        }
+    }
+
+    /// The mode of that name.
+    pub fn parse(text: &str) -> Option<DeliveryMode> {
+        [
+            DeliveryMode::Both,
+            DeliveryMode::StoreOnly,
+            DeliveryMode::Stream,
+        ]
+        .into_iter()
+        .find(|m| m.as_str() == text)
+    }
+}
+
 /// What happens to results of a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultPolicy {
@@ -35,5 +57,28 @@ impl Default for ResultPolicy {
             delivery_mode: DeliveryMode::Both,
             access: Vec::new(),
         }
+    }
+}
+
+impl ResultPolicy {
+    /// Its id, as clients see it.
+    pub fn id(&self) -> String {
+        format!("rp:{}:{}", self.scope.database, self.scope.environment)
+    }
+
+    /// One line that says all of it.
+    pub fn canonical(&self) -> String {
+        let access: Vec<String> = self
+            .access
+            .iter()
+            .map(|s| super::quoted(&s.to_string()))
+            .collect();
+        format!(
+            "result_policy {} retention_days={} delivery_mode={} access[{}]",
+            self.scope,
+            self.retention_days,
+            self.delivery_mode.as_str(),
+            access.join(",")
+        )
     }
 }

@@ -1,14 +1,15 @@
 //! The parser's tokens, held against our own before anything is parsed.
 //!
 //! A text that the parser cuts differently from the database is how a statement hides from a classifier. So both token
-//! lists must agree on where every word, quoted name, literal, parenthesis, comma and semicolon starts.
+//! lists must agree on where every word, quoted name, number, literal, parenthesis, comma, semicolon and comment starts
+//! and ends.
 
 use super::token::{Kind, Lexed, Piece, Trouble};
 use crate::domain::policy::Dialect;
 use sqlparser::ast::Statement;
 use sqlparser::dialect::{MySqlDialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace};
 
 /// The parser's tokens of one statement, white space included.
 pub(super) type Tokens = Vec<TokenWithSpan>;
@@ -59,37 +60,44 @@ pub(super) fn tokens(lexed: &Lexed<'_>, dialect: Dialect) -> Result<Vec<Tokens>,
     Ok(pieces)
 }
 
-/// Whether both lists have the same words, literals and marks at the same places.
+/// Whether both lists have the same words, literals and marks from and to the same places, and the same comments.
+/// Only operators are left out, which the parser joins in its own way.
 fn compare(lexed: &Lexed<'_>, theirs: &[TokenWithSpan]) -> Result<(), Trouble> {
-    let mut ours = lexed.toks.iter().filter(|t| compared(t.kind));
+    let mut ours = lexed
+        .toks
+        .iter()
+        .filter(|t| !matches!(t.kind, Kind::Op | Kind::Dot));
+    let mut comments = lexed.comments.iter();
     for token in theirs {
-        let Some(kind) = kind_of(&token.token) else {
-            continue;
-        };
-        let place = token.span.start;
-        // `0x1F` is a number to us; what it is to the parser does not matter, as long as it ends where we say.
-        if kind == Kind::Str && is_number_at(lexed, place) {
-            continue;
-        }
-        let agrees = match ours.next() {
-            Some(own) => own.kind == kind && own.line == place.line && own.column == place.column,
-            None => false,
+        let (start, end) = (token.span.start, token.span.end);
+        let start = (start.line, start.column);
+        let agrees = match &token.token {
+            Token::Whitespace(
+                Whitespace::SingleLineComment { .. } | Whitespace::MultiLineComment(_),
+            ) => comments.next() == Some(&start),
+            Token::Whitespace(_) => true,
+            Token::CopyData { .. } => false,
+            other => match kind_of(other) {
+                None => true,
+                Some(kind) => ours.next().is_some_and(|own| {
+                    // `0x1F` is a number to us, and a string to the parser.
+                    let same = own.kind == kind || (own.kind, kind) == (Kind::Number, Kind::Str);
+                    same && (own.line, own.column) == start && own.behind == (end.line, end.column)
+                }),
+            },
         };
         if !agrees {
-            return Err(two_readings(place.line, place.column));
+            return Err(two_readings(start.0, start.1));
         }
     }
-    match ours.next() {
-        Some(own) => Err(two_readings(own.line, own.column)),
+    let left = ours
+        .next()
+        .map(|own| (own.line, own.column))
+        .or(comments.next().copied());
+    match left {
+        Some((line, column)) => Err(two_readings(line, column)),
         None => Ok(()),
     }
-}
-
-fn is_number_at(lexed: &Lexed<'_>, place: Location) -> bool {
-    lexed
-        .toks
-        .binary_search_by_key(&(place.line, place.column), |t| (t.line, t.column))
-        .is_ok_and(|i| lexed.toks[i].kind == Kind::Number)
 }
 
 fn two_readings(line: u64, column: u64) -> Trouble {
@@ -98,13 +106,6 @@ fn two_readings(line: u64, column: u64) -> Trouble {
         column,
         what: "a place that can be cut into words in two ways",
     }
-}
-
-fn compared(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Word | Kind::Quoted | Kind::Str | Kind::Open | Kind::Close | Kind::Comma | Kind::Semi
-    )
 }
 
 /// What we would call a token of the parser; `None` for those that are not compared.
@@ -116,6 +117,8 @@ fn kind_of(token: &Token) -> Option<Kind> {
         Token::RParen => Kind::Close,
         Token::Comma => Kind::Comma,
         Token::SemiColon => Kind::Semi,
+        Token::Number(..) => Kind::Number,
+        Token::Placeholder(_) => Kind::Param,
         Token::SingleQuotedString(_)
         | Token::DoubleQuotedString(_)
         | Token::DollarQuotedString(_)
@@ -125,7 +128,6 @@ fn kind_of(token: &Token) -> Option<Kind> {
         | Token::EscapedStringLiteral(_)
         | Token::UnicodeStringLiteral(_)
         | Token::HexStringLiteral(_) => Kind::Str,
-        Token::CopyData { .. } => Kind::Str,
         _ => return None,
     })
 }

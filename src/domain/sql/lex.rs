@@ -29,6 +29,7 @@ pub(super) fn lex(src: &str, dialect: Dialect) -> Lexed<'_> {
         out: Lexed {
             src,
             toks: Vec::with_capacity(src.len() / 4 + 4),
+            comments: Vec::new(),
             trouble: None,
             setting_hint: None,
         },
@@ -91,6 +92,7 @@ impl Lexer<'_> {
             end: self.at,
             line,
             column,
+            behind: (self.line, self.column),
         });
         Ok(())
     }
@@ -121,6 +123,13 @@ impl Lexer<'_> {
             0x0b if dialect != Sqlite => self.bump(),
             0..=0x1f | 0x7f => return Err("a control character"),
             b'-' if next == b'-' && self.dashes_open_comment() => self.line_comment(),
+            b'-' if next == b'-'
+                && dialect == MySql
+                && matches!(self.peek(2), b'#' | b'/' | b';') =>
+            {
+                // Signs here, and a comment once what follows is cut off.
+                return Err("two dashes before a mark");
+            }
             b'#' if dialect == MySql => self.line_comment(),
             b'/' if next == b'*' => return self.block_comment(),
             b'\'' => return self.token(Kind::Str, |l| l.quoted(b'\'', dialect == MySql)),
@@ -163,6 +172,7 @@ impl Lexer<'_> {
 
     /// To the end of the line; for PostgreSQL a carriage return ends a line too.
     fn line_comment(&mut self) {
+        self.out.comments.push((self.line, self.column));
         while self.at < self.bytes.len() {
             let b = self.peek(0);
             if b == b'\n' || (b == b'\r' && self.dialect == Dialect::Postgres) {
@@ -179,6 +189,7 @@ impl Lexer<'_> {
         if mysql && (self.peek(2) == b'!' || (self.peek(2) == b'M' && self.peek(3) == b'!')) {
             return Err("an executable comment, which runs on some servers and not on others");
         }
+        self.out.comments.push((self.line, self.column));
         self.bump_by(2);
         let mut depth = 1;
         while self.at < self.bytes.len() {

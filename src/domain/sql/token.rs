@@ -41,6 +41,8 @@ pub(super) struct Tok {
     pub line: u64,
     /// Column in characters, from 1.
     pub column: u64,
+    /// Line and column behind its last character.
+    pub behind: (u64, u64),
 }
 
 /// Why lexing stopped, and where.
@@ -56,6 +58,8 @@ pub(super) struct Trouble {
 pub(super) struct Lexed<'a> {
     pub src: &'a str,
     pub toks: Vec<Tok>,
+    /// Line and column of each comment.
+    pub comments: Vec<(u64, u64)>,
     /// Set where the text cannot be read with certainty; `toks` then ends there.
     pub trouble: Option<Trouble>,
     /// Byte offset of an optimizer hint that changes a setting for its statement, if there is one.

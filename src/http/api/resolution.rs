@@ -3,8 +3,10 @@
 use crate::actions::resolve_policy::{self, Predicted, Resolution, Resolved};
 use crate::domain::actor::Caller;
 use crate::domain::id::{Operation, Target};
+use crate::domain::policy::auto_approve::AutoApprove;
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::Opening;
+use crate::domain::risk::RiskLevel;
 use crate::domain::sql::Rule;
 use crate::error::{Error, Shown};
 use crate::http::Door;
@@ -51,7 +53,6 @@ fn shown(r: &Resolution, one: bool) -> Value {
                 "workflow".into(),
                 resolved.workflow.as_ref().map(workflow).into(),
             );
-            out.insert("auto_approve".into(), Value::Null);
             out.insert("decision_preview".into(), resolved.preview.as_str().into());
             out.insert("reason_code".into(), resolved.reason.into());
         }
@@ -60,6 +61,10 @@ fn shown(r: &Resolution, one: bool) -> Value {
             out.insert("resolutions".into(), all.into());
         }
     }
+    out.insert(
+        "auto_approve".into(),
+        r.auto_approve.as_ref().map(auto_approve).into(),
+    );
     out.insert(
         "execution_policy".into(),
         json!({
@@ -87,12 +92,23 @@ fn shown(r: &Resolution, one: bool) -> Value {
         json!({
             "matched_by": r.result.scope.to_string(),
             "retention_days": r.result.retention_days,
+            "delivery_mode": r.result.delivery_mode.as_str(),
         }),
     );
     if let Some(predicted) = &r.predicted {
         out.insert("prediction".into(), prediction(predicted));
     }
     Value::Object(out)
+}
+
+fn auto_approve(a: &AutoApprove) -> Value {
+    json!({
+        "max_risk": a.threshold.map(RiskLevel::as_str),
+        "allow_read_only": a.allowance.read_only,
+        "allow_safe_ddl": a.allowance.safe_ddl,
+        "max_estimated_rows": a.allowance.estimated_rows_max,
+        "matched_by": a.scope.to_string(),
+    })
 }
 
 fn short(r: &Resolved) -> Value {

@@ -1,0 +1,93 @@
+//! Auto-approval: up to which risk nobody has to be asked.
+
+use super::{Policies, Scope};
+use crate::domain::id::Target;
+use crate::domain::risk::{Allowance, RiskLevel};
+
+/// Up to which risk requests of a scope need no approval.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AutoApprove {
+    /// Where it applies.
+    pub scope: Scope,
+    /// The highest risk that is let through; none lets nothing through.
+    pub threshold: Option<RiskLevel>,
+    /// What counts as low.
+    pub allowance: Allowance,
+}
+
+impl AutoApprove {
+    /// An entry of that scope with every option at its default: it lets nothing through.
+    pub fn new(scope: Scope) -> AutoApprove {
+        AutoApprove {
+            scope,
+            threshold: None,
+            allowance: Allowance::default(),
+        }
+    }
+
+    /// Whether a request of that risk needs no approval. What is unknown or could not be computed always needs one.
+    pub fn lets_through(&self, level: RiskLevel) -> bool {
+        let known = level < RiskLevel::Unknown;
+        known && self.threshold.is_some_and(|threshold| level <= threshold)
+    }
+
+    /// One line that says all of it.
+    pub fn canonical(&self) -> String {
+        format!(
+            "auto_approve {} risk={} allow_read_only={} allow_safe_ddl={} max_estimated_rows={}",
+            self.scope,
+            self.threshold.map_or("none", RiskLevel::as_str),
+            self.allowance.read_only,
+            self.allowance.safe_ddl,
+            self.allowance.estimated_rows_max,
+        )
+    }
+}
+
+impl Policies {
+    /// The auto-approval that applies, if any.
+    pub fn auto_approve(&self, target: &Target) -> Option<&AutoApprove> {
+        self.auto_approve
+            .iter()
+            .filter_map(|p| Some((p.scope.score(target)?, p)))
+            .max_by_key(|(score, _)| *score)
+            .map(|(_, p)| p)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_never_let_through() {
+        let mut entry = AutoApprove::new(Scope::any());
+        assert!(!entry.lets_through(RiskLevel::Low));
+        let table = [
+            (RiskLevel::Low, "low"),
+            (RiskLevel::Medium, "low medium"),
+            (RiskLevel::High, "low medium high"),
+            // No configuration says these; even so they let nothing unknown through.
+            (RiskLevel::Critical, "low medium high critical"),
+            (RiskLevel::Unknown, "low medium high critical"),
+            (RiskLevel::Unavailable, "low medium high critical"),
+        ];
+        let all = [
+            RiskLevel::Low,
+            RiskLevel::Medium,
+            RiskLevel::High,
+            RiskLevel::Critical,
+            RiskLevel::Unknown,
+            RiskLevel::Unavailable,
+        ];
+        for (threshold, wanted) in table {
+            entry.threshold = Some(threshold);
+            let passed: Vec<&str> = all
+                .iter()
+                .filter(|level| entry.lets_through(**level))
+                .map(|level| level.as_str())
+                .collect();
+            assert_eq!(passed.join(" "), wanted);
+        }
+    }
+}
