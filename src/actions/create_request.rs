@@ -4,6 +4,7 @@
 //! idempotency and analysis, so that somebody without rights on a database learns nothing about its rules.
 
 use super::dry_run::STATEMENTS_MAX;
+use super::eligible;
 use super::judge::{self, Asked, Decision};
 use super::schemas::Remembered;
 use super::{Active, App, note};
@@ -184,6 +185,9 @@ fn decide(
     let operation = judge::classify(&asked)?;
     may_create(caller, checked, Some(operation))?;
     let decision = judge::decide(&asked, operation, active)?;
+    if let (Opening::Pending, Some(workflow)) = (decision.opening, &decision.workflow) {
+        eligible::ensure(app, workflow, &checked.target, &caller.subject)?;
+    }
     let text = text(app, caller, checked, &decision, analysis);
     Ok((decision, text))
 }

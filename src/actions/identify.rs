@@ -51,6 +51,11 @@ impl Known {
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Counts up whenever tokens or people changed.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
     fn find(&self, hash: &str, epoch: u64, generation: u64) -> Option<Arc<Remembered>> {
         let callers = self.callers.lock().unwrap_or_else(|e| e.into_inner());
         callers
@@ -143,7 +148,7 @@ fn is_ours(secret: &str) -> bool {
 
 fn look_up(app: &App, hash: &str) -> Result<Option<Arc<Remembered>>, Error> {
     // Both numbers are read before the database, so that a change in between makes the entry stale, never fresh.
-    let epoch = app.identities.epoch.load(Ordering::SeqCst);
+    let epoch = app.identities.epoch();
     let active = app.active();
     if let Some(known) = app.identities.find(hash, epoch, active.generation) {
         return Ok(Some(known));

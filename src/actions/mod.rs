@@ -8,6 +8,7 @@ pub mod cancel;
 pub mod claim;
 pub mod create_request;
 pub mod dry_run;
+pub mod eligible;
 pub mod heartbeat;
 pub mod identify;
 pub mod judge;
@@ -63,6 +64,8 @@ pub struct App {
     pub refusals: refusals::Budget,
     /// What agents said of their databases.
     pub schemas: schemas::Known,
+    /// Who could approve.
+    pub eligible: eligible::Known,
     /// Calls of people, where they are limited.
     pub rates: rates::Rates,
     /// How people may come in.
@@ -142,6 +145,7 @@ impl App {
             identities: identify::Known::default(),
             refusals: refusals::Budget::default(),
             schemas: schemas::Known::default(),
+            eligible: eligible::Known::default(),
             rates: rates::Rates::new(parts.settings.calls_per_minute),
             sign_in: parts.sign_in,
             settings: parts.settings,

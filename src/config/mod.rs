@@ -13,7 +13,6 @@ mod oidc;
 mod policies;
 mod problem;
 mod raw;
-mod reach;
 mod reader;
 mod secret;
 mod workflows;

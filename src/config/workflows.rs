@@ -5,7 +5,7 @@ use super::check::{SECS_MAX, one_of, scope};
 use super::identities::{group_exists, role_exists};
 use super::problem::{Notes, Place, Said};
 use super::raw::{Number, RawApprover, RawConfig, RawExecutionPolicy, RawStep, RawWorkflow, Texts};
-use super::reach::{self, Unreachable, Who};
+use crate::domain::reach::{self, Unreachable, Who};
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Role;
 use crate::domain::policy::Policies;

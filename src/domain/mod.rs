@@ -9,6 +9,7 @@ pub mod id;
 pub mod jwt;
 pub mod permission;
 pub mod policy;
+pub mod reach;
 pub mod request;
 pub mod risk;
 pub mod schema;

@@ -159,6 +159,14 @@ impl View<'_> {
         rows.into_iter().collect()
     }
 
+    /// People who may not act.
+    pub fn suspended_users(&self) -> Result<Vec<String>, Error> {
+        self.connection
+            .prepare_cached("SELECT id FROM users WHERE status = 'suspended'")
+            .and_then(|mut s| s.query_map([], |r| r.get(0))?.collect())
+            .map_err(db)
+    }
+
     /// People whom configuration let in and who may act.
     pub fn active_config_users(&self) -> Result<Vec<String>, Error> {
         self.connection
@@ -181,7 +189,7 @@ impl View<'_> {
     pub fn any_live_token(
         &self,
         now: Timestamp,
-        test: impl Fn(&TokenRow) -> bool,
+        mut test: impl FnMut(&TokenRow) -> bool,
     ) -> Result<bool, Error> {
         let sql = format!(
             "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id \

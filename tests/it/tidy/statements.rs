@@ -37,6 +37,10 @@ const SCANS: &[(&str, &str)] = &[
         "looks until a token passes; only when a person or a role is taken away",
     ),
     (
+        "SELECT id FROM users WHERE status = 'suspended'",
+        "once after people, tokens or policies changed",
+    ),
+    (
         "SELECT id FROM users WHERE source = 'config'",
         "once a start or reload",
     ),

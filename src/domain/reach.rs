@@ -12,7 +12,7 @@ const PLACES_MAX: usize = 1_000;
 const CHOICES_MAX: usize = 1_000;
 
 /// Whom an entry names.
-pub(super) enum Who<'a> {
+pub enum Who<'a> {
     /// People we cannot know.
     Unknown,
     /// Exactly these.
@@ -20,21 +20,24 @@ pub(super) enum Who<'a> {
 }
 
 /// So many approvals by such people.
-pub(super) struct Entry<'a> {
-    pub(super) who: Who<'a>,
-    pub(super) min: usize,
+pub struct Entry<'a> {
+    /// Who.
+    pub who: Who<'a>,
+    /// How many different people.
+    pub min: usize,
 }
 
 /// One step.
-pub(super) struct Step<'a> {
+pub struct Step<'a> {
     /// One entry suffices; otherwise all are needed.
-    pub(super) any: bool,
-    pub(super) entries: Vec<Entry<'a>>,
+    pub any: bool,
+    /// The entries.
+    pub entries: Vec<Entry<'a>>,
 }
 
 /// What cannot be satisfied.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unreachable {
+pub enum Unreachable {
     /// This step, by itself.
     Step(usize),
     /// The steps together, where they want different people.
@@ -43,7 +46,7 @@ pub(super) enum Unreachable {
 
 /// What of `steps` nobody can satisfy when the people in `without` do not vote; `distinct` if nobody may vote in two
 /// steps.
-pub(super) fn unreachable(
+pub fn unreachable(
     steps: &[Step<'_>],
     distinct: bool,
     without: &BTreeSet<&str>,
@@ -74,7 +77,7 @@ pub(super) fn unreachable(
 }
 
 /// People whose absence could matter: those in entries that have few to choose from.
-pub(super) fn scarce<'a>(steps: &[Step<'a>]) -> BTreeSet<&'a str> {
+pub fn scarce<'a>(steps: &[Step<'a>]) -> BTreeSet<&'a str> {
     let entries = || steps.iter().flat_map(|s| &s.entries);
     let places: usize = entries().map(|e| e.min).sum();
     entries()

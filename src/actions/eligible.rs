@@ -1,0 +1,299 @@
+//! Whether anybody could approve a request: an approval that nobody can give must be refused when it is asked for, not
+//! waited for.
+//!
+//! Who is in a role or a group is known from bindings, groups and live tokens, and is put together once after any of
+//! them changed. Where an identity provider may say so too, membership is unknown and counts as reachable.
+
+use super::App;
+use super::identify::resolve;
+use crate::clock::Timestamp;
+use crate::domain::id::{Selector, Target};
+use crate::domain::permission::{Permission, Role};
+use crate::domain::policy::Policies;
+use crate::domain::policy::workflow::{Mode, Workflow};
+use crate::domain::reach::{self, Entry, Step, Unreachable, Who};
+use crate::error::Error;
+use crate::store::TokenRow;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, RwLock};
+
+/// People of one entry looked at: more than any workflow asks for are always enough.
+const PEOPLE_LOOKED_AT: usize = 200;
+/// Administrators tried as the one who steps in.
+const ADMINS_TRIED: usize = 5;
+
+/// The directory as it was last put together.
+#[derive(Default)]
+pub struct Known {
+    directory: RwLock<Option<Arc<Directory>>>,
+}
+
+/// Who is in which role and group.
+struct Directory {
+    epoch: u64,
+    generation: u64,
+    /// When the first of the tokens it was made from ends.
+    valid_until: Option<Timestamp>,
+    roles: BTreeMap<String, BTreeSet<String>>,
+    groups: BTreeMap<String, BTreeSet<String>>,
+    suspended: BTreeSet<String>,
+    /// Roles that somebody unknown may hold.
+    open_roles: BTreeSet<String>,
+    /// Whether somebody unknown may be in any group.
+    open_groups: bool,
+}
+
+/// Refuses a request whose steps cannot be satisfied by enough different, active people other than its requester.
+///
+/// # Errors
+/// 422 `no_eligible_approver` naming the step.
+pub fn ensure(
+    app: &App,
+    workflow: &Workflow,
+    target: &Target,
+    requester: &str,
+) -> Result<(), Error> {
+    let active = app.active();
+    let directory = directory(app)?;
+    let mut without: BTreeSet<&str> = directory.suspended.iter().map(String::as_str).collect();
+    if !workflow.allow_self_approve {
+        without.insert(requester);
+    }
+    let steps = steps(workflow, target, &active.policies, &directory);
+    let distinct = !workflow.allow_same_approver_across_steps;
+    let Some(what) = reach::unreachable(&steps, distinct, &without) else {
+        return Ok(());
+    };
+    if workflow.admin_override
+        && steps_in(workflow, &steps, target, &active.policies, &directory, &without, requester)
+    {
+        return Ok(());
+    }
+    Err(refusal(&what, workflow))
+}
+
+fn refusal(what: &Unreachable, workflow: &Workflow) -> Error {
+    let (message, step) = match what {
+        Unreachable::Step(n) => (
+            format!(
+                "step {} of the workflow cannot be approved: not enough active people beside the requester",
+                n + 1
+            ),
+            Some(*n),
+        ),
+        Unreachable::Together => (
+            "the steps of the workflow cannot be approved by different people: there are not enough".to_owned(),
+            None,
+        ),
+    };
+    let approvers: Vec<String> = step
+        .and_then(|n| workflow.steps.get(n))
+        .into_iter()
+        .flat_map(|s| &s.approvers)
+        .map(|a| format!("{} (min {})", a.selector, a.min))
+        .collect();
+    Error::refused("no_eligible_approver", message)
+        .details(json!({
+            "workflow": workflow.id(),
+            "step": step.map(|n| n + 1),
+            "approvers": approvers,
+        }))
+        .hint("an administrator has to give the role or group to somebody, or change the workflow")
+}
+
+/// Whether one administrator could step in for the one step that nobody else can satisfy.
+fn steps_in<'a>(
+    workflow: &Workflow,
+    steps: &[Step<'a>],
+    target: &Target,
+    policies: &Policies,
+    directory: &'a Directory,
+    without: &BTreeSet<&'a str>,
+    requester: &str,
+) -> bool {
+    let administers = |role: &&Role| {
+        role.permissions.contains(&Permission::All) && role.covers(target)
+    };
+    let admins: BTreeSet<&str> = policies
+        .roles
+        .values()
+        .filter(administers)
+        .filter_map(|role| directory.roles.get(&role.name))
+        .flatten()
+        .map(String::as_str)
+        .filter(|a| *a != requester && !directory.suspended.contains(*a))
+        .collect();
+    let distinct = !workflow.allow_same_approver_across_steps;
+    admins.into_iter().take(ADMINS_TRIED).any(|admin| {
+        let mut others = without.clone();
+        others.insert(admin);
+        (0..steps.len()).any(|skipped| {
+            let rest: Vec<Step> = steps
+                .iter()
+                .enumerate()
+                .filter(|(n, _)| *n != skipped)
+                .map(|(_, step)| copy(step))
+                .collect();
+            reach::unreachable(&rest, distinct, &others).is_none()
+        })
+    })
+}
+
+fn copy<'a>(step: &Step<'a>) -> Step<'a> {
+    let entries = step.entries.iter().map(|e| Entry {
+        who: match &e.who {
+            Who::Unknown => Who::Unknown,
+            Who::Known(people) => Who::Known(people.clone()),
+        },
+        min: e.min,
+    });
+    Step {
+        any: step.any,
+        entries: entries.collect(),
+    }
+}
+
+fn steps<'a>(
+    workflow: &'a Workflow,
+    target: &Target,
+    policies: &Policies,
+    directory: &'a Directory,
+) -> Vec<Step<'a>> {
+    workflow
+        .steps
+        .iter()
+        .map(|step| Step {
+            any: step.mode == Mode::Any,
+            entries: step
+                .approvers
+                .iter()
+                .map(|a| Entry {
+                    who: directory.who(&a.selector, target, policies),
+                    min: usize::try_from(a.min).unwrap_or(usize::MAX),
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+impl Directory {
+    fn who<'a>(&'a self, selector: &'a Selector, target: &Target, policies: &Policies) -> Who<'a> {
+        let few = |people: Option<&'a BTreeSet<String>>| {
+            let people = people.into_iter().flatten().map(String::as_str);
+            let people: BTreeSet<&str> = people.take(PEOPLE_LOOKED_AT + 1).collect();
+            if people.len() > PEOPLE_LOOKED_AT {
+                Who::Unknown
+            } else {
+                Who::Known(people)
+            }
+        };
+        match selector {
+            Selector::Requester => Who::Known(BTreeSet::new()),
+            Selector::User(id) => Who::Known(BTreeSet::from([id.as_str()])),
+            Selector::Group(_) if self.open_groups => Who::Unknown,
+            Selector::Group(name) => few(self.groups.get(name)),
+            Selector::Role(name) => match policies.roles.get(name) {
+                Some(role) if role.covers(target) => {
+                    if self.open_roles.contains(name) {
+                        Who::Unknown
+                    } else {
+                        few(self.roles.get(name))
+                    }
+                }
+                _ => Who::Known(BTreeSet::new()),
+            },
+        }
+    }
+}
+
+/// The directory, put together anew if anything it was made from has changed.
+fn directory(app: &App) -> Result<Arc<Directory>, Error> {
+    let now = app.clock.now();
+    // Both numbers are read before the database, so that a change in between makes the result stale, never fresh.
+    let epoch = app.identities.epoch();
+    let active = app.active();
+    {
+        let known = app.eligible.directory.read();
+        let known = known.unwrap_or_else(|e| e.into_inner());
+        let fresh = |d: &&Arc<Directory>| {
+            d.epoch == epoch
+                && d.generation == active.generation
+                && d.valid_until.is_none_or(|until| now < until)
+        };
+        if let Some(directory) = known.as_ref().filter(fresh) {
+            return Ok(Arc::clone(directory));
+        }
+    }
+    let made = Arc::new(make(app, &active.policies, epoch, active.generation, now)?);
+    let mut known = app
+        .eligible
+        .directory
+        .write()
+        .unwrap_or_else(|e| e.into_inner());
+    *known = Some(Arc::clone(&made));
+    Ok(made)
+}
+
+fn make(
+    app: &App,
+    policies: &Policies,
+    epoch: u64,
+    generation: u64,
+    now: Timestamp,
+) -> Result<Directory, Error> {
+    let provider = app.sign_in.mode.takes_oidc();
+    let mut d = Directory {
+        epoch,
+        generation,
+        valid_until: None,
+        roles: BTreeMap::new(),
+        groups: policies.groups.clone(),
+        suspended: BTreeSet::new(),
+        open_roles: BTreeSet::new(),
+        open_groups: provider,
+    };
+    // Whoever comes and is bound to nothing gets the default role.
+    d.open_roles.extend(policies.default_role.clone());
+    if provider {
+        d.open_roles.extend(policies.oidc_default_role.clone());
+        d.open_roles
+            .extend(policies.role_mappings.iter().map(|m| m.role.clone()));
+    }
+    app.store.read(|view| {
+        d.suspended = view.suspended_users()?.into_iter().collect();
+        view.any_live_token(now, |token| {
+            d.add(policies, token);
+            false
+        })?;
+        Ok(())
+    })?;
+    for binding in &policies.bindings {
+        if provider && !binding.groups.is_empty() {
+            d.open_roles.insert(binding.role.clone());
+        }
+        let members = d.roles.entry(binding.role.clone()).or_default();
+        members.extend(binding.subjects.iter().cloned());
+        for group in &binding.groups {
+            members.extend(d.groups.get(group).into_iter().flatten().cloned());
+        }
+    }
+    Ok(d)
+}
+
+impl Directory {
+    fn add(&mut self, policies: &Policies, token: &TokenRow) {
+        let (rights, groups) = resolve(policies, token);
+        for role in rights.acting() {
+            let members = self.roles.entry(role.name.clone()).or_default();
+            members.insert(token.subject_id.clone());
+        }
+        for group in groups {
+            let members = self.groups.entry(group).or_default();
+            members.insert(token.subject_id.clone());
+        }
+        if let Some(at) = token.expires_at {
+            self.valid_until = Some(self.valid_until.map_or(at, |until| until.min(at)));
+        }
+    }
+}
