@@ -143,7 +143,7 @@ impl View<'_> {
             .map_err(db)?;
         let bad = |column| corrupt("request_texts", &request.id, column);
         let workflow = match workflow {
-            Some(json) => Some(snapshot::read_workflow(&json).ok_or_else(|| bad("workflow_json"))?),
+            Some(json) => Some(Workflow::from_text(&json).ok_or_else(|| bad("workflow_json"))?),
             None => None,
         };
         let share_with = snapshot::read_selectors(&share).ok_or_else(|| bad("share_with_json"))?;
@@ -162,7 +162,7 @@ impl View<'_> {
             .and_then(|mut s| s.query_row([request.seq], |r| r.get(0)))
             .map_err(db)?;
         json.map(|json| {
-            snapshot::read_workflow(&json)
+            Workflow::from_text(&json)
                 .ok_or_else(|| corrupt("request_texts", &request.id, "workflow_json"))
         })
         .transpose()

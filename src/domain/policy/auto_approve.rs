@@ -30,18 +30,6 @@ impl AutoApprove {
         let known = level < RiskLevel::Unknown;
         known && self.threshold.is_some_and(|threshold| level <= threshold)
     }
-
-    /// One line that says all of it.
-    pub fn canonical(&self) -> String {
-        format!(
-            "auto_approve {} risk={} allow_read_only={} allow_safe_ddl={} max_estimated_rows={}",
-            self.scope,
-            self.threshold.map_or("none", RiskLevel::as_str),
-            self.allowance.read_only,
-            self.allowance.safe_ddl,
-            self.allowance.estimated_rows_max,
-        )
-    }
 }
 
 impl Policies {

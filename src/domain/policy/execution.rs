@@ -87,23 +87,4 @@ impl ExecutionPolicy {
             .min(self.max_statement_timeout_secs);
         (timeout + LEASE_MARGIN_SECS).max(LEASE_SECS_MIN)
     }
-
-    /// One line that says all of it.
-    pub fn canonical(&self) -> String {
-        let opt = |v: Option<u64>| v.map_or("-".to_owned(), |n| n.to_string());
-        format!(
-            "execution_policy {} max_executions={} execution_window_secs={} retry_on_failure={} \
-             statement_timeout_secs={} max_statement_timeout_secs={} max_rows={} \
-             migration_lease_duration_secs={} migration_statement_timeout_secs={}",
-            self.scope,
-            self.max_executions,
-            self.execution_window_secs,
-            self.retry_on_failure,
-            self.statement_timeout_secs,
-            self.max_statement_timeout_secs,
-            opt(self.max_rows),
-            opt(self.migration_lease_duration_secs),
-            opt(self.migration_statement_timeout_secs),
-        )
-    }
 }

@@ -7,6 +7,7 @@ pub mod auto_approve;
 pub mod execution;
 pub mod result;
 pub mod review;
+mod text;
 pub mod workflow;
 
 use crate::crypto::sha256_hex;
@@ -17,7 +18,6 @@ use execution::ExecutionPolicy;
 use result::ResultPolicy;
 use review::ReviewPolicy;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use workflow::Workflow;
 
 /// The scope of a policy entry: a database and an environment, each a name or `*`.
@@ -320,106 +320,10 @@ impl Policies {
         self.targets().any(|t| rights.may_on(permission, &t)) || rights.may(permission)
     }
 
-    /// The text of these policies, one line a fact, in a fixed order and with every value spelled out: what a
-    /// decision is computed from. Secrets, storage and the like are no part of it.
-    pub fn canonical(&self) -> String {
-        let mut out = String::from("dbward-policies:v1\n");
-        let mut databases: Vec<_> = self.databases.iter().collect();
-        databases.sort_by(|a, b| a.name.cmp(&b.name));
-        for d in databases {
-            let dialect = d.dialect.map_or("-", Dialect::as_str);
-            let _ = writeln!(
-                out,
-                "database {} {dialect} {}",
-                d.name,
-                d.environments.join(",")
-            );
-        }
-        let mut workflows: Vec<_> = self.workflows.iter().map(Workflow::canonical).collect();
-        workflows.sort();
-        let mut execution: Vec<_> = self
-            .execution
-            .iter()
-            .map(ExecutionPolicy::canonical)
-            .collect();
-        execution.sort();
-        let mut review: Vec<_> = self.review.iter().map(ReviewPolicy::canonical).collect();
-        review.sort();
-        let mut auto: Vec<_> = self.auto_approve.iter().map(AutoApprove::canonical).collect();
-        auto.sort();
-        let mut result: Vec<_> = self.result.iter().map(ResultPolicy::canonical).collect();
-        result.sort();
-        let lines = workflows.iter().chain(&execution).chain(&review);
-        for line in lines.chain(&auto).chain(&result) {
-            let _ = writeln!(out, "{line}");
-        }
-        for role in self.roles.values() {
-            let permissions: Vec<_> = role.permissions.iter().map(|p| p.as_str()).collect();
-            let _ = writeln!(
-                out,
-                "role {} [{}] db[{}] env[{}]",
-                quoted(&role.name),
-                permissions.join(","),
-                role.databases.join(","),
-                role.environments.join(",")
-            );
-        }
-        let joined = |set: &BTreeSet<String>| set.iter().map(|s| quoted(s)).collect::<Vec<_>>();
-        for (group, members) in &self.groups {
-            let _ = writeln!(
-                out,
-                "group {} [{}]",
-                quoted(group),
-                joined(members).join(",")
-            );
-        }
-        let mut bindings: Vec<_> = self
-            .bindings
-            .iter()
-            .map(|b| {
-                format!(
-                    "binding {} subjects[{}] groups[{}]",
-                    quoted(&b.role),
-                    joined(&b.subjects).join(","),
-                    joined(&b.groups).join(",")
-                )
-            })
-            .collect();
-        bindings.sort();
-        for line in bindings {
-            let _ = writeln!(out, "{line}");
-        }
-        let default_role = self.default_role.as_deref().map_or("-".to_owned(), quoted);
-        let _ = writeln!(out, "default_role {default_role}");
-        out.push_str(&self.canonical_mappings());
-        let _ = writeln!(out, "approval_ttl_secs {}", self.approval_ttl_secs);
-        let _ = writeln!(out, "dispatch_timeout_secs {}", self.dispatch_timeout_secs);
-        out
-    }
-
-    fn canonical_mappings(&self) -> String {
-        let mut lines: Vec<_> = self
-            .role_mappings
-            .iter()
-            .map(|m| [&m.claim, &m.value, &m.role].map(|s| quoted(s)).join(" "))
-            .map(|facts| format!("role_mapping {facts}\n"))
-            .collect();
-        lines.sort();
-        if let Some(role) = &self.oidc_default_role {
-            lines.push(format!("oidc_default_role {}\n", quoted(role)));
-        }
-        lines.concat()
-    }
-
     /// The name of these policies: SHA-256 of [`Policies::canonical`].
     pub fn version(&self) -> String {
         sha256_hex(self.canonical().as_bytes())
     }
-}
-
-/// A name in quotes, so that no name can pretend to be two.
-pub(crate) fn quoted(text: &str) -> String {
-    format!("{text:?}")
 }
 
 /// The id of a workflow: its scope and a hash of its sorted operations, as existing clients know it.

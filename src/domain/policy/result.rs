@@ -65,20 +65,4 @@ impl ResultPolicy {
     pub fn id(&self) -> String {
         format!("rp:{}:{}", self.scope.database, self.scope.environment)
     }
-
-    /// One line that says all of it.
-    pub fn canonical(&self) -> String {
-        let access: Vec<String> = self
-            .access
-            .iter()
-            .map(|s| super::quoted(&s.to_string()))
-            .collect();
-        format!(
-            "result_policy {} retention_days={} delivery_mode={} access[{}]",
-            self.scope,
-            self.retention_days,
-            self.delivery_mode.as_str(),
-            access.join(",")
-        )
-    }
 }

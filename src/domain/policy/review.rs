@@ -30,15 +30,6 @@ impl ReviewPolicy {
             .copied()
             .unwrap_or_else(|| rule.default_action())
     }
-
-    /// One line that says all of it.
-    pub fn canonical(&self) -> String {
-        let actions: Vec<String> = Rule::ALL
-            .iter()
-            .map(|rule| format!("{}={}", rule.as_str(), self.action(*rule).as_str()))
-            .collect();
-        format!("sql_review {} {}", self.scope, actions.join(" "))
-    }
 }
 
 impl Policies {

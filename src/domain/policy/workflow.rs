@@ -1,6 +1,6 @@
 //! Workflows: whose approval a request needs, step by step.
 
-use super::{Scope, quoted, workflow_id};
+use super::{Scope, workflow_id};
 use crate::domain::id::{Operation, Selector};
 use std::collections::BTreeSet;
 
@@ -106,40 +106,5 @@ impl Workflow {
     /// Whether it applies to this operation.
     pub fn takes(&self, operation: Operation) -> bool {
         self.operations.is_empty() || self.operations.contains(&operation)
-    }
-
-    /// One line that says all of it.
-    pub fn canonical(&self) -> String {
-        let operations: Vec<_> = self.operations.iter().map(|o| o.as_str()).collect();
-        let steps: Vec<_> = self
-            .steps
-            .iter()
-            .map(|s| {
-                let entries: Vec<_> = s
-                    .approvers
-                    .iter()
-                    .map(|a| format!("{} min {}", quoted(&a.selector.to_string()), a.min))
-                    .collect();
-                format!("{}({})", s.mode.as_str(), entries.join("; "))
-            })
-            .collect();
-        let secs = |v: Option<u64>| v.map_or("-".to_owned(), |n| n.to_string());
-        format!(
-            "workflow {} operations[{}] steps[{}] require_reason={} allow_self_approve={} \
-             allow_same_approver_across_steps={} admin_override={} distinct_token_issuer={} explain={} \
-             pending_ttl_secs={} approval_ttl_secs={} statement_timeout_secs={}",
-            self.scope,
-            operations.join(","),
-            steps.join(", "),
-            self.require_reason,
-            self.allow_self_approve,
-            self.allow_same_approver_across_steps,
-            self.admin_override,
-            self.distinct_token_issuer,
-            self.explain,
-            secs(self.pending_ttl_secs),
-            secs(self.approval_ttl_secs),
-            secs(self.statement_timeout_secs),
-        )
     }
 }

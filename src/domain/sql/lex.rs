@@ -123,13 +123,6 @@ impl Lexer<'_> {
             0x0b if dialect != Sqlite => self.bump(),
             0..=0x1f | 0x7f => return Err("a control character"),
             b'-' if next == b'-' && self.dashes_open_comment() => self.line_comment(),
-            b'-' if next == b'-'
-                && dialect == MySql
-                && matches!(self.peek(2), b'#' | b'/' | b';') =>
-            {
-                // Signs here, and a comment once what follows is cut off.
-                return Err("two dashes before a mark");
-            }
             b'#' if dialect == MySql => self.line_comment(),
             b'/' if next == b'*' => return self.block_comment(),
             b'\'' => return self.token(Kind::Str, |l| l.quoted(b'\'', dialect == MySql)),

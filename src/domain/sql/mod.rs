@@ -244,7 +244,7 @@ pub fn analyze(text: &str, dialect: Dialect) -> Result<Analysis, InputError> {
     if let Some(at) = too_complex {
         return Err(InputError::TooComplex { statement: at + 1 });
     }
-    let tokens = match lexed.trouble {
+    let tokens = match lexed.trouble.or_else(|| dangling_minus(&pieces, dialect)) {
         Some(trouble) => Err(trouble),
         None => agree::tokens(&lexed, dialect),
     };
@@ -263,6 +263,17 @@ pub fn analyze(text: &str, dialect: Dialect) -> Result<Analysis, InputError> {
         })
         .collect();
     Ok(assemble(text, dialect, &pieces, judged))
+}
+
+/// A statement of MySQL that ends in a minus sign: with what stands behind it cut off, two of them are a comment.
+fn dangling_minus(pieces: &[Piece<'_>], dialect: Dialect) -> Option<Trouble> {
+    let ends_so = |p: &&Piece<'_>| p.text(p.toks.len() - 1) == "-";
+    let last = pieces.iter().find(ends_so)?.toks.last()?;
+    (dialect == Dialect::MySql).then_some(Trouble {
+        line: last.line,
+        column: last.column,
+        what: "a minus sign at the end of a statement",
+    })
 }
 
 /// The analysis of a text that could not be cut into statements with certainty. What its first words refuse is refused

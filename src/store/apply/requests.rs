@@ -6,6 +6,7 @@ use crate::crypto::uuid;
 use crate::domain::approval::Vote;
 use crate::domain::change::{NewRequest, RequestRef};
 use crate::domain::id::Selector;
+use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{Status, Step};
 use crate::error::Error;
 use crate::store::snapshot;
@@ -64,7 +65,7 @@ fn texts(cx: &Context, new: &NewRequest) -> Result<(), Error> {
             new.seq,
             text.detail,
             text.plan_json,
-            text.workflow.as_ref().map(snapshot::workflow_json),
+            text.workflow.as_ref().map(Workflow::to_text),
             text.facts_json,
             text.trace_json,
             text.metadata_json,
