@@ -39,6 +39,8 @@ const FULL_MAX: Duration = Duration::from_secs(600);
 const OPERATIONS_MAX: usize = 120_000;
 /// Open files we ask for: two thousand parked polls and some.
 const FILES: u64 = 8192;
+/// Share of the processors that other programs may use before the rates say little.
+const OTHERS_MAX: f64 = 0.1;
 /// Writes of the probe of the disk.
 const PROBES: usize = 200;
 
@@ -115,7 +117,13 @@ fn main() -> ExitCode {
     };
     watch(if plan.quick { QUICK_MAX } else { FULL_MAX });
     let mut rows = Vec::new();
+    let before = Processor::now();
     let ended = measure(&plan, &mut rows);
+    rows.extend(
+        before
+            .zip(Processor::now())
+            .map(|(from, to)| to.since(&from)),
+    );
     if plan.json {
         print!("{}", report::json(&rows));
     } else {
@@ -140,6 +148,50 @@ fn measure(plan: &Plan, rows: &mut Vec<Row>) -> Outcome<()> {
         cases::sql(plan, rows)?;
     }
     Ok(())
+}
+
+/// Processor time since the start of the machine, in ticks.
+struct Processor {
+    all: f64,
+    busy: f64,
+    /// Of this process and of the servers that have ended.
+    ours: f64,
+}
+
+impl Processor {
+    fn now() -> Option<Processor> {
+        let text = std::fs::read_to_string("/proc/stat").ok()?;
+        let numbers = |text: &str| -> Vec<f64> {
+            let words = text.split_whitespace();
+            words.filter_map(|word| word.parse().ok()).collect()
+        };
+        let spent = numbers(text.lines().next()?.strip_prefix("cpu ")?);
+        let idle = spent.get(3)? + spent.get(4)?;
+        let own = std::fs::read_to_string("/proc/self/stat").ok()?;
+        // Behind the name in brackets and the letter of the state: our user and system time, and our children's, stand
+        // from the eleventh number on.
+        let own = numbers(own.rsplit_once(')')?.1);
+        Some(Processor {
+            all: spent.iter().take(8).sum(),
+            busy: spent.iter().take(8).sum::<f64>() - idle,
+            ours: own.get(10..14)?.iter().sum(),
+        })
+    }
+
+    /// What others used meanwhile: rates of a busy machine say little, and favour floors, which need one core only.
+    fn since(&self, from: &Processor) -> Row {
+        let all = (self.all - from.all).max(1.0);
+        let others = ((self.busy - from.busy) - (self.ours - from.ours)).max(0.0) / all;
+        let so = if others > OTHERS_MAX {
+            ": too much for these rates to count"
+        } else {
+            ""
+        };
+        Row {
+            note: format!("others used {:.0}% of the processors{so}", others * 100.0),
+            ..Row::new("machine: the rest of it")
+        }
+    }
 }
 
 /// The server that runs, for the watch; 0 for none.

@@ -121,9 +121,9 @@ impl Cost {
         let each = (now.cpu - self.cpu).as_secs_f64() * 1e6 / measured.operations_all.max(1) as f64;
         let batches = now.batches - self.batches;
         let mut note = format!("server {each:.0} us of processor each");
-        if batches > 0.0 {
-            let changes = (now.changes - self.changes) / batches;
-            note.push_str(&format!(", {changes:.1} changes a commit"));
+        let changes = now.changes - self.changes;
+        if batches > 0.0 && changes > 0.0 {
+            note.push_str(&format!(", {:.1} changes a commit", changes / batches));
         }
         Ok(note)
     }

@@ -65,7 +65,8 @@ pub fn measure(plan: &Plan, server: &Server, tokens: &Tokens, rows: &mut Vec<Row
         p99: percentile(&times, 0.99),
         slowest: Some(all),
         goal: Some(Goal::Slowest(Duration::from_millis(400))),
-        note: "from sending the approval to the answer of each".to_owned(),
+        note: "from sending the approval to reading each answer, in the order of parking"
+            .to_owned(),
         ..Row::new("parked polls woken")
     });
     rows.push(Row {

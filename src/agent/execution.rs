@@ -3,6 +3,7 @@
 use super::delivery::{deliver, refuse};
 use super::drivers::rows::push_string;
 use super::drivers::{Cancel, Job, Outcome, Reason};
+use super::telling::alters;
 use super::{Running, Shared};
 use crate::client::Claim;
 use crate::clock::Timestamp;
@@ -189,8 +190,13 @@ fn run(shared: &Shared, work: &Work) -> Outcome {
     let Some(driver) = shared.drivers.get(&work.target) else {
         return Outcome::failed("this agent does not serve the database");
     };
-    catch_unwind(AssertUnwindSafe(|| driver.run(&work.job, &work.cancel)))
-        .unwrap_or_else(|_| Outcome::failed(PANICKED))
+    let outcome = catch_unwind(AssertUnwindSafe(|| driver.run(&work.job, &work.cancel)))
+        .unwrap_or_else(|_| Outcome::failed(PANICKED));
+    let committed = matches!(outcome, Outcome::Changed { .. });
+    if committed && work.job.plan.iter().any(|sql| alters(sql)) {
+        shared.change(|state| state.altered.insert(work.target.clone()));
+    }
+    outcome
 }
 
 /// What the log says of an outcome: no message, it may hold data.

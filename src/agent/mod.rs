@@ -3,16 +3,19 @@
 //! It trusts a signature, not a connection: nothing runs without an execution token of the key it has pinned. And it
 //! trusts its disk, not its memory: what it is about to run and what came of it are in the journal before anybody is
 //! told. One thread polls and claims; each execution has a thread and another for its heartbeats; one thread hands in
-//! what an earlier run could not. All are named, and joined when the agent stops.
+//! what an earlier run could not; one describes the databases and one explains statements to reviewers. All are named,
+//! and joined when the agent stops.
 
 pub mod config;
 mod delivery;
 pub mod drivers;
 mod execution;
+mod explaining;
 pub mod journal;
 mod pacing;
 mod poll;
 pub mod sample;
+mod telling;
 
 use crate::client::{ActiveJob, Client};
 use crate::clock::Clock;
@@ -22,7 +25,7 @@ use crate::error::Error;
 use config::AgentConfig;
 use drivers::{Cancel, Driver, Reason};
 use journal::Journal;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -55,7 +58,8 @@ impl Agent {
             .collect();
         let shared = Arc::new(Shared {
             client: Client::new(&config.server)?,
-            poll_client: Client::new(&config.server)?,
+            breakable_client: Client::new(&config.server)?,
+            breaking_off: Cancel::new(),
             config,
             clock,
             journal,
@@ -70,6 +74,8 @@ impl Agent {
         };
         agent.spawn("agent-poll", poll::run)?;
         agent.spawn("agent-outbox", delivery::run)?;
+        agent.spawn("agent-schema", telling::run)?;
+        agent.spawn("agent-explain", explaining::run)?;
         Ok(agent)
     }
 
@@ -110,7 +116,8 @@ impl Agent {
     /// every thread is joined. Takes at most `drain` and the length of one call to the server.
     pub fn stop(&self, drain: Duration) {
         self.shared.change(|state| state.stopping = true);
-        self.shared.poll_client.shutdown();
+        self.shared.breaking_off.ask(Reason::Stopping);
+        self.shared.breakable_client.shutdown();
         let idle = |state: &State| state.running.is_empty() || state.giving_up;
         if !self.shared.wait(drain, idle).running.is_empty() {
             log::warn!("statements still run; interrupting them");
@@ -147,8 +154,10 @@ struct Shared {
     config: AgentConfig,
     clock: Clock,
     client: Client,
-    /// For polls alone, so that stopping can break off one that waits and touch no other call.
-    poll_client: Client,
+    /// For polls, descriptions and plans, so that stopping can break these off and touch no other call.
+    breakable_client: Client,
+    /// The same for what describes and explains.
+    breaking_off: Cancel,
     journal: Journal,
     drivers: HashMap<Target, Box<dyn Driver>>,
     started: Instant,
@@ -171,6 +180,17 @@ struct State {
     key: Option<PublicKey>,
     /// What runs now, by execution id; at most `max_concurrent`.
     running: BTreeMap<String, Running>,
+    /// Databases whose schema an execution has changed since they were last described.
+    altered: BTreeSet<Target>,
+    /// Statements to explain.
+    explaining: explaining::Line,
+}
+
+impl State {
+    /// Whether nothing more is to be done: the agent stops, or has given up.
+    fn over(&self) -> bool {
+        self.stopping || self.failure.is_some()
+    }
 }
 
 struct Running {

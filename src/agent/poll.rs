@@ -3,7 +3,7 @@
 use super::drivers::Outcome;
 use super::execution::{Slot, Work, body, check, execute};
 use super::pacing::Backoff;
-use super::{Shared, delivery};
+use super::{Shared, delivery, explaining};
 use crate::client::{AgentStatus, Capabilities, Claim, ClientError, Job, Poll};
 use crate::crypto::{PublicKey, hex, random, unhex};
 use crate::domain::id::{Operation, Target, is_uuid};
@@ -69,7 +69,7 @@ impl Poller<'_> {
             if self.shared.stopping() {
                 return false;
             }
-            match self.shared.poll_client.public_key() {
+            match self.shared.breakable_client.public_key() {
                 Ok(reply) => match pinned(self.shared, &reply.public_key) {
                     Ok(key) => {
                         self.backoff.reset();
@@ -103,7 +103,11 @@ impl Poller<'_> {
                 true => self.shared.config.poll_wait_secs,
                 false => 0,
             };
-            let reply = match self.shared.poll_client.poll(&self.poll(free, wait, false)) {
+            let reply = match self
+                .shared
+                .breakable_client
+                .poll(&self.poll(free, wait, false))
+            {
                 Ok(reply) => reply,
                 Err(error) => {
                     if self.refused_for_good(&error, "polling") {
@@ -125,13 +129,23 @@ impl Poller<'_> {
                 self.shared.pause(UPGRADE_WAIT);
                 continue;
             }
+            // First, for claiming may take a while.
+            let explains = explaining::offer(self.shared, &reply.dry_run_jobs);
             let tried = self.take_jobs(&reply.jobs, free);
             if free == 0 {
                 self.wait_for_room();
-            } else if wait > 0 && !tried && began.elapsed() < FRUITLESS_POLL_MIN {
-                self.shared.pause(FRUITLESS_POLL_MIN);
+            } else if wait > 0 && !tried && !explains && began.elapsed() < FRUITLESS_POLL_MIN {
+                self.pause_fruitless();
             }
         }
+    }
+
+    /// Pauses after a fruitless poll; if the server showed only what waits to be explained, until that is done.
+    fn pause_fruitless(&self) {
+        let explaining = !self.shared.state().explaining.is_idle();
+        drop(self.shared.wait(FRUITLESS_POLL_MIN, |state| {
+            state.stopping || (explaining && state.explaining.is_idle())
+        }));
     }
 
     /// Waits after a call that failed. `true` when nothing will come of trying again: the agent stops, or the server

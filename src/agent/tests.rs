@@ -1,5 +1,6 @@
 //! The agent against a server that is just enough for one.
 
+mod aside;
 mod fake;
 
 use super::config::{DatabaseConfig, DriverConfig};

@@ -2,7 +2,9 @@
 
 use super::{Client, ClientError};
 use crate::crypto::hex;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::time::Duration;
 
 /// Answer of GET /api/public-key.
@@ -112,6 +114,9 @@ pub struct ActiveJob {
 pub struct PollReply {
     /// What can be claimed, oldest first.
     pub jobs: Vec<Job>,
+    /// Statements to explain, oldest first.
+    #[serde(default)]
+    pub dry_run_jobs: Vec<DryRunJob>,
     /// Whether the server wants a newer agent; there are no jobs then.
     #[serde(default)]
     pub upgrade_required: bool,
@@ -131,6 +136,54 @@ pub struct Job {
     pub environment: String,
     /// Name of the operation.
     pub operation: String,
+}
+
+/// A statement that a reviewer wants explained.
+#[derive(Debug, Clone, Deserialize)]
+pub struct DryRunJob {
+    /// Its id.
+    pub id: String,
+    /// Name of the database.
+    pub database: String,
+    /// Name of the environment.
+    pub environment: String,
+    /// The statement.
+    pub sql: String,
+}
+
+/// Answer of a claim of a statement to explain.
+#[derive(Debug, Clone, Deserialize)]
+pub struct DryRunClaim {
+    /// What has to stand beside the plan.
+    pub claim_token: String,
+}
+
+/// Body of POST /api/agent/dry-run/{id}/result.
+#[derive(Debug, Clone, Serialize)]
+pub struct DryRunResult<'a> {
+    /// Of the claim.
+    pub claim_token: &'a str,
+    /// The plan, in the database's own form.
+    pub result: Option<&'a RawValue>,
+    /// Why there is none.
+    pub error: Option<&'a str>,
+}
+
+/// Body of POST /api/agent/schema-sync.
+#[derive(Debug, Clone, Serialize)]
+pub struct SchemaSync<'a> {
+    /// Name of the database.
+    pub database: &'a str,
+    /// Name of the environment.
+    pub environment: &'a str,
+    /// Its dialect: `sqlite`.
+    pub dialect: &'static str,
+    /// `ready` or `failed`.
+    pub status: &'static str,
+    /// The tables, where it is ready: `{"tables":[..]}`.
+    pub snapshot: Option<&'a RawValue>,
+    /// Why it is not.
+    pub error_message: Option<&'a str>,
 }
 
 /// Answer of a claim. Limits stand in the token, where they are signed.
@@ -189,9 +242,8 @@ impl Client {
     /// # Errors
     /// As every call: [`ClientError`].
     pub fn poll(&self, poll: &Poll) -> Result<PollReply, ClientError> {
-        let body =
-            serde_json::to_string(poll).map_err(|e| ClientError::no_answer("bad_request", e))?;
-        self.post("/api/agent/poll", &body, Duration::from_secs(poll.wait))
+        let wait = Duration::from_secs(poll.wait);
+        self.post("/api/agent/poll", &json(poll)?, wait)
     }
 
     /// Claims a job. The same `claim_key` may be sent again by the same agent until the first heartbeat, and yields
@@ -235,4 +287,35 @@ impl Client {
             AT_ONCE,
         )
     }
+
+    /// Says what the tables of a database are.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub fn sync_schema(&self, said: &SchemaSync<'_>) -> Result<(), ClientError> {
+        self.post::<IgnoredAny>("/api/agent/schema-sync", &json(said)?, AT_ONCE)?;
+        Ok(())
+    }
+
+    /// Claims a statement to explain.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`]; 409 when somebody else was first, 404 when nobody wants it any more.
+    pub fn claim_dry_run(&self, id: &str) -> Result<DryRunClaim, ClientError> {
+        self.post(&format!("/api/agent/dry-run/{id}/claim"), "", AT_ONCE)
+    }
+
+    /// Hands in the plan of a statement, or why there is none.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`]; 409 when the claim does not count any more.
+    pub fn finish_dry_run(&self, id: &str, said: &DryRunResult<'_>) -> Result<(), ClientError> {
+        let path = format!("/api/agent/dry-run/{id}/result");
+        self.post::<IgnoredAny>(&path, &json(said)?, AT_ONCE)?;
+        Ok(())
+    }
+}
+
+fn json(body: &impl Serialize) -> Result<String, ClientError> {
+    serde_json::to_string(body).map_err(|e| ClientError::no_answer("bad_request", e))
 }

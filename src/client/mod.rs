@@ -7,8 +7,8 @@ mod agent_api;
 mod error;
 
 pub use agent_api::{
-    ActiveJob, AgentStatus, Capabilities, Claim, Heartbeat, Job, Poll, PollReply, PublicKeyReply,
-    ResultReply, Scope,
+    ActiveJob, AgentStatus, Capabilities, Claim, DryRunClaim, DryRunJob, DryRunResult, Heartbeat,
+    Job, Poll, PollReply, PublicKeyReply, ResultReply, SchemaSync, Scope,
 };
 pub use error::ClientError;
 

@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub const ERROR_BYTES_MAX: usize = 4096;
 /// Most bytes of row JSON in a result: the promise of the protocol, and what a server stores by default.
 pub const ROWS_BYTES_MAX: usize = 10 << 20;
+/// Longest plan of a statement, in bytes of JSON; the server keeps no longer one.
+pub const PLAN_BYTES_MAX: usize = 64 << 10;
 /// Most statements in one job; the server accepts no more in one request.
 pub const STATEMENTS_MAX: usize = 100;
 
@@ -66,23 +68,45 @@ pub enum Outcome {
 impl Outcome {
     /// A failure, its message cut to [`ERROR_BYTES_MAX`].
     pub fn failed(message: impl Into<String>) -> Outcome {
-        let mut message = message.into();
-        if message.len() > ERROR_BYTES_MAX {
-            let mut end = ERROR_BYTES_MAX - 3;
-            while !message.is_char_boundary(end) {
-                end -= 1;
-            }
-            message.truncate(end);
-            message.push_str("...");
+        Outcome::Failed {
+            message: cut(message.into()),
         }
-        Outcome::Failed { message }
     }
 }
 
-/// Runs jobs on one database.
+/// An error text, cut to [`ERROR_BYTES_MAX`].
+fn cut(mut message: String) -> String {
+    if message.len() > ERROR_BYTES_MAX {
+        let mut end = ERROR_BYTES_MAX - 3;
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        message.truncate(end);
+        message.push_str("...");
+    }
+    message
+}
+
+/// Runs jobs on one database, and tells about it. Nothing here outlives `cancel` by more than a moment.
 pub trait Driver: Send + Sync {
+    /// The dialect of its SQL, as the server names it: `sqlite`.
+    fn dialect(&self) -> &'static str;
+
     /// Runs `job` to its end, at the latest a moment after `cancel` is set or its time is up.
     fn run(&self, job: &Job, cancel: &Cancel) -> Outcome;
+
+    /// All tables with columns, constraints, indexes and estimated rows, as JSON: `{"tables":[..]}`. No table is
+    /// scanned for it.
+    ///
+    /// # Errors
+    /// The sentence for whoever looks for the tables; also where they do not fit into a description.
+    fn describe(&self, cancel: &Cancel) -> Result<String, String>;
+
+    /// The plan of the one statement `sql` as JSON of at most [`PLAN_BYTES_MAX`] bytes. Nothing is run.
+    ///
+    /// # Errors
+    /// The sentence for the reviewer, at most [`ERROR_BYTES_MAX`] long.
+    fn explain(&self, sql: &str, cancel: &Cancel) -> Result<String, String>;
 }
 
 /// The driver that a configuration names. Opens nothing yet.

@@ -6,6 +6,9 @@
 //! cancellation are looked at by SQLite itself every few thousand steps of its virtual machine, so that no watcher
 //! can come too early or too late.
 
+mod describe;
+mod explain;
+
 use super::rows::{Cell, Rows};
 use super::{Cancel, Driver, Job, Outcome, STATEMENTS_MAX};
 use crate::domain::id::Operation;
@@ -53,6 +56,7 @@ pub struct Sqlite {
 }
 
 /// Why a job ends early.
+#[derive(Debug)]
 enum Stop {
     /// The database, or we, refuse; the text for the requester.
     Failed(String),
@@ -118,6 +122,18 @@ impl Sqlite {
 }
 
 impl Driver for Sqlite {
+    fn dialect(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn describe(&self, cancel: &Cancel) -> Result<String, String> {
+        describe::describe(self, cancel)
+    }
+
+    fn explain(&self, sql: &str, cancel: &Cancel) -> Result<String, String> {
+        explain::explain(self, sql, cancel)
+    }
+
     fn run(&self, job: &Job, cancel: &Cancel) -> Outcome {
         let write = match job.operation {
             Operation::ExecuteSelect => false,
@@ -193,9 +209,14 @@ impl Watch {
 
     /// Runs `sql` of our own as soon as nobody else's lock is in the way.
     fn when_unlocked(&self, conn: &Connection, sql: &str) -> Result<(), Stop> {
+        self.unlocked(|| conn.execute_batch(sql))
+    }
+
+    /// Repeats `what` for as long as somebody else's lock is in its way.
+    fn unlocked<T>(&self, mut what: impl FnMut() -> rusqlite::Result<T>) -> Result<T, Stop> {
         let give_up = Instant::now() + Duration::from_secs(LOCK_WAIT_SECS_MAX);
         loop {
-            match conn.execute_batch(sql) {
+            match what() {
                 Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
                     if self.over() {
                         return Err(Stop::Interrupted);

@@ -52,6 +52,18 @@ pub struct Seen {
     /// How many results are answered with this status first.
     pub results_refused: (usize, u16),
     pub cancelled: bool,
+    /// Statements to explain that are shown: id and SQL. A claim takes one away.
+    pub dry_runs: Vec<(String, String)>,
+    /// How many claims of these are refused with this status first.
+    pub dry_claims_refused: (usize, u16),
+    pub dry_claims: usize,
+    /// Id and body of every plan.
+    pub plans: Vec<(String, Value)>,
+    pub schemas: Vec<Value>,
+    /// Whether descriptions and plans are never answered.
+    pub held: bool,
+    /// The status that answers a description.
+    pub schemas_refused: Option<u16>,
     closed: bool,
 }
 
@@ -89,6 +101,14 @@ impl Fake {
     pub fn offer(&self, offer: Offer) {
         self.seen().offers.push(offer);
         self.inner.1.notify_all();
+    }
+
+    /// Shows a statement to explain; its id.
+    pub fn show(&self, sql: &str) -> String {
+        let id = uuid();
+        self.seen().dry_runs.push((id.clone(), sql.to_owned()));
+        self.inner.1.notify_all();
+        id
     }
 
     /// Waits for `over`; the test fails if it does not come.
@@ -171,11 +191,14 @@ fn answer(
             let limit = body["limit"].as_u64().unwrap() as usize;
             seen = inner
                 .1
-                .wait_timeout_while(seen, wait, |s| s.offers.is_empty() && !s.closed)
+                .wait_timeout_while(seen, wait, |s| {
+                    s.offers.is_empty() && s.dry_runs.is_empty() && !s.closed
+                })
                 .unwrap()
                 .0;
             let jobs: Vec<Value> = seen.offers.iter().take(limit).map(listed).collect();
-            json!({"jobs": jobs, "server_version": "0.0.0", "later": "ignored"})
+            let dry_runs: Vec<Value> = seen.dry_runs.iter().take(10).map(dry_run).collect();
+            json!({"jobs": jobs, "dry_run_jobs": dry_runs, "server_version": "0.0.0", "later": "ignored"})
         }
         ["agent", "jobs", id, "claim"] => {
             seen.claim_keys.push(body["claim_key"].to_string());
@@ -203,10 +226,51 @@ fn answer(
             seen.results.push(((*id).to_owned(), body.clone()));
             json!({"request_id": "r", "status": "executed"})
         }
-        _ => return Some((404, json!({}))),
+        _ => return beside(&parts, body, seen, &inner.1),
     };
     inner.1.notify_all();
     Some((200, reply))
+}
+
+/// The same for what is no execution: descriptions and plans.
+fn beside(
+    parts: &[&str],
+    body: &Value,
+    mut seen: MutexGuard<'_, Seen>,
+    bell: &Condvar,
+) -> Option<(u16, Value)> {
+    // Whoever is woken looks only after this lock is gone.
+    bell.notify_all();
+    match parts {
+        ["agent", "schema-sync"] => {
+            seen.schemas.push(body.clone());
+            if let Some(status) = seen.schemas_refused {
+                return Some((status, json!({})));
+            }
+        }
+        ["agent", "dry-run", id, "claim"] => {
+            seen.dry_claims += 1;
+            if seen.dry_claims_refused.0 > 0 {
+                seen.dry_claims_refused.0 -= 1;
+                return Some((seen.dry_claims_refused.1, json!({})));
+            }
+            let Some(at) = seen.dry_runs.iter().position(|(other, _)| other == id) else {
+                return Some((409, json!({})));
+            };
+            seen.dry_runs.remove(at);
+            return Some((200, json!({"claim_token": format!("token of {id}")})));
+        }
+        ["agent", "dry-run", id, "result"] => {
+            seen.plans.push(((*id).to_owned(), body.clone()));
+        }
+        _ => return Some((404, json!({}))),
+    }
+    drop(bell.wait_while(seen, |s| s.held && !s.closed).unwrap());
+    Some((200, json!({"status": "accepted"})))
+}
+
+fn dry_run((id, sql): &(String, String)) -> Value {
+    json!({"id": id, "request_id": "r", "database": "app", "environment": "development", "sql": sql})
 }
 
 fn listed(offer: &Offer) -> Value {

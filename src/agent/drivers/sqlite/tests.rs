@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// A database file in a folder of its own, removed at the end.
-struct File {
-    folder: PathBuf,
-    path: PathBuf,
+pub(super) struct File {
+    pub(super) folder: PathBuf,
+    pub(super) path: PathBuf,
 }
 
 impl File {
-    fn new(schema: &str) -> File {
+    pub(super) fn new(schema: &str) -> File {
         let name = crate::crypto::hex(&crate::crypto::random::<8>());
         let folder = std::env::temp_dir().join(format!("dbward-driver-{name}"));
         std::fs::create_dir(&folder).unwrap();
@@ -22,15 +22,15 @@ impl File {
         file
     }
 
-    fn conn(&self) -> Connection {
+    pub(super) fn conn(&self) -> Connection {
         Connection::open(&self.path).unwrap()
     }
 
-    fn one(&self, sql: &str) -> i64 {
+    pub(super) fn one(&self, sql: &str) -> i64 {
         self.conn().query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
-    fn driver(&self) -> Sqlite {
+    pub(super) fn driver(&self) -> Sqlite {
         Sqlite::new(self.path.clone(), false)
     }
 

@@ -1,0 +1,187 @@
+//! The thread that tells the server what the databases look like: at first, every few minutes, and soon after an
+//! execution changed a schema. What the server knows already is not told again.
+
+use super::pacing::Backoff;
+use super::{Shared, State};
+use crate::client::{ClientError, SchemaSync};
+use crate::crypto::sha256_fields;
+use crate::domain::id::Target;
+use serde_json::value::RawValue;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often each database is looked at, and the longest wait after a failure.
+const EVERY: Duration = Duration::from_secs(600);
+/// What is said where describing panicked.
+const PANICKED: &str = "the agent failed while it described the tables";
+
+/// Whether `sql` begins with a word that changes a schema. Good enough to look again soon; what it misses is seen at
+/// the next look.
+pub fn alters(sql: &str) -> bool {
+    let mut rest = sql.trim_start();
+    loop {
+        let after = match (rest.strip_prefix("--"), rest.strip_prefix("/*")) {
+            (Some(comment), _) => comment.split_once('\n'),
+            (_, Some(comment)) => comment.split_once("*/"),
+            (None, None) => break,
+        };
+        rest = after.map_or("", |(_, after)| after).trim_start();
+    }
+    let end = rest.find(|c: char| !c.is_ascii_alphabetic());
+    let word = &rest[..end.unwrap_or(rest.len())];
+    ["create", "alter", "drop"]
+        .iter()
+        .any(|ddl| word.eq_ignore_ascii_case(ddl))
+}
+
+/// The thread's body: works until the agent stops or fails, or the server turns out not to want to know.
+pub fn run(shared: &Arc<Shared>) {
+    if !let_in(shared) {
+        return;
+    }
+    let mut all: Vec<Told> = shared.drivers.keys().cloned().map(Told::nothing).collect();
+    loop {
+        for told in &mut all {
+            if shared.stopping() {
+                return;
+            }
+            if told.due > Instant::now() {
+                continue;
+            }
+            if let Err(error) = told.tell(shared) {
+                if matches!(error.status, Some(404 | 405 | 501)) {
+                    log::info!("the server takes no descriptions of databases; none are sent");
+                    return;
+                }
+                let wait = told.backoff.next(error.retry_after);
+                told.due = Instant::now() + wait;
+                if !shared.stopping() {
+                    let (target, secs) = (&told.target, wait.as_secs());
+                    log::warn!("describing {target}: {error}; trying again in {secs} s");
+                }
+            }
+        }
+        let now = Instant::now();
+        let due = all.iter().map(|told| told.due).min();
+        let wait = due.map_or(EVERY, |due| due.saturating_duration_since(now));
+        let mut state = shared.wait(wait, |state| state.over() || !state.altered.is_empty());
+        if state.over() {
+            return;
+        }
+        let altered = std::mem::take(&mut state.altered);
+        drop(state);
+        for told in all.iter_mut().filter(|t| altered.contains(&t.target)) {
+            told.due = now;
+        }
+    }
+}
+
+/// Waits until the server has let the agent in: it takes descriptions from agents that it knows. `false` if there
+/// will be nothing to do.
+fn let_in(shared: &Shared) -> bool {
+    loop {
+        let state = shared.wait(EVERY, |state: &State| state.ready || state.over());
+        if state.over() {
+            return false;
+        }
+        if state.ready {
+            return true;
+        }
+    }
+}
+
+/// What the server has been told of one database.
+struct Told {
+    target: Target,
+    due: Instant,
+    backoff: Backoff,
+    /// Hash of the description that the server has.
+    known: Option<[u8; 32]>,
+}
+
+impl Told {
+    fn nothing(target: Target) -> Told {
+        Told {
+            target,
+            due: Instant::now(),
+            backoff: Backoff::up_to(EVERY),
+            known: None,
+        }
+    }
+
+    /// Describes the database, and tells the server if that is news. Says when to look again, unless telling failed.
+    fn tell(&mut self, shared: &Shared) -> Result<(), ClientError> {
+        let Some(driver) = shared.drivers.get(&self.target) else {
+            return Ok(());
+        };
+        let described = catch_unwind(AssertUnwindSafe(|| driver.describe(&shared.breaking_off)))
+            .unwrap_or_else(|_| Err(PANICKED.to_owned()));
+        if shared.stopping() {
+            return Ok(());
+        }
+        let (status, text, snapshot, why_not) = match &described {
+            Ok(json) => ("ready", json, raw(json), None),
+            Err(why_not) => ("failed", why_not, None, Some(why_not.as_str())),
+        };
+        let hash = sha256_fields([status.as_bytes(), text.as_bytes()]);
+        if self.known != Some(hash) {
+            shared.breakable_client.sync_schema(&SchemaSync {
+                database: &self.target.database,
+                environment: &self.target.environment,
+                dialect: driver.dialect(),
+                status,
+                snapshot,
+                error_message: why_not,
+            })?;
+            self.known = Some(hash);
+            match why_not {
+                None => log::info!("the server knows the tables of {}", self.target),
+                // Without the reason, which may name what is in the database; the server has it.
+                Some(_) => log::warn!("the tables of {} cannot be described", self.target),
+            }
+        }
+        let wait = match described {
+            Ok(_) => {
+                self.backoff.reset();
+                EVERY
+            }
+            Err(_) => self.backoff.next(None),
+        };
+        self.due = Instant::now() + wait;
+        Ok(())
+    }
+}
+
+/// JSON of a driver as it stands; the server refuses what is none.
+fn raw(json: &str) -> Option<&RawValue> {
+    serde_json::from_str(json).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_a_schema_is_told_by_its_first_word() {
+        for sql in [
+            "CREATE TABLE t (a)",
+            "  drop\ttable t",
+            "-- new column\n/* by -- hand */ Alter TABLE t ADD b",
+            "create",
+        ] {
+            assert!(alters(sql), "{sql}");
+        }
+        for sql in [
+            "",
+            "-- create",
+            "/* drop",
+            "created",
+            "INSERT INTO t VALUES ('drop')",
+            "/**/ select 1",
+            "é",
+        ] {
+            assert!(!alters(sql), "{sql}");
+        }
+    }
+}
