@@ -66,7 +66,15 @@ pub fn ensure(
         return Ok(());
     };
     if workflow.admin_override
-        && steps_in(workflow, &steps, target, &active.policies, &directory, &without, requester)
+        && steps_in(
+            workflow,
+            &steps,
+            target,
+            &active.policies,
+            &directory,
+            &without,
+            requester,
+        )
     {
         return Ok(());
     }
@@ -112,9 +120,8 @@ fn steps_in<'a>(
     without: &BTreeSet<&'a str>,
     requester: &str,
 ) -> bool {
-    let administers = |role: &&Role| {
-        role.permissions.contains(&Permission::All) && role.covers(target)
-    };
+    let administers =
+        |role: &&Role| role.permissions.contains(&Permission::All) && role.covers(target);
     let admins: BTreeSet<&str> = policies
         .roles
         .values()

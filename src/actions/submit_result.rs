@@ -108,12 +108,16 @@ fn record(
     caller.require(Permission::AgentSubmitResult)?;
     let report_sha256 = fingerprint(&report);
     // A look before the object is written; the same is asked again inside the transaction.
-    let (request, execution) = app.store.read(|view| load(view, caller, execution_id))?;
+    let (request, execution, share_with) = app.store.read(|view| {
+        let (request, execution) = load(view, caller, execution_id)?;
+        let share_with = view.request_text(&request)?.share_with;
+        Ok((request, execution, share_with))
+    })?;
     if let Some(reported) = repeated(&request, &execution, &report_sha256)? {
         return Ok(reported);
     }
     let envelope: Arc<[u8]> = envelope(&execution.id, &report)?.into();
-    let stored = keep(app, &request, &execution, &report, &envelope)?;
+    let stored = keep(app, &request, &execution, &report, &envelope, share_with)?;
     // In memory before the commit that wakes the readers.
     app.live
         .put(&execution.id, Arc::clone(&envelope), app.clock.now());
@@ -234,6 +238,7 @@ fn keep(
     execution: &ExecutionRow,
     report: &Report,
     envelope: &[u8],
+    share_with: Vec<Selector>,
 ) -> Result<Option<NewResult>, Error> {
     let policy = app.active().policies.result(&request.target);
     // A failure is always kept; of a request whose result is not to be kept, only what went wrong.
@@ -261,10 +266,7 @@ fn keep(
         return Err(Error::unavailable("the result could not be stored now"));
     }
     app.metrics.result_storage.inc(&["stored"]);
-    let share_with = app
-        .store
-        .read(|view| Ok(view.request_text(request)?.share_with))?;
-    let mut access: Vec<Selector> = share_with;
+    let mut access = share_with;
     access.extend(policy.access);
     let days = u64::from(policy.retention_days);
     Ok(Some(NewResult {

@@ -15,6 +15,9 @@ pub fn run(path: &Path) -> Result<(), String> {
     };
     let number = StateDir::holder(&config.state_dir).ok_or_else(none)?;
     tell_to_reload(number).map_err(|e| format!("process {number}: {e}"))?;
-    println!("{} is correct; process {number} was told to take it over", path.display());
+    println!(
+        "{} is correct; process {number} was told to take it over",
+        path.display()
+    );
     Ok(())
 }

@@ -236,9 +236,13 @@ pub(super) fn role_exists(said: &Said<String>, policies: &Policies, notes: &mut 
     exists
 }
 
-/// Whether the group that is referred to exists; otherwise a problem is noted, unless groups are in disorder anyway.
+/// Whether the group that is referred to exists; otherwise a problem is noted, unless groups are in disorder anyway, or
+/// an identity provider may know it.
 pub(super) fn group_exists(said: &Said<String>, policies: &Policies, notes: &mut Notes) -> bool {
     let exists = policies.groups.contains_key(&said.value);
+    if !exists && notes.open_groups {
+        return true;
+    }
     if !exists && !notes.names_spoiled("auth.groups") {
         let message = format!(
             "group `{}` is not under `[[auth.groups]]`",

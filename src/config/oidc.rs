@@ -1,11 +1,11 @@
 //! What `[auth] mode` and `[auth.oidc]` mean: how people prove who they are, and which identity provider vouches for
 //! them.
 
+use super::Endpoint;
 use super::check::{id, is_id, one_of};
 use super::identities::role_of_people;
 use super::problem::{Notes, Said};
 use super::raw::{RawConfig, RawOidc};
-use super::Endpoint;
 use crate::domain::policy::{Policies, RoleMapping};
 
 /// The claim in which most providers list groups.

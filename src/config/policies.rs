@@ -45,13 +45,7 @@ pub(super) fn check(raw: &RawConfig, policies: &mut Policies, notes: &mut Notes)
 }
 
 /// Notes a second entry of one scope.
-fn once(
-    what: &str,
-    scope: &Scope,
-    at: &Place,
-    seen: &mut Vec<(Scope, usize)>,
-    notes: &mut Notes,
-) {
+fn once(what: &str, scope: &Scope, at: &Place, seen: &mut Vec<(Scope, usize)>, notes: &mut Notes) {
     if let Some((_, line)) = seen.iter().find(|(s, _)| s == scope) {
         let message = format!("the scope {scope} has {what} already, on line {line}");
         notes.problem(at, message);
@@ -87,7 +81,7 @@ fn result_policy(raw: &RawResultPolicy, policies: &Policies, notes: &mut Notes) 
     let days = notes.number(&raw.retention_days, 1..=SECS_MAX / 86_400 * 10);
     let mut access = Vec::new();
     for said in &raw.access.value {
-        match selector(&said.value, policies) {
+        match selector(&said.value, policies, notes.open_groups) {
             Ok(selector) => access.push(selector),
             Err(message) => notes.problem(&said.at, message),
         }
@@ -105,7 +99,7 @@ fn result_policy(raw: &RawResultPolicy, policies: &Policies, notes: &mut Notes) 
 }
 
 /// A selector that names something there is.
-fn selector(text: &str, policies: &Policies) -> Result<Selector, String> {
+fn selector(text: &str, policies: &Policies, open_groups: bool) -> Result<Selector, String> {
     let selector = Selector::parse(text).ok_or_else(|| {
         format!(
             "`{}` is no selector: write requester, role:<name>, group:<name> or user:<id>",
@@ -116,7 +110,7 @@ fn selector(text: &str, policies: &Policies) -> Result<Selector, String> {
         Selector::Role(name) if !policies.roles.contains_key(name) => {
             Err(format!("role `{}` is not defined", Shown(name)))
         }
-        Selector::Group(name) if !policies.groups.contains_key(name) => {
+        Selector::Group(name) if !open_groups && !policies.groups.contains_key(name) => {
             Err(format!("group `{}` is not defined", Shown(name)))
         }
         _ => Ok(selector),

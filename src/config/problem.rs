@@ -98,6 +98,8 @@ pub struct Notes {
     pub problems: Vec<Problem>,
     /// What does not.
     pub warnings: Vec<Problem>,
+    /// An identity provider may put people into groups that the file does not know.
+    pub open_groups: bool,
 }
 
 impl Notes {

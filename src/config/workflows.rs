@@ -5,12 +5,12 @@ use super::check::{SECS_MAX, one_of, scope};
 use super::identities::{group_exists, role_exists};
 use super::problem::{Notes, Place, Said};
 use super::raw::{Number, RawApprover, RawConfig, RawExecutionPolicy, RawStep, RawWorkflow, Texts};
-use crate::domain::reach::{self, Unreachable, Who};
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Role;
 use crate::domain::policy::Policies;
 use crate::domain::policy::execution::{ExecutionPolicy, LEASE_SECS_MIN, ROWS_MAX};
 use crate::domain::policy::workflow::{ApproverEntry, Mode, Workflow, WorkflowStep};
+use crate::domain::reach::{self, Unreachable, Who};
 use crate::error::Shown;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -205,7 +205,7 @@ fn approver(raw: &RawApprover, policies: &Policies, notes: &mut Notes) -> Option
         }
         Selector::Role(name)
     } else if raw.group.is_some() {
-        if group_exists(said, policies, notes) {
+        if group_exists(said, policies, notes) && !notes.open_groups {
             few_members(&name, min, min_at, policies, notes);
         }
         Selector::Group(name)
@@ -355,7 +355,7 @@ fn reachable(
     let mut excluded: BTreeSet<&str> = BTreeSet::new();
     let of_kinds = kinds.len();
     for (kind, targets) in kinds {
-        let steps = steps(workflow, &kind, policies);
+        let steps = steps(workflow, &kind, policies, notes.open_groups);
         if let Some(what) = reach::unreachable(&steps, distinct, &BTreeSet::new()) {
             dead.push((what, targets));
         } else if let Some(what) = reach::unreachable(&steps, distinct, suspended) {
@@ -431,6 +431,7 @@ fn steps<'a>(
     workflow: &'a Workflow,
     kind: &[bool],
     policies: &'a Policies,
+    open_groups: bool,
 ) -> Vec<reach::Step<'a>> {
     let mut covered = kind.iter();
     let mut entry = |entry: &'a ApproverEntry| {
@@ -438,6 +439,7 @@ fn steps<'a>(
         let who = match &entry.selector {
             Selector::Role(_) if covers => Who::Unknown,
             Selector::User(id) => Who::Known(BTreeSet::from([id.as_str()])),
+            Selector::Group(_) if open_groups => Who::Unknown,
             Selector::Group(name) => {
                 let members = policies.groups.get(name).into_iter().flatten();
                 Who::Known(members.map(String::as_str).collect())

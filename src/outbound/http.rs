@@ -60,10 +60,16 @@ impl Http {
     /// # Errors
     /// For everything else. What the other side wrote is not repeated.
     pub fn get(&self, url: &str, bytes_max: u64) -> Result<Vec<u8>, Failure> {
-        let call = self.agent.get(url).header(header::ACCEPT, "application/json");
+        let call = self
+            .agent
+            .get(url)
+            .header(header::ACCEPT, "application/json");
         let mut answer = call.call().map_err(Failure::new)?;
         if answer.status() != 200 {
-            return Err(Failure::new(format!("the answer is {}", answer.status().as_u16())));
+            return Err(Failure::new(format!(
+                "the answer is {}",
+                answer.status().as_u16()
+            )));
         }
         answer
             .body_mut()

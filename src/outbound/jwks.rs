@@ -251,7 +251,9 @@ impl Shared {
                 }
                 // The same keys stay the same object, so that nobody takes them for others.
                 let kept = state.keys.take().map(|(old, _)| old);
-                let keys = kept.filter(|old| **old == keys).unwrap_or_else(|| Arc::new(keys));
+                let keys = kept
+                    .filter(|old| **old == keys)
+                    .unwrap_or_else(|| Arc::new(keys));
                 state.keys = Some((keys, self.clock.now()));
                 state.failures = 0;
                 state.due = now + REFRESH_EVERY;
@@ -287,11 +289,13 @@ impl Shared {
         let issuer = &self.oidc.issuer;
         let url = format!("{}{DISCOVERY}", issuer.url().trim_end_matches('/'));
         let body = self.http.get(&url, DOCUMENT_BYTES_MAX)?;
-        let document: Value = serde_json::from_slice(&body)
-            .map_err(|_| Failure::new("its document is not JSON"))?;
+        let document: Value =
+            serde_json::from_slice(&body).map_err(|_| Failure::new("its document is not JSON"))?;
         let text = |name: &str| document.get(name).and_then(Value::as_str);
         if text("issuer") != Some(issuer.url()) {
-            return Err(Failure::new("its document names another issuer than issuer_url"));
+            return Err(Failure::new(
+                "its document names another issuer than issuer_url",
+            ));
         }
         let said = text("jwks_uri").ok_or_else(|| Failure::new("its document has no jwks_uri"))?;
         let place = Endpoint::parse(said)
@@ -299,7 +303,9 @@ impl Shared {
         // What came encrypted must not lead to what is not.
         let is_as_safe = !place.is_plain() || issuer.is_plain();
         if !is_as_safe || !place.is_allowed(self.allow_private_networks) {
-            return Err(Failure::new("the jwks_uri in its document is not encrypted"));
+            return Err(Failure::new(
+                "the jwks_uri in its document is not encrypted",
+            ));
         }
         Ok(place)
     }

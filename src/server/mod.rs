@@ -27,8 +27,8 @@ use crate::outbound::Jwks;
 use crate::store::Store;
 use state::StateDir;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use watch::Watch;
 

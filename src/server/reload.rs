@@ -31,7 +31,10 @@ impl Server {
             log::warn!("{}: {warning}", path.display());
         }
         for key in needs_restart(&self.started_with, config) {
-            log::warn!("{}: `{key}` has changed; it takes effect at the next start", path.display());
+            log::warn!(
+                "{}: `{key}` has changed; it takes effect at the next start",
+                path.display()
+            );
         }
         match start::sync_config(&self.app, config, true) {
             Ok(()) => {
@@ -73,10 +76,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("audit.redaction", old.redaction != new.redaction),
         ("result_storage", old.result_storage != new.result_storage),
         ("result_channel", old.result_channel != new.result_channel),
-        (
-            "logging.format",
-            old.logging.format != new.logging.format,
-        ),
+        ("logging.format", old.logging.format != new.logging.format),
         (
             "calls_per_minute",
             old.calls_per_minute != new.calls_per_minute,

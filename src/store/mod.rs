@@ -27,6 +27,7 @@ use crate::crypto::{Keypair, PublicKey};
 use crate::domain::actor::Actor;
 use crate::domain::change::Change;
 use crate::error::Error;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -225,6 +226,11 @@ fn open_connection(path: &Path) -> Result<Connection, Error> {
     )
     .map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    // Plans must not depend on bound values: otherwise SQLite compiles a cached statement anew at every use, since
+    // giving it back to the cache clears its bindings.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(failed)?;
     connection
         .execute_batch(
             "PRAGMA busy_timeout = 5000;

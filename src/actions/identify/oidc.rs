@@ -210,9 +210,9 @@ fn note_login(
         id: caller.subject.clone(),
         roles,
     };
-    let written = app
-        .store
-        .change(caller.actor(), move |_, _| Ok(Verdict::Write(vec![change], ())));
+    let written = app.store.change(caller.actor(), move |_, _| {
+        Ok(Verdict::Write(vec![change], ()))
+    });
     if written.is_err() {
         provider.remember(&caller.subject, |p| p.login = before);
     }

@@ -4,7 +4,8 @@ use super::{loads, refused, warnings};
 use crate::config::{AuthMode, Config};
 use crate::domain::policy::RoleMapping;
 
-const PROVIDER: &str = "[auth.oidc]\nissuer_url = \"https://id.example.com/\"\nclient_id = \"dbward\"\n";
+const PROVIDER: &str =
+    "[auth.oidc]\nissuer_url = \"https://id.example.com/\"\nclient_id = \"dbward\"\n";
 
 fn with(top: &str, auth: &str, oidc: &str) -> String {
     format!("state_dir = \"x\"\n{top}\n[auth]\n{auth}\n{oidc}")
@@ -48,13 +49,22 @@ fn every_key_of_the_provider_has_its_effect() {
     let oidc = config.oidc.unwrap();
     assert_eq!(oidc.issuer.url(), "https://id.example.com/realms/a");
     assert_eq!(oidc.audiences, ["dbward", "https://dbward.example.com"]);
-    assert_eq!(oidc.jwks_uri.unwrap().url(), "http://127.0.0.1:8080/keys?a=b");
+    assert_eq!(
+        oidc.jwks_uri.unwrap().url(),
+        "http://127.0.0.1:8080/keys?a=b"
+    );
     assert_eq!(oidc.groups_claim, "realm_access.groups");
-    assert_eq!(config.policies.oidc_default_role.as_deref(), Some("developer"));
+    assert_eq!(
+        config.policies.oidc_default_role.as_deref(),
+        Some("developer")
+    );
     assert_eq!(config.policies.default_role.as_deref(), Some("readonly"));
     let mapping = ["level", "high", "admin"].map(str::to_owned);
     let [claim, value, role] = mapping;
-    assert_eq!(config.policies.role_mappings, [RoleMapping { claim, value, role }]);
+    assert_eq!(
+        config.policies.role_mappings,
+        [RoleMapping { claim, value, role }]
+    );
     assert!(!config.allow_private_networks);
 }
 
@@ -66,9 +76,16 @@ fn what_decides_about_rights_is_part_of_the_policies_and_the_address_is_not() {
     assert_eq!(version(&elsewhere), plain);
     let role = format!("{PROVIDER}default_role = \"readonly\"\n");
     let mapping = |role: &str| {
-        format!("{PROVIDER}[[auth.oidc.role_mappings]]\nclaim = \"a\"\nvalue = \"b\"\nrole = \"{role}\"\n")
+        format!(
+            "{PROVIDER}[[auth.oidc.role_mappings]]\nclaim = \"a\"\nvalue = \"b\"\nrole = \"{role}\"\n"
+        )
     };
-    let all = [plain, version(&role), version(&mapping("admin")), version(&mapping("readonly"))];
+    let all = [
+        plain,
+        version(&role),
+        version(&mapping("admin")),
+        version(&mapping("readonly")),
+    ];
     for (n, one) in all.iter().enumerate() {
         assert!(!all[..n].contains(one), "{n}");
     }
@@ -78,16 +95,28 @@ fn what_decides_about_rights_is_part_of_the_policies_and_the_address_is_not() {
 fn an_issuer_is_said_once_and_is_an_address() {
     let said = |lines: &str, part: &str| {
         let problems = oidc(&format!("client_id = \"a\"\n{lines}"));
-        assert!(problems.len() == 1 && problems[0].contains(part), "{lines}: {problems:?}");
+        assert!(
+            problems.len() == 1 && problems[0].contains(part),
+            "{lines}: {problems:?}"
+        );
     };
     said("", "auth.oidc.issuer_url: this key is required");
     said("issuer_url = \"\"", "not a URL that begins with");
     said("issuer_url = \"ldap://a\"", "not a URL that begins with");
     said("issuer_url = \"https://a?b\"", "no query");
     said("issuer_url = \"https://a#b\"", "fragment");
-    said("issuer_url = \"https://a\"\nissuer = \"https://b\"", "says something else");
-    said("issuer_url = \"https://a\"\njwks_uri = \"\"", "not a URL that begins with");
-    said("issuer_url = \"https://a\"\njwks_uri = \"http://b\"", "for this machine only");
+    said(
+        "issuer_url = \"https://a\"\nissuer = \"https://b\"",
+        "says something else",
+    );
+    said(
+        "issuer_url = \"https://a\"\njwks_uri = \"\"",
+        "not a URL that begins with",
+    );
+    said(
+        "issuer_url = \"https://a\"\njwks_uri = \"http://b\"",
+        "for this machine only",
+    );
     said("issuer_url = 7", "a string is wanted here");
     let secret = oidc("client_id = \"a\"\nissuer_url = \"https://u:hunter2@a\"");
     assert!(!secret[0].contains("hunter2"), "{secret:?}");

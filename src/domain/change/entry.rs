@@ -183,7 +183,8 @@ impl Change {
             Change::ConfigRejected { problems } => {
                 let mut e = Entry::new("config.reload_failed", "policy", Outcome::Failure);
                 e.reason = problems.first().cloned();
-                e.metadata.insert("problems".into(), problems.clone().into());
+                e.metadata
+                    .insert("problems".into(), problems.clone().into());
                 e
             }
             Change::AttemptRefused(refused) => refused_entry(refused),

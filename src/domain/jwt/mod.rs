@@ -147,7 +147,8 @@ pub fn verify(
     if fitting.is_empty() {
         return Err(JwtError::UnknownKey);
     }
-    let made_by = |key: &&crate::crypto::JwsKey| key.verifies(algorithm, signed.as_bytes(), &signature);
+    let made_by =
+        |key: &&crate::crypto::JwsKey| key.verifies(algorithm, signed.as_bytes(), &signature);
     if !fitting.iter().any(made_by) {
         return Err(JwtError::Signature);
     }

@@ -284,7 +284,10 @@ impl Policies {
         let mut names: BTreeSet<&String> = mapped.chain(bound.iter().map(|r| &r.name)).collect();
         names.retain(|name| *name != Role::AGENT);
         if names.is_empty() {
-            let default = self.oidc_default_role.as_ref().or(self.default_role.as_ref());
+            let default = self
+                .oidc_default_role
+                .as_ref()
+                .or(self.default_role.as_ref());
             names.extend(default.filter(|name| *name != Role::AGENT));
         }
         names

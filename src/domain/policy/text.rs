@@ -282,11 +282,7 @@ impl WorkflowText {
         WorkflowText {
             database: w.scope.database.clone(),
             environment: w.scope.environment.clone(),
-            operations: w
-                .operations
-                .iter()
-                .map(|o| o.as_str().to_owned())
-                .collect(),
+            operations: w.operations.iter().map(|o| o.as_str().to_owned()).collect(),
             steps: w.steps.iter().map(StepText::new).collect(),
             require_reason: w.require_reason,
             allow_self_approve: w.allow_self_approve,
@@ -301,8 +297,11 @@ impl WorkflowText {
     }
 
     fn read(self) -> Option<Workflow> {
-        let operations: Option<BTreeSet<Operation>> =
-            self.operations.iter().map(|o| Operation::parse(o)).collect();
+        let operations: Option<BTreeSet<Operation>> = self
+            .operations
+            .iter()
+            .map(|o| Operation::parse(o))
+            .collect();
         Some(Workflow {
             scope: scope(self.database, self.environment),
             operations: operations?,

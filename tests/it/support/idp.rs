@@ -67,7 +67,10 @@ impl Key {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let head = json!({"alg": "ES256", "kid": self.id});
         let text = format!("{}.{}", part(&head), part(claims));
-        let signature = self.pair.sign(&SystemRandom::new(), text.as_bytes()).unwrap();
+        let signature = self
+            .pair
+            .sign(&SystemRandom::new(), text.as_bytes())
+            .unwrap();
         format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 }
@@ -171,6 +174,9 @@ fn serve(stream: TcpStream, at: SocketAddr, inside: &(Mutex<Inside>, Condvar)) {
         (Mood::Well, _) => (404, String::new(), String::new()),
     };
     drop(state);
-    let head = format!("HTTP/1.1 {status} x\r\n{more}content-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status} x\r\n{more}content-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
     let _ = (&stream).write_all(format!("{head}{body}").as_bytes());
 }
