@@ -3,6 +3,7 @@
 
 use super::App;
 use super::create_request::dialect;
+use super::eligible;
 use super::judge::{self, Asked, Decision};
 use crate::domain::actor::Caller;
 use crate::domain::id::{Operation, Target};
@@ -12,6 +13,7 @@ use crate::domain::policy::execution::ExecutionPolicy;
 use crate::domain::policy::result::ResultPolicy;
 use crate::domain::policy::review::ReviewPolicy;
 use crate::domain::policy::workflow::Workflow;
+use crate::domain::request::Opening;
 use crate::domain::sql::Analysis;
 use crate::error::{Error, ErrorKind};
 use std::sync::Arc;
@@ -168,7 +170,11 @@ fn predict(app: &App, caller: &Caller, target: &Target, sql: &str) -> Result<Pre
         if !caller.may_on(Permission::RequestCreate, target) {
             caller.require_on(needed, target)?;
         }
-        judge::decide(&asked, operation, &active)
+        let decision = judge::decide(&asked, operation, &active)?;
+        if let (Opening::Pending, Some(workflow)) = (decision.opening, &decision.workflow) {
+            eligible::ensure(app, workflow, target, &caller.subject)?;
+        }
+        Ok(decision)
     });
     Ok(Predicted {
         analysis: Some(analysis),

@@ -159,8 +159,12 @@ pub fn suspend(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Suspended, E
         done.managed_by_config = managed_by_config;
         Ok(Verdict::Write(changes, done))
     })?;
-    done.cancelled
-        .extend(cancel_rest(app, &caller.actor(), &subject)?);
+    // What began is finished, even where he has suspended himself.
+    let actor = Actor {
+        acts: false,
+        ..caller.actor()
+    };
+    done.cancelled.extend(cancel_rest(app, &actor, &subject)?);
     Ok(done)
 }
 

@@ -11,38 +11,62 @@
 //! - `results`: streams, sharing, and bytes that stay what they are.
 //! - `downloads`: stored results whole, in part, as CSV; corrupt and missing ones.
 //! - `tokens`: who issues which, and what losing one means.
+//! - `people`: who is known, Slack accounts, who may suspend whom.
+//! - `suspensions`: that they take effect everywhere at once.
+//! - `roles`: deleting a custom role, effective at once.
+//! - `abuse`: failed authentications and calls without end.
+//! - `matrix`: every route by every kind of caller, in one table.
 //! - `oidc`: people of an identity provider: their tokens, their rights, and the provider in every mood.
+//! - `auto_approve`: what risk lets through, and what never passes.
+//! - `reviews`: review rules, their scopes, and emergencies with DDL.
+//! - `result_policies`: where results go, who sees them, how long.
+//! - `resolution`: policies and decisions asked for beforehand.
+//! - `schemas`: what agents say of tables, and who sees it.
+//! - `dry_runs`: statements explained for reviewers.
 //! - `audit`: what stands in the log, who finds it, and its proof.
 //! - `errors`: bad input of every kind, and the one shape of errors.
 //! - `waiting`: many long-polls, few workers, no lost wake-up; drain.
 //! - `openapi`: the document held against the server.
 //! - `metrics`: who reads them, and that they count.
 //! - `process`: the real program: files, signals, command line, an agent beside it.
+//! - `reload`: a changed server.toml in the real program.
 //! - `crash`: the real program killed under load.
 //! - `demo`: the commands that the demo prints.
 //! - `gate`: the gate under attack, over raw sockets.
 //! - `tidy`: the rules of the house, held against the source tree.
 //! - `support`: what all of them stand on.
 
+mod abuse;
 mod agents;
 mod approvals;
 mod audit;
+mod auto_approve;
 mod crash;
 mod demo;
 mod downloads;
+mod dry_runs;
 mod errors;
 mod gate;
 mod lifecycle;
 mod lists;
+mod matrix;
 mod metrics;
 mod oidc;
 mod openapi;
+mod people;
 mod process;
 mod rejections;
+mod reload;
 mod reports;
 mod requests;
+mod resolution;
+mod result_policies;
 mod results;
+mod reviews;
+mod roles;
+mod schemas;
 mod support;
+mod suspensions;
 mod tidy;
 mod tokens;
 mod waiting;
