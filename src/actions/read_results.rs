@@ -9,7 +9,7 @@ use crate::domain::id::{Operation, Selector};
 use crate::domain::permission::Permission;
 use crate::domain::request::{Request, Status};
 use crate::error::Error;
-use crate::store::{ExecutionRow, ExecutionStatus, ResultItem, ResultRow, Verdict, View};
+use crate::store::{ExecutionRow, ExecutionStatus, ResultItem, ResultRow, Verdict, View, Viewer};
 use std::sync::Arc;
 
 /// What somebody who waits for a result is told.
@@ -137,7 +137,11 @@ pub fn executions(
 /// # Errors
 /// When the store cannot read.
 pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<ResultItem>, Error> {
-    let viewer = viewer(caller);
+    // What may not be read is not listed either.
+    let viewer = Viewer {
+        view: caller.rights.scopes(Permission::ResultView),
+        ..viewer(caller)
+    };
     let now = app.clock.now();
     app.store
         .read(|view| view.list_results(&viewer, now, limit, offset))

@@ -85,6 +85,12 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             "trusted_proxies",
             old.trusted_proxies != new.trusted_proxies,
         ),
+        ("auth.mode", old.auth_mode != new.auth_mode),
+        ("auth.oidc", old.oidc != new.oidc),
+        (
+            "allow_private_networks",
+            old.allow_private_networks != new.allow_private_networks,
+        ),
     ];
     changed
         .into_iter()

@@ -3,6 +3,7 @@
 use super::{View, Viewer, corrupt, db};
 use crate::clock::Timestamp;
 use crate::domain::id::{Operation, Target};
+use crate::domain::permission::RoleScope;
 use crate::error::Error;
 use rusqlite::types::Value as Sql;
 use rusqlite::{OptionalExtension, params_from_iter};
@@ -65,8 +66,8 @@ impl View<'_> {
             .map_err(db)
     }
 
-    /// Stored results that `viewer` may see, newest first: his own, those shared with him, and everybody's where he
-    /// holds `*`.
+    /// Stored results within `viewer.view` that `viewer` may see, newest first: his own, those shared with him, and
+    /// everybody's where he holds `*`.
     pub fn list_results(
         &self,
         viewer: &Viewer,
@@ -75,13 +76,21 @@ impl View<'_> {
         offset: u32,
     ) -> Result<Vec<ResultItem>, Error> {
         let (branches, mut values) = visible(viewer);
+        let mut within = "0".to_owned();
+        for scopes in &viewer.view {
+            within.push_str(" OR (1 = 1");
+            for scope in scopes {
+                scoped("q", scope, &mut within, &mut values);
+            }
+            within.push(')');
+        }
         values.push(now.0.into());
         values.push(i64::from(limit).into());
         values.push(i64::from(offset).into());
         let sql = format!(
             "SELECT q.id, e.id, q.database_name, q.environment, q.operation, x.stored_at_ms, x.content_length \
              FROM ({branches}) v JOIN results x ON x.execution_seq = v.seq JOIN executions e ON e.seq = v.seq \
-             JOIN requests q ON q.seq = x.request_seq WHERE x.expires_at_ms > ? \
+             JOIN requests q ON q.seq = x.request_seq WHERE ({within}) AND x.expires_at_ms > ? \
              ORDER BY v.seq DESC LIMIT ? OFFSET ?"
         );
         let rows: Vec<(ResultItem, String)> = self
@@ -115,6 +124,20 @@ impl View<'_> {
     }
 }
 
+/// Adds that the request `of` lies within a scope.
+fn scoped(of: &str, scope: &RoleScope, sql: &mut String, values: &mut Vec<Sql>) {
+    for (column, names) in [
+        ("database_name", &scope.databases),
+        ("environment", &scope.environments),
+    ] {
+        if !names.is_empty() {
+            let marks = vec!["?"; names.len()].join(", ");
+            sql.push_str(&format!(" AND {of}.{column} IN ({marks})"));
+            values.extend(names.iter().cloned().map(Sql::from));
+        }
+    }
+}
+
 fn visible(viewer: &Viewer) -> (String, Vec<Sql>) {
     let mut parts = Vec::new();
     let mut values: Vec<Sql> = Vec::new();
@@ -124,32 +147,19 @@ fn visible(viewer: &Viewer) -> (String, Vec<Sql>) {
         );
         values.push(selector.clone().into());
     }
-    let scoped =
-        |scope: &crate::domain::permission::RoleScope, sql: &mut String, values: &mut Vec<Sql>| {
-            for (column, names) in [
-                ("r.database_name", &scope.databases),
-                ("r.environment", &scope.environments),
-            ] {
-                if !names.is_empty() {
-                    let marks = vec!["?"; names.len()].join(", ");
-                    sql.push_str(&format!(" AND {column} IN ({marks})"));
-                    values.extend(names.iter().cloned().map(Sql::from));
-                }
-            }
-        };
     for (role, scope) in &viewer.roles {
         let mut sql = "SELECT a.execution_seq AS seq FROM result_access a JOIN results x USING (execution_seq) \
                        JOIN requests r ON r.seq = x.request_seq WHERE a.selector = ?"
             .to_owned();
         values.push(format!("role:{role}").into());
-        scoped(scope, &mut sql, &mut values);
+        scoped("r", scope, &mut sql, &mut values);
         parts.push(sql);
     }
     for admin in &viewer.admin {
         let mut sql = "SELECT x.execution_seq AS seq FROM results x JOIN requests r ON r.seq = x.request_seq WHERE 1 = 1"
             .to_owned();
         for scope in admin {
-            scoped(scope, &mut sql, &mut values);
+            scoped("r", scope, &mut sql, &mut values);
         }
         parts.push(sql);
     }

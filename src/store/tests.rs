@@ -260,6 +260,41 @@ fn a_revoked_token_cannot_write_even_if_it_was_good_a_moment_ago() {
 }
 
 #[test]
+fn a_person_without_a_token_writes_only_while_he_is_known_and_active() {
+    let temp = temp();
+    let store = open(&temp);
+    let somebody = |id: &str, kind: &'static str, acts: bool| Actor {
+        id: id.into(),
+        kind,
+        token_id: None,
+        acts,
+        origin: crate::domain::actor::Origin::default(),
+    };
+    let counts = |actor: Actor| store.change(actor, |_, _| Ok(Verdict::Same(()))).is_ok();
+    let write = |change: Change| {
+        let written = store.change(Actor::system(), |_, _| Ok(Verdict::Write(vec![change], ())));
+        written.unwrap();
+    };
+    assert!(!counts(somebody("person", "user", true)));
+    write(Change::UserCreated {
+        id: "person".into(),
+    });
+    assert!(counts(somebody("person", "user", true)));
+    assert!(!counts(somebody("person", "agent", true)));
+    let status = |active| UserStatus {
+        id: "person".into(),
+        active,
+        by_config: false,
+    };
+    write(Change::UserSuspended(status(false)));
+    assert!(!counts(somebody("person", "user", true)));
+    // What the server writes about him it may.
+    assert!(counts(somebody("person", "user", false)));
+    write(Change::UserActivated(status(true)));
+    assert!(counts(somebody("person", "user", true)));
+}
+
+#[test]
 fn a_second_start_finds_everything_and_an_edited_file_is_refused() {
     let temp = temp();
     let store = open(&temp);

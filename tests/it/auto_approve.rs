@@ -205,7 +205,6 @@ fn a_text_that_calls_itself_a_read_is_not_believed() {
 }
 
 #[test]
-#[ignore = "risk looks at tables only, not at what a statement calls or hides"]
 fn what_nobody_can_foresee_is_never_let_through() {
     let s = server("risk = \"high\"");
     for sql in [
@@ -230,7 +229,6 @@ fn what_nobody_can_foresee_is_never_let_through() {
 }
 
 #[test]
-#[ignore = "a DELETE inside another statement is not looked at for what it takes with it"]
 fn a_delete_is_as_risky_inside_another_statement() {
     let s = server("risk = \"medium\"");
     let gone = "WITH gone AS (DELETE FROM owners WHERE id = 1 RETURNING *)";

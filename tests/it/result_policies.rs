@@ -172,7 +172,6 @@ permissions = ["request.view"]
 }
 
 #[test]
-#[ignore = "the list does not look at result.view and its scope yet (contract section 3)"]
 fn the_list_shows_nothing_that_may_not_be_read() {
     let s = open(
         r#"

@@ -132,6 +132,19 @@ fn plain_http_is_for_this_machine_or_trusted_networks() {
 }
 
 #[test]
+fn a_group_that_the_file_does_not_know_may_come_from_the_provider_only() {
+    let binding = "[[auth.role_bindings]]\nrole = \"developer\"\ngroups = [\"theirs\"]\n";
+    loads(&with("", "", &format!("{PROVIDER}{binding}")));
+    let said = |auth: &str, oidc: &str| refused(&with("", auth, &format!("{oidc}{binding}")));
+    for problems in [said("", ""), said("mode = \"token\"", PROVIDER)] {
+        assert!(
+            problems[0].contains("group `theirs` is not under"),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
 fn a_mapping_to_the_role_of_agents_is_a_warning() {
     let config = loads(&with(
         "",

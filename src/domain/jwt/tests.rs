@@ -251,85 +251,54 @@ fn after_a_rotation_only_the_new_keys_count() {
     assert_eq!(check("good-RS256", &next), Err(JwtError::UnknownKey));
 }
 
+/// How many keys of a set with this one are kept.
+fn kept(key: &str) -> usize {
+    let set = KeySet::parse(format!("{{\"keys\":[{key}]}}").as_bytes());
+    set.unwrap().len()
+}
+
 #[test]
-fn only_keys_that_can_be_used_are_kept() {
+fn only_rsa_keys_of_good_size_and_for_signatures_are_kept() {
     assert_eq!(keys().len(), 5);
-    let set =
-        |key: &str| KeySet::parse(format!("{{\"keys\":[{key}]}}").as_bytes()).map(|s| s.len());
-    let point = URL_SAFE_NO_PAD.encode([1; 32]);
-    let short = URL_SAFE_NO_PAD.encode([1; 31]);
-    let n = |bytes: usize| URL_SAFE_NO_PAD.encode(vec![0xff; bytes]);
-    let rsa = |n: &str, e: &str, more: &str| {
-        set(&format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"{more}}}"#))
+    let n =
+        |front: &[u8], bytes: usize| URL_SAFE_NO_PAD.encode([front, &vec![0xff; bytes]].concat());
+    let rsa = |n: String, e: &str, more: &str| {
+        kept(&format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"{more}}}"#))
     };
-    for (got, wanted) in [
-        (rsa(&n(256), "AQAB", ""), 1),
-        (rsa(&n(1024), "AQAB", ""), 1),
-        (rsa(&n(255), "AQAB", ""), 0),
-        (rsa(&n(1025), "AQAB", ""), 0),
-        // Some write a zero in front, as in DER; it makes no number larger.
-        (
-            rsa(
-                &URL_SAFE_NO_PAD.encode([&[0][..], &[0xff; 256]].concat()),
-                "AQAB",
-                "",
-            ),
-            1,
-        ),
-        (
-            rsa(
-                &URL_SAFE_NO_PAD.encode([&[0][..], &[0xff; 255]].concat()),
-                "AQAB",
-                "",
-            ),
-            0,
-        ),
-        (rsa(&n(256), "", ""), 0),
-        (rsa(&n(256), "AA", ""), 0),
-        (rsa(&n(256), "AQAA", ""), 0),
-        (rsa(&n(256), "AQAAAAAB", ""), 0),
-        (rsa(&n(256), "AQAB=", ""), 0),
-        (
-            rsa(
-                &n(256),
-                "AQAB",
-                r#","use":"sig","key_ops":["sign","verify"]"#,
-            ),
-            1,
-        ),
-        (rsa(&n(256), "AQAB", r#","key_ops":["encrypt"]"#), 0),
-        (rsa(&n(256), "AQAB", r#","key_ops":"verify""#), 0),
-        (rsa(&n(256), "AQAB", r#","use":"enc""#), 0),
-        (rsa(&n(256), "AQAB", r#","alg":"PS256""#), 0),
-        (rsa(&n(256), "AQAB", r#","alg":"ES256""#), 0),
-        (rsa(&n(256), "AQAB", r#","kid":7"#), 0),
-        (
-            set(&format!(
-                r#"{{"kty":"EC","crv":"P-256","x":"{point}","y":"{point}"}}"#
-            )),
-            1,
-        ),
-        (
-            set(&format!(
-                r#"{{"kty":"EC","crv":"P-384","x":"{point}","y":"{point}"}}"#
-            )),
-            0,
-        ),
-        (
-            set(&format!(
-                r#"{{"kty":"EC","crv":"P-256","x":"{short}","y":"{point}"}}"#
-            )),
-            0,
-        ),
-        (
-            set(&format!(r#"{{"kty":"EC","x":"{point}","y":"{point}"}}"#)),
-            0,
-        ),
-        (set("7"), 0),
-        (set("{}"), 0),
-    ] {
-        assert_eq!(got, Ok(wanted));
+    for (bytes, wanted) in [(255, 0), (256, 1), (1024, 1), (1025, 0)] {
+        assert_eq!(rsa(n(&[], bytes), "AQAB", ""), wanted, "{bytes}");
     }
+    // Some write a zero in front, as in DER; it makes no number larger.
+    assert_eq!(rsa(n(&[0], 256), "AQAB", ""), 1);
+    assert_eq!(rsa(n(&[0], 255), "AQAB", ""), 0);
+    for e in ["", "AA", "AQAA", "AQAAAAAB", "AQAB="] {
+        assert_eq!(rsa(n(&[], 256), e, ""), 0, "{e}");
+    }
+    for (more, wanted) in [
+        (r#","use":"sig","key_ops":["sign","verify"]"#, 1),
+        (r#","key_ops":["encrypt"]"#, 0),
+        (r#","key_ops":"verify""#, 0),
+        (r#","use":"enc""#, 0),
+        (r#","alg":"PS256""#, 0),
+        (r#","alg":"ES256""#, 0),
+        (r#","kid":7"#, 0),
+    ] {
+        assert_eq!(rsa(n(&[], 256), "AQAB", more), wanted, "{more}");
+    }
+}
+
+#[test]
+fn only_points_of_the_right_width_are_kept() {
+    let ec = |curve: &str, x: usize| {
+        let part = |width: usize| URL_SAFE_NO_PAD.encode(vec![1; width]);
+        let (x, y) = (part(x), part(32));
+        kept(&format!(r#"{{"kty":"EC"{curve},"x":"{x}","y":"{y}"}}"#))
+    };
+    assert_eq!(ec(r#","crv":"P-256""#, 32), 1);
+    assert_eq!(ec(r#","crv":"P-256""#, 31), 0);
+    assert_eq!(ec(r#","crv":"P-384""#, 32), 0);
+    assert_eq!(ec("", 32), 0);
+    assert_eq!((kept("7"), kept("{}")), (0, 0));
 }
 
 #[test]

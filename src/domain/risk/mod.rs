@@ -1,6 +1,6 @@
 //! How risky a request is, from facts alone: what the SQL is, what review found, and what is known of its tables.
 //!
-//! What is not known raises the risk, never lowers it: a missing snapshot, a table that it does not have, a row count
+//! What is not known raises the risk, never lowers it: a statement that may do more than it says, a missing snapshot, a table that it does not have, a row count
 //! that the database does not know are `unknown`, which nothing approves by itself.
 
 use crate::domain::id::Operation;
@@ -137,6 +137,9 @@ pub fn score(
         .collect();
     if allowance.safe_ddl && analysis.safe_ddl && counted.is_empty() {
         return only(RiskLevel::Low, "SafeDdl");
+    }
+    if analysis.statements.iter().any(|s| !s.foreseen) {
+        return only(RiskLevel::Unknown, "Unforeseeable");
     }
     let snapshot = match schema {
         Schema::NotSynced => return only(RiskLevel::Unknown, "SchemaNotSynced"),

@@ -57,6 +57,12 @@ UPDATE parent SET a = 1 WHERE b = 2                      | low     |
 DELETE FROM ring_a WHERE b = 2                           | medium  | CascadeDelete { targets: [\"ring_b\"] }
 UPDATE small SET a = 1 WHERE b = 2; SELECT 1             | high    | MultiStatement
 ALTER TABLE small DROP COLUMN a                          | medium  |
+INSERT INTO small VALUES (1)                             | low     |
+INSERT INTO small VALUES (pg_terminate_backend(1))       | unknown | Unforeseeable
+SELECT pg_terminate_backend(1)                           | unknown | Unforeseeable
+CALL anything(1)                                         | unknown | Unforeseeable
+WITH g AS (DELETE FROM parent RETURNING *) SELECT * FROM g | unknown | Unforeseeable
+WITH g AS (SELECT 1) DELETE FROM small WHERE a = 1       | unknown | Unforeseeable
 what is this                                             | unavailable |
 ";
     let snapshot = Snapshot::parse(SNAPSHOT).unwrap();

@@ -93,6 +93,41 @@ fn hides_write(piece: &Piece<'_>) -> bool {
     })
 }
 
+/// Whether kind and tables say all of what a statement does; see [`StatementFacts::foreseen`].
+///
+/// [`StatementFacts::foreseen`]: super::StatementFacts::foreseen
+pub(super) fn is_foreseen(piece: &Piece<'_>, verdict: &Verdict, dialect: Dialect) -> bool {
+    match verdict.class {
+        StatementClass::Select => true,
+        StatementClass::Ddl => matches!(
+            verdict.kind,
+            "create_table" | "create_view" | "create_index" | "alter_table"
+        ),
+        StatementClass::Dml => {
+            let plain = matches!(
+                verdict.kind,
+                "insert" | "update" | "delete" | "merge" | "truncate"
+            );
+            // In a WITH, each part may be a write of its own; REPLACE deletes what it replaces.
+            plain
+                && !piece.is_any(0, &["with", "replace"])
+                && first_danger(piece, dialect).is_none()
+                && !hides_another_write(piece)
+        }
+        StatementClass::Rejected => false,
+    }
+}
+
+/// Whether the words of a write stand inside another statement.
+fn hides_another_write(piece: &Piece<'_>) -> bool {
+    (1..piece.toks.len()).any(|i| {
+        (piece.is(i, "delete") && piece.is(i + 1, "from"))
+            || (piece.is(i, "update") && piece.is(i + 2, "set"))
+            || (piece.is(i, "insert") && piece.is(i + 1, "into"))
+            || (piece.is(i, "merge") && piece.is(i + 1, "into"))
+    })
+}
+
 /// A statement that its first words refuse. The tree only decides whether break-glass may pass it.
 fn refused(
     piece: &Piece<'_>,

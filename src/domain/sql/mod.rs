@@ -146,6 +146,9 @@ pub struct StatementFacts {
     pub column: u64,
     /// Tables it names: `schema.table` or `table`, sorted.
     pub tables: Vec<String>,
+    /// Whether what it does shows in its kind and its tables alone: a read, plain DDL, or a write that calls nothing
+    /// dangerous and hides no other write. Whatever else is done, nobody can tell how far it reaches.
+    pub foreseen: bool,
 }
 
 /// What break-glass with `allow_ddl` needs to know (semantics 1.6).
@@ -353,14 +356,15 @@ fn assemble(text: &str, dialect: Dialect, pieces: &[Piece<'_>], judged: Vec<Judg
         statements: pieces
             .iter()
             .zip(judged)
-            .map(|(piece, judged)| facts(piece, judged))
+            .map(|(piece, judged)| facts(piece, judged, dialect))
             .collect(),
         class,
     }
 }
 
-fn facts(piece: &Piece<'_>, judged: Judged) -> StatementFacts {
+fn facts(piece: &Piece<'_>, judged: Judged, dialect: Dialect) -> StatementFacts {
     let (line, column) = place(piece);
+    let foreseen = judge::is_foreseen(piece, &judged.verdict, dialect);
     StatementFacts {
         kind: judged.verdict.kind,
         category: judged.verdict.category,
@@ -369,6 +373,7 @@ fn facts(piece: &Piece<'_>, judged: Judged) -> StatementFacts {
         line,
         column,
         tables: judged.tables.into_iter().collect(),
+        foreseen,
     }
 }
 
