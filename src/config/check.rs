@@ -34,8 +34,8 @@ pub(super) fn check(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<C
     if let Some(secs) = notes.number(&raw.dispatch_timeout_secs, 1..=DISPATCH_SECS_MAX) {
         policies.dispatch_timeout_secs = secs;
     }
-    let is_token_only = raw.auth.mode.as_ref().is_some_and(|m| m.value == "token");
-    notes.open_groups = raw.auth.oidc.is_some() && !is_token_only;
+    // Also where `mode` shuts the provider out for a while: that must not take more than this one key.
+    notes.open_groups = raw.auth.oidc.is_some();
     let users = identities::check(raw, &mut policies, notes);
     let (auth_mode, oidc) = oidc::check(raw, &mut policies, notes);
     workflows::check(raw, &users, &mut policies, notes);

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::crypto::uuid;
-use crate::domain::change::{NewRequest, NewToken, RequestRef, RequestText, RoleMode};
+use crate::domain::change::{NewRequest, NewToken, RequestRef, RequestText, RoleMode, UserStatus};
 use crate::domain::id::{Operation, Target};
 use crate::domain::request::{Opening, Status};
 use std::sync::atomic::{AtomicUsize, Ordering};
