@@ -107,24 +107,26 @@ pub fn poll(app: &Arc<App>, caller: &Caller, report: &Report, first: bool) -> Re
         });
     }
     let takes = |job: &Job| operations.is_empty() || operations.contains(&job.operation);
-    let mut found = app.store.read(|view| {
+    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+    let (mut jobs, mut left) = (Vec::new(), BTreeMap::new());
+    app.store.read(|view| {
         let mut found = Vec::new();
         for target in &targets {
             found.extend(jobs_on(view, target, takes)?);
         }
-        Ok(found)
-    })?;
-    found.sort_by_key(|j| j.dispatch_seq);
-    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-    let (mut jobs, mut left) = (Vec::new(), BTreeMap::new());
-    for job in found {
-        if jobs.len() < wanted && takes(&job) {
-            jobs.push(job);
-        } else {
-            // In the order of dispatch, so that the last one is the newest.
-            left.insert(job.target, job.dispatch_seq);
+        found.sort_by_key(|j| j.dispatch_seq);
+        for mut job in found {
+            if jobs.len() < wanted && takes(&job) {
+                // Statements are long, and a backlog has many that nobody asked for.
+                view.fill_in(&mut job)?;
+                jobs.push(job);
+            } else {
+                // In the order of dispatch, so that the last one is the newest.
+                left.insert(job.target, job.dispatch_seq);
+            }
         }
-    }
+        Ok(())
+    })?;
     Ok(Work {
         jobs,
         dry_runs,

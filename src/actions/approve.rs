@@ -47,8 +47,9 @@ pub fn approve(
         })?),
         None => None,
     };
-    let (cx, caller, id) = (Arc::clone(app), caller.clone(), id.to_owned());
-    app.store.change(caller.actor(), move |view, now| {
+    let (cx, by, id) = (Arc::clone(app), caller, id.to_owned());
+    let caller = by.clone();
+    app.change_by(by, move |view, now| {
         let request = view.request(&id)?;
         let workflow = view.request_workflow(&request)?;
         let votes = view.votes(&request)?;

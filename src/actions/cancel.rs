@@ -23,8 +23,9 @@ pub fn cancel(
 ) -> Result<Status, Error> {
     const VERB: &str = "request.cancel";
     let reason = note("reason", reason)?;
-    let (cx, caller, id) = (Arc::clone(app), caller.clone(), id.to_owned());
-    app.store.change(caller.actor(), move |view, _| {
+    let (cx, by, id) = (Arc::clone(app), caller, id.to_owned());
+    let caller = by.clone();
+    app.change_by(by, move |view, _| {
         let request = view.request(&id)?;
         let allowed = owner_may(&caller, &request, Permission::RequestCancel)
             .or_else(|e| ensure_visible(view, &caller, &request).and(Err(e)));

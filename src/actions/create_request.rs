@@ -239,7 +239,7 @@ fn write(
     let dispatch = decision.opening.dispatch();
     let key = checked.key.clone();
     let fingerprint = checked.fingerprint.clone();
-    app.store.change(caller.actor(), move |view, now| {
+    app.change_by(caller, move |view, now| {
         if let Some(key) = &key
             && let Some(created) = repeated(view, &new.requester, key, &fingerprint)?
         {

@@ -131,10 +131,17 @@ fn steps_in<'a>(
         .map(String::as_str)
         .filter(|a| *a != requester && !directory.suspended.contains(*a))
         .collect();
+    // One whom only the identity provider knows counts too; he is none of the people that the steps name.
+    let unknown = policies
+        .roles
+        .values()
+        .filter(administers)
+        .any(|role| directory.open_roles.contains(&role.name));
+    let known = admins.into_iter().take(ADMINS_TRIED).map(Some);
     let distinct = !workflow.allow_same_approver_across_steps;
-    admins.into_iter().take(ADMINS_TRIED).any(|admin| {
+    known.chain(unknown.then_some(None)).any(|admin| {
         let mut others = without.clone();
-        others.insert(admin);
+        others.extend(admin);
         (0..steps.len()).any(|skipped| {
             let rest: Vec<Step> = steps
                 .iter()
@@ -220,24 +227,28 @@ fn directory(app: &App) -> Result<Arc<Directory>, Error> {
     // Both numbers are read before the database, so that a change in between makes the result stale, never fresh.
     let epoch = app.identities.epoch();
     let active = app.active();
+    let fresh = |d: &&Arc<Directory>| {
+        d.epoch == epoch
+            && d.generation == active.generation
+            && d.valid_until.is_none_or(|until| now < until)
+    };
     {
         let known = app.eligible.directory.read();
         let known = known.unwrap_or_else(|e| e.into_inner());
-        let fresh = |d: &&Arc<Directory>| {
-            d.epoch == epoch
-                && d.generation == active.generation
-                && d.valid_until.is_none_or(|until| now < until)
-        };
         if let Some(directory) = known.as_ref().filter(fresh) {
             return Ok(Arc::clone(directory));
         }
     }
-    let made = Arc::new(make(app, &active.policies, epoch, active.generation, now)?);
     let mut known = app
         .eligible
         .directory
         .write()
         .unwrap_or_else(|e| e.into_inner());
+    // Of many who find it stale at once, one puts it together.
+    if let Some(directory) = known.as_ref().filter(fresh) {
+        return Ok(Arc::clone(directory));
+    }
+    let made = Arc::new(make(app, &active.policies, epoch, active.generation, now)?);
     *known = Some(Arc::clone(&made));
     Ok(made)
 }
@@ -267,14 +278,18 @@ fn make(
         d.open_roles
             .extend(policies.role_mappings.iter().map(|m| m.role.clone()));
     }
+    let mut tokens = Vec::new();
     app.store.read(|view| {
         d.suspended = view.suspended_users()?.into_iter().collect();
         view.any_live_token(now, |token| {
-            d.add(policies, token);
+            tokens.push(token.clone());
             false
-        })?;
-        Ok(())
+        })
     })?;
+    // Not while the store is held: with many tokens this takes a while.
+    for token in &tokens {
+        d.add(policies, token);
+    }
     for binding in &policies.bindings {
         if provider && !binding.groups.is_empty() {
             d.open_roles.insert(binding.role.clone());

@@ -127,6 +127,7 @@ pub fn authenticate(
         token_issuer: Some(known.token.issuer.clone()),
         rights: known.rights.clone(),
         groups: known.groups.clone(),
+        generation: known.generation,
         expires_at: known.token.expires_at,
         origin,
     })

@@ -29,16 +29,18 @@ pub mod view_requests;
 
 use crate::analyzer::Analyzer;
 use crate::clock::Clock;
+use crate::clock::Timestamp;
 use crate::crypto::Keypair;
+use crate::domain::actor::Caller;
 use crate::domain::audit::Redaction;
 use crate::domain::policy::Policies;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::objects::{Objects, live::Live};
-use crate::store::Store;
+use crate::store::{Store, Verdict, View};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 /// What the verbs work with. One for each running server.
 pub struct App {
@@ -70,7 +72,10 @@ pub struct App {
     pub rates: rates::Rates,
     /// How people may come in.
     pub sign_in: identify::SignIn,
+    /// Executions whose report is being taken in.
+    pub reports: submit_result::Reports,
     active: RwLock<Arc<Active>>,
+    changing: Mutex<()>,
     activated: RwLock<Option<Activated>>,
     generation: AtomicU64,
     draining: AtomicBool,
@@ -149,7 +154,9 @@ impl App {
             rates: rates::Rates::new(parts.settings.calls_per_minute),
             sign_in: parts.sign_in,
             settings: parts.settings,
+            reports: submit_result::Reports::default(),
             active: RwLock::new(Arc::new(active)),
+            changing: Mutex::new(()),
             activated: RwLock::new(None),
             generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),
@@ -164,6 +171,31 @@ impl App {
     /// Sets who is told when other policies are in force.
     pub fn on_activated(&self, told: Activated) {
         *self.activated.write().unwrap_or_else(|e| e.into_inner()) = Some(told);
+    }
+
+    /// Held by whoever changes the policies, from reading what is in force until what he made of it is: of two changes
+    /// at once, one would otherwise take the other back.
+    pub(crate) fn changing_policies(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// A write of a person, decided while the policies that his rights were read from are in force.
+    ///
+    /// # Errors
+    /// As [`Store::change`]; `unavailable` where other policies came into force since: then he has to be let in anew.
+    pub(crate) fn change_by<T: Send + 'static>(
+        self: &Arc<Self>,
+        caller: &Caller,
+        decide: impl FnOnce(&View, Timestamp) -> Result<Verdict<T>, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (app, generation) = (Arc::clone(self), caller.generation);
+        self.store.change(caller.actor(), move |view, now| {
+            if app.active().generation != generation {
+                let error = Error::unavailable("the configuration has just changed");
+                return Err(error.retry_after(1));
+            }
+            decide(view, now)
+        })
     }
 
     /// Puts other policies in force, once their text is stored.

@@ -24,8 +24,9 @@ pub fn reject(
 ) -> Result<Status, Error> {
     const VERB: &str = "request.reject";
     let comment = note("comment", comment)?;
-    let (cx, caller, id) = (Arc::clone(app), caller.clone(), id.to_owned());
-    app.store.change(caller.actor(), move |view, now| {
+    let (cx, by, id) = (Arc::clone(app), caller, id.to_owned());
+    let caller = by.clone();
+    app.change_by(by, move |view, now| {
         let request = view.request(&id)?;
         let workflow = view.request_workflow(&request)?;
         let votes = view.votes(&request)?;

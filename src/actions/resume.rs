@@ -36,8 +36,9 @@ pub fn resume(app: &Arc<App>, caller: &Caller, id: &str, said: Resume) -> Result
         )
         .hint("send a `reason` beside `acknowledge_unknown_outcome`"));
     }
-    let (cx, caller, id) = (Arc::clone(app), caller.clone(), id.to_owned());
-    app.store.change(caller.actor(), move |view, now| {
+    let (cx, by, id) = (Arc::clone(app), caller, id.to_owned());
+    let caller = by.clone();
+    app.change_by(by, move |view, now| {
         let request = view.request(&id)?;
         if let Err(error) = owner_may(&caller, &request, Permission::RequestResume) {
             return refuse_verb(&cx, &caller, &request, VERB, error);

@@ -5,7 +5,7 @@ use crate::domain::actor::Caller;
 use crate::domain::change::{Change, NewSchema};
 use crate::domain::id::Target;
 use crate::domain::permission::Permission;
-use crate::domain::policy::Dialect;
+use crate::domain::policy::{Dialect, Policies};
 use crate::domain::risk::Schema;
 use crate::domain::schema::Snapshot;
 use crate::error::{Error, Shown};
@@ -212,6 +212,7 @@ pub fn show(
         .targets()
         .filter(|t| t.database == database)
         .collect();
+    may_know(caller, &active.policies, database, environment)?;
     if known.is_empty() {
         return Err(Error::not_found("database", database));
     }
@@ -243,12 +244,38 @@ pub fn show(
         }
     }
     if hidden {
-        return Err(Error::forbidden(format!(
-            "permission denied: request.view on `{}`",
-            Shown(database)
-        )));
+        return Err(hidden_from_him(database));
     }
     Err(Error::not_found("schema snapshot of", database).hint("an agent has to report it first"))
+}
+
+/// Refuses whoever may see nothing under that name: he does not learn either whether there is such a database.
+fn may_know(
+    caller: &Caller,
+    policies: &Policies,
+    database: &str,
+    environment: Option<&str>,
+) -> Result<(), Error> {
+    let known = policies.targets().map(|t| t.environment);
+    let mut environments = environment.map(str::to_owned).into_iter().chain(known);
+    let views = environments.any(|environment| {
+        let target = Target {
+            database: database.to_owned(),
+            environment,
+        };
+        caller.may_on(Permission::RequestView, &target)
+    });
+    if views {
+        return Ok(());
+    }
+    Err(hidden_from_him(database))
+}
+
+fn hidden_from_him(database: &str) -> Error {
+    Error::forbidden(format!(
+        "permission denied: request.view on `{}`",
+        Shown(database)
+    ))
 }
 
 fn tables_of(target: Target, row: SchemaRow, table: Option<&str>) -> Result<Described, Error> {

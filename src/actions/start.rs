@@ -35,6 +35,7 @@ pub const BOOTSTRAP: [(&str, &str, SubjectType, &str); 3] = [
 /// When the store cannot write, or, with `keeps_admin`, 409 `last_admin` when nobody could administer the server any
 /// more; what was in force stays so.
 pub fn sync_config(app: &Arc<App>, config: &Config, keeps_admin: bool) -> Result<(), Error> {
+    let _alone = app.changing_policies();
     let policies = config.policies.clone();
     let version = policies.version();
     let synced = Change::ConfigSynced {
@@ -79,10 +80,13 @@ pub fn sync_config(app: &Arc<App>, config: &Config, keeps_admin: bool) -> Result
         }
         Ok(Verdict::Write(changes, leaving))
     })?;
-    for id in suspended {
-        users::cancel_rest(app, &Actor::system(), &id)?;
-    }
+    // At once: what the log says is in force must be, whatever becomes of the rest.
     app.activate(policies, version);
+    for id in suspended {
+        if let Err(error) = users::cancel_rest(app, &Actor::system(), &id) {
+            log::error!("not all requests of a suspended person were cancelled: {error}");
+        }
+    }
     Ok(())
 }
 

@@ -14,12 +14,17 @@ use crate::domain::request::{Request, State, Status, Step};
 use crate::error::{Error, ErrorKind};
 use crate::store::{ExecutionRow, ExecutionStatus, Verdict, View};
 use serde_json::value::RawValue;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 /// Largest result after decoding, in bytes (contract section 4).
 pub const RESULT_BYTES_MAX: usize = 12 * 1024 * 1024;
 /// Longest error message kept, in bytes.
 pub const ERROR_BYTES_MAX: usize = 4096;
+
+/// How long a report waits for another one of the same execution; it holds a worker meanwhile.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// What an execution says that succeeded although its request was cancelled.
 const COMMITTED_AFTER_CANCEL: &str = "committed after cancel";
@@ -48,6 +53,47 @@ pub struct Reported {
     pub request_id: String,
     /// Where it stands now.
     pub status: Status,
+}
+
+/// Executions whose report is being taken in, at most one for each worker. Each execution has one at a time: two
+/// different ones would write the same object, and the one that does not count might be the one that stays.
+#[derive(Default)]
+pub struct Reports {
+    taken: Mutex<BTreeSet<String>>,
+    changed: Condvar,
+}
+
+/// The turn of one report; the next one's when it is dropped.
+struct Turn<'a> {
+    reports: &'a Reports,
+    execution_id: &'a str,
+}
+
+impl Reports {
+    fn begin<'a>(&'a self, execution_id: &'a str) -> Result<Turn<'a>, Error> {
+        let taken = self.taken.lock().unwrap_or_else(|e| e.into_inner());
+        let (mut taken, waited) = self
+            .changed
+            .wait_timeout_while(taken, TURN_WAIT_MAX, |taken| taken.contains(execution_id))
+            .unwrap_or_else(|e| e.into_inner());
+        if waited.timed_out() {
+            let error = Error::unavailable("another report of this execution is being taken in");
+            return Err(error.retry_after(1));
+        }
+        taken.insert(execution_id.to_owned());
+        Ok(Turn {
+            reports: self,
+            execution_id,
+        })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut taken = self.reports.taken.lock().unwrap_or_else(|e| e.into_inner());
+        taken.remove(self.execution_id);
+        self.reports.changed.notify_all();
+    }
 }
 
 /// Records the report of an execution.
@@ -106,6 +152,7 @@ fn record(
     report: Report,
 ) -> Result<Reported, Error> {
     caller.require(Permission::AgentSubmitResult)?;
+    let _turn = app.reports.begin(execution_id)?;
     let report_sha256 = fingerprint(&report);
     // A look before the object is written; the same is asked again inside the transaction.
     let (request, execution, share_with) = app.store.read(|view| {
@@ -281,12 +328,12 @@ fn keep(
 
 /// Takes back what a report left that does not count.
 fn discard(app: &App, execution_id: &str, key: Option<&str>) {
-    let finished = app
+    // What may belong to a report that counts stays; so it does where that cannot be told.
+    let unfinished = app
         .store
         .read(|view| view.find_execution(execution_id))
-        .is_ok_and(|e| e.is_some_and(|e| e.status.is_finished()));
-    if finished {
-        // Another report of the same execution won; what is stored is its.
+        .is_ok_and(|e| e.is_none_or(|e| !e.status.is_finished()));
+    if !unfinished {
         return;
     }
     app.live.remove(execution_id);
@@ -381,6 +428,7 @@ fn cut(message: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn the_envelope_keeps_every_digit_and_the_order_of_columns() {
@@ -405,6 +453,26 @@ mod tests {
         };
         let text = String::from_utf8(envelope("e", &report).unwrap()).unwrap();
         assert!(text.contains(r#""result_data":"3 rows\n""#));
+    }
+
+    #[test]
+    fn an_execution_takes_in_one_report_at_a_time() {
+        let (reports, inside) = (Reports::default(), AtomicUsize::new(0));
+        let elsewhere = reports.begin("other").unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let _turn = reports.begin("e").unwrap();
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        std::thread::yield_now();
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        drop(elsewhere);
+        assert!(reports.taken.lock().unwrap().is_empty());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::refusals::refusal;
 use crate::clock::Timestamp;
 use crate::config::ID_BYTES_MAX;
 use crate::crypto::{hex, random, sha256_hex, uuid};
-use crate::domain::actor::{Caller, SubjectType};
+use crate::domain::actor::{Actor, Caller, SubjectType};
 use crate::domain::change::{Change, NewToken, RoleMode};
 use crate::domain::permission::{Permission, Rights, Role};
 use crate::domain::policy::Policies;
@@ -67,7 +67,8 @@ pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Is
     }
     check(app, &asked, &active.policies)?;
     let secret = format!("{TOKEN_PREFIX}{}", hex(&random::<16>()));
-    let new = draft(&active.policies, caller.subject.clone(), asked, &secret);
+    let issuer = issuer(caller, &asked);
+    let new = draft(&active.policies, issuer, asked, &secret);
     let rights = rights_of(&active.policies, &new, app.clock.now());
     if !holds_all(&caller.rights, &rights) {
         let error = Error::forbidden("the token would permit more than you hold")
@@ -87,7 +88,7 @@ pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Is
         permissions: permissions(&rights),
         secret,
     };
-    app.store.change(caller.actor(), move |view, now| {
+    app.change_by(caller, move |view, now| {
         subject_may_have_one(view, &new, now)?;
         Ok(Verdict::Write(vec![Change::TokenCreated(new)], ()))
     })?;
@@ -108,8 +109,9 @@ pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<T
 /// # Errors
 /// 404; 403 `forbidden`.
 pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Timestamp, Error> {
-    let (cx, caller, id) = (Arc::clone(app), caller.clone(), id.to_owned());
-    app.store.change(caller.actor(), move |view, now| {
+    let (cx, by, id) = (Arc::clone(app), caller, id.to_owned());
+    let caller = by.clone();
+    app.change_by(by, move |view, now| {
         let manages = caller.rights.may(Permission::TokenManage);
         let found = view.find_token(&id)?;
         let own = found
@@ -130,6 +132,16 @@ pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Timestamp, Er
         };
         Ok(Verdict::Write(vec![change], now))
     })
+}
+
+/// Who counts as the issuer. What somebody makes for himself comes from whoever gave him the token he makes it with:
+/// that one may hold it, and must not lose the mark of it by a second token.
+fn issuer(caller: &Caller, asked: &TokenRequest) -> String {
+    let given = caller.token_issuer.as_ref();
+    given
+        .filter(|by| asked.subject_id == caller.subject && *by != Actor::system().id.as_str())
+        .unwrap_or(&caller.subject)
+        .clone()
 }
 
 /// A new token as it will be stored. Named roles are a grant where its subject holds none by binding, otherwise a

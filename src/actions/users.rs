@@ -83,8 +83,11 @@ pub fn link_slack(
     id: &str,
     slack_user_id: Option<String>,
 ) -> Result<(), Error> {
-    if caller.subject != id {
-        caller.require(Permission::UserManage)?;
+    if caller.subject != id
+        && let Err(error) = caller.require(Permission::UserManage)
+    {
+        let refused = refusal("user.update", &error);
+        return Err(app.refused(caller.actor(), refused, error));
     }
     if let Some(slack) = &slack_user_id {
         let tail = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
@@ -97,7 +100,7 @@ pub fn link_slack(
         }
     }
     let id = id.to_owned();
-    app.store.change(caller.actor(), move |view, _| {
+    app.change_by(caller, move |view, _| {
         let user = view
             .find_user(&id)?
             .ok_or_else(|| Error::not_found("user", &id))?;
@@ -124,7 +127,7 @@ pub fn link_slack(
 pub fn suspend(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Suspended, Error> {
     let (cx, actor, id) = (Arc::clone(app), caller.clone(), id.to_owned());
     let subject = id.clone();
-    let mut done = app.store.change(caller.actor(), move |view, now| {
+    let mut done = app.change_by(caller, move |view, now| {
         if let Err(error) = actor.require(Permission::UserManage) {
             return cx.refuse(&actor.actor(), refusal("user.suspend", &error), error);
         }
@@ -239,7 +242,7 @@ pub(super) fn cancel_rest(app: &App, actor: &Actor, id: &str) -> Result<Vec<Stri
 /// 403 `forbidden`; 404.
 pub fn activate(app: &Arc<App>, caller: &Caller, id: &str) -> Result<bool, Error> {
     let (cx, actor, id) = (Arc::clone(app), caller.clone(), id.to_owned());
-    app.store.change(caller.actor(), move |view, _| {
+    app.change_by(caller, move |view, _| {
         if let Err(error) = actor.require(Permission::UserManage) {
             return cx.refuse(&actor.actor(), refusal("user.activate", &error), error);
         }
@@ -265,7 +268,8 @@ pub fn activate(app: &Arc<App>, caller: &Caller, id: &str) -> Result<bool, Error
 /// 403 `forbidden`; 404; 422 `built_in_role`; 409 `last_admin` if nobody could administer the server without it.
 pub fn delete_role(app: &Arc<App>, caller: &Caller, name: &str) -> Result<(), Error> {
     let (cx, actor, name) = (Arc::clone(app), caller.clone(), name.to_owned());
-    let without = app.store.change(caller.actor(), move |view, now| {
+    let _alone = app.changing_policies();
+    let without = app.change_by(caller, move |view, now| {
         if let Err(error) = actor.require(Permission::RoleManage) {
             return cx.refuse(&actor.actor(), refusal("role.delete", &error), error);
         }

@@ -91,6 +91,8 @@ pub struct Caller {
     pub rights: Rights,
     /// Groups he is in.
     pub groups: BTreeSet<String>,
+    /// Number of the policies that his rights were read from.
+    pub generation: u64,
     /// When what he came with stops to count, if it does by itself.
     pub expires_at: Option<Timestamp>,
     /// Where the call came from.

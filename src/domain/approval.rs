@@ -144,7 +144,7 @@ impl VoteRefusal {
             }
             VoteRefusal::VotedElsewhere => forbidden(
                 "not_an_approver",
-                "you voted on another step, and this workflow wants different people",
+                "you voted on another step, and this one wants somebody else",
             ),
             VoteRefusal::Complete => Error::conflict(
                 "conflict",
@@ -252,7 +252,10 @@ impl Ballot<'_> {
         if mine.clone().any(|v| v.step == index) {
             return Err(VoteRefusal::AlreadyVoted);
         }
-        if !self.workflow.allow_same_approver_across_steps && mine.next().is_some() {
+        // Whoever stepped in for one step does so for that one only: alone he must not make up a second.
+        let stepped_in = mine.clone().any(|v| v.selector == ADMIN_OVERRIDE);
+        let voted = mine.next().is_some();
+        if stepped_in || (voted && !self.workflow.allow_same_approver_across_steps) {
             return Err(VoteRefusal::VotedElsewhere);
         }
         if self.workflow.distinct_token_issuer && issued_by_requester {
@@ -291,5 +294,66 @@ impl Ballot<'_> {
         step.approvers
             .iter()
             .filter(|e| caller.matches(&e.selector, self.target, self.requester))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::actor::{Origin, SubjectType};
+    use crate::domain::permission::{Rights, Role};
+    use crate::domain::policy::Scope;
+    use crate::domain::policy::workflow::ApproverEntry;
+
+    #[test]
+    fn whoever_stepped_in_for_one_step_makes_up_no_other() {
+        let step = |selector: &str| WorkflowStep {
+            mode: Mode::All,
+            approvers: vec![ApproverEntry {
+                selector: Selector::parse(selector).unwrap(),
+                min: 1,
+            }],
+        };
+        let workflow = Workflow {
+            steps: vec![step("group:dba"), step("role:admin")],
+            ..Workflow::new(Scope::any())
+        };
+        let caller = Caller {
+            subject: "administrator".to_owned(),
+            kind: SubjectType::User,
+            token_id: None,
+            token_issuer: None,
+            rights: Rights {
+                held: Role::built_in(),
+                ceiling: None,
+            },
+            groups: Default::default(),
+            generation: 1,
+            expires_at: None,
+            origin: Origin::default(),
+        };
+        let target = Target::new("app", "production").unwrap();
+        let cast = |selector: &str| Vote {
+            actor: caller.subject.clone(),
+            action: Action::Approve,
+            selector: selector.to_owned(),
+            step: 0,
+            comment: None,
+            issued_by_requester: false,
+            at: Timestamp(0),
+        };
+        for (booked, answer) in [
+            (ADMIN_OVERRIDE, Err(VoteRefusal::VotedElsewhere)),
+            ("group:dba", Ok("role:admin".to_owned())),
+        ] {
+            let votes = [cast(booked)];
+            let ballot = Ballot {
+                workflow: &workflow,
+                votes: &votes,
+                target: &target,
+                requester: "requester",
+            };
+            assert_eq!(ballot.approve(&caller, false, None), answer, "{booked}");
+        }
     }
 }

@@ -40,9 +40,20 @@ pub(super) fn admit(
     }
     match route.guarded {
         Guarded::Public(handle) => handle(door, ask),
-        Guarded::User(handle) | Guarded::Agent(handle) => handle(door, &caller, ask),
+        Guarded::User(handle) | Guarded::Agent(handle) => match handle(door, &caller, ask) {
+            Err(error) if overtaken(door, &caller, &error) => {
+                handle(door, &authenticate(door, ask.call)?, ask)
+            }
+            answer => answer,
+        },
         Guarded::Managed(section) => Err(managed(section, route.path)),
     }
+}
+
+/// Whether nothing was done because other policies came into force after the caller was let in: then he is let in
+/// anew, with the rights they give him.
+fn overtaken(door: &Door, caller: &Caller, error: &Error) -> bool {
+    error.kind() == ErrorKind::Unavailable && door.app.active().generation != caller.generation
 }
 
 /// Who fails again and again is told to wait instead.

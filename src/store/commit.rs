@@ -230,7 +230,13 @@ impl Store {
                 let n = queue.jobs.len().min(BATCH_MAX);
                 queue.jobs.drain(..n).collect()
             };
-            self.commit_batch(&connection, &mut batch);
+            let served = catch_unwind(AssertUnwindSafe(|| {
+                self.commit_batch(&connection, &mut batch);
+            }));
+            if served.is_err() {
+                // Whatever it was, whoever waits must not wait for ever, nor the next leader never come.
+                give_up(&connection, &mut batch, "a transaction panicked");
+            }
             batch
         };
         {
@@ -275,12 +281,9 @@ impl Store {
                 batch[n].undo(error);
             }
             if connection.is_autocommit() {
-                // SQLite gave up the whole transaction (disk full, out of memory, I/O): nobody's write holds.
-                log::error!("the transaction was lost; {} writes refused", batch.len());
-                for job in batch {
-                    job.undo(Error::unavailable("the server cannot write now"));
-                }
-                return;
+                // SQLite gave up the whole transaction (disk full, out of memory, I/O), or we had to: nobody's write
+                // holds.
+                return give_up(connection, batch, "the transaction was lost");
             }
         }
         match execute(connection, "COMMIT") {
@@ -310,7 +313,12 @@ impl Store {
             Err(_) => execute(connection, "ROLLBACK TO one")
                 .and_then(|()| execute(connection, "RELEASE one")),
         };
-        end.map_err(db)?;
+        if let Err(e) = end {
+            // What was refused may still stand in the transaction: then nobody's may be committed.
+            log::error!("cannot end a savepoint: {e}");
+            let _ = connection.execute_batch("ROLLBACK");
+            return Err(db(e));
+        }
         ran
     }
 
@@ -365,6 +373,17 @@ impl<T> Slot<T> {
                 }
             }
         }
+    }
+}
+
+/// Takes back what is left of a transaction, and refuses all writes in it.
+fn give_up(connection: &Connection, batch: &mut [Box<dyn Job>], why: &str) {
+    log::error!("{why}; {} writes refused", batch.len());
+    if !connection.is_autocommit() {
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    for job in batch {
+        job.undo(Error::unavailable("the server cannot write now"));
     }
 }
 

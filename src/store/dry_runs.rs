@@ -44,7 +44,7 @@ impl View<'_> {
         self.connection
             .prepare_cached(
                 "SELECT j.id, r.id, j.sql_text FROM dry_run_jobs j JOIN requests r ON r.seq = j.request_seq \
-                 WHERE j.status = 'pending' AND j.database_name = ?1 AND j.environment = ?2 \
+                 WHERE j.status = 'pending' AND r.status = 'pending' AND j.database_name = ?1 AND j.environment = ?2 \
                  ORDER BY j.created_at_ms LIMIT ?3",
             )
             .and_then(|mut s| {

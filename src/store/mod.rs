@@ -60,7 +60,8 @@ pub enum Verdict<T> {
     Refuse(Change, Error),
 }
 
-/// Is told of every committed change, in order, after its COMMIT and before its caller is answered.
+/// Is told of every committed change, after its COMMIT and before its caller is answered. Changes of one transaction
+/// come in order; those of two may overlap, so it must not depend on which is first.
 pub type Observer = Arc<dyn Fn(&Change) + Send + Sync>;
 
 /// Called when the database can no longer be trusted (an I/O error or corruption at COMMIT): the outcome is unknown,

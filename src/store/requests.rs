@@ -43,6 +43,8 @@ pub struct Job {
     pub operation: Operation,
     /// Its statement.
     pub detail: String,
+    /// Its row.
+    pub request_seq: i64,
     /// Order of dispatch.
     pub dispatch_seq: i64,
 }
@@ -310,10 +312,10 @@ impl View<'_> {
         )
     }
 
-    /// Dispatched requests of one target, first dispatched first.
+    /// Dispatched requests of one target, first dispatched first; without their statements, which [`View::fill_in`]
+    /// reads for those that are given out.
     pub fn dispatched_jobs(&self, target: &Target, limit: u32) -> Result<Vec<Job>, Error> {
-        const SQL: &str = "SELECT r.id, r.requester, r.operation, t.detail, r.audit_seq FROM requests r \
-            JOIN request_texts t ON t.request_seq = r.seq \
+        const SQL: &str = "SELECT r.id, r.requester, r.operation, r.seq, r.audit_seq FROM requests r \
             WHERE r.status = 'dispatched' AND r.database_name = ?1 AND r.environment = ?2 \
             ORDER BY r.audit_seq LIMIT ?3";
         let rows: Vec<(Job, String)> = self
@@ -326,7 +328,8 @@ impl View<'_> {
                         requester: r.get(1)?,
                         target: target.clone(),
                         operation: Operation::ExecuteDml,
-                        detail: r.get(3)?,
+                        detail: String::new(),
+                        request_seq: r.get(3)?,
                         dispatch_seq: r.get(4)?,
                     };
                     Ok((job, r.get(2)?))
@@ -341,6 +344,16 @@ impl View<'_> {
                 Ok(Job { operation, ..job })
             })
             .collect()
+    }
+
+    /// Reads the statement of a job.
+    pub fn fill_in(&self, job: &mut Job) -> Result<(), Error> {
+        job.detail = self
+            .connection
+            .prepare_cached("SELECT detail FROM request_texts WHERE request_seq = ?1")
+            .and_then(|mut s| s.query_row([job.request_seq], |r| r.get(0)))
+            .map_err(db)?;
+        Ok(())
     }
 
     /// The migration that runs on a target now, if one does.

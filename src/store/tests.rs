@@ -466,18 +466,22 @@ fn an_edited_event_is_found_and_named() {
 }
 
 #[test]
-fn a_request_moved_behind_the_logs_back_is_found() {
-    let temp = temp();
-    let store = open(&temp);
-    create(&store).unwrap();
-    store.close().unwrap();
-    let raw = Connection::open(temp.0.join("dbward.db")).unwrap();
-    raw.execute_batch(
-        "PRAGMA foreign_keys = OFF; DROP TRIGGER requests_move; UPDATE requests SET status = 'approved'",
-    )
-    .unwrap();
-    drop(raw);
-    assert!(!verified(&temp, &store).valid);
+fn a_request_moved_or_made_behind_the_logs_back_is_found() {
+    for tampering in [
+        "DROP TRIGGER requests_move; UPDATE requests SET status = 'approved'",
+        "DROP TRIGGER requests_insert; CREATE TEMP TABLE copied AS SELECT * FROM requests; \
+         UPDATE copied SET seq = 9, id = 'made'; INSERT INTO requests SELECT * FROM copied",
+    ] {
+        let temp = temp();
+        let store = open(&temp);
+        create(&store).unwrap();
+        store.close().unwrap();
+        let raw = Connection::open(temp.0.join("dbward.db")).unwrap();
+        raw.execute_batch(&format!("PRAGMA foreign_keys = OFF; {tampering}"))
+            .unwrap();
+        drop(raw);
+        assert!(!verified(&temp, &store).valid, "{tampering}");
+    }
 }
 
 #[test]

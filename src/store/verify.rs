@@ -2,7 +2,7 @@
 //! the requests made. Constant memory but for one status per request that is still open.
 
 use super::audit::{COLUMNS, EventRow, read_event};
-use super::{Store, corrupt, db};
+use super::{Store, db};
 use crate::crypto::PublicKey;
 use crate::domain::audit::{CHECKPOINT, Checkpoint};
 use crate::error::Error;
@@ -82,7 +82,10 @@ pub fn verify_chain(
         }
     }
     if let Some((id, problem)) = moves_differ(&connection)? {
-        return Ok(broken(id, total, problem));
+        return Ok(Verified {
+            first_broken_id: id,
+            ..broken(String::new(), total, problem)
+        });
     }
     Ok(Verified {
         valid: true,
@@ -133,8 +136,8 @@ impl Walk<'_> {
 }
 
 /// Compares the moves the log tells of with the requests: each move starts where the one before ended, and the last
-/// one is where the request stands. Answers the first event at odds.
-fn moves_differ(connection: &Connection) -> Result<Option<(String, String)>, Error> {
+/// one is where the request stands. Answers the first event at odds, and none for a request that has no event.
+fn moves_differ(connection: &Connection) -> Result<Option<(Option<String>, String)>, Error> {
     // The columns are not hashed; the metadata is. They must agree before the columns may be used.
     let columns: Option<String> = connection
         .query_row(
@@ -147,7 +150,7 @@ fn moves_differ(connection: &Connection) -> Result<Option<(String, String)>, Err
         .map_err(db)?;
     if let Some(id) = columns {
         return Ok(Some((
-            id,
+            Some(id),
             "its statuses are not the hashed ones".to_owned(),
         )));
     }
@@ -165,7 +168,7 @@ fn moves_differ(connection: &Connection) -> Result<Option<(String, String)>, Err
         .map_err(db)?;
     if let Some(id) = gap {
         return Ok(Some((
-            id,
+            Some(id),
             "it moves a request from where it was not".to_owned(),
         )));
     }
@@ -181,7 +184,10 @@ fn moves_differ(connection: &Connection) -> Result<Option<(String, String)>, Err
         .optional()
         .map_err(db)?;
     if let Some((id, request)) = last {
-        return Ok(Some((id, format!("request {request} stands elsewhere"))));
+        return Ok(Some((
+            Some(id),
+            format!("request {request} stands elsewhere"),
+        )));
     }
     let orphan: Option<String> = connection
         .query_row(
@@ -192,10 +198,12 @@ fn moves_differ(connection: &Connection) -> Result<Option<(String, String)>, Err
         )
         .optional()
         .map_err(db)?;
-    match orphan {
-        Some(id) => Err(corrupt("requests", id, "audit_seq")),
-        None => Ok(None),
-    }
+    Ok(orphan.map(|request| {
+        (
+            None,
+            format!("request {request} stands where no event put it"),
+        )
+    }))
 }
 
 impl Store {

@@ -398,6 +398,19 @@ fn votes_by_tokens_of_the_requester_are_marked_and_refused_where_asked() {
 }
 
 #[test]
+fn a_token_made_with_one_of_the_requester_is_his_too() {
+    let s = shop(&format!("distinct_token_issuer = true\n{TWO_STEPS}"));
+    let body = json!({"subject_id": "op-one", "subject_type": "user", "roles": ["admin"]});
+    let first = s.admin().post("/api/tokens", &body).is(201).text("token");
+    let puppet = s.bearer("op-one", &first);
+    let second = puppet.post("/api/tokens", &body).is(201).text("token");
+    let request = s.admin().submit("production", UPDATE);
+    let puppet = s.bearer("op-one", &second);
+    puppet.approve(&request).refused(403, "forbidden");
+    request.is_pending();
+}
+
+#[test]
 fn two_last_approvals_at_once_never_strand_a_request() {
     let s = shop("[[workflows.steps]]\n[[workflows.steps.approvers]]\ngroup = \"ops\"\nmin = 2\n");
     let (one, two) = (reader(&s, "op-one"), reader(&s, "op-two"));

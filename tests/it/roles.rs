@@ -2,6 +2,8 @@
 
 use crate::support::{SHOP, Server, eventually};
 use serde_json::{Value, json};
+use std::sync::{Arc, Barrier};
+use std::thread;
 
 const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
 
@@ -142,4 +144,35 @@ fn a_step_that_loses_its_role_waits_for_nobody_unseen() {
     let progress = before.by.show(&before).json["approval_progress"].clone();
     let vote: Value = progress["steps"][0]["approvals"][0].clone();
     assert_eq!(vote["selector"], "admin_override");
+}
+
+#[test]
+fn roles_deleted_at_once_are_all_gone() {
+    const MANY: usize = 12;
+    let role = |n| format!("[[auth.roles]]\nname = \"role-{n}\"\npermissions = [\"audit.view\"]\n");
+    let roles: String = (0..MANY).map(role).collect();
+    let s = Server::with(&format!("{SHOP}\n{roles}"));
+    let barrier = Arc::new(Barrier::new(MANY));
+    let racers: Vec<_> = (0..MANY)
+        .map(|n| {
+            let (admin, barrier) = (s.admin(), Arc::clone(&barrier));
+            thread::spawn(move || {
+                barrier.wait();
+                admin.delete(&format!("/api/roles/role-{n}")).status
+            })
+        })
+        .collect();
+    for racer in racers {
+        let status = racer.join().unwrap();
+        // Whoever was overtaken twice is told to come back; nobody's deletion is taken back.
+        assert!(status == 204 || status == 503, "{status}");
+    }
+    for n in 0..MANY {
+        let again = s.admin().delete(&format!("/api/roles/role-{n}")).status;
+        let deleted = s.events("event_type=role.deleted");
+        assert!(again == 404 || again == 204, "{again}");
+        let name = format!("role-{n}");
+        let times = deleted.iter().filter(|e| e["resource_id"] == name.as_str());
+        assert_eq!(times.count(), 1, "{name} came back");
+    }
 }

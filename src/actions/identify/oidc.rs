@@ -144,6 +144,7 @@ pub(super) fn caller(
             ceiling: None,
         },
         groups,
+        generation: active.generation,
         expires_at: Some(claims.expires_at.plus_secs(LEEWAY_SECS)),
         origin,
     };
