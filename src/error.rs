@@ -316,6 +316,28 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// The start of `text`, at most `bytes_max` bytes of it, cut between characters.
+pub fn cut(mut text: String, bytes_max: usize) -> String {
+    let mut end = bytes_max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
+}
+
 fn push_json(out: &mut String, text: &str) {
     out.push_str(&Value::from(text).to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(cut("é".repeat(4096), 4096).len(), 4096);
+        assert_eq!(cut("é".repeat(4), 5), "éé");
+        assert_eq!(cut("é".to_owned(), 5), "é");
+    }
 }

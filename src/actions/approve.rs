@@ -57,12 +57,7 @@ pub fn approve(
             return refuse(&cx, &caller, &request, error);
         }
         let pending = request.pending(now)?.map_err(|refusal| refusal.error())?;
-        let workflow = workflow.ok_or_else(|| {
-            Error::bug(format!(
-                "request {} is pending without a workflow",
-                request.id
-            ))
-        })?;
+        let workflow = workflow.ok_or_else(|| without_workflow(&request))?;
         let ballot = Ballot {
             workflow: &workflow,
             votes: &votes,
@@ -90,6 +85,14 @@ pub fn approve(
         let (change, answer) = book(&request, &pending, &workflow, votes, vote, ttl, now);
         Ok(Verdict::Write(vec![change], answer))
     })
+}
+
+/// A pending request without a workflow: it can be neither approved nor rejected.
+pub(super) fn without_workflow(request: &Request) -> Error {
+    Error::bug(format!(
+        "request {} is pending without a workflow",
+        request.id
+    ))
 }
 
 /// What the vote changes: the next step, or the approval.

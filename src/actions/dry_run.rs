@@ -3,7 +3,7 @@
 use super::App;
 use crate::domain::actor::Caller;
 use crate::domain::permission::Permission;
-use crate::error::Error;
+use crate::error::{Error, cut};
 use crate::store::{DryRun, Explained};
 
 /// Statements of one request that are explained, at most.
@@ -59,14 +59,7 @@ pub fn finish(
 ) -> Result<(), Error> {
     may(app, caller, id)?;
     let explained = match (error, result) {
-        (Some(mut error), _) => {
-            let mut end = error.len().min(ERROR_BYTES_MAX);
-            while !error.is_char_boundary(end) {
-                end -= 1;
-            }
-            error.truncate(end);
-            Explained::Failed(error)
-        }
+        (Some(error), _) => Explained::Failed(cut(error, ERROR_BYTES_MAX)),
         (None, Some(plan)) if plan.len() > PLAN_BYTES_MAX => Explained::Failed(format!(
             "the plan of {} bytes is over the limit of {PLAN_BYTES_MAX}",
             plan.len()

@@ -1,6 +1,6 @@
 //! Turns a pending request down. One rejection is final.
 
-use super::approve::refuse_verb;
+use super::approve::{refuse_verb, without_workflow};
 use super::view_requests::{issued_by, may_hear};
 use super::{App, note};
 use crate::domain::actor::Caller;
@@ -37,12 +37,7 @@ pub fn reject(
             }
         }
         let pending = request.pending(now)?.map_err(|refusal| refusal.error())?;
-        let workflow = workflow.ok_or_else(|| {
-            Error::bug(format!(
-                "request {} is pending without a workflow",
-                request.id
-            ))
-        })?;
+        let workflow = workflow.ok_or_else(|| without_workflow(&request))?;
         let ballot = Ballot {
             workflow: &workflow,
             votes: &votes,

@@ -8,7 +8,7 @@ use crate::domain::permission::Permission;
 use crate::domain::policy::{Dialect, Policies};
 use crate::domain::risk::Schema;
 use crate::domain::schema::Snapshot;
-use crate::error::{Error, Shown};
+use crate::error::{Error, Shown, cut};
 use crate::store::{SchemaRow, Verdict};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -163,20 +163,12 @@ pub fn sync(app: &Arc<App>, caller: &Caller, said: Description) -> Result<(), Er
                 .hint("poll with this target among the capabilities first"),
         );
     }
-    let mut error_message = said.error_message;
-    if let Some(message) = &mut error_message {
-        let mut end = message.len().min(ERROR_BYTES_MAX);
-        while !message.is_char_boundary(end) {
-            end -= 1;
-        }
-        message.truncate(end);
-    }
     let change = Change::SchemaSynced(NewSchema {
         target,
         dialect,
         status,
         snapshot_json,
-        error_message,
+        error_message: said.error_message.map(|m| cut(m, ERROR_BYTES_MAX)),
         agent_id: caller.subject.clone(),
         tables,
     });

@@ -16,6 +16,7 @@ mod migrate;
 mod requests;
 mod results;
 mod schemas;
+mod scopes;
 mod snapshot;
 mod verify;
 

@@ -1,6 +1,7 @@
 //! Reading requests: one by id, the list with its visibility, what is due, and what agents may take.
 
 use super::audit::status;
+use super::scopes::within;
 use super::{View, corrupt, db, snapshot};
 use crate::clock::Timestamp;
 use crate::domain::approval::{Action, Vote};
@@ -539,16 +540,7 @@ fn scope_sql(scope: &[RoleScope]) -> (String, Vec<Sql>) {
     let mut sql = String::new();
     let mut values: Vec<Sql> = Vec::new();
     for part in scope {
-        for (column, names) in [
-            ("r.database_name", &part.databases),
-            ("r.environment", &part.environments),
-        ] {
-            if !names.is_empty() {
-                let marks = vec!["?"; names.len()].join(", ");
-                sql.push_str(&format!(" AND {column} IN ({marks})"));
-                values.extend(names.iter().cloned().map(Sql::from));
-            }
-        }
+        within("r", part, &mut sql, &mut values);
     }
     (sql, values)
 }

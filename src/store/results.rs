@@ -1,9 +1,9 @@
 //! Reading what is known of stored results.
 
+use super::scopes::within;
 use super::{View, Viewer, corrupt, db};
 use crate::clock::Timestamp;
 use crate::domain::id::{Operation, Target};
-use crate::domain::permission::RoleScope;
 use crate::error::Error;
 use rusqlite::types::Value as Sql;
 use rusqlite::{OptionalExtension, params_from_iter};
@@ -76,13 +76,13 @@ impl View<'_> {
         offset: u32,
     ) -> Result<Vec<ResultItem>, Error> {
         let (branches, mut values) = visible(viewer);
-        let mut within = "0".to_owned();
+        let mut viewed = "0".to_owned();
         for scopes in &viewer.view {
-            within.push_str(" OR (1 = 1");
+            viewed.push_str(" OR (1 = 1");
             for scope in scopes {
-                scoped("q", scope, &mut within, &mut values);
+                within("q", scope, &mut viewed, &mut values);
             }
-            within.push(')');
+            viewed.push(')');
         }
         values.push(now.0.into());
         values.push(i64::from(limit).into());
@@ -90,7 +90,7 @@ impl View<'_> {
         let sql = format!(
             "SELECT q.id, e.id, q.database_name, q.environment, q.operation, x.stored_at_ms, x.content_length \
              FROM ({branches}) v JOIN results x ON x.execution_seq = v.seq JOIN executions e ON e.seq = v.seq \
-             JOIN requests q ON q.seq = x.request_seq WHERE ({within}) AND x.expires_at_ms > ? \
+             JOIN requests q ON q.seq = x.request_seq WHERE ({viewed}) AND x.expires_at_ms > ? \
              ORDER BY v.seq DESC LIMIT ? OFFSET ?"
         );
         let rows: Vec<(ResultItem, String)> = self
@@ -124,20 +124,6 @@ impl View<'_> {
     }
 }
 
-/// Adds that the request `of` lies within a scope.
-fn scoped(of: &str, scope: &RoleScope, sql: &mut String, values: &mut Vec<Sql>) {
-    for (column, names) in [
-        ("database_name", &scope.databases),
-        ("environment", &scope.environments),
-    ] {
-        if !names.is_empty() {
-            let marks = vec!["?"; names.len()].join(", ");
-            sql.push_str(&format!(" AND {of}.{column} IN ({marks})"));
-            values.extend(names.iter().cloned().map(Sql::from));
-        }
-    }
-}
-
 fn visible(viewer: &Viewer) -> (String, Vec<Sql>) {
     let mut parts = Vec::new();
     let mut values: Vec<Sql> = Vec::new();
@@ -152,14 +138,14 @@ fn visible(viewer: &Viewer) -> (String, Vec<Sql>) {
                        JOIN requests r ON r.seq = x.request_seq WHERE a.selector = ?"
             .to_owned();
         values.push(format!("role:{role}").into());
-        scoped("r", scope, &mut sql, &mut values);
+        within("r", scope, &mut sql, &mut values);
         parts.push(sql);
     }
     for admin in &viewer.admin {
         let mut sql = "SELECT x.execution_seq AS seq FROM results x JOIN requests r ON r.seq = x.request_seq WHERE 1 = 1"
             .to_owned();
         for scope in admin {
-            scoped("r", scope, &mut sql, &mut values);
+            within("r", scope, &mut sql, &mut values);
         }
         parts.push(sql);
     }

@@ -9,6 +9,7 @@ pub mod sqlite;
 use super::config::{DatabaseConfig, DriverConfig};
 use crate::domain::id::Operation;
 use crate::domain::policy::execution::ROWS_MAX;
+use crate::error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -77,11 +78,7 @@ impl Outcome {
 /// An error text, cut to [`ERROR_BYTES_MAX`].
 fn cut(mut message: String) -> String {
     if message.len() > ERROR_BYTES_MAX {
-        let mut end = ERROR_BYTES_MAX - 3;
-        while !message.is_char_boundary(end) {
-            end -= 1;
-        }
-        message.truncate(end);
+        message = error::cut(message, ERROR_BYTES_MAX - 3);
         message.push_str("...");
     }
     message

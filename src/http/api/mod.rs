@@ -33,13 +33,9 @@ fn time(at: Option<Timestamp>) -> Option<String> {
 
 /// The right to something that belongs to no target.
 fn require(caller: &Caller, permission: Permission) -> Result<(), Error> {
-    if caller.rights.may(permission) {
-        return Ok(());
-    }
-    Err(
-        Error::forbidden(format!("permission denied: {}", permission.as_str()))
-            .hint("ask an administrator for a role that grants it"),
-    )
+    caller
+        .require(permission)
+        .map_err(|e| e.hint("ask an administrator for a role that grants it"))
 }
 
 /// A role as clients see it; a scope of everything is `*`.
