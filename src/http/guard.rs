@@ -10,6 +10,10 @@ use crate::domain::actor::{Caller, Origin, SubjectType};
 use crate::error::{Error, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 
+/// How often a call is let in anew because other policies came into force meanwhile: more reloads than anybody makes in
+/// the time of one call.
+const OVERTAKEN_MAX: usize = 16;
+
 /// Lets a call through to its handler, or not. `subject` is set once it is known.
 pub(super) fn admit(
     door: &Door,
@@ -40,12 +44,18 @@ pub(super) fn admit(
     }
     match route.guarded {
         Guarded::Public(handle) => handle(door, ask),
-        Guarded::User(handle) | Guarded::Agent(handle) => match handle(door, &caller, ask) {
-            Err(error) if overtaken(door, &caller, &error) => {
-                handle(door, &authenticate(door, ask.call)?, ask)
+        Guarded::User(handle) | Guarded::Agent(handle) => {
+            let mut caller = caller;
+            for _ in 0..OVERTAKEN_MAX {
+                match handle(door, &caller, ask) {
+                    Err(error) if overtaken(door, &caller, &error) => {
+                        caller = authenticate(door, ask.call)?;
+                    }
+                    answer => return answer,
+                }
             }
-            answer => answer,
-        },
+            handle(door, &caller, ask)
+        }
         Guarded::Managed(section) => Err(managed(section, route.path)),
     }
 }
