@@ -5,14 +5,15 @@
 
 use super::dry_run::STATEMENTS_MAX;
 use super::eligible;
-use super::judge::{self, Asked, Decision};
 use super::schemas::Remembered;
 use super::{Active, App, note};
 use crate::clock::Timestamp;
 use crate::crypto::{hex, sha256_fields, sha256_hex, uuid};
 use crate::domain::actor::Caller;
 use crate::domain::audit::Redaction;
-use crate::domain::change::{Change, NewRequest, Refused, RequestRef, RequestText};
+use crate::domain::change::{Change, DdlPassed, NewRequest, Refused, RequestRef, RequestText};
+use crate::domain::decision::{self, Decision};
+use crate::domain::facts::{Facts, Requester, SqlFacts};
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Permission;
 use crate::domain::policy::Dialect;
@@ -20,7 +21,7 @@ use crate::domain::request::{Opening, Status};
 use crate::domain::sql::{Analysis, Class, TEXT_BYTES_MAX};
 use crate::error::{Error, ErrorKind, Shown};
 use crate::store::{Verdict, View};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// Longest idempotency key, in bytes.
@@ -94,7 +95,7 @@ struct Checked {
 ///
 /// # Errors
 /// 503 `unavailable` while draining; 400 `validation_error`; 403 `forbidden`; 409 `idempotency_key_reused`; and the
-/// rules' 422, see [`judge::classify`] and [`judge::decide`].
+/// rules' 422, see [`decision::classify`] and [`decision::decide`].
 pub fn create_request(
     app: &Arc<App>,
     caller: &Caller,
@@ -171,25 +172,34 @@ fn decide(
     schema: &Remembered,
     analysis: Option<&Analysis>,
 ) -> Result<(Decision, RequestText), Error> {
-    let asked = Asked {
-        target: &checked.target,
-        operation: checked.operation,
+    let facts = Facts {
+        target: checked.target.clone(),
+        asked: checked.operation,
         emergency: checked.emergency,
         allow_ddl: checked.allow_ddl,
         has_reason: checked.reason.is_some(),
-        analysis,
-        schema,
+        sql: analysis.map(|a| SqlFacts::new(a, schema.schema())),
+        schema_collected_at: schema.collected_at().map(str::to_owned),
+        requester: requester(caller),
     };
     // Who may not even make the request it turned out to be hears nothing else about it; a text that no right can
     // pass is refused first.
-    let operation = judge::classify(&asked)?;
+    let operation = decision::classify(&facts)?;
     may_create(caller, checked, Some(operation))?;
-    let decision = judge::decide(&asked, operation, active)?;
+    let decision = decision::decide(&active.policies, &facts, operation)?;
     if let (Opening::Pending, Some(workflow)) = (decision.opening, &decision.workflow) {
         eligible::ensure(app, workflow, &checked.target, &caller.subject)?;
     }
-    let text = text(app, caller, checked, &decision, analysis);
+    let text = text(app, checked, &decision, &facts, analysis);
     Ok((decision, text))
+}
+
+fn requester(caller: &Caller) -> Requester {
+    Requester {
+        subject: caller.subject.clone(),
+        roles: caller.rights.acting().map(|r| r.name.clone()).collect(),
+        groups: caller.groups.iter().cloned().collect(),
+    }
 }
 
 fn write(
@@ -237,6 +247,7 @@ fn write(
         text,
     };
     let dispatch = decision.opening.dispatch();
+    let passed = decision.passed;
     let key = checked.key.clone();
     let fingerprint = checked.fingerprint.clone();
     app.change_by(caller, move |view, now| {
@@ -267,6 +278,7 @@ fn write(
             approvers: new.approvers.iter().map(ToString::to_string).collect(),
             repeated: false,
         };
+        let passed = passed.map(|passed| DdlPassed::new(&reference, &new, passed));
         let mut changes = vec![Change::RequestCreated(Box::new(new))];
         if let Some(step) = dispatch {
             changes.push(Change::RequestDispatched {
@@ -276,6 +288,7 @@ fn write(
                 acknowledged: None,
             });
         }
+        changes.extend(passed.map(|passed| Change::DdlPassed(Box::new(passed))));
         Ok(Verdict::Write(changes, created))
     })
 }
@@ -340,9 +353,9 @@ fn may_create(
 
 fn text(
     app: &App,
-    caller: &Caller,
     checked: &Checked,
     decision: &Decision,
+    facts: &Facts,
     analysis: Option<&Analysis>,
 ) -> RequestText {
     let redacted = match (app.settings.redaction, analysis) {
@@ -357,20 +370,13 @@ fn text(
     let plan = analysis
         .filter(|a| !matches!(a.class, Class::Unparsable { .. }))
         .and_then(|a| a.plan.as_ref());
-    let mut facts = decision.facts.clone();
-    let roles: Vec<&str> = caller.rights.acting().map(|r| r.name.as_str()).collect();
-    facts["requester"] = json!({
-        "subject": caller.subject,
-        "roles": roles,
-        "groups": caller.groups,
-    });
     RequestText {
         detail: checked.detail.clone(),
         plan_json: plan.map(|p| Value::from(p.clone()).to_string()),
         workflow: decision.workflow.clone(),
-        facts_json: facts.to_string(),
-        trace_json: decision.trace.to_string(),
-        context_json: (!checked.no_result_store).then(|| decision.context.to_string()),
+        facts_json: facts.to_text(),
+        trace_json: decision.trace.clone(),
+        context_json: (!checked.no_result_store).then(|| decision.context.clone()),
         dry_runs: dry_runs(checked, decision, analysis),
         metadata_json: checked.metadata.clone(),
         share_with: checked.share_with.clone(),

@@ -11,7 +11,6 @@ pub mod dry_run;
 pub mod eligible;
 pub mod heartbeat;
 pub mod identify;
-pub mod judge;
 pub mod rates;
 pub mod read_results;
 pub mod refusals;

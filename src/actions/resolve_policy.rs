@@ -4,8 +4,9 @@
 use super::App;
 use super::create_request::dialect;
 use super::eligible;
-use super::judge::{self, Asked, Decision};
 use crate::domain::actor::Caller;
+use crate::domain::decision::{self, Decision};
+use crate::domain::facts::{Facts, Requester, SqlFacts};
 use crate::domain::id::{Operation, Target};
 use crate::domain::permission::Permission;
 use crate::domain::policy::auto_approve::AutoApprove;
@@ -152,17 +153,18 @@ fn predict(app: &App, caller: &Caller, target: &Target, sql: &str) -> Result<Pre
             });
         }
     };
-    let asked = Asked {
-        target,
-        operation: Operation::ExecuteSelect,
+    let facts = Facts {
+        target: target.clone(),
+        asked: Operation::ExecuteSelect,
         emergency: false,
         allow_ddl: false,
         // Whether a reason is needed stands in the workflow; here it is taken as given.
         has_reason: true,
-        analysis: Some(&analysis),
-        schema: &schema,
+        sql: Some(SqlFacts::new(&analysis, schema.schema())),
+        schema_collected_at: schema.collected_at().map(str::to_owned),
+        requester: Requester::default(),
     };
-    let decision = judge::classify(&asked).and_then(|operation| {
+    let decision = decision::classify(&facts).and_then(|operation| {
         let needed = match operation {
             Operation::ExecuteSelect => Permission::RequestCreateSelect,
             _ => Permission::RequestCreate,
@@ -170,7 +172,7 @@ fn predict(app: &App, caller: &Caller, target: &Target, sql: &str) -> Result<Pre
         if !caller.may_on(Permission::RequestCreate, target) {
             caller.require_on(needed, target)?;
         }
-        let decision = judge::decide(&asked, operation, &active)?;
+        let decision = decision::decide(&active.policies, &facts, operation)?;
         if let (Opening::Pending, Some(workflow)) = (decision.opening, &decision.workflow) {
             eligible::ensure(app, workflow, target, &caller.subject)?;
         }

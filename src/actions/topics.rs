@@ -61,7 +61,8 @@ pub fn announced(change: &Change) -> Vec<(String, Reach)> {
         Change::UserActivated(user) | Change::UserSuspended(user) => {
             vec![(subject(&user.id), Reach::All)]
         }
-        Change::AgentRegistered { .. }
+        Change::DdlPassed(_)
+        | Change::AgentRegistered { .. }
         | Change::TokenCreated(_)
         | Change::SchemaSynced(_)
         | Change::UserCreated { .. }

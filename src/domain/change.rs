@@ -9,6 +9,7 @@ mod entry;
 use crate::clock::Timestamp;
 use crate::domain::actor::SubjectType;
 use crate::domain::approval::Vote;
+use crate::domain::decision::Passed;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::policy::{Dialect, workflow::Workflow};
 use crate::domain::request::{Request, Status, Step};
@@ -283,6 +284,34 @@ pub struct Refused {
     pub count: u64,
 }
 
+/// What an emergency with DDL passed that would have been refused (semantics 1.6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DdlPassed {
+    /// The request.
+    pub request: RequestRef,
+    /// What it passed.
+    pub passed: Passed,
+    /// Why, in the requester's words.
+    pub reason: Option<String>,
+    /// Hash of the redacted statement.
+    pub fingerprint: String,
+    /// The statement as audit events show it.
+    pub redacted: Option<String>,
+}
+
+impl DdlPassed {
+    /// What `new`, which `request` names, passed.
+    pub fn new(request: &RequestRef, new: &NewRequest, passed: Passed) -> DdlPassed {
+        DdlPassed {
+            request: request.clone(),
+            passed,
+            reason: new.reason.clone(),
+            fingerprint: new.text.fingerprint.clone(),
+            redacted: new.text.redacted.clone(),
+        }
+    }
+}
+
 /// Failed authentications from one address in one minute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthFailures {
@@ -310,6 +339,8 @@ pub enum Change {
         /// Why a lost write may run again, where somebody vouched for it.
         acknowledged: Option<String>,
     },
+    /// An emergency passed DDL that would have been refused.
+    DdlPassed(Box<DdlPassed>),
     /// A vote that leaves the request pending.
     StepApproved {
         /// The request.
@@ -496,6 +527,7 @@ impl Change {
             | Change::ExecutionLost { request, .. }
             | Change::ResultCorrupt { request, .. } => Some(request),
             Change::AttemptRefused(refused) => refused.request.as_ref(),
+            Change::DdlPassed(passed) => Some(&passed.request),
             Change::RequestCreated(_)
             | Change::AgentRegistered { .. }
             | Change::TokenCreated(_)
@@ -526,6 +558,7 @@ impl Change {
             | Change::ExecutionStarted { step, .. } => Some(*step),
             Change::ExecutionFinished { step, .. } | Change::ExecutionLost { step, .. } => *step,
             Change::StepApproved { .. }
+            | Change::DdlPassed(_)
             | Change::AgentRegistered { .. }
             | Change::TokenCreated(_)
             | Change::TokenRevoked { .. }

@@ -9,6 +9,17 @@ pub const CASCADE_DEPTH_MAX: usize = 3;
 /// Tables of one snapshot, at most.
 pub const TABLES_MAX: usize = 20_000;
 
+/// What is known of the tables of a target.
+#[derive(Debug, Clone, Copy)]
+pub enum Schema<'a> {
+    /// No agent has described them.
+    NotSynced,
+    /// They were described, but what is stored cannot be read.
+    Failed,
+    /// As described.
+    Ready(&'a Snapshot),
+}
+
 /// Tables of one database.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Snapshot {

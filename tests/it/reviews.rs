@@ -292,7 +292,6 @@ fn an_emergency_with_ddl_passes_what_is_otherwise_refused() {
 }
 
 #[test]
-#[ignore = "the event ddl.break_glass_bypass is not written yet (semantics 1.6)"]
 fn what_a_pass_let_through_is_an_event_of_its_own() {
     let s = Server::with(&format!("{SHOP}{HURRY}"));
     let surgeon = s.person("surgeon", &["surgeon"]);

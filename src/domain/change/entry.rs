@@ -1,6 +1,6 @@
 //! What the audit log says of each change.
 
-use super::{Change, Finished, NewRequest, NewResult, Refused, RequestRef, UserStatus};
+use super::{Change, DdlPassed, Finished, NewRequest, NewResult, Refused, RequestRef, UserStatus};
 use crate::clock::Timestamp;
 use crate::domain::approval::Vote;
 use crate::domain::audit::{Entry, Outcome};
@@ -31,6 +31,7 @@ impl Change {
                 }
                 e
             }
+            Change::DdlPassed(passed) => ddl_passed(passed),
             Change::StepApproved {
                 request,
                 vote,
@@ -256,6 +257,19 @@ fn created(new: &NewRequest) -> Entry {
         "risk_level": new.risk_level,
         "emergency": new.emergency,
         "allow_ddl": new.allow_ddl,
+    }));
+    e
+}
+
+fn ddl_passed(passed: &DdlPassed) -> Entry {
+    let mut e = of_request("ddl.break_glass_bypass", "approval", &passed.request);
+    e.fingerprint = Some(passed.fingerprint.clone());
+    e.detail.clone_from(&passed.redacted);
+    e.reason.clone_from(&passed.reason);
+    e.metadata = object(json!({
+        "statement_count": passed.passed.statements,
+        "classifier_bypassed": passed.passed.classifier,
+        "reviewer_bypassed": passed.passed.reviewer,
     }));
     e
 }

@@ -1,12 +1,13 @@
 //! How risky a request is, from facts alone: what the SQL is, what review found, and what is known of its tables.
 //!
-//! What is not known raises the risk, never lowers it: a statement that may do more than it says, a missing snapshot, a table that it does not have, a row count
-//! that the database does not know are `unknown`, which nothing approves by itself.
+//! What is not known raises the risk, never lowers it: a statement that may do more than it says, a missing snapshot, a
+//! table that it does not have, a row count that the database does not know are `unknown`, which nothing approves by
+//! itself.
 
+use crate::domain::facts::{Effect, SchemaStatus, SqlFacts};
 use crate::domain::id::Operation;
 use crate::domain::policy::review::ReviewPolicy;
-use crate::domain::schema::Snapshot;
-use crate::domain::sql::{Action, Analysis, Class, Rule, StatementClass};
+use crate::domain::sql::{Action, Rule};
 
 /// Rows above which a table counts as large, where no policy says otherwise.
 pub const ESTIMATED_ROWS_MAX: i64 = 1000;
@@ -56,28 +57,6 @@ impl RiskLevel {
     }
 }
 
-/// What is known of the tables.
-#[derive(Debug, Clone, Copy)]
-pub enum Schema<'a> {
-    /// No agent has described them.
-    NotSynced,
-    /// They were described, but what is stored cannot be read.
-    Failed,
-    /// As described.
-    Ready(&'a Snapshot),
-}
-
-impl Schema<'_> {
-    /// Its name in the decision trace.
-    pub fn status(&self) -> &'static str {
-        match self {
-            Schema::NotSynced => "not_synced",
-            Schema::Failed => "failed",
-            Schema::Ready(_) => "ready",
-        }
-    }
-}
-
 /// What the risk allows for; an auto-approval may set it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
@@ -108,19 +87,18 @@ pub struct Risk {
     pub factors: Vec<String>,
 }
 
-/// Scores a request; none of `analysis` is a migration.
+/// Scores a request; none of `sql` is a migration.
 pub fn score(
-    analysis: Option<&Analysis>,
+    sql: Option<&SqlFacts>,
     operation: Operation,
     review: &ReviewPolicy,
-    schema: Schema,
     allowance: &Allowance,
 ) -> Risk {
     let only = |level, factor: &str| Risk {
         level,
         factors: vec![factor.to_owned()],
     };
-    let Some(analysis) = analysis.filter(|a| !matches!(a.class, Class::Unparsable { .. })) else {
+    let Some(sql) = sql.filter(|sql| sql.is_parsed()) else {
         return Risk {
             level: RiskLevel::Unavailable,
             factors: Vec::new(),
@@ -129,28 +107,28 @@ pub fn score(
     if operation == Operation::ExecuteSelect && allowance.read_only {
         return only(RiskLevel::Low, "ReadOnly");
     }
-    let counted: Vec<Rule> = analysis
+    let counted: Vec<Rule> = sql
         .findings
         .iter()
         .map(|f| f.rule)
         .filter(|r| review.action(*r) != Action::Off)
         .collect();
-    if allowance.safe_ddl && analysis.safe_ddl && counted.is_empty() {
+    if allowance.safe_ddl && sql.safe_ddl && counted.is_empty() {
         return only(RiskLevel::Low, "SafeDdl");
     }
-    if analysis.statements.iter().any(|s| !s.foreseen) {
+    if !sql.foreseen {
         return only(RiskLevel::Unknown, "Unforeseeable");
     }
-    let snapshot = match schema {
-        Schema::NotSynced => return only(RiskLevel::Unknown, "SchemaNotSynced"),
-        Schema::Failed => return only(RiskLevel::Unknown, "SchemaUnreadable"),
-        Schema::Ready(snapshot) => snapshot,
-    };
+    match sql.schema {
+        SchemaStatus::NotSynced => return only(RiskLevel::Unknown, "SchemaNotSynced"),
+        SchemaStatus::Failed => return only(RiskLevel::Unknown, "SchemaUnreadable"),
+        SchemaStatus::Ready => {}
+    }
     let mut risk = Risk {
         level: RiskLevel::Low,
         factors: Vec::new(),
     };
-    if analysis.statements.len() > 1 && operation == Operation::ExecuteDml {
+    if sql.statements > 1 && operation == Operation::ExecuteDml {
         risk.raise(RiskLevel::High, "MultiStatement".to_owned());
     }
     match counted.len() {
@@ -166,49 +144,32 @@ pub fn score(
     {
         risk.raise(RiskLevel::High, "DropOperation".to_owned());
     }
-    tables(&mut risk, analysis, snapshot, allowance);
+    for effect in &sql.effects {
+        reach(&mut risk, effect, allowance);
+    }
     risk
 }
 
-/// What the tables add.
-fn tables(risk: &mut Risk, analysis: &Analysis, snapshot: &Snapshot, allowance: &Allowance) {
-    for statement in &analysis.statements {
-        // Creating a table names one that is not there yet; what else it reads is looked at all the same.
-        let creates = statement.kind == "create_table";
-        let deletes = !matches!(
-            statement.kind,
-            "insert" | "update" | "select" | "create_table"
-        ) && statement.class == StatementClass::Dml;
-        for name in &statement.tables {
-            let Some(table) = snapshot.table(name, analysis.dialect) else {
-                if !creates {
-                    let factor = format!("UnknownTable {{ table: {name:?} }}");
-                    risk.raise(RiskLevel::Unknown, factor);
-                }
-                continue;
-            };
-            let children = if deletes {
-                snapshot.cascade(table)
-            } else {
-                Vec::new()
-            };
-            let counts = || children.iter().map(|c| c.estimated_rows);
-            if table.estimated_rows < 0 || counts().any(|n| n < 0) {
-                let factor = format!("UnknownRows {{ table: {name:?} }}");
-                risk.raise(RiskLevel::Unknown, factor);
-                continue;
-            }
-            let rows = counts().fold(table.estimated_rows, i64::saturating_add);
-            let large = rows > allowance.estimated_rows_max;
-            if !children.is_empty() {
-                let mut targets: Vec<&str> = children.iter().map(|c| c.name.as_str()).collect();
-                targets.sort_unstable();
+/// What a table within reach adds.
+fn reach(risk: &mut Risk, effect: &Effect, allowance: &Allowance) {
+    match effect {
+        Effect::UnknownTable { table } => {
+            let factor = format!("UnknownTable {{ table: {table:?} }}");
+            risk.raise(RiskLevel::Unknown, factor);
+        }
+        Effect::UnknownRows { table } => {
+            let factor = format!("UnknownRows {{ table: {table:?} }}");
+            risk.raise(RiskLevel::Unknown, factor);
+        }
+        Effect::Rows { rows, cascade } => {
+            let large = *rows > allowance.estimated_rows_max;
+            if !cascade.is_empty() {
                 let level = if large {
                     RiskLevel::High
                 } else {
                     RiskLevel::Medium
                 };
-                risk.raise(level, format!("CascadeDelete {{ targets: {targets:?} }}"));
+                risk.raise(level, format!("CascadeDelete {{ targets: {cascade:?} }}"));
             } else if large {
                 risk.raise(RiskLevel::Medium, format!("LargeTable {{ rows: {rows} }}"));
             }

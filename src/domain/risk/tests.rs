@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::domain::policy::Dialect;
-use crate::domain::sql::analyze;
+use crate::domain::schema::{Schema, Snapshot};
+use crate::domain::sql::{Class, analyze};
 
 const SNAPSHOT: &str = r#"{"tables": [
   {"name": "small", "schema_name": "public", "estimated_rows": 10},
@@ -31,10 +32,9 @@ fn risk_of(sql: &str, schema: Schema) -> Risk {
         _ => Operation::ExecuteDml,
     };
     score(
-        Some(&analysis),
+        Some(&SqlFacts::new(&analysis, schema)),
         operation,
         &ReviewPolicy::default_policy(),
-        schema,
         &Allowance::default(),
     )
 }
@@ -91,10 +91,9 @@ fn a_rule_that_is_off_does_not_count() {
     let mut review = ReviewPolicy::default_policy();
     review.actions.insert(Rule::DropColumn, Action::Off);
     let risk = score(
-        Some(&analysis),
+        Some(&SqlFacts::new(&analysis, Schema::Ready(&snapshot))),
         Operation::ExecuteDml,
         &review,
-        Schema::Ready(&snapshot),
         &Allowance::default(),
     );
     assert_eq!(risk.level, RiskLevel::Low);

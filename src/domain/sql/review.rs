@@ -261,7 +261,8 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(super) fn new(rule: Rule, statement: usize, line: u64, column: u64) -> Finding {
+    /// A finding of a rule at a place, with the words of the rule.
+    pub fn new(rule: Rule, statement: usize, line: u64, column: u64) -> Finding {
         let (why, mend) = rule.advice();
         Finding {
             rule,

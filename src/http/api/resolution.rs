@@ -155,14 +155,15 @@ fn prediction(p: &Predicted) -> Value {
                 Opening::Pending => "needs_approval",
                 Opening::AutoApproved | Opening::BreakGlass => "auto_approved",
             };
+            let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
             json!({
                 "operation": decision.operation.as_str(),
                 "decision_preview": preview,
-                "reason_code": decision.trace["decision"]["reasons"][0],
+                "reason_code": decision.reason,
                 "risk_level": decision.risk.as_str(),
                 "plan": p.analysis.as_ref().and_then(|a| a.plan.clone()),
-                "context": decision.context,
-                "decision_trace": decision.trace,
+                "context": read(&decision.context),
+                "decision_trace": read(&decision.trace),
             })
         }
         Err(error) => json!({

@@ -145,6 +145,7 @@ pub(super) fn apply(
         | Change::AttemptRefused(_)
         | Change::LoginSucceeded { .. }
         | Change::AuthFailures(_)
+        | Change::DdlPassed(_)
         | Change::ResultCorrupt { .. } => {}
     }
     checkpoint_if_due(connection, keys, now)

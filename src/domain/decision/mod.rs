@@ -1,0 +1,243 @@
+//! The decision about a new request, from policies and facts alone: what it is, what review finds, how risky it is,
+//! which workflow applies, and so how it opens. Decided again from the same two, it comes out the same.
+
+mod trace;
+
+use crate::domain::facts::Facts;
+use crate::domain::id::{Operation, Target};
+use crate::domain::policy::Policies;
+use crate::domain::policy::auto_approve::AutoApprove;
+use crate::domain::policy::review::ReviewPolicy;
+use crate::domain::policy::workflow::Workflow;
+use crate::domain::request::Opening;
+use crate::domain::risk::{self, Allowance, Risk, RiskLevel};
+use crate::domain::sql::{Action, Class, Finding};
+use crate::error::Error;
+use serde_json::json;
+
+/// How a request opens, and everything that shows how that was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What the request is.
+    pub operation: Operation,
+    /// How it opens.
+    pub opening: Opening,
+    /// Why, as a code: `empty_steps`, `risk_below_threshold`, ...
+    pub reason: &'static str,
+    /// The workflow that applies; an emergency may do without.
+    pub workflow: Option<Workflow>,
+    /// How risky.
+    pub risk: RiskLevel,
+    /// What an emergency with DDL passed that would have been refused.
+    pub passed: Option<Passed>,
+    /// `decision_trace` of the request, as JSON.
+    pub trace: String,
+    /// `context` of the request, as JSON.
+    pub context: String,
+}
+
+/// What an emergency with `allow_ddl` passed (semantics 1.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passed {
+    /// Statements that are refused whatever the workflow.
+    pub classifier: bool,
+    /// Findings that block.
+    pub reviewer: bool,
+    /// How many statements there are.
+    pub statements: usize,
+}
+
+/// What the request is: the operation that its SQL makes it.
+///
+/// # Errors
+/// 422 `sql_rejected`, with the place, unless an emergency with `allow_ddl` lets just this through.
+pub fn classify(facts: &Facts) -> Result<Operation, Error> {
+    let Some(sql) = &facts.sql else {
+        return Ok(facts.asked);
+    };
+    match &sql.class {
+        Class::Select => Ok(Operation::ExecuteSelect),
+        Class::Dml { .. } | Class::Unparsable { .. } => Ok(Operation::ExecuteDml),
+        Class::Rejected { .. } if facts.emergency && facts.allow_ddl && sql.ddl_eligible => {
+            Ok(Operation::ExecuteDml)
+        }
+        Class::Rejected {
+            reason,
+            line,
+            column,
+        } => {
+            let error = Error::refused(
+                "sql_rejected",
+                format!("statement at line {line}, column {column} is refused: {reason}"),
+            )
+            .details(json!({"line": line, "column": column, "reason": reason}));
+            Err(if facts.emergency && !facts.allow_ddl && sql.ddl_eligible {
+                error.hint("in an emergency, `allow_ddl` lets it through to whoever may use it")
+            } else {
+                error.hint("no workflow lets this kind of statement through")
+            })
+        }
+    }
+}
+
+/// Decides everything else; `operation` is what [`classify`] says.
+///
+/// # Errors
+/// 422 `sql_blocked_by_review`, `database_not_registered`, `no_matching_workflow`, `reason_required` or
+/// `sql_unparsable`.
+pub fn decide(policies: &Policies, facts: &Facts, operation: Operation) -> Result<Decision, Error> {
+    let target = &facts.target;
+    if policies.database(target).is_none() {
+        return Err(not_registered(target, policies));
+    }
+    let review = policies.review(target);
+    let reviewer = pass_review(facts, &review)?;
+    let workflow = policies.workflow(target, operation);
+    if workflow.is_none() && !facts.emergency {
+        return Err(Error::refused(
+            "no_matching_workflow",
+            format!("no workflow takes {operation} on {target}"),
+        )
+        .hint("an administrator has to add a [[workflows]] entry for it to server.toml"));
+    }
+    ensure_reason(facts, workflow)?;
+    let auto = policies.auto_approve(target);
+    let allowance = auto.map_or_else(Allowance::default, |a| a.allowance);
+    let risk = risk::score(facts.sql.as_ref(), operation, &review, &allowance);
+    let (opening, reason) = opening(facts, operation, workflow, auto, &risk);
+    ensure_readable(facts, opening)?;
+    let passed = facts.sql.as_ref().map(|sql| Passed {
+        classifier: matches!(sql.class, Class::Rejected { .. }),
+        reviewer,
+        statements: sql.statements,
+    });
+    let decided = trace::Decided {
+        facts,
+        operation,
+        opening,
+        reason,
+        workflow,
+        auto,
+        review: &review,
+        risk: &risk,
+    };
+    Ok(Decision {
+        operation,
+        opening,
+        reason,
+        trace: trace::trace(&decided),
+        context: trace::context(&decided),
+        workflow: workflow.cloned(),
+        risk: risk.level,
+        passed: passed.filter(|p| p.classifier || p.reviewer),
+    })
+}
+
+fn not_registered(target: &Target, policies: &Policies) -> Error {
+    let known: Vec<&str> = policies
+        .databases
+        .iter()
+        .filter(|d| d.name == target.database)
+        .flat_map(|d| d.environments.iter().map(String::as_str))
+        .take(5)
+        .collect();
+    let error = Error::refused(
+        "database_not_registered",
+        format!("database {target} is not registered"),
+    );
+    if known.is_empty() {
+        error.hint("see GET /api/databases for the registered ones")
+    } else {
+        error.hint(format!(
+            "`{}` has the environments {}",
+            target.database,
+            known.join(", ")
+        ))
+    }
+}
+
+/// Refuses what a finding blocks, unless an emergency with DDL may pass all that do; whether it passed any.
+fn pass_review(facts: &Facts, review: &ReviewPolicy) -> Result<bool, Error> {
+    let Some(sql) = &facts.sql else {
+        return Ok(false);
+    };
+    let blocks = |f: &&Finding| review.action(f.rule) == Action::Block;
+    let found: Vec<&Finding> = sql.findings.iter().filter(blocks).collect();
+    let passes = facts.emergency
+        && facts.allow_ddl
+        && sql.ddl_eligible
+        && found.iter().all(|f| f.rule.bypassable());
+    if found.is_empty() || passes {
+        return Ok(!found.is_empty());
+    }
+    let messages: Vec<&str> = found.iter().map(|f| f.message.as_str()).collect();
+    let list: Vec<_> = found.iter().map(|f| trace::FindingText::new(f)).collect();
+    Err(Error::refused(
+        "sql_blocked_by_review",
+        format!("SQL blocked by review: {}", messages.join("; ")),
+    )
+    .details(json!({"findings": list}))
+    .hint(found.first().map_or("", |f| f.mend)))
+}
+
+fn ensure_reason(facts: &Facts, workflow: Option<&Workflow>) -> Result<(), Error> {
+    let wanted = facts.emergency || workflow.is_some_and(|w| w.require_reason);
+    if !wanted || facts.has_reason {
+        return Ok(());
+    }
+    let why = if facts.emergency {
+        "for an emergency"
+    } else {
+        "by workflow policy"
+    };
+    Err(
+        Error::refused("reason_required", format!("reason is required {why}"))
+            .hint("send a `reason`"),
+    )
+}
+
+/// What cannot be read runs only after somebody has looked at it.
+fn ensure_readable(facts: &Facts, opening: Opening) -> Result<(), Error> {
+    match facts.sql.as_ref().map(|sql| &sql.class) {
+        Some(Class::Unparsable {
+            line,
+            column,
+            message,
+        }) if opening != Opening::Pending => Err(Error::refused(
+            "sql_unparsable",
+            "the statement cannot be understood, and nobody would look at it before it ran",
+        )
+        .details(json!({"line": line, "column": column}))
+        .hint(format!("line {line}, column {column}: {message}"))),
+        _ => Ok(()),
+    }
+}
+
+/// How the request opens, and why. Migrations are never let through by risk.
+fn opening(
+    facts: &Facts,
+    operation: Operation,
+    workflow: Option<&Workflow>,
+    auto: Option<&AutoApprove>,
+    risk: &Risk,
+) -> (Opening, &'static str) {
+    if facts.emergency {
+        return (Opening::BreakGlass, "break_glass");
+    }
+    if workflow.is_some_and(|w| w.steps.is_empty()) {
+        return (Opening::AutoApproved, "empty_steps");
+    }
+    let why = match auto {
+        None => "no_auto_approve_rule",
+        Some(auto) if auto.threshold.is_none() => "auto_approve_disabled",
+        Some(_) if risk.level >= RiskLevel::Unknown => "risk_unavailable",
+        Some(auto) if operation.is_execute() && auto.lets_through(risk.level) => {
+            return (Opening::AutoApproved, "risk_below_threshold");
+        }
+        Some(_) => "risk_above_threshold",
+    };
+    (Opening::Pending, why)
+}
+
+#[cfg(test)]
+mod tests;

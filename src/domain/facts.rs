@@ -1,0 +1,182 @@
+//! What a decision about a new request is computed from: the request itself, what its SQL is, and what it would touch.
+//! All of it is kept with the request as text, before any policy has looked at it, so that the decision can be computed
+//! again (`dbward policy replay`), also under other policies (`dbward policy test`), without reading the SQL again.
+
+mod text;
+
+use crate::domain::id::{Operation, Target};
+use crate::domain::policy::Dialect;
+use crate::domain::schema::{Schema, Snapshot};
+use crate::domain::sql::{Analysis, Class, Finding, StatementClass, StatementFacts};
+
+/// Everything that a decision looks at beside the policies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Where.
+    pub target: Target,
+    /// Operation as asked; the SQL decides which it is.
+    pub asked: Operation,
+    /// An emergency.
+    pub emergency: bool,
+    /// With DDL that is otherwise refused.
+    pub allow_ddl: bool,
+    /// Whether there is a reason.
+    pub has_reason: bool,
+    /// What is known of the SQL; none for a migration.
+    pub sql: Option<SqlFacts>,
+    /// When the tables were described, RFC 3339.
+    pub schema_collected_at: Option<String>,
+    /// Who asks, as he was known then.
+    pub requester: Requester,
+}
+
+/// Who asked. No decision depends on it but whether he may ask at all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Requester {
+    /// His subject id.
+    pub subject: String,
+    /// Names of the roles he acted in.
+    pub roles: Vec<String>,
+    /// His groups.
+    pub groups: Vec<String>,
+}
+
+/// What is known of an SQL text and of what it touches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlFacts {
+    /// What it is as a whole.
+    pub class: Class,
+    /// How many statements.
+    pub statements: usize,
+    /// Whether an emergency with `allow_ddl` may pass it.
+    pub ddl_eligible: bool,
+    /// A single statement of harmless DDL, by shape.
+    pub safe_ddl: bool,
+    /// Whether what it does shows in its kind and its tables alone, statement by statement.
+    pub foreseen: bool,
+    /// Tables it names, sorted.
+    pub tables: Vec<String>,
+    /// Findings of every review rule, also of those that are off somewhere.
+    pub findings: Vec<Finding>,
+    /// What is known of the tables of its target.
+    pub schema: SchemaStatus,
+    /// What it would touch, in the order of its statements, each once; empty where no table is known.
+    pub effects: Vec<Effect>,
+}
+
+/// What is known of the tables of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaStatus {
+    /// No agent has described them.
+    NotSynced,
+    /// They were described, but what is stored cannot be read.
+    Failed,
+    /// As described.
+    Ready,
+}
+
+impl SchemaStatus {
+    /// Its name in the decision trace.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SchemaStatus::NotSynced => "not_synced",
+            SchemaStatus::Failed => "failed",
+            SchemaStatus::Ready => "ready",
+        }
+    }
+}
+
+/// What a statement would do to a table, as far as a snapshot tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// The snapshot does not have the table, or has several that it could be.
+    UnknownTable {
+        /// Its name in the statement.
+        table: String,
+    },
+    /// How many rows there are is not known.
+    UnknownRows {
+        /// Its name in the statement.
+        table: String,
+    },
+    /// Rows within reach.
+    Rows {
+        /// Rows of the table and of all that go with it.
+        rows: i64,
+        /// Tables whose rows go with those that are deleted, sorted.
+        cascade: Vec<String>,
+    },
+}
+
+impl SqlFacts {
+    /// What an analysis and a snapshot say.
+    pub fn new(analysis: &Analysis, schema: Schema<'_>) -> SqlFacts {
+        let (schema, effects) = match schema {
+            Schema::NotSynced => (SchemaStatus::NotSynced, Vec::new()),
+            Schema::Failed => (SchemaStatus::Failed, Vec::new()),
+            Schema::Ready(snapshot) => (SchemaStatus::Ready, effects(analysis, snapshot)),
+        };
+        SqlFacts {
+            class: analysis.class.clone(),
+            statements: analysis.statements.len(),
+            ddl_eligible: analysis.ddl.eligible,
+            safe_ddl: analysis.safe_ddl,
+            foreseen: analysis.statements.iter().all(|s| s.foreseen),
+            tables: analysis.tables.clone(),
+            findings: analysis.findings.clone(),
+            schema,
+            effects,
+        }
+    }
+
+    /// Whether the text could be read with certainty.
+    pub fn is_parsed(&self) -> bool {
+        !matches!(self.class, Class::Unparsable { .. })
+    }
+}
+
+fn effects(analysis: &Analysis, snapshot: &Snapshot) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for statement in &analysis.statements {
+        for name in &statement.tables {
+            let effect = effect(statement, name, snapshot, analysis.dialect);
+            if let Some(effect) = effect.filter(|e| !effects.contains(e)) {
+                effects.push(effect);
+            }
+        }
+    }
+    effects
+}
+
+fn effect(
+    statement: &StatementFacts,
+    name: &str,
+    snapshot: &Snapshot,
+    dialect: Dialect,
+) -> Option<Effect> {
+    let table = name.to_owned();
+    let Some(found) = snapshot.table(name, dialect) else {
+        // Creating a table names one that is not there yet; what else it reads is looked at all the same.
+        let creates = statement.kind == "create_table";
+        return (!creates).then_some(Effect::UnknownTable { table });
+    };
+    let deletes = !matches!(
+        statement.kind,
+        "insert" | "update" | "select" | "create_table"
+    ) && statement.class == StatementClass::Dml;
+    let children = if deletes {
+        snapshot.cascade(found)
+    } else {
+        Vec::new()
+    };
+    let counts = || children.iter().map(|c| c.estimated_rows);
+    if found.estimated_rows < 0 || counts().any(|n| n < 0) {
+        return Some(Effect::UnknownRows { table });
+    }
+    let mut cascade: Vec<String> = children.iter().map(|c| c.name.clone()).collect();
+    cascade.sort_unstable();
+    Some(Effect::Rows {
+        rows: counts().fold(found.estimated_rows, i64::saturating_add),
+        cascade,
+    })
+}
