@@ -6,6 +6,7 @@ mod agent;
 mod check_config;
 mod demo;
 mod logging;
+mod policy;
 mod reload;
 mod serve;
 mod signals;
@@ -26,6 +27,8 @@ Commands:
   agent          Run an agent beside a database
   check-config   Check server.toml without starting anything
   reload         Make a running server take a changed server.toml over
+  policy replay  Decide recorded requests again, and report every difference
+  policy test    Show what a changed server.toml would make of recorded requests
 
 Options of serve:
   --config FILE        Configuration (default: server.toml)
@@ -37,6 +40,12 @@ Options of agent:
 
 Options of check-config and reload:
   --config FILE        Configuration (default: server.toml)
+
+Options of policy replay and policy test:
+  --config FILE        Configuration (default: server.toml); for a test, the one to try
+  --db FILE            The database file (default: dbward.db in the state_dir of the configuration)
+  --days DAYS          Only requests made in the last so many days
+  --strict             A test fails where anything would change
 
 Options of demo:
   --listen ADDR        Address to listen on (default: 127.0.0.1:3000)
@@ -80,6 +89,8 @@ enum Command {
     Agent(PathBuf),
     CheckConfig(PathBuf),
     Reload(PathBuf),
+    PolicyReplay(policy::Options),
+    PolicyTest(policy::Options),
     Demo(demo::Options),
 }
 
@@ -90,6 +101,8 @@ fn execute(command: Command) -> Result<(), String> {
         Command::Agent(config) => agent::run(&config),
         Command::CheckConfig(config) => check_config::run(&config),
         Command::Reload(config) => reload::run(&config),
+        Command::PolicyReplay(options) => policy::replay(&options),
+        Command::PolicyTest(options) => policy::test(&options),
         Command::Demo(options) => demo::run(options),
     }
 }
@@ -102,11 +115,18 @@ fn parse(mut parser: Parser) -> Result<Command, String> {
         Some(Arg::Value(name)) => name.string().map_err(text)?,
         Some(other) => return Err(text(other.unexpected())),
     };
+    let name = match name.as_str() {
+        "policy" => format!("policy {}", word(&mut parser)?),
+        _ => name,
+    };
     let mut said = Said::default();
     while let Some(argument) = parser.next().map_err(text)? {
         match (argument, name.as_str()) {
             (Arg::Short('h') | Arg::Long("help"), _) => return Ok(Command::Help),
-            (Arg::Long("config"), "serve" | "agent" | "check-config" | "reload") => {
+            (
+                Arg::Long("config"),
+                "serve" | "agent" | "check-config" | "reload" | "policy replay" | "policy test",
+            ) => {
                 said.config = Some(parser.value().map_err(text)?.into());
             }
             (Arg::Long("listen"), "serve" | "demo") => said.listen = Some(address(&mut parser)?),
@@ -118,30 +138,58 @@ fn parse(mut parser: Parser) -> Result<Command, String> {
                 said.state_dir = Some(parser.value().map_err(text)?.into());
             }
             (Arg::Long("force-bootstrap"), "serve") => said.force_bootstrap = true,
+            (Arg::Long("db"), "policy replay" | "policy test") => {
+                said.db = Some(parser.value().map_err(text)?.into());
+            }
+            (Arg::Long("days"), "policy replay" | "policy test") => {
+                let value = parser.value().map_err(text)?;
+                said.days = Some(value.parse().map_err(text)?);
+            }
+            (Arg::Long("strict"), "policy test") => said.strict = true,
             (other, _) => return Err(text(other.unexpected())),
         }
     }
-    let config = |default: &str| said.config.clone().unwrap_or_else(|| default.into());
-    match name.as_str() {
-        "serve" => Ok(Command::Serve(serve::Options {
-            config: config("server.toml"),
-            listen: said.listen,
-            force_bootstrap: said.force_bootstrap,
-        })),
-        "agent" => Ok(Command::Agent(config("agent.toml"))),
-        "check-config" => Ok(Command::CheckConfig(config("server.toml"))),
-        "reload" => Ok(Command::Reload(config("server.toml"))),
-        "demo" => {
-            let mut listen = said.listen.unwrap_or(crate::config::LISTEN_DEFAULT);
-            if let Some(port) = said.port {
-                listen.set_port(port);
+    said.command(&name)
+}
+
+impl Said {
+    /// The command of that name with what was said.
+    fn command(self, name: &str) -> Result<Command, String> {
+        let said = self;
+        let config = |default: &str| said.config.clone().unwrap_or_else(|| default.into());
+        match name {
+            "serve" => Ok(Command::Serve(serve::Options {
+                config: config("server.toml"),
+                listen: said.listen,
+                force_bootstrap: said.force_bootstrap,
+            })),
+            "agent" => Ok(Command::Agent(config("agent.toml"))),
+            "check-config" => Ok(Command::CheckConfig(config("server.toml"))),
+            "reload" => Ok(Command::Reload(config("server.toml"))),
+            "policy replay" | "policy test" => {
+                let options = policy::Options {
+                    config: config("server.toml"),
+                    db: said.db,
+                    days: said.days,
+                    strict: said.strict,
+                };
+                Ok(match name {
+                    "policy replay" => Command::PolicyReplay(options),
+                    _ => Command::PolicyTest(options),
+                })
             }
-            Ok(Command::Demo(demo::Options {
-                listen,
-                state_dir: said.state_dir,
-            }))
+            "demo" => {
+                let mut listen = said.listen.unwrap_or(crate::config::LISTEN_DEFAULT);
+                if let Some(port) = said.port {
+                    listen.set_port(port);
+                }
+                Ok(Command::Demo(demo::Options {
+                    listen,
+                    state_dir: said.state_dir,
+                }))
+            }
+            other => Err(format!("no command `{other}`")),
         }
-        other => Err(format!("no command `{other}`")),
     }
 }
 
@@ -152,6 +200,18 @@ struct Said {
     port: Option<u16>,
     state_dir: Option<PathBuf>,
     force_bootstrap: bool,
+    db: Option<PathBuf>,
+    days: Option<u32>,
+    strict: bool,
+}
+
+/// The second word of a command of two.
+fn word(parser: &mut Parser) -> Result<String, String> {
+    match parser.next().map_err(text)? {
+        Some(Arg::Value(word)) => word.string().map_err(text),
+        Some(other) => Err(text(other.unexpected())),
+        None => Err("`policy` needs a second word: replay or test".to_owned()),
+    }
 }
 
 fn address(parser: &mut Parser) -> Result<SocketAddr, String> {

@@ -9,6 +9,7 @@ mod apply;
 mod audit;
 mod bookkeeping;
 mod commit;
+mod decisions;
 mod dry_runs;
 mod executions;
 mod identities;
@@ -37,6 +38,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 pub use agents::{AgentRow, OFFLINE_AFTER_MS};
 pub use audit::{AuditFilter, EventRow};
 pub use bookkeeping::Lease;
+pub use decisions::each_decision;
 pub use dry_runs::{DryRun, Explained};
 pub use executions::{ExecutionRow, ExecutionStatus};
 pub use identities::{TokenRow, UserRow};
@@ -206,6 +208,19 @@ impl Store {
         }
         guard
     }
+}
+
+/// A connection of its own to the database file that cannot write, in one snapshot: for what reads much of it.
+fn read_only(path: &Path) -> Result<Connection, Error> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(|e| Error::internal(format!("database {}", path.display()), e))?;
+    connection
+        .execute_batch("PRAGMA busy_timeout = 5000; BEGIN")
+        .map_err(db)?;
+    Ok(connection)
 }
 
 /// Opens the file with the settings that everything here relies on, and reads them back.

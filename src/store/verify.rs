@@ -2,11 +2,11 @@
 //! the requests made. Constant memory but for one status per request that is still open.
 
 use super::audit::{COLUMNS, EventRow, read_event};
-use super::{Store, db};
+use super::{Store, db, read_only};
 use crate::crypto::PublicKey;
 use crate::domain::audit::{CHECKPOINT, Checkpoint};
 use crate::error::Error;
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension};
 use std::path::Path;
 
 /// What a verification found.
@@ -31,14 +31,7 @@ pub fn verify_chain(
     path: &Path,
     key: &dyn Fn(&str) -> Option<PublicKey>,
 ) -> Result<Verified, Error> {
-    let connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )
-    .map_err(db)?;
-    connection
-        .execute_batch("PRAGMA busy_timeout = 5000; BEGIN")
-        .map_err(db)?;
+    let connection = read_only(path)?;
     let mut walk = Walk {
         key,
         seq: 0,

@@ -21,6 +21,7 @@
 //! - `reviews`: review rules, their scopes, and emergencies with DDL.
 //! - `result_policies`: where results go, who sees them, how long.
 //! - `resolution`: policies and decisions asked for beforehand.
+//! - `decisions`: recorded decisions, decided again by the same policies and by others.
 //! - `schemas`: what agents say of tables, and who sees it.
 //! - `dry_runs`: statements explained for reviewers.
 //! - `audit`: what stands in the log, who finds it, and its proof.
@@ -42,6 +43,7 @@ mod approvals;
 mod audit;
 mod auto_approve;
 mod crash;
+mod decisions;
 mod demo;
 mod downloads;
 mod dry_runs;

@@ -1,6 +1,7 @@
 //! The decision about a new request, from policies and facts alone: what it is, what review finds, how risky it is,
 //! which workflow applies, and so how it opens. Decided again from the same two, it comes out the same.
 
+pub mod replay;
 mod trace;
 
 use crate::domain::facts::Facts;

@@ -5,12 +5,14 @@ use super::agent::Agent;
 use super::client::{Faults, Person};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use dbward::clock::Clock;
+use dbward::clock::{Clock, Timestamp};
 use dbward::config::Config;
 use dbward::crypto::{PublicKey, hex, random};
+use dbward::domain::decision::replay::{Recorded, Replayed};
+use dbward::domain::policy::Policies;
 use dbward::gate::Limits;
 use dbward::server::StartOptions;
-use dbward::store::{Verified, verify_chain};
+use dbward::store::{Verified, each_decision, verify_chain};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs;
@@ -75,6 +77,21 @@ pub fn verified(state_dir: &Path) -> Verified {
         PublicKey::from_bytes(&bytes)
     };
     verify_chain(&state_dir.join("dbward.db"), &key).unwrap()
+}
+
+/// Decides every request again, which must come out as it was recorded.
+fn replayed(state_dir: &Path) {
+    let mut differences = Vec::new();
+    let mut each =
+        |recorded: &Recorded, policies: Option<&Policies>| match recorded.replay(policies) {
+            Replayed::Same => {}
+            other => differences.push((recorded.id.clone(), other)),
+        };
+    each_decision(&state_dir.join("dbward.db"), Timestamp(0), &mut each).unwrap();
+    assert!(
+        differences.is_empty(),
+        "decided differently: {differences:?}"
+    );
 }
 
 /// A running server.
@@ -288,6 +305,7 @@ impl Drop for Server {
         self.running = None;
         let proof = verified(&dir.path().join("state"));
         assert!(proof.valid, "the audit log is broken: {proof:?}");
+        replayed(&dir.path().join("state"));
         let faults = self.faults.lock().unwrap();
         assert!(faults.is_empty(), "internal errors: {faults:?}");
     }

@@ -78,10 +78,11 @@ const CRATES: &[(&str, &str)] = &[
         "src/crypto.rs src/outbound/ src/http/ src/server/ src/client/ src/agent/",
     ),
     // Shapes that travel or rest as JSON. Of the domain: the claims, which are signed as their JSON bytes, the tables
-    // of a database as its agent reports them, policies as kept text, and what an identity provider signed.
+    // of a database as its agent reports them, policies, facts and traces as kept text, and what an identity provider
+    // signed.
     (
         "serde",
-        "src/domain/execution_token.rs src/domain/schema.rs src/domain/jwt/ src/domain/policy/text.rs src/store/ src/actions/ src/outbound/ src/http/ src/client/ src/agent/",
+        "src/domain/execution_token.rs src/domain/schema.rs src/domain/jwt/ src/domain/policy/text.rs src/domain/facts/text.rs src/domain/decision/trace.rs src/store/ src/actions/ src/outbound/ src/http/ src/client/ src/agent/",
     ),
     ("serde_json", "src/"),
     ("log", "src/"),

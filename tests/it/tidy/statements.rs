@@ -18,6 +18,11 @@ const DYNAMIC_MAX: usize = 9;
 /// Statements that read a whole table or index, by a part of their text, and why they may. One that has no condition and
 /// stops at its LIMIT needs no reason.
 const SCANS: &[(&str, &str)] = &[
+    (
+        "LEFT JOIN request_texts t ON t.request_seq = r.seq \
+             WHERE r.created_at_ms",
+        "a replay reads every decision, through a connection of its own",
+    ),
     ("SELECT status, n FROM request_counts", "a row a status"),
     (
         "SELECT name, sha256 FROM schema_migrations",

@@ -1,0 +1,174 @@
+//! `dbward policy`: recorded decisions, decided again. `replay` holds them against the policies that decided; `test`
+//! shows what the policies of another server.toml would make of the same requests.
+
+use crate::clock::{Clock, Timestamp};
+use crate::config::Config;
+use crate::domain::decision::replay::{Outlook, Replayed};
+use crate::domain::facts::Facts;
+use crate::store::each_decision;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Differences printed one by one; the rest are counted.
+const DIFFERENCES_SHOWN: usize = 100;
+/// Kinds of change told apart in a test: beyond these they are counted under one head.
+const KINDS_MAX: usize = 1000;
+
+/// Which decisions, and where they are recorded.
+pub struct Options {
+    /// Configuration: where the database is, and for a test the policies to try.
+    pub config: PathBuf,
+    /// The database file, if not the one in the state_dir of that configuration.
+    pub db: Option<PathBuf>,
+    /// Only requests made in the last so many days.
+    pub days: Option<u32>,
+    /// Whether a test fails where anything would change.
+    pub strict: bool,
+}
+
+impl Options {
+    fn since(&self) -> Timestamp {
+        match self.days {
+            Some(days) => Timestamp(Clock::system().now().0 - i64::from(days) * 86_400_000),
+            None => Timestamp(i64::MIN),
+        }
+    }
+}
+
+fn load(path: &Path) -> Result<Config, String> {
+    let config = Config::load(path).map_err(|problems| problems.to_string())?;
+    for warning in &config.warnings {
+        eprintln!("warning: {}: {warning}", path.display());
+    }
+    Ok(config)
+}
+
+/// Decides every recorded request again under the policies that decided it. A difference is the error.
+pub fn replay(options: &Options) -> Result<(), String> {
+    let db = match &options.db {
+        Some(db) => db.clone(),
+        None => load(&options.config)?.state_dir.join("dbward.db"),
+    };
+    let (mut same, mut too_old, mut different) = (0u64, 0u64, 0u64);
+    let mut shown = 0;
+    each_decision(
+        &db,
+        options.since(),
+        &mut |recorded, policies| match recorded.replay(policies) {
+            Replayed::Same => same += 1,
+            Replayed::TooOld => too_old += 1,
+            Replayed::Different(differences) => {
+                different += 1;
+                for difference in differences {
+                    shown += 1;
+                    if shown <= DIFFERENCES_SHOWN {
+                        println!("{}: {difference}", recorded.id);
+                    }
+                }
+            }
+        },
+    )
+    .map_err(|e| e.to_string())?;
+    if shown > DIFFERENCES_SHOWN {
+        println!("{} more differences", shown - DIFFERENCES_SHOWN);
+    }
+    println!("{same} decisions come out as they were recorded");
+    if too_old > 0 {
+        println!("{too_old} were recorded before their facts were kept whole, and were not tried");
+    }
+    if different > 0 {
+        return Err(format!("{different} decisions come out differently"));
+    }
+    Ok(())
+}
+
+/// Changes of one kind to requests of one target and operation.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    outlook: Outlook,
+    place: String,
+}
+
+struct Seen {
+    count: u64,
+    example: String,
+}
+
+/// Decides every recorded request under the policies of another configuration, and prints what would change.
+pub fn test(options: &Options) -> Result<(), String> {
+    let config = load(&options.config)?;
+    let db = match &options.db {
+        Some(db) => db.clone(),
+        None => config.state_dir.join("dbward.db"),
+    };
+    let mut kinds: BTreeMap<Kind, Seen> = BTreeMap::new();
+    let (mut same, mut unknown, mut others) = (0u64, 0u64, 0u64);
+    each_decision(&db, options.since(), &mut |recorded, _| {
+        let outlook = recorded.under(&config.policies);
+        match outlook {
+            Outlook::Same => same += 1,
+            Outlook::Unknown => unknown += 1,
+            outlook => {
+                let target = Facts::from_text(&recorded.facts).map(|f| f.target.to_string());
+                let place = format!("{} {}", target.unwrap_or_default(), recorded.operation);
+                let kind = Kind { outlook, place };
+                if let Some(seen) = kinds.get_mut(&kind) {
+                    seen.count += 1;
+                } else if kinds.len() < KINDS_MAX {
+                    let example = recorded.id.clone();
+                    kinds.insert(kind, Seen { count: 1, example });
+                } else {
+                    others += 1;
+                }
+            }
+        }
+    })
+    .map_err(|e| e.to_string())?;
+    println!(
+        "{} against the requests of {}:",
+        options.config.display(),
+        db.display()
+    );
+    let mut changed = others;
+    let mut head = "";
+    for (kind, seen) in &kinds {
+        changed += seen.count;
+        let (title, how) = told(&kind.outlook);
+        if title != head {
+            println!("{title}:");
+            head = title;
+        }
+        println!(
+            "  {:>6}  {}: {how} (such as {})",
+            seen.count, kind.place, seen.example
+        );
+    }
+    if others > 0 {
+        println!("and {others} more changes, of more kinds than are told apart");
+    }
+    println!("{same} would be decided as they were");
+    if unknown > 0 {
+        println!("{unknown} were recorded before their facts were kept whole, and were not tried");
+    }
+    if options.strict && changed > 0 {
+        return Err(format!("{changed} requests would be decided differently"));
+    }
+    Ok(())
+}
+
+fn told(outlook: &Outlook) -> (&'static str, String) {
+    match outlook {
+        Outlook::AutoApproved { risk, reason } => {
+            ("newly auto-approved", format!("risk {risk}, {reason}"))
+        }
+        Outlook::Blocked { code, message } => ("newly blocked", format!("{code}, {message}")),
+        Outlook::Waiting { approvers } => {
+            ("newly waiting", format!("for {}", approvers.join(", ")))
+        }
+        Outlook::OtherApprovers { before, after } => (
+            "waiting for others",
+            format!("{} instead of {}", after.join("; "), before.join("; ")),
+        ),
+        Outlook::Same | Outlook::Unknown => ("unchanged", String::new()),
+    }
+}
