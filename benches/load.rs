@@ -1,5 +1,5 @@
 //! The benchmark: the real release server under load, and beside it, in the same run, what the machine can do without
-//! it. `cargo bench` takes a few minutes, `cargo bench -- --quick` under 90 seconds.
+//! it. `cargo bench` takes a few minutes, `cargo bench -- --quick` under two minutes.
 //!
 //! It shares the cores with the server, so read rates beside their floors and never across runs. A missed goal is
 //! printed; only a wrong answer fails.
@@ -14,6 +14,8 @@ mod drive;
 mod floor_http;
 #[path = "load/floor_store.rs"]
 mod floor_store;
+#[path = "load/history.rs"]
+mod history;
 #[path = "load/parked.rs"]
 mod parked;
 #[path = "load/report.rs"]
@@ -33,7 +35,7 @@ use std::time::{Duration, Instant};
 pub type Outcome<T> = Result<T, String>;
 
 /// Longest run. One that hangs is ended, and its server with it.
-const QUICK_MAX: Duration = Duration::from_secs(90);
+const QUICK_MAX: Duration = Duration::from_secs(120);
 const FULL_MAX: Duration = Duration::from_secs(600);
 /// Operations of one case, at most: about half a gigabyte of database.
 const OPERATIONS_MAX: usize = 120_000;
@@ -45,8 +47,8 @@ const OTHERS_MAX: f64 = 0.1;
 const PROBES: usize = 200;
 
 const USAGE: &str = "usage: cargo bench [-- [--quick] [--json] [--only CASE]...]
-cases: me, parked, create, life, audit, sql; without --only, all of them";
-const CASES: [&str; 6] = ["me", "parked", "create", "life", "audit", "sql"];
+cases: me, parked, create, life, audit, history, sql; without --only, all of them";
+const CASES: [&str; 7] = ["me", "parked", "create", "life", "audit", "history", "sql"];
 
 /// What to run, and how long.
 pub struct Plan {
@@ -63,6 +65,11 @@ impl Plan {
     /// Whether a case was asked for.
     pub fn wants(&self, case: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|o| o == case)
+    }
+
+    /// Whether it shall take little time.
+    pub fn is_quick(&self) -> bool {
+        self.quick
     }
 
     /// The span of a case with so many clients.
@@ -141,8 +148,15 @@ fn main() -> ExitCode {
 fn measure(plan: &Plan, rows: &mut Vec<Row>) -> Outcome<()> {
     raise_files()?;
     rows.push(machine()?);
-    if CASES.iter().any(|case| *case != "sql" && plan.wants(case)) {
+    let alone = ["history", "sql"];
+    if CASES
+        .iter()
+        .any(|case| !alone.contains(case) && plan.wants(case))
+    {
         cases::with_server(plan, rows)?;
+    }
+    if plan.wants("history") {
+        history::measure(plan, rows)?;
     }
     if plan.wants("sql") {
         cases::sql(plan, rows)?;
@@ -235,7 +249,7 @@ fn machine() -> Outcome<Row> {
     let cores = thread::available_parallelism().map_or(0, usize::from);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or("unknown").to_owned();
-    let folder = server::Folder::new()?;
+    let folder = server::Folder::new("sync")?;
     let probe = || -> std::io::Result<Vec<Duration>> {
         let mut file = std::fs::File::create(folder.path().join("probe"))?;
         let mut times = Vec::with_capacity(PROBES);

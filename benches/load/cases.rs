@@ -23,7 +23,7 @@ const ASKED_AFTERWARDS_MAX: usize = 500;
 
 /// Everything that needs the server: starts it, runs the cases that were chosen, restarts it, checks what it kept.
 pub fn with_server(plan: &Plan, rows: &mut Vec<Row>) -> Outcome<()> {
-    let folder = Folder::new()?;
+    let folder = Folder::new("load")?;
     let server = Server::start(folder.path())?;
     crate::guard(&server);
     rows.push(Row {

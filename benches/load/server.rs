@@ -30,8 +30,8 @@ pub struct Folder(PathBuf);
 
 impl Folder {
     /// Makes one on the disk that holds the build, since one in memory would make every sync free.
-    pub fn new() -> Outcome<Folder> {
-        let name = format!("load-{}", std::process::id());
+    pub fn new(of: &str) -> Outcome<Folder> {
+        let name = format!("{of}-{}", std::process::id());
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::create_dir_all(&path).map_err(|e| format!("making {}: {e}", path.display()))?;
         Ok(Folder(path))

@@ -41,8 +41,8 @@ pub const ID_BYTES_MAX: usize = crate::domain::id::Selector::BYTES_MAX - "group:
 /// Where the server listens unless it is told otherwise: this machine only.
 pub const LISTEN_DEFAULT: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
-/// Threads that answer calls, unless configured.
-pub const WORKERS_DEFAULT: usize = 16;
+/// Threads that answer calls, unless configured: so many writes can share a commit.
+pub const WORKERS_DEFAULT: usize = 48;
 /// Seconds a stop waits for what runs, unless configured.
 pub const SHUTDOWN_GRACE_SECS_DEFAULT: u64 = 20;
 /// Largest stored result, in bytes, unless configured: what existing agents send at most.

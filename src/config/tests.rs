@@ -69,7 +69,7 @@ fn defaults_are_those_that_are_documented() {
     let config = minimal();
     assert_eq!(config.state_dir, Path::new("/srv/dbward/state"));
     assert_eq!(config.listen.to_string(), "127.0.0.1:3000");
-    assert_eq!(config.workers, 16);
+    assert_eq!(config.workers, 48);
     assert_eq!(config.shutdown_grace_secs, 20);
     assert_eq!(config.redaction, Redaction::Literals);
     assert_eq!(config.result_storage.max_persist_bytes, 10_485_760);

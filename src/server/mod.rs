@@ -229,7 +229,7 @@ fn app(
         }),
     )?;
     Ok(App::new(Parts {
-        store: Arc::new(store),
+        store,
         objects: Arc::new(Local::open(&config.result_storage.root_dir)?),
         live: Live::new(
             config.result_channel.max_slots,

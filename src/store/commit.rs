@@ -1,8 +1,11 @@
-//! Group commit: writers queue their closures; one of them, the leader, runs all that wait inside one transaction and
-//! commits once for everybody.
+//! Group commit: writers queue their closures; a leader runs all that wait inside one transaction and commits once for
+//! everybody.
 //!
-//! The queue is bounded by the number of threads that can call. Each closure runs in its own SAVEPOINT, so that one
-//! that fails, or panics, leaves nothing behind and hurts nobody else. A leader serves one batch and hands over.
+//! Who finds nobody writing leads himself, which saves a lone writer two switches of threads. What has queued meanwhile
+//! is served by a thread of the store, batch after batch, until nothing waits: handing the lead from caller to caller
+//! would leave the disk idle while the next one wakes. The queue is bounded by the number of threads that can call.
+//! Each closure runs in its own SAVEPOINT, so that one that fails, or panics, leaves nothing behind and hurts nobody
+//! else.
 
 use super::{Store, Verdict, View, apply, db};
 use crate::clock::Timestamp;
@@ -13,7 +16,7 @@ use rusqlite::{Connection, ErrorCode, params};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 
 /// Most closures in one transaction: bounds how long the first of a batch waits for the last.
 const BATCH_MAX: usize = 128;
@@ -35,23 +38,62 @@ impl Counts {
 }
 
 /// Writers that wait for a leader.
+#[derive(Default)]
 pub(super) struct Queue {
-    inner: Mutex<Waiting>,
+    waiting: Mutex<Waiting>,
+    called: Condvar,
 }
 
+#[derive(Default)]
 struct Waiting {
     jobs: VecDeque<Box<dyn Job>>,
+    /// Somebody leads: a caller, or the thread of the store.
     led: bool,
+    /// The lead is the thread's.
+    handed: bool,
+    /// The store is gone, and its thread shall go too.
+    closed: bool,
 }
 
 impl Queue {
-    pub(super) fn new() -> Queue {
-        Queue {
-            inner: Mutex::new(Waiting {
-                jobs: VecDeque::new(),
-                led: false,
-            }),
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Gives up the lead, to the thread of the store if somebody waits.
+    fn hand_over(&self) {
+        let mut waiting = self.lock();
+        waiting.led = !waiting.jobs.is_empty();
+        waiting.handed = waiting.led;
+        if waiting.handed {
+            self.called.notify_one();
         }
+    }
+
+    /// Waits until the lead is the thread's; false when the store is gone.
+    fn await_lead(&self) -> bool {
+        let waiting = self.lock();
+        let waiting = self
+            .called
+            .wait_while(waiting, |w| !w.handed && !w.closed)
+            .unwrap_or_else(|e| e.into_inner());
+        !waiting.closed
+    }
+
+    /// Ends the thread of the store.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.called.notify_one();
+    }
+}
+
+/// The thread of a store: leads whenever the lead is handed to it. It holds the store only while it leads.
+pub(super) fn lead_when_called(queue: &Queue, store: &Weak<Store>) {
+    while queue.await_lead() {
+        let Some(store) = store.upgrade() else { return };
+        let batch = store.serve();
+        queue.hand_over();
+        store.settle(batch);
     }
 }
 
@@ -65,20 +107,12 @@ trait Job: Send {
     fn changes(&self) -> &[Change];
     /// Gives the answer to whoever waits.
     fn settle(&mut self);
-    /// Makes its waiter the next leader.
-    fn promote(&self);
 }
 
 /// Where a caller waits for his answer.
 struct Slot<T> {
-    state: Mutex<SlotState<T>>,
-    changed: Condvar,
-}
-
-enum SlotState<T> {
-    Waiting,
-    Lead,
-    Done(Result<T, Error>),
+    answer: Mutex<Option<Result<T, Error>>>,
+    given: Condvar,
 }
 
 struct Write<T, F> {
@@ -127,11 +161,7 @@ where
     }
 
     fn settle(&mut self) {
-        self.slot.answer(self.answer.take());
-    }
-
-    fn promote(&self) {
-        self.slot.set(SlotState::Lead);
+        self.slot.give(self.answer.take());
     }
 }
 
@@ -165,11 +195,7 @@ where
     }
 
     fn settle(&mut self) {
-        self.slot.answer(self.answer.take());
-    }
-
-    fn promote(&self) {
-        self.slot.set(SlotState::Lead);
+        self.slot.give(self.answer.take());
     }
 }
 
@@ -205,47 +231,39 @@ impl Store {
     }
 
     fn enqueue<T>(&self, job: Box<dyn Job>, slot: &Slot<T>) -> Result<T, Error> {
-        let lead = {
-            let mut queue = self.queue.inner.lock().unwrap_or_else(|e| e.into_inner());
-            queue.jobs.push_back(job);
-            !std::mem::replace(&mut queue.led, true)
+        let leads = {
+            let mut waiting = self.queue.lock();
+            waiting.jobs.push_back(job);
+            !std::mem::replace(&mut waiting.led, true)
         };
-        if lead {
-            self.lead();
+        if leads {
+            let batch = self.serve();
+            self.queue.hand_over();
+            self.settle(batch);
         }
-        loop {
-            match slot.wait() {
-                Some(answer) => return answer,
-                None => self.lead(),
-            }
-        }
+        slot.wait()
     }
 
-    /// Serves one batch, then hands over to the first that queued meanwhile.
-    fn lead(&self) {
-        let mut batch = {
-            let connection = self.lock();
-            let mut batch: Vec<Box<dyn Job>> = {
-                let mut queue = self.queue.inner.lock().unwrap_or_else(|e| e.into_inner());
-                let n = queue.jobs.len().min(BATCH_MAX);
-                queue.jobs.drain(..n).collect()
-            };
-            let served = catch_unwind(AssertUnwindSafe(|| {
-                self.commit_batch(&connection, &mut batch);
-            }));
-            if served.is_err() {
-                // Whatever it was, whoever waits must not wait for ever, nor the next leader never come.
-                give_up(&connection, &mut batch, "a transaction panicked");
-            }
-            batch
+    /// Serves one batch: when it returns, all of it is durable, or all that is not was taken back.
+    fn serve(&self) -> Vec<Box<dyn Job>> {
+        let connection = self.lock();
+        let mut batch: Vec<Box<dyn Job>> = {
+            let mut waiting = self.queue.lock();
+            let n = waiting.jobs.len().min(BATCH_MAX);
+            waiting.jobs.drain(..n).collect()
         };
-        {
-            let mut queue = self.queue.inner.lock().unwrap_or_else(|e| e.into_inner());
-            queue.led = !queue.jobs.is_empty();
-            if let Some(job) = queue.jobs.front() {
-                job.promote();
-            }
+        let served = catch_unwind(AssertUnwindSafe(|| {
+            self.commit_batch(&connection, &mut batch);
+        }));
+        if served.is_err() {
+            // Whatever it was, whoever waits must not wait for ever, nor the next leader never come.
+            give_up(&connection, &mut batch, "a transaction panicked");
         }
+        batch
+    }
+
+    /// Tells the observer what became durable, then everybody who waits.
+    fn settle(&self, mut batch: Vec<Box<dyn Job>>) {
         let observer = self
             .observer
             .lock()
@@ -346,32 +364,24 @@ impl Store {
 impl<T> Slot<T> {
     fn new() -> Slot<T> {
         Slot {
-            state: Mutex::new(SlotState::Waiting),
-            changed: Condvar::new(),
+            answer: Mutex::new(None),
+            given: Condvar::new(),
         }
     }
 
-    fn set(&self, to: SlotState<T>) {
-        *self.state.lock().unwrap_or_else(|e| e.into_inner()) = to;
-        self.changed.notify_one();
-    }
-
-    fn answer(&self, answer: Option<Result<T, Error>>) {
+    fn give(&self, answer: Option<Result<T, Error>>) {
         let answer = answer.unwrap_or_else(|| Err(Error::bug("a write has no answer")));
-        self.set(SlotState::Done(answer));
+        *self.answer.lock().unwrap_or_else(|e| e.into_inner()) = Some(answer);
+        self.given.notify_one();
     }
 
-    /// The answer, or `None` when it is this caller's turn to lead.
-    fn wait(&self) -> Option<Result<T, Error>> {
-        let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+    fn wait(&self) -> Result<T, Error> {
+        let mut answer = self.answer.lock().unwrap_or_else(|e| e.into_inner());
         loop {
-            match std::mem::replace(&mut *state, SlotState::Waiting) {
-                SlotState::Done(answer) => return Some(answer),
-                SlotState::Lead => return None,
-                SlotState::Waiting => {
-                    state = self.changed.wait(state).unwrap_or_else(|e| e.into_inner());
-                }
+            if let Some(answer) = answer.take() {
+                return answer;
             }
+            answer = self.given.wait(answer).unwrap_or_else(|e| e.into_inner());
         }
     }
 }

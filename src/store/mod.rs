@@ -34,6 +34,7 @@ use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
 
 pub use agents::{AgentRow, OFFLINE_AFTER_MS};
 pub use audit::{AuditFilter, EventRow};
@@ -82,7 +83,8 @@ pub struct AuditKeys {
 /// The store. Shared by reference; all methods may be called from any thread.
 pub struct Store {
     connection: Mutex<Connection>,
-    queue: commit::Queue,
+    queue: Arc<commit::Queue>,
+    writer: Mutex<Option<JoinHandle<()>>>,
     clock: Clock,
     audit_keys: AuditKeys,
     bookkeeping: Mutex<bookkeeping::Bookkeeping>,
@@ -109,19 +111,26 @@ impl Store {
         clock: Clock,
         audit_keys: AuditKeys,
         fatal: Fatal,
-    ) -> Result<Store, Error> {
+    ) -> Result<Arc<Store>, Error> {
         let mut connection = open_connection(path)?;
         migrate::migrate(&mut connection, path, clock.now())?;
-        let store = Store {
+        let store = Arc::new(Store {
             connection: Mutex::new(connection),
-            queue: commit::Queue::new(),
+            queue: Arc::default(),
+            writer: Mutex::new(None),
             clock,
             audit_keys,
             bookkeeping: Mutex::new(bookkeeping::Bookkeeping::default()),
             observer: Mutex::new(None),
             fatal,
             commits: commit::Counts::default(),
-        };
+        });
+        let (queue, weak) = (Arc::clone(&store.queue), Arc::downgrade(&store));
+        let writer = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || commit::lead_when_called(&queue, &weak))
+            .map_err(|e| Error::internal("starting store-writer", e))?;
+        *store.writer.lock().unwrap_or_else(|e| e.into_inner()) = Some(writer);
         store.extend_leases_after_restart()?;
         store.load_agents()?;
         Ok(store)
@@ -207,6 +216,19 @@ impl Store {
             let _ = guard.execute_batch("ROLLBACK");
         }
         guard
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.queue.close();
+        let writer = self.writer.get_mut().unwrap_or_else(|e| e.into_inner());
+        if let Some(writer) = writer.take()
+            // The writer itself may be the last to hold the store.
+            && writer.thread().id() != std::thread::current().id()
+        {
+            let _ = writer.join();
+        }
     }
 }
 

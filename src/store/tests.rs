@@ -34,7 +34,7 @@ fn keys() -> AuditKeys {
 fn open(temp: &Temp) -> Arc<Store> {
     let path = temp.0.join("dbward.db");
     let fatal: Fatal = Arc::new(|why| panic!("{why}"));
-    let store = Arc::new(Store::open(&path, Clock::system(), keys(), fatal).unwrap());
+    let store = Store::open(&path, Clock::system(), keys(), fatal).unwrap();
     store
         .change(Actor::system(), |_, _| {
             let synced = Change::ConfigSynced {
