@@ -7,9 +7,10 @@ use crate::domain::approval::{Ballot, Vote};
 use crate::domain::change::RequestText;
 use crate::domain::id::{Selector, Target};
 use crate::domain::permission::Permission;
+use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{Request, Status};
 use crate::error::Error;
-use crate::store::{RequestFilter, RequestItem, View, Viewer};
+use crate::store::{RequestFilter, RequestItem, View, Viewer, read_workflow};
 use serde_json::Value;
 
 /// Requests counted exactly; beyond it the total is a lower bound.
@@ -81,7 +82,7 @@ pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
 pub fn may_view(
     caller: &Caller,
     request: &Request,
-    workflow: Option<&crate::domain::policy::workflow::Workflow>,
+    workflow: Option<&Workflow>,
     votes: &[Vote],
 ) -> Result<(), Error> {
     let target = &request.target;
@@ -116,7 +117,7 @@ pub fn may_view(
 pub(super) fn may_hear(
     caller: &Caller,
     request: &Request,
-    workflow: Option<&crate::domain::policy::workflow::Workflow>,
+    workflow: Option<&Workflow>,
     votes: &[Vote],
 ) -> Result<(), Error> {
     let mut entries = workflow
@@ -185,30 +186,29 @@ pub fn list_pending_for(
     let (mut items, mut skipped, mut seen) = (Vec::new(), 0, 0);
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut total, mut ended) = (0, false);
+    let mut last = LastWorkflow::default();
     while seen < CANDIDATES_MAX && !ended {
-        let (page, decidable) = app.store.read(|view| {
+        app.store.read(|view| {
             let page = view.list_candidates(&viewer, cursor, CANDIDATES_STEP)?;
-            let mut decidable = Vec::with_capacity(page.len());
-            for item in &page {
-                let asked = matches(filter, &item.request);
-                decidable.push(asked && can_approve(view, caller, &item.request, now)?);
+            ended = page.len() < usize::try_from(CANDIDATES_STEP).unwrap_or(usize::MAX);
+            seen += page.len();
+            for (request, workflow) in page {
+                cursor = request.seq;
+                let workflow = last.read(&request, workflow)?;
+                if !matches(filter, &request)
+                    || !can_approve(view, caller, &request, workflow, now)?
+                {
+                    continue;
+                }
+                total += 1;
+                if skipped < offset {
+                    skipped += 1;
+                } else if items.len() <= wanted {
+                    items.push(view.request_item(request)?);
+                }
             }
-            Ok((page, decidable))
+            Ok(())
         })?;
-        ended = page.len() < usize::try_from(CANDIDATES_STEP).unwrap_or(usize::MAX);
-        seen += page.len();
-        for (item, decidable) in page.into_iter().zip(decidable) {
-            cursor = item.request.seq;
-            if !decidable {
-                continue;
-            }
-            total += 1;
-            if skipped < offset {
-                skipped += 1;
-            } else if items.len() <= wanted {
-                items.push(item);
-            }
-        }
     }
     let next = next_page(&mut items, limit).or((!ended).then_some(cursor));
     Ok(Page {
@@ -229,22 +229,45 @@ fn matches(filter: &RequestFilter, r: &Request) -> bool {
         && is(&filter.environment, &r.target.environment)
 }
 
+/// The workflow that was read last: most requests that wait for somebody wait by the same one.
+#[derive(Default)]
+struct LastWorkflow {
+    text: String,
+    workflow: Option<Workflow>,
+}
+
+impl LastWorkflow {
+    fn read(
+        &mut self,
+        request: &Request,
+        text: Option<String>,
+    ) -> Result<Option<&Workflow>, Error> {
+        let Some(text) = text else { return Ok(None) };
+        if self.workflow.is_none() || self.text != text {
+            self.workflow = Some(read_workflow(request, &text)?);
+            self.text = text;
+        }
+        Ok(self.workflow.as_ref())
+    }
+}
+
 /// Whether the caller's approval would count now.
-pub(super) fn can_approve(
+fn can_approve(
     view: &View,
     caller: &Caller,
     request: &Request,
+    workflow: Option<&Workflow>,
     now: Timestamp,
 ) -> Result<bool, Error> {
     if request.pending(now)?.is_err() {
         return Ok(false);
     }
-    let Some(workflow) = view.request_workflow(request)? else {
+    let Some(workflow) = workflow else {
         return Ok(false);
     };
     let votes = view.votes(request)?;
     let ballot = Ballot {
-        workflow: &workflow,
+        workflow,
         votes: &votes,
         target: &request.target,
         requester: &request.requester,

@@ -8,10 +8,16 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use std::path::Path;
 
 /// All migrations, in order; the number in the name is the schema version after it.
-const MIGRATIONS: &[(&str, &str)] = &[(
-    "0001_initial",
-    include_str!("../../sql/migrations/0001_initial.sql"),
-)];
+const MIGRATIONS: &[(&str, &str)] = &[
+    (
+        "0001_initial",
+        include_str!("../../sql/migrations/0001_initial.sql"),
+    ),
+    (
+        "0002_requester_counts",
+        include_str!("../../sql/migrations/0002_requester_counts.sql"),
+    ),
+];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.
 const APPLICATION_ID: i64 = 0x6462_7764;

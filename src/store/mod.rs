@@ -44,7 +44,7 @@ pub use dry_runs::{DryRun, Explained};
 pub use executions::{ExecutionRow, ExecutionStatus};
 pub use identities::{TokenRow, UserRow};
 pub use migrate::schema_text;
-pub use requests::{Job, RequestFilter, RequestItem, Viewer};
+pub use requests::{Job, RequestFilter, RequestItem, Viewer, read_workflow};
 pub use results::{ResultItem, ResultRow};
 pub use schemas::SchemaRow;
 pub use verify::{Verified, verify_chain};

@@ -51,7 +51,7 @@ pub struct Job {
 }
 
 /// Which requests to list; every field that is set must match.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestFilter {
     /// Status.
     pub status: Option<Status>,
@@ -164,11 +164,7 @@ impl View<'_> {
             .prepare_cached("SELECT workflow_json FROM request_texts WHERE request_seq = ?1")
             .and_then(|mut s| s.query_row([request.seq], |r| r.get(0)))
             .map_err(db)?;
-        json.map(|json| {
-            Workflow::from_text(&json)
-                .ok_or_else(|| corrupt("request_texts", &request.id, "workflow_json"))
-        })
-        .transpose()
+        json.map(|json| read_workflow(request, &json)).transpose()
     }
 
     /// Votes on a request, oldest first.
@@ -244,13 +240,14 @@ impl View<'_> {
         self.items(&sql, values)
     }
 
-    /// Pending requests that may wait for `viewer`, newest first: candidates, which the rules then decide.
+    /// Pending requests that may wait for `viewer`, newest first, each with the text of its workflow: candidates, which
+    /// the rules then decide.
     pub fn list_candidates(
         &self,
         viewer: &Viewer,
         before: i64,
         limit: u32,
-    ) -> Result<Vec<RequestItem>, Error> {
+    ) -> Result<Vec<(Request, Option<String>)>, Error> {
         let filter = RequestFilter {
             before: Some(before),
             ..RequestFilter::default()
@@ -261,20 +258,92 @@ impl View<'_> {
         let (seqs, mut values) = branches.finish();
         values.push(i64::from(limit).into());
         let sql = format!(
-            "SELECT {COLUMNS}, t.detail FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ?)) \
+            "SELECT {COLUMNS}, t.workflow_json FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ?)) \
              JOIN requests r ON r.seq = s JOIN request_texts t ON t.request_seq = s ORDER BY s DESC"
         );
-        self.items(&sql, values)
+        let rows: Vec<(Result<Request, Error>, Option<String>)> = self
+            .connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| {
+                s.query_map(params_from_iter(values), |r| {
+                    Ok((read_request(r), r.get(30)?))
+                })?
+                .collect()
+            })
+            .map_err(db)?;
+        rows.into_iter()
+            .map(|(request, workflow)| Ok((request?, workflow)))
+            .collect()
     }
 
-    /// How many requests `viewer` may see match, counting no further than `max` + 1.
+    /// A request as lists show it.
+    pub fn request_item(&self, request: Request) -> Result<RequestItem, Error> {
+        let detail = self
+            .connection
+            .prepare_cached("SELECT detail FROM request_texts WHERE request_seq = ?1")
+            .and_then(|mut s| s.query_row([request.seq], |r| r.get(0)))
+            .map_err(db)?;
+        self.item(request, detail)
+    }
+
+    fn item(&self, request: Request, detail: String) -> Result<RequestItem, Error> {
+        let next_approvers = if request.status == Status::Pending {
+            self.next_approvers(&request)?
+        } else {
+            Vec::new()
+        };
+        Ok(RequestItem {
+            request,
+            detail,
+            next_approvers,
+        })
+    }
+
+    /// How many requests `viewer` may see match, counting no further than `max` + 1. Where nothing but a status is asked
+    /// for, his own and everybody's are not counted but known.
     pub fn count_requests(
         &self,
         viewer: &Viewer,
         filter: &RequestFilter,
         max: i64,
     ) -> Result<i64, Error> {
-        let (seqs, mut values) = visible(viewer, filter);
+        let by_status_only = RequestFilter {
+            status: filter.status,
+            ..RequestFilter::default()
+        };
+        if *filter != by_status_only {
+            return self.count(visible(viewer, filter), max);
+        }
+        let status = filter.status.map(Status::as_str);
+        if everywhere(&viewer.admin) {
+            return self
+                .connection
+                .prepare_cached(
+                    "SELECT coalesce(sum(n), 0) FROM request_counts WHERE status = ?1 OR ?1 IS NULL",
+                )
+                .and_then(|mut s| s.query_row([status], |r| r.get(0)))
+                .map_err(db);
+        }
+        if !everywhere(&viewer.view) {
+            return self.count(visible(viewer, filter), max);
+        }
+        let own: i64 = self
+            .connection
+            .prepare_cached(
+                "SELECT coalesce(sum(n), 0) FROM requester_counts WHERE requester = ?1 AND (status = ?2 OR ?2 IS NULL)",
+            )
+            .and_then(|mut s| s.query_row(params![viewer.subject, status], |r| r.get(0)))
+            .map_err(db)?;
+        if own > max {
+            return Ok(own);
+        }
+        let mut branches = Branches::new(filter);
+        branches.not_of(&viewer.subject);
+        others(&mut branches, viewer);
+        Ok(own + self.count(branches.finish(), max - own)?)
+    }
+
+    fn count(&self, (seqs, mut values): (String, Vec<Sql>), max: i64) -> Result<i64, Error> {
         values.push((max + 1).into());
         let sql = format!("SELECT count(*) FROM ({seqs} ORDER BY seq DESC LIMIT ?)");
         self.connection
@@ -404,19 +473,7 @@ impl View<'_> {
             })
             .map_err(db)?;
         rows.into_iter()
-            .map(|(request, detail)| {
-                let request = request?;
-                let next_approvers = if request.status == Status::Pending {
-                    self.next_approvers(&request)?
-                } else {
-                    Vec::new()
-                };
-                Ok(RequestItem {
-                    request,
-                    detail,
-                    next_approvers,
-                })
-            })
+            .map(|(request, detail)| self.item(request?, detail))
             .collect()
     }
 }
@@ -424,24 +481,38 @@ impl View<'_> {
 /// The query of the rows that `viewer` may see: visibility and filters together, so that both come before LIMIT.
 fn visible(viewer: &Viewer, filter: &RequestFilter) -> (String, Vec<Sql>) {
     let mut branches = Branches::new(filter);
-    let everywhere = viewer.admin.iter().any(|scope| {
-        scope
-            .iter()
-            .all(|s| s.databases.is_empty() && s.environments.is_empty())
-    });
-    if everywhere {
+    if everywhere(&viewer.admin) {
         branches.push("SELECT r.seq AS seq FROM requests r WHERE 1 = 1", vec![]);
         return branches.finish();
     }
+    branches.own(viewer);
+    others(&mut branches, viewer);
+    branches.finish()
+}
+
+/// What `viewer` may see beside his own.
+fn others(branches: &mut Branches, viewer: &Viewer) {
     branches.scoped(&viewer.admin, None);
     branches.scoped(&viewer.approve, Some("r.status = 'pending'"));
-    branches.own(viewer);
     branches.designated(viewer);
     branches.push(
         "SELECT r.seq AS seq FROM approvals a JOIN requests r ON r.seq = a.request_seq WHERE a.actor_id = ?",
         vec![viewer.subject.clone().into()],
     );
-    branches.finish()
+}
+
+/// Whether one of these scopes covers every target.
+fn everywhere(scopes: &Scopes) -> bool {
+    scopes.iter().any(|scope| {
+        scope
+            .iter()
+            .all(|s| s.databases.is_empty() && s.environments.is_empty())
+    })
+}
+
+/// A stored workflow; a corrupt one is an error, never none.
+pub fn read_workflow(request: &Request, json: &str) -> Result<Workflow, Error> {
+    Workflow::from_text(json).ok_or_else(|| corrupt("request_texts", &request.id, "workflow_json"))
 }
 
 /// A UNION of queries, each with the filters behind it.
@@ -482,6 +553,12 @@ impl Branches {
             parts: Vec::new(),
             values: Vec::new(),
         }
+    }
+
+    /// Leaves out what `requester` made.
+    fn not_of(&mut self, requester: &str) {
+        self.filters.push_str(" AND r.requester <> ?");
+        self.filter_values.push(requester.to_owned().into());
     }
 
     fn push(&mut self, sql: &str, values: Vec<Sql>) {

@@ -203,3 +203,59 @@ fn pending_for_me_pages_too() {
         made[4..]
     );
 }
+
+#[test]
+fn the_total_is_what_paging_finds_for_everybody() {
+    let s = Server::with(&format!(
+        "{SHOP}\n[[auth.roles]]\nname = \"stager\"\npermissions = [\"request.view\", \"request.create\", \
+         \"request.approve\"]\nenvironments = [\"staging\"]\n\
+         [[auth.roles]]\nname = \"keeper\"\npermissions = [\"*\"]\nenvironments = [\"staging\"]\n"
+    ));
+    let (requester, other) = (s.requester(), s.person("other", &["developer"]));
+    for by in [&requester, &other] {
+        for environment in ["development", "staging", "production"] {
+            by.submit(environment, SELECT);
+        }
+        by.submit("production", UPDATE);
+        let request = by.submit("staging", UPDATE);
+        by.cancel(&request).is(200);
+        s.approver()
+            .approve(&by.submit("production", UPDATE))
+            .is(200);
+    }
+    let approver = s.person("approver", &["developer"]);
+    approver.submit("staging", SELECT);
+    let people = [
+        s.admin(),
+        requester,
+        other,
+        approver,
+        s.person("stager", &["stager"]),
+        s.person("keeper", &["keeper", "developer"]),
+        s.person("nobody-special", &["readonly"]),
+    ];
+    for person in people {
+        for filter in [
+            "",
+            "status=pending&",
+            "status=cancelled&",
+            "status=approved&",
+            "environment=staging&",
+        ] {
+            let (mut found, mut cursor) = (0, String::new());
+            let total = person.get(&format!("/api/requests?{filter}limit=3")).json["total"].clone();
+            loop {
+                let page = person
+                    .get(&format!("/api/requests?{filter}limit=3{cursor}"))
+                    .is(200)
+                    .json;
+                found += page["requests"].as_array().unwrap().len();
+                match page["next_cursor"].as_str() {
+                    Some(next) => cursor = format!("&cursor={next}"),
+                    None => break,
+                }
+            }
+            assert_eq!(total, found, "{} {filter}", person.subject);
+        }
+    }
+}
