@@ -234,6 +234,8 @@ metrics! {
     oidc_keys: Gauge("dbward_oidc_keys", "Keys of the identity provider that can be used, as last fetched.", []);
     refusals: Counter("dbward_refusals_total", "Attempts refused by a rule, by error code.", ["code"]);
     result_storage: Counter("dbward_result_storage_total", "Results written to the store, by outcome: stored, failed or skipped.", ["status"]);
+    webhook_deliveries: Counter("dbward_webhook_deliveries_total", "Notifications of webhooks that came to an end, by status: dead or cancelled.", ["status"]);
+    outbox_current: Gauge("dbward_outbox_current", "Notifications in the outbox now, by status.", ["status"]);
     background_panics: Counter("dbward_background_panics_total", "Panics caught in background threads.", []);
     call_panics: Counter("dbward_call_panics_total", "Panics caught in calls; each was answered 500.", []);
     store_batches: Counter("dbward_store_batches_total", "Transactions committed by the store.", []);

@@ -25,14 +25,17 @@ pub mod tokens;
 pub mod topics;
 pub mod users;
 pub mod view_requests;
+pub mod webhooks;
 
 use crate::analyzer::Analyzer;
 use crate::clock::Clock;
 use crate::clock::Timestamp;
+use crate::config::Webhook;
 use crate::crypto::Keypair;
 use crate::domain::actor::Caller;
 use crate::domain::audit::Redaction;
 use crate::domain::policy::Policies;
+use crate::domain::policy::notification::Routes;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::objects::{Objects, live::Live};
@@ -96,13 +99,15 @@ pub struct Settings {
 /// Is told when other policies are in force.
 pub type Activated = Arc<dyn Fn() + Send + Sync>;
 
-/// Policies in force, with their name.
+/// Policies in force, with their name, and whom they can have told.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Active {
     /// The policies.
     pub policies: Policies,
     /// SHA-256 of their canonical text.
     pub version: String,
+    /// Who can be told of what happens.
+    pub webhooks: Arc<[Webhook]>,
     /// Counts up with every configuration applied; 0 before the first.
     pub generation: u64,
 }
@@ -129,6 +134,13 @@ pub struct Parts {
     pub sign_in: identify::SignIn,
 }
 
+impl Active {
+    /// Where notifications go.
+    pub fn routes(&self) -> Routes {
+        Webhook::routes(&self.webhooks, &self.policies)
+    }
+}
+
 impl App {
     /// An app that refuses everything until [`start::sync_config`] has given it policies.
     pub fn new(parts: Parts) -> App {
@@ -136,6 +148,7 @@ impl App {
         let active = Active {
             version: policies.version(),
             policies,
+            webhooks: Arc::default(),
             generation: 0,
         };
         App {
@@ -198,11 +211,12 @@ impl App {
     }
 
     /// Puts other policies in force, once their text is stored.
-    pub(crate) fn activate(&self, policies: Policies, version: String) {
+    pub(crate) fn activate(&self, policies: Policies, version: String, webhooks: Arc<[Webhook]>) {
         let generation = self.generation.fetch_add(1, Ordering::SeqCst) + 1;
         let active = Active {
             policies,
             version,
+            webhooks,
             generation,
         };
         *self.active.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(active);

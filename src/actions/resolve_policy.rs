@@ -1,9 +1,9 @@
 //! What would happen: which policies apply to a target, and what they would decide, for each operation or for a
 //! statement. Nothing is stored.
 
-use super::App;
 use super::create_request::dialect;
 use super::eligible;
+use super::{Active, App};
 use crate::domain::actor::Caller;
 use crate::domain::decision::{self, Decision};
 use crate::domain::facts::{Facts, Requester, SqlFacts};
@@ -11,6 +11,7 @@ use crate::domain::id::{Operation, Target};
 use crate::domain::permission::Permission;
 use crate::domain::policy::auto_approve::AutoApprove;
 use crate::domain::policy::execution::ExecutionPolicy;
+use crate::domain::policy::notification::NotificationPolicy;
 use crate::domain::policy::result::ResultPolicy;
 use crate::domain::policy::review::ReviewPolicy;
 use crate::domain::policy::workflow::Workflow;
@@ -61,6 +62,16 @@ pub struct Predicted {
     pub decision: Result<Decision, Error>,
 }
 
+/// A webhook that is told of what happens on a target.
+pub struct WebhookFiring {
+    /// Its id.
+    pub webhook: String,
+    /// Of what; `*` alone for everything.
+    pub events: Vec<String>,
+    /// Whether a policy says so, or the webhook itself.
+    pub by_policy: bool,
+}
+
 /// Everything that applies to a target.
 pub struct Resolution {
     /// The target.
@@ -77,6 +88,10 @@ pub struct Resolution {
     pub review: ReviewPolicy,
     /// The result policy.
     pub result: ResultPolicy,
+    /// The notification policy, if there is one for the target.
+    pub notification: Option<NotificationPolicy>,
+    /// The webhooks that fire there: by policy or not.
+    pub firing: Vec<WebhookFiring>,
     /// The policies these are from.
     pub policy_version: String,
     /// What the statement would come to, where one was given.
@@ -133,10 +148,22 @@ pub fn resolve(
         execution: policies.execution(&target),
         review: policies.review(&target),
         result: policies.result(&target),
+        notification: policies.notification(&target).cloned(),
+        firing: firing(&active, &target),
         policy_version: active.version.clone(),
         predicted,
         target,
     })
+}
+
+fn firing(active: &Active, target: &Target) -> Vec<WebhookFiring> {
+    let routes = active.routes();
+    let firing = routes.firing(target).map(|f| WebhookFiring {
+        webhook: f.webhook.to_owned(),
+        events: f.events.names().into_iter().map(str::to_owned).collect(),
+        by_policy: f.by_policy,
+    });
+    firing.collect()
 }
 
 fn predict(app: &App, caller: &Caller, target: &Target, sql: &str) -> Result<Predicted, Error> {

@@ -3,8 +3,8 @@
 use super::App;
 use super::identify::{TOKEN_PREFIX, resolve};
 use super::tokens::{TokenRequest, draft};
-use super::users;
-use crate::config::Config;
+use super::{users, webhooks};
+use crate::config::{Config, Webhook};
 use crate::crypto::{hex, random, write_private};
 use crate::domain::actor::{Actor, SubjectType};
 use crate::domain::change::{Change, UserStatus};
@@ -42,6 +42,7 @@ pub fn sync_config(app: &Arc<App>, config: &Config, keeps_admin: bool) -> Result
         policy_version: version.clone(),
         policy_text: policies.canonical(),
         summary: summary(config),
+        routes: Arc::new(Webhook::routes(&config.webhooks, &policies)),
     };
     let named: Vec<UserStatus> = config
         .users
@@ -81,7 +82,10 @@ pub fn sync_config(app: &Arc<App>, config: &Config, keeps_admin: bool) -> Result
         Ok(Verdict::Write(changes, leaving))
     })?;
     // At once: what the log says is in force must be, whatever becomes of the rest.
-    app.activate(policies, version);
+    app.activate(policies, version, config.webhooks.as_slice().into());
+    if let Err(error) = webhooks::cancel_unrouted(app) {
+        log::error!("not all notifications of a webhook that is gone were cancelled: {error}");
+    }
     for id in suspended {
         if let Err(error) = users::cancel_rest(app, &Actor::system(), &id) {
             log::error!("not all requests of a suspended person were cancelled: {error}");
@@ -126,6 +130,9 @@ fn summary(config: &Config) -> Map<String, Value> {
         ("databases", p.databases.len()),
         ("workflows", p.workflows.len()),
         ("execution_policies", p.execution.len()),
+        ("result_policies", p.result.len()),
+        ("notification_policies", p.notification.len()),
+        ("webhooks", config.webhooks.len()),
         ("roles", p.roles.values().filter(|r| !r.built_in).count()),
         ("groups", p.groups.len()),
         ("role_bindings", p.bindings.len()),

@@ -301,8 +301,10 @@ pub fn delete_role(app: &Arc<App>, caller: &Caller, name: &str) -> Result<(), Er
             policy_version: version.clone(),
             policy_text: policies.canonical(),
         };
-        Ok(Verdict::Write(vec![change], (policies, version)))
+        let webhooks = Arc::clone(&active.webhooks);
+        Ok(Verdict::Write(vec![change], (policies, version, webhooks)))
     })?;
-    app.activate(without.0, without.1);
+    let (policies, version, webhooks) = without;
+    app.activate(policies, version, webhooks);
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! `workflows`.
 
 use super::problem::{Notes, Place, Said};
-use super::raw::{RawConfig, RawResultStorage, Text};
+use super::raw::{RawConfig, RawResultStorage, RawSecret, Text};
 use super::*;
 use crate::domain::policy::{Policies, Scope};
 use crate::error::Shown;
@@ -40,6 +40,9 @@ pub(super) fn check(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<C
     let (auth_mode, oidc) = oidc::check(raw, &mut policies, notes);
     workflows::check(raw, &users, &mut policies, notes);
     policies::check(raw, &mut policies, notes);
+    let webhooks = webhooks::check(raw, base, &mut policies, notes);
+    let slack = slack::check(raw, base, &policies, notes);
+    undelivered(raw, notes);
 
     let state_dir = match &raw.state_dir {
         Some(said) => path(said, base, notes),
@@ -78,6 +81,8 @@ pub(super) fn check(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<C
         workers: workers.map_or(WORKERS_DEFAULT, |n| n as usize),
         shutdown_grace_secs: grace.unwrap_or(SHUTDOWN_GRACE_SECS_DEFAULT),
         policies,
+        webhooks,
+        slack,
         users,
         redaction,
         result_storage: result_storage?,
@@ -93,6 +98,44 @@ pub(super) fn check(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<C
         allow_private_networks: raw.allow_private_networks == Some(true),
         warnings: Vec::new(),
     })
+}
+
+/// Warns, once, of what is taken down and not sent.
+fn undelivered(raw: &RawConfig, notes: &mut Notes) {
+    let webhook = raw.webhooks.first().map(|w| &w.at);
+    if let Some(at) = webhook.or(raw.slack.as_ref().map(|s| &s.at)) {
+        notes.warn(
+            at,
+            "this version records notifications for webhooks, but delivers them neither to webhooks nor to Slack yet",
+        );
+    }
+}
+
+/// A secret, said itself or in a file, where it is said at all. No message has anything of it.
+pub(super) fn secret(raw: &RawSecret, base: &Path, notes: &mut Notes) -> Option<Secret> {
+    let (at, read) = match (&raw.said, &raw.file) {
+        (Some(_), Some(file)) => {
+            notes.problem(
+                &file.at,
+                "the secret itself is said too; keep one of the two",
+            );
+            return None;
+        }
+        (Some(said), None) => (&said.at, Ok(Secret::new(said.value.as_str()))),
+        (None, Some(said)) => (&said.at, Secret::from_file(&path(said, base, notes)?)),
+        (None, None) => return None,
+    };
+    match read {
+        Ok(secret) if secret.expose().trim().is_empty() => {
+            notes.problem(at, "a blank secret keeps nothing secret");
+            None
+        }
+        Ok(secret) => Some(secret),
+        Err(why) => {
+            notes.problem(at, why);
+            None
+        }
+    }
 }
 
 fn logging(raw: &RawConfig, notes: &mut Notes) -> Logging {
@@ -207,6 +250,21 @@ pub(super) fn scope(
         scope.environment.clone_from(&said.value);
     }
     scope
+}
+
+/// Notes a second entry of one scope.
+pub(super) fn once(
+    what: &str,
+    scope: &Scope,
+    at: &Place,
+    seen: &mut Vec<(Scope, usize)>,
+    notes: &mut Notes,
+) {
+    if let Some((_, line)) = seen.iter().find(|(s, _)| s == scope) {
+        let message = format!("the scope {scope} has {what} already, on line {line}");
+        notes.problem(at, message);
+    }
+    seen.push((scope.clone(), at.line));
 }
 
 /// Checks the name of a database that something refers to; `*` is all of them.

@@ -10,6 +10,7 @@ const URL_BYTES_MAX: usize = 2048;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     url: String,
+    host: String,
     is_plain: bool,
     is_here: bool,
 }
@@ -43,6 +44,7 @@ impl Endpoint {
         Ok(Endpoint {
             is_here: is_loopback(host),
             is_plain,
+            host: host.to_owned(),
             url: text.to_owned(),
         })
     }
@@ -50,6 +52,11 @@ impl Endpoint {
     /// The URL, as it was said.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Its host: a name or an address, without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// Whether it is not encrypted.

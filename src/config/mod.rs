@@ -13,8 +13,11 @@ mod oidc;
 mod policies;
 mod problem;
 mod raw;
+mod reach;
 mod reader;
 mod secret;
+mod slack;
+mod webhooks;
 mod workflows;
 
 #[cfg(test)]
@@ -25,7 +28,10 @@ pub use endpoint::Endpoint;
 pub use oidc::{AuthMode, Oidc};
 pub use problem::{Problem, Problems};
 pub use raw::KEYS;
+pub use reach::Reach;
 pub use secret::Secret;
+pub use slack::Slack;
+pub use webhooks::{Webhook, WebhookFormat};
 
 use crate::domain::audit::Redaction;
 use crate::domain::policy::Policies;
@@ -65,6 +71,10 @@ pub struct Config {
     pub shutdown_grace_secs: u64,
     /// Everything that decides about requests.
     pub policies: Policies,
+    /// Who is told of what happens, in the order of the file.
+    pub webhooks: Vec<Webhook>,
+    /// How the server speaks to Slack, if it does.
+    pub slack: Option<Slack>,
     /// People named in `[[users]]`, in the order of the file.
     pub users: Vec<ConfiguredUser>,
     /// How much of the SQL text the audit log keeps.

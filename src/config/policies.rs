@@ -1,13 +1,13 @@
 //! What `[sql_review]`, `[[auto_approve]]` and `[[result_policies]]` mean. One scope has one of each.
 
-use super::check::{SECS_MAX, one_of, scope};
-use super::problem::{Notes, Place};
+use super::check::{SECS_MAX, once, one_of, scope};
+use super::problem::Notes;
 use super::raw::{RawAutoApprove, RawConfig, RawResultPolicy, RawReview};
 use crate::domain::id::Selector;
+use crate::domain::policy::Policies;
 use crate::domain::policy::auto_approve::AutoApprove;
 use crate::domain::policy::result::{DeliveryMode, ResultPolicy};
 use crate::domain::policy::review::ReviewPolicy;
-use crate::domain::policy::{Policies, Scope};
 use crate::domain::risk::{Allowance, RiskLevel};
 use crate::domain::sql::Action;
 use crate::error::Shown;
@@ -42,15 +42,6 @@ pub(super) fn check(raw: &RawConfig, policies: &mut Policies, notes: &mut Notes)
     policies.review = review;
     policies.auto_approve = auto;
     policies.result = result;
-}
-
-/// Notes a second entry of one scope.
-fn once(what: &str, scope: &Scope, at: &Place, seen: &mut Vec<(Scope, usize)>, notes: &mut Notes) {
-    if let Some((_, line)) = seen.iter().find(|(s, _)| s == scope) {
-        let message = format!("the scope {scope} has {what} already, on line {line}");
-        notes.problem(at, message);
-    }
-    seen.push((scope.clone(), at.line));
 }
 
 fn auto_approve(raw: &RawAutoApprove, policies: &Policies, notes: &mut Notes) -> AutoApprove {

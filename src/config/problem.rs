@@ -154,7 +154,7 @@ impl Notes {
         self.problems.iter().any(|p| {
             let rest = p.key.strip_prefix(list);
             let after = rest.map(|r| r.trim_start_matches(|c: char| "[]0123456789".contains(c)));
-            matches!(after, Some("" | ".name"))
+            matches!(after, Some("" | ".name" | ".id"))
         })
     }
 }

@@ -3,8 +3,10 @@
 //! [`RawConfig::read`] knows types and key names only; what the values mean is for the checks.
 
 mod auth;
+mod outward;
 
 pub use auth::{RawAuth, RawBinding, RawGroup, RawOidc, RawRole};
+pub use outward::{RawNotificationPolicy, RawSecret, RawSlack, RawWebhook};
 
 use super::problem::{Notes, Place, Said};
 use super::reader::{Document, Known, Section};
@@ -26,6 +28,10 @@ pub const ROLES_MAX: usize = 1_000;
 pub const PEOPLE_MAX: usize = 10_000;
 /// Names in a list of permissions or operations, at most; there are fewer.
 pub const NAMES_MAX: usize = 64;
+/// Webhooks, at most: each may be told of every event, with a row for it.
+pub const WEBHOOKS_MAX: usize = 50;
+/// Channels of Slack, at most: one an environment.
+pub const CHANNELS_MAX: usize = 500;
 /// Trusted proxies, at most: the list is walked for every call.
 pub const PROXIES_MAX: usize = 256;
 
@@ -48,6 +54,9 @@ pub const KEYS: Known = &[
             "sql_review",
             "auto_approve",
             "result_policies",
+            "webhooks",
+            "notification_policies",
+            "slack",
             "auth",
             "users",
             "retention",
@@ -115,6 +124,25 @@ pub const KEYS: Known = &[
             "retention_days",
             "delivery_mode",
             "access",
+        ],
+    ),
+    (
+        "webhooks",
+        &["id", "url", "events", "format", "secret", "secret_file"],
+    ),
+    (
+        "notification_policies",
+        &["database", "environment", "webhooks", "events"],
+    ),
+    (
+        "slack",
+        &[
+            "bot_token",
+            "bot_token_file",
+            "signing_secret",
+            "signing_secret_file",
+            "channel",
+            "channels",
         ],
     ),
     (
@@ -206,6 +234,9 @@ pub struct RawConfig {
     pub sql_review: Vec<RawReview>,
     pub auto_approve: Vec<RawAutoApprove>,
     pub result_policies: Vec<RawResultPolicy>,
+    pub webhooks: Vec<RawWebhook>,
+    pub notification_policies: Vec<RawNotificationPolicy>,
+    pub slack: Option<RawSlack>,
     pub auth: RawAuth,
     pub users: Vec<RawUser>,
     pub approval_ttl_secs: Number,
@@ -363,6 +394,14 @@ impl RawConfig {
                 .collect(),
             auto_approve: each(root, "auto_approve", POLICIES_MAX, RawAutoApprove::from),
             result_policies: each(root, "result_policies", POLICIES_MAX, RawResultPolicy::from),
+            webhooks: each(root, "webhooks", WEBHOOKS_MAX, RawWebhook::from),
+            notification_policies: each(
+                root,
+                "notification_policies",
+                POLICIES_MAX,
+                RawNotificationPolicy::from,
+            ),
+            slack: root.section("slack").map(|s| RawSlack::from(&s)),
             auth: root
                 .section("auth")
                 .map_or_else(RawAuth::default, |s| RawAuth::from(&s)),

@@ -221,6 +221,31 @@ impl<'d> Section<'d> {
         self.section_of(key, value, at)
     }
 
+    /// A table whose keys are names of the operator's own, at most `max`, each with a string.
+    pub fn texts_by_name(&self, key: &str, max: usize) -> Vec<(String, Said<String>)> {
+        let Some((value, at)) = self.find(key) else {
+            return Vec::new();
+        };
+        let DeValue::Table(entries) = value else {
+            self.wrong(&at, value, "a table");
+            return Vec::new();
+        };
+        if entries.len() > max {
+            let message = format!("{} entries are more than {max}", entries.len());
+            self.document.problem(&at, message);
+            return Vec::new();
+        }
+        let mut texts = Vec::new();
+        for (name, value) in entries {
+            let mut place = at.key(&Shown(name.get_ref()).to_string());
+            place.line = self.document.line(name.span().start);
+            if let Some(said) = self.text_of(value.get_ref(), place) {
+                texts.push((name.get_ref().to_string(), said));
+            }
+        }
+        texts
+    }
+
     /// A list of tables, at most `max`.
     pub fn sections(&self, key: &str, max: usize) -> Vec<Section<'d>> {
         self.elements(key, max)

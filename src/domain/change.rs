@@ -5,16 +5,21 @@
 //! until it has its audit text and its rows.
 
 mod entry;
+mod notice;
+
+pub use notice::{DETAIL_BYTES_MAX, Notice};
 
 use crate::clock::Timestamp;
 use crate::domain::actor::SubjectType;
 use crate::domain::approval::Vote;
 use crate::domain::decision::Passed;
 use crate::domain::id::{Operation, Selector, Target};
+use crate::domain::policy::notification::Routes;
 use crate::domain::policy::{Dialect, workflow::Workflow};
 use crate::domain::request::{Request, Status, Step};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Which request a change is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -492,6 +497,8 @@ pub enum Change {
         policy_text: String,
         /// Counts by kind, as JSON.
         summary: Map<String, Value>,
+        /// Who is told of what happens from here on, this transaction included.
+        routes: Arc<Routes>,
     },
     /// A configuration was not taken over.
     ConfigRejected {

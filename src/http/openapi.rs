@@ -138,6 +138,8 @@ mod tests {
         assert_eq!(schemas["Status"]["enum"], json!(statuses));
         let operations: Vec<&str> = Operation::ALL.iter().map(|o| o.as_str()).collect();
         assert_eq!(schemas["Operation"]["enum"], json!(operations));
+        let deliveries = crate::store::DELIVERY_STATUSES;
+        assert_eq!(schemas["DeliveryStatus"]["enum"], json!(deliveries));
         let permissions: Vec<&str> = Permission::ALL.iter().map(|p| p.as_str()).collect();
         let listed = &schemas["Role"]["properties"]["permissions"]["items"]["enum"];
         assert_eq!(*listed, json!(permissions));

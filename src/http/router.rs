@@ -3,7 +3,7 @@
 use super::Door;
 use super::api::{
     agents, audit, databases, dry_runs, health, me, metrics, policies, requests, resolution,
-    results, schemas, tokens, users, work,
+    results, schemas, tokens, users, webhooks, work,
 };
 use super::body::Fields;
 use super::call::{Call, Reply};
@@ -112,6 +112,22 @@ pub const ROUTES: &[Route] = &[
     get("/api/execution-policies/{id}", User(policies::execution_policy)),
     put("/api/execution-policies/{id}", Managed("execution_policies")),
     delete("/api/execution-policies/{id}", Managed("execution_policies")),
+    get("/api/result-policies", User(policies::result_policies)),
+    post("/api/result-policies", Managed("result_policies")),
+    get("/api/result-policies/{id}", User(policies::result_policy)),
+    put("/api/result-policies/{id}", Managed("result_policies")),
+    delete("/api/result-policies/{id}", Managed("result_policies")),
+    get("/api/notification-policies", User(policies::notification_policies)),
+    post("/api/notification-policies", Managed("notification_policies")),
+    get("/api/notification-policies/{id}", User(policies::notification_policy)),
+    put("/api/notification-policies/{id}", Managed("notification_policies")),
+    delete("/api/notification-policies/{id}", Managed("notification_policies")),
+    get("/api/webhooks", User(webhooks::list)),
+    post("/api/webhooks", Managed("webhooks")),
+    get("/api/webhooks/{id}", User(webhooks::show)),
+    put("/api/webhooks/{id}", Managed("webhooks")),
+    delete("/api/webhooks/{id}", Managed("webhooks")),
+    get("/api/webhook-deliveries", User(webhooks::deliveries)),
     get("/api/agents", User(agents::list)),
     post("/api/agent/poll", Agent(work::poll)),
     post("/api/agent/jobs/{request_id}/claim", Agent(work::claim)),

@@ -1,7 +1,7 @@
 //! The clockwork: what happens by the clock. Every job is a tick that a test can call; here each gets a named thread
 //! that calls it again and again, until the server stops.
 
-use crate::actions::{App, refusals, sweep};
+use crate::actions::{App, refusals, sweep, webhooks};
 use crate::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
@@ -19,6 +19,7 @@ const JOBS: &[(&str, Duration, Tick)] = &[
     ("job-dry-run", Duration::from_secs(10), dry_runs),
     ("job-flush", Duration::from_secs(5), flush),
     ("job-minute", Duration::from_secs(60), minute),
+    ("job-outbox", Duration::from_secs(60), outbox),
 ];
 
 /// Expires requests and takes back unclaimed dispatches, all that are due.
@@ -63,6 +64,19 @@ pub fn flush(app: &Arc<App>) -> Result<(), Error> {
 pub fn minute(app: &Arc<App>) -> Result<(), Error> {
     refusals::close_minute(app)?;
     app.store.checkpoint_audit()
+}
+
+/// Ends notifications that nobody will deliver: their webhook is gone, or they have waited too long.
+///
+/// # Errors
+/// When the store cannot write.
+pub fn outbox(app: &Arc<App>) -> Result<(), Error> {
+    webhooks::cancel_unrouted(app)?;
+    let old = webhooks::give_up_old(app)?;
+    if old > 0 {
+        log::warn!("{old} notifications were not delivered in time and are given up");
+    }
+    Ok(())
 }
 
 /// The running jobs; stopped and joined when dropped.

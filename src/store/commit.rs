@@ -11,6 +11,7 @@ use super::{Store, Verdict, View, apply, db};
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::change::Change;
+use crate::domain::policy::notification::Routes;
 use crate::error::Error;
 use rusqlite::{Connection, ErrorCode, params};
 use std::collections::VecDeque;
@@ -100,7 +101,13 @@ pub(super) fn lead_when_called(queue: &Queue, store: &Weak<Store>) {
 /// One queued write.
 trait Job: Send {
     /// Decides and applies inside the transaction; keeps its answer to itself.
-    fn run(&mut self, store: &Store, connection: &Connection, now: Timestamp) -> Result<(), Error>;
+    fn run(
+        &mut self,
+        store: &Store,
+        connection: &Connection,
+        now: Timestamp,
+        routes: &Routes,
+    ) -> Result<(), Error>;
     /// Takes back what `run` answered: the transaction did not hold.
     fn undo(&mut self, error: Error);
     /// What was written, once it is durable.
@@ -128,7 +135,13 @@ where
     T: Send,
     F: FnOnce(&View, Timestamp) -> Result<Verdict<T>, Error> + Send,
 {
-    fn run(&mut self, store: &Store, connection: &Connection, now: Timestamp) -> Result<(), Error> {
+    fn run(
+        &mut self,
+        store: &Store,
+        connection: &Connection,
+        now: Timestamp,
+        routes: &Routes,
+    ) -> Result<(), Error> {
         let view = View {
             connection,
             bookkeeping: &store.bookkeeping,
@@ -143,8 +156,20 @@ where
             Verdict::Write(changes, value) => (changes, Ok(value)),
             Verdict::Refuse(change, error) => (vec![change], Err(error)),
         };
+        let mut routes = routes;
         for change in &changes {
-            apply::apply(connection, &store.audit_keys, &self.actor, now, change)?;
+            // From here on, in this very transaction, what the new configuration says.
+            if let Change::ConfigSynced { routes: new, .. } = change {
+                routes = new;
+            }
+            apply::apply(
+                connection,
+                &store.audit_keys,
+                &self.actor,
+                now,
+                change,
+                routes,
+            )?;
         }
         self.changes = changes;
         self.answer = Some(answer);
@@ -175,14 +200,20 @@ struct Bookkeep<T, F> {
 impl<T, F> Job for Bookkeep<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection) -> Result<T, Error> + Send,
+    F: FnOnce(&Connection, &Routes) -> Result<T, Error> + Send,
 {
-    fn run(&mut self, _: &Store, connection: &Connection, _: Timestamp) -> Result<(), Error> {
+    fn run(
+        &mut self,
+        _: &Store,
+        connection: &Connection,
+        _: Timestamp,
+        routes: &Routes,
+    ) -> Result<(), Error> {
         let write = self
             .write
             .take()
             .ok_or_else(|| Error::bug("a write ran twice"))?;
-        self.answer = Some(Ok(write(connection)?));
+        self.answer = Some(Ok(write(connection, routes)?));
         Ok(())
     }
 
@@ -220,6 +251,14 @@ impl Store {
     pub(super) fn bookkeep<T: Send + 'static>(
         &self,
         write: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.bookkeep_routed(move |connection, _| write(connection))
+    }
+
+    /// The same, for what depends on where notifications go at that point of the log.
+    pub(super) fn bookkeep_routed<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Connection, &Routes) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let slot = Arc::new(Slot::new());
         let job = Bookkeep {
@@ -294,9 +333,11 @@ impl Store {
         }
         // Read once for the whole batch, after the lock: waiting cannot make it stale, and all agree on it.
         let now = self.clock.now();
+        let mut routes = Arc::clone(&self.routes.lock().unwrap_or_else(|e| e.into_inner()));
         for n in 0..batch.len() {
-            if let Err(error) = self.run_one(connection, &mut batch[n], now) {
-                batch[n].undo(error);
+            match self.run_one(connection, &mut batch[n], now, &routes) {
+                Ok(()) => routes = new_routes(&*batch[n]).unwrap_or(routes),
+                Err(error) => batch[n].undo(error),
             }
             if connection.is_autocommit() {
                 // SQLite gave up the whole transaction (disk full, out of memory, I/O), or we had to: nobody's write
@@ -306,6 +347,7 @@ impl Store {
         }
         match execute(connection, "COMMIT") {
             Ok(()) => {
+                *self.routes.lock().unwrap_or_else(|e| e.into_inner()) = routes;
                 let changes: usize = batch.iter().map(|job| job.changes().len()).sum();
                 self.commits.batches.fetch_add(1, Ordering::Relaxed);
                 self.commits
@@ -321,9 +363,10 @@ impl Store {
         connection: &Connection,
         job: &mut Box<dyn Job>,
         now: Timestamp,
+        routes: &Routes,
     ) -> Result<(), Error> {
         execute(connection, "SAVEPOINT one").map_err(db)?;
-        let ran = catch_unwind(AssertUnwindSafe(|| job.run(self, connection, now)))
+        let ran = catch_unwind(AssertUnwindSafe(|| job.run(self, connection, now, routes)))
             .unwrap_or_else(|_| Err(Error::bug("a write panicked")));
         let end = match &ran {
             Ok(()) => execute(connection, "RELEASE one"),
@@ -384,6 +427,14 @@ impl<T> Slot<T> {
             answer = self.given.wait(answer).unwrap_or_else(|e| e.into_inner());
         }
     }
+}
+
+/// Where notifications go from a job on that put another configuration in force.
+fn new_routes(job: &dyn Job) -> Option<Arc<Routes>> {
+    job.changes().iter().rev().find_map(|change| match change {
+        Change::ConfigSynced { routes, .. } => Some(Arc::clone(routes)),
+        _ => None,
+    })
 }
 
 /// Takes back what is left of a transaction, and refuses all writes in it.

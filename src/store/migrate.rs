@@ -17,6 +17,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0002_requester_counts",
         include_str!("../../sql/migrations/0002_requester_counts.sql"),
     ),
+    (
+        "0003_outbox",
+        include_str!("../../sql/migrations/0003_outbox.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

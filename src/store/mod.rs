@@ -14,6 +14,7 @@ mod dry_runs;
 mod executions;
 mod identities;
 mod migrate;
+mod outbox;
 mod requests;
 mod results;
 mod schemas;
@@ -28,6 +29,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::crypto::{Keypair, PublicKey};
 use crate::domain::actor::Actor;
 use crate::domain::change::Change;
+use crate::domain::policy::notification::Routes;
 use crate::error::Error;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -44,6 +46,7 @@ pub use dry_runs::{DryRun, Explained};
 pub use executions::{ExecutionRow, ExecutionStatus};
 pub use identities::{TokenRow, UserRow};
 pub use migrate::schema_text;
+pub use outbox::{DELIVERY_STATUSES, DeliveryCounts, DeliveryFilter, DeliveryRow};
 pub use requests::{Job, RequestFilter, RequestItem, Viewer, read_workflow};
 pub use results::{ResultItem, ResultRow};
 pub use schemas::SchemaRow;
@@ -89,6 +92,8 @@ pub struct Store {
     audit_keys: AuditKeys,
     bookkeeping: Mutex<bookkeeping::Bookkeeping>,
     observer: Mutex<Option<Observer>>,
+    /// Those of the last configuration that was committed; only whoever holds the connection changes them.
+    routes: Mutex<Arc<Routes>>,
     fatal: Fatal,
     commits: commit::Counts,
 }
@@ -122,6 +127,7 @@ impl Store {
             audit_keys,
             bookkeeping: Mutex::new(bookkeeping::Bookkeeping::default()),
             observer: Mutex::new(None),
+            routes: Mutex::new(Arc::new(Routes::default())),
             fatal,
             commits: commit::Counts::default(),
         });

@@ -8,6 +8,8 @@ use crate::domain::id::{Operation, Target};
 use crate::domain::request::{Opening, Status};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+mod outbox;
+
 struct Temp(std::path::PathBuf);
 
 impl Drop for Temp {
@@ -41,6 +43,7 @@ fn open(temp: &Temp) -> Arc<Store> {
                 policy_version: "0".repeat(64),
                 policy_text: "text".into(),
                 summary: serde_json::Map::new(),
+                routes: Arc::default(),
             };
             Ok(Verdict::Write(vec![synced], ()))
         })

@@ -304,6 +304,27 @@ fn config_managed_things_say_where_they_are_managed() {
         ("POST", "/api/execution-policies", "execution_policies"),
         ("PUT", "/api/execution-policies/x", "execution_policies"),
         ("DELETE", "/api/execution-policies/x", "execution_policies"),
+        ("POST", "/api/result-policies", "result_policies"),
+        ("PUT", "/api/result-policies/x", "result_policies"),
+        ("DELETE", "/api/result-policies/x", "result_policies"),
+        (
+            "POST",
+            "/api/notification-policies",
+            "notification_policies",
+        ),
+        (
+            "PUT",
+            "/api/notification-policies/x",
+            "notification_policies",
+        ),
+        (
+            "DELETE",
+            "/api/notification-policies/x",
+            "notification_policies",
+        ),
+        ("POST", "/api/webhooks", "webhooks"),
+        ("PUT", "/api/webhooks/x", "webhooks"),
+        ("DELETE", "/api/webhooks/x", "webhooks"),
         ("POST", "/api/roles", "auth.roles"),
     ] {
         let answer = person.call(method, path, &[], b"{}");

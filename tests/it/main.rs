@@ -19,6 +19,7 @@
 //! - `oidc`: people of an identity provider: their tokens, their rights, and the provider in every mood.
 //! - `auto_approve`: what risk lets through, and what never passes.
 //! - `reviews`: review rules, their scopes, and emergencies with DDL.
+//! - `notifications`: who is told of what, and that nobody is told more.
 //! - `result_policies`: where results go, who sees them, how long.
 //! - `resolution`: policies and decisions asked for beforehand.
 //! - `decisions`: recorded decisions, decided again by the same policies and by others.
@@ -53,6 +54,7 @@ mod lifecycle;
 mod lists;
 mod matrix;
 mod metrics;
+mod notifications;
 mod oidc;
 mod openapi;
 mod people;

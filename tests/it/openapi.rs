@@ -37,7 +37,9 @@ fn the_document_is_public_and_every_operation_in_it_is_there() {
 
 #[test]
 fn answers_carry_what_the_document_requires_of_them() {
-    let s = Server::with(SHOP);
+    let told = "[[webhooks]]\nid = \"ops\"\nurl = \"https://hooks.example.com\"\n[[notification_policies]]\n\
+                webhooks = [\"ops\"]\n[[result_policies]]\n";
+    let s = Server::with(&format!("{SHOP}{told}"));
     let request = s.requester().submit("development", "SELECT 1");
     s.agent("agent-1").run(&request.id);
     let document = s.nobody().get("/api/openapi.json").json;
@@ -53,6 +55,17 @@ fn answers_carry_what_the_document_requires_of_them() {
         ("/api/audit/verify", "/api/audit/verify".to_owned()),
         ("/api/agents", "/api/agents".to_owned()),
         ("/api/workflows", "/api/workflows".to_owned()),
+        ("/api/result-policies", "/api/result-policies".to_owned()),
+        (
+            "/api/notification-policies",
+            "/api/notification-policies".to_owned(),
+        ),
+        ("/api/webhooks", "/api/webhooks".to_owned()),
+        ("/api/webhooks/{id}", "/api/webhooks/ops".to_owned()),
+        (
+            "/api/webhook-deliveries",
+            "/api/webhook-deliveries".to_owned(),
+        ),
         ("/health", "/health".to_owned()),
         ("/ready", "/ready".to_owned()),
     ] {

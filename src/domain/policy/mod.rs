@@ -5,6 +5,7 @@
 
 pub mod auto_approve;
 pub mod execution;
+pub mod notification;
 pub mod result;
 pub mod review;
 mod text;
@@ -15,6 +16,7 @@ use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::{Permission, Rights, Role};
 use auto_approve::AutoApprove;
 use execution::ExecutionPolicy;
+use notification::NotificationPolicy;
 use result::ResultPolicy;
 use review::ReviewPolicy;
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,6 +141,8 @@ pub struct Policies {
     pub auto_approve: Vec<AutoApprove>,
     /// Result policies.
     pub result: Vec<ResultPolicy>,
+    /// Notification policies.
+    pub notification: Vec<NotificationPolicy>,
     /// All roles by name, the built-in ones included.
     pub roles: BTreeMap<String, Role>,
     /// Members of each group.
@@ -167,6 +171,7 @@ impl Policies {
             review: Vec::new(),
             auto_approve: Vec::new(),
             result: Vec::new(),
+            notification: Vec::new(),
             roles: Role::built_in()
                 .into_iter()
                 .map(|r| (r.name.clone(), r))
@@ -228,6 +233,11 @@ impl Policies {
             .filter_map(|p| Some((p.scope.score(target)?, p)))
             .max_by_key(|(score, _)| *score)
             .map_or_else(ResultPolicy::default, |(_, p)| p.clone())
+    }
+
+    /// The notification policy that applies, if any does.
+    pub fn notification(&self, target: &Target) -> Option<&NotificationPolicy> {
+        notification::resolve(&self.notification, target)
     }
 
     /// Groups that configuration puts `subject` in.

@@ -6,6 +6,7 @@
 
 use super::auto_approve::AutoApprove;
 use super::execution::ExecutionPolicy;
+use super::notification::{EventFilter, NotificationPolicy};
 use super::result::{DeliveryMode, ResultPolicy};
 use super::review::ReviewPolicy;
 use super::workflow::{ApproverEntry, Mode, Workflow, WorkflowStep};
@@ -22,11 +23,11 @@ const VERSION: u32 = 1;
 
 /// A type whose text is a struct, with the way there and back.
 macro_rules! text {
-    ($(#[$doc:meta])* struct $name:ident { $($field:ident: $kind:ty,)* }) => {
+    ($(#[$doc:meta])* struct $name:ident { $($(#[$of:meta])* $field:ident: $kind:ty,)* }) => {
         $(#[$doc])*
         #[derive(Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct $name { $($field: $kind,)* }
+        struct $name { $($(#[$of])* $field: $kind,)* }
     };
 }
 
@@ -39,6 +40,9 @@ text! {
         sql_review: Vec<ReviewText>,
         auto_approve: Vec<AutoApproveText>,
         result_policies: Vec<ResultText>,
+        // Younger than the first texts: where there is none, the text stays the one it was.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notification_policies: Vec<NotificationText>,
         roles: Vec<RoleText>,
         groups: BTreeMap<String, BTreeSet<String>>,
         role_bindings: Vec<BindingText>,
@@ -135,6 +139,15 @@ text! {
 }
 
 text! {
+    struct NotificationText {
+        database: String,
+        environment: String,
+        webhooks: BTreeSet<String>,
+        events: Vec<String>,
+    }
+}
+
+text! {
     struct RoleText {
         name: String,
         permissions: Vec<String>,
@@ -172,6 +185,7 @@ impl Policies {
             sql_review: sorted(&self.review, ReviewText::new),
             auto_approve: sorted(&self.auto_approve, AutoApproveText::new),
             result_policies: sorted(&self.result, ResultText::new),
+            notification_policies: sorted(&self.notification, NotificationText::new),
             roles: self.roles.values().map(RoleText::new).collect(),
             groups: self.groups.clone(),
             role_bindings: sorted(&self.bindings, BindingText::new),
@@ -202,6 +216,7 @@ impl Policies {
             review: all(text.sql_review, ReviewText::read)?,
             auto_approve: all(text.auto_approve, AutoApproveText::read)?,
             result: all(text.result_policies, ResultText::read)?,
+            notification: all(text.notification_policies, |t| Some(t.read()))?,
             roles: roles?,
             groups: text.groups,
             bindings: all(text.role_bindings, |t| Some(t.read()))?,
@@ -457,6 +472,26 @@ impl ResultText {
     }
 }
 
+impl NotificationText {
+    fn new(p: &NotificationPolicy) -> NotificationText {
+        let events = p.events.names().into_iter();
+        NotificationText {
+            database: p.scope.database.clone(),
+            environment: p.scope.environment.clone(),
+            webhooks: p.webhooks.clone(),
+            events: events.map(str::to_owned).collect(),
+        }
+    }
+
+    fn read(self) -> NotificationPolicy {
+        NotificationPolicy {
+            scope: scope(self.database, self.environment),
+            webhooks: self.webhooks,
+            events: EventFilter::new(self.events),
+        }
+    }
+}
+
 impl RoleText {
     fn new(r: &Role) -> RoleText {
         RoleText {
@@ -562,6 +597,11 @@ mod tests {
             access: vec![Selector::Requester],
             ..ResultPolicy::default()
         }];
+        p.notification = vec![NotificationPolicy {
+            scope: Scope::any(),
+            webhooks: ["ops".to_owned()].into(),
+            events: EventFilter::new(["request.created".to_owned()]),
+        }];
         p.groups
             .insert("dba \"team\"".to_owned(), ["approver".to_owned()].into());
         p.bindings = vec![Binding {
@@ -580,6 +620,7 @@ mod tests {
         assert_eq!(read.canonical(), text);
         assert_eq!(read.roles, policies.roles);
         assert_eq!(read.execution, policies.execution);
+        assert_eq!(read.notification, policies.notification);
         let workflow = &policies.workflows[0];
         assert_eq!(
             Workflow::from_text(&workflow.to_text()).as_ref(),
@@ -594,6 +635,17 @@ mod tests {
         assert_eq!(one.version(), two.version());
         two.workflows[0].require_reason = true;
         assert_ne!(one.version(), two.version());
+    }
+
+    #[test]
+    fn a_text_from_before_there_were_notification_policies_is_read_and_spelled_as_it_was() {
+        let mut policies = some();
+        policies.notification.clear();
+        let text = policies.canonical();
+        assert!(!text.contains("notification"));
+        let read = Policies::from_canonical(&text).unwrap();
+        assert_eq!(read.notification, []);
+        assert_eq!(read.canonical(), text);
     }
 
     #[test]

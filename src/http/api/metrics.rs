@@ -9,6 +9,7 @@ use crate::http::Door;
 use crate::http::call::Reply;
 use crate::http::router::{Answer, Ask};
 use crate::metrics::Counter;
+use crate::store::DELIVERY_STATUSES;
 use std::ffi::OsString;
 
 /// Media type of the Prometheus text format.
@@ -40,6 +41,13 @@ fn refresh(door: &Door) -> Result<(), Error> {
             .find(|(s, _)| s == name)
             .map_or(0, |(_, n)| *n);
         metrics.requests_current.set(&[name], now);
+    }
+    let outbox = app.store.read(|view| view.outbox_counts())?;
+    for status in DELIVERY_STATUSES {
+        let now = outbox.iter().find(|(s, _)| s == status);
+        metrics
+            .outbox_current
+            .set(&[status], now.map_or(0, |(_, n)| *n));
     }
     let now = app.clock.now();
     let (mut active, mut saturated) = (0, 0);

@@ -18,6 +18,7 @@ pub mod results;
 pub mod schemas;
 pub mod tokens;
 pub mod users;
+pub mod webhooks;
 pub mod work;
 
 use crate::clock::Timestamp;

@@ -1,10 +1,12 @@
-//! Workflows, execution policies and roles, as configuration has them.
+//! Workflows, policies and roles, as configuration has them.
 
 use super::{require, role_json};
 use crate::actions::users;
 use crate::domain::actor::Caller;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::policy::execution::ExecutionPolicy;
+use crate::domain::policy::notification::NotificationPolicy;
+use crate::domain::policy::result::ResultPolicy;
 use crate::domain::policy::workflow::{Workflow, WorkflowStep};
 use crate::error::Error;
 use crate::http::Door;
@@ -112,6 +114,73 @@ fn execution_json(p: &ExecutionPolicy) -> Value {
         "migration_statement_timeout_secs": p.migration_statement_timeout_secs,
         "created_at": null,
         "updated_at": null,
+    })
+}
+
+/// `GET /api/result-policies`
+pub fn result_policies(door: &Door, caller: &Caller, _: &Ask) -> Answer {
+    require(caller, Permission::PolicyManage)?;
+    let active = door.app.active();
+    let policies: Vec<Value> = active.policies.result.iter().map(result_json).collect();
+    replies::json(200, &json!({"result_policies": policies}))
+}
+
+/// `GET /api/result-policies/{id}`
+pub fn result_policy(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    require(caller, Permission::PolicyManage)?;
+    let active = door.app.active();
+    let found = active.policies.result.iter().find(|p| p.id() == ask.id());
+    let policy = found.ok_or_else(|| Error::not_found("result policy", ask.id()))?;
+    replies::json(200, &result_json(policy))
+}
+
+fn result_json(p: &ResultPolicy) -> Value {
+    let access: Vec<String> = p.access.iter().map(ToString::to_string).collect();
+    json!({
+        "id": p.id(),
+        "database": p.scope.database,
+        "environment": p.scope.environment,
+        "retention_days": p.retention_days,
+        "delivery_mode": p.delivery_mode.as_str(),
+        "access": access,
+        "created_at": null,
+        "updated_at": null,
+    })
+}
+
+/// `GET /api/notification-policies`
+pub fn notification_policies(door: &Door, caller: &Caller, _: &Ask) -> Answer {
+    require(caller, Permission::PolicyManage)?;
+    let active = door.app.active();
+    let policies: Vec<Value> = active
+        .policies
+        .notification
+        .iter()
+        .map(notification_json)
+        .collect();
+    replies::json(200, &json!({"notification_policies": policies}))
+}
+
+/// `GET /api/notification-policies/{id}`
+pub fn notification_policy(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    require(caller, Permission::PolicyManage)?;
+    let active = door.app.active();
+    let found = active
+        .policies
+        .notification
+        .iter()
+        .find(|p| p.id() == ask.id());
+    let policy = found.ok_or_else(|| Error::not_found("notification policy", ask.id()))?;
+    replies::json(200, &notification_json(policy))
+}
+
+fn notification_json(p: &NotificationPolicy) -> Value {
+    json!({
+        "id": p.id(),
+        "database": p.scope.database,
+        "environment": p.scope.environment,
+        "webhooks": p.webhooks,
+        "events": p.events.names(),
     })
 }
 

@@ -95,10 +95,30 @@ fn shown(r: &Resolution, one: bool) -> Value {
             "delivery_mode": r.result.delivery_mode.as_str(),
         }),
     );
+    out.insert("notification_policy".into(), notification(r));
     if let Some(predicted) = &r.predicted {
         out.insert("prediction".into(), prediction(predicted));
     }
     Value::Object(out)
+}
+
+/// Who is told of what there: by the policy that applies, or, where no policy names the webhook, by its own events.
+fn notification(r: &Resolution) -> Value {
+    let webhooks: Vec<Value> = r
+        .firing
+        .iter()
+        .map(|f| {
+            json!({
+                "id": f.webhook,
+                "events": f.events,
+                "by": if f.by_policy { "policy" } else { "webhook" },
+            })
+        })
+        .collect();
+    json!({
+        "matched_by": r.notification.as_ref().map(|p| p.scope.to_string()),
+        "webhooks": webhooks,
+    })
 }
 
 fn auto_approve(a: &AutoApprove) -> Value {

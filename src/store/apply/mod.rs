@@ -4,6 +4,7 @@
 
 mod executions;
 mod identities;
+mod outbox;
 mod requests;
 
 use super::audit::{append, checkpoint_if_due};
@@ -11,6 +12,7 @@ use super::{AuditKeys, db};
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::change::Change;
+use crate::domain::policy::notification::Routes;
 use crate::error::Error;
 use rusqlite::{Connection, params};
 
@@ -39,15 +41,18 @@ impl Context<'_> {
     }
 }
 
-/// Writes one change: its audit event, then its rows, then a checkpoint if one is due.
+/// Writes one change: its audit event, then its rows, then whom `routes` tell of it, then a checkpoint if one is due.
 pub(super) fn apply(
     connection: &Connection,
     keys: &AuditKeys,
     actor: &Actor,
     now: Timestamp,
     change: &Change,
+    routes: &Routes,
 ) -> Result<(), Error> {
-    let audit_seq = append(connection, actor, now, change.entry())?;
+    let entry = change.entry();
+    let event = entry.event_type;
+    let audit_seq = append(connection, actor, now, entry)?;
     let cx = Context {
         connection,
         actor,
@@ -148,6 +153,7 @@ pub(super) fn apply(
         | Change::DdlPassed(_)
         | Change::ResultCorrupt { .. } => {}
     }
+    outbox::announced(&cx, event, change, routes)?;
     checkpoint_if_due(connection, keys, now)
 }
 

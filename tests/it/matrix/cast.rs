@@ -21,6 +21,14 @@ name = "judge"
 permissions = ["request.approve"]
 [[execution_policies]]
 environment = "production"
+[[result_policies]]
+environment = "production"
+[[webhooks]]
+id = "ops"
+url = "https://hooks.example.com"
+[[notification_policies]]
+environment = "production"
+webhooks = ["ops"]
 "#;
 
 /// A kind of caller.

@@ -66,6 +66,18 @@ fn execution_policy(stage: &Stage) -> String {
     id_of(stage, "/api/execution-policies", "execution_policies")
 }
 
+fn result_policy(stage: &Stage) -> String {
+    id_of(stage, "/api/result-policies", "result_policies")
+}
+
+fn notification_policy(stage: &Stage) -> String {
+    id_of(stage, "/api/notification-policies", "notification_policies")
+}
+
+fn webhook(stage: &Stage) -> String {
+    id_of(stage, "/api/webhooks", "webhooks")
+}
+
 /// A route that takes nothing and is about nothing.
 macro_rules! plain {
     ($path:literal) => {
@@ -225,4 +237,55 @@ pub const LINES: &[Lines] = &[
     },
     managed!("PUT" "/api/execution-policies/{id}", execution_policy),
     managed!("DELETE" "/api/execution-policies/{id}", execution_policy),
+    plain!("/api/result-policies"),
+    Lines {
+        method: "POST",
+        path: "/api/result-policies",
+        cases: &[("", |_, w| call(w, "POST", "/api/result-policies"))],
+    },
+    Lines {
+        method: "GET",
+        path: "/api/result-policies/{id}",
+        cases: &[
+            ("known", |s, w| get(w, &result_policy(s))),
+            ("unknown", |_, w| get(w, "/api/result-policies/nothing")),
+        ],
+    },
+    managed!("PUT" "/api/result-policies/{id}", result_policy),
+    managed!("DELETE" "/api/result-policies/{id}", result_policy),
+    plain!("/api/notification-policies"),
+    Lines {
+        method: "POST",
+        path: "/api/notification-policies",
+        cases: &[("", |_, w| call(w, "POST", "/api/notification-policies"))],
+    },
+    Lines {
+        method: "GET",
+        path: "/api/notification-policies/{id}",
+        cases: &[
+            ("known", |s, w| get(w, &notification_policy(s))),
+            ("unknown", |_, w| {
+                get(w, "/api/notification-policies/nothing")
+            }),
+        ],
+    },
+    managed!("PUT" "/api/notification-policies/{id}", notification_policy),
+    managed!("DELETE" "/api/notification-policies/{id}", notification_policy),
+    plain!("/api/webhooks"),
+    Lines {
+        method: "POST",
+        path: "/api/webhooks",
+        cases: &[("", |_, w| call(w, "POST", "/api/webhooks"))],
+    },
+    Lines {
+        method: "GET",
+        path: "/api/webhooks/{id}",
+        cases: &[
+            ("known", |s, w| get(w, &webhook(s))),
+            ("unknown", |_, w| get(w, "/api/webhooks/nothing")),
+        ],
+    },
+    managed!("PUT" "/api/webhooks/{id}", webhook),
+    managed!("DELETE" "/api/webhooks/{id}", webhook),
+    plain!("/api/webhook-deliveries"),
 ];

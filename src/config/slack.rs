@@ -1,0 +1,68 @@
+//! What `[slack]` means: how the server speaks to Slack, and knows Slack when it calls.
+
+use super::Secret;
+use super::check::{environment_name, is_id, secret};
+use super::problem::Notes;
+use super::raw::{RawConfig, RawSlack};
+use crate::domain::policy::Policies;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Where messages go unless configured.
+pub const CHANNEL_DEFAULT: &str = "#db-approvals";
+/// The key of `[slack.channels]` for what concerns no environment.
+const NO_ENVIRONMENT: &str = "default";
+
+/// `[slack]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slack {
+    /// Lets the server speak.
+    pub bot_token: Secret,
+    /// Proves that a call is from Slack.
+    pub signing_secret: Secret,
+    /// Where messages go, by id or by name.
+    pub channel: String,
+    /// The same for some environments.
+    pub channels: BTreeMap<String, String>,
+}
+
+/// Checks the section, if there is one.
+pub(super) fn check(
+    raw: &RawConfig,
+    base: &Path,
+    policies: &Policies,
+    notes: &mut Notes,
+) -> Option<Slack> {
+    let section: &RawSlack = raw.slack.as_ref()?;
+    let mut required = |one| {
+        let read = secret(one, base, notes);
+        if read.is_none() && !notes.is_spoiled(&one.at.key) && !notes.is_spoiled(&one.file_key()) {
+            notes.problem(&one.at, "this key is required");
+        }
+        read
+    };
+    let bot_token = required(&section.bot_token);
+    let signing_secret = required(&section.signing_secret);
+    let channel = match &section.channel {
+        Some(said) if !is_id(said, notes) => None,
+        Some(said) => Some(said.value.clone()),
+        None => Some(CHANNEL_DEFAULT.to_owned()),
+    };
+    let mut channels = BTreeMap::new();
+    for (environment, said) in &section.channels {
+        if environment != NO_ENVIRONMENT {
+            let mut name = said.clone();
+            name.value.clone_from(environment);
+            environment_name(&name, "*", policies, notes);
+        }
+        if is_id(said, notes) {
+            channels.insert(environment.clone(), said.value.clone());
+        }
+    }
+    Some(Slack {
+        bot_token: bot_token?,
+        signing_secret: signing_secret?,
+        channel: channel?,
+        channels,
+    })
+}

@@ -1,0 +1,327 @@
+//! Claims about webhooks, notification policies and Slack in server.toml.
+
+use super::{EXAMPLE, loads, refused, warnings};
+use crate::config::{Config, WebhookFormat};
+use crate::crypto::uuid;
+use crate::domain::id::Target;
+
+const HEAD: &str = "state_dir = \"x\"\n[[databases]]\nname = \"app\"\nenvironments = [\"production\", \"staging\"]\n";
+/// What no message, no text and no debug output may have in it.
+const SECRET: &str = "hunter2-hunter2";
+
+fn with(rest: &str) -> String {
+    format!("{HEAD}{rest}")
+}
+
+fn hook(lines: &str) -> String {
+    with(&format!("[[webhooks]]\n{lines}\n"))
+}
+
+/// The only problem of a webhook with this URL, or none.
+fn url_trouble(top: &str, url: &str) -> Option<String> {
+    let text = format!("{top}\n{}", hook(&format!("id = \"a\"\nurl = \"{url}\"")));
+    match super::parse(&text) {
+        Ok(_) => None,
+        Err(problems) => {
+            assert_eq!(problems.list.len(), 1, "{problems}");
+            Some(problems.to_string())
+        }
+    }
+}
+
+#[test]
+fn every_key_of_what_is_told_has_its_effect() {
+    let config = loads(&with(&format!(
+        "[[webhooks]]\nid = \"ops-alerts\"\nurl = \"http://127.0.0.1:9999/hook\"\nsecret = \"{SECRET}\"\n\
+         events = [\"request.created\", \"request.break_glass\"]\n\
+         [[webhooks]]\nid = \"chat\"\nurl = \"https://hooks.example.com/a?b=c\"\nformat = \"slack\"\n\
+         [[notification_policies]]\nenvironment = \"production\"\nwebhooks = [\"chat\"]\nevents = [\"*\"]\n\
+         [[notification_policies]]\ndatabase = \"app\"\nwebhooks = []\nevents = [\"request.approved\"]\n\
+         [slack]\nbot_token = \"{SECRET}\"\nsigning_secret = \"{SECRET}\"\nchannel = \"C0000000001\"\n\
+         [slack.channels]\nproduction = \"C0000000002\"\ndefault = \"#ops\"\n"
+    )));
+    let [ops, chat] = config.webhooks.as_slice() else {
+        panic!("{:?}", config.webhooks);
+    };
+    assert_eq!(
+        (ops.id.as_str(), ops.url.url(), ops.format),
+        (
+            "ops-alerts",
+            "http://127.0.0.1:9999/hook",
+            WebhookFormat::Generic
+        )
+    );
+    assert_eq!(ops.secret.as_ref().unwrap().expose(), SECRET);
+    assert_eq!(
+        ops.events.names(),
+        ["request.break_glass", "request.created"]
+    );
+    assert_eq!(
+        (chat.format, chat.secret.is_none()),
+        (WebhookFormat::Slack, true)
+    );
+    assert_eq!(chat.events.names(), ["*"]);
+    let ids: Vec<String> = config
+        .policies
+        .notification
+        .iter()
+        .map(|p| p.id())
+        .collect();
+    assert_eq!(ids, ["np:*:production", "np:app:*"]);
+    let target = Target::new("app", "staging").unwrap();
+    let policy = config.policies.notification(&target).unwrap();
+    assert_eq!(policy.events.names(), ["request.approved"]);
+    let slack = config.slack.as_ref().unwrap();
+    assert_eq!(
+        (
+            slack.bot_token.expose(),
+            slack.signing_secret.expose(),
+            slack.channel.as_str()
+        ),
+        (SECRET, SECRET, "C0000000001")
+    );
+    assert_eq!(slack.channels["production"], "C0000000002");
+    assert_eq!(slack.channels["default"], "#ops");
+    assert!(!format!("{config:?}").contains(SECRET));
+    assert!(!config.policies.canonical().contains("hooks.example.com"));
+    let said = warnings(&config);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("delivers them neither to webhooks nor to Slack yet"));
+}
+
+#[test]
+fn the_example_of_a_webhook_is_one_with_its_defaults() {
+    let text = EXAMPLE.replace("#state_dir", "state_dir");
+    let [start, end] = ["#[[webhooks]]", "#secret_file"].map(|mark| text.find(mark).unwrap());
+    let hook = text[start..end].replace("\n#", "\n").replace("\n ", "\n# ");
+    let config = loads(&format!("state_dir = \"x\"\n{}", &hook[1..]));
+    let example = &config.webhooks[0];
+    assert_eq!(example.format, WebhookFormat::default());
+    assert_eq!(example.events.names(), ["*"]);
+}
+
+#[test]
+fn secrets_come_from_files_as_well() {
+    let folder = std::env::temp_dir().join(format!("dbward-config-{}", uuid()));
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("secret"), format!("{SECRET}\n")).unwrap();
+    std::fs::write(folder.join("blank"), " \n").unwrap();
+    let parse = |text: &str| Config::parse(text, &folder, &|_| None);
+    let url = "id = \"a\"\nurl = \"https://a.example.com\"\n";
+    let config = parse(&hook(&format!("{url}secret_file = \"secret\""))).unwrap();
+    assert_eq!(config.webhooks[0].secret.as_ref().unwrap().expose(), SECRET);
+    let slack = "[slack]\nbot_token_file = \"./secret\"\nsigning_secret_file = \"secret\"\n";
+    let config = parse(&with(slack)).unwrap().slack.unwrap();
+    assert_eq!(config.bot_token.expose(), SECRET);
+    assert_eq!(config.signing_secret.expose(), SECRET);
+    assert_eq!(config.channel, "#db-approvals");
+    for (lines, key, says) in [
+        (
+            "secret_file = \"secret\"\nsecret = \"x\"",
+            "webhooks[0].secret_file",
+            "keep one of the two",
+        ),
+        (
+            "secret_file = \"blank\"",
+            "webhooks[0].secret_file",
+            "blank",
+        ),
+        (
+            "secret_file = \"nothing\"",
+            "webhooks[0].secret_file",
+            "cannot read",
+        ),
+        ("secret = \" \"", "webhooks[0].secret", "blank"),
+        ("secret = 7", "webhooks[0].secret", "a string is wanted"),
+    ] {
+        let problems = parse(&hook(&format!("{url}{lines}"))).unwrap_err();
+        assert_eq!(problems.list.len(), 1, "{problems}");
+        assert_eq!(problems.list[0].key, key);
+        assert!(problems.list[0].message.contains(says), "{problems}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn what_cannot_be_told_is_refused_by_key() {
+    for (rest, wanted) in [
+        (
+            "[[webhooks]]\nurl = \"https://Hooks.example.com/x\"\n",
+            vec!["webhooks[0].id: this key is required, for example `hooks-example-com`"],
+        ),
+        (
+            "[[webhooks]]\nid = \"a\"\n",
+            vec!["webhooks[0].url: this key is required"],
+        ),
+        (
+            "[[webhooks]]\nid = \"-a\"\nurl = \"https://a.example.com\"\nformat = \"teams\"\n\
+             [[webhooks]]\nid = \"B\"\nurl = \"https://a.example.com\"\n",
+            vec![
+                "webhooks[0].id: `-a` is not an id",
+                "webhooks[0].format: `teams` is not one of `generic`, `slack`",
+                "webhooks[1].id: `B` is not an id",
+            ],
+        ),
+        (
+            "[[webhooks]]\nid = \"a\"\nurl = \"https://a.example.com\"\n\
+             [[webhooks]]\nid = \"a\"\nurl = \"https://b.example.com\"\n",
+            vec!["webhooks[1].id: `a` is the id of another webhook already, on line 6"],
+        ),
+        (
+            "[[webhooks]]\nid = \"a\"\nurl = \"https://a.example.com\"\n\
+             events = [\"request.create\", \"request_created\", \"break_glass\"]\n",
+            vec![
+                "webhooks[0].events[0]: `request.create` is no event; known are `*`, `request.created`, ",
+                "webhooks[0].events[1]: `request_created` is no event; write `request.created`",
+                "webhooks[0].events[2]: `break_glass` is no event; write `request.break_glass`",
+            ],
+        ),
+        (
+            "[[notification_policies]]\nenvironment = \"production\"\nwebhooks = [\"ghost\"]\nevents = [\"\"]\n\
+             [[notification_policies]]\nenvironment = \"production\"\n\
+             [[notification_policies]]\ndatabase = \"other\"\n",
+            vec![
+                "notification_policies[0].webhooks[0]: webhook `ghost` is not defined",
+                "notification_policies[0].events[0]: `` is no event",
+                "notification_policies[1]: the scope (*, production) has a policy already, on line 5",
+                "notification_policies[2].database: database `other` is not registered",
+            ],
+        ),
+        (
+            "[[webhooks]]\nid = \"a\"\nurl = \"https://a.example.com\"\n\
+             [[notification_policies]]\nwebhooks = [\"a\", \"a\"]\n",
+            vec!["notification_policies[0].webhooks[1]: `a` is in this list twice"],
+        ),
+        (
+            "[slack]\nbot_token = \"\"\nchannel = \" \"\n[slack.channels]\nproduction = 7\n",
+            vec![
+                "slack.signing_secret: this key is required",
+                "slack.bot_token: a blank secret",
+                "slack.channel: ` ` is empty",
+                "slack.channels.production: a string is wanted here",
+            ],
+        ),
+        (
+            "[slack]\nbot_token = \"x\"\nsigning_secret = \"x\"\nchannels = []\nurl = \"x\"\n",
+            vec![
+                "slack.channels: a table is wanted here",
+                "slack.url: unknown key",
+            ],
+        ),
+    ] {
+        let found = refused(&with(rest));
+        assert_eq!(found.len(), wanted.len(), "{found:?}");
+        for (found, wanted) in found.iter().zip(&wanted) {
+            assert!(found.contains(wanted), "{found}\n  is not: {wanted}");
+        }
+    }
+}
+
+#[test]
+fn a_misspelled_webhook_is_one_problem_and_not_one_for_each_policy() {
+    let found = refused(&with(
+        "[[webhooks]]\nid = \"Ops\"\nurl = \"https://a.example.com\"\n[[notification_policies]]\nwebhooks = [\"ops\"]\n",
+    ));
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[test]
+fn urls_that_lead_into_private_networks_need_leave() {
+    const LEAVE: &str = "allow_private_networks = true";
+    for (url, plain, with_leave) in [
+        ("https://hooks.example.com/x", "", ""),
+        ("http://127.0.0.1:9999/hook", "", ""),
+        ("http://localhost:9999/hook", "", ""),
+        ("https://[::1]/", "", ""),
+        ("https://1.1.1.1/", "", ""),
+        ("http://hooks.example.com/x", "for this machine only", ""),
+        ("http://10.0.0.1/x", "for this machine only", ""),
+        ("https://10.0.0.1/x", "is private", ""),
+        ("https://192.168.1.1./x", "is private", ""),
+        ("https://[fd00::1]/x", "is private", ""),
+        (
+            "https://169.254.169.254/x",
+            "none that a service has",
+            "none that a service has",
+        ),
+        (
+            "https://[::ffff:169.254.169.254]/x",
+            "none that a service has",
+            "none that a service has",
+        ),
+        ("https://0.0.0.0/", "none that a service has", "none that"),
+        ("https://2130706433/", "is a number", "is a number"),
+        ("https://0x7f000001/", "is a number", "is a number"),
+        ("https://127.1/", "is a number", "is a number"),
+        ("https://0177.0.0.1/", "is a number", "is a number"),
+        ("ftp://a.example.com/", "begins with", "begins with"),
+        (
+            "https://u:p@a.example.com/",
+            "a name or a password",
+            "a name",
+        ),
+    ] {
+        for (top, wanted) in [("", plain), (LEAVE, with_leave)] {
+            let found = url_trouble(top, url);
+            let fits = match &found {
+                None => wanted.is_empty(),
+                Some(found) => !wanted.is_empty() && found.contains(wanted),
+            };
+            assert!(fits, "{url} with `{top}`: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn no_message_has_a_secret_or_a_url_in_it() {
+    for lines in [
+        format!("url = \"http://hooks.example.com/{SECRET}\""),
+        format!("url = \"https://u:{SECRET}@a.example.com\""),
+        format!("url = \"https://10.0.0.1/{SECRET}\""),
+        format!("url = \"{SECRET}\""),
+        format!("url = \"https://{SECRET}\"\nsecret = [\"{SECRET}\"]"),
+        format!("url = \"https://a.example.com\"\nsecret = \"{SECRET}\"\nsecret_file = \"x\""),
+    ] {
+        let found = refused(&hook(&format!("id = \"a\"\n{lines}")));
+        assert!(!found.concat().contains(SECRET), "{found:?}");
+    }
+    let slack =
+        format!("[slack]\nbot_token = \"{SECRET}\"\nsigning_secret = {{ x = \"{SECRET}\" }}\n");
+    let found = refused(&with(&slack));
+    assert!(!found.concat().contains(SECRET), "{found:?}");
+}
+
+#[test]
+fn what_has_no_effect_is_a_warning() {
+    let config = loads(&with(
+        "[[webhooks]]\nid = \"a\"\nurl = \"https://a.example.com\"\nevents = [\"request.created\"]\n\
+         [[webhooks]]\nid = \"b\"\nurl = \"https://b.example.com\"\nevents = [\"license_downgraded\"]\n\
+         [[notification_policies]]\nwebhooks = [\"a\"]\nenvironment = \"moon\"\n",
+    ));
+    let said = warnings(&config).join("\n");
+    for words in [
+        "webhooks[0].events: these have no effect",
+        "webhooks[1].events[0]: `license_downgraded` never comes",
+        "no registered database has the environment `moon`",
+    ] {
+        assert!(said.contains(words), "no `{words}` in {said}");
+    }
+    // A name that never comes does not turn into everything.
+    assert!(!config.webhooks[1].events.takes("request.created"));
+}
+
+#[test]
+fn who_is_told_is_policy_and_how_he_is_reached_is_not() {
+    let version = |url: &str, events: &str| {
+        let text = with(&format!(
+            "[[webhooks]]\nid = \"a\"\nurl = \"{url}\"\n[[notification_policies]]\nwebhooks = [\"a\"]\nevents = {events}\n"
+        ));
+        loads(&text).policies.version()
+    };
+    let one = version("https://a.example.com", "[\"*\"]");
+    assert_eq!(one, version("https://b.example.com", "[]"));
+    assert_ne!(
+        one,
+        version("https://a.example.com", "[\"request.created\"]")
+    );
+}

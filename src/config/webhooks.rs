@@ -1,0 +1,296 @@
+//! What `[[webhooks]]` and `[[notification_policies]]` mean: who is told, how he is reached, and where he is told of
+//! what.
+
+use super::check::{once, one_of, scope, secret};
+use super::problem::{Notes, Said};
+use super::raw::{RawConfig, RawNotificationPolicy, RawWebhook, Texts};
+use super::{Endpoint, Reach, Secret};
+use crate::domain::policy::Policies;
+use crate::domain::policy::notification::{
+    EVENTS, EventFilter, LICENCE_EVENTS, NotificationPolicy, RoutedWebhook, Routes,
+};
+use crate::error::Shown;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::Path;
+
+/// Longest id of a webhook, in characters.
+const ID_CHARS_MAX: usize = 64;
+
+/// How a webhook wants to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WebhookFormat {
+    /// The facts as a JSON object.
+    #[default]
+    Generic,
+    /// A message as Slack's incoming webhooks take it.
+    Slack,
+}
+
+impl WebhookFormat {
+    /// `generic` or `slack`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WebhookFormat::Generic => "generic",
+            WebhookFormat::Slack => "slack",
+        }
+    }
+}
+
+/// A webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Its id.
+    pub id: String,
+    /// Where it is called.
+    pub url: Endpoint,
+    /// How it wants to be told.
+    pub format: WebhookFormat,
+    /// Signs what is sent.
+    pub secret: Option<Secret>,
+    /// What it is told of where no policy names it.
+    pub events: EventFilter,
+}
+
+impl Webhook {
+    /// Where every event goes with these webhooks and policies.
+    pub fn routes(webhooks: &[Webhook], policies: &Policies) -> Routes {
+        let routed = webhooks.iter().map(|w| RoutedWebhook {
+            id: w.id.clone(),
+            events: w.events.clone(),
+        });
+        Routes::new(routed.collect(), &policies.notification)
+    }
+}
+
+/// Checks every entry of both lists.
+pub(super) fn check(
+    raw: &RawConfig,
+    base: &Path,
+    policies: &mut Policies,
+    notes: &mut Notes,
+) -> Vec<Webhook> {
+    let trusts_private = raw.allow_private_networks == Some(true);
+    let mut webhooks: Vec<Webhook> = Vec::new();
+    let mut seen: Vec<&Said<String>> = Vec::new();
+    for entry in &raw.webhooks {
+        let id = id(entry, notes);
+        if let Some(id) = id {
+            if let Some(first) = seen.iter().find(|s| s.value == id.value) {
+                let message = format!(
+                    "`{}` is the id of another webhook already, on line {}",
+                    Shown(&id.value),
+                    first.at.line
+                );
+                notes.problem(&id.at, message);
+            }
+            seen.push(id);
+        }
+        let url = url(entry, trusts_private, notes);
+        let format = one_of(&entry.format, WebhookFormat::default(), notes, |text| {
+            [WebhookFormat::Generic, WebhookFormat::Slack]
+                .into_iter()
+                .find(|f| f.as_str() == text)
+                .ok_or("not one of `generic`, `slack`")
+        });
+        let secret = secret(&entry.secret, base, notes);
+        let events = events(&entry.events, notes);
+        if let (Some(id), Some(url)) = (id, url) {
+            webhooks.push(Webhook {
+                id: id.value.clone(),
+                url,
+                format,
+                secret,
+                events,
+            });
+        }
+    }
+    let mut scopes = Vec::new();
+    for entry in &raw.notification_policies {
+        let policy = policy(entry, &seen, policies, notes);
+        once("a policy", &policy.scope, &entry.at, &mut scopes, notes);
+        policies.notification.push(policy);
+    }
+    without_effect(raw, policies, notes);
+    webhooks
+}
+
+/// Warns of events that count no more, because policies say when the webhook fires.
+fn without_effect(raw: &RawConfig, policies: &Policies, notes: &mut Notes) {
+    for entry in &raw.webhooks {
+        let named = |id: &Said<String>| {
+            let mut all = policies.notification.iter();
+            all.any(|p| p.webhooks.contains(&id.value))
+        };
+        if !entry.events.value.is_empty() && entry.id.as_ref().is_some_and(named) {
+            notes.warn(
+                &entry.events.at,
+                "these have no effect: notification policies name this webhook, and theirs count",
+            );
+        }
+    }
+}
+
+fn id<'r>(raw: &'r RawWebhook, notes: &mut Notes) -> Option<&'r Said<String>> {
+    let Some(said) = &raw.id else {
+        let place = raw.at.key("id");
+        if !notes.is_spoiled(&place.key) {
+            notes.problem(&place, format!("this key is required{}", suggestion(raw)));
+        }
+        return None;
+    };
+    if !is_id(&said.value) {
+        let message = format!(
+            "`{}` is not an id: a-z, 0-9 and `-`, which neither begins nor ends it, at most {ID_CHARS_MAX} in all",
+            Shown(&said.value)
+        );
+        notes.problem(&said.at, message);
+        return None;
+    }
+    Some(said)
+}
+
+fn is_id(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=ID_CHARS_MAX).contains(&text.len())
+        && text.bytes().all(plain)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// An id that would do, made of the host.
+fn suggestion(raw: &RawWebhook) -> String {
+    let url = raw
+        .url
+        .as_ref()
+        .and_then(|u| Endpoint::parse(&u.value).ok());
+    let slug: String = url
+        .iter()
+        .flat_map(|u| u.host().chars())
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .take(ID_CHARS_MAX)
+        .collect();
+    let slug = slug.trim_matches('-');
+    if is_id(slug) {
+        format!(", for example `{slug}`")
+    } else {
+        String::new()
+    }
+}
+
+/// The URL is never part of a message: whoever knows that of a chat may write there.
+fn url(raw: &RawWebhook, trusts_private: bool, notes: &mut Notes) -> Option<Endpoint> {
+    let Some(said) = &raw.url else {
+        let place = raw.at.key("url");
+        if !notes.is_spoiled(&place.key) {
+            notes.problem(&place, "this key is required");
+        }
+        return None;
+    };
+    let url = match Endpoint::parse(&said.value) {
+        Ok(url) => url,
+        Err(why) => {
+            notes.problem(&said.at, format!("this is {why}"));
+            return None;
+        }
+    };
+    let wrong = if !url.is_allowed(trusts_private) {
+        Some("`http://` is for this machine only, or with `allow_private_networks = true`")
+    } else {
+        address_trouble(&url, trusts_private)
+    };
+    if let Some(wrong) = wrong {
+        notes.problem(&said.at, wrong);
+        return None;
+    }
+    Some(url)
+}
+
+/// What is wrong with an address that stands in the URL itself. What a name leads to is looked at when it is called.
+fn address_trouble(url: &Endpoint, trusts_private: bool) -> Option<&'static str> {
+    let reach = |private| Reach {
+        here: url.is_here() || private,
+        private,
+    };
+    let host = url.host().trim_end_matches('.');
+    let Ok(address) = host.parse::<IpAddr>() else {
+        let last = host.rsplit('.').next().unwrap_or_default();
+        let number = last.starts_with(|c: char| c.is_ascii_digit())
+            && (last.bytes().all(|b| b.is_ascii_digit()) || last.starts_with("0x"));
+        return number.then_some(
+            "the host is a number and no address; write it as a name or as four numbers",
+        );
+    };
+    if reach(trusts_private).covers(address) {
+        None
+    } else if reach(true).covers(address) {
+        Some("this address is private; calling it needs `allow_private_networks = true`")
+    } else {
+        Some("this address is none that a service has")
+    }
+}
+
+fn policy(
+    raw: &RawNotificationPolicy,
+    known: &[&Said<String>],
+    policies: &Policies,
+    notes: &mut Notes,
+) -> NotificationPolicy {
+    let mut webhooks = BTreeSet::new();
+    for said in &raw.webhooks.value {
+        if !known.iter().any(|k| k.value == said.value) && !notes.names_spoiled("webhooks") {
+            let message = format!(
+                "webhook `{}` is not defined; add it under `[[webhooks]]`",
+                Shown(&said.value)
+            );
+            notes.problem(&said.at, message);
+        }
+        if !webhooks.insert(said.value.clone()) {
+            let message = format!("`{}` is in this list twice", Shown(&said.value));
+            notes.problem(&said.at, message);
+        }
+    }
+    NotificationPolicy {
+        scope: scope(&raw.database, &raw.environment, policies, notes),
+        webhooks,
+        events: events(&raw.events, notes),
+    }
+}
+
+fn events(said: &Texts, notes: &mut Notes) -> EventFilter {
+    for said in &said.value {
+        let name = said.value.as_str();
+        if LICENCE_EVENTS.contains(&name) {
+            notes.warn(
+                &said.at,
+                format!("`{name}` never comes: there are no licences here"),
+            );
+        } else if name != EventFilter::EVERY && !EVENTS.contains(&name) {
+            notes.problem(&said.at, unknown_event(name));
+        }
+    }
+    EventFilter::new(said.value.iter().map(|s| s.value.clone()))
+}
+
+fn unknown_event(name: &str) -> String {
+    // `request_created` and `break_glass` are spellings that documents of others have.
+    let plain = |text: &str| text.replace(['_', '-', '.', ' '], "").to_ascii_lowercase();
+    let meant = EVENTS.into_iter().find(|event| {
+        let short = event.split_once('.').map_or(*event, |(_, short)| short);
+        plain(event) == plain(name) || plain(short) == plain(name)
+    });
+    match meant {
+        Some(event) => format!("`{}` is no event; write `{event}`", Shown(name)),
+        None => format!(
+            "`{}` is no event; known are `*`, {}",
+            Shown(name),
+            EVENTS.map(|event| format!("`{event}`")).join(", ")
+        ),
+    }
+}

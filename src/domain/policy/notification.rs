@@ -1,0 +1,298 @@
+//! Notification policies: which webhooks are told of which events, and where.
+//!
+//! The rule (contract section 9): a webhook that some policy names fires only through policies, for the scope and the
+//! events of the one that applies; a webhook that no policy names fires by its own events, everywhere. Policies know
+//! webhooks by their ids; where those lead, and with which secret, is no policy.
+
+use super::Scope;
+use crate::domain::id::Target;
+use std::collections::BTreeSet;
+
+/// Every event that somebody can be told of. They are the types of the audit events that account for them.
+pub const EVENTS: [&str; 14] = [
+    "request.created",
+    "request.auto_approved",
+    "request.break_glass",
+    "request.dispatched",
+    "request.dispatch_timeout",
+    "step.approved",
+    "request.approved",
+    "request.rejected",
+    "request.cancelled",
+    "request.expired",
+    "execution.started",
+    "execution.completed",
+    "execution.failed",
+    "execution.lost",
+];
+
+/// Events that configurations of 0.1.6 may name and that never come here: there are no licences.
+pub const LICENCE_EVENTS: [&str; 2] = ["license_grace_warning", "license_downgraded"];
+
+/// Times a delivery is tried before it is given up, as existing clients show it.
+pub const ATTEMPTS_MAX: u32 = 10;
+
+/// How long a notification may wait for its delivery, in milliseconds: a day. All tries together take some five hours;
+/// what is older waits for nobody, and would only fill the database.
+pub const PENDING_MS_MAX: i64 = 24 * 60 * 60 * 1000;
+
+/// Which events something is told of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EventFilter {
+    /// None for every event.
+    names: BTreeSet<String>,
+}
+
+impl EventFilter {
+    /// Stands for every event.
+    pub const EVERY: &'static str = "*";
+
+    /// These events; every one where there is no name, or `*` among them.
+    pub fn new(names: impl IntoIterator<Item = String>) -> EventFilter {
+        let mut names: BTreeSet<String> = names.into_iter().collect();
+        if names.contains(Self::EVERY) {
+            names.clear();
+        }
+        EventFilter { names }
+    }
+
+    /// Whether `event` is among them.
+    pub fn takes(&self, event: &str) -> bool {
+        self.names.is_empty() || self.names.contains(event)
+    }
+
+    /// Their names, sorted; `*` alone for every event.
+    pub fn names(&self) -> Vec<&str> {
+        if self.names.is_empty() {
+            return vec![Self::EVERY];
+        }
+        self.names.iter().map(String::as_str).collect()
+    }
+}
+
+/// Who is told in a scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotificationPolicy {
+    /// Where it applies.
+    pub scope: Scope,
+    /// Ids of the webhooks that fire there; none keeps those that other policies name silent.
+    pub webhooks: BTreeSet<String>,
+    /// What they are told of.
+    pub events: EventFilter,
+}
+
+impl NotificationPolicy {
+    /// Its id, as clients see it.
+    pub fn id(&self) -> String {
+        format!("np:{}:{}", self.scope.database, self.scope.environment)
+    }
+}
+
+/// The policy that applies to a target: of those that cover it, the most specific.
+pub fn resolve<'p>(
+    policies: &'p [NotificationPolicy],
+    target: &Target,
+) -> Option<&'p NotificationPolicy> {
+    policies
+        .iter()
+        .filter_map(|p| Some((p.scope.score(target)?, p)))
+        .max_by_key(|(score, _)| *score)
+        .map(|(_, p)| p)
+}
+
+/// A webhook, as far as routing goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoutedWebhook {
+    /// Its id.
+    pub id: String,
+    /// What it is told of where no policy names it.
+    pub events: EventFilter,
+}
+
+/// A webhook that fires on a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Firing<'r> {
+    /// Its id.
+    pub webhook: &'r str,
+    /// On these events.
+    pub events: &'r EventFilter,
+    /// By a policy, or by its own events.
+    pub by_policy: bool,
+}
+
+/// Where every event goes: webhooks and policies of one configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Routes {
+    webhooks: Vec<RoutedWebhook>,
+    policies: Vec<NotificationPolicy>,
+    /// Webhooks that some policy names.
+    named: BTreeSet<String>,
+}
+
+impl Routes {
+    /// The routes of these webhooks, in the order of the file, under these policies.
+    pub fn new(webhooks: Vec<RoutedWebhook>, policies: &[NotificationPolicy]) -> Routes {
+        Routes {
+            named: policies.iter().flat_map(|p| p.webhooks.clone()).collect(),
+            policies: policies.to_vec(),
+            webhooks,
+        }
+    }
+
+    /// Whether nobody is told of anything.
+    pub fn is_empty(&self) -> bool {
+        self.webhooks.is_empty()
+    }
+
+    /// Whether there is a webhook of that id.
+    pub fn has(&self, id: &str) -> bool {
+        self.webhooks.iter().any(|w| w.id == id)
+    }
+
+    /// The webhooks that fire on a target, in the order of the file.
+    pub fn firing(&self, target: &Target) -> impl Iterator<Item = Firing<'_>> {
+        let policy = resolve(&self.policies, target);
+        self.webhooks.iter().filter_map(move |w| {
+            let by_policy = self.named.contains(&w.id);
+            let events = match (by_policy, policy) {
+                (false, _) => &w.events,
+                (true, Some(p)) if p.webhooks.contains(&w.id) => &p.events,
+                (true, _) => return None,
+            };
+            Some(Firing {
+                webhook: &w.id,
+                events,
+                by_policy,
+            })
+        })
+    }
+
+    /// Ids of the webhooks that are told of `event` on a target, in the order of the file.
+    pub fn select(&self, event: &str, target: &Target) -> impl Iterator<Item = &str> {
+        self.firing(target)
+            .filter(move |f| f.events.takes(event))
+            .map(|f| f.webhook)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(names: &str) -> EventFilter {
+        EventFilter::new(names.split_whitespace().map(str::to_owned))
+    }
+
+    fn policy(
+        database: &str,
+        environment: &str,
+        webhooks: &str,
+        events: &str,
+    ) -> NotificationPolicy {
+        NotificationPolicy {
+            scope: Scope {
+                database: database.to_owned(),
+                environment: environment.to_owned(),
+            },
+            webhooks: webhooks.split_whitespace().map(str::to_owned).collect(),
+            events: filter(events),
+        }
+    }
+
+    /// Webhooks `ops` (everything), `chat` (created only) and `free` (break-glass only) under these policies.
+    fn routes(policies: &[NotificationPolicy]) -> Routes {
+        let webhook = |id: &str, events: &str| RoutedWebhook {
+            id: id.to_owned(),
+            events: filter(events),
+        };
+        let webhooks = vec![
+            webhook("ops", ""),
+            webhook("chat", "request.created"),
+            webhook("free", "request.break_glass"),
+        ];
+        Routes::new(webhooks, policies)
+    }
+
+    fn told(routes: &Routes, event: &str, target: &str) -> String {
+        let (database, environment) = target.split_once('/').unwrap();
+        let target = Target::new(database, environment).unwrap();
+        let told: Vec<&str> = routes.select(event, &target).collect();
+        told.join(" ")
+    }
+
+    #[test]
+    fn without_policies_a_webhook_fires_by_its_own_events_everywhere() {
+        let routes = routes(&[]);
+        for target in ["app/production", "shop/staging"] {
+            for (event, who) in [
+                ("request.created", "ops chat"),
+                ("request.break_glass", "ops free"),
+                ("execution.lost", "ops"),
+                ("execution.completed", "ops"),
+            ] {
+                assert_eq!(told(&routes, event, target), who, "{event} on {target}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_webhook_that_a_policy_names_fires_through_policies_only() {
+        let routes = routes(&[policy(
+            "*",
+            "production",
+            "ops chat",
+            "request.created execution.lost",
+        )]);
+        for (event, target, who) in [
+            ("request.created", "app/production", "ops chat"),
+            // Its own events count no more.
+            ("execution.lost", "app/production", "ops chat"),
+            ("execution.completed", "app/production", ""),
+            // Nor does it fire where no policy covers the target.
+            ("request.created", "app/staging", ""),
+            // Whom no policy names is not touched by any.
+            ("request.break_glass", "app/production", "free"),
+            ("request.break_glass", "app/staging", "free"),
+        ] {
+            assert_eq!(told(&routes, event, target), who, "{event} on {target}");
+        }
+    }
+
+    #[test]
+    fn the_most_specific_scope_decides_alone() {
+        let routes = routes(&[
+            policy("*", "*", "ops", "*"),
+            policy("app", "*", "chat", ""),
+            policy("*", "production", "ops chat", "request.approved"),
+            policy("app", "production", "", "*"),
+        ]);
+        for (event, target, who) in [
+            ("request.approved", "shop/staging", "ops"),
+            ("request.approved", "app/staging", "chat"),
+            ("request.approved", "shop/production", "ops chat"),
+            ("request.created", "shop/production", ""),
+            // An empty list keeps quiet what wider scopes would tell.
+            ("request.approved", "app/production", ""),
+            ("request.break_glass", "app/production", "free"),
+        ] {
+            assert_eq!(told(&routes, event, target), who, "{event} on {target}");
+        }
+    }
+
+    #[test]
+    fn a_star_or_no_name_is_every_event() {
+        for all in ["", "*", "request.created *"] {
+            assert!(filter(all).takes("execution.lost"), "{all}");
+            assert_eq!(filter(all).names(), ["*"]);
+        }
+        let never = filter(LICENCE_EVENTS[0]);
+        assert!(EVENTS.iter().all(|event| !never.takes(event)));
+    }
+
+    #[test]
+    fn without_webhooks_there_is_nobody() {
+        let none = Routes::new(Vec::new(), &[]);
+        assert!(none.is_empty() && !none.has("ops"));
+        assert_eq!(none, Routes::default());
+    }
+}

@@ -1,0 +1,100 @@
+//! `/api/webhooks` and `/api/webhook-deliveries`: who is told, and how the telling goes. Never a secret, and never what
+//! was said.
+
+use crate::actions::webhooks;
+use crate::clock::Timestamp;
+use crate::config::Webhook;
+use crate::domain::actor::Caller;
+use crate::domain::policy::notification::ATTEMPTS_MAX;
+use crate::http::Door;
+use crate::http::params::cursor;
+use crate::http::replies;
+use crate::http::router::{Answer, Ask};
+use crate::store::{DELIVERY_STATUSES, DeliveryFilter, DeliveryRow};
+use serde_json::{Value, json};
+
+/// Deliveries of a page where the client does not say.
+pub const PAGE_DEFAULT: u32 = 50;
+/// Deliveries of a page at most.
+pub const PAGE_MAX: u32 = 100;
+/// What cursors of this list belong to.
+const LIST: &str = "deliveries";
+
+/// `GET /api/webhooks`
+pub fn list(door: &Door, caller: &Caller, _: &Ask) -> Answer {
+    let all = webhooks::list(&door.app, caller)?;
+    let all: Vec<Value> = all.iter().map(webhook_json).collect();
+    replies::json(200, &json!({"webhooks": all}))
+}
+
+/// `GET /api/webhooks/{id}`
+pub fn show(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    let (webhook, counts) = webhooks::show(&door.app, caller, ask.id())?;
+    let mut answer = webhook_json(&webhook);
+    answer["deliveries"] = json!({
+        "pending": counts.pending,
+        "in_progress": counts.in_progress,
+        "delivered": counts.delivered,
+        "dead": counts.dead,
+        "cancelled": counts.cancelled,
+        "last_delivered_at": counts.last_delivered_at.map(Timestamp::rfc3339),
+        "last_error": counts.last_error,
+    });
+    replies::json(200, &answer)
+}
+
+fn webhook_json(w: &Webhook) -> Value {
+    json!({
+        "id": w.id,
+        "url": w.url.url(),
+        "events": w.events.names(),
+        "format": w.format.as_str(),
+        "has_secret": w.secret.is_some(),
+        "status": "active",
+        "created_at": null,
+        "updated_at": null,
+    })
+}
+
+/// `GET /api/webhook-deliveries`
+pub fn deliveries(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+    let query = ask.query();
+    let paging = query.paging(LIST, PAGE_DEFAULT, PAGE_MAX)?;
+    let filter = DeliveryFilter {
+        webhook_id: query.text("webhook_id")?,
+        status: query.one_of("status", &DELIVERY_STATUSES.join(", "), |text| {
+            DELIVERY_STATUSES.into_iter().find(|s| *s == text)
+        })?,
+        before: paging.before,
+    };
+    let (limit, offset) = (paging.limit, paging.offset);
+    let page = webhooks::deliveries(&door.app, caller, &filter, limit, offset)?;
+    let deliveries: Vec<Value> = page.deliveries.iter().map(delivery_json).collect();
+    let mut answer = json!({
+        "deliveries": deliveries,
+        "limit": limit,
+        "offset": offset,
+        "next_cursor": cursor(LIST, page.next),
+    });
+    if let Some(total) = page.total {
+        answer["total"] = total.into();
+        answer["total_is_lower_bound"] = page.total_is_lower_bound.into();
+    }
+    replies::json(200, &answer)
+}
+
+fn delivery_json(d: &DeliveryRow) -> Value {
+    json!({
+        "id": d.id,
+        "webhook_id": d.webhook_id,
+        "event_type": d.event_type,
+        "request_id": d.request_id,
+        "status": d.status,
+        "attempts": d.attempts,
+        "max_attempts": ATTEMPTS_MAX,
+        "next_retry_at": d.next_attempt_at.map(Timestamp::rfc3339_offset),
+        "last_error": d.last_error,
+        "created_at": d.created_at.rfc3339_offset(),
+        "updated_at": d.updated_at.rfc3339_offset(),
+    })
+}

@@ -1,0 +1,250 @@
+//! Notifications and how their delivery goes. The rows are written with the change they report (see `apply`); what
+//! happens to them afterwards is bookkeeping, and not audited.
+
+use super::{Store, View, db};
+use crate::clock::Timestamp;
+use crate::domain::policy::notification::PENDING_MS_MAX;
+use crate::error::Error;
+use rusqlite::{OptionalExtension, named_params, params};
+
+/// Rows that one transaction gives up or cancels; more take several, so that nobody waits for all of them.
+const ROWS_AT_ONCE: u32 = 500;
+
+/// Statuses of a delivery.
+pub const DELIVERY_STATUSES: [&str; 5] =
+    ["pending", "in_progress", "delivered", "cancelled", "dead"];
+
+/// A notification for one webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRow {
+    /// Its row.
+    pub seq: i64,
+    /// `wd-` and a UUID; receivers tell repeats by it.
+    pub id: String,
+    /// Id of the webhook.
+    pub webhook_id: String,
+    /// Type of the audit event it reports.
+    pub event_type: String,
+    /// The request it is about.
+    pub request_id: Option<String>,
+    /// One of [`DELIVERY_STATUSES`].
+    pub status: String,
+    /// Times it was tried.
+    pub attempts: u32,
+    /// When it is tried next; none where it has ended.
+    pub next_attempt_at: Option<Timestamp>,
+    /// Why the last try failed, or why it was given up.
+    pub last_error: Option<String>,
+    /// When what it reports happened.
+    pub created_at: Timestamp,
+    /// When its status last changed.
+    pub updated_at: Timestamp,
+    /// What it says, as a JSON object.
+    pub payload_json: String,
+}
+
+/// Which deliveries to list; every field that is set must match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// To this webhook.
+    pub webhook_id: Option<String>,
+    /// With this status.
+    pub status: Option<&'static str>,
+    /// Only rows before this one: the cursor.
+    pub before: Option<i64>,
+}
+
+/// Deliveries of one webhook, of those that are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeliveryCounts {
+    /// Wait for their first or next try.
+    pub pending: i64,
+    /// Are being tried.
+    pub in_progress: i64,
+    /// Arrived.
+    pub delivered: i64,
+    /// Were given up.
+    pub dead: i64,
+    /// Lost their webhook.
+    pub cancelled: i64,
+    /// When one last arrived.
+    pub last_delivered_at: Option<Timestamp>,
+    /// What last went wrong.
+    pub last_error: Option<String>,
+}
+
+impl View<'_> {
+    /// Deliveries that match, newest first.
+    pub fn list_deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        limit: u32,
+        offset: u32,
+    ) -> Result<Vec<DeliveryRow>, Error> {
+        // One statement for each set of filters, so that each finds its rows by the index made for it.
+        let sql = match (&filter.webhook_id, filter.status) {
+            (None, None) => {
+                "SELECT seq FROM outbox WHERE seq < :before AND :channel IS NULL AND :status IS NULL \
+                 ORDER BY seq DESC LIMIT :limit OFFSET :offset"
+            }
+            (Some(_), None) => {
+                "SELECT seq FROM outbox WHERE channel = :channel AND seq < :before AND :status IS NULL \
+                 ORDER BY seq DESC LIMIT :limit OFFSET :offset"
+            }
+            (None, Some(_)) => {
+                "SELECT seq FROM outbox WHERE status = :status AND seq < :before AND :channel IS NULL \
+                 ORDER BY seq DESC LIMIT :limit OFFSET :offset"
+            }
+            (Some(_), Some(_)) => {
+                "SELECT seq FROM outbox WHERE channel = :channel AND status = :status AND seq < :before \
+                 ORDER BY seq DESC LIMIT :limit OFFSET :offset"
+            }
+        };
+        let found: Vec<i64> = self
+            .connection
+            .prepare_cached(sql)
+            .and_then(|mut s| {
+                s.query_map(
+                    named_params! {
+                        ":before": filter.before.unwrap_or(i64::MAX),
+                        ":channel": filter.webhook_id,
+                        ":status": filter.status,
+                        ":limit": limit,
+                        ":offset": offset,
+                    },
+                    |r| r.get(0),
+                )?
+                .collect()
+            })
+            .map_err(db)?;
+        found.into_iter().map(|seq| self.delivery(seq)).collect()
+    }
+
+    fn delivery(&self, seq: i64) -> Result<DeliveryRow, Error> {
+        self.connection
+            .prepare_cached(
+                "SELECT o.seq, o.delivery_id, o.channel, o.event_type, r.id, o.status, o.attempts, \
+                 o.next_attempt_ms, o.last_error, o.created_at_ms, o.updated_at_ms, o.payload_json \
+                 FROM outbox o LEFT JOIN requests r ON r.seq = o.request_seq WHERE o.seq = ?1",
+            )
+            .and_then(|mut s| {
+                s.query_row([seq], |r| {
+                    Ok(DeliveryRow {
+                        seq: r.get(0)?,
+                        id: r.get(1)?,
+                        webhook_id: r.get(2)?,
+                        event_type: r.get(3)?,
+                        request_id: r.get(4)?,
+                        status: r.get(5)?,
+                        attempts: r.get(6)?,
+                        next_attempt_at: r.get::<_, Option<i64>>(7)?.map(Timestamp),
+                        last_error: r.get(8)?,
+                        created_at: Timestamp(r.get(9)?),
+                        updated_at: Timestamp(r.get(10)?),
+                        payload_json: r.get(11)?,
+                    })
+                })
+            })
+            .map_err(db)
+    }
+
+    /// How many deliveries match, whatever the cursor says; from counters.
+    pub fn count_deliveries(&self, filter: &DeliveryFilter) -> Result<i64, Error> {
+        self.connection
+            .prepare_cached(
+                "SELECT coalesce(sum(n), 0) FROM outbox_counts \
+                 WHERE (?1 IS NULL OR channel = ?1) AND (?2 IS NULL OR status = ?2)",
+            )
+            .and_then(|mut s| s.query_row(params![filter.webhook_id, filter.status], |r| r.get(0)))
+            .map_err(db)
+    }
+
+    /// How the deliveries of a webhook went; from counters.
+    pub fn delivery_counts(&self, webhook_id: &str) -> Result<DeliveryCounts, Error> {
+        let rows: Vec<(String, i64, i64)> = self
+            .connection
+            .prepare_cached("SELECT status, n, last_ms FROM outbox_counts WHERE channel = ?1")
+            .and_then(|mut s| {
+                s.query_map([webhook_id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+                    .collect()
+            })
+            .map_err(db)?;
+        let count = |status: &str| rows.iter().find(|r| r.0 == status).map_or(0, |r| r.1);
+        let arrived = rows.iter().find(|r| r.0 == "delivered");
+        Ok(DeliveryCounts {
+            pending: count("pending"),
+            in_progress: count("in_progress"),
+            delivered: count("delivered"),
+            dead: count("dead"),
+            cancelled: count("cancelled"),
+            last_delivered_at: arrived.map(|r| Timestamp(r.2)),
+            last_error: self
+                .connection
+                .prepare_cached(
+                    "SELECT last_error FROM outbox WHERE channel = ?1 AND last_error IS NOT NULL \
+                     ORDER BY updated_at_ms DESC LIMIT 1",
+                )
+                .and_then(|mut s| s.query_row([webhook_id], |r| r.get(0)).optional())
+                .map_err(db)?,
+        })
+    }
+
+    /// Notifications by status, of all webhooks; from counters.
+    pub fn outbox_counts(&self) -> Result<Vec<(String, i64)>, Error> {
+        self.connection
+            .prepare_cached("SELECT status, sum(n) FROM outbox_counts GROUP BY status")
+            .and_then(|mut s| s.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect())
+            .map_err(db)
+    }
+}
+
+impl Store {
+    /// Gives up notifications that have waited longer than [`PENDING_MS_MAX`]; answers how many, at most
+    /// as many as one transaction takes.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    pub fn give_up_deliveries(&self) -> Result<usize, Error> {
+        let now = self.now().0;
+        self.bookkeep(move |connection| {
+            // The oldest are looked at first, and no more of them than may be given up.
+            connection
+                .prepare_cached(
+                    "UPDATE outbox SET status = 'dead', next_attempt_ms = NULL, updated_at_ms = ?1, \
+                     last_error = coalesce(last_error, 'not delivered within a day') WHERE seq IN \
+                     (SELECT seq FROM outbox WHERE status = 'pending' ORDER BY seq LIMIT ?2) \
+                     AND created_at_ms <= ?3",
+                )
+                .and_then(|mut s| s.execute(params![now, ROWS_AT_ONCE, now - PENDING_MS_MAX]))
+                .map_err(db)
+        })
+    }
+
+    /// Cancels notifications that wait for a webhook which is not configured any more; answers how many, at most as
+    /// many as one transaction takes.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    pub fn cancel_deliveries(&self) -> Result<usize, Error> {
+        let now = self.now().0;
+        self.bookkeep_routed(move |connection, routes| {
+            let waiting: Vec<String> = connection
+                .prepare_cached(
+                    "SELECT channel FROM outbox_counts WHERE status = 'pending' AND n > 0",
+                )
+                .and_then(|mut s| s.query_map([], |r| r.get(0))?.collect())
+                .map_err(db)?;
+            let Some(gone) = waiting.iter().find(|id| !routes.has(id)) else {
+                return Ok(0);
+            };
+            connection
+                .prepare_cached(
+                    "UPDATE outbox SET status = 'cancelled', next_attempt_ms = NULL, updated_at_ms = ?1, \
+                     last_error = 'the webhook is not configured any more' WHERE seq IN \
+                     (SELECT seq FROM outbox WHERE channel = ?2 AND status = 'pending' ORDER BY seq LIMIT ?3)",
+                )
+                .and_then(|mut s| s.execute(params![now, gone, ROWS_AT_ONCE]))
+                .map_err(db)
+        })
+    }
+}
