@@ -56,17 +56,7 @@ pub(super) fn check(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<C
     let listen = one_of(&raw.listen, LISTEN_DEFAULT, notes, |text| {
         SocketAddr::from_str(text).map_err(|_| "not an address and port like `127.0.0.1:3000`")
     });
-    let redaction = one_of(
-        &raw.redaction,
-        Redaction::Literals,
-        notes,
-        |text| match text {
-            "literals" => Ok(Redaction::Literals),
-            "full" => Ok(Redaction::Full),
-            "none" => Ok(Redaction::None),
-            _ => Err("not one of `literals`, `full`, `none`"),
-        },
-    );
+    let redaction = redaction(raw, notes);
     let workers = notes.number(&raw.workers, 1..=WORKERS_MAX);
     let grace = notes.number(&raw.shutdown_grace_secs, 0..=GRACE_SECS_MAX);
     let calls = notes.number(&raw.calls_per_minute, 0..=CALLS_MAX);
@@ -98,6 +88,20 @@ pub(super) fn check(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<C
         allow_private_networks: raw.allow_private_networks == Some(true),
         warnings: Vec::new(),
     })
+}
+
+fn redaction(raw: &RawConfig, notes: &mut Notes) -> Redaction {
+    one_of(
+        &raw.redaction,
+        Redaction::Literals,
+        notes,
+        |text| match text {
+            "literals" => Ok(Redaction::Literals),
+            "full" => Ok(Redaction::Full),
+            "none" => Ok(Redaction::None),
+            _ => Err("not one of `literals`, `full`, `none`"),
+        },
+    )
 }
 
 /// Warns, once, of what is taken down and not sent.

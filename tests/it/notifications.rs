@@ -1,8 +1,10 @@
 //! Who is told of what: every event of a request goes into the outbox with what it reports, for the webhooks that the
 //! configuration in force at that point of the log names, and says no more than the log does.
 
+mod deliveries;
+
 use crate::support::{Person, SHOP, Server, eventually, golden};
-use dbward::domain::policy::notification::{EVENTS, PENDING_MS_MAX};
+use dbward::domain::policy::notification::EVENTS;
 use dbward::store::DeliveryFilter;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -170,6 +172,12 @@ fn the_facts_are_flat_always_there_and_no_more_than_the_log_has() {
         // Neither from the statement nor from what the database said of it.
         assert!(!facts.to_string().contains("a secret name"), "{facts}");
     }
+}
+
+#[test]
+fn the_facts_say_who_did_what_and_how_the_request_stands() {
+    let s = Server::with(&format!("{SHOP}{STEPS}{OPS}"));
+    live(&s);
     let says = |event: &str, field: &str| newest(&s, event)[field].clone();
     for (event, field, value) in [
         (
@@ -207,8 +215,8 @@ fn the_facts_are_flat_always_there_and_no_more_than_the_log_has() {
     }
 }
 
-#[test]
-fn policies_say_who_is_told_where_and_that_can_be_asked() {
+/// Three webhooks, two of which policies name.
+fn routed() -> Server {
     let hook = |id: &str, events: &str| {
         format!(
             "[[webhooks]]\nid = \"{id}\"\nurl = \"https://{id}.example.com\"\nevents = {events}\n"
@@ -228,7 +236,12 @@ events = ["request.created"]
         hook("chat", "[]"),
         hook("free", "[\"request.rejected\", \"request.created\"]"),
     ];
-    let s = Server::with(&format!("{SHOP}{}{policies}", hooks.concat()));
+    Server::with(&format!("{SHOP}{}{policies}", hooks.concat()))
+}
+
+#[test]
+fn policies_say_who_is_told_where_and_that_can_be_asked() {
+    let s = routed();
     let requester = s.requester();
     let (production, staging) = (
         requester.submit("production", UPDATE),
@@ -267,6 +280,11 @@ events = ["request.created"]
             free,
         ]})
     );
+}
+
+#[test]
+fn notification_policies_are_listed_and_shown() {
+    let s = routed();
     let admin = s.admin();
     golden(
         "notification_policies",
@@ -334,108 +352,6 @@ fn a_secret_is_nowhere_to_be_seen() {
     for file in ["dbward.db", "dbward.db-wal"] {
         let bytes = fs::read(s.state_dir().join(file)).unwrap();
         assert!(!bytes.windows(needle.len()).any(|w| w == needle), "{file}");
-    }
-}
-
-#[test]
-fn deliveries_are_listed_in_pages_and_by_status_and_webhook() {
-    let chat = "[[webhooks]]\nid = \"chat\"\nurl = \"https://chat.example.com\"\nevents = [\"request.created\"]\n";
-    let s = Server::with(&format!("{SHOP}{OPS}{chat}"));
-    let requester = s.requester();
-    for _ in 0..3 {
-        let request = requester.submit("production", UPDATE);
-        requester.cancel(&request).is(200);
-    }
-    let admin = s.admin();
-    let list = |query: &str| admin.get(&format!("/api/webhook-deliveries?{query}"));
-    let all = list("").is(200);
-    assert_eq!(
-        (&all.json["total"], all.list("deliveries").len()),
-        (&json!(9), 9)
-    );
-    let first = &all.list("deliveries")[0];
-    assert_eq!(
-        (
-            &first["event_type"],
-            &first["status"],
-            &first["attempts"],
-            &first["max_attempts"]
-        ),
-        (
-            &json!("request.cancelled"),
-            &json!("pending"),
-            &json!(0),
-            &json!(10)
-        )
-    );
-    assert!(first["created_at"].as_str().unwrap().ends_with("+00:00"));
-    assert!(first.get("payload").is_none());
-    for (query, total) in [
-        ("webhook_id=chat", 3),
-        ("webhook_id=ops", 6),
-        ("webhook_id=nobody", 0),
-        ("status=pending", 9),
-        ("status=dead", 0),
-        ("status=pending&webhook_id=chat", 3),
-        ("status=delivered&webhook_id=chat", 0),
-    ] {
-        let page = list(query).is(200);
-        assert_eq!(page.json["total"], total, "{query}");
-        assert_eq!(page.list("deliveries").len(), total, "{query}");
-    }
-    // By cursor and by offset, the same rows, once each.
-    let id = |d: &Value| d["id"].as_str().unwrap().to_owned();
-    let ids: Vec<String> = all.list("deliveries").iter().map(id).collect();
-    let (mut by_cursor, mut next) = (Vec::new(), String::new());
-    loop {
-        let page = list(&format!("limit=4{next}")).is(200);
-        by_cursor.extend(page.list("deliveries").iter().map(id));
-        match page.json["next_cursor"].as_str() {
-            Some(cursor) => next = format!("&cursor={cursor}"),
-            None => break,
-        }
-    }
-    assert_eq!(by_cursor, ids);
-    let skipped: Vec<String> = list("offset=7").list("deliveries").iter().map(id).collect();
-    assert_eq!(skipped, ids[7..]);
-    list("status=lost")
-        .refused(400, "validation_error")
-        .saying("in_progress");
-    list("cursor=x").refused(400, "validation_error");
-    list("limit=-1").refused(400, "validation_error");
-    let shown = admin.get("/api/webhooks/ops").is(200).json["deliveries"].clone();
-    assert_eq!(
-        shown,
-        json!({"pending": 6, "in_progress": 0, "delivered": 0, "dead": 0, "cancelled": 0,
-               "last_delivered_at": null, "last_error": null})
-    );
-    admin.get("/api/webhooks/nobody").refused(404, "not_found");
-}
-
-#[test]
-fn what_nobody_delivers_is_given_up_after_a_day() {
-    let s = Server::with(&format!("{SHOP}{OPS}"));
-    s.requester().submit("production", UPDATE);
-    let day = u64::try_from(PENDING_MS_MAX / 1000).unwrap();
-    let deliveries = || s.admin().get("/api/webhooks/ops").is(200).json["deliveries"].clone();
-    s.turn_only(day - 5);
-    dbward::jobs::outbox(s.inner().app()).unwrap();
-    assert_eq!(
-        (&deliveries()["pending"], &deliveries()["dead"]),
-        (&json!(1), &json!(0))
-    );
-    s.turn_only(5);
-    dbward::jobs::outbox(s.inner().app()).unwrap();
-    let ended = deliveries();
-    assert_eq!((&ended["pending"], &ended["dead"]), (&json!(0), &json!(1)));
-    assert_eq!(ended["last_error"], "not delivered within a day");
-    let page = String::from_utf8(s.admin().get("/metrics").body).unwrap();
-    for line in [
-        "dbward_webhook_deliveries_total{status=\"dead\"} 1",
-        "dbward_outbox_current{status=\"dead\"} 1",
-        "dbward_outbox_current{status=\"pending\"} 0",
-    ] {
-        assert!(page.contains(line), "no {line}");
     }
 }
 

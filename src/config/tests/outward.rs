@@ -142,9 +142,20 @@ fn secrets_come_from_files_as_well() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+/// Texts behind the head, with all their problems in order.
+fn are_refused(cases: &[(&str, Vec<&str>)]) {
+    for (rest, wanted) in cases {
+        let found = refused(&with(rest));
+        assert_eq!(found.len(), wanted.len(), "{found:?}");
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!(found.contains(wanted), "{found}\n  is not: {wanted}");
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_told_is_refused_by_key() {
-    for (rest, wanted) in [
+    are_refused(&[
         (
             "[[webhooks]]\nurl = \"https://Hooks.example.com/x\"\n",
             vec!["webhooks[0].id: this key is required, for example `hooks-example-com`"],
@@ -176,6 +187,12 @@ fn what_cannot_be_told_is_refused_by_key() {
                 "webhooks[0].events[2]: `break_glass` is no event; write `request.break_glass`",
             ],
         ),
+    ]);
+}
+
+#[test]
+fn policies_and_slack_are_refused_by_key() {
+    are_refused(&[
         (
             "[[notification_policies]]\nenvironment = \"production\"\nwebhooks = [\"ghost\"]\nevents = [\"\"]\n\
              [[notification_policies]]\nenvironment = \"production\"\n\
@@ -208,13 +225,7 @@ fn what_cannot_be_told_is_refused_by_key() {
                 "slack.url: unknown key",
             ],
         ),
-    ] {
-        let found = refused(&with(rest));
-        assert_eq!(found.len(), wanted.len(), "{found:?}");
-        for (found, wanted) in found.iter().zip(&wanted) {
-            assert!(found.contains(wanted), "{found}\n  is not: {wanted}");
-        }
-    }
+    ]);
 }
 
 #[test]

@@ -4,11 +4,11 @@
 //! sent. They hold nothing that the audit event of the change does not: no results, and no messages of a database,
 //! which may quote what redaction took out of the statement.
 
-use super::{Change, NewRequest, RequestRef};
+use super::{Change, Finished, NewExecution, NewRequest, RequestRef};
 use crate::clock::Timestamp;
 use crate::domain::approval::Vote;
 use crate::domain::id::{Operation, Target};
-use crate::domain::request::Status;
+use crate::domain::request::{Status, Step};
 use serde_json::{Map, Value};
 
 /// Bytes of a statement that a notification shows; the rest is for whoever looks at the request. Rows are written for
@@ -35,17 +35,13 @@ pub struct Notice<'c> {
 impl Change {
     /// What others are told of it; none for a change that is nobody else's business.
     pub fn notice(&self) -> Option<Notice<'_>> {
-        match self {
-            Change::RequestCreated(new) => Some(created(new)),
+        Some(match self {
+            Change::RequestCreated(new) => created(new),
             Change::RequestDispatched {
                 request,
                 acknowledged,
                 ..
-            } => {
-                let mut notice = self.of(request);
-                notice.tell("reason", acknowledged.clone());
-                Some(notice)
-            }
+            } => self.of(request).with("reason", acknowledged.clone()),
             Change::StepApproved {
                 request,
                 vote,
@@ -57,62 +53,38 @@ impl Change {
                 vote,
                 total_steps,
                 ..
-            } => {
-                let mut notice = self.of(request);
-                notice.voted(vote);
-                notice.tell("total_steps", *total_steps);
-                Some(notice)
-            }
-            Change::RequestRejected { request, vote, .. } => {
-                let mut notice = self.of(request);
-                notice.voted(vote);
-                notice.tell("reason", vote.comment.clone());
-                Some(notice)
-            }
+            } => self
+                .of(request)
+                .voted(vote)
+                .with("total_steps", *total_steps),
+            Change::RequestRejected { request, vote, .. } => self
+                .of(request)
+                .voted(vote)
+                .with("reason", vote.comment.clone()),
             Change::RequestCancelled {
                 request, reason, ..
-            } => {
-                let mut notice = self.of(request);
-                notice.tell("reason", reason.clone());
-                Some(notice)
-            }
+            } => self.of(request).with("reason", reason.clone()),
             Change::RequestExpired { request, .. } | Change::DispatchTimedOut { request, .. } => {
-                Some(self.of(request))
+                self.of(request)
             }
             Change::ExecutionStarted {
                 request, execution, ..
-            } => {
-                let mut notice = self.of(request);
-                notice.tell("execution_id", execution.id.clone());
-                notice.tell("attempt", execution.attempt);
-                Some(notice)
-            }
+            } => self.of(request).started(execution),
             Change::ExecutionFinished {
                 request,
                 step,
                 finished,
                 ..
-            } => {
-                let mut notice = self.of(request);
-                notice.tell("execution_id", finished.execution_id.clone());
-                notice.tell("rows_affected", finished.rows_affected);
-                notice.tell("duration_ms", finished.duration_ms);
-                if step.is_none() && finished.success {
-                    notice.tell("committed_after_cancel", true);
-                }
-                Some(notice)
-            }
+            } => self.of(request).ended(*step, finished),
             Change::ExecutionLost {
                 request,
                 execution_id,
                 agent_id,
                 ..
-            } => {
-                let mut notice = self.of(request);
-                notice.tell("execution_id", execution_id.clone());
-                notice.tell("agent_id", agent_id.clone());
-                Some(notice)
-            }
+            } => self
+                .of(request)
+                .with("execution_id", execution_id.clone())
+                .with("agent_id", agent_id.clone()),
             // Whoever is told of the emergency knows.
             Change::DdlPassed(_)
             | Change::AgentRegistered { .. }
@@ -129,8 +101,8 @@ impl Change {
             | Change::ConfigRejected { .. }
             | Change::AttemptRefused(_)
             | Change::AuthFailures(_)
-            | Change::ResultCorrupt { .. } => None,
-        }
+            | Change::ResultCorrupt { .. } => return None,
+        })
     }
 
     fn of<'c>(&self, request: &'c RequestRef) -> Notice<'c> {
@@ -148,7 +120,7 @@ impl Change {
 }
 
 fn created(new: &NewRequest) -> Notice<'_> {
-    let mut notice = Notice {
+    let notice = Notice {
         request_seq: new.seq,
         target: &new.target,
         request_id: &new.id,
@@ -158,21 +130,38 @@ fn created(new: &NewRequest) -> Notice<'_> {
         detail: new.text.redacted.as_deref(),
         more: Map::new(),
     };
-    notice.tell("reason", new.reason.clone());
-    notice.tell("risk_level", new.risk_level.clone());
-    notice.tell("emergency", new.emergency);
-    notice.tell("total_steps", new.total_steps);
     notice
+        .with("reason", new.reason.clone())
+        .with("risk_level", new.risk_level.clone())
+        .with("emergency", new.emergency)
+        .with("total_steps", new.total_steps)
 }
 
 impl Notice<'_> {
-    fn tell(&mut self, name: &str, value: impl Into<Value>) {
+    fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.more.insert(name.to_owned(), value.into());
+        self
     }
 
-    fn voted(&mut self, vote: &Vote) {
-        self.tell("step_number", vote.step + 1);
-        self.tell("comment", vote.comment.clone());
+    fn voted(self, vote: &Vote) -> Self {
+        self.with("step_number", vote.step + 1)
+            .with("comment", vote.comment.clone())
+    }
+
+    fn started(self, execution: &NewExecution) -> Self {
+        self.with("execution_id", execution.id.clone())
+            .with("attempt", execution.attempt)
+    }
+
+    fn ended(self, step: Option<Step>, finished: &Finished) -> Self {
+        let notice = self
+            .with("execution_id", finished.execution_id.clone())
+            .with("rows_affected", finished.rows_affected)
+            .with("duration_ms", finished.duration_ms);
+        match step {
+            None if finished.success => notice.with("committed_after_cancel", true),
+            _ => notice,
+        }
     }
 
     /// The facts as one flat object. The eight that 0.1.6 sends are always there, null where unknown; so are

@@ -1,0 +1,121 @@
+//! Deliveries as the API lists them, and what becomes of those that nobody makes.
+
+use super::{OPS, UPDATE};
+use crate::support::{SHOP, Server};
+use dbward::domain::policy::notification::PENDING_MS_MAX;
+use serde_json::{Value, json};
+
+/// A server with two webhooks, of which three requests were made and called off.
+fn told() -> Server {
+    let chat = "[[webhooks]]\nid = \"chat\"\nurl = \"https://chat.example.com\"\nevents = [\"request.created\"]\n";
+    let s = Server::with(&format!("{SHOP}{OPS}{chat}"));
+    let requester = s.requester();
+    for _ in 0..3 {
+        let request = requester.submit("production", UPDATE);
+        requester.cancel(&request).is(200);
+    }
+    s
+}
+
+#[test]
+fn deliveries_are_found_by_status_and_webhook() {
+    let s = told();
+    let admin = s.admin();
+    let list = |query: &str| admin.get(&format!("/api/webhook-deliveries?{query}"));
+    let all = list("").is(200);
+    assert_eq!(
+        (&all.json["total"], all.list("deliveries").len()),
+        (&json!(9), 9)
+    );
+    let first = &all.list("deliveries")[0];
+    assert_eq!(
+        (
+            &first["event_type"],
+            &first["status"],
+            &first["attempts"],
+            &first["max_attempts"]
+        ),
+        (
+            &json!("request.cancelled"),
+            &json!("pending"),
+            &json!(0),
+            &json!(10)
+        )
+    );
+    assert!(first["created_at"].as_str().unwrap().ends_with("+00:00"));
+    assert!(first.get("payload").is_none());
+    for (query, total) in [
+        ("webhook_id=chat", 3),
+        ("webhook_id=ops", 6),
+        ("webhook_id=nobody", 0),
+        ("status=pending", 9),
+        ("status=dead", 0),
+        ("status=pending&webhook_id=chat", 3),
+        ("status=delivered&webhook_id=chat", 0),
+    ] {
+        let page = list(query).is(200);
+        assert_eq!(page.json["total"], total, "{query}");
+        assert_eq!(page.list("deliveries").len(), total, "{query}");
+    }
+    list("status=lost")
+        .refused(400, "validation_error")
+        .saying("in_progress");
+    list("cursor=x").refused(400, "validation_error");
+    list("limit=-1").refused(400, "validation_error");
+    let shown = admin.get("/api/webhooks/ops").is(200).json["deliveries"].clone();
+    assert_eq!(
+        shown,
+        json!({"pending": 6, "in_progress": 0, "delivered": 0, "dead": 0, "cancelled": 0,
+               "last_delivered_at": null, "last_error": null})
+    );
+    admin.get("/api/webhooks/nobody").refused(404, "not_found");
+}
+
+#[test]
+fn pages_by_cursor_and_by_offset_hold_every_delivery_once() {
+    let s = told();
+    let admin = s.admin();
+    let list = |query: &str| admin.get(&format!("/api/webhook-deliveries?{query}"));
+    let all = list("").is(200);
+    let id = |d: &Value| d["id"].as_str().unwrap().to_owned();
+    let ids: Vec<String> = all.list("deliveries").iter().map(id).collect();
+    let (mut by_cursor, mut next) = (Vec::new(), String::new());
+    loop {
+        let page = list(&format!("limit=4{next}")).is(200);
+        by_cursor.extend(page.list("deliveries").iter().map(id));
+        match page.json["next_cursor"].as_str() {
+            Some(cursor) => next = format!("&cursor={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!(by_cursor, ids);
+    let skipped: Vec<String> = list("offset=7").list("deliveries").iter().map(id).collect();
+    assert_eq!(skipped, ids[7..]);
+}
+
+#[test]
+fn what_nobody_delivers_is_given_up_after_a_day() {
+    let s = Server::with(&format!("{SHOP}{OPS}"));
+    s.requester().submit("production", UPDATE);
+    let day = u64::try_from(PENDING_MS_MAX / 1000).unwrap();
+    let deliveries = || s.admin().get("/api/webhooks/ops").is(200).json["deliveries"].clone();
+    s.turn_only(day - 5);
+    dbward::jobs::outbox(s.inner().app()).unwrap();
+    assert_eq!(
+        (&deliveries()["pending"], &deliveries()["dead"]),
+        (&json!(1), &json!(0))
+    );
+    s.turn_only(5);
+    dbward::jobs::outbox(s.inner().app()).unwrap();
+    let ended = deliveries();
+    assert_eq!((&ended["pending"], &ended["dead"]), (&json!(0), &json!(1)));
+    assert_eq!(ended["last_error"], "not delivered within a day");
+    let page = String::from_utf8(s.admin().get("/metrics").body).unwrap();
+    for line in [
+        "dbward_webhook_deliveries_total{status=\"dead\"} 1",
+        "dbward_outbox_current{status=\"dead\"} 1",
+        "dbward_outbox_current{status=\"pending\"} 0",
+    ] {
+        assert!(page.contains(line), "no {line}");
+    }
+}
