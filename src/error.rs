@@ -182,6 +182,13 @@ impl Error {
         Error::new(ErrorKind::Internal, "internal", context)
     }
 
+    /// Adds what caused it, for the log only.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        self.0.source = Some(source.into());
+        self
+    }
+
     /// Adds what the client can do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Error {

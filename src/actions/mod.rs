@@ -50,6 +50,8 @@ pub struct App {
     pub store: Arc<Store>,
     /// Where results are kept.
     pub objects: Arc<dyn Objects>,
+    /// Where results were kept before: read from and removed from, never written.
+    pub older_objects: Option<Arc<dyn Objects>>,
     /// The newest results.
     pub live: Live,
     /// Time.
@@ -118,6 +120,8 @@ pub struct Parts {
     pub store: Arc<Store>,
     /// See [`App::objects`].
     pub objects: Arc<dyn Objects>,
+    /// See [`App::older_objects`].
+    pub older_objects: Option<Arc<dyn Objects>>,
     /// See [`App::live`].
     pub live: Live,
     /// See [`App::clock`].
@@ -154,6 +158,7 @@ impl App {
         App {
             store: parts.store,
             objects: parts.objects,
+            older_objects: parts.older_objects,
             live: parts.live,
             clock: parts.clock,
             analyzer: parts.analyzer,
@@ -173,6 +178,13 @@ impl App {
             generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),
         }
+    }
+
+    /// Where the results are whose rows name this backend, if that is reached by what is configured now.
+    pub fn objects_of(&self, backend: &str) -> Option<&Arc<dyn Objects>> {
+        std::iter::once(&self.objects)
+            .chain(&self.older_objects)
+            .find(|objects| objects.backend() == backend)
     }
 
     /// The policies in force.

@@ -177,9 +177,18 @@ fn load(app: &Arc<App>, request: &Request, execution: &ExecutionRow) -> Result<C
     if row.expires_at <= now {
         return Err(Error::gone("the result is past its retention"));
     }
-    let bytes = app
-        .objects
-        .get(&row.key)?
+    let objects = app.objects_of(&row.backend).ok_or_else(|| {
+        log::error!(
+            "result {} is in `{}`, which is not configured any more",
+            row.key,
+            row.backend
+        );
+        Error::gone("the stored result is in a place that is not configured any more")
+            .hint("ask the operator: it comes back with its old `[result_storage]`")
+    })?;
+    let bytes = objects
+        .get(&row.key, row.content_length)
+        .inspect_err(|error| log::error!("result {} could not be read: {error}", row.key))?
         .ok_or_else(|| Error::gone("the stored result is not there any more"))?;
     if bytes.len() as u64 != row.content_length || sha256_hex(&bytes) != row.checksum_sha256 {
         return Err(corrupt(app, request, execution, &row));

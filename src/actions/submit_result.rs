@@ -307,7 +307,9 @@ fn keep(
         envelope
     };
     let key = format!("{}/{}", request.id, execution.id);
-    if let Err(error) = app.objects.put(&key, bytes) {
+    let days = u64::from(policy.retention_days);
+    let expires_at = app.clock.now().plus_secs(days * 86_400);
+    if let Err(error) = app.objects.put(&key, bytes, expires_at) {
         app.metrics.result_storage.inc(&["failed"]);
         log::error!("result {key} could not be stored: {error}");
         return Err(Error::unavailable("the result could not be stored now"));
@@ -315,13 +317,12 @@ fn keep(
     app.metrics.result_storage.inc(&["stored"]);
     let mut access = share_with;
     access.extend(policy.access);
-    let days = u64::from(policy.retention_days);
     Ok(Some(NewResult {
         backend: app.objects.backend(),
         key,
         content_length: bytes.len() as u64,
         checksum_sha256: sha256_hex(bytes),
-        expires_at: app.clock.now().plus_secs(days * 86_400),
+        expires_at,
         access,
     }))
 }

@@ -2,7 +2,7 @@
 //! `workflows`.
 
 use super::problem::{Notes, Place, Said};
-use super::raw::{RawConfig, RawResultStorage, RawSecret, Text};
+use super::raw::{RawConfig, RawSecret, Text};
 use super::*;
 use crate::domain::policy::{Policies, Scope};
 use crate::error::Shown;
@@ -16,8 +16,6 @@ const WORKERS_MAX: u64 = 512;
 const GRACE_SECS_MAX: u64 = 3600;
 /// Longest time a dispatched job waits for an agent, in seconds.
 const DISPATCH_SECS_MAX: u64 = 24 * 3600;
-/// Largest stored result, in bytes: results are held in memory on their way.
-const PERSIST_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Most calls a minute that a limit may allow.
 const CALLS_MAX: u64 = 1_000_000;
 /// Most live results.
@@ -26,7 +24,12 @@ const SLOTS_MAX: u64 = 100_000;
 const SLOT_SECS_MAX: u64 = 24 * 3600;
 
 /// Checks everything; `None` only where the state directory cannot be told. Problems stand in `notes`.
-pub(super) fn check(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<Config> {
+pub(super) fn check(
+    raw: &RawConfig,
+    base: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    notes: &mut Notes,
+) -> Option<Config> {
     let mut policies = Policies::empty();
     if let Some(secs) = notes.number(&raw.approval_ttl_secs, 1..=SECS_MAX) {
         policies.approval_ttl_secs = secs;
@@ -64,7 +67,7 @@ pub(super) fn check(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<C
     let slot_ttl = notes.number(&raw.slot_ttl_secs, 1..=SLOT_SECS_MAX);
     let logging = logging(raw, notes);
     let trusted_proxies = proxies(raw, notes);
-    let result_storage = result_storage(&raw.result_storage, state_dir.as_deref(), base, notes);
+    let result_storage = storage::check(raw, state_dir.as_deref(), base, env, notes);
     Some(Config {
         state_dir: state_dir?,
         listen,
@@ -183,27 +186,6 @@ fn proxies(raw: &RawConfig, notes: &mut Notes) -> Vec<Cidr> {
     list
 }
 
-fn result_storage(
-    raw: &RawResultStorage,
-    state_dir: Option<&Path>,
-    base: &Path,
-    notes: &mut Notes,
-) -> Option<ResultStorage> {
-    one_of(&raw.backend, (), notes, |text| match text {
-        "local" => Ok(()),
-        _ => Err("not a backend of this version; only `local` is"),
-    });
-    let bytes = notes.number(&raw.max_persist_bytes, 1..=PERSIST_BYTES_MAX);
-    let root_dir = match &raw.root_dir {
-        Some(said) => path(said, base, notes),
-        None => state_dir.map(|dir| dir.join("results")),
-    };
-    Some(ResultStorage {
-        root_dir: root_dir?,
-        max_persist_bytes: bytes.unwrap_or(PERSIST_BYTES_DEFAULT),
-    })
-}
-
 /// The meaning of a value with few spellings, or the default where it is absent or wrong.
 pub(super) fn one_of<T>(
     said: &Text,
@@ -222,7 +204,7 @@ pub(super) fn one_of<T>(
 }
 
 /// The absolute path of what was said, without `.` in it.
-fn path(said: &Said<String>, base: &Path, notes: &mut Notes) -> Option<PathBuf> {
+pub(super) fn path(said: &Said<String>, base: &Path, notes: &mut Notes) -> Option<PathBuf> {
     if said.value.is_empty() || said.value.contains('\0') {
         notes.problem(&said.at, "not a path");
         return None;

@@ -13,6 +13,7 @@ pub struct Endpoint {
     host: String,
     is_plain: bool,
     is_here: bool,
+    is_address: bool,
 }
 
 impl Endpoint {
@@ -43,6 +44,7 @@ impl Endpoint {
         let host = host(authority).ok_or("not a URL: its host or port cannot be")?;
         Ok(Endpoint {
             is_here: is_loopback(host),
+            is_address: host.parse::<IpAddr>().is_ok(),
             is_plain,
             host: host.to_owned(),
             url: text.to_owned(),
@@ -67,6 +69,11 @@ impl Endpoint {
     /// Whether its host is this machine, by its name: `localhost` or a loopback address.
     pub fn is_here(&self) -> bool {
         self.is_here
+    }
+
+    /// Whether its host is an address and not a name.
+    pub fn is_address(&self) -> bool {
+        self.is_address
     }
 
     /// Whether it may be called at all: encrypted, or to this machine, or where private networks are trusted.

@@ -17,6 +17,7 @@ mod reach;
 mod reader;
 mod secret;
 mod slack;
+mod storage;
 mod webhooks;
 mod workflows;
 
@@ -31,6 +32,7 @@ pub use raw::KEYS;
 pub use reach::Reach;
 pub use secret::Secret;
 pub use slack::Slack;
+pub use storage::{Credentials, ResultStorage, S3Storage};
 pub use webhooks::{Webhook, WebhookFormat};
 
 use crate::domain::audit::Redaction;
@@ -51,8 +53,6 @@ pub const LISTEN_DEFAULT: SocketAddr =
 pub const WORKERS_DEFAULT: usize = 48;
 /// Seconds a stop waits for what runs, unless configured.
 pub const SHUTDOWN_GRACE_SECS_DEFAULT: u64 = 20;
-/// Largest stored result, in bytes, unless configured: what existing agents send at most.
-pub const PERSIST_BYTES_DEFAULT: u64 = 10 * 1024 * 1024;
 /// Live results waiting for their readers, unless configured.
 pub const SLOTS_DEFAULT: usize = 10_000;
 /// Seconds a live result waits for its reader, unless configured.
@@ -106,15 +106,6 @@ pub struct ConfiguredUser {
     pub id: String,
     /// Whether the person may come in; otherwise suspended.
     pub active: bool,
-}
-
-/// `[result_storage]`: a local directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResultStorage {
-    /// Its folder; absolute.
-    pub root_dir: PathBuf,
-    /// Largest result that is stored, in bytes.
-    pub max_persist_bytes: u64,
 }
 
 /// `[result_channel]`.
@@ -195,7 +186,7 @@ impl Config {
         let (expanded, mut list) = expand::expand(text, env);
         let spoiled: Vec<_> = list.iter().map(|p| p.line).collect();
         let (raw, mut notes) = raw::RawConfig::read(&expanded);
-        let config = raw.and_then(|raw| check::check(&raw, base, &mut notes));
+        let config = raw.and_then(|raw| check::check(&raw, base, env, &mut notes));
         // What a missing variable left behind is no problem of its own.
         let own = notes.problems.into_iter();
         list.extend(own.filter(|p| p.line.is_none() || !spoiled.contains(&p.line)));

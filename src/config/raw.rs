@@ -4,9 +4,11 @@
 
 mod auth;
 mod outward;
+mod storage;
 
 pub use auth::{RawAuth, RawBinding, RawGroup, RawOidc, RawRole};
 pub use outward::{RawNotificationPolicy, RawSecret, RawSlack, RawWebhook};
+pub use storage::RawResultStorage;
 
 use super::problem::{Notes, Place, Said};
 use super::reader::{Document, Known, Section};
@@ -202,7 +204,23 @@ pub const KEYS: Known = &[
     ("audit", &["redaction"]),
     (
         "result_storage",
-        &["backend", "root_dir", "max_persist_bytes"],
+        &[
+            "backend",
+            "root_dir",
+            "max_persist_bytes",
+            "bucket",
+            "region",
+            "endpoint",
+            "path_style",
+            "prefix",
+            "expiry_tag",
+            "access_key_id",
+            "access_key_id_file",
+            "secret_access_key",
+            "secret_access_key_file",
+            "session_token",
+            "session_token_file",
+        ],
     ),
     ("result_channel", &["max_slots", "slot_ttl_secs"]),
     ("logging", &["level", "format"]),
@@ -241,7 +259,7 @@ pub struct RawConfig {
     pub users: Vec<RawUser>,
     pub approval_ttl_secs: Number,
     pub redaction: Text,
-    pub result_storage: RawResultStorage,
+    pub result_storage: Option<RawResultStorage>,
     pub max_slots: Number,
     pub slot_ttl_secs: Number,
     pub level: Text,
@@ -352,14 +370,6 @@ pub struct RawUser {
     pub status: Text,
 }
 
-/// `[result_storage]`.
-#[derive(Debug, Default)]
-pub struct RawResultStorage {
-    pub backend: Text,
-    pub root_dir: Text,
-    pub max_persist_bytes: Number,
-}
-
 impl RawConfig {
     /// Reads expanded text. `None` where it is not TOML; the notes hold syntax errors, unknown keys and wrong types.
     pub fn read(text: &str) -> (Option<RawConfig>, Notes) {
@@ -412,7 +422,7 @@ impl RawConfig {
             redaction: root.section("audit").and_then(|s| s.text("redaction")),
             result_storage: root
                 .section("result_storage")
-                .map_or_else(RawResultStorage::default, |s| RawResultStorage::from(&s)),
+                .map(|s| RawResultStorage::from(&s)),
             max_slots: channel.as_ref().and_then(|s| s.number("max_slots")),
             slot_ttl_secs: channel.as_ref().and_then(|s| s.number("slot_ttl_secs")),
             level: logging.as_ref().and_then(|s| s.text("level")),
@@ -546,16 +556,6 @@ impl RawUser {
             at: s.at.clone(),
             id: s.text("id"),
             status: s.text("status"),
-        }
-    }
-}
-
-impl RawResultStorage {
-    fn from(s: &Section<'_>) -> RawResultStorage {
-        RawResultStorage {
-            backend: s.text("backend"),
-            root_dir: s.text("root_dir"),
-            max_persist_bytes: s.number("max_persist_bytes"),
         }
     }
 }

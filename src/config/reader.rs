@@ -209,6 +209,11 @@ impl<'d> Section<'d> {
         }
     }
 
+    /// Whether `key` is there, whatever its value.
+    pub fn says(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
     /// Where `key` stands, or would.
     pub fn place(&self, key: &str) -> Place {
         self.find(key)

@@ -1,34 +1,68 @@
 //! Result objects: the envelope of an execution, byte for byte, under a key that no other execution shares.
 //!
-//! [`Objects`] is where results are kept; [`live`] holds the newest ones in memory for whoever waits.
+//! [`Objects`] is where results are kept: [`Local`] in a folder, [`S3`] in a bucket, each told of by [`Measured`];
+//! [`live`] holds the newest ones in memory for whoever waits. [`wire`] is what the bucket is reached by.
 
 pub mod live;
 mod local;
+mod measured;
+pub mod s3;
+pub mod wire;
 
+use crate::clock::Timestamp;
 use crate::error::Error;
 
 pub use local::Local;
+pub use measured::Measured;
+pub use s3::S3;
 
 /// A place that keeps result objects. Keys are `<request id>/<execution id>`; an object is written whole or not at
-/// all and never changed.
+/// all. It is written again only by a report that repeats one that was not taken in.
 pub trait Objects: Send + Sync {
     /// `local` or `s3`.
     fn backend(&self) -> &'static str;
 
-    /// Keeps `bytes` under `key`; durable when it returns.
+    /// Keeps `bytes` under `key`; durable when it returns. `expires_at` is told to a place that can remove what is
+    /// past its time by itself; whoever keeps the rows removes it all the same.
     ///
     /// # Errors
-    /// `internal` or `unavailable`; nothing is kept then.
-    fn put(&self, key: &str, bytes: &[u8]) -> Result<(), Error>;
+    /// `internal` or `unavailable`; nothing is kept then, or the same bytes are.
+    fn put(&self, key: &str, bytes: &[u8], expires_at: Timestamp) -> Result<(), Error>;
 
-    /// The object; `None` if there is none.
-    fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error>;
+    /// The object; `None` if there is none. At most one byte more than `bytes_max` is read, so that an object that is
+    /// longer than it was written shows, and takes no memory.
+    ///
+    /// # Errors
+    /// `internal` or `unavailable`: nothing is known of the object then.
+    fn get(&self, key: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, Error>;
 
     /// Removes the object; one that is not there is no error.
+    ///
+    /// # Errors
+    /// `internal` or `unavailable`: the object may be there still.
     fn delete(&self, key: &str) -> Result<(), Error>;
 
-    /// Whether objects can be written and read now, really tried.
+    /// Objects of ours in the order of their keys, those behind `after` only, at most `limit`. Fewer than that are
+    /// the last ones. Whatever else lies there is left out.
+    ///
+    /// # Errors
+    /// `internal` or `unavailable`.
+    fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<ObjectMeta>, Error>;
+
+    /// Whether objects can be written, read and removed now, really tried.
+    ///
+    /// # Errors
+    /// What does not work.
     fn probe(&self) -> Result<(), Error>;
+}
+
+/// What a list tells of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// Its key.
+    pub key: String,
+    /// When it was written, by the clock of the place that keeps it.
+    pub stored_at: Timestamp,
 }
 
 /// Whether `key` is one we make: nothing else ever reaches a path or a URL.
@@ -39,4 +73,15 @@ fn is_key(key: &str) -> bool {
         }
         None => false,
     }
+}
+
+/// Refuses a key that is not one of ours.
+fn ensure_key(key: &str) -> Result<(), Error> {
+    if is_key(key) {
+        return Ok(());
+    }
+    Err(Error::bug(format!(
+        "not the key of a result: {}",
+        crate::error::Shown(key)
+    )))
 }

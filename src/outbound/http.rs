@@ -1,9 +1,11 @@
 //! Calls to others by HTTP: bounded in time and size, never redirected, only to where they may go.
 
 use super::guard::{Guard, Reach};
+use crate::objects::wire::{Call, Lost, Reply, Wire};
 use std::fmt;
+use std::io::Read;
 use std::time::Duration;
-use ureq::http::header;
+use ureq::http::{Request, Response, header};
 use ureq::unversioned::transport::DefaultConnector;
 
 /// Longest a name may take to become an address, and a connection to stand: a stop waits for these two at most.
@@ -39,7 +41,14 @@ impl std::error::Error for Failure {}
 impl Http {
     /// Calls as far as `reach` goes. No proxy is asked, whatever the environment says: behind one, addresses could not
     /// be judged.
+    ///
+    /// No connection is kept: calls are minutes apart, and it would only be found dead.
     pub fn new(reach: Reach) -> Http {
+        Http::keeping(reach, 0)
+    }
+
+    /// The same, keeping up to `kept` connections for calls that follow soon.
+    pub fn keeping(reach: Reach, kept: usize) -> Http {
         let config = ureq::Agent::config_builder()
             .proxy(None)
             .max_redirects(0)
@@ -47,8 +56,8 @@ impl Http {
             .timeout_resolve(Some(CONNECT_TIMEOUT))
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_global(Some(CALL_TIMEOUT))
-            // Calls are minutes apart; a connection kept so long would only be found dead.
-            .max_idle_connections(0)
+            .max_idle_connections(kept)
+            .max_idle_connections_per_host(kept)
             .user_agent(concat!("dbward/", env!("CARGO_PKG_VERSION")))
             .build();
         let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), Guard { reach });
@@ -79,8 +88,59 @@ impl Http {
             .map_err(Failure::new)
     }
 
+    fn sent(&self, call: &Call<'_>) -> Result<Reply, ureq::Error> {
+        let mut request = Request::builder()
+            .method(call.method.as_str())
+            .uri(call.url);
+        for (name, value) in call.headers {
+            request = request.header(*name, value);
+        }
+        let answer = match call.body {
+            [] => self.run(request.body(())?, call.timeout),
+            body => self.run(request.body(body)?, call.timeout),
+        };
+        let (head, body) = answer?.into_parts();
+        // Where only the end of the connection ends a body, nobody can tell whether it is whole.
+        let is_measured = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING]
+            .iter()
+            .any(|name| head.headers.contains_key(name));
+        if !is_measured && head.status != 204 {
+            return Err(ureq::Error::Other(
+                "the answer does not say how long it is".into(),
+            ));
+        }
+        let mut bytes = Vec::new();
+        body.into_reader()
+            .take(call.answer_bytes_max)
+            .read_to_end(&mut bytes)?;
+        Ok(Reply {
+            status: head.status.as_u16(),
+            body: bytes,
+        })
+    }
+
+    fn run(
+        &self,
+        request: Request<impl ureq::AsSendBody>,
+        timeout: Duration,
+    ) -> Result<Response<ureq::Body>, ureq::Error> {
+        let request = self
+            .agent
+            .configure_request(request)
+            .timeout_global(Some(timeout))
+            .allow_non_standard_methods(false)
+            .build();
+        self.agent.run(request)
+    }
+
     /// Ends every call in flight, on whatever thread, and refuses further ones.
     pub fn shutdown(&self) {
         self.agent.clone().shutdown();
+    }
+}
+
+impl Wire for Http {
+    fn send(&self, call: &Call<'_>) -> Result<Reply, Lost> {
+        self.sent(call).map_err(|e| Lost(e.to_string()))
     }
 }

@@ -3,6 +3,7 @@
 //! Order of start: bind, lock the state directory, keys, store, policies, first tokens, inner listener, gate, jobs.
 //! Order of stop: drain (nothing new is taken on, everything that waits is answered), then gate, workers, jobs, store.
 
+mod places;
 mod reload;
 pub mod state;
 mod watch;
@@ -22,7 +23,7 @@ use crate::http::Door;
 use crate::http::listener::Listener;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
-use crate::objects::{Local, live::Live};
+use crate::objects::live::Live;
 use crate::outbound::Jwks;
 use crate::store::Store;
 use state::StateDir;
@@ -228,9 +229,11 @@ fn app(
             std::process::exit(74);
         }),
     )?;
+    let (objects, older_objects) = places::open(config, metrics)?;
     Ok(App::new(Parts {
         store,
-        objects: Arc::new(Local::open(&config.result_storage.root_dir)?),
+        objects,
+        older_objects,
         live: Live::new(
             config.result_channel.max_slots,
             config.result_channel.slot_ttl_secs,

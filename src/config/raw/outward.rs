@@ -59,7 +59,13 @@ impl RawSecret {
         format!("{}_file", self.at.key)
     }
 
-    fn from(s: &Section<'_>, key: &str) -> RawSecret {
+    /// Where it was said, itself or as a file, if it was.
+    pub fn said_at(&self) -> Option<&Place> {
+        let said = self.said.as_ref().or(self.file.as_ref());
+        said.map(|said| &said.at)
+    }
+
+    pub(super) fn from(s: &Section<'_>, key: &str) -> RawSecret {
         RawSecret {
             at: s.place(key),
             said: s.text(key),

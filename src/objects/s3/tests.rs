@@ -1,0 +1,1 @@
+//! The bucket over a wire that does what it is told.

@@ -1,0 +1,57 @@
+//! Opens the places of results that the configuration names, and tries the one that will be written to.
+
+use crate::clock::Clock;
+use crate::config::{Config, S3Storage};
+use crate::error::Error;
+use crate::metrics::Metrics;
+use crate::objects::s3::Patience;
+use crate::objects::{Local, Measured, Objects, S3};
+use crate::outbound::{Http, Reach};
+use std::sync::Arc;
+
+/// The place of new results, and the one of older results if it is another.
+type Places = (Arc<dyn Objects>, Option<Arc<dyn Objects>>);
+
+/// Opens both.
+///
+/// # Errors
+/// What does not work, before anybody relies on it.
+pub(super) fn open(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+) -> Result<Places, Error> {
+    let storage = &config.result_storage;
+    let Some(bucket) = &storage.s3 else {
+        let local = Measured::new(Local::open(&storage.root_dir)?, Arc::clone(metrics));
+        return Ok((Arc::new(local), None));
+    };
+    let s3 = s3(bucket, config, metrics);
+    s3.probe()?;
+    log::info!("results are kept in the bucket {}", bucket.bucket);
+    // From the time before the bucket. Where there is no folder, there never were any.
+    let older: Option<Arc<dyn Objects>> = match storage.root_dir.is_dir() {
+        true => Some(Arc::new(Local::open(&storage.root_dir)?)),
+        false => None,
+    };
+    Ok((Arc::new(Measured::new(s3, Arc::clone(metrics))), older))
+}
+
+fn s3(bucket: &S3Storage, config: &Config, metrics: &Arc<Metrics>) -> S3 {
+    let reach = Reach {
+        // The operator named this machine; no name that leads here can.
+        here: config.allow_private_networks
+            || bucket.endpoint.as_ref().is_some_and(|e| e.is_here()),
+        private: config.allow_private_networks,
+    };
+    // However slow the store is, as many workers are left for everything else.
+    let calls_max = (config.workers / 2).max(1);
+    S3::new(
+        bucket.clone(),
+        Arc::new(Http::keeping(reach, calls_max)),
+        // What is signed goes by the time of day, whatever a test has turned its clock to.
+        Clock::system(),
+        Arc::clone(metrics),
+        calls_max,
+        Patience::default(),
+    )
+}
