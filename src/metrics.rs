@@ -236,6 +236,8 @@ metrics! {
     result_storage: Counter("dbward_result_storage_total", "Results written to the store, by outcome: stored, failed or skipped.", ["status"]);
     webhook_deliveries: Counter("dbward_webhook_deliveries_total", "Notifications of webhooks that came to an end, by status: dead or cancelled.", ["status"]);
     outbox_current: Gauge("dbward_outbox_current", "Notifications in the outbox now, by status.", ["status"]);
+    purged: Counter("dbward_purged_total", "What retention removed, by kind: result, request, message, event or object.", ["kind"]);
+    sweep_stuck: Counter("dbward_sweep_stuck_total", "Things that the clockwork could not move or remove, once a turn, by job.", ["job"]);
     result_store_duration: Histogram("dbward_result_store_duration_seconds", "Time the result store took, by operation and outcome: ok or failed.", ["operation", "outcome"]);
     result_store_retries: Counter("dbward_result_store_retries_total", "Calls to a bucket that were made again, by reason: lost, or the status of the answer.", ["reason"]);
     background_panics: Counter("dbward_background_panics_total", "Panics caught in background threads.", []);

@@ -11,6 +11,10 @@ pub mod dry_run;
 pub mod eligible;
 pub mod heartbeat;
 pub mod identify;
+pub mod purge_audit;
+pub mod purge_messages;
+pub mod purge_requests;
+pub mod purge_results;
 pub mod rates;
 pub mod read_results;
 pub mod refusals;
@@ -21,6 +25,7 @@ pub mod schemas;
 pub mod start;
 pub mod submit_result;
 pub mod sweep;
+pub mod sweep_objects;
 pub mod tokens;
 pub mod topics;
 pub mod users;
@@ -30,7 +35,7 @@ pub mod webhooks;
 use crate::analyzer::Analyzer;
 use crate::clock::Clock;
 use crate::clock::Timestamp;
-use crate::config::Webhook;
+use crate::config::{Retention, Webhook};
 use crate::crypto::Keypair;
 use crate::domain::actor::Caller;
 use crate::domain::audit::Redaction;
@@ -78,6 +83,10 @@ pub struct App {
     pub sign_in: identify::SignIn,
     /// Executions whose report is being taken in.
     pub reports: submit_result::Reports,
+    /// What the clockwork could not move.
+    pub stuck: sweep::Stuck,
+    /// How far the objects have been looked at.
+    pub swept: sweep_objects::Progress,
     active: RwLock<Arc<Active>>,
     changing: Mutex<()>,
     activated: RwLock<Option<Activated>>,
@@ -110,6 +119,8 @@ pub struct Active {
     pub version: String,
     /// Who can be told of what happens.
     pub webhooks: Arc<[Webhook]>,
+    /// How long what is over is kept.
+    pub retention: Retention,
     /// Counts up with every configuration applied; 0 before the first.
     pub generation: u64,
 }
@@ -153,6 +164,7 @@ impl App {
             version: policies.version(),
             policies,
             webhooks: Arc::default(),
+            retention: Retention::default(),
             generation: 0,
         };
         App {
@@ -172,6 +184,8 @@ impl App {
             sign_in: parts.sign_in,
             settings: parts.settings,
             reports: submit_result::Reports::default(),
+            stuck: sweep::Stuck::default(),
+            swept: sweep_objects::Progress::default(),
             active: RwLock::new(Arc::new(active)),
             changing: Mutex::new(()),
             activated: RwLock::new(None),
@@ -223,12 +237,19 @@ impl App {
     }
 
     /// Puts other policies in force, once their text is stored.
-    pub(crate) fn activate(&self, policies: Policies, version: String, webhooks: Arc<[Webhook]>) {
+    pub(crate) fn activate(
+        &self,
+        policies: Policies,
+        version: String,
+        webhooks: Arc<[Webhook]>,
+        retention: Retention,
+    ) {
         let generation = self.generation.fetch_add(1, Ordering::SeqCst) + 1;
         let active = Active {
             policies,
             version,
             webhooks,
+            retention,
             generation,
         };
         *self.active.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(active);

@@ -82,7 +82,8 @@ pub fn sync_config(app: &Arc<App>, config: &Config, keeps_admin: bool) -> Result
         Ok(Verdict::Write(changes, leaving))
     })?;
     // At once: what the log says is in force must be, whatever becomes of the rest.
-    app.activate(policies, version, config.webhooks.as_slice().into());
+    let webhooks = config.webhooks.as_slice().into();
+    app.activate(policies, version, webhooks, config.retention);
     if let Err(error) = webhooks::cancel_unrouted(app) {
         log::error!("not all notifications of a webhook that is gone were cancelled: {error}");
     }

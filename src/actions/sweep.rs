@@ -1,36 +1,71 @@
 //! What happens by the clock: requests expire, unclaimed dispatches go back, leases run out.
 //!
 //! Each look takes a few rows; each move is decided again inside its own transaction, since anything may have
-//! happened in between.
+//! happened in between. What cannot be moved is passed over, counted, and tried again at the next turn.
 
 use super::App;
 use crate::domain::actor::Actor;
 use crate::domain::change::{Change, RequestRef};
 use crate::domain::request::{Request, State, Status};
 use crate::error::Error;
-use crate::store::{ExecutionStatus, Verdict};
-use std::sync::Arc;
+use crate::store::{ExecutionStatus, Place, Verdict};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 /// Rows taken in one look; a backlog takes several.
 pub const SWEEP_ROWS: u32 = 200;
+/// Ids remembered as stuck, so that each is logged once and not every few seconds; beyond it, each time.
+const STUCK_MAX: usize = 1_000;
+
+/// What could not be moved, by id, as far as the log has it.
+#[derive(Default)]
+pub struct Stuck(Mutex<BTreeSet<String>>);
+
+impl Stuck {
+    /// Counts a failure of `id`, and logs it if it is the first.
+    pub(super) fn note(&self, app: &App, job: &'static str, id: &str, error: &Error) {
+        app.metrics.sweep_stuck.inc(&[job]);
+        let mut known = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        if known.contains(id) {
+            return;
+        }
+        if known.len() < STUCK_MAX {
+            known.insert(id.to_owned());
+        }
+        log::error!("{job}: {id} is passed over: {error}");
+    }
+
+    /// Forgets what moved after all.
+    pub(super) fn moved(&self, id: &str) {
+        let mut known = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        known.remove(id);
+    }
+}
 
 /// Expires what is due and takes back dispatches that nobody claimed. Answers how many requests moved.
 ///
 /// # Errors
-/// When the store cannot read or write.
+/// When the store cannot read.
 pub fn expire_due(app: &Arc<App>) -> Result<usize, Error> {
-    let due = app
-        .store
-        .read(|view| view.due_requests(app.clock.now(), SWEEP_ROWS))?;
-    let mut moved = 0;
-    for request in due {
-        // One that cannot be moved must not hold up the others.
-        match expire_one(app, request.id) {
-            Ok(one) => moved += usize::from(one),
-            Err(error) => log::error!("a request could not be expired: {error}"),
+    let (now, mut after, mut moved) = (app.clock.now(), Place::START, 0);
+    loop {
+        let due = app
+            .store
+            .read(|view| view.due_requests(now, after, SWEEP_ROWS))?;
+        let Some((last, _)) = due.last() else {
+            return Ok(moved);
+        };
+        after = *last;
+        for (_, id) in due {
+            match expire_one(app, id.clone()) {
+                Ok(one) => {
+                    app.stuck.moved(&id);
+                    moved += usize::from(one);
+                }
+                Err(error) => app.stuck.note(app, "expire", &id, &error),
+            }
         }
     }
-    Ok(moved)
 }
 
 fn expire_one(app: &Arc<App>, id: String) -> Result<bool, Error> {
@@ -58,19 +93,27 @@ fn expire_one(app: &Arc<App>, id: String) -> Result<bool, Error> {
 /// Gives up executions whose lease has run out. Answers how many.
 ///
 /// # Errors
-/// When the store cannot read or write.
+/// When the store cannot read.
 pub fn lapse_leases(app: &Arc<App>) -> Result<usize, Error> {
-    let lapsed = app
-        .store
-        .read(|view| view.lapsed_executions(app.clock.now(), SWEEP_ROWS))?;
-    let mut lost = 0;
-    for execution in lapsed {
-        match lapse_one(app, execution.id) {
-            Ok(one) => lost += usize::from(one),
-            Err(error) => log::error!("an execution could not be given up: {error}"),
+    let (now, mut after, mut lost) = (app.clock.now(), Place::START, 0);
+    loop {
+        let lapsed = app
+            .store
+            .read(|view| view.lapsed_executions(now, after, SWEEP_ROWS))?;
+        let Some((last, _)) = lapsed.last() else {
+            return Ok(lost);
+        };
+        after = *last;
+        for (_, id) in lapsed {
+            match lapse_one(app, id.clone()) {
+                Ok(one) => {
+                    app.stuck.moved(&id);
+                    lost += usize::from(one);
+                }
+                Err(error) => app.stuck.note(app, "lease", &id, &error),
+            }
         }
     }
-    Ok(lost)
 }
 
 fn lapse_one(app: &Arc<App>, id: String) -> Result<bool, Error> {

@@ -73,6 +73,9 @@ pub fn announced(change: &Change) -> Vec<(String, Reach)> {
         | Change::ConfigRejected { .. }
         | Change::AttemptRefused(_)
         | Change::AuthFailures(_)
-        | Change::ResultCorrupt { .. } => Vec::new(),
+        | Change::ResultCorrupt { .. }
+        | Change::ResultsPurged(_)
+        | Change::RequestsPurged { .. }
+        | Change::AuditPurged { .. } => Vec::new(),
     }
 }

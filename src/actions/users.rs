@@ -302,9 +302,10 @@ pub fn delete_role(app: &Arc<App>, caller: &Caller, name: &str) -> Result<(), Er
             policy_text: policies.canonical(),
         };
         let webhooks = Arc::clone(&active.webhooks);
-        Ok(Verdict::Write(vec![change], (policies, version, webhooks)))
+        let kept = (policies, version, webhooks, active.retention);
+        Ok(Verdict::Write(vec![change], kept))
     })?;
-    let (policies, version, webhooks) = without;
-    app.activate(policies, version, webhooks);
+    let (policies, version, webhooks, retention) = without;
+    app.activate(policies, version, webhooks, retention);
     Ok(())
 }

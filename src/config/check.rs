@@ -2,7 +2,7 @@
 //! `workflows`.
 
 use super::problem::{Notes, Place, Said};
-use super::raw::{RawConfig, RawSecret, Text};
+use super::raw::{RawConfig, RawRetention, RawSecret, Text};
 use super::*;
 use crate::domain::policy::{Policies, Scope};
 use crate::error::Shown;
@@ -14,6 +14,8 @@ pub(super) const SECS_MAX: u64 = 366 * 24 * 3600;
 const WORKERS_MAX: u64 = 512;
 /// Longest grace of a stop, in seconds.
 const GRACE_SECS_MAX: u64 = 3600;
+/// Days that anything is kept, at most: a century.
+pub(super) const DAYS_MAX: u64 = 36_500;
 /// Longest time a dispatched job waits for an agent, in seconds.
 const DISPATCH_SECS_MAX: u64 = 24 * 3600;
 /// Most calls a minute that a limit may allow.
@@ -31,9 +33,7 @@ pub(super) fn check(
     notes: &mut Notes,
 ) -> Option<Config> {
     let mut policies = Policies::empty();
-    if let Some(secs) = notes.number(&raw.approval_ttl_secs, 1..=SECS_MAX) {
-        policies.approval_ttl_secs = secs;
-    }
+    let retention = retention(&raw.retention, &mut policies, notes);
     if let Some(secs) = notes.number(&raw.dispatch_timeout_secs, 1..=DISPATCH_SECS_MAX) {
         policies.dispatch_timeout_secs = secs;
     }
@@ -79,6 +79,7 @@ pub(super) fn check(
         users,
         redaction,
         result_storage: result_storage?,
+        retention,
         result_channel: ResultChannel {
             max_slots: slots.map_or(SLOTS_DEFAULT, |n| n as usize),
             slot_ttl_secs: slot_ttl.unwrap_or(SLOT_TTL_SECS_DEFAULT),
@@ -91,6 +92,23 @@ pub(super) fn check(
         allow_private_networks: raw.allow_private_networks == Some(true),
         warnings: Vec::new(),
     })
+}
+
+/// How long what is over is kept; how long an approval and a result count is policy.
+fn retention(raw: &RawRetention, policies: &mut Policies, notes: &mut Notes) -> Retention {
+    if let Some(secs) = notes.number(&raw.approval_ttl_secs, 1..=SECS_MAX) {
+        policies.approval_ttl_secs = secs;
+    }
+    let mut days = |raw, unsaid| {
+        let said = notes.number(raw, 1..=DAYS_MAX);
+        said.and_then(|n| u32::try_from(n).ok()).unwrap_or(unsaid)
+    };
+    let usual = Retention::default();
+    policies.result_ttl_days = days(&raw.result_ttl_days, policies.result_ttl_days);
+    Retention {
+        request_ttl_days: days(&raw.request_ttl_days, usual.request_ttl_days),
+        audit_ttl_days: days(&raw.audit_ttl_days, usual.audit_ttl_days),
+    }
 }
 
 fn redaction(raw: &RawConfig, notes: &mut Notes) -> Redaction {

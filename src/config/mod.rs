@@ -49,6 +49,24 @@ pub const ID_BYTES_MAX: usize = crate::domain::id::Selector::BYTES_MAX - "group:
 /// Where the server listens unless it is told otherwise: this machine only.
 pub const LISTEN_DEFAULT: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
+/// `[retention]`: how long what is over is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Days after its last change that a request that ended is kept.
+    pub request_ttl_days: u32,
+    /// Days that audit events are kept.
+    pub audit_ttl_days: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention {
+            request_ttl_days: 90,
+            audit_ttl_days: 365,
+        }
+    }
+}
+
 /// Threads that answer calls, unless configured: so many writes can share a commit.
 pub const WORKERS_DEFAULT: usize = 48;
 /// Seconds a stop waits for what runs, unless configured.
@@ -81,6 +99,8 @@ pub struct Config {
     pub redaction: Redaction,
     /// Where results are stored.
     pub result_storage: ResultStorage,
+    /// How long what is over is kept.
+    pub retention: Retention,
     /// How live results are handed on.
     pub result_channel: ResultChannel,
     /// What is logged, and how.

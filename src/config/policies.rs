@@ -1,6 +1,6 @@
 //! What `[sql_review]`, `[[auto_approve]]` and `[[result_policies]]` mean. One scope has one of each.
 
-use super::check::{SECS_MAX, once, one_of, scope};
+use super::check::{DAYS_MAX, once, one_of, scope};
 use super::problem::Notes;
 use super::raw::{RawAutoApprove, RawConfig, RawResultPolicy, RawReview};
 use crate::domain::id::Selector;
@@ -68,8 +68,8 @@ fn auto_approve(raw: &RawAutoApprove, policies: &Policies, notes: &mut Notes) ->
 }
 
 fn result_policy(raw: &RawResultPolicy, policies: &Policies, notes: &mut Notes) -> ResultPolicy {
-    let plain = ResultPolicy::default();
-    let days = notes.number(&raw.retention_days, 1..=SECS_MAX / 86_400 * 10);
+    let plain = policies.plain_result();
+    let days = notes.number(&raw.retention_days, 1..=DAYS_MAX);
     let mut access = Vec::new();
     for said in &raw.access.value {
         match selector(&said.value, policies, notes.open_groups) {

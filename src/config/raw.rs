@@ -200,7 +200,15 @@ pub const KEYS: Known = &[
     ),
     ("auth.oidc.role_mappings", &["claim", "value", "role"]),
     ("users", &["id", "status"]),
-    ("retention", &["approval_ttl_secs"]),
+    (
+        "retention",
+        &[
+            "approval_ttl_secs",
+            "request_ttl_days",
+            "result_ttl_days",
+            "audit_ttl_days",
+        ],
+    ),
     ("audit", &["redaction"]),
     (
         "result_storage",
@@ -257,13 +265,34 @@ pub struct RawConfig {
     pub slack: Option<RawSlack>,
     pub auth: RawAuth,
     pub users: Vec<RawUser>,
-    pub approval_ttl_secs: Number,
+    pub retention: RawRetention,
     pub redaction: Text,
     pub result_storage: Option<RawResultStorage>,
     pub max_slots: Number,
     pub slot_ttl_secs: Number,
     pub level: Text,
     pub format: Text,
+}
+
+/// `[retention]`.
+#[derive(Debug)]
+pub struct RawRetention {
+    pub approval_ttl_secs: Number,
+    pub request_ttl_days: Number,
+    pub result_ttl_days: Number,
+    pub audit_ttl_days: Number,
+}
+
+impl RawRetention {
+    fn from(section: Option<Section<'_>>) -> RawRetention {
+        let number = |key| section.as_ref().and_then(|s| s.number(key));
+        RawRetention {
+            approval_ttl_secs: number("approval_ttl_secs"),
+            request_ttl_days: number("request_ttl_days"),
+            result_ttl_days: number("result_ttl_days"),
+            audit_ttl_days: number("audit_ttl_days"),
+        }
+    }
 }
 
 /// `[[databases]]`.
@@ -416,9 +445,7 @@ impl RawConfig {
                 .section("auth")
                 .map_or_else(RawAuth::default, |s| RawAuth::from(&s)),
             users: each(root, "users", PEOPLE_MAX, RawUser::from),
-            approval_ttl_secs: root
-                .section("retention")
-                .and_then(|s| s.number("approval_ttl_secs")),
+            retention: RawRetention::from(root.section("retention")),
             redaction: root.section("audit").and_then(|s| s.text("redaction")),
             result_storage: root
                 .section("result_storage")

@@ -255,6 +255,56 @@ impl Checkpoint {
     }
 }
 
+/// Event type of a purge.
+pub const PURGE: &str = "audit.purge_checkpoint";
+
+/// The proof of a removed prefix: what verification starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Purge {
+    /// The last event that was removed. Not signed itself: the event behind it is a signed checkpoint with the exact
+    /// count of those before it.
+    pub bound_seq: i64,
+    /// Its hash.
+    pub last_hash: String,
+    /// Only older events were removed, as the signature spells it.
+    pub purged_before: String,
+    /// Events there were behind it when it was removed; the event that tells of the purge came next.
+    pub retained: i64,
+    /// The key that signed it.
+    pub key_id: String,
+    /// Ed25519, hexadecimal.
+    pub signature: String,
+}
+
+impl Purge {
+    /// The number of the event that tells of it.
+    pub fn told_seq(&self) -> i64 {
+        self.bound_seq
+            .saturating_add(self.retained)
+            .saturating_add(1)
+    }
+
+    /// Whether `metadata` is what that event says.
+    pub fn is_told(&self, metadata: &str) -> bool {
+        serde_json::from_str(metadata).is_ok_and(|m: serde_json::Value| {
+            m["purged_before"] == self.purged_before
+                && m["last_purged_hash"] == self.last_hash
+                && m["retained_count"] == self.retained
+        })
+    }
+
+    /// Whether `key` signed it.
+    pub fn is_valid(&self, key: &PublicKey) -> bool {
+        let message = purge_message(&self.last_hash, &self.purged_before, self.retained);
+        key.verifies(message.as_bytes(), &self.signature)
+    }
+}
+
+/// What a purge signs (reference semantics 5.7).
+pub fn purge_message(last_hash: &str, purged_before: &str, retained: i64) -> String {
+    format!("purge-checkpoint:v1|{last_hash}|{purged_before}|{retained}")
+}
+
 /// How the statement appears in audit events and notifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Redaction {

@@ -328,6 +328,24 @@ pub struct AuthFailures {
     pub reason: &'static str,
 }
 
+/// A stored result that is removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PurgedResult {
+    /// The row of its execution.
+    pub execution_seq: i64,
+    /// The execution.
+    pub execution_id: String,
+}
+
+/// A request that is removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PurgedRequest {
+    /// Its row.
+    pub seq: i64,
+    /// Its id.
+    pub id: String,
+}
+
 /// One thing that is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -516,6 +534,26 @@ pub enum Change {
         /// The execution.
         execution_id: String,
     },
+    /// Stored results whose time is over are removed; their objects are gone already.
+    ResultsPurged(Vec<PurgedResult>),
+    /// Requests that ended are removed, with everything that belongs to them.
+    RequestsPurged {
+        /// Which.
+        requests: Vec<PurgedRequest>,
+        /// None of them has changed since then.
+        before: Timestamp,
+    },
+    /// A prefix of the audit log may go.
+    AuditPurged {
+        /// The last event that may.
+        bound_seq: i64,
+        /// Its hash.
+        last_hash: String,
+        /// Only older events may.
+        before: Timestamp,
+        /// Events behind it.
+        retained: i64,
+    },
 }
 
 impl Change {
@@ -548,7 +586,10 @@ impl Change {
             | Change::SchemaSynced(_)
             | Change::ConfigSynced { .. }
             | Change::ConfigRejected { .. }
-            | Change::AuthFailures(_) => None,
+            | Change::AuthFailures(_)
+            | Change::ResultsPurged(_)
+            | Change::RequestsPurged { .. }
+            | Change::AuditPurged { .. } => None,
         }
     }
 
@@ -580,7 +621,10 @@ impl Change {
             | Change::ConfigRejected { .. }
             | Change::AttemptRefused(_)
             | Change::AuthFailures(_)
-            | Change::ResultCorrupt { .. } => None,
+            | Change::ResultCorrupt { .. }
+            | Change::ResultsPurged(_)
+            | Change::RequestsPurged { .. }
+            | Change::AuditPurged { .. } => None,
         };
         step.map(|s| (s.from(), s.to()))
     }

@@ -1,7 +1,10 @@
 //! The clockwork: what happens by the clock. Every job is a tick that a test can call; here each gets a named thread
 //! that calls it again and again, until the server stops.
 
-use crate::actions::{App, refusals, sweep, webhooks};
+use crate::actions::{
+    App, purge_audit, purge_messages, purge_requests, purge_results, refusals, sweep,
+    sweep_objects, webhooks,
+};
 use crate::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
@@ -11,15 +14,19 @@ use std::time::Duration;
 /// One turn of a job.
 type Tick = fn(&Arc<App>) -> Result<(), Error>;
 
-/// Every job: its thread's name, the pause between two turns, and the turn. The pauses of the sweeps are well below
-/// the 15 seconds within which a timer must take effect (contract section 9).
-const JOBS: &[(&str, Duration, Tick)] = &[
-    ("job-expire", Duration::from_secs(3), expire),
-    ("job-lease", Duration::from_secs(3), lease),
-    ("job-dry-run", Duration::from_secs(10), dry_runs),
-    ("job-flush", Duration::from_secs(5), flush),
-    ("job-minute", Duration::from_secs(60), minute),
-    ("job-outbox", Duration::from_secs(60), outbox),
+/// Every job: its thread's name, seconds until its first turn, seconds between two turns, and the turn. The pauses of
+/// the sweeps are well below the 15 seconds within which a timer must take effect (contract section 9). Retention
+/// counts in days, so an hour is soon enough; its first turns leave the start to whoever waited for it. Results have a
+/// thread of their own, so that a slow object store holds up nothing else.
+const JOBS: &[(&str, u64, u64, Tick)] = &[
+    ("job-expire", 3, 3, expire),
+    ("job-lease", 3, 3, lease),
+    ("job-dry-run", 10, 10, dry_runs),
+    ("job-flush", 5, 5, flush),
+    ("job-minute", 60, 60, minute),
+    ("job-outbox", 60, 60, outbox),
+    ("job-results", 30, 3_600, results),
+    ("job-retention", 60, 3_600, retention),
 ];
 
 /// Expires requests and takes back unclaimed dispatches, all that are due.
@@ -27,7 +34,7 @@ const JOBS: &[(&str, Duration, Tick)] = &[
 /// # Errors
 /// When the store cannot read or write.
 pub fn expire(app: &Arc<App>) -> Result<(), Error> {
-    while sweep::expire_due(app)? > 0 {}
+    sweep::expire_due(app)?;
     Ok(())
 }
 
@@ -44,7 +51,7 @@ pub fn dry_runs(app: &Arc<App>) -> Result<(), Error> {
 /// # Errors
 /// When the store cannot read or write.
 pub fn lease(app: &Arc<App>) -> Result<(), Error> {
-    while sweep::lapse_leases(app)? > 0 {}
+    sweep::lapse_leases(app)?;
     Ok(())
 }
 
@@ -79,6 +86,27 @@ pub fn outbox(app: &Arc<App>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Removes results whose time is over, and objects that nobody refers to.
+///
+/// # Errors
+/// When the store cannot read or write, or the object store cannot list.
+pub fn results(app: &Arc<App>) -> Result<(), Error> {
+    purge_results::purge_results(app)?;
+    sweep_objects::sweep_objects(app)?;
+    Ok(())
+}
+
+/// Removes requests, messages and audit events whose time is over. One kind that fails keeps no other from its turn.
+///
+/// # Errors
+/// The first of them, when the store cannot read or write.
+pub fn retention(app: &Arc<App>) -> Result<(), Error> {
+    let requests = purge_requests::purge_requests(app).map(drop);
+    let messages = purge_messages::purge_messages(app).map(drop);
+    let events = purge_audit::purge_audit(app).map(drop);
+    requests.and(messages).and(events)
+}
+
 /// The running jobs; stopped and joined when dropped.
 pub struct Jobs {
     stop: Arc<Stop>,
@@ -101,13 +129,15 @@ impl Jobs {
             stop: Arc::new(Stop::default()),
             threads: Vec::new(),
         };
-        for (name, pause, tick) in JOBS {
+        for (name, first_secs, pause_secs, tick) in JOBS {
             let (app, stop) = (Arc::clone(app), Arc::clone(&jobs.stop));
             let thread = std::thread::Builder::new()
                 .name((*name).to_owned())
                 .spawn(move || {
-                    while !stop.wait(*pause) {
+                    let mut pause = Duration::from_secs(*first_secs);
+                    while !stop.wait(pause) {
                         turn(&app, name, *tick);
+                        pause = Duration::from_secs(*pause_secs);
                     }
                 })
                 .map_err(|e| Error::internal(format!("starting {name}"), e))?;

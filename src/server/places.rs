@@ -16,10 +16,7 @@ type Places = (Arc<dyn Objects>, Option<Arc<dyn Objects>>);
 ///
 /// # Errors
 /// What does not work, before anybody relies on it.
-pub(super) fn open(
-    config: &Config,
-    metrics: &Arc<Metrics>,
-) -> Result<Places, Error> {
+pub(super) fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Places, Error> {
     let storage = &config.result_storage;
     let Some(bucket) = &storage.s3 else {
         let local = Measured::new(Local::open(&storage.root_dir)?, Arc::clone(metrics));

@@ -331,6 +331,18 @@ impl View<'_> {
             .map_err(db)
     }
 
+    /// The newest event up to number `max` that says it is a checkpoint.
+    pub(super) fn last_checkpoint(&self, max: i64) -> Result<Option<EventRow>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM audit_events WHERE event_type = 'audit.signed_checkpoint' AND seq <= ?1 \
+             ORDER BY seq DESC LIMIT 1"
+        );
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| s.query_row([max], read_event).optional())
+            .map_err(db)
+    }
+
     /// The text of a set of policies.
     pub fn policy_text(&self, version: &str) -> Result<Option<String>, Error> {
         self.connection

@@ -1,6 +1,6 @@
 //! Reading executions: one by id, those of a request, and those whose lease has run out.
 
-use super::{Lease, View, corrupt, db};
+use super::{Lease, Place, View, corrupt, db};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use rusqlite::{OptionalExtension, Row, params};
@@ -170,27 +170,27 @@ impl View<'_> {
             .map_err(db)
     }
 
-    /// Claimed executions whose lease has run out, the longest overdue first.
+    /// Ids of claimed executions whose lease has run out as far as it is written (a heartbeat may have come since),
+    /// the longest overdue first, from behind `after` on. Nothing else of them is read, so that one that is
+    /// unreadable hides no other.
     pub fn lapsed_executions(
         &self,
         now: Timestamp,
+        after: Place,
         limit: u32,
-    ) -> Result<Vec<ExecutionRow>, Error> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM executions e JOIN requests r ON r.seq = e.request_seq \
-             WHERE e.status = 'claimed' AND e.lease_until_ms <= ?1 ORDER BY e.lease_until_ms LIMIT ?2"
-        );
-        let rows: Vec<Result<ExecutionRow, Error>> = self
-            .connection
-            .prepare_cached(&sql)
+    ) -> Result<Vec<(Place, String)>, Error> {
+        self.connection
+            .prepare_cached(
+                "SELECT lease_until_ms, seq, id FROM executions WHERE status = 'claimed' AND lease_until_ms <= ?1 \
+                 AND (lease_until_ms, seq) > (?2, ?3) ORDER BY lease_until_ms, seq LIMIT ?4",
+            )
             .and_then(|mut s| {
-                s.query_map(params![now.0, limit], |r| Ok(self.execution(r)))?
-                    .collect()
+                s.query_map(params![now.0, after.0, after.1, limit], |r| {
+                    Ok((Place(r.get(0)?, r.get(1)?), r.get(2)?))
+                })?
+                .collect()
             })
-            .map_err(db)?;
-        let rows: Result<Vec<ExecutionRow>, Error> = rows.into_iter().collect();
-        // A heartbeat that is not yet written counts.
-        Ok(rows?.into_iter().filter(|e| e.lease.until <= now).collect())
+            .map_err(db)
     }
 
     fn execution(&self, row: &Row) -> Result<ExecutionRow, Error> {

@@ -21,6 +21,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0003_outbox",
         include_str!("../../sql/migrations/0003_outbox.sql"),
     ),
+    (
+        "0004_retention",
+        include_str!("../../sql/migrations/0004_retention.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

@@ -17,6 +17,7 @@ mod migrate;
 mod outbox;
 mod requests;
 mod results;
+mod retention;
 mod schemas;
 mod scopes;
 mod snapshot;
@@ -49,8 +50,19 @@ pub use migrate::schema_text;
 pub use outbox::{DELIVERY_STATUSES, DeliveryCounts, DeliveryFilter, DeliveryRow};
 pub use requests::{Job, RequestFilter, RequestItem, Viewer, read_workflow};
 pub use results::{ResultItem, ResultRow};
+pub use retention::{ExpiredResult, PurgeLimit, SettledRequest};
 pub use schemas::SchemaRow;
 pub use verify::{Verified, verify_chain};
+
+/// Where a look at rows in order of some time stands: that time, in milliseconds, and the row. The next look goes on
+/// behind it, so that a row that stays is seen once a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place(pub i64, pub i64);
+
+impl Place {
+    /// Before everything.
+    pub const START: Place = Place(i64::MIN, i64::MIN);
+}
 
 /// Prepared statements kept; more than the code has, so that none is ever prepared twice.
 const STATEMENTS_CACHED: usize = 256;

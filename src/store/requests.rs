@@ -2,7 +2,7 @@
 
 use super::audit::status;
 use super::scopes::within;
-use super::{View, corrupt, db, snapshot};
+use super::{Place, View, corrupt, db, snapshot};
 use crate::clock::Timestamp;
 use crate::domain::approval::{Action, Vote};
 use crate::domain::change::RequestText;
@@ -105,10 +105,13 @@ impl View<'_> {
             .ok_or_else(|| Error::not_found("request", id))
     }
 
-    /// The row that the next new request gets.
+    /// The row that the next new request gets; never that of one that was removed.
     pub fn next_request_seq(&self) -> Result<i64, Error> {
         self.connection
-            .prepare_cached("SELECT coalesce(max(seq), 0) + 1 FROM requests")
+            .prepare_cached(
+                "SELECT max(coalesce((SELECT max(seq) FROM requests), 0), \
+                 coalesce((SELECT max(request_seq) FROM purged_requests), 0)) + 1",
+            )
             .and_then(|mut s| s.query_row([], |r| r.get(0)))
             .map_err(db)
     }
@@ -362,12 +365,26 @@ impl View<'_> {
             .map_err(db)
     }
 
-    /// Requests whose time has come, the longest overdue first.
-    pub fn due_requests(&self, now: Timestamp, limit: u32) -> Result<Vec<Request>, Error> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM requests r WHERE r.due_at_ms <= ?1 ORDER BY r.due_at_ms LIMIT ?2"
-        );
-        self.requests(&sql, vec![now.0.into(), i64::from(limit).into()])
+    /// Ids of requests whose time has come, the longest overdue first, from behind `after` on. Nothing else of them is
+    /// read, so that one that is unreadable hides no other.
+    pub fn due_requests(
+        &self,
+        now: Timestamp,
+        after: Place,
+        limit: u32,
+    ) -> Result<Vec<(Place, String)>, Error> {
+        self.connection
+            .prepare_cached(
+                "SELECT due_at_ms, seq, id FROM requests WHERE due_at_ms <= ?1 AND (due_at_ms, seq) > (?2, ?3) \
+                 ORDER BY due_at_ms, seq LIMIT ?4",
+            )
+            .and_then(|mut s| {
+                s.query_map(params![now.0, after.0, after.1, limit], |r| {
+                    Ok((Place(r.get(0)?, r.get(1)?), r.get(2)?))
+                })?
+                .collect()
+            })
+            .map_err(db)
     }
 
     /// Requests of a person that can still be cancelled, oldest first.

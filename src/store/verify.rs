@@ -4,7 +4,7 @@
 use super::audit::{COLUMNS, EventRow, read_event};
 use super::{Store, db, read_only};
 use crate::crypto::PublicKey;
-use crate::domain::audit::{CHECKPOINT, Checkpoint};
+use crate::domain::audit::{CHECKPOINT, Checkpoint, PURGE, Purge};
 use crate::error::Error;
 use rusqlite::{Connection, OptionalExtension};
 use std::path::Path;
@@ -32,23 +32,8 @@ pub fn verify_chain(
     key: &dyn Fn(&str) -> Option<PublicKey>,
 ) -> Result<Verified, Error> {
     let connection = read_only(path)?;
-    let mut walk = Walk {
-        key,
-        seq: 0,
-        head: None,
-    };
-    let start: Option<(i64, String)> = connection
-        .query_row(
-            "SELECT bound_seq, last_hash FROM audit_purges ORDER BY bound_seq DESC LIMIT 1",
-            [],
-            |r| Ok((r.get(0)?, r.get(1)?)),
-        )
-        .optional()
-        .map_err(db)?;
-    if let Some((seq, hash)) = start {
-        walk.seq = seq;
-        walk.head = Some(hash);
-    }
+    let purge = last_purge(&connection)?;
+    let mut walk = Walk::behind(purge.clone(), key);
     let mut total = 0;
     let broken = |id: String, total, problem: String| Verified {
         valid: false,
@@ -57,9 +42,10 @@ pub fn verify_chain(
         problem: Some(problem),
     };
     {
-        let sql = format!("SELECT {COLUMNS} FROM audit_events ORDER BY seq");
+        // What stands before the bound may be gone, or on its way.
+        let sql = format!("SELECT {COLUMNS} FROM audit_events WHERE seq > ?1 ORDER BY seq");
         let mut statement = connection.prepare(&sql).map_err(db)?;
-        let mut rows = statement.query([]).map_err(db)?;
+        let mut rows = statement.query([walk.seq]).map_err(db)?;
         while let Some(row) = rows.next().map_err(db)? {
             total += 1;
             let event = match read_event(row) {
@@ -74,7 +60,14 @@ pub fn verify_chain(
             }
         }
     }
-    if let Some((id, problem)) = moves_differ(&connection)? {
+    let end = walk
+        .end()
+        .map(|problem| (None, problem.to_owned()))
+        .map_or_else(
+            || moves_differ(&connection, purge.map_or(0, |p| p.bound_seq)),
+            |p| Ok(Some(p)),
+        )?;
+    if let Some((id, problem)) = end {
         return Ok(Verified {
             first_broken_id: id,
             ..broken(String::new(), total, problem)
@@ -88,15 +81,82 @@ pub fn verify_chain(
     })
 }
 
+/// The newest bound: everything up to it may be gone.
+fn last_purge(connection: &Connection) -> Result<Option<Purge>, Error> {
+    connection
+        .query_row(
+            "SELECT bound_seq, last_hash, purged_before, retained, key_id, signature FROM audit_purges \
+             ORDER BY id DESC LIMIT 1",
+            [],
+            |r| {
+                Ok(Purge {
+                    bound_seq: r.get(0)?,
+                    last_hash: r.get(1)?,
+                    purged_before: r.get(2)?,
+                    retained: r.get(3)?,
+                    key_id: r.get(4)?,
+                    signature: r.get(5)?,
+                })
+            },
+        )
+        .optional()
+        .map_err(db)
+}
+
 struct Walk<'a> {
     key: &'a dyn Fn(&str) -> Option<PublicKey>,
     seq: i64,
     head: Option<String>,
+    /// What the log begins behind.
+    purge: Option<Purge>,
+    /// Whether the event that tells of it has been seen.
+    told: bool,
 }
 
 impl Walk<'_> {
+    fn behind<'a>(purge: Option<Purge>, key: &'a dyn Fn(&str) -> Option<PublicKey>) -> Walk<'a> {
+        Walk {
+            key,
+            seq: purge.as_ref().map_or(0, |p| p.bound_seq),
+            head: purge.as_ref().map(|p| p.last_hash.clone()),
+            told: purge.is_none(),
+            purge,
+        }
+    }
+
+    /// The proof of what is gone: signed by a known key, the first event behind it is a checkpoint, which says how many
+    /// came before, and a later one tells of it.
+    fn proof(&mut self, row: &EventRow) -> Result<(), String> {
+        let Some(purge) = &self.purge else {
+            return Ok(());
+        };
+        if row.seq == purge.bound_seq + 1 {
+            let key = (self.key)(&purge.key_id)
+                .ok_or_else(|| format!("purged by the unknown key {}", purge.key_id))?;
+            if !purge.is_valid(&key) {
+                return Err("the signature of the purge before it does not hold".to_owned());
+            }
+            if row.event.event_type != CHECKPOINT {
+                return Err("the first event behind a purge is no checkpoint".to_owned());
+            }
+        }
+        if row.seq == purge.told_seq() {
+            if row.event.event_type != PURGE || !purge.is_told(&row.event.metadata_json) {
+                return Err("it does not tell of the purge that was made with it".to_owned());
+            }
+            self.told = true;
+        }
+        Ok(())
+    }
+
+    /// What is missing at the end.
+    fn end(&self) -> Option<&'static str> {
+        (!self.told).then_some("no event tells of the last purge")
+    }
+
     fn next(&mut self, row: &EventRow) -> Result<(), String> {
         let event = &row.event;
+        self.proof(row)?;
         if row.seq != self.seq + 1 {
             return Err(format!("number {} after {}", row.seq, self.seq));
         }
@@ -130,7 +190,10 @@ impl Walk<'_> {
 
 /// Compares the moves the log tells of with the requests: each move starts where the one before ended, and the last
 /// one is where the request stands. Answers the first event at odds, and none for a request that has no event.
-fn moves_differ(connection: &Connection) -> Result<Option<(Option<String>, String)>, Error> {
+fn moves_differ(
+    connection: &Connection,
+    bound: i64,
+) -> Result<Option<(Option<String>, String)>, Error> {
     // The columns are not hashed; the metadata is. They must agree before the columns may be used.
     let columns: Option<String> = connection
         .query_row(
@@ -150,11 +213,13 @@ fn moves_differ(connection: &Connection) -> Result<Option<(Option<String>, Strin
     let gap: Option<String> = connection
         .query_row(
             "SELECT id FROM (SELECT id, seq, from_status, lag(to_status) OVER moves AS before, \
-             row_number() OVER moves AS n FROM audit_events WHERE to_status IS NOT NULL AND request_id IS NOT NULL \
+             row_number() OVER moves AS n, request_id FROM audit_events \
+             WHERE to_status IS NOT NULL AND request_id IS NOT NULL AND seq > ?1 \
              WINDOW moves AS (PARTITION BY request_id ORDER BY seq)) \
              WHERE (n > 1 AND from_status IS NOT before) \
-             OR (n = 1 AND from_status <> 'new' AND NOT EXISTS (SELECT 1 FROM audit_purges)) ORDER BY seq LIMIT 1",
-            [],
+             OR (n = 1 AND from_status <> 'new' AND request_id NOT IN (SELECT id FROM purged_requests)) \
+             ORDER BY seq LIMIT 1",
+            [bound],
             |r| r.get(0),
         )
         .optional()
@@ -168,10 +233,12 @@ fn moves_differ(connection: &Connection) -> Result<Option<(Option<String>, Strin
     let last: Option<(String, String)> = connection
         .query_row(
             "SELECT a.id, a.request_id FROM audit_events a LEFT JOIN requests r ON r.id = a.request_id \
-             WHERE a.to_status IS NOT NULL AND NOT EXISTS (SELECT 1 FROM audit_events b \
+             WHERE a.to_status IS NOT NULL AND a.seq > ?1 AND NOT EXISTS (SELECT 1 FROM audit_events b \
              WHERE b.request_id = a.request_id AND b.to_status IS NOT NULL AND b.seq > a.seq) \
-             AND (r.status IS NOT a.to_status OR r.audit_seq IS NOT a.seq) ORDER BY a.seq LIMIT 1",
-            [],
+             AND (r.status IS NOT a.to_status OR r.audit_seq IS NOT a.seq) \
+             AND (r.id IS NOT NULL OR a.request_id NOT IN (SELECT id FROM purged_requests)) \
+             ORDER BY a.seq LIMIT 1",
+            [bound],
             |r| Ok((r.get(0)?, r.get(1)?)),
         )
         .optional()
@@ -182,6 +249,14 @@ fn moves_differ(connection: &Connection) -> Result<Option<(Option<String>, Strin
             format!("request {request} stands elsewhere"),
         )));
     }
+    unaccounted(connection, bound)
+}
+
+/// A request, there or removed, that no event accounts for.
+fn unaccounted(
+    connection: &Connection,
+    bound: i64,
+) -> Result<Option<(Option<String>, String)>, Error> {
     let orphan: Option<String> = connection
         .query_row(
             "SELECT r.id FROM requests r WHERE NOT EXISTS (SELECT 1 FROM audit_events a WHERE a.seq = r.audit_seq \
@@ -191,10 +266,24 @@ fn moves_differ(connection: &Connection) -> Result<Option<(Option<String>, Strin
         )
         .optional()
         .map_err(db)?;
-    Ok(orphan.map(|request| {
+    if let Some(request) = orphan {
+        let problem = format!("request {request} stands where no event put it");
+        return Ok(Some((None, problem)));
+    }
+    let unnamed: Option<String> = connection
+        .query_row(
+            "SELECT p.id FROM purged_requests p LEFT JOIN audit_events e ON e.seq = p.audit_seq \
+             WHERE p.audit_seq > ?1 AND (e.event_type IS NOT 'request.purged' OR NOT EXISTS \
+             (SELECT 1 FROM json_each(e.metadata_json, '$.requests') j WHERE j.value = p.id)) LIMIT 1",
+            [bound],
+            |r| r.get(0),
+        )
+        .optional()
+        .map_err(db)?;
+    Ok(unnamed.map(|request| {
         (
             None,
-            format!("request {request} stands where no event put it"),
+            format!("no event tells that request {request} was removed"),
         )
     }))
 }

@@ -4,6 +4,7 @@ use crate::support::{SHOP, Server, golden, verified};
 use dbward::crypto::sha256_hex;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::path::Path;
 
 const UPDATE: &str = "UPDATE items SET price = 2 WHERE name = 'secret'";
 
@@ -407,55 +408,52 @@ fn a_start_is_audited_with_its_first_tokens() {
     assert_eq!(s.events("event_type=token.created").len(), 3);
 }
 
+/// Attacks a copy of a database, since the server's own file must stay sound for its last check: the schema refuses it,
+/// and whoever takes the schema's guards away is found out.
+pub fn found_out(folder: &Path, attack: &str) {
+    let copy = crate::support::Temp::new();
+    let source = rusqlite::Connection::open(folder.join("dbward.db")).unwrap();
+    let target = copy.path().join("dbward.db");
+    source
+        .execute("VACUUM INTO ?1", [target.to_str().unwrap()])
+        .unwrap();
+    let keys = copy.path().join("audit-keys.json");
+    std::fs::copy(folder.join("audit-keys.json"), keys).unwrap();
+    assert!(verified(copy.path()).valid);
+    let db = rusqlite::Connection::open(&target).unwrap();
+    db.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    assert!(db.execute_batch(attack).is_err(), "{attack}");
+    let guards: Vec<String> = db
+        .prepare("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        .unwrap()
+        .query_map([], |r| r.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    for guard in guards {
+        db.execute_batch(&format!("DROP TRIGGER \"{guard}\""))
+            .unwrap();
+    }
+    db.execute_batch(attack).unwrap();
+    drop(db);
+    let proof = verified(copy.path());
+    assert!(
+        !proof.valid && proof.problem.is_some(),
+        "{attack}: {proof:?}"
+    );
+}
+
 #[test]
 fn what_was_tampered_with_is_found() {
     let s = Server::shop();
     let request = s.requester().submit("production", UPDATE);
-    let folder = s.state_dir();
-    let before = verified(&folder);
-    assert!(before.valid);
-    // A copy is attacked: the server's own file must stay sound for its last check.
-    let copy = crate::support::Temp::new();
     for attack in [
         "UPDATE audit_events SET actor_id = 'approver' WHERE event_type = 'request.created'",
         "UPDATE audit_events SET detail_raw = 'SELECT 1' WHERE event_type = 'request.created'",
         "DELETE FROM audit_events WHERE seq = 2",
         "UPDATE requests SET status = 'approved'",
     ] {
-        let source = rusqlite::Connection::open(folder.join("dbward.db")).unwrap();
-        let target = copy.path().join("dbward.db");
-        let _ = std::fs::remove_file(&target);
-        source
-            .execute("VACUUM INTO ?1", [target.to_str().unwrap()])
-            .unwrap();
-        std::fs::copy(
-            folder.join("audit-keys.json"),
-            copy.path().join("audit-keys.json"),
-        )
-        .unwrap();
-        let db = rusqlite::Connection::open(&target).unwrap();
-        db.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
-        // The schema refuses it...
-        assert!(db.execute_batch(attack).is_err(), "{attack}");
-        // ...and whoever takes the schema's guards away is found out.
-        let guards: Vec<String> = db
-            .prepare("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-            .unwrap()
-            .query_map([], |r| r.get(0))
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        for guard in guards {
-            db.execute_batch(&format!("DROP TRIGGER \"{guard}\""))
-                .unwrap();
-        }
-        db.execute_batch(attack).unwrap();
-        drop(db);
-        let proof = verified(copy.path());
-        assert!(
-            !proof.valid && proof.problem.is_some(),
-            "{attack}: {proof:?}"
-        );
+        found_out(&s.state_dir(), attack);
     }
     request.is_pending();
 }

@@ -21,6 +21,7 @@
 //! - `reviews`: review rules, their scopes, and emergencies with DDL.
 //! - `notifications`: who is told of what, and that nobody is told more.
 //! - `result_policies`: where results go, who sees them, how long.
+//! - `retention`: what is over goes, and what is left proves itself.
 //! - `resolution`: policies and decisions asked for beforehand.
 //! - `decisions`: recorded decisions, decided again by the same policies and by others.
 //! - `schemas`: what agents say of tables, and who sees it.
@@ -66,6 +67,7 @@ mod requests;
 mod resolution;
 mod result_policies;
 mod results;
+mod retention;
 mod reviews;
 mod roles;
 mod schemas;

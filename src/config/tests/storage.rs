@@ -199,7 +199,7 @@ fn half_a_key_and_none_are_refused_with_a_line() {
         ),
         (
             "access_key_id = \"a\"\nsecret_access_key = \"\"",
-            "the secret access key is empty",
+            "secret_access_key: a blank secret keeps nothing secret",
         ),
     ] {
         let why = under(&[], keys).unwrap_err();

@@ -3,7 +3,7 @@
 use super::{Change, DdlPassed, Finished, NewRequest, NewResult, Refused, RequestRef, UserStatus};
 use crate::clock::Timestamp;
 use crate::domain::approval::Vote;
-use crate::domain::audit::{Entry, Outcome};
+use crate::domain::audit::{Entry, Outcome, PURGE, spelled};
 use crate::domain::request::{Status, Step};
 use serde_json::{Map, Value, json};
 
@@ -207,8 +207,46 @@ impl Change {
                     .insert("execution_id".into(), execution_id.clone().into());
                 e
             }
+            Change::ResultsPurged(results) => {
+                let ids: Vec<&str> = results.iter().map(|r| r.execution_id.as_str()).collect();
+                purged("result.purged", "execution", "executions", &ids)
+            }
+            Change::RequestsPurged { requests, before } => {
+                let ids: Vec<&str> = requests.iter().map(|r| r.id.as_str()).collect();
+                let mut e = purged("request.purged", "request", "requests", &ids);
+                e.metadata
+                    .insert("unchanged_since".into(), before.rfc3339().into());
+                e
+            }
+            Change::AuditPurged {
+                last_hash,
+                before,
+                retained,
+                ..
+            } => {
+                let mut e = Entry::new(PURGE, "policy", Outcome::Info);
+                e.metadata = object(json!({
+                    "purged_before": spelled(*before),
+                    "last_purged_hash": last_hash,
+                    "retained_count": retained,
+                }));
+                e
+            }
         }
     }
+}
+
+/// Names everything that one batch removes: the log outlives it.
+fn purged(
+    event_type: &'static str,
+    category: &'static str,
+    kind: &'static str,
+    ids: &[&str],
+) -> Entry {
+    let mut e = Entry::new(event_type, category, Outcome::Success);
+    e.metadata.insert("count".into(), ids.len().into());
+    e.metadata.insert(kind.into(), ids.into());
+    e
 }
 
 fn about(

@@ -33,7 +33,8 @@ pub struct Notice<'c> {
 }
 
 impl Change {
-    /// What others are told of it; none for a change that is nobody else's business.
+    /// What others are told of it; none for a change that is nobody else's business, or that goes with one of which they
+    /// are told.
     pub fn notice(&self) -> Option<Notice<'_>> {
         Some(match self {
             Change::RequestCreated(new) => created(new),
@@ -81,11 +82,7 @@ impl Change {
                 execution_id,
                 agent_id,
                 ..
-            } => self
-                .of(request)
-                .with("execution_id", execution_id.clone())
-                .with("agent_id", agent_id.clone()),
-            // Whoever is told of the emergency knows.
+            } => self.of(request).lost(execution_id, agent_id),
             Change::DdlPassed(_)
             | Change::AgentRegistered { .. }
             | Change::TokenCreated(_)
@@ -101,7 +98,10 @@ impl Change {
             | Change::ConfigRejected { .. }
             | Change::AttemptRefused(_)
             | Change::AuthFailures(_)
-            | Change::ResultCorrupt { .. } => return None,
+            | Change::ResultCorrupt { .. }
+            | Change::ResultsPurged(_)
+            | Change::RequestsPurged { .. }
+            | Change::AuditPurged { .. } => return None,
         })
     }
 
@@ -138,6 +138,11 @@ fn created(new: &NewRequest) -> Notice<'_> {
 }
 
 impl Notice<'_> {
+    fn lost(self, execution_id: &str, agent_id: &str) -> Self {
+        self.with("execution_id", execution_id)
+            .with("agent_id", agent_id)
+    }
+
     fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.more.insert(name.to_owned(), value.into());
         self

@@ -17,7 +17,7 @@ use crate::domain::permission::{Permission, Rights, Role};
 use auto_approve::AutoApprove;
 use execution::ExecutionPolicy;
 use notification::NotificationPolicy;
-use result::ResultPolicy;
+use result::{RESULT_TTL_DAYS, ResultPolicy};
 use review::ReviewPolicy;
 use std::collections::{BTreeMap, BTreeSet};
 use workflow::Workflow;
@@ -159,6 +159,8 @@ pub struct Policies {
     pub approval_ttl_secs: u64,
     /// Seconds until a dispatched job that nobody claims goes back.
     pub dispatch_timeout_secs: u64,
+    /// Days that a result is kept where no policy says.
+    pub result_ttl_days: u32,
 }
 
 impl Policies {
@@ -183,6 +185,7 @@ impl Policies {
             oidc_default_role: None,
             approval_ttl_secs: 86_400,
             dispatch_timeout_secs: 300,
+            result_ttl_days: RESULT_TTL_DAYS,
         }
     }
 
@@ -226,13 +229,21 @@ impl Policies {
             .map_or_else(ExecutionPolicy::default, |(_, p)| p.clone())
     }
 
+    /// The result policy where nothing else is said.
+    pub fn plain_result(&self) -> ResultPolicy {
+        ResultPolicy {
+            retention_days: self.result_ttl_days,
+            ..ResultPolicy::default()
+        }
+    }
+
     /// The result policy that applies, or the default.
     pub fn result(&self, target: &Target) -> ResultPolicy {
         self.result
             .iter()
             .filter_map(|p| Some((p.scope.score(target)?, p)))
             .max_by_key(|(score, _)| *score)
-            .map_or_else(ResultPolicy::default, |(_, p)| p.clone())
+            .map_or_else(|| self.plain_result(), |(_, p)| p.clone())
     }
 
     /// The notification policy that applies, if any does.

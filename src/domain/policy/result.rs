@@ -49,11 +49,14 @@ pub struct ResultPolicy {
     pub access: Vec<Selector>,
 }
 
+/// Days a stored result is kept, unless configured.
+pub const RESULT_TTL_DAYS: u32 = 30;
+
 impl Default for ResultPolicy {
     fn default() -> Self {
         ResultPolicy {
             scope: Scope::any(),
-            retention_days: 30,
+            retention_days: RESULT_TTL_DAYS,
             delivery_mode: DeliveryMode::Both,
             access: Vec::new(),
         }

@@ -7,7 +7,7 @@
 use super::auto_approve::AutoApprove;
 use super::execution::ExecutionPolicy;
 use super::notification::{EventFilter, NotificationPolicy};
-use super::result::{DeliveryMode, ResultPolicy};
+use super::result::{DeliveryMode, RESULT_TTL_DAYS, ResultPolicy};
 use super::review::ReviewPolicy;
 use super::workflow::{ApproverEntry, Mode, Workflow, WorkflowStep};
 use super::{Binding, Database, Dialect, Policies, RoleMapping, Scope};
@@ -51,7 +51,18 @@ text! {
         oidc_default_role: Option<String>,
         approval_ttl_secs: u64,
         dispatch_timeout_secs: u64,
+        // Younger too.
+        #[serde(default = "usual_days", skip_serializing_if = "are_usual_days")]
+        result_ttl_days: u32,
     }
+}
+
+fn usual_days() -> u32 {
+    RESULT_TTL_DAYS
+}
+
+fn are_usual_days(days: &u32) -> bool {
+    *days == RESULT_TTL_DAYS
 }
 
 text! {
@@ -194,6 +205,7 @@ impl Policies {
             oidc_default_role: self.oidc_default_role.clone(),
             approval_ttl_secs: self.approval_ttl_secs,
             dispatch_timeout_secs: self.dispatch_timeout_secs,
+            result_ttl_days: self.result_ttl_days,
         };
         spelled(&text)
     }
@@ -225,6 +237,7 @@ impl Policies {
             oidc_default_role: text.oidc_default_role,
             approval_ttl_secs: text.approval_ttl_secs,
             dispatch_timeout_secs: text.dispatch_timeout_secs,
+            result_ttl_days: text.result_ttl_days,
         })
     }
 }

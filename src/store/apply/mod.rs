@@ -5,6 +5,7 @@
 mod executions;
 mod identities;
 mod outbox;
+mod purges;
 mod requests;
 
 use super::audit::{append, checkpoint_if_due};
@@ -145,6 +146,14 @@ pub(super) fn apply(
             policy_text,
             ..
         } => policies(&cx, policy_version, policy_text)?,
+        Change::ResultsPurged(results) => purges::results(&cx, results)?,
+        Change::RequestsPurged { requests, .. } => purges::requests(&cx, requests)?,
+        Change::AuditPurged {
+            bound_seq,
+            last_hash,
+            before,
+            retained,
+        } => purges::audit(&cx, keys, *bound_seq, last_hash, *before, *retained)?,
         // What these say stands in the audit log alone.
         Change::ConfigRejected { .. }
         | Change::AttemptRefused(_)

@@ -259,6 +259,13 @@ impl Server {
         dbward::jobs::lease(app).unwrap();
     }
 
+    /// What retention does once an hour.
+    pub fn purge(&self) {
+        let app = self.inner().app();
+        dbward::jobs::results(app).unwrap();
+        dbward::jobs::retention(app).unwrap();
+    }
+
     pub fn minute(&self) {
         dbward::jobs::minute(self.inner().app()).unwrap();
     }

@@ -19,6 +19,10 @@ const LANDED: &[(&str, &str)] = &[
         "0003_outbox.sql",
         "ad9b99dc0b610567e4b58c3cc40f6a265e67aa82dd9498025062835938d13d5b",
     ),
+    (
+        "0004_retention.sql",
+        "1c9b45c0824387b069a315dd24faca3a648d027175fcb4ee6401603d3c4e2d83",
+    ),
 ];
 
 /// Statements put together while the program runs, which are not prepared here: the lists, whose filters vary. Each
@@ -69,12 +73,12 @@ const SCANS: &[(&str, &str)] = &[
         "verification reads all",
     ),
     (
-        "SELECT id FROM (SELECT id, seq, from_status, lag(",
-        "verification reads all",
+        "(SELECT id FROM requests ORDER BY seq LIMIT 1)",
+        "the oldest one and no other",
     ),
     (
-        "SELECT a.id, a.request_id FROM audit_events a LEFT JOIN",
-        "verification reads all",
+        "SELECT p.id FROM purged_requests p LEFT JOIN",
+        "verification reads all; the list of one event",
     ),
     (
         "SELECT r.id FROM requests r WHERE NOT EXISTS",
@@ -95,6 +99,24 @@ const WRITERS: &[(&str, &str, &str, &str)] = &[
         "audit_events",
         "",
         "the audit event itself; called by apply",
+    ),
+    (
+        "src/store/retention.rs",
+        "audit_events",
+        "",
+        "events before a signed bound, which the schema compares",
+    ),
+    (
+        "src/store/retention.rs",
+        "purged_requests",
+        "",
+        "what excuses events that are gone themselves",
+    ),
+    (
+        "src/store/retention.rs",
+        "outbox",
+        "",
+        "notifications that have come to an end",
     ),
     (
         "src/store/migrate.rs",

@@ -1,0 +1,65 @@
+//! Removes requests that ended long ago, with everything that belongs to them. What is still alive never goes, nor
+//! what has a stored result: that has a time of its own, and goes first.
+
+use super::App;
+use crate::clock::Timestamp;
+use crate::domain::actor::Actor;
+use crate::domain::change::{Change, PurgedRequest};
+use crate::error::Error;
+use crate::store::{Place, SettledRequest, Verdict};
+use std::sync::Arc;
+
+/// Requests removed in one transaction: each is a dozen rows in as many tables, so that the database is held for some
+/// ten milliseconds. One event names them.
+pub const BATCH: u32 = 50;
+
+/// Removes every request that has ended and has not changed for the days that `[retention]` says. Answers how many.
+///
+/// # Errors
+/// When the store cannot read or write.
+pub fn purge_requests(app: &Arc<App>) -> Result<usize, Error> {
+    let days = app.active().retention.request_ttl_days;
+    let before = days_before(app.clock.now(), days);
+    let (mut after, mut gone) = (Place::START, 0);
+    loop {
+        let settled = app
+            .store
+            .read(|view| view.settled_requests(before, after, BATCH))?;
+        let Some(last) = settled.last() else {
+            return Ok(gone);
+        };
+        after = last.place;
+        let free: Vec<SettledRequest> = settled.into_iter().filter(|r| r.is_free).collect();
+        gone += forget(app, free, before)?;
+    }
+}
+
+/// The time so many days before `now`.
+pub(super) fn days_before(now: Timestamp, days: u32) -> Timestamp {
+    Timestamp(now.0.saturating_sub(i64::from(days) * 86_400_000))
+}
+
+fn forget(app: &Arc<App>, free: Vec<SettledRequest>, before: Timestamp) -> Result<usize, Error> {
+    if free.is_empty() {
+        return Ok(0);
+    }
+    let gone = app.store.change(Actor::system(), move |view, _| {
+        let mut requests = Vec::with_capacity(free.len());
+        for request in free {
+            // Anything may have happened since it was looked at.
+            if let Some(still) = view.find_free_request(request.place.1, before)? {
+                requests.push(PurgedRequest {
+                    seq: still.place.1,
+                    id: still.id,
+                });
+            }
+        }
+        let gone = requests.len();
+        Ok(match gone {
+            0 => Verdict::Same(0),
+            _ => Verdict::Write(vec![Change::RequestsPurged { requests, before }], gone),
+        })
+    })?;
+    app.metrics.purged.add(&["request"], gone as u64);
+    Ok(gone)
+}

@@ -1,0 +1,77 @@
+//! Removes stored results whose time is over: first the object, then its row. An object that is gone already is no
+//! error, so a crash in between costs a second try; a row that goes first would leave an object that nobody knows.
+
+use super::App;
+use crate::domain::actor::Actor;
+use crate::domain::change::{Change, PurgedResult};
+use crate::error::Error;
+use crate::store::{ExpiredResult, Place, Verdict};
+use std::sync::Arc;
+
+/// Results removed in one transaction, which holds the database for a few milliseconds, and named by one event.
+pub const BATCH: u32 = 100;
+
+/// Removes every expired result that can be removed; the others are passed over until the next turn. Answers how many
+/// went.
+///
+/// # Errors
+/// When the store cannot read or write.
+pub fn purge_results(app: &Arc<App>) -> Result<usize, Error> {
+    let (now, mut after, mut gone) = (app.clock.now(), Place::START, 0);
+    loop {
+        let expired = app
+            .store
+            .read(|view| view.expired_results(now, after, BATCH))?;
+        let Some(last) = expired.last() else {
+            return Ok(gone);
+        };
+        after = last.place;
+        let removed = expired.into_iter().filter(|r| is_removed(app, r)).collect();
+        gone += forget(app, removed)?;
+    }
+}
+
+/// Removes the object; false where it may be there still.
+fn is_removed(app: &App, result: &ExpiredResult) -> bool {
+    let removed = match app.objects_of(&result.backend) {
+        Some(objects) => objects.delete(&result.key),
+        None => Err(Error::unavailable(format!(
+            "no place of the kind `{}` is configured",
+            result.backend
+        ))),
+    };
+    match removed {
+        Ok(()) => {
+            app.stuck.moved(&result.execution_id);
+            true
+        }
+        Err(error) => {
+            app.stuck.note(app, "results", &result.execution_id, &error);
+            false
+        }
+    }
+}
+
+fn forget(app: &Arc<App>, removed: Vec<ExpiredResult>) -> Result<usize, Error> {
+    if removed.is_empty() {
+        return Ok(0);
+    }
+    let gone = app.store.change(Actor::system(), move |view, now| {
+        let mut results = Vec::with_capacity(removed.len());
+        for result in removed {
+            if view.is_result_expired(result.place.1, now)? {
+                results.push(PurgedResult {
+                    execution_seq: result.place.1,
+                    execution_id: result.execution_id,
+                });
+            }
+        }
+        let gone = results.len();
+        Ok(match gone {
+            0 => Verdict::Same(0),
+            _ => Verdict::Write(vec![Change::ResultsPurged(results)], gone),
+        })
+    })?;
+    app.metrics.purged.add(&["result"], gone as u64);
+    Ok(gone)
+}

@@ -1,0 +1,250 @@
+//! What retention looks for, and the two removals that have no audit event of their own: events of a prefix whose
+//! purge is signed already, and messages that have arrived or never will.
+//!
+//! Every look takes a bounded number of rows by an index, and goes on behind the last one.
+
+use super::audit::EventRow;
+use super::{Place, Store, View, db};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use rusqlite::{OptionalExtension, params};
+
+/// A request that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettledRequest {
+    /// When it last changed, and its row.
+    pub place: Place,
+    /// Its id.
+    pub id: String,
+    /// Whether nothing of it runs, nothing is stored and nobody is still to be told, so that it may go.
+    pub is_free: bool,
+}
+
+/// A stored result whose time is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpiredResult {
+    /// When it expired, and the row of its execution.
+    pub place: Place,
+    /// The execution.
+    pub execution_id: String,
+    /// Where it is stored.
+    pub backend: String,
+    /// Its key there.
+    pub key: String,
+}
+
+/// How far the audit log may be purged: up to just before a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PurgeLimit {
+    /// The last event that may go.
+    pub last: EventRow,
+    /// The event behind it, which says that it is a checkpoint; whether it proves what it says is for the caller to
+    /// check.
+    pub checkpoint: EventRow,
+    /// Events after the last one that may go.
+    pub retained: i64,
+}
+
+/// Requests that have ended. The condition is that of their index, word for word.
+const SETTLED: &str = "r.updated_at_ms, r.seq, r.id, \
+     NOT EXISTS (SELECT 1 FROM results x WHERE x.request_seq = r.seq) \
+     AND NOT EXISTS (SELECT 1 FROM executions e WHERE e.request_seq = r.seq AND e.status = 'claimed') \
+     AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.request_seq = r.seq AND o.next_attempt_ms IS NOT NULL) \
+     FROM requests r \
+     WHERE r.status IN ('executed', 'failed', 'rejected', 'cancelled', 'expired', 'execution_lost') \
+     AND r.updated_at_ms <= ?1";
+
+const EXPIRED: &str = "x.expires_at_ms, x.execution_seq, e.id, x.backend, x.object_key \
+     FROM results x JOIN executions e ON e.seq = x.execution_seq WHERE x.expires_at_ms <= ?1";
+
+const BOUND: &str = "SELECT coalesce(max(bound_seq), 0) FROM audit_purges";
+
+impl View<'_> {
+    /// Requests that ended and have not changed since `before`, the longest unchanged first, from behind `after` on.
+    pub fn settled_requests(
+        &self,
+        before: Timestamp,
+        after: Place,
+        limit: u32,
+    ) -> Result<Vec<SettledRequest>, Error> {
+        let sql = format!(
+            "SELECT {SETTLED} AND (r.updated_at_ms, r.seq) > (?2, ?3) ORDER BY r.updated_at_ms, r.seq LIMIT ?4"
+        );
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| {
+                s.query_map(params![before.0, after.0, after.1, limit], settled)?
+                    .collect()
+            })
+            .map_err(db)
+    }
+
+    /// The request of that row, if it ended, has not changed since `before`, and may go.
+    pub fn find_free_request(
+        &self,
+        seq: i64,
+        before: Timestamp,
+    ) -> Result<Option<SettledRequest>, Error> {
+        let sql = format!("SELECT {SETTLED} AND r.seq = ?2");
+        let found = self
+            .connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| s.query_row(params![before.0, seq], settled).optional())
+            .map_err(db)?;
+        Ok(found.filter(|r| r.is_free))
+    }
+
+    /// Stored results whose time is over, the longest over first, from behind `after` on.
+    pub fn expired_results(
+        &self,
+        now: Timestamp,
+        after: Place,
+        limit: u32,
+    ) -> Result<Vec<ExpiredResult>, Error> {
+        let sql = format!(
+            "SELECT {EXPIRED} AND (x.expires_at_ms, x.execution_seq) > (?2, ?3) \
+             ORDER BY x.expires_at_ms, x.execution_seq LIMIT ?4"
+        );
+        self.connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| {
+                s.query_map(params![now.0, after.0, after.1, limit], expired)?
+                    .collect()
+            })
+            .map_err(db)
+    }
+
+    /// Whether there still is a stored result of that execution, and its time is over.
+    pub fn is_result_expired(&self, execution_seq: i64, now: Timestamp) -> Result<bool, Error> {
+        let sql = format!("SELECT {EXPIRED} AND x.execution_seq = ?2");
+        let found = self
+            .connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| {
+                s.query_row(params![now.0, execution_seq], expired)
+                    .optional()
+            })
+            .map_err(db)?;
+        Ok(found.is_some())
+    }
+
+    /// Whether a stored result of that execution is this object.
+    pub fn is_result_object(&self, execution_id: &str, key: &str) -> Result<bool, Error> {
+        self.connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM executions e JOIN results x ON x.execution_seq = e.seq \
+                 WHERE e.id = ?1 AND x.object_key = ?2)",
+            )
+            .and_then(|mut s| s.query_row([execution_id, key], |r| r.get(0)))
+            .map_err(db)
+    }
+
+    /// How far the audit log may be purged: to the newest checkpoint that is older than `before` and not younger than
+    /// the oldest request that is kept. `None` where that is no further than it already is.
+    pub fn purge_limit(&self, before: Timestamp) -> Result<Option<PurgeLimit>, Error> {
+        let number = |sql: &str| {
+            self.connection
+                .prepare_cached(sql)
+                .and_then(|mut s| s.query_row([], |r| r.get::<_, Option<i64>>(0)).optional())
+                .map(Option::flatten)
+                .map_err(db)
+        };
+        // Requests are made in the order of their rows: nothing that a kept one did comes before the oldest was made.
+        let oldest = number(
+            "SELECT min(seq) FROM audit_events \
+             WHERE request_id = (SELECT id FROM requests ORDER BY seq LIMIT 1)",
+        )?;
+        let old = self
+            .connection
+            .prepare_cached(
+                "SELECT seq FROM audit_events WHERE created_at_ms < ?1 ORDER BY created_at_ms DESC LIMIT 1",
+            )
+            .and_then(|mut s| s.query_row([before.0], |r| r.get(0)).optional())
+            .map_err(db)?;
+        let Some(old) = old else { return Ok(None) };
+        let limit = oldest.map_or(old, |oldest: i64| oldest.min(old));
+        let Some(checkpoint) = self.last_checkpoint(limit)? else {
+            return Ok(None);
+        };
+        let bound = checkpoint.seq - 1;
+        if bound <= number(BOUND)?.unwrap_or(0) {
+            return Ok(None);
+        }
+        let Some(last) = self.events_after(bound - 1, 1)?.pop() else {
+            return Ok(None);
+        };
+        Ok(Some(PurgeLimit {
+            retained: self.last_event()? - bound,
+            last,
+            checkpoint,
+        }))
+    }
+
+    /// When the audit log was last purged.
+    pub fn last_purge(&self) -> Result<Option<Timestamp>, Error> {
+        self.connection
+            .prepare_cached("SELECT created_at_ms FROM audit_purges ORDER BY id DESC LIMIT 1")
+            .and_then(|mut s| s.query_row([], |r| Ok(Timestamp(r.get(0)?))).optional())
+            .map_err(db)
+    }
+}
+
+impl Store {
+    /// Deletes at most `limit` events of the prefix whose purge is signed, oldest first, and forgets purged requests of
+    /// which the log tells nothing any more. Answers how many events went.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    pub fn delete_purged_events(&self, limit: u32) -> Result<usize, Error> {
+        self.bookkeep(move |connection| {
+            let execute = |sql: &str| {
+                connection
+                    .prepare_cached(sql)
+                    .and_then(|mut s| s.execute([limit]))
+                    .map_err(db)
+            };
+            execute(
+                "DELETE FROM purged_requests WHERE request_seq IN (SELECT request_seq FROM purged_requests \
+                 WHERE audit_seq <= (SELECT coalesce(max(bound_seq), 0) FROM audit_purges) \
+                 AND request_seq < (SELECT max(request_seq) FROM purged_requests) ORDER BY audit_seq LIMIT ?1)",
+            )?;
+            execute(
+                "DELETE FROM audit_events WHERE seq <= (SELECT coalesce(max(bound_seq), 0) FROM audit_purges) \
+                 AND seq < (SELECT min(seq) FROM audit_events) + ?1",
+            )
+        })
+    }
+
+    /// Deletes at most `limit` messages that were delivered, cancelled or given up before `before`. Answers how many.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    pub fn delete_messages(&self, before: Timestamp, limit: u32) -> Result<usize, Error> {
+        self.bookkeep(move |connection| {
+            connection
+                .prepare_cached(
+                    "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE next_attempt_ms IS NULL \
+                     AND updated_at_ms <= ?1 ORDER BY updated_at_ms LIMIT ?2)",
+                )
+                .and_then(|mut s| s.execute(params![before.0, limit]))
+                .map_err(db)
+        })
+    }
+}
+
+fn settled(row: &rusqlite::Row) -> rusqlite::Result<SettledRequest> {
+    Ok(SettledRequest {
+        place: Place(row.get(0)?, row.get(1)?),
+        id: row.get(2)?,
+        is_free: row.get(3)?,
+    })
+}
+
+fn expired(row: &rusqlite::Row) -> rusqlite::Result<ExpiredResult> {
+    Ok(ExpiredResult {
+        place: Place(row.get(0)?, row.get(1)?),
+        execution_id: row.get(2)?,
+        backend: row.get(3)?,
+        key: row.get(4)?,
+    })
+}
