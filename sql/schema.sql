@@ -145,7 +145,7 @@ CREATE TABLE tokens (
     revoked_at_ms   INTEGER,
     last_used_at_ms INTEGER,
     audit_seq       INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+, issuers_json TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(issuers_json))) STRICT, WITHOUT ROWID;
 
 CREATE INDEX tokens__subject ON tokens (subject_id);
 
@@ -168,18 +168,6 @@ CREATE TRIGGER tokens_insert BEFORE INSERT ON tokens
 WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
   OR EXISTS (SELECT 1 FROM tokens WHERE id = NEW.id OR token_hash = NEW.token_hash)
 BEGIN SELECT RAISE(ABORT, 'token without its audit event'); END;
-
-CREATE TRIGGER tokens_update
-BEFORE UPDATE OF id, subject_type, subject_id, token_hash, token_prefix, name, roles_json, role_mode, groups_json,
-    issuer, created_at_ms, expires_at_ms, revoked_at_ms, audit_seq ON tokens
-WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <= OLD.audit_seq
-  -- All that ever changes is that a token is revoked, once.
-  OR OLD.revoked_at_ms IS NOT NULL OR NEW.revoked_at_ms IS NULL
-  OR NEW.id IS NOT OLD.id OR NEW.subject_type IS NOT OLD.subject_type OR NEW.subject_id IS NOT OLD.subject_id
-  OR NEW.token_hash IS NOT OLD.token_hash OR NEW.roles_json IS NOT OLD.roles_json
-  OR NEW.role_mode IS NOT OLD.role_mode OR NEW.groups_json IS NOT OLD.groups_json OR NEW.issuer IS NOT OLD.issuer
-  OR NEW.expires_at_ms IS NOT OLD.expires_at_ms
-BEGIN SELECT RAISE(ABORT, 'token changed without its audit event'); END;
 
 CREATE TRIGGER tokens_no_delete BEFORE DELETE ON tokens
 BEGIN SELECT RAISE(ABORT, 'tokens are kept'); END;
@@ -655,3 +643,15 @@ CREATE INDEX idempotency_keys__request ON idempotency_keys (request_seq);
 CREATE INDEX outbox__request ON outbox (request_seq) WHERE request_seq IS NOT NULL;
 
 CREATE INDEX audit_events__category ON audit_events (event_category, seq);
+
+CREATE TRIGGER tokens_update
+BEFORE UPDATE OF id, subject_type, subject_id, token_hash, token_prefix, name, roles_json, role_mode, groups_json,
+    issuer, issuers_json, created_at_ms, expires_at_ms, revoked_at_ms, audit_seq ON tokens
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <= OLD.audit_seq
+  -- All that ever changes is that a token is revoked, once.
+  OR OLD.revoked_at_ms IS NOT NULL OR NEW.revoked_at_ms IS NULL
+  OR NEW.id IS NOT OLD.id OR NEW.subject_type IS NOT OLD.subject_type OR NEW.subject_id IS NOT OLD.subject_id
+  OR NEW.token_hash IS NOT OLD.token_hash OR NEW.roles_json IS NOT OLD.roles_json
+  OR NEW.role_mode IS NOT OLD.role_mode OR NEW.groups_json IS NOT OLD.groups_json OR NEW.issuer IS NOT OLD.issuer
+  OR NEW.issuers_json IS NOT OLD.issuers_json OR NEW.expires_at_ms IS NOT OLD.expires_at_ms
+BEGIN SELECT RAISE(ABORT, 'token changed without its audit event'); END;

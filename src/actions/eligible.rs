@@ -7,7 +7,8 @@
 use super::App;
 use super::identify::resolve;
 use crate::clock::Timestamp;
-use crate::domain::id::{Selector, Target};
+use crate::domain::change::LostStep;
+use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::{Permission, Role};
 use crate::domain::policy::Policies;
 use crate::domain::policy::workflow::{Mode, Workflow};
@@ -22,6 +23,9 @@ use std::sync::{Arc, RwLock};
 const PEOPLE_LOOKED_AT: usize = 200;
 /// Administrators tried as the one who steps in.
 const ADMINS_TRIED: usize = 5;
+
+/// Steps that lose their approvers named in one warning, at most; one names the trouble, hundreds only fill the log.
+const LOST_SHOWN_MAX: usize = 20;
 
 /// The directory as it was last put together.
 #[derive(Default)]
@@ -79,6 +83,62 @@ pub fn ensure(
         return Ok(());
     }
     Err(refusal(&what, workflow))
+}
+
+/// Steps of workflows that somebody can approve under the policies `before`, and nobody under those `after`: each once,
+/// with a target where that is so.
+pub(super) fn lost_steps(
+    app: &App,
+    before: &Policies,
+    after: &Policies,
+) -> Result<Vec<LostStep>, Error> {
+    let now = app.clock.now();
+    let then = make(app, before, 0, 0, now)?;
+    let soon = make(app, after, 0, 0, now)?;
+    let mut lost: Vec<LostStep> = Vec::new();
+    for workflow in &after.workflows {
+        let decides = |target: &Target| {
+            let by = |op| after.workflow(target, op);
+            let mut all = Operation::ALL.into_iter().filter_map(by);
+            all.any(|w| std::ptr::eq(w, workflow))
+        };
+        for target in after.targets().filter(decides) {
+            let had = dead(&steps(workflow, &target, before, &then), workflow, &then);
+            for step in dead(&steps(workflow, &target, after, &soon), workflow, &soon) {
+                let id = workflow.id();
+                let is_said = lost.iter().any(|l| l.workflow == id && l.step == step);
+                if had.contains(&step) || is_said {
+                    continue;
+                }
+                if lost.len() >= LOST_SHOWN_MAX {
+                    return Ok(lost);
+                }
+                lost.push(LostStep {
+                    workflow: id,
+                    step,
+                    target: target.clone(),
+                });
+            }
+        }
+    }
+    Ok(lost)
+}
+
+/// The steps that nobody can approve, from 1; none in place of a number where only all of them together cannot be.
+fn dead(steps: &[Step], workflow: &Workflow, directory: &Directory) -> Vec<Option<usize>> {
+    let without: BTreeSet<&str> = directory.suspended.iter().map(String::as_str).collect();
+    let alone =
+        |step: &Step| reach::unreachable(std::slice::from_ref(step), false, &without).is_some();
+    let numbered = steps.iter().zip(1..);
+    let mut dead: Vec<Option<usize>> = numbered
+        .filter(|(step, _)| alone(step))
+        .map(|(_, n)| Some(n))
+        .collect();
+    let distinct = !workflow.allow_same_approver_across_steps;
+    if dead.is_empty() && reach::unreachable(steps, distinct, &without).is_some() {
+        dead.push(None);
+    }
+    dead
 }
 
 fn refusal(what: &Unreachable, workflow: &Workflow) -> Error {
@@ -310,7 +370,11 @@ impl Directory {
             let members = self.roles.entry(role.name.clone()).or_default();
             members.insert(token.subject_id.clone());
         }
-        for group in groups {
+        // With some tokens nobody votes as a member of a group.
+        let votes = !rights
+            .let_through_scopes(&[Permission::RequestApprove])
+            .is_empty();
+        for group in groups.into_iter().filter(|_| votes) {
             let members = self.groups.entry(group).or_default();
             members.insert(token.subject_id.clone());
         }

@@ -125,6 +125,7 @@ pub fn authenticate(
         kind: known.token.subject_type,
         token_id: Some(known.token.id.clone()),
         token_issuer: Some(known.token.issuer.clone()),
+        token_issuers: known.token.issuers.clone(),
         rights: known.rights.clone(),
         groups: known.groups.clone(),
         generation: known.generation,

@@ -11,6 +11,7 @@ pub mod dry_run;
 pub mod eligible;
 pub mod heartbeat;
 pub mod identify;
+mod last_admin;
 pub mod purge_audit;
 pub mod purge_messages;
 pub mod purge_requests;

@@ -1,18 +1,19 @@
 //! What a server does before it serves: puts its configuration in force, and makes the first tokens.
 
 use super::App;
-use super::identify::{TOKEN_PREFIX, resolve};
-use super::tokens::{TokenRequest, draft};
+use super::identify::TOKEN_PREFIX;
+use super::last_admin::{self, Loss};
+use super::tokens::{Hands, TokenRequest, draft};
 use super::{users, webhooks};
 use crate::config::{Config, Webhook};
 use crate::crypto::{hex, random, write_private};
 use crate::domain::actor::{Actor, SubjectType};
 use crate::domain::change::{Change, UserStatus};
 use crate::domain::permission::Role;
-use crate::domain::policy::Policies;
 use crate::error::Error;
 use crate::store::{Verdict, View};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -53,21 +54,16 @@ pub fn sync_config(app: &Arc<App>, config: &Config, keeps_admin: bool) -> Result
             by_config: true,
         })
         .collect();
-    let (before, after) = (app.active(), policies.clone());
+    let (cx, before, after) = (Arc::clone(app), app.active(), policies.clone());
     let suspended: Vec<String> = app.store.change(Actor::system(), move |view, now| {
         let leaving = leaving(view, &named)?;
         if keeps_admin {
-            let admin = |policies: &Policies, out: &[String]| {
-                view.any_live_token(now, |t| {
-                    !out.contains(&t.subject_id) && resolve(policies, t).0.is_admin()
-                })
+            let losing = Loss {
+                people: &leaving,
+                policies: Some(&after),
+                ..Loss::default()
             };
-            if admin(&before.policies, &[])? && !admin(&after, &leaving)? {
-                return Err(Error::conflict(
-                    "last_admin",
-                    "with this configuration nobody could administer the server any more",
-                ));
-            }
+            last_admin::ensure_one_stays(&cx, view, &before.policies, &losing, now)?;
         }
         let mut changes = vec![synced];
         for person in named.iter().filter(|p| p.active) {
@@ -173,7 +169,11 @@ pub fn bootstrap(app: &Arc<App>, state_dir: &Path, force: bool) -> Result<bool, 
         let path = state_dir.join(file);
         write_private(&path, secret.as_bytes())
             .map_err(|e| Error::internal(format!("token file {}", path.display()), e))?;
-        created.push(draft(&active.policies, "system".to_owned(), asked, &secret));
+        let hands = Hands {
+            issuer: Actor::system().id,
+            all: BTreeSet::new(),
+        };
+        created.push(draft(&active.policies, hands, asked, &secret));
     }
     app.store.change(Actor::system(), move |view, _| {
         let mut changes = Vec::new();

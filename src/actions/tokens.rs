@@ -2,12 +2,14 @@
 
 use super::App;
 use super::identify::{TOKEN_PREFIX, resolve};
+use super::last_admin::{self, Loss};
 use super::refusals::refusal;
 use crate::clock::Timestamp;
 use crate::config::ID_BYTES_MAX;
 use crate::crypto::{hex, random, sha256_hex, uuid};
 use crate::domain::actor::{Actor, Caller, SubjectType};
 use crate::domain::change::{Change, NewToken, RoleMode};
+use crate::domain::id::is_subject;
 use crate::domain::permission::{Permission, Rights, Role};
 use crate::domain::policy::Policies;
 use crate::error::{Error, Shown};
@@ -19,6 +21,9 @@ use std::sync::Arc;
 pub const TOKENS_PER_SUBJECT_MAX: usize = 100;
 /// Roles or groups that one token names, at most.
 pub const NAMES_MAX: usize = 50;
+/// People who had a hand in one token, at most: a token that issues a token that issues a token is rare, and a chain
+/// that forgot anybody would be none.
+pub const ISSUERS_MAX: usize = 50;
 /// Longest name of a token, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
 
@@ -58,8 +63,8 @@ pub struct Issued {
 /// Issues a token.
 ///
 /// # Errors
-/// 400 `validation_error`; 403 `forbidden` for more than the caller holds; 409 `conflict` for a suspended subject, one
-/// of another type, or one with too many tokens.
+/// 400 `validation_error`; 403 `forbidden` for more than the caller holds; 409 `conflict` for a suspended subject or one
+/// of another type, and `too_many_tokens`, `too_many_issuers`.
 pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Issued, Error> {
     let active = app.active();
     if let Err(error) = may_issue(caller, &asked) {
@@ -67,17 +72,10 @@ pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Is
     }
     check(app, &asked, &active.policies)?;
     let secret = format!("{TOKEN_PREFIX}{}", hex(&random::<16>()));
-    let issuer = issuer(caller, &asked);
-    let new = draft(&active.policies, issuer, asked, &secret);
+    let hands = hands(caller, &asked)?;
+    let new = draft(&active.policies, hands, asked, &secret);
     let rights = rights_of(&active.policies, &new, app.clock.now());
-    if !holds_all(&caller.rights, &rights) {
-        let error = Error::forbidden("the token would permit more than you hold")
-            .hint("name roles whose permissions and scopes you hold yourself");
-        return Err(refused(app, caller, error));
-    }
-    let outside = new.groups.iter().find(|g| !caller.groups.contains(*g));
-    if let Some(group) = outside.filter(|_| !caller.rights.is_admin()) {
-        let error = Error::forbidden(format!("you are not in the group `{}`", Shown(group)));
+    if let Err(error) = within_own(caller, &new, &rights, &active.policies) {
         return Err(refused(app, caller, error));
     }
     let issued = Issued {
@@ -107,7 +105,7 @@ pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<T
 /// Revokes a token, at once and for good. Repeating it answers the time it was first revoked.
 ///
 /// # Errors
-/// 404; 403 `forbidden`.
+/// 404; 403 `forbidden`; 409 `last_admin` for the one that the last administrator stands on.
 pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Timestamp, Error> {
     let (cx, by, id) = (Arc::clone(app), caller, id.to_owned());
     let caller = by.clone();
@@ -117,7 +115,8 @@ pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Timestamp, Er
         let own = found
             .as_ref()
             .is_some_and(|t| t.subject_id == caller.subject);
-        let may = manages || (own && caller.rights.may(Permission::TokenRevokeOwn));
+        let mine = [Permission::TokenRevokeOwn, Permission::TokenManage];
+        let may = manages || (own && mine.iter().any(|p| caller.rights.may_somewhere(*p)));
         if !may {
             let error = Error::forbidden("permission denied: token.manage");
             return cx.refuse(&caller.actor(), refusal("token.revoke", &error), error);
@@ -126,6 +125,13 @@ pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Timestamp, Er
         if let Some(at) = token.revoked_at {
             return Ok(Verdict::Same(at));
         }
+        let active = cx.active();
+        let losing = Loss {
+            token: Some(&token.id),
+            by: Some(&caller),
+            ..Loss::default()
+        };
+        last_admin::ensure_one_stays(&cx, view, &active.policies, &losing, now)?;
         let change = Change::TokenRevoked {
             token_id: token.id,
             subject_id: token.subject_id,
@@ -134,26 +140,88 @@ pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Timestamp, Er
     })
 }
 
-/// Who counts as the issuer. What somebody makes for himself comes from whoever gave him the token he makes it with:
-/// that one may hold it, and must not lose the mark of it by a second token.
-fn issuer(caller: &Caller, asked: &TokenRequest) -> String {
+/// Who has a hand in a token.
+#[derive(Debug, Clone)]
+pub(super) struct Hands {
+    /// Who counts as the issuer.
+    pub(super) issuer: String,
+    /// Everybody who has one.
+    pub(super) all: BTreeSet<String>,
+}
+
+/// Who has a hand in what the caller issues. What somebody makes for himself comes from whoever gave him the token he
+/// makes it with: that one may hold it, and must not lose the mark of it by a second token. For the same reason
+/// everybody who had a hand in that token has one in this, whoever it is for.
+fn hands(caller: &Caller, asked: &TokenRequest) -> Result<Hands, Error> {
     let given = caller.token_issuer.as_ref();
-    given
+    let issuer = given
         .filter(|by| asked.subject_id == caller.subject && *by != Actor::system().id.as_str())
         .unwrap_or(&caller.subject)
-        .clone()
+        .clone();
+    let mut all = caller.token_issuers.clone();
+    all.insert(caller.subject.clone());
+    if all.len() > ISSUERS_MAX {
+        return Err(Error::conflict(
+            "too_many_issuers",
+            format!("more than {ISSUERS_MAX} people had a hand in the token you come with"),
+        )
+        .hint("come with a token that was passed on less often"));
+    }
+    Ok(Hands { issuer, all })
+}
+
+/// Refuses a token that would make more of somebody than the caller is: by its permissions and their scopes, by the
+/// groups and roles that selectors name, or by lacking the ceiling of the caller's own.
+fn within_own(
+    caller: &Caller,
+    new: &NewToken,
+    rights: &Rights,
+    policies: &Policies,
+) -> Result<(), Error> {
+    let own = &caller.rights;
+    if own.is_admin() {
+        return Ok(());
+    }
+    if !holds_all(own, rights) {
+        return Err(
+            Error::forbidden("the token would permit more than you hold")
+                .hint("name roles whose permissions and scopes you hold yourself"),
+        );
+    }
+    if lets_through_more(own, rights) {
+        return Err(
+            Error::forbidden("the token would do more than the one you come with")
+                .hint("your token is limited to the roles it names; name roles within those"),
+        );
+    }
+    if let Some(group) = new.groups.iter().find(|g| !caller.groups.contains(*g)) {
+        let message = format!("you are not in the group `{}`", Shown(group));
+        return Err(Error::forbidden(message));
+    }
+    // Approvers and readers of results are named by role, whatever the role permits. One that nobody is named by is
+    // worth its permissions only.
+    let foreign = rights.acting().find(|role| {
+        policies.names_role(&role.name) && !own.acting().any(|mine| mine.name == role.name)
+    });
+    match foreign {
+        Some(role) => Err(Error::forbidden(format!(
+            "you do not hold the role `{}`, by which approvers or readers are named",
+            Shown(&role.name)
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// A new token as it will be stored. Named roles are a grant where its subject holds none by binding, otherwise a
 /// ceiling; which of the two never changes.
 pub(super) fn draft(
     policies: &Policies,
-    issuer: String,
+    hands: Hands,
     asked: TokenRequest,
     secret: &str,
 ) -> NewToken {
-    let groups = policies.groups_of(&asked.subject_id);
-    let bound = !policies.bound_roles(&asked.subject_id, &groups).is_empty();
+    let own = policies.groups_of(&asked.subject_id);
+    let bound = !policies.bound_roles(&asked.subject_id, &own).is_empty();
     let role_mode = match (asked.subject_type, asked.roles.is_empty(), bound) {
         (SubjectType::Agent, _, _) => RoleMode::Grant,
         (SubjectType::User, true, _) => RoleMode::Resolved,
@@ -169,14 +237,23 @@ pub(super) fn draft(
         name: asked.name,
         roles: asked.roles,
         role_mode,
-        groups: asked.groups,
-        issuer,
+        // Those he is in by configuration he has anyway, for as long as it says so, and no longer.
+        groups: asked
+            .groups
+            .into_iter()
+            .filter(|g| !own.contains(g))
+            .collect(),
+        issuer: hands.issuer,
+        issuers: hands.all,
         expires_at: asked.expires_at,
     }
 }
 
 fn may_issue(caller: &Caller, asked: &TokenRequest) -> Result<(), Error> {
-    caller.require(Permission::TokenManage)?;
+    // What he issues for himself reaches no further than his own roles do, so it needs no role for everything.
+    if !caller.rights.may_somewhere(Permission::TokenManage) {
+        return caller.require(Permission::TokenManage);
+    }
     let for_himself = asked.subject_type == SubjectType::User && asked.subject_id == caller.subject;
     if !for_himself && !caller.rights.is_admin() {
         return Err(Error::forbidden(
@@ -188,13 +265,10 @@ fn may_issue(caller: &Caller, asked: &TokenRequest) -> Result<(), Error> {
 
 fn check(app: &App, asked: &TokenRequest, policies: &Policies) -> Result<(), Error> {
     let id = &asked.subject_id;
-    if id.is_empty() || id.len() > ID_BYTES_MAX || id.chars().any(char::is_control) {
+    if !is_subject(id) {
         return Err(Error::invalid(format!(
-            "subject_id must have 1 to {ID_BYTES_MAX} bytes and no control characters"
+            "subject_id must be 1 to {ID_BYTES_MAX} visible bytes without space around them, and no reserved name"
         )));
-    }
-    if id == "system" {
-        return Err(Error::invalid(format!("subject_id `{id}` is reserved")));
     }
     for (field, names) in [("roles", &asked.roles), ("groups", &asked.groups)] {
         if names.len() > NAMES_MAX || names.iter().any(|n| n.is_empty() || n.len() > ID_BYTES_MAX) {
@@ -279,6 +353,7 @@ fn rights_of(policies: &Policies, new: &NewToken, now: Timestamp) -> Rights {
         role_mode: new.role_mode,
         groups: new.groups.clone(),
         issuer: new.issuer.clone(),
+        issuers: new.issuers.clone(),
         created_at: now,
         expires_at: None,
         revoked_at: None,
@@ -310,6 +385,26 @@ fn holds_all(own: &Rights, wanted: &Rights) -> bool {
             .is_some_and(|ceiling| ceiling.iter().all(covered))
 }
 
+/// Whether a token with the `wanted` rights would let through what the caller's own does not.
+fn lets_through_more(own: &Rights, wanted: &Rights) -> bool {
+    let Some(own) = &own.ceiling else {
+        return false;
+    };
+    let limits_nothing =
+        |role: &Role| role.permissions.contains(&Permission::All) && role.covers_all();
+    let within = |role: &Role| {
+        role.permissions.iter().all(|p| {
+            own.iter()
+                .any(|mine| mine.grants(*p) && contains(mine, role))
+        })
+    };
+    !own.iter().any(limits_nothing)
+        && !wanted
+            .ceiling
+            .as_ref()
+            .is_some_and(|roles| roles.iter().all(within))
+}
+
 /// Whether the scope of `outer` contains that of `inner`.
 fn contains(outer: &Role, inner: &Role) -> bool {
     let all = |list: &[String]| list.is_empty() || list.iter().any(|n| n == "*");
@@ -323,7 +418,7 @@ fn permissions(rights: &Rights) -> Vec<&'static str> {
     let names: BTreeSet<&str> = Permission::ALL
         .iter()
         .filter(|p| rights.held.iter().any(|r| r.permissions.contains(*p)))
-        .filter(|p| rights.may(**p))
+        .filter(|p| rights.is_of_use(**p))
         .map(|p| p.as_str())
         .collect();
     names.into_iter().collect()

@@ -3,13 +3,13 @@
 //! A suspension takes effect everywhere at once: tokens are revoked, requests that can still be cancelled are, and
 //! whoever waits on behalf of the person is woken to be refused.
 
-use super::App;
 use super::identify::resolve;
+use super::last_admin::{self, Loss};
 use super::refusals::refusal;
+use super::{App, eligible};
 use crate::domain::actor::{Actor, Caller, SubjectType};
-use crate::domain::change::{Change, RequestRef, UserStatus};
+use crate::domain::change::{Change, LostStep, RequestRef, UserStatus};
 use crate::domain::permission::Permission;
-use crate::domain::policy::Policies;
 use crate::error::{Error, Shown};
 use crate::store::{UserRow, Verdict, View};
 use std::collections::BTreeSet;
@@ -142,22 +142,12 @@ pub fn suspend(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Suspended, E
                 ..Suspended::default()
             }));
         }
-        let admin = |policies: &Policies, subject: Option<&str>| -> Result<bool, Error> {
-            view.any_live_token(now, |t| {
-                let counts = match subject {
-                    Some(subject) => t.subject_id == subject,
-                    None => t.subject_id != id,
-                };
-                counts && resolve(policies, t).0.is_admin()
-            })
+        let losing = Loss {
+            people: std::slice::from_ref(&id),
+            by: Some(&actor),
+            ..Loss::default()
         };
-        if admin(&active.policies, Some(&id))? && !admin(&active.policies, None)? {
-            return Err(Error::conflict(
-                "last_admin",
-                format!("`{}` is the only active administrator", Shown(&id)),
-            )
-            .hint("give somebody else the role `admin` first"));
-        }
+        last_admin::ensure_one_stays(&cx, view, &active.policies, &losing, now)?;
         let (changes, mut done) = suspension(view, &id, false)?;
         done.managed_by_config = managed_by_config;
         Ok(Verdict::Write(changes, done))
@@ -262,13 +252,38 @@ pub fn activate(app: &Arc<App>, caller: &Caller, id: &str) -> Result<bool, Error
     })
 }
 
-/// Deletes a custom role, effective at once. It comes back with the next start or reload if the file still has it.
+/// Steps that nobody could approve without the custom role of that name.
+fn lost_steps(app: &App, name: &str) -> Result<Vec<LostStep>, Error> {
+    let active = app.active();
+    if active.policies.roles.get(name).is_none_or(|r| r.built_in) {
+        return Ok(Vec::new());
+    }
+    let mut without = active.policies.clone();
+    without.forget_role(name);
+    eligible::lost_steps(app, &active.policies, &without)
+}
+
+/// Deletes a custom role, effective at once. It comes back with the next start or reload if the file still has it. What
+/// nobody can approve any more without it stands in the audit log as a warning.
 ///
 /// # Errors
 /// 403 `forbidden`; 404; 422 `built_in_role`; 409 `last_admin` if nobody could administer the server without it.
 pub fn delete_role(app: &Arc<App>, caller: &Caller, name: &str) -> Result<(), Error> {
     let (cx, actor, name) = (Arc::clone(app), caller.clone(), name.to_owned());
     let _alone = app.changing_policies();
+    let lost = match caller.rights.may(Permission::RoleManage) {
+        true => lost_steps(app, &name)?,
+        false => Vec::new(),
+    };
+    for step in &lost {
+        log::warn!(
+            "without the role `{}` nobody can approve step {} of {} on {}",
+            Shown(&name),
+            step.step.unwrap_or(0),
+            step.workflow,
+            step.target
+        );
+    }
     let without = app.change_by(caller, move |view, now| {
         if let Err(error) = actor.require(Permission::RoleManage) {
             return cx.refuse(&actor.actor(), refusal("role.delete", &error), error);
@@ -287,17 +302,16 @@ pub fn delete_role(app: &Arc<App>, caller: &Caller, name: &str) -> Result<(), Er
             Some(_) => {}
         }
         policies.forget_role(&name);
-        let admin =
-            |policies: &Policies| view.any_live_token(now, |t| resolve(policies, t).0.is_admin());
-        if admin(&active.policies)? && !admin(&policies)? {
-            return Err(Error::conflict(
-                "last_admin",
-                "nobody could administer the server without this role",
-            ));
-        }
+        let losing = Loss {
+            policies: Some(&policies),
+            by: Some(&actor),
+            ..Loss::default()
+        };
+        last_admin::ensure_one_stays(&cx, view, &active.policies, &losing, now)?;
         let version = policies.version();
         let change = Change::RoleDeleted {
             name,
+            lost,
             policy_version: version.clone(),
             policy_text: policies.canonical(),
         };

@@ -3,7 +3,7 @@
 use super::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
-use crate::domain::approval::{Ballot, Vote};
+use crate::domain::approval::{Ballot, Vote, VoteRefusal};
 use crate::domain::change::RequestText;
 use crate::domain::id::{Selector, Target};
 use crate::domain::permission::Permission;
@@ -21,6 +21,9 @@ pub const OFFSET_MAX: u32 = 10_000;
 pub const CANDIDATES_MAX: usize = 2_000;
 /// Candidates read at once, so that nobody waits long for the database.
 const CANDIDATES_STEP: u32 = 100;
+
+/// What a token with a ceiling must let through for its holder to see what he has decided.
+const DECIDED: [Permission; 2] = [Permission::RequestView, Permission::RequestApprove];
 
 /// A request with all there is to say of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,9 +102,11 @@ pub fn may_view(
             ballot.is_designated(caller)
         })
     };
+    let lets = |permission| caller.rights.lets_through(permission, target);
+    let decides = DECIDED.into_iter().any(lets);
     let sees = caller.rights.is_admin_on(target)
         || (own && caller.may_on(Permission::RequestView, target))
-        || votes.iter().any(|v| v.actor == caller.subject)
+        || (decides && votes.iter().any(|v| v.actor == caller.subject))
         || (pending && caller.may_on(Permission::RequestApprove, target))
         || (pending && designated());
     if sees {
@@ -120,14 +125,20 @@ pub(super) fn may_hear(
     workflow: Option<&Workflow>,
     votes: &[Vote],
 ) -> Result<(), Error> {
+    let (target, requester) = (&request.target, request.requester.as_str());
     let mut entries = workflow
         .into_iter()
         .flat_map(|w| &w.steps)
         .flat_map(|s| &s.approvers);
-    if entries.any(|a| caller.matches(&a.selector, &request.target, &request.requester)) {
+    let mut named = entries.clone();
+    if entries.any(|a| caller.votes_as(&a.selector, target, requester)) {
         return Ok(());
     }
-    may_view(caller, request, workflow, votes)
+    let named = named.any(|a| caller.matches(&a.selector, target, requester));
+    may_view(caller, request, workflow, votes).map_err(|error| match named {
+        true => VoteRefusal::BeyondCeiling.error(),
+        false => error,
+    })
 }
 
 /// The same, for verbs that have not read workflow and votes yet.
@@ -276,9 +287,10 @@ fn can_approve(
     Ok(ballot.may_approve(caller, issued))
 }
 
-/// Whether the caller's token was issued by `requester`, for somebody else.
+/// Whether `requester` had a hand in the caller's token: he issued it for somebody else, or issued that one the token it
+/// was issued with, and so on.
 pub(super) fn issued_by(caller: &Caller, requester: &str) -> bool {
-    caller.subject != requester && caller.token_issuer.as_deref() == Some(requester)
+    caller.subject != requester && caller.token_issuers.contains(requester)
 }
 
 fn next_page(items: &mut Vec<RequestItem>, limit: u32) -> Option<i64> {
@@ -304,6 +316,10 @@ pub(super) fn viewer(caller: &Caller) -> Viewer {
         view: caller.rights.scopes(Permission::RequestView),
         admin: caller.rights.scopes(Permission::All),
         approve: caller.rights.scopes(Permission::RequestApprove),
+        votes: caller
+            .rights
+            .let_through_scopes(&[Permission::RequestApprove]),
+        decided: caller.rights.let_through_scopes(&DECIDED),
         selectors,
         roles: caller.rights.acting_scopes(),
     }

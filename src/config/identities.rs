@@ -4,7 +4,7 @@ use super::ConfiguredUser;
 use super::check::{database_name, environment_name, id, is_id, not_a_name, one_of};
 use super::problem::{Notes, Said};
 use super::raw::{RawBinding, RawConfig, RawDatabase, RawGroup, RawRole, Text, Texts};
-use crate::domain::id::is_name;
+use crate::domain::id::{is_name, is_subject};
 use crate::domain::permission::{Permission, Role};
 use crate::domain::policy::{Binding, Database, Dialect, Policies};
 use crate::error::Shown;
@@ -113,12 +113,26 @@ fn users(raw: &RawConfig, notes: &mut Notes) -> Vec<ConfiguredUser> {
         });
         let id = id(&entry.id, &entry.at, "id", notes);
         if let (Some(id), Some(said)) = (id, &entry.id)
+            && is_person(said, notes)
             && is_new(said, "user", !seen.insert(id.clone()), notes)
         {
             users.push(ConfiguredUser { id, active });
         }
     }
     users
+}
+
+/// Whether an id of the right shape can be a person's; otherwise a problem is noted.
+fn is_person(said: &Said<String>, notes: &mut Notes) -> bool {
+    let good = is_subject(&said.value);
+    if !good {
+        let message = format!(
+            "`{}` is reserved, or holds an invisible character",
+            Shown(&said.value)
+        );
+        notes.problem(&said.at, message);
+    }
+    good
 }
 
 fn group(raw: &RawGroup, policies: &mut Policies, notes: &mut Notes) {
@@ -139,7 +153,7 @@ fn group(raw: &RawGroup, policies: &mut Policies, notes: &mut Notes) {
 fn people(list: &Texts, notes: &mut Notes) -> BTreeSet<String> {
     let mut set = BTreeSet::new();
     for said in &list.value {
-        if is_id(said, notes) && !set.insert(said.value.clone()) {
+        if is_id(said, notes) && is_person(said, notes) && !set.insert(said.value.clone()) {
             notes.warn(
                 &said.at,
                 format!("`{}` is named twice in this list", Shown(&said.value)),
@@ -159,6 +173,17 @@ fn role(raw: &RawRole, policies: &mut Policies, notes: &mut Notes) {
             notes.problem(&said.at, message);
         }
         permissions.extend(found);
+    }
+    let undivided = permissions.iter().find(|p| p.is_undivided());
+    let limited = [&raw.databases, &raw.environments]
+        .into_iter()
+        .find(|list| !list.value.is_empty() && list.value.iter().all(|s| s.value != "*"));
+    if let (Some(permission), Some(list)) = (undivided, limited) {
+        let message = format!(
+            "`{}` belongs to no database, so a role that is limited to some does not give it",
+            permission.as_str()
+        );
+        notes.warn(&list.at, message);
     }
     let place = &raw.permissions.at;
     if raw.permissions.value.is_empty() && !notes.is_spoiled(&place.key) {

@@ -85,8 +85,11 @@ pub struct Caller {
     pub kind: SubjectType,
     /// The token he came with; none where the identity provider vouches for him.
     pub token_id: Option<String>,
-    /// Who issued that token, where somebody did.
+    /// Who counts as the issuer of that token, where somebody does.
     pub token_issuer: Option<String>,
+    /// Everybody who had a hand in that token: its issuer, the issuer of the token it was issued with, and so on. Any
+    /// of them may know its secret.
+    pub token_issuers: BTreeSet<String>,
     /// What he may do.
     pub rights: Rights,
     /// Groups he is in.
@@ -116,7 +119,7 @@ impl Caller {
         self.rights.may_on(permission, target)
     }
 
-    /// Refuses whoever may not do this anywhere: for what is not tied to a target.
+    /// Refuses whoever may not do this where it is not tied to a target; see [`Rights::may`].
     ///
     /// # Errors
     /// `forbidden`.
@@ -124,10 +127,13 @@ impl Caller {
         if self.rights.may(permission) {
             return Ok(());
         }
-        Err(Error::forbidden(format!(
-            "permission denied: {}",
-            permission.as_str()
-        )))
+        let error = Error::forbidden(format!("permission denied: {}", permission.as_str()));
+        Err(match self.rights.may_somewhere(permission) {
+            true => {
+                error.hint("your roles grant it for some databases only, and this belongs to none")
+            }
+            false => error,
+        })
     }
 
     /// Refuses whoever may not do this on `target`.
@@ -143,6 +149,19 @@ impl Caller {
             permission.as_str()
         ))
         .hint("ask an administrator for a role that grants it"))
+    }
+
+    /// Whether he may vote as one whom `selector` names. A designated approver needs no permission, but a token with a
+    /// ceiling does only what the roles it names let through: as `role:x` where it names that role, as `user:x` or
+    /// `group:x`, which are no roles, where one of them grants `request.approve` on the target (contract section 3).
+    pub fn votes_as(&self, selector: &Selector, target: &Target, requester: &str) -> bool {
+        let lets_through = match selector {
+            Selector::User(_) | Selector::Group(_) => {
+                self.rights.lets_through(Permission::RequestApprove, target)
+            }
+            Selector::Role(_) | Selector::Requester => true,
+        };
+        lets_through && self.matches(selector, target, requester)
     }
 
     /// Whether `selector` names him, for a request on `target` made by `requester`. A role selector matches only

@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::id::{Selector, Target};
+use crate::domain::permission::Permission;
 use crate::domain::policy::workflow::{Mode, Workflow, WorkflowStep};
 use crate::error::{Error, ErrorKind};
 
@@ -50,7 +51,7 @@ pub struct Vote {
     pub step: u32,
     /// What he said.
     pub comment: Option<String>,
-    /// Whether the token that cast it was issued by the requester.
+    /// Whether the requester had a hand in the token that cast it.
     pub issued_by_requester: bool,
     /// When.
     pub at: Timestamp,
@@ -117,8 +118,10 @@ pub enum VoteRefusal {
     VotedElsewhere,
     /// The part of the step that he could approve is complete.
     Complete,
-    /// His token was issued by the requester, and the workflow refuses such votes.
+    /// The requester had a hand in his token, and the workflow refuses such votes.
     TokenIssuedByRequester,
+    /// The step names him, but his token is limited to roles that do not vote.
+    BeyondCeiling,
     /// Every step is satisfied.
     AllSatisfied,
 }
@@ -153,9 +156,14 @@ impl VoteRefusal {
             .hint("see approval_progress for what is still missing"),
             VoteRefusal::TokenIssuedByRequester => forbidden(
                 "forbidden",
-                "your token was issued by the requester, and this workflow refuses such votes",
+                "your token was issued by the requester, himself or through others, and this workflow refuses such votes",
             )
-            .hint("vote with a token that somebody else issued"),
+            .hint("vote with a token that the requester had no hand in"),
+            VoteRefusal::BeyondCeiling => forbidden(
+                "not_an_approver",
+                "this step names you, but your token is limited to roles that do not vote here",
+            )
+            .hint("vote with a token that names no roles, or one with request.approve"),
             VoteRefusal::AllSatisfied => {
                 Error::conflict("conflict", "every step is satisfied already")
             }
@@ -216,10 +224,15 @@ impl Ballot<'_> {
     /// may step in.
     ///
     /// # Errors
-    /// [`VoteRefusal::NotAnApprover`] or [`VoteRefusal::TokenIssuedByRequester`].
+    /// [`VoteRefusal::NotAnApprover`] or [`VoteRefusal::BeyondCeiling`].
     pub fn reject(&self, caller: &Caller) -> Result<String, VoteRefusal> {
         if caller.subject == self.requester {
-            return Ok(Selector::Requester.to_string());
+            // A token with a ceiling turns down his own only where it lets him call off or decide.
+            let lets = |permission| caller.rights.lets_through(permission, self.target);
+            if lets(Permission::RequestCancel) || lets(Permission::RequestApprove) {
+                return Ok(Selector::Requester.to_string());
+            }
+            return Err(VoteRefusal::BeyondCeiling);
         }
         if let Some((_, step)) = self.step()
             && let Some(entry) = self.entries_of(step, caller).next()
@@ -229,7 +242,7 @@ impl Ballot<'_> {
         if self.workflow.admin_override && caller.rights.is_admin_on(self.target) {
             return Ok(ADMIN_OVERRIDE.to_owned());
         }
-        Err(VoteRefusal::NotAnApprover)
+        Err(self.not_an_approver(caller))
     }
 
     /// The current step with its index; `None` when all are satisfied.
@@ -283,7 +296,18 @@ impl Ballot<'_> {
         if may {
             return Ok(ADMIN_OVERRIDE.to_owned());
         }
-        Err(VoteRefusal::NotAnApprover)
+        Err(self.not_an_approver(caller))
+    }
+
+    /// Why somebody has no part in the current step.
+    fn not_an_approver(&self, caller: &Caller) -> VoteRefusal {
+        let named = |entry: &crate::domain::policy::workflow::ApproverEntry| {
+            caller.matches(&entry.selector, self.target, self.requester)
+        };
+        match self.step() {
+            Some((_, step)) if step.approvers.iter().any(named) => VoteRefusal::BeyondCeiling,
+            _ => VoteRefusal::NotAnApprover,
+        }
     }
 
     fn entries_of<'s>(
@@ -293,7 +317,7 @@ impl Ballot<'_> {
     ) -> impl Iterator<Item = &'s crate::domain::policy::workflow::ApproverEntry> {
         step.approvers
             .iter()
-            .filter(|e| caller.matches(&e.selector, self.target, self.requester))
+            .filter(|e| caller.votes_as(&e.selector, self.target, self.requester))
     }
 }
 
@@ -323,6 +347,7 @@ mod tests {
             kind: SubjectType::User,
             token_id: None,
             token_issuer: None,
+            token_issuers: Default::default(),
             rights: Rights {
                 held: Role::built_in(),
                 ceiling: None,

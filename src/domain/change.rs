@@ -234,8 +234,10 @@ pub struct NewToken {
     pub role_mode: RoleMode,
     /// Groups it adds.
     pub groups: Vec<String>,
-    /// Who issued it; `system` at the first start.
+    /// Who counts as its issuer; `system` at the first start.
     pub issuer: String,
+    /// Everybody who had a hand in it: whoever issued it, and whoever had a hand in the token it was issued with.
+    pub issuers: BTreeSet<String>,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
 }
@@ -249,6 +251,17 @@ pub struct UserStatus {
     pub active: bool,
     /// Configuration says so, and will say so again; otherwise somebody did over the API.
     pub by_config: bool,
+}
+
+/// A step of a workflow that nobody can approve any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostStep {
+    /// The id of the workflow.
+    pub workflow: String,
+    /// The number of the step, from 1; none where only all steps together cannot be approved by different people.
+    pub step: Option<usize>,
+    /// Where; one of perhaps many.
+    pub target: Target,
 }
 
 /// What an agent reports of a database's tables.
@@ -500,6 +513,8 @@ pub enum Change {
     RoleDeleted {
         /// Its name.
         name: String,
+        /// Steps that nobody can approve without it.
+        lost: Vec<LostStep>,
         /// SHA-256 of the policies without it.
         policy_version: String,
         /// Their text.

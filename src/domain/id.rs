@@ -15,6 +15,28 @@ pub fn is_name(text: &str) -> bool {
         && bytes.iter().all(tail)
 }
 
+/// Names that no person and no agent has: the server's own in the audit log, nobody's, and everybody's.
+const RESERVED_SUBJECTS: [&str; 3] = ["system", "anonymous", "*"];
+
+/// Whether `text` can be the id of a person or an agent: it fits a selector, reads as it is written, without control or
+/// invisible characters or space around it, so that nobody is mistaken for somebody else in a list of approvers or in
+/// the audit log, and is no name that stands for something.
+pub fn is_subject(text: &str) -> bool {
+    (1..=Selector::BYTES_MAX - "group:".len()).contains(&text.len())
+        && text.trim() == text
+        && !text.chars().any(|c| c.is_control() || is_invisible(c))
+        && !RESERVED_SUBJECTS.contains(&text)
+}
+
+/// Whether a character shows nothing, or turns the order of those around it.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' |
+        '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
 /// Whether `text` has the shape of a UUID: 36 characters, lower-case hexadecimal with hyphens in their places.
 pub fn is_uuid(text: &str) -> bool {
     text.len() == 36

@@ -56,6 +56,23 @@ impl Permission {
         Permission::AgentSubmitResult,
     ];
 
+    /// Whether the right is about people, tokens, the audit log or the rules, which belong to no database: only a role
+    /// for all databases and environments gives it. Somebody who rules staging alone must not suspend whom production
+    /// relies on, nor read what happened there.
+    pub fn is_undivided(self) -> bool {
+        use Permission::*;
+        matches!(
+            self,
+            AuditView
+                | UserManage
+                | TokenManage
+                | WorkflowManage
+                | PolicyManage
+                | RoleManage
+                | WebhookManage
+        )
+    }
+
     /// What a name in `[[auth.roles]]` stands for: a permission, or one of the aliases that existing configurations
     /// use (contract section 3). Empty for an unknown name.
     pub fn from_config(name: &str) -> Vec<Permission> {
@@ -170,9 +187,32 @@ impl Rights {
         self.both(|role| role.grants(permission) && role.covers(target))
     }
 
-    /// Whether the right holds somewhere, whatever the scope: for what is not tied to a target.
+    /// Whether the right holds for what is not tied to a target: somewhere, and everywhere where it cannot be divided
+    /// (see [`Permission::is_undivided`]).
     pub fn may(&self, permission: Permission) -> bool {
+        let everywhere = permission.is_undivided();
+        self.both(|role| role.grants(permission) && (!everywhere || role.covers_all()))
+    }
+
+    /// Whether the right holds somewhere, whatever the scope: for what can never reach beyond the scope it is held in,
+    /// such as issuing a token for oneself.
+    pub fn may_somewhere(&self, permission: Permission) -> bool {
         self.both(|role| role.grants(permission))
+    }
+
+    /// Whether the right lets its holder do anything at all; for showing people what they may.
+    pub fn is_of_use(&self, permission: Permission) -> bool {
+        let for_himself = permission == Permission::TokenManage;
+        self.may(permission) || (for_himself && self.may_somewhere(permission))
+    }
+
+    /// Whether the token he came with lets `permission` through on `target`, whatever he holds: one without a ceiling
+    /// lets everything through.
+    pub fn lets_through(&self, permission: Permission, target: &Target) -> bool {
+        self.ceiling.as_ref().is_none_or(|roles| {
+            let mut roles = roles.iter();
+            roles.any(|role| role.grants(permission) && role.covers(target))
+        })
     }
 
     /// Whether the caller holds `*` on `target`.
@@ -252,6 +292,16 @@ impl Rights {
                     .collect()
             }
         }
+    }
+
+    /// Where the token he came with lets one of `permissions` through; see [`Rights::lets_through`].
+    pub fn let_through_scopes(&self, permissions: &[Permission]) -> Scopes {
+        let Some(ceiling) = &self.ceiling else {
+            return vec![Vec::new()];
+        };
+        let lets = |role: &&Role| permissions.iter().any(|p| role.grants(*p));
+        let letting = ceiling.iter().filter(lets);
+        letting.map(|role| vec![RoleScope::of(role)]).collect()
     }
 
     /// The roles by which the caller may act as an approver, with their scopes.

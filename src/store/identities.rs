@@ -6,10 +6,11 @@ use crate::domain::actor::{Actor, SubjectType};
 use crate::domain::change::RoleMode;
 use crate::error::Error;
 use rusqlite::{OptionalExtension, Row, params};
+use std::collections::BTreeSet;
 
 const TOKEN_COLUMNS: &str = "t.id, t.subject_type, t.subject_id, t.token_hash, t.token_prefix, t.name, t.roles_json, \
      t.role_mode, t.groups_json, t.issuer, t.created_at_ms, t.expires_at_ms, t.revoked_at_ms, t.last_used_at_ms, \
-     u.status";
+     u.status, t.issuers_json";
 
 /// A token as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +33,10 @@ pub struct TokenRow {
     pub role_mode: RoleMode,
     /// Groups it adds.
     pub groups: Vec<String>,
-    /// Who issued it.
+    /// Who counts as its issuer.
     pub issuer: String,
+    /// Everybody who had a hand in it, himself included.
+    pub issuers: BTreeSet<String>,
     /// When.
     pub created_at: Timestamp,
     /// When it ends.
@@ -253,6 +256,11 @@ fn read_token(row: &Row) -> Result<TokenRow, Error> {
     };
     let id = text(0)?;
     let bad = |column| corrupt("tokens", &id, column);
+    let issuer = text(9)?;
+    let mut issuers = snapshot::read_names(&text(15)?).ok_or_else(|| bad("issuers_json"))?;
+    // Whatever the list says: he is one of them.
+    issuers.push(issuer.clone());
+    issuers.retain(|by| *by != Actor::system().id);
     Ok(TokenRow {
         subject_type: SubjectType::parse(&text(1)?).ok_or_else(|| bad("subject_type"))?,
         subject_id: text(2)?,
@@ -262,7 +270,8 @@ fn read_token(row: &Row) -> Result<TokenRow, Error> {
         roles: snapshot::read_names(&text(6)?).ok_or_else(|| bad("roles_json"))?,
         role_mode: RoleMode::parse(&text(7)?).ok_or_else(|| bad("role_mode"))?,
         groups: snapshot::read_names(&text(8)?).ok_or_else(|| bad("groups_json"))?,
-        issuer: text(9)?,
+        issuer,
+        issuers: issuers.into_iter().collect(),
         created_at: Timestamp(row.get(10).map_err(db)?),
         expires_at: time(11)?,
         revoked_at: time(12)?,

@@ -25,6 +25,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0004_retention",
         include_str!("../../sql/migrations/0004_retention.sql"),
     ),
+    (
+        "0005_token_issuers",
+        include_str!("../../sql/migrations/0005_token_issuers.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

@@ -78,6 +78,10 @@ pub struct Viewer {
     pub admin: Scopes,
     /// Where he may view whatever is pending.
     pub approve: Scopes,
+    /// Where he may vote as one whom `selectors` name.
+    pub votes: Scopes,
+    /// Where he may look at what he has decided.
+    pub decided: Scopes,
     /// Selectors that name him wherever they stand: `user:x`, `group:y`.
     pub selectors: Vec<String>,
     /// Roles that name him, each where it covers the request.
@@ -509,13 +513,17 @@ fn visible(viewer: &Viewer, filter: &RequestFilter) -> (String, Vec<Sql>) {
 
 /// What `viewer` may see beside his own.
 fn others(branches: &mut Branches, viewer: &Viewer) {
+    const DECIDED: &str = "SELECT r.seq AS seq FROM approvals a JOIN requests r ON r.seq = a.request_seq \
+         WHERE a.actor_id = ?";
     branches.scoped(&viewer.admin, None);
     branches.scoped(&viewer.approve, Some("r.status = 'pending'"));
     branches.designated(viewer);
-    branches.push(
-        "SELECT r.seq AS seq FROM approvals a JOIN requests r ON r.seq = a.request_seq WHERE a.actor_id = ?",
-        vec![viewer.subject.clone().into()],
-    );
+    for scope in &viewer.decided {
+        let (sql, scope_values) = scope_sql(scope);
+        let mut values: Vec<Sql> = vec![viewer.subject.clone().into()];
+        values.extend(scope_values);
+        branches.push(&format!("{DECIDED}{sql}"), values);
+    }
 }
 
 /// Whether one of these scopes covers every target.
@@ -609,16 +617,23 @@ impl Branches {
 
     /// Pending requests whose current step names the viewer.
     fn designated(&mut self, viewer: &Viewer) {
-        const FROM: &str = "SELECT r.seq AS seq FROM request_approvers p JOIN requests r ON r.seq = p.request_seq \
+        const NAMED: &str = "SELECT r.seq AS seq FROM request_approvers p JOIN requests r ON r.seq = p.request_seq \
+             WHERE p.selector IN (SELECT value FROM json_each(?))";
+        const AS_ROLE: &str = "SELECT r.seq AS seq FROM request_approvers p JOIN requests r ON r.seq = p.request_seq \
              WHERE p.selector = ?";
-        for selector in &viewer.selectors {
-            self.push(FROM, vec![selector.clone().into()]);
+        // One query for all of them: SQLite joins some hundreds of queries by UNION, and no more.
+        let selectors = serde_json::Value::from(viewer.selectors.clone()).to_string();
+        for scope in &viewer.votes {
+            let (sql, scope_values) = scope_sql(scope);
+            let mut values: Vec<Sql> = vec![selectors.clone().into()];
+            values.extend(scope_values);
+            self.push(&format!("{NAMED}{sql}"), values);
         }
         for (role, scope) in &viewer.roles {
             let (sql, scope_values) = scope_sql(std::slice::from_ref(scope));
             let mut values: Vec<Sql> = vec![format!("role:{role}").into()];
             values.extend(scope_values);
-            self.push(&format!("{FROM}{sql}"), values);
+            self.push(&format!("{AS_ROLE}{sql}"), values);
         }
     }
 

@@ -114,6 +114,7 @@ fn token(id: &str, hash: char) -> Change {
         role_mode: RoleMode::Grant,
         groups: Vec::new(),
         issuer: "system".into(),
+        issuers: Default::default(),
         expires_at: None,
     })
 }

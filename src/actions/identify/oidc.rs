@@ -128,9 +128,6 @@ pub(super) fn caller(
     };
     let claims = provider.claims(token, &rules, now)?;
     let subject = claims.subject;
-    if subject == Actor::system().id {
-        return Err(JwtError::Subject.into());
-    }
     let mut groups = policies.groups_of(&subject);
     groups.extend(claims.groups);
     let held = policies.roles_by_claims(&subject, &groups, &claims.values);
@@ -139,6 +136,7 @@ pub(super) fn caller(
         kind: SubjectType::User,
         token_id: None,
         token_issuer: None,
+        token_issuers: BTreeSet::new(),
         rights: Rights {
             held,
             ceiling: None,

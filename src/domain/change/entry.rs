@@ -1,6 +1,8 @@
 //! What the audit log says of each change.
 
-use super::{Change, DdlPassed, Finished, NewRequest, NewResult, Refused, RequestRef, UserStatus};
+use super::{
+    Change, DdlPassed, Finished, LostStep, NewRequest, NewResult, Refused, RequestRef, UserStatus,
+};
 use crate::clock::Timestamp;
 use crate::domain::approval::Vote;
 use crate::domain::audit::{Entry, Outcome, PURGE, spelled};
@@ -115,6 +117,7 @@ impl Change {
                     "role_mode": new.role_mode.as_str(),
                     "groups": new.groups,
                     "issuer": new.issuer,
+                    "issuers": new.issuers,
                     "expires_at": new.expires_at.map(Timestamp::rfc3339),
                 }));
                 e
@@ -148,12 +151,17 @@ impl Change {
             }
             Change::RoleDeleted {
                 name,
+                lost,
                 policy_version,
                 ..
             } => {
                 let mut e = about("role.deleted", "policy", "role", name);
                 e.metadata
                     .insert("policy_version".into(), policy_version.clone().into());
+                if !lost.is_empty() {
+                    let steps: Vec<Value> = lost.iter().map(lost_step).collect();
+                    e.metadata.insert("unreachable_steps".into(), steps.into());
+                }
                 e
             }
             Change::SchemaSynced(schema) => {
@@ -247,6 +255,15 @@ fn purged(
     e.metadata.insert("count".into(), ids.len().into());
     e.metadata.insert(kind.into(), ids.into());
     e
+}
+
+fn lost_step(lost: &LostStep) -> Value {
+    json!({
+        "workflow": lost.workflow,
+        "step": lost.step,
+        "database": lost.target.database,
+        "environment": lost.target.environment,
+    })
 }
 
 fn about(

@@ -14,7 +14,7 @@ pub use keys::{KEY_SET_BYTES_MAX, KEYS_MAX, KeySet, KeySetError};
 
 use crate::clock::Timestamp;
 use crate::crypto::base64url;
-use crate::domain::id::Selector;
+use crate::domain::id::{Selector, is_subject};
 use crate::error::Error;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +26,7 @@ pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 pub const LEEWAY_SECS: u64 = 30;
 /// Values of one claim that are looked at, at most: a person is in fewer groups that matter.
 pub const VALUES_MAX: usize = 200;
-/// Longest subject and longest value of a claim, in bytes: such a one still fits a selector.
+/// Longest value of a claim, in bytes: such a one still fits a selector.
 pub const VALUE_BYTES_MAX: usize = Selector::BYTES_MAX - "group:".len();
 /// Longest id of a key, in bytes.
 const KEY_ID_BYTES_MAX: usize = 1024;
@@ -192,7 +192,7 @@ fn judge(claims: &Map<String, Value>, rules: &Rules, now: Timestamp) -> Result<C
         }
     }
     let subject = text(claims, "sub")?
-        .filter(|sub| is_value(sub))
+        .filter(|sub| is_subject(sub))
         .ok_or(JwtError::Subject)?;
     Ok(Claims {
         subject: subject.to_owned(),
@@ -249,7 +249,7 @@ fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, Jw
     Ok(Some(Timestamp((secs * 1000.0) as i64)))
 }
 
-/// Whether a text can be an id or a name.
+/// Whether a text can be a name.
 fn is_value(text: &str) -> bool {
     (1..=VALUE_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
 }

@@ -330,6 +330,16 @@ impl Policies {
         }
     }
 
+    /// Whether approvers of a workflow or readers of results are named by this role: then it is worth more than its
+    /// permissions.
+    pub fn names_role(&self, name: &str) -> bool {
+        let is_it = |selector: &Selector| matches!(selector, Selector::Role(role) if role == name);
+        let steps = self.workflows.iter().flat_map(|w| &w.steps);
+        let mut approvers = steps.flat_map(|s| &s.approvers);
+        let mut readers = self.result.iter().flat_map(|p| &p.access);
+        approvers.any(|a| is_it(&a.selector)) || readers.any(is_it)
+    }
+
     /// The roles of these names that exist now.
     pub fn named_roles(&self, names: &[String]) -> Vec<Role> {
         names

@@ -19,7 +19,7 @@ pub fn show(_: &Door, caller: &Caller, _: &Ask) -> Answer {
         .map(|roles| roles.iter().map(role_json).collect());
     let permissions: Vec<&str> = Permission::ALL
         .iter()
-        .filter(|p| rights.may(**p))
+        .filter(|p| rights.is_of_use(**p))
         .map(|p| p.as_str())
         .collect();
     let answer = json!({

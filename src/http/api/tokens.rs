@@ -76,6 +76,7 @@ fn token(t: &TokenRow, now: Timestamp) -> Value {
         "role_mode": t.role_mode.as_str(),
         "groups": t.groups,
         "issuer": t.issuer,
+        "issuers": t.issuers,
         "created_at": t.created_at.rfc3339(),
         "expires_at": time(t.expires_at),
         "revoked_at": time(t.revoked_at),

@@ -18,8 +18,8 @@ pub(super) fn token_created(cx: &Context, new: &NewToken) -> Result<(), Error> {
     )?;
     cx.one(
         "INSERT INTO tokens (id, subject_type, subject_id, token_hash, token_prefix, name, roles_json, role_mode, \
-         groups_json, issuer, created_at_ms, expires_at_ms, audit_seq) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+         groups_json, issuer, created_at_ms, expires_at_ms, audit_seq, issuers_json) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         params![
             new.id,
             new.subject_type.as_str(),
@@ -33,7 +33,8 @@ pub(super) fn token_created(cx: &Context, new: &NewToken) -> Result<(), Error> {
             new.issuer,
             cx.now.0,
             new.expires_at.map(|t| t.0),
-            cx.audit_seq
+            cx.audit_seq,
+            serde_json::Value::from(Vec::from_iter(new.issuers.iter().cloned())).to_string(),
         ],
     )
 }
