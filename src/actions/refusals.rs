@@ -77,10 +77,13 @@ impl Budget {
             });
     }
 
-    /// Failed authentications of an address in the current minute.
+    /// Failed authentications of an address in the current minute; of all that share a row, where it has none of its
+    /// own, so that many addresses buy nobody more tries.
     pub fn failures_of(&self, address: &str) -> u64 {
         let counts = self.counts.lock().unwrap_or_else(|e| e.into_inner());
-        counts.failures.get(address).map_or(0, |f| f.count)
+        let own = counts.failures.get(address);
+        own.or_else(|| counts.failures.get(OTHERS))
+            .map_or(0, |f| f.count)
     }
 
     fn take(&self) -> (Vec<(Actor, Refused)>, Vec<AuthFailures>) {
@@ -166,4 +169,25 @@ pub fn close_minute(app: &App) -> Result<(), Error> {
         })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_beyond_those_that_are_counted_apart_share_their_tries() {
+        let budget = Budget::default();
+        for n in 0..COUNTED_MAX {
+            budget.note_failure(&format!("first {n}"), "unknown");
+        }
+        for n in 0..=FAILURES_PER_MINUTE {
+            let address = format!("then {n}");
+            budget.note_failure(&address, "unknown");
+            assert_eq!(budget.failures_of(&address), n + 1);
+        }
+        // Whoever came before is counted by himself.
+        assert_eq!(budget.failures_of("first 0"), 1);
+        assert_eq!(Budget::default().failures_of("nobody"), 0);
+    }
 }

@@ -132,7 +132,7 @@ impl Caller {
             true => {
                 error.hint("your roles grant it for some databases only, and this belongs to none")
             }
-            false => error,
+            false => error.hint("ask an administrator for a role that grants it"),
         })
     }
 

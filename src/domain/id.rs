@@ -210,3 +210,45 @@ impl fmt::Display for Selector {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_read_as_they_are_written_and_stand_for_nobody_else() {
+        for good in [
+            "a",
+            "first.last@example.com",
+            "auth0|42",
+            "Zo\u{eb}",
+            "role:x",
+            "requester",
+        ] {
+            assert!(is_subject(good), "{good}");
+        }
+        for bad in [
+            "",
+            " a",
+            "a ",
+            "a\u{a0}",
+            "\u{2003}a",
+            "a\0b",
+            "a\u{85}b",
+            "a\u{ad}b",
+            "a\u{200b}b",
+            "a\u{200d}b",
+            "\u{202e}a",
+            "a\u{2066}b",
+            "a\u{feff}",
+            "a\u{e0041}",
+            "system",
+            "anonymous",
+            "*",
+        ] {
+            assert!(!is_subject(bad), "{bad:?}");
+        }
+        let width = |n: usize| is_subject(&"x".repeat(n));
+        assert_eq!((width(249), width(250)), (true, false));
+    }
+}

@@ -137,3 +137,46 @@ pub fn schema_text() -> Result<String, Error> {
         .collect::<Vec<_>>()
         .join("\n"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::config::DbConfig;
+
+    #[test]
+    fn of_tokens_from_before_the_issuer_is_who_had_a_hand_in_them() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(JOURNAL).unwrap();
+        let (name, text) = MIGRATIONS[0];
+        connection.execute_batch(text).unwrap();
+        connection
+            .execute(
+                "INSERT INTO schema_migrations VALUES (?1, ?2, 0)",
+                params![name, sha256_hex(text.as_bytes())],
+            )
+            .unwrap();
+        connection
+            .pragma_update(None, "application_id", APPLICATION_ID)
+            .unwrap();
+        let triggers = |connection: &Connection, on: bool| {
+            let key = DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
+            connection.set_db_config(key, on).unwrap();
+        };
+        triggers(&connection, false);
+        connection
+            .execute_batch(
+                "INSERT INTO users VALUES ('a', 'user', 'active', 'token', NULL, 0, 0, NULL, 1);
+                 INSERT INTO tokens VALUES ('t', 'user', 'a', hex(zeroblob(32)), 'p', NULL, '[]', 'grant', '[]', \
+                 'somebody', 0, NULL, NULL, NULL, 1);",
+            )
+            .unwrap();
+        triggers(&connection, true);
+        migrate(&mut connection, Path::new("old"), Timestamp(0)).unwrap();
+        let issuers: String = connection
+            .query_row("SELECT issuers_json FROM tokens", [], |r| r.get(0))
+            .unwrap();
+        assert_eq!(issuers, r#"["somebody"]"#);
+        let forged = connection.execute("UPDATE tokens SET issuers_json = '[]'", []);
+        assert!(forged.unwrap_err().to_string().contains("audit event"));
+    }
+}

@@ -11,6 +11,8 @@
 //! - `results`: streams, sharing, and bytes that stay what they are.
 //! - `downloads`: stored results whole, in part, as CSV; corrupt and missing ones.
 //! - `tokens`: who issues which, and what losing one means.
+//! - `ceilings`: tokens limited to the roles they name: what they vote and issue.
+//! - `last_admin`: that the last administrator's token stays.
 //! - `people`: who is known, Slack accounts, who may suspend whom.
 //! - `suspensions`: that they take effect everywhere at once.
 //! - `roles`: deleting a custom role, effective at once.
@@ -44,6 +46,7 @@ mod agents;
 mod approvals;
 mod audit;
 mod auto_approve;
+mod ceilings;
 mod crash;
 mod decisions;
 mod demo;
@@ -51,6 +54,7 @@ mod downloads;
 mod dry_runs;
 mod errors;
 mod gate;
+mod last_admin;
 mod lifecycle;
 mod lists;
 mod matrix;

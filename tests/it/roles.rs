@@ -135,6 +135,20 @@ fn a_step_that_loses_its_role_waits_for_nobody_unseen() {
     let chief = s.person("chief", &["chief"]);
     let before = s.requester().submit("production", UPDATE);
     s.admin().delete("/api/roles/chief").is(204);
+    let events = s.events("event_type=role.deleted");
+    let metadata: Value =
+        serde_json::from_str(events[0]["metadata_json"].as_str().unwrap()).unwrap();
+    let workflows = s.admin().get("/api/workflows").is(200).list("workflows");
+    let of = |environment: &str| {
+        let found = workflows.iter().find(|w| w["environment"] == environment);
+        json!({
+            "workflow": found.unwrap()["id"], "step": 1, "database": "shop", "environment": environment,
+        })
+    };
+    assert_eq!(
+        metadata["unreachable_steps"],
+        json!([of("staging"), of("production")])
+    );
     chief.approve(&before).refused(403, "forbidden");
     // An administrator may still step in, so it is not refused.
     let after = s.requester().create("production", UPDATE).is(201);
@@ -144,6 +158,30 @@ fn a_step_that_loses_its_role_waits_for_nobody_unseen() {
     let progress = before.by.show(&before).json["approval_progress"].clone();
     let vote: Value = progress["steps"][0]["approvals"][0].clone();
     assert_eq!(vote["selector"], "admin_override");
+}
+
+#[test]
+fn only_steps_that_lose_their_last_approver_are_a_warning() {
+    let either = r#"group = "approvers"
+[[workflows.steps.approvers]]
+role = "chief""#;
+    for (mode, lost) in [("any", 0), ("all", 2)] {
+        let steps = SHOP.replace("group = \"approvers\"", either).replace(
+            "[[workflows.steps]]",
+            &format!("[[workflows.steps]]\nmode = \"{mode}\""),
+        );
+        let s = Server::with(&format!("{steps}{ROLES}"));
+        s.person("chief", &["chief"]);
+        s.admin().delete("/api/roles/maker").is(204);
+        s.admin().delete("/api/roles/chief").is(204);
+        let events = s.events("event_type=role.deleted");
+        let steps = |event: &Value| {
+            let metadata: Value =
+                serde_json::from_str(event["metadata_json"].as_str().unwrap()).unwrap();
+            metadata["unreachable_steps"].as_array().map_or(0, Vec::len)
+        };
+        assert_eq!((steps(&events[1]), steps(&events[0])), (0, lost), "{mode}");
+    }
 }
 
 #[test]

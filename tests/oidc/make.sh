@@ -65,6 +65,7 @@ sign() { # algorithm key, text on standard input
     ES384) openssl dgst -sha384 -sign "$2.pem" -out der && raw_signature der 48 ;;
     ES512) openssl dgst -sha512 -sign "$2.pem" -out der && raw_signature der 66 ;;
     DER) openssl dgst -sha256 -sign "$2.pem" ;;
+    DER384) openssl dgst -sha384 -sign "$2.pem" ;;
     # The old confusion: the public key as the secret of an HMAC.
     HS256) openssl dgst -sha256 -mac HMAC -macopt "hexkey:$(openssl rsa -in "$2.pem" -pubout 2>/dev/null | xxd -p | tr -d '\n')" -binary ;;
     none) ;;
@@ -95,6 +96,7 @@ headed() { token "$1" RS256 rsa-1 "$2" "$good"; }
     said good-aud-list-without-azp "{\"iss\":\"https://id.example.com\",\"aud\":[\"other\",\"dbward\"],$times,$who}"
     said good-fraction "{$ours,\"iat\":1700000000.25,\"exp\":4102444800.5,$who}"
     said good-claims "{$ours,$times,\"sub\":\"approver\",\"groups\":\"single\",\"level\":\"high\",\"realm_access\":{\"roles\":[\"lead\",7,\"dev\"]},\"https://example.com/roles\":[\"literal\"],\"realm.access\":\"dotted\",\"flag\":true}"
+    said good-claims-email "{$ours,$times,\"sub\":\"first.last+tag@example.com\",\"groups\":[\"team:backend\",\"a b\",\"*\",\"\",null]}"
     said timed "{$ours,\"iat\":1800000000,\"nbf\":1800000000,\"exp\":1800003600,$who}"
 
     # Algorithms and keys.
@@ -113,12 +115,20 @@ headed() { token "$1" RS256 rsa-1 "$2" "$good"; }
     token attack-rsa-alg-on-ec-key RS256 rsa-1 "$(head RS256 ec-256)" "$good"
     token attack-es384-on-p256 ES384 ec-384 "$(head ES384 ec-256)" "$good"
     token attack-der-signature DER ec-256 "$(head ES256 ec-256)" "$good"
+    token attack-der-signature-384 DER384 ec-384 "$(head ES384 ec-384)" "$good"
+    # Zeros, which careless checks of curves take for everybody's signature.
+    printf 'attack-zero-signature %s.%s.%s\n' "$(head ES256 ec-256 | url)" "$(printf '%s' "$good" | url)" \
+        "$(command head -c 64 /dev/zero | url)"
     token attack-contradicting-key ES256 ec-mixed "$(head ES256 ec-mixed)" "$good"
     token attack-small-key RS256 rsa-small "$(head RS256 rsa-small)" "$good"
     token attack-encryption-key RS256 rsa-enc "$(head RS256 rsa-enc)" "$good"
     token attack-stranger RS256 stranger "$(head RS256 rsa-1)" "$good"
     token attack-unknown-kid RS256 rsa-1 "$(head RS256 nobody)" "$good"
     token attack-without-kid RS256 rsa-1 '{"alg":"RS256"}' "$good"
+    token attack-kid-long RS256 rsa-1 "$(head RS256 "$(printf 'k%.0s' {1..1100})")" "$good"
+    token attack-alg-list RS256 rsa-1 '{"alg":["RS256"],"kid":"rsa-1"}' "$good"
+    token attack-alg-null RS256 rsa-1 '{"alg":null,"kid":"rsa-1"}' "$good"
+    token attack-typ-number RS256 rsa-1 '{"alg":"RS256","typ":7,"kid":"rsa-1"}' "$good"
     token attack-kid-number RS256 rsa-1 '{"alg":"RS256","kid":1}' "$good"
     printf 'attack-empty-signature %s.%s.\n' "$(head RS256 rsa-1 | url)" "$(printf '%s' "$good" | url)"
 
@@ -142,17 +152,24 @@ headed() { token "$1" RS256 rsa-1 "$2" "$good"; }
     said attack-iss-missing "{\"aud\":\"dbward\",$times,$who}"
     said attack-iss-slash "{\"iss\":\"https://id.example.com/\",\"aud\":\"dbward\",$times,$who}"
     said attack-iss-case "{\"iss\":\"https://ID.example.com\",\"aud\":\"dbward\",$times,$who}"
+    said attack-iss-null "{\"iss\":null,\"aud\":\"dbward\",$times,$who}"
     said attack-iss-list "{\"iss\":[\"https://id.example.com\"],\"aud\":\"dbward\",$times,$who}"
     said attack-aud-missing "{\"iss\":\"https://id.example.com\",$times,$who}"
     said attack-aud-other "{\"iss\":\"https://id.example.com\",\"aud\":\"dbward2\",$times,$who}"
     said attack-aud-empty "{\"iss\":\"https://id.example.com\",\"aud\":[],$times,$who}"
     said attack-aud-object "{\"iss\":\"https://id.example.com\",\"aud\":{\"dbward\":1},$times,$who}"
     said attack-aud-mixed "{\"iss\":\"https://id.example.com\",\"aud\":[\"dbward\",1],$times,$who}"
+    said attack-aud-null "{\"iss\":\"https://id.example.com\",\"aud\":null,$times,$who}"
+    said attack-aud-mixed-first "{\"iss\":\"https://id.example.com\",\"aud\":[null,\"dbward\"],$times,$who}"
+    said attack-aud-nested "{\"iss\":\"https://id.example.com\",\"aud\":[[\"dbward\"]],$times,$who}"
     said attack-azp-other "{\"iss\":\"https://id.example.com\",\"aud\":[\"dbward\",\"other\"],\"azp\":\"other\",$times,$who}"
     said attack-exp-missing "{$ours,\"iat\":1700000000,$who}"
     said attack-exp-past "{$ours,\"iat\":1700000000,\"exp\":1700003600,$who}"
     said attack-exp-text "{$ours,\"iat\":1700000000,\"exp\":\"4102444800\",$who}"
     said attack-exp-huge "{$ours,\"iat\":1700000000,\"exp\":1e300,$who}"
+    said attack-exp-null "{$ours,\"iat\":1700000000,\"exp\":null,$who}"
+    said attack-exp-integer-huge "{$ours,\"iat\":1700000000,\"exp\":18446744073709551615,$who}"
+    said attack-exp-beyond-floats "{$ours,\"iat\":1700000000,\"exp\":1e999,$who}"
     said attack-exp-negative "{$ours,\"iat\":1700000000,\"exp\":-1,$who}"
     said attack-nbf-future "{$ours,$times,\"nbf\":4000000000,$who}"
     said attack-iat-future "{$ours,\"iat\":4000000000,\"exp\":4102444800,$who}"
@@ -160,9 +177,19 @@ headed() { token "$1" RS256 rsa-1 "$2" "$good"; }
     said attack-sub-empty "{$ours,$times,\"sub\":\"\"}"
     said attack-sub-number "{$ours,$times,\"sub\":7}"
     said attack-sub-control "{$ours,$times,\"sub\":\"a\\u0000b\"}"
+    said attack-sub-star "{$ours,$times,\"sub\":\"*\"}"
+    said attack-sub-system "{$ours,$times,\"sub\":\"system\"}"
+    said attack-sub-anonymous "{$ours,$times,\"sub\":\"anonymous\"}"
+    said attack-sub-spaced "{$ours,$times,\"sub\":\" admin\"}"
+    said attack-sub-spaced-wide "{$ours,$times,\"sub\":\"admin\u00a0\"}"
+    said attack-sub-invisible "{$ours,$times,\"sub\":\"adm\u200bin\"}"
+    said attack-sub-turned "{$ours,$times,\"sub\":\"\u202enimda\"}"
+    said attack-sub-list "{$ours,$times,\"sub\":[\"requester\"]}"
     said attack-sub-long "{$ours,$times,\"sub\":\"$(printf 'x%.0s' {1..250})\"}"
     said attack-claim-twice "{$ours,$times,\"sub\":\"admin\",$who}"
     said attack-claim-twice-deep "{$ours,$times,$who,\"realm_access\":{\"roles\":[],\"roles\":[\"admin\"]}}"
+    said attack-claim-twice-in-list "{$ours,$times,$who,\"many\":[{\"a\":1,\"a\":2}]}"
+    said attack-claim-twice-escaped "{$ours,$times,$who,\"s\u0075b\":\"admin\"}"
     said attack-claims-not-object "[]"
     said attack-too-long "{$ours,$times,$who,\"pad\":\"$(printf 'x%.0s' {1..13000})\"}"
 } >"$here/tokens.txt"

@@ -121,3 +121,52 @@ fn oddities_are_warnings() {
     }
     assert_eq!(warned.len(), 6, "{warned:?}");
 }
+
+#[test]
+fn a_limited_role_that_gives_what_belongs_to_no_database_is_a_warning() {
+    let role = |permissions: &str, scope: &str| {
+        format!("[[auth.roles]]\nname = \"r\"\npermissions = {permissions}\n{scope}\n")
+    };
+    for (permission, scope) in [
+        ("audit.view", "environments = [\"staging\"]"),
+        ("user.write", "databases = [\"app\"]"),
+        (
+            "workflow.read",
+            "databases = [\"app\"]\nenvironments = [\"*\"]",
+        ),
+    ] {
+        let permissions = format!("[\"request.view\", \"{permission}\"]");
+        let warned = warnings(&team(&role(&permissions, scope)));
+        assert_eq!(warned.len(), 1, "{warned:?}");
+        assert!(warned[0].contains("belongs to no database"), "{warned:?}");
+    }
+    for (permission, scope) in [
+        ("audit.view", ""),
+        ("audit.view", "databases = [\"*\"]\nenvironments = []"),
+        ("request.approve", "environments = [\"staging\"]"),
+        ("metrics.view", "environments = [\"staging\"]"),
+        // Such a one is for everything of a part, and is not told what it lacks.
+        ("*", "environments = [\"staging\"]"),
+    ] {
+        let config = team(&role(&format!("[\"{permission}\"]"), scope));
+        assert_eq!(warnings(&config), Vec::<String>::new(), "{permission}");
+    }
+}
+
+#[test]
+fn nobody_is_named_like_the_server_or_so_that_it_cannot_be_read() {
+    for id in ["system", "anonymous", "*", "ad\u{200b}min", "\u{202e}nimda"] {
+        let named = format!("{TEAM}[[users]]\nid = \"{id}\"\n");
+        let problems = refused(&named);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(
+            problems[0].contains("reserved, or holds an invisible"),
+            "{problems:?}"
+        );
+        let member = format!("{TEAM}[[auth.groups]]\nname = \"g\"\nmembers = [\"{id}\"]\n");
+        assert_eq!(refused(&member).len(), 1, "{id:?}");
+        let bound =
+            format!("{TEAM}[[auth.role_bindings]]\nrole = \"readonly\"\nsubjects = [\"{id}\"]\n");
+        assert_eq!(refused(&bound).len(), 1, "{id:?}");
+    }
+}

@@ -34,9 +34,7 @@ fn time(at: Option<Timestamp>) -> Option<String> {
 
 /// The right to something that belongs to no target.
 fn require(caller: &Caller, permission: Permission) -> Result<(), Error> {
-    caller
-        .require(permission)
-        .map_err(|e| e.hint("ask an administrator for a role that grants it"))
+    caller.require(permission)
 }
 
 /// A role as clients see it; a scope of everything is `*`.

@@ -1,0 +1,169 @@
+//! Whom a subject of the provider may be, and that he is no more and no less than that one.
+
+use super::{ISSUER, UPDATE, claims, provided, toml, with};
+use crate::support::{Idp, Key, SHOP, Server, key_set};
+use serde_json::json;
+
+#[test]
+fn nobody_comes_in_as_an_agent_or_as_the_server_itself() {
+    let (_idp, s, key) = provided();
+    s.agent("agent-one");
+    for subject in ["agent-one", "agent", "system", "anonymous", "*"] {
+        let person = s.signed(&key, &with(claims(&s, subject), json!({"level": "high"})));
+        person.get("/api/me").is(401);
+        person.create("production", UPDATE).is(401);
+    }
+    assert!(s.events("event_type=user.created").is_empty());
+}
+
+#[test]
+fn who_came_as_a_person_becomes_no_agent() {
+    let (_idp, s, key) = provided();
+    s.signed(&key, &claims(&s, "first")).get("/api/me").is(200);
+    let asked = json!({"subject_id": "first", "subject_type": "agent", "roles": ["agent-default"]});
+    s.admin()
+        .post("/api/tokens", &asked)
+        .refused(409, "conflict");
+}
+
+#[test]
+fn ids_that_could_be_taken_for_others_are_nobodys() {
+    let (_idp, s, key) = provided();
+    for subject in [
+        "",
+        " admin",
+        "admin ",
+        "admin\u{a0}",
+        "ad\u{200b}min",
+        "\u{202e}nimda",
+        "admin\u{feff}",
+        "a\nb",
+        &"x".repeat(250),
+    ] {
+        let person = s.signed(&key, &claims(&s, subject));
+        person.get("/api/me").is(401);
+        let asked = json!({"subject_id": subject, "subject_type": "user", "roles": ["readonly"]});
+        let answer = s.admin().post("/api/tokens", &asked);
+        answer.refused(400, "validation_error");
+    }
+    for subject in [
+        "first.last@example.com",
+        "auth0|42",
+        "Zoë Ångström",
+        "団子",
+        &"x".repeat(249),
+    ] {
+        s.signed(&key, &claims(&s, subject)).get("/api/me").is(200);
+    }
+}
+
+#[test]
+fn a_group_that_is_spelled_like_a_selector_names_nobody_else() {
+    let (_idp, s, key) = provided();
+    let request = s.requester().submit("production", UPDATE);
+    for group in [
+        "group:approvers",
+        "user:approver",
+        "role:admin",
+        "*",
+        "requester",
+        "Approvers",
+    ] {
+        let groups = json!({"groups": [group, "backend"]});
+        let person = s.signed(&key, &with(claims(&s, "somebody"), groups));
+        person.approve(&request).refused(403, "forbidden");
+        person.show(&request).refused(403, "forbidden");
+        assert!(person.ids("pending_for_me=true").is_empty(), "{group}");
+    }
+    request.is_pending();
+}
+
+#[test]
+fn whom_configuration_or_the_api_suspends_does_not_come_in_by_the_provider() {
+    let key = Key::new("one");
+    let idp = Idp::start(&key_set(&[&key]));
+    let keys = format!("{}/keys", idp.url());
+    let named = |status: &str| {
+        let users = format!("[[users]]\nid = \"leaver\"\nstatus = \"{status}\"\n");
+        format!("{}\n{users}", toml("", ISSUER, Some(&keys)))
+    };
+    let s = Server::with(&named("suspended"));
+    let rights =
+        json!({"groups": ["backend", "approvers"], "realm_access": {"roles": ["db-admins"]}});
+    let leaver = |s: &Server| s.signed(&key, &with(claims(s, "leaver"), rights.clone()));
+    leaver(&s).get("/api/me").is(401);
+    leaver(&s).create("production", UPDATE).is(401);
+    let s = s.restart_with(&named("active"));
+    let request = leaver(&s).submit("production", UPDATE).is_pending();
+    s.admin().poke("/api/users/leaver/suspend").is(200);
+    leaver(&s).get("/api/me").is(401);
+    assert_eq!(s.admin().show(&request).is(200).text("status"), "cancelled");
+    // With both kinds of token he is one person: revoking and suspending hits them together.
+    assert!(s.events("event_type=user.created").is_empty());
+}
+
+#[test]
+fn a_token_of_ours_and_one_of_the_provider_are_one_voter() {
+    let key = Key::new("one");
+    let idp = Idp::start(&key_set(&[&key]));
+    let keys = format!("{}/keys", idp.url());
+    let two = SHOP.replace("group = \"approvers\"", "group = \"approvers\"\nmin = 2");
+    let oidc = toml("", ISSUER, Some(&keys)).replace(SHOP, &two);
+    let s = Server::with(&oidc);
+    let request = s.requester().submit("production", UPDATE);
+    s.signed(&key, &claims(&s, "approver-two"))
+        .approve(&request)
+        .is(200);
+    s.person("approver-two", &["readonly"])
+        .approve(&request)
+        .refused(409, "already_approved");
+    request.is_pending();
+}
+
+#[test]
+fn an_administrator_who_is_there_may_retire_the_first_token_and_nobody_else_the_last() {
+    let (_idp, s, key) = provided();
+    let listed = s.admin().get("/api/tokens").is(200).list("tokens");
+    let first = listed.iter().find(|t| t["subject_id"] == "admin").unwrap();
+    let path = format!("/api/tokens/{}", first["id"].as_str().unwrap());
+    let claims_of = |s: &Server, subject: &str| {
+        with(
+            claims(s, subject),
+            json!({"realm_access": {"roles": ["db-admins"]}}),
+        )
+    };
+    // Whether the provider makes somebody an administrator nobody knows before he comes.
+    s.admin().delete(&path).refused(409, "last_admin");
+    s.admin()
+        .poke("/api/users/admin/suspend")
+        .refused(409, "last_admin");
+    let root = s.signed(&key, &claims_of(&s, "root"));
+    root.delete(&path).is(200);
+    s.admin().get("/api/me").is(401);
+    // Now he is the last that anybody knows of.
+    root.poke("/api/users/root/suspend")
+        .refused(409, "last_admin");
+    root.get("/api/users").is(200);
+}
+
+#[test]
+fn whom_a_binding_makes_an_administrator_may_come_by_the_provider_and_counts() {
+    let key = Key::new("one");
+    let idp = Idp::start(&key_set(&[&key]));
+    let keys = format!("{}/keys", idp.url());
+    let bound = "\n[[auth.role_bindings]]\nrole = \"admin\"\nsubjects = [\"root\"]\n";
+    for (mode, status) in [("both", 200), ("token", 409)] {
+        let base = toml(&format!("mode = \"{mode}\""), ISSUER, Some(&keys));
+        let s = Server::with(&format!("{base}{bound}"));
+        let listed = s.admin().get("/api/tokens").is(200).list("tokens");
+        let first = listed.iter().find(|t| t["subject_id"] == "admin").unwrap();
+        let path = format!("/api/tokens/{}", first["id"].as_str().unwrap());
+        assert_eq!(s.admin().delete(&path).status, status, "{mode}");
+        if status == 200 {
+            let root = s.signed(&key, &claims(&s, "root"));
+            root.poke("/api/users/root/suspend")
+                .refused(409, "last_admin");
+            root.get("/api/users").is(200);
+        }
+    }
+}
