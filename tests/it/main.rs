@@ -12,6 +12,7 @@
 //! - `downloads`: stored results whole, in part, as CSV; corrupt and missing ones.
 //! - `tokens`: who issues which, and what losing one means.
 //! - `ceilings`: tokens limited to the roles they name: what they vote and issue.
+//! - `issuers`: votes by tokens that the requester had a hand in.
 //! - `last_admin`: that the last administrator's token stays.
 //! - `people`: who is known, Slack accounts, who may suspend whom.
 //! - `suspensions`: that they take effect everywhere at once.
@@ -54,6 +55,7 @@ mod downloads;
 mod dry_runs;
 mod errors;
 mod gate;
+mod issuers;
 mod last_admin;
 mod lifecycle;
 mod lists;

@@ -137,13 +137,14 @@ fn an_administrator_who_is_there_may_retire_the_first_token_and_nobody_else_the_
     s.admin()
         .poke("/api/users/admin/suspend")
         .refused(409, "last_admin");
-    let root = s.signed(&key, &claims_of(&s, "root"));
-    root.delete(&path).is(200);
+    let chief = s.signed(&key, &claims_of(&s, "chief"));
+    chief.delete(&path).is(200);
     s.admin().get("/api/me").is(401);
     // Now he is the last that anybody knows of.
-    root.poke("/api/users/root/suspend")
+    chief
+        .poke("/api/users/chief/suspend")
         .refused(409, "last_admin");
-    root.get("/api/users").is(200);
+    chief.get("/api/users").is(200);
 }
 
 #[test]
@@ -151,7 +152,7 @@ fn whom_a_binding_makes_an_administrator_may_come_by_the_provider_and_counts() {
     let key = Key::new("one");
     let idp = Idp::start(&key_set(&[&key]));
     let keys = format!("{}/keys", idp.url());
-    let bound = "\n[[auth.role_bindings]]\nrole = \"admin\"\nsubjects = [\"root\"]\n";
+    let bound = "\n[[auth.role_bindings]]\nrole = \"admin\"\nsubjects = [\"chief\"]\n";
     for (mode, status) in [("both", 200), ("token", 409)] {
         let base = toml(&format!("mode = \"{mode}\""), ISSUER, Some(&keys));
         let s = Server::with(&format!("{base}{bound}"));
@@ -160,10 +161,11 @@ fn whom_a_binding_makes_an_administrator_may_come_by_the_provider_and_counts() {
         let path = format!("/api/tokens/{}", first["id"].as_str().unwrap());
         assert_eq!(s.admin().delete(&path).status, status, "{mode}");
         if status == 200 {
-            let root = s.signed(&key, &claims(&s, "root"));
-            root.poke("/api/users/root/suspend")
+            let chief = s.signed(&key, &claims(&s, "chief"));
+            chief
+                .poke("/api/users/chief/suspend")
                 .refused(409, "last_admin");
-            root.get("/api/users").is(200);
+            chief.get("/api/users").is(200);
         }
     }
 }
