@@ -214,6 +214,11 @@ impl Gate {
         self.inside.registry.wait_empty(Duration::ZERO)
     }
 
+    /// Those of them that wait for a call and have nothing of it yet: a stop closes them at once.
+    pub fn idle_connections(&self) -> usize {
+        self.inside.registry.idle()
+    }
+
     /// Resumes every parked call with `shutdown`, and closes each connection after its answer. Calls are still taken.
     pub fn drain(&self) {
         self.inside.draining.store(true, Ordering::Release);

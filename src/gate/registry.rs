@@ -91,6 +91,13 @@ impl Registry {
         })
     }
 
+    /// How many wait for a call of which they have nothing yet.
+    pub(super) fn idle(&self) -> usize {
+        let state = self.lock();
+        let idle = |entry: &&Arc<Entry>| entry.idle.load(Ordering::SeqCst);
+        state.open.values().filter(idle).count()
+    }
+
     /// Ends the waiting of idle connections; with `all`, of every one.
     pub(super) fn shut(&self, all: bool) {
         for entry in self.lock().open.values() {

@@ -1,35 +1,22 @@
-//! Reading requests: one by id, the list with its visibility, what is due, and what agents may take.
+//! Reading requests: one by id, what is due, and what agents may take; lists are in `request_lists`.
 
 use super::audit::status;
-use super::scopes::within;
 use super::{Place, View, corrupt, db, snapshot};
 use crate::clock::Timestamp;
 use crate::domain::approval::{Action, Vote};
 use crate::domain::change::RequestText;
 use crate::domain::id::{Operation, Target};
-use crate::domain::permission::{RoleScope, Scopes};
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{Request, Status};
 use crate::error::Error;
 use rusqlite::types::Value as Sql;
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
-const COLUMNS: &str = "r.seq, r.id, r.requester, r.database_name, r.environment, r.operation, r.status, r.audit_seq, \
+pub(super) const COLUMNS: &str = "r.seq, r.id, r.requester, r.database_name, r.environment, r.operation, r.status, r.audit_seq, \
      r.emergency, r.no_result_store, r.reason, r.current_step, r.total_steps, r.risk_level, r.policy_version, \
      r.created_at_ms, r.updated_at_ms, r.resolved_at_ms, r.expires_at_ms, r.approved_at_ms, \
      r.approval_expires_at_ms, r.dispatched_from, r.dispatch_deadline_ms, r.first_completed_at_ms, \
      r.executions_finished, r.executions_lost, r.execution_id, r.claimed_by, r.cancelled_by, r.cancel_reason";
-
-/// A request in a list, with its statement and whom it waits for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestItem {
-    /// The request.
-    pub request: Request,
-    /// Its statement, or the JSON of its migration.
-    pub detail: String,
-    /// Selectors of the current step, while pending.
-    pub next_approvers: Vec<String>,
-}
 
 /// A dispatched request, as an agent's poll shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,44 +35,6 @@ pub struct Job {
     pub request_seq: i64,
     /// Order of dispatch.
     pub dispatch_seq: i64,
-}
-
-/// Which requests to list; every field that is set must match.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RequestFilter {
-    /// Status.
-    pub status: Option<Status>,
-    /// Who made it.
-    pub requester: Option<String>,
-    /// Database.
-    pub database: Option<String>,
-    /// Environment.
-    pub environment: Option<String>,
-    /// Operation.
-    pub operation: Option<Operation>,
-    /// Only requests before this row: the cursor.
-    pub before: Option<i64>,
-}
-
-/// Who looks at a list, as far as it decides what he sees.
-#[derive(Debug, Clone, Default)]
-pub struct Viewer {
-    /// His subject id.
-    pub subject: String,
-    /// Where he may view (his own).
-    pub view: Scopes,
-    /// Where he holds `*`: everybody's.
-    pub admin: Scopes,
-    /// Where he may view whatever is pending.
-    pub approve: Scopes,
-    /// Where he may vote as one whom `selectors` name.
-    pub votes: Scopes,
-    /// Where he may look at what he has decided.
-    pub decided: Scopes,
-    /// Selectors that name him wherever they stand: `user:x`, `group:y`.
-    pub selectors: Vec<String>,
-    /// Roles that name him, each where it covers the request.
-    pub roles: Vec<(String, RoleScope)>,
 }
 
 impl View<'_> {
@@ -229,136 +178,6 @@ impl View<'_> {
             .transpose()
     }
 
-    /// Requests that `viewer` may see and that match, newest first.
-    pub fn list_requests(
-        &self,
-        viewer: &Viewer,
-        filter: &RequestFilter,
-        limit: u32,
-        offset: u32,
-    ) -> Result<Vec<RequestItem>, Error> {
-        let (seqs, mut values) = visible(viewer, filter);
-        values.push(i64::from(limit).into());
-        values.push(i64::from(offset).into());
-        let sql = format!(
-            "SELECT {COLUMNS}, t.detail FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ? OFFSET ?)) \
-             JOIN requests r ON r.seq = s JOIN request_texts t ON t.request_seq = s ORDER BY s DESC"
-        );
-        self.items(&sql, values)
-    }
-
-    /// Pending requests that may wait for `viewer`, newest first, each with the text of its workflow: candidates, which
-    /// the rules then decide.
-    pub fn list_candidates(
-        &self,
-        viewer: &Viewer,
-        before: i64,
-        limit: u32,
-    ) -> Result<Vec<(Request, Option<String>)>, Error> {
-        let filter = RequestFilter {
-            before: Some(before),
-            ..RequestFilter::default()
-        };
-        let mut branches = Branches::new(&filter);
-        branches.designated(viewer);
-        branches.scoped(&viewer.admin, Some("r.status = 'pending'"));
-        let (seqs, mut values) = branches.finish();
-        values.push(i64::from(limit).into());
-        let sql = format!(
-            "SELECT {COLUMNS}, t.workflow_json FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ?)) \
-             JOIN requests r ON r.seq = s JOIN request_texts t ON t.request_seq = s ORDER BY s DESC"
-        );
-        let rows: Vec<(Result<Request, Error>, Option<String>)> = self
-            .connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| {
-                s.query_map(params_from_iter(values), |r| {
-                    Ok((read_request(r), r.get(30)?))
-                })?
-                .collect()
-            })
-            .map_err(db)?;
-        rows.into_iter()
-            .map(|(request, workflow)| Ok((request?, workflow)))
-            .collect()
-    }
-
-    /// A request as lists show it.
-    pub fn request_item(&self, request: Request) -> Result<RequestItem, Error> {
-        let detail = self
-            .connection
-            .prepare_cached("SELECT detail FROM request_texts WHERE request_seq = ?1")
-            .and_then(|mut s| s.query_row([request.seq], |r| r.get(0)))
-            .map_err(db)?;
-        self.item(request, detail)
-    }
-
-    fn item(&self, request: Request, detail: String) -> Result<RequestItem, Error> {
-        let next_approvers = if request.status == Status::Pending {
-            self.next_approvers(&request)?
-        } else {
-            Vec::new()
-        };
-        Ok(RequestItem {
-            request,
-            detail,
-            next_approvers,
-        })
-    }
-
-    /// How many requests `viewer` may see match, counting no further than `max` + 1. Where nothing but a status is asked
-    /// for, his own and everybody's are not counted but known.
-    pub fn count_requests(
-        &self,
-        viewer: &Viewer,
-        filter: &RequestFilter,
-        max: i64,
-    ) -> Result<i64, Error> {
-        let by_status_only = RequestFilter {
-            status: filter.status,
-            ..RequestFilter::default()
-        };
-        if *filter != by_status_only {
-            return self.count(visible(viewer, filter), max);
-        }
-        let status = filter.status.map(Status::as_str);
-        if everywhere(&viewer.admin) {
-            return self
-                .connection
-                .prepare_cached(
-                    "SELECT coalesce(sum(n), 0) FROM request_counts WHERE status = ?1 OR ?1 IS NULL",
-                )
-                .and_then(|mut s| s.query_row([status], |r| r.get(0)))
-                .map_err(db);
-        }
-        if !everywhere(&viewer.view) {
-            return self.count(visible(viewer, filter), max);
-        }
-        let own: i64 = self
-            .connection
-            .prepare_cached(
-                "SELECT coalesce(sum(n), 0) FROM requester_counts WHERE requester = ?1 AND (status = ?2 OR ?2 IS NULL)",
-            )
-            .and_then(|mut s| s.query_row(params![viewer.subject, status], |r| r.get(0)))
-            .map_err(db)?;
-        if own > max {
-            return Ok(own);
-        }
-        let mut branches = Branches::new(filter);
-        branches.not_of(&viewer.subject);
-        others(&mut branches, viewer);
-        Ok(own + self.count(branches.finish(), max - own)?)
-    }
-
-    fn count(&self, (seqs, mut values): (String, Vec<Sql>), max: i64) -> Result<i64, Error> {
-        values.push((max + 1).into());
-        let sql = format!("SELECT count(*) FROM ({seqs} ORDER BY seq DESC LIMIT ?)");
-        self.connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| s.query_row(params_from_iter(values), |r| r.get(0)))
-            .map_err(db)
-    }
-
     /// Selectors that a pending request waits for.
     pub fn next_approvers(&self, request: &Request) -> Result<Vec<String>, Error> {
         self.connection
@@ -481,58 +300,6 @@ impl View<'_> {
             .map_err(db)?;
         rows.into_iter().collect()
     }
-
-    fn items(&self, sql: &str, values: Vec<Sql>) -> Result<Vec<RequestItem>, Error> {
-        let rows: Vec<(Result<Request, Error>, String)> = self
-            .connection
-            .prepare_cached(sql)
-            .and_then(|mut s| {
-                s.query_map(params_from_iter(values), |r| {
-                    Ok((read_request(r), r.get(30)?))
-                })?
-                .collect()
-            })
-            .map_err(db)?;
-        rows.into_iter()
-            .map(|(request, detail)| self.item(request?, detail))
-            .collect()
-    }
-}
-
-/// The query of the rows that `viewer` may see: visibility and filters together, so that both come before LIMIT.
-fn visible(viewer: &Viewer, filter: &RequestFilter) -> (String, Vec<Sql>) {
-    let mut branches = Branches::new(filter);
-    if everywhere(&viewer.admin) {
-        branches.push("SELECT r.seq AS seq FROM requests r WHERE 1 = 1", vec![]);
-        return branches.finish();
-    }
-    branches.own(viewer);
-    others(&mut branches, viewer);
-    branches.finish()
-}
-
-/// What `viewer` may see beside his own.
-fn others(branches: &mut Branches, viewer: &Viewer) {
-    const DECIDED: &str = "SELECT r.seq AS seq FROM approvals a JOIN requests r ON r.seq = a.request_seq \
-         WHERE a.actor_id = ?";
-    branches.scoped(&viewer.admin, None);
-    branches.scoped(&viewer.approve, Some("r.status = 'pending'"));
-    branches.designated(viewer);
-    for scope in &viewer.decided {
-        let (sql, scope_values) = scope_sql(scope);
-        let mut values: Vec<Sql> = vec![viewer.subject.clone().into()];
-        values.extend(scope_values);
-        branches.push(&format!("{DECIDED}{sql}"), values);
-    }
-}
-
-/// Whether one of these scopes covers every target.
-fn everywhere(scopes: &Scopes) -> bool {
-    scopes.iter().any(|scope| {
-        scope
-            .iter()
-            .all(|s| s.databases.is_empty() && s.environments.is_empty())
-    })
 }
 
 /// A stored workflow; a corrupt one is an error, never none.
@@ -540,121 +307,7 @@ pub fn read_workflow(request: &Request, json: &str) -> Result<Workflow, Error> {
     Workflow::from_text(json).ok_or_else(|| corrupt("request_texts", &request.id, "workflow_json"))
 }
 
-/// A UNION of queries, each with the filters behind it.
-struct Branches {
-    filters: String,
-    filter_values: Vec<Sql>,
-    parts: Vec<String>,
-    values: Vec<Sql>,
-}
-
-impl Branches {
-    fn new(filter: &RequestFilter) -> Branches {
-        let mut filters = String::new();
-        let mut filter_values: Vec<Sql> = Vec::new();
-        let mut add = |condition: &str, value: Option<Sql>| {
-            if let Some(value) = value {
-                filters.push_str(" AND ");
-                filters.push_str(condition);
-                filter_values.push(value);
-            }
-        };
-        let text = |v: &Option<String>| v.clone().map(Sql::from);
-        add(
-            "r.status = ?",
-            filter.status.map(|s| s.as_str().to_owned().into()),
-        );
-        add("r.requester = ?", text(&filter.requester));
-        add("r.database_name = ?", text(&filter.database));
-        add("r.environment = ?", text(&filter.environment));
-        add(
-            "r.operation = ?",
-            filter.operation.map(|o| o.as_str().to_owned().into()),
-        );
-        add("r.seq < ?", filter.before.map(Sql::from));
-        Branches {
-            filters,
-            filter_values,
-            parts: Vec::new(),
-            values: Vec::new(),
-        }
-    }
-
-    /// Leaves out what `requester` made.
-    fn not_of(&mut self, requester: &str) {
-        self.filters.push_str(" AND r.requester <> ?");
-        self.filter_values.push(requester.to_owned().into());
-    }
-
-    fn push(&mut self, sql: &str, values: Vec<Sql>) {
-        self.parts.push(format!("{sql}{}", self.filters));
-        self.values.extend(values);
-        self.values.extend(self.filter_values.iter().cloned());
-    }
-
-    fn scoped(&mut self, scopes: &Scopes, condition: Option<&str>) {
-        for scope in scopes {
-            let (sql, values) = scope_sql(scope);
-            let condition = condition.unwrap_or("1 = 1");
-            self.push(
-                &format!("SELECT r.seq AS seq FROM requests r WHERE {condition}{sql}"),
-                values,
-            );
-        }
-    }
-
-    fn own(&mut self, viewer: &Viewer) {
-        for scope in &viewer.view {
-            let (sql, scope_values) = scope_sql(scope);
-            let mut values: Vec<Sql> = vec![viewer.subject.clone().into()];
-            values.extend(scope_values);
-            self.push(
-                &format!("SELECT r.seq AS seq FROM requests r WHERE r.requester = ?{sql}"),
-                values,
-            );
-        }
-    }
-
-    /// Pending requests whose current step names the viewer.
-    fn designated(&mut self, viewer: &Viewer) {
-        const NAMED: &str = "SELECT r.seq AS seq FROM request_approvers p JOIN requests r ON r.seq = p.request_seq \
-             WHERE p.selector IN (SELECT value FROM json_each(?))";
-        const AS_ROLE: &str = "SELECT r.seq AS seq FROM request_approvers p JOIN requests r ON r.seq = p.request_seq \
-             WHERE p.selector = ?";
-        // One query for all of them: SQLite joins some hundreds of queries by UNION, and no more.
-        let selectors = serde_json::Value::from(viewer.selectors.clone()).to_string();
-        for scope in &viewer.votes {
-            let (sql, scope_values) = scope_sql(scope);
-            let mut values: Vec<Sql> = vec![selectors.clone().into()];
-            values.extend(scope_values);
-            self.push(&format!("{NAMED}{sql}"), values);
-        }
-        for (role, scope) in &viewer.roles {
-            let (sql, scope_values) = scope_sql(std::slice::from_ref(scope));
-            let mut values: Vec<Sql> = vec![format!("role:{role}").into()];
-            values.extend(scope_values);
-            self.push(&format!("{AS_ROLE}{sql}"), values);
-        }
-    }
-
-    fn finish(self) -> (String, Vec<Sql>) {
-        if self.parts.is_empty() {
-            return ("SELECT 0 AS seq WHERE 0".to_owned(), Vec::new());
-        }
-        (self.parts.join(" UNION "), self.values)
-    }
-}
-
-fn scope_sql(scope: &[RoleScope]) -> (String, Vec<Sql>) {
-    let mut sql = String::new();
-    let mut values: Vec<Sql> = Vec::new();
-    for part in scope {
-        within("r", part, &mut sql, &mut values);
-    }
-    (sql, values)
-}
-
-fn read_request(row: &Row) -> Result<Request, Error> {
+pub(super) fn read_request(row: &Row) -> Result<Request, Error> {
     let raw = |row: &Row| -> rusqlite::Result<(Request, String, String, Option<String>)> {
         let time = |n: usize| -> rusqlite::Result<Option<Timestamp>> {
             Ok(row.get::<_, Option<i64>>(n)?.map(Timestamp))

@@ -84,7 +84,9 @@ fn stopping_closes_idle_connections_answers_busy_ones_and_refuses_new_ones() {
     eventually("all under way", || {
         rig.hub.parked() == 1 && rig.app.stuck.load(Ordering::SeqCst) == 1
     });
-    eventually("all seated", || rig.gate.connections() == 23);
+    eventually("all seated, and half a head read", || {
+        rig.gate.connections() == 23 && rig.gate.idle_connections() == 20
+    });
     thread::scope(|s| {
         let stopped = s.spawn(|| rig.gate.stop(PATIENCE));
         for peer in &mut idle {
