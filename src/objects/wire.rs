@@ -34,7 +34,7 @@ pub struct Call<'a> {
     pub url: &'a str,
     /// Header fields, `host` included; sent as they are.
     pub headers: &'a [(&'static str, String)],
-    /// The body; empty for none.
+    /// The body; only of a call that writes.
     pub body: &'a [u8],
     /// Bytes of the answer's body that are read at most.
     pub answer_bytes_max: u64,

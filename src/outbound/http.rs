@@ -1,7 +1,7 @@
 //! Calls to others by HTTP: bounded in time and size, never redirected, only to where they may go.
 
 use super::guard::{Guard, Reach};
-use crate::objects::wire::{Call, Lost, Reply, Wire};
+use crate::objects::wire::{Call, Lost, Method, Reply, Wire};
 use std::fmt;
 use std::io::Read;
 use std::time::Duration;
@@ -95,9 +95,10 @@ impl Http {
         for (name, value) in call.headers {
             request = request.header(*name, value);
         }
-        let answer = match call.body {
-            [] => self.run(request.body(())?, call.timeout),
-            body => self.run(request.body(body)?, call.timeout),
+        let answer = match call.method {
+            // Whose length is said even where it is zero.
+            Method::Put => self.run(request.body(call.body)?, call.timeout),
+            Method::Get | Method::Delete => self.run(request.body(())?, call.timeout),
         };
         let (head, body) = answer?.into_parts();
         // Where only the end of the connection ends a body, nobody can tell whether it is whole.

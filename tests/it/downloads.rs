@@ -1,6 +1,6 @@
 //! Stored results as downloads: whole, in part, unchanged, as CSV, of each execution, and when they are gone.
 
-use crate::results::{content, ran, stored, stream};
+use crate::results::{content, ran, stream};
 use crate::support::{ROWS, SHOP, Server};
 use dbward::crypto::sha256_hex;
 use std::fs;
@@ -22,7 +22,7 @@ fn the_download_is_the_stored_object_with_its_etag() {
     );
     let etag = answer.header("etag").unwrap().to_owned();
     assert_eq!(etag, format!("\"{}\"", sha256_hex(&answer.body)));
-    assert_eq!(fs::read(&stored(&s)[0]).unwrap(), answer.body);
+    assert_eq!(s.object(&s.stored()[0]), answer.body);
     let path = request.path("/result/content");
     let head = request.by.head(&path).is(200);
     assert_eq!(
@@ -182,11 +182,11 @@ fn a_corrupt_object_is_never_shown_and_audited() {
     let request = ran(&s, ROWS);
     s.turn_only(3_600);
     s.flush();
-    let file = stored(&s).remove(0);
-    let mut bytes = fs::read(&file).unwrap();
+    let key = s.stored().remove(0);
+    let mut bytes = s.object(&key);
     let at = bytes.len() / 2;
     bytes[at] ^= 1;
-    fs::write(&file, &bytes).unwrap();
+    s.overwrite(&key, &bytes);
     let answer = content(&request.by, &request).refused(500, "internal");
     assert_eq!(answer.json["error"]["message"], "internal error");
     stream(&request.by, &request).refused(500, "internal");
@@ -202,7 +202,7 @@ fn a_missing_object_is_gone() {
     let request = ran(&s, ROWS);
     s.turn_only(3_600);
     s.flush();
-    fs::remove_file(stored(&s).remove(0)).unwrap();
+    s.remove(&s.stored()[0]);
     content(&request.by, &request).refused(410, "gone");
     stream(&request.by, &request).refused(410, "gone");
 }
@@ -225,8 +225,8 @@ fn a_result_is_gone_after_its_retention() {
 }
 
 #[test]
-fn a_store_that_cannot_be_written_makes_the_agent_try_again() {
-    let s = Server::shop();
+fn a_folder_that_cannot_be_written_makes_the_agent_try_again() {
+    let s = Server::with(&format!("{SHOP}\n[result_storage]\nbackend = \"local\"\n"));
     let agent = s.agent("agent-1");
     let request = s.requester().submit("development", SELECT);
     let claim = agent.claim(&request.id);

@@ -10,6 +10,7 @@
 //! - `reports`: heartbeats; reports in time, late, repeated and oversize.
 //! - `results`: streams, sharing, and bytes that stay what they are.
 //! - `downloads`: stored results whole, in part, as CSV; corrupt and missing ones.
+//! - `buckets`: folder and bucket by the same claims; a store that speaks S3 in every mood.
 //! - `tokens`: who issues which, and what losing one means.
 //! - `ceilings`: tokens limited to the roles they name: what they vote and issue.
 //! - `issuers`: votes by tokens that the requester had a hand in.
@@ -47,6 +48,7 @@ mod agents;
 mod approvals;
 mod audit;
 mod auto_approve;
+mod buckets;
 mod ceilings;
 mod crash;
 mod decisions;

@@ -1,6 +1,6 @@
 //! Result policies: where results go, who else may see them, and for how long.
 
-use super::results::{content, stored, stream};
+use super::results::{content, stream};
 use crate::support::{Person, ROWS, Request, SHOP, Server};
 use serde_json::{Value, json};
 
@@ -83,7 +83,7 @@ fn a_result_is_stored_and_streamed_as_its_policy_says() {
             false => drop(later.refused(410, "gone")),
         }
     }
-    assert_eq!((stored(&s).len(), listed(&s.requester()).len()), (2, 2));
+    assert_eq!((s.stored().len(), listed(&s.requester()).len()), (2, 2));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn what_a_requester_does_not_want_kept_is_not_kept_by_any_policy() {
         content(&request.by, &request).refused(410, "gone");
         stream(&request.by, &request).is(200);
     }
-    assert!(stored(&s).is_empty());
+    assert!(s.stored().is_empty());
 }
 
 #[test]

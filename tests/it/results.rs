@@ -2,8 +2,6 @@
 
 use crate::support::{Answer, Person, ROWS, Request, SHOP, Server, golden};
 use serde_json::{Value, json};
-use std::fs;
-use std::path::PathBuf;
 
 const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
 const SELECT: &str = "SELECT id FROM items WHERE id = 1";
@@ -27,23 +25,6 @@ pub(crate) fn content(person: &Person, request: &Request) -> Answer {
 
 pub(crate) fn stream(person: &Person, request: &Request) -> Answer {
     person.get(&request.path("/result/stream?wait=1"))
-}
-
-/// The files under the results folder.
-pub(crate) fn stored(s: &Server) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![s.state_dir().join("results")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path)
-            } else {
-                found.push(path)
-            }
-        }
-    }
-    found
 }
 
 #[test]
@@ -257,7 +238,7 @@ fn a_result_that_is_not_to_be_stored_is_streamed_and_gone() {
     s.until_parked(1);
     s.agent("agent-1").run(&request.id);
     assert_eq!(waiting.answer().is(200).json["success"], true);
-    assert!(stored(&s).is_empty());
+    assert!(s.stored().is_empty());
     content(&request.by, &request)
         .refused(410, "gone")
         .saying("result not stored for this request");
@@ -286,7 +267,7 @@ fn a_failure_is_stored_whatever_was_asked() {
     assert_eq!(answer.text("error_message").len(), 4_096);
     assert!(!answer.raw().contains("secret"));
     assert!(
-        !fs::read_to_string(&stored(&s)[0])
+        !String::from_utf8(s.object(&s.stored()[0]))
             .unwrap()
             .contains("secret")
     );

@@ -2,6 +2,7 @@
 //! real program, and bodies kept as files.
 
 mod agent;
+mod bucket;
 mod client;
 mod idp;
 mod json;
@@ -9,6 +10,7 @@ mod program;
 mod server;
 
 pub use agent::{Agent, ROWS, ids};
+pub use bucket::{Bucket, Mood as StoreMood, real_bucket, storage};
 pub use client::{Answer, Person, Request, Waiting, connect};
 pub use idp::{Idp, Key, Mood, key_set};
 pub use json::golden;

@@ -134,7 +134,13 @@ impl Server {
         tokens: HashMap<String, String>,
         faults: Faults,
     ) -> Server {
-        let text = format!("state_dir = \"state\"\nlisten = \"127.0.0.1:0\"\n{toml}");
+        let prefix = dir.path().file_name().unwrap().to_str().unwrap();
+        // The same claims hold of a bucket, where there is one: each server has a prefix of its own in it.
+        let place = match toml.contains("[result_storage]") {
+            true => String::new(),
+            false => super::real_bucket(prefix).unwrap_or_default(),
+        };
+        let text = format!("state_dir = \"state\"\nlisten = \"127.0.0.1:0\"\n{toml}{place}");
         let config = Config::parse(&text, dir.path(), &|_| None)
             .unwrap_or_else(|problems| panic!("{problems}"));
         let options = StartOptions {
@@ -287,6 +293,29 @@ impl Server {
     pub fn events(&self, query: &str) -> Vec<Value> {
         let path = format!("/api/audit/events?limit=200&{query}");
         self.admin().get(&path).is(200).list("events")
+    }
+
+    /// Keys of stored results, in order.
+    pub fn stored(&self) -> Vec<String> {
+        let listed = self.inner().app().objects.list(None, 1_000).unwrap();
+        listed.into_iter().map(|object| object.key).collect()
+    }
+
+    /// A stored result, as it lies there.
+    pub fn object(&self, key: &str) -> Vec<u8> {
+        let found = self.inner().app().objects.get(key, 1 << 20);
+        found.unwrap().unwrap()
+    }
+
+    /// Writes over a stored result, past everything that knows of it.
+    pub fn overwrite(&self, key: &str, bytes: &[u8]) {
+        let objects = &self.inner().app().objects;
+        objects.put(key, bytes, self.clock.now()).unwrap();
+    }
+
+    /// Removes a stored result, past everything that knows of it.
+    pub fn remove(&self, key: &str) {
+        self.inner().app().objects.delete(key).unwrap();
     }
 
     /// Forgets internal errors that the test provoked; answers how many there were.
