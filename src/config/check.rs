@@ -47,15 +47,7 @@ pub(super) fn check(
     let slack = slack::check(raw, base, &policies, notes);
     undelivered(raw, notes);
 
-    let state_dir = match &raw.state_dir {
-        Some(said) => path(said, base, notes),
-        None => {
-            if !notes.is_spoiled("state_dir") {
-                notes.problem(&raw.at.key("state_dir"), "this key is required");
-            }
-            None
-        }
-    };
+    let state_dir = state_dir(raw, base, notes);
     let listen = one_of(&raw.listen, LISTEN_DEFAULT, notes, |text| {
         SocketAddr::from_str(text).map_err(|_| "not an address and port like `127.0.0.1:3000`")
     });
@@ -158,6 +150,18 @@ pub(super) fn secret(raw: &RawSecret, base: &Path, notes: &mut Notes) -> Option<
         Ok(secret) => Some(secret),
         Err(why) => {
             notes.problem(at, why);
+            None
+        }
+    }
+}
+
+fn state_dir(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<PathBuf> {
+    match &raw.state_dir {
+        Some(said) => path(said, base, notes),
+        None => {
+            if !notes.is_spoiled("state_dir") {
+                notes.problem(&raw.at.key("state_dir"), "this key is required");
+            }
             None
         }
     }

@@ -144,8 +144,10 @@ fn s3(
     });
     let prefix = text_or(&raw.prefix, PREFIX_DEFAULT, notes, tidy_prefix);
     let region = region(raw, env, notes);
-    let said = raw.endpoint.as_ref();
-    let endpoint = said.map(|said| endpoint(said, trusts_private, notes));
+    let endpoint = raw
+        .endpoint
+        .as_ref()
+        .map(|said| endpoint(said, trusts_private, notes));
     let credentials = credentials(raw, base, env, notes);
     let endpoint = match endpoint {
         Some(read) => Some(read?),

@@ -93,17 +93,7 @@ fn defaults_are_those_that_are_documented() {
 
 #[test]
 fn example_uncommented_equals_the_defaults() {
-    // A bucket has keys that a folder must not have, and a secret is said or in a file, not both.
-    let text: String = EXAMPLE
-        .replace("backend = \"local\"", "backend = \"s3\"")
-        .lines()
-        .filter(|line| !line.contains("_file = "))
-        .map(|line| match line.strip_prefix('#') {
-            Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => format!("{rest}\n"),
-            _ => format!("{line}\n"),
-        })
-        .collect();
-    let mut config = loads(&text);
+    let mut config = loads(&storage::uncommented(EXAMPLE));
     storage::assert_defaults(config.result_storage.s3.take());
 
     // What has no default: the entries of lists, the role of strangers, limits that other keys set otherwise.

@@ -2,7 +2,7 @@
 //! is left proves itself.
 
 use super::audit::found_out;
-use super::results::{content, stored};
+use super::results::content;
 use crate::support::{Request, SHOP, Server, verified};
 use serde_json::{Value, json};
 use std::fs;
@@ -54,11 +54,11 @@ fn a_result_goes_with_its_object_when_its_time_is_over() {
     let request = executed(&s);
     s.turn(5 * DAY - 1);
     s.purge();
-    assert_eq!(stored(&s).len(), 1);
+    assert_eq!(s.stored().len(), 1);
     s.turn(1);
     content(&s.requester(), &request).refused(410, "gone");
     s.purge();
-    assert!(stored(&s).is_empty());
+    assert!(s.stored().is_empty());
     assert_eq!(purged(&s, "result"), 1);
     content(&s.requester(), &request).refused(410, "gone");
     assert!(s.requester().get("/api/results").list("results").is_empty());

@@ -4,6 +4,20 @@ use super::super::{Config, S3Storage};
 use super::{BASE, loads, refused};
 use std::path::Path;
 
+/// Every key of the example, uncommented. A bucket has keys that a folder must not have, so there is one; and secrets
+/// stand there themselves, not in files as well.
+pub fn uncommented(example: &str) -> String {
+    let lines = example
+        .lines()
+        .filter(|line| !line.contains("_file = "))
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        });
+    let text: String = lines.collect();
+    text.replace("backend = \"local\"", "backend = \"s3\"")
+}
+
 /// The keys of a bucket as server.toml.example shows them.
 pub fn assert_defaults(s3: Option<S3Storage>) {
     let s3 = s3.unwrap();
