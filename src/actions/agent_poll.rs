@@ -98,7 +98,7 @@ pub fn poll(app: &Arc<App>, caller: &Caller, report: &Report, first: bool) -> Re
             ..Work::default()
         });
     }
-    let targets = served(app, &agent.scopes);
+    let targets = served(app, caller, &agent.scopes);
     let dry_runs = dry_run::waiting(app, &targets)?;
     if limit == 0 {
         return Ok(Work {
@@ -140,23 +140,17 @@ pub fn poll(app: &Arc<App>, caller: &Caller, report: &Report, first: bool) -> Re
 ///
 /// # Errors
 /// 400 `validation_error`.
-pub fn watched(app: &App, report: &Report) -> Result<Vec<Target>, Error> {
-    Ok(served(app, &scopes(report)?))
+pub fn watched(app: &App, caller: &Caller, report: &Report) -> Result<Vec<Target>, Error> {
+    Ok(served(app, caller, &scopes(report)?))
 }
 
-/// Registered targets within these scopes; a wildcard covers what configuration has.
-fn served(app: &App, scopes: &[Target]) -> Vec<Target> {
+/// Registered targets within these scopes that the agent's token reaches; a wildcard covers what configuration has.
+fn served(app: &App, caller: &Caller, scopes: &[Target]) -> Vec<Target> {
     app.active()
         .policies
         .targets()
-        .filter(|t| scopes.iter().any(|s| covers(s, t)))
+        .filter(|t| caller.reaches(t) && scopes.iter().any(|s| s.takes_in(t)))
         .collect()
-}
-
-/// Whether a scope of an agent, in which `*` stands for every name, takes in a target.
-fn covers(scope: &Target, target: &Target) -> bool {
-    let part = |have: &str, want: &str| have == "*" || have == want;
-    part(&scope.database, &target.database) && part(&scope.environment, &target.environment)
 }
 
 /// The first jobs of a target; where the agent runs none of them, those behind them too, so that work for others does
@@ -293,7 +287,7 @@ pub fn list_agents(app: &App, caller: &Caller) -> Result<(Vec<AgentRow>, Timesta
 
 #[cfg(test)]
 mod tests {
-    use super::{Report, SCOPES_MAX, covers, is_older, scopes};
+    use super::{Report, SCOPES_MAX, is_older, scopes};
     use crate::domain::id::Target;
 
     fn report(databases: &[&str], environments: &[&str], pairs: &[(&str, &str)]) -> Report {
@@ -335,10 +329,10 @@ mod tests {
             database: d.to_owned(),
             environment: e.to_owned(),
         };
-        assert!(covers(&target("*", "*"), &target("a", "x")));
-        assert!(covers(&target("a", "*"), &target("a", "x")));
-        assert!(!covers(&target("b", "*"), &target("a", "x")));
-        assert!(!covers(&target("*", "y"), &target("a", "x")));
+        assert!(target("*", "*").takes_in(&target("a", "x")));
+        assert!(target("a", "*").takes_in(&target("a", "x")));
+        assert!(!target("b", "*").takes_in(&target("a", "x")));
+        assert!(!target("*", "y").takes_in(&target("a", "x")));
     }
 
     #[test]

@@ -65,13 +65,7 @@ pub fn claim(
     let (cx, caller, id) = (Arc::clone(app), caller.clone(), id.to_owned());
     app.store.change(caller.actor(), move |view, now| {
         let request = view.request(&id)?;
-        if !agent.serves(&request.target) {
-            let error = Error::forbidden(format!("this agent does not serve {}", request.target));
-            return refuse_verb(&cx, &caller, &request, VERB, error);
-        }
-        let operation = request.operation.as_str();
-        if !agent.operations.is_empty() && !agent.operations.iter().any(|o| o == operation) {
-            let error = Error::forbidden(format!("this agent does not run {operation}"));
+        if let Err(error) = is_its_own(&caller, &agent, &request) {
             return refuse_verb(&cx, &caller, &request, VERB, error);
         }
         if let Some(claimed) = again(view, &agent, &request, claim_key.as_deref())? {
@@ -112,6 +106,22 @@ pub fn claim(
         };
         Ok(Verdict::Write(vec![change], claimed))
     })
+}
+
+/// Refuses what the agent's token is not for, and what it does not serve or run by its own account.
+fn is_its_own(caller: &Caller, agent: &AgentRow, request: &Request) -> Result<(), Error> {
+    let target = &request.target;
+    let operation = request.operation.as_str();
+    let what = if !caller.reaches(target) {
+        format!("this agent's token is not for {target}")
+    } else if !agent.serves(target) {
+        format!("this agent does not serve {target}")
+    } else if !agent.operations.is_empty() && !agent.operations.iter().any(|o| o == operation) {
+        format!("this agent does not run {operation}")
+    } else {
+        return Ok(());
+    };
+    Err(Error::forbidden(what))
 }
 
 /// The claim that this agent made with this key, while no heartbeat has come.

@@ -89,7 +89,7 @@ fn may(app: &App, caller: &Caller, id: &str) -> Result<(), Error> {
         .store
         .agent(&caller.subject)
         .is_some_and(|a| a.serves(&target));
-    if serves {
+    if serves && caller.reaches(&target) {
         return Ok(());
     }
     Err(Error::forbidden(format!(

@@ -85,10 +85,12 @@ pub fn ensure(
     Err(refusal(&what, workflow))
 }
 
-/// Steps of workflows that somebody can approve under the policies `before`, and nobody under those `after`: each once,
-/// with a target where that is so.
+/// Steps of workflows that nobody can approve under the policies `after`, which lack the role of that name, while
+/// somebody can under those `before`, or could be given the role they wait for: each once, with a target where that is
+/// so.
 pub(super) fn lost_steps(
     app: &App,
+    role: &str,
     before: &Policies,
     after: &Policies,
 ) -> Result<Vec<LostStep>, Error> {
@@ -107,7 +109,8 @@ pub(super) fn lost_steps(
             for step in dead(&steps(workflow, &target, after, &soon), workflow, &soon) {
                 let id = workflow.id();
                 let is_said = lost.iter().any(|l| l.workflow == id && l.step == step);
-                if had.contains(&step) || is_said {
+                let was_dead = had.contains(&step) && !waits_for(workflow, step, role);
+                if was_dead || is_said {
                     continue;
                 }
                 if lost.len() >= LOST_SHOWN_MAX {
@@ -122,6 +125,14 @@ pub(super) fn lost_steps(
         }
     }
     Ok(lost)
+}
+
+/// Whether a step, from 1, or any of them, names a role.
+fn waits_for(workflow: &Workflow, step: Option<usize>, role: &str) -> bool {
+    let is_it = |selector: &Selector| matches!(selector, Selector::Role(name) if name == role);
+    let numbered = workflow.steps.iter().zip(1..);
+    let mut asked = numbered.filter(|(_, n)| step.is_none_or(|step| step == *n));
+    asked.any(|(s, _)| s.approvers.iter().any(|a| is_it(&a.selector)))
 }
 
 /// The steps that nobody can approve, from 1; none in place of a number where only all of them together cannot be.

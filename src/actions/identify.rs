@@ -126,6 +126,7 @@ pub fn authenticate(
         token_id: Some(known.token.id.clone()),
         token_issuer: Some(known.token.issuer.clone()),
         token_issuers: known.token.issuers.clone(),
+        bound_to: known.token.bound_to.clone(),
         rights: known.rights.clone(),
         groups: known.groups.clone(),
         generation: known.generation,

@@ -152,6 +152,10 @@ pub fn sync(app: &Arc<App>, caller: &Caller, said: Description) -> Result<(), Er
             format!("database {target} is not registered"),
         ));
     }
+    if !caller.reaches(&target) {
+        let message = format!("this agent's token is not for {target}");
+        return Err(Error::forbidden(message));
+    }
     let serves = app
         .store
         .agent(&caller.subject)

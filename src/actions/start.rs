@@ -162,6 +162,7 @@ pub fn bootstrap(app: &Arc<App>, state_dir: &Path, force: bool) -> Result<bool, 
             name: Some(format!("bootstrap-{subject}")),
             roles: vec![role.to_owned()],
             groups: Vec::new(),
+            bound_to: None,
             expires_at: None,
         };
         // The file first: a token whose secret nobody has is worse than a file that does not count yet, which the

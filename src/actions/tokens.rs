@@ -9,7 +9,7 @@ use crate::config::ID_BYTES_MAX;
 use crate::crypto::{hex, random, sha256_hex, uuid};
 use crate::domain::actor::{Actor, Caller, SubjectType};
 use crate::domain::change::{Change, NewToken, RoleMode};
-use crate::domain::id::is_subject;
+use crate::domain::id::{Target, is_name, is_subject};
 use crate::domain::permission::{Permission, Rights, Role};
 use crate::domain::policy::Policies;
 use crate::error::{Error, Shown};
@@ -24,6 +24,8 @@ pub const NAMES_MAX: usize = 50;
 /// People who had a hand in one token, at most: a token that issues a token that issues a token is rare, and a chain
 /// that forgot anybody would be none.
 pub const ISSUERS_MAX: usize = 50;
+/// Pairs of a database and an environment that one token is bound to, at most: as many as an agent may say it serves.
+pub const SCOPES_MAX: usize = super::agent_poll::SCOPES_MAX;
 /// Longest name of a token, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
 
@@ -40,6 +42,8 @@ pub struct TokenRequest {
     pub roles: Vec<String>,
     /// Groups it adds.
     pub groups: Vec<String>,
+    /// The targets that an agent's token is to be bound to, `*` for every name.
+    pub bound_to: Option<Vec<Target>>,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
 }
@@ -245,6 +249,7 @@ pub(super) fn draft(
             .collect(),
         issuer: hands.issuer,
         issuers: hands.all,
+        bound_to: asked.bound_to,
         expires_at: asked.expires_at,
     }
 }
@@ -301,8 +306,36 @@ fn check(app: &App, asked: &TokenRequest, policies: &Policies) -> Result<(), Err
         return Err(Error::invalid(format!("no role `{}`", Shown(unknown)))
             .hint("see GET /api/roles for the roles there are"));
     }
+    if let Some(targets) = &asked.bound_to {
+        check_binding(asked.subject_type, targets)?;
+    }
     if asked.expires_at.is_some_and(|at| at <= app.clock.now()) {
         return Err(Error::invalid("expires_at is not in the future"));
+    }
+    Ok(())
+}
+
+fn check_binding(subject_type: SubjectType, targets: &[Target]) -> Result<(), Error> {
+    if subject_type != SubjectType::Agent {
+        return Err(
+            Error::invalid("only a token of an agent is bound to databases")
+                .hint("what a person may do where is a matter of his roles"),
+        );
+    }
+    if targets.is_empty() || targets.len() > SCOPES_MAX {
+        return Err(Error::invalid(format!(
+            "a token is bound to 1 to {SCOPES_MAX} pairs of a database and an environment"
+        ))
+        .hint("leave them out for a token that is bound to none"));
+    }
+    let names = targets.iter().flat_map(|t| [&t.database, &t.environment]);
+    for name in names {
+        if name != "*" && !is_name(name) {
+            return Err(Error::invalid(format!(
+                "`{}` is no name of a database or an environment",
+                Shown(name)
+            )));
+        }
     }
     Ok(())
 }
@@ -354,6 +387,7 @@ fn rights_of(policies: &Policies, new: &NewToken, now: Timestamp) -> Rights {
         groups: new.groups.clone(),
         issuer: new.issuer.clone(),
         issuers: new.issuers.clone(),
+        bound_to: new.bound_to.clone(),
         created_at: now,
         expires_at: None,
         revoked_at: None,

@@ -260,7 +260,7 @@ fn lost_steps(app: &App, name: &str) -> Result<Vec<LostStep>, Error> {
     }
     let mut without = active.policies.clone();
     without.forget_role(name);
-    eligible::lost_steps(app, &active.policies, &without)
+    eligible::lost_steps(app, name, &active.policies, &without)
 }
 
 /// Deletes a custom role, effective at once. It comes back with the next start or reload if the file still has it. What

@@ -90,6 +90,8 @@ pub struct Caller {
     /// Everybody who had a hand in that token: its issuer, the issuer of the token it was issued with, and so on. Any
     /// of them may know its secret.
     pub token_issuers: BTreeSet<String>,
+    /// The targets that an agent's token is bound to, `*` for every name; none where it is bound to none.
+    pub bound_to: Option<Vec<Target>>,
     /// What he may do.
     pub rights: Rights,
     /// Groups he is in.
@@ -112,6 +114,12 @@ impl Caller {
             acts: true,
             origin: self.origin.clone(),
         }
+    }
+
+    /// Whether his token lets an agent near `target`, whatever it says it serves.
+    pub fn reaches(&self, target: &Target) -> bool {
+        let bound = self.bound_to.as_ref();
+        bound.is_none_or(|scopes| scopes.iter().any(|s| s.takes_in(target)))
     }
 
     /// Whether he may do this on `target`.

@@ -348,6 +348,7 @@ mod tests {
             token_id: None,
             token_issuer: None,
             token_issuers: Default::default(),
+            bound_to: None,
             rights: Rights {
                 held: Role::built_in(),
                 ceiling: None,

@@ -238,6 +238,8 @@ pub struct NewToken {
     pub issuer: String,
     /// Everybody who had a hand in it: whoever issued it, and whoever had a hand in the token it was issued with.
     pub issuers: BTreeSet<String>,
+    /// The targets that an agent's token is bound to, `*` for every name; none where it is bound to none.
+    pub bound_to: Option<Vec<Target>>,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
 }

@@ -41,10 +41,7 @@ pub struct AgentRow {
 impl AgentRow {
     /// Whether it serves `target`.
     pub fn serves(&self, target: &Target) -> bool {
-        let part = |have: &str, want: &str| have == "*" || have == want;
-        self.scopes.iter().any(|s| {
-            part(&s.database, &target.database) && part(&s.environment, &target.environment)
-        })
+        self.scopes.iter().any(|s| s.takes_in(target))
     }
 
     /// `offline`, `draining`, `saturated` or `healthy`.

@@ -4,13 +4,14 @@ use super::{View, corrupt, db, snapshot};
 use crate::clock::Timestamp;
 use crate::domain::actor::{Actor, SubjectType};
 use crate::domain::change::RoleMode;
+use crate::domain::id::Target;
 use crate::error::Error;
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::BTreeSet;
 
 const TOKEN_COLUMNS: &str = "t.id, t.subject_type, t.subject_id, t.token_hash, t.token_prefix, t.name, t.roles_json, \
      t.role_mode, t.groups_json, t.issuer, t.created_at_ms, t.expires_at_ms, t.revoked_at_ms, t.last_used_at_ms, \
-     u.status, t.issuers_json";
+     u.status, t.issuers_json, t.bound_to_json";
 
 /// A token as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct TokenRow {
     pub issuer: String,
     /// Everybody who had a hand in it, himself included.
     pub issuers: BTreeSet<String>,
+    /// The targets that an agent's token is bound to, `*` for every name; none where it is bound to none.
+    pub bound_to: Option<Vec<Target>>,
     /// When.
     pub created_at: Timestamp,
     /// When it ends.
@@ -257,6 +260,9 @@ fn read_token(row: &Row) -> Result<TokenRow, Error> {
     let id = text(0)?;
     let bad = |column| corrupt("tokens", &id, column);
     let issuer = text(9)?;
+    let bound_to: Option<String> = row.get(16).map_err(db)?;
+    let bound_to =
+        bound_to.map(|json| snapshot::read_targets(&json).ok_or_else(|| bad("bound_to_json")));
     let mut issuers = snapshot::read_names(&text(15)?).ok_or_else(|| bad("issuers_json"))?;
     // Whatever the list says: he is one of them.
     issuers.push(issuer.clone());
@@ -272,6 +278,7 @@ fn read_token(row: &Row) -> Result<TokenRow, Error> {
         groups: snapshot::read_names(&text(8)?).ok_or_else(|| bad("groups_json"))?,
         issuer,
         issuers: issuers.into_iter().collect(),
+        bound_to: bound_to.transpose()?,
         created_at: Timestamp(row.get(10).map_err(db)?),
         expires_at: time(11)?,
         revoked_at: time(12)?,

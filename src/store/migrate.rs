@@ -26,8 +26,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("../../sql/migrations/0004_retention.sql"),
     ),
     (
-        "0005_token_issuers",
-        include_str!("../../sql/migrations/0005_token_issuers.sql"),
+        "0005_tokens",
+        include_str!("../../sql/migrations/0005_tokens.sql"),
     ),
 ];
 

@@ -115,6 +115,7 @@ fn token(id: &str, hash: char) -> Change {
         groups: Vec::new(),
         issuer: "system".into(),
         issuers: Default::default(),
+        bound_to: None,
         expires_at: None,
     })
 }

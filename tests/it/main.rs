@@ -7,6 +7,7 @@
 //! - `rejections`: votes against, votes too late, expiry.
 //! - `lifecycle`: dispatch, resume, loss, cancellation, expiry.
 //! - `agents`: registration, polls, claims, execution tokens.
+//! - `bound_agents`: agents whose token is for some databases only.
 //! - `reports`: heartbeats; reports in time, late, repeated and oversize.
 //! - `results`: streams, sharing, and bytes that stay what they are.
 //! - `downloads`: stored results whole, in part, as CSV; corrupt and missing ones.
@@ -48,6 +49,7 @@ mod agents;
 mod approvals;
 mod audit;
 mod auto_approve;
+mod bound_agents;
 mod buckets;
 mod ceilings;
 mod crash;

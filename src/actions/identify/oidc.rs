@@ -137,6 +137,7 @@ pub(super) fn caller(
         token_id: None,
         token_issuer: None,
         token_issuers: BTreeSet::new(),
+        bound_to: None,
         rights: Rights {
             held,
             ceiling: None,

@@ -235,6 +235,7 @@ fn secrets(app: &Arc<App>, folder: &Path) -> Result<Secrets, Error> {
                 name: Some("demo".to_owned()),
                 roles: vec![role.to_owned()],
                 groups: Vec::new(),
+                bound_to: None,
                 expires_at: None,
             },
         )?;

@@ -6,6 +6,7 @@ use super::{
 use crate::clock::Timestamp;
 use crate::domain::approval::Vote;
 use crate::domain::audit::{Entry, Outcome, PURGE, spelled};
+use crate::domain::id::Target;
 use crate::domain::request::{Status, Step};
 use serde_json::{Map, Value, json};
 
@@ -118,6 +119,7 @@ impl Change {
                     "groups": new.groups,
                     "issuer": new.issuer,
                     "issuers": new.issuers,
+                    "scopes": new.bound_to.as_deref().map(scopes),
                     "expires_at": new.expires_at.map(Timestamp::rfc3339),
                 }));
                 e
@@ -255,6 +257,11 @@ fn purged(
     e.metadata.insert("count".into(), ids.len().into());
     e.metadata.insert(kind.into(), ids.into());
     e
+}
+
+fn scopes(targets: &[Target]) -> Vec<Value> {
+    let scope = |t: &Target| json!({"database": t.database, "environment": t.environment});
+    targets.iter().map(scope).collect()
 }
 
 fn lost_step(lost: &LostStep) -> Value {

@@ -1,9 +1,10 @@
 //! `/api/tokens`: issuing, listing and revoking.
 
 use super::time;
-use crate::actions::tokens::{self, TokenRequest};
+use crate::actions::tokens::{self, SCOPES_MAX, TokenRequest};
 use crate::clock::Timestamp;
 use crate::domain::actor::{Caller, SubjectType};
+use crate::domain::id::Target;
 use crate::error::Error;
 use crate::http::Door;
 use crate::http::body::Fields;
@@ -45,8 +46,49 @@ fn asked(body: &Fields) -> Result<TokenRequest, Error> {
         name: body.text("name")?,
         roles: body.texts("roles")?,
         groups: body.texts("groups")?,
+        bound_to: bound_to(body)?,
         expires_at,
     })
+}
+
+/// The targets that an agent's token is to be bound to: pairs, or each database in each environment, where one of the
+/// two lists alone means every name of the other.
+fn bound_to(body: &Fields) -> Result<Option<Vec<Target>>, Error> {
+    let scope = |database: &str, environment: &str| Target {
+        database: database.to_owned(),
+        environment: environment.to_owned(),
+    };
+    let lists = ["databases", "environments"];
+    if let Some(pairs) = body.objects("scopes")? {
+        if lists.iter().any(|name| body.has(name)) {
+            let message =
+                "field `scopes` stands for `databases` and `environments`, not beside them";
+            return Err(Error::invalid(message));
+        }
+        let read = |pair: &Fields| -> Result<Target, Error> {
+            Ok(scope(
+                &pair.needed_text("database")?,
+                &pair.needed_text("environment")?,
+            ))
+        };
+        return pairs.iter().map(read).collect::<Result<_, _>>().map(Some);
+    }
+    if !lists.iter().any(|name| body.has(name)) {
+        return Ok(None);
+    }
+    let names = |name: &str| match body.has(name) {
+        true => body.texts(name),
+        false => Ok(vec!["*".to_owned()]),
+    };
+    let (databases, environments) = (names(lists[0])?, names(lists[1])?);
+    if databases.len().saturating_mul(environments.len()) > SCOPES_MAX {
+        let message = format!("databases and environments make more than {SCOPES_MAX} pairs");
+        return Err(Error::invalid(message));
+    }
+    let pairs = databases
+        .iter()
+        .flat_map(|d| environments.iter().map(move |e| scope(d, e)));
+    Ok(Some(pairs.collect()))
 }
 
 /// `GET /api/tokens`
@@ -77,6 +119,10 @@ fn token(t: &TokenRow, now: Timestamp) -> Value {
         "groups": t.groups,
         "issuer": t.issuer,
         "issuers": t.issuers,
+        "scopes": t.bound_to.as_ref().map(|targets| {
+            let scope = |t: &Target| json!({"database": t.database, "environment": t.environment});
+            targets.iter().map(scope).collect::<Vec<_>>()
+        }),
         "created_at": t.created_at.rfc3339(),
         "expires_at": time(t.expires_at),
         "revoked_at": time(t.revoked_at),

@@ -35,7 +35,7 @@ pub fn poll(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
     let body = ask.body()?;
     let wait = body.number("wait")?.unwrap_or(0).min(POLL_SECS_MAX);
     let report = report(&body)?;
-    let targets = agent_poll::watched(&door.app, &report)?;
+    let targets = agent_poll::watched(&door.app, caller, &report)?;
     let wide = targets.len() > OWN_TOPICS_MAX;
     let watch = match ask.may_wait(wait) {
         true => Some(Watch::begin(

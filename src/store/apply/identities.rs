@@ -3,6 +3,7 @@
 use super::Context;
 use crate::domain::change::{NewSchema, NewToken, UserStatus};
 use crate::error::Error;
+use crate::store::snapshot;
 use rusqlite::params;
 
 pub(super) fn token_created(cx: &Context, new: &NewToken) -> Result<(), Error> {
@@ -18,8 +19,8 @@ pub(super) fn token_created(cx: &Context, new: &NewToken) -> Result<(), Error> {
     )?;
     cx.one(
         "INSERT INTO tokens (id, subject_type, subject_id, token_hash, token_prefix, name, roles_json, role_mode, \
-         groups_json, issuer, created_at_ms, expires_at_ms, audit_seq, issuers_json) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+         groups_json, issuer, created_at_ms, expires_at_ms, audit_seq, issuers_json, bound_to_json) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         params![
             new.id,
             new.subject_type.as_str(),
@@ -35,6 +36,7 @@ pub(super) fn token_created(cx: &Context, new: &NewToken) -> Result<(), Error> {
             new.expires_at.map(|t| t.0),
             cx.audit_seq,
             serde_json::Value::from(Vec::from_iter(new.issuers.iter().cloned())).to_string(),
+            new.bound_to.as_deref().map(snapshot::targets_json),
         ],
     )
 }

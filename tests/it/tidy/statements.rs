@@ -24,8 +24,8 @@ const LANDED: &[(&str, &str)] = &[
         "1c9b45c0824387b069a315dd24faca3a648d027175fcb4ee6401603d3c4e2d83",
     ),
     (
-        "0005_token_issuers.sql",
-        "1d8fb7ad98ec5509faad13aa7fa1bb0457506961faabcdc399497e2fce1fb3ae",
+        "0005_tokens.sql",
+        "b02aa3456de4ef6ff2a5770fb2c41c31e89d41cbe4c29588f4308ea1470cb5a1",
     ),
 ];
 
