@@ -34,8 +34,7 @@ fn keys() -> AuditKeys {
 }
 
 fn open(temp: &Temp) -> Arc<Store> {
-    let path = temp.0.join("dbward.db");
-    let fatal: Fatal = Arc::new(|why| panic!("{why}"));
+    let (path, fatal): (_, Fatal) = (temp.0.join("dbward.db"), Arc::new(|why| panic!("{why}")));
     let store = Store::open(&path, Clock::system(), keys(), fatal).unwrap();
     store
         .change(Actor::system(), |_, _| {

@@ -13,7 +13,7 @@ pub mod workflow;
 
 use crate::crypto::sha256_hex;
 use crate::domain::id::{Operation, Selector, Target};
-use crate::domain::permission::{Permission, Rights, Role};
+use crate::domain::permission::{Permission, Role};
 use auto_approve::AutoApprove;
 use execution::ExecutionPolicy;
 use notification::NotificationPolicy;
@@ -347,11 +347,6 @@ impl Policies {
             .filter_map(|n| self.roles.get(n))
             .cloned()
             .collect()
-    }
-
-    /// Whether `rights` let somebody do `permission` on at least one registered target.
-    pub fn may_anywhere(&self, rights: &Rights, permission: Permission) -> bool {
-        self.targets().any(|t| rights.may_on(permission, &t)) || rights.may(permission)
     }
 
     /// The name of these policies: SHA-256 of [`Policies::canonical`].
