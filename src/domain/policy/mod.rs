@@ -13,7 +13,7 @@ pub mod workflow;
 
 use crate::crypto::sha256_hex;
 use crate::domain::id::{Operation, Selector, Target};
-use crate::domain::permission::{Permission, Role};
+use crate::domain::permission::Role;
 use auto_approve::AutoApprove;
 use execution::ExecutionPolicy;
 use notification::NotificationPolicy;
