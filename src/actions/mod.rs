@@ -86,6 +86,8 @@ pub struct App {
     pub reports: submit_result::Reports,
     /// What the clockwork could not move.
     pub stuck: sweep::Stuck,
+    /// Behind which expired results the next turn begins.
+    pub purged_results: purge_results::Progress,
     /// How far the objects have been looked at.
     pub swept: sweep_objects::Progress,
     active: RwLock<Arc<Active>>,
@@ -186,6 +188,7 @@ impl App {
             settings: parts.settings,
             reports: submit_result::Reports::default(),
             stuck: sweep::Stuck::default(),
+            purged_results: purge_results::Progress::default(),
             swept: sweep_objects::Progress::default(),
             active: RwLock::new(Arc::new(active)),
             changing: Mutex::new(()),

@@ -36,21 +36,23 @@ pub fn purge_audit(app: &Arc<App>) -> Result<usize, Error> {
         .read(|view| Ok((view.last_purge()?, view.purge_limit(before)?)))?;
     let waits = last.is_some_and(|last| now < last.plus_secs(PAUSE_SECS));
     if let Some(limit) = limit.filter(|_| !waits) {
-        prove(app, &limit)?;
+        prove(app, &limit, before)?;
         set_bound(app, limit, before)?;
         gone += delete(app)?;
     }
     Ok(gone)
 }
 
-/// That the event behind the bound is what it says.
-fn prove(app: &App, limit: &PurgeLimit) -> Result<(), Error> {
+/// That the event behind the bound is what it says: a checkpoint, whose signed time is old enough. Everything before it
+/// is older.
+fn prove(app: &App, limit: &PurgeLimit, before: Timestamp) -> Result<(), Error> {
     let event = &limit.checkpoint.event;
     let checkpoint = Checkpoint::read(&event.metadata_json);
     let holds = checkpoint.is_some_and(|checkpoint| {
         app.store.audit_key(&checkpoint.key_id).is_some_and(|key| {
             let (head, count) = (&limit.last.hash, limit.last.seq);
             event.hash() == limit.checkpoint.hash
+                && Timestamp::parse(&event.created_at).is_some_and(|at| at < before)
                 && checkpoint.is_valid(head, count, &event.created_at, &key)
         })
     });
@@ -86,7 +88,7 @@ fn delete(app: &App) -> Result<usize, Error> {
     let mut gone = 0;
     loop {
         let some = app.store.delete_purged_events(BATCH)?;
-        if some == 0 {
+        if some == 0 || app.is_draining() {
             return Ok(gone);
         }
         gone += some;

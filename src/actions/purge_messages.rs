@@ -19,7 +19,7 @@ pub fn purge_messages(app: &Arc<App>) -> Result<usize, Error> {
     let mut gone = 0;
     loop {
         let some = app.store.delete_messages(before, BATCH)?;
-        if some == 0 {
+        if some == 0 || app.is_draining() {
             return Ok(gone);
         }
         gone += some;

@@ -5,7 +5,7 @@ use super::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::change::{Change, PurgedRequest};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::store::{Place, SettledRequest, Verdict};
 use std::sync::Arc;
 
@@ -25,18 +25,41 @@ pub fn purge_requests(app: &Arc<App>) -> Result<usize, Error> {
         let settled = app
             .store
             .read(|view| view.settled_requests(before, after, BATCH))?;
-        let Some(last) = settled.last() else {
+        let Some(last) = settled.last().filter(|_| !app.is_draining()) else {
             return Ok(gone);
         };
         after = last.place;
         let free: Vec<SettledRequest> = settled.into_iter().filter(|r| r.is_free).collect();
-        gone += forget(app, free, before)?;
+        gone += match forget(app, free.clone(), before) {
+            Err(error) if error.kind() == ErrorKind::Internal => one_by_one(app, free, before)?,
+            answer => answer?,
+        };
     }
 }
 
 /// The time so many days before `now`.
 pub(super) fn days_before(now: Timestamp, days: u32) -> Timestamp {
     Timestamp(now.0.saturating_sub(i64::from(days) * 86_400_000))
+}
+
+/// The same, where one of them cannot be removed: that must not keep the others, nor those of the next batch.
+fn one_by_one(
+    app: &Arc<App>,
+    free: Vec<SettledRequest>,
+    before: Timestamp,
+) -> Result<usize, Error> {
+    let mut gone = 0;
+    for request in free {
+        let id = request.id.clone();
+        match forget(app, vec![request], before) {
+            Ok(n) => gone += n,
+            Err(error) if error.kind() == ErrorKind::Internal => {
+                app.stuck.note(app, "requests", &id, &error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(gone)
 }
 
 fn forget(app: &Arc<App>, free: Vec<SettledRequest>, before: Timestamp) -> Result<usize, Error> {

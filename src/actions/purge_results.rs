@@ -6,10 +6,17 @@ use crate::domain::actor::Actor;
 use crate::domain::change::{Change, PurgedResult};
 use crate::error::Error;
 use crate::store::{ExpiredResult, Place, Verdict};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Results removed in one transaction, which holds the database for a few milliseconds, and named by one event.
 pub const BATCH: u32 = 100;
+
+/// Refusals in a row after which a place counts as out of order for this turn: each may take its whole time-out.
+const REFUSALS_MAX: usize = 20;
+
+/// Where the last turn gave up.
+#[derive(Default)]
+pub struct Progress(Mutex<Option<Place>>);
 
 /// Removes every expired result that can be removed; the others are passed over until the next turn. Answers how many
 /// went.
@@ -17,17 +24,38 @@ pub const BATCH: u32 = 100;
 /// # Errors
 /// When the store cannot read or write.
 pub fn purge_results(app: &Arc<App>) -> Result<usize, Error> {
-    let (now, mut after, mut gone) = (app.clock.now(), Place::START, 0);
+    let progress = || {
+        let place = app.purged_results.0.lock();
+        place.unwrap_or_else(|e| e.into_inner())
+    };
+    // Behind what a place refused to remove the last time; from the start again once the end was reached.
+    let mut after = progress().take().unwrap_or(Place::START);
+    let (now, mut gone, mut refusals) = (app.clock.now(), 0, 0);
     loop {
         let expired = app
             .store
             .read(|view| view.expired_results(now, after, BATCH))?;
-        let Some(last) = expired.last() else {
+        if expired.is_empty() || app.is_draining() {
             return Ok(gone);
-        };
-        after = last.place;
-        let removed = expired.into_iter().filter(|r| is_removed(app, r)).collect();
+        }
+        let mut removed = Vec::with_capacity(expired.len());
+        for result in expired {
+            if refusals >= REFUSALS_MAX {
+                break;
+            }
+            after = result.place;
+            if is_removed(app, &result) {
+                refusals = 0;
+                removed.push(result);
+            } else {
+                refusals += 1;
+            }
+        }
         gone += forget(app, removed)?;
+        if refusals >= REFUSALS_MAX {
+            *progress() = Some(after);
+            return Ok(gone);
+        }
     }
 }
 

@@ -64,13 +64,13 @@ pub struct Reports {
 }
 
 /// The turn of one report; the next one's when it is dropped.
-struct Turn<'a> {
+pub(super) struct Turn<'a> {
     reports: &'a Reports,
     execution_id: &'a str,
 }
 
 impl Reports {
-    fn begin<'a>(&'a self, execution_id: &'a str) -> Result<Turn<'a>, Error> {
+    pub(super) fn begin<'a>(&'a self, execution_id: &'a str) -> Result<Turn<'a>, Error> {
         let taken = self.taken.lock().unwrap_or_else(|e| e.into_inner());
         let (mut taken, waited) = self
             .changed

@@ -39,7 +39,7 @@ fn sweep(app: &App, objects: &dyn Objects) -> Result<usize, Error> {
     let (mut seen, mut gone) = (0, 0);
     loop {
         let page = objects.list(after.as_deref(), PAGE)?;
-        let ended = page.len() < PAGE;
+        let ended = page.len() < PAGE || app.is_draining();
         after = page.last().map(|object| object.key.clone());
         seen += page.len();
         for object in page {
@@ -64,10 +64,16 @@ fn is_removed(app: &App, objects: &dyn Objects, object: &ObjectMeta) -> Result<b
     let Some((_, execution)) = object.key.split_once('/') else {
         return Ok(false);
     };
-    if object.stored_at > old
-        || app
-            .store
-            .read(|view| view.is_result_object(execution, &object.key))?
+    if object.stored_at > old {
+        return Ok(false);
+    }
+    // No report of this execution is taken in meanwhile: it would write the object that is about to go.
+    let Ok(_turn) = app.reports.begin(execution) else {
+        return Ok(false);
+    };
+    if app
+        .store
+        .read(|view| view.is_result_object(execution, &object.key))?
     {
         return Ok(false);
     }

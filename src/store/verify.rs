@@ -3,6 +3,7 @@
 
 use super::audit::{COLUMNS, EventRow, read_event};
 use super::{Store, db, read_only};
+use crate::clock::Timestamp;
 use crate::crypto::PublicKey;
 use crate::domain::audit::{CHECKPOINT, Checkpoint, PURGE, Purge};
 use crate::error::Error;
@@ -166,6 +167,10 @@ impl Walk<'_> {
         if event.hash() != row.hash {
             return Err("its hash is not the hash of its fields".to_owned());
         }
+        // Retention goes by the column, which is not hashed.
+        if Timestamp::parse(&event.created_at) != Some(row.at) {
+            return Err("its time is not the hashed one".to_owned());
+        }
         if event.event_type == CHECKPOINT {
             self.checkpoint(row)?;
         }
@@ -217,7 +222,8 @@ fn moves_differ(
              WHERE to_status IS NOT NULL AND request_id IS NOT NULL AND seq > ?1 \
              WINDOW moves AS (PARTITION BY request_id ORDER BY seq)) \
              WHERE (n > 1 AND from_status IS NOT before) \
-             OR (n = 1 AND from_status <> 'new' AND request_id NOT IN (SELECT id FROM purged_requests)) \
+             OR (n = 1 AND from_status <> 'new' \
+             AND request_id NOT IN (SELECT id FROM purged_requests WHERE audit_seq > ?1)) \
              ORDER BY seq LIMIT 1",
             [bound],
             |r| r.get(0),
@@ -236,7 +242,7 @@ fn moves_differ(
              WHERE a.to_status IS NOT NULL AND a.seq > ?1 AND NOT EXISTS (SELECT 1 FROM audit_events b \
              WHERE b.request_id = a.request_id AND b.to_status IS NOT NULL AND b.seq > a.seq) \
              AND (r.status IS NOT a.to_status OR r.audit_seq IS NOT a.seq) \
-             AND (r.id IS NOT NULL OR a.request_id NOT IN (SELECT id FROM purged_requests)) \
+             AND (r.id IS NOT NULL OR a.request_id NOT IN (SELECT id FROM purged_requests WHERE audit_seq > ?1)) \
              ORDER BY a.seq LIMIT 1",
             [bound],
             |r| Ok((r.get(0)?, r.get(1)?)),

@@ -200,12 +200,16 @@ fn the_log_is_cut_at_a_checkpoint_and_what_is_left_proves_itself() {
     s.purge();
     let left = verified(&s.state_dir());
     assert!(left.valid, "{left:?}");
+    s.requester().submit("production", UPDATE);
     for attack in [
         "DELETE FROM audit_events WHERE seq = (SELECT max(seq) - 3 FROM audit_events)",
         "DELETE FROM audit_events WHERE seq = (SELECT min(seq) FROM audit_events)",
         "UPDATE audit_purges SET bound_seq = bound_seq + 1, last_hash = \
          (SELECT event_hash FROM audit_events WHERE seq = bound_seq + 1) WHERE id = (SELECT max(id) FROM audit_purges)",
         "DELETE FROM audit_purges",
+        "INSERT INTO purged_requests SELECT seq + 1000, id, 1 FROM requests ORDER BY seq DESC LIMIT 1; \
+         DELETE FROM requests WHERE seq = (SELECT max(seq) FROM requests)",
+        "UPDATE audit_events SET created_at_ms = 0 WHERE seq = (SELECT max(seq) FROM audit_events)",
         "DELETE FROM audit_purges WHERE id = (SELECT max(id) FROM audit_purges)",
         "UPDATE audit_purges SET retained = retained + 1",
         "INSERT INTO audit_purges SELECT id + 1, (SELECT max(seq) - 1 FROM audit_events), \
