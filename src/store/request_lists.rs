@@ -7,7 +7,7 @@ use crate::domain::id::Operation;
 use crate::domain::permission::{RoleScope, Scopes};
 use crate::domain::request::{Request, Status};
 use crate::error::Error;
-use rusqlite::types::Value as Sql;
+use rusqlite::types::{FromSql, Value as Sql};
 use rusqlite::{params, params_from_iter};
 
 /// A request in a list, with its statement and whom it waits for.
@@ -99,19 +99,7 @@ impl View<'_> {
             "SELECT {COLUMNS}, t.workflow_json FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ?)) \
              JOIN requests r ON r.seq = s JOIN request_texts t ON t.request_seq = s ORDER BY s DESC"
         );
-        let rows: Vec<(Result<Request, Error>, Option<String>)> = self
-            .connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| {
-                s.query_map(params_from_iter(values), |r| {
-                    Ok((read_request(r), r.get(30)?))
-                })?
-                .collect()
-            })
-            .map_err(db)?;
-        rows.into_iter()
-            .map(|(request, workflow)| Ok((request?, workflow)))
-            .collect()
+        self.rows(&sql, values)
     }
 
     /// A request as lists show it.
@@ -191,7 +179,15 @@ impl View<'_> {
     }
 
     fn items(&self, sql: &str, values: Vec<Sql>) -> Result<Vec<RequestItem>, Error> {
-        let rows: Vec<(Result<Request, Error>, String)> = self
+        let rows: Vec<(Request, String)> = self.rows(sql, values)?;
+        rows.into_iter()
+            .map(|(request, detail)| self.item(request, detail))
+            .collect()
+    }
+
+    /// Requests, each with the column that follows its own.
+    fn rows<T: FromSql>(&self, sql: &str, values: Vec<Sql>) -> Result<Vec<(Request, T)>, Error> {
+        let rows: Vec<(Result<Request, Error>, T)> = self
             .connection
             .prepare_cached(sql)
             .and_then(|mut s| {
@@ -202,7 +198,7 @@ impl View<'_> {
             })
             .map_err(db)?;
         rows.into_iter()
-            .map(|(request, detail)| self.item(request?, detail))
+            .map(|(request, more)| Ok((request?, more)))
             .collect()
     }
 }
