@@ -187,6 +187,7 @@ fn content_types_that_are_not_json_are_415() {
         "application/x-www-form-urlencoded",
         "multipart/form-data; boundary=x",
         "json",
+        "application/problem+json",
     ] {
         with(kind).refused(415, "unsupported_media_type");
     }
@@ -194,15 +195,8 @@ fn content_types_that_are_not_json_are_415() {
         "application/json",
         "application/json; charset=utf-8",
         "Application/JSON",
-        "application/problem+json",
     ] {
-        let answer = with(kind);
-        assert!(
-            matches!(answer.status, 201 | 415),
-            "{kind}: {}",
-            answer.raw()
-        );
-        assert!(kind.contains("problem") || answer.status == 201, "{kind}");
+        with(kind).is(201);
     }
     s.requester()
         .call("POST", "/api/requests", &[], body)
@@ -342,21 +336,21 @@ fn config_managed_things_say_where_they_are_managed() {
 fn errors_never_echo_statements_or_secrets() {
     let s = Server::shop();
     let requester = s.requester();
-    let mut answers: Vec<Answer> = [
+    let mut answers: Vec<(&str, Answer)> = [
         "DELETE FROM hidden_table",
         "GRANT ALL ON hidden_table TO x",
         "SELEKT hidden_table",
     ]
-    .iter()
-    .map(|sql| requester.create("development", sql))
-    .collect();
-    answers.push(requester.create_with(
-        "development",
-        "SELECT 1",
-        json!({"metadata": "hidden_table".repeat(2_000)}),
+    .map(|sql| (sql, requester.create("development", sql)))
+    .into();
+    let metadata = json!({"metadata": "hidden_metadata".repeat(2_000)});
+    answers.push((
+        "hidden_metadata",
+        requester.create_with("development", "SELECT 1", metadata),
     ));
-    for answer in &answers {
-        assert!(answer.status >= 400 && !answer.raw().contains("hidden_table hidden_table"));
+    for (hidden, answer) in &answers {
+        assert!(answer.status >= 400, "{hidden}: {}", answer.raw());
+        assert!(!answer.raw().contains(hidden), "{}", answer.raw());
         assert!(!answer.raw().contains(requester.token.as_deref().unwrap()));
     }
     // What a statement is about may be named; its literals are not.

@@ -443,21 +443,19 @@ fn executions_tell_how_each_run_ended() {
 
 #[test]
 fn running_executions_get_a_lease_of_grace_after_a_restart() {
-    let s = Server::shop();
+    // A stop that waits for nothing leaves the execution running.
+    let s = Server::with(&format!("shutdown_grace_secs = 0\n{SHOP}"));
     let request = s.requester().submit("development", UPDATE);
     let claim = s.agent("agent-1").claim(&request.id);
-    s.turn_only(3_600);
-    let s = s.restart();
+    let s = s.restart_after(3_600);
     s.sweep();
-    let shown = s.requester().show(&request).is(200);
-    // Whoever swept before the stop may have taken it; what was still running must go on.
-    if shown.text("status") == "running" {
-        s.turn(30);
-        s.agent("agent-1").heartbeat(&claim.execution).is(200);
-        s.turn(59);
-        assert_eq!(s.requester().show(&request).text("status"), "running");
-        s.agent("agent-1").succeed(&claim.execution, ROWS).is(200);
-    }
+    let is_running = || assert_eq!(s.requester().show(&request).text("status"), "running");
+    is_running();
+    s.turn(30);
+    s.agent("agent-1").heartbeat(&claim.execution).is(200);
+    s.turn(59);
+    is_running();
+    s.agent("agent-1").succeed(&claim.execution, ROWS).is(200);
 }
 
 #[test]

@@ -234,6 +234,7 @@ fn the_total_is_what_paging_finds_for_everybody() {
         s.person("keeper", &["keeper", "developer"]),
         s.person("nobody-special", &["readonly"]),
     ];
+    let mut seen = Vec::new();
     for person in people {
         for filter in [
             "",
@@ -256,6 +257,11 @@ fn the_total_is_what_paging_finds_for_everybody() {
                 }
             }
             assert_eq!(total, found, "{} {filter}", person.subject);
+            seen.push(found);
         }
     }
+    // An administrator sees them all, by status and place.
+    assert_eq!(seen[..5], [13, 7, 2, 2, 5]);
+    let all: Vec<usize> = seen.chunks(5).map(|by_filter| by_filter[0]).collect();
+    assert_eq!(all, [13, 6, 6, 9, 3, 5, 0]);
 }

@@ -169,6 +169,18 @@ impl Server {
     /// The same with another server.toml.
     pub fn restart_with(mut self, toml: &str) -> Server {
         self.running.take().unwrap().stop().unwrap();
+        self.start_again(toml)
+    }
+
+    /// The same, so many seconds later: nothing happens by the clock in between.
+    pub fn restart_after(mut self, secs: u64) -> Server {
+        self.running.take().unwrap().stop().unwrap();
+        self.clock.turn(Duration::from_secs(secs));
+        let toml = self.toml.clone();
+        self.start_again(&toml)
+    }
+
+    fn start_again(mut self, toml: &str) -> Server {
         let (dir, tokens) = (
             self.dir.take().unwrap(),
             self.tokens.lock().unwrap().clone(),

@@ -50,15 +50,19 @@ fn every_metric_is_documented() {
 #[test]
 fn every_metric_moves() {
     let page = Source::read("src/metrics.rs");
-    let fields = page
+    let fields: Vec<_> = page
         .strings
         .iter()
-        .filter(|s| s.value.starts_with("dbward_") && !page.is_test(s.at));
+        .filter(|s| s.value.starts_with("dbward_") && !page.is_test(s.at))
+        .collect();
+    assert_eq!(fields.len(), Metrics::FAMILIES.len());
     let sources = super::source::sources("src");
     let still: Vec<String> = fields
+        .iter()
         .filter_map(|name| {
-            let (field, _) = page.code[..name.at].rsplit_once(": ")?;
-            let field = format!(".{}", field.trim_end().rsplit([' ', '\n']).next()?);
+            let (field, _) = page.code[..name.at].rsplit_once(": ").unwrap();
+            let field = field.trim_end().rsplit([' ', '\n']).next().unwrap();
+            let field = format!(".{field}");
             let moves = |source: &Source| {
                 let ends = |at: &usize| {
                     !source.code[at + field.len()..].starts_with(super::source::is_name)
@@ -105,7 +109,7 @@ fn the_example_names_every_configuration_key() {
 fn the_readme_shows_only_commands_that_exist() {
     let readme = read("README.md");
     let mut found = Vec::new();
-    let (mut in_shell, mut continued) = (false, false);
+    let (mut in_shell, mut continued, mut commands) = (false, false, 0);
     for (n, line) in readme.lines().enumerate() {
         if let Some(language) = line.strip_prefix("```") {
             in_shell = ["sh", "bash", "console"].contains(&language);
@@ -114,10 +118,12 @@ fn the_readme_shows_only_commands_that_exist() {
         let begins =
             in_shell && !continued && !line.starts_with([' ', '#', '}', '\'']) && !line.is_empty();
         continued = in_shell && line.ends_with('\\');
+        commands += usize::from(begins);
         if begins && let Err(why) = command_exists(line.trim_start_matches("$ ")) {
             found.push(format!("README.md:{} {why}", n + 1));
         }
     }
+    assert!(commands >= 5, "only {commands} commands were read");
     none("the README shows only commands that exist", &found);
 }
 
@@ -181,7 +187,7 @@ fn the_changelog_has_a_heading_for_this_version() {
 #[test]
 fn every_dependency_stands_beside_its_reason() {
     let manifest = read("Cargo.toml");
-    let (mut section, mut above, mut found) = ("", "", Vec::new());
+    let (mut section, mut above, mut seen, mut found) = ("", "", 0, Vec::new());
     for (n, line) in manifest.lines().enumerate() {
         if line.starts_with('[') {
             section = line;
@@ -189,6 +195,7 @@ fn every_dependency_stands_beside_its_reason() {
             && line.contains(" = ")
             && !line.starts_with(['#', ' '])
         {
+            seen += 1;
             let beside = line
                 .rsplit_once(" # ")
                 .is_some_and(|(_, reason)| !reason.is_empty());
@@ -198,6 +205,7 @@ fn every_dependency_stands_beside_its_reason() {
         }
         above = line;
     }
+    assert!(seen >= 10, "only {seen} dependencies were read");
     none("a dependency has a comment above or beside it", &found);
 }
 

@@ -28,7 +28,6 @@ const LONG_FUNCTIONS: &[(&str, &str)] = &[
     ("src/domain/sql/walk_expr.rs", "expr_branch"),
     ("src/store/apply/mod.rs", "apply"),
     ("src/store/audit.rs", "insert"),
-    ("src/store/tests.rs", "the_schema_refuses_attacks"),
 ];
 
 fn all() -> impl Iterator<Item = Source> {

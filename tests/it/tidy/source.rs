@@ -38,10 +38,12 @@ pub struct Function {
 /// All Rust files under a folder.
 pub fn sources(folder: &str) -> Vec<Source> {
     let paths = files_under(folder).into_iter();
-    paths
+    let found: Vec<Source> = paths
         .filter(|p| p.ends_with(".rs"))
         .map(|p| Source::read(&p))
-        .collect()
+        .collect();
+    assert!(!found.is_empty(), "no source under {folder}");
+    found
 }
 
 impl Source {
