@@ -31,7 +31,8 @@ enum Failure {
 
 struct Job {
     text: String,
-    dialect: Dialect,
+    /// None where nobody knows it: the text is then read in all.
+    dialect: Option<Dialect>,
     reply: SyncSender<Outcome>,
 }
 
@@ -71,6 +72,18 @@ impl Analyzer {
     /// 400 `validation_error` for an empty, over-long or NUL-holding text or too many statements, 422
     /// `sql_too_complex`, 503 when the analyzers are overloaded.
     pub fn analyze(&self, text: &str, dialect: Dialect) -> Result<Arc<Analysis>, Error> {
+        self.analyze_in(text, Some(dialect))
+    }
+
+    /// Analyses `text`, whose dialect nobody knows: see [`sql::analyze_any`].
+    ///
+    /// # Errors
+    /// As [`Analyzer::analyze`].
+    pub fn analyze_any(&self, text: &str) -> Result<Arc<Analysis>, Error> {
+        self.analyze_in(text, None)
+    }
+
+    fn analyze_in(&self, text: &str, dialect: Option<Dialect>) -> Result<Arc<Analysis>, Error> {
         let outcome = if text.len() <= SHORT_TEXT_BYTES_MAX || text.len() > TEXT_BYTES_MAX {
             run(text, dialect)
         } else {
@@ -83,7 +96,7 @@ impl Analyzer {
         }
     }
 
-    fn hand_over(&self, text: &str, dialect: Dialect) -> Result<Outcome, Error> {
+    fn hand_over(&self, text: &str, dialect: Option<Dialect>) -> Result<Outcome, Error> {
         let stopped = || Error::unavailable("the SQL analyzers are stopped");
         let (reply, answer) = mpsc::sync_channel(1);
         let job = Job {
@@ -124,8 +137,12 @@ fn work(queue: &Mutex<Receiver<Job>>) {
     }
 }
 
-fn run(text: &str, dialect: Dialect) -> Outcome {
-    match catch_unwind(AssertUnwindSafe(|| sql::analyze(text, dialect))) {
+fn run(text: &str, dialect: Option<Dialect>) -> Outcome {
+    let analysis = || match dialect {
+        Some(dialect) => sql::analyze(text, dialect),
+        None => sql::analyze_any(text),
+    };
+    match catch_unwind(AssertUnwindSafe(analysis)) {
         Ok(outcome) => outcome.map_err(Failure::Input),
         Err(_) => Err(Failure::Panicked),
     }
@@ -209,7 +226,7 @@ mod tests {
         let (reply, _answer) = mpsc::sync_channel(1);
         let waiting = Job {
             text: String::new(),
-            dialect: Dialect::Postgres,
+            dialect: None,
             reply,
         };
         let sent = analyzer.jobs.as_ref().map(|j| j.try_send(waiting).is_ok());

@@ -7,7 +7,7 @@ mod text;
 use crate::domain::id::{Operation, Target};
 use crate::domain::policy::Dialect;
 use crate::domain::schema::{Schema, Snapshot};
-use crate::domain::sql::{Analysis, Class, Finding, StatementClass, StatementFacts};
+use crate::domain::sql::{Analysis, Class, DialectFact, Finding, StatementClass, StatementFacts};
 
 /// Everything that a decision looks at beside the policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct Requester {
 /// What is known of an SQL text and of what it touches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqlFacts {
+    /// The dialect it was read in; none in facts of version 2.
+    pub dialect: Option<DialectFact>,
     /// What it is as a whole.
     pub class: Class,
     /// How many statements.
@@ -58,6 +60,8 @@ pub struct SqlFacts {
     pub tables: Vec<String>,
     /// Findings of every review rule, also of those that are off somewhere.
     pub findings: Vec<Finding>,
+    /// Functions it calls that are not known to be free of side effects: `schema.name` or `name`, sorted.
+    pub unknown_functions: Vec<String>,
     /// What is known of the tables of its target.
     pub schema: SchemaStatus,
     /// What it would touch, in the order of its statements, each once; empty where no table is known.
@@ -117,6 +121,7 @@ impl SqlFacts {
             Schema::Ready(snapshot) => (SchemaStatus::Ready, effects(analysis, snapshot)),
         };
         SqlFacts {
+            dialect: Some(analysis.dialect_fact),
             class: analysis.class.clone(),
             statements: analysis.statements.len(),
             ddl_eligible: analysis.ddl.eligible,
@@ -124,6 +129,7 @@ impl SqlFacts {
             foreseen: analysis.statements.iter().all(|s| s.foreseen),
             tables: analysis.tables.clone(),
             findings: analysis.findings.clone(),
+            unknown_functions: analysis.unknown_functions.clone(),
             schema,
             effects,
         }

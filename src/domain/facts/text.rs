@@ -3,12 +3,14 @@
 
 use super::{Effect, Facts, Requester, SchemaStatus, SqlFacts};
 use crate::domain::id::{Operation, Target};
-use crate::domain::sql::{Class, Finding, Rule};
+use crate::domain::sql::{Class, DialectFact, Finding, Rule};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// The shape. Texts of version 1 kept the outcome of risk without what it was computed from.
-const VERSION: u32 = 2;
+/// The shape. Texts of version 1 kept the outcome of risk without what it was computed from; they are not read.
+const VERSION: u32 = 3;
+/// Had no dialect, no unknown functions and no offset of findings; it is read as facts that say nothing of them.
+const VERSION_BEFORE_DIALECT: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +31,8 @@ struct FactsText<'a> {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SqlText<'a> {
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    dialect: Option<Cow<'a, str>>,
     #[serde(borrow)]
     class: ClassText<'a>,
     statements: usize,
@@ -37,6 +41,8 @@ struct SqlText<'a> {
     foreseen: bool,
     tables: Cow<'a, [String]>,
     findings: Vec<FindingText<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unknown_functions: Option<Cow<'a, [String]>>,
     schema: Cow<'a, str>,
     effects: Vec<EffectText<'a>>,
 }
@@ -68,6 +74,8 @@ struct FindingText<'a> {
     #[serde(borrow)]
     rule: Cow<'a, str>,
     statement: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    offset: Option<usize>,
     line: u64,
     column: u64,
     message: Cow<'a, str>,
@@ -124,11 +132,12 @@ impl Facts {
     /// The facts of such a text; `None` for any other.
     pub fn from_text(text: &str) -> Option<Facts> {
         let text: FactsText = serde_json::from_str(text).ok()?;
-        if text.version != VERSION {
+        if !matches!(text.version, VERSION | VERSION_BEFORE_DIALECT) {
             return None;
         }
         let sql = match text.sql {
-            Some(sql) => Some(sql.read()?),
+            Some(sql) if sql.is_whole(text.version) => Some(sql.read()?),
+            Some(_) => return None,
             None => None,
         };
         Some(Facts {
@@ -156,11 +165,13 @@ impl<'a> SqlText<'a> {
         let finding = |f: &'a Finding| FindingText {
             rule: f.rule.as_str().into(),
             statement: f.statement,
+            offset: Some(f.offset),
             line: f.line,
             column: f.column,
             message: (&f.message).into(),
         };
         SqlText {
+            dialect: sql.dialect.map(|d| d.as_str().into()),
             class: ClassText::new(&sql.class),
             statements: sql.statements,
             ddl_eligible: sql.ddl_eligible,
@@ -168,19 +179,34 @@ impl<'a> SqlText<'a> {
             foreseen: sql.foreseen,
             tables: (&sql.tables).into(),
             findings: sql.findings.iter().map(finding).collect(),
+            unknown_functions: Some((&sql.unknown_functions).into()),
             schema: sql.schema.as_str().into(),
             effects: sql.effects.iter().map(EffectText::new).collect(),
         }
     }
 
+    /// Whether it has just what texts of that version have.
+    fn is_whole(&self, version: u32) -> bool {
+        let wanted = version == VERSION;
+        self.dialect.is_some() == wanted
+            && self.unknown_functions.is_some() == wanted
+            && self.findings.iter().all(|f| f.offset.is_some() == wanted)
+    }
+
     fn read(self) -> Option<SqlFacts> {
+        let dialect = match &self.dialect {
+            Some(name) => Some(DialectFact::parse(name)?),
+            None => None,
+        };
         let finding = |f: FindingText| {
             let mut finding = Finding::new(Rule::parse(&f.rule)?, f.statement, f.line, f.column);
+            finding.offset = f.offset.unwrap_or(0);
             finding.message = f.message.into_owned();
             Some(finding)
         };
         let findings: Option<Vec<Finding>> = self.findings.into_iter().map(finding).collect();
         Some(SqlFacts {
+            dialect,
             class: self.class.read(),
             statements: self.statements,
             ddl_eligible: self.ddl_eligible,
@@ -188,6 +214,9 @@ impl<'a> SqlText<'a> {
             foreseen: self.foreseen,
             tables: self.tables.into_owned(),
             findings: findings?,
+            unknown_functions: self
+                .unknown_functions
+                .map_or_else(Vec::new, Cow::into_owned),
             schema: match &*self.schema {
                 "not_synced" => SchemaStatus::NotSynced,
                 "failed" => SchemaStatus::Failed,
@@ -347,6 +376,20 @@ mod tests {
     }
 
     #[test]
+    fn facts_of_version_2_are_read() {
+        let now = facts("DELETE FROM a", Schema::NotSynced);
+        let text = now
+            .to_text()
+            .replace("\"version\":3", "\"version\":2")
+            .replace("\"dialect\":\"postgresql\",", "")
+            .replace("\"unknown_functions\":[],", "")
+            .replace("\"offset\":0,", "");
+        let mut expected = now;
+        expected.sql.as_mut().unwrap().dialect = None;
+        assert_eq!(Facts::from_text(&text), Some(expected), "{text}");
+    }
+
+    #[test]
     fn another_text_is_none() {
         let snapshot = Snapshot::parse(TABLES).unwrap();
         let text = facts("DELETE FROM a", Schema::Ready(&snapshot)).to_text();
@@ -354,7 +397,10 @@ mod tests {
         for other in [
             String::new(),
             "{}".to_owned(),
-            text.replace("\"version\":2", "\"version\":1"),
+            text.replace("\"version\":3", "\"version\":1"),
+            text.replace("\"version\":3", "\"version\":2"),
+            text.replace("\"dialect\":\"postgresql\",", ""),
+            text.replace("\"unknown_functions\":[],", ""),
             text.replace("\"ready\"", "\"fine\""),
             text.replace("no_where_delete", "no_where"),
             text.replace("\"foreseen\":true,", ""),

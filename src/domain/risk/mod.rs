@@ -7,7 +7,7 @@
 use crate::domain::facts::{Effect, SchemaStatus, SqlFacts};
 use crate::domain::id::Operation;
 use crate::domain::policy::review::ReviewPolicy;
-use crate::domain::sql::{Action, Rule};
+use crate::domain::sql::{Action, DialectFact, Rule};
 
 /// Rows above which a table counts as large, where no policy says otherwise.
 pub const ESTIMATED_ROWS_MAX: i64 = 1000;
@@ -104,6 +104,10 @@ pub fn score(
             factors: Vec::new(),
         };
     };
+    // Which database will read the text is not known, so neither is what it reaches.
+    if sql.dialect == Some(DialectFact::Any) {
+        return only(RiskLevel::Unknown, "AnyDialect");
+    }
     if operation == Operation::ExecuteSelect && allowance.read_only {
         return only(RiskLevel::Low, "ReadOnly");
     }

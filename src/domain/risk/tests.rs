@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::policy::Dialect;
 use crate::domain::schema::{Schema, Snapshot};
-use crate::domain::sql::{Class, analyze};
+use crate::domain::sql::{Class, analyze, analyze_any};
 
 const SNAPSHOT: &str = r#"{"tables": [
   {"name": "small", "schema_name": "public", "estimated_rows": 10},
@@ -97,4 +97,32 @@ fn a_rule_that_is_off_does_not_count() {
         &Allowance::default(),
     );
     assert_eq!(risk.level, RiskLevel::Low);
+}
+
+#[test]
+fn text_of_unknown_dialect_is_never_known_to_be_harmless() {
+    let snapshot = Snapshot::parse(SNAPSHOT).unwrap();
+    for (sql, operation, level) in [
+        ("SELECT 1", Operation::ExecuteSelect, "unknown"),
+        (
+            "CREATE TABLE fresh (a int)",
+            Operation::ExecuteDml,
+            "unknown",
+        ),
+        (
+            "UPDATE small SET a = 1 WHERE b = 2",
+            Operation::ExecuteDml,
+            "unknown",
+        ),
+        ("SELECT 1 # 2", Operation::ExecuteDml, "unavailable"),
+    ] {
+        let analysis = analyze_any(sql).unwrap();
+        let risk = score(
+            Some(&SqlFacts::new(&analysis, Schema::Ready(&snapshot))),
+            operation,
+            &ReviewPolicy::default_policy(),
+            &Allowance::default(),
+        );
+        assert_eq!(risk.level.as_str(), level, "{sql}: {risk:?}");
+    }
 }

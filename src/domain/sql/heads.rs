@@ -3,9 +3,9 @@
 //! The parser covers many dialects loosely and misses whole statements of each. What must be refused is therefore
 //! recognised by its first words; so are SET, SHOW and PRAGMA, and the prefix of EXPLAIN, whose spellings differ.
 
+use super::analysis::{Category, StatementClass, Verdict};
 use super::functions::DESCRIBING_PRAGMAS;
 use super::token::{Kind, Piece};
-use super::{Category, StatementClass, Verdict};
 use crate::domain::policy::Dialect;
 
 /// What the first words say.

@@ -1,12 +1,12 @@
 //! The verdict on one statement: what kind it is, whether it reads, writes or is refused, and why.
 
 use super::agree::{self, Tokens, Unread};
+use super::analysis::{Category, StatementClass, Verdict};
 use super::functions::first_danger;
 use super::heads::{self, Head};
 use super::review::{self, Finding};
 use super::token::{Kind, Piece};
 use super::walk::Walk;
-use super::{Category, StatementClass, Verdict};
 use crate::domain::policy::Dialect;
 use sqlparser::ast::{AlterTableOperation, CopySource, CopyTarget, ObjectType, SetExpr, Statement};
 use std::collections::BTreeSet;
@@ -18,6 +18,8 @@ pub(super) struct Judged {
     pub unread: Option<Unread>,
     pub tables: BTreeSet<String>,
     pub findings: Vec<Finding>,
+    /// Functions that are not known to be free of side effects: `schema.name` or `name`.
+    pub unknown_functions: BTreeSet<String>,
     /// DDL of a shape that harms nothing, if there are no findings.
     pub safe_ddl: bool,
 }
@@ -29,6 +31,7 @@ impl Judged {
             unread: None,
             tables: BTreeSet::new(),
             findings: Vec::new(),
+            unknown_functions: BTreeSet::new(),
             safe_ddl: false,
         }
     }
@@ -49,6 +52,9 @@ pub(super) fn judge(
         Head::Explain { runs, inner } => explained(piece, tokens, dialect, number, runs, inner),
     };
     escalate(&mut judged, piece, dialect, hint_sets);
+    for finding in &mut judged.findings {
+        finding.offset = piece.offset_at(finding.line, finding.column);
+    }
     judged
 }
 
@@ -217,6 +223,7 @@ fn parsed(
         unread: None,
         tables: walk.tables,
         findings: walk.findings,
+        unknown_functions: BTreeSet::new(),
         safe_ddl: safe_ddl(&statement, dialect) && !walk.unknown,
     }
 }

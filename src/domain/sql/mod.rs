@@ -12,6 +12,8 @@
 //! with certainty is [`Class::Unparsable`], which only a human may let through.
 
 mod agree;
+mod analysis;
+mod any;
 mod functions;
 mod heads;
 mod judge;
@@ -27,6 +29,10 @@ mod walk;
 mod walk_dml;
 mod walk_expr;
 
+pub use analysis::{
+    Analysis, Category, Class, DdlFacts, InputError, Redacted, StatementClass, StatementFacts,
+};
+pub use any::{DialectFact, analyze_any};
 pub use limits::{
     CHAIN_MAX, SHORT_TEXT_BYTES_MAX, STACK_BYTES, STATEMENTS_MAX, TEXT_BYTES_MAX, WORD_RUN_MAX,
 };
@@ -37,188 +43,6 @@ use crate::domain::policy::Dialect;
 use judge::Judged;
 use std::collections::BTreeSet;
 use token::{Piece, Trouble};
-
-/// What a text is as a whole: the operation it becomes, or why it becomes none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Class {
-    /// Reads only: `execute_select`.
-    Select,
-    /// Writes, or may: `execute_dml`.
-    Dml {
-        /// Nothing but structure changes.
-        ddl_only: bool,
-        /// Why it is a write: ``calls `pg_sleep` ``.
-        reason: String,
-    },
-    /// Refused whatever the workflow (break-glass may pass some of it, see [`DdlFacts`]).
-    Rejected {
-        /// Why: `drops a table`.
-        reason: String,
-        /// Line of the statement, from 1.
-        line: u64,
-        /// Column of the statement in characters, from 1.
-        column: u64,
-    },
-    /// Cannot be read with certainty: a write that a human must approve, never by empty steps or in an emergency.
-    Unparsable {
-        /// Line where reading stopped, from 1.
-        line: u64,
-        /// Column where reading stopped in characters, from 1.
-        column: u64,
-        /// What stopped it; quotes at most one word or mark of the text, never a literal.
-        message: String,
-    },
-}
-
-/// What a statement is for the rules of break-glass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Category {
-    /// Queries, SHOW, EXPLAIN, safe SET.
-    ReadOnly,
-    /// Changes data, or may.
-    Dml,
-    /// CREATE TABLE, VIEW, INDEX; ALTER TABLE.
-    SafeDdl,
-    /// DROP TABLE, VIEW, INDEX, SEQUENCE; CREATE SEQUENCE; TRUNCATE.
-    BreakGlassDdl,
-    /// Roles, grants, schemas, databases, types.
-    PrivilegeDdl,
-    /// Functions, procedures, DO, LOAD, COPY ... PROGRAM.
-    CodeExecution,
-    /// BEGIN, COMMIT and the like.
-    TxControl,
-    /// Locks, unsafe SET, ATTACH, PRAGMA.
-    SecurityBoundary,
-    /// Not understood.
-    Unknown,
-}
-
-/// What a single statement does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum StatementClass {
-    /// Reads.
-    Select,
-    /// Writes, or may.
-    Dml,
-    /// Changes structure.
-    Ddl,
-    /// Is refused.
-    Rejected,
-}
-
-/// The verdict on a statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Verdict {
-    kind: &'static str,
-    category: Category,
-    class: StatementClass,
-    reason: String,
-    /// Whether a client gets rows from it; a batch of reads may hold one such statement.
-    returns_rows: bool,
-}
-
-impl Verdict {
-    fn refused(kind: &'static str, category: Category, reason: &str) -> Verdict {
-        Verdict {
-            kind,
-            category,
-            class: StatementClass::Rejected,
-            reason: reason.to_owned(),
-            returns_rows: false,
-        }
-    }
-}
-
-/// One statement of the text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatementFacts {
-    /// `select`, `insert`, `create_table`, `explain`, ..., `unknown`.
-    pub kind: &'static str,
-    /// Category for break-glass.
-    pub category: Category,
-    /// What it does.
-    pub class: StatementClass,
-    /// Why it is classed so.
-    pub reason: String,
-    /// Line of its first word, from 1.
-    pub line: u64,
-    /// Column of its first word in characters, from 1.
-    pub column: u64,
-    /// Tables it names: `schema.table` or `table`, sorted.
-    pub tables: Vec<String>,
-    /// Whether what it does shows in its kind and its tables alone: a read, plain DDL, or a write that calls nothing
-    /// dangerous and hides no other write. Whatever else is done, nobody can tell how far it reaches.
-    pub foreseen: bool,
-}
-
-/// What break-glass with `allow_ddl` needs to know (semantics 1.6).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DdlFacts {
-    /// The text was read whole, and every statement is [`Category::SafeDdl`] or [`Category::BreakGlassDdl`].
-    pub eligible: bool,
-    /// The category of each statement.
-    pub categories: Vec<Category>,
-}
-
-/// The text without its data.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Redacted {
-    /// Literals as `?`, comments dropped, statements joined by `; `; `parse-failed:<sha256 of the text>` where it could
-    /// not be read.
-    pub literals: String,
-}
-
-/// Everything that is known about a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Analysis {
-    /// The dialect it was read in.
-    pub dialect: Dialect,
-    /// What it is.
-    pub class: Class,
-    /// Its statements, in order; empty where the text could not even be cut into statements.
-    pub statements: Vec<StatementFacts>,
-    /// The statements' own text, cut from the source: no separators, no comments behind the last word. `None` where
-    /// the text could not be read, and where it is refused even in an emergency.
-    pub plan: Option<Vec<String>>,
-    /// Findings of the review rules, by statement; configuration decides what they do.
-    pub findings: Vec<Finding>,
-    /// Tables that are read or written, sorted: `schema.table` or `table`. Unquoted PostgreSQL names are in lower case;
-    /// in MySQL and SQLite names keep their spelling and are to be compared without regard to case.
-    pub tables: Vec<String>,
-    /// Facts for break-glass.
-    pub ddl: DdlFacts,
-    /// A single statement of harmless DDL, by shape: CREATE TABLE or VIEW without OR REPLACE or AS, and in PostgreSQL
-    /// CREATE INDEX CONCURRENTLY and ALTER TABLE with nothing but ADD COLUMN. Whoever uses it also asks for no findings.
-    pub safe_ddl: bool,
-    /// The text without its data.
-    pub redacted: Redacted,
-    /// Hex SHA-256 of `redacted.literals`.
-    pub fingerprint: String,
-}
-
-/// A text that is not analysed at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InputError {
-    /// Nothing but white space, comments and semicolons.
-    Empty,
-    /// A NUL byte.
-    Nul,
-    /// More than [`TEXT_BYTES_MAX`] bytes.
-    TooLong {
-        /// Its length in bytes.
-        bytes: usize,
-    },
-    /// More than [`STATEMENTS_MAX`] statements.
-    TooManyStatements {
-        /// How many.
-        count: usize,
-    },
-    /// A statement with more than [`CHAIN_MAX`] operators and the like, or [`WORD_RUN_MAX`] words in a row.
-    TooComplex {
-        /// The statement, from 1.
-        statement: usize,
-    },
-}
 
 /// Analyses `text`. Pure and deterministic; needs a stack of [`STACK_BYTES`] for the worst accepted text.
 ///
@@ -303,20 +127,10 @@ fn uncut(text: &str, dialect: Dialect, pieces: &[Piece<'_>], trouble: Option<Tro
         }
     });
     let redacted = parse_failed(text);
+    let fingerprint = sha256_hex(redacted.as_bytes());
     Analysis {
-        dialect,
         class,
-        statements: Vec::new(),
-        plan: None,
-        findings: Vec::new(),
-        tables: Vec::new(),
-        ddl: DdlFacts {
-            eligible: false,
-            categories: Vec::new(),
-        },
-        safe_ddl: false,
-        fingerprint: sha256_hex(redacted.as_bytes()),
-        redacted: Redacted { literals: redacted },
+        ..Analysis::unread(dialect, fingerprint, redacted)
     }
 }
 
@@ -339,10 +153,16 @@ fn assemble(text: &str, dialect: Dialect, pieces: &[Piece<'_>], judged: Vec<Judg
     let runs = eligible || !matches!(class, Class::Rejected { .. });
     let tables: BTreeSet<&String> = judged.iter().flat_map(|j| &j.tables).collect();
     let tables = tables.into_iter().cloned().collect();
+    let unknown_functions: BTreeSet<String> = judged
+        .iter()
+        .flat_map(|j| j.unknown_functions.clone())
+        .collect();
     let mut findings: Vec<Finding> = judged.iter().flat_map(|j| j.findings.clone()).collect();
     findings.extend(mixed_ddl_dml(pieces, &judged));
     Analysis {
         dialect,
+        dialect_fact: DialectFact::Known(dialect),
+        unknown_functions: unknown_functions.into_iter().collect(),
         plan: (unread.is_none() && runs).then(|| cut(text, pieces)),
         findings,
         tables,
@@ -472,5 +292,7 @@ fn mixed_ddl_dml(pieces: &[Piece<'_>], judged: &[Judged]) -> Option<Finding> {
         .position(is_ddl)?
         .max(judged.iter().position(is_dml)?);
     let (line, column) = place(pieces.get(at)?);
-    Some(Finding::new(Rule::MixedDdlDml, at + 1, line, column))
+    let mut finding = Finding::new(Rule::MixedDdlDml, at + 1, line, column);
+    finding.offset = pieces.get(at)?.offset_at(line, column);
+    Some(finding)
 }

@@ -248,6 +248,8 @@ pub struct Finding {
     pub rule: Rule,
     /// The statement, from 1.
     pub statement: usize,
+    /// Byte offset in the text, from 0; 0 where it was kept without one.
+    pub offset: usize,
     /// Line in the text, from 1.
     pub line: u64,
     /// Column in characters, from 1.
@@ -267,6 +269,7 @@ impl Finding {
         Finding {
             rule,
             statement,
+            offset: 0,
             line,
             column,
             message: rule.message().to_owned(),

@@ -1,6 +1,7 @@
 //! Tables of statements and what they are (`tests/sql/*.txt`), and what must hold for any text whatever.
 
 mod any;
+mod dialects;
 mod worst;
 
 use super::*;

@@ -105,6 +105,15 @@ impl<'a> Piece<'a> {
         }
     }
 
+    /// Byte offset of the token that starts at this line and column; that of the statement if none does.
+    pub fn offset_at(&self, line: u64, column: u64) -> usize {
+        let found = self
+            .toks
+            .binary_search_by_key(&(line, column), |t| (t.line, t.column));
+        let at = found.unwrap_or(0);
+        self.toks.get(at).map_or(self.begin, |t| t.start)
+    }
+
     /// The name that token `i` spells: an identifier without its quotes.
     pub fn name(&self, i: usize) -> String {
         let text = self.text(i);
