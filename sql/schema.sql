@@ -656,3 +656,36 @@ WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <
   OR NEW.issuers_json IS NOT OLD.issuers_json OR NEW.bound_to_json IS NOT OLD.bound_to_json
   OR NEW.expires_at_ms IS NOT OLD.expires_at_ms
 BEGIN SELECT RAISE(ABORT, 'token changed without its audit event'); END;
+
+CREATE TABLE audit_recipes (
+    sha256 TEXT PRIMARY KEY CHECK (length(sha256) = 64),
+    -- How the sums are computed: a line a table, its name and its statement.
+    text   TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit_head (
+    id            INTEGER PRIMARY KEY CHECK (id = 1),
+    seq           INTEGER NOT NULL,
+    event_hash    TEXT NOT NULL,
+    recipe_sha256 TEXT NOT NULL REFERENCES audit_recipes (sha256),
+    sums_json     TEXT NOT NULL CHECK (json_valid(sums_json)),
+    key_id        TEXT NOT NULL,
+    signature     TEXT NOT NULL
+) STRICT;
+
+CREATE TRIGGER audit_head_insert BEFORE INSERT ON audit_head
+WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) FROM audit_events)
+BEGIN SELECT RAISE(ABORT, 'head of another chain'); END;
+
+CREATE TRIGGER audit_head_update BEFORE UPDATE ON audit_head
+WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) FROM audit_events)
+BEGIN SELECT RAISE(ABORT, 'head of another chain'); END;
+
+CREATE TRIGGER audit_head_kept BEFORE DELETE ON audit_head
+BEGIN SELECT RAISE(ABORT, 'the head is kept'); END;
+
+CREATE TRIGGER audit_recipes_fixed BEFORE UPDATE ON audit_recipes
+BEGIN SELECT RAISE(ABORT, 'recipes never change'); END;
+
+CREATE TRIGGER audit_recipes_kept BEFORE DELETE ON audit_recipes
+BEGIN SELECT RAISE(ABORT, 'recipes are kept'); END;

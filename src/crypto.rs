@@ -143,6 +143,11 @@ impl Keypair {
         }
     }
 
+    /// A key for another purpose, which says nothing about this one: HMAC-SHA256 of `purpose` under the seed.
+    pub fn derive(&self, purpose: &[u8]) -> [u8; 32] {
+        hmac_sha256(&self.key.to_bytes(), purpose)
+    }
+
     /// The 64-byte signature of `message`, in hexadecimal.
     pub fn sign_hex(&self, message: &[u8]) -> String {
         hex(&self.key.sign(message).to_bytes())

@@ -73,6 +73,7 @@ pub fn announced(change: &Change) -> Vec<(String, Reach)> {
         | Change::ConfigRejected { .. }
         | Change::AttemptRefused(_)
         | Change::AuthFailures(_)
+        | Change::StateBaselined(_)
         | Change::ResultCorrupt { .. }
         | Change::ResultsPurged(_)
         | Change::RequestsPurged { .. }

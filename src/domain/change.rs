@@ -13,6 +13,7 @@ use crate::clock::Timestamp;
 use crate::domain::actor::SubjectType;
 use crate::domain::approval::Vote;
 use crate::domain::decision::Passed;
+use crate::domain::head::SignedHead;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::policy::notification::Routes;
 use crate::domain::policy::{Dialect, workflow::Workflow};
@@ -544,6 +545,8 @@ pub enum Change {
     AttemptRefused(Refused),
     /// Authentications failed.
     AuthFailures(AuthFailures),
+    /// Signed heads begin, or begin anew: the sums of the live rows as they are.
+    StateBaselined(SignedHead),
     /// A stored result is not what was stored.
     ResultCorrupt {
         /// The request.
@@ -604,6 +607,7 @@ impl Change {
             | Change::ConfigSynced { .. }
             | Change::ConfigRejected { .. }
             | Change::AuthFailures(_)
+            | Change::StateBaselined(_)
             | Change::ResultsPurged(_)
             | Change::RequestsPurged { .. }
             | Change::AuditPurged { .. } => None,
@@ -638,6 +642,7 @@ impl Change {
             | Change::ConfigRejected { .. }
             | Change::AttemptRefused(_)
             | Change::AuthFailures(_)
+            | Change::StateBaselined(_)
             | Change::ResultCorrupt { .. }
             | Change::ResultsPurged(_)
             | Change::RequestsPurged { .. }

@@ -7,6 +7,7 @@ pub mod change;
 pub mod decision;
 pub mod execution_token;
 pub mod facts;
+pub mod head;
 pub mod id;
 pub mod jwt;
 pub mod permission;

@@ -7,6 +7,7 @@
 //! Each closure runs in its own SAVEPOINT, so that one that fails, or panics, leaves nothing behind and hurts nobody
 //! else.
 
+use super::live::{head_now, write_head};
 use super::{Store, Verdict, View, apply, db};
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
@@ -291,11 +292,13 @@ impl Store {
             let n = waiting.jobs.len().min(BATCH_MAX);
             waiting.jobs.drain(..n).collect()
         };
+        let sums = self.live.sums();
         let served = catch_unwind(AssertUnwindSafe(|| {
             self.commit_batch(&connection, &mut batch);
         }));
         if served.is_err() {
             // Whatever it was, whoever waits must not wait for ever, nor the next leader never come.
+            self.live.restore(sums);
             give_up(&connection, &mut batch, "a transaction panicked");
         }
         batch
@@ -333,6 +336,7 @@ impl Store {
         }
         // Read once for the whole batch, after the lock: waiting cannot make it stale, and all agree on it.
         let now = self.clock.now();
+        let sums = self.live.sums();
         let mut routes = Arc::clone(&self.routes.lock().unwrap_or_else(|e| e.into_inner()));
         for n in 0..batch.len() {
             match self.run_one(connection, &mut batch[n], now, &routes) {
@@ -342,8 +346,14 @@ impl Store {
             if connection.is_autocommit() {
                 // SQLite gave up the whole transaction (disk full, out of memory, I/O), or we had to: nobody's write
                 // holds.
+                self.live.restore(sums);
                 return give_up(connection, batch, "the transaction was lost");
             }
+        }
+        if let Err(e) = self.sign_head(connection) {
+            log::error!("the head of the audit log cannot be written: {e}");
+            self.live.restore(sums);
+            return give_up(connection, batch, "the transaction has no signed head");
         }
         match execute(connection, "COMMIT") {
             Ok(()) => {
@@ -354,8 +364,20 @@ impl Store {
                     .changes
                     .fetch_add(changes as u64, Ordering::Relaxed);
             }
-            Err(e) => self.commit_failed(connection, &e, batch),
+            Err(e) => {
+                self.live.restore(sums);
+                self.commit_failed(connection, &e, batch);
+            }
         }
+    }
+
+    /// Signs the head that this transaction leaves, unless it is the one before.
+    fn sign_head(&self, connection: &Connection) -> Result<(), Error> {
+        let head = head_now(connection, &self.live)?;
+        if !self.live.moved_to(head.seq) {
+            return Ok(());
+        }
+        write_head(connection, &head.sign(&self.instance, &self.audit_keys.current))
     }
 
     fn run_one(
@@ -366,8 +388,12 @@ impl Store {
         routes: &Routes,
     ) -> Result<(), Error> {
         execute(connection, "SAVEPOINT one").map_err(db)?;
+        let sums = self.live.sums();
         let ran = catch_unwind(AssertUnwindSafe(|| job.run(self, connection, now, routes)))
             .unwrap_or_else(|_| Err(Error::bug("a write panicked")));
+        if ran.is_err() {
+            self.live.restore(sums);
+        }
         let end = match &ran {
             Ok(()) => execute(connection, "RELEASE one"),
             Err(_) if connection.is_autocommit() => Ok(()),

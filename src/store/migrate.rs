@@ -29,6 +29,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0005_tokens",
         include_str!("../../sql/migrations/0005_tokens.sql"),
     ),
+    (
+        "0006_head",
+        include_str!("../../sql/migrations/0006_head.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.
@@ -48,7 +52,6 @@ pub(super) fn migrate(
 ) -> Result<(), Error> {
     let name = path.display();
     let failed = |e: rusqlite::Error| Error::internal(format!("database {name}"), e);
-    check_owner(connection, path)?;
     let tx = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(failed)?;
@@ -100,7 +103,7 @@ pub(super) fn migrate(
 }
 
 /// Refuses a file that is not ours before anything is written to it.
-fn check_owner(connection: &Connection, path: &Path) -> Result<(), Error> {
+pub(super) fn check_owner(connection: &Connection, path: &Path) -> Result<(), Error> {
     let name = path.display();
     let failed = |e: rusqlite::Error| Error::internal(format!("database {name}"), e);
     let tables: i64 = connection

@@ -13,6 +13,7 @@ mod decisions;
 mod dry_runs;
 mod executions;
 mod identities;
+mod live;
 mod migrate;
 mod outbox;
 mod request_lists;
@@ -47,6 +48,8 @@ pub use decisions::each_decision;
 pub use dry_runs::{DryRun, Explained};
 pub use executions::{ExecutionRow, ExecutionStatus};
 pub use identities::{TokenRow, UserRow};
+pub use live::STATE_DIFFERS;
+pub use live::columns;
 pub use migrate::schema_text;
 pub use outbox::{DELIVERY_STATUSES, DeliveryCounts, DeliveryFilter, DeliveryRow};
 pub use request_lists::{RequestFilter, RequestItem, Viewer};
@@ -97,6 +100,13 @@ pub struct AuditKeys {
     pub known: BTreeMap<String, PublicKey>,
 }
 
+impl AuditKeys {
+    /// The key of the sums of live rows.
+    fn live_key(&self) -> [u8; 32] {
+        self.current.derive(b"dbward live state v1")
+    }
+}
+
 /// The store. Shared by reference; all methods may be called from any thread.
 pub struct Store {
     connection: Mutex<Connection>,
@@ -104,6 +114,9 @@ pub struct Store {
     writer: Mutex<Option<JoinHandle<()>>>,
     clock: Clock,
     audit_keys: AuditKeys,
+    /// The id of this database, which signed heads name.
+    instance: String,
+    live: live::LiveState,
     bookkeeping: Mutex<bookkeeping::Bookkeeping>,
     observer: Mutex<Option<Observer>>,
     /// Those of the last configuration that was committed; only whoever holds the connection changes them.
@@ -132,13 +145,27 @@ impl Store {
         fatal: Fatal,
     ) -> Result<Arc<Store>, Error> {
         let mut connection = open_connection(path)?;
+        migrate::check_owner(&connection, path)?;
+        let live = live::LiveState::new(&audit_keys.live_key());
+        live.register(&connection)?;
+        let proof = live::prove(&connection, &audit_keys, &live)?;
+        if let live::Proof::Differs(tables) = &proof {
+            return Err(live::differs(format!(
+                "rows of {} are not those of the signed head",
+                tables.join(", ")
+            )));
+        }
         migrate::migrate(&mut connection, path, clock.now())?;
+        let baseline_due = live::settle(&connection, &live, proof)?;
+        let instance = live::instance(&connection)?;
         let store = Arc::new(Store {
             connection: Mutex::new(connection),
             queue: Arc::default(),
             writer: Mutex::new(None),
             clock,
             audit_keys,
+            instance,
+            live,
             bookkeeping: Mutex::new(bookkeeping::Bookkeeping::default()),
             observer: Mutex::new(None),
             routes: Mutex::new(Arc::new(Routes::default())),
@@ -151,6 +178,9 @@ impl Store {
             .spawn(move || commit::lead_when_called(&queue, &weak))
             .map_err(|e| Error::internal("starting store-writer", e))?;
         *store.writer.lock().unwrap_or_else(|e| e.into_inner()) = Some(writer);
+        if baseline_due {
+            store.write_baseline()?;
+        }
         store.extend_leases_after_restart()?;
         store.load_agents()?;
         Ok(store)
@@ -185,6 +215,15 @@ impl Store {
         decide: impl FnOnce(&View, Timestamp) -> Result<Verdict<T>, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.submit(actor, decide)
+    }
+
+    /// Writes into the chain where the sums start: a state that no earlier head covers.
+    fn write_baseline(&self) -> Result<(), Error> {
+        let head = live::head_now(&self.lock(), &self.live)?;
+        let signed = head.sign(&self.instance, &self.audit_keys.current);
+        self.change(Actor::system(), move |_, _| {
+            Ok(Verdict::Write(vec![Change::StateBaselined(signed)], ()))
+        })
     }
 
     /// The public key that proves checkpoints, by its id.

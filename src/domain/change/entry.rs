@@ -6,6 +6,7 @@ use super::{
 use crate::clock::Timestamp;
 use crate::domain::approval::Vote;
 use crate::domain::audit::{Entry, Outcome, PURGE, spelled};
+use crate::domain::head::SignedHead;
 use crate::domain::id::Target;
 use crate::domain::request::{Status, Step};
 use serde_json::{Map, Value, json};
@@ -217,6 +218,7 @@ impl Change {
                     .insert("execution_id".into(), execution_id.clone().into());
                 e
             }
+            Change::StateBaselined(signed) => baseline(signed),
             Change::ResultsPurged(results) => {
                 let ids: Vec<&str> = results.iter().map(|r| r.execution_id.as_str()).collect();
                 purged("result.purged", "execution", "executions", &ids)
@@ -387,6 +389,27 @@ fn finished_entry(
     }
     if step.is_none() && finished.success {
         m.insert("committed_after_cancel".into(), true.into());
+    }
+    e
+}
+
+fn baseline(signed: &SignedHead) -> Entry {
+    let mut e = Entry::new("state.baseline", "policy", Outcome::Info);
+    let head = &signed.head;
+    let sums: Map<String, Value> = head
+        .sums
+        .iter()
+        .map(|(table, sum)| (table.clone(), sum.clone().into()))
+        .collect();
+    for (key, value) in [
+        ("head_seq", head.seq.into()),
+        ("head_hash", head.hash.clone().into()),
+        ("recipe_sha256", head.recipe.clone().into()),
+        ("sums", Value::Object(sums)),
+        ("key_id", signed.key_id.clone().into()),
+        ("signature", signed.signature.clone().into()),
+    ] {
+        e.metadata.insert(key.into(), value);
     }
     e
 }

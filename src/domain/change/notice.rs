@@ -98,6 +98,7 @@ impl Change {
             | Change::ConfigRejected { .. }
             | Change::AttemptRefused(_)
             | Change::AuthFailures(_)
+            | Change::StateBaselined(_)
             | Change::ResultCorrupt { .. }
             | Change::ResultsPurged(_)
             | Change::RequestsPurged { .. }

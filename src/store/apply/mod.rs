@@ -160,6 +160,7 @@ pub(super) fn apply(
         | Change::LoginSucceeded { .. }
         | Change::AuthFailures(_)
         | Change::DdlPassed(_)
+        | Change::StateBaselined(_)
         | Change::ResultCorrupt { .. } => {}
     }
     outbox::announced(&cx, event, change, routes)?;

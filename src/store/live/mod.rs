@@ -1,0 +1,287 @@
+//! The live state: sums of keyed hashes over every row that something can still come of, kept up to date by triggers,
+//! signed with each commit, and computed again from the rows at each start.
+//!
+//! The triggers are temporary: made anew for each connection from [`columns::TABLES`], they are not part of the file,
+//! so nobody can take them out of it, and a new column needs no migration of triggers. They call `live_row`, which adds
+//! a row to the sums or takes it away. Sums live in memory beside the transaction: whatever undoes rows puts the sums
+//! back too (see [`LiveState::sums`]).
+
+pub mod columns;
+mod start;
+
+pub(super) use start::{Proof, differs, head_now, instance, prove, settle, write_head};
+pub use start::STATE_DIFFERS;
+
+use super::db;
+use crate::domain::head::Sum;
+use crate::error::Error;
+use columns::{Guard, Live, OPEN, TABLES, Table};
+use ring::hmac;
+use rusqlite::functions::{Context, FunctionFlags};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, params};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Sums by number of the table in [`TABLES`].
+pub(super) type Sums = [Sum; TABLES.len()];
+
+/// Most arguments of `live_row`: more than any table has columns.
+const ARGUMENTS_MAX: usize = 64;
+
+/// The sums of one connection. Cheap to clone; all clones are the same sums.
+#[derive(Clone)]
+pub(super) struct LiveState {
+    inner: Arc<Mutex<Inner>>,
+}
+
+struct Inner {
+    key: hmac::Key,
+    sums: Sums,
+    /// Last event and sums of the newest head; none where that is not known.
+    signed: Option<(i64, Sums)>,
+    buffer: Vec<u8>,
+}
+
+impl LiveState {
+    /// Empty sums under the key that `secret` gives, which must be derived from the audit key.
+    pub(super) fn new(secret: &[u8; 32]) -> LiveState {
+        LiveState {
+            inner: Arc::new(Mutex::new(Inner {
+                key: hmac::Key::new(hmac::HMAC_SHA256, secret),
+                sums: [Sum::default(); TABLES.len()],
+                signed: None,
+                buffer: Vec::with_capacity(1024),
+            })),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// The sums as they are: remembered before what may be undone.
+    pub(super) fn sums(&self) -> Sums {
+        self.lock().sums
+    }
+
+    /// Puts remembered sums back, after the rows were.
+    pub(super) fn restore(&self, sums: Sums) {
+        let mut inner = self.lock();
+        inner.sums = sums;
+        inner.signed = None;
+    }
+
+    /// Whether a head is due where `seq` is the last event: chain or sums have moved since the newest one.
+    pub(super) fn moved_to(&self, seq: i64) -> bool {
+        let mut inner = self.lock();
+        let now = Some((seq, inner.sums));
+        now != std::mem::replace(&mut inner.signed, now)
+    }
+
+    /// Makes `live_row` known to the connection.
+    pub(super) fn register(&self, connection: &Connection) -> Result<(), Error> {
+        let state = self.clone();
+        connection
+            .create_scalar_function("live_row", -1, FunctionFlags::SQLITE_UTF8, move |cx| {
+                state.count(cx)
+            })
+            .map_err(db)
+    }
+
+    /// `live_row(slot, sign, table, column, ..)`: adds the row to that sum, or takes it away where `sign` is -1.
+    fn count(&self, cx: &Context) -> rusqlite::Result<bool> {
+        let slot: usize = cx.get::<i64>(0)?.try_into().unwrap_or(usize::MAX);
+        let adds = cx.get::<i64>(1)? > 0;
+        if slot >= TABLES.len() || cx.len() > ARGUMENTS_MAX {
+            return Err(rusqlite::Error::UserFunctionError(
+                "live_row: no such sum, or too many columns".into(),
+            ));
+        }
+        let mut inner = self.lock();
+        let Inner {
+            key, sums, buffer, ..
+        } = &mut *inner;
+        buffer.clear();
+        for n in 2..cx.len() {
+            match cx.get_raw(n) {
+                ValueRef::Null => push(buffer, b'n', &[]),
+                ValueRef::Integer(value) => push(buffer, b'i', &value.to_be_bytes()),
+                ValueRef::Real(value) => push(buffer, b'r', &value.to_be_bytes()),
+                ValueRef::Text(value) => push(buffer, b's', value),
+                ValueRef::Blob(value) => push(buffer, b'b', value),
+            }
+        }
+        let tag = hmac::sign(key, buffer);
+        let mut mac = [0; 32];
+        mac.copy_from_slice(tag.as_ref());
+        if adds {
+            sums[slot].add(&mac);
+        } else {
+            sums[slot].subtract(&mac);
+        }
+        Ok(adds)
+    }
+
+    /// Takes over sums that were computed from the rows, by name of their table.
+    fn set(&self, computed: &[(String, Sum)]) {
+        let mut sums = [Sum::default(); TABLES.len()];
+        for (slot, table) in live_tables() {
+            let found = computed.iter().find(|(name, _)| name == table.name);
+            sums[slot] = found.map_or(Sum::default(), |(_, sum)| *sum);
+        }
+        self.restore(sums);
+    }
+
+    /// The sums by name of their table, as a head says them.
+    pub(super) fn named(&self) -> BTreeMap<String, String> {
+        let sums = self.sums();
+        TABLES
+            .iter()
+            .zip(sums)
+            .filter(|(table, _)| table.live != Live::Never)
+            .map(|(table, sum)| (table.name.to_owned(), sum.hex()))
+            .collect()
+    }
+}
+
+/// Kind, length and bytes of a value, so that no two rows have the same encoding.
+fn push(buffer: &mut Vec<u8>, kind: u8, bytes: &[u8]) {
+    buffer.push(kind);
+    buffer.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+    buffer.extend_from_slice(bytes);
+}
+
+/// `live_row(..)` for a row that is called `row` in the statement around it.
+fn row_call(slot: usize, table: &Table, sign: &str, row: &str) -> String {
+    let mut text = format!("live_row({slot}, {sign}, '{}'", table.name);
+    for column in table.digested() {
+        let _ = write!(text, ", {row}.{column}");
+    }
+    text.push(')');
+    text
+}
+
+/// The condition under which a row called `row` counts.
+fn condition(table: &Table, row: &str) -> String {
+    match table.live {
+        Live::Always => "1".to_owned(),
+        Live::While(condition) => condition.replace("{}", row),
+        Live::WithRequest => format!(
+            "EXISTS (SELECT 1 FROM requests o WHERE o.seq = {row}.request_seq AND {})",
+            OPEN.replace("{}", "o")
+        ),
+        Live::Never => "0".to_owned(),
+    }
+}
+
+/// The tables that have live rows, with their numbers.
+fn live_tables() -> impl Iterator<Item = (usize, &'static Table)> {
+    TABLES
+        .iter()
+        .enumerate()
+        .filter(|(_, table)| table.live != Live::Never)
+}
+
+/// How the sums are computed from the rows: a line a table, its name and its statement. A head names the hash of this
+/// text, and the text is kept, so that a later version can still compute what an earlier one signed.
+fn recipe() -> String {
+    let mut text = String::new();
+    for (_, table) in live_tables() {
+        let call = row_call(0, table, "1", "t");
+        let name = table.name;
+        let _ = match table.live {
+            // From the open requests to their rows, so that the cost does not grow with those that are closed.
+            Live::WithRequest => writeln!(
+                text,
+                "{name}: SELECT {call} FROM requests o CROSS JOIN {name} t ON t.request_seq = o.seq WHERE {}",
+                OPEN.replace("{}", "o")
+            ),
+            _ => writeln!(
+                text,
+                "{name}: SELECT {call} FROM {name} t WHERE {}",
+                condition(table, "t")
+            ),
+        };
+    }
+    text
+}
+
+/// Makes the temporary triggers that keep the sums up to date.
+pub(super) fn attach(connection: &Connection) -> Result<(), Error> {
+    let mut text = String::new();
+    for (number, table) in live_tables() {
+        triggers(&mut text, number, table);
+    }
+    reopened(&mut text);
+    connection.execute_batch(&text).map_err(db)
+}
+
+fn triggers(text: &mut String, number: usize, table: &Table) {
+    let name = table.name;
+    let (old, new) = (condition(table, "OLD"), condition(table, "NEW"));
+    let (minus, plus) = (
+        row_call(number, table, "-1", "OLD"),
+        row_call(number, table, "1", "NEW"),
+    );
+    let counts = |column: &str| match table.live {
+        Live::While(condition) => condition.contains(column),
+        _ => false,
+    };
+    let columns: Vec<&str> = table
+        .columns
+        .iter()
+        .filter(|(column, guard)| *guard == Guard::Digested || counts(column))
+        .map(|(column, _)| *column)
+        .collect();
+    let columns = columns.join(", ");
+    let _ = write!(
+        text,
+        "CREATE TEMP TRIGGER live_{name}_insert AFTER INSERT ON main.{name} WHEN {new} BEGIN SELECT {plus}; END;
+         CREATE TEMP TRIGGER live_{name}_delete AFTER DELETE ON main.{name} WHEN {old} BEGIN SELECT {minus}; END;
+         CREATE TEMP TRIGGER live_{name}_update AFTER UPDATE OF {columns} ON main.{name} BEGIN
+             SELECT {minus} WHERE {old}; SELECT {plus} WHERE {new}; END;\n"
+    );
+}
+
+/// When a request closes, its rows leave the sums with it; when it is opened again, they come back.
+fn reopened(text: &mut String) {
+    let (old, new) = (OPEN.replace("{}", "OLD"), OPEN.replace("{}", "NEW"));
+    let _ = write!(
+        text,
+        "CREATE TEMP TRIGGER live_requests_moved AFTER UPDATE OF status ON main.requests \
+         WHEN ({old}) IS NOT ({new}) BEGIN\n"
+    );
+    let dependent = live_tables().filter(|(_, table)| table.live == Live::WithRequest);
+    for (number, table) in dependent {
+        let sign = format!("CASE WHEN {new} THEN 1 ELSE -1 END");
+        let call = row_call(number, table, &sign, "t");
+        let _ = writeln!(
+            text,
+            "SELECT {call} FROM main.{} t WHERE t.request_seq = NEW.seq;",
+            table.name
+        );
+    }
+    text.push_str("END;\n");
+}
+
+/// Computes the sums from the rows, by the statements of a recipe; the sums of `state` are lost.
+fn sum_rows(
+    connection: &Connection,
+    state: &LiveState,
+    recipe: &str,
+) -> Result<Vec<(String, Sum)>, Error> {
+    let mut sums = Vec::new();
+    for line in recipe.lines() {
+        let (table, statement) = line
+            .split_once(": ")
+            .ok_or_else(|| Error::bug("a recipe of the live state is not readable"))?;
+        state.restore([Sum::default(); TABLES.len()]);
+        let mut prepared = connection.prepare(statement).map_err(db)?;
+        let mut rows = prepared.query(params![]).map_err(db)?;
+        while rows.next().map_err(db)?.is_some() {}
+        sums.push((table.to_owned(), state.sums()[0]));
+    }
+    Ok(sums)
+}

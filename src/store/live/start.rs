@@ -1,0 +1,262 @@
+//! The signed head in the file, and what a start proves by it before anything is served: that the chain ends where the
+//! head says, and that the live rows have the sums it names.
+
+use super::{LiveState, attach, recipe, sum_rows};
+use crate::crypto::sha256_hex;
+use crate::domain::head::{Head, SignedHead, Sum};
+use crate::error::{Error, ErrorKind};
+use crate::store::{AuditKeys, db};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeMap;
+
+/// Error code of a state file that is not the one the server left; the process ends with exit code 3.
+pub const STATE_DIFFERS: &str = "state_differs";
+
+const WRITE: &str = "INSERT INTO audit_head (id, seq, event_hash, recipe_sha256, sums_json, key_id, signature) \
+     VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, \
+     event_hash = excluded.event_hash, recipe_sha256 = excluded.recipe_sha256, sums_json = excluded.sums_json, \
+     key_id = excluded.key_id, signature = excluded.signature";
+
+/// What a start found.
+pub(in crate::store) enum Proof {
+    /// No head was ever written: a new file, or one from before there were heads.
+    NoHead,
+    /// Chain and live rows are those of the head. Its recipe, and the sums that were computed by it.
+    Holds(String, Vec<(String, Sum)>),
+    /// The chain is that of the head, the rows of these tables are not.
+    Differs(Vec<String>),
+}
+
+/// The refusal of a state file, in one line.
+pub(in crate::store) fn differs(what: impl std::fmt::Display) -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        STATE_DIFFERS,
+        format!("the state file was changed while no server ran: {what}"),
+    )
+    .hint("restore the state directory from a backup")
+}
+
+/// Proves the head of the file, before any migration, by the recipe that the head was made by.
+///
+/// # Errors
+/// `state_differs` when the head is missing, not signed by the audit key, or names another end of the chain.
+pub(in crate::store) fn prove(
+    connection: &Connection,
+    keys: &AuditKeys,
+    live: &LiveState,
+) -> Result<Proof, Error> {
+    if !has_table(connection, "audit_events")? {
+        return Ok(Proof::NoHead);
+    }
+    let signed = match has_table(connection, "audit_head")? {
+        true => read_head(connection)?,
+        false => None,
+    };
+    let Some(signed) = signed else {
+        if has_baseline(connection)? {
+            return Err(differs("the signed head of the audit log is missing"));
+        }
+        return Ok(Proof::NoHead);
+    };
+    check_signature(connection, keys, &signed)?;
+    check_end(connection, &signed.head)?;
+    let recipe = stored_recipe(connection, &signed.head.recipe)?;
+    let sums = sum_rows(connection, live, &recipe)?;
+    let now = Head {
+        sums: named(&sums),
+        ..signed.head.clone()
+    };
+    let differing = signed.differing(&now);
+    Ok(match differing.is_empty() {
+        true => Proof::Holds(recipe, sums),
+        false => Proof::Differs(differing),
+    })
+}
+
+fn named(sums: &[(String, Sum)]) -> BTreeMap<String, String> {
+    sums.iter()
+        .map(|(table, sum)| (table.clone(), sum.hex()))
+        .collect()
+}
+
+fn check_signature(
+    connection: &Connection,
+    keys: &AuditKeys,
+    signed: &SignedHead,
+) -> Result<(), Error> {
+    let current = keys.current.public().id();
+    if signed.key_id != current {
+        return Err(differs(format!(
+            "its head is signed by the audit key {}, and this server has {current}",
+            signed.key_id
+        )));
+    }
+    match signed.is_valid(&instance(connection)?, &keys.current.public()) {
+        true => Ok(()),
+        false => Err(differs("the signature of the audit log's head is invalid")),
+    }
+}
+
+fn check_end(connection: &Connection, head: &Head) -> Result<(), Error> {
+    let (seq, hash) = last_event(connection)?;
+    if seq > head.seq {
+        return Err(differs(format!(
+            "audit_events has {} rows after the signed head",
+            seq - head.seq
+        )));
+    }
+    if seq < head.seq {
+        return Err(differs(format!(
+            "audit_events ends at {seq}, and the signed head is {}",
+            head.seq
+        )));
+    }
+    if hash != head.hash {
+        return Err(differs(format!(
+            "audit_events row {seq}, column event_hash is not that of the signed head"
+        )));
+    }
+    Ok(())
+}
+
+/// After the migrations: makes the triggers and takes the sums over, or computes them by the recipe of this version.
+/// Returns whether a new baseline is due, because nothing signed covers these sums yet.
+pub(in crate::store) fn settle(
+    connection: &Connection,
+    live: &LiveState,
+    proof: Proof,
+) -> Result<bool, Error> {
+    attach(connection)?;
+    let current = recipe();
+    if let Proof::Holds(recipe, sums) = proof
+        && recipe == current
+    {
+        live.set(&sums);
+        return Ok(false);
+    }
+    connection
+        .execute(
+            "INSERT OR IGNORE INTO audit_recipes (sha256, text) VALUES (?1, ?2)",
+            params![sha256_hex(current.as_bytes()), current],
+        )
+        .map_err(db)?;
+    let sums = sum_rows(connection, live, &current)?;
+    live.set(&sums);
+    Ok(true)
+}
+
+/// The head as the transaction stands.
+pub(in crate::store) fn head_now(connection: &Connection, live: &LiveState) -> Result<Head, Error> {
+    let (seq, hash) = last_event(connection)?;
+    Ok(Head {
+        seq,
+        hash,
+        recipe: sha256_hex(recipe().as_bytes()),
+        sums: live.named(),
+    })
+}
+
+/// Stores a signed head in place of the one before.
+pub(in crate::store) fn write_head(
+    connection: &Connection,
+    signed: &SignedHead,
+) -> Result<(), Error> {
+    let head = &signed.head;
+    let sums = serde_json::to_string(&head.sums).map_err(|e| Error::internal("sums", e))?;
+    connection
+        .prepare_cached(WRITE)
+        .and_then(|mut s| {
+            s.execute(params![
+                head.seq,
+                head.hash,
+                head.recipe,
+                sums,
+                signed.key_id,
+                signed.signature
+            ])
+        })
+        .map_err(db)?;
+    Ok(())
+}
+
+/// The id of this database.
+pub(in crate::store) fn instance(connection: &Connection) -> Result<String, Error> {
+    connection
+        .query_row("SELECT value FROM meta WHERE key = 'instance'", [], |r| {
+            r.get(0)
+        })
+        .map_err(db)
+}
+
+fn read_head(connection: &Connection) -> Result<Option<SignedHead>, Error> {
+    let row: Option<(Head, String, String, String)> = connection
+        .query_row(
+            "SELECT seq, event_hash, recipe_sha256, sums_json, key_id, signature FROM audit_head WHERE id = 1",
+            [],
+            |r| {
+                let head = Head {
+                    seq: r.get("seq")?,
+                    hash: r.get("event_hash")?,
+                    recipe: r.get("recipe_sha256")?,
+                    sums: BTreeMap::new(),
+                };
+                Ok((head, r.get("sums_json")?, r.get("key_id")?, r.get("signature")?))
+            },
+        )
+        .optional()
+        .map_err(db)?;
+    let Some((head, sums, key_id, signature)) = row else {
+        return Ok(None);
+    };
+    let sums = serde_json::from_str(&sums)
+        .map_err(|_| differs("audit_head, column sums_json is not readable"))?;
+    Ok(Some(SignedHead {
+        head: Head { sums, ..head },
+        key_id,
+        signature,
+    }))
+}
+
+fn stored_recipe(connection: &Connection, sha256: &str) -> Result<String, Error> {
+    let text: Option<String> = connection
+        .query_row(
+            "SELECT text FROM audit_recipes WHERE sha256 = ?1",
+            [sha256],
+            |r| r.get(0),
+        )
+        .optional()
+        .map_err(db)?;
+    text.filter(|text| sha256_hex(text.as_bytes()) == sha256)
+        .ok_or_else(|| differs("audit_recipes has no row that hashes to what the head names"))
+}
+
+/// Number and hash of the last event; 0 and an empty text where there is none.
+fn last_event(connection: &Connection) -> Result<(i64, String), Error> {
+    let last = connection
+        .prepare_cached("SELECT seq, event_hash FROM audit_events ORDER BY seq DESC LIMIT 1")
+        .and_then(|mut s| s.query_row([], |r| Ok((r.get(0)?, r.get(1)?))).optional())
+        .map_err(db)?;
+    Ok(last.unwrap_or_default())
+}
+
+fn has_table(connection: &Connection, name: &str) -> Result<bool, Error> {
+    connection
+        .query_row(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)",
+            [name],
+            |r| r.get(0),
+        )
+        .map_err(db)
+}
+
+/// Whether the chain says that heads are written: then there must be one.
+fn has_baseline(connection: &Connection) -> Result<bool, Error> {
+    connection
+        .query_row(
+            "SELECT EXISTS (SELECT 1 FROM audit_events WHERE event_type = 'state.baseline')",
+            [],
+            |r| r.get(0),
+        )
+        .map_err(db)
+}
