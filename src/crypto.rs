@@ -35,11 +35,25 @@ pub fn sha256_fields<'a>(fields: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32]
 
 /// HMAC-SHA256 of `message` under `key`.
 pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key);
-    let tag = ring::hmac::sign(&key, message);
-    let mut out = [0; 32];
-    out.copy_from_slice(tag.as_ref());
-    out
+    MacKey::new(key).sign(message)
+}
+
+/// A key for many messages: HMAC-SHA256 without preparing the key each time.
+pub struct MacKey(ring::hmac::Key);
+
+impl MacKey {
+    /// The key of those bytes.
+    pub fn new(key: &[u8]) -> MacKey {
+        MacKey(ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key))
+    }
+
+    /// HMAC-SHA256 of `message`.
+    pub fn sign(&self, message: &[u8]) -> [u8; 32] {
+        let tag = ring::hmac::sign(&self.0, message);
+        let mut out = [0; 32];
+        out.copy_from_slice(tag.as_ref());
+        out
+    }
 }
 
 /// Lower-case hexadecimal.

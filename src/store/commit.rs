@@ -377,7 +377,10 @@ impl Store {
         if !self.live.moved_to(head.seq) {
             return Ok(());
         }
-        write_head(connection, &head.sign(&self.instance, &self.audit_keys.current))
+        write_head(
+            connection,
+            &head.sign(&self.instance, &self.audit_keys.current),
+        )
     }
 
     fn run_one(

@@ -392,6 +392,7 @@ fn a_start_is_audited_with_its_first_tokens() {
     assert_eq!(
         types(&events),
         [
+            "state.baseline",
             "config.synced",
             "token.created",
             "token.created",

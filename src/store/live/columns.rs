@@ -3,41 +3,7 @@
 //! The one place that decides which columns the live state covers; `docs/state-file.md` and a test repeat it. A table
 //! or a column without an entry fails the tests.
 
-/// What an edit of a column comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Guard {
-    /// Part of the live state: the next start refuses the file.
-    Digested,
-    /// A start sets it anew, or every use checks it against something else; said why.
-    Clamped(&'static str),
-    /// Part of what `verify` compares with the chain.
-    Verified(&'static str),
-    /// Nothing is decided by it; said why.
-    Harmless(&'static str),
-}
-
-/// When a row of a table counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Live {
-    /// Always.
-    Always,
-    /// While this condition over its own columns holds; `{}` stands for the row.
-    While(&'static str),
-    /// As long as its request is open; the table has a column `request_seq`.
-    WithRequest,
-    /// Never: the table is not part of the live state.
-    Never,
-}
-
-/// One table.
-pub struct Table {
-    /// Its name.
-    pub name: &'static str,
-    /// Which of its rows count.
-    pub live: Live,
-    /// Its columns.
-    pub columns: &'static [(&'static str, Guard)],
-}
+pub use super::guard::{Guard, Live, Table};
 
 use Guard::{Clamped, Digested, Harmless, Verified};
 
@@ -290,14 +256,13 @@ pub const TABLES: &[Table] = &[
             ),
             (
                 "next_attempt_ms",
-                Harmless("only when the next attempt is; a row that is no longer due changes the sum"),
+                Harmless(
+                    "only when the next attempt is; a row that is no longer due changes the sum",
+                ),
             ),
             ("last_error", Harmless("shown in lists, decides nothing")),
             ("created_at_ms", Digested),
-            (
-                "updated_at_ms",
-                Harmless("shown in lists, decides nothing"),
-            ),
+            ("updated_at_ms", Harmless("shown in lists, decides nothing")),
         ],
     },
     Table {
@@ -372,14 +337,8 @@ pub const TABLES: &[Table] = &[
             ("prev_hash", CHAIN),
             ("created_at", CHAIN),
             ("event_hash", CHAIN),
-            (
-                "created_at_ms",
-                Verified("compared with the hashed time"),
-            ),
-            (
-                "from_status",
-                Verified("compared with the hashed metadata"),
-            ),
+            ("created_at_ms", Verified("compared with the hashed time")),
+            ("from_status", Verified("compared with the hashed metadata")),
             ("to_status", Verified("compared with the hashed metadata")),
         ],
     },
@@ -387,8 +346,14 @@ pub const TABLES: &[Table] = &[
         name: "audit_purges",
         live: Live::Never,
         columns: &[
-            ("id", Verified("the newest one is where verification starts")),
-            ("bound_seq", Verified("the next event is a signed checkpoint")),
+            (
+                "id",
+                Verified("the newest one is where verification starts"),
+            ),
+            (
+                "bound_seq",
+                Verified("the next event is a signed checkpoint"),
+            ),
             ("last_hash", Verified("signed")),
             ("purged_before", Verified("signed")),
             ("retained", Verified("signed")),
@@ -404,7 +369,10 @@ pub const TABLES: &[Table] = &[
             ("id", Clamped("there is one row")),
             ("seq", Clamped("signed, and checked by every start")),
             ("event_hash", Clamped("signed, and checked by every start")),
-            ("recipe_sha256", Clamped("signed, and checked by every start")),
+            (
+                "recipe_sha256",
+                Clamped("signed, and checked by every start"),
+            ),
             ("sums_json", Clamped("signed, and checked by every start")),
             ("key_id", Clamped("names the key of the signature")),
             ("signature", Clamped("checked by every start")),
@@ -464,8 +432,14 @@ pub const TABLES: &[Table] = &[
         name: "meta",
         live: Live::Never,
         columns: &[
-            ("key", Clamped("the signed head is for the instance of that id")),
-            ("value", Clamped("the signed head is for the instance of that id")),
+            (
+                "key",
+                Clamped("the signed head is for the instance of that id"),
+            ),
+            (
+                "value",
+                Clamped("the signed head is for the instance of that id"),
+            ),
         ],
     },
     Table {
@@ -483,19 +457,15 @@ pub const TABLES: &[Table] = &[
         name: "schema_migrations",
         live: Live::Never,
         columns: &[
-            ("name", Clamped("compared with the migrations of the program")),
-            ("sha256", Clamped("compared with the migrations of the program")),
+            (
+                "name",
+                Clamped("compared with the migrations of the program"),
+            ),
+            (
+                "sha256",
+                Clamped("compared with the migrations of the program"),
+            ),
             ("applied_at_ms", Harmless("decides nothing")),
         ],
     },
 ];
-
-impl Table {
-    /// The columns that are part of the live state, in order.
-    pub fn digested(&self) -> impl Iterator<Item = &'static str> {
-        self.columns
-            .iter()
-            .filter(|(_, guard)| *guard == Digested)
-            .map(|(column, _)| *column)
-    }
-}

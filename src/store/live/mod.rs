@@ -7,16 +7,17 @@
 //! back too (see [`LiveState::sums`]).
 
 pub mod columns;
+mod guard;
 mod start;
 
-pub(super) use start::{Proof, differs, head_now, instance, prove, settle, write_head};
 pub use start::STATE_DIFFERS;
+pub(super) use start::{Proof, differs, head_now, instance, prove, settle, write_head};
 
 use super::db;
+use crate::crypto::MacKey;
 use crate::domain::head::Sum;
 use crate::error::Error;
 use columns::{Guard, Live, OPEN, TABLES, Table};
-use ring::hmac;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
@@ -37,7 +38,7 @@ pub(super) struct LiveState {
 }
 
 struct Inner {
-    key: hmac::Key,
+    key: MacKey,
     sums: Sums,
     /// Last event and sums of the newest head; none where that is not known.
     signed: Option<(i64, Sums)>,
@@ -49,7 +50,7 @@ impl LiveState {
     pub(super) fn new(secret: &[u8; 32]) -> LiveState {
         LiveState {
             inner: Arc::new(Mutex::new(Inner {
-                key: hmac::Key::new(hmac::HMAC_SHA256, secret),
+                key: MacKey::new(secret),
                 sums: [Sum::default(); TABLES.len()],
                 signed: None,
                 buffer: Vec::with_capacity(1024),
@@ -113,9 +114,7 @@ impl LiveState {
                 ValueRef::Blob(value) => push(buffer, b'b', value),
             }
         }
-        let tag = hmac::sign(key, buffer);
-        let mut mac = [0; 32];
-        mac.copy_from_slice(tag.as_ref());
+        let mac = key.sign(buffer);
         if adds {
             sums[slot].add(&mac);
         } else {
