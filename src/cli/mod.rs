@@ -1,6 +1,7 @@
 //! The command line: which command, with which options, and how it ends.
 //!
-//! Exit codes: 0 it did what was asked, 1 it could not, 2 the command line itself was wrong.
+//! Exit codes: 0 it did what was asked, 1 it could not, 2 the command line itself was wrong, 3 the state file was changed
+//! while no server ran.
 
 mod agent;
 mod check_config;
@@ -70,9 +71,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
         Ok(command) => match execute(command) {
             Ok(()) => 0,
-            Err(message) => {
+            Err(Failure { message, code }) => {
                 eprintln!("dbward: {message}");
-                1
+                code
             }
         },
         Err(message) => {
@@ -94,17 +95,31 @@ enum Command {
     Demo(demo::Options),
 }
 
-fn execute(command: Command) -> Result<(), String> {
-    match command {
+/// Why a command could not do what was asked.
+struct Failure {
+    message: String,
+    /// Exit code.
+    code: u8,
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Failure {
+        Failure { message, code: 1 }
+    }
+}
+
+fn execute(command: Command) -> Result<(), Failure> {
+    let done = match command {
         Command::Help | Command::Version => Ok(()),
-        Command::Serve(options) => serve::run(&options),
+        Command::Serve(options) => return serve::run(&options),
         Command::Agent(config) => agent::run(&config),
         Command::CheckConfig(config) => check_config::run(&config),
         Command::Reload(config) => reload::run(&config),
         Command::PolicyReplay(options) => policy::replay(&options),
         Command::PolicyTest(options) => policy::test(&options),
         Command::Demo(options) => demo::run(options),
-    }
+    };
+    Ok(done?)
 }
 
 fn parse(mut parser: Parser) -> Result<Command, String> {

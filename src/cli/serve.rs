@@ -1,12 +1,17 @@
 //! `dbward serve`: the server until a signal ends it.
 
-use super::{logging, signals};
+use super::{Failure, logging, signals};
 use crate::config::Config;
+use crate::error::Error;
 use crate::server::{Server, StartOptions};
+use crate::store::STATE_DIFFERS;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+
+/// Exit code where the state file is not the one the server left.
+const STATE_DIFFERS_CODE: u8 = 3;
 
 /// What the command line said.
 pub struct Options {
@@ -19,7 +24,7 @@ pub struct Options {
 }
 
 /// Serves until SIGTERM or SIGINT; a second one ends the grace. SIGHUP takes a changed configuration over.
-pub fn run(options: &Options) -> Result<(), String> {
+pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let config = Config::load(&options.config).map_err(|problems| problems.to_string())?;
     logging::start(&config.logging);
     for warning in &config.warnings {
@@ -31,7 +36,7 @@ pub fn run(options: &Options) -> Result<(), String> {
         listen: options.listen,
         ..StartOptions::default()
     };
-    let server = Server::start(&config, start).map_err(|e| super::demo::sentence(&e))?;
+    let server = Server::start(&config, start).map_err(|e| cannot_start(&e))?;
     if server.bootstrapped() {
         eprintln!(
             "first tokens written to {0}/admin-token, {0}/developer-token and {0}/agent-token",
@@ -47,5 +52,19 @@ pub fn run(options: &Options) -> Result<(), String> {
     log::info!("stopping");
     let hurry = server.hurry();
     signals.then(move || hurry.store(true, Ordering::SeqCst));
-    server.stop().map_err(|e| super::demo::sentence(&e))
+    Ok(server.stop().map_err(|e| super::demo::sentence(&e))?)
+}
+
+fn cannot_start(error: &Error) -> Failure {
+    let code = match error.code() {
+        STATE_DIFFERS => STATE_DIFFERS_CODE,
+        _ => 1,
+    };
+    let hint = error
+        .hint_text()
+        .map_or(String::new(), |h| format!("; {h}"));
+    Failure {
+        message: format!("{}{hint}", super::demo::sentence(error)),
+        code,
+    }
 }

@@ -114,7 +114,7 @@ impl Store {
         self.bookkeep(move |connection| {
             connection
                 .prepare_cached(
-                    "UPDATE executions SET lease_until_ms = max(lease_until_ms, ?1 + lease_secs * 1000) \
+                    "UPDATE executions SET lease_until_ms = ?1 + lease_secs * 1000 \
                      WHERE status = 'claimed'",
                 )
                 .and_then(|mut s| s.execute([now]))

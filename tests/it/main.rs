@@ -26,6 +26,7 @@
 //! - `reviews`: review rules, their scopes, and emergencies with DDL.
 //! - `notifications`: who is told of what, and that nobody is told more.
 //! - `result_policies`: where results go, who sees them, how long.
+//! - `state_file`: edits of the file while no server runs, and what comes of each.
 //! - `retention`: what is over goes, and what is left proves itself.
 //! - `resolution`: policies and decisions asked for beforehand.
 //! - `decisions`: recorded decisions, decided again by the same policies and by others.
@@ -81,6 +82,7 @@ mod retention;
 mod reviews;
 mod roles;
 mod schemas;
+mod state_file;
 mod support;
 mod suspensions;
 mod tidy;

@@ -98,7 +98,7 @@ pub fn sentence(error: &Error) -> String {
     let text = error.to_string();
     match error.kind() {
         ErrorKind::Internal => text
-            .strip_prefix("internal: ")
+            .strip_prefix(&format!("{}: ", error.code()))
             .map_or(text.clone(), str::to_owned),
         _ => text,
     }

@@ -247,10 +247,10 @@ fn triggers(text: &mut String, number: usize, table: &Table) {
 /// When a request closes, its rows leave the sums with it; when it is opened again, they come back.
 fn reopened(text: &mut String) {
     let (old, new) = (OPEN.replace("{}", "OLD"), OPEN.replace("{}", "NEW"));
-    let _ = write!(
+    let _ = writeln!(
         text,
         "CREATE TEMP TRIGGER live_requests_moved AFTER UPDATE OF status ON main.requests \
-         WHEN ({old}) IS NOT ({new}) BEGIN\n"
+         WHEN ({old}) IS NOT ({new}) BEGIN"
     );
     let dependent = live_tables().filter(|(_, table)| table.live == Live::WithRequest);
     for (number, table) in dependent {

@@ -186,7 +186,9 @@ pub(in crate::store) fn instance(connection: &Connection) -> Result<String, Erro
         .query_row("SELECT value FROM meta WHERE key = 'instance'", [], |r| {
             r.get(0)
         })
-        .map_err(db)
+        .optional()
+        .map_err(db)?
+        .ok_or_else(|| differs("meta has no row `instance`"))
 }
 
 fn read_head(connection: &Connection) -> Result<Option<SignedHead>, Error> {

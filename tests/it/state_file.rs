@@ -1,0 +1,359 @@
+//! The state file, edited while no server runs: every column of every table, one at a time, and what comes of it.
+
+use crate::support::{Request, SHOP, Server, Temp, verified};
+use dbward::clock::Clock;
+use dbward::crypto::Keypair;
+use dbward::server::state::StateDir;
+use dbward::store::columns::{Guard, Live, TABLES, Table};
+use dbward::store::{STATE_DIFFERS, Store};
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
+const SELECT: &str = "SELECT id FROM items WHERE id = 1";
+
+/// Webhooks that nobody serves, so that notifications stay due; runs that may be repeated; two votes in staging.
+const MORE: &str = r#"
+[[webhooks]]
+id = "ops"
+url = "http://127.0.0.1:9/hook"
+[[execution_policies]]
+max_executions = 5
+[[workflows]]
+database = "shop"
+environment = "staging"
+[[workflows.steps]]
+[[workflows.steps.approvers]]
+group = "approvers"
+min = 2
+"#;
+
+/// A stopped server's folder, with open and closed requests of every kind.
+fn stopped() -> Temp {
+    let mut s = Server::with(&format!("shutdown_grace_secs = 1\n{SHOP}{MORE}"));
+    let agent = s.agent("agent-1");
+    let snapshot = json!({"database": "shop", "environment": "production", "dialect": "sqlite", "status": "ready",
+        "snapshot": {"tables": []}});
+    agent.poll().is(200);
+    agent
+        .person
+        .post("/api/agent/schema-sync", &snapshot)
+        .is(200);
+    let person = s.requester();
+    let submit = |environment: &str, sql: &str| -> Request {
+        person.submit_with(
+            environment,
+            sql,
+            json!({"reason": "ticket", "metadata": {"a": 1}, "share_with": ["group:approvers"]}),
+        )
+    };
+    // Closed: executed with its result, cancelled, rejected.
+    let executed = submit("development", SELECT);
+    agent.run(&executed.id);
+    person.cancel(&submit("production", UPDATE)).is(200);
+    s.approver().reject(&submit("production", UPDATE)).is(200);
+    // Open: voted upon, approved, run once and dispatched again, lost, and running.
+    let voted = submit("staging", UPDATE);
+    s.approver().approve(&voted).is(200);
+    submit("production", UPDATE).approved_by(&s.approver());
+    person.submit_with("production", UPDATE, json!({"idempotency_key": "once"}));
+    let again = submit("development", SELECT);
+    agent.run(&again.id);
+    person.resume(&again).is(200);
+    let running = submit("development", SELECT);
+    agent.claim(&running.id);
+    s.flush();
+    s.stop_beside().join().unwrap();
+    let copy = Temp::new();
+    for name in ["dbward.db", "audit-signing.key", "audit-keys.json"] {
+        fs::copy(s.state_dir().join(name), copy.path().join(name)).unwrap();
+    }
+    copy
+}
+
+/// The file, with every guard of its schema switched off.
+fn unguarded(folder: &Path) -> Connection {
+    let db = Connection::open(folder.join("dbward.db")).unwrap();
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)
+        .unwrap();
+    db.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON")
+        .unwrap();
+    db
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Refused,
+    Found,
+    Unnoticed,
+}
+
+/// What the next start says, or, where it starts, what verification says.
+fn outcome(folder: &Path, table: &str) -> Outcome {
+    let state = StateDir::open(folder).unwrap();
+    let keys = state.audit_keys().unwrap();
+    let path = folder.join("dbward.db");
+    match Store::open(
+        &path,
+        Clock::system(),
+        keys,
+        Arc::new(|why| panic!("{why}")),
+    ) {
+        Err(error) => {
+            if !table.is_empty() {
+                assert_eq!(error.code(), STATE_DIFFERS, "{table}: {error}");
+                assert!(error.to_string().contains(table), "{table}: {error}");
+            }
+            Outcome::Refused
+        }
+        Ok(store) => {
+            store.close().unwrap();
+            match verified(folder).valid {
+                true => Outcome::Unnoticed,
+                false => Outcome::Found,
+            }
+        }
+    }
+}
+
+/// The columns of a table: name and declared type.
+fn columns(db: &Connection, table: &str) -> Vec<(String, String)> {
+    let mut statement = db
+        .prepare("SELECT name, type FROM pragma_table_info(?1)")
+        .unwrap();
+    let rows = statement
+        .query_map([table], |r| Ok((r.get(0)?, r.get(1)?)))
+        .unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+fn names(db: &Connection, sql: &str, value: &str) -> Vec<String> {
+    let mut statement = db.prepare(sql).unwrap();
+    let rows = statement.query_map([value], |r| r.get(0)).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+/// Edits one column of one row: the first that counts for the live state, or the first at all.
+fn edit(folder: &Path, table: &Table, column: &str, kind: &str) {
+    let db = unguarded(folder);
+    let key = names(
+        &db,
+        "SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk",
+        table.name,
+    )
+    .join(", ");
+    let open = "x.status NOT IN ('executed', 'failed', 'rejected', 'cancelled', 'expired')";
+    let counts = match table.live {
+        Live::While(condition) => condition.replace("{}", "x"),
+        Live::WithRequest => {
+            let open = open.replace("x.", "o.");
+            format!("EXISTS (SELECT 1 FROM requests o WHERE o.seq = x.request_seq AND {open})")
+        }
+        Live::Always | Live::Never => "1".to_owned(),
+    };
+    let value = match kind {
+        "INTEGER" => format!("coalesce({column} + 1000, 1)"),
+        // White space, so that what must be JSON stays JSON.
+        _ if column.ends_with("_json") => format!("coalesce({column} || ' ', '[]')"),
+        _ => format!("coalesce({column} || 'x', 'x')"),
+    };
+    let changed = db.execute(
+        &format!(
+            "UPDATE {0} SET {column} = {value} WHERE ({key}) = (SELECT {key} FROM {0} x WHERE {counts} LIMIT 1)",
+            table.name
+        ),
+        [],
+    );
+    assert_eq!(changed.unwrap(), 1, "{}.{column}", table.name);
+}
+
+#[test]
+fn every_column_of_every_table_has_a_guard() {
+    let folder = stopped();
+    let db = unguarded(folder.path());
+    let mut tables = names(
+        &db,
+        "SELECT name FROM sqlite_schema WHERE type = ?1 ORDER BY name",
+        "table",
+    );
+    tables.retain(|name| !name.starts_with("sqlite_"));
+    let mut known: Vec<&str> = TABLES.iter().map(|t| t.name).collect();
+    known.sort_unstable();
+    assert_eq!(tables, known);
+    for table in TABLES {
+        let mut stored: Vec<String> = columns(&db, table.name).into_iter().map(|c| c.0).collect();
+        let mut listed: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
+        stored.sort();
+        listed.sort_unstable();
+        assert_eq!(stored, listed, "{}", table.name);
+    }
+}
+
+#[test]
+fn an_edit_of_any_column_is_refused_found_or_harmless() {
+    let folder = stopped();
+    let mut wrong = Vec::new();
+    let mut refused = 0;
+    for table in TABLES {
+        let kinds = columns(&unguarded(folder.path()), table.name);
+        for (column, guard) in table.columns {
+            let copy = Temp::new();
+            for name in ["dbward.db", "audit-signing.key", "audit-keys.json"] {
+                fs::copy(folder.path().join(name), copy.path().join(name)).unwrap();
+            }
+            let kind = kinds.iter().find(|(name, _)| name == column).unwrap();
+            let empty: i64 = unguarded(copy.path())
+                .query_row(&format!("SELECT count(*) FROM {}", table.name), [], |r| {
+                    r.get(0)
+                })
+                .unwrap();
+            if empty == 0 {
+                // Purges have tests of their own.
+                assert!(
+                    ["audit_purges", "purged_requests"].contains(&table.name),
+                    "{}",
+                    table.name
+                );
+                continue;
+            }
+            edit(copy.path(), table, column, &kind.1);
+            let named = match guard {
+                Guard::Digested => table.name,
+                _ => "",
+            };
+            let outcome = outcome(copy.path(), named);
+            let kept = match guard {
+                Guard::Digested => outcome == Outcome::Refused,
+                Guard::Verified(_) => outcome != Outcome::Unnoticed,
+                Guard::Clamped(_) | Guard::Harmless(_) => true,
+            };
+            refused += i32::from(outcome == Outcome::Refused);
+            if !kept {
+                wrong.push(format!("{}.{column}: {outcome:?}", table.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(refused > 100, "only {refused} edits were refused");
+}
+
+#[test]
+fn rows_taken_out_or_put_in_are_refused() {
+    let attacks = [
+        (
+            "approvals",
+            "DELETE FROM approvals WHERE id = (SELECT max(id) FROM approvals)",
+        ),
+        (
+            "approvals",
+            "INSERT INTO approvals SELECT id + 50, request_seq, step_index, action, 'approver-two', token_id, \
+             matched_selector, comment, issued_by_requester, created_at_ms, audit_seq FROM approvals a WHERE EXISTS \
+             (SELECT 1 FROM requests r WHERE r.seq = a.request_seq AND r.status = 'pending')",
+        ),
+        (
+            "executions",
+            "DELETE FROM executions WHERE status = 'claimed'",
+        ),
+        (
+            "tokens",
+            "UPDATE tokens SET roles_json = '[\"admin\"]' WHERE subject_id = 'requester'",
+        ),
+        (
+            "requests",
+            "UPDATE requests SET status = 'approved' WHERE status = 'pending'",
+        ),
+        (
+            "audit_events",
+            "DELETE FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)",
+        ),
+        (
+            "audit_events",
+            "UPDATE audit_events SET event_hash = upper(event_hash) WHERE seq = (SELECT max(seq) FROM audit_events)",
+        ),
+        ("head", "DELETE FROM audit_head"),
+        ("head", "DROP TABLE audit_head"),
+        ("head", "UPDATE audit_head SET seq = seq + 1"),
+    ];
+    let folder = stopped();
+    for (names, attack) in attacks {
+        let copy = Temp::new();
+        for name in ["dbward.db", "audit-signing.key", "audit-keys.json"] {
+            fs::copy(folder.path().join(name), copy.path().join(name)).unwrap();
+        }
+        unguarded(copy.path()).execute_batch(attack).unwrap();
+        assert_eq!(outcome(copy.path(), names), Outcome::Refused, "{attack}");
+    }
+}
+
+#[test]
+fn a_head_of_another_key_is_refused() {
+    let folder = stopped();
+    let key = folder.path().join("audit-signing.key");
+    fs::remove_file(&key).unwrap();
+    Keypair::load_or_create(&key).unwrap();
+    assert_eq!(outcome(folder.path(), "key"), Outcome::Refused);
+}
+
+#[test]
+fn the_program_refuses_an_edited_file_with_exit_code_3() {
+    let folder = stopped();
+    unguarded(folder.path())
+        .execute_batch("UPDATE users SET status = 'suspended'")
+        .unwrap();
+    let config = folder.path().join("server.toml");
+    fs::write(&config, "state_dir = \".\"\nlisten = \"127.0.0.1:0\"\n").unwrap();
+    let run = std::process::Command::new(env!("CARGO_BIN_EXE_dbward"))
+        .args(["serve", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    assert_eq!(run.status.code(), Some(3));
+    let last = String::from_utf8(run.stderr).unwrap();
+    let last = last.trim().lines().last().unwrap().to_owned();
+    assert_eq!(
+        last,
+        "dbward: the state file was changed while no server ran: rows of users are not those of the signed head; \
+         restore the state directory from a backup"
+    );
+}
+
+/// The page that repeats the table. Written by `UPDATE_GOLDEN=1 cargo test --test it the_page_of_the_state_file`.
+#[test]
+fn the_page_of_the_state_file_lists_every_column() {
+    let mut text = String::from(
+        "# The state file, column by column\n\n\
+         What comes of an edit of `dbward.db` while no server runs. *Refused*: the next start names the table and ends \
+         with\nexit code 3. *Verified*: `verify` finds it. Otherwise the reason why nothing comes of it. Rows of a request \
+         count\nwhile it is open; notifications while they are due.\n\n| table | column | what comes of an edit |\n| --- | --- | --- |\n",
+    );
+    for table in TABLES {
+        for (column, guard) in table.columns {
+            let what = match guard {
+                Guard::Digested => "refused".to_owned(),
+                Guard::Verified(why) => format!("verified: {why}"),
+                Guard::Clamped(why) => format!("no effect: {why}"),
+                Guard::Harmless(why) => format!("harmless: {why}"),
+            };
+            text.push_str(&format!("| {} | {column} | {what} |\n", table.name));
+        }
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/state-file.md");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        text,
+        "docs/state-file.md is old; accept it with UPDATE_GOLDEN=1"
+    );
+}
+
+#[test]
+fn an_untouched_file_starts() {
+    let folder = stopped();
+    assert_eq!(outcome(folder.path(), ""), Outcome::Unnoticed);
+}
