@@ -3,7 +3,7 @@
 use crate::Outcome;
 use dbward::clock::Clock;
 use dbward::error::Error;
-use dbward::gate::{Gate, Hub, InnerKey, Limits, Options, Rule};
+use dbward::gate::{Admission, Gate, Hub, InnerKey, Limits, Options, Rule};
 use dbward::http::call::{Call, Reply};
 use dbward::http::listener::Listener;
 use dbward::metrics::Metrics;
@@ -115,6 +115,7 @@ impl Gated {
             hub: Arc::new(Hub::new(&limits, metrics.clone())),
             limits,
             rules: Arc::new(|_: &str, _: &str| Rule::new(0)),
+            admit: Arc::new(|_| Admission::Known),
             inner: inner.socket(),
             inner_connections: 2 * WORKERS,
             key,

@@ -29,11 +29,16 @@ const REMEMBERED_MAX: usize = 10_000;
 /// A token's last use is noted this often at most.
 const NOTE_USE_EVERY_MS: i64 = 30_000;
 
+/// Hashes remembered that no token has; beyond it the memory starts anew.
+const UNKNOWN_MAX: usize = 10_000;
+
 /// Callers as they were last looked up.
 #[derive(Default)]
 pub struct Known {
     epoch: AtomicU64,
     callers: Mutex<HashMap<String, Arc<Remembered>>>,
+    /// Hashes that no token had, each with the epoch in which that was so.
+    unknown: Mutex<HashMap<String, u64>>,
 }
 
 struct Remembered {
@@ -62,6 +67,19 @@ impl Known {
             .get(hash)
             .filter(|r| r.epoch == epoch && r.generation == generation)
             .cloned()
+    }
+
+    fn is_unknown(&self, hash: &str, epoch: u64) -> bool {
+        let unknown = self.unknown.lock().unwrap_or_else(|e| e.into_inner());
+        unknown.get(hash) == Some(&epoch)
+    }
+
+    fn keep_unknown(&self, hash: &str, epoch: u64) {
+        let mut unknown = self.unknown.lock().unwrap_or_else(|e| e.into_inner());
+        if unknown.len() >= UNKNOWN_MAX {
+            unknown.clear();
+        }
+        unknown.insert(hash.to_owned(), epoch);
     }
 
     fn keep(&self, hash: String, remembered: Arc<Remembered>) {
@@ -135,6 +153,40 @@ pub fn authenticate(
     })
 }
 
+/// What can be said of credentials at once, without waiting for anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recognized {
+    /// They are valid, and of a subject of that type.
+    As(SubjectType),
+    /// They are not valid.
+    Nobody,
+    /// Only [`authenticate`] can decide.
+    Undecided,
+}
+
+/// Whether an `Authorization` header is worth reading a body for. Nothing is counted or audited here: a call that is
+/// refused comes to [`authenticate`] without its body.
+pub fn recognize(app: &App, authorization: Option<&str>) -> Recognized {
+    let now = app.clock.now();
+    let Some(secret) = authorization.and_then(bearer) else {
+        return Recognized::Nobody;
+    };
+    if secret.starts_with(oidc::PREFIX) {
+        return oidc::recognize(app, secret, now);
+    }
+    if !is_ours(secret) {
+        return Recognized::Nobody;
+    }
+    match look_up(app, &sha256_hex(secret.as_bytes())) {
+        Ok(Some(known)) if known.token.trouble(now).is_none() => match known.token.subject_type {
+            SubjectType::User if !app.sign_in.mode.takes_tokens() => Recognized::Nobody,
+            kind => Recognized::As(kind),
+        },
+        Ok(_) => Recognized::Nobody,
+        Err(_) => Recognized::Undecided,
+    }
+}
+
 /// The secret of a `Bearer` header; the scheme is matched without regard to case.
 fn bearer(header: &str) -> Option<&str> {
     let (scheme, secret) = header.split_once(' ')?;
@@ -156,7 +208,11 @@ fn look_up(app: &App, hash: &str) -> Result<Option<Arc<Remembered>>, Error> {
     if let Some(known) = app.identities.find(hash, epoch, active.generation) {
         return Ok(Some(known));
     }
+    if app.identities.is_unknown(hash, epoch) {
+        return Ok(None);
+    }
     let Some(token) = app.store.read(|view| view.find_token_by_hash(hash))? else {
+        app.identities.keep_unknown(hash, epoch);
         return Ok(None);
     };
     if !same(token.hash.as_bytes(), hash.as_bytes()) {

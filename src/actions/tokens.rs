@@ -40,6 +40,8 @@ pub struct TokenRequest {
     pub name: Option<String>,
     /// Roles; none for those its subject holds at each call.
     pub roles: Vec<String>,
+    /// Whether they are a ceiling even where its subject holds no roles by binding.
+    pub is_ceiling: bool,
     /// Groups it adds.
     pub groups: Vec<String>,
     /// The targets that an agent's token is to be bound to, `*` for every name.
@@ -229,6 +231,7 @@ pub(super) fn draft(
     let role_mode = match (asked.subject_type, asked.roles.is_empty(), bound) {
         (SubjectType::Agent, _, _) => RoleMode::Grant,
         (SubjectType::User, true, _) => RoleMode::Resolved,
+        (SubjectType::User, false, _) if asked.is_ceiling => RoleMode::Ceiling,
         (SubjectType::User, false, true) => RoleMode::Ceiling,
         (SubjectType::User, false, false) => RoleMode::Grant,
     };

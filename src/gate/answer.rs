@@ -1,6 +1,7 @@
 //! Heads of answers: our own, and those of the inside made fit for the client.
 
 use crate::error::{Error, ErrorKind};
+use crate::gate::budget::Over;
 use crate::gate::inner;
 use std::io::Write as _;
 
@@ -146,6 +147,7 @@ fn reason_phrase(status: u16) -> &'static str {
         413 => "Content Too Large",
         414 => "URI Too Long",
         417 => "Expectation Failed",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         502 => "Bad Gateway",
@@ -166,6 +168,27 @@ pub(super) fn too_slow(what: &str) -> Error {
 pub(super) fn too_large(body_max: usize) -> Error {
     let message = format!("the request body has more than {body_max} bytes");
     Error::new(ErrorKind::TooLarge, "payload_too_large", message)
+}
+
+/// 429 for calls.
+pub(super) fn too_many_calls(max: usize) -> Error {
+    let message = format!("this token has {max} calls under way already");
+    Error::new(ErrorKind::TooMany, "too_many_calls", message)
+        .hint("wait for answers before you send more")
+        .retry_after(1)
+}
+
+/// 503 or 429 for bytes that are held.
+pub(super) fn too_many_bytes(over: Over, what: &str) -> Error {
+    match over {
+        Over::All => Error::unavailable(format!("the server holds too many {what} at the moment")),
+        Over::Token => {
+            let message = format!("the server holds too many {what} of this token at the moment");
+            Error::new(ErrorKind::TooMany, "too_many_bytes", message)
+                .hint("wait for answers before you send more")
+                .retry_after(1)
+        }
+    }
 }
 
 /// 502.

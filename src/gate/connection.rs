@@ -3,21 +3,19 @@
 use crate::crypto;
 use crate::error::Error;
 use crate::gate::answer::{self, Common, Own};
-use crate::gate::budget::Share;
-use crate::gate::chunks::{Chunks, Fault};
+use crate::gate::body::Body;
+use crate::gate::exchange::Token;
 use crate::gate::head::{self, Framing, Head, Scan};
 use crate::gate::inbox::Inbox;
-use crate::gate::limits::SMALL_BODY_BYTES;
 use crate::gate::pace::Pace;
-use crate::gate::registry::Seat;
+use crate::gate::registry::{Over, Seat};
 use crate::gate::stream::{Client, Got, Wire};
 use crate::gate::{Answer, Inside, Rule};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A body is read in steps of at least this much, and its memory grows with what has come, not with what was
-/// announced.
-const STEP_BYTES: usize = 64 * 1024;
+/// What a client may send ahead while its call is under way.
+const PEEKED_BYTES_MAX: usize = 64 * 1024;
 
 /// Buffers larger than this are given back between calls.
 const KEEP_BYTES: usize = 32 * 1024;
@@ -36,6 +34,8 @@ pub(super) struct Connection<'i> {
     pub(super) out: Vec<u8>,
     /// The client has left while the inside worked.
     pub(super) left: bool,
+    /// Has had a whole head.
+    served: bool,
     seat: Seat,
 }
 
@@ -47,12 +47,6 @@ pub(super) enum Next {
     Close,
     /// There is nobody to talk to.
     Gone,
-}
-
-/// Why a body was not read.
-enum Stop {
-    Gone,
-    Refuse(Error),
 }
 
 /// Counts a call as long as it lives.
@@ -73,7 +67,7 @@ impl Drop for Busy<'_> {
 
 impl<'i> Connection<'i> {
     pub(super) fn new(inside: &'i Inside, seat: Seat, peer: IpAddr) -> Connection<'i> {
-        let wire = Wire::Plain(seat.entry.socket.clone());
+        let wire = Wire::Plain(seat.socket());
         Connection {
             inside,
             client: Client::new(wire, inside.options.clock.clone()),
@@ -84,6 +78,7 @@ impl<'i> Connection<'i> {
             answer: Vec::new(),
             out: Vec::new(),
             left: false,
+            served: false,
             seat,
         }
     }
@@ -116,153 +111,88 @@ impl<'i> Connection<'i> {
             Ok(head) => head,
             Err(e) => return self.refuse_unread(&e),
         };
+        self.served = true;
         let _busy = Busy::new(&inside.busy);
         let mut rule = (inside.options.rules)(head.method(&self.forward), head.path(&self.forward));
         if let Some(answer) = rule.answer_here.take() {
             return self.answer_here(&head, &answer);
         }
-        let mut share = inside.bodies.share(SMALL_BODY_BYTES);
-        match self.read_body(&head, &rule, &mut share) {
-            Ok(oversize) => self.exchange(&head, &rule, oversize),
-            Err(Stop::Gone) => Next::Gone,
-            Err(Stop::Refuse(e)) => self.refuse(&e, &head, false),
+        if let Some(over) = self.seat.over().filter(|_| !rule.always_served) {
+            return self.refuse(&no_place(over), &head, false);
         }
+        let token = match self.token(&head, &rule) {
+            Ok(token) => token,
+            Err(e) => {
+                let keep = self.skip_body(&head);
+                return self.refuse(&e, &head, keep);
+            }
+        };
+        // The share holds the bytes of the body until the call is over.
+        let (body, _share) = self.read_body(&head, &rule, token.number);
+        match body {
+            Body::Here { keep, mark } => self.exchange(&head, &rule, &token, keep, mark),
+            Body::Refused { keep, error } => self.refuse(&error, &head, keep),
+            Body::Gone => Next::Gone,
+        }
+    }
+
+    /// The token of a call, which is counted under it unless its rule exempts it.
+    fn token(&self, head: &Head, rule: &Rule) -> Result<Token<'i>, Error> {
+        let inside = self.inside;
+        let credentials = head.credentials(&self.forward);
+        let mut token = Token {
+            number: credentials.map(|c| inside.token(c)),
+            under_way: None,
+        };
+        if let Some(number) = token.number.filter(|_| !rule.uncounted) {
+            let max = inside.options.limits.calls_per_token_max;
+            let entered = inside.calls.enter(number);
+            token.under_way = Some(entered.ok_or_else(|| answer::too_many_calls(max))?);
+        }
+        Ok(token)
     }
 
     /// Waits for a whole head; its length, or `None` when the client has nothing (more) to say.
     fn await_head(&mut self) -> Result<Option<usize>, Error> {
-        let limits = &self.inside.options.limits;
-        let clock = &self.inside.options.clock;
+        let inside = self.inside;
+        let limits = &inside.options.limits;
+        let clock = &inside.options.clock;
+        let in_anteroom = self.seat.over().is_some();
         let mut scan = Scan::default();
+        let wait = match (in_anteroom, self.served) {
+            (true, _) => limits.anteroom,
+            (false, true) => limits.idle,
+            (false, false) => limits.first_byte,
+        };
         let mut deadline = if self.inbox.is_empty() {
-            self.seat.entry.idle.store(true, Ordering::SeqCst);
+            self.seat.now_idle();
             // Either we see the flag here, or the stopping server sees that we are idle and ends the read below.
-            if self.inside.stopping.load(Ordering::SeqCst) {
+            if inside.stopping.load(Ordering::SeqCst) {
                 return Ok(None);
             }
-            clock.instant() + limits.idle
+            clock.instant() + wait
         } else {
             clock.instant() + limits.head
         };
         loop {
             if let Some(len) = scan.advance(self.inbox.bytes(), limits)? {
+                self.seat.now_busy();
                 return Ok(Some(len));
             }
             let waiting = self.inbox.is_empty();
-            let slice = if waiting { limits.idle } else { limits.tick };
+            let slice = if waiting { wait } else { limits.tick };
             let room = self.inbox.room(limits.head_bytes_max + 1);
             match self.client.read(room, deadline, slice) {
                 Got::Bytes(n) => {
                     self.inbox.added(n);
-                    if waiting {
-                        self.seat.entry.idle.store(false, Ordering::SeqCst);
+                    // In the anteroom the whole head has one deadline, and who is slow makes room for others.
+                    if waiting && !in_anteroom {
+                        self.seat.now_busy();
                         deadline = clock.instant() + limits.head;
                     }
                 }
                 Got::Late if !waiting => return Err(answer::too_slow("request head")),
                 Got::Late | Got::End => return Ok(None),
-            }
-        }
-    }
-
-    /// Reads the body whole into `self.body`. `Some` with its announced size if it is too large and the rule wants
-    /// the head delivered all the same.
-    #[inline(never)]
-    fn read_body(
-        &mut self,
-        head: &Head,
-        rule: &Rule,
-        share: &mut Share<'_>,
-    ) -> Result<Option<u64>, Stop> {
-        self.body.clear();
-        match head.framing {
-            Framing::Length(0) => Ok(None),
-            Framing::Length(n) if n > rule.body_max as u64 => self.oversize(n, rule),
-            Framing::Length(n) => {
-                self.say_continue(head)?;
-                self.read_length(n as usize, share).map(|()| None)
-            }
-            Framing::Chunked => {
-                self.say_continue(head)?;
-                self.read_chunks(rule, share)
-            }
-        }
-    }
-
-    fn oversize(&mut self, bytes: u64, rule: &Rule) -> Result<Option<u64>, Stop> {
-        self.body.clear();
-        if rule.deliver_head_if_oversize {
-            return Ok(Some(bytes));
-        }
-        Err(Stop::Refuse(answer::too_large(rule.body_max)))
-    }
-
-    fn say_continue(&mut self, head: &Head) -> Result<(), Stop> {
-        if !head.expects_continue || !self.inbox.is_empty() {
-            return Ok(());
-        }
-        let pace = self.reply_pace(0);
-        let line = b"HTTP/1.1 100 Continue\r\n\r\n";
-        self.client
-            .write(line, b"", pace)
-            .then_some(())
-            .ok_or(Stop::Gone)
-    }
-
-    fn read_length(&mut self, total: usize, share: &mut Share<'_>) -> Result<(), Stop> {
-        let inside = self.inside;
-        let mut pace = self.body_pace(total as u64);
-        let have = self.inbox.bytes().len().min(total);
-        self.body.extend_from_slice(&self.inbox.bytes()[..have]);
-        self.inbox.consume(have);
-        let mut filled = have;
-        while filled < total {
-            if filled == self.body.len() {
-                let len = total.min((filled * 2).max(filled + STEP_BYTES));
-                cover(share, len)?;
-                self.body.resize(len, 0);
-            }
-            let room = &mut self.body[filled..];
-            match self
-                .client
-                .read(room, pace.deadline(), inside.options.limits.tick)
-            {
-                Got::Bytes(n) => {
-                    filled += n;
-                    pace.moved(n, || inside.options.clock.instant());
-                }
-                Got::Late => return Err(Stop::Refuse(answer::too_slow("request body"))),
-                Got::End => return Err(Stop::Gone),
-            }
-        }
-        Ok(())
-    }
-
-    fn read_chunks(&mut self, rule: &Rule, share: &mut Share<'_>) -> Result<Option<u64>, Stop> {
-        let inside = self.inside;
-        let mut pace = self.body_pace(rule.body_max as u64);
-        let mut chunks = Chunks::new();
-        loop {
-            match chunks.feed(self.inbox.bytes(), &mut self.body, rule.body_max) {
-                Ok(used) => self.inbox.consume(used),
-                Err(Fault::TooLarge) => return self.oversize(rule.body_max as u64 + 1, rule),
-                Err(Fault::Malformed(e)) => return Err(Stop::Refuse(e)),
-            }
-            cover(share, self.body.len())?;
-            if chunks.done() {
-                return Ok(None);
-            }
-            let room = self.inbox.room(STEP_BYTES);
-            match self
-                .client
-                .read(room, pace.deadline(), inside.options.limits.tick)
-            {
-                Got::Bytes(n) => {
-                    self.inbox.added(n);
-                    pace.moved(n, || inside.options.clock.instant());
-                }
-                Got::Late => return Err(Stop::Refuse(answer::too_slow("request body"))),
-                Got::End => return Err(Stop::Gone),
             }
         }
     }
@@ -318,7 +248,9 @@ impl<'i> Connection<'i> {
 
     /// Whether the connection stays open after this answer.
     pub(super) fn keep(&self, head: &Head) -> bool {
-        head.keep_alive && !self.inside.draining.load(Ordering::Acquire)
+        head.keep_alive
+            && self.seat.over().is_none()
+            && !self.inside.draining.load(Ordering::Acquire)
     }
 
     pub(super) fn common<'a>(&self, request_id: &'a str, keep_alive: bool) -> Common<'a> {
@@ -332,7 +264,7 @@ impl<'i> Connection<'i> {
     /// Looks whether the client is still there. What it sent meanwhile is kept for the next call: just peeking would
     /// let one pipelined byte hide that it has closed.
     pub(super) fn client_gone(&mut self) -> bool {
-        let room = self.inbox.room(STEP_BYTES);
+        let room = self.inbox.room(PEEKED_BYTES_MAX);
         if room.is_empty() {
             return false;
         }
@@ -346,13 +278,7 @@ impl<'i> Connection<'i> {
         }
     }
 
-    fn body_pace(&self, bytes: u64) -> Pace {
-        let limits = &self.inside.options.limits;
-        let now = self.inside.options.clock.instant();
-        Pace::new(now, bytes, limits.body, limits.bytes_per_sec_min)
-    }
-
-    fn reply_pace(&self, bytes: u64) -> Pace {
+    pub(super) fn reply_pace(&self, bytes: u64) -> Pace {
         let limits = &self.inside.options.limits;
         let now = self.inside.options.clock.instant();
         Pace::new(now, bytes, limits.reply, limits.bytes_per_sec_min)
@@ -373,11 +299,9 @@ impl<'i> Connection<'i> {
     }
 }
 
-fn cover(share: &mut Share<'_>, bytes: usize) -> Result<(), Stop> {
-    if share.cover(bytes) {
-        return Ok(());
-    }
-    Err(Stop::Refuse(Error::unavailable(
-        "the server holds too many request bodies at the moment",
-    )))
+fn no_place(over: Over) -> Error {
+    Error::unavailable(match over {
+        Over::All => "too many connections",
+        Over::Address => "too many connections from one address",
+    })
 }

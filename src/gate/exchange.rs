@@ -3,7 +3,9 @@
 use crate::error::Error;
 use crate::gate::Rule;
 use crate::gate::answer::{self, Relayed};
+use crate::gate::body::Mark;
 use crate::gate::budget::Share;
+use crate::gate::calls::UnderWay;
 use crate::gate::connection::{Connection, Next};
 use crate::gate::head::Head;
 use crate::gate::hub::{Grant, Outcome, Stay};
@@ -31,27 +33,43 @@ struct Resume {
     until: Instant,
 }
 
+/// The credentials that a call came with, valid or not, as the gate tells them apart.
+#[derive(Default)]
+pub(super) struct Token<'c> {
+    /// The same number for the same credentials.
+    pub(super) number: Option<u64>,
+    /// The call, counted under it.
+    pub(super) under_way: Option<UnderWay<'c>>,
+}
+
 impl Connection<'_> {
     /// Has the inside answer the call in `self.forward` and `self.body`, waiting in the hub if it says so.
     #[inline(never)]
-    pub(super) fn exchange(&mut self, head: &Head, rule: &Rule, oversize: Option<u64>) -> Next {
+    pub(super) fn exchange(
+        &mut self,
+        head: &Head,
+        rule: &Rule,
+        caller: &Token<'_>,
+        keep_after: bool,
+        mark: Option<Mark>,
+    ) -> Next {
         let inside = self.inside;
-        self.push_fixed(head, oversize);
+        self.push_fixed(head, mark);
         let base = self.forward.len();
         let mut resume: Option<Resume> = None;
         let mut grant: Option<Grant> = None;
         loop {
             self.forward.truncate(base);
-            let mut share = inside.answers.share(SMALL_ANSWER_BYTES);
-            // After an oversize body nothing on this connection can be read any more.
-            let keep = self.keep(head) && oversize.is_none();
+            let mut share = inside.answers.share(caller.number, SMALL_ANSWER_BYTES);
+            // After a body that was not read nothing on this connection can be read any more.
+            let keep = self.keep(head) && keep_after;
             let passed = self.pass(head, rule, resume.as_ref(), keep, &mut share);
             if self.left {
                 return Next::Gone;
             }
             let (relayed, body) = match passed {
                 Ok(passed) => passed,
-                Err(e) => return self.refuse(&e, head, oversize.is_none()),
+                Err(e) => return self.refuse(&e, head, keep_after),
             };
             if !relayed.park {
                 if grant.is_some() && self.client_gone() {
@@ -72,12 +90,12 @@ impl Connection<'_> {
             let park = Park::decode(&self.answer[body]).filter(|_| may_wait);
             let Some(park) = park else {
                 log::error!("the inside parked a call that cannot wait");
-                return self.refuse(&answer::bad_gateway(), head, oversize.is_none());
+                return self.refuse(&answer::bad_gateway(), head, keep_after);
             };
             let now = inside.options.clock.instant();
             let asked = now + park.wait.min(PARK_WAIT_MAX);
             let until = resume.as_ref().map_or(asked, |r| r.until.min(asked));
-            let reason = match self.wait(head, &park, until) {
+            let reason = match self.wait(caller, &park, until) {
                 Outcome::Gone => return Next::Gone,
                 Outcome::Event(woken) => {
                     grant = Some(woken);
@@ -96,21 +114,24 @@ impl Connection<'_> {
         }
     }
 
-    fn wait(&mut self, head: &Head, park: &Park, until: Instant) -> Outcome {
+    fn wait(&mut self, caller: &Token<'_>, park: &Park, until: Instant) -> Outcome {
         let options = &self.inside.options;
-        let token = head.token_hash(&self.forward).unwrap_or_default();
         let stay = Stay {
             park,
-            token,
+            token: caller.number.unwrap_or_default(),
             until,
             clock: &options.clock,
             tick: options.limits.tick,
         };
-        options.hub.park(&stay, || self.client_gone())
+        let mut wait = || options.hub.park(&stay, || self.client_gone());
+        match &caller.under_way {
+            Some(under_way) => under_way.aside(wait),
+            None => wait(),
+        }
     }
 
     /// The fields that are the same on every pass.
-    fn push_fixed(&mut self, head: &Head, oversize: Option<u64>) {
+    fn push_fixed(&mut self, head: &Head, mark: Option<Mark>) {
         let out = &mut self.forward;
         let key = self.inside.options.key.reveal();
         let _ = write!(
@@ -122,9 +143,11 @@ impl Connection<'_> {
             inner::ID,
             head.request_id
         );
-        if let Some(bytes) = oversize {
-            let _ = write!(out, "{}: {bytes}\r\n", inner::OVERSIZE);
-        }
+        let _ = match mark {
+            Some(Mark::Oversize(bytes)) => write!(out, "{}: {bytes}\r\n", inner::OVERSIZE),
+            Some(Mark::Unread) => write!(out, "{}: 1\r\n", inner::UNREAD),
+            None => Ok(()),
+        };
     }
 
     /// The fields of this pass, and the end of the head.
@@ -181,10 +204,8 @@ impl Connection<'_> {
         if filled > total || relayed.body_bytes > inside.options.limits.answer_bytes_max {
             return Err(answer::bad_gateway());
         }
-        if !share.cover(relayed.body_bytes) {
-            return Err(Error::unavailable(
-                "the server holds too many answers at the moment",
-            ));
+        if let Err(over) = share.cover(relayed.body_bytes) {
+            return Err(answer::too_many_bytes(over, "answers"));
         }
         self.receive_rest(&lease, filled, total, deadline)?;
         lease.give_back();

@@ -99,12 +99,19 @@ impl Head {
         text(&forward[self.path.clone()])
     }
 
-    /// A number that is the same for calls with the same credentials.
-    pub(super) fn token_hash(&self, forward: &[u8]) -> Option<u64> {
-        let digest = crypto::sha256(&forward[self.authorization.clone()?]);
-        let mut first = [0; 8];
-        first.copy_from_slice(&digest[..8]);
-        Some(u64::from_be_bytes(first))
+    /// The value of `Authorization`.
+    pub(super) fn authorization<'f>(&self, forward: &'f [u8]) -> Option<&'f str> {
+        Some(text(&forward[self.authorization.clone()?]))
+    }
+
+    /// The credentials of `Authorization`, without the scheme and the blanks around them: the same bytes in whatever
+    /// form a client writes the field.
+    pub(super) fn credentials<'f>(&self, forward: &'f [u8]) -> Option<&'f [u8]> {
+        let value = self.authorization(forward)?.trim_ascii();
+        let credentials = value
+            .split_once([' ', '\t'])
+            .map_or(value, |(_, rest)| rest.trim_ascii());
+        Some(credentials.as_bytes())
     }
 }
 

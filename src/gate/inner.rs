@@ -25,6 +25,8 @@ pub const MEMO: &str = "x-internal-memo";
 pub const LEFT_MS: &str = "x-internal-left-ms";
 /// The body was too large and is not here; how many bytes it has (for a chunked one: at least).
 pub const OVERSIZE: &str = "x-internal-oversize";
+/// The body was not read, since no credential of the head allows it: the answer is a refusal.
+pub const UNREAD: &str = "x-internal-unread";
 /// On an answer: the body is a [`crate::gate::park::Park`], and the call waits in the gate.
 pub const PARK: &str = "x-internal-park";
 /// The path of the call that confirms a new inner connection; answered 204 by a worker.

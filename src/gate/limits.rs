@@ -31,19 +31,22 @@ pub const STACK_BYTES: usize = 256 * 1024;
 /// The bounds that a server (or a test) may set.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Open client connections, one thread each; over it: 503 and close.
+    /// Open client connections, one thread each. One IPv4 address or IPv6 /64 has at most half of what others leave
+    /// free; addresses for which `Options::exempt` is true (proxies) are not counted. Over it the longest idle is closed.
     pub connections_max: usize,
-    /// Of these from one IPv4 address or IPv6 /64, so that one host cannot take them all. Generous, for address
-    /// translation; addresses for which `Options::exempt` says true (proxies) are free.
-    pub connections_per_address_max: usize,
-    /// Connections over a cap that are told so at one time; further ones are closed without a word.
-    pub refusals_max: usize,
+    /// Connections that came while no place was free and none was idle, at one time: they get 503, unless the rule of
+    /// their call says that it is always served. Over it: closed.
+    pub anteroom_max: usize,
+    /// Time for the whole head in the anteroom.
+    pub anteroom: Duration,
     /// Bytes of a request head; more is 431. Tokens of an identity provider take up to 16 KiB.
     pub head_bytes_max: usize,
     /// Bytes of a request target; more is 414.
     pub target_bytes_max: usize,
-    /// A keep-alive connection without a request is closed after this. Longer than the 60 s at which many clients
-    /// and proxies give up theirs, so that they close first.
+    /// From accepting a connection to the first byte of its first request; then it is closed.
+    pub first_byte: Duration,
+    /// A keep-alive connection without a further request is closed after this. Longer than the 90 s of the most patient
+    /// client libraries, so that they close first.
     pub idle: Duration,
     /// From the first byte of a head to its last: 408.
     pub head: Duration,
@@ -61,10 +64,25 @@ pub struct Limits {
     pub parked_max: usize,
     /// Of these with the same credentials.
     pub parked_per_token_max: usize,
-    /// Bytes of request bodies held at one time, small ones not counted: 503 over it.
+    /// Calls under way with the same credentials, parked ones and those that the rules exempt not counted: 429.
+    pub calls_per_token_max: usize,
+    /// Bytes of request bodies of known callers held at one time, small ones not counted: 503 over it.
     pub bodies_bytes_max: usize,
+    /// The same for one token: 429. More than the largest body.
+    pub bodies_per_token_max: usize,
+    /// The same for callers whom nobody knows (yet).
+    pub stranger_bodies_bytes_max: usize,
+    /// The same for results of agents, which nobody else can use up.
+    pub result_bodies_bytes_max: usize,
+    /// The same for results of one token.
+    pub result_bodies_per_token_max: usize,
+    /// How much of a body is read and dropped before an early answer to an agent's result: twice the largest that is
+    /// accepted. Existing agents lose a result when the connection breaks while they send it.
+    pub drained_bytes_max: u64,
     /// Bytes of answers held at one time, small ones not counted: 503 over it.
     pub answers_bytes_max: usize,
+    /// The same for one token: 429.
+    pub answers_per_token_max: usize,
     /// Bytes of one answer; more is 502. Above the largest stored result with its envelope.
     pub answer_bytes_max: usize,
     /// How often a waiting thread looks whether its client is still there, and at the (injected) clock.
@@ -75,11 +93,12 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections_max: 4096,
-            connections_per_address_max: 1024,
-            refusals_max: 64,
+            anteroom_max: 256,
+            anteroom: Duration::from_secs(2),
             head_bytes_max: 32 * 1024,
             target_bytes_max: 8 * 1024,
-            idle: Duration::from_secs(75),
+            first_byte: Duration::from_secs(10),
+            idle: Duration::from_secs(95),
             head: Duration::from_secs(10),
             body: Duration::from_secs(10),
             acquire: Duration::from_secs(5),
@@ -88,8 +107,15 @@ impl Default for Limits {
             bytes_per_sec_min: 64 * 1024,
             parked_max: 4096,
             parked_per_token_max: 64,
-            bodies_bytes_max: 256 * 1024 * 1024,
+            calls_per_token_max: 32,
+            bodies_bytes_max: 96 * 1024 * 1024,
+            bodies_per_token_max: 32 * 1024 * 1024,
+            stranger_bodies_bytes_max: 32 * 1024 * 1024,
+            result_bodies_bytes_max: 128 * 1024 * 1024,
+            result_bodies_per_token_max: 64 * 1024 * 1024,
+            drained_bytes_max: 52 * 1024 * 1024,
             answers_bytes_max: 256 * 1024 * 1024,
+            answers_per_token_max: 64 * 1024 * 1024,
             answer_bytes_max: 64 * 1024 * 1024,
             tick: Duration::from_secs(1),
         }

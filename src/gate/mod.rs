@@ -5,11 +5,16 @@
 //! route and no rule: for each call it asks one function what its bounds are. A call that has to wait does so here, in
 //! the [`hub`], and costs no worker meanwhile.
 //!
-//! Reading order: `connection` (the phases of a call), `head` and `chunks` (what we take from a client), `exchange`
-//! (the inside), `answer` (what we give back), `hub` and `park` (waiting), `pool`, `registry`, `crew` (what is bounded).
+//! Before it reads a body it asks a second function whose it is, so that strangers use up nothing that others need.
+//!
+//! Reading order: `connection` (the phases of a call), `head`, `body` and `chunks` (what a client sends), `exchange`
+//! (the backend), `answer` (what a client gets), `hub` and `park` (waiting), `pool`, `registry`, `crew`, `budget` and
+//! `calls` (what is bounded).
 
 mod answer;
+mod body;
 mod budget;
+mod calls;
 mod chunks;
 mod connection;
 mod crew;
@@ -31,16 +36,18 @@ pub use limits::Limits;
 pub use park::Park;
 
 use crate::clock::Clock;
-use crate::crypto;
 use crate::error::Error;
 use crate::metrics::Metrics;
-use budget::Budget;
+use budget::{Budget, Share};
+use calls::Calls;
 use connection::Connection;
 use crew::Crew;
-use limits::{ANSWER_DEADLINE, BACKLOG, STACK_BYTES};
+use limits::{ANSWER_DEADLINE, BACKLOG, SMALL_BODY_BYTES, STACK_BYTES};
 use pool::Pool;
-use registry::{Over, Registry};
+use registry::Registry;
 use std::borrow::Cow;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -70,8 +77,12 @@ pub struct Rule {
     /// The gate answers by itself, whatever the inside does.
     pub answer_here: Option<Answer>,
     /// A body that is too large is not 413: the call goes inside without it, marked with [`inner::OVERSIZE`], so that
-    /// the application can record the attempt; its answer is relayed and the connection closed.
+    /// the application can record the attempt.
     pub deliver_head_if_oversize: bool,
+    /// Answered even where no place is left for another connection.
+    pub always_served: bool,
+    /// Does not count into the calls that one token may have under way.
+    pub uncounted: bool,
 }
 
 impl Rule {
@@ -82,9 +93,39 @@ impl Rule {
             deadline: ANSWER_DEADLINE,
             answer_here: None,
             deliver_head_if_oversize: false,
+            always_served: false,
+            uncounted: false,
         }
     }
 }
+
+/// What is known of a call that has a body, before the body is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Preview<'a> {
+    /// As sent.
+    pub method: &'a str,
+    /// Raw, without query.
+    pub path: &'a str,
+    /// The value of `Authorization`.
+    pub authorization: Option<&'a str>,
+}
+
+/// Whose a body is, and so which budget it is held in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Nobody's who may send one here: the call goes to the backend without it, marked with [`inner::UNREAD`], and the
+    /// answer comes from the head.
+    HeadOnly,
+    /// Possibly somebody's; only a worker can decide.
+    Stranger,
+    /// A caller's whose credentials are valid.
+    Known,
+    /// An agent's that reports a result.
+    Result,
+}
+
+/// Decides about the body of a call.
+pub type Admit = dyn Fn(&Preview<'_>) -> Admission + Send + Sync;
 
 /// An answer that needs no worker.
 #[derive(Debug, Clone)]
@@ -109,6 +150,8 @@ pub struct Options {
     pub limits: Limits,
     /// Bounds of each call.
     pub rules: Arc<Rules>,
+    /// Asked before a body is read.
+    pub admit: Arc<Admit>,
     /// The private Unix socket of the listener inside.
     pub inner: PathBuf,
     /// Connections to it, twice the number of workers: one answered, one on its way.
@@ -134,7 +177,12 @@ struct Inside {
     registry: Arc<Registry>,
     crew: Arc<Crew>,
     bodies: Budget,
+    stranger_bodies: Budget,
+    result_bodies: Budget,
     answers: Budget,
+    calls: Calls,
+    /// Keyed anew at every start, so that nobody can make two tokens look like one.
+    hasher: RandomState,
     /// Every answer from now on closes its connection.
     draining: AtomicBool,
     /// Idle connections end.
@@ -143,7 +191,6 @@ struct Inside {
     cut: AtomicBool,
     busy: AtomicUsize,
     exchanges: AtomicU64,
-    refusing: AtomicUsize,
 }
 
 /// A running gate.
@@ -163,6 +210,10 @@ impl Gate {
         let address = listener.local_addr().map_err(failed)?;
         prepare(&listener, options.limits.tick).map_err(failed)?;
         let metrics = options.metrics.clone();
+        let limits = &options.limits;
+        let (bodies, stranger_bodies, result_bodies) = body_budgets(limits);
+        let answers = Budget::new(limits.answers_bytes_max, limits.answers_per_token_max);
+        let calls = Calls::new(limits.calls_per_token_max);
         let pool = Pool::open(
             options.inner.clone(),
             options.key.clone(),
@@ -174,14 +225,17 @@ impl Gate {
             pool,
             registry: Registry::new(metrics.clone()),
             crew: Crew::new(STACK_BYTES, metrics),
-            bodies: Budget::new(options.limits.bodies_bytes_max),
-            answers: Budget::new(options.limits.answers_bytes_max),
+            bodies,
+            stranger_bodies,
+            result_bodies,
+            answers,
+            calls,
+            hasher: RandomState::new(),
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             busy: AtomicUsize::new(0),
             exchanges: AtomicU64::new(1),
-            refusing: AtomicUsize::new(0),
             options,
         });
         let listener = Arc::new(listener);
@@ -299,58 +353,48 @@ impl Inside {
     fn welcome(self: &Arc<Inside>, socket: TcpStream, peer: IpAddr) {
         let socket = Arc::new(socket);
         let counted = (!(self.options.exempt)(peer)).then_some(peer);
-        match self.registry.sit(&socket, counted, &self.options.limits) {
-            Ok(seat) => {
-                let inside = self.clone();
-                let serve = move || Connection::new(&inside, seat, peer).run();
-                if !self.crew.run(serve) {
-                    self.count_refused("no_thread");
-                }
-            }
-            Err(over) => self.turn_away(socket, over),
+        let Some(seat) = self.registry.sit(&socket, counted, &self.options.limits) else {
+            self.count_refused("connections");
+            return;
+        };
+        let inside = self.clone();
+        let serve = move || Connection::new(&inside, seat, peer).run();
+        if !self.crew.run(serve) {
+            self.count_refused("no_thread");
         }
     }
 
-    /// Tells a connection over a cap so, on a thread, so that nobody delays accepting.
-    fn turn_away(self: &Arc<Inside>, socket: Arc<TcpStream>, over: Over) {
-        let (reason, message) = match over {
-            Over::All => ("connections", "too many connections"),
-            Over::Address => ("address", "too many connections from one address"),
+    /// The number of a token: the same for the same credentials.
+    fn token(&self, credentials: &[u8]) -> u64 {
+        self.hasher.hash_one(credentials)
+    }
+
+    /// A share of the bodies that are held.
+    fn share_of_bodies(&self, admission: Admission, token: Option<u64>) -> Share<'_> {
+        let (budget, token) = match admission {
+            Admission::Known => (&self.bodies, token),
+            Admission::Result => (&self.result_bodies, token),
+            // Credentials that nobody has checked say nothing of who sends them.
+            Admission::Stranger | Admission::HeadOnly => (&self.stranger_bodies, None),
         };
-        self.count_refused(reason);
-        if self.refusing.fetch_add(1, Ordering::AcqRel) >= self.options.limits.refusals_max {
-            self.refusing.fetch_sub(1, Ordering::AcqRel);
-            return;
-        }
-        let inside = self.clone();
-        let started = self.crew.run(move || {
-            let options = &inside.options;
-            let id = crypto::hex(&crypto::random::<8>());
-            let common = answer::Common {
-                version: options.version,
-                request_id: &id,
-                keep_alive: false,
-            };
-            let mut out = Vec::new();
-            answer::error(&mut out, &Error::unavailable(message), &common, false);
-            let wire = stream::Wire::Plain(socket);
-            let mut client = stream::Client::new(wire, options.clock.clone());
-            let limits = &options.limits;
-            let now = options.clock.instant();
-            let pace = pace::Pace::new(now, 0, limits.linger, limits.bytes_per_sec_min);
-            if client.write(&out, b"", pace) {
-                client.linger(limits.linger);
-            }
-            inside.refusing.fetch_sub(1, Ordering::AcqRel);
-        });
-        if !started {
-            self.refusing.fetch_sub(1, Ordering::AcqRel);
-        }
+        budget.share(token, SMALL_BODY_BYTES)
     }
 
     fn count_refused(&self, reason: &str) {
         self.options.metrics.gate_refused.inc(&[reason]);
     }
+}
+
+/// Of known callers, of strangers, and of agents that report results.
+fn body_budgets(limits: &Limits) -> (Budget, Budget, Budget) {
+    (
+        Budget::new(limits.bodies_bytes_max, limits.bodies_per_token_max),
+        Budget::new(limits.stranger_bodies_bytes_max, usize::MAX),
+        Budget::new(
+            limits.result_bodies_bytes_max,
+            limits.result_bodies_per_token_max,
+        ),
+    )
 }
 
 /// Sets on the listener what every accepted socket inherits, and lengthens its backlog.

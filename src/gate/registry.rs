@@ -1,43 +1,70 @@
-//! Who is connected: the caps, and the handle by which a stopping server reaches idle connections.
+//! Who is connected: the places there are, and the handle by which idle connections are reached.
+//!
+//! One address may take half of what others leave free. Where no place is left, the connection that has been idle for
+//! longest makes room; where none is idle, the new one waits in the anteroom, in which only calls that the rules mark
+//! as always served are answered.
 
 use crate::gate::limits::Limits;
 use crate::metrics::Metrics;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr, Shutdown, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+/// One address has at most one of so many parts of the places that others leave free.
+const ADDRESS_SHARE: usize = 2;
 
 /// All open connections.
 pub(super) struct Registry {
     state: Mutex<State>,
     left: Condvar,
+    /// Numbers of idle times: the smallest is the longest.
+    idle_times: AtomicU64,
     metrics: Arc<Metrics>,
 }
 
 #[derive(Default)]
 struct State {
-    open: HashMap<u64, Arc<Entry>>,
+    open: BTreeMap<u64, Place>,
+    /// Places taken, without the anteroom and without those that have been asked to leave.
+    seated: usize,
     by_address: HashMap<IpAddr, usize>,
+    /// Connections in the anteroom.
+    waiting: usize,
     next: u64,
 }
 
+struct Place {
+    entry: Arc<Entry>,
+    counted: Option<IpAddr>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Seated,
+    Waiting,
+    /// It was idle and has made room.
+    Leaving,
+}
+
 /// One connection, as the registry knows it.
-pub(super) struct Entry {
-    pub(super) socket: Arc<TcpStream>,
-    /// Whether it waits for the first byte of a request.
-    pub(super) idle: AtomicBool,
+struct Entry {
+    socket: Arc<TcpStream>,
+    /// The number of its idle time; 0 while it has a call.
+    idle: AtomicU64,
 }
 
 /// A connection's place among the others; gives it up when dropped.
 pub(super) struct Seat {
     registry: Arc<Registry>,
     id: u64,
-    counted: Option<IpAddr>,
-    pub(super) entry: Arc<Entry>,
+    entry: Arc<Entry>,
+    over: Option<Over>,
 }
 
-/// Which cap is reached.
+/// Which bound is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Over {
     All,
@@ -49,67 +76,75 @@ impl Registry {
         Arc::new(Registry {
             state: Mutex::default(),
             left: Condvar::new(),
+            idle_times: AtomicU64::new(1),
             metrics,
         })
     }
 
-    /// A seat for `socket`. `counted` is the address it is counted under, if it is.
+    /// A seat for `socket`. `counted` is the address it is counted under, if it is. `None` when even the anteroom is
+    /// full of connections that have said what they want.
     pub(super) fn sit(
         self: &Arc<Registry>,
         socket: &Arc<TcpStream>,
         counted: Option<IpAddr>,
         limits: &Limits,
-    ) -> Result<Seat, Over> {
+    ) -> Option<Seat> {
         let counted = counted.map(network);
         let mut state = self.lock();
-        if state.open.len() >= limits.connections_max {
-            return Err(Over::All);
-        }
-        if let Some(address) = counted {
-            let count = state.by_address.entry(address).or_default();
-            if *count >= limits.connections_per_address_max {
-                return Err(Over::Address);
-            }
-            *count += 1;
+        let over = state
+            .over(counted, limits)
+            .filter(|over| !state.make_room(*over, counted));
+        let kind = match over {
+            None => Kind::Seated,
+            Some(_) => Kind::Waiting,
+        };
+        if kind == Kind::Waiting && state.waiting >= limits.anteroom_max && !state.clear_anteroom()
+        {
+            return None;
         }
         let id = state.next;
         state.next += 1;
         let entry = Arc::new(Entry {
             socket: socket.clone(),
-            idle: AtomicBool::new(false),
+            idle: AtomicU64::new(self.idle_times.fetch_add(1, Ordering::Relaxed)),
         });
-        state.open.insert(id, entry.clone());
+        let place = Place {
+            entry: entry.clone(),
+            counted,
+            kind,
+        };
+        state.enter(&place);
+        state.open.insert(id, place);
         self.metrics
             .gate_connections
             .set(&[], state.open.len() as i64);
-        let registry = self.clone();
-        Ok(Seat {
-            registry,
+        Some(Seat {
+            registry: self.clone(),
             id,
-            counted,
             entry,
+            over,
         })
     }
 
     /// How many wait for a call of which they have nothing yet.
     pub(super) fn idle(&self) -> usize {
         let state = self.lock();
-        let idle = |entry: &&Arc<Entry>| entry.idle.load(Ordering::SeqCst);
+        let idle = |place: &&Place| place.entry.is_idle().is_some();
         state.open.values().filter(idle).count()
     }
 
     /// Ends the waiting of idle connections; with `all`, of every one.
     pub(super) fn shut(&self, all: bool) {
-        for entry in self.lock().open.values() {
+        for place in self.lock().open.values() {
             if all {
-                let _ = entry.socket.shutdown(Shutdown::Both);
-            } else if entry.idle.load(Ordering::SeqCst) {
-                let _ = entry.socket.shutdown(Shutdown::Read);
+                let _ = place.entry.socket.shutdown(Shutdown::Both);
+            } else if place.entry.is_idle().is_some() {
+                let _ = place.entry.socket.shutdown(Shutdown::Read);
             }
         }
     }
 
-    /// Waits until nobody is connected, at most `within`; says how many still are.
+    /// Waits until nobody is connected, at most `within`; returns how many still are.
     pub(super) fn wait_empty(&self, within: Duration) -> usize {
         let until = Instant::now() + within;
         let mut state = self.lock();
@@ -132,17 +167,120 @@ impl Registry {
     }
 }
 
+impl State {
+    /// The bound that one more connection of that address would pass.
+    fn over(&self, counted: Option<IpAddr>, limits: &Limits) -> Option<Over> {
+        if let Some(address) = counted {
+            let own = self.by_address.get(&address).copied().unwrap_or(0);
+            let others = self.seated.saturating_sub(own);
+            let share = limits.connections_max.saturating_sub(others) / ADDRESS_SHARE;
+            if own >= share.max(1) {
+                return Some(Over::Address);
+            }
+        }
+        (self.seated >= limits.connections_max).then_some(Over::All)
+    }
+
+    /// Asks the connection that has been idle for longest to leave: of all, or of one address.
+    fn make_room(&mut self, over: Over, counted: Option<IpAddr>) -> bool {
+        let of_them =
+            |p: &Place| p.kind == Kind::Seated && (over == Over::All || p.counted == counted);
+        self.dismiss(of_them)
+    }
+
+    /// The same in the anteroom, where everybody is idle whose head is not whole.
+    fn clear_anteroom(&mut self) -> bool {
+        self.dismiss(|p| p.kind == Kind::Waiting)
+    }
+
+    fn dismiss(&mut self, of_them: impl Fn(&Place) -> bool) -> bool {
+        let longest = self
+            .open
+            .iter()
+            .filter(|(_, place)| of_them(place))
+            .filter_map(|(id, place)| place.entry.is_idle().map(|since| (since, *id)))
+            .min();
+        let Some((_, id)) = longest else {
+            return false;
+        };
+        let Some(mut place) = self.open.remove(&id) else {
+            return false;
+        };
+        // What it has sent already is still read and answered.
+        let _ = place.entry.socket.shutdown(Shutdown::Read);
+        self.leave(&place);
+        place.kind = Kind::Leaving;
+        self.open.insert(id, place);
+        true
+    }
+
+    fn enter(&mut self, place: &Place) {
+        match place.kind {
+            Kind::Seated => {
+                self.seated += 1;
+                if let Some(address) = place.counted {
+                    *self.by_address.entry(address).or_default() += 1;
+                }
+            }
+            Kind::Waiting => self.waiting += 1,
+            Kind::Leaving => {}
+        }
+    }
+
+    fn leave(&mut self, place: &Place) {
+        match place.kind {
+            Kind::Seated => {
+                self.seated -= 1;
+                if let Some(address) = place.counted
+                    && let Some(count) = self.by_address.get_mut(&address)
+                {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.by_address.remove(&address);
+                    }
+                }
+            }
+            Kind::Waiting => self.waiting -= 1,
+            Kind::Leaving => {}
+        }
+    }
+}
+
+impl Entry {
+    fn is_idle(&self) -> Option<u64> {
+        let since = self.idle.load(Ordering::SeqCst);
+        (since > 0).then_some(since)
+    }
+}
+
+impl Seat {
+    /// The connection.
+    pub(super) fn socket(&self) -> Arc<TcpStream> {
+        self.entry.socket.clone()
+    }
+
+    /// The bound that was reached when it came: it sits in the anteroom then.
+    pub(super) fn over(&self) -> Option<Over> {
+        self.over
+    }
+
+    /// It waits for the first byte of a call.
+    pub(super) fn now_idle(&self) {
+        let since = self.registry.idle_times.fetch_add(1, Ordering::Relaxed);
+        self.entry.idle.store(since, Ordering::SeqCst);
+    }
+
+    /// It has a call, or a part of one.
+    pub(super) fn now_busy(&self) {
+        self.entry.idle.store(0, Ordering::SeqCst);
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut state = self.registry.lock();
-        state.open.remove(&self.id);
-        if let Some(address) = self.counted
-            && let Some(count) = state.by_address.get_mut(&address)
-        {
-            *count -= 1;
-            if *count == 0 {
-                state.by_address.remove(&address);
-            }
+        if let Some(place) = state.open.remove(&self.id) {
+            state.leave(&place);
         }
         let open = state.open.len();
         self.registry.metrics.gate_connections.set(&[], open as i64);
@@ -165,6 +303,7 @@ fn network(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
 
     #[test]
     fn one_ipv6_host_is_one_address_and_mapped_ipv4_is_ipv4() {
@@ -172,5 +311,93 @@ mod tests {
         assert_eq!(net("2001:db8::1"), net("2001:db8::ffff:2"));
         assert_ne!(net("2001:db8::1"), net("2001:db8:0:1::1"));
         assert_eq!(net("::ffff:10.0.0.1"), net("10.0.0.1"));
+    }
+
+    struct Room {
+        registry: Arc<Registry>,
+        socket: Arc<TcpStream>,
+        limits: Limits,
+    }
+
+    impl Room {
+        fn new(connections_max: usize) -> Room {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            Room {
+                registry: Registry::new(Arc::new(Metrics::new())),
+                socket: Arc::new(socket),
+                limits: Limits {
+                    connections_max,
+                    anteroom_max: 2,
+                    ..Limits::default()
+                },
+            }
+        }
+
+        fn sit(&self, address: &str, idle: bool) -> Option<Seat> {
+            let address = address.parse().ok();
+            let seat = self.registry.sit(&self.socket, address, &self.limits)?;
+            if !idle {
+                seat.now_busy();
+            }
+            Some(seat)
+        }
+
+        fn seated(&self) -> usize {
+            self.registry.lock().seated
+        }
+    }
+
+    #[test]
+    fn each_address_has_half_of_what_others_leave() {
+        let room = Room::new(64);
+        let mut seats = Vec::new();
+        let mut got = Vec::new();
+        for n in 1..=5 {
+            let before = room.seated();
+            for _ in 0..64 {
+                seats.extend(room.sit(&format!("192.0.2.{n}"), false));
+            }
+            got.push(room.seated() - before);
+        }
+        assert_eq!(got, [32, 16, 8, 4, 2]);
+        drop(seats);
+        let state = room.registry.lock();
+        assert!(state.open.is_empty() && state.by_address.is_empty());
+        assert_eq!((state.seated, state.waiting), (0, 0));
+    }
+
+    #[test]
+    fn the_longest_idle_makes_room() {
+        let room = Room::new(4);
+        let old = room.sit("192.0.2.1", true).unwrap();
+        let young = room.sit("192.0.2.2", true).unwrap();
+        let kind = |seat: &Seat| room.registry.lock().open[&seat.id].kind;
+        let third = room.sit("", false).unwrap();
+        let fourth = room.sit("", false).unwrap();
+        old.now_busy();
+        old.now_idle();
+        // Now the other one has been idle for longer.
+        let fifth = room.sit("192.0.2.9", false).unwrap();
+        assert!(kind(&young) == Kind::Leaving && kind(&old) == Kind::Seated);
+        assert!([&third, &fourth, &fifth].iter().all(|s| s.over().is_none()));
+        drop(young);
+        assert_eq!(room.seated(), 4, "its place was given away before it left");
+    }
+
+    #[test]
+    fn the_anteroom_takes_newcomers_while_everybody_is_busy() {
+        let room = Room::new(1);
+        let seated = room.sit("192.0.2.1", false).unwrap();
+        assert_eq!(seated.over(), None);
+        let waiting: Vec<Seat> = (0..2).filter_map(|_| room.sit("192.0.2.2", true)).collect();
+        assert!(waiting.iter().all(|s| s.over() == Some(Over::All)));
+        waiting[1].now_busy();
+        let third = room.sit("192.0.2.1", false).unwrap();
+        assert_eq!(third.over(), Some(Over::Address));
+        assert!(
+            room.sit("192.0.2.3", false).is_none(),
+            "nobody in there is idle"
+        );
     }
 }

@@ -82,6 +82,25 @@ impl<'a> Fields<'a> {
         self.members.contains_key(name)
     }
 
+    /// Refuses members other than `known`: where a body grants something, one that is silently dropped grants another
+    /// thing than was meant.
+    ///
+    /// # Errors
+    /// `validation_error` naming the first one and those that are known.
+    pub fn only(&self, known: &[&str]) -> Result<(), Error> {
+        let unknown = self.members.keys().find(|name| !known.contains(&&***name));
+        match unknown {
+            None => Ok(()),
+            Some(name) => {
+                let name = crate::error::Shown(name);
+                Err(
+                    Error::invalid(format!("field `{}{name}` is unknown", self.prefix))
+                        .hint(format!("known are {}", known.join(", "))),
+                )
+            }
+        }
+    }
+
     /// The JSON text of a member, as it came.
     pub fn raw(&self, name: &str) -> Option<&'a str> {
         let text = self.members.get(name)?.get();
@@ -249,6 +268,7 @@ mod tests {
             request_id: "r".to_owned(),
             resume: None,
             oversize: None,
+            unread: false,
         }
     }
 

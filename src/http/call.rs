@@ -26,6 +26,8 @@ pub struct Call {
     pub resume: Option<Resume>,
     /// The announced size of a body that was too large to be read; only where the gate's rule asks for it.
     pub oversize: Option<u64>,
+    /// The body was not read, since nothing in the head allows one: the answer is a refusal.
+    pub unread: bool,
 }
 
 impl Call {

@@ -22,7 +22,10 @@ pub(super) fn admit(
     subject: &mut Option<String>,
 ) -> Result<Reply, Error> {
     let wanted = match route.guarded {
-        Guarded::Public(handle) => return handle(door, ask),
+        Guarded::Public(handle) => {
+            ask.check_query(route)?;
+            return handle(door, ask);
+        }
         Guarded::User(_) | Guarded::Managed(_) => SubjectType::User,
         Guarded::Agent(_) => SubjectType::Agent,
     };
@@ -42,6 +45,12 @@ pub(super) fn admit(
         }
         _ => {}
     }
+    if ask.call.unread && !matches!(route.guarded, Guarded::Managed(_)) {
+        // The credentials became valid after the gate had decided to leave the body where it was.
+        let error = Error::unavailable("the request body was not read");
+        return Err(error.hint("send the call again"));
+    }
+    ask.check_query(route)?;
     match route.guarded {
         Guarded::Public(handle) => handle(door, ask),
         Guarded::User(handle) | Guarded::Agent(handle) => {

@@ -331,6 +331,7 @@ fn call(request: &Request, body: Vec<u8>) -> Call {
         request_id: own(inner::ID).unwrap_or_default().to_owned(),
         resume,
         oversize: own(inner::OVERSIZE).and_then(|bytes| bytes.parse().ok()),
+        unread: own(inner::UNREAD).is_some(),
     }
 }
 

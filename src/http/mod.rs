@@ -18,12 +18,14 @@ pub mod wait;
 
 use crate::actions::App;
 use crate::actions::agent_poll::MIN_AGENT_VERSION;
+use crate::actions::identify::{self, Recognized};
 use crate::clock::Timestamp;
 use crate::config::Cidr;
+use crate::domain::actor::SubjectType;
 use crate::error::{Error, ErrorKind, Shown};
-use crate::gate::{Answer, Hub, Reason, Rule};
+use crate::gate::{Admission, Answer, Hub, Preview, Reason, Rule};
 use call::{Call, Reply};
-use router::{Ask, Found};
+use router::{Ask, Found, Guarded};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -93,6 +95,29 @@ impl Door {
             deadline: route.bounds.deadline,
             answer_here,
             deliver_head_if_oversize: route.bounds.deliver_head_if_oversize,
+            always_served: route.bounds.always_served,
+            uncounted: route.bounds.uncounted,
+        }
+    }
+
+    /// Whose the body of a call is, before it is read. Where the answer is a refusal whatever the body says, the body is
+    /// left unread.
+    pub fn admits(&self, preview: &Preview) -> Admission {
+        let Found::Route(route, _) = router::find(preview.method, preview.path) else {
+            return Admission::HeadOnly;
+        };
+        let wanted = match route.guarded {
+            Guarded::Public(_) => return Admission::Stranger,
+            Guarded::Managed(_) => return Admission::HeadOnly,
+            Guarded::User(_) => SubjectType::User,
+            Guarded::Agent(_) => SubjectType::Agent,
+        };
+        match identify::recognize(&self.app, preview.authorization) {
+            Recognized::Undecided => Admission::Stranger,
+            Recognized::As(kind) if kind != wanted => Admission::HeadOnly,
+            Recognized::As(_) if route.bounds.result => Admission::Result,
+            Recognized::As(_) => Admission::Known,
+            Recognized::Nobody => Admission::HeadOnly,
         }
     }
 

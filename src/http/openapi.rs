@@ -76,7 +76,7 @@ mod tests {
             assert!(ids.insert(op["operationId"].as_str().unwrap()), "{name}");
             let answers = op["responses"].as_object().unwrap();
             let managed = matches!(route.guarded, Guarded::Managed(_));
-            let mut wanted = vec!["500", "503"];
+            let mut wanted = vec!["429", "500", "503"];
             wanted.extend(guarded.then_some(["401", "403"]).into_iter().flatten());
             wanted.extend(managed.then_some("405"));
             for status in wanted {
@@ -93,6 +93,25 @@ mod tests {
                     || matches!(status.as_str(), "204" | "304");
                 assert!(described, "{name}: {status}");
             }
+        }
+    }
+
+    #[test]
+    fn it_has_the_query_parameters_that_the_routes_know() {
+        let document = read();
+        for route in ROUTES {
+            let op = operation(&document, route);
+            let parameters = op["parameters"].as_array().into_iter().flatten();
+            let described: BTreeSet<&str> = parameters
+                .map(|p| match p["$ref"].as_str() {
+                    Some(pointer) => document.pointer(&pointer[1..]).unwrap(),
+                    None => p,
+                })
+                .filter(|p| p["in"] == "query")
+                .map(|p| p["name"].as_str().unwrap())
+                .collect();
+            let known: BTreeSet<&str> = route.query.iter().copied().collect();
+            assert_eq!(described, known, "{} {}", route.method, route.path);
         }
     }
 

@@ -1,4 +1,5 @@
-//! What a query says. A parameter that a handler reads must be well formed; names that nobody reads are ignored.
+//! What a query says. A parameter that a handler reads must be well formed; the router refuses names that
+//! its route does not know.
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Shown};
@@ -39,6 +40,11 @@ impl<'a> Query<'a> {
             })
             .collect();
         Query { pairs }
+    }
+
+    /// The names of all parameters, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.pairs.iter().map(|(name, _)| name.as_str())
     }
 
     /// The text of a parameter.

@@ -11,7 +11,7 @@ use super::openapi;
 use super::params::Query;
 use super::wait;
 use crate::domain::actor::Caller;
-use crate::error::Error;
+use crate::error::{Error, Shown};
 use percent_encoding::percent_decode_str;
 use std::time::Duration;
 
@@ -51,6 +51,12 @@ pub struct Bounds {
     pub deadline: Duration,
     /// A body that is too large still reaches the handler, without its bytes.
     pub deliver_head_if_oversize: bool,
+    /// An agent's result: its body has a budget of its own.
+    pub result: bool,
+    /// Ends or keeps alive work that is under way: not counted into the calls that a token may have under way.
+    pub uncounted: bool,
+    /// Answered even where no place is left for another connection.
+    pub always_served: bool,
 }
 
 /// A line of the table.
@@ -63,6 +69,8 @@ pub struct Route {
     pub guarded: Guarded,
     /// What it may cost.
     pub bounds: Bounds,
+    /// Names of its query parameters; another one is refused under `/api`.
+    pub query: &'static [&'static str],
 }
 
 use Guarded::{Agent, Managed, Public, User};
@@ -70,37 +78,37 @@ use Guarded::{Agent, Managed, Public, User};
 /// Every route there is.
 #[rustfmt::skip]
 pub const ROUTES: &[Route] = &[
-    get("/health", Public(health::health)),
-    get("/ready", Public(health::ready)),
-    get("/metrics", User(metrics::page)),
+    get("/health", Public(health::health)).always(),
+    get("/ready", Public(health::ready)).always(),
+    get("/metrics", User(metrics::page)).always(),
     get("/api/openapi.json", Public(openapi::document)),
     get("/api/public-key", Agent(work::public_key)),
     post("/api/requests", User(requests::create)).body(CREATE_BODY_BYTES),
-    get("/api/requests", User(requests::list)),
-    get("/api/requests/{id}", User(requests::show)),
+    get("/api/requests", User(requests::list)).query(requests::LIST_QUERY),
+    get("/api/requests/{id}", User(requests::show)).query(&["wait"]),
     post("/api/requests/{id}/approve", User(requests::approve)),
     post("/api/requests/{id}/reject", User(requests::reject)),
     post("/api/requests/{id}/cancel", User(requests::cancel)),
     post("/api/requests/{id}/resume", User(requests::resume)),
-    get("/api/requests/{id}/executions", User(results::executions)),
-    get("/api/requests/{id}/result/stream", User(results::stream)),
-    get("/api/requests/{id}/result/content", User(results::content)),
-    get("/api/results", User(results::list)),
+    get("/api/requests/{id}/executions", User(results::executions)).query(&["limit"]),
+    get("/api/requests/{id}/result/stream", User(results::stream)).query(&["wait", "values"]),
+    get("/api/requests/{id}/result/content", User(results::content)).query(results::CONTENT_QUERY),
+    get("/api/results", User(results::list)).query(&["limit", "offset"]),
     get("/api/databases", User(databases::list)),
-    get("/api/schemas/{database}", User(schemas::show)),
-    get("/api/policy-resolution", User(resolution::resolve)),
+    get("/api/schemas/{database}", User(schemas::show)).query(&["environment", "table", "summary"]),
+    get("/api/policy-resolution", User(resolution::resolve)).query(&["database", "environment", "operation", "sql"]),
     get("/api/me", User(me::show)),
     get("/api/roles", User(policies::roles)),
     post("/api/roles", Managed("auth.roles")),
     delete("/api/roles/{name}", User(policies::delete_role)),
-    get("/api/users", User(users::list)),
+    get("/api/users", User(users::list)).query(&["limit", "offset"]),
     patch("/api/users/{id}", User(users::update)),
     post("/api/users/{id}/suspend", User(users::suspend)),
     post("/api/users/{id}/activate", User(users::activate)),
     post("/api/tokens", User(tokens::create)),
-    get("/api/tokens", User(tokens::list)),
+    get("/api/tokens", User(tokens::list)).query(&["limit", "offset"]),
     delete("/api/tokens/{id}", User(tokens::revoke)),
-    get("/api/audit/events", User(audit::list)),
+    get("/api/audit/events", User(audit::list)).query(audit::LIST_QUERY),
     get("/api/audit/verify", User(audit::verify)).deadline(VERIFY_DEADLINE),
     get("/api/workflows", User(policies::workflows)),
     post("/api/workflows", Managed("workflows")),
@@ -127,12 +135,12 @@ pub const ROUTES: &[Route] = &[
     get("/api/webhooks/{id}", User(webhooks::show)),
     put("/api/webhooks/{id}", Managed("webhooks")),
     delete("/api/webhooks/{id}", Managed("webhooks")),
-    get("/api/webhook-deliveries", User(webhooks::deliveries)),
+    get("/api/webhook-deliveries", User(webhooks::deliveries)).query(webhooks::DELIVERIES_QUERY),
     get("/api/agents", User(agents::list)),
     post("/api/agent/poll", Agent(work::poll)),
     post("/api/agent/jobs/{request_id}/claim", Agent(work::claim)),
-    post("/api/agent/jobs/{execution_id}/heartbeat", Agent(work::heartbeat)),
-    post("/api/agent/jobs/{execution_id}/result", Agent(work::result)).body(RESULT_BODY_BYTES).even_oversize(),
+    post("/api/agent/jobs/{execution_id}/heartbeat", Agent(work::heartbeat)).uncounted(),
+    post("/api/agent/jobs/{execution_id}/result", Agent(work::result)).body(RESULT_BODY_BYTES).result(),
     post("/api/agent/schema-sync", Agent(schemas::sync)).body(SCHEMA_BODY_BYTES),
     post("/api/agent/dry-run/{id}/claim", Agent(dry_runs::claim)),
     post("/api/agent/dry-run/{id}/result", Agent(dry_runs::result)),
@@ -147,7 +155,11 @@ const fn route(method: &'static str, path: &'static str, guarded: Guarded) -> Ro
             body_max: BODY_BYTES,
             deadline: DEADLINE,
             deliver_head_if_oversize: false,
+            result: false,
+            uncounted: false,
+            always_served: false,
         },
+        query: &[],
     }
 }
 
@@ -182,8 +194,24 @@ impl Route {
         self
     }
 
-    const fn even_oversize(mut self) -> Route {
+    const fn query(mut self, names: &'static [&'static str]) -> Route {
+        self.query = names;
+        self
+    }
+
+    const fn result(mut self) -> Route {
+        self.bounds.result = true;
         self.bounds.deliver_head_if_oversize = true;
+        self.uncounted()
+    }
+
+    const fn uncounted(mut self) -> Route {
+        self.bounds.uncounted = true;
+        self
+    }
+
+    const fn always(mut self) -> Route {
+        self.bounds.always_served = true;
         self
     }
 
@@ -322,6 +350,28 @@ impl<'a> Ask<'a> {
             return Ok(Fields::default());
         }
         Fields::read(self.call)
+    }
+
+    /// Refuses a parameter that the route does not know: a filter that is silently dropped shows everything.
+    ///
+    /// # Errors
+    /// `validation_error` naming it and those that are known.
+    pub(super) fn check_query(&self, route: &Route) -> Result<(), Error> {
+        let Some(raw) = self.call.query.as_deref() else {
+            return Ok(());
+        };
+        if !route.path.starts_with("/api/") {
+            return Ok(());
+        }
+        let query = Query::new(Some(raw));
+        let Some(unknown) = query.names().find(|name| !route.query.contains(name)) else {
+            return Ok(());
+        };
+        let error = Error::invalid(format!("query parameter `{}` is unknown", Shown(unknown)));
+        Err(match route.query {
+            [] => error.hint("this path takes none"),
+            known => error.hint(format!("known are {}", known.join(", "))),
+        })
     }
 
     /// Whether a call that asked for `wait_secs` may wait (again).

@@ -128,6 +128,7 @@ mod tests {
             request_id: "r".to_owned(),
             resume,
             oversize: None,
+            unread: false,
         }
     }
 

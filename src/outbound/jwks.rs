@@ -132,6 +132,10 @@ impl Drop for Jwks {
 }
 
 impl KeySource for Jwks {
+    fn kept(&self) -> Option<Arc<KeySet>> {
+        self.shared.usable(&self.shared.lock())
+    }
+
     fn keys(&self) -> Result<Arc<KeySet>, Error> {
         let shared = &self.shared;
         let mut state = shared.lock();

@@ -117,11 +117,13 @@ impl Server {
             Arc::clone(&metrics),
         )?;
         let proxies = config.trusted_proxies.clone();
+        let admitting = Arc::clone(&door);
         let gate = Gate::start(
             socket,
             Options {
                 limits: options.limits,
                 rules: Arc::new(move |method, path| door.rule(method, path)),
+                admit: Arc::new(move |preview| admitting.admits(preview)),
                 inner: listener.socket(),
                 inner_connections: config.workers * 2,
                 key,

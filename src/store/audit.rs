@@ -63,6 +63,10 @@ pub struct AuditFilter {
     pub environment: Option<String>,
     /// The approval request.
     pub request_id: Option<String>,
+    /// The request's operation.
+    pub operation: Option<String>,
+    /// The status that the event put the request in.
+    pub to_status: Option<String>,
     /// From this time on.
     pub since: Option<Timestamp>,
     /// Up to this time.
@@ -257,6 +261,8 @@ impl AuditFilter {
             ("database_name = ?", &self.database),
             ("environment = ?", &self.environment),
             ("request_id = ?", &self.request_id),
+            ("operation = ?", &self.operation),
+            ("to_status = ?", &self.to_status),
         ];
         for (condition, value) in texts {
             if let Some(value) = value {

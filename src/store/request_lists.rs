@@ -7,16 +7,21 @@ use crate::domain::id::Operation;
 use crate::domain::permission::{RoleScope, Scopes};
 use crate::domain::request::{Request, Status};
 use crate::error::Error;
-use rusqlite::types::{FromSql, Value as Sql};
-use rusqlite::{params, params_from_iter};
+use rusqlite::types::Value as Sql;
+use rusqlite::{Row, params, params_from_iter};
+
+/// Characters of a statement that lists read; each of them has one to four bytes.
+pub const EXCERPT_CHARS: u32 = 1024;
 
 /// A request in a list, with its statement and whom it waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestItem {
     /// The request.
     pub request: Request,
-    /// Its statement, or the JSON of its migration.
+    /// The first characters of its statement, or of the JSON of its migration: [`EXCERPT_CHARS`] at most.
     pub detail: String,
+    /// Bytes of the whole.
+    pub detail_bytes: u64,
     /// Selectors of the current step, while pending.
     pub next_approvers: Vec<String>,
 }
@@ -72,7 +77,7 @@ impl View<'_> {
         values.push(i64::from(limit).into());
         values.push(i64::from(offset).into());
         let sql = format!(
-            "SELECT {COLUMNS}, t.detail FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ? OFFSET ?)) \
+            "SELECT {COLUMNS}, substr(t.detail, 1, {EXCERPT_CHARS}), octet_length(t.detail) FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ? OFFSET ?)) \
              JOIN requests r ON r.seq = s JOIN request_texts t ON t.request_seq = s ORDER BY s DESC"
         );
         self.items(&sql, values)
@@ -99,20 +104,25 @@ impl View<'_> {
             "SELECT {COLUMNS}, t.workflow_json FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ?)) \
              JOIN requests r ON r.seq = s JOIN request_texts t ON t.request_seq = s ORDER BY s DESC"
         );
-        self.rows(&sql, values)
+        self.rows(&sql, values, |r| r.get(30))
     }
 
     /// A request as lists show it.
     pub fn request_item(&self, request: Request) -> Result<RequestItem, Error> {
-        let detail = self
+        const SQL: &str = "SELECT substr(detail, 1, ?2), octet_length(detail) FROM request_texts WHERE request_seq = ?1";
+        let (detail, bytes) = self
             .connection
-            .prepare_cached("SELECT detail FROM request_texts WHERE request_seq = ?1")
-            .and_then(|mut s| s.query_row([request.seq], |r| r.get(0)))
+            .prepare_cached(SQL)
+            .and_then(|mut s| {
+                s.query_row(params![request.seq, EXCERPT_CHARS], |r| {
+                    Ok((r.get(0)?, r.get(1)?))
+                })
+            })
             .map_err(db)?;
-        self.item(request, detail)
+        self.item(request, detail, bytes)
     }
 
-    fn item(&self, request: Request, detail: String) -> Result<RequestItem, Error> {
+    fn item(&self, request: Request, detail: String, bytes: i64) -> Result<RequestItem, Error> {
         let next_approvers = if request.status == Status::Pending {
             self.next_approvers(&request)?
         } else {
@@ -121,6 +131,7 @@ impl View<'_> {
         Ok(RequestItem {
             request,
             detail,
+            detail_bytes: bytes.unsigned_abs(),
             next_approvers,
         })
     }
@@ -179,20 +190,26 @@ impl View<'_> {
     }
 
     fn items(&self, sql: &str, values: Vec<Sql>) -> Result<Vec<RequestItem>, Error> {
-        let rows: Vec<(Request, String)> = self.rows(sql, values)?;
+        let read = |r: &Row<'_>| Ok((r.get(30)?, r.get(31)?));
+        let rows: Vec<(Request, (String, i64))> = self.rows(sql, values, read)?;
         rows.into_iter()
-            .map(|(request, detail)| self.item(request, detail))
+            .map(|(request, (detail, bytes))| self.item(request, detail, bytes))
             .collect()
     }
 
-    /// Requests, each with the column that follows its own.
-    fn rows<T: FromSql>(&self, sql: &str, values: Vec<Sql>) -> Result<Vec<(Request, T)>, Error> {
+    /// Requests, each with what follows its own columns.
+    fn rows<T>(
+        &self,
+        sql: &str,
+        values: Vec<Sql>,
+        more: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<(Request, T)>, Error> {
         let rows: Vec<(Result<Request, Error>, T)> = self
             .connection
             .prepare_cached(sql)
             .and_then(|mut s| {
                 s.query_map(params_from_iter(values), |r| {
-                    Ok((read_request(r), r.get(30)?))
+                    Ok((read_request(r), more(r)?))
                 })?
                 .collect()
             })

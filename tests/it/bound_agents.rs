@@ -29,6 +29,12 @@ fn issue(s: &Server, subject: &str, more: Value) -> Answer {
     s.admin().post("/api/tokens", &asked)
 }
 
+/// The field that binds a token to these pairs.
+fn to(pairs: &[(&str, &str)]) -> Value {
+    let pair = |(database, environment): &(&str, &str)| json!({"database": database, "environment": environment});
+    json!({"bound_to": pairs.iter().map(pair).collect::<Vec<_>>()})
+}
+
 /// An agent with a token of these fields, which announces that it serves everything.
 fn bound(s: &Server, subject: &str, more: Value) -> Agent {
     let token = issue(s, subject, more).is(201).text("token");
@@ -51,23 +57,20 @@ fn it_is_offered_and_claims_only_what_its_token_is_for() {
     let elsewhere = dispatched(&s, "other", "development");
     let staging = dispatched(&s, "other", "staging");
     let table = [
-        (json!({"databases": ["shop"]}), vec![&inside]),
-        (json!({"environments": ["staging"]}), vec![&staging]),
+        (to(&[("shop", "*")]), vec![&inside]),
+        (to(&[("*", "staging")]), vec![&staging]),
         (
-            json!({"databases": ["shop", "other"], "environments": ["development"]}),
+            to(&[("shop", "development"), ("other", "development")]),
             vec![&inside, &elsewhere],
         ),
         (
-            json!({"scopes": [{"database": "shop", "environment": "*"}, {"database": "other", "environment": "staging"}]}),
+            to(&[("shop", "*"), ("other", "staging")]),
             vec![&inside, &staging],
         ),
-        (
-            json!({"scopes": [{"database": "*", "environment": "production"}]}),
-            vec![],
-        ),
+        (to(&[("*", "production")]), vec![]),
         (json!({}), vec![&inside, &elsewhere, &staging]),
         (
-            json!({"scopes": null, "databases": null}),
+            json!({"bound_to": null}),
             vec![&inside, &elsewhere, &staging],
         ),
     ];
@@ -87,7 +90,7 @@ fn it_is_offered_and_claims_only_what_its_token_is_for() {
             }
         }
     }
-    let first = bound(&s, "last", json!({"databases": ["shop"]}));
+    let first = bound(&s, "last", to(&[("shop", "*")]));
     first.poll();
     first.try_claim(&inside).is(200);
     // An attempt on what it is not for is audited as every refusal is.
@@ -99,7 +102,7 @@ fn it_is_offered_and_claims_only_what_its_token_is_for() {
 fn another_token_of_the_same_agent_lends_it_nothing() {
     let s = server();
     let elsewhere = dispatched(&s, "other", "development");
-    let narrow = bound(&s, "agent-1", json!({"databases": ["shop"]}));
+    let narrow = bound(&s, "agent-1", to(&[("shop", "*")]));
     let wide = bound(&s, "agent-1", json!({}));
     // What the agent serves is known by its name, and the wide token has just said everything.
     wide.poll();
@@ -112,7 +115,7 @@ fn another_token_of_the_same_agent_lends_it_nothing() {
 #[test]
 fn a_poll_that_waits_wakes_for_its_own_and_takes_no_wake_from_others() {
     let s = server();
-    let narrow = bound(&s, "narrow", json!({"databases": ["other"]}));
+    let narrow = bound(&s, "narrow", to(&[("other", "*")]));
     let waiting = narrow.begin_poll(30);
     s.until_parked(1);
     let wide = bound(&s, "wide", json!({}));
@@ -129,8 +132,8 @@ fn a_poll_that_waits_wakes_for_its_own_and_takes_no_wake_from_others() {
 fn it_explains_and_describes_only_what_its_token_is_for() {
     let s = server();
     s.requester().submit("production", UPDATE);
-    let shop = bound(&s, "shop-agent", json!({"databases": ["shop"]}));
-    let other = bound(&s, "other-agent", json!({"databases": ["other"]}));
+    let shop = bound(&s, "shop-agent", to(&[("shop", "*")]));
+    let other = bound(&s, "other-agent", to(&[("other", "*")]));
     let offered = |agent: &Agent| agent.poll().list("dry_run_jobs");
     let jobs = offered(&shop);
     assert_eq!((jobs.len(), offered(&other).len()), (1, 0));
@@ -164,38 +167,35 @@ fn it_explains_and_describes_only_what_its_token_is_for() {
 #[test]
 fn a_binding_is_shown_and_audited_and_bad_ones_are_refused() {
     let s = server();
-    let id = issue(
-        &s,
-        "agent-1",
-        json!({"databases": ["shop"], "environments": ["staging"]}),
-    )
-    .is(201)
-    .text("id");
+    let id = issue(&s, "agent-1", to(&[("shop", "staging")]))
+        .is(201)
+        .text("id");
     let listed = s.admin().get("/api/tokens").is(200).list("tokens");
-    let of = |id: &str| listed.iter().find(|t| t["id"] == id).unwrap()["scopes"].clone();
+    let of = |id: &str| listed.iter().find(|t| t["id"] == id).unwrap()["bound_to"].clone();
     let scope = json!([{"database": "shop", "environment": "staging"}]);
     assert_eq!(of(&id), scope);
     let event = s.events("event_type=token.created").remove(0);
     let metadata: Value = serde_json::from_str(event["metadata_json"].as_str().unwrap()).unwrap();
     assert_eq!(metadata["scopes"], scope);
-    let many: Vec<String> = (0..20).map(|n| format!("n{n}")).collect();
+    let many: Vec<String> = (0..257).map(|n| format!("n{n}")).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|n| (n.as_str(), "staging")).collect();
     for bad in [
-        json!({"databases": []}),
-        json!({"environments": []}),
-        json!({"scopes": []}),
-        json!({"databases": "shop"}),
-        json!({"databases": ["Shop"]}),
-        json!({"databases": [""]}),
-        json!({"environments": ["a b"]}),
-        json!({"databases": [7]}),
-        json!({"scopes": [{"database": "shop"}]}),
-        json!({"scopes": ["shop"]}),
-        json!({"scopes": [{"database": "shop", "environment": "staging"}], "databases": ["shop"]}),
-        json!({"databases": many, "environments": many}),
+        to(&[]),
+        to(&[("Shop", "staging")]),
+        to(&[("", "*")]),
+        to(&[("shop", "a b")]),
+        to(&many),
+        json!({"bound_to": {"database": "shop", "environment": "staging"}}),
+        json!({"bound_to": [{"database": "shop"}]}),
+        json!({"bound_to": [{"database": 7, "environment": "staging"}]}),
+        json!({"bound_to": [{"database": "shop", "environment": "staging", "role": "x"}]}),
+        json!({"bound_to": ["shop"]}),
+        json!({"databases": ["shop"]}),
+        json!({"scopes": [{"database": "shop", "environment": "staging"}]}),
     ] {
         issue(&s, "agent-1", bad.clone()).refused(400, "validation_error");
     }
-    let person = json!({"subject_id": "somebody", "subject_type": "user", "roles": [], "databases": ["shop"]});
+    let person = json!({"subject_id": "somebody", "subject_type": "user", "roles": [], "bound_to": [{"database": "shop", "environment": "*"}]});
     s.admin()
         .post("/api/tokens", &person)
         .refused(400, "validation_error");

@@ -126,6 +126,66 @@ fn rows_can_be_had_as_csv() {
     }
 }
 
+const CUT: &str =
+    r#"{"rows":[{"id":1}],"truncated":true,"truncation_reason":"row limit reached (1)"}"#;
+
+#[test]
+fn a_cut_result_says_so_in_every_form() {
+    let s = Server::shop();
+    let request = ran(&s, CUT);
+    let get = |query: &str| {
+        let path = request.path(&format!("/result/content?{query}"));
+        request.by.get(&path)
+    };
+    for query in ["format=csv", "format=json", "values=exact", "complete=0"] {
+        let answer = get(query).is(200);
+        assert_eq!(answer.header("x-dbward-truncated"), Some("true"), "{query}");
+        let name = answer.header("content-disposition").unwrap();
+        assert!(name.contains("-truncated."), "{name}");
+    }
+    assert_eq!(get("format=json").json["truncated"], true);
+    for query in ["format=csv&complete=1", "complete=true"] {
+        get(query).refused(409, "truncated");
+    }
+    get("complete=yes").refused(400, "validation_error");
+    let whole = ran(&s, ROWS);
+    let path = whole.path("/result/content?format=csv&complete=1");
+    let answer = whole.by.get(&path).is(200);
+    assert_eq!(answer.header("x-dbward-truncated"), None);
+}
+
+#[test]
+fn exact_values_survive_every_reader_of_json() {
+    let s = Server::shop();
+    let data = r#"{"columns":[{"name":"n","key":"n","type":"bigint"},{"name":"v","key":"v","type":"text"}],"rows":[{"n":9007199254740993,"v":"\\x00"},{"n":1,"v":"\\x00"}],"cell_types":[[1,1,"blob"]],"truncated":false,"truncation_reason":null}"#;
+    let request = ran(&s, data);
+    for path in ["/result/content", "/result/stream"] {
+        let get = |query: &str| request.by.get(&request.path(&format!("{path}{query}")));
+        let plain = get("").is(200);
+        assert!(plain.raw().contains("\"n\":9007199254740993"), "as it came");
+        let exact = get("?values=exact").is(200);
+        let rows = &exact.json["result_data"]["rows"];
+        assert_eq!(rows[0]["n"], "9007199254740993");
+        assert_eq!(rows[1]["n"], 1);
+        assert_eq!(rows[0]["v"], "\\x00");
+        assert_eq!(rows[1]["v"]["type"], "blob");
+        assert_eq!(rows[1]["v"]["value"], "\\x00");
+        get("?values=other").refused(400, "validation_error");
+    }
+    let both = request.path("/result/content?values=exact&format=csv");
+    request.by.get(&both).refused(400, "validation_error");
+    let tags: Vec<String> = ["", "?values=exact", "?format=csv"]
+        .iter()
+        .map(|q| {
+            let answer = request
+                .by
+                .get(&request.path(&format!("/result/content{q}")));
+            answer.header("etag").unwrap().to_owned()
+        })
+        .collect();
+    assert!(tags[0] != tags[1] && tags[1] != tags[2]);
+}
+
 #[test]
 fn results_of_each_execution_are_kept() {
     let s = Server::with(&format!(

@@ -2,6 +2,7 @@
 //! the waiting of long-polls. After each attack the server must still answer as if nothing had happened.
 
 mod attacks;
+mod crowd;
 mod framing;
 mod rig;
 mod slow;

@@ -20,6 +20,8 @@
 //! - `suspensions`: that they take effect everywhere at once.
 //! - `roles`: deleting a custom role, effective at once.
 //! - `abuse`: failed authentications and calls without end.
+//! - `overload`: strangers, crowds and large answers, while the work of others goes on.
+//! - `strict`: what is unknown is refused, never dropped.
 //! - `matrix`: every route by every kind of caller, in one table.
 //! - `oidc`: people of an identity provider: their tokens, their rights, and the provider in every mood.
 //! - `auto_approve`: what risk lets through, and what never passes.
@@ -69,6 +71,7 @@ mod metrics;
 mod notifications;
 mod oidc;
 mod openapi;
+mod overload;
 mod people;
 mod process;
 mod rejections;
@@ -83,6 +86,7 @@ mod reviews;
 mod roles;
 mod schemas;
 mod state_file;
+mod strict;
 mod support;
 mod suspensions;
 mod tidy;

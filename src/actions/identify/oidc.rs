@@ -1,6 +1,7 @@
 //! People who come with a token of the identity provider: verified, known to us, and with the rights that its claims,
 //! bindings and defaults give them now.
 
+use super::Recognized;
 use crate::actions::App;
 use crate::clock::Timestamp;
 use crate::config::{AuthMode, Oidc};
@@ -8,6 +9,7 @@ use crate::domain::actor::{Actor, Caller, Origin, SubjectType};
 use crate::domain::change::Change;
 use crate::domain::jwt::{Claims, JwtError, KeySource, LEEWAY_SECS, Rules, verify};
 use crate::domain::permission::Rights;
+use crate::domain::policy::Policies;
 use crate::error::Error;
 use crate::store::Verdict;
 use std::collections::{BTreeSet, HashMap};
@@ -119,13 +121,7 @@ pub(super) fn caller(
         .ok_or(Trouble::Refused("mode"))?;
     let active = app.active();
     let policies = &active.policies;
-    let mapped = policies.role_mappings.iter().map(|m| m.claim.as_str());
-    let rules = Rules {
-        issuer: provider.oidc.issuer.url(),
-        audiences: &provider.oidc.audiences,
-        groups_claim: &provider.oidc.groups_claim,
-        claims: mapped.collect(),
-    };
+    let rules = rules(provider, policies);
     let claims = provider.claims(token, &rules, now)?;
     let subject = claims.subject;
     let mut groups = policies.groups_of(&subject);
@@ -151,6 +147,40 @@ pub(super) fn caller(
     note_login(app, provider, &caller, now)?;
     note_use(app, provider, &caller, now);
     Ok(caller)
+}
+
+fn rules<'a>(provider: &'a Provider, policies: &'a Policies) -> Rules<'a> {
+    let mapped = policies.role_mappings.iter().map(|m| m.claim.as_str());
+    Rules {
+        issuer: provider.oidc.issuer.url(),
+        audiences: &provider.oidc.audiences,
+        groups_claim: &provider.oidc.groups_claim,
+        claims: mapped.collect(),
+    }
+}
+
+/// What the keys that are there say of a JWT. Whoever has not come lately, or has a key that is not there yet, is left
+/// to [`caller`].
+pub(super) fn recognize(app: &App, token: &str, now: Timestamp) -> Recognized {
+    let provider = app.sign_in.provider.as_ref();
+    let Some(provider) = provider.filter(|_| app.sign_in.mode.takes_oidc()) else {
+        return Recognized::Nobody;
+    };
+    let Some(keys) = provider.keys.kept() else {
+        return Recognized::Undecided;
+    };
+    let active = app.active();
+    match verify(token, &keys, &rules(provider, &active.policies), now) {
+        Ok(claims) => {
+            let epoch = app.identities.epoch();
+            match provider.remember(&claims.subject, |p| p.epoch == epoch) {
+                true => Recognized::As(SubjectType::User),
+                false => Recognized::Undecided,
+            }
+        }
+        Err(JwtError::UnknownKey) => Recognized::Undecided,
+        Err(_) => Recognized::Nobody,
+    }
 }
 
 /// Sees to it that the person is known and may act.

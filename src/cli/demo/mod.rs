@@ -234,6 +234,7 @@ fn secrets(app: &Arc<App>, folder: &Path) -> Result<Secrets, Error> {
                 subject_type: SubjectType::User,
                 name: Some("demo".to_owned()),
                 roles: vec![role.to_owned()],
+                is_ceiling: false,
                 groups: Vec::new(),
                 bound_to: None,
                 expires_at: None,

@@ -102,6 +102,9 @@ impl JwtError {
 
 /// Where the keys of the provider come from.
 pub trait KeySource: Send + Sync {
+    /// The keys that are there and may be used now; never waits.
+    fn kept(&self) -> Option<Arc<KeySet>>;
+
     /// The keys that may be used now.
     ///
     /// # Errors

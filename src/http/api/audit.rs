@@ -1,8 +1,11 @@
 //! `/api/audit`: the events, and the proof that nobody touched them.
 
+use super::excerpt;
 use crate::actions::audit;
 use crate::domain::actor::Caller;
 use crate::domain::audit::{CATEGORIES, Outcome};
+use crate::domain::id::Operation;
+use crate::domain::request::Status;
 use crate::error::Error;
 use crate::http::Door;
 use crate::http::params::cursor;
@@ -16,10 +19,30 @@ use std::sync::TryLockError;
 pub const PAGE_DEFAULT: u32 = 50;
 /// Events of a page at most.
 pub const PAGE_MAX: u32 = 200;
+/// Bytes of a statement in a page of several events.
+const DETAIL_BYTES: usize = 1024;
 /// What cursors of this list belong to.
 const LIST: &str = "events";
 /// `Retry-After` while another verification runs, in seconds.
 const VERIFY_RETRY_SECS: u32 = 10;
+
+/// Query parameters of the list.
+pub const LIST_QUERY: &[&str] = &[
+    "limit",
+    "offset",
+    "cursor",
+    "actor_id",
+    "event_type",
+    "event_category",
+    "outcome",
+    "database",
+    "environment",
+    "request_id",
+    "operation",
+    "status",
+    "since",
+    "until",
+];
 
 /// `GET /api/audit/events`
 pub fn list(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
@@ -36,6 +59,12 @@ pub fn list(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
         database: query.text("database")?,
         environment: query.text("environment")?,
         request_id: query.text("request_id")?,
+        operation: query.one_of("operation", "the name of an operation", |text| {
+            Operation::parse(text).map(|o| o.as_str().to_owned())
+        })?,
+        to_status: query.one_of("status", "the name of a status", |text| {
+            Status::parse(text).map(|s| s.as_str().to_owned())
+        })?,
         since: query.time("since")?,
         until: query.time("until")?,
         before: paging.before,
@@ -43,7 +72,10 @@ pub fn list(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
     let (limit, offset) = (paging.limit, paging.offset);
     let count = paging.before.is_none();
     let page = audit::list(&door.app, caller, &filter, limit, offset, count)?;
-    let events: Vec<Value> = page.events.iter().map(event).collect();
+    // One event is shown whole; of a page of them the statements are cut.
+    let detail_max = if limit <= 1 { usize::MAX } else { DETAIL_BYTES };
+    let events = page.events.iter().map(|row| event(row, detail_max));
+    let events: Vec<Value> = events.collect();
     let mut answer = json!({
         "events": events,
         "limit": limit,
@@ -57,8 +89,9 @@ pub fn list(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
     replies::json(200, &answer)
 }
 
-fn event(row: &EventRow) -> Value {
+fn event(row: &EventRow, detail_max: usize) -> Value {
     let e = &row.event;
+    let detail = e.detail_raw.as_deref();
     json!({
         "id": e.id,
         "event_type": e.event_type,
@@ -77,7 +110,8 @@ fn event(row: &EventRow) -> Value {
         "database_name": e.database_name,
         "environment": e.environment,
         "detail_fingerprint": e.detail_fingerprint,
-        "detail_raw": e.detail_raw,
+        "detail_raw": detail.map(|text| excerpt(text, detail_max)),
+        "detail_raw_truncated": detail.is_some_and(|text| text.len() > detail_max),
         "reason": e.reason,
         "metadata_json": e.metadata_json,
         "prev_hash": e.prev_hash,

@@ -3,133 +3,177 @@
 //! Null is an empty field and an empty string is `""`. Cells are not altered to disarm spreadsheet formulas: who opens
 //! the file in a spreadsheet imports it as text.
 
+use super::table::{Cell, Column, Envelope, Table};
 use crate::error::Error;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
-use std::fmt;
+use std::collections::HashMap;
 
 const LINE_END: &str = "\r\n";
 
-#[derive(serde::Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    result_data: Option<&'a RawValue>,
-}
+/// Columns at most: more than any database gives, and few enough that sparse rows stay a small file.
+const COLUMNS_MAX: usize = 4096;
 
-#[derive(serde::Deserialize)]
-struct Rows<'a> {
-    #[serde(borrow)]
-    rows: Vec<Row<'a>>,
-    #[serde(default)]
-    columns: Option<Vec<Column>>,
-}
+/// Bytes of CSV at most: with the largest result beside it less than 64 MiB.
+const CSV_BYTES_MAX: usize = 48 * 1024 * 1024;
 
-#[derive(serde::Deserialize)]
-struct Column {
-    name: String,
-    key: String,
-}
-
-/// A row: keys and cells in the order in which they stand.
-struct Row<'a>(Vec<(String, &'a RawValue)>);
-
-/// Renders the rows of an envelope.
+/// Renders the rows of the envelope's table number `which`, from 1; without a number the result must have only one.
 ///
 /// # Errors
-/// 422 `no_rows` for a result that has none.
-pub(super) fn render(envelope: &[u8]) -> Result<Vec<u8>, Error> {
-    let no_rows = || {
-        Error::refused(
-            "no_rows",
-            "this result has no rows that could be written as CSV",
-        )
-        .hint("download it as JSON, without `format`")
+/// 422 `no_rows` for a result that has none, `several_results`, `too_many_columns`, `csv_too_large`.
+pub(super) fn render(envelope: &Envelope, which: Option<u64>) -> Result<Vec<u8>, Error> {
+    let table = chosen(envelope.table().ok_or_else(no_rows)?, which)?;
+    let columns = match table.columns.clone() {
+        Some(columns) => columns,
+        None => all_keys(&table)?,
     };
-    let envelope: Envelope = serde_json::from_slice(envelope)
-        .map_err(|e| Error::internal("a stored result is no envelope", e))?;
-    let data = envelope.result_data.ok_or_else(no_rows)?;
-    let table: Rows = serde_json::from_str(data.get()).map_err(|_| no_rows())?;
-    let columns = table.columns.unwrap_or_else(|| keys_of_first(&table.rows));
-    let mut out = String::with_capacity(data.get().len());
-    line(&mut out, columns.iter().map(|c| quoted(&c.name)));
-    for row in &table.rows {
-        let cells = columns.iter().enumerate();
-        line(&mut out, cells.map(|(n, column)| row.cell(n, &column.key)));
+    if columns.len() > COLUMNS_MAX {
+        return Err(too_many_columns());
     }
-    Ok(out.into_bytes())
+    let mut places = HashMap::with_capacity(columns.len());
+    for (place, column) in columns.iter().enumerate() {
+        places.entry(column.key.as_str()).or_insert(place);
+    }
+    let mut out = String::with_capacity(table.rows.get().len());
+    line(&mut out, columns.iter().map(|c| &*c.name), quoted);
+    let mut cells: Vec<Option<&str>> = vec![None; columns.len()];
+    let read = table.each_row(|row| {
+        cells.fill(None);
+        for (n, (key, cell)) in row.iter().enumerate() {
+            // Rows mostly have the same keys in the same places.
+            let here = columns.get(n).filter(|c| c.key == **key).map(|_| n);
+            if let Some(place) = here.or_else(|| places.get(&**key).copied()) {
+                cells[place].get_or_insert(cell.get());
+            }
+        }
+        line(&mut out, cells.iter().copied(), field);
+        (out.len() <= CSV_BYTES_MAX)
+            .then_some(())
+            .ok_or_else(too_large)
+    });
+    match read {
+        Ok(()) => Ok(out.into_bytes()),
+        Err(error) => Err(error.unwrap_or_else(no_rows)),
+    }
 }
 
-fn keys_of_first(rows: &[Row]) -> Vec<Column> {
-    let keys = rows.first().into_iter().flat_map(|row| &row.0);
-    keys.map(|(key, _)| Column {
-        name: key.clone(),
-        key: key.clone(),
-    })
-    .collect()
+fn chosen<'a>(table: Table<'a>, which: Option<u64>) -> Result<Table<'a>, Error> {
+    let several = 1 + table.more_results.len();
+    match which {
+        None if several > 1 => Err(Error::refused(
+            "several_results",
+            format!("this result has {several} tables, and CSV holds one"),
+        )
+        .hint(format!(
+            "choose one with `result=1` to `result={several}`, or download it as JSON"
+        ))),
+        None | Some(1) => Ok(table),
+        Some(n) => {
+            let index = usize::try_from(n).ok().and_then(|n| n.checked_sub(2));
+            let mut more = table.more_results;
+            match index.filter(|index| *index < more.len()) {
+                Some(index) => Ok(more.swap_remove(index)),
+                None => Err(Error::invalid(format!(
+                    "query parameter `result` is `{n}`, this result has {several} tables"
+                ))),
+            }
+        }
+    }
 }
 
-fn line(out: &mut String, cells: impl Iterator<Item = String>) {
+/// The keys of all rows, in the order in which they first occur.
+fn all_keys(table: &Table) -> Result<Vec<Column>, Error> {
+    let mut known: HashMap<String, ()> = HashMap::new();
+    let mut columns: Vec<Column> = Vec::new();
+    let read = table.each_row(|row: &[Cell]| {
+        for (n, (key, _)) in row.iter().enumerate() {
+            let here = columns.get(n).is_some_and(|c| c.key == **key);
+            if here || known.contains_key(&**key) {
+                continue;
+            }
+            if columns.len() == COLUMNS_MAX {
+                return Err(too_many_columns());
+            }
+            known.insert(key.to_string(), ());
+            columns.push(Column {
+                name: key.to_string(),
+                key: key.to_string(),
+                kind: None,
+            });
+        }
+        Ok(())
+    });
+    match read {
+        Ok(()) => Ok(columns),
+        Err(error) => Err(error.unwrap_or_else(no_rows)),
+    }
+}
+
+fn no_rows() -> Error {
+    Error::refused(
+        "no_rows",
+        "this result has no rows that could be written as CSV",
+    )
+    .hint("download it as JSON, without `format`")
+}
+
+fn too_many_columns() -> Error {
+    Error::refused(
+        "too_many_columns",
+        format!("the rows of this result have more than {COLUMNS_MAX} different keys"),
+    )
+    .hint("download it as JSON, without `format`")
+}
+
+fn too_large() -> Error {
+    Error::refused(
+        "csv_too_large",
+        format!(
+            "as CSV this result has more than {} MiB",
+            CSV_BYTES_MAX >> 20
+        ),
+    )
+    .hint("download it as JSON, without `format`")
+}
+
+fn line<T>(out: &mut String, cells: impl Iterator<Item = T>, push: impl Fn(&mut String, T)) {
     for (n, cell) in cells.enumerate() {
         if n > 0 {
             out.push(',');
         }
-        out.push_str(&cell);
+        push(out, cell);
     }
     out.push_str(LINE_END);
 }
 
-/// A text as a field.
-fn quoted(text: &str) -> String {
+/// Appends a text as a field.
+fn quoted(out: &mut String, text: &str) {
     let plain = !text.is_empty()
         && !text.contains([',', '"', '\r', '\n'])
         && !text.starts_with(' ')
         && !text.ends_with(' ');
     if plain {
-        return text.to_owned();
+        out.push_str(text);
+        return;
     }
-    format!("\"{}\"", text.replace('"', "\"\""))
+    out.push('"');
+    for (n, part) in text.split('"').enumerate() {
+        if n > 0 {
+            out.push_str("\"\"");
+        }
+        out.push_str(part);
+    }
+    out.push('"');
 }
 
-impl Row<'_> {
-    /// The cell of a column: rows mostly have the same keys in the same places.
-    fn cell(&self, place: usize, key: &str) -> String {
-        let here = self.0.get(place).filter(|(k, _)| k == key);
-        let Some((_, cell)) = here.or_else(|| self.0.iter().find(|(k, _)| k == key)) else {
-            return String::new();
-        };
-        let text = cell.get();
-        match text.as_bytes().first() {
-            Some(b'n') => String::new(),
-            Some(b'"') => match serde_json::from_str::<String>(text) {
-                Ok(decoded) => quoted(&decoded),
-                Err(_) => quoted(text),
-            },
-            _ => quoted(text),
-        }
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Row<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Row<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a row object")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Row<'de>, M::Error> {
-                let mut cells = Vec::with_capacity(map.size_hint().unwrap_or(0));
-                while let Some(cell) = map.next_entry()? {
-                    cells.push(cell);
-                }
-                Ok(Row(cells))
-            }
-        }
-
-        deserializer.deserialize_map(Reader)
+/// Appends a cell, given as JSON.
+fn field(out: &mut String, json: Option<&str>) {
+    let Some(json) = json else { return };
+    match json.as_bytes().first() {
+        Some(b'n') => {}
+        Some(b'"') => match serde_json::from_str::<String>(json) {
+            Ok(decoded) => quoted(out, &decoded),
+            Err(_) => quoted(out, json),
+        },
+        _ => quoted(out, json),
     }
 }
 
@@ -140,7 +184,7 @@ mod tests {
     fn csv(data: &str) -> String {
         let envelope =
             format!("{{\"_dbward_result\":true,\"result_data\":{data},\"success\":true}}");
-        match render(envelope.as_bytes()) {
+        match Envelope::read(envelope.as_bytes()).and_then(|e| render(&e, None)) {
             Ok(bytes) => String::from_utf8(bytes).unwrap(),
             Err(error) => error.code().to_owned(),
         }
@@ -165,6 +209,40 @@ mod tests {
         assert_eq!(csv(data), "id,id\r\n1,2\r\n");
         let empty = r#"{"columns":[{"name":"a,b","key":"a","type":null}],"rows":[]}"#;
         assert_eq!(csv(empty), "\"a,b\"\r\n");
+    }
+
+    #[test]
+    fn a_column_that_only_later_rows_have_is_there() {
+        let data = r#"{"rows":[{"a":1},{"b":2,"a":3},{"c":null}]}"#;
+        assert_eq!(csv(data), "a,b,c\r\n1,,\r\n3,2,\r\n,,\r\n");
+    }
+
+    #[test]
+    fn rows_of_differing_keys_are_refused_at_once() {
+        let row = |n: usize| format!("{{\"k{n}\":{n}}}");
+        let rows = |n: usize| (0..n).map(row).collect::<Vec<_>>().join(",");
+        let start = std::time::Instant::now();
+        let many = format!("{{\"rows\":[{}]}}", rows(150_000));
+        assert_eq!(csv(&many), "too_many_columns");
+        // As many keys as there may be, and rows enough to make the file large.
+        let sparse = "{},".repeat(20_000);
+        let wide = format!("{{\"rows\":[{sparse}{}]}}", rows(COLUMNS_MAX));
+        assert_eq!(csv(&wide), "csv_too_large");
+        assert!(start.elapsed() < std::time::Duration::from_secs(5));
+    }
+
+    #[test]
+    fn one_of_several_tables_is_named() {
+        let data = r#"{"rows":[{"a":1}],"more_results":[{"rows":[{"b":2}]}]}"#;
+        assert_eq!(csv(data), "several_results");
+        let envelope = format!("{{\"result_data\":{data}}}");
+        let envelope = Envelope::read(envelope.as_bytes()).unwrap();
+        let number = |n| render(&envelope, Some(n)).map_err(|e| e.code());
+        assert_eq!(number(1), Ok(b"a\r\n1\r\n".to_vec()));
+        assert_eq!(number(2), Ok(b"b\r\n2\r\n".to_vec()));
+        for n in [0, 3, u64::MAX] {
+            assert_eq!(number(n), Err("validation_error"), "{n}");
+        }
     }
 
     #[test]

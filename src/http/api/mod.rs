@@ -6,6 +6,7 @@ pub mod audit;
 mod csv;
 pub mod databases;
 pub mod dry_runs;
+mod exact;
 pub mod health;
 pub mod me;
 pub mod metrics;
@@ -16,6 +17,7 @@ pub mod requests;
 pub mod resolution;
 pub mod results;
 pub mod schemas;
+mod table;
 pub mod tokens;
 pub mod users;
 pub mod webhooks;
@@ -30,6 +32,11 @@ use serde_json::{Value, json};
 /// A time, or null.
 fn time(at: Option<Timestamp>) -> Option<String> {
     at.map(Timestamp::rfc3339)
+}
+
+/// The start of a text, at most so many bytes of it, cut between characters.
+fn excerpt(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
 }
 
 /// The right to something that belongs to no target.

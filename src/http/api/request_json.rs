@@ -1,6 +1,6 @@
 //! A request as JSON: whole, and as an item of a list.
 
-use super::time;
+use super::{excerpt, time};
 use crate::actions::view_requests::Detail;
 use crate::clock::Timestamp;
 use crate::domain::approval::{Vote, count, current_step, is_satisfied};
@@ -175,23 +175,39 @@ fn vote(vote: &Vote) -> Value {
     })
 }
 
-/// A request in a list.
+/// Bytes of a statement in a list, of a reason, and of all the selectors of the next approvers: each byte is at most
+/// six of JSON, and a hundred items are 1 MiB.
+const DETAIL_BYTES: usize = 1024;
+const REASON_BYTES: usize = 200;
+const APPROVERS_BYTES: usize = 768;
+
+/// A request in a list, cut so that a page is never large.
 pub(super) fn item(item: &RequestItem) -> Value {
     let r = &item.request;
+    let detail = excerpt(&item.detail, DETAIL_BYTES);
+    let reason = r.reason.as_deref();
+    let mut left = APPROVERS_BYTES;
+    let approvers = item.next_approvers.iter().take_while(|selector| {
+        left = left.saturating_sub(selector.len());
+        left > 0
+    });
     json!({
         "id": r.id,
         "requester": r.requester,
         "database": r.target.database,
         "environment": r.target.environment,
         "operation": r.operation.as_str(),
-        "detail": item.detail,
+        "detail": detail,
+        "detail_truncated": detail.len() as u64 != item.detail_bytes,
+        "detail_bytes": item.detail_bytes,
         "status": r.status.as_str(),
         "emergency": r.emergency,
-        "reason": r.reason,
+        "reason": reason.map(|text| excerpt(text, REASON_BYTES)),
+        "reason_truncated": reason.is_some_and(|text| text.len() > REASON_BYTES),
         "risk_level": r.risk_level,
         "current_step": r.current_step,
         "total_steps": r.total_steps,
-        "next_approvers": item.next_approvers,
+        "next_approvers": approvers.collect::<Vec<_>>(),
         "created_at": Timestamp::rfc3339(r.created_at),
         "updated_at": Timestamp::rfc3339(r.updated_at),
         "expires_at": time(r.expires_at),

@@ -11,7 +11,9 @@ use crate::actions::{topics, view_requests};
 use crate::domain::actor::Caller;
 use crate::domain::id::Operation;
 use crate::domain::request::Status;
+use crate::error::Error;
 use crate::http::Door;
+use crate::http::body::Fields;
 use crate::http::params::cursor;
 use crate::http::replies;
 use crate::http::router::{Answer, Ask};
@@ -27,6 +29,19 @@ pub const PAGE_DEFAULT: u32 = 50;
 pub const PAGE_MAX: u32 = 100;
 /// What cursors of this list belong to.
 const LIST: &str = "requests";
+
+/// Query parameters of the list.
+pub const LIST_QUERY: &[&str] = &[
+    "limit",
+    "offset",
+    "cursor",
+    "status",
+    "user",
+    "database",
+    "environment",
+    "operation",
+    "pending_for_me",
+];
 
 /// `POST /api/requests`
 pub fn create(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
@@ -44,7 +59,7 @@ pub fn create(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
             operation: body.text("operation")?.unwrap_or_default(),
             detail: body.needed_text("detail")?,
             reason: body.text("reason")?,
-            idempotency_key: body.text("idempotency_key")?,
+            idempotency_key: idempotency_key(ask, &body)?,
             metadata: body.raw("metadata").map(str::to_owned),
             emergency: body.flag("emergency")?.unwrap_or(false),
             allow_ddl: body.flag("allow_ddl")?.unwrap_or(false),
@@ -62,6 +77,27 @@ pub fn create(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
         "idempotent": created.repeated,
     });
     replies::json(status, &answer)
+}
+
+/// The idempotency key: in the body, or in the header of that name.
+fn idempotency_key(ask: &Ask, body: &Fields) -> Result<Option<String>, Error> {
+    let in_body = body.text("idempotency_key")?;
+    let mut headers = ask.call.headers.iter();
+    let mut named = headers
+        .by_ref()
+        .filter(|(name, _)| name == "idempotency-key");
+    let Some((_, in_header)) = named.next() else {
+        return Ok(in_body);
+    };
+    if named.next().is_some() {
+        return Err(Error::invalid("repeated `Idempotency-Key` header"));
+    }
+    match in_body {
+        Some(key) if key != *in_header => Err(Error::invalid(
+            "the header `Idempotency-Key` and the field `idempotency_key` differ",
+        )),
+        _ => Ok(Some(in_header.clone())),
+    }
 }
 
 /// `GET /api/requests`

@@ -1,7 +1,8 @@
 //! Results and executions: waited for, downloaded whole or in part, and listed.
 
-use super::csv;
 use super::ranges::{self, Part};
+use super::table::Envelope;
+use super::{csv, exact, excerpt};
 use crate::actions::read_results::{self, Content, Streamed};
 use crate::actions::topics;
 use crate::clock::Timestamp;
@@ -10,6 +11,7 @@ use crate::domain::request::Status;
 use crate::error::{Error, ErrorKind};
 use crate::http::Door;
 use crate::http::call::{Call, Reply};
+use crate::http::params::Query;
 use crate::http::replies;
 use crate::http::router::{Answer, Ask};
 use crate::http::wait::Watch;
@@ -25,17 +27,28 @@ pub const PAGE_DEFAULT: u32 = 50;
 /// Results, or executions, of a page at most.
 pub const PAGE_MAX: u32 = 100;
 
+/// Bytes of an error message in a list: each is at most six of JSON, and a hundred executions are 1 MiB.
+const MESSAGE_BYTES: usize = 1024;
+
+/// Query parameters of a download.
+pub const CONTENT_QUERY: &[&str] = &["execution_id", "format", "values", "result", "complete"];
+
 /// What a download is to look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Json,
-    Csv,
+    /// JSON whose cells no reader changes.
+    Exact,
+    /// CSV of the table of that number, from 1.
+    Csv(Option<u64>),
 }
 
 /// `GET /api/requests/{id}/result/stream`: held until there is an outcome.
 pub fn stream(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
-    let wait = ask.query().number("wait")?.unwrap_or(STREAM_SECS_MAX);
+    let query = ask.query();
+    let wait = query.number("wait")?.unwrap_or(STREAM_SECS_MAX);
     let wait = wait.min(STREAM_SECS_MAX);
+    let exactly = exactly(&query)?;
     let watch = match ask.may_wait(wait) {
         true => Some(Watch::begin(
             door,
@@ -46,6 +59,9 @@ pub fn stream(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
         false => None,
     };
     match read_results::stream(&door.app, caller, ask.id())? {
+        Streamed::Envelope(bytes) if exactly => {
+            Ok(Reply::with_body(200, replies::JSON, exact::render(&bytes)?))
+        }
         Streamed::Envelope(bytes) => Ok(Reply::with_body(200, replies::JSON, &*bytes)),
         Streamed::Ended(status) => ended(status),
         Streamed::NotYet => Ok(match watch {
@@ -68,36 +84,76 @@ fn ended(status: Status) -> Answer {
     replies::json(200, &envelope)
 }
 
-/// `GET /api/requests/{id}/result/content`: the stored object, byte for byte, or its rows as CSV.
+/// `GET /api/requests/{id}/result/content`: the stored object, byte for byte, or rendered otherwise.
 pub fn content(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
     let query = ask.query();
     let execution_id = query.text("execution_id")?;
-    let format = query.one_of("format", "`json` or `csv`", |text| match text {
-        "json" => Some(Format::Json),
-        "csv" => Some(Format::Csv),
+    let csv = query.one_of("format", "`json` or `csv`", |text| match text {
+        "json" => Some(false),
+        "csv" => Some(true),
         _ => None,
     })?;
+    let table = query.number("result")?;
+    let format = match (csv.unwrap_or(false), exactly(&query)?) {
+        (true, true) => {
+            let message = "query parameters `format=csv` and `values=exact` exclude each other";
+            return Err(Error::invalid(message));
+        }
+        (true, false) => Format::Csv(table),
+        (false, true) => Format::Exact,
+        (false, false) => Format::Json,
+    };
+    let complete = query.one_of(
+        "complete",
+        "`1`, `0`, `true` or `false`",
+        |text| match text {
+            "1" | "true" => Some(true),
+            "0" | "false" => Some(false),
+            _ => None,
+        },
+    )?;
     let content = read_results::content(&door.app, caller, ask.id(), execution_id.as_deref())?;
-    download(ask.call, content, format.unwrap_or(Format::Json))
+    download(ask.call, content, format, complete.unwrap_or(false))
 }
 
-fn download(call: &Call, content: Content, format: Format) -> Answer {
-    let (etag, name, media_type) = match format {
-        Format::Json => (
-            format!("\"{}\"", content.sha256),
-            format!("result-{}.json", content.execution_id),
-            replies::JSON,
-        ),
-        Format::Csv => (
-            format!("\"{}-csv\"", content.sha256),
-            format!("result-{}.csv", content.execution_id),
+/// Whether `values=exact` is asked for.
+fn exactly(query: &Query) -> Result<bool, Error> {
+    let values = query.one_of("values", "`exact` or `plain`", |text| match text {
+        "exact" => Some(true),
+        "plain" => Some(false),
+        _ => None,
+    })?;
+    Ok(values.unwrap_or(false))
+}
+
+fn download(call: &Call, content: Content, format: Format, complete: bool) -> Answer {
+    let truncated = Envelope::read(&content.bytes)?.truncated;
+    if truncated && complete {
+        return Err(Error::conflict(
+            "truncated",
+            "this result was cut at a limit, so there is no complete one",
+        )
+        .hint("download what there is without `complete`, or ask for fewer rows"));
+    }
+    let (mark, extension, media_type) = match format {
+        Format::Json => (String::new(), "json", replies::JSON),
+        Format::Exact => ("-exact".to_owned(), "json", replies::JSON),
+        Format::Csv(table) => (
+            table.map_or("-csv".to_owned(), |n| format!("-csv{n}")),
+            "csv",
             "text/csv; charset=utf-8; header=present",
         ),
     };
+    let etag = format!("\"{}{mark}\"", content.sha256);
+    let cut = if truncated { "-truncated" } else { "" };
+    let name = format!("result-{}{cut}.{extension}", content.execution_id);
     let mut headers = vec![
         ("etag", etag.clone()),
         ("accept-ranges", "bytes".to_owned()),
     ];
+    if truncated {
+        headers.push(("x-dbward-truncated", "true".to_owned()));
+    }
     let has_it = call
         .header("if-none-match")
         .is_some_and(|known| ranges::names(known, &etag));
@@ -109,7 +165,8 @@ fn download(call: &Call, content: Content, format: Format) -> Answer {
     }
     let bytes = match format {
         Format::Json => content.bytes,
-        Format::Csv => csv::render(&content.bytes)?,
+        Format::Exact => exact::render(&content.bytes)?,
+        Format::Csv(table) => csv::render(&Envelope::read(&content.bytes)?, table)?,
     };
     headers.push(("content-type", media_type.to_owned()));
     headers.push((
@@ -164,6 +221,7 @@ pub fn executions(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
 
 fn execution(e: &ExecutionRow, stored: bool) -> Value {
     let started = e.started_at.rfc3339_offset();
+    let message = e.error_message.as_deref();
     json!({
         "id": e.id,
         "attempt": e.attempt,
@@ -172,7 +230,8 @@ fn execution(e: &ExecutionRow, stored: bool) -> Value {
         "created_at": started,
         "started_at": started,
         "finished_at": e.finished_at.map(Timestamp::rfc3339_offset),
-        "error_message": e.error_message,
+        "error_message": message.map(|text| excerpt(text, MESSAGE_BYTES)),
+        "error_message_truncated": message.is_some_and(|text| text.len() > MESSAGE_BYTES),
         "rows_affected": e.rows_affected,
         "duration_ms": e.duration_ms,
         "truncated": e.truncated,

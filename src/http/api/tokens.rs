@@ -1,10 +1,11 @@
 //! `/api/tokens`: issuing, listing and revoking.
 
 use super::time;
-use crate::actions::tokens::{self, SCOPES_MAX, TokenRequest};
+use crate::actions::tokens::{self, TokenRequest};
 use crate::clock::Timestamp;
 use crate::domain::actor::{Caller, SubjectType};
 use crate::domain::id::Target;
+use crate::domain::permission::Role;
 use crate::error::Error;
 use crate::http::Door;
 use crate::http::body::Fields;
@@ -31,7 +32,20 @@ pub fn create(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
     replies::json(201, &answer)
 }
 
+/// Members of a token's body; another one is refused, since it could have been meant to limit what the token does.
+const FIELDS: [&str; 8] = [
+    "subject_id",
+    "subject_type",
+    "name",
+    "roles",
+    "groups",
+    "expires_at",
+    "bound_to",
+    "scope_ceiling",
+];
+
 fn asked(body: &Fields) -> Result<TokenRequest, Error> {
+    body.only(&FIELDS)?;
     let subject_type = SubjectType::parse(&body.needed_text("subject_type")?)
         .ok_or_else(|| Error::invalid("field `subject_type` must be `user` or `agent`"))?;
     let expires_at = match body.text("expires_at")? {
@@ -40,55 +54,64 @@ fn asked(body: &Fields) -> Result<TokenRequest, Error> {
             Error::invalid("field `expires_at` must be a time like 2026-01-02T03:04:05Z")
         })?),
     };
+    let (roles, is_ceiling) = roles(body, subject_type)?;
     Ok(TokenRequest {
         subject_id: body.needed_text("subject_id")?,
         subject_type,
         name: body.text("name")?,
-        roles: body.texts("roles")?,
+        roles,
+        is_ceiling,
         groups: body.texts("groups")?,
         bound_to: bound_to(body)?,
         expires_at,
     })
 }
 
-/// The targets that an agent's token is to be bound to: pairs, or each database in each environment, where one of the
-/// two lists alone means every name of the other.
-fn bound_to(body: &Fields) -> Result<Option<Vec<Target>>, Error> {
-    let scope = |database: &str, environment: &str| Target {
-        database: database.to_owned(),
-        environment: environment.to_owned(),
-    };
-    let lists = ["databases", "environments"];
-    if let Some(pairs) = body.objects("scopes")? {
-        if lists.iter().any(|name| body.has(name)) {
-            let message =
-                "field `scopes` stands for `databases` and `environments`, not beside them";
-            return Err(Error::invalid(message));
+/// The roles of a token, and whether they are a ceiling whatever its subject holds. Exactly one of `roles` and
+/// `scope_ceiling` is given: a token without a limit is asked for by `"roles": []` or `"scope_ceiling": null`, never by
+/// leaving something out.
+fn roles(body: &Fields, subject_type: SubjectType) -> Result<(Vec<String>, bool), Error> {
+    let ceiling = body.mentions("scope_ceiling");
+    match (body.has("roles"), ceiling) {
+        (true, true) => Err(Error::invalid(
+            "fields `roles` and `scope_ceiling` exclude each other",
+        )),
+        (false, false) => Err(
+            Error::invalid("field `roles` or `scope_ceiling` is missing")
+                .hint("`\"roles\": []` is a token with the roles its subject holds at each call"),
+        ),
+        (true, false) => Ok((body.texts("roles")?, false)),
+        (false, true) if body.has("scope_ceiling") => {
+            let limits = body.object("scope_ceiling")?;
+            limits.only(&["roles"])?;
+            let roles = limits.texts("roles")?;
+            if roles.is_empty() {
+                return Err(limits
+                    .missing("roles")
+                    .hint("name at least one role, or give `\"scope_ceiling\": null`"));
+            }
+            Ok((roles, true))
         }
-        let read = |pair: &Fields| -> Result<Target, Error> {
-            Ok(scope(
-                &pair.needed_text("database")?,
-                &pair.needed_text("environment")?,
-            ))
-        };
-        return pairs.iter().map(read).collect::<Result<_, _>>().map(Some);
+        (false, true) => match subject_type {
+            SubjectType::Agent => Ok((vec![Role::AGENT.to_owned()], false)),
+            SubjectType::User => Ok((Vec::new(), false)),
+        },
     }
-    if !lists.iter().any(|name| body.has(name)) {
+}
+
+/// The targets that an agent's token is to be bound to: pairs, where `*` stands for every name.
+fn bound_to(body: &Fields) -> Result<Option<Vec<Target>>, Error> {
+    let Some(pairs) = body.objects("bound_to")? else {
         return Ok(None);
-    }
-    let names = |name: &str| match body.has(name) {
-        true => body.texts(name),
-        false => Ok(vec!["*".to_owned()]),
     };
-    let (databases, environments) = (names(lists[0])?, names(lists[1])?);
-    if databases.len().saturating_mul(environments.len()) > SCOPES_MAX {
-        let message = format!("databases and environments make more than {SCOPES_MAX} pairs");
-        return Err(Error::invalid(message));
-    }
-    let pairs = databases
-        .iter()
-        .flat_map(|d| environments.iter().map(move |e| scope(d, e)));
-    Ok(Some(pairs.collect()))
+    let target = |pair: &Fields| {
+        pair.only(&["database", "environment"])?;
+        Ok(Target {
+            database: pair.needed_text("database")?,
+            environment: pair.needed_text("environment")?,
+        })
+    };
+    pairs.iter().map(target).collect::<Result<_, _>>().map(Some)
 }
 
 /// `GET /api/tokens`
@@ -119,7 +142,7 @@ fn token(t: &TokenRow, now: Timestamp) -> Value {
         "groups": t.groups,
         "issuer": t.issuer,
         "issuers": t.issuers,
-        "scopes": t.bound_to.as_ref().map(|targets| {
+        "bound_to": t.bound_to.as_ref().map(|targets| {
             let scope = |t: &Target| json!({"database": t.database, "environment": t.environment});
             targets.iter().map(scope).collect::<Vec<_>>()
         }),

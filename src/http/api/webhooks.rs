@@ -20,6 +20,9 @@ pub const PAGE_MAX: u32 = 100;
 /// What cursors of this list belong to.
 const LIST: &str = "deliveries";
 
+/// Query parameters of the list of deliveries.
+pub const DELIVERIES_QUERY: &[&str] = &["limit", "offset", "cursor", "webhook_id", "status"];
+
 /// `GET /api/webhooks`
 pub fn list(door: &Door, caller: &Caller, _: &Ask) -> Answer {
     let all = webhooks::list(&door.app, caller)?;

@@ -1,7 +1,9 @@
 //! A gate and a listener in this process, a small application behind them, and a client that says any bytes.
 
 use dbward::clock::Clock;
-use dbward::gate::{Answer, Gate, Hub, InnerKey, Limits, Options, Park, Reason, Rule};
+use dbward::gate::{
+    Admission, Answer, Gate, Hub, InnerKey, Limits, Options, Park, Preview, Reason, Rule,
+};
 use dbward::http::call::{Call, Reply};
 use dbward::http::listener::Listener;
 use dbward::metrics::Metrics;
@@ -53,7 +55,7 @@ impl App {
         let path = call.path.clone();
         self.seen.lock().unwrap().push(call.clone());
         match path.as_str() {
-            "/ping" => Reply::with_body(200, "text/plain", "pong"),
+            "/ping" | "/always" => Reply::with_body(200, "text/plain", "pong"),
             "/echo" => Reply::with_body(200, "text/plain", format!("{call:?}")),
             "/length" => Reply::with_body(200, "text/plain", call.body.len().to_string()),
             "/big" => {
@@ -67,7 +69,8 @@ impl App {
                 headers: vec![("location", "/\r\nset-cookie: a=b".to_owned())],
                 ..Reply::empty(302)
             },
-            "/oversize" => {
+            "/unread" | "/results" if call.unread => Reply::empty(401),
+            "/oversize" | "/results" => {
                 let text = format!("{} {:?}", call.body.len(), call.oversize);
                 Reply::with_body(200, "text/plain", text)
             }
@@ -143,10 +146,26 @@ pub(super) fn rule(_method: &str, path: &str) -> Rule {
             rule.body_max = 100;
             rule.deliver_head_if_oversize = true;
         }
+        "/results" => {
+            rule.deliver_head_if_oversize = true;
+            rule.uncounted = true;
+        }
+        "/always" => rule.always_served = true,
         "/stuck" => rule.deadline = Duration::from_millis(600),
         _ => {}
     }
     rule
+}
+
+/// Whose a body is: `/unread` is for nobody, results are for those who say that they are agents.
+fn admit(preview: &Preview) -> Admission {
+    match (preview.path, preview.authorization) {
+        ("/unread", _) => Admission::HeadOnly,
+        ("/results", Some(who)) if who.starts_with("Bearer agent") => Admission::Result,
+        ("/results", _) => Admission::HeadOnly,
+        (_, Some(_)) => Admission::Known,
+        (_, None) => Admission::Stranger,
+    }
 }
 
 /// A gate and a listener in this process.
@@ -187,6 +206,7 @@ impl Rig {
         let options = Options {
             limits,
             rules: Arc::new(rule),
+            admit: Arc::new(admit),
             inner: listener.socket(),
             inner_connections: workers * 2,
             key,
@@ -285,7 +305,8 @@ impl Got {
         let json: serde_json::Value = serde_json::from_str(&self.body).unwrap();
         assert_eq!(json["error"]["request_id"], id);
         assert!(json["error"]["code"].is_string() && json["error"]["message"].is_string());
-        assert_eq!(self.field("retry-after").is_some(), status == 503);
+        let waits = matches!(status, 429 | 503);
+        assert_eq!(self.field("retry-after").is_some(), waits);
     }
 }
 

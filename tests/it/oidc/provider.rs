@@ -118,7 +118,7 @@ fn a_slow_provider_holds_up_nobody_else() {
     s.turn_only(61);
     let start = Instant::now();
     let token = s.signed(&unknown, &claims(&s, "a"));
-    let waiting: Vec<_> = (0..40).map(|_| token.wait("/api/me")).collect();
+    let waiting: Vec<_> = (0..30).map(|_| token.wait("/api/me")).collect();
     eventually("it is asked", || idp.asked() == 2);
     for _ in 0..20 {
         known.get("/api/me").is(200);

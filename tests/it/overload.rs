@@ -1,0 +1,218 @@
+//! Overload: strangers who hold bodies, crowds that say nothing, pages of large texts, results of strange shape. The
+//! work of others goes on meanwhile, which is measured where it could stand still.
+
+use crate::support::{SHOP, Server, connect, eventually};
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+const MIB: usize = 1 << 20;
+const SELECT: &str = "SELECT id FROM items WHERE id = 1";
+
+/// Sends a head that announces a body, and so much of the body as the server takes at once.
+fn hold(s: &Server, path: &str, token: &str, length: usize, sent: usize) -> TcpStream {
+    let mut stream = connect(s.inner().addr());
+    let who = match token {
+        "" => String::new(),
+        token => format!("authorization: Bearer {token}\r\n"),
+    };
+    let head =
+        format!("POST {path} HTTP/1.1\r\nhost: test\r\n{who}content-length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let _ = stream.write_all(&vec![b' '; sent]);
+    stream
+}
+
+/// The status of an answer that comes without a further byte from us.
+fn status(stream: &mut TcpStream) -> String {
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).unwrap();
+    String::from_utf8(start.to_vec()).unwrap()
+}
+
+#[test]
+fn strangers_holding_bodies_do_not_hold_up_results_of_agents() {
+    let s = Server::shop();
+    let agent = s.agent("agent-1");
+    let path = "/api/agent/jobs/x/result";
+    let unknown = "dbw_00000000000000000000000000000000";
+    let mut strangers: Vec<TcpStream> = (0..9)
+        .map(|n| hold(&s, path, if n % 2 == 0 { "" } else { unknown }, 16 * MIB, 0))
+        .collect();
+    // Answered from their heads: not a byte of a body was asked for.
+    for stranger in &mut strangers {
+        assert_eq!(status(stranger), "HTTP/1.1 401");
+    }
+    let person = s.requester().token.unwrap();
+    assert_eq!(
+        status(&mut hold(&s, path, &person, 16 * MIB, 0)),
+        "HTTP/1.1 403"
+    );
+    let rows = "x".repeat(MIB);
+    let data = json!({"rows": [{"a": rows}]}).to_string();
+    for n in 0..12 {
+        let _held = hold(&s, "/api/requests", "", MIB, MIB / 2);
+        let request = s.requester().submit("development", SELECT);
+        let claim = agent.claim(&request.id);
+        let start = Instant::now();
+        agent.succeed(&claim.execution, &data).is(200);
+        assert!(start.elapsed() < Duration::from_secs(5), "result {n}");
+    }
+}
+
+#[test]
+fn a_body_is_read_only_for_those_who_may_send_one() {
+    let s = Server::shop();
+    let (user, agent) = (
+        s.requester().token.unwrap(),
+        s.agent("agent-1").person.token.unwrap(),
+    );
+    for (path, token, want) in [
+        ("/api/requests", "", "HTTP/1.1 401"),
+        ("/api/requests", agent.as_str(), "HTTP/1.1 403"),
+        ("/api/agent/schema-sync", user.as_str(), "HTTP/1.1 403"),
+        ("/api/agent/poll", "", "HTTP/1.1 401"),
+        ("/api/nothing", user.as_str(), "HTTP/1.1 404"),
+        ("/api/me", user.as_str(), "HTTP/1.1 405"),
+        ("/api/workflows", user.as_str(), "HTTP/1.1 405"),
+        ("/api/workflows", "", "HTTP/1.1 401"),
+        ("/api/requests", user.as_str(), "HTTP/1.1 413"),
+    ] {
+        let length = if want.ends_with("413") { 2 * MIB } else { 1000 };
+        assert_eq!(
+            status(&mut hold(&s, path, token, length, 0)),
+            want,
+            "{path}"
+        );
+    }
+    // A token that is revoked is as good as none, at once.
+    let guest = s.person("guest", &["readonly"]);
+    let id = guest.get("/api/me").is(200);
+    assert_eq!(id.text("subject_id"), "guest");
+    s.admin().poke("/api/users/guest/suspend").is(200);
+    let mut late = hold(
+        &s,
+        "/api/requests",
+        guest.token.as_deref().unwrap(),
+        1000,
+        0,
+    );
+    assert_eq!(status(&mut late), "HTTP/1.1 401");
+}
+
+#[test]
+fn a_token_has_so_many_calls_under_way() {
+    let s = Server::with(&format!("workers = 1\n{SHOP}"));
+    let token = s.requester().token.unwrap();
+    // Bodies that never come: calls under way that need no worker.
+    let held: Vec<TcpStream> = (0..40)
+        .map(|_| hold(&s, "/api/requests", &token, 1000, 10))
+        .collect();
+    eventually("all under way", || {
+        s.requester().get("/api/me").status == 429
+    });
+    let refused = s.requester().get("/api/me").refused(429, "too_many_calls");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    s.approver().get("/api/me").is(200);
+    drop(held);
+    eventually("room again", || s.requester().get("/api/me").status == 200);
+}
+
+#[test]
+fn a_page_of_large_requests_is_small() {
+    let s = Server::shop();
+    // Every character is six of JSON.
+    let noise = "\u{1}".repeat(98_000);
+    let sql = format!("SELECT 1 -- {noise}");
+    let reason = "\u{2}".repeat(1_000);
+    for _ in 0..100 {
+        s.requester()
+            .submit_with("production", &sql, json!({"reason": reason}));
+    }
+    let start = Instant::now();
+    for path in [
+        "/api/requests?limit=100",
+        "/api/requests?limit=100&status=pending",
+    ] {
+        let page = s.requester().get(path).is(200);
+        assert_eq!(page.list("requests").len(), 100);
+        assert!(page.body.len() <= MIB, "{} bytes", page.body.len());
+    }
+    let inbox = s
+        .approver()
+        .get("/api/requests?pending_for_me=true&limit=100");
+    assert_eq!(inbox.list("requests").len(), 100);
+    assert!(inbox.body.len() <= MIB, "{} bytes", inbox.body.len());
+    assert!(start.elapsed() < Duration::from_secs(5));
+    let item = s
+        .requester()
+        .get("/api/requests?limit=1")
+        .list("requests")
+        .remove(0);
+    assert_eq!(item["detail_bytes"], sql.len());
+    assert_eq!(item["detail_truncated"], true);
+    assert_eq!(item["reason_truncated"], true);
+    assert_eq!(item["detail"].as_str().unwrap(), &sql[..1024]);
+    let whole = s
+        .requester()
+        .get(&format!("/api/requests/{}", item["id"].as_str().unwrap()));
+    assert_eq!(whole.is(200).text("detail"), sql);
+}
+
+#[test]
+fn texts_in_lists_are_cut_between_characters() {
+    let s = Server::shop();
+    let sql = format!("SELECT 1 -- {}", "ü".repeat(1_000));
+    s.requester().submit("production", &sql);
+    let item = s
+        .requester()
+        .get("/api/requests")
+        .list("requests")
+        .remove(0);
+    let detail = item["detail"].as_str().unwrap();
+    assert!(sql.starts_with(detail) && (1023..=1024).contains(&detail.len()));
+    let short = s.requester().submit("production", "SELECT 1");
+    let item = s
+        .requester()
+        .get("/api/requests")
+        .list("requests")
+        .remove(0);
+    assert_eq!(item["id"], short.id.as_str());
+    assert_eq!(
+        (&item["detail_truncated"], &item["detail_bytes"]),
+        (&json!(false), &json!(8))
+    );
+}
+
+#[test]
+fn rows_of_differing_keys_cost_no_time() {
+    let s = Server::shop();
+    let rows: Vec<Value> = (0..150_000).map(|n| json!({format!("k{n}"): n})).collect();
+    let request = s.requester().submit("development", SELECT);
+    let agent = s.agent("agent-1");
+    let claim = agent.claim(&request.id);
+    agent
+        .succeed(&claim.execution, &json!({"rows": rows}).to_string())
+        .is(200);
+    let start = Instant::now();
+    request
+        .by
+        .get(&request.path("/result/content?format=csv"))
+        .refused(422, "too_many_columns");
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+    let sparse = s.requester().submit("development", SELECT);
+    let claim = agent.claim(&sparse.id);
+    agent
+        .succeed(&claim.execution, r#"{"rows":[{"a":1},{"b":2}]}"#)
+        .is(200);
+    let csv = sparse
+        .by
+        .get(&sparse.path("/result/content?format=csv"))
+        .is(200);
+    assert_eq!(csv.raw(), "a,b\r\n1,\r\n,2\r\n");
+}
