@@ -3,8 +3,10 @@
 //! The code map, in reading order; a module may use only modules above it (a test enforces it):
 //!
 //! - [`error`], [`clock`], [`crypto`], [`metrics`]: the lowest layer.
+//! - [`declare`]: what a key of a configuration file is, declared once.
+//! - [`settings`]: reads configuration files as they are declared, with the place of every value.
 //! - [`domain`]: the rules. Pure: values in, values out.
-//! - [`config`]: what server.toml said, and what it means.
+//! - [`config`]: server.toml: what it has, and what that means.
 //! - [`store`]: the memory. The only place that speaks SQLite to our own database.
 //! - [`objects`]: stored results.
 //! - [`actions`]: the verbs; each loads, decides and describes one change.
@@ -23,6 +25,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod crypto;
+pub mod declare;
 pub mod domain;
 pub mod error;
 pub mod gate;
@@ -32,4 +35,5 @@ pub mod metrics;
 pub mod objects;
 pub mod outbound;
 pub mod server;
+pub mod settings;
 pub mod store;

@@ -38,6 +38,7 @@ use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::config::{Retention, Webhook};
 use crate::crypto::Keypair;
+use crate::declare::Plain;
 use crate::domain::actor::Caller;
 use crate::domain::audit::Redaction;
 use crate::domain::policy::Policies;
@@ -167,7 +168,7 @@ impl App {
             version: policies.version(),
             policies,
             webhooks: Arc::default(),
-            retention: Retention::default(),
+            retention: Retention::plain(),
             generation: 0,
         };
         App {

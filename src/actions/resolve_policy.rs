@@ -84,6 +84,8 @@ pub struct Resolution {
     pub auto_approve: Option<AutoApprove>,
     /// The execution policy.
     pub execution: ExecutionPolicy,
+    /// Whether an entry of the configuration decides that, and not the default.
+    pub execution_is_explicit: bool,
     /// The review policy.
     pub review: ReviewPolicy,
     /// The result policy.
@@ -122,7 +124,9 @@ pub fn resolve(
     let resolved = |operation: Operation| {
         let workflow = policies.workflow(&target, operation).cloned();
         let reads = auto.as_ref().is_some_and(|a| {
-            operation == Operation::ExecuteSelect && a.threshold.is_some() && a.allowance.read_only
+            operation == Operation::ExecuteSelect
+                && a.threshold.is_some()
+                && a.allowance.allow_read_only
         });
         let (preview, reason) = match &workflow {
             None => (Preview::Deny, "no_matching_workflow"),
@@ -145,6 +149,7 @@ pub fn resolve(
         registered,
         operations: wanted.into_iter().map(resolved).collect(),
         auto_approve: auto.clone(),
+        execution_is_explicit: policies.has_execution(&target),
         execution: policies.execution(&target),
         review: policies.review(&target),
         result: policies.result(&target),

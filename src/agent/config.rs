@@ -1,17 +1,20 @@
 //! agent.toml: where the server is, and which databases this agent serves.
 //!
-//! Read in two stages: the text becomes a TOML table, the table becomes an [`AgentConfig`]. Every problem of the file
-//! is reported at once, under the path of its key.
+//! Read in two stages: `raw` declares the keys, and here is what they mean. Every problem of the file is reported at
+//! once, with its key path and line.
 
-mod table;
+mod raw;
 
 use crate::client::{Options, Token};
 use crate::crypto::{PublicKey, unhex};
+use crate::declare::Plain;
 use crate::domain::id::Target;
+use crate::error::Shown;
+use crate::settings::{self, Env, Notes, Place, Problems, Spanned, Text};
+pub use raw::{KEYS, Work};
+use raw::{RawAgentConfig, RawDatabase, RawServer};
 use std::collections::HashSet;
-use std::fmt;
 use std::path::{Path, PathBuf};
-use table::{Reader, expand};
 
 /// Longest poll, in seconds: the answer must come before existing proxies lose patience at 30.
 pub const POLL_WAIT_SECS_MAX: u64 = 25;
@@ -21,8 +24,8 @@ pub const CONCURRENT_MAX: u64 = 32;
 pub const DRAIN_SECS_MAX: u64 = 3600;
 /// Most databases of one agent: all of them stand in every poll.
 pub const DATABASES_MAX: usize = 200;
-/// Largest agent.toml or token file, in bytes.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Largest token file, in bytes.
+const TOKEN_BYTES_MAX: u64 = 64 * 1024;
 
 /// What an agent needs to know.
 #[derive(Debug, Clone)]
@@ -35,12 +38,8 @@ pub struct AgentConfig {
     pub id: Option<String>,
     /// Where the journal lives. Only one agent at a time uses it.
     pub state_dir: PathBuf,
-    /// Seconds that a poll waits for a job.
-    pub poll_wait_secs: u64,
-    /// Executions at once.
-    pub max_concurrent: u32,
-    /// Seconds that running statements get when the agent stops.
-    pub drain_secs: u64,
+    /// How it works.
+    pub work: Work,
     /// What it serves; no target twice.
     pub databases: Vec<DatabaseConfig>,
 }
@@ -66,45 +65,6 @@ pub enum DriverConfig {
     },
 }
 
-/// One thing that is wrong with the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Path of the key, like `databases[1].path`; empty where the whole file is meant.
-    pub key: String,
-    /// One sentence.
-    pub message: String,
-}
-
-/// Everything that is wrong with the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, problem) in self.0.iter().enumerate() {
-            if n > 0 {
-                f.write_str("\n")?;
-            }
-            match problem.key.as_str() {
-                "" => f.write_str(&problem.message)?,
-                key => write!(f, "{key}: {}", problem.message)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Problems {}
-
-impl Problems {
-    fn file(message: String) -> Problems {
-        Problems(vec![Problem {
-            key: String::new(),
-            message,
-        }])
-    }
-}
-
 impl AgentConfig {
     /// A configuration with everything else at its default.
     pub fn new(server: Options, state_dir: PathBuf, databases: Vec<DatabaseConfig>) -> AgentConfig {
@@ -113,9 +73,7 @@ impl AgentConfig {
             public_key: None,
             id: None,
             state_dir,
-            poll_wait_secs: POLL_WAIT_SECS_MAX,
-            max_concurrent: 2,
-            drain_secs: 60,
+            work: Work::plain(),
             databases,
         }
     }
@@ -125,184 +83,189 @@ impl AgentConfig {
     /// # Errors
     /// [`Problems`], all of them.
     pub fn load(path: &Path) -> Result<AgentConfig, Problems> {
-        let text = read_bounded(path)
-            .map_err(|e| Problems::file(format!("`{}` cannot be read: {e}", path.display())))?;
-        let base = path.parent().unwrap_or(Path::new("."));
-        let base = std::path::absolute(base)
-            .map_err(|e| Problems::file(format!("`{}`: {e}", base.display())))?;
-        AgentConfig::parse(&text, &base, &|name| std::env::var(name).ok())
+        let (text, base) = settings::read_file(path)?;
+        AgentConfig::parse(&text, &base, &settings::process_env).map_err(|mut problems| {
+            problems.file = path.display().to_string();
+            problems
+        })
     }
 
     /// Reads `text`; `base` is where relative paths start, `env` looks up `${NAME}`.
     ///
     /// # Errors
-    /// [`Problems`], all of them.
-    pub fn parse(
-        text: &str,
-        base: &Path,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<AgentConfig, Problems> {
-        let text = expand(text, env)?;
-        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
-            let line = e
-                .span()
-                .map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            let place = line.map_or(String::new(), |n| format!("line {n}: "));
-            Problems::file(format!("{place}{}", e.message()))
-        })?;
-        let mut root = Reader::root(table);
-        let server = root.section("server", |s| read_server(s, base));
-        let own = root.section("agent", |s| read_agent(s, base));
-        let databases = read_databases(&mut root, base);
-        let problems = root.finish();
-        match (server, own) {
-            (Some((Some(server), public_key)), Some(own)) if problems.is_empty() => {
-                Ok(AgentConfig {
-                    public_key,
-                    id: own.id,
-                    poll_wait_secs: own.poll_wait_secs,
-                    max_concurrent: own.max_concurrent,
-                    drain_secs: own.drain_secs,
-                    ..AgentConfig::new(server, own.state_dir, databases)
-                })
-            }
-            _ => Err(Problems(problems)),
-        }
+    /// [`Problems`], all of them, under the file name `agent.toml`.
+    pub fn parse(text: &str, base: &Path, env: Env<'_>) -> Result<AgentConfig, Problems> {
+        let check = |raw: &RawAgentConfig, notes: &mut Notes| check(raw, base, notes);
+        settings::read(text, "agent.toml", env, check).map(|(config, _)| config)
     }
 }
 
-fn read_server(s: &mut Reader, base: &Path) -> (Option<Options>, Option<[u8; 32]>) {
-    let url = s.required_text("url");
-    let allow_insecure = s.flag("allow_insecure");
-    let proxy = s.optional_text("proxy");
-    let token = read_token(s, base);
-    let public_key = s.optional_text("public_key").and_then(|hex| {
-        let key = unhex(&hex).and_then(|bytes| PublicKey::from_bytes(&bytes));
+fn check(raw: &RawAgentConfig, base: &Path, notes: &mut Notes) -> Option<AgentConfig> {
+    let missing = |key: &str, notes: &mut Notes| {
+        if !notes.has_problem(key) {
+            notes.problem(&raw.at.key(key), "this table is required");
+        }
+    };
+    let server = match &raw.server {
+        Some(server) => read_server(server, base, notes),
+        None => {
+            missing("server", notes);
+            None
+        }
+    };
+    let databases = read_databases(raw, base, notes);
+    let Some(own) = &raw.agent else {
+        missing("agent", notes);
+        return None;
+    };
+    let state_dir = required(&own.state_dir, &own.at, "state_dir", notes)
+        .and_then(|dir| settings::path(dir, base, notes));
+    let (server, public_key) = server?;
+    Some(AgentConfig {
+        public_key,
+        id: given(&own.id).map(|id| id.value.clone()),
+        work: own.work.clone(),
+        ..AgentConfig::new(server, state_dir?, databases)
+    })
+}
+
+/// A text that is there; empty is as good as absent, so that a variable can leave it out.
+fn given(raw: &Text) -> Option<&Spanned<String>> {
+    raw.as_ref().filter(|text| !text.value.is_empty())
+}
+
+/// A text that must be there and not be empty.
+fn required<'r>(
+    raw: &'r Text,
+    table: &Place,
+    key: &str,
+    notes: &mut Notes,
+) -> Option<&'r Spanned<String>> {
+    let text = given(raw);
+    if text.is_none() {
+        let place = raw
+            .as_ref()
+            .map_or_else(|| table.key(key), |raw| raw.at.clone());
+        if !notes.has_problem(&place.key) {
+            notes.problem(&place, "this key is required");
+        }
+    }
+    text
+}
+
+fn read_server(
+    raw: &RawServer,
+    base: &Path,
+    notes: &mut Notes,
+) -> Option<(Options, Option<[u8; 32]>)> {
+    let url = required(&raw.url, &raw.at, "url", notes);
+    let token = read_token(raw, base, notes);
+    let public_key = given(&raw.public_key).and_then(|hex| {
+        let key = unhex(&hex.value).and_then(|bytes| PublicKey::from_bytes(&bytes));
         if key.is_none() {
-            s.problem("public_key", "not an Ed25519 public key in hexadecimal");
+            notes.problem(&hex.at, "not an Ed25519 public key in hexadecimal");
         }
         key.map(|key| key.bytes())
     });
-    let (Some(url), Some(token)) = (url, token) else {
-        return (None, public_key);
-    };
-    let mut options = Options::new(url, token);
-    options.allow_insecure = allow_insecure;
-    options.proxy = proxy;
+    let url = url?;
+    let mut options = Options::new(url.value.clone(), token?);
+    options.allow_insecure = raw.allow_insecure == Some(true);
+    options.proxy = given(&raw.proxy).map(|proxy| proxy.value.clone());
     // What the client would refuse at start is a problem of the file now.
     if let Err(e) = crate::client::Client::new(&options) {
-        s.problem("url", e.message());
+        notes.problem(&url.at, e.message());
     }
-    (Some(options), public_key)
+    Some((options, public_key))
 }
 
-fn read_token(s: &mut Reader, base: &Path) -> Option<Token> {
-    let (key, text) = match (s.text("token"), s.text("token_file")) {
-        (Some(token), None) => ("token", token),
-        (None, Some(path)) => match read_bounded(&base.join(&path)) {
-            Ok(token) => ("token_file", token),
+fn read_token(raw: &RawServer, base: &Path, notes: &mut Notes) -> Option<Token> {
+    let (raw, file) = (&raw.token.raw, &raw.token.file);
+    let (at, text) = match (raw, file) {
+        (Some(token), None) => (&token.at, token.value.clone()),
+        (None, Some(path)) => match read_bounded(&base.join(&path.value)) {
+            Ok(token) => (&path.at, token),
             Err(e) => {
                 // Without the path: somebody may have put the token itself there.
-                s.problem("token_file", &format!("cannot be read: {e}"));
+                notes.problem(&path.at, format!("cannot be read: {e}"));
                 return None;
             }
         },
-        (Some(_), Some(_)) => {
-            s.problem(
-                "token",
-                "`token` and `token_file` are both there; one is enough",
-            );
+        (Some(token), Some(_)) => {
+            let message = "`token` and `token_file` are both there; one is enough";
+            notes.problem(&token.at, message);
             return None;
         }
         (None, None) => {
-            s.problem("token", "missing; give `token` or `token_file`");
+            let place = Place {
+                key: "server.token".to_owned(),
+                line: 1,
+            };
+            if !notes.has_problem(&place.key) && !notes.has_problem("server.token_file") {
+                notes.problem(&place, "missing; give `token` or `token_file`");
+            }
             return None;
         }
     };
     match Token::new(&text) {
         Ok(token) => Some(token),
         Err(e) => {
-            s.problem(key, e.message());
+            notes.problem(at, e.message());
             None
         }
     }
 }
 
-struct Own {
-    id: Option<String>,
-    state_dir: PathBuf,
-    poll_wait_secs: u64,
-    max_concurrent: u32,
-    drain_secs: u64,
-}
-
-fn read_agent(s: &mut Reader, base: &Path) -> Own {
-    let concurrent = s.number("max_concurrent", 2, 1, CONCURRENT_MAX);
-    Own {
-        id: s.optional_text("id"),
-        state_dir: base.join(s.required_text("state_dir").unwrap_or_default()),
-        poll_wait_secs: s.number("poll_wait_secs", POLL_WAIT_SECS_MAX, 1, POLL_WAIT_SECS_MAX),
-        max_concurrent: u32::try_from(concurrent).unwrap_or(1),
-        drain_secs: s.number("drain_secs", 60, 0, DRAIN_SECS_MAX),
-    }
-}
-
-fn read_databases(root: &mut Reader, base: &Path) -> Vec<DatabaseConfig> {
+fn read_databases(raw: &RawAgentConfig, base: &Path, notes: &mut Notes) -> Vec<DatabaseConfig> {
     let mut seen = HashSet::new();
-    let read = root.sections("databases", |s| {
-        let name = s.required_text("name");
-        let environment = s.required_text("environment");
-        let driver = read_driver(s, base);
-        let target = match Target::new(&name?, &environment?) {
+    let mut databases = Vec::new();
+    for entry in &raw.databases.value {
+        let name = required(&entry.name, &entry.at, "name", notes);
+        let environment = required(&entry.environment, &entry.at, "environment", notes);
+        let driver = read_driver(entry, base, notes);
+        let (Some(name), Some(environment)) = (name, environment) else {
+            continue;
+        };
+        let target = match Target::new(&name.value, &environment.value) {
             Ok(target) => target,
             Err(e) => {
-                s.problem("", e.message());
-                return None;
+                notes.problem(&entry.at, e.message());
+                continue;
             }
         };
         if !seen.insert(target.clone()) {
-            s.problem("", &format!("`{target}` is there twice"));
+            notes.problem(&entry.at, format!("`{target}` is there twice"));
         }
-        Some(DatabaseConfig {
-            target,
-            driver: driver?,
-        })
-    });
-    match read.len() {
-        0 => root.problem(
-            "databases",
-            "missing; an agent serves at least one database",
-        ),
-        n if n > DATABASES_MAX => {
-            let message = format!("{n} databases; {DATABASES_MAX} are the most");
-            root.problem("databases", &message);
+        if let Some(driver) = driver {
+            databases.push(DatabaseConfig { target, driver });
         }
-        _ => {}
     }
-    read.into_iter().flatten().collect()
+    if raw.databases.value.is_empty() && !notes.has_problem("databases") {
+        let message = "missing; an agent serves at least one database";
+        notes.problem(&raw.databases.at, message);
+    }
+    databases
 }
 
-fn read_driver(s: &mut Reader, base: &Path) -> Option<DriverConfig> {
-    let kind = s.required_text("driver")?;
-    if kind != "sqlite" {
-        let message = format!("unknown driver `{kind}`; this version has `sqlite`");
-        s.problem("driver", &message);
-        s.ignore_rest();
+fn read_driver(raw: &RawDatabase, base: &Path, notes: &mut Notes) -> Option<DriverConfig> {
+    let kind = required(&raw.driver, &raw.at, "driver", notes)?;
+    if kind.value != "sqlite" {
+        let kind_shown = Shown(&kind.value);
+        let message = format!("unknown driver `{kind_shown}`; this version has `sqlite`");
+        notes.problem(&kind.at, message);
         return None;
     }
-    let path = s.required_text("path");
-    let read_only = s.flag("read_only");
+    let path = required(&raw.path, &raw.at, "path", notes)?;
     Some(DriverConfig::Sqlite {
-        path: base.join(path?),
-        read_only,
+        path: settings::path(path, base, notes)?,
+        read_only: raw.read_only == Some(true),
     })
 }
 
 fn read_bounded(path: &Path) -> std::io::Result<String> {
     let bytes = std::fs::metadata(path)?.len();
-    if bytes > FILE_BYTES_MAX {
+    if bytes > TOKEN_BYTES_MAX {
         return Err(std::io::Error::other(format!(
-            "{bytes} bytes are more than {FILE_BYTES_MAX}"
+            "{bytes} bytes are more than {TOKEN_BYTES_MAX}"
         )));
     }
     std::fs::read_to_string(path)

@@ -100,7 +100,7 @@ impl Poller<'_> {
             let began = Instant::now();
             // The first poll is answered at once, so that everybody knows soon whether it works at all.
             let wait = match free > 0 && self.shared.state().ready {
-                true => self.shared.config.poll_wait_secs,
+                true => self.shared.config.work.poll_wait_secs,
                 false => 0,
             };
             let reply = match self
@@ -166,11 +166,15 @@ impl Poller<'_> {
 
     fn free(&self) -> u32 {
         let running = u32::try_from(self.shared.state().running.len()).unwrap_or(u32::MAX);
-        self.shared.config.max_concurrent.saturating_sub(running)
+        self.shared
+            .config
+            .work
+            .max_concurrent
+            .saturating_sub(running)
     }
 
     fn wait_for_room(&self) {
-        let max = self.shared.config.max_concurrent as usize;
+        let max = self.shared.config.work.max_concurrent as usize;
         drop(self.shared.wait(BUSY_POLL_EVERY, |state| {
             state.stopping || state.running.len() < max
         }));
@@ -188,7 +192,7 @@ impl Poller<'_> {
             capabilities: Capabilities::new(scopes, OPERATIONS.map(Operation::as_str).to_vec()),
             status: AgentStatus {
                 in_flight: u32::try_from(active_jobs.len()).unwrap_or(u32::MAX),
-                max_concurrent: config.max_concurrent,
+                max_concurrent: config.work.max_concurrent,
                 draining,
                 uptime_secs: self.shared.started.elapsed().as_secs(),
                 active_jobs,

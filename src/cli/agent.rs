@@ -15,14 +15,13 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Runs the agent until SIGTERM or SIGINT, or until the server refuses it for good; a second signal interrupts what
 /// still runs.
 pub fn run(path: &Path) -> Result<(), String> {
-    let config =
-        AgentConfig::load(path).map_err(|problems| format!("{}: {problems}", path.display()))?;
+    let config = AgentConfig::load(path).map_err(|problems| problems.to_string())?;
     logging::start(&Logging {
         level: log::LevelFilter::Info,
         format: LogFormat::Text,
     });
     let signals = signals::Signals::start().map_err(|e| e.to_string())?;
-    let drain = Duration::from_secs(config.drain_secs);
+    let drain = Duration::from_secs(config.work.drain_secs);
     let agent = Agent::start(config, Clock::system()).map_err(|e| demo::sentence(&e))?;
     let agent = Arc::new(agent);
     log::info!("agent started");

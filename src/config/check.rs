@@ -1,29 +1,18 @@
-//! From what was said to what it means: the keys that concern the server itself. The rest is in `identities` and
+//! From what the file has to what it means: the keys that concern the server itself. The rest is in `identities` and
 //! `workflows`.
 
-use super::problem::{Notes, Place, Said};
-use super::raw::{RawConfig, RawRetention, RawSecret, Text};
+use super::raw::{RawConfig, RawLogging, RawScope};
 use super::*;
 use crate::domain::policy::{Policies, Scope};
 use crate::error::Shown;
+pub(super) use crate::settings::path;
+use crate::settings::{Notes, Place, RawSecret, Spanned, Text};
 use std::str::FromStr;
 
-/// Longest time that any key of seconds may say: a leap year.
-pub(super) const SECS_MAX: u64 = 366 * 24 * 3600;
-/// Most worker threads: each may hold a request body and a result in memory.
-const WORKERS_MAX: u64 = 512;
-/// Longest grace of a stop, in seconds.
-const GRACE_SECS_MAX: u64 = 3600;
+/// Longest time that any key of seconds may have.
+pub(super) const SECS_MAX: u64 = crate::domain::policy::SECS_MAX;
 /// Days that anything is kept, at most: a century.
 pub(super) const DAYS_MAX: u64 = 36_500;
-/// Longest time a dispatched job waits for an agent, in seconds.
-const DISPATCH_SECS_MAX: u64 = 24 * 3600;
-/// Most calls a minute that a limit may allow.
-const CALLS_MAX: u64 = 1_000_000;
-/// Most live results.
-const SLOTS_MAX: u64 = 100_000;
-/// Longest time a live result waits, in seconds.
-const SLOT_SECS_MAX: u64 = 24 * 3600;
 
 /// Checks everything; `None` only where the state directory cannot be told. Problems stand in `notes`.
 pub(super) fn check(
@@ -33,9 +22,9 @@ pub(super) fn check(
     notes: &mut Notes,
 ) -> Option<Config> {
     let mut policies = Policies::empty();
-    let retention = retention(&raw.retention, &mut policies, notes);
-    if let Some(secs) = notes.number(&raw.dispatch_timeout_secs, 1..=DISPATCH_SECS_MAX) {
-        policies.dispatch_timeout_secs = secs;
+    let retention = retention(raw, &mut policies);
+    if let Some(secs) = &raw.dispatch_timeout_secs {
+        policies.dispatch_timeout_secs = secs.value;
     }
     // Also where `mode` shuts the provider out for a while: that must not take more than this one key.
     notes.open_groups = raw.auth.oidc.is_some();
@@ -52,19 +41,13 @@ pub(super) fn check(
         SocketAddr::from_str(text).map_err(|_| "not an address and port like `127.0.0.1:3000`")
     });
     let redaction = redaction(raw, notes);
-    let workers = notes.number(&raw.workers, 1..=WORKERS_MAX);
-    let grace = notes.number(&raw.shutdown_grace_secs, 0..=GRACE_SECS_MAX);
-    let calls = notes.number(&raw.calls_per_minute, 0..=CALLS_MAX);
-    let slots = notes.number(&raw.max_slots, 1..=SLOTS_MAX);
-    let slot_ttl = notes.number(&raw.slot_ttl_secs, 1..=SLOT_SECS_MAX);
-    let logging = logging(raw, notes);
+    let logging = logging(&raw.logging, notes);
     let trusted_proxies = proxies(raw, notes);
     let result_storage = storage::check(raw, state_dir.as_deref(), base, env, notes);
     Some(Config {
         state_dir: state_dir?,
         listen,
-        workers: workers.map_or(WORKERS_DEFAULT, |n| n as usize),
-        shutdown_grace_secs: grace.unwrap_or(SHUTDOWN_GRACE_SECS_DEFAULT),
+        process: raw.process.clone(),
         policies,
         webhooks,
         slack,
@@ -72,40 +55,30 @@ pub(super) fn check(
         redaction,
         result_storage: result_storage?,
         retention,
-        result_channel: ResultChannel {
-            max_slots: slots.map_or(SLOTS_DEFAULT, |n| n as usize),
-            slot_ttl_secs: slot_ttl.unwrap_or(SLOT_TTL_SECS_DEFAULT),
-        },
+        result_channel: raw.result_channel.channel.clone(),
         logging,
-        calls_per_minute: calls.map_or(0, |n| n as u32),
         trusted_proxies,
         auth_mode,
         oidc,
-        allow_private_networks: raw.allow_private_networks == Some(true),
         warnings: Vec::new(),
     })
 }
 
 /// How long what is over is kept; how long an approval and a result count is policy.
-fn retention(raw: &RawRetention, policies: &mut Policies, notes: &mut Notes) -> Retention {
-    if let Some(secs) = notes.number(&raw.approval_ttl_secs, 1..=SECS_MAX) {
-        policies.approval_ttl_secs = secs;
+fn retention(raw: &RawConfig, policies: &mut Policies) -> Retention {
+    let raw = &raw.retention;
+    if let Some(secs) = &raw.approval_ttl_secs {
+        policies.approval_ttl_secs = secs.value;
     }
-    let mut days = |raw, unsaid| {
-        let said = notes.number(raw, 1..=DAYS_MAX);
-        said.and_then(|n| u32::try_from(n).ok()).unwrap_or(unsaid)
-    };
-    let usual = Retention::default();
-    policies.result_ttl_days = days(&raw.result_ttl_days, policies.result_ttl_days);
-    Retention {
-        request_ttl_days: days(&raw.request_ttl_days, usual.request_ttl_days),
-        audit_ttl_days: days(&raw.audit_ttl_days, usual.audit_ttl_days),
+    if let Some(days) = &raw.result_ttl_days {
+        policies.result_ttl_days = days.value as u32;
     }
+    raw.kept
 }
 
 fn redaction(raw: &RawConfig, notes: &mut Notes) -> Redaction {
     one_of(
-        &raw.redaction,
+        &raw.audit.redaction,
         Redaction::Literals,
         notes,
         |text| match text {
@@ -117,7 +90,7 @@ fn redaction(raw: &RawConfig, notes: &mut Notes) -> Redaction {
     )
 }
 
-/// Warns, once, of what is taken down and not sent.
+/// Warns, once, of what is recorded and not sent.
 fn undelivered(raw: &RawConfig, notes: &mut Notes) {
     let webhook = raw.webhooks.first().map(|w| &w.at);
     if let Some(at) = webhook.or(raw.slack.as_ref().map(|s| &s.at)) {
@@ -128,9 +101,9 @@ fn undelivered(raw: &RawConfig, notes: &mut Notes) {
     }
 }
 
-/// A secret, said itself or in a file, where it is said at all. No message has anything of it.
+/// A secret, itself or from its file, where there is one. No message has anything of it.
 pub(super) fn secret(raw: &RawSecret, base: &Path, notes: &mut Notes) -> Option<Secret> {
-    let (at, read) = match (&raw.said, &raw.file) {
+    let (at, read) = match (&raw.raw, &raw.file) {
         (Some(_), Some(file)) => {
             notes.problem(
                 &file.at,
@@ -159,7 +132,7 @@ fn state_dir(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<PathBuf>
     match &raw.state_dir {
         Some(said) => path(said, base, notes),
         None => {
-            if !notes.is_spoiled("state_dir") {
+            if !notes.has_problem("state_dir") {
                 notes.problem(&raw.at.key("state_dir"), "this key is required");
             }
             None
@@ -167,7 +140,7 @@ fn state_dir(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<PathBuf>
     }
 }
 
-fn logging(raw: &RawConfig, notes: &mut Notes) -> Logging {
+fn logging(raw: &RawLogging, notes: &mut Notes) -> Logging {
     Logging {
         level: one_of(&raw.level, log::LevelFilter::Info, notes, |text| {
             log::LevelFilter::from_str(text)
@@ -225,35 +198,15 @@ pub(super) fn one_of<T>(
     }
 }
 
-/// The absolute path of what was said, without `.` in it.
-pub(super) fn path(said: &Said<String>, base: &Path, notes: &mut Notes) -> Option<PathBuf> {
-    if said.value.is_empty() || said.value.contains('\0') {
-        notes.problem(&said.at, "not a path");
-        return None;
-    }
-    match std::path::absolute(base.join(&said.value)) {
-        Ok(path) => Some(path),
-        Err(e) => {
-            notes.problem(&said.at, format!("cannot make the path absolute: {e}"));
-            None
-        }
-    }
-}
-
 /// The scope of a policy entry. A database that is not registered is a problem, an environment that no such database
 /// has is a warning.
-pub(super) fn scope(
-    database: &Text,
-    environment: &Text,
-    policies: &Policies,
-    notes: &mut Notes,
-) -> Scope {
+pub(super) fn scope(raw: &RawScope, policies: &Policies, notes: &mut Notes) -> Scope {
     let mut scope = Scope::any();
-    if let Some(said) = database {
+    if let Some(said) = &raw.database {
         database_name(said, policies, notes);
         scope.database.clone_from(&said.value);
     }
-    if let Some(said) = environment {
+    if let Some(said) = &raw.environment {
         environment_name(said, &scope.database, policies, notes);
         scope.environment.clone_from(&said.value);
     }
@@ -276,9 +229,9 @@ pub(super) fn once(
 }
 
 /// Checks the name of a database that something refers to; `*` is all of them.
-pub(super) fn database_name(said: &Said<String>, policies: &Policies, notes: &mut Notes) {
+pub(super) fn database_name(said: &Spanned<String>, policies: &Policies, notes: &mut Notes) {
     let name = &said.value;
-    if name == "*" || notes.names_spoiled("databases") {
+    if name == "*" || notes.names_unclear("databases") {
         return;
     }
     if !policies.databases.iter().any(|d| d.name == *name) {
@@ -292,7 +245,7 @@ pub(super) fn database_name(said: &Said<String>, policies: &Policies, notes: &mu
 
 /// Checks the name of an environment of `database`, which may be `*`.
 pub(super) fn environment_name(
-    said: &Said<String>,
+    said: &Spanned<String>,
     database: &str,
     policies: &Policies,
     notes: &mut Notes,
@@ -310,14 +263,14 @@ pub(super) fn environment_name(
         .iter()
         .filter(|d| database == "*" || d.name == database)
         .any(|d| d.environments.contains(name));
-    if !known && !notes.names_spoiled("databases") {
+    if !known && !notes.names_unclear("databases") {
         let message = format!("no registered database has the environment `{name}`");
         notes.warn(&said.at, message);
     }
 }
 
 /// Notes that a name of a database or an environment is misspelled.
-pub(super) fn not_a_name(said: &Said<String>, what: &str, notes: &mut Notes) {
+pub(super) fn not_a_name(said: &Spanned<String>, what: &str, notes: &mut Notes) {
     let message = format!(
         "{what} `{}` is not a name: a lower-case letter, then a-z, 0-9, `_`, `-`, at most 63 in all",
         Shown(&said.value)
@@ -329,7 +282,7 @@ pub(super) fn not_a_name(said: &Said<String>, what: &str, notes: &mut Notes) {
 pub(super) fn id(said: &Text, at: &Place, key: &str, notes: &mut Notes) -> Option<String> {
     let Some(said) = said else {
         let place = at.key(key);
-        if !notes.is_spoiled(&place.key) {
+        if !notes.has_problem(&place.key) {
             notes.problem(&place, "this key is required");
         }
         return None;
@@ -338,7 +291,7 @@ pub(super) fn id(said: &Text, at: &Place, key: &str, notes: &mut Notes) -> Optio
 }
 
 /// Whether an id has the shape of one; otherwise a problem is noted.
-pub(super) fn is_id(said: &Said<String>, notes: &mut Notes) -> bool {
+pub(super) fn is_id(said: &Spanned<String>, notes: &mut Notes) -> bool {
     let text = &said.value;
     if text.is_empty() || text.trim() != text || text.chars().any(char::is_control) {
         let message = format!(

@@ -2,12 +2,12 @@
 
 use super::ConfiguredUser;
 use super::check::{database_name, environment_name, id, is_id, not_a_name, one_of};
-use super::problem::{Notes, Said};
-use super::raw::{RawBinding, RawConfig, RawDatabase, RawGroup, RawRole, Text, Texts};
+use super::raw::{RawBinding, RawConfig, RawDatabase, RawGroup, RawRole};
 use crate::domain::id::{is_name, is_subject};
 use crate::domain::permission::{Permission, Role};
 use crate::domain::policy::{Binding, Database, Dialect, Policies};
 use crate::error::Shown;
+use crate::settings::{Notes, Spanned, Text, Texts};
 use std::collections::BTreeSet;
 
 /// Fills in databases, groups, roles, bindings and the default role, and returns the users.
@@ -50,7 +50,7 @@ pub(super) fn role_of_people(
 }
 
 /// Notes a problem and answers `false` where `taken` says that the value is there already.
-fn is_new(said: &Said<String>, what: &str, taken: bool, notes: &mut Notes) -> bool {
+fn is_new(said: &Spanned<String>, what: &str, taken: bool, notes: &mut Notes) -> bool {
     if taken {
         let message = format!("{what} `{}` is there already", Shown(&said.value));
         notes.problem(&said.at, message);
@@ -123,7 +123,7 @@ fn users(raw: &RawConfig, notes: &mut Notes) -> Vec<ConfiguredUser> {
 }
 
 /// Whether an id of the right shape can be a person's; otherwise a problem is noted.
-fn is_person(said: &Said<String>, notes: &mut Notes) -> bool {
+fn is_person(said: &Spanned<String>, notes: &mut Notes) -> bool {
     let good = is_subject(&said.value);
     if !good {
         let message = format!(
@@ -139,7 +139,7 @@ fn group(raw: &RawGroup, policies: &mut Policies, notes: &mut Notes) {
     let name = id(&raw.name, &raw.at, "name", notes);
     let members = people(&raw.members, notes);
     let place = &raw.members.at;
-    if raw.members.value.is_empty() && !notes.is_spoiled(&place.key) {
+    if raw.members.value.is_empty() && !notes.has_problem(&place.key) {
         notes.problem(place, "a group needs at least one member");
     }
     if let (Some(name), Some(said)) = (name, &raw.name)
@@ -186,7 +186,7 @@ fn role(raw: &RawRole, policies: &mut Policies, notes: &mut Notes) {
         notes.warn(&list.at, message);
     }
     let place = &raw.permissions.at;
-    if raw.permissions.value.is_empty() && !notes.is_spoiled(&place.key) {
+    if raw.permissions.value.is_empty() && !notes.has_problem(&place.key) {
         notes.problem(place, "a role needs at least one permission");
     }
     for said in &raw.databases.value {
@@ -225,7 +225,7 @@ fn binding(raw: &RawBinding, policies: &mut Policies, notes: &mut Notes) {
     }
     if raw.subjects.value.is_empty()
         && raw.groups.value.is_empty()
-        && !notes.is_spoiled(&raw.at.key)
+        && !notes.has_problem(&raw.at.key)
     {
         notes.problem(&raw.at, "neither `subjects` nor `groups` says who gets it");
     }
@@ -249,9 +249,9 @@ fn binding(raw: &RawBinding, policies: &mut Policies, notes: &mut Notes) {
 }
 
 /// Whether the role that is referred to exists; otherwise a problem is noted, unless roles are in disorder anyway.
-pub(super) fn role_exists(said: &Said<String>, policies: &Policies, notes: &mut Notes) -> bool {
+pub(super) fn role_exists(said: &Spanned<String>, policies: &Policies, notes: &mut Notes) -> bool {
     let exists = policies.roles.contains_key(&said.value);
-    if !exists && !notes.names_spoiled("auth.roles") {
+    if !exists && !notes.names_unclear("auth.roles") {
         let message = format!(
             "role `{}` is neither built in nor under `[[auth.roles]]`",
             Shown(&said.value)
@@ -263,12 +263,12 @@ pub(super) fn role_exists(said: &Said<String>, policies: &Policies, notes: &mut 
 
 /// Whether the group that is referred to exists; otherwise a problem is noted, unless groups are in disorder anyway, or
 /// an identity provider may know it.
-pub(super) fn group_exists(said: &Said<String>, policies: &Policies, notes: &mut Notes) -> bool {
+pub(super) fn group_exists(said: &Spanned<String>, policies: &Policies, notes: &mut Notes) -> bool {
     let exists = policies.groups.contains_key(&said.value);
     if !exists && notes.open_groups {
         return true;
     }
-    if !exists && !notes.names_spoiled("auth.groups") {
+    if !exists && !notes.names_unclear("auth.groups") {
         let message = format!(
             "group `{}` is not under `[[auth.groups]]`",
             Shown(&said.value)

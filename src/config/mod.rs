@@ -1,21 +1,17 @@
 //! What server.toml means.
 //!
-//! Two stages: `RawConfig` (in `raw`) is what was said, [`Config`] what it means. Loading is pure but for reading the file
-//! and its variables, so a reload calls the same function and compares. Every problem is reported at once, with its
-//! key path and line.
+//! Two stages: `raw` declares the keys and holds what the file has, [`Config`] is what it means. Loading is pure but for
+//! reading the file and its variables, so a reload calls the same function and compares. Every problem is reported at
+//! once, with its key path and line. docs/configuration.md follows a key from its declaration to its effect.
 
 mod check;
 mod cidr;
 mod endpoint;
-mod expand;
 mod identities;
 mod oidc;
 mod policies;
-mod problem;
 mod raw;
 mod reach;
-mod reader;
-mod secret;
 mod slack;
 mod storage;
 mod webhooks;
@@ -27,66 +23,84 @@ mod tests;
 pub use cidr::Cidr;
 pub use endpoint::Endpoint;
 pub use oidc::{AuthMode, Oidc};
-pub use problem::{Problem, Problems};
-pub use raw::KEYS;
+pub use raw::{KEYS, example};
 pub use reach::Reach;
-pub use secret::Secret;
 pub use slack::Slack;
 pub use storage::{Credentials, ResultStorage, S3Storage};
 pub use webhooks::{Webhook, WebhookFormat};
 
 use crate::domain::audit::Redaction;
 use crate::domain::policy::Policies;
-use std::fs::File;
-use std::io::Read;
+use crate::settings::{self, Env};
+pub use crate::settings::{Problem, Problems, Secret};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-/// Largest configuration file, in bytes: thousands of workflows fit.
-pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Longest id of a person and longest name of a group or role, in bytes: such a one still fits a selector.
 pub const ID_BYTES_MAX: usize = crate::domain::id::Selector::BYTES_MAX - "group:".len();
 /// Where the server listens unless it is told otherwise: this machine only.
 pub const LISTEN_DEFAULT: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
-/// `[retention]`: how long what is over is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retention {
-    /// Days after its last change that a request that ended is kept.
-    pub request_ttl_days: u32,
-    /// Days that audit events are kept.
-    pub audit_ttl_days: u32,
-}
 
-impl Default for Retention {
-    fn default() -> Retention {
-        Retention {
-            request_ttl_days: 90,
-            audit_ttl_days: 365,
-        }
+/// Most worker threads: each may hold a request body and a result in memory.
+const WORKERS_MAX: u64 = 512;
+/// Longest grace of a stop, in seconds.
+const GRACE_SECS_MAX: u64 = 3600;
+/// Most calls a minute that a limit may allow.
+const CALLS_MAX: u64 = 1_000_000;
+/// Most live results.
+const SLOTS_MAX: u64 = 100_000;
+/// Longest time a live result waits, in seconds.
+const SLOT_SECS_MAX: u64 = 24 * 3600;
+
+crate::declare! {
+    /// How the process works, and what it grants to everybody.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Process {
+        /// Threads that answer calls: so many writes can share a commit. Waiting clients need none of them. 1 to 512;
+        /// takes effect at a restart.
+        workers: usize = 48, within 1..=WORKERS_MAX;
+        /// Seconds that a stop waits at most for executions and calls in flight, 0 to 3600.
+        shutdown_grace_secs: u64 = 20, within 0..=GRACE_SECS_MAX;
+        /// Calls a minute that one person's token may make; 0 for no limit. Agents are never limited.
+        calls_per_minute: u32 = 0, within 0..=CALLS_MAX;
+        /// Whether what this server calls may be on this machine or in a private network, and without encryption.
+        allow_private_networks: bool = false;
     }
 }
 
-/// Threads that answer calls, unless configured: so many writes can share a commit.
-pub const WORKERS_DEFAULT: usize = 48;
-/// Seconds a stop waits for what runs, unless configured.
-pub const SHUTDOWN_GRACE_SECS_DEFAULT: u64 = 20;
-/// Live results waiting for their readers, unless configured.
-pub const SLOTS_DEFAULT: usize = 10_000;
-/// Seconds a live result waits for its reader, unless configured.
-pub const SLOT_TTL_SECS_DEFAULT: u64 = 600;
+crate::declare! {
+    /// `[retention]`: how long what is over is kept.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Retention {
+        /// Days after its last change that a request that ended is kept, with its votes and executions. One with a
+        /// stored result is kept as long as that.
+        request_ttl_days: u32 = 90, within 1..=check::DAYS_MAX;
+        /// Days that the audit log is kept; what a kept request did always is, and the rest proves that nothing else is
+        /// missing.
+        audit_ttl_days: u32 = 365, within 1..=check::DAYS_MAX;
+    }
+}
+
+crate::declare! {
+    /// `[result_channel]`: how live results are handed on.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ResultChannel {
+        /// Live results that may wait for their readers, and how many seconds each does.
+        max_slots: usize = 10_000, within 1..=SLOTS_MAX;
+        slot_ttl_secs: u64 = 600, within 1..=SLOT_SECS_MAX;
+    }
+}
 
 /// A checked configuration of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Folder of everything the server keeps; absolute.
     pub state_dir: PathBuf,
-    /// Address to listen on; `--listen` goes before it.
+    /// Address to listen on; `--listen` overrides it.
     pub listen: SocketAddr,
-    /// Threads that answer calls.
-    pub workers: usize,
-    /// Seconds a stop waits at most for what runs.
-    pub shutdown_grace_secs: u64,
+    /// How the process works.
+    pub process: Process,
     /// Everything that decides about requests.
     pub policies: Policies,
     /// Who is told of what happens, in the order of the file.
@@ -105,16 +119,12 @@ pub struct Config {
     pub result_channel: ResultChannel,
     /// What is logged, and how.
     pub logging: Logging,
-    /// Calls a minute of one person's token; 0 for no limit.
-    pub calls_per_minute: u32,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Cidr>,
     /// How people prove who they are.
     pub auth_mode: AuthMode,
     /// The identity provider, where people may come from one.
     pub oidc: Option<Oidc>,
-    /// Whether what we call may be in a private network.
-    pub allow_private_networks: bool,
     /// What is odd, but no error; for the log and `check-config`.
     pub warnings: Vec<Problem>,
 }
@@ -126,15 +136,6 @@ pub struct ConfiguredUser {
     pub id: String,
     /// Whether the person may come in; otherwise suspended.
     pub active: bool,
-}
-
-/// `[result_channel]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResultChannel {
-    /// Live results that may wait for their readers.
-    pub max_slots: usize,
-    /// Seconds each of them waits.
-    pub slot_ttl_secs: u64,
 }
 
 /// `[logging]`.
@@ -163,32 +164,8 @@ impl Config {
     /// # Errors
     /// All problems of the file, or the one that it cannot be read.
     pub fn load(path: &Path) -> Result<Config, Problems> {
-        let unreadable = |message: String| Problems {
-            file: path.display().to_string(),
-            list: vec![Problem {
-                key: String::new(),
-                line: None,
-                message,
-            }],
-        };
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
-            .map_err(|e| unreadable(format!("cannot read the file: {e}")))?;
-        if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(unreadable(format!(
-                "the file is larger than {FILE_BYTES_MAX} bytes"
-            )));
-        }
-        let text = String::from_utf8(bytes).map_err(|e| {
-            let valid = &e.as_bytes()[..e.utf8_error().valid_up_to()];
-            let line = 1 + valid.iter().filter(|b| **b == b'\n').count();
-            unreadable(format!("line {line} is not UTF-8"))
-        })?;
-        let absolute = std::path::absolute(path)
-            .map_err(|e| unreadable(format!("cannot tell the folder of the file: {e}")))?;
-        let base = absolute.parent().unwrap_or(Path::new("/"));
-        Config::parse(&text, base, &|name| std::env::var(name).ok()).map_err(|mut problems| {
+        let (text, base) = settings::read_file(path)?;
+        Config::parse(&text, &base, &settings::process_env).map_err(|mut problems| {
             problems.file = path.display().to_string();
             problems
         })
@@ -198,32 +175,11 @@ impl Config {
     ///
     /// # Errors
     /// All problems, under the file name `server.toml`.
-    pub fn parse(
-        text: &str,
-        base: &Path,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Config, Problems> {
-        let (expanded, mut list) = expand::expand(text, env);
-        let spoiled: Vec<_> = list.iter().map(|p| p.line).collect();
-        let (raw, mut notes) = raw::RawConfig::read(&expanded);
-        let config = raw.and_then(|raw| check::check(&raw, base, env, &mut notes));
-        // What a missing variable left behind is no problem of its own.
-        let own = notes.problems.into_iter();
-        list.extend(own.filter(|p| p.line.is_none() || !spoiled.contains(&p.line)));
-        match config {
-            Some(mut config) if list.is_empty() => {
-                config.warnings = in_order(notes.warnings);
-                Ok(config)
-            }
-            _ => Err(Problems {
-                file: "server.toml".to_owned(),
-                list: in_order(list),
-            }),
-        }
+    pub fn parse(text: &str, base: &Path, env: Env<'_>) -> Result<Config, Problems> {
+        let check =
+            |raw: &raw::RawConfig, notes: &mut settings::Notes| check::check(raw, base, env, notes);
+        let (mut config, warnings) = settings::read(text, "server.toml", env, check)?;
+        config.warnings = warnings;
+        Ok(config)
     }
-}
-
-fn in_order(mut list: Vec<Problem>) -> Vec<Problem> {
-    list.sort_by_key(|p| p.line);
-    list
 }

@@ -4,9 +4,9 @@
 use super::Endpoint;
 use super::check::{id, is_id, one_of};
 use super::identities::role_of_people;
-use super::problem::{Notes, Said};
 use super::raw::{RawConfig, RawOidc};
 use crate::domain::policy::{Policies, RoleMapping};
+use crate::settings::{Notes, Spanned};
 
 /// The claim in which most providers list groups.
 pub const GROUPS_CLAIM_DEFAULT: &str = "groups";
@@ -66,7 +66,7 @@ pub(super) fn check(
     });
     let Some(section) = &raw.auth.oidc else {
         if let (true, Some(said)) = (mode.takes_oidc(), &raw.auth.mode)
-            && !notes.is_spoiled("auth.oidc")
+            && !notes.has_problem("auth.oidc")
         {
             let message = format!("`{}` needs a section `[auth.oidc]`", said.value);
             notes.problem(&said.at, message);
@@ -75,7 +75,7 @@ pub(super) fn check(
     };
     policies.oidc_default_role = role_of_people(&section.default_role, policies, notes);
     mappings(section, policies, notes);
-    let trusts_private = raw.allow_private_networks == Some(true);
+    let trusts_private = raw.process.allow_private_networks;
     let provider = provider(section, trusts_private, notes);
     if !mode.takes_oidc() {
         notes.warn(
@@ -102,7 +102,7 @@ fn provider(raw: &RawOidc, trusts_private: bool, notes: &mut Notes) -> Option<Oi
     }
     let wrong = ["auth.oidc.client_id", "auth.oidc.audience"]
         .iter()
-        .any(|key| notes.is_spoiled(key));
+        .any(|key| notes.has_problem(key));
     if audiences.is_empty() && !wrong {
         notes.problem(
             &raw.at,
@@ -135,7 +135,7 @@ fn issuer(raw: &RawOidc, trusts_private: bool, notes: &mut Notes) -> Option<Endp
         (Some(said), _) | (None, Some(said)) => said,
         (None, None) => {
             let place = raw.at.key("issuer_url");
-            if !notes.is_spoiled(&place.key) && !notes.is_spoiled(&raw.at.key("issuer").key) {
+            if !notes.has_problem(&place.key) && !notes.has_problem(&raw.at.key("issuer").key) {
                 notes.problem(&place, "this key is required");
             }
             return None;
@@ -148,7 +148,7 @@ fn issuer(raw: &RawOidc, trusts_private: bool, notes: &mut Notes) -> Option<Endp
     endpoint(said, trusts_private, notes)
 }
 
-fn endpoint(said: &Said<String>, trusts_private: bool, notes: &mut Notes) -> Option<Endpoint> {
+fn endpoint(said: &Spanned<String>, trusts_private: bool, notes: &mut Notes) -> Option<Endpoint> {
     match Endpoint::parse(&said.value) {
         Ok(endpoint) if endpoint.is_allowed(trusts_private) => Some(endpoint),
         Ok(_) => {

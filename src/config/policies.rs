@@ -1,26 +1,23 @@
 //! What `[sql_review]`, `[[auto_approve]]` and `[[result_policies]]` mean. One scope has one of each.
 
-use super::check::{DAYS_MAX, once, one_of, scope};
-use super::problem::Notes;
+use super::check::{once, one_of, scope};
 use super::raw::{RawAutoApprove, RawConfig, RawResultPolicy, RawReview};
 use crate::domain::id::Selector;
 use crate::domain::policy::Policies;
 use crate::domain::policy::auto_approve::AutoApprove;
 use crate::domain::policy::result::{DeliveryMode, ResultPolicy};
 use crate::domain::policy::review::ReviewPolicy;
-use crate::domain::risk::{Allowance, RiskLevel};
+use crate::domain::risk::RiskLevel;
 use crate::domain::sql::Action;
 use crate::error::Shown;
+use crate::settings::Notes;
 use std::collections::BTreeMap;
-
-/// Rows that an allowance may call few, at most.
-const ROWS_MAX: u64 = 1_000_000_000_000;
 
 /// Checks every entry.
 pub(super) fn check(raw: &RawConfig, policies: &mut Policies, notes: &mut Notes) {
     let mut seen = Vec::new();
     let mut review = Vec::new();
-    for entry in &raw.sql_review {
+    for entry in &raw.sql_review.0 {
         let policy = review_policy(entry, policies, notes);
         once("a review", &policy.scope, &entry.at, &mut seen, notes);
         review.push(policy);
@@ -45,7 +42,6 @@ pub(super) fn check(raw: &RawConfig, policies: &mut Policies, notes: &mut Notes)
 }
 
 fn auto_approve(raw: &RawAutoApprove, policies: &Policies, notes: &mut Notes) -> AutoApprove {
-    let plain = Allowance::default();
     let threshold = one_of(&raw.risk, None, notes, |text| match text {
         "none" => Ok(None),
         "low" => Ok(Some(RiskLevel::Low)),
@@ -53,23 +49,15 @@ fn auto_approve(raw: &RawAutoApprove, policies: &Policies, notes: &mut Notes) ->
         "high" => Ok(Some(RiskLevel::High)),
         _ => Err("not one of `none`, `low`, `medium`, `high`"),
     });
-    let rows = notes.number(&raw.max_estimated_rows, 0..=ROWS_MAX);
     AutoApprove {
-        scope: scope(&raw.database, &raw.environment, policies, notes),
+        scope: scope(&raw.scope, policies, notes),
         threshold,
-        allowance: Allowance {
-            read_only: raw.allow_read_only.unwrap_or(plain.read_only),
-            safe_ddl: raw.allow_safe_ddl.unwrap_or(plain.safe_ddl),
-            estimated_rows_max: rows
-                .and_then(|n| i64::try_from(n).ok())
-                .unwrap_or(plain.estimated_rows_max),
-        },
+        allowance: raw.allowance,
     }
 }
 
 fn result_policy(raw: &RawResultPolicy, policies: &Policies, notes: &mut Notes) -> ResultPolicy {
     let plain = policies.plain_result();
-    let days = notes.number(&raw.retention_days, 1..=DAYS_MAX);
     let mut access = Vec::new();
     for said in &raw.access.value {
         match selector(&said.value, policies, notes.open_groups) {
@@ -78,10 +66,11 @@ fn result_policy(raw: &RawResultPolicy, policies: &Policies, notes: &mut Notes) 
         }
     }
     ResultPolicy {
-        scope: scope(&raw.database, &raw.environment, policies, notes),
-        retention_days: days
-            .and_then(|n| u32::try_from(n).ok())
-            .unwrap_or(plain.retention_days),
+        scope: scope(&raw.scope, policies, notes),
+        retention_days: raw
+            .retention_days
+            .as_ref()
+            .map_or(plain.retention_days, |days| days.value as u32),
         delivery_mode: one_of(&raw.delivery_mode, plain.delivery_mode, notes, |text| {
             DeliveryMode::parse(text).ok_or("not one of `both`, `store_only`, `stream`")
         }),
@@ -110,7 +99,7 @@ fn selector(text: &str, policies: &Policies, open_groups: bool) -> Result<Select
 
 fn review_policy(raw: &RawReview, policies: &Policies, notes: &mut Notes) -> ReviewPolicy {
     let mut actions = BTreeMap::new();
-    for (rule, said) in &raw.actions {
+    for (rule, said) in &raw.actions.0 {
         match Action::parse(&said.value) {
             Some(action) => {
                 actions.insert(*rule, action);
@@ -119,7 +108,7 @@ fn review_policy(raw: &RawReview, policies: &Policies, notes: &mut Notes) -> Rev
         }
     }
     ReviewPolicy {
-        scope: scope(&raw.database, &raw.environment, policies, notes),
+        scope: scope(&raw.scope, policies, notes),
         actions,
     }
 }

@@ -2,9 +2,9 @@
 
 use super::Secret;
 use super::check::{environment_name, is_id, secret};
-use super::problem::Notes;
 use super::raw::{RawConfig, RawSlack};
 use crate::domain::policy::Policies;
+use crate::settings::Notes;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -36,7 +36,8 @@ pub(super) fn check(
     let section: &RawSlack = raw.slack.as_ref()?;
     let mut required = |one| {
         let read = secret(one, base, notes);
-        if read.is_none() && !notes.is_spoiled(&one.at.key) && !notes.is_spoiled(&one.file_key()) {
+        if read.is_none() && !notes.has_problem(&one.at.key) && !notes.has_problem(&one.file_key())
+        {
             notes.problem(&one.at, "this key is required");
         }
         read

@@ -3,9 +3,9 @@
 use super::Endpoint;
 use super::Secret;
 use super::check::{one_of, path};
-use super::problem::{Notes, Place, Said};
-use super::raw::{RawConfig, RawResultStorage, Text};
+use super::raw::{RawConfig, RawS3};
 use crate::error::Shown;
+use crate::settings::{Env, Notes, Place, Spanned, Text};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Largest stored result, in bytes, unless configured: what existing agents send at most.
 pub const PERSIST_BYTES_DEFAULT: u64 = 10 * 1024 * 1024;
 /// Largest stored result, in bytes: results are held in memory on their way.
-const PERSIST_BYTES_MAX: u64 = 32 * 1024 * 1024;
+pub(super) const PERSIST_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// The bucket unless configured.
 pub const BUCKET_DEFAULT: &str = "dbward";
 /// The region unless the file or the environment says another.
@@ -74,9 +74,6 @@ pub struct Credentials {
     pub session_token: Option<Secret>,
 }
 
-/// The environment of the process.
-type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
-
 /// Checks the section; `None` where it cannot be used, of which the notes have the reasons.
 pub(super) fn check(
     raw: &RawConfig,
@@ -99,23 +96,23 @@ pub(super) fn check(
         _ => Err("not one of `local`, `s3`"),
     });
     // Of a backend that is misspelled, nobody knows which keys go with it.
-    let unclear = notes.is_spoiled(&section.at.key("backend").key);
+    let unclear = notes.has_problem(&section.at.key("backend").key);
     let s3 = match is_s3 {
         Some(true) => Some(s3(
-            section,
-            raw.allow_private_networks == Some(true),
+            &section.s3,
+            raw.process.allow_private_networks,
             base,
             env,
             notes,
         )),
         _ => {
-            for at in section.s3_keys.iter().filter(|_| !unclear) {
+            for at in section.s3_keys().filter(|_| !unclear) {
                 notes.problem(at, "this key counts only with `backend = \"s3\"`");
             }
             None
         }
     };
-    let bytes = notes.number(&section.max_persist_bytes, 1..=PERSIST_BYTES_MAX);
+    let bytes = section.max_persist_bytes.as_ref().map(|bytes| bytes.value);
     let root_dir = match &section.root_dir {
         Some(said) => path(said, base, notes),
         None => default_dir(),
@@ -131,7 +128,7 @@ pub(super) fn check(
 }
 
 fn s3(
-    raw: &RawResultStorage,
+    raw: &RawS3,
     trusts_private: bool,
     base: &Path,
     env: Env<'_>,
@@ -217,7 +214,7 @@ fn tidy_prefix(text: &str) -> Result<String, &'static str> {
     Ok(parts.join("/"))
 }
 
-fn region(raw: &RawResultStorage, env: Env<'_>, notes: &mut Notes) -> Option<String> {
+fn region(raw: &RawS3, env: Env<'_>, notes: &mut Notes) -> Option<String> {
     let is_region = |text: &str| {
         let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         (1..=REGION_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_plain)
@@ -243,7 +240,7 @@ fn region(raw: &RawResultStorage, env: Env<'_>, notes: &mut Notes) -> Option<Str
     Some(REGION_DEFAULT.to_owned())
 }
 
-fn endpoint(said: &Said<String>, trusts_private: bool, notes: &mut Notes) -> Option<Endpoint> {
+fn endpoint(said: &Spanned<String>, trusts_private: bool, notes: &mut Notes) -> Option<Endpoint> {
     // Without the value in any of these: it may have a password in it.
     let endpoint = match Endpoint::parse(&said.value) {
         Ok(endpoint) => endpoint,
@@ -274,7 +271,7 @@ fn endpoint(said: &Said<String>, trusts_private: bool, notes: &mut Notes) -> Opt
 fn host_can_name(
     bucket: &str,
     endpoint: Option<&Endpoint>,
-    raw: &RawResultStorage,
+    raw: &RawS3,
     notes: &mut Notes,
 ) -> Option<()> {
     let at = raw
@@ -298,33 +295,28 @@ fn host_can_name(
 }
 
 /// Who we are: what the file says, else the environment, else the file that the tools of others share.
-fn credentials(
-    raw: &RawResultStorage,
-    base: &Path,
-    env: Env<'_>,
-    notes: &mut Notes,
-) -> Option<Credentials> {
+fn credentials(raw: &RawS3, base: &Path, env: Env<'_>, notes: &mut Notes) -> Option<Credentials> {
     let said = [
         &raw.access_key_id,
         &raw.secret_access_key,
         &raw.session_token,
     ];
-    if let Some(first) = said.iter().find_map(|secret| secret.said_at()) {
+    if let Some(first) = said.iter().find_map(|secret| secret.given_at()) {
         let [id, key, token] = said.map(|secret| super::check::secret(secret, base, notes));
         for (secret, name) in [
             (&raw.access_key_id, "access_key_id"),
             (&raw.secret_access_key, "secret_access_key"),
         ] {
-            if secret.said_at().is_none() && !spoiled(raw, name, notes) {
+            if secret.given_at().is_none() && !spoiled(raw, name, notes) {
                 let message = format!("without `{name}` nothing can be signed");
                 notes.problem(first, message);
             }
         }
         // What was said and cannot be read is a problem already, and must not be left out.
-        if raw.session_token.said_at().is_some() && token.is_none() {
+        if raw.session_token.given_at().is_some() && token.is_none() {
             return None;
         }
-        let at = raw.access_key_id.said_at().unwrap_or(first).clone();
+        let at = raw.access_key_id.given_at().unwrap_or(first).clone();
         return checked(&at, id?, key?, token, notes);
     }
     let names = ["access_key_id", "secret_access_key", "session_token"];
@@ -348,9 +340,9 @@ fn credentials(
 }
 
 /// Whether this secret, or the key of its file, is wrong already.
-fn spoiled(raw: &RawResultStorage, name: &str, notes: &Notes) -> bool {
+fn spoiled(raw: &RawS3, name: &str, notes: &Notes) -> bool {
     let key = raw.at.key(name).key;
-    notes.is_spoiled(&key) || notes.is_spoiled(&format!("{key}_file"))
+    notes.has_problem(&key) || notes.has_problem(&format!("{key}_file"))
 }
 
 /// The pair, if its parts can be sent; never with a value in a message.

@@ -2,14 +2,14 @@
 //! what.
 
 use super::check::{once, one_of, scope, secret};
-use super::problem::{Notes, Said};
-use super::raw::{RawConfig, RawNotificationPolicy, RawWebhook, Texts};
+use super::raw::{RawConfig, RawNotificationPolicy, RawWebhook};
 use super::{Endpoint, Reach, Secret};
 use crate::domain::policy::Policies;
 use crate::domain::policy::notification::{
     EVENTS, EventFilter, LICENCE_EVENTS, NotificationPolicy, RoutedWebhook, Routes,
 };
 use crate::error::Shown;
+use crate::settings::{Notes, Spanned, Texts};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
@@ -70,9 +70,9 @@ pub(super) fn check(
     policies: &mut Policies,
     notes: &mut Notes,
 ) -> Vec<Webhook> {
-    let trusts_private = raw.allow_private_networks == Some(true);
+    let trusts_private = raw.process.allow_private_networks;
     let mut webhooks: Vec<Webhook> = Vec::new();
-    let mut seen: Vec<&Said<String>> = Vec::new();
+    let mut seen: Vec<&Spanned<String>> = Vec::new();
     for entry in &raw.webhooks {
         let id = id(entry, notes);
         if let Some(id) = id {
@@ -118,7 +118,7 @@ pub(super) fn check(
 /// Warns of events that count no more, because policies say when the webhook fires.
 fn without_effect(raw: &RawConfig, policies: &Policies, notes: &mut Notes) {
     for entry in &raw.webhooks {
-        let named = |id: &Said<String>| {
+        let named = |id: &Spanned<String>| {
             let mut all = policies.notification.iter();
             all.any(|p| p.webhooks.contains(&id.value))
         };
@@ -131,10 +131,10 @@ fn without_effect(raw: &RawConfig, policies: &Policies, notes: &mut Notes) {
     }
 }
 
-fn id<'r>(raw: &'r RawWebhook, notes: &mut Notes) -> Option<&'r Said<String>> {
+fn id<'r>(raw: &'r RawWebhook, notes: &mut Notes) -> Option<&'r Spanned<String>> {
     let Some(said) = &raw.id else {
         let place = raw.at.key("id");
-        if !notes.is_spoiled(&place.key) {
+        if !notes.has_problem(&place.key) {
             notes.problem(&place, format!("this key is required{}", suggestion(raw)));
         }
         return None;
@@ -188,7 +188,7 @@ fn suggestion(raw: &RawWebhook) -> String {
 fn url(raw: &RawWebhook, trusts_private: bool, notes: &mut Notes) -> Option<Endpoint> {
     let Some(said) = &raw.url else {
         let place = raw.at.key("url");
-        if !notes.is_spoiled(&place.key) {
+        if !notes.has_problem(&place.key) {
             notes.problem(&place, "this key is required");
         }
         return None;
@@ -238,13 +238,13 @@ fn address_trouble(url: &Endpoint, trusts_private: bool) -> Option<&'static str>
 
 fn policy(
     raw: &RawNotificationPolicy,
-    known: &[&Said<String>],
+    known: &[&Spanned<String>],
     policies: &Policies,
     notes: &mut Notes,
 ) -> NotificationPolicy {
     let mut webhooks = BTreeSet::new();
     for said in &raw.webhooks.value {
-        if !known.iter().any(|k| k.value == said.value) && !notes.names_spoiled("webhooks") {
+        if !known.iter().any(|k| k.value == said.value) && !notes.names_unclear("webhooks") {
             let message = format!(
                 "webhook `{}` is not defined; add it under `[[webhooks]]`",
                 Shown(&said.value)
@@ -257,7 +257,7 @@ fn policy(
         }
     }
     NotificationPolicy {
-        scope: scope(&raw.database, &raw.environment, policies, notes),
+        scope: scope(&raw.scope, policies, notes),
         webhooks,
         events: events(&raw.events, notes),
     }

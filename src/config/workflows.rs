@@ -1,25 +1,21 @@
 //! Workflows and execution policies, and whether their steps can be satisfied.
 
 use super::ConfiguredUser;
-use super::check::{SECS_MAX, one_of, scope};
+use super::check::{one_of, scope};
 use super::identities::{group_exists, role_exists};
-use super::problem::{Notes, Place, Said};
-use super::raw::{Number, RawApprover, RawConfig, RawExecutionPolicy, RawStep, RawWorkflow, Texts};
+use super::raw::{RawApprover, RawConfig, RawExecutionPolicy, RawStep, RawWorkflow};
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Role;
 use crate::domain::policy::Policies;
-use crate::domain::policy::execution::{ExecutionPolicy, LEASE_SECS_MIN, ROWS_MAX};
+use crate::domain::policy::execution::{ExecutionPolicy, ROWS_MAX};
 use crate::domain::policy::workflow::{ApproverEntry, Mode, Workflow, WorkflowStep};
 use crate::domain::reach::{self, Unreachable, Who};
 use crate::error::Shown;
+use crate::settings::{Notes, Place, Spanned, Texts};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most approvals that one entry may ask for.
-const APPROVALS_MAX: u64 = 100;
-/// Most executions of one request.
-const EXECUTIONS_MAX: u64 = 1_000;
-/// Longest time of one statement, and longest lease, in seconds.
-const STATEMENT_SECS_MAX: u64 = 24 * 3600;
+pub(super) const APPROVALS_MAX: u64 = 100;
 /// Names that a warning lists.
 const NAMES_SHOWN_MAX: usize = 5;
 /// People tried in the role of the requester, for a warning.
@@ -50,9 +46,9 @@ pub(super) fn check(
         execution.push(policy);
     }
     policies.execution = execution;
-    if notes.names_spoiled("auth.roles")
-        || notes.names_spoiled("auth.groups")
-        || notes.is_spoiled("databases")
+    if notes.names_unclear("auth.roles")
+        || notes.names_unclear("auth.groups")
+        || notes.has_problem("databases")
     {
         return;
     }
@@ -64,7 +60,7 @@ pub(super) fn check(
         let parts = ["database", "environment", "operations", "steps"];
         if !parts
             .iter()
-            .any(|key| notes.is_spoiled(&entry.at.key(key).key))
+            .any(|key| notes.has_problem(&entry.at.key(key).key))
         {
             reachable(entry, workflow, targets, &suspended, policies, notes);
         }
@@ -72,26 +68,11 @@ pub(super) fn check(
 }
 
 fn workflow(raw: &RawWorkflow, policies: &Policies, notes: &mut Notes) -> Workflow {
-    let scope = scope(&raw.database, &raw.environment, policies, notes);
-    let plain = Workflow::new(scope);
-    let mut secs = |said: &Number, max| notes.number(said, 1..=max);
     Workflow {
-        pending_ttl_secs: secs(&raw.pending_ttl_secs, SECS_MAX),
-        approval_ttl_secs: secs(&raw.approval_ttl_secs, SECS_MAX),
-        statement_timeout_secs: secs(&raw.statement_timeout_secs, STATEMENT_SECS_MAX),
+        scope: scope(&raw.scope, policies, notes),
         operations: operations(&raw.operations, notes),
         steps: raw.steps.iter().map(|s| step(s, policies, notes)).collect(),
-        require_reason: raw.require_reason.unwrap_or(plain.require_reason),
-        allow_self_approve: raw.allow_self_approve.unwrap_or(plain.allow_self_approve),
-        allow_same_approver_across_steps: raw
-            .allow_same_approver_across_steps
-            .unwrap_or(plain.allow_same_approver_across_steps),
-        admin_override: raw.admin_override.unwrap_or(plain.admin_override),
-        distinct_token_issuer: raw
-            .distinct_token_issuer
-            .unwrap_or(plain.distinct_token_issuer),
-        explain: raw.explain.unwrap_or(plain.explain),
-        scope: plain.scope,
+        ..raw.workflow.clone()
     }
 }
 
@@ -161,7 +142,7 @@ fn step(raw: &RawStep, policies: &Policies, notes: &mut Notes) -> WorkflowStep {
         Mode::parse(text).ok_or("not one of `all`, `any`")
     });
     let place = &raw.approvers.at;
-    if raw.approvers.value.is_empty() && !notes.is_spoiled(&place.key) {
+    if raw.approvers.value.is_empty() && !notes.has_problem(&place.key) {
         notes.problem(place, "a step needs at least one approver");
     }
     let mut approvers: Vec<ApproverEntry> = Vec::new();
@@ -182,14 +163,13 @@ fn step(raw: &RawStep, policies: &Policies, notes: &mut Notes) -> WorkflowStep {
 }
 
 fn approver(raw: &RawApprover, policies: &Policies, notes: &mut Notes) -> Option<ApproverEntry> {
-    let min = notes.number(&raw.min, 1..=APPROVALS_MAX);
-    let min = min.map_or(1, |n| n as u32);
+    let min = raw.min.as_ref().map_or(1, |min| min.value as u32);
     let said = [&raw.role, &raw.group, &raw.user];
-    let said: Vec<&Said<String>> = said.into_iter().flatten().collect();
+    let said: Vec<&Spanned<String>> = said.into_iter().flatten().collect();
     let [said] = said[..] else {
         if said.len() > 1 {
             notes.problem(&raw.at, "only one of `role`, `group`, `user` may be given");
-        } else if !notes.is_spoiled(&raw.at.key) {
+        } else if !notes.has_problem(&raw.at.key) {
             notes.problem(&raw.at, "one of `role`, `group`, `user` is required");
         }
         return None;
@@ -240,28 +220,9 @@ fn execution_policy(
     policies: &Policies,
     notes: &mut Notes,
 ) -> ExecutionPolicy {
-    let plain = ExecutionPolicy::default();
-    let statement = notes.number(&raw.statement_timeout_secs, 1..=STATEMENT_SECS_MAX);
-    let max = notes.number(&raw.max_statement_timeout_secs, 1..=STATEMENT_SECS_MAX);
-    let migration = notes.number(
-        &raw.migration_statement_timeout_secs,
-        0..=STATEMENT_SECS_MAX,
-    );
-    let lease = &raw.migration_lease_duration_secs;
-    let rows = notes.number(&raw.max_rows, 1..=u64::from(u32::MAX));
-    let window = notes.number(&raw.execution_window_secs, 1..=SECS_MAX);
-    let executions = notes.number(&raw.max_executions, 1..=EXECUTIONS_MAX);
     let policy = ExecutionPolicy {
-        scope: scope(&raw.database, &raw.environment, policies, notes),
-        explicit: true,
-        max_executions: executions.map_or(plain.max_executions, |n| n as u32),
-        execution_window_secs: window.unwrap_or(plain.execution_window_secs),
-        retry_on_failure: raw.retry_on_failure.unwrap_or(plain.retry_on_failure),
-        statement_timeout_secs: statement.unwrap_or(plain.statement_timeout_secs),
-        max_statement_timeout_secs: max.unwrap_or(plain.max_statement_timeout_secs),
-        max_rows: rows,
-        migration_lease_duration_secs: notes.number(lease, LEASE_SECS_MIN..=STATEMENT_SECS_MAX),
-        migration_statement_timeout_secs: migration,
+        scope: scope(&raw.scope, policies, notes),
+        ..raw.policy.clone()
     };
     execution_limits(raw, &policy, notes);
     policy
@@ -269,42 +230,44 @@ fn execution_policy(
 
 /// How the limits of one policy stand to each other.
 fn execution_limits(raw: &RawExecutionPolicy, policy: &ExecutionPolicy, notes: &mut Notes) {
-    let place = |said: &Number| {
-        said.as_ref()
-            .map_or_else(|| raw.at.clone(), |s| s.at.clone())
+    let place = |keys: &[&str]| {
+        let paths: Vec<String> = keys.iter().map(|key| raw.at.key(key).key).collect();
+        let found = paths
+            .iter()
+            .find_map(|path| raw.present.0.iter().find(|at| at.key == *path));
+        found.unwrap_or(&raw.at)
     };
     let max = policy.max_statement_timeout_secs;
-    let spoiled = ["statement_timeout_secs", "max_statement_timeout_secs"]
+    let both = ["statement_timeout_secs", "max_statement_timeout_secs"];
+    let wrong = both
         .iter()
-        .any(|key| notes.is_spoiled(&raw.at.key(key).key));
-    if policy.statement_timeout_secs > max && !spoiled {
-        let said = [&raw.statement_timeout_secs, &raw.max_statement_timeout_secs];
-        let said = said.into_iter().find(|s| s.is_some()).unwrap_or(&None);
+        .any(|key| notes.has_problem(&raw.at.key(key).key));
+    if policy.statement_timeout_secs > max && !wrong {
         let message = format!(
             "statement_timeout_secs is {}, above max_statement_timeout_secs, which is {max}",
             policy.statement_timeout_secs
         );
-        notes.problem(&place(said), message);
+        notes.problem(place(&both), message);
     }
     let migration = policy.migration_statement_timeout_secs.unwrap_or(0);
     if migration > max {
         let message = format!(
             "above max_statement_timeout_secs ({max}), which does not bind migrations: {migration} counts"
         );
-        notes.warn(&place(&raw.migration_statement_timeout_secs), message);
+        notes.warn(place(&["migration_statement_timeout_secs"]), message);
     }
     if let Some(lease) = policy.migration_lease_duration_secs
         && migration > lease
     {
         notes.warn(
-            &place(&raw.migration_lease_duration_secs),
+            place(&["migration_lease_duration_secs"]),
             "shorter than migration_statement_timeout_secs: an agent that falls silent during a \
              long statement loses it",
         );
     }
     if policy.max_rows.is_some_and(|rows| rows > ROWS_MAX) {
-        let message = format!("agents return at most {ROWS_MAX} rows, whatever is said here");
-        notes.warn(&place(&raw.max_rows), message);
+        let message = format!("agents return at most {ROWS_MAX} rows, whatever stands here");
+        notes.warn(place(&["max_rows"]), message);
     }
 }
 

@@ -10,6 +10,7 @@ pub mod facts;
 pub mod head;
 pub mod id;
 pub mod jwt;
+mod kept;
 pub mod permission;
 pub mod policy;
 pub mod reach;

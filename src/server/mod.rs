@@ -110,8 +110,8 @@ impl Server {
         let serving = Arc::clone(&door);
         let listener = Listener::start(
             state.path(),
-            config.workers,
-            config.workers * QUEUE_PER_WORKER,
+            config.process.workers,
+            config.process.workers * QUEUE_PER_WORKER,
             Arc::new(move |call| serving.serve(call)),
             key.clone(),
             Arc::clone(&metrics),
@@ -125,7 +125,7 @@ impl Server {
                 rules: Arc::new(move |method, path| door.rule(method, path)),
                 admit: Arc::new(move |preview| admitting.admits(preview)),
                 inner: listener.socket(),
-                inner_connections: config.workers * 2,
+                inner_connections: config.process.workers * 2,
                 key,
                 hub,
                 metrics,
@@ -141,7 +141,7 @@ impl Server {
             gate,
             listener: Some(listener),
             watch,
-            grace: Duration::from_secs(config.shutdown_grace_secs),
+            grace: Duration::from_secs(config.process.shutdown_grace_secs),
             hurry: Arc::new(AtomicBool::new(false)),
             stopped: false,
             bootstrapped,
@@ -248,7 +248,7 @@ fn app(
             database_path,
             redaction: config.redaction,
             max_persist_bytes: config.result_storage.max_persist_bytes,
-            calls_per_minute: config.calls_per_minute,
+            calls_per_minute: config.process.calls_per_minute,
         },
         sign_in: sign_in(config, options, metrics)?,
     }))
@@ -262,7 +262,7 @@ fn sign_in(
 ) -> Result<SignIn, Error> {
     let start = |oidc: &Oidc| -> Result<Provider, Error> {
         let (clock, metrics) = (options.clock.clone(), Arc::clone(metrics));
-        let keys = Jwks::start(oidc, config.allow_private_networks, clock, metrics)?;
+        let keys = Jwks::start(oidc, config.process.allow_private_networks, clock, metrics)?;
         Ok(Provider::new(oidc.clone(), Arc::new(keys)))
     };
     Ok(SignIn {

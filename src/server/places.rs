@@ -36,12 +36,12 @@ pub(super) fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Places, Er
 fn s3(bucket: &S3Storage, config: &Config, metrics: &Arc<Metrics>) -> S3 {
     let reach = Reach {
         // The operator named this machine; no name that leads here can.
-        here: config.allow_private_networks
+        here: config.process.allow_private_networks
             || bucket.endpoint.as_ref().is_some_and(|e| e.is_here()),
-        private: config.allow_private_networks,
+        private: config.process.allow_private_networks,
     };
     // However slow the store is, as many workers are left for everything else.
-    let calls_max = (config.workers / 2).max(1);
+    let calls_max = (config.process.workers / 2).max(1);
     S3::new(
         bucket.clone(),
         Arc::new(Http::keeping(reach, calls_max)),

@@ -4,6 +4,7 @@
 use super::Server;
 use crate::actions::start;
 use crate::config::Config;
+use crate::declare::Plain;
 use crate::error::Error;
 use std::path::Path;
 
@@ -68,32 +69,23 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let changed = [
         ("state_dir", old.state_dir != new.state_dir),
         ("listen", old.listen != new.listen),
-        ("workers", old.workers != new.workers),
-        (
-            "shutdown_grace_secs",
-            old.shutdown_grace_secs != new.shutdown_grace_secs,
-        ),
         ("audit.redaction", old.redaction != new.redaction),
         ("result_storage", old.result_storage != new.result_storage),
         ("result_channel", old.result_channel != new.result_channel),
         ("logging.format", old.logging.format != new.logging.format),
-        (
-            "calls_per_minute",
-            old.calls_per_minute != new.calls_per_minute,
-        ),
         (
             "trusted_proxies",
             old.trusted_proxies != new.trusted_proxies,
         ),
         ("auth.mode", old.auth_mode != new.auth_mode),
         ("auth.oidc", old.oidc != new.oidc),
-        (
-            "allow_private_networks",
-            old.allow_private_networks != new.allow_private_networks,
-        ),
     ];
-    changed
+    let changed = changed
         .into_iter()
-        .filter_map(|(key, differs)| differs.then_some(key))
+        .filter_map(|(key, differs)| differs.then_some(key));
+    old.process
+        .changed(&new.process)
+        .into_iter()
+        .chain(changed)
         .collect()
 }

@@ -1,116 +1,79 @@
-//! What server.toml said below `[auth]`.
+//! The keys of server.toml below `[auth]`.
 
-use super::{DATABASES_MAX, ENVIRONMENTS_MAX, NAMES_MAX, PEOPLE_MAX, ROLES_MAX, Text, Texts, each};
-use crate::config::problem::Place;
-use crate::config::reader::Section;
+use super::{DATABASES_MAX, ENVIRONMENTS_MAX, NAMES_MAX, PEOPLE_MAX, ROLES_MAX};
+use crate::settings::{Text, Texts, section};
 
-/// `[auth]`.
-#[derive(Debug, Default)]
-pub struct RawAuth {
-    pub mode: Text,
-    pub default_role: Text,
-    pub roles: Vec<RawRole>,
-    pub groups: Vec<RawGroup>,
-    pub role_bindings: Vec<RawBinding>,
-    pub oidc: Option<RawOidc>,
-}
-
-/// `[[auth.roles]]`.
-#[derive(Debug)]
-pub struct RawRole {
-    pub at: Place,
-    pub name: Text,
-    pub permissions: Texts,
-    pub databases: Texts,
-    pub environments: Texts,
-}
-
-/// `[[auth.groups]]`.
-#[derive(Debug)]
-pub struct RawGroup {
-    pub at: Place,
-    pub name: Text,
-    pub members: Texts,
-}
-
-/// `[[auth.role_bindings]]`.
-#[derive(Debug)]
-pub struct RawBinding {
-    pub at: Place,
-    pub role: Text,
-    pub subjects: Texts,
-    pub groups: Texts,
-}
-
-/// `[auth.oidc]`.
-#[derive(Debug)]
-pub struct RawOidc {
-    pub at: Place,
-    pub issuer_url: Text,
-    /// The same under the name that others use.
-    pub issuer: Text,
-    pub client_id: Text,
-    pub audience: Text,
-    pub jwks_uri: Text,
-    pub groups_claim: Text,
-    pub default_role: Text,
-    pub role_mappings: Vec<RawMapping>,
-}
-
-/// `[[auth.oidc.role_mappings]]`.
-#[derive(Debug)]
-pub struct RawMapping {
-    pub at: Place,
-    pub claim: Text,
-    pub value: Text,
-    pub role: Text,
-}
-
-impl RawAuth {
-    pub(super) fn from(s: &Section<'_>) -> RawAuth {
-        RawAuth {
-            mode: s.text("mode"),
-            default_role: s.text("default_role"),
-            roles: each(s, "roles", ROLES_MAX, |s| RawRole {
-                at: s.at.clone(),
-                name: s.text("name"),
-                permissions: s.texts("permissions", NAMES_MAX),
-                databases: s.texts("databases", DATABASES_MAX),
-                environments: s.texts("environments", ENVIRONMENTS_MAX),
-            }),
-            groups: each(s, "groups", ROLES_MAX, |s| RawGroup {
-                at: s.at.clone(),
-                name: s.text("name"),
-                members: s.texts("members", PEOPLE_MAX),
-            }),
-            role_bindings: each(s, "role_bindings", ROLES_MAX, |s| RawBinding {
-                at: s.at.clone(),
-                role: s.text("role"),
-                subjects: s.texts("subjects", PEOPLE_MAX),
-                groups: s.texts("groups", ROLES_MAX),
-            }),
-            oidc: s.section("oidc").map(|s| RawOidc::from(&s)),
-        }
+section! {
+    /// Who people are, and what they may do.
+    pub struct RawAuth {
+        /// How people authenticate: with a `token` of this server, with one of the identity provider (`oidc`), or with
+        /// `both`. Agents always present a token. Default with [auth.oidc]: both. Takes effect at a restart.
+        mode: Text, shown "\"token\"";
+        /// The role of somebody whom no binding names. Default: none.
+        default_role: Text, shown "\"readonly\"";
+        roles: Vec<RawRole>, within 0..=ROLES_MAX;
+        groups: Vec<RawGroup>, within 0..=ROLES_MAX;
+        role_bindings: Vec<RawBinding>, within 0..=ROLES_MAX;
+        oidc: Option<RawOidc>;
     }
 }
 
-impl RawOidc {
-    fn from(s: &Section<'_>) -> RawOidc {
-        RawOidc {
-            at: s.at.clone(),
-            issuer_url: s.text("issuer_url"),
-            issuer: s.text("issuer"),
-            client_id: s.text("client_id"),
-            audience: s.text("audience"),
-            jwks_uri: s.text("jwks_uri"),
-            groups_claim: s.text("groups_claim"),
-            default_role: s.text("default_role"),
-            role_mappings: each(s, "role_mappings", ROLES_MAX, |s| RawMapping {
-                at: s.at.clone(),
-                claim: s.text("claim"),
-                value: s.text("value"),
-                role: s.text("role"),
-            }),
-        }
+section! {
+    /// A role of your own, in addition to admin, developer, readonly and agent-default. No default.
+    pub struct RawRole {
+        name: Text, shown "\"dba\"";
+        /// docs/permissions-and-risk.md says what each allows.
+        permissions: Texts, within 0..=NAMES_MAX, shown "[\"request.view\", \"request.approve\", \"result.view\"]";
+        /// Databases and environments it covers, [] for all. What belongs to no database is given only by a role for
+        /// all of them: audit.view, user.manage, token.manage (but for tokens for oneself), workflow.manage,
+        /// policy.manage, role.manage and webhook.manage, be it by name or by `*`.
+        databases: Texts, within 0..=DATABASES_MAX, shown "[]";
+        environments: Texts, within 0..=ENVIRONMENTS_MAX, shown "[]";
+    }
+}
+
+section! {
+    /// A group of people. No default.
+    pub struct RawGroup {
+        name: Text, shown "\"backend-team\"";
+        members: Texts, within 0..=PEOPLE_MAX, shown "[\"requester-one\", \"approver\"]";
+    }
+}
+
+section! {
+    /// Gives a role to people and groups. No default.
+    pub struct RawBinding {
+        role: Text, shown "\"developer\"";
+        subjects: Texts, within 0..=PEOPLE_MAX, shown "[]";
+        groups: Texts, within 0..=ROLES_MAX, shown "[\"backend-team\"]";
+    }
+}
+
+section! {
+    /// The identity provider that vouches for people. No default. Takes effect at a restart, but for the roles.
+    pub struct RawOidc {
+        /// Its address, exactly as its tokens have it in `iss`; `issuer` is another name of this key.
+        issuer_url: Text, shown "\"https://id.example.com\"";
+        issuer: Text, shown "\"https://id.example.com\"";
+        /// For whom its tokens must be (`aud`): at least one of the two.
+        client_id: Text, shown "\"dbward\"";
+        audience: Text, shown "\"https://dbward.example.com\"";
+        /// Where its keys are. No default: found by <issuer_url>/.well-known/openid-configuration.
+        jwks_uri: Text, shown "\"https://id.example.com/keys\"";
+        /// The claim that lists groups; dots lead into objects.
+        groups_claim: Text, shown "\"groups\"";
+        /// The role of somebody to whom neither a mapping nor a binding gives one. No default: that of [auth].
+        default_role: Text, shown "\"readonly\"";
+        role_mappings: Vec<RawMapping>, within 0..=ROLES_MAX;
+    }
+}
+
+section! {
+    /// Gives a role to people of whom the provider says this: the claim is the value, or has it in its list. No
+    /// default.
+    pub struct RawMapping {
+        claim: Text, shown "\"realm_access.roles\"";
+        value: Text, shown "\"database-developers\"";
+        role: Text, shown "\"developer\"";
     }
 }

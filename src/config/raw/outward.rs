@@ -1,112 +1,50 @@
-//! What server.toml said about whom the server tells: webhooks, who is told where, and Slack.
+//! The keys of server.toml that say whom the server notifies: webhooks, policies for them, and Slack.
 
-use super::{CHANNELS_MAX, NAMES_MAX, Text, Texts, WEBHOOKS_MAX};
-use crate::config::problem::{Place, Said};
-use crate::config::reader::Section;
+use super::{CHANNELS_MAX, NAMES_MAX, RawScope, WEBHOOKS_MAX};
+use crate::settings::{RawSecret, Spanned, Text, Texts, section};
 
-/// `[[webhooks]]`.
-#[derive(Debug)]
-pub struct RawWebhook {
-    pub at: Place,
-    pub id: Text,
-    pub url: Text,
-    pub events: Texts,
-    pub format: Text,
-    pub secret: RawSecret,
-}
-
-/// `[[notification_policies]]`.
-#[derive(Debug)]
-pub struct RawNotificationPolicy {
-    pub at: Place,
-    pub database: Text,
-    pub environment: Text,
-    pub webhooks: Texts,
-    pub events: Texts,
-}
-
-/// `[slack]`.
-#[derive(Debug)]
-pub struct RawSlack {
-    pub at: Place,
-    pub bot_token: RawSecret,
-    pub signing_secret: RawSecret,
-    pub channel: Text,
-    /// By environment.
-    pub channels: Vec<(String, Said<String>)>,
-}
-
-/// A secret that is said itself, or in the file that the key with `_file` behind it names.
-pub struct RawSecret {
-    /// Where the key of the secret stands, or would.
-    pub at: Place,
-    pub said: Text,
-    pub file: Text,
-}
-
-/// Without what was said.
-impl std::fmt::Debug for RawSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RawSecret")
-            .field("at", &self.at)
-            .finish_non_exhaustive()
+section! {
+    /// Who is notified of what happens. This version records notifications and shows them under
+    /// /api/webhook-deliveries, but does not deliver them yet. No default.
+    pub struct RawWebhook {
+        /// a-z, 0-9 and `-`, at most 64 characters.
+        id: Text, shown "\"ops-alerts\"";
+        /// `http://` is for this machine only, and private addresses are refused, but with allow_private_networks. It
+        /// is shown to holders of webhook.manage.
+        url: Text, shown "\"https://hooks.example.com/dbward\"";
+        /// Events it is notified of, everywhere, as long as no notification policy names it; [] for all:
+        /// request.created, request.auto_approved, request.break_glass, request.dispatched, request.dispatch_timeout,
+        /// step.approved, request.approved, request.rejected, request.cancelled, request.expired, execution.started,
+        /// execution.completed, execution.failed, execution.lost.
+        events: Texts, within 0..=NAMES_MAX, shown "[]";
+        /// `generic` for a JSON object, `slack` for an incoming webhook of Slack. Statements in it follow [audit]
+        /// redaction.
+        format: Text, shown "\"generic\"";
+        /// Signs what is sent. Either the secret itself or a file that holds it; no default: unsigned.
+        secret: RawSecret, shown "\"${WEBHOOK_SECRET}\"";
     }
 }
 
-impl RawSecret {
-    /// Key path of the file's key.
-    pub fn file_key(&self) -> String {
-        format!("{}_file", self.at.key)
-    }
-
-    /// Where it was said, itself or as a file, if it was.
-    pub fn said_at(&self) -> Option<&Place> {
-        let said = self.said.as_ref().or(self.file.as_ref());
-        said.map(|said| &said.at)
-    }
-
-    pub(super) fn from(s: &Section<'_>, key: &str) -> RawSecret {
-        RawSecret {
-            at: s.place(key),
-            said: s.text(key),
-            file: s.text(&format!("{key}_file")),
-        }
+section! {
+    /// Who is notified of what in a scope. The most specific scope decides, alone. A webhook that some policy names
+    /// fires only through policies; then its own events do not count.
+    pub struct RawNotificationPolicy [scope: RawScope] {
+        /// Ids of webhooks; [] keeps quiet those that other policies name.
+        webhooks: Texts, within 0..=WEBHOOKS_MAX, shown "[]";
+        /// Events as above, [] for all.
+        events: Texts, within 0..=NAMES_MAX, shown "[]";
     }
 }
 
-impl RawWebhook {
-    pub(super) fn from(s: &Section<'_>) -> RawWebhook {
-        RawWebhook {
-            at: s.at.clone(),
-            id: s.text("id"),
-            url: s.text("url"),
-            events: s.texts("events", NAMES_MAX),
-            format: s.text("format"),
-            secret: RawSecret::from(s, "secret"),
-        }
-    }
-}
-
-impl RawNotificationPolicy {
-    pub(super) fn from(s: &Section<'_>) -> RawNotificationPolicy {
-        RawNotificationPolicy {
-            at: s.at.clone(),
-            database: s.text("database"),
-            environment: s.text("environment"),
-            webhooks: s.texts("webhooks", WEBHOOKS_MAX),
-            events: s.texts("events", NAMES_MAX),
-        }
-    }
-}
-
-impl RawSlack {
-    pub(super) fn from(s: &Section<'_>) -> RawSlack {
-        RawSlack {
-            at: s.at.clone(),
-            bot_token: RawSecret::from(s, "bot_token"),
-            signing_secret: RawSecret::from(s, "signing_secret"),
-            channel: s.text("channel"),
-            channels: s.texts_by_name("channels", CHANNELS_MAX),
-        }
+section! {
+    /// Slack. This version checks the section, but does not call Slack yet. No default.
+    pub struct RawSlack {
+        /// Each either itself or in a file.
+        bot_token: RawSecret, shown "\"${SLACK_BOT_TOKEN}\"";
+        signing_secret: RawSecret, shown "\"${SLACK_SIGNING_SECRET}\"";
+        /// Where messages go, by id or name.
+        channel: Text, shown format!("\"{}\"", crate::config::slack::CHANNEL_DEFAULT);
+        /// The same by environment, and under `default` for what concerns none; or as a table [slack.channels].
+        channels: Vec<(String, Spanned<String>)>, within 0..=CHANNELS_MAX, shown "{ production = \"C0000000002\" }";
     }
 }

@@ -1,66 +1,57 @@
-//! What server.toml said below `[result_storage]`.
+//! The keys of server.toml below `[result_storage]`.
 
-use super::{Number, RawSecret, Text};
-use crate::config::problem::Place;
-use crate::config::reader::Section;
+use crate::config::storage::{
+    BUCKET_DEFAULT, PERSIST_BYTES_DEFAULT, PERSIST_BYTES_MAX, PREFIX_DEFAULT, REGION_DEFAULT,
+};
+use crate::settings::{Number, Part, Present, RawSecret, Text, section};
 
-/// Keys that count only with `backend = "s3"`.
-pub const S3_KEYS: &[&str] = &[
-    "bucket",
-    "region",
-    "endpoint",
-    "path_style",
-    "prefix",
-    "expiry_tag",
-    "access_key_id",
-    "access_key_id_file",
-    "secret_access_key",
-    "secret_access_key_file",
-    "session_token",
-    "session_token_file",
-];
+section! {
+    /// Where results are stored.
+    pub struct RawResultStorage [present: Present] {
+        /// `local`, a folder of this machine, or `s3`, a bucket of a store that speaks S3. Takes effect at a restart,
+        /// all of it.
+        backend: Text, shown "\"local\"";
+        /// The folder. Default: `results` in state_dir. With a bucket, results from before it are still read from here.
+        root_dir: Text, shown "\"./state/results\"";
+        /// Largest result that is stored, in bytes, at most 33554432.
+        max_persist_bytes: Number, within 1..=PERSIST_BYTES_MAX, shown PERSIST_BYTES_DEFAULT;
+    } [s3: RawS3]
+}
 
-/// `[result_storage]`.
-#[derive(Debug)]
-pub struct RawResultStorage {
-    pub at: Place,
-    pub backend: Text,
-    pub root_dir: Text,
-    pub max_persist_bytes: Number,
-    pub bucket: Text,
-    pub region: Text,
-    pub endpoint: Text,
-    pub path_style: Option<bool>,
-    pub prefix: Text,
-    pub expiry_tag: Option<bool>,
-    pub access_key_id: RawSecret,
-    pub secret_access_key: RawSecret,
-    pub session_token: RawSecret,
-    /// Places of the keys of S3 that are there, whatever their values.
-    pub s3_keys: Vec<Place>,
+section! {
+    /// What counts only with `backend = "s3"`.
+    pub struct RawS3 {
+        /// For `s3` only, like all keys of this table but backend, root_dir and max_persist_bytes; see
+        /// docs/result-storage.md.
+        bucket: Text, shown format!("\"{BUCKET_DEFAULT}\"");
+        /// Without it, the variables AWS_REGION and AWS_DEFAULT_REGION are asked first.
+        region: Text, shown format!("\"{REGION_DEFAULT}\"");
+        /// Scheme, host and port of the store. No default: Amazon's of the region. One in a private network, or one
+        /// without encryption that is not on this machine, needs allow_private_networks.
+        endpoint: Text, shown "\"https://s3.example.com\"";
+        /// Whether the bucket stands in the path (`host/bucket/key`) and not in the host name. Default with an
+        /// endpoint: true.
+        path_style: Option<bool>, shown false;
+        /// What all keys begin with; may be empty.
+        prefix: Text, shown format!("\"{PREFIX_DEFAULT}\"");
+        /// Whether objects are tagged `dbward-expires` with the time from which they may be removed.
+        expiry_tag: Option<bool>, shown true;
+        /// The access key, or the files that hold its parts. No default: the variables AWS_ACCESS_KEY_ID,
+        /// AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, then the profile AWS_PROFILE of the shared credentials file.
+        access_key_id: RawSecret, shown "\"example\"";
+        secret_access_key: RawSecret, shown "\"example-secret\"";
+        /// Of a pair that was lent for a while; when it runs out, the server needs a restart.
+        session_token: RawSecret, shown "\"example-token\"";
+    }
 }
 
 impl RawResultStorage {
-    pub(super) fn from(s: &Section<'_>) -> RawResultStorage {
-        RawResultStorage {
-            at: s.at.clone(),
-            backend: s.text("backend"),
-            root_dir: s.text("root_dir"),
-            max_persist_bytes: s.number("max_persist_bytes"),
-            bucket: s.text("bucket"),
-            region: s.text("region"),
-            endpoint: s.text("endpoint"),
-            path_style: s.flag("path_style"),
-            prefix: s.text("prefix"),
-            expiry_tag: s.flag("expiry_tag"),
-            access_key_id: RawSecret::from(s, "access_key_id"),
-            secret_access_key: RawSecret::from(s, "secret_access_key"),
-            session_token: RawSecret::from(s, "session_token"),
-            s3_keys: S3_KEYS
-                .iter()
-                .filter(|key| s.says(key))
-                .map(|key| s.place(key))
-                .collect(),
-        }
+    /// Places of the keys of a bucket that are there.
+    pub fn s3_keys(&self) -> impl Iterator<Item = &crate::settings::Place> {
+        self.present.0.iter().filter(|at| {
+            let name = at.key.rsplit('.').next().unwrap_or_default();
+            let name = name.strip_suffix("_file").unwrap_or(name);
+            RawS3::KEYS.iter().any(|key| key.name == name)
+        })
     }
 }

@@ -65,7 +65,7 @@ fn every_key_of_the_provider_has_its_effect() {
         config.policies.role_mappings,
         [RoleMapping { claim, value, role }]
     );
-    assert!(!config.allow_private_networks);
+    assert!(!config.process.allow_private_networks);
 }
 
 #[test]
@@ -126,7 +126,11 @@ fn an_issuer_is_said_once_and_is_an_address() {
 fn plain_http_is_for_this_machine_or_trusted_networks() {
     let far = "[auth.oidc]\nissuer_url = \"http://id.internal\"\nclient_id = \"a\"\n";
     assert_eq!(refused(&with("", "", far)).len(), 1);
-    assert!(loads(&with("allow_private_networks = true", "", far)).allow_private_networks);
+    assert!(
+        loads(&with("allow_private_networks = true", "", far))
+            .process
+            .allow_private_networks
+    );
     let near = far.replace("id.internal", "localhost:8080");
     assert!(loads(&with("", "", &near)).oidc.unwrap().issuer.is_here());
 }

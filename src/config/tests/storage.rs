@@ -10,6 +10,8 @@ pub fn uncommented(example: &str) -> String {
     let lines = example
         .lines()
         .filter(|line| !line.contains("_file = "))
+        // An approver is one of three.
+        .filter(|line| !line.starts_with("#group = ") && !line.starts_with("#user = "))
         .map(|line| match line.strip_prefix('#') {
             Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => format!("{rest}\n"),
             _ => format!("{line}\n"),

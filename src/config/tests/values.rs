@@ -1,11 +1,11 @@
 //! Claims about single values: variables, address ranges, secrets.
 
-use super::super::expand::expand;
-use super::super::secret::{SECRET_BYTES_MAX, Secret};
 use super::{env, loads, refused};
 use crate::config::raw::PROXIES_MAX;
 use crate::config::{Cidr, ID_BYTES_MAX};
 use crate::domain::id::Selector;
+use crate::settings::expand;
+use crate::settings::{SECRET_BYTES_MAX, Secret};
 use std::path::Path;
 
 #[test]
@@ -15,7 +15,10 @@ fn variables_expand_in_values_of_every_kind() {
          shutdown_grace_secs = ${UNSET:-7}\nlisten = \"${UNSET:-0.0.0.0:80}\"",
     );
     assert_eq!(config.state_dir, Path::new("/data/state"));
-    assert_eq!((config.workers, config.shutdown_grace_secs), (4, 7));
+    assert_eq!(
+        (config.process.workers, config.process.shutdown_grace_secs),
+        (4, 7)
+    );
     assert_eq!(config.listen.to_string(), "0.0.0.0:80");
 }
 
@@ -46,7 +49,7 @@ fn expansion_follows_strings_and_comments() {
 #[test]
 fn value_of_a_variable_cannot_become_configuration() {
     let config = loads("state_dir = \"${LINES}\"\nworkers = 9");
-    assert_eq!(config.workers, 9);
+    assert_eq!(config.process.workers, 9);
     assert_eq!(
         config.state_dir,
         Path::new("/srv/dbward/a\"\nworkers = 1\n#")

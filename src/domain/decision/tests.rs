@@ -317,13 +317,13 @@ fn tightened(policies: &Policies) -> Vec<(String, Policies)> {
             p.auto_approve[n].threshold = None;
         });
         add(format!("auto-approval {n} without reads"), &|p| {
-            p.auto_approve[n].allowance.read_only = false;
+            p.auto_approve[n].allowance.allow_read_only = false;
         });
         add(format!("auto-approval {n} without DDL"), &|p| {
-            p.auto_approve[n].allowance.safe_ddl = false;
+            p.auto_approve[n].allowance.allow_safe_ddl = false;
         });
         add(format!("auto-approval {n} for fewer rows"), &|p| {
-            p.auto_approve[n].allowance.estimated_rows_max = 0;
+            p.auto_approve[n].allowance.max_estimated_rows = 0;
         });
     }
     for rule in Rule::ALL {

@@ -1,319 +1,160 @@
-//! Facts as JSON: the shape in which they are kept with a request. A text that is not exactly of this shape is no
-//! facts at all, rather than facts that say less.
+//! Facts as JSON: the form in which they are kept with a request. A text that is not exactly of this form is no facts at
+//! all, rather than facts that say less.
 
 use super::{Effect, Facts, Requester, SchemaStatus, SqlFacts};
-use crate::domain::id::{Operation, Target};
+use crate::domain::id::Operation;
+use crate::domain::kept::{Kept, Younger, kept, kept_enum, write};
 use crate::domain::sql::{Class, DialectFact, Finding, Rule};
-use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 
-/// The shape. Texts of version 1 kept the outcome of risk without what it was computed from; they are not read.
+/// The form. Texts of version 1 kept the outcome of risk without what it was computed from; they are not read.
 const VERSION: u32 = 3;
 /// Had no dialect, no unknown functions and no offset of findings; it is read as facts that say nothing of them.
 const VERSION_BEFORE_DIALECT: u32 = 2;
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FactsText<'a> {
-    version: u32,
-    #[serde(borrow)]
-    database: Cow<'a, str>,
-    environment: Cow<'a, str>,
-    asked_operation: Cow<'a, str>,
-    emergency: bool,
-    allow_ddl: bool,
-    has_reason: bool,
-    sql: Option<SqlText<'a>>,
-    schema_collected_at: Option<Cow<'a, str>>,
-    requester: RequesterText<'a>,
+kept! {
+    Facts => FactsText [version VERSION or VERSION_BEFORE_DIALECT pair target] {
+        #[serde(rename = "asked_operation")]
+        asked: Operation,
+        emergency: bool,
+        allow_ddl: bool,
+        has_reason: bool,
+        sql: Option<SqlFacts>,
+        schema_collected_at: Option<String>,
+        requester: Requester,
+    }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SqlText<'a> {
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    dialect: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    class: ClassText<'a>,
-    statements: usize,
-    ddl_eligible: bool,
-    safe_ddl: bool,
-    foreseen: bool,
-    tables: Cow<'a, [String]>,
-    findings: Vec<FindingText<'a>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    unknown_functions: Option<Cow<'a, [String]>>,
-    schema: Cow<'a, str>,
-    effects: Vec<EffectText<'a>>,
+kept! {
+    SqlFacts => SqlText {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dialect: Option<DialectFact>,
+        class: Class,
+        statements: usize,
+        ddl_eligible: bool,
+        safe_ddl: bool,
+        foreseen: bool,
+        tables: Vec<String>,
+        findings: Vec<Finding>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unknown_functions: Younger<Vec<String>>,
+        schema: SchemaStatus,
+        effects: Vec<Effect>,
+    }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
-enum ClassText<'a> {
-    // With braces, so that what else stands there is refused as everywhere.
-    Select {},
-    Dml {
-        ddl_only: bool,
-        reason: Cow<'a, str>,
-    },
-    Rejected {
-        reason: Cow<'a, str>,
-        line: u64,
-        column: u64,
-    },
-    Unparsable {
-        message: Cow<'a, str>,
-        line: u64,
-        column: u64,
-    },
+kept_enum! {
+    Class => ClassText, "name" {
+        Select {},
+        Dml { ddl_only: bool, reason: String },
+        Rejected { reason: String, line: u64, column: u64 },
+        Unparsable { message: String, line: u64, column: u64 },
+    }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FindingText<'a> {
-    #[serde(borrow)]
-    rule: Cow<'a, str>,
+kept_enum! {
+    Effect => EffectText, "effect" {
+        UnknownTable { table: String },
+        UnknownRows { table: String },
+        Rows { rows: i64, cascade: Vec<String> },
+    }
+}
+
+kept! {
+    Requester => RequesterText {
+        subject: String,
+        roles: Vec<String>,
+        groups: Vec<String>,
+    }
+}
+
+/// What is kept of a finding; the rest of it follows from the rule.
+struct Found {
+    rule: Rule,
     statement: usize,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    offset: Option<usize>,
+    offset: usize,
     line: u64,
     column: u64,
-    message: Cow<'a, str>,
+    message: String,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "effect", rename_all = "snake_case", deny_unknown_fields)]
-enum EffectText<'a> {
-    UnknownTable {
-        table: Cow<'a, str>,
-    },
-    UnknownRows {
-        table: Cow<'a, str>,
-    },
-    Rows {
-        rows: i64,
-        cascade: Cow<'a, [String]>,
-    },
+kept! {
+    Found => FindingText {
+        rule: Rule,
+        statement: usize,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        offset: Younger<usize>,
+        line: u64,
+        column: u64,
+        message: String,
+    }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RequesterText<'a> {
-    #[serde(borrow)]
-    subject: Cow<'a, str>,
-    roles: Cow<'a, [String]>,
-    groups: Cow<'a, [String]>,
+impl Kept for Finding {
+    type Text = FindingText;
+
+    fn text(&self) -> FindingText {
+        let found = Found {
+            rule: self.rule,
+            statement: self.statement,
+            offset: self.offset,
+            line: self.line,
+            column: self.column,
+            message: self.message.clone(),
+        };
+        found.text()
+    }
+
+    fn of(text: FindingText) -> Option<Finding> {
+        let found = Found::of(text)?;
+        let mut finding = Finding::new(found.rule, found.statement, found.line, found.column);
+        finding.offset = found.offset;
+        finding.message = found.message;
+        Some(finding)
+    }
+}
+
+impl Kept for SchemaStatus {
+    type Text = String;
+
+    fn text(&self) -> String {
+        self.as_str().to_owned()
+    }
+
+    fn of(text: String) -> Option<SchemaStatus> {
+        match text.as_str() {
+            "not_synced" => Some(SchemaStatus::NotSynced),
+            "failed" => Some(SchemaStatus::Failed),
+            "ready" => Some(SchemaStatus::Ready),
+            _ => None,
+        }
+    }
+}
+
+impl FactsText {
+    /// Whether it has just the members that texts of its version have.
+    fn is_whole(&self) -> bool {
+        let wanted = self.version == VERSION;
+        self.sql.as_ref().is_none_or(|sql| {
+            sql.dialect.is_some() == wanted
+                && sql.unknown_functions.is_some() == wanted
+                && sql.findings.iter().all(|f| f.offset.is_some() == wanted)
+        })
+    }
 }
 
 impl Facts {
     /// The text of these facts.
     pub fn to_text(&self) -> String {
-        let text = FactsText {
-            version: VERSION,
-            database: (&self.target.database).into(),
-            environment: (&self.target.environment).into(),
-            asked_operation: self.asked.as_str().into(),
-            emergency: self.emergency,
-            allow_ddl: self.allow_ddl,
-            has_reason: self.has_reason,
-            sql: self.sql.as_ref().map(SqlText::new),
-            schema_collected_at: self.schema_collected_at.as_ref().map(Cow::from),
-            requester: RequesterText {
-                subject: (&self.requester.subject).into(),
-                roles: (&self.requester.roles).into(),
-                groups: (&self.requester.groups).into(),
-            },
-        };
-        // Strings, numbers and booleans always have a spelling; should they not, the empty text is no JSON, which the
-        // schema refuses.
-        serde_json::to_string(&text).unwrap_or_default()
+        write(self)
     }
 
     /// The facts of such a text; `None` for any other.
     pub fn from_text(text: &str) -> Option<Facts> {
         let text: FactsText = serde_json::from_str(text).ok()?;
-        if !matches!(text.version, VERSION | VERSION_BEFORE_DIALECT) {
-            return None;
-        }
-        let sql = match text.sql {
-            Some(sql) if sql.is_whole(text.version) => Some(sql.read()?),
-            Some(_) => return None,
-            None => None,
-        };
-        Some(Facts {
-            target: Target {
-                database: text.database.into_owned(),
-                environment: text.environment.into_owned(),
-            },
-            asked: Operation::parse(&text.asked_operation)?,
-            emergency: text.emergency,
-            allow_ddl: text.allow_ddl,
-            has_reason: text.has_reason,
-            sql,
-            schema_collected_at: text.schema_collected_at.map(Cow::into_owned),
-            requester: Requester {
-                subject: text.requester.subject.into_owned(),
-                roles: text.requester.roles.into_owned(),
-                groups: text.requester.groups.into_owned(),
-            },
-        })
-    }
-}
-
-impl<'a> SqlText<'a> {
-    fn new(sql: &'a SqlFacts) -> SqlText<'a> {
-        let finding = |f: &'a Finding| FindingText {
-            rule: f.rule.as_str().into(),
-            statement: f.statement,
-            offset: Some(f.offset),
-            line: f.line,
-            column: f.column,
-            message: (&f.message).into(),
-        };
-        SqlText {
-            dialect: sql.dialect.map(|d| d.as_str().into()),
-            class: ClassText::new(&sql.class),
-            statements: sql.statements,
-            ddl_eligible: sql.ddl_eligible,
-            safe_ddl: sql.safe_ddl,
-            foreseen: sql.foreseen,
-            tables: (&sql.tables).into(),
-            findings: sql.findings.iter().map(finding).collect(),
-            unknown_functions: Some((&sql.unknown_functions).into()),
-            schema: sql.schema.as_str().into(),
-            effects: sql.effects.iter().map(EffectText::new).collect(),
-        }
-    }
-
-    /// Whether it has just what texts of that version have.
-    fn is_whole(&self, version: u32) -> bool {
-        let wanted = version == VERSION;
-        self.dialect.is_some() == wanted
-            && self.unknown_functions.is_some() == wanted
-            && self.findings.iter().all(|f| f.offset.is_some() == wanted)
-    }
-
-    fn read(self) -> Option<SqlFacts> {
-        let dialect = match &self.dialect {
-            Some(name) => Some(DialectFact::parse(name)?),
-            None => None,
-        };
-        let finding = |f: FindingText| {
-            let mut finding = Finding::new(Rule::parse(&f.rule)?, f.statement, f.line, f.column);
-            finding.offset = f.offset.unwrap_or(0);
-            finding.message = f.message.into_owned();
-            Some(finding)
-        };
-        let findings: Option<Vec<Finding>> = self.findings.into_iter().map(finding).collect();
-        Some(SqlFacts {
-            dialect,
-            class: self.class.read(),
-            statements: self.statements,
-            ddl_eligible: self.ddl_eligible,
-            safe_ddl: self.safe_ddl,
-            foreseen: self.foreseen,
-            tables: self.tables.into_owned(),
-            findings: findings?,
-            unknown_functions: self
-                .unknown_functions
-                .map_or_else(Vec::new, Cow::into_owned),
-            schema: match &*self.schema {
-                "not_synced" => SchemaStatus::NotSynced,
-                "failed" => SchemaStatus::Failed,
-                "ready" => SchemaStatus::Ready,
-                _ => return None,
-            },
-            effects: self.effects.into_iter().map(EffectText::read).collect(),
-        })
-    }
-}
-
-impl<'a> ClassText<'a> {
-    fn new(class: &'a Class) -> ClassText<'a> {
-        match class {
-            Class::Select => ClassText::Select {},
-            Class::Dml { ddl_only, reason } => ClassText::Dml {
-                ddl_only: *ddl_only,
-                reason: reason.into(),
-            },
-            Class::Rejected {
-                reason,
-                line,
-                column,
-            } => ClassText::Rejected {
-                reason: reason.into(),
-                line: *line,
-                column: *column,
-            },
-            Class::Unparsable {
-                line,
-                column,
-                message,
-            } => ClassText::Unparsable {
-                message: message.into(),
-                line: *line,
-                column: *column,
-            },
-        }
-    }
-
-    fn read(self) -> Class {
-        match self {
-            ClassText::Select {} => Class::Select,
-            ClassText::Dml { ddl_only, reason } => Class::Dml {
-                ddl_only,
-                reason: reason.into_owned(),
-            },
-            ClassText::Rejected {
-                reason,
-                line,
-                column,
-            } => Class::Rejected {
-                reason: reason.into_owned(),
-                line,
-                column,
-            },
-            ClassText::Unparsable {
-                message,
-                line,
-                column,
-            } => Class::Unparsable {
-                line,
-                column,
-                message: message.into_owned(),
-            },
-        }
-    }
-}
-
-impl<'a> EffectText<'a> {
-    fn new(effect: &'a Effect) -> EffectText<'a> {
-        match effect {
-            Effect::UnknownTable { table } => EffectText::UnknownTable {
-                table: table.into(),
-            },
-            Effect::UnknownRows { table } => EffectText::UnknownRows {
-                table: table.into(),
-            },
-            Effect::Rows { rows, cascade } => EffectText::Rows {
-                rows: *rows,
-                cascade: cascade.into(),
-            },
-        }
-    }
-
-    fn read(self) -> Effect {
-        match self {
-            EffectText::UnknownTable { table } => Effect::UnknownTable {
-                table: table.into_owned(),
-            },
-            EffectText::UnknownRows { table } => Effect::UnknownRows {
-                table: table.into_owned(),
-            },
-            EffectText::Rows { rows, cascade } => Effect::Rows {
-                rows,
-                cascade: cascade.into_owned(),
-            },
+        if text.is_whole() {
+            Facts::of(text)
+        } else {
+            None
         }
     }
 }
@@ -321,6 +162,7 @@ impl<'a> EffectText<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::Target;
     use crate::domain::policy::Dialect;
     use crate::domain::schema::{Schema, Snapshot};
     use crate::domain::sql::analyze;

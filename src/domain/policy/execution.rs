@@ -1,7 +1,9 @@
 //! Execution policies: how often, how long and how much a request may run.
 
-use super::Scope;
+use super::SECS_MAX;
+use crate::declare::Plain;
 use crate::domain::id::Operation;
+use crate::domain::kept::policy;
 
 /// Shortest lease of an execution, in seconds.
 pub const LEASE_SECS_MIN: u64 = 60;
@@ -12,45 +14,37 @@ pub const MIGRATION_LEASE_SECS: u64 = 600;
 /// Rows that an agent returns at most, whatever a policy says.
 pub const ROWS_MAX: u64 = 10_000;
 
-/// How often, how long and how much requests of a scope may run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExecutionPolicy {
-    /// Where it applies.
-    pub scope: Scope,
-    /// Whether configuration has it, or it is the default.
-    pub explicit: bool,
-    /// Executions of one request that count, at most; at least 1.
-    pub max_executions: u32,
-    /// Seconds from the first completed execution in which another may start.
-    pub execution_window_secs: u64,
-    /// Whether a failed request may be run again.
-    pub retry_on_failure: bool,
-    /// Seconds a statement may run.
-    pub statement_timeout_secs: u64,
-    /// The cap of every statement timeout.
-    pub max_statement_timeout_secs: u64,
-    /// Rows returned at most.
-    pub max_rows: Option<u64>,
-    /// Lease of a migration.
-    pub migration_lease_duration_secs: Option<u64>,
-    /// Seconds a migration may run; none for no limit.
-    pub migration_statement_timeout_secs: Option<u64>,
+/// Longest time of one statement, and longest lease, in seconds.
+pub const STATEMENT_SECS_MAX: u64 = 24 * 3600;
+/// Most executions of one request.
+const EXECUTIONS_MAX: u64 = 1_000;
+
+policy! {
+    /// How often, how long and how much requests of a scope may run.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct ExecutionPolicy => ExecutionText {
+        /// Executions of one request that count, at most.
+        max_executions: u32 = 1, within 1..=EXECUTIONS_MAX;
+        /// Seconds from the first completed execution in which another may start.
+        execution_window_secs: u64 = 86_400, within 1..=SECS_MAX;
+        /// Whether a request whose execution failed may be run again.
+        retry_on_failure: bool = false;
+        /// Seconds a statement may run, and the cap of every such timeout but those of migrations.
+        statement_timeout_secs: u64 = 30, within 1..=STATEMENT_SECS_MAX;
+        max_statement_timeout_secs: u64 = 600, within 1..=STATEMENT_SECS_MAX;
+        /// Rows returned at most; no default: the 10000 of the agent.
+        max_rows: Option<u64> = None, within 1..=u32::MAX as u64, shown "10000";
+        /// Seconds an agent may be silent during a migration before it counts as lost, at least 60. No default: 600, or
+        /// 30 more than the timeout of migrations where there is one.
+        migration_lease_duration_secs: Option<u64> = None, within 60..=STATEMENT_SECS_MAX, shown "600";
+        /// Seconds a migration may run, 0 for no limit.
+        migration_statement_timeout_secs: Option<u64> = None, within 0..=STATEMENT_SECS_MAX, shown "0";
+    }
 }
 
 impl Default for ExecutionPolicy {
     fn default() -> Self {
-        ExecutionPolicy {
-            scope: Scope::any(),
-            explicit: false,
-            max_executions: 1,
-            execution_window_secs: 86_400,
-            retry_on_failure: false,
-            statement_timeout_secs: 30,
-            max_statement_timeout_secs: 600,
-            max_rows: None,
-            migration_lease_duration_secs: None,
-            migration_statement_timeout_secs: None,
-        }
+        ExecutionPolicy::plain()
     }
 }
 

@@ -22,6 +22,9 @@ use review::ReviewPolicy;
 use std::collections::{BTreeMap, BTreeSet};
 use workflow::Workflow;
 
+/// Longest time that any policy of seconds may give: a leap year.
+pub const SECS_MAX: u64 = 366 * 24 * 3600;
+
 /// The scope of a policy entry: a database and an environment, each a name or `*`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scope {
@@ -52,6 +55,12 @@ impl Scope {
             part(&self.database, &target.database, 2)?
                 + part(&self.environment, &target.environment, 4)?,
         )
+    }
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Scope::any()
     }
 }
 
@@ -227,6 +236,13 @@ impl Policies {
             .filter_map(|p| Some((p.scope.score(target)?, p)))
             .max_by_key(|(score, _)| *score)
             .map_or_else(ExecutionPolicy::default, |(_, p)| p.clone())
+    }
+
+    /// Whether an entry of the configuration decides that, and not the default.
+    pub fn has_execution(&self, target: &Target) -> bool {
+        self.execution
+            .iter()
+            .any(|p| p.scope.score(target).is_some())
     }
 
     /// The result policy where nothing else is said.

@@ -2,6 +2,7 @@
 
 use super::Scope;
 use crate::domain::id::Selector;
+use crate::domain::kept::kept;
 
 /// Where a successful result goes. A failure is always stored and streamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,6 +48,14 @@ pub struct ResultPolicy {
     pub delivery_mode: DeliveryMode,
     /// Who besides the requester may see results.
     pub access: Vec<Selector>,
+}
+
+kept! {
+    ResultPolicy => ResultText [pair scope] {
+        retention_days: u32,
+        delivery_mode: DeliveryMode,
+        access: Vec<Selector>,
+    }
 }
 
 /// Days a stored result is kept, unless configured.

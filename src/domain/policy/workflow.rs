@@ -1,7 +1,10 @@
 //! Workflows: whose approval a request needs, step by step.
 
 use super::{Scope, workflow_id};
+use crate::declare::Plain;
 use crate::domain::id::{Operation, Selector};
+use crate::domain::kept::policy;
+use crate::domain::policy::{SECS_MAX, execution::STATEMENT_SECS_MAX};
 use std::collections::BTreeSet;
 
 /// Whether every approver entry of a step must be satisfied, or one suffices.
@@ -50,33 +53,35 @@ pub struct WorkflowStep {
     pub approvers: Vec<ApproverEntry>,
 }
 
-/// Whose approval requests of some scope and some operations need.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Workflow {
-    /// Where it applies.
-    pub scope: Scope,
-    /// Which operations it takes; empty for all.
-    pub operations: BTreeSet<Operation>,
-    /// Steps, in order; none means that no approval is needed.
-    pub steps: Vec<WorkflowStep>,
-    /// Whether a request must give a reason.
-    pub require_reason: bool,
-    /// Whether the requester may approve his own request.
-    pub allow_self_approve: bool,
-    /// Whether somebody who approved one step may approve another.
-    pub allow_same_approver_across_steps: bool,
-    /// Whether a holder of `*` whom no selector names may step in.
-    pub admin_override: bool,
-    /// Whether a vote by a token that the requester issued is refused.
-    pub distinct_token_issuer: bool,
-    /// Whether the plan is explained before approval.
-    pub explain: bool,
-    /// Seconds a request waits for approval.
-    pub pending_ttl_secs: Option<u64>,
-    /// Seconds an approval can be used.
-    pub approval_ttl_secs: Option<u64>,
-    /// Seconds a statement may run; the smaller of this and the execution policy counts.
-    pub statement_timeout_secs: Option<u64>,
+policy! {
+    /// Whose approval requests of some scope and some operations need.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Workflow => WorkflowText {
+        /// Which operations it covers; empty for all.
+        operations: BTreeSet<Operation>;
+        /// Steps, in order; none means that no approval is needed.
+        steps: Vec<WorkflowStep>;
+        /// Whether a request must give a reason.
+        require_reason: bool = false;
+        /// Whether requesters may approve their own requests.
+        allow_self_approve: bool = false;
+        /// Whether somebody who approved one step may approve another.
+        allow_same_approver_across_steps: bool = true;
+        /// Whether a holder of `*` whom no step names may step in, for one step of a request.
+        admin_override: bool = true;
+        /// Whether a vote by a token is refused of which the requester is among the issuers: they issued it, or issued
+        /// somebody the token that it was issued with, and so on.
+        distinct_token_issuer: bool = false;
+        /// Whether the plan of the statement is explained before approval.
+        explain: bool = true;
+        /// Seconds a request waits for approval, and an approval for its use, 1 to 366 days. No default of their own:
+        /// without them, approval_ttl_secs of [retention] counts.
+        pending_ttl_secs: Option<u64> = None, within 1..=SECS_MAX, shown "86400";
+        approval_ttl_secs: Option<u64> = None, within 1..=SECS_MAX, shown "86400";
+        /// Seconds a statement may run; the smaller of this and the execution policy counts. No default: the policy
+        /// alone.
+        statement_timeout_secs: Option<u64> = None, within 1..=STATEMENT_SECS_MAX, shown "30";
+    }
 }
 
 impl Workflow {
@@ -84,17 +89,7 @@ impl Workflow {
     pub fn new(scope: Scope) -> Workflow {
         Workflow {
             scope,
-            operations: BTreeSet::new(),
-            steps: Vec::new(),
-            require_reason: false,
-            allow_self_approve: false,
-            allow_same_approver_across_steps: true,
-            admin_override: true,
-            distinct_token_issuer: false,
-            explain: true,
-            pending_ttl_secs: None,
-            approval_ttl_secs: None,
-            statement_timeout_secs: None,
+            ..Workflow::plain()
         }
     }
 

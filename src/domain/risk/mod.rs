@@ -4,6 +4,7 @@
 //! table that it does not have, a row count that the database does not know are `unknown`, which nothing approves by
 //! itself.
 
+use crate::declare::Plain;
 use crate::domain::facts::{Effect, SchemaStatus, SqlFacts};
 use crate::domain::id::Operation;
 use crate::domain::policy::review::ReviewPolicy;
@@ -11,6 +12,8 @@ use crate::domain::sql::{Action, DialectFact, Rule};
 
 /// Rows above which a table counts as large, where no policy says otherwise.
 pub const ESTIMATED_ROWS_MAX: i64 = 1000;
+/// Rows that an allowance may call few, at most.
+const ROWS_MAX: u64 = 1_000_000_000_000;
 /// Findings from which on they alone make the risk high.
 pub const MANY_FINDINGS: usize = 3;
 
@@ -32,6 +35,16 @@ pub enum RiskLevel {
 }
 
 impl RiskLevel {
+    /// All levels, least first.
+    pub const ALL: [RiskLevel; 6] = [
+        RiskLevel::Low,
+        RiskLevel::Medium,
+        RiskLevel::High,
+        RiskLevel::Critical,
+        RiskLevel::Unknown,
+        RiskLevel::Unavailable,
+    ];
+
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,6 +55,11 @@ impl RiskLevel {
             RiskLevel::Unknown => "unknown",
             RiskLevel::Unavailable => "unavailable",
         }
+    }
+
+    /// The level of that name.
+    pub fn parse(text: &str) -> Option<RiskLevel> {
+        RiskLevel::ALL.into_iter().find(|r| r.as_str() == text)
     }
 
     /// Its name in `context.risk`, which existing clients know in this spelling.
@@ -57,24 +75,21 @@ impl RiskLevel {
     }
 }
 
-/// What the risk allows for; an auto-approval may set it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Allowance {
-    /// Reads are low.
-    pub read_only: bool,
-    /// Harmless DDL is low.
-    pub safe_ddl: bool,
-    /// Rows above which a table counts as large.
-    pub estimated_rows_max: i64,
+crate::declare! {
+    /// What the risk allows for; an auto-approval may set it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Allowance {
+        /// Whether reads, and harmless DDL (CREATE TABLE and the like), count as low.
+        allow_read_only: bool = true;
+        allow_safe_ddl: bool = true;
+        /// Rows above which a table counts as large, which is at least medium.
+        max_estimated_rows: i64 = ESTIMATED_ROWS_MAX, within 0..=ROWS_MAX;
+    }
 }
 
 impl Default for Allowance {
     fn default() -> Self {
-        Allowance {
-            read_only: true,
-            safe_ddl: true,
-            estimated_rows_max: ESTIMATED_ROWS_MAX,
-        }
+        Allowance::plain()
     }
 }
 
@@ -108,7 +123,7 @@ pub fn score(
     if sql.dialect == Some(DialectFact::Any) {
         return only(RiskLevel::Unknown, "AnyDialect");
     }
-    if operation == Operation::ExecuteSelect && allowance.read_only {
+    if operation == Operation::ExecuteSelect && allowance.allow_read_only {
         return only(RiskLevel::Low, "ReadOnly");
     }
     let counted: Vec<Rule> = sql
@@ -117,7 +132,7 @@ pub fn score(
         .map(|f| f.rule)
         .filter(|r| review.action(*r) != Action::Off)
         .collect();
-    if allowance.safe_ddl && sql.safe_ddl && counted.is_empty() {
+    if allowance.allow_safe_ddl && sql.safe_ddl && counted.is_empty() {
         return only(RiskLevel::Low, "SafeDdl");
     }
     if !sql.foreseen {
@@ -166,7 +181,7 @@ fn reach(risk: &mut Risk, effect: &Effect, allowance: &Allowance) {
             risk.raise(RiskLevel::Unknown, factor);
         }
         Effect::Rows { rows, cascade } => {
-            let large = *rows > allowance.estimated_rows_max;
+            let large = *rows > allowance.max_estimated_rows;
             if !cascade.is_empty() {
                 let level = if large {
                     RiskLevel::High

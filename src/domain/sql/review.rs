@@ -96,7 +96,7 @@ impl Rule {
     ];
 
     /// The key in server.toml: `no_where_delete`.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Rule::NoWhereDelete => "no_where_delete",
             Rule::NoWhereUpdate => "no_where_update",

@@ -73,7 +73,7 @@ fn shown(r: &Resolution, one: bool) -> Value {
             "max_rows": r.execution.max_rows,
             "max_executions": r.execution.max_executions,
             "matched_by": r.execution.scope.to_string(),
-            "explicit": r.execution.explicit,
+            "explicit": r.execution_is_explicit,
         }),
     );
     let rules: Map<String, Value> = Rule::ALL
@@ -124,9 +124,9 @@ fn notification(r: &Resolution) -> Value {
 fn auto_approve(a: &AutoApprove) -> Value {
     json!({
         "max_risk": a.threshold.map(RiskLevel::as_str),
-        "allow_read_only": a.allowance.read_only,
-        "allow_safe_ddl": a.allowance.safe_ddl,
-        "max_estimated_rows": a.allowance.estimated_rows_max,
+        "allow_read_only": a.allowance.allow_read_only,
+        "allow_safe_ddl": a.allowance.allow_safe_ddl,
+        "max_estimated_rows": a.allowance.max_estimated_rows,
         "matched_by": a.scope.to_string(),
     })
 }

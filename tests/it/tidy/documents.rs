@@ -79,30 +79,21 @@ fn every_metric_moves() {
 }
 
 #[test]
-fn the_example_names_every_configuration_key() {
-    let example = read("server.toml.example");
-    let mut missing = Vec::new();
-    for (table, keys) in dbward::config::KEYS {
-        for key in *keys {
-            let path = if table.is_empty() {
-                (*key).to_owned()
-            } else {
-                format!("{table}.{key}")
-            };
-            let ways = [
-                format!("#{key} = "),
-                format!("#[{path}]"),
-                format!("#[[{path}]]"),
-            ];
-            if !example
-                .lines()
-                .any(|line| ways.iter().any(|way| line.starts_with(way)))
-            {
-                missing.push(format!("server.toml.example has no `{path}`"));
-            }
-        }
-    }
-    none("server.toml.example names every key", &missing);
+fn the_agents_example_names_every_key() {
+    let example = read("agent.toml.example");
+    let named = |path: &String| {
+        let name = path.rsplit('.').next().unwrap_or_default();
+        let ways = [
+            format!("{name} = "),
+            format!("[{name}]"),
+            format!("[[{name}]]"),
+        ];
+        let mut lines = example.lines().map(|line| line.trim_start_matches("# "));
+        lines.any(|line| ways.iter().any(|way| line.starts_with(way)))
+    };
+    let paths = dbward::settings::example::paths(dbward::agent::config::KEYS);
+    let missing: Vec<String> = paths.into_iter().filter(|path| !named(path)).collect();
+    none("agent.toml.example names every key", &missing);
 }
 
 #[test]

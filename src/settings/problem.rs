@@ -2,7 +2,6 @@
 
 use crate::error::Shown;
 use std::fmt;
-use std::ops::RangeInclusive;
 
 /// Something wrong with the configuration, or worth a warning.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +50,7 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// Where something was said.
+/// A place in a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// Key path.
@@ -82,12 +81,12 @@ impl Place {
     }
 }
 
-/// A value, and where it was said.
+/// A value as written in the file, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said<T> {
+pub struct Spanned<T> {
     /// The value.
     pub value: T,
-    /// Where.
+    /// Its place.
     pub at: Place,
 }
 
@@ -121,26 +120,8 @@ impl Notes {
         });
     }
 
-    /// The number that was said, if it lies in `range`; otherwise a problem is noted.
-    pub fn number(&mut self, said: &Option<Said<u64>>, range: RangeInclusive<u64>) -> Option<u64> {
-        let said = said.as_ref()?;
-        if range.contains(&said.value) {
-            return Some(said.value);
-        }
-        self.problem(
-            &said.at,
-            format!(
-                "`{}` is not within {} to {}",
-                said.value,
-                range.start(),
-                range.end()
-            ),
-        );
-        None
-    }
-
     /// Whether something at this key path or below it is wrong already.
-    pub fn is_spoiled(&self, path: &str) -> bool {
+    pub fn has_problem(&self, path: &str) -> bool {
         self.problems.iter().any(|p| {
             p.key
                 .strip_prefix(path)
@@ -150,7 +131,7 @@ impl Notes {
 
     /// Whether the names of this list of tables are not all known, because the list, an entry or a name in it is
     /// wrong. Then what refers to a name is not judged: every complaint would only repeat the first.
-    pub fn names_spoiled(&self, list: &str) -> bool {
+    pub fn names_unclear(&self, list: &str) -> bool {
         self.problems.iter().any(|p| {
             let rest = p.key.strip_prefix(list);
             let after = rest.map(|r| r.trim_start_matches(|c: char| "[]0123456789".contains(c)));

@@ -1,0 +1,70 @@
+//! The keys of agent.toml. agent.toml.example shows each of them; a test holds it against these declarations.
+
+use super::{CONCURRENT_MAX, DATABASES_MAX, DRAIN_SECS_MAX, POLL_WAIT_SECS_MAX};
+use crate::declare;
+use crate::declare::Table;
+use crate::settings::{Declared, RawSecret, Spanned, Text, section};
+
+/// Every key there is.
+pub const KEYS: &Table = &RawAgentConfig::TABLE;
+
+section! {
+    /// The outermost table.
+    pub struct RawAgentConfig {
+        server: Option<RawServer>;
+        agent: Option<RawAgent>;
+        databases: Spanned<Vec<RawDatabase>>, within 1..=DATABASES_MAX;
+    }
+}
+
+section! {
+    /// The server that the agent asks for work.
+    pub struct RawServer {
+        /// Plain http is accepted for this machine only; anywhere else use https.
+        url: Text;
+        /// The agent's API token, or the file that holds it.
+        token: RawSecret;
+        /// Sends the token unencrypted to another host. Only where the network between is trusted.
+        allow_insecure: Option<bool>;
+        /// An HTTP proxy. The environment is not asked.
+        proxy: Text;
+        /// The key that signs execution tokens, in hexadecimal.
+        public_key: Text;
+    }
+}
+
+section! {
+    /// The agent itself.
+    pub struct RawAgent {
+        /// Where the agent keeps the journal of what it ran. One agent, one folder.
+        state_dir: Text;
+        /// The subject of the agent's token.
+        id: Text;
+    } [work: Work]
+}
+
+declare! {
+    /// How an agent works.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Work {
+        /// Seconds that the server may hold a poll until there is a job.
+        poll_wait_secs: u64 = POLL_WAIT_SECS_MAX, within 1..=POLL_WAIT_SECS_MAX;
+        /// Statements that run at the same time.
+        max_concurrent: u32 = 2, within 1..=CONCURRENT_MAX;
+        /// Seconds that running statements get when the agent stops.
+        drain_secs: u64 = 60, within 0..=DRAIN_SECS_MAX;
+    }
+}
+
+section! {
+    /// A database in an environment that this agent serves; the names are those of server.toml.
+    pub struct RawDatabase {
+        name: Text;
+        environment: Text;
+        driver: Text;
+        /// The file must be there; an agent never creates a database.
+        path: Text;
+        /// Refuses everything but reads, whatever was approved.
+        read_only: Option<bool>;
+    }
+}

@@ -1,0 +1,97 @@
+//! Configuration files: TOML in which every value knows its place, `${NAME}` from the environment, secrets, and one
+//! declaration for each key. Read here are `server.toml` (by `config`) and `agent.toml` (by `agent`).
+
+pub mod example;
+mod expand;
+mod problem;
+mod secret;
+mod section;
+
+pub use expand::expand;
+pub use problem::{Notes, Place, Problem, Problems, Spanned};
+pub use secret::{SECRET_BYTES_MAX, Secret};
+pub(crate) use section::section;
+pub use section::{
+    Declared, Number, OneOrMore, OrEmpty, Part, Present, RawSecret, Section, Setting, Text, Texts,
+    path,
+};
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Largest configuration file, in bytes: thousands of workflows fit.
+pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The environment of a process.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The variables of this process.
+pub fn process_env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The text of the file at `path`, and its folder, where relative paths in it start.
+///
+/// # Errors
+/// That it cannot be read, is too large, or not UTF-8.
+pub fn read_file(path: &Path) -> Result<(String, PathBuf), Problems> {
+    let unreadable = |message: String| Problems {
+        file: path.display().to_string(),
+        list: vec![Problem {
+            key: String::new(),
+            line: None,
+            message,
+        }],
+    };
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(|e| unreadable(format!("cannot read the file: {e}")))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(unreadable(format!(
+            "the file is larger than {FILE_BYTES_MAX} bytes"
+        )));
+    }
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let valid = &e.as_bytes()[..e.utf8_error().valid_up_to()];
+        let line = 1 + valid.iter().filter(|b| **b == b'\n').count();
+        unreadable(format!("line {line} is not UTF-8"))
+    })?;
+    let absolute = std::path::absolute(path)
+        .map_err(|e| unreadable(format!("the folder of the file cannot be found: {e}")))?;
+    let base = absolute.parent().unwrap_or(Path::new("/"));
+    Ok((text, base.to_owned()))
+}
+
+/// Reads `text` as the table `R`, with variables from `env`, and lets `check` make of it what it means. The result
+/// comes with the warnings.
+///
+/// # Errors
+/// All problems, under the name `file`.
+pub fn read<R: Declared, T>(
+    text: &str,
+    file: &str,
+    env: Env<'_>,
+    check: impl FnOnce(&R, &mut Notes) -> Option<T>,
+) -> Result<(T, Vec<Problem>), Problems> {
+    let (expanded, mut list) = expand(text, env);
+    let unexpanded: Vec<_> = list.iter().map(|p| p.line).collect();
+    let (raw, mut notes) = section::read::<R>(&expanded);
+    let checked = raw.and_then(|raw| check(&raw, &mut notes));
+    // What a missing variable left out is no problem of its own.
+    let own = notes.problems.into_iter();
+    list.extend(own.filter(|p| p.line.is_none() || !unexpanded.contains(&p.line)));
+    match checked {
+        Some(value) if list.is_empty() => Ok((value, in_order(notes.warnings))),
+        _ => Err(Problems {
+            file: file.to_owned(),
+            list: in_order(list),
+        }),
+    }
+}
+
+fn in_order(mut list: Vec<Problem>) -> Vec<Problem> {
+    list.sort_by_key(|p| p.line);
+    list
+}

@@ -1,0 +1,628 @@
+//! Reads a parsed TOML document table by table, as its keys are declared, notes everything that is wrong with it, and
+//! keeps the place of each value. Our own instead of derived reading, which would stop at the first wrong type or
+//! unknown key.
+
+use super::problem::{Notes, Place, Problem, Spanned};
+use crate::declare::{Given, Key, Kind, Plain, Table};
+use crate::error::Shown;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use toml::de::{DeTable, DeValue};
+
+/// Longest string, in bytes; no name, path, address or key of ours is longer.
+const STRING_BYTES_MAX: usize = 8 * 1024;
+/// Syntax errors shown at most; one mistake often makes many.
+const SYNTAX_ERRORS_MAX: usize = 20;
+
+/// A string that may be absent.
+pub type Text = Option<Spanned<String>>;
+/// A number that may be absent.
+pub type Number = Option<Spanned<u64>>;
+/// A list of strings, with the place of the list; absent and empty are the same.
+pub type Texts = Spanned<Vec<Spanned<String>>>;
+
+/// One file being read.
+struct Document {
+    /// Offset of the start of each line.
+    starts: Vec<usize>,
+    /// What an absent table has.
+    empty: DeTable<'static>,
+    notes: RefCell<Notes>,
+}
+
+/// Parses `text` and reads its outermost table. `None` where the syntax is wrong.
+pub(super) fn read<R: Declared>(text: &str) -> (Option<R>, Notes) {
+    let newlines = text.match_indices('\n').map(|(n, _)| n + 1);
+    let document = Document {
+        starts: std::iter::once(0).chain(newlines).collect(),
+        empty: DeTable::new(),
+        notes: RefCell::new(Notes::default()),
+    };
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        let mut notes = Notes::default();
+        for error in errors.iter().take(SYNTAX_ERRORS_MAX) {
+            let line = error.span().map(|span| document.line(span.start));
+            if notes.problems.iter().all(|p| p.line != line) {
+                notes.problems.push(Problem {
+                    key: String::new(),
+                    line,
+                    message: format!("syntax: {}", error.message()),
+                });
+            }
+        }
+        return (None, notes);
+    }
+    let at = Place {
+        key: String::new(),
+        line: 1,
+    };
+    let value = R::read(&Section::open(&document, &R::TABLE, at, root.get_ref()));
+    (Some(value), document.notes.into_inner())
+}
+
+impl Document {
+    fn line(&self, offset: usize) -> usize {
+        self.starts.partition_point(|start| *start <= offset)
+    }
+
+    fn problem(&self, at: &Place, message: impl Into<String>) {
+        self.notes.borrow_mut().problem(at, message);
+    }
+}
+
+/// One table of the document.
+pub struct Section<'d> {
+    document: &'d Document,
+    table: &'static Table,
+    /// Where it is.
+    pub at: Place,
+    entries: &'d DeTable<'d>,
+}
+
+impl<'d> Section<'d> {
+    fn open(
+        document: &'d Document,
+        table: &'static Table,
+        at: Place,
+        entries: &'d DeTable<'d>,
+    ) -> Section<'d> {
+        for key in entries.keys() {
+            if table.find(key.get_ref()).is_none() {
+                let mut place = at.key(&Shown(key.get_ref()).to_string());
+                place.line = document.line(key.span().start);
+                let known: Vec<String> = table.names().collect();
+                document.problem(
+                    &place,
+                    format!("unknown key; known here: {}", known.join(", ")),
+                );
+            }
+        }
+        Section {
+            document,
+            table,
+            at,
+            entries,
+        }
+    }
+
+    fn find(&self, key: &str) -> Option<(&'d DeValue<'d>, Place)> {
+        debug_assert!(
+            self.table.find(key).is_some(),
+            "`{}` . `{key}` is read but not declared",
+            self.at.key
+        );
+        let (name, value) = self.entries.iter().find(|(k, _)| *k.get_ref() == key)?;
+        let mut at = self.at.key(key);
+        at.line = self.document.line(name.span().start);
+        Some((value.get_ref(), at))
+    }
+
+    /// Sets every value of `plain` that stands here.
+    pub fn fill<P: Plain>(&self, plain: &mut P) {
+        for key in P::KEYS {
+            match key.kind {
+                Kind::Flag => {
+                    if let Some(flag) = self.flag(key.name) {
+                        plain.set(key.name, Given::Flag(flag));
+                    }
+                }
+                Kind::Number { .. } => {
+                    if let Some(number) = self.number(key.name) {
+                        plain.set(key.name, Given::Number(number.value));
+                    }
+                }
+                Kind::Word(words) => {
+                    if let Some(word) = self.word(key, words) {
+                        plain.set(key.name, Given::Word(&word));
+                    }
+                }
+                Kind::Internal => {}
+                _ => debug_assert!(false, "`{}` is not plain", key.name),
+            }
+        }
+    }
+
+    fn word(&self, key: &Key, words: &[&str]) -> Option<String> {
+        let word = self.text(key.name)?;
+        if words.contains(&&*word.value) {
+            return Some(word.value);
+        }
+        let known: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+        let message = format!(
+            "`{}` is not one of {}",
+            Shown(&word.value),
+            known.join(", ")
+        );
+        self.document.problem(&word.at, message);
+        None
+    }
+
+    /// Most entries of the list at `key`.
+    fn max(&self, key: &str) -> usize {
+        match self.table.find(key).map(|key| key.kind) {
+            Some(
+                Kind::Texts { max }
+                | Kind::TextsByName { max }
+                | Kind::Tables { max, .. }
+                | Kind::TableOrTables { max, .. },
+            ) => max,
+            _ => 0,
+        }
+    }
+
+    fn wrong(&self, at: &Place, value: &DeValue<'_>, wanted: &str) {
+        self.document.problem(
+            at,
+            format!("{wanted} is wanted here, not {}", kind_of(value)),
+        );
+    }
+
+    fn text_of(&self, value: &DeValue<'_>, at: Place) -> Option<Spanned<String>> {
+        let DeValue::String(text) = value else {
+            self.wrong(&at, value, "a string");
+            return None;
+        };
+        if text.len() > STRING_BYTES_MAX {
+            let message = format!("longer than {STRING_BYTES_MAX} bytes");
+            self.document.problem(&at, message);
+            return None;
+        }
+        Some(Spanned {
+            value: text.to_string(),
+            at,
+        })
+    }
+
+    /// A string.
+    pub fn text(&self, key: &str) -> Option<Spanned<String>> {
+        let (value, at) = self.find(key)?;
+        self.text_of(value, at)
+    }
+
+    /// A boolean.
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        let (value, at) = self.find(key)?;
+        if let DeValue::Boolean(flag) = value {
+            return Some(*flag);
+        }
+        self.wrong(&at, value, "`true` or `false`");
+        None
+    }
+
+    /// A whole number within its bounds.
+    pub fn number(&self, key: &str) -> Option<Spanned<u64>> {
+        let (value, at) = self.find(key)?;
+        let DeValue::Integer(digits) = value else {
+            self.wrong(&at, value, "a whole number");
+            return None;
+        };
+        match u64::from_str_radix(digits.as_str(), digits.radix()) {
+            Ok(value) => self.within(key, Spanned { value, at }),
+            Err(_) => {
+                self.document
+                    .problem(&at, format!("`{digits}` is negative or too large"));
+                None
+            }
+        }
+    }
+
+    fn within(&self, key: &str, given: Spanned<u64>) -> Number {
+        let Some(Kind::Number { min, max }) = self.table.find(key).map(|key| key.kind) else {
+            return Some(given);
+        };
+        if (min..=max).contains(&given.value) {
+            return Some(given);
+        }
+        let message = format!("`{}` is not within {min} to {max}", given.value);
+        self.document.problem(&given.at, message);
+        None
+    }
+
+    /// The elements of a list, with their places; none where it is absent, wrong or too long.
+    fn elements(&self, key: &str) -> Vec<(&'d DeValue<'d>, Place)> {
+        let max = self.max(key);
+        let Some((value, at)) = self.find(key) else {
+            return Vec::new();
+        };
+        let DeValue::Array(list) = value else {
+            self.wrong(&at, value, "a list");
+            return Vec::new();
+        };
+        if list.len() > max {
+            let message = format!("{} entries are more than {max}", list.len());
+            self.document.problem(&at, message);
+            return Vec::new();
+        }
+        list.iter()
+            .enumerate()
+            .map(|(n, item)| {
+                let line = self.document.line(item.span().start);
+                (item.get_ref(), at.entry(n, line))
+            })
+            .collect()
+    }
+
+    /// A list of strings, with the place of the list.
+    pub fn texts(&self, key: &str) -> Texts {
+        let elements = self.elements(key).into_iter();
+        Spanned {
+            value: elements
+                .filter_map(|(value, at)| self.text_of(value, at))
+                .collect(),
+            at: self.place(key),
+        }
+    }
+
+    /// Whether `key` is there, whatever its value.
+    pub fn has(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
+    /// Where `key` stands, or would.
+    pub fn place(&self, key: &str) -> Place {
+        self.find(key)
+            .map_or_else(|| self.at.key(key), |(_, at)| at)
+    }
+
+    /// A table.
+    pub fn section(&self, key: &str) -> Option<Section<'d>> {
+        let (value, at) = self.find(key)?;
+        self.section_of(key, value, at)
+    }
+
+    /// A table whose keys are names of the operator's own, each with a string.
+    pub fn texts_by_name(&self, key: &str) -> Vec<(String, Spanned<String>)> {
+        let max = self.max(key);
+        let Some((value, at)) = self.find(key) else {
+            return Vec::new();
+        };
+        let DeValue::Table(entries) = value else {
+            self.wrong(&at, value, "a table");
+            return Vec::new();
+        };
+        if entries.len() > max {
+            let message = format!("{} entries are more than {max}", entries.len());
+            self.document.problem(&at, message);
+            return Vec::new();
+        }
+        let mut texts = Vec::new();
+        for (name, value) in entries {
+            let mut place = at.key(&Shown(name.get_ref()).to_string());
+            place.line = self.document.line(name.span().start);
+            if let Some(text) = self.text_of(value.get_ref(), place) {
+                texts.push((name.get_ref().to_string(), text));
+            }
+        }
+        texts
+    }
+
+    /// A list of tables.
+    pub fn sections(&self, key: &str) -> Vec<Section<'d>> {
+        self.elements(key)
+            .into_iter()
+            .filter_map(|(value, at)| self.section_of(key, value, at))
+            .collect()
+    }
+
+    /// A table, or a list of them.
+    pub fn section_or_sections(&self, key: &str) -> Vec<Section<'d>> {
+        match self.find(key) {
+            Some((DeValue::Table(_), _)) => self.section(key).into_iter().collect(),
+            _ => self.sections(key),
+        }
+    }
+
+    fn section_of(&self, key: &str, value: &'d DeValue<'d>, at: Place) -> Option<Section<'d>> {
+        let DeValue::Table(entries) = value else {
+            self.wrong(&at, value, "a table");
+            return None;
+        };
+        let table = self.table.find(key)?.kind.table()?;
+        Some(Section::open(self.document, table, at, entries))
+    }
+}
+
+fn kind_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a fraction",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// A table that is declared with `section!`.
+pub trait Declared: Sized {
+    /// Its keys.
+    const TABLE: Table;
+    /// Its values, absent ones included.
+    fn read(section: &Section<'_>) -> Self;
+}
+
+/// A type of values that stand for themselves until they are checked against others.
+pub trait Setting: Sized {
+    /// What a file may have for it.
+    const KIND: Kind;
+    /// The value at `key`; where it is wrong, as if it were absent.
+    fn read(section: &Section<'_>, key: &str) -> Self;
+}
+
+impl Setting for Text {
+    const KIND: Kind = Kind::Text;
+    fn read(section: &Section<'_>, key: &str) -> Text {
+        section.text(key)
+    }
+}
+
+impl Setting for Option<bool> {
+    const KIND: Kind = Kind::Flag;
+    fn read(section: &Section<'_>, key: &str) -> Option<bool> {
+        section.flag(key)
+    }
+}
+
+impl Setting for Number {
+    const KIND: Kind = Kind::Number {
+        min: 0,
+        max: u64::MAX,
+    };
+    fn read(section: &Section<'_>, key: &str) -> Number {
+        section.number(key)
+    }
+}
+
+impl Setting for Texts {
+    const KIND: Kind = Kind::Texts { max: 0 };
+    fn read(section: &Section<'_>, key: &str) -> Texts {
+        section.texts(key)
+    }
+}
+
+impl Setting for Vec<(String, Spanned<String>)> {
+    const KIND: Kind = Kind::TextsByName { max: 0 };
+    fn read(section: &Section<'_>, key: &str) -> Vec<(String, Spanned<String>)> {
+        section.texts_by_name(key)
+    }
+}
+
+impl<T: Declared> Setting for Option<T> {
+    const KIND: Kind = Kind::Table(&T::TABLE);
+    fn read(section: &Section<'_>, key: &str) -> Option<T> {
+        section.section(key).map(|s| T::read(&s))
+    }
+}
+
+/// A table that reads as an empty one where it is absent.
+#[derive(Debug)]
+pub struct OrEmpty<T>(pub T);
+
+impl<T> std::ops::Deref for OrEmpty<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Declared> Setting for OrEmpty<T> {
+    const KIND: Kind = <Option<T>>::KIND;
+    fn read(section: &Section<'_>, key: &str) -> OrEmpty<T> {
+        let absent = || Section {
+            document: section.document,
+            table: &T::TABLE,
+            at: section.at.key(key),
+            entries: &section.document.empty,
+        };
+        OrEmpty(T::read(&section.section(key).unwrap_or_else(absent)))
+    }
+}
+
+impl<T: Declared> Setting for Vec<T> {
+    const KIND: Kind = Kind::Tables {
+        of: &T::TABLE,
+        max: 0,
+    };
+    fn read(section: &Section<'_>, key: &str) -> Vec<T> {
+        section.sections(key).iter().map(T::read).collect()
+    }
+}
+
+/// With the place of the list.
+impl<T: Declared> Setting for Spanned<Vec<T>> {
+    const KIND: Kind = <Vec<T>>::KIND;
+    fn read(section: &Section<'_>, key: &str) -> Spanned<Vec<T>> {
+        Spanned {
+            value: Setting::read(section, key),
+            at: section.place(key),
+        }
+    }
+}
+
+/// One table, or several.
+#[derive(Debug)]
+pub struct OneOrMore<T>(pub Vec<T>);
+
+impl<T: Declared> Setting for OneOrMore<T> {
+    const KIND: Kind = Kind::TableOrTables {
+        of: &T::TABLE,
+        max: 0,
+    };
+    fn read(section: &Section<'_>, key: &str) -> OneOrMore<T> {
+        let all = section.section_or_sections(key);
+        OneOrMore(all.iter().map(T::read).collect())
+    }
+}
+
+/// A secret that stands in the file itself, or in one that the key with `_file` after it names.
+pub struct RawSecret {
+    /// Where the key of the secret stands, or would.
+    pub at: Place,
+    /// The secret itself.
+    pub raw: Text,
+    /// The path of its file.
+    pub file: Text,
+}
+
+/// Without its values.
+impl std::fmt::Debug for RawSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RawSecret")
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RawSecret {
+    /// Key path of the file's key.
+    pub fn file_key(&self) -> String {
+        format!("{}_file", self.at.key)
+    }
+
+    /// Where it stands, itself or as a file, if it does.
+    pub fn given_at(&self) -> Option<&Place> {
+        let given = self.raw.as_ref().or(self.file.as_ref());
+        given.map(|given| &given.at)
+    }
+}
+
+impl Setting for RawSecret {
+    const KIND: Kind = Kind::Secret;
+    fn read(section: &Section<'_>, key: &str) -> RawSecret {
+        RawSecret {
+            at: section.place(key),
+            raw: section.text(key),
+            file: section.text(&format!("{key}_file")),
+        }
+    }
+}
+
+/// The path of `raw`, as far as it is absolute or `base` is, without `.` in it.
+pub fn path(raw: &Spanned<String>, base: &Path, notes: &mut Notes) -> Option<PathBuf> {
+    if raw.value.is_empty() || raw.value.contains('\0') {
+        notes.problem(&raw.at, "not a path");
+        return None;
+    }
+    match std::path::absolute(base.join(&raw.value)) {
+        Ok(path) => Some(path),
+        Err(e) => {
+            notes.problem(&raw.at, format!("cannot make the path absolute: {e}"));
+            None
+        }
+    }
+}
+
+/// A struct of values that have to be checked against others, each declared by its meaning, name, type, largest length
+/// or bounds, and what the example shows. `as "name"` is for a key that Rust cannot name. Structs in `[..]`, before or
+/// after, have keys in the same table: of plain values (`declare!`), or declared like this one.
+macro_rules! section {
+    (
+        $(#[doc = $about:literal])*
+        pub struct $name:ident $([$($part:ident: $of:ty),*])? { $(
+            $(#[doc = $doc:literal])*
+            $field:ident $(as $key:literal)?: $type:ty
+                $(, within $min:literal ..= $max:expr)? $(, shown $shown:expr)?;
+        )* } $([$($after:ident: $then:ty),*])?
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Debug)]
+        pub struct $name {
+            /// Where it stands.
+            #[allow(dead_code)] // Not every table is complained about as a whole.
+            pub at: $crate::settings::Place,
+            $($(pub $part: $of,)*)?
+            $($(#[doc = $doc])* pub $field: $type,)*
+            $($(pub $after: $then,)*)?
+        }
+
+        impl $crate::settings::Declared for $name {
+            const TABLE: $crate::declare::Table = $crate::declare::Table {
+                doc: &[$($about),*],
+                keys: &[
+                    $($(<$of as $crate::settings::Part>::KEYS,)*)?
+                    <$name as $crate::settings::Part>::KEYS,
+                    $($(<$then as $crate::settings::Part>::KEYS,)*)?
+                ],
+            };
+            fn read(section: &$crate::settings::Section<'_>) -> Self {
+                <$name as $crate::settings::Part>::read(section)
+            }
+        }
+
+        impl $crate::settings::Part for $name {
+            const KEYS: &'static [$crate::declare::Key] = &[$($crate::declare::Key {
+                name: $crate::settings::section!(@name $field $($key)?),
+                doc: &[$($doc),*],
+                kind: <$type as $crate::settings::Setting>::KIND $(.within($min, $max as u64))?,
+                shown: || $crate::settings::section!(@shown $($shown)?),
+            },)*];
+            fn read(section: &$crate::settings::Section<'_>) -> Self {
+                $name {
+                    at: section.at.clone(),
+                    $($($part: $crate::settings::Part::read(section),)*)?
+                    $($field: $crate::settings::Setting::read(
+                        section,
+                        $crate::settings::section!(@name $field $($key)?),
+                    ),)*
+                    $($($after: $crate::settings::Part::read(section),)*)?
+                }
+            }
+        }
+    };
+    (@name $field:ident) => { stringify!($field) };
+    (@name $field:ident $key:literal) => { $key };
+    (@shown) => { String::new() };
+    (@shown $shown:expr) => { $shown.to_string() };
+}
+pub(crate) use section;
+
+/// Some of the keys of a table.
+pub trait Part: Sized {
+    /// The keys.
+    const KEYS: &'static [Key];
+    /// Their values.
+    fn read(section: &Section<'_>) -> Self;
+}
+
+impl<P: Plain> Part for P {
+    const KEYS: &'static [Key] = <P as Plain>::KEYS;
+    fn read(section: &Section<'_>) -> P {
+        let mut plain = P::plain();
+        section.fill(&mut plain);
+        plain
+    }
+}
+
+/// The places of all keys that a table has, whatever their values.
+#[derive(Debug)]
+pub struct Present(pub Vec<Place>);
+
+impl Part for Present {
+    const KEYS: &'static [Key] = &[];
+    fn read(section: &Section<'_>) -> Present {
+        let names = section.table.names().filter(|name| section.has(name));
+        Present(names.map(|name| section.place(&name)).collect())
+    }
+}
