@@ -1,20 +1,19 @@
 //! Configuration files: TOML in which every value knows its place, `${NAME}` from the environment, secrets, and one
 //! declaration for each key. Read here are `server.toml` (by `config`) and `agent.toml` (by `agent`).
 
+mod declared;
 pub mod example;
 mod expand;
 mod problem;
 mod secret;
 mod section;
 
+pub(crate) use declared::section;
+pub use declared::{Declared, OneOrMore, OrEmpty, Part, Present, RawSecret, Setting, path};
 pub use expand::expand;
 pub use problem::{Notes, Place, Problem, Problems, Spanned};
 pub use secret::{SECRET_BYTES_MAX, Secret};
-pub(crate) use section::section;
-pub use section::{
-    Declared, Number, OneOrMore, OrEmpty, Part, Present, RawSecret, Section, Setting, Text, Texts,
-    path,
-};
+pub use section::{Number, Section, Text, Texts};
 
 use std::fs::File;
 use std::io::Read;

@@ -13,9 +13,7 @@ const FUNCTION_LINES: usize = 70;
 /// Files that were longer than `FILE_LINES` when the rule came. Only ever shorten this list.
 const LONG_FILES: &[&str] = &[
     "src/actions/create_request.rs",
-    "src/config/raw.rs",
     "src/domain/change.rs",
-    "src/domain/policy/text.rs",
     "src/domain/request/mod.rs",
 ];
 
