@@ -2,7 +2,7 @@
 
 use super::{AuditKeys, Store, View, corrupt, db};
 use crate::clock::Timestamp;
-use crate::crypto::uuid;
+use crate::crypto::uuid_at;
 use crate::domain::actor::Actor;
 use crate::domain::audit::{
     CHECKPOINT, CHECKPOINT_AFTER_MS, CHECKPOINT_EVERY, Checkpoint, EVENT_VERSION, Entry, Event,
@@ -157,7 +157,7 @@ fn insert(
     }
     let text = |v: Option<&str>| v.map(str::to_owned);
     let event = Event {
-        id: uuid(),
+        id: uuid_at(now.0),
         event_type: entry.event_type.to_owned(),
         event_category: entry.category.to_owned(),
         event_version: EVENT_VERSION,
