@@ -131,11 +131,12 @@ impl Error {
 
     /// 403 `forbidden`. Existing clients look for the word `forbidden` (contract section 8), so it opens the message.
     pub fn forbidden(message: impl fmt::Display) -> Error {
-        Error::new(
-            ErrorKind::Forbidden,
-            "forbidden",
-            format!("forbidden: {message}"),
-        )
+        Error::forbidden_as("forbidden", message)
+    }
+
+    /// 403 with a code of its own; the message opens with `forbidden` all the same.
+    pub fn forbidden_as(code: &'static str, message: impl fmt::Display) -> Error {
+        Error::new(ErrorKind::Forbidden, code, format!("forbidden: {message}"))
     }
 
     /// 404 `not_found` for a `what` named `operand`.

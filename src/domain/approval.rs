@@ -5,7 +5,7 @@ use crate::domain::actor::Caller;
 use crate::domain::id::{Selector, Target};
 use crate::domain::permission::Permission;
 use crate::domain::policy::workflow::{Mode, Workflow, WorkflowStep};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 /// What a vote that no selector covers is booked on: a holder of `*` stepped in.
 pub const ADMIN_OVERRIDE: &str = "admin_override";
@@ -129,23 +129,20 @@ pub enum VoteRefusal {
 impl VoteRefusal {
     /// The refusal as the client reads it.
     pub fn error(&self) -> Error {
-        let forbidden = |code, message: &str| {
-            Error::new(ErrorKind::Forbidden, code, format!("forbidden: {message}"))
-        };
         match self {
             VoteRefusal::SelfApproval => {
-                forbidden("self_approval", "you cannot approve your own request")
+                Error::forbidden_as("self_approval", "you cannot approve your own request")
                     .hint("somebody else has to approve it; see next_approvers")
             }
             VoteRefusal::NotAnApprover => {
-                forbidden("not_an_approver", "you are not an approver of this step")
+                Error::forbidden_as("not_an_approver", "you are not an approver of this step")
                     .hint("see approval_progress for who is")
             }
             // Existing clients take a 409 that says "already approved" for success, so it does not say that.
             VoteRefusal::AlreadyVoted => {
                 Error::conflict("already_approved", "you have already voted on this step")
             }
-            VoteRefusal::VotedElsewhere => forbidden(
+            VoteRefusal::VotedElsewhere => Error::forbidden_as(
                 "not_an_approver",
                 "you voted on another step, and this one wants somebody else",
             ),
@@ -154,12 +151,12 @@ impl VoteRefusal {
                 "the part of this step that you could approve is complete",
             )
             .hint("see approval_progress for what is still missing"),
-            VoteRefusal::TokenIssuedByRequester => forbidden(
+            VoteRefusal::TokenIssuedByRequester => Error::forbidden_as(
                 "forbidden",
                 "your token was issued by the requester, himself or through others, and this workflow refuses such votes",
             )
             .hint("vote with a token that the requester had no hand in"),
-            VoteRefusal::BeyondCeiling => forbidden(
+            VoteRefusal::BeyondCeiling => Error::forbidden_as(
                 "not_an_approver",
                 "this step names you, but your token is limited to roles that do not vote here",
             )

@@ -5,6 +5,7 @@
 
 use crate::clock::Timestamp;
 use crate::crypto::{PublicKey, sha256_hex};
+use crate::domain::actor::Actor;
 use crate::domain::request::Status;
 use std::fmt::Write as _;
 
@@ -110,6 +111,56 @@ impl Entry {
             moved: None,
         }
     }
+
+    /// Names of the statuses before and after the move, `new` before the first; none where nothing moves.
+    pub fn statuses(&self) -> Option<(&'static str, &'static str)> {
+        let (from, to) = self.moved?;
+        Some((from.map_or("new", Status::as_str), to.as_str()))
+    }
+
+    /// The event that stands in the chain: this entry, who acted, from where and when, and the hash of the event
+    /// before, none for the first.
+    pub fn into_event(
+        mut self,
+        id: String,
+        actor: &Actor,
+        at: Timestamp,
+        prev_hash: Option<String>,
+    ) -> Event {
+        let origin = &actor.origin;
+        if let Some((from, to)) = self.statuses() {
+            self.metadata.insert("from_status".into(), from.into());
+            self.metadata.insert("to_status".into(), to.into());
+        }
+        if let Some(call) = &origin.http_request_id {
+            self.metadata
+                .insert("http_request_id".into(), call.clone().into());
+        }
+        Event {
+            id,
+            event_type: self.event_type.to_owned(),
+            event_category: self.category.to_owned(),
+            event_version: EVENT_VERSION,
+            outcome: self.outcome.as_str().to_owned(),
+            actor_id: actor.id.clone(),
+            actor_type: actor.kind.to_owned(),
+            resource_type: self.resource_type.map(str::to_owned),
+            resource_id: self.resource_id,
+            peer_ip: origin.peer_ip.clone(),
+            client_ip: origin.client_ip.clone(),
+            client_ip_source: origin.client_ip_source.map(str::to_owned),
+            request_id: self.request_id,
+            operation: self.operation.map(str::to_owned),
+            database_name: self.database,
+            environment: self.environment,
+            detail_fingerprint: self.fingerprint,
+            detail_raw: self.detail,
+            reason: self.reason,
+            metadata_json: serde_json::Value::Object(self.metadata).to_string(),
+            prev_hash,
+            created_at: spelled(at),
+        }
+    }
 }
 
 /// A chained event, field by field as stored and hashed.
@@ -164,6 +215,11 @@ pub struct Event {
 impl Event {
     /// The event's hash.
     pub fn hash(&self) -> String {
+        sha256_hex(self.hashed().as_bytes())
+    }
+
+    /// The text that is hashed.
+    fn hashed(&self) -> String {
         let version = self.event_version.to_string();
         let or_empty = |v: &Option<String>| -> String { v.clone().unwrap_or_default() };
         let mut text = String::with_capacity(512);
@@ -199,7 +255,7 @@ impl Event {
         field(&self.metadata_json);
         field(&or_empty(&self.prev_hash));
         field(&self.created_at);
-        sha256_hex(text.as_bytes())
+        text
     }
 }
 

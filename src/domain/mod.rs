@@ -18,3 +18,6 @@ pub mod request;
 pub mod risk;
 pub mod schema;
 pub mod sql;
+
+#[cfg(test)]
+mod tests;

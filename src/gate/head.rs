@@ -249,8 +249,11 @@ impl Fields {
         } else if is("expect") {
             if !value.eq_ignore_ascii_case("100-continue") {
                 let message = format!("expectation `{}` cannot be met", Shown(value));
-                let kind = ErrorKind::ExpectationFailed;
-                return Err(Error::new(kind, "expectation_failed", message));
+                return Err(Error::new(
+                    ErrorKind::ExpectationFailed,
+                    "expectation_failed",
+                    message,
+                ));
             }
             self.expects_continue = true;
             return Ok(());

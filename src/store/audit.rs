@@ -2,11 +2,11 @@
 
 use super::{AuditKeys, Store, View, corrupt, db};
 use crate::clock::Timestamp;
-use crate::crypto::uuid_at;
+use crate::crypto::uuid;
 use crate::domain::actor::Actor;
 use crate::domain::audit::{
-    CHECKPOINT, CHECKPOINT_AFTER_MS, CHECKPOINT_EVERY, Checkpoint, EVENT_VERSION, Entry, Event,
-    Outcome, checkpoint_message, spelled,
+    CHECKPOINT, CHECKPOINT_AFTER_MS, CHECKPOINT_EVERY, Checkpoint, Entry, Event, Outcome,
+    checkpoint_message, spelled,
 };
 use crate::error::Error;
 use rusqlite::types::Value as Sql;
@@ -143,43 +143,12 @@ fn insert(
     entry: Entry,
     head: Option<(i64, String)>,
 ) -> Result<i64, Error> {
-    let seq = head.as_ref().map_or(1, |(seq, _)| seq + 1);
-    let mut metadata = entry.metadata;
-    let moved = entry
-        .moved
-        .map(|(from, to)| (from.map_or("new", |s| s.as_str()), to.as_str()));
-    if let Some((from, to)) = moved {
-        metadata.insert("from_status".into(), from.into());
-        metadata.insert("to_status".into(), to.into());
-    }
-    if let Some(id) = &actor.origin.http_request_id {
-        metadata.insert("http_request_id".into(), id.clone().into());
-    }
-    let text = |v: Option<&str>| v.map(str::to_owned);
-    let event = Event {
-        id: uuid_at(now.0),
-        event_type: entry.event_type.to_owned(),
-        event_category: entry.category.to_owned(),
-        event_version: EVENT_VERSION,
-        outcome: entry.outcome.as_str().to_owned(),
-        actor_id: actor.id.clone(),
-        actor_type: actor.kind.to_owned(),
-        resource_type: text(entry.resource_type),
-        resource_id: entry.resource_id,
-        peer_ip: actor.origin.peer_ip.clone(),
-        client_ip: actor.origin.client_ip.clone(),
-        client_ip_source: text(actor.origin.client_ip_source),
-        request_id: entry.request_id,
-        operation: text(entry.operation),
-        database_name: entry.database,
-        environment: entry.environment,
-        detail_fingerprint: entry.fingerprint,
-        detail_raw: entry.detail,
-        reason: entry.reason,
-        metadata_json: serde_json::Value::Object(metadata).to_string(),
-        prev_hash: head.map(|(_, hash)| hash),
-        created_at: spelled(now),
+    let (seq, prev_hash) = match head {
+        Some((seq, hash)) => (seq + 1, Some(hash)),
+        None => (1, None),
     };
+    let moved = entry.statuses();
+    let event = entry.into_event(uuid(), actor, now, prev_hash);
     connection
         .prepare_cached(INSERT)
         .and_then(|mut s| {

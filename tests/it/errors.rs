@@ -26,6 +26,34 @@ fn errors_have_one_shape_with_keys_in_order() {
     golden("errors", &json!(raw));
 }
 
+/// The names of what a refusal gives beside its message.
+fn detail_keys(answer: &Answer) -> Vec<&str> {
+    let details = answer.json["error"]["details"].as_object().unwrap();
+    details.keys().map(String::as_str).collect()
+}
+
+#[test]
+fn details_of_refusals_keep_their_names() {
+    let one = SHOP.replace("\"approver\", \"approver-two\"", "\"requester\"");
+    let s = Server::with(&one.replace(
+        "[[workflows.steps]]",
+        "admin_override = false\n[[workflows.steps]]",
+    ));
+    let requester = s.requester();
+    let rejected = requester.create("production", "GRANT ALL ON items TO public");
+    let rejected = rejected.refused(422, "sql_rejected");
+    assert_eq!(detail_keys(&rejected), ["column", "line", "reason"]);
+    let unparsable = requester.create("development", "SELEKT 1");
+    let unparsable = unparsable.refused(422, "sql_unparsable");
+    assert_eq!(detail_keys(&unparsable), ["column", "line"]);
+    let blocked = requester.create("production", "DELETE FROM items");
+    let blocked = blocked.refused(422, "sql_blocked_by_review");
+    assert_eq!(detail_keys(&blocked), ["findings"]);
+    let nobody = requester.create("production", "UPDATE items SET note = 'a' WHERE id = 1");
+    let nobody = nobody.refused(422, "no_eligible_approver");
+    assert_eq!(detail_keys(&nobody), ["approvers", "step", "workflow"]);
+}
+
 #[test]
 fn unknown_paths_are_404_with_or_without_credentials() {
     let s = Server::shop();

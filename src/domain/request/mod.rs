@@ -155,6 +155,12 @@ impl Step {
         self.to
     }
 
+    /// A move for tests that need one without a request.
+    #[cfg(test)]
+    pub(in crate::domain) fn for_test(from: Status, to: Status) -> Step {
+        Step::new(from, to)
+    }
+
     fn new(from: Status, to: Status) -> Step {
         debug_assert!(
             Status::MOVES.contains(&(Some(from), to)),

@@ -25,7 +25,6 @@ const LONG_FUNCTIONS: &[(&str, &str)] = &[
     ("src/domain/sql/walk_expr.rs", "expr"),
     ("src/domain/sql/walk_expr.rs", "expr_branch"),
     ("src/store/apply/mod.rs", "apply"),
-    ("src/store/audit.rs", "insert"),
 ];
 
 fn all() -> impl Iterator<Item = Source> {

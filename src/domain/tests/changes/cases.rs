@@ -1,0 +1,478 @@
+//! A change of every kind, with and without what is optional.
+
+use super::AT;
+use crate::domain::actor::SubjectType;
+use crate::domain::approval::{Action, Vote};
+use crate::domain::change::{
+    AuthFailures, Change, DETAIL_BYTES_MAX, DdlPassed, Finished, LostStep, NewExecution,
+    NewRequest, NewResult, NewSchema, NewToken, PurgedRequest, PurgedResult, Refused, RequestRef,
+    RequestText, RoleMode, UserStatus,
+};
+use crate::domain::decision::Passed;
+use crate::domain::head::{Head, SignedHead};
+use crate::domain::id::{Operation, Target};
+use crate::domain::policy::Dialect;
+use crate::domain::request::{Opening, Status, Step};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+fn target() -> Target {
+    Target::new("app", "production").unwrap()
+}
+
+fn request(status: Status) -> RequestRef {
+    RequestRef {
+        seq: 7,
+        id: "request-id".into(),
+        requester: "requester".into(),
+        target: target(),
+        operation: Operation::ExecuteDml,
+        status,
+    }
+}
+
+fn new_request(opening: Opening) -> NewRequest {
+    NewRequest {
+        seq: 7,
+        id: "request-id".into(),
+        requester: "requester".into(),
+        token_id: None,
+        target: target(),
+        operation: Operation::ExecuteDml,
+        step: opening.step(),
+        emergency: false,
+        allow_ddl: false,
+        no_result_store: false,
+        reason: None,
+        total_steps: 0,
+        approvers: Vec::new(),
+        risk_level: "low".into(),
+        policy_version: "0".repeat(64),
+        expires_at: None,
+        approval_expires_at: None,
+        text: RequestText {
+            detail: "DELETE FROM t WHERE a = 'secret'".into(),
+            plan_json: None,
+            workflow: None,
+            facts_json: "{}".into(),
+            trace_json: "{}".into(),
+            context_json: None,
+            dry_runs: Vec::new(),
+            metadata_json: None,
+            share_with: Vec::new(),
+            idempotency_key: None,
+            idempotency_fingerprint: None,
+            fingerprint: "f1".into(),
+            redacted: None,
+        },
+    }
+}
+
+fn created(case: &'static str, new: NewRequest) -> (&'static str, Change) {
+    (case, Change::RequestCreated(Box::new(new)))
+}
+
+fn made() -> Vec<(&'static str, Change)> {
+    let mut pending = new_request(Opening::Pending);
+    pending.reason = Some("a \"reason\"\nin two lines, é".into());
+    pending.total_steps = 2;
+    pending.text.redacted = Some("DELETE FROM t WHERE a = ?".into());
+    let mut emergency = new_request(Opening::BreakGlass);
+    (emergency.emergency, emergency.allow_ddl) = (true, true);
+    emergency.risk_level = "unavailable".into();
+    emergency.text.redacted = Some("é".repeat(DETAIL_BYTES_MAX / 2 + 1));
+    let passed = Passed {
+        classifier: true,
+        reviewer: false,
+        statements: 3,
+    };
+    let about = request(Status::BreakGlass);
+    let ddl = DdlPassed::new(&about, &new_request(Opening::BreakGlass), passed);
+    let full_ddl = DdlPassed {
+        reason: Some("on fire".into()),
+        redacted: Some("DROP TABLE t".into()),
+        ..ddl.clone()
+    };
+    vec![
+        created("pending", pending),
+        created("auto-approved", new_request(Opening::AutoApproved)),
+        created("break-glass, long statement", emergency),
+        ("", Change::DdlPassed(Box::new(ddl))),
+        ("in full", Change::DdlPassed(Box::new(full_ddl))),
+    ]
+}
+
+fn vote(action: Action, full: bool) -> Vote {
+    Vote {
+        actor: "approver".into(),
+        action,
+        selector: "role:dba".into(),
+        step: 1,
+        comment: full.then(|| "looks \"fine\"".into()),
+        issued_by_requester: full,
+        at: AT,
+    }
+}
+
+fn decided() -> Vec<(&'static str, Change)> {
+    let mut changes = Vec::new();
+    for (case, full) in [("", false), ("with comment", true)] {
+        changes.extend([
+            (
+                case,
+                Change::StepApproved {
+                    request: request(Status::Pending),
+                    vote: vote(Action::Approve, full),
+                    current_step: 1,
+                    total_steps: 3,
+                    approvers: Vec::new(),
+                },
+            ),
+            (
+                case,
+                Change::RequestApproved {
+                    request: request(Status::Pending),
+                    vote: vote(Action::Approve, full),
+                    step: Step::for_test(Status::Pending, Status::Approved),
+                    total_steps: 2,
+                    approval_expires_at: AT,
+                    created_at: AT,
+                },
+            ),
+            (
+                case,
+                Change::RequestRejected {
+                    request: request(Status::Pending),
+                    vote: vote(Action::Reject, full),
+                    step: Step::for_test(Status::Pending, Status::Rejected),
+                },
+            ),
+            (
+                case,
+                Change::RequestCancelled {
+                    request: request(Status::Running),
+                    step: Step::for_test(Status::Running, Status::Cancelled),
+                    reason: full.then(|| "not needed".into()),
+                },
+            ),
+        ]);
+    }
+    changes
+}
+
+fn dispatched() -> Vec<(&'static str, Change)> {
+    let dispatched = |from, acknowledged| Change::RequestDispatched {
+        request: request(from),
+        step: Step::for_test(from, Status::Dispatched),
+        deadline: AT,
+        acknowledged,
+    };
+    let expired = |from| Change::RequestExpired {
+        request: request(from),
+        step: Step::for_test(from, Status::Expired),
+    };
+    let returned = Change::DispatchTimedOut {
+        request: request(Status::Dispatched),
+        step: Step::for_test(Status::Dispatched, Status::Failed),
+    };
+    let acknowledged = Some("looked at the table".to_owned());
+    vec![
+        ("", dispatched(Status::Approved, None)),
+        (
+            "acknowledged",
+            dispatched(Status::ExecutionLost, acknowledged),
+        ),
+        ("pending", expired(Status::Pending)),
+        ("approved", expired(Status::Approved)),
+        ("", returned),
+    ]
+}
+
+fn finished(success: bool) -> Finished {
+    Finished {
+        execution_id: "execution-id".into(),
+        success,
+        error_message: (!success).then(|| "duplicate key 'secret'".into()),
+        rows_affected: success.then_some(5),
+        duration_ms: success.then_some(12),
+        truncated: success,
+        late: !success,
+        report_sha256: "1".repeat(64),
+    }
+}
+
+fn executed() -> Vec<(&'static str, Change)> {
+    let ended = |status, step, success, result| Change::ExecutionFinished {
+        request: request(status),
+        step,
+        finished: finished(success),
+        result,
+    };
+    let result = NewResult {
+        backend: "local",
+        key: "results/execution-id".into(),
+        content_length: 42,
+        checksum_sha256: "2".repeat(64),
+        expires_at: AT,
+        access: Vec::new(),
+    };
+    let lost = |status, step| Change::ExecutionLost {
+        request: request(status),
+        step,
+        execution_id: "execution-id".into(),
+        agent_id: "agent-1".into(),
+    };
+    let (running, gone) = (Status::Running, Status::Cancelled);
+    let to = |status| Some(Step::for_test(running, status));
+    let started = Change::ExecutionStarted {
+        request: request(Status::Dispatched),
+        step: Step::for_test(Status::Dispatched, running),
+        execution: NewExecution {
+            id: "execution-id".into(),
+            attempt: 2,
+            agent_id: "agent-1".into(),
+            claim_key: Some("key".into()),
+            token_json: "{}".into(),
+            lease_secs: 60,
+            lease_until: AT,
+            statement_timeout_secs: 30,
+            max_rows: Some(10),
+        },
+    };
+    vec![
+        ("", started),
+        (
+            "success",
+            ended(running, to(Status::Executed), true, Some(result)),
+        ),
+        ("failure", ended(running, to(Status::Failed), false, None)),
+        ("success after cancel", ended(gone, None, true, None)),
+        ("failure after cancel", ended(gone, None, false, None)),
+        ("", lost(running, to(Status::ExecutionLost))),
+        ("after cancel", lost(gone, None)),
+        (
+            "",
+            Change::ResultCorrupt {
+                request: request(Status::Executed),
+                execution_id: "execution-id".into(),
+            },
+        ),
+    ]
+}
+
+fn tokens() -> Vec<(&'static str, Change)> {
+    let plain = NewToken {
+        id: "token-id".into(),
+        subject_type: SubjectType::User,
+        subject_id: "requester".into(),
+        hash: "3".repeat(64),
+        prefix: "00000000".into(),
+        name: None,
+        roles: Vec::new(),
+        role_mode: RoleMode::Resolved,
+        groups: Vec::new(),
+        issuer: "system".into(),
+        issuers: BTreeSet::new(),
+        bound_to: None,
+        expires_at: None,
+    };
+    let ceiling = NewToken {
+        name: Some("ci".into()),
+        roles: vec!["b".into(), "a".into()],
+        role_mode: RoleMode::Ceiling,
+        groups: vec!["dba".into()],
+        issuer: "admin".into(),
+        issuers: ["ops".into(), "admin".into()].into(),
+        expires_at: Some(AT),
+        ..plain.clone()
+    };
+    let any = Target {
+        database: "*".into(),
+        environment: "*".into(),
+    };
+    let agent = NewToken {
+        subject_type: SubjectType::Agent,
+        subject_id: "agent-1".into(),
+        role_mode: RoleMode::Grant,
+        bound_to: Some(vec![target(), any]),
+        ..plain.clone()
+    };
+    let revoked = Change::TokenRevoked {
+        token_id: "token-id".into(),
+        subject_id: "requester".into(),
+    };
+    vec![
+        ("resolved", Change::TokenCreated(plain)),
+        ("ceiling", Change::TokenCreated(ceiling)),
+        ("bound agent", Change::TokenCreated(agent)),
+        ("", revoked),
+    ]
+}
+
+fn people() -> Vec<(&'static str, Change)> {
+    let user = |active, by_config| UserStatus {
+        id: "requester".into(),
+        active,
+        by_config,
+    };
+    let id = || "requester".to_owned();
+    let login = |roles| Change::LoginSucceeded { id: id(), roles };
+    let updated = |slack_user_id| Change::UserUpdated {
+        id: id(),
+        slack_user_id,
+    };
+    let agent = |version| Change::AgentRegistered {
+        agent_id: "agent-1".into(),
+        capabilities_json: "{}".into(),
+        version,
+    };
+    vec![
+        ("by the API", Change::UserActivated(user(true, false))),
+        ("by configuration", Change::UserSuspended(user(false, true))),
+        ("", Change::UserCreated { id: id() }),
+        ("no role", login(BTreeSet::new())),
+        ("roles", login(["developer".into(), "a".into()].into())),
+        ("", updated(None)),
+        ("Slack", updated(Some("U123".into()))),
+        ("", agent(None)),
+        ("version", agent(Some("0.2.0".into()))),
+    ]
+}
+
+fn configuration() -> Vec<(&'static str, Change)> {
+    let role = |lost| Change::RoleDeleted {
+        name: "reviewer".into(),
+        lost,
+        policy_version: "4".repeat(64),
+        policy_text: "text".into(),
+    };
+    let lost = |step| LostStep {
+        workflow: "wf:app:production".into(),
+        step,
+        target: target(),
+    };
+    let schema = |ready: bool| {
+        Change::SchemaSynced(NewSchema {
+            target: target(),
+            dialect: Dialect::MySql,
+            status: if ready { "ready" } else { "failed" },
+            snapshot_json: ready.then(|| "{}".into()),
+            error_message: (!ready).then(|| "no connection".into()),
+            agent_id: "agent-1".into(),
+            tables: usize::from(ready) * 12,
+        })
+    };
+    let Value::Object(summary) = json!({"workflows": 2, "databases": 1}) else {
+        unreachable!()
+    };
+    let synced = Change::ConfigSynced {
+        policy_version: "5".repeat(64),
+        policy_text: "text".into(),
+        summary,
+        routes: Arc::default(),
+    };
+    let rejected = |problems| Change::ConfigRejected { problems };
+    vec![
+        ("", role(Vec::new())),
+        ("steps lost", role(vec![lost(Some(1)), lost(None)])),
+        ("", schema(true)),
+        ("failed", schema(false)),
+        ("", synced),
+        ("", rejected(vec!["first".into(), "second".into()])),
+        ("none", rejected(Vec::new())),
+    ]
+}
+
+fn refused() -> Vec<(&'static str, Change)> {
+    let bare = Refused {
+        attempt: "request.create",
+        code: "sql_rejected",
+        message: "drops a table".into(),
+        request: None,
+        target: None,
+        fingerprint: None,
+        count: 20,
+    };
+    let new = Refused {
+        target: Some(target()),
+        fingerprint: Some("f2".into()),
+        count: 1,
+        ..bare.clone()
+    };
+    let known = Refused {
+        attempt: "request.approve",
+        code: "forbidden",
+        request: Some(request(Status::Pending)),
+        ..bare.clone()
+    };
+    let failures = AuthFailures {
+        address: "192.0.2.1".into(),
+        count: 9,
+        reason: "unknown token",
+    };
+    vec![
+        ("", Change::AttemptRefused(bare)),
+        ("new request", Change::AttemptRefused(new)),
+        ("request", Change::AttemptRefused(known)),
+        ("", Change::AuthFailures(failures)),
+    ]
+}
+
+fn purged() -> Vec<(&'static str, Change)> {
+    let results = [(1, "execution-b"), (2, "execution-a")].map(|(seq, id)| PurgedResult {
+        execution_seq: seq,
+        execution_id: id.into(),
+    });
+    let requests =
+        [(1, "request-b"), (2, "request-a")].map(|(seq, id)| PurgedRequest { seq, id: id.into() });
+    let baseline = SignedHead {
+        head: Head {
+            seq: 12,
+            hash: "8".repeat(64),
+            recipe: "9".repeat(64),
+            sums: [
+                ("tokens".into(), "a".repeat(64)),
+                ("users".into(), "b".repeat(64)),
+            ]
+            .into(),
+        },
+        key_id: "key-1".into(),
+        signature: "c".repeat(128),
+    };
+    vec![
+        ("", Change::StateBaselined(baseline)),
+        ("", Change::ResultsPurged(results.to_vec())),
+        (
+            "",
+            Change::RequestsPurged {
+                requests: requests.to_vec(),
+                before: AT,
+            },
+        ),
+        (
+            "",
+            Change::AuditPurged {
+                bound_seq: 10,
+                last_hash: "6".repeat(64),
+                before: AT,
+                retained: 3,
+            },
+        ),
+    ]
+}
+
+pub(super) fn every_change() -> Vec<(&'static str, Change)> {
+    [
+        made(),
+        decided(),
+        dispatched(),
+        executed(),
+        tokens(),
+        people(),
+        configuration(),
+        refused(),
+        purged(),
+    ]
+    .concat()
+}
