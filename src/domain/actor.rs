@@ -186,3 +186,6 @@ impl Caller {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

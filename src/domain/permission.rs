@@ -311,3 +311,6 @@ impl Rights {
             .collect()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -171,3 +171,6 @@ impl<'a> Matching<'a> {
         false
     }
 }
+
+#[cfg(test)]
+mod tests;

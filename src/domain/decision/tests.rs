@@ -353,10 +353,11 @@ fn what_is_added_in_order_to_deny_never_loosens() {
 
 #[test]
 fn what_nobody_can_tell_never_runs_without_a_human_but_in_an_emergency() {
+    let universe = universe();
     let (mut unreadable, mut unknown) = (Met::default(), Met::default());
     for policies in candidates() {
-        for facts in universe() {
-            let Ok(decision) = decided(&policies, &facts) else {
+        for facts in &universe {
+            let Ok(decision) = decided(&policies, facts) else {
                 continue;
             };
             if facts.sql.as_ref().is_some_and(|sql| !sql.is_parsed()) {
@@ -375,10 +376,11 @@ fn what_nobody_can_tell_never_runs_without_a_human_but_in_an_emergency() {
 
 #[test]
 fn an_emergency_never_lowers_the_record() {
+    let universe = universe();
     let (mut plain, mut passing) = (Met::default(), Met::default());
     for policies in candidates() {
-        for facts in universe().into_iter().filter(|f| f.emergency) {
-            let Ok(hurried) = decided(&policies, &facts) else {
+        for facts in universe.iter().filter(|f| f.emergency) {
+            let Ok(hurried) = decided(&policies, facts) else {
                 continue;
             };
             assert_eq!(hurried.opening, Opening::BreakGlass);
@@ -416,13 +418,16 @@ fn an_emergency_never_lowers_the_record() {
 
 #[test]
 fn facts_that_were_stored_decide_the_same() {
+    let universe: Vec<(Facts, Facts)> = universe()
+        .into_iter()
+        .map(|facts| (Facts::from_text(&facts.to_text()).unwrap(), facts))
+        .collect();
     for policies in candidates().iter().step_by(7) {
         let read = Policies::from_canonical(&policies.canonical()).unwrap();
-        for facts in universe() {
-            let stored = Facts::from_text(&facts.to_text()).unwrap();
+        for (stored, facts) in &universe {
             assert_eq!(
-                decided(policies, &facts).map_err(|e| e.to_string()),
-                decided(&read, &stored).map_err(|e| e.to_string()),
+                decided(policies, facts).map_err(|e| e.to_string()),
+                decided(&read, stored).map_err(|e| e.to_string()),
             );
         }
     }
