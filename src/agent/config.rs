@@ -24,6 +24,8 @@ pub const CONCURRENT_MAX: u64 = 32;
 pub const DRAIN_SECS_MAX: u64 = 3600;
 /// Most databases of one agent: all of them stand in every poll.
 pub const DATABASES_MAX: usize = 200;
+/// Drivers that this program has, by the dialect they run.
+pub const DRIVERS: &[&str] = &["sqlite"];
 /// Largest token file, in bytes.
 const TOKEN_BYTES_MAX: u64 = 64 * 1024;
 
@@ -248,9 +250,12 @@ fn read_databases(raw: &RawAgentConfig, base: &Path, notes: &mut Notes) -> Vec<D
 
 fn read_driver(raw: &RawDatabase, base: &Path, notes: &mut Notes) -> Option<DriverConfig> {
     let kind = required(&raw.driver, &raw.at, "driver", notes)?;
-    if kind.value != "sqlite" {
-        let kind_shown = Shown(&kind.value);
-        let message = format!("unknown driver `{kind_shown}`; this version has `sqlite`");
+    if !DRIVERS.contains(&&*kind.value) {
+        let message = format!(
+            "unknown driver `{}`; this version has `{}`",
+            Shown(&kind.value),
+            DRIVERS.join("`, `")
+        );
         notes.problem(&kind.at, message);
         return None;
     }

@@ -1,18 +1,56 @@
-//! `dbward check-config`: says what is wrong with a configuration, without starting anything.
+//! `dbward check-config`: reports what is wrong with a configuration, without starting anything, and lists what deserves
+//! a second look.
 
+use crate::agent::config::{AgentConfig, DRIVERS};
 use crate::config::Config;
-use std::path::Path;
+use crate::domain::id::Selector;
+use crate::domain::policy::Policies;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-/// Prints warnings and how much was understood; every problem is the error.
-pub fn run(path: &Path) -> Result<(), String> {
+/// What to check.
+pub struct Options {
+    /// server.toml; not read where only agent.toml is to be checked.
+    pub config: Option<PathBuf>,
+    /// agent.toml.
+    pub agent: Option<PathBuf>,
+}
+
+/// Prints warnings and how much was understood; every problem of both files is the error.
+pub fn run(options: &Options) -> Result<(), String> {
+    let mut problems = Vec::new();
+    // With `--agent` alone, there may be no server.toml on this machine.
+    if options.config.is_some() || options.agent.is_none() {
+        let path = options
+            .config
+            .as_deref()
+            .unwrap_or(Path::new("server.toml"));
+        problems.extend(server(path).err());
+    }
+    if let Some(path) = &options.agent {
+        problems.extend(agent(path).err());
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(problems.join("\n")),
+    }
+}
+
+fn server(path: &Path) -> Result<(), String> {
     let config = Config::load(path).map_err(|problems| problems.to_string())?;
+    let file = path.display();
     for warning in &config.warnings {
-        println!("warning: {}: {warning}", path.display());
+        println!("warning: {file}: {warning}");
     }
     let p = &config.policies;
+    for warning in undriven(p) {
+        println!("warning: {file}: {warning}");
+    }
+    for note in overridable(p).into_iter().chain(groups(&config)) {
+        println!("note: {file}: {note}");
+    }
     println!(
-        "{}: ok: {} databases, {} workflows, {} execution policies, {} groups, {} role bindings; policy version {}",
-        path.display(),
+        "{file}: ok: {} databases, {} workflows, {} execution policies, {} groups, {} role bindings; policy version {}",
         p.databases.len(),
         p.workflows.len(),
         p.execution.len(),
@@ -21,4 +59,73 @@ pub fn run(path: &Path) -> Result<(), String> {
         &p.version()[..12]
     );
     Ok(())
+}
+
+fn agent(path: &Path) -> Result<(), String> {
+    let config = AgentConfig::load(path).map_err(|problems| problems.to_string())?;
+    let targets: Vec<String> = config
+        .databases
+        .iter()
+        .map(|d| d.target.to_string())
+        .collect();
+    println!("{}: ok: serves {}", path.display(), targets.join(", "));
+    Ok(())
+}
+
+/// Databases in a dialect that no driver of this program runs.
+fn undriven(policies: &Policies) -> Vec<String> {
+    let dialect = |d: &crate::domain::policy::Database| {
+        let dialect = d.dialect.map(|dialect| dialect.as_str())?;
+        (!DRIVERS.contains(&dialect)).then(|| {
+            format!(
+                "databases: `{}` is {dialect}, and the agent of this program runs {} only; another agent must serve it",
+                d.name,
+                DRIVERS.join(", ")
+            )
+        })
+    };
+    policies.databases.iter().filter_map(dialect).collect()
+}
+
+/// Workflows in which a holder of `*` may vote without being named.
+fn overridable(policies: &Policies) -> Option<String> {
+    let workflows = policies.workflows.iter();
+    let ids: Vec<String> = workflows
+        .filter(|w| w.admin_override && !w.steps.is_empty())
+        .map(|w| w.id())
+        .collect();
+    (!ids.is_empty()).then(|| {
+        format!(
+            "workflows: a holder of `*` whom no step names may vote in {} (admin_override)",
+            ids.join(", ")
+        )
+    })
+}
+
+/// Groups whose members the identity provider decides.
+fn groups(config: &Config) -> Option<String> {
+    let oidc = config.oidc.as_ref()?;
+    let policies = &config.policies;
+    let steps = policies.workflows.iter().flat_map(|w| &w.steps);
+    let approvers = steps.flat_map(|s| s.approvers.iter().map(|a| &a.selector));
+    let readers = policies.result.iter().flat_map(|p| &p.access);
+    let named = approvers
+        .chain(readers)
+        .filter_map(|selector| match selector {
+            Selector::Group(name) => Some(name),
+            _ => None,
+        });
+    let bound = policies.bindings.iter().flat_map(|b| &b.groups);
+    let undefined: BTreeSet<&str> = named
+        .chain(bound)
+        .filter(|name| !policies.groups.contains_key(*name))
+        .map(String::as_str)
+        .collect();
+    (!undefined.is_empty()).then(|| {
+        format!(
+            "auth.oidc: the claim `{}` alone decides who is in {}, which `[[auth.groups]]` does not define",
+            oidc.groups_claim,
+            undefined.into_iter().collect::<Vec<_>>().join(", ")
+        )
+    })
 }

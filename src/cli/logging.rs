@@ -1,6 +1,7 @@
-//! Log lines, as text or as JSON, to standard error. `RUST_LOG` goes before the configured level.
+//! Log lines, as text or as JSON, to standard error. `RUST_LOG` overrides the configured level.
 
 use crate::config::{LogFormat, Logging};
+use crate::server::rust_log;
 use std::io::Write;
 
 /// Starts logging; a second start in one process changes nothing.
@@ -8,7 +9,7 @@ pub fn start(logging: &Logging) {
     let mut builder = env_logger::Builder::new();
     // The level is set behind this, so that a reload can change it.
     builder.filter_level(log::LevelFilter::Trace);
-    if let Ok(filters) = std::env::var("RUST_LOG") {
+    if let Some(filters) = rust_log() {
         builder.parse_filters(&filters);
     }
     // Below this, the HTTP client of the agent writes whole requests, and the token with them.
@@ -31,7 +32,7 @@ pub fn start(logging: &Logging) {
             });
         }
     }
-    if builder.try_init().is_ok() && std::env::var_os("RUST_LOG").is_none() {
+    if builder.try_init().is_ok() && rust_log().is_none() {
         log::set_max_level(logging.level);
     }
 }

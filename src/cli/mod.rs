@@ -26,8 +26,8 @@ Commands:
   demo           Start a server, an agent and a sample database on this machine, and say what to try
   serve          Run the server
   agent          Run an agent beside a database
-  check-config   Check server.toml without starting anything
-  reload         Make a running server take a changed server.toml over
+  check-config   Check server.toml or agent.toml without starting anything
+  reload         Make a running server apply a changed server.toml, and say whether it did
   policy replay  Decide recorded requests again, and report every difference
   policy test    Show what a changed server.toml would make of recorded requests
 
@@ -41,6 +41,7 @@ Options of agent:
 
 Options of check-config and reload:
   --config FILE        Configuration (default: server.toml)
+  --agent FILE         For check-config: an agent.toml; server.toml is then checked only with --config
 
 Options of policy replay and policy test:
   --config FILE        Configuration (default: server.toml); for a test, the one to try
@@ -88,7 +89,7 @@ enum Command {
     Version,
     Serve(serve::Options),
     Agent(PathBuf),
-    CheckConfig(PathBuf),
+    CheckConfig(check_config::Options),
     Reload(PathBuf),
     PolicyReplay(policy::Options),
     PolicyTest(policy::Options),
@@ -113,7 +114,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Help | Command::Version => Ok(()),
         Command::Serve(options) => return serve::run(&options),
         Command::Agent(config) => agent::run(&config),
-        Command::CheckConfig(config) => check_config::run(&config),
+        Command::CheckConfig(options) => check_config::run(&options),
         Command::Reload(config) => reload::run(&config),
         Command::PolicyReplay(options) => policy::replay(&options),
         Command::PolicyTest(options) => policy::test(&options),
@@ -143,6 +144,9 @@ fn parse(mut parser: Parser) -> Result<Command, String> {
                 "serve" | "agent" | "check-config" | "reload" | "policy replay" | "policy test",
             ) => {
                 said.config = Some(parser.value().map_err(text)?.into());
+            }
+            (Arg::Long("agent"), "check-config") => {
+                said.agent = Some(parser.value().map_err(text)?.into());
             }
             (Arg::Long("listen"), "serve" | "demo") => said.listen = Some(address(&mut parser)?),
             (Arg::Long("port"), "demo") => {
@@ -179,7 +183,10 @@ impl Said {
                 force_bootstrap: said.force_bootstrap,
             })),
             "agent" => Ok(Command::Agent(config("agent.toml"))),
-            "check-config" => Ok(Command::CheckConfig(config("server.toml"))),
+            "check-config" => Ok(Command::CheckConfig(check_config::Options {
+                config: said.config,
+                agent: said.agent,
+            })),
             "reload" => Ok(Command::Reload(config("server.toml"))),
             "policy replay" | "policy test" => {
                 let options = policy::Options {
@@ -211,6 +218,7 @@ impl Said {
 #[derive(Default)]
 struct Said {
     config: Option<PathBuf>,
+    agent: Option<PathBuf>,
     listen: Option<SocketAddr>,
     port: Option<u16>,
     state_dir: Option<PathBuf>,

@@ -1,23 +1,62 @@
-//! `dbward reload`: checks a changed server.toml, then tells the server that uses its state directory to take it over.
+//! `dbward reload`: checks a changed server.toml, has the server that uses its state directory read it again, and ends
+//! as that reload did.
 
 use crate::config::Config;
+use crate::server::outcome::{Asked, Outcome};
 use crate::server::state::{StateDir, tell_to_reload};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-/// Signals the server; whether the file is in force stands in its log, its audit log and its metrics.
+/// How long a reload may take: it waits for the transactions before it.
+const OUTCOME_WITHIN: Duration = Duration::from_secs(60);
+/// How often the outcome is looked for.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Signals the server and waits for the outcome of that reload.
 pub fn run(path: &Path) -> Result<(), String> {
     let config = Config::load(path).map_err(|problems| problems.to_string())?;
-    let none = || {
-        format!(
-            "no server uses the state_dir {}",
-            config.state_dir.display()
-        )
-    };
-    let number = StateDir::holder(&config.state_dir).ok_or_else(none)?;
+    let dir = &config.state_dir;
+    let none = || format!("no server uses the state_dir {}", dir.display());
+    let number = StateDir::holder(dir).ok_or_else(none)?;
+    let asked = Asked::leave(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     tell_to_reload(number).map_err(|e| format!("process {number}: {e}"))?;
+    let end = Instant::now() + OUTCOME_WITHIN;
+    let outcome = loop {
+        if let Some(outcome) = asked.outcome() {
+            break outcome;
+        }
+        if StateDir::holder(dir) != Some(number) {
+            return Err(format!(
+                "process {number} ended before it read the file again"
+            ));
+        }
+        if Instant::now() > end {
+            let secs = OUTCOME_WITHIN.as_secs();
+            return Err(format!(
+                "process {number} has not reported within {secs} s whether it applied the file; its log says"
+            ));
+        }
+        std::thread::sleep(LOOK);
+    };
+    report(path, number, &outcome)
+}
+
+fn report(path: &Path, number: u32, outcome: &Outcome) -> Result<(), String> {
+    let file = outcome.file.display();
+    if let Some(problem) = &outcome.problem {
+        return Err(format!(
+            "process {number} did not apply {file}, everything stays as it was:\n{problem}"
+        ));
+    }
     println!(
-        "{} is correct; process {number} was told to take it over",
-        path.display()
+        "{file} is applied by process {number}: generation {}",
+        outcome.generation
     );
+    if path.canonicalize().ok() != outcome.file.canonicalize().ok() {
+        return Err(format!(
+            "the server reads {file}, not {}, which was checked",
+            path.display()
+        ));
+    }
     Ok(())
 }

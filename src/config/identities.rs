@@ -64,6 +64,16 @@ fn database(raw: &RawDatabase, policies: &mut Policies, notes: &mut Notes) {
             .map(Some)
             .ok_or("not one of `postgresql`, `mysql`, `sqlite`")
     });
+    if let (Some(dialect), Some(raw)) = (dialect, &raw.dialect)
+        && dialect.as_str() != raw.value
+    {
+        let message = format!(
+            "`{}` is read as `{}`; write that",
+            Shown(&raw.value),
+            dialect.as_str()
+        );
+        notes.warn(&raw.at, message);
+    }
     let mut environments = Vec::new();
     for said in &raw.environments.value {
         if !is_name(&said.value) {
@@ -169,7 +179,12 @@ fn role(raw: &RawRole, policies: &mut Policies, notes: &mut Notes) {
     for said in &raw.permissions.value {
         let found = Permission::from_config(&said.value);
         if found.is_empty() {
-            let message = format!("no permission `{}`", Shown(&said.value));
+            let all: Vec<_> = Permission::ALL.iter().map(|p| p.as_str()).collect();
+            let message = format!(
+                "no permission `{}`; there are {}; docs/permissions-and-risk.md says what each allows",
+                Shown(&said.value),
+                all.join(", ")
+            );
             notes.problem(&said.at, message);
         }
         permissions.extend(found);

@@ -62,8 +62,10 @@ fn minimal() -> Config {
     loads("state_dir = \"./state\"")
 }
 
+/// But for those of environments without a workflow, which most of these files have on purpose.
 fn warnings(config: &Config) -> Vec<String> {
-    config.warnings.iter().map(Problem::to_string).collect()
+    let all = config.warnings.iter().map(Problem::to_string);
+    all.filter(|w| !w.contains("no workflow applies")).collect()
 }
 
 #[test]

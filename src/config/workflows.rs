@@ -52,6 +52,7 @@ pub(super) fn check(
     {
         return;
     }
+    ungoverned(raw, policies, notes);
     let suspended = users.iter().filter(|u| !u.active).map(|u| u.id.as_str());
     let suspended: BTreeSet<&str> = suspended.collect();
     let governed = governed(policies);
@@ -291,6 +292,35 @@ fn governed(policies: &Policies) -> Vec<Vec<Target>> {
         }
     }
     lists
+}
+
+/// Warns of environments in which every request is refused, because no workflow applies.
+fn ungoverned(raw: &RawConfig, policies: &Policies, notes: &mut Notes) {
+    for entry in &raw.databases {
+        let name = entry.name.as_ref().map_or("", |name| &name.value);
+        for environment in &entry.environments.value {
+            let Ok(target) = Target::new(name, &environment.value) else {
+                continue;
+            };
+            let governs = |operation: &Operation| policies.workflow(&target, *operation).is_some();
+            let without: Vec<&str> = Operation::ALL
+                .iter()
+                .filter(|operation| !governs(operation))
+                .map(|operation| operation.as_str())
+                .collect();
+            if without.len() == Operation::ALL.len() {
+                let message =
+                    format!("no workflow applies to {target}, so every request there is refused");
+                notes.warn(&environment.at, message);
+            } else if !without.is_empty() {
+                let message = format!(
+                    "no workflow applies to {} on {target}, so such requests are refused",
+                    without.join(", ")
+                );
+                notes.warn(&environment.at, message);
+            }
+        }
+    }
 }
 
 /// Notes steps that nobody could satisfy: an error where that holds everywhere, otherwise a warning.

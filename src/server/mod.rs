@@ -3,6 +3,7 @@
 //! Order of start: bind, lock the state directory, keys, store, policies, first tokens, inner listener, gate, jobs.
 //! Order of stop: drain (nothing new is taken on, everything that waits is answered), then gate, workers, jobs, store.
 
+pub mod outcome;
 mod places;
 mod reload;
 pub mod state;
@@ -78,7 +79,7 @@ pub struct Server {
     bootstrapped: bool,
     started_with: Config,
     reloading: Mutex<()>,
-    _state: StateDir,
+    state: StateDir,
 }
 
 impl Server {
@@ -134,6 +135,8 @@ impl Server {
                 exempt: Arc::new(move |ip| proxies.iter().any(|p| p.contains(ip))),
             },
         )?;
+        outcome::clear(state.path())
+            .map_err(|e| Error::internal("the folder of reloads in state_dir", e))?;
         state.write_pid()?;
         Ok(Server {
             jobs: Some(Jobs::start(&app)?),
@@ -147,7 +150,7 @@ impl Server {
             bootstrapped,
             started_with: config.clone(),
             reloading: Mutex::new(()),
-            _state: state,
+            state,
         })
     }
 
@@ -269,6 +272,13 @@ fn sign_in(
         mode: config.auth_mode,
         provider: config.oidc.as_ref().map(start).transpose()?,
     })
+}
+
+/// The variable RUST_LOG, which overrides the configured level. Empty counts as unset.
+pub fn rust_log() -> Option<String> {
+    std::env::var("RUST_LOG")
+        .ok()
+        .filter(|filters| !filters.trim().is_empty())
 }
 
 fn bind_failed(address: SocketAddr, e: std::io::Error) -> Error {

@@ -2,6 +2,7 @@
 //! audit log and in the metrics.
 
 use super::Server;
+use super::outcome::{self, Outcome};
 use crate::actions::start;
 use crate::config::Config;
 use crate::declare::Plain;
@@ -18,6 +19,18 @@ impl Server {
     /// Why not, one line a problem; then everything stays as it was.
     pub fn reload(&self, path: &Path) -> Result<(), String> {
         let _one_at_a_time = self.reloading.lock().unwrap_or_else(|e| e.into_inner());
+        let asked = outcome::take(self.state.path());
+        let done = self.reload_once(path);
+        let outcome = Outcome {
+            file: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+            generation: self.app.active().generation,
+            problem: done.as_ref().err().cloned(),
+        };
+        outcome::answer(&asked, &outcome);
+        done
+    }
+
+    fn reload_once(&self, path: &Path) -> Result<(), String> {
         match Config::load(path) {
             Ok(config) => self.take_over(&config, path),
             Err(problems) => {
@@ -39,7 +52,7 @@ impl Server {
         }
         match start::sync_config(&self.app, config, true) {
             Ok(()) => {
-                if std::env::var_os("RUST_LOG").is_none() {
+                if super::rust_log().is_none() {
                     log::set_max_level(config.logging.level);
                 }
                 self.app.metrics.config_last_reload_success.set(&[], 1);

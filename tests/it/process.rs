@@ -259,6 +259,62 @@ fn the_example_configuration_is_accepted() {
 }
 
 #[test]
+fn check_config_lists_what_deserves_a_second_look() {
+    let dir = Temp::new();
+    let check = |arguments: &[&str]| {
+        run(binary()
+            .current_dir(dir.path())
+            .arg("check-config")
+            .args(arguments))
+    };
+    let server = "state_dir = \"state\"\n[[databases]]\nname = \"app\"\nenvironments = [\"production\"]\n\
+                  dialect = \"mysql\"\n[[workflows]]\n[[workflows.steps]]\n[[workflows.steps.approvers]]\n\
+                  group = \"dba\"\n[auth.oidc]\nissuer_url = \"https://id.example.com\"\nclient_id = \"dbward\"\n";
+    fs::write(dir.path().join("server.toml"), server).unwrap();
+    let (code, out, errors) = check(&[]);
+    assert_eq!(code, 0, "{errors}");
+    for words in [
+        "warning: server.toml: databases: `app` is mysql",
+        "note: server.toml: workflows: a holder of `*` whom no step names may vote in wf:*:*",
+        "note: server.toml: auth.oidc: the claim `groups` alone decides who is in dba",
+    ] {
+        assert!(out.contains(words), "no `{words}` in {out}");
+    }
+    // Both files, and the problems of both.
+    let agent = "[server]\nurl = \"http://127.0.0.1:1\"\ntoken = \"x\"\n[agent]\nstate_dir = \"a\"\n[[databases]]\n\
+                 name = \"app\"\nenvironment = \"production\"\ndriver = \"sqlite\"\npath = \"app.db\"\n";
+    fs::write(dir.path().join("agent.toml"), agent).unwrap();
+    let (code, out, _) = check(&["--agent", "agent.toml"]);
+    assert_eq!(
+        (code, out.as_str()),
+        (0, "agent.toml: ok: serves app/production\n")
+    );
+    fs::write(
+        dir.path().join("agent.toml"),
+        agent.replace("path", "paths"),
+    )
+    .unwrap();
+    fs::write(dir.path().join("server.toml"), "colour = 1\n").unwrap();
+    let (code, _, errors) = check(&["--config", "server.toml", "--agent", "agent.toml"]);
+    assert_eq!(code, 1);
+    for words in ["server.toml:1: colour", "agent.toml:10: databases[0].paths"] {
+        assert!(errors.contains(words), "no `{words}` in {errors}");
+    }
+}
+
+#[test]
+fn an_empty_rust_log_counts_as_unset() {
+    let dir = settled(SHOP);
+    let program = Program::start(serve(dir.path()).env("RUST_LOG", ""));
+    assert!(program.line().starts_with("listening on"));
+    let log = program.stop();
+    assert!(
+        log.contains("stopping"),
+        "the configured level counts: {log}"
+    );
+}
+
+#[test]
 fn a_wrong_command_line_is_told_and_ends_with_two() {
     for arguments in [
         &[][..],

@@ -1,13 +1,13 @@
 //! A changed server.toml in the real program: taken over whole or not at all, and which of the two is said everywhere.
 
+mod command;
 mod running;
 
-use crate::support::{Person, Program, ROWS, Request, SHOP, binary, eventually};
+use crate::support::{Person, ROWS, Request, SHOP, eventually};
 use running::Running;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::fs;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
@@ -19,16 +19,6 @@ fn metadata(event: &Value) -> Value {
 fn version(person: &Person) -> String {
     let path = "/api/policy-resolution?database=shop&environment=production";
     person.get(path).is(200).text("policy_version")
-}
-
-fn run(command: &mut Command) -> (i32, String, String) {
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(output.stdout),
-        text(output.stderr),
-    )
 }
 
 /// Production lets everything through.
@@ -115,41 +105,6 @@ fn a_broken_file_changes_nothing_and_every_problem_is_told() {
         assert!(log.contains(words), "no {words} in {log}");
     }
     assert!(log.contains("not taken over"));
-}
-
-#[test]
-fn the_command_checks_the_file_before_it_tells_the_server() {
-    let s = Running::start(SHOP);
-    let file = s.dir.path().join("server.toml");
-    let reload = || run(binary().arg("reload").arg("--config").arg(&file));
-    s.write(&open());
-    let (code, out, errors) = reload();
-    assert!(code == 0 && out.contains("is correct"), "{out}{errors}");
-    eventually("taken over", || s.value("generation") == 2);
-    s.write("colour = \"blue\"\n");
-    let (code, out, errors) = reload();
-    assert!(
-        code == 1 && out.is_empty() && errors.contains("colour"),
-        "{out}{errors}"
-    );
-    assert_eq!(
-        (s.value("generation"), s.value("reload_failures_total")),
-        (2, 0)
-    );
-    s.write(&open());
-    let dir = s.dir.path().join("state");
-    let number = fs::read_to_string(dir.join("server.pid")).unwrap();
-    assert!(number.trim().parse::<u32>().is_ok());
-    let Running { dir, program, .. } = s;
-    program.stop();
-    let (code, out, errors) = run(binary().arg("reload").arg("--config").arg(&file));
-    assert!(code == 1 && out.is_empty(), "{out}");
-    assert!(errors.contains("no server uses the state_dir"), "{errors}");
-    // A number that is left over from a killed server is nobody to send a signal to.
-    let (program, _) = Program::serve(dir.path());
-    program.kill();
-    let (code, _, errors) = run(binary().arg("reload").arg("--config").arg(&file));
-    assert!(code == 1 && errors.contains("no server uses"), "{errors}");
 }
 
 #[test]

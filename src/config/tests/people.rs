@@ -1,7 +1,7 @@
 //! Claims about steps that nobody, or not everybody, can get satisfied.
 
 use super::{loads, refused, warnings};
-use crate::config::Config;
+use crate::config::{Config, Problem};
 
 const TEAM: &str = r#"
 state_dir = "x"
@@ -169,4 +169,31 @@ fn nobody_is_named_like_the_server_or_so_that_it_cannot_be_read() {
             format!("{TEAM}[[auth.role_bindings]]\nrole = \"readonly\"\nsubjects = [\"{id}\"]\n");
         assert_eq!(refused(&bound).len(), 1, "{id:?}");
     }
+}
+
+#[test]
+fn environments_without_workflow_and_aliases_are_warned_of() {
+    let config = loads(
+        "state_dir = \"./state\"\n[[databases]]\nname = \"app\"\nenvironments = [\"one\", \"two\", \"three\"]\n\
+         dialect = \"postgres\"\n[[databases]]\nname = \"none\"\nenvironments = []\n[[workflows]]\n\
+         environment = \"one\"\n[[workflows]]\nenvironment = \"two\"\noperations = [\"execute_select\"]\n",
+    );
+    let found: Vec<String> = config.warnings.iter().map(Problem::to_string).collect();
+    assert_eq!(
+        found,
+        [
+            "4: databases[0].environments[1]: no workflow applies to execute_dml, migrate_up, migrate_down, \
+             migrate_status, migrate_repair on app/two, so such requests are refused",
+            "4: databases[0].environments[2]: no workflow applies to app/three, so every request there is refused",
+            "5: databases[0].dialect: `postgres` is read as `postgresql`; write that",
+            "6: databases[1]: this database has no environments, so nothing can run on it",
+        ]
+    );
+    let unknown = refused(
+        "state_dir = \"x\"\n[[auth.roles]]\nname = \"dba\"\npermissions = [\"request.run\"]\n",
+    );
+    assert!(
+        unknown[0].contains("there are request.create, "),
+        "{unknown:?}"
+    );
 }

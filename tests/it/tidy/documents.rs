@@ -97,6 +97,63 @@ fn the_agents_example_names_every_key() {
 }
 
 #[test]
+fn permissions_and_risk_levels_are_documented() {
+    use dbward::domain::permission::Permission;
+    use dbward::domain::risk::RiskLevel;
+    let page = read("docs/permissions-and-risk.md");
+    let rows = |section: &str, column: &str| -> Vec<Vec<String>> {
+        let (_, after) = page.split_once(section).unwrap();
+        let table = after
+            .lines()
+            .skip_while(|l| !l.starts_with(&format!("| {column} |")));
+        let rows = table.skip(2).take_while(|l| l.starts_with("| "));
+        rows.map(|row| {
+            row.split(" | ")
+                .map(|c| c.trim_matches(['|', ' ']).to_owned())
+                .collect()
+        })
+        .collect()
+    };
+    let documented: Vec<[String; 2]> = rows("## Permissions", "permission")
+        .into_iter()
+        .map(|row| {
+            assert!(row[1].len() > 10, "says what it allows: {row:?}");
+            [row[0].clone(), row[2].clone()]
+        })
+        .collect();
+    let known: Vec<[String; 2]> = Permission::ALL
+        .iter()
+        .map(|p| {
+            let divided = if p.is_undivided() { "no" } else { "yes" };
+            [format!("`{}`", p.as_str()), divided.to_owned()]
+        })
+        .collect();
+    assert_eq!(documented, known);
+    let aliases = rows("## Permissions", "name");
+    assert!(!aliases.is_empty());
+    for row in aliases {
+        let read: Vec<String> = Permission::from_config(row[0].trim_matches('`'))
+            .iter()
+            .map(|p| format!("`{}`", p.as_str()))
+            .collect();
+        assert_eq!(row[1], read.join(", "), "{row:?}");
+    }
+    let levels = rows("## Risk levels", "level");
+    let documented: Vec<&str> = levels.iter().map(|row| row[0].trim_matches('`')).collect();
+    let known: Vec<&str> = RiskLevel::ALL.iter().map(|l| l.as_str()).collect();
+    assert_eq!(documented, known);
+    for row in levels {
+        let level = RiskLevel::parse(row[0].trim_matches('`')).unwrap();
+        let possible = if level <= RiskLevel::High {
+            "possible"
+        } else {
+            "never"
+        };
+        assert_eq!(row[2], possible, "{row:?}");
+    }
+}
+
+#[test]
 fn the_readme_shows_only_commands_that_exist() {
     let readme = read("README.md");
     let mut found = Vec::new();
