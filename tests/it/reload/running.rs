@@ -26,7 +26,10 @@ impl Running {
 
     pub fn write(&self, toml: &str) {
         let text = format!("state_dir = \"state\"\nlisten = \"127.0.0.1:0\"\n{toml}");
-        fs::write(self.dir.path().join("server.toml"), text).unwrap();
+        // Whole at once, as editors do: a reload of before may be reading.
+        let file = self.dir.path().join("server.toml");
+        fs::write(file.with_extension("new"), text).unwrap();
+        fs::rename(file.with_extension("new"), file).unwrap();
     }
 
     pub fn value(&self, name: &str) -> u64 {
