@@ -97,7 +97,11 @@ pub fn uuid() -> String {
     let mut b = random::<16>();
     b[6] = b[6] & 0x0f | 0x40;
     b[8] = b[8] & 0x3f | 0x80;
-    let h = hex(&b);
+    hyphenated(&b)
+}
+
+fn hyphenated(b: &[u8; 16]) -> String {
+    let h = hex(b);
     format!(
         "{}-{}-{}-{}-{}",
         &h[..8],
@@ -106,6 +110,16 @@ pub fn uuid() -> String {
         &h[16..20],
         &h[20..]
     )
+}
+
+/// A UUID of version 7 made at `ms` milliseconds since 1970: those of later milliseconds sort after it, so that an index
+/// over them grows at its end. The rest is random.
+pub fn uuid_at(ms: i64) -> String {
+    let mut b = random::<16>();
+    b[..6].copy_from_slice(&ms.max(0).to_be_bytes()[2..]);
+    b[6] = b[6] & 0x0f | 0x70;
+    b[8] = b[8] & 0x3f | 0x80;
+    hyphenated(&b)
 }
 
 /// Whether two byte strings are equal, in time that depends on their lengths only.
@@ -288,4 +302,19 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         fs::File::open(folder)?.sync_all()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_ordered_uuids_sort_by_their_millisecond() {
+        let (early, late) = (uuid_at(1_700_000_000_000), uuid_at(1_700_000_000_001));
+        assert!(early < late, "{early} {late}");
+        for id in [&early, &late] {
+            assert_eq!((id.len(), &id[14..15]), (36, "7"), "{id}");
+        }
+        assert_ne!(early, uuid_at(1_700_000_000_000));
+    }
 }

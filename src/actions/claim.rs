@@ -3,7 +3,7 @@
 use super::App;
 use super::approve::refuse_verb;
 use crate::clock::Timestamp;
-use crate::crypto::uuid;
+use crate::crypto::uuid_at;
 use crate::domain::actor::Caller;
 use crate::domain::change::{Change, NewExecution, RequestRef, RequestText};
 use crate::domain::execution_token::{self, Claims};
@@ -173,7 +173,7 @@ fn execution(
     let statement_timeout_secs = policy.timeout_secs(request.operation, workflow_secs);
     let lease_secs = policy.lease_secs(request.operation);
     let max_rows = policy.max_rows.map(|n| n.min(ROWS_MAX));
-    let id = uuid();
+    let id = uuid_at(now.0);
     let claims = Claims {
         request_id: request.id.clone(),
         execution_id: id.clone(),

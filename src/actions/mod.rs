@@ -107,6 +107,8 @@ pub struct Settings {
     pub redaction: Redaction,
     /// Largest result that is kept, in bytes.
     pub max_persist_bytes: u64,
+    /// Largest result, with its envelope, that is stored as a row instead of an object, in bytes.
+    pub result_row_bytes_max: usize,
     /// Calls a minute of one person's token; 0 for no limit.
     pub calls_per_minute: u32,
 }

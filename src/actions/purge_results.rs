@@ -5,7 +5,7 @@ use super::App;
 use crate::domain::actor::Actor;
 use crate::domain::change::{Change, PurgedResult};
 use crate::error::Error;
-use crate::store::{ExpiredResult, Place, Verdict};
+use crate::store::{ExpiredResult, Place, ROW, Verdict};
 use std::sync::{Arc, Mutex};
 
 /// Results removed in one transaction, which holds the database for a few milliseconds, and named by one event.
@@ -61,6 +61,10 @@ pub fn purge_results(app: &Arc<App>) -> Result<usize, Error> {
 
 /// Removes the object; false where it may be there still.
 fn is_removed(app: &App, result: &ExpiredResult) -> bool {
+    if result.backend == ROW {
+        // It goes with its row.
+        return true;
+    }
     let removed = match app.objects_of(&result.backend) {
         Some(objects) => objects.delete(&result.key),
         None => Err(Error::unavailable(format!(

@@ -9,7 +9,9 @@ use crate::domain::id::{Operation, Selector};
 use crate::domain::permission::Permission;
 use crate::domain::request::{Request, Status};
 use crate::error::Error;
-use crate::store::{ExecutionRow, ExecutionStatus, ResultItem, ResultRow, Verdict, View, Viewer};
+use crate::store::{
+    ExecutionRow, ExecutionStatus, ROW, ResultItem, ResultRow, Verdict, View, Viewer,
+};
 use std::sync::Arc;
 
 /// What somebody who waits for a result is told.
@@ -177,18 +179,7 @@ fn load(app: &Arc<App>, request: &Request, execution: &ExecutionRow) -> Result<C
     if row.expires_at <= now {
         return Err(Error::gone("the result is past its retention"));
     }
-    let objects = app.objects_of(&row.backend).ok_or_else(|| {
-        log::error!(
-            "result {} is in `{}`, which is not configured any more",
-            row.key,
-            row.backend
-        );
-        Error::gone("the stored result is in a place that is not configured any more")
-            .hint("ask the operator: it comes back with its old `[result_storage]`")
-    })?;
-    let bytes = objects
-        .get(&row.key, row.content_length)
-        .inspect_err(|error| log::error!("result {} could not be read: {error}", row.key))?
+    let bytes = body(app, execution, &row)?
         .ok_or_else(|| Error::gone("the stored result is not there any more"))?;
     if bytes.len() as u64 != row.content_length || sha256_hex(&bytes) != row.checksum_sha256 {
         return Err(corrupt(app, request, execution, &row));
@@ -199,6 +190,25 @@ fn load(app: &Arc<App>, request: &Request, execution: &ExecutionRow) -> Result<C
         execution_id: execution.id.clone(),
         operation: request.operation,
     })
+}
+
+/// The bytes that a row of results refers to; none where they are gone.
+fn body(app: &App, execution: &ExecutionRow, row: &ResultRow) -> Result<Option<Vec<u8>>, Error> {
+    if row.backend == ROW {
+        return app.store.read(|view| view.find_result_body(execution.seq));
+    }
+    let objects = app.objects_of(&row.backend).ok_or_else(|| {
+        log::error!(
+            "result {} is in `{}`, which is not configured any more",
+            row.key,
+            row.backend
+        );
+        Error::gone("the stored result is in a place that is not configured any more")
+            .hint("ask the operator: it comes back with its old `[result_storage]`")
+    })?;
+    objects
+        .get(&row.key, row.content_length)
+        .inspect_err(|error| log::error!("result {} could not be read: {error}", row.key))
 }
 
 /// A stored object that is not what was stored: audited, and never shown.

@@ -12,7 +12,7 @@ use crate::domain::permission::Permission;
 use crate::domain::policy::result::DeliveryMode;
 use crate::domain::request::{Request, State, Status, Step};
 use crate::error::{Error, ErrorKind, cut};
-use crate::store::{ExecutionRow, ExecutionStatus, Verdict, View};
+use crate::store::{ExecutionRow, ExecutionStatus, ROW, Verdict, View};
 use serde_json::value::RawValue;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex};
@@ -20,6 +20,9 @@ use std::time::Duration;
 
 /// Largest result after decoding, in bytes (contract section 4).
 pub const RESULT_BYTES_MAX: usize = 12 * 1024 * 1024;
+/// Largest result, with its envelope, that is stored as a row: below it, the three syncs that an object takes cost more
+/// than the room in the database.
+pub const ROW_BYTES_MAX: usize = 16 * 1024;
 /// Longest error message kept, in bytes.
 pub const ERROR_BYTES_MAX: usize = 4096;
 
@@ -168,7 +171,8 @@ fn record(
     // In memory before the commit that wakes the readers.
     app.live
         .put(&execution.id, Arc::clone(&envelope), app.clock.now());
-    let key = stored.as_ref().map(|s| s.key.clone());
+    let object = stored.as_ref().filter(|s| s.body.is_none());
+    let key = object.map(|s| s.key.clone());
     let answer = commit(app, caller, &execution.id, report, report_sha256, stored);
     if let Err(error) = &answer
         && matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Forbidden)
@@ -284,7 +288,7 @@ fn keep(
     request: &Request,
     execution: &ExecutionRow,
     report: &Report,
-    envelope: &[u8],
+    envelope: &Arc<[u8]>,
     share_with: Vec<Selector>,
 ) -> Result<Option<NewResult>, Error> {
     let policy = app.active().policies.result(&request.target);
@@ -295,21 +299,24 @@ fn keep(
         app.metrics.result_storage.inc(&["skipped"]);
         return Ok(None);
     }
-    let only_error;
-    let bytes = if request.no_result_store && report.result_data.is_some() {
+    let bytes: Arc<[u8]> = if request.no_result_store && report.result_data.is_some() {
         let bare = Report {
             result_data: None,
             ..report.clone()
         };
-        only_error = self::envelope(&execution.id, &bare)?;
-        &only_error[..]
+        self::envelope(&execution.id, &bare)?.into()
     } else {
-        envelope
+        Arc::clone(envelope)
     };
     let key = format!("{}/{}", request.id, execution.id);
     let days = u64::from(policy.retention_days);
     let expires_at = app.clock.now().plus_secs(days * 86_400);
-    if let Err(error) = app.objects.put(&key, bytes, expires_at) {
+    let small = bytes.len() <= app.settings.result_row_bytes_max;
+    let put = match small {
+        true => Ok(()),
+        false => app.objects.put(&key, &bytes, expires_at),
+    };
+    if let Err(error) = put {
         app.metrics.result_storage.inc(&["failed"]);
         log::error!("result {key} could not be stored: {error}");
         return Err(Error::unavailable("the result could not be stored now"));
@@ -318,10 +325,14 @@ fn keep(
     let mut access = share_with;
     access.extend(policy.access);
     Ok(Some(NewResult {
-        backend: app.objects.backend(),
+        backend: match small {
+            true => ROW,
+            false => app.objects.backend(),
+        },
         key,
         content_length: bytes.len() as u64,
-        checksum_sha256: sha256_hex(bytes),
+        checksum_sha256: sha256_hex(&bytes),
+        body: small.then_some(bytes),
         expires_at,
         access,
     }))

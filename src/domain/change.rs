@@ -171,8 +171,10 @@ pub struct Finished {
 /// A stored result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewResult {
-    /// `local` or `s3`.
+    /// `row`, `local` or `s3`.
     pub backend: &'static str,
+    /// The envelope, where it becomes a row of its own.
+    pub body: Option<Arc<[u8]>>,
     /// The object's key.
     pub key: String,
     /// Its size.

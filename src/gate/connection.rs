@@ -130,7 +130,7 @@ impl<'i> Connection<'i> {
         // The share holds the bytes of the body until the call is over.
         let (body, _share) = self.read_body(&head, &rule, token.number);
         match body {
-            Body::Here { keep, mark } => self.exchange(&head, &rule, &token, keep, mark),
+            Body::Here { keep, mark } => self.exchange(&head, &rule, token, keep, mark),
             Body::Refused { keep, error } => self.refuse(&error, &head, keep),
             Body::Gone => Next::Gone,
         }

@@ -49,7 +49,7 @@ impl Connection<'_> {
         &mut self,
         head: &Head,
         rule: &Rule,
-        caller: &Token<'_>,
+        mut caller: Token<'_>,
         keep_after: bool,
         mark: Option<Mark>,
     ) -> Next {
@@ -75,6 +75,8 @@ impl Connection<'_> {
                 if grant.is_some() && self.client_gone() {
                     return Next::Gone;
                 }
+                // Over before its client can read the answer and send the next.
+                caller.under_way = None;
                 let next = self.send(body, keep);
                 if next != Next::Gone
                     && let Some(grant) = grant
@@ -95,7 +97,7 @@ impl Connection<'_> {
             let now = inside.options.clock.instant();
             let asked = now + park.wait.min(PARK_WAIT_MAX);
             let until = resume.as_ref().map_or(asked, |r| r.until.min(asked));
-            let reason = match self.wait(caller, &park, until) {
+            let reason = match self.wait(&caller, &park, until) {
                 Outcome::Gone => return Next::Gone,
                 Outcome::Event(woken) => {
                     grant = Some(woken);

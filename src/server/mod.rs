@@ -10,6 +10,7 @@ pub mod state;
 mod watch;
 
 use crate::actions::identify::{Provider, SignIn};
+use crate::actions::submit_result::ROW_BYTES_MAX;
 use crate::actions::{App, Parts, Settings, start};
 use crate::analyzer::Analyzer;
 use crate::clock::Clock;
@@ -53,6 +54,8 @@ pub struct StartOptions {
     pub force_bootstrap: bool,
     /// Bounds of the gate; tests make them small.
     pub limits: Limits,
+    /// Largest result that is stored as a row; tests make it 0 to have objects.
+    pub result_row_bytes_max: usize,
 }
 
 impl Default for StartOptions {
@@ -62,6 +65,7 @@ impl Default for StartOptions {
             listen: None,
             force_bootstrap: false,
             limits: Limits::default(),
+            result_row_bytes_max: ROW_BYTES_MAX,
         }
     }
 }
@@ -251,6 +255,7 @@ fn app(
             database_path,
             redaction: config.redaction,
             max_persist_bytes: config.result_storage.max_persist_bytes,
+            result_row_bytes_max: options.result_row_bytes_max,
             calls_per_minute: config.process.calls_per_minute,
         },
         sign_in: sign_in(config, options, metrics)?,

@@ -2,7 +2,7 @@
 
 use super::{AuditKeys, Store, View, corrupt, db};
 use crate::clock::Timestamp;
-use crate::crypto::uuid;
+use crate::crypto::uuid_at;
 use crate::domain::actor::Actor;
 use crate::domain::audit::{
     CHECKPOINT, CHECKPOINT_AFTER_MS, CHECKPOINT_EVERY, Checkpoint, Entry, Event, Outcome,
@@ -148,7 +148,7 @@ fn insert(
         None => (1, None),
     };
     let moved = entry.statuses();
-    let event = entry.into_event(uuid(), actor, now, prev_hash);
+    let event = entry.into_event(uuid_at(now.0), actor, now, prev_hash);
     connection
         .prepare_cached(INSERT)
         .and_then(|mut s| {

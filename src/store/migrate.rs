@@ -33,6 +33,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0006_head",
         include_str!("../../sql/migrations/0006_head.sql"),
     ),
+    (
+        "0007_result_bodies",
+        include_str!("../../sql/migrations/0007_result_bodies.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

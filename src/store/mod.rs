@@ -54,7 +54,7 @@ pub use migrate::schema_text;
 pub use outbox::{DELIVERY_STATUSES, DeliveryCounts, DeliveryFilter, DeliveryRow};
 pub use request_lists::{RequestFilter, RequestItem, Viewer};
 pub use requests::{Job, read_workflow};
-pub use results::{ResultItem, ResultRow};
+pub use results::{ROW, ResultItem, ResultRow};
 pub use retention::{ExpiredResult, PurgeLimit, SettledRequest};
 pub use schemas::SchemaRow;
 pub use verify::{Verified, verify_chain};

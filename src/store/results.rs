@@ -8,6 +8,9 @@ use crate::error::Error;
 use rusqlite::types::Value as Sql;
 use rusqlite::{OptionalExtension, params_from_iter};
 
+/// Backend of a result that is a row of the database, in the transaction that reports it.
+pub const ROW: &str = "row";
+
 /// A stored result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultRow {
@@ -63,6 +66,14 @@ impl View<'_> {
                 })
                 .optional()
             })
+            .map_err(db)
+    }
+
+    /// The envelope of a result that is a row, of the backend [`ROW`].
+    pub fn find_result_body(&self, execution_seq: i64) -> Result<Option<Vec<u8>>, Error> {
+        self.connection
+            .prepare_cached("SELECT body FROM result_bodies WHERE execution_seq = ?1")
+            .and_then(|mut s| s.query_row([execution_seq], |r| r.get(0)).optional())
             .map_err(db)
     }
 

@@ -1,7 +1,7 @@
 //! Stored results as downloads: whole, in part, unchanged, as CSV, of each execution, and when they are gone.
 
 use crate::results::{content, ran, stream};
-use crate::support::{ROWS, SHOP, Server};
+use crate::support::{OBJECTS, ROWS, SHOP, Server};
 use dbward::crypto::sha256_hex;
 use std::fs;
 
@@ -10,7 +10,7 @@ const SELECT: &str = "SELECT id FROM items WHERE id = 1";
 
 #[test]
 fn the_download_is_the_stored_object_with_its_etag() {
-    let s = Server::shop();
+    let s = Server::shop_with_objects();
     let request = ran(&s, ROWS);
     let answer = content(&request.by, &request).is(200);
     assert_eq!(answer.header("content-type"), Some("application/json"));
@@ -238,7 +238,7 @@ fn what_has_not_run_has_no_content() {
 
 #[test]
 fn a_corrupt_object_is_never_shown_and_audited() {
-    let s = Server::shop();
+    let s = Server::shop_with_objects();
     let request = ran(&s, ROWS);
     s.turn_only(3_600);
     s.flush();
@@ -258,7 +258,7 @@ fn a_corrupt_object_is_never_shown_and_audited() {
 
 #[test]
 fn a_missing_object_is_gone() {
-    let s = Server::shop();
+    let s = Server::shop_with_objects();
     let request = ran(&s, ROWS);
     s.turn_only(3_600);
     s.flush();
@@ -286,7 +286,9 @@ fn a_result_is_gone_after_its_retention() {
 
 #[test]
 fn a_folder_that_cannot_be_written_makes_the_agent_try_again() {
-    let s = Server::with(&format!("{SHOP}\n[result_storage]\nbackend = \"local\"\n"));
+    let s = Server::with(&format!(
+        "{SHOP}{OBJECTS}\n[result_storage]\nbackend = \"local\"\n"
+    ));
     let agent = s.agent("agent-1");
     let request = s.requester().submit("development", SELECT);
     let claim = agent.claim(&request.id);

@@ -1,7 +1,7 @@
 //! Result policies: where results go, who else may see them, and for how long.
 
 use super::results::{content, stream};
-use crate::support::{Person, ROWS, Request, SHOP, Server};
+use crate::support::{OBJECTS, Person, ROWS, Request, SHOP, Server};
 use serde_json::{Value, json};
 
 const SELECT: &str = "SELECT id FROM items WHERE id = 1";
@@ -54,7 +54,7 @@ fn forget_live(s: &Server) {
 
 #[test]
 fn a_result_is_stored_and_streamed_as_its_policy_says() {
-    let s = open(MODES);
+    let s = open(&format!("{OBJECTS}{MODES}"));
     for (environment, kept) in [
         ("development", false),
         ("staging", true),

@@ -254,8 +254,25 @@ fn a_result_that_is_not_to_be_stored_is_streamed_and_gone() {
 }
 
 #[test]
-fn a_failure_is_stored_whatever_was_asked() {
+fn a_small_result_is_a_row_and_a_large_one_an_object() {
     let s = Server::shop();
+    let small = ran(&s, ROWS);
+    assert!(s.stored().is_empty());
+    let request = s.requester().submit("development", SELECT);
+    let claim = s.agent("agent-1").claim(&request.id);
+    let data = json!({"rows": [{"text": "x".repeat(16 * 1024)}]}).to_string();
+    s.agent("agent-1").succeed(&claim.execution, &data).is(200);
+    assert_eq!(s.stored().len(), 1);
+    let s = s.restart();
+    for request in [&small.id, &request.id] {
+        let path = format!("/api/requests/{request}/result/content");
+        assert_eq!(s.requester().get(&path).is(200).json["success"], true);
+    }
+}
+
+#[test]
+fn a_failure_is_stored_whatever_was_asked() {
+    let s = Server::shop_with_objects();
     let request =
         s.requester()
             .submit_with("development", SELECT, json!({"no_result_store": true}));

@@ -3,7 +3,7 @@
 
 use super::audit::found_out;
 use super::results::content;
-use crate::support::{Request, SHOP, Server, verified};
+use crate::support::{OBJECTS, Request, SHOP, Server, verified};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -16,7 +16,7 @@ const SHORT: &str =
     "[retention]\nrequest_ttl_days = 10\nresult_ttl_days = 5\naudit_ttl_days = 20\n";
 
 fn short() -> Server {
-    Server::with(&format!("{SHOP}{SHORT}"))
+    Server::with(&format!("{SHOP}{OBJECTS}{SHORT}"))
 }
 
 fn executed(s: &Server) -> Request {
@@ -151,7 +151,7 @@ fn a_request_that_ended_goes_with_all_that_is_its_own_and_nothing_else_does() {
 
 #[test]
 fn a_request_is_kept_as_long_as_its_result() {
-    let toml = format!("{SHOP}{SHORT}[[result_policies]]\nretention_days = 15\n");
+    let toml = format!("{SHOP}{OBJECTS}{SHORT}[[result_policies]]\nretention_days = 15\n");
     let s = Server::with(&toml);
     let request = executed(&s);
     s.turn(11 * DAY);
@@ -193,7 +193,7 @@ fn the_log_is_cut_at_a_checkpoint_and_what_is_left_proves_itself() {
     s.purge();
     assert_eq!(s.events("event_type=audit.purge_checkpoint").len(), 1);
     chatter(&s);
-    let s = s.restart_with(&format!("{SHOP}{SHORT}"));
+    let s = s.restart_with(&format!("{SHOP}{OBJECTS}{SHORT}"));
     assert!(verified(&s.state_dir()).valid);
     s.turn(22 * DAY);
     s.purge();
@@ -272,7 +272,7 @@ fn a_prefix_that_is_half_gone_verifies_and_the_next_turn_goes_on() {
     assert_eq!(app.store.delete_purged_events(7).unwrap(), 7);
     let left = verified(&s.state_dir());
     assert!(left.valid && left.total_events < all, "{left:?}");
-    let s = s.restart_with(&format!("{SHOP}{SHORT}"));
+    let s = s.restart_with(&format!("{SHOP}{OBJECTS}{SHORT}"));
     s.purge();
     assert_eq!(purged(&s, "event"), limit.last.seq as u64 - 7);
     assert!(verified(&s.state_dir()).valid);
@@ -309,7 +309,7 @@ fn objects_that_belong_to_nobody_go_and_those_of_somebody_stay() {
 #[test]
 fn notifications_that_ended_go_after_a_week() {
     let hook = "allow_private_networks = true\n[[webhooks]]\nid = \"ops\"\nurl = \"http://127.0.0.1:9/hook\"\n";
-    let toml = format!("{hook}{SHOP}{SHORT}");
+    let toml = format!("{hook}{SHOP}{OBJECTS}{SHORT}");
     let s = Server::with(&toml);
     let request = s.requester().submit("production", UPDATE);
     let total = || s.admin().get("/api/webhook-deliveries").is(200).json["total"].clone();

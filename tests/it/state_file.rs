@@ -157,6 +157,7 @@ fn edit(folder: &Path, table: &Table, column: &str, kind: &str) {
     };
     let value = match kind {
         "INTEGER" => format!("coalesce({column} + 1000, 1)"),
+        "BLOB" => format!("CAST({column} || 'x' AS BLOB)"),
         // White space, so that what must be JSON stays JSON.
         _ if column.ends_with("_json") => format!("coalesce({column} || ' ', '[]')"),
         _ => format!("coalesce({column} || 'x', 'x')"),

@@ -128,6 +128,12 @@ fn stored(
             cx.audit_seq
         ],
     )?;
+    if let Some(body) = &result.body {
+        cx.one(
+            "INSERT INTO result_bodies (execution_seq, body) SELECT seq, ?2 FROM executions WHERE id = ?1",
+            params![execution_id, &body[..]],
+        )?;
+    }
     let own = format!("user:{}", request.requester);
     let selectors = result.access.iter().map(ToString::to_string);
     for selector in selectors.chain([own]) {

@@ -30,6 +30,10 @@ pub(super) fn results(cx: &Context, purged: &[PurgedResult]) -> Result<(), Error
             "DELETE FROM results WHERE execution_seq = ?1",
             [result.execution_seq],
         )?;
+        cx.any(
+            "DELETE FROM result_bodies WHERE execution_seq = ?1",
+            [result.execution_seq],
+        )?;
     }
     Ok(())
 }

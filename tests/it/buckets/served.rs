@@ -1,7 +1,7 @@
 //! A bucket behind the server: starts, reports, downloads, readiness, and a change of the place.
 
 use crate::results::{content, ran, stream};
-use crate::support::{Bucket, ROWS, SHOP, Server, StoreMood as Mood, Temp};
+use crate::support::{Bucket, OBJECTS, ROWS, SHOP, Server, StoreMood as Mood, Temp};
 use dbward::config::Config;
 use dbward::server::StartOptions;
 
@@ -37,7 +37,7 @@ fn a_start_without_its_bucket_ends_with_the_reason() {
 
 fn open() -> (Bucket, Server) {
     let bucket = Bucket::start();
-    let s = Server::with(&format!("{SHOP}{}", bucket.section()));
+    let s = Server::with(&format!("{SHOP}{OBJECTS}{}", bucket.section()));
     (bucket, s)
 }
 
@@ -129,8 +129,8 @@ fn a_server_without_its_store_is_not_ready() {
 #[test]
 fn results_stay_where_they_were_when_the_place_changes() {
     let bucket = Bucket::start();
-    let local = format!("{SHOP}\n[result_storage]\nbackend = \"local\"\n");
-    let moved = format!("{SHOP}{}", bucket.section());
+    let local = format!("{SHOP}{OBJECTS}\n[result_storage]\nbackend = \"local\"\n");
+    let moved = format!("{SHOP}{OBJECTS}{}", bucket.section());
     let s = Server::with(&local);
     let older = ran(&s, ROWS);
     let (id, body) = (older.id.clone(), content(&older.by, &older).is(200).body);

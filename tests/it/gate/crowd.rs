@@ -263,16 +263,23 @@ fn half_heads_from_everywhere_leave_places_for_what_is_always_served() {
     let rig = Rig::build(2, 64, small, false);
     let address = rig.gate.local_addr();
     let mut half = Vec::new();
-    for last in 2..=20 {
-        for _ in 0..4 {
-            let mut peer = from(last, address);
+    // Those who have said nothing yet make room for those who come: until every place has a head that never ends.
+    let mut addresses = (2..=250).cycle();
+    eventually("every place busy", || {
+        let idle = rig.gate.idle_connections();
+        let busy = rig.gate.connections().saturating_sub(idle);
+        if busy < 16 {
+            let mut peer = from(addresses.next().unwrap(), address);
             let _ = peer.stream.write_all(b"GET /ping HTTP/1.1\r\nHos");
             half.push(peer);
         }
-    }
-    eventually("all but those in the anteroom busy", || {
-        rig.gate.idle_connections() <= 4
+        busy == 16
     });
+    for last in 2..=9 {
+        let mut peer = from(last, address);
+        let _ = peer.stream.write_all(b"GET /ping HTTP/1.1\r\nHos");
+        half.push(peer);
+    }
     assert_eq!(rig.get("/health").body, "{\"status\":\"ok\"}");
     assert_eq!(rig.get("/always").body, "pong");
     let mut over = rig.client();

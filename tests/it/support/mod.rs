@@ -15,7 +15,7 @@ pub use client::{Answer, Person, Request, Waiting, connect};
 pub use idp::{Idp, Key, Mood, key_set};
 pub use json::golden;
 pub use program::{Program, admin_of, binary, settled};
-pub use server::{SHOP, Server, Temp, verified};
+pub use server::{OBJECTS, SHOP, Server, Temp, verified};
 
 use std::thread;
 use std::time::{Duration, Instant};

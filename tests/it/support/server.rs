@@ -46,6 +46,9 @@ name = "approvers"
 members = ["approver", "approver-two"]
 "#;
 
+/// In a server.toml: results are objects, however small they are.
+pub const OBJECTS: &str = "# every result is an object\n";
+
 /// A folder that is removed when it goes.
 pub struct Temp(PathBuf);
 
@@ -110,6 +113,11 @@ impl Server {
         Server::with(SHOP)
     }
 
+    /// The same, whose results are objects, however small they are.
+    pub fn shop_with_objects() -> Server {
+        Server::with(&format!("{SHOP}{OBJECTS}"))
+    }
+
     /// One with this server.toml, but for state_dir and listen.
     pub fn with(toml: &str) -> Server {
         let limits = Limits {
@@ -146,6 +154,10 @@ impl Server {
         let options = StartOptions {
             clock: clock.clone(),
             limits: limits.clone(),
+            result_row_bytes_max: match toml.contains(OBJECTS) {
+                true => 0,
+                false => StartOptions::default().result_row_bytes_max,
+            },
             ..StartOptions::default()
         };
         let running = dbward::server::Server::start(&config, options).unwrap();

@@ -210,6 +210,7 @@ fn executed() -> Vec<(&'static str, Change)> {
         result,
     };
     let result = NewResult {
+        body: None,
         backend: "local",
         key: "results/execution-id".into(),
         content_length: 42,
