@@ -12,6 +12,9 @@ use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// Largest whole number that may be written with a fraction: up to here a float holds every integer, 2^53.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+
 /// The members of an object. `null` is as good as absent.
 #[derive(Default)]
 pub struct Fields<'a> {
@@ -131,12 +134,21 @@ impl<'a> Fields<'a> {
         self.read_as(name, "true or false")
     }
 
-    /// A whole number.
+    /// A whole number; one that is written with a fraction of zero is one too.
     ///
     /// # Errors
     /// `validation_error` for anything else.
     pub fn number(&self, name: &str) -> Result<Option<u64>, Error> {
-        self.read_as(name, "a whole number, 0 or more")
+        const EXPECTED: &str = "a whole number, 0 or more";
+        match self.read_as(name, EXPECTED) {
+            Err(error) => {
+                let float: Option<f64> = self.read_as(name, EXPECTED)?;
+                let whole = float.filter(|f| f.fract() == 0.0 && (0.0..=WHOLE_MAX).contains(f));
+                // In this range every whole float is exactly the integer.
+                whole.map(|f| Some(f as u64)).ok_or(error)
+            }
+            number => number,
+        }
     }
 
     /// A whole number of at most `u32::MAX`; more counts as that.

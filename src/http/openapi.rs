@@ -36,6 +36,12 @@ mod tests {
             .collect()
     }
 
+    /// Routes that do something.
+    fn offered() -> impl Iterator<Item = &'static Route> {
+        let does = |r: &&Route| !matches!(r.guarded, Guarded::Managed(_));
+        ROUTES.iter().filter(does)
+    }
+
     fn operation<'d>(document: &'d Value, route: &Route) -> &'d Value {
         &document["paths"][route.path][route.method.to_lowercase()]
     }
@@ -47,8 +53,8 @@ mod tests {
             .into_iter()
             .map(|(method, path, _)| (method, path))
             .collect();
-        let served: BTreeSet<(String, String)> = ROUTES
-            .iter()
+        // What only ever refuses is noise in a generated client.
+        let served: BTreeSet<(String, String)> = offered()
             .map(|r| (r.method.to_owned(), r.path.to_owned()))
             .collect();
         assert_eq!(described, served);
@@ -60,7 +66,7 @@ mod tests {
     fn every_operation_says_who_may_and_what_he_gets() {
         let document = read();
         let mut ids = BTreeSet::new();
-        for route in ROUTES {
+        for route in offered() {
             let op = operation(&document, route);
             let name = format!("{} {}", route.method, route.path);
             let (security, guarded) = match route.guarded {
@@ -75,18 +81,12 @@ mod tests {
             );
             assert!(ids.insert(op["operationId"].as_str().unwrap()), "{name}");
             let answers = op["responses"].as_object().unwrap();
-            let managed = matches!(route.guarded, Guarded::Managed(_));
             let mut wanted = vec!["429", "500", "503"];
             wanted.extend(guarded.then_some(["401", "403"]).into_iter().flatten());
-            wanted.extend(managed.then_some("405"));
             for status in wanted {
                 assert!(answers.contains_key(status), "{name}: {status}");
             }
-            assert_eq!(
-                answers.keys().any(|s| s.starts_with('2')),
-                !managed,
-                "{name}"
-            );
+            assert!(answers.keys().any(|s| s.starts_with('2')), "{name}");
             for (status, answer) in answers {
                 let described = answer.get("$ref").is_some()
                     || answer.get("content").is_some()
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn it_has_the_query_parameters_that_the_routes_know() {
         let document = read();
-        for route in ROUTES {
+        for route in offered() {
             let op = operation(&document, route);
             let parameters = op["parameters"].as_array().into_iter().flatten();
             let described: BTreeSet<&str> = parameters
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn every_parameter_of_a_path_is_declared() {
         let document = read();
-        for route in ROUTES {
+        for route in offered() {
             let op = operation(&document, route);
             let empty = Vec::new();
             let parameters: Vec<&Value> = op["parameters"]

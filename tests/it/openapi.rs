@@ -26,10 +26,7 @@ fn the_document_is_public_and_every_operation_in_it_is_there() {
                     !message.starts_with("no path"),
                     "{method} {path}: {message}"
                 );
-                assert!(
-                    answer.status != 405 || answer.json["error"]["code"] == "config_managed",
-                    "{method} {path}"
-                );
+                assert_ne!(answer.status, 405, "{method} {path}");
             }
         }
     }

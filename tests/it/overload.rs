@@ -216,3 +216,132 @@ fn rows_of_differing_keys_cost_no_time() {
         .is(200);
     assert_eq!(csv.raw(), "a,b\r\n1,\r\n,2\r\n");
 }
+
+/// Seconds that the attacks below go on; `.ci/long` makes them longer.
+const ATTACK_SECS: &str = "DBWARD_ATTACK_SECS";
+
+/// What was measured beside an attack: how long each call took.
+struct Measured(Vec<Duration>);
+
+impl Measured {
+    /// Prints median and worst, and holds the worst against a bound.
+    fn within(mut self, what: &str, bound: Duration) {
+        self.0.sort();
+        let (middle, worst) = (self.0[self.0.len() / 2], self.0[self.0.len() - 1]);
+        println!(
+            "{what}: {} calls, median {middle:?}, worst {worst:?}",
+            self.0.len()
+        );
+        assert!(worst < bound, "{what}: {worst:?}");
+    }
+}
+
+fn timed<T>(times: &mut Measured, call: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let answer = call();
+    times.0.push(start.elapsed());
+    answer
+}
+
+/// Calls `/health` and reports results of 1 MB until `attack` has ended, and prints how long they took.
+fn beside(s: &Server, what: &str, attack: impl FnOnce(&(dyn Fn() -> bool + Sync)) + Send) {
+    let secs = std::env::var(ATTACK_SECS).map_or(1, |secs| secs.parse().unwrap());
+    let until = Instant::now() + Duration::from_secs(secs);
+    let goes_on = move || Instant::now() < until;
+    let (mut health, mut results) = (Measured(Vec::new()), Measured(Vec::new()));
+    let data = json!({"rows": [{"a": "x".repeat(MIB)}]}).to_string();
+    let (requester, agent) = (s.requester(), s.agent("agent-1"));
+    std::thread::scope(|scope| {
+        let attack = scope.spawn(move || attack(&goes_on));
+        while !attack.is_finished() || results.0.is_empty() {
+            timed(&mut health, || s.nobody().get("/health")).is(200);
+            let request = requester.submit("development", SELECT);
+            let claim = agent.claim(&request.id);
+            timed(&mut results, || agent.succeed(&claim.execution, &data)).is(200);
+        }
+    });
+    health.within(&format!("{what}: /health"), Duration::from_secs(2));
+    results.within(
+        &format!("{what}: an agent's result"),
+        Duration::from_secs(5),
+    );
+}
+
+#[test]
+fn attack_bodies_of_strangers() {
+    let s = Server::shop();
+    let at = s.inner().addr();
+    beside(&s, "bodies of strangers", |goes_on| {
+        while goes_on() {
+            let mut held = Vec::new();
+            for n in 0..9 {
+                let Ok(mut stream) = TcpStream::connect(at) else {
+                    continue;
+                };
+                let path = ["/api/agent/jobs/x/result", "/api/requests", "/api/nothing"][n % 3];
+                let head =
+                    format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 16777216\r\n\r\n");
+                let _ = stream.write_all(head.as_bytes());
+                let _ = stream.set_write_timeout(Some(Duration::from_millis(50)));
+                let _ = stream.write_all(&vec![b'x'; 2 * MIB]);
+                held.push(stream);
+            }
+        }
+    });
+}
+
+#[test]
+fn attack_silent_and_slow_connections() {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let s = Server::shop();
+    let at = s.inner().addr();
+    // Both ends are in this process.
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let each = (files.unwrap_or(1 << 20).saturating_sub(500) / 8).min(1024);
+    let open = move |last: u8| {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).ok()?;
+        bind(&socket, &std::net::SocketAddr::from(([127, 0, 0, last], 0))).ok()?;
+        connect(&socket, &at).ok()?;
+        Some(TcpStream::from(socket))
+    };
+    beside(&s, "silent and slow connections", |goes_on| {
+        let mut held: Vec<TcpStream> = Vec::new();
+        for last in 2..=5 {
+            held.extend((0..each).filter_map(|_| open(last)));
+        }
+        let mut n = 0;
+        while goes_on() {
+            // Half of them begin a head that never ends, and those that were closed come again.
+            let at = n % held.len();
+            let gone = held[at].write_all(b"G").is_err();
+            if (gone || n % 2 == 0)
+                && let Some(fresh) = open(2 + (n % 4) as u8)
+            {
+                held[at] = fresh;
+            }
+            n += 1;
+        }
+    });
+}
+
+#[test]
+fn attack_pages_of_large_texts() {
+    let s = Server::shop();
+    let sql = format!("SELECT 1 -- {}", "\u{1}".repeat(98_000));
+    for _ in 0..120 {
+        s.requester().submit("production", &sql);
+    }
+    let reader = s.requester();
+    beside(&s, "pages of large texts", |goes_on| {
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while goes_on() {
+                        let page = reader.get("/api/requests?limit=100");
+                        assert!(page.status == 429 || page.body.len() <= MIB);
+                    }
+                });
+            }
+        });
+    });
+}
