@@ -37,6 +37,7 @@
 //! - `audit`: what stands in the log, who finds it, and its proof.
 //! - `errors`: bad input of every kind, and the one shape of errors.
 //! - `waiting`: many long-polls, few workers, no lost wake-up; drain.
+//! - `one_request`: one request from end to end, and what each step leaves.
 //! - `openapi`: the document held against the server.
 //! - `metrics`: who reads them, and that they count.
 //! - `process`: the real program: files, signals, command line, an agent beside it.
@@ -70,6 +71,7 @@ mod matrix;
 mod metrics;
 mod notifications;
 mod oidc;
+mod one_request;
 mod openapi;
 mod overload;
 mod people;

@@ -88,6 +88,23 @@ fn every_error_code_keeps_its_status() {
 }
 
 #[test]
+fn every_error_code_is_documented() {
+    let page = read("docs/errors.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| "));
+    let documented: Vec<String> = rows
+        .filter(|row| row.starts_with(|c: char| c.is_ascii_digit()))
+        .map(|row| {
+            let cells: Vec<&str> = row.split(" | ").collect();
+            assert!(cells[2].len() > 10, "says when: {row}");
+            format!("{} {}", cells[0], cells[1].trim_matches('`'))
+        })
+        .collect();
+    let held = read("tests/golden/codes.txt");
+    let held: Vec<&str> = held.lines().collect();
+    assert_eq!(documented, held, "docs/errors.md, and the codes there are");
+}
+
+#[test]
 fn every_kind_of_error_keeps_its_status_and_shape() {
     for (kind, status) in STATUSES {
         let error = Error::new(*kind, "some_code", "a \"message\"")

@@ -153,6 +153,19 @@ fn the_layers_form_no_circle() {
 }
 
 #[test]
+fn the_crate_of_the_rules_mounts_what_the_rules_use() {
+    let mounted = read("tests/mutants/src/lib.rs");
+    let (_, below) = LAYERS.iter().find(|(name, _)| *name == "domain").unwrap();
+    let missing: Vec<String> = below
+        .split(' ')
+        .chain(["domain"])
+        .filter(|name| !mounted.contains(&format!("pub mod {name};\n")))
+        .map(|name| format!("tests/mutants/src/lib.rs lacks `{name}`"))
+        .collect();
+    none("the rules build alone, for .ci/mutants", &missing);
+}
+
+#[test]
 fn the_root_is_never_reached_by_super() {
     let mut offences = Vec::new();
     for source in sources("src") {

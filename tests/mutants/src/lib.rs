@@ -6,6 +6,8 @@ pub mod analyzer;
 pub mod clock;
 #[path = "../../../src/crypto.rs"]
 pub mod crypto;
+#[path = "../../../src/declare.rs"]
+pub mod declare;
 #[path = "../../../src/domain/mod.rs"]
 pub mod domain;
 #[path = "../../../src/error.rs"]
