@@ -3,7 +3,7 @@
 //! The parser recurses, and a stack overflow ends the process, not the call. So texts that could be deep are analysed
 //! on these threads; short ones on the caller's own, because handing them over costs more than parsing them.
 
-use crate::domain::policy::Dialect;
+use crate::domain::dialect::Dialect;
 use crate::domain::sql::{
     self, Analysis, CHAIN_MAX, InputError, SHORT_TEXT_BYTES_MAX, STACK_BYTES, STATEMENTS_MAX,
     TEXT_BYTES_MAX, WORD_RUN_MAX,

@@ -9,7 +9,7 @@ use crate::report::{Goal, Row};
 use crate::server::{Folder, Server, Tokens};
 use crate::wire::{Connection, request};
 use crate::{Outcome, Plan};
-use dbward::domain::policy::Dialect;
+use dbward::domain::dialect::Dialect;
 use dbward::domain::sql::analyze;
 use serde_json::Value;
 use std::time::{Duration, Instant};

@@ -2,7 +2,7 @@
 //! plan is true. Seed it with the statements of `tests/sql`.
 #![no_main]
 
-use dbward::domain::policy::Dialect;
+use dbward::domain::dialect::Dialect;
 use dbward::domain::sql::{Class, STACK_BYTES, analyze};
 use libfuzzer_sys::fuzz_target;
 

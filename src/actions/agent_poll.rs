@@ -4,8 +4,9 @@ use super::{App, dry_run};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::change::Change;
-use crate::domain::id::{Operation, Target, is_name};
+use crate::domain::id::{Operation, Target};
 use crate::domain::permission::Permission;
+use crate::domain::scope::{self, Scope};
 use crate::error::{Error, Shown};
 use crate::store::{AgentRow, DryRun, Job, Verdict, View};
 use serde_json::Value;
@@ -145,11 +146,11 @@ pub fn watched(app: &App, caller: &Caller, report: &Report) -> Result<Vec<Target
 }
 
 /// Registered targets within these scopes that the agent's token reaches; a wildcard covers what configuration has.
-fn served(app: &App, caller: &Caller, scopes: &[Target]) -> Vec<Target> {
+fn served(app: &App, caller: &Caller, scopes: &[Scope]) -> Vec<Target> {
     app.active()
         .policies
         .targets()
-        .filter(|t| caller.reaches(t) && scopes.iter().any(|s| s.takes_in(t)))
+        .filter(|t| caller.reaches(t) && scopes.iter().any(|s| s.covers(t)))
         .collect()
 }
 
@@ -185,7 +186,7 @@ fn register(app: &Arc<App>, caller: &Caller, agent: &AgentRow) -> Result<(), Err
 }
 
 /// The targets that a report names, each once.
-fn scopes(report: &Report) -> Result<Vec<Target>, Error> {
+fn scopes(report: &Report) -> Result<Vec<Scope>, Error> {
     let too_many = || Error::invalid(format!("capabilities name more than {SCOPES_MAX} targets"));
     let lengths = [
         report.databases.len(),
@@ -196,7 +197,7 @@ fn scopes(report: &Report) -> Result<Vec<Target>, Error> {
         return Err(too_many());
     }
     let mut scopes = Vec::new();
-    let star = ["*".to_owned()];
+    let star = [scope::ANY.to_owned()];
     let environments = if report.environments.is_empty() {
         &star[..]
     } else {
@@ -208,20 +209,15 @@ fn scopes(report: &Report) -> Result<Vec<Target>, Error> {
         .flat_map(|d| environments.iter().map(move |e| (d, e)));
     let pairs = report.scopes.iter().map(|(d, e)| (d, e));
     for (database, environment) in pairs.chain(product) {
-        for name in [database, environment] {
-            if name != "*" && !is_name(name) {
-                return Err(Error::invalid(format!(
-                    "capabilities name `{}`, which is no name",
-                    Shown(name)
-                )));
-            }
+        let scope = Scope::of(database, environment);
+        if let Some(part) = scope.invalid_part() {
+            return Err(Error::invalid(format!(
+                "capabilities name `{}`, which is no name",
+                Shown(part)
+            )));
         }
-        let target = Target {
-            database: database.clone(),
-            environment: environment.clone(),
-        };
-        if !scopes.contains(&target) {
-            scopes.push(target);
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
         }
         if scopes.len() > SCOPES_MAX {
             return Err(too_many());
@@ -288,7 +284,6 @@ pub fn list_agents(app: &App, caller: &Caller) -> Result<(Vec<AgentRow>, Timesta
 #[cfg(test)]
 mod tests {
     use super::{Report, SCOPES_MAX, is_older, scopes};
-    use crate::domain::id::Target;
 
     fn report(databases: &[&str], environments: &[&str], pairs: &[(&str, &str)]) -> Report {
         let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
@@ -305,7 +300,10 @@ mod tests {
 
     fn named(report: &Report) -> Vec<String> {
         let scopes = scopes(report).unwrap();
-        scopes.iter().map(ToString::to_string).collect()
+        scopes
+            .iter()
+            .map(|s| format!("{}/{}", s.database, s.environment))
+            .collect()
     }
 
     #[test]
@@ -321,18 +319,6 @@ mod tests {
         let many = vec!["a"; SCOPES_MAX + 1];
         assert!(scopes(&report(&many, &["x"], &[])).is_err());
         assert!(scopes(&report(&["a"], &many, &[])).is_err());
-    }
-
-    #[test]
-    fn a_wildcard_covers_every_name() {
-        let target = |d: &str, e: &str| Target {
-            database: d.to_owned(),
-            environment: e.to_owned(),
-        };
-        assert!(target("*", "*").takes_in(&target("a", "x")));
-        assert!(target("a", "*").takes_in(&target("a", "x")));
-        assert!(!target("b", "*").takes_in(&target("a", "x")));
-        assert!(!target("*", "y").takes_in(&target("a", "x")));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::App;
 use super::identify::resolve;
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
-use crate::domain::permission::{Permission, Role};
+use crate::domain::permission::Role;
 use crate::domain::policy::Policies;
 use crate::error::Error;
 use crate::store::View;
@@ -82,7 +82,7 @@ fn any(
     let bound = policies
         .bindings
         .iter()
-        .filter(|b| policies.roles.get(&b.role).is_some_and(is_whole))
+        .filter(|b| policies.roles.get(&b.role).is_some_and(Role::is_admin))
         .flat_map(|b| &b.subjects);
     for subject in bound.filter(|subject| stays(subject)) {
         // Somebody who has not come yet may come.
@@ -97,9 +97,5 @@ fn any(
 fn administers(held: &[Role], policies: &Policies) -> bool {
     held.iter()
         .filter_map(|role| policies.roles.get(&role.name))
-        .any(is_whole)
-}
-
-fn is_whole(role: &Role) -> bool {
-    role.permissions.contains(&Permission::All) && role.covers_all()
+        .any(Role::is_admin)
 }

@@ -9,9 +9,10 @@ use crate::config::ID_BYTES_MAX;
 use crate::crypto::{hex, random, sha256_hex, uuid};
 use crate::domain::actor::{Actor, Caller, SubjectType};
 use crate::domain::change::{Change, NewToken, RoleMode};
-use crate::domain::id::{Target, is_name, is_subject};
+use crate::domain::id::is_subject;
 use crate::domain::permission::{Permission, Rights, Role};
 use crate::domain::policy::Policies;
+use crate::domain::scope::Scope;
 use crate::error::{Error, Shown};
 use crate::store::{TokenRow, Verdict, View};
 use std::collections::BTreeSet;
@@ -45,7 +46,7 @@ pub struct TokenRequest {
     /// Groups it adds.
     pub groups: Vec<String>,
     /// The targets that an agent's token is to be bound to, `*` for every name.
-    pub bound_to: Option<Vec<Target>>,
+    pub bound_to: Option<Vec<Scope>>,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
 }
@@ -318,29 +319,26 @@ fn check(app: &App, asked: &TokenRequest, policies: &Policies) -> Result<(), Err
     Ok(())
 }
 
-fn check_binding(subject_type: SubjectType, targets: &[Target]) -> Result<(), Error> {
+fn check_binding(subject_type: SubjectType, scopes: &[Scope]) -> Result<(), Error> {
     if subject_type != SubjectType::Agent {
         return Err(
             Error::invalid("only a token of an agent is bound to databases")
                 .hint("what a person may do where is a matter of his roles"),
         );
     }
-    if targets.is_empty() || targets.len() > SCOPES_MAX {
+    if scopes.is_empty() || scopes.len() > SCOPES_MAX {
         return Err(Error::invalid(format!(
             "a token is bound to 1 to {SCOPES_MAX} pairs of a database and an environment"
         ))
         .hint("leave them out for a token that is bound to none"));
     }
-    let names = targets.iter().flat_map(|t| [&t.database, &t.environment]);
-    for name in names {
-        if name != "*" && !is_name(name) {
-            return Err(Error::invalid(format!(
-                "`{}` is no name of a database or an environment",
-                Shown(name)
-            )));
-        }
+    match scopes.iter().find_map(Scope::invalid_part) {
+        Some(part) => Err(Error::invalid(format!(
+            "`{}` is no name of a database or an environment",
+            Shown(part)
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn subject_may_have_one(view: &View, new: &NewToken, now: Timestamp) -> Result<(), Error> {
@@ -407,7 +405,7 @@ fn holds_all(own: &Rights, wanted: &Rights) -> bool {
     }
     let covered = |role: &Role| {
         role.permissions.iter().all(|p| {
-            let by = |mine: &Role| mine.grants(*p) && contains(mine, role);
+            let by = |mine: &Role| mine.grants(*p) && mine.scope.contains(&role.scope);
             own.held.iter().any(by)
                 && own
                     .ceiling
@@ -427,28 +425,17 @@ fn lets_through_more(own: &Rights, wanted: &Rights) -> bool {
     let Some(own) = &own.ceiling else {
         return false;
     };
-    let limits_nothing =
-        |role: &Role| role.permissions.contains(&Permission::All) && role.covers_all();
     let within = |role: &Role| {
         role.permissions.iter().all(|p| {
             own.iter()
-                .any(|mine| mine.grants(*p) && contains(mine, role))
+                .any(|mine| mine.grants(*p) && mine.scope.contains(&role.scope))
         })
     };
-    !own.iter().any(limits_nothing)
+    !own.iter().any(Role::is_admin)
         && !wanted
             .ceiling
             .as_ref()
             .is_some_and(|roles| roles.iter().all(within))
-}
-
-/// Whether the scope of `outer` contains that of `inner`.
-fn contains(outer: &Role, inner: &Role) -> bool {
-    let all = |list: &[String]| list.is_empty() || list.iter().any(|n| n == "*");
-    let part = |outer: &[String], inner: &[String]| {
-        all(outer) || (!all(inner) && inner.iter().all(|n| outer.contains(n)))
-    };
-    part(&outer.databases, &inner.databases) && part(&outer.environments, &inner.environments)
 }
 
 fn permissions(rights: &Rights) -> Vec<&'static str> {

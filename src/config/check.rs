@@ -3,7 +3,8 @@
 
 use super::raw::{RawConfig, RawLogging, RawScope};
 use super::*;
-use crate::domain::policy::{Policies, Scope};
+use crate::domain::policy::Policies;
+use crate::domain::scope::Scope;
 use crate::error::Shown;
 pub(super) use crate::settings::path;
 use crate::settings::{Notes, Place, RawSecret, Spanned, Text};

@@ -3,9 +3,11 @@
 use super::ConfiguredUser;
 use super::check::{database_name, environment_name, id, is_id, not_a_name, one_of};
 use super::raw::{RawBinding, RawConfig, RawDatabase, RawGroup, RawRole};
+use crate::domain::dialect::Dialect;
 use crate::domain::id::{is_name, is_subject};
 use crate::domain::permission::{Permission, Role};
-use crate::domain::policy::{Binding, Database, Dialect, Policies};
+use crate::domain::policy::{Binding, Database, Policies};
+use crate::domain::scope::RoleScope;
 use crate::error::Shown;
 use crate::settings::{Notes, Spanned, Text, Texts};
 use std::collections::BTreeSet;
@@ -222,8 +224,10 @@ fn role(raw: &RawRole, policies: &mut Policies, notes: &mut Notes) {
         let role = Role {
             name: name.clone(),
             permissions,
-            databases: names(&raw.databases),
-            environments: names(&raw.environments),
+            scope: RoleScope {
+                databases: names(&raw.databases),
+                environments: names(&raw.environments),
+            },
             built_in: false,
         };
         policies.roles.insert(name, role);

@@ -7,7 +7,7 @@ use crate::domain::policy::Policies;
 use crate::domain::policy::auto_approve::AutoApprove;
 use crate::domain::policy::result::{DeliveryMode, ResultPolicy};
 use crate::domain::policy::review::ReviewPolicy;
-use crate::domain::risk::RiskLevel;
+use crate::domain::risk_level::RiskLevel;
 use crate::domain::sql::Action;
 use crate::error::Shown;
 use crate::settings::Notes;

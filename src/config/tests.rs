@@ -1,13 +1,15 @@
 //! Claims about the configuration: what loads, what it then means, and what is refused where.
 
 use super::*;
+use crate::domain::dialect::Dialect;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Permission;
 use crate::domain::policy::auto_approve::AutoApprove;
 use crate::domain::policy::execution::ExecutionPolicy;
 use crate::domain::policy::result::ResultPolicy;
 use crate::domain::policy::workflow::{ApproverEntry, Mode, Workflow, WorkflowStep};
-use crate::domain::policy::{Binding, Database, Dialect, Scope};
+use crate::domain::policy::{Binding, Database};
+use crate::domain::scope::Scope;
 use crate::domain::sql::{Action, Rule};
 use crate::settings::FILE_BYTES_MAX;
 use std::collections::BTreeSet;
@@ -389,8 +391,8 @@ fn policy_keys_have_their_effect() {
     assert_eq!(policies.default_role.as_deref(), Some("readonly"));
     let dba = &policies.roles["dba"];
     assert!(dba.grants(Permission::RequestCreateSelect) && dba.grants(Permission::AgentPoll));
-    assert_eq!(dba.databases, ["app"]);
-    assert_eq!(dba.environments, ["*"]);
+    assert_eq!(dba.scope.databases, ["app"]);
+    assert_eq!(dba.scope.environments, ["*"]);
     assert_eq!(policies.groups["team"], set(&["first", "second"]));
     assert_eq!(
         policies.bindings,

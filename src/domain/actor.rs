@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 use crate::domain::id::{Selector, Target};
 use crate::domain::permission::{Permission, Rights};
+use crate::domain::scope::Scope;
 use crate::error::Error;
 use std::collections::BTreeSet;
 
@@ -91,7 +92,7 @@ pub struct Caller {
     /// of them may know its secret.
     pub token_issuers: BTreeSet<String>,
     /// The targets that an agent's token is bound to, `*` for every name; none where it is bound to none.
-    pub bound_to: Option<Vec<Target>>,
+    pub bound_to: Option<Vec<Scope>>,
     /// What he may do.
     pub rights: Rights,
     /// Groups he is in.
@@ -119,7 +120,7 @@ impl Caller {
     /// Whether his token lets an agent near `target`, whatever it says it serves.
     pub fn reaches(&self, target: &Target) -> bool {
         let bound = self.bound_to.as_ref();
-        bound.is_none_or(|scopes| scopes.iter().any(|s| s.takes_in(target)))
+        bound.is_none_or(|scopes| scopes.iter().any(|s| s.covers(target)))
     }
 
     /// Whether he may do this on `target`.

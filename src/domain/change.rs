@@ -13,11 +13,13 @@ use crate::clock::Timestamp;
 use crate::domain::actor::SubjectType;
 use crate::domain::approval::Vote;
 use crate::domain::decision::Passed;
+use crate::domain::dialect::Dialect;
 use crate::domain::head::SignedHead;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::policy::notification::Routes;
-use crate::domain::policy::{Dialect, workflow::Workflow};
+use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{Request, Status, Step};
+use crate::domain::scope::Scope;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -242,7 +244,7 @@ pub struct NewToken {
     /// Everybody who had a hand in it: whoever issued it, and whoever had a hand in the token it was issued with.
     pub issuers: BTreeSet<String>,
     /// The targets that an agent's token is bound to, `*` for every name; none where it is bound to none.
-    pub bound_to: Option<Vec<Target>>,
+    pub bound_to: Option<Vec<Scope>>,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
 }

@@ -4,8 +4,8 @@
 
 mod text;
 
+use crate::domain::dialect::Dialect;
 use crate::domain::id::{Operation, Target};
-use crate::domain::policy::Dialect;
 use crate::domain::schema::{Schema, Snapshot};
 use crate::domain::sql::{Analysis, Class, DialectFact, Finding, StatementClass, StatementFacts};
 

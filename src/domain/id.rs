@@ -76,14 +76,6 @@ impl Target {
     }
 }
 
-impl Target {
-    /// Whether this one, in which `*` stands for every name, takes in `target`.
-    pub fn takes_in(&self, target: &Target) -> bool {
-        let part = |have: &str, want: &str| have == "*" || have == want;
-        part(&self.database, &target.database) && part(&self.environment, &target.environment)
-    }
-}
-
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.database, self.environment)

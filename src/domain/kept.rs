@@ -3,12 +3,13 @@
 //!
 //! `kept!` declares the members of a text once, for writing and for reading. The types of the rules know nothing of it.
 
+use crate::domain::dialect::Dialect;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Permission;
 use crate::domain::policy::result::DeliveryMode;
 use crate::domain::policy::workflow::Mode;
-use crate::domain::policy::{Dialect, Scope};
-use crate::domain::risk::RiskLevel;
+use crate::domain::risk_level::RiskLevel;
+use crate::domain::scope::Scope;
 use crate::domain::sql::{Action, DialectFact, Rule};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -284,7 +285,7 @@ macro_rules! policy {
             $(#[doc = $about])* #[derive($($derive),*)]
             pub struct $name {
                 /// Where it applies.
-                scope: $crate::domain::policy::Scope;
+                scope: $crate::domain::scope::Scope;
                 $(
                     $(#[doc = $doc])*
                     $field: $type $(= $default $(, within $min..=$max)? $(, shown $shown)?)?;

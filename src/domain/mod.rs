@@ -5,6 +5,7 @@ pub mod approval;
 pub mod audit;
 pub mod change;
 pub mod decision;
+pub mod dialect;
 pub mod execution_token;
 pub mod facts;
 pub mod head;
@@ -16,7 +17,9 @@ pub mod policy;
 pub mod reach;
 pub mod request;
 pub mod risk;
+pub mod risk_level;
 pub mod schema;
+pub mod scope;
 pub mod sql;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Permissions, roles, and what a caller may do where.
 
 use crate::domain::id::Target;
+use crate::domain::scope::RoleScope;
 use std::collections::BTreeSet;
 
 macro_rules! permissions {
@@ -105,10 +106,8 @@ pub struct Role {
     pub name: String,
     /// What it grants.
     pub permissions: BTreeSet<Permission>,
-    /// Databases it covers; empty or `*` for all.
-    pub databases: Vec<String>,
-    /// Environments it covers; empty or `*` for all.
-    pub environments: Vec<String>,
+    /// Where.
+    pub scope: RoleScope,
     /// Whether it is one of the four that cannot be redefined or deleted.
     pub built_in: bool,
 }
@@ -125,8 +124,7 @@ impl Role {
         let role = |name: &str, permissions: &[Permission]| Role {
             name: name.to_owned(),
             permissions: permissions.iter().copied().collect(),
-            databases: Vec::new(),
-            environments: Vec::new(),
+            scope: RoleScope::default(),
             built_in: true,
         };
         vec![
@@ -150,23 +148,23 @@ impl Role {
 
     /// Whether the role covers `target`.
     pub fn covers(&self, target: &Target) -> bool {
-        covers(&self.databases, &target.database) && covers(&self.environments, &target.environment)
+        self.scope.covers(target)
     }
 
     /// Whether the role covers everything.
     pub fn covers_all(&self) -> bool {
-        let all = |list: &[String]| list.is_empty() || list.iter().any(|n| n == "*");
-        all(&self.databases) && all(&self.environments)
+        self.scope.covers_all()
+    }
+
+    /// Whether the role makes an administrator: `*`, everywhere.
+    pub fn is_admin(&self) -> bool {
+        self.permissions.contains(&Permission::All) && self.covers_all()
     }
 
     /// Whether the role grants `permission`, itself or by `*`, leaving its scope aside.
     pub fn grants(&self, permission: Permission) -> bool {
         self.permissions.contains(&Permission::All) || self.permissions.contains(&permission)
     }
-}
-
-fn covers(list: &[String], name: &str) -> bool {
-    list.is_empty() || list.iter().any(|n| n == "*" || n == name)
 }
 
 /// What a caller may do: the roles he holds, and the ceiling of the token he came with, if it has one.
@@ -222,16 +220,14 @@ impl Rights {
 
     /// Whether the caller holds `*` everywhere.
     pub fn is_admin(&self) -> bool {
-        self.both(|role| role.permissions.contains(&Permission::All) && role.covers_all())
+        self.both(Role::is_admin)
     }
 
     /// The roles by which the caller may act as `role:x`: held, and named or outranked (`*`) by the ceiling.
     pub fn acting(&self) -> impl Iterator<Item = &Role> {
         self.held.iter().filter(|role| match &self.ceiling {
             None => true,
-            Some(ceiling) => ceiling.iter().any(|c| {
-                c.name == role.name || (c.permissions.contains(&Permission::All) && c.covers_all())
-            }),
+            Some(ceiling) => ceiling.iter().any(|c| c.name == role.name || c.is_admin()),
         })
     }
 
@@ -247,31 +243,6 @@ impl Rights {
 /// Where a right holds, as data for a query: any of these, each of which wants every one of its parts.
 pub type Scopes = Vec<Vec<RoleScope>>;
 
-/// The scope of one role.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoleScope {
-    /// Databases; empty for all.
-    pub databases: Vec<String>,
-    /// Environments; empty for all.
-    pub environments: Vec<String>,
-}
-
-impl RoleScope {
-    fn of(role: &Role) -> RoleScope {
-        let named = |list: &[String]| {
-            if list.iter().any(|n| n == "*") {
-                Vec::new()
-            } else {
-                list.to_vec()
-            }
-        };
-        RoleScope {
-            databases: named(&role.databases),
-            environments: named(&role.environments),
-        }
-    }
-}
-
 impl Rights {
     /// Where `permission` holds.
     pub fn scopes(&self, permission: Permission) -> Scopes {
@@ -279,7 +250,7 @@ impl Rights {
             roles
                 .iter()
                 .filter(|r| r.grants(permission))
-                .map(RoleScope::of)
+                .map(|r| r.scope.clone())
                 .collect()
         };
         let held = granting(&self.held);
@@ -301,13 +272,13 @@ impl Rights {
         };
         let lets = |role: &&Role| permissions.iter().any(|p| role.grants(*p));
         let letting = ceiling.iter().filter(lets);
-        letting.map(|role| vec![RoleScope::of(role)]).collect()
+        letting.map(|role| vec![role.scope.clone()]).collect()
     }
 
     /// The roles by which the caller may act as an approver, with their scopes.
     pub fn acting_scopes(&self) -> Vec<(String, RoleScope)> {
         self.acting()
-            .map(|role| (role.name.clone(), RoleScope::of(role)))
+            .map(|role| (role.name.clone(), role.scope.clone()))
             .collect()
     }
 }

@@ -1,6 +1,6 @@
 //! What an agent reported of a database's tables, as far as risk looks at it.
 
-use crate::domain::policy::Dialect;
+use crate::domain::dialect::Dialect;
 use serde::Deserialize;
 use std::collections::{BTreeSet, VecDeque};
 

@@ -4,6 +4,7 @@
 use super::{Store, View, corrupt, db};
 use crate::clock::Timestamp;
 use crate::domain::id::Target;
+use crate::domain::scope::Scope;
 use crate::error::Error;
 use rusqlite::Row;
 use serde_json::Value;
@@ -19,7 +20,7 @@ pub struct AgentRow {
     /// Its subject id.
     pub id: String,
     /// Targets it serves; `*` in a name covers all.
-    pub scopes: Vec<Target>,
+    pub scopes: Vec<Scope>,
     /// Operations it runs; empty for all.
     pub operations: Vec<String>,
     /// Its version.
@@ -41,7 +42,7 @@ pub struct AgentRow {
 impl AgentRow {
     /// Whether it serves `target`.
     pub fn serves(&self, target: &Target) -> bool {
-        self.scopes.iter().any(|s| s.takes_in(target))
+        self.scopes.iter().any(|s| s.covers(target))
     }
 
     /// `offline`, `draining`, `saturated` or `healthy`.
@@ -143,7 +144,7 @@ fn read_agent(row: &Row) -> Result<AgentRow, Error> {
     let text = |v: &Value, key: &str| v.get(key).and_then(Value::as_str).map(str::to_owned);
     let mut scopes = Vec::new();
     for scope in capabilities["scopes"].as_array().into_iter().flatten() {
-        scopes.push(Target {
+        scopes.push(Scope {
             database: text(scope, "database").ok_or_else(|| bad("capabilities_json"))?,
             environment: text(scope, "environment").ok_or_else(|| bad("capabilities_json"))?,
         });

@@ -4,7 +4,7 @@ use super::{View, corrupt, db, snapshot};
 use crate::clock::Timestamp;
 use crate::domain::actor::{Actor, SubjectType};
 use crate::domain::change::RoleMode;
-use crate::domain::id::Target;
+use crate::domain::scope::Scope;
 use crate::error::Error;
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::BTreeSet;
@@ -39,7 +39,7 @@ pub struct TokenRow {
     /// Everybody who had a hand in it, himself included.
     pub issuers: BTreeSet<String>,
     /// The targets that an agent's token is bound to, `*` for every name; none where it is bound to none.
-    pub bound_to: Option<Vec<Target>>,
+    pub bound_to: Option<Vec<Scope>>,
     /// When.
     pub created_at: Timestamp,
     /// When it ends.
@@ -262,7 +262,7 @@ fn read_token(row: &Row) -> Result<TokenRow, Error> {
     let issuer = text(9)?;
     let bound_to: Option<String> = row.get(16).map_err(db)?;
     let bound_to =
-        bound_to.map(|json| snapshot::read_targets(&json).ok_or_else(|| bad("bound_to_json")));
+        bound_to.map(|json| snapshot::read_scopes(&json).ok_or_else(|| bad("bound_to_json")));
     let mut issuers = snapshot::read_names(&text(15)?).ok_or_else(|| bad("issuers_json"))?;
     // Whatever the list says: he is one of them.
     issuers.push(issuer.clone());

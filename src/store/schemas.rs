@@ -2,8 +2,8 @@
 
 use super::{View, corrupt, db};
 use crate::clock::Timestamp;
+use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
-use crate::domain::policy::Dialect;
 use crate::error::Error;
 use rusqlite::OptionalExtension;
 

@@ -1,16 +1,16 @@
 //! The scope of a role as a condition on rows of requests.
 
-use crate::domain::permission::RoleScope;
+use crate::domain::scope::RoleScope;
 use rusqlite::types::Value as Sql;
 
 /// Adds to `sql` that the request row `of` lies within `scope`, and to `values` the names it binds; nothing for a scope
 /// of everything.
 pub(super) fn within(of: &str, scope: &RoleScope, sql: &mut String, values: &mut Vec<Sql>) {
     for (column, names) in [
-        ("database_name", &scope.databases),
-        ("environment", &scope.environments),
+        ("database_name", scope.named_databases()),
+        ("environment", scope.named_environments()),
     ] {
-        if !names.is_empty() {
+        if let Some(names) = names {
             let marks = vec!["?"; names.len()].join(", ");
             sql.push_str(&format!(" AND {of}.{column} IN ({marks})"));
             values.extend(names.iter().cloned().map(Sql::from));

@@ -1,6 +1,7 @@
 //! JSON of lists kept with a row: selectors and names. A corrupt one is an error, never an empty list.
 
-use crate::domain::id::{Selector, Target, is_name};
+use crate::domain::id::Selector;
+use crate::domain::scope::Scope;
 
 pub(super) fn selectors_json(selectors: &[Selector]) -> String {
     let texts: Vec<String> = selectors.iter().map(ToString::to_string).collect();
@@ -13,27 +14,20 @@ pub(super) fn read_selectors(text: &str) -> Option<Vec<Selector>> {
 }
 
 /// Pairs of a database and an environment.
-pub(super) fn targets_json(targets: &[Target]) -> String {
-    let pairs: Vec<[&str; 2]> = targets
+pub(super) fn scopes_json(scopes: &[Scope]) -> String {
+    let pairs: Vec<[&str; 2]> = scopes
         .iter()
-        .map(|t| [t.database.as_str(), t.environment.as_str()])
+        .map(|s| [s.database.as_str(), s.environment.as_str()])
         .collect();
     serde_json::json!(pairs).to_string()
 }
 
-pub(super) fn read_targets(text: &str) -> Option<Vec<Target>> {
+pub(super) fn read_scopes(text: &str) -> Option<Vec<Scope>> {
     let pairs: Vec<[String; 2]> = serde_json::from_str(text).ok()?;
-    let good = |name: &String| name == "*" || is_name(name);
     pairs
-        .into_iter()
-        .map(|pair| pair.iter().all(good).then_some(pair))
-        .map(|pair| {
-            let [database, environment] = pair?;
-            Some(Target {
-                database,
-                environment,
-            })
-        })
+        .iter()
+        .map(|[database, environment]| Scope::of(database, environment))
+        .map(|scope| scope.invalid_part().is_none().then_some(scope))
         .collect()
 }
 

@@ -6,7 +6,7 @@ use crate::declare::{Key, Kind};
 use crate::domain::policy::execution::ExecutionPolicy;
 use crate::domain::policy::result::RESULT_TTL_DAYS;
 use crate::domain::policy::workflow::Workflow;
-use crate::domain::risk::Allowance;
+use crate::domain::risk_level::Allowance;
 use crate::domain::sql::Rule;
 use crate::settings::{Number, Part, Present, Section, Spanned, Text, Texts, section};
 

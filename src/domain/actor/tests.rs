@@ -77,13 +77,9 @@ app/production apq/staging | app/staging    | no
         let mut agent = caller("agent-1", "", "-", "");
         let pair = |text: &str| {
             let (database, environment) = text.split_once('/').unwrap();
-            (database.to_owned(), environment.to_owned())
+            Scope::of(database, environment)
         };
         let bound = cell[0].split_whitespace().map(pair);
-        let bound = bound.map(|(database, environment)| Target {
-            database,
-            environment,
-        });
         agent.bound_to = (cell[0] != "-").then(|| bound.collect());
         assert_eq!(word(agent.reaches(&target(cell[1]))), cell[2], "{line}");
     }

@@ -7,8 +7,8 @@
 use super::*;
 use crate::domain::actor::tests::caller;
 use crate::domain::permission::tests::{lines, target, word};
-use crate::domain::policy::Scope;
 use crate::domain::policy::workflow::ApproverEntry;
+use crate::domain::scope::Scope;
 
 /// Everybody of the tables: name, roles held, ceiling of the token, groups. The request is on app/production.
 const CAST: &str = "

@@ -7,8 +7,8 @@ use crate::clock::Timestamp;
 use crate::domain::approval::Vote;
 use crate::domain::audit::{Entry, Outcome, PURGE, spelled};
 use crate::domain::head::SignedHead;
-use crate::domain::id::Target;
 use crate::domain::request::{Status, Step};
+use crate::domain::scope::Scope;
 use serde_json::{Map, Value, json};
 
 impl Change {
@@ -261,9 +261,9 @@ fn purged(
     e
 }
 
-fn scopes(targets: &[Target]) -> Vec<Value> {
-    let scope = |t: &Target| json!({"database": t.database, "environment": t.environment});
-    targets.iter().map(scope).collect()
+fn scopes(scopes: &[Scope]) -> Vec<Value> {
+    let scope = |t: &Scope| json!({"database": t.database, "environment": t.environment});
+    scopes.iter().map(scope).collect()
 }
 
 fn lost_step(lost: &LostStep) -> Value {

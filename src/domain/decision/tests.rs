@@ -2,11 +2,13 @@
 //! kind of statement, in every state of knowledge, under every set of a few policies.
 
 use super::*;
+use crate::domain::dialect::Dialect;
 use crate::domain::facts::{Requester, SqlFacts};
 use crate::domain::id::Selector;
+use crate::domain::policy::Database;
 use crate::domain::policy::workflow::{ApproverEntry, Mode, WorkflowStep};
-use crate::domain::policy::{Database, Dialect, Scope};
 use crate::domain::schema::{Schema, Snapshot};
+use crate::domain::scope::Scope;
 use crate::domain::sql::{Rule, analyze};
 
 const TABLES: &str = r#"{"tables": [

@@ -7,7 +7,8 @@ use crate::domain::policy::auto_approve::AutoApprove;
 use crate::domain::policy::review::ReviewPolicy;
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::Opening;
-use crate::domain::risk::{Risk, RiskLevel};
+use crate::domain::risk::Risk;
+use crate::domain::risk_level::RiskLevel;
 use crate::domain::sql::{Action, Class, Finding};
 use serde::Serialize;
 

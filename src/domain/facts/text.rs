@@ -162,8 +162,8 @@ impl Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::dialect::Dialect;
     use crate::domain::id::Target;
-    use crate::domain::policy::Dialect;
     use crate::domain::schema::{Schema, Snapshot};
     use crate::domain::sql::analyze;
 

@@ -21,8 +21,10 @@ fn role(text: &str) -> Role {
     Role {
         name: name.trim().to_owned(),
         permissions: permissions.flat_map(Permission::from_config).collect(),
-        databases: list(database),
-        environments: list(environment),
+        scope: RoleScope {
+            databases: list(database),
+            environments: list(environment),
+        },
         built_in: false,
     }
 }
@@ -242,9 +244,12 @@ a = request.view                               | c = request.approve          |
 
 /// Whether a query with these scopes finds what is on `target`.
 fn finds(scopes: &[Vec<RoleScope>], target: &Target) -> bool {
-    let named = |list: &[String], name: &str| list.is_empty() || list.iter().any(|n| n == name);
+    let named = |list: Option<&[String]>, name: &str| {
+        list.is_none_or(|list| list.iter().any(|n| n == name))
+    };
     let within = |s: &RoleScope| {
-        named(&s.databases, &target.database) && named(&s.environments, &target.environment)
+        named(s.named_databases(), &target.database)
+            && named(s.named_environments(), &target.environment)
     };
     scopes.iter().any(|all| all.iter().all(within))
 }

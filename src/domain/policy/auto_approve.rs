@@ -1,8 +1,7 @@
 //! Auto-approval: up to which risk nobody has to be asked.
 
-use super::{Policies, Scope};
-use crate::domain::id::Target;
-use crate::domain::risk::{Allowance, RiskLevel};
+use crate::domain::risk_level::{Allowance, RiskLevel};
+use crate::domain::scope::Scope;
 
 /// Up to which risk requests of a scope need no approval.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,17 +28,6 @@ impl AutoApprove {
     pub fn lets_through(&self, level: RiskLevel) -> bool {
         let known = level < RiskLevel::Unknown;
         known && self.threshold.is_some_and(|threshold| level <= threshold)
-    }
-}
-
-impl Policies {
-    /// The auto-approval that applies, if any.
-    pub fn auto_approve(&self, target: &Target) -> Option<&AutoApprove> {
-        self.auto_approve
-            .iter()
-            .filter_map(|p| Some((p.scope.score(target)?, p)))
-            .max_by_key(|(score, _)| *score)
-            .map(|(_, p)| p)
     }
 }
 

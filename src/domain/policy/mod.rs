@@ -12,8 +12,10 @@ mod text;
 pub mod workflow;
 
 use crate::crypto::sha256_hex;
+use crate::domain::dialect::Dialect;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Role;
+use crate::domain::scope::{Scope, most_specific};
 use auto_approve::AutoApprove;
 use execution::ExecutionPolicy;
 use notification::NotificationPolicy;
@@ -24,83 +26,6 @@ use workflow::Workflow;
 
 /// Longest time that any policy of seconds may give: a leap year.
 pub const SECS_MAX: u64 = 366 * 24 * 3600;
-
-/// The scope of a policy entry: a database and an environment, each a name or `*`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Scope {
-    /// A database name or `*`.
-    pub database: String,
-    /// An environment name or `*`.
-    pub environment: String,
-}
-
-impl Scope {
-    /// The scope of everything.
-    pub fn any() -> Scope {
-        Scope {
-            database: "*".to_owned(),
-            environment: "*".to_owned(),
-        }
-    }
-
-    /// How specifically this scope names `target`: `None` where it does not cover it. The environment weighs more
-    /// than the database: (db, env) > (*, env) > (db, *) > (*, *).
-    pub fn score(&self, target: &Target) -> Option<u8> {
-        let part = |scope: &str, name: &str, weight: u8| match scope {
-            "*" => Some(0),
-            s if s == name => Some(weight),
-            _ => None,
-        };
-        Some(
-            part(&self.database, &target.database, 2)?
-                + part(&self.environment, &target.environment, 4)?,
-        )
-    }
-}
-
-impl Default for Scope {
-    fn default() -> Self {
-        Scope::any()
-    }
-}
-
-impl std::fmt::Display for Scope {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "({}, {})", self.database, self.environment)
-    }
-}
-
-/// SQL dialects that the analysis knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Dialect {
-    /// PostgreSQL.
-    Postgres,
-    /// MySQL and MariaDB.
-    MySql,
-    /// SQLite.
-    Sqlite,
-}
-
-impl Dialect {
-    /// `postgresql`, `mysql` or `sqlite`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Dialect::Postgres => "postgresql",
-            Dialect::MySql => "mysql",
-            Dialect::Sqlite => "sqlite",
-        }
-    }
-
-    /// The dialect of that name; `postgres` and `mariadb` are understood too.
-    pub fn parse(text: &str) -> Option<Dialect> {
-        match text {
-            "postgresql" | "postgres" => Some(Dialect::Postgres),
-            "mysql" | "mariadb" => Some(Dialect::MySql),
-            "sqlite" => Some(Dialect::Sqlite),
-            _ => None,
-        }
-    }
-}
 
 /// A registered database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -231,11 +156,21 @@ impl Policies {
 
     /// The execution policy that applies, or the default.
     pub fn execution(&self, target: &Target) -> ExecutionPolicy {
-        self.execution
-            .iter()
-            .filter_map(|p| Some((p.scope.score(target)?, p)))
-            .max_by_key(|(score, _)| *score)
-            .map_or_else(ExecutionPolicy::default, |(_, p)| p.clone())
+        most_specific(&self.execution, |p| &p.scope, target)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// The auto-approval that applies, if any.
+    pub fn auto_approve(&self, target: &Target) -> Option<&AutoApprove> {
+        most_specific(&self.auto_approve, |p| &p.scope, target)
+    }
+
+    /// The review policy that applies, or the default.
+    pub fn review(&self, target: &Target) -> ReviewPolicy {
+        most_specific(&self.review, |p| &p.scope, target)
+            .cloned()
+            .unwrap_or_else(ReviewPolicy::default_policy)
     }
 
     /// Whether an entry of the configuration decides that, and not the default.
@@ -255,11 +190,9 @@ impl Policies {
 
     /// The result policy that applies, or the default.
     pub fn result(&self, target: &Target) -> ResultPolicy {
-        self.result
-            .iter()
-            .filter_map(|p| Some((p.scope.score(target)?, p)))
-            .max_by_key(|(score, _)| *score)
-            .map_or_else(|| self.plain_result(), |(_, p)| p.clone())
+        most_specific(&self.result, |p| &p.scope, target)
+            .cloned()
+            .unwrap_or_else(|| self.plain_result())
     }
 
     /// The notification policy that applies, if any does.

@@ -4,8 +4,8 @@
 //! events of the one that applies; a webhook that no policy names fires by its own events, everywhere. Policies know
 //! webhooks by their ids; where those lead, and with which secret, is no policy.
 
-use super::Scope;
 use crate::domain::id::Target;
+use crate::domain::scope::{Scope, most_specific};
 use std::collections::BTreeSet;
 
 /// Every event that somebody can be told of. They are the types of the audit events that account for them.
@@ -93,11 +93,7 @@ pub fn resolve<'p>(
     policies: &'p [NotificationPolicy],
     target: &Target,
 ) -> Option<&'p NotificationPolicy> {
-    policies
-        .iter()
-        .filter_map(|p| Some((p.scope.score(target)?, p)))
-        .max_by_key(|(score, _)| *score)
-        .map(|(_, p)| p)
+    most_specific(policies, |p| &p.scope, target)
 }
 
 /// A webhook, as far as routing goes.

@@ -1,8 +1,8 @@
 //! Result policies: where results go, how long they are kept, and who may see them.
 
-use super::Scope;
 use crate::domain::id::Selector;
 use crate::domain::kept::kept;
+use crate::domain::scope::Scope;
 
 /// Where a successful result goes. A failure is always stored and streamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,7 +1,6 @@
 //! Review policies: what each rule of the review does, and where.
 
-use super::{Policies, Scope};
-use crate::domain::id::Target;
+use crate::domain::scope::Scope;
 use crate::domain::sql::{Action, Rule};
 use std::collections::BTreeMap;
 
@@ -29,16 +28,5 @@ impl ReviewPolicy {
             .get(&rule)
             .copied()
             .unwrap_or_else(|| rule.default_action())
-    }
-}
-
-impl Policies {
-    /// The review policy that applies, or the default: the most specific scope wins, whole.
-    pub fn review(&self, target: &Target) -> ReviewPolicy {
-        self.review
-            .iter()
-            .filter_map(|p| Some((p.scope.score(target)?, p)))
-            .max_by_key(|(score, _)| *score)
-            .map_or_else(ReviewPolicy::default_policy, |(_, p)| p.clone())
     }
 }

@@ -7,13 +7,15 @@ use super::notification::{EventFilter, NotificationPolicy};
 use super::result::RESULT_TTL_DAYS;
 use super::review::ReviewPolicy;
 use super::workflow::{ApproverEntry, Mode, Workflow, WorkflowStep};
-use super::{Binding, Database, Dialect, Policies, RoleMapping, Scope};
+use super::{Binding, Database, Policies, RoleMapping};
+use crate::domain::dialect::Dialect;
 use crate::domain::id::Selector;
 use crate::domain::kept::{Form, Kept, Sorted, kept, read, write};
 use crate::domain::permission::{Permission, Role};
 use crate::domain::policy::execution::ExecutionPolicy;
 use crate::domain::policy::result::ResultPolicy;
-use crate::domain::risk::{Allowance, RiskLevel};
+use crate::domain::risk_level::{Allowance, RiskLevel};
+use crate::domain::scope::{RoleScope, Scope};
 use crate::domain::sql::{Action, Rule};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,13 +85,51 @@ kept! {
     }
 }
 
+/// A role as its text has it: its scope is no object of its own.
+struct FlatRole {
+    name: String,
+    permissions: BTreeSet<Permission>,
+    databases: Vec<String>,
+    environments: Vec<String>,
+    built_in: bool,
+}
+
 kept! {
-    Role => RoleText {
+    FlatRole => RoleText {
         name: String,
         permissions: BTreeSet<Permission>,
         databases: Vec<String>,
         environments: Vec<String>,
         built_in: bool,
+    }
+}
+
+impl Kept for Role {
+    type Text = RoleText;
+
+    fn text(&self) -> RoleText {
+        let role = self.clone();
+        FlatRole {
+            name: role.name,
+            permissions: role.permissions,
+            databases: role.scope.databases,
+            environments: role.scope.environments,
+            built_in: role.built_in,
+        }
+        .text()
+    }
+
+    fn of(text: RoleText) -> Option<Role> {
+        let flat = FlatRole::of(text)?;
+        Some(Role {
+            name: flat.name,
+            permissions: flat.permissions,
+            scope: RoleScope {
+                databases: flat.databases,
+                environments: flat.environments,
+            },
+            built_in: flat.built_in,
+        })
     }
 }
 

@@ -1,10 +1,11 @@
 //! Workflows: whose approval a request needs, step by step.
 
-use super::{Scope, workflow_id};
+use super::workflow_id;
 use crate::declare::Plain;
 use crate::domain::id::{Operation, Selector};
 use crate::domain::kept::policy;
 use crate::domain::policy::{SECS_MAX, execution::STATEMENT_SECS_MAX};
+use crate::domain::scope::Scope;
 use std::collections::BTreeSet;
 
 /// Whether every approver entry of a step must be satisfied, or one suffices.

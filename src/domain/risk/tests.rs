@@ -1,7 +1,7 @@
 //! Risk as a table.
 
 use super::*;
-use crate::domain::policy::Dialect;
+use crate::domain::dialect::Dialect;
 use crate::domain::schema::{Schema, Snapshot};
 use crate::domain::sql::{Class, analyze, analyze_any};
 

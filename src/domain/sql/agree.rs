@@ -5,7 +5,7 @@
 //! and ends.
 
 use super::token::{Kind, Lexed, Piece, Trouble};
-use crate::domain::policy::Dialect;
+use crate::domain::dialect::Dialect;
 use sqlparser::ast::Statement;
 use sqlparser::dialect::{MySqlDialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserError};

@@ -2,7 +2,7 @@
 
 use super::any::DialectFact;
 use super::review::Finding;
-use crate::domain::policy::Dialect;
+use crate::domain::dialect::Dialect;
 
 /// What a text is as a whole: the operation it becomes, or why it becomes none.
 #[derive(Debug, Clone, PartialEq, Eq)]

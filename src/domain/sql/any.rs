@@ -15,7 +15,7 @@
 use super::token::{Lexed, Tok};
 use super::{Analysis, Class, InputError, analyze, lex, parse_failed};
 use crate::crypto::sha256_hex;
-use crate::domain::policy::Dialect;
+use crate::domain::dialect::Dialect;
 
 /// In which dialect a text was read when it was approved; a fact of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

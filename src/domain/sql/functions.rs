@@ -8,7 +8,7 @@
 //! the agent's read-only transaction.
 
 use super::token::{Kind, Piece};
-use crate::domain::policy::Dialect;
+use crate::domain::dialect::Dialect;
 
 /// Whole names, lower case, sorted.
 pub(super) const NAMES: &[&str] = &[

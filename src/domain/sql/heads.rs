@@ -6,7 +6,7 @@
 use super::analysis::{Category, StatementClass, Verdict};
 use super::functions::DESCRIBING_PRAGMAS;
 use super::token::{Kind, Piece};
-use crate::domain::policy::Dialect;
+use crate::domain::dialect::Dialect;
 
 /// What the first words say.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use super::heads::{self, Head};
 use super::review::{self, Finding};
 use super::token::{Kind, Piece};
 use super::walk::Walk;
-use crate::domain::policy::Dialect;
+use crate::domain::dialect::Dialect;
 use sqlparser::ast::{AlterTableOperation, CopySource, CopyTarget, ObjectType, SetExpr, Statement};
 use std::collections::BTreeSet;
 

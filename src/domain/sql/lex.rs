@@ -9,7 +9,7 @@
 //! (PostgreSQL), and a `sql_mode` without `ANSI_QUOTES` and `NO_BACKSLASH_ESCAPES` (MySQL).
 
 use super::token::{Kind, Lexed, Tok, Trouble};
-use crate::domain::policy::Dialect;
+use crate::domain::dialect::Dialect;
 
 /// Operators of more than one character; the rest is taken character by character.
 const OPERATORS: [&str; 27] = [

@@ -39,7 +39,7 @@ pub use limits::{
 pub use review::{Action, Finding, IN_LIST_MAX, Rule};
 
 use crate::crypto::sha256_hex;
-use crate::domain::policy::Dialect;
+use crate::domain::dialect::Dialect;
 use judge::Judged;
 use std::collections::BTreeSet;
 use token::{Piece, Trouble};

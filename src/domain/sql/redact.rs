@@ -2,7 +2,7 @@
 //! uniform. Written from tokens, so that nothing a parser forgets to print or prints anew can get in or out.
 
 use super::token::{Kind, Piece};
-use crate::domain::policy::Dialect;
+use crate::domain::dialect::Dialect;
 
 /// Words that are written in capitals; any other word may be a name and keeps its spelling. Sorted.
 pub(super) const KEYWORDS: &[&str] = &[

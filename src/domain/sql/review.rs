@@ -3,7 +3,7 @@
 
 use super::token::{Kind, Piece};
 use super::walk::Walk;
-use crate::domain::policy::Dialect;
+use crate::domain::dialect::Dialect;
 use sqlparser::ast::{
     AlterColumnOperation, AlterTableOperation, ColumnDef, ColumnOption, ObjectType, Statement,
 };

@@ -11,7 +11,7 @@
 use super::heads::{Head, settled};
 use super::token::{Kind, Piece};
 use super::{Category, StatementClass};
-use crate::domain::policy::Dialect;
+use crate::domain::dialect::Dialect;
 
 /// What setting a variable does to the batch.
 #[derive(Clone, Copy, PartialEq, Eq)]

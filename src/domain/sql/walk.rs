@@ -6,7 +6,7 @@
 //! `limits` for what chains.
 
 use super::review::{Finding, Rule};
-use crate::domain::policy::Dialect;
+use crate::domain::dialect::Dialect;
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
     Cte, Distinct, Expr, GroupByExpr, GroupByWithModifier, Ident, Join, JoinConstraint,

@@ -2,6 +2,7 @@
 
 use super::golden;
 use crate::crypto::sha256_hex;
+use crate::domain::dialect::Dialect;
 use crate::domain::facts::{Effect, Facts, Requester, SchemaStatus, SqlFacts};
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::{Permission, Role};
@@ -11,8 +12,9 @@ use crate::domain::policy::notification::{EventFilter, NotificationPolicy};
 use crate::domain::policy::result::{DeliveryMode, ResultPolicy};
 use crate::domain::policy::review::ReviewPolicy;
 use crate::domain::policy::workflow::{ApproverEntry, Mode, Workflow, WorkflowStep};
-use crate::domain::policy::{Binding, Database, Dialect, Policies, RoleMapping, Scope};
-use crate::domain::risk::{Allowance, RiskLevel};
+use crate::domain::policy::{Binding, Database, Policies, RoleMapping};
+use crate::domain::risk_level::{Allowance, RiskLevel};
+use crate::domain::scope::{RoleScope, Scope};
 use crate::domain::sql::{Action, Class, DialectFact, Finding, Rule};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -115,8 +117,10 @@ fn full_policies() -> Policies {
     let role = Role {
         name: "everything".to_owned(),
         permissions: Permission::ALL.iter().copied().collect(),
-        databases: names(["app", "*"]),
-        environments: names(["production"]),
+        scope: RoleScope {
+            databases: names(["app", "*"]),
+            environments: names(["production"]),
+        },
         built_in: false,
     };
     p.roles.insert(role.name.clone(), role);

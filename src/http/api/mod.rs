@@ -54,8 +54,8 @@ fn role_json(role: &Role) -> Value {
     json!({
         "name": role.name,
         "permissions": permissions,
-        "databases": scope(&role.databases),
-        "environments": scope(&role.environments),
+        "databases": scope(&role.scope.databases),
+        "environments": scope(&role.scope.environments),
         "built_in": role.built_in,
     })
 }

@@ -6,7 +6,7 @@ use crate::domain::id::{Operation, Target};
 use crate::domain::policy::auto_approve::AutoApprove;
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::Opening;
-use crate::domain::risk::RiskLevel;
+use crate::domain::risk_level::RiskLevel;
 use crate::domain::sql::Rule;
 use crate::error::{Error, Shown};
 use crate::http::Door;

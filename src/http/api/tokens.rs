@@ -4,8 +4,8 @@ use super::time;
 use crate::actions::tokens::{self, TokenRequest};
 use crate::clock::Timestamp;
 use crate::domain::actor::{Caller, SubjectType};
-use crate::domain::id::Target;
 use crate::domain::permission::Role;
+use crate::domain::scope::Scope;
 use crate::error::Error;
 use crate::http::Door;
 use crate::http::body::Fields;
@@ -100,18 +100,18 @@ fn roles(body: &Fields, subject_type: SubjectType) -> Result<(Vec<String>, bool)
 }
 
 /// The targets that an agent's token is to be bound to: pairs, where `*` stands for every name.
-fn bound_to(body: &Fields) -> Result<Option<Vec<Target>>, Error> {
+fn bound_to(body: &Fields) -> Result<Option<Vec<Scope>>, Error> {
     let Some(pairs) = body.objects("bound_to")? else {
         return Ok(None);
     };
-    let target = |pair: &Fields| {
+    let scope = |pair: &Fields| {
         pair.only(&["database", "environment"])?;
-        Ok(Target {
-            database: pair.needed_text("database")?,
-            environment: pair.needed_text("environment")?,
-        })
+        Ok(Scope::of(
+            &pair.needed_text("database")?,
+            &pair.needed_text("environment")?,
+        ))
     };
-    pairs.iter().map(target).collect::<Result<_, _>>().map(Some)
+    pairs.iter().map(scope).collect::<Result<_, _>>().map(Some)
 }
 
 /// `GET /api/tokens`
@@ -143,7 +143,7 @@ fn token(t: &TokenRow, now: Timestamp) -> Value {
         "issuer": t.issuer,
         "issuers": t.issuers,
         "bound_to": t.bound_to.as_ref().map(|targets| {
-            let scope = |t: &Target| json!({"database": t.database, "environment": t.environment});
+            let scope = |t: &Scope| json!({"database": t.database, "environment": t.environment});
             targets.iter().map(scope).collect::<Vec<_>>()
         }),
         "created_at": t.created_at.rfc3339(),

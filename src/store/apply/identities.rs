@@ -36,7 +36,7 @@ pub(super) fn token_created(cx: &Context, new: &NewToken) -> Result<(), Error> {
             new.expires_at.map(|t| t.0),
             cx.audit_seq,
             serde_json::Value::from(Vec::from_iter(new.issuers.iter().cloned())).to_string(),
-            new.bound_to.as_deref().map(snapshot::targets_json),
+            new.bound_to.as_deref().map(snapshot::scopes_json),
         ],
     )
 }

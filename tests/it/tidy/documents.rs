@@ -99,7 +99,7 @@ fn the_agents_example_names_every_key() {
 #[test]
 fn permissions_and_risk_levels_are_documented() {
     use dbward::domain::permission::Permission;
-    use dbward::domain::risk::RiskLevel;
+    use dbward::domain::risk_level::RiskLevel;
     let page = read("docs/permissions-and-risk.md");
     let rows = |section: &str, column: &str| -> Vec<Vec<String>> {
         let (_, after) = page.split_once(section).unwrap();

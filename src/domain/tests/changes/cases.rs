@@ -9,10 +9,11 @@ use crate::domain::change::{
     RequestText, RoleMode, UserStatus,
 };
 use crate::domain::decision::Passed;
+use crate::domain::dialect::Dialect;
 use crate::domain::head::{Head, SignedHead};
 use crate::domain::id::{Operation, Target};
-use crate::domain::policy::Dialect;
 use crate::domain::request::{Opening, Status, Step};
+use crate::domain::scope::Scope;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -288,15 +289,14 @@ fn tokens() -> Vec<(&'static str, Change)> {
         expires_at: Some(AT),
         ..plain.clone()
     };
-    let any = Target {
-        database: "*".into(),
-        environment: "*".into(),
-    };
     let agent = NewToken {
         subject_type: SubjectType::Agent,
         subject_id: "agent-1".into(),
         role_mode: RoleMode::Grant,
-        bound_to: Some(vec![target(), any]),
+        bound_to: Some(vec![
+            Scope::of(&target().database, &target().environment),
+            Scope::any(),
+        ]),
         ..plain.clone()
     };
     let revoked = Change::TokenRevoked {

@@ -68,7 +68,7 @@ fn a_table_is_described_as_the_server_reads_it() {
 /// The server follows cascades by what is told here.
 #[test]
 fn the_server_finds_the_cascade_in_what_is_told() {
-    use crate::domain::policy::Dialect;
+    use crate::domain::dialect::Dialect;
     use crate::domain::schema::Snapshot;
     let file = File::new(
         "CREATE TABLE a (id INTEGER PRIMARY KEY);
