@@ -74,6 +74,8 @@ pub fn announced(change: &Change) -> Vec<(String, Reach)> {
         | Change::AttemptRefused(_)
         | Change::AuthFailures(_)
         | Change::StateBaselined(_)
+        | Change::CheckpointFileAttached
+        | Change::RollbackAccepted { .. }
         | Change::ResultCorrupt { .. }
         | Change::ResultsPurged(_)
         | Change::RequestsPurged { .. }

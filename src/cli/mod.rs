@@ -35,6 +35,8 @@ Options of serve:
   --config FILE        Configuration (default: server.toml)
   --listen ADDR        Address to listen on, before the one in the file
   --force-bootstrap    Make the first tokens again; the old ones stop to count
+  --accept-rollback REASON
+                       Start a state that is older than its checkpoint file; audited
 
 Options of agent:
   --config FILE        Configuration (default: agent.toml)
@@ -157,6 +159,9 @@ fn parse(mut parser: Parser) -> Result<Command, String> {
                 said.state_dir = Some(parser.value().map_err(text)?.into());
             }
             (Arg::Long("force-bootstrap"), "serve") => said.force_bootstrap = true,
+            (Arg::Long("accept-rollback"), "serve") => {
+                said.accept_rollback = Some(reason(&mut parser)?);
+            }
             (Arg::Long("db"), "policy replay" | "policy test") => {
                 said.db = Some(parser.value().map_err(text)?.into());
             }
@@ -181,6 +186,7 @@ impl Said {
                 config: config("server.toml"),
                 listen: said.listen,
                 force_bootstrap: said.force_bootstrap,
+                accept_rollback: said.accept_rollback,
             })),
             "agent" => Ok(Command::Agent(config("agent.toml"))),
             "check-config" => Ok(Command::CheckConfig(check_config::Options {
@@ -223,6 +229,7 @@ struct Said {
     port: Option<u16>,
     state_dir: Option<PathBuf>,
     force_bootstrap: bool,
+    accept_rollback: Option<String>,
     db: Option<PathBuf>,
     days: Option<u32>,
     strict: bool,
@@ -234,6 +241,14 @@ fn word(parser: &mut Parser) -> Result<String, String> {
         Some(Arg::Value(word)) => word.string().map_err(text),
         Some(other) => Err(text(other.unexpected())),
         None => Err("`policy` needs a second word: replay or test".to_owned()),
+    }
+}
+
+fn reason(parser: &mut Parser) -> Result<String, String> {
+    let value = parser.value().map_err(text)?.string().map_err(text)?;
+    match value.trim() {
+        "" => Err("--accept-rollback needs a reason".to_owned()),
+        reason => Ok(reason.to_owned()),
     }
 }
 

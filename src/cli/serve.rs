@@ -21,6 +21,8 @@ pub struct Options {
     pub listen: Option<SocketAddr>,
     /// Make the first tokens again.
     pub force_bootstrap: bool,
+    /// Why a state that is older than its checkpoint file may start.
+    pub accept_rollback: Option<String>,
 }
 
 /// Serves until SIGTERM or SIGINT; a second one ends the grace. SIGHUP takes a changed configuration over.
@@ -33,6 +35,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let signals = signals::Signals::start().map_err(|e| e.to_string())?;
     let start = StartOptions {
         force_bootstrap: options.force_bootstrap,
+        accept_rollback: options.accept_rollback.clone(),
         listen: options.listen,
         ..StartOptions::default()
     };

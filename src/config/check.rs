@@ -54,6 +54,12 @@ pub(super) fn check(
         slack,
         users,
         redaction,
+        audit_key_file: raw.audit.key_file.as_ref().map(|f| base.join(&f.value)),
+        checkpoint_file: raw
+            .audit
+            .checkpoint_file
+            .as_ref()
+            .map(|f| base.join(&f.value)),
         result_storage: result_storage?,
         retention,
         result_channel: raw.result_channel.channel.clone(),

@@ -111,6 +111,10 @@ pub struct Config {
     pub users: Vec<ConfiguredUser>,
     /// How much of the SQL text the audit log keeps.
     pub redaction: Redaction,
+    /// The key that signs the audit log, where it is not in `state_dir`.
+    pub audit_key_file: Option<PathBuf>,
+    /// A copy of every signed checkpoint.
+    pub checkpoint_file: Option<PathBuf>,
     /// Where results are stored.
     pub result_storage: ResultStorage,
     /// How long what is over is kept.

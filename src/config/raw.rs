@@ -133,6 +133,13 @@ section! {
         /// What audit rows keep of the SQL text: `literals` replaces the literals in it, `full` keeps nothing, `none`
         /// keeps all.
         redaction: Text, shown "\"literals\"";
+        /// Where the key is that signs the log and its head, relative to this file. Default: `audit-signing.key` in
+        /// state_dir. Whoever can read it can sign: keep it where backups of state_dir do not go. Takes effect at a
+        /// restart.
+        key_file: Text, shown "\"keys/audit-signing.key\"";
+        /// A copy of every signed checkpoint, relative to this file, best on another disk: a start refuses a state that
+        /// is older than its last line. Takes effect at a restart.
+        checkpoint_file: Text, shown "\"checkpoints.jsonl\"";
     }
 }
 

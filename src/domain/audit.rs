@@ -15,6 +15,8 @@ pub const CHECKPOINT_EVERY: i64 = 100;
 pub const CHECKPOINT_AFTER_MS: i64 = 60 * 60 * 1000;
 /// Event type of a checkpoint.
 pub const CHECKPOINT: &str = "audit.signed_checkpoint";
+/// Event type that says from where on there is a checkpoint file.
+pub const CHECKPOINT_FILE: &str = "audit.checkpoint_file_attached";
 /// Version of the events we write.
 pub const EVENT_VERSION: i64 = 1;
 

@@ -551,6 +551,15 @@ pub enum Change {
     AuthFailures(AuthFailures),
     /// Signed heads begin, or begin anew: the sums of the live rows as they are.
     StateBaselined(SignedHead),
+    /// From here on a copy of every checkpoint is kept elsewhere.
+    CheckpointFileAttached,
+    /// Somebody started a state that is older than its checkpoint file.
+    RollbackAccepted {
+        /// Why.
+        reason: String,
+        /// What the start had found.
+        found: String,
+    },
     /// A stored result is not what was stored.
     ResultCorrupt {
         /// The request.
@@ -612,6 +621,8 @@ impl Change {
             | Change::ConfigRejected { .. }
             | Change::AuthFailures(_)
             | Change::StateBaselined(_)
+            | Change::CheckpointFileAttached
+            | Change::RollbackAccepted { .. }
             | Change::ResultsPurged(_)
             | Change::RequestsPurged { .. }
             | Change::AuditPurged { .. } => None,
@@ -647,6 +658,8 @@ impl Change {
             | Change::AttemptRefused(_)
             | Change::AuthFailures(_)
             | Change::StateBaselined(_)
+            | Change::CheckpointFileAttached
+            | Change::RollbackAccepted { .. }
             | Change::ResultCorrupt { .. }
             | Change::ResultsPurged(_)
             | Change::RequestsPurged { .. }

@@ -27,7 +27,7 @@ use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::objects::live::Live;
 use crate::outbound::Jwks;
-use crate::store::Store;
+use crate::store::{StartChecks, Store};
 use state::StateDir;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,6 +56,8 @@ pub struct StartOptions {
     pub limits: Limits,
     /// Largest result that is stored as a row; tests make it 0 to have objects.
     pub result_row_bytes_max: usize,
+    /// Why a state that is older than its checkpoint file may start all the same.
+    pub accept_rollback: Option<String>,
 }
 
 impl Default for StartOptions {
@@ -66,6 +68,7 @@ impl Default for StartOptions {
             force_bootstrap: false,
             limits: Limits::default(),
             result_row_bytes_max: ROW_BYTES_MAX,
+            accept_rollback: None,
         }
     }
 }
@@ -226,10 +229,10 @@ fn app(
     metrics: &Arc<Metrics>,
 ) -> Result<App, Error> {
     let database_path = state.path().join("dbward.db");
-    let store = Store::open(
+    let store = Store::open_with(
         &database_path,
         options.clock.clone(),
-        state.audit_keys()?,
+        state.audit_keys(config.audit_key_file.as_deref())?,
         Arc::new(|why| {
             log::error!(
                 "the database cannot be trusted any more ({why}); stopping so that a new start can recover it"
@@ -237,6 +240,10 @@ fn app(
             log::logger().flush();
             std::process::exit(74);
         }),
+        &StartChecks {
+            checkpoint_file: config.checkpoint_file.clone(),
+            accept_rollback: options.accept_rollback.clone(),
+        },
     )?;
     let (objects, older_objects) = places::open(config, metrics)?;
     Ok(App::new(Parts {

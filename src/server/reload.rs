@@ -90,6 +90,11 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             "trusted_proxies",
             old.trusted_proxies != new.trusted_proxies,
         ),
+        ("audit.key_file", old.audit_key_file != new.audit_key_file),
+        (
+            "audit.checkpoint_file",
+            old.checkpoint_file != new.checkpoint_file,
+        ),
         ("auth.mode", old.auth_mode != new.auth_mode),
         ("auth.oidc", old.oidc != new.oidc),
     ];

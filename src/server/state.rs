@@ -93,12 +93,13 @@ impl StateDir {
         &self.path
     }
 
-    /// The key that signs checkpoints, and every public key that ever did. A new one is added to the file.
+    /// The key that signs checkpoints, of `key_file` or of this directory, and every public key that ever did. A new one is added to the file.
     ///
     /// # Errors
     /// `internal` for a file that cannot be read: an audit log that cannot be proved must not be written on.
-    pub fn audit_keys(&self) -> Result<AuditKeys, Error> {
-        let current = Keypair::load_or_create(&self.path.join("audit-signing.key"))?;
+    pub fn audit_keys(&self, key_file: Option<&Path>) -> Result<AuditKeys, Error> {
+        let own = self.path.join("audit-signing.key");
+        let current = Keypair::load_or_create(key_file.unwrap_or(&own))?;
         let file = self.path.join(AUDIT_KEYS);
         let mut known = match fs::read_to_string(&file) {
             Ok(text) => read_keys(&text)

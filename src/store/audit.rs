@@ -105,9 +105,31 @@ pub(super) fn checkpoint_if_due(
     };
     let due = seq - last_seq >= CHECKPOINT_EVERY
         || (seq > last_seq && now.0 - last_ms >= CHECKPOINT_AFTER_MS);
-    if !due {
-        return Ok(());
+    match due {
+        true => checkpoint(connection, keys, now, seq, hash),
+        false => Ok(()),
     }
+}
+
+/// Signs a checkpoint now, whether or not one is due, if there is any event.
+pub(super) fn checkpoint_now(
+    connection: &Connection,
+    keys: &AuditKeys,
+    now: Timestamp,
+) -> Result<(), Error> {
+    match head(connection)? {
+        Some((seq, hash)) => checkpoint(connection, keys, now, seq, hash),
+        None => Ok(()),
+    }
+}
+
+fn checkpoint(
+    connection: &Connection,
+    keys: &AuditKeys,
+    now: Timestamp,
+    seq: i64,
+    hash: String,
+) -> Result<(), Error> {
     // The numbers are dense from 1, so the number of the head is the number of events before the checkpoint.
     let message = checkpoint_message(&hash, seq, &spelled(now));
     let checkpoint = Checkpoint {

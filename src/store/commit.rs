@@ -358,6 +358,7 @@ impl Store {
         match execute(connection, "COMMIT") {
             Ok(()) => {
                 *self.routes.lock().unwrap_or_else(|e| e.into_inner()) = routes;
+                self.complete_checkpoint_file(connection);
                 let changes: usize = batch.iter().map(|job| job.changes().len()).sum();
                 self.commits.batches.fetch_add(1, Ordering::Relaxed);
                 self.commits

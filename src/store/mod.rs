@@ -8,6 +8,7 @@ mod agents;
 mod apply;
 mod audit;
 mod bookkeeping;
+mod checkpoint_file;
 mod commit;
 mod decisions;
 mod dry_runs;
@@ -37,7 +38,7 @@ use crate::error::Error;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
@@ -100,6 +101,15 @@ pub struct AuditKeys {
     pub known: BTreeMap<String, PublicKey>,
 }
 
+/// What a start is held against besides the file itself.
+#[derive(Debug, Clone, Default)]
+pub struct StartChecks {
+    /// A copy of every checkpoint, best on another disk.
+    pub checkpoint_file: Option<PathBuf>,
+    /// Why a state that is older than the checkpoint file may start all the same.
+    pub accept_rollback: Option<String>,
+}
+
 impl AuditKeys {
     /// The key of the sums of live rows.
     fn live_key(&self) -> [u8; 32] {
@@ -113,7 +123,7 @@ pub struct Store {
     queue: Arc<commit::Queue>,
     writer: Mutex<Option<JoinHandle<()>>>,
     clock: Clock,
-    audit_keys: AuditKeys,
+    audit_keys: Arc<AuditKeys>,
     /// The id of this database, which signed heads name.
     instance: String,
     live: live::LiveState,
@@ -123,6 +133,7 @@ pub struct Store {
     routes: Mutex<Arc<Routes>>,
     fatal: Fatal,
     commits: commit::Counts,
+    checkpoint_file: Mutex<Option<checkpoint_file::CheckpointFile>>,
 }
 
 /// A view of the database inside one transaction, or between transactions. Reads only.
@@ -144,8 +155,24 @@ impl Store {
         audit_keys: AuditKeys,
         fatal: Fatal,
     ) -> Result<Arc<Store>, Error> {
+        Store::open_with(path, clock, audit_keys, fatal, &StartChecks::default())
+    }
+
+    /// The same, and holds the state against what is kept elsewhere.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; `state_differs` for a state that is not the one the server left, or older than its checkpoint
+    /// file.
+    pub fn open_with(
+        path: &Path,
+        clock: Clock,
+        audit_keys: AuditKeys,
+        fatal: Fatal,
+        checks: &StartChecks,
+    ) -> Result<Arc<Store>, Error> {
         let mut connection = open_connection(path)?;
         migrate::check_owner(&connection, path)?;
+        let kept = checks.examine(&connection, &audit_keys)?;
         let live = live::LiveState::new(&audit_keys.live_key());
         live.register(&connection)?;
         let proof = live::prove(&connection, &audit_keys, &live)?;
@@ -163,7 +190,7 @@ impl Store {
             queue: Arc::default(),
             writer: Mutex::new(None),
             clock,
-            audit_keys,
+            audit_keys: Arc::new(audit_keys),
             instance,
             live,
             bookkeeping: Mutex::new(bookkeeping::Bookkeeping::default()),
@@ -171,6 +198,7 @@ impl Store {
             routes: Mutex::new(Arc::new(Routes::default())),
             fatal,
             commits: commit::Counts::default(),
+            checkpoint_file: Mutex::new(None),
         });
         let (queue, weak) = (Arc::clone(&store.queue), Arc::downgrade(&store));
         let writer = std::thread::Builder::new()
@@ -180,6 +208,9 @@ impl Store {
         *store.writer.lock().unwrap_or_else(|e| e.into_inner()) = Some(writer);
         if baseline_due {
             store.write_baseline()?;
+        }
+        if let (Some(path), Some(found)) = (&checks.checkpoint_file, kept) {
+            store.attach_checkpoint_file(path, found, checks)?;
         }
         store.extend_leases_after_restart()?;
         store.load_agents()?;

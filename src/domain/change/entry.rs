@@ -5,7 +5,7 @@ use super::{
 };
 use crate::clock::Timestamp;
 use crate::domain::approval::Vote;
-use crate::domain::audit::{Entry, Outcome, PURGE, spelled};
+use crate::domain::audit::{CHECKPOINT_FILE, Entry, Outcome, PURGE, spelled};
 use crate::domain::head::SignedHead;
 use crate::domain::request::{Status, Step};
 use crate::domain::scope::Scope;
@@ -219,6 +219,13 @@ impl Change {
                 e
             }
             Change::StateBaselined(signed) => baseline(signed),
+            Change::CheckpointFileAttached => Entry::new(CHECKPOINT_FILE, "policy", Outcome::Info),
+            Change::RollbackAccepted { reason, found } => {
+                let mut e = Entry::new("audit.rollback_accepted", "policy", Outcome::Failure);
+                e.reason = Some(reason.clone());
+                e.metadata.insert("found".into(), found.clone().into());
+                e
+            }
             Change::ResultsPurged(results) => {
                 let ids: Vec<&str> = results.iter().map(|r| r.execution_id.as_str()).collect();
                 purged("result.purged", "execution", "executions", &ids)

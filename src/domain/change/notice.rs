@@ -99,6 +99,8 @@ impl Change {
             | Change::AttemptRefused(_)
             | Change::AuthFailures(_)
             | Change::StateBaselined(_)
+            | Change::CheckpointFileAttached
+            | Change::RollbackAccepted { .. }
             | Change::ResultCorrupt { .. }
             | Change::ResultsPurged(_)
             | Change::RequestsPurged { .. }

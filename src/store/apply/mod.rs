@@ -161,6 +161,8 @@ pub(super) fn apply(
         | Change::AuthFailures(_)
         | Change::DdlPassed(_)
         | Change::StateBaselined(_)
+        | Change::CheckpointFileAttached
+        | Change::RollbackAccepted { .. }
         | Change::ResultCorrupt { .. } => {}
     }
     outbox::announced(&cx, event, change, routes)?;

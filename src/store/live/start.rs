@@ -242,7 +242,7 @@ fn last_event(connection: &Connection) -> Result<(i64, String), Error> {
     Ok(last.unwrap_or_default())
 }
 
-fn has_table(connection: &Connection, name: &str) -> Result<bool, Error> {
+pub(in crate::store) fn has_table(connection: &Connection, name: &str) -> Result<bool, Error> {
     connection
         .query_row(
             "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)",

@@ -22,6 +22,7 @@ const LONG_FILES: &[&str] = &[
 const LONG_FUNCTIONS: &[(&str, &str)] = &[
     ("src/actions/create_request.rs", "write"),
     ("src/domain/change/entry.rs", "described"),
+    ("src/domain/change/notice.rs", "notice"),
     ("src/domain/sql/walk_expr.rs", "expr"),
     ("src/domain/sql/walk_expr.rs", "expr_branch"),
     ("src/store/apply/mod.rs", "apply"),

@@ -443,6 +443,14 @@ fn purged() -> Vec<(&'static str, Change)> {
     };
     vec![
         ("", Change::StateBaselined(baseline)),
+        ("", Change::CheckpointFileAttached),
+        (
+            "",
+            Change::RollbackAccepted {
+                reason: "the disk is gone".into(),
+                found: "the file goes to event 200".into(),
+            },
+        ),
         ("", Change::ResultsPurged(results.to_vec())),
         (
             "",

@@ -1,0 +1,300 @@
+//! A copy of every signed checkpoint outside the state directory, best on another disk: who puts an older state file
+//! back cannot put the file back too.
+//!
+//! A line a checkpoint, appended after the COMMIT that holds it. A start completes the file, and refuses a state that is
+//! older than its last line.
+
+use super::audit::checkpoint_now;
+use super::live::{differs, has_table};
+use super::{AuditKeys, StartChecks, Store, Verdict, db};
+use crate::clock::Timestamp;
+use crate::domain::actor::Actor;
+use crate::domain::audit::{CHECKPOINT, CHECKPOINT_FILE, Checkpoint};
+use crate::domain::change::Change;
+use crate::error::Error;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::{Value, json};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Bytes read from the end of the file: many lines, of which the last whole one counts.
+const TAIL_BYTES: u64 = 16 * 1024;
+/// Checkpoints read from the database at a time.
+const PAGE: i64 = 500;
+
+/// An open file, and how far it goes.
+pub(super) struct CheckpointFile {
+    path: PathBuf,
+    file: File,
+    /// Number of the last checkpoint's event that it holds.
+    written: i64,
+}
+
+/// What a start found out about the file.
+pub(super) enum Found {
+    /// It was never there, and no event says that it should be.
+    New,
+    /// It holds checkpoints up to the event of that number, all of them in the chain.
+    Current(i64),
+    /// The state is older than its last line, or the file is gone; said in words.
+    Rollback(String),
+}
+
+/// Compares the last line with the chain, before anything is written.
+///
+/// # Errors
+/// `state_differs` for a file that cannot be read, or whose last line is not signed by an audit key of this server.
+pub(super) fn examine(
+    connection: &Connection,
+    keys: &AuditKeys,
+    path: &Path,
+) -> Result<Found, Error> {
+    let shown = path.display();
+    let attached = has_table(connection, "audit_events")? && is_attached(connection)?;
+    let last = match last_line(path) {
+        Ok(last) => last,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(match attached {
+                true => Found::Rollback(format!("the checkpoint file {shown} is missing")),
+                false => Found::New,
+            });
+        }
+        Err(e) => {
+            return Err(differs(format!(
+                "the checkpoint file {shown} cannot be read: {e}"
+            )));
+        }
+    };
+    let Some(line) = last else {
+        return Ok(match attached {
+            true => Found::Rollback(format!("the checkpoint file {shown} is empty")),
+            false => Found::New,
+        });
+    };
+    let (checkpoint, at) = read_line(&line).ok_or_else(|| {
+        differs(format!(
+            "the last line of the checkpoint file {shown} is not a checkpoint"
+        ))
+    })?;
+    let signed = keys
+        .known
+        .get(&checkpoint.key_id)
+        .is_some_and(|key| checkpoint.is_valid(&checkpoint.head, checkpoint.count, &at, key));
+    if !signed {
+        return Err(differs(format!(
+            "the last line of the checkpoint file {shown} is not signed by an audit key of this server"
+        )));
+    }
+    let seq = checkpoint.count + 1;
+    let stored = match has_table(connection, "audit_events")? {
+        true => stored_checkpoint(connection, seq)?,
+        false => None,
+    };
+    let same = stored.is_some_and(|text| Checkpoint::read(&text).as_ref() == Some(&checkpoint));
+    Ok(match same {
+        true => Found::Current(seq),
+        false => Found::Rollback(format!(
+            "the checkpoint file {shown} goes to event {seq} of {at}, which this state does not have"
+        )),
+    })
+}
+
+fn stored_checkpoint(connection: &Connection, seq: i64) -> Result<Option<String>, Error> {
+    connection
+        .query_row(
+            "SELECT metadata_json FROM audit_events WHERE seq = ?1 AND event_type = 'audit.signed_checkpoint'",
+            [seq],
+            |r| r.get(0),
+        )
+        .optional()
+        .map_err(db)
+}
+
+/// Whether the chain says that there is a checkpoint file.
+fn is_attached(connection: &Connection) -> Result<bool, Error> {
+    connection
+        .query_row(
+            "SELECT EXISTS (SELECT 1 FROM audit_events WHERE event_type = ?1)",
+            [CHECKPOINT_FILE],
+            |r| r.get(0),
+        )
+        .map_err(db)
+}
+
+/// The last whole line; none of an empty file. What a crash left of a line does not count.
+fn last_line(path: &Path) -> std::io::Result<Option<String>> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    file.seek(SeekFrom::Start(size.saturating_sub(TAIL_BYTES)))?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail)?;
+    let whole = tail.iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1);
+    let text = String::from_utf8_lossy(&tail[..whole]).into_owned();
+    Ok(text.lines().last().map(str::to_owned))
+}
+
+fn read_line(line: &str) -> Option<(Checkpoint, String)> {
+    let value: Value = serde_json::from_str(line).ok()?;
+    let at = value.get("created_at")?.as_str()?.to_owned();
+    Some((Checkpoint::read(line)?, at))
+}
+
+impl CheckpointFile {
+    /// Opens the file for appending, and drops what a crash left of a last line.
+    pub(super) fn open(path: &Path, written: i64) -> Result<CheckpointFile, Error> {
+        let failed =
+            |e: std::io::Error| Error::internal(format!("checkpoint file {}", path.display()), e);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
+        let from = size.saturating_sub(TAIL_BYTES);
+        file.seek(SeekFrom::Start(from)).map_err(failed)?;
+        let mut tail = Vec::new();
+        file.read_to_end(&mut tail).map_err(failed)?;
+        let torn = tail.iter().rev().take_while(|b| **b != b'\n').count() as u64;
+        if torn > 0 {
+            file.set_len(size - torn).map_err(failed)?;
+        }
+        Ok(CheckpointFile {
+            path: path.to_owned(),
+            file,
+            written,
+        })
+    }
+
+    /// Appends what the chain has and the file has not, and syncs it.
+    pub(super) fn complete(&mut self, connection: &Connection) -> Result<(), Error> {
+        loop {
+            let rows = checkpoints_after(connection, self.written)?;
+            let Some((last, ..)) = rows.last() else {
+                return Ok(());
+            };
+            let last = *last;
+            let mut text = String::new();
+            for (_, metadata, at) in &rows {
+                let mut line: Value = serde_json::from_str(metadata)
+                    .map_err(|e| Error::internal("a checkpoint", e))?;
+                line["created_at"] = json!(at);
+                text.push_str(&line.to_string());
+                text.push('\n');
+            }
+            self.file
+                .write_all(text.as_bytes())
+                .and_then(|()| self.file.sync_data())
+                .map_err(|e| {
+                    Error::internal(format!("checkpoint file {}", self.path.display()), e)
+                })?;
+            self.written = last;
+        }
+    }
+}
+
+/// Number, metadata and time of checkpoints after that event, oldest first.
+fn checkpoints_after(
+    connection: &Connection,
+    seq: i64,
+) -> Result<Vec<(i64, String, String)>, Error> {
+    connection
+        .prepare_cached(
+            "SELECT seq, metadata_json, created_at FROM audit_events WHERE event_type = ?1 AND seq > ?2 \
+             ORDER BY seq LIMIT ?3",
+        )
+        .and_then(|mut s| {
+            s.query_map(params![CHECKPOINT, seq, PAGE], |r| {
+                Ok((r.get(0)?, r.get(1)?, r.get(2)?))
+            })?
+            .collect()
+        })
+        .map_err(db)
+}
+
+/// Where a file goes that belongs to a state that was given up.
+pub(super) fn set_aside(path: &Path, now: Timestamp) -> Result<(), Error> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", now.0));
+    std::fs::rename(path, PathBuf::from(name))
+        .map_err(|e| Error::internal(format!("checkpoint file {}", path.display()), e))
+}
+
+impl Store {
+    /// Appends new checkpoints to their file, after the COMMIT that holds them. What fails is tried again by the next
+    /// commit and by the next start.
+    pub(super) fn complete_checkpoint_file(&self, connection: &Connection) {
+        let mut file = self
+            .checkpoint_file
+            .lock()
+            .unwrap_or_else(|e| e.into_inner());
+        if let Some(file) = file.as_mut()
+            && let Err(error) = file.complete(connection)
+        {
+            log::error!("{error}");
+        }
+    }
+}
+
+impl StartChecks {
+    /// What is known of the checkpoint file, where there is one to be held against.
+    pub(super) fn examine(
+        &self,
+        connection: &Connection,
+        keys: &AuditKeys,
+    ) -> Result<Option<Found>, Error> {
+        let Some(path) = &self.checkpoint_file else {
+            return Ok(None);
+        };
+        let found = examine(connection, keys, path)?;
+        match &found {
+            Found::Rollback(what) if self.accept_rollback.is_none() => Err(differs(format!(
+                "it is older than what was acknowledged: {what}"
+            ))
+            .hint(
+                "restore the newest state; where there is none, start once with --accept-rollback REASON, which is audited",
+            )),
+            _ => Ok(Some(found)),
+        }
+    }
+}
+
+impl Store {
+    /// Says in the log that there is such a file, and completes it.
+    pub(super) fn attach_checkpoint_file(
+        &self,
+        path: &Path,
+        found: Found,
+        checks: &StartChecks,
+    ) -> Result<(), Error> {
+        let mut changes = vec![Change::CheckpointFileAttached];
+        let written = match found {
+            Found::New => 0,
+            Found::Current(seq) => seq,
+            Found::Rollback(found) => {
+                set_aside(path, self.now())?;
+                let reason = checks.accept_rollback.clone().unwrap_or_default();
+                changes.insert(0, Change::RollbackAccepted { reason, found });
+                0
+            }
+        };
+        let mut file = CheckpointFile::open(path, written)?;
+        self.change(Actor::system(), move |_, _| Ok(Verdict::Write(changes, ())))?;
+        // Whatever is started can be missed: there is a line from the first start on.
+        let (keys, now) = (Arc::clone(&self.audit_keys), self.now());
+        self.bookkeep(move |connection| checkpoint_now(connection, &keys, now))?;
+        file.complete(&self.lock())?;
+        *self
+            .checkpoint_file
+            .lock()
+            .unwrap_or_else(|e| e.into_inner()) = Some(file);
+        Ok(())
+    }
+}
