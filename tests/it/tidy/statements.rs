@@ -291,6 +291,24 @@ fn audited_tables_are_written_only_by_changes() {
         }
     }
     none("audited tables are written only in src/store/apply", &found);
+    let written: Vec<(String, String)> = statements()
+        .into_iter()
+        .flat_map(|s| {
+            writes(&s.text)
+                .into_iter()
+                .map(move |(table, _)| (s.path.clone(), table))
+        })
+        .collect();
+    let idle = WRITERS.iter().filter(|(place, known, ..)| {
+        let is = |(path, table): &(String, String)| {
+            path.starts_with(place) && (known.is_empty() || table == known)
+        };
+        !written.iter().any(is)
+    });
+    let idle: Vec<String> = idle
+        .map(|(place, table, ..)| format!("{place} {table}"))
+        .collect();
+    none("writes nothing any more; take it from WRITERS", &idle);
 }
 
 #[test]

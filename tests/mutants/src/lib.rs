@@ -1,7 +1,5 @@
 //! The rules and what they stand on, mounted from the program's own files. Nothing is written here.
 
-#[path = "../../../src/analyzer.rs"]
-pub mod analyzer;
 #[path = "../../../src/clock.rs"]
 pub mod clock;
 #[path = "../../../src/crypto.rs"]
