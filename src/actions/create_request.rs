@@ -102,6 +102,7 @@ pub fn create_request(
     submission: Submission,
 ) -> Result<Created, Error> {
     app.accepting()?;
+    app.quotas.ensure_disk(app.clock.instant())?;
     let checked = check(submission)?;
     if checked.allow_ddl {
         app.metrics.break_glass_ddl_attempted.inc(&[]);
@@ -143,6 +144,7 @@ fn create_checked(app: &Arc<App>, caller: &Caller, checked: &Checked) -> Result<
             return Ok(created);
         }
     }
+    app.quotas.take_bytes(app, caller, checked.detail.len())?;
     let active = app.active();
     let schema = app.schema(&checked.target)?;
     let analysis = if checked.operation.is_execute() {
@@ -250,6 +252,7 @@ fn write(
     let passed = decision.passed;
     let key = checked.key.clone();
     let fingerprint = checked.fingerprint.clone();
+    let (cx, by) = (Arc::clone(app), caller.clone());
     app.change_by(caller, move |view, now| {
         if let Some(key) = &key
             && let Some(created) = repeated(view, &new.requester, key, &fingerprint)?
@@ -258,6 +261,7 @@ fn write(
         }
         new.seq = view.next_request_seq()?;
         if pending {
+            cx.quotas.ensure_pending(view, &by)?;
             new.expires_at = Some(now.plus_secs(pending_secs));
         } else {
             new.approval_expires_at = Some(now.plus_secs(approval_secs));

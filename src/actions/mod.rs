@@ -16,6 +16,7 @@ pub mod purge_audit;
 pub mod purge_messages;
 pub mod purge_requests;
 pub mod purge_results;
+pub mod quotas;
 pub mod rates;
 pub mod read_results;
 pub mod refusals;
@@ -79,6 +80,8 @@ pub struct App {
     pub schemas: schemas::Known,
     /// Who could approve.
     pub eligible: eligible::Known,
+    /// What people have taken.
+    pub quotas: quotas::Quotas,
     /// Calls of people, where they are limited.
     pub rates: rates::Rates,
     /// How people may come in.
@@ -98,6 +101,9 @@ pub struct App {
     draining: AtomicBool,
 }
 
+/// A minute, in milliseconds.
+const MINUTE_MS: u32 = 60_000;
+
 /// Settings that need a restart to change.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -111,6 +117,8 @@ pub struct Settings {
     pub result_row_bytes_max: usize,
     /// Calls a minute of one person's token; 0 for no limit.
     pub calls_per_minute: u32,
+    /// What one person may take, and what must be left.
+    pub quotas: quotas::Limits,
 }
 
 /// Is told when other policies are in force.
@@ -186,7 +194,8 @@ impl App {
             refusals: refusals::Budget::default(),
             schemas: schemas::Known::default(),
             eligible: eligible::Known::default(),
-            rates: rates::Rates::new(parts.settings.calls_per_minute),
+            quotas: quotas::Quotas::new(parts.settings.quotas.clone()),
+            rates: rates::Rates::new(u64::from(parts.settings.calls_per_minute), MINUTE_MS),
             sign_in: parts.sign_in,
             settings: parts.settings,
             reports: submit_result::Reports::default(),

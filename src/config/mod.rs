@@ -48,6 +48,12 @@ const WORKERS_MAX: u64 = 512;
 const GRACE_SECS_MAX: u64 = 3600;
 /// Most calls a minute that a limit may allow.
 const CALLS_MAX: u64 = 1_000_000;
+/// Most pending requests that a limit may allow.
+const PENDING_MAX: u64 = 1_000_000;
+/// Most bytes a day that a limit may allow: 1 TiB.
+const BYTES_PER_DAY_MAX: u64 = 1 << 40;
+/// Most bytes that may have to be free: 1 TiB.
+const FREE_BYTES_MAX: u64 = 1 << 40;
 /// Most live results.
 const SLOTS_MAX: u64 = 100_000;
 /// Longest time a live result waits, in seconds.
@@ -62,8 +68,16 @@ crate::declare! {
         workers: usize = 48, within 1..=WORKERS_MAX;
         /// Seconds that a stop waits at most for executions and calls in flight, 0 to 3600.
         shutdown_grace_secs: u64 = 20, within 0..=GRACE_SECS_MAX;
-        /// Calls a minute that one person's token may make; 0 for no limit. Agents are never limited.
+        /// Calls a minute that one person's token may make; 0 for no limit. Agents, and holders of `*` for everything,
+        /// are never limited, here and by the two keys below.
         calls_per_minute: u32 = 0, within 0..=CALLS_MAX;
+        /// Requests of one person that may be pending at one time; a further one is 429.
+        pending_requests_per_person: u32 = 1_000, within 1..=PENDING_MAX;
+        /// Bytes that the requests of one person may have in a day; 0 for no limit.
+        request_bytes_per_day: u64 = 0, within 0..=BYTES_PER_DAY_MAX;
+        /// Bytes that must be free in `state_dir` for a new request: below it, making one is 503, and everything that
+        /// ends work goes on. 256 MiB; 0 for no limit.
+        min_free_bytes: u64 = 268_435_456, within 0..=FREE_BYTES_MAX;
         /// Whether what this server calls may be on this machine or in a private network, and without encryption.
         allow_private_networks: bool = false;
     }

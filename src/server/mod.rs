@@ -11,7 +11,7 @@ mod watch;
 
 use crate::actions::identify::{Provider, SignIn};
 use crate::actions::submit_result::ROW_BYTES_MAX;
-use crate::actions::{App, Parts, Settings, start};
+use crate::actions::{App, Parts, Settings, quotas, start};
 use crate::analyzer::Analyzer;
 use crate::clock::Clock;
 use crate::config::{Config, Oidc};
@@ -264,6 +264,13 @@ fn app(
             max_persist_bytes: config.result_storage.max_persist_bytes,
             result_row_bytes_max: options.result_row_bytes_max,
             calls_per_minute: config.process.calls_per_minute,
+            quotas: quotas::Limits {
+                pending_max: config.process.pending_requests_per_person,
+                bytes_per_day: config.process.request_bytes_per_day,
+                free_bytes_min: config.process.min_free_bytes,
+                folder: state.path().to_path_buf(),
+                free_bytes: state::free_bytes,
+            },
         },
         sign_in: sign_in(config, options, metrics)?,
     }))

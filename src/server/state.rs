@@ -142,3 +142,8 @@ fn read_keys(text: &str) -> Option<BTreeMap<String, PublicKey>> {
     }
     Some(known)
 }
+
+/// Bytes that are free for us in a folder. Where the file system does not say, enough: a write that fails says so.
+pub fn free_bytes(folder: &Path) -> u64 {
+    rustix::fs::statvfs(folder).map_or(u64::MAX, |fs| fs.f_bavail.saturating_mul(fs.f_frsize))
+}

@@ -137,6 +137,16 @@ impl View<'_> {
         })
     }
 
+    /// How many pending requests somebody has made.
+    pub fn pending_requests_of(&self, requester: &str) -> Result<i64, Error> {
+        self.connection
+            .prepare_cached(
+                "SELECT coalesce(sum(n), 0) FROM requester_counts WHERE requester = ?1 AND status = 'pending'",
+            )
+            .and_then(|mut s| s.query_row([requester], |r| r.get(0)))
+            .map_err(db)
+    }
+
     /// How many requests `viewer` may see match, counting no further than `max` + 1. Where nothing but a status is asked
     /// for, his own and everybody's are not counted but known.
     pub fn count_requests(

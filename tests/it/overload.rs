@@ -345,3 +345,57 @@ fn attack_pages_of_large_texts() {
         });
     });
 }
+
+#[test]
+fn a_person_has_so_many_pending_requests() {
+    let s = Server::with(&format!("pending_requests_per_person = 2\n{SHOP}"));
+    let requester = s.requester();
+    let first = requester.submit("production", SELECT);
+    requester.submit("production", SELECT);
+    let refused = requester.create("production", SELECT);
+    refused.refused(429, "too_many_open_requests");
+    assert!(refused.header("retry-after").is_some());
+    // What needs nobody's decision is not pending; others and administrators are not meant.
+    requester.submit("development", SELECT);
+    s.person("other", &["developer"])
+        .submit("production", SELECT);
+    for _ in 0..3 {
+        s.admin().submit("production", SELECT);
+    }
+    requester.cancel(&first).is(200);
+    requester.submit("production", SELECT);
+    requester
+        .create("production", SELECT)
+        .refused(429, "too_many_open_requests");
+}
+
+#[test]
+fn a_person_has_so_many_bytes_of_requests_a_day() {
+    let s = Server::with(&format!("request_bytes_per_day = 1000\n{SHOP}"));
+    let sql = format!("SELECT 1 -- {}", "x".repeat(388));
+    let keyed = json!({"idempotency_key": "k"});
+    s.requester().submit_with("production", &sql, keyed.clone());
+    s.requester().submit("production", &sql);
+    s.requester()
+        .create("production", &sql)
+        .refused(429, "rate_limited");
+    // A repeated call takes nothing, and neither does anybody else.
+    s.requester().create_with("production", &sql, keyed).is(200);
+    s.person("other", &["developer"]).submit("production", &sql);
+    (0..4).for_each(|_| drop(s.admin().submit("production", &sql)));
+    s.turn_only(12 * 3600);
+    s.requester().submit("production", &sql);
+}
+
+#[test]
+fn a_full_disk_takes_no_requests_and_ends_what_is_under_way() {
+    let s = Server::shop();
+    let pending = s.requester().submit("production", SELECT);
+    let runs = s.requester().submit("development", SELECT);
+    let s = s.restart_with(&format!("min_free_bytes = 1_099_511_627_776\n{SHOP}"));
+    let refused = s.requester().create("development", SELECT);
+    refused.refused(503, "unavailable").saying("disk space");
+    s.agent("agent-1").run(&runs.id);
+    s.approver().approve(&pending).is(200);
+    s.requester().get("/api/requests").is(200);
+}

@@ -104,14 +104,13 @@ fn report(body: &Fields) -> Result<Report, Error> {
         ));
     }
     // Pairs say exactly what there is; the two lists beside them are for servers that do not read pairs.
-    let (databases, environments) = match scopes {
-        Some(_) => (Vec::new(), Vec::new()),
-        None if !capabilities.has("databases") => return Err(capabilities.missing("databases")),
-        None => (
-            capabilities.texts("databases")?,
-            capabilities.texts("environments")?,
-        ),
-    };
+    let mut databases = capabilities.texts("databases")?;
+    let mut environments = capabilities.texts("environments")?;
+    if scopes.is_some() {
+        (databases, environments) = (Vec::new(), Vec::new());
+    } else if !capabilities.has("databases") {
+        return Err(capabilities.missing("databases"));
+    }
     Ok(Report {
         databases,
         environments,
