@@ -198,25 +198,6 @@ impl<T: Value> Value for Option<T> {
     }
 }
 
-/// Gives an enum with `ALL` and `as_str` the reading of its words: `parse`, and [`Value`].
-#[macro_export]
-macro_rules! words {
-    ($type:ty: $($word:literal)*) => {
-        impl $crate::declare::Value for $type {
-            const KIND: $crate::declare::Kind = $crate::declare::Kind::Word(&[$($word),*]);
-            fn of(given: $crate::declare::Given<'_>) -> Option<$type> {
-                match given {
-                    $crate::declare::Given::Word(word) => <$type>::parse(word),
-                    _ => None,
-                }
-            }
-            fn shown(&self) -> String {
-                format!("\"{}\"", self.as_str())
-            }
-        }
-    };
-}
-
 /// A struct of [`Value`]s, each declared by its meaning, name, type and default:
 ///
 /// ```
@@ -238,8 +219,24 @@ macro_rules! words {
 /// ```
 ///
 /// A field without a default is no key: it begins as its type's default, and its own code fills it.
+///
+/// `declare! { words Mode: "all" "any" }` makes an enum with `as_str` and `parse` such a value.
 #[macro_export]
 macro_rules! declare {
+    (words $type:ty: $($word:literal)*) => {
+        impl $crate::declare::Value for $type {
+            const KIND: $crate::declare::Kind = $crate::declare::Kind::Word(&[$($word),*]);
+            fn of(given: $crate::declare::Given<'_>) -> Option<$type> {
+                match given {
+                    $crate::declare::Given::Word(word) => <$type>::parse(word),
+                    _ => None,
+                }
+            }
+            fn shown(&self) -> String {
+                format!("\"{}\"", self.as_str())
+            }
+        }
+    };
     (
         $(#[doc = $about:literal])* $(#[derive($($derive:ident),*)])?
         pub struct $name:ident { $(

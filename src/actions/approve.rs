@@ -7,7 +7,7 @@ use crate::domain::actor::Caller;
 use crate::domain::approval::{Action, Ballot, Vote, current_step};
 use crate::domain::change::{Change, Refused, RequestRef};
 use crate::domain::id::Selector;
-use crate::domain::policy::workflow::Workflow;
+use crate::domain::policy::workflow::{Dispatch, Workflow};
 use crate::domain::request::{Pending, Request, Status};
 use crate::error::{Error, Shown};
 use crate::store::Verdict;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub struct Approved {
     /// The request.
     pub id: String,
-    /// `pending` or `approved`.
+    /// `pending`, `approved`, or `dispatched` where the workflow dispatches on approval.
     pub status: Status,
     /// The step it is in now, or the number of steps when approved.
     pub current_step: u32,
@@ -79,11 +79,26 @@ pub fn approve(
             issued_by_requester,
             at: now,
         };
+        let active = cx.active();
         let ttl = workflow
             .approval_ttl_secs
-            .unwrap_or(cx.active().policies.approval_ttl_secs);
-        let (change, answer) = book(&request, &pending, &workflow, votes, vote, ttl, now);
-        Ok(Verdict::Write(vec![change], answer))
+            .unwrap_or(active.policies.approval_ttl_secs);
+        let (change, mut answer) = book(&request, &pending, &workflow, votes, vote, ttl, now);
+        let mut changes = vec![change];
+        if answer.status == Status::Approved && workflow.dispatch == Dispatch::OnApproval {
+            let step = pending.dispatch();
+            answer.status = step.to();
+            changes.push(Change::RequestDispatched {
+                request: RequestRef {
+                    status: Status::Approved,
+                    ..RequestRef::from(&request)
+                },
+                step,
+                deadline: now.plus_secs(active.policies.dispatch_timeout_secs),
+                acknowledged: None,
+            });
+        }
+        Ok(Verdict::Write(changes, answer))
     })
 }
 

@@ -6,6 +6,7 @@ use super::{App, note};
 use crate::domain::actor::Caller;
 use crate::domain::change::{Change, RequestRef};
 use crate::domain::permission::Permission;
+use crate::domain::policy::workflow::Dispatch;
 use crate::domain::request::Status;
 use crate::error::Error;
 use crate::store::Verdict;
@@ -20,7 +21,8 @@ pub struct Resume {
     pub reason: Option<String>,
 }
 
-/// Dispatches request `id`: its requester, or a holder of `*`.
+/// Dispatches request `id`: its requester, or a holder of `*`. What a workflow with `dispatch = "on_approval"` has
+/// dispatched, and what runs there, stays as it is.
 ///
 /// # Errors
 /// 503 while draining; 400; 404; 403 `forbidden`; 409 `conflict`, `max_executions_reached`, `retry_disabled`,
@@ -42,6 +44,14 @@ pub fn resume(app: &Arc<App>, caller: &Caller, id: &str, said: Resume) -> Result
         let request = view.request(&id)?;
         if let Err(error) = owner_may(&caller, &request, Permission::RequestResume) {
             return refuse_verb(&cx, &caller, &request, VERB, error);
+        }
+        // What the last vote has dispatched already needs nobody to do it again.
+        if matches!(request.status, Status::Dispatched | Status::Running)
+            && view
+                .request_workflow(&request)?
+                .is_some_and(|w| w.dispatch == Dispatch::OnApproval)
+        {
+            return Ok(Verdict::Same(request.status));
         }
         let active = cx.active();
         let policy = active.policies.execution(&request.target);

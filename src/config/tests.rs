@@ -7,7 +7,7 @@ use crate::domain::permission::Permission;
 use crate::domain::policy::auto_approve::AutoApprove;
 use crate::domain::policy::execution::ExecutionPolicy;
 use crate::domain::policy::result::ResultPolicy;
-use crate::domain::policy::workflow::{ApproverEntry, Mode, Workflow, WorkflowStep};
+use crate::domain::policy::workflow::{ApproverEntry, Dispatch, Mode, Workflow, WorkflowStep};
 use crate::domain::policy::{Binding, Database};
 use crate::domain::scope::Scope;
 use crate::domain::sql::{Action, Rule};
@@ -152,11 +152,11 @@ fn example_uncommented_equals_the_defaults() {
     assert_eq!(said.dispatch_timeout_secs, unsaid.dispatch_timeout_secs);
 }
 
-/// `DBWARD_WRITE=1 cargo test --lib example_is` writes it anew.
+/// `UPDATE_GOLDEN=1 cargo test --lib example_is` writes it anew.
 #[test]
 fn example_is_the_text_of_the_declarations() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("server.toml.example");
-    if std::env::var_os("DBWARD_WRITE").is_some() {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, example()).unwrap();
     }
     let kept = std::fs::read_to_string(path).unwrap();
@@ -254,6 +254,7 @@ explain = false
 pending_ttl_secs = 7200
 approval_ttl_secs = 600
 statement_timeout_secs = 45
+dispatch = "on_approval"
 [[workflows.steps]]
 type = "approval"
 mode = "any"
@@ -371,6 +372,7 @@ fn policy_keys_have_their_effect() {
             pending_ttl_secs: Some(7200),
             approval_ttl_secs: Some(600),
             statement_timeout_secs: Some(45),
+            dispatch: Dispatch::OnApproval,
         }]
     );
     assert_eq!(

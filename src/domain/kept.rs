@@ -7,7 +7,7 @@ use crate::domain::dialect::Dialect;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Permission;
 use crate::domain::policy::result::DeliveryMode;
-use crate::domain::policy::workflow::Mode;
+use crate::domain::policy::workflow::{Dispatch, Mode};
 use crate::domain::risk_level::RiskLevel;
 use crate::domain::scope::Scope;
 use crate::domain::sql::{Action, DialectFact, Rule};
@@ -94,6 +94,20 @@ impl<T: Kept + Default> Form for Younger<T> {
     }
 }
 
+/// A member that is left out at the default: younger than the first texts, which stay the ones they were.
+pub struct OrDefault<T>(PhantomData<T>);
+
+impl<T: Kept + Default + PartialEq> Form for OrDefault<T> {
+    type Value = T;
+    type Member = Option<T::Text>;
+    fn member(value: &T) -> Option<T::Text> {
+        (*value != T::default()).then(|| value.text())
+    }
+    fn value(member: Option<T::Text>) -> Option<T> {
+        member.map_or_else(|| Some(T::default()), T::of)
+    }
+}
+
 macro_rules! itself {
     ($($type:ty)*) => {$(
         impl Kept for $type {
@@ -130,6 +144,7 @@ word! {
     Selector, ToString::to_string, Selector::parse;
     Permission, |p| p.as_str().to_owned(), |text| Permission::ALL.iter().find(|p| p.as_str() == text).copied();
     Mode, |m| m.as_str().to_owned(), Mode::parse;
+    Dispatch, |d| d.as_str().to_owned(), Dispatch::parse;
     DeliveryMode, |m| m.as_str().to_owned(), DeliveryMode::parse;
     Dialect, |d| d.as_str().to_owned(), Dialect::parse;
     DialectFact, |d| d.as_str().to_owned(), DialectFact::parse;
@@ -271,12 +286,15 @@ macro_rules! kept_enum {
 }
 pub(crate) use kept_enum;
 
-/// A policy: a struct declared as with `declare!`, kept under its scope.
+/// A policy: a struct declared as with `declare!`, kept under its scope. A field that is younger than the first texts is
+/// `#[omitted = "at its default"]`, which must be that of its type.
 macro_rules! policy {
+    (@form $type:ty) => { $type };
+    (@form $type:ty, $mark:literal) => { $crate::domain::kept::OrDefault<$type> };
     (
         $(#[doc = $about:literal])* #[derive($($derive:ident),*)]
         pub struct $name:ident => $text:ident { $(
-            $(#[doc = $doc:literal])*
+            $(#[doc = $doc:literal])* $(#[omitted = $mark:literal])?
             $field:ident: $type:ty
                 $(= $default:expr $(, within $min:literal ..= $max:expr)? $(, shown $shown:literal)?)?;
         )* }
@@ -292,7 +310,10 @@ macro_rules! policy {
                 )*
             }
         }
-        $crate::domain::kept::kept! { $name => $text [pair scope] { $($field: $type,)* } }
+        $crate::domain::kept::kept! { $name => $text [pair scope] { $(
+            $(#[doc = $mark] #[serde(default, skip_serializing_if = "Option::is_none")])?
+            $field: $crate::domain::kept::policy!(@form $type $(, $mark)?),
+        )* } }
     };
 }
 pub(crate) use policy;

@@ -59,6 +59,7 @@ mod ceilings;
 mod crash;
 mod decisions;
 mod demo;
+mod dispatch;
 mod downloads;
 mod dry_runs;
 mod errors;

@@ -36,6 +36,35 @@ impl Mode {
     }
 }
 
+/// What dispatches an approved request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Dispatch {
+    /// Its requester, who resumes it.
+    #[default]
+    OnResume,
+    /// The last vote, in the same transaction.
+    OnApproval,
+}
+
+impl Dispatch {
+    /// `on_resume` or `on_approval`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Dispatch::OnResume => "on_resume",
+            Dispatch::OnApproval => "on_approval",
+        }
+    }
+
+    /// The value of that name.
+    pub fn parse(text: &str) -> Option<Dispatch> {
+        [Dispatch::OnResume, Dispatch::OnApproval]
+            .into_iter()
+            .find(|d| d.as_str() == text)
+    }
+}
+
+crate::declare!(words Dispatch: "on_resume" "on_approval");
+
 /// So many approvals by people whom a selector names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ApproverEntry {
@@ -82,6 +111,10 @@ policy! {
         /// Seconds a statement may run; the smaller of this and the execution policy counts. No default: the policy
         /// alone.
         statement_timeout_secs: Option<u64> = None, within 1..=STATEMENT_SECS_MAX, shown "30";
+        /// What dispatches a request once it is approved: its requester who resumes it (`on_resume`), or the last vote
+        /// itself (`on_approval`).
+        #[omitted = "at its default"]
+        dispatch: Dispatch = Dispatch::OnResume;
     }
 }
 

@@ -534,6 +534,11 @@ impl Pending {
         Step::new(Status::Pending, Status::Approved)
     }
 
+    /// The dispatch that follows the last approval in the same transaction, where the workflow says so.
+    pub fn dispatch(&self) -> Step {
+        Step::new(Status::Approved, Status::Dispatched)
+    }
+
     /// Turned down.
     pub fn reject(&self) -> Step {
         Step::new(Status::Pending, Status::Rejected)
