@@ -55,13 +55,13 @@ fn resume_of_what_the_vote_dispatched_changes_nothing() {
     assert_eq!(resume(), "dispatched");
     let claim = s.agent("agent-1").claim(&request.id);
     assert_eq!(resume(), "running");
-    s.person("stranger", &["developer"])
-        .resume(&request)
-        .refused(403, "forbidden");
     assert_eq!(
         events(&s, &request).last().map(String::as_str),
         Some("execution.started")
     );
+    s.person("stranger", &["developer"])
+        .resume(&request)
+        .refused(403, "forbidden");
     s.agent("agent-1").succeed(&claim.execution, "{}").is(200);
     request
         .by
