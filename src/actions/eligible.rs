@@ -5,7 +5,6 @@
 //! them changed. Where an identity provider may say so too, membership is unknown and counts as reachable.
 
 use super::App;
-use super::identify::resolve;
 use crate::clock::Timestamp;
 use crate::domain::change::LostStep;
 use crate::domain::id::{Operation, Selector, Target};
@@ -376,7 +375,7 @@ fn make(
 
 impl Directory {
     fn add(&mut self, policies: &Policies, token: &TokenRow) {
-        let (rights, groups) = resolve(policies, token);
+        let (rights, groups) = token.grant().rights(policies);
         for role in rights.acting() {
             let members = self.roles.entry(role.name.clone()).or_default();
             members.insert(token.subject_id.clone());

@@ -11,9 +11,7 @@ use super::App;
 use crate::clock::Timestamp;
 use crate::crypto::{same, sha256_hex};
 use crate::domain::actor::{Caller, Origin, SubjectType};
-use crate::domain::change::RoleMode;
-use crate::domain::permission::{Rights, Role};
-use crate::domain::policy::Policies;
+use crate::domain::permission::Rights;
 use crate::error::Error;
 use crate::store::TokenRow;
 use std::collections::{BTreeSet, HashMap};
@@ -218,7 +216,7 @@ fn look_up(app: &App, hash: &str) -> Result<Option<Arc<Remembered>>, Error> {
     if !same(token.hash.as_bytes(), hash.as_bytes()) {
         return Ok(None);
     }
-    let (rights, groups) = resolve(&active.policies, &token);
+    let (rights, groups) = token.grant().rights(&active.policies);
     let known = Arc::new(Remembered {
         epoch,
         generation: active.generation,
@@ -229,41 +227,6 @@ fn look_up(app: &App, hash: &str) -> Result<Option<Arc<Remembered>>, Error> {
     });
     app.identities.keep(hash.to_owned(), Arc::clone(&known));
     Ok(Some(known))
-}
-
-/// What a token lets its subject do now, and the groups he is in.
-pub fn resolve(policies: &Policies, token: &TokenRow) -> (Rights, BTreeSet<String>) {
-    if token.subject_type == SubjectType::Agent {
-        // Whatever else somebody wrote into it: an agent is an agent.
-        let held = policies.named_roles(&[Role::AGENT.to_owned()]);
-        let rights = Rights {
-            held,
-            ceiling: None,
-        };
-        return (rights, BTreeSet::new());
-    }
-    let mut groups = policies.groups_of(&token.subject_id);
-    groups.extend(token.groups.iter().cloned());
-    let named: Vec<Role> = policies
-        .named_roles(&token.roles)
-        .into_iter()
-        .filter(|r| r.name != Role::AGENT)
-        .collect();
-    let rights = match token.role_mode {
-        RoleMode::Grant => Rights {
-            held: named,
-            ceiling: None,
-        },
-        RoleMode::Resolved => Rights {
-            held: policies.roles_of(&token.subject_id, &groups),
-            ceiling: None,
-        },
-        RoleMode::Ceiling => Rights {
-            held: policies.roles_of(&token.subject_id, &groups),
-            ceiling: Some(named),
-        },
-    };
-    (rights, groups)
 }
 
 fn note_use(app: &App, known: &Remembered, now: Timestamp) {

@@ -6,7 +6,6 @@
 //! cannot be told beforehand; but he who acts is there, and counts. The way out is a start with `--force-bootstrap`.
 
 use super::App;
-use super::identify::resolve;
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::permission::Role;
@@ -74,7 +73,7 @@ fn any(
         && view.any_live_token(now, |t| {
             stays(&t.subject_id)
                 && losing.token != Some(t.id.as_str())
-                && resolve(policies, t).0.is_admin()
+                && t.grant().rights(policies).0.is_admin()
         })?;
     if by_token || !mode.takes_oidc() {
         return Ok(by_token);

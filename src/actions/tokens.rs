@@ -1,7 +1,7 @@
 //! Issuing, listing and revoking API tokens. Nobody issues more than he holds.
 
 use super::App;
-use super::identify::{TOKEN_PREFIX, resolve};
+use super::identify::TOKEN_PREFIX;
 use super::last_admin::{self, Loss};
 use super::refusals::refusal;
 use crate::clock::Timestamp;
@@ -13,6 +13,7 @@ use crate::domain::id::is_subject;
 use crate::domain::permission::{Permission, Rights, Role};
 use crate::domain::policy::Policies;
 use crate::domain::scope::Scope;
+use crate::domain::token::{exceeds_ceiling, holds_all};
 use crate::error::{Error, Shown};
 use crate::store::{TokenRow, Verdict, View};
 use std::collections::BTreeSet;
@@ -81,7 +82,7 @@ pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Is
     let secret = format!("{TOKEN_PREFIX}{}", hex(&random::<16>()));
     let hands = hands(caller, &asked)?;
     let new = draft(&active.policies, hands, asked, &secret);
-    let rights = rights_of(&active.policies, &new, app.clock.now());
+    let rights = new.grant().rights(&active.policies).0;
     if let Err(error) = within_own(caller, &new, &rights, &active.policies) {
         return Err(refused(app, caller, error));
     }
@@ -195,7 +196,7 @@ fn within_own(
                 .hint("name roles whose permissions and scopes you hold yourself"),
         );
     }
-    if lets_through_more(own, rights) {
+    if exceeds_ceiling(own, rights) {
         return Err(
             Error::forbidden("the token would do more than the one you come with")
                 .hint("your token is limited to the roles it names; name roles within those"),
@@ -372,70 +373,6 @@ fn subject_may_have_one(view: &View, new: &NewToken, now: Timestamp) -> Result<(
         .hint("revoke those that are not used any more"));
     }
     Ok(())
-}
-
-/// What the new token will let its subject do now.
-fn rights_of(policies: &Policies, new: &NewToken, now: Timestamp) -> Rights {
-    let row = TokenRow {
-        id: new.id.clone(),
-        subject_type: new.subject_type,
-        subject_id: new.subject_id.clone(),
-        hash: String::new(),
-        prefix: String::new(),
-        name: None,
-        roles: new.roles.clone(),
-        role_mode: new.role_mode,
-        groups: new.groups.clone(),
-        issuer: new.issuer.clone(),
-        issuers: new.issuers.clone(),
-        bound_to: new.bound_to.clone(),
-        created_at: now,
-        expires_at: None,
-        revoked_at: None,
-        last_used_at: None,
-        subject_active: true,
-    };
-    resolve(policies, &row).0
-}
-
-/// Whether somebody with `own` rights holds all of `wanted`: each permission, wherever it would hold.
-fn holds_all(own: &Rights, wanted: &Rights) -> bool {
-    if own.is_admin() {
-        return true;
-    }
-    let covered = |role: &Role| {
-        role.permissions.iter().all(|p| {
-            let by = |mine: &Role| mine.grants(*p) && mine.scope.contains(&role.scope);
-            own.held.iter().any(by)
-                && own
-                    .ceiling
-                    .as_ref()
-                    .is_none_or(|ceiling| ceiling.iter().any(by))
-        })
-    };
-    wanted.held.iter().all(covered)
-        || wanted
-            .ceiling
-            .as_ref()
-            .is_some_and(|ceiling| ceiling.iter().all(covered))
-}
-
-/// Whether a token with the `wanted` rights would let through what the caller's own does not.
-fn lets_through_more(own: &Rights, wanted: &Rights) -> bool {
-    let Some(own) = &own.ceiling else {
-        return false;
-    };
-    let within = |role: &Role| {
-        role.permissions.iter().all(|p| {
-            own.iter()
-                .any(|mine| mine.grants(*p) && mine.scope.contains(&role.scope))
-        })
-    };
-    !own.iter().any(Role::is_admin)
-        && !wanted
-            .ceiling
-            .as_ref()
-            .is_some_and(|roles| roles.iter().all(within))
 }
 
 fn permissions(rights: &Rights) -> Vec<&'static str> {

@@ -3,7 +3,6 @@
 //! A suspension takes effect everywhere at once: tokens are revoked, requests that can still be cancelled are, and
 //! whoever waits on behalf of the person is woken to be refused.
 
-use super::identify::resolve;
 use super::last_admin::{self, Loss};
 use super::refusals::refusal;
 use super::{App, eligible};
@@ -62,7 +61,7 @@ pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<K
                 }
                 for token in view.tokens_of(&row.id)? {
                     if token.trouble(now).is_none() {
-                        let (rights, theirs) = resolve(&active.policies, &token);
+                        let (rights, theirs) = token.grant().rights(&active.policies);
                         roles.extend(rights.acting().map(|r| r.name.clone()));
                         groups.extend(theirs);
                     }

@@ -20,6 +20,7 @@ use crate::domain::policy::notification::Routes;
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{Request, Status, Step};
 use crate::domain::scope::Scope;
+use crate::domain::token::Grant;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -247,6 +248,19 @@ pub struct NewToken {
     pub bound_to: Option<Vec<Scope>>,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
+}
+
+impl NewToken {
+    /// What of it decides about rights.
+    pub fn grant(&self) -> Grant<'_> {
+        Grant {
+            subject_type: self.subject_type,
+            subject_id: &self.subject_id,
+            roles: &self.roles,
+            role_mode: self.role_mode,
+            groups: &self.groups,
+        }
+    }
 }
 
 /// Whether a person may act.

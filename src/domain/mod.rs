@@ -21,6 +21,7 @@ pub mod risk_level;
 pub mod schema;
 pub mod scope;
 pub mod sql;
+pub mod token;
 
 #[cfg(test)]
 mod tests;

@@ -153,8 +153,12 @@ fn read_agent(row: &Row) -> Result<AgentRow, Error> {
         .as_array()
         .into_iter()
         .flatten()
-        .filter_map(|o| o.as_str().map(str::to_owned))
-        .collect();
+        .map(|o| {
+            // None at all means every operation: one that is not readable must not become none.
+            let name = o.as_str().map(str::to_owned);
+            name.ok_or_else(|| bad("capabilities_json"))
+        })
+        .collect::<Result<_, _>>()?;
     Ok(AgentRow {
         scopes,
         operations,

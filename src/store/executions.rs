@@ -195,9 +195,13 @@ impl View<'_> {
 
     fn execution(&self, row: &Row) -> Result<ExecutionRow, Error> {
         let number = |n: usize| -> rusqlite::Result<Option<u64>> {
-            Ok(row
-                .get::<_, Option<i64>>(n)?
-                .and_then(|v| u64::try_from(v).ok()))
+            // A negative number is no number: it must not become "no limit".
+            let value = row.get::<_, Option<i64>>(n)?;
+            value
+                .map(|v| {
+                    u64::try_from(v).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(n, v))
+                })
+                .transpose()
         };
         let raw = |row: &Row| -> rusqlite::Result<(ExecutionRow, String)> {
             let e = ExecutionRow {

@@ -5,6 +5,7 @@ use crate::clock::Timestamp;
 use crate::domain::actor::{Actor, SubjectType};
 use crate::domain::change::RoleMode;
 use crate::domain::scope::Scope;
+use crate::domain::token::Grant;
 use crate::error::Error;
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::BTreeSet;
@@ -53,6 +54,17 @@ pub struct TokenRow {
 }
 
 impl TokenRow {
+    /// What of it decides about rights.
+    pub fn grant(&self) -> Grant<'_> {
+        Grant {
+            subject_type: self.subject_type,
+            subject_id: &self.subject_id,
+            roles: &self.roles,
+            role_mode: self.role_mode,
+            groups: &self.groups,
+        }
+    }
+
     /// Why the token does not count now, for a metric; `None` if it does.
     pub fn trouble(&self, now: Timestamp) -> Option<&'static str> {
         if self.revoked_at.is_some() {

@@ -1,0 +1,108 @@
+//! What tokens let their subjects do, and which tokens may issue which, as tables.
+
+use super::*;
+use crate::domain::permission::tests::{lines, rights, roles, word};
+use crate::domain::policy::Binding;
+
+/// `ann` is in the group `dba` by configuration and bound to the role `writer`; nobody else is bound to anything.
+fn policies() -> Policies {
+    let mut policies = Policies::empty();
+    let custom = roles("writer = request.create; reader = request.view; everything = *");
+    for role in custom {
+        policies.roles.insert(role.name.clone(), role);
+    }
+    policies
+        .groups
+        .insert("dba".to_owned(), ["ann".to_owned()].into());
+    policies.bindings.push(Binding {
+        role: "writer".to_owned(),
+        subjects: ["ann".to_owned()].into(),
+        groups: BTreeSet::new(),
+    });
+    policies.default_role = Some("reader".to_owned());
+    policies
+}
+
+fn names(roles: &[Role]) -> String {
+    let names: Vec<&str> = roles.iter().map(|r| r.name.as_str()).collect();
+    match names.is_empty() {
+        true => "-".to_owned(),
+        false => names.join(" "),
+    }
+}
+
+fn words(cell: &str) -> Vec<String> {
+    cell.split(' ')
+        .filter(|w| !w.is_empty() && *w != "-")
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn rights_of_a_token_follow_its_subject_roles_and_mode() {
+    let table = "
+subject | mode     | roles                | groups | held          | ceiling       | groups of the caller
+ann     | resolved | -                    | -      | writer        | -             | dba
+ann     | grant    | reader               | -      | reader        | -             | dba
+ann     | ceiling  | reader               | -      | writer        | reader        | dba
+ann     | ceiling  | -                    | -      | writer        |               | dba
+ann     | grant    | unknown              | -      | -             | -             | dba
+ann     | grant    | agent-default reader | -      | reader        | -             | dba
+bob     | resolved | -                    | -      | reader        | -             |
+bob     | grant    | everything           | ops    | everything    | -             | ops
+bob     | ceiling  | everything           | ops    | reader        | everything    | ops
+agent:a | grant    | everything           | ops    | agent-default | -             |
+agent:a | resolved | -                    | -      | agent-default | -             |
+";
+    for (line, cells) in lines(table) {
+        let (named, groups) = (words(cells[2]), words(cells[3]));
+        let (subject_type, subject_id) = match cells[0].strip_prefix("agent:") {
+            Some(id) => (SubjectType::Agent, id),
+            None => (SubjectType::User, cells[0]),
+        };
+        let grant = Grant {
+            subject_type,
+            subject_id,
+            roles: &named,
+            role_mode: RoleMode::parse(cells[1]).unwrap(),
+            groups: &groups,
+        };
+        let (rights, of_caller) = grant.rights(&policies());
+        assert_eq!(names(&rights.held), cells[4], "{line}");
+        let ceiling = match &rights.ceiling {
+            None => "-".to_owned(),
+            Some(roles) if roles.is_empty() => String::new(),
+            Some(roles) => names(roles),
+        };
+        assert_eq!(ceiling, cells[5], "{line}");
+        let of_caller: Vec<String> = of_caller.into_iter().collect();
+        assert_eq!(of_caller.join(" "), cells[6], "{line}");
+    }
+}
+
+#[test]
+fn tokens_issue_no_more_than_their_issuer_holds() {
+    let table = "
+own held                           | own ceiling             | wanted held                     | wanted ceiling                 | holds all | exceeds ceiling
+a = *                              | -                       | b = *                           | -                              | yes       | no
+a = request.view                   | -                       | b = request.view                | -                              | yes       | no
+a = request.view                   | -                       | b = request.view, request.create | -                             | no        | no
+a = request.view @ app/            | -                       | b = request.view                | -                              | no        | no
+a = request.view                   | -                       | b = request.view @ app/         | -                              | yes       | no
+a = request.view @ app/dev         | -                       | b = request.view @ app/dev+prod | -                              | no        | no
+a = request.view; c = audit.view   | -                       | b = request.view, audit.view    | -                              | yes       | no
+a = *                              | c = request.view        | b = request.view                | -                              | yes       | yes
+a = *                              | c = request.view        | b = request.create              | -                              | no        | yes
+a = *                              | c = request.view        | b = *                           | d = request.view               | yes       | no
+a = *                              | c = request.view        | b = *                           | d = request.view, audit.view   | no        | yes
+a = *                              | c = *                   | b = request.view                | -                              | yes       | no
+a = request.view                   | c = *                   | b = audit.view                  | -                              | no        | no
+                                   | -                       | b = request.view                | -                              | no        | no
+                                   | -                       |                                 | -                              | yes       | no
+";
+    for (line, cells) in lines(table) {
+        let (own, wanted) = (rights(cells[0], cells[1]), rights(cells[2], cells[3]));
+        assert_eq!(word(holds_all(&own, &wanted)), cells[4], "{line}");
+        assert_eq!(word(exceeds_ceiling(&own, &wanted)), cells[5], "{line}");
+    }
+}
