@@ -21,24 +21,24 @@ const QUEUE_PER_THREAD: usize = 32;
 /// How long a caller waits for an analysis. The slowest text takes a fraction of a second, so this means overload.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-type Outcome = Result<Analysis, Failure>;
+type AnalysisOutcome = Result<Analysis, AnalyzerFailure>;
 
 /// Why there is no analysis.
-enum Failure {
+enum AnalyzerFailure {
     Input(InputError),
     Panicked,
 }
 
-struct Job {
+struct AnalysisJob {
     text: String,
     /// None where nobody knows it: the text is then read in all.
     dialect: Option<Dialect>,
-    reply: SyncSender<Outcome>,
+    reply: SyncSender<AnalysisOutcome>,
 }
 
 /// The analyzer threads; stopped and joined when dropped.
 pub struct Analyzer {
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<SyncSender<AnalysisJob>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -91,15 +91,17 @@ impl Analyzer {
         };
         match outcome {
             Ok(analysis) => Ok(Arc::new(analysis)),
-            Err(Failure::Input(error)) => Err(refusal(error)),
-            Err(Failure::Panicked) => Err(Error::bug("the analysis of a statement panicked")),
+            Err(AnalyzerFailure::Input(error)) => Err(refusal(error)),
+            Err(AnalyzerFailure::Panicked) => {
+                Err(Error::bug("the analysis of a statement panicked"))
+            }
         }
     }
 
-    fn hand_over(&self, text: &str, dialect: Option<Dialect>) -> Result<Outcome, Error> {
+    fn hand_over(&self, text: &str, dialect: Option<Dialect>) -> Result<AnalysisOutcome, Error> {
         let stopped = || Error::unavailable("the SQL analyzers are stopped");
         let (reply, answer) = mpsc::sync_channel(1);
-        let job = Job {
+        let job = AnalysisJob {
             text: text.to_owned(),
             dialect,
             reply,
@@ -128,7 +130,7 @@ impl Drop for Analyzer {
     }
 }
 
-fn work(queue: &Mutex<Receiver<Job>>) {
+fn work(queue: &Mutex<Receiver<AnalysisJob>>) {
     loop {
         let job = queue.lock().unwrap_or_else(|e| e.into_inner()).recv();
         let Ok(job) = job else { return };
@@ -137,14 +139,14 @@ fn work(queue: &Mutex<Receiver<Job>>) {
     }
 }
 
-fn run(text: &str, dialect: Option<Dialect>) -> Outcome {
+fn run(text: &str, dialect: Option<Dialect>) -> AnalysisOutcome {
     let analysis = || match dialect {
         Some(dialect) => sql::analyze(text, dialect),
         None => sql::analyze_any(text),
     };
     match catch_unwind(AssertUnwindSafe(analysis)) {
-        Ok(outcome) => outcome.map_err(Failure::Input),
-        Err(_) => Err(Failure::Panicked),
+        Ok(outcome) => outcome.map_err(AnalyzerFailure::Input),
+        Err(_) => Err(AnalyzerFailure::Panicked),
     }
 }
 
@@ -224,7 +226,7 @@ mod tests {
             threads: Vec::new(),
         };
         let (reply, _answer) = mpsc::sync_channel(1);
-        let waiting = Job {
+        let waiting = AnalysisJob {
             text: String::new(),
             dialect: None,
             reply,

@@ -13,12 +13,12 @@ pub struct Timestamp(pub i64);
 impl Timestamp {
     /// RFC 3339 with milliseconds and `Z`: the spelling of every time in an API answer.
     pub fn rfc3339(self) -> String {
-        self.spelled("Z")
+        self.format_in_zone("Z")
     }
 
     /// RFC 3339 with milliseconds and `+00:00`: the spelling that is hashed in the audit chain and signed in tokens.
     pub fn rfc3339_offset(self) -> String {
-        self.spelled("+00:00")
+        self.format_in_zone("+00:00")
     }
 
     /// Reads RFC 3339 with any offset; a space in place of the `+` of an offset (a query string not encoded) is
@@ -46,7 +46,7 @@ impl Timestamp {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
 
-    fn spelled(self, zone: &str) -> String {
+    fn format_in_zone(self, zone: &str) -> String {
         // Written by hand: it stands on every row and in every answer, and always has the same 23 characters.
         let days = self.0.div_euclid(86_400_000);
         let ms = self.0.rem_euclid(86_400_000);

@@ -8,53 +8,53 @@
 
 /// A table of a configuration file.
 #[derive(Debug)]
-pub struct Table {
+pub struct TableSpec {
     /// What it is for, one line of a doc comment each.
     pub doc: &'static [&'static str],
     /// Its keys, by the struct that declares them.
-    pub keys: &'static [&'static [Key]],
+    pub keys: &'static [&'static [KeySpec]],
 }
 
-impl Table {
+impl TableSpec {
     /// Its keys, in the order of their declaration.
-    pub fn keys(&self) -> impl Iterator<Item = &'static Key> {
+    pub fn keys(&self) -> impl Iterator<Item = &'static KeySpec> {
         let all = self.keys.iter().flat_map(|keys| keys.iter());
-        all.filter(|key| !matches!(key.kind, Kind::Internal))
+        all.filter(|key| !matches!(key.kind, KeyKind::Internal))
     }
 
     /// The names of its keys. A secret has a second one, for a file that holds it.
     pub fn names(&self) -> impl Iterator<Item = String> {
         self.keys().flat_map(|key| {
-            let file = matches!(key.kind, Kind::Secret).then(|| format!("{}_file", key.name));
+            let file = matches!(key.kind, KeyKind::Secret).then(|| format!("{}_file", key.name));
             [key.name.to_owned()].into_iter().chain(file)
         })
     }
 
     /// The key of that name.
-    pub fn find(&self, name: &str) -> Option<&'static Key> {
+    pub fn find(&self, name: &str) -> Option<&'static KeySpec> {
         self.keys().find(|key| {
             let file = || name.strip_suffix("_file") == Some(key.name);
-            key.name == name || (matches!(key.kind, Kind::Secret) && file())
+            key.name == name || (matches!(key.kind, KeyKind::Secret) && file())
         })
     }
 }
 
 /// A key of a table.
 #[derive(Debug)]
-pub struct Key {
+pub struct KeySpec {
     /// Its name.
     pub name: &'static str,
     /// What it means, one line of a doc comment each; empty where the key above speaks for both.
     pub doc: &'static [&'static str],
     /// What may be its value.
-    pub kind: Kind,
+    pub kind: KeyKind,
     /// The default, or an example of what has none, as TOML.
     pub shown: fn() -> String,
 }
 
 /// What may be the value of a key.
 #[derive(Debug, Clone, Copy)]
-pub enum Kind {
+pub enum KeyKind {
     /// No key at all, but a field that its own code fills.
     Internal,
     /// `true` or `false`.
@@ -83,41 +83,43 @@ pub enum Kind {
     /// A string that must not be seen, or the file that holds it, under this key with `_file` after it.
     Secret,
     /// A table.
-    Table(&'static Table),
+    Table(&'static TableSpec),
     /// A list of tables.
     Tables {
         /// Each of them.
-        of: &'static Table,
+        of: &'static TableSpec,
         /// Most entries.
         max: usize,
     },
     /// A table, or a list of them.
     TableOrTables {
         /// Each of them.
-        of: &'static Table,
+        of: &'static TableSpec,
         /// Most entries.
         max: usize,
     },
 }
 
-impl Kind {
+impl KeyKind {
     /// The same within these bounds: of a number its value, of a list its length.
-    pub const fn within(self, min: u64, max: u64) -> Kind {
+    pub const fn within(self, min: u64, max: u64) -> KeyKind {
         let entries = max as usize;
         match self {
-            Kind::Number { .. } => Kind::Number { min, max },
-            Kind::Texts { .. } => Kind::Texts { max: entries },
-            Kind::TextsByName { .. } => Kind::TextsByName { max: entries },
-            Kind::Tables { of, .. } => Kind::Tables { of, max: entries },
-            Kind::TableOrTables { of, .. } => Kind::TableOrTables { of, max: entries },
+            KeyKind::Number { .. } => KeyKind::Number { min, max },
+            KeyKind::Texts { .. } => KeyKind::Texts { max: entries },
+            KeyKind::TextsByName { .. } => KeyKind::TextsByName { max: entries },
+            KeyKind::Tables { of, .. } => KeyKind::Tables { of, max: entries },
+            KeyKind::TableOrTables { of, .. } => KeyKind::TableOrTables { of, max: entries },
             other => other,
         }
     }
 
     /// The table that stands at such a key.
-    pub fn table(&self) -> Option<&'static Table> {
+    pub fn table(&self) -> Option<&'static TableSpec> {
         match self {
-            Kind::Table(of) | Kind::Tables { of, .. } | Kind::TableOrTables { of, .. } => Some(of),
+            KeyKind::Table(of) | KeyKind::Tables { of, .. } | KeyKind::TableOrTables { of, .. } => {
+                Some(of)
+            }
             _ => None,
         }
     }
@@ -126,18 +128,18 @@ impl Kind {
 /// What a file has at a key: of the declared type, within the bounds.
 #[derive(Debug, Clone, Copy)]
 pub enum Given<'a> {
-    /// Of [`Kind::Flag`].
+    /// Of [`KeyKind::Flag`].
     Flag(bool),
-    /// Of [`Kind::Number`].
+    /// Of [`KeyKind::Number`].
     Number(u64),
-    /// Of [`Kind::Word`].
+    /// Of [`KeyKind::Word`].
     Word(&'a str),
 }
 
 /// A type of values that need no check but their type and bounds.
 pub trait Value: Sized {
     /// What a file may have for it.
-    const KIND: Kind;
+    const KIND: KeyKind;
     /// The value; `None` for what is not of the kind.
     fn of(given: Given<'_>) -> Option<Self>;
     /// The value as TOML.
@@ -147,7 +149,7 @@ pub trait Value: Sized {
 /// A struct of such values.
 pub trait Plain: Sized {
     /// Its keys.
-    const KEYS: &'static [Key];
+    const KEYS: &'static [KeySpec];
     /// Every value at its default.
     fn plain() -> Self;
     /// Sets the value of the key of that name.
@@ -157,7 +159,7 @@ pub trait Plain: Sized {
 }
 
 impl Value for bool {
-    const KIND: Kind = Kind::Flag;
+    const KIND: KeyKind = KeyKind::Flag;
     fn of(given: Given<'_>) -> Option<bool> {
         match given {
             Given::Flag(flag) => Some(flag),
@@ -172,7 +174,7 @@ impl Value for bool {
 macro_rules! number {
     ($($type:ty)*) => {$(
         impl Value for $type {
-            const KIND: Kind = Kind::Number { min: 0, max: <$type>::MAX as u64 };
+            const KIND: KeyKind = KeyKind::Number { min: 0, max: <$type>::MAX as u64 };
             fn of(given: Given<'_>) -> Option<$type> {
                 match given {
                     Given::Number(number) => number.try_into().ok(),
@@ -189,7 +191,7 @@ number!(u32 u64 usize i64);
 
 /// A value that may be absent; what the example shows for it is declared.
 impl<T: Value> Value for Option<T> {
-    const KIND: Kind = T::KIND;
+    const KIND: KeyKind = T::KIND;
     fn of(given: Given<'_>) -> Option<Option<T>> {
         T::of(given).map(Some)
     }
@@ -225,7 +227,7 @@ impl<T: Value> Value for Option<T> {
 macro_rules! declare {
     (words $type:ty: $($word:literal)*) => {
         impl $crate::declare::Value for $type {
-            const KIND: $crate::declare::Kind = $crate::declare::Kind::Word(&[$($word),*]);
+            const KIND: $crate::declare::KeyKind = $crate::declare::KeyKind::Word(&[$($word),*]);
             fn of(given: $crate::declare::Given<'_>) -> Option<$type> {
                 match given {
                     $crate::declare::Given::Word(word) => <$type>::parse(word),
@@ -249,7 +251,7 @@ macro_rules! declare {
         pub struct $name { $($(#[doc = $doc])* pub $field: $type,)* }
 
         impl $crate::declare::Plain for $name {
-            const KEYS: &'static [$crate::declare::Key] = &[$(
+            const KEYS: &'static [$crate::declare::KeySpec] = &[$(
                 $crate::declare!(@key $field, $type, [$($doc)*] $(, ($default) $(, within $min, $max)? $(, shown $shown)?)?),
             )*];
             fn plain() -> Self {
@@ -282,15 +284,15 @@ macro_rules! declare {
     (@default $default:expr) => { $default };
     (@only $default:expr) => {};
     (@key $field:ident, $type:ty, [$($doc:literal)*]) => {
-        $crate::declare::Key {
+        $crate::declare::KeySpec {
             name: stringify!($field),
             doc: &[],
-            kind: $crate::declare::Kind::Internal,
+            kind: $crate::declare::KeyKind::Internal,
             shown: String::new,
         }
     };
     (@key $field:ident, $type:ty, [$($doc:literal)*], ($default:expr) $(, within $min:literal, $max:expr)? $(, shown $shown:literal)?) => {
-        $crate::declare::Key {
+        $crate::declare::KeySpec {
             name: stringify!($field),
             doc: &[$($doc),*],
             kind: <$type as $crate::declare::Value>::KIND $(.within($min, $max))?,

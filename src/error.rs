@@ -86,9 +86,9 @@ impl ErrorKind {
 /// A failure as the client will be told of it, with its cause for the log.
 ///
 /// Boxed inside, so that `Result<T, Error>` stays small on the hot path.
-pub struct Error(Box<Parts>);
+pub struct Error(Box<ErrorParts>);
 
-struct Parts {
+struct ErrorParts {
     kind: ErrorKind,
     code: &'static str,
     message: String,
@@ -102,7 +102,7 @@ struct Parts {
 impl Error {
     /// An error of `kind` with its stable `code` and a `message` of one sentence, lower case, no full stop.
     pub fn new(kind: ErrorKind, code: &'static str, message: impl Into<String>) -> Error {
-        Error(Box::new(Parts {
+        Error(Box::new(ErrorParts {
             kind,
             code,
             message: message.into(),

@@ -3,8 +3,8 @@
 use crate::Outcome;
 use dbward::clock::Clock;
 use dbward::error::Error;
-use dbward::gate::{Admission, Gate, Hub, InnerKey, Limits, Options, Rule};
-use dbward::http::call::{Call, Reply};
+use dbward::gate::{Admission, BackendKey, CallLimits, Gate, GateOptions, Hub, Limits};
+use dbward::http::call::{HttpRequest, HttpResponse};
 use dbward::http::listener::Listener;
 use dbward::metrics::Metrics;
 use std::io::Cursor;
@@ -98,10 +98,11 @@ impl Gated {
         let plain = |e: Error| e.to_string();
         let (listener, address) = listen()?;
         let metrics = Arc::new(Metrics::new());
-        let key = InnerKey::generate();
+        let key = BackendKey::generate();
         let limits = Limits::default();
         let body = body.to_vec();
-        let serve = move |_: Call| Reply::with_body(200, "application/json", body.clone());
+        let serve =
+            move |_: HttpRequest| HttpResponse::with_body(200, "application/json", body.clone());
         let inner = Listener::start(
             folder,
             WORKERS,
@@ -111,12 +112,12 @@ impl Gated {
             metrics.clone(),
         )
         .map_err(plain)?;
-        let options = Options {
+        let options = GateOptions {
             hub: Arc::new(Hub::new(&limits, metrics.clone())),
             limits,
-            rules: Arc::new(|_: &str, _: &str| Rule::new(0)),
+            rules: Arc::new(|_: &str, _: &str| CallLimits::new(0)),
             admit: Arc::new(|_| Admission::Known),
-            inner: inner.socket(),
+            backend: inner.socket(),
             inner_connections: 2 * WORKERS,
             key,
             metrics,

@@ -78,7 +78,7 @@ impl Row {
             time(self.slowest),
             number(self.floor),
             self.share().map_or_else(String::new, |s| format!("{s:.2}")),
-            self.goal.map_or_else(String::new, spelled),
+            self.goal.map_or_else(String::new, format_goal),
             match self.met() {
                 None => String::new(),
                 Some(true) => "met".to_owned(),
@@ -99,7 +99,7 @@ impl Row {
             "slowest_ms": ms(self.slowest),
             "floor_per_sec": self.floor,
             "share_of_floor": self.share(),
-            "goal": self.goal.map(spelled),
+            "goal": self.goal.map(format_goal),
             "met": self.met(),
             "note": self.note,
         })
@@ -110,7 +110,7 @@ fn milliseconds(t: Duration) -> String {
     format!("{:.2}", t.as_secs_f64() * 1000.0)
 }
 
-fn spelled(goal: Goal) -> String {
+fn format_goal(goal: Goal) -> String {
     match goal {
         Goal::Rate(least) => format!(">= {least:.0}/s"),
         Goal::Share(least) => format!(">= {least} of floor"),

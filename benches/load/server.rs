@@ -98,10 +98,10 @@ impl Server {
     fn announced(&mut self, began: Instant) -> Outcome<SocketAddr> {
         loop {
             let text = fs::read_to_string(&self.log).unwrap_or_default();
-            let said = text
+            let found = text
                 .split_once(ANNOUNCED)
                 .and_then(|(_, rest)| rest.split_once(|c: char| c.is_whitespace() || c == '"'));
-            if let Some((address, _)) = said {
+            if let Some((address, _)) = found {
                 return address
                     .trim_end_matches('/')
                     .parse()

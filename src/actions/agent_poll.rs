@@ -8,7 +8,7 @@ use crate::domain::id::{Operation, Target};
 use crate::domain::permission::Permission;
 use crate::domain::scope::{self, Scope};
 use crate::error::{Error, Shown};
-use crate::store::{AgentRow, DryRun, Job, Verdict, View};
+use crate::store::{AgentRow, DispatchedJob, DryRun, Verdict, View};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub const ACTIVE_JOBS_BYTES_MAX: usize = 64 * 1024;
 
 /// What an agent reports.
 #[derive(Debug, Clone, Default)]
-pub struct Report {
+pub struct AgentReport {
     /// Databases it serves.
     pub databases: Vec<String>,
     /// Environments it serves; none for all.
@@ -57,9 +57,9 @@ pub struct Report {
 
 /// What an agent is told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Work {
+pub struct AgentWork {
     /// Jobs it may claim, first dispatched first.
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<DispatchedJob>,
     /// Statements it may explain, oldest first.
     pub dry_runs: Vec<DryRun>,
     /// Whether it is too old to be given any.
@@ -74,7 +74,12 @@ pub struct Work {
 ///
 /// # Errors
 /// 403 `forbidden`; 400 `validation_error`.
-pub fn poll(app: &Arc<App>, caller: &Caller, report: &Report, first: bool) -> Result<Work, Error> {
+pub fn poll(
+    app: &Arc<App>,
+    caller: &Caller,
+    report: &AgentReport,
+    first: bool,
+) -> Result<AgentWork, Error> {
     caller.require(Permission::AgentPoll)?;
     let now = app.clock.now();
     let agent = describe(caller, report, now)?;
@@ -94,20 +99,20 @@ pub fn poll(app: &Arc<App>, caller: &Caller, report: &Report, first: bool) -> Re
         .is_some_and(|v| is_older(v, MIN_AGENT_VERSION));
     let limit = report.limit.unwrap_or(JOBS_DEFAULT).min(JOBS_MAX);
     if app.is_draining() || upgrade_required || agent.draining {
-        return Ok(Work {
+        return Ok(AgentWork {
             upgrade_required,
-            ..Work::default()
+            ..AgentWork::default()
         });
     }
     let targets = served(app, caller, &agent.scopes);
     let dry_runs = dry_run::waiting(app, &targets)?;
     if limit == 0 {
-        return Ok(Work {
+        return Ok(AgentWork {
             dry_runs,
-            ..Work::default()
+            ..AgentWork::default()
         });
     }
-    let takes = |job: &Job| operations.is_empty() || operations.contains(&job.operation);
+    let takes = |job: &DispatchedJob| operations.is_empty() || operations.contains(&job.operation);
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut jobs, mut left) = (Vec::new(), BTreeMap::new());
     app.store.read(|view| {
@@ -128,7 +133,7 @@ pub fn poll(app: &Arc<App>, caller: &Caller, report: &Report, first: bool) -> Re
         }
         Ok(())
     })?;
-    Ok(Work {
+    Ok(AgentWork {
         jobs,
         dry_runs,
         upgrade_required,
@@ -141,7 +146,7 @@ pub fn poll(app: &Arc<App>, caller: &Caller, report: &Report, first: bool) -> Re
 ///
 /// # Errors
 /// 400 `validation_error`.
-pub fn watched(app: &App, caller: &Caller, report: &Report) -> Result<Vec<Target>, Error> {
+pub fn watched(app: &App, caller: &Caller, report: &AgentReport) -> Result<Vec<Target>, Error> {
     Ok(served(app, caller, &scopes(report)?))
 }
 
@@ -156,7 +161,11 @@ fn served(app: &App, caller: &Caller, scopes: &[Scope]) -> Vec<Target> {
 
 /// The first jobs of a target; where the agent runs none of them, those behind them too, so that work for others does
 /// not hide its own.
-fn jobs_on(view: &View, target: &Target, takes: impl Fn(&Job) -> bool) -> Result<Vec<Job>, Error> {
+fn jobs_on(
+    view: &View,
+    target: &Target,
+    takes: impl Fn(&DispatchedJob) -> bool,
+) -> Result<Vec<DispatchedJob>, Error> {
     let first = view.dispatched_jobs(target, JOBS_MAX)?;
     let full = first.len() >= usize::try_from(JOBS_MAX).unwrap_or(usize::MAX);
     if full && !first.iter().any(takes) {
@@ -186,7 +195,7 @@ fn register(app: &Arc<App>, caller: &Caller, agent: &AgentRow) -> Result<(), Err
 }
 
 /// The targets that a report names, each once.
-fn scopes(report: &Report) -> Result<Vec<Scope>, Error> {
+fn scopes(report: &AgentReport) -> Result<Vec<Scope>, Error> {
     let too_many = || Error::invalid(format!("capabilities name more than {SCOPES_MAX} targets"));
     let lengths = [
         report.databases.len(),
@@ -226,7 +235,7 @@ fn scopes(report: &Report) -> Result<Vec<Scope>, Error> {
     Ok(scopes)
 }
 
-fn describe(caller: &Caller, report: &Report, now: Timestamp) -> Result<AgentRow, Error> {
+fn describe(caller: &Caller, report: &AgentReport, now: Timestamp) -> Result<AgentRow, Error> {
     let scopes = scopes(report)?;
     if report.operations.len() > SCOPES_MAX {
         return Err(Error::invalid(format!(
@@ -283,22 +292,22 @@ pub fn list_agents(app: &App, caller: &Caller) -> Result<(Vec<AgentRow>, Timesta
 
 #[cfg(test)]
 mod tests {
-    use super::{Report, SCOPES_MAX, is_older, scopes};
+    use super::{AgentReport, SCOPES_MAX, is_older, scopes};
 
-    fn report(databases: &[&str], environments: &[&str], pairs: &[(&str, &str)]) -> Report {
+    fn report(databases: &[&str], environments: &[&str], pairs: &[(&str, &str)]) -> AgentReport {
         let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
         let pairs = pairs.iter();
-        Report {
+        AgentReport {
             databases: owned(databases),
             environments: owned(environments),
             scopes: pairs
                 .map(|(d, e)| ((*d).to_owned(), (*e).to_owned()))
                 .collect(),
-            ..Report::default()
+            ..AgentReport::default()
         }
     }
 
-    fn named(report: &Report) -> Vec<String> {
+    fn named(report: &AgentReport) -> Vec<String> {
         let scopes = scopes(report).unwrap();
         scopes
             .iter()

@@ -1,10 +1,10 @@
 //! Approves a pending request: books one vote, and approves the request with the last one needed.
 
-use super::view_requests::{issued_by, may_hear};
+use super::view_requests::{issued_by, may_learn_status};
 use super::{App, note};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
-use crate::domain::approval::{Action, Ballot, Vote, current_step};
+use crate::domain::approval::{Ballot, Vote, VoteAction, current_step};
 use crate::domain::change::{Change, Refused, RequestRef};
 use crate::domain::id::Selector;
 use crate::domain::policy::workflow::{Dispatch, Workflow};
@@ -53,7 +53,7 @@ pub fn approve(
         let request = view.request(&id)?;
         let workflow = view.request_workflow(&request)?;
         let votes = view.votes(&request)?;
-        if let Err(error) = may_hear(&caller, &request, workflow.as_ref(), &votes) {
+        if let Err(error) = may_learn_status(&caller, &request, workflow.as_ref(), &votes) {
             return refuse(&cx, &caller, &request, error);
         }
         let pending = request.pending(now)?.map_err(|refusal| refusal.error())?;
@@ -72,7 +72,7 @@ pub fn approve(
         let step = ballot.step().map_or(0, |(index, _)| index);
         let vote = Vote {
             actor: caller.subject.clone(),
-            action: Action::Approve,
+            action: VoteAction::Approve,
             selector: booked,
             step,
             comment,

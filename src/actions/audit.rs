@@ -11,7 +11,7 @@ pub const COUNT_MAX: i64 = 10_000;
 
 /// A page of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
+pub struct EventPage {
     /// The events, newest first.
     pub events: Vec<EventRow>,
     /// How many there are in all; none where nobody counted.
@@ -33,7 +33,7 @@ pub fn list(
     limit: u32,
     offset: u32,
     count: bool,
-) -> Result<Page, Error> {
+) -> Result<EventPage, Error> {
     caller.require(Permission::AuditView)?;
     app.store.read(|view| {
         let mut events = view.list_events(filter, limit + 1, offset)?;
@@ -44,7 +44,7 @@ pub fn list(
             true => Some(view.count_events(filter, COUNT_MAX)?),
             false => None,
         };
-        Ok(Page {
+        Ok(EventPage {
             next: events.last().filter(|_| more).map(|e| e.seq),
             total: total.map(|n| n.min(COUNT_MAX)),
             total_is_lower_bound: total.is_some_and(|n| n > COUNT_MAX),

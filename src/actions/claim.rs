@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::crypto::uuid_at;
 use crate::domain::actor::Caller;
 use crate::domain::change::{Change, NewExecution, RequestRef, RequestText};
-use crate::domain::execution_token::{self, Claims};
+use crate::domain::execution_token::{self, ExecutionClaims};
 use crate::domain::permission::Permission;
 use crate::domain::policy::execution::ROWS_MAX;
 use crate::domain::request::{Request, State, Status};
@@ -140,7 +140,7 @@ fn again(
     let execution = view.execution_of(execution_id)?;
     let same = execution.agent_id == agent.id
         && execution.claim_key.as_deref() == key
-        && !execution.lease.heard;
+        && !execution.lease.heartbeat_received;
     if !same {
         return Ok(None);
     }
@@ -174,7 +174,7 @@ fn execution(
     let lease_secs = policy.lease_secs(request.operation);
     let max_rows = policy.max_rows.map(|n| n.min(ROWS_MAX));
     let id = uuid_at(now.0);
-    let claims = Claims {
+    let claims = ExecutionClaims {
         request_id: request.id.clone(),
         execution_id: id.clone(),
         operation: request.operation,

@@ -5,7 +5,7 @@
 
 use super::dry_run::STATEMENTS_MAX;
 use super::eligible;
-use super::schemas::Remembered;
+use super::schemas::CachedSnapshot;
 use super::{Active, App, note};
 use crate::clock::Timestamp;
 use crate::crypto::{hex, sha256_fields, sha256_hex, uuid};
@@ -160,7 +160,7 @@ fn create_checked(app: &Arc<App>, caller: &Caller, checked: &Checked) -> Result<
 }
 
 /// The dialect of a target: as configured, as its agent reports it, or PostgreSQL.
-pub(super) fn dialect(active: &Active, target: &Target, schema: &Remembered) -> Dialect {
+pub(super) fn dialect(active: &Active, target: &Target, schema: &CachedSnapshot) -> Dialect {
     let configured = active.policies.database(target).and_then(|d| d.dialect);
     configured.or(schema.dialect()).unwrap_or(Dialect::Postgres)
 }
@@ -171,7 +171,7 @@ fn decide(
     caller: &Caller,
     checked: &Checked,
     active: &Active,
-    schema: &Remembered,
+    schema: &CachedSnapshot,
     analysis: Option<&Analysis>,
 ) -> Result<(Decision, RequestText), Error> {
     let facts = Facts {

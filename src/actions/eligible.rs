@@ -11,7 +11,7 @@ use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::{Permission, Role};
 use crate::domain::policy::Policies;
 use crate::domain::policy::workflow::{Mode, Workflow};
-use crate::domain::reach::{self, Entry, Step, Unreachable, Who};
+use crate::domain::reach::{self, StepEntry, StepNeeds, Unreachable, Who};
 use crate::error::Error;
 use crate::store::TokenRow;
 use serde_json::json;
@@ -28,7 +28,7 @@ const LOST_SHOWN_MAX: usize = 20;
 
 /// The directory as it was last put together.
 #[derive(Default)]
-pub struct Known {
+pub struct DirectoryCache {
     directory: RwLock<Option<Arc<Directory>>>,
 }
 
@@ -135,10 +135,11 @@ fn waits_for(workflow: &Workflow, step: Option<usize>, role: &str) -> bool {
 }
 
 /// The steps that nobody can approve, from 1; none in place of a number where only all of them together cannot be.
-fn dead(steps: &[Step], workflow: &Workflow, directory: &Directory) -> Vec<Option<usize>> {
+fn dead(steps: &[StepNeeds], workflow: &Workflow, directory: &Directory) -> Vec<Option<usize>> {
     let without: BTreeSet<&str> = directory.suspended.iter().map(String::as_str).collect();
-    let alone =
-        |step: &Step| reach::unreachable(std::slice::from_ref(step), false, &without).is_some();
+    let alone = |step: &StepNeeds| {
+        reach::unreachable(std::slice::from_ref(step), false, &without).is_some()
+    };
     let numbered = steps.iter().zip(1..);
     let mut dead: Vec<Option<usize>> = numbered
         .filter(|(step, _)| alone(step))
@@ -183,7 +184,7 @@ fn refusal(what: &Unreachable, workflow: &Workflow) -> Error {
 /// Whether one administrator could step in for the one step that nobody else can satisfy.
 fn steps_in<'a>(
     workflow: &Workflow,
-    steps: &[Step<'a>],
+    steps: &[StepNeeds<'a>],
     target: &Target,
     policies: &Policies,
     directory: &'a Directory,
@@ -213,7 +214,7 @@ fn steps_in<'a>(
         let mut others = without.clone();
         others.extend(admin);
         (0..steps.len()).any(|skipped| {
-            let rest: Vec<Step> = steps
+            let rest: Vec<StepNeeds> = steps
                 .iter()
                 .enumerate()
                 .filter(|(n, _)| *n != skipped)
@@ -224,15 +225,15 @@ fn steps_in<'a>(
     })
 }
 
-fn copy<'a>(step: &Step<'a>) -> Step<'a> {
-    let entries = step.entries.iter().map(|e| Entry {
+fn copy<'a>(step: &StepNeeds<'a>) -> StepNeeds<'a> {
+    let entries = step.entries.iter().map(|e| StepEntry {
         who: match &e.who {
             Who::Unknown => Who::Unknown,
             Who::Known(people) => Who::Known(people.clone()),
         },
         min: e.min,
     });
-    Step {
+    StepNeeds {
         any: step.any,
         entries: entries.collect(),
     }
@@ -243,16 +244,16 @@ fn steps<'a>(
     target: &Target,
     policies: &Policies,
     directory: &'a Directory,
-) -> Vec<Step<'a>> {
+) -> Vec<StepNeeds<'a>> {
     workflow
         .steps
         .iter()
-        .map(|step| Step {
+        .map(|step| StepNeeds {
             any: step.mode == Mode::Any,
             entries: step
                 .approvers
                 .iter()
-                .map(|a| Entry {
+                .map(|a| StepEntry {
                     who: directory.who(&a.selector, target, policies),
                     min: usize::try_from(a.min).unwrap_or(usize::MAX),
                 })

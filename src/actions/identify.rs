@@ -32,14 +32,14 @@ const UNKNOWN_MAX: usize = 10_000;
 
 /// Callers as they were last looked up.
 #[derive(Default)]
-pub struct Known {
+pub struct CallerCache {
     epoch: AtomicU64,
-    callers: Mutex<HashMap<String, Arc<Remembered>>>,
+    callers: Mutex<HashMap<String, Arc<CachedCaller>>>,
     /// Hashes that no token had, each with the epoch in which that was so.
     unknown: Mutex<HashMap<String, u64>>,
 }
 
-struct Remembered {
+struct CachedCaller {
     epoch: u64,
     generation: u64,
     token: TokenRow,
@@ -48,7 +48,7 @@ struct Remembered {
     noted_ms: AtomicI64,
 }
 
-impl Known {
+impl CallerCache {
     /// Forgets everybody: tokens or people changed.
     pub fn forget(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
@@ -59,7 +59,7 @@ impl Known {
         self.epoch.load(Ordering::SeqCst)
     }
 
-    fn find(&self, hash: &str, epoch: u64, generation: u64) -> Option<Arc<Remembered>> {
+    fn find(&self, hash: &str, epoch: u64, generation: u64) -> Option<Arc<CachedCaller>> {
         let callers = self.callers.lock().unwrap_or_else(|e| e.into_inner());
         callers
             .get(hash)
@@ -80,7 +80,7 @@ impl Known {
         unknown.insert(hash.to_owned(), epoch);
     }
 
-    fn keep(&self, hash: String, remembered: Arc<Remembered>) {
+    fn keep(&self, hash: String, remembered: Arc<CachedCaller>) {
         let mut callers = self.callers.lock().unwrap_or_else(|e| e.into_inner());
         if callers.len() >= REMEMBERED_MAX {
             callers.clear();
@@ -117,8 +117,8 @@ pub fn authenticate(
     if secret.starts_with(oidc::PREFIX) {
         return match oidc::caller(app, secret, origin.clone(), now) {
             Ok(caller) => Ok(caller),
-            Err(oidc::Trouble::Refused(reason)) => Err(failed(reason)),
-            Err(oidc::Trouble::Failed(error)) => Err(error),
+            Err(oidc::Rejection::Refused(reason)) => Err(failed(reason)),
+            Err(oidc::Rejection::Failed(error)) => Err(error),
         };
     }
     if !is_ours(secret) {
@@ -128,8 +128,8 @@ pub fn authenticate(
     let Some(known) = look_up(app, &hash)? else {
         return Err(failed("unknown"));
     };
-    if let Some(trouble) = known.token.trouble(now) {
-        return Err(failed(trouble));
+    if let Some(rejection_reason) = known.token.rejection_reason(now) {
+        return Err(failed(rejection_reason));
     }
     let is_person = known.token.subject_type == SubjectType::User;
     if is_person && !app.sign_in.mode.takes_tokens() {
@@ -176,10 +176,12 @@ pub fn recognize(app: &App, authorization: Option<&str>) -> Recognized {
         return Recognized::Nobody;
     }
     match look_up(app, &sha256_hex(secret.as_bytes())) {
-        Ok(Some(known)) if known.token.trouble(now).is_none() => match known.token.subject_type {
-            SubjectType::User if !app.sign_in.mode.takes_tokens() => Recognized::Nobody,
-            kind => Recognized::As(kind),
-        },
+        Ok(Some(known)) if known.token.rejection_reason(now).is_none() => {
+            match known.token.subject_type {
+                SubjectType::User if !app.sign_in.mode.takes_tokens() => Recognized::Nobody,
+                kind => Recognized::As(kind),
+            }
+        }
         Ok(_) => Recognized::Nobody,
         Err(_) => Recognized::Undecided,
     }
@@ -199,7 +201,7 @@ fn is_ours(secret: &str) -> bool {
         && (12..=TOKEN_BYTES_MAX).contains(&secret.len())
 }
 
-fn look_up(app: &App, hash: &str) -> Result<Option<Arc<Remembered>>, Error> {
+fn look_up(app: &App, hash: &str) -> Result<Option<Arc<CachedCaller>>, Error> {
     // Both numbers are read before the database, so that a change in between makes the entry stale, never fresh.
     let epoch = app.identities.epoch();
     let active = app.active();
@@ -217,7 +219,7 @@ fn look_up(app: &App, hash: &str) -> Result<Option<Arc<Remembered>>, Error> {
         return Ok(None);
     }
     let (rights, groups) = token.grant().rights(&active.policies);
-    let known = Arc::new(Remembered {
+    let known = Arc::new(CachedCaller {
         epoch,
         generation: active.generation,
         token,
@@ -229,7 +231,7 @@ fn look_up(app: &App, hash: &str) -> Result<Option<Arc<Remembered>>, Error> {
     Ok(Some(known))
 }
 
-fn note_use(app: &App, known: &Remembered, now: Timestamp) {
+fn note_use(app: &App, known: &CachedCaller, now: Timestamp) {
     let noted = known.noted_ms.load(Ordering::Relaxed);
     if now.0 - noted >= NOTE_USE_EVERY_MS {
         known.noted_ms.store(now.0, Ordering::Relaxed);

@@ -73,13 +73,13 @@ pub struct App {
     /// Settings that need a restart.
     pub settings: Settings,
     /// Who was seen lately.
-    pub identities: identify::Known,
+    pub identities: identify::CallerCache,
     /// Refusals and failures of the current minute.
-    pub refusals: refusals::Budget,
+    pub refusals: refusals::RefusalBudget,
     /// What agents said of their databases.
-    pub schemas: schemas::Known,
+    pub schemas: schemas::SnapshotCache,
     /// Who could approve.
-    pub eligible: eligible::Known,
+    pub eligible: eligible::DirectoryCache,
     /// What people have taken.
     pub quotas: quotas::Quotas,
     /// Calls of people, where they are limited.
@@ -91,9 +91,9 @@ pub struct App {
     /// What the clockwork could not move.
     pub stuck: sweep::Stuck,
     /// Behind which expired results the next turn begins.
-    pub purged_results: purge_results::Progress,
+    pub purged_results: purge_results::PurgeProgress,
     /// How far the objects have been looked at.
-    pub swept: sweep_objects::Progress,
+    pub swept: sweep_objects::SweepProgress,
     active: RwLock<Arc<Active>>,
     changing: Mutex<()>,
     activated: RwLock<Option<Activated>>,
@@ -140,7 +140,7 @@ pub struct Active {
 }
 
 /// The parts an [`App`] is made of.
-pub struct Parts {
+pub struct AppParts {
     /// See [`App::store`].
     pub store: Arc<Store>,
     /// See [`App::objects`].
@@ -172,7 +172,7 @@ impl Active {
 
 impl App {
     /// An app that refuses everything until [`start::sync_config`] has given it policies.
-    pub fn new(parts: Parts) -> App {
+    pub fn new(parts: AppParts) -> App {
         let policies = Policies::empty();
         let active = Active {
             version: policies.version(),
@@ -190,18 +190,18 @@ impl App {
             analyzer: parts.analyzer,
             signer: parts.signer,
             metrics: parts.metrics,
-            identities: identify::Known::default(),
-            refusals: refusals::Budget::default(),
-            schemas: schemas::Known::default(),
-            eligible: eligible::Known::default(),
+            identities: identify::CallerCache::default(),
+            refusals: refusals::RefusalBudget::default(),
+            schemas: schemas::SnapshotCache::default(),
+            eligible: eligible::DirectoryCache::default(),
             quotas: quotas::Quotas::new(parts.settings.quotas.clone()),
             rates: rates::Rates::new(u64::from(parts.settings.calls_per_minute), MINUTE_MS),
             sign_in: parts.sign_in,
             settings: parts.settings,
             reports: submit_result::Reports::default(),
             stuck: sweep::Stuck::default(),
-            purged_results: purge_results::Progress::default(),
-            swept: sweep_objects::Progress::default(),
+            purged_results: purge_results::PurgeProgress::default(),
+            swept: sweep_objects::SweepProgress::default(),
             active: RwLock::new(Arc::new(active)),
             changing: Mutex::new(()),
             activated: RwLock::new(None),
@@ -223,8 +223,8 @@ impl App {
     }
 
     /// Sets who is told when other policies are in force.
-    pub fn on_activated(&self, told: Activated) {
-        *self.activated.write().unwrap_or_else(|e| e.into_inner()) = Some(told);
+    pub fn on_activated(&self, callback: Activated) {
+        *self.activated.write().unwrap_or_else(|e| e.into_inner()) = Some(callback);
     }
 
     /// Held by whoever changes the policies, from reading what is in force until what he made of it is: of two changes
@@ -272,13 +272,13 @@ impl App {
         self.metrics
             .config_generation
             .set(&[], i64::try_from(generation).unwrap_or(i64::MAX));
-        let told = self
+        let callback = self
             .activated
             .read()
             .unwrap_or_else(|e| e.into_inner())
             .clone();
-        if let Some(told) = told {
-            told();
+        if let Some(callback) = callback {
+            callback();
         }
     }
 

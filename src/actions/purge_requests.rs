@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::change::{Change, PurgedRequest};
 use crate::error::{Error, ErrorKind};
-use crate::store::{Place, SettledRequest, Verdict};
+use crate::store::{RowCursor, SettledRequest, Verdict};
 use std::sync::Arc;
 
 /// Requests removed in one transaction: each is a dozen rows in as many tables, so that the database is held for some
@@ -20,7 +20,7 @@ pub const BATCH: u32 = 50;
 pub fn purge_requests(app: &Arc<App>) -> Result<usize, Error> {
     let days = app.active().retention.request_ttl_days;
     let before = days_before(app.clock.now(), days);
-    let (mut after, mut gone) = (Place::START, 0);
+    let (mut after, mut gone) = (RowCursor::START, 0);
     loop {
         let settled = app
             .store

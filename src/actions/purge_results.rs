@@ -5,7 +5,7 @@ use super::App;
 use crate::domain::actor::Actor;
 use crate::domain::change::{Change, PurgedResult};
 use crate::error::Error;
-use crate::store::{ExpiredResult, Place, ROW, Verdict};
+use crate::store::{ExpiredResult, ROW, RowCursor, Verdict};
 use std::sync::{Arc, Mutex};
 
 /// Results removed in one transaction, which holds the database for a few milliseconds, and named by one event.
@@ -16,7 +16,7 @@ const REFUSALS_MAX: usize = 20;
 
 /// Where the last turn gave up.
 #[derive(Default)]
-pub struct Progress(Mutex<Option<Place>>);
+pub struct PurgeProgress(Mutex<Option<RowCursor>>);
 
 /// Removes every expired result that can be removed; the others are passed over until the next turn. Answers how many
 /// went.
@@ -29,7 +29,7 @@ pub fn purge_results(app: &Arc<App>) -> Result<usize, Error> {
         place.unwrap_or_else(|e| e.into_inner())
     };
     // Behind what a place refused to remove the last time; from the start again once the end was reached.
-    let mut after = progress().take().unwrap_or(Place::START);
+    let mut after = progress().take().unwrap_or(RowCursor::START);
     let (now, mut gone, mut refusals) = (app.clock.now(), 0, 0);
     loop {
         let expired = app

@@ -21,18 +21,18 @@ const OTHERS: &str = "others";
 
 /// Counts of the current minute.
 #[derive(Default)]
-pub struct Budget {
-    counts: Mutex<Counts>,
+pub struct RefusalBudget {
+    counts: Mutex<MinuteCounts>,
 }
 
 #[derive(Default)]
-struct Counts {
+struct MinuteCounts {
     single: HashMap<String, u32>,
     beyond: HashMap<String, (Actor, Refused)>,
     failures: HashMap<String, AuthFailures>,
 }
 
-impl Budget {
+impl RefusalBudget {
     /// Whether a refusal of this actor may still be audited singly; otherwise it is added up.
     fn spend(&self, actor: &Actor, refused: &Refused) -> bool {
         let mut counts = self.counts.lock().unwrap_or_else(|e| e.into_inner());
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn addresses_beyond_those_that_are_counted_apart_share_their_tries() {
-        let budget = Budget::default();
+        let budget = RefusalBudget::default();
         for n in 0..COUNTED_MAX {
             budget.note_failure(&format!("first {n}"), "unknown");
         }
@@ -188,6 +188,6 @@ mod tests {
         }
         // Whoever came before is counted by himself.
         assert_eq!(budget.failures_of("first 0"), 1);
-        assert_eq!(Budget::default().failures_of("nobody"), 0);
+        assert_eq!(RefusalBudget::default().failures_of("nobody"), 0);
     }
 }

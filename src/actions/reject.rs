@@ -1,10 +1,10 @@
 //! Turns a pending request down. One rejection is final.
 
 use super::approve::{refuse_verb, without_workflow};
-use super::view_requests::{issued_by, may_hear};
+use super::view_requests::{issued_by, may_learn_status};
 use super::{App, note};
 use crate::domain::actor::Caller;
-use crate::domain::approval::{Action, Ballot, Vote};
+use crate::domain::approval::{Ballot, Vote, VoteAction};
 use crate::domain::change::{Change, RequestRef};
 use crate::domain::request::Status;
 use crate::error::Error;
@@ -30,7 +30,7 @@ pub fn reject(
         let request = view.request(&id)?;
         let workflow = view.request_workflow(&request)?;
         let votes = view.votes(&request)?;
-        if let Err(error) = may_hear(&caller, &request, workflow.as_ref(), &votes) {
+        if let Err(error) = may_learn_status(&caller, &request, workflow.as_ref(), &votes) {
             // His own request he may turn down even where he may not look.
             if request.requester != caller.subject {
                 return refuse_verb(&cx, &caller, &request, VERB, error);
@@ -52,7 +52,7 @@ pub fn reject(
         };
         let vote = Vote {
             actor: caller.subject.clone(),
-            action: Action::Reject,
+            action: VoteAction::Reject,
             selector,
             step: ballot.step().map_or(0, |(index, _)| index),
             comment,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// What a client may say when it resumes.
 #[derive(Debug, Clone, Default)]
-pub struct Resume {
+pub struct ResumeInput {
     /// It knows that the outcome of the lost execution is unknown, and wants to run it all the same.
     pub acknowledge_unknown_outcome: bool,
     /// Why.
@@ -27,10 +27,15 @@ pub struct Resume {
 /// # Errors
 /// 503 while draining; 400; 404; 403 `forbidden`; 409 `conflict`, `max_executions_reached`, `retry_disabled`,
 /// `outcome_unknown`; 410 `gone`; 422 `reason_required` for an acknowledgement without a reason.
-pub fn resume(app: &Arc<App>, caller: &Caller, id: &str, said: Resume) -> Result<Status, Error> {
+pub fn resume(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: &str,
+    input: ResumeInput,
+) -> Result<Status, Error> {
     const VERB: &str = "request.resume";
-    let reason = note("reason", said.reason)?;
-    let acknowledged = said.acknowledge_unknown_outcome;
+    let reason = note("reason", input.reason)?;
+    let acknowledged = input.acknowledge_unknown_outcome;
     if acknowledged && reason.is_none() {
         return Err(Error::refused(
             "reason_required",

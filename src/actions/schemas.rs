@@ -39,28 +39,28 @@ pub struct Description {
 
 /// Snapshots as they were last read; one for each registered target at most.
 #[derive(Default)]
-pub struct Known {
+pub struct SnapshotCache {
     epoch: AtomicU64,
-    by_target: Mutex<HashMap<Target, Arc<Remembered>>>,
+    by_target: Mutex<HashMap<Target, Arc<CachedSnapshot>>>,
 }
 
 /// What is remembered of one target.
 #[derive(Debug)]
-pub struct Remembered {
+pub struct CachedSnapshot {
     epoch: u64,
     dialect: Option<Dialect>,
     collected_at: Option<String>,
     snapshot: Option<Option<Snapshot>>,
 }
 
-impl Known {
+impl SnapshotCache {
     /// Forgets everything: something was described anew.
     pub fn forget(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-impl Remembered {
+impl CachedSnapshot {
     /// The dialect the agent reported.
     pub fn dialect(&self) -> Option<Dialect> {
         self.dialect
@@ -86,7 +86,7 @@ impl App {
     ///
     /// # Errors
     /// When the store cannot read.
-    pub fn schema(&self, target: &Target) -> Result<Arc<Remembered>, Error> {
+    pub fn schema(&self, target: &Target) -> Result<Arc<CachedSnapshot>, Error> {
         let epoch = self.schemas.epoch.load(Ordering::SeqCst);
         {
             let known = self.schemas.by_target.lock();
@@ -96,7 +96,7 @@ impl App {
             }
         }
         let row = self.store.read(|view| view.find_schema(target))?;
-        let remembered = Arc::new(Remembered {
+        let remembered = Arc::new(CachedSnapshot {
             epoch,
             dialect: row.as_ref().map(|r| r.dialect),
             collected_at: row
@@ -120,18 +120,18 @@ impl App {
 ///
 /// # Errors
 /// 400 `validation_error`; 403 for a target that the agent does not serve; 422 `database_not_registered`.
-pub fn sync(app: &Arc<App>, caller: &Caller, said: Description) -> Result<(), Error> {
+pub fn sync(app: &Arc<App>, caller: &Caller, input: Description) -> Result<(), Error> {
     caller.require(Permission::AgentPoll)?;
-    let target = Target::new(&said.database, &said.environment)?;
-    let dialect = Dialect::parse(&said.dialect).ok_or_else(|| {
-        Error::invalid(format!("unknown dialect `{}`", Shown(&said.dialect)))
+    let target = Target::new(&input.database, &input.environment)?;
+    let dialect = Dialect::parse(&input.dialect).ok_or_else(|| {
+        Error::invalid(format!("unknown dialect `{}`", Shown(&input.dialect)))
             .hint("one of postgresql, mysql, sqlite")
     })?;
     let status = ["ready", "partial", "failed"]
         .into_iter()
-        .find(|s| *s == said.status)
-        .ok_or_else(|| Error::invalid(format!("unknown status `{}`", Shown(&said.status))))?;
-    let snapshot_json = said.snapshot.filter(|_| status != "failed");
+        .find(|s| *s == input.status)
+        .ok_or_else(|| Error::invalid(format!("unknown status `{}`", Shown(&input.status))))?;
+    let snapshot_json = input.snapshot.filter(|_| status != "failed");
     let parsed = snapshot_json.as_deref().map(Snapshot::parse);
     let tables = match (status, &parsed) {
         ("failed", _) => 0,
@@ -172,7 +172,7 @@ pub fn sync(app: &Arc<App>, caller: &Caller, said: Description) -> Result<(), Er
         dialect,
         status,
         snapshot_json,
-        error_message: said.error_message.map(|m| cut(m, ERROR_BYTES_MAX)),
+        error_message: input.error_message.map(|m| cut(m, ERROR_BYTES_MAX)),
         agent_id: caller.subject.clone(),
         tables,
     });

@@ -3,7 +3,7 @@
 use super::App;
 use super::identify::TOKEN_PREFIX;
 use super::last_admin::{self, Loss};
-use super::tokens::{Hands, TokenRequest, draft};
+use super::tokens::{IssuerChain, TokenRequest, draft};
 use super::{users, webhooks};
 use crate::config::{Config, Webhook};
 use crate::crypto::{hex, random, write_private};
@@ -171,11 +171,11 @@ pub fn bootstrap(app: &Arc<App>, state_dir: &Path, force: bool) -> Result<bool, 
         let path = state_dir.join(file);
         write_private(&path, secret.as_bytes())
             .map_err(|e| Error::internal(format!("token file {}", path.display()), e))?;
-        let hands = Hands {
+        let issuer_chain = IssuerChain {
             issuer: Actor::system().id,
             all: BTreeSet::new(),
         };
-        created.push(draft(&active.policies, hands, asked, &secret));
+        created.push(draft(&active.policies, issuer_chain, asked, &secret));
     }
     app.store.change(Actor::system(), move |view, _| {
         let mut changes = Vec::new();

@@ -10,7 +10,7 @@ use crate::domain::change::{Change, Finished, NewResult, RequestRef};
 use crate::domain::id::Selector;
 use crate::domain::permission::Permission;
 use crate::domain::policy::result::DeliveryMode;
-use crate::domain::request::{Request, State, Status, Step};
+use crate::domain::request::{Request, State, Status, Transition};
 use crate::error::{Error, ErrorKind, cut};
 use crate::store::{ExecutionRow, ExecutionStatus, ROW, Verdict, View};
 use serde_json::value::RawValue;
@@ -34,7 +34,7 @@ const COMMITTED_AFTER_CANCEL: &str = "committed after cancel";
 
 /// A report.
 #[derive(Debug, Clone, Default)]
-pub struct Report {
+pub struct ExecutionReport {
     /// Whether the database said yes.
     pub success: bool,
     /// The result: the text of a JSON value, as it came.
@@ -67,13 +67,13 @@ pub struct Reports {
 }
 
 /// The turn of one report; the next one's when it is dropped.
-pub(super) struct Turn<'a> {
+pub(super) struct ReportTurn<'a> {
     reports: &'a Reports,
     execution_id: &'a str,
 }
 
 impl Reports {
-    pub(super) fn begin<'a>(&'a self, execution_id: &'a str) -> Result<Turn<'a>, Error> {
+    pub(super) fn begin<'a>(&'a self, execution_id: &'a str) -> Result<ReportTurn<'a>, Error> {
         let taken = self.taken.lock().unwrap_or_else(|e| e.into_inner());
         let (mut taken, waited) = self
             .changed
@@ -84,14 +84,14 @@ impl Reports {
             return Err(error.retry_after(1));
         }
         taken.insert(execution_id.to_owned());
-        Ok(Turn {
+        Ok(ReportTurn {
             reports: self,
             execution_id,
         })
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for ReportTurn<'_> {
     fn drop(&mut self) {
         let mut taken = self.reports.taken.lock().unwrap_or_else(|e| e.into_inner());
         taken.remove(self.execution_id);
@@ -109,7 +109,7 @@ pub fn submit_result(
     app: &Arc<App>,
     caller: &Caller,
     execution_id: &str,
-    report: Report,
+    report: ExecutionReport,
 ) -> Result<Reported, Error> {
     let size = report.result_data.as_ref().map_or(0, String::len);
     let limit = RESULT_BYTES_MAX.min(usize::try_from(app.settings.max_persist_bytes).unwrap_or(0));
@@ -133,10 +133,10 @@ pub fn oversize(
     let message = format!(
         "the result of {bytes} bytes is over the limit of {limit} bytes; the statement may have taken effect"
     );
-    let report = Report {
+    let report = ExecutionReport {
         success: false,
         error_message: Some(message.clone()),
-        ..Report::default()
+        ..ExecutionReport::default()
     };
     record(app, caller, execution_id, report)?;
     Err(Error::new(
@@ -152,7 +152,7 @@ fn record(
     app: &Arc<App>,
     caller: &Caller,
     execution_id: &str,
-    report: Report,
+    report: ExecutionReport,
 ) -> Result<Reported, Error> {
     caller.require(Permission::AgentSubmitResult)?;
     let _turn = app.reports.begin(execution_id)?;
@@ -186,7 +186,7 @@ fn commit(
     app: &Arc<App>,
     caller: &Caller,
     execution_id: &str,
-    report: Report,
+    report: ExecutionReport,
     report_sha256: String,
     stored: Option<NewResult>,
 ) -> Result<Reported, Error> {
@@ -261,7 +261,11 @@ fn repeated(
 }
 
 /// The move that the report makes; none for a request that was cancelled meanwhile.
-fn step(request: &Request, execution: &ExecutionRow, success: bool) -> Result<Option<Step>, Error> {
+fn step(
+    request: &Request,
+    execution: &ExecutionRow,
+    success: bool,
+) -> Result<Option<Transition>, Error> {
     let lost = || {
         Error::conflict("lease_lost", "this execution was lost and given up")
             .hint("the request may have been dispatched again; the report stays in the agent's log")
@@ -287,7 +291,7 @@ fn keep(
     app: &App,
     request: &Request,
     execution: &ExecutionRow,
-    report: &Report,
+    report: &ExecutionReport,
     envelope: &Arc<[u8]>,
     share_with: Vec<Selector>,
 ) -> Result<Option<NewResult>, Error> {
@@ -300,7 +304,7 @@ fn keep(
         return Ok(None);
     }
     let bytes: Arc<[u8]> = if request.no_result_store && report.result_data.is_some() {
-        let bare = Report {
+        let bare = ExecutionReport {
             result_data: None,
             ..report.clone()
         };
@@ -358,7 +362,7 @@ fn discard(app: &App, execution_id: &str, key: Option<&str>) {
 
 /// The document that a client gets and that is stored: keys in the order existing clients know, the result exactly as
 /// it came.
-fn envelope(execution_id: &str, report: &Report) -> Result<Vec<u8>, Error> {
+fn envelope(execution_id: &str, report: &ExecutionReport) -> Result<Vec<u8>, Error> {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let error = report
         .error_message
@@ -374,12 +378,12 @@ fn envelope(execution_id: &str, report: &Report) -> Result<Vec<u8>, Error> {
             Err(_) => quoted(text),
         },
     };
-    let told = told(&data);
+    let summary = result_summary(&data);
     let rows = report
         .rows_affected
-        .or(told.rows_affected)
+        .or(summary.rows_affected)
         .map_or("null".to_owned(), |n| n.to_string());
-    let truncated = report.truncated || told.truncated.unwrap_or(false);
+    let truncated = report.truncated || summary.truncated.unwrap_or(false);
     Ok(format!(
         "{{\"_dbward_result\":true,\"error_message\":{error},\"execution_id\":{id},\"result_data\":{data},\
          \"rows_affected\":{rows},\"success\":{success},\"truncated\":{truncated}}}",
@@ -392,20 +396,20 @@ fn envelope(execution_id: &str, report: &Report) -> Result<Vec<u8>, Error> {
 /// What the result says of itself.
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
-struct Told {
+struct ResultSummary {
     rows_affected: Option<u64>,
     truncated: Option<bool>,
 }
 
-fn told(data: &str) -> Told {
+fn result_summary(data: &str) -> ResultSummary {
     if data.starts_with('{') {
         serde_json::from_str(data).unwrap_or_default()
     } else {
-        Told::default()
+        ResultSummary::default()
     }
 }
 
-fn fingerprint(report: &Report) -> String {
+fn fingerprint(report: &ExecutionReport) -> String {
     let number = |n: Option<u64>| n.map_or("-".to_owned(), |n| n.to_string());
     let (rows, duration) = (number(report.rows_affected), number(report.duration_ms));
     let flags = [
@@ -434,12 +438,12 @@ mod tests {
 
     #[test]
     fn the_envelope_keeps_every_digit_and_the_order_of_columns() {
-        let report = Report {
+        let report = ExecutionReport {
             success: true,
             result_data: Some(
                 r#"{"rows":[{"z":12345678901234567890123,"a":1.10}],"truncated":true}"#.to_owned(),
             ),
-            ..Report::default()
+            ..ExecutionReport::default()
         };
         let text = String::from_utf8(envelope("e", &report).unwrap()).unwrap();
         assert!(text.contains(r#"{"z":12345678901234567890123,"a":1.10}"#));
@@ -448,10 +452,10 @@ mod tests {
 
     #[test]
     fn a_result_that_is_no_json_is_a_string() {
-        let report = Report {
+        let report = ExecutionReport {
             success: true,
             result_data: Some("3 rows\n".to_owned()),
-            ..Report::default()
+            ..ExecutionReport::default()
         };
         let text = String::from_utf8(envelope("e", &report).unwrap()).unwrap();
         assert!(text.contains(r#""result_data":"3 rows\n""#));

@@ -8,7 +8,7 @@ use crate::domain::actor::Actor;
 use crate::domain::change::{Change, RequestRef};
 use crate::domain::request::{Request, State, Status};
 use crate::error::Error;
-use crate::store::{ExecutionStatus, Place, Verdict};
+use crate::store::{ExecutionStatus, RowCursor, Verdict};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
@@ -47,7 +47,7 @@ impl Stuck {
 /// # Errors
 /// When the store cannot read.
 pub fn expire_due(app: &Arc<App>) -> Result<usize, Error> {
-    let (now, mut after, mut moved) = (app.clock.now(), Place::START, 0);
+    let (now, mut after, mut moved) = (app.clock.now(), RowCursor::START, 0);
     loop {
         let due = app
             .store
@@ -95,7 +95,7 @@ fn expire_one(app: &Arc<App>, id: String) -> Result<bool, Error> {
 /// # Errors
 /// When the store cannot read.
 pub fn lapse_leases(app: &Arc<App>) -> Result<usize, Error> {
-    let (now, mut after, mut lost) = (app.clock.now(), Place::START, 0);
+    let (now, mut after, mut lost) = (app.clock.now(), RowCursor::START, 0);
     loop {
         let lapsed = app
             .store

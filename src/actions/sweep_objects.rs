@@ -18,7 +18,7 @@ pub const OBJECTS_PER_TURN_MAX: usize = 20_000;
 
 /// Where the last turn stopped, by place.
 #[derive(Default)]
-pub struct Progress(Mutex<BTreeMap<&'static str, String>>);
+pub struct SweepProgress(Mutex<BTreeMap<&'static str, String>>);
 
 /// Looks at the objects of every place, and removes the orphans. Answers how many.
 ///

@@ -80,8 +80,8 @@ pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Is
     }
     check(app, &asked, &active.policies)?;
     let secret = format!("{TOKEN_PREFIX}{}", hex(&random::<16>()));
-    let hands = hands(caller, &asked)?;
-    let new = draft(&active.policies, hands, asked, &secret);
+    let issuer_chain = issuer_chain(caller, &asked)?;
+    let new = draft(&active.policies, issuer_chain, asked, &secret);
     let rights = new.grant().rights(&active.policies).0;
     if let Err(error) = within_own(caller, &new, &rights, &active.policies) {
         return Err(refused(app, caller, error));
@@ -150,7 +150,7 @@ pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Timestamp, Er
 
 /// Who has a hand in a token.
 #[derive(Debug, Clone)]
-pub(super) struct Hands {
+pub(super) struct IssuerChain {
     /// Who counts as the issuer.
     pub(super) issuer: String,
     /// Everybody who has one.
@@ -160,7 +160,7 @@ pub(super) struct Hands {
 /// Who has a hand in what the caller issues. What somebody makes for himself comes from whoever gave him the token he
 /// makes it with: that one may hold it, and must not lose the mark of it by a second token. For the same reason
 /// everybody who had a hand in that token has one in this, whoever it is for.
-fn hands(caller: &Caller, asked: &TokenRequest) -> Result<Hands, Error> {
+fn issuer_chain(caller: &Caller, asked: &TokenRequest) -> Result<IssuerChain, Error> {
     let given = caller.token_issuer.as_ref();
     let issuer = given
         .filter(|by| asked.subject_id == caller.subject && *by != Actor::system().id.as_str())
@@ -175,7 +175,7 @@ fn hands(caller: &Caller, asked: &TokenRequest) -> Result<Hands, Error> {
         )
         .hint("come with a token that was passed on less often"));
     }
-    Ok(Hands { issuer, all })
+    Ok(IssuerChain { issuer, all })
 }
 
 /// Refuses a token that would make more of somebody than the caller is: by its permissions and their scopes, by the
@@ -224,7 +224,7 @@ fn within_own(
 /// ceiling; which of the two never changes.
 pub(super) fn draft(
     policies: &Policies,
-    hands: Hands,
+    issuer_chain: IssuerChain,
     asked: TokenRequest,
     secret: &str,
 ) -> NewToken {
@@ -252,8 +252,8 @@ pub(super) fn draft(
             .into_iter()
             .filter(|g| !own.contains(g))
             .collect(),
-        issuer: hands.issuer,
-        issuers: hands.all,
+        issuer: issuer_chain.issuer,
+        issuers: issuer_chain.all,
         bound_to: asked.bound_to,
         expires_at: asked.expires_at,
     }
@@ -362,7 +362,10 @@ fn subject_may_have_one(view: &View, new: &NewToken, now: Timestamp) -> Result<(
         }
     }
     let tokens = view.tokens_of(&new.subject_id)?;
-    let live = tokens.iter().filter(|t| t.trouble(now).is_none()).count();
+    let live = tokens
+        .iter()
+        .filter(|t| t.rejection_reason(now).is_none())
+        .count();
     if live >= TOKENS_PER_SUBJECT_MAX {
         return Err(Error::conflict(
             "too_many_tokens",

@@ -5,7 +5,7 @@ use crate::domain::id::Target;
 
 /// Whether one waiter suffices for an announcement, or all must look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
+pub enum WakeMode {
     /// One: there is one job.
     One,
     /// All.
@@ -37,17 +37,20 @@ pub fn subject(id: &str) -> String {
 }
 
 /// The announcements of a change.
-pub fn announced(change: &Change) -> Vec<(String, Reach)> {
+pub fn announced(change: &Change) -> Vec<(String, WakeMode)> {
     match change {
         Change::RequestDispatched { request: r, .. } => {
-            vec![(jobs(&r.target), Reach::One), (request(&r.id), Reach::All)]
+            vec![
+                (jobs(&r.target), WakeMode::One),
+                (request(&r.id), WakeMode::All),
+            ]
         }
         // Statements to be explained are work for agents too.
         Change::RequestCreated(new) if !new.text.dry_runs.is_empty() => vec![
-            (jobs(&new.target), Reach::One),
-            (request(&new.id), Reach::All),
+            (jobs(&new.target), WakeMode::One),
+            (request(&new.id), WakeMode::All),
         ],
-        Change::RequestCreated(new) => vec![(request(&new.id), Reach::All)],
+        Change::RequestCreated(new) => vec![(request(&new.id), WakeMode::All)],
         Change::StepApproved { request: r, .. }
         | Change::RequestApproved { request: r, .. }
         | Change::RequestRejected { request: r, .. }
@@ -56,10 +59,10 @@ pub fn announced(change: &Change) -> Vec<(String, Reach)> {
         | Change::DispatchTimedOut { request: r, .. }
         | Change::ExecutionStarted { request: r, .. }
         | Change::ExecutionFinished { request: r, .. }
-        | Change::ExecutionLost { request: r, .. } => vec![(request(&r.id), Reach::All)],
-        Change::TokenRevoked { token_id, .. } => vec![(token(token_id), Reach::All)],
+        | Change::ExecutionLost { request: r, .. } => vec![(request(&r.id), WakeMode::All)],
+        Change::TokenRevoked { token_id, .. } => vec![(token(token_id), WakeMode::All)],
         Change::UserActivated(user) | Change::UserSuspended(user) => {
-            vec![(subject(&user.id), Reach::All)]
+            vec![(subject(&user.id), WakeMode::All)]
         }
         Change::DdlPassed(_)
         | Change::AgentRegistered { .. }

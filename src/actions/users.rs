@@ -21,7 +21,7 @@ const SLACK_ID_CHARS_MAX: usize = 32;
 
 /// A person with what he is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct UserDetail {
     /// As stored.
     pub row: UserRow,
     /// Names of the roles he holds: by binding or default, and those his live tokens grant.
@@ -45,7 +45,7 @@ pub struct Suspended {
 ///
 /// # Errors
 /// `forbidden` without `user.manage`.
-pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<Known>, Error> {
+pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<UserDetail>, Error> {
     caller.require(Permission::UserManage)?;
     let active = app.active();
     let now = app.clock.now();
@@ -60,13 +60,13 @@ pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<K
                     roles.extend(held.into_iter().map(|r| r.name));
                 }
                 for token in view.tokens_of(&row.id)? {
-                    if token.trouble(now).is_none() {
+                    if token.rejection_reason(now).is_none() {
                         let (rights, theirs) = token.grant().rights(&active.policies);
                         roles.extend(rights.acting().map(|r| r.name.clone()));
                         groups.extend(theirs);
                     }
                 }
-                Ok(Known { row, roles, groups })
+                Ok(UserDetail { row, roles, groups })
             })
             .collect()
     })

@@ -42,7 +42,7 @@ pub struct Detail {
 
 /// A page of requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
+pub struct RequestPage {
     /// The requests.
     pub items: Vec<RequestItem>,
     /// How many there are in all; none where nobody counted.
@@ -119,7 +119,7 @@ pub fn may_view(
 
 /// The same for a vote: whoever any step names hears where the request stands, so that a vote that comes too late is
 /// told so, whether the request was decided, or has expired and was swept.
-pub(super) fn may_hear(
+pub(super) fn may_learn_status(
     caller: &Caller,
     request: &Request,
     workflow: Option<&Workflow>,
@@ -160,7 +160,7 @@ pub fn list(
     limit: u32,
     offset: u32,
     count: bool,
-) -> Result<Page, Error> {
+) -> Result<RequestPage, Error> {
     let viewer = viewer(caller);
     app.store.read(|view| {
         // One more than asked for tells whether there is a next page.
@@ -170,7 +170,7 @@ pub fn list(
             true => Some(view.count_requests(&viewer, filter, COUNT_MAX)?),
             false => None,
         };
-        Ok(Page {
+        Ok(RequestPage {
             items,
             total: total.map(|n| n.min(COUNT_MAX)),
             total_is_lower_bound: total.is_some_and(|n| n > COUNT_MAX),
@@ -189,7 +189,7 @@ pub fn list_pending_for(
     filter: &RequestFilter,
     limit: u32,
     offset: u32,
-) -> Result<Page, Error> {
+) -> Result<RequestPage, Error> {
     let viewer = viewer(caller);
     let now = app.clock.now();
     let before = filter.before;
@@ -222,7 +222,7 @@ pub fn list_pending_for(
         })?;
     }
     let next = next_page(&mut items, limit).or((!ended).then_some(cursor));
-    Ok(Page {
+    Ok(RequestPage {
         items,
         total: before.is_none().then_some(total),
         total_is_lower_bound: before.is_none() && !ended,

@@ -13,7 +13,7 @@ pub const COUNT_MAX: i64 = 10_000;
 
 /// A page of deliveries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
+pub struct DeliveryPage {
     /// The deliveries, newest first.
     pub deliveries: Vec<DeliveryRow>,
     /// How many there are in all; none where a cursor leads on.
@@ -56,7 +56,7 @@ pub fn deliveries(
     filter: &DeliveryFilter,
     limit: u32,
     offset: u32,
-) -> Result<Page, Error> {
+) -> Result<DeliveryPage, Error> {
     caller.require(Permission::MetricsView)?;
     app.store.read(|view| {
         let mut deliveries = view.list_deliveries(filter, limit + 1, offset)?;
@@ -67,7 +67,7 @@ pub fn deliveries(
             None => Some(view.count_deliveries(filter)?),
             Some(_) => None,
         };
-        Ok(Page {
+        Ok(DeliveryPage {
             next: deliveries.last().filter(|_| more).map(|d| d.seq),
             total: total.map(|n| n.min(COUNT_MAX)),
             total_is_lower_bound: total.is_some_and(|n| n > COUNT_MAX),

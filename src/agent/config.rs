@@ -5,14 +5,14 @@
 
 mod raw;
 
-use crate::client::{Options, Token};
+use crate::client::{ClientOptions, Token};
 use crate::crypto::{PublicKey, unhex};
 use crate::declare::Plain;
 use crate::domain::id::Target;
 use crate::error::Shown;
-use crate::settings::{self, Env, Notes, Place, Problems, Spanned, Text};
+use crate::settings::{self, Env, Location, Notes, Problems, Spanned, Text};
 pub use raw::{KEYS, Work};
-use raw::{RawAgentConfig, RawDatabase, RawServer};
+use raw::{RawAgentConfig, RawAgentDatabase, RawServer};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,7 @@ const TOKEN_BYTES_MAX: u64 = 64 * 1024;
 #[derive(Debug, Clone)]
 pub struct AgentConfig {
     /// Where the server is, and the token.
-    pub server: Options,
+    pub server: ClientOptions,
     /// The server's signing key, if it is told and not learnt at first use.
     pub public_key: Option<[u8; 32]>,
     /// The subject of the token, if told: execution tokens of other agents are refused then.
@@ -69,7 +69,11 @@ pub enum DriverConfig {
 
 impl AgentConfig {
     /// A configuration with everything else at its default.
-    pub fn new(server: Options, state_dir: PathBuf, databases: Vec<DatabaseConfig>) -> AgentConfig {
+    pub fn new(
+        server: ClientOptions,
+        state_dir: PathBuf,
+        databases: Vec<DatabaseConfig>,
+    ) -> AgentConfig {
         AgentConfig {
             server,
             public_key: None,
@@ -139,7 +143,7 @@ fn given(raw: &Text) -> Option<&Spanned<String>> {
 /// A text that must be there and not be empty.
 fn required<'r>(
     raw: &'r Text,
-    table: &Place,
+    table: &Location,
     key: &str,
     notes: &mut Notes,
 ) -> Option<&'r Spanned<String>> {
@@ -159,7 +163,7 @@ fn read_server(
     raw: &RawServer,
     base: &Path,
     notes: &mut Notes,
-) -> Option<(Options, Option<[u8; 32]>)> {
+) -> Option<(ClientOptions, Option<[u8; 32]>)> {
     let url = required(&raw.url, &raw.at, "url", notes);
     let token = read_token(raw, base, notes);
     let public_key = given(&raw.public_key).and_then(|hex| {
@@ -170,7 +174,7 @@ fn read_server(
         key.map(|key| key.bytes())
     });
     let url = url?;
-    let mut options = Options::new(url.value.clone(), token?);
+    let mut options = ClientOptions::new(url.value.clone(), token?);
     options.allow_insecure = raw.allow_insecure == Some(true);
     options.proxy = given(&raw.proxy).map(|proxy| proxy.value.clone());
     // What the client would refuse at start is a problem of the file now.
@@ -198,7 +202,7 @@ fn read_token(raw: &RawServer, base: &Path, notes: &mut Notes) -> Option<Token> 
             return None;
         }
         (None, None) => {
-            let place = Place {
+            let place = Location {
                 key: "server.token".to_owned(),
                 line: 1,
             };
@@ -248,7 +252,7 @@ fn read_databases(raw: &RawAgentConfig, base: &Path, notes: &mut Notes) -> Vec<D
     databases
 }
 
-fn read_driver(raw: &RawDatabase, base: &Path, notes: &mut Notes) -> Option<DriverConfig> {
+fn read_driver(raw: &RawAgentDatabase, base: &Path, notes: &mut Notes) -> Option<DriverConfig> {
     let kind = required(&raw.driver, &raw.at, "driver", notes)?;
     if !DRIVERS.contains(&&*kind.value) {
         let message = format!(

@@ -1,6 +1,6 @@
 //! Handing in outcomes: at once by the thread that has one, and later by the outbox what could not be handed in.
 
-use super::Shared;
+use super::AgentShared;
 use super::pacing::Backoff;
 use crate::client::ClientError;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ enum Try {
 
 /// Hands in the outcome of an execution that runs in this process, trying for a while. What is not settled then stays
 /// in the journal.
-pub fn deliver(shared: &Shared, execution_id: &str, body: &str) {
+pub fn deliver(shared: &AgentShared, execution_id: &str, body: &str) {
     let began = Instant::now();
     let mut backoff = Backoff::up_to(WAIT_MAX);
     while let Try::Later(error) = try_once(shared, execution_id, body) {
@@ -42,14 +42,14 @@ pub fn deliver(shared: &Shared, execution_id: &str, body: &str) {
 
 /// Hands in that a claimed execution is not run. It is not in the journal, for nothing happened: one try, and where it
 /// fails the lease runs out.
-pub fn refuse(shared: &Shared, execution_id: &str, body: &str) {
+pub fn refuse(shared: &AgentShared, execution_id: &str, body: &str) {
     if let Err(error) = shared.client.submit_result(execution_id, body) {
         log::warn!("handing in the refusal of execution {execution_id}: {error}");
     }
 }
 
 /// The thread of the outbox.
-pub fn run(shared: &Arc<Shared>) {
+pub fn run(shared: &Arc<AgentShared>) {
     let mut backoff = Backoff::up_to(OUTBOX_EVERY);
     loop {
         let wait = match round(shared) {
@@ -66,7 +66,7 @@ pub fn run(shared: &Arc<Shared>) {
 }
 
 /// Tries each outcome that nobody else is handing in, once; `false` if the server takes none now.
-fn round(shared: &Shared) -> bool {
+fn round(shared: &AgentShared) -> bool {
     if let Err(e) = shared.journal.prune(shared.clock.now()) {
         log::error!("pruning the journal: {e}");
     }
@@ -101,7 +101,7 @@ fn round(shared: &Shared) -> bool {
     true
 }
 
-fn try_once(shared: &Shared, execution_id: &str, body: &str) -> Try {
+fn try_once(shared: &AgentShared, execution_id: &str, body: &str) -> Try {
     let accepted = match shared.client.submit_result(execution_id, body) {
         Ok(reply) => {
             log::info!(

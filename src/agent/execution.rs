@@ -2,12 +2,12 @@
 
 use super::delivery::{deliver, refuse};
 use super::drivers::rows::push_string;
-use super::drivers::{Cancel, Job, Outcome, Reason};
-use super::telling::alters;
-use super::{Running, Shared};
+use super::drivers::{Cancel, DriverJob, RunOutcome, StopReason};
+use super::schema_sync::alters;
+use super::{AgentShared, RunningExecution};
 use crate::client::Claim;
 use crate::clock::Timestamp;
-use crate::domain::execution_token::{Claims, Expected, detail_hash, verify};
+use crate::domain::execution_token::{ExecutionClaims, Expected, detail_hash, verify};
 use crate::domain::id::{Operation, Target};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
@@ -27,12 +27,12 @@ const BEATS_PER_LEASE: u64 = 6;
 const BEAT_SECS_MAX: u64 = 5;
 
 /// An execution that may run: everything about it was checked.
-pub struct Work {
+pub struct CheckedExecution {
     execution_id: String,
     request_id: String,
     target: Target,
     plan_hash: String,
-    job: Job,
+    job: DriverJob,
     beat: Duration,
     cancel: Cancel,
 }
@@ -41,7 +41,7 @@ pub struct Work {
 ///
 /// # Errors
 /// The sentence to hand in as the outcome.
-pub fn check(shared: &Shared, claim: &Claim, asked: &str) -> Result<Work, String> {
+pub fn check(shared: &AgentShared, claim: &Claim, asked: &str) -> Result<CheckedExecution, String> {
     let Some(operation) = Operation::parse(&claim.operation) else {
         return Err("this agent does not know the operation".to_owned());
     };
@@ -69,13 +69,13 @@ pub fn check(shared: &Shared, claim: &Claim, asked: &str) -> Result<Work, String
         Some(json) => serde_json::from_str(json)
             .map_err(|_| "the execution plan is not a list of statements".to_owned())?,
     };
-    Ok(Work {
+    Ok(CheckedExecution {
         execution_id: claim.execution_id.clone(),
         request_id: asked.to_owned(),
         target,
         plan_hash,
         beat: beat(claim.lease_expires_at.as_deref(), &claims),
-        job: Job {
+        job: DriverJob {
             operation,
             plan,
             timeout_secs: claims.statement_timeout_secs,
@@ -87,7 +87,7 @@ pub fn check(shared: &Shared, claim: &Claim, asked: &str) -> Result<Work, String
 }
 
 /// Time between heartbeats. The lease is measured between two times of the server: our clock may differ.
-fn beat(lease_expires_at: Option<&str>, claims: &Claims) -> Duration {
+fn beat(lease_expires_at: Option<&str>, claims: &ExecutionClaims) -> Duration {
     let lease_secs = lease_expires_at
         .and_then(Timestamp::parse)
         .map_or(LEASE_SECS_DEFAULT, |at| at.since(claims.issued_at) / 1000);
@@ -95,29 +95,29 @@ fn beat(lease_expires_at: Option<&str>, claims: &Claims) -> Duration {
 }
 
 /// Takes the place of an execution among the running ones, and gives it back when it is dropped.
-pub struct Slot {
-    shared: Arc<Shared>,
+pub struct ExecutionSlot {
+    shared: Arc<AgentShared>,
     execution_id: String,
 }
 
-impl Slot {
+impl ExecutionSlot {
     /// The place of `work`; none if the same execution has one already.
-    pub fn take(shared: &Arc<Shared>, work: &Work) -> Option<Slot> {
+    pub fn take(shared: &Arc<AgentShared>, work: &CheckedExecution) -> Option<ExecutionSlot> {
         shared.change(|state| {
             if state.running.contains_key(&work.execution_id) {
                 return None;
             }
             if state.giving_up {
-                work.cancel.ask(Reason::Stopping);
+                work.cancel.ask(StopReason::Stopping);
             }
-            let running = Running {
+            let running = RunningExecution {
                 request_id: work.request_id.clone(),
                 operation: work.job.operation,
                 since: Instant::now(),
                 cancel: work.cancel.clone(),
             };
             state.running.insert(work.execution_id.clone(), running);
-            Some(Slot {
+            Some(ExecutionSlot {
                 shared: Arc::clone(shared),
                 execution_id: work.execution_id.clone(),
             })
@@ -125,7 +125,7 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for ExecutionSlot {
     fn drop(&mut self) {
         self.shared
             .change(|state| state.running.remove(&self.execution_id));
@@ -133,7 +133,7 @@ impl Drop for Slot {
 }
 
 /// Runs `work` to the end: journal, statement, journal, server. `name` numbers its threads.
-pub fn execute(slot: Slot, work: &Work, name: u64) {
+pub fn execute(slot: ExecutionSlot, work: &CheckedExecution, name: u64) {
     let shared = &slot.shared;
     let id = &work.execution_id;
     let now = shared.clock.now();
@@ -149,7 +149,7 @@ pub fn execute(slot: Slot, work: &Work, name: u64) {
         }
         Err(e) => {
             log::error!("execution {id} is not run: {e}");
-            let outcome = Outcome::failed("not run: the agent cannot write its journal");
+            let outcome = RunOutcome::failed("not run: the agent cannot write its journal");
             return refuse(shared, id, &body(&outcome, Duration::ZERO));
         }
     }
@@ -159,7 +159,7 @@ pub fn execute(slot: Slot, work: &Work, name: u64) {
         work.target,
         work.job.operation
     );
-    let ended = Ended::default();
+    let ended = EndSignal::default();
     std::thread::scope(|scope| {
         let beats = std::thread::Builder::new()
             .name(format!("agent-beat-{name}"))
@@ -169,12 +169,12 @@ pub fn execute(slot: Slot, work: &Work, name: u64) {
         let began = Instant::now();
         let outcome = match beats {
             Ok(_) => run(shared, work),
-            Err(_) => Outcome::failed("not run: the agent has no thread left for it"),
+            Err(_) => RunOutcome::failed("not run: the agent has no thread left for it"),
         };
         let took = began.elapsed();
         log::info!(
             "execution {id} {} after {} ms",
-            said(&outcome),
+            describe_outcome(&outcome),
             took.as_millis()
         );
         let body = body(&outcome, took);
@@ -186,13 +186,13 @@ pub fn execute(slot: Slot, work: &Work, name: u64) {
     });
 }
 
-fn run(shared: &Shared, work: &Work) -> Outcome {
+fn run(shared: &AgentShared, work: &CheckedExecution) -> RunOutcome {
     let Some(driver) = shared.drivers.get(&work.target) else {
-        return Outcome::failed("this agent does not serve the database");
+        return RunOutcome::failed("this agent does not serve the database");
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| driver.run(&work.job, &work.cancel)))
-        .unwrap_or_else(|_| Outcome::failed(PANICKED));
-    let committed = matches!(outcome, Outcome::Changed { .. });
+        .unwrap_or_else(|_| RunOutcome::failed(PANICKED));
+    let committed = matches!(outcome, RunOutcome::Changed { .. });
     if committed && work.job.plan.iter().any(|sql| alters(sql)) {
         shared.change(|state| state.altered.insert(work.target.clone()));
     }
@@ -200,27 +200,27 @@ fn run(shared: &Shared, work: &Work) -> Outcome {
 }
 
 /// What the log says of an outcome: no message, it may hold data.
-fn said(outcome: &Outcome) -> &'static str {
+fn describe_outcome(outcome: &RunOutcome) -> &'static str {
     match outcome {
-        Outcome::Rows { .. } | Outcome::Changed { .. } => "succeeded",
-        Outcome::Failed { .. } => "failed",
+        RunOutcome::Rows { .. } | RunOutcome::Changed { .. } => "succeeded",
+        RunOutcome::Failed { .. } => "failed",
     }
 }
 
 /// The body that hands an outcome in. The result goes as JSON, not as JSON in a string: its bytes are what is stored.
-pub fn body(outcome: &Outcome, took: Duration) -> String {
+pub fn body(outcome: &RunOutcome, took: Duration) -> String {
     let mut out = String::new();
     match outcome {
-        Outcome::Rows { json, truncated } => {
+        RunOutcome::Rows { json, truncated } => {
             out.reserve(json.len() + 96);
             out.push_str("{\"success\":true,\"result_data\":");
             out.push_str(json);
             out.push_str(&format!(",\"truncated\":{truncated}"));
         }
-        Outcome::Changed { rows } => out.push_str(&format!(
+        RunOutcome::Changed { rows } => out.push_str(&format!(
             "{{\"success\":true,\"result_data\":{{\"rows_affected\":{rows}}},\"rows_affected\":{rows}"
         )),
-        Outcome::Failed { message } => {
+        RunOutcome::Failed { message } => {
             out.push_str("{\"success\":false,\"error_message\":");
             push_string(&mut out, message);
         }
@@ -230,12 +230,12 @@ pub fn body(outcome: &Outcome, took: Duration) -> String {
 }
 
 /// Renews the lease until the execution has ended, and passes a cancellation on.
-fn heartbeats(shared: &Shared, work: &Work, ended: &Ended) {
+fn heartbeats(shared: &AgentShared, work: &CheckedExecution, ended: &EndSignal) {
     while !ended.wait(work.beat) {
         match shared.client.heartbeat(&work.execution_id) {
             Ok(reply) if reply.cancelled && work.cancel.asked().is_none() => {
                 log::info!("execution {} is cancelled", work.execution_id);
-                work.cancel.ask(Reason::Cancelled);
+                work.cancel.ask(StopReason::Cancelled);
             }
             Ok(_) => {}
             Err(e) => log::warn!("heartbeat of execution {}: {e}", work.execution_id),
@@ -245,29 +245,29 @@ fn heartbeats(shared: &Shared, work: &Work, ended: &Ended) {
 
 /// Told once that an execution has ended.
 #[derive(Default)]
-struct Ended {
-    told: Mutex<bool>,
+struct EndSignal {
+    ended: Mutex<bool>,
     bell: Condvar,
 }
 
-impl Ended {
+impl EndSignal {
     fn tell(&self) {
-        *self.told.lock().unwrap_or_else(|e| e.into_inner()) = true;
+        *self.ended.lock().unwrap_or_else(|e| e.into_inner()) = true;
         self.bell.notify_all();
     }
 
     /// Waits at most `wait`; whether it has ended.
     fn wait(&self, wait: Duration) -> bool {
-        let told = self.told.lock().unwrap_or_else(|e| e.into_inner());
+        let ended = self.ended.lock().unwrap_or_else(|e| e.into_inner());
         *self
             .bell
-            .wait_timeout_while(told, wait, |told| !*told)
+            .wait_timeout_while(ended, wait, |ended| !*ended)
             .unwrap_or_else(|e| e.into_inner())
             .0
     }
 }
 
-struct EndsOnDrop<'a>(&'a Ended);
+struct EndsOnDrop<'a>(&'a EndSignal);
 
 impl Drop for EndsOnDrop<'_> {
     fn drop(&mut self) {

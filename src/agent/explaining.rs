@@ -1,7 +1,7 @@
 //! The thread that explains statements for reviewers, and the line in which they wait for it. The poll puts them
 //! there and goes on; what finds no room stays with the server, which shows it again.
 
-use super::Shared;
+use super::AgentShared;
 use super::pacing::Backoff;
 use crate::client::{DryRunJob, DryRunResult};
 use crate::domain::id::{Target, is_uuid};
@@ -32,13 +32,13 @@ const PANICKED: &str = "the agent failed while it explained the statement";
 
 /// Statements that wait to be explained, and those not to be taken again.
 #[derive(Default)]
-pub struct Line {
+pub struct ExplainQueue {
     waiting: VecDeque<DryRunJob>,
     /// By id: none while the job waits or is explained, then until when it is left alone.
     known: HashMap<String, Option<Instant>>,
 }
 
-impl Line {
+impl ExplainQueue {
     /// Whether nothing waits and nothing is being explained.
     pub fn is_idle(&self) -> bool {
         self.known.values().all(Option::is_some)
@@ -72,7 +72,7 @@ impl Line {
 }
 
 /// Puts what a poll shows in line; whether any of it was new.
-pub fn offer(shared: &Shared, jobs: &[DryRunJob]) -> bool {
+pub fn offer(shared: &AgentShared, jobs: &[DryRunJob]) -> bool {
     if jobs.is_empty() {
         return false;
     }
@@ -91,14 +91,14 @@ pub fn offer(shared: &Shared, jobs: &[DryRunJob]) -> bool {
     })
 }
 
-fn target(shared: &Shared, job: &DryRunJob) -> Option<Target> {
+fn target(shared: &AgentShared, job: &DryRunJob) -> Option<Target> {
     Target::new(&job.database, &job.environment)
         .ok()
         .filter(|target| shared.drivers.contains_key(target))
 }
 
 /// The thread's body: works until the agent stops or fails.
-pub fn run(shared: &Arc<Shared>) {
+pub fn run(shared: &Arc<AgentShared>) {
     while let Some(job) = next(shared) {
         let left_alone = explain(shared, &job);
         shared.change(|state| {
@@ -109,7 +109,7 @@ pub fn run(shared: &Arc<Shared>) {
     }
 }
 
-fn next(shared: &Shared) -> Option<DryRunJob> {
+fn next(shared: &AgentShared) -> Option<DryRunJob> {
     loop {
         let mut state = shared.wait(LOOK_EVERY, |state| {
             state.over() || !state.explaining.waiting.is_empty()
@@ -124,7 +124,7 @@ fn next(shared: &Shared) -> Option<DryRunJob> {
 }
 
 /// Claims, explains and hands in; how long the job is to be left alone then.
-fn explain(shared: &Shared, job: &DryRunJob) -> Duration {
+fn explain(shared: &AgentShared, job: &DryRunJob) -> Duration {
     let Some(driver) = target(shared, job).and_then(|target| shared.drivers.get(&target)) else {
         return SETTLED_FOR;
     };
@@ -151,7 +151,7 @@ fn explain(shared: &Shared, job: &DryRunJob) -> Duration {
 }
 
 fn hand_in(
-    shared: &Shared,
+    shared: &AgentShared,
     job: &DryRunJob,
     claim_token: &str,
     explained: &Result<String, String>,
@@ -163,14 +163,14 @@ fn hand_in(
         },
         Err(why_not) => (None, Some(why_not.as_str())),
     };
-    let said = DryRunResult {
+    let result = DryRunResult {
         claim_token,
         result: plan,
         error,
     };
     let began = Instant::now();
     let mut backoff = Backoff::up_to(WAIT_MAX);
-    while let Err(error) = shared.breakable_client.finish_dry_run(&job.id, &said) {
+    while let Err(error) = shared.breakable_client.finish_dry_run(&job.id, &result) {
         let wait = backoff.next(error.retry_after);
         let expired = began.elapsed() + wait > TRY_FOR;
         if !error.retryable || expired || shared.pause(wait) {
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_job_is_taken_once_while_it_is_remembered() {
-        let (mut line, now) = (Line::default(), Instant::now());
+        let (mut line, now) = (ExplainQueue::default(), Instant::now());
         let jobs = [job("a"), job("b")];
         assert!(line.is_idle());
         assert!(line.take(jobs.iter(), now));
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn no_more_wait_than_there_is_room_and_no_more_are_remembered() {
-        let (mut line, now) = (Line::default(), Instant::now());
+        let (mut line, now) = (ExplainQueue::default(), Instant::now());
         for n in 0..2 * KNOWN_MAX {
             let id = n.to_string();
             assert!(line.take([job(&id)].iter(), now));

@@ -15,7 +15,7 @@ pub mod journal;
 mod pacing;
 mod poll;
 pub mod sample;
-mod telling;
+mod schema_sync;
 
 use crate::client::{ActiveJob, Client};
 use crate::clock::Clock;
@@ -23,7 +23,7 @@ use crate::crypto::PublicKey;
 use crate::domain::id::{Operation, Target};
 use crate::error::Error;
 use config::AgentConfig;
-use drivers::{Cancel, Driver, Reason};
+use drivers::{Cancel, Driver, StopReason};
 use journal::Journal;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 
 /// A running agent. Dropping it stops it at once; [`Agent::stop`] is kinder.
 pub struct Agent {
-    shared: Arc<Shared>,
+    shared: Arc<AgentShared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -56,7 +56,7 @@ impl Agent {
             .iter()
             .map(|database| (database.target.clone(), drivers::driver(database)))
             .collect();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(AgentShared {
             client: Client::new(&config.server)?,
             breakable_client: Client::new(&config.server)?,
             breaking_off: Cancel::new(),
@@ -65,7 +65,7 @@ impl Agent {
             journal,
             drivers,
             started: Instant::now(),
-            state: Mutex::new(State::default()),
+            state: Mutex::new(AgentState::default()),
             changed: Condvar::new(),
         });
         let agent = Agent {
@@ -74,12 +74,12 @@ impl Agent {
         };
         agent.spawn("agent-poll", poll::run)?;
         agent.spawn("agent-outbox", delivery::run)?;
-        agent.spawn("agent-schema", telling::run)?;
+        agent.spawn("agent-schema", schema_sync::run)?;
         agent.spawn("agent-explain", explaining::run)?;
         Ok(agent)
     }
 
-    fn spawn(&self, name: &str, body: fn(&Arc<Shared>)) -> Result<(), Error> {
+    fn spawn(&self, name: &str, body: fn(&Arc<AgentShared>)) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
@@ -94,7 +94,7 @@ impl Agent {
 
     /// Waits until the server has answered a poll, at most `wait`; whether it has.
     pub fn wait_ready(&self, wait: Duration) -> bool {
-        let over = |state: &State| state.ready || state.failure.is_some();
+        let over = |state: &AgentState| state.ready || state.failure.is_some();
         self.shared.wait(wait, over).ready
     }
 
@@ -116,9 +116,9 @@ impl Agent {
     /// every thread is joined. Takes at most `drain` and the length of one call to the server.
     pub fn stop(&self, drain: Duration) {
         self.shared.change(|state| state.stopping = true);
-        self.shared.breaking_off.ask(Reason::Stopping);
+        self.shared.breaking_off.ask(StopReason::Stopping);
         self.shared.breakable_client.shutdown();
-        let idle = |state: &State| state.running.is_empty() || state.giving_up;
+        let idle = |state: &AgentState| state.running.is_empty() || state.giving_up;
         if !self.shared.wait(drain, idle).running.is_empty() {
             log::warn!("statements still run; interrupting them");
         }
@@ -137,7 +137,7 @@ impl Agent {
             state.stopping = true;
             state.giving_up = true;
             for running in state.running.values() {
-                running.cancel.ask(Reason::Stopping);
+                running.cancel.ask(StopReason::Stopping);
             }
         });
     }
@@ -150,7 +150,7 @@ impl Drop for Agent {
 }
 
 /// What the threads of an agent share.
-struct Shared {
+struct AgentShared {
     config: AgentConfig,
     clock: Clock,
     client: Client,
@@ -161,13 +161,13 @@ struct Shared {
     journal: Journal,
     drivers: HashMap<Target, Box<dyn Driver>>,
     started: Instant,
-    state: Mutex<State>,
+    state: Mutex<AgentState>,
     /// Rung at every change of `state`.
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct AgentState {
     /// No new work.
     stopping: bool,
     /// No more waiting for anything.
@@ -179,33 +179,33 @@ struct State {
     /// The key that tokens are checked against, once it is known.
     key: Option<PublicKey>,
     /// What runs now, by execution id; at most `max_concurrent`.
-    running: BTreeMap<String, Running>,
+    running: BTreeMap<String, RunningExecution>,
     /// Databases whose schema an execution has changed since they were last described.
     altered: BTreeSet<Target>,
     /// Statements to explain.
-    explaining: explaining::Line,
+    explaining: explaining::ExplainQueue,
 }
 
-impl State {
+impl AgentState {
     /// Whether nothing more is to be done: the agent stops, or has given up.
     fn over(&self) -> bool {
         self.stopping || self.failure.is_some()
     }
 }
 
-struct Running {
+struct RunningExecution {
     request_id: String,
     operation: Operation,
     since: Instant,
     cancel: Cancel,
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl AgentShared {
+    fn state(&self) -> MutexGuard<'_, AgentState> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    fn change<T>(&self, how: impl FnOnce(&mut State) -> T) -> T {
+    fn change<T>(&self, how: impl FnOnce(&mut AgentState) -> T) -> T {
         let mut state = self.state();
         let value = how(&mut state);
         self.changed.notify_all();
@@ -213,7 +213,11 @@ impl Shared {
     }
 
     /// Waits until `over` holds, at most `wait`.
-    fn wait(&self, wait: Duration, over: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+    fn wait(
+        &self,
+        wait: Duration,
+        over: impl Fn(&AgentState) -> bool,
+    ) -> MutexGuard<'_, AgentState> {
         self.changed
             .wait_timeout_while(self.state(), wait, |state| !over(state))
             .unwrap_or_else(|e| e.into_inner())

@@ -1,10 +1,10 @@
 //! The thread that talks to the server: learns its key, polls, claims, and hands what it claimed to threads of its own.
 
-use super::drivers::Outcome;
-use super::execution::{Slot, Work, body, check, execute};
+use super::drivers::RunOutcome;
+use super::execution::{CheckedExecution, ExecutionSlot, body, check, execute};
 use super::pacing::Backoff;
-use super::{Shared, delivery, explaining};
-use crate::client::{AgentStatus, Capabilities, Claim, ClientError, Job, Poll};
+use super::{AgentShared, delivery, explaining};
+use crate::client::{AgentStatus, Capabilities, Claim, ClientError, OfferedJob, Poll};
 use crate::crypto::{PublicKey, hex, random, unhex};
 use crate::domain::id::{Operation, Target, is_uuid};
 use crate::error::Shown;
@@ -35,7 +35,7 @@ const LEFT_ALONE_MAX: usize = 256;
 const OPERATIONS: [Operation; 2] = [Operation::ExecuteSelect, Operation::ExecuteDml];
 
 /// The thread's body: works until the agent stops or fails, then joins the executions.
-pub fn run(shared: &Arc<Shared>) {
+pub fn run(shared: &Arc<AgentShared>) {
     let mut poller = Poller {
         shared,
         backoff: Backoff::up_to(WAIT_MAX),
@@ -55,7 +55,7 @@ pub fn run(shared: &Arc<Shared>) {
 }
 
 struct Poller<'a> {
-    shared: &'a Arc<Shared>,
+    shared: &'a Arc<AgentShared>,
     backoff: Backoff,
     left_alone: HashMap<String, Instant>,
     threads: Vec<JoinHandle<()>>,
@@ -204,7 +204,7 @@ impl Poller<'_> {
     }
 
     /// Claims and starts up to `free` of `jobs`; whether any claim was tried.
-    fn take_jobs(&mut self, jobs: &[Job], free: u32) -> bool {
+    fn take_jobs(&mut self, jobs: &[OfferedJob], free: u32) -> bool {
         let now = Instant::now();
         self.left_alone.retain(|_, until| *until > now);
         let mut tried = false;
@@ -235,7 +235,7 @@ impl Poller<'_> {
         tried
     }
 
-    fn serves(&self, job: &Job) -> bool {
+    fn serves(&self, job: &OfferedJob) -> bool {
         is_uuid(&job.id)
             && Target::new(&job.database, &job.environment)
                 .is_ok_and(|target| self.shared.drivers.contains_key(&target))
@@ -275,7 +275,7 @@ impl Poller<'_> {
             return;
         }
         let why_not = match check(self.shared, claim, request_id) {
-            Ok(work) => match Slot::take(self.shared, &work) {
+            Ok(work) => match ExecutionSlot::take(self.shared, &work) {
                 Some(slot) => match self.spawn(slot, work) {
                     Ok(()) => return,
                     Err(_) => "not run: the agent has no thread left for it".to_owned(),
@@ -290,11 +290,11 @@ impl Poller<'_> {
             Err(why_not) => why_not,
         };
         log::error!("execution {} is not run: {why_not}", claim.execution_id);
-        let refusal = body(&Outcome::failed(why_not), Duration::ZERO);
+        let refusal = body(&RunOutcome::failed(why_not), Duration::ZERO);
         delivery::refuse(self.shared, &claim.execution_id, &refusal);
     }
 
-    fn spawn(&mut self, slot: Slot, work: Work) -> std::io::Result<()> {
+    fn spawn(&mut self, slot: ExecutionSlot, work: CheckedExecution) -> std::io::Result<()> {
         self.started += 1;
         let name = self.started;
         let thread = std::thread::Builder::new()
@@ -314,14 +314,14 @@ impl Poller<'_> {
 }
 
 /// The key that the server shows, if it is the one that was told, or that was shown first.
-fn pinned(shared: &Shared, shown: &str) -> Result<PublicKey, String> {
+fn pinned(shared: &AgentShared, shown: &str) -> Result<PublicKey, String> {
     let key = unhex(shown)
         .and_then(|bytes| PublicKey::from_bytes(&bytes))
         .ok_or("the server's public key is not an Ed25519 key")?;
     let shown = hex(&key.bytes());
     let journal = &shared.journal;
     let (pin, whence) = match shared.config.public_key {
-        Some(told) => (Some(hex(&told)), "`server.public_key` in agent.toml"),
+        Some(expected) => (Some(hex(&expected)), "`server.public_key` in agent.toml"),
         None => (
             journal.public_key().map_err(|e| e.to_string())?,
             "the key of its first start",

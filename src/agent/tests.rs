@@ -5,11 +5,11 @@ mod fake;
 
 use super::config::{DatabaseConfig, DriverConfig};
 use super::drivers::sqlite::Sqlite;
-use super::drivers::{Job, Outcome};
+use super::drivers::{DriverJob, RunOutcome};
 use super::*;
-use crate::client::{Options, Token};
+use crate::client::{ClientOptions, Token};
 use crate::clock::Timestamp;
-use crate::domain::execution_token::Claims;
+use crate::domain::execution_token::ExecutionClaims;
 use fake::{Fake, LONG, Offer};
 use serde_json::json;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ impl Place {
                 "INSERT INTO t VALUES (1), (2), (3)",
             ],
         );
-        assert_eq!(filled, Outcome::Changed { rows: 3 });
+        assert_eq!(filled, RunOutcome::Changed { rows: 3 });
         place
     }
 
@@ -48,7 +48,7 @@ impl Place {
                 read_only: false,
             },
         };
-        let server = Options::new(format!("http://{}", fake.address), token);
+        let server = ClientOptions::new(format!("http://{}", fake.address), token);
         AgentConfig::new(server, self.state(), vec![database])
     }
 
@@ -56,8 +56,8 @@ impl Place {
         Agent::start(self.config(fake), Clock::system()).unwrap()
     }
 
-    fn run(&self, operation: Operation, plan: &[&str]) -> Outcome {
-        let job = Job {
+    fn run(&self, operation: Operation, plan: &[&str]) -> RunOutcome {
+        let job = DriverJob {
             operation,
             plan: plan.iter().map(|sql| (*sql).to_owned()).collect(),
             timeout_secs: 30,
@@ -69,7 +69,7 @@ impl Place {
 
     fn rows(&self) -> i64 {
         let found = self.run(Operation::ExecuteSelect, &["SELECT count(*) AS n FROM t"]);
-        let Outcome::Rows { json, .. } = found else {
+        let RunOutcome::Rows { json, .. } = found else {
             panic!("{found:?}");
         };
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -140,7 +140,7 @@ fn a_write_is_counted_and_its_outcome_outlives_a_server_that_is_away() {
 
 #[test]
 fn nothing_runs_that_was_not_signed() {
-    type Spoil = fn(&mut Claims);
+    type Spoil = fn(&mut ExecutionClaims);
     let spoils: [(Spoil, &str); 4] = [
         (|c| c.detail_hash = "0".repeat(64), "detail_hash"),
         (|c| c.request_id = crate::crypto::uuid(), "request_id"),

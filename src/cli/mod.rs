@@ -89,13 +89,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 enum Command {
     Help,
     Version,
-    Serve(serve::Options),
+    Serve(serve::ServeOptions),
     Agent(PathBuf),
     CheckConfig(check_config::Options),
     Reload(PathBuf),
-    PolicyReplay(policy::Options),
-    PolicyTest(policy::Options),
-    Demo(demo::Options),
+    PolicyReplay(policy::PolicyOptions),
+    PolicyTest(policy::PolicyOptions),
+    Demo(demo::DemoOptions),
 }
 
 /// Why a command could not do what was asked.
@@ -137,7 +137,7 @@ fn parse(mut parser: Parser) -> Result<Command, String> {
         "policy" => format!("policy {}", word(&mut parser)?),
         _ => name,
     };
-    let mut said = Said::default();
+    let mut args = Args::default();
     while let Some(argument) = parser.next().map_err(text)? {
         match (argument, name.as_str()) {
             (Arg::Short('h') | Arg::Long("help"), _) => return Ok(Command::Help),
@@ -145,61 +145,61 @@ fn parse(mut parser: Parser) -> Result<Command, String> {
                 Arg::Long("config"),
                 "serve" | "agent" | "check-config" | "reload" | "policy replay" | "policy test",
             ) => {
-                said.config = Some(parser.value().map_err(text)?.into());
+                args.config = Some(parser.value().map_err(text)?.into());
             }
             (Arg::Long("agent"), "check-config") => {
-                said.agent = Some(parser.value().map_err(text)?.into());
+                args.agent = Some(parser.value().map_err(text)?.into());
             }
-            (Arg::Long("listen"), "serve" | "demo") => said.listen = Some(address(&mut parser)?),
+            (Arg::Long("listen"), "serve" | "demo") => args.listen = Some(address(&mut parser)?),
             (Arg::Long("port"), "demo") => {
                 let value = parser.value().map_err(text)?;
-                said.port = Some(value.parse().map_err(text)?);
+                args.port = Some(value.parse().map_err(text)?);
             }
             (Arg::Long("state-dir"), "demo") => {
-                said.state_dir = Some(parser.value().map_err(text)?.into());
+                args.state_dir = Some(parser.value().map_err(text)?.into());
             }
-            (Arg::Long("force-bootstrap"), "serve") => said.force_bootstrap = true,
+            (Arg::Long("force-bootstrap"), "serve") => args.force_bootstrap = true,
             (Arg::Long("accept-rollback"), "serve") => {
-                said.accept_rollback = Some(reason(&mut parser)?);
+                args.accept_rollback = Some(reason(&mut parser)?);
             }
             (Arg::Long("db"), "policy replay" | "policy test") => {
-                said.db = Some(parser.value().map_err(text)?.into());
+                args.db = Some(parser.value().map_err(text)?.into());
             }
             (Arg::Long("days"), "policy replay" | "policy test") => {
                 let value = parser.value().map_err(text)?;
-                said.days = Some(value.parse().map_err(text)?);
+                args.days = Some(value.parse().map_err(text)?);
             }
-            (Arg::Long("strict"), "policy test") => said.strict = true,
+            (Arg::Long("strict"), "policy test") => args.strict = true,
             (other, _) => return Err(text(other.unexpected())),
         }
     }
-    said.command(&name)
+    args.command(&name)
 }
 
-impl Said {
+impl Args {
     /// The command of that name with what was said.
     fn command(self, name: &str) -> Result<Command, String> {
-        let said = self;
-        let config = |default: &str| said.config.clone().unwrap_or_else(|| default.into());
+        let args = self;
+        let config = |default: &str| args.config.clone().unwrap_or_else(|| default.into());
         match name {
-            "serve" => Ok(Command::Serve(serve::Options {
+            "serve" => Ok(Command::Serve(serve::ServeOptions {
                 config: config("server.toml"),
-                listen: said.listen,
-                force_bootstrap: said.force_bootstrap,
-                accept_rollback: said.accept_rollback,
+                listen: args.listen,
+                force_bootstrap: args.force_bootstrap,
+                accept_rollback: args.accept_rollback,
             })),
             "agent" => Ok(Command::Agent(config("agent.toml"))),
             "check-config" => Ok(Command::CheckConfig(check_config::Options {
-                config: said.config,
-                agent: said.agent,
+                config: args.config,
+                agent: args.agent,
             })),
             "reload" => Ok(Command::Reload(config("server.toml"))),
             "policy replay" | "policy test" => {
-                let options = policy::Options {
+                let options = policy::PolicyOptions {
                     config: config("server.toml"),
-                    db: said.db,
-                    days: said.days,
-                    strict: said.strict,
+                    db: args.db,
+                    days: args.days,
+                    strict: args.strict,
                 };
                 Ok(match name {
                     "policy replay" => Command::PolicyReplay(options),
@@ -207,13 +207,13 @@ impl Said {
                 })
             }
             "demo" => {
-                let mut listen = said.listen.unwrap_or(crate::config::LISTEN_DEFAULT);
-                if let Some(port) = said.port {
+                let mut listen = args.listen.unwrap_or(crate::config::LISTEN_DEFAULT);
+                if let Some(port) = args.port {
                     listen.set_port(port);
                 }
-                Ok(Command::Demo(demo::Options {
+                Ok(Command::Demo(demo::DemoOptions {
                     listen,
-                    state_dir: said.state_dir,
+                    state_dir: args.state_dir,
                 }))
             }
             other => Err(format!("no command `{other}`")),
@@ -222,7 +222,7 @@ impl Said {
 }
 
 #[derive(Default)]
-struct Said {
+struct Args {
     config: Option<PathBuf>,
     agent: Option<PathBuf>,
     listen: Option<SocketAddr>,

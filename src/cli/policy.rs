@@ -15,7 +15,7 @@ const DIFFERENCES_SHOWN: usize = 100;
 const KINDS_MAX: usize = 1000;
 
 /// Which decisions, and where they are recorded.
-pub struct Options {
+pub struct PolicyOptions {
     /// Configuration: where the database is, and for a test the policies to try.
     pub config: PathBuf,
     /// The database file, if not the one in the state_dir of that configuration.
@@ -26,7 +26,7 @@ pub struct Options {
     pub strict: bool,
 }
 
-impl Options {
+impl PolicyOptions {
     fn since(&self) -> Timestamp {
         match self.days {
             Some(days) => Timestamp(Clock::system().now().0 - i64::from(days) * 86_400_000),
@@ -44,7 +44,7 @@ fn load(path: &Path) -> Result<Config, String> {
 }
 
 /// Decides every recorded request again under the policies that decided it. A difference is the error.
-pub fn replay(options: &Options) -> Result<(), String> {
+pub fn replay(options: &PolicyOptions) -> Result<(), String> {
     let db = match &options.db {
         Some(db) => db.clone(),
         None => load(&options.config)?.state_dir.join("dbward.db"),
@@ -84,24 +84,24 @@ pub fn replay(options: &Options) -> Result<(), String> {
 
 /// Changes of one kind to requests of one target and operation.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Kind {
+struct DifferenceKind {
     outlook: Outlook,
     place: String,
 }
 
-struct Seen {
+struct Differences {
     count: u64,
     example: String,
 }
 
 /// Decides every recorded request under the policies of another configuration, and prints what would change.
-pub fn test(options: &Options) -> Result<(), String> {
+pub fn test(options: &PolicyOptions) -> Result<(), String> {
     let config = load(&options.config)?;
     let db = match &options.db {
         Some(db) => db.clone(),
         None => config.state_dir.join("dbward.db"),
     };
-    let mut kinds: BTreeMap<Kind, Seen> = BTreeMap::new();
+    let mut kinds: BTreeMap<DifferenceKind, Differences> = BTreeMap::new();
     let (mut same, mut unknown, mut others) = (0u64, 0u64, 0u64);
     each_decision(&db, options.since(), &mut |recorded, _| {
         let outlook = recorded.under(&config.policies);
@@ -111,12 +111,12 @@ pub fn test(options: &Options) -> Result<(), String> {
             outlook => {
                 let target = Facts::from_text(&recorded.facts).map(|f| f.target.to_string());
                 let place = format!("{} {}", target.unwrap_or_default(), recorded.operation);
-                let kind = Kind { outlook, place };
+                let kind = DifferenceKind { outlook, place };
                 if let Some(seen) = kinds.get_mut(&kind) {
                     seen.count += 1;
                 } else if kinds.len() < KINDS_MAX {
                     let example = recorded.id.clone();
-                    kinds.insert(kind, Seen { count: 1, example });
+                    kinds.insert(kind, Differences { count: 1, example });
                 } else {
                     others += 1;
                 }
@@ -133,7 +133,7 @@ pub fn test(options: &Options) -> Result<(), String> {
     let mut head = "";
     for (kind, seen) in &kinds {
         changed += seen.count;
-        let (title, how) = told(&kind.outlook);
+        let (title, how) = describe(&kind.outlook);
         if title != head {
             println!("{title}:");
             head = title;
@@ -156,7 +156,7 @@ pub fn test(options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-fn told(outlook: &Outlook) -> (&'static str, String) {
+fn describe(outlook: &Outlook) -> (&'static str, String) {
     match outlook {
         Outlook::AutoApproved { risk, reason } => {
             ("newly auto-approved", format!("risk {risk}, {reason}"))

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 const STATE_DIFFERS_CODE: u8 = 3;
 
 /// What the command line said.
-pub struct Options {
+pub struct ServeOptions {
     /// The file.
     pub config: PathBuf,
     /// Goes before the address in the file.
@@ -26,7 +26,7 @@ pub struct Options {
 }
 
 /// Serves until SIGTERM or SIGINT; a second one ends the grace. SIGHUP takes a changed configuration over.
-pub(super) fn run(options: &Options) -> Result<(), Failure> {
+pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
     let config = Config::load(&options.config).map_err(|problems| problems.to_string())?;
     logging::start(&config.logging);
     for warning in &config.warnings {

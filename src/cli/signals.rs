@@ -9,17 +9,17 @@ type Second = Box<dyn FnOnce() + Send>;
 
 /// Signals of this process.
 pub struct Signals {
-    shared: Arc<Shared>,
+    shared: Arc<SignalShared>,
 }
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct SignalShared {
+    state: Mutex<SignalState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct SignalState {
     arrived: u32,
     reloads: u32,
     second: Option<Second>,
@@ -38,7 +38,7 @@ impl Signals {
     /// Starts to listen. The thread lasts as long as the process.
     pub fn start() -> std::io::Result<Signals> {
         let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SignalShared::default());
         let seen = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("signals".to_owned())
@@ -92,7 +92,7 @@ impl Signals {
     }
 }
 
-impl Shared {
+impl SignalShared {
     fn reload(&self) {
         let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
         state.reloads += 1;

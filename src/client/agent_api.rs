@@ -39,14 +39,14 @@ pub struct Capabilities {
     /// Every environment of `scopes`.
     pub environments: Vec<String>,
     /// The pairs that are really there; where the server reads it, the two lists above mean nothing.
-    pub scopes: Vec<Scope>,
+    pub scopes: Vec<TargetJson>,
     /// Names of operations.
     pub operations: Vec<&'static str>,
 }
 
 /// One database in one environment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Scope {
+pub struct TargetJson {
     /// Name of the database.
     pub database: String,
     /// Name of the environment.
@@ -59,16 +59,16 @@ impl Capabilities {
         scopes: impl IntoIterator<Item = (&'a str, &'a str)>,
         operations: Vec<&'static str>,
     ) -> Capabilities {
-        let mut scopes: Vec<Scope> = scopes
+        let mut scopes: Vec<TargetJson> = scopes
             .into_iter()
-            .map(|(database, environment)| Scope {
+            .map(|(database, environment)| TargetJson {
                 database: database.to_owned(),
                 environment: environment.to_owned(),
             })
             .collect();
         scopes.sort_unstable();
         scopes.dedup();
-        let names = |of: fn(&Scope) -> &String| {
+        let names = |of: fn(&TargetJson) -> &String| {
             let mut all: Vec<String> = scopes.iter().map(of).cloned().collect();
             all.sort_unstable();
             all.dedup();
@@ -113,7 +113,7 @@ pub struct ActiveJob {
 #[derive(Debug, Clone, Deserialize)]
 pub struct PollReply {
     /// What can be claimed, oldest first.
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<OfferedJob>,
     /// Statements to explain, oldest first.
     #[serde(default)]
     pub dry_run_jobs: Vec<DryRunJob>,
@@ -127,7 +127,7 @@ pub struct PollReply {
 
 /// A request that waits for an agent.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Job {
+pub struct OfferedJob {
     /// Id of the request.
     pub id: String,
     /// Name of the database.
@@ -292,8 +292,8 @@ impl Client {
     ///
     /// # Errors
     /// As every call: [`ClientError`].
-    pub fn sync_schema(&self, said: &SchemaSync<'_>) -> Result<(), ClientError> {
-        self.post::<IgnoredAny>("/api/agent/schema-sync", &json(said)?, AT_ONCE)?;
+    pub fn sync_schema(&self, result: &SchemaSync<'_>) -> Result<(), ClientError> {
+        self.post::<IgnoredAny>("/api/agent/schema-sync", &json(result)?, AT_ONCE)?;
         Ok(())
     }
 
@@ -309,9 +309,9 @@ impl Client {
     ///
     /// # Errors
     /// As every call: [`ClientError`]; 409 when the claim does not count any more.
-    pub fn finish_dry_run(&self, id: &str, said: &DryRunResult<'_>) -> Result<(), ClientError> {
+    pub fn finish_dry_run(&self, id: &str, result: &DryRunResult<'_>) -> Result<(), ClientError> {
         let path = format!("/api/agent/dry-run/{id}/result");
-        self.post::<IgnoredAny>(&path, &json(said)?, AT_ONCE)?;
+        self.post::<IgnoredAny>(&path, &json(result)?, AT_ONCE)?;
         Ok(())
     }
 }

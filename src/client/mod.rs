@@ -8,7 +8,7 @@ mod error;
 
 pub use agent_api::{
     ActiveJob, AgentStatus, Capabilities, Claim, DryRunClaim, DryRunJob, DryRunResult, Heartbeat,
-    Job, Poll, PollReply, PublicKeyReply, ResultReply, SchemaSync, Scope,
+    OfferedJob, Poll, PollReply, PublicKeyReply, ResultReply, SchemaSync, TargetJson,
 };
 pub use error::ClientError;
 
@@ -59,7 +59,7 @@ impl fmt::Debug for Token {
 
 /// How to reach a server.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ClientOptions {
     /// `http://host:port` or `https://host`, with a path in front of `/api` if a proxy wants one.
     pub url: String,
     /// What to authenticate with.
@@ -74,10 +74,10 @@ pub struct Options {
     pub call_timeout: Duration,
 }
 
-impl Options {
+impl ClientOptions {
     /// Options with the usual timeouts: 5 s to connect, 10 s for a call.
-    pub fn new(url: impl Into<String>, token: Token) -> Options {
-        Options {
+    pub fn new(url: impl Into<String>, token: Token) -> ClientOptions {
+        ClientOptions {
             url: url.into(),
             token,
             allow_insecure: false,
@@ -110,7 +110,7 @@ impl Client {
     ///
     /// # Errors
     /// `validation_error` for a URL that is none, or plain HTTP to another host.
-    pub fn new(options: &Options) -> Result<Client, Error> {
+    pub fn new(options: &ClientOptions) -> Result<Client, Error> {
         let base = checked_url(&options.url, options.allow_insecure)?;
         let proxy = match &options.proxy {
             None => None,

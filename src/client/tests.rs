@@ -35,7 +35,7 @@ fn a_token_is_only_sent_where_it_may_go() {
 
 #[test]
 fn a_token_is_never_shown() {
-    let options = Options::new("http://127.0.0.1:1", token());
+    let options = ClientOptions::new("http://127.0.0.1:1", token());
     let client = Client::new(&options).unwrap();
     for text in [format!("{options:?}"), format!("{client:?}")] {
         assert!(!text.contains("0123456789abcdef"), "{text}");
@@ -49,7 +49,7 @@ fn nobody_there_is_worth_another_try() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let client = Client::new(&Options::new(format!("http://{address}"), token())).unwrap();
+    let client = Client::new(&ClientOptions::new(format!("http://{address}"), token())).unwrap();
     let error = client.public_key().unwrap_err();
     assert_eq!((error.status, error.code.as_str()), (None, "unreachable"));
     assert!(error.retryable);
@@ -59,7 +59,7 @@ fn nobody_there_is_worth_another_try() {
 fn shutdown_ends_a_call_that_waits() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let mut options = Options::new(format!("http://{address}"), token());
+    let mut options = ClientOptions::new(format!("http://{address}"), token());
     options.call_timeout = Duration::from_secs(60);
     let client = Client::new(&options).unwrap();
     let caller = {

@@ -7,7 +7,7 @@ use crate::domain::policy::Policies;
 use crate::domain::scope::Scope;
 use crate::error::Shown;
 pub(super) use crate::settings::path;
-use crate::settings::{Notes, Place, RawSecret, Spanned, Text};
+use crate::settings::{Location, Notes, RawSecret, Spanned, Text};
 use std::str::FromStr;
 
 /// Longest time that any key of seconds may have.
@@ -118,8 +118,8 @@ pub(super) fn secret(raw: &RawSecret, base: &Path, notes: &mut Notes) -> Option<
             );
             return None;
         }
-        (Some(said), None) => (&said.at, Ok(Secret::new(said.value.as_str()))),
-        (None, Some(said)) => (&said.at, Secret::from_file(&path(said, base, notes)?)),
+        (Some(spanned), None) => (&spanned.at, Ok(Secret::new(spanned.value.as_str()))),
+        (None, Some(spanned)) => (&spanned.at, Secret::from_file(&path(spanned, base, notes)?)),
         (None, None) => return None,
     };
     match read {
@@ -137,7 +137,7 @@ pub(super) fn secret(raw: &RawSecret, base: &Path, notes: &mut Notes) -> Option<
 
 fn state_dir(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<PathBuf> {
     match &raw.state_dir {
-        Some(said) => path(said, base, notes),
+        Some(spanned) => path(spanned, base, notes),
         None => {
             if !notes.has_problem("state_dir") {
                 notes.problem(&raw.at.key("state_dir"), "this key is required");
@@ -168,18 +168,18 @@ fn logging(raw: &RawLogging, notes: &mut Notes) -> Logging {
 
 fn proxies(raw: &RawConfig, notes: &mut Notes) -> Vec<Cidr> {
     let mut list = Vec::new();
-    for said in &raw.trusted_proxies.value {
-        let Some(range) = Cidr::parse(&said.value) else {
+    for spanned in &raw.trusted_proxies.value {
+        let Some(range) = Cidr::parse(&spanned.value) else {
             let message = format!(
                 "`{}` is not an address or a network like `10.0.0.0/8`",
-                Shown(&said.value)
+                Shown(&spanned.value)
             );
-            notes.problem(&said.at, message);
+            notes.problem(&spanned.at, message);
             continue;
         };
         if range.is_everything() {
             notes.warn(
-                &said.at,
+                &spanned.at,
                 "this trusts everybody: any client can choose the address that is recorded for it",
             );
         }
@@ -190,16 +190,18 @@ fn proxies(raw: &RawConfig, notes: &mut Notes) -> Vec<Cidr> {
 
 /// The meaning of a value with few spellings, or the default where it is absent or wrong.
 pub(super) fn one_of<T>(
-    said: &Text,
+    spanned: &Text,
     default: T,
     notes: &mut Notes,
     read: impl FnOnce(&str) -> Result<T, &'static str>,
 ) -> T {
-    let Some(said) = said else { return default };
-    match read(&said.value) {
+    let Some(spanned) = spanned else {
+        return default;
+    };
+    match read(&spanned.value) {
         Ok(value) => value,
         Err(why) => {
-            notes.problem(&said.at, format!("`{}` is {why}", Shown(&said.value)));
+            notes.problem(&spanned.at, format!("`{}` is {why}", Shown(&spanned.value)));
             default
         }
     }
@@ -209,13 +211,13 @@ pub(super) fn one_of<T>(
 /// has is a warning.
 pub(super) fn scope(raw: &RawScope, policies: &Policies, notes: &mut Notes) -> Scope {
     let mut scope = Scope::any();
-    if let Some(said) = &raw.database {
-        database_name(said, policies, notes);
-        scope.database.clone_from(&said.value);
+    if let Some(spanned) = &raw.database {
+        database_name(spanned, policies, notes);
+        scope.database.clone_from(&spanned.value);
     }
-    if let Some(said) = &raw.environment {
-        environment_name(said, &scope.database, policies, notes);
-        scope.environment.clone_from(&said.value);
+    if let Some(spanned) = &raw.environment {
+        environment_name(spanned, &scope.database, policies, notes);
+        scope.environment.clone_from(&spanned.value);
     }
     scope
 }
@@ -224,7 +226,7 @@ pub(super) fn scope(raw: &RawScope, policies: &Policies, notes: &mut Notes) -> S
 pub(super) fn once(
     what: &str,
     scope: &Scope,
-    at: &Place,
+    at: &Location,
     seen: &mut Vec<(Scope, usize)>,
     notes: &mut Notes,
 ) {
@@ -236,8 +238,8 @@ pub(super) fn once(
 }
 
 /// Checks the name of a database that something refers to; `*` is all of them.
-pub(super) fn database_name(said: &Spanned<String>, policies: &Policies, notes: &mut Notes) {
-    let name = &said.value;
+pub(super) fn database_name(spanned: &Spanned<String>, policies: &Policies, notes: &mut Notes) {
+    let name = &spanned.value;
     if name == "*" || notes.names_unclear("databases") {
         return;
     }
@@ -246,23 +248,23 @@ pub(super) fn database_name(said: &Spanned<String>, policies: &Policies, notes: 
             "database `{}` is not registered; add it under `[[databases]]`",
             Shown(name)
         );
-        notes.problem(&said.at, message);
+        notes.problem(&spanned.at, message);
     }
 }
 
 /// Checks the name of an environment of `database`, which may be `*`.
 pub(super) fn environment_name(
-    said: &Spanned<String>,
+    spanned: &Spanned<String>,
     database: &str,
     policies: &Policies,
     notes: &mut Notes,
 ) {
-    let name = &said.value;
+    let name = &spanned.value;
     if name == "*" {
         return;
     }
     if !crate::domain::id::is_name(name) {
-        not_a_name(said, "environment", notes);
+        not_a_name(spanned, "environment", notes);
         return;
     }
     let known = policies
@@ -272,45 +274,45 @@ pub(super) fn environment_name(
         .any(|d| d.environments.contains(name));
     if !known && !notes.names_unclear("databases") {
         let message = format!("no registered database has the environment `{name}`");
-        notes.warn(&said.at, message);
+        notes.warn(&spanned.at, message);
     }
 }
 
 /// Notes that a name of a database or an environment is misspelled.
-pub(super) fn not_a_name(said: &Spanned<String>, what: &str, notes: &mut Notes) {
+pub(super) fn not_a_name(spanned: &Spanned<String>, what: &str, notes: &mut Notes) {
     let message = format!(
         "{what} `{}` is not a name: a lower-case letter, then a-z, 0-9, `_`, `-`, at most 63 in all",
-        Shown(&said.value)
+        Shown(&spanned.value)
     );
-    notes.problem(&said.at, message);
+    notes.problem(&spanned.at, message);
 }
 
 /// The required id of a person, a role or a group: not blank, not too long, no control characters.
-pub(super) fn id(said: &Text, at: &Place, key: &str, notes: &mut Notes) -> Option<String> {
-    let Some(said) = said else {
+pub(super) fn id(spanned: &Text, at: &Location, key: &str, notes: &mut Notes) -> Option<String> {
+    let Some(spanned) = spanned else {
         let place = at.key(key);
         if !notes.has_problem(&place.key) {
             notes.problem(&place, "this key is required");
         }
         return None;
     };
-    is_id(said, notes).then(|| said.value.clone())
+    is_id(spanned, notes).then(|| spanned.value.clone())
 }
 
 /// Whether an id has the shape of one; otherwise a problem is noted.
-pub(super) fn is_id(said: &Spanned<String>, notes: &mut Notes) -> bool {
-    let text = &said.value;
+pub(super) fn is_id(spanned: &Spanned<String>, notes: &mut Notes) -> bool {
+    let text = &spanned.value;
     if text.is_empty() || text.trim() != text || text.chars().any(char::is_control) {
         let message = format!(
             "`{}` is empty, has space around it, or holds a control character",
             Shown(text)
         );
-        notes.problem(&said.at, message);
+        notes.problem(&spanned.at, message);
         return false;
     }
     if text.len() > ID_BYTES_MAX {
         let message = format!("`{}` is longer than {ID_BYTES_MAX} bytes", Shown(text));
-        notes.problem(&said.at, message);
+        notes.problem(&spanned.at, message);
         return false;
     }
     true

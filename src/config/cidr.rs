@@ -17,8 +17,8 @@ impl Cidr {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),
         };
-        let said: IpAddr = address.parse().ok()?;
-        let address = said.to_canonical();
+        let spanned: IpAddr = address.parse().ok()?;
+        let address = spanned.to_canonical();
         let width = width(address);
         let bits = match prefix {
             None => width,
@@ -27,7 +27,7 @@ impl Cidr {
                     return None;
                 }
                 // The prefix of a mapped network counts the 96 bits of its clothes.
-                let clothes = if said.is_ipv6() && address.is_ipv4() {
+                let clothes = if spanned.is_ipv6() && address.is_ipv4() {
                     96
                 } else {
                     0

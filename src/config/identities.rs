@@ -37,25 +37,27 @@ pub(super) fn check(
 
 /// The name of a role that people are to get, if it exists; that it is the role of agents is a warning.
 pub(super) fn role_of_people(
-    said: &Text,
+    spanned: &Text,
     policies: &Policies,
     notes: &mut Notes,
 ) -> Option<String> {
-    let said = said.as_ref().filter(|s| role_exists(s, policies, notes))?;
-    if said.value == Role::AGENT {
+    let spanned = spanned
+        .as_ref()
+        .filter(|s| role_exists(s, policies, notes))?;
+    if spanned.value == Role::AGENT {
         notes.warn(
-            &said.at,
+            &spanned.at,
             "a role of agents gives people nothing; agents get it with their token, not from here",
         );
     }
-    Some(said.value.clone())
+    Some(spanned.value.clone())
 }
 
 /// Notes a problem and answers `false` where `taken` says that the value is there already.
-fn is_new(said: &Spanned<String>, what: &str, taken: bool, notes: &mut Notes) -> bool {
+fn is_new(spanned: &Spanned<String>, what: &str, taken: bool, notes: &mut Notes) -> bool {
     if taken {
-        let message = format!("{what} `{}` is there already", Shown(&said.value));
-        notes.problem(&said.at, message);
+        let message = format!("{what} `{}` is there already", Shown(&spanned.value));
+        notes.problem(&spanned.at, message);
     }
     !taken
 }
@@ -77,28 +79,28 @@ fn database(raw: &RawDatabase, policies: &mut Policies, notes: &mut Notes) {
         notes.warn(&raw.at, message);
     }
     let mut environments = Vec::new();
-    for said in &raw.environments.value {
-        if !is_name(&said.value) {
-            not_a_name(said, "environment", notes);
+    for spanned in &raw.environments.value {
+        if !is_name(&spanned.value) {
+            not_a_name(spanned, "environment", notes);
         } else if is_new(
-            said,
+            spanned,
             "environment",
-            environments.contains(&said.value),
+            environments.contains(&spanned.value),
             notes,
         ) {
-            environments.push(said.value.clone());
+            environments.push(spanned.value.clone());
         }
     }
-    let Some(said) = &raw.name else {
+    let Some(spanned) = &raw.name else {
         id(&raw.name, &raw.at, "name", notes);
         return;
     };
-    if !is_name(&said.value) {
-        not_a_name(said, "database", notes);
+    if !is_name(&spanned.value) {
+        not_a_name(spanned, "database", notes);
         return;
     }
-    let taken = policies.databases.iter().any(|d| d.name == said.value);
-    if !is_new(said, "database", taken, notes) {
+    let taken = policies.databases.iter().any(|d| d.name == spanned.value);
+    if !is_new(spanned, "database", taken, notes) {
         return;
     }
     if raw.environments.value.is_empty() {
@@ -108,7 +110,7 @@ fn database(raw: &RawDatabase, policies: &mut Policies, notes: &mut Notes) {
         );
     }
     policies.databases.push(Database {
-        name: said.value.clone(),
+        name: spanned.value.clone(),
         environments,
         dialect,
     });
@@ -124,9 +126,9 @@ fn users(raw: &RawConfig, notes: &mut Notes) -> Vec<ConfiguredUser> {
             _ => Err("not one of `active`, `suspended`"),
         });
         let id = id(&entry.id, &entry.at, "id", notes);
-        if let (Some(id), Some(said)) = (id, &entry.id)
-            && is_person(said, notes)
-            && is_new(said, "user", !seen.insert(id.clone()), notes)
+        if let (Some(id), Some(spanned)) = (id, &entry.id)
+            && is_person(spanned, notes)
+            && is_new(spanned, "user", !seen.insert(id.clone()), notes)
         {
             users.push(ConfiguredUser { id, active });
         }
@@ -135,14 +137,14 @@ fn users(raw: &RawConfig, notes: &mut Notes) -> Vec<ConfiguredUser> {
 }
 
 /// Whether an id of the right shape can be a person's; otherwise a problem is noted.
-fn is_person(said: &Spanned<String>, notes: &mut Notes) -> bool {
-    let good = is_subject(&said.value);
+fn is_person(spanned: &Spanned<String>, notes: &mut Notes) -> bool {
+    let good = is_subject(&spanned.value);
     if !good {
         let message = format!(
             "`{}` is reserved, or holds an invisible character",
-            Shown(&said.value)
+            Shown(&spanned.value)
         );
-        notes.problem(&said.at, message);
+        notes.problem(&spanned.at, message);
     }
     good
 }
@@ -154,8 +156,8 @@ fn group(raw: &RawGroup, policies: &mut Policies, notes: &mut Notes) {
     if raw.members.value.is_empty() && !notes.has_problem(&place.key) {
         notes.problem(place, "a group needs at least one member");
     }
-    if let (Some(name), Some(said)) = (name, &raw.name)
-        && is_new(said, "group", policies.groups.contains_key(&name), notes)
+    if let (Some(name), Some(spanned)) = (name, &raw.name)
+        && is_new(spanned, "group", policies.groups.contains_key(&name), notes)
     {
         policies.groups.insert(name, members);
     }
@@ -164,11 +166,12 @@ fn group(raw: &RawGroup, policies: &mut Policies, notes: &mut Notes) {
 /// The ids of a list of people; one said twice is a warning.
 fn people(list: &Texts, notes: &mut Notes) -> BTreeSet<String> {
     let mut set = BTreeSet::new();
-    for said in &list.value {
-        if is_id(said, notes) && is_person(said, notes) && !set.insert(said.value.clone()) {
+    for spanned in &list.value {
+        if is_id(spanned, notes) && is_person(spanned, notes) && !set.insert(spanned.value.clone())
+        {
             notes.warn(
-                &said.at,
-                format!("`{}` is named twice in this list", Shown(&said.value)),
+                &spanned.at,
+                format!("`{}` is named twice in this list", Shown(&spanned.value)),
             );
         }
     }
@@ -178,16 +181,16 @@ fn people(list: &Texts, notes: &mut Notes) -> BTreeSet<String> {
 fn role(raw: &RawRole, policies: &mut Policies, notes: &mut Notes) {
     let name = id(&raw.name, &raw.at, "name", notes);
     let mut permissions = BTreeSet::new();
-    for said in &raw.permissions.value {
-        let found = Permission::from_config(&said.value);
+    for spanned in &raw.permissions.value {
+        let found = Permission::from_config(&spanned.value);
         if found.is_empty() {
             let all: Vec<_> = Permission::ALL.iter().map(|p| p.as_str()).collect();
             let message = format!(
                 "no permission `{}`; there are {}; docs/permissions-and-risk.md says what each allows",
-                Shown(&said.value),
+                Shown(&spanned.value),
                 all.join(", ")
             );
-            notes.problem(&said.at, message);
+            notes.problem(&spanned.at, message);
         }
         permissions.extend(found);
     }
@@ -206,20 +209,20 @@ fn role(raw: &RawRole, policies: &mut Policies, notes: &mut Notes) {
     if raw.permissions.value.is_empty() && !notes.has_problem(&place.key) {
         notes.problem(place, "a role needs at least one permission");
     }
-    for said in &raw.databases.value {
-        database_name(said, policies, notes);
+    for spanned in &raw.databases.value {
+        database_name(spanned, policies, notes);
     }
-    for said in &raw.environments.value {
-        environment_name(said, "*", policies, notes);
+    for spanned in &raw.environments.value {
+        environment_name(spanned, "*", policies, notes);
     }
-    let (Some(name), Some(said)) = (name, &raw.name) else {
+    let (Some(name), Some(spanned)) = (name, &raw.name) else {
         return;
     };
     let taken = policies.roles.get(&name).map(|r| r.built_in);
     if taken == Some(true) {
         let message = format!("role `{name}` is built in and cannot be redefined");
-        notes.problem(&said.at, message);
-    } else if is_new(said, "role", taken.is_some(), notes) {
+        notes.problem(&spanned.at, message);
+    } else if is_new(spanned, "role", taken.is_some(), notes) {
         let names = |list: &Texts| list.value.iter().map(|s| s.value.clone()).collect();
         let role = Role {
             name: name.clone(),
@@ -237,9 +240,9 @@ fn role(raw: &RawRole, policies: &mut Policies, notes: &mut Notes) {
 fn binding(raw: &RawBinding, policies: &mut Policies, notes: &mut Notes) {
     let subjects = people(&raw.subjects, notes);
     let mut groups = BTreeSet::new();
-    for said in &raw.groups.value {
-        if group_exists(said, policies, notes) {
-            groups.insert(said.value.clone());
+    for spanned in &raw.groups.value {
+        if group_exists(spanned, policies, notes) {
+            groups.insert(spanned.value.clone());
         }
     }
     if raw.subjects.value.is_empty()
@@ -248,7 +251,7 @@ fn binding(raw: &RawBinding, policies: &mut Policies, notes: &mut Notes) {
     {
         notes.problem(&raw.at, "neither `subjects` nor `groups` says who gets it");
     }
-    let Some(said) = &raw.role else {
+    let Some(spanned) = &raw.role else {
         id(&raw.role, &raw.at, "role", notes);
         return;
     };
@@ -256,7 +259,7 @@ fn binding(raw: &RawBinding, policies: &mut Policies, notes: &mut Notes) {
         return;
     }
     let binding = Binding {
-        role: said.value.clone(),
+        role: spanned.value.clone(),
         subjects,
         groups,
     };
@@ -268,31 +271,39 @@ fn binding(raw: &RawBinding, policies: &mut Policies, notes: &mut Notes) {
 }
 
 /// Whether the role that is referred to exists; otherwise a problem is noted, unless roles are in disorder anyway.
-pub(super) fn role_exists(said: &Spanned<String>, policies: &Policies, notes: &mut Notes) -> bool {
-    let exists = policies.roles.contains_key(&said.value);
+pub(super) fn role_exists(
+    spanned: &Spanned<String>,
+    policies: &Policies,
+    notes: &mut Notes,
+) -> bool {
+    let exists = policies.roles.contains_key(&spanned.value);
     if !exists && !notes.names_unclear("auth.roles") {
         let message = format!(
             "role `{}` is neither built in nor under `[[auth.roles]]`",
-            Shown(&said.value)
+            Shown(&spanned.value)
         );
-        notes.problem(&said.at, message);
+        notes.problem(&spanned.at, message);
     }
     exists
 }
 
 /// Whether the group that is referred to exists; otherwise a problem is noted, unless groups are in disorder anyway, or
 /// an identity provider may know it.
-pub(super) fn group_exists(said: &Spanned<String>, policies: &Policies, notes: &mut Notes) -> bool {
-    let exists = policies.groups.contains_key(&said.value);
+pub(super) fn group_exists(
+    spanned: &Spanned<String>,
+    policies: &Policies,
+    notes: &mut Notes,
+) -> bool {
+    let exists = policies.groups.contains_key(&spanned.value);
     if !exists && notes.open_groups {
         return true;
     }
     if !exists && !notes.names_unclear("auth.groups") {
         let message = format!(
             "group `{}` is not under `[[auth.groups]]`",
-            Shown(&said.value)
+            Shown(&spanned.value)
         );
-        notes.problem(&said.at, message);
+        notes.problem(&spanned.at, message);
     }
     exists
 }

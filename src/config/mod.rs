@@ -24,9 +24,9 @@ pub use cidr::Cidr;
 pub use endpoint::Endpoint;
 pub use oidc::{AuthMode, Oidc};
 pub use raw::{KEYS, example};
-pub use reach::Reach;
+pub use reach::NetworkReach;
 pub use slack::Slack;
-pub use storage::{Credentials, ResultStorage, S3Storage};
+pub use storage::{ResultStorage, S3Credentials, S3Storage};
 pub use webhooks::{Webhook, WebhookFormat};
 
 use crate::domain::audit::Redaction;

@@ -65,11 +65,11 @@ pub(super) fn check(
         _ => Err("not one of `token`, `oidc`, `both`"),
     });
     let Some(section) = &raw.auth.oidc else {
-        if let (true, Some(said)) = (mode.takes_oidc(), &raw.auth.mode)
+        if let (true, Some(spanned)) = (mode.takes_oidc(), &raw.auth.mode)
             && !notes.has_problem("auth.oidc")
         {
-            let message = format!("`{}` needs a section `[auth.oidc]`", said.value);
-            notes.problem(&said.at, message);
+            let message = format!("`{}` needs a section `[auth.oidc]`", spanned.value);
+            notes.problem(&spanned.at, message);
         }
         return (mode, None);
     };
@@ -92,12 +92,13 @@ fn provider(raw: &RawOidc, trusts_private: bool, notes: &mut Notes) -> Option<Oi
     let jwks_uri = raw
         .jwks_uri
         .as_ref()
-        .map(|said| endpoint(said, trusts_private, notes));
+        .map(|spanned| endpoint(spanned, trusts_private, notes));
     let mut audiences = Vec::new();
-    for said in [&raw.client_id, &raw.audience].into_iter().flatten() {
+    for spanned in [&raw.client_id, &raw.audience].into_iter().flatten() {
         // Others write an empty one for none.
-        if !said.value.is_empty() && is_id(said, notes) && !audiences.contains(&said.value) {
-            audiences.push(said.value.clone());
+        if !spanned.value.is_empty() && is_id(spanned, notes) && !audiences.contains(&spanned.value)
+        {
+            audiences.push(spanned.value.clone());
         }
     }
     let wrong = ["auth.oidc.client_id", "auth.oidc.audience"]
@@ -110,8 +111,8 @@ fn provider(raw: &RawOidc, trusts_private: bool, notes: &mut Notes) -> Option<Oi
         );
     }
     let groups_claim = match &raw.groups_claim {
-        Some(said) if !is_id(said, notes) => None,
-        Some(said) => Some(said.value.clone()),
+        Some(spanned) if !is_id(spanned, notes) => None,
+        Some(spanned) => Some(spanned.value.clone()),
         None => Some(GROUPS_CLAIM_DEFAULT.to_owned()),
     };
     Some(Oidc {
@@ -126,13 +127,13 @@ fn provider(raw: &RawOidc, trusts_private: bool, notes: &mut Notes) -> Option<Oi
 }
 
 fn issuer(raw: &RawOidc, trusts_private: bool, notes: &mut Notes) -> Option<Endpoint> {
-    let said = match (&raw.issuer_url, &raw.issuer) {
+    let spanned = match (&raw.issuer_url, &raw.issuer) {
         (Some(one), Some(other)) if one.value != other.value => {
             let message = "this is another name of `issuer_url`, and says something else";
             notes.problem(&other.at, message);
             return None;
         }
-        (Some(said), _) | (None, Some(said)) => said,
+        (Some(spanned), _) | (None, Some(spanned)) => spanned,
         (None, None) => {
             let place = raw.at.key("issuer_url");
             if !notes.has_problem(&place.key) && !notes.has_problem(&raw.at.key("issuer").key) {
@@ -141,26 +142,30 @@ fn issuer(raw: &RawOidc, trusts_private: bool, notes: &mut Notes) -> Option<Endp
             return None;
         }
     };
-    if said.value.contains('?') {
-        notes.problem(&said.at, "an issuer has no query in its URL");
+    if spanned.value.contains('?') {
+        notes.problem(&spanned.at, "an issuer has no query in its URL");
         return None;
     }
-    endpoint(said, trusts_private, notes)
+    endpoint(spanned, trusts_private, notes)
 }
 
-fn endpoint(said: &Spanned<String>, trusts_private: bool, notes: &mut Notes) -> Option<Endpoint> {
-    match Endpoint::parse(&said.value) {
+fn endpoint(
+    spanned: &Spanned<String>,
+    trusts_private: bool,
+    notes: &mut Notes,
+) -> Option<Endpoint> {
+    match Endpoint::parse(&spanned.value) {
         Ok(endpoint) if endpoint.is_allowed(trusts_private) => Some(endpoint),
         Ok(_) => {
             notes.problem(
-                &said.at,
+                &spanned.at,
                 "`http://` is for this machine only, or with `allow_private_networks = true`",
             );
             None
         }
         Err(why) => {
             // Without the value: it may have a password in it.
-            notes.problem(&said.at, format!("this is {why}"));
+            notes.problem(&spanned.at, format!("this is {why}"));
             None
         }
     }

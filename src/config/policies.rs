@@ -8,7 +8,7 @@ use crate::domain::policy::auto_approve::AutoApprove;
 use crate::domain::policy::result::{DeliveryMode, ResultPolicy};
 use crate::domain::policy::review::ReviewPolicy;
 use crate::domain::risk_level::RiskLevel;
-use crate::domain::sql::Action;
+use crate::domain::sql::RuleAction;
 use crate::error::Shown;
 use crate::settings::Notes;
 use std::collections::BTreeMap;
@@ -59,10 +59,10 @@ fn auto_approve(raw: &RawAutoApprove, policies: &Policies, notes: &mut Notes) ->
 fn result_policy(raw: &RawResultPolicy, policies: &Policies, notes: &mut Notes) -> ResultPolicy {
     let plain = policies.plain_result();
     let mut access = Vec::new();
-    for said in &raw.access.value {
-        match selector(&said.value, policies, notes.open_groups) {
+    for spanned in &raw.access.value {
+        match selector(&spanned.value, policies, notes.open_groups) {
             Ok(selector) => access.push(selector),
-            Err(message) => notes.problem(&said.at, message),
+            Err(message) => notes.problem(&spanned.at, message),
         }
     }
     ResultPolicy {
@@ -99,12 +99,12 @@ fn selector(text: &str, policies: &Policies, open_groups: bool) -> Result<Select
 
 fn review_policy(raw: &RawReview, policies: &Policies, notes: &mut Notes) -> ReviewPolicy {
     let mut actions = BTreeMap::new();
-    for (rule, said) in &raw.actions.0 {
-        match Action::parse(&said.value) {
+    for (rule, spanned) in &raw.actions.0 {
+        match RuleAction::parse(&spanned.value) {
             Some(action) => {
                 actions.insert(*rule, action);
             }
-            None => notes.problem(&said.at, "not one of `block`, `warn`, `off`"),
+            None => notes.problem(&spanned.at, "not one of `block`, `warn`, `off`"),
         }
     }
     ReviewPolicy {

@@ -18,7 +18,7 @@ pub use storage::{RawResultStorage, RawS3};
 
 use super::check::{DAYS_MAX, SECS_MAX};
 use super::{Process, ResultChannel, Retention};
-use crate::declare::Table;
+use crate::declare::TableSpec;
 use crate::domain::policy::Policies;
 use crate::settings::{Declared, Number, OneOrMore, OrEmpty, Text, Texts, example, section};
 
@@ -48,7 +48,7 @@ pub const PROXIES_MAX: usize = 256;
 const DISPATCH_SECS_MAX: u64 = 24 * 3600;
 
 /// Every key there is.
-pub const KEYS: &Table = &RawConfig::TABLE;
+pub const KEYS: &TableSpec = &RawConfig::TABLE;
 
 /// What server.toml.example begins with.
 const EXAMPLE_HEAD: &str = "\

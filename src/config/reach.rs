@@ -46,14 +46,14 @@ const NEVER: &[&str] = &[
 
 /// How far calls may reach beyond public addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Reach {
+pub struct NetworkReach {
     /// To this machine.
     pub here: bool,
     /// To private networks.
     pub private: bool,
 }
 
-impl Reach {
+impl NetworkReach {
     /// Whether `address` may be called.
     pub fn covers(self, address: IpAddr) -> bool {
         static RANGES: OnceLock<[Vec<Cidr>; 3]> = OnceLock::new();
@@ -75,11 +75,11 @@ impl Reach {
 mod tests {
     use super::*;
 
-    const STRICT: Reach = Reach {
+    const STRICT: NetworkReach = NetworkReach {
         here: false,
         private: false,
     };
-    const PRIVATE_TOO: Reach = Reach {
+    const PRIVATE_TOO: NetworkReach = NetworkReach {
         here: true,
         private: true,
     };
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn public_addresses_may_be_called_and_others_as_far_as_allowed() {
-        let here_too = Reach {
+        let here_too = NetworkReach {
             here: true,
             ..STRICT
         };

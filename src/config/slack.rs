@@ -45,19 +45,19 @@ pub(super) fn check(
     let bot_token = required(&section.bot_token);
     let signing_secret = required(&section.signing_secret);
     let channel = match &section.channel {
-        Some(said) if !is_id(said, notes) => None,
-        Some(said) => Some(said.value.clone()),
+        Some(spanned) if !is_id(spanned, notes) => None,
+        Some(spanned) => Some(spanned.value.clone()),
         None => Some(CHANNEL_DEFAULT.to_owned()),
     };
     let mut channels = BTreeMap::new();
-    for (environment, said) in &section.channels {
+    for (environment, spanned) in &section.channels {
         if environment != NO_ENVIRONMENT {
-            let mut name = said.clone();
+            let mut name = spanned.clone();
             name.value.clone_from(environment);
             environment_name(&name, "*", policies, notes);
         }
-        if is_id(said, notes) {
-            channels.insert(environment.clone(), said.value.clone());
+        if is_id(spanned, notes) {
+            channels.insert(environment.clone(), spanned.value.clone());
         }
     }
     Some(Slack {

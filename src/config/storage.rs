@@ -5,7 +5,7 @@ use super::Secret;
 use super::check::{one_of, path};
 use super::raw::{RawConfig, RawS3};
 use crate::error::Shown;
-use crate::settings::{Env, Notes, Place, Spanned, Text};
+use crate::settings::{Env, Location, Notes, Spanned, Text};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -60,12 +60,12 @@ pub struct S3Storage {
     /// Whether objects are tagged with the time from which they may be removed.
     pub expiry_tag: bool,
     /// Who we are.
-    pub credentials: Credentials,
+    pub credentials: S3Credentials,
 }
 
 /// A key pair of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credentials {
+pub struct S3Credentials {
     /// The public half, which every call names.
     pub access_key_id: String,
     /// What calls are signed with.
@@ -114,7 +114,7 @@ pub(super) fn check(
     };
     let bytes = section.max_persist_bytes.as_ref().map(|bytes| bytes.value);
     let root_dir = match &section.root_dir {
-        Some(said) => path(said, base, notes),
+        Some(spanned) => path(spanned, base, notes),
         None => default_dir(),
     };
     Some(ResultStorage {
@@ -144,7 +144,7 @@ fn s3(
     let endpoint = raw
         .endpoint
         .as_ref()
-        .map(|said| endpoint(said, trusts_private, notes));
+        .map(|spanned| endpoint(spanned, trusts_private, notes));
     let credentials = credentials(raw, base, env, notes);
     let endpoint = match endpoint {
         Some(read) => Some(read?),
@@ -169,18 +169,18 @@ fn s3(
 
 /// A value that was said and is right, the default where nothing was said, or `None` with a problem noted.
 fn text_or(
-    said: &Text,
+    spanned: &Text,
     default: &str,
     notes: &mut Notes,
     read: impl FnOnce(&str) -> Result<String, &'static str>,
 ) -> Option<String> {
-    let Some(said) = said else {
+    let Some(spanned) = spanned else {
         return Some(default.to_owned());
     };
-    match read(&said.value) {
+    match read(&spanned.value) {
         Ok(value) => Some(value),
         Err(why) => {
-            notes.problem(&said.at, format!("`{}` is {why}", Shown(&said.value)));
+            notes.problem(&spanned.at, format!("`{}` is {why}", Shown(&spanned.value)));
             None
         }
     }
@@ -240,26 +240,30 @@ fn region(raw: &RawS3, env: Env<'_>, notes: &mut Notes) -> Option<String> {
     Some(REGION_DEFAULT.to_owned())
 }
 
-fn endpoint(said: &Spanned<String>, trusts_private: bool, notes: &mut Notes) -> Option<Endpoint> {
+fn endpoint(
+    spanned: &Spanned<String>,
+    trusts_private: bool,
+    notes: &mut Notes,
+) -> Option<Endpoint> {
     // Without the value in any of these: it may have a password in it.
-    let endpoint = match Endpoint::parse(&said.value) {
+    let endpoint = match Endpoint::parse(&spanned.value) {
         Ok(endpoint) => endpoint,
         Err(why) => {
-            notes.problem(&said.at, format!("this is {why}"));
+            notes.problem(&spanned.at, format!("this is {why}"));
             return None;
         }
     };
     let host = endpoint.url().split("://").nth(1).unwrap_or_default();
     if host.trim_end_matches('/').contains(['/', '?']) {
         notes.problem(
-            &said.at,
+            &spanned.at,
             "an endpoint is a scheme, a host and a port; the bucket and the prefix have keys of their own",
         );
         return None;
     }
     if !endpoint.is_allowed(trusts_private) {
         notes.problem(
-            &said.at,
+            &spanned.at,
             "`http://` is for this machine only, or with `allow_private_networks = true`",
         );
         return None;
@@ -278,14 +282,14 @@ fn host_can_name(
         .endpoint
         .as_ref()
         .filter(|_| endpoint.is_some_and(Endpoint::is_address))
-        .map(|said| &said.at);
+        .map(|spanned| &spanned.at);
     if let Some(at) = at {
         let message = "no bucket can stand in front of an address; set `path_style = true`";
         notes.problem(at, message);
         return None;
     }
     if bucket.contains('.') && endpoint.is_none_or(|e| !e.is_plain()) {
-        let at = raw.bucket.as_ref().map_or(&raw.at, |said| &said.at);
+        let at = raw.bucket.as_ref().map_or(&raw.at, |spanned| &spanned.at);
         let message =
             "the certificate of a store covers no bucket with a dot; set `path_style = true`";
         notes.problem(at, message);
@@ -295,19 +299,19 @@ fn host_can_name(
 }
 
 /// Who we are: what the file says, else the environment, else the file that the tools of others share.
-fn credentials(raw: &RawS3, base: &Path, env: Env<'_>, notes: &mut Notes) -> Option<Credentials> {
-    let said = [
+fn credentials(raw: &RawS3, base: &Path, env: Env<'_>, notes: &mut Notes) -> Option<S3Credentials> {
+    let spanned = [
         &raw.access_key_id,
         &raw.secret_access_key,
         &raw.session_token,
     ];
-    if let Some(first) = said.iter().find_map(|secret| secret.given_at()) {
-        let [id, key, token] = said.map(|secret| super::check::secret(secret, base, notes));
+    if let Some(first) = spanned.iter().find_map(|secret| secret.given_at()) {
+        let [id, key, token] = spanned.map(|secret| super::check::secret(secret, base, notes));
         for (secret, name) in [
             (&raw.access_key_id, "access_key_id"),
             (&raw.secret_access_key, "secret_access_key"),
         ] {
-            if secret.given_at().is_none() && !spoiled(raw, name, notes) {
+            if secret.given_at().is_none() && !invalid(raw, name, notes) {
                 let message = format!("without `{name}` nothing can be signed");
                 notes.problem(first, message);
             }
@@ -320,7 +324,7 @@ fn credentials(raw: &RawS3, base: &Path, env: Env<'_>, notes: &mut Notes) -> Opt
         return checked(&at, id?, key?, token, notes);
     }
     let names = ["access_key_id", "secret_access_key", "session_token"];
-    if names.iter().any(|name| spoiled(raw, name, notes)) {
+    if names.iter().any(|name| invalid(raw, name, notes)) {
         return None;
     }
     let at = raw.at.key("access_key_id");
@@ -340,19 +344,19 @@ fn credentials(raw: &RawS3, base: &Path, env: Env<'_>, notes: &mut Notes) -> Opt
 }
 
 /// Whether this secret, or the key of its file, is wrong already.
-fn spoiled(raw: &RawS3, name: &str, notes: &Notes) -> bool {
+fn invalid(raw: &RawS3, name: &str, notes: &Notes) -> bool {
     let key = raw.at.key(name).key;
     notes.has_problem(&key) || notes.has_problem(&format!("{key}_file"))
 }
 
 /// The pair, if its parts can be sent; never with a value in a message.
 fn checked(
-    at: &Place,
+    at: &Location,
     id: Secret,
     secret_access_key: Secret,
     session_token: Option<Secret>,
     notes: &mut Notes,
-) -> Option<Credentials> {
+) -> Option<S3Credentials> {
     let is_sent = |text: &str| text.bytes().all(|b| b.is_ascii_graphic());
     let id = id.expose();
     // These end the id within the header that carries it.
@@ -375,7 +379,7 @@ fn checked(
         );
         return None;
     }
-    Some(Credentials {
+    Some(S3Credentials {
         access_key_id: id.to_owned(),
         secret_access_key,
         session_token,
@@ -383,7 +387,7 @@ fn checked(
 }
 
 /// The pair of a profile in the shared credentials file.
-fn shared(at: &Place, env: Env<'_>, notes: &mut Notes) -> Option<Credentials> {
+fn shared(at: &Location, env: Env<'_>, notes: &mut Notes) -> Option<S3Credentials> {
     let set = |name: &str| env(name).filter(|value| !value.is_empty());
     let named = set("AWS_SHARED_CREDENTIALS_FILE").map(PathBuf::from);
     let usual = || set("HOME").map(|home| Path::new(&home).join(".aws/credentials"));

@@ -10,7 +10,7 @@ use crate::domain::policy::result::ResultPolicy;
 use crate::domain::policy::workflow::{ApproverEntry, Dispatch, Mode, Workflow, WorkflowStep};
 use crate::domain::policy::{Binding, Database};
 use crate::domain::scope::Scope;
-use crate::domain::sql::{Action, Rule};
+use crate::domain::sql::{ReviewRule, RuleAction};
 use crate::settings::FILE_BYTES_MAX;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -126,7 +126,7 @@ fn example_uncommented_equals_the_defaults() {
     let result = std::mem::take(&mut config.policies.result);
     assert_eq!(result, [ResultPolicy::default()]);
     let review = std::mem::take(&mut config.policies.review);
-    for rule in Rule::ALL {
+    for rule in ReviewRule::ALL {
         assert_eq!(review[0].action(rule), rule.default_action(), "{rule:?}");
         assert!(review[0].actions.contains_key(&rule), "{rule:?}");
     }
@@ -147,9 +147,9 @@ fn example_uncommented_equals_the_defaults() {
     default.slack = config.slack.clone();
     default.warnings = config.warnings.clone();
     assert_eq!(config, default);
-    let (said, unsaid) = (&config.policies, Policies::empty());
-    assert_eq!(said.approval_ttl_secs, unsaid.approval_ttl_secs);
-    assert_eq!(said.dispatch_timeout_secs, unsaid.dispatch_timeout_secs);
+    let (spanned, default) = (&config.policies, Policies::empty());
+    assert_eq!(spanned.approval_ttl_secs, default.approval_ttl_secs);
+    assert_eq!(spanned.dispatch_timeout_secs, default.dispatch_timeout_secs);
 }
 
 /// `UPDATE_GOLDEN=1 cargo test --lib example_is` writes it anew.
@@ -172,24 +172,33 @@ fn example_is_the_text_of_the_declarations() {
 fn a_review_is_one_table_or_several_and_the_most_specific_decides() {
     let one = loads("state_dir = \"./state\"\n[sql_review]\nno_where_delete = \"warn\"\n");
     let target = |environment: &str| Target::new("app", environment).unwrap();
-    let action = |config: &Config, environment: &str, rule: Rule| {
+    let action = |config: &Config, environment: &str, rule: ReviewRule| {
         config.policies.review(&target(environment)).action(rule)
     };
     assert_eq!(
-        action(&one, "production", Rule::NoWhereDelete),
-        Action::Warn
+        action(&one, "production", ReviewRule::NoWhereDelete),
+        RuleAction::Warn
     );
     assert_eq!(
-        action(&one, "production", Rule::NoWhereUpdate),
-        Action::Block
+        action(&one, "production", ReviewRule::NoWhereUpdate),
+        RuleAction::Block
     );
     let two = loads(
         "state_dir = \"./state\"\n[[sql_review]]\nlarge_in_list = \"off\"\n[[sql_review]]\nenvironment = \"production\"\n\
          drop_column = \"block\"\n",
     );
-    assert_eq!(action(&two, "production", Rule::DropColumn), Action::Block);
-    assert_eq!(action(&two, "production", Rule::LargeInList), Action::Warn);
-    assert_eq!(action(&two, "staging", Rule::LargeInList), Action::Off);
+    assert_eq!(
+        action(&two, "production", ReviewRule::DropColumn),
+        RuleAction::Block
+    );
+    assert_eq!(
+        action(&two, "production", ReviewRule::LargeInList),
+        RuleAction::Warn
+    );
+    assert_eq!(
+        action(&two, "staging", ReviewRule::LargeInList),
+        RuleAction::Off
+    );
     assert_ne!(one.policies.version(), two.policies.version());
 }
 

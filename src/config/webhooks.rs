@@ -3,7 +3,7 @@
 
 use super::check::{once, one_of, scope, secret};
 use super::raw::{RawConfig, RawNotificationPolicy, RawWebhook};
-use super::{Endpoint, Reach, Secret};
+use super::{Endpoint, NetworkReach, Secret};
 use crate::domain::policy::Policies;
 use crate::domain::policy::notification::{
     EVENTS, EventFilter, LICENCE_EVENTS, NotificationPolicy, RoutedWebhook, Routes,
@@ -132,22 +132,22 @@ fn without_effect(raw: &RawConfig, policies: &Policies, notes: &mut Notes) {
 }
 
 fn id<'r>(raw: &'r RawWebhook, notes: &mut Notes) -> Option<&'r Spanned<String>> {
-    let Some(said) = &raw.id else {
+    let Some(spanned) = &raw.id else {
         let place = raw.at.key("id");
         if !notes.has_problem(&place.key) {
             notes.problem(&place, format!("this key is required{}", suggestion(raw)));
         }
         return None;
     };
-    if !is_id(&said.value) {
+    if !is_id(&spanned.value) {
         let message = format!(
             "`{}` is not an id: a-z, 0-9 and `-`, which neither begins nor ends it, at most {ID_CHARS_MAX} in all",
-            Shown(&said.value)
+            Shown(&spanned.value)
         );
-        notes.problem(&said.at, message);
+        notes.problem(&spanned.at, message);
         return None;
     }
-    Some(said)
+    Some(spanned)
 }
 
 fn is_id(text: &str) -> bool {
@@ -186,35 +186,35 @@ fn suggestion(raw: &RawWebhook) -> String {
 
 /// The URL is never part of a message: whoever knows that of a chat may write there.
 fn url(raw: &RawWebhook, trusts_private: bool, notes: &mut Notes) -> Option<Endpoint> {
-    let Some(said) = &raw.url else {
+    let Some(spanned) = &raw.url else {
         let place = raw.at.key("url");
         if !notes.has_problem(&place.key) {
             notes.problem(&place, "this key is required");
         }
         return None;
     };
-    let url = match Endpoint::parse(&said.value) {
+    let url = match Endpoint::parse(&spanned.value) {
         Ok(url) => url,
         Err(why) => {
-            notes.problem(&said.at, format!("this is {why}"));
+            notes.problem(&spanned.at, format!("this is {why}"));
             return None;
         }
     };
     let wrong = if !url.is_allowed(trusts_private) {
         Some("`http://` is for this machine only, or with `allow_private_networks = true`")
     } else {
-        address_trouble(&url, trusts_private)
+        address_problem(&url, trusts_private)
     };
     if let Some(wrong) = wrong {
-        notes.problem(&said.at, wrong);
+        notes.problem(&spanned.at, wrong);
         return None;
     }
     Some(url)
 }
 
 /// What is wrong with an address that stands in the URL itself. What a name leads to is looked at when it is called.
-fn address_trouble(url: &Endpoint, trusts_private: bool) -> Option<&'static str> {
-    let reach = |private| Reach {
+fn address_problem(url: &Endpoint, trusts_private: bool) -> Option<&'static str> {
+    let reach = |private| NetworkReach {
         here: url.is_here() || private,
         private,
     };
@@ -243,17 +243,17 @@ fn policy(
     notes: &mut Notes,
 ) -> NotificationPolicy {
     let mut webhooks = BTreeSet::new();
-    for said in &raw.webhooks.value {
-        if !known.iter().any(|k| k.value == said.value) && !notes.names_unclear("webhooks") {
+    for spanned in &raw.webhooks.value {
+        if !known.iter().any(|k| k.value == spanned.value) && !notes.names_unclear("webhooks") {
             let message = format!(
                 "webhook `{}` is not defined; add it under `[[webhooks]]`",
-                Shown(&said.value)
+                Shown(&spanned.value)
             );
-            notes.problem(&said.at, message);
+            notes.problem(&spanned.at, message);
         }
-        if !webhooks.insert(said.value.clone()) {
-            let message = format!("`{}` is in this list twice", Shown(&said.value));
-            notes.problem(&said.at, message);
+        if !webhooks.insert(spanned.value.clone()) {
+            let message = format!("`{}` is in this list twice", Shown(&spanned.value));
+            notes.problem(&spanned.at, message);
         }
     }
     NotificationPolicy {
@@ -263,19 +263,19 @@ fn policy(
     }
 }
 
-fn events(said: &Texts, notes: &mut Notes) -> EventFilter {
-    for said in &said.value {
-        let name = said.value.as_str();
+fn events(spanned: &Texts, notes: &mut Notes) -> EventFilter {
+    for spanned in &spanned.value {
+        let name = spanned.value.as_str();
         if LICENCE_EVENTS.contains(&name) {
             notes.warn(
-                &said.at,
+                &spanned.at,
                 format!("`{name}` never comes: there are no licences here"),
             );
         } else if name != EventFilter::EVERY && !EVENTS.contains(&name) {
-            notes.problem(&said.at, unknown_event(name));
+            notes.problem(&spanned.at, unknown_event(name));
         }
     }
-    EventFilter::new(said.value.iter().map(|s| s.value.clone()))
+    EventFilter::new(spanned.value.iter().map(|s| s.value.clone()))
 }
 
 fn unknown_event(name: &str) -> String {

@@ -11,7 +11,7 @@ use crate::domain::policy::execution::{ExecutionPolicy, ROWS_MAX};
 use crate::domain::policy::workflow::{ApproverEntry, Mode, Workflow, WorkflowStep};
 use crate::domain::reach::{self, Unreachable, Who};
 use crate::error::Shown;
-use crate::settings::{Notes, Place, Spanned, Texts};
+use crate::settings::{Location, Notes, Spanned, Texts};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most approvals that one entry may ask for.
@@ -79,8 +79,8 @@ fn workflow(raw: &RawWorkflow, policies: &Policies, notes: &mut Notes) -> Workfl
 
 fn operations(list: &Texts, notes: &mut Notes) -> BTreeSet<Operation> {
     let mut set = BTreeSet::new();
-    for said in &list.value {
-        let name = said.value.as_str();
+    for spanned in &list.value {
+        let name = spanned.value.as_str();
         let Some(operation) = Operation::parse_input(name).filter(|_| !name.is_empty()) else {
             let names: Vec<_> = Operation::ALL.iter().map(|o| o.as_str()).collect();
             let message = format!(
@@ -88,15 +88,18 @@ fn operations(list: &Texts, notes: &mut Notes) -> BTreeSet<Operation> {
                 Shown(name),
                 names.join(", ")
             );
-            notes.problem(&said.at, message);
+            notes.problem(&spanned.at, message);
             continue;
         };
         if operation.as_str() != name {
-            notes.warn(&said.at, format!("`{name}` is read as `{operation}` only"));
+            notes.warn(
+                &spanned.at,
+                format!("`{name}` is read as `{operation}` only"),
+            );
         }
         if !set.insert(operation) {
             notes.warn(
-                &said.at,
+                &spanned.at,
                 format!("`{operation}` is named twice in this list"),
             );
         }
@@ -112,11 +115,11 @@ fn ambiguous(
     policies: &Policies,
     notes: &mut Notes,
 ) {
-    for (earlier, said) in policies.workflows.iter().zip(&all.workflows) {
+    for (earlier, spanned) in policies.workflows.iter().zip(&all.workflows) {
         if earlier.scope != workflow.scope {
             continue;
         }
-        let line = said.at.line;
+        let line = spanned.at.line;
         let scope = &workflow.scope;
         if earlier.operations.is_empty() || workflow.operations.is_empty() {
             let message = format!(
@@ -165,10 +168,10 @@ fn step(raw: &RawStep, policies: &Policies, notes: &mut Notes) -> WorkflowStep {
 
 fn approver(raw: &RawApprover, policies: &Policies, notes: &mut Notes) -> Option<ApproverEntry> {
     let min = raw.min.as_ref().map_or(1, |min| min.value as u32);
-    let said = [&raw.role, &raw.group, &raw.user];
-    let said: Vec<&Spanned<String>> = said.into_iter().flatten().collect();
-    let [said] = said[..] else {
-        if said.len() > 1 {
+    let spanned = [&raw.role, &raw.group, &raw.user];
+    let spanned: Vec<&Spanned<String>> = spanned.into_iter().flatten().collect();
+    let [spanned] = spanned[..] else {
+        if spanned.len() > 1 {
             notes.problem(&raw.at, "only one of `role`, `group`, `user` may be given");
         } else if !notes.has_problem(&raw.at.key) {
             notes.problem(&raw.at, "one of `role`, `group`, `user` is required");
@@ -176,28 +179,28 @@ fn approver(raw: &RawApprover, policies: &Policies, notes: &mut Notes) -> Option
         return None;
     };
     let min_at = raw.min.as_ref().map_or(&raw.at, |m| &m.at);
-    let name = said.value.clone();
+    let name = spanned.value.clone();
     let selector = if raw.role.is_some() {
-        if role_exists(said, policies, notes) && name == Role::AGENT {
+        if role_exists(spanned, policies, notes) && name == Role::AGENT {
             notes.problem(
-                &said.at,
+                &spanned.at,
                 "agents cannot approve; nobody else holds this role",
             );
         }
         Selector::Role(name)
     } else if raw.group.is_some() {
-        if group_exists(said, policies, notes) && !notes.open_groups {
+        if group_exists(spanned, policies, notes) && !notes.open_groups {
             few_members(&name, min, min_at, policies, notes);
         }
         Selector::Group(name)
     } else {
         if name == "requester" {
             notes.problem(
-                &said.at,
+                &spanned.at,
                 "the requester cannot be an approver; see `allow_self_approve`",
             );
         }
-        if super::check::is_id(said, notes) && min > 1 {
+        if super::check::is_id(spanned, notes) && min > 1 {
             notes.problem(min_at, format!("one person cannot approve {min} times"));
         }
         Selector::User(name)
@@ -205,7 +208,7 @@ fn approver(raw: &RawApprover, policies: &Policies, notes: &mut Notes) -> Option
     Some(ApproverEntry { selector, min })
 }
 
-fn few_members(group: &str, min: u32, at: &Place, policies: &Policies, notes: &mut Notes) {
+fn few_members(group: &str, min: u32, at: &Location, policies: &Policies, notes: &mut Notes) {
     let members = policies.groups.get(group).map_or(0, BTreeSet::len);
     if members < min as usize {
         let message = format!(
@@ -384,7 +387,7 @@ fn reachable(
     }
 }
 
-fn explain<'r>(what: &Unreachable, raw: &'r RawWorkflow) -> (&'r Place, &'static str) {
+fn explain<'r>(what: &Unreachable, raw: &'r RawWorkflow) -> (&'r Location, &'static str) {
     match what {
         Unreachable::Step(n) => (
             raw.steps.get(*n).map_or(&raw.at, |s| &s.at),
@@ -425,7 +428,7 @@ fn steps<'a>(
     kind: &[bool],
     policies: &'a Policies,
     open_groups: bool,
-) -> Vec<reach::Step<'a>> {
+) -> Vec<reach::StepNeeds<'a>> {
     let mut covered = kind.iter();
     let mut entry = |entry: &'a ApproverEntry| {
         let covers = covered.next().copied().unwrap_or(true);
@@ -439,14 +442,14 @@ fn steps<'a>(
             }
             Selector::Role(_) | Selector::Requester => Who::Known(BTreeSet::new()),
         };
-        reach::Entry {
+        reach::StepEntry {
             who,
             min: entry.min as usize,
         }
     };
     let steps = workflow.steps.iter();
     steps
-        .map(|step| reach::Step {
+        .map(|step| reach::StepNeeds {
             any: step.mode == Mode::Any,
             entries: step.approvers.iter().map(&mut entry).collect(),
         })
@@ -455,7 +458,7 @@ fn steps<'a>(
 
 /// People whose own requests the people named cannot approve.
 fn requesters<'a>(
-    steps: &[reach::Step<'a>],
+    steps: &[reach::StepNeeds<'a>],
     distinct: bool,
     suspended: &BTreeSet<&'a str>,
 ) -> Vec<&'a str> {

@@ -12,27 +12,27 @@ pub const ADMIN_OVERRIDE: &str = "admin_override";
 
 /// Approve or reject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
+pub enum VoteAction {
     /// For.
     Approve,
     /// Against; one suffices.
     Reject,
 }
 
-impl Action {
+impl VoteAction {
     /// `approve` or `reject`.
     pub fn as_str(self) -> &'static str {
         match self {
-            Action::Approve => "approve",
-            Action::Reject => "reject",
+            VoteAction::Approve => "approve",
+            VoteAction::Reject => "reject",
         }
     }
 
     /// The action of that name.
-    pub fn parse(text: &str) -> Option<Action> {
+    pub fn parse(text: &str) -> Option<VoteAction> {
         match text {
-            "approve" => Some(Action::Approve),
-            "reject" => Some(Action::Reject),
+            "approve" => Some(VoteAction::Approve),
+            "reject" => Some(VoteAction::Reject),
             _ => None,
         }
     }
@@ -44,7 +44,7 @@ pub struct Vote {
     /// Who.
     pub actor: String,
     /// Which way.
-    pub action: Action,
+    pub action: VoteAction,
     /// The selector it is booked on; [`ADMIN_OVERRIDE`], or `requester` for a rejection of one's own.
     pub selector: String,
     /// The step, 0-based.
@@ -70,9 +70,9 @@ pub fn current_step(workflow: &Workflow, votes: &[Vote]) -> u32 {
 
 /// Whether step number `index` has what it needs.
 pub fn is_satisfied(step: &WorkflowStep, index: u32, votes: &[Vote]) -> bool {
-    let overridden = votes
-        .iter()
-        .any(|v| v.step == index && v.action == Action::Approve && v.selector == ADMIN_OVERRIDE);
+    let overridden = votes.iter().any(|v| {
+        v.step == index && v.action == VoteAction::Approve && v.selector == ADMIN_OVERRIDE
+    });
     let full = |entry: &crate::domain::policy::workflow::ApproverEntry| {
         count(&entry.selector, index, votes) >= entry.min
     };
@@ -88,7 +88,7 @@ pub fn count(selector: &Selector, index: u32, votes: &[Vote]) -> u32 {
     let name = selector.to_string();
     let n = votes
         .iter()
-        .filter(|v| v.step == index && v.action == Action::Approve && v.selector == name)
+        .filter(|v| v.step == index && v.action == VoteAction::Approve && v.selector == name)
         .count();
     u32::try_from(n).unwrap_or(u32::MAX)
 }
@@ -258,7 +258,7 @@ impl Ballot<'_> {
         let mut mine = self
             .votes
             .iter()
-            .filter(|v| v.actor == caller.subject && v.action == Action::Approve);
+            .filter(|v| v.actor == caller.subject && v.action == VoteAction::Approve);
         if mine.clone().any(|v| v.step == index) {
             return Err(VoteRefusal::AlreadyVoted);
         }
@@ -282,7 +282,7 @@ impl Ballot<'_> {
         chosen: Option<&Selector>,
     ) -> Result<String, VoteRefusal> {
         let voted = self.votes.iter().any(|v| {
-            v.action == Action::Approve
+            v.action == VoteAction::Approve
                 && (v.actor == caller.subject || v.selector == ADMIN_OVERRIDE)
         });
         let may = self.workflow.admin_override

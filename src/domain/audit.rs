@@ -22,7 +22,7 @@ pub const EVENT_VERSION: i64 = 1;
 
 /// How an event ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum EventOutcome {
     /// It was done.
     Success,
     /// It was refused.
@@ -33,17 +33,17 @@ pub enum Outcome {
     Info,
 }
 
-impl Outcome {
+impl EventOutcome {
     /// All four names, for the filter of the list.
     pub const NAMES: [&'static str; 4] = ["success", "denied", "failure", "info"];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
-            Outcome::Success => "success",
-            Outcome::Denied => "denied",
-            Outcome::Failure => "failure",
-            Outcome::Info => "info",
+            EventOutcome::Success => "success",
+            EventOutcome::Denied => "denied",
+            EventOutcome::Failure => "failure",
+            EventOutcome::Info => "info",
         }
     }
 }
@@ -62,13 +62,13 @@ pub const CATEGORIES: [&str; 8] = [
 
 /// What an event says, before it has its place in the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct AuditEntry {
     /// `noun.past`.
     pub event_type: &'static str,
     /// One of [`CATEGORIES`].
     pub category: &'static str,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: EventOutcome,
     /// What it is about, by id.
     pub resource_id: Option<String>,
     /// Kind of that.
@@ -93,10 +93,14 @@ pub struct Entry {
     pub moved: Option<(Option<Status>, Status)>,
 }
 
-impl Entry {
+impl AuditEntry {
     /// An event of that type with nothing else said.
-    pub fn new(event_type: &'static str, category: &'static str, outcome: Outcome) -> Entry {
-        Entry {
+    pub fn new(
+        event_type: &'static str,
+        category: &'static str,
+        outcome: EventOutcome,
+    ) -> AuditEntry {
+        AuditEntry {
             event_type,
             category,
             outcome,
@@ -160,7 +164,7 @@ impl Entry {
             reason: self.reason,
             metadata_json: serde_json::Value::Object(self.metadata).to_string(),
             prev_hash,
-            created_at: spelled(at),
+            created_at: hashed_time(at),
         }
     }
 }
@@ -336,14 +340,14 @@ pub struct Purge {
 
 impl Purge {
     /// The number of the event that tells of it.
-    pub fn told_seq(&self) -> i64 {
+    pub fn event_seq(&self) -> i64 {
         self.bound_seq
             .saturating_add(self.retained)
             .saturating_add(1)
     }
 
     /// Whether `metadata` is what that event says.
-    pub fn is_told(&self, metadata: &str) -> bool {
+    pub fn is_described_by(&self, metadata: &str) -> bool {
         serde_json::from_str(metadata).is_ok_and(|m: serde_json::Value| {
             m["purged_before"] == self.purged_before
                 && m["last_purged_hash"] == self.last_hash
@@ -375,7 +379,7 @@ pub enum Redaction {
 }
 
 /// Milliseconds of `at` as the hash spells them.
-pub fn spelled(at: Timestamp) -> String {
+pub fn hashed_time(at: Timestamp) -> String {
     at.rfc3339_offset()
 }
 

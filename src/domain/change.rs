@@ -18,7 +18,7 @@ use crate::domain::head::SignedHead;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::policy::notification::Routes;
 use crate::domain::policy::workflow::Workflow;
-use crate::domain::request::{Request, Status, Step};
+use crate::domain::request::{Request, Status, Transition};
 use crate::domain::scope::Scope;
 use crate::domain::token::Grant;
 use serde_json::{Map, Value};
@@ -102,7 +102,7 @@ pub struct NewRequest {
     /// What it does.
     pub operation: Operation,
     /// The first move.
-    pub step: Step,
+    pub step: Transition,
     /// An emergency.
     pub emergency: bool,
     /// DDL was asked for.
@@ -390,7 +390,7 @@ pub enum Change {
         /// The request.
         request: RequestRef,
         /// The move.
-        step: Step,
+        step: Transition,
         /// When it goes back unclaimed.
         deadline: Timestamp,
         /// Why a lost write may run again, where somebody vouched for it.
@@ -418,7 +418,7 @@ pub enum Change {
         /// The vote.
         vote: Vote,
         /// The move.
-        step: Step,
+        step: Transition,
         /// Number of steps.
         total_steps: u32,
         /// When the approval ends.
@@ -433,14 +433,14 @@ pub enum Change {
         /// The vote.
         vote: Vote,
         /// The move.
-        step: Step,
+        step: Transition,
     },
     /// Called off.
     RequestCancelled {
         /// The request.
         request: RequestRef,
         /// The move.
-        step: Step,
+        step: Transition,
         /// Why.
         reason: Option<String>,
     },
@@ -449,21 +449,21 @@ pub enum Change {
         /// The request.
         request: RequestRef,
         /// The move.
-        step: Step,
+        step: Transition,
     },
     /// Nobody claimed it in time.
     DispatchTimedOut {
         /// The request.
         request: RequestRef,
         /// The move.
-        step: Step,
+        step: Transition,
     },
     /// An agent claimed it.
     ExecutionStarted {
         /// The request.
         request: RequestRef,
         /// The move.
-        step: Step,
+        step: Transition,
         /// The execution.
         execution: NewExecution,
     },
@@ -472,7 +472,7 @@ pub enum Change {
         /// The request.
         request: RequestRef,
         /// The move; none when the request was cancelled meanwhile and stays so.
-        step: Option<Step>,
+        step: Option<Transition>,
         /// The report.
         finished: Finished,
         /// What was stored of it.
@@ -483,7 +483,7 @@ pub enum Change {
         /// The request.
         request: RequestRef,
         /// The move; none when the request was cancelled meanwhile and stays so.
-        step: Option<Step>,
+        step: Option<Transition>,
         /// The execution.
         execution_id: String,
         /// Its agent.

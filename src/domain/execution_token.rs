@@ -22,7 +22,7 @@ const DOMAIN: &[u8] = b"dbward/execution-token/v2\n";
 
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claims {
+pub struct ExecutionClaims {
     /// The request that was approved.
     pub request_id: String,
     /// The one execution of it that may run; an agent runs it at most once.
@@ -163,7 +163,7 @@ fn push_json(out: &mut String, text: &str) {
 }
 
 /// The token for `claims`: JSON text with both signatures.
-pub fn sign(claims: &Claims, key: &Keypair) -> String {
+pub fn sign(claims: &ExecutionClaims, key: &Keypair) -> String {
     let operation = claims.operation.as_str();
     let issued_at = claims.issued_at.rfc3339_offset();
     let expires_at = claims.expires_at.rfc3339_offset();
@@ -228,11 +228,11 @@ pub fn verify(
     key: &PublicKey,
     now: Timestamp,
     expected: &Expected<'_>,
-) -> Result<Claims, TokenError> {
+) -> Result<ExecutionClaims, TokenError> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(TokenError::Malformed);
     }
-    let wire: Wire = serde_json::from_str(token).map_err(|_| TokenError::Malformed)?;
+    let wire: TokenJson = serde_json::from_str(token).map_err(|_| TokenError::Malformed)?;
     let signature = wire.signature_v2.as_deref().ok_or(TokenError::Unbound)?;
     let claims = wire.claims()?;
     let message = bound_message(&claims, &wire.issued_at, &wire.expires_at);
@@ -262,7 +262,7 @@ pub fn verify(
 
 /// The message of `signature_v2`. Times are passed as spelled in the token, so that what is verified is what stands
 /// there. An absent number is the empty field, which no number is.
-fn bound_message(claims: &Claims, issued_at: &str, expires_at: &str) -> Vec<u8> {
+fn bound_message(claims: &ExecutionClaims, issued_at: &str, expires_at: &str) -> Vec<u8> {
     let number = |n: Option<u64>| n.map_or(String::new(), |n| n.to_string());
     let fields = [
         claims.request_id.as_str(),
@@ -292,7 +292,7 @@ fn bound_message(claims: &Claims, issued_at: &str, expires_at: &str) -> Vec<u8> 
 
 /// The JSON of a token; a name that occurs twice is refused by the reader.
 #[derive(Deserialize)]
-struct Wire {
+struct TokenJson {
     request_id: String,
     operation: String,
     database: String,
@@ -315,10 +315,10 @@ struct Wire {
     signature_v2: Option<String>,
 }
 
-impl Wire {
-    fn claims(&self) -> Result<Claims, TokenError> {
+impl TokenJson {
+    fn claims(&self) -> Result<ExecutionClaims, TokenError> {
         let time = |text: &str| Timestamp::parse(text).ok_or(TokenError::Malformed);
-        Ok(Claims {
+        Ok(ExecutionClaims {
             request_id: self.request_id.clone(),
             execution_id: self.execution_id.clone(),
             operation: Operation::parse(&self.operation).ok_or(TokenError::Malformed)?,

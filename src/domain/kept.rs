@@ -10,7 +10,7 @@ use crate::domain::policy::result::DeliveryMode;
 use crate::domain::policy::workflow::{Dispatch, Mode};
 use crate::domain::risk_level::RiskLevel;
 use crate::domain::scope::Scope;
-use crate::domain::sql::{Action, DialectFact, Rule};
+use crate::domain::sql::{DialectFact, ReviewRule, RuleAction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -149,8 +149,8 @@ word! {
     Dialect, |d| d.as_str().to_owned(), Dialect::parse;
     DialectFact, |d| d.as_str().to_owned(), DialectFact::parse;
     RiskLevel, |r| r.as_str().to_owned(), RiskLevel::parse;
-    Rule, |r| r.as_str().to_owned(), Rule::parse;
-    Action, |a| a.as_str().to_owned(), Action::parse;
+    ReviewRule, |r| r.as_str().to_owned(), ReviewRule::parse;
+    RuleAction, |a| a.as_str().to_owned(), RuleAction::parse;
 }
 
 impl<T: Kept> Kept for Option<T> {

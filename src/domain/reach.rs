@@ -20,7 +20,7 @@ pub enum Who<'a> {
 }
 
 /// So many approvals by such people.
-pub struct Entry<'a> {
+pub struct StepEntry<'a> {
     /// Who.
     pub who: Who<'a>,
     /// How many different people.
@@ -28,11 +28,11 @@ pub struct Entry<'a> {
 }
 
 /// One step.
-pub struct Step<'a> {
+pub struct StepNeeds<'a> {
     /// One entry suffices; otherwise all are needed.
     pub any: bool,
     /// The entries.
-    pub entries: Vec<Entry<'a>>,
+    pub entries: Vec<StepEntry<'a>>,
 }
 
 /// What cannot be satisfied.
@@ -47,11 +47,11 @@ pub enum Unreachable {
 /// What of `steps` nobody can satisfy when the people in `without` do not vote; `distinct` if nobody may vote in two
 /// steps.
 pub fn unreachable(
-    steps: &[Step<'_>],
+    steps: &[StepNeeds<'_>],
     distinct: bool,
     without: &BTreeSet<&str>,
 ) -> Option<Unreachable> {
-    let alone = |step: &Step<'_>| choices(step).iter().any(|c| are_enough(c, without));
+    let alone = |step: &StepNeeds<'_>| choices(step).iter().any(|c| are_enough(c, without));
     if let Some(n) = steps.iter().position(|step| !alone(step)) {
         return Some(Unreachable::Step(n));
     }
@@ -77,7 +77,7 @@ pub fn unreachable(
 }
 
 /// People whose absence could matter: those in entries that have few to choose from.
-pub fn scarce<'a>(steps: &[Step<'a>]) -> BTreeSet<&'a str> {
+pub fn scarce<'a>(steps: &[StepNeeds<'a>]) -> BTreeSet<&'a str> {
     let entries = || steps.iter().flat_map(|s| &s.entries);
     let places: usize = entries().map(|e| e.min).sum();
     entries()
@@ -91,7 +91,7 @@ pub fn scarce<'a>(steps: &[Step<'a>]) -> BTreeSet<&'a str> {
 }
 
 /// Sets of entries of which one has to be satisfied whole.
-fn choices<'s, 'a>(step: &'s Step<'a>) -> Vec<Vec<&'s Entry<'a>>> {
+fn choices<'s, 'a>(step: &'s StepNeeds<'a>) -> Vec<Vec<&'s StepEntry<'a>>> {
     if step.any {
         step.entries.iter().map(|e| vec![e]).collect()
     } else {
@@ -112,7 +112,7 @@ fn advance<T>(picked: &mut [usize], options: &[Vec<T>]) -> bool {
 }
 
 /// Whether different people can fill all places of `entries`.
-fn are_enough(entries: &[&Entry<'_>], without: &BTreeSet<&str>) -> bool {
+fn are_enough(entries: &[&StepEntry<'_>], without: &BTreeSet<&str>) -> bool {
     let known: Vec<(Vec<&str>, usize)> = entries
         .iter()
         .filter_map(|e| match &e.who {

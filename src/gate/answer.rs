@@ -1,8 +1,8 @@
 //! Heads of answers: our own, and those of the inside made fit for the client.
 
 use crate::error::{Error, ErrorKind};
-use crate::gate::budget::Over;
-use crate::gate::inner;
+use crate::gate::backend;
+use crate::gate::budget::BudgetExceeded;
 use std::io::Write as _;
 
 /// Fields of an answer of the inside; the application sets about ten.
@@ -16,7 +16,7 @@ pub(super) struct Common<'a> {
 }
 
 /// An answer that the gate gives by itself.
-pub(super) struct Own<'a> {
+pub(super) struct OwnResponse<'a> {
     pub(super) status: u16,
     pub(super) content_type: &'a str,
     pub(super) body: &'a [u8],
@@ -24,7 +24,7 @@ pub(super) struct Own<'a> {
 }
 
 /// Writes an own answer to `out`, whole.
-pub(super) fn own(out: &mut Vec<u8>, answer: &Own<'_>, common: &Common<'_>, is_head: bool) {
+pub(super) fn own(out: &mut Vec<u8>, answer: &OwnResponse<'_>, common: &Common<'_>, is_head: bool) {
     out.clear();
     let _ = write!(
         out,
@@ -46,7 +46,7 @@ pub(super) fn own(out: &mut Vec<u8>, answer: &Own<'_>, common: &Common<'_>, is_h
 /// Writes an error to `out`, whole.
 pub(super) fn error(out: &mut Vec<u8>, error: &Error, common: &Common<'_>, is_head: bool) {
     let body = error.body(common.request_id);
-    let answer = Own {
+    let answer = OwnResponse {
         status: error.status(),
         content_type: "application/json",
         body: body.as_bytes(),
@@ -94,13 +94,13 @@ pub(super) fn relay(
             if length.replace(value.parse::<usize>().ok()?).is_some() {
                 return None;
             }
-        } else if is(inner::EXCHANGE) {
+        } else if is(backend::EXCHANGE) {
             echoed = value.parse::<u64>().ok();
-        } else if is(inner::PARK) {
+        } else if is(backend::PARK) {
             park = true;
         } else if is("transfer-encoding") {
             return None;
-        } else if !(is("server") || is("connection") || field.name.starts_with(inner::PREFIX)) {
+        } else if !(is("server") || is("connection") || field.name.starts_with(backend::PREFIX)) {
             has_version |= is("x-dbward-version");
             has_id |= is("x-request-id");
             out.extend_from_slice(field.name.as_bytes());
@@ -179,10 +179,12 @@ pub(super) fn too_many_calls(max: usize) -> Error {
 }
 
 /// 503 or 429 for bytes that are held.
-pub(super) fn too_many_bytes(over: Over, what: &str) -> Error {
+pub(super) fn too_many_bytes(over: BudgetExceeded, what: &str) -> Error {
     match over {
-        Over::All => Error::unavailable(format!("the server holds too many {what} at the moment")),
-        Over::Token => {
+        BudgetExceeded::All => {
+            Error::unavailable(format!("the server holds too many {what} at the moment"))
+        }
+        BudgetExceeded::Token => {
             let message = format!("the server holds too many {what} of this token at the moment");
             Error::new(ErrorKind::TooMany, "too_many_bytes", message)
                 .hint("wait for answers before you send more")

@@ -5,10 +5,10 @@ use crate::gate::answer;
 use crate::gate::budget::Share;
 use crate::gate::chunks::Chunks;
 use crate::gate::connection::Connection;
-use crate::gate::head::{Framing, Head};
+use crate::gate::head::{Framing, RequestHead};
 use crate::gate::pace::Pace;
 use crate::gate::stream::Got;
-use crate::gate::{Admission, Preview, Rule};
+use crate::gate::{Admission, CallLimits, RequestPreview};
 
 /// A body is read in steps of at least this much, and its memory grows with what has come, not with what was
 /// announced.
@@ -51,15 +51,15 @@ impl<'i> Connection<'i> {
     #[inline(never)]
     pub(super) fn read_body(
         &mut self,
-        head: &Head,
-        rule: &Rule,
+        head: &RequestHead,
+        rule: &CallLimits,
         token: Option<u64>,
     ) -> (Body, Option<Share<'i>>) {
         self.body.clear();
         if head.framing == Framing::Length(0) {
             return (Body::here(true, None), None);
         }
-        let admission = (self.inside.options.admit)(&Preview {
+        let admission = (self.shared.options.admit)(&RequestPreview {
             method: head.method(&self.forward),
             path: head.path(&self.forward),
             authorization: head.authorization(&self.forward),
@@ -68,9 +68,9 @@ impl<'i> Connection<'i> {
             let keep = self.skip_body(head);
             return (Body::here(keep, Some(Mark::Unread)), None);
         }
-        let mut share = self.inside.share_of_bodies(admission, token);
+        let mut share = self.shared.share_of_bodies(admission, token);
         // A client that waits for `100 Continue` sends nothing before it.
-        let waits = head.expects_continue && self.inbox.is_empty();
+        let waits = head.expects_continue && self.read_buffer.is_empty();
         let drops = admission == Admission::Result && !waits;
         let taken = match head.framing {
             Framing::Length(n) if n > rule.body_max as u64 => self.too_large(n, rule, drops),
@@ -86,29 +86,29 @@ impl<'i> Connection<'i> {
     }
 
     /// Drops a body that has come whole with its head; returns whether the next call may follow on the connection.
-    pub(super) fn skip_body(&mut self, head: &Head) -> bool {
+    pub(super) fn skip_body(&mut self, head: &RequestHead) -> bool {
         match head.framing {
-            Framing::Length(n) if n <= self.inbox.bytes().len() as u64 => {
-                self.inbox.consume(n as usize);
+            Framing::Length(n) if n <= self.read_buffer.bytes().len() as u64 => {
+                self.read_buffer.consume(n as usize);
                 true
             }
             _ => false,
         }
     }
 
-    fn too_large(&mut self, bytes: u64, rule: &Rule, drops: bool) -> Result<Taken, Stop> {
+    fn too_large(&mut self, bytes: u64, rule: &CallLimits, drops: bool) -> Result<Taken, Stop> {
         let keep = drops && self.drop_bytes(bytes);
         oversize(bytes, rule, keep)
     }
 
     /// Reads and drops what is still to come, so that the client can finish sending; returns whether that was all.
     fn drop_bytes(&mut self, bytes: u64) -> bool {
-        let bound = bytes.min(self.inside.options.limits.drained_bytes_max);
+        let bound = bytes.min(self.shared.options.limits.drained_bytes_max);
         let mut pace = self.body_pace(bound);
         let mut dropped = 0;
         while dropped < bound {
-            let here = (self.inbox.bytes().len() as u64).min(bound - dropped);
-            self.inbox.consume(here as usize);
+            let here = (self.read_buffer.bytes().len() as u64).min(bound - dropped);
+            self.read_buffer.consume(here as usize);
             dropped += here;
             if here == 0 && self.read_more(&mut pace).is_err() {
                 return false;
@@ -117,8 +117,8 @@ impl<'i> Connection<'i> {
         dropped == bytes
     }
 
-    fn say_continue(&mut self, head: &Head) -> Result<(), Stop> {
-        if !head.expects_continue || !self.inbox.is_empty() {
+    fn say_continue(&mut self, head: &RequestHead) -> Result<(), Stop> {
+        if !head.expects_continue || !self.read_buffer.is_empty() {
             return Ok(());
         }
         let pace = self.reply_pace(0);
@@ -131,17 +131,18 @@ impl<'i> Connection<'i> {
 
     fn read_length(
         &mut self,
-        head: &Head,
+        head: &RequestHead,
         total: usize,
         share: &mut Share<'_>,
         drops: bool,
     ) -> Result<Taken, Stop> {
         self.say_continue(head)?;
-        let inside = self.inside;
+        let shared = self.shared;
         let mut pace = self.body_pace(total as u64);
-        let have = self.inbox.bytes().len().min(total);
-        self.body.extend_from_slice(&self.inbox.bytes()[..have]);
-        self.inbox.consume(have);
+        let have = self.read_buffer.bytes().len().min(total);
+        self.body
+            .extend_from_slice(&self.read_buffer.bytes()[..have]);
+        self.read_buffer.consume(have);
         let mut filled = have;
         while filled < total {
             if filled == self.body.len() {
@@ -157,11 +158,11 @@ impl<'i> Connection<'i> {
             let room = &mut self.body[filled..];
             match self
                 .client
-                .read(room, pace.deadline(), inside.options.limits.tick)
+                .read(room, pace.deadline(), shared.options.limits.tick)
             {
                 Got::Bytes(n) => {
                     filled += n;
-                    pace.moved(n, || inside.options.clock.instant());
+                    pace.moved(n, || shared.options.clock.instant());
                 }
                 Got::Late => return Err(Stop::late()),
                 Got::End => return Err(Stop::Gone),
@@ -176,21 +177,21 @@ impl<'i> Connection<'i> {
     /// The same for a body in chunks; one that is not kept is decoded all the same, since nothing else shows its end.
     fn read_chunks(
         &mut self,
-        head: &Head,
-        rule: &Rule,
+        head: &RequestHead,
+        rule: &CallLimits,
         share: &mut Share<'_>,
         drops: bool,
     ) -> Result<Taken, Stop> {
         self.say_continue(head)?;
         let body_max = rule.body_max as u64;
-        let drained_max = self.inside.options.limits.drained_bytes_max;
+        let drained_max = self.shared.options.limits.drained_bytes_max;
         let mut pace = self.body_pace(if drops { drained_max } else { body_max });
         let (mut chunks, mut total) = (Chunks::new(), 0_u64);
         let mut early = None;
         loop {
             let before = self.body.len();
-            match chunks.feed(self.inbox.bytes(), &mut self.body) {
-                Ok(used) => self.inbox.consume(used),
+            match chunks.feed(self.read_buffer.bytes(), &mut self.body) {
+                Ok(used) => self.read_buffer.consume(used),
                 Err(error) => return Err(Stop::Refuse { error, keep: false }),
             }
             total += (self.body.len() - before) as u64;
@@ -224,15 +225,15 @@ impl<'i> Connection<'i> {
     }
 
     fn read_more(&mut self, pace: &mut Pace) -> Result<(), Stop> {
-        let inside = self.inside;
-        let room = self.inbox.room(STEP_BYTES);
+        let shared = self.shared;
+        let room = self.read_buffer.room(STEP_BYTES);
         match self
             .client
-            .read(room, pace.deadline(), inside.options.limits.tick)
+            .read(room, pace.deadline(), shared.options.limits.tick)
         {
             Got::Bytes(n) => {
-                self.inbox.added(n);
-                pace.moved(n, || inside.options.clock.instant());
+                self.read_buffer.added(n);
+                pace.moved(n, || shared.options.clock.instant());
                 Ok(())
             }
             Got::Late => Err(Stop::late()),
@@ -241,8 +242,8 @@ impl<'i> Connection<'i> {
     }
 
     fn body_pace(&self, bytes: u64) -> Pace {
-        let limits = &self.inside.options.limits;
-        let now = self.inside.options.clock.instant();
+        let limits = &self.shared.options.limits;
+        let now = self.shared.options.clock.instant();
         Pace::new(now, bytes, limits.body, limits.bytes_per_sec_min)
     }
 }
@@ -262,7 +263,7 @@ impl Stop {
     }
 }
 
-fn oversize(bytes: u64, rule: &Rule, keep: bool) -> Result<Taken, Stop> {
+fn oversize(bytes: u64, rule: &CallLimits, keep: bool) -> Result<Taken, Stop> {
     if rule.deliver_head_if_oversize {
         return Ok(Taken {
             oversize: Some(bytes),

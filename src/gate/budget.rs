@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 /// Bytes left of a common bound.
-pub(super) struct Budget {
+pub(super) struct ByteBudget {
     left: AtomicUsize,
     per_token_max: usize,
     /// Bytes by token; only large bodies come here, so one lock does.
@@ -14,17 +14,17 @@ pub(super) struct Budget {
 
 /// Which bound a share would pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Over {
+pub(super) enum BudgetExceeded {
     /// That of everybody together.
     All,
     /// That of one token.
     Token,
 }
 
-impl Budget {
+impl ByteBudget {
     /// `bytes` for everybody together, of which one token takes `per_token_max` at most.
-    pub(super) fn new(bytes: usize, per_token_max: usize) -> Budget {
-        Budget {
+    pub(super) fn new(bytes: usize, per_token_max: usize) -> ByteBudget {
+        ByteBudget {
             left: AtomicUsize::new(bytes),
             per_token_max,
             tokens: Mutex::default(),
@@ -48,7 +48,7 @@ impl Budget {
 
 /// What one call has taken; given back when dropped.
 pub(super) struct Share<'b> {
-    budget: &'b Budget,
+    budget: &'b ByteBudget,
     token: Option<u64>,
     free: usize,
     taken: usize,
@@ -59,7 +59,7 @@ impl Share<'_> {
     ///
     /// # Errors
     /// The bound that has not that much left; the share stays as it was.
-    pub(super) fn cover(&mut self, bytes: usize) -> Result<(), Over> {
+    pub(super) fn cover(&mut self, bytes: usize) -> Result<(), BudgetExceeded> {
         if bytes <= self.free || bytes <= self.taken {
             return Ok(());
         }
@@ -68,7 +68,7 @@ impl Share<'_> {
             let mut tokens = self.budget.tokens();
             let held = tokens.entry(token).or_default();
             if *held + more > self.budget.per_token_max {
-                return Err(Over::Token);
+                return Err(BudgetExceeded::Token);
             }
             *held += more;
         }
@@ -80,7 +80,7 @@ impl Share<'_> {
             });
         if took.is_err() {
             self.forget(more);
-            return Err(Over::All);
+            return Err(BudgetExceeded::All);
         }
         self.taken = bytes;
         Ok(())
@@ -115,11 +115,11 @@ mod tests {
 
     #[test]
     fn shares_never_exceed_the_budget_and_come_back() {
-        let budget = Budget::new(100, 100);
+        let budget = ByteBudget::new(100, 100);
         let mut a = budget.share(None, 10);
         let mut b = budget.share(None, 10);
         assert_eq!(a.cover(60), Ok(()));
-        assert_eq!(b.cover(50), Err(Over::All));
+        assert_eq!(b.cover(50), Err(BudgetExceeded::All));
         assert_eq!(b.cover(10), Ok(()), "small ones are free");
         assert_eq!(a.cover(100), Ok(()));
         drop(a);
@@ -128,12 +128,12 @@ mod tests {
 
     #[test]
     fn one_token_cannot_take_the_whole_budget() {
-        let budget = Budget::new(100, 40);
+        let budget = ByteBudget::new(100, 40);
         let mut first = budget.share(Some(1), 0);
         let mut second = budget.share(Some(1), 0);
         let mut other = budget.share(Some(2), 0);
         assert_eq!(first.cover(30), Ok(()));
-        assert_eq!(second.cover(20), Err(Over::Token));
+        assert_eq!(second.cover(20), Err(BudgetExceeded::Token));
         assert_eq!(other.cover(40), Ok(()));
         drop(first);
         assert_eq!(second.cover(40), Ok(()));
@@ -143,9 +143,9 @@ mod tests {
 
     #[test]
     fn a_refused_share_leaves_no_trace() {
-        let budget = Budget::new(10, 100);
+        let budget = ByteBudget::new(10, 100);
         let mut share = budget.share(Some(1), 0);
-        assert_eq!(share.cover(11), Err(Over::All));
+        assert_eq!(share.cover(11), Err(BudgetExceeded::All));
         assert!(budget.tokens().is_empty());
         assert_eq!(share.cover(10), Ok(()));
     }

@@ -10,7 +10,7 @@ const EXTENSION_BYTES_MAX: u16 = 256;
 const TRAILER_BYTES_MAX: u16 = 4096;
 
 #[derive(Clone, Copy)]
-enum State {
+enum ChunkState {
     Size { digits: u8, value: u32 },
     Extension { bytes: u16, value: u32 },
     SizeEnd { value: u32 },
@@ -23,11 +23,11 @@ enum State {
 }
 
 /// The state between two reads.
-pub(super) struct Chunks(State);
+pub(super) struct Chunks(ChunkState);
 
 impl Chunks {
     pub(super) fn new() -> Chunks {
-        Chunks(State::Size {
+        Chunks(ChunkState::Size {
             digits: 0,
             value: 0,
         })
@@ -35,7 +35,7 @@ impl Chunks {
 
     /// Whether the last chunk and the trailer have been read.
     pub(super) fn done(&self) -> bool {
-        matches!(self.0, State::Done)
+        matches!(self.0, ChunkState::Done)
     }
 
     /// Decodes from `input` to `body`, and returns how many bytes of the input it used.
@@ -45,13 +45,13 @@ impl Chunks {
     pub(super) fn feed(&mut self, input: &[u8], body: &mut Vec<u8>) -> Result<usize, Error> {
         let mut at = 0;
         while at < input.len() && !self.done() {
-            if let State::Data { left } = self.0 {
+            if let ChunkState::Data { left } = self.0 {
                 let n = (left as usize).min(input.len() - at);
                 body.extend_from_slice(&input[at..at + n]);
                 at += n;
                 self.0 = match left - n as u32 {
-                    0 => State::DataCr,
-                    left => State::Data { left },
+                    0 => ChunkState::DataCr,
+                    left => ChunkState::Data { left },
                 };
                 continue;
             }
@@ -64,47 +64,53 @@ impl Chunks {
     }
 
     /// The state after one byte of framing; `None` if it has no business there.
-    fn step(&self, byte: u8) -> Option<State> {
+    fn step(&self, byte: u8) -> Option<ChunkState> {
         let visible = matches!(byte, 0x20..=0x7e | b'\t');
         match (self.0, byte) {
-            (State::Size { digits: 1.., value }, b'\r') => Some(State::SizeEnd { value }),
-            (State::Size { digits: 1.., value }, b';' | b' ' | b'\t') => {
-                Some(State::Extension { bytes: 1, value })
+            (ChunkState::Size { digits: 1.., value }, b'\r') => Some(ChunkState::SizeEnd { value }),
+            (ChunkState::Size { digits: 1.., value }, b';' | b' ' | b'\t') => {
+                Some(ChunkState::Extension { bytes: 1, value })
             }
-            (State::Size { digits, value }, _) if digits < SIZE_DIGITS_MAX => {
+            (ChunkState::Size { digits, value }, _) if digits < SIZE_DIGITS_MAX => {
                 let digit = (byte as char).to_digit(16)?;
                 let value = value << 4 | digit;
-                Some(State::Size {
+                Some(ChunkState::Size {
                     digits: digits + 1,
                     value,
                 })
             }
-            (State::Extension { value, .. }, b'\r') => Some(State::SizeEnd { value }),
-            (State::Extension { bytes, value }, _) if visible && bytes < EXTENSION_BYTES_MAX => {
-                Some(State::Extension {
+            (ChunkState::Extension { value, .. }, b'\r') => Some(ChunkState::SizeEnd { value }),
+            (ChunkState::Extension { bytes, value }, _)
+                if visible && bytes < EXTENSION_BYTES_MAX =>
+            {
+                Some(ChunkState::Extension {
                     bytes: bytes + 1,
                     value,
                 })
             }
-            (State::SizeEnd { value: 0 }, b'\n') => Some(State::Trailer {
+            (ChunkState::SizeEnd { value: 0 }, b'\n') => Some(ChunkState::Trailer {
                 bytes: 0,
                 empty: true,
             }),
-            (State::SizeEnd { value: left }, b'\n') => Some(State::Data { left }),
-            (State::DataCr, b'\r') => Some(State::DataLf),
-            (State::DataLf, b'\n') => Some(State::Size {
+            (ChunkState::SizeEnd { value: left }, b'\n') => Some(ChunkState::Data { left }),
+            (ChunkState::DataCr, b'\r') => Some(ChunkState::DataLf),
+            (ChunkState::DataLf, b'\n') => Some(ChunkState::Size {
                 digits: 0,
                 value: 0,
             }),
-            (State::Trailer { bytes, empty }, b'\r') => Some(State::TrailerEnd { bytes, empty }),
-            (State::Trailer { bytes, .. }, _) if visible && bytes < TRAILER_BYTES_MAX => {
-                Some(State::Trailer {
+            (ChunkState::Trailer { bytes, empty }, b'\r') => {
+                Some(ChunkState::TrailerEnd { bytes, empty })
+            }
+            (ChunkState::Trailer { bytes, .. }, _) if visible && bytes < TRAILER_BYTES_MAX => {
+                Some(ChunkState::Trailer {
                     bytes: bytes + 1,
                     empty: false,
                 })
             }
-            (State::TrailerEnd { empty: true, .. }, b'\n') => Some(State::Done),
-            (State::TrailerEnd { bytes, .. }, b'\n') => Some(State::Trailer { bytes, empty: true }),
+            (ChunkState::TrailerEnd { empty: true, .. }, b'\n') => Some(ChunkState::Done),
+            (ChunkState::TrailerEnd { bytes, .. }, b'\n') => {
+                Some(ChunkState::Trailer { bytes, empty: true })
+            }
             _ => None,
         }
     }

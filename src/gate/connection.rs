@@ -2,15 +2,15 @@
 
 use crate::crypto;
 use crate::error::Error;
-use crate::gate::answer::{self, Common, Own};
+use crate::gate::answer::{self, Common, OwnResponse};
 use crate::gate::body::Body;
-use crate::gate::exchange::Token;
-use crate::gate::head::{self, Framing, Head, Scan};
-use crate::gate::inbox::Inbox;
+use crate::gate::exchange::Credentials;
+use crate::gate::head::{self, Framing, HeadScan, RequestHead};
 use crate::gate::pace::Pace;
-use crate::gate::registry::{Over, Seat};
-use crate::gate::stream::{Client, Got, Wire};
-use crate::gate::{Answer, Inside, Rule};
+use crate::gate::read_buffer::ReadBuffer;
+use crate::gate::registry::{ConnectionLimit, Seat};
+use crate::gate::stream::{ClientStream, Got, Transport};
+use crate::gate::{CallLimits, DirectResponse, GateShared};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,10 +21,10 @@ const PEEKED_BYTES_MAX: usize = 64 * 1024;
 const KEEP_BYTES: usize = 32 * 1024;
 
 pub(super) struct Connection<'i> {
-    pub(super) inside: &'i Inside,
-    pub(super) client: Client,
+    pub(super) shared: &'i GateShared,
+    pub(super) client: ClientStream,
     pub(super) peer: IpAddr,
-    pub(super) inbox: Inbox,
+    pub(super) read_buffer: ReadBuffer,
     /// Request line and fields as they go inside.
     pub(super) forward: Vec<u8>,
     pub(super) body: Vec<u8>,
@@ -66,13 +66,13 @@ impl Drop for Busy<'_> {
 }
 
 impl<'i> Connection<'i> {
-    pub(super) fn new(inside: &'i Inside, seat: Seat, peer: IpAddr) -> Connection<'i> {
-        let wire = Wire::Plain(seat.socket());
+    pub(super) fn new(shared: &'i GateShared, seat: Seat, peer: IpAddr) -> Connection<'i> {
+        let wire = Transport::Plain(seat.socket());
         Connection {
-            inside,
-            client: Client::new(wire, inside.options.clock.clone()),
+            shared,
+            client: ClientStream::new(wire, shared.options.clock.clone()),
             peer,
-            inbox: Inbox::new(),
+            read_buffer: ReadBuffer::new(),
             forward: Vec::new(),
             body: Vec::new(),
             answer: Vec::new(),
@@ -89,7 +89,7 @@ impl<'i> Connection<'i> {
             match self.call() {
                 Next::Again => self.trim(),
                 Next::Close => {
-                    self.client.linger(self.inside.options.limits.linger);
+                    self.client.linger(self.shared.options.limits.linger);
                     return;
                 }
                 Next::Gone => return,
@@ -98,22 +98,22 @@ impl<'i> Connection<'i> {
     }
 
     fn call(&mut self) -> Next {
-        let inside = self.inside;
+        let shared = self.shared;
         let len = match self.await_head() {
             Ok(Some(len)) => len,
             Ok(None) => return Next::Gone,
             Err(e) => return self.refuse_unread(&e),
         };
-        let bytes = &self.inbox.bytes()[..len];
-        let parsed = head::parse(bytes, &inside.options.limits, &mut self.forward);
-        self.inbox.consume(len);
+        let bytes = &self.read_buffer.bytes()[..len];
+        let parsed = head::parse(bytes, &shared.options.limits, &mut self.forward);
+        self.read_buffer.consume(len);
         let head = match parsed {
             Ok(head) => head,
             Err(e) => return self.refuse_unread(&e),
         };
         self.served = true;
-        let _busy = Busy::new(&inside.busy);
-        let mut rule = (inside.options.rules)(head.method(&self.forward), head.path(&self.forward));
+        let _busy = Busy::new(&shared.busy);
+        let mut rule = (shared.options.rules)(head.method(&self.forward), head.path(&self.forward));
         if let Some(answer) = rule.answer_here.take() {
             return self.answer_here(&head, &answer);
         }
@@ -137,16 +137,16 @@ impl<'i> Connection<'i> {
     }
 
     /// The token of a call, which is counted under it unless its rule exempts it.
-    fn token(&self, head: &Head, rule: &Rule) -> Result<Token<'i>, Error> {
-        let inside = self.inside;
+    fn token(&self, head: &RequestHead, rule: &CallLimits) -> Result<Credentials<'i>, Error> {
+        let shared = self.shared;
         let credentials = head.credentials(&self.forward);
-        let mut token = Token {
-            number: credentials.map(|c| inside.token(c)),
+        let mut token = Credentials {
+            number: credentials.map(|c| shared.token(c)),
             under_way: None,
         };
         if let Some(number) = token.number.filter(|_| !rule.uncounted) {
-            let max = inside.options.limits.calls_per_token_max;
-            let entered = inside.calls.enter(number);
+            let max = shared.options.limits.calls_per_token_max;
+            let entered = shared.calls.enter(number);
             token.under_way = Some(entered.ok_or_else(|| answer::too_many_calls(max))?);
         }
         Ok(token)
@@ -154,20 +154,20 @@ impl<'i> Connection<'i> {
 
     /// Waits for a whole head; its length, or `None` when the client has nothing (more) to say.
     fn await_head(&mut self) -> Result<Option<usize>, Error> {
-        let inside = self.inside;
-        let limits = &inside.options.limits;
-        let clock = &inside.options.clock;
+        let shared = self.shared;
+        let limits = &shared.options.limits;
+        let clock = &shared.options.clock;
         let in_anteroom = self.seat.over().is_some();
-        let mut scan = Scan::default();
+        let mut scan = HeadScan::default();
         let wait = match (in_anteroom, self.served) {
             (true, _) => limits.anteroom,
             (false, true) => limits.idle,
             (false, false) => limits.first_byte,
         };
-        let mut deadline = if self.inbox.is_empty() {
+        let mut deadline = if self.read_buffer.is_empty() {
             self.seat.now_idle();
             // Either we see the flag here, or the stopping server sees that we are idle and ends the read below.
-            if inside.stopping.load(Ordering::SeqCst) {
+            if shared.stopping.load(Ordering::SeqCst) {
                 return Ok(None);
             }
             clock.instant() + wait
@@ -175,16 +175,16 @@ impl<'i> Connection<'i> {
             clock.instant() + limits.head
         };
         loop {
-            if let Some(len) = scan.advance(self.inbox.bytes(), limits)? {
+            if let Some(len) = scan.advance(self.read_buffer.bytes(), limits)? {
                 self.seat.now_busy();
                 return Ok(Some(len));
             }
-            let waiting = self.inbox.is_empty();
+            let waiting = self.read_buffer.is_empty();
             let slice = if waiting { wait } else { limits.tick };
-            let room = self.inbox.room(limits.head_bytes_max + 1);
+            let room = self.read_buffer.room(limits.head_bytes_max + 1);
             match self.client.read(room, deadline, slice) {
                 Got::Bytes(n) => {
-                    self.inbox.added(n);
+                    self.read_buffer.added(n);
                     // In the anteroom the whole head has one deadline, and who is slow makes room for others.
                     if waiting && !in_anteroom {
                         self.seat.now_busy();
@@ -198,9 +198,9 @@ impl<'i> Connection<'i> {
     }
 
     /// An answer that needs no worker.
-    fn answer_here(&mut self, head: &Head, answer: &Answer) -> Next {
+    fn answer_here(&mut self, head: &RequestHead, answer: &DirectResponse) -> Next {
         let keep = self.keep(head) && head.framing == Framing::Length(0);
-        let own = Own {
+        let own = OwnResponse {
             status: answer.status,
             content_type: answer.content_type,
             body: &answer.body,
@@ -214,16 +214,16 @@ impl<'i> Connection<'i> {
     /// Refuses a head that could not be read.
     fn refuse_unread(&mut self, error: &Error) -> Next {
         let id = crypto::hex(&crypto::random::<8>());
-        self.inside.count_refused(error.code());
+        self.shared.count_refused(error.code());
         let common = self.common(&id, false);
         answer::error(&mut self.out, error, &common, false);
         self.send(0..0, false)
     }
 
     /// Answers a call with an error. `keep` only if its body has been read.
-    pub(super) fn refuse(&mut self, error: &Error, head: &Head, keep: bool) -> Next {
+    pub(super) fn refuse(&mut self, error: &Error, head: &RequestHead, keep: bool) -> Next {
         let keep = keep && self.keep(head);
-        self.inside.count_refused(error.code());
+        self.shared.count_refused(error.code());
         let common = self.common(&head.request_id, keep);
         answer::error(&mut self.out, error, &common, head.is_head);
         self.send(0..0, keep)
@@ -247,15 +247,15 @@ impl<'i> Connection<'i> {
     }
 
     /// Whether the connection stays open after this answer.
-    pub(super) fn keep(&self, head: &Head) -> bool {
+    pub(super) fn keep(&self, head: &RequestHead) -> bool {
         head.keep_alive
             && self.seat.over().is_none()
-            && !self.inside.draining.load(Ordering::Acquire)
+            && !self.shared.draining.load(Ordering::Acquire)
     }
 
     pub(super) fn common<'a>(&self, request_id: &'a str, keep_alive: bool) -> Common<'a> {
         Common {
-            version: self.inside.options.version,
+            version: self.shared.options.version,
             request_id,
             keep_alive,
         }
@@ -264,13 +264,13 @@ impl<'i> Connection<'i> {
     /// Looks whether the client is still there. What it sent meanwhile is kept for the next call: just peeking would
     /// let one pipelined byte hide that it has closed.
     pub(super) fn client_gone(&mut self) -> bool {
-        let room = self.inbox.room(PEEKED_BYTES_MAX);
+        let room = self.read_buffer.room(PEEKED_BYTES_MAX);
         if room.is_empty() {
             return false;
         }
         match self.client.read_now(room) {
             Got::Bytes(n) => {
-                self.inbox.added(n);
+                self.read_buffer.added(n);
                 false
             }
             Got::End => true,
@@ -279,13 +279,13 @@ impl<'i> Connection<'i> {
     }
 
     pub(super) fn reply_pace(&self, bytes: u64) -> Pace {
-        let limits = &self.inside.options.limits;
-        let now = self.inside.options.clock.instant();
+        let limits = &self.shared.options.limits;
+        let now = self.shared.options.clock.instant();
         Pace::new(now, bytes, limits.reply, limits.bytes_per_sec_min)
     }
 
     fn trim(&mut self) {
-        self.inbox.trim();
+        self.read_buffer.trim();
         for buffer in [
             &mut self.forward,
             &mut self.body,
@@ -299,9 +299,9 @@ impl<'i> Connection<'i> {
     }
 }
 
-fn no_place(over: Over) -> Error {
+fn no_place(over: ConnectionLimit) -> Error {
     Error::unavailable(match over {
-        Over::All => "too many connections",
-        Over::Address => "too many connections from one address",
+        ConnectionLimit::All => "too many connections",
+        ConnectionLimit::Address => "too many connections from one address",
     })
 }

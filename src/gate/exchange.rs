@@ -1,18 +1,18 @@
 //! One call and the inside: sent whole, answered whole, and sent again after each wait.
 
 use crate::error::Error;
-use crate::gate::Rule;
+use crate::gate::CallLimits;
 use crate::gate::answer::{self, Relayed};
+use crate::gate::backend::{self, ResumeReason};
 use crate::gate::body::Mark;
 use crate::gate::budget::Share;
 use crate::gate::calls::UnderWay;
 use crate::gate::connection::{Connection, Next};
-use crate::gate::head::Head;
-use crate::gate::hub::{Grant, Outcome, Stay};
-use crate::gate::inner::{self, Reason};
+use crate::gate::head::RequestHead;
+use crate::gate::hub::{Grant, ParkOutcome, Stay};
 use crate::gate::limits::{PARK_WAIT_MAX, SMALL_ANSWER_BYTES};
 use crate::gate::park::Park;
-use crate::gate::pool::Lease;
+use crate::gate::pool::PooledConnection;
 use crate::gate::stream::is_pause;
 use std::io::{Read, Write};
 use std::ops::Range;
@@ -27,15 +27,15 @@ const START_BYTES: usize = 4 * 1024;
 const COPY_BYTES_MAX: usize = 16 * 1024;
 
 /// Why the call is sent again, and with what.
-struct Resume {
-    reason: Reason,
+struct Resend {
+    reason: ResumeReason,
     memo: String,
     until: Instant,
 }
 
 /// The credentials that a call came with, valid or not, as the gate tells them apart.
 #[derive(Default)]
-pub(super) struct Token<'c> {
+pub(super) struct Credentials<'c> {
     /// The same number for the same credentials.
     pub(super) number: Option<u64>,
     /// The call, counted under it.
@@ -47,20 +47,20 @@ impl Connection<'_> {
     #[inline(never)]
     pub(super) fn exchange(
         &mut self,
-        head: &Head,
-        rule: &Rule,
-        mut caller: Token<'_>,
+        head: &RequestHead,
+        rule: &CallLimits,
+        mut caller: Credentials<'_>,
         keep_after: bool,
         mark: Option<Mark>,
     ) -> Next {
-        let inside = self.inside;
+        let shared = self.shared;
         self.push_fixed(head, mark);
         let base = self.forward.len();
-        let mut resume: Option<Resume> = None;
+        let mut resume: Option<Resend> = None;
         let mut grant: Option<Grant> = None;
         loop {
             self.forward.truncate(base);
-            let mut share = inside.answers.share(caller.number, SMALL_ANSWER_BYTES);
+            let mut share = shared.answers.share(caller.number, SMALL_ANSWER_BYTES);
             // After a body that was not read nothing on this connection can be read any more.
             let keep = self.keep(head) && keep_after;
             let passed = self.pass(head, rule, resume.as_ref(), keep, &mut share);
@@ -94,21 +94,21 @@ impl Connection<'_> {
                 log::error!("the inside parked a call that cannot wait");
                 return self.refuse(&answer::bad_gateway(), head, keep_after);
             };
-            let now = inside.options.clock.instant();
+            let now = shared.options.clock.instant();
             let asked = now + park.wait.min(PARK_WAIT_MAX);
             let until = resume.as_ref().map_or(asked, |r| r.until.min(asked));
             let reason = match self.wait(&caller, &park, until) {
-                Outcome::Gone => return Next::Gone,
-                Outcome::Event(woken) => {
+                ParkOutcome::Gone => return Next::Gone,
+                ParkOutcome::Event(woken) => {
                     grant = Some(woken);
-                    Reason::Event
+                    ResumeReason::Event
                 }
-                Outcome::Deadline => Reason::Deadline,
-                Outcome::Shutdown => Reason::Shutdown,
-                Outcome::Full => Reason::Full,
+                ParkOutcome::Deadline => ResumeReason::Deadline,
+                ParkOutcome::Shutdown => ResumeReason::Shutdown,
+                ParkOutcome::Full => ResumeReason::Full,
             };
             let memo = park.memo;
-            resume = Some(Resume {
+            resume = Some(Resend {
                 reason,
                 memo,
                 until,
@@ -116,8 +116,8 @@ impl Connection<'_> {
         }
     }
 
-    fn wait(&mut self, caller: &Token<'_>, park: &Park, until: Instant) -> Outcome {
-        let options = &self.inside.options;
+    fn wait(&mut self, caller: &Credentials<'_>, park: &Park, until: Instant) -> ParkOutcome {
+        let options = &self.shared.options;
         let stay = Stay {
             park,
             token: caller.number.unwrap_or_default(),
@@ -133,40 +133,40 @@ impl Connection<'_> {
     }
 
     /// The fields that are the same on every pass.
-    fn push_fixed(&mut self, head: &Head, mark: Option<Mark>) {
+    fn push_fixed(&mut self, head: &RequestHead, mark: Option<Mark>) {
         let out = &mut self.forward;
-        let key = self.inside.options.key.reveal();
+        let key = self.shared.options.key.reveal();
         let _ = write!(
             out,
             "{}: {key}\r\n{}: {}\r\n{}: {}\r\n",
-            inner::KEY,
-            inner::PEER,
+            backend::KEY,
+            backend::PEER,
             self.peer,
-            inner::ID,
+            backend::ID,
             head.request_id
         );
         let _ = match mark {
-            Some(Mark::Oversize(bytes)) => write!(out, "{}: {bytes}\r\n", inner::OVERSIZE),
-            Some(Mark::Unread) => write!(out, "{}: 1\r\n", inner::UNREAD),
+            Some(Mark::Oversize(bytes)) => write!(out, "{}: {bytes}\r\n", backend::OVERSIZE),
+            Some(Mark::Unread) => write!(out, "{}: 1\r\n", backend::UNREAD),
             None => Ok(()),
         };
     }
 
     /// The fields of this pass, and the end of the head.
-    fn push_pass(&mut self, exchange: u64, resume: Option<&Resume>) {
+    fn push_pass(&mut self, exchange: u64, resume: Option<&Resend>) {
         let out = &mut self.forward;
-        let _ = write!(out, "{}: {exchange}\r\n", inner::EXCHANGE);
+        let _ = write!(out, "{}: {exchange}\r\n", backend::EXCHANGE);
         if let Some(resume) = resume {
-            let now = self.inside.options.clock.instant();
+            let now = self.shared.options.clock.instant();
             let left = resume.until.saturating_duration_since(now);
             let _ = write!(
                 out,
                 "{}: {}\r\n{}: {}\r\n{}: {}\r\n",
-                inner::RESUME,
+                backend::RESUME,
                 resume.reason.as_str(),
-                inner::MEMO,
+                backend::MEMO,
                 crate::crypto::hex(resume.memo.as_bytes()),
-                inner::LEFT_MS,
+                backend::LEFT_MS,
                 left.as_millis()
             );
         }
@@ -180,17 +180,17 @@ impl Connection<'_> {
     /// `self.answer`.
     fn pass(
         &mut self,
-        head: &Head,
-        rule: &Rule,
-        resume: Option<&Resume>,
+        head: &RequestHead,
+        rule: &CallLimits,
+        resume: Option<&Resend>,
         keep: bool,
         share: &mut Share<'_>,
     ) -> Result<(Relayed, Range<usize>), Error> {
-        let inside = self.inside;
-        let exchange = inside.exchanges.fetch_add(1, Ordering::Relaxed);
+        let shared = self.shared;
+        let exchange = shared.exchanges.fetch_add(1, Ordering::Relaxed);
         self.push_pass(exchange, resume);
-        let lease = inside.pool.lease(inside.options.limits.acquire)?;
-        let deadline = inside.options.clock.instant() + rule.deadline;
+        let lease = shared.pool.lease(shared.options.limits.acquire)?;
+        let deadline = shared.options.clock.instant() + rule.deadline;
         self.deliver(&lease, deadline)?;
         let (head_len, filled) = self.receive_head(&lease, deadline)?;
         let common = self.common(&head.request_id, keep);
@@ -203,7 +203,7 @@ impl Connection<'_> {
         )
         .ok_or_else(answer::bad_gateway)?;
         let total = head_len + relayed.body_bytes;
-        if filled > total || relayed.body_bytes > inside.options.limits.answer_bytes_max {
+        if filled > total || relayed.body_bytes > shared.options.limits.answer_bytes_max {
             return Err(answer::bad_gateway());
         }
         if let Err(over) = share.cover(relayed.body_bytes) {
@@ -215,7 +215,7 @@ impl Connection<'_> {
     }
 
     /// Writes the call. The inside reads it whole before it works, so this ends quickly once a worker is free.
-    fn deliver(&mut self, lease: &Lease<'_>, deadline: Instant) -> Result<(), Error> {
+    fn deliver(&mut self, lease: &PooledConnection<'_>, deadline: Instant) -> Result<(), Error> {
         let copied = self.body.len() <= COPY_BYTES_MAX;
         if copied {
             self.forward.extend_from_slice(&self.body);
@@ -240,7 +240,7 @@ impl Connection<'_> {
     /// Reads until the head of the answer is whole: its length, and how many bytes are there.
     fn receive_head(
         &mut self,
-        lease: &Lease<'_>,
+        lease: &PooledConnection<'_>,
         deadline: Instant,
     ) -> Result<(usize, usize), Error> {
         const END: &[u8] = b"\r\n\r\n";
@@ -267,7 +267,7 @@ impl Connection<'_> {
 
     fn receive_rest(
         &mut self,
-        lease: &Lease<'_>,
+        lease: &PooledConnection<'_>,
         mut filled: usize,
         total: usize,
         deadline: Instant,
@@ -285,7 +285,7 @@ impl Connection<'_> {
 
     fn receive(
         &mut self,
-        lease: &Lease<'_>,
+        lease: &PooledConnection<'_>,
         filled: usize,
         deadline: Instant,
     ) -> Result<usize, Error> {
@@ -303,10 +303,10 @@ impl Connection<'_> {
     /// Once a tick while the inside works. A client that leaves is hung up on, but its exchange is seen through:
     /// the worker is busy either way, and inner connection and worker stay in step.
     fn still_waiting(&mut self, deadline: Instant) -> Result<(), Error> {
-        if self.inside.cut.load(Ordering::Acquire) {
+        if self.shared.cut.load(Ordering::Acquire) {
             return Err(Error::unavailable("the server is stopping"));
         }
-        if self.inside.options.clock.instant() >= deadline {
+        if self.shared.options.clock.instant() >= deadline {
             return Err(answer::no_answer_in_time());
         }
         if !self.left && self.client_gone() {

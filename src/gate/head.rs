@@ -6,7 +6,7 @@
 
 use crate::crypto;
 use crate::error::{Error, ErrorKind, Shown};
-use crate::gate::inner;
+use crate::gate::backend;
 use crate::gate::limits::{HEADERS_MAX, Limits, METHOD_BYTES_MAX};
 use std::io::Write as _;
 use std::ops::Range;
@@ -18,13 +18,13 @@ const LENGTH_DIGITS_MAX: usize = 19;
 
 /// Looks at bytes as they come, each once, and finds the end of the head.
 #[derive(Default)]
-pub(super) struct Scan {
+pub(super) struct HeadScan {
     at: usize,
     line_start: usize,
     lines: usize,
 }
 
-impl Scan {
+impl HeadScan {
     /// The length of the head, once `bytes` (all that came so far) hold it whole.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ pub(super) enum Framing {
 
 /// What the gate has to know of a head. Method and target are ranges of the forwarded text.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(super) struct RequestHead {
     method: Range<usize>,
     path: Range<usize>,
     authorization: Option<Range<usize>>,
@@ -89,7 +89,7 @@ pub(super) struct Head {
     pub(super) request_id: String,
 }
 
-impl Head {
+impl RequestHead {
     pub(super) fn method<'f>(&self, forward: &'f [u8]) -> &'f str {
         text(&forward[self.method.clone()])
     }
@@ -115,12 +115,16 @@ impl Head {
     }
 }
 
-/// Reads the head in `bytes` (as long as [`Scan`] said) and writes request line and fields for the inside to `forward`,
+/// Reads the head in `bytes` (as long as [`HeadScan`] said) and writes request line and fields for the inside to `forward`,
 /// without the fields that concern this connection only.
 ///
 /// # Errors
 /// 400, 414, 417, 431 or 505.
-pub(super) fn parse(bytes: &[u8], limits: &Limits, forward: &mut Vec<u8>) -> Result<Head, Error> {
+pub(super) fn parse(
+    bytes: &[u8],
+    limits: &Limits,
+    forward: &mut Vec<u8>,
+) -> Result<RequestHead, Error> {
     let (method, target, minor) = request_line(bytes, limits)?;
     let mut slots = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut slots);
@@ -144,14 +148,14 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits, forward: &mut Vec<u8>) -> Res
     forward.extend_from_slice(b" HTTP/1.1\r\n");
     let path_len = target.find('?').unwrap_or(target.len());
 
-    let mut fields = Fields::default();
+    let mut fields = HeaderFields::default();
     for header in request.headers.iter() {
         fields.take(header.name, text(header.value), forward)?;
     }
     if minor == 1 && !fields.host {
         return Err(Error::invalid("the `Host` header is missing"));
     }
-    Ok(Head {
+    Ok(RequestHead {
         method: 0..method.len(),
         path: start..start + path_len,
         framing: fields.framing(minor)?,
@@ -210,7 +214,7 @@ fn request_line<'b>(bytes: &'b [u8], limits: &Limits) -> Result<(&'b str, &'b st
 
 /// The fields that mean something to the gate, as they come by.
 #[derive(Default)]
-struct Fields {
+struct HeaderFields {
     host: bool,
     length: Option<u64>,
     chunked: bool,
@@ -221,7 +225,7 @@ struct Fields {
     authorization: Option<Range<usize>>,
 }
 
-impl Fields {
+impl HeaderFields {
     /// Notes a field, and forwards it unless it concerns this connection only. Names that `Connection` nominates are
     /// not dropped: a client could use that to strip what a proxy in front of us added.
     fn take(&mut self, name: &str, value: &str, forward: &mut Vec<u8>) -> Result<(), Error> {
@@ -309,8 +313,8 @@ fn stays_here(name: &str) -> bool {
     const HOP_BY_HOP: [&str; 5] = ["keep-alive", "proxy-connection", "te", "trailer", "upgrade"];
     HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop))
         || name
-            .get(..inner::PREFIX.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(inner::PREFIX))
+            .get(..backend::PREFIX.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(backend::PREFIX))
 }
 
 fn is_request_id(value: &str) -> bool {

@@ -36,15 +36,15 @@ pub enum Wake {
 pub struct Hub {
     generations: Vec<AtomicU64>,
     hasher: RandomState,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Waiters>,
     parked_max: usize,
     parked_per_token_max: usize,
     metrics: Arc<Metrics>,
 }
 
 #[derive(Default)]
-struct Waiting {
-    lines: HashMap<Arc<str>, Line>,
+struct Waiters {
+    lines: HashMap<Arc<str>, WaiterQueue>,
     tokens: HashMap<u64, usize>,
     parked: usize,
     next: u64,
@@ -53,12 +53,12 @@ struct Waiting {
 
 /// The waiters of one topic, in the order in which they came.
 #[derive(Default)]
-struct Line {
+struct WaiterQueue {
     exclusive: BTreeMap<u64, Arc<Waiter>>,
     shared: BTreeMap<u64, Arc<Waiter>>,
 }
 
-impl Line {
+impl WaiterQueue {
     fn side(&mut self, exclusive: bool) -> &mut BTreeMap<u64, Arc<Waiter>> {
         if exclusive {
             &mut self.exclusive
@@ -102,7 +102,7 @@ impl Waiter {
 }
 
 /// How a park ended.
-pub(super) enum Outcome {
+pub(super) enum ParkOutcome {
     /// A topic changed; the grant is consumed when the resumed pass was answered, else passed on.
     Event(Grant),
     /// The time is up.
@@ -217,7 +217,7 @@ impl Hub {
         self: &Arc<Self>,
         stay: &Stay<'_>,
         mut gone: impl FnMut() -> bool,
-    ) -> Outcome {
+    ) -> ParkOutcome {
         let waiter = Arc::new(Waiter {
             thread: thread::current(),
             cause: OnceLock::new(),
@@ -226,7 +226,7 @@ impl Hub {
             Ok(id) => id,
             Err(outcome) => return outcome,
         };
-        let mut ended = Outcome::Deadline;
+        let mut ended = ParkOutcome::Deadline;
         while waiter.cause.get().is_none() {
             let left = stay.until.saturating_duration_since(stay.clock.instant());
             if left.is_zero() {
@@ -234,7 +234,7 @@ impl Hub {
             }
             thread::park_timeout(left.min(stay.tick));
             if waiter.cause.get().is_none() && gone() {
-                ended = Outcome::Gone;
+                ended = ParkOutcome::Gone;
                 break;
             }
         }
@@ -245,22 +245,22 @@ impl Hub {
         };
         match (waiter.cause.get(), ended) {
             // A wake-up that came while the client left is passed on here, by dropping the grant.
-            (Some(Cause::Grant(topic)), Outcome::Gone) => {
+            (Some(Cause::Grant(topic)), ParkOutcome::Gone) => {
                 drop(grant(Some(topic.clone())));
-                Outcome::Gone
+                ParkOutcome::Gone
             }
-            (_, Outcome::Gone) => Outcome::Gone,
-            (Some(Cause::Grant(topic)), _) => Outcome::Event(grant(Some(topic.clone()))),
-            (Some(Cause::Event), _) => Outcome::Event(grant(None)),
-            (Some(Cause::Shutdown), _) => Outcome::Shutdown,
+            (_, ParkOutcome::Gone) => ParkOutcome::Gone,
+            (Some(Cause::Grant(topic)), _) => ParkOutcome::Event(grant(Some(topic.clone()))),
+            (Some(Cause::Event), _) => ParkOutcome::Event(grant(None)),
+            (Some(Cause::Shutdown), _) => ParkOutcome::Shutdown,
             (None, ended) => ended,
         }
     }
 
-    fn enter(self: &Arc<Self>, stay: &Stay<'_>, waiter: &Arc<Waiter>) -> Result<u64, Outcome> {
+    fn enter(self: &Arc<Self>, stay: &Stay<'_>, waiter: &Arc<Waiter>) -> Result<u64, ParkOutcome> {
         let mut waiting = self.lock();
         if waiting.shut {
-            return Err(Outcome::Shutdown);
+            return Err(ParkOutcome::Shutdown);
         }
         let topics = &stay.park.topics;
         if topics
@@ -268,11 +268,11 @@ impl Hub {
             .any(|(name, seen)| self.generation(name) != *seen)
         {
             let hub = self.clone();
-            return Err(Outcome::Event(Grant { hub, topic: None }));
+            return Err(ParkOutcome::Event(Grant { hub, topic: None }));
         }
         let same_token = waiting.tokens.get(&stay.token).copied().unwrap_or(0);
         if waiting.parked >= self.parked_max || same_token >= self.parked_per_token_max {
-            return Err(Outcome::Full);
+            return Err(ParkOutcome::Full);
         }
         let id = waiting.next;
         waiting.next += 1;
@@ -280,7 +280,9 @@ impl Hub {
         waiting.tokens.insert(stay.token, same_token + 1);
         for (name, _) in topics {
             if !waiting.lines.contains_key(name.as_str()) {
-                waiting.lines.insert(name.as_str().into(), Line::default());
+                waiting
+                    .lines
+                    .insert(name.as_str().into(), WaiterQueue::default());
             }
             if let Some(line) = waiting.lines.get_mut(name.as_str()) {
                 line.side(stay.park.exclusive).insert(id, waiter.clone());
@@ -333,7 +335,7 @@ impl Hub {
         &self.generations[slot]
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Waiters> {
         self.waiting.lock().unwrap_or_else(|e| e.into_inner())
     }
 }

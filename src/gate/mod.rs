@@ -8,40 +8,39 @@
 //! Before it reads a body it asks a second function whose it is, so that strangers use up nothing that others need.
 //!
 //! Reading order: `connection` (the phases of a call), `head`, `body` and `chunks` (what a client sends), `exchange`
-//! (the backend), `answer` (what a client gets), `hub` and `park` (waiting), `pool`, `registry`, `crew`, `budget` and
+//! (the backend), `answer` (what a client gets), `hub` and `park` (waiting), `pool`, `registry`, `thread_pool`, `budget` and
 //! `calls` (what is bounded).
 
 mod answer;
+pub mod backend;
 mod body;
 mod budget;
 mod calls;
 mod chunks;
 mod connection;
-mod crew;
 mod exchange;
 mod head;
 pub mod hub;
-mod inbox;
-pub mod inner;
 pub mod limits;
 mod pace;
 pub mod park;
 mod pool;
+mod read_buffer;
 mod registry;
 mod stream;
+mod thread_pool;
 
+pub use backend::{BackendKey, ResumeReason};
 pub use hub::{Hub, Wake};
-pub use inner::{InnerKey, Reason};
 pub use limits::Limits;
 pub use park::Park;
 
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::metrics::Metrics;
-use budget::{Budget, Share};
+use budget::{ByteBudget, Share};
 use calls::Calls;
 use connection::Connection;
-use crew::Crew;
 use limits::{ANSWER_DEADLINE, BACKLOG, SMALL_BODY_BYTES, STACK_BYTES};
 use pool::Pool;
 use registry::Registry;
@@ -55,6 +54,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use thread_pool::ThreadPool;
 
 /// Pause after a failed accept (no file descriptors, say): long enough not to spin, short enough not to be noticed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -69,14 +69,14 @@ const CUT_GRACE: Duration = Duration::from_secs(3);
 
 /// The bounds of a call, by method and path.
 #[derive(Debug, Clone)]
-pub struct Rule {
+pub struct CallLimits {
     /// Largest body, in bytes; more is 413.
     pub body_max: usize,
     /// For the answer, counted from each time the call is sent inside; after it: 504.
     pub deadline: Duration,
     /// The gate answers by itself, whatever the inside does.
-    pub answer_here: Option<Answer>,
-    /// A body that is too large is not 413: the call goes inside without it, marked with [`inner::OVERSIZE`], so that
+    pub answer_here: Option<DirectResponse>,
+    /// A body that is too large is not 413: the call goes inside without it, marked with [`backend::OVERSIZE`], so that
     /// the application can record the attempt.
     pub deliver_head_if_oversize: bool,
     /// Answered even where no place is left for another connection.
@@ -85,10 +85,10 @@ pub struct Rule {
     pub uncounted: bool,
 }
 
-impl Rule {
+impl CallLimits {
     /// A body of at most `body_max` bytes, the default deadline, nothing special.
-    pub fn new(body_max: usize) -> Rule {
-        Rule {
+    pub fn new(body_max: usize) -> CallLimits {
+        CallLimits {
             body_max,
             deadline: ANSWER_DEADLINE,
             answer_here: None,
@@ -101,7 +101,7 @@ impl Rule {
 
 /// What is known of a call that has a body, before the body is read.
 #[derive(Debug, Clone, Copy)]
-pub struct Preview<'a> {
+pub struct RequestPreview<'a> {
     /// As sent.
     pub method: &'a str,
     /// Raw, without query.
@@ -113,7 +113,7 @@ pub struct Preview<'a> {
 /// Whose a body is, and so which budget it is held in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// Nobody's who may send one here: the call goes to the backend without it, marked with [`inner::UNREAD`], and the
+    /// Nobody's who may send one here: the call goes to the backend without it, marked with [`backend::UNREAD`], and the
     /// answer comes from the head.
     HeadOnly,
     /// Possibly somebody's; only a worker can decide.
@@ -125,11 +125,11 @@ pub enum Admission {
 }
 
 /// Decides about the body of a call.
-pub type Admit = dyn Fn(&Preview<'_>) -> Admission + Send + Sync;
+pub type Admit = dyn Fn(&RequestPreview<'_>) -> Admission + Send + Sync;
 
 /// An answer that needs no worker.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct DirectResponse {
     /// HTTP status.
     pub status: u16,
     /// Media type of the body.
@@ -139,25 +139,25 @@ pub struct Answer {
 }
 
 /// Gives the rule for a method and a path (raw, without query).
-pub type Rules = dyn Fn(&str, &str) -> Rule + Send + Sync;
+pub type LimitsOf = dyn Fn(&str, &str) -> CallLimits + Send + Sync;
 
 /// Says whether an address is free of the cap for one address.
 pub type Exempt = dyn Fn(IpAddr) -> bool + Send + Sync;
 
 /// What a gate is made of.
-pub struct Options {
+pub struct GateOptions {
     /// Bounds.
     pub limits: Limits,
     /// Bounds of each call.
-    pub rules: Arc<Rules>,
+    pub rules: Arc<LimitsOf>,
     /// Asked before a body is read.
     pub admit: Arc<Admit>,
     /// The private Unix socket of the listener inside.
-    pub inner: PathBuf,
+    pub backend: PathBuf,
     /// Connections to it, twice the number of workers: one answered, one on its way.
     pub inner_connections: usize,
     /// Shared with the listener inside.
-    pub key: InnerKey,
+    pub key: BackendKey,
     /// Where calls wait; shared with whoever publishes.
     pub hub: Arc<Hub>,
     /// Counters.
@@ -171,15 +171,15 @@ pub struct Options {
 }
 
 /// What all connections share.
-struct Inside {
-    options: Options,
+struct GateShared {
+    options: GateOptions,
     pool: Pool,
     registry: Arc<Registry>,
-    crew: Arc<Crew>,
-    bodies: Budget,
-    stranger_bodies: Budget,
-    result_bodies: Budget,
-    answers: Budget,
+    thread_pool: Arc<ThreadPool>,
+    bodies: ByteBudget,
+    stranger_bodies: ByteBudget,
+    result_bodies: ByteBudget,
+    answers: ByteBudget,
     calls: Calls,
     /// Keyed anew at every start, so that nobody can make two tokens look like one.
     hasher: RandomState,
@@ -195,7 +195,7 @@ struct Inside {
 
 /// A running gate.
 pub struct Gate {
-    inside: Arc<Inside>,
+    shared: Arc<GateShared>,
     address: SocketAddr,
     accepting: Mutex<Option<(Arc<TcpListener>, JoinHandle<()>)>>,
 }
@@ -205,26 +205,26 @@ impl Gate {
     ///
     /// # Errors
     /// `internal` when the inside does not answer or the system refuses.
-    pub fn start(listener: TcpListener, options: Options) -> Result<Gate, Error> {
+    pub fn start(listener: TcpListener, options: GateOptions) -> Result<Gate, Error> {
         let failed = |e: std::io::Error| Error::internal("starting the gate", e);
         let address = listener.local_addr().map_err(failed)?;
         prepare(&listener, options.limits.tick).map_err(failed)?;
         let metrics = options.metrics.clone();
         let limits = &options.limits;
         let (bodies, stranger_bodies, result_bodies) = body_budgets(limits);
-        let answers = Budget::new(limits.answers_bytes_max, limits.answers_per_token_max);
+        let answers = ByteBudget::new(limits.answers_bytes_max, limits.answers_per_token_max);
         let calls = Calls::new(limits.calls_per_token_max);
         let pool = Pool::open(
-            options.inner.clone(),
+            options.backend.clone(),
             options.key.clone(),
             options.inner_connections,
             &options.limits,
             metrics.clone(),
         )?;
-        let inside = Arc::new(Inside {
+        let shared = Arc::new(GateShared {
             pool,
             registry: Registry::new(metrics.clone()),
-            crew: Crew::new(STACK_BYTES, metrics),
+            thread_pool: ThreadPool::new(STACK_BYTES, metrics),
             bodies,
             stranger_bodies,
             result_bodies,
@@ -240,14 +240,14 @@ impl Gate {
         });
         let listener = Arc::new(listener);
         let accept = {
-            let (inside, listener) = (inside.clone(), listener.clone());
+            let (shared, listener) = (shared.clone(), listener.clone());
             thread::Builder::new()
                 .name("gate-accept".to_owned())
-                .spawn(move || inside.accept(&listener))
+                .spawn(move || shared.accept(&listener))
                 .map_err(failed)?
         };
         Ok(Gate {
-            inside,
+            shared,
             address,
             accepting: Mutex::new(Some((listener, accept))),
         })
@@ -260,23 +260,23 @@ impl Gate {
 
     /// Calls between a whole head and their answer, parked ones included.
     pub fn in_flight(&self) -> usize {
-        self.inside.busy.load(Ordering::Acquire)
+        self.shared.busy.load(Ordering::Acquire)
     }
 
     /// Open client connections.
     pub fn connections(&self) -> usize {
-        self.inside.registry.wait_empty(Duration::ZERO)
+        self.shared.registry.wait_empty(Duration::ZERO)
     }
 
     /// Those of them that wait for a call and have nothing of it yet: a stop closes them at once.
     pub fn idle_connections(&self) -> usize {
-        self.inside.registry.idle()
+        self.shared.registry.idle()
     }
 
     /// Resumes every parked call with `shutdown`, and closes each connection after its answer. Calls are still taken.
     pub fn drain(&self) {
-        self.inside.draining.store(true, Ordering::Release);
-        self.inside.options.hub.shutdown();
+        self.shared.draining.store(true, Ordering::Release);
+        self.shared.options.hub.shutdown();
     }
 
     /// Stops accepting, closes idle connections at once and busy ones after their answer, or without it once `within`
@@ -290,29 +290,29 @@ impl Gate {
         let Some((listener, accept)) = taken else {
             return 0;
         };
-        let inside = &self.inside;
-        inside.stopping.store(true, Ordering::SeqCst);
+        let shared = &self.shared;
+        shared.stopping.store(true, Ordering::SeqCst);
         self.drain();
         // Ends a blocked accept; a connection of our own does where this is not supported.
         if rustix::net::shutdown(&*listener, rustix::net::Shutdown::Both).is_err() {
             let _ = TcpStream::connect_timeout(&reachable(self.address), ACCEPT_PAUSE);
         }
         if accept.join().is_err() {
-            inside.options.metrics.background_panics.inc(&[]);
+            shared.options.metrics.background_panics.inc(&[]);
         }
         drop(listener);
-        inside.registry.shut(false);
-        let cut = inside.registry.wait_empty(within);
+        shared.registry.shut(false);
+        let cut = shared.registry.wait_empty(within);
         if cut > 0 {
-            inside.cut.store(true, Ordering::Release);
-            inside.registry.shut(true);
-            inside.registry.wait_empty(CUT_GRACE);
+            shared.cut.store(true, Ordering::Release);
+            shared.registry.shut(true);
+            shared.registry.wait_empty(CUT_GRACE);
         }
-        let stuck = inside.crew.join(CUT_GRACE);
+        let stuck = shared.thread_pool.join(CUT_GRACE);
         if stuck > 0 {
             log::warn!("{stuck} connection threads have not ended");
         }
-        inside.pool.close();
+        shared.pool.close();
         cut
     }
 }
@@ -323,9 +323,9 @@ impl Drop for Gate {
     }
 }
 
-impl Inside {
+impl GateShared {
     /// Accepts until the gate stops. No error ends it.
-    fn accept(self: &Arc<Inside>, listener: &TcpListener) {
+    fn accept(self: &Arc<GateShared>, listener: &TcpListener) {
         let mut failing = false;
         loop {
             let accepted = listener.accept();
@@ -350,16 +350,16 @@ impl Inside {
         }
     }
 
-    fn welcome(self: &Arc<Inside>, socket: TcpStream, peer: IpAddr) {
+    fn welcome(self: &Arc<GateShared>, socket: TcpStream, peer: IpAddr) {
         let socket = Arc::new(socket);
         let counted = (!(self.options.exempt)(peer)).then_some(peer);
         let Some(seat) = self.registry.sit(&socket, counted, &self.options.limits) else {
             self.count_refused("connections");
             return;
         };
-        let inside = self.clone();
-        let serve = move || Connection::new(&inside, seat, peer).run();
-        if !self.crew.run(serve) {
+        let shared = self.clone();
+        let serve = move || Connection::new(&shared, seat, peer).run();
+        if !self.thread_pool.run(serve) {
             self.count_refused("no_thread");
         }
     }
@@ -386,11 +386,11 @@ impl Inside {
 }
 
 /// Of known callers, of strangers, and of agents that report results.
-fn body_budgets(limits: &Limits) -> (Budget, Budget, Budget) {
+fn body_budgets(limits: &Limits) -> (ByteBudget, ByteBudget, ByteBudget) {
     (
-        Budget::new(limits.bodies_bytes_max, limits.bodies_per_token_max),
-        Budget::new(limits.stranger_bodies_bytes_max, usize::MAX),
-        Budget::new(
+        ByteBudget::new(limits.bodies_bytes_max, limits.bodies_per_token_max),
+        ByteBudget::new(limits.stranger_bodies_bytes_max, usize::MAX),
+        ByteBudget::new(
             limits.result_bodies_bytes_max,
             limits.result_bodies_per_token_max,
         ),

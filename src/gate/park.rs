@@ -87,7 +87,7 @@ impl Park {
     }
 }
 
-/// Reads a memo as it travels in a park or in [`crate::gate::inner::MEMO`].
+/// Reads a memo as it travels in a park or in [`crate::gate::backend::MEMO`].
 pub fn decode_memo(hex: &str) -> Option<String> {
     let memo = String::from_utf8(crypto::unhex(hex)?).ok()?;
     (memo.len() <= MEMO_BYTES_MAX).then_some(memo)

@@ -6,7 +6,7 @@
 //! next call that finds none free opens another in the same way.
 
 use crate::error::Error;
-use crate::gate::inner::{self, InnerKey};
+use crate::gate::backend::{self, BackendKey};
 use crate::gate::limits::Limits;
 use crate::gate::stream::is_pause;
 use crate::metrics::Metrics;
@@ -21,16 +21,16 @@ const FIRST_OPEN: Duration = Duration::from_secs(10);
 
 pub(super) struct Pool {
     path: PathBuf,
-    key: InnerKey,
+    key: BackendKey,
     size: usize,
     tick: Duration,
     metrics: Arc<Metrics>,
-    state: Mutex<State>,
+    state: Mutex<ConnectionPoolState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct ConnectionPoolState {
     /// Last in, first out: the warmest thread inside answers next.
     idle: Vec<UnixStream>,
     /// Idle or lent.
@@ -39,13 +39,13 @@ struct State {
     closed: bool,
 }
 
-/// A connection for one exchange. Lost when dropped before [`Lease::give_back`].
-pub(super) struct Lease<'p> {
+/// A connection for one exchange. Lost when dropped before [`PooledConnection::give_back`].
+pub(super) struct PooledConnection<'p> {
     pool: &'p Pool,
     stream: Option<UnixStream>,
 }
 
-impl Lease<'_> {
+impl PooledConnection<'_> {
     /// Its stream; reads and writes pause after a tick with `WouldBlock`.
     pub(super) fn stream(&self) -> io::Result<&UnixStream> {
         self.stream
@@ -69,7 +69,7 @@ impl Lease<'_> {
     }
 }
 
-impl Drop for Lease<'_> {
+impl Drop for PooledConnection<'_> {
     fn drop(&mut self) {
         if self.stream.take().is_some() {
             self.pool.lock().open -= 1;
@@ -86,7 +86,7 @@ impl Pool {
     /// `internal` when the inside does not answer there.
     pub(super) fn open(
         path: PathBuf,
-        key: InnerKey,
+        key: BackendKey,
         size: usize,
         limits: &Limits,
         metrics: Arc<Metrics>,
@@ -116,8 +116,8 @@ impl Pool {
     ///
     /// # Errors
     /// `unavailable`.
-    pub(super) fn lease(&self, within: Duration) -> Result<Lease<'_>, Error> {
-        let lease = |stream| Lease {
+    pub(super) fn lease(&self, within: Duration) -> Result<PooledConnection<'_>, Error> {
+        let lease = |stream| PooledConnection {
             pool: self,
             stream: Some(stream),
         };
@@ -176,11 +176,11 @@ impl Pool {
         let mut stream = UnixStream::connect(&self.path)?;
         stream.set_read_timeout(Some(self.tick))?;
         stream.set_write_timeout(Some(self.tick))?;
-        let (path, key) = (inner::NOOP, self.key.reveal());
+        let (path, key) = (backend::NOOP, self.key.reveal());
         let call = format!(
             "GET {path} HTTP/1.1\r\nHost: inside\r\n{}: {key}\r\n{}: 0\r\n\r\n",
-            inner::KEY,
-            inner::EXCHANGE
+            backend::KEY,
+            backend::EXCHANGE
         );
         stream.write_all(call.as_bytes())?;
         let mut answer = [0; 1024];
@@ -202,7 +202,7 @@ impl Pool {
         Ok(stream)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ConnectionPoolState> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 }

@@ -17,7 +17,7 @@ const ADDRESS_SHARE: usize = 2;
 
 /// All open connections.
 pub(super) struct Registry {
-    state: Mutex<State>,
+    state: Mutex<RegistryState>,
     left: Condvar,
     /// Numbers of idle times: the smallest is the longest.
     idle_times: AtomicU64,
@@ -25,8 +25,8 @@ pub(super) struct Registry {
 }
 
 #[derive(Default)]
-struct State {
-    open: BTreeMap<u64, Place>,
+struct RegistryState {
+    open: BTreeMap<u64, SeatedConnection>,
     /// Places taken, without the anteroom and without those that have been asked to leave.
     seated: usize,
     by_address: HashMap<IpAddr, usize>,
@@ -35,8 +35,8 @@ struct State {
     next: u64,
 }
 
-struct Place {
-    entry: Arc<Entry>,
+struct SeatedConnection {
+    entry: Arc<ConnectionEntry>,
     counted: Option<IpAddr>,
     kind: Kind,
 }
@@ -50,7 +50,7 @@ enum Kind {
 }
 
 /// One connection, as the registry knows it.
-struct Entry {
+struct ConnectionEntry {
     socket: Arc<TcpStream>,
     /// The number of its idle time; 0 while it has a call.
     idle: AtomicU64,
@@ -60,13 +60,13 @@ struct Entry {
 pub(super) struct Seat {
     registry: Arc<Registry>,
     id: u64,
-    entry: Arc<Entry>,
-    over: Option<Over>,
+    entry: Arc<ConnectionEntry>,
+    over: Option<ConnectionLimit>,
 }
 
 /// Which bound is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Over {
+pub(super) enum ConnectionLimit {
     All,
     Address,
 }
@@ -104,11 +104,11 @@ impl Registry {
         }
         let id = state.next;
         state.next += 1;
-        let entry = Arc::new(Entry {
+        let entry = Arc::new(ConnectionEntry {
             socket: socket.clone(),
             idle: AtomicU64::new(self.idle_times.fetch_add(1, Ordering::Relaxed)),
         });
-        let place = Place {
+        let place = SeatedConnection {
             entry: entry.clone(),
             counted,
             kind,
@@ -129,7 +129,7 @@ impl Registry {
     /// How many wait for a call of which they have nothing yet.
     pub(super) fn idle(&self) -> usize {
         let state = self.lock();
-        let idle = |place: &&Place| place.entry.is_idle().is_some();
+        let idle = |place: &&SeatedConnection| place.entry.is_idle().is_some();
         state.open.values().filter(idle).count()
     }
 
@@ -162,29 +162,30 @@ impl Registry {
         state.open.len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, RegistryState> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
-impl State {
+impl RegistryState {
     /// The bound that one more connection of that address would pass.
-    fn over(&self, counted: Option<IpAddr>, limits: &Limits) -> Option<Over> {
+    fn over(&self, counted: Option<IpAddr>, limits: &Limits) -> Option<ConnectionLimit> {
         if let Some(address) = counted {
             let own = self.by_address.get(&address).copied().unwrap_or(0);
             let others = self.seated.saturating_sub(own);
             let share = limits.connections_max.saturating_sub(others) / ADDRESS_SHARE;
             if own >= share.max(1) {
-                return Some(Over::Address);
+                return Some(ConnectionLimit::Address);
             }
         }
-        (self.seated >= limits.connections_max).then_some(Over::All)
+        (self.seated >= limits.connections_max).then_some(ConnectionLimit::All)
     }
 
     /// Asks the connection that has been idle for longest to leave: of all, or of one address.
-    fn make_room(&mut self, over: Over, counted: Option<IpAddr>) -> bool {
-        let of_them =
-            |p: &Place| p.kind == Kind::Seated && (over == Over::All || p.counted == counted);
+    fn make_room(&mut self, over: ConnectionLimit, counted: Option<IpAddr>) -> bool {
+        let of_them = |p: &SeatedConnection| {
+            p.kind == Kind::Seated && (over == ConnectionLimit::All || p.counted == counted)
+        };
         self.dismiss(of_them)
     }
 
@@ -193,7 +194,7 @@ impl State {
         self.dismiss(|p| p.kind == Kind::Waiting)
     }
 
-    fn dismiss(&mut self, of_them: impl Fn(&Place) -> bool) -> bool {
+    fn dismiss(&mut self, of_them: impl Fn(&SeatedConnection) -> bool) -> bool {
         let longest = self
             .open
             .iter()
@@ -214,7 +215,7 @@ impl State {
         true
     }
 
-    fn enter(&mut self, place: &Place) {
+    fn enter(&mut self, place: &SeatedConnection) {
         match place.kind {
             Kind::Seated => {
                 self.seated += 1;
@@ -227,7 +228,7 @@ impl State {
         }
     }
 
-    fn leave(&mut self, place: &Place) {
+    fn leave(&mut self, place: &SeatedConnection) {
         match place.kind {
             Kind::Seated => {
                 self.seated -= 1;
@@ -246,7 +247,7 @@ impl State {
     }
 }
 
-impl Entry {
+impl ConnectionEntry {
     fn is_idle(&self) -> Option<u64> {
         let since = self.idle.load(Ordering::SeqCst);
         (since > 0).then_some(since)
@@ -260,7 +261,7 @@ impl Seat {
     }
 
     /// The bound that was reached when it came: it sits in the anteroom then.
-    pub(super) fn over(&self) -> Option<Over> {
+    pub(super) fn over(&self) -> Option<ConnectionLimit> {
         self.over
     }
 
@@ -391,10 +392,14 @@ mod tests {
         let seated = room.sit("192.0.2.1", false).unwrap();
         assert_eq!(seated.over(), None);
         let waiting: Vec<Seat> = (0..2).filter_map(|_| room.sit("192.0.2.2", true)).collect();
-        assert!(waiting.iter().all(|s| s.over() == Some(Over::All)));
+        assert!(
+            waiting
+                .iter()
+                .all(|s| s.over() == Some(ConnectionLimit::All))
+        );
         waiting[1].now_busy();
         let third = room.sit("192.0.2.1", false).unwrap();
-        assert_eq!(third.over(), Some(Over::Address));
+        assert_eq!(third.over(), Some(ConnectionLimit::Address));
         assert!(
             room.sit("192.0.2.3", false).is_none(),
             "nobody in there is idle"

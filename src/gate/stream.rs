@@ -8,28 +8,28 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The one place that knows what is on the wire; TLS will be another variant.
-pub(super) enum Wire {
+pub(super) enum Transport {
     /// Bytes as they are. Shared with the registry, which may shut it down.
     Plain(Arc<TcpStream>),
 }
 
-impl Wire {
+impl Transport {
     fn socket(&self) -> &TcpStream {
         match self {
-            Wire::Plain(socket) => socket,
+            Transport::Plain(socket) => socket,
         }
     }
 
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match self {
-            Wire::Plain(socket) => (&**socket).read(buf),
+            Transport::Plain(socket) => (&**socket).read(buf),
         }
     }
 
     /// Reads what is there already; `WouldBlock` if nothing is.
     fn read_now(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match self {
-            Wire::Plain(socket) => {
+            Transport::Plain(socket) => {
                 let flags = rustix::net::RecvFlags::DONTWAIT;
                 let (n, _) = rustix::net::recv(&**socket, buf, flags)?;
                 Ok(n)
@@ -39,8 +39,8 @@ impl Wire {
 
     fn write(&mut self, head: &[u8], body: &[u8]) -> io::Result<usize> {
         match self {
-            Wire::Plain(socket) if body.is_empty() => (&**socket).write(head),
-            Wire::Plain(socket) => {
+            Transport::Plain(socket) if body.is_empty() => (&**socket).write(head),
+            Transport::Plain(socket) => {
                 (&**socket).write_vectored(&[IoSlice::new(head), IoSlice::new(body)])
             }
         }
@@ -48,7 +48,7 @@ impl Wire {
 
     fn close_write(&mut self) {
         match self {
-            Wire::Plain(socket) => drop(socket.shutdown(Shutdown::Write)),
+            Transport::Plain(socket) => drop(socket.shutdown(Shutdown::Write)),
         }
     }
 }
@@ -63,17 +63,17 @@ pub(super) enum Got {
 }
 
 /// A client connection with its clock.
-pub(super) struct Client {
-    wire: Wire,
+pub(super) struct ClientStream {
+    wire: Transport,
     clock: Clock,
     /// What SO_RCVTIMEO is set to, so that it is set only when it changes.
     timeout: Duration,
 }
 
-impl Client {
+impl ClientStream {
     /// The wire must have a write timeout of a tick (it is inherited from the listener).
-    pub(super) fn new(wire: Wire, clock: Clock) -> Client {
-        Client {
+    pub(super) fn new(wire: Transport, clock: Clock) -> ClientStream {
+        ClientStream {
             wire,
             clock,
             timeout: Duration::ZERO,

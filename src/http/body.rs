@@ -3,7 +3,7 @@
 //! Messages name the member and what was expected, and never quote what was sent. Members that nobody asks for are
 //! ignored; one that stands there twice is refused, since nobody can tell which was meant.
 
-use super::call::Call;
+use super::call::HttpRequest;
 use crate::error::{Error, ErrorKind};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -17,18 +17,18 @@ const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// The members of an object. `null` is as good as absent.
 #[derive(Default)]
-pub struct Fields<'a> {
+pub struct JsonFields<'a> {
     /// `capabilities.` for the members of a member, so that messages name the whole path.
     prefix: String,
     members: BTreeMap<String, &'a RawValue>,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> JsonFields<'a> {
     /// The members of a call's body.
     ///
     /// # Errors
     /// 415 for another content type; 400 for what is not a JSON object.
-    pub fn read(call: &'a Call) -> Result<Fields<'a>, Error> {
+    pub fn read(call: &'a HttpRequest) -> Result<JsonFields<'a>, Error> {
         if let Some(given) = call.header("content-type") {
             let essence = given.split(';').next().unwrap_or_default().trim();
             if !essence.eq_ignore_ascii_case("application/json") {
@@ -45,10 +45,10 @@ impl<'a> Fields<'a> {
         }
         let text = std::str::from_utf8(&call.body)
             .map_err(|_| Error::invalid("the request body is not UTF-8"))?;
-        Fields::parse(String::new(), text)
+        JsonFields::parse(String::new(), text)
     }
 
-    fn parse(prefix: String, text: &'a str) -> Result<Fields<'a>, Error> {
+    fn parse(prefix: String, text: &'a str) -> Result<JsonFields<'a>, Error> {
         let members: Members = serde_json::from_str(text).map_err(|e| match e.classify() {
             Category::Data if prefix.is_empty() => {
                 Error::invalid("the request body must be a JSON object")
@@ -69,7 +69,7 @@ impl<'a> Fields<'a> {
                 "field `{prefix}{name}` is given more than once"
             )));
         }
-        Ok(Fields {
+        Ok(JsonFields {
             prefix,
             members: members.by_name,
         })
@@ -173,11 +173,11 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// `validation_error` if it is no object.
-    pub fn object(&self, name: &str) -> Result<Fields<'a>, Error> {
+    pub fn object(&self, name: &str) -> Result<JsonFields<'a>, Error> {
         let prefix = format!("{}{name}.", self.prefix);
         match self.raw(name) {
-            Some(text) => Fields::parse(prefix, text),
-            None => Ok(Fields {
+            Some(text) => JsonFields::parse(prefix, text),
+            None => Ok(JsonFields {
                 prefix,
                 members: BTreeMap::new(),
             }),
@@ -188,7 +188,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// `validation_error` for anything else.
-    pub fn objects(&self, name: &str) -> Result<Option<Vec<Fields<'a>>>, Error> {
+    pub fn objects(&self, name: &str) -> Result<Option<Vec<JsonFields<'a>>>, Error> {
         let Some(text) = self.raw(name) else {
             return Ok(None);
         };
@@ -196,7 +196,7 @@ impl<'a> Fields<'a> {
             serde_json::from_str(text).map_err(|_| self.wrong(name, "an array of objects"))?;
         items
             .into_iter()
-            .map(|item| Fields::parse(format!("{}{name}[].", self.prefix), item.get()))
+            .map(|item| JsonFields::parse(format!("{}{name}[].", self.prefix), item.get()))
             .collect::<Result<_, _>>()
             .map(Some)
     }
@@ -235,9 +235,9 @@ struct Members<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
+        struct MembersVisitor;
 
-        impl<'de> Visitor<'de> for Reader {
+        impl<'de> Visitor<'de> for MembersVisitor {
             type Value = Members<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -258,7 +258,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             }
         }
 
-        deserializer.deserialize_map(Reader)
+        deserializer.deserialize_map(MembersVisitor)
     }
 }
 
@@ -266,8 +266,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 mod tests {
     use super::*;
 
-    fn call(body: &str, content_type: Option<&str>) -> Call {
-        Call {
+    fn call(body: &str, content_type: Option<&str>) -> HttpRequest {
+        HttpRequest {
             method: "POST".to_owned(),
             path: "/".to_owned(),
             query: None,
@@ -297,10 +297,10 @@ mod tests {
             Some("application/json"),
             Some("Application/JSON; charset=utf-8"),
         ] {
-            assert!(Fields::read(&call("{}", good)).is_ok(), "{good:?}");
+            assert!(JsonFields::read(&call("{}", good)).is_ok(), "{good:?}");
         }
         for bad in ["text/plain", "application/x-www-form-urlencoded", ""] {
-            let error = Fields::read(&call("{}", Some(bad))).err().unwrap();
+            let error = JsonFields::read(&call("{}", Some(bad))).err().unwrap();
             assert_eq!(error.status(), 415, "{bad:?}");
         }
     }
@@ -311,8 +311,8 @@ mod tests {
             r#"{"a":"secret","n":-1,"l":["x",1],"o":{"b":1},"s":{"c":[{"d":2}]},"u":"\ud800"}"#,
             None,
         );
-        let fields = Fields::read(&call).unwrap();
-        let said = [
+        let fields = JsonFields::read(&call).unwrap();
+        let cases = [
             (message(fields.flag("a")), "field `a` must be true or false"),
             (
                 message(fields.number("n")),
@@ -334,7 +334,7 @@ mod tests {
             (message(fields.text("u")), "field `u` must be a string"),
             (message(fields.needed_text("x")), "field `x` is missing"),
         ];
-        for (got, want) in said {
+        for (got, want) in cases {
             assert_eq!(got, want);
         }
     }
@@ -349,7 +349,7 @@ mod tests {
             ("{}{}", "the request body is not JSON: line 1, column 3"),
             ("{\"a\":1,\"a\":2}", "field `a` is given more than once"),
         ] {
-            assert_eq!(message(Fields::read(&call(body, None))), want, "{body}");
+            assert_eq!(message(JsonFields::read(&call(body, None))), want, "{body}");
         }
     }
 
@@ -357,7 +357,7 @@ mod tests {
     fn text_is_kept_and_depth_is_bounded() {
         let deep = format!("{{\"m\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
         let call = call(&deep, None);
-        let fields = Fields::read(&call).unwrap();
+        let fields = JsonFields::read(&call).unwrap();
         assert_eq!(fields.raw("m").unwrap().len(), 200_000);
         assert!(message(fields.value("m")).starts_with("field `m` must be JSON nested"));
     }
@@ -365,7 +365,7 @@ mod tests {
     #[test]
     fn null_is_absent_and_numbers_keep_their_digits() {
         let call = call(r#"{"a":null,"b":123456789012345678901234567890.10}"#, None);
-        let fields = Fields::read(&call).unwrap();
+        let fields = JsonFields::read(&call).unwrap();
         assert!(!fields.has("a"));
         assert_eq!(fields.text("a").unwrap(), None);
         assert_eq!(fields.raw("b"), Some("123456789012345678901234567890.10"));

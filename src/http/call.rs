@@ -1,13 +1,13 @@
 //! A call as the router sees it, and what it gives back: plain values, without the library that carried them.
 
-pub use crate::gate::inner::Reason;
+pub use crate::gate::backend::ResumeReason;
 use crate::gate::park::Park;
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// One HTTP request, read whole.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub struct HttpRequest {
     /// As sent; case matters (`get` is not `GET`).
     pub method: String,
     /// Raw path, still percent-encoded, without the query. Begins with `/`.
@@ -30,7 +30,7 @@ pub struct Call {
     pub unread: bool,
 }
 
-impl Call {
+impl HttpRequest {
     /// The first header of that name (lower case).
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
@@ -43,8 +43,8 @@ impl Call {
 /// Why and how a call that waited is run again. It writes nothing before it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resume {
-    /// After anything but [`Reason::Event`] the call must answer; parking again would be 502.
-    pub reason: Reason,
+    /// After anything but [`ResumeReason::Event`] the call must answer; parking again would be 502.
+    pub reason: ResumeReason,
     /// What its park said.
     pub memo: String,
     /// Left to the deadline of the first park.
@@ -53,7 +53,7 @@ pub struct Resume {
 
 /// The answer to a call.
 #[derive(Debug, Clone, Default)]
-pub struct Reply {
+pub struct HttpResponse {
     /// HTTP status, 200 to 599.
     pub status: u16,
     /// Fields; a value with control characters or beyond ASCII turns the whole answer into a 500. `Content-Length`,
@@ -65,18 +65,18 @@ pub struct Reply {
     pub park: Option<Park>,
 }
 
-impl Reply {
+impl HttpResponse {
     /// A status without a body.
-    pub fn empty(status: u16) -> Reply {
-        Reply {
+    pub fn empty(status: u16) -> HttpResponse {
+        HttpResponse {
             status,
-            ..Reply::default()
+            ..HttpResponse::default()
         }
     }
 
     /// A status with a body of the given media type.
-    pub fn with_body(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
-        Reply {
+    pub fn with_body(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> HttpResponse {
+        HttpResponse {
             status,
             headers: vec![("content-type", content_type.to_owned())],
             body: body.into(),
@@ -85,10 +85,10 @@ impl Reply {
     }
 
     /// Wait, then run the call again.
-    pub fn park(park: Park) -> Reply {
-        Reply {
+    pub fn park(park: Park) -> HttpResponse {
+        HttpResponse {
             park: Some(park),
-            ..Reply::empty(202)
+            ..HttpResponse::empty(202)
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Who may come in: authentication, where a call comes from, and the line between people and agents.
 
-use super::Door;
-use super::call::{Call, Reply};
-use super::router::{Ask, Guarded, Route, allowed};
+use super::HttpContext;
+use super::call::{HttpRequest, HttpResponse};
+use super::router::{Guarded, Route, RoutedRequest, allowed};
 use crate::actions::identify;
 use crate::actions::refusals::FAILURES_PER_MINUTE;
 use crate::config::Cidr;
@@ -16,23 +16,23 @@ const OVERTAKEN_MAX: usize = 16;
 
 /// Lets a call through to its handler, or not. `subject` is set once it is known.
 pub(super) fn admit(
-    door: &Door,
+    context: &HttpContext,
     route: &Route,
-    ask: &Ask,
+    ask: &RoutedRequest,
     subject: &mut Option<String>,
-) -> Result<Reply, Error> {
+) -> Result<HttpResponse, Error> {
     let wanted = match route.guarded {
         Guarded::Public(handle) => {
             ask.check_query(route)?;
-            return handle(door, ask);
+            return handle(context, ask);
         }
         Guarded::User(_) | Guarded::Managed(_) => SubjectType::User,
         Guarded::Agent(_) => SubjectType::Agent,
     };
-    let caller = authenticate(door, ask.call).map_err(|e| too_often(door, ask.call, e))?;
+    let caller = authenticate(context, ask.call).map_err(|e| too_often(context, ask.call, e))?;
     *subject = Some(caller.subject.clone());
     if ask.call.resume.is_none() && caller.kind == SubjectType::User && !caller.rights.is_admin() {
-        within_rate(door, &caller)?;
+        within_rate(context, &caller)?;
     }
     match (wanted, caller.kind) {
         (SubjectType::User, SubjectType::Agent) => {
@@ -52,18 +52,18 @@ pub(super) fn admit(
     }
     ask.check_query(route)?;
     match route.guarded {
-        Guarded::Public(handle) => handle(door, ask),
+        Guarded::Public(handle) => handle(context, ask),
         Guarded::User(handle) | Guarded::Agent(handle) => {
             let mut caller = caller;
             for _ in 0..OVERTAKEN_MAX {
-                match handle(door, &caller, ask) {
-                    Err(error) if overtaken(door, &caller, &error) => {
-                        caller = authenticate(door, ask.call)?;
+                match handle(context, &caller, ask) {
+                    Err(error) if overtaken(context, &caller, &error) => {
+                        caller = authenticate(context, ask.call)?;
                     }
                     answer => return answer,
                 }
             }
-            handle(door, &caller, ask)
+            handle(context, &caller, ask)
         }
         Guarded::Managed(section) => Err(managed(section, route.path)),
     }
@@ -71,18 +71,18 @@ pub(super) fn admit(
 
 /// Whether nothing was done because other policies came into force after the caller was let in: then he is let in
 /// anew, with the rights they give him.
-fn overtaken(door: &Door, caller: &Caller, error: &Error) -> bool {
-    error.kind() == ErrorKind::Unavailable && door.app.active().generation != caller.generation
+fn overtaken(context: &HttpContext, caller: &Caller, error: &Error) -> bool {
+    error.kind() == ErrorKind::Unavailable && context.app.active().generation != caller.generation
 }
 
 /// Who fails again and again is told to wait instead.
-fn too_often(door: &Door, call: &Call, error: Error) -> Error {
+fn too_often(context: &HttpContext, call: &HttpRequest, error: Error) -> Error {
     if error.kind() != ErrorKind::Unauthenticated || call.header("authorization").is_none() {
         return error;
     }
-    let failures = origin(door, call)
+    let failures = origin(context, call)
         .client_ip
-        .map_or(0, |ip| door.app.refusals.failures_of(&ip));
+        .map_or(0, |ip| context.app.refusals.failures_of(&ip));
     if failures <= FAILURES_PER_MINUTE {
         return error;
     }
@@ -95,11 +95,12 @@ fn too_often(door: &Door, call: &Call, error: Error) -> Error {
     .retry_after(60)
 }
 
-fn within_rate(door: &Door, caller: &Caller) -> Result<(), Error> {
+fn within_rate(context: &HttpContext, caller: &Caller) -> Result<(), Error> {
     let who = caller.token_id.as_ref().unwrap_or(&caller.subject);
-    door.app
+    context
+        .app
         .rates
-        .take(who, 1, door.app.clock.now())
+        .take(who, 1, context.app.clock.now())
         .map_err(|secs| {
             Error::new(
                 ErrorKind::TooMany,
@@ -114,18 +115,22 @@ fn within_rate(door: &Door, caller: &Caller) -> Result<(), Error> {
 ///
 /// # Errors
 /// `unauthenticated`.
-pub(super) fn authenticate(door: &Door, call: &Call) -> Result<Caller, Error> {
-    identify::authenticate(&door.app, call.header("authorization"), origin(door, call))
+pub(super) fn authenticate(context: &HttpContext, call: &HttpRequest) -> Result<Caller, Error> {
+    identify::authenticate(
+        &context.app,
+        call.header("authorization"),
+        origin(context, call),
+    )
 }
 
 /// Where a call came from.
-pub(super) fn origin(door: &Door, call: &Call) -> Origin {
+pub(super) fn origin(context: &HttpContext, call: &HttpRequest) -> Origin {
     let forwarded = call
         .headers
         .iter()
         .filter(|(name, _)| name == "x-forwarded-for")
         .map(|(_, value)| value.as_str());
-    let (client, source) = client(call.peer, forwarded, &door.trusted_proxies);
+    let (client, source) = client(call.peer, forwarded, &context.trusted_proxies);
     Origin {
         peer_ip: call.peer.map(|ip| ip.to_string()),
         client_ip: client.map(|ip| ip.to_string()),

@@ -3,10 +3,10 @@
 
 use crate::crypto;
 use crate::error::{Error, ErrorKind};
-use crate::gate::inner::{self, InnerKey, Reason};
+use crate::gate::backend::{self, BackendKey, ResumeReason};
 use crate::gate::park;
-use crate::http::call::{Call, Reply, Resume};
-use crate::http::queue::Queue;
+use crate::http::call::{HttpRequest, HttpResponse, Resume};
+use crate::http::queue::WorkQueue;
 use crate::metrics::Metrics;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
@@ -32,7 +32,7 @@ const DIRECTORY: &str = ".inner-";
 const SOCKET: &str = "s";
 
 /// What answers calls.
-pub type Serve = dyn Fn(Call) -> Reply + Send + Sync;
+pub type Serve = dyn Fn(HttpRequest) -> HttpResponse + Send + Sync;
 
 /// A running listener with its workers.
 pub struct Listener {
@@ -42,7 +42,7 @@ pub struct Listener {
     /// and the lock that says the directory is in use.
     _handle: File,
     server: Option<Arc<Server>>,
-    queue: Arc<Queue<Request>>,
+    queue: Arc<WorkQueue<Request>>,
     stopping: Arc<AtomicBool>,
     feeder: Option<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
@@ -59,7 +59,7 @@ impl Listener {
         workers: usize,
         queue_max: usize,
         serve: Arc<Serve>,
-        key: InnerKey,
+        key: BackendKey,
         metrics: Arc<Metrics>,
     ) -> Result<Listener, Error> {
         let failed = |e: io::Error| Error::internal("starting the inner listener", e);
@@ -78,7 +78,7 @@ impl Listener {
         // Its directory keeps others out already; no file of the state directory relies on that alone.
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).map_err(failed)?;
         let server = Arc::new(server);
-        let queue = Arc::new(Queue::new(queue_max));
+        let queue = Arc::new(WorkQueue::new(queue_max));
         let stopping = Arc::new(AtomicBool::new(false));
         let mut listener = Listener {
             directory,
@@ -189,14 +189,16 @@ fn remove_leftovers(dir: &Path) {
 }
 
 /// The listener thread: takes requests from the library and queues them.
-fn feed(server: &Server, queue: &Queue<Request>, stopping: &AtomicBool, metrics: &Metrics) {
+fn feed(server: &Server, queue: &WorkQueue<Request>, stopping: &AtomicBool, metrics: &Metrics) {
     loop {
         match server.recv() {
             Ok(request) => match queue.push(request) {
                 Ok(depth) => metrics.queue_depth.set(&[], depth as i64),
                 Err(request) => {
                     metrics.queue_full.inc(&[]);
-                    let id = internal(&request, inner::ID).unwrap_or_default().to_owned();
+                    let id = internal(&request, backend::ID)
+                        .unwrap_or_default()
+                        .to_owned();
                     let error = Error::unavailable("the server has too much to do");
                     respond(request, error_reply(&error, &id));
                 }
@@ -210,12 +212,12 @@ fn feed(server: &Server, queue: &Queue<Request>, stopping: &AtomicBool, metrics:
 
 struct Worker {
     serve: Arc<Serve>,
-    key: InnerKey,
+    key: BackendKey,
     metrics: Arc<Metrics>,
 }
 
 impl Worker {
-    fn work(&self, queue: &Queue<Request>) {
+    fn work(&self, queue: &WorkQueue<Request>) {
         while let Some((mut request, depth)) = queue.pop() {
             self.metrics.queue_depth.set(&[], depth as i64);
             if let Some(reply) = self.answer(&mut request) {
@@ -225,15 +227,15 @@ impl Worker {
     }
 
     /// `None` if the gate has given the call up before it was here whole.
-    fn answer(&self, request: &mut Request) -> Option<Reply> {
+    fn answer(&self, request: &mut Request) -> Option<HttpResponse> {
         // Always first: a large answer written while the body is still on its way would block both sides.
         let body = read_body(request)?;
-        if !internal(request, inner::KEY).is_some_and(|given| self.key.matches(given)) {
+        if !internal(request, backend::KEY).is_some_and(|given| self.key.matches(given)) {
             return Some(error_reply(&Error::forbidden("not from the gate"), ""));
         }
         // The gate's own call, not one that it forwards: to a client this is a path like any other.
-        if request.url() == inner::NOOP && internal(request, inner::PEER).is_none() {
-            return Some(Reply::empty(204));
+        if request.url() == backend::NOOP && internal(request, backend::PEER).is_none() {
+            return Some(HttpResponse::empty(204));
         }
         let call = call(request, body);
         let id = call.request_id.clone();
@@ -249,7 +251,7 @@ impl Worker {
     }
 
     /// A HEAD never waits: what it would wait for, the body, is not sent, and neither would the park be.
-    fn serve(&self, call: Call) -> Reply {
+    fn serve(&self, call: HttpRequest) -> HttpResponse {
         if call.method != "HEAD" {
             return (self.serve)(call);
         }
@@ -257,9 +259,9 @@ impl Worker {
         let Some(park) = reply.park else {
             return reply;
         };
-        (self.serve)(Call {
+        (self.serve)(HttpRequest {
             resume: Some(Resume {
-                reason: Reason::Full,
+                reason: ResumeReason::Full,
                 memo: park.memo,
                 left: Duration::ZERO,
             }),
@@ -293,17 +295,17 @@ fn internal<'r>(request: &'r Request, name: &'static str) -> Option<&'r str> {
         .map(|header| header.value.as_str())
 }
 
-fn call(request: &Request, body: Vec<u8>) -> Call {
+fn call(request: &Request, body: Vec<u8>) -> HttpRequest {
     let own = |name| internal(request, name);
-    let resume = own(inner::RESUME)
-        .and_then(Reason::parse)
+    let resume = own(backend::RESUME)
+        .and_then(ResumeReason::parse)
         .map(|reason| Resume {
             reason,
-            memo: own(inner::MEMO)
+            memo: own(backend::MEMO)
                 .and_then(park::decode_memo)
                 .unwrap_or_default(),
             left: Duration::from_millis(
-                own(inner::LEFT_MS)
+                own(backend::LEFT_MS)
                     .and_then(|ms| ms.parse().ok())
                     .unwrap_or(0),
             ),
@@ -317,32 +319,32 @@ fn call(request: &Request, body: Vec<u8>) -> Call {
         .iter()
         .filter_map(|header| {
             let name = header.field.as_str().as_str().to_ascii_lowercase();
-            let ours = name.starts_with(inner::PREFIX) || name == "content-length";
+            let ours = name.starts_with(backend::PREFIX) || name == "content-length";
             (!ours).then(|| (name, header.value.as_str().to_owned()))
         })
         .collect();
-    Call {
+    HttpRequest {
         method: request.method().as_str().to_owned(),
         path: path.to_owned(),
         query,
         headers,
         body,
-        peer: own(inner::PEER).and_then(|peer| peer.parse().ok()),
-        request_id: own(inner::ID).unwrap_or_default().to_owned(),
+        peer: own(backend::PEER).and_then(|peer| peer.parse().ok()),
+        request_id: own(backend::ID).unwrap_or_default().to_owned(),
         resume,
-        oversize: own(inner::OVERSIZE).and_then(|bytes| bytes.parse().ok()),
-        unread: own(inner::UNREAD).is_some(),
+        oversize: own(backend::OVERSIZE).and_then(|bytes| bytes.parse().ok()),
+        unread: own(backend::UNREAD).is_some(),
     }
 }
 
 /// Turns a reply into one that can be sent: a park into its answer, what must not be sent into a 500.
-fn prepare(reply: Reply, id: &str) -> Reply {
+fn prepare(reply: HttpResponse, id: &str) -> HttpResponse {
     let mut reply = reply;
     if let Some(park) = reply.park.take() {
         return match park.encode() {
-            Ok(body) => Reply {
+            Ok(body) => HttpResponse {
                 status: 202,
-                headers: vec![(inner::PARK, "1".to_owned())],
+                headers: vec![(backend::PARK, "1".to_owned())],
                 body,
                 park: None,
             },
@@ -373,8 +375,8 @@ fn header(name: &str, value: &str) -> Option<Header> {
     Header::from_bytes(name.as_bytes(), value.as_bytes()).ok()
 }
 
-fn error_reply(error: &Error, id: &str) -> Reply {
-    let mut reply = Reply::with_body(error.status(), "application/json", error.body(id));
+fn error_reply(error: &Error, id: &str) -> HttpResponse {
+    let mut reply = HttpResponse::with_body(error.status(), "application/json", error.body(id));
     reply
         .headers
         .push(("x-content-type-options", "nosniff".to_owned()));
@@ -388,8 +390,8 @@ fn error_reply(error: &Error, id: &str) -> Reply {
 }
 
 /// Writes a reply, echoing the number of the exchange. A gate that has hung up meanwhile is no error.
-fn respond(request: Request, reply: Reply) {
-    let exchange = internal(&request, inner::EXCHANGE)
+fn respond(request: Request, reply: HttpResponse) {
+    let exchange = internal(&request, backend::EXCHANGE)
         .unwrap_or("0")
         .to_owned();
     let length = reply.body.len();
@@ -401,7 +403,7 @@ fn respond(request: Request, reply: Reply) {
         None,
     )
     .with_chunked_threshold(usize::MAX);
-    let echo = header(inner::EXCHANGE, &exchange);
+    let echo = header(backend::EXCHANGE, &exchange);
     let rest = reply.headers.iter().filter_map(|(n, v)| header(n, v));
     for header in echo.into_iter().chain(rest) {
         response.add_header(header);
@@ -415,12 +417,12 @@ mod tests {
 
     #[test]
     fn only_what_a_dead_process_left_is_removed() {
-        let key = InnerKey::generate();
+        let key = BackendKey::generate();
         let dir = std::env::temp_dir().join(format!("listener-{}", crypto::uuid()));
         let long = dir.join("x".repeat(150));
         fs::create_dir_all(&long).unwrap();
         let start = || {
-            let serve = Arc::new(|_: Call| Reply::empty(204));
+            let serve = Arc::new(|_: HttpRequest| HttpResponse::empty(204));
             let metrics = Arc::new(Metrics::new());
             Listener::start(&long, 1, 1, serve, key.clone(), metrics).unwrap()
         };
@@ -452,11 +454,11 @@ mod tests {
         ] {
             assert!(header(name, value).is_none(), "{name:?} {value:?}");
         }
-        let mut reply = Reply::empty(200);
+        let mut reply = HttpResponse::empty(200);
         reply
             .headers
             .push(("location", "/\r\nset-cookie: a".to_owned()));
         assert_eq!(prepare(reply, "id").status, 500);
-        assert_eq!(prepare(Reply::empty(99), "id").status, 500);
+        assert_eq!(prepare(HttpResponse::empty(99), "id").status, 500);
     }
 }

@@ -23,9 +23,9 @@ use crate::clock::Timestamp;
 use crate::config::Cidr;
 use crate::domain::actor::SubjectType;
 use crate::error::{Error, ErrorKind, Shown};
-use crate::gate::{Admission, Answer, Hub, Preview, Reason, Rule};
-use call::{Call, Reply};
-use router::{Ask, Found, Guarded};
+use crate::gate::{Admission, CallLimits, DirectResponse, Hub, RequestPreview, ResumeReason};
+use call::{HttpRequest, HttpResponse};
+use router::{Guarded, RouteMatch, RoutedRequest};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ const UNMATCHED: &str = "<unmatched>";
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// Everything that answers calls. One for each running server.
-pub struct Door {
+pub struct HttpContext {
     /// The verbs' world.
     pub app: Arc<App>,
     /// Where long-polls wait.
@@ -54,22 +54,22 @@ pub struct Door {
 }
 
 /// What is known of a call once it was answered, for the access log.
-struct Told<'a> {
-    call: &'a Call,
+struct AccessRecord<'a> {
+    call: &'a HttpRequest,
     template: &'static str,
     subject: Option<String>,
     took: Duration,
 }
 
-impl Door {
+impl HttpContext {
     /// A door to `app` whose long-polls wait in `hub`.
     pub fn new(
         app: Arc<App>,
         hub: Arc<Hub>,
         version: &'static str,
         trusted_proxies: Vec<Cidr>,
-    ) -> Door {
-        Door {
+    ) -> HttpContext {
+        HttpContext {
             app,
             hub,
             version,
@@ -81,16 +81,16 @@ impl Door {
     }
 
     /// The gate's bounds of a call, by method and raw path.
-    pub fn rule(&self, method: &str, path: &str) -> Rule {
-        let Found::Route(route, _) = router::find(method, path) else {
-            return Rule::new(router::BODY_BYTES);
+    pub fn rule(&self, method: &str, path: &str) -> CallLimits {
+        let RouteMatch::Route(route, _) = router::find(method, path) else {
+            return CallLimits::new(router::BODY_BYTES);
         };
-        let answer_here = (route.path == "/health").then(|| Answer {
+        let answer_here = (route.path == "/health").then(|| DirectResponse {
             status: 200,
             content_type: replies::JSON,
             body: Cow::Owned(self.health().into_bytes()),
         });
-        Rule {
+        CallLimits {
             body_max: route.bounds.body_max,
             deadline: route.bounds.deadline,
             answer_here,
@@ -102,8 +102,8 @@ impl Door {
 
     /// Whose the body of a call is, before it is read. Where the answer is a refusal whatever the body says, the body is
     /// left unread.
-    pub fn admits(&self, preview: &Preview) -> Admission {
-        let Found::Route(route, _) = router::find(preview.method, preview.path) else {
+    pub fn admits(&self, preview: &RequestPreview) -> Admission {
+        let RouteMatch::Route(route, _) = router::find(preview.method, preview.path) else {
             return Admission::HeadOnly;
         };
         let wanted = match route.guarded {
@@ -130,23 +130,23 @@ impl Door {
     }
 
     /// Answers a call, or says that it has to wait.
-    pub fn serve(&self, call: Call) -> Reply {
+    pub fn serve(&self, call: HttpRequest) -> HttpResponse {
         let entered = self.app.clock.instant();
         let now = self.app.clock.now();
         let (began, memo) = wait::began(&call, now);
         let mut subject = None;
         let (template, answer) = match router::find(&call.method, &call.path) {
-            Found::Route(route, params) => {
-                let ask = Ask::new(&call, params, memo);
+            RouteMatch::Route(route, params) => {
+                let ask = RoutedRequest::new(&call, params, memo);
                 let answer = guard::admit(self, route, &ask, &mut subject);
                 (route.path, answer)
             }
-            Found::WrongMethod { path, allow } => {
+            RouteMatch::WrongMethod { path, allow } => {
                 let message = format!("{} does not work on this path", Shown(&call.method));
                 let error = Error::new(ErrorKind::MethodNotAllowed, "method_not_allowed", message);
                 (path, Err(error.allow(allow)))
             }
-            Found::Unknown => (UNMATCHED, Err(Error::not_found("path", &call.path))),
+            RouteMatch::Unknown => (UNMATCHED, Err(Error::not_found("path", &call.path))),
         };
         let mut reply = answer.unwrap_or_else(|error| {
             if error.status() >= 500 {
@@ -162,38 +162,38 @@ impl Door {
             replies::retry_after(&mut reply, wait::TURNED_AWAY_RETRY_SECS);
         }
         replies::seal(&mut reply);
-        let told = Told {
+        let record = AccessRecord {
             took: took(&call, began, now, entered, self.app.clock.instant()),
             call: &call,
             template,
             subject,
         };
-        self.tell(&told, reply.status);
+        self.tell(&record, reply.status);
         reply
     }
 
     /// Counts a call and writes its line of the access log: what was asked of whom, never with which words.
-    fn tell(&self, told: &Told, status: u16) {
+    fn tell(&self, record: &AccessRecord, status: u16) {
         let method = METHODS
             .into_iter()
-            .find(|m| *m == told.call.method)
+            .find(|m| *m == record.call.method)
             .unwrap_or("other");
         let metrics = &self.app.metrics;
         metrics
             .http_requests
-            .inc(&[method, told.template, &status.to_string()]);
+            .inc(&[method, record.template, &status.to_string()]);
         metrics
             .http_duration
-            .observe(&[method, told.template], told.took.as_secs_f64());
+            .observe(&[method, record.template], record.took.as_secs_f64());
         if log::log_enabled!(target: "access", log::Level::Info) {
-            let origin = guard::origin(self, told.call);
+            let origin = guard::origin(self, record.call);
             log::info!(
                 target: "access",
                 "{method} {} {status} {:.1} ms request_id={} subject={} client_ip={}",
-                told.template,
-                told.took.as_secs_f64() * 1000.0,
-                told.call.request_id,
-                Shown(told.subject.as_deref().unwrap_or("-")),
+                record.template,
+                record.took.as_secs_f64() * 1000.0,
+                record.call.request_id,
+                Shown(record.subject.as_deref().unwrap_or("-")),
                 origin.client_ip.as_deref().unwrap_or("-"),
             );
         }
@@ -201,13 +201,13 @@ impl Door {
 }
 
 /// Whether a call was not let wait, or not to the end.
-fn turned_away(reason: Reason) -> bool {
-    matches!(reason, Reason::Full | Reason::Shutdown)
+fn turned_away(reason: ResumeReason) -> bool {
+    matches!(reason, ResumeReason::Full | ResumeReason::Shutdown)
 }
 
 /// How long a call took, the time it was parked included.
 fn took(
-    call: &Call,
+    call: &HttpRequest,
     began: Timestamp,
     now: Timestamp,
     entered: Instant,

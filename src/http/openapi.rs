@@ -1,16 +1,16 @@
 //! `GET /api/openapi.json`: the description of this API, written by hand and held against the table of routes.
 
-use super::Door;
-use super::call::Reply;
+use super::HttpContext;
+use super::call::HttpResponse;
 use super::replies;
-use super::router::{Answer, Ask};
+use super::router::{HandlerResult, RoutedRequest};
 
 /// The document, OpenAPI 3.1.
 pub const DOCUMENT: &str = include_str!("openapi.json");
 
 /// `GET /api/openapi.json`
-pub fn document(_: &Door, _: &Ask) -> Answer {
-    Ok(Reply::with_body(200, replies::JSON, DOCUMENT))
+pub fn document(_: &HttpContext, _: &RoutedRequest) -> HandlerResult {
+    Ok(HttpResponse::with_body(200, replies::JSON, DOCUMENT))
 }
 
 #[cfg(test)]
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_names_it_lists_are_the_ones_there_are() {
-        use crate::domain::audit::{CATEGORIES, Outcome};
+        use crate::domain::audit::{CATEGORIES, EventOutcome};
         use crate::domain::id::Operation;
         use crate::domain::permission::Permission;
         use crate::domain::request::Status;
@@ -170,7 +170,7 @@ mod tests {
             all.iter().find(|p| p["name"] == name).unwrap()["schema"]["enum"].clone()
         };
         assert_eq!(listed("event_category"), json!(CATEGORIES));
-        assert_eq!(listed("outcome"), json!(Outcome::NAMES));
+        assert_eq!(listed("outcome"), json!(EventOutcome::NAMES));
     }
 
     #[test]

@@ -4,23 +4,23 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard};
 
 /// First in, first out; many may push and pop.
-pub(super) struct Queue<T> {
-    state: Mutex<State<T>>,
+pub(super) struct WorkQueue<T> {
+    state: Mutex<QueueState<T>>,
     filled: Condvar,
     max: usize,
 }
 
-struct State<T> {
+struct QueueState<T> {
     items: VecDeque<T>,
     waiting: usize,
     closed: bool,
 }
 
-impl<T> Queue<T> {
+impl<T> WorkQueue<T> {
     /// A queue of at most `max` items, at least one.
-    pub(super) fn new(max: usize) -> Queue<T> {
-        Queue {
-            state: Mutex::new(State {
+    pub(super) fn new(max: usize) -> WorkQueue<T> {
+        WorkQueue {
+            state: Mutex::new(QueueState {
                 items: VecDeque::new(),
                 waiting: 0,
                 closed: false,
@@ -70,7 +70,7 @@ impl<T> Queue<T> {
         self.filled.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, QueueState<T>> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_and_a_closed_one_gives_out_the_rest() {
-        let queue = Queue::new(2);
+        let queue = WorkQueue::new(2);
         assert_eq!(queue.push(1), Ok(1));
         assert_eq!(queue.push(2), Ok(2));
         assert_eq!(queue.push(3), Err(3));
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn every_item_reaches_exactly_one_worker() {
-        let queue = Queue::new(8);
+        let queue = WorkQueue::new(8);
         let sum = thread::scope(|s| {
             let workers: Vec<_> = (0..4)
                 .map(|_| s.spawn(|| std::iter::from_fn(|| queue.pop()).map(|p| p.0).sum::<u64>()))

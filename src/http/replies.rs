@@ -1,6 +1,6 @@
 //! What is given back: the one writer of JSON, the one writer of errors, and the fields that every answer has.
 
-use super::call::Reply;
+use super::call::HttpResponse;
 use crate::error::{Error, ErrorKind};
 use serde::Serialize;
 
@@ -13,15 +13,15 @@ const RETRY_AFTER_SECS: u32 = 1;
 ///
 /// # Errors
 /// `internal` for a value that cannot be written: our bug.
-pub fn json(status: u16, value: &impl Serialize) -> Result<Reply, Error> {
+pub fn json(status: u16, value: &impl Serialize) -> Result<HttpResponse, Error> {
     let body =
         serde_json::to_vec(value).map_err(|e| Error::internal("writing a JSON answer", e))?;
-    Ok(Reply::with_body(status, JSON, body))
+    Ok(HttpResponse::with_body(status, JSON, body))
 }
 
 /// An error as the client reads it.
-pub fn error(error: &Error, request_id: &str) -> Reply {
-    let mut reply = Reply::with_body(error.status(), JSON, error.body(request_id));
+pub fn error(error: &Error, request_id: &str) -> HttpResponse {
+    let mut reply = HttpResponse::with_body(error.status(), JSON, error.body(request_id));
     match error.kind() {
         ErrorKind::Unauthenticated => reply
             .headers
@@ -39,14 +39,14 @@ pub fn error(error: &Error, request_id: &str) -> Reply {
 }
 
 /// Sets `Retry-After`, unless the answer has one.
-pub fn retry_after(reply: &mut Reply, secs: u32) {
+pub fn retry_after(reply: &mut HttpResponse, secs: u32) {
     if !reply.headers.iter().any(|(name, _)| *name == "retry-after") {
         reply.headers.push(("retry-after", secs.to_string()));
     }
 }
 
 /// Adds what every answer says: that its type is not to be guessed, and that no cache keeps it.
-pub(super) fn seal(reply: &mut Reply) {
+pub(super) fn seal(reply: &mut HttpResponse) {
     let fixed = [
         ("x-content-type-options", "nosniff"),
         ("cache-control", "no-store"),
@@ -62,7 +62,7 @@ pub(super) fn seal(reply: &mut Reply) {
 mod tests {
     use super::*;
 
-    fn header<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
+    fn header<'r>(reply: &'r HttpResponse, name: &str) -> Option<&'r str> {
         let found = reply.headers.iter().find(|(n, _)| *n == name);
         found.map(|(_, value)| value.as_str())
     }
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_sealed_answer_keeps_what_it_says_itself() {
-        let mut reply = Reply::empty(200);
+        let mut reply = HttpResponse::empty(200);
         reply.headers.push(("cache-control", "private".to_owned()));
         seal(&mut reply);
         assert_eq!(header(&reply, "cache-control"), Some("private"));

@@ -1,12 +1,12 @@
 //! The one table of routes, and how a path finds its line in it.
 
-use super::Door;
+use super::HttpContext;
 use super::api::{
     agents, audit, databases, dry_runs, health, me, metrics, policies, requests, resolution,
     results, schemas, tokens, users, webhooks, work,
 };
-use super::body::Fields;
-use super::call::{Call, Reply};
+use super::body::JsonFields;
+use super::call::{HttpRequest, HttpResponse};
 use super::openapi;
 use super::params::Query;
 use super::wait;
@@ -29,22 +29,22 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const VERIFY_DEADLINE: Duration = Duration::from_secs(600);
 
 /// What a handler gives back.
-pub type Answer = Result<Reply, Error>;
+pub type HandlerResult = Result<HttpResponse, Error>;
 
 /// Who may come in, and what answers him. The guard fixes the handler's type: one that wants a caller cannot be public.
 pub enum Guarded {
     /// Everybody.
-    Public(fn(&Door, &Ask) -> Answer),
+    Public(fn(&HttpContext, &RoutedRequest) -> HandlerResult),
     /// People, and programs that act like them.
-    User(fn(&Door, &Caller, &Ask) -> Answer),
+    User(fn(&HttpContext, &Caller, &RoutedRequest) -> HandlerResult),
     /// Agents.
-    Agent(fn(&Door, &Caller, &Ask) -> Answer),
+    Agent(fn(&HttpContext, &Caller, &RoutedRequest) -> HandlerResult),
     /// People, who are told that this section of server.toml is the place to change it.
     Managed(&'static str),
 }
 
 /// What a call of a route may cost.
-pub struct Bounds {
+pub struct RouteLimits {
     /// Largest body, in bytes.
     pub body_max: usize,
     /// Time for the answer.
@@ -68,7 +68,7 @@ pub struct Route {
     /// Who may, and what answers.
     pub guarded: Guarded,
     /// What it may cost.
-    pub bounds: Bounds,
+    pub bounds: RouteLimits,
     /// Names of its query parameters; another one is refused under `/api`.
     pub query: &'static [&'static str],
 }
@@ -151,7 +151,7 @@ const fn route(method: &'static str, path: &'static str, guarded: Guarded) -> Ro
         method,
         path,
         guarded,
-        bounds: Bounds {
+        bounds: RouteLimits {
             body_max: BODY_BYTES,
             deadline: DEADLINE,
             deliver_head_if_oversize: false,
@@ -236,7 +236,7 @@ impl Route {
 }
 
 /// What a method and a path come to.
-pub enum Found {
+pub enum RouteMatch {
     /// A route, and the values of its parameters.
     Route(&'static Route, Vec<String>),
     /// A path that other methods work on.
@@ -251,9 +251,9 @@ pub enum Found {
 }
 
 /// Finds the route of a method and a raw path.
-pub fn find(method: &str, path: &str) -> Found {
+pub fn find(method: &str, path: &str) -> RouteMatch {
     let Some(segments) = segments(path) else {
-        return Found::Unknown;
+        return RouteMatch::Unknown;
     };
     let mut known = None;
     for route in ROUTES {
@@ -261,16 +261,16 @@ pub fn find(method: &str, path: &str) -> Found {
             continue;
         };
         if route.takes(method) {
-            return Found::Route(route, params);
+            return RouteMatch::Route(route, params);
         }
         known = Some(route.path);
     }
     match known {
-        Some(path) => Found::WrongMethod {
+        Some(path) => RouteMatch::WrongMethod {
             path,
             allow: allowed(path),
         },
-        None => Found::Unknown,
+        None => RouteMatch::Unknown,
     }
 }
 
@@ -305,17 +305,21 @@ fn segments(path: &str) -> Option<Vec<String>> {
 }
 
 /// A call that has found its route.
-pub struct Ask<'a> {
+pub struct RoutedRequest<'a> {
     /// The call.
-    pub call: &'a Call,
+    pub call: &'a HttpRequest,
     params: Vec<String>,
     memo: Option<String>,
 }
 
-impl<'a> Ask<'a> {
+impl<'a> RoutedRequest<'a> {
     /// `params` are the values of the route's parameters, `memo` what the call left when it was parked.
-    pub fn new(call: &'a Call, params: Vec<String>, memo: Option<String>) -> Ask<'a> {
-        Ask { call, params, memo }
+    pub fn new(
+        call: &'a HttpRequest,
+        params: Vec<String>,
+        memo: Option<String>,
+    ) -> RoutedRequest<'a> {
+        RoutedRequest { call, params, memo }
     }
 
     /// The value of the route's parameter; no route has two.
@@ -336,20 +340,20 @@ impl<'a> Ask<'a> {
     /// The fields of the body.
     ///
     /// # Errors
-    /// As [`Fields::read`].
-    pub fn body(&self) -> Result<Fields<'a>, Error> {
-        Fields::read(self.call)
+    /// As [`JsonFields::read`].
+    pub fn body(&self) -> Result<JsonFields<'a>, Error> {
+        JsonFields::read(self.call)
     }
 
     /// The same, where no body at all is as good as an empty one.
     ///
     /// # Errors
-    /// As [`Fields::read`].
-    pub fn body_if_any(&self) -> Result<Fields<'a>, Error> {
+    /// As [`JsonFields::read`].
+    pub fn body_if_any(&self) -> Result<JsonFields<'a>, Error> {
         if self.call.body.is_empty() {
-            return Ok(Fields::default());
+            return Ok(JsonFields::default());
         }
-        Fields::read(self.call)
+        JsonFields::read(self.call)
     }
 
     /// Refuses a parameter that the route does not know: a filter that is silently dropped shows everything.
@@ -386,9 +390,9 @@ mod tests {
 
     fn found(method: &str, path: &str) -> String {
         match find(method, path) {
-            Found::Route(route, params) => format!("{} {params:?}", route.path),
-            Found::WrongMethod { allow, .. } => format!("405 {allow}"),
-            Found::Unknown => "404".to_owned(),
+            RouteMatch::Route(route, params) => format!("{} {params:?}", route.path),
+            RouteMatch::WrongMethod { allow, .. } => format!("405 {allow}"),
+            RouteMatch::Unknown => "404".to_owned(),
         }
     }
 

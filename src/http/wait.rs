@@ -1,12 +1,12 @@
 //! Long-polls: a call that has to wait leaves its worker and is run again when something happened.
 //!
-//! The order that loses no wake-up is in [`Watch`]: it reads the generations first, then the caller's rights once more,
+//! The order that loses no wake-up is in [`TopicWatch`]: it reads the generations first, then the caller's rights once more,
 //! and only then does the handler read its data.
 
-use super::Door;
-use super::call::{Call, Reply};
+use super::HttpContext;
+use super::call::{HttpRequest, HttpResponse};
 use super::guard;
-use super::router::Ask;
+use super::router::RoutedRequest;
 use crate::actions::topics;
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
@@ -21,24 +21,24 @@ pub const TURNED_AWAY_RETRY_SECS: u32 = 2;
 pub const OWN_TOPICS_MAX: usize = TOPICS_MAX - 3;
 
 /// What a call watches, with what it saw before it read anything.
-pub struct Watch {
+pub struct TopicWatch {
     topics: Vec<(String, u64)>,
     /// Longest wait: what the caller came with does not outlive it.
     longest: Duration,
 }
 
-impl Watch {
+impl TopicWatch {
     /// Starts to watch. Losing the token, the account or a role ends the wait, so these are watched too; that they
     /// still count is asked again, since they may have been lost before we watched.
     ///
     /// # Errors
     /// `unauthenticated`.
     pub fn begin(
-        door: &Door,
+        context: &HttpContext,
         caller: &Caller,
-        ask: &Ask,
+        ask: &RoutedRequest,
         names: impl IntoIterator<Item = String>,
-    ) -> Result<Watch, Error> {
+    ) -> Result<TopicWatch, Error> {
         let token = caller.token_id.as_deref().map(topics::token);
         let topics = names
             .into_iter()
@@ -49,36 +49,44 @@ impl Watch {
                 topics::POLICIES.to_owned(),
             ])
             .map(|name| {
-                let seen = door.hub.generation(&name);
+                let seen = context.hub.generation(&name);
                 (name, seen)
             })
             .collect();
-        let caller = guard::authenticate(door, ask.call)?;
-        let left = caller.expires_at.map(|at| at.since(door.app.clock.now()));
-        Ok(Watch {
+        let caller = guard::authenticate(context, ask.call)?;
+        let left = caller
+            .expires_at
+            .map(|at| at.since(context.app.clock.now()));
+        Ok(TopicWatch {
             topics,
             longest: left.map_or(Duration::MAX, Duration::from_millis),
         })
     }
 
     /// Waits for everybody's news: all who wait for it are woken.
-    pub fn park(self, ask: &Ask, wait_secs: u64, memo: &str) -> Reply {
+    pub fn park(self, ask: &RoutedRequest, wait_secs: u64, memo: &str) -> HttpResponse {
         self.wait(ask, wait_secs, memo, false)
     }
 
     /// Waits for something that one of all who wait can take.
-    pub fn park_in_line(self, ask: &Ask, wait_secs: u64, memo: &str) -> Reply {
+    pub fn park_in_line(self, ask: &RoutedRequest, wait_secs: u64, memo: &str) -> HttpResponse {
         self.wait(ask, wait_secs, memo, true)
     }
 
-    fn wait(self, ask: &Ask, wait_secs: u64, memo: &str, exclusive: bool) -> Reply {
+    fn wait(
+        self,
+        ask: &RoutedRequest,
+        wait_secs: u64,
+        memo: &str,
+        exclusive: bool,
+    ) -> HttpResponse {
         let asked = Duration::from_secs(wait_secs).min(self.longest);
         let wait = ask
             .call
             .resume
             .as_ref()
             .map_or(asked, |r| r.left.min(asked));
-        Reply::park(Park {
+        HttpResponse::park(Park {
             topics: self.topics,
             wait,
             memo: memo.to_owned(),
@@ -88,12 +96,12 @@ impl Watch {
 }
 
 /// Whether the call may be parked: on its first pass, and when it was woken by news.
-pub(super) fn may_go_on(call: &Call) -> bool {
+pub(super) fn may_go_on(call: &HttpRequest) -> bool {
     call.resume.as_ref().is_none_or(|r| r.reason.may_wait())
 }
 
 /// When the call began, and what its handler left in its memo; on a first pass, now and nothing.
-pub(super) fn began(call: &Call, now: Timestamp) -> (Timestamp, Option<String>) {
+pub(super) fn began(call: &HttpRequest, now: Timestamp) -> (Timestamp, Option<String>) {
     let Some(resume) = &call.resume else {
         return (now, None);
     };
@@ -114,11 +122,11 @@ pub(super) fn stamped(began: Timestamp, memo: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::Reason;
+    use crate::gate::ResumeReason;
     use crate::http::call::Resume;
 
-    fn call(resume: Option<Resume>) -> Call {
-        Call {
+    fn call(resume: Option<Resume>) -> HttpRequest {
+        HttpRequest {
             method: "GET".to_owned(),
             path: "/".to_owned(),
             query: None,
@@ -137,7 +145,7 @@ mod tests {
         let now = Timestamp(5_000);
         assert_eq!(began(&call(None), now), (now, None));
         let resume = Resume {
-            reason: Reason::Event,
+            reason: ResumeReason::Event,
             memo: stamped(Timestamp(1_000), "pending 0"),
             left: Duration::from_secs(1),
         };
@@ -148,10 +156,10 @@ mod tests {
     #[test]
     fn only_news_let_a_call_wait_again() {
         for (reason, may) in [
-            (Reason::Event, true),
-            (Reason::Deadline, false),
-            (Reason::Shutdown, false),
-            (Reason::Full, false),
+            (ResumeReason::Event, true),
+            (ResumeReason::Deadline, false),
+            (ResumeReason::Shutdown, false),
+            (ResumeReason::Full, false),
         ] {
             let resume = Resume {
                 reason,

@@ -109,12 +109,12 @@ pub fn retention(app: &Arc<App>) -> Result<(), Error> {
 
 /// The running jobs; stopped and joined when dropped.
 pub struct Jobs {
-    stop: Arc<Stop>,
+    stop: Arc<StopSignal>,
     threads: Vec<JoinHandle<()>>,
 }
 
 #[derive(Default)]
-struct Stop {
+struct StopSignal {
     asked: Mutex<bool>,
     changed: Condvar,
 }
@@ -126,7 +126,7 @@ impl Jobs {
     /// `internal` when a thread cannot be made.
     pub fn start(app: &Arc<App>) -> Result<Jobs, Error> {
         let mut jobs = Jobs {
-            stop: Arc::new(Stop::default()),
+            stop: Arc::new(StopSignal::default()),
             threads: Vec::new(),
         };
         for (name, first_secs, pause_secs, tick) in JOBS {
@@ -158,7 +158,7 @@ fn turn(app: &Arc<App>, name: &str, tick: Tick) {
     }
 }
 
-impl Stop {
+impl StopSignal {
     /// Waits for `pause`; true when the stop was asked for.
     fn wait(&self, pause: Duration) -> bool {
         let asked = self.asked.lock().unwrap_or_else(|e| e.into_inner());

@@ -17,13 +17,13 @@ pub struct Live {
 
 #[derive(Default)]
 struct Slots {
-    by_execution: HashMap<String, Slot>,
+    by_execution: HashMap<String, LiveEnvelope>,
     by_age: BTreeMap<u64, String>,
     next: u64,
     bytes: usize,
 }
 
-struct Slot {
+struct LiveEnvelope {
     age: u64,
     until: Timestamp,
     envelope: Arc<[u8]>,
@@ -57,7 +57,7 @@ impl Live {
         slots.next += 1;
         slots.bytes += envelope.len();
         slots.by_age.insert(age, execution_id.to_owned());
-        let slot = Slot {
+        let slot = LiveEnvelope {
             age,
             until: now.plus_secs(self.ttl_secs),
             envelope,

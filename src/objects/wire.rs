@@ -27,7 +27,7 @@ impl Method {
 
 /// A call, whole.
 #[derive(Debug, Clone, Copy)]
-pub struct Call<'a> {
+pub struct WireRequest<'a> {
     /// What to do.
     pub method: Method,
     /// Where; sent as it is.
@@ -44,7 +44,7 @@ pub struct Call<'a> {
 
 /// An answer, whatever its status.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
+pub struct WireResponse {
     /// The status.
     pub status: u16,
     /// The body, or as much of it as was to be read.
@@ -53,9 +53,9 @@ pub struct Reply {
 
 /// There was no whole answer; a sentence for the log, without anything secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lost(pub String);
+pub struct NoResponse(pub String);
 
-impl fmt::Display for Lost {
+impl fmt::Display for NoResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -67,5 +67,5 @@ pub trait Wire: Send + Sync {
     ///
     /// # Errors
     /// When no whole answer came in time, or the address may not be called.
-    fn send(&self, call: &Call<'_>) -> Result<Reply, Lost>;
+    fn send(&self, call: &WireRequest<'_>) -> Result<WireResponse, NoResponse>;
 }

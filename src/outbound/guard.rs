@@ -1,7 +1,7 @@
 //! Which addresses may be called. The guard stands where names become addresses, so what it lets through is what gets
 //! connected: a name that changes its address between a check and a call changes nothing.
 
-pub use crate::config::Reach;
+pub use crate::config::NetworkReach;
 use std::fmt;
 use std::net::SocketAddr;
 use ureq::config::Config;
@@ -12,7 +12,7 @@ use ureq::unversioned::transport::NextTimeout;
 /// Finds addresses as usual, and keeps those that may be called.
 #[derive(Debug)]
 pub(super) struct Guard {
-    pub(super) reach: Reach,
+    pub(super) reach: NetworkReach,
 }
 
 /// Every address of a name may not be called.
@@ -59,7 +59,7 @@ impl Resolver for Guard {
 mod tests {
     use super::*;
 
-    const STRICT: Reach = Reach {
+    const STRICT: NetworkReach = NetworkReach {
         here: false,
         private: false,
     };

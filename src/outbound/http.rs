@@ -1,7 +1,7 @@
 //! Calls to others by HTTP: bounded in time and size, never redirected, only to where they may go.
 
-use super::guard::{Guard, Reach};
-use crate::objects::wire::{Call, Lost, Method, Reply, Wire};
+use super::guard::{Guard, NetworkReach};
+use crate::objects::wire::{Method, NoResponse, Wire, WireRequest, WireResponse};
 use std::fmt;
 use std::io::Read;
 use std::time::Duration;
@@ -21,34 +21,34 @@ pub struct Http {
 
 /// A call that brought nothing usable; a sentence for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure(String);
+pub struct OutboundFailure(String);
 
-impl Failure {
+impl OutboundFailure {
     /// A failure for this reason.
-    pub fn new(why: impl fmt::Display) -> Failure {
-        Failure(why.to_string())
+    pub fn new(why: impl fmt::Display) -> OutboundFailure {
+        OutboundFailure(why.to_string())
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for OutboundFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for OutboundFailure {}
 
 impl Http {
     /// Calls as far as `reach` goes. No proxy is asked, whatever the environment says: behind one, addresses could not
     /// be judged.
     ///
     /// No connection is kept: calls are minutes apart, and it would only be found dead.
-    pub fn new(reach: Reach) -> Http {
+    pub fn new(reach: NetworkReach) -> Http {
         Http::keeping(reach, 0)
     }
 
     /// The same, keeping up to `kept` connections for calls that follow soon.
-    pub fn keeping(reach: Reach, kept: usize) -> Http {
+    pub fn keeping(reach: NetworkReach, kept: usize) -> Http {
         let config = ureq::Agent::config_builder()
             .proxy(None)
             .max_redirects(0)
@@ -68,14 +68,14 @@ impl Http {
     ///
     /// # Errors
     /// For everything else. What the other side wrote is not repeated.
-    pub fn get(&self, url: &str, bytes_max: u64) -> Result<Vec<u8>, Failure> {
+    pub fn get(&self, url: &str, bytes_max: u64) -> Result<Vec<u8>, OutboundFailure> {
         let call = self
             .agent
             .get(url)
             .header(header::ACCEPT, "application/json");
-        let mut answer = call.call().map_err(Failure::new)?;
+        let mut answer = call.call().map_err(OutboundFailure::new)?;
         if answer.status() != 200 {
-            return Err(Failure::new(format!(
+            return Err(OutboundFailure::new(format!(
                 "the answer is {}",
                 answer.status().as_u16()
             )));
@@ -85,10 +85,10 @@ impl Http {
             .with_config()
             .limit(bytes_max)
             .read_to_vec()
-            .map_err(Failure::new)
+            .map_err(OutboundFailure::new)
     }
 
-    fn sent(&self, call: &Call<'_>) -> Result<Reply, ureq::Error> {
+    fn sent(&self, call: &WireRequest<'_>) -> Result<WireResponse, ureq::Error> {
         let mut request = Request::builder()
             .method(call.method.as_str())
             .uri(call.url);
@@ -114,7 +114,7 @@ impl Http {
         body.into_reader()
             .take(call.answer_bytes_max)
             .read_to_end(&mut bytes)?;
-        Ok(Reply {
+        Ok(WireResponse {
             status: head.status.as_u16(),
             body: bytes,
         })
@@ -141,7 +141,7 @@ impl Http {
 }
 
 impl Wire for Http {
-    fn send(&self, call: &Call<'_>) -> Result<Reply, Lost> {
-        self.sent(call).map_err(|e| Lost(e.to_string()))
+    fn send(&self, call: &WireRequest<'_>) -> Result<WireResponse, NoResponse> {
+        self.sent(call).map_err(|e| NoResponse(e.to_string()))
     }
 }

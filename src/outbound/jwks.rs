@@ -4,8 +4,8 @@
 //! Calls never fetch. The one thread here does, and a call that needs its outcome waits for it a few seconds, together
 //! with few others: however slow the provider is, and whatever tokens strangers make up, workers stay free.
 
-use super::guard::Reach;
-use super::http::{Failure, Http};
+use super::guard::NetworkReach;
+use super::http::{Http, OutboundFailure};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Endpoint, Oidc};
 use crate::domain::jwt::{KEY_SET_BYTES_MAX, KeySet, KeySource};
@@ -40,21 +40,21 @@ const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 /// The keys of a provider. Dropping it ends its thread.
 pub struct Jwks {
-    shared: Arc<Shared>,
+    shared: Arc<JwksShared>,
     thread: Option<JoinHandle<()>>,
 }
 
-struct Shared {
+struct JwksShared {
     oidc: Oidc,
     allow_private_networks: bool,
     http: Http,
     clock: Clock,
     metrics: Arc<Metrics>,
-    state: Mutex<State>,
+    state: Mutex<JwksState>,
     changed: Condvar,
 }
 
-struct State {
+struct JwksState {
     /// The keys, and when they were last fetched.
     keys: Option<(Arc<KeySet>, Timestamp)>,
     /// Fetches that have ended.
@@ -83,20 +83,20 @@ impl Jwks {
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Result<Jwks, Error> {
-        let said = oidc.jwks_uri.as_ref().unwrap_or(&oidc.issuer);
-        let reach = Reach {
+        let configured = oidc.jwks_uri.as_ref().unwrap_or(&oidc.issuer);
+        let reach = NetworkReach {
             // The operator named this machine; nothing that the provider says can.
-            here: allow_private_networks || (said.is_plain() && said.is_here()),
+            here: allow_private_networks || (configured.is_plain() && configured.is_here()),
             private: allow_private_networks,
         };
         let now = clock.instant();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(JwksShared {
             oidc: oidc.clone(),
             allow_private_networks,
             http: Http::new(reach),
             clock,
             metrics,
-            state: Mutex::new(State {
+            state: Mutex::new(JwksState {
                 keys: None,
                 ended: 0,
                 failures: 0,
@@ -149,7 +149,8 @@ impl KeySource for Jwks {
     fn newer(&self, seen: &Arc<KeySet>) -> Result<Option<Arc<KeySet>>, Error> {
         let shared = &self.shared;
         let mut state = shared.lock();
-        let other = |state: &State| shared.usable(state).filter(|keys| !Arc::ptr_eq(keys, seen));
+        let other =
+            |state: &JwksState| shared.usable(state).filter(|keys| !Arc::ptr_eq(keys, seen));
         if let Some(keys) = other(&state) {
             return Ok(Some(keys));
         }
@@ -176,19 +177,19 @@ fn unreachable() -> Error {
         .retry_after(5)
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl JwksShared {
+    fn lock(&self) -> MutexGuard<'_, JwksState> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// The keys, unless they are too old.
-    fn usable(&self, state: &State) -> Option<Arc<KeySet>> {
+    fn usable(&self, state: &JwksState) -> Option<Arc<KeySet>> {
         let (keys, at) = state.keys.as_ref()?;
         (self.clock.now().since(*at) <= STALE_AFTER_MS).then(|| Arc::clone(keys))
     }
 
     /// Waits for the end of the fetch that is under way, but not for long after it began, nor with many others.
-    fn await_end<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    fn await_end<'a>(&self, mut state: MutexGuard<'a, JwksState>) -> MutexGuard<'a, JwksState> {
         if state.waiting >= WAITERS_MAX {
             return state;
         }
@@ -210,7 +211,7 @@ impl Shared {
         while self.wait_until_due() {
             let fetched = catch_unwind(AssertUnwindSafe(|| self.fetch())).unwrap_or_else(|_| {
                 self.metrics.background_panics.inc(&[]);
-                Err(Failure::new("the fetch panicked"))
+                Err(OutboundFailure::new("the fetch panicked"))
             });
             let mut state = self.lock();
             if !state.stop {
@@ -240,7 +241,7 @@ impl Shared {
         }
     }
 
-    fn take(&self, state: &mut State, fetched: Result<KeySet, Failure>) {
+    fn take(&self, state: &mut JwksState, fetched: Result<KeySet, OutboundFailure>) {
         let now = self.clock.instant();
         state.busy = false;
         state.ended += 1;
@@ -275,7 +276,7 @@ impl Shared {
         }
     }
 
-    fn fetch(&self) -> Result<KeySet, Failure> {
+    fn fetch(&self) -> Result<KeySet, OutboundFailure> {
         let found;
         let place = match &self.oidc.jwks_uri {
             Some(place) => place,
@@ -285,29 +286,31 @@ impl Shared {
             }
         };
         let json = self.http.get(place.url(), KEY_SET_BYTES_MAX as u64)?;
-        KeySet::parse(&json).map_err(Failure::new)
+        KeySet::parse(&json).map_err(OutboundFailure::new)
     }
 
     /// Where the provider says that its keys are.
-    fn discover(&self) -> Result<Endpoint, Failure> {
+    fn discover(&self) -> Result<Endpoint, OutboundFailure> {
         let issuer = &self.oidc.issuer;
         let url = format!("{}{DISCOVERY}", issuer.url().trim_end_matches('/'));
         let body = self.http.get(&url, DOCUMENT_BYTES_MAX)?;
-        let document: Value =
-            serde_json::from_slice(&body).map_err(|_| Failure::new("its document is not JSON"))?;
+        let document: Value = serde_json::from_slice(&body)
+            .map_err(|_| OutboundFailure::new("its document is not JSON"))?;
         let text = |name: &str| document.get(name).and_then(Value::as_str);
         if text("issuer") != Some(issuer.url()) {
-            return Err(Failure::new(
+            return Err(OutboundFailure::new(
                 "its document names another issuer than issuer_url",
             ));
         }
-        let said = text("jwks_uri").ok_or_else(|| Failure::new("its document has no jwks_uri"))?;
-        let place = Endpoint::parse(said)
-            .map_err(|why| Failure::new(format!("the jwks_uri in its document is {why}")))?;
+        let configured =
+            text("jwks_uri").ok_or_else(|| OutboundFailure::new("its document has no jwks_uri"))?;
+        let place = Endpoint::parse(configured).map_err(|why| {
+            OutboundFailure::new(format!("the jwks_uri in its document is {why}"))
+        })?;
         // What came encrypted must not lead to what is not.
         let is_as_safe = !place.is_plain() || issuer.is_plain();
         if !is_as_safe || !place.is_allowed(self.allow_private_networks) {
-            return Err(Failure::new(
+            return Err(OutboundFailure::new(
                 "the jwks_uri in its document is not encrypted",
             ));
         }

@@ -5,6 +5,6 @@ pub mod guard;
 pub mod http;
 pub mod jwks;
 
-pub use guard::Reach;
-pub use http::{Failure, Http};
+pub use guard::NetworkReach;
+pub use http::{Http, OutboundFailure};
 pub use jwks::Jwks;

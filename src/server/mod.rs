@@ -3,25 +3,25 @@
 //! Order of start: bind, lock the state directory, keys, store, policies, first tokens, inner listener, gate, jobs.
 //! Order of stop: drain (nothing new is taken on, everything that waits is answered), then gate, workers, jobs, store.
 
+mod object_stores;
 pub mod outcome;
-mod places;
 mod reload;
 pub mod state;
 mod watch;
 
 use crate::actions::identify::{Provider, SignIn};
 use crate::actions::submit_result::ROW_BYTES_MAX;
-use crate::actions::{App, Parts, Settings, quotas, start};
+use crate::actions::{App, AppParts, Settings, quotas, start};
 use crate::analyzer::Analyzer;
 use crate::clock::Clock;
 use crate::config::{Config, Oidc};
 use crate::crypto::Keypair;
 use crate::error::Error;
+use crate::gate::backend::BackendKey;
 use crate::gate::hub::Hub;
-use crate::gate::inner::InnerKey;
 use crate::gate::limits::Limits;
-use crate::gate::{Gate, Options};
-use crate::http::Door;
+use crate::gate::{Gate, GateOptions};
+use crate::http::HttpContext;
 use crate::http::listener::Listener;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
@@ -33,7 +33,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use watch::Watch;
+use watch::Activity;
 
 /// The version of this program, said in every answer.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -79,7 +79,7 @@ pub struct Server {
     gate: Gate,
     listener: Option<Listener>,
     jobs: Option<Jobs>,
-    watch: Arc<Watch>,
+    watch: Arc<Activity>,
     grace: Duration,
     hurry: Arc<AtomicBool>,
     stopped: bool,
@@ -104,18 +104,18 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let app = Arc::new(app(config, &state, &options, &metrics)?);
         let hub = Arc::new(Hub::new(&options.limits, Arc::clone(&metrics)));
-        let watch = Watch::attach(&app, &hub)?;
+        let watch = Activity::attach(&app, &hub)?;
         start::sync_config(&app, config, false)?;
         app.metrics.config_last_reload_success.set(&[], 1);
         let bootstrapped = start::bootstrap(&app, state.path(), options.force_bootstrap)?;
-        let door = Arc::new(Door::new(
+        let context = Arc::new(HttpContext::new(
             Arc::clone(&app),
             Arc::clone(&hub),
             VERSION,
             config.trusted_proxies.clone(),
         ));
-        let key = InnerKey::generate();
-        let serving = Arc::clone(&door);
+        let key = BackendKey::generate();
+        let serving = Arc::clone(&context);
         let listener = Listener::start(
             state.path(),
             config.process.workers,
@@ -125,14 +125,14 @@ impl Server {
             Arc::clone(&metrics),
         )?;
         let proxies = config.trusted_proxies.clone();
-        let admitting = Arc::clone(&door);
+        let admitting = Arc::clone(&context);
         let gate = Gate::start(
             socket,
-            Options {
+            GateOptions {
                 limits: options.limits,
-                rules: Arc::new(move |method, path| door.rule(method, path)),
+                rules: Arc::new(move |method, path| context.rule(method, path)),
                 admit: Arc::new(move |preview| admitting.admits(preview)),
-                inner: listener.socket(),
+                backend: listener.socket(),
                 inner_connections: config.process.workers * 2,
                 key,
                 hub,
@@ -245,8 +245,8 @@ fn app(
             accept_rollback: options.accept_rollback.clone(),
         },
     )?;
-    let (objects, older_objects) = places::open(config, metrics)?;
-    Ok(App::new(Parts {
+    let (objects, older_objects) = object_stores::open(config, metrics)?;
+    Ok(App::new(AppParts {
         store,
         objects,
         older_objects,

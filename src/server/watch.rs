@@ -1,8 +1,8 @@
 //! Watches committed changes: wakes who waits for them, counts them, and knows how many executions run.
 
 use crate::actions::App;
-use crate::actions::topics::{self, Reach};
-use crate::domain::approval::Action;
+use crate::actions::topics::{self, WakeMode};
+use crate::domain::approval::VoteAction;
 use crate::domain::change::Change;
 use crate::domain::request::Status;
 use crate::error::Error;
@@ -14,18 +14,18 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What a server knows about what goes on.
-pub struct Watch {
+pub struct Activity {
     running: Mutex<i64>,
     changed: Condvar,
 }
 
-impl Watch {
+impl Activity {
     /// Starts to watch the store of `app`, announcing to `hub`.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn attach(app: &Arc<App>, hub: &Arc<Hub>) -> Result<Arc<Watch>, Error> {
-        let watch = Arc::new(Watch {
+    pub fn attach(app: &Arc<App>, hub: &Arc<Hub>) -> Result<Arc<Activity>, Error> {
+        let watch = Arc::new(Activity {
             running: Mutex::new(app.store.read(|view| view.count_running())?),
             changed: Condvar::new(),
         });
@@ -48,8 +48,8 @@ impl Watch {
             seen.follow(change);
             for (topic, reach) in topics::announced(change) {
                 let wake = match reach {
-                    Reach::One => Wake::One,
-                    Reach::All => Wake::All,
+                    WakeMode::One => Wake::One,
+                    WakeMode::All => Wake::All,
                 };
                 hub.publish(&topic, wake);
             }
@@ -104,8 +104,8 @@ fn count(app: &App, change: &Change) {
         | Change::RequestApproved { vote, .. }
         | Change::RequestRejected { vote, .. } => {
             metrics.approvals.inc(&[match vote.action {
-                Action::Approve => "approve",
-                Action::Reject => "reject",
+                VoteAction::Approve => "approve",
+                VoteAction::Reject => "reject",
             }]);
             if let Change::RequestApproved { created_at, .. } = change {
                 let waited_ms = vote.at.since(*created_at);

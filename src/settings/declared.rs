@@ -1,14 +1,14 @@
 //! Tables that are declared: `section!`, the types that its fields may have, and how each is read.
 
-use super::problem::{Notes, Place, Spanned};
+use super::problem::{Location, Notes, Spanned};
 use super::section::{Number, Section, Text, Texts};
-use crate::declare::{Key, Kind, Plain, Table};
+use crate::declare::{KeyKind, KeySpec, Plain, TableSpec};
 use std::path::{Path, PathBuf};
 
 /// A table that is declared with `section!`.
 pub trait Declared: Sized {
     /// Its keys.
-    const TABLE: Table;
+    const TABLE: TableSpec;
     /// Its values, absent ones included.
     fn read(section: &Section<'_>) -> Self;
 }
@@ -16,27 +16,27 @@ pub trait Declared: Sized {
 /// A type of values that stand for themselves until they are checked against others.
 pub trait Setting: Sized {
     /// What a file may have for it.
-    const KIND: Kind;
+    const KIND: KeyKind;
     /// The value at `key`; where it is wrong, as if it were absent.
     fn read(section: &Section<'_>, key: &str) -> Self;
 }
 
 impl Setting for Text {
-    const KIND: Kind = Kind::Text;
+    const KIND: KeyKind = KeyKind::Text;
     fn read(section: &Section<'_>, key: &str) -> Text {
         section.text(key)
     }
 }
 
 impl Setting for Option<bool> {
-    const KIND: Kind = Kind::Flag;
+    const KIND: KeyKind = KeyKind::Flag;
     fn read(section: &Section<'_>, key: &str) -> Option<bool> {
         section.flag(key)
     }
 }
 
 impl Setting for Number {
-    const KIND: Kind = Kind::Number {
+    const KIND: KeyKind = KeyKind::Number {
         min: 0,
         max: u64::MAX,
     };
@@ -46,21 +46,21 @@ impl Setting for Number {
 }
 
 impl Setting for Texts {
-    const KIND: Kind = Kind::Texts { max: 0 };
+    const KIND: KeyKind = KeyKind::Texts { max: 0 };
     fn read(section: &Section<'_>, key: &str) -> Texts {
         section.texts(key)
     }
 }
 
 impl Setting for Vec<(String, Spanned<String>)> {
-    const KIND: Kind = Kind::TextsByName { max: 0 };
+    const KIND: KeyKind = KeyKind::TextsByName { max: 0 };
     fn read(section: &Section<'_>, key: &str) -> Vec<(String, Spanned<String>)> {
         section.texts_by_name(key)
     }
 }
 
 impl<T: Declared> Setting for Option<T> {
-    const KIND: Kind = Kind::Table(&T::TABLE);
+    const KIND: KeyKind = KeyKind::Table(&T::TABLE);
     fn read(section: &Section<'_>, key: &str) -> Option<T> {
         section.section(key).map(|s| T::read(&s))
     }
@@ -78,14 +78,14 @@ impl<T> std::ops::Deref for OrEmpty<T> {
 }
 
 impl<T: Declared> Setting for OrEmpty<T> {
-    const KIND: Kind = <Option<T>>::KIND;
+    const KIND: KeyKind = <Option<T>>::KIND;
     fn read(section: &Section<'_>, key: &str) -> OrEmpty<T> {
         OrEmpty(T::read(&section.section_or_empty(key)))
     }
 }
 
 impl<T: Declared> Setting for Vec<T> {
-    const KIND: Kind = Kind::Tables {
+    const KIND: KeyKind = KeyKind::Tables {
         of: &T::TABLE,
         max: 0,
     };
@@ -96,7 +96,7 @@ impl<T: Declared> Setting for Vec<T> {
 
 /// With the place of the list.
 impl<T: Declared> Setting for Spanned<Vec<T>> {
-    const KIND: Kind = <Vec<T>>::KIND;
+    const KIND: KeyKind = <Vec<T>>::KIND;
     fn read(section: &Section<'_>, key: &str) -> Spanned<Vec<T>> {
         Spanned {
             value: Setting::read(section, key),
@@ -110,7 +110,7 @@ impl<T: Declared> Setting for Spanned<Vec<T>> {
 pub struct OneOrMore<T>(pub Vec<T>);
 
 impl<T: Declared> Setting for OneOrMore<T> {
-    const KIND: Kind = Kind::TableOrTables {
+    const KIND: KeyKind = KeyKind::TableOrTables {
         of: &T::TABLE,
         max: 0,
     };
@@ -123,7 +123,7 @@ impl<T: Declared> Setting for OneOrMore<T> {
 /// A secret that stands in the file itself, or in one that the key with `_file` after it names.
 pub struct RawSecret {
     /// Where the key of the secret stands, or would.
-    pub at: Place,
+    pub at: Location,
     /// The secret itself.
     pub raw: Text,
     /// The path of its file.
@@ -146,14 +146,14 @@ impl RawSecret {
     }
 
     /// Where it stands, itself or as a file, if it does.
-    pub fn given_at(&self) -> Option<&Place> {
+    pub fn given_at(&self) -> Option<&Location> {
         let given = self.raw.as_ref().or(self.file.as_ref());
         given.map(|given| &given.at)
     }
 }
 
 impl Setting for RawSecret {
-    const KIND: Kind = Kind::Secret;
+    const KIND: KeyKind = KeyKind::Secret;
     fn read(section: &Section<'_>, key: &str) -> RawSecret {
         RawSecret {
             at: section.place(key),
@@ -195,14 +195,14 @@ macro_rules! section {
         pub struct $name {
             /// Where it stands.
             #[allow(dead_code)] // Not every table is complained about as a whole.
-            pub at: $crate::settings::Place,
+            pub at: $crate::settings::Location,
             $($(pub $part: $of,)*)?
             $($(#[doc = $doc])* pub $field: $type,)*
             $($(pub $after: $then,)*)?
         }
 
         impl $crate::settings::Declared for $name {
-            const TABLE: $crate::declare::Table = $crate::declare::Table {
+            const TABLE: $crate::declare::TableSpec = $crate::declare::TableSpec {
                 doc: &[$($about),*],
                 keys: &[
                     $($(<$of as $crate::settings::Part>::KEYS,)*)?
@@ -216,7 +216,7 @@ macro_rules! section {
         }
 
         impl $crate::settings::Part for $name {
-            const KEYS: &'static [$crate::declare::Key] = &[$($crate::declare::Key {
+            const KEYS: &'static [$crate::declare::KeySpec] = &[$($crate::declare::KeySpec {
                 name: $crate::settings::section!(@name $field $($key)?),
                 doc: &[$($doc),*],
                 kind: <$type as $crate::settings::Setting>::KIND $(.within($min, $max as u64))?,
@@ -245,13 +245,13 @@ pub(crate) use section;
 /// Some of the keys of a table.
 pub trait Part: Sized {
     /// The keys.
-    const KEYS: &'static [Key];
+    const KEYS: &'static [KeySpec];
     /// Their values.
     fn read(section: &Section<'_>) -> Self;
 }
 
 impl<P: Plain> Part for P {
-    const KEYS: &'static [Key] = <P as Plain>::KEYS;
+    const KEYS: &'static [KeySpec] = <P as Plain>::KEYS;
     fn read(section: &Section<'_>) -> P {
         let mut plain = P::plain();
         section.fill(&mut plain);
@@ -261,10 +261,10 @@ impl<P: Plain> Part for P {
 
 /// The places of all keys that a table has, whatever their values.
 #[derive(Debug)]
-pub struct Present(pub Vec<Place>);
+pub struct Present(pub Vec<Location>);
 
 impl Part for Present {
-    const KEYS: &'static [Key] = &[];
+    const KEYS: &'static [KeySpec] = &[];
     fn read(section: &Section<'_>) -> Present {
         Present(section.present())
     }

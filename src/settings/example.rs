@@ -1,13 +1,13 @@
 //! The example of a configuration file, written from the declarations of its keys.
 
-use crate::declare::{Key, Kind, Table};
+use crate::declare::{KeyKind, KeySpec, TableSpec};
 use std::fmt::Write;
 
 /// Longest line of prose, in bytes.
 const LINE_BYTES_MAX: usize = 118;
 
 /// Every key of `root`, commented out at its default, after the prose of `head`.
-pub fn example(head: &str, root: &Table) -> String {
+pub fn example(head: &str, root: &TableSpec) -> String {
     let mut out = String::new();
     for line in head.lines() {
         prose(&mut out, line);
@@ -16,8 +16,8 @@ pub fn example(head: &str, root: &Table) -> String {
     out
 }
 
-fn table(out: &mut String, table: &Table, path: &str) {
-    let inner = |key: &Key| key.kind.table().is_some();
+fn table(out: &mut String, table: &TableSpec, path: &str) {
+    let inner = |key: &KeySpec| key.kind.table().is_some();
     for key in table.keys().filter(|key| !inner(key)) {
         if path.is_empty() {
             out.push('\n');
@@ -25,7 +25,7 @@ fn table(out: &mut String, table: &Table, path: &str) {
         documented(out, key.doc);
         let (name, shown) = (key.name, (key.shown)());
         let _ = writeln!(out, "#{name} = {shown}");
-        if matches!(key.kind, Kind::Secret) {
+        if matches!(key.kind, KeyKind::Secret) {
             let _ = writeln!(out, "#{name}_file = \"./{}\"", name.replace('_', "-"));
         }
     }
@@ -38,7 +38,7 @@ fn table(out: &mut String, table: &Table, path: &str) {
         out.push('\n');
         documented(out, if key.doc.is_empty() { of.doc } else { key.doc });
         let _ = match key.kind {
-            Kind::Table(_) => writeln!(out, "#[{path}]"),
+            KeyKind::Table(_) => writeln!(out, "#[{path}]"),
             _ => writeln!(out, "#[[{path}]]"),
         };
         self::table(out, of, &path);
@@ -69,7 +69,7 @@ fn prose(out: &mut String, text: &str) {
 }
 
 /// Path of every key of `table` and below, without indices; tables too.
-pub fn paths(table: &Table) -> Vec<String> {
+pub fn paths(table: &TableSpec) -> Vec<String> {
     let mut all = Vec::new();
     for key in table.keys() {
         all.push(key.name.to_owned());
@@ -77,7 +77,7 @@ pub fn paths(table: &Table) -> Vec<String> {
             let below = paths(of).into_iter();
             all.extend(below.map(|path| format!("{}.{path}", key.name)));
         }
-        if matches!(key.kind, Kind::Secret) {
+        if matches!(key.kind, KeyKind::Secret) {
             all.push(format!("{}_file", key.name));
         }
     }

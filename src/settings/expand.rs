@@ -28,7 +28,7 @@ const QUOTES: [&str; 4] = ["\"\"\"", "'''", "\"", "'"];
 /// The expanded text, and what is wrong with its variables. What could not be expanded is left
 /// out of the text, or stands as `0` where it was not in quotes.
 pub fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> (String, Vec<Problem>) {
-    let mut scan = Scan {
+    let mut scan = Expansion {
         env,
         out: String::with_capacity(text.len()),
         line: 1,
@@ -54,7 +54,7 @@ pub fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> (String, Vec<
     (scan.out, scan.problems)
 }
 
-struct Scan<'a> {
+struct Expansion<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     out: String,
     line: usize,
@@ -62,7 +62,7 @@ struct Scan<'a> {
     problems: Vec<Problem>,
 }
 
-impl Scan<'_> {
+impl Expansion<'_> {
     /// Bytes of ordinary text to copy, having followed where they lead.
     fn step(&mut self, rest: &str) -> usize {
         let first = rest.chars().next().map_or(1, char::len_utf8);

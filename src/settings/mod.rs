@@ -11,7 +11,7 @@ mod section;
 pub(crate) use declared::section;
 pub use declared::{Declared, OneOrMore, OrEmpty, Part, Present, RawSecret, Setting, path};
 pub use expand::expand;
-pub use problem::{Notes, Place, Problem, Problems, Spanned};
+pub use problem::{Location, Notes, Problem, Problems, Spanned};
 pub use secret::{SECRET_BYTES_MAX, Secret};
 pub use section::{Number, Section, Text, Texts};
 

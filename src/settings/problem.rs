@@ -52,29 +52,29 @@ impl std::error::Error for Problems {}
 
 /// A place in a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// Key path.
     pub key: String,
     /// Line, from 1.
     pub line: usize,
 }
 
-impl Place {
+impl Location {
     /// The place of `key` in this table, on the table's own line.
-    pub fn key(&self, key: &str) -> Place {
+    pub fn key(&self, key: &str) -> Location {
         let key = match self.key.as_str() {
             "" => key.to_owned(),
             table => format!("{table}.{key}"),
         };
-        Place {
+        Location {
             key,
             line: self.line,
         }
     }
 
     /// The place of entry `n` of this list, on line `line`.
-    pub fn entry(&self, n: usize, line: usize) -> Place {
-        Place {
+    pub fn entry(&self, n: usize, line: usize) -> Location {
+        Location {
             key: format!("{}[{n}]", self.key),
             line,
         }
@@ -87,7 +87,7 @@ pub struct Spanned<T> {
     /// The value.
     pub value: T,
     /// Its place.
-    pub at: Place,
+    pub at: Location,
 }
 
 /// Collects problems and warnings while a configuration is checked.
@@ -103,7 +103,7 @@ pub struct Notes {
 
 impl Notes {
     /// Notes a problem.
-    pub fn problem(&mut self, at: &Place, message: impl Into<String>) {
+    pub fn problem(&mut self, at: &Location, message: impl Into<String>) {
         self.problems.push(Problem {
             key: at.key.clone(),
             line: Some(at.line),
@@ -112,7 +112,7 @@ impl Notes {
     }
 
     /// Notes a warning.
-    pub fn warn(&mut self, at: &Place, message: impl Into<String>) {
+    pub fn warn(&mut self, at: &Location, message: impl Into<String>) {
         self.warnings.push(Problem {
             key: at.key.clone(),
             line: Some(at.line),

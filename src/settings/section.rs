@@ -3,8 +3,8 @@
 //! unknown key.
 
 use super::declared::Declared;
-use super::problem::{Notes, Place, Problem, Spanned};
-use crate::declare::{Given, Key, Kind, Plain, Table};
+use super::problem::{Location, Notes, Problem, Spanned};
+use crate::declare::{Given, KeyKind, KeySpec, Plain, TableSpec};
 use crate::error::Shown;
 use std::cell::RefCell;
 use toml::de::{DeTable, DeValue};
@@ -53,7 +53,7 @@ pub(super) fn read<R: Declared>(text: &str) -> (Option<R>, Notes) {
         }
         return (None, notes);
     }
-    let at = Place {
+    let at = Location {
         key: String::new(),
         line: 1,
     };
@@ -66,7 +66,7 @@ impl Document {
         self.starts.partition_point(|start| *start <= offset)
     }
 
-    fn problem(&self, at: &Place, message: impl Into<String>) {
+    fn problem(&self, at: &Location, message: impl Into<String>) {
         self.notes.borrow_mut().problem(at, message);
     }
 }
@@ -74,17 +74,17 @@ impl Document {
 /// One table of the document.
 pub struct Section<'d> {
     document: &'d Document,
-    table: &'static Table,
+    table: &'static TableSpec,
     /// Where it is.
-    pub at: Place,
+    pub at: Location,
     entries: &'d DeTable<'d>,
 }
 
 impl<'d> Section<'d> {
     fn open(
         document: &'d Document,
-        table: &'static Table,
-        at: Place,
+        table: &'static TableSpec,
+        at: Location,
         entries: &'d DeTable<'d>,
     ) -> Section<'d> {
         for key in entries.keys() {
@@ -106,7 +106,7 @@ impl<'d> Section<'d> {
         }
     }
 
-    fn find(&self, key: &str) -> Option<(&'d DeValue<'d>, Place)> {
+    fn find(&self, key: &str) -> Option<(&'d DeValue<'d>, Location)> {
         debug_assert!(
             self.table.find(key).is_some(),
             "`{}` . `{key}` is read but not declared",
@@ -130,7 +130,7 @@ impl<'d> Section<'d> {
     }
 
     /// The places of all keys that stand here, whatever their values.
-    pub fn present(&self) -> Vec<Place> {
+    pub fn present(&self) -> Vec<Location> {
         let names = self.table.names().filter(|name| self.find(name).is_some());
         names.map(|name| self.place(&name)).collect()
     }
@@ -139,28 +139,28 @@ impl<'d> Section<'d> {
     pub fn fill<P: Plain>(&self, plain: &mut P) {
         for key in P::KEYS {
             match key.kind {
-                Kind::Flag => {
+                KeyKind::Flag => {
                     if let Some(flag) = self.flag(key.name) {
                         plain.set(key.name, Given::Flag(flag));
                     }
                 }
-                Kind::Number { .. } => {
+                KeyKind::Number { .. } => {
                     if let Some(number) = self.number(key.name) {
                         plain.set(key.name, Given::Number(number.value));
                     }
                 }
-                Kind::Word(words) => {
+                KeyKind::Word(words) => {
                     if let Some(word) = self.word(key, words) {
                         plain.set(key.name, Given::Word(&word));
                     }
                 }
-                Kind::Internal => {}
+                KeyKind::Internal => {}
                 _ => debug_assert!(false, "`{}` is not plain", key.name),
             }
         }
     }
 
-    fn word(&self, key: &Key, words: &[&str]) -> Option<String> {
+    fn word(&self, key: &KeySpec, words: &[&str]) -> Option<String> {
         let word = self.text(key.name)?;
         if words.contains(&&*word.value) {
             return Some(word.value);
@@ -179,23 +179,23 @@ impl<'d> Section<'d> {
     fn max(&self, key: &str) -> usize {
         match self.table.find(key).map(|key| key.kind) {
             Some(
-                Kind::Texts { max }
-                | Kind::TextsByName { max }
-                | Kind::Tables { max, .. }
-                | Kind::TableOrTables { max, .. },
+                KeyKind::Texts { max }
+                | KeyKind::TextsByName { max }
+                | KeyKind::Tables { max, .. }
+                | KeyKind::TableOrTables { max, .. },
             ) => max,
             _ => 0,
         }
     }
 
-    fn wrong(&self, at: &Place, value: &DeValue<'_>, wanted: &str) {
+    fn wrong(&self, at: &Location, value: &DeValue<'_>, wanted: &str) {
         self.document.problem(
             at,
             format!("{wanted} is wanted here, not {}", kind_of(value)),
         );
     }
 
-    fn text_of(&self, value: &DeValue<'_>, at: Place) -> Option<Spanned<String>> {
+    fn text_of(&self, value: &DeValue<'_>, at: Location) -> Option<Spanned<String>> {
         let DeValue::String(text) = value else {
             self.wrong(&at, value, "a string");
             return None;
@@ -245,7 +245,7 @@ impl<'d> Section<'d> {
     }
 
     fn within(&self, key: &str, given: Spanned<u64>) -> Number {
-        let Some(Kind::Number { min, max }) = self.table.find(key).map(|key| key.kind) else {
+        let Some(KeyKind::Number { min, max }) = self.table.find(key).map(|key| key.kind) else {
             return Some(given);
         };
         if (min..=max).contains(&given.value) {
@@ -257,7 +257,7 @@ impl<'d> Section<'d> {
     }
 
     /// The elements of a list, with their places; none where it is absent, wrong or too long.
-    fn elements(&self, key: &str) -> Vec<(&'d DeValue<'d>, Place)> {
+    fn elements(&self, key: &str) -> Vec<(&'d DeValue<'d>, Location)> {
         let max = self.max(key);
         let Some((value, at)) = self.find(key) else {
             return Vec::new();
@@ -292,7 +292,7 @@ impl<'d> Section<'d> {
     }
 
     /// Where `key` stands, or would.
-    pub fn place(&self, key: &str) -> Place {
+    pub fn place(&self, key: &str) -> Location {
         self.find(key)
             .map_or_else(|| self.at.key(key), |(_, at)| at)
     }
@@ -345,7 +345,7 @@ impl<'d> Section<'d> {
         }
     }
 
-    fn section_of(&self, key: &str, value: &'d DeValue<'d>, at: Place) -> Option<Section<'d>> {
+    fn section_of(&self, key: &str, value: &'d DeValue<'d>, at: Location) -> Option<Section<'d>> {
         let DeValue::Table(entries) = value else {
             self.wrong(&at, value, "a table");
             return None;

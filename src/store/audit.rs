@@ -5,8 +5,8 @@ use crate::clock::Timestamp;
 use crate::crypto::uuid_at;
 use crate::domain::actor::Actor;
 use crate::domain::audit::{
-    CHECKPOINT, CHECKPOINT_AFTER_MS, CHECKPOINT_EVERY, Checkpoint, Entry, Event, Outcome,
-    checkpoint_message, spelled,
+    AuditEntry, CHECKPOINT, CHECKPOINT_AFTER_MS, CHECKPOINT_EVERY, Checkpoint, Event, EventOutcome,
+    checkpoint_message, hashed_time,
 };
 use crate::error::Error;
 use rusqlite::types::Value as Sql;
@@ -80,7 +80,7 @@ pub(super) fn append(
     connection: &Connection,
     actor: &Actor,
     now: Timestamp,
-    entry: Entry,
+    entry: AuditEntry,
 ) -> Result<i64, Error> {
     insert(connection, actor, now, entry, head(connection)?)
 }
@@ -131,14 +131,14 @@ fn checkpoint(
     hash: String,
 ) -> Result<(), Error> {
     // The numbers are dense from 1, so the number of the head is the number of events before the checkpoint.
-    let message = checkpoint_message(&hash, seq, &spelled(now));
+    let message = checkpoint_message(&hash, seq, &hashed_time(now));
     let checkpoint = Checkpoint {
         head: hash.clone(),
         count: seq,
         key_id: keys.current.public().id(),
         signature: keys.current.sign_hex(message.as_bytes()),
     };
-    let mut entry = Entry::new(CHECKPOINT, "policy", Outcome::Info);
+    let mut entry = AuditEntry::new(CHECKPOINT, "policy", EventOutcome::Info);
     entry.metadata = checkpoint.metadata();
     insert(connection, &Actor::system(), now, entry, Some((seq, hash)))?;
     Ok(())
@@ -162,7 +162,7 @@ fn insert(
     connection: &Connection,
     actor: &Actor,
     now: Timestamp,
-    entry: Entry,
+    entry: AuditEntry,
     head: Option<(i64, String)>,
 ) -> Result<i64, Error> {
     let (seq, prev_hash) = match head {

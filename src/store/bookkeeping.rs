@@ -17,7 +17,7 @@ pub struct Lease {
     /// Until when.
     pub until: Timestamp,
     /// Whether a heartbeat came; before the first, a claim may be repeated.
-    pub heard: bool,
+    pub heartbeat_received: bool,
 }
 
 #[derive(Default)]
@@ -33,7 +33,10 @@ impl Store {
     /// Extends the lease of an execution.
     pub fn extend_lease(&self, execution_id: &str, until: Timestamp) {
         let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
-        let lease = Lease { until, heard: true };
+        let lease = Lease {
+            until,
+            heartbeat_received: true,
+        };
         memory.leases.insert(execution_id.to_owned(), lease);
     }
 

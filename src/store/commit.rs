@@ -25,12 +25,12 @@ const BATCH_MAX: usize = 128;
 
 /// Transactions and changes since the start.
 #[derive(Default)]
-pub(super) struct Counts {
+pub(super) struct CommitCounts {
     batches: AtomicU64,
     changes: AtomicU64,
 }
 
-impl Counts {
+impl CommitCounts {
     pub(super) fn read(&self) -> (u64, u64) {
         (
             self.batches.load(Ordering::Relaxed),
@@ -41,14 +41,14 @@ impl Counts {
 
 /// Writers that wait for a leader.
 #[derive(Default)]
-pub(super) struct Queue {
-    waiting: Mutex<Waiting>,
+pub(super) struct WriterQueue {
+    waiting: Mutex<WaitingWriters>,
     called: Condvar,
 }
 
 #[derive(Default)]
-struct Waiting {
-    jobs: VecDeque<Box<dyn Job>>,
+struct WaitingWriters {
+    jobs: VecDeque<Box<dyn WriteJob>>,
     /// Somebody leads: a caller, or the thread of the store.
     led: bool,
     /// The lead is the thread's.
@@ -57,8 +57,8 @@ struct Waiting {
     closed: bool,
 }
 
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+impl WriterQueue {
+    fn lock(&self) -> MutexGuard<'_, WaitingWriters> {
         self.waiting.lock().unwrap_or_else(|e| e.into_inner())
     }
 
@@ -90,7 +90,7 @@ impl Queue {
 }
 
 /// The thread of a store: leads whenever the lead is handed to it. It holds the store only while it leads.
-pub(super) fn lead_when_called(queue: &Queue, store: &Weak<Store>) {
+pub(super) fn lead_when_called(queue: &WriterQueue, store: &Weak<Store>) {
     while queue.await_lead() {
         let Some(store) = store.upgrade() else { return };
         let batch = store.serve();
@@ -100,7 +100,7 @@ pub(super) fn lead_when_called(queue: &Queue, store: &Weak<Store>) {
 }
 
 /// One queued write.
-trait Job: Send {
+trait WriteJob: Send {
     /// Decides and applies inside the transaction; keeps its answer to itself.
     fn run(
         &mut self,
@@ -118,7 +118,7 @@ trait Job: Send {
 }
 
 /// Where a caller waits for his answer.
-struct Slot<T> {
+struct ReplySlot<T> {
     answer: Mutex<Option<Result<T, Error>>>,
     given: Condvar,
 }
@@ -128,10 +128,10 @@ struct Write<T, F> {
     decide: Option<F>,
     changes: Vec<Change>,
     answer: Option<Result<T, Error>>,
-    slot: Arc<Slot<T>>,
+    slot: Arc<ReplySlot<T>>,
 }
 
-impl<T, F> Job for Write<T, F>
+impl<T, F> WriteJob for Write<T, F>
 where
     T: Send,
     F: FnOnce(&View, Timestamp) -> Result<Verdict<T>, Error> + Send,
@@ -195,10 +195,10 @@ where
 struct Bookkeep<T, F> {
     write: Option<F>,
     answer: Option<Result<T, Error>>,
-    slot: Arc<Slot<T>>,
+    slot: Arc<ReplySlot<T>>,
 }
 
-impl<T, F> Job for Bookkeep<T, F>
+impl<T, F> WriteJob for Bookkeep<T, F>
 where
     T: Send,
     F: FnOnce(&Connection, &Routes) -> Result<T, Error> + Send,
@@ -237,7 +237,7 @@ impl Store {
         actor: Actor,
         decide: impl FnOnce(&View, Timestamp) -> Result<Verdict<T>, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let slot = Arc::new(Slot::new());
+        let slot = Arc::new(ReplySlot::new());
         let job = Write {
             actor,
             decide: Some(decide),
@@ -261,7 +261,7 @@ impl Store {
         &self,
         write: impl FnOnce(&Connection, &Routes) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let slot = Arc::new(Slot::new());
+        let slot = Arc::new(ReplySlot::new());
         let job = Bookkeep {
             write: Some(write),
             answer: None,
@@ -270,7 +270,7 @@ impl Store {
         self.enqueue(Box::new(job), &slot)
     }
 
-    fn enqueue<T>(&self, job: Box<dyn Job>, slot: &Slot<T>) -> Result<T, Error> {
+    fn enqueue<T>(&self, job: Box<dyn WriteJob>, slot: &ReplySlot<T>) -> Result<T, Error> {
         let leads = {
             let mut waiting = self.queue.lock();
             waiting.jobs.push_back(job);
@@ -285,9 +285,9 @@ impl Store {
     }
 
     /// Serves one batch: when it returns, all of it is durable, or all that is not was taken back.
-    fn serve(&self) -> Vec<Box<dyn Job>> {
+    fn serve(&self) -> Vec<Box<dyn WriteJob>> {
         let connection = self.lock();
-        let mut batch: Vec<Box<dyn Job>> = {
+        let mut batch: Vec<Box<dyn WriteJob>> = {
             let mut waiting = self.queue.lock();
             let n = waiting.jobs.len().min(BATCH_MAX);
             waiting.jobs.drain(..n).collect()
@@ -305,7 +305,7 @@ impl Store {
     }
 
     /// Tells the observer what became durable, then everybody who waits.
-    fn settle(&self, mut batch: Vec<Box<dyn Job>>) {
+    fn settle(&self, mut batch: Vec<Box<dyn WriteJob>>) {
         let observer = self
             .observer
             .lock()
@@ -326,7 +326,7 @@ impl Store {
         }
     }
 
-    fn commit_batch(&self, connection: &Connection, batch: &mut [Box<dyn Job>]) {
+    fn commit_batch(&self, connection: &Connection, batch: &mut [Box<dyn WriteJob>]) {
         if let Err(e) = execute(connection, "BEGIN IMMEDIATE") {
             log::error!("cannot begin a transaction: {e}");
             for job in batch {
@@ -387,7 +387,7 @@ impl Store {
     fn run_one(
         &self,
         connection: &Connection,
-        job: &mut Box<dyn Job>,
+        job: &mut Box<dyn WriteJob>,
         now: Timestamp,
         routes: &Routes,
     ) -> Result<(), Error> {
@@ -417,7 +417,7 @@ impl Store {
         &self,
         connection: &Connection,
         e: &rusqlite::Error,
-        batch: &mut [Box<dyn Job>],
+        batch: &mut [Box<dyn WriteJob>],
     ) {
         log::error!("commit failed: {e}");
         if !connection.is_autocommit() {
@@ -434,9 +434,9 @@ impl Store {
     }
 }
 
-impl<T> Slot<T> {
-    fn new() -> Slot<T> {
-        Slot {
+impl<T> ReplySlot<T> {
+    fn new() -> ReplySlot<T> {
+        ReplySlot {
             answer: Mutex::new(None),
             given: Condvar::new(),
         }
@@ -460,7 +460,7 @@ impl<T> Slot<T> {
 }
 
 /// Where notifications go from a job on that put another configuration in force.
-fn new_routes(job: &dyn Job) -> Option<Arc<Routes>> {
+fn new_routes(job: &dyn WriteJob) -> Option<Arc<Routes>> {
     job.changes().iter().rev().find_map(|change| match change {
         Change::ConfigSynced { routes, .. } => Some(Arc::clone(routes)),
         _ => None,
@@ -468,7 +468,7 @@ fn new_routes(job: &dyn Job) -> Option<Arc<Routes>> {
 }
 
 /// Takes back what is left of a transaction, and refuses all writes in it.
-fn give_up(connection: &Connection, batch: &mut [Box<dyn Job>], why: &str) {
+fn give_up(connection: &Connection, batch: &mut [Box<dyn WriteJob>], why: &str) {
     log::error!("{why}; {} writes refused", batch.len());
     if !connection.is_autocommit() {
         let _ = connection.execute_batch("ROLLBACK");

@@ -1,6 +1,6 @@
 //! Reading executions: one by id, those of a request, and those whose lease has run out.
 
-use super::{Lease, Place, View, corrupt, db};
+use super::{Lease, RowCursor, View, corrupt, db};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use rusqlite::{OptionalExtension, Row, params};
@@ -176,9 +176,9 @@ impl View<'_> {
     pub fn lapsed_executions(
         &self,
         now: Timestamp,
-        after: Place,
+        after: RowCursor,
         limit: u32,
-    ) -> Result<Vec<(Place, String)>, Error> {
+    ) -> Result<Vec<(RowCursor, String)>, Error> {
         self.connection
             .prepare_cached(
                 "SELECT lease_until_ms, seq, id FROM executions WHERE status = 'claimed' AND lease_until_ms <= ?1 \
@@ -186,7 +186,7 @@ impl View<'_> {
             )
             .and_then(|mut s| {
                 s.query_map(params![now.0, after.0, after.1, limit], |r| {
-                    Ok((Place(r.get(0)?, r.get(1)?), r.get(2)?))
+                    Ok((RowCursor(r.get(0)?, r.get(1)?), r.get(2)?))
                 })?
                 .collect()
             })
@@ -218,7 +218,7 @@ impl View<'_> {
                 lease_secs: number(10)?.unwrap_or(0),
                 lease: Lease {
                     until: Timestamp(row.get(11)?),
-                    heard: row.get::<_, i64>(12)? > 0,
+                    heartbeat_received: row.get::<_, i64>(12)? > 0,
                 },
                 started_at: Timestamp(row.get(13)?),
                 finished_at: row.get::<_, Option<i64>>(14)?.map(Timestamp),

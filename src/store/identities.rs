@@ -66,7 +66,7 @@ impl TokenRow {
     }
 
     /// Why the token does not count now, for a metric; `None` if it does.
-    pub fn trouble(&self, now: Timestamp) -> Option<&'static str> {
+    pub fn rejection_reason(&self, now: Timestamp) -> Option<&'static str> {
         if self.revoked_at.is_some() {
             Some("revoked")
         } else if self.expires_at.is_some_and(|at| at <= now) {
@@ -217,7 +217,7 @@ impl View<'_> {
         let mut rows = statement.query([]).map_err(db)?;
         while let Some(row) = rows.next().map_err(db)? {
             let token = read_token(row)?;
-            if token.trouble(now).is_none() && test(&token) {
+            if token.rejection_reason(now).is_none() && test(&token) {
                 return Ok(true);
             }
         }

@@ -54,7 +54,7 @@ pub use live::columns;
 pub use migrate::schema_text;
 pub use outbox::{DELIVERY_STATUSES, DeliveryCounts, DeliveryFilter, DeliveryRow};
 pub use request_lists::{RequestFilter, RequestItem, Viewer};
-pub use requests::{Job, read_workflow};
+pub use requests::{DispatchedJob, read_workflow};
 pub use results::{ROW, ResultItem, ResultRow};
 pub use retention::{ExpiredResult, PurgeLimit, SettledRequest};
 pub use schemas::SchemaRow;
@@ -63,11 +63,11 @@ pub use verify::{Verified, verify_chain};
 /// Where a look at rows in order of some time stands: that time, in milliseconds, and the row. The next look goes on
 /// behind it, so that a row that stays is seen once a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place(pub i64, pub i64);
+pub struct RowCursor(pub i64, pub i64);
 
-impl Place {
+impl RowCursor {
     /// Before everything.
-    pub const START: Place = Place(i64::MIN, i64::MIN);
+    pub const START: RowCursor = RowCursor(i64::MIN, i64::MIN);
 }
 
 /// Prepared statements kept; more than the code has, so that none is ever prepared twice.
@@ -120,7 +120,7 @@ impl AuditKeys {
 /// The store. Shared by reference; all methods may be called from any thread.
 pub struct Store {
     connection: Mutex<Connection>,
-    queue: Arc<commit::Queue>,
+    queue: Arc<commit::WriterQueue>,
     writer: Mutex<Option<JoinHandle<()>>>,
     clock: Clock,
     audit_keys: Arc<AuditKeys>,
@@ -132,7 +132,7 @@ pub struct Store {
     /// Those of the last configuration that was committed; only whoever holds the connection changes them.
     routes: Mutex<Arc<Routes>>,
     fatal: Fatal,
-    commits: commit::Counts,
+    commits: commit::CommitCounts,
     checkpoint_file: Mutex<Option<checkpoint_file::CheckpointFile>>,
 }
 
@@ -197,7 +197,7 @@ impl Store {
             observer: Mutex::new(None),
             routes: Mutex::new(Arc::new(Routes::default())),
             fatal,
-            commits: commit::Counts::default(),
+            commits: commit::CommitCounts::default(),
             checkpoint_file: Mutex::new(None),
         });
         let (queue, weak) = (Arc::clone(&store.queue), Arc::downgrade(&store));

@@ -1,9 +1,9 @@
 //! Reading requests: one by id, what is due, and what agents may take; lists are in `request_lists`.
 
 use super::audit::status;
-use super::{Place, View, corrupt, db, snapshot};
+use super::{RowCursor, View, corrupt, db, snapshot};
 use crate::clock::Timestamp;
-use crate::domain::approval::{Action, Vote};
+use crate::domain::approval::{Vote, VoteAction};
 use crate::domain::change::RequestText;
 use crate::domain::id::{Operation, Target};
 use crate::domain::policy::workflow::Workflow;
@@ -20,7 +20,7 @@ pub(super) const COLUMNS: &str = "r.seq, r.id, r.requester, r.database_name, r.e
 
 /// A dispatched request, as an agent's poll shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Job {
+pub struct DispatchedJob {
     /// The request.
     pub id: String,
     /// Who made it.
@@ -135,7 +135,7 @@ impl View<'_> {
                 s.query_map([request.seq], |r| {
                     let vote = Vote {
                         actor: r.get(0)?,
-                        action: Action::Reject,
+                        action: VoteAction::Reject,
                         selector: r.get(2)?,
                         step: r.get(3)?,
                         comment: r.get(4)?,
@@ -149,7 +149,7 @@ impl View<'_> {
             .map_err(db)?;
         rows.into_iter()
             .map(|(vote, action)| {
-                let action = Action::parse(&action)
+                let action = VoteAction::parse(&action)
                     .ok_or_else(|| corrupt("approvals", &request.id, "action"))?;
                 Ok(Vote { action, ..vote })
             })
@@ -193,9 +193,9 @@ impl View<'_> {
     pub fn due_requests(
         &self,
         now: Timestamp,
-        after: Place,
+        after: RowCursor,
         limit: u32,
-    ) -> Result<Vec<(Place, String)>, Error> {
+    ) -> Result<Vec<(RowCursor, String)>, Error> {
         self.connection
             .prepare_cached(
                 "SELECT due_at_ms, seq, id FROM requests WHERE due_at_ms <= ?1 AND (due_at_ms, seq) > (?2, ?3) \
@@ -203,7 +203,7 @@ impl View<'_> {
             )
             .and_then(|mut s| {
                 s.query_map(params![now.0, after.0, after.1, limit], |r| {
-                    Ok((Place(r.get(0)?, r.get(1)?), r.get(2)?))
+                    Ok((RowCursor(r.get(0)?, r.get(1)?), r.get(2)?))
                 })?
                 .collect()
             })
@@ -224,16 +224,20 @@ impl View<'_> {
 
     /// Dispatched requests of one target, first dispatched first; without their statements, which [`View::fill_in`]
     /// reads for those that are given out.
-    pub fn dispatched_jobs(&self, target: &Target, limit: u32) -> Result<Vec<Job>, Error> {
+    pub fn dispatched_jobs(
+        &self,
+        target: &Target,
+        limit: u32,
+    ) -> Result<Vec<DispatchedJob>, Error> {
         const SQL: &str = "SELECT r.id, r.requester, r.operation, r.seq, r.audit_seq FROM requests r \
             WHERE r.status = 'dispatched' AND r.database_name = ?1 AND r.environment = ?2 \
             ORDER BY r.audit_seq LIMIT ?3";
-        let rows: Vec<(Job, String)> = self
+        let rows: Vec<(DispatchedJob, String)> = self
             .connection
             .prepare_cached(SQL)
             .and_then(|mut s| {
                 s.query_map(params![target.database, target.environment, limit], |r| {
-                    let job = Job {
+                    let job = DispatchedJob {
                         id: r.get(0)?,
                         requester: r.get(1)?,
                         target: target.clone(),
@@ -251,13 +255,13 @@ impl View<'_> {
             .map(|(job, operation)| {
                 let operation = Operation::parse(&operation)
                     .ok_or_else(|| corrupt("requests", &job.id, "operation"))?;
-                Ok(Job { operation, ..job })
+                Ok(DispatchedJob { operation, ..job })
             })
             .collect()
     }
 
     /// Reads the statement of a job.
-    pub fn fill_in(&self, job: &mut Job) -> Result<(), Error> {
+    pub fn fill_in(&self, job: &mut DispatchedJob) -> Result<(), Error> {
         job.detail = self
             .connection
             .prepare_cached("SELECT detail FROM request_texts WHERE request_seq = ?1")

@@ -4,7 +4,7 @@
 //! Every look takes a bounded number of rows by an index, and goes on behind the last one.
 
 use super::audit::EventRow;
-use super::{Place, Store, View, db};
+use super::{RowCursor, Store, View, db};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use rusqlite::{OptionalExtension, params};
@@ -13,7 +13,7 @@ use rusqlite::{OptionalExtension, params};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettledRequest {
     /// When it last changed, and its row.
-    pub place: Place,
+    pub place: RowCursor,
     /// Its id.
     pub id: String,
     /// Whether nothing of it runs, nothing is stored and nobody is still to be told, so that it may go.
@@ -24,7 +24,7 @@ pub struct SettledRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpiredResult {
     /// When it expired, and the row of its execution.
-    pub place: Place,
+    pub place: RowCursor,
     /// The execution.
     pub execution_id: String,
     /// Where it is stored.
@@ -64,7 +64,7 @@ impl View<'_> {
     pub fn settled_requests(
         &self,
         before: Timestamp,
-        after: Place,
+        after: RowCursor,
         limit: u32,
     ) -> Result<Vec<SettledRequest>, Error> {
         let sql = format!(
@@ -98,7 +98,7 @@ impl View<'_> {
     pub fn expired_results(
         &self,
         now: Timestamp,
-        after: Place,
+        after: RowCursor,
         limit: u32,
     ) -> Result<Vec<ExpiredResult>, Error> {
         let sql = format!(
@@ -234,7 +234,7 @@ impl Store {
 
 fn settled(row: &rusqlite::Row) -> rusqlite::Result<SettledRequest> {
     Ok(SettledRequest {
-        place: Place(row.get(0)?, row.get(1)?),
+        place: RowCursor(row.get(0)?, row.get(1)?),
         id: row.get(2)?,
         is_free: row.get(3)?,
     })
@@ -242,7 +242,7 @@ fn settled(row: &rusqlite::Row) -> rusqlite::Result<SettledRequest> {
 
 fn expired(row: &rusqlite::Row) -> rusqlite::Result<ExpiredResult> {
     Ok(ExpiredResult {
-        place: Place(row.get(0)?, row.get(1)?),
+        place: RowCursor(row.get(0)?, row.get(1)?),
         execution_id: row.get(2)?,
         backend: row.get(3)?,
         key: row.get(4)?,

@@ -383,7 +383,7 @@ fn a_heartbeat_that_is_not_yet_written_counts() {
     let now = store.now();
     store.extend_lease("e", now.plus_secs(60));
     let lease = store.read(|v| Ok(v.remembered_lease("e"))).unwrap();
-    assert!(lease.is_some_and(|l| l.heard && l.until == now.plus_secs(60)));
+    assert!(lease.is_some_and(|l| l.heartbeat_received && l.until == now.plus_secs(60)));
     // What is written need not be remembered.
     store.flush().unwrap();
     assert_eq!(store.read(|v| Ok(v.remembered_lease("e"))).unwrap(), None);

@@ -34,7 +34,7 @@ pub fn verify_chain(
 ) -> Result<Verified, Error> {
     let connection = read_only(path)?;
     let purge = last_purge(&connection)?;
-    let mut walk = Walk::behind(purge.clone(), key);
+    let mut walk = ChainWalk::behind(purge.clone(), key);
     let mut total = 0;
     let broken = |id: String, total, problem: String| Verified {
         valid: false,
@@ -104,23 +104,26 @@ fn last_purge(connection: &Connection) -> Result<Option<Purge>, Error> {
         .map_err(db)
 }
 
-struct Walk<'a> {
+struct ChainWalk<'a> {
     key: &'a dyn Fn(&str) -> Option<PublicKey>,
     seq: i64,
     head: Option<String>,
     /// What the log begins behind.
     purge: Option<Purge>,
     /// Whether the event that tells of it has been seen.
-    told: bool,
+    reported: bool,
 }
 
-impl Walk<'_> {
-    fn behind<'a>(purge: Option<Purge>, key: &'a dyn Fn(&str) -> Option<PublicKey>) -> Walk<'a> {
-        Walk {
+impl ChainWalk<'_> {
+    fn behind<'a>(
+        purge: Option<Purge>,
+        key: &'a dyn Fn(&str) -> Option<PublicKey>,
+    ) -> ChainWalk<'a> {
+        ChainWalk {
             key,
             seq: purge.as_ref().map_or(0, |p| p.bound_seq),
             head: purge.as_ref().map(|p| p.last_hash.clone()),
-            told: purge.is_none(),
+            reported: purge.is_none(),
             purge,
         }
     }
@@ -141,18 +144,18 @@ impl Walk<'_> {
                 return Err("the first event behind a purge is no checkpoint".to_owned());
             }
         }
-        if row.seq == purge.told_seq() {
-            if row.event.event_type != PURGE || !purge.is_told(&row.event.metadata_json) {
+        if row.seq == purge.event_seq() {
+            if row.event.event_type != PURGE || !purge.is_described_by(&row.event.metadata_json) {
                 return Err("it does not tell of the purge that was made with it".to_owned());
             }
-            self.told = true;
+            self.reported = true;
         }
         Ok(())
     }
 
     /// What is missing at the end.
     fn end(&self) -> Option<&'static str> {
-        (!self.told).then_some("no event tells of the last purge")
+        (!self.reported).then_some("no event tells of the last purge")
     }
 
     fn next(&mut self, row: &EventRow) -> Result<(), String> {

@@ -143,9 +143,12 @@ fn it_explains_and_describes_only_what_its_token_is_for() {
     );
     other.person.poke(&path).refused(403, "forbidden");
     let claimed = shop.person.poke(&path).is(200);
-    let said = json!({"claim_token": claimed.json["claim_token"], "error": "no"});
+    let reported = json!({"claim_token": claimed.json["claim_token"], "error": "no"});
     let path = path.replace("/claim", "/result");
-    other.person.post(&path, &said).refused(403, "forbidden");
+    other
+        .person
+        .post(&path, &reported)
+        .refused(403, "forbidden");
     let schema = |database: &str| {
         json!({
             "database": database, "environment": "development", "dialect": "postgresql", "status": "ready",

@@ -10,7 +10,7 @@ use dbward::error::ErrorKind;
 use dbward::metrics::Metrics;
 use dbward::objects::s3::Patience;
 use dbward::objects::{Local, Objects, S3};
-use dbward::outbound::{Http, Reach};
+use dbward::outbound::{Http, NetworkReach};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ fn key() -> String {
 }
 
 fn over(section: &str, calls_max: usize, patience: Patience, metrics: &Arc<Metrics>) -> S3 {
-    let reach = Reach {
+    let reach = NetworkReach {
         here: true,
         private: false,
     };
@@ -225,7 +225,7 @@ fn what_does_not_pass_is_not_now_and_tells_no_secret() {
     bucket.plant(&format!("kept/{one}"), b"bytes");
     let there = away.section().lines().nth(3).unwrap().replace('"', "");
     let there = format!("http{}", there.split_once("http").unwrap().1);
-    for (mood, calls, said) in [
+    for (mood, calls, reported) in [
         (Mood::Says(500, "InternalError"), 4, "500 InternalError"),
         (Mood::HangUp, 4, ""),
         (Mood::Half, 4, ""),
@@ -256,7 +256,7 @@ fn what_does_not_pass_is_not_now_and_tells_no_secret() {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{mood:?}");
         assert_eq!(bucket.asked().len(), calls, "{mood:?}");
         let text = error.to_string();
-        assert!(text.contains(said), "{mood:?}: {text}");
+        assert!(text.contains(reported), "{mood:?}: {text}");
         for secret in ["fake-secret", "fake-id", "what was signed", "Signature="] {
             assert!(!text.contains(secret), "{text}");
             assert!(!error.message().contains(secret));
@@ -330,7 +330,7 @@ fn only_addresses_that_may_be_called_are_called() {
     let bucket = Bucket::start();
     let store = S3::new(
         storage(&bucket.section()),
-        Arc::new(Http::keeping(Reach::default(), 1)),
+        Arc::new(Http::keeping(NetworkReach::default(), 1)),
         Clock::system(),
         Arc::new(Metrics::new()),
         1,

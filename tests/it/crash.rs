@@ -38,8 +38,8 @@ impl Dice {
 }
 
 fn rounds() -> usize {
-    let said = std::env::var("DBWARD_CRASH_ROUNDS").ok();
-    said.and_then(|n| n.parse().ok()).unwrap_or(3)
+    let reported = std::env::var("DBWARD_CRASH_ROUNDS").ok();
+    reported.and_then(|n| n.parse().ok()).unwrap_or(3)
 }
 
 /// What was acknowledged: how far each request has come at least.

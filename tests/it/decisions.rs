@@ -38,12 +38,12 @@ fn tried(toml: &str, s: &Server, more: &[&str]) -> (Option<i32>, String, String)
     let mut arguments = vec!["test", "--config", file.to_str().unwrap()];
     arguments.extend(["--db", db.to_str().unwrap()]);
     arguments.extend(more);
-    let told = policy(&arguments);
+    let notified = policy(&arguments);
     assert!(
         !dir.path().join("nowhere").exists(),
         "a trial left something"
     );
-    told
+    notified
 }
 
 /// One request of every opening.

@@ -379,11 +379,11 @@ fn cancelling_what_runs_tells_the_agent_and_what_was_committed_is_said() {
             "event_category=execution&request_id={}",
             request.id
         ));
-        let said = events[0]["metadata_json"]
+        let reported = events[0]["metadata_json"]
             .as_str()
             .unwrap()
             .contains("\"committed_after_cancel\":true");
-        assert_eq!(said, succeeds);
+        assert_eq!(reported, succeeds);
         let shown = request.by.get(&request.path("/executions")).is(200);
         assert_eq!(
             shown.raw().contains("committed after cancel"),

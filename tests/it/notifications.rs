@@ -35,7 +35,7 @@ permissions = ["request.break_glass"]
 "#;
 
 /// What was told, oldest first: the webhook and the facts.
-fn told(s: &Server) -> Vec<(String, Value)> {
+fn notified(s: &Server) -> Vec<(String, Value)> {
     let all = DeliveryFilter::default();
     let rows = s
         .inner()
@@ -48,15 +48,18 @@ fn told(s: &Server) -> Vec<(String, Value)> {
         assert_eq!(facts["event"], row.event_type.as_str());
         (row.webhook_id.clone(), facts)
     };
-    let mut told: Vec<_> = rows.unwrap().iter().map(read).collect();
-    told.reverse();
-    told
+    let mut notified: Vec<_> = rows.unwrap().iter().map(read).collect();
+    notified.reverse();
+    notified
 }
 
 /// The facts of the newest notification of that event.
 #[track_caller]
 fn newest(s: &Server, event: &str) -> Value {
-    let found = told(s).into_iter().rev().find(|(_, f)| f["event"] == event);
+    let found = notified(s)
+        .into_iter()
+        .rev()
+        .find(|(_, f)| f["event"] == event);
     found
         .unwrap_or_else(|| panic!("nobody was told of {event}"))
         .1
@@ -64,7 +67,7 @@ fn newest(s: &Server, event: &str) -> Value {
 
 /// `ops request.created`, of every notification, oldest first.
 fn short(s: &Server) -> Vec<String> {
-    told(s)
+    notified(s)
         .iter()
         .map(|(webhook, facts)| format!("{webhook} {}", facts["event"].as_str().unwrap()))
         .collect()
@@ -121,13 +124,13 @@ fn every_event_of_a_request_is_told_once_with_what_it_reports() {
         .filter(|(event, _)| EVENTS.contains(&event.as_str()))
         .collect();
     logged.reverse();
-    let told: Vec<(String, String)> = told(&s)
+    let notified: Vec<(String, String)> = notified(&s)
         .iter()
         .map(|(_, f)| [&f["event"], &f["request_id"]].map(|v| v.as_str().unwrap().to_owned()))
         .map(|[event, request]| (event, request))
         .collect();
-    assert_eq!(told, logged);
-    let kinds: BTreeSet<&str> = told.iter().map(|(event, _)| event.as_str()).collect();
+    assert_eq!(notified, logged);
+    let kinds: BTreeSet<&str> = notified.iter().map(|(event, _)| event.as_str()).collect();
     assert_eq!(kinds, EVENTS.into());
 }
 
@@ -135,9 +138,9 @@ fn every_event_of_a_request_is_told_once_with_what_it_reports() {
 fn the_facts_are_flat_always_there_and_no_more_than_the_log_has() {
     let s = Server::with(&format!("{SHOP}{STEPS}{OPS}"));
     live(&s);
-    let told = told(&s);
-    assert!(told.len() >= EVENTS.len(), "{told:?}");
-    for (_, facts) in told {
+    let notified = notified(&s);
+    assert!(notified.len() >= EVENTS.len(), "{notified:?}");
+    for (_, facts) in notified {
         for name in [
             "event",
             "request_id",
@@ -448,9 +451,9 @@ fn reloads_in_a_storm_lose_no_notification_and_double_none() {
     }
     assert!(configurations > 2, "{configurations}");
     assert_eq!(expected.len(), 60);
-    let told: Vec<(String, Value)> = told(&s)
+    let notified: Vec<(String, Value)> = notified(&s)
         .into_iter()
         .map(|(webhook, facts)| (webhook, facts["request_id"].clone()))
         .collect();
-    assert_eq!(told, expected);
+    assert_eq!(notified, expected);
 }

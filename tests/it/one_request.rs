@@ -108,6 +108,6 @@ fn one_request_leaves_the_events_and_rows_that_its_page_names() {
 
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/one-request.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let told: Vec<&str> = page.lines().filter(|l| l.starts_with("| `")).collect();
-    assert_eq!(told.join("\n"), got.join("\n"), "docs/one-request.md");
+    let notified: Vec<&str> = page.lines().filter(|l| l.starts_with("| `")).collect();
+    assert_eq!(notified.join("\n"), got.join("\n"), "docs/one-request.md");
 }

@@ -34,9 +34,9 @@ fn the_document_is_public_and_every_operation_in_it_is_there() {
 
 #[test]
 fn answers_carry_what_the_document_requires_of_them() {
-    let told = "[[webhooks]]\nid = \"ops\"\nurl = \"https://hooks.example.com\"\n[[notification_policies]]\n\
+    let notified = "[[webhooks]]\nid = \"ops\"\nurl = \"https://hooks.example.com\"\n[[notification_policies]]\n\
                 webhooks = [\"ops\"]\n[[result_policies]]\n";
-    let s = Server::with(&format!("{SHOP}{told}"));
+    let s = Server::with(&format!("{SHOP}{notified}"));
     let request = s.requester().submit("development", "SELECT 1");
     s.agent("agent-1").run(&request.id);
     let document = s.nobody().get("/api/openapi.json").json;

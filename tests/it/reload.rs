@@ -142,8 +142,8 @@ fn what_needs_a_restart_is_said_and_the_rest_is_taken_over() {
         "listen",
         "state_dir",
     ] {
-        let said = format!("`{key}` has changed; it takes effect at the next start");
-        assert!(log.contains(&said), "no {key} in {log}");
+        let reported = format!("`{key}` has changed; it takes effect at the next start");
+        assert!(log.contains(&reported), "no {key} in {log}");
     }
 }
 

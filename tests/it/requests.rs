@@ -20,8 +20,8 @@ fn a_write_in_production_waits_and_a_read_in_development_runs() {
 #[test]
 fn the_statement_decides_what_the_request_is() {
     let s = Server::shop();
-    let operation = |sql: &str, said: &str| {
-        let more = json!({"operation": said});
+    let operation = |sql: &str, reported: &str| {
+        let more = json!({"operation": reported});
         let request = s.requester().submit_with("production", sql, more);
         request.answer.text("operation")
     };

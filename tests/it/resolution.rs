@@ -249,17 +249,17 @@ fn a_prediction_is_what_a_submit_then_does() {
     for person in [s.requester(), reader] {
         for environment in ["development", "staging", "production"] {
             for sql in STATEMENTS {
-                let (said, done) = (
+                let (reported, done) = (
                     predicted(&person, environment, sql),
                     really(&person, environment, sql),
                 );
                 let what = format!("{} on {environment}: {sql:?}", person.subject);
                 if sql.trim().is_empty() {
                     // There is no `detail` here that could be named.
-                    assert_eq!(said["reason_code"], done["reason_code"], "{what}");
+                    assert_eq!(reported["reason_code"], done["reason_code"], "{what}");
                     continue;
                 }
-                assert_eq!(said, done, "{what}");
+                assert_eq!(reported, done, "{what}");
             }
         }
     }

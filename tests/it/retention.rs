@@ -135,8 +135,8 @@ fn a_request_that_ended_goes_with_all_that_is_its_own_and_nothing_else_does() {
     );
     // The log still tells of them, and of where they went.
     assert_eq!(s.events(&format!("request_id={}", rejected.id)).len(), 2);
-    let told = s.events("event_type=request.purged");
-    let mut named = ids(&told[0], "requests");
+    let notified = s.events("event_type=request.purged");
+    let mut named = ids(&notified[0], "requests");
     named.sort();
     let mut gone = vec![rejected.id.clone(), run.id.clone(), once.id.clone()];
     gone.sort();

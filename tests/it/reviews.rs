@@ -52,7 +52,7 @@ fn a_finding_that_blocks_says_what_where_why_and_how_to_mend_it() {
     );
     assert_eq!(first["message"], "DELETE without WHERE clause");
     assert_eq!(first["why"], "every row of the table is deleted");
-    assert_eq!(answer.json["hint"], first["mend"]);
+    assert_eq!(answer.json["hint"], first["fix"]);
     let refused = s.events("event_type=attempt.refused").remove(0);
     assert!(refused.to_string().contains("sql_blocked_by_review"));
     assert!(!refused.to_string().contains('ü'));
@@ -76,7 +76,7 @@ fn a_finding_that_warns_stands_in_the_context_and_raises_the_risk() {
             "line": 2,
             "column": 10,
             "why": "long lists are slow to plan and easy to get wrong",
-            "mend": "join with a table of the values, or split the list",
+            "fix": "join with a table of the values, or split the list",
         }])
     );
     let shown = request.by.show(&request).is(200).json;

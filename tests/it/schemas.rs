@@ -30,7 +30,7 @@ pub(crate) fn child(name: &str, rows: i64, parent: &str) -> Value {
 }
 
 /// What an agent sends of the shop.
-fn said(environment: &str, tables: &[Value]) -> Value {
+fn description(environment: &str, tables: &[Value]) -> Value {
     json!({
         "database": "shop", "environment": environment, "dialect": "postgresql", "status": "ready",
         "snapshot": {"tables": tables}, "error_message": null,
@@ -45,7 +45,7 @@ fn sync(agent: &Agent, body: &Value) -> Answer {
 pub(crate) fn describe(s: &Server, environment: &str, tables: &[Value]) {
     let agent = s.agent("agent-1");
     agent.poll();
-    sync(&agent, &said(environment, tables)).is(200);
+    sync(&agent, &description(environment, tables)).is(200);
 }
 
 fn show(s: &Server, query: &str) -> Answer {
@@ -143,14 +143,14 @@ fn a_failure_alone_is_no_description_and_part_of_one_is() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     agent.poll();
-    let mut body = said("production", &[]);
+    let mut body = description("production", &[]);
     body["status"] = "failed".into();
     // A snapshot beside a failure is not believed.
     body["snapshot"] = json!({"tables": [table("items", 1)]});
     sync(&agent, &body).is(200);
     show(&s, "").refused(404, "not_found");
     show(&s, "environment=production").refused(404, "not_found");
-    let mut part = said("production", &[table("items", 1)]);
+    let mut part = description("production", &[table("items", 1)]);
     part["status"] = "partial".into();
     part["error_message"] = "no rights on `orders`".into();
     sync(&agent, &part).is(200);
@@ -185,16 +185,16 @@ fn bad_descriptions_are_refused_and_change_nothing() {
         ),
         ("error_message", json!({"a": 1})),
     ] {
-        let mut body = said("production", &[table("items", 9)]);
+        let mut body = description("production", &[table("items", 9)]);
         body[field] = value.clone();
         let answer = sync(&agent, &body);
         assert_eq!(answer.status, 400, "{field} {value}: {}", answer.raw());
     }
-    let mut many = said("production", &[]);
+    let mut many = description("production", &[]);
     let row = json!({"name": "t", "estimated_rows": 1});
     many["snapshot"]["tables"] = vec![row; 20_001].into();
     sync(&agent, &many).refused(400, "validation_error");
-    let mut unknown = said("production", &[]);
+    let mut unknown = description("production", &[]);
     unknown["environment"] = "moon".into();
     sync(&agent, &unknown).refused(422, "database_not_registered");
     assert_eq!(show(&s, "").is(200).json["tables"][0]["estimated_rows"], 7);
@@ -207,7 +207,7 @@ fn a_description_has_a_limit_of_ten_mebibytes() {
     let agent = s.agent("agent-1");
     agent.poll();
     let padded = |bytes: usize| {
-        let mut body = said("production", &[table("items", 1)]);
+        let mut body = description("production", &[table("items", 1)]);
         body["padding"] = "".into();
         let length = body.to_string().len();
         body["padding"] = "p".repeat(bytes - length).into();
@@ -220,14 +220,14 @@ fn a_description_has_a_limit_of_ten_mebibytes() {
 #[test]
 fn an_agent_describes_what_it_serves_and_nothing_else() {
     let s = Server::shop();
-    let body = said("production", &[table("items", 1)]);
+    let body = description("production", &[table("items", 1)]);
     sync(&s.agent("never-polled"), &body).refused(403, "forbidden");
     let elsewhere = s
         .agent("agent-2")
         .serving(json!({"databases": ["shop"], "environments": ["staging"]}));
     elsewhere.poll();
     sync(&elsewhere, &body).refused(403, "forbidden");
-    sync(&elsewhere, &said("staging", &[table("items", 1)])).is(200);
+    sync(&elsewhere, &description("staging", &[table("items", 1)])).is(200);
     for person in [s.requester(), s.admin()] {
         person
             .post("/api/agent/schema-sync", &body)
@@ -252,7 +252,7 @@ fn the_best_environment_answers_where_none_is_named() {
     agent.poll();
     show(&s, "").refused(404, "not_found");
     for environment in ["zeta", "alpha", "development", "staging", "production"] {
-        sync(&agent, &said(environment, &[table("items", 1)])).is(200);
+        sync(&agent, &description(environment, &[table("items", 1)])).is(200);
         assert_eq!(show(&s, "").is(200).text("environment"), environment);
     }
     assert_eq!(
@@ -322,7 +322,7 @@ fn the_dialect_that_an_agent_reports_counts_where_configuration_has_none() {
     assert_eq!(before.answer.json["operation"], "execute_dml");
     let agent = s.agent("agent-1");
     agent.poll();
-    let mut body = said("production", &[table("items", 1)]);
+    let mut body = description("production", &[table("items", 1)]);
     body["dialect"] = "mysql".into();
     sync(&agent, &body).is(200);
     let after = s.requester().submit("production", sql);

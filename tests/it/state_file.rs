@@ -6,7 +6,7 @@ use dbward::crypto::Keypair;
 use dbward::domain::actor::Actor;
 use dbward::domain::change::Change;
 use dbward::server::state::StateDir;
-use dbward::store::columns::{Guard, Live, TABLES, Table};
+use dbward::store::columns::{ColumnGuard, GuardedTable, LiveRows, TABLES};
 use dbward::store::{AuditFilter, STATE_DIFFERS, StartChecks, Store, Verdict};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -140,7 +140,7 @@ fn names(db: &Connection, sql: &str, value: &str) -> Vec<String> {
 }
 
 /// Edits one column of one row: the first that counts for the live state, or the first at all.
-fn edit(folder: &Path, table: &Table, column: &str, kind: &str) {
+fn edit(folder: &Path, table: &GuardedTable, column: &str, kind: &str) {
     let db = unguarded(folder);
     let key = names(
         &db,
@@ -150,12 +150,12 @@ fn edit(folder: &Path, table: &Table, column: &str, kind: &str) {
     .join(", ");
     let open = "x.status NOT IN ('executed', 'failed', 'rejected', 'cancelled', 'expired')";
     let counts = match table.live {
-        Live::While(condition) => condition.replace("{}", "x"),
-        Live::WithRequest => {
+        LiveRows::While(condition) => condition.replace("{}", "x"),
+        LiveRows::WithRequest => {
             let open = open.replace("x.", "o.");
             format!("EXISTS (SELECT 1 FROM requests o WHERE o.seq = x.request_seq AND {open})")
         }
-        Live::Always | Live::Never => "1".to_owned(),
+        LiveRows::Always | LiveRows::Never => "1".to_owned(),
     };
     let value = match kind {
         "INTEGER" => format!("coalesce({column} + 1000, 1)"),
@@ -225,14 +225,14 @@ fn an_edit_of_any_column_is_refused_found_or_harmless() {
             }
             edit(copy.path(), table, column, &kind.1);
             let named = match guard {
-                Guard::Digested => table.name,
+                ColumnGuard::Digested => table.name,
                 _ => "",
             };
             let outcome = outcome(copy.path(), named);
             let kept = match guard {
-                Guard::Digested => outcome == Outcome::Refused,
-                Guard::Verified(_) => outcome != Outcome::Unnoticed,
-                Guard::Clamped(_) | Guard::Harmless(_) => true,
+                ColumnGuard::Digested => outcome == Outcome::Refused,
+                ColumnGuard::Verified(_) => outcome != Outcome::Unnoticed,
+                ColumnGuard::Clamped(_) | ColumnGuard::Harmless(_) => true,
             };
             refused += i32::from(outcome == Outcome::Refused);
             if !kept {
@@ -336,10 +336,10 @@ fn the_page_of_the_state_file_lists_every_column() {
     for table in TABLES {
         for (column, guard) in table.columns {
             let what = match guard {
-                Guard::Digested => "refused".to_owned(),
-                Guard::Verified(why) => format!("verified: {why}"),
-                Guard::Clamped(why) => format!("no effect: {why}"),
-                Guard::Harmless(why) => format!("harmless: {why}"),
+                ColumnGuard::Digested => "refused".to_owned(),
+                ColumnGuard::Verified(why) => format!("verified: {why}"),
+                ColumnGuard::Clamped(why) => format!("no effect: {why}"),
+                ColumnGuard::Harmless(why) => format!("harmless: {why}"),
             };
             text.push_str(&format!("| {} | {column} | {what} |\n", table.name));
         }

@@ -32,8 +32,9 @@ fn unknown_query_parameters_are_refused_under_api_only() {
             answer.refused(400, "validation_error").saying("is unknown");
         }
     }
-    let told = admin.get("/api/audit/events?action=token.created");
-    told.saying("query parameter `action` is unknown")
+    let notified = admin.get("/api/audit/events?action=token.created");
+    notified
+        .saying("query parameter `action` is unknown")
         .saying("event_type");
     admin
         .post(&format!("{show}/approve?force=1"), &json!({}))

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::config::{AuthMode, Oidc};
 use crate::domain::actor::{Actor, Caller, Origin, SubjectType};
 use crate::domain::change::Change;
-use crate::domain::jwt::{Claims, JwtError, KeySource, LEEWAY_SECS, Rules, verify};
+use crate::domain::jwt::{JwtClaims, JwtError, JwtRules, KeySource, LEEWAY_SECS, verify};
 use crate::domain::permission::Rights;
 use crate::domain::policy::Policies;
 use crate::error::Error;
@@ -53,22 +53,22 @@ struct Person {
 }
 
 /// Why somebody does not come in.
-pub(super) enum Trouble {
+pub(super) enum Rejection {
     /// His token does not count; a label for the metric.
     Refused(&'static str),
     /// It cannot be told now.
     Failed(Error),
 }
 
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Trouble {
-        Trouble::Failed(error)
+impl From<Error> for Rejection {
+    fn from(error: Error) -> Rejection {
+        Rejection::Failed(error)
     }
 }
 
-impl From<JwtError> for Trouble {
-    fn from(error: JwtError) -> Trouble {
-        Trouble::Refused(error.label())
+impl From<JwtError> for Rejection {
+    fn from(error: JwtError) -> Rejection {
+        Rejection::Refused(error.label())
     }
 }
 
@@ -82,7 +82,12 @@ impl Provider {
         }
     }
 
-    fn claims(&self, token: &str, rules: &Rules, now: Timestamp) -> Result<Claims, Trouble> {
+    fn claims(
+        &self,
+        token: &str,
+        rules: &JwtRules,
+        now: Timestamp,
+    ) -> Result<JwtClaims, Rejection> {
         let keys = self.keys.keys()?;
         match verify(token, &keys, rules, now) {
             Err(JwtError::UnknownKey) => match self.keys.newer(&keys)? {
@@ -114,11 +119,11 @@ pub(super) fn caller(
     token: &str,
     origin: Origin,
     now: Timestamp,
-) -> Result<Caller, Trouble> {
+) -> Result<Caller, Rejection> {
     let provider = app.sign_in.provider.as_ref();
     let provider = provider
         .filter(|_| app.sign_in.mode.takes_oidc())
-        .ok_or(Trouble::Refused("mode"))?;
+        .ok_or(Rejection::Refused("mode"))?;
     let active = app.active();
     let policies = &active.policies;
     let rules = rules(provider, policies);
@@ -149,9 +154,9 @@ pub(super) fn caller(
     Ok(caller)
 }
 
-fn rules<'a>(provider: &'a Provider, policies: &'a Policies) -> Rules<'a> {
+fn rules<'a>(provider: &'a Provider, policies: &'a Policies) -> JwtRules<'a> {
     let mapped = policies.role_mappings.iter().map(|m| m.claim.as_str());
-    Rules {
+    JwtRules {
         issuer: provider.oidc.issuer.url(),
         audiences: &provider.oidc.audiences,
         groups_claim: &provider.oidc.groups_claim,
@@ -184,7 +189,7 @@ pub(super) fn recognize(app: &App, token: &str, now: Timestamp) -> Recognized {
 }
 
 /// Sees to it that the person is known and may act.
-fn is_known(app: &App, provider: &Provider, caller: &Caller) -> Result<(), Trouble> {
+fn is_known(app: &App, provider: &Provider, caller: &Caller) -> Result<(), Rejection> {
     // Read before the database, so that a change in between makes what is remembered stale, never fresh.
     let epoch = app.identities.epoch.load(Ordering::SeqCst);
     let subject = &caller.subject;
@@ -213,7 +218,7 @@ fn is_known(app: &App, provider: &Provider, caller: &Caller) -> Result<(), Troub
             return Err(JwtError::Subject.into());
         }
         if !stored.active {
-            return Err(Trouble::Refused("suspended"));
+            return Err(Rejection::Refused("suspended"));
         }
     }
     provider.remember(subject, |p| p.epoch = epoch);
@@ -226,7 +231,7 @@ fn note_login(
     provider: &Provider,
     caller: &Caller,
     now: Timestamp,
-) -> Result<(), Trouble> {
+) -> Result<(), Rejection> {
     // Said before it is written, so that of two calls at once only one writes.
     let before = provider.remember(&caller.subject, |p| {
         let is_due = p.login.is_none_or(|at| now.since(at) >= LOGIN_EVERY_MS);

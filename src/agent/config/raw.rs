@@ -2,18 +2,18 @@
 
 use super::{CONCURRENT_MAX, DATABASES_MAX, DRAIN_SECS_MAX, POLL_WAIT_SECS_MAX};
 use crate::declare;
-use crate::declare::Table;
+use crate::declare::TableSpec;
 use crate::settings::{Declared, RawSecret, Spanned, Text, section};
 
 /// Every key there is.
-pub const KEYS: &Table = &RawAgentConfig::TABLE;
+pub const KEYS: &TableSpec = &RawAgentConfig::TABLE;
 
 section! {
     /// The outermost table.
     pub struct RawAgentConfig {
         server: Option<RawServer>;
         agent: Option<RawAgent>;
-        databases: Spanned<Vec<RawDatabase>>, within 1..=DATABASES_MAX;
+        databases: Spanned<Vec<RawAgentDatabase>>, within 1..=DATABASES_MAX;
     }
 }
 
@@ -58,7 +58,7 @@ declare! {
 
 section! {
     /// A database in an environment that this agent serves; the names are those of server.toml.
-    pub struct RawDatabase {
+    pub struct RawAgentDatabase {
         name: Text;
         environment: Text;
         driver: Text;

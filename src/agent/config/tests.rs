@@ -150,11 +150,11 @@ fn a_wrong_file_is_told_with_its_place() {
         ),
     ];
     for (text, says) in rows {
-        let said = parse(text).unwrap_err().to_string();
-        assert!(said.contains(says), "{text}\n{said}");
+        let spanned = parse(text).unwrap_err().to_string();
+        assert!(spanned.contains(says), "{text}\n{spanned}");
         assert!(
-            !said.contains("dbw_secret") && !said.contains(":9"),
-            "{said}"
+            !spanned.contains("dbw_secret") && !spanned.contains(":9"),
+            "{spanned}"
         );
     }
 }

@@ -24,7 +24,7 @@ pub const STATEMENTS_MAX: usize = 100;
 
 /// What to run. Everything here was signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Job {
+pub struct DriverJob {
     /// Whether it may write.
     pub operation: Operation,
     /// The statements, each one alone, in order.
@@ -37,7 +37,7 @@ pub struct Job {
     pub max_affected_rows: Option<u64>,
 }
 
-impl Job {
+impl DriverJob {
     /// The rows that are returned at most.
     fn rows_max(&self) -> u64 {
         self.max_rows.unwrap_or(ROWS_MAX).min(ROWS_MAX)
@@ -46,7 +46,7 @@ impl Job {
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RunOutcome {
     /// A read: the result as JSON text, and whether something was left out.
     Rows {
         /// `{"columns":[..],"rows":[..],"truncated":..,"truncation_reason":..}`
@@ -66,10 +66,10 @@ pub enum Outcome {
     },
 }
 
-impl Outcome {
+impl RunOutcome {
     /// A failure, its message cut to [`ERROR_BYTES_MAX`].
-    pub fn failed(message: impl Into<String>) -> Outcome {
-        Outcome::Failed {
+    pub fn failed(message: impl Into<String>) -> RunOutcome {
+        RunOutcome::Failed {
             message: cut(message.into()),
         }
     }
@@ -90,7 +90,7 @@ pub trait Driver: Send + Sync {
     fn dialect(&self) -> &'static str;
 
     /// Runs `job` to its end, at the latest a moment after `cancel` is set or its time is up.
-    fn run(&self, job: &Job, cancel: &Cancel) -> Outcome;
+    fn run(&self, job: &DriverJob, cancel: &Cancel) -> RunOutcome;
 
     /// All tables with columns, constraints, indexes and estimated rows, as JSON: `{"tables":[..]}`. No table is
     /// scanned for it.
@@ -121,19 +121,19 @@ pub struct Cancel(Arc<AtomicU8>);
 
 /// Why a job is asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub enum StopReason {
     /// The request was cancelled, or the server gave the execution up.
     Cancelled,
     /// The agent has to stop and cannot wait any longer.
     Stopping,
 }
 
-impl Reason {
+impl StopReason {
     /// What the requester is told.
     pub fn message(self) -> &'static str {
         match self {
-            Reason::Cancelled => "query cancelled",
-            Reason::Stopping => "query cancelled: the agent had to stop",
+            StopReason::Cancelled => "query cancelled",
+            StopReason::Stopping => "query cancelled: the agent had to stop",
         }
     }
 }
@@ -145,10 +145,10 @@ impl Cancel {
     }
 
     /// Asks; the first reason stays.
-    pub fn ask(&self, reason: Reason) {
+    pub fn ask(&self, reason: StopReason) {
         let code = match reason {
-            Reason::Cancelled => 1,
-            Reason::Stopping => 2,
+            StopReason::Cancelled => 1,
+            StopReason::Stopping => 2,
         };
         let _first = self
             .0
@@ -156,11 +156,11 @@ impl Cancel {
     }
 
     /// Whether somebody has asked, and why.
-    pub fn asked(&self) -> Option<Reason> {
+    pub fn asked(&self) -> Option<StopReason> {
         match self.0.load(Ordering::SeqCst) {
             0 => None,
-            1 => Some(Reason::Cancelled),
-            _ => Some(Reason::Stopping),
+            1 => Some(StopReason::Cancelled),
+            _ => Some(StopReason::Stopping),
         }
     }
 }
@@ -173,7 +173,7 @@ mod tests {
     fn a_long_error_is_cut_between_characters() {
         for pad in 0..4 {
             let text = format!("{}{}", "a".repeat(pad), "é".repeat(ERROR_BYTES_MAX));
-            let Outcome::Failed { message } = Outcome::failed(text) else {
+            let RunOutcome::Failed { message } = RunOutcome::failed(text) else {
                 panic!("not a failure");
             };
             assert!(message.len() <= ERROR_BYTES_MAX && message.ends_with("é..."));
@@ -184,8 +184,8 @@ mod tests {
     fn the_first_reason_to_cancel_stays() {
         let cancel = Cancel::new();
         assert_eq!(cancel.asked(), None);
-        cancel.ask(Reason::Cancelled);
-        cancel.ask(Reason::Stopping);
-        assert_eq!(cancel.asked(), Some(Reason::Cancelled));
+        cancel.ask(StopReason::Cancelled);
+        cancel.ask(StopReason::Stopping);
+        assert_eq!(cancel.asked(), Some(StopReason::Cancelled));
     }
 }

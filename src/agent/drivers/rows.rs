@@ -40,31 +40,31 @@ impl Cell<'_> {
     }
 }
 
-struct Column {
+struct ResultColumn {
     name: String,
     key: String,
     kind: Option<String>,
 }
 
 /// A result in the making, within its limits.
-pub struct Rows {
-    columns: Vec<Column>,
+pub struct ResultRows {
+    columns: Vec<ResultColumn>,
     json: String,
     count: u64,
     rows_max: u64,
     truncation: Option<String>,
 }
 
-impl Rows {
+impl ResultRows {
     /// A result with these columns: name, and declared type if the database knows one.
-    pub fn new(columns: Vec<(String, Option<String>)>, rows_max: u64) -> Rows {
+    pub fn new(columns: Vec<(String, Option<String>)>, rows_max: u64) -> ResultRows {
         let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
         let columns = columns
             .into_iter()
             .zip(unique_keys(&names))
-            .map(|((name, kind), key)| Column { name, key, kind })
+            .map(|((name, kind), key)| ResultColumn { name, key, kind })
             .collect();
-        Rows {
+        ResultRows {
             columns,
             json: String::new(),
             count: 0,
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn only_a_row_that_is_there_makes_a_result_truncated() {
-        let mut rows = Rows::new(vec![("n".into(), None)], 2);
+        let mut rows = ResultRows::new(vec![("n".into(), None)], 2);
         assert!(rows.push(|_| Cell::Integer(1)) && rows.push(|_| Cell::Integer(2)));
         assert!(!rows.truncated());
         assert!(!rows.push(|_| Cell::Integer(3)) && rows.truncated());
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_row_that_would_be_too_large_is_left_out_whole() {
-        let mut rows = Rows::new(vec![("a".into(), None), ("b".into(), None)], 10);
+        let mut rows = ResultRows::new(vec![("a".into(), None), ("b".into(), None)], 10);
         let large = vec![b'x'; ROWS_BYTES_MAX];
         assert!(rows.push(|_| Cell::Integer(1)));
         assert!(!rows.push(|n| match n {

@@ -9,8 +9,8 @@
 mod describe;
 mod explain;
 
-use super::rows::{Cell, Rows};
-use super::{Cancel, Driver, Job, Outcome, STATEMENTS_MAX};
+use super::rows::{Cell, ResultRows};
+use super::{Cancel, Driver, DriverJob, RunOutcome, STATEMENTS_MAX};
 use crate::domain::id::Operation;
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -57,30 +57,30 @@ pub struct Sqlite {
 
 /// Why a job ends early.
 #[derive(Debug)]
-enum Stop {
+enum EarlyStop {
     /// The database, or we, refuse; the text for the requester.
     Failed(String),
     /// Interrupted by time or cancellation.
     Interrupted,
 }
 
-impl From<rusqlite::Error> for Stop {
-    fn from(error: rusqlite::Error) -> Stop {
+impl From<rusqlite::Error> for EarlyStop {
+    fn from(error: rusqlite::Error) -> EarlyStop {
         if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
-            return Stop::Interrupted;
+            return EarlyStop::Interrupted;
         }
         match error {
             rusqlite::Error::MultipleStatement => {
-                Stop::Failed("one element of the plan holds more than one statement".into())
+                EarlyStop::Failed("one element of the plan holds more than one statement".into())
             }
             rusqlite::Error::Empty => {
-                Stop::Failed("one element of the plan holds no statement".into())
+                EarlyStop::Failed("one element of the plan holds no statement".into())
             }
             // Without the text of the statement, which the requester has.
-            rusqlite::Error::SqliteFailure(code, None) => Stop::Failed(code.to_string()),
+            rusqlite::Error::SqliteFailure(code, None) => EarlyStop::Failed(code.to_string()),
             rusqlite::Error::SqliteFailure(_, Some(text))
-            | rusqlite::Error::SqlInputError { msg: text, .. } => Stop::Failed(text),
-            other => Stop::Failed(other.to_string()),
+            | rusqlite::Error::SqlInputError { msg: text, .. } => EarlyStop::Failed(text),
+            other => EarlyStop::Failed(other.to_string()),
         }
     }
 }
@@ -91,7 +91,7 @@ impl Sqlite {
         Sqlite { path, read_only }
     }
 
-    fn open(&self, write: bool) -> Result<Connection, Stop> {
+    fn open(&self, write: bool) -> Result<Connection, EarlyStop> {
         let access = if write {
             OpenFlags::SQLITE_OPEN_READ_WRITE
         } else {
@@ -102,10 +102,10 @@ impl Sqlite {
         let conn =
             Connection::open_with_flags(&self.path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
                 .map_err(|e| match e.sqlite_error_code() {
-                    Some(ErrorCode::CannotOpen) => {
-                        Stop::Failed("the database file is not there, or cannot be opened".into())
-                    }
-                    _ => Stop::from(e),
+                    Some(ErrorCode::CannotOpen) => EarlyStop::Failed(
+                        "the database file is not there, or cannot be opened".into(),
+                    ),
+                    _ => EarlyStop::from(e),
                 })?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -134,25 +134,25 @@ impl Driver for Sqlite {
         explain::explain(self, sql, cancel)
     }
 
-    fn run(&self, job: &Job, cancel: &Cancel) -> Outcome {
+    fn run(&self, job: &DriverJob, cancel: &Cancel) -> RunOutcome {
         let write = match job.operation {
             Operation::ExecuteSelect => false,
             Operation::ExecuteDml if self.read_only => {
-                return Outcome::failed("this agent serves the database read-only");
+                return RunOutcome::failed("this agent serves the database read-only");
             }
             Operation::ExecuteDml => true,
-            _ => return Outcome::failed("this agent does not run migrations"),
+            _ => return RunOutcome::failed("this agent does not run migrations"),
         };
         if job.plan.is_empty() || job.plan.len() > STATEMENTS_MAX {
-            return Outcome::failed(format!(
+            return RunOutcome::failed(format!(
                 "the plan has {} statements; 1 to {STATEMENTS_MAX} can be run",
                 job.plan.len()
             ));
         }
         if job.plan.iter().any(|sql| sql.contains('\0')) {
-            return Outcome::failed("the plan holds a NUL byte");
+            return RunOutcome::failed("the plan holds a NUL byte");
         }
-        let watch = Watch::new(job.timeout_secs, cancel);
+        let watch = JobDeadline::new(job.timeout_secs, cancel);
         let done = self.open(write).and_then(|mut conn| {
             if write {
                 run_write(&mut conn, job, &watch)
@@ -162,27 +162,27 @@ impl Driver for Sqlite {
         });
         match done {
             Ok(outcome) => outcome,
-            Err(Stop::Failed(message)) => Outcome::failed(message),
-            Err(Stop::Interrupted) => Outcome::failed(watch.why()),
+            Err(EarlyStop::Failed(message)) => RunOutcome::failed(message),
+            Err(EarlyStop::Interrupted) => RunOutcome::failed(watch.why()),
         }
     }
 }
 
 /// When a job has to end.
 #[derive(Clone)]
-struct Watch {
+struct JobDeadline {
     deadline: Option<Instant>,
     timeout_secs: u64,
     cancel: Cancel,
 }
 
-impl Watch {
-    fn new(timeout_secs: u64, cancel: &Cancel) -> Watch {
+impl JobDeadline {
+    fn new(timeout_secs: u64, cancel: &Cancel) -> JobDeadline {
         let deadline = match timeout_secs {
             0 => None,
             secs => Instant::now().checked_add(Duration::from_secs(secs)),
         };
-        Watch {
+        JobDeadline {
             deadline,
             timeout_secs,
             cancel: cancel.clone(),
@@ -201,28 +201,28 @@ impl Watch {
     }
 
     /// Makes SQLite look at this watch while it works on `conn`.
-    fn attach(&self, conn: &mut Connection) -> Result<(), Stop> {
+    fn attach(&self, conn: &mut Connection) -> Result<(), EarlyStop> {
         let watch = self.clone();
         conn.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || watch.over()))?;
         Ok(())
     }
 
     /// Runs `sql` of our own as soon as nobody else's lock is in the way.
-    fn when_unlocked(&self, conn: &Connection, sql: &str) -> Result<(), Stop> {
+    fn when_unlocked(&self, conn: &Connection, sql: &str) -> Result<(), EarlyStop> {
         self.unlocked(|| conn.execute_batch(sql))
     }
 
     /// Repeats `what` for as long as somebody else's lock is in its way.
-    fn unlocked<T>(&self, mut what: impl FnMut() -> rusqlite::Result<T>) -> Result<T, Stop> {
+    fn unlocked<T>(&self, mut what: impl FnMut() -> rusqlite::Result<T>) -> Result<T, EarlyStop> {
         let give_up = Instant::now() + Duration::from_secs(LOCK_WAIT_SECS_MAX);
         loop {
             match what() {
                 Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
                     if self.over() {
-                        return Err(Stop::Interrupted);
+                        return Err(EarlyStop::Interrupted);
                     }
                     if Instant::now() >= give_up {
-                        return Err(Stop::Failed(format!(
+                        return Err(EarlyStop::Failed(format!(
                             "the database was locked by somebody else for {LOCK_WAIT_SECS_MAX} s"
                         )));
                     }
@@ -234,19 +234,23 @@ impl Watch {
 }
 
 /// Every statement sees the database at one moment: all run in one read transaction, which is never committed.
-fn run_read(conn: &mut Connection, job: &Job, watch: &Watch) -> Result<Outcome, Stop> {
+fn run_read(
+    conn: &mut Connection,
+    job: &DriverJob,
+    watch: &JobDeadline,
+) -> Result<RunOutcome, EarlyStop> {
     watch.attach(conn)?;
     conn.execute_batch("BEGIN")?;
     watch.when_unlocked(conn, "SELECT 1 FROM sqlite_schema LIMIT 1")?;
     conn.authorizer(Some(authorize))?;
-    let mut result: Option<Rows> = None;
+    let mut result: Option<ResultRows> = None;
     for sql in &job.plan {
         if watch.over() {
-            return Err(Stop::Interrupted);
+            return Err(EarlyStop::Interrupted);
         }
         let mut statement = prepare(conn, sql)?;
         if !statement.readonly() && statement.is_explain() == 0 {
-            return Err(Stop::Failed(
+            return Err(EarlyStop::Failed(
                 "the statement would write, and was approved as a read".into(),
             ));
         }
@@ -255,7 +259,7 @@ fn run_read(conn: &mut Connection, job: &Job, watch: &Watch) -> Result<Outcome, 
             continue;
         }
         if result.is_some() {
-            return Err(Stop::Failed(
+            return Err(EarlyStop::Failed(
                 "more than one statement of the plan returns rows".into(),
             ));
         }
@@ -263,7 +267,7 @@ fn run_read(conn: &mut Connection, job: &Job, watch: &Watch) -> Result<Outcome, 
             .columns()
             .map(|c| (c.name().to_owned(), c.decl_type().map(str::to_owned)))
             .collect();
-        let mut rows = Rows::new(columns, job.rows_max());
+        let mut rows = ResultRows::new(columns, job.rows_max());
         let mut found = statement.query([])?;
         while let Some(row) = found.next()? {
             if !rows.push(|n| row.get_ref(n).map_or(Cell::Null, cell)) {
@@ -272,15 +276,19 @@ fn run_read(conn: &mut Connection, job: &Job, watch: &Watch) -> Result<Outcome, 
         }
         result = Some(rows);
     }
-    let rows = result.unwrap_or_else(|| Rows::new(Vec::new(), 0));
-    Ok(Outcome::Rows {
+    let rows = result.unwrap_or_else(|| ResultRows::new(Vec::new(), 0));
+    Ok(RunOutcome::Rows {
         truncated: rows.truncated(),
         json: rows.finish(),
     })
 }
 
 /// All or nothing: the whole plan in one transaction.
-fn run_write(conn: &mut Connection, job: &Job, watch: &Watch) -> Result<Outcome, Stop> {
+fn run_write(
+    conn: &mut Connection,
+    job: &DriverJob,
+    watch: &JobDeadline,
+) -> Result<RunOutcome, EarlyStop> {
     watch.attach(conn)?;
     watch.when_unlocked(conn, "BEGIN IMMEDIATE")?;
     conn.authorizer(Some(authorize))?;
@@ -293,38 +301,40 @@ fn run_write(conn: &mut Connection, job: &Job, watch: &Watch) -> Result<Outcome,
         Err(stop) => return Err(rolled_back(conn, stop, watch)),
     };
     match watch.when_unlocked(conn, "COMMIT") {
-        Ok(()) => Ok(Outcome::Changed { rows }),
-        Err(Stop::Failed(text)) if conn.is_autocommit() => Err(Stop::Failed(format!(
+        Ok(()) => Ok(RunOutcome::Changed { rows }),
+        Err(EarlyStop::Failed(text)) if conn.is_autocommit() => Err(EarlyStop::Failed(format!(
             "commit failed: {text}; the statement may or may not have taken effect"
         ))),
         Err(stop) => Err(rolled_back(conn, stop, watch)),
     }
 }
 
-fn write_all(conn: &Connection, job: &Job, watch: &Watch) -> Result<u64, Stop> {
+fn write_all(conn: &Connection, job: &DriverJob, watch: &JobDeadline) -> Result<u64, EarlyStop> {
     let mut changed = 0_u64;
     for (n, sql) in job.plan.iter().enumerate() {
         if watch.over() {
-            return Err(Stop::Interrupted);
+            return Err(EarlyStop::Interrupted);
         }
         let rows = write_one(conn, sql).map_err(|stop| match stop {
-            Stop::Failed(text) if job.plan.len() > 1 => {
-                Stop::Failed(format!("statement {}: {text}", n + 1))
+            EarlyStop::Failed(text) if job.plan.len() > 1 => {
+                EarlyStop::Failed(format!("statement {}: {text}", n + 1))
             }
             stop => stop,
         })?;
         changed = changed.saturating_add(rows);
         if let Some(max) = job.max_affected_rows.filter(|max| changed > *max) {
-            return Err(Stop::Failed(format!(
+            return Err(EarlyStop::Failed(format!(
                 "{changed} rows would be changed, and {max} are allowed"
             )));
         }
         if conn.is_autocommit() {
-            return Err(Stop::Failed("the statement ended the transaction".into()));
+            return Err(EarlyStop::Failed(
+                "the statement ended the transaction".into(),
+            ));
         }
     }
     if watch.over() {
-        return Err(Stop::Interrupted);
+        return Err(EarlyStop::Interrupted);
     }
     Ok(changed)
 }
@@ -332,7 +342,7 @@ fn write_all(conn: &Connection, job: &Job, watch: &Watch) -> Result<u64, Stop> {
 /// Runs one statement and counts the rows that it changed itself; what triggers and foreign keys did besides is not
 /// counted. Only a statement that counts moves `total_changes`: after any other, `changes` still tells of an
 /// earlier one.
-fn write_one(conn: &Connection, sql: &str) -> Result<u64, Stop> {
+fn write_one(conn: &Connection, sql: &str) -> Result<u64, EarlyStop> {
     let mut statement = prepare(conn, sql)?;
     let before = conn.total_changes();
     let mut rows = statement.query([])?;
@@ -345,24 +355,24 @@ fn write_one(conn: &Connection, sql: &str) -> Result<u64, Stop> {
     })
 }
 
-fn rolled_back(conn: &Connection, stop: Stop, watch: &Watch) -> Stop {
+fn rolled_back(conn: &Connection, stop: EarlyStop, watch: &JobDeadline) -> EarlyStop {
     let why = match stop {
-        Stop::Failed(text) => text,
-        Stop::Interrupted => watch.why(),
+        EarlyStop::Failed(text) => text,
+        EarlyStop::Interrupted => watch.why(),
     };
     // Closing the connection rolls back as well, so a failure here changes nothing.
     if !conn.is_autocommit() && conn.execute_batch("ROLLBACK").is_err() {
         log::warn!("rolling back failed; closing the connection does it");
     }
-    Stop::Failed(format!("{why}; rolled back"))
+    EarlyStop::Failed(format!("{why}; rolled back"))
 }
 
 /// Exactly one statement, and one that is complete: SQLite would bind NULL to a parameter without a value.
-fn prepare<'c>(conn: &'c Connection, sql: &str) -> Result<Statement<'c>, Stop> {
+fn prepare<'c>(conn: &'c Connection, sql: &str) -> Result<Statement<'c>, EarlyStop> {
     let statement = conn.prepare(sql)?;
     match statement.parameter_count() {
         0 => Ok(statement),
-        _ => Err(Stop::Failed(
+        _ => Err(EarlyStop::Failed(
             "the statement has a parameter, and there is no value for it".into(),
         )),
     }

@@ -7,13 +7,17 @@ fn databases_are_described_at_first_and_after_their_schema_changed() {
     let (fake, place) = (Fake::start(), Place::new());
     let agent = place.agent(&fake);
     let first = fake.wait(|seen| !seen.schemas.is_empty()).schemas[0].clone();
-    let told = |name: &str| first[name].clone();
+    let described = |name: &str| first[name].clone();
     assert_eq!(
-        (told("database"), told("environment"), told("dialect")),
+        (
+            described("database"),
+            described("environment"),
+            described("dialect")
+        ),
         (json!("app"), json!("development"), json!("sqlite"))
     );
     assert_eq!(
-        (told("status"), told("error_message")),
+        (described("status"), described("error_message")),
         (json!("ready"), json!(null))
     );
     let tables = &first["snapshot"]["tables"];

@@ -3,7 +3,7 @@
 
 use crate::clock::Clock;
 use crate::crypto::{Keypair, uuid};
-use crate::domain::execution_token::{Claims, TTL_SECS, detail_hash, sign};
+use crate::domain::execution_token::{ExecutionClaims, TTL_SECS, detail_hash, sign};
 use crate::domain::id::Operation;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -22,7 +22,7 @@ pub struct Offer {
     pub operation: Operation,
     pub plan: Vec<String>,
     /// What is done to the token before it is given out.
-    pub spoil: fn(&mut Claims),
+    pub spoil: fn(&mut ExecutionClaims),
     pub lease_secs: u64,
 }
 
@@ -281,7 +281,7 @@ fn listed(offer: &Offer) -> Value {
 fn claimed(offer: &Offer, key: &Keypair) -> Value {
     let plan = serde_json::to_string(&offer.plan).unwrap();
     let now = Clock::system().now();
-    let mut claims = Claims {
+    let mut claims = ExecutionClaims {
         request_id: offer.request_id.clone(),
         execution_id: offer.execution_id.clone(),
         operation: offer.operation,

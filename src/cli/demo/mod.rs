@@ -8,7 +8,7 @@ use crate::actions::{App, identify, start, tokens};
 use crate::agent::Agent;
 use crate::agent::config::{AgentConfig, DatabaseConfig, DriverConfig};
 use crate::agent::sample;
-use crate::client::{Options as ClientOptions, Token};
+use crate::client::{ClientOptions, Token};
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat, Logging};
 use crate::crypto::{hex, random, write_private};
@@ -69,7 +69,7 @@ level = "warn"
 "#;
 
 /// What the command line said.
-pub struct Options {
+pub struct DemoOptions {
     /// Where to listen.
     pub listen: SocketAddr,
     /// Where to keep everything; otherwise a directory that is removed at the end.
@@ -77,13 +77,13 @@ pub struct Options {
 }
 
 /// Runs the demo until SIGINT or SIGTERM.
-pub fn run(options: Options) -> Result<(), String> {
+pub fn run(options: DemoOptions) -> Result<(), String> {
     logging::start(&Logging {
         level: log::LevelFilter::Warn,
         format: LogFormat::Text,
     });
     let signals = signals::Signals::start().map_err(|e| e.to_string())?;
-    let folder = Folder::make(options.state_dir).map_err(|e| sentence(&e))?;
+    let folder = StateFolder::make(options.state_dir).map_err(|e| sentence(&e))?;
     let demo = Demo::start(&folder, options.listen).map_err(|e| sentence(&e))?;
     print!("{}", demo.guide(&folder));
     while signals.wait() == signals::Asked::Reload {
@@ -105,13 +105,13 @@ pub fn sentence(error: &Error) -> String {
 }
 
 /// Where the demo keeps everything; removed at the end if it was made for it.
-struct Folder {
+struct StateFolder {
     path: PathBuf,
     temporary: bool,
 }
 
-impl Folder {
-    fn make(asked: Option<PathBuf>) -> Result<Folder, Error> {
+impl StateFolder {
+    fn make(asked: Option<PathBuf>) -> Result<StateFolder, Error> {
         let temporary = asked.is_none();
         let path = asked.unwrap_or_else(|| {
             std::env::temp_dir().join(format!("dbward-demo-{}", hex(&random::<4>())))
@@ -121,12 +121,12 @@ impl Folder {
             .mode(0o700)
             .create(&path)
             .and_then(|()| fs::canonicalize(&path))
-            .map(|path| Folder { path, temporary })
+            .map(|path| StateFolder { path, temporary })
             .map_err(|e| Error::internal("the state directory of the demo", e))
     }
 }
 
-impl Drop for Folder {
+impl Drop for StateFolder {
     fn drop(&mut self) {
         if self.temporary
             && let Err(e) = fs::remove_dir_all(&self.path)
@@ -150,7 +150,7 @@ struct Secrets {
 }
 
 impl Demo {
-    fn start(folder: &Folder, listen: SocketAddr) -> Result<Demo, Error> {
+    fn start(folder: &StateFolder, listen: SocketAddr) -> Result<Demo, Error> {
         let databases = databases(&folder.path)?;
         let mut config = configuration(&folder.path)?;
         config.listen = listen;
@@ -175,7 +175,7 @@ impl Demo {
         })
     }
 
-    fn guide(&self, folder: &Folder) -> String {
+    fn guide(&self, folder: &StateFolder) -> String {
         guide::text(
             &format!("http://{}", self.server.addr()),
             &self.secrets,

@@ -2,12 +2,12 @@
 
 use super::{APPROVERS_MAX, NAMES_MAX, STEPS_MAX};
 use crate::config::workflows::APPROVALS_MAX;
-use crate::declare::{Key, Kind};
+use crate::declare::{KeyKind, KeySpec};
 use crate::domain::policy::execution::ExecutionPolicy;
 use crate::domain::policy::result::RESULT_TTL_DAYS;
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::risk_level::Allowance;
-use crate::domain::sql::Rule;
+use crate::domain::sql::ReviewRule;
 use crate::settings::{Number, Part, Present, Section, Spanned, Text, Texts, section};
 
 section! {
@@ -86,21 +86,21 @@ section! {
 
 /// Rules that are named, with what they are to do.
 #[derive(Debug)]
-pub struct RawActions(pub Vec<(Rule, Spanned<String>)>);
+pub struct RawActions(pub Vec<(ReviewRule, Spanned<String>)>);
 
 macro_rules! rules {
     ($($(#[doc = $doc:literal])* $rule:ident;)*) => {
         impl Part for RawActions {
-            const KEYS: &'static [Key] = &[$(Key {
-                name: Rule::$rule.as_str(),
+            const KEYS: &'static [KeySpec] = &[$(KeySpec {
+                name: ReviewRule::$rule.as_str(),
                 doc: &[$($doc),*],
-                kind: Kind::Text,
-                shown: || format!("\"{}\"", Rule::$rule.default_action().as_str()),
+                kind: KeyKind::Text,
+                shown: || format!("\"{}\"", ReviewRule::$rule.default_action().as_str()),
             },)*];
 
             fn read(section: &Section<'_>) -> RawActions {
-                let given = |rule: &Rule| Some((*rule, section.text(rule.as_str())?));
-                RawActions([$(Rule::$rule),*].iter().filter_map(given).collect())
+                let given = |rule: &ReviewRule| Some((*rule, section.text(rule.as_str())?));
+                RawActions([$(ReviewRule::$rule),*].iter().filter_map(given).collect())
             }
         }
     };

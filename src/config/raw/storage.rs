@@ -47,7 +47,7 @@ section! {
 
 impl RawResultStorage {
     /// Places of the keys of a bucket that are there.
-    pub fn s3_keys(&self) -> impl Iterator<Item = &crate::settings::Place> {
+    pub fn s3_keys(&self) -> impl Iterator<Item = &crate::settings::Location> {
         self.present.0.iter().filter(|at| {
             let name = at.key.rsplit('.').next().unwrap_or_default();
             let name = name.strip_suffix("_file").unwrap_or(name);

@@ -22,11 +22,11 @@ fn mode(config: &Config) -> (AuthMode, bool) {
 #[test]
 fn the_mode_is_said_or_follows_from_the_provider() {
     assert_eq!(mode(&loads("state_dir = \"x\"")), (AuthMode::Token, false));
-    let said = |auth: &str| loads(&with("", auth, PROVIDER));
-    assert_eq!(mode(&said("")), (AuthMode::Both, true));
-    assert_eq!(mode(&said("mode = \"both\"")), (AuthMode::Both, true));
-    assert_eq!(mode(&said("mode = \"oidc\"")), (AuthMode::Oidc, true));
-    let idle = said("mode = \"token\"");
+    let spanned = |auth: &str| loads(&with("", auth, PROVIDER));
+    assert_eq!(mode(&spanned("")), (AuthMode::Both, true));
+    assert_eq!(mode(&spanned("mode = \"both\"")), (AuthMode::Both, true));
+    assert_eq!(mode(&spanned("mode = \"oidc\"")), (AuthMode::Oidc, true));
+    let idle = spanned("mode = \"token\"");
     assert_eq!(mode(&idle), (AuthMode::Token, false));
     assert!(warnings(&idle)[0].contains("lets nobody come from this provider"));
     for mode in ["oidc", "both"] {
@@ -93,31 +93,31 @@ fn what_decides_about_rights_is_part_of_the_policies_and_the_address_is_not() {
 
 #[test]
 fn an_issuer_is_said_once_and_is_an_address() {
-    let said = |lines: &str, part: &str| {
+    let spanned = |lines: &str, part: &str| {
         let problems = oidc(&format!("client_id = \"a\"\n{lines}"));
         assert!(
             problems.len() == 1 && problems[0].contains(part),
             "{lines}: {problems:?}"
         );
     };
-    said("", "auth.oidc.issuer_url: this key is required");
-    said("issuer_url = \"\"", "not a URL that begins with");
-    said("issuer_url = \"ldap://a\"", "not a URL that begins with");
-    said("issuer_url = \"https://a?b\"", "no query");
-    said("issuer_url = \"https://a#b\"", "fragment");
-    said(
+    spanned("", "auth.oidc.issuer_url: this key is required");
+    spanned("issuer_url = \"\"", "not a URL that begins with");
+    spanned("issuer_url = \"ldap://a\"", "not a URL that begins with");
+    spanned("issuer_url = \"https://a?b\"", "no query");
+    spanned("issuer_url = \"https://a#b\"", "fragment");
+    spanned(
         "issuer_url = \"https://a\"\nissuer = \"https://b\"",
         "says something else",
     );
-    said(
+    spanned(
         "issuer_url = \"https://a\"\njwks_uri = \"\"",
         "not a URL that begins with",
     );
-    said(
+    spanned(
         "issuer_url = \"https://a\"\njwks_uri = \"http://b\"",
         "for this machine only",
     );
-    said("issuer_url = 7", "a string is wanted here");
+    spanned("issuer_url = 7", "a string is wanted here");
     let secret = oidc("client_id = \"a\"\nissuer_url = \"https://u:hunter2@a\"");
     assert!(!secret[0].contains("hunter2"), "{secret:?}");
 }

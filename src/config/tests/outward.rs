@@ -18,7 +18,7 @@ fn hook(lines: &str) -> String {
 }
 
 /// The only problem of a webhook with this URL, or none.
-fn url_trouble(top: &str, url: &str) -> Option<String> {
+fn url_problem(top: &str, url: &str) -> Option<String> {
     let text = format!("{top}\n{}", hook(&format!("id = \"a\"\nurl = \"{url}\"")));
     match super::parse(&text) {
         Ok(_) => None,
@@ -84,9 +84,9 @@ fn every_key_of_what_is_told_has_its_effect() {
     assert_eq!(slack.channels["default"], "#ops");
     assert!(!format!("{config:?}").contains(SECRET));
     assert!(!config.policies.canonical().contains("hooks.example.com"));
-    let said = warnings(&config);
-    assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].contains("delivers them neither to webhooks nor to Slack yet"));
+    let spanned = warnings(&config);
+    assert_eq!(spanned.len(), 1, "{spanned:?}");
+    assert!(spanned[0].contains("delivers them neither to webhooks nor to Slack yet"));
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn urls_that_lead_into_private_networks_need_leave() {
         ),
     ] {
         for (top, wanted) in [("", plain), (LEAVE, with_leave)] {
-            let found = url_trouble(top, url);
+            let found = url_problem(top, url);
             let fits = match &found {
                 None => wanted.is_empty(),
                 Some(found) => !wanted.is_empty() && found.contains(wanted),
@@ -309,13 +309,13 @@ fn what_has_no_effect_is_a_warning() {
          [[webhooks]]\nid = \"b\"\nurl = \"https://b.example.com\"\nevents = [\"license_downgraded\"]\n\
          [[notification_policies]]\nwebhooks = [\"a\"]\nenvironment = \"moon\"\n",
     ));
-    let said = warnings(&config).join("\n");
+    let spanned = warnings(&config).join("\n");
     for words in [
         "webhooks[0].events: these have no effect",
         "webhooks[1].events[0]: `license_downgraded` never comes",
         "no registered database has the environment `moon`",
     ] {
-        assert!(said.contains(words), "no `{words}` in {said}");
+        assert!(spanned.contains(words), "no `{words}` in {spanned}");
     }
     // A name that never comes does not turn into everything.
     assert!(!config.webhooks[1].events.takes("request.created"));

@@ -84,9 +84,9 @@ fn a_secret_never_shows() {
 
 #[test]
 fn slashes_of_a_prefix_are_put_in_order() {
-    for (said, meant) in [("", ""), ("/", ""), ("//a//b/", "a/b"), ("a", "a")] {
-        let s3 = bucket(&format!("prefix = \"{said}\""));
-        assert_eq!(s3.prefix, meant, "{said}");
+    for (spanned, meant) in [("", ""), ("/", ""), ("//a//b/", "a/b"), ("a", "a")] {
+        let s3 = bucket(&format!("prefix = \"{spanned}\""));
+        assert_eq!(s3.prefix, meant, "{spanned}");
     }
     for wrong in ["a b", "a%2f", "..", "a/./b", "é", &"x".repeat(513)] {
         let problems = refused(&with(&format!("prefix = \"{wrong}\"")));
@@ -140,15 +140,15 @@ fn credentials_come_from_the_file_then_the_environment_then_the_shared_file() {
         ("AWS_SESSION_TOKEN", "env-token"),
         ("AWS_REGION", "eu-central-1"),
     ];
-    let said = under(
+    let spanned = under(
         &variables,
         "access_key_id = \"id\"\nsecret_access_key = \"s\"",
     )
     .unwrap();
-    assert_eq!(said.credentials.access_key_id, "id");
+    assert_eq!(spanned.credentials.access_key_id, "id");
     // A token of another pair is not taken along.
-    assert!(said.credentials.session_token.is_none());
-    assert_eq!(said.region, "eu-central-1");
+    assert!(spanned.credentials.session_token.is_none());
+    assert_eq!(spanned.region, "eu-central-1");
     let from_env = under(&variables, "region = \"us-west-2\"").unwrap();
     assert_eq!(from_env.credentials.access_key_id, "env-id");
     assert_eq!(

@@ -68,8 +68,8 @@ fn votes(cell: &str) -> Vec<Vote> {
     votes
         .map(|text| {
             let (action, text) = match text.strip_prefix('-') {
-                Some(text) => (Action::Reject, text),
-                None => (Action::Approve, text),
+                Some(text) => (VoteAction::Reject, text),
+                None => (VoteAction::Approve, text),
             };
             let part: Vec<&str> = text.split_whitespace().collect();
             Vote {
@@ -91,11 +91,17 @@ fn outcome(result: Result<String, VoteRefusal>) -> String {
 
 #[test]
 fn actions_are_read_by_their_names() {
-    for (action, name) in [(Action::Approve, "approve"), (Action::Reject, "reject")] {
-        assert_eq!((action.as_str(), Action::parse(name)), (name, Some(action)));
+    for (action, name) in [
+        (VoteAction::Approve, "approve"),
+        (VoteAction::Reject, "reject"),
+    ] {
+        assert_eq!(
+            (action.as_str(), VoteAction::parse(name)),
+            (name, Some(action))
+        );
     }
-    assert_eq!(Action::parse("Approve"), None);
-    assert_eq!(Action::parse(""), None);
+    assert_eq!(VoteAction::parse("Approve"), None);
+    assert_eq!(VoteAction::parse(""), None);
 }
 
 #[test]

@@ -5,21 +5,21 @@ use super::{
 };
 use crate::clock::Timestamp;
 use crate::domain::approval::Vote;
-use crate::domain::audit::{CHECKPOINT_FILE, Entry, Outcome, PURGE, spelled};
+use crate::domain::audit::{AuditEntry, CHECKPOINT_FILE, EventOutcome, PURGE, hashed_time};
 use crate::domain::head::SignedHead;
-use crate::domain::request::{Status, Step};
+use crate::domain::request::{Status, Transition};
 use crate::domain::scope::Scope;
 use serde_json::{Map, Value, json};
 
 impl Change {
     /// What the audit log says of it.
-    pub fn entry(&self) -> Entry {
+    pub fn entry(&self) -> AuditEntry {
         let mut entry = self.described();
         entry.moved = self.moved();
         entry
     }
 
-    fn described(&self) -> Entry {
+    fn described(&self) -> AuditEntry {
         match self {
             Change::RequestCreated(new) => created(new),
             Change::RequestDispatched {
@@ -93,7 +93,7 @@ impl Change {
                 ..
             } => {
                 let mut e = of_request("execution.lost", "agent", request);
-                e.outcome = Outcome::Failure;
+                e.outcome = EventOutcome::Failure;
                 e.metadata
                     .insert("execution_id".into(), execution_id.clone().into());
                 e.metadata
@@ -169,10 +169,10 @@ impl Change {
             }
             Change::SchemaSynced(schema) => {
                 let (event_type, outcome) = match schema.snapshot_json {
-                    Some(_) => ("schema.snapshot_updated", Outcome::Success),
-                    None => ("schema.snapshot_failed", Outcome::Failure),
+                    Some(_) => ("schema.snapshot_updated", EventOutcome::Success),
+                    None => ("schema.snapshot_failed", EventOutcome::Failure),
                 };
-                let mut e = Entry::new(event_type, "agent", outcome);
+                let mut e = AuditEntry::new(event_type, "agent", outcome);
                 e.database = Some(schema.target.database.clone());
                 e.environment = Some(schema.target.environment.clone());
                 e.reason.clone_from(&schema.error_message);
@@ -193,7 +193,8 @@ impl Change {
                 e
             }
             Change::ConfigRejected { problems } => {
-                let mut e = Entry::new("config.reload_failed", "policy", Outcome::Failure);
+                let mut e =
+                    AuditEntry::new("config.reload_failed", "policy", EventOutcome::Failure);
                 e.reason = problems.first().cloned();
                 e.metadata
                     .insert("problems".into(), problems.clone().into());
@@ -201,7 +202,7 @@ impl Change {
             }
             Change::AttemptRefused(refused) => refused_entry(refused),
             Change::AuthFailures(failures) => {
-                let mut e = Entry::new("auth.failures", "auth", Outcome::Denied);
+                let mut e = AuditEntry::new("auth.failures", "auth", EventOutcome::Denied);
                 e.reason = Some(failures.reason.to_owned());
                 e.resource_type = Some("address");
                 e.resource_id = Some(failures.address.clone());
@@ -213,15 +214,18 @@ impl Change {
                 execution_id,
             } => {
                 let mut e = of_request("result.corrupt", "execution", request);
-                e.outcome = Outcome::Failure;
+                e.outcome = EventOutcome::Failure;
                 e.metadata
                     .insert("execution_id".into(), execution_id.clone().into());
                 e
             }
             Change::StateBaselined(signed) => baseline(signed),
-            Change::CheckpointFileAttached => Entry::new(CHECKPOINT_FILE, "policy", Outcome::Info),
+            Change::CheckpointFileAttached => {
+                AuditEntry::new(CHECKPOINT_FILE, "policy", EventOutcome::Info)
+            }
             Change::RollbackAccepted { reason, found } => {
-                let mut e = Entry::new("audit.rollback_accepted", "policy", Outcome::Failure);
+                let mut e =
+                    AuditEntry::new("audit.rollback_accepted", "policy", EventOutcome::Failure);
                 e.reason = Some(reason.clone());
                 e.metadata.insert("found".into(), found.clone().into());
                 e
@@ -243,9 +247,9 @@ impl Change {
                 retained,
                 ..
             } => {
-                let mut e = Entry::new(PURGE, "policy", Outcome::Info);
+                let mut e = AuditEntry::new(PURGE, "policy", EventOutcome::Info);
                 e.metadata = object(json!({
-                    "purged_before": spelled(*before),
+                    "purged_before": hashed_time(*before),
                     "last_purged_hash": last_hash,
                     "retained_count": retained,
                 }));
@@ -261,8 +265,8 @@ fn purged(
     category: &'static str,
     kind: &'static str,
     ids: &[&str],
-) -> Entry {
-    let mut e = Entry::new(event_type, category, Outcome::Success);
+) -> AuditEntry {
+    let mut e = AuditEntry::new(event_type, category, EventOutcome::Success);
     e.metadata.insert("count".into(), ids.len().into());
     e.metadata.insert(kind.into(), ids.into());
     e
@@ -287,20 +291,24 @@ fn about(
     category: &'static str,
     resource_type: &'static str,
     id: &str,
-) -> Entry {
-    let mut e = Entry::new(event_type, category, Outcome::Success);
+) -> AuditEntry {
+    let mut e = AuditEntry::new(event_type, category, EventOutcome::Success);
     e.resource_type = Some(resource_type);
     e.resource_id = Some(id.to_owned());
     e
 }
 
-fn status_entry(event_type: &'static str, user: &UserStatus) -> Entry {
+fn status_entry(event_type: &'static str, user: &UserStatus) -> AuditEntry {
     let mut e = about(event_type, "identity", "user", &user.id);
     e.metadata.insert("by_config".into(), user.by_config.into());
     e
 }
 
-fn of_request(event_type: &'static str, category: &'static str, request: &RequestRef) -> Entry {
+fn of_request(
+    event_type: &'static str,
+    category: &'static str,
+    request: &RequestRef,
+) -> AuditEntry {
     let mut e = about(event_type, category, "request", &request.id);
     e.request_id = Some(request.id.clone());
     e.operation = Some(request.operation.as_str());
@@ -309,7 +317,7 @@ fn of_request(event_type: &'static str, category: &'static str, request: &Reques
     e
 }
 
-fn created(new: &NewRequest) -> Entry {
+fn created(new: &NewRequest) -> AuditEntry {
     let event_type = match new.step.to() {
         Status::AutoApproved => "request.auto_approved",
         Status::BreakGlass => "request.break_glass",
@@ -332,7 +340,7 @@ fn created(new: &NewRequest) -> Entry {
     e
 }
 
-fn ddl_passed(passed: &DdlPassed) -> Entry {
+fn ddl_passed(passed: &DdlPassed) -> AuditEntry {
     let mut e = of_request("ddl.break_glass_bypass", "approval", &passed.request);
     e.fingerprint = Some(passed.fingerprint.clone());
     e.detail.clone_from(&passed.redacted);
@@ -350,7 +358,7 @@ fn voted(
     request: &RequestRef,
     vote: &Vote,
     total_steps: Option<u32>,
-) -> Entry {
+) -> AuditEntry {
     let mut e = of_request(event_type, "approval", request);
     let m = &mut e.metadata;
     m.insert("step_number".into(), (vote.step + 1).into());
@@ -369,14 +377,14 @@ fn voted(
 
 fn finished_entry(
     request: &RequestRef,
-    step: Option<Step>,
+    step: Option<Transition>,
     finished: &Finished,
     result: Option<&NewResult>,
-) -> Entry {
+) -> AuditEntry {
     let (event_type, outcome) = if finished.success {
-        ("execution.completed", Outcome::Success)
+        ("execution.completed", EventOutcome::Success)
     } else {
-        ("execution.failed", Outcome::Failure)
+        ("execution.failed", EventOutcome::Failure)
     };
     let mut e = of_request(event_type, "execution", request);
     e.outcome = outcome;
@@ -400,8 +408,8 @@ fn finished_entry(
     e
 }
 
-fn baseline(signed: &SignedHead) -> Entry {
-    let mut e = Entry::new("state.baseline", "policy", Outcome::Info);
+fn baseline(signed: &SignedHead) -> AuditEntry {
+    let mut e = AuditEntry::new("state.baseline", "policy", EventOutcome::Info);
     let head = &signed.head;
     let sums: Map<String, Value> = head
         .sums
@@ -421,12 +429,12 @@ fn baseline(signed: &SignedHead) -> Entry {
     e
 }
 
-fn refused_entry(refused: &Refused) -> Entry {
+fn refused_entry(refused: &Refused) -> AuditEntry {
     let mut e = match &refused.request {
         Some(request) => of_request("attempt.refused", "request", request),
-        None => Entry::new("attempt.refused", "request", Outcome::Denied),
+        None => AuditEntry::new("attempt.refused", "request", EventOutcome::Denied),
     };
-    e.outcome = Outcome::Denied;
+    e.outcome = EventOutcome::Denied;
     if let Some(target) = &refused.target {
         e.database = Some(target.database.clone());
         e.environment = Some(target.environment.clone());

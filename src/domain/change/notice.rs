@@ -8,7 +8,7 @@ use super::{Change, Finished, NewExecution, NewRequest, RequestRef};
 use crate::clock::Timestamp;
 use crate::domain::approval::Vote;
 use crate::domain::id::{Operation, Target};
-use crate::domain::request::{Status, Step};
+use crate::domain::request::{Status, Transition};
 use serde_json::{Map, Value};
 
 /// Bytes of a statement that a notification shows; the rest is for whoever looks at the request. Rows are written for
@@ -161,7 +161,7 @@ impl Notice<'_> {
             .with("attempt", execution.attempt)
     }
 
-    fn ended(self, step: Option<Step>, finished: &Finished) -> Self {
+    fn ended(self, step: Option<Transition>, finished: &Finished) -> Self {
         let notice = self
             .with("execution_id", finished.execution_id.clone())
             .with("rows_affected", finished.rows_affected)

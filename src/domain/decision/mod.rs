@@ -13,7 +13,7 @@ use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::Opening;
 use crate::domain::risk::{self, Risk};
 use crate::domain::risk_level::{Allowance, RiskLevel};
-use crate::domain::sql::{Action, Class, Finding};
+use crate::domain::sql::{Class, Finding, RuleAction};
 use crate::error::Error;
 use serde_json::json;
 
@@ -163,7 +163,7 @@ fn pass_review(facts: &Facts, review: &ReviewPolicy) -> Result<bool, Error> {
     let Some(sql) = &facts.sql else {
         return Ok(false);
     };
-    let blocks = |f: &&Finding| review.action(f.rule) == Action::Block;
+    let blocks = |f: &&Finding| review.action(f.rule) == RuleAction::Block;
     let found: Vec<&Finding> = sql.findings.iter().filter(blocks).collect();
     let passes = facts.emergency
         && facts.allow_ddl
@@ -173,13 +173,13 @@ fn pass_review(facts: &Facts, review: &ReviewPolicy) -> Result<bool, Error> {
         return Ok(!found.is_empty());
     }
     let messages: Vec<&str> = found.iter().map(|f| f.message.as_str()).collect();
-    let list: Vec<_> = found.iter().map(|f| trace::FindingText::new(f)).collect();
+    let list: Vec<_> = found.iter().map(|f| trace::FindingJson::new(f)).collect();
     Err(Error::refused(
         "sql_blocked_by_review",
         format!("SQL blocked by review: {}", messages.join("; ")),
     )
     .details(json!({"findings": list}))
-    .hint(found.first().map_or("", |f| f.mend)))
+    .hint(found.first().map_or("", |f| f.fix)))
 }
 
 fn ensure_reason(facts: &Facts, workflow: Option<&Workflow>) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use crate::domain::policy::Database;
 use crate::domain::policy::workflow::{ApproverEntry, Mode, WorkflowStep};
 use crate::domain::schema::{Schema, Snapshot};
 use crate::domain::scope::Scope;
-use crate::domain::sql::{Rule, analyze};
+use crate::domain::sql::{ReviewRule, analyze};
 
 const TABLES: &str = r#"{"tables": [
   {"name": "small", "estimated_rows": 10},
@@ -111,7 +111,7 @@ fn auto(scope: Scope, threshold: Option<RiskLevel>) -> AutoApprove {
     }
 }
 
-fn review(scope: Scope, rules: &[(Rule, Action)]) -> ReviewPolicy {
+fn review(scope: Scope, rules: &[(ReviewRule, RuleAction)]) -> ReviewPolicy {
     ReviewPolicy {
         scope,
         actions: rules.iter().copied().collect(),
@@ -138,10 +138,10 @@ fn candidates() -> Vec<Policies> {
     ];
     let rules = [
         vec![],
-        vec![(Rule::DropColumn, Action::Block)],
+        vec![(ReviewRule::DropColumn, RuleAction::Block)],
         vec![
-            (Rule::NoWhereUpdate, Action::Warn),
-            (Rule::DropTable, Action::Off),
+            (ReviewRule::NoWhereUpdate, RuleAction::Warn),
+            (ReviewRule::DropTable, RuleAction::Off),
         ],
     ];
     let mut all = Vec::new();
@@ -299,7 +299,10 @@ fn tightened(policies: &Policies) -> Vec<(String, Policies)> {
         }
         let taken: Vec<&Scope> = policies.review.iter().map(|r| &r.scope).collect();
         if fresh(&scope, &taken) {
-            let all: Vec<_> = Rule::ALL.iter().map(|r| (*r, Action::Block)).collect();
+            let all: Vec<_> = ReviewRule::ALL
+                .iter()
+                .map(|r| (*r, RuleAction::Block))
+                .collect();
             add(format!("all rules block in {scope}"), &|p| {
                 p.review.push(review(scope.clone(), &all));
             });
@@ -328,9 +331,9 @@ fn tightened(policies: &Policies) -> Vec<(String, Policies)> {
             p.auto_approve[n].allowance.max_estimated_rows = 0;
         });
     }
-    for rule in Rule::ALL {
+    for rule in ReviewRule::ALL {
         add(format!("{} blocks", rule.as_str()), &|p| {
-            p.review[0].actions.insert(rule, Action::Block);
+            p.review[0].actions.insert(rule, RuleAction::Block);
         });
     }
     add("nothing registered".to_owned(), &|p| p.databases.clear());

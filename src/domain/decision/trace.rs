@@ -9,7 +9,7 @@ use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::Opening;
 use crate::domain::risk::Risk;
 use crate::domain::risk_level::RiskLevel;
-use crate::domain::sql::{Action, Class, Finding};
+use crate::domain::sql::{Class, Finding, RuleAction};
 use serde::Serialize;
 
 /// The parts of a decision.
@@ -28,7 +28,7 @@ pub(super) struct Decided<'a> {
 struct TraceText<'a> {
     version: u32,
     classification: ClassificationText<'a>,
-    sql_review: ReviewText,
+    sql_review: ReviewCounts,
     risk: RiskText<'a>,
     workflow: MatchText<'a>,
     decision: DecisionText,
@@ -41,7 +41,7 @@ struct ClassificationText<'a> {
 }
 
 #[derive(Serialize)]
-struct ReviewText {
+struct ReviewCounts {
     findings_count: usize,
     parse_failed: bool,
 }
@@ -55,11 +55,11 @@ struct RiskText<'a> {
 
 #[derive(Serialize)]
 struct MatchText<'a> {
-    matched: Option<WorkflowText<'a>>,
+    matched: Option<MatchedWorkflow<'a>>,
 }
 
 #[derive(Serialize)]
-struct WorkflowText<'a> {
+struct MatchedWorkflow<'a> {
     id: String,
     database: &'a str,
     environment: &'a str,
@@ -84,7 +84,7 @@ struct ContextText<'a> {
 #[derive(Serialize)]
 struct FindingsText<'a> {
     blocked: bool,
-    findings: Vec<FindingText<'a>>,
+    findings: Vec<FindingJson<'a>>,
 }
 
 #[derive(Serialize)]
@@ -95,26 +95,26 @@ struct ShownRisk<'a> {
 
 /// A finding as clients see it.
 #[derive(Serialize)]
-pub(super) struct FindingText<'a> {
+pub(super) struct FindingJson<'a> {
     rule: &'static str,
     message: &'a str,
     statement: usize,
     line: u64,
     column: u64,
     why: &'static str,
-    mend: &'static str,
+    fix: &'static str,
 }
 
-impl<'a> FindingText<'a> {
-    pub(super) fn new(f: &'a Finding) -> FindingText<'a> {
-        FindingText {
+impl<'a> FindingJson<'a> {
+    pub(super) fn new(f: &'a Finding) -> FindingJson<'a> {
+        FindingJson {
             rule: f.rule.wire_name(),
             message: &f.message,
             statement: f.statement,
             line: f.line,
             column: f.column,
             why: f.why,
-            mend: f.mend,
+            fix: f.fix,
         }
     }
 }
@@ -123,13 +123,13 @@ impl<'a> FindingText<'a> {
 pub(super) fn trace(d: &Decided) -> String {
     let sql = d.facts.sql.as_ref();
     let parsed = sql.filter(|sql| sql.is_parsed());
-    spelled(&TraceText {
+    serialize(&TraceText {
         version: 1,
         classification: ClassificationText {
             resolved_operation: d.operation.as_str(),
             reason: sql.map(class_reason),
         },
-        sql_review: ReviewText {
+        sql_review: ReviewCounts {
             findings_count: sql.map_or(0, |sql| sql.findings.len()),
             parse_failed: sql.is_some() && parsed.is_none(),
         },
@@ -139,7 +139,7 @@ pub(super) fn trace(d: &Decided) -> String {
             schema_status: parsed.map_or("unavailable", |sql| sql.schema.as_str()),
         },
         workflow: MatchText {
-            matched: d.workflow.map(|w| WorkflowText {
+            matched: d.workflow.map(|w| MatchedWorkflow {
                 id: w.id(),
                 database: &w.scope.database,
                 environment: &w.scope.environment,
@@ -160,8 +160,8 @@ pub(super) fn trace(d: &Decided) -> String {
 /// `context`, as far as it is known before statements are explained.
 pub(super) fn context(d: &Decided) -> String {
     let parsed = d.facts.sql.as_ref().filter(|sql| sql.is_parsed());
-    let counts = |f: &&Finding| d.review.action(f.rule) != Action::Off;
-    spelled(&ContextText {
+    let counts = |f: &&Finding| d.review.action(f.rule) != RuleAction::Off;
+    serialize(&ContextText {
         tables: parsed.map(|sql| &sql.tables[..]),
         sql_review: parsed.map(|sql| FindingsText {
             blocked: false,
@@ -169,7 +169,7 @@ pub(super) fn context(d: &Decided) -> String {
                 .findings
                 .iter()
                 .filter(counts)
-                .map(FindingText::new)
+                .map(FindingJson::new)
                 .collect(),
         }),
         risk: parsed.map(|_| ShownRisk {
@@ -190,6 +190,6 @@ fn class_reason(sql: &SqlFacts) -> &str {
 
 /// Strings, numbers and booleans always have a spelling; should they not, the empty text is one that the schema
 /// refuses.
-fn spelled(text: &impl Serialize) -> String {
+fn serialize(text: &impl Serialize) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }

@@ -9,8 +9,8 @@ fn key() -> Keypair {
     Keypair::from_seed([7; 32])
 }
 
-fn claims() -> Claims {
-    Claims {
+fn claims() -> ExecutionClaims {
+    ExecutionClaims {
         request_id: "5f6d7c1e-0000-4000-8000-000000000001".into(),
         execution_id: "5f6d7c1e-0000-4000-8000-000000000002".into(),
         operation: Operation::ExecuteSelect,
@@ -29,7 +29,11 @@ fn claims() -> Claims {
     }
 }
 
-fn check(token: &str, claims: &Claims, now: Timestamp) -> Result<Claims, TokenError> {
+fn check(
+    token: &str,
+    claims: &ExecutionClaims,
+    now: Timestamp,
+) -> Result<ExecutionClaims, TokenError> {
     let expected = Expected {
         request_id: &claims.request_id,
         execution_id: &claims.execution_id,
@@ -95,7 +99,7 @@ fn a_token_with_any_claim_altered_is_refused() {
 
 #[test]
 fn a_good_token_for_something_else_is_refused() {
-    type Change = fn(&mut Claims);
+    type Change = fn(&mut ExecutionClaims);
     let changes: [(&str, Change); 7] = [
         ("request_id", |c| c.request_id = "other".into()),
         ("execution_id", |c| c.execution_id = "other".into()),
@@ -120,8 +124,8 @@ fn fields_cannot_flow_into_each_other() {
     let (mut a, mut b) = (claims(), claims());
     (a.requester_role, a.requester_subject_id) = ("ab".into(), "c".into());
     (b.requester_role, b.requester_subject_id) = ("a".into(), "bc".into());
-    let spelled = |c: &Claims| bound_message(c, "", "");
-    assert_ne!(spelled(&a), spelled(&b));
+    let message = |c: &ExecutionClaims| bound_message(c, "", "");
+    assert_ne!(message(&a), message(&b));
 }
 
 #[test]

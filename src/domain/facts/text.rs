@@ -4,7 +4,7 @@
 use super::{Effect, Facts, Requester, SchemaStatus, SqlFacts};
 use crate::domain::id::Operation;
 use crate::domain::kept::{Kept, Younger, kept, kept_enum, write};
-use crate::domain::sql::{Class, DialectFact, Finding, Rule};
+use crate::domain::sql::{Class, DialectFact, Finding, ReviewRule};
 
 /// The form. Texts of version 1 kept the outcome of risk without what it was computed from; they are not read.
 const VERSION: u32 = 3;
@@ -69,7 +69,7 @@ kept! {
 
 /// What is kept of a finding; the rest of it follows from the rule.
 struct Found {
-    rule: Rule,
+    rule: ReviewRule,
     statement: usize,
     offset: usize,
     line: u64,
@@ -79,7 +79,7 @@ struct Found {
 
 kept! {
     Found => FindingText {
-        rule: Rule,
+        rule: ReviewRule,
         statement: usize,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         offset: Younger<usize>,

@@ -33,7 +33,7 @@ const KEY_ID_BYTES_MAX: usize = 1024;
 
 /// What a token must be to count.
 #[derive(Debug, Clone)]
-pub struct Rules<'a> {
+pub struct JwtRules<'a> {
     /// `iss`, exactly.
     pub issuer: &'a str,
     /// `aud` must name one of these.
@@ -46,7 +46,7 @@ pub struct Rules<'a> {
 
 /// What a good token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claims {
+pub struct JwtClaims {
     /// `sub`.
     pub subject: String,
     /// The groups it lists.
@@ -126,9 +126,9 @@ pub trait KeySource: Send + Sync {
 pub fn verify(
     token: &str,
     keys: &KeySet,
-    rules: &Rules,
+    rules: &JwtRules,
     now: Timestamp,
-) -> Result<Claims, JwtError> {
+) -> Result<JwtClaims, JwtError> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(JwtError::Malformed);
     }
@@ -180,7 +180,11 @@ fn is_plain(head: &Map<String, Value>) -> Result<(), JwtError> {
     }
 }
 
-fn judge(claims: &Map<String, Value>, rules: &Rules, now: Timestamp) -> Result<Claims, JwtError> {
+fn judge(
+    claims: &Map<String, Value>,
+    rules: &JwtRules,
+    now: Timestamp,
+) -> Result<JwtClaims, JwtError> {
     if text(claims, "iss")? != Some(rules.issuer) {
         return Err(JwtError::Issuer);
     }
@@ -197,7 +201,7 @@ fn judge(claims: &Map<String, Value>, rules: &Rules, now: Timestamp) -> Result<C
     let subject = text(claims, "sub")?
         .filter(|sub| is_subject(sub))
         .ok_or(JwtError::Subject)?;
-    Ok(Claims {
+    Ok(JwtClaims {
         subject: subject.to_owned(),
         groups: values(claims, rules.groups_claim),
         values: rules
@@ -210,7 +214,7 @@ fn judge(claims: &Map<String, Value>, rules: &Rules, now: Timestamp) -> Result<C
 }
 
 /// `aud` names us; where it names others too, `azp`, if it is there, must be us.
-fn is_for_us(claims: &Map<String, Value>, rules: &Rules) -> Result<(), JwtError> {
+fn is_for_us(claims: &Map<String, Value>, rules: &JwtRules) -> Result<(), JwtError> {
     let ours = |name: &str| rules.audiences.iter().any(|a| a == name);
     let named: Vec<&str> = match claims.get("aud") {
         Some(Value::String(one)) => vec![one],

@@ -22,8 +22,8 @@ fn keys() -> KeySet {
     KeySet::parse(KEYS).unwrap()
 }
 
-fn check_with(token: &str, keys: &KeySet, now: Timestamp) -> Result<Claims, JwtError> {
-    let rules = Rules {
+fn check_with(token: &str, keys: &KeySet, now: Timestamp) -> Result<JwtClaims, JwtError> {
+    let rules = JwtRules {
         issuer: "https://id.example.com",
         audiences: &["dbward".to_owned()],
         groups_claim: "groups",
@@ -40,7 +40,7 @@ fn check_with(token: &str, keys: &KeySet, now: Timestamp) -> Result<Claims, JwtE
     verify(token, keys, &rules, now)
 }
 
-fn check(name: &str) -> Result<Claims, JwtError> {
+fn check(name: &str) -> Result<JwtClaims, JwtError> {
     check_with(token(name), &keys(), NOW)
 }
 

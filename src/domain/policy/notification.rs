@@ -209,11 +209,11 @@ mod tests {
         Routes::new(webhooks, policies)
     }
 
-    fn told(routes: &Routes, event: &str, target: &str) -> String {
+    fn notified(routes: &Routes, event: &str, target: &str) -> String {
         let (database, environment) = target.split_once('/').unwrap();
         let target = Target::new(database, environment).unwrap();
-        let told: Vec<&str> = routes.select(event, &target).collect();
-        told.join(" ")
+        let notified: Vec<&str> = routes.select(event, &target).collect();
+        notified.join(" ")
     }
 
     #[test]
@@ -226,7 +226,7 @@ mod tests {
                 ("execution.lost", "ops"),
                 ("execution.completed", "ops"),
             ] {
-                assert_eq!(told(&routes, event, target), who, "{event} on {target}");
+                assert_eq!(notified(&routes, event, target), who, "{event} on {target}");
             }
         }
     }
@@ -250,7 +250,7 @@ mod tests {
             ("request.break_glass", "app/production", "free"),
             ("request.break_glass", "app/staging", "free"),
         ] {
-            assert_eq!(told(&routes, event, target), who, "{event} on {target}");
+            assert_eq!(notified(&routes, event, target), who, "{event} on {target}");
         }
     }
 
@@ -271,7 +271,7 @@ mod tests {
             ("request.approved", "app/production", ""),
             ("request.break_glass", "app/production", "free"),
         ] {
-            assert_eq!(told(&routes, event, target), who, "{event} on {target}");
+            assert_eq!(notified(&routes, event, target), who, "{event} on {target}");
         }
     }
 

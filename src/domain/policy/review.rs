@@ -1,7 +1,7 @@
 //! Review policies: what each rule of the review does, and where.
 
 use crate::domain::scope::Scope;
-use crate::domain::sql::{Action, Rule};
+use crate::domain::sql::{ReviewRule, RuleAction};
 use std::collections::BTreeMap;
 
 /// What rules do in a scope; a rule that is not named does what it does by default.
@@ -10,7 +10,7 @@ pub struct ReviewPolicy {
     /// Where it applies.
     pub scope: Scope,
     /// Rules that are named.
-    pub actions: BTreeMap<Rule, Action>,
+    pub actions: BTreeMap<ReviewRule, RuleAction>,
 }
 
 impl ReviewPolicy {
@@ -23,7 +23,7 @@ impl ReviewPolicy {
     }
 
     /// What `rule` does here.
-    pub fn action(&self, rule: Rule) -> Action {
+    pub fn action(&self, rule: ReviewRule) -> RuleAction {
         self.actions
             .get(&rule)
             .copied()

@@ -16,7 +16,7 @@ use crate::domain::policy::execution::ExecutionPolicy;
 use crate::domain::policy::result::ResultPolicy;
 use crate::domain::risk_level::{Allowance, RiskLevel};
 use crate::domain::scope::{RoleScope, Scope};
-use crate::domain::sql::{Action, Rule};
+use crate::domain::sql::{ReviewRule, RuleAction};
 use std::collections::{BTreeMap, BTreeSet};
 
 kept! {
@@ -200,12 +200,12 @@ impl Kept for AutoApprove {
 /// A review as its text has it: every rule, with what it does.
 struct FullReview {
     scope: Scope,
-    rules: BTreeMap<String, Action>,
+    rules: BTreeMap<String, RuleAction>,
 }
 
 kept! {
     FullReview => ReviewText [pair scope] {
-        rules: BTreeMap<String, Action>,
+        rules: BTreeMap<String, RuleAction>,
     }
 }
 
@@ -213,7 +213,7 @@ impl Kept for ReviewPolicy {
     type Text = ReviewText;
 
     fn text(&self) -> ReviewText {
-        let rules = Rule::ALL
+        let rules = ReviewRule::ALL
             .iter()
             .map(|r| (r.as_str().to_owned(), self.action(*r)));
         let full = FullReview {
@@ -227,7 +227,7 @@ impl Kept for ReviewPolicy {
         let full = FullReview::of(text)?;
         let rules = full.rules.into_iter();
         let actions: Option<_> = rules
-            .map(|(rule, action)| Some((Rule::parse(&rule)?, action)))
+            .map(|(rule, action)| Some((ReviewRule::parse(&rule)?, action)))
             .collect();
         Some(ReviewPolicy {
             scope: full.scope,

@@ -6,12 +6,12 @@
 use super::*;
 use crate::domain::permission::tests::lines;
 
-fn steps(cell: &str) -> Vec<Step<'_>> {
+fn steps(cell: &str) -> Vec<StepNeeds<'_>> {
     let steps = cell.split(';').map(str::trim).filter(|s| !s.is_empty());
     let entry = |text| {
         let (min, people) = str::split_once(text, "of").unwrap();
         let people: BTreeSet<&str> = people.split_whitespace().collect();
-        Entry {
+        StepEntry {
             who: if people.contains("?") {
                 Who::Unknown
             } else {
@@ -23,7 +23,7 @@ fn steps(cell: &str) -> Vec<Step<'_>> {
     steps
         .map(|text| {
             let entries = text.strip_prefix("any ");
-            Step {
+            StepNeeds {
                 any: entries.is_some(),
                 entries: entries.unwrap_or(text).split(',').map(entry).collect(),
             }
@@ -108,18 +108,18 @@ fn fills(entries: &[(&BTreeSet<&str>, usize)], taken: &mut Vec<String>) -> bool 
     })
 }
 
-fn search(steps: &[Step<'_>]) -> bool {
-    let known = |entries: &[&Entry<'_>]| {
+fn search(steps: &[StepNeeds<'_>]) -> bool {
+    let known = |entries: &[&StepEntry<'_>]| {
         let people = entries.iter().filter_map(|e| match &e.who {
             Who::Known(people) => Some((people, e.min)),
             Who::Unknown => None,
         });
         fills(&people.collect::<Vec<_>>(), &mut Vec::new())
     };
-    let mut options: Vec<Vec<&Entry<'_>>> = vec![Vec::new()];
+    let mut options: Vec<Vec<&StepEntry<'_>>> = vec![Vec::new()];
     for step in steps {
-        let all: Vec<&Entry<'_>> = step.entries.iter().collect();
-        let ways: Vec<Vec<&Entry<'_>>> = match step.any {
+        let all: Vec<&StepEntry<'_>> = step.entries.iter().collect();
+        let ways: Vec<Vec<&StepEntry<'_>>> = match step.any {
             true => all.iter().map(|e| vec![*e]).collect(),
             false => vec![all],
         };

@@ -1,7 +1,7 @@
 //! A request and the only ways it can move.
 //!
 //! [`State`] is what holds now; its variants offer exactly the verbs that are legal in them, and each verb answers a
-//! [`Step`] that nothing else can make. The store applies a step and never a bare status (contract section 5).
+//! [`Transition`] that nothing else can make. The store applies a step and never a bare status (contract section 5).
 
 use crate::clock::Timestamp;
 use crate::domain::id::{Operation, Target};
@@ -139,12 +139,12 @@ impl fmt::Display for Status {
 /// One legal move. Only this module makes one.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
+pub struct Transition {
     from: Option<Status>,
     to: Status,
 }
 
-impl Step {
+impl Transition {
     /// Where from; `None` for a new request.
     pub fn from(&self) -> Option<Status> {
         self.from
@@ -157,16 +157,16 @@ impl Step {
 
     /// A move for tests that need one without a request.
     #[cfg(test)]
-    pub(in crate::domain) fn for_test(from: Status, to: Status) -> Step {
-        Step::new(from, to)
+    pub(in crate::domain) fn for_test(from: Status, to: Status) -> Transition {
+        Transition::new(from, to)
     }
 
-    fn new(from: Status, to: Status) -> Step {
+    fn new(from: Status, to: Status) -> Transition {
         debug_assert!(
             Status::MOVES.contains(&(Some(from), to)),
             "{from} to {to} is no move"
         );
-        Step {
+        Transition {
             from: Some(from),
             to,
         }
@@ -186,21 +186,23 @@ pub enum Opening {
 
 impl Opening {
     /// The first move of a request.
-    pub fn step(self) -> Step {
+    pub fn step(self) -> Transition {
         let to = match self {
             Opening::Pending => Status::Pending,
             Opening::AutoApproved => Status::AutoApproved,
             Opening::BreakGlass => Status::BreakGlass,
         };
-        Step { from: None, to }
+        Transition { from: None, to }
     }
 
     /// The dispatch that follows in the same transaction, for what needs no approval.
-    pub fn dispatch(self) -> Option<Step> {
+    pub fn dispatch(self) -> Option<Transition> {
         match self {
             Opening::Pending => None,
-            Opening::AutoApproved => Some(Step::new(Status::AutoApproved, Status::Dispatched)),
-            Opening::BreakGlass => Some(Step::new(Status::BreakGlass, Status::Dispatched)),
+            Opening::AutoApproved => {
+                Some(Transition::new(Status::AutoApproved, Status::Dispatched))
+            }
+            Opening::BreakGlass => Some(Transition::new(Status::BreakGlass, Status::Dispatched)),
         }
     }
 }
@@ -461,7 +463,7 @@ impl Request {
     ///
     /// # Errors
     /// [`Refusal::WrongStatus`].
-    pub fn cancel(&self) -> Result<Step, Refusal> {
+    pub fn cancel(&self) -> Result<Transition, Refusal> {
         match self.status {
             Status::Executed
             | Status::Failed
@@ -471,7 +473,7 @@ impl Request {
                 status: self.status,
                 wanted: "a request that can still be cancelled",
             }),
-            from => Ok(Step::new(from, Status::Cancelled)),
+            from => Ok(Transition::new(from, Status::Cancelled)),
         }
     }
 
@@ -484,7 +486,7 @@ impl Request {
         policy: &ExecutionPolicy,
         acknowledged: bool,
         now: Timestamp,
-    ) -> Result<Result<Step, Refusal>, Error> {
+    ) -> Result<Result<Transition, Refusal>, Error> {
         Ok(match self.state()? {
             State::Ready(ready) => ready.dispatch(now),
             State::Ended(ended) => ended.dispatch(policy, now),
@@ -518,7 +520,7 @@ impl Request {
 
     /// The move that the clock makes, if one is due: pending and ready requests expire, an unclaimed dispatch goes
     /// back to where it came from.
-    pub fn due(&self, now: Timestamp) -> Result<Option<Step>, Error> {
+    pub fn due(&self, now: Timestamp) -> Result<Option<Transition>, Error> {
         Ok(match self.state()? {
             State::Pending(pending) => pending.expire(now),
             State::Ready(ready) => ready.expire(now),
@@ -530,23 +532,23 @@ impl Request {
 
 impl Pending {
     /// The last approval.
-    pub fn approve(&self) -> Step {
-        Step::new(Status::Pending, Status::Approved)
+    pub fn approve(&self) -> Transition {
+        Transition::new(Status::Pending, Status::Approved)
     }
 
     /// The dispatch that follows the last approval in the same transaction, where the workflow says so.
-    pub fn dispatch(&self) -> Step {
-        Step::new(Status::Approved, Status::Dispatched)
+    pub fn dispatch(&self) -> Transition {
+        Transition::new(Status::Approved, Status::Dispatched)
     }
 
     /// Turned down.
-    pub fn reject(&self) -> Step {
-        Step::new(Status::Pending, Status::Rejected)
+    pub fn reject(&self) -> Transition {
+        Transition::new(Status::Pending, Status::Rejected)
     }
 
     /// Expires, when due.
-    pub fn expire(&self, now: Timestamp) -> Option<Step> {
-        (now >= self.expires_at).then(|| Step::new(Status::Pending, Status::Expired))
+    pub fn expire(&self, now: Timestamp) -> Option<Transition> {
+        (now >= self.expires_at).then(|| Transition::new(Status::Pending, Status::Expired))
     }
 }
 
@@ -555,40 +557,40 @@ impl Ready {
     ///
     /// # Errors
     /// [`Refusal::Expired`].
-    pub fn dispatch(&self, now: Timestamp) -> Result<Step, Refusal> {
+    pub fn dispatch(&self, now: Timestamp) -> Result<Transition, Refusal> {
         if now >= self.expires_at {
             return Err(Refusal::Expired);
         }
-        Ok(Step::new(self.status, Status::Dispatched))
+        Ok(Transition::new(self.status, Status::Dispatched))
     }
 
     /// Expires, when due.
-    pub fn expire(&self, now: Timestamp) -> Option<Step> {
-        (now >= self.expires_at).then(|| Step::new(self.status, Status::Expired))
+    pub fn expire(&self, now: Timestamp) -> Option<Transition> {
+        (now >= self.expires_at).then(|| Transition::new(self.status, Status::Expired))
     }
 }
 
 impl Dispatched {
     /// An agent takes it.
-    pub fn claim(&self) -> Step {
-        Step::new(Status::Dispatched, Status::Running)
+    pub fn claim(&self) -> Transition {
+        Transition::new(Status::Dispatched, Status::Running)
     }
 
     /// Goes back to where it was dispatched from, when nobody took it in time.
-    pub fn time_out(&self, now: Timestamp) -> Option<Step> {
-        (now >= self.deadline).then(|| Step::new(Status::Dispatched, self.from))
+    pub fn time_out(&self, now: Timestamp) -> Option<Transition> {
+        (now >= self.deadline).then(|| Transition::new(Status::Dispatched, self.from))
     }
 }
 
 impl Running {
     /// The agent reports.
-    pub fn finish(&self, success: bool) -> Step {
-        Step::new(Status::Running, outcome(success))
+    pub fn finish(&self, success: bool) -> Transition {
+        Transition::new(Status::Running, outcome(success))
     }
 
     /// The lease has run out.
-    pub fn lapse(&self, lease_until: Timestamp, now: Timestamp) -> Option<Step> {
-        (now >= lease_until).then(|| Step::new(Status::Running, Status::ExecutionLost))
+    pub fn lapse(&self, lease_until: Timestamp, now: Timestamp) -> Option<Transition> {
+        (now >= lease_until).then(|| Transition::new(Status::Running, Status::ExecutionLost))
     }
 }
 
@@ -597,13 +599,17 @@ impl Ended {
     ///
     /// # Errors
     /// [`Refusal::MaxExecutions`], [`Refusal::WindowPassed`], [`Refusal::NoRetry`].
-    pub fn dispatch(&self, policy: &ExecutionPolicy, now: Timestamp) -> Result<Step, Refusal> {
+    pub fn dispatch(
+        &self,
+        policy: &ExecutionPolicy,
+        now: Timestamp,
+    ) -> Result<Transition, Refusal> {
         self.runs.count_allows(policy)?;
         self.runs.window_allows(policy, now)?;
         if self.status == Status::Failed && !policy.retry_on_failure {
             return Err(Refusal::NoRetry);
         }
-        Ok(Step::new(self.status, Status::Dispatched))
+        Ok(Transition::new(self.status, Status::Dispatched))
     }
 }
 
@@ -618,7 +624,7 @@ impl Lost {
         policy: &ExecutionPolicy,
         acknowledged: bool,
         now: Timestamp,
-    ) -> Result<Step, Refusal> {
+    ) -> Result<Transition, Refusal> {
         if !acknowledged {
             if !self.runs.reads_only && !policy.retry_on_failure {
                 return Err(Refusal::OutcomeUnknown);
@@ -633,12 +639,12 @@ impl Lost {
             }
         }
         self.runs.window_allows(policy, now)?;
-        Ok(Step::new(Status::ExecutionLost, Status::Dispatched))
+        Ok(Transition::new(Status::ExecutionLost, Status::Dispatched))
     }
 
     /// A late report of the lost execution, accepted while nothing else was dispatched.
-    pub fn finish_late(&self, success: bool) -> Step {
-        Step::new(Status::ExecutionLost, outcome(success))
+    pub fn finish_late(&self, success: bool) -> Transition {
+        Transition::new(Status::ExecutionLost, outcome(success))
     }
 }
 

@@ -56,8 +56,8 @@ fn outcome(verb: &str, request: &Request) -> String {
         Refusal::Expired | Refusal::WindowPassed => "gone".to_owned(),
         other => format!("{other:?}"),
     };
-    let step = |r: Result<Step, Refusal>| r.map_or_else(refused, |s| s.to().to_string());
-    let maybe = |s: Option<Step>| s.map_or("-".to_owned(), |s| s.to().to_string());
+    let step = |r: Result<Transition, Refusal>| r.map_or_else(refused, |s| s.to().to_string());
+    let maybe = |s: Option<Transition>| s.map_or("-".to_owned(), |s| s.to().to_string());
     let state = request.state().unwrap();
     match verb {
         "approve" => step(request.pending(now).unwrap().map(|p| p.approve())),

@@ -8,7 +8,7 @@ use crate::domain::facts::{Effect, SchemaStatus, SqlFacts};
 use crate::domain::id::Operation;
 use crate::domain::policy::review::ReviewPolicy;
 use crate::domain::risk_level::{Allowance, RiskLevel};
-use crate::domain::sql::{Action, DialectFact, Rule};
+use crate::domain::sql::{DialectFact, ReviewRule, RuleAction};
 
 /// Findings from which on they alone make the risk high.
 pub const MANY_FINDINGS: usize = 3;
@@ -46,11 +46,11 @@ pub fn score(
     if operation == Operation::ExecuteSelect && allowance.allow_read_only {
         return only(RiskLevel::Low, "ReadOnly");
     }
-    let counted: Vec<Rule> = sql
+    let counted: Vec<ReviewRule> = sql
         .findings
         .iter()
         .map(|f| f.rule)
-        .filter(|r| review.action(*r) != Action::Off)
+        .filter(|r| review.action(*r) != RuleAction::Off)
         .collect();
     if allowance.allow_safe_ddl && sql.safe_ddl && counted.is_empty() {
         return only(RiskLevel::Low, "SafeDdl");
@@ -79,7 +79,7 @@ pub fn score(
     }
     if counted
         .iter()
-        .any(|r| matches!(r, Rule::DropTable | Rule::Truncate))
+        .any(|r| matches!(r, ReviewRule::DropTable | ReviewRule::Truncate))
     {
         risk.raise(RiskLevel::High, "DropOperation".to_owned());
     }

@@ -89,7 +89,9 @@ fn a_rule_that_is_off_does_not_count() {
     let analysis = analyze("ALTER TABLE small DROP COLUMN a", Dialect::Postgres).unwrap();
     let snapshot = Snapshot::parse(SNAPSHOT).unwrap();
     let mut review = ReviewPolicy::default_policy();
-    review.actions.insert(Rule::DropColumn, Action::Off);
+    review
+        .actions
+        .insert(ReviewRule::DropColumn, RuleAction::Off);
     let risk = score(
         Some(&SqlFacts::new(&analysis, Schema::Ready(&snapshot))),
         Operation::ExecuteDml,

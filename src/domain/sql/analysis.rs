@@ -74,7 +74,7 @@ pub enum StatementClass {
 
 /// The verdict on a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct SqlVerdict {
     pub kind: &'static str,
     pub category: Category,
     pub class: StatementClass,
@@ -83,9 +83,9 @@ pub(super) struct Verdict {
     pub returns_rows: bool,
 }
 
-impl Verdict {
-    pub fn refused(kind: &'static str, category: Category, reason: &str) -> Verdict {
-        Verdict {
+impl SqlVerdict {
+    pub fn refused(kind: &'static str, category: Category, reason: &str) -> SqlVerdict {
+        SqlVerdict {
             kind,
             category,
             class: StatementClass::Rejected,
@@ -192,7 +192,11 @@ pub enum InputError {
 
 impl Analysis {
     /// The analysis of a text that could not be cut into statements; the class is yet to be set.
-    pub(super) fn unread(dialect: Dialect, fingerprint: String, redacted: String) -> Analysis {
+    pub(super) fn parse_failure(
+        dialect: Dialect,
+        fingerprint: String,
+        redacted: String,
+    ) -> Analysis {
         Analysis {
             dialect,
             dialect_fact: DialectFact::Known(dialect),

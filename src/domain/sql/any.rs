@@ -141,9 +141,9 @@ fn first_difference(one: &Lexed<'_>, other: &Lexed<'_>) -> Option<(u64, u64)> {
             (Some(a), Some(b)) => Some(place(a).min(place(b))),
             (Some(left), None) | (None, Some(left)) => Some(place(left)),
             (None, None) => {
-                let trouble = one.trouble.or(other.trouble);
-                let either = one.trouble.is_some() != other.trouble.is_some();
-                trouble.filter(|_| either).map(|t| (t.line, t.column))
+                let lex_error = one.lex_error.or(other.lex_error);
+                let either = one.lex_error.is_some() != other.lex_error.is_some();
+                lex_error.filter(|_| either).map(|t| (t.line, t.column))
             }
         };
     }
@@ -191,7 +191,7 @@ fn same_names(one: &[String], other: &[String]) -> bool {
 fn disagreed(text: &str, (line, column): (u64, u64)) -> Analysis {
     let redacted = parse_failed(text);
     let mut analysis =
-        Analysis::unread(Dialect::Postgres, sha256_hex(redacted.as_bytes()), redacted);
+        Analysis::parse_failure(Dialect::Postgres, sha256_hex(redacted.as_bytes()), redacted);
     analysis.dialect_fact = DialectFact::Unknown;
     analysis.class = Class::Unparsable {
         line,

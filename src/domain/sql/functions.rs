@@ -7,7 +7,7 @@
 //! What no list can know: a function that somebody defined may write. Such a call stays a query here, and the wall is
 //! the agent's read-only transaction.
 
-use super::token::{Kind, Piece};
+use super::token::{StatementTokens, TokenKind};
 use crate::domain::dialect::Dialect;
 
 /// Whole names, lower case, sorted.
@@ -187,27 +187,30 @@ pub(super) const DESCRIBING_PRAGMAS: &[&str] = &[
 ];
 
 /// The first thing in `piece` that makes even a query a write: why, and the token it is.
-pub(super) fn first_danger(piece: &Piece<'_>, dialect: Dialect) -> Option<(String, usize)> {
-    (0..piece.toks.len()).find_map(|i| danger_at(piece, i, dialect).map(|why| (why, i)))
+pub(super) fn first_danger(
+    stmt: &StatementTokens<'_>,
+    dialect: Dialect,
+) -> Option<(String, usize)> {
+    (0..stmt.toks.len()).find_map(|i| danger_at(stmt, i, dialect).map(|why| (why, i)))
 }
 
-fn danger_at(piece: &Piece<'_>, i: usize, dialect: Dialect) -> Option<String> {
-    match piece.kind(i)? {
-        Kind::Word | Kind::Quoted => {}
-        Kind::Str if dialect == Dialect::MySql && piece.text(i).starts_with('"') => {
+fn danger_at(stmt: &StatementTokens<'_>, i: usize, dialect: Dialect) -> Option<String> {
+    match stmt.kind(i)? {
+        TokenKind::Word | TokenKind::Quoted => {}
+        TokenKind::Str if dialect == Dialect::MySql && stmt.text(i).starts_with('"') => {
             // A name, if the server runs with ANSI_QUOTES.
-            return (piece.kind(i + 1) == Some(Kind::Open)).then(unreadable);
+            return (stmt.kind(i + 1) == Some(TokenKind::Open)).then(unreadable);
         }
-        Kind::Op if piece.text(i) == ":=" && dialect == Dialect::MySql => {
+        TokenKind::Op if stmt.text(i) == ":=" && dialect == Dialect::MySql => {
             return Some("sets a variable".to_owned());
         }
         _ => return None,
     }
-    let called = piece.kind(i + 1) == Some(Kind::Open);
-    if !called && !worth_a_look(piece.text(i)) {
+    let called = stmt.kind(i + 1) == Some(TokenKind::Open);
+    if !called && !worth_a_look(stmt.text(i)) {
         return None;
     }
-    let name = piece.name(i).to_ascii_lowercase();
+    let name = stmt.name(i).to_ascii_lowercase();
     if dialect == Dialect::Sqlite
         && let Some(pragma) = name.strip_prefix("pragma_")
         && DESCRIBING_PRAGMAS.binary_search(&pragma).is_err()
@@ -215,14 +218,14 @@ fn danger_at(piece: &Piece<'_>, i: usize, dialect: Dialect) -> Option<String> {
         return Some(format!("reads through `pragma_{}`", shown(pragma)));
     }
     if !called {
-        let next_value = name == "next" && piece.is(i + 1, "value") && piece.is(i + 2, "for");
-        let pseudo_column = name == "nextval" && i > 0 && piece.kind(i - 1) == Some(Kind::Dot);
+        let next_value = name == "next" && stmt.is(i + 1, "value") && stmt.is(i + 2, "for");
+        let pseudo_column = name == "nextval" && i > 0 && stmt.kind(i - 1) == Some(TokenKind::Dot);
         return (next_value || pseudo_column).then(|| "takes the next value of a sequence".into());
     }
     if !name.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
         return Some(unreadable());
     }
-    let with_argument = name == "last_insert_id" && piece.kind(i + 2) != Some(Kind::Close);
+    let with_argument = name == "last_insert_id" && stmt.kind(i + 2) != Some(TokenKind::Close);
     let reset = name.starts_with("pg_stat") && name.ends_with("_reset")
         || name.starts_with("pg_stat_reset");
     let listed =

@@ -1,21 +1,23 @@
 //! The verdict on one statement: what kind it is, whether it reads, writes or is refused, and why.
 
-use super::agree::{self, Tokens, Unread};
-use super::analysis::{Category, StatementClass, Verdict};
+use super::analysis::{Category, SqlVerdict, StatementClass};
+use super::cross_check::{self, ParseFailure, Tokens};
 use super::functions::first_danger;
-use super::heads::{self, Head};
+use super::leading_keywords::{self, Leading};
 use super::review::{self, Finding};
-use super::token::{Kind, Piece};
+use super::token::{StatementTokens, TokenKind};
 use super::walk::Walk;
 use crate::domain::dialect::Dialect;
-use sqlparser::ast::{AlterTableOperation, CopySource, CopyTarget, ObjectType, SetExpr, Statement};
+use sqlparser::ast::{
+    AlterTableOperation, CopySource, CopyTarget, ObjectName, ObjectType, SetExpr, Statement,
+};
 use std::collections::BTreeSet;
 
 /// All that is known about one statement.
 pub(super) struct Judged {
-    pub verdict: Verdict,
+    pub verdict: SqlVerdict,
     /// Set where the parser could not read it and its first words did not settle it; the verdict is then a guess.
-    pub unread: Option<Unread>,
+    pub failure: Option<ParseFailure>,
     pub tables: BTreeSet<String>,
     pub findings: Vec<Finding>,
     /// Functions that are not known to be free of side effects: `schema.name` or `name`.
@@ -25,10 +27,10 @@ pub(super) struct Judged {
 }
 
 impl Judged {
-    fn settled(verdict: Verdict) -> Judged {
+    fn settled(verdict: SqlVerdict) -> Judged {
         Judged {
             verdict,
-            unread: None,
+            failure: None,
             tables: BTreeSet::new(),
             findings: Vec::new(),
             unknown_functions: BTreeSet::new(),
@@ -39,27 +41,27 @@ impl Judged {
 
 /// Judges the statement of `piece`, the `number`th of its text; `hint_sets` where an optimizer hint changes a setting.
 pub(super) fn judge(
-    piece: &Piece<'_>,
+    stmt: &StatementTokens<'_>,
     tokens: Tokens,
     dialect: Dialect,
     number: usize,
     hint_sets: bool,
 ) -> Judged {
-    let mut judged = match heads::judge(piece, dialect) {
-        Head::Settled(verdict) => Judged::settled(verdict),
-        Head::Refused(verdict) => refused(piece, tokens, dialect, number, verdict),
-        Head::Parse => parsed(piece, tokens, dialect, number, true),
-        Head::Explain { runs, inner } => explained(piece, tokens, dialect, number, runs, inner),
+    let mut judged = match leading_keywords::judge(stmt, dialect) {
+        Leading::Settled(verdict) => Judged::settled(verdict),
+        Leading::Refused(verdict) => refused(stmt, tokens, dialect, number, verdict),
+        Leading::Parse => parsed(stmt, tokens, dialect, number, true),
+        Leading::Explain { runs, inner } => explained(stmt, tokens, dialect, number, runs, inner),
     };
-    escalate(&mut judged, piece, dialect, hint_sets);
+    escalate(&mut judged, stmt, dialect, hint_sets);
     for finding in &mut judged.findings {
-        finding.offset = piece.offset_at(finding.line, finding.column);
+        finding.offset = stmt.offset_at(finding.line, finding.column);
     }
     judged
 }
 
 /// A dangerous function or hint makes a write of what would only read, and more than structure of DDL.
-fn escalate(judged: &mut Judged, piece: &Piece<'_>, dialect: Dialect, hint_sets: bool) {
+fn escalate(judged: &mut Judged, stmt: &StatementTokens<'_>, dialect: Dialect, hint_sets: bool) {
     let class = judged.verdict.class;
     if !matches!(class, StatementClass::Select | StatementClass::Ddl) {
         return;
@@ -67,10 +69,10 @@ fn escalate(judged: &mut Judged, piece: &Piece<'_>, dialect: Dialect, hint_sets:
     let queries = judged.verdict.kind == "select";
     let danger = if hint_sets {
         Some("carries a hint that changes a setting".to_owned())
-    } else if queries && class == StatementClass::Select && hides_write(piece) {
+    } else if queries && class == StatementClass::Select && hides_write(stmt) {
         Some("has words of a write in it".to_owned())
     } else {
-        first_danger(piece, dialect).map(|(why, _)| why)
+        first_danger(stmt, dialect).map(|(why, _)| why)
     };
     let Some(why) = danger else { return };
     // A column that takes its default from a sequence is ordinary DDL.
@@ -85,24 +87,22 @@ fn escalate(judged: &mut Judged, piece: &Piece<'_>, dialect: Dialect, hint_sets:
 
 /// Whether the words of a query that the tree calls reading spell a write or a lock: should the parser ever take one
 /// for an alias, the words still give it away. A column of such a name costs an approval.
-fn hides_write(piece: &Piece<'_>) -> bool {
-    (0..piece.toks.len()).any(|i| {
-        let unqualified = i == 0 || piece.kind(i - 1) != Some(Kind::Dot);
-        let then = |words: &[&str]| piece.is_any(i + 1, words);
+fn hides_write(stmt: &StatementTokens<'_>) -> bool {
+    (0..stmt.toks.len()).any(|i| {
+        let unqualified = i == 0 || stmt.kind(i - 1) != Some(TokenKind::Dot);
+        let then = |words: &[&str]| stmt.is_any(i + 1, words);
         unqualified
-            && (piece.is(i, "into")
-                || (piece.is(i, "for") && then(&["update", "share", "no", "key"]))
-                || (piece.is(i, "lock") && then(&["in"]))
-                || (piece.is(i, "delete") && then(&["from"]))
-                || (piece.is(i, "update") && piece.is(i + 2, "set"))
-                || (piece.is(i, "procedure") && then(&["analyse"])))
+            && (stmt.is(i, "into")
+                || (stmt.is(i, "for") && then(&["update", "share", "no", "key"]))
+                || (stmt.is(i, "lock") && then(&["in"]))
+                || (stmt.is(i, "delete") && then(&["from"]))
+                || (stmt.is(i, "update") && stmt.is(i + 2, "set"))
+                || (stmt.is(i, "procedure") && then(&["analyse"])))
     })
 }
 
-/// Whether kind and tables say all of what a statement does; see [`StatementFacts::foreseen`].
-///
-/// [`StatementFacts::foreseen`]: super::StatementFacts::foreseen
-pub(super) fn is_foreseen(piece: &Piece<'_>, verdict: &Verdict, dialect: Dialect) -> bool {
+/// Whether kind and tables say all of what a statement does; see [`super::StatementFacts::foreseen`].
+pub(super) fn foreseen(stmt: &StatementTokens<'_>, verdict: &SqlVerdict, dialect: Dialect) -> bool {
     match verdict.class {
         StatementClass::Select => true,
         StatementClass::Ddl => matches!(
@@ -116,56 +116,56 @@ pub(super) fn is_foreseen(piece: &Piece<'_>, verdict: &Verdict, dialect: Dialect
             );
             // In a WITH, each part may be a write of its own; REPLACE deletes what it replaces.
             plain
-                && !piece.is_any(0, &["with", "replace"])
-                && first_danger(piece, dialect).is_none()
-                && !hides_another_write(piece)
+                && !stmt.is_any(0, &["with", "replace"])
+                && first_danger(stmt, dialect).is_none()
+                && !hides_another_write(stmt)
         }
         StatementClass::Rejected => false,
     }
 }
 
 /// Whether the words of a write stand inside another statement.
-fn hides_another_write(piece: &Piece<'_>) -> bool {
-    (1..piece.toks.len()).any(|i| {
-        (piece.is(i, "delete") && piece.is(i + 1, "from"))
-            || (piece.is(i, "update") && piece.is(i + 2, "set"))
-            || (piece.is(i, "insert") && piece.is(i + 1, "into"))
-            || (piece.is(i, "merge") && piece.is(i + 1, "into"))
+fn hides_another_write(stmt: &StatementTokens<'_>) -> bool {
+    (1..stmt.toks.len()).any(|i| {
+        (stmt.is(i, "delete") && stmt.is(i + 1, "from"))
+            || (stmt.is(i, "update") && stmt.is(i + 2, "set"))
+            || (stmt.is(i, "insert") && stmt.is(i + 1, "into"))
+            || (stmt.is(i, "merge") && stmt.is(i + 1, "into"))
     })
 }
 
 /// A statement that its first words refuse. The tree only decides whether break-glass may pass it.
 fn refused(
-    piece: &Piece<'_>,
+    stmt: &StatementTokens<'_>,
     tokens: Tokens,
     dialect: Dialect,
     number: usize,
-    mut verdict: Verdict,
+    mut verdict: SqlVerdict,
 ) -> Judged {
-    let mut judged = parsed(piece, tokens, dialect, number, true);
-    let eligible = judged.unread.is_none() && judged.verdict.category == Category::BreakGlassDdl;
+    let mut judged = parsed(stmt, tokens, dialect, number, true);
+    let eligible = judged.failure.is_none() && judged.verdict.category == Category::BreakGlassDdl;
     if !eligible {
         verdict.category = Category::Unknown;
     }
-    judged.unread = None;
+    judged.failure = None;
     judged.verdict = verdict;
     judged
 }
 
 fn explained(
-    piece: &Piece<'_>,
+    stmt: &StatementTokens<'_>,
     tokens: Tokens,
     dialect: Dialect,
     number: usize,
     runs: bool,
     inner: usize,
 ) -> Judged {
-    let inner = piece.from(inner);
-    let mut judged = match heads::judge(&inner, dialect) {
-        Head::Settled(verdict) => Judged::settled(verdict),
-        Head::Refused(verdict) => refused(&inner, tokens, dialect, number, verdict),
-        Head::Parse => parsed(&inner, tokens, dialect, number, runs),
-        Head::Explain { .. } => unreadable(&inner),
+    let inner = stmt.from(inner);
+    let mut judged = match leading_keywords::judge(&inner, dialect) {
+        Leading::Settled(verdict) => Judged::settled(verdict),
+        Leading::Refused(verdict) => refused(&inner, tokens, dialect, number, verdict),
+        Leading::Parse => parsed(&inner, tokens, dialect, number, runs),
+        Leading::Explain { .. } => unreadable(&inner),
     };
     let verdict = &mut judged.verdict;
     verdict.returns_rows = true;
@@ -173,7 +173,7 @@ fn explained(
         verdict.kind,
         "select" | "insert" | "update" | "delete" | "merge" | "create_table"
     );
-    if !runs && plannable && judged.unread.is_none() {
+    if !runs && plannable && judged.failure.is_none() {
         verdict.class = StatementClass::Select;
         verdict.category = Category::ReadOnly;
         verdict.reason = "explains without running".to_owned();
@@ -183,44 +183,44 @@ fn explained(
     judged
 }
 
-fn unreadable(piece: &Piece<'_>) -> Judged {
-    let (line, column) = piece.toks.first().map_or((1, 1), |t| (t.line, t.column));
-    unread(Unread {
+fn unreadable(stmt: &StatementTokens<'_>) -> Judged {
+    let (line, column) = stmt.toks.first().map_or((1, 1), |t| (t.line, t.column));
+    unparsed(ParseFailure {
         line,
         column,
         message: "cannot read an EXPLAIN of an EXPLAIN".to_owned(),
     })
 }
 
-fn unread(unread: Unread) -> Judged {
-    let mut judged = Judged::settled(Verdict {
+fn unparsed(failure: ParseFailure) -> Judged {
+    let mut judged = Judged::settled(SqlVerdict {
         kind: "unknown",
         category: Category::Unknown,
         class: StatementClass::Dml,
         reason: "cannot be read".to_owned(),
         returns_rows: true,
     });
-    judged.unread = Some(unread);
+    judged.failure = Some(failure);
     judged
 }
 
 fn parsed(
-    piece: &Piece<'_>,
+    stmt: &StatementTokens<'_>,
     tokens: Tokens,
     dialect: Dialect,
     number: usize,
     runs: bool,
 ) -> Judged {
-    let statement = match agree::parse(piece, tokens, dialect) {
+    let statement = match cross_check::parse(stmt, tokens, dialect) {
         Ok(statement) => statement,
-        Err(error) => return unread(error),
+        Err(error) => return unparsed(error),
     };
     let mut walk = Walk::new(dialect, number, runs);
     let verdict = verdict(&statement, &mut walk);
-    review::review(&statement, piece, &mut walk);
+    review::review(&statement, stmt, &mut walk);
     Judged {
         verdict,
-        unread: None,
+        failure: None,
         tables: walk.tables,
         findings: walk.findings,
         unknown_functions: BTreeSet::new(),
@@ -229,7 +229,7 @@ fn parsed(
 }
 
 /// The verdict of the tree. Kinds that are not listed count as writes.
-fn verdict(statement: &Statement, walk: &mut Walk) -> Verdict {
+fn verdict(statement: &Statement, walk: &mut Walk) -> SqlVerdict {
     match statement {
         Statement::Query(query) => {
             walk.query(query);
@@ -276,7 +276,7 @@ fn verdict(statement: &Statement, walk: &mut Walk) -> Verdict {
             write("listen", "listens to a channel", false)
         }
         Statement::NOTIFY { .. } => write("notify", "notifies a channel", false),
-        Statement::ExplainTable { .. } => Verdict {
+        Statement::ExplainTable { .. } => SqlVerdict {
             kind: "describe",
             category: Category::ReadOnly,
             class: StatementClass::Select,
@@ -287,7 +287,7 @@ fn verdict(statement: &Statement, walk: &mut Walk) -> Verdict {
     }
 }
 
-fn query_verdict(walk: &Walk) -> Verdict {
+fn query_verdict(walk: &Walk) -> SqlVerdict {
     let (class, category, reason) = match (walk.write, walk.unknown) {
         (Some(why), _) => (StatementClass::Dml, Category::Dml, why),
         (None, true) => (
@@ -297,7 +297,7 @@ fn query_verdict(walk: &Walk) -> Verdict {
         ),
         (None, false) => (StatementClass::Select, Category::ReadOnly, "reads"),
     };
-    Verdict {
+    SqlVerdict {
         kind: "select",
         category,
         class,
@@ -306,8 +306,8 @@ fn query_verdict(walk: &Walk) -> Verdict {
     }
 }
 
-fn write(kind: &'static str, reason: &str, returns_rows: bool) -> Verdict {
-    Verdict {
+fn write(kind: &'static str, reason: &str, returns_rows: bool) -> SqlVerdict {
+    SqlVerdict {
         kind,
         category: Category::Dml,
         class: StatementClass::Dml,
@@ -316,13 +316,13 @@ fn write(kind: &'static str, reason: &str, returns_rows: bool) -> Verdict {
     }
 }
 
-fn copy(source: &CopySource, target: &CopyTarget, walk: &mut Walk) -> Verdict {
+fn copy(source: &CopySource, target: &CopyTarget, walk: &mut Walk) -> SqlVerdict {
     match source {
         CopySource::Table { table_name, .. } => walk.target(table_name),
         CopySource::Query(query) => walk.query(query),
     }
     if matches!(target, CopyTarget::Program { .. }) {
-        return Verdict::refused(
+        return SqlVerdict::refused(
             "copy",
             Category::CodeExecution,
             "COPY ... PROGRAM runs a program on the database host",
@@ -332,7 +332,7 @@ fn copy(source: &CopySource, target: &CopyTarget, walk: &mut Walk) -> Verdict {
 }
 
 /// CREATE, ALTER and DROP, and what is left.
-fn definition(statement: &Statement, walk: &mut Walk) -> Verdict {
+fn definition(statement: &Statement, walk: &mut Walk) -> SqlVerdict {
     let kind = match statement {
         Statement::CreateTable(table) => {
             walk.target(&table.name);
@@ -364,7 +364,7 @@ fn definition(statement: &Statement, walk: &mut Walk) -> Verdict {
             object_type, names, ..
         } => return dropped(*object_type, names, walk),
         Statement::CreateSequence { .. } => {
-            return Verdict::refused(
+            return SqlVerdict::refused(
                 "create_sequence",
                 Category::BreakGlassDdl,
                 "creates a sequence",
@@ -374,14 +374,14 @@ fn definition(statement: &Statement, walk: &mut Walk) -> Verdict {
     };
     match walk.write {
         Some(why) => write(kind, why, false),
-        None if walk.unknown => Verdict {
+        None if walk.unknown => SqlVerdict {
             kind,
             category: Category::Unknown,
             class: StatementClass::Dml,
             reason: "has a part that is not understood".to_owned(),
             returns_rows: false,
         },
-        None => Verdict {
+        None => SqlVerdict {
             kind,
             category: if replaces_table(statement) {
                 Category::BreakGlassDdl
@@ -400,24 +400,24 @@ fn replaces_table(statement: &Statement) -> bool {
     matches!(statement, Statement::CreateTable(table) if table.or_replace)
 }
 
-fn dropped(object: ObjectType, names: &[sqlparser::ast::ObjectName], walk: &mut Walk) -> Verdict {
+fn dropped(object: ObjectType, names: &[ObjectName], walk: &mut Walk) -> SqlVerdict {
     let kind = match object {
         ObjectType::Table => "drop_table",
         ObjectType::View | ObjectType::MaterializedView => "drop_view",
         ObjectType::Index => "drop_index",
         ObjectType::Sequence => "drop_sequence",
-        _ => return Verdict::refused("drop", Category::PrivilegeDdl, "drops an object"),
+        _ => return SqlVerdict::refused("drop", Category::PrivilegeDdl, "drops an object"),
     };
     if matches!(kind, "drop_table" | "drop_view") {
         for name in names {
             walk.target(name);
         }
     }
-    Verdict::refused(kind, Category::BreakGlassDdl, "drops an object")
+    SqlVerdict::refused(kind, Category::BreakGlassDdl, "drops an object")
 }
 
 /// First words catch these before; should a spelling ever slip past them, the tree refuses it all the same.
-fn last_resort(statement: &Statement) -> Verdict {
+fn last_resort(statement: &Statement) -> SqlVerdict {
     use Category::{CodeExecution, PrivilegeDdl, SecurityBoundary, TxControl};
     let (kind, category) = match statement {
         Statement::StartTransaction { .. }
@@ -466,7 +466,7 @@ fn last_resort(statement: &Statement) -> Verdict {
         | Statement::LoadData { .. }
         | Statement::Install { .. } => ("code", CodeExecution),
         _ => {
-            return Verdict {
+            return SqlVerdict {
                 kind: "unknown",
                 category: Category::Unknown,
                 class: StatementClass::Dml,
@@ -475,7 +475,7 @@ fn last_resort(statement: &Statement) -> Verdict {
             };
         }
     };
-    Verdict::refused(kind, category, "this kind of statement is refused")
+    SqlVerdict::refused(kind, category, "this kind of statement is refused")
 }
 
 /// DDL that adds something empty: it can be undone, and waits for nobody.

@@ -8,7 +8,7 @@
 //! Two settings are taken as their defaults, and an agent must set them so: `standard_conforming_strings = on`
 //! (PostgreSQL), and a `sql_mode` without `ANSI_QUOTES` and `NO_BACKSLASH_ESCAPES` (MySQL).
 
-use super::token::{Kind, Lexed, Tok, Trouble};
+use super::token::{LexError, Lexed, Tok, TokenKind};
 use crate::domain::dialect::Dialect;
 
 /// Operators of more than one character; the rest is taken character by character.
@@ -30,14 +30,14 @@ pub(super) fn lex(src: &str, dialect: Dialect) -> Lexed<'_> {
             src,
             toks: Vec::with_capacity(src.len() / 4 + 4),
             comments: Vec::new(),
-            trouble: None,
+            lex_error: None,
             setting_hint: None,
         },
     };
     while lexer.at < lexer.bytes.len() {
         let (line, column) = (lexer.line, lexer.column);
         if let Err(what) = lexer.step() {
-            lexer.out.trouble = Some(Trouble { line, column, what });
+            lexer.out.lex_error = Some(LexError { line, column, what });
             break;
         }
     }
@@ -83,7 +83,7 @@ impl Lexer<'_> {
     }
 
     /// Runs `body` and records what it passed over as one token.
-    fn token(&mut self, kind: Kind, body: impl FnOnce(&mut Self) -> Step) -> Step {
+    fn token(&mut self, kind: TokenKind, body: impl FnOnce(&mut Self) -> Step) -> Step {
         let (start, line, column) = (self.at, self.line, self.column);
         body(self)?;
         self.out.toks.push(Tok {
@@ -97,7 +97,7 @@ impl Lexer<'_> {
         Ok(())
     }
 
-    fn single(&mut self, kind: Kind) -> Step {
+    fn single(&mut self, kind: TokenKind) -> Step {
         self.token(kind, |l| {
             l.bump();
             Ok(())
@@ -125,33 +125,35 @@ impl Lexer<'_> {
             b'-' if next == b'-' && self.dashes_open_comment() => self.line_comment(),
             b'#' if dialect == MySql => self.line_comment(),
             b'/' if next == b'*' => return self.block_comment(),
-            b'\'' => return self.token(Kind::Str, |l| l.quoted(b'\'', dialect == MySql)),
-            b'"' if dialect == MySql => return self.token(Kind::Str, |l| l.quoted(b'"', true)),
-            b'"' => return self.token(Kind::Quoted, |l| l.quoted(b'"', false)),
-            b'`' if dialect != Postgres => {
-                return self.token(Kind::Quoted, |l| l.quoted(b'`', false));
+            b'\'' => return self.token(TokenKind::Str, |l| l.quoted(b'\'', dialect == MySql)),
+            b'"' if dialect == MySql => {
+                return self.token(TokenKind::Str, |l| l.quoted(b'"', true));
             }
-            b'[' if dialect == Sqlite => return self.token(Kind::Quoted, Self::bracketed),
+            b'"' => return self.token(TokenKind::Quoted, |l| l.quoted(b'"', false)),
+            b'`' if dialect != Postgres => {
+                return self.token(TokenKind::Quoted, |l| l.quoted(b'`', false));
+            }
+            b'[' if dialect == Sqlite => return self.token(TokenKind::Quoted, Self::bracketed),
             b'$' if dialect == Postgres => return self.dollar(),
             b'$' | b'@' | b':' | b'#' if dialect == Sqlite && self.is_word_part(next) => {
                 return self.sqlite_parameter();
             }
             b'?' if dialect != Postgres => {
-                return self.token(Kind::Param, |l| {
+                return self.token(TokenKind::Param, |l| {
                     l.bump();
                     l.digits();
                     Ok(())
                 });
             }
             b'@' if dialect == MySql => return self.mysql_variable(),
-            b'0'..=b'9' => return self.token(Kind::Number, Self::number),
-            b'.' if next.is_ascii_digit() => return self.token(Kind::Number, Self::number),
+            b'0'..=b'9' => return self.token(TokenKind::Number, Self::number),
+            b'.' if next.is_ascii_digit() => return self.token(TokenKind::Number, Self::number),
             _ if self.is_word_start(b) => return self.word(),
-            b'(' => return self.single(Kind::Open),
-            b')' => return self.single(Kind::Close),
-            b',' => return self.single(Kind::Comma),
-            b'.' => return self.single(Kind::Dot),
-            b';' => return self.single(Kind::Semi),
+            b'(' => return self.single(TokenKind::Open),
+            b')' => return self.single(TokenKind::Close),
+            b',' => return self.single(TokenKind::Comma),
+            b'.' => return self.single(TokenKind::Dot),
+            b';' => return self.single(TokenKind::Semi),
             _ => return self.operator(),
         }
         Ok(())
@@ -263,7 +265,7 @@ impl Lexer<'_> {
     /// `$1`, `$$text$$`, `$tag$text$tag$`, or a lone `$`.
     fn dollar(&mut self) -> Step {
         if self.peek(1).is_ascii_digit() {
-            return self.token(Kind::Param, |l| {
+            return self.token(TokenKind::Param, |l| {
                 l.bump();
                 l.digits();
                 Ok(())
@@ -281,7 +283,7 @@ impl Lexer<'_> {
         match self.src.get(body..).and_then(|rest| rest.find(tag)) {
             Some(found) => {
                 let total = tag.len() * 2 + found;
-                self.token(Kind::Str, |l| {
+                self.token(TokenKind::Str, |l| {
                     l.bump_by(total);
                     Ok(())
                 })
@@ -292,7 +294,7 @@ impl Lexer<'_> {
 
     /// SQLite takes `$name(anything)` and `$name::name` for one parameter; nobody else does.
     fn sqlite_parameter(&mut self) -> Step {
-        self.token(Kind::Param, |l| {
+        self.token(TokenKind::Param, |l| {
             l.bump();
             while l.is_word_part(l.peek(0)) {
                 l.bump();
@@ -309,9 +311,9 @@ impl Lexer<'_> {
     fn mysql_variable(&mut self) -> Step {
         let prefix = if self.peek(1) == b'@' { 2 } else { 1 };
         if !self.is_word_part(self.peek(prefix)) {
-            return self.single(Kind::Op);
+            return self.single(TokenKind::Op);
         }
-        self.token(Kind::Word, |l| {
+        self.token(TokenKind::Word, |l| {
             l.bump_by(prefix);
             while l.is_word_part(l.peek(0)) {
                 l.bump();
@@ -348,19 +350,19 @@ impl Lexer<'_> {
             l.quoted(b'\'', backslash)
         };
         match (b, next) {
-            (b'x', b'\'') => return self.token(Kind::Str, |l| quote_ahead(l, 1, false)),
+            (b'x', b'\'') => return self.token(TokenKind::Str, |l| quote_ahead(l, 1, false)),
             (b'b', b'\'') if mysql || postgres => {
-                return self.token(Kind::Str, |l| quote_ahead(l, 1, false));
+                return self.token(TokenKind::Str, |l| quote_ahead(l, 1, false));
             }
             (b'n', b'\'') if mysql || postgres => {
-                return self.token(Kind::Str, |l| quote_ahead(l, 1, mysql));
+                return self.token(TokenKind::Str, |l| quote_ahead(l, 1, mysql));
             }
             (b'e', b'\'') if postgres => {
-                self.token(Kind::Str, |l| quote_ahead(l, 1, true))?;
+                self.token(TokenKind::Str, |l| quote_ahead(l, 1, true))?;
                 return self.refuse_continuation();
             }
             (b'u', b'&') if postgres && self.peek(2) == b'\'' => {
-                return self.token(Kind::Str, |l| quote_ahead(l, 2, false));
+                return self.token(TokenKind::Str, |l| quote_ahead(l, 2, false));
             }
             (b'u', b'&') if postgres && self.peek(2) == b'"' => {
                 return Err("an identifier with escapes");
@@ -370,7 +372,7 @@ impl Lexer<'_> {
         if self.dialect == Dialect::Sqlite && self.src[self.at..].starts_with('\u{feff}') {
             return Err("a byte order mark");
         }
-        self.token(Kind::Word, |l| {
+        self.token(TokenKind::Word, |l| {
             while l.is_word_part(l.peek(0)) {
                 l.bump();
             }
@@ -397,7 +399,7 @@ impl Lexer<'_> {
             .iter()
             .find(|op| rest.starts_with(op.as_bytes()))
             .map_or(1, |op| op.len());
-        self.token(Kind::Op, |l| {
+        self.token(TokenKind::Op, |l| {
             l.bump_by(len);
             Ok(())
         })

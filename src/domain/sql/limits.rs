@@ -4,7 +4,7 @@
 //! the tree of a chain is as deep as the chain is long; walking and dropping it recurses. So chain builders are counted
 //! per statement, and so are runs of bare words, which prefix keywords recurse over.
 
-use super::token::{Kind, Piece};
+use super::token::{StatementTokens, TokenKind};
 
 /// Longest text, in bytes (the limit of a request's `detail`).
 pub const TEXT_BYTES_MAX: usize = 100_000;
@@ -88,27 +88,28 @@ impl Complexity {
 }
 
 /// Counts `piece`.
-pub(super) fn complexity(piece: &Piece<'_>) -> Complexity {
+pub(super) fn complexity(stmt: &StatementTokens<'_>) -> Complexity {
     let mut total = Complexity {
         chain: 0,
         word_run: 0,
     };
     let mut run = 0;
-    for i in 0..piece.toks.len() {
-        match piece.toks[i].kind {
-            Kind::Word => {
+    for i in 0..stmt.toks.len() {
+        match stmt.toks[i].kind {
+            TokenKind::Word => {
                 run += 1;
                 total.word_run = total.word_run.max(run);
-                total.chain += weight(piece.text(i));
+                total.chain += weight(stmt.text(i));
                 continue;
             }
-            Kind::Quoted => continue,
+            TokenKind::Quoted => continue,
             // The sign of a number in a list is no chain: bulk inserts are full of them.
-            Kind::Op if matches!(piece.text(i), "-" | "+") => {
-                let listed = i > 0 && matches!(piece.toks[i - 1].kind, Kind::Comma | Kind::Open);
+            TokenKind::Op if matches!(stmt.text(i), "-" | "+") => {
+                let listed =
+                    i > 0 && matches!(stmt.toks[i - 1].kind, TokenKind::Comma | TokenKind::Open);
                 total.chain += usize::from(!listed);
             }
-            Kind::Op => total.chain += 1,
+            TokenKind::Op => total.chain += 1,
             _ => {}
         }
         run = 0;

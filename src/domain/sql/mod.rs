@@ -11,12 +11,12 @@
 //! that the walk does not know, a function whose name can be read in two ways are writes; a text that cannot be read
 //! with certainty is [`Class::Unparsable`], which only a human may let through.
 
-mod agree;
 mod analysis;
 mod any;
+mod cross_check;
 mod functions;
-mod heads;
 mod judge;
+mod leading_keywords;
 mod lex;
 mod limits;
 mod redact;
@@ -36,13 +36,13 @@ pub use any::{DialectFact, analyze_any};
 pub use limits::{
     CHAIN_MAX, SHORT_TEXT_BYTES_MAX, STACK_BYTES, STATEMENTS_MAX, TEXT_BYTES_MAX, WORD_RUN_MAX,
 };
-pub use review::{Action, Finding, IN_LIST_MAX, Rule};
+pub use review::{Finding, IN_LIST_MAX, ReviewRule, RuleAction};
 
 use crate::crypto::sha256_hex;
 use crate::domain::dialect::Dialect;
 use judge::Judged;
 use std::collections::BTreeSet;
-use token::{Piece, Trouble};
+use token::{LexError, StatementTokens};
 
 /// Analyses `text`. Pure and deterministic; needs a stack of [`STACK_BYTES`] for the worst accepted text.
 ///
@@ -56,47 +56,45 @@ pub fn analyze(text: &str, dialect: Dialect) -> Result<Analysis, InputError> {
         return Err(InputError::TooLong { bytes: text.len() });
     }
     let lexed = lex::lex(text, dialect);
-    let pieces = lexed.pieces();
-    if pieces.is_empty() && lexed.trouble.is_none() {
+    let stmts = lexed.stmts();
+    if stmts.is_empty() && lexed.lex_error.is_none() {
         return Err(InputError::Empty);
     }
-    if pieces.len() > STATEMENTS_MAX {
-        return Err(InputError::TooManyStatements {
-            count: pieces.len(),
-        });
+    if stmts.len() > STATEMENTS_MAX {
+        return Err(InputError::TooManyStatements { count: stmts.len() });
     }
-    let too_complex = pieces
+    let too_complex = stmts
         .iter()
         .position(|p| !limits::complexity(p).acceptable());
     if let Some(at) = too_complex {
         return Err(InputError::TooComplex { statement: at + 1 });
     }
-    let tokens = match lexed.trouble.or_else(|| dangling_minus(&pieces, dialect)) {
-        Some(trouble) => Err(trouble),
-        None => agree::tokens(&lexed, dialect),
+    let tokens = match lexed.lex_error.or_else(|| dangling_minus(&stmts, dialect)) {
+        Some(lex_error) => Err(lex_error),
+        None => cross_check::tokens(&lexed, dialect),
     };
     let tokens = match tokens {
-        Ok(tokens) if tokens.len() == pieces.len() => tokens,
-        Ok(_) => return Ok(uncut(text, dialect, &pieces, None)),
-        Err(trouble) => return Ok(uncut(text, dialect, &pieces, Some(trouble))),
+        Ok(tokens) if tokens.len() == stmts.len() => tokens,
+        Ok(_) => return Ok(uncut(text, dialect, &stmts, None)),
+        Err(lex_error) => return Ok(uncut(text, dialect, &stmts, Some(lex_error))),
     };
-    let judged: Vec<Judged> = pieces
+    let judged: Vec<Judged> = stmts
         .iter()
         .zip(tokens)
         .enumerate()
-        .map(|(i, (piece, tokens))| {
+        .map(|(i, (stmt, tokens))| {
             let hint_sets = lexed.setting_hint.is_some();
-            judge::judge(piece, tokens, dialect, i + 1, hint_sets)
+            judge::judge(stmt, tokens, dialect, i + 1, hint_sets)
         })
         .collect();
-    Ok(assemble(text, dialect, &pieces, judged))
+    Ok(assemble(text, dialect, &stmts, judged))
 }
 
 /// A statement of MySQL that ends in a minus sign: with what stands behind it cut off, two of them are a comment.
-fn dangling_minus(pieces: &[Piece<'_>], dialect: Dialect) -> Option<Trouble> {
-    let ends_so = |p: &&Piece<'_>| p.text(p.toks.len() - 1) == "-";
-    let last = pieces.iter().find(ends_so)?.toks.last()?;
-    (dialect == Dialect::MySql).then_some(Trouble {
+fn dangling_minus(stmts: &[StatementTokens<'_>], dialect: Dialect) -> Option<LexError> {
+    let ends_so = |p: &&StatementTokens<'_>| p.text(p.toks.len() - 1) == "-";
+    let last = stmts.iter().find(ends_so)?.toks.last()?;
+    (dialect == Dialect::MySql).then_some(LexError {
         line: last.line,
         column: last.column,
         what: "a minus sign at the end of a statement",
@@ -105,13 +103,18 @@ fn dangling_minus(pieces: &[Piece<'_>], dialect: Dialect) -> Option<Trouble> {
 
 /// The analysis of a text that could not be cut into statements with certainty. What its first words refuse is refused
 /// all the same.
-fn uncut(text: &str, dialect: Dialect, pieces: &[Piece<'_>], trouble: Option<Trouble>) -> Analysis {
-    let refused = pieces.iter().find_map(|piece| {
-        let verdict = match heads::judge(piece, dialect) {
-            heads::Head::Settled(v) | heads::Head::Refused(v) => v,
+fn uncut(
+    text: &str,
+    dialect: Dialect,
+    stmts: &[StatementTokens<'_>],
+    lex_error: Option<LexError>,
+) -> Analysis {
+    let refused = stmts.iter().find_map(|stmt| {
+        let verdict = match leading_keywords::judge(stmt, dialect) {
+            leading_keywords::Leading::Settled(v) | leading_keywords::Leading::Refused(v) => v,
             _ => return None,
         };
-        let first = piece.toks.first()?;
+        let first = stmt.toks.first()?;
         (verdict.class == StatementClass::Rejected).then_some(Class::Rejected {
             reason: verdict.reason,
             line: first.line,
@@ -119,18 +122,19 @@ fn uncut(text: &str, dialect: Dialect, pieces: &[Piece<'_>], trouble: Option<Tro
         })
     });
     let class = refused.unwrap_or_else(|| {
-        let unread = trouble.map(agree::Unread::from);
+        let parse_failure = lex_error.map(cross_check::ParseFailure::from);
         Class::Unparsable {
-            line: unread.as_ref().map_or(1, |u| u.line),
-            column: unread.as_ref().map_or(1, |u| u.column),
-            message: unread.map_or_else(|| "cannot find the statements".to_owned(), |u| u.message),
+            line: parse_failure.as_ref().map_or(1, |u| u.line),
+            column: parse_failure.as_ref().map_or(1, |u| u.column),
+            message: parse_failure
+                .map_or_else(|| "cannot find the statements".to_owned(), |u| u.message),
         }
     });
     let redacted = parse_failed(text);
     let fingerprint = sha256_hex(redacted.as_bytes());
     Analysis {
         class,
-        ..Analysis::unread(dialect, fingerprint, redacted)
+        ..Analysis::parse_failure(dialect, fingerprint, redacted)
     }
 }
 
@@ -138,15 +142,20 @@ fn parse_failed(text: &str) -> String {
     format!("parse-failed:{}", sha256_hex(text.as_bytes()))
 }
 
-fn assemble(text: &str, dialect: Dialect, pieces: &[Piece<'_>], judged: Vec<Judged>) -> Analysis {
-    let unread = judged.iter().find_map(|j| j.unread.clone());
-    let class = class_of(pieces, &judged, unread.as_ref());
+fn assemble(
+    text: &str,
+    dialect: Dialect,
+    stmts: &[StatementTokens<'_>],
+    judged: Vec<Judged>,
+) -> Analysis {
+    let parse_failure = judged.iter().find_map(|j| j.failure.clone());
+    let class = class_of(stmts, &judged, parse_failure.as_ref());
     let redacted = match &class {
         Class::Unparsable { .. } => parse_failed(text),
-        _ => redact::literals(pieces, dialect),
+        _ => redact::literals(stmts, dialect),
     };
     let categories: Vec<Category> = judged.iter().map(|j| j.verdict.category).collect();
-    let eligible = unread.is_none()
+    let eligible = parse_failure.is_none()
         && categories
             .iter()
             .all(|c| matches!(c, Category::SafeDdl | Category::BreakGlassDdl));
@@ -158,12 +167,12 @@ fn assemble(text: &str, dialect: Dialect, pieces: &[Piece<'_>], judged: Vec<Judg
         .flat_map(|j| j.unknown_functions.clone())
         .collect();
     let mut findings: Vec<Finding> = judged.iter().flat_map(|j| j.findings.clone()).collect();
-    findings.extend(mixed_ddl_dml(pieces, &judged));
+    findings.extend(mixed_ddl_dml(stmts, &judged));
     Analysis {
         dialect,
         dialect_fact: DialectFact::Known(dialect),
         unknown_functions: unknown_functions.into_iter().collect(),
-        plan: (unread.is_none() && runs).then(|| cut(text, pieces)),
+        plan: (parse_failure.is_none() && runs).then(|| cut(text, stmts)),
         findings,
         tables,
         ddl: DdlFacts {
@@ -173,18 +182,18 @@ fn assemble(text: &str, dialect: Dialect, pieces: &[Piece<'_>], judged: Vec<Judg
         safe_ddl: judged.len() == 1 && judged[0].safe_ddl,
         fingerprint: sha256_hex(redacted.as_bytes()),
         redacted: Redacted { literals: redacted },
-        statements: pieces
+        statements: stmts
             .iter()
             .zip(judged)
-            .map(|(piece, judged)| facts(piece, judged, dialect))
+            .map(|(stmt, judged)| facts(stmt, judged, dialect))
             .collect(),
         class,
     }
 }
 
-fn facts(piece: &Piece<'_>, judged: Judged, dialect: Dialect) -> StatementFacts {
-    let (line, column) = place(piece);
-    let foreseen = judge::is_foreseen(piece, &judged.verdict, dialect);
+fn facts(stmt: &StatementTokens<'_>, judged: Judged, dialect: Dialect) -> StatementFacts {
+    let (line, column) = place(stmt);
+    let foreseen = judge::foreseen(stmt, &judged.verdict, dialect);
     StatementFacts {
         kind: judged.verdict.kind,
         category: judged.verdict.category,
@@ -197,19 +206,19 @@ fn facts(piece: &Piece<'_>, judged: Judged, dialect: Dialect) -> StatementFacts 
     }
 }
 
-fn place(piece: &Piece<'_>) -> (u64, u64) {
-    piece.toks.first().map_or((1, 1), |t| (t.line, t.column))
+fn place(stmt: &StatementTokens<'_>) -> (u64, u64) {
+    stmt.toks.first().map_or((1, 1), |t| (t.line, t.column))
 }
 
 /// The text of each statement: from behind the separator before it, leading comments included, to its last word. A
 /// comment behind that word is left out, because an agent that joins statements with `;` would put the separator into
 /// it.
-fn cut(text: &str, pieces: &[Piece<'_>]) -> Vec<String> {
-    pieces
+fn cut(text: &str, stmts: &[StatementTokens<'_>]) -> Vec<String> {
+    stmts
         .iter()
-        .map(|piece| {
-            let end = piece.toks.last().map_or(piece.begin, |t| t.end);
-            let own = text.get(piece.begin..end).unwrap_or_default();
+        .map(|stmt| {
+            let end = stmt.toks.last().map_or(stmt.begin, |t| t.end);
+            let own = text.get(stmt.begin..end).unwrap_or_default();
             own.trim_start_matches(|c: char| c.is_ascii_whitespace())
                 .to_owned()
         })
@@ -217,10 +226,14 @@ fn cut(text: &str, pieces: &[Piece<'_>]) -> Vec<String> {
 }
 
 /// The first refusal wins, then what cannot be read, then the first write that is more than structure.
-fn class_of(pieces: &[Piece<'_>], judged: &[Judged], unread: Option<&agree::Unread>) -> Class {
+fn class_of(
+    stmts: &[StatementTokens<'_>],
+    judged: &[Judged],
+    parse_failure: Option<&cross_check::ParseFailure>,
+) -> Class {
     let with = |class| move |j: &&Judged| j.verdict.class == class;
     let rejected = |at: usize, reason: &str| {
-        let (line, column) = pieces.get(at).map_or((1, 1), place);
+        let (line, column) = stmts.get(at).map_or((1, 1), place);
         Class::Rejected {
             reason: reason.to_owned(),
             line,
@@ -229,16 +242,16 @@ fn class_of(pieces: &[Piece<'_>], judged: &[Judged], unread: Option<&agree::Unre
     };
     let refused = (0..judged.len()).find(|&at| {
         judged[at].verdict.class == StatementClass::Rejected
-            && !ends_trigger(&pieces[..=at], &judged[..at])
+            && !ends_trigger(&stmts[..=at], &judged[..at])
     });
     if let Some(at) = refused {
         return rejected(at, &judged[at].verdict.reason);
     }
-    if let Some(unread) = unread {
+    if let Some(parse_failure) = parse_failure {
         return Class::Unparsable {
-            line: unread.line,
-            column: unread.column,
-            message: unread.message.clone(),
+            line: parse_failure.line,
+            column: parse_failure.column,
+            message: parse_failure.message.clone(),
         };
     }
     if let Some(dml) = judged.iter().find(with(StatementClass::Dml)) {
@@ -265,20 +278,20 @@ fn class_of(pieces: &[Piece<'_>], judged: &[Judged], unread: Option<&agree::Unre
 
 /// Whether the last of `pieces` is the END of a trigger's body, which the semicolons in it have cut off. The whole is
 /// unreadable then, and waits for a human.
-fn ends_trigger(pieces: &[Piece<'_>], before: &[Judged]) -> bool {
-    let end = pieces
+fn ends_trigger(stmts: &[StatementTokens<'_>], before: &[Judged]) -> bool {
+    let end = stmts
         .last()
         .is_some_and(|p| p.toks.len() == 1 && p.is(0, "end"));
-    let opens = |(piece, judged): (&Piece<'_>, &Judged)| {
-        judged.unread.is_some()
-            && piece.is(0, "create")
-            && (1..piece.toks.len().min(8)).any(|i| piece.is_any(i, &["trigger", "event"]))
+    let opens = |(stmt, judged): (&StatementTokens<'_>, &Judged)| {
+        judged.failure.is_some()
+            && stmt.is(0, "create")
+            && (1..stmt.toks.len().min(8)).any(|i| stmt.is_any(i, &["trigger", "event"]))
     };
-    end && pieces.iter().zip(before).any(opens)
+    end && stmts.iter().zip(before).any(opens)
 }
 
 /// One finding for a batch that changes both structure and data, at the statement that makes it so.
-fn mixed_ddl_dml(pieces: &[Piece<'_>], judged: &[Judged]) -> Option<Finding> {
+fn mixed_ddl_dml(stmts: &[StatementTokens<'_>], judged: &[Judged]) -> Option<Finding> {
     let is_ddl = |j: &Judged| {
         j.verdict.kind.starts_with("drop_")
             || matches!(
@@ -291,8 +304,8 @@ fn mixed_ddl_dml(pieces: &[Piece<'_>], judged: &[Judged]) -> Option<Finding> {
         .iter()
         .position(is_ddl)?
         .max(judged.iter().position(is_dml)?);
-    let (line, column) = place(pieces.get(at)?);
-    let mut finding = Finding::new(Rule::MixedDdlDml, at + 1, line, column);
-    finding.offset = pieces.get(at)?.offset_at(line, column);
+    let (line, column) = place(stmts.get(at)?);
+    let mut finding = Finding::new(ReviewRule::MixedDdlDml, at + 1, line, column);
+    finding.offset = stmts.get(at)?.offset_at(line, column);
     Some(finding)
 }

@@ -1,7 +1,7 @@
 //! SQL without its data: every literal becomes `?`, comments are dropped, white space and the case of keywords are made
 //! uniform. Written from tokens, so that nothing a parser forgets to print or prints anew can get in or out.
 
-use super::token::{Kind, Piece};
+use super::token::{StatementTokens, TokenKind};
 use crate::domain::dialect::Dialect;
 
 /// Words that are written in capitals; any other word may be a name and keeps its spelling. Sorted.
@@ -155,28 +155,28 @@ pub(super) const SPACED: &[&str] = &[
 ];
 
 /// Statements with their literals hidden, joined by `; `.
-pub(super) fn literals(pieces: &[Piece<'_>], dialect: Dialect) -> String {
+pub(super) fn literals(stmts: &[StatementTokens<'_>], dialect: Dialect) -> String {
     let mut out = String::new();
-    for piece in pieces {
+    for stmt in stmts {
         if !out.is_empty() {
             out.push_str("; ");
         }
-        statement(piece, dialect, &mut out);
+        statement(stmt, dialect, &mut out);
     }
     out
 }
 
-fn statement(piece: &Piece<'_>, dialect: Dialect, out: &mut String) {
+fn statement(stmt: &StatementTokens<'_>, dialect: Dialect, out: &mut String) {
     let mut before = Before::Start;
-    for i in 0..piece.toks.len() {
-        let kind = piece.toks[i].kind;
-        let hidden = matches!(kind, Kind::Str | Kind::Number)
-            || (kind == Kind::Quoted && may_be_string(piece, i, dialect));
-        if !hidden && is_sign(piece, i) {
+    for i in 0..stmt.toks.len() {
+        let kind = stmt.toks[i].kind;
+        let hidden = matches!(kind, TokenKind::Str | TokenKind::Number)
+            || (kind == TokenKind::Quoted && may_be_string(stmt, i, dialect));
+        if !hidden && is_sign(stmt, i) {
             continue;
         }
-        let word = piece.text(i);
-        let keyword = keyword(piece, i);
+        let word = stmt.text(i);
+        let keyword = keyword(stmt, i);
         let text = match keyword {
             _ if hidden => "?",
             Some(keyword) => keyword,
@@ -187,9 +187,9 @@ fn statement(piece: &Piece<'_>, dialect: Dialect, out: &mut String) {
         }
         out.push_str(text);
         before = match kind {
-            Kind::Open | Kind::Dot => Before::Tight,
-            Kind::Op if word == "::" || word == "[" || word == "@" => Before::Tight,
-            Kind::Word | Kind::Quoted if !hidden => match keyword {
+            TokenKind::Open | TokenKind::Dot => Before::Tight,
+            TokenKind::Op if word == "::" || word == "[" || word == "@" => Before::Tight,
+            TokenKind::Word | TokenKind::Quoted if !hidden => match keyword {
                 Some(k) if SPACED.binary_search(&k).is_ok() => Before::Other,
                 _ => Before::Name,
             },
@@ -208,12 +208,12 @@ enum Before {
 }
 
 impl Before {
-    fn wants_space(&self, kind: Kind, word: &str) -> bool {
+    fn wants_space(&self, kind: TokenKind, word: &str) -> bool {
         match self {
             Before::Start | Before::Tight => false,
-            Before::Name if kind == Kind::Open => false,
+            Before::Name if kind == TokenKind::Open => false,
             _ => {
-                !matches!(kind, Kind::Close | Kind::Comma | Kind::Dot)
+                !matches!(kind, TokenKind::Close | TokenKind::Comma | TokenKind::Dot)
                     && !matches!(word, "::" | "[" | "]")
             }
         }
@@ -221,13 +221,13 @@ impl Before {
 }
 
 /// The canonical spelling of a keyword; part of a qualified name is none.
-fn keyword(piece: &Piece<'_>, i: usize) -> Option<&'static str> {
+fn keyword(stmt: &StatementTokens<'_>, i: usize) -> Option<&'static str> {
     /// No keyword is longer.
     const LONGEST: usize = 12;
-    let word = piece.text(i);
-    let qualified =
-        (i > 0 && piece.kind(i - 1) == Some(Kind::Dot)) || piece.kind(i + 1) == Some(Kind::Dot);
-    if piece.kind(i) != Some(Kind::Word) || word.len() > LONGEST || qualified {
+    let word = stmt.text(i);
+    let qualified = (i > 0 && stmt.kind(i - 1) == Some(TokenKind::Dot))
+        || stmt.kind(i + 1) == Some(TokenKind::Dot);
+    if stmt.kind(i) != Some(TokenKind::Word) || word.len() > LONGEST || qualified {
         return None;
     }
     let upper = word.to_ascii_uppercase();
@@ -238,32 +238,34 @@ fn keyword(piece: &Piece<'_>, i: usize) -> Option<&'static str> {
 }
 
 /// A sign that belongs to the number behind it: `-1` is one literal, `a - 1` is not.
-fn is_sign(piece: &Piece<'_>, i: usize) -> bool {
-    if !matches!(piece.text(i), "-" | "+") || piece.kind(i) != Some(Kind::Op) {
+fn is_sign(stmt: &StatementTokens<'_>, i: usize) -> bool {
+    if !matches!(stmt.text(i), "-" | "+") || stmt.kind(i) != Some(TokenKind::Op) {
         return false;
     }
-    let next = piece.kind(i + 1);
-    let before_number = next == Some(Kind::Number);
+    let next = stmt.kind(i + 1);
+    let before_number = next == Some(TokenKind::Number);
     let behind_operand = i > 0
-        && match piece.kind(i - 1) {
-            Some(Kind::Word) => keyword(piece, i - 1).is_none_or(|k| matches!(k, "END" | "NULL")),
-            Some(Kind::Op) => piece.text(i - 1) == "]",
-            Some(Kind::Comma | Kind::Open) => false,
+        && match stmt.kind(i - 1) {
+            Some(TokenKind::Word) => {
+                keyword(stmt, i - 1).is_none_or(|k| matches!(k, "END" | "NULL"))
+            }
+            Some(TokenKind::Op) => stmt.text(i - 1) == "]",
+            Some(TokenKind::Comma | TokenKind::Open) => false,
             _ => true,
         };
     before_number && !behind_operand
 }
 
 /// SQLite reads `"text"` as a string where no column has that name, so it is shown only where a name must stand.
-fn may_be_string(piece: &Piece<'_>, i: usize, dialect: Dialect) -> bool {
+fn may_be_string(stmt: &StatementTokens<'_>, i: usize, dialect: Dialect) -> bool {
     const NAMED: &[&str] = &[
         "as", "column", "exists", "from", "index", "into", "join", "key", "table", "update", "view",
     ];
-    if dialect != Dialect::Sqlite || !piece.text(i).starts_with('"') {
+    if dialect != Dialect::Sqlite || !stmt.text(i).starts_with('"') {
         return false;
     }
-    let before_dot = piece.kind(i + 1) == Some(Kind::Dot);
-    let compared = i > 1 && piece.is(i - 1, "from") && piece.is(i - 2, "distinct");
-    let behind = i > 0 && (piece.kind(i - 1) == Some(Kind::Dot) || piece.is_any(i - 1, NAMED));
+    let before_dot = stmt.kind(i + 1) == Some(TokenKind::Dot);
+    let compared = i > 1 && stmt.is(i - 1, "from") && stmt.is(i - 2, "distinct");
+    let behind = i > 0 && (stmt.kind(i - 1) == Some(TokenKind::Dot) || stmt.is_any(i - 1, NAMED));
     !(before_dot || behind) || compared
 }

@@ -1,7 +1,7 @@
 //! Review rules: shapes of statements that are usually a mistake, what they are called, why they matter and how to mend
 //! them. Which of them block is configuration; here is only what is found.
 
-use super::token::{Kind, Piece};
+use super::token::{StatementTokens, TokenKind};
 use super::walk::Walk;
 use crate::domain::dialect::Dialect;
 use sqlparser::ast::{
@@ -10,7 +10,7 @@ use sqlparser::ast::{
 
 /// A review rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Rule {
+pub enum ReviewRule {
     /// DELETE without a condition.
     NoWhereDelete,
     /// UPDATE without a condition.
@@ -43,7 +43,7 @@ pub enum Rule {
 
 /// What a finding does to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Action {
+pub enum RuleAction {
     /// The request is refused.
     Block,
     /// The finding is shown and raises the risk.
@@ -52,102 +52,103 @@ pub enum Action {
     Off,
 }
 
-impl Action {
+impl RuleAction {
     /// `block`, `warn` or `off`.
     pub fn as_str(self) -> &'static str {
         match self {
-            Action::Block => "block",
-            Action::Warn => "warn",
-            Action::Off => "off",
+            RuleAction::Block => "block",
+            RuleAction::Warn => "warn",
+            RuleAction::Off => "off",
         }
     }
 
     /// The action of that name.
-    pub fn parse(text: &str) -> Option<Action> {
-        [Action::Block, Action::Warn, Action::Off]
+    pub fn parse(text: &str) -> Option<RuleAction> {
+        [RuleAction::Block, RuleAction::Warn, RuleAction::Off]
             .into_iter()
             .find(|a| a.as_str() == text)
     }
 }
 
-/// Elements of an IN list above which [`Rule::LargeInList`] fires.
+/// Elements of an IN list above which [`ReviewRule::LargeInList`] fires.
 pub const IN_LIST_MAX: usize = 100;
 
 /// Findings of one statement beyond this many are left out; a thousand equal warnings help nobody.
 const FINDINGS_PER_STATEMENT_MAX: usize = 50;
 
-impl Rule {
+impl ReviewRule {
     /// All rules, in the order of the documentation.
-    pub const ALL: [Rule; 14] = [
-        Rule::NoWhereDelete,
-        Rule::NoWhereUpdate,
-        Rule::DropTable,
-        Rule::DropColumn,
-        Rule::NotNullWithoutDefault,
-        Rule::CreateIndexNotConcurrently,
-        Rule::AlterColumnType,
-        Rule::Truncate,
-        Rule::MixedDdlDml,
-        Rule::LargeInList,
-        Rule::DropIndex,
-        Rule::DropView,
-        Rule::DropSequence,
-        Rule::CreateSequence,
+    pub const ALL: [ReviewRule; 14] = [
+        ReviewRule::NoWhereDelete,
+        ReviewRule::NoWhereUpdate,
+        ReviewRule::DropTable,
+        ReviewRule::DropColumn,
+        ReviewRule::NotNullWithoutDefault,
+        ReviewRule::CreateIndexNotConcurrently,
+        ReviewRule::AlterColumnType,
+        ReviewRule::Truncate,
+        ReviewRule::MixedDdlDml,
+        ReviewRule::LargeInList,
+        ReviewRule::DropIndex,
+        ReviewRule::DropView,
+        ReviewRule::DropSequence,
+        ReviewRule::CreateSequence,
     ];
 
     /// The key in server.toml: `no_where_delete`.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Rule::NoWhereDelete => "no_where_delete",
-            Rule::NoWhereUpdate => "no_where_update",
-            Rule::DropTable => "drop_table",
-            Rule::DropColumn => "drop_column",
-            Rule::NotNullWithoutDefault => "not_null_without_default",
-            Rule::CreateIndexNotConcurrently => "create_index_not_concurrently",
-            Rule::AlterColumnType => "alter_column_type",
-            Rule::Truncate => "truncate",
-            Rule::MixedDdlDml => "mixed_ddl_dml",
-            Rule::LargeInList => "large_in_list",
-            Rule::DropIndex => "drop_index",
-            Rule::DropView => "drop_view",
-            Rule::DropSequence => "drop_sequence",
-            Rule::CreateSequence => "create_sequence",
+            ReviewRule::NoWhereDelete => "no_where_delete",
+            ReviewRule::NoWhereUpdate => "no_where_update",
+            ReviewRule::DropTable => "drop_table",
+            ReviewRule::DropColumn => "drop_column",
+            ReviewRule::NotNullWithoutDefault => "not_null_without_default",
+            ReviewRule::CreateIndexNotConcurrently => "create_index_not_concurrently",
+            ReviewRule::AlterColumnType => "alter_column_type",
+            ReviewRule::Truncate => "truncate",
+            ReviewRule::MixedDdlDml => "mixed_ddl_dml",
+            ReviewRule::LargeInList => "large_in_list",
+            ReviewRule::DropIndex => "drop_index",
+            ReviewRule::DropView => "drop_view",
+            ReviewRule::DropSequence => "drop_sequence",
+            ReviewRule::CreateSequence => "create_sequence",
         }
     }
 
     /// The name on the wire: `NoWhereDelete`.
     pub fn wire_name(self) -> &'static str {
         match self {
-            Rule::NoWhereDelete => "NoWhereDelete",
-            Rule::NoWhereUpdate => "NoWhereUpdate",
-            Rule::DropTable => "DropTable",
-            Rule::DropColumn => "DropColumn",
-            Rule::NotNullWithoutDefault => "NotNullWithoutDefault",
-            Rule::CreateIndexNotConcurrently => "CreateIndexNotConcurrently",
-            Rule::AlterColumnType => "AlterColumnType",
-            Rule::Truncate => "Truncate",
-            Rule::MixedDdlDml => "MixedDdlDml",
-            Rule::LargeInList => "LargeInList",
-            Rule::DropIndex => "DropIndex",
-            Rule::DropView => "DropView",
-            Rule::DropSequence => "DropSequence",
-            Rule::CreateSequence => "CreateSequence",
+            ReviewRule::NoWhereDelete => "NoWhereDelete",
+            ReviewRule::NoWhereUpdate => "NoWhereUpdate",
+            ReviewRule::DropTable => "DropTable",
+            ReviewRule::DropColumn => "DropColumn",
+            ReviewRule::NotNullWithoutDefault => "NotNullWithoutDefault",
+            ReviewRule::CreateIndexNotConcurrently => "CreateIndexNotConcurrently",
+            ReviewRule::AlterColumnType => "AlterColumnType",
+            ReviewRule::Truncate => "Truncate",
+            ReviewRule::MixedDdlDml => "MixedDdlDml",
+            ReviewRule::LargeInList => "LargeInList",
+            ReviewRule::DropIndex => "DropIndex",
+            ReviewRule::DropView => "DropView",
+            ReviewRule::DropSequence => "DropSequence",
+            ReviewRule::CreateSequence => "CreateSequence",
         }
     }
 
     /// The rule of that key.
-    pub fn parse(text: &str) -> Option<Rule> {
-        Rule::ALL.into_iter().find(|r| r.as_str() == text)
+    pub fn parse(text: &str) -> Option<ReviewRule> {
+        ReviewRule::ALL.into_iter().find(|r| r.as_str() == text)
     }
 
     /// What the rule does where configuration does not say.
-    pub fn default_action(self) -> Action {
+    pub fn default_action(self) -> RuleAction {
         match self {
-            Rule::NoWhereDelete | Rule::NoWhereUpdate | Rule::DropTable | Rule::Truncate => {
-                Action::Block
-            }
-            Rule::CreateSequence => Action::Off,
-            _ => Action::Warn,
+            ReviewRule::NoWhereDelete
+            | ReviewRule::NoWhereUpdate
+            | ReviewRule::DropTable
+            | ReviewRule::Truncate => RuleAction::Block,
+            ReviewRule::CreateSequence => RuleAction::Off,
+            _ => RuleAction::Warn,
         }
     }
 
@@ -155,85 +156,88 @@ impl Rule {
     pub fn bypassable(self) -> bool {
         !matches!(
             self,
-            Rule::NoWhereDelete | Rule::NoWhereUpdate | Rule::LargeInList | Rule::MixedDdlDml
+            ReviewRule::NoWhereDelete
+                | ReviewRule::NoWhereUpdate
+                | ReviewRule::LargeInList
+                | ReviewRule::MixedDdlDml
         )
     }
 
     fn message(self) -> &'static str {
         match self {
-            Rule::NoWhereDelete => "DELETE without WHERE clause",
-            Rule::NoWhereUpdate => "UPDATE without WHERE clause",
-            Rule::DropTable => "DROP TABLE detected",
-            Rule::DropColumn => "DROP COLUMN detected",
-            Rule::NotNullWithoutDefault => "ADD COLUMN NOT NULL without DEFAULT",
-            Rule::CreateIndexNotConcurrently => "CREATE INDEX without CONCURRENTLY",
-            Rule::AlterColumnType => "ALTER COLUMN TYPE detected",
-            Rule::Truncate => "TRUNCATE detected",
-            Rule::MixedDdlDml => "DDL and DML mixed in same batch",
-            Rule::LargeInList => "IN list with too many elements",
-            Rule::DropIndex => "DROP INDEX detected",
-            Rule::DropView => "DROP VIEW detected",
-            Rule::DropSequence => "DROP SEQUENCE detected",
-            Rule::CreateSequence => "CREATE SEQUENCE detected",
+            ReviewRule::NoWhereDelete => "DELETE without WHERE clause",
+            ReviewRule::NoWhereUpdate => "UPDATE without WHERE clause",
+            ReviewRule::DropTable => "DROP TABLE detected",
+            ReviewRule::DropColumn => "DROP COLUMN detected",
+            ReviewRule::NotNullWithoutDefault => "ADD COLUMN NOT NULL without DEFAULT",
+            ReviewRule::CreateIndexNotConcurrently => "CREATE INDEX without CONCURRENTLY",
+            ReviewRule::AlterColumnType => "ALTER COLUMN TYPE detected",
+            ReviewRule::Truncate => "TRUNCATE detected",
+            ReviewRule::MixedDdlDml => "DDL and DML mixed in same batch",
+            ReviewRule::LargeInList => "IN list with too many elements",
+            ReviewRule::DropIndex => "DROP INDEX detected",
+            ReviewRule::DropView => "DROP VIEW detected",
+            ReviewRule::DropSequence => "DROP SEQUENCE detected",
+            ReviewRule::CreateSequence => "CREATE SEQUENCE detected",
         }
     }
 
     /// Why it matters, and how to mend it.
     fn advice(self) -> (&'static str, &'static str) {
         match self {
-            Rule::NoWhereDelete => (
+            ReviewRule::NoWhereDelete => (
                 "every row of the table is deleted",
                 "add a WHERE that names the rows; a condition made of literals counts as none",
             ),
-            Rule::NoWhereUpdate => (
+            ReviewRule::NoWhereUpdate => (
                 "every row of the table is changed",
                 "add a WHERE that names the rows; a condition made of literals counts as none",
             ),
-            Rule::DropTable => (
+            ReviewRule::DropTable => (
                 "the table and its data are gone for good",
                 "rename the table first, and drop it once nothing misses it",
             ),
-            Rule::DropColumn => (
+            ReviewRule::DropColumn => (
                 "the column's data are gone, and programs that read it fail at once",
                 "deploy programs that do not use the column first",
             ),
-            Rule::NotNullWithoutDefault => (
+            ReviewRule::NotNullWithoutDefault => (
                 "it fails on a table that has rows",
                 "give the column a DEFAULT, or add it nullable, fill it, then set NOT NULL",
             ),
-            Rule::CreateIndexNotConcurrently => (
+            ReviewRule::CreateIndexNotConcurrently => (
                 "writes to the table wait until the index is built",
                 "use CREATE INDEX CONCURRENTLY, as a statement of its own",
             ),
-            Rule::AlterColumnType => (
+            ReviewRule::AlterColumnType => (
                 "the table may be rewritten under an exclusive lock",
                 "add a column of the new type, copy in batches, then switch",
             ),
-            Rule::Truncate => (
+            ReviewRule::Truncate => (
                 "every row is gone, and row triggers do not fire",
                 "use DELETE with a WHERE",
             ),
-            Rule::MixedDdlDml => (
+            ReviewRule::MixedDdlDml => (
                 "a failure leaves structure and data at different versions where DDL commits by itself",
                 "send the change of structure and the change of data as two requests",
             ),
-            Rule::LargeInList => (
+            ReviewRule::LargeInList => (
                 "long lists are slow to plan and easy to get wrong",
                 "join with a table of the values, or split the list",
             ),
-            Rule::DropIndex => (
+            ReviewRule::DropIndex => (
                 "queries that relied on it become slow at once",
                 "look at the index's usage first, and drop it CONCURRENTLY where that exists",
             ),
-            Rule::DropView => (
+            ReviewRule::DropView => (
                 "programs that read the view fail at once",
                 "look for its readers first",
             ),
-            Rule::DropSequence => (
+            ReviewRule::DropSequence => (
                 "defaults that take values from it fail",
                 "look for columns that use it first",
             ),
-            Rule::CreateSequence => (
+            ReviewRule::CreateSequence => (
                 "a sequence is a new object that somebody must own",
                 "consider an identity column",
             ),
@@ -245,7 +249,7 @@ impl Rule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The rule.
-    pub rule: Rule,
+    pub rule: ReviewRule,
     /// The statement, from 1.
     pub statement: usize,
     /// Byte offset in the text, from 0; 0 where it was kept without one.
@@ -259,13 +263,13 @@ pub struct Finding {
     /// Why it matters.
     pub why: &'static str,
     /// How to mend it.
-    pub mend: &'static str,
+    pub fix: &'static str,
 }
 
 impl Finding {
     /// A finding of a rule at a place, with the words of the rule.
-    pub fn new(rule: Rule, statement: usize, line: u64, column: u64) -> Finding {
-        let (why, mend) = rule.advice();
+    pub fn new(rule: ReviewRule, statement: usize, line: u64, column: u64) -> Finding {
+        let (why, fix) = rule.advice();
         Finding {
             rule,
             statement,
@@ -274,14 +278,14 @@ impl Finding {
             column,
             message: rule.message().to_owned(),
             why,
-            mend,
+            fix,
         }
     }
 }
 
 /// Findings of one parsed statement beside those that the walk itself made; `runs` as in [`Walk`].
-pub(super) fn review(statement: &Statement, piece: &Piece<'_>, walk: &mut Walk) {
-    let Some(first) = piece.toks.first() else {
+pub(super) fn review(statement: &Statement, stmt: &StatementTokens<'_>, walk: &mut Walk) {
+    let Some(first) = stmt.toks.first() else {
         return;
     };
     if walk.runs {
@@ -292,24 +296,24 @@ pub(super) fn review(statement: &Statement, piece: &Piece<'_>, walk: &mut Walk) 
             }
         }
     }
-    large_in_lists(piece, walk);
+    large_in_lists(stmt, walk);
     walk.findings.truncate(FINDINGS_PER_STATEMENT_MAX);
 }
 
-fn rules_of(statement: &Statement, dialect: Dialect) -> Vec<Rule> {
+fn rules_of(statement: &Statement, dialect: Dialect) -> Vec<ReviewRule> {
     match statement {
-        Statement::Truncate(_) => vec![Rule::Truncate],
+        Statement::Truncate(_) => vec![ReviewRule::Truncate],
         // MariaDB drops the old table first.
-        Statement::CreateTable(table) if table.or_replace => vec![Rule::DropTable],
-        Statement::CreateSequence { .. } => vec![Rule::CreateSequence],
+        Statement::CreateTable(table) if table.or_replace => vec![ReviewRule::DropTable],
+        Statement::CreateSequence { .. } => vec![ReviewRule::CreateSequence],
         Statement::CreateIndex(index) if dialect == Dialect::Postgres && !index.concurrently => {
-            vec![Rule::CreateIndexNotConcurrently]
+            vec![ReviewRule::CreateIndexNotConcurrently]
         }
         Statement::Drop { object_type, .. } => match object_type {
-            ObjectType::Table => vec![Rule::DropTable],
-            ObjectType::Index => vec![Rule::DropIndex],
-            ObjectType::View | ObjectType::MaterializedView => vec![Rule::DropView],
-            ObjectType::Sequence => vec![Rule::DropSequence],
+            ObjectType::Table => vec![ReviewRule::DropTable],
+            ObjectType::Index => vec![ReviewRule::DropIndex],
+            ObjectType::View | ObjectType::MaterializedView => vec![ReviewRule::DropView],
+            ObjectType::Sequence => vec![ReviewRule::DropSequence],
             _ => Vec::new(),
         },
         Statement::AlterTable(alter) => alter.operations.iter().filter_map(alteration).collect(),
@@ -317,19 +321,19 @@ fn rules_of(statement: &Statement, dialect: Dialect) -> Vec<Rule> {
     }
 }
 
-fn alteration(operation: &AlterTableOperation) -> Option<Rule> {
+fn alteration(operation: &AlterTableOperation) -> Option<ReviewRule> {
     match operation {
-        AlterTableOperation::DropColumn { .. } => Some(Rule::DropColumn),
-        AlterTableOperation::DropIndex { .. } => Some(Rule::DropIndex),
+        AlterTableOperation::DropColumn { .. } => Some(ReviewRule::DropColumn),
+        AlterTableOperation::DropIndex { .. } => Some(ReviewRule::DropIndex),
         AlterTableOperation::AddColumn { column_def, .. } => {
-            not_null_without_default(column_def).then_some(Rule::NotNullWithoutDefault)
+            not_null_without_default(column_def).then_some(ReviewRule::NotNullWithoutDefault)
         }
         AlterTableOperation::AlterColumn {
             op: AlterColumnOperation::SetDataType { .. },
             ..
         }
         | AlterTableOperation::ModifyColumn { .. }
-        | AlterTableOperation::ChangeColumn { .. } => Some(Rule::AlterColumnType),
+        | AlterTableOperation::ChangeColumn { .. } => Some(ReviewRule::AlterColumnType),
         _ => None,
     }
 }
@@ -348,28 +352,32 @@ fn not_null_without_default(column: &ColumnDef) -> bool {
 }
 
 /// Counts the elements of each IN list among the tokens: commas at the list's own depth.
-fn large_in_lists(piece: &Piece<'_>, walk: &mut Walk) {
+fn large_in_lists(stmt: &StatementTokens<'_>, walk: &mut Walk) {
     let mut lists: Vec<Option<(usize, usize)>> = Vec::new();
-    for i in 0..piece.toks.len() {
-        match piece.kind(i) {
-            Some(Kind::Open) => {
+    for i in 0..stmt.toks.len() {
+        match stmt.kind(i) {
+            Some(TokenKind::Open) => {
                 let is_list = i > 0
-                    && piece.is(i - 1, "in")
-                    && !piece.is_any(i + 1, &["select", "with", "values", "table"]);
+                    && stmt.is(i - 1, "in")
+                    && !stmt.is_any(i + 1, &["select", "with", "values", "table"]);
                 lists.push(is_list.then(|| (i - 1, 1)));
             }
-            Some(Kind::Comma) => {
+            Some(TokenKind::Comma) => {
                 if let Some(Some((_, count))) = lists.last_mut() {
                     *count += 1;
                 }
             }
-            Some(Kind::Close) => {
+            Some(TokenKind::Close) => {
                 if let Some(Some((at, count))) = lists.pop()
                     && count > IN_LIST_MAX
                 {
-                    let place = piece.toks[at];
-                    let mut finding =
-                        Finding::new(Rule::LargeInList, walk.number, place.line, place.column);
+                    let place = stmt.toks[at];
+                    let mut finding = Finding::new(
+                        ReviewRule::LargeInList,
+                        walk.number,
+                        place.line,
+                        place.column,
+                    );
                     finding.message = format!("IN list with {count} elements (>{IN_LIST_MAX})");
                     walk.findings.push(finding);
                 }

@@ -8,51 +8,51 @@
 //! - Everything else is refused: roles, transactions, global and user variables, unknown names, and values that are
 //!   more than a literal.
 
-use super::heads::{Head, settled};
-use super::token::{Kind, Piece};
+use super::leading_keywords::{Leading, settled};
+use super::token::{StatementTokens, TokenKind};
 use super::{Category, StatementClass};
 use crate::domain::dialect::Dialect;
 
 /// What setting a variable does to the batch.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Effect {
+enum SettingEffect {
     Safe,
     Write,
     Refused,
 }
 
 /// The verdict on `SET ...`.
-pub(super) fn judge(piece: &Piece<'_>, dialect: Dialect) -> Head {
-    let at = if piece.is_any(1, &["session", "local"]) {
+pub(super) fn judge(stmt: &StatementTokens<'_>, dialect: Dialect) -> Leading {
+    let at = if stmt.is_any(1, &["session", "local"]) {
         2
     } else {
         1
     };
-    let effect = if piece.is(at, "time") && piece.is(at + 1, "zone") {
-        value_effect("timezone", &piece.from(at + 2), dialect)
-    } else if piece.is(at, "names") {
-        names(&piece.from(at + 1), dialect)
+    let effect = if stmt.is(at, "time") && stmt.is(at + 1, "zone") {
+        value_effect("timezone", &stmt.from(at + 2), dialect)
+    } else if stmt.is(at, "names") {
+        names(&stmt.from(at + 1), dialect)
     } else if dialect == Dialect::MySql {
-        assignments(piece, at, dialect)
+        assignments(stmt, at, dialect)
     } else {
-        assignment(&piece.from(at), dialect)
+        assignment(&stmt.from(at), dialect)
     };
     match effect {
-        Effect::Safe => settled(
+        SettingEffect::Safe => settled(
             "set",
             Category::ReadOnly,
             StatementClass::Select,
             "a safe setting",
             false,
         ),
-        Effect::Write => settled(
+        SettingEffect::Write => settled(
             "set",
             Category::Dml,
             StatementClass::Dml,
             "changes a timeout or the transaction mode",
             false,
         ),
-        Effect::Refused => settled(
+        SettingEffect::Refused => settled(
             "set",
             Category::SecurityBoundary,
             StatementClass::Rejected,
@@ -63,71 +63,77 @@ pub(super) fn judge(piece: &Piece<'_>, dialect: Dialect) -> Head {
 }
 
 /// MySQL sets several variables at once; the worst of them counts.
-fn assignments(piece: &Piece<'_>, at: usize, dialect: Dialect) -> Effect {
-    let mut worst = Effect::Safe;
-    let toks = piece.toks.get(at..).unwrap_or(&[]);
-    for part in toks.split(|t| t.kind == Kind::Comma) {
-        let part = Piece {
-            src: piece.src,
+fn assignments(stmt: &StatementTokens<'_>, at: usize, dialect: Dialect) -> SettingEffect {
+    let mut worst = SettingEffect::Safe;
+    let toks = stmt.toks.get(at..).unwrap_or(&[]);
+    for part in toks.split(|t| t.kind == TokenKind::Comma) {
+        let part = StatementTokens {
+            src: stmt.src,
             toks: part,
-            begin: piece.begin,
+            begin: stmt.begin,
         };
         let skip = usize::from(part.is_any(0, &["session", "local"]));
         match assignment(&part.from(skip), dialect) {
-            Effect::Refused => return Effect::Refused,
-            Effect::Write => worst = Effect::Write,
-            Effect::Safe => {}
+            SettingEffect::Refused => return SettingEffect::Refused,
+            SettingEffect::Write => worst = SettingEffect::Write,
+            SettingEffect::Safe => {}
         }
     }
     worst
 }
 
 /// `name = value`, `name TO value, value`.
-fn assignment(piece: &Piece<'_>, dialect: Dialect) -> Effect {
-    if !matches!(piece.kind(0), Some(Kind::Word | Kind::Quoted)) {
-        return Effect::Refused;
+fn assignment(stmt: &StatementTokens<'_>, dialect: Dialect) -> SettingEffect {
+    if !matches!(stmt.kind(0), Some(TokenKind::Word | TokenKind::Quoted)) {
+        return SettingEffect::Refused;
     }
-    if !(piece.text(1) == "=" || piece.text(1) == ":=" || piece.is(1, "to")) {
-        return Effect::Refused;
+    if !(stmt.text(1) == "=" || stmt.text(1) == ":=" || stmt.is(1, "to")) {
+        return SettingEffect::Refused;
     }
-    value_effect(&piece.name(0).to_ascii_lowercase(), &piece.from(2), dialect)
+    value_effect(&stmt.name(0).to_ascii_lowercase(), &stmt.from(2), dialect)
 }
 
-fn value_effect(name: &str, value: &Piece<'_>, dialect: Dialect) -> Effect {
+fn value_effect(name: &str, value: &StatementTokens<'_>, dialect: Dialect) -> SettingEffect {
     let plain = |i: usize| {
         matches!(
             value.kind(i),
-            Some(Kind::Word | Kind::Quoted | Kind::Str | Kind::Number | Kind::Comma)
-        ) || (value.kind(i) == Some(Kind::Op) && matches!(value.text(i), "-" | "+"))
+            Some(
+                TokenKind::Word
+                    | TokenKind::Quoted
+                    | TokenKind::Str
+                    | TokenKind::Number
+                    | TokenKind::Comma
+            )
+        ) || (value.kind(i) == Some(TokenKind::Op) && matches!(value.text(i), "-" | "+"))
     };
     if value.toks.is_empty() || !(0..value.toks.len()).all(plain) {
-        return Effect::Refused;
+        return SettingEffect::Refused;
     }
     if dialect == Dialect::MySql && value.text(0).starts_with('@') {
-        return Effect::Refused;
+        return SettingEffect::Refused;
     }
     match name {
         "timezone" | "time_zone" | "datestyle" | "application_name" | "extra_float_digits" => {
-            Effect::Safe
+            SettingEffect::Safe
         }
         "statement_timeout"
         | "lock_timeout"
         | "idle_in_transaction_session_timeout"
         | "wait_timeout"
-        | "autocommit" => Effect::Write,
+        | "autocommit" => SettingEffect::Write,
         "client_encoding" | "character_set_client" => charset(value, dialect),
         "sql_mode" => sql_mode(value),
-        _ => Effect::Refused,
+        _ => SettingEffect::Refused,
     }
 }
 
 /// `SET NAMES charset [COLLATE name]`.
-fn names(rest: &Piece<'_>, dialect: Dialect) -> Effect {
+fn names(rest: &StatementTokens<'_>, dialect: Dialect) -> SettingEffect {
     let collated = rest.toks.len() == 3 && rest.is(1, "collate");
     if rest.toks.len() != 1 && !collated {
-        return Effect::Refused;
+        return SettingEffect::Refused;
     }
-    let first = Piece {
+    let first = StatementTokens {
         src: rest.src,
         toks: rest.toks.get(..1).unwrap_or(&[]),
         begin: rest.begin,
@@ -137,7 +143,7 @@ fn names(rest: &Piece<'_>, dialect: Dialect) -> Effect {
 
 /// Only character sets in which a backslash or a quote is never half of a character: in others (GBK, SJIS, Big5) the
 /// server would end a string where we see it go on.
-fn charset(value: &Piece<'_>, dialect: Dialect) -> Effect {
+fn charset(value: &StatementTokens<'_>, dialect: Dialect) -> SettingEffect {
     const SAFE: &[&str] = &[
         "ascii",
         "binary",
@@ -153,14 +159,14 @@ fn charset(value: &Piece<'_>, dialect: Dialect) -> Effect {
     // The server's default is what its connections start with: what the agent already reads in.
     let default = dialect == Dialect::MySql && name == "default";
     if value.toks.len() == 1 && (default || SAFE.contains(&name.as_str())) {
-        Effect::Safe
+        SettingEffect::Safe
     } else {
-        Effect::Refused
+        SettingEffect::Refused
     }
 }
 
 /// Only modes that say nothing about quotes, backslashes or operators.
-fn sql_mode(value: &Piece<'_>) -> Effect {
+fn sql_mode(value: &StatementTokens<'_>) -> SettingEffect {
     const SAFE: &[&str] = &[
         "allow_invalid_dates",
         "error_for_division_by_zero",
@@ -182,18 +188,18 @@ fn sql_mode(value: &Piece<'_>) -> Effect {
         .split(',')
         .map(str::trim)
         .all(|m| m.is_empty() || SAFE.contains(&m));
-    if value.toks.len() == 1 && value.kind(0) == Some(Kind::Str) && safe {
-        Effect::Safe
+    if value.toks.len() == 1 && value.kind(0) == Some(TokenKind::Str) && safe {
+        SettingEffect::Safe
     } else {
-        Effect::Refused
+        SettingEffect::Refused
     }
 }
 
 /// The content of a plain string or the word itself; a string with an escape in it stays as it is and matches nothing.
-fn literal<'a>(value: &Piece<'a>) -> &'a str {
+fn literal<'a>(value: &StatementTokens<'a>) -> &'a str {
     let text = value.text(0);
     match value.kind(0) {
-        Some(Kind::Str | Kind::Quoted) if text.len() >= 2 => text
+        Some(TokenKind::Str | TokenKind::Quoted) if text.len() >= 2 => text
             .strip_prefix(['\'', '"'])
             .and_then(|t| t.strip_suffix(['\'', '"']))
             .unwrap_or(text),

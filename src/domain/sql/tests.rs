@@ -132,8 +132,8 @@ fn described(sql: &str, dialect: Dialect) -> Vec<String> {
     if let Some(plan) = &analysis.plan
         && (plan.len() > 1 || plan[0] != sql)
     {
-        for piece in plan {
-            lines.push(format!("   plan: {piece:?}"));
+        for stmt in plan {
+            lines.push(format!("   plan: {stmt:?}"));
         }
     }
     if !analysis.redacted.literals.starts_with("parse-failed:") {
@@ -147,15 +147,15 @@ fn tables_of_statements_hold() {
     let mut wrong = String::new();
     for (file, dialect, table) in TABLES {
         for case in cases(dialect, table) {
-            let said = described(&case.sql, dialect);
-            if said != case.expected {
+            let actual = described(&case.sql, dialect);
+            if actual != case.expected {
                 let _ = writeln!(
                     wrong,
                     "{file}:{}: {:?}\n table:\n{}\n analysis:\n{}",
                     case.line,
                     case.sql,
                     case.expected.join("\n"),
-                    said.join("\n")
+                    actual.join("\n")
                 );
             }
         }
@@ -215,8 +215,8 @@ fn input_errors_are_told_apart() {
 
 #[test]
 fn rules_know_their_names() {
-    for rule in Rule::ALL {
-        assert_eq!(Rule::parse(rule.as_str()), Some(rule));
+    for rule in ReviewRule::ALL {
+        assert_eq!(ReviewRule::parse(rule.as_str()), Some(rule));
         let camel: String = rule
             .as_str()
             .split('_')
@@ -224,8 +224,8 @@ fn rules_know_their_names() {
             .collect();
         assert_eq!(rule.wire_name(), camel);
     }
-    for action in [Action::Block, Action::Warn, Action::Off] {
-        assert_eq!(Action::parse(action.as_str()), Some(action));
+    for action in [RuleAction::Block, RuleAction::Warn, RuleAction::Off] {
+        assert_eq!(RuleAction::parse(action.as_str()), Some(action));
     }
 }
 
@@ -235,7 +235,7 @@ fn findings_say_why_and_how_to_mend() {
     let finding = &analysis.findings[0];
     assert_eq!((finding.statement, finding.line, finding.column), (2, 2, 3));
     assert_eq!(finding.message, "DELETE without WHERE clause");
-    assert!(!finding.why.is_empty() && !finding.mend.is_empty());
+    assert!(!finding.why.is_empty() && !finding.fix.is_empty());
     let list = vec!["1"; 101].join(",");
     let analysis = analyze(
         &format!("SELECT * FROM t WHERE a IN ({list})"),

@@ -3,7 +3,7 @@
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     /// A keyword or a plain identifier, MySQL's `@x` and `@@x` included.
     Word,
     /// An identifier in quotes, brackets or backticks.
@@ -32,7 +32,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tok {
     /// What it is.
-    pub kind: Kind,
+    pub kind: TokenKind,
     /// Byte offset of its first byte.
     pub start: usize,
     /// Byte offset behind its last byte.
@@ -47,7 +47,7 @@ pub(super) struct Tok {
 
 /// Why lexing stopped, and where.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Trouble {
+pub(super) struct LexError {
     pub line: u64,
     pub column: u64,
     pub what: &'static str,
@@ -61,34 +61,34 @@ pub(super) struct Lexed<'a> {
     /// Line and column of each comment.
     pub comments: Vec<(u64, u64)>,
     /// Set where the text cannot be read with certainty; `toks` then ends there.
-    pub trouble: Option<Trouble>,
+    pub lex_error: Option<LexError>,
     /// Byte offset of an optimizer hint that changes a setting for its statement, if there is one.
     pub setting_hint: Option<usize>,
 }
 
 /// Some tokens of one text: a statement, or the end of one.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Piece<'a> {
+pub(super) struct StatementTokens<'a> {
     pub src: &'a str,
     pub toks: &'a [Tok],
     /// Byte offset behind the semicolon before it.
     pub begin: usize,
 }
 
-impl<'a> Piece<'a> {
+impl<'a> StatementTokens<'a> {
     /// The text of token `i`, empty past the end.
     pub fn text(&self, i: usize) -> &'a str {
         self.toks.get(i).map_or("", |t| &self.src[t.start..t.end])
     }
 
     /// What token `i` is.
-    pub fn kind(&self, i: usize) -> Option<Kind> {
+    pub fn kind(&self, i: usize) -> Option<TokenKind> {
         self.toks.get(i).map(|t| t.kind)
     }
 
     /// Whether token `i` is this unquoted word, in any case.
     pub fn is(&self, i: usize, word: &str) -> bool {
-        self.kind(i) == Some(Kind::Word) && self.text(i).eq_ignore_ascii_case(word)
+        self.kind(i) == Some(TokenKind::Word) && self.text(i).eq_ignore_ascii_case(word)
     }
 
     /// Whether token `i` is one of these unquoted words.
@@ -97,8 +97,8 @@ impl<'a> Piece<'a> {
     }
 
     /// The tokens from `i` on.
-    pub fn from(&self, i: usize) -> Piece<'a> {
-        Piece {
+    pub fn from(&self, i: usize) -> StatementTokens<'a> {
+        StatementTokens {
             src: self.src,
             toks: self.toks.get(i..).unwrap_or(&[]),
             begin: self.begin,
@@ -118,7 +118,7 @@ impl<'a> Piece<'a> {
     pub fn name(&self, i: usize) -> String {
         let text = self.text(i);
         match self.kind(i) {
-            Some(Kind::Quoted) if text.len() >= 2 => {
+            Some(TokenKind::Quoted) if text.len() >= 2 => {
                 let inner = &text[1..text.len() - 1];
                 match text.as_bytes()[0] {
                     b'"' => inner.replace("\"\"", "\""),
@@ -133,16 +133,16 @@ impl<'a> Piece<'a> {
 
 impl<'a> Lexed<'a> {
     /// The statements: tokens between semicolons, without empty ones.
-    pub fn pieces(&'a self) -> Vec<Piece<'a>> {
+    pub fn stmts(&'a self) -> Vec<StatementTokens<'a>> {
         let mut begin = 0;
-        let mut pieces = Vec::new();
-        for toks in self.toks.split_inclusive(|t| t.kind == Kind::Semi) {
+        let mut stmts = Vec::new();
+        for toks in self.toks.split_inclusive(|t| t.kind == TokenKind::Semi) {
             let (toks, next) = match toks.split_last() {
-                Some((last, rest)) if last.kind == Kind::Semi => (rest, last.end),
+                Some((last, rest)) if last.kind == TokenKind::Semi => (rest, last.end),
                 _ => (toks, begin),
             };
             if !toks.is_empty() {
-                pieces.push(Piece {
+                stmts.push(StatementTokens {
                     src: self.src,
                     toks,
                     begin,
@@ -150,6 +150,6 @@ impl<'a> Lexed<'a> {
             }
             begin = next;
         }
-        pieces
+        stmts
     }
 }

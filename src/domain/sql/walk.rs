@@ -5,7 +5,7 @@
 //! statement counts as a write. Depth is bounded before: by the parser's limit for what nests, by the token count of
 //! `limits` for what chains.
 
-use super::review::{Finding, Rule};
+use super::review::{Finding, ReviewRule};
 use crate::domain::dialect::Dialect;
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
@@ -51,7 +51,7 @@ impl Walk {
         self.write.get_or_insert(why);
     }
 
-    pub fn find(&mut self, rule: Rule, token: &AttachedToken) {
+    pub fn find(&mut self, rule: ReviewRule, token: &AttachedToken) {
         if self.runs && !self.findings.iter().any(|f| f.rule == rule) {
             let place = token.0.span.start;
             self.findings
@@ -73,7 +73,7 @@ impl Walk {
 
     /// Adds a table that is written or altered; no common table expression can stand for it.
     pub fn target(&mut self, name: &ObjectName) {
-        match self.spelled(name) {
+        match self.full_name(name) {
             Some(name) => {
                 self.tables.insert(name);
             }
@@ -93,7 +93,7 @@ impl Walk {
     }
 
     /// `schema.table` or `table`; in PostgreSQL unquoted parts are folded to lower case, as the server does.
-    fn spelled(&self, name: &ObjectName) -> Option<String> {
+    fn full_name(&self, name: &ObjectName) -> Option<String> {
         let mut parts = Vec::with_capacity(2);
         for part in name.0.iter().rev().take(2) {
             let ObjectNamePart::Identifier(ident) = part else {

@@ -1,6 +1,6 @@
 //! The walk through statements that write: their targets, their sources, and a finding where their condition is none.
 
-use super::review::Rule;
+use super::review::ReviewRule;
 use super::walk::Walk;
 use super::walk_expr::constant;
 use sqlparser::ast::{
@@ -37,7 +37,7 @@ impl Walk {
 
     pub fn update(&mut self, update: &Update) {
         if constant(update.selection.as_ref()) {
-            self.find(Rule::NoWhereUpdate, &update.update_token);
+            self.find(ReviewRule::NoWhereUpdate, &update.update_token);
         }
         self.written(&update.table);
         match &update.from {
@@ -59,7 +59,7 @@ impl Walk {
 
     pub fn delete(&mut self, delete: &Delete) {
         if constant(delete.selection.as_ref()) {
-            self.find(Rule::NoWhereDelete, &delete.delete_token);
+            self.find(ReviewRule::NoWhereDelete, &delete.delete_token);
         }
         let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
         // `DELETE a FROM users a JOIN ...`: the names before FROM are aliases of what stands behind it.

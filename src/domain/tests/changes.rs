@@ -5,7 +5,7 @@ mod cases;
 use super::golden;
 use crate::clock::Timestamp;
 use crate::domain::actor::{Actor, Origin};
-use crate::domain::audit::{CHECKPOINT, Checkpoint, Entry, Event, Outcome};
+use crate::domain::audit::{AuditEntry, CHECKPOINT, Checkpoint, Event, EventOutcome};
 use crate::domain::request::Status;
 use cases::every_change;
 use serde_json::{Value, json};
@@ -110,7 +110,7 @@ fn the_servers_own_first_event_keeps_its_hash() {
         key_id: "key-1".into(),
         signature: "9".repeat(128),
     };
-    let mut entry = Entry::new(CHECKPOINT, "policy", Outcome::Info);
+    let mut entry = AuditEntry::new(CHECKPOINT, "policy", EventOutcome::Info);
     entry.metadata = checkpoint.metadata();
     let event = entry.into_event("event-id".into(), &Actor::system(), AT, None);
     let shown = json!({"event": shown(&event), "hash": event.hash()});

@@ -15,7 +15,7 @@ use crate::domain::policy::workflow::{ApproverEntry, Mode, Workflow, WorkflowSte
 use crate::domain::policy::{Binding, Database, Policies, RoleMapping};
 use crate::domain::risk_level::{Allowance, RiskLevel};
 use crate::domain::scope::{RoleScope, Scope};
-use crate::domain::sql::{Action, Class, DialectFact, Finding, Rule};
+use crate::domain::sql::{Class, DialectFact, Finding, ReviewRule, RuleAction};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -100,10 +100,10 @@ fn full_policies() -> Policies {
     p.review = vec![
         ReviewPolicy {
             scope: scope("*", "production"),
-            actions: Rule::ALL
+            actions: ReviewRule::ALL
                 .into_iter()
                 .zip(
-                    [Action::Block, Action::Warn, Action::Off]
+                    [RuleAction::Block, RuleAction::Warn, RuleAction::Off]
                         .into_iter()
                         .cycle(),
                 )
@@ -296,7 +296,7 @@ fn with_findings_and_effects() -> Facts {
         (sql.ddl_eligible, sql.safe_ddl, sql.foreseen) = (false, false, false);
         sql.dialect = Some(DialectFact::Known(Dialect::MySql));
         sql.unknown_functions = Vec::new();
-        sql.findings = Rule::ALL
+        sql.findings = ReviewRule::ALL
             .into_iter()
             .enumerate()
             .map(|(n, rule)| Finding::new(rule, n + 1, 3, 4))

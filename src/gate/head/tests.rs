@@ -3,9 +3,9 @@
 use super::*;
 
 /// Scans and parses; the head and the forwarded text, or the status.
-fn read(text: &[u8]) -> Result<(Head, String), u16> {
+fn read(text: &[u8]) -> Result<(RequestHead, String), u16> {
     let limits = Limits::default();
-    let len = Scan::default()
+    let len = HeadScan::default()
         .advance(text, &limits)
         .map_err(|e| e.status())?
         .ok_or(0_u16)?;
@@ -184,7 +184,7 @@ fn the_scan_gives_the_same_result_however_the_bytes_come() {
     let good = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET";
     let bad = b"GET / HTTP/1.1\r\nHost: a\n\r\n";
     for (text, expected) in [(good.as_slice(), Ok(Some(27))), (bad.as_slice(), Err(400))] {
-        let mut scan = Scan::default();
+        let mut scan = HeadScan::default();
         let mut last = Ok(None);
         for n in 1..=text.len() {
             last = scan.advance(&text[..n], &limits).map_err(|e| e.status());

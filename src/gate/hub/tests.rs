@@ -21,7 +21,7 @@ fn on(hub: &Hub, topics: &[&str], exclusive: bool) -> Park {
 }
 
 /// Parks on this thread for at most `wait`.
-fn stay(hub: &Arc<Hub>, park: &Park, wait: Duration, gone: impl FnMut() -> bool) -> Outcome {
+fn stay(hub: &Arc<Hub>, park: &Park, wait: Duration, gone: impl FnMut() -> bool) -> ParkOutcome {
     let clock = Clock::system();
     let stay = Stay {
         park,
@@ -50,7 +50,7 @@ fn a_change_between_reading_and_parking_is_seen() {
     hub.publish("b", Wake::One);
     assert!(matches!(
         stay(&hub, &park, LONG, || false),
-        Outcome::Event(_)
+        ParkOutcome::Event(_)
     ));
 }
 
@@ -61,18 +61,22 @@ fn time_shutdown_and_leaving_end_a_wait() {
     let short = Duration::from_millis(1);
     assert!(matches!(
         stay(&hub, &park, short, || false),
-        Outcome::Deadline
+        ParkOutcome::Deadline
     ));
-    assert!(matches!(stay(&hub, &park, LONG, || true), Outcome::Gone));
+    assert!(matches!(
+        stay(&hub, &park, LONG, || true),
+        ParkOutcome::Gone
+    ));
     thread::scope(|s| {
-        let waiting = s.spawn(|| matches!(stay(&hub, &park, LONG, || false), Outcome::Shutdown));
+        let waiting =
+            s.spawn(|| matches!(stay(&hub, &park, LONG, || false), ParkOutcome::Shutdown));
         until_parked(&hub, 1);
         hub.shutdown();
         assert!(waiting.join().unwrap());
     });
     assert!(matches!(
         stay(&hub, &park, LONG, || false),
-        Outcome::Shutdown
+        ParkOutcome::Shutdown
     ));
     assert_eq!(hub.parked(), 0);
     assert!(hub.lock().lines.is_empty() && hub.lock().tokens.is_empty());
@@ -81,15 +85,15 @@ fn time_shutdown_and_leaving_end_a_wait() {
 #[test]
 fn one_wakes_in_order_of_arrival_and_all_wakes_all() {
     let hub = hub(&Limits::default());
-    let (said, heard) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     thread::scope(|s| {
         for n in 0..4 {
-            let (hub, said) = (&hub, said.clone());
+            let (hub, sender) = (&hub, sender.clone());
             let park = on(hub, &["jobs", "else"], true);
             s.spawn(move || {
                 let outcome = stay(hub, &park, LONG, || false);
-                said.send(n).unwrap();
-                if let Outcome::Event(grant) = outcome {
+                sender.send(n).unwrap();
+                if let ParkOutcome::Event(grant) = outcome {
                     grant.consumed();
                 }
             });
@@ -97,12 +101,12 @@ fn one_wakes_in_order_of_arrival_and_all_wakes_all() {
         }
         for n in 0..2 {
             hub.publish("jobs", Wake::One);
-            assert_eq!(heard.recv(), Ok(n));
+            assert_eq!(receiver.recv(), Ok(n));
         }
         until_parked(&hub, 2);
-        assert!(heard.try_recv().is_err());
+        assert!(receiver.try_recv().is_err());
         hub.publish("else", Wake::All);
-        let mut rest = [heard.recv().unwrap(), heard.recv().unwrap()];
+        let mut rest = [receiver.recv().unwrap(), receiver.recv().unwrap()];
         rest.sort_unstable();
         assert_eq!(rest, [2, 3]);
     });
@@ -111,16 +115,16 @@ fn one_wakes_in_order_of_arrival_and_all_wakes_all() {
 #[test]
 fn a_wake_up_goes_on_when_its_first_receiver_has_no_use_for_it() {
     let hub = hub(&Limits::default());
-    let (said, heard) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     thread::scope(|s| {
         for n in 0..3 {
-            let (hub, said) = (&hub, said.clone());
+            let (hub, sender) = (&hub, sender.clone());
             let park = on(hub, &["jobs"], true);
             s.spawn(move || {
-                let Outcome::Event(grant) = stay(hub, &park, LONG, || false) else {
+                let ParkOutcome::Event(grant) = stay(hub, &park, LONG, || false) else {
                     panic!("the wake-up did not reach waiter {n}");
                 };
-                said.send(n).unwrap();
+                sender.send(n).unwrap();
                 // Only the last keeps it; a grant that is dropped is passed on.
                 if n == 2 {
                     grant.consumed();
@@ -130,7 +134,7 @@ fn a_wake_up_goes_on_when_its_first_receiver_has_no_use_for_it() {
         }
         hub.publish("jobs", Wake::One);
         for n in 0..3 {
-            assert_eq!(heard.recv(), Ok(n));
+            assert_eq!(receiver.recv(), Ok(n));
         }
     });
 }
@@ -159,10 +163,10 @@ fn the_bounds_hold_for_all_and_for_one_token() {
         s.spawn(|| stay_as(1));
         s.spawn(|| stay_as(1));
         until_parked(&hub, 2);
-        assert!(matches!(stay_as(1), Outcome::Full), "of one token");
+        assert!(matches!(stay_as(1), ParkOutcome::Full), "of one token");
         s.spawn(|| stay_as(2));
         until_parked(&hub, 3);
-        assert!(matches!(stay_as(3), Outcome::Full), "in all");
+        assert!(matches!(stay_as(3), ParkOutcome::Full), "in all");
         hub.publish("a", Wake::All);
     });
     assert_eq!(hub.parked(), 0);
@@ -198,8 +202,8 @@ fn many_takers_and_writers_lose_nothing() {
                         continue;
                     }
                     grant = match stay(hub, &park, LONG, || false) {
-                        Outcome::Event(grant) => Some(grant),
-                        Outcome::Shutdown => return,
+                        ParkOutcome::Event(grant) => Some(grant),
+                        ParkOutcome::Shutdown => return,
                         _ => panic!("a wake-up was lost"),
                     };
                 }
@@ -243,7 +247,7 @@ fn many_waiters_on_many_topics_are_woken_at_once_and_quickly() {
                 .spawn_scoped(s, || {
                     assert!(matches!(
                         stay(&hub, &park, LONG, || false),
-                        Outcome::Event(_)
+                        ParkOutcome::Event(_)
                     ));
                 })
                 .unwrap();

@@ -3,15 +3,15 @@
 use crate::actions::agent_poll::list_agents;
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
-use crate::http::Door;
+use crate::http::HttpContext;
 use crate::http::replies;
-use crate::http::router::{Answer, Ask};
+use crate::http::router::{HandlerResult, RoutedRequest};
 use crate::store::AgentRow;
 use serde_json::{Value, json};
 
 /// `GET /api/agents`
-pub fn list(door: &Door, caller: &Caller, _: &Ask) -> Answer {
-    let (agents, now) = list_agents(&door.app, caller)?;
+pub fn list(context: &HttpContext, caller: &Caller, _: &RoutedRequest) -> HandlerResult {
+    let (agents, now) = list_agents(&context.app, caller)?;
     let agents: Vec<Value> = agents.iter().map(|a| agent(a, now)).collect();
     replies::json(200, &json!({"agents": agents}))
 }

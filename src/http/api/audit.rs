@@ -3,14 +3,14 @@
 use super::excerpt;
 use crate::actions::audit;
 use crate::domain::actor::Caller;
-use crate::domain::audit::{CATEGORIES, Outcome};
+use crate::domain::audit::{CATEGORIES, EventOutcome};
 use crate::domain::id::Operation;
 use crate::domain::request::Status;
 use crate::error::Error;
-use crate::http::Door;
+use crate::http::HttpContext;
 use crate::http::params::cursor;
 use crate::http::replies;
-use crate::http::router::{Answer, Ask};
+use crate::http::router::{HandlerResult, RoutedRequest};
 use crate::store::{AuditFilter, EventRow};
 use serde_json::{Value, json};
 use std::sync::TryLockError;
@@ -45,7 +45,7 @@ pub const LIST_QUERY: &[&str] = &[
 ];
 
 /// `GET /api/audit/events`
-pub fn list(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let query = ask.query();
     let paging = query.paging(LIST, PAGE_DEFAULT, PAGE_MAX)?;
     let known = |names: &'static [&'static str]| {
@@ -55,7 +55,7 @@ pub fn list(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
         actor_id: query.text("actor_id")?,
         event_type: query.text("event_type")?,
         event_category: query.one_of("event_category", "a category", known(&CATEGORIES))?,
-        outcome: query.one_of("outcome", "an outcome", known(&Outcome::NAMES))?,
+        outcome: query.one_of("outcome", "an outcome", known(&EventOutcome::NAMES))?,
         database: query.text("database")?,
         environment: query.text("environment")?,
         request_id: query.text("request_id")?,
@@ -71,7 +71,7 @@ pub fn list(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
     };
     let (limit, offset) = (paging.limit, paging.offset);
     let count = paging.before.is_none();
-    let page = audit::list(&door.app, caller, &filter, limit, offset, count)?;
+    let page = audit::list(&context.app, caller, &filter, limit, offset, count)?;
     // One event is shown whole; of a page of them the statements are cut.
     let detail_max = if limit <= 1 { usize::MAX } else { DETAIL_BYTES };
     let events = page.events.iter().map(|row| event(row, detail_max));
@@ -121,8 +121,8 @@ fn event(row: &EventRow, detail_max: usize) -> Value {
 }
 
 /// `GET /api/audit/verify`: one at a time, for each reads the whole log.
-pub fn verify(door: &Door, caller: &Caller, _: &Ask) -> Answer {
-    let _one = match door.verifying.try_lock() {
+pub fn verify(context: &HttpContext, caller: &Caller, _: &RoutedRequest) -> HandlerResult {
+    let _one = match context.verifying.try_lock() {
         Ok(guard) => guard,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         Err(TryLockError::WouldBlock) => {
@@ -130,7 +130,7 @@ pub fn verify(door: &Door, caller: &Caller, _: &Ask) -> Answer {
             return Err(error.retry_after(VERIFY_RETRY_SECS));
         }
     };
-    let verified = audit::verify(&door.app, caller)?;
+    let verified = audit::verify(&context.app, caller)?;
     if let Some(problem) = &verified.problem {
         log::error!("the audit log does not hold: {problem}");
     }

@@ -3,7 +3,7 @@
 //! Null is an empty field and an empty string is `""`. Cells are not altered to disarm spreadsheet formulas: who opens
 //! the file in a spreadsheet imports it as text.
 
-use super::table::{Cell, Column, Envelope, Table};
+use super::table::{Envelope, EnvelopeCell, EnvelopeColumn, EnvelopeTable};
 use crate::error::Error;
 use std::collections::HashMap;
 
@@ -55,7 +55,7 @@ pub(super) fn render(envelope: &Envelope, which: Option<u64>) -> Result<Vec<u8>,
     }
 }
 
-fn chosen<'a>(table: Table<'a>, which: Option<u64>) -> Result<Table<'a>, Error> {
+fn chosen<'a>(table: EnvelopeTable<'a>, which: Option<u64>) -> Result<EnvelopeTable<'a>, Error> {
     let several = 1 + table.more_results.len();
     match which {
         None if several > 1 => Err(Error::refused(
@@ -80,10 +80,10 @@ fn chosen<'a>(table: Table<'a>, which: Option<u64>) -> Result<Table<'a>, Error> 
 }
 
 /// The keys of all rows, in the order in which they first occur.
-fn all_keys(table: &Table) -> Result<Vec<Column>, Error> {
+fn all_keys(table: &EnvelopeTable) -> Result<Vec<EnvelopeColumn>, Error> {
     let mut known: HashMap<String, ()> = HashMap::new();
-    let mut columns: Vec<Column> = Vec::new();
-    let read = table.each_row(|row: &[Cell]| {
+    let mut columns: Vec<EnvelopeColumn> = Vec::new();
+    let read = table.each_row(|row: &[EnvelopeCell]| {
         for (n, (key, _)) in row.iter().enumerate() {
             let here = columns.get(n).is_some_and(|c| c.key == **key);
             if here || known.contains_key(&**key) {
@@ -93,7 +93,7 @@ fn all_keys(table: &Table) -> Result<Vec<Column>, Error> {
                 return Err(too_many_columns());
             }
             known.insert(key.to_string(), ());
-            columns.push(Column {
+            columns.push(EnvelopeColumn {
                 name: key.to_string(),
                 key: key.to_string(),
                 kind: None,

@@ -2,14 +2,14 @@
 
 use crate::actions::view_requests;
 use crate::domain::actor::Caller;
-use crate::http::Door;
+use crate::http::HttpContext;
 use crate::http::replies;
-use crate::http::router::{Answer, Ask};
+use crate::http::router::{HandlerResult, RoutedRequest};
 use serde_json::{Value, json};
 
 /// `GET /api/databases`
-pub fn list(door: &Door, caller: &Caller, _: &Ask) -> Answer {
-    let targets = view_requests::databases(&door.app, caller)?;
+pub fn list(context: &HttpContext, caller: &Caller, _: &RoutedRequest) -> HandlerResult {
+    let targets = view_requests::databases(&context.app, caller)?;
     let databases: Vec<Value> = targets
         .iter()
         .map(|t| json!({"database": t.database, "environment": t.environment}))

@@ -2,25 +2,25 @@
 
 use crate::actions::dry_run;
 use crate::domain::actor::Caller;
-use crate::http::Door;
+use crate::http::HttpContext;
 use crate::http::replies;
-use crate::http::router::{Answer, Ask};
+use crate::http::router::{HandlerResult, RoutedRequest};
 use serde_json::json;
 
 /// `POST /api/agent/dry-run/{id}/claim`
-pub fn claim(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
-    let claim_token = dry_run::claim(&door.app, caller, ask.id())?;
+pub fn claim(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
+    let claim_token = dry_run::claim(&context.app, caller, ask.id())?;
     replies::json(200, &json!({"claim_token": claim_token}))
 }
 
 /// `POST /api/agent/dry-run/{id}/result`
-pub fn result(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn result(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let body = ask.body()?;
     let claim_token = body.needed_text("claim_token")?;
     // Read whole, so that what a strict reader refuses is a 400 here and nothing that fails later; kept as it came.
     body.value("result")?;
     let plan = body.raw("result").map(str::to_owned);
     let error = body.text("error")?;
-    dry_run::finish(&door.app, caller, ask.id(), &claim_token, plan, error)?;
+    dry_run::finish(&context.app, caller, ask.id(), &claim_token, plan, error)?;
     replies::json(200, &json!({"status": "accepted"}))
 }

@@ -4,7 +4,7 @@
 //! shortest form of a double, documents. One whose type is not that of its column is an object with `type` and `value`,
 //! so that a text and a binary value of equal form differ. Everything else is passed on as it came.
 
-use super::table::{Column, Envelope, Table, object};
+use super::table::{Envelope, EnvelopeColumn, EnvelopeTable, object};
 use crate::error::Error;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -39,7 +39,7 @@ pub(super) fn render(bytes: &[u8]) -> Result<Vec<u8>, Error> {
 
 /// A result, with its cells made exact if it is a table.
 fn push_data(out: &mut String, data: &RawValue) {
-    let table = serde_json::from_str::<Table>(data.get()).ok();
+    let table = serde_json::from_str::<EnvelopeTable>(data.get()).ok();
     let (Some(table), Some(members)) = (table, object(data.get())) else {
         out.push_str(data.get());
         return;
@@ -76,7 +76,7 @@ fn push_more(out: &mut String, tables: &RawValue) {
     out.push(']');
 }
 
-fn push_rows(out: &mut String, table: &Table, whole: &RawValue) {
+fn push_rows(out: &mut String, table: &EnvelopeTable, whole: &RawValue) {
     let columns = table.columns.as_deref().unwrap_or_default();
     let places: HashMap<&str, usize> = (0..).zip(columns).map(|(n, c)| (&*c.key, n)).collect();
     let types = table.cell_types.iter();
@@ -105,7 +105,7 @@ fn push_rows(out: &mut String, table: &Table, whole: &RawValue) {
     }
 }
 
-fn push_cell(out: &mut String, json: &str, column: Option<&Column>, own: Option<&str>) {
+fn push_cell(out: &mut String, json: &str, column: Option<&EnvelopeColumn>, own: Option<&str>) {
     let of_column = column.and_then(|c| c.kind.as_deref());
     match own.filter(|own| Some(*own) != of_column) {
         None => push_value(out, json, of_column),

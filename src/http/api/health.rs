@@ -1,10 +1,10 @@
 //! `/health` and `/ready`: whether the process runs, and whether it can work.
 
 use crate::error::Error;
-use crate::http::Door;
-use crate::http::call::Reply;
+use crate::http::HttpContext;
+use crate::http::call::HttpResponse;
 use crate::http::replies;
-use crate::http::router::{Answer, Ask};
+use crate::http::router::{HandlerResult, RoutedRequest};
 use serde_json::json;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -48,13 +48,17 @@ impl Readiness {
 }
 
 /// `GET /health`. The gate answers it in our place, so that it is answered whatever the workers do.
-pub fn health(door: &Door, _: &Ask) -> Answer {
-    Ok(Reply::with_body(200, replies::JSON, door.health()))
+pub fn health(context: &HttpContext, _: &RoutedRequest) -> HandlerResult {
+    Ok(HttpResponse::with_body(
+        200,
+        replies::JSON,
+        context.health(),
+    ))
 }
 
 /// `GET /ready`
-pub fn ready(door: &Door, _: &Ask) -> Answer {
-    let app = &door.app;
+pub fn ready(context: &HttpContext, _: &RoutedRequest) -> HandlerResult {
+    let app = &context.app;
     if app.is_draining() {
         return not_ready(json!({"status": "draining"}));
     }
@@ -63,7 +67,7 @@ pub fn ready(door: &Door, _: &Ask) -> Answer {
         log::error!("the database does not work: {error}");
     }
     let sqlite = database.is_ok();
-    let result_store = door
+    let result_store = context
         .readiness
         .of(app.clock.instant(), || app.objects.probe());
     let word = |works| if works { "ok" } else { "unavailable" };
@@ -74,7 +78,7 @@ pub fn ready(door: &Door, _: &Ask) -> Answer {
     not_ready(json!({"status": "degraded", "checks": checks}))
 }
 
-fn not_ready(body: serde_json::Value) -> Answer {
+fn not_ready(body: serde_json::Value) -> HandlerResult {
     let mut reply = replies::json(503, &body)?;
     replies::retry_after(&mut reply, RETRY_SECS);
     Ok(reply)

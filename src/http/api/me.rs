@@ -3,13 +3,13 @@
 use super::role_json;
 use crate::domain::actor::Caller;
 use crate::domain::permission::Permission;
-use crate::http::Door;
+use crate::http::HttpContext;
 use crate::http::replies;
-use crate::http::router::{Answer, Ask};
+use crate::http::router::{HandlerResult, RoutedRequest};
 use serde_json::{Value, json};
 
 /// `GET /api/me`
-pub fn show(_: &Door, caller: &Caller, _: &Ask) -> Answer {
+pub fn show(_: &HttpContext, caller: &Caller, _: &RoutedRequest) -> HandlerResult {
     let rights = &caller.rights;
     let roles: Vec<Value> = rights.held.iter().map(role_json).collect();
     // A token may be limited to less than its subject holds: then these too must grant whatever he does with it.

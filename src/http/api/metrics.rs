@@ -5,9 +5,9 @@ use crate::domain::actor::Caller;
 use crate::domain::permission::Permission;
 use crate::domain::request::Status;
 use crate::error::Error;
-use crate::http::Door;
-use crate::http::call::Reply;
-use crate::http::router::{Answer, Ask};
+use crate::http::HttpContext;
+use crate::http::call::HttpResponse;
+use crate::http::router::{HandlerResult, RoutedRequest};
 use crate::metrics::Counter;
 use crate::store::DELIVERY_STATUSES;
 use std::ffi::OsString;
@@ -23,16 +23,20 @@ const CURRENT: [Status; 4] = [
 ];
 
 /// `GET /metrics`
-pub fn page(door: &Door, caller: &Caller, _: &Ask) -> Answer {
+pub fn page(context: &HttpContext, caller: &Caller, _: &RoutedRequest) -> HandlerResult {
     require(caller, Permission::MetricsView)?;
     // One at a time: what is caught up below must not be caught up twice.
-    let _one = door.scraping.lock().unwrap_or_else(|e| e.into_inner());
-    refresh(door)?;
-    Ok(Reply::with_body(200, MEDIA_TYPE, door.app.metrics.render()))
+    let _one = context.scraping.lock().unwrap_or_else(|e| e.into_inner());
+    refresh(context)?;
+    Ok(HttpResponse::with_body(
+        200,
+        MEDIA_TYPE,
+        context.app.metrics.render(),
+    ))
 }
 
-fn refresh(door: &Door) -> Result<(), Error> {
-    let (app, metrics) = (&door.app, &door.app.metrics);
+fn refresh(context: &HttpContext) -> Result<(), Error> {
+    let (app, metrics) = (&context.app, &context.app.metrics);
     let counts = app.store.read(|view| view.request_counts())?;
     for status in CURRENT {
         let name = status.as_str();

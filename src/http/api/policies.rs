@@ -9,16 +9,16 @@ use crate::domain::policy::notification::NotificationPolicy;
 use crate::domain::policy::result::ResultPolicy;
 use crate::domain::policy::workflow::{Workflow, WorkflowStep};
 use crate::error::Error;
-use crate::http::Door;
-use crate::http::call::Reply;
+use crate::http::HttpContext;
+use crate::http::call::HttpResponse;
 use crate::http::replies;
-use crate::http::router::{Answer, Ask};
+use crate::http::router::{HandlerResult, RoutedRequest};
 use serde_json::{Value, json};
 
 /// `GET /api/workflows`
-pub fn workflows(door: &Door, caller: &Caller, _: &Ask) -> Answer {
+pub fn workflows(context: &HttpContext, caller: &Caller, _: &RoutedRequest) -> HandlerResult {
     require(caller, Permission::WorkflowManage)?;
-    let active = door.app.active();
+    let active = context.app.active();
     let workflows: Vec<Value> = active
         .policies
         .workflows
@@ -29,9 +29,9 @@ pub fn workflows(door: &Door, caller: &Caller, _: &Ask) -> Answer {
 }
 
 /// `GET /api/workflows/{id}`
-pub fn workflow(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn workflow(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     require(caller, Permission::WorkflowManage)?;
-    let active = door.app.active();
+    let active = context.app.active();
     let found = active
         .policies
         .workflows
@@ -75,9 +75,13 @@ fn step_json(step: &WorkflowStep) -> Value {
 }
 
 /// `GET /api/execution-policies`
-pub fn execution_policies(door: &Door, caller: &Caller, _: &Ask) -> Answer {
+pub fn execution_policies(
+    context: &HttpContext,
+    caller: &Caller,
+    _: &RoutedRequest,
+) -> HandlerResult {
     require(caller, Permission::PolicyManage)?;
-    let active = door.app.active();
+    let active = context.app.active();
     let policies: Vec<Value> = active
         .policies
         .execution
@@ -88,9 +92,13 @@ pub fn execution_policies(door: &Door, caller: &Caller, _: &Ask) -> Answer {
 }
 
 /// `GET /api/execution-policies/{id}`
-pub fn execution_policy(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn execution_policy(
+    context: &HttpContext,
+    caller: &Caller,
+    ask: &RoutedRequest,
+) -> HandlerResult {
     require(caller, Permission::PolicyManage)?;
-    let active = door.app.active();
+    let active = context.app.active();
     let found = active
         .policies
         .execution
@@ -119,17 +127,17 @@ fn execution_json(p: &ExecutionPolicy) -> Value {
 }
 
 /// `GET /api/result-policies`
-pub fn result_policies(door: &Door, caller: &Caller, _: &Ask) -> Answer {
+pub fn result_policies(context: &HttpContext, caller: &Caller, _: &RoutedRequest) -> HandlerResult {
     require(caller, Permission::PolicyManage)?;
-    let active = door.app.active();
+    let active = context.app.active();
     let policies: Vec<Value> = active.policies.result.iter().map(result_json).collect();
     replies::json(200, &json!({"result_policies": policies}))
 }
 
 /// `GET /api/result-policies/{id}`
-pub fn result_policy(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn result_policy(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     require(caller, Permission::PolicyManage)?;
-    let active = door.app.active();
+    let active = context.app.active();
     let found = active.policies.result.iter().find(|p| p.id() == ask.id());
     let policy = found.ok_or_else(|| Error::not_found("result policy", ask.id()))?;
     replies::json(200, &result_json(policy))
@@ -150,9 +158,13 @@ fn result_json(p: &ResultPolicy) -> Value {
 }
 
 /// `GET /api/notification-policies`
-pub fn notification_policies(door: &Door, caller: &Caller, _: &Ask) -> Answer {
+pub fn notification_policies(
+    context: &HttpContext,
+    caller: &Caller,
+    _: &RoutedRequest,
+) -> HandlerResult {
     require(caller, Permission::PolicyManage)?;
-    let active = door.app.active();
+    let active = context.app.active();
     let policies: Vec<Value> = active
         .policies
         .notification
@@ -163,9 +175,13 @@ pub fn notification_policies(door: &Door, caller: &Caller, _: &Ask) -> Answer {
 }
 
 /// `GET /api/notification-policies/{id}`
-pub fn notification_policy(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn notification_policy(
+    context: &HttpContext,
+    caller: &Caller,
+    ask: &RoutedRequest,
+) -> HandlerResult {
     require(caller, Permission::PolicyManage)?;
-    let active = door.app.active();
+    let active = context.app.active();
     let found = active
         .policies
         .notification
@@ -186,9 +202,9 @@ fn notification_json(p: &NotificationPolicy) -> Value {
 }
 
 /// `GET /api/roles`: the built-in ones first.
-pub fn roles(door: &Door, caller: &Caller, _: &Ask) -> Answer {
+pub fn roles(context: &HttpContext, caller: &Caller, _: &RoutedRequest) -> HandlerResult {
     require(caller, Permission::RoleManage)?;
-    let active = door.app.active();
+    let active = context.app.active();
     let mut roles: Vec<&Role> = active.policies.roles.values().collect();
     roles.sort_by_key(|r| !r.built_in);
     let roles: Vec<Value> = roles.into_iter().map(role_json).collect();
@@ -196,7 +212,7 @@ pub fn roles(door: &Door, caller: &Caller, _: &Ask) -> Answer {
 }
 
 /// `DELETE /api/roles/{name}`
-pub fn delete_role(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
-    users::delete_role(&door.app, caller, ask.id())?;
-    Ok(Reply::empty(204))
+pub fn delete_role(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
+    users::delete_role(&context.app, caller, ask.id())?;
+    Ok(HttpResponse::empty(204))
 }

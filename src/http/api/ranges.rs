@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What a `Range` asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum ByteRange {
     /// Everything: nothing was asked for, or what we do not serve in parts.
     Whole,
     /// These bytes.
@@ -15,15 +15,15 @@ pub(super) enum Part {
 
 /// Reads a `Range` for an object of `total` bytes. A malformed one is ignored, as is one of several ranges: both may
 /// be answered whole.
-pub(super) fn part(header: Option<&str>, total: usize) -> Part {
+pub(super) fn part(header: Option<&str>, total: usize) -> ByteRange {
     let Some((unit, spec)) = header.and_then(|h| h.split_once('=')) else {
-        return Part::Whole;
+        return ByteRange::Whole;
     };
     if !unit.trim().eq_ignore_ascii_case("bytes") {
-        return Part::Whole;
+        return ByteRange::Whole;
     }
     let Some((first, last)) = spec.trim().split_once('-') else {
-        return Part::Whole;
+        return ByteRange::Whole;
     };
     match (number(first), number(last)) {
         (Some(first), Some(last)) if first <= last => inside(first, last.saturating_add(1), total),
@@ -31,16 +31,16 @@ pub(super) fn part(header: Option<&str>, total: usize) -> Part {
         (None, Some(count)) if first.is_empty() => {
             inside(total.saturating_sub(count), total, total)
         }
-        _ => Part::Whole,
+        _ => ByteRange::Whole,
     }
 }
 
-fn inside(start: usize, end: usize, total: usize) -> Part {
+fn inside(start: usize, end: usize, total: usize) -> ByteRange {
     let range = start..end.min(total);
     if range.is_empty() {
-        return Part::Outside;
+        return ByteRange::Outside;
     }
-    Part::Bytes(range)
+    ByteRange::Bytes(range)
 }
 
 /// Digits; more of them than fit are as good as infinity.
@@ -64,22 +64,22 @@ mod tests {
     #[test]
     fn single_ranges_are_served() {
         for (header, want) in [
-            ("bytes=0-0", Part::Bytes(0..1)),
-            ("bytes=2-5", Part::Bytes(2..6)),
-            ("bytes=2-", Part::Bytes(2..10)),
-            ("bytes=-3", Part::Bytes(7..10)),
-            ("bytes=-99", Part::Bytes(0..10)),
-            ("bytes=9-99999999999999999999999", Part::Bytes(9..10)),
-            ("Bytes = 0-1", Part::Bytes(0..2)),
-            ("bytes=10-", Part::Outside),
-            ("bytes=10-20", Part::Outside),
-            ("bytes=99999999999999999999999-", Part::Outside),
-            ("bytes=-0", Part::Outside),
+            ("bytes=0-0", ByteRange::Bytes(0..1)),
+            ("bytes=2-5", ByteRange::Bytes(2..6)),
+            ("bytes=2-", ByteRange::Bytes(2..10)),
+            ("bytes=-3", ByteRange::Bytes(7..10)),
+            ("bytes=-99", ByteRange::Bytes(0..10)),
+            ("bytes=9-99999999999999999999999", ByteRange::Bytes(9..10)),
+            ("Bytes = 0-1", ByteRange::Bytes(0..2)),
+            ("bytes=10-", ByteRange::Outside),
+            ("bytes=10-20", ByteRange::Outside),
+            ("bytes=99999999999999999999999-", ByteRange::Outside),
+            ("bytes=-0", ByteRange::Outside),
         ] {
             assert_eq!(part(Some(header), 10), want, "{header}");
         }
-        assert_eq!(part(Some("bytes=0-"), 0), Part::Outside);
-        assert_eq!(part(Some("bytes=-1"), 0), Part::Outside);
+        assert_eq!(part(Some("bytes=0-"), 0), ByteRange::Outside);
+        assert_eq!(part(Some("bytes=-1"), 0), ByteRange::Outside);
     }
 
     #[test]
@@ -97,9 +97,9 @@ mod tests {
             "bytes=0x1-2",
             "bytes=--1",
         ] {
-            assert_eq!(part(Some(header), 10), Part::Whole, "{header}");
+            assert_eq!(part(Some(header), 10), ByteRange::Whole, "{header}");
         }
-        assert_eq!(part(None, 10), Part::Whole);
+        assert_eq!(part(None, 10), ByteRange::Whole);
     }
 
     #[test]

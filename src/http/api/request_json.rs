@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 /// A request with all there is to say of it. What was stored as JSON goes out as the text it was stored as.
 #[derive(Serialize)]
-pub(super) struct Shown<'a> {
+pub(super) struct RequestJson<'a> {
     id: &'a str,
     requester: &'a str,
     database: &'a str,
@@ -49,10 +49,10 @@ pub(super) struct Shown<'a> {
     policy_version: &'a str,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> RequestJson<'a> {
     /// # Errors
     /// `internal` when a stored text is no JSON.
-    pub(super) fn new(detail: &'a Detail) -> Result<Shown<'a>, Error> {
+    pub(super) fn new(detail: &'a Detail) -> Result<RequestJson<'a>, Error> {
         let Detail {
             request: r,
             text,
@@ -61,7 +61,7 @@ impl<'a> Shown<'a> {
             queue_hint,
         } = detail;
         let workflow = text.workflow.as_ref();
-        Ok(Shown {
+        Ok(RequestJson {
             id: &r.id,
             requester: &r.requester,
             database: &r.target.database,
@@ -111,11 +111,27 @@ fn raw(text: &str) -> Result<&RawValue, Error> {
 fn context(stored: &str, status: &str, explain: Option<&Value>) -> Result<Value, Error> {
     let mut context: Map<String, Value> = serde_json::from_str(stored)
         .map_err(|e| Error::internal("a stored context is no JSON object", e))?;
+    name_fixes(&mut context);
     let enabled = status != "ready" || explain.is_some();
     context.insert("status".to_owned(), status.into());
     context.insert("explain_enabled".to_owned(), enabled.into());
     context.insert("explain".to_owned(), explain.cloned().unwrap_or_default());
     Ok(Value::Object(context))
+}
+
+/// Requests of earlier builds are stored with findings whose `fix` was called `mend`.
+fn name_fixes(context: &mut Map<String, Value>) {
+    let findings = context
+        .get_mut("sql_review")
+        .and_then(|review| review.get_mut("findings"))
+        .and_then(Value::as_array_mut);
+    for finding in findings.into_iter().flatten() {
+        if let Some(finding) = finding.as_object_mut()
+            && let Some(fix) = finding.remove("mend")
+        {
+            finding.insert("fix".to_owned(), fix);
+        }
+    }
 }
 
 /// Selectors of the step that a pending request is in.
@@ -212,4 +228,20 @@ pub(super) fn item(item: &RequestItem) -> Value {
         "updated_at": Timestamp::rfc3339(r.updated_at),
         "expires_at": time(r.expires_at),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::context;
+    use serde_json::json;
+
+    #[test]
+    fn findings_of_older_requests_are_shown_with_their_fix() {
+        for name in ["mend", "fix"] {
+            let stored = json!({"sql_review": {"findings": [{"rule": "r", name: "add a WHERE"}]}});
+            let shown = context(&stored.to_string(), "ready", None).unwrap();
+            let expected = json!([{"rule": "r", "fix": "add a WHERE"}]);
+            assert_eq!(shown["sql_review"]["findings"], expected);
+        }
+    }
 }

@@ -1,23 +1,23 @@
 //! `/api/requests`: making, listing, looking, and the verbs of people.
 
-use super::request_json::{self, Shown};
+use super::request_json::{self, RequestJson};
 use super::time;
 use crate::actions::approve::approve as approve_request;
 use crate::actions::cancel::cancel as cancel_request;
 use crate::actions::create_request::{Submission, create_request};
 use crate::actions::reject::reject as reject_request;
-use crate::actions::resume::{Resume, resume as resume_request};
+use crate::actions::resume::{ResumeInput, resume as resume_request};
 use crate::actions::{topics, view_requests};
 use crate::domain::actor::Caller;
 use crate::domain::id::Operation;
 use crate::domain::request::Status;
 use crate::error::Error;
-use crate::http::Door;
-use crate::http::body::Fields;
+use crate::http::HttpContext;
+use crate::http::body::JsonFields;
 use crate::http::params::cursor;
 use crate::http::replies;
-use crate::http::router::{Answer, Ask};
-use crate::http::wait::Watch;
+use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::wait::TopicWatch;
 use crate::store::RequestFilter;
 use serde_json::{Value, json};
 
@@ -44,14 +44,14 @@ pub const LIST_QUERY: &[&str] = &[
 ];
 
 /// `POST /api/requests`
-pub fn create(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn create(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     // Before anything is read: what is shutting down takes nothing on.
-    door.app.accepting()?;
+    context.app.accepting()?;
     let body = ask.body()?;
     // Kept as it came, digit for digit; read once, so that every client can read it back.
     body.value("metadata")?;
     let created = create_request(
-        &door.app,
+        &context.app,
         caller,
         Submission {
             database: body.needed_text("database")?,
@@ -80,7 +80,7 @@ pub fn create(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
 }
 
 /// The idempotency key: in the body, or in the header of that name.
-fn idempotency_key(ask: &Ask, body: &Fields) -> Result<Option<String>, Error> {
+fn idempotency_key(ask: &RoutedRequest, body: &JsonFields) -> Result<Option<String>, Error> {
     let in_body = body.text("idempotency_key")?;
     let mut headers = ask.call.headers.iter();
     let mut named = headers
@@ -101,7 +101,7 @@ fn idempotency_key(ask: &Ask, body: &Fields) -> Result<Option<String>, Error> {
 }
 
 /// `GET /api/requests`
-pub fn list(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let query = ask.query();
     let paging = query.paging(LIST, PAGE_DEFAULT, PAGE_MAX)?;
     let filter = RequestFilter {
@@ -114,10 +114,10 @@ pub fn list(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
     };
     let (limit, offset) = (paging.limit, paging.offset);
     let page = if query.flag("pending_for_me")?.unwrap_or(false) {
-        view_requests::list_pending_for(&door.app, caller, &filter, limit, offset)?
+        view_requests::list_pending_for(&context.app, caller, &filter, limit, offset)?
     } else {
         let count = paging.before.is_none();
-        view_requests::list(&door.app, caller, &filter, limit, offset, count)?
+        view_requests::list(&context.app, caller, &filter, limit, offset, count)?
     };
     let items: Vec<Value> = page.items.iter().map(request_json::item).collect();
     let mut answer = json!({
@@ -134,32 +134,32 @@ pub fn list(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
 }
 
 /// `GET /api/requests/{id}`, with `?wait=` held until it moves on.
-pub fn show(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let wait = ask.query().number("wait")?.unwrap_or(0).min(WAIT_SECS_MAX);
     let watch = match ask.may_wait(wait) {
-        true => Some(Watch::begin(
-            door,
+        true => Some(TopicWatch::begin(
+            context,
             caller,
             ask,
             [topics::request(ask.id())],
         )?),
         false => None,
     };
-    let detail = view_requests::show(&door.app, caller, ask.id())?;
+    let detail = view_requests::show(&context.app, caller, ask.id())?;
     let request = &detail.request;
     let stands = format!("{} {}", request.status, request.current_step);
     let moved = ask.memo().is_some_and(|seen| seen != stands);
     if let Some(watch) = watch.filter(|_| !moved && !request.status.is_outcome()) {
         return Ok(watch.park(ask, wait, &stands));
     }
-    replies::json(200, &Shown::new(&detail)?)
+    replies::json(200, &RequestJson::new(&detail)?)
 }
 
 /// `POST /api/requests/{id}/approve`
-pub fn approve(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn approve(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let body = ask.body_if_any()?;
     let (comment, selector) = (body.text("comment")?, body.text("selector")?);
-    let approved = approve_request(&door.app, caller, ask.id(), comment, selector)?;
+    let approved = approve_request(&context.app, caller, ask.id(), comment, selector)?;
     let answer = json!({
         "id": approved.id,
         "status": approved.status.as_str(),
@@ -172,31 +172,31 @@ pub fn approve(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
 }
 
 /// `POST /api/requests/{id}/reject`
-pub fn reject(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn reject(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let body = ask.body_if_any()?;
     let (comment, reason) = (body.text("comment")?, body.text("reason")?);
-    let status = reject_request(&door.app, caller, ask.id(), comment.or(reason))?;
+    let status = reject_request(&context.app, caller, ask.id(), comment.or(reason))?;
     moved(ask, status)
 }
 
 /// `POST /api/requests/{id}/cancel`
-pub fn cancel(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn cancel(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let reason = ask.body_if_any()?.text("reason")?;
-    let status = cancel_request(&door.app, caller, ask.id(), reason)?;
+    let status = cancel_request(&context.app, caller, ask.id(), reason)?;
     moved(ask, status)
 }
 
 /// `POST /api/requests/{id}/resume`
-pub fn resume(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn resume(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let body = ask.body_if_any()?;
-    let said = Resume {
+    let input = ResumeInput {
         acknowledge_unknown_outcome: body.flag("acknowledge_unknown_outcome")?.unwrap_or(false),
         reason: body.text("reason")?,
     };
-    let status = resume_request(&door.app, caller, ask.id(), said)?;
+    let status = resume_request(&context.app, caller, ask.id(), input)?;
     moved(ask, status)
 }
 
-fn moved(ask: &Ask, status: Status) -> Answer {
+fn moved(ask: &RoutedRequest, status: Status) -> HandlerResult {
     replies::json(200, &json!({"id": ask.id(), "status": status.as_str()}))
 }

@@ -7,15 +7,15 @@ use crate::domain::policy::auto_approve::AutoApprove;
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::Opening;
 use crate::domain::risk_level::RiskLevel;
-use crate::domain::sql::Rule;
+use crate::domain::sql::ReviewRule;
 use crate::error::{Error, Shown};
-use crate::http::Door;
+use crate::http::HttpContext;
 use crate::http::replies;
-use crate::http::router::{Answer, Ask};
+use crate::http::router::{HandlerResult, RoutedRequest};
 use serde_json::{Map, Value, json};
 
 /// `GET /api/policy-resolution`
-pub fn resolve(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn resolve(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let query = ask.query();
     let needed = |name: &str| -> Result<String, Error> {
         query
@@ -31,7 +31,8 @@ pub fn resolve(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
         None => None,
     };
     let sql = query.text("sql")?;
-    let resolution = resolve_policy::resolve(&door.app, caller, target, operation, sql.as_deref())?;
+    let resolution =
+        resolve_policy::resolve(&context.app, caller, target, operation, sql.as_deref())?;
     replies::json(200, &shown(&resolution, operation.is_some()))
 }
 
@@ -76,7 +77,7 @@ fn shown(r: &Resolution, one: bool) -> Value {
             "explicit": r.execution_is_explicit,
         }),
     );
-    let rules: Map<String, Value> = Rule::ALL
+    let rules: Map<String, Value> = ReviewRule::ALL
         .iter()
         .map(|rule| {
             let action = r.review.action(*rule).as_str();

@@ -1,6 +1,6 @@
 //! Results and executions: waited for, downloaded whole or in part, and listed.
 
-use super::ranges::{self, Part};
+use super::ranges::{self, ByteRange};
 use super::table::Envelope;
 use super::{csv, exact, excerpt};
 use crate::actions::read_results::{self, Content, Streamed};
@@ -9,12 +9,12 @@ use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::request::Status;
 use crate::error::{Error, ErrorKind};
-use crate::http::Door;
-use crate::http::call::{Call, Reply};
+use crate::http::HttpContext;
+use crate::http::call::{HttpRequest, HttpResponse};
 use crate::http::params::Query;
 use crate::http::replies;
-use crate::http::router::{Answer, Ask};
-use crate::http::wait::Watch;
+use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::wait::TopicWatch;
 use crate::store::{ExecutionRow, ResultItem};
 use serde_json::{Value, json};
 
@@ -44,35 +44,37 @@ enum Format {
 }
 
 /// `GET /api/requests/{id}/result/stream`: held until there is an outcome.
-pub fn stream(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn stream(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let query = ask.query();
     let wait = query.number("wait")?.unwrap_or(STREAM_SECS_MAX);
     let wait = wait.min(STREAM_SECS_MAX);
     let exactly = exactly(&query)?;
     let watch = match ask.may_wait(wait) {
-        true => Some(Watch::begin(
-            door,
+        true => Some(TopicWatch::begin(
+            context,
             caller,
             ask,
             [topics::request(ask.id())],
         )?),
         false => None,
     };
-    match read_results::stream(&door.app, caller, ask.id())? {
-        Streamed::Envelope(bytes) if exactly => {
-            Ok(Reply::with_body(200, replies::JSON, exact::render(&bytes)?))
-        }
-        Streamed::Envelope(bytes) => Ok(Reply::with_body(200, replies::JSON, &*bytes)),
+    match read_results::stream(&context.app, caller, ask.id())? {
+        Streamed::Envelope(bytes) if exactly => Ok(HttpResponse::with_body(
+            200,
+            replies::JSON,
+            exact::render(&bytes)?,
+        )),
+        Streamed::Envelope(bytes) => Ok(HttpResponse::with_body(200, replies::JSON, &*bytes)),
         Streamed::Ended(status) => ended(status),
         Streamed::NotYet => Ok(match watch {
             Some(watch) => watch.park(ask, wait, ""),
-            None => Reply::empty(204),
+            None => HttpResponse::empty(204),
         }),
     }
 }
 
 /// What somebody who waits is told of a request that will have no result.
-fn ended(status: Status) -> Answer {
+fn ended(status: Status) -> HandlerResult {
     let envelope = json!({
         "success": false,
         "error_message": format!("request {status}"),
@@ -85,7 +87,7 @@ fn ended(status: Status) -> Answer {
 }
 
 /// `GET /api/requests/{id}/result/content`: the stored object, byte for byte, or rendered otherwise.
-pub fn content(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn content(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let query = ask.query();
     let execution_id = query.text("execution_id")?;
     let csv = query.one_of("format", "`json` or `csv`", |text| match text {
@@ -112,7 +114,7 @@ pub fn content(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
             _ => None,
         },
     )?;
-    let content = read_results::content(&door.app, caller, ask.id(), execution_id.as_deref())?;
+    let content = read_results::content(&context.app, caller, ask.id(), execution_id.as_deref())?;
     download(ask.call, content, format, complete.unwrap_or(false))
 }
 
@@ -126,7 +128,7 @@ fn exactly(query: &Query) -> Result<bool, Error> {
     Ok(values.unwrap_or(false))
 }
 
-fn download(call: &Call, content: Content, format: Format, complete: bool) -> Answer {
+fn download(call: &HttpRequest, content: Content, format: Format, complete: bool) -> HandlerResult {
     let truncated = Envelope::read(&content.bytes)?.truncated;
     if truncated && complete {
         return Err(Error::conflict(
@@ -158,9 +160,9 @@ fn download(call: &Call, content: Content, format: Format, complete: bool) -> An
         .header("if-none-match")
         .is_some_and(|known| ranges::names(known, &etag));
     if has_it {
-        return Ok(Reply {
+        return Ok(HttpResponse {
             headers,
-            ..Reply::empty(304)
+            ..HttpResponse::empty(304)
         });
     }
     let bytes = match format {
@@ -179,15 +181,15 @@ fn download(call: &Call, content: Content, format: Format, complete: bool) -> An
     });
     let total = bytes.len();
     let (status, body) = match ranges::part(wanted, total) {
-        Part::Whole => (200, bytes),
-        Part::Bytes(range) => {
+        ByteRange::Whole => (200, bytes),
+        ByteRange::Bytes(range) => {
             let (first, last) = (range.start, range.end - 1);
             headers.push(("content-range", format!("bytes {first}-{last}/{total}")));
             (206, bytes.get(range).unwrap_or_default().to_vec())
         }
-        Part::Outside => return Ok(outside(call, total)),
+        ByteRange::Outside => return Ok(outside(call, total)),
     };
-    Ok(Reply {
+    Ok(HttpResponse {
         status,
         headers,
         body,
@@ -195,7 +197,7 @@ fn download(call: &Call, content: Content, format: Format, complete: bool) -> An
     })
 }
 
-fn outside(call: &Call, total: usize) -> Reply {
+fn outside(call: &HttpRequest, total: usize) -> HttpResponse {
     let error = Error::new(
         ErrorKind::RangeNotSatisfiable,
         "range_not_satisfiable",
@@ -209,9 +211,9 @@ fn outside(call: &Call, total: usize) -> Reply {
 }
 
 /// `GET /api/requests/{id}/executions`
-pub fn executions(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn executions(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let limit = ask.query().capped("limit", EXECUTIONS_DEFAULT, PAGE_MAX)?;
-    let rows = read_results::executions(&door.app, caller, ask.id(), limit)?;
+    let rows = read_results::executions(&context.app, caller, ask.id(), limit)?;
     let executions: Vec<Value> = rows
         .iter()
         .map(|(e, stored)| execution(e, *stored))
@@ -241,9 +243,9 @@ fn execution(e: &ExecutionRow, stored: bool) -> Value {
 }
 
 /// `GET /api/results`
-pub fn list(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let (limit, offset) = ask.query().window(PAGE_DEFAULT, PAGE_MAX)?;
-    let items = read_results::list(&door.app, caller, limit, offset)?;
+    let items = read_results::list(&context.app, caller, limit, offset)?;
     let results: Vec<Value> = items.iter().map(result).collect();
     let answer = json!({"results": results, "limit": limit, "offset": offset});
     replies::json(200, &answer)

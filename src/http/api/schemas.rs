@@ -2,17 +2,17 @@
 
 use crate::actions::schemas::{self, Described, Description};
 use crate::domain::actor::Caller;
-use crate::http::Door;
+use crate::http::HttpContext;
 use crate::http::replies;
-use crate::http::router::{Answer, Ask};
+use crate::http::router::{HandlerResult, RoutedRequest};
 use serde_json::{Map, Value, json};
 
 /// `POST /api/agent/schema-sync`
-pub fn sync(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn sync(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let body = ask.body()?;
     // Read whole, so that what a strict reader refuses is a 400 here and nothing that fails later; kept as it came.
     body.value("snapshot")?;
-    let said = Description {
+    let input = Description {
         database: body.needed_text("database")?,
         environment: body.needed_text("environment")?,
         dialect: body.needed_text("dialect")?,
@@ -20,17 +20,17 @@ pub fn sync(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
         snapshot: body.raw("snapshot").map(str::to_owned),
         error_message: body.text("error_message")?,
     };
-    schemas::sync(&door.app, caller, said)?;
+    schemas::sync(&context.app, caller, input)?;
     replies::json(200, &json!({"status": "accepted"}))
 }
 
 /// `GET /api/schemas/{database}`: names and counts; everything with `summary=false`, or of one `table`.
-pub fn show(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let query = ask.query();
     let (environment, table) = (query.text("environment")?, query.text("table")?);
     let summary = query.flag("summary")?.unwrap_or(true);
     let found = schemas::show(
-        &door.app,
+        &context.app,
         caller,
         ask.id(),
         environment.as_deref(),

@@ -20,24 +20,24 @@ pub(super) struct Envelope<'a> {
 
 /// A table of a result, its rows as the text that came.
 #[derive(serde::Deserialize)]
-pub(super) struct Table<'a> {
+pub(super) struct EnvelopeTable<'a> {
     /// Its rows: an array of objects.
     #[serde(borrow)]
     pub(super) rows: &'a RawValue,
     /// Its columns, where the agent names them.
     #[serde(default)]
-    pub(super) columns: Option<Vec<Column>>,
+    pub(super) columns: Option<Vec<EnvelopeColumn>>,
     /// Cells whose type is not that of their column: row and column from 0, and the type; in that order.
     #[serde(default)]
     pub(super) cell_types: Vec<(usize, usize, String)>,
     /// Further tables of the same result.
     #[serde(borrow, default)]
-    pub(super) more_results: Vec<Table<'a>>,
+    pub(super) more_results: Vec<EnvelopeTable<'a>>,
 }
 
 /// A column.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-pub(super) struct Column {
+pub(super) struct EnvelopeColumn {
     /// As the database names it; columns may share a name.
     pub(super) name: String,
     /// The key of its cells.
@@ -48,10 +48,10 @@ pub(super) struct Column {
 }
 
 /// A cell: its key, and its JSON as it came.
-pub(super) type Cell<'a> = (Cow<'a, str>, &'a RawValue);
+pub(super) type EnvelopeCell<'a> = (Cow<'a, str>, &'a RawValue);
 
 /// The members of an object, in their order.
-pub(super) fn object(text: &str) -> Option<Vec<Cell<'_>>> {
+pub(super) fn object(text: &str) -> Option<Vec<EnvelopeCell<'_>>> {
     let mut members = Vec::new();
     let mut reader = serde_json::Deserializer::from_str(text);
     Row(&mut members).deserialize(&mut reader).ok()?;
@@ -67,25 +67,25 @@ impl<'a> Envelope<'a> {
     }
 
     /// The table it holds; `None` for a result without rows.
-    pub(super) fn table(&self) -> Option<Table<'a>> {
+    pub(super) fn table(&self) -> Option<EnvelopeTable<'a>> {
         serde_json::from_str(self.result_data?.get()).ok()
     }
 }
 
-impl<'a> Table<'a> {
+impl<'a> EnvelopeTable<'a> {
     /// Calls `each` with every row, in order. The row is reused: it is only good until the next.
     ///
     /// # Errors
     /// What `each` returns; `None` inside for rows that are not objects.
     pub(super) fn each_row<E>(
         &self,
-        mut each: impl FnMut(&[Cell<'a>]) -> Result<(), E>,
+        mut each: impl FnMut(&[EnvelopeCell<'a>]) -> Result<(), E>,
     ) -> Result<(), Option<E>> {
         let failed = RefCell::new(None);
         let mut row = Vec::new();
-        let rows = Rows {
+        let rows = RowsVisitor {
             row: &mut row,
-            each: &mut |row: &[Cell<'a>]| match each(row) {
+            each: &mut |row: &[EnvelopeCell<'a>]| match each(row) {
                 Ok(()) => true,
                 Err(error) => {
                     failed.replace(Some(error));
@@ -100,12 +100,12 @@ impl<'a> Table<'a> {
 }
 
 /// Reads an array of rows.
-struct Rows<'r, 'a, F> {
-    row: &'r mut Vec<Cell<'a>>,
+struct RowsVisitor<'r, 'a, F> {
+    row: &'r mut Vec<EnvelopeCell<'a>>,
     each: &'r mut F,
 }
 
-impl<'de, F: FnMut(&[Cell<'de>]) -> bool> DeserializeSeed<'de> for Rows<'_, 'de, F> {
+impl<'de, F: FnMut(&[EnvelopeCell<'de>]) -> bool> DeserializeSeed<'de> for RowsVisitor<'_, 'de, F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -113,7 +113,7 @@ impl<'de, F: FnMut(&[Cell<'de>]) -> bool> DeserializeSeed<'de> for Rows<'_, 'de,
     }
 }
 
-impl<'de, F: FnMut(&[Cell<'de>]) -> bool> Visitor<'de> for Rows<'_, 'de, F> {
+impl<'de, F: FnMut(&[EnvelopeCell<'de>]) -> bool> Visitor<'de> for RowsVisitor<'_, 'de, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -131,7 +131,7 @@ impl<'de, F: FnMut(&[Cell<'de>]) -> bool> Visitor<'de> for Rows<'_, 'de, F> {
 }
 
 /// Reads one row into a buffer.
-struct Row<'r, 'a>(&'r mut Vec<Cell<'a>>);
+struct Row<'r, 'a>(&'r mut Vec<EnvelopeCell<'a>>);
 
 impl<'de> DeserializeSeed<'de> for Row<'_, 'de> {
     type Value = ();

@@ -7,10 +7,10 @@ use crate::domain::actor::{Caller, SubjectType};
 use crate::domain::permission::Role;
 use crate::domain::scope::Scope;
 use crate::error::Error;
-use crate::http::Door;
-use crate::http::body::Fields;
+use crate::http::HttpContext;
+use crate::http::body::JsonFields;
 use crate::http::replies;
-use crate::http::router::{Answer, Ask};
+use crate::http::router::{HandlerResult, RoutedRequest};
 use crate::store::TokenRow;
 use serde_json::{Value, json};
 
@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 pub const PAGE_MAX: u32 = 1000;
 
 /// `POST /api/tokens`
-pub fn create(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn create(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let asked = asked(&ask.body()?)?;
-    let issued = tokens::create(&door.app, caller, asked)?;
+    let issued = tokens::create(&context.app, caller, asked)?;
     let answer = json!({
         "id": issued.id,
         "token": issued.secret,
@@ -44,7 +44,7 @@ const FIELDS: [&str; 8] = [
     "scope_ceiling",
 ];
 
-fn asked(body: &Fields) -> Result<TokenRequest, Error> {
+fn asked(body: &JsonFields) -> Result<TokenRequest, Error> {
     body.only(&FIELDS)?;
     let subject_type = SubjectType::parse(&body.needed_text("subject_type")?)
         .ok_or_else(|| Error::invalid("field `subject_type` must be `user` or `agent`"))?;
@@ -70,7 +70,7 @@ fn asked(body: &Fields) -> Result<TokenRequest, Error> {
 /// The roles of a token, and whether they are a ceiling whatever its subject holds. Exactly one of `roles` and
 /// `scope_ceiling` is given: a token without a limit is asked for by `"roles": []` or `"scope_ceiling": null`, never by
 /// leaving something out.
-fn roles(body: &Fields, subject_type: SubjectType) -> Result<(Vec<String>, bool), Error> {
+fn roles(body: &JsonFields, subject_type: SubjectType) -> Result<(Vec<String>, bool), Error> {
     let ceiling = body.mentions("scope_ceiling");
     match (body.has("roles"), ceiling) {
         (true, true) => Err(Error::invalid(
@@ -100,11 +100,11 @@ fn roles(body: &Fields, subject_type: SubjectType) -> Result<(Vec<String>, bool)
 }
 
 /// The targets that an agent's token is to be bound to: pairs, where `*` stands for every name.
-fn bound_to(body: &Fields) -> Result<Option<Vec<Scope>>, Error> {
+fn bound_to(body: &JsonFields) -> Result<Option<Vec<Scope>>, Error> {
     let Some(pairs) = body.objects("bound_to")? else {
         return Ok(None);
     };
-    let scope = |pair: &Fields| {
+    let scope = |pair: &JsonFields| {
         pair.only(&["database", "environment"])?;
         Ok(Scope::of(
             &pair.needed_text("database")?,
@@ -115,10 +115,10 @@ fn bound_to(body: &Fields) -> Result<Option<Vec<Scope>>, Error> {
 }
 
 /// `GET /api/tokens`
-pub fn list(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let (limit, offset) = ask.query().window(PAGE_MAX, PAGE_MAX)?;
-    let rows = tokens::list(&door.app, caller, limit, offset)?;
-    let now = door.app.clock.now();
+    let rows = tokens::list(&context.app, caller, limit, offset)?;
+    let now = context.app.clock.now();
     let tokens: Vec<Value> = rows.iter().map(|t| token(t, now)).collect();
     let answer = json!({"tokens": tokens, "limit": limit, "offset": offset});
     replies::json(200, &answer)
@@ -154,8 +154,8 @@ fn token(t: &TokenRow, now: Timestamp) -> Value {
 }
 
 /// `DELETE /api/tokens/{id}`
-pub fn revoke(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
-    let at = tokens::revoke(&door.app, caller, ask.id())?;
+pub fn revoke(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
+    let at = tokens::revoke(&context.app, caller, ask.id())?;
     let answer = json!({"id": ask.id(), "revoked_at": at.rfc3339()});
     replies::json(200, &answer)
 }

@@ -1,12 +1,12 @@
 //! People: the list, linking a Slack account, suspending and letting back in.
 
 use super::time;
-use crate::actions::users::{self, Known};
+use crate::actions::users::{self, UserDetail};
 use crate::domain::actor::Caller;
 use crate::error::Error;
-use crate::http::Door;
+use crate::http::HttpContext;
 use crate::http::replies;
-use crate::http::router::{Answer, Ask};
+use crate::http::router::{HandlerResult, RoutedRequest};
 use serde_json::{Map, Value, json};
 
 /// People of one page where the caller does not say, and at most.
@@ -19,15 +19,15 @@ const MANAGED: &str = "this user is managed by server.toml: the status there com
 const NOT_HERE: [&str; 5] = ["role", "roles", "groups", "subject_type", "status"];
 
 /// `GET /api/users`
-pub fn list(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let (limit, offset) = ask.query().window(PEOPLE_DEFAULT, PEOPLE_MAX)?;
-    let people = users::list(&door.app, caller, limit, offset)?;
+    let people = users::list(&context.app, caller, limit, offset)?;
     let people: Vec<Value> = people.iter().map(shown).collect();
     replies::json(200, &json!({"users": people}))
 }
 
 /// `PATCH /api/users/{id}`
-pub fn update(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn update(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let body = ask.body()?;
     if let Some(name) = NOT_HERE.iter().find(|name| body.has(name)) {
         return Err(Error::invalid(format!("field `{name}` cannot be changed here"))
@@ -37,7 +37,7 @@ pub fn update(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
         return Err(body.missing("slack_user_id"));
     }
     let slack_user_id = body.text("slack_user_id")?;
-    users::link_slack(&door.app, caller, ask.id(), slack_user_id.clone())?;
+    users::link_slack(&context.app, caller, ask.id(), slack_user_id.clone())?;
     replies::json(
         200,
         &json!({"id": ask.id(), "slack_user_id": slack_user_id}),
@@ -45,9 +45,9 @@ pub fn update(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
 }
 
 /// `POST /api/users/{id}/suspend`
-pub fn suspend(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn suspend(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     ask.body_if_any()?;
-    let done = users::suspend(&door.app, caller, ask.id())?;
+    let done = users::suspend(&context.app, caller, ask.id())?;
     let mut answer = Map::new();
     answer.insert("id".into(), ask.id().into());
     answer.insert("revoked_tokens".into(), done.revoked_tokens.into());
@@ -57,9 +57,9 @@ pub fn suspend(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
 }
 
 /// `POST /api/users/{id}/activate`
-pub fn activate(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn activate(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     ask.body_if_any()?;
-    let managed = users::activate(&door.app, caller, ask.id())?;
+    let managed = users::activate(&context.app, caller, ask.id())?;
     let mut answer = Map::new();
     answer.insert("id".into(), ask.id().into());
     warn(&mut answer, managed);
@@ -73,7 +73,7 @@ fn warn(answer: &mut Map<String, Value>, managed_by_config: bool) {
     }
 }
 
-fn shown(known: &Known) -> Value {
+fn shown(known: &UserDetail) -> Value {
     let row = &known.row;
     json!({
         "id": row.id,

@@ -6,10 +6,10 @@ use crate::clock::Timestamp;
 use crate::config::Webhook;
 use crate::domain::actor::Caller;
 use crate::domain::policy::notification::ATTEMPTS_MAX;
-use crate::http::Door;
+use crate::http::HttpContext;
 use crate::http::params::cursor;
 use crate::http::replies;
-use crate::http::router::{Answer, Ask};
+use crate::http::router::{HandlerResult, RoutedRequest};
 use crate::store::{DELIVERY_STATUSES, DeliveryFilter, DeliveryRow};
 use serde_json::{Value, json};
 
@@ -24,15 +24,15 @@ const LIST: &str = "deliveries";
 pub const DELIVERIES_QUERY: &[&str] = &["limit", "offset", "cursor", "webhook_id", "status"];
 
 /// `GET /api/webhooks`
-pub fn list(door: &Door, caller: &Caller, _: &Ask) -> Answer {
-    let all = webhooks::list(&door.app, caller)?;
+pub fn list(context: &HttpContext, caller: &Caller, _: &RoutedRequest) -> HandlerResult {
+    let all = webhooks::list(&context.app, caller)?;
     let all: Vec<Value> = all.iter().map(webhook_json).collect();
     replies::json(200, &json!({"webhooks": all}))
 }
 
 /// `GET /api/webhooks/{id}`
-pub fn show(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
-    let (webhook, counts) = webhooks::show(&door.app, caller, ask.id())?;
+pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
+    let (webhook, counts) = webhooks::show(&context.app, caller, ask.id())?;
     let mut answer = webhook_json(&webhook);
     answer["deliveries"] = json!({
         "pending": counts.pending,
@@ -60,7 +60,7 @@ fn webhook_json(w: &Webhook) -> Value {
 }
 
 /// `GET /api/webhook-deliveries`
-pub fn deliveries(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn deliveries(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let query = ask.query();
     let paging = query.paging(LIST, PAGE_DEFAULT, PAGE_MAX)?;
     let filter = DeliveryFilter {
@@ -71,7 +71,7 @@ pub fn deliveries(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
         before: paging.before,
     };
     let (limit, offset) = (paging.limit, paging.offset);
-    let page = webhooks::deliveries(&door.app, caller, &filter, limit, offset)?;
+    let page = webhooks::deliveries(&context.app, caller, &filter, limit, offset)?;
     let deliveries: Vec<Value> = page.deliveries.iter().map(delivery_json).collect();
     let mut answer = json!({
         "deliveries": deliveries,

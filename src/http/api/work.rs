@@ -1,6 +1,6 @@
 //! `/api/agent`: what agents say and are told, and the key that they hold us to.
 
-use crate::actions::agent_poll::{self, MIN_AGENT_VERSION, Report, Work};
+use crate::actions::agent_poll::{self, AgentReport, AgentWork, MIN_AGENT_VERSION};
 use crate::actions::claim::{Claimed, claim as claim_job};
 use crate::actions::heartbeat::heartbeat as extend;
 use crate::actions::submit_result::{self, submit_result};
@@ -8,13 +8,13 @@ use crate::actions::topics;
 use crate::crypto::hex;
 use crate::domain::actor::Caller;
 use crate::error::Error;
-use crate::gate::{Reason, Wake};
-use crate::http::Door;
-use crate::http::body::Fields;
+use crate::gate::{ResumeReason, Wake};
+use crate::http::HttpContext;
+use crate::http::body::JsonFields;
 use crate::http::replies;
-use crate::http::router::{Answer, Ask};
-use crate::http::wait::{OWN_TOPICS_MAX, TURNED_AWAY_RETRY_SECS, Watch};
-use crate::store::{DryRun, Job};
+use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::wait::{OWN_TOPICS_MAX, TURNED_AWAY_RETRY_SECS, TopicWatch};
+use crate::store::{DispatchedJob, DryRun};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -25,21 +25,21 @@ pub const POLL_SECS_MAX: u64 = 30;
 const POLL_SECS_WIDE: u64 = 2;
 
 /// `GET /api/public-key`
-pub fn public_key(door: &Door, _: &Caller, _: &Ask) -> Answer {
-    let key = hex(&door.app.signer.public().bytes());
+pub fn public_key(context: &HttpContext, _: &Caller, _: &RoutedRequest) -> HandlerResult {
+    let key = hex(&context.app.signer.public().bytes());
     replies::json(200, &json!({"public_key": key}))
 }
 
 /// `POST /api/agent/poll`: with `wait`, held until a job is there.
-pub fn poll(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn poll(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let body = ask.body()?;
     let wait = body.number("wait")?.unwrap_or(0).min(POLL_SECS_MAX);
     let report = report(&body)?;
-    let targets = agent_poll::watched(&door.app, caller, &report)?;
+    let targets = agent_poll::watched(&context.app, caller, &report)?;
     let wide = targets.len() > OWN_TOPICS_MAX;
     let watch = match ask.may_wait(wait) {
-        true => Some(Watch::begin(
-            door,
+        true => Some(TopicWatch::begin(
+            context,
             caller,
             ask,
             targets.iter().map(topics::jobs),
@@ -47,8 +47,8 @@ pub fn poll(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
         false => None,
     };
     let first = ask.call.resume.is_none();
-    let work = agent_poll::poll(&door.app, caller, &report, first)?;
-    let passed_on = pass_on(door, ask, &work);
+    let work = agent_poll::poll(&context.app, caller, &report, first)?;
+    let passed_on = pass_on(context, ask, &work);
     let idle = work.jobs.is_empty() && work.dry_runs.is_empty();
     if let Some(watch) = watch.filter(|_| idle && work.waits) {
         let wait = if wide { wait.min(POLL_SECS_WIDE) } else { wait };
@@ -59,12 +59,12 @@ pub fn poll(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
     let answer = json!({
         "jobs": jobs,
         "dry_run_jobs": dry_runs,
-        "server_version": door.version,
+        "server_version": context.version,
         "min_agent_version": MIN_AGENT_VERSION,
         "upgrade_required": work.upgrade_required,
     });
     let mut reply = replies::json(200, &answer)?;
-    if wait > 0 && door.app.is_draining() {
+    if wait > 0 && context.app.is_draining() {
         replies::retry_after(&mut reply, TURNED_AWAY_RETRY_SECS);
     }
     Ok(reply)
@@ -73,26 +73,26 @@ pub fn poll(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
 /// An agent that was woken for a job that it leaves wakes the next in line, once for each job: the number of the newest
 /// dispatch that it passed on goes with it. Without that number two agents that cannot run a job would wake each other
 /// for ever.
-fn pass_on(door: &Door, ask: &Ask, work: &Work) -> i64 {
+fn pass_on(context: &HttpContext, ask: &RoutedRequest, work: &AgentWork) -> i64 {
     let before: i64 = ask.memo().and_then(|m| m.parse().ok()).unwrap_or(0);
     let woken = ask
         .call
         .resume
         .as_ref()
-        .is_some_and(|r| r.reason == Reason::Event);
+        .is_some_and(|r| r.reason == ResumeReason::Event);
     let mut newest = before;
     for (target, dispatch_seq) in &work.left {
         if *dispatch_seq > before {
             newest = newest.max(*dispatch_seq);
             if woken {
-                door.hub.publish(&topics::jobs(target), Wake::One);
+                context.hub.publish(&topics::jobs(target), Wake::One);
             }
         }
     }
     newest
 }
 
-fn report(body: &Fields) -> Result<Report, Error> {
+fn report(body: &JsonFields) -> Result<AgentReport, Error> {
     let capabilities = body.object("capabilities")?;
     let status = body.object("status")?;
     let scopes = capabilities.objects("scopes")?;
@@ -111,7 +111,7 @@ fn report(body: &Fields) -> Result<Report, Error> {
     } else if !capabilities.has("databases") {
         return Err(capabilities.missing("databases"));
     }
-    Ok(Report {
+    Ok(AgentReport {
         databases,
         environments,
         scopes: pairs,
@@ -126,7 +126,7 @@ fn report(body: &Fields) -> Result<Report, Error> {
     })
 }
 
-fn job(job: &Job) -> Value {
+fn job(job: &DispatchedJob) -> Value {
     json!({
         "id": job.id,
         "created_by": job.requester,
@@ -165,11 +165,11 @@ struct ClaimJson<'a> {
 }
 
 /// `POST /api/agent/jobs/{request_id}/claim`
-pub fn claim(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn claim(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     // Before anything is read: what is shutting down hands nothing out.
-    door.app.accepting()?;
+    context.app.accepting()?;
     let claim_key = ask.body_if_any()?.text("claim_key")?;
-    let claimed = claim_job(&door.app, caller, ask.id(), claim_key)?;
+    let claimed = claim_job(&context.app, caller, ask.id(), claim_key)?;
     let Claimed { request, text, .. } = &claimed;
     let plan = text.plan_json.as_deref();
     let answer = ClaimJson {
@@ -193,18 +193,18 @@ pub fn claim(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
 }
 
 /// `POST /api/agent/jobs/{execution_id}/heartbeat`
-pub fn heartbeat(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
-    let cancelled = extend(&door.app, caller, ask.id())?;
+pub fn heartbeat(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
+    let cancelled = extend(&context.app, caller, ask.id())?;
     replies::json(200, &json!({"cancelled": cancelled}))
 }
 
 /// `POST /api/agent/jobs/{execution_id}/result`
-pub fn result(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
+pub fn result(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let reported = match ask.call.oversize {
-        Some(bytes) => submit_result::oversize(&door.app, caller, ask.id(), bytes)?,
+        Some(bytes) => submit_result::oversize(&context.app, caller, ask.id(), bytes)?,
         None => {
             let report = outcome(&ask.body()?)?;
-            submit_result(&door.app, caller, ask.id(), report)?
+            submit_result(&context.app, caller, ask.id(), report)?
         }
     };
     let answer = json!({
@@ -214,9 +214,9 @@ pub fn result(door: &Door, caller: &Caller, ask: &Ask) -> Answer {
     replies::json(200, &answer)
 }
 
-fn outcome(body: &Fields) -> Result<submit_result::Report, Error> {
+fn outcome(body: &JsonFields) -> Result<submit_result::ExecutionReport, Error> {
     let success = body.flag("success")?;
-    Ok(submit_result::Report {
+    Ok(submit_result::ExecutionReport {
         success: success.ok_or_else(|| body.missing("success"))?,
         result_data: result_data(body)?,
         error_message: body.text("error_message")?,
@@ -227,7 +227,7 @@ fn outcome(body: &Fields) -> Result<submit_result::Report, Error> {
 }
 
 /// The result's JSON, as the bytes that came: from inside a string, where existing agents put it, or as it stands.
-fn result_data(body: &Fields) -> Result<Option<String>, Error> {
+fn result_data(body: &JsonFields) -> Result<Option<String>, Error> {
     match body.raw("result_data") {
         Some(text) if !text.starts_with('"') => Ok(Some(text.to_owned())),
         _ => body.text("result_data"),

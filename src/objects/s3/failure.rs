@@ -2,13 +2,13 @@
 //! others.
 
 use super::page::error_code;
-use crate::objects::wire::{Lost, Reply};
+use crate::objects::wire::{NoResponse, WireResponse};
 use std::fmt;
 
 /// Why a call came to nothing.
-pub(super) enum Failure {
+pub(super) enum S3Failure {
     /// No answer.
-    Lost(Lost),
+    Lost(NoResponse),
     /// An answer that says no, with its code if it has one.
     Refused(u16, Option<String>),
     /// An answer that cannot be.
@@ -18,7 +18,7 @@ pub(super) enum Failure {
 }
 
 /// Whether the store may answer otherwise in a moment.
-pub(super) fn is_passing(reply: &Reply) -> bool {
+pub(super) fn is_passing(reply: &WireResponse) -> bool {
     match reply.status {
         408 | 429 | 500 | 502 | 503 | 504 => true,
         // A body that came too slowly, by the word of the store.
@@ -27,26 +27,26 @@ pub(super) fn is_passing(reply: &Reply) -> bool {
     }
 }
 
-pub(super) fn refused(reply: Reply) -> Failure {
-    Failure::Refused(reply.status, error_code(&reply.body))
+pub(super) fn refused(reply: WireResponse) -> S3Failure {
+    S3Failure::Refused(reply.status, error_code(&reply.body))
 }
 
 /// That an object is not there counts only where the store says just that: a missing bucket, or a page of somebody in
 /// between, is no missing object.
-pub(super) fn absent(reply: Reply) -> Result<(), Failure> {
+pub(super) fn absent(reply: WireResponse) -> Result<(), S3Failure> {
     match refused(reply) {
-        Failure::Refused(404, Some(code)) if code == "NoSuchKey" => Ok(()),
+        S3Failure::Refused(404, Some(code)) if code == "NoSuchKey" => Ok(()),
         failure => Err(failure),
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for S3Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Lost(lost) => write!(f, "{lost}"),
-            Failure::Odd(what) => f.write_str(what),
-            Failure::Busy => f.write_str("too many calls are under way already"),
-            Failure::Refused(status, code) => {
+            S3Failure::Lost(lost) => write!(f, "{lost}"),
+            S3Failure::Odd(what) => f.write_str(what),
+            S3Failure::Busy => f.write_str("too many calls are under way already"),
+            S3Failure::Refused(status, code) => {
                 let code = code.as_deref().unwrap_or_default();
                 write!(f, "the answer is {status} {code}{}", advice(*status, code))
             }

@@ -11,14 +11,14 @@ mod sign;
 mod tests;
 mod turns;
 
-use super::wire::{Call, Lost, Method, Reply, Wire};
+use super::wire::{Method, NoResponse, Wire, WireRequest, WireResponse};
 use super::{ObjectMeta, Objects, ensure_key, is_key};
 use crate::clock::{Clock, Timestamp};
 use crate::config::S3Storage;
 use crate::crypto::{hex, random};
 use crate::error::Error;
 use crate::metrics::Metrics;
-use failure::{Failure, absent, is_passing, refused};
+use failure::{S3Failure, absent, is_passing, refused};
 use sign::{Unsigned, encode, encode_path, query_text, sign};
 use std::sync::Arc;
 use std::thread;
@@ -86,7 +86,7 @@ pub struct S3 {
 
 /// How often a call is tried, and how long.
 #[derive(Clone, Copy)]
-struct Bounds {
+struct RetryLimits {
     tries: u32,
     one: Duration,
     all: Duration,
@@ -130,18 +130,18 @@ impl S3 {
         }
     }
 
-    fn bounds(&self, bytes: u64) -> Bounds {
+    fn bounds(&self, bytes: u64) -> RetryLimits {
         let patience = &self.patience;
         let one = patience.try_base + Duration::from_secs(bytes / BYTES_PER_SEC_MIN);
-        Bounds {
+        RetryLimits {
             tries: TRIES_MAX,
             one: one.min(patience.try_max),
             all: patience.total,
         }
     }
 
-    fn probe_bounds(&self) -> Bounds {
-        Bounds {
+    fn probe_bounds(&self) -> RetryLimits {
+        RetryLimits {
             tries: 1,
             one: self.patience.probe,
             all: self.patience.probe,
@@ -153,14 +153,14 @@ impl S3 {
         key: &str,
         bytes: &[u8],
         expires_at: Timestamp,
-        bounds: Bounds,
-    ) -> Result<(), Failure> {
+        bounds: RetryLimits,
+    ) -> Result<(), S3Failure> {
         let mut headers = Vec::new();
         if self.storage.expiry_tag {
             let tag = format!("dbward-expires={}", encode(&expires_at.rfc3339()));
             headers.push(("x-amz-tagging", tag));
         }
-        let ask = Ask {
+        let ask = S3Request {
             method: Method::Put,
             name: &self.name(key),
             query: &[],
@@ -169,16 +169,21 @@ impl S3 {
             answer_bytes_max: 0,
         };
         match self.call(ask, bounds)? {
-            Reply { status, .. } if (200..300).contains(&status) => Ok(()),
+            WireResponse { status, .. } if (200..300).contains(&status) => Ok(()),
             reply => Err(refused(reply)),
         }
     }
 
-    fn read(&self, key: &str, bytes_max: u64, bounds: Bounds) -> Result<Option<Vec<u8>>, Failure> {
+    fn read(
+        &self,
+        key: &str,
+        bytes_max: u64,
+        bounds: RetryLimits,
+    ) -> Result<Option<Vec<u8>>, S3Failure> {
         let (name, ask_max) = (self.name(key), bytes_max.saturating_add(1));
-        let ask = Ask {
+        let ask = S3Request {
             answer_bytes_max: ask_max,
-            ..Ask::of(Method::Get, &name)
+            ..S3Request::of(Method::Get, &name)
         };
         let mut reply = self.call(ask, bounds)?;
         match reply.status {
@@ -191,15 +196,15 @@ impl S3 {
         }
     }
 
-    fn remove(&self, key: &str, bounds: Bounds) -> Result<(), Failure> {
-        let reply = self.call(Ask::of(Method::Delete, &self.name(key)), bounds)?;
+    fn remove(&self, key: &str, bounds: RetryLimits) -> Result<(), S3Failure> {
+        let reply = self.call(S3Request::of(Method::Delete, &self.name(key)), bounds)?;
         match reply.status {
             200..300 => Ok(()),
             _ => absent(reply),
         }
     }
 
-    fn listed(&self, after: Option<&str>, limit: usize) -> Result<Vec<ObjectMeta>, Failure> {
+    fn listed(&self, after: Option<&str>, limit: usize) -> Result<Vec<ObjectMeta>, S3Failure> {
         let prefix = self.name("");
         let mut from = after.map_or(String::new(), |key| self.name(key));
         let mut found = Vec::new();
@@ -209,16 +214,16 @@ impl S3 {
             if !from.is_empty() {
                 query.push(("start-after", &from));
             }
-            let ask = Ask {
+            let ask = S3Request {
                 query: &query,
                 answer_bytes_max: PAGE_BYTES_MAX,
-                ..Ask::of(Method::Get, "")
+                ..S3Request::of(Method::Get, "")
             };
             let reply = self.call(ask, self.bounds(0))?;
             if reply.status != 200 {
                 return Err(refused(reply));
             }
-            let page = page::page(&reply.body).ok_or(Failure::Odd("its list cannot be read"))?;
+            let page = page::page(&reply.body).ok_or(S3Failure::Odd("its list cannot be read"))?;
             let last = page.objects.last().map(|(name, _)| name.clone());
             for (name, stored_at) in page.objects {
                 let key = name.strip_prefix(&prefix).unwrap_or_default();
@@ -233,7 +238,7 @@ impl S3 {
             match last {
                 Some(last) if page.truncated && last > from => from = last,
                 Some(_) if page.truncated => {
-                    return Err(Failure::Odd("its list does not go on"));
+                    return Err(S3Failure::Odd("its list does not go on"));
                 }
                 _ => break,
             }
@@ -243,8 +248,8 @@ impl S3 {
     }
 
     /// Makes a call, again where that may help, within its bounds.
-    fn call(&self, ask: Ask<'_>, bounds: Bounds) -> Result<Reply, Failure> {
-        let _turn = self.turns.take().ok_or(Failure::Busy)?;
+    fn call(&self, ask: S3Request<'_>, bounds: RetryLimits) -> Result<WireResponse, S3Failure> {
+        let _turn = self.turns.take().ok_or(S3Failure::Busy)?;
         let until = Instant::now() + bounds.all;
         let mut tries = 0;
         loop {
@@ -254,19 +259,19 @@ impl S3 {
             let reason = match &outcome {
                 Err(_) => "lost".to_owned(),
                 Ok(reply) if is_passing(reply) => reply.status.to_string(),
-                Ok(_) => return outcome.map_err(Failure::Lost),
+                Ok(_) => return outcome.map_err(S3Failure::Lost),
             };
             let pause = pause(tries);
             let left = until.saturating_duration_since(Instant::now());
             if tries >= bounds.tries || left <= pause {
-                return outcome.map_err(Failure::Lost);
+                return outcome.map_err(S3Failure::Lost);
             }
             self.metrics.result_store_retries.inc(&[&reason]);
             thread::sleep(pause);
         }
     }
 
-    fn try_once(&self, ask: &Ask<'_>, timeout: Duration) -> Result<Reply, Lost> {
+    fn try_once(&self, ask: &S3Request<'_>, timeout: Duration) -> Result<WireResponse, NoResponse> {
         let path = match ask.name {
             "" if self.base.is_empty() => "/".to_owned(),
             "" => encode_path(&self.base),
@@ -286,7 +291,7 @@ impl S3 {
             query if query.is_empty() => format!("{}{path}", self.origin),
             query => format!("{}{path}?{query}", self.origin),
         };
-        self.wire.send(&Call {
+        self.wire.send(&WireRequest {
             method: ask.method,
             url: &url,
             headers: &headers,
@@ -297,7 +302,7 @@ impl S3 {
     }
 
     /// What whoever asked is told, with the reason for the log.
-    fn failed(&self, what: &str, key: &str, failure: &Failure) -> Error {
+    fn failed(&self, what: &str, key: &str, failure: &S3Failure) -> Error {
         let bucket = &self.storage.bucket;
         Error::unavailable("the result store does not answer now").because(format!(
             "{what} {key} in bucket {bucket} at {}: {failure}",
@@ -307,7 +312,7 @@ impl S3 {
 }
 
 /// What is asked of the store.
-struct Ask<'a> {
+struct S3Request<'a> {
     method: Method,
     /// Of the object; empty for the bucket.
     name: &'a str,
@@ -317,9 +322,9 @@ struct Ask<'a> {
     answer_bytes_max: u64,
 }
 
-impl<'a> Ask<'a> {
-    fn of(method: Method, name: &'a str) -> Ask<'a> {
-        Ask {
+impl<'a> S3Request<'a> {
+    fn of(method: Method, name: &'a str) -> S3Request<'a> {
+        S3Request {
             method,
             name,
             query: &[],
@@ -360,7 +365,7 @@ impl Objects for S3 {
 
     fn probe(&self) -> Result<(), Error> {
         let (key, bounds) = (self.probe_key.as_str(), self.probe_bounds());
-        let failed = |what: &str, e: &Failure| self.failed(what, key, e);
+        let failed = |what: &str, e: &S3Failure| self.failed(what, key, e);
         let until = self.clock.now().plus_secs(PROBE_SECS);
         self.write(key, PROBE_BYTES, until, bounds)
             .map_err(|e| failed("writing", &e))?;
@@ -370,7 +375,7 @@ impl Objects for S3 {
         self.remove(key, bounds)
             .map_err(|e| failed("removing", &e))?;
         if read.as_deref() != Some(PROBE_BYTES) {
-            let odd = Failure::Odd("what was written is not what is read");
+            let odd = S3Failure::Odd("what was written is not what is read");
             return Err(failed("reading", &odd));
         }
         Ok(())

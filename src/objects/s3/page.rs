@@ -8,7 +8,7 @@ const CODE_BYTES_MAX: usize = 64;
 
 /// A page of a list.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Page {
+pub(super) struct ObjectPage {
     /// Keys as the store has them, and when they were written.
     pub(super) objects: Vec<(String, Timestamp)>,
     /// Whether there is more behind it.
@@ -27,7 +27,7 @@ pub(super) fn error_code(body: &[u8]) -> Option<String> {
 }
 
 /// Reads a page of a list. `None` for what is none, or is not whole.
-pub(super) fn page(body: &[u8]) -> Option<Page> {
+pub(super) fn page(body: &[u8]) -> Option<ObjectPage> {
     let text = std::str::from_utf8(body).ok()?;
     // The outermost element carries a namespace.
     let start = text.find("<ListBucketResult")?;
@@ -43,7 +43,7 @@ pub(super) fn page(body: &[u8]) -> Option<Page> {
         objects.push((key, written));
         rest = &rest["<Contents>".len() + entry.len()..];
     }
-    Some(Page { objects, truncated })
+    Some(ObjectPage { objects, truncated })
 }
 
 /// The text between the first `<name>` and the `</name>` behind it.
@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(read.objects[0].1.rfc3339(), "2009-10-12T17:50:30.000Z");
         assert_eq!(read.objects[1].0, "results/<&&&");
         let empty = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
-        assert_eq!(page(empty.as_bytes()), Some(Page::default()));
+        assert_eq!(page(empty.as_bytes()), Some(ObjectPage::default()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Signatures of calls: AWS Signature Version 4, with the hash of the body, in the `authorization` header.
 
 use crate::clock::Timestamp;
-use crate::config::Credentials;
+use crate::config::S3Credentials;
 use crate::crypto::{hex, hmac_sha256, sha256_hex};
 use crate::objects::wire::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -52,10 +52,10 @@ pub(super) fn query_text(query: &[(&str, &str)]) -> String {
 pub(super) fn sign(
     call: Unsigned<'_>,
     region: &str,
-    credentials: &Credentials,
+    credentials: &S3Credentials,
     at: Timestamp,
 ) -> Vec<(&'static str, String)> {
-    let (day, time) = spelled(at);
+    let (day, time) = timestamps(at);
     let body_sha256 = sha256_hex(call.body);
     let mut headers = call.headers;
     headers.push(("host", call.host.to_owned()));
@@ -99,7 +99,7 @@ pub(super) fn sign(
 }
 
 /// `YYYYMMDD` and `YYYYMMDDTHHMMSSZ`.
-fn spelled(at: Timestamp) -> (String, String) {
+fn timestamps(at: Timestamp) -> (String, String) {
     let text = at.rfc3339();
     let whole = text.split('.').next().unwrap_or_default();
     let time = format!("{}Z", whole.replace(['-', ':'], ""));
@@ -111,8 +111,8 @@ mod tests {
     use super::*;
     use crate::config::Secret;
 
-    fn credentials() -> Credentials {
-        Credentials {
+    fn credentials() -> S3Credentials {
+        S3Credentials {
             access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
             secret_access_key: Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
             session_token: None,
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_session_token_is_sent_and_signed() {
-        let lent = Credentials {
+        let lent = S3Credentials {
             session_token: Some(Secret::new("lent")),
             ..credentials()
         };

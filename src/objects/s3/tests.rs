@@ -1,22 +1,22 @@
 //! The bucket over a wire that remembers what it was given: where calls go, and how long they may take.
 
 use super::*;
-use crate::config::{Credentials, Endpoint, Secret};
+use crate::config::{Endpoint, S3Credentials, Secret};
 use crate::crypto::uuid;
 use std::sync::Mutex;
 
 /// Answers every call the same, and keeps URL, host and time of each.
 struct Ear {
-    reply: Reply,
-    heard: Mutex<Vec<(String, String, Duration)>>,
+    reply: WireResponse,
+    calls: Mutex<Vec<(String, String, Duration)>>,
 }
 
 impl Wire for Ear {
-    fn send(&self, call: &Call<'_>) -> Result<Reply, Lost> {
+    fn send(&self, call: &WireRequest<'_>) -> Result<WireResponse, NoResponse> {
         let host = call.headers.iter().find(|(name, _)| *name == "host");
         let host = host.map(|(_, value)| value.clone()).unwrap_or_default();
-        let heard = (call.url.to_owned(), host, call.timeout);
-        self.heard.lock().unwrap().push(heard);
+        let calls = (call.url.to_owned(), host, call.timeout);
+        self.calls.lock().unwrap().push(calls);
         Ok(self.reply.clone())
     }
 }
@@ -29,7 +29,7 @@ fn storage() -> S3Storage {
         path_style: false,
         prefix: "kept".to_owned(),
         expiry_tag: true,
-        credentials: Credentials {
+        credentials: S3Credentials {
             access_key_id: "id".to_owned(),
             secret_access_key: Secret::new("secret"),
             session_token: None,
@@ -39,11 +39,11 @@ fn storage() -> S3Storage {
 
 fn over(storage: S3Storage, status: u16) -> (S3, Arc<Ear>) {
     let ear = Arc::new(Ear {
-        reply: Reply {
+        reply: WireResponse {
             status,
             body: b"<ListBucketResult></ListBucketResult>".to_vec(),
         },
-        heard: Mutex::new(Vec::new()),
+        calls: Mutex::new(Vec::new()),
     });
     let wire = Arc::clone(&ear);
     let metrics = Arc::new(Metrics::new());
@@ -102,14 +102,17 @@ fn a_bucket_stands_before_the_host_or_in_the_path() {
         let (store, ear) = over(storage, 200);
         store.put(&key, b"x", Timestamp(0)).unwrap();
         store.list(None, 5).unwrap();
-        let heard = ear.heard.lock().unwrap();
-        assert_eq!(heard[0].0, format!("{origin}{path}/{within}{key}"));
+        let calls = ear.calls.lock().unwrap();
+        assert_eq!(calls[0].0, format!("{origin}{path}/{within}{key}"));
         let root = if path.is_empty() { "/" } else { path };
         let prefix = within.replace('/', "%2F");
         let query = format!("list-type=2&max-keys=5&prefix={prefix}");
-        assert_eq!(heard[1].0, format!("{origin}{root}?{query}"));
+        assert_eq!(calls[1].0, format!("{origin}{root}?{query}"));
         let host = origin.split("://").nth(1).unwrap();
-        assert!(heard.iter().all(|(_, said, _)| said == host), "{host}");
+        assert!(
+            calls.iter().all(|(_, configured, _)| configured == host),
+            "{host}"
+        );
     }
 }
 
@@ -119,7 +122,7 @@ fn a_large_body_has_more_time_within_the_patience_of_an_agent() {
     let key = format!("{}/{}", uuid(), uuid());
     let secs = |bytes: usize| {
         store.put(&key, &vec![0; bytes], Timestamp(0)).unwrap();
-        ear.heard.lock().unwrap().pop().unwrap().2.as_secs()
+        ear.calls.lock().unwrap().pop().unwrap().2.as_secs()
     };
     assert_eq!(secs(10), 5);
     assert_eq!(secs(5 * 1024 * 1024), 10);
@@ -136,7 +139,7 @@ fn tries_and_pauses_are_bounded() {
     let (store, ear) = over(storage(), 503);
     let began = Instant::now();
     store.delete(&format!("{}/{}", uuid(), uuid())).unwrap_err();
-    assert_eq!(ear.heard.lock().unwrap().len(), TRIES_MAX as usize);
+    assert_eq!(ear.calls.lock().unwrap().len(), TRIES_MAX as usize);
     assert!(began.elapsed() < Duration::from_secs(10));
     for tries in 1..TRIES_MAX {
         let whole = PAUSE_FIRST * 2_u32.pow(tries - 1);
@@ -147,5 +150,5 @@ fn tries_and_pauses_are_bounded() {
     }
     // A probe is made once.
     store.probe().unwrap_err();
-    assert_eq!(ear.heard.lock().unwrap().len(), TRIES_MAX as usize + 1);
+    assert_eq!(ear.calls.lock().unwrap().len(), TRIES_MAX as usize + 1);
 }

@@ -14,7 +14,7 @@ pub(super) struct Turns {
 }
 
 /// The turn of one call.
-pub(super) struct Turn<'a>(&'a Turns);
+pub(super) struct CallTurn<'a>(&'a Turns);
 
 impl Turns {
     pub(super) fn new(max: usize) -> Turns {
@@ -26,7 +26,7 @@ impl Turns {
     }
 
     /// A turn, waited for a little; none where too many calls are under way for longer.
-    pub(super) fn take(&self) -> Option<Turn<'_>> {
+    pub(super) fn take(&self) -> Option<CallTurn<'_>> {
         let taken = self.taken.lock().unwrap_or_else(|e| e.into_inner());
         let (mut taken, waited) = self
             .changed
@@ -36,11 +36,11 @@ impl Turns {
             return None;
         }
         *taken += 1;
-        Some(Turn(self))
+        Some(CallTurn(self))
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for CallTurn<'_> {
     fn drop(&mut self) {
         *self.0.taken.lock().unwrap_or_else(|e| e.into_inner()) -= 1;
         self.0.changed.notify_one();

@@ -2,14 +2,14 @@
 
 use super::Context;
 use crate::domain::change::{Finished, NewExecution, NewResult, RequestRef};
-use crate::domain::request::{Status, Step};
+use crate::domain::request::{Status, Transition};
 use crate::error::Error;
 use rusqlite::params;
 
 pub(super) fn started(
     cx: &Context,
     request: &RequestRef,
-    step: Step,
+    step: Transition,
     new: &NewExecution,
 ) -> Result<(), Error> {
     cx.one(
@@ -49,7 +49,7 @@ pub(super) fn started(
 pub(super) fn finished(
     cx: &Context,
     request: &RequestRef,
-    step: Option<Step>,
+    step: Option<Transition>,
     finished: &Finished,
     result: Option<&NewResult>,
 ) -> Result<(), Error> {
@@ -149,7 +149,7 @@ fn stored(
 pub(super) fn lost(
     cx: &Context,
     request: &RequestRef,
-    step: Option<Step>,
+    step: Option<Transition>,
     execution_id: &str,
 ) -> Result<(), Error> {
     if let Some(step) = step {

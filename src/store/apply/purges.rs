@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::clock::Timestamp;
-use crate::domain::audit::{purge_message, spelled};
+use crate::domain::audit::{hashed_time, purge_message};
 use crate::domain::change::{PurgedRequest, PurgedResult};
 use crate::error::Error;
 use crate::store::AuditKeys;
@@ -60,7 +60,7 @@ pub(super) fn audit(
     before: Timestamp,
     retained: i64,
 ) -> Result<(), Error> {
-    let before = spelled(before);
+    let before = hashed_time(before);
     let message = purge_message(last_hash, &before, retained);
     cx.one(
         "INSERT INTO audit_purges (id, bound_seq, last_hash, purged_before, retained, key_id, signature, created_at_ms) \

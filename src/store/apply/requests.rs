@@ -7,7 +7,7 @@ use crate::domain::approval::Vote;
 use crate::domain::change::{NewRequest, RequestRef};
 use crate::domain::id::Selector;
 use crate::domain::policy::workflow::Workflow;
-use crate::domain::request::{Status, Step};
+use crate::domain::request::{Status, Transition};
 use crate::error::Error;
 use crate::store::snapshot;
 use rusqlite::{named_params, params};
@@ -134,14 +134,14 @@ fn clear_approvers(cx: &Context, seq: i64) -> Result<(), Error> {
 }
 
 /// The common part of every move.
-fn from(step: Step) -> &'static str {
+fn from(step: Transition) -> &'static str {
     step.from().map_or("new", Status::as_str)
 }
 
 pub(super) fn dispatched(
     cx: &Context,
     request: &RequestRef,
-    step: Step,
+    step: Transition,
     deadline: Timestamp,
 ) -> Result<(), Error> {
     cx.one(
@@ -159,7 +159,7 @@ pub(super) fn dispatched(
 }
 
 /// Back to where it was dispatched from; what may still expire does so at its old time.
-pub(super) fn returned(cx: &Context, request: &RequestRef, step: Step) -> Result<(), Error> {
+pub(super) fn returned(cx: &Context, request: &RequestRef, step: Transition) -> Result<(), Error> {
     cx.one(
         "UPDATE requests SET status = ?3, audit_seq = ?4, updated_at_ms = ?5, dispatched_from = NULL, \
          dispatch_deadline_ms = NULL, \
@@ -211,7 +211,7 @@ pub(super) fn advanced(
 pub(super) fn approved(
     cx: &Context,
     request: &RequestRef,
-    step: Step,
+    step: Transition,
     total_steps: u32,
     approval_expires_at: Timestamp,
 ) -> Result<(), Error> {
@@ -232,7 +232,7 @@ pub(super) fn approved(
 }
 
 /// Rejected or expired.
-pub(super) fn closed(cx: &Context, request: &RequestRef, step: Step) -> Result<(), Error> {
+pub(super) fn closed(cx: &Context, request: &RequestRef, step: Transition) -> Result<(), Error> {
     cx.one(
         "UPDATE requests SET status = ?3, audit_seq = ?4, updated_at_ms = ?5, resolved_at_ms = ?5, \
          due_at_ms = NULL WHERE seq = ?1 AND status = ?2",
@@ -250,7 +250,7 @@ pub(super) fn closed(cx: &Context, request: &RequestRef, step: Step) -> Result<(
 pub(super) fn cancelled(
     cx: &Context,
     request: &RequestRef,
-    step: Step,
+    step: Transition,
     reason: Option<&str>,
 ) -> Result<(), Error> {
     closed(cx, request, step)?;

@@ -3,23 +3,24 @@
 //! The one place that decides which columns the live state covers; `docs/state-file.md` and a test repeat it. A table
 //! or a column without an entry fails the tests.
 
-pub use super::guard::{Guard, Live, Table};
+pub use super::guard::{ColumnGuard, GuardedTable, LiveRows};
 
-use Guard::{Clamped, Digested, Harmless, Verified};
+use ColumnGuard::{Clamped, Digested, Harmless, Verified};
 
 /// A request that is open: something can still come of it.
 pub const OPEN: &str =
     "{}.status NOT IN ('executed', 'failed', 'rejected', 'cancelled', 'expired')";
 
-const CHAIN: Guard = Verified("the chain hashes it; the signed head covers the end of the chain");
-const COUNTS: Guard = Harmless("a total for lists; no right and no decision depends on it");
-const REPORTED: Guard = Clamped("overwritten by the agent's next poll");
+const CHAIN: ColumnGuard =
+    Verified("the chain hashes it; the signed head covers the end of the chain");
+const COUNTS: ColumnGuard = Harmless("a total for lists; no right and no decision depends on it");
+const REPORTED: ColumnGuard = Clamped("overwritten by the agent's next poll");
 
 /// All tables.
-pub const TABLES: &[Table] = &[
-    Table {
+pub const TABLES: &[GuardedTable] = &[
+    GuardedTable {
         name: "requests",
-        live: Live::While(OPEN),
+        live: LiveRows::While(OPEN),
         columns: &[
             ("seq", Digested),
             ("id", Digested),
@@ -56,9 +57,9 @@ pub const TABLES: &[Table] = &[
             ("due_at_ms", Digested),
         ],
     },
-    Table {
+    GuardedTable {
         name: "request_texts",
-        live: Live::WithRequest,
+        live: LiveRows::WithRequest,
         columns: &[
             ("request_seq", Digested),
             ("detail", Digested),
@@ -72,9 +73,9 @@ pub const TABLES: &[Table] = &[
             ("redacted", Digested),
         ],
     },
-    Table {
+    GuardedTable {
         name: "request_contexts",
-        live: Live::WithRequest,
+        live: LiveRows::WithRequest,
         columns: &[
             ("request_seq", Digested),
             ("status", Digested),
@@ -84,14 +85,14 @@ pub const TABLES: &[Table] = &[
             ("updated_at_ms", Digested),
         ],
     },
-    Table {
+    GuardedTable {
         name: "request_approvers",
-        live: Live::WithRequest,
+        live: LiveRows::WithRequest,
         columns: &[("selector", Digested), ("request_seq", Digested)],
     },
-    Table {
+    GuardedTable {
         name: "approvals",
-        live: Live::WithRequest,
+        live: LiveRows::WithRequest,
         columns: &[
             ("id", Digested),
             ("request_seq", Digested),
@@ -106,9 +107,9 @@ pub const TABLES: &[Table] = &[
             ("audit_seq", Digested),
         ],
     },
-    Table {
+    GuardedTable {
         name: "executions",
-        live: Live::WithRequest,
+        live: LiveRows::WithRequest,
         columns: &[
             ("seq", Digested),
             ("id", Digested),
@@ -140,9 +141,9 @@ pub const TABLES: &[Table] = &[
             ("audit_seq", Digested),
         ],
     },
-    Table {
+    GuardedTable {
         name: "results",
-        live: Live::WithRequest,
+        live: LiveRows::WithRequest,
         columns: &[
             ("execution_seq", Digested),
             ("request_seq", Digested),
@@ -155,9 +156,9 @@ pub const TABLES: &[Table] = &[
             ("audit_seq", Digested),
         ],
     },
-    Table {
+    GuardedTable {
         name: "result_bodies",
-        live: Live::Never,
+        live: LiveRows::Never,
         columns: &[
             (
                 "execution_seq",
@@ -166,9 +167,9 @@ pub const TABLES: &[Table] = &[
             ("body", Clamped("as `execution_seq`")),
         ],
     },
-    Table {
+    GuardedTable {
         name: "dry_run_jobs",
-        live: Live::WithRequest,
+        live: LiveRows::WithRequest,
         columns: &[
             ("id", Digested),
             ("request_seq", Digested),
@@ -186,9 +187,9 @@ pub const TABLES: &[Table] = &[
             ("finished_at_ms", Digested),
         ],
     },
-    Table {
+    GuardedTable {
         name: "users",
-        live: Live::Always,
+        live: LiveRows::Always,
         columns: &[
             ("id", Digested),
             ("subject_type", Digested),
@@ -204,9 +205,9 @@ pub const TABLES: &[Table] = &[
             ("audit_seq", Digested),
         ],
     },
-    Table {
+    GuardedTable {
         name: "tokens",
-        live: Live::Always,
+        live: LiveRows::Always,
         columns: &[
             ("id", Digested),
             ("subject_type", Digested),
@@ -230,9 +231,9 @@ pub const TABLES: &[Table] = &[
             ("bound_to_json", Digested),
         ],
     },
-    Table {
+    GuardedTable {
         name: "schema_snapshots",
-        live: Live::Always,
+        live: LiveRows::Always,
         columns: &[
             ("database_name", Digested),
             ("environment", Digested),
@@ -246,9 +247,9 @@ pub const TABLES: &[Table] = &[
             ("audit_seq", Digested),
         ],
     },
-    Table {
+    GuardedTable {
         name: "outbox",
-        live: Live::While("{}.next_attempt_ms IS NOT NULL"),
+        live: LiveRows::While("{}.next_attempt_ms IS NOT NULL"),
         columns: &[
             ("seq", Digested),
             ("delivery_id", Digested),
@@ -276,9 +277,9 @@ pub const TABLES: &[Table] = &[
             ("updated_at_ms", Harmless("shown in lists, decides nothing")),
         ],
     },
-    Table {
+    GuardedTable {
         name: "idempotency_keys",
-        live: Live::Never,
+        live: LiveRows::Never,
         columns: &[
             (
                 "requester",
@@ -292,9 +293,9 @@ pub const TABLES: &[Table] = &[
             ),
         ],
     },
-    Table {
+    GuardedTable {
         name: "result_access",
-        live: Live::Never,
+        live: LiveRows::Never,
         columns: &[
             (
                 "selector",
@@ -303,9 +304,9 @@ pub const TABLES: &[Table] = &[
             ("execution_seq", Harmless("as `selector`")),
         ],
     },
-    Table {
+    GuardedTable {
         name: "agents",
-        live: Live::Never,
+        live: LiveRows::Never,
         columns: &[
             ("id", REPORTED),
             ("capabilities_json", REPORTED),
@@ -320,9 +321,9 @@ pub const TABLES: &[Table] = &[
             ("audit_seq", REPORTED),
         ],
     },
-    Table {
+    GuardedTable {
         name: "audit_events",
-        live: Live::Never,
+        live: LiveRows::Never,
         columns: &[
             ("seq", CHAIN),
             ("id", CHAIN),
@@ -353,9 +354,9 @@ pub const TABLES: &[Table] = &[
             ("to_status", Verified("compared with the hashed metadata")),
         ],
     },
-    Table {
+    GuardedTable {
         name: "audit_purges",
-        live: Live::Never,
+        live: LiveRows::Never,
         columns: &[
             (
                 "id",
@@ -373,9 +374,9 @@ pub const TABLES: &[Table] = &[
             ("created_at_ms", Harmless("only a schedule goes by it")),
         ],
     },
-    Table {
+    GuardedTable {
         name: "audit_head",
-        live: Live::Never,
+        live: LiveRows::Never,
         columns: &[
             ("id", Clamped("there is one row")),
             ("seq", Clamped("signed, and checked by every start")),
@@ -389,17 +390,17 @@ pub const TABLES: &[Table] = &[
             ("signature", Clamped("checked by every start")),
         ],
     },
-    Table {
+    GuardedTable {
         name: "audit_recipes",
-        live: Live::Never,
+        live: LiveRows::Never,
         columns: &[
             ("sha256", Clamped("the signed head names it")),
             ("text", Clamped("must hash to `sha256`")),
         ],
     },
-    Table {
+    GuardedTable {
         name: "policy_versions",
-        live: Live::Never,
+        live: LiveRows::Never,
         columns: &[
             ("sha256", Clamped("every use hashes the text")),
             ("text", Clamped("every use hashes it")),
@@ -410,28 +411,28 @@ pub const TABLES: &[Table] = &[
             ("created_at_ms", Harmless("decides nothing")),
         ],
     },
-    Table {
+    GuardedTable {
         name: "purged_requests",
-        live: Live::Never,
+        live: LiveRows::Never,
         columns: &[
             ("request_seq", Verified("the event of the purge names them")),
             ("id", Verified("the event of the purge names them")),
             ("audit_seq", Verified("the event of the purge names them")),
         ],
     },
-    Table {
+    GuardedTable {
         name: "request_counts",
-        live: Live::Never,
+        live: LiveRows::Never,
         columns: &[("status", COUNTS), ("n", COUNTS)],
     },
-    Table {
+    GuardedTable {
         name: "requester_counts",
-        live: Live::Never,
+        live: LiveRows::Never,
         columns: &[("requester", COUNTS), ("status", COUNTS), ("n", COUNTS)],
     },
-    Table {
+    GuardedTable {
         name: "outbox_counts",
-        live: Live::Never,
+        live: LiveRows::Never,
         columns: &[
             ("channel", COUNTS),
             ("status", COUNTS),
@@ -439,9 +440,9 @@ pub const TABLES: &[Table] = &[
             ("last_ms", COUNTS),
         ],
     },
-    Table {
+    GuardedTable {
         name: "meta",
-        live: Live::Never,
+        live: LiveRows::Never,
         columns: &[
             (
                 "key",
@@ -453,9 +454,9 @@ pub const TABLES: &[Table] = &[
             ),
         ],
     },
-    Table {
+    GuardedTable {
         name: "transitions",
-        live: Live::Never,
+        live: LiveRows::Never,
         columns: &[
             (
                 "from_status",
@@ -464,9 +465,9 @@ pub const TABLES: &[Table] = &[
             ("to_status", Clamped("as `from_status`")),
         ],
     },
-    Table {
+    GuardedTable {
         name: "schema_migrations",
-        live: Live::Never,
+        live: LiveRows::Never,
         columns: &[
             (
                 "name",

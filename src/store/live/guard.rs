@@ -2,7 +2,7 @@
 
 /// What an edit of a column comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Guard {
+pub enum ColumnGuard {
     /// Part of the live state: the next start refuses the file.
     Digested,
     /// A start sets it anew, or every use checks it against something else; said why.
@@ -15,7 +15,7 @@ pub enum Guard {
 
 /// When a row of a table counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Live {
+pub enum LiveRows {
     /// Always.
     Always,
     /// While this condition over its own columns holds; `{}` stands for the row.
@@ -27,21 +27,21 @@ pub enum Live {
 }
 
 /// One table.
-pub struct Table {
+pub struct GuardedTable {
     /// Its name.
     pub name: &'static str,
     /// Which of its rows count.
-    pub live: Live,
+    pub live: LiveRows,
     /// Its columns.
-    pub columns: &'static [(&'static str, Guard)],
+    pub columns: &'static [(&'static str, ColumnGuard)],
 }
 
-impl Table {
+impl GuardedTable {
     /// The columns that are part of the live state, in order.
     pub fn digested(&self) -> impl Iterator<Item = &'static str> {
         self.columns
             .iter()
-            .filter(|(_, guard)| *guard == Guard::Digested)
+            .filter(|(_, guard)| *guard == ColumnGuard::Digested)
             .map(|(column, _)| *column)
     }
 }

@@ -17,7 +17,7 @@ use super::db;
 use crate::crypto::MacKey;
 use crate::domain::head::Sum;
 use crate::error::Error;
-use columns::{Guard, Live, OPEN, TABLES, Table};
+use columns::{ColumnGuard, GuardedTable, LiveRows, OPEN, TABLES};
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
@@ -139,7 +139,7 @@ impl LiveState {
         TABLES
             .iter()
             .zip(sums)
-            .filter(|(table, _)| table.live != Live::Never)
+            .filter(|(table, _)| table.live != LiveRows::Never)
             .map(|(table, sum)| (table.name.to_owned(), sum.hex()))
             .collect()
     }
@@ -153,7 +153,7 @@ fn push(buffer: &mut Vec<u8>, kind: u8, bytes: &[u8]) {
 }
 
 /// `live_row(..)` for a row that is called `row` in the statement around it.
-fn row_call(slot: usize, table: &Table, sign: &str, row: &str) -> String {
+fn row_call(slot: usize, table: &GuardedTable, sign: &str, row: &str) -> String {
     let mut text = format!("live_row({slot}, {sign}, '{}'", table.name);
     for column in table.digested() {
         let _ = write!(text, ", {row}.{column}");
@@ -163,24 +163,24 @@ fn row_call(slot: usize, table: &Table, sign: &str, row: &str) -> String {
 }
 
 /// The condition under which a row called `row` counts.
-fn condition(table: &Table, row: &str) -> String {
+fn condition(table: &GuardedTable, row: &str) -> String {
     match table.live {
-        Live::Always => "1".to_owned(),
-        Live::While(condition) => condition.replace("{}", row),
-        Live::WithRequest => format!(
+        LiveRows::Always => "1".to_owned(),
+        LiveRows::While(condition) => condition.replace("{}", row),
+        LiveRows::WithRequest => format!(
             "EXISTS (SELECT 1 FROM requests o WHERE o.seq = {row}.request_seq AND {})",
             OPEN.replace("{}", "o")
         ),
-        Live::Never => "0".to_owned(),
+        LiveRows::Never => "0".to_owned(),
     }
 }
 
 /// The tables that have live rows, with their numbers.
-fn live_tables() -> impl Iterator<Item = (usize, &'static Table)> {
+fn live_tables() -> impl Iterator<Item = (usize, &'static GuardedTable)> {
     TABLES
         .iter()
         .enumerate()
-        .filter(|(_, table)| table.live != Live::Never)
+        .filter(|(_, table)| table.live != LiveRows::Never)
 }
 
 /// How the sums are computed from the rows: a line a table, its name and its statement. A head names the hash of this
@@ -192,7 +192,7 @@ fn recipe() -> String {
         let name = table.name;
         let _ = match table.live {
             // From the open requests to their rows, so that the cost does not grow with those that are closed.
-            Live::WithRequest => writeln!(
+            LiveRows::WithRequest => writeln!(
                 text,
                 "{name}: SELECT {call} FROM requests o CROSS JOIN {name} t ON t.request_seq = o.seq WHERE {}",
                 OPEN.replace("{}", "o")
@@ -217,7 +217,7 @@ pub(super) fn attach(connection: &Connection) -> Result<(), Error> {
     connection.execute_batch(&text).map_err(db)
 }
 
-fn triggers(text: &mut String, number: usize, table: &Table) {
+fn triggers(text: &mut String, number: usize, table: &GuardedTable) {
     let name = table.name;
     let (old, new) = (condition(table, "OLD"), condition(table, "NEW"));
     let (minus, plus) = (
@@ -225,13 +225,13 @@ fn triggers(text: &mut String, number: usize, table: &Table) {
         row_call(number, table, "1", "NEW"),
     );
     let counts = |column: &str| match table.live {
-        Live::While(condition) => condition.contains(column),
+        LiveRows::While(condition) => condition.contains(column),
         _ => false,
     };
     let columns: Vec<&str> = table
         .columns
         .iter()
-        .filter(|(column, guard)| *guard == Guard::Digested || counts(column))
+        .filter(|(column, guard)| *guard == ColumnGuard::Digested || counts(column))
         .map(|(column, _)| *column)
         .collect();
     let columns = columns.join(", ");
@@ -252,7 +252,7 @@ fn reopened(text: &mut String) {
         "CREATE TEMP TRIGGER live_requests_moved AFTER UPDATE OF status ON main.requests \
          WHEN ({old}) IS NOT ({new}) BEGIN"
     );
-    let dependent = live_tables().filter(|(_, table)| table.live == Live::WithRequest);
+    let dependent = live_tables().filter(|(_, table)| table.live == LiveRows::WithRequest);
     for (number, table) in dependent {
         let sign = format!("CASE WHEN {new} THEN 1 ELSE -1 END");
         let call = row_call(number, table, &sign, "t");

@@ -16,7 +16,7 @@ fn a_start_without_its_bucket_ends_with_the_reason() {
     );
     let config = Config::parse(&text, dir.path(), &|_| None).unwrap();
     let start = || dbward::server::Server::start(&config, StartOptions::default());
-    for (mood, said) in [
+    for (mood, reported) in [
         (
             Mood::Says(403, "InvalidAccessKeyId"),
             "does not know this `access_key_id`",
@@ -26,9 +26,9 @@ fn a_start_without_its_bucket_ends_with_the_reason() {
     ] {
         bucket.mood(mood);
         let Err(error) = start() else {
-            panic!("it starts although {said}");
+            panic!("it starts although {reported}");
         };
-        assert!(error.to_string().contains(said), "{error}");
+        assert!(error.to_string().contains(reported), "{error}");
     }
     bucket.mood(Mood::Well);
     start().unwrap().stop().unwrap();

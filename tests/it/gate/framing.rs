@@ -215,13 +215,13 @@ fn the_connection_field_tells_the_truth() {
             "GET /ping HTTP/{version}\r\nHost: a\r\n{field}\r\n"
         ));
         let got = peer.answer();
-        let said = got.field("connection").unwrap().to_owned();
-        if said == "close" {
+        let reported = got.field("connection").unwrap().to_owned();
+        if reported == "close" {
             peer.is_closed();
         } else {
             assert_eq!(peer.get("/ping").body, "pong");
         }
-        said
+        reported
     };
     assert_eq!(ask("1.1", ""), "keep-alive");
     assert_eq!(ask("1.1", "Connection: close\r\n"), "close");

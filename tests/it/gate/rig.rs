@@ -2,9 +2,10 @@
 
 use dbward::clock::Clock;
 use dbward::gate::{
-    Admission, Answer, Gate, Hub, InnerKey, Limits, Options, Park, Preview, Reason, Rule,
+    Admission, BackendKey, CallLimits, DirectResponse, Gate, GateOptions, Hub, Limits, Park,
+    RequestPreview, ResumeReason,
 };
-use dbward::http::call::{Call, Reply};
+use dbward::http::call::{HttpRequest, HttpResponse};
 use dbward::http::listener::Listener;
 use dbward::metrics::Metrics;
 use std::collections::VecDeque;
@@ -36,7 +37,7 @@ pub(super) fn limits() -> Limits {
 /// What the application of these tests knows.
 #[derive(Default)]
 pub(super) struct App {
-    pub(super) seen: Mutex<Vec<Call>>,
+    pub(super) seen: Mutex<Vec<HttpRequest>>,
     pub(super) jobs: Mutex<VecDeque<String>>,
     pub(super) ready: AtomicBool,
     /// Calls to `/stuck` wait here while it is closed.
@@ -51,53 +52,53 @@ impl App {
         self.door_moved.notify_all();
     }
 
-    pub(super) fn serve(&self, hub: &Hub, call: Call) -> Reply {
+    pub(super) fn serve(&self, hub: &Hub, call: HttpRequest) -> HttpResponse {
         let path = call.path.clone();
         self.seen.lock().unwrap().push(call.clone());
         match path.as_str() {
-            "/ping" | "/always" => Reply::with_body(200, "text/plain", "pong"),
-            "/echo" => Reply::with_body(200, "text/plain", format!("{call:?}")),
-            "/length" => Reply::with_body(200, "text/plain", call.body.len().to_string()),
+            "/ping" | "/always" => HttpResponse::with_body(200, "text/plain", "pong"),
+            "/echo" => HttpResponse::with_body(200, "text/plain", format!("{call:?}")),
+            "/length" => HttpResponse::with_body(200, "text/plain", call.body.len().to_string()),
             "/big" => {
                 let bytes = call.query.as_deref().unwrap_or("0").parse().unwrap();
-                Reply::with_body(200, "text/plain", vec![b'x'; bytes])
+                HttpResponse::with_body(200, "text/plain", vec![b'x'; bytes])
             }
-            "/204" => Reply::empty(204),
-            "/304" => Reply::with_body(304, "text/plain", "unchanged"),
+            "/204" => HttpResponse::empty(204),
+            "/304" => HttpResponse::with_body(304, "text/plain", "unchanged"),
             "/panic" => panic!("expected by a test"),
-            "/inject" => Reply {
+            "/inject" => HttpResponse {
                 headers: vec![("location", "/\r\nset-cookie: a=b".to_owned())],
-                ..Reply::empty(302)
+                ..HttpResponse::empty(302)
             },
-            "/unread" | "/results" if call.unread => Reply::empty(401),
+            "/unread" | "/results" if call.unread => HttpResponse::empty(401),
             "/oversize" | "/results" => {
                 let text = format!("{} {:?}", call.body.len(), call.oversize);
-                Reply::with_body(200, "text/plain", text)
+                HttpResponse::with_body(200, "text/plain", text)
             }
             "/stuck" => {
                 self.stuck.fetch_add(1, Ordering::SeqCst);
                 let open = self.door.lock().unwrap();
                 drop(self.door_moved.wait_while(open, |open| !*open).unwrap());
                 self.stuck.fetch_sub(1, Ordering::SeqCst);
-                Reply::with_body(200, "text/plain", "done")
+                HttpResponse::with_body(200, "text/plain", "done")
             }
             "/wait" => self.wait(hub, &call),
             "/jobs" => self.take_job(hub, &call),
-            _ => Reply::empty(404),
+            _ => HttpResponse::empty(404),
         }
     }
 
     /// Answers when `ready` is set; else waits for the topic `ready`.
-    pub(super) fn wait(&self, hub: &Hub, call: &Call) -> Reply {
+    pub(super) fn wait(&self, hub: &Hub, call: &HttpRequest) -> HttpResponse {
         let seen = hub.generation("ready");
         let resume = call.resume.as_ref();
         let reason = resume.map(|r| r.reason);
-        if self.ready.load(Ordering::SeqCst) || reason.is_some_and(|r| r != Reason::Event) {
+        if self.ready.load(Ordering::SeqCst) || reason.is_some_and(|r| r != ResumeReason::Event) {
             let memo = resume.map_or("", |r| r.memo.as_str());
             let text = format!("{reason:?} memo={memo}");
-            return Reply::with_body(200, "text/plain", text);
+            return HttpResponse::with_body(200, "text/plain", text);
         }
-        Reply::park(Park {
+        HttpResponse::park(Park {
             topics: vec![
                 ("other".to_owned(), hub.generation("other")),
                 ("ready".to_owned(), seen),
@@ -109,15 +110,15 @@ impl App {
     }
 
     /// Gives one job away; else waits in line for one.
-    pub(super) fn take_job(&self, hub: &Hub, call: &Call) -> Reply {
+    pub(super) fn take_job(&self, hub: &Hub, call: &HttpRequest) -> HttpResponse {
         let seen = hub.generation("jobs");
         if let Some(job) = self.jobs.lock().unwrap().front() {
-            return Reply::with_body(200, "text/plain", job.clone());
+            return HttpResponse::with_body(200, "text/plain", job.clone());
         }
         if call.resume.as_ref().is_some_and(|r| !r.reason.may_wait()) {
-            return Reply::empty(204);
+            return HttpResponse::empty(204);
         }
-        Reply::park(Park {
+        HttpResponse::park(Park {
             topics: vec![("jobs".to_owned(), seen)],
             wait: wait_of(call),
             memo: String::new(),
@@ -126,16 +127,16 @@ impl App {
     }
 }
 
-pub(super) fn wait_of(call: &Call) -> Duration {
+pub(super) fn wait_of(call: &HttpRequest) -> Duration {
     let ms = call.query.as_deref().and_then(|q| q.parse().ok());
     Duration::from_millis(ms.unwrap_or(60_000))
 }
 
-pub(super) fn rule(_method: &str, path: &str) -> Rule {
-    let mut rule = Rule::new(4 * 1024 * 1024);
+pub(super) fn rule(_method: &str, path: &str) -> CallLimits {
+    let mut rule = CallLimits::new(4 * 1024 * 1024);
     match path {
         "/health" => {
-            rule.answer_here = Some(Answer {
+            rule.answer_here = Some(DirectResponse {
                 status: 200,
                 content_type: "application/json",
                 body: b"{\"status\":\"ok\"}".as_slice().into(),
@@ -158,7 +159,7 @@ pub(super) fn rule(_method: &str, path: &str) -> Rule {
 }
 
 /// Whose a body is: `/unread` is for nobody, results are for those who say that they are agents.
-fn admit(preview: &Preview) -> Admission {
+fn admit(preview: &RequestPreview) -> Admission {
     match (preview.path, preview.authorization) {
         ("/unread", _) => Admission::HeadOnly,
         ("/results", Some(who)) if who.starts_with("Bearer agent") => Admission::Result,
@@ -187,10 +188,10 @@ impl Rig {
         let metrics = Arc::new(Metrics::new());
         let hub = Arc::new(Hub::new(&limits, metrics.clone()));
         let app = Arc::new(App::default());
-        let key = InnerKey::generate();
+        let key = BackendKey::generate();
         let serve = {
             let (app, hub) = (app.clone(), hub.clone());
-            Arc::new(move |call: Call| app.serve(&hub, call))
+            Arc::new(move |call: HttpRequest| app.serve(&hub, call))
         };
         let dir = std::env::temp_dir();
         let listener = Listener::start(
@@ -203,11 +204,11 @@ impl Rig {
         )
         .unwrap();
         let clock = Clock::system();
-        let options = Options {
+        let options = GateOptions {
             limits,
             rules: Arc::new(rule),
             admit: Arc::new(admit),
-            inner: listener.socket(),
+            backend: listener.socket(),
             inner_connections: workers * 2,
             key,
             hub: hub.clone(),

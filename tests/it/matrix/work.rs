@@ -56,9 +56,9 @@ fn answer(stage: &Stage, who: &Who, claimant: &Agent, environment: &str) -> Stri
     let path = format!("/api/agent/dry-run/{}", dry_run(stage, environment));
     let claimed = claimant.person.poke(&format!("{path}/claim")).is(200);
     let body = json!({"claim_token": claimed.text("claim_token"), "result": {}});
-    let said = post(who, &format!("{path}/result"), &body);
+    let reported = post(who, &format!("{path}/result"), &body);
     claimant.person.post(&format!("{path}/result"), &body);
-    said
+    reported
 }
 
 fn describe(who: &Who, environment: &str) -> String {
@@ -89,21 +89,21 @@ fn report(who: &Who, execution: &str) -> String {
 /// Takes a statement, and then has it answered, so that it waits no longer.
 fn take(stage: &Stage, who: &Who, environment: &str) -> String {
     let path = format!("/api/agent/dry-run/{}", dry_run(stage, environment));
-    let said = who.person.poke(&format!("{path}/claim"));
+    let reported = who.person.poke(&format!("{path}/claim"));
     let worker = stage.worker().person;
-    let claimed = if said.status == 200 {
-        said.clone()
+    let claimed = if reported.status == 200 {
+        reported.clone()
     } else {
         worker.poke(&format!("{path}/claim"))
     };
-    let person = if said.status == 200 {
+    let person = if reported.status == 200 {
         &who.person
     } else {
         &worker
     };
     let body = json!({"claim_token": claimed.text("claim_token"), "result": {}});
     person.post(&format!("{path}/result"), &body).is(200);
-    status(&said)
+    status(&reported)
 }
 
 pub const LINES: &[Lines] = &[

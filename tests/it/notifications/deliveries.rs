@@ -6,7 +6,7 @@ use dbward::domain::policy::notification::PENDING_MS_MAX;
 use serde_json::{Value, json};
 
 /// A server with two webhooks, of which three requests were made and called off.
-fn told() -> Server {
+fn notified() -> Server {
     let chat = "[[webhooks]]\nid = \"chat\"\nurl = \"https://chat.example.com\"\nevents = [\"request.created\"]\n";
     let s = Server::with(&format!("{SHOP}{OPS}{chat}"));
     let requester = s.requester();
@@ -19,7 +19,7 @@ fn told() -> Server {
 
 #[test]
 fn deliveries_are_found_by_status_and_webhook() {
-    let s = told();
+    let s = notified();
     let admin = s.admin();
     let list = |query: &str| admin.get(&format!("/api/webhook-deliveries?{query}"));
     let all = list("").is(200);
@@ -73,7 +73,7 @@ fn deliveries_are_found_by_status_and_webhook() {
 
 #[test]
 fn pages_by_cursor_and_by_offset_hold_every_delivery_once() {
-    let s = told();
+    let s = notified();
     let admin = s.admin();
     let list = |query: &str| admin.get(&format!("/api/webhook-deliveries?{query}"));
     let all = list("").is(200);

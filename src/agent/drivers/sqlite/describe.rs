@@ -5,7 +5,7 @@
 //! that a virtual table keeps its content in. SQLite does not tell names of constraints, so they are called by what
 //! they are; and of CHECK constraints it tells nothing.
 
-use super::{Sqlite, Stop, Watch};
+use super::{EarlyStop, JobDeadline, Sqlite};
 use crate::agent::drivers::{Cancel, cut};
 use rusqlite::{Connection, Row};
 use serde::Serialize;
@@ -28,13 +28,13 @@ const UNKNOWN: i64 = -1;
 
 /// One table, as the server reads it.
 #[derive(Debug, Serialize)]
-struct Table {
+struct TableDescription {
     name: String,
     /// SQLite has no schemas.
     schema_name: &'static str,
     estimated_rows: i64,
-    columns: Vec<Column>,
-    constraints: Vec<Constraint>,
+    columns: Vec<ColumnDescription>,
+    constraints: Vec<ConstraintDescription>,
     indexes: Vec<Index>,
     #[serde(skip)]
     storage: Storage,
@@ -48,7 +48,7 @@ enum Storage {
 }
 
 #[derive(Debug, Serialize)]
-struct Column {
+struct ColumnDescription {
     name: String,
     data_type: String,
     nullable: bool,
@@ -60,7 +60,7 @@ struct Column {
 }
 
 #[derive(Debug, Serialize)]
-struct Constraint {
+struct ConstraintDescription {
     name: String,
     constraint_type: &'static str,
     columns: Vec<String>,
@@ -81,27 +81,27 @@ struct Index {
 }
 
 #[derive(Serialize)]
-struct Snapshot {
-    tables: Vec<Table>,
+struct DatabaseDescription {
+    tables: Vec<TableDescription>,
 }
 
 /// Describes the file of `sqlite`; the message says why not.
 pub(super) fn describe(sqlite: &Sqlite, cancel: &Cancel) -> Result<String, String> {
-    let watch = Watch::new(DESCRIBE_SECS_MAX, cancel);
+    let watch = JobDeadline::new(DESCRIBE_SECS_MAX, cancel);
     let done = sqlite.open(false).and_then(|mut conn| {
         watch.attach(&mut conn)?;
         read(&conn, &watch)
     });
     done.map_err(|stop| match (stop, cancel.asked()) {
-        (Stop::Failed(message), _) => cut(message),
-        (Stop::Interrupted, Some(reason)) => reason.message().to_owned(),
-        (Stop::Interrupted, None) => {
+        (EarlyStop::Failed(message), _) => cut(message),
+        (EarlyStop::Interrupted, Some(reason)) => reason.message().to_owned(),
+        (EarlyStop::Interrupted, None) => {
             format!("describing the tables took longer than {DESCRIBE_SECS_MAX} s")
         }
     })
 }
 
-fn read(conn: &Connection, watch: &Watch) -> Result<String, Stop> {
+fn read(conn: &Connection, watch: &JobDeadline) -> Result<String, EarlyStop> {
     let began = Instant::now();
     // The schema at one moment. Counting comes after, so that nobody who writes waits for it.
     conn.execute_batch("BEGIN")?;
@@ -110,7 +110,7 @@ fn read(conn: &Connection, watch: &Watch) -> Result<String, Stop> {
     let mut bytes = 0;
     for (name, storage) in names(conn)? {
         if watch.over() {
-            return Err(Stop::Interrupted);
+            return Err(EarlyStop::Interrupted);
         }
         let table = table(conn, name, storage)?;
         bytes += json(&table)?.len();
@@ -122,36 +122,36 @@ fn read(conn: &Connection, watch: &Watch) -> Result<String, Stop> {
     conn.execute_batch("COMMIT")?;
     for table in &mut tables {
         if watch.over() {
-            return Err(Stop::Interrupted);
+            return Err(EarlyStop::Interrupted);
         }
         let may_count = began.elapsed() < COUNT_FOR;
         table.estimated_rows = match estimate(conn, watch, table, may_count) {
             Ok(rows) => rows,
             // Gone meanwhile, or broken; the rest is still worth telling.
-            Err(Stop::Failed(_)) => UNKNOWN,
-            Err(Stop::Interrupted) => return Err(Stop::Interrupted),
+            Err(EarlyStop::Failed(_)) => UNKNOWN,
+            Err(EarlyStop::Interrupted) => return Err(EarlyStop::Interrupted),
         };
     }
-    let text = json(&Snapshot { tables })?;
+    let text = json(&DatabaseDescription { tables })?;
     match text.len() > BYTES_MAX {
         true => Err(too_long()),
         false => Ok(text),
     }
 }
 
-fn json(value: &impl Serialize) -> Result<String, Stop> {
-    serde_json::to_string(value).map_err(|e| Stop::Failed(e.to_string()))
+fn json(value: &impl Serialize) -> Result<String, EarlyStop> {
+    serde_json::to_string(value).map_err(|e| EarlyStop::Failed(e.to_string()))
 }
 
-fn too_long() -> Stop {
-    Stop::Failed(format!(
+fn too_long() -> EarlyStop {
+    EarlyStop::Failed(format!(
         "the description of the tables is longer than {} MiB",
         BYTES_MAX >> 20
     ))
 }
 
 /// The tables, by name.
-fn names(conn: &Connection) -> Result<Vec<(String, Storage)>, Stop> {
+fn names(conn: &Connection) -> Result<Vec<(String, Storage)>, EarlyStop> {
     let mut statement = conn.prepare("PRAGMA main.table_list")?;
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
@@ -171,7 +171,7 @@ fn names(conn: &Connection) -> Result<Vec<(String, Storage)>, Stop> {
             continue;
         }
         if found.len() == TABLES_MAX {
-            return Err(Stop::Failed(format!(
+            return Err(EarlyStop::Failed(format!(
                 "the database has more than {TABLES_MAX} tables"
             )));
         }
@@ -181,14 +181,14 @@ fn names(conn: &Connection) -> Result<Vec<(String, Storage)>, Stop> {
     Ok(found)
 }
 
-fn table(conn: &Connection, name: String, storage: Storage) -> Result<Table, Stop> {
+fn table(conn: &Connection, name: String, storage: Storage) -> Result<TableDescription, EarlyStop> {
     let columns = match columns(conn, &name) {
         // What implements the table is not built in here: then nobody knows its columns.
-        Err(Stop::Failed(_)) if storage == Storage::Virtual => Vec::new(),
+        Err(EarlyStop::Failed(_)) if storage == Storage::Virtual => Vec::new(),
         columns => columns?,
     };
     let indexes = indexes(conn, &name)?;
-    let mut table = Table {
+    let mut table = TableDescription {
         name,
         schema_name: "",
         estimated_rows: UNKNOWN,
@@ -208,8 +208,12 @@ fn table(conn: &Connection, name: String, storage: Storage) -> Result<Table, Sto
     Ok(table)
 }
 
-fn constraint(name: &str, constraint_type: &'static str, columns: Vec<String>) -> Constraint {
-    Constraint {
+fn constraint(
+    name: &str,
+    constraint_type: &'static str,
+    columns: Vec<String>,
+) -> ConstraintDescription {
+    ConstraintDescription {
         name: name.to_owned(),
         constraint_type,
         columns,
@@ -220,7 +224,7 @@ fn constraint(name: &str, constraint_type: &'static str, columns: Vec<String>) -
 }
 
 /// Adds the primary key to the constraints, in its own order of columns.
-fn primary_key(table: &mut Table) {
+fn primary_key(table: &mut TableDescription) {
     let key = key_of(&table.columns);
     if key.is_empty() {
         return;
@@ -237,8 +241,8 @@ fn primary_key(table: &mut Table) {
         .push(constraint("primary_key", "primary_key", key));
 }
 
-fn key_of(columns: &[Column]) -> Vec<String> {
-    let mut key: Vec<&Column> = columns.iter().filter(|c| c.is_primary_key).collect();
+fn key_of(columns: &[ColumnDescription]) -> Vec<String> {
+    let mut key: Vec<&ColumnDescription> = columns.iter().filter(|c| c.is_primary_key).collect();
     key.sort_unstable_by_key(|column| column.place);
     key.into_iter().map(|column| column.name.clone()).collect()
 }
@@ -249,19 +253,19 @@ fn list<T>(
     sql: &str,
     name: &str,
     read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-) -> Result<Vec<T>, Stop> {
+) -> Result<Vec<T>, EarlyStop> {
     let mut statement = conn.prepare_cached(sql)?;
     let rows = statement.query_map([name], read)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Generated columns are columns; those that a virtual table hides are not.
-fn columns(conn: &Connection, table: &str) -> Result<Vec<Column>, Stop> {
+fn columns(conn: &Connection, table: &str) -> Result<Vec<ColumnDescription>, EarlyStop> {
     let sql = "SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_xinfo(?1, 'main')
                WHERE hidden <> 1 ORDER BY cid";
     list(conn, sql, table, |row| {
         let (not_null, place): (bool, i64) = (row.get(2)?, row.get(4)?);
-        Ok(Column {
+        Ok(ColumnDescription {
             name: row.get(0)?,
             data_type: row.get(1)?,
             nullable: !not_null,
@@ -272,7 +276,7 @@ fn columns(conn: &Connection, table: &str) -> Result<Vec<Column>, Stop> {
     })
 }
 
-fn indexes(conn: &Connection, table: &str) -> Result<Vec<Index>, Stop> {
+fn indexes(conn: &Connection, table: &str) -> Result<Vec<Index>, EarlyStop> {
     let sql = "SELECT name, \"unique\", origin FROM pragma_index_list(?1, 'main') ORDER BY name";
     let mut indexes = list(conn, sql, table, |row| {
         Ok(Index {
@@ -294,8 +298,8 @@ fn indexes(conn: &Connection, table: &str) -> Result<Vec<Index>, Stop> {
     Ok(indexes)
 }
 
-fn foreign_keys(conn: &Connection, table: &str) -> Result<Vec<Constraint>, Stop> {
-    struct Part {
+fn foreign_keys(conn: &Connection, table: &str) -> Result<Vec<ConstraintDescription>, EarlyStop> {
+    struct ForeignKeyColumn {
         id: i64,
         parent: String,
         from: String,
@@ -305,7 +309,7 @@ fn foreign_keys(conn: &Connection, table: &str) -> Result<Vec<Constraint>, Stop>
     let sql = "SELECT id, \"table\", \"from\", \"to\", on_delete
                FROM pragma_foreign_key_list(?1, 'main') ORDER BY id, seq";
     let parts = list(conn, sql, table, |row| {
-        Ok(Part {
+        Ok(ForeignKeyColumn {
             id: row.get(0)?,
             parent: row.get(1)?,
             from: row.get(2)?,
@@ -322,7 +326,7 @@ fn foreign_keys(conn: &Connection, table: &str) -> Result<Vec<Constraint>, Stop>
             // Without columns the primary key is meant; a parent that is not there has none.
             None => {
                 let key = match columns(conn, &first.parent) {
-                    Err(Stop::Failed(_)) => Vec::new(),
+                    Err(EarlyStop::Failed(_)) => Vec::new(),
                     columns => key_of(&columns?),
                 };
                 Some(key).filter(|key| !key.is_empty())
@@ -330,7 +334,7 @@ fn foreign_keys(conn: &Connection, table: &str) -> Result<Vec<Constraint>, Stop>
         };
         let name = format!("foreign_key_{}", first.id);
         let from = parts.iter().map(|part| part.from.clone()).collect();
-        keys.push(Constraint {
+        keys.push(ConstraintDescription {
             referenced_table: Some(first.parent.clone()),
             referenced_columns: referenced,
             on_delete: Some(first.on_delete.replace(' ', "_")),
@@ -342,7 +346,12 @@ fn foreign_keys(conn: &Connection, table: &str) -> Result<Vec<Constraint>, Stop>
 
 /// How many rows `table` has: exactly where they are few, never fewer than there are where they are many, and
 /// [`UNKNOWN`] rather than a number that is too small. Looks at no more than [`COUNTED_MAX`] rows and one.
-fn estimate(conn: &Connection, watch: &Watch, table: &Table, count: bool) -> Result<i64, Stop> {
+fn estimate(
+    conn: &Connection,
+    watch: &JobDeadline,
+    table: &TableDescription,
+    count: bool,
+) -> Result<i64, EarlyStop> {
     if table.storage == Storage::Virtual {
         return Ok(UNKNOWN);
     }

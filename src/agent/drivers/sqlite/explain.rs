@@ -1,6 +1,6 @@
 //! How SQLite would go about a statement, without running it.
 
-use super::{Sqlite, Stop, Watch, authorize, prepare};
+use super::{EarlyStop, JobDeadline, Sqlite, authorize, prepare};
 use crate::agent::drivers::rows::push_string;
 use crate::agent::drivers::{Cancel, PLAN_BYTES_MAX, cut};
 use rusqlite::Connection;
@@ -13,7 +13,7 @@ pub(super) fn explain(sqlite: &Sqlite, sql: &str, cancel: &Cancel) -> Result<Str
     if sql.contains('\0') {
         return Err("the statement holds a NUL byte".to_owned());
     }
-    let watch = Watch::new(EXPLAIN_SECS_MAX, cancel);
+    let watch = JobDeadline::new(EXPLAIN_SECS_MAX, cancel);
     let done = sqlite.open(false).and_then(|mut conn| {
         watch.attach(&mut conn)?;
         conn.execute_batch("BEGIN")?;
@@ -22,15 +22,15 @@ pub(super) fn explain(sqlite: &Sqlite, sql: &str, cancel: &Cancel) -> Result<Str
         plan(&conn, sql)
     });
     done.map_err(|stop| match stop {
-        Stop::Failed(message) => cut(message),
-        Stop::Interrupted => watch.why(),
+        EarlyStop::Failed(message) => cut(message),
+        EarlyStop::Interrupted => watch.why(),
     })
 }
 
-fn plan(conn: &Connection, sql: &str) -> Result<String, Stop> {
+fn plan(conn: &Connection, sql: &str) -> Result<String, EarlyStop> {
     // Compiled on its own first: what follows EXPLAIN must be the whole of one statement.
     if prepare(conn, sql)?.is_explain() != 0 {
-        return Err(Stop::Failed(
+        return Err(EarlyStop::Failed(
             "the statement is an EXPLAIN itself and has no plan".into(),
         ));
     }
@@ -47,7 +47,7 @@ fn plan(conn: &Connection, sql: &str) -> Result<String, Stop> {
         push_string(&mut out, &detail);
         out.push('}');
         if out.len() >= PLAN_BYTES_MAX {
-            return Err(Stop::Failed(format!(
+            return Err(EarlyStop::Failed(format!(
                 "the plan is longer than {} KiB",
                 PLAN_BYTES_MAX >> 10
             )));
@@ -60,7 +60,7 @@ fn plan(conn: &Connection, sql: &str) -> Result<String, Stop> {
 #[cfg(test)]
 mod tests {
     use crate::agent::drivers::sqlite::tests::File;
-    use crate::agent::drivers::{Cancel, Driver, ERROR_BYTES_MAX, Reason};
+    use crate::agent::drivers::{Cancel, Driver, ERROR_BYTES_MAX, StopReason};
     use serde_json::Value;
     use std::time::{Duration, Instant};
 
@@ -127,9 +127,9 @@ mod tests {
             (&long, "no such table"),
             (&wide, "longer than 64 KiB"),
         ] {
-            let said = file.driver().explain(sql, &Cancel::new()).unwrap_err();
-            assert!(said.contains(says), "{says}: {said}");
-            assert!(said.len() <= ERROR_BYTES_MAX);
+            let message = file.driver().explain(sql, &Cancel::new()).unwrap_err();
+            assert!(message.contains(says), "{says}: {message}");
+            assert!(message.len() <= ERROR_BYTES_MAX);
         }
     }
 
@@ -139,13 +139,13 @@ mod tests {
         let holder = file.conn();
         holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
         let cancel = Cancel::new();
-        cancel.ask(Reason::Stopping);
+        cancel.ask(StopReason::Stopping);
         let began = Instant::now();
-        let said = file
+        let message = file
             .driver()
             .explain("SELECT * FROM t", &cancel)
             .unwrap_err();
-        assert!(said.contains("had to stop"), "{said}");
+        assert!(message.contains("had to stop"), "{message}");
         assert!(began.elapsed() < Duration::from_secs(4));
     }
 }

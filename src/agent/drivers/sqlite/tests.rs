@@ -1,7 +1,7 @@
 //! The SQLite driver on real files: exact values, the wall around reads, all or nothing for writes, and the limits.
 
 use super::*;
-use crate::agent::drivers::Reason;
+use crate::agent::drivers::StopReason;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -34,15 +34,15 @@ impl File {
         Sqlite::new(self.path.clone(), false)
     }
 
-    fn run(&self, operation: Operation, plan: &[&str]) -> Outcome {
+    fn run(&self, operation: Operation, plan: &[&str]) -> RunOutcome {
         self.driver().run(&job(operation, plan), &Cancel::new())
     }
 
-    fn read(&self, plan: &[&str]) -> Outcome {
+    fn read(&self, plan: &[&str]) -> RunOutcome {
         self.run(Operation::ExecuteSelect, plan)
     }
 
-    fn write(&self, plan: &[&str]) -> Outcome {
+    fn write(&self, plan: &[&str]) -> RunOutcome {
         self.run(Operation::ExecuteDml, plan)
     }
 }
@@ -53,8 +53,8 @@ impl Drop for File {
     }
 }
 
-fn job(operation: Operation, plan: &[&str]) -> Job {
-    Job {
+fn job(operation: Operation, plan: &[&str]) -> DriverJob {
+    DriverJob {
         operation,
         plan: plan.iter().map(|s| (*s).to_owned()).collect(),
         timeout_secs: 30,
@@ -63,16 +63,16 @@ fn job(operation: Operation, plan: &[&str]) -> Job {
     }
 }
 
-fn rows(outcome: Outcome) -> (Value, String) {
+fn rows(outcome: RunOutcome) -> (Value, String) {
     match outcome {
-        Outcome::Rows { json, .. } => (serde_json::from_str(&json).unwrap(), json),
+        RunOutcome::Rows { json, .. } => (serde_json::from_str(&json).unwrap(), json),
         other => panic!("not rows: {other:?}"),
     }
 }
 
-fn failure(outcome: Outcome) -> String {
+fn failure(outcome: RunOutcome) -> String {
     match outcome {
-        Outcome::Failed { message } => message,
+        RunOutcome::Failed { message } => message,
         other => panic!("not a failure: {other:?}"),
     }
 }
@@ -136,12 +136,12 @@ fn a_read_cannot_write_whatever_the_classifier_thought() {
     ];
     let before = std::fs::read(&file.path).unwrap();
     for plan in plans {
-        let said = failure(file.read(plan));
-        assert!(!said.is_empty(), "{plan:?}");
+        let message = failure(file.read(plan));
+        assert!(!message.is_empty(), "{plan:?}");
         assert_eq!(
             std::fs::read(&file.path).unwrap(),
             before,
-            "{plan:?}: {said}"
+            "{plan:?}: {message}"
         );
     }
     let files: Vec<_> = std::fs::read_dir(&file.folder).unwrap().collect();
@@ -180,8 +180,8 @@ fn each_element_of_a_plan_is_one_whole_statement() {
         ("COMMIT", "not authorized"),
         ("ATTACH 'x' AS o", "not authorized"),
     ] {
-        let said = failure(file.write(&[sql]));
-        assert!(said.contains(says), "{sql}: {said}");
+        let message = failure(file.write(&[sql]));
+        assert!(message.contains(says), "{sql}: {message}");
     }
     assert!(failure(file.write(&[])).contains("0 statements"));
     assert!(failure(file.read(&["SELECT 1", "SELECT 2"])).contains("more than one"));
@@ -191,7 +191,7 @@ fn each_element_of_a_plan_is_one_whole_statement() {
 #[test]
 fn only_rows_that_statements_change_are_counted() {
     let file = File::new(THREE);
-    let changed = |rows| Outcome::Changed { rows };
+    let changed = |rows| RunOutcome::Changed { rows };
     file.conn()
         .execute_batch(
             "CREATE TABLE log (id);
@@ -218,22 +218,22 @@ fn only_rows_that_statements_change_are_counted() {
 #[test]
 fn a_failure_in_the_second_statement_undoes_the_first() {
     let file = File::new(THREE);
-    let said = failure(file.write(&[
+    let message = failure(file.write(&[
         "DELETE FROM t WHERE id = 1",
         "INSERT INTO t VALUES (9, 'b')",
     ]));
     assert_eq!(
-        said,
+        message,
         "statement 2: UNIQUE constraint failed: t.v; rolled back"
     );
     assert_eq!(file.one("SELECT count(*) FROM t"), 3);
 
-    let said = failure(file.write(&[
+    let message = failure(file.write(&[
         "DELETE FROM t WHERE id = 1",
         "INSERT OR ROLLBACK INTO t VALUES (9, 'b')",
         "DELETE FROM t",
     ]));
-    assert!(said.contains("rolled back"), "{said}");
+    assert!(message.contains("rolled back"), "{message}");
     assert_eq!(file.one("SELECT count(*) FROM t"), 3);
 }
 
@@ -243,10 +243,10 @@ fn a_constraint_that_is_checked_at_the_end_rolls_back() {
         "CREATE TABLE p (id INTEGER PRIMARY KEY);
          CREATE TABLE c (p REFERENCES p (id) DEFERRABLE INITIALLY DEFERRED);",
     );
-    let said = failure(file.write(&["INSERT INTO c VALUES (1)"]));
+    let message = failure(file.write(&["INSERT INTO c VALUES (1)"]));
     assert!(
-        said.contains("FOREIGN KEY") && said.ends_with("rolled back"),
-        "{said}"
+        message.contains("FOREIGN KEY") && message.ends_with("rolled back"),
+        "{message}"
     );
     assert_eq!(file.one("SELECT count(*) FROM c"), 0);
 }
@@ -256,16 +256,16 @@ fn more_rows_than_allowed_are_rolled_back() {
     let file = File::new(THREE);
     let mut job = job(Operation::ExecuteDml, &["UPDATE t SET v = v || '!'"]);
     job.max_affected_rows = Some(2);
-    let said = failure(file.driver().run(&job, &Cancel::new()));
+    let message = failure(file.driver().run(&job, &Cancel::new()));
     assert_eq!(
-        said,
+        message,
         "3 rows would be changed, and 2 are allowed; rolled back"
     );
     assert_eq!(file.one("SELECT count(*) FROM t WHERE v LIKE '%!'"), 0);
     job.max_affected_rows = Some(3);
     assert_eq!(
         file.driver().run(&job, &Cancel::new()),
-        Outcome::Changed { rows: 3 }
+        RunOutcome::Changed { rows: 3 }
     );
 }
 
@@ -275,14 +275,14 @@ fn a_statement_without_an_end_is_interrupted_by_its_timeout() {
     let started = Instant::now();
     let mut read = job(Operation::ExecuteSelect, &[ENDLESS]);
     read.timeout_secs = 1;
-    let said = failure(file.driver().run(&read, &Cancel::new()));
-    assert_eq!(said, "statement timeout reached (1 s)");
+    let message = failure(file.driver().run(&read, &Cancel::new()));
+    assert_eq!(message, "statement timeout reached (1 s)");
 
     let endless = format!("INSERT INTO t (v) {ENDLESS}");
     let mut write = job(Operation::ExecuteDml, &["DELETE FROM t", &endless]);
     write.timeout_secs = 1;
-    let said = failure(file.driver().run(&write, &Cancel::new()));
-    assert_eq!(said, "statement timeout reached (1 s); rolled back");
+    let message = failure(file.driver().run(&write, &Cancel::new()));
+    assert_eq!(message, "statement timeout reached (1 s); rolled back");
     assert_eq!(file.one("SELECT count(*) FROM t"), 3);
     assert!(started.elapsed() < Duration::from_secs(10));
 }
@@ -296,14 +296,14 @@ fn who_asks_is_obeyed_and_named() {
         let job = job(Operation::ExecuteSelect, &[ENDLESS]);
         std::thread::spawn(move || driver.run(&job, &cancel))
     };
-    cancel.ask(Reason::Cancelled);
+    cancel.ask(StopReason::Cancelled);
     assert_eq!(failure(running.join().unwrap()), "query cancelled");
 
     let write = job(Operation::ExecuteDml, &["DELETE FROM t"]);
     let stopping = Cancel::new();
-    stopping.ask(Reason::Stopping);
-    let said = failure(file.driver().run(&write, &stopping));
-    assert!(said.contains("had to stop"), "{said}");
+    stopping.ask(StopReason::Stopping);
+    let message = failure(file.driver().run(&write, &stopping));
+    assert!(message.contains("had to stop"), "{message}");
     assert_eq!(file.one("SELECT count(*) FROM t"), 3);
 }
 
@@ -315,8 +315,11 @@ fn a_lock_is_waited_for_no_longer_than_the_timeout() {
     for operation in [Operation::ExecuteSelect, Operation::ExecuteDml] {
         let mut job = job(operation, &["SELECT 1 FROM t"]);
         job.timeout_secs = 1;
-        let said = failure(file.driver().run(&job, &Cancel::new()));
-        assert!(said.starts_with("statement timeout reached"), "{said}");
+        let message = failure(file.driver().run(&job, &Cancel::new()));
+        assert!(
+            message.starts_with("statement timeout reached"),
+            "{message}"
+        );
     }
 }
 
@@ -350,8 +353,8 @@ fn a_result_is_cut_only_where_there_was_more() {
     assert_eq!(json["rows"].as_array().unwrap().len(), 5);
     assert_eq!(json["truncation_reason"], "size limit reached (10 MB)");
     assert!(text.len() < 11 << 20);
-    let said = failure(file.read(&["SELECT zeroblob(1000000000)"]));
-    assert!(said.contains("too big"), "{said}");
+    let message = failure(file.read(&["SELECT zeroblob(1000000000)"]));
+    assert!(message.contains("too big"), "{message}");
 }
 
 #[test]
@@ -360,8 +363,8 @@ fn a_missing_file_is_never_created() {
     let missing = file.folder.join("missing.db");
     for operation in [Operation::ExecuteSelect, Operation::ExecuteDml] {
         let driver = Sqlite::new(missing.clone(), false);
-        let said = failure(driver.run(&job(operation, &["SELECT 1"]), &Cancel::new()));
-        assert!(said.contains("not there"), "{said}");
+        let message = failure(driver.run(&job(operation, &["SELECT 1"]), &Cancel::new()));
+        assert!(message.contains("not there"), "{message}");
         let uri = format!("file:{}?mode=rwc", missing.display());
         let driver = Sqlite::new(Path::new(&uri).to_owned(), false);
         failure(driver.run(&job(operation, &["SELECT 1"]), &Cancel::new()));
@@ -373,11 +376,11 @@ fn a_missing_file_is_never_created() {
 fn a_database_served_read_only_and_migrations_are_refused() {
     let file = File::new(THREE);
     let driver = Sqlite::new(file.path.clone(), true);
-    let said = failure(driver.run(
+    let message = failure(driver.run(
         &job(Operation::ExecuteDml, &["DELETE FROM t"]),
         &Cancel::new(),
     ));
-    assert!(said.contains("read-only"), "{said}");
+    assert!(message.contains("read-only"), "{message}");
     for operation in Operation::ALL.into_iter().filter(|op| !op.is_execute()) {
         assert!(failure(file.run(operation, &["SELECT 1"])).contains("migrations"));
     }
@@ -394,7 +397,7 @@ fn a_write_ahead_log_database_is_read_without_writing_it() {
     assert_eq!(json["rows"], json!([{"n": 3}]));
     assert_eq!(
         file.write(&["DELETE FROM t WHERE id = 1"]),
-        Outcome::Changed { rows: 1 }
+        RunOutcome::Changed { rows: 1 }
     );
     assert_eq!(file.one("SELECT count(*) FROM t"), 2);
 }

@@ -105,24 +105,24 @@ fn check_any(sql: &str, dialect: Dialect) -> bool {
     assert_eq!(plan.len(), analysis.statements.len(), "{sql:?}");
     // The pieces stand in the source in order, and between them is nothing but separators, white space and comments.
     let mut rest = sql;
-    for piece in plan {
-        let at = rest.find(piece.as_str());
-        assert!(at.is_some(), "{piece:?} is not the source's: {sql:?}");
+    for stmt in plan {
+        let at = rest.find(stmt.as_str());
+        assert!(at.is_some(), "{stmt:?} is not the source's: {sql:?}");
         let (gap, behind) = rest.split_at(at.unwrap_or(0));
         assert!(
             lex::lex(gap, dialect)
                 .toks
                 .iter()
-                .all(|t| t.kind == token::Kind::Semi),
+                .all(|t| t.kind == token::TokenKind::Semi),
             "{gap:?} lost: {sql:?}"
         );
-        rest = &behind[piece.len()..];
+        rest = &behind[stmt.len()..];
     }
     assert!(
         lex::lex(rest, dialect)
             .toks
             .iter()
-            .all(|t| t.kind == token::Kind::Semi),
+            .all(|t| t.kind == token::TokenKind::Semi),
         "{rest:?} lost: {sql:?}"
     );
     // Joined anew, as an agent joins them, they are read as the same statements.
@@ -253,9 +253,9 @@ fn messages_never_quote_a_literal() {
         "SELECT $$hunter2$$ $$hunter2$$ x y z",
     ] {
         let analysis = analyze(sql, Dialect::Postgres).unwrap();
-        let said = format!("{:?}", analysis.class);
+        let actual = format!("{:?}", analysis.class);
         assert!(matches!(analysis.class, Class::Unparsable { .. }), "{sql}");
-        assert!(!said.contains("hunter2"), "{said}");
+        assert!(!actual.contains("hunter2"), "{actual}");
     }
 }
 

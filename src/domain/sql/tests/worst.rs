@@ -102,7 +102,7 @@ fn longest(frame: &str, unit: &str, bytes: usize, dialect: Dialect) -> String {
         let text = text(n);
         let lexed = lex::lex(&text, dialect);
         lexed
-            .pieces()
+            .stmts()
             .iter()
             .any(|p| !limits::complexity(p).acceptable())
     };

@@ -2,7 +2,7 @@
 
 use super::AT;
 use crate::domain::actor::SubjectType;
-use crate::domain::approval::{Action, Vote};
+use crate::domain::approval::{Vote, VoteAction};
 use crate::domain::change::{
     AuthFailures, Change, DETAIL_BYTES_MAX, DdlPassed, Finished, LostStep, NewExecution,
     NewRequest, NewResult, NewSchema, NewToken, PurgedRequest, PurgedResult, Refused, RequestRef,
@@ -12,7 +12,7 @@ use crate::domain::decision::Passed;
 use crate::domain::dialect::Dialect;
 use crate::domain::head::{Head, SignedHead};
 use crate::domain::id::{Operation, Target};
-use crate::domain::request::{Opening, Status, Step};
+use crate::domain::request::{Opening, Status, Transition};
 use crate::domain::scope::Scope;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -104,7 +104,7 @@ fn made() -> Vec<(&'static str, Change)> {
     ]
 }
 
-fn vote(action: Action, full: bool) -> Vote {
+fn vote(action: VoteAction, full: bool) -> Vote {
     Vote {
         actor: "approver".into(),
         action,
@@ -124,7 +124,7 @@ fn decided() -> Vec<(&'static str, Change)> {
                 case,
                 Change::StepApproved {
                     request: request(Status::Pending),
-                    vote: vote(Action::Approve, full),
+                    vote: vote(VoteAction::Approve, full),
                     current_step: 1,
                     total_steps: 3,
                     approvers: Vec::new(),
@@ -134,8 +134,8 @@ fn decided() -> Vec<(&'static str, Change)> {
                 case,
                 Change::RequestApproved {
                     request: request(Status::Pending),
-                    vote: vote(Action::Approve, full),
-                    step: Step::for_test(Status::Pending, Status::Approved),
+                    vote: vote(VoteAction::Approve, full),
+                    step: Transition::for_test(Status::Pending, Status::Approved),
                     total_steps: 2,
                     approval_expires_at: AT,
                     created_at: AT,
@@ -145,15 +145,15 @@ fn decided() -> Vec<(&'static str, Change)> {
                 case,
                 Change::RequestRejected {
                     request: request(Status::Pending),
-                    vote: vote(Action::Reject, full),
-                    step: Step::for_test(Status::Pending, Status::Rejected),
+                    vote: vote(VoteAction::Reject, full),
+                    step: Transition::for_test(Status::Pending, Status::Rejected),
                 },
             ),
             (
                 case,
                 Change::RequestCancelled {
                     request: request(Status::Running),
-                    step: Step::for_test(Status::Running, Status::Cancelled),
+                    step: Transition::for_test(Status::Running, Status::Cancelled),
                     reason: full.then(|| "not needed".into()),
                 },
             ),
@@ -165,17 +165,17 @@ fn decided() -> Vec<(&'static str, Change)> {
 fn dispatched() -> Vec<(&'static str, Change)> {
     let dispatched = |from, acknowledged| Change::RequestDispatched {
         request: request(from),
-        step: Step::for_test(from, Status::Dispatched),
+        step: Transition::for_test(from, Status::Dispatched),
         deadline: AT,
         acknowledged,
     };
     let expired = |from| Change::RequestExpired {
         request: request(from),
-        step: Step::for_test(from, Status::Expired),
+        step: Transition::for_test(from, Status::Expired),
     };
     let returned = Change::DispatchTimedOut {
         request: request(Status::Dispatched),
-        step: Step::for_test(Status::Dispatched, Status::Failed),
+        step: Transition::for_test(Status::Dispatched, Status::Failed),
     };
     let acknowledged = Some("looked at the table".to_owned());
     vec![
@@ -226,10 +226,10 @@ fn executed() -> Vec<(&'static str, Change)> {
         agent_id: "agent-1".into(),
     };
     let (running, gone) = (Status::Running, Status::Cancelled);
-    let to = |status| Some(Step::for_test(running, status));
+    let to = |status| Some(Transition::for_test(running, status));
     let started = Change::ExecutionStarted {
         request: request(Status::Dispatched),
-        step: Step::for_test(Status::Dispatched, running),
+        step: Transition::for_test(Status::Dispatched, running),
         execution: NewExecution {
             id: "execution-id".into(),
             attempt: 2,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::agent::drivers::sqlite::tests::File;
-use crate::agent::drivers::{Driver, Reason};
+use crate::agent::drivers::{Driver, StopReason};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -102,7 +102,7 @@ fn every_way_to_delete_and_keys_of_more_columns_are_told() {
     // Other than a row id, such a key may be NULL in SQLite.
     assert_eq!(parent["columns"][0]["nullable"], json!(true));
     let child = table(&file, "c");
-    let told = child["constraints"].as_array().unwrap().iter().map(|c| {
+    let described = child["constraints"].as_array().unwrap().iter().map(|c| {
         assert_eq!(c["constraint_type"], "foreign_key");
         let action = c["on_delete"].as_str().unwrap();
         (
@@ -119,7 +119,7 @@ fn every_way_to_delete_and_keys_of_more_columns_are_told() {
         (json!(["r2"]), json!(["n"]), "SET_NULL"),
         (json!(["r1"]), json!(["n"]), "RESTRICT"),
     ];
-    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert_eq!(described.collect::<Vec<_>>(), expected);
 }
 
 #[test]
@@ -167,11 +167,14 @@ fn views_and_what_belongs_to_sqlite_are_no_tables() {
              CREATE VIRTUAL TABLE f USING fts5(body);",
         )
         .unwrap();
-    let told = tables(&file);
-    let names: Vec<_> = told.iter().map(|t| t["name"].as_str().unwrap()).collect();
+    let described = tables(&file);
+    let names: Vec<_> = described
+        .iter()
+        .map(|t| t["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["A", "b", "f"]);
-    assert_eq!(told[2]["estimated_rows"], json!(UNKNOWN));
-    assert_eq!(told[2]["columns"].as_array().unwrap().len(), 1);
+    assert_eq!(described[2]["estimated_rows"], json!(UNKNOWN));
+    assert_eq!(described[2]["columns"].as_array().unwrap().len(), 1);
 }
 
 const MANY: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 200000)";
@@ -185,7 +188,7 @@ fn steps(file: &File, name: &str) -> (i32, i64) {
     let counter = Arc::clone(&steps);
     let count = move || counter.fetch_add(1, Ordering::SeqCst) < 0;
     conn.progress_handler(100, Some(count)).unwrap();
-    let watch = Watch::new(0, &Cancel::new());
+    let watch = JobDeadline::new(0, &Cancel::new());
     let rows = estimate(&conn, &watch, &table, true).unwrap();
     (steps.load(Ordering::SeqCst), rows)
 }
@@ -238,8 +241,8 @@ fn what_is_over_a_limit_is_refused_and_never_told_in_part() {
             .unwrap();
     }
     conn.execute_batch("COMMIT").unwrap();
-    let said = file.driver().describe(&Cancel::new()).unwrap_err();
-    assert_eq!(said, "the database has more than 5000 tables");
+    let message = file.driver().describe(&Cancel::new()).unwrap_err();
+    assert_eq!(message, "the database has more than 5000 tables");
     conn.execute_batch("DROP TABLE t0").unwrap();
     assert_eq!(tables(&file).len(), TABLES_MAX);
 
@@ -250,23 +253,26 @@ fn what_is_over_a_limit_is_refused_and_never_told_in_part() {
             .execute_batch(&format!("CREATE TABLE t{n} (a DEFAULT '{default}')"))
             .unwrap();
     }
-    let said = file.driver().describe(&Cancel::new()).unwrap_err();
-    assert_eq!(said, "the description of the tables is longer than 8 MiB");
+    let message = file.driver().describe(&Cancel::new()).unwrap_err();
+    assert_eq!(
+        message,
+        "the description of the tables is longer than 8 MiB"
+    );
 }
 
 #[test]
 fn describing_never_makes_a_file_and_ends_when_the_agent_stops() {
     let file = File::new("CREATE TABLE t (a)");
     let missing = Sqlite::new(file.folder.join("missing.db"), false);
-    let said = missing.describe(&Cancel::new()).unwrap_err();
-    assert!(said.contains("not there"), "{said}");
+    let message = missing.describe(&Cancel::new()).unwrap_err();
+    assert!(message.contains("not there"), "{message}");
     assert!(!file.folder.join("missing.db").exists());
     let holder = file.conn();
     holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let cancel = Cancel::new();
-    cancel.ask(Reason::Stopping);
+    cancel.ask(StopReason::Stopping);
     let began = Instant::now();
-    let said = file.driver().describe(&cancel).unwrap_err();
-    assert!(said.contains("had to stop"), "{said}");
+    let message = file.driver().describe(&cancel).unwrap_err();
+    assert!(message.contains("had to stop"), "{message}");
     assert!(began.elapsed() < Duration::from_secs(10));
 }

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::objects::s3::Patience;
 use crate::objects::{Local, Measured, Objects, S3};
-use crate::outbound::{Http, Reach};
+use crate::outbound::{Http, NetworkReach};
 use std::sync::Arc;
 
 /// The place of new results, and the one of older results if it is another.
@@ -34,7 +34,7 @@ pub(super) fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Places, Er
 }
 
 fn s3(bucket: &S3Storage, config: &Config, metrics: &Arc<Metrics>) -> S3 {
-    let reach = Reach {
+    let reach = NetworkReach {
         // The operator named this machine; no name that leads here can.
         here: config.process.allow_private_networks
             || bucket.endpoint.as_ref().is_some_and(|e| e.is_here()),

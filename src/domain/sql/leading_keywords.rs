@@ -3,18 +3,18 @@
 //! The parser covers many dialects loosely and misses whole statements of each. What must be refused is therefore
 //! recognised by its first words; so are SET, SHOW and PRAGMA, and the prefix of EXPLAIN, whose spellings differ.
 
-use super::analysis::{Category, StatementClass, Verdict};
+use super::analysis::{Category, SqlVerdict, StatementClass};
 use super::functions::DESCRIBING_PRAGMAS;
-use super::token::{Kind, Piece};
+use super::token::{StatementTokens, TokenKind};
 use crate::domain::dialect::Dialect;
 
 /// What the first words say.
 #[derive(Debug)]
-pub(super) enum Head {
+pub(super) enum Leading {
     /// The verdict; the statement need not be parsed.
-    Settled(Verdict),
+    Settled(SqlVerdict),
     /// Refused, but a parsed tree decides whether break-glass may pass it.
-    Refused(Verdict),
+    Refused(SqlVerdict),
     /// EXPLAIN and the like: the explained statement starts at token `inner`; `runs` where it is executed too.
     Explain { runs: bool, inner: usize },
     /// The parse tree decides.
@@ -22,13 +22,13 @@ pub(super) enum Head {
 }
 
 /// The verdict of the first words of `piece`.
-pub(super) fn judge(piece: &Piece<'_>, dialect: Dialect) -> Head {
+pub(super) fn judge(stmt: &StatementTokens<'_>, dialect: Dialect) -> Leading {
     use Category::{CodeExecution, PrivilegeDdl, SecurityBoundary, TxControl};
-    if piece.kind(0) != Some(Kind::Word) {
-        return Head::Parse;
+    if stmt.kind(0) != Some(TokenKind::Word) {
+        return Leading::Parse;
     }
-    let second = |words: &[&str]| piece.is_any(1, words);
-    let word = piece.text(0).to_ascii_lowercase();
+    let second = |words: &[&str]| stmt.is_any(1, words);
+    let word = stmt.text(0).to_ascii_lowercase();
     let mysql = dialect == Dialect::MySql;
     match word.as_str() {
         "begin" | "start" | "commit" | "rollback" | "savepoint" | "release" | "end" | "abort"
@@ -43,7 +43,7 @@ pub(super) fn judge(piece: &Piece<'_>, dialect: Dialect) -> Head {
             CodeExecution,
             "INSTALL loads code into the server",
         ),
-        "copy" if (1..piece.toks.len()).any(|i| runs_program(piece, i)) => refuse(
+        "copy" if (1..stmt.toks.len()).any(|i| runs_program(stmt, i)) => refuse(
             "copy",
             CodeExecution,
             "COPY ... PROGRAM runs a program on the database host",
@@ -62,8 +62,8 @@ pub(super) fn judge(piece: &Piece<'_>, dialect: Dialect) -> Head {
             SecurityBoundary,
             "VACUUM rewrites or copies the whole file",
         ),
-        "pragma" => pragma(piece),
-        "set" => super::settings::judge(piece, dialect),
+        "pragma" => pragma(stmt),
+        "set" => super::settings::judge(stmt, dialect),
         "show" if dialect != Dialect::Sqlite => settled(
             "show",
             Category::ReadOnly,
@@ -71,16 +71,16 @@ pub(super) fn judge(piece: &Piece<'_>, dialect: Dialect) -> Head {
             "shows",
             true,
         ),
-        "create" => create(piece),
-        "alter" => alter(piece),
-        "drop" => drop(piece),
-        "explain" | "describe" | "desc" => explain(piece, dialect),
-        "analyze" if mysql => analyze_statement(piece),
-        _ => Head::Parse,
+        "create" => create(stmt),
+        "alter" => alter(stmt),
+        "drop" => drop(stmt),
+        "explain" | "describe" | "desc" => explain(stmt, dialect),
+        "analyze" if mysql => analyze_statement(stmt),
+        _ => Leading::Parse,
     }
 }
 
-fn refuse(kind: &'static str, category: Category, reason: &str) -> Head {
+fn refuse(kind: &'static str, category: Category, reason: &str) -> Leading {
     settled(kind, category, StatementClass::Rejected, reason, false)
 }
 
@@ -90,8 +90,8 @@ pub(super) fn settled(
     class: StatementClass,
     reason: &str,
     returns_rows: bool,
-) -> Head {
-    Head::Settled(Verdict {
+) -> Leading {
+    Leading::Settled(SqlVerdict {
         kind,
         category,
         class,
@@ -100,12 +100,12 @@ pub(super) fn settled(
     })
 }
 
-fn runs_program(piece: &Piece<'_>, i: usize) -> bool {
-    piece.is(i, "program") && piece.is_any(i - 1, &["to", "from"])
+fn runs_program(stmt: &StatementTokens<'_>, i: usize) -> bool {
+    stmt.is(i, "program") && stmt.is_any(i - 1, &["to", "from"])
 }
 
 /// Only pragmas that describe are let through: some others act while they are compiled, even under EXPLAIN.
-fn pragma(piece: &Piece<'_>) -> Head {
+fn pragma(stmt: &StatementTokens<'_>) -> Leading {
     /// Pragmas that show a value when they are given none.
     const VALUES: &[&str] = &[
         "application_id",
@@ -119,24 +119,24 @@ fn pragma(piece: &Piece<'_>) -> Head {
         "schema_version",
         "user_version",
     ];
-    let at = if piece.kind(2) == Some(Kind::Dot) {
+    let at = if stmt.kind(2) == Some(TokenKind::Dot) {
         3
     } else {
         1
     };
-    let name = piece.name(at).to_ascii_lowercase();
-    let rest = piece.from(at + 1);
+    let name = stmt.name(at).to_ascii_lowercase();
+    let rest = stmt.from(at + 1);
     let plain = |i: usize| {
         matches!(
             rest.kind(i),
-            Some(Kind::Word | Kind::Quoted | Kind::Str | Kind::Number)
+            Some(TokenKind::Word | TokenKind::Quoted | TokenKind::Str | TokenKind::Number)
         )
     };
     let bare = rest.toks.is_empty();
     let in_parens = rest.toks.len() == 3
-        && rest.kind(0) == Some(Kind::Open)
+        && rest.kind(0) == Some(TokenKind::Open)
         && plain(1)
-        && rest.kind(2) == Some(Kind::Close);
+        && rest.kind(2) == Some(TokenKind::Close);
     let assigned = rest.toks.len() == 2 && rest.text(0) == "=" && plain(1);
     let describes =
         DESCRIBING_PRAGMAS.binary_search(&name.as_str()).is_ok() && (bare || in_parens || assigned);
@@ -157,11 +157,11 @@ fn pragma(piece: &Piece<'_>) -> Head {
 }
 
 /// The first word of `piece` that is one of `objects`, looked for behind modifiers such as OR REPLACE or DEFINER.
-fn object<'w>(piece: &Piece<'_>, objects: &[&'w str]) -> Option<&'w str> {
+fn object<'w>(stmt: &StatementTokens<'_>, objects: &[&'w str]) -> Option<&'w str> {
     /// Longest run of modifiers: `CREATE OR REPLACE ALGORITHM = MERGE DEFINER = a@b SQL SECURITY INVOKER VIEW`.
     const TOKENS_MAX: usize = 24;
-    (1..piece.toks.len().min(TOKENS_MAX))
-        .find_map(|i| objects.iter().copied().find(|o| piece.is(i, o)))
+    (1..stmt.toks.len().min(TOKENS_MAX))
+        .find_map(|i| objects.iter().copied().find(|o| stmt.is(i, o)))
 }
 
 /// Words that end the search for the kind of object.
@@ -202,10 +202,10 @@ const OBJECTS: &[&str] = &[
     "view",
 ];
 
-fn create(piece: &Piece<'_>) -> Head {
+fn create(stmt: &StatementTokens<'_>) -> Leading {
     use Category::{CodeExecution, PrivilegeDdl};
     // An aggregate in MySQL is `CREATE AGGREGATE FUNCTION`; both are code.
-    match object(piece, OBJECTS) {
+    match object(stmt, OBJECTS) {
         Some("schema") => refuse("create_schema", PrivilegeDdl, "creates a schema"),
         Some("database") => refuse("create_database", PrivilegeDdl, "creates a database"),
         Some("type") => refuse("create_type", PrivilegeDdl, "creates a type"),
@@ -214,18 +214,18 @@ fn create(piece: &Piece<'_>) -> Head {
             refuse("create_function", CodeExecution, "creates code")
         }
         Some("procedure" | "routine") => refuse("create_procedure", CodeExecution, "creates code"),
-        Some("sequence") => Head::Refused(Verdict::refused(
+        Some("sequence") => Leading::Refused(SqlVerdict::refused(
             "create_sequence",
             Category::BreakGlassDdl,
             "creates a sequence",
         )),
-        _ => Head::Parse,
+        _ => Leading::Parse,
     }
 }
 
-fn alter(piece: &Piece<'_>) -> Head {
+fn alter(stmt: &StatementTokens<'_>) -> Leading {
     use Category::{CodeExecution, PrivilegeDdl, SecurityBoundary};
-    match object(piece, OBJECTS) {
+    match object(stmt, OBJECTS) {
         Some("index") => refuse("alter_index", PrivilegeDdl, "alters an index"),
         Some("view") => refuse("alter_view", PrivilegeDdl, "alters a view"),
         Some("schema" | "database") => refuse("alter_schema", PrivilegeDdl, "alters a schema"),
@@ -243,13 +243,13 @@ fn alter(piece: &Piece<'_>) -> Head {
             SecurityBoundary,
             "changes the server's settings",
         ),
-        _ => Head::Parse,
+        _ => Leading::Parse,
     }
 }
 
 /// Every DROP is refused; four of them may pass with break-glass, if the parser reads them to the end.
-fn drop(piece: &Piece<'_>) -> Head {
-    let (kind, category) = match object(piece, OBJECTS) {
+fn drop(stmt: &StatementTokens<'_>) -> Leading {
+    let (kind, category) = match object(stmt, OBJECTS) {
         Some("table") => ("drop_table", Category::BreakGlassDdl),
         Some("view") => ("drop_view", Category::BreakGlassDdl),
         Some("index") => ("drop_index", Category::BreakGlassDdl),
@@ -262,84 +262,85 @@ fn drop(piece: &Piece<'_>) -> Head {
     } else {
         "a"
     };
-    let verdict = Verdict::refused(kind, category, &format!("drops {article} {what}"));
+    let verdict = SqlVerdict::refused(kind, category, &format!("drops {article} {what}"));
     if category == Category::BreakGlassDdl {
-        Head::Refused(verdict)
+        Leading::Refused(verdict)
     } else {
-        Head::Settled(verdict)
+        Leading::Settled(verdict)
     }
 }
 
-fn explain(piece: &Piece<'_>, dialect: Dialect) -> Head {
+fn explain(stmt: &StatementTokens<'_>, dialect: Dialect) -> Leading {
     let opens_query = |i: usize| {
-        piece.is_any(i, &["select", "with", "values", "table"]) || piece.kind(i) == Some(Kind::Open)
+        stmt.is_any(i, &["select", "with", "values", "table"])
+            || stmt.kind(i) == Some(TokenKind::Open)
     };
     let mut at = 1;
     let mut runs = false;
     match dialect {
         Dialect::Postgres => {
-            if piece.kind(1) == Some(Kind::Open) && !opens_query(2) {
+            if stmt.kind(1) == Some(TokenKind::Open) && !opens_query(2) {
                 // Any mention of ANALYZE counts, `ANALYZE false` too: fail closed.
-                while at < piece.toks.len() && piece.kind(at) != Some(Kind::Close) {
-                    runs |= names_analyze(piece, at);
+                while at < stmt.toks.len() && stmt.kind(at) != Some(TokenKind::Close) {
+                    runs |= names_analyze(stmt, at);
                     at += 1;
                 }
                 at += 1;
             } else {
-                while piece.is_any(at, &["analyze", "analyse", "verbose"]) {
-                    runs |= names_analyze(piece, at);
+                while stmt.is_any(at, &["analyze", "analyse", "verbose"]) {
+                    runs |= names_analyze(stmt, at);
                     at += 1;
                 }
             }
         }
         Dialect::MySql => loop {
-            if piece.is_any(at, &["analyze", "extended", "partitions"]) {
-                runs |= piece.is(at, "analyze");
+            if stmt.is_any(at, &["analyze", "extended", "partitions"]) {
+                runs |= stmt.is(at, "analyze");
                 at += 1;
-            } else if piece.is(at, "format") {
-                at += if piece.text(at + 1) == "=" { 3 } else { 2 };
+            } else if stmt.is(at, "format") {
+                at += if stmt.text(at + 1) == "=" { 3 } else { 2 };
             } else {
                 break;
             }
         },
         Dialect::Sqlite => {
-            if piece.is(1, "query") && piece.is(2, "plan") {
+            if stmt.is(1, "query") && stmt.is(2, "plan") {
                 at = 3;
             }
         }
     }
-    if dialect == Dialect::MySql && !opens_statement(piece, at) {
-        return describe(piece, at);
+    if dialect == Dialect::MySql && !opens_statement(stmt, at) {
+        return describe(stmt, at);
     }
-    if at >= piece.toks.len() || (dialect != Dialect::MySql && !piece.is(0, "explain")) {
-        return Head::Parse;
+    if at >= stmt.toks.len() || (dialect != Dialect::MySql && !stmt.is(0, "explain")) {
+        return Leading::Parse;
     }
-    Head::Explain { runs, inner: at }
+    Leading::Explain { runs, inner: at }
 }
 
-fn names_analyze(piece: &Piece<'_>, i: usize) -> bool {
-    let name = piece.name(i);
+fn names_analyze(stmt: &StatementTokens<'_>, i: usize) -> bool {
+    let name = stmt.name(i);
     name.eq_ignore_ascii_case("analyze") || name.eq_ignore_ascii_case("analyse")
 }
 
-fn opens_statement(piece: &Piece<'_>, i: usize) -> bool {
+fn opens_statement(stmt: &StatementTokens<'_>, i: usize) -> bool {
     const WORDS: &[&str] = &[
         "select", "with", "values", "table", "insert", "update", "delete", "replace", "merge",
     ];
-    piece.is_any(i, WORDS) || piece.kind(i) == Some(Kind::Open)
+    stmt.is_any(i, WORDS) || stmt.kind(i) == Some(TokenKind::Open)
 }
 
 /// MySQL's `DESCRIBE table [column]`: a name, perhaps qualified, perhaps a column or a pattern behind it.
-fn describe(piece: &Piece<'_>, at: usize) -> Head {
-    let name = |i: usize| matches!(piece.kind(i), Some(Kind::Word | Kind::Quoted));
+fn describe(stmt: &StatementTokens<'_>, at: usize) -> Leading {
+    let name = |i: usize| matches!(stmt.kind(i), Some(TokenKind::Word | TokenKind::Quoted));
     let mut end = at + 1;
-    if piece.kind(end) == Some(Kind::Dot) {
+    if stmt.kind(end) == Some(TokenKind::Dot) {
         end += 2;
     }
-    if end < piece.toks.len() && (name(end) || piece.kind(end) == Some(Kind::Str)) {
+    if end < stmt.toks.len() && (name(end) || stmt.kind(end) == Some(TokenKind::Str)) {
         end += 1;
     }
-    if at == 1 && name(at) && end == piece.toks.len() && !piece.is_any(at, &["for", "into"]) {
+    if at == 1 && name(at) && end == stmt.toks.len() && !stmt.is_any(at, &["for", "into"]) {
         return settled(
             "describe",
             Category::ReadOnly,
@@ -348,20 +349,20 @@ fn describe(piece: &Piece<'_>, at: usize) -> Head {
             true,
         );
     }
-    Head::Parse
+    Leading::Parse
 }
 
 /// MariaDB's `ANALYZE [FORMAT = JSON] SELECT`, which runs its statement.
-fn analyze_statement(piece: &Piece<'_>) -> Head {
+fn analyze_statement(stmt: &StatementTokens<'_>) -> Leading {
     let mut at = 1;
-    if piece.is(1, "format") {
-        at = if piece.text(2) == "=" { 4 } else { 3 };
+    if stmt.is(1, "format") {
+        at = if stmt.text(2) == "=" { 4 } else { 3 };
     }
-    if opens_statement(piece, at) && !piece.is(at, "table") {
-        return Head::Explain {
+    if opens_statement(stmt, at) && !stmt.is(at, "table") {
+        return Leading::Explain {
             runs: true,
             inner: at,
         };
     }
-    Head::Parse
+    Leading::Parse
 }

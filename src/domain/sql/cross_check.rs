@@ -4,7 +4,7 @@
 //! lists must agree on where every word, quoted name, number, literal, parenthesis, comma, semicolon and comment starts
 //! and ends.
 
-use super::token::{Kind, Lexed, Piece, Trouble};
+use super::token::{LexError, Lexed, StatementTokens, TokenKind};
 use crate::domain::dialect::Dialect;
 use sqlparser::ast::Statement;
 use sqlparser::dialect::{MySqlDialect, PostgreSqlDialect, SQLiteDialect};
@@ -26,47 +26,47 @@ fn parser_dialect(dialect: Dialect) -> &'static dyn sqlparser::dialect::Dialect 
 ///
 /// # Errors
 /// Where the parser cannot cut the text, or cuts it differently.
-pub(super) fn tokens(lexed: &Lexed<'_>, dialect: Dialect) -> Result<Vec<Tokens>, Trouble> {
+pub(super) fn tokens(lexed: &Lexed<'_>, dialect: Dialect) -> Result<Vec<Tokens>, LexError> {
     let all = Tokenizer::new(parser_dialect(dialect), lexed.src)
         .tokenize_with_location()
-        .map_err(|e| Trouble {
+        .map_err(|e| LexError {
             line: e.location.line,
             column: e.location.column,
             what: "a character or literal that the parser does not know",
         })?;
     compare(lexed, &all)?;
-    let mut pieces = Vec::new();
-    let mut piece = Vec::new();
+    let mut stmts = Vec::new();
+    let mut stmt = Vec::new();
     let mut filled = false;
     for token in all {
         match token.token {
             Token::SemiColon => {
-                let done = std::mem::take(&mut piece);
+                let done = std::mem::take(&mut stmt);
                 if filled {
-                    pieces.push(done);
+                    stmts.push(done);
                 }
                 filled = false;
             }
-            Token::Whitespace(_) => piece.push(token),
+            Token::Whitespace(_) => stmt.push(token),
             _ => {
                 filled = true;
-                piece.push(token);
+                stmt.push(token);
             }
         }
     }
     if filled {
-        pieces.push(piece);
+        stmts.push(stmt);
     }
-    Ok(pieces)
+    Ok(stmts)
 }
 
 /// Whether both lists have the same words, literals and marks from and to the same places, and the same comments.
 /// Only operators are left out, which the parser joins in its own way.
-fn compare(lexed: &Lexed<'_>, theirs: &[TokenWithSpan]) -> Result<(), Trouble> {
+fn compare(lexed: &Lexed<'_>, theirs: &[TokenWithSpan]) -> Result<(), LexError> {
     let mut ours = lexed
         .toks
         .iter()
-        .filter(|t| !matches!(t.kind, Kind::Op | Kind::Dot));
+        .filter(|t| !matches!(t.kind, TokenKind::Op | TokenKind::Dot));
     let mut comments = lexed.comments.iter();
     for token in theirs {
         let (start, end) = (token.span.start, token.span.end);
@@ -81,7 +81,8 @@ fn compare(lexed: &Lexed<'_>, theirs: &[TokenWithSpan]) -> Result<(), Trouble> {
                 None => true,
                 Some(kind) => ours.next().is_some_and(|own| {
                     // `0x1F` is a number to us, and a string to the parser.
-                    let same = own.kind == kind || (own.kind, kind) == (Kind::Number, Kind::Str);
+                    let same =
+                        own.kind == kind || (own.kind, kind) == (TokenKind::Number, TokenKind::Str);
                     same && (own.line, own.column) == start && own.behind == (end.line, end.column)
                 }),
             },
@@ -100,8 +101,8 @@ fn compare(lexed: &Lexed<'_>, theirs: &[TokenWithSpan]) -> Result<(), Trouble> {
     }
 }
 
-fn two_readings(line: u64, column: u64) -> Trouble {
-    Trouble {
+fn two_readings(line: u64, column: u64) -> LexError {
+    LexError {
         line,
         column,
         what: "a place that can be cut into words in two ways",
@@ -109,16 +110,16 @@ fn two_readings(line: u64, column: u64) -> Trouble {
 }
 
 /// What we would call a token of the parser; `None` for those that are not compared.
-fn kind_of(token: &Token) -> Option<Kind> {
+fn kind_of(token: &Token) -> Option<TokenKind> {
     Some(match token {
-        Token::Word(w) if w.quote_style.is_some() => Kind::Quoted,
-        Token::Word(_) => Kind::Word,
-        Token::LParen => Kind::Open,
-        Token::RParen => Kind::Close,
-        Token::Comma => Kind::Comma,
-        Token::SemiColon => Kind::Semi,
-        Token::Number(..) => Kind::Number,
-        Token::Placeholder(_) => Kind::Param,
+        Token::Word(w) if w.quote_style.is_some() => TokenKind::Quoted,
+        Token::Word(_) => TokenKind::Word,
+        Token::LParen => TokenKind::Open,
+        Token::RParen => TokenKind::Close,
+        Token::Comma => TokenKind::Comma,
+        Token::SemiColon => TokenKind::Semi,
+        Token::Number(..) => TokenKind::Number,
+        Token::Placeholder(_) => TokenKind::Param,
         Token::SingleQuotedString(_)
         | Token::DoubleQuotedString(_)
         | Token::DollarQuotedString(_)
@@ -127,7 +128,7 @@ fn kind_of(token: &Token) -> Option<Kind> {
         | Token::NationalStringLiteral(_)
         | Token::EscapedStringLiteral(_)
         | Token::UnicodeStringLiteral(_)
-        | Token::HexStringLiteral(_) => Kind::Str,
+        | Token::HexStringLiteral(_) => TokenKind::Str,
         _ => return None,
     })
 }
@@ -137,11 +138,11 @@ fn kind_of(token: &Token) -> Option<Kind> {
 /// # Errors
 /// Where the parser stops; the message names no literal.
 pub(super) fn parse(
-    piece: &Piece<'_>,
+    stmt: &StatementTokens<'_>,
     tokens: Tokens,
     dialect: Dialect,
-) -> Result<Statement, Unread> {
-    let first = piece.toks.first();
+) -> Result<Statement, ParseFailure> {
+    let first = stmt.toks.first();
     let from = first.map_or(Location { line: 1, column: 1 }, |t| Location {
         line: t.line,
         column: t.column,
@@ -159,16 +160,17 @@ pub(super) fn parse(
                 Ok(statement)
             } else {
                 let place = next.span.start;
-                Err(Unread::at(piece, place.line, place.column))
+                Err(ParseFailure::at(stmt, place.line, place.column))
             }
         }
-        Err(ParserError::RecursionLimitExceeded) => {
-            Err(Unread::at_end(piece, "the statement is too deeply nested"))
-        }
+        Err(ParserError::RecursionLimitExceeded) => Err(ParseFailure::at_end(
+            stmt,
+            "the statement is too deeply nested",
+        )),
         Err(error) => match place_in(&error.to_string()) {
-            Some((line, column)) => Err(Unread::at(piece, line, column)),
+            Some((line, column)) => Err(ParseFailure::at(stmt, line, column)),
             // Only the end of the text has no place.
-            None => Err(Unread::at_end(piece, ENDS_EARLY)),
+            None => Err(ParseFailure::at_end(stmt, ENDS_EARLY)),
         },
     }
 }
@@ -177,34 +179,43 @@ const ENDS_EARLY: &str = "the statement ends too early";
 
 /// Where reading stopped, and at what.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unread {
+pub(super) struct ParseFailure {
     pub line: u64,
     pub column: u64,
     pub message: String,
 }
 
-impl Unread {
-    fn at(piece: &Piece<'_>, line: u64, column: u64) -> Unread {
+impl ParseFailure {
+    fn at(stmt: &StatementTokens<'_>, line: u64, column: u64) -> ParseFailure {
         /// A longer word is not worth quoting.
         const WORD_BYTES_MAX: usize = 32;
-        let found = piece
+        let found = stmt
             .toks
             .iter()
             .position(|t| (t.line, t.column) == (line, column));
-        let near = match found.map(|i| (piece.toks[i].kind, piece.text(i))) {
-            Some((Kind::Word, word))
+        let near = match found.map(|i| (stmt.toks[i].kind, stmt.text(i))) {
+            Some((TokenKind::Word, word))
                 if word.len() <= WORD_BYTES_MAX && word.bytes().all(|b| b.is_ascii_graphic()) =>
             {
                 format!("cannot read the statement at `{word}`")
             }
-            Some((Kind::Str | Kind::Number, _)) => "cannot read the statement at a literal".into(),
-            Some((Kind::Op | Kind::Open | Kind::Close | Kind::Comma | Kind::Dot, mark)) => {
+            Some((TokenKind::Str | TokenKind::Number, _)) => {
+                "cannot read the statement at a literal".into()
+            }
+            Some((
+                TokenKind::Op
+                | TokenKind::Open
+                | TokenKind::Close
+                | TokenKind::Comma
+                | TokenKind::Dot,
+                mark,
+            )) => {
                 format!("cannot read the statement at `{mark}`")
             }
             Some(_) => "cannot read the statement".into(),
-            None => return Unread::at_end(piece, ENDS_EARLY),
+            None => return ParseFailure::at_end(stmt, ENDS_EARLY),
         };
-        Unread {
+        ParseFailure {
             line,
             column,
             message: near,
@@ -212,9 +223,9 @@ impl Unread {
     }
 
     /// At the last word of the statement.
-    fn at_end(piece: &Piece<'_>, message: &str) -> Unread {
-        let (line, column) = piece.toks.last().map_or((1, 1), |t| (t.line, t.column));
-        Unread {
+    fn at_end(stmt: &StatementTokens<'_>, message: &str) -> ParseFailure {
+        let (line, column) = stmt.toks.last().map_or((1, 1), |t| (t.line, t.column));
+        ParseFailure {
             line,
             column,
             message: message.to_owned(),
@@ -222,12 +233,12 @@ impl Unread {
     }
 }
 
-impl From<Trouble> for Unread {
-    fn from(trouble: Trouble) -> Unread {
-        Unread {
-            line: trouble.line,
-            column: trouble.column,
-            message: format!("the text has {}", trouble.what),
+impl From<LexError> for ParseFailure {
+    fn from(lex_error: LexError) -> ParseFailure {
+        ParseFailure {
+            line: lex_error.line,
+            column: lex_error.column,
+            message: format!("the text has {}", lex_error.what),
         }
     }
 }

@@ -7,15 +7,15 @@ const START_BYTES: usize = 4 * 1024;
 const KEEP_BYTES: usize = 16 * 1024;
 
 /// A buffer that fills at its end and is used up from its start.
-pub(super) struct Inbox {
+pub(super) struct ReadBuffer {
     data: Vec<u8>,
     start: usize,
     end: usize,
 }
 
-impl Inbox {
-    pub(super) fn new() -> Inbox {
-        Inbox {
+impl ReadBuffer {
+    pub(super) fn new() -> ReadBuffer {
+        ReadBuffer {
             data: Vec::new(),
             start: 0,
             end: 0,
@@ -75,36 +75,36 @@ mod tests {
 
     #[test]
     fn bytes_come_out_as_they_went_in_across_growth_and_reuse() {
-        let mut inbox = Inbox::new();
+        let mut read_buffer = ReadBuffer::new();
         let (mut written, mut read) = (0_u32, 0_u32);
         for round in 0..500_usize {
-            let room = inbox.room(32 * 1024);
+            let room = read_buffer.room(32 * 1024);
             let n = room.len().min(1 + round * 7 % 900);
             for byte in &mut room[..n] {
                 *byte = written as u8;
                 written += 1;
             }
-            inbox.added(n);
-            let take = inbox.bytes().len().min(round * 13 % 800);
-            for byte in &inbox.bytes()[..take] {
+            read_buffer.added(n);
+            let take = read_buffer.bytes().len().min(round * 13 % 800);
+            for byte in &read_buffer.bytes()[..take] {
                 assert_eq!(*byte, read as u8);
                 read += 1;
             }
-            inbox.consume(take);
+            read_buffer.consume(take);
         }
         assert!(read > 100_000);
     }
 
     #[test]
     fn the_room_ends_at_the_bound() {
-        let mut inbox = Inbox::new();
+        let mut read_buffer = ReadBuffer::new();
         let mut total = 0;
         loop {
-            let n = inbox.room(10_000).len();
+            let n = read_buffer.room(10_000).len();
             if n == 0 {
                 break;
             }
-            inbox.added(n);
+            read_buffer.added(n);
             total += n;
         }
         assert_eq!(total, 10_000);

@@ -11,21 +11,21 @@ use std::time::{Duration, Instant};
 /// threads go soon after it.
 const IDLE: Duration = Duration::from_secs(5);
 
-type Job = Box<dyn FnOnce() + Send>;
+type PoolJob = Box<dyn FnOnce() + Send>;
 
 /// The threads. How many there may be is the business of who hands out the jobs.
-pub(super) struct Crew {
+pub(super) struct ThreadPool {
     stack_bytes: usize,
     metrics: Arc<Metrics>,
-    state: Mutex<State>,
+    state: Mutex<ThreadPoolState>,
     work: Condvar,
     ended: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct ThreadPoolState {
     /// Jobs given to waiting threads and not taken yet.
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<PoolJob>,
     /// Waiting threads that no job is meant for. Counted down by who hands out the job, under the lock: two jobs can
     /// never count on the same thread.
     free: usize,
@@ -34,9 +34,9 @@ struct State {
     closing: bool,
 }
 
-impl Crew {
-    pub(super) fn new(stack_bytes: usize, metrics: Arc<Metrics>) -> Arc<Crew> {
-        Arc::new(Crew {
+impl ThreadPool {
+    pub(super) fn new(stack_bytes: usize, metrics: Arc<Metrics>) -> Arc<ThreadPool> {
+        Arc::new(ThreadPool {
             stack_bytes,
             metrics,
             state: Mutex::default(),
@@ -46,7 +46,7 @@ impl Crew {
     }
 
     /// Runs `job` on a waiting thread or a new one; false if the system gives no thread.
-    pub(super) fn run(self: &Arc<Crew>, job: impl FnOnce() + Send + 'static) -> bool {
+    pub(super) fn run(self: &Arc<ThreadPool>, job: impl FnOnce() + Send + 'static) -> bool {
         let mut state = self.lock();
         if state.free > 0 {
             state.free -= 1;
@@ -59,18 +59,18 @@ impl Crew {
         state.started += 1;
         let name = format!("gate-{}", state.started);
         drop(state);
-        let crew = self.clone();
+        let thread_pool = self.clone();
         let started = thread::Builder::new()
             .name(name)
             .stack_size(self.stack_bytes)
-            .spawn(move || crew.work(Box::new(job)));
+            .spawn(move || thread_pool.work(Box::new(job)));
         if started.is_err() {
             self.lock().threads -= 1;
         }
         started.is_ok()
     }
 
-    fn work(&self, first: Job) {
+    fn work(&self, first: PoolJob) {
         let mut job = Some(first);
         while let Some(run) = job {
             if catch_unwind(AssertUnwindSafe(run)).is_err() {
@@ -81,7 +81,7 @@ impl Crew {
     }
 
     /// The next job for this thread; `None` when it has been idle for long enough, and then it is counted out.
-    fn next(&self) -> Option<Job> {
+    fn next(&self) -> Option<PoolJob> {
         let mut state = self.lock();
         state.free += 1;
         let until = Instant::now() + IDLE;
@@ -124,7 +124,7 @@ impl Crew {
         state.threads
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ThreadPoolState> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
@@ -136,31 +136,31 @@ mod tests {
 
     #[test]
     fn jobs_at_the_same_moment_never_share_a_thread() {
-        let crew = Crew::new(128 * 1024, Arc::new(Metrics::new()));
+        let thread_pool = ThreadPool::new(128 * 1024, Arc::new(Metrics::new()));
         for _ in 0..50 {
             let barrier = Arc::new(std::sync::Barrier::new(9));
             for _ in 0..8 {
                 let barrier = barrier.clone();
-                assert!(crew.run(move || {
+                assert!(thread_pool.run(move || {
                     barrier.wait();
                 }));
             }
             barrier.wait();
         }
-        assert_eq!(crew.join(Duration::from_secs(5)), 0);
+        assert_eq!(thread_pool.join(Duration::from_secs(5)), 0);
     }
 
     #[test]
     fn a_panic_is_counted_and_the_thread_works_on() {
         let metrics = Arc::new(Metrics::new());
-        let crew = Crew::new(128 * 1024, metrics.clone());
-        assert!(crew.run(|| panic!("expected by this test")));
-        let (said, heard) = mpsc::channel();
-        assert!(crew.run(move || {
-            let _ = said.send(1);
+        let thread_pool = ThreadPool::new(128 * 1024, metrics.clone());
+        assert!(thread_pool.run(|| panic!("expected by this test")));
+        let (sender, receiver) = mpsc::channel();
+        assert!(thread_pool.run(move || {
+            let _ = sender.send(1);
         }));
-        assert_eq!(heard.recv(), Ok(1));
-        assert_eq!(crew.join(Duration::from_secs(5)), 0);
+        assert_eq!(receiver.recv(), Ok(1));
+        assert_eq!(thread_pool.join(Duration::from_secs(5)), 0);
         assert_eq!(metrics.background_panics.value(&[]), 1);
     }
 }

@@ -17,7 +17,7 @@ pub const PEER: &str = "x-internal-peer";
 pub const ID: &str = "x-internal-id";
 /// Number of the exchange, echoed in the answer: an answer to another call can then never be relayed.
 pub const EXCHANGE: &str = "x-internal-exchange";
-/// On a resumed pass only: why (see [`Reason`]).
+/// On a resumed pass only: why (see [`ResumeReason`]).
 pub const RESUME: &str = "x-internal-resume";
 /// On a resumed pass only: the memo of the park, in hexadecimal.
 pub const MEMO: &str = "x-internal-memo";
@@ -34,12 +34,12 @@ pub const NOOP: &str = "/-/noop";
 
 /// The secret between the gate and the inside: 128 random bits, new at every start.
 #[derive(Clone)]
-pub struct InnerKey(Arc<str>);
+pub struct BackendKey(Arc<str>);
 
-impl InnerKey {
+impl BackendKey {
     /// A new key.
-    pub fn generate() -> InnerKey {
-        InnerKey(crypto::hex(&crypto::random::<16>()).into())
+    pub fn generate() -> BackendKey {
+        BackendKey(crypto::hex(&crypto::random::<16>()).into())
     }
 
     /// Whether `given` is this key, in constant time.
@@ -53,7 +53,7 @@ impl InnerKey {
     }
 }
 
-impl fmt::Debug for InnerKey {
+impl fmt::Debug for BackendKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("InnerKey(..)")
     }
@@ -61,7 +61,7 @@ impl fmt::Debug for InnerKey {
 
 /// Why a parked call is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub enum ResumeReason {
     /// One of its topics changed.
     Event,
     /// Its time is up.
@@ -72,24 +72,24 @@ pub enum Reason {
     Full,
 }
 
-impl Reason {
+impl ResumeReason {
     /// Its spelling in [`RESUME`].
     pub fn as_str(self) -> &'static str {
         match self {
-            Reason::Event => "event",
-            Reason::Deadline => "deadline",
-            Reason::Shutdown => "shutdown",
-            Reason::Full => "full",
+            ResumeReason::Event => "event",
+            ResumeReason::Deadline => "deadline",
+            ResumeReason::Shutdown => "shutdown",
+            ResumeReason::Full => "full",
         }
     }
 
     /// Reads that spelling.
-    pub fn parse(text: &str) -> Option<Reason> {
+    pub fn parse(text: &str) -> Option<ResumeReason> {
         [
-            Reason::Event,
-            Reason::Deadline,
-            Reason::Shutdown,
-            Reason::Full,
+            ResumeReason::Event,
+            ResumeReason::Deadline,
+            ResumeReason::Shutdown,
+            ResumeReason::Full,
         ]
         .into_iter()
         .find(|reason| reason.as_str() == text)
@@ -97,6 +97,6 @@ impl Reason {
 
     /// Whether the inside may park the call again.
     pub fn may_wait(self) -> bool {
-        self == Reason::Event
+        self == ResumeReason::Event
     }
 }

@@ -2,7 +2,7 @@
 //! execution changed a schema. What the server knows already is not told again.
 
 use super::pacing::Backoff;
-use super::{Shared, State};
+use super::{AgentShared, AgentState};
 use crate::client::{ClientError, SchemaSync};
 use crate::crypto::sha256_fields;
 use crate::domain::id::Target;
@@ -36,34 +36,39 @@ pub fn alters(sql: &str) -> bool {
 }
 
 /// The thread's body: works until the agent stops or fails, or the server turns out not to want to know.
-pub fn run(shared: &Arc<Shared>) {
+pub fn run(shared: &Arc<AgentShared>) {
     if !let_in(shared) {
         return;
     }
-    let mut all: Vec<Told> = shared.drivers.keys().cloned().map(Told::nothing).collect();
+    let mut all: Vec<SyncedTarget> = shared
+        .drivers
+        .keys()
+        .cloned()
+        .map(SyncedTarget::nothing)
+        .collect();
     loop {
-        for told in &mut all {
+        for synced in &mut all {
             if shared.stopping() {
                 return;
             }
-            if told.due > Instant::now() {
+            if synced.due > Instant::now() {
                 continue;
             }
-            if let Err(error) = told.tell(shared) {
+            if let Err(error) = synced.tell(shared) {
                 if matches!(error.status, Some(404 | 405 | 501)) {
                     log::info!("the server takes no descriptions of databases; none are sent");
                     return;
                 }
-                let wait = told.backoff.next(error.retry_after);
-                told.due = Instant::now() + wait;
+                let wait = synced.backoff.next(error.retry_after);
+                synced.due = Instant::now() + wait;
                 if !shared.stopping() {
-                    let (target, secs) = (&told.target, wait.as_secs());
+                    let (target, secs) = (&synced.target, wait.as_secs());
                     log::warn!("describing {target}: {error}; trying again in {secs} s");
                 }
             }
         }
         let now = Instant::now();
-        let due = all.iter().map(|told| told.due).min();
+        let due = all.iter().map(|synced| synced.due).min();
         let wait = due.map_or(EVERY, |due| due.saturating_duration_since(now));
         let mut state = shared.wait(wait, |state| state.over() || !state.altered.is_empty());
         if state.over() {
@@ -71,17 +76,17 @@ pub fn run(shared: &Arc<Shared>) {
         }
         let altered = std::mem::take(&mut state.altered);
         drop(state);
-        for told in all.iter_mut().filter(|t| altered.contains(&t.target)) {
-            told.due = now;
+        for synced in all.iter_mut().filter(|t| altered.contains(&t.target)) {
+            synced.due = now;
         }
     }
 }
 
 /// Waits until the server has let the agent in: it takes descriptions from agents that it knows. `false` if there
 /// will be nothing to do.
-fn let_in(shared: &Shared) -> bool {
+fn let_in(shared: &AgentShared) -> bool {
     loop {
-        let state = shared.wait(EVERY, |state: &State| state.ready || state.over());
+        let state = shared.wait(EVERY, |state: &AgentState| state.ready || state.over());
         if state.over() {
             return false;
         }
@@ -92,7 +97,7 @@ fn let_in(shared: &Shared) -> bool {
 }
 
 /// What the server has been told of one database.
-struct Told {
+struct SyncedTarget {
     target: Target,
     due: Instant,
     backoff: Backoff,
@@ -100,9 +105,9 @@ struct Told {
     known: Option<[u8; 32]>,
 }
 
-impl Told {
-    fn nothing(target: Target) -> Told {
-        Told {
+impl SyncedTarget {
+    fn nothing(target: Target) -> SyncedTarget {
+        SyncedTarget {
             target,
             due: Instant::now(),
             backoff: Backoff::up_to(EVERY),
@@ -111,7 +116,7 @@ impl Told {
     }
 
     /// Describes the database, and tells the server if that is news. Says when to look again, unless telling failed.
-    fn tell(&mut self, shared: &Shared) -> Result<(), ClientError> {
+    fn tell(&mut self, shared: &AgentShared) -> Result<(), ClientError> {
         let Some(driver) = shared.drivers.get(&self.target) else {
             return Ok(());
         };
