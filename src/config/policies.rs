@@ -11,7 +11,7 @@ use crate::domain::risk_level::RiskLevel;
 use crate::domain::sql::RuleAction;
 use crate::error::Shown;
 use crate::settings::Notes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks every entry.
 pub(super) fn check(raw: &RawConfig, policies: &mut Policies, notes: &mut Notes) {
@@ -107,8 +107,20 @@ fn review_policy(raw: &RawReview, policies: &Policies, notes: &mut Notes) -> Rev
             None => notes.problem(&spanned.at, "not one of `block`, `warn`, `off`"),
         }
     }
+    let mut pure_functions = BTreeSet::new();
+    for name in &raw.pure_functions.value {
+        let parts: Vec<&str> = name.value.split('.').collect();
+        if parts.len() > 2 || parts.iter().any(|p| p.is_empty()) {
+            notes.problem(
+                &name.at,
+                "not the name of a function: `name` or `schema.name`",
+            );
+        }
+        pure_functions.insert(name.value.clone());
+    }
     ReviewPolicy {
         scope: scope(&raw.scope, policies, notes),
         actions,
+        pure_functions,
     }
 }

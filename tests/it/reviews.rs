@@ -77,6 +77,8 @@ fn a_finding_that_warns_stands_in_the_context_and_raises_the_risk() {
             "column": 10,
             "why": "long lists are slow to plan and easy to get wrong",
             "fix": "join with a table of the values, or split the list",
+            "offset": 32,
+            "doc": "docs/sql-review.md#large_in_list",
         }])
     );
     let shown = request.by.show(&request).is(200).json;

@@ -81,7 +81,11 @@ section! {
 section! {
     /// What each rule of the SQL review does: block, warn or off. One [sql_review] for everything, or several
     /// [[sql_review]], of which the most specific scope decides, whole.
-    pub struct RawReview [scope: RawScope, actions: RawActions] {}
+    pub struct RawReview [scope: RawScope, actions: RawActions] {
+        /// Functions of your own that have no side effects: "name" as statements call it, or "schema.name". A call of a
+        /// function that is not known to have none is at least of medium risk and never approved by risk alone.
+        pure_functions: Texts, within 0..=NAMES_MAX, shown "[]";
+    }
 }
 
 /// Rules that are named, with what they are to do.
@@ -125,4 +129,10 @@ rules! {
     /// A batch that changes both structure and data, and an IN list of more than 100 elements.
     MixedDdlDml;
     LargeInList;
+    /// Characters that nobody sees, and names that look like others.
+    HiddenCharacters;
+    ConfusableIdentifier;
+    /// Alterations that write every row anew, or read the table through under a lock.
+    TableRewrite;
+    LongLock;
 }

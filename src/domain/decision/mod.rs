@@ -106,7 +106,11 @@ pub fn decide(policies: &Policies, facts: &Facts, operation: Operation) -> Resul
     let auto = policies.auto_approve(target);
     let allowance = auto.map_or_else(Allowance::default, |a| a.allowance);
     let risk = risk::score(facts.sql.as_ref(), operation, &review, &allowance);
-    let (opening, reason) = opening(facts, operation, workflow, auto, &risk);
+    let calls_unknown = facts
+        .sql
+        .as_ref()
+        .is_some_and(|sql| risk::unknown_functions(sql, &review).next().is_some());
+    let (opening, reason) = opening(facts, operation, workflow, auto, &risk, calls_unknown);
     ensure_readable(facts, opening)?;
     let passed = facts.sql.as_ref().map(|sql| Passed {
         classifier: matches!(sql.class, Class::Rejected { .. }),
@@ -215,13 +219,15 @@ fn ensure_readable(facts: &Facts, opening: Opening) -> Result<(), Error> {
     }
 }
 
-/// How the request opens, and why. Migrations are never let through by risk.
+/// How the request opens, and why. Migrations are never let through by risk, nor is a call of a function of which nobody
+/// knows what it does.
 fn opening(
     facts: &Facts,
     operation: Operation,
     workflow: Option<&Workflow>,
     auto: Option<&AutoApprove>,
     risk: &Risk,
+    calls_unknown: bool,
 ) -> (Opening, &'static str) {
     if facts.emergency {
         return (Opening::BreakGlass, "break_glass");
@@ -233,6 +239,7 @@ fn opening(
         None => "no_auto_approve_rule",
         Some(auto) if auto.threshold.is_none() => "auto_approve_disabled",
         Some(_) if risk.level >= RiskLevel::Unknown => "risk_unavailable",
+        Some(_) if calls_unknown => "unknown_function",
         Some(auto) if operation.is_execute() && auto.lets_through(risk.level) => {
             return (Opening::AutoApproved, "risk_below_threshold");
         }

@@ -115,6 +115,7 @@ fn review(scope: Scope, rules: &[(ReviewRule, RuleAction)]) -> ReviewPolicy {
     ReviewPolicy {
         scope,
         actions: rules.iter().copied().collect(),
+        ..ReviewPolicy::default_policy()
     }
 }
 
@@ -229,6 +230,8 @@ fn decisions_as_a_table() {
 SELECT * FROM small                     |           |    | runs low risk_below_threshold
 SELECT * FROM small                     | emergency |    | emergency low break_glass
 SELECT pg_sleep(1)                      |           |    | waits unknown risk_unavailable
+SELECT purge()                          |           |    | waits medium unknown_function
+SELECT lower(a) FROM small              |           |    | runs low risk_below_threshold
 UPDATE small SET a = 1 WHERE b = 2      |           |    | runs low risk_below_threshold
 UPDATE large SET a = 1 WHERE b = 2      |           |    | waits medium risk_above_threshold
 UPDATE missing SET a = 1 WHERE b = 2    |           |    | waits unknown risk_unavailable

@@ -103,6 +103,8 @@ pub(super) struct FindingJson<'a> {
     column: u64,
     why: &'static str,
     fix: &'static str,
+    offset: usize,
+    doc: String,
 }
 
 impl<'a> FindingJson<'a> {
@@ -115,6 +117,8 @@ impl<'a> FindingJson<'a> {
             column: f.column,
             why: f.why,
             fix: f.fix,
+            offset: f.offset,
+            doc: format!("docs/sql-review.md#{}", f.rule.as_str()),
         }
     }
 }

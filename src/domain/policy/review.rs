@@ -2,7 +2,7 @@
 
 use crate::domain::scope::Scope;
 use crate::domain::sql::{ReviewRule, RuleAction};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What rules do in a scope; a rule that is not named does what it does by default.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct ReviewPolicy {
     pub scope: Scope,
     /// Rules that are named.
     pub actions: BTreeMap<ReviewRule, RuleAction>,
+    /// Functions that are known here to have no side effects: `name` as it is called, or `schema.name`.
+    pub pure_functions: BTreeSet<String>,
 }
 
 impl ReviewPolicy {
@@ -19,6 +21,7 @@ impl ReviewPolicy {
         ReviewPolicy {
             scope: Scope::any(),
             actions: BTreeMap::new(),
+            pure_functions: BTreeSet::new(),
         }
     }
 

@@ -201,11 +201,15 @@ impl Kept for AutoApprove {
 struct FullReview {
     scope: Scope,
     rules: BTreeMap<String, RuleAction>,
+    pure_functions: BTreeSet<String>,
 }
 
 kept! {
     FullReview => ReviewText [pair scope] {
         rules: BTreeMap<String, RuleAction>,
+        // Younger than the first texts.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pure_functions: BTreeSet<String>,
     }
 }
 
@@ -213,12 +217,15 @@ impl Kept for ReviewPolicy {
     type Text = ReviewText;
 
     fn text(&self) -> ReviewText {
+        // A rule that is younger than the first texts is written only where it is named: old texts stay as they were.
         let rules = ReviewRule::ALL
             .iter()
+            .filter(|r| !r.is_young() || self.actions.contains_key(r))
             .map(|r| (r.as_str().to_owned(), self.action(*r)));
         let full = FullReview {
             scope: self.scope.clone(),
             rules: rules.collect(),
+            pure_functions: self.pure_functions.clone(),
         };
         full.text()
     }
@@ -232,6 +239,7 @@ impl Kept for ReviewPolicy {
         Some(ReviewPolicy {
             scope: full.scope,
             actions: actions?,
+            pure_functions: full.pure_functions,
         })
     }
 }

@@ -43,8 +43,11 @@ pub fn score(
     if sql.dialect == Some(DialectFact::Any) {
         return only(RiskLevel::Unknown, "AnyDialect");
     }
+    let unknown: Vec<&str> = unknown_functions(sql, review).collect();
     if operation == Operation::ExecuteSelect && allowance.allow_read_only {
-        return only(RiskLevel::Low, "ReadOnly");
+        let mut risk = only(RiskLevel::Low, "ReadOnly");
+        risk.calls(&unknown);
+        return risk;
     }
     let counted: Vec<ReviewRule> = sql
         .findings
@@ -52,7 +55,7 @@ pub fn score(
         .map(|f| f.rule)
         .filter(|r| review.action(*r) != RuleAction::Off)
         .collect();
-    if allowance.allow_safe_ddl && sql.safe_ddl && counted.is_empty() {
+    if allowance.allow_safe_ddl && sql.safe_ddl && counted.is_empty() && unknown.is_empty() {
         return only(RiskLevel::Low, "SafeDdl");
     }
     if !sql.foreseen {
@@ -67,6 +70,7 @@ pub fn score(
         level: RiskLevel::Low,
         factors: Vec::new(),
     };
+    risk.calls(&unknown);
     if sql.statements > 1 && operation == Operation::ExecuteDml {
         risk.raise(RiskLevel::High, "MultiStatement".to_owned());
     }
@@ -87,6 +91,17 @@ pub fn score(
         reach(&mut risk, effect, allowance);
     }
     risk
+}
+
+/// Functions that are called and, also by the policy, not known to be free of side effects.
+pub fn unknown_functions<'a>(
+    sql: &'a SqlFacts,
+    review: &'a ReviewPolicy,
+) -> impl Iterator<Item = &'a str> {
+    sql.unknown_functions
+        .iter()
+        .filter(|name| !review.pure_functions.contains(*name))
+        .map(String::as_str)
 }
 
 /// What a table within reach adds.
@@ -117,6 +132,15 @@ fn reach(risk: &mut Risk, effect: &Effect, allowance: &Allowance) {
 }
 
 impl Risk {
+    fn calls(&mut self, unknown: &[&str]) {
+        for name in unknown {
+            self.raise(
+                RiskLevel::Medium,
+                format!("UnknownFunction {{ name: {name:?} }}"),
+            );
+        }
+    }
+
     fn raise(&mut self, level: RiskLevel, factor: String) {
         self.level = self.level.max(level);
         if !self.factors.contains(&factor) {

@@ -63,6 +63,11 @@ SELECT pg_terminate_backend(1)                           | unknown | Unforeseeab
 CALL anything(1)                                         | unknown | Unforeseeable
 WITH g AS (DELETE FROM parent RETURNING *) SELECT * FROM g | unknown | Unforeseeable
 WITH g AS (SELECT 1) DELETE FROM small WHERE a = 1       | unknown | Unforeseeable
+SELECT purge()                                           | medium  | ReadOnly, UnknownFunction { name: \"purge\" }
+SELECT app.purge()                                       | medium  | ReadOnly, UnknownFunction { name: \"app.purge\" }
+SELECT (i).purge FROM small                              | medium  | ReadOnly, UnknownFunction { name: \"purge\" }
+INSERT INTO small VALUES (purge())                       | medium  | UnknownFunction { name: \"purge\" }
+SELECT lower(a), pg_catalog.abs(1), count(*) FROM large  | low     | ReadOnly
 what is this                                             | unavailable |
 ";
     let snapshot = Snapshot::parse(SNAPSHOT).unwrap();
@@ -126,5 +131,22 @@ fn text_of_unknown_dialect_is_never_known_to_be_harmless() {
             &Allowance::default(),
         );
         assert_eq!(risk.level.as_str(), level, "{sql}: {risk:?}");
+    }
+}
+
+#[test]
+fn functions_named_as_pure_do_not_count() {
+    let analysis = analyze("SELECT purge(), app.purge()", Dialect::Postgres).unwrap();
+    let facts = SqlFacts::new(&analysis, Schema::NotSynced);
+    let mut review = ReviewPolicy::default_policy();
+    for (named, level) in [("purge", "medium"), ("app.purge", "low")] {
+        review.pure_functions.insert(named.to_owned());
+        let risk = score(
+            Some(&facts),
+            Operation::ExecuteSelect,
+            &review,
+            &Allowance::default(),
+        );
+        assert_eq!(risk.level.as_str(), level, "{named}: {risk:?}");
     }
 }

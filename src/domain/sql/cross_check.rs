@@ -150,6 +150,7 @@ pub(super) fn parse(
     let tokens: Tokens = tokens
         .into_iter()
         .filter(|t| !matches!(t.token, Token::Whitespace(_)))
+        .map(|t| logical(t, dialect))
         .skip_while(|t| (t.span.start.line, t.span.start.column) < (from.line, from.column))
         .collect();
     let mut parser = Parser::new(parser_dialect(dialect)).with_tokens_with_locations(tokens);
@@ -173,6 +174,16 @@ pub(super) fn parse(
             None => Err(ParseFailure::at_end(stmt, ENDS_EARLY)),
         },
     }
+}
+
+/// In MySQL `||` is OR and `&&` is AND, with their precedence; the parser knows neither.
+fn logical(token: TokenWithSpan, dialect: Dialect) -> TokenWithSpan {
+    let word = match token.token {
+        Token::StringConcat if dialect == Dialect::MySql => "OR",
+        Token::Overlap if dialect == Dialect::MySql => "AND",
+        _ => return token,
+    };
+    TokenWithSpan::new(Token::make_keyword(word), token.span)
 }
 
 const ENDS_EARLY: &str = "the statement ends too early";

@@ -1,12 +1,13 @@
 //! Functions that make a query more than a query, found among the tokens, wherever they are called.
 //!
-//! A call is a name with a parenthesis behind it, whatever part of a statement it stands in, so that no corner of the
-//! parse tree (FROM, DEFAULT, ORDER BY, a SHOW's WHERE) can hide one. One list serves all dialects, because the dialect
+//! A call is a name with a parenthesis after it, or in PostgreSQL with a dot before it, whatever part of a statement it
+//! stands in, so that no corner of the parse tree (FROM, DEFAULT, ORDER BY, a SHOW's WHERE) can hide one. One list serves all dialects, because the dialect
 //! of a database may be unknown. A name that could be read in more than one way counts as dangerous.
 //!
-//! What no list can know: a function that somebody defined may write. Such a call stays a query here, and the wall is
-//! the agent's read-only transaction.
+//! What no list can know: a function that somebody defined may write. Such a call stays a query, which the agent runs
+//! in a read-only transaction, but it is not approved by risk alone; see `catalogue`.
 
+use super::catalogue;
 use super::token::{StatementTokens, TokenKind};
 use crate::domain::dialect::Dialect;
 
@@ -57,6 +58,7 @@ pub(super) const NAMES: &[&str] = &[
     "master_pos_wait",
     "mroonga_command",
     "nextval",
+    "optimize",
     "pg_advisory_lock",
     "pg_backup_start",
     "pg_backup_stop",
@@ -73,6 +75,7 @@ pub(super) const NAMES: &[&str] = &[
     "pg_promote",
     "pg_read_binary_file",
     "pg_read_file",
+    "pg_read_file_old",
     "pg_reload_conf",
     "pg_rotate_logfile",
     "pg_rotate_logfile_old",
@@ -207,10 +210,14 @@ fn danger_at(stmt: &StatementTokens<'_>, i: usize, dialect: Dialect) -> Option<S
         _ => return None,
     }
     let called = stmt.kind(i + 1) == Some(TokenKind::Open);
-    if !called && !worth_a_look(stmt.text(i)) {
+    let field = dialect == Dialect::Postgres && i > 0 && stmt.kind(i - 1) == Some(TokenKind::Dot);
+    if !called && !field && !worth_a_look(stmt.text(i)) {
         return None;
     }
     let name = stmt.name(i).to_ascii_lowercase();
+    if field && !called && called_as_field(&name) {
+        return Some(format!("calls `{}`", shown(&name)));
+    }
     if dialect == Dialect::Sqlite
         && let Some(pragma) = name.strip_prefix("pragma_")
         && DESCRIBING_PRAGMAS.binary_search(&pragma).is_err()
@@ -226,11 +233,53 @@ fn danger_at(stmt: &StatementTokens<'_>, i: usize, dialect: Dialect) -> Option<S
         return Some(unreadable());
     }
     let with_argument = name == "last_insert_id" && stmt.kind(i + 2) != Some(TokenKind::Close);
+    // Where the default of a column is a sequence, MariaDB draws from it.
+    let default_of = dialect == Dialect::MySql && name == "default" && draws_default(stmt, i);
+    (with_argument || default_of || is_dangerous(&name))
+        .then(|| format!("calls `{}`", shown(&name)))
+}
+
+/// Whether a function of this name (lower case) is known to do more than compute.
+pub(super) fn is_dangerous(name: &str) -> bool {
     let reset = name.starts_with("pg_stat") && name.ends_with("_reset")
         || name.starts_with("pg_stat_reset");
-    let listed =
-        NAMES.binary_search(&name.as_str()).is_ok() || PREFIXES.iter().any(|p| name.starts_with(p));
-    (with_argument || reset || listed).then(|| format!("calls `{}`", shown(&name)))
+    reset || NAMES.binary_search(&name).is_ok() || PREFIXES.iter().any(|p| name.starts_with(p))
+}
+
+/// `DEFAULT(column)` in a statement that reads or writes rows; in a definition it is `DEFAULT (expression)`.
+fn draws_default(stmt: &StatementTokens<'_>, i: usize) -> bool {
+    !stmt.is_any(0, &["create", "alter"])
+        && matches!(stmt.kind(i + 2), Some(TokenKind::Word | TokenKind::Quoted))
+        && matches!(stmt.kind(i + 3), Some(TokenKind::Close | TokenKind::Dot))
+}
+
+/// PostgreSQL's other spelling of a call: `(1).pg_sleep`, `row.pg_sleep`, with a column's name taking precedence. Names
+/// that could be ordinary columns (`schedule`) count only where they stand for a function of the server itself.
+fn called_as_field(name: &str) -> bool {
+    /// Of extensions, and callable with one argument.
+    const MORE: &[&str] = &[
+        "dblink",
+        "dblink_cancel_query",
+        "dblink_close",
+        "dblink_connect",
+        "dblink_connect_u",
+        "dblink_disconnect",
+        "dblink_exec",
+        "dblink_open",
+        "http_delete",
+        "http_get",
+        "http_head",
+        "lo_manage",
+        "pg_background_launch",
+        "pg_file_unlink",
+        "pg_prewarm",
+        "pg_truncate_visibility_map",
+        "postgres_fdw_disconnect",
+        "run_job",
+        "ts_stat",
+        "unschedule",
+    ];
+    MORE.binary_search(&name).is_ok() || (catalogue::is_called_as_field(name) && is_dangerous(name))
 }
 
 /// Cheap look before a name is copied: only these mean something without a parenthesis.

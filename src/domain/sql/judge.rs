@@ -1,23 +1,23 @@
 //! The verdict on one statement: what kind it is, whether it reads, writes or is refused, and why.
 
 use super::analysis::{Category, SqlVerdict, StatementClass};
+use super::by_words;
 use super::cross_check::{self, ParseFailure, Tokens};
+use super::definitions::{definition, safe_ddl};
 use super::functions::first_danger;
 use super::leading_keywords::{self, Leading};
 use super::review::{self, Finding};
 use super::token::{StatementTokens, TokenKind};
 use super::walk::Walk;
 use crate::domain::dialect::Dialect;
-use sqlparser::ast::{
-    AlterTableOperation, CopySource, CopyTarget, ObjectName, ObjectType, SetExpr, Statement,
-};
+use sqlparser::ast::{CopySource, CopyTarget, SetExpr, Statement};
 use std::collections::BTreeSet;
 
 /// All that is known about one statement.
 pub(super) struct Judged {
     pub verdict: SqlVerdict,
     /// Set where the parser could not read it and its first words did not settle it; the verdict is then a guess.
-    pub failure: Option<ParseFailure>,
+    pub parse_failure: Option<ParseFailure>,
     pub tables: BTreeSet<String>,
     pub findings: Vec<Finding>,
     /// Functions that are not known to be free of side effects: `schema.name` or `name`.
@@ -30,7 +30,7 @@ impl Judged {
     fn settled(verdict: SqlVerdict) -> Judged {
         Judged {
             verdict,
-            failure: None,
+            parse_failure: None,
             tables: BTreeSet::new(),
             findings: Vec::new(),
             unknown_functions: BTreeSet::new(),
@@ -53,6 +53,7 @@ pub(super) fn judge(
         Leading::Parse => parsed(stmt, tokens, dialect, number, true),
         Leading::Explain { runs, inner } => explained(stmt, tokens, dialect, number, runs, inner),
     };
+    by_words::inside_string(&mut judged, stmt, dialect, number);
     escalate(&mut judged, stmt, dialect, hint_sets);
     for finding in &mut judged.findings {
         finding.offset = stmt.offset_at(finding.line, finding.column);
@@ -101,8 +102,14 @@ fn hides_write(stmt: &StatementTokens<'_>) -> bool {
     })
 }
 
-/// Whether kind and tables say all of what a statement does; see [`super::StatementFacts::foreseen`].
-pub(super) fn foreseen(stmt: &StatementTokens<'_>, verdict: &SqlVerdict, dialect: Dialect) -> bool {
+/// Whether kind and tables say all of what a statement does; see [`StatementFacts::foreseen`].
+///
+/// [`StatementFacts::foreseen`]: super::StatementFacts::foreseen
+pub(super) fn is_foreseen(
+    stmt: &StatementTokens<'_>,
+    verdict: &SqlVerdict,
+    dialect: Dialect,
+) -> bool {
     match verdict.class {
         StatementClass::Select => true,
         StatementClass::Ddl => matches!(
@@ -143,11 +150,12 @@ fn refused(
     mut verdict: SqlVerdict,
 ) -> Judged {
     let mut judged = parsed(stmt, tokens, dialect, number, true);
-    let eligible = judged.failure.is_none() && judged.verdict.category == Category::BreakGlassDdl;
+    let eligible =
+        judged.parse_failure.is_none() && judged.verdict.category == Category::BreakGlassDdl;
     if !eligible {
         verdict.category = Category::Unknown;
     }
-    judged.failure = None;
+    judged.parse_failure = None;
     judged.verdict = verdict;
     judged
 }
@@ -173,7 +181,7 @@ fn explained(
         verdict.kind,
         "select" | "insert" | "update" | "delete" | "merge" | "create_table"
     );
-    if !runs && plannable && judged.failure.is_none() {
+    if !runs && plannable && judged.parse_failure.is_none() {
         verdict.class = StatementClass::Select;
         verdict.category = Category::ReadOnly;
         verdict.reason = "explains without running".to_owned();
@@ -185,14 +193,14 @@ fn explained(
 
 fn unreadable(stmt: &StatementTokens<'_>) -> Judged {
     let (line, column) = stmt.toks.first().map_or((1, 1), |t| (t.line, t.column));
-    unparsed(ParseFailure {
+    parse_failure(ParseFailure {
         line,
         column,
         message: "cannot read an EXPLAIN of an EXPLAIN".to_owned(),
     })
 }
 
-fn unparsed(failure: ParseFailure) -> Judged {
+fn parse_failure(parse_failure: ParseFailure) -> Judged {
     let mut judged = Judged::settled(SqlVerdict {
         kind: "unknown",
         category: Category::Unknown,
@@ -200,7 +208,7 @@ fn unparsed(failure: ParseFailure) -> Judged {
         reason: "cannot be read".to_owned(),
         returns_rows: true,
     });
-    judged.failure = Some(failure);
+    judged.parse_failure = Some(parse_failure);
     judged
 }
 
@@ -213,17 +221,21 @@ fn parsed(
 ) -> Judged {
     let statement = match cross_check::parse(stmt, tokens, dialect) {
         Ok(statement) => statement,
-        Err(error) => return unparsed(error),
+        Err(error) => {
+            let mut judged = parse_failure(error);
+            by_words::complete(&mut judged, stmt, dialect, number, runs);
+            return judged;
+        }
     };
     let mut walk = Walk::new(dialect, number, runs);
     let verdict = verdict(&statement, &mut walk);
     review::review(&statement, stmt, &mut walk);
     Judged {
         verdict,
-        failure: None,
+        parse_failure: None,
         tables: walk.tables,
         findings: walk.findings,
-        unknown_functions: BTreeSet::new(),
+        unknown_functions: walk.unknown_functions,
         safe_ddl: safe_ddl(&statement, dialect) && !walk.unknown,
     }
 }
@@ -260,7 +272,7 @@ fn verdict(statement: &Statement, walk: &mut Walk) -> SqlVerdict {
             write("merge", "merges rows", merge.output.is_some())
         }
         Statement::Call(function) => {
-            walk.function(function);
+            walk.operands(function);
             write("call", "calls a procedure", true)
         }
         Statement::Copy { source, target, .. } => copy(source, target, walk),
@@ -271,6 +283,10 @@ fn verdict(statement: &Statement, walk: &mut Walk) -> SqlVerdict {
             let mut verdict = write("truncate", "truncates a table", false);
             verdict.category = Category::BreakGlassDdl;
             verdict
+        }
+        Statement::Prepare { statement, .. } => {
+            walk.statement(statement);
+            write("prepare", "prepares a statement", false)
         }
         Statement::LISTEN { .. } | Statement::UNLISTEN { .. } => {
             write("listen", "listens to a channel", false)
@@ -306,7 +322,7 @@ fn query_verdict(walk: &Walk) -> SqlVerdict {
     }
 }
 
-fn write(kind: &'static str, reason: &str, returns_rows: bool) -> SqlVerdict {
+pub(super) fn write(kind: &'static str, reason: &str, returns_rows: bool) -> SqlVerdict {
     SqlVerdict {
         kind,
         category: Category::Dml,
@@ -329,169 +345,4 @@ fn copy(source: &CopySource, target: &CopyTarget, walk: &mut Walk) -> SqlVerdict
         );
     }
     write("copy", "copies data", true)
-}
-
-/// CREATE, ALTER and DROP, and what is left.
-fn definition(statement: &Statement, walk: &mut Walk) -> SqlVerdict {
-    let kind = match statement {
-        Statement::CreateTable(table) => {
-            walk.target(&table.name);
-            for like in [table.partition_of.as_ref(), table.clone.as_ref()]
-                .into_iter()
-                .flatten()
-            {
-                walk.relation(like);
-            }
-            if let Some(query) = &table.query {
-                walk.query(query);
-            }
-            "create_table"
-        }
-        Statement::CreateView(view) => {
-            walk.target(&view.name);
-            walk.query(&view.query);
-            "create_view"
-        }
-        Statement::CreateIndex(index) => {
-            walk.target(&index.table_name);
-            "create_index"
-        }
-        Statement::AlterTable(alter) => {
-            walk.target(&alter.name);
-            "alter_table"
-        }
-        Statement::Drop {
-            object_type, names, ..
-        } => return dropped(*object_type, names, walk),
-        Statement::CreateSequence { .. } => {
-            return SqlVerdict::refused(
-                "create_sequence",
-                Category::BreakGlassDdl,
-                "creates a sequence",
-            );
-        }
-        other => return last_resort(other),
-    };
-    match walk.write {
-        Some(why) => write(kind, why, false),
-        None if walk.unknown => SqlVerdict {
-            kind,
-            category: Category::Unknown,
-            class: StatementClass::Dml,
-            reason: "has a part that is not understood".to_owned(),
-            returns_rows: false,
-        },
-        None => SqlVerdict {
-            kind,
-            category: if replaces_table(statement) {
-                Category::BreakGlassDdl
-            } else {
-                Category::SafeDdl
-            },
-            class: StatementClass::Ddl,
-            reason: "changes structure".to_owned(),
-            returns_rows: false,
-        },
-    }
-}
-
-/// MariaDB's CREATE OR REPLACE TABLE drops the old table.
-fn replaces_table(statement: &Statement) -> bool {
-    matches!(statement, Statement::CreateTable(table) if table.or_replace)
-}
-
-fn dropped(object: ObjectType, names: &[ObjectName], walk: &mut Walk) -> SqlVerdict {
-    let kind = match object {
-        ObjectType::Table => "drop_table",
-        ObjectType::View | ObjectType::MaterializedView => "drop_view",
-        ObjectType::Index => "drop_index",
-        ObjectType::Sequence => "drop_sequence",
-        _ => return SqlVerdict::refused("drop", Category::PrivilegeDdl, "drops an object"),
-    };
-    if matches!(kind, "drop_table" | "drop_view") {
-        for name in names {
-            walk.target(name);
-        }
-    }
-    SqlVerdict::refused(kind, Category::BreakGlassDdl, "drops an object")
-}
-
-/// First words catch these before; should a spelling ever slip past them, the tree refuses it all the same.
-fn last_resort(statement: &Statement) -> SqlVerdict {
-    use Category::{CodeExecution, PrivilegeDdl, SecurityBoundary, TxControl};
-    let (kind, category) = match statement {
-        Statement::StartTransaction { .. }
-        | Statement::Commit { .. }
-        | Statement::Rollback { .. }
-        | Statement::Savepoint { .. }
-        | Statement::ReleaseSavepoint { .. } => ("transaction", TxControl),
-        Statement::Lock(_) | Statement::LockTables { .. } | Statement::UnlockTables => {
-            ("lock", SecurityBoundary)
-        }
-        Statement::AttachDatabase { .. } | Statement::Pragma { .. } | Statement::Set(_) => {
-            ("setting", SecurityBoundary)
-        }
-        Statement::CreateSchema { .. }
-        | Statement::CreateDatabase { .. }
-        | Statement::CreateType { .. }
-        | Statement::CreateRole(_)
-        | Statement::CreateUser(_)
-        | Statement::AlterRole { .. }
-        | Statement::AlterUser(_)
-        | Statement::AlterSchema(_)
-        | Statement::AlterIndex { .. }
-        | Statement::AlterView(_)
-        | Statement::AlterDefaultPrivileges(_)
-        | Statement::Grant(_)
-        | Statement::GrantRole(_)
-        | Statement::Revoke(_)
-        | Statement::RevokeRole(_)
-        | Statement::Deny(_)
-        | Statement::DropDomain(_)
-        | Statement::DropPolicy(_)
-        | Statement::DropRule(_)
-        | Statement::DropTrigger(_)
-        | Statement::DropExtension(_)
-        | Statement::DropOperator(_)
-        | Statement::DropOperatorFamily(_)
-        | Statement::DropOperatorClass(_) => ("privilege", PrivilegeDdl),
-        Statement::CreateFunction(_)
-        | Statement::CreateProcedure { .. }
-        | Statement::CreateMacro { .. }
-        | Statement::CreateAggregate(_)
-        | Statement::AlterFunction(_)
-        | Statement::DropFunction(_)
-        | Statement::DropProcedure { .. }
-        | Statement::Load { .. }
-        | Statement::LoadData { .. }
-        | Statement::Install { .. } => ("code", CodeExecution),
-        _ => {
-            return SqlVerdict {
-                kind: "unknown",
-                category: Category::Unknown,
-                class: StatementClass::Dml,
-                reason: "a kind of statement that is not listed as reading".to_owned(),
-                returns_rows: true,
-            };
-        }
-    };
-    SqlVerdict::refused(kind, category, "this kind of statement is refused")
-}
-
-/// DDL that adds something empty: it can be undone, and waits for nobody.
-fn safe_ddl(statement: &Statement, dialect: Dialect) -> bool {
-    match statement {
-        Statement::CreateTable(table) => !table.or_replace && table.query.is_none(),
-        Statement::CreateView(view) => !view.or_replace,
-        Statement::CreateIndex(index) => dialect == Dialect::Postgres && index.concurrently,
-        Statement::AlterTable(alter) => {
-            dialect == Dialect::Postgres
-                && !alter.operations.is_empty()
-                && alter
-                    .operations
-                    .iter()
-                    .all(|o| matches!(o, AlterTableOperation::AddColumn { .. }))
-        }
-        _ => false,
-    }
 }

@@ -5,7 +5,10 @@
 //! - `token`, `lex`: tokens by the rules of the database; `agree`: the parser's tokens must be the same.
 //! - `limits`: what a text may cost. `heads`, `settings`: what first words settle.
 //! - `judge`: the verdict on a statement, from the tree that `walk`, `walk_dml` and `walk_expr` walk and from `functions`.
-//! - `review`: rules and findings. `redact`: the text without its data.
+//!   `catalogue`: functions that are known to do nothing but compute. `condition`: conditions that choose no rows.
+//!   `by_words`: what words tell where the parser fails.
+//! - `review`, `locking`, `characters`: rules and findings. `redact`: the text without its data.
+//! - `any`: a text whose dialect nobody knows.
 //!
 //! It is right about what it knows and humble about the rest: a kind of statement that is not listed, a part of a tree
 //! that the walk does not know, a function whose name can be read in two ways are writes; a text that cannot be read
@@ -13,12 +16,18 @@
 
 mod analysis;
 mod any;
+mod by_words;
+mod catalogue;
+mod characters;
+mod condition;
 mod cross_check;
+mod definitions;
 mod functions;
 mod judge;
 mod leading_keywords;
 mod lex;
 mod limits;
+mod locking;
 mod redact;
 mod review;
 mod settings;
@@ -26,6 +35,7 @@ mod settings;
 mod tests;
 mod token;
 mod walk;
+mod walk_ddl;
 mod walk_dml;
 mod walk_expr;
 
@@ -33,6 +43,7 @@ pub use analysis::{
     Analysis, Category, Class, DdlFacts, InputError, Redacted, StatementClass, StatementFacts,
 };
 pub use any::{DialectFact, analyze_any};
+pub use characters::escaped;
 pub use limits::{
     CHAIN_MAX, SHORT_TEXT_BYTES_MAX, STACK_BYTES, STATEMENTS_MAX, TEXT_BYTES_MAX, WORD_RUN_MAX,
 };
@@ -69,14 +80,15 @@ pub fn analyze(text: &str, dialect: Dialect) -> Result<Analysis, InputError> {
     if let Some(at) = too_complex {
         return Err(InputError::TooComplex { statement: at + 1 });
     }
+    let hidden = characters::review(&lexed, &stmts);
     let tokens = match lexed.lex_error.or_else(|| dangling_minus(&stmts, dialect)) {
         Some(lex_error) => Err(lex_error),
         None => cross_check::tokens(&lexed, dialect),
     };
     let tokens = match tokens {
         Ok(tokens) if tokens.len() == stmts.len() => tokens,
-        Ok(_) => return Ok(uncut(text, dialect, &stmts, None)),
-        Err(lex_error) => return Ok(uncut(text, dialect, &stmts, Some(lex_error))),
+        Ok(_) => return Ok(with(uncut(text, dialect, &stmts, None), hidden)),
+        Err(lex_error) => return Ok(with(uncut(text, dialect, &stmts, Some(lex_error)), hidden)),
     };
     let judged: Vec<Judged> = stmts
         .iter()
@@ -87,7 +99,13 @@ pub fn analyze(text: &str, dialect: Dialect) -> Result<Analysis, InputError> {
             judge::judge(stmt, tokens, dialect, i + 1, hint_sets)
         })
         .collect();
-    Ok(assemble(text, dialect, &stmts, judged))
+    Ok(with(assemble(text, dialect, &stmts, judged), hidden))
+}
+
+fn with(mut analysis: Analysis, findings: Vec<Finding>) -> Analysis {
+    analysis.safe_ddl &= findings.is_empty();
+    analysis.findings.extend(findings);
+    analysis
 }
 
 /// A statement of MySQL that ends in a minus sign: with what stands behind it cut off, two of them are a comment.
@@ -148,7 +166,7 @@ fn assemble(
     stmts: &[StatementTokens<'_>],
     judged: Vec<Judged>,
 ) -> Analysis {
-    let parse_failure = judged.iter().find_map(|j| j.failure.clone());
+    let parse_failure = judged.iter().find_map(|j| j.parse_failure.clone());
     let class = class_of(stmts, &judged, parse_failure.as_ref());
     let redacted = match &class {
         Class::Unparsable { .. } => parse_failed(text),
@@ -193,7 +211,7 @@ fn assemble(
 
 fn facts(stmt: &StatementTokens<'_>, judged: Judged, dialect: Dialect) -> StatementFacts {
     let (line, column) = place(stmt);
-    let foreseen = judge::foreseen(stmt, &judged.verdict, dialect);
+    let foreseen = judge::is_foreseen(stmt, &judged.verdict, dialect);
     StatementFacts {
         kind: judged.verdict.kind,
         category: judged.verdict.category,
@@ -231,7 +249,7 @@ fn class_of(
     judged: &[Judged],
     parse_failure: Option<&cross_check::ParseFailure>,
 ) -> Class {
-    let with = |class| move |j: &&Judged| j.verdict.class == class;
+    let of = |class| move |j: &&Judged| j.verdict.class == class;
     let rejected = |at: usize, reason: &str| {
         let (line, column) = stmts.get(at).map_or((1, 1), place);
         Class::Rejected {
@@ -254,13 +272,13 @@ fn class_of(
             message: parse_failure.message.clone(),
         };
     }
-    if let Some(dml) = judged.iter().find(with(StatementClass::Dml)) {
+    if let Some(dml) = judged.iter().find(of(StatementClass::Dml)) {
         return Class::Dml {
             ddl_only: false,
             reason: dml.verdict.reason.clone(),
         };
     }
-    if let Some(ddl) = judged.iter().find(with(StatementClass::Ddl)) {
+    if let Some(ddl) = judged.iter().find(of(StatementClass::Ddl)) {
         return Class::Dml {
             ddl_only: true,
             reason: ddl.verdict.reason.clone(),
@@ -283,7 +301,7 @@ fn ends_trigger(stmts: &[StatementTokens<'_>], before: &[Judged]) -> bool {
         .last()
         .is_some_and(|p| p.toks.len() == 1 && p.is(0, "end"));
     let opens = |(stmt, judged): (&StatementTokens<'_>, &Judged)| {
-        judged.failure.is_some()
+        judged.parse_failure.is_some()
             && stmt.is(0, "create")
             && (1..stmt.toks.len().min(8)).any(|i| stmt.is_any(i, &["trigger", "event"]))
     };

@@ -1,11 +1,13 @@
-//! Review rules: shapes of statements that are usually a mistake, what they are called, why they matter and how to mend
+//! Review rules: shapes of statements that are usually a mistake, what they are called, why they matter and how to fix
 //! them. Which of them block is configuration; here is only what is found.
 
+use super::locking;
 use super::token::{StatementTokens, TokenKind};
 use super::walk::Walk;
 use crate::domain::dialect::Dialect;
 use sqlparser::ast::{
-    AlterColumnOperation, AlterTableOperation, ColumnDef, ColumnOption, ObjectType, Statement,
+    AlterColumnOperation, AlterTableOperation, ColumnDef, ColumnOption, Expr, ObjectType,
+    Statement, Value,
 };
 
 /// A review rule.
@@ -39,6 +41,14 @@ pub enum ReviewRule {
     DropSequence,
     /// CREATE SEQUENCE.
     CreateSequence,
+    /// Characters that nobody sees: controls, terminal escapes, turned directions, zero width.
+    HiddenCharacters,
+    /// Names that look like others.
+    ConfusableIdentifier,
+    /// Every row of an existing table is written anew.
+    TableRewrite,
+    /// An existing table is read through while nobody may write to it.
+    LongLock,
 }
 
 /// What a finding does to a request.
@@ -78,7 +88,7 @@ const FINDINGS_PER_STATEMENT_MAX: usize = 50;
 
 impl ReviewRule {
     /// All rules, in the order of the documentation.
-    pub const ALL: [ReviewRule; 14] = [
+    pub const ALL: [ReviewRule; 18] = [
         ReviewRule::NoWhereDelete,
         ReviewRule::NoWhereUpdate,
         ReviewRule::DropTable,
@@ -93,7 +103,22 @@ impl ReviewRule {
         ReviewRule::DropView,
         ReviewRule::DropSequence,
         ReviewRule::CreateSequence,
+        ReviewRule::HiddenCharacters,
+        ReviewRule::ConfusableIdentifier,
+        ReviewRule::TableRewrite,
+        ReviewRule::LongLock,
     ];
+
+    /// Whether texts of policies were kept before there was this rule; they do not name it.
+    pub fn is_young(self) -> bool {
+        matches!(
+            self,
+            ReviewRule::HiddenCharacters
+                | ReviewRule::ConfusableIdentifier
+                | ReviewRule::TableRewrite
+                | ReviewRule::LongLock
+        )
+    }
 
     /// The key in server.toml: `no_where_delete`.
     pub const fn as_str(self) -> &'static str {
@@ -112,6 +137,10 @@ impl ReviewRule {
             ReviewRule::DropView => "drop_view",
             ReviewRule::DropSequence => "drop_sequence",
             ReviewRule::CreateSequence => "create_sequence",
+            ReviewRule::HiddenCharacters => "hidden_characters",
+            ReviewRule::ConfusableIdentifier => "confusable_identifier",
+            ReviewRule::TableRewrite => "table_rewrite",
+            ReviewRule::LongLock => "long_lock",
         }
     }
 
@@ -132,6 +161,10 @@ impl ReviewRule {
             ReviewRule::DropView => "DropView",
             ReviewRule::DropSequence => "DropSequence",
             ReviewRule::CreateSequence => "CreateSequence",
+            ReviewRule::HiddenCharacters => "HiddenCharacters",
+            ReviewRule::ConfusableIdentifier => "ConfusableIdentifier",
+            ReviewRule::TableRewrite => "TableRewrite",
+            ReviewRule::LongLock => "LongLock",
         }
     }
 
@@ -144,6 +177,7 @@ impl ReviewRule {
     pub fn default_action(self) -> RuleAction {
         match self {
             ReviewRule::NoWhereDelete
+            | ReviewRule::HiddenCharacters
             | ReviewRule::NoWhereUpdate
             | ReviewRule::DropTable
             | ReviewRule::Truncate => RuleAction::Block,
@@ -160,6 +194,7 @@ impl ReviewRule {
                 | ReviewRule::NoWhereUpdate
                 | ReviewRule::LargeInList
                 | ReviewRule::MixedDdlDml
+                | ReviewRule::HiddenCharacters
         )
     }
 
@@ -179,10 +214,14 @@ impl ReviewRule {
             ReviewRule::DropView => "DROP VIEW detected",
             ReviewRule::DropSequence => "DROP SEQUENCE detected",
             ReviewRule::CreateSequence => "CREATE SEQUENCE detected",
+            ReviewRule::HiddenCharacters => "Hidden character",
+            ReviewRule::ConfusableIdentifier => "Identifier that looks like another one",
+            ReviewRule::TableRewrite => "The table is rewritten",
+            ReviewRule::LongLock => "The table is read under a lock",
         }
     }
 
-    /// Why it matters, and how to mend it.
+    /// Why it matters, and how to fix it.
     fn advice(self) -> (&'static str, &'static str) {
         match self {
             ReviewRule::NoWhereDelete => (
@@ -241,6 +280,29 @@ impl ReviewRule {
                 "a sequence is a new object that somebody must own",
                 "consider an identity column",
             ),
+            young => young.advice_of_young(),
+        }
+    }
+
+    fn advice_of_young(self) -> (&'static str, &'static str) {
+        match self {
+            ReviewRule::HiddenCharacters => (
+                "a reader sees another text than the database runs",
+                "remove the character at this place; write one that is meant as data as an escape",
+            ),
+            ReviewRule::ConfusableIdentifier => (
+                "a reader takes the name for another one",
+                "type the name anew, or take it from the catalogue of the database",
+            ),
+            ReviewRule::TableRewrite => (
+                "every row is written anew under an exclusive lock, and the table needs its space twice",
+                "add the column nullable and without a default, fill it in batches, then set default and NOT NULL",
+            ),
+            _ => (
+                "the whole table is read while writes to it wait",
+                "PostgreSQL: add the constraint NOT VALID, then VALIDATE it; build a unique index CONCURRENTLY, then add \
+                 the constraint USING INDEX",
+            ),
         }
     }
 }
@@ -262,7 +324,7 @@ pub struct Finding {
     pub message: String,
     /// Why it matters.
     pub why: &'static str,
-    /// How to mend it.
+    /// How to fix it.
     pub fix: &'static str,
 }
 
@@ -316,39 +378,59 @@ fn rules_of(statement: &Statement, dialect: Dialect) -> Vec<ReviewRule> {
             ObjectType::Sequence => vec![ReviewRule::DropSequence],
             _ => Vec::new(),
         },
-        Statement::AlterTable(alter) => alter.operations.iter().filter_map(alteration).collect(),
+        Statement::AlterTable(alter) => alter
+            .operations
+            .iter()
+            .flat_map(|operation| alteration(operation, dialect))
+            .collect(),
         _ => Vec::new(),
     }
 }
 
-fn alteration(operation: &AlterTableOperation) -> Option<ReviewRule> {
+fn alteration(operation: &AlterTableOperation, dialect: Dialect) -> Vec<ReviewRule> {
     match operation {
-        AlterTableOperation::DropColumn { .. } => Some(ReviewRule::DropColumn),
-        AlterTableOperation::DropIndex { .. } => Some(ReviewRule::DropIndex),
+        AlterTableOperation::DropColumn { .. } => vec![ReviewRule::DropColumn],
+        AlterTableOperation::DropIndex { .. } => vec![ReviewRule::DropIndex],
         AlterTableOperation::AddColumn { column_def, .. } => {
-            not_null_without_default(column_def).then_some(ReviewRule::NotNullWithoutDefault)
+            let mut rules = locking::new_column(column_def, dialect);
+            if not_null_without_default(column_def, dialect) {
+                rules.push(ReviewRule::NotNullWithoutDefault);
+            }
+            rules
         }
         AlterTableOperation::AlterColumn {
             op: AlterColumnOperation::SetDataType { .. },
             ..
         }
         | AlterTableOperation::ModifyColumn { .. }
-        | AlterTableOperation::ChangeColumn { .. } => Some(ReviewRule::AlterColumnType),
-        _ => None,
+        | AlterTableOperation::ChangeColumn { .. } => vec![ReviewRule::AlterColumnType],
+        other => locking::alteration(other, dialect).into_iter().collect(),
     }
 }
 
-fn not_null_without_default(column: &ColumnDef) -> bool {
-    let has = |wanted: fn(&ColumnOption) -> bool| column.options.iter().any(|o| wanted(&o.option));
-    has(|o| matches!(o, ColumnOption::NotNull))
-        && !has(|o| {
-            matches!(
-                o,
-                ColumnOption::Default(_)
-                    | ColumnOption::Generated { .. }
-                    | ColumnOption::Identity(_)
-            )
-        })
+/// `serial`, identity and AUTO_INCREMENT columns have values of their own; a default of NULL is none.
+fn not_null_without_default(column: &ColumnDef, dialect: Dialect) -> bool {
+    let gives_value = |option: &ColumnOption| match option {
+        ColumnOption::Default(expr) => !is_null(expr),
+        ColumnOption::Generated { .. } | ColumnOption::Identity(_) => true,
+        ColumnOption::DialectSpecific(tokens) => {
+            let text: String = tokens.iter().map(ToString::to_string).collect();
+            text.to_ascii_uppercase().contains("INCREMENT")
+        }
+        _ => false,
+    };
+    let options = || column.options.iter().map(|o| &o.option);
+    options().any(|o| matches!(o, ColumnOption::NotNull))
+        && !options().any(gives_value)
+        && !locking::is_serial(&column.data_type, dialect)
+}
+
+fn is_null(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => value.value == Value::Null,
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => is_null(inner),
+        _ => false,
+    }
 }
 
 /// Counts the elements of each IN list among the tokens: commas at the list's own depth.

@@ -6,6 +6,7 @@
 //! `limits` for what chains.
 
 use super::review::{Finding, ReviewRule};
+use super::{catalogue, functions};
 use crate::domain::dialect::Dialect;
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
@@ -29,6 +30,8 @@ pub(super) struct Walk {
     /// Something the walk does not know.
     pub unknown: bool,
     pub findings: Vec<Finding>,
+    /// Functions that are called and not known to be free of side effects.
+    pub unknown_functions: BTreeSet<String>,
     /// Names of common table expressions in sight, innermost last.
     scopes: Vec<Vec<String>>,
 }
@@ -43,6 +46,7 @@ impl Walk {
             write: None,
             unknown: false,
             findings: Vec::new(),
+            unknown_functions: BTreeSet::new(),
             scopes: Vec::new(),
         }
     }
@@ -90,6 +94,32 @@ impl Walk {
             }
         }
         self.target(name);
+    }
+
+    /// Notes a call: kept where nobody knows that the function does nothing but compute.
+    pub fn called(&mut self, name: &ObjectName) {
+        let Some(ObjectNamePart::Identifier(last)) = name.0.last() else {
+            self.unknown = true;
+            return;
+        };
+        let last = self.folded(last);
+        let schema = match name.0.as_slice() {
+            [.., ObjectNamePart::Identifier(schema), _] => Some(self.folded(schema)),
+            _ => None,
+        };
+        // The server's own, and what makes a write of its statement anyway, are no question.
+        let own = match (self.dialect, schema.as_deref()) {
+            (_, None) => true,
+            (Dialect::Postgres, Some(schema)) => schema == "pg_catalog",
+            _ => false,
+        };
+        if (own && catalogue::is_pure(&last, self.dialect)) || functions::is_dangerous(&last) {
+            return;
+        }
+        self.unknown_functions.insert(match schema {
+            Some(schema) => format!("{schema}.{last}"),
+            None => last,
+        });
     }
 
     /// `schema.table` or `table`; in PostgreSQL unquoted parts are folded to lower case, as the server does.
@@ -331,7 +361,10 @@ impl Walk {
                 ..
             } => {
                 match args {
-                    Some(args) => self.args(&args.args),
+                    Some(args) => {
+                        self.called(name);
+                        self.args(&args.args);
+                    }
                     None => self.relation(name),
                 }
                 self.exprs(with_hints);
@@ -345,7 +378,10 @@ impl Walk {
                 self.sample(sample.as_ref());
             }
             TableFactor::TableFunction { expr, .. } => self.expr(expr),
-            TableFactor::Function { args, .. } => self.args(args),
+            TableFactor::Function { name, args, .. } => {
+                self.called(name);
+                self.args(args);
+            }
             TableFactor::UNNEST { array_exprs, .. } => self.exprs(array_exprs),
             TableFactor::JsonTable { json_expr, .. } => self.expr(json_expr),
             TableFactor::NestedJoin {

@@ -1,12 +1,13 @@
 //! The walk through statements that write: their targets, their sources, and a finding where their condition is none.
 
+use super::condition::{Rows, rows};
 use super::review::ReviewRule;
 use super::walk::Walk;
-use super::walk_expr::constant;
+use crate::domain::dialect::Dialect;
 use sqlparser::ast::{
-    Assignment, Delete, FromTable, Insert, Merge, MergeAction, MergeInsertKind, MergeUpdateKind,
-    OnConflictAction, OnInsert, OutputClause, SelectItem, TableFactor, TableObject, TableWithJoins,
-    Update, UpdateTableFromKind,
+    Assignment, Delete, Expr, FromTable, Insert, Join, JoinConstraint, JoinOperator, Merge,
+    MergeAction, MergeInsertKind, MergeUpdateKind, OnConflictAction, OnInsert, OutputClause,
+    SelectItem, TableFactor, TableObject, TableWithJoins, Update, UpdateTableFromKind, Value,
 };
 
 impl Walk {
@@ -36,7 +37,16 @@ impl Walk {
     }
 
     pub fn update(&mut self, update: &Update) {
-        if constant(update.selection.as_ref()) {
+        let joined = match &update.from {
+            Some(UpdateTableFromKind::BeforeSet(more) | UpdateTableFromKind::AfterSet(more)) => {
+                more.as_slice()
+            }
+            None => &[],
+        };
+        let every = rows(update.selection.as_ref(), self.dialect) == Rows::All
+            && !few(update.limit.as_ref())
+            && !self.join_chooses(std::iter::once(&update.table).chain(joined));
+        if every {
             self.find(ReviewRule::NoWhereUpdate, &update.update_token);
         }
         self.written(&update.table);
@@ -58,10 +68,14 @@ impl Walk {
     }
 
     pub fn delete(&mut self, delete: &Delete) {
-        if constant(delete.selection.as_ref()) {
+        let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
+        let joined = delete.using.iter().flatten();
+        let every = rows(delete.selection.as_ref(), self.dialect) == Rows::All
+            && !few(delete.limit.as_ref())
+            && !self.join_chooses(from.iter().chain(joined));
+        if every {
             self.find(ReviewRule::NoWhereDelete, &delete.delete_token);
         }
-        let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
         // `DELETE a FROM users a JOIN ...`: the names before FROM are aliases of what stands behind it.
         for table in from {
             self.written(table);
@@ -73,6 +87,22 @@ impl Walk {
         self.orders(&delete.order_by);
         self.maybe(delete.limit.as_ref());
         self.returning(delete.returning.as_deref(), delete.output.as_ref());
+    }
+
+    /// Whether a join takes rows away from what MySQL updates or deletes: an inner one, with a condition.
+    fn join_chooses<'t>(&self, tables: impl Iterator<Item = &'t TableWithJoins>) -> bool {
+        use JoinOperator as J;
+        let chooses = |join: &Join| match &join.join_operator {
+            J::Join(c) | J::Inner(c) | J::CrossJoin(c) | J::StraightJoin(c) => match c {
+                JoinConstraint::On(on) => rows(Some(on), self.dialect) != Rows::All,
+                JoinConstraint::Using(_) | JoinConstraint::UsingAlias(..) => true,
+                JoinConstraint::Natural => true,
+                JoinConstraint::None => false,
+            },
+            _ => false,
+        };
+        let mut joins = tables.flat_map(|t| &t.joins);
+        self.dialect == Dialect::MySql && joins.any(chooses)
     }
 
     fn written(&mut self, table: &TableWithJoins) {
@@ -96,8 +126,20 @@ impl Walk {
         }
         self.table_factor(&merge.source);
         self.expr(&merge.on);
+        let every = rows(Some(&merge.on), self.dialect) == Rows::All;
         for clause in &merge.clauses {
             self.maybe(clause.predicate.as_ref());
+            if every && rows(clause.predicate.as_ref(), self.dialect) == Rows::All {
+                match &clause.action {
+                    MergeAction::Update(_) => {
+                        self.find(ReviewRule::NoWhereUpdate, &merge.merge_token)
+                    }
+                    MergeAction::Delete { .. } => {
+                        self.find(ReviewRule::NoWhereDelete, &merge.merge_token);
+                    }
+                    MergeAction::Insert(_) | MergeAction::DoNothing { .. } => {}
+                }
+            }
             match &clause.action {
                 MergeAction::Insert(insert) => {
                     if let MergeInsertKind::Values(values) = &insert.kind {
@@ -133,5 +175,17 @@ impl Walk {
             Some(OutputClause::Output { .. }) => self.unknown = true,
             None => {}
         }
+    }
+}
+
+/// Whether a LIMIT lets through no more rows than somebody may want to change at once.
+fn few(limit: Option<&Expr>) -> bool {
+    const ROWS_MAX: u64 = 1_000_000;
+    match limit {
+        Some(Expr::Value(value)) => match &value.value {
+            Value::Number(text, _) => text.parse().is_ok_and(|n: u64| n <= ROWS_MAX),
+            _ => false,
+        },
+        _ => false,
     }
 }

@@ -2,10 +2,11 @@
 //! among the tokens instead (see `functions`).
 
 use super::walk::Walk;
+use crate::domain::dialect::Dialect;
 use sqlparser::ast::{
     AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArguments, InTarget, JsonPathElem, OrderByExpr, Subscript, WindowFrameBound,
-    WindowSpec, WindowType,
+    FunctionArguments, InTarget, JsonPathElem, ObjectName, ObjectNamePart, OrderByExpr, Subscript,
+    WindowFrameBound, WindowSpec, WindowType,
 };
 
 impl Walk {
@@ -104,7 +105,7 @@ impl Walk {
                 self.expr(root);
                 for access in access_chain {
                     match access {
-                        AccessExpr::Dot(e) => self.expr(e),
+                        AccessExpr::Dot(e) => self.field(e),
                         AccessExpr::Subscript(s) => self.subscript(s),
                     }
                 }
@@ -196,9 +197,22 @@ impl Walk {
             InTarget::Subquery(query) => self.query(query),
             InTarget::Unnest(expr) => self.expr(expr),
             InTarget::Table { name, args } => match args {
-                Some(args) => self.args(args),
+                Some(args) => {
+                    self.called(name);
+                    self.args(args);
+                }
                 None => self.relation(name),
             },
+        }
+    }
+
+    /// `(value).name`: a field, or for PostgreSQL a call of the function `name`.
+    fn field(&mut self, name: &Expr) {
+        match name {
+            Expr::Identifier(ident) if self.dialect == Dialect::Postgres => {
+                self.called(&ObjectName(vec![ObjectNamePart::Identifier(ident.clone())]));
+            }
+            other => self.expr(other),
         }
     }
 
@@ -219,6 +233,12 @@ impl Walk {
 
     /// A call: its arguments, ordering, filter and window.
     pub fn function(&mut self, function: &Function) {
+        self.called(&function.name);
+        self.operands(function);
+    }
+
+    /// What is handed to a call.
+    pub fn operands(&mut self, function: &Function) {
         self.arguments(&function.parameters);
         self.arguments(&function.args);
         self.orders(&function.within_group);
@@ -289,43 +309,4 @@ impl Walk {
             }
         }
     }
-}
-
-/// Whether a WHERE is missing, or made of nothing but literals (`1 = 1`, `true`): both select every row or none.
-pub(super) fn constant(condition: Option<&Expr>) -> bool {
-    let Some(condition) = condition else {
-        return true;
-    };
-    let mut stack = vec![condition];
-    while let Some(expr) = stack.pop() {
-        match expr {
-            Expr::Value(value) => {
-                if matches!(value.value, sqlparser::ast::Value::Placeholder(_)) {
-                    return false;
-                }
-            }
-            Expr::TypedString(_) => {}
-            Expr::BinaryOp { left, right, .. } => stack.extend([left.as_ref(), right.as_ref()]),
-            Expr::Nested(e)
-            | Expr::UnaryOp { expr: e, .. }
-            | Expr::Cast { expr: e, .. }
-            | Expr::IsTrue(e)
-            | Expr::IsNotFalse(e)
-            | Expr::IsNotNull(e) => stack.push(e),
-            Expr::Between {
-                expr, low, high, ..
-            } => stack.extend([expr.as_ref(), low.as_ref(), high.as_ref()]),
-            Expr::In {
-                expr,
-                target: InTarget::List(list),
-                ..
-            } => {
-                stack.push(expr);
-                stack.extend(list);
-            }
-            Expr::Like { expr, pattern, .. } => stack.extend([expr.as_ref(), pattern.as_ref()]),
-            _ => return false,
-        }
-    }
-    true
 }

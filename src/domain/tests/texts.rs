@@ -108,6 +108,7 @@ fn full_policies() -> Policies {
                         .cycle(),
                 )
                 .collect(),
+            ..ReviewPolicy::default_policy()
         },
         ReviewPolicy::default_policy(),
     ];

@@ -63,6 +63,7 @@ const CRATES: &[(&str, &str)] = &[
         "src/store/ src/agent/drivers/ src/agent/journal.rs src/agent/sample.rs",
     ),
     ("sqlparser", "src/domain/sql/"),
+    ("unicode_security", "src/domain/sql/characters.rs"),
     ("ureq", "src/client/ src/outbound/"),
     ("ed25519_dalek", "src/crypto.rs"),
     ("sha2", "src/crypto.rs"),

@@ -1,0 +1,94 @@
+//! Alterations that rewrite a table or hold a lock on it for as long as it takes to read it.
+//!
+//! After what migration linters for PostgreSQL (Squawk, strong_migrations) and users of online schema change tools for
+//! MySQL (gh-ost, pt-online-schema-change) watch for, held against the documentation of ALTER TABLE of each database.
+
+use super::catalogue;
+use super::review::ReviewRule;
+use crate::domain::dialect::Dialect;
+use sqlparser::ast::{
+    AlterColumnOperation, AlterTableOperation, ColumnDef, ColumnOption, DataType, Expr,
+    TableConstraint,
+};
+
+/// What a new column does to the rows that are there.
+pub(super) fn new_column(column: &ColumnDef, dialect: Dialect) -> Vec<ReviewRule> {
+    let mut rules = Vec::new();
+    if dialect == Dialect::Sqlite {
+        return rules;
+    }
+    let options = || column.options.iter().map(|o| &o.option);
+    // Since version 11 PostgreSQL keeps a constant default once; what differs by row is written to every row.
+    let rewrites = |option: &ColumnOption| match option {
+        ColumnOption::Default(expr) => dialect == Dialect::Postgres && !is_constant(expr),
+        ColumnOption::Generated { .. } | ColumnOption::Identity(_) => true,
+        _ => false,
+    };
+    if is_serial(&column.data_type, dialect) || options().any(rewrites) {
+        rules.push(ReviewRule::TableRewrite);
+    }
+    let reads = |option: &ColumnOption| {
+        matches!(
+            option,
+            ColumnOption::Unique(_)
+                | ColumnOption::PrimaryKey(_)
+                | ColumnOption::ForeignKey(_)
+                | ColumnOption::Check(_)
+        )
+    };
+    if options().any(reads) {
+        rules.push(ReviewRule::LongLock);
+    }
+    rules
+}
+
+/// Whether the column draws its values from a sequence of its own.
+pub(super) fn is_serial(data_type: &DataType, dialect: Dialect) -> bool {
+    dialect == Dialect::Postgres
+        && matches!(
+            data_type.to_string().to_ascii_lowercase().as_str(),
+            "serial" | "bigserial" | "smallserial" | "serial2" | "serial4" | "serial8"
+        )
+}
+
+/// Whether every row gets the same: a literal, or a function that PostgreSQL computes once for the statement.
+fn is_constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(_) | Expr::TypedString(_) | Expr::Interval(_) => true,
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => is_constant(inner),
+        Expr::UnaryOp { expr: inner, .. } => is_constant(inner),
+        Expr::Array(array) => array.elem.iter().all(is_constant),
+        Expr::Function(function) => {
+            let name = function.name.to_string().to_ascii_lowercase();
+            catalogue::is_stable(name.strip_prefix("pg_catalog.").unwrap_or(&name))
+        }
+        _ => false,
+    }
+}
+
+/// What any other alteration does.
+pub(super) fn alteration(operation: &AlterTableOperation, dialect: Dialect) -> Option<ReviewRule> {
+    match (operation, dialect) {
+        (
+            AlterTableOperation::AddConstraint {
+                constraint,
+                not_valid,
+            },
+            Dialect::Postgres | Dialect::MySql,
+        ) => {
+            let indexed = matches!(
+                constraint,
+                TableConstraint::PrimaryKeyUsingIndex(_) | TableConstraint::UniqueUsingIndex(_)
+            );
+            (!not_valid && !indexed).then_some(ReviewRule::LongLock)
+        }
+        (
+            AlterTableOperation::AlterColumn {
+                op: AlterColumnOperation::SetNotNull,
+                ..
+            },
+            Dialect::Postgres,
+        ) => Some(ReviewRule::LongLock),
+        _ => None,
+    }
+}
