@@ -3,7 +3,7 @@
 use crate::Outcome;
 use dbward::clock::Clock;
 use dbward::error::Error;
-use dbward::gate::{Admission, BackendKey, CallLimits, Gate, GateOptions, Hub, Limits};
+use dbward::gate::{Admission, BackendKey, CallLimits, Gate, GateLimits, GateOptions, Hub};
 use dbward::http::call::{HttpRequest, HttpResponse};
 use dbward::http::listener::Listener;
 use dbward::metrics::Metrics;
@@ -99,7 +99,7 @@ impl Gated {
         let (listener, address) = listen()?;
         let metrics = Arc::new(Metrics::new());
         let key = BackendKey::generate();
-        let limits = Limits::default();
+        let limits = GateLimits::default();
         let body = body.to_vec();
         let serve =
             move |_: HttpRequest| HttpResponse::with_body(200, "application/json", body.clone());

@@ -3,7 +3,7 @@
 use super::{App, dry_run};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
-use crate::domain::change::Change;
+use crate::domain::change::IdentityChange;
 use crate::domain::id::{Operation, Target};
 use crate::domain::permission::Permission;
 use crate::domain::scope::{self, Scope};
@@ -176,7 +176,7 @@ fn jobs_on(
 
 fn register(app: &Arc<App>, caller: &Caller, agent: &AgentRow) -> Result<(), Error> {
     if app.store.agent(&agent.id).is_none() {
-        let change = Change::AgentRegistered {
+        let change = IdentityChange::AgentRegistered {
             agent_id: agent.id.clone(),
             capabilities_json: agent.capabilities_json(),
             version: agent.version.clone(),
@@ -187,7 +187,7 @@ fn register(app: &Arc<App>, caller: &Caller, agent: &AgentRow) -> Result<(), Err
             if view.is_registered(&id)? {
                 return Ok(Verdict::Same(()));
             }
-            Ok(Verdict::Write(vec![change], ()))
+            Ok(Verdict::Write(vec![change.into()], ()))
         })?;
     }
     app.store.agent_reported(agent.clone());

@@ -5,7 +5,7 @@ use super::{App, note};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::approval::{Ballot, Vote, VoteAction, current_step};
-use crate::domain::change::{Change, Refused, RequestRef};
+use crate::domain::change::{Refused, RequestChange, RequestRef};
 use crate::domain::id::Selector;
 use crate::domain::policy::workflow::{Dispatch, Workflow};
 use crate::domain::request::{Pending, Request, Status};
@@ -40,13 +40,7 @@ pub fn approve(
     selector: Option<String>,
 ) -> Result<Approved, Error> {
     let comment = note("comment", comment)?;
-    let chosen = match selector {
-        Some(text) => Some(Selector::parse(&text).ok_or_else(|| {
-            Error::invalid(format!("selector `{}` is no selector", Shown(&text)))
-                .hint("write role:<name>, group:<name> or user:<id>")
-        })?),
-        None => None,
-    };
+    let chosen = selector.map(|text| parse_selector(&text)).transpose()?;
     let (cx, by, id) = (Arc::clone(app), caller, id.to_owned());
     let caller = by.clone();
     app.change_by(by, move |view, now| {
@@ -88,7 +82,7 @@ pub fn approve(
         if answer.status == Status::Approved && workflow.dispatch == Dispatch::OnApproval {
             let step = pending.dispatch();
             answer.status = step.to();
-            changes.push(Change::RequestDispatched {
+            changes.push(RequestChange::Dispatched {
                 request: RequestRef {
                     status: Status::Approved,
                     ..RequestRef::from(&request)
@@ -98,7 +92,17 @@ pub fn approve(
                 acknowledged: None,
             });
         }
-        Ok(Verdict::Write(changes, answer))
+        Ok(Verdict::Write(
+            changes.into_iter().map(Into::into).collect(),
+            answer,
+        ))
+    })
+}
+
+fn parse_selector(text: &str) -> Result<Selector, Error> {
+    Selector::parse(text).ok_or_else(|| {
+        Error::invalid(format!("selector `{}` is no selector", Shown(text)))
+            .hint("write role:<name>, group:<name> or user:<id>")
     })
 }
 
@@ -119,14 +123,14 @@ fn book(
     vote: Vote,
     ttl_secs: u64,
     now: Timestamp,
-) -> (Change, Approved) {
+) -> (RequestChange, Approved) {
     votes.push(vote.clone());
     let current = current_step(workflow, &votes);
     let total_steps = request.total_steps;
     let reference = RequestRef::from(request);
     let done = current >= total_steps;
     let change = if done {
-        Change::RequestApproved {
+        RequestChange::Approved {
             request: reference,
             vote,
             step: pending.approve(),
@@ -137,7 +141,7 @@ fn book(
     } else {
         let index = usize::try_from(current).unwrap_or(usize::MAX);
         let approvers = workflow.steps.get(index).map_or(&[][..], |s| &s.approvers);
-        Change::StepApproved {
+        RequestChange::StepApproved {
             request: reference,
             vote,
             current_step: current,

@@ -4,7 +4,7 @@ use super::approve::refuse_verb;
 use super::view_requests::ensure_visible;
 use super::{App, note};
 use crate::domain::actor::Caller;
-use crate::domain::change::{Change, RequestRef};
+use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::permission::Permission;
 use crate::domain::request::{Request, Status};
 use crate::error::Error;
@@ -33,12 +33,12 @@ pub fn cancel(
             return refuse_verb(&cx, &caller, &request, VERB, error);
         }
         let step = request.cancel().map_err(|refusal| refusal.error())?;
-        let change = Change::RequestCancelled {
+        let change = RequestChange::Cancelled {
             request: RequestRef::from(&request),
             step,
             reason,
         };
-        Ok(Verdict::Write(vec![change], Status::Cancelled))
+        Ok(Verdict::Write(vec![change.into()], Status::Cancelled))
     })
 }
 

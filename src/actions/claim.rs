@@ -5,7 +5,7 @@ use super::approve::refuse_verb;
 use crate::clock::Timestamp;
 use crate::crypto::uuid_at;
 use crate::domain::actor::Caller;
-use crate::domain::change::{Change, NewExecution, RequestRef, RequestText};
+use crate::domain::change::{NewExecution, RequestChange, RequestRef, RequestText};
 use crate::domain::execution_token::{self, ExecutionClaims};
 use crate::domain::permission::Permission;
 use crate::domain::policy::execution::ROWS_MAX;
@@ -99,12 +99,12 @@ pub fn claim(
             request: request.clone(),
             text,
         };
-        let change = Change::ExecutionStarted {
+        let change = RequestChange::ExecutionStarted {
             request: RequestRef::from(&request),
             step: dispatched.claim(),
             execution,
         };
-        Ok(Verdict::Write(vec![change], claimed))
+        Ok(Verdict::Write(vec![change.into()], claimed))
     })
 }
 

@@ -11,7 +11,9 @@ use crate::clock::Timestamp;
 use crate::crypto::{hex, sha256_fields, sha256_hex, uuid};
 use crate::domain::actor::Caller;
 use crate::domain::audit::Redaction;
-use crate::domain::change::{Change, DdlPassed, NewRequest, Refused, RequestRef, RequestText};
+use crate::domain::change::{
+    DdlPassed, NewRequest, Refused, RequestChange, RequestRef, RequestText,
+};
 use crate::domain::decision::{self, Decision};
 use crate::domain::dialect::Dialect;
 use crate::domain::facts::{Facts, Requester, SqlFacts};
@@ -283,17 +285,20 @@ fn write(
             repeated: false,
         };
         let passed = passed.map(|passed| DdlPassed::new(&reference, &new, passed));
-        let mut changes = vec![Change::RequestCreated(Box::new(new))];
+        let mut changes = vec![RequestChange::Created(Box::new(new))];
         if let Some(step) = dispatch {
-            changes.push(Change::RequestDispatched {
+            changes.push(RequestChange::Dispatched {
                 request: reference,
                 step,
                 deadline: now.plus_secs(dispatch_secs),
                 acknowledged: None,
             });
         }
-        changes.extend(passed.map(|passed| Change::DdlPassed(Box::new(passed))));
-        Ok(Verdict::Write(changes, created))
+        changes.extend(passed.map(|passed| RequestChange::DdlPassed(Box::new(passed))));
+        Ok(Verdict::Write(
+            changes.into_iter().map(Into::into).collect(),
+            created,
+        ))
     })
 }
 

@@ -10,7 +10,7 @@ use super::purge_requests::days_before;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::audit::Checkpoint;
-use crate::domain::change::Change;
+use crate::domain::change::LogChange;
 use crate::error::Error;
 use crate::store::{PurgeLimit, Verdict};
 use std::sync::Arc;
@@ -74,13 +74,13 @@ fn set_bound(app: &Arc<App>, limit: PurgeLimit, before: Timestamp) -> Result<(),
         else {
             return Ok(Verdict::Same(()));
         };
-        let purged = Change::AuditPurged {
+        let purged = LogChange::AuditPurged {
             bound_seq: now.last.seq,
             last_hash: now.last.hash,
             before,
             retained: now.retained,
         };
-        Ok(Verdict::Write(vec![purged], ()))
+        Ok(Verdict::Write(vec![purged.into()], ()))
     })
 }
 

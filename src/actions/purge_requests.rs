@@ -4,7 +4,7 @@
 use super::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
-use crate::domain::change::{Change, PurgedRequest};
+use crate::domain::change::{LogChange, PurgedRequest};
 use crate::error::{Error, ErrorKind};
 use crate::store::{RowCursor, SettledRequest, Verdict};
 use std::sync::Arc;
@@ -80,7 +80,10 @@ fn forget(app: &Arc<App>, free: Vec<SettledRequest>, before: Timestamp) -> Resul
         let gone = requests.len();
         Ok(match gone {
             0 => Verdict::Same(0),
-            _ => Verdict::Write(vec![Change::RequestsPurged { requests, before }], gone),
+            _ => Verdict::Write(
+                vec![LogChange::RequestsPurged { requests, before }.into()],
+                gone,
+            ),
         })
     })?;
     app.metrics.purged.add(&["request"], gone as u64);

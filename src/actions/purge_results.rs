@@ -3,7 +3,7 @@
 
 use super::App;
 use crate::domain::actor::Actor;
-use crate::domain::change::{Change, PurgedResult};
+use crate::domain::change::{LogChange, PurgedResult};
 use crate::error::Error;
 use crate::store::{ExpiredResult, ROW, RowCursor, Verdict};
 use std::sync::{Arc, Mutex};
@@ -101,7 +101,7 @@ fn forget(app: &Arc<App>, removed: Vec<ExpiredResult>) -> Result<usize, Error> {
         let gone = results.len();
         Ok(match gone {
             0 => Verdict::Same(0),
-            _ => Verdict::Write(vec![Change::ResultsPurged(results)], gone),
+            _ => Verdict::Write(vec![LogChange::ResultsPurged(results).into()], gone),
         })
     })?;
     app.metrics.purged.add(&["result"], gone as u64);

@@ -4,7 +4,7 @@ use super::App;
 use super::view_requests::{ensure_visible, viewer};
 use crate::crypto::sha256_hex;
 use crate::domain::actor::{Actor, Caller};
-use crate::domain::change::{Change, RequestRef};
+use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::id::{Operation, Selector};
 use crate::domain::permission::Permission;
 use crate::domain::request::{Request, Status};
@@ -213,12 +213,12 @@ fn body(app: &App, execution: &ExecutionRow, row: &ResultRow) -> Result<Option<V
 
 /// A stored object that is not what was stored: audited, and never shown.
 fn corrupt(app: &Arc<App>, request: &Request, execution: &ExecutionRow, row: &ResultRow) -> Error {
-    let change = Change::ResultCorrupt {
+    let change = RequestChange::ResultCorrupt {
         request: RequestRef::from(request),
         execution_id: execution.id.clone(),
     };
     let audited = app.store.change(Actor::system(), move |_, _| {
-        Ok(Verdict::Write(vec![change], ()))
+        Ok(Verdict::Write(vec![change.into()], ()))
     });
     if let Err(error) = audited {
         log::error!("a corrupt result could not be audited: {error}");

@@ -3,7 +3,7 @@
 
 use super::App;
 use crate::domain::actor::Actor;
-use crate::domain::change::{AuthFailures, Change, Refused};
+use crate::domain::change::{AuthFailures, LogChange, Refused};
 use crate::error::{Error, ErrorKind};
 use crate::store::Verdict;
 use std::collections::HashMap;
@@ -108,7 +108,10 @@ impl App {
         self.metrics.refusals.inc(&[error.code()]);
         let audited = matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::Refused);
         if audited && self.refusals.spend(actor, &refused) {
-            return Ok(Verdict::Refuse(Change::AttemptRefused(refused), error));
+            return Ok(Verdict::Refuse(
+                LogChange::AttemptRefused(refused).into(),
+                error,
+            ));
         }
         Err(error)
     }
@@ -159,12 +162,18 @@ pub fn close_minute(app: &App) -> Result<(), Error> {
         };
         refused.request = None;
         app.store.change(actor, move |_, _| {
-            Ok(Verdict::Write(vec![Change::AttemptRefused(refused)], ()))
+            Ok(Verdict::Write(
+                vec![LogChange::AttemptRefused(refused).into()],
+                (),
+            ))
         })?;
     }
     if !failures.is_empty() {
         app.store.change(Actor::system(), move |_, _| {
-            let changes = failures.into_iter().map(Change::AuthFailures).collect();
+            let changes = failures
+                .into_iter()
+                .map(|f| LogChange::AuthFailures(f).into())
+                .collect();
             Ok(Verdict::Write(changes, ()))
         })?;
     }

@@ -5,7 +5,7 @@ use super::view_requests::{issued_by, may_learn_status};
 use super::{App, note};
 use crate::domain::actor::Caller;
 use crate::domain::approval::{Ballot, Vote, VoteAction};
-use crate::domain::change::{Change, RequestRef};
+use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::request::Status;
 use crate::error::Error;
 use crate::store::Verdict;
@@ -59,11 +59,11 @@ pub fn reject(
             issued_by_requester: issued_by(&caller, &request.requester),
             at: now,
         };
-        let change = Change::RequestRejected {
+        let change = RequestChange::Rejected {
             request: RequestRef::from(&request),
             vote,
             step: pending.reject(),
         };
-        Ok(Verdict::Write(vec![change], Status::Rejected))
+        Ok(Verdict::Write(vec![change.into()], Status::Rejected))
     })
 }

@@ -4,7 +4,7 @@ use super::approve::refuse_verb;
 use super::cancel::owner_may;
 use super::{App, note};
 use crate::domain::actor::Caller;
-use crate::domain::change::{Change, RequestRef};
+use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::permission::Permission;
 use crate::domain::policy::workflow::Dispatch;
 use crate::domain::request::Status;
@@ -64,12 +64,12 @@ pub fn resume(
             .resume(&policy, acknowledged, now)?
             .map_err(|refusal| refusal.error())?;
         let counts = acknowledged && request.status == Status::ExecutionLost;
-        let change = Change::RequestDispatched {
+        let change = RequestChange::Dispatched {
             request: RequestRef::from(&request),
             step,
             deadline: now.plus_secs(active.policies.dispatch_timeout_secs),
             acknowledged: reason.filter(|_| counts),
         };
-        Ok(Verdict::Write(vec![change], Status::Dispatched))
+        Ok(Verdict::Write(vec![change.into()], Status::Dispatched))
     })
 }

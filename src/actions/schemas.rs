@@ -2,7 +2,7 @@
 
 use super::App;
 use crate::domain::actor::Caller;
-use crate::domain::change::{Change, NewSchema};
+use crate::domain::change::{ConfigurationChange, NewSchema};
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
 use crate::domain::permission::Permission;
@@ -167,7 +167,7 @@ pub fn sync(app: &Arc<App>, caller: &Caller, input: Description) -> Result<(), E
                 .hint("poll with this target among the capabilities first"),
         );
     }
-    let change = Change::SchemaSynced(NewSchema {
+    let change = ConfigurationChange::SchemaSynced(NewSchema {
         target,
         dialect,
         status,
@@ -177,7 +177,7 @@ pub fn sync(app: &Arc<App>, caller: &Caller, input: Description) -> Result<(), E
         tables,
     });
     app.store.change(caller.actor(), move |_, _| {
-        Ok(Verdict::Write(vec![change], ()))
+        Ok(Verdict::Write(vec![change.into()], ()))
     })
 }
 

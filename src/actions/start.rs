@@ -8,7 +8,7 @@ use super::{users, webhooks};
 use crate::config::{Config, Webhook};
 use crate::crypto::{hex, random, write_private};
 use crate::domain::actor::{Actor, SubjectType};
-use crate::domain::change::{Change, UserStatus};
+use crate::domain::change::{ConfigurationChange, IdentityChange, UserStatus};
 use crate::domain::permission::Role;
 use crate::error::Error;
 use crate::store::{Verdict, View};
@@ -39,7 +39,7 @@ pub fn sync_config(app: &Arc<App>, config: &Config, keeps_admin: bool) -> Result
     let _alone = app.changing_policies();
     let policies = config.policies.clone();
     let version = policies.version();
-    let synced = Change::ConfigSynced {
+    let synced = ConfigurationChange::ConfigSynced {
         policy_version: version.clone(),
         policy_text: policies.canonical(),
         summary: summary(config),
@@ -65,11 +65,11 @@ pub fn sync_config(app: &Arc<App>, config: &Config, keeps_admin: bool) -> Result
             };
             last_admin::ensure_one_stays(&cx, view, &before.policies, &losing, now)?;
         }
-        let mut changes = vec![synced];
+        let mut changes = vec![synced.into()];
         for person in named.iter().filter(|p| p.active) {
             let stored = view.find_user(&person.id)?;
             if !stored.is_some_and(|s| s.active && s.source == "config") {
-                changes.push(Change::UserActivated(person.clone()));
+                changes.push(IdentityChange::UserActivated(person.clone()).into());
             }
         }
         for id in &leaving {
@@ -116,8 +116,8 @@ pub fn reject_config(app: &Arc<App>, problems: Vec<String>) -> Result<(), Error>
     app.metrics.config_reload_failures.inc(&[]);
     app.metrics.config_last_reload_success.set(&[], 0);
     app.store.change(Actor::system(), move |_, _| {
-        let rejected = Change::ConfigRejected { problems };
-        Ok(Verdict::Write(vec![rejected], ()))
+        let rejected = ConfigurationChange::ConfigRejected { problems };
+        Ok(Verdict::Write(vec![rejected.into()], ()))
     })
 }
 
@@ -184,15 +184,18 @@ pub fn bootstrap(app: &Arc<App>, state_dir: &Path, force: bool) -> Result<bool, 
                 let first = old.issuer == "system"
                     && old.name.as_deref() == Some(&format!("bootstrap-{subject}"));
                 if first {
-                    changes.push(Change::TokenRevoked {
+                    changes.push(IdentityChange::TokenRevoked {
                         token_id: old.id,
                         subject_id: old.subject_id,
                     });
                 }
             }
         }
-        changes.extend(created.into_iter().map(Change::TokenCreated));
-        Ok(Verdict::Write(changes, ()))
+        changes.extend(created.into_iter().map(IdentityChange::TokenCreated));
+        Ok(Verdict::Write(
+            changes.into_iter().map(Into::into).collect(),
+            (),
+        ))
     })?;
     Ok(true)
 }

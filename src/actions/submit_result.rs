@@ -6,7 +6,7 @@
 use super::App;
 use crate::crypto::{hex, sha256_fields, sha256_hex};
 use crate::domain::actor::Caller;
-use crate::domain::change::{Change, Finished, NewResult, RequestRef};
+use crate::domain::change::{Finished, NewResult, RequestChange, RequestRef};
 use crate::domain::id::Selector;
 use crate::domain::permission::Permission;
 use crate::domain::policy::result::DeliveryMode;
@@ -216,13 +216,13 @@ fn commit(
             request_id: request.id.clone(),
             status: step.map_or(request.status, |s| s.to()),
         };
-        let change = Change::ExecutionFinished {
+        let change = RequestChange::ExecutionFinished {
             request: RequestRef::from(&request),
             step,
             finished,
             result: stored,
         };
-        Ok(Verdict::Write(vec![change], reported))
+        Ok(Verdict::Write(vec![change.into()], reported))
     })
 }
 

@@ -5,7 +5,7 @@
 
 use super::App;
 use crate::domain::actor::Actor;
-use crate::domain::change::{Change, RequestRef};
+use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::request::{Request, State, Status};
 use crate::error::Error;
 use crate::store::{ExecutionStatus, RowCursor, Verdict};
@@ -76,17 +76,17 @@ fn expire_one(app: &Arc<App>, id: String) -> Result<bool, Error> {
         };
         let reference = RequestRef::from(&request);
         let change = if step.to() == Status::Expired {
-            Change::RequestExpired {
+            RequestChange::Expired {
                 request: reference,
                 step,
             }
         } else {
-            Change::DispatchTimedOut {
+            RequestChange::DispatchTimedOut {
                 request: reference,
                 step,
             }
         };
-        Ok(Verdict::Write(vec![change], true))
+        Ok(Verdict::Write(vec![change.into()], true))
     })
 }
 
@@ -131,12 +131,12 @@ fn lapse_one(app: &Arc<App>, id: String) -> Result<bool, Error> {
             // Cancelled while it ran, and its agent never said how it ended.
             _ => None,
         };
-        let change = Change::ExecutionLost {
+        let change = RequestChange::ExecutionLost {
             request: RequestRef::from(&request),
             step,
             execution_id: id,
             agent_id: execution.agent_id,
         };
-        Ok(Verdict::Write(vec![change], true))
+        Ok(Verdict::Write(vec![change.into()], true))
     })
 }

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::config::ID_BYTES_MAX;
 use crate::crypto::{hex, random, sha256_hex, uuid};
 use crate::domain::actor::{Actor, Caller, SubjectType};
-use crate::domain::change::{Change, NewToken, RoleMode};
+use crate::domain::change::{IdentityChange, NewToken, RoleMode};
 use crate::domain::id::is_subject;
 use crate::domain::permission::{Permission, Rights, Role};
 use crate::domain::policy::Policies;
@@ -96,7 +96,10 @@ pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Is
     };
     app.change_by(caller, move |view, now| {
         subject_may_have_one(view, &new, now)?;
-        Ok(Verdict::Write(vec![Change::TokenCreated(new)], ()))
+        Ok(Verdict::Write(
+            vec![IdentityChange::TokenCreated(new).into()],
+            (),
+        ))
     })?;
     Ok(issued)
 }
@@ -140,11 +143,11 @@ pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Timestamp, Er
             ..Loss::default()
         };
         last_admin::ensure_one_stays(&cx, view, &active.policies, &losing, now)?;
-        let change = Change::TokenRevoked {
+        let change = IdentityChange::TokenRevoked {
             token_id: token.id,
             subject_id: token.subject_id,
         };
-        Ok(Verdict::Write(vec![change], now))
+        Ok(Verdict::Write(vec![change.into()], now))
     })
 }
 

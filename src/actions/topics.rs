@@ -1,6 +1,6 @@
 //! What long-polls wait for, by name. A change is announced under these after its COMMIT.
 
-use crate::domain::change::Change;
+use crate::domain::change::{Change, IdentityChange, RequestChange};
 use crate::domain::id::Target;
 
 /// Whether one waiter suffices for an announcement, or all must look.
@@ -39,49 +39,49 @@ pub fn subject(id: &str) -> String {
 /// The announcements of a change.
 pub fn announced(change: &Change) -> Vec<(String, WakeMode)> {
     match change {
-        Change::RequestDispatched { request: r, .. } => {
+        Change::Request(change) => of_request(change),
+        Change::Identity(change) => of_identity(change),
+        Change::Configuration(_) | Change::Log(_) => Vec::new(),
+    }
+}
+
+fn of_request(change: &RequestChange) -> Vec<(String, WakeMode)> {
+    match change {
+        RequestChange::Dispatched { request: r, .. } => {
             vec![
                 (jobs(&r.target), WakeMode::One),
                 (request(&r.id), WakeMode::All),
             ]
         }
         // Statements to be explained are work for agents too.
-        Change::RequestCreated(new) if !new.text.dry_runs.is_empty() => vec![
+        RequestChange::Created(new) if !new.text.dry_runs.is_empty() => vec![
             (jobs(&new.target), WakeMode::One),
             (request(&new.id), WakeMode::All),
         ],
-        Change::RequestCreated(new) => vec![(request(&new.id), WakeMode::All)],
-        Change::StepApproved { request: r, .. }
-        | Change::RequestApproved { request: r, .. }
-        | Change::RequestRejected { request: r, .. }
-        | Change::RequestCancelled { request: r, .. }
-        | Change::RequestExpired { request: r, .. }
-        | Change::DispatchTimedOut { request: r, .. }
-        | Change::ExecutionStarted { request: r, .. }
-        | Change::ExecutionFinished { request: r, .. }
-        | Change::ExecutionLost { request: r, .. } => vec![(request(&r.id), WakeMode::All)],
-        Change::TokenRevoked { token_id, .. } => vec![(token(token_id), WakeMode::All)],
-        Change::UserActivated(user) | Change::UserSuspended(user) => {
+        RequestChange::Created(new) => vec![(request(&new.id), WakeMode::All)],
+        RequestChange::StepApproved { request: r, .. }
+        | RequestChange::Approved { request: r, .. }
+        | RequestChange::Rejected { request: r, .. }
+        | RequestChange::Cancelled { request: r, .. }
+        | RequestChange::Expired { request: r, .. }
+        | RequestChange::DispatchTimedOut { request: r, .. }
+        | RequestChange::ExecutionStarted { request: r, .. }
+        | RequestChange::ExecutionFinished { request: r, .. }
+        | RequestChange::ExecutionLost { request: r, .. } => vec![(request(&r.id), WakeMode::All)],
+        RequestChange::DdlPassed(_) | RequestChange::ResultCorrupt { .. } => Vec::new(),
+    }
+}
+
+fn of_identity(change: &IdentityChange) -> Vec<(String, WakeMode)> {
+    match change {
+        IdentityChange::TokenRevoked { token_id, .. } => vec![(token(token_id), WakeMode::All)],
+        IdentityChange::UserActivated(user) | IdentityChange::UserSuspended(user) => {
             vec![(subject(&user.id), WakeMode::All)]
         }
-        Change::DdlPassed(_)
-        | Change::AgentRegistered { .. }
-        | Change::TokenCreated(_)
-        | Change::SchemaSynced(_)
-        | Change::UserCreated { .. }
-        | Change::UserUpdated { .. }
-        | Change::LoginSucceeded { .. }
-        | Change::RoleDeleted { .. }
-        | Change::ConfigSynced { .. }
-        | Change::ConfigRejected { .. }
-        | Change::AttemptRefused(_)
-        | Change::AuthFailures(_)
-        | Change::StateBaselined(_)
-        | Change::CheckpointFileAttached
-        | Change::RollbackAccepted { .. }
-        | Change::ResultCorrupt { .. }
-        | Change::ResultsPurged(_)
-        | Change::RequestsPurged { .. }
-        | Change::AuditPurged { .. } => Vec::new(),
+        IdentityChange::AgentRegistered { .. }
+        | IdentityChange::TokenCreated(_)
+        | IdentityChange::UserCreated { .. }
+        | IdentityChange::UserUpdated { .. }
+        | IdentityChange::LoginSucceeded { .. } => Vec::new(),
     }
 }

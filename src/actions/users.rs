@@ -7,7 +7,9 @@ use super::last_admin::{self, Loss};
 use super::refusals::refusal;
 use super::{App, eligible};
 use crate::domain::actor::{Actor, Caller, SubjectType};
-use crate::domain::change::{Change, LostStep, RequestRef, UserStatus};
+use crate::domain::change::{
+    Change, ConfigurationChange, IdentityChange, LostStep, RequestChange, RequestRef, UserStatus,
+};
 use crate::domain::permission::Permission;
 use crate::error::{Error, Shown};
 use crate::store::{UserRow, Verdict, View};
@@ -114,8 +116,8 @@ pub fn link_slack(
                 "this Slack account is linked to somebody else",
             ));
         }
-        let change = Change::UserUpdated { id, slack_user_id };
-        Ok(Verdict::Write(vec![change], ()))
+        let change = IdentityChange::UserUpdated { id, slack_user_id };
+        Ok(Verdict::Write(vec![change.into()], ()))
     })
 }
 
@@ -167,33 +169,36 @@ pub(super) fn suspension(
     by_config: bool,
 ) -> Result<(Vec<Change>, Suspended), Error> {
     let mut done = Suspended::default();
-    let mut changes = vec![Change::UserSuspended(UserStatus {
+    let mut changes = vec![Change::from(IdentityChange::UserSuspended(UserStatus {
         id: id.to_owned(),
         active: false,
         by_config,
-    })];
+    }))];
     for token in view.tokens_of(id)? {
         done.revoked_tokens += 1;
-        changes.push(Change::TokenRevoked {
-            token_id: token.id,
-            subject_id: token.subject_id,
-        });
+        changes.push(
+            IdentityChange::TokenRevoked {
+                token_id: token.id,
+                subject_id: token.subject_id,
+            }
+            .into(),
+        );
     }
     let cancelled = cancellations(view, id)?;
     for change in &cancelled {
         done.cancelled
             .extend(change.request().map(|r| r.id.clone()));
     }
-    changes.extend(cancelled);
+    changes.extend(cancelled.into_iter().map(Change::from));
     Ok((changes, done))
 }
 
-fn cancellations(view: &View, id: &str) -> Result<Vec<Change>, Error> {
+fn cancellations(view: &View, id: &str) -> Result<Vec<RequestChange>, Error> {
     view.cancellable_of(id, CANCELLED_AT_ONCE)?
         .iter()
         .map(|request| {
             let step = request.cancel().map_err(|refusal| refusal.error())?;
-            Ok(Change::RequestCancelled {
+            Ok(RequestChange::Cancelled {
                 request: RequestRef::from(request),
                 step,
                 reason: Some("its requester was suspended".to_owned()),
@@ -216,7 +221,10 @@ pub(super) fn cancel_rest(app: &App, actor: &Actor, id: &str) -> Result<Vec<Stri
                 .iter()
                 .filter_map(|c| c.request().map(|r| r.id.clone()))
                 .collect();
-            Ok(Verdict::Write(changes, ids))
+            Ok(Verdict::Write(
+                changes.into_iter().map(Into::into).collect(),
+                ids,
+            ))
         })?;
         if more.is_empty() {
             return Ok(cancelled);
@@ -242,12 +250,12 @@ pub fn activate(app: &Arc<App>, caller: &Caller, id: &str) -> Result<bool, Error
         if user.active {
             return Ok(Verdict::Same(managed_by_config));
         }
-        let change = Change::UserActivated(UserStatus {
+        let change = IdentityChange::UserActivated(UserStatus {
             id,
             active: true,
             by_config: false,
         });
-        Ok(Verdict::Write(vec![change], managed_by_config))
+        Ok(Verdict::Write(vec![change.into()], managed_by_config))
     })
 }
 
@@ -308,7 +316,7 @@ pub fn delete_role(app: &Arc<App>, caller: &Caller, name: &str) -> Result<(), Er
         };
         last_admin::ensure_one_stays(&cx, view, &active.policies, &losing, now)?;
         let version = policies.version();
-        let change = Change::RoleDeleted {
+        let change = ConfigurationChange::RoleDeleted {
             name,
             lost,
             policy_version: version.clone(),
@@ -316,7 +324,7 @@ pub fn delete_role(app: &Arc<App>, caller: &Caller, name: &str) -> Result<(), Er
         };
         let webhooks = Arc::clone(&active.webhooks);
         let kept = (policies, version, webhooks, active.retention);
-        Ok(Verdict::Write(vec![change], kept))
+        Ok(Verdict::Write(vec![change.into()], kept))
     })?;
     let (policies, version, webhooks, retention) = without;
     app.activate(policies, version, webhooks, retention);

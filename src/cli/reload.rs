@@ -2,7 +2,7 @@
 //! as that reload did.
 
 use crate::config::Config;
-use crate::server::outcome::{Asked, Outcome};
+use crate::server::outcome::{Outcome, ReloadRequest};
 use crate::server::state::{StateDir, tell_to_reload};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ pub fn run(path: &Path) -> Result<(), String> {
     let dir = &config.state_dir;
     let none = || format!("no server uses the state_dir {}", dir.display());
     let number = StateDir::holder(dir).ok_or_else(none)?;
-    let asked = Asked::leave(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    let asked = ReloadRequest::leave(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     tell_to_reload(number).map_err(|e| format!("process {number}: {e}"))?;
     let end = Instant::now() + OUTCOME_WITHIN;
     let outcome = loop {

@@ -48,7 +48,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
     }
     println!("listening on http://{}", server.addr());
     let _ = std::io::stdout().flush();
-    while signals.wait() == signals::Asked::Reload {
+    while signals.wait() == signals::SignalRequest::Reload {
         // Why not, if not, stands in the log and in the audit log.
         let _ = server.reload(&options.config);
     }

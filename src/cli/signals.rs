@@ -27,7 +27,7 @@ struct SignalState {
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
+pub enum SignalRequest {
     /// SIGTERM or SIGINT.
     Stop,
     /// SIGHUP.
@@ -55,7 +55,7 @@ impl Signals {
     }
 
     /// Waits for a signal: what it asks for. Several reloads that come together are one.
-    pub fn wait(&self) -> Asked {
+    pub fn wait(&self) -> SignalRequest {
         let state = self.shared.state.lock().unwrap_or_else(|e| e.into_inner());
         let mut state = self
             .shared
@@ -63,10 +63,10 @@ impl Signals {
             .wait_while(state, |s| s.arrived == 0 && s.reloads == 0)
             .unwrap_or_else(|e| e.into_inner());
         if state.arrived > 0 {
-            return Asked::Stop;
+            return SignalRequest::Stop;
         }
         state.reloads = 0;
-        Asked::Reload
+        SignalRequest::Reload
     }
 
     /// Waits for the first signal, at most `within`; whether it has come.

@@ -9,7 +9,7 @@ use crate::gate::budget::Share;
 use crate::gate::calls::UnderWay;
 use crate::gate::connection::{Connection, Next};
 use crate::gate::head::RequestHead;
-use crate::gate::hub::{Grant, ParkOutcome, Stay};
+use crate::gate::hub::{ParkOutcome, Stay, WakeGrant};
 use crate::gate::limits::{PARK_WAIT_MAX, SMALL_ANSWER_BYTES};
 use crate::gate::park::Park;
 use crate::gate::pool::PooledConnection;
@@ -57,7 +57,7 @@ impl Connection<'_> {
         self.push_fixed(head, mark);
         let base = self.forward.len();
         let mut resume: Option<Resend> = None;
-        let mut grant: Option<Grant> = None;
+        let mut grant: Option<WakeGrant> = None;
         loop {
             self.forward.truncate(base);
             let mut share = shared.answers.share(caller.number, SMALL_ANSWER_BYTES);

@@ -7,7 +7,7 @@
 use crate::crypto;
 use crate::error::{Error, ErrorKind, Shown};
 use crate::gate::backend;
-use crate::gate::limits::{HEADERS_MAX, Limits, METHOD_BYTES_MAX};
+use crate::gate::limits::{GateLimits, HEADERS_MAX, METHOD_BYTES_MAX};
 use std::io::Write as _;
 use std::ops::Range;
 
@@ -32,7 +32,7 @@ impl HeadScan {
     pub(super) fn advance(
         &mut self,
         bytes: &[u8],
-        limits: &Limits,
+        limits: &GateLimits,
     ) -> Result<Option<usize>, Error> {
         while let Some(&byte) = bytes.get(self.at) {
             if self.at >= limits.head_bytes_max {
@@ -122,7 +122,7 @@ impl RequestHead {
 /// 400, 414, 417, 431 or 505.
 pub(super) fn parse(
     bytes: &[u8],
-    limits: &Limits,
+    limits: &GateLimits,
     forward: &mut Vec<u8>,
 ) -> Result<RequestHead, Error> {
     let (method, target, minor) = request_line(bytes, limits)?;
@@ -173,7 +173,7 @@ pub(super) fn parse(
 }
 
 /// Method, target and minor version, or why not.
-fn request_line<'b>(bytes: &'b [u8], limits: &Limits) -> Result<(&'b str, &'b str, u8), Error> {
+fn request_line<'b>(bytes: &'b [u8], limits: &GateLimits) -> Result<(&'b str, &'b str, u8), Error> {
     let end = bytes
         .iter()
         .position(|b| *b == b'\r')
@@ -337,14 +337,14 @@ fn too_large(message: String) -> Error {
     Error::new(ErrorKind::HeadTooLarge, "headers_too_large", message)
 }
 
-fn head_too_large(limits: &Limits) -> Error {
+fn head_too_large(limits: &GateLimits) -> Error {
     too_large(format!(
         "the request head has more than {} bytes",
         limits.head_bytes_max
     ))
 }
 
-fn target_too_long(limits: &Limits) -> Error {
+fn target_too_long(limits: &GateLimits) -> Error {
     let message = format!(
         "the request target has more than {} bytes",
         limits.target_bytes_max

@@ -6,7 +6,7 @@
 //! change between reading and parking is never slept through. Publish only after COMMIT.
 
 use crate::clock::Clock;
-use crate::gate::limits::Limits;
+use crate::gate::limits::GateLimits;
 use crate::gate::park::Park;
 use crate::metrics::Metrics;
 use std::collections::{BTreeMap, HashMap, hash_map::RandomState};
@@ -104,7 +104,7 @@ impl Waiter {
 /// How a park ended.
 pub(super) enum ParkOutcome {
     /// A topic changed; the grant is consumed when the resumed pass was answered, else passed on.
-    Event(Grant),
+    Event(WakeGrant),
     /// The time is up.
     Deadline,
     /// The server drains.
@@ -115,19 +115,19 @@ pub(super) enum ParkOutcome {
     Gone,
 }
 
-/// A wake-up meant for one waiter. Dropped without [`Grant::consumed`], it goes to the next in line.
-pub(super) struct Grant {
+/// A wake-up meant for one waiter. Dropped without [`WakeGrant::consumed`], it goes to the next in line.
+pub(super) struct WakeGrant {
     hub: Arc<Hub>,
     topic: Option<Arc<str>>,
 }
 
-impl Grant {
+impl WakeGrant {
     pub(super) fn consumed(mut self) {
         self.topic = None;
     }
 }
 
-impl Drop for Grant {
+impl Drop for WakeGrant {
     fn drop(&mut self) {
         if let Some(topic) = self.topic.take() {
             self.hub.pass_on(&topic);
@@ -147,7 +147,7 @@ pub(super) struct Stay<'a> {
 
 impl Hub {
     /// A hub with the bounds of `limits` and nobody in it.
-    pub fn new(limits: &Limits, metrics: Arc<Metrics>) -> Hub {
+    pub fn new(limits: &GateLimits, metrics: Arc<Metrics>) -> Hub {
         Hub {
             generations: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             hasher: RandomState::new(),
@@ -239,7 +239,7 @@ impl Hub {
             }
         }
         self.leave(id, stay);
-        let grant = |topic| Grant {
+        let grant = |topic| WakeGrant {
             hub: self.clone(),
             topic,
         };
@@ -268,7 +268,7 @@ impl Hub {
             .any(|(name, seen)| self.generation(name) != *seen)
         {
             let hub = self.clone();
-            return Err(ParkOutcome::Event(Grant { hub, topic: None }));
+            return Err(ParkOutcome::Event(WakeGrant { hub, topic: None }));
         }
         let same_token = waiting.tokens.get(&stay.token).copied().unwrap_or(0);
         if waiting.parked >= self.parked_max || same_token >= self.parked_per_token_max {

@@ -30,7 +30,7 @@ pub const STACK_BYTES: usize = 256 * 1024;
 
 /// The bounds that a server (or a test) may set.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct GateLimits {
     /// Open client connections, one thread each. One IPv4 address or IPv6 /64 has at most half of what others leave
     /// free; addresses for which `Options::exempt` is true (proxies) are not counted. Over it the longest idle is closed.
     pub connections_max: usize,
@@ -89,9 +89,9 @@ pub struct Limits {
     pub tick: Duration,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for GateLimits {
+    fn default() -> GateLimits {
+        GateLimits {
             connections_max: 4096,
             anteroom_max: 256,
             anteroom: Duration::from_secs(2),

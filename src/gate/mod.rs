@@ -32,7 +32,7 @@ mod thread_pool;
 
 pub use backend::{BackendKey, ResumeReason};
 pub use hub::{Hub, Wake};
-pub use limits::Limits;
+pub use limits::GateLimits;
 pub use park::Park;
 
 use crate::clock::Clock;
@@ -147,7 +147,7 @@ pub type Exempt = dyn Fn(IpAddr) -> bool + Send + Sync;
 /// What a gate is made of.
 pub struct GateOptions {
     /// Bounds.
-    pub limits: Limits,
+    pub limits: GateLimits,
     /// Bounds of each call.
     pub rules: Arc<LimitsOf>,
     /// Asked before a body is read.
@@ -386,7 +386,7 @@ impl GateShared {
 }
 
 /// Of known callers, of strangers, and of agents that report results.
-fn body_budgets(limits: &Limits) -> (ByteBudget, ByteBudget, ByteBudget) {
+fn body_budgets(limits: &GateLimits) -> (ByteBudget, ByteBudget, ByteBudget) {
     (
         ByteBudget::new(limits.bodies_bytes_max, limits.bodies_per_token_max),
         ByteBudget::new(limits.stranger_bodies_bytes_max, usize::MAX),

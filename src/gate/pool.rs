@@ -7,7 +7,7 @@
 
 use crate::error::Error;
 use crate::gate::backend::{self, BackendKey};
-use crate::gate::limits::Limits;
+use crate::gate::limits::GateLimits;
 use crate::gate::stream::is_pause;
 use crate::metrics::Metrics;
 use std::io::{self, ErrorKind, Read, Write};
@@ -88,7 +88,7 @@ impl Pool {
         path: PathBuf,
         key: BackendKey,
         size: usize,
-        limits: &Limits,
+        limits: &GateLimits,
         metrics: Arc<Metrics>,
     ) -> Result<Pool, Error> {
         let pool = Pool {

@@ -4,7 +4,7 @@
 //! longest makes room; where none is idle, the new one waits in the anteroom, in which only calls that the rules mark
 //! as always served are answered.
 
-use crate::gate::limits::Limits;
+use crate::gate::limits::GateLimits;
 use crate::metrics::Metrics;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr, Shutdown, TcpStream};
@@ -87,7 +87,7 @@ impl Registry {
         self: &Arc<Registry>,
         socket: &Arc<TcpStream>,
         counted: Option<IpAddr>,
-        limits: &Limits,
+        limits: &GateLimits,
     ) -> Option<Seat> {
         let counted = counted.map(network);
         let mut state = self.lock();
@@ -169,7 +169,7 @@ impl Registry {
 
 impl RegistryState {
     /// The bound that one more connection of that address would pass.
-    fn over(&self, counted: Option<IpAddr>, limits: &Limits) -> Option<ConnectionLimit> {
+    fn over(&self, counted: Option<IpAddr>, limits: &GateLimits) -> Option<ConnectionLimit> {
         if let Some(address) = counted {
             let own = self.by_address.get(&address).copied().unwrap_or(0);
             let others = self.seated.saturating_sub(own);
@@ -317,7 +317,7 @@ mod tests {
     struct Room {
         registry: Arc<Registry>,
         socket: Arc<TcpStream>,
-        limits: Limits,
+        limits: GateLimits,
     }
 
     impl Room {
@@ -327,10 +327,10 @@ mod tests {
             Room {
                 registry: Registry::new(Arc::new(Metrics::new())),
                 socket: Arc::new(socket),
-                limits: Limits {
+                limits: GateLimits {
                     connections_max,
                     anteroom_max: 2,
-                    ..Limits::default()
+                    ..GateLimits::default()
                 },
             }
         }

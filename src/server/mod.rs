@@ -19,7 +19,7 @@ use crate::crypto::Keypair;
 use crate::error::Error;
 use crate::gate::backend::BackendKey;
 use crate::gate::hub::Hub;
-use crate::gate::limits::Limits;
+use crate::gate::limits::GateLimits;
 use crate::gate::{Gate, GateOptions};
 use crate::http::HttpContext;
 use crate::http::listener::Listener;
@@ -53,7 +53,7 @@ pub struct StartOptions {
     /// Make the first tokens again.
     pub force_bootstrap: bool,
     /// Bounds of the gate; tests make them small.
-    pub limits: Limits,
+    pub limits: GateLimits,
     /// Largest result that is stored as a row; tests make it 0 to have objects.
     pub result_row_bytes_max: usize,
     /// Why a state that is older than its checkpoint file may start all the same.
@@ -66,7 +66,7 @@ impl Default for StartOptions {
             clock: Clock::system(),
             listen: None,
             force_bootstrap: false,
-            limits: Limits::default(),
+            limits: GateLimits::default(),
             result_row_bytes_max: ROW_BYTES_MAX,
             accept_rollback: None,
         }

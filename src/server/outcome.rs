@@ -26,20 +26,20 @@ pub struct Outcome {
 }
 
 /// A reload that was asked for.
-pub struct Asked {
+pub struct ReloadRequest {
     asked: PathBuf,
     outcome: PathBuf,
 }
 
-impl Asked {
+impl ReloadRequest {
     /// Leaves the question. The signal comes after it.
     ///
     /// # Errors
     /// When the folder cannot be written.
-    pub fn leave(state_dir: &Path) -> io::Result<Asked> {
+    pub fn leave(state_dir: &Path) -> io::Result<ReloadRequest> {
         let folder = state_dir.join(FOLDER);
         let id = crate::crypto::uuid();
-        let asked = Asked {
+        let asked = ReloadRequest {
             asked: folder.join(format!("{id}.asked")),
             outcome: folder.join(format!("{id}.outcome")),
         };
@@ -58,7 +58,7 @@ impl Asked {
     }
 }
 
-impl Drop for Asked {
+impl Drop for ReloadRequest {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.asked);
         let _ = fs::remove_file(&self.outcome);

@@ -3,7 +3,7 @@
 use crate::actions::App;
 use crate::actions::topics::{self, WakeMode};
 use crate::domain::approval::VoteAction;
-use crate::domain::change::Change;
+use crate::domain::change::{Change, ConfigurationChange, IdentityChange, RequestChange};
 use crate::domain::request::Status;
 use crate::error::Error;
 use crate::gate::hub::{Hub, Wake};
@@ -41,11 +41,16 @@ impl Activity {
                 if concerns_identity(change) {
                     app.identities.forget();
                 }
-                if matches!(change, Change::SchemaSynced(_)) {
+                if matches!(
+                    change,
+                    Change::Configuration(ConfigurationChange::SchemaSynced(_))
+                ) {
                     app.schemas.forget();
                 }
             }
-            seen.follow(change);
+            if let Change::Request(change) = change {
+                seen.follow(change);
+            }
             for (topic, reach) in topics::announced(change) {
                 let wake = match reach {
                     WakeMode::One => Wake::One,
@@ -70,7 +75,7 @@ impl Activity {
         }
     }
 
-    fn follow(&self, change: &Change) {
+    fn follow(&self, change: &RequestChange) {
         let Some((from, to)) = change.moved() else {
             return;
         };
@@ -85,36 +90,41 @@ impl Activity {
 fn concerns_identity(change: &Change) -> bool {
     matches!(
         change,
-        Change::TokenCreated(_)
-            | Change::TokenRevoked { .. }
-            | Change::UserActivated(_)
-            | Change::UserSuspended(_)
+        Change::Identity(
+            IdentityChange::TokenCreated(_)
+                | IdentityChange::TokenRevoked { .. }
+                | IdentityChange::UserActivated(_)
+                | IdentityChange::UserSuspended(_)
+        )
     )
 }
 
 fn count(app: &App, change: &Change) {
     let metrics = &app.metrics;
     metrics.audit_events.inc(&[]);
+    let Change::Request(change) = change else {
+        return;
+    };
     if let Some((target, to)) = entered(change) {
         metrics.requests.inc(&[to.as_str(), &target.1, &target.0]);
     }
     match change {
-        Change::RequestCreated(new) if new.emergency => metrics.break_glass.inc(&[]),
-        Change::StepApproved { vote, .. }
-        | Change::RequestApproved { vote, .. }
-        | Change::RequestRejected { vote, .. } => {
+        RequestChange::Created(new) if new.emergency => metrics.break_glass.inc(&[]),
+        RequestChange::StepApproved { vote, .. }
+        | RequestChange::Approved { vote, .. }
+        | RequestChange::Rejected { vote, .. } => {
             metrics.approvals.inc(&[match vote.action {
                 VoteAction::Approve => "approve",
                 VoteAction::Reject => "reject",
             }]);
-            if let Change::RequestApproved { created_at, .. } = change {
+            if let RequestChange::Approved { created_at, .. } = change {
                 let waited_ms = vote.at.since(*created_at);
                 metrics
                     .approval_wait
                     .observe(&[], waited_ms as f64 / 1000.0);
             }
         }
-        Change::ExecutionFinished {
+        RequestChange::ExecutionFinished {
             request, finished, ..
         } => {
             let status = if finished.success {
@@ -130,7 +140,7 @@ fn count(app: &App, change: &Change) {
                     .observe(&[&target.database, &target.environment], ms as f64 / 1000.0);
             }
         }
-        Change::ExecutionLost { .. } => {
+        RequestChange::ExecutionLost { .. } => {
             metrics.executions.inc(&["lost"]);
             metrics.lease_expirations.inc(&[]);
         }
@@ -139,10 +149,10 @@ fn count(app: &App, change: &Change) {
 }
 
 /// Database, environment and status that a request entered.
-fn entered(change: &Change) -> Option<((String, String), Status)> {
+fn entered(change: &RequestChange) -> Option<((String, String), Status)> {
     let (_, to) = change.moved()?;
     let target = match change {
-        Change::RequestCreated(new) => &new.target,
+        RequestChange::Created(new) => &new.target,
         other => &other.request()?.target,
     };
     Some(((target.database.clone(), target.environment.clone()), to))

@@ -70,9 +70,9 @@ impl AgentRow {
 }
 
 impl Store {
-    /// Remembers an agent's report; the row must exist (see [`Change::AgentRegistered`]).
+    /// Remembers an agent's report; the row must exist (see [`IdentityChange::AgentRegistered`]).
     ///
-    /// [`Change::AgentRegistered`]: crate::domain::change::Change::AgentRegistered
+    /// [`IdentityChange::AgentRegistered`]: crate::domain::change::IdentityChange::AgentRegistered
     pub fn agent_reported(&self, agent: AgentRow) {
         let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
         if memory.agents.len() < AGENTS_MAX || memory.agents.contains_key(&agent.id) {

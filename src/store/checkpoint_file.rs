@@ -10,7 +10,7 @@ use super::{AuditKeys, StartChecks, Store, Verdict, db};
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::audit::{CHECKPOINT, CHECKPOINT_FILE, Checkpoint};
-use crate::domain::change::Change;
+use crate::domain::change::LogChange;
 use crate::error::Error;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
@@ -274,14 +274,14 @@ impl Store {
         found: Found,
         checks: &StartChecks,
     ) -> Result<(), Error> {
-        let mut changes = vec![Change::CheckpointFileAttached];
+        let mut changes = vec![LogChange::CheckpointFileAttached.into()];
         let written = match found {
             Found::New => 0,
             Found::Current(seq) => seq,
             Found::Rollback(found) => {
                 set_aside(path, self.now())?;
                 let reason = checks.accept_rollback.clone().unwrap_or_default();
-                changes.insert(0, Change::RollbackAccepted { reason, found });
+                changes.insert(0, LogChange::RollbackAccepted { reason, found }.into());
                 0
             }
         };

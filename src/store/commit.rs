@@ -11,7 +11,7 @@ use super::live::{head_now, write_head};
 use super::{Store, Verdict, View, apply, db};
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
-use crate::domain::change::Change;
+use crate::domain::change::{Change, ConfigurationChange};
 use crate::domain::policy::notification::Routes;
 use crate::error::Error;
 use rusqlite::{Connection, ErrorCode, params};
@@ -160,7 +160,10 @@ where
         let mut routes = routes;
         for change in &changes {
             // From here on, in this very transaction, what the new configuration says.
-            if let Change::ConfigSynced { routes: new, .. } = change {
+            if let Change::Configuration(ConfigurationChange::ConfigSynced {
+                routes: new, ..
+            }) = change
+            {
                 routes = new;
             }
             apply::apply(
@@ -462,7 +465,9 @@ impl<T> ReplySlot<T> {
 /// Where notifications go from a job on that put another configuration in force.
 fn new_routes(job: &dyn WriteJob) -> Option<Arc<Routes>> {
     job.changes().iter().rev().find_map(|change| match change {
-        Change::ConfigSynced { routes, .. } => Some(Arc::clone(routes)),
+        Change::Configuration(ConfigurationChange::ConfigSynced { routes, .. }) => {
+            Some(Arc::clone(routes))
+        }
         _ => None,
     })
 }

@@ -32,7 +32,7 @@ mod tests;
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::{Keypair, PublicKey};
 use crate::domain::actor::Actor;
-use crate::domain::change::Change;
+use crate::domain::change::{Change, LogChange};
 use crate::domain::policy::notification::Routes;
 use crate::error::Error;
 use rusqlite::config::DbConfig;
@@ -253,7 +253,10 @@ impl Store {
         let head = live::head_now(&self.lock(), &self.live)?;
         let signed = head.sign(&self.instance, &self.audit_keys.current);
         self.change(Actor::system(), move |_, _| {
-            Ok(Verdict::Write(vec![Change::StateBaselined(signed)], ()))
+            Ok(Verdict::Write(
+                vec![LogChange::StateBaselined(signed).into()],
+                (),
+            ))
         })
     }
 

@@ -3,7 +3,10 @@
 
 use super::*;
 use crate::crypto::uuid;
-use crate::domain::change::{NewRequest, NewToken, RequestRef, RequestText, RoleMode, UserStatus};
+use crate::domain::change::{
+    ConfigurationChange, IdentityChange, NewRequest, NewToken, RequestChange, RequestRef,
+    RequestText, RoleMode, UserStatus,
+};
 use crate::domain::id::{Operation, Target};
 use crate::domain::request::{Opening, Status};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,13 +42,13 @@ fn open(temp: &Temp) -> Arc<Store> {
     let store = Store::open(&path, Clock::system(), keys(), fatal).unwrap();
     store
         .change(Actor::system(), |_, _| {
-            let synced = Change::ConfigSynced {
+            let synced = ConfigurationChange::ConfigSynced {
                 policy_version: "0".repeat(64),
                 policy_text: "text".into(),
                 summary: serde_json::Map::new(),
                 routes: Arc::default(),
             };
-            Ok(Verdict::Write(vec![synced], ()))
+            Ok(Verdict::Write(vec![synced.into()], ()))
         })
         .unwrap();
     store
@@ -96,14 +99,14 @@ fn create(store: &Store) -> Result<String, Error> {
         let new = new_request(view, Opening::Pending)?;
         let id = new.id.clone();
         Ok(Verdict::Write(
-            vec![Change::RequestCreated(Box::new(new))],
+            vec![RequestChange::Created(Box::new(new)).into()],
             id,
         ))
     })
 }
 
 fn token(id: &str, hash: char) -> Change {
-    Change::TokenCreated(NewToken {
+    IdentityChange::TokenCreated(NewToken {
         id: id.into(),
         subject_type: crate::domain::actor::SubjectType::User,
         subject_id: "requester".into(),
@@ -118,6 +121,7 @@ fn token(id: &str, hash: char) -> Change {
         bound_to: None,
         expires_at: None,
     })
+    .into()
 }
 
 fn verified(temp: &Temp, store: &Store) -> Verified {
@@ -214,13 +218,14 @@ fn a_change_that_the_schema_refuses_leaves_no_audit_event_behind() {
             let step = Opening::AutoApproved.dispatch().unwrap();
             Ok(Verdict::Write(
                 vec![
-                    Change::RequestCreated(Box::new(new)),
-                    Change::RequestDispatched {
+                    RequestChange::Created(Box::new(new)).into(),
+                    RequestChange::Dispatched {
                         request: ghost,
                         step,
                         deadline: Timestamp(0),
                         acknowledged: None,
-                    },
+                    }
+                    .into(),
                 ],
                 (),
             ))
@@ -251,11 +256,11 @@ fn a_revoked_token_cannot_write_even_if_it_was_good_a_moment_ago() {
         .unwrap();
     store
         .change(Actor::system(), |_, _| {
-            let revoked = Change::TokenRevoked {
+            let revoked = IdentityChange::TokenRevoked {
                 token_id: "t1".into(),
                 subject_id: "requester".into(),
             };
-            Ok(Verdict::Write(vec![revoked], ()))
+            Ok(Verdict::Write(vec![revoked.into()], ()))
         })
         .unwrap();
     let refused = store
@@ -276,12 +281,14 @@ fn a_person_without_a_token_writes_only_while_he_is_known_and_active() {
         origin: crate::domain::actor::Origin::default(),
     };
     let counts = |actor: Actor| store.change(actor, |_, _| Ok(Verdict::Same(()))).is_ok();
-    let write = |change: Change| {
-        let written = store.change(Actor::system(), |_, _| Ok(Verdict::Write(vec![change], ())));
+    let write = |change: IdentityChange| {
+        let written = store.change(Actor::system(), |_, _| {
+            Ok(Verdict::Write(vec![change.into()], ()))
+        });
         written.unwrap();
     };
     assert!(!counts(somebody("person", "user", true)));
-    write(Change::UserCreated {
+    write(IdentityChange::UserCreated {
         id: "person".into(),
     });
     assert!(counts(somebody("person", "user", true)));
@@ -291,11 +298,11 @@ fn a_person_without_a_token_writes_only_while_he_is_known_and_active() {
         active,
         by_config: false,
     };
-    write(Change::UserSuspended(status(false)));
+    write(IdentityChange::UserSuspended(status(false)));
     assert!(!counts(somebody("person", "user", true)));
     // What the server writes about him it may.
     assert!(counts(somebody("person", "user", false)));
-    write(Change::UserActivated(status(true)));
+    write(IdentityChange::UserActivated(status(true)));
     assert!(counts(somebody("person", "user", true)));
 }
 

@@ -260,13 +260,13 @@ fn a_prefix_that_is_half_gone_verifies_and_the_next_turn_goes_on() {
         .change(dbward::domain::actor::Actor::system(), move |view, _| {
             let before = dbward::clock::Timestamp(before.0 - 20 * 86_400_000);
             let now = view.purge_limit(before)?.unwrap();
-            let purged = dbward::domain::change::Change::AuditPurged {
+            let purged = dbward::domain::change::LogChange::AuditPurged {
                 bound_seq: now.last.seq,
                 last_hash: now.last.hash,
                 before,
                 retained: now.retained,
             };
-            Ok(dbward::store::Verdict::Write(vec![purged], ()))
+            Ok(dbward::store::Verdict::Write(vec![purged.into()], ()))
         })
         .unwrap();
     assert_eq!(app.store.delete_purged_events(7).unwrap(), 7);

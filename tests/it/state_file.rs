@@ -4,7 +4,7 @@ use crate::support::{Request, SHOP, Server, Temp, verified};
 use dbward::clock::Clock;
 use dbward::crypto::Keypair;
 use dbward::domain::actor::Actor;
-use dbward::domain::change::Change;
+use dbward::domain::change::IdentityChange;
 use dbward::server::state::StateDir;
 use dbward::store::columns::{ColumnGuard, GuardedTable, LiveRows, TABLES};
 use dbward::store::{AuditFilter, STATE_DIFFERS, StartChecks, Store, Verdict};
@@ -376,12 +376,14 @@ fn start_with(folder: &Path, accept_rollback: Option<&str>) -> Result<Arc<Store>
 /// Enough events for a signed checkpoint.
 fn checkpointed(store: &Arc<Store>) {
     for n in 0..110 {
-        let login = Change::LoginSucceeded {
+        let login = IdentityChange::LoginSucceeded {
             id: format!("person-{n}"),
             roles: Default::default(),
         };
         store
-            .change(Actor::system(), |_, _| Ok(Verdict::Write(vec![login], ())))
+            .change(Actor::system(), |_, _| {
+                Ok(Verdict::Write(vec![login.into()], ()))
+            })
             .unwrap();
     }
 }

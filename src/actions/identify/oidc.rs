@@ -6,7 +6,7 @@ use crate::actions::App;
 use crate::clock::Timestamp;
 use crate::config::{AuthMode, Oidc};
 use crate::domain::actor::{Actor, Caller, Origin, SubjectType};
-use crate::domain::change::Change;
+use crate::domain::change::IdentityChange;
 use crate::domain::jwt::{JwtClaims, JwtError, JwtRules, KeySource, LEEWAY_SECS, verify};
 use crate::domain::permission::Rights;
 use crate::domain::policy::Policies;
@@ -208,7 +208,7 @@ fn is_known(app: &App, provider: &Provider, caller: &Caller) -> Result<(), Rejec
                 let stored = view.find_user(&id)?;
                 Ok(match stored {
                     Some(_) => Verdict::Same(stored),
-                    None => Verdict::Write(vec![Change::UserCreated { id }], None),
+                    None => Verdict::Write(vec![IdentityChange::UserCreated { id }.into()], None),
                 })
             })?
         }
@@ -241,12 +241,12 @@ fn note_login(
         return Ok(());
     };
     let roles: BTreeSet<String> = caller.rights.held.iter().map(|r| r.name.clone()).collect();
-    let change = Change::LoginSucceeded {
+    let change = IdentityChange::LoginSucceeded {
         id: caller.subject.clone(),
         roles,
     };
     let written = app.store.change(caller.actor(), move |_, _| {
-        Ok(Verdict::Write(vec![change], ()))
+        Ok(Verdict::Write(vec![change.into()], ()))
     });
     if written.is_err() {
         provider.remember(&caller.subject, |p| p.login = before);

@@ -86,7 +86,7 @@ pub fn run(options: DemoOptions) -> Result<(), String> {
     let folder = StateFolder::make(options.state_dir).map_err(|e| sentence(&e))?;
     let demo = Demo::start(&folder, options.listen).map_err(|e| sentence(&e))?;
     print!("{}", demo.guide(&folder));
-    while signals.wait() == signals::Asked::Reload {
+    while signals.wait() == signals::SignalRequest::Reload {
         let _ = demo.server.reload(&folder.path.join("server.toml"));
     }
     eprintln!("\nstopping");

@@ -4,7 +4,7 @@
 //! sent. They hold nothing that the audit event of the change does not: no results, and no messages of a database,
 //! which may quote what redaction took out of the statement.
 
-use super::{Change, Finished, NewExecution, NewRequest, RequestRef};
+use super::{Finished, NewExecution, NewRequest, RequestChange, RequestRef};
 use crate::clock::Timestamp;
 use crate::domain::approval::Vote;
 use crate::domain::id::{Operation, Target};
@@ -32,24 +32,24 @@ pub struct Notice<'c> {
     more: Map<String, Value>,
 }
 
-impl Change {
+impl RequestChange {
     /// What others are told of it; none for a change that is nobody else's business, or that goes with one of which they
     /// are told.
     pub fn notice(&self) -> Option<Notice<'_>> {
         Some(match self {
-            Change::RequestCreated(new) => created(new),
-            Change::RequestDispatched {
+            RequestChange::Created(new) => created(new),
+            RequestChange::Dispatched {
                 request,
                 acknowledged,
                 ..
             } => self.of(request).with("reason", acknowledged.clone()),
-            Change::StepApproved {
+            RequestChange::StepApproved {
                 request,
                 vote,
                 total_steps,
                 ..
             }
-            | Change::RequestApproved {
+            | RequestChange::Approved {
                 request,
                 vote,
                 total_steps,
@@ -58,53 +58,31 @@ impl Change {
                 .of(request)
                 .voted(vote)
                 .with("total_steps", *total_steps),
-            Change::RequestRejected { request, vote, .. } => self
+            RequestChange::Rejected { request, vote, .. } => self
                 .of(request)
                 .voted(vote)
                 .with("reason", vote.comment.clone()),
-            Change::RequestCancelled {
+            RequestChange::Cancelled {
                 request, reason, ..
             } => self.of(request).with("reason", reason.clone()),
-            Change::RequestExpired { request, .. } | Change::DispatchTimedOut { request, .. } => {
-                self.of(request)
-            }
-            Change::ExecutionStarted {
+            RequestChange::Expired { request, .. }
+            | RequestChange::DispatchTimedOut { request, .. } => self.of(request),
+            RequestChange::ExecutionStarted {
                 request, execution, ..
             } => self.of(request).started(execution),
-            Change::ExecutionFinished {
+            RequestChange::ExecutionFinished {
                 request,
                 step,
                 finished,
                 ..
             } => self.of(request).ended(*step, finished),
-            Change::ExecutionLost {
+            RequestChange::ExecutionLost {
                 request,
                 execution_id,
                 agent_id,
                 ..
             } => self.of(request).lost(execution_id, agent_id),
-            Change::DdlPassed(_)
-            | Change::AgentRegistered { .. }
-            | Change::TokenCreated(_)
-            | Change::TokenRevoked { .. }
-            | Change::UserActivated(_)
-            | Change::UserSuspended(_)
-            | Change::UserCreated { .. }
-            | Change::UserUpdated { .. }
-            | Change::LoginSucceeded { .. }
-            | Change::RoleDeleted { .. }
-            | Change::SchemaSynced(_)
-            | Change::ConfigSynced { .. }
-            | Change::ConfigRejected { .. }
-            | Change::AttemptRefused(_)
-            | Change::AuthFailures(_)
-            | Change::StateBaselined(_)
-            | Change::CheckpointFileAttached
-            | Change::RollbackAccepted { .. }
-            | Change::ResultCorrupt { .. }
-            | Change::ResultsPurged(_)
-            | Change::RequestsPurged { .. }
-            | Change::AuditPurged { .. } => return None,
+            RequestChange::DdlPassed(_) | RequestChange::ResultCorrupt { .. } => return None,
         })
     }
 

@@ -4,7 +4,7 @@ use super::*;
 
 /// Scans and parses; the head and the forwarded text, or the status.
 fn read(text: &[u8]) -> Result<(RequestHead, String), u16> {
-    let limits = Limits::default();
+    let limits = GateLimits::default();
     let len = HeadScan::default()
         .advance(text, &limits)
         .map_err(|e| e.status())?
@@ -160,7 +160,7 @@ fn request_lines_are_three_words_of_ours() {
 
 #[test]
 fn sizes_are_bounded() {
-    let limits = Limits::default();
+    let limits = GateLimits::default();
     let target = |n: usize| format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(n - 1));
     assert_eq!(status(&target(limits.target_bytes_max)), 200);
     assert_eq!(status(&target(limits.target_bytes_max + 1)), 414);
@@ -180,7 +180,7 @@ fn sizes_are_bounded() {
 
 #[test]
 fn the_scan_gives_the_same_result_however_the_bytes_come() {
-    let limits = Limits::default();
+    let limits = GateLimits::default();
     let good = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET";
     let bad = b"GET / HTTP/1.1\r\nHost: a\n\r\n";
     for (text, expected) in [(good.as_slice(), Ok(Some(27))), (bad.as_slice(), Err(400))] {

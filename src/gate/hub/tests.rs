@@ -4,7 +4,7 @@ use super::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc;
 
-fn hub(limits: &Limits) -> Arc<Hub> {
+fn hub(limits: &GateLimits) -> Arc<Hub> {
     Arc::new(Hub::new(limits, Arc::new(Metrics::new())))
 }
 
@@ -45,7 +45,7 @@ fn until_parked(hub: &Hub, count: usize) {
 
 #[test]
 fn a_change_between_reading_and_parking_is_seen() {
-    let hub = hub(&Limits::default());
+    let hub = hub(&GateLimits::default());
     let park = on(&hub, &["a", "b"], false);
     hub.publish("b", Wake::One);
     assert!(matches!(
@@ -56,7 +56,7 @@ fn a_change_between_reading_and_parking_is_seen() {
 
 #[test]
 fn time_shutdown_and_leaving_end_a_wait() {
-    let hub = hub(&Limits::default());
+    let hub = hub(&GateLimits::default());
     let park = on(&hub, &["a"], false);
     let short = Duration::from_millis(1);
     assert!(matches!(
@@ -84,7 +84,7 @@ fn time_shutdown_and_leaving_end_a_wait() {
 
 #[test]
 fn one_wakes_in_order_of_arrival_and_all_wakes_all() {
-    let hub = hub(&Limits::default());
+    let hub = hub(&GateLimits::default());
     let (sender, receiver) = mpsc::channel();
     thread::scope(|s| {
         for n in 0..4 {
@@ -114,7 +114,7 @@ fn one_wakes_in_order_of_arrival_and_all_wakes_all() {
 
 #[test]
 fn a_wake_up_goes_on_when_its_first_receiver_has_no_use_for_it() {
-    let hub = hub(&Limits::default());
+    let hub = hub(&GateLimits::default());
     let (sender, receiver) = mpsc::channel();
     thread::scope(|s| {
         for n in 0..3 {
@@ -141,10 +141,10 @@ fn a_wake_up_goes_on_when_its_first_receiver_has_no_use_for_it() {
 
 #[test]
 fn the_bounds_hold_for_all_and_for_one_token() {
-    let limits = Limits {
+    let limits = GateLimits {
         parked_max: 3,
         parked_per_token_max: 2,
-        ..Limits::default()
+        ..GateLimits::default()
     };
     let hub = hub(&limits);
     let park = on(&hub, &["a"], false);
@@ -176,7 +176,7 @@ fn the_bounds_hold_for_all_and_for_one_token() {
 #[test]
 fn many_takers_and_writers_lose_nothing() {
     const THINGS: usize = 20_000;
-    let hub = hub(&Limits::default());
+    let hub = hub(&GateLimits::default());
     let (there, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let done = AtomicBool::new(false);
     let take = || {
@@ -195,7 +195,7 @@ fn many_takers_and_writers_lose_nothing() {
                         taken.fetch_add(1, Ordering::SeqCst);
                         // Every third receiver "leaves": its wake-up must reach another.
                         match grant.take() {
-                            Some(g) if taker % 3 == 0 => drop::<Grant>(g),
+                            Some(g) if taker % 3 == 0 => drop::<WakeGrant>(g),
                             Some(g) => g.consumed(),
                             None => {}
                         }
@@ -231,9 +231,9 @@ fn many_takers_and_writers_lose_nothing() {
 #[test]
 fn many_waiters_on_many_topics_are_woken_at_once_and_quickly() {
     const WAITERS: usize = 500;
-    let hub = hub(&Limits {
+    let hub = hub(&GateLimits {
         parked_per_token_max: WAITERS,
-        ..Limits::default()
+        ..GateLimits::default()
     });
     let names: Vec<String> = (0..crate::gate::park::TOPICS_MAX)
         .map(|n| format!("jobs/{n}"))

@@ -1,12 +1,34 @@
-//! Rows of people, agents, tokens, and of what agents say of their databases.
+//! Rows of people, agents and tokens.
 
 use super::Context;
-use crate::domain::change::{NewSchema, NewToken, UserStatus};
+use crate::domain::change::{IdentityChange, NewToken, UserStatus};
 use crate::error::Error;
 use crate::store::snapshot;
 use rusqlite::params;
 
-pub(super) fn token_created(cx: &Context, new: &NewToken) -> Result<(), Error> {
+/// Writes the rows of a change of this group.
+pub(super) fn apply(cx: &Context, change: &IdentityChange) -> Result<(), Error> {
+    match change {
+        IdentityChange::AgentRegistered {
+            agent_id,
+            capabilities_json,
+            version,
+        } => agent_registered(cx, agent_id, capabilities_json, version.as_deref()),
+        IdentityChange::TokenCreated(new) => token_created(cx, new),
+        IdentityChange::TokenRevoked { token_id, .. } => token_revoked(cx, token_id),
+        IdentityChange::UserActivated(user) | IdentityChange::UserSuspended(user) => {
+            user_set(cx, user)
+        }
+        IdentityChange::UserCreated { id } => user_created(cx, id),
+        IdentityChange::UserUpdated { id, slack_user_id } => {
+            user_updated(cx, id, slack_user_id.as_deref())
+        }
+        // Stands in the audit log alone.
+        IdentityChange::LoginSucceeded { .. } => Ok(()),
+    }
+}
+
+fn token_created(cx: &Context, new: &NewToken) -> Result<(), Error> {
     cx.any(
         "INSERT INTO users (id, subject_type, status, source, created_at_ms, updated_at_ms, audit_seq) \
          SELECT ?1, ?2, 'active', 'token', ?3, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM users WHERE id = ?1)",
@@ -41,7 +63,7 @@ pub(super) fn token_created(cx: &Context, new: &NewToken) -> Result<(), Error> {
     )
 }
 
-pub(super) fn token_revoked(cx: &Context, token_id: &str) -> Result<(), Error> {
+fn token_revoked(cx: &Context, token_id: &str) -> Result<(), Error> {
     cx.one(
         "UPDATE tokens SET revoked_at_ms = ?2, audit_seq = ?3 WHERE id = ?1 AND revoked_at_ms IS NULL",
         params![token_id, cx.now.0, cx.audit_seq],
@@ -49,7 +71,7 @@ pub(super) fn token_revoked(cx: &Context, token_id: &str) -> Result<(), Error> {
 }
 
 /// Whether a person may act; made if he is new.
-pub(super) fn user_set(cx: &Context, user: &UserStatus) -> Result<(), Error> {
+fn user_set(cx: &Context, user: &UserStatus) -> Result<(), Error> {
     let status = if user.active { "active" } else { "suspended" };
     let source = user.by_config.then_some("config");
     let updated = cx.any(
@@ -68,7 +90,7 @@ pub(super) fn user_set(cx: &Context, user: &UserStatus) -> Result<(), Error> {
 }
 
 /// A person whom the identity provider vouches for, seen for the first time.
-pub(super) fn user_created(cx: &Context, id: &str) -> Result<(), Error> {
+fn user_created(cx: &Context, id: &str) -> Result<(), Error> {
     cx.one(
         "INSERT INTO users (id, subject_type, status, source, created_at_ms, updated_at_ms, audit_seq) \
          VALUES (?1, 'user', 'active', 'oidc', ?2, ?2, ?3)",
@@ -76,18 +98,14 @@ pub(super) fn user_created(cx: &Context, id: &str) -> Result<(), Error> {
     )
 }
 
-pub(super) fn user_updated(
-    cx: &Context,
-    id: &str,
-    slack_user_id: Option<&str>,
-) -> Result<(), Error> {
+fn user_updated(cx: &Context, id: &str, slack_user_id: Option<&str>) -> Result<(), Error> {
     cx.one(
         "UPDATE users SET slack_user_id = ?2, updated_at_ms = ?3, audit_seq = ?4 WHERE id = ?1",
         params![id, slack_user_id, cx.now.0, cx.audit_seq],
     )
 }
 
-pub(super) fn agent_registered(
+fn agent_registered(
     cx: &Context,
     agent_id: &str,
     capabilities_json: &str,
@@ -98,32 +116,5 @@ pub(super) fn agent_registered(
          active_jobs_json, first_seen_at_ms, last_seen_at_ms, audit_seq) \
          VALUES (?1, ?2, ?3, 0, 0, 0, 0, '[]', ?4, ?4, ?5)",
         params![agent_id, capabilities_json, version, cx.now.0, cx.audit_seq],
-    )
-}
-
-/// The newest description of a database; a failure keeps the last good one.
-pub(super) fn schema_synced(cx: &Context, schema: &NewSchema) -> Result<(), Error> {
-    let collected = schema.snapshot_json.is_some().then_some(cx.now.0);
-    cx.one(
-        "INSERT INTO schema_snapshots (database_name, environment, dialect, snapshot_json, collected_at_ms, \
-         last_status, last_error, last_sync_ms, agent_id, audit_seq) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
-         ON CONFLICT (database_name, environment) DO UPDATE SET dialect = excluded.dialect, \
-         snapshot_json = coalesce(excluded.snapshot_json, snapshot_json), \
-         collected_at_ms = coalesce(excluded.collected_at_ms, collected_at_ms), \
-         last_status = excluded.last_status, last_error = excluded.last_error, \
-         last_sync_ms = excluded.last_sync_ms, agent_id = excluded.agent_id, audit_seq = excluded.audit_seq",
-        params![
-            schema.target.database,
-            schema.target.environment,
-            schema.dialect.as_str(),
-            schema.snapshot_json,
-            collected,
-            schema.status,
-            schema.error_message,
-            cx.now.0,
-            schema.agent_id,
-            cx.audit_seq
-        ],
     )
 }

@@ -3,7 +3,7 @@
 
 use super::Context;
 use crate::crypto::uuid;
-use crate::domain::change::Change;
+use crate::domain::change::RequestChange;
 use crate::domain::policy::notification::Routes;
 use crate::error::Error;
 use rusqlite::params;
@@ -12,7 +12,7 @@ use rusqlite::params;
 pub(super) fn announced(
     cx: &Context,
     event: &'static str,
-    change: &Change,
+    change: &RequestChange,
     routes: &Routes,
 ) -> Result<(), Error> {
     if routes.is_empty() {

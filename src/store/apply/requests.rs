@@ -1,10 +1,10 @@
 //! Rows of requests: made, moved, voted on.
 
-use super::Context;
+use super::{Context, executions};
 use crate::clock::Timestamp;
 use crate::crypto::uuid;
 use crate::domain::approval::Vote;
-use crate::domain::change::{NewRequest, RequestRef};
+use crate::domain::change::{NewRequest, RequestChange, RequestRef};
 use crate::domain::id::Selector;
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{Status, Transition};
@@ -12,7 +12,75 @@ use crate::error::Error;
 use crate::store::snapshot;
 use rusqlite::{named_params, params};
 
-pub(super) fn created(cx: &Context, new: &NewRequest) -> Result<(), Error> {
+/// Writes the rows of a change of this group.
+pub(super) fn apply(cx: &Context, change: &RequestChange) -> Result<(), Error> {
+    match change {
+        RequestChange::Created(new) => created(cx, new),
+        RequestChange::Dispatched {
+            request,
+            step,
+            deadline,
+            ..
+        } => dispatched(cx, request, *step, *deadline),
+        RequestChange::StepApproved {
+            request,
+            vote,
+            current_step,
+            approvers,
+            ..
+        } => {
+            voted(cx, request, vote)?;
+            advanced(cx, request, *current_step, approvers)
+        }
+        RequestChange::Approved {
+            request,
+            vote,
+            step,
+            total_steps,
+            approval_expires_at,
+            ..
+        } => {
+            voted(cx, request, vote)?;
+            approved(cx, request, *step, *total_steps, *approval_expires_at)
+        }
+        RequestChange::Rejected {
+            request,
+            vote,
+            step,
+        } => {
+            voted(cx, request, vote)?;
+            closed(cx, request, *step)
+        }
+        RequestChange::Cancelled {
+            request,
+            step,
+            reason,
+        } => cancelled(cx, request, *step, reason.as_deref()),
+        RequestChange::Expired { request, step } => closed(cx, request, *step),
+        RequestChange::DispatchTimedOut { request, step } => returned(cx, request, *step),
+        RequestChange::ExecutionStarted {
+            request,
+            step,
+            execution,
+        } => executions::started(cx, request, *step, execution),
+        RequestChange::ExecutionFinished {
+            request,
+            step,
+            finished,
+            result,
+        } => executions::finished(cx, request, *step, finished, result.as_ref()),
+        RequestChange::ExecutionLost {
+            request,
+            step,
+            execution_id,
+            ..
+        } => executions::lost(cx, request, *step, execution_id),
+        // What these say stands in the audit log alone.
+        RequestChange::DdlPassed(_) | RequestChange::ResultCorrupt { .. } => Ok(()),
+    }
+}
+
+fn created(cx: &Context, new: &NewRequest) -> Result<(), Error> {
     let status = new.step.to();
     let pending = status == Status::Pending;
     let due = if pending {
@@ -138,7 +206,7 @@ fn from(step: Transition) -> &'static str {
     step.from().map_or("new", Status::as_str)
 }
 
-pub(super) fn dispatched(
+fn dispatched(
     cx: &Context,
     request: &RequestRef,
     step: Transition,
@@ -159,7 +227,7 @@ pub(super) fn dispatched(
 }
 
 /// Back to where it was dispatched from; what may still expire does so at its old time.
-pub(super) fn returned(cx: &Context, request: &RequestRef, step: Transition) -> Result<(), Error> {
+fn returned(cx: &Context, request: &RequestRef, step: Transition) -> Result<(), Error> {
     cx.one(
         "UPDATE requests SET status = ?3, audit_seq = ?4, updated_at_ms = ?5, dispatched_from = NULL, \
          dispatch_deadline_ms = NULL, \
@@ -175,7 +243,7 @@ pub(super) fn returned(cx: &Context, request: &RequestRef, step: Transition) -> 
     )
 }
 
-pub(super) fn vote(cx: &Context, request: &RequestRef, vote: &Vote) -> Result<(), Error> {
+fn voted(cx: &Context, request: &RequestRef, vote: &Vote) -> Result<(), Error> {
     cx.one(
         "INSERT INTO approvals (request_seq, step_index, action, actor_id, token_id, matched_selector, comment, \
          issued_by_requester, created_at_ms, audit_seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -194,7 +262,7 @@ pub(super) fn vote(cx: &Context, request: &RequestRef, vote: &Vote) -> Result<()
     )
 }
 
-pub(super) fn advanced(
+fn advanced(
     cx: &Context,
     request: &RequestRef,
     current_step: u32,
@@ -208,7 +276,7 @@ pub(super) fn advanced(
     approvers(cx, request.seq, selectors)
 }
 
-pub(super) fn approved(
+fn approved(
     cx: &Context,
     request: &RequestRef,
     step: Transition,
@@ -232,7 +300,7 @@ pub(super) fn approved(
 }
 
 /// Rejected or expired.
-pub(super) fn closed(cx: &Context, request: &RequestRef, step: Transition) -> Result<(), Error> {
+fn closed(cx: &Context, request: &RequestRef, step: Transition) -> Result<(), Error> {
     cx.one(
         "UPDATE requests SET status = ?3, audit_seq = ?4, updated_at_ms = ?5, resolved_at_ms = ?5, \
          due_at_ms = NULL WHERE seq = ?1 AND status = ?2",
@@ -247,7 +315,7 @@ pub(super) fn closed(cx: &Context, request: &RequestRef, step: Transition) -> Re
     clear_approvers(cx, request.seq)
 }
 
-pub(super) fn cancelled(
+fn cancelled(
     cx: &Context,
     request: &RequestRef,
     step: Transition,

@@ -13,12 +13,13 @@ fn routes(ids: &[&str]) -> Arc<Routes> {
 }
 
 fn synced(ids: &[&str]) -> Change {
-    Change::ConfigSynced {
+    ConfigurationChange::ConfigSynced {
         policy_version: "0".repeat(64),
         policy_text: "text".into(),
         summary: serde_json::Map::new(),
         routes: routes(ids),
     }
+    .into()
 }
 
 fn sync(store: &Store, ids: &[&str]) {
@@ -69,7 +70,7 @@ fn a_change_that_is_undone_takes_its_notifications_with_it() {
         let new = new_request(view, Opening::Pending)?;
         let mut twice = new.clone();
         twice.seq += 1;
-        let changes = [new, twice].map(|n| Change::RequestCreated(Box::new(n)));
+        let changes = [new, twice].map(|n| RequestChange::Created(Box::new(n)).into());
         Ok(Verdict::Write(changes.into(), ()))
     });
     assert!(failed.is_err());
@@ -87,7 +88,7 @@ fn routes_change_at_the_event_that_says_so_and_only_if_it_is_committed() {
     store
         .change(Actor::system(), |view, _| {
             let new = new_request(view, Opening::Pending)?;
-            let created = Change::RequestCreated(Box::new(new));
+            let created = RequestChange::Created(Box::new(new)).into();
             Ok(Verdict::Write(vec![synced(&["ops", "chat"]), created], ()))
         })
         .unwrap();

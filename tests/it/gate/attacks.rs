@@ -1,7 +1,7 @@
 //! Every known way to stop the listener behind the gate.
 
 use super::rig::{PATIENCE, Peer, Rig, eventually, limits};
-use dbward::gate::{Limits, Wake};
+use dbward::gate::{GateLimits, Wake};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Barrier;
@@ -34,7 +34,7 @@ fn an_enormous_length_is_refused_before_a_byte_of_it() {
 fn forty_clients_at_once_are_all_served_five_times() {
     const CLIENTS: usize = 40;
     for _ in 0..5 {
-        let rig = Rig::start(2, Limits::default());
+        let rig = Rig::start(2, GateLimits::default());
         let barrier = Barrier::new(CLIENTS);
         thread::scope(|s| {
             for _ in 0..CLIENTS {

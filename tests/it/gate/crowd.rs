@@ -1,7 +1,7 @@
 //! Strangers, crowds and greedy tokens: nobody uses up what others need.
 
 use super::rig::{PATIENCE, Peer, Rig, eventually, limits};
-use dbward::gate::Limits;
+use dbward::gate::GateLimits;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::Ordering;
@@ -69,7 +69,7 @@ fn a_small_body_that_came_with_its_head_keeps_the_connection() {
 
 #[test]
 fn strangers_cannot_use_up_the_budget_of_results() {
-    let small = Limits {
+    let small = GateLimits {
         stranger_bodies_bytes_max: MIB,
         bodies_bytes_max: MIB,
         bodies_per_token_max: MIB,
@@ -96,7 +96,7 @@ fn strangers_cannot_use_up_the_budget_of_results() {
 
 #[test]
 fn one_token_cannot_use_up_the_budget_of_all() {
-    let small = Limits {
+    let small = GateLimits {
         bodies_bytes_max: 8 * MIB,
         bodies_per_token_max: MIB,
         body: PATIENCE,
@@ -121,7 +121,7 @@ fn one_token_cannot_use_up_the_budget_of_all() {
 
 #[test]
 fn an_early_answer_to_a_result_waits_for_its_body() {
-    let small = Limits {
+    let small = GateLimits {
         result_bodies_bytes_max: 0,
         drained_bytes_max: 16 * MIB as u64,
         body: PATIENCE,
@@ -165,7 +165,7 @@ fn an_early_answer_to_a_result_waits_for_its_body() {
 
 #[test]
 fn a_token_has_its_calls_under_way_however_it_is_written() {
-    let few = Limits {
+    let few = GateLimits {
         calls_per_token_max: 2,
         ..limits()
     };
@@ -205,7 +205,7 @@ fn a_token_has_its_calls_under_way_however_it_is_written() {
 
 #[test]
 fn parked_calls_are_no_calls_under_way() {
-    let few = Limits {
+    let few = GateLimits {
         calls_per_token_max: 1,
         parked_per_token_max: 3,
         ..limits()
@@ -232,7 +232,7 @@ fn parked_calls_are_no_calls_under_way() {
 
 #[test]
 fn silent_connections_from_everywhere_deny_nothing() {
-    let small = Limits {
+    let small = GateLimits {
         connections_max: 64,
         ..limits()
     };
@@ -253,7 +253,7 @@ fn silent_connections_from_everywhere_deny_nothing() {
 
 #[test]
 fn half_heads_from_everywhere_leave_places_for_what_is_always_served() {
-    let small = Limits {
+    let small = GateLimits {
         connections_max: 16,
         anteroom_max: 4,
         head: PATIENCE,
@@ -294,7 +294,7 @@ fn half_heads_from_everywhere_leave_places_for_what_is_always_served() {
 
 #[test]
 fn the_longest_idle_connection_makes_room() {
-    let small = Limits {
+    let small = GateLimits {
         connections_max: 4,
         ..limits()
     };
@@ -314,7 +314,7 @@ fn the_longest_idle_connection_makes_room() {
 
 #[test]
 fn one_address_leaves_half_to_others() {
-    let small = Limits {
+    let small = GateLimits {
         connections_max: 8,
         ..limits()
     };

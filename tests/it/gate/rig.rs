@@ -2,7 +2,7 @@
 
 use dbward::clock::Clock;
 use dbward::gate::{
-    Admission, BackendKey, CallLimits, DirectResponse, Gate, GateOptions, Hub, Limits, Park,
+    Admission, BackendKey, CallLimits, DirectResponse, Gate, GateLimits, GateOptions, Hub, Park,
     RequestPreview, ResumeReason,
 };
 use dbward::http::call::{HttpRequest, HttpResponse};
@@ -21,8 +21,8 @@ pub(super) const VERSION: &str = "9.8.7";
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Short deadlines, so that the tests of them are short.
-pub(super) fn limits() -> Limits {
-    Limits {
+pub(super) fn limits() -> GateLimits {
+    GateLimits {
         head: Duration::from_millis(400),
         body: Duration::from_millis(400),
         reply: Duration::from_millis(400),
@@ -30,7 +30,7 @@ pub(super) fn limits() -> Limits {
         linger: Duration::from_millis(200),
         tick: Duration::from_millis(20),
         bytes_per_sec_min: 1 << 30,
-        ..Limits::default()
+        ..GateLimits::default()
     }
 }
 
@@ -180,11 +180,11 @@ pub(super) struct Rig {
 }
 
 impl Rig {
-    pub(super) fn start(workers: usize, limits: Limits) -> Rig {
+    pub(super) fn start(workers: usize, limits: GateLimits) -> Rig {
         Rig::build(workers, 64, limits, false)
     }
 
-    pub(super) fn build(workers: usize, queue_max: usize, limits: Limits, exempt: bool) -> Rig {
+    pub(super) fn build(workers: usize, queue_max: usize, limits: GateLimits, exempt: bool) -> Rig {
         let metrics = Arc::new(Metrics::new());
         let hub = Arc::new(Hub::new(&limits, metrics.clone()));
         let app = Arc::new(App::default());

@@ -1,7 +1,7 @@
 //! Slow or absent insides, slow readers, and the caps.
 
 use super::rig::{Peer, Rig, eventually, limits};
-use dbward::gate::Limits;
+use dbward::gate::GateLimits;
 use std::io::{Read, Write};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ fn a_slow_reader_of_a_large_answer_holds_no_worker_and_is_cut_off() {
 
 #[test]
 fn large_answers_arrive_whole() {
-    let rig = Rig::start(2, Limits::default());
+    let rig = Rig::start(2, GateLimits::default());
     let mut peer = rig.client();
     for bytes in [0, 1, 900, 4000, 16 << 10, 100_000, 5_000_000] {
         assert_eq!(peer.get(&format!("/big?{bytes}")).body.len(), bytes);
@@ -68,7 +68,7 @@ fn stuck_workers_are_said_to_be_stuck_and_recover() {
 fn bodies_and_answers_over_the_common_budget_are_refused() {
     let rig = Rig::start(
         2,
-        Limits {
+        GateLimits {
             stranger_bodies_bytes_max: 1 << 20,
             answers_bytes_max: 1 << 20,
             ..limits()
@@ -133,7 +133,7 @@ fn a_full_queue_is_said_at_once() {
 
 #[test]
 fn an_idle_connection_is_closed_quietly_after_its_time() {
-    let hasty = Limits {
+    let hasty = GateLimits {
         first_byte: Duration::from_millis(150),
         idle: Duration::from_millis(300),
         ..limits()

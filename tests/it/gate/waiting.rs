@@ -1,7 +1,7 @@
 //! Long-polls: woken, ended, left alone, given up.
 
 use super::rig::{PATIENCE, Peer, Rig, eventually, limits};
-use dbward::gate::{Limits, Wake};
+use dbward::gate::{GateLimits, Wake};
 use std::io::Read;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::Ordering;
@@ -105,7 +105,7 @@ fn stopping_closes_idle_connections_answers_busy_ones_and_refuses_new_ones() {
 
 #[test]
 fn stopping_an_idle_server_takes_no_time_and_a_stuck_one_no_more_than_allowed() {
-    let rig = Rig::start(2, Limits::default());
+    let rig = Rig::start(2, GateLimits::default());
     assert_eq!(rig.get("/ping").status, 200);
     let mut quiet = rig.client();
     let start = Instant::now();
@@ -146,7 +146,7 @@ fn a_poll_whose_client_leaves_is_forgotten() {
 
 #[test]
 fn a_call_whose_client_leaves_gives_its_worker_back() {
-    let patient = Limits {
+    let patient = GateLimits {
         acquire: PATIENCE,
         ..limits()
     };
@@ -164,7 +164,7 @@ fn a_call_whose_client_leaves_gives_its_worker_back() {
 #[test]
 fn a_job_wakes_one_poll_and_passes_over_those_that_have_left() {
     // A long tick: the hub finds out that a client has left only when it wakes it.
-    let slow = Limits {
+    let slow = GateLimits {
         tick: PATIENCE,
         ..limits()
     };
@@ -197,7 +197,7 @@ fn a_job_wakes_one_poll_and_passes_over_those_that_have_left() {
 fn polls_over_a_cap_are_answered_as_if_they_did_not_wait() {
     let rig = Rig::start(
         2,
-        Limits {
+        GateLimits {
             parked_max: 5,
             parked_per_token_max: 2,
             ..limits()
@@ -222,7 +222,7 @@ fn polls_over_a_cap_are_answered_as_if_they_did_not_wait() {
 
 #[test]
 fn five_hundred_polls_are_woken_at_once() {
-    let roomy = Limits {
+    let roomy = GateLimits {
         parked_per_token_max: 1000,
         reply: PATIENCE,
         acquire: PATIENCE,
@@ -250,7 +250,7 @@ fn five_hundred_polls_are_woken_at_once() {
 
 #[test]
 fn events_raised_by_one_client_reach_the_poll_of_another_a_thousand_times() {
-    let rig = Rig::start(2, Limits::default());
+    let rig = Rig::start(2, GateLimits::default());
     let mut peer = rig.client();
     for _ in 0..1000 {
         rig.app.ready.store(false, Ordering::SeqCst);

@@ -10,7 +10,7 @@ use dbward::config::Config;
 use dbward::crypto::{PublicKey, hex, random};
 use dbward::domain::decision::replay::{Recorded, Replayed};
 use dbward::domain::policy::Policies;
-use dbward::gate::Limits;
+use dbward::gate::GateLimits;
 use dbward::server::StartOptions;
 use dbward::store::{Verified, each_decision, verify_chain};
 use serde_json::{Value, json};
@@ -103,7 +103,7 @@ pub struct Server {
     pub clock: Clock,
     dir: Option<Temp>,
     toml: String,
-    limits: Limits,
+    limits: GateLimits,
     tokens: Mutex<HashMap<String, String>>,
     faults: Faults,
 }
@@ -120,9 +120,9 @@ impl Server {
 
     /// One with this server.toml, but for state_dir and listen.
     pub fn with(toml: &str) -> Server {
-        let limits = Limits {
+        let limits = GateLimits {
             tick: Duration::from_millis(20),
-            ..Limits::default()
+            ..GateLimits::default()
         };
         Server::start(
             toml,
@@ -136,7 +136,7 @@ impl Server {
 
     fn start(
         toml: &str,
-        limits: Limits,
+        limits: GateLimits,
         clock: Clock,
         dir: Temp,
         tokens: HashMap<String, String>,

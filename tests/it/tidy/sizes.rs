@@ -11,21 +11,14 @@ const FILE_LINES_MAX: usize = 700;
 const FUNCTION_LINES: usize = 70;
 
 /// Files that were longer than `FILE_LINES` when the rule came. Only ever shorten this list.
-const LONG_FILES: &[&str] = &[
-    "src/actions/create_request.rs",
-    "src/domain/change.rs",
-    "src/domain/request/mod.rs",
-];
+const LONG_FILES: &[&str] = &["src/actions/create_request.rs", "src/domain/request/mod.rs"];
 
 /// Functions that were longer than `FUNCTION_LINES` when the rule came. Only ever shorten this list.
 /// Most are one flat match over every case there is.
 const LONG_FUNCTIONS: &[(&str, &str)] = &[
     ("src/actions/create_request.rs", "write"),
-    ("src/domain/change/entry.rs", "described"),
-    ("src/domain/change/notice.rs", "notice"),
     ("src/domain/sql/walk_expr.rs", "expr"),
     ("src/domain/sql/walk_expr.rs", "expr_branch"),
-    ("src/store/apply/mod.rs", "apply"),
 ];
 
 fn all() -> impl Iterator<Item = Source> {

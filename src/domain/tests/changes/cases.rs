@@ -4,9 +4,10 @@ use super::AT;
 use crate::domain::actor::SubjectType;
 use crate::domain::approval::{Vote, VoteAction};
 use crate::domain::change::{
-    AuthFailures, Change, DETAIL_BYTES_MAX, DdlPassed, Finished, LostStep, NewExecution,
-    NewRequest, NewResult, NewSchema, NewToken, PurgedRequest, PurgedResult, Refused, RequestRef,
-    RequestText, RoleMode, UserStatus,
+    AuthFailures, Change, ConfigurationChange, DETAIL_BYTES_MAX, DdlPassed, Finished,
+    IdentityChange, LogChange, LostStep, NewExecution, NewRequest, NewResult, NewSchema, NewToken,
+    PurgedRequest, PurgedResult, Refused, RequestChange, RequestRef, RequestText, RoleMode,
+    UserStatus,
 };
 use crate::domain::decision::Passed;
 use crate::domain::dialect::Dialect;
@@ -70,11 +71,11 @@ fn new_request(opening: Opening) -> NewRequest {
     }
 }
 
-fn created(case: &'static str, new: NewRequest) -> (&'static str, Change) {
-    (case, Change::RequestCreated(Box::new(new)))
+fn created(case: &'static str, new: NewRequest) -> (&'static str, RequestChange) {
+    (case, RequestChange::Created(Box::new(new)))
 }
 
-fn made() -> Vec<(&'static str, Change)> {
+fn made() -> Vec<(&'static str, RequestChange)> {
     let mut pending = new_request(Opening::Pending);
     pending.reason = Some("a \"reason\"\nin two lines, é".into());
     pending.total_steps = 2;
@@ -99,8 +100,8 @@ fn made() -> Vec<(&'static str, Change)> {
         created("pending", pending),
         created("auto-approved", new_request(Opening::AutoApproved)),
         created("break-glass, long statement", emergency),
-        ("", Change::DdlPassed(Box::new(ddl))),
-        ("in full", Change::DdlPassed(Box::new(full_ddl))),
+        ("", RequestChange::DdlPassed(Box::new(ddl))),
+        ("in full", RequestChange::DdlPassed(Box::new(full_ddl))),
     ]
 }
 
@@ -116,13 +117,13 @@ fn vote(action: VoteAction, full: bool) -> Vote {
     }
 }
 
-fn decided() -> Vec<(&'static str, Change)> {
+fn decided() -> Vec<(&'static str, RequestChange)> {
     let mut changes = Vec::new();
     for (case, full) in [("", false), ("with comment", true)] {
         changes.extend([
             (
                 case,
-                Change::StepApproved {
+                RequestChange::StepApproved {
                     request: request(Status::Pending),
                     vote: vote(VoteAction::Approve, full),
                     current_step: 1,
@@ -132,7 +133,7 @@ fn decided() -> Vec<(&'static str, Change)> {
             ),
             (
                 case,
-                Change::RequestApproved {
+                RequestChange::Approved {
                     request: request(Status::Pending),
                     vote: vote(VoteAction::Approve, full),
                     step: Transition::for_test(Status::Pending, Status::Approved),
@@ -143,7 +144,7 @@ fn decided() -> Vec<(&'static str, Change)> {
             ),
             (
                 case,
-                Change::RequestRejected {
+                RequestChange::Rejected {
                     request: request(Status::Pending),
                     vote: vote(VoteAction::Reject, full),
                     step: Transition::for_test(Status::Pending, Status::Rejected),
@@ -151,7 +152,7 @@ fn decided() -> Vec<(&'static str, Change)> {
             ),
             (
                 case,
-                Change::RequestCancelled {
+                RequestChange::Cancelled {
                     request: request(Status::Running),
                     step: Transition::for_test(Status::Running, Status::Cancelled),
                     reason: full.then(|| "not needed".into()),
@@ -162,18 +163,18 @@ fn decided() -> Vec<(&'static str, Change)> {
     changes
 }
 
-fn dispatched() -> Vec<(&'static str, Change)> {
-    let dispatched = |from, acknowledged| Change::RequestDispatched {
+fn dispatched() -> Vec<(&'static str, RequestChange)> {
+    let dispatched = |from, acknowledged| RequestChange::Dispatched {
         request: request(from),
         step: Transition::for_test(from, Status::Dispatched),
         deadline: AT,
         acknowledged,
     };
-    let expired = |from| Change::RequestExpired {
+    let expired = |from| RequestChange::Expired {
         request: request(from),
         step: Transition::for_test(from, Status::Expired),
     };
-    let returned = Change::DispatchTimedOut {
+    let returned = RequestChange::DispatchTimedOut {
         request: request(Status::Dispatched),
         step: Transition::for_test(Status::Dispatched, Status::Failed),
     };
@@ -203,8 +204,8 @@ fn finished(success: bool) -> Finished {
     }
 }
 
-fn executed() -> Vec<(&'static str, Change)> {
-    let ended = |status, step, success, result| Change::ExecutionFinished {
+fn executed() -> Vec<(&'static str, RequestChange)> {
+    let ended = |status, step, success, result| RequestChange::ExecutionFinished {
         request: request(status),
         step,
         finished: finished(success),
@@ -219,7 +220,7 @@ fn executed() -> Vec<(&'static str, Change)> {
         expires_at: AT,
         access: Vec::new(),
     };
-    let lost = |status, step| Change::ExecutionLost {
+    let lost = |status, step| RequestChange::ExecutionLost {
         request: request(status),
         step,
         execution_id: "execution-id".into(),
@@ -227,7 +228,7 @@ fn executed() -> Vec<(&'static str, Change)> {
     };
     let (running, gone) = (Status::Running, Status::Cancelled);
     let to = |status| Some(Transition::for_test(running, status));
-    let started = Change::ExecutionStarted {
+    let started = RequestChange::ExecutionStarted {
         request: request(Status::Dispatched),
         step: Transition::for_test(Status::Dispatched, running),
         execution: NewExecution {
@@ -255,7 +256,7 @@ fn executed() -> Vec<(&'static str, Change)> {
         ("after cancel", lost(gone, None)),
         (
             "",
-            Change::ResultCorrupt {
+            RequestChange::ResultCorrupt {
                 request: request(Status::Executed),
                 execution_id: "execution-id".into(),
             },
@@ -263,7 +264,7 @@ fn executed() -> Vec<(&'static str, Change)> {
     ]
 }
 
-fn tokens() -> Vec<(&'static str, Change)> {
+fn tokens() -> Vec<(&'static str, IdentityChange)> {
     let plain = NewToken {
         id: "token-id".into(),
         subject_type: SubjectType::User,
@@ -299,39 +300,45 @@ fn tokens() -> Vec<(&'static str, Change)> {
         ]),
         ..plain.clone()
     };
-    let revoked = Change::TokenRevoked {
+    let revoked = IdentityChange::TokenRevoked {
         token_id: "token-id".into(),
         subject_id: "requester".into(),
     };
     vec![
-        ("resolved", Change::TokenCreated(plain)),
-        ("ceiling", Change::TokenCreated(ceiling)),
-        ("bound agent", Change::TokenCreated(agent)),
+        ("resolved", IdentityChange::TokenCreated(plain)),
+        ("ceiling", IdentityChange::TokenCreated(ceiling)),
+        ("bound agent", IdentityChange::TokenCreated(agent)),
         ("", revoked),
     ]
 }
 
-fn people() -> Vec<(&'static str, Change)> {
+fn people() -> Vec<(&'static str, IdentityChange)> {
     let user = |active, by_config| UserStatus {
         id: "requester".into(),
         active,
         by_config,
     };
     let id = || "requester".to_owned();
-    let login = |roles| Change::LoginSucceeded { id: id(), roles };
-    let updated = |slack_user_id| Change::UserUpdated {
+    let login = |roles| IdentityChange::LoginSucceeded { id: id(), roles };
+    let updated = |slack_user_id| IdentityChange::UserUpdated {
         id: id(),
         slack_user_id,
     };
-    let agent = |version| Change::AgentRegistered {
+    let agent = |version| IdentityChange::AgentRegistered {
         agent_id: "agent-1".into(),
         capabilities_json: "{}".into(),
         version,
     };
     vec![
-        ("by the API", Change::UserActivated(user(true, false))),
-        ("by configuration", Change::UserSuspended(user(false, true))),
-        ("", Change::UserCreated { id: id() }),
+        (
+            "by the API",
+            IdentityChange::UserActivated(user(true, false)),
+        ),
+        (
+            "by configuration",
+            IdentityChange::UserSuspended(user(false, true)),
+        ),
+        ("", IdentityChange::UserCreated { id: id() }),
         ("no role", login(BTreeSet::new())),
         ("roles", login(["developer".into(), "a".into()].into())),
         ("", updated(None)),
@@ -341,8 +348,8 @@ fn people() -> Vec<(&'static str, Change)> {
     ]
 }
 
-fn configuration() -> Vec<(&'static str, Change)> {
-    let role = |lost| Change::RoleDeleted {
+fn configuration() -> Vec<(&'static str, ConfigurationChange)> {
+    let role = |lost| ConfigurationChange::RoleDeleted {
         name: "reviewer".into(),
         lost,
         policy_version: "4".repeat(64),
@@ -354,7 +361,7 @@ fn configuration() -> Vec<(&'static str, Change)> {
         target: target(),
     };
     let schema = |ready: bool| {
-        Change::SchemaSynced(NewSchema {
+        ConfigurationChange::SchemaSynced(NewSchema {
             target: target(),
             dialect: Dialect::MySql,
             status: if ready { "ready" } else { "failed" },
@@ -367,13 +374,13 @@ fn configuration() -> Vec<(&'static str, Change)> {
     let Value::Object(summary) = json!({"workflows": 2, "databases": 1}) else {
         unreachable!()
     };
-    let synced = Change::ConfigSynced {
+    let synced = ConfigurationChange::ConfigSynced {
         policy_version: "5".repeat(64),
         policy_text: "text".into(),
         summary,
         routes: Arc::default(),
     };
-    let rejected = |problems| Change::ConfigRejected { problems };
+    let rejected = |problems| ConfigurationChange::ConfigRejected { problems };
     vec![
         ("", role(Vec::new())),
         ("steps lost", role(vec![lost(Some(1)), lost(None)])),
@@ -385,7 +392,7 @@ fn configuration() -> Vec<(&'static str, Change)> {
     ]
 }
 
-fn refused() -> Vec<(&'static str, Change)> {
+fn refused() -> Vec<(&'static str, LogChange)> {
     let bare = Refused {
         attempt: "request.create",
         code: "sql_rejected",
@@ -413,14 +420,14 @@ fn refused() -> Vec<(&'static str, Change)> {
         reason: "unknown token",
     };
     vec![
-        ("", Change::AttemptRefused(bare)),
-        ("new request", Change::AttemptRefused(new)),
-        ("request", Change::AttemptRefused(known)),
-        ("", Change::AuthFailures(failures)),
+        ("", LogChange::AttemptRefused(bare)),
+        ("new request", LogChange::AttemptRefused(new)),
+        ("request", LogChange::AttemptRefused(known)),
+        ("", LogChange::AuthFailures(failures)),
     ]
 }
 
-fn purged() -> Vec<(&'static str, Change)> {
+fn purged() -> Vec<(&'static str, LogChange)> {
     let results = [(1, "execution-b"), (2, "execution-a")].map(|(seq, id)| PurgedResult {
         execution_seq: seq,
         execution_id: id.into(),
@@ -442,26 +449,26 @@ fn purged() -> Vec<(&'static str, Change)> {
         signature: "c".repeat(128),
     };
     vec![
-        ("", Change::StateBaselined(baseline)),
-        ("", Change::CheckpointFileAttached),
+        ("", LogChange::StateBaselined(baseline)),
+        ("", LogChange::CheckpointFileAttached),
         (
             "",
-            Change::RollbackAccepted {
+            LogChange::RollbackAccepted {
                 reason: "the disk is gone".into(),
                 found: "the file goes to event 200".into(),
             },
         ),
-        ("", Change::ResultsPurged(results.to_vec())),
+        ("", LogChange::ResultsPurged(results.to_vec())),
         (
             "",
-            Change::RequestsPurged {
+            LogChange::RequestsPurged {
                 requests: requests.to_vec(),
                 before: AT,
             },
         ),
         (
             "",
-            Change::AuditPurged {
+            LogChange::AuditPurged {
                 bound_seq: 10,
                 last_hash: "6".repeat(64),
                 before: AT,
@@ -471,17 +478,19 @@ fn purged() -> Vec<(&'static str, Change)> {
     ]
 }
 
-pub(super) fn every_change() -> Vec<(&'static str, Change)> {
+type Case = (&'static str, Change);
+
+fn group<T: Into<Change>, const N: usize>(cases: [Vec<(&'static str, T)>; N]) -> Vec<Case> {
+    let cases = cases.into_iter().flatten();
+    cases.map(|(case, change)| (case, change.into())).collect()
+}
+
+pub(super) fn every_change() -> Vec<Case> {
     [
-        made(),
-        decided(),
-        dispatched(),
-        executed(),
-        tokens(),
-        people(),
-        configuration(),
-        refused(),
-        purged(),
+        group([made(), decided(), dispatched(), executed()]),
+        group([tokens(), people()]),
+        group([configuration()]),
+        group([refused(), purged()]),
     ]
     .concat()
 }

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::clock::Timestamp;
 use crate::domain::audit::{hashed_time, purge_message};
-use crate::domain::change::{PurgedRequest, PurgedResult};
+use crate::domain::change::{LogChange, PurgedRequest, PurgedResult};
 use crate::error::Error;
 use crate::store::AuditKeys;
 use rusqlite::params;
@@ -20,7 +20,29 @@ const PARTS: [&str; 8] = [
     "DELETE FROM outbox WHERE request_seq = ?1",
 ];
 
-pub(super) fn results(cx: &Context, purged: &[PurgedResult]) -> Result<(), Error> {
+/// Writes the rows of a change of this group.
+pub(super) fn apply(cx: &Context, keys: &AuditKeys, change: &LogChange) -> Result<(), Error> {
+    match change {
+        LogChange::ResultsPurged(purged) => results(cx, purged),
+        LogChange::RequestsPurged {
+            requests: purged, ..
+        } => requests(cx, purged),
+        LogChange::AuditPurged {
+            bound_seq,
+            last_hash,
+            before,
+            retained,
+        } => audit(cx, keys, *bound_seq, last_hash, *before, *retained),
+        // What these say stands in the audit log alone.
+        LogChange::AttemptRefused(_)
+        | LogChange::AuthFailures(_)
+        | LogChange::StateBaselined(_)
+        | LogChange::CheckpointFileAttached
+        | LogChange::RollbackAccepted { .. } => Ok(()),
+    }
+}
+
+fn results(cx: &Context, purged: &[PurgedResult]) -> Result<(), Error> {
     for result in purged {
         cx.any(
             "DELETE FROM result_access WHERE execution_seq = ?1",
@@ -38,7 +60,7 @@ pub(super) fn results(cx: &Context, purged: &[PurgedResult]) -> Result<(), Error
     Ok(())
 }
 
-pub(super) fn requests(cx: &Context, purged: &[PurgedRequest]) -> Result<(), Error> {
+fn requests(cx: &Context, purged: &[PurgedRequest]) -> Result<(), Error> {
     for request in purged {
         cx.one(
             "INSERT INTO purged_requests (request_seq, id, audit_seq) VALUES (?1, ?2, ?3)",
@@ -52,7 +74,7 @@ pub(super) fn requests(cx: &Context, purged: &[PurgedRequest]) -> Result<(), Err
     Ok(())
 }
 
-pub(super) fn audit(
+fn audit(
     cx: &Context,
     keys: &AuditKeys,
     bound_seq: i64,

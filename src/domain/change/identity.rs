@@ -1,0 +1,213 @@
+//! Who may act: tokens, users, logins, agents.
+
+use super::entry::{about, object};
+use crate::clock::Timestamp;
+use crate::domain::actor::SubjectType;
+use crate::domain::audit::AuditEntry;
+use crate::domain::scope::Scope;
+use crate::domain::token::Grant;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// How the roles of a token count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoleMode {
+    /// Resolved at every request; the token names none.
+    Resolved,
+    /// The named roles are what it grants.
+    Grant,
+    /// The named roles are the most it can do of what its subject holds.
+    Ceiling,
+}
+
+impl RoleMode {
+    /// Its name in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RoleMode::Resolved => "resolved",
+            RoleMode::Grant => "grant",
+            RoleMode::Ceiling => "ceiling",
+        }
+    }
+
+    /// The mode of that name.
+    pub fn parse(text: &str) -> Option<RoleMode> {
+        [RoleMode::Resolved, RoleMode::Grant, RoleMode::Ceiling]
+            .into_iter()
+            .find(|m| m.as_str() == text)
+    }
+}
+
+/// A new token; the secret itself is never here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewToken {
+    /// UUID.
+    pub id: String,
+    /// Person or agent.
+    pub subject_type: SubjectType,
+    /// Whose.
+    pub subject_id: String,
+    /// SHA-256 of the secret, hexadecimal.
+    pub hash: String,
+    /// The eight characters by which people recognise it.
+    pub prefix: String,
+    /// What it is for.
+    pub name: Option<String>,
+    /// Roles it names.
+    pub roles: Vec<String>,
+    /// How they count.
+    pub role_mode: RoleMode,
+    /// Groups it adds.
+    pub groups: Vec<String>,
+    /// Who counts as its issuer; `system` at the first start.
+    pub issuer: String,
+    /// Everybody who had a hand in it: whoever issued it, and whoever had a hand in the token it was issued with.
+    pub issuers: BTreeSet<String>,
+    /// The targets that an agent's token is bound to, `*` for every name; none where it is bound to none.
+    pub bound_to: Option<Vec<Scope>>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl NewToken {
+    /// What of it decides about rights.
+    pub fn grant(&self) -> Grant<'_> {
+        Grant {
+            subject_type: self.subject_type,
+            subject_id: &self.subject_id,
+            roles: &self.roles,
+            role_mode: self.role_mode,
+            groups: &self.groups,
+        }
+    }
+}
+
+/// Whether a person may act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserStatus {
+    /// Subject id.
+    pub id: String,
+    /// Active or suspended.
+    pub active: bool,
+    /// Configuration says so, and will say so again; otherwise somebody did over the API.
+    pub by_config: bool,
+}
+
+/// A change of who may act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdentityChange {
+    /// An agent polled for the first time.
+    AgentRegistered {
+        /// Its subject id.
+        agent_id: String,
+        /// What it says it can do, as JSON.
+        capabilities_json: String,
+        /// Its version.
+        version: Option<String>,
+    },
+    /// A token was issued.
+    TokenCreated(NewToken),
+    /// A token was revoked.
+    TokenRevoked {
+        /// The token.
+        token_id: String,
+        /// Whose it was.
+        subject_id: String,
+    },
+    /// A person may act, or act again.
+    UserActivated(UserStatus),
+    /// A person may not act.
+    UserSuspended(UserStatus),
+    /// A person came in whom the identity provider vouches for, and who was not known.
+    UserCreated {
+        /// Subject id.
+        id: String,
+    },
+    /// A person came in by the identity provider; once an hour.
+    LoginSucceeded {
+        /// Subject id.
+        id: String,
+        /// Names of the roles he holds now.
+        roles: BTreeSet<String>,
+    },
+    /// What is known of a person changed.
+    UserUpdated {
+        /// Subject id.
+        id: String,
+        /// The Slack account that is his.
+        slack_user_id: Option<String>,
+    },
+}
+
+impl IdentityChange {
+    /// What the audit log says of it.
+    pub fn entry(&self) -> AuditEntry {
+        match self {
+            IdentityChange::AgentRegistered {
+                agent_id, version, ..
+            } => {
+                let mut e = about("agent.registered", "agent", "agent", agent_id);
+                if let Some(version) = version {
+                    e.metadata
+                        .insert("agent_version".into(), version.clone().into());
+                }
+                e
+            }
+            IdentityChange::TokenCreated(new) => token_created(new),
+            IdentityChange::TokenRevoked {
+                token_id,
+                subject_id,
+            } => {
+                let mut e = about("token.revoked", "token", "token", token_id);
+                e.metadata
+                    .insert("subject_id".into(), subject_id.clone().into());
+                e
+            }
+            IdentityChange::UserActivated(user) => status_entry("user.activated", user),
+            IdentityChange::UserSuspended(user) => status_entry("user.disabled", user),
+            IdentityChange::UserCreated { id } => {
+                let mut e = about("user.created", "identity", "user", id);
+                e.metadata.insert("source".into(), "oidc".into());
+                e
+            }
+            IdentityChange::LoginSucceeded { id, roles } => {
+                let mut e = about("auth.login_success", "auth", "user", id);
+                e.metadata = object(json!({"method": "oidc", "roles": roles}));
+                e
+            }
+            IdentityChange::UserUpdated { id, slack_user_id } => {
+                let mut e = about("user.updated", "identity", "user", id);
+                e.metadata
+                    .insert("slack_user_id".into(), slack_user_id.clone().into());
+                e
+            }
+        }
+    }
+}
+
+fn token_created(new: &NewToken) -> AuditEntry {
+    let mut e = about("token.created", "token", "token", &new.id);
+    e.metadata = object(json!({
+        "subject_id": new.subject_id,
+        "subject_type": new.subject_type.as_str(),
+        "roles": new.roles,
+        "role_mode": new.role_mode.as_str(),
+        "groups": new.groups,
+        "issuer": new.issuer,
+        "issuers": new.issuers,
+        "scopes": new.bound_to.as_deref().map(scopes),
+        "expires_at": new.expires_at.map(Timestamp::rfc3339),
+    }));
+    e
+}
+
+fn scopes(scopes: &[Scope]) -> Vec<Value> {
+    let scope = |t: &Scope| json!({"database": t.database, "environment": t.environment});
+    scopes.iter().map(scope).collect()
+}
+
+fn status_entry(event_type: &'static str, user: &UserStatus) -> AuditEntry {
+    let mut e = about(event_type, "identity", "user", &user.id);
+    e.metadata.insert("by_config".into(), user.by_config.into());
+    e
+}

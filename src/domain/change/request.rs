@@ -1,0 +1,363 @@
+//! What happens to one request: made, voted on, dispatched, executed.
+
+mod entry;
+
+use crate::clock::Timestamp;
+use crate::domain::approval::Vote;
+use crate::domain::decision::Passed;
+use crate::domain::id::{Operation, Selector, Target};
+use crate::domain::policy::workflow::Workflow;
+use crate::domain::request::{Request, Status, Transition};
+use std::sync::Arc;
+
+/// Which request a change is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestRef {
+    /// Its row.
+    pub seq: i64,
+    /// Its id.
+    pub id: String,
+    /// Who made it.
+    pub requester: String,
+    /// Where it runs.
+    pub target: Target,
+    /// What it does.
+    pub operation: Operation,
+    /// The status it has before the change.
+    pub status: Status,
+}
+
+impl From<&Request> for RequestRef {
+    fn from(r: &Request) -> Self {
+        RequestRef {
+            seq: r.seq,
+            id: r.id.clone(),
+            requester: r.requester.clone(),
+            target: r.target.clone(),
+            operation: r.operation,
+            status: r.status,
+        }
+    }
+}
+
+/// The texts of a request: written once, never changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestText {
+    /// The SQL, or the JSON of a migration, byte for byte.
+    pub detail: String,
+    /// The statements that will run: the detail cut at statement boundaries, as a JSON array.
+    pub plan_json: Option<String>,
+    /// The workflow as it was.
+    pub workflow: Option<Workflow>,
+    /// Everything the decision was computed from, as JSON.
+    pub facts_json: String,
+    /// How it was decided, as JSON.
+    pub trace_json: String,
+    /// Tables, findings and risk, as JSON; none where the result is not to be kept.
+    pub context_json: Option<String>,
+    /// Statements to be explained before anybody approves.
+    pub dry_runs: Vec<String>,
+    /// The client's own facts, as JSON.
+    pub metadata_json: Option<String>,
+    /// Who else may see the result.
+    pub share_with: Vec<Selector>,
+    /// The client's idempotency key.
+    pub idempotency_key: Option<String>,
+    /// Hash of what the key was used with.
+    pub idempotency_fingerprint: Option<String>,
+    /// Hash of the redacted statement.
+    pub fingerprint: String,
+    /// The statement as audit events show it.
+    pub redacted: Option<String>,
+}
+
+/// A new request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRequest {
+    /// Its row: the next one, as the view of the same transaction says.
+    pub seq: i64,
+    /// UUID.
+    pub id: String,
+    /// Who makes it.
+    pub requester: String,
+    /// With which token.
+    pub token_id: Option<String>,
+    /// Where it runs.
+    pub target: Target,
+    /// What it does.
+    pub operation: Operation,
+    /// The first move.
+    pub step: Transition,
+    /// An emergency.
+    pub emergency: bool,
+    /// DDL was asked for.
+    pub allow_ddl: bool,
+    /// The result is not kept.
+    pub no_result_store: bool,
+    /// Why.
+    pub reason: Option<String>,
+    /// Number of steps.
+    pub total_steps: u32,
+    /// Selectors of the first step, when pending.
+    pub approvers: Vec<Selector>,
+    /// `low` to `unavailable`.
+    pub risk_level: String,
+    /// SHA-256 of the policies that decided; they are stored already.
+    pub policy_version: String,
+    /// When pending ends.
+    pub expires_at: Option<Timestamp>,
+    /// When the approval of what needs none ends.
+    pub approval_expires_at: Option<Timestamp>,
+    /// The texts.
+    pub text: RequestText,
+}
+
+/// A new execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewExecution {
+    /// UUID.
+    pub id: String,
+    /// 1 for the first of a request.
+    pub attempt: u32,
+    /// The agent.
+    pub agent_id: String,
+    /// Makes the claim repeatable.
+    pub claim_key: Option<String>,
+    /// The signed token.
+    pub token_json: String,
+    /// Length of a lease.
+    pub lease_secs: u64,
+    /// End of the first lease.
+    pub lease_until: Timestamp,
+    /// Seconds a statement may run, 0 for no limit.
+    pub statement_timeout_secs: u64,
+    /// Rows returned at most.
+    pub max_rows: Option<u64>,
+}
+
+/// How an execution ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// The execution.
+    pub execution_id: String,
+    /// Whether the database said yes.
+    pub success: bool,
+    /// What the agent said went wrong.
+    pub error_message: Option<String>,
+    /// Rows changed.
+    pub rows_affected: Option<u64>,
+    /// How long it took.
+    pub duration_ms: Option<u64>,
+    /// Whether rows were left out.
+    pub truncated: bool,
+    /// Whether the lease had run out before.
+    pub late: bool,
+    /// Hash of the report, so that the same one again is known.
+    pub report_sha256: String,
+}
+
+/// A stored result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewResult {
+    /// `row`, `local` or `s3`.
+    pub backend: &'static str,
+    /// The envelope, where it becomes a row of its own.
+    pub body: Option<Arc<[u8]>>,
+    /// The object's key.
+    pub key: String,
+    /// Its size.
+    pub content_length: u64,
+    /// Its SHA-256.
+    pub checksum_sha256: String,
+    /// When it may be removed.
+    pub expires_at: Timestamp,
+    /// Who may see it besides the requester.
+    pub access: Vec<Selector>,
+}
+
+/// What an emergency with DDL passed that would have been refused (semantics 1.6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DdlPassed {
+    /// The request.
+    pub request: RequestRef,
+    /// What it passed.
+    pub passed: Passed,
+    /// Why, in the requester's words.
+    pub reason: Option<String>,
+    /// Hash of the redacted statement.
+    pub fingerprint: String,
+    /// The statement as audit events show it.
+    pub redacted: Option<String>,
+}
+
+impl DdlPassed {
+    /// What `new`, which `request` names, passed.
+    pub fn new(request: &RequestRef, new: &NewRequest, passed: Passed) -> DdlPassed {
+        DdlPassed {
+            request: request.clone(),
+            passed,
+            reason: new.reason.clone(),
+            fingerprint: new.text.fingerprint.clone(),
+            redacted: new.text.redacted.clone(),
+        }
+    }
+}
+
+/// A change of one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestChange {
+    /// A request is made.
+    Created(Box<NewRequest>),
+    /// A request is handed to the agents.
+    Dispatched {
+        /// The request.
+        request: RequestRef,
+        /// The move.
+        step: Transition,
+        /// When it goes back unclaimed.
+        deadline: Timestamp,
+        /// Why a lost write may run again, where somebody vouched for it.
+        acknowledged: Option<String>,
+    },
+    /// An emergency passed DDL that would have been refused.
+    DdlPassed(Box<DdlPassed>),
+    /// A vote that leaves the request pending.
+    StepApproved {
+        /// The request.
+        request: RequestRef,
+        /// The vote.
+        vote: Vote,
+        /// The step the request is in now, 0-based.
+        current_step: u32,
+        /// Number of steps.
+        total_steps: u32,
+        /// Selectors of that step.
+        approvers: Vec<Selector>,
+    },
+    /// The last vote needed.
+    Approved {
+        /// The request.
+        request: RequestRef,
+        /// The vote.
+        vote: Vote,
+        /// The move.
+        step: Transition,
+        /// Number of steps.
+        total_steps: u32,
+        /// When the approval ends.
+        approval_expires_at: Timestamp,
+        /// When the request was made: since then it waited.
+        created_at: Timestamp,
+    },
+    /// Turned down.
+    Rejected {
+        /// The request.
+        request: RequestRef,
+        /// The vote.
+        vote: Vote,
+        /// The move.
+        step: Transition,
+    },
+    /// Called off.
+    Cancelled {
+        /// The request.
+        request: RequestRef,
+        /// The move.
+        step: Transition,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Not approved or not used in time.
+    Expired {
+        /// The request.
+        request: RequestRef,
+        /// The move.
+        step: Transition,
+    },
+    /// Nobody claimed it in time.
+    DispatchTimedOut {
+        /// The request.
+        request: RequestRef,
+        /// The move.
+        step: Transition,
+    },
+    /// An agent claimed it.
+    ExecutionStarted {
+        /// The request.
+        request: RequestRef,
+        /// The move.
+        step: Transition,
+        /// The execution.
+        execution: NewExecution,
+    },
+    /// The agent reported.
+    ExecutionFinished {
+        /// The request.
+        request: RequestRef,
+        /// The move; none when the request was cancelled meanwhile and stays so.
+        step: Option<Transition>,
+        /// The report.
+        finished: Finished,
+        /// What was stored of it.
+        result: Option<NewResult>,
+    },
+    /// The lease ran out.
+    ExecutionLost {
+        /// The request.
+        request: RequestRef,
+        /// The move; none when the request was cancelled meanwhile and stays so.
+        step: Option<Transition>,
+        /// The execution.
+        execution_id: String,
+        /// Its agent.
+        agent_id: String,
+    },
+    /// A stored result is not what was stored.
+    ResultCorrupt {
+        /// The request.
+        request: RequestRef,
+        /// The execution.
+        execution_id: String,
+    },
+}
+
+impl RequestChange {
+    /// The request, unless this is the making of one.
+    pub fn request(&self) -> Option<&RequestRef> {
+        match self {
+            RequestChange::Created(_) => None,
+            RequestChange::DdlPassed(passed) => Some(&passed.request),
+            RequestChange::Dispatched { request, .. }
+            | RequestChange::StepApproved { request, .. }
+            | RequestChange::Approved { request, .. }
+            | RequestChange::Rejected { request, .. }
+            | RequestChange::Cancelled { request, .. }
+            | RequestChange::Expired { request, .. }
+            | RequestChange::DispatchTimedOut { request, .. }
+            | RequestChange::ExecutionStarted { request, .. }
+            | RequestChange::ExecutionFinished { request, .. }
+            | RequestChange::ExecutionLost { request, .. }
+            | RequestChange::ResultCorrupt { request, .. } => Some(request),
+        }
+    }
+
+    /// The move it makes: from where (`None` for a new request) and to where.
+    pub fn moved(&self) -> Option<(Option<Status>, Status)> {
+        let step = match self {
+            RequestChange::Created(new) => Some(new.step),
+            RequestChange::Dispatched { step, .. }
+            | RequestChange::Approved { step, .. }
+            | RequestChange::Rejected { step, .. }
+            | RequestChange::Cancelled { step, .. }
+            | RequestChange::Expired { step, .. }
+            | RequestChange::DispatchTimedOut { step, .. }
+            | RequestChange::ExecutionStarted { step, .. } => Some(*step),
+            RequestChange::ExecutionFinished { step, .. }
+            | RequestChange::ExecutionLost { step, .. } => *step,
+            RequestChange::StepApproved { .. }
+            | RequestChange::DdlPassed(_)
+            | RequestChange::ResultCorrupt { .. } => None,
+        };
+        step.map(|s| (s.from(), s.to()))
+    }
+}

@@ -1,0 +1,209 @@
+//! The audit event of each change of a request.
+
+use super::{DdlPassed, Finished, NewExecution, NewRequest, NewResult, RequestChange, RequestRef};
+use crate::domain::approval::Vote;
+use crate::domain::audit::{AuditEntry, EventOutcome};
+use crate::domain::change::entry::{about, object, of_request};
+use crate::domain::request::{Status, Transition};
+use serde_json::json;
+
+impl RequestChange {
+    /// What the audit log says of it.
+    pub fn entry(&self) -> AuditEntry {
+        let mut entry = match self {
+            RequestChange::Created(new) => created(new),
+            RequestChange::Dispatched {
+                request,
+                acknowledged,
+                ..
+            } => dispatched(request, acknowledged.as_deref()),
+            RequestChange::DdlPassed(passed) => ddl_passed(passed),
+            RequestChange::StepApproved {
+                request,
+                vote,
+                total_steps,
+                ..
+            } => voted("step.approved", request, vote, Some(*total_steps)),
+            RequestChange::Approved {
+                request,
+                vote,
+                total_steps,
+                ..
+            } => voted("request.approved", request, vote, Some(*total_steps)),
+            RequestChange::Rejected { request, vote, .. } => rejected(request, vote),
+            RequestChange::Cancelled {
+                request, reason, ..
+            } => cancelled(request, reason.as_deref()),
+            RequestChange::Expired { request, .. } => {
+                of_request("request.expired", "approval", request)
+            }
+            RequestChange::DispatchTimedOut { request, .. } => {
+                of_request("request.dispatch_timeout", "approval", request)
+            }
+            RequestChange::ExecutionStarted {
+                request, execution, ..
+            } => started(request, execution),
+            RequestChange::ExecutionFinished {
+                request,
+                step,
+                finished,
+                result,
+            } => ended(request, *step, finished, result.as_ref()),
+            RequestChange::ExecutionLost {
+                request,
+                execution_id,
+                agent_id,
+                ..
+            } => lost(request, execution_id, agent_id),
+            RequestChange::ResultCorrupt {
+                request,
+                execution_id,
+            } => corrupt(request, execution_id),
+        };
+        entry.moved = self.moved();
+        entry
+    }
+}
+
+fn created(new: &NewRequest) -> AuditEntry {
+    let event_type = match new.step.to() {
+        Status::AutoApproved => "request.auto_approved",
+        Status::BreakGlass => "request.break_glass",
+        _ => "request.created",
+    };
+    let mut e = about(event_type, "approval", "request", &new.id);
+    e.request_id = Some(new.id.clone());
+    e.operation = Some(new.operation.as_str());
+    e.database = Some(new.target.database.clone());
+    e.environment = Some(new.target.environment.clone());
+    e.fingerprint = Some(new.text.fingerprint.clone());
+    e.detail.clone_from(&new.text.redacted);
+    e.reason.clone_from(&new.reason);
+    e.metadata = object(json!({
+        "policy_version": new.policy_version,
+        "risk_level": new.risk_level,
+        "emergency": new.emergency,
+        "allow_ddl": new.allow_ddl,
+    }));
+    e
+}
+
+fn dispatched(request: &RequestRef, acknowledged: Option<&str>) -> AuditEntry {
+    let mut e = of_request("request.dispatched", "approval", request);
+    e.reason = acknowledged.map(str::to_owned);
+    if acknowledged.is_some() {
+        e.metadata
+            .insert("acknowledged_unknown_outcome".into(), true.into());
+    }
+    e
+}
+
+fn ddl_passed(passed: &DdlPassed) -> AuditEntry {
+    let mut e = of_request("ddl.break_glass_bypass", "approval", &passed.request);
+    e.fingerprint = Some(passed.fingerprint.clone());
+    e.detail.clone_from(&passed.redacted);
+    e.reason.clone_from(&passed.reason);
+    e.metadata = object(json!({
+        "statement_count": passed.passed.statements,
+        "classifier_bypassed": passed.passed.classifier,
+        "reviewer_bypassed": passed.passed.reviewer,
+    }));
+    e
+}
+
+fn voted(
+    event_type: &'static str,
+    request: &RequestRef,
+    vote: &Vote,
+    total_steps: Option<u32>,
+) -> AuditEntry {
+    let mut e = of_request(event_type, "approval", request);
+    let m = &mut e.metadata;
+    m.insert("step_number".into(), (vote.step + 1).into());
+    if let Some(total) = total_steps {
+        m.insert("total_steps".into(), total.into());
+    }
+    m.insert("selector".into(), vote.selector.clone().into());
+    if let Some(comment) = &vote.comment {
+        m.insert("approval_comment".into(), comment.clone().into());
+    }
+    if vote.issued_by_requester {
+        m.insert("issued_by_requester".into(), true.into());
+    }
+    e
+}
+
+fn rejected(request: &RequestRef, vote: &Vote) -> AuditEntry {
+    let mut e = voted("request.rejected", request, vote, None);
+    e.reason.clone_from(&vote.comment);
+    e
+}
+
+fn cancelled(request: &RequestRef, reason: Option<&str>) -> AuditEntry {
+    let mut e = of_request("request.cancelled", "approval", request);
+    e.reason = reason.map(str::to_owned);
+    e
+}
+
+fn started(request: &RequestRef, execution: &NewExecution) -> AuditEntry {
+    let mut e = of_request("execution.started", "execution", request);
+    e.metadata
+        .insert("execution_id".into(), execution.id.clone().into());
+    e.metadata
+        .insert("attempt".into(), execution.attempt.into());
+    e.metadata.insert(
+        "statement_timeout_secs".into(),
+        execution.statement_timeout_secs.into(),
+    );
+    e
+}
+
+fn ended(
+    request: &RequestRef,
+    step: Option<Transition>,
+    finished: &Finished,
+    result: Option<&NewResult>,
+) -> AuditEntry {
+    let (event_type, outcome) = if finished.success {
+        ("execution.completed", EventOutcome::Success)
+    } else {
+        ("execution.failed", EventOutcome::Failure)
+    };
+    let mut e = of_request(event_type, "execution", request);
+    e.outcome = outcome;
+    e.resource_type = Some("execution");
+    e.resource_id = Some(finished.execution_id.clone());
+    let m = &mut e.metadata;
+    m.insert("duration_ms".into(), finished.duration_ms.into());
+    m.insert("rows_affected".into(), finished.rows_affected.into());
+    m.insert("truncated".into(), finished.truncated.into());
+    m.insert("late".into(), finished.late.into());
+    if let Some(result) = result {
+        m.insert(
+            "result_sha256".into(),
+            result.checksum_sha256.clone().into(),
+        );
+        m.insert("result_bytes".into(), result.content_length.into());
+    }
+    if step.is_none() && finished.success {
+        m.insert("committed_after_cancel".into(), true.into());
+    }
+    e
+}
+
+fn lost(request: &RequestRef, execution_id: &str, agent_id: &str) -> AuditEntry {
+    let mut e = of_request("execution.lost", "agent", request);
+    e.outcome = EventOutcome::Failure;
+    e.metadata
+        .insert("execution_id".into(), execution_id.into());
+    e.metadata.insert("agent_id".into(), agent_id.into());
+    e
+}
+
+fn corrupt(request: &RequestRef, execution_id: &str) -> AuditEntry {
+    let mut e = of_request("result.corrupt", "execution", request);
+    e.outcome = EventOutcome::Failure;
+    e.metadata
+        .insert("execution_id".into(), execution_id.into());
+    e
+}
