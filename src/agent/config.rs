@@ -3,16 +3,20 @@
 //! Read in two stages: `raw` declares the keys, and here is what they mean. Every problem of the file is reported at
 //! once, with its key path and line.
 
+pub mod endpoint;
 mod raw;
 
 use crate::client::{ClientOptions, Token};
 use crate::crypto::{PublicKey, unhex};
 use crate::declare::Plain;
+use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
 use crate::error::Shown;
 use crate::settings::{self, Env, Location, Notes, Problems, Spanned, Text};
+pub use endpoint::{DRIVERS, Endpoint, Password, Tls};
 pub use raw::{KEYS, Work};
 use raw::{RawAgentConfig, RawAgentDatabase, RawServer};
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -24,8 +28,6 @@ pub const CONCURRENT_MAX: u64 = 32;
 pub const DRAIN_SECS_MAX: u64 = 3600;
 /// Most databases of one agent: all of them stand in every poll.
 pub const DATABASES_MAX: usize = 200;
-/// Drivers that this program has, by the dialect they run.
-pub const DRIVERS: &[&str] = &["sqlite"];
 /// Largest token file, in bytes.
 const TOKEN_BYTES_MAX: u64 = 64 * 1024;
 
@@ -55,8 +57,8 @@ pub struct DatabaseConfig {
     pub driver: DriverConfig,
 }
 
-/// How to reach a database.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How to reach a database. Travels to the child process that does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DriverConfig {
     /// A SQLite file.
     Sqlite {
@@ -65,6 +67,25 @@ pub enum DriverConfig {
         /// Refuses whatever is not a read.
         read_only: bool,
     },
+    /// A PostgreSQL server.
+    #[cfg(feature = "postgres")]
+    Postgres(Endpoint),
+    /// A MySQL or MariaDB server.
+    #[cfg(feature = "mysql")]
+    MySql(Endpoint),
+}
+
+impl DriverConfig {
+    /// The dialect of its SQL.
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            DriverConfig::Sqlite { .. } => Dialect::Sqlite,
+            #[cfg(feature = "postgres")]
+            DriverConfig::Postgres(_) => Dialect::Postgres,
+            #[cfg(feature = "mysql")]
+            DriverConfig::MySql(_) => Dialect::MySql,
+        }
+    }
 }
 
 impl AgentConfig {
@@ -254,30 +275,51 @@ fn read_databases(raw: &RawAgentConfig, base: &Path, notes: &mut Notes) -> Vec<D
 
 fn read_driver(raw: &RawAgentDatabase, base: &Path, notes: &mut Notes) -> Option<DriverConfig> {
     let kind = required(&raw.driver, &raw.at, "driver", notes)?;
-    if !DRIVERS.contains(&&*kind.value) {
-        let message = format!(
-            "unknown driver `{}`; this version has `{}`",
-            Shown(&kind.value),
-            DRIVERS.join("`, `")
-        );
-        notes.problem(&kind.at, message);
-        return None;
+    match kind.value.as_str() {
+        "sqlite" => {
+            endpoint::refuse_keys(raw, notes);
+            let path = required(&raw.path, &raw.at, "path", notes)?;
+            Some(DriverConfig::Sqlite {
+                path: settings::path(path, base, notes)?,
+                read_only: raw.read_only == Some(true),
+            })
+        }
+        #[cfg(feature = "postgres")]
+        "postgresql" => {
+            let endpoint = endpoint::read(raw, base, &endpoint::POSTGRES, notes);
+            endpoint.map(DriverConfig::Postgres)
+        }
+        #[cfg(feature = "mysql")]
+        "mysql" => {
+            let endpoint = endpoint::read(raw, base, &endpoint::MYSQL, notes);
+            endpoint.map(DriverConfig::MySql)
+        }
+        other => {
+            let known = DRIVERS.join("`, `");
+            let message = format!(
+                "unknown driver `{}`; this program has `{known}`",
+                Shown(other)
+            );
+            notes.problem(&kind.at, message);
+            None
+        }
     }
-    let path = required(&raw.path, &raw.at, "path", notes)?;
-    Some(DriverConfig::Sqlite {
-        path: settings::path(path, base, notes)?,
-        read_only: raw.read_only == Some(true),
-    })
 }
 
 fn read_bounded(path: &Path) -> std::io::Result<String> {
+    let bytes = read_bounded_bytes(path)?;
+    String::from_utf8(bytes).map_err(|_| std::io::Error::other("it is not UTF-8"))
+}
+
+/// The content of a file that holds a token or a password.
+fn read_bounded_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     let bytes = std::fs::metadata(path)?.len();
     if bytes > TOKEN_BYTES_MAX {
         return Err(std::io::Error::other(format!(
             "{bytes} bytes are more than {TOKEN_BYTES_MAX}"
         )));
     }
-    std::fs::read_to_string(path)
+    std::fs::read(path)
 }
 
 #[cfg(test)]

@@ -2,21 +2,20 @@
 
 use super::delivery::{deliver, refuse};
 use super::drivers::rows::push_string;
-use super::drivers::{Cancel, DriverJob, RunOutcome, StopReason};
+use super::drivers::{Cancel, DriverJob, Effect, RunOutcome, StopReason};
 use super::schema_sync::alters;
+use super::wall::Record;
 use super::{AgentShared, RunningExecution};
 use crate::client::Claim;
 use crate::clock::Timestamp;
 use crate::domain::execution_token::{ExecutionClaims, Expected, detail_hash, verify};
 use crate::domain::id::{Operation, Target};
+use crate::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// What is handed in for an execution that ended with the process that ran it.
-pub const UNKNOWN_OUTCOME: &str = "{\"success\":false,\"error_message\":\
-    \"agent stopped while the statement ran; it may or may not have taken effect\"}";
-/// The same for a driver that panicked.
+/// What is handed in where supervising an execution panicked.
 const PANICKED: &str =
     "the agent failed while the statement ran; it may or may not have taken effect";
 /// Lease where the server does not say, in seconds: the shortest there is.
@@ -139,7 +138,7 @@ pub fn execute(slot: ExecutionSlot, work: &CheckedExecution, name: u64) {
     let now = shared.clock.now();
     match shared
         .journal
-        .start(id, &work.request_id, &work.plan_hash, now)
+        .claimed(id, &work.request_id, &work.plan_hash, &work.target, now)
     {
         Ok(true) => {}
         Ok(false) => {
@@ -190,20 +189,56 @@ fn run(shared: &AgentShared, work: &CheckedExecution) -> RunOutcome {
     let Some(driver) = shared.drivers.get(&work.target) else {
         return RunOutcome::failed("this agent does not serve the database");
     };
-    let outcome = catch_unwind(AssertUnwindSafe(|| driver.run(&work.job, &work.cancel)))
-        .unwrap_or_else(|_| RunOutcome::failed(PANICKED));
-    let committed = matches!(outcome, RunOutcome::Changed { .. });
-    if committed && work.job.plan.iter().any(|sql| alters(sql)) {
+    let mut record = InJournal { shared, work };
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        shared
+            .wall
+            .run(driver, &work.job, &work.cancel, &mut record)
+    }))
+    .unwrap_or_else(|_| RunOutcome::failure(PANICKED, Effect::Unknown));
+    shared.wall.warm_up();
+    let changed = !work.job.operation.is_read() && outcome.effect() != Effect::RolledBack;
+    if changed && work.job.plan.iter().any(|sql| alters(sql)) {
         shared.change(|state| state.altered.insert(work.target.clone()));
     }
     outcome
 }
 
+/// Writes down in the journal how far a run has come. A read leaves nothing, so nothing is written for it.
+struct InJournal<'a> {
+    shared: &'a AgentShared,
+    work: &'a CheckedExecution,
+}
+
+impl Record for InJournal<'_> {
+    fn started(&mut self, session: Option<&str>, atomic: bool) -> Result<(), String> {
+        if self.work.job.operation.is_read() {
+            return Ok(());
+        }
+        let journal = &self.shared.journal;
+        let written = journal.started(&self.work.execution_id, session, atomic);
+        written.map_err(|e| self.failed(&e))
+    }
+
+    fn committing(&mut self, mark: Option<&str>, rows: u64) -> Result<(), String> {
+        let journal = &self.shared.journal;
+        let written = journal.committing(&self.work.execution_id, mark, rows);
+        written.map_err(|e| self.failed(&e))
+    }
+}
+
+impl InJournal<'_> {
+    fn failed(&self, error: &Error) -> String {
+        log::error!("execution {}: {error}", self.work.execution_id);
+        "the agent cannot write its journal".to_owned()
+    }
+}
+
 /// What the log says of an outcome: no message, it may hold data.
 fn describe_outcome(outcome: &RunOutcome) -> &'static str {
     match outcome {
-        RunOutcome::Rows { .. } | RunOutcome::Changed { .. } => "succeeded",
         RunOutcome::Failed { .. } => "failed",
+        _ => "succeeded",
     }
 }
 
@@ -220,12 +255,33 @@ pub fn body(outcome: &RunOutcome, took: Duration) -> String {
         RunOutcome::Changed { rows } => out.push_str(&format!(
             "{{\"success\":true,\"result_data\":{{\"rows_affected\":{rows}}},\"rows_affected\":{rows}"
         )),
-        RunOutcome::Failed { message } => {
+        RunOutcome::Migrated { json } => {
+            out.push_str("{\"success\":true,\"result_data\":");
+            out.push_str(json);
+        }
+        RunOutcome::Failed {
+            message,
+            detail,
+            json,
+            ..
+        } => {
             out.push_str("{\"success\":false,\"error_message\":");
             push_string(&mut out, message);
+            if let Some(detail) = detail {
+                out.push_str(",\"error_detail\":");
+                push_string(&mut out, detail);
+            }
+            if let Some(json) = json {
+                out.push_str(",\"result_data\":");
+                out.push_str(json);
+            }
         }
     }
-    out.push_str(&format!(",\"duration_ms\":{}}}", took.as_millis()));
+    out.push_str(&format!(
+        ",\"outcome\":\"{}\",\"duration_ms\":{}}}",
+        outcome.effect().as_str(),
+        took.as_millis()
+    ));
     out
 }
 

@@ -140,7 +140,7 @@ fn explain(shared: &AgentShared, job: &DryRunJob) -> Duration {
         }
     };
     let explained = catch_unwind(AssertUnwindSafe(|| {
-        driver.explain(&job.sql, &shared.breaking_off)
+        shared.wall.explain(driver, &job.sql, &shared.breaking_off)
     }))
     .unwrap_or_else(|_| Err(PANICKED.to_owned()));
     // The server gives it to another agent, which need not be told that this one stops.

@@ -3,8 +3,16 @@
 //! A small SQLite file in `state_dir`. An execution is written down before it starts and never starts twice. Its
 //! outcome is written down before it is handed in, and kept until the server has it; so a crash at any point loses no
 //! outcome that is known, and reports honestly the one that is not.
+//!
+//! ```text
+//! claimed ─► started ─► committing ─► finished ─► submitted | refused
+//! ```
+//!
+//! Found by a later process: `claimed` has run nothing; `started` has left nothing where all of it was in one
+//! transaction, since COMMIT waits for `committing` to be on disk; what became of `committing` the database is asked.
 
 use crate::clock::Timestamp;
+use crate::domain::id::Target;
 use crate::error::Error;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -21,21 +29,69 @@ pub const OUTCOME_BYTES_MAX: usize = 12 << 20;
 /// How long to wait for a lock on the journal, in milliseconds; nobody but a curious administrator holds one.
 const BUSY_MS: u64 = 5000;
 
+/// Version of the schema, kept in the file as `user_version`.
+const VERSION: i64 = 2;
+
 const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS executions (
+CREATE TABLE executions (
     execution_id TEXT PRIMARY KEY,
     request_id   TEXT NOT NULL,
     plan_hash    TEXT NOT NULL,
-    state        TEXT NOT NULL CHECK (state IN ('started', 'finished', 'submitted', 'refused')),
+    database     TEXT NOT NULL,
+    environment  TEXT NOT NULL,
+    state        TEXT NOT NULL
+                 CHECK (state IN ('claimed', 'started', 'committing', 'finished', 'submitted', 'refused')),
+    atomic       INTEGER NOT NULL,
+    session      TEXT,
+    mark         TEXT,
+    rows         INTEGER NOT NULL DEFAULT 0,
     started_at   INTEGER NOT NULL,
     finished_at  INTEGER,
     outcome      TEXT,
     CHECK (state <> 'finished' OR outcome IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS executions_open ON executions (state, started_at) WHERE state IN ('started', 'finished');
-CREATE INDEX IF NOT EXISTS executions_done ON executions (finished_at) WHERE state IN ('submitted', 'refused');
+CREATE INDEX executions_open ON executions (state, started_at) WHERE state NOT IN ('submitted', 'refused');
+CREATE INDEX executions_done ON executions (finished_at) WHERE state IN ('submitted', 'refused');
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+PRAGMA user_version = 2;
 ";
+
+/// From the first version: what had started then may have done anything.
+const FROM_VERSION_1: (&str, &str) = (
+    "DROP INDEX executions_open; DROP INDEX executions_done; ALTER TABLE executions RENAME TO executions_1;",
+    "INSERT INTO executions SELECT execution_id, request_id, plan_hash, '', '', state, 0, NULL, NULL, 0, started_at,
+     finished_at, outcome FROM executions_1; DROP TABLE executions_1;",
+);
+
+/// What an earlier process left unfinished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Of the server.
+    pub execution_id: String,
+    /// Database and environment; empty where the journal does not know them.
+    pub target: (String, String),
+    /// How far it had come.
+    pub stage: Stage,
+}
+
+/// How far an execution had come, as far as its journal knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// No statement has run.
+    Claimed,
+    /// Statements may have run; none of it stays if it is `atomic`.
+    Started {
+        /// Whether everything was in one transaction.
+        atomic: bool,
+    },
+    /// COMMIT was about to be sent.
+    Committing {
+        /// What the driver can ask the database with.
+        mark: Option<String>,
+        /// Rows that it changed, if it committed.
+        rows: u64,
+    },
+}
 
 /// The journal, and the right to use it.
 pub struct Journal {
@@ -82,7 +138,7 @@ impl Journal {
         // Outcomes hold rows of the databases; what is deleted is gone.
         conn.pragma_update(None, "secure_delete", true)
             .map_err(database)?;
-        conn.execute_batch(SCHEMA).map_err(database)?;
+        prepare(&conn).map_err(database)?;
         Ok(Journal {
             conn: Mutex::new(conn),
             _lock: lock,
@@ -93,23 +149,67 @@ impl Journal {
     ///
     /// # Errors
     /// `internal` when it is not safely on disk.
-    pub fn start(
+    pub fn claimed(
         &self,
         execution_id: &str,
         request_id: &str,
         plan_hash: &str,
+        target: &Target,
         now: Timestamp,
     ) -> Result<bool, Error> {
         let added = self.conn().execute(
-            "INSERT INTO executions (execution_id, request_id, plan_hash, state, started_at)
-             VALUES (?1, ?2, ?3, 'started', ?4)",
-            params![execution_id, request_id, plan_hash, now.0],
+            "INSERT INTO executions (execution_id, request_id, plan_hash, database, environment, state, atomic,
+                                     started_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, 'claimed', 1, ?6)",
+            params![
+                execution_id,
+                request_id,
+                plan_hash,
+                target.database,
+                target.environment,
+                now.0
+            ],
         );
         match added {
             Ok(_) => Ok(true),
             Err(e) if e.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => Ok(false),
             Err(e) => Err(database(e)),
         }
+    }
+
+    /// Writes down that the first statement is about to run, in `session`; nothing of it stays without
+    /// [`Journal::committing`] if it is `atomic`. May be repeated until then.
+    ///
+    /// # Errors
+    /// `internal` when it is not safely on disk, or not one that was claimed.
+    pub fn started(
+        &self,
+        execution_id: &str,
+        session: Option<&str>,
+        atomic: bool,
+    ) -> Result<(), Error> {
+        self.moved(
+            "UPDATE executions SET state = 'started', session = ?2, atomic = ?3
+             WHERE execution_id = ?1 AND state IN ('claimed', 'started')",
+            params![execution_id, session, atomic],
+        )
+    }
+
+    /// Writes down that COMMIT is about to be sent.
+    ///
+    /// # Errors
+    /// `internal` when it is not safely on disk, or not one that has started.
+    pub fn committing(
+        &self,
+        execution_id: &str,
+        mark: Option<&str>,
+        rows: u64,
+    ) -> Result<(), Error> {
+        self.moved(
+            "UPDATE executions SET state = 'committing', mark = ?2, rows = ?3
+             WHERE execution_id = ?1 AND state = 'started'",
+            params![execution_id, mark, i64::try_from(rows).unwrap_or(i64::MAX)],
+        )
     }
 
     /// Writes down what came of an execution: the body to hand in.
@@ -125,7 +225,7 @@ impl Journal {
         }
         self.moved(
             "UPDATE executions SET state = 'finished', outcome = ?2, finished_at = ?3
-             WHERE execution_id = ?1 AND state = 'started'",
+             WHERE execution_id = ?1 AND state IN ('claimed', 'started', 'committing')",
             params![execution_id, outcome, now.0],
         )
     }
@@ -149,19 +249,38 @@ impl Journal {
         )
     }
 
-    /// Gives every execution that an earlier process started and did not finish the outcome `outcome`, and says how
-    /// many there were. Only before the first [`Journal::start`] of this process.
+    /// What an earlier process claimed and did not finish, oldest first. Only before the first [`Journal::claimed`]
+    /// of this process.
     ///
     /// # Errors
-    /// `internal` when the journal cannot be written.
-    pub fn finish_crashed(&self, outcome: &str, now: Timestamp) -> Result<usize, Error> {
-        self.conn()
-            .execute(
-                "UPDATE executions SET state = 'finished', outcome = ?1, finished_at = ?2
-                 WHERE state = 'started'",
-                params![outcome, now.0],
+    /// `internal` when the journal cannot be read.
+    pub fn unfinished(&self) -> Result<Vec<Unfinished>, Error> {
+        let conn = self.conn();
+        let mut statement = conn
+            .prepare(
+                "SELECT execution_id, database, environment, state, atomic, mark, rows FROM executions
+                 WHERE state IN ('claimed', 'started', 'committing') ORDER BY started_at",
             )
-            .map_err(database)
+            .map_err(database)?;
+        let all = statement
+            .query_map([], |row| {
+                let (state, atomic): (String, bool) = (row.get(3)?, row.get(4)?);
+                Ok(Unfinished {
+                    execution_id: row.get(0)?,
+                    target: (row.get(1)?, row.get(2)?),
+                    stage: match state.as_str() {
+                        "claimed" => Stage::Claimed,
+                        "started" => Stage::Started { atomic },
+                        _ => Stage::Committing {
+                            mark: row.get(5)?,
+                            rows: row.get::<_, i64>(6)?.unsigned_abs(),
+                        },
+                    },
+                })
+            })
+            .and_then(Iterator::collect)
+            .map_err(database)?;
+        Ok(all)
     }
 
     /// Executions whose outcome the server does not have yet, oldest first, at most `limit`.
@@ -258,6 +377,20 @@ impl Journal {
     }
 }
 
+/// Brings the file to [`VERSION`], whichever earlier one it has.
+fn prepare(conn: &Connection) -> rusqlite::Result<()> {
+    let version: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version >= VERSION {
+        return Ok(());
+    }
+    let sql = "SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'executions'";
+    let older: bool = conn.query_row(sql, [], |row| row.get(0))?;
+    let (before, after) = if older { FROM_VERSION_1 } else { ("", "") };
+    conn.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {before} {SCHEMA} {after} COMMIT"
+    ))
+}
+
 fn database(error: rusqlite::Error) -> Error {
     Error::internal("the agent's journal", error)
 }
@@ -276,117 +409,4 @@ fn private_file(path: &Path) -> std::io::Result<File> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::path::PathBuf;
-
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new() -> Folder {
-            let name = crate::crypto::hex(&crate::crypto::random::<8>());
-            Folder(std::env::temp_dir().join(format!("dbward-journal-{name}")))
-        }
-
-        fn open(&self) -> Journal {
-            Journal::open(&self.0).unwrap()
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _gone = std::fs::remove_dir_all(&self.0);
-        }
-    }
-
-    const T0: Timestamp = Timestamp(1_767_225_600_000);
-
-    #[test]
-    fn an_execution_starts_once_and_never_again() {
-        let folder = Folder::new();
-        let journal = folder.open();
-        assert!(journal.start("e1", "r1", "h", T0).unwrap());
-        assert!(!journal.start("e1", "r1", "h", T0).unwrap());
-        journal.finish("e1", "{}", T0).unwrap();
-        journal.submitted("e1", true, T0).unwrap();
-        drop(journal);
-        assert!(!folder.open().start("e1", "r1", "h", T0).unwrap());
-    }
-
-    #[test]
-    fn a_crash_leaves_what_is_known_and_names_what_is_not() {
-        let folder = Folder::new();
-        let journal = folder.open();
-        for id in ["ran", "done", "told", "refused"] {
-            assert!(journal.start(id, "r", "h", T0).unwrap());
-        }
-        for id in ["done", "told", "refused"] {
-            journal.finish(id, "known", T0).unwrap();
-        }
-        journal.submitted("told", true, T0).unwrap();
-        journal.submitted("refused", false, T0).unwrap();
-        // Nothing is closed in order: the file is read as a crash leaves it.
-        let copy = Folder::new();
-        std::fs::create_dir(&copy.0).unwrap();
-        for name in ["journal.db", "journal.db-wal"] {
-            std::fs::copy(folder.0.join(name), copy.0.join(name)).unwrap();
-        }
-        let journal = copy.open();
-        assert_eq!(journal.finish_crashed("unknown", T0).unwrap(), 1);
-        assert_eq!(journal.unsubmitted(10).unwrap(), ["done", "ran"]);
-        assert_eq!(journal.outcome("ran").unwrap().as_deref(), Some("unknown"));
-        assert_eq!(journal.outcome("done").unwrap().as_deref(), Some("known"));
-        assert_eq!(journal.outcome("told").unwrap(), None);
-        assert_eq!(journal.unsubmitted(1).unwrap().len(), 1);
-    }
-
-    #[test]
-    fn states_are_left_in_order_only() {
-        let folder = Folder::new();
-        let journal = folder.open();
-        assert!(journal.finish("e", "{}", T0).is_err());
-        assert!(journal.start("e", "r", "h", T0).unwrap());
-        assert!(journal.submitted("e", true, T0).is_err());
-        journal.finish("e", "{}", T0).unwrap();
-        assert!(journal.finish("e", "other", T0).is_err());
-        assert_eq!(journal.outcome("e").unwrap().as_deref(), Some("{}"));
-        let huge = " ".repeat(OUTCOME_BYTES_MAX + 1);
-        assert!(journal.start("f", "r", "h", T0).unwrap());
-        assert!(journal.finish("f", &huge, T0).is_err());
-    }
-
-    #[test]
-    fn only_what_is_settled_and_old_is_forgotten() {
-        let folder = Folder::new();
-        let journal = folder.open();
-        for id in ["a", "b", "c"] {
-            assert!(journal.start(id, "r", "h", T0).unwrap());
-        }
-        journal.finish("a", "{}", T0).unwrap();
-        journal.finish("b", "{}", T0).unwrap();
-        journal.submitted("a", true, T0).unwrap();
-        let days = |n: u64| T0.plus_secs(n * 86_400);
-        assert_eq!(journal.prune(days(30)).unwrap(), 0);
-        assert_eq!(journal.prune(days(31)).unwrap(), 1);
-        assert_eq!(journal.unsubmitted(10).unwrap(), ["b"]);
-    }
-
-    #[test]
-    fn the_folder_is_private_and_has_one_agent() {
-        let folder = Folder::new();
-        let journal = folder.open();
-        journal.set_public_key("aa").unwrap();
-        journal.set_public_key("bb").unwrap();
-        assert_eq!(journal.public_key().unwrap().as_deref(), Some("bb"));
-        let second = Journal::open(&folder.0).err().unwrap().to_string();
-        assert!(second.contains("another agent"), "{second}");
-        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&folder.0), 0o700);
-        for entry in std::fs::read_dir(&folder.0).unwrap() {
-            let path = entry.unwrap().path();
-            assert_eq!(mode(&path), 0o600, "{}", path.display());
-        }
-        drop(journal);
-        folder.open();
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@
 //! trusts its disk, not its memory: what it is about to run and what came of it are in the journal before anybody is
 //! told. One thread polls and claims; each execution has a thread and another for its heartbeats; one thread hands in
 //! what an earlier run could not; one describes the databases and one explains statements to reviewers. All are named,
-//! and joined when the agent stops.
+//! and joined when the agent stops. No thread of the agent touches a database: child processes do (`wall`).
 
 pub mod config;
 mod delivery;
@@ -16,19 +16,23 @@ mod pacing;
 mod poll;
 pub mod sample;
 mod schema_sync;
+mod settling;
+pub mod wall;
 
 use crate::client::{ActiveJob, Client};
 use crate::clock::Clock;
 use crate::crypto::PublicKey;
 use crate::domain::id::{Operation, Target};
 use crate::error::Error;
-use config::AgentConfig;
-use drivers::{Cancel, Driver, StopReason};
+use config::{AgentConfig, DriverConfig};
+use drivers::{Cancel, StopReason};
 use journal::Journal;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use wall::Wall;
 
 /// A running agent. Dropping it stops it at once; [`Agent::stop`] is kinder.
 pub struct Agent {
@@ -37,24 +41,26 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Opens the journal, settles what an earlier process left behind, and starts to work. The server need not be
-    /// there yet.
+    /// Opens the journal, settles what an earlier process left behind, and starts to work; children are this program.
+    /// The server need not be there yet.
     ///
     /// # Errors
     /// `state_dir_in_use`, `internal` when the journal cannot be opened, `validation_error` for a configuration that
     /// was not made by [`AgentConfig::load`] and is wrong.
     pub fn start(config: AgentConfig, clock: Clock) -> Result<Agent, Error> {
+        let warm = config.work.max_concurrent as usize;
+        let wall = Wall::new(program()?, warm);
+        wall.warm_up();
+        Agent::start_behind(wall, config, clock)
+    }
+
+    fn start_behind(wall: Wall, config: AgentConfig, clock: Clock) -> Result<Agent, Error> {
         let journal = Journal::open(&config.state_dir)?;
-        let crashed = journal.finish_crashed(execution::UNKNOWN_OUTCOME, clock.now())?;
-        if crashed > 0 {
-            log::warn!(
-                "{crashed} executions ended with an earlier process; their outcome is unknown"
-            );
-        }
+        let asked_about = settling::settle_known(&journal, clock.now())?;
         let drivers = config
             .databases
             .iter()
-            .map(|database| (database.target.clone(), drivers::driver(database)))
+            .map(|database| (database.target.clone(), database.driver.clone()))
             .collect();
         let shared = Arc::new(AgentShared {
             client: Client::new(&config.server)?,
@@ -63,9 +69,13 @@ impl Agent {
             config,
             clock,
             journal,
+            wall,
             drivers,
             started: Instant::now(),
-            state: Mutex::new(AgentState::default()),
+            state: Mutex::new(AgentState {
+                asked_about,
+                ..AgentState::default()
+            }),
             changed: Condvar::new(),
         });
         let agent = Agent {
@@ -76,6 +86,7 @@ impl Agent {
         agent.spawn("agent-outbox", delivery::run)?;
         agent.spawn("agent-schema", schema_sync::run)?;
         agent.spawn("agent-explain", explaining::run)?;
+        agent.spawn("agent-settle", settling::run)?;
         Ok(agent)
     }
 
@@ -149,6 +160,17 @@ impl Drop for Agent {
     }
 }
 
+/// This program. By the link that Linux keeps, which stays right when the file is replaced by a newer one.
+fn program() -> Result<PathBuf, Error> {
+    let link = PathBuf::from("/proc/self/exe");
+    match link.exists() {
+        true => Ok(link),
+        false => {
+            std::env::current_exe().map_err(|e| Error::internal("the path of this program", e))
+        }
+    }
+}
+
 /// What the threads of an agent share.
 struct AgentShared {
     config: AgentConfig,
@@ -159,7 +181,8 @@ struct AgentShared {
     /// The same for what describes and explains.
     breaking_off: Cancel,
     journal: Journal,
-    drivers: HashMap<Target, Box<dyn Driver>>,
+    wall: Wall,
+    drivers: HashMap<Target, DriverConfig>,
     started: Instant,
     state: Mutex<AgentState>,
     /// Rung at every change of `state`.
@@ -182,6 +205,8 @@ struct AgentState {
     running: BTreeMap<String, RunningExecution>,
     /// Databases whose schema an execution has changed since they were last described.
     altered: BTreeSet<Target>,
+    /// What an earlier process was about to commit.
+    asked_about: Vec<journal::Unfinished>,
     /// Statements to explain.
     explaining: explaining::ExplainQueue,
 }

@@ -34,6 +34,9 @@ const LEFT_ALONE_MAX: usize = 256;
 /// The operations that the drivers of this version run.
 const OPERATIONS: [Operation; 2] = [Operation::ExecuteSelect, Operation::ExecuteDml];
 
+/// What this agent can do that not every agent can.
+const FEATURES: [&str; 3] = ["claims_v2", "outcome", "row_bound"];
+
 /// The thread's body: works until the agent stops or fails, then joins the executions.
 pub fn run(shared: &Arc<AgentShared>) {
     let mut poller = Poller {
@@ -199,6 +202,7 @@ impl Poller<'_> {
             },
             limit,
             wait,
+            features: &FEATURES,
             agent_version: env!("CARGO_PKG_VERSION"),
         }
     }

@@ -120,8 +120,10 @@ impl SyncedTarget {
         let Some(driver) = shared.drivers.get(&self.target) else {
             return Ok(());
         };
-        let described = catch_unwind(AssertUnwindSafe(|| driver.describe(&shared.breaking_off)))
-            .unwrap_or_else(|_| Err(PANICKED.to_owned()));
+        let described = catch_unwind(AssertUnwindSafe(|| {
+            shared.wall.describe(driver, &shared.breaking_off)
+        }))
+        .unwrap_or_else(|_| Err(PANICKED.to_owned()));
         if shared.stopping() {
             return Ok(());
         }
@@ -134,7 +136,7 @@ impl SyncedTarget {
             shared.breakable_client.sync_schema(&SchemaSync {
                 database: &self.target.database,
                 environment: &self.target.environment,
-                dialect: driver.dialect(),
+                dialect: driver.dialect().as_str(),
                 status,
                 snapshot,
                 error_message: why_not,

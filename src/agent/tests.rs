@@ -5,7 +5,7 @@ mod fake;
 
 use super::config::{DatabaseConfig, DriverConfig};
 use super::drivers::sqlite::Sqlite;
-use super::drivers::{DriverJob, RunOutcome};
+use super::drivers::{Driver as _, DriverJob, RunOutcome};
 use super::*;
 use crate::client::{ClientOptions, Token};
 use crate::clock::Timestamp;
@@ -53,7 +53,7 @@ impl Place {
     }
 
     fn agent(&self, fake: &Fake) -> Agent {
-        Agent::start(self.config(fake), Clock::system()).unwrap()
+        Agent::start_behind(Wall::none(), self.config(fake), Clock::system()).unwrap()
     }
 
     fn run(&self, operation: Operation, plan: &[&str]) -> RunOutcome {
@@ -64,7 +64,7 @@ impl Place {
             max_rows: None,
             max_affected_rows: None,
         };
-        Sqlite::new(self.0.join("app.db"), false).run(&job, &Cancel::new())
+        Sqlite::new(self.0.join("app.db"), false).run(&job, &drivers::Unrecorded(Cancel::new()))
     }
 
     fn rows(&self) -> i64 {
@@ -173,7 +173,7 @@ fn another_agents_token_is_refused_where_the_agent_knows_its_name() {
     let (fake, place) = (Fake::start(), Place::new());
     let mut config = place.config(&fake);
     config.id = Some("agent-2".into());
-    let agent = Agent::start(config, Clock::system()).unwrap();
+    let agent = Agent::start_behind(Wall::none(), config, Clock::system()).unwrap();
     fake.offer(Offer::new(Operation::ExecuteDml, &["DELETE FROM t"]));
     let message = fake.result()["error_message"].to_string();
     assert!(message.contains("agent_id"), "{message}");
@@ -262,23 +262,29 @@ fn after_a_crash_the_server_hears_what_is_known_and_what_is_not() {
     let (fake, place) = (Fake::start(), Place::new());
     let now = Clock::system().now();
     let journal = Journal::open(&place.state()).unwrap();
-    assert!(journal.start("ran", "r", "h", now).unwrap());
-    assert!(
-        journal
-            .start("done", "r", "h", Timestamp(now.0 - 1))
-            .unwrap()
-    );
+    let target = Target::new("app", "development").unwrap();
+    let claimed = |id: &str, at: Timestamp| {
+        assert!(journal.claimed(id, "r", "h", &target, at).unwrap());
+    };
+    claimed("done", Timestamp(now.0 - 2));
+    claimed("ran", Timestamp(now.0 - 1));
+    journal.started("ran", None, true).unwrap();
+    claimed("half", now);
+    journal.started("half", None, false).unwrap();
     journal.finish("done", "{\"success\":true}", now).unwrap();
     drop(journal);
     let agent = place.agent(&fake);
-    let seen = fake.wait(|seen| seen.results.len() == 2);
+    let seen = fake.wait(|seen| seen.results.len() == 3);
     assert_eq!(seen.results[0], ("done".into(), json!({"success": true})));
-    assert_eq!(seen.results[1].0, "ran");
-    let message = seen.results[1].1["error_message"].to_string();
-    assert!(
-        message.contains("may or may not have taken effect"),
-        "{message}"
-    );
+    for (n, id, outcome, says) in [
+        (1, "ran", "rolled_back", "rolled back"),
+        (2, "half", "unknown", "may or may not have taken effect"),
+    ] {
+        let (found, body) = &seen.results[n];
+        assert_eq!((found.as_str(), &body["outcome"]), (id, &json!(outcome)));
+        let message = body["error_message"].to_string();
+        assert!(message.contains(says), "{message}");
+    }
     drop(seen);
     agent.stop(LONG);
 }
@@ -318,7 +324,7 @@ fn a_server_with_another_key_is_not_obeyed() {
     // Told on purpose, it is taken and remembered.
     let mut config = place.config(&fake);
     config.public_key = Some(fake.key.public().bytes());
-    let agent = Agent::start(config, Clock::system()).unwrap();
+    let agent = Agent::start_behind(Wall::none(), config, Clock::system()).unwrap();
     assert!(agent.wait_ready(LONG));
     drop(agent);
     assert!(place.agent(&fake).wait_ready(LONG));

@@ -3,6 +3,7 @@
 use super::{demo, logging, signals};
 use crate::agent::Agent;
 use crate::agent::config::AgentConfig;
+use crate::agent::wall;
 use crate::clock::Clock;
 use crate::config::{LogFormat, Logging};
 use std::path::Path;
@@ -36,4 +37,17 @@ pub fn run(path: &Path) -> Result<(), String> {
     signals.then(move || second.interrupt());
     agent.stop(drain);
     Ok(())
+}
+
+/// Does the one task that an agent has started this process for.
+pub fn child() -> Result<(), String> {
+    // A panic may hold values of the database: what the log of the agent gets is its place.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        eprintln!(
+            "a child of the agent panicked at {}",
+            place.unwrap_or_default()
+        );
+    }));
+    wall::child::run()
 }

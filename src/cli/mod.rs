@@ -91,6 +91,8 @@ enum Command {
     Version,
     Serve(serve::ServeOptions),
     Agent(PathBuf),
+    /// Internal: what an agent starts for each task.
+    AgentChild,
     CheckConfig(check_config::Options),
     Reload(PathBuf),
     PolicyReplay(policy::PolicyOptions),
@@ -116,6 +118,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Help | Command::Version => Ok(()),
         Command::Serve(options) => return serve::run(&options),
         Command::Agent(config) => agent::run(&config),
+        Command::AgentChild => agent::child(),
         Command::CheckConfig(options) => check_config::run(&options),
         Command::Reload(config) => reload::run(&config),
         Command::PolicyReplay(options) => policy::replay(&options),
@@ -189,6 +192,7 @@ impl Args {
                 accept_rollback: args.accept_rollback,
             })),
             "agent" => Ok(Command::Agent(config("agent.toml"))),
+            "agent-child" => Ok(Command::AgentChild),
             "check-config" => Ok(Command::CheckConfig(check_config::Options {
                 config: args.config,
                 agent: args.agent,

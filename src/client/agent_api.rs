@@ -27,6 +27,8 @@ pub struct Poll {
     pub limit: u32,
     /// Seconds the server may hold the call until a job is there.
     pub wait: u64,
+    /// What it can do that not every agent can: `claims_v2`, `outcome`, `row_bound`.
+    pub features: &'static [&'static str],
     /// Our version.
     pub agent_version: &'static str,
 }
@@ -176,7 +178,7 @@ pub struct SchemaSync<'a> {
     pub database: &'a str,
     /// Name of the environment.
     pub environment: &'a str,
-    /// Its dialect: `sqlite`.
+    /// Its dialect: `postgresql`, `mysql` or `sqlite`.
     pub dialect: &'static str,
     /// `ready` or `failed`.
     pub status: &'static str,

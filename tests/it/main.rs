@@ -33,6 +33,7 @@
 //! - `resolution`: policies and decisions asked for beforehand.
 //! - `decisions`: recorded decisions, decided again by the same policies and by others.
 //! - `schemas`: what agents say of tables, and who sees it.
+//! - `drivers`: the drivers of the agent on real databases, behind their wall.
 //! - `dry_runs`: statements explained for reviewers.
 //! - `audit`: what stands in the log, who finds it, and its proof.
 //! - `errors`: bad input of every kind, and the one shape of errors.
@@ -61,6 +62,7 @@ mod decisions;
 mod demo;
 mod dispatch;
 mod downloads;
+mod drivers;
 mod dry_runs;
 mod errors;
 mod gate;

@@ -3,7 +3,7 @@
 use super::{CONCURRENT_MAX, DATABASES_MAX, DRAIN_SECS_MAX, POLL_WAIT_SECS_MAX};
 use crate::declare;
 use crate::declare::TableSpec;
-use crate::settings::{Declared, RawSecret, Spanned, Text, section};
+use crate::settings::{Declared, Number, RawSecret, Spanned, Text, section};
 
 /// Every key there is.
 pub const KEYS: &TableSpec = &RawAgentConfig::TABLE;
@@ -62,8 +62,24 @@ section! {
         name: Text;
         environment: Text;
         driver: Text;
-        /// The file must be there; an agent never creates a database.
+        /// Of `driver = "sqlite"`. The file must be there; an agent never creates a database.
         path: Text;
+        /// Of `driver = "postgresql"` or `"mysql"`, with or without the password. Or `host`, `port` and `database`.
+        url: Text;
+        /// Name or address of the server; what begins with `/` is a Unix socket.
+        host: Text;
+        port: Number;
+        /// Name of the database on the server.
+        database: Text;
+        user: Text;
+        /// Any bytes; the newline at the end of a file is dropped.
+        password: RawSecret;
+        /// `verify-full`, `require` (whoever answers) or `off`. `off` on this machine, else `verify-full`.
+        tls: Text;
+        /// Certificates to trust instead of the usual authorities, in PEM.
+        ca_file: Text;
+        /// Seconds that a statement waits for a lock, so that those who wait after it do not wait long.
+        lock_timeout_secs: Number;
         /// Refuses everything but reads, whatever was approved.
         read_only: Option<bool>;
     }

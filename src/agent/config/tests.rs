@@ -72,8 +72,7 @@ path = "a"
 [[databases]]
 name = "app"
 environment = "development"
-driver = "postgres"
-url = "x"
+driver = "oracle"
 [[databases]]
 name = "app"
 environment = "staging"
@@ -98,7 +97,6 @@ read_only = 1
             "agent.state_dir",
             "databases[0]",
             "databases[1].driver",
-            "databases[1].url",
             "databases[2].path",
             "databases[3]",
             "databases[3].read_only",
@@ -108,10 +106,7 @@ read_only = 1
         ]
     );
     let all = found.to_string();
-    assert!(
-        all.contains("`postgres`; this version has `sqlite`"),
-        "{all}"
-    );
+    assert!(all.contains("`oracle`; this program has `sqlite`"), "{all}");
 }
 
 #[test]
@@ -172,7 +167,21 @@ fn variables_are_values_and_comments_are_left_alone() {
 /// Uncomments every key of the example, and holds them against the defaults.
 #[test]
 fn the_example_shows_every_key_at_its_default() {
-    let text = include_str!("../../../agent.toml.example");
+    let example = include_str!("../../../agent.toml.example");
+    let (text, on_a_server) = example.split_once("# A database on a server:").unwrap();
+    let uncommented = |text: &str| -> String {
+        let lines = text
+            .lines()
+            .map(|line| line.strip_prefix("# ").unwrap_or(line));
+        let keys = lines.filter(|line| line.contains(" = ") || line.starts_with('['));
+        keys.flat_map(|line| [line, "\n"]).collect()
+    };
+    let alternatives = ["url = ", "password_file = ", "ca_file = "];
+    let server: String = uncommented(on_a_server)
+        .lines()
+        .filter(|line| alternatives.iter().all(|key| !line.starts_with(key)))
+        .flat_map(|line| [line, "\n"])
+        .collect();
     let all: String = text
         .lines()
         .map(|line| match line.strip_prefix("# ") {
@@ -188,7 +197,106 @@ fn the_example_shows_every_key_at_its_default() {
     assert_eq!(shown.work, plain.work);
     assert_eq!(shown.server.allow_insecure, plain.server.allow_insecure);
     assert_eq!(shown.databases, plain.databases);
+    let both = AgentConfig::parse(&format!("{text}{server}"), Path::new("/base"), &set).unwrap();
+    let DriverConfig::Postgres(endpoint) = &both.databases[1].driver else {
+        panic!("{:?}", both.databases);
+    };
+    assert_eq!(
+        (endpoint.tls, endpoint.port, endpoint.lock_timeout_secs),
+        (Tls::VerifyFull, 5432, 5)
+    );
     for key in ["proxy", "id", "token_file", "read_only"] {
         assert!(text.contains(&format!("# {key} = ")), "{key} is not shown");
+    }
+}
+
+fn server(keys: &str) -> Result<Endpoint, Problems> {
+    let text = SMALL.replace("driver = \"sqlite\"\npath = \"app.db\"", keys);
+    let config = parse(&text)?;
+    match config
+        .databases
+        .into_iter()
+        .next()
+        .map(|database| database.driver)
+    {
+        Some(DriverConfig::Postgres(endpoint) | DriverConfig::MySql(endpoint)) => Ok(endpoint),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_url_is_read_part_by_part() {
+    let url = |url: &str| server(&format!("driver = \"postgresql\"\nurl = \"{url}\""));
+    let full = url("postgres://me:p%40ss%FF@db.example.com:6543/my%20db?sslmode=require").unwrap();
+    assert_eq!(
+        (full.host.as_str(), full.port, full.user.as_str()),
+        ("db.example.com", 6543, "me")
+    );
+    assert_eq!(full.database, "my db");
+    assert_eq!(full.password, Some(Password(b"p@ss\xff".to_vec())));
+    assert_eq!(full.tls, Tls::Require);
+    assert_eq!(format!("{:?}", full.password), "Some(***)");
+    let local = url("postgresql://[::1]/db").unwrap();
+    assert_eq!(
+        (local.host.as_str(), local.port, local.tls),
+        ("::1", 5432, Tls::Off)
+    );
+    assert_eq!(
+        url("postgres://far.example.com/db").unwrap().tls,
+        Tls::VerifyFull
+    );
+    for bad in [
+        "mysql://a/b",
+        "postgres://h:99999/db",
+        "postgres://h/db?sslrootcert=x",
+        "nonsense",
+        "postgres://me:secret@h",
+    ] {
+        let spanned = url(bad).unwrap_err().to_string();
+        assert!(
+            spanned.contains("databases[0].url") && !spanned.contains("secret"),
+            "{bad}: {spanned}"
+        );
+    }
+}
+
+#[test]
+fn keys_of_a_server_are_checked_together() {
+    let ok = server("driver = \"mysql\"\nhost = \"127.0.0.1\"\ndatabase = \"d\"\npassword = \"p\"")
+        .unwrap();
+    assert_eq!(
+        (ok.port, ok.user.as_str(), ok.tls, ok.lock_timeout_secs),
+        (3306, "root", Tls::Off, 5)
+    );
+    for (keys, says) in [
+        ("driver = \"mysql\"", "databases[0].host"),
+        ("driver = \"mysql\"\nhost = \"h\"", "databases[0].database"),
+        (
+            "driver = \"mysql\"\nurl = \"mysql://h/d\"\nhost = \"h\"",
+            "one way is enough",
+        ),
+        (
+            "driver = \"mysql\"\nurl = \"mysql://h/d\"\npath = \"x\"",
+            "of the driver `sqlite`",
+        ),
+        (
+            "driver = \"mysql\"\nurl = \"mysql://h/d\"\nlock_timeout_secs = 0",
+            "lock_timeout_secs",
+        ),
+        (
+            "driver = \"mysql\"\nurl = \"mysql://h/d\"\ntls = \"maybe\"",
+            "databases[0].tls",
+        ),
+        (
+            "driver = \"sqlite\"\npath = \"x\"\nhost = \"h\"",
+            "of a database server",
+        ),
+        (
+            "driver = \"mysql\"\nurl = \"mysql://h/d\"\npassword_file = \"/not/there\"",
+            "cannot be read",
+        ),
+    ] {
+        let spanned = server(keys).unwrap_err().to_string();
+        assert!(spanned.contains(says), "{keys}: {spanned}");
     }
 }

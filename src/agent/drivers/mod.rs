@@ -1,12 +1,21 @@
 //! Drivers: what runs an approved statement on a real database.
 //!
-//! The trait is as small as it can be: one job in, one outcome out. A driver trusts nobody's classification: a read
-//! runs where it cannot write, whatever the server thought of it.
+//! The trait is small: one job in, one outcome out, and the moments in between that must be on disk first. A driver
+//! trusts no classification by others: a read runs where it cannot write, whatever the server thought of it. Drivers
+//! run in a child process (`super::wall`), never in the agent itself.
 
+#[cfg(feature = "mysql")]
+mod geometry;
+pub mod guard;
+#[cfg(feature = "mysql")]
+pub mod mysql;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod rows;
+pub mod snapshot;
 pub mod sqlite;
 
-use super::config::{DatabaseConfig, DriverConfig};
+use super::config::DriverConfig;
 use crate::domain::id::Operation;
 use crate::domain::policy::execution::ROWS_MAX;
 use crate::error;
@@ -27,7 +36,7 @@ pub const STATEMENTS_MAX: usize = 100;
 pub struct DriverJob {
     /// Whether it may write.
     pub operation: Operation,
-    /// The statements, each one alone, in order.
+    /// The statements, each one alone, in order; for an operation on migrations its detail as the only element.
     pub plan: Vec<String>,
     /// Seconds that all of it may take; 0 for no limit.
     pub timeout_secs: u64,
@@ -44,7 +53,44 @@ impl DriverJob {
     }
 }
 
-/// What came of it.
+/// What is left of a job in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// All of it took effect; also a read that returned its result.
+    Committed,
+    /// Nothing of it did.
+    RolledBack,
+    /// Some of it did; the message says what.
+    Partial,
+    /// Nobody can tell.
+    Unknown,
+}
+
+impl Effect {
+    /// The word of the protocol: `committed`, `rolled_back`, `partial` or `unknown`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Effect::Committed => "committed",
+            Effect::RolledBack => "rolled_back",
+            Effect::Partial => "partial",
+            Effect::Unknown => "unknown",
+        }
+    }
+
+    /// The effect with that word.
+    pub fn parse(word: &str) -> Option<Effect> {
+        [
+            Effect::Committed,
+            Effect::RolledBack,
+            Effect::Partial,
+            Effect::Unknown,
+        ]
+        .into_iter()
+        .find(|effect| effect.as_str() == word)
+    }
+}
+
+/// What came of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunOutcome {
     /// A read: the result as JSON text, and whether something was left out.
@@ -59,18 +105,63 @@ pub enum RunOutcome {
         /// Rows inserted, updated or deleted, over all statements.
         rows: u64,
     },
-    /// It did not work; what the message does not say was rolled back.
+    /// An operation on migrations that is done: its result as JSON text.
+    Migrated {
+        /// `{"applied":[..]}` and the like.
+        json: String,
+    },
+    /// It did not work.
     Failed {
         /// For the requester; may hold values of the database, so it is not logged.
         message: String,
+        /// What is left of it.
+        effect: Effect,
+        /// What the database adds that quotes values of rows; for the requester alone.
+        detail: Option<String>,
+        /// The result as JSON text, where there is one all the same.
+        json: Option<String>,
     },
 }
 
 impl RunOutcome {
-    /// A failure, its message cut to [`ERROR_BYTES_MAX`].
+    /// A failure that left nothing, its message cut to [`ERROR_BYTES_MAX`].
     pub fn failed(message: impl Into<String>) -> RunOutcome {
+        RunOutcome::failure(message, Effect::RolledBack)
+    }
+
+    /// A failure, its message cut to [`ERROR_BYTES_MAX`].
+    pub fn failure(message: impl Into<String>, effect: Effect) -> RunOutcome {
         RunOutcome::Failed {
             message: cut(message.into()),
+            effect,
+            detail: None,
+            json: None,
+        }
+    }
+
+    /// The same with what the database adds.
+    fn with_detail(self, added: Option<String>) -> RunOutcome {
+        match self {
+            RunOutcome::Failed {
+                message,
+                effect,
+                json,
+                ..
+            } => RunOutcome::Failed {
+                message,
+                effect,
+                detail: added.map(cut),
+                json,
+            },
+            done => done,
+        }
+    }
+
+    /// What is left in the database.
+    pub fn effect(&self) -> Effect {
+        match self {
+            RunOutcome::Failed { effect, .. } => *effect,
+            _ => Effect::Committed,
         }
     }
 }
@@ -84,19 +175,62 @@ fn cut(mut message: String) -> String {
     message
 }
 
-/// Runs jobs on one database, and tells about it. Nothing here outlives `cancel` by more than a moment.
+/// The sentence about more rows than were approved.
+fn over_bound(rows: u64, max: u64) -> String {
+    format!(
+        "{} rows would change, {} approved: nothing was changed",
+        grouped(rows),
+        grouped(max)
+    )
+}
+
+/// A number with commas: `48,211`.
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// What a driver reports while it runs a job. It goes on only after each call has returned `Ok`: then the report is
+/// on disk.
+pub trait Control: Sync {
+    /// Whether somebody wants the job to end.
+    fn cancel(&self) -> &Cancel;
+
+    /// The first statement is about to run in `session` (what [`Driver::interrupt`] takes). `atomic` says that nothing
+    /// stays unless [`Control::committing`] was reported.
+    ///
+    /// # Errors
+    /// The sentence for the requester; nothing may run.
+    fn started(&self, session: Option<&str>, atomic: bool) -> Result<(), String>;
+
+    /// Everything ran and changed `rows` rows, and COMMIT is next. `mark` is what [`Driver::settle`] takes.
+    ///
+    /// # Errors
+    /// The sentence for the requester; the driver rolls back.
+    fn committing(&self, mark: Option<&str>, rows: u64) -> Result<(), String>;
+}
+
+/// Runs jobs on one database, and describes it. Nothing here outlives `cancel` by more than a moment, as far as the
+/// database lets it.
 pub trait Driver: Send + Sync {
-    /// The dialect of its SQL, as the server names it: `sqlite`.
+    /// The dialect of its SQL, as the server names it: `postgresql`, `mysql` or `sqlite`.
     fn dialect(&self) -> &'static str;
 
-    /// Runs `job` to its end, at the latest a moment after `cancel` is set or its time is up.
-    fn run(&self, job: &DriverJob, cancel: &Cancel) -> RunOutcome;
+    /// Runs `job` to its end, at the latest a moment after `control.cancel()` is set or its time is up.
+    fn run(&self, job: &DriverJob, control: &dyn Control) -> RunOutcome;
 
     /// All tables with columns, constraints, indexes and estimated rows, as JSON: `{"tables":[..]}`. No table is
     /// scanned for it.
     ///
     /// # Errors
-    /// The sentence for whoever looks for the tables; also where they do not fit into a description.
+    /// The sentence for people who look for the tables; also where they do not fit into a description.
     fn describe(&self, cancel: &Cancel) -> Result<String, String>;
 
     /// The plan of the one statement `sql` as JSON of at most [`PLAN_BYTES_MAX`] bytes. Nothing is run.
@@ -104,14 +238,33 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// The sentence for the reviewer, at most [`ERROR_BYTES_MAX`] long.
     fn explain(&self, sql: &str, cancel: &Cancel) -> Result<String, String>;
+
+    /// Opens a connection and closes it.
+    ///
+    /// # Errors
+    /// The sentence that says why not; without the password.
+    fn check(&self, cancel: &Cancel) -> Result<(), String>;
+
+    /// Makes the database end the statement of `session`, over a connection of its own; with `hard`, the session too.
+    ///
+    /// # Errors
+    /// The sentence that says why not.
+    fn interrupt(&self, session: &str, hard: bool, cancel: &Cancel) -> Result<(), String>;
+
+    /// What became of a commit that was announced with `mark`, as far as the database can tell.
+    fn settle(&self, mark: Option<&str>, cancel: &Cancel) -> Effect;
 }
 
 /// The driver that a configuration names. Opens nothing yet.
-pub fn driver(config: &DatabaseConfig) -> Box<dyn Driver> {
-    match &config.driver {
+pub fn driver(config: &DriverConfig) -> Box<dyn Driver> {
+    match config {
         DriverConfig::Sqlite { path, read_only } => {
             Box::new(sqlite::Sqlite::new(path.clone(), *read_only))
         }
+        #[cfg(feature = "postgres")]
+        DriverConfig::Postgres(endpoint) => Box::new(postgres::Postgres::new(endpoint.clone())),
+        #[cfg(feature = "mysql")]
+        DriverConfig::MySql(endpoint) => Box::new(mysql::MySql::new(endpoint.clone())),
     }
 }
 
@@ -129,7 +282,7 @@ pub enum StopReason {
 }
 
 impl StopReason {
-    /// What the requester is told.
+    /// What the requester reads.
     pub fn message(self) -> &'static str {
         match self {
             StopReason::Cancelled => "query cancelled",
@@ -165,15 +318,48 @@ impl Cancel {
     }
 }
 
+/// A run that nothing is written down of, for tests.
+#[cfg(test)]
+pub struct Unrecorded(pub Cancel);
+
+#[cfg(test)]
+impl Control for Unrecorded {
+    fn cancel(&self) -> &Cancel {
+        &self.0
+    }
+
+    fn started(&self, _: Option<&str>, _: bool) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn committing(&self, _: Option<&str>, _: u64) -> Result<(), String> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let rows = [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (48_211, "48,211"),
+            (1_234_567, "1,234,567"),
+        ];
+        for (n, text) in rows {
+            assert_eq!(grouped(n), text);
+        }
+    }
+
+    #[test]
     fn a_long_error_is_cut_between_characters() {
         for pad in 0..4 {
             let text = format!("{}{}", "a".repeat(pad), "é".repeat(ERROR_BYTES_MAX));
-            let RunOutcome::Failed { message } = RunOutcome::failed(text) else {
+            let RunOutcome::Failed { message, .. } = RunOutcome::failed(text) else {
                 panic!("not a failure");
             };
             assert!(message.len() <= ERROR_BYTES_MAX && message.ends_with("é..."));

@@ -13,6 +13,12 @@ pub enum Cell<'a> {
     Integer(i64),
     /// The shortest JSON number that reads back as the same float; a string where JSON has no number for it.
     Real(f64),
+    /// `true` or `false`
+    Truth(bool),
+    /// A JSON number, digit by digit as the database writes it: what [`is_number`] accepts.
+    Number(&'a str),
+    /// JSON as the database holds it: what [`is_json`] accepts.
+    Json(&'a str),
     /// A JSON string; bytes that are not UTF-8 as [`Cell::Bytes`].
     Text(&'a [u8]),
     /// A JSON string `\xHEX`.
@@ -24,7 +30,9 @@ impl Cell<'_> {
         match self {
             Cell::Null => None,
             Cell::Integer(_) => Some("integer"),
-            Cell::Real(_) => Some("real"),
+            Cell::Real(_) | Cell::Number(_) => Some("real"),
+            Cell::Truth(_) => Some("boolean"),
+            Cell::Json(_) => Some("json"),
             Cell::Text(_) => Some("text"),
             Cell::Bytes(_) => Some("blob"),
         }
@@ -35,6 +43,7 @@ impl Cell<'_> {
         match self {
             Cell::Text(bytes) => bytes.len(),
             Cell::Bytes(bytes) => bytes.len() * 2,
+            Cell::Number(text) | Cell::Json(text) => text.len(),
             _ => 1,
         }
     }
@@ -52,12 +61,24 @@ pub struct ResultRows {
     json: String,
     count: u64,
     rows_max: u64,
+    /// What the limit in the message is, where other results have used some of it up.
+    rows_limit: u64,
+    bytes_max: usize,
     truncation: Option<String>,
 }
 
 impl ResultRows {
     /// A result with these columns: name, and declared type if the database knows one.
     pub fn new(columns: Vec<(String, Option<String>)>, rows_max: u64) -> ResultRows {
+        ResultRows::within(columns, rows_max, rows_max, ROWS_BYTES_MAX)
+    }
+
+    fn within(
+        columns: Vec<(String, Option<String>)>,
+        rows_max: u64,
+        rows_limit: u64,
+        bytes_max: usize,
+    ) -> ResultRows {
         let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
         let columns = columns
             .into_iter()
@@ -69,8 +90,15 @@ impl ResultRows {
             json: String::new(),
             count: 0,
             rows_max,
+            rows_limit,
+            bytes_max,
             truncation: None,
         }
+    }
+
+    /// Says that the database had a row that is too long to look at.
+    pub fn too_long(&mut self) {
+        self.truncation = Some(format!("size limit reached ({} MB)", ROWS_BYTES_MAX >> 20));
     }
 
     /// Adds a row; `false` when it did not fit, and no more are wanted. As a row is there to be refused, a result is
@@ -80,7 +108,7 @@ impl ResultRows {
             return false;
         }
         if self.count == self.rows_max {
-            self.truncation = Some(format!("row limit reached ({})", self.rows_max));
+            self.truncation = Some(format!("row limit reached ({})", self.rows_limit));
             return false;
         }
         let start = self.json.len();
@@ -89,7 +117,7 @@ impl ResultRows {
             let cell = cells(n);
             let column = &mut self.columns[n];
             let needed = self.json.len() + column.key.len() + cell.bytes_min();
-            if needed <= ROWS_BYTES_MAX {
+            if needed <= self.bytes_max {
                 if n > 0 {
                     self.json.push(',');
                 }
@@ -97,9 +125,9 @@ impl ResultRows {
                 self.json.push(':');
                 push_cell(&mut self.json, cell);
             }
-            if needed > ROWS_BYTES_MAX || self.json.len() > ROWS_BYTES_MAX {
+            if needed > self.bytes_max || self.json.len() > self.bytes_max {
                 self.json.truncate(start);
-                self.truncation = Some(format!("size limit reached ({} MB)", ROWS_BYTES_MAX >> 20));
+                self.too_long();
                 return false;
             }
             if column.kind.is_none() {
@@ -118,34 +146,114 @@ impl ResultRows {
 
     /// `{"columns":[{"name","key","type"}],"rows":[{..}],"truncated":bool,"truncation_reason":text or null}`
     pub fn finish(self) -> String {
+        let truncation = self.truncation.clone();
         let mut out = String::with_capacity(self.json.len() + 256);
-        out.push_str("{\"columns\":[");
+        out.push('{');
+        self.members(&mut out);
+        push_truncation(&mut out, truncation.as_deref());
+        out.push('}');
+        out
+    }
+
+    fn members(&self, out: &mut String) {
+        out.push_str("\"columns\":[");
         for (n, column) in self.columns.iter().enumerate() {
             out.push_str(if n == 0 { "{\"name\":" } else { ",{\"name\":" });
-            push_string(&mut out, &column.name);
+            push_string(out, &column.name);
             out.push_str(",\"key\":");
-            push_string(&mut out, &column.key);
+            push_string(out, &column.key);
             out.push_str(",\"type\":");
             match &column.kind {
-                Some(kind) => push_string(&mut out, &kind.to_lowercase()),
+                Some(kind) => push_string(out, &kind.to_lowercase()),
                 None => out.push_str("null"),
             }
             out.push('}');
         }
         out.push_str("],\"rows\":[");
         out.push_str(&self.json);
-        out.push_str("],\"truncated\":");
-        out.push_str(if self.truncation.is_some() {
-            "true"
-        } else {
-            "false"
-        });
-        out.push_str(",\"truncation_reason\":");
-        match &self.truncation {
-            Some(reason) => push_string(&mut out, reason),
-            None => out.push_str("null"),
+        out.push(']');
+    }
+}
+
+fn push_truncation(out: &mut String, reason: Option<&str>) {
+    out.push_str(",\"truncated\":");
+    out.push_str(if reason.is_some() { "true" } else { "false" });
+    out.push_str(",\"truncation_reason\":");
+    match reason {
+        Some(reason) => push_string(out, reason),
+        None => out.push_str("null"),
+    }
+}
+
+/// Several results that share the limits of one: those of a plan, or of a procedure.
+pub struct Results {
+    sets: Vec<ResultRows>,
+    rows_max: u64,
+}
+
+/// Most results of one job; a plan has no more statements.
+const RESULTS_MAX: usize = 100;
+
+impl Results {
+    /// No result yet.
+    pub fn new(rows_max: u64) -> Results {
+        Results {
+            sets: Vec::new(),
+            rows_max,
         }
-        out.push('}');
+    }
+
+    /// Begins the next result; `false` when there are too many, and no more are wanted.
+    pub fn begin(&mut self, columns: Vec<(String, Option<String>)>) -> bool {
+        if self.sets.len() == RESULTS_MAX {
+            if let Some(last) = self.sets.last_mut() {
+                last.truncation = Some(format!("result limit reached ({RESULTS_MAX})"));
+            }
+            return false;
+        }
+        let rows: u64 = self.sets.iter().map(|set| set.count).sum();
+        let bytes: usize = self.sets.iter().map(|set| set.json.len()).sum();
+        self.sets.push(ResultRows::within(
+            columns,
+            self.rows_max.saturating_sub(rows),
+            self.rows_max,
+            ROWS_BYTES_MAX.saturating_sub(bytes),
+        ));
+        true
+    }
+
+    /// The result that was begun last.
+    pub fn last(&mut self) -> Option<&mut ResultRows> {
+        self.sets.last_mut()
+    }
+
+    /// Whether something was left out.
+    pub fn truncated(&self) -> bool {
+        self.sets.iter().any(ResultRows::truncated)
+    }
+
+    /// As [`ResultRows::finish`], of the first result; further ones follow as `"more_results":[{"columns","rows"}]`.
+    pub fn finish(mut self) -> String {
+        if self.sets.is_empty() {
+            return ResultRows::new(Vec::new(), 0).finish();
+        }
+        let bytes: usize = self.sets.iter().map(|set| set.json.len() + 256).sum();
+        let mut out = String::with_capacity(bytes);
+        let reason = self.sets.iter_mut().find_map(|set| set.truncation.take());
+        for (n, set) in self.sets.iter().enumerate() {
+            out.push_str(match n {
+                0 => "{",
+                1 => ",\"more_results\":[{",
+                _ => ",{",
+            });
+            set.members(&mut out);
+            if n == 0 {
+                push_truncation(&mut out, reason.as_deref());
+            } else {
+                out.push('}');
+            }
+        }
+        out.push_str(if self.sets.len() > 1 { "]}" } else { "}" });
         out
     }
 }
@@ -178,6 +286,8 @@ fn push_cell(out: &mut String, cell: Cell<'_>) {
     match cell {
         Cell::Null => out.push_str("null"),
         Cell::Integer(n) => out.push_str(&n.to_string()),
+        Cell::Truth(truth) => out.push_str(if truth { "true" } else { "false" }),
+        Cell::Number(text) | Cell::Json(text) => out.push_str(text),
         // `{:?}` is the shortest text that reads back the same, and always has a point or an exponent.
         Cell::Real(x) if x.is_finite() => out.push_str(&format!("{x:?}")),
         Cell::Real(x) if x.is_nan() => out.push_str("\"NaN\""),
@@ -196,6 +306,36 @@ fn push_cell(out: &mut String, cell: Cell<'_>) {
             out.push('"');
         }
     }
+}
+
+/// Deepest nesting of a JSON value that is passed on as such; readers give up at 128, and the frame takes some.
+const JSON_DEPTH_MAX: usize = 100;
+
+/// Whether `text` is a number as JSON writes it.
+pub fn is_number(text: &str) -> bool {
+    let digits = text
+        .bytes()
+        .all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'+' | b'.' | b'e' | b'E'));
+    digits && serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok()
+}
+
+/// Whether `text` is JSON that readers can take: not nested too deep.
+pub fn is_json(text: &str) -> bool {
+    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest <= JSON_DEPTH_MAX && serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok()
 }
 
 /// Appends `text` as a JSON string.

@@ -9,8 +9,9 @@
 mod describe;
 mod explain;
 
-use super::rows::{Cell, ResultRows};
-use super::{Cancel, Driver, DriverJob, RunOutcome, STATEMENTS_MAX};
+use super::rows::{Cell, Results};
+use super::{Cancel, Control, Driver, DriverJob, Effect, RunOutcome, guard, over_bound};
+use crate::domain::dialect::Dialect;
 use crate::domain::id::Operation;
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -134,7 +135,32 @@ impl Driver for Sqlite {
         explain::explain(self, sql, cancel)
     }
 
-    fn run(&self, job: &DriverJob, cancel: &Cancel) -> RunOutcome {
+    fn check(&self, _: &Cancel) -> Result<(), String> {
+        let opened = self.open(false).and_then(|conn| {
+            let schema = "SELECT 1 FROM sqlite_schema LIMIT 1";
+            match conn.execute_batch(schema) {
+                // Somebody writes: the database is there.
+                Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
+                done => Ok(done?),
+            }
+        });
+        opened.map_err(|stop| match stop {
+            EarlyStop::Failed(message) => message,
+            EarlyStop::Interrupted => "interrupted".to_owned(),
+        })
+    }
+
+    fn interrupt(&self, _: &str, _: bool, _: &Cancel) -> Result<(), String> {
+        // A file has no sessions: what ends is the process.
+        Ok(())
+    }
+
+    fn settle(&self, _: Option<&str>, _: &Cancel) -> Effect {
+        // A file does not remember transactions.
+        Effect::Unknown
+    }
+
+    fn run(&self, job: &DriverJob, control: &dyn Control) -> RunOutcome {
         let write = match job.operation {
             Operation::ExecuteSelect => false,
             Operation::ExecuteDml if self.read_only => {
@@ -143,21 +169,15 @@ impl Driver for Sqlite {
             Operation::ExecuteDml => true,
             _ => return RunOutcome::failed("this agent does not run migrations"),
         };
-        if job.plan.is_empty() || job.plan.len() > STATEMENTS_MAX {
-            return RunOutcome::failed(format!(
-                "the plan has {} statements; 1 to {STATEMENTS_MAX} can be run",
-                job.plan.len()
-            ));
+        if let Err(message) = guard::check(job, Dialect::Sqlite) {
+            return RunOutcome::failed(message);
         }
-        if job.plan.iter().any(|sql| sql.contains('\0')) {
-            return RunOutcome::failed("the plan holds a NUL byte");
-        }
-        let watch = JobDeadline::new(job.timeout_secs, cancel);
+        let watch = JobDeadline::new(job.timeout_secs, control.cancel());
         let done = self.open(write).and_then(|mut conn| {
             if write {
-                run_write(&mut conn, job, &watch)
+                run_write(&mut conn, job, &watch, control)
             } else {
-                run_read(&mut conn, job, &watch)
+                run_read(&mut conn, job, &watch, control)
             }
         });
         match done {
@@ -238,12 +258,14 @@ fn run_read(
     conn: &mut Connection,
     job: &DriverJob,
     watch: &JobDeadline,
+    control: &dyn Control,
 ) -> Result<RunOutcome, EarlyStop> {
+    control.started(None, true).map_err(EarlyStop::Failed)?;
     watch.attach(conn)?;
     conn.execute_batch("BEGIN")?;
     watch.when_unlocked(conn, "SELECT 1 FROM sqlite_schema LIMIT 1")?;
     conn.authorizer(Some(authorize))?;
-    let mut result: Option<ResultRows> = None;
+    let mut results = Results::new(job.rows_max());
     for sql in &job.plan {
         if watch.over() {
             return Err(EarlyStop::Interrupted);
@@ -258,28 +280,24 @@ fn run_read(
             while statement.query([])?.next()?.is_some() {}
             continue;
         }
-        if result.is_some() {
-            return Err(EarlyStop::Failed(
-                "more than one statement of the plan returns rows".into(),
-            ));
-        }
         let columns = statement
             .columns()
             .map(|c| (c.name().to_owned(), c.decl_type().map(str::to_owned)))
             .collect();
-        let mut rows = ResultRows::new(columns, job.rows_max());
+        if !results.begin(columns) {
+            break;
+        }
+        let Some(rows) = results.last() else { break };
         let mut found = statement.query([])?;
         while let Some(row) = found.next()? {
             if !rows.push(|n| row.get_ref(n).map_or(Cell::Null, cell)) {
                 break;
             }
         }
-        result = Some(rows);
     }
-    let rows = result.unwrap_or_else(|| ResultRows::new(Vec::new(), 0));
     Ok(RunOutcome::Rows {
-        truncated: rows.truncated(),
-        json: rows.finish(),
+        truncated: results.truncated(),
+        json: results.finish(),
     })
 }
 
@@ -288,7 +306,9 @@ fn run_write(
     conn: &mut Connection,
     job: &DriverJob,
     watch: &JobDeadline,
+    control: &dyn Control,
 ) -> Result<RunOutcome, EarlyStop> {
+    control.started(None, true).map_err(EarlyStop::Failed)?;
     watch.attach(conn)?;
     watch.when_unlocked(conn, "BEGIN IMMEDIATE")?;
     conn.authorizer(Some(authorize))?;
@@ -300,17 +320,21 @@ fn run_write(
         Ok(rows) => rows,
         Err(stop) => return Err(rolled_back(conn, stop, watch)),
     };
+    if let Err(why) = control.committing(None, rows) {
+        return Err(rolled_back(conn, EarlyStop::Failed(why), watch));
+    }
     match watch.when_unlocked(conn, "COMMIT") {
         Ok(()) => Ok(RunOutcome::Changed { rows }),
-        Err(EarlyStop::Failed(text)) if conn.is_autocommit() => Err(EarlyStop::Failed(format!(
-            "commit failed: {text}; the statement may or may not have taken effect"
-        ))),
+        Err(EarlyStop::Failed(text)) if conn.is_autocommit() => Ok(RunOutcome::failure(
+            format!("commit failed: {text}; the statement may or may not have taken effect"),
+            Effect::Unknown,
+        )),
         Err(stop) => Err(rolled_back(conn, stop, watch)),
     }
 }
 
 fn write_all(conn: &Connection, job: &DriverJob, watch: &JobDeadline) -> Result<u64, EarlyStop> {
-    let mut changed = 0_u64;
+    let (mut changed, before) = (0_u64, conn.total_changes());
     for (n, sql) in job.plan.iter().enumerate() {
         if watch.over() {
             return Err(EarlyStop::Interrupted);
@@ -322,10 +346,10 @@ fn write_all(conn: &Connection, job: &DriverJob, watch: &JobDeadline) -> Result<
             stop => stop,
         })?;
         changed = changed.saturating_add(rows);
-        if let Some(max) = job.max_affected_rows.filter(|max| changed > *max) {
-            return Err(EarlyStop::Failed(format!(
-                "{changed} rows would be changed, and {max} are allowed"
-            )));
+        // What triggers and cascades change counts here, though it is not reported.
+        let all = conn.total_changes().saturating_sub(before);
+        if let Some(max) = job.max_affected_rows.filter(|max| all > *max) {
+            return Err(EarlyStop::Failed(over_bound(all, max)));
         }
         if conn.is_autocommit() {
             return Err(EarlyStop::Failed(

@@ -17,6 +17,11 @@ const PANICS_ALLOWED: &[Allowed] = &[
         "without random bytes no secret can be made, and nothing may go on",
     ),
     (
+        "src/agent/wall/child.rs",
+        "process::exit",
+        "a child whose agent is gone ends at once, whatever its other thread runs",
+    ),
+    (
         "src/server/mod.rs",
         "process::exit",
         "after a COMMIT of unknown outcome only recovery can tell what is true",

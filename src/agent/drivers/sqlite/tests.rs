@@ -1,7 +1,7 @@
 //! The SQLite driver on real files: exact values, the wall around reads, all or nothing for writes, and the limits.
 
 use super::*;
-use crate::agent::drivers::StopReason;
+use crate::agent::drivers::{StopReason, Unrecorded};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -35,7 +35,8 @@ impl File {
     }
 
     fn run(&self, operation: Operation, plan: &[&str]) -> RunOutcome {
-        self.driver().run(&job(operation, plan), &Cancel::new())
+        self.driver()
+            .run(&job(operation, plan), &Unrecorded(Cancel::new()))
     }
 
     fn read(&self, plan: &[&str]) -> RunOutcome {
@@ -72,7 +73,7 @@ fn rows(outcome: RunOutcome) -> (Value, String) {
 
 fn failure(outcome: RunOutcome) -> String {
     match outcome {
-        RunOutcome::Failed { message } => message,
+        RunOutcome::Failed { message, .. } => message,
         other => panic!("not a failure: {other:?}"),
     }
 }
@@ -177,14 +178,16 @@ fn each_element_of_a_plan_is_one_whole_statement() {
         ("-- nothing", "no statement"),
         ("DELETE FROM t WHERE id = ?", "parameter"),
         ("DELETE FROM t WHERE id = 1\0", "NUL"),
-        ("COMMIT", "not authorized"),
+        ("COMMIT", "control the transaction"),
         ("ATTACH 'x' AS o", "not authorized"),
     ] {
         let message = failure(file.write(&[sql]));
         assert!(message.contains(says), "{sql}: {message}");
     }
     assert!(failure(file.write(&[])).contains("0 statements"));
-    assert!(failure(file.read(&["SELECT 1", "SELECT 2"])).contains("more than one"));
+    let (two, _) = rows(file.read(&["SELECT 1 AS a", "SELECT 2 AS b"]));
+    assert_eq!(two["rows"], json!([{"a": 1}]));
+    assert_eq!(two["more_results"][0]["rows"], json!([{"b": 2}]));
     assert_eq!(file.one("SELECT count(*) FROM t"), 3);
 }
 
@@ -256,15 +259,15 @@ fn more_rows_than_allowed_are_rolled_back() {
     let file = File::new(THREE);
     let mut job = job(Operation::ExecuteDml, &["UPDATE t SET v = v || '!'"]);
     job.max_affected_rows = Some(2);
-    let message = failure(file.driver().run(&job, &Cancel::new()));
+    let message = failure(file.driver().run(&job, &Unrecorded(Cancel::new())));
     assert_eq!(
         message,
-        "3 rows would be changed, and 2 are allowed; rolled back"
+        "3 rows would change, 2 approved: nothing was changed; rolled back"
     );
     assert_eq!(file.one("SELECT count(*) FROM t WHERE v LIKE '%!'"), 0);
     job.max_affected_rows = Some(3);
     assert_eq!(
-        file.driver().run(&job, &Cancel::new()),
+        file.driver().run(&job, &Unrecorded(Cancel::new())),
         RunOutcome::Changed { rows: 3 }
     );
 }
@@ -275,13 +278,13 @@ fn a_statement_without_an_end_is_interrupted_by_its_timeout() {
     let started = Instant::now();
     let mut read = job(Operation::ExecuteSelect, &[ENDLESS]);
     read.timeout_secs = 1;
-    let message = failure(file.driver().run(&read, &Cancel::new()));
+    let message = failure(file.driver().run(&read, &Unrecorded(Cancel::new())));
     assert_eq!(message, "statement timeout reached (1 s)");
 
     let endless = format!("INSERT INTO t (v) {ENDLESS}");
     let mut write = job(Operation::ExecuteDml, &["DELETE FROM t", &endless]);
     write.timeout_secs = 1;
-    let message = failure(file.driver().run(&write, &Cancel::new()));
+    let message = failure(file.driver().run(&write, &Unrecorded(Cancel::new())));
     assert_eq!(message, "statement timeout reached (1 s); rolled back");
     assert_eq!(file.one("SELECT count(*) FROM t"), 3);
     assert!(started.elapsed() < Duration::from_secs(10));
@@ -294,7 +297,7 @@ fn who_asks_is_obeyed_and_named() {
     let running = {
         let (driver, cancel) = (file.driver(), cancel.clone());
         let job = job(Operation::ExecuteSelect, &[ENDLESS]);
-        std::thread::spawn(move || driver.run(&job, &cancel))
+        std::thread::spawn(move || driver.run(&job, &Unrecorded(cancel)))
     };
     cancel.ask(StopReason::Cancelled);
     assert_eq!(failure(running.join().unwrap()), "query cancelled");
@@ -302,7 +305,7 @@ fn who_asks_is_obeyed_and_named() {
     let write = job(Operation::ExecuteDml, &["DELETE FROM t"]);
     let stopping = Cancel::new();
     stopping.ask(StopReason::Stopping);
-    let message = failure(file.driver().run(&write, &stopping));
+    let message = failure(file.driver().run(&write, &Unrecorded(stopping)));
     assert!(message.contains("had to stop"), "{message}");
     assert_eq!(file.one("SELECT count(*) FROM t"), 3);
 }
@@ -315,7 +318,7 @@ fn a_lock_is_waited_for_no_longer_than_the_timeout() {
     for operation in [Operation::ExecuteSelect, Operation::ExecuteDml] {
         let mut job = job(operation, &["SELECT 1 FROM t"]);
         job.timeout_secs = 1;
-        let message = failure(file.driver().run(&job, &Cancel::new()));
+        let message = failure(file.driver().run(&job, &Unrecorded(Cancel::new())));
         assert!(
             message.starts_with("statement timeout reached"),
             "{message}"
@@ -334,7 +337,7 @@ fn a_result_is_cut_only_where_there_was_more() {
     ] {
         let mut job = job(Operation::ExecuteSelect, &["SELECT * FROM t"]);
         job.max_rows = max;
-        let (json, _) = rows(file.driver().run(&job, &Cancel::new()));
+        let (json, _) = rows(file.driver().run(&job, &Unrecorded(Cancel::new())));
         assert_eq!(json["rows"].as_array().unwrap().len(), left, "{max:?}");
         assert_eq!(json["truncated"], json!(!reason.is_null()));
         assert_eq!(json["truncation_reason"], reason);
@@ -342,7 +345,7 @@ fn a_result_is_cut_only_where_there_was_more() {
     let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 10001) SELECT i FROM n";
     let mut job = job(Operation::ExecuteSelect, &[many]);
     job.max_rows = Some(1_000_000);
-    let (json, _) = rows(file.driver().run(&job, &Cancel::new()));
+    let (json, _) = rows(file.driver().run(&job, &Unrecorded(Cancel::new())));
     assert_eq!(json["rows"].as_array().unwrap().len(), 10_000);
     assert_eq!(json["truncation_reason"], "row limit reached (10000)");
 
@@ -363,11 +366,12 @@ fn a_missing_file_is_never_created() {
     let missing = file.folder.join("missing.db");
     for operation in [Operation::ExecuteSelect, Operation::ExecuteDml] {
         let driver = Sqlite::new(missing.clone(), false);
-        let message = failure(driver.run(&job(operation, &["SELECT 1"]), &Cancel::new()));
+        let message =
+            failure(driver.run(&job(operation, &["SELECT 1"]), &Unrecorded(Cancel::new())));
         assert!(message.contains("not there"), "{message}");
         let uri = format!("file:{}?mode=rwc", missing.display());
         let driver = Sqlite::new(Path::new(&uri).to_owned(), false);
-        failure(driver.run(&job(operation, &["SELECT 1"]), &Cancel::new()));
+        failure(driver.run(&job(operation, &["SELECT 1"]), &Unrecorded(Cancel::new())));
     }
     assert!(!missing.exists());
 }
@@ -378,7 +382,7 @@ fn a_database_served_read_only_and_migrations_are_refused() {
     let driver = Sqlite::new(file.path.clone(), true);
     let message = failure(driver.run(
         &job(Operation::ExecuteDml, &["DELETE FROM t"]),
-        &Cancel::new(),
+        &Unrecorded(Cancel::new()),
     ));
     assert!(message.contains("read-only"), "{message}");
     for operation in Operation::ALL.into_iter().filter(|op| !op.is_execute()) {

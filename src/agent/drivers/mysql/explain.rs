@@ -1,0 +1,54 @@
+//! How MySQL or MariaDB would go about a statement, without running it.
+
+use super::session::{Stop, Watch};
+use super::{ANSWER_WITHIN, MySql, one_statement};
+use crate::agent::drivers::{Cancel, PLAN_BYTES_MAX, cut, guard};
+use crate::domain::dialect::Dialect;
+
+/// Longest time for one statement, in seconds.
+const EXPLAIN_SECS_MAX: u64 = 5;
+
+/// The plan of `sql` as the server writes it: `{"query_block":{..}}`; the message says why there is none.
+pub(super) fn explain(mysql: &MySql, sql: &str, cancel: &Cancel) -> Result<String, String> {
+    let watch = Watch::new(EXPLAIN_SECS_MAX, cancel);
+    plan(mysql, sql, &watch).map_err(|stop| cut(watch.why(stop)))
+}
+
+fn plan(mysql: &MySql, sql: &str, watch: &Watch) -> Result<String, Stop> {
+    let failed = |message: &str| Err(Stop::Failed(message.to_owned()));
+    if sql.contains('\0') {
+        return failed("the statement holds a NUL byte");
+    }
+    let (first, _) = guard::leading_words(sql, Dialect::MySql);
+    let reads = matches!(first.as_str(), "SELECT" | "WITH" | "VALUES" | "TABLE");
+    if !reads && !matches!(first.as_str(), "INSERT" | "UPDATE" | "DELETE" | "REPLACE") {
+        return failed("MySQL has no plan for a statement of this kind");
+    }
+    let mut session = mysql.connect(watch, Some(ANSWER_WITHIN))?;
+    session.own("SET NAMES utf8mb4", watch)?;
+    session.own("SET SESSION autocommit = 0", watch)?;
+    // MariaDB explains a write only where it could run; the transaction is rolled back, and nothing runs.
+    if reads || !session.mariadb {
+        session.own("START TRANSACTION READ ONLY", watch)?;
+    }
+    mysql.limit_time(&mut session, watch)?;
+    // Read on its own first: what follows EXPLAIN must be the whole of one statement.
+    one_statement(&mut session, sql, watch)?;
+    let explained = format!("EXPLAIN FORMAT=JSON {sql}");
+    one_statement(&mut session, &explained, watch)?;
+    let rows = session.ask(&explained, watch)?;
+    session.own("ROLLBACK", watch)?;
+    let plan = rows
+        .into_iter()
+        .next()
+        .and_then(|row| row.into_iter().next())
+        .flatten();
+    match plan {
+        None => failed("the database gives no plan"),
+        Some(plan) if plan.len() > PLAN_BYTES_MAX => Err(Stop::Failed(format!(
+            "the plan is longer than {} KiB",
+            PLAN_BYTES_MAX >> 10
+        ))),
+        Some(plan) => Ok(plan),
+    }
+}

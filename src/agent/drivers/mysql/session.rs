@@ -1,0 +1,118 @@
+//! A session of ours on MySQL or MariaDB, when its job has to end, and the words for why it did.
+
+use crate::agent::drivers::Cancel;
+use ::mysql::prelude::Queryable;
+use ::mysql::{Conn, Error, Value};
+use std::time::{Duration, Instant};
+
+/// Number of the error of a cancelled query, and of those of its time limits in MySQL and MariaDB.
+const INTERRUPTED: u16 = 1317;
+const TIMED_OUT: [u16; 2] = [3024, 1969];
+
+/// Why a job ends early.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Failed(String),
+    Interrupted,
+}
+
+/// When a job has to end, and the words for it.
+pub(super) struct Watch {
+    pub(super) deadline: Option<Instant>,
+    pub(super) timeout_secs: u64,
+    pub(super) cancel: Cancel,
+}
+
+impl Watch {
+    pub(super) fn new(timeout_secs: u64, cancel: &Cancel) -> Watch {
+        let limit = Some(timeout_secs).filter(|secs| *secs > 0);
+        Watch {
+            deadline: limit.and_then(|secs| Instant::now().checked_add(Duration::from_secs(secs))),
+            timeout_secs,
+            cancel: cancel.clone(),
+        }
+    }
+
+    pub(super) fn look(&self) -> Result<(), Stop> {
+        let late = self.deadline.is_some_and(|at| Instant::now() >= at);
+        match late || self.cancel.asked().is_some() {
+            true => Err(Stop::Interrupted),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn left(&self) -> Option<Duration> {
+        let left = |at: Instant| at.saturating_duration_since(Instant::now());
+        self.deadline
+            .map(|at| left(at).max(Duration::from_millis(1)))
+    }
+
+    /// The error of the database as the reason to stop.
+    pub(super) fn stop(&self, error: Error) -> Stop {
+        match error {
+            Error::MySqlError(e) if e.code == INTERRUPTED && self.cancel.asked().is_some() => {
+                Stop::Interrupted
+            }
+            Error::MySqlError(e) if TIMED_OUT.contains(&e.code) => Stop::Interrupted,
+            Error::MySqlError(e) => Stop::Failed(format!(
+                "{} (error {}, SQLSTATE {})",
+                e.message, e.code, e.state
+            )),
+            Error::IoError(e) => Stop::Failed(format!("the connection to the database broke: {e}")),
+            // Without what the driver adds, which may quote the URL.
+            Error::TlsError(e) => Stop::Failed(format!("no TLS connection to the database: {e}")),
+            Error::DriverError(e) => Stop::Failed(format!("the driver refuses: {e}")),
+            _ => Stop::Failed("the database answered something that cannot be read".to_owned()),
+        }
+    }
+
+    pub(super) fn why(&self, stop: Stop) -> String {
+        match stop {
+            Stop::Failed(message) => message,
+            Stop::Interrupted => match self.cancel.asked() {
+                Some(reason) => reason.message().to_owned(),
+                None => format!("statement timeout reached ({} s)", self.timeout_secs),
+            },
+        }
+    }
+}
+
+/// A session of ours.
+pub(super) struct Session {
+    pub(super) conn: Conn,
+    pub(super) id: String,
+    pub(super) mariadb: bool,
+}
+
+impl Session {
+    /// Runs text of our own.
+    pub(super) fn own(&mut self, sql: &str, watch: &Watch) -> Result<(), Stop> {
+        self.conn.query_drop(sql).map_err(|e| watch.stop(e))
+    }
+
+    /// The rows of a question of our own, their values as text.
+    pub(super) fn ask(
+        &mut self,
+        sql: &str,
+        watch: &Watch,
+    ) -> Result<Vec<Vec<Option<String>>>, Stop> {
+        let rows: Vec<::mysql::Row> = self.conn.query(sql).map_err(|e| watch.stop(e))?;
+        let text = |value: Value| match value {
+            Value::Bytes(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+            _ => None,
+        };
+        Ok(rows
+            .into_iter()
+            .map(|row| ::mysql::Row::unwrap(row).into_iter().map(text).collect())
+            .collect())
+    }
+
+    /// Whether a transaction is open; `None` where the server does not tell.
+    pub(super) fn in_transaction(&mut self, watch: &Watch) -> Option<bool> {
+        if !self.mariadb {
+            return None;
+        }
+        let rows = self.ask("SELECT @@in_transaction", watch).ok()?;
+        rows.first()?.first()?.as_deref().map(|flag| flag == "1")
+    }
+}

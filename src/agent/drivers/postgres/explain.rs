@@ -1,0 +1,47 @@
+//! How PostgreSQL would go about a statement, without running it.
+
+use super::Postgres;
+use super::statement::prepared;
+use super::watch::{Stop, Watch};
+use crate::agent::drivers::{Cancel, PLAN_BYTES_MAX, cut, guard};
+use crate::domain::dialect::Dialect;
+
+/// Longest time for one statement, in seconds.
+const EXPLAIN_SECS_MAX: u64 = 5;
+
+/// The plan of `sql` as PostgreSQL writes it: `[{"Plan":{..}}]`; the message says why there is none.
+pub(super) fn explain(postgres: &Postgres, sql: &str, cancel: &Cancel) -> Result<String, String> {
+    let watch = Watch::new(EXPLAIN_SECS_MAX, cancel);
+    plan(postgres, sql, &watch).map_err(|stop| cut(watch.why(stop).0))
+}
+
+fn plan(postgres: &Postgres, sql: &str, watch: &Watch) -> Result<String, Stop> {
+    let failed = |message: &str| Err(Stop::Failed(message.to_owned()));
+    if sql.contains('\0') {
+        return failed("the statement holds a NUL byte");
+    }
+    match guard::leading_words(sql, Dialect::Postgres).0.as_str() {
+        "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "WITH" | "VALUES" | "TABLE"
+        | "CREATE" => {}
+        _ => return failed("PostgreSQL has no plan for a statement of this kind"),
+    }
+    let mut conn = postgres.connect(watch)?;
+    postgres.begin(&mut conn, "READ ONLY", watch)?;
+    // Read on its own first: what follows EXPLAIN must be the whole of one statement.
+    prepared(&mut conn, sql)?;
+    prepared(&mut conn, &format!("EXPLAIN (FORMAT JSON) {sql}"))?;
+    let mut plan = String::new();
+    conn.execute(&mut |row| {
+        if let Some(Some(text)) = row.first() {
+            plan.push_str(&String::from_utf8_lossy(text));
+        }
+        true
+    })?;
+    match plan.len() > PLAN_BYTES_MAX {
+        true => Err(Stop::Failed(format!(
+            "the plan is longer than {} KiB",
+            PLAN_BYTES_MAX >> 10
+        ))),
+        false => Ok(plan),
+    }
+}

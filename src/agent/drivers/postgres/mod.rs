@@ -1,0 +1,436 @@
+//! PostgreSQL.
+//!
+//! A fresh connection for each job, and nothing prepared by name, so that it works through a pooler that gives a
+//! connection for one transaction only. A read runs in a read-only transaction whose snapshot is taken before the
+//! first statement, after which PostgreSQL lets nobody make it writable; it is always rolled back. A write is one
+//! transaction; before COMMIT its id is noted, so that the database can say later what became of it.
+
+mod describe;
+mod explain;
+mod statement;
+mod tls;
+mod values;
+mod watch;
+mod wire;
+
+use super::rows::Results;
+use super::{Cancel, Control, Driver, DriverJob, Effect, RunOutcome, guard};
+use crate::agent::config::Endpoint;
+use crate::domain::dialect::Dialect;
+use crate::domain::id::Operation;
+use statement::{EMPTY, command, invalid_indexes, query};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+use watch::{Stop, Watch};
+use wire::{Connection, End, Fault};
+
+/// How long the database is asked what became of a commit.
+const SETTLE_WITHIN: Duration = Duration::from_secs(15);
+/// Pause between two questions.
+const SETTLE_EVERY: Duration = Duration::from_millis(500);
+/// How long a cancellation may take.
+const INTERRUPT_WITHIN: Duration = Duration::from_secs(5);
+/// Milliseconds that a transaction may stand idle: between two statements of ours pass microseconds.
+const IDLE_MS_MAX: u64 = 60_000;
+/// How often the server looks whether the agent is still there while a statement runs.
+const CHECK_INTERVAL_MS: u64 = 5000;
+
+/// A database on a PostgreSQL server.
+pub struct Postgres {
+    endpoint: Endpoint,
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+impl Postgres {
+    /// The driver of the database at `endpoint`.
+    pub fn new(endpoint: Endpoint) -> Postgres {
+        Postgres { endpoint }
+    }
+
+    fn connect(&self, watch: &Watch) -> Result<Connection, Stop> {
+        Ok(Connection::open(
+            &self.endpoint,
+            watch.deadline,
+            &watch.cancel,
+        )?)
+    }
+
+    /// Begins a transaction with everything that holds in it; the session's name for [`Driver::interrupt`].
+    fn begin(&self, conn: &mut Connection, mode: &str, watch: &Watch) -> Result<String, Stop> {
+        let begin =
+            |checks: bool| self.settings(conn.server_encoding == "SQL_ASCII", mode, watch, checks);
+        let (with, without) = (begin(true), begin(false));
+        let rows = match conn.own(&with) {
+            // Not every system can check whether the client is still there.
+            Err(Fault::Refused(_)) => {
+                conn.own("ROLLBACK")?;
+                conn.own(&without)?
+            }
+            done => done?,
+        };
+        let session = rows
+            .into_iter()
+            .next_back()
+            .and_then(|row| row.into_iter().next_back());
+        Ok(session.flatten().unwrap_or_default())
+    }
+
+    fn settings(&self, raw_bytes: bool, mode: &str, watch: &Watch, checks: bool) -> String {
+        let lock_ms = self.endpoint.lock_timeout_secs * 1000;
+        let mut out = format!("BEGIN {mode}; SELECT");
+        let mut set = |name: &str, value: &str| {
+            out.push_str(&format!(
+                " pg_catalog.set_config('{name}', '{value}', true),"
+            ));
+        };
+        set("statement_timeout", &watch.left_ms().to_string());
+        set("lock_timeout", &lock_ms.to_string());
+        set(
+            "idle_in_transaction_session_timeout",
+            &IDLE_MS_MAX.to_string(),
+        );
+        set("standard_conforming_strings", "on");
+        set("bytea_output", "hex");
+        set("extra_float_digits", "3");
+        set("datestyle", "ISO, MDY");
+        set("intervalstyle", "postgres");
+        if raw_bytes {
+            // Nobody knows what the bytes mean; as UTF-8 the first that is none would cost the whole result.
+            set("client_encoding", "SQL_ASCII");
+        }
+        out.push_str(" 1; ");
+        if checks {
+            out.push_str(&format!(
+                "SELECT pg_catalog.set_config(name, '{CHECK_INTERVAL_MS}', true) FROM pg_catalog.pg_settings \
+                 WHERE name = 'client_connection_check_interval'; "
+            ));
+        }
+        out.push_str(
+            "SELECT pid::text || '@' || extract(epoch FROM backend_start)::text FROM pg_catalog.pg_stat_activity \
+             WHERE pid = pg_catalog.pg_backend_pid()",
+        );
+        out
+    }
+
+    fn read(
+        &self,
+        job: &DriverJob,
+        watch: &Watch,
+        control: &dyn Control,
+    ) -> Result<RunOutcome, Stop> {
+        let mut conn = self.connect(watch)?;
+        let session = self.begin(
+            &mut conn,
+            "ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+            watch,
+        )?;
+        control
+            .started(Some(&session), true)
+            .map_err(Stop::Failed)?;
+        let mut results = Results::new(job.rows_max());
+        for (n, sql) in job.plan.iter().enumerate() {
+            watch.look()?;
+            match query(&mut conn, sql, &mut results).map_err(|stop| numbered(stop, n, job))? {
+                // A closed connection is a transaction rolled back.
+                End::Enough | End::TooLong => break,
+                End::Empty => return Err(Stop::Failed(EMPTY.to_owned())),
+                End::Done(_) if conn.status != b'T' => {
+                    return Err(Stop::Failed(ENDED.to_owned()));
+                }
+                End::Done(_) => {}
+            }
+        }
+        Ok(RunOutcome::Rows {
+            truncated: results.truncated(),
+            json: results.finish(),
+        })
+    }
+
+    fn write(
+        &self,
+        job: &DriverJob,
+        watch: &Watch,
+        control: &dyn Control,
+    ) -> Result<RunOutcome, Stop> {
+        let mut conn = self.connect(watch)?;
+        let session = self.begin(&mut conn, "", watch)?;
+        control
+            .started(Some(&session), true)
+            .map_err(Stop::Failed)?;
+        let written = self.write_all(&mut conn, job, watch);
+        let rows = match written {
+            Ok(rows) => rows,
+            Err(Stop::Refused(refusal)) if refusal.code == "25001" && job.plan.len() == 1 => {
+                drop(conn);
+                return self.write_alone(job, watch, control);
+            }
+            Err(stop) => {
+                // Closing the connection rolls back as well.
+                let _rolled_back = conn.own("ROLLBACK");
+                return Err(stop);
+            }
+        };
+        let mark = conn.own("SELECT pg_catalog.txid_current_if_assigned()::text")?;
+        let mark = mark
+            .into_iter()
+            .next()
+            .and_then(|row| row.into_iter().next())
+            .flatten();
+        watch.look()?;
+        control
+            .committing(mark.as_deref(), rows)
+            .map_err(Stop::Failed)?;
+        match conn.own("COMMIT") {
+            Ok(_) => Ok(RunOutcome::Changed { rows }),
+            // The database says that it did not commit.
+            Err(Fault::Refused(refusal)) => Err(Stop::Refused(refusal)),
+            Err(fault) => {
+                drop(conn);
+                let (why, _) = watch.why(fault.into());
+                Ok(match self.settled(mark.as_deref(), &Cancel::new()) {
+                    Effect::Committed => RunOutcome::Changed { rows },
+                    Effect::RolledBack => RunOutcome::failed(format!("{why}; rolled back")),
+                    effect => RunOutcome::failure(
+                        format!("{why} while committing; it may or may not have taken effect"),
+                        effect,
+                    ),
+                })
+            }
+        }
+    }
+
+    fn write_all(
+        &self,
+        conn: &mut Connection,
+        job: &DriverJob,
+        watch: &Watch,
+    ) -> Result<u64, Stop> {
+        let mut changed = 0_u64;
+        for (n, sql) in job.plan.iter().enumerate() {
+            watch.look()?;
+            let bounded = job.max_affected_rows.is_some();
+            if bounded && guard::leading_words(sql, Dialect::Postgres).0 == "TRUNCATE" {
+                return Err(Stop::Failed(
+                    "TRUNCATE does not count rows, and a number of rows was approved".to_owned(),
+                ));
+            }
+            let rows = command(conn, sql).map_err(|stop| numbered(stop, n, job))?;
+            if conn.status != b'T' {
+                return Err(Stop::Failed(ENDED.to_owned()));
+            }
+            changed = changed.saturating_add(rows);
+            self.bound(conn, job, changed)?;
+        }
+        // What waits for the commit happens now, where it can still be counted and refused.
+        conn.own("SET CONSTRAINTS ALL IMMEDIATE")?;
+        self.bound(conn, job, changed)?;
+        Ok(changed)
+    }
+
+    /// Holds the rows that this transaction has changed against the number approved: as the database counts them,
+    /// triggers, cascades and functions included.
+    fn bound(&self, conn: &mut Connection, job: &DriverJob, changed: u64) -> Result<(), Stop> {
+        let Some(max) = job.max_affected_rows else {
+            return Ok(());
+        };
+        let counted = conn.own(
+            "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint::text, \
+             pg_catalog.current_setting('track_counts') FROM pg_catalog.pg_stat_xact_all_tables \
+             WHERE schemaname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')",
+        )?;
+        let row = counted.into_iter().next().unwrap_or_default();
+        let text = |n: usize| row.get(n).cloned().flatten().unwrap_or_default();
+        if text(1) != "on" {
+            return Err(Stop::Failed(
+                "the database does not count rows (track_counts is off), and a number of rows was approved".to_owned(),
+            ));
+        }
+        let counted = text(0).parse::<u64>().unwrap_or(u64::MAX).max(changed);
+        match counted > max {
+            true => Err(Stop::Failed(super::over_bound(counted, max))),
+            false => Ok(()),
+        }
+    }
+
+    /// Runs the only statement of a plan outside a transaction: PostgreSQL does not run it inside one.
+    fn write_alone(
+        &self,
+        job: &DriverJob,
+        watch: &Watch,
+        control: &dyn Control,
+    ) -> Result<RunOutcome, Stop> {
+        if job.max_affected_rows.is_some() {
+            return Err(Stop::Failed(
+                "the statement cannot run in a transaction, and a number of rows was approved"
+                    .to_owned(),
+            ));
+        }
+        let mut conn = self.connect(watch)?;
+        let session = self.begin(&mut conn, "", watch)?;
+        conn.own("COMMIT")?;
+        control
+            .started(Some(&session), false)
+            .map_err(Stop::Failed)?;
+        let invalid_before = invalid_indexes(&mut conn)?;
+        let lock_ms = self.endpoint.lock_timeout_secs * 1000;
+        conn.own(&format!(
+            "SET statement_timeout = {}; SET lock_timeout = {lock_ms}",
+            watch.left_ms()
+        ))?;
+        let sql = job.plan.first().map_or("", String::as_str);
+        let done = command(&mut conn, sql);
+        // A pooler gives the connection to somebody else afterwards.
+        let _reset = conn.own("RESET statement_timeout; RESET lock_timeout");
+        match done {
+            Ok(rows) => Ok(RunOutcome::Changed { rows }),
+            Err(stop) => {
+                let (mut message, _) = watch.why(stop);
+                let left = invalid_indexes(&mut conn).map(|now| {
+                    now.into_iter()
+                        .filter(|name| !invalid_before.contains(name))
+                        .collect::<Vec<_>>()
+                });
+                let effect = match left {
+                    Ok(left) if left.is_empty() => Effect::RolledBack,
+                    Ok(left) => {
+                        message
+                            .push_str(&format!("; it left an invalid index: {}", left.join(", ")));
+                        Effect::Partial
+                    }
+                    Err(_) => {
+                        message.push_str("; it may or may not have taken effect");
+                        Effect::Unknown
+                    }
+                };
+                Ok(RunOutcome::failure(message, effect))
+            }
+        }
+    }
+
+    /// Asks until the database knows, for a while.
+    fn settled(&self, mark: Option<&str>, cancel: &Cancel) -> Effect {
+        let Some(mark) = mark else {
+            // A transaction that never got an id has written nothing.
+            return Effect::Committed;
+        };
+        let Ok(id) = mark.parse::<u64>() else {
+            return Effect::Unknown;
+        };
+        let until = Instant::now() + SETTLE_WITHIN;
+        loop {
+            let watch = Watch::new(SETTLE_WITHIN.as_secs(), cancel);
+            let answer = self.connect(&watch).and_then(|mut conn| {
+                Ok(conn.own(&format!("SELECT pg_catalog.txid_status({id})"))?)
+            });
+            let status = answer
+                .ok()
+                .and_then(|rows| rows.into_iter().next())
+                .and_then(|row| row.into_iter().next())
+                .flatten();
+            match status.as_deref() {
+                Some("committed") => return Effect::Committed,
+                Some("aborted") => return Effect::RolledBack,
+                _ if Instant::now() >= until || cancel.asked().is_some() => return Effect::Unknown,
+                _ => std::thread::park_timeout(SETTLE_EVERY),
+            }
+        }
+    }
+}
+
+/// What no statement may do.
+const ENDED: &str = "the statement ended the transaction";
+
+fn numbered(stop: Stop, n: usize, job: &DriverJob) -> Stop {
+    match stop {
+        Stop::Refused(mut refusal) if job.plan.len() > 1 && refusal.code != "57014" => {
+            refusal.message = format!("statement {}: {}", n + 1, refusal.message);
+            Stop::Refused(refusal)
+        }
+        Stop::Failed(message) if job.plan.len() > 1 => {
+            Stop::Failed(format!("statement {}: {message}", n + 1))
+        }
+        stop => stop,
+    }
+}
+
+impl Driver for Postgres {
+    fn dialect(&self) -> &'static str {
+        Dialect::Postgres.as_str()
+    }
+
+    fn run(&self, job: &DriverJob, control: &dyn Control) -> RunOutcome {
+        match job.operation {
+            Operation::ExecuteSelect => {}
+            Operation::ExecuteDml if self.endpoint.read_only => {
+                return RunOutcome::failed("this agent serves the database read-only");
+            }
+            Operation::ExecuteDml => {}
+            _ => return RunOutcome::failed("this agent does not run migrations"),
+        }
+        if let Err(message) = guard::check(job, Dialect::Postgres) {
+            return RunOutcome::failed(message);
+        }
+        let watch = Watch::new(job.timeout_secs, control.cancel());
+        let done = match job.operation.is_read() {
+            true => self.read(job, &watch, control),
+            false => self.write(job, &watch, control),
+        };
+        done.unwrap_or_else(|stop| {
+            let (message, detail) = watch.why(stop);
+            let message = match job.operation.is_read() {
+                true => message,
+                false => format!("{message}; rolled back"),
+            };
+            RunOutcome::failed(message).with_detail(detail)
+        })
+    }
+
+    fn describe(&self, cancel: &Cancel) -> Result<String, String> {
+        describe::describe(self, cancel)
+    }
+
+    fn explain(&self, sql: &str, cancel: &Cancel) -> Result<String, String> {
+        explain::explain(self, sql, cancel)
+    }
+
+    fn check(&self, cancel: &Cancel) -> Result<(), String> {
+        let watch = Watch::new(wire::CONNECT_WITHIN.as_secs(), cancel);
+        match self.connect(&watch) {
+            Ok(_) => Ok(()),
+            Err(stop) => Err(watch.why(stop).0),
+        }
+    }
+
+    fn interrupt(&self, session: &str, hard: bool, cancel: &Cancel) -> Result<(), String> {
+        let digits =
+            |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let Some((pid, since)) = session
+            .split_once('@')
+            .filter(|(pid, since)| digits(pid) && digits(since))
+        else {
+            return Err("not a session".to_owned());
+        };
+        let function = if hard {
+            "pg_terminate_backend"
+        } else {
+            "pg_cancel_backend"
+        };
+        let watch = Watch::new(INTERRUPT_WITHIN.as_secs(), cancel);
+        let asked = self.connect(&watch).and_then(|mut conn| {
+            // The start as well: the process id may belong to somebody else by now.
+            Ok(conn.own(&format!(
+                "SELECT pg_catalog.{function}(pid) FROM pg_catalog.pg_stat_activity \
+                 WHERE pid = {pid} AND extract(epoch FROM backend_start)::text = '{since}'"
+            ))?)
+        });
+        asked.map(|_| ()).map_err(|stop| watch.why(stop).0)
+    }
+
+    fn settle(&self, mark: Option<&str>, cancel: &Cancel) -> Effect {
+        self.settled(mark, cancel)
+    }
+}

@@ -1,0 +1,140 @@
+//! Single statements of a plan: read by the server as one, run, their rows made into a result or counted.
+
+use super::values::{self, Kind};
+use super::watch::Stop;
+use super::wire::{Connection, End, Shape};
+use crate::agent::drivers::rows::{Cell, Results};
+
+/// What a plan may not hold.
+pub(super) const EMPTY: &str = "one element of the plan holds no statement";
+
+pub(super) fn prepared(conn: &mut Connection, sql: &str) -> Result<Shape, Stop> {
+    let shape = conn.prepare(sql)?;
+    match shape.parameters {
+        0 => Ok(shape),
+        _ => Err(Stop::Failed(
+            "the statement has a parameter, and there is no value for it".to_owned(),
+        )),
+    }
+}
+
+/// Runs a statement of a read; its rows become the next of `results`.
+pub(super) fn query(conn: &mut Connection, sql: &str, results: &mut Results) -> Result<End, Stop> {
+    let shape = prepared(conn, sql)?;
+    if shape.columns.is_empty() {
+        return Ok(conn.execute(&mut |_| true)?);
+    }
+    let mut unknown: Vec<u32> = shape
+        .columns
+        .iter()
+        .map(|c| c.type_oid)
+        .filter(|oid| values::known(*oid).is_none())
+        .collect();
+    unknown.sort_unstable();
+    unknown.dedup();
+    let mut asked = Vec::new();
+    if !unknown.is_empty() {
+        let list: Vec<String> = unknown.iter().map(u32::to_string).collect();
+        asked = conn.own(&format!(
+            "SELECT oid::text, pg_catalog.format_type(oid, NULL), typcategory::text FROM pg_catalog.pg_type \
+             WHERE oid IN ({})",
+            list.join(", ")
+        ))?;
+        // The question has taken the place of the statement.
+        prepared(conn, sql)?;
+    }
+    let of = |oid: u32| -> (Option<String>, Kind) {
+        if let Some((name, kind)) = values::known(oid) {
+            return (Some(name.to_owned()), kind);
+        }
+        let oid = oid.to_string();
+        let row = asked
+            .iter()
+            .find(|row| row.first().and_then(Option::as_ref) == Some(&oid));
+        let text = |n: usize| row.and_then(|row| row.get(n)).cloned().flatten();
+        (
+            text(1),
+            text(2).map_or(Kind::Text, |category| values::asked(&category)),
+        )
+    };
+    let types: Vec<(Option<String>, Kind)> = shape.columns.iter().map(|c| of(c.type_oid)).collect();
+    let columns = shape
+        .columns
+        .iter()
+        .zip(&types)
+        .map(|(c, (name, _))| (c.name.clone(), name.clone()));
+    if !results.begin(columns.collect()) {
+        return Ok(End::Enough);
+    }
+    let Some(rows) = results.last() else {
+        return Ok(End::Enough);
+    };
+    let mut room = vec![String::new(); types.len()];
+    let end = conn.execute(&mut |row| {
+        let cells: Vec<Cell<'_>> = row
+            .iter()
+            .zip(&types)
+            .zip(&mut room)
+            .map(|((value, (_, kind)), room)| {
+                value.map_or(Cell::Null, |text| values::cell(*kind, text, room))
+            })
+            .collect();
+        rows.push(|n| cells.get(n).copied().unwrap_or(Cell::Null))
+    })?;
+    if end == End::TooLong {
+        rows.too_long();
+    }
+    Ok(end)
+}
+
+/// Runs a statement of a write; the rows that it says it has changed. Rows that it returns are read and dropped.
+pub(super) fn command(conn: &mut Connection, sql: &str) -> Result<u64, Stop> {
+    prepared(conn, sql)?;
+    match conn.execute(&mut |_| true)? {
+        End::Done(tag) => Ok(changed(&tag)),
+        End::Empty => Err(Stop::Failed(EMPTY.to_owned())),
+        End::Enough | End::TooLong => Err(Stop::Failed(
+            "the statement returns a row that is too long".to_owned(),
+        )),
+    }
+}
+
+/// The number in a tag like `INSERT 0 5`; only of what changes rows.
+pub(super) fn changed(tag: &str) -> u64 {
+    let mut words = tag.split(' ');
+    match words.next() {
+        Some("INSERT" | "UPDATE" | "DELETE" | "MERGE" | "COPY") => {
+            words.next_back().and_then(|n| n.parse().ok()).unwrap_or(0)
+        }
+        _ => 0,
+    }
+}
+
+/// Indexes that a broken off CONCURRENTLY has left.
+pub(super) fn invalid_indexes(conn: &mut Connection) -> Result<Vec<String>, Stop> {
+    let rows = conn.own("SELECT indexrelid::regclass::text FROM pg_catalog.pg_index WHERE NOT indisvalid ORDER BY 1")?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| row.into_iter().next().flatten())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tags_of_changes_count() {
+        let rows = [
+            ("INSERT 0 5", 5),
+            ("UPDATE 3", 3),
+            ("DELETE 0", 0),
+            ("MERGE 2", 2),
+            ("SELECT 9", 0),
+            ("CREATE TABLE", 0),
+        ];
+        for (tag, n) in rows {
+            assert_eq!(changed(tag), n, "{tag}");
+        }
+    }
+}

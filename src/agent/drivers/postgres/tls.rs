@@ -1,0 +1,192 @@
+//! The stream below a connection to PostgreSQL: TCP, a Unix socket, or TLS over TCP.
+
+use crate::agent::config::{Endpoint, Tls};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    StreamOwned,
+};
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long one write may take.
+const WRITE_WITHIN: Duration = Duration::from_secs(30);
+/// Quiet seconds after which the system asks whether the other end is still there.
+const KEEPALIVE_SECS: u64 = 30;
+
+pub enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    /// Connects without TLS; each address gets `within`.
+    pub fn connect(endpoint: &Endpoint, within: Duration) -> io::Result<Stream> {
+        let stream = match endpoint.host.starts_with('/') {
+            true => {
+                let path = format!("{}/.s.PGSQL.{}", endpoint.host, endpoint.port);
+                Stream::Unix(UnixStream::connect(path)?)
+            }
+            false => Stream::Tcp(tcp(endpoint, within)?),
+        };
+        stream.set_read_timeout(within)?;
+        match &stream {
+            Stream::Tcp(tcp) => tcp.set_write_timeout(Some(WRITE_WITHIN))?,
+            Stream::Unix(unix) => unix.set_write_timeout(Some(WRITE_WITHIN))?,
+            Stream::Tls(_) => {}
+        }
+        Ok(stream)
+    }
+
+    /// The same stream under TLS; the server has agreed.
+    pub fn encrypted(self, endpoint: &Endpoint) -> io::Result<Stream> {
+        let Stream::Tcp(mut tcp) = self else {
+            return Ok(self);
+        };
+        let name = ServerName::try_from(endpoint.host.clone()).map_err(io::Error::other)?;
+        let config = config(endpoint)?;
+        let mut session =
+            ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+        while session.is_handshaking() {
+            session.complete_io(&mut tcp)?;
+        }
+        Ok(Stream::Tls(Box::new(StreamOwned::new(session, tcp))))
+    }
+
+    pub fn set_read_timeout(&self, wait: Duration) -> io::Result<()> {
+        match self {
+            Stream::Tcp(tcp) => tcp.set_read_timeout(Some(wait)),
+            Stream::Unix(unix) => unix.set_read_timeout(Some(wait)),
+            Stream::Tls(tls) => tls.sock.set_read_timeout(Some(wait)),
+        }
+    }
+}
+
+fn tcp(endpoint: &Endpoint, within: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in (endpoint.host.as_str(), endpoint.port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, within) {
+            Ok(tcp) => {
+                tcp.set_nodelay(true)?;
+                rustix::net::sockopt::set_socket_keepalive(&tcp, true)?;
+                rustix::net::sockopt::set_tcp_keepidle(&tcp, Duration::from_secs(KEEPALIVE_SECS))?;
+                rustix::net::sockopt::set_tcp_keepintvl(
+                    &tcp,
+                    Duration::from_secs(KEEPALIVE_SECS / 3),
+                )?;
+                return Ok(tcp);
+            }
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}
+
+fn config(endpoint: &Endpoint) -> io::Result<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?;
+    if endpoint.tls == Tls::Require {
+        return Ok(builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+            .with_no_client_auth());
+    }
+    let mut roots = RootCertStore::empty();
+    match &endpoint.ca_file {
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Some(path) => {
+            let certificates = CertificateDer::pem_file_iter(path).map_err(io::Error::other)?;
+            for certificate in certificates {
+                let certificate = certificate.map_err(io::Error::other)?;
+                roots.add(certificate).map_err(io::Error::other)?;
+            }
+        }
+    }
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Accepts every certificate: `tls = "require"` asks for encryption only, as libpq's `sslmode=require` does.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(tcp) => tcp.read(buf),
+            Stream::Unix(unix) => unix.read(buf),
+            Stream::Tls(tls) => tls.read(buf),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(tcp) => tcp.write(buf),
+            Stream::Unix(unix) => unix.write(buf),
+            Stream::Tls(tls) => tls.write(buf),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(tcp) => tcp.flush(),
+            Stream::Unix(unix) => unix.flush(),
+            Stream::Tls(tls) => tls.flush(),
+        }
+    }
+}

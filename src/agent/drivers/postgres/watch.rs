@@ -1,0 +1,97 @@
+//! When a job on PostgreSQL has to end, and the words for why it did.
+
+use super::wire::{Fault, Refusal};
+use crate::agent::drivers::Cancel;
+use std::time::{Duration, Instant};
+
+/// Why a job ends early.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The database, or we, refuse.
+    Failed(String),
+    /// The database refuses, in its own words.
+    Refused(Box<Refusal>),
+    /// Time or cancellation.
+    Interrupted,
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Stop {
+        match fault {
+            Fault::Refused(refusal) => Stop::Refused(refusal),
+            Fault::Lost(message) => Stop::Failed(message),
+            Fault::Interrupted => Stop::Interrupted,
+        }
+    }
+}
+
+/// When a job has to end.
+pub(super) struct Watch {
+    pub(super) deadline: Option<Instant>,
+    pub(super) timeout_secs: u64,
+    pub(super) cancel: Cancel,
+}
+
+impl Watch {
+    pub(super) fn new(timeout_secs: u64, cancel: &Cancel) -> Watch {
+        let limit = Some(timeout_secs).filter(|secs| *secs > 0);
+        Watch {
+            deadline: limit.and_then(|secs| Instant::now().checked_add(Duration::from_secs(secs))),
+            timeout_secs,
+            cancel: cancel.clone(),
+        }
+    }
+
+    pub(super) fn late(&self) -> bool {
+        self.deadline.is_some_and(|at| Instant::now() >= at)
+    }
+
+    pub(super) fn look(&self) -> Result<(), Stop> {
+        match self.cancel.asked().is_some() || self.late() {
+            true => Err(Stop::Interrupted),
+            false => Ok(()),
+        }
+    }
+
+    /// Milliseconds that are left; 0 for no limit.
+    pub(super) fn left_ms(&self) -> u64 {
+        self.deadline.map_or(0, |at| {
+            let left = at.saturating_duration_since(Instant::now()).as_millis();
+            u64::try_from(left).unwrap_or(u64::MAX).max(1)
+        })
+    }
+
+    /// The sentence for the requester, and what the database says of values.
+    pub(super) fn why(&self, stop: Stop) -> (String, Option<String>) {
+        match stop {
+            // A cancelled query: by us, by time, or by somebody else.
+            Stop::Refused(refusal) if refusal.code == "57014" => match self.cancel.asked() {
+                Some(reason) => (reason.message().to_owned(), None),
+                None if self.late() => (self.timed_out(), None),
+                None => described(*refusal),
+            },
+            Stop::Refused(refusal) => described(*refusal),
+            Stop::Failed(message) => (message, None),
+            Stop::Interrupted => match self.cancel.asked() {
+                Some(reason) => (reason.message().to_owned(), None),
+                None => (self.timed_out(), None),
+            },
+        }
+    }
+
+    pub(super) fn timed_out(&self) -> String {
+        format!("statement timeout reached ({} s)", self.timeout_secs)
+    }
+}
+
+/// The words of the database: the message with SQLSTATE, and apart from it the detail, which quotes values of rows.
+pub(super) fn described(refusal: Refusal) -> (String, Option<String>) {
+    let mut message = format!("{} (SQLSTATE {})", refusal.message, refusal.code);
+    if let Some(position) = &refusal.position {
+        message.push_str(&format!(" at character {position}"));
+    }
+    if let Some(hint) = &refusal.hint {
+        message.push_str(&format!("; {hint}"));
+    }
+    (message, refusal.detail)
+}

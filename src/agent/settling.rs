@@ -1,0 +1,104 @@
+//! What an earlier process left unfinished: what the journal proves is said at once, what only the database knows is
+//! asked about.
+
+use super::AgentShared;
+use super::delivery::deliver;
+use super::drivers::{Cancel, Effect, RunOutcome};
+use super::execution::body;
+use super::journal::{Journal, Stage, Unfinished};
+use crate::clock::Timestamp;
+use crate::domain::id::Target;
+use crate::error::Error;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a database that does not answer is asked.
+const ASK_FOR: Duration = Duration::from_secs(300);
+/// Pause between two questions.
+const ASK_EVERY: Duration = Duration::from_secs(5);
+
+/// Finishes every execution whose end the journal proves, or nobody can; returns those that the database is to be
+/// asked about.
+///
+/// # Errors
+/// `internal` when the journal cannot be read and written.
+pub fn settle_known(journal: &Journal, now: Timestamp) -> Result<Vec<Unfinished>, Error> {
+    let mut asked_about = Vec::new();
+    for left in journal.unfinished()? {
+        let effect = match &left.stage {
+            Stage::Claimed | Stage::Started { atomic: true } => Effect::RolledBack,
+            Stage::Started { atomic: false } => Effect::Unknown,
+            Stage::Committing { .. } => {
+                asked_about.push(left);
+                continue;
+            }
+        };
+        log::warn!(
+            "execution {} ended with an earlier process: {}",
+            left.execution_id,
+            effect.as_str()
+        );
+        journal.finish(&left.execution_id, &crashed(effect, 0), now)?;
+    }
+    Ok(asked_about)
+}
+
+/// What is handed in for an execution that ended with the process that ran it.
+fn crashed(effect: Effect, rows: u64) -> String {
+    let message = match effect {
+        Effect::Committed => return body(&RunOutcome::Changed { rows }, Duration::ZERO),
+        Effect::RolledBack => "agent stopped while the statement ran; rolled back",
+        Effect::Partial | Effect::Unknown => {
+            "agent stopped while the statement ran; it may or may not have taken effect"
+        }
+    };
+    body(&RunOutcome::failure(message, effect), Duration::ZERO)
+}
+
+/// The thread's body: asks about each, hands in what comes of it, and ends.
+pub fn run(shared: &Arc<AgentShared>) {
+    let all = shared.change(|state| std::mem::take(&mut state.asked_about));
+    for left in all {
+        let Some(effect) = ask(shared, &left) else {
+            return;
+        };
+        let id = &left.execution_id;
+        log::warn!(
+            "execution {id} was about to be committed by an earlier process: {}",
+            effect.as_str()
+        );
+        let rows = match left.stage {
+            Stage::Committing { rows, .. } => rows,
+            _ => 0,
+        };
+        let body = crashed(effect, rows);
+        match shared.journal.finish(id, &body, shared.clock.now()) {
+            Ok(()) => deliver(shared, id, &body),
+            Err(e) => log::error!("the outcome of execution {id} is not in the journal: {e}"),
+        }
+    }
+}
+
+/// What the database says; `None` if the agent stops first, for the next start asks again.
+fn ask(shared: &AgentShared, left: &Unfinished) -> Option<Effect> {
+    let Stage::Committing { mark, .. } = &left.stage else {
+        return Some(Effect::Unknown);
+    };
+    let (database, environment) = &left.target;
+    let target = Target::new(database, environment).ok();
+    let Some(driver) = target.and_then(|target| shared.drivers.get(&target)) else {
+        return Some(Effect::Unknown);
+    };
+    let began = Instant::now();
+    loop {
+        let effect = shared.wall.settle(driver, mark.as_deref(), &Cancel::new());
+        // A database that keeps no record of it will not have one later.
+        let final_answer = effect != Effect::Unknown || shared.wall.check(driver).is_ok();
+        if final_answer || began.elapsed() > ASK_FOR {
+            return Some(effect);
+        }
+        if shared.pause(ASK_EVERY) {
+            return None;
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The wall around everything that touches a database: a child process for each task, used once.
+//!
+//! A statement that never looks whether it should stop, a driver that crashes, a result that grows: all of it happens
+//! in a process that limits itself (`limits`) and that the agent kills when time is up. The agent itself opens no
+//! connection to a database.
+//!
+//! Parent and child speak in frames over the child's standard input and output: four bytes of length, then JSON.
+//! Nothing stands on its command line, in its environment or in a file. A run:
+//!
+//! ```text
+//! parent ─ Task ──────────────► child   what to do, and where; the password is in it
+//!        ◄──────── Started ─────        the session in the database; the journal says `started`
+//!        ─ Go ────────────────►         only now the first statement runs
+//!        ◄──────── Committing ──        the transaction's id; the journal says `committing`
+//!        ─ Go ────────────────►         only now COMMIT is sent
+//!        ◄──────── Done ────────        the outcome; the journal says `finished`
+//!        ─ Cancel ────────────►         at any time; the session is cancelled by another child meanwhile
+//! ```
+//!
+//! When its input ends, the parent is gone, and the child ends at once. So a child that was never let to COMMIT has
+//! changed nothing, however it ended; one that was is asked about in the database.
+
+pub mod child;
+mod frame;
+mod limits;
+mod parent;
+mod process;
+
+pub use parent::{Record, Wall};
+
+use super::config::DriverConfig;
+use super::drivers::{DriverJob, Effect, RunOutcome};
+use crate::domain::id::Operation;
+use serde::{Deserialize, Serialize};
+
+/// What a child is to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Task {
+    /// Where.
+    pub driver: DriverConfig,
+    /// What.
+    pub work: Work,
+}
+
+/// The kinds of work.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Work {
+    /// Runs a job.
+    Run(WireJob),
+    /// Describes the tables.
+    Describe,
+    /// Explains a statement.
+    Explain(String),
+    /// Opens a connection and closes it.
+    Check,
+    /// Ends the statement of another child's session, or the session.
+    Interrupt { session: String, hard: bool },
+    /// Asks what became of a commit.
+    Settle(Option<String>),
+}
+
+impl Work {
+    /// Whether it only reads.
+    fn reads(&self) -> bool {
+        match self {
+            Work::Run(job) => Operation::parse(&job.operation).is_some_and(Operation::is_read),
+            _ => true,
+        }
+    }
+}
+
+/// A [`DriverJob`] as it travels.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WireJob {
+    operation: String,
+    plan: Vec<String>,
+    timeout_secs: u64,
+    max_rows: Option<u64>,
+    max_affected_rows: Option<u64>,
+}
+
+impl WireJob {
+    /// The job as it travels.
+    pub fn of(job: &DriverJob) -> WireJob {
+        WireJob {
+            operation: job.operation.as_str().to_owned(),
+            plan: job.plan.clone(),
+            timeout_secs: job.timeout_secs,
+            max_rows: job.max_rows,
+            max_affected_rows: job.max_affected_rows,
+        }
+    }
+
+    fn job(self) -> Option<DriverJob> {
+        Some(DriverJob {
+            operation: Operation::parse(&self.operation)?,
+            plan: self.plan,
+            timeout_secs: self.timeout_secs,
+            max_rows: self.max_rows,
+            max_affected_rows: self.max_affected_rows,
+        })
+    }
+}
+
+/// What the parent says after the task.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+enum ToChild {
+    /// What was reported is on disk; go on.
+    Go,
+    /// End what runs; the request was cancelled.
+    Cancel,
+    /// End what runs; the agent has to stop.
+    Stop,
+}
+
+/// What the child says.
+#[derive(Debug, Serialize, Deserialize)]
+enum FromChild {
+    Started {
+        session: Option<String>,
+        atomic: bool,
+    },
+    Committing {
+        mark: Option<String>,
+        rows: u64,
+    },
+    /// The end of a run.
+    Done(WireOutcome),
+    /// The end of everything else: its text, or why there is none.
+    Answer(Result<String, String>),
+}
+
+/// An [`RunOutcome`] as it travels.
+#[derive(Debug, Serialize, Deserialize)]
+enum WireOutcome {
+    Rows {
+        json: Box<serde_json::value::RawValue>,
+        truncated: bool,
+    },
+    Changed {
+        rows: u64,
+    },
+    Migrated {
+        json: String,
+    },
+    Failed {
+        message: String,
+        effect: String,
+        detail: Option<String>,
+        json: Option<String>,
+    },
+}
+
+impl WireOutcome {
+    fn of(outcome: RunOutcome) -> Result<WireOutcome, serde_json::Error> {
+        Ok(match outcome {
+            RunOutcome::Rows { json, truncated } => WireOutcome::Rows {
+                json: serde_json::value::RawValue::from_string(json)?,
+                truncated,
+            },
+            RunOutcome::Changed { rows } => WireOutcome::Changed { rows },
+            RunOutcome::Migrated { json } => WireOutcome::Migrated { json },
+            RunOutcome::Failed {
+                message,
+                effect,
+                detail,
+                json,
+            } => WireOutcome::Failed {
+                message,
+                effect: effect.as_str().to_owned(),
+                detail,
+                json,
+            },
+        })
+    }
+
+    fn outcome(self) -> RunOutcome {
+        match self {
+            WireOutcome::Rows { json, truncated } => RunOutcome::Rows {
+                json: String::from(Box::<str>::from(json)),
+                truncated,
+            },
+            WireOutcome::Changed { rows } => RunOutcome::Changed { rows },
+            WireOutcome::Migrated { json } => RunOutcome::Migrated { json },
+            WireOutcome::Failed {
+                message,
+                effect,
+                detail,
+                json,
+            } => RunOutcome::Failed {
+                message,
+                effect: Effect::parse(&effect).unwrap_or(Effect::Unknown),
+                detail,
+                json,
+            },
+        }
+    }
+}

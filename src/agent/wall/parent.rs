@@ -1,0 +1,418 @@
+//! The parent's side: children kept warm, and one supervised at a time by the thread that wants something done.
+
+use super::process::Process;
+use super::{FromChild, Task, ToChild, WireJob, Work, frame};
+use crate::agent::config::DriverConfig;
+use crate::agent::drivers::{Cancel, DriverJob, Effect, RunOutcome, StopReason};
+use std::io;
+use std::path::PathBuf;
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often cancellation and time are looked at while a child works.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a child may go on after its time is up, before its session is cancelled from here.
+const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
+/// How long a child may go on after it was asked to end, before it is killed.
+const KILL_AFTER: Duration = Duration::from_secs(4);
+/// How long anything but a run may take; the drivers stop well before.
+const ANSWER_WITHIN: Duration = Duration::from_secs(45);
+/// How long cancelling a session may take.
+const INTERRUPT_WITHIN: Duration = Duration::from_secs(12);
+/// What of a run must be on disk.
+pub trait Record {
+    /// The run begins in `session`; nothing stays of it unless a commit is announced, if it is `atomic`.
+    ///
+    /// # Errors
+    /// Where that is not on disk: the run ends before its first statement.
+    fn started(&mut self, session: Option<&str>, atomic: bool) -> Result<(), String>;
+
+    /// Everything ran and changed `rows` rows, and COMMIT is next.
+    ///
+    /// # Errors
+    /// Where that is not on disk: everything is rolled back.
+    fn committing(&mut self, mark: Option<&str>, rows: u64) -> Result<(), String>;
+}
+
+/// Starts children.
+pub struct Wall {
+    /// None in unit tests only, where no program is built: everything happens in this process.
+    program: Option<PathBuf>,
+    /// Children that wait for a task, at most `warm_max`.
+    warm: Mutex<Vec<Process>>,
+    warm_max: usize,
+}
+
+/// How far a run had come.
+enum Stage {
+    Claimed,
+    Started { atomic: bool },
+    Committing { mark: Option<String>, rows: u64 },
+}
+
+impl Wall {
+    /// A wall whose children are `program`, with `warm_max` of them kept ready.
+    pub fn new(program: PathBuf, warm_max: usize) -> Wall {
+        Wall {
+            program: Some(program),
+            warm: Mutex::new(Vec::new()),
+            warm_max,
+        }
+    }
+
+    /// No wall: drivers run in this process.
+    #[cfg(test)]
+    pub fn none() -> Wall {
+        Wall {
+            program: None,
+            warm: Mutex::new(Vec::new()),
+            warm_max: 0,
+        }
+    }
+
+    /// Starts children until as many wait as should.
+    pub fn warm_up(&self) {
+        loop {
+            if self.warm().len() >= self.warm_max {
+                return;
+            }
+            match self.start() {
+                Ok(process) => self.warm().push(process),
+                Err(e) => return log::warn!("a child process cannot be started: {e}"),
+            }
+        }
+    }
+
+    fn warm(&self) -> std::sync::MutexGuard<'_, Vec<Process>> {
+        self.warm.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start(&self) -> io::Result<Process> {
+        match &self.program {
+            Some(program) => Process::start(program),
+            None => Err(io::Error::other("there is no program to start")),
+        }
+    }
+
+    fn take(&self) -> io::Result<Process> {
+        loop {
+            let waiting = self.warm().pop();
+            match waiting {
+                None => return self.start(),
+                // One that has died while it waited is of no use.
+                Some(mut process) => match process.child.try_wait() {
+                    Ok(None) => return Ok(process),
+                    _ => continue,
+                },
+            }
+        }
+    }
+
+    /// Runs `job` in a child and waits for its end: at the latest a few seconds after its time is up or `cancel` is
+    /// set.
+    pub fn run(
+        &self,
+        driver: &DriverConfig,
+        job: &DriverJob,
+        cancel: &Cancel,
+        record: &mut (dyn Record + Send),
+    ) -> RunOutcome {
+        #[cfg(test)]
+        if self.program.is_none() {
+            return here::run(driver, job, cancel, record);
+        }
+        let mut process = match self.take() {
+            Ok(process) => process,
+            Err(e) => {
+                return RunOutcome::failed(format!(
+                    "not run: no child process can be started: {e}"
+                ));
+            }
+        };
+        let task = Task {
+            driver: driver.clone(),
+            work: Work::Run(WireJob::of(job)),
+        };
+        if let Err(e) = frame::write(&mut process.to, &task) {
+            return RunOutcome::failed(format!("not run: the child process takes no task: {e}"));
+        }
+        let mut run = Run {
+            wall: self,
+            driver,
+            job,
+            cancel,
+            process,
+            stage: Stage::Claimed,
+            session: None,
+            deadline: (job.timeout_secs > 0)
+                .then(|| Instant::now() + Duration::from_secs(job.timeout_secs) + TIMEOUT_GRACE),
+            kill_at: None,
+            late: false,
+        };
+        run.supervise(record)
+    }
+
+    /// The description of the tables, see [`crate::agent::drivers::Driver::describe`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn describe(&self, driver: &DriverConfig, cancel: &Cancel) -> Result<String, String> {
+        self.answer(driver, Work::Describe, ANSWER_WITHIN, cancel)
+    }
+
+    /// The plan of `sql`, see [`crate::agent::drivers::Driver::explain`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn explain(
+        &self,
+        driver: &DriverConfig,
+        sql: &str,
+        cancel: &Cancel,
+    ) -> Result<String, String> {
+        self.answer(driver, Work::Explain(sql.to_owned()), ANSWER_WITHIN, cancel)
+    }
+
+    /// Whether the database can be opened.
+    ///
+    /// # Errors
+    /// The sentence that says why not.
+    pub fn check(&self, driver: &DriverConfig) -> Result<(), String> {
+        self.answer(driver, Work::Check, ANSWER_WITHIN, &Cancel::new())
+            .map(|_| ())
+    }
+
+    /// What became of a commit that was announced with `mark`.
+    pub fn settle(&self, driver: &DriverConfig, mark: Option<&str>, cancel: &Cancel) -> Effect {
+        let work = Work::Settle(mark.map(str::to_owned));
+        let answer = self.answer(driver, work, ANSWER_WITHIN, cancel);
+        answer
+            .ok()
+            .and_then(|word| Effect::parse(&word))
+            .unwrap_or(Effect::Unknown)
+    }
+
+    fn interrupt(&self, driver: &DriverConfig, session: &str, hard: bool) {
+        let work = Work::Interrupt {
+            session: session.to_owned(),
+            hard,
+        };
+        if let Err(why) = self.answer(driver, work, INTERRUPT_WITHIN, &Cancel::new()) {
+            log::warn!("a session cannot be ended in its database: {why}");
+        }
+    }
+
+    fn answer(
+        &self,
+        driver: &DriverConfig,
+        work: Work,
+        within: Duration,
+        cancel: &Cancel,
+    ) -> Result<String, String> {
+        #[cfg(test)]
+        if self.program.is_none() {
+            return here::answer(driver, &work, cancel);
+        }
+        let mut process = self
+            .take()
+            .map_err(|e| format!("no child process can be started: {e}"))?;
+        let task = Task {
+            driver: driver.clone(),
+            work,
+        };
+        let sent = frame::write(&mut process.to, &task);
+        sent.map_err(|e| format!("the child process takes no task: {e}"))?;
+        let until = Instant::now() + within;
+        loop {
+            match process.from.recv_timeout(LOOK) {
+                Ok(Ok(FromChild::Answer(answer))) => return answer,
+                Ok(_) | Err(RecvTimeoutError::Disconnected) => {
+                    return Err(process.end().to_owned());
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Some(reason) = cancel.asked() {
+                process.kill();
+                return Err(reason.message().to_owned());
+            }
+            if Instant::now() >= until {
+                process.kill();
+                return Err(format!("no answer within {} s", within.as_secs()));
+            }
+        }
+    }
+}
+
+struct Run<'a> {
+    wall: &'a Wall,
+    driver: &'a DriverConfig,
+    job: &'a DriverJob,
+    cancel: &'a Cancel,
+    process: Process,
+    stage: Stage,
+    session: Option<String>,
+    deadline: Option<Instant>,
+    /// When patience ends, once the child was asked to end.
+    kill_at: Option<Instant>,
+    /// Whether it was asked because its time was up.
+    late: bool,
+}
+
+impl Run<'_> {
+    fn supervise(&mut self, record: &mut (dyn Record + Send)) -> RunOutcome {
+        loop {
+            match self.process.from.recv_timeout(LOOK) {
+                Ok(Ok(FromChild::Done(outcome))) => return outcome.outcome(),
+                Ok(Ok(FromChild::Started { session, atomic })) => {
+                    if let Err(why) = record.started(session.as_deref(), atomic) {
+                        return self.killed(&format!("not run: {why}"));
+                    }
+                    self.session = session;
+                    self.stage = Stage::Started { atomic };
+                    self.go();
+                }
+                Ok(Ok(FromChild::Committing { mark, rows })) => {
+                    if let Err(why) = record.committing(mark.as_deref(), rows) {
+                        return self.killed(&why);
+                    }
+                    self.stage = Stage::Committing { mark, rows };
+                    self.go();
+                }
+                Ok(Ok(FromChild::Answer(_)) | Err(_)) | Err(RecvTimeoutError::Disconnected) => {
+                    let why = self.process.end();
+                    return self.died(why);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Some(outcome) = self.look() {
+                return outcome;
+            }
+        }
+    }
+
+    fn go(&mut self) {
+        // A child that cannot hear it has died, which the next look finds.
+        let _heard = frame::write(&mut self.process.to, &ToChild::Go);
+    }
+
+    /// Asks the child to end when it should, and kills it when it does not.
+    fn look(&mut self) -> Option<RunOutcome> {
+        let now = Instant::now();
+        if let Some(at) = self.kill_at {
+            if now < at {
+                return None;
+            }
+            let why = match self.cancel.asked() {
+                Some(reason) if !self.late => reason.message().to_owned(),
+                _ => format!("statement timeout reached ({} s)", self.job.timeout_secs),
+            };
+            return Some(self.killed(&why));
+        }
+        let asked = self.cancel.asked();
+        self.late = asked.is_none() && self.deadline.is_some_and(|at| now >= at);
+        if asked.is_none() && !self.late {
+            return None;
+        }
+        let word = match asked {
+            Some(StopReason::Cancelled) => ToChild::Cancel,
+            Some(StopReason::Stopping) | None => ToChild::Stop,
+        };
+        // Not at a commit: it ends soon, and what came of it is the truth.
+        let _heard = frame::write(&mut self.process.to, &word);
+        if let (Some(session), false) = (
+            &self.session,
+            matches!(self.stage, Stage::Committing { .. }),
+        ) {
+            self.wall.interrupt(self.driver, session, false);
+        }
+        self.kill_at = Some(Instant::now() + KILL_AFTER);
+        None
+    }
+
+    /// Kills the child, and its session; `why` begins the message.
+    fn killed(&mut self, why: &str) -> RunOutcome {
+        self.process.kill();
+        if let (Some(session), false) = (
+            &self.session,
+            matches!(self.stage, Stage::Committing { .. }),
+        ) {
+            self.wall.interrupt(self.driver, session, true);
+        }
+        self.died(why)
+    }
+
+    /// What is known of a run whose child has ended without an outcome.
+    fn died(&mut self, why: &str) -> RunOutcome {
+        let effect = match &self.stage {
+            Stage::Claimed | Stage::Started { atomic: true } => Effect::RolledBack,
+            Stage::Started { atomic: false } => Effect::Unknown,
+            Stage::Committing { mark, rows } => {
+                match self
+                    .wall
+                    .settle(self.driver, mark.as_deref(), &Cancel::new())
+                {
+                    Effect::Committed => return RunOutcome::Changed { rows: *rows },
+                    effect => effect,
+                }
+            }
+        };
+        let read = self.job.operation.is_read();
+        RunOutcome::failure(
+            match effect {
+                Effect::RolledBack if read => why.to_owned(),
+                Effect::RolledBack => format!("{why}; rolled back"),
+                Effect::Committed | Effect::Partial | Effect::Unknown => {
+                    format!("{why}; the statement may or may not have taken effect")
+                }
+            },
+            effect,
+        )
+    }
+}
+
+/// The same in this process, for unit tests.
+#[cfg(test)]
+mod here {
+    use super::*;
+    use crate::agent::drivers::{Control, driver};
+
+    struct Here<'a> {
+        cancel: &'a Cancel,
+        record: Mutex<&'a mut (dyn Record + Send + 'a)>,
+    }
+
+    impl Control for Here<'_> {
+        fn cancel(&self) -> &Cancel {
+            self.cancel
+        }
+
+        fn started(&self, session: Option<&str>, atomic: bool) -> Result<(), String> {
+            self.record.lock().unwrap().started(session, atomic)
+        }
+
+        fn committing(&self, mark: Option<&str>, rows: u64) -> Result<(), String> {
+            self.record.lock().unwrap().committing(mark, rows)
+        }
+    }
+
+    pub fn run<'a>(
+        at: &DriverConfig,
+        job: &DriverJob,
+        cancel: &'a Cancel,
+        record: &'a mut (dyn Record + Send + 'a),
+    ) -> RunOutcome {
+        let record = Mutex::new(record);
+        driver(at).run(job, &Here { cancel, record })
+    }
+
+    pub fn answer(at: &DriverConfig, work: &Work, cancel: &Cancel) -> Result<String, String> {
+        let driver = driver(at);
+        match work {
+            Work::Describe => driver.describe(cancel),
+            Work::Explain(sql) => driver.explain(sql, cancel),
+            Work::Settle(mark) => Ok(driver.settle(mark.as_deref(), cancel).as_str().to_owned()),
+            _ => driver.check(cancel).map(|()| String::new()),
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! MySQL and MariaDB: the claims of every database, awkward values, and what is their own.
+
+use super::places::mysql;
+use super::{claims, failure, job};
+use dbward::agent::drivers::{Effect, RunOutcome};
+use dbward::domain::id::Operation;
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn mysql_writes_all_or_nothing() {
+    claims::a_write_is_all_or_nothing(&mysql());
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn mysql_commits_only_what_the_journal_knows() {
+    claims::a_commit_waits_for_the_journal(&mysql());
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn mysql_refuses_lies_about_reads() {
+    let place = mysql();
+    claims::lies_about_reads_are_refused(&place);
+    for sql in [
+        "/*! COMMIT */",
+        "/*M! CREATE TABLE pwn (a INT) */",
+        "SELECT 1 INTO /* x */ OutFile '/tmp/dbward-pwn'",
+        "CALL p()",
+    ] {
+        let outcome = place.read(&[sql]);
+        assert!(
+            matches!(outcome, RunOutcome::Failed { .. }),
+            "{sql}: {outcome:?}"
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn mysql_gets_the_bytes_of_a_plan() {
+    claims::a_plan_keeps_its_bytes(&mysql());
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn mysql_sessions_share_nothing() {
+    claims::nothing_of_a_session_reaches_the_next(
+        &mysql(),
+        "SET @mine = 1",
+        "CREATE TEMPORARY TABLE only_mine (a INTEGER)",
+    );
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn mysql_is_stopped_by_time() {
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) SELECT count(*) FROM n a, n b, n c, n d";
+    claims::time_ends_what_does_not_end(&mysql(), endless);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn mysql_is_stopped_by_cancelling() {
+    claims::cancelling_ends_a_write_in_the_database(
+        mysql(),
+        "CREATE TABLE t (id INTEGER)",
+        "INSERT INTO t SELECT sleep(25)",
+    );
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn mysql_results_stop_at_their_limits() {
+    let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) SELECT a.i FROM n a, n b, n c";
+    claims::a_result_stops_at_its_limits(&mysql(), many);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn mysql_keeps_to_the_rows_approved() {
+    claims::more_rows_than_approved_change_nothing(&mysql());
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn mysql_is_described_and_explains() {
+    claims::tables_are_described_and_statements_explained(&mysql());
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn mysql_values_come_as_they_are() {
+    let place = mysql();
+    for (kind, value, json) in [
+        ("VARCHAR(5)", "NULL", "null"),
+        ("VARCHAR(5)", "''", "\"\""),
+        (
+            "BIGINT UNSIGNED",
+            "18446744073709551615",
+            "18446744073709551615",
+        ),
+        ("BIGINT", "-9223372036854775808", "-9223372036854775808"),
+        ("INT(5) ZEROFILL", "42", "\"00042\""),
+        (
+            "DECIMAL(30,10)",
+            "12345678901234567890.0123456789",
+            "\"12345678901234567890.0123456789\"",
+        ),
+        ("DOUBLE", "0.1", "0.1"),
+        ("DOUBLE", "1e300", "1e300"),
+        ("FLOAT", "0.5", "0.5"),
+        ("BIT(3)", "b'101'", "\"101\""),
+        ("BIT(9)", "b'1'", "\"000000001\""),
+        ("DATE", "'2024-02-29'", "\"2024-02-29\""),
+        ("TIME", "'838:59:59'", "\"838:59:59\""),
+        ("TIME", "'-01:02:03'", "\"-01:02:03\""),
+        (
+            "DATETIME(6)",
+            "'2024-02-29 12:00:00.123456'",
+            "\"2024-02-29 12:00:00.123456\"",
+        ),
+        ("YEAR", "2024", "2024"),
+        ("ENUM('a','b')", "'b'", "\"b\""),
+        ("SET('a','b')", "'a,b'", "\"a,b\""),
+        ("BLOB", "x'00ff'", "\"\\\\x00ff\""),
+        ("BINARY(3)", "x'ff'", "\"\\\\xff0000\""),
+        ("VARCHAR(5) CHARACTER SET latin1", "'é'", "\"é\""),
+        ("TEXT", "'a\"\\\\\\n'", "\"a\\\"\\\\\\n\""),
+        (
+            "GEOMETRY",
+            "ST_GeomFromText('POINT(1.5 -2)')",
+            "\"POINT(1.5 -2)\"",
+        ),
+        (
+            "GEOMETRY",
+            "ST_GeomFromText('POLYGON((0 0,1 0,1 1,0 0))')",
+            "\"POLYGON((0 0,1 0,1 1,0 0))\"",
+        ),
+    ] {
+        place.done(&["DROP TABLE IF EXISTS v"]);
+        place.done(&[&format!("CREATE TABLE v (v {kind})")]);
+        place.done(&[&format!("INSERT INTO v VALUES ({value})")]);
+        assert_eq!(place.value("SELECT v FROM v"), json, "{kind} {value}");
+    }
+    place.done(&["DROP TABLE IF EXISTS v"]);
+    place.done(&["CREATE TABLE v (v DATE)"]);
+    place.done(&["SET sql_mode = ''", "INSERT INTO v VALUES ('0000-00-00')"]);
+    assert_eq!(place.value("SELECT v FROM v"), "\"0000-00-00\"");
+    let (two, _) = place.rows("SELECT 1 AS a, 2 AS a");
+    assert_eq!(two["columns"][1]["key"], "a_2");
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn ddl_that_commits_is_named_in_the_outcome() {
+    let place = mysql();
+    place.done(&["CREATE TABLE t (id INTEGER PRIMARY KEY)"]);
+    let plan = [
+        "INSERT INTO t VALUES (1)",
+        "CREATE TABLE u (id INTEGER)",
+        "INSERT INTO t VALUES (2)",
+        "INSERT INTO t VALUES (1)",
+    ];
+    let (message, effect) = failure(place.write(&plan));
+    assert_eq!(effect, Effect::Partial);
+    assert!(
+        message.starts_with("statement 4: ")
+            && message.contains("statements 1 to 2 of the plan stay"),
+        "{message}"
+    );
+    assert_eq!(place.count("t"), 1);
+    // The failing DDL itself commits what came before it.
+    let (message, effect) =
+        failure(place.write(&["INSERT INTO t VALUES (5)", "CREATE TABLE u (id INTEGER)"]));
+    assert_eq!(effect, Effect::Partial, "{message}");
+    assert!(
+        message.contains("statement 1 of the plan stays"),
+        "{message}"
+    );
+    assert_eq!(place.count("t"), 2);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn tables_that_cannot_roll_back_are_named_in_the_outcome() {
+    let place = mysql();
+    place.done(&["CREATE TABLE m (id INTEGER PRIMARY KEY) ENGINE = MyISAM"]);
+    let (message, effect) =
+        failure(place.write(&["INSERT INTO m VALUES (1)", "INSERT INTO m VALUES (1)"]));
+    assert_eq!(effect, Effect::Partial, "{message}");
+    assert!(message.contains("cannot roll back"), "{message}");
+    let mut bounded = job(Operation::ExecuteDml, &["INSERT INTO m VALUES (2)"]);
+    bounded.max_affected_rows = Some(1);
+    let (message, effect) = failure(place.run(&bounded));
+    assert_eq!(effect, Effect::RolledBack);
+    assert!(
+        message.starts_with("not run: ") && message.contains("cannot roll back")
+            || message.contains("can roll back"),
+        "{message}"
+    );
+    assert_eq!(place.count("m"), 1);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn an_update_counts_the_rows_that_it_finds() {
+    let place = mysql();
+    place.done(&["CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER)"]);
+    place.done(&["INSERT INTO t VALUES (1, 7), (2, 7)"]);
+    assert_eq!(
+        place.write(&["UPDATE t SET v = 7"]),
+        RunOutcome::Changed { rows: 2 }
+    );
+}

@@ -1,0 +1,118 @@
+//! Databases for the tests: a file, or a database of its own on a server, dropped at the end.
+
+use super::{Journal, Place, job};
+use crate::support::Temp;
+use dbward::agent::config::{DriverConfig, Endpoint, Password, Tls};
+use dbward::agent::drivers::{Cancel, RunOutcome};
+use dbward::agent::wall::Wall;
+use dbward::crypto::{hex, random};
+use dbward::domain::id::Operation;
+use std::path::PathBuf;
+
+fn wall() -> Wall {
+    Wall::new(PathBuf::from(env!("CARGO_BIN_EXE_dbward")), 1)
+}
+
+pub fn sqlite() -> Place {
+    let folder = Temp::new();
+    let path = folder.path().join("app.db");
+    std::fs::write(&path, b"").unwrap();
+    Place {
+        driver: DriverConfig::Sqlite {
+            path,
+            read_only: false,
+        },
+        wall: wall(),
+        cleans: None,
+        _folder: folder,
+    }
+}
+
+/// Where the URL in `variable` points to: `scheme://user:password@host:port/database`.
+fn endpoint(variable: &str, port: u16) -> Endpoint {
+    let url = std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set"));
+    let (_, rest) = url.split_once("://").unwrap();
+    let (authority, database) = rest.split_once('/').unwrap();
+    let (login, place) = authority.split_once('@').unwrap_or(("", authority));
+    let (user, password) = login.split_once(':').unwrap_or((login, ""));
+    let (host, port) = place
+        .split_once(':')
+        .map_or((place, port), |(host, port)| (host, port.parse().unwrap()));
+    Endpoint {
+        host: host.to_owned(),
+        port,
+        user: user.to_owned(),
+        password: Some(password)
+            .filter(|p| !p.is_empty())
+            .map(|p| Password(p.as_bytes().to_vec())),
+        database: database.to_owned(),
+        tls: Tls::Off,
+        ca_file: None,
+        read_only: false,
+        lock_timeout_secs: 2,
+    }
+}
+
+/// Runs one statement of the test's own on the server.
+pub fn on_server(driver: &DriverConfig, sql: &str) {
+    let outcome = wall().run(
+        driver,
+        &job(Operation::ExecuteDml, &[sql]),
+        &Cancel::new(),
+        &mut Journal::default(),
+    );
+    assert!(
+        matches!(outcome, RunOutcome::Changed { .. }),
+        "{sql}: {outcome:?}"
+    );
+}
+
+fn fresh(
+    server: Endpoint,
+    kind: fn(Endpoint) -> DriverConfig,
+    how: &str,
+    drop: &'static str,
+) -> Place {
+    let name = format!("dbward_{}", hex(&random::<6>()));
+    on_server(
+        &kind(server.clone()),
+        &format!("CREATE DATABASE {name} {how}"),
+    );
+    let at = kind(server.clone());
+    let database = name.clone();
+    Place {
+        driver: kind(Endpoint {
+            database: name,
+            ..server
+        }),
+        wall: wall(),
+        cleans: Some(Box::new(move || {
+            on_server(&at, &drop.replace("NAME", &database))
+        })),
+        _folder: Temp::new(),
+    }
+}
+
+pub fn postgres() -> Place {
+    postgres_made("")
+}
+
+pub fn postgres_made(how: &str) -> Place {
+    let server = endpoint("DBWARD_TEST_POSTGRES_URL", 5432);
+    fresh(
+        server,
+        DriverConfig::Postgres,
+        how,
+        "DROP DATABASE NAME WITH (FORCE)",
+    )
+}
+
+pub fn mysql() -> Place {
+    let server = endpoint("DBWARD_TEST_MYSQL_URL", 3306);
+    fresh(
+        server,
+        DriverConfig::MySql,
+        "CHARACTER SET utf8mb4",
+        "DROP DATABASE NAME",
+    )
+}

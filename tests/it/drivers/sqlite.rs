@@ -1,0 +1,144 @@
+//! SQLite in a child process: the claims of every database, and statements that would hurt the agent.
+
+use super::places::sqlite;
+use super::{Place, claims, failure, job, running};
+use dbward::agent::drivers::{Effect, StopReason};
+use dbward::domain::id::Operation;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const ENDLESS: &str =
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+/// Looks at nothing that could interrupt it, for minutes.
+const DEAF: &str = "SELECT instr(hex(zeroblob(16000000)), hex(zeroblob(8000000))||'1')";
+
+#[test]
+fn sqlite_writes_all_or_nothing() {
+    claims::a_write_is_all_or_nothing(&sqlite());
+}
+
+#[test]
+fn sqlite_commits_only_what_the_journal_knows() {
+    claims::a_commit_waits_for_the_journal(&sqlite());
+}
+
+#[test]
+fn sqlite_refuses_lies_about_reads() {
+    claims::lies_about_reads_are_refused(&sqlite());
+}
+
+#[test]
+fn sqlite_gets_the_bytes_of_a_plan() {
+    claims::a_plan_keeps_its_bytes(&sqlite());
+}
+
+#[test]
+fn sqlite_is_stopped_by_time() {
+    claims::time_ends_what_does_not_end(&sqlite(), ENDLESS);
+}
+
+#[test]
+fn sqlite_is_stopped_by_cancelling() {
+    let endless = format!("INSERT INTO t {ENDLESS}");
+    claims::cancelling_ends_a_write_in_the_database(
+        sqlite(),
+        "CREATE TABLE t (id INTEGER)",
+        &endless,
+    );
+}
+
+#[test]
+fn sqlite_results_stop_at_their_limits() {
+    claims::a_result_stops_at_its_limits(
+        &sqlite(),
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n",
+    );
+}
+
+#[test]
+fn sqlite_keeps_to_the_rows_approved() {
+    claims::more_rows_than_approved_change_nothing(&sqlite());
+}
+
+#[test]
+fn sqlite_counts_rows_of_triggers_against_the_bound() {
+    let place = sqlite();
+    place.done(&["CREATE TABLE t (id INTEGER)"]);
+    place.done(&["CREATE TABLE log (id INTEGER)"]);
+    place.done(&["CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO log VALUES (new.id); END"]);
+    let mut write = job(Operation::ExecuteDml, &["INSERT INTO t VALUES (1), (2)"]);
+    write.max_affected_rows = Some(3);
+    let (message, _) = failure(place.run(&write));
+    assert!(message.contains("4 rows would change"), "{message}");
+    assert_eq!(place.count("log"), 0);
+}
+
+#[test]
+fn sqlite_is_described_and_explains() {
+    claims::tables_are_described_and_statements_explained(&sqlite());
+}
+
+fn ends_soon(place: &Place, sql: &str, says: &[&str]) {
+    let began = Instant::now();
+    let (message, effect) = failure(place.read(&[sql]));
+    assert!(says.iter().any(|says| message.contains(says)), "{message}");
+    assert_eq!(effect, Effect::RolledBack);
+    assert!(
+        began.elapsed() < Duration::from_secs(29),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn a_statement_that_hears_nothing_is_killed_when_its_time_is_up() {
+    let place = sqlite();
+    let mut read = job(Operation::ExecuteSelect, &[DEAF]);
+    read.timeout_secs = 1;
+    let began = Instant::now();
+    let (message, effect) = failure(place.run(&read));
+    assert_eq!(
+        (message.as_str(), effect),
+        ("statement timeout reached (1 s)", Effect::RolledBack)
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(12),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn a_statement_that_hears_nothing_is_killed_when_it_is_cancelled() {
+    let place = Arc::new(sqlite());
+    let (cancel, started, thread) = running(&place, job(Operation::ExecuteSelect, &[DEAF]));
+    started.recv_timeout(Duration::from_secs(20)).unwrap();
+    cancel.ask(StopReason::Cancelled);
+    let began = Instant::now();
+    let (message, _) = failure(thread.join().unwrap());
+    assert_eq!(message, "query cancelled");
+    assert!(
+        began.elapsed() < Duration::from_secs(12),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn a_row_of_two_gigabytes_hurts_nobody() {
+    let columns: Vec<String> = (0..30)
+        .map(|n| format!("randomblob(67000000) AS c{n}"))
+        .collect();
+    ends_soon(
+        &sqlite(),
+        &format!("SELECT {}", columns.join(", ")),
+        &["memory", "too big"],
+    );
+}
+
+#[test]
+fn a_sort_of_large_values_stays_within_its_temporary_disk() {
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60)
+               SELECT length(b) FROM (SELECT randomblob(30000000) AS b FROM n ORDER BY b)";
+    ends_soon(&sqlite(), sql, &["temporary disk", "memory", "disk"]);
+}
