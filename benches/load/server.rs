@@ -118,12 +118,12 @@ impl Server {
     }
 
     /// Adds the end of the log to what went wrong.
-    pub fn explain(&self, trouble: String) -> String {
+    pub fn explain(&self, problem: String) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let from = lines.len().saturating_sub(LOG_LINES_SHOWN);
         format!(
-            "{trouble}\nlast lines of the server:\n{}",
+            "{problem}\nlast lines of the server:\n{}",
             lines[from..].join("\n")
         )
     }

@@ -151,7 +151,7 @@ pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Timestamp, Er
     })
 }
 
-/// Who has a hand in a token.
+/// The people who issued a token, or a token it was issued with.
 #[derive(Debug, Clone)]
 pub(super) struct IssuerChain {
     /// Who counts as the issuer.

@@ -20,7 +20,7 @@ pub(super) enum Mark {
     /// Larger than the rule allows: so many bytes (of a chunked one: at least).
     Oversize(u64),
     /// Nobody may send one here with these credentials.
-    Unread,
+    BodyUnread,
 }
 
 /// How the reading of a body ended. `keep`: the next call may follow on the connection.
@@ -66,7 +66,7 @@ impl<'i> Connection<'i> {
         });
         if admission == Admission::HeadOnly {
             let keep = self.skip_body(head);
-            return (Body::here(keep, Some(Mark::Unread)), None);
+            return (Body::here(keep, Some(Mark::BodyUnread)), None);
         }
         let mut share = self.shared.share_of_bodies(admission, token);
         // A client that waits for `100 Continue` sends nothing before it.

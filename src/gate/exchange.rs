@@ -147,7 +147,7 @@ impl Connection<'_> {
         );
         let _ = match mark {
             Some(Mark::Oversize(bytes)) => write!(out, "{}: {bytes}\r\n", backend::OVERSIZE),
-            Some(Mark::Unread) => write!(out, "{}: 1\r\n", backend::UNREAD),
+            Some(Mark::BodyUnread) => write!(out, "{}: 1\r\n", backend::UNREAD),
             None => Ok(()),
         };
     }

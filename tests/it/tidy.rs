@@ -6,6 +6,7 @@
 mod codes;
 mod documents;
 mod layers;
+mod names;
 mod sizes;
 mod source;
 mod statements;
