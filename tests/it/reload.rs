@@ -412,6 +412,11 @@ fn many_signals_at_once_do_no_harm() {
         s.program.signal(Signal::HUP);
     }
     s.take(&open());
+    // One of the earlier reloads may have been what `take` saw.
+    let path = "/api/policy-resolution?database=shop&environment=production&operation=execute_dml";
+    eventually("the new workflow applies", || {
+        s.requester().get(path).is(200).text("decision_preview") == "auto_approved"
+    });
     s.requester().submit("production", UPDATE).is_dispatched();
     s.program.signal(Signal::HUP);
     let log = s.stop();
