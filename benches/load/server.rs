@@ -279,6 +279,7 @@ impl Tokens {
 /// One database where everything needs one approval. All addresses here are loopback, so it is exempt, as a proxy, from
 /// the cap for one address; everything else is as it comes, the access log included.
 const CONFIG: &str = r#"
+pending_requests_per_person = 1000000
 state_dir = "state"
 trusted_proxies = ["127.0.0.1"]
 
