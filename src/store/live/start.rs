@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::store::{AuditKeys, db};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// Error code of a state file that is not the one the server left; the process ends with exit code 3.
 pub const STATE_DIFFERS: &str = "state_differs";
@@ -16,6 +17,9 @@ const WRITE: &str = "INSERT INTO audit_head (id, seq, event_hash, recipe_sha256,
      VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, \
      event_hash = excluded.event_hash, recipe_sha256 = excluded.recipe_sha256, sums_json = excluded.sums_json, \
      key_id = excluded.key_id, signature = excluded.signature";
+
+/// SHA-256 of the recipe of this version: every head names it, so it is computed once and not with each commit.
+static RECIPE_SHA256: LazyLock<String> = LazyLock::new(|| sha256_hex(recipe().as_bytes()));
 
 /// What a start found.
 pub(in crate::store) enum Proof {
@@ -138,7 +142,7 @@ pub(in crate::store) fn settle(
     connection
         .execute(
             "INSERT OR IGNORE INTO audit_recipes (sha256, text) VALUES (?1, ?2)",
-            params![sha256_hex(current.as_bytes()), current],
+            params![*RECIPE_SHA256, current],
         )
         .map_err(db)?;
     let sums = sum_rows(connection, live, &current)?;
@@ -152,7 +156,7 @@ pub(in crate::store) fn head_now(connection: &Connection, live: &LiveState) -> R
     Ok(Head {
         seq,
         hash,
-        recipe: sha256_hex(recipe().as_bytes()),
+        recipe: RECIPE_SHA256.clone(),
         sums: live.named(),
     })
 }
