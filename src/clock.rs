@@ -77,14 +77,12 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The system's clock.
     pub fn system() -> Clock {
         Clock {
             turned_ms: Arc::new(AtomicI64::new(0)),
         }
     }
 
-    /// Now, for records.
     pub fn now(&self) -> Timestamp {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -93,7 +91,6 @@ impl Clock {
         Timestamp(ms.saturating_add(self.turned_ms.load(Ordering::Relaxed)))
     }
 
-    /// Now, for deadlines.
     pub fn instant(&self) -> Instant {
         let turned = u64::try_from(self.turned_ms.load(Ordering::Relaxed)).unwrap_or(0);
         Instant::now() + Duration::from_millis(turned)

@@ -181,7 +181,6 @@ impl Keypair {
         hex(&self.key.sign(message).to_bytes())
     }
 
-    /// The public half.
     pub fn public(&self) -> PublicKey {
         PublicKey(self.key.verifying_key())
     }
@@ -250,7 +249,6 @@ pub enum JwsKey {
     Rsa {
         /// The modulus, of 2048 to 8192 bits.
         n: Vec<u8>,
-        /// The exponent.
         e: Vec<u8>,
     },
     /// A point on P-256, uncompressed: 65 bytes.

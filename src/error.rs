@@ -197,7 +197,6 @@ impl Error {
         self
     }
 
-    /// Adds machine-readable facts.
     #[must_use]
     pub fn details(mut self, details: Value) -> Error {
         self.0.details = Some(details);
@@ -223,7 +222,6 @@ impl Error {
         self.0.kind
     }
 
-    /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.0.kind.status()
     }

@@ -120,7 +120,6 @@ impl Gauge {
         Gauge(Family::new(name, help, labels))
     }
 
-    /// Sets the value.
     pub fn set(&self, values: &[&str], value: i64) {
         self.0.with(values, |v| *v = value);
     }

@@ -31,7 +31,6 @@ pub const ACTIVE_JOBS_BYTES_MAX: usize = 64 * 1024;
 /// What an agent reports.
 #[derive(Debug, Clone, Default)]
 pub struct AgentReport {
-    /// Databases it serves.
     pub databases: Vec<String>,
     /// Environments it serves; none for all.
     pub environments: Vec<String>,
@@ -39,7 +38,6 @@ pub struct AgentReport {
     pub scopes: Vec<(String, String)>,
     /// Operations it runs; none for all.
     pub operations: Vec<String>,
-    /// Executions it runs.
     pub in_flight: u32,
     /// Executions it runs at once, at most.
     pub max_concurrent: Option<u32>,
@@ -47,9 +45,7 @@ pub struct AgentReport {
     pub draining: bool,
     /// Since when it runs.
     pub uptime_secs: u64,
-    /// What it runs.
     pub active_jobs: Option<Value>,
-    /// Its version.
     pub agent_version: Option<String>,
     /// Jobs it wants, at most.
     pub limit: Option<u32>,

@@ -16,13 +16,11 @@ use std::sync::Arc;
 /// What an approval came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approved {
-    /// The request.
     pub id: String,
     /// `pending`, `approved`, or `dispatched` where the workflow dispatches on approval.
     pub status: Status,
     /// The step it is in now, or the number of steps when approved.
     pub current_step: u32,
-    /// Number of steps.
     pub total_steps: u32,
 }
 

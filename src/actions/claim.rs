@@ -23,13 +23,9 @@ const VERB: &str = "agent.claim";
 /// What the agent gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
-    /// The execution.
     pub execution_id: String,
-    /// The request.
     pub request: Request,
-    /// Its texts.
     pub text: RequestText,
-    /// The signed token.
     pub token_json: String,
     /// Seconds a statement may run, 0 for no limit.
     pub statement_timeout_secs: u64,

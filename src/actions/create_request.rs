@@ -44,7 +44,6 @@ pub struct Submission {
     pub operation: String,
     /// The SQL, or the JSON of a migration.
     pub detail: String,
-    /// Why.
     pub reason: Option<String>,
     /// Makes repeating it harmless.
     pub idempotency_key: Option<String>,
@@ -63,13 +62,10 @@ pub struct Submission {
 /// What became of a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Created {
-    /// The request.
     pub id: String,
-    /// Where it stands.
     pub status: Status,
     /// What it turned out to be.
     pub operation: Operation,
-    /// When pending ends.
     pub expires_at: Option<Timestamp>,
     /// Selectors it waits for.
     pub approvers: Vec<String>,

@@ -54,21 +54,15 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 /// What the verbs work with. One for each running server.
 pub struct App {
-    /// The memory.
     pub store: Arc<Store>,
     /// Where results are kept.
     pub objects: Arc<dyn Objects>,
     /// Where results were kept before: read from and removed from, never written.
     pub older_objects: Option<Arc<dyn Objects>>,
-    /// The newest results.
     pub live: Live,
-    /// Time.
     pub clock: Clock,
-    /// Reads SQL.
     pub analyzer: Analyzer,
-    /// Signs execution tokens.
     pub signer: Keypair,
-    /// Counts.
     pub metrics: Arc<Metrics>,
     /// Settings that need a restart.
     pub settings: Settings,
@@ -78,7 +72,6 @@ pub struct App {
     pub refusals: refusals::RefusalBudget,
     /// What agents said of their databases.
     pub schemas: schemas::SnapshotCache,
-    /// Who could approve.
     pub eligible: eligible::DirectoryCache,
     /// What people have taken.
     pub quotas: quotas::Quotas,
@@ -127,7 +120,6 @@ pub type Activated = Arc<dyn Fn() + Send + Sync>;
 /// Policies in force, with their name, and whom they can have told.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Active {
-    /// The policies.
     pub policies: Policies,
     /// SHA-256 of their canonical text.
     pub version: String,
@@ -141,30 +133,19 @@ pub struct Active {
 
 /// The parts an [`App`] is made of.
 pub struct AppParts {
-    /// See [`App::store`].
     pub store: Arc<Store>,
-    /// See [`App::objects`].
     pub objects: Arc<dyn Objects>,
-    /// See [`App::older_objects`].
     pub older_objects: Option<Arc<dyn Objects>>,
-    /// See [`App::live`].
     pub live: Live,
-    /// See [`App::clock`].
     pub clock: Clock,
-    /// See [`App::analyzer`].
     pub analyzer: Analyzer,
-    /// See [`App::signer`].
     pub signer: Keypair,
-    /// See [`App::metrics`].
     pub metrics: Arc<Metrics>,
-    /// See [`App::settings`].
     pub settings: Settings,
-    /// See [`App::sign_in`].
     pub sign_in: identify::SignIn,
 }
 
 impl Active {
-    /// Where notifications go.
     pub fn routes(&self) -> Routes {
         Webhook::routes(&self.webhooks, &self.policies)
     }

@@ -43,7 +43,6 @@ pub struct Quotas {
 }
 
 impl Quotas {
-    /// Nothing used yet.
     pub fn new(limits: Limits) -> Quotas {
         Quotas {
             bytes: Rates::new(limits.bytes_per_day, DAY_MS),

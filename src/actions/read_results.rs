@@ -21,20 +21,15 @@ pub enum Streamed {
     Envelope(Arc<[u8]>),
     /// There is no result and there will be none: the request ended otherwise.
     Ended(Status),
-    /// Not yet.
     NotYet,
 }
 
-/// A stored result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
     /// The envelope, byte for byte as stored.
     pub bytes: Vec<u8>,
-    /// Its SHA-256.
     pub sha256: String,
-    /// The execution.
     pub execution_id: String,
-    /// What it was.
     pub operation: Operation,
 }
 

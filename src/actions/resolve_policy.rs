@@ -23,16 +23,13 @@ use std::sync::Arc;
 /// What would be decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preview {
-    /// Refused.
     Deny,
-    /// Runs at once.
     AutoApproved,
     /// Somebody has to approve.
     NeedsApproval,
 }
 
 impl Preview {
-    /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Preview::Deny => "deny",
@@ -44,7 +41,6 @@ impl Preview {
 
 /// What applies to one operation.
 pub struct Resolved {
-    /// The operation.
     pub operation: Operation,
     /// The workflow that takes it.
     pub workflow: Option<Workflow>,
@@ -64,7 +60,6 @@ pub struct Predicted {
 
 /// A webhook that is told of what happens on a target.
 pub struct WebhookFiring {
-    /// Its id.
     pub webhook: String,
     /// Of what; `*` alone for everything.
     pub events: Vec<String>,
@@ -74,21 +69,16 @@ pub struct WebhookFiring {
 
 /// Everything that applies to a target.
 pub struct Resolution {
-    /// The target.
     pub target: Target,
     /// Whether it is registered; if not, nothing else is said.
     pub registered: bool,
     /// One entry for each operation asked for.
     pub operations: Vec<Resolved>,
-    /// The auto-approval.
     pub auto_approve: Option<AutoApprove>,
-    /// The execution policy.
     pub execution: ExecutionPolicy,
     /// Whether an entry of the configuration decides that, and not the default.
     pub execution_is_explicit: bool,
-    /// The review policy.
     pub review: ReviewPolicy,
-    /// The result policy.
     pub result: ResultPolicy,
     /// The notification policy, if there is one for the target.
     pub notification: Option<NotificationPolicy>,

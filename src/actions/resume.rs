@@ -17,7 +17,6 @@ use std::sync::Arc;
 pub struct ResumeInput {
     /// It knows that the outcome of the lost execution is unknown, and wants to run it all the same.
     pub acknowledge_unknown_outcome: bool,
-    /// Why.
     pub reason: Option<String>,
 }
 

@@ -33,7 +33,6 @@ pub struct Description {
     pub status: String,
     /// The tables, as JSON.
     pub snapshot: Option<String>,
-    /// What went wrong.
     pub error_message: Option<String>,
 }
 
@@ -185,9 +184,7 @@ pub fn sync(app: &Arc<App>, caller: &Caller, input: Description) -> Result<(), E
 pub struct Described {
     /// The target it describes.
     pub target: Target,
-    /// What is stored.
     pub row: SchemaRow,
-    /// The tables.
     pub tables: Vec<Value>,
 }
 

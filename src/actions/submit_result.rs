@@ -32,16 +32,13 @@ const TURN_WAIT_MAX: Duration = Duration::from_secs(5);
 /// What an execution says that succeeded although its request was cancelled.
 const COMMITTED_AFTER_CANCEL: &str = "committed after cancel";
 
-/// A report.
 #[derive(Debug, Clone, Default)]
 pub struct ExecutionReport {
     /// Whether the database said yes.
     pub success: bool,
     /// The result: the text of a JSON value, as it came.
     pub result_data: Option<String>,
-    /// What went wrong.
     pub error_message: Option<String>,
-    /// Rows changed.
     pub rows_affected: Option<u64>,
     /// How long it took.
     pub duration_ms: Option<u64>,
@@ -52,7 +49,6 @@ pub struct ExecutionReport {
 /// What the report came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reported {
-    /// The request.
     pub request_id: String,
     /// Where it stands now.
     pub status: Status,

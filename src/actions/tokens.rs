@@ -36,7 +36,6 @@ pub const NAME_BYTES_MAX: usize = 255;
 pub struct TokenRequest {
     /// Whose token it is to be.
     pub subject_id: String,
-    /// Person or agent.
     pub subject_type: SubjectType,
     /// What it is for.
     pub name: Option<String>,
@@ -44,25 +43,19 @@ pub struct TokenRequest {
     pub roles: Vec<String>,
     /// Whether they are a ceiling even where its subject holds no roles by binding.
     pub is_ceiling: bool,
-    /// Groups it adds.
     pub groups: Vec<String>,
     /// The targets that an agent's token is to be bound to, `*` for every name.
     pub bound_to: Option<Vec<Scope>>,
-    /// When it ends.
     pub expires_at: Option<Timestamp>,
 }
 
 /// An issued token; the only time its secret is seen.
 pub struct Issued {
-    /// Its id.
     pub id: String,
-    /// The secret.
     pub secret: String,
     /// The eight characters by which people recognise it.
     pub prefix: String,
-    /// Whose.
     pub subject_id: String,
-    /// When it ends.
     pub expires_at: Option<Timestamp>,
     /// What it permits now, leaving scopes aside.
     pub permissions: Vec<&'static str>,

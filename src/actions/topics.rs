@@ -8,7 +8,6 @@ use crate::domain::id::Target;
 pub enum WakeMode {
     /// One: there is one job.
     One,
-    /// All.
     All,
 }
 

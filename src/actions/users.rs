@@ -24,7 +24,6 @@ const SLACK_ID_CHARS_MAX: usize = 32;
 /// A person with what he is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserDetail {
-    /// As stored.
     pub row: UserRow,
     /// Names of the roles he holds: by binding or default, and those his live tokens grant.
     pub roles: BTreeSet<String>,

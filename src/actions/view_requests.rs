@@ -28,11 +28,8 @@ const DECIDED: [Permission; 2] = [Permission::RequestView, Permission::RequestAp
 /// A request with all there is to say of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detail {
-    /// Where it stands.
     pub request: Request,
-    /// Its texts.
     pub text: RequestText,
-    /// Votes so far.
     pub votes: Vec<Vote>,
     /// How far its context is, and the plans it has; none where the result is not to be kept.
     pub context_state: Option<(String, Option<Value>)>,
@@ -43,7 +40,6 @@ pub struct Detail {
 /// A page of requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestPage {
-    /// The requests.
     pub items: Vec<RequestItem>,
     /// How many there are in all; none where nobody counted.
     pub total: Option<i64>,

@@ -42,13 +42,11 @@ pub struct AgentConfig {
     pub id: Option<String>,
     /// Where the journal lives. Only one agent at a time uses it.
     pub state_dir: PathBuf,
-    /// How it works.
     pub work: Work,
     /// What it serves; no target twice.
     pub databases: Vec<DatabaseConfig>,
 }
 
-/// One database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseConfig {
     /// Its name and environment on the server.
@@ -60,14 +58,12 @@ pub struct DatabaseConfig {
 /// How to reach a database. Travels to the child process that does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DriverConfig {
-    /// A SQLite file.
     Sqlite {
         /// The file; never created.
         path: PathBuf,
         /// Refuses whatever is not a read.
         read_only: bool,
     },
-    /// A PostgreSQL server.
     #[cfg(feature = "postgres")]
     Postgres(Endpoint),
     /// A MySQL or MariaDB server.

@@ -66,7 +66,6 @@ const FROM_VERSION_1: (&str, &str) = (
 /// What an earlier process left unfinished.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfinished {
-    /// Of the server.
     pub execution_id: String,
     /// Database and environment; empty where the journal does not know them.
     pub target: (String, String),

@@ -191,7 +191,6 @@ struct AgentShared {
 
 #[derive(Default)]
 struct AgentState {
-    /// No new work.
     stopping: bool,
     /// No more waiting for anything.
     giving_up: bool,
@@ -207,7 +206,6 @@ struct AgentState {
     altered: BTreeSet<Target>,
     /// What an earlier process was about to commit.
     asked_about: Vec<journal::Unfinished>,
-    /// Statements to explain.
     explaining: explaining::ExplainQueue,
 }
 

@@ -6,11 +6,8 @@ use rusqlite::{Connection, OpenFlags, params};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Customers made.
 const CUSTOMERS: i64 = 500;
-/// Products made.
 const PRODUCTS: i64 = 60;
-/// Orders made.
 const ORDERS: i64 = 3_000;
 
 const TABLES: &str = "

@@ -8,11 +8,9 @@ use crate::domain::policy::Policies;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// What to check.
 pub struct Options {
     /// server.toml; not read where only agent.toml is to be checked.
     pub config: Option<PathBuf>,
-    /// agent.toml.
     pub agent: Option<PathBuf>,
 }
 

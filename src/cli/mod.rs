@@ -103,7 +103,6 @@ enum Command {
 /// Why a command could not do what was asked.
 struct Failure {
     message: String,
-    /// Exit code.
     code: u8,
 }
 

@@ -15,7 +15,6 @@ const STATE_DIFFERS_CODE: u8 = 3;
 
 /// What the command line said.
 pub struct ServeOptions {
-    /// The file.
     pub config: PathBuf,
     /// Goes before the address in the file.
     pub listen: Option<SocketAddr>,

@@ -28,9 +28,7 @@ struct SignalState {
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignalRequest {
-    /// SIGTERM or SIGINT.
     Stop,
-    /// SIGHUP.
     Reload,
 }
 

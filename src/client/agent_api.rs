@@ -29,7 +29,6 @@ pub struct Poll {
     pub wait: u64,
     /// What it can do that not every agent can: `claims_v2`, `outcome`, `row_bound`.
     pub features: &'static [&'static str],
-    /// Our version.
     pub agent_version: &'static str,
 }
 
@@ -42,7 +41,6 @@ pub struct Capabilities {
     pub environments: Vec<String>,
     /// The pairs that are really there; where the server reads it, the two lists above mean nothing.
     pub scopes: Vec<TargetJson>,
-    /// Names of operations.
     pub operations: Vec<&'static str>,
 }
 
@@ -88,7 +86,6 @@ impl Capabilities {
 /// What an agent is doing.
 #[derive(Debug, Clone, Serialize)]
 pub struct AgentStatus {
-    /// Executions running now.
     pub in_flight: u32,
     /// Executions it runs at once.
     pub max_concurrent: u32,
@@ -103,7 +100,6 @@ pub struct AgentStatus {
 /// One execution that runs now.
 #[derive(Debug, Clone, Serialize)]
 pub struct ActiveJob {
-    /// Its request.
     pub request_id: String,
     /// Name of the operation.
     pub operation: &'static str,
@@ -143,13 +139,11 @@ pub struct OfferedJob {
 /// A statement that a reviewer wants explained.
 #[derive(Debug, Clone, Deserialize)]
 pub struct DryRunJob {
-    /// Its id.
     pub id: String,
     /// Name of the database.
     pub database: String,
     /// Name of the environment.
     pub environment: String,
-    /// The statement.
     pub sql: String,
 }
 
@@ -163,7 +157,6 @@ pub struct DryRunClaim {
 /// Body of POST /api/agent/dry-run/{id}/result.
 #[derive(Debug, Clone, Serialize)]
 pub struct DryRunResult<'a> {
-    /// Of the claim.
     pub claim_token: &'a str,
     /// The plan, in the database's own form.
     pub result: Option<&'a RawValue>,

@@ -150,7 +150,6 @@ pub struct Config {
 /// An entry of `[[users]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfiguredUser {
-    /// Subject id.
     pub id: String,
     /// Whether the person may come in; otherwise suspended.
     pub active: bool,
@@ -168,7 +167,6 @@ pub struct Logging {
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
-    /// For people.
     #[default]
     Text,
     /// One JSON object a line.

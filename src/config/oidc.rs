@@ -19,7 +19,6 @@ pub enum AuthMode {
     Token,
     /// With a token of the identity provider.
     Oidc,
-    /// With either.
     Both,
 }
 
@@ -35,7 +34,6 @@ impl AuthMode {
     }
 }
 
-/// An identity provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Oidc {
     /// What its tokens say in `iss`, and where it is asked for the rest.

@@ -13,7 +13,6 @@ use crate::error::Shown;
 use crate::settings::Notes;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Checks every entry.
 pub(super) fn check(raw: &RawConfig, policies: &mut Policies, notes: &mut Notes) {
     let mut seen = Vec::new();
     let mut review = Vec::new();

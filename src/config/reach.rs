@@ -47,9 +47,7 @@ const NEVER: &[&str] = &[
 /// How far calls may reach beyond public addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NetworkReach {
-    /// To this machine.
     pub here: bool,
-    /// To private networks.
     pub private: bool,
 }
 

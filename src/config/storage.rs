@@ -47,7 +47,6 @@ pub struct ResultStorage {
 /// A bucket of a store that speaks S3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Storage {
-    /// Its name.
     pub bucket: String,
     /// Its region, which every signature names.
     pub region: String,
@@ -59,7 +58,6 @@ pub struct S3Storage {
     pub prefix: String,
     /// Whether objects are tagged with the time from which they may be removed.
     pub expiry_tag: bool,
-    /// Who we are.
     pub credentials: S3Credentials,
 }
 

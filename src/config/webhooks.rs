@@ -37,10 +37,8 @@ impl WebhookFormat {
     }
 }
 
-/// A webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
-    /// Its id.
     pub id: String,
     /// Where it is called.
     pub url: Endpoint,

@@ -7,7 +7,6 @@ use crate::domain::scope::Scope;
 use crate::error::Error;
 use std::collections::BTreeSet;
 
-/// Kinds of subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SubjectType {
     /// A person or a program that makes requests.
@@ -60,12 +59,10 @@ pub struct Actor {
     /// Whether he acts himself and now: then his token, or without one his status, is read again inside the
     /// transaction. Not where the server writes, be it about him.
     pub acts: bool,
-    /// Where from.
     pub origin: Origin,
 }
 
 impl Actor {
-    /// The server itself.
     pub fn system() -> Actor {
         Actor {
             id: "system".to_owned(),
@@ -82,7 +79,6 @@ impl Actor {
 pub struct Caller {
     /// Subject id: a person's name, or an agent's.
     pub subject: String,
-    /// Person or agent.
     pub kind: SubjectType,
     /// The token he came with; none where the identity provider vouches for him.
     pub token_id: Option<String>,

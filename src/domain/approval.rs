@@ -10,10 +10,8 @@ use crate::error::Error;
 /// What a vote that no selector covers is booked on: a holder of `*` stepped in.
 pub const ADMIN_OVERRIDE: &str = "admin_override";
 
-/// Approve or reject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum VoteAction {
-    /// For.
     Approve,
     /// Against; one suffices.
     Reject,
@@ -41,19 +39,15 @@ impl VoteAction {
 /// A vote that was cast.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vote {
-    /// Who.
     pub actor: String,
-    /// Which way.
     pub action: VoteAction,
     /// The selector it is booked on; [`ADMIN_OVERRIDE`], or `requester` for a rejection of one's own.
     pub selector: String,
     /// The step, 0-based.
     pub step: u32,
-    /// What he said.
     pub comment: Option<String>,
     /// Whether the requester had a hand in the token that cast it.
     pub issued_by_requester: bool,
-    /// When.
     pub at: Timestamp,
 }
 
@@ -97,11 +91,9 @@ pub fn count(selector: &Selector, index: u32, votes: &[Vote]) -> u32 {
 pub struct Ballot<'a> {
     /// The workflow as it was when the request was made.
     pub workflow: &'a Workflow,
-    /// Votes so far.
     pub votes: &'a [Vote],
     /// Where the request runs.
     pub target: &'a Target,
-    /// Who made it.
     pub requester: &'a str,
 }
 

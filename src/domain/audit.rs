@@ -23,11 +23,8 @@ pub const EVENT_VERSION: i64 = 1;
 /// How an event ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventOutcome {
-    /// It was done.
     Success,
-    /// It was refused.
     Denied,
-    /// It went wrong.
     Failure,
     /// It only says something.
     Info,
@@ -37,7 +34,6 @@ impl EventOutcome {
     /// All four names, for the filter of the list.
     pub const NAMES: [&'static str; 4] = ["success", "denied", "failure", "info"];
 
-    /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             EventOutcome::Success => "success",
@@ -67,19 +63,15 @@ pub struct AuditEntry {
     pub event_type: &'static str,
     /// One of [`CATEGORIES`].
     pub category: &'static str,
-    /// How it ended.
     pub outcome: EventOutcome,
     /// What it is about, by id.
     pub resource_id: Option<String>,
-    /// Kind of that.
     pub resource_type: Option<&'static str>,
     /// The approval request it belongs to.
     pub request_id: Option<String>,
     /// Operation of that request.
     pub operation: Option<&'static str>,
-    /// Its database.
     pub database: Option<String>,
-    /// Its environment.
     pub environment: Option<String>,
     /// SHA-256 of the redacted statement.
     pub fingerprint: Option<String>,
@@ -176,19 +168,16 @@ pub struct Event {
     pub id: String,
     /// `noun.past`.
     pub event_type: String,
-    /// Category.
     pub event_category: String,
     /// Version of the event's meaning.
     pub event_version: i64,
     /// `success`, `denied`, `failure` or `info`.
     pub outcome: String,
-    /// Who.
     pub actor_id: String,
     /// `user`, `agent` or `system`.
     pub actor_type: String,
     /// Kind of the thing.
     pub resource_type: Option<String>,
-    /// The thing.
     pub resource_id: Option<String>,
     /// Address of the connection.
     pub peer_ip: Option<String>,
@@ -196,17 +185,12 @@ pub struct Event {
     pub client_ip: Option<String>,
     /// `peer` or `xff`.
     pub client_ip_source: Option<String>,
-    /// The approval request.
     pub request_id: Option<String>,
-    /// Its operation.
     pub operation: Option<String>,
-    /// Its database.
     pub database_name: Option<String>,
-    /// Its environment.
     pub environment: Option<String>,
     /// Hash of the redacted statement.
     pub detail_fingerprint: Option<String>,
-    /// The redacted statement.
     pub detail_raw: Option<String>,
     /// What the actor said.
     pub reason: Option<String>,
@@ -219,7 +203,6 @@ pub struct Event {
 }
 
 impl Event {
-    /// The event's hash.
     pub fn hash(&self) -> String {
         sha256_hex(self.hashed().as_bytes())
     }
@@ -326,7 +309,6 @@ pub struct Purge {
     /// The last event that was removed. Not signed itself: the event behind it is a signed checkpoint with the exact
     /// count of those before it.
     pub bound_seq: i64,
-    /// Its hash.
     pub last_hash: String,
     /// Only older events were removed, as the signature spells it.
     pub purged_before: String,

@@ -3,11 +3,8 @@
 /// SQL dialects that the analysis knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Dialect {
-    /// PostgreSQL.
     Postgres,
-    /// MySQL and MariaDB.
     MySql,
-    /// SQLite.
     Sqlite,
 }
 

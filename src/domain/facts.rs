@@ -12,11 +12,9 @@ use crate::domain::sql::{Analysis, Class, DialectFact, Finding, StatementClass, 
 /// Everything that a decision looks at beside the policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// Where.
     pub target: Target,
     /// Operation as asked; the SQL decides which it is.
     pub asked: Operation,
-    /// An emergency.
     pub emergency: bool,
     /// With DDL that is otherwise refused.
     pub allow_ddl: bool,
@@ -33,11 +31,9 @@ pub struct Facts {
 /// Who asked. No decision depends on it but whether he may ask at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Requester {
-    /// His subject id.
     pub subject: String,
     /// Names of the roles he acted in.
     pub roles: Vec<String>,
-    /// His groups.
     pub groups: Vec<String>,
 }
 
@@ -48,7 +44,6 @@ pub struct SqlFacts {
     pub dialect: Option<DialectFact>,
     /// What it is as a whole.
     pub class: Class,
-    /// How many statements.
     pub statements: usize,
     /// Whether an emergency with `allow_ddl` may pass it.
     pub ddl_eligible: bool,
@@ -75,7 +70,6 @@ pub enum SchemaStatus {
     NotSynced,
     /// They were described, but what is stored cannot be read.
     Failed,
-    /// As described.
     Ready,
 }
 
@@ -103,7 +97,6 @@ pub enum Effect {
         /// Its name in the statement.
         table: String,
     },
-    /// Rows within reach.
     Rows {
         /// Rows of the table and of all that go with it.
         rows: i64,

@@ -72,7 +72,6 @@ pub struct Head {
 /// A head with its signature, as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedHead {
-    /// What it says.
     pub head: Head,
     /// Id of the key that signed it.
     pub key_id: String,

@@ -89,11 +89,8 @@ pub enum Operation {
     ExecuteSelect,
     /// Everything else that is one piece of SQL text.
     ExecuteDml,
-    /// Applies migrations.
     MigrateUp,
-    /// Reverts migrations.
     MigrateDown,
-    /// Lists applied migrations.
     MigrateStatus,
     /// Mends the table of applied migrations.
     MigrateRepair,
@@ -170,7 +167,6 @@ pub enum Selector {
     Role(String),
     /// Everybody in a group.
     Group(String),
-    /// One person.
     User(String),
 }
 

@@ -102,11 +102,8 @@ impl Permission {
 /// A named set of permissions, valid for some databases and environments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
-    /// Its name.
     pub name: String,
-    /// What it grants.
     pub permissions: BTreeSet<Permission>,
-    /// Where.
     pub scope: RoleScope,
     /// Whether it is one of the four that cannot be redefined or deleted.
     pub built_in: bool,
@@ -173,7 +170,6 @@ impl Role {
 /// is one, does so too.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rights {
-    /// Roles held.
     pub held: Vec<Role>,
     /// Roles that the token is limited to.
     pub ceiling: Option<Vec<Role>>,

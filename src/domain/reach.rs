@@ -15,23 +15,19 @@ const CHOICES_MAX: usize = 1_000;
 pub enum Who<'a> {
     /// People we cannot know.
     Unknown,
-    /// Exactly these.
     Known(BTreeSet<&'a str>),
 }
 
 /// So many approvals by such people.
 pub struct StepEntry<'a> {
-    /// Who.
     pub who: Who<'a>,
     /// How many different people.
     pub min: usize,
 }
 
-/// One step.
 pub struct StepNeeds<'a> {
     /// One entry suffices; otherwise all are needed.
     pub any: bool,
-    /// The entries.
     pub entries: Vec<StepEntry<'a>>,
 }
 

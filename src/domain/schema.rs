@@ -16,28 +16,23 @@ pub enum Schema<'a> {
     NotSynced,
     /// They were described, but what is stored cannot be read.
     Failed,
-    /// As described.
     Ready(&'a Snapshot),
 }
 
 /// Tables of one database.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Snapshot {
-    /// All tables.
     pub tables: Vec<Table>,
 }
 
-/// One table.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Table {
-    /// Its name.
     pub name: String,
     /// Its schema; empty where the database has none.
     #[serde(default)]
     pub schema_name: String,
     /// Rows as the database estimates them; negative when it does not know.
     pub estimated_rows: i64,
-    /// Its constraints.
     #[serde(default)]
     pub constraints: Vec<Constraint>,
 }

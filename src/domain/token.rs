@@ -9,9 +9,7 @@ use std::collections::BTreeSet;
 /// What of a token decides about rights: of a stored one, or of one that is about to be issued.
 #[derive(Debug, Clone, Copy)]
 pub struct Grant<'a> {
-    /// Person or agent.
     pub subject_type: SubjectType,
-    /// Subject id.
     pub subject_id: &'a str,
     /// Role names that the token carries.
     pub roles: &'a [String],

@@ -37,7 +37,6 @@ pub const NOOP: &str = "/-/noop";
 pub struct BackendKey(Arc<str>);
 
 impl BackendKey {
-    /// A new key.
     pub fn generate() -> BackendKey {
         BackendKey(crypto::hex(&crypto::random::<16>()).into())
     }
@@ -66,7 +65,6 @@ pub enum ResumeReason {
     Event,
     /// Its time is up.
     Deadline,
-    /// The server drains.
     Shutdown,
     /// Too many calls are parked; it never waited.
     Full,
@@ -83,7 +81,6 @@ impl ResumeReason {
         }
     }
 
-    /// Reads that spelling.
     pub fn parse(text: &str) -> Option<ResumeReason> {
         [
             ResumeReason::Event,

@@ -107,7 +107,6 @@ pub(super) enum ParkOutcome {
     Event(WakeGrant),
     /// The time is up.
     Deadline,
-    /// The server drains.
     Shutdown,
     /// Too many are parked.
     Full,

@@ -130,11 +130,9 @@ pub type Admit = dyn Fn(&RequestPreview<'_>) -> Admission + Send + Sync;
 /// An answer that needs no worker.
 #[derive(Debug, Clone)]
 pub struct DirectResponse {
-    /// HTTP status.
     pub status: u16,
     /// Media type of the body.
     pub content_type: &'static str,
-    /// The body.
     pub body: Cow<'static, [u8]>,
 }
 
@@ -146,7 +144,6 @@ pub type Exempt = dyn Fn(IpAddr) -> bool + Send + Sync;
 
 /// What a gate is made of.
 pub struct GateOptions {
-    /// Bounds.
     pub limits: GateLimits,
     /// Bounds of each call.
     pub rules: Arc<LimitsOf>,
@@ -160,9 +157,7 @@ pub struct GateOptions {
     pub key: BackendKey,
     /// Where calls wait; shared with whoever publishes.
     pub hub: Arc<Hub>,
-    /// Counters.
     pub metrics: Arc<Metrics>,
-    /// For deadlines.
     pub clock: Clock,
     /// Said in every answer as `x-dbward-version`.
     pub version: &'static str,
@@ -193,7 +188,6 @@ struct GateShared {
     exchanges: AtomicU64,
 }
 
-/// A running gate.
 pub struct Gate {
     shared: Arc<GateShared>,
     address: SocketAddr,
@@ -263,7 +257,6 @@ impl Gate {
         self.shared.busy.load(Ordering::Acquire)
     }
 
-    /// Open client connections.
     pub fn connections(&self) -> usize {
         self.shared.registry.wait_empty(Duration::ZERO)
     }

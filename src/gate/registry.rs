@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 /// One address has at most one of so many parts of the places that others leave free.
 const ADDRESS_SHARE: usize = 2;
 
-/// All open connections.
 pub(super) struct Registry {
     state: Mutex<RegistryState>,
     left: Condvar,
@@ -255,7 +254,6 @@ impl ConnectionEntry {
 }
 
 impl Seat {
-    /// The connection.
     pub(super) fn socket(&self) -> Arc<TcpStream> {
         self.entry.socket.clone()
     }

@@ -58,7 +58,6 @@ pub(super) enum Got {
     Bytes(usize),
     /// The other end has closed, or the connection broke.
     End,
-    /// The deadline passed.
     Late,
 }
 

@@ -31,7 +31,6 @@ const DIRECTORY: &str = ".inner-";
 /// Name of the socket in it.
 const SOCKET: &str = "s";
 
-/// What answers calls.
 pub type Serve = dyn Fn(HttpRequest) -> HttpResponse + Send + Sync;
 
 /// A running listener with its workers.

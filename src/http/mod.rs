@@ -37,11 +37,9 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 
 /// Everything that answers calls. One for each running server.
 pub struct HttpContext {
-    /// The verbs' world.
     pub app: Arc<App>,
     /// Where long-polls wait.
     pub hub: Arc<Hub>,
-    /// Our version.
     pub version: &'static str,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Cidr>,

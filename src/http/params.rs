@@ -18,9 +18,7 @@ pub struct Query<'a> {
 /// Which part of a list is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paging {
-    /// Items at most.
     pub limit: u32,
-    /// Items to skip.
     pub offset: u32,
     /// Only what lies before this place: the cursor.
     pub before: Option<i64>,

@@ -33,11 +33,9 @@ pub type HandlerResult = Result<HttpResponse, Error>;
 
 /// Who may come in, and what answers him. The guard fixes the handler's type: one that wants a caller cannot be public.
 pub enum Guarded {
-    /// Everybody.
     Public(fn(&HttpContext, &RoutedRequest) -> HandlerResult),
     /// People, and programs that act like them.
     User(fn(&HttpContext, &Caller, &RoutedRequest) -> HandlerResult),
-    /// Agents.
     Agent(fn(&HttpContext, &Caller, &RoutedRequest) -> HandlerResult),
     /// People, who are told that this section of server.toml is the place to change it.
     Managed(&'static str),
@@ -241,12 +239,10 @@ pub enum RouteMatch {
     Route(&'static Route, Vec<String>),
     /// A path that other methods work on.
     WrongMethod {
-        /// Its template.
         path: &'static str,
         /// For the header of that name.
         allow: String,
     },
-    /// Nothing.
     Unknown,
 }
 
@@ -306,7 +302,6 @@ fn segments(path: &str) -> Option<Vec<String>> {
 
 /// A call that has found its route.
 pub struct RoutedRequest<'a> {
-    /// The call.
     pub call: &'a HttpRequest,
     params: Vec<String>,
     memo: Option<String>,
@@ -332,7 +327,6 @@ impl<'a> RoutedRequest<'a> {
         self.memo.as_deref()
     }
 
-    /// The query.
     pub fn query(&self) -> Query<'a> {
         Query::new(self.call.query.as_deref())
     }

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 /// All slots together, in bytes: results are up to 32 MiB, and a server must fit beside other things.
 pub const LIVE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Results in memory.
 pub struct Live {
     slots_max: usize,
     ttl_secs: u64,

@@ -59,7 +59,6 @@ pub trait Objects: Send + Sync {
 /// What a list tells of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectMeta {
-    /// Its key.
     pub key: String,
     /// When it was written, by the clock of the place that keeps it.
     pub stored_at: Timestamp,

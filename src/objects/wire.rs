@@ -6,11 +6,8 @@ use std::time::Duration;
 /// The method of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// Reads.
     Get,
-    /// Writes.
     Put,
-    /// Removes.
     Delete,
 }
 
@@ -25,10 +22,8 @@ impl Method {
     }
 }
 
-/// A call, whole.
 #[derive(Debug, Clone, Copy)]
 pub struct WireRequest<'a> {
-    /// What to do.
     pub method: Method,
     /// Where; sent as it is.
     pub url: &'a str,
@@ -45,7 +40,6 @@ pub struct WireRequest<'a> {
 /// An answer, whatever its status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WireResponse {
-    /// The status.
     pub status: u16,
     /// The body, or as much of it as was to be read.
     pub body: Vec<u8>,

@@ -67,7 +67,6 @@ struct JwksState {
     busy: bool,
     /// When the next is due.
     due: Instant,
-    /// Calls that wait.
     waiting: usize,
     stop: bool,
 }

@@ -88,7 +88,6 @@ impl StateDir {
         }
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }

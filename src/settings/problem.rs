@@ -32,7 +32,6 @@ impl fmt::Display for Problem {
 pub struct Problems {
     /// The file, as it was named.
     pub file: String,
-    /// The problems.
     pub list: Vec<Problem>,
 }
 
@@ -53,7 +52,6 @@ impl std::error::Error for Problems {}
 /// A place in a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
-    /// Key path.
     pub key: String,
     /// Line, from 1.
     pub line: usize,
@@ -84,9 +82,7 @@ impl Location {
 /// A value as written in the file, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spanned<T> {
-    /// The value.
     pub value: T,
-    /// Its place.
     pub at: Location,
 }
 
@@ -95,14 +91,12 @@ pub struct Spanned<T> {
 pub struct Notes {
     /// What keeps the configuration from loading.
     pub problems: Vec<Problem>,
-    /// What does not.
     pub warnings: Vec<Problem>,
     /// An identity provider may put people into groups that the file does not know.
     pub open_groups: bool,
 }
 
 impl Notes {
-    /// Notes a problem.
     pub fn problem(&mut self, at: &Location, message: impl Into<String>) {
         self.problems.push(Problem {
             key: at.key.clone(),
@@ -111,7 +105,6 @@ impl Notes {
         });
     }
 
-    /// Notes a warning.
     pub fn warn(&mut self, at: &Location, message: impl Into<String>) {
         self.warnings.push(Problem {
             key: at.key.clone(),

@@ -40,7 +40,6 @@ impl Secret {
         Ok(Secret::new(value))
     }
 
-    /// The value itself.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -75,7 +75,6 @@ impl Document {
 pub struct Section<'d> {
     document: &'d Document,
     table: &'static TableSpec,
-    /// Where it is.
     pub at: Location,
     entries: &'d DeTable<'d>,
 }
@@ -211,13 +210,11 @@ impl<'d> Section<'d> {
         })
     }
 
-    /// A string.
     pub fn text(&self, key: &str) -> Option<Spanned<String>> {
         let (value, at) = self.find(key)?;
         self.text_of(value, at)
     }
 
-    /// A boolean.
     pub fn flag(&self, key: &str) -> Option<bool> {
         let (value, at) = self.find(key)?;
         if let DeValue::Boolean(flag) = value {
@@ -297,7 +294,6 @@ impl<'d> Section<'d> {
             .map_or_else(|| self.at.key(key), |(_, at)| at)
     }
 
-    /// A table.
     pub fn section(&self, key: &str) -> Option<Section<'d>> {
         let (value, at) = self.find(key)?;
         self.section_of(key, value, at)

@@ -17,17 +17,14 @@ pub const OFFLINE_AFTER_MS: u64 = 60_000;
 /// An agent as it last reported.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AgentRow {
-    /// Its subject id.
     pub id: String,
     /// Targets it serves; `*` in a name covers all.
     pub scopes: Vec<Scope>,
     /// Operations it runs; empty for all.
     pub operations: Vec<String>,
-    /// Its version.
     pub version: Option<String>,
     /// Executions it runs at once, at most.
     pub max_concurrent: u32,
-    /// Executions it runs.
     pub in_flight: u32,
     /// Whether it takes no more.
     pub draining: bool,

@@ -38,32 +38,23 @@ const FIRST: &str = "SELECT created_at_ms FROM audit_events ORDER BY seq LIMIT 1
 pub struct EventRow {
     /// Its number, dense from 1.
     pub seq: i64,
-    /// Its fields.
     pub event: Event,
     /// Its hash, as stored.
     pub hash: String,
-    /// Its time.
     pub at: Timestamp,
 }
 
 /// Which events to list; every field that is set must match.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
-    /// Who.
     pub actor_id: Option<String>,
     /// `noun.past`.
     pub event_type: Option<String>,
-    /// Category.
     pub event_category: Option<String>,
-    /// Outcome.
     pub outcome: Option<String>,
-    /// Database.
     pub database: Option<String>,
-    /// Environment.
     pub environment: Option<String>,
-    /// The approval request.
     pub request_id: Option<String>,
-    /// The request's operation.
     pub operation: Option<String>,
     /// The status that the event put the request in.
     pub to_status: Option<String>,

@@ -14,7 +14,6 @@ const ENTRIES_MAX: usize = 50_000;
 /// How long an agent may hold an execution without being heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
-    /// Until when.
     pub until: Timestamp,
     /// Whether a heartbeat came; before the first, a claim may be repeated.
     pub heartbeat_received: bool,

@@ -99,7 +99,6 @@ pub(super) fn lead_when_called(queue: &WriterQueue, store: &Weak<Store>) {
     }
 }
 
-/// One queued write.
 trait WriteJob: Send {
     /// Decides and applies inside the transaction; keeps its answer to itself.
     fn run(

@@ -23,9 +23,7 @@ pub struct DryRun {
     pub id: String,
     /// The request it belongs to.
     pub request_id: String,
-    /// Where.
     pub target: Target,
-    /// The statement.
     pub sql: String,
 }
 

@@ -12,27 +12,21 @@ const COLUMNS: &str = "e.seq, e.id, r.id, e.attempt, e.agent_id, e.status, e.cla
 /// One time that an agent claimed a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecutionRow {
-    /// Its row.
     pub seq: i64,
     /// UUID.
     pub id: String,
-    /// The request.
     pub request_id: String,
     /// 1 for the first.
     pub attempt: u32,
-    /// Who claimed it.
     pub agent_id: String,
-    /// How it stands.
     pub status: ExecutionStatus,
     /// Makes the claim repeatable.
     pub claim_key: Option<String>,
-    /// The signed token.
     pub token_json: String,
     /// Seconds a statement may run, 0 for no limit.
     pub statement_timeout_secs: u64,
     /// Rows returned at most.
     pub max_rows: Option<u64>,
-    /// The lease.
     pub lease: Lease,
     /// Length of a lease.
     pub lease_secs: u64,
@@ -42,7 +36,6 @@ pub struct ExecutionRow {
     pub finished_at: Option<Timestamp>,
     /// What the agent said went wrong.
     pub error_message: Option<String>,
-    /// Rows changed.
     pub rows_affected: Option<u64>,
     /// How long it took.
     pub duration_ms: Option<u64>,
@@ -68,7 +61,6 @@ pub enum ExecutionStatus {
 }
 
 impl ExecutionStatus {
-    /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             ExecutionStatus::Claimed => "claimed",

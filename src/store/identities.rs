@@ -19,9 +19,7 @@ const TOKEN_COLUMNS: &str = "t.id, t.subject_type, t.subject_id, t.token_hash, t
 pub struct TokenRow {
     /// UUID.
     pub id: String,
-    /// Person or agent.
     pub subject_type: SubjectType,
-    /// Whose.
     pub subject_id: String,
     /// SHA-256 of the secret.
     pub hash: String,
@@ -29,11 +27,8 @@ pub struct TokenRow {
     pub prefix: String,
     /// What it is for.
     pub name: Option<String>,
-    /// Roles it names.
     pub roles: Vec<String>,
-    /// How they count.
     pub role_mode: RoleMode,
-    /// Groups it adds.
     pub groups: Vec<String>,
     /// Who counts as its issuer.
     pub issuer: String,
@@ -41,9 +36,7 @@ pub struct TokenRow {
     pub issuers: BTreeSet<String>,
     /// The targets that an agent's token is bound to, `*` for every name; none where it is bound to none.
     pub bound_to: Option<Vec<Scope>>,
-    /// When.
     pub created_at: Timestamp,
-    /// When it ends.
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
@@ -82,15 +75,12 @@ impl TokenRow {
 /// A person or an agent as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserRow {
-    /// Subject id.
     pub id: String,
-    /// Person or agent.
     pub subject_type: SubjectType,
     /// Whether he may act.
     pub active: bool,
     /// `config`, `oidc` or `token`.
     pub source: String,
-    /// His Slack id.
     pub slack_user_id: Option<String>,
     /// When he was first known.
     pub created_at: Timestamp,

@@ -66,7 +66,6 @@ pub use verify::{Verified, verify_chain};
 pub struct RowCursor(pub i64, pub i64);
 
 impl RowCursor {
-    /// Before everything.
     pub const START: RowCursor = RowCursor(i64::MIN, i64::MIN);
 }
 
@@ -95,7 +94,6 @@ pub type Fatal = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Keys that sign and prove checkpoints.
 pub struct AuditKeys {
-    /// Signs.
     pub current: Keypair,
     /// Every public key that ever signed, by id.
     pub known: BTreeMap<String, PublicKey>,

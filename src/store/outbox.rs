@@ -17,7 +17,6 @@ pub const DELIVERY_STATUSES: [&str; 5] =
 /// A notification for one webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryRow {
-    /// Its row.
     pub seq: i64,
     /// `wd-` and a UUID; receivers tell repeats by it.
     pub id: String,
@@ -46,9 +45,7 @@ pub struct DeliveryRow {
 /// Which deliveries to list; every field that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
-    /// To this webhook.
     pub webhook_id: Option<String>,
-    /// With this status.
     pub status: Option<&'static str>,
     /// Only rows before this one: the cursor.
     pub before: Option<i64>,
@@ -59,13 +56,9 @@ pub struct DeliveryFilter {
 pub struct DeliveryCounts {
     /// Wait for their first or next try.
     pub pending: i64,
-    /// Are being tried.
     pub in_progress: i64,
-    /// Arrived.
     pub delivered: i64,
-    /// Were given up.
     pub dead: i64,
-    /// Lost their webhook.
     pub cancelled: i64,
     /// When one last arrived.
     pub last_delivered_at: Option<Timestamp>,

@@ -17,7 +17,6 @@ pub const EXCERPT_CHARS: u32 = 1024;
 /// A request in a list, with its statement and whom it waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestItem {
-    /// The request.
     pub request: Request,
     /// The first characters of its statement, or of the JSON of its migration: [`EXCERPT_CHARS`] at most.
     pub detail: String,
@@ -30,15 +29,10 @@ pub struct RequestItem {
 /// Which requests to list; every field that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestFilter {
-    /// Status.
     pub status: Option<Status>,
-    /// Who made it.
     pub requester: Option<String>,
-    /// Database.
     pub database: Option<String>,
-    /// Environment.
     pub environment: Option<String>,
-    /// Operation.
     pub operation: Option<Operation>,
     /// Only requests before this row: the cursor.
     pub before: Option<i64>,
@@ -47,7 +41,6 @@ pub struct RequestFilter {
 /// Who looks at a list, as far as it decides what he sees.
 #[derive(Debug, Clone, Default)]
 pub struct Viewer {
-    /// His subject id.
     pub subject: String,
     /// Where he may view (his own).
     pub view: Scopes,

@@ -21,19 +21,12 @@ pub(super) const COLUMNS: &str = "r.seq, r.id, r.requester, r.database_name, r.e
 /// A dispatched request, as an agent's poll shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DispatchedJob {
-    /// The request.
     pub id: String,
-    /// Who made it.
     pub requester: String,
-    /// Where it runs.
     pub target: Target,
-    /// What it does.
     pub operation: Operation,
-    /// Its statement.
     pub detail: String,
-    /// Its row.
     pub request_seq: i64,
-    /// Order of dispatch.
     pub dispatch_seq: i64,
 }
 

@@ -11,16 +11,12 @@ use rusqlite::{OptionalExtension, params_from_iter};
 /// Backend of a result that is a row of the database, in the transaction that reports it.
 pub const ROW: &str = "row";
 
-/// A stored result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultRow {
     /// Where it is stored.
     pub backend: String,
-    /// Its key there.
     pub key: String,
-    /// Its size.
     pub content_length: u64,
-    /// Its SHA-256.
     pub checksum_sha256: String,
     /// When it was stored.
     pub stored_at: Timestamp,
@@ -31,13 +27,9 @@ pub struct ResultRow {
 /// A stored result in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultItem {
-    /// The request.
     pub request_id: String,
-    /// The execution.
     pub execution_id: String,
-    /// Where it ran.
     pub target: Target,
-    /// What it was.
     pub operation: Operation,
     /// When it was stored.
     pub stored_at: Timestamp,

@@ -14,7 +14,6 @@ use rusqlite::{OptionalExtension, params};
 pub struct SettledRequest {
     /// When it last changed, and its row.
     pub place: RowCursor,
-    /// Its id.
     pub id: String,
     /// Whether nothing of it runs, nothing is stored and nobody is still to be told, so that it may go.
     pub is_free: bool,
@@ -25,11 +24,9 @@ pub struct SettledRequest {
 pub struct ExpiredResult {
     /// When it expired, and the row of its execution.
     pub place: RowCursor,
-    /// The execution.
     pub execution_id: String,
     /// Where it is stored.
     pub backend: String,
-    /// Its key there.
     pub key: String,
 }
 

@@ -10,7 +10,6 @@ use rusqlite::OptionalExtension;
 /// The newest description of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaRow {
-    /// Its dialect.
     pub dialect: Dialect,
     /// The last good description, as JSON.
     pub snapshot_json: Option<String>,
@@ -20,7 +19,6 @@ pub struct SchemaRow {
     pub last_status: String,
     /// What was wrong with it.
     pub last_error: Option<String>,
-    /// When that was.
     pub last_sync: Timestamp,
     /// Which agent it was.
     pub agent_id: String,

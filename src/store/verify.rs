@@ -13,7 +13,6 @@ use std::path::Path;
 /// What a verification found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// Whether everything holds.
     pub valid: bool,
     /// Events examined, the broken one included.
     pub total_events: i64,

@@ -35,14 +35,12 @@ pub struct Kind {
     user: &'static str,
 }
 
-/// PostgreSQL.
 #[cfg(feature = "postgres")]
 pub const POSTGRES: Kind = Kind {
     schemes: &["postgres", "postgresql"],
     port: 5432,
     user: "postgres",
 };
-/// MySQL and MariaDB.
 #[cfg(feature = "mysql")]
 pub const MYSQL: Kind = Kind {
     schemes: &["mysql", "mariadb"],
@@ -63,7 +61,6 @@ impl fmt::Debug for Password {
 /// How a connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tls {
-    /// Not at all.
     Off,
     /// Encrypted, to whoever answers.
     Require,
@@ -76,7 +73,6 @@ pub enum Tls {
 pub struct Endpoint {
     /// Name or address of the host; a path that begins with `/` is a Unix socket (for PostgreSQL the folder of it).
     pub host: String,
-    /// Its TCP port.
     pub port: u16,
     /// The user to log in as.
     pub user: String,

@@ -195,7 +195,6 @@ pub struct Results {
 const RESULTS_MAX: usize = 100;
 
 impl Results {
-    /// No result yet.
     pub fn new(rows_max: u64) -> Results {
         Results {
             sets: Vec::new(),

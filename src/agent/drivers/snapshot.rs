@@ -8,7 +8,6 @@ pub const TABLES_MAX: usize = 5000;
 /// Longest description, in bytes: with its frame it fits into the 10 MiB that a server takes.
 const BYTES_MAX: usize = 8 << 20;
 
-/// One table.
 #[derive(Debug, Default, Serialize)]
 pub struct Table {
     pub name: String,

@@ -50,7 +50,6 @@ const PRAGMAS_TELLING: [&str; 16] = [
     "user_version",
 ];
 
-/// One SQLite file.
 pub struct Sqlite {
     path: PathBuf,
     read_only: bool,

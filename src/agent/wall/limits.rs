@@ -6,7 +6,6 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 pub const MEMORY_BYTES_MAX: u64 = 1 << 30;
 /// Longest file that a read may write, in bytes: what SQLite sorts on disk.
 pub const TEMPORARY_BYTES_MAX: u64 = 512 << 20;
-/// Open files.
 const FILES_MAX: u64 = 256;
 /// Seconds of processor time beyond the limit of the job.
 const CPU_GRACE_SECS: u64 = 60;

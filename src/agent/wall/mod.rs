@@ -36,25 +36,23 @@ use serde::{Deserialize, Serialize};
 /// What a child is to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Task {
-    /// Where.
     pub driver: DriverConfig,
-    /// What.
     pub work: Work,
 }
 
 /// The kinds of work.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Work {
-    /// Runs a job.
     Run(WireJob),
-    /// Describes the tables.
     Describe,
-    /// Explains a statement.
     Explain(String),
     /// Opens a connection and closes it.
     Check,
     /// Ends the statement of another child's session, or the session.
-    Interrupt { session: String, hard: bool },
+    Interrupt {
+        session: String,
+        hard: bool,
+    },
     /// Asks what became of a commit.
     Settle(Option<String>),
 }

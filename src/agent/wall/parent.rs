@@ -35,7 +35,6 @@ pub trait Record {
     fn committing(&mut self, mark: Option<&str>, rows: u64) -> Result<(), String>;
 }
 
-/// Starts children.
 pub struct Wall {
     /// None in unit tests only, where no program is built: everything happens in this process.
     program: Option<PathBuf>,

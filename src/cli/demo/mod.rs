@@ -70,7 +70,6 @@ level = "warn"
 
 /// What the command line said.
 pub struct DemoOptions {
-    /// Where to listen.
     pub listen: SocketAddr,
     /// Where to keep everything; otherwise a directory that is removed at the end.
     pub state_dir: Option<PathBuf>,

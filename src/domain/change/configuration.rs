@@ -22,19 +22,14 @@ pub struct LostStep {
 /// What an agent reports of a database's tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSchema {
-    /// Which database.
     pub target: Target,
-    /// Its dialect.
     pub dialect: Dialect,
     /// `ready`, `partial` or `failed`.
     pub status: &'static str,
     /// The tables, as JSON; none for a failure, which keeps what was known before.
     pub snapshot_json: Option<String>,
-    /// What went wrong.
     pub error_message: Option<String>,
-    /// Which agent.
     pub agent_id: String,
-    /// Number of tables.
     pub tables: usize,
 }
 
@@ -43,13 +38,11 @@ pub struct NewSchema {
 pub enum ConfigurationChange {
     /// A custom role was deleted; the policies without it are in force.
     RoleDeleted {
-        /// Its name.
         name: String,
         /// Steps that nobody can approve without it.
         lost: Vec<LostStep>,
         /// SHA-256 of the policies without it.
         policy_version: String,
-        /// Their text.
         policy_text: String,
     },
     /// An agent described a database, or could not.
@@ -58,7 +51,6 @@ pub enum ConfigurationChange {
     ConfigSynced {
         /// SHA-256 of its policies.
         policy_version: String,
-        /// Their text.
         policy_text: String,
         /// Counts by kind, as JSON.
         summary: Map<String, Value>,

@@ -43,9 +43,7 @@ impl RoleMode {
 pub struct NewToken {
     /// UUID.
     pub id: String,
-    /// Person or agent.
     pub subject_type: SubjectType,
-    /// Whose.
     pub subject_id: String,
     /// SHA-256 of the secret, hexadecimal.
     pub hash: String,
@@ -53,11 +51,8 @@ pub struct NewToken {
     pub prefix: String,
     /// What it is for.
     pub name: Option<String>,
-    /// Roles it names.
     pub roles: Vec<String>,
-    /// How they count.
     pub role_mode: RoleMode,
-    /// Groups it adds.
     pub groups: Vec<String>,
     /// Who counts as its issuer; `system` at the first start.
     pub issuer: String,
@@ -65,7 +60,6 @@ pub struct NewToken {
     pub issuers: BTreeSet<String>,
     /// The targets that an agent's token is bound to, `*` for every name; none where it is bound to none.
     pub bound_to: Option<Vec<Scope>>,
-    /// When it ends.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -85,9 +79,7 @@ impl NewToken {
 /// Whether a person may act.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserStatus {
-    /// Subject id.
     pub id: String,
-    /// Active or suspended.
     pub active: bool,
     /// Configuration says so, and will say so again; otherwise somebody did over the API.
     pub by_config: bool,
@@ -98,20 +90,16 @@ pub struct UserStatus {
 pub enum IdentityChange {
     /// An agent polled for the first time.
     AgentRegistered {
-        /// Its subject id.
         agent_id: String,
         /// What it says it can do, as JSON.
         capabilities_json: String,
-        /// Its version.
         version: Option<String>,
     },
     /// A token was issued.
     TokenCreated(NewToken),
     /// A token was revoked.
     TokenRevoked {
-        /// The token.
         token_id: String,
-        /// Whose it was.
         subject_id: String,
     },
     /// A person may act, or act again.
@@ -119,20 +107,15 @@ pub enum IdentityChange {
     /// A person may not act.
     UserSuspended(UserStatus),
     /// A person came in whom the identity provider vouches for, and who was not known.
-    UserCreated {
-        /// Subject id.
-        id: String,
-    },
+    UserCreated { id: String },
     /// A person came in by the identity provider; once an hour.
     LoginSucceeded {
-        /// Subject id.
         id: String,
         /// Names of the roles he holds now.
         roles: BTreeSet<String>,
     },
     /// What is known of a person changed.
     UserUpdated {
-        /// Subject id.
         id: String,
         /// The Slack account that is his.
         slack_user_id: Option<String>,

@@ -8,14 +8,11 @@ use crate::domain::head::SignedHead;
 use crate::domain::id::Target;
 use serde_json::{Map, Value, json};
 
-/// A refused attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// The verb, `request.create` and the like.
     pub attempt: &'static str,
-    /// The error's code.
     pub code: &'static str,
-    /// The error's message.
     pub message: String,
     /// The request, if there is one.
     pub request: Option<RequestRef>,
@@ -30,9 +27,7 @@ pub struct Refused {
 /// Failed authentications from one address in one minute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthFailures {
-    /// The address.
     pub address: String,
-    /// How many.
     pub count: u64,
     /// Why the first failed.
     pub reason: &'static str,
@@ -43,16 +38,13 @@ pub struct AuthFailures {
 pub struct PurgedResult {
     /// The row of its execution.
     pub execution_seq: i64,
-    /// The execution.
     pub execution_id: String,
 }
 
 /// A request that is removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PurgedRequest {
-    /// Its row.
     pub seq: i64,
-    /// Its id.
     pub id: String,
 }
 
@@ -61,7 +53,6 @@ pub struct PurgedRequest {
 pub enum LogChange {
     /// An attempt was refused.
     AttemptRefused(Refused),
-    /// Authentications failed.
     AuthFailures(AuthFailures),
     /// Signed heads begin, or begin anew: the sums of the live rows as they are.
     StateBaselined(SignedHead),
@@ -69,7 +60,6 @@ pub enum LogChange {
     CheckpointFileAttached,
     /// Somebody started a state that is older than its checkpoint file.
     RollbackAccepted {
-        /// Why.
         reason: String,
         /// What the start had found.
         found: String,
@@ -78,7 +68,6 @@ pub enum LogChange {
     ResultsPurged(Vec<PurgedResult>),
     /// Requests that ended are removed, with everything that belongs to them.
     RequestsPurged {
-        /// Which.
         requests: Vec<PurgedRequest>,
         /// None of them has changed since then.
         before: Timestamp,
@@ -87,11 +76,9 @@ pub enum LogChange {
     AuditPurged {
         /// The last event that may.
         bound_seq: i64,
-        /// Its hash.
         last_hash: String,
         /// Only older events may.
         before: Timestamp,
-        /// Events behind it.
         retained: i64,
     },
 }

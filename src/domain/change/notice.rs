@@ -20,12 +20,10 @@ pub const DETAIL_BYTES_MAX: usize = 16 * 1024;
 pub struct Notice<'c> {
     /// Row of the request.
     pub request_seq: i64,
-    /// Where it runs.
     pub target: &'c Target,
     request_id: &'c str,
     requester: &'c str,
     operation: Operation,
-    /// After the change.
     status: Status,
     /// The statement as audit events show it, where the request is new.
     detail: Option<&'c str>,

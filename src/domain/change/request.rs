@@ -13,15 +13,10 @@ use std::sync::Arc;
 /// Which request a change is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRef {
-    /// Its row.
     pub seq: i64,
-    /// Its id.
     pub id: String,
-    /// Who made it.
     pub requester: String,
-    /// Where it runs.
     pub target: Target,
-    /// What it does.
     pub operation: Operation,
     /// The status it has before the change.
     pub status: Status,
@@ -71,32 +66,23 @@ pub struct RequestText {
     pub redacted: Option<String>,
 }
 
-/// A new request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRequest {
     /// Its row: the next one, as the view of the same transaction says.
     pub seq: i64,
     /// UUID.
     pub id: String,
-    /// Who makes it.
     pub requester: String,
-    /// With which token.
     pub token_id: Option<String>,
-    /// Where it runs.
     pub target: Target,
-    /// What it does.
     pub operation: Operation,
-    /// The first move.
     pub step: Transition,
-    /// An emergency.
     pub emergency: bool,
     /// DDL was asked for.
     pub allow_ddl: bool,
     /// The result is not kept.
     pub no_result_store: bool,
-    /// Why.
     pub reason: Option<String>,
-    /// Number of steps.
     pub total_steps: u32,
     /// Selectors of the first step, when pending.
     pub approvers: Vec<Selector>,
@@ -104,26 +90,21 @@ pub struct NewRequest {
     pub risk_level: String,
     /// SHA-256 of the policies that decided; they are stored already.
     pub policy_version: String,
-    /// When pending ends.
     pub expires_at: Option<Timestamp>,
     /// When the approval of what needs none ends.
     pub approval_expires_at: Option<Timestamp>,
-    /// The texts.
     pub text: RequestText,
 }
 
-/// A new execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewExecution {
     /// UUID.
     pub id: String,
     /// 1 for the first of a request.
     pub attempt: u32,
-    /// The agent.
     pub agent_id: String,
     /// Makes the claim repeatable.
     pub claim_key: Option<String>,
-    /// The signed token.
     pub token_json: String,
     /// Length of a lease.
     pub lease_secs: u64,
@@ -138,13 +119,11 @@ pub struct NewExecution {
 /// How an execution ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// The execution.
     pub execution_id: String,
     /// Whether the database said yes.
     pub success: bool,
     /// What the agent said went wrong.
     pub error_message: Option<String>,
-    /// Rows changed.
     pub rows_affected: Option<u64>,
     /// How long it took.
     pub duration_ms: Option<u64>,
@@ -156,18 +135,14 @@ pub struct Finished {
     pub report_sha256: String,
 }
 
-/// A stored result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewResult {
     /// `row`, `local` or `s3`.
     pub backend: &'static str,
     /// The envelope, where it becomes a row of its own.
     pub body: Option<Arc<[u8]>>,
-    /// The object's key.
     pub key: String,
-    /// Its size.
     pub content_length: u64,
-    /// Its SHA-256.
     pub checksum_sha256: String,
     /// When it may be removed.
     pub expires_at: Timestamp,
@@ -178,9 +153,7 @@ pub struct NewResult {
 /// What an emergency with DDL passed that would have been refused (semantics 1.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DdlPassed {
-    /// The request.
     pub request: RequestRef,
-    /// What it passed.
     pub passed: Passed,
     /// Why, in the requester's words.
     pub reason: Option<String>,
@@ -210,9 +183,7 @@ pub enum RequestChange {
     Created(Box<NewRequest>),
     /// A request is handed to the agents.
     Dispatched {
-        /// The request.
         request: RequestRef,
-        /// The move.
         step: Transition,
         /// When it goes back unclaimed.
         deadline: Timestamp,
@@ -223,100 +194,70 @@ pub enum RequestChange {
     DdlPassed(Box<DdlPassed>),
     /// A vote that leaves the request pending.
     StepApproved {
-        /// The request.
         request: RequestRef,
-        /// The vote.
         vote: Vote,
         /// The step the request is in now, 0-based.
         current_step: u32,
-        /// Number of steps.
         total_steps: u32,
         /// Selectors of that step.
         approvers: Vec<Selector>,
     },
     /// The last vote needed.
     Approved {
-        /// The request.
         request: RequestRef,
-        /// The vote.
         vote: Vote,
-        /// The move.
         step: Transition,
-        /// Number of steps.
         total_steps: u32,
         /// When the approval ends.
         approval_expires_at: Timestamp,
         /// When the request was made: since then it waited.
         created_at: Timestamp,
     },
-    /// Turned down.
     Rejected {
-        /// The request.
         request: RequestRef,
-        /// The vote.
         vote: Vote,
-        /// The move.
         step: Transition,
     },
-    /// Called off.
     Cancelled {
-        /// The request.
         request: RequestRef,
-        /// The move.
         step: Transition,
-        /// Why.
         reason: Option<String>,
     },
     /// Not approved or not used in time.
     Expired {
-        /// The request.
         request: RequestRef,
-        /// The move.
         step: Transition,
     },
     /// Nobody claimed it in time.
     DispatchTimedOut {
-        /// The request.
         request: RequestRef,
-        /// The move.
         step: Transition,
     },
     /// An agent claimed it.
     ExecutionStarted {
-        /// The request.
         request: RequestRef,
-        /// The move.
         step: Transition,
-        /// The execution.
         execution: NewExecution,
     },
-    /// The agent reported.
     ExecutionFinished {
-        /// The request.
         request: RequestRef,
         /// The move; none when the request was cancelled meanwhile and stays so.
         step: Option<Transition>,
-        /// The report.
         finished: Finished,
         /// What was stored of it.
         result: Option<NewResult>,
     },
     /// The lease ran out.
     ExecutionLost {
-        /// The request.
         request: RequestRef,
         /// The move; none when the request was cancelled meanwhile and stays so.
         step: Option<Transition>,
-        /// The execution.
         execution_id: String,
-        /// Its agent.
         agent_id: String,
     },
     /// A stored result is not what was stored.
     ResultCorrupt {
-        /// The request.
         request: RequestRef,
-        /// The execution.
         execution_id: String,
     },
 }

@@ -22,13 +22,11 @@ use serde_json::json;
 pub struct Decision {
     /// What the request is.
     pub operation: Operation,
-    /// How it opens.
     pub opening: Opening,
     /// Why, as a code: `empty_steps`, `risk_below_threshold`, ...
     pub reason: &'static str,
     /// The workflow that applies; an emergency may do without.
     pub workflow: Option<Workflow>,
-    /// How risky.
     pub risk: RiskLevel,
     /// What an emergency with DDL passed that would have been refused.
     pub passed: Option<Passed>,
@@ -43,7 +41,6 @@ pub struct Decision {
 pub struct Passed {
     /// Statements that are refused whatever the workflow.
     pub classifier: bool,
-    /// Findings that block.
     pub reviewer: bool,
     /// How many statements there are.
     pub statements: usize,

@@ -13,19 +13,16 @@ use std::collections::BTreeSet;
 /// A decision as it was recorded: what it was made from, and what came out. Texts as they are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
-    /// The request.
     pub id: String,
     /// What the request was decided to be.
     pub operation: String,
     /// The status in which the audit log says that it opened.
     pub opening: String,
-    /// How risky.
     pub risk_level: String,
     /// The policies that decided, by SHA-256.
     pub policy_version: String,
     /// See [`Facts::from_text`].
     pub facts: String,
-    /// The decision trace.
     pub trace: String,
     /// The workflow as it was then.
     pub workflow: Option<String>,
@@ -34,7 +31,6 @@ pub struct Recorded {
 /// What came of deciding again under the same policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Replayed {
-    /// The same.
     Same,
     /// It was recorded before facts were kept whole.
     TooOld,
@@ -47,14 +43,11 @@ pub enum Replayed {
 pub enum Outlook {
     /// It would run without asking anybody; why, as a code.
     AutoApproved {
-        /// Its risk then.
         risk: &'static str,
-        /// Why.
         reason: &'static str,
     },
     /// It would be refused, with this code.
     Blocked {
-        /// The code.
         code: &'static str,
         /// Why, in a sentence.
         message: String,
@@ -71,7 +64,6 @@ pub enum Outlook {
         /// Selectors of all steps as they would be.
         after: Vec<String>,
     },
-    /// Nothing would change.
     Same,
     /// Nobody can tell: the facts were not kept whole.
     Unknown,

@@ -6,7 +6,6 @@ use crate::domain::scope::Scope;
 /// Up to which risk requests of a scope need no approval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AutoApprove {
-    /// Where it applies.
     pub scope: Scope,
     /// The highest risk that is let through; none lets nothing through.
     pub threshold: Option<RiskLevel>,

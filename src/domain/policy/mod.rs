@@ -27,10 +27,8 @@ use workflow::Workflow;
 /// Longest time that any policy of seconds may give: a leap year.
 pub const SECS_MAX: u64 = 366 * 24 * 3600;
 
-/// A registered database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
-    /// Its name.
     pub name: String,
     /// Its environments, in the order of the file.
     pub environments: Vec<String>,
@@ -41,7 +39,6 @@ pub struct Database {
 /// Gives a role to people and groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
-    /// The role.
     pub role: String,
     /// People who get it.
     pub subjects: BTreeSet<String>,
@@ -56,26 +53,18 @@ pub struct RoleMapping {
     pub claim: String,
     /// What it must be, or have in its list.
     pub value: String,
-    /// The role.
     pub role: String,
 }
 
 /// Everything that decides, as one immutable value; a reload replaces it whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policies {
-    /// Registered databases.
     pub databases: Vec<Database>,
-    /// Workflows.
     pub workflows: Vec<Workflow>,
-    /// Execution policies.
     pub execution: Vec<ExecutionPolicy>,
-    /// Review policies.
     pub review: Vec<ReviewPolicy>,
-    /// Auto-approvals.
     pub auto_approve: Vec<AutoApprove>,
-    /// Result policies.
     pub result: Vec<ResultPolicy>,
-    /// Notification policies.
     pub notification: Vec<NotificationPolicy>,
     /// All roles by name, the built-in ones included.
     pub roles: BTreeMap<String, Role>,

@@ -73,7 +73,6 @@ impl EventFilter {
 /// Who is told in a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotificationPolicy {
-    /// Where it applies.
     pub scope: Scope,
     /// Ids of the webhooks that fire there; none keeps those that other policies name silent.
     pub webhooks: BTreeSet<String>,
@@ -99,7 +98,6 @@ pub fn resolve<'p>(
 /// A webhook, as far as routing goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoutedWebhook {
-    /// Its id.
     pub id: String,
     /// What it is told of where no policy names it.
     pub events: EventFilter,
@@ -108,9 +106,7 @@ pub struct RoutedWebhook {
 /// A webhook that fires on a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Firing<'r> {
-    /// Its id.
     pub webhook: &'r str,
-    /// On these events.
     pub events: &'r EventFilter,
     /// By a policy, or by its own events.
     pub by_policy: bool,

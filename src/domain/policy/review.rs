@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What rules do in a scope; a rule that is not named does what it does by default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReviewPolicy {
-    /// Where it applies.
     pub scope: Scope,
     /// Rules that are named.
     pub actions: BTreeMap<ReviewRule, RuleAction>,

@@ -12,7 +12,6 @@ use std::fmt;
 /// The twelve statuses of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Status {
-    /// Waits for approvals.
     Pending,
     /// All steps approved; waits for its requester to resume it.
     Approved,
@@ -30,7 +29,6 @@ pub enum Status {
     Failed,
     /// Turned down by an approver.
     Rejected,
-    /// Called off.
     Cancelled,
     /// Not approved, or not used, in time.
     Expired,
@@ -39,7 +37,6 @@ pub enum Status {
 }
 
 impl Status {
-    /// All twelve.
     pub const ALL: [Status; 12] = [
         Status::Pending,
         Status::Approved,
@@ -150,7 +147,6 @@ impl Transition {
         self.from
     }
 
-    /// Where to.
     pub fn to(&self) -> Status {
         self.to
     }
@@ -176,11 +172,9 @@ impl Transition {
 /// How a new request starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
-    /// Somebody must approve.
     Pending,
     /// Nobody must.
     AutoApproved,
-    /// An emergency.
     BreakGlass,
 }
 
@@ -216,13 +210,10 @@ pub struct Request {
     pub seq: i64,
     /// UUID.
     pub id: String,
-    /// Who made it.
     pub requester: String,
-    /// Where it runs.
     pub target: Target,
     /// What it turned out to be.
     pub operation: Operation,
-    /// Where it stands.
     pub status: Status,
     /// The audit event that put it there.
     pub audit_seq: i64,
@@ -234,7 +225,6 @@ pub struct Request {
     pub reason: Option<String>,
     /// Current step, 0-based; equal to `total_steps` when all are satisfied.
     pub current_step: u32,
-    /// Number of steps.
     pub total_steps: u32,
     /// `low` to `unavailable`.
     pub risk_level: String,
@@ -246,7 +236,6 @@ pub struct Request {
     pub updated_at: Timestamp,
     /// When it reached its last outcome.
     pub resolved_at: Option<Timestamp>,
-    /// When pending ends.
     pub expires_at: Option<Timestamp>,
     /// When it was approved, finally or automatically.
     pub approved_at: Option<Timestamp>,
@@ -258,7 +247,6 @@ pub struct Request {
     pub dispatch_deadline: Option<Timestamp>,
     /// When its first execution completed: the execution window runs from here.
     pub first_completed_at: Option<Timestamp>,
-    /// Executions that finished.
     pub executions_finished: u32,
     /// Executions that were lost and stayed so.
     pub executions_lost: u32,
@@ -275,7 +263,6 @@ pub struct Request {
 /// What holds of a request now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// Waits for approvals.
     Pending(Pending),
     /// May be dispatched: approved, auto-approved or an emergency.
     Ready(Ready),
@@ -314,9 +301,7 @@ pub struct Dispatched {
 /// A request that an agent holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
-    /// The execution.
     pub execution_id: String,
-    /// The agent.
     pub agent_id: String,
 }
 
@@ -330,7 +315,6 @@ pub struct Ended {
 /// A request whose execution was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
-    /// The lost execution.
     pub execution_id: String,
     runs: Runs,
 }
@@ -531,7 +515,6 @@ impl Request {
 }
 
 impl Pending {
-    /// The last approval.
     pub fn approve(&self) -> Transition {
         Transition::new(Status::Pending, Status::Approved)
     }
@@ -541,7 +524,6 @@ impl Pending {
         Transition::new(Status::Approved, Status::Dispatched)
     }
 
-    /// Turned down.
     pub fn reject(&self) -> Transition {
         Transition::new(Status::Pending, Status::Rejected)
     }
@@ -583,7 +565,6 @@ impl Dispatched {
 }
 
 impl Running {
-    /// The agent reports.
     pub fn finish(&self, success: bool) -> Transition {
         Transition::new(Status::Running, outcome(success))
     }

@@ -16,9 +16,7 @@ pub const MANY_FINDINGS: usize = 3;
 /// The risk with what made it, in the words existing clients know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Risk {
-    /// How risky.
     pub level: RiskLevel,
-    /// Why.
     pub factors: Vec<String>,
 }
 

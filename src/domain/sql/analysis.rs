@@ -55,20 +55,15 @@ pub enum Category {
     TxControl,
     /// Locks, unsafe SET, ATTACH, PRAGMA.
     SecurityBoundary,
-    /// Not understood.
     Unknown,
 }
 
 /// What a single statement does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StatementClass {
-    /// Reads.
     Select,
-    /// Writes, or may.
     Dml,
-    /// Changes structure.
     Ddl,
-    /// Is refused.
     Rejected,
 }
 
@@ -100,9 +95,7 @@ impl SqlVerdict {
 pub struct StatementFacts {
     /// `select`, `insert`, `create_table`, `explain`, ..., `unknown`.
     pub kind: &'static str,
-    /// Category for break-glass.
     pub category: Category,
-    /// What it does.
     pub class: StatementClass,
     /// Why it is classed so.
     pub reason: String,
@@ -141,7 +134,6 @@ pub struct Analysis {
     pub dialect: Dialect,
     /// The dialect as a fact of the request.
     pub dialect_fact: DialectFact,
-    /// What it is.
     pub class: Class,
     /// Its statements, in order; empty where the text could not even be cut into statements.
     pub statements: Vec<StatementFacts>,
@@ -155,7 +147,6 @@ pub struct Analysis {
     pub tables: Vec<String>,
     /// Functions it calls that are not known to be free of side effects: `schema.name` or `name`, sorted.
     pub unknown_functions: Vec<String>,
-    /// Facts for break-glass.
     pub ddl: DdlFacts,
     /// A single statement of harmless DDL, by shape: CREATE TABLE or VIEW without OR REPLACE or AS, and in PostgreSQL
     /// CREATE INDEX CONCURRENTLY and ALTER TABLE with nothing but ADD COLUMN. Whoever uses it also asks for no findings.
@@ -171,7 +162,6 @@ pub struct Analysis {
 pub enum InputError {
     /// Nothing but white space, comments and semicolons.
     Empty,
-    /// A NUL byte.
     Nul,
     /// More than [`TEXT_BYTES_MAX`](super::TEXT_BYTES_MAX) bytes.
     TooLong {
@@ -180,7 +170,6 @@ pub enum InputError {
     },
     /// More than [`STATEMENTS_MAX`](super::STATEMENTS_MAX) statements.
     TooManyStatements {
-        /// How many.
         count: usize,
     },
     /// A statement with more than [`CHAIN_MAX`](super::CHAIN_MAX) operators and the like, or [`WORD_RUN_MAX`](super::WORD_RUN_MAX) words in a row.

@@ -12,7 +12,6 @@ use std::cell::Cell;
 pub(super) enum Rows {
     /// Every row, or every row in which a column has a value.
     All,
-    /// No row.
     None,
     /// It depends on the row.
     Some,
@@ -25,9 +24,7 @@ enum Part {
     Null,
     /// TRUE or FALSE.
     Bool(bool),
-    /// A number.
     Number(f64),
-    /// A string.
     Text(String),
     /// A constant of which nothing is known.
     Constant,

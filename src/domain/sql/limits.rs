@@ -74,7 +74,6 @@ const COPYING_WEIGHT: usize = 8;
 /// How complex a statement is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Complexity {
-    /// Chain builders.
     pub chain: usize,
     /// Longest run of words.
     pub word_run: usize,

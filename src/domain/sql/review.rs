@@ -10,7 +10,6 @@ use sqlparser::ast::{
     Statement, Value,
 };
 
-/// A review rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ReviewRule {
     /// DELETE without a condition.
@@ -310,7 +309,6 @@ impl ReviewRule {
 /// A rule that fired, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The rule.
     pub rule: ReviewRule,
     /// The statement, from 1.
     pub statement: usize,
@@ -322,7 +320,6 @@ pub struct Finding {
     pub column: u64,
     /// What was found: `DELETE without WHERE clause`.
     pub message: String,
-    /// Why it matters.
     pub why: &'static str,
     /// How to fix it.
     pub fix: &'static str,

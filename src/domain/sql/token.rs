@@ -31,7 +31,6 @@ pub(super) enum TokenKind {
 /// A token and where it stands.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tok {
-    /// What it is.
     pub kind: TokenKind,
     /// Byte offset of its first byte.
     pub start: usize,

@@ -7,7 +7,6 @@ use std::ops::Range;
 pub(super) enum ByteRange {
     /// Everything: nothing was asked for, or what we do not serve in parts.
     Whole,
-    /// These bytes.
     Bytes(Range<usize>),
     /// Bytes that are not there.
     Outside,

@@ -35,7 +35,6 @@ pub(super) struct EnvelopeTable<'a> {
     pub(super) more_results: Vec<EnvelopeTable<'a>>,
 }
 
-/// A column.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 pub(super) struct EnvelopeColumn {
     /// As the database names it; columns may share a name.

@@ -7,7 +7,6 @@ use std::fmt;
 
 /// Why a call came to nothing.
 pub(super) enum S3Failure {
-    /// No answer.
     Lost(NoResponse),
     /// An answer that says no, with its code if it has one.
     Refused(u16, Option<String>),

@@ -66,7 +66,6 @@ impl Default for Patience {
     }
 }
 
-/// A bucket.
 pub struct S3 {
     storage: S3Storage,
     wire: Arc<dyn Wire>,

@@ -30,7 +30,6 @@ pub(super) struct Unsigned<'a> {
     pub(super) method: Method,
     /// Host and port as the `host` header says them.
     pub(super) host: &'a str,
-    /// Encoded path.
     pub(super) path: &'a str,
     /// Names and values, not encoded, in any order.
     pub(super) query: &'a [(&'a str, &'a str)],

@@ -299,7 +299,6 @@ fn approved(
     clear_approvers(cx, request.seq)
 }
 
-/// Rejected or expired.
 fn closed(cx: &Context, request: &RequestRef, step: Transition) -> Result<(), Error> {
     cx.one(
         "UPDATE requests SET status = ?3, audit_seq = ?4, updated_at_ms = ?5, resolved_at_ms = ?5, \

@@ -16,7 +16,6 @@ const CHAIN: ColumnGuard =
 const COUNTS: ColumnGuard = Harmless("a total for lists; no right and no decision depends on it");
 const REPORTED: ColumnGuard = Clamped("overwritten by the agent's next poll");
 
-/// All tables.
 pub const TABLES: &[GuardedTable] = &[
     GuardedTable {
         name: "requests",

@@ -16,7 +16,6 @@ pub enum ColumnGuard {
 /// When a row of a table counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LiveRows {
-    /// Always.
     Always,
     /// While this condition over its own columns holds; `{}` stands for the row.
     While(&'static str),
@@ -26,13 +25,10 @@ pub enum LiveRows {
     Never,
 }
 
-/// One table.
 pub struct GuardedTable {
-    /// Its name.
     pub name: &'static str,
     /// Which of its rows count.
     pub live: LiveRows,
-    /// Its columns.
     pub columns: &'static [(&'static str, ColumnGuard)],
 }
 

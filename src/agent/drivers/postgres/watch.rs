@@ -11,7 +11,6 @@ pub(super) enum Stop {
     Failed(String),
     /// The database refuses, in its own words.
     Refused(Box<Refusal>),
-    /// Time or cancellation.
     Interrupted,
 }
 
