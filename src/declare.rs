@@ -42,6 +42,7 @@ impl TableSpec {
 /// A key of a table.
 #[derive(Debug)]
 pub struct KeySpec {
+    /// Its name.
     pub name: &'static str,
     /// What it means, one line of a doc comment each; empty where the key above speaks for both.
     pub doc: &'static [&'static str],
@@ -60,7 +61,9 @@ pub enum KeyKind {
     Flag,
     /// A whole number within bounds.
     Number {
+        /// The smallest.
         min: u64,
+        /// The largest.
         max: u64,
     },
     /// A string, which its reader checks.
@@ -79,15 +82,18 @@ pub enum KeyKind {
     },
     /// A string that must not be seen, or the file that holds it, under this key with `_file` after it.
     Secret,
+    /// A table.
     Table(&'static TableSpec),
     /// A list of tables.
     Tables {
+        /// Each of them.
         of: &'static TableSpec,
         /// Most entries.
         max: usize,
     },
     /// A table, or a list of them.
     TableOrTables {
+        /// Each of them.
         of: &'static TableSpec,
         /// Most entries.
         max: usize,
@@ -142,6 +148,7 @@ pub trait Value: Sized {
 
 /// A struct of such values.
 pub trait Plain: Sized {
+    /// Its keys.
     const KEYS: &'static [KeySpec];
     /// Every value at its default.
     fn plain() -> Self;

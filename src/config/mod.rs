@@ -150,6 +150,7 @@ pub struct Config {
 /// An entry of `[[users]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfiguredUser {
+    /// Subject id.
     pub id: String,
     /// Whether the person may come in; otherwise suspended.
     pub active: bool,
@@ -167,6 +168,7 @@ pub struct Logging {
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
+    /// For people.
     #[default]
     Text,
     /// One JSON object a line.

@@ -67,6 +67,7 @@ pub fn example() -> String {
 }
 
 section! {
+    /// The outermost table.
     pub struct RawConfig {
         /// Folder of the database, the keys, the first tokens and the results. Relative paths start at the folder of
         /// this file. Required, no default.
@@ -127,6 +128,7 @@ section! {
 }
 
 section! {
+    /// The audit log.
     pub struct RawAudit {
         /// What audit rows keep of the SQL text: `literals` replaces the literals in it, `full` keeps nothing, `none`
         /// keeps all.

@@ -43,7 +43,9 @@ fn json(text: &impl Serialize) -> String {
 
 /// How a member of a text stands for a value.
 pub trait Form {
+    /// The value.
     type Value;
+    /// The member.
     type Member: Serialize + DeserializeOwned;
     /// The member for that value.
     fn member(value: &Self::Value) -> Self::Member;
@@ -198,6 +200,7 @@ impl<T: Kept> Kept for BTreeMap<String, T> {
 
 /// A database and an environment, which are members of the text around them.
 pub trait Pair: Sized {
+    /// Both.
     fn parts(&self) -> (&str, &str);
     /// The pair of both.
     fn of(database: String, environment: String) -> Self;
@@ -299,6 +302,7 @@ macro_rules! policy {
         $crate::declare! {
             $(#[doc = $about])* #[derive($($derive),*)]
             pub struct $name {
+                /// Where it applies.
                 scope: $crate::domain::scope::Scope;
                 $(
                     $(#[doc = $doc])*

@@ -10,6 +10,7 @@ const ROWS_MAX: u64 = 1_000_000_000_000;
 /// Levels of risk, least first; the last two say that we do not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RiskLevel {
+    /// Reads, or harmless.
     Low,
     /// Findings, or a large table.
     Medium,
@@ -34,6 +35,7 @@ impl RiskLevel {
         RiskLevel::Unavailable,
     ];
 
+    /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             RiskLevel::Low => "low",

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// A table that is declared with `section!`.
 pub trait Declared: Sized {
+    /// Its keys.
     const TABLE: TableSpec;
     /// Its values, absent ones included.
     fn read(section: &Section<'_>) -> Self;
@@ -123,6 +124,7 @@ impl<T: Declared> Setting for OneOrMore<T> {
 pub struct RawSecret {
     /// Where the key of the secret stands, or would.
     pub at: Location,
+    /// The secret itself.
     pub raw: Text,
     /// The path of its file.
     pub file: Text,
@@ -191,6 +193,7 @@ macro_rules! section {
         $(#[doc = $about])*
         #[derive(Debug)]
         pub struct $name {
+            /// Where it stands.
             #[allow(dead_code)] // Not every table is complained about as a whole.
             pub at: $crate::settings::Location,
             $($(pub $part: $of,)*)?
@@ -241,7 +244,9 @@ pub(crate) use section;
 
 /// Some of the keys of a table.
 pub trait Part: Sized {
+    /// The keys.
     const KEYS: &'static [KeySpec];
+    /// Their values.
     fn read(section: &Section<'_>) -> Self;
 }
 

@@ -9,6 +9,7 @@ use crate::settings::{Declared, Number, RawSecret, Spanned, Text, section};
 pub const KEYS: &TableSpec = &RawAgentConfig::TABLE;
 
 section! {
+    /// The outermost table.
     pub struct RawAgentConfig {
         server: Option<RawServer>;
         agent: Option<RawAgent>;
@@ -33,6 +34,7 @@ section! {
 }
 
 section! {
+    /// The agent itself.
     pub struct RawAgent {
         /// Where the agent keeps the journal of what it ran. One agent, one folder.
         state_dir: Text;

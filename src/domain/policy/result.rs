@@ -7,6 +7,7 @@ use crate::domain::scope::Scope;
 /// Where a successful result goes. A failure is always stored and streamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeliveryMode {
+    /// Stored and streamed.
     Both,
     /// Stored; a waiting stream gets the stored envelope.
     StoreOnly,
@@ -39,6 +40,7 @@ impl DeliveryMode {
 /// What happens to results of a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultPolicy {
+    /// Where it applies.
     pub scope: Scope,
     /// Days a stored result is kept.
     pub retention_days: u32,

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 /// Whether every approver entry of a step must be satisfied, or one suffices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {
+    /// Every entry.
     All,
     /// At least one entry.
     Any,
