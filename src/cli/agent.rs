@@ -10,6 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What an agent starts this program with for each task. Not a command of its users, so the parser does not know it.
+pub const CHILD: &str = "agent-child";
 /// How often an agent that waits for its signal looks whether the server has refused it for good.
 const LOOK: Duration = Duration::from_millis(200);
 

@@ -8,9 +8,13 @@ use crate::domain::policy::Policies;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+#[derive(Debug, clap::Args)]
 pub struct Options {
-    /// server.toml; not read where only agent.toml is to be checked.
+    /// A server.toml [default: server.toml, unless only an agent.toml is checked]
+    #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// An agent.toml; server.toml is then checked only with --config
+    #[arg(long, value_name = "FILE")]
     pub agent: Option<PathBuf>,
 }
 

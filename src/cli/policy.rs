@@ -15,14 +15,26 @@ const DIFFERENCES_SHOWN: usize = 100;
 const KINDS_MAX: usize = 1000;
 
 /// Which decisions, and where they are recorded.
+#[derive(Debug, clap::Args)]
 pub struct PolicyOptions {
-    /// Configuration: where the database is, and for a test the policies to try.
+    /// Configuration: where the database is, and for a test the policies to try
+    #[arg(long, value_name = "FILE", default_value = "server.toml")]
     pub config: PathBuf,
-    /// The database file, if not the one in the state_dir of that configuration.
+    /// The database file [default: dbward.db in the state_dir of the configuration]
+    #[arg(long, value_name = "FILE")]
     pub db: Option<PathBuf>,
-    /// Only requests made in the last so many days.
+    /// Only requests made in the last so many days
+    #[arg(long)]
     pub days: Option<u32>,
-    /// Whether a test fails where anything would change.
+}
+
+/// The same, for a test.
+#[derive(Debug, clap::Args)]
+pub struct PolicyTestOptions {
+    #[command(flatten)]
+    pub requests: PolicyOptions,
+    /// Fail where anything would change
+    #[arg(long)]
     pub strict: bool,
 }
 
@@ -95,7 +107,8 @@ struct Differences {
 }
 
 /// Decides every recorded request under the policies of another configuration, and prints what would change.
-pub fn test(options: &PolicyOptions) -> Result<(), String> {
+pub fn test(test: &PolicyTestOptions) -> Result<(), String> {
+    let options = &test.requests;
     let config = load(&options.config)?;
     let db = match &options.db {
         Some(db) => db.clone(),
@@ -150,7 +163,7 @@ pub fn test(options: &PolicyOptions) -> Result<(), String> {
     if unknown > 0 {
         println!("{unknown} were recorded before their facts were kept whole, and were not tried");
     }
-    if options.strict && changed > 0 {
+    if test.strict && changed > 0 {
         return Err(format!("{changed} requests would be decided differently"));
     }
     Ok(())

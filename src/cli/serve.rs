@@ -1,6 +1,6 @@
 //! `dbward serve`: the server until a signal ends it.
 
-use super::{Failure, logging, signals};
+use super::{Failure, arguments, logging, signals};
 use crate::config::Config;
 use crate::error::Error;
 use crate::server::{Server, StartOptions};
@@ -13,14 +13,19 @@ use std::sync::atomic::Ordering;
 /// Exit code where the state file is not the one the server left.
 const STATE_DIFFERS_CODE: u8 = 3;
 
-/// What the command line said.
+#[derive(Debug, clap::Args)]
 pub struct ServeOptions {
+    /// Configuration
+    #[arg(long, value_name = "FILE", default_value = "server.toml")]
     pub config: PathBuf,
-    /// Goes before the address in the file.
+    /// Address to listen on; overrides the one in the file
+    #[arg(long, value_name = "ADDR", value_parser = arguments::address)]
     pub listen: Option<SocketAddr>,
-    /// Make the first tokens again.
+    /// Make the first tokens again; the old ones stop to count
+    #[arg(long)]
     pub force_bootstrap: bool,
-    /// Why a state that is older than its checkpoint file may start.
+    /// Start a state that is older than its checkpoint file; audited
+    #[arg(long, value_name = "REASON", value_parser = arguments::words)]
     pub accept_rollback: Option<String>,
 }
 

@@ -43,6 +43,7 @@
 //! - `metrics`: who reads them, and that they count.
 //! - `process`: the real program: files, signals, command line, an agent beside it.
 //! - `reload`: a changed server.toml in the real program.
+//! - `command_line`: what people type, and what they get.
 //! - `crash`: the real program killed under load.
 //! - `demo`: the commands that the demo prints.
 //! - `gate`: the gate under attack, over raw sockets.
@@ -57,6 +58,7 @@ mod auto_approve;
 mod bound_agents;
 mod buckets;
 mod ceilings;
+mod command_line;
 mod crash;
 mod decisions;
 mod demo;

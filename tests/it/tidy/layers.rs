@@ -72,7 +72,9 @@ const CRATES: &[(&str, &str)] = &[
     ("jiff", "src/clock.rs"),
     ("toml", "src/settings/"),
     ("env_logger", "src/cli/"),
-    ("lexopt", "src/cli/"),
+    ("clap", "src/cli/"),
+    ("clap_complete", "src/cli/pages.rs"),
+    ("clap_mangen", "src/cli/pages.rs"),
     ("signal_hook", "src/cli/"),
     (
         "rustix",

@@ -1,0 +1,20 @@
+//! The command line: parser, help, completion and man pages say the same.
+
+mod pages;
+
+use crate::support::binary;
+use std::process::Output;
+
+/// Exit code, output and errors of the program.
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    ended(binary().args(arguments).output().unwrap())
+}
+
+fn ended(output: Output) -> (i32, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
