@@ -1,7 +1,7 @@
-//! The benchmark: the real release server under load, and beside it, in the same run, what the machine can do without
+//! The benchmark: the real release server under load, and in the same run what the machine can do without
 //! it. `cargo bench` takes a few minutes, `cargo bench -- --quick` under two minutes.
 //!
-//! It shares the cores with the server, so read rates beside their floors and never across runs. A missed goal is
+//! It shares the cores with the server, so compare rates with their floors and never across runs. A missed goal is
 //! printed; only a wrong answer fails.
 
 #[path = "load/calls.rs"]
@@ -182,7 +182,7 @@ impl Processor {
         let spent = numbers(text.lines().next()?.strip_prefix("cpu ")?);
         let idle = spent.get(3)? + spent.get(4)?;
         let own = std::fs::read_to_string("/proc/self/stat").ok()?;
-        // Behind the name in brackets and the letter of the state: our user and system time, and our children's, stand
+        // After the name in brackets and the letter of the state: our user and system time, and our children's, stand
         // from the eleventh number on.
         let own = numbers(own.rsplit_once(')')?.1);
         Some(Processor {

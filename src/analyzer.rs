@@ -23,7 +23,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 type AnalysisOutcome = Result<Analysis, AnalyzerFailure>;
 
-/// Why there is no analysis.
+/// Why an analysis is missing.
 enum AnalyzerFailure {
     Input(InputError),
     Panicked,
@@ -43,8 +43,8 @@ pub struct Analyzer {
 }
 
 impl Analyzer {
-    /// Starts `threads` threads (at least one) named `analyzer-n`. A thread that the system refuses is done without; with
-    /// none at all, long texts are answered with 503.
+    /// Starts `threads` threads (at least one) named `analyzer-n`. A thread that the system refuses is done without;
+    /// with none at all, long texts are answered with 503.
     pub fn start(threads: usize) -> Analyzer {
         let threads = threads.max(1);
         let (jobs, queue) = mpsc::sync_channel(threads * QUEUE_PER_THREAD);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn callers_beyond_the_queue_are_told_to_come_back() {
+    fn callers_beyond_the_queue_are_asked_to_come_back() {
         let analyzer = Analyzer {
             jobs: Some(mpsc::sync_channel(1).0),
             threads: Vec::new(),

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// RFC 3339 with milliseconds and `Z`: the spelling of every time in an API answer.
+    /// RFC 3339 with milliseconds and `Z`: the form of every time in an API answer.
     pub fn rfc3339(self) -> String {
         self.format_in_zone("Z")
     }
 
-    /// RFC 3339 with milliseconds and `+00:00`: the spelling that is hashed in the audit chain and signed in tokens.
+    /// RFC 3339 with milliseconds and `+00:00`: the form that is hashed in the audit chain and signed in tokens.
     pub fn rfc3339_offset(self) -> String {
         self.format_in_zone("+00:00")
     }
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_spelling_is_read_back_by_another_implementation() {
+    fn our_times_are_read_back_by_another_implementation() {
         for ms in [
             0,
             1,

@@ -92,7 +92,7 @@ pub fn random<const N: usize>() -> [u8; N] {
     out
 }
 
-/// A random UUID (version 4) in its 36-character spelling.
+/// A random UUID (version 4) in its 36-character form.
 pub fn uuid() -> String {
     let mut b = random::<16>();
     b[6] = b[6] & 0x0f | 0x40;
@@ -112,8 +112,8 @@ fn hyphenated(b: &[u8; 16]) -> String {
     )
 }
 
-/// A UUID of version 7 made at `ms` milliseconds since 1970: those of later milliseconds sort after it, so that an index
-/// over them grows at its end. The rest is random.
+/// A UUID of version 7 made at `ms` milliseconds since 1970: those of later milliseconds sort after it, so that an
+/// index over them grows at its end. The rest is random.
 pub fn uuid_at(ms: i64) -> String {
     let mut b = random::<16>();
     b[..6].copy_from_slice(&ms.max(0).to_be_bytes()[2..]);
@@ -191,7 +191,7 @@ impl Keypair {
 pub struct PublicKey(VerifyingKey);
 
 impl PublicKey {
-    /// The key from its 32 bytes; `None` for bytes that are no key, or a weak one.
+    /// The key from its 32 bytes; `None` for bytes that are not a key, or a weak one.
     pub fn from_bytes(bytes: &[u8]) -> Option<PublicKey> {
         let key = VerifyingKey::from_bytes(bytes.try_into().ok()?).ok()?;
         (!key.is_weak()).then_some(PublicKey(key))
@@ -222,7 +222,7 @@ impl PublicKey {
 }
 
 /// Reads base64 in the alphabet of URLs. `None` for padding, white space, or bits that say nothing: every value has
-/// exactly one spelling.
+/// exactly one text.
 pub fn base64url(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }

@@ -220,7 +220,7 @@ impl<T: Value> Value for Option<T> {
 /// assert_eq!((Logging::KEYS[1].shown)(), "10");
 /// ```
 ///
-/// A field without a default is no key: it begins as its type's default, and its own code fills it.
+/// A field without a default is not a key: it begins as its type's default, and its own code fills it.
 ///
 /// `declare! { words Mode: "all" "any" }` makes an enum with `as_str` and `parse` such a value.
 #[macro_export]

@@ -44,11 +44,11 @@ pub enum ErrorKind {
     HeadTooLarge,
     /// 500: our fault. The cause is in the log, never in the answer.
     Internal,
-    /// 502: the inside gave no usable answer; the outcome is unknown.
+    /// 502: the backend gave no usable answer; the outcome is unknown.
     BadGateway,
     /// 503: not now; try again.
     Unavailable,
-    /// 504: the inside did not answer in time; the outcome is unknown.
+    /// 504: the backend did not answer in time; the outcome is unknown.
     GatewayTimeout,
     /// 505: not an HTTP version we speak.
     VersionNotSupported,
@@ -83,7 +83,7 @@ impl ErrorKind {
     }
 }
 
-/// A failure as the client will be told of it, with its cause for the log.
+/// A failure as it is shown to the client, with its cause for the log.
 ///
 /// Boxed inside, so that `Result<T, Error>` stays small on the hot path.
 pub struct Error(Box<ErrorParts>);

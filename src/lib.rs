@@ -10,11 +10,11 @@
 //! - [`store`]: the memory. The only place that speaks SQLite to our own database.
 //! - [`objects`]: stored results.
 //! - [`actions`]: the verbs; each loads, decides and describes one change.
-//! - [`outbound`]: the phone: the only place that calls others.
+//! - [`outbound`]: the only place that calls others.
 //! - [`gate`]: the only code on the network.
-//! - [`http`]: the door: routes, guards, replies.
+//! - [`http`]: the HTTP layer: routes, guards, replies.
 //! - [`jobs`]: what happens by the clock.
-//! - [`client`], [`agent`]: the other end: a typed client of the API, and the executor beside the database.
+//! - [`client`], [`agent`]: the other end: a typed client of the API, and the executor next to the database.
 //! - [`server`], [`cli`]: the wiring, and the command line.
 
 pub mod actions;

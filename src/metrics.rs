@@ -1,6 +1,6 @@
 //! Counters, gauges and histograms, printed as Prometheus text.
 //!
-//! Every family there can ever be is a field of [`Metrics`], with its labels and its help text beside it: a test holds
+//! Every family there can ever be is a field of [`Metrics`], with its labels and its help text: a test holds
 //! this list against the documentation.
 
 use std::collections::BTreeMap;
@@ -236,7 +236,7 @@ metrics! {
     webhook_deliveries: Counter("dbward_webhook_deliveries_total", "Notifications of webhooks that came to an end, by status: dead or cancelled.", ["status"]);
     outbox_current: Gauge("dbward_outbox_current", "Notifications in the outbox now, by status.", ["status"]);
     purged: Counter("dbward_purged_total", "What retention removed, by kind: result, request, message, event or object.", ["kind"]);
-    sweep_stuck: Counter("dbward_sweep_stuck_total", "Things that the clockwork could not move or remove, once a turn, by job.", ["job"]);
+    sweep_stuck: Counter("dbward_sweep_stuck_total", "Things that a job could not move or remove, once a turn, by job.", ["job"]);
     result_store_duration: Histogram("dbward_result_store_duration_seconds", "Time the result store took, by operation and outcome: ok or failed.", ["operation", "outcome"]);
     result_store_retries: Counter("dbward_result_store_retries_total", "Calls to a bucket that were made again, by reason: lost, or the status of the answer.", ["reason"]);
     background_panics: Counter("dbward_background_panics_total", "Panics caught in background threads.", []);
@@ -248,7 +248,7 @@ metrics! {
     gate_connections: Gauge("dbward_gate_connections", "Open client connections.", []);
     gate_parked: Gauge("dbward_gate_parked", "Long-polls waiting without a worker.", []);
     gate_refused: Counter("dbward_gate_refused_total", "Connections and heads the gate turned away, by reason.", ["reason"]);
-    gate_inner_lost: Counter("dbward_gate_inner_lost_total", "Inner connections dropped because the inside did not answer properly or in time.", []);
+    gate_backend_lost: Counter("dbward_gate_backend_lost_total", "Backend connections dropped because the backend did not answer properly or in time.", []);
     queue_depth: Gauge("dbward_queue_depth", "Calls waiting for a worker.", []);
     queue_full: Counter("dbward_queue_full_total", "Calls refused because the queue was full.", []);
     config_reload_failures: Counter("dbward_config_reload_failures_total", "Reloads that changed nothing because the new file was refused.", []);

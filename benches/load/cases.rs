@@ -193,7 +193,7 @@ fn me(
     let bare = Bare::start(&body)?;
     let bare_measured = run(bare.address, &mut ask("requester-1"), span)?;
     bare.stop();
-    announce("me, floor: the same behind the gate", CLIENTS);
+    announce("me, floor: the same through the gate", CLIENTS);
     let gated = Gated::start(folder.path(), &body)?;
     let gated_measured = run(gated.address, &mut ask("requester-1"), span)?;
     gated.stop();
@@ -214,7 +214,7 @@ fn me(
     });
     rows.push(Row {
         floor: Some(bare_measured.rate()),
-        note: format!("the same {} bytes behind the gate", body.len()),
+        note: format!("the same {} bytes through the gate", body.len()),
         ..row("  its floor, gated", CLIENTS, &gated_measured)
     });
     rows.push(Row {

@@ -1,4 +1,4 @@
-//! The floors of a cheap call: `tiny_http` alone, and behind our gate, answering a fixed body of the same size.
+//! The floors of a cheap call: `tiny_http` alone, and through our gate, answering a fixed body of the same size.
 
 use crate::Outcome;
 use dbward::clock::Clock;
@@ -47,7 +47,7 @@ impl Bare {
         let server = Server::from_listener(listener, None).map_err(|e| e.to_string())?;
         let server = Arc::new(server);
         let header = Header::from_bytes("content-type", "application/json")
-            .map_err(|()| "a header that is none".to_owned())?;
+            .map_err(|()| "an invalid header".to_owned())?;
         let workers = (0..WORKERS)
             .map(|_| {
                 let (server, body, header) = (server.clone(), body.to_vec(), header.clone());
@@ -84,7 +84,7 @@ impl Bare {
     }
 }
 
-/// The same behind the gate.
+/// The same through the gate.
 pub struct Gated {
     gate: Gate,
     listener: Listener,
@@ -118,7 +118,7 @@ impl Gated {
             rules: Arc::new(|_: &str, _: &str| CallLimits::new(0)),
             admit: Arc::new(|_| Admission::Known),
             backend: inner.socket(),
-            inner_connections: 2 * WORKERS,
+            backend_connections: 2 * WORKERS,
             key,
             metrics,
             clock: Clock::system(),

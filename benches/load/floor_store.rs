@@ -1,9 +1,9 @@
 //! The floor of durable creates: the same rows, written by SQLite alone, with as many clients and one commit for all
 //! that wait.
 //!
-//! The rows are copies of the ones the server has just written, so the floor follows the schema and the texts by itself.
-//! Only numbers, ids and hashes are new, as the triggers demand. There is no analysis, no rule, no look-up, no savepoint
-//! and no signed checkpoint in it: what those cost is ours to answer for.
+//! The rows are copies of the ones the server has just written, so the floor follows the schema and the texts by
+//! itself. Only numbers, ids and hashes are new, as the triggers demand. There is no analysis, no rule, no look-up, no
+//! savepoint and no signed checkpoint in it: what those cost is ours to answer for.
 
 use crate::Outcome;
 use crate::drive::{Measured, Span};
@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Tables that a create fills besides the audit log and the requests, by `request_seq`.
-const BESIDE: [&str; 3] = ["request_texts", "request_contexts", "request_approvers"];
+const DETAIL_TABLES: [&str; 3] = ["request_texts", "request_contexts", "request_approvers"];
 /// After this without a client the writer ends.
 const QUIET_MAX: Duration = Duration::from_secs(5);
 /// The settings of the server's connection.
@@ -43,7 +43,7 @@ pub struct Rows {
     policy: Template,
     event: Template,
     request: Template,
-    beside: Vec<Template>,
+    details: Vec<Template>,
     /// Id of the copied request, wherever it stands.
     id: String,
 }
@@ -117,23 +117,23 @@ impl Rows {
             "policy_versions",
             &format!("sha256 = (SELECT policy_version FROM requests WHERE seq = {newest})"),
         )?;
-        let mut beside = Vec::new();
-        for table in BESIDE {
+        let mut details = Vec::new();
+        for table in DETAIL_TABLES {
             let condition = format!("request_seq = {newest}");
-            beside.extend(Template::read(&db, table, &condition)?);
+            details.extend(Template::read(&db, table, &condition)?);
         }
         Ok(Rows {
             id: request.text("id")?,
             policy,
             event,
             request,
-            beside,
+            details,
         })
     }
 
     /// How many rows a create writes.
     pub fn count(&self) -> usize {
-        2 + self.beside.len()
+        2 + self.details.len()
     }
 
     /// Writes one create.
@@ -141,7 +141,7 @@ impl Rows {
         let id = uuid();
         self.write_event(db, place, &id)?;
         place.request_seq += 1;
-        for template in std::iter::once(&self.request).chain(&self.beside) {
+        for template in std::iter::once(&self.request).chain(&self.details) {
             self.copy(db, template, place, &id, None)?;
         }
         Ok(())
@@ -246,7 +246,7 @@ impl Rows {
         })
     }
 
-    /// The only writer: takes whoever waits, writes, commits, answers.
+    /// The only writer: takes every waiting job, writes, commits, answers.
     fn lead(
         &self,
         db: &Connection,

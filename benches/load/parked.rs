@@ -54,7 +54,7 @@ pub fn measure(plan: &Plan, server: &Server, tokens: &Tokens, rows: &mut Vec<Row
             "floor: the same with none parked (p99 {:.2} ms)",
             before.percentile(0.99).unwrap_or_default().as_secs_f64() * 1000.0
         ),
-        ..Row::new(format!("me beside {POLLS} parked"))
+        ..Row::new(format!("me with {POLLS} parked"))
     });
     let times = wake(server, tokens, &id, &mut polls)?;
     let all = times.last().copied().unwrap_or_default();
@@ -81,7 +81,7 @@ pub fn measure(plan: &Plan, server: &Server, tokens: &Tokens, rows: &mut Vec<Row
     Ok(())
 }
 
-/// Makes a request of the first requester and answers its id.
+/// Makes a request of the first requester and returns its id.
 fn pending(server: &Server, tokens: &Tokens) -> Outcome<String> {
     let body = r#"{"database":"app","environment":"production","operation":"execute_select","detail":"SELECT 1"}"#;
     let call = request("POST", "/api/requests", &tokens.requesters[0], Some(body));

@@ -166,7 +166,7 @@ impl Server {
         /// Ticks a second of /proc on Linux.
         const TICKS_PER_SEC: f64 = 100.0;
         let text = self.proc("stat")?;
-        // The name in brackets may hold blanks; counted from behind it, user and system time are fields 12 and 13.
+        // The name in brackets may hold blanks; counted from after it, user and system time are fields 12 and 13.
         let fields: Vec<&str> = text
             .rsplit_once(')')
             .map_or(Vec::new(), |(_, rest)| rest.split_whitespace().collect());

@@ -92,7 +92,7 @@ impl Connection {
             self.more()?;
         }
         if self.filled > head + length {
-            return Err("bytes behind an answer".to_owned());
+            return Err("bytes after an answer".to_owned());
         }
         Ok(Answer {
             status,

@@ -36,9 +36,9 @@ const TOKEN_BYTES_MAX: u64 = 64 * 1024;
 pub struct AgentConfig {
     /// Where the server is, and the token.
     pub server: ClientOptions,
-    /// The server's signing key, if it is told and not learnt at first use.
+    /// The server's signing key, if it is configured and not learnt at first use.
     pub public_key: Option<[u8; 32]>,
-    /// The subject of the token, if told: execution tokens of other agents are refused then.
+    /// The subject of the token, if configured: execution tokens of other agents are refused then.
     pub id: Option<String>,
     /// Where the journal lives. Only one agent at a time uses it.
     pub state_dir: PathBuf,

@@ -22,7 +22,7 @@ const PANICKED: &str =
 const LEASE_SECS_DEFAULT: u64 = 60;
 /// Heartbeats in one lease: five may go missing.
 const BEATS_PER_LEASE: u64 = 6;
-/// Seconds between two heartbeats at most, so that a cancellation is heard soon.
+/// Seconds between two heartbeats at most, so that a cancellation is noticed soon.
 const BEAT_SECS_MAX: u64 = 5;
 
 /// An execution that may run: everything about it was checked.
@@ -299,7 +299,7 @@ fn heartbeats(shared: &AgentShared, work: &CheckedExecution, ended: &EndSignal) 
     }
 }
 
-/// Told once that an execution has ended.
+/// Notified once that an execution has ended.
 #[derive(Default)]
 struct EndSignal {
     ended: Mutex<bool>,

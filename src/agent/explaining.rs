@@ -27,7 +27,7 @@ const TRY_FOR: Duration = Duration::from_secs(40);
 const WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long nothing waits before the thread looks around; it is woken for everything it has to do.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
-/// What is said where explaining panicked.
+/// The message where explaining panicked.
 const PANICKED: &str = "the agent failed while it explained the statement";
 
 /// Statements that wait to be explained, and those not to be taken again.
@@ -143,7 +143,7 @@ fn explain(shared: &AgentShared, job: &DryRunJob) -> Duration {
         shared.wall.explain(driver, &job.sql, &shared.breaking_off)
     }))
     .unwrap_or_else(|_| Err(PANICKED.to_owned()));
-    // The server gives it to another agent, which need not be told that this one stops.
+    // The server gives it to another agent, which need not know that this one stops.
     if !shared.stopping() {
         hand_in(shared, job, &claim.claim_token, &explained);
     }
@@ -159,7 +159,7 @@ fn hand_in(
     let (plan, error) = match explained {
         Ok(json) => match serde_json::from_str(json) {
             Ok(plan) => (Some(plan), None),
-            Err(_) => (None, Some("the plan is no JSON")),
+            Err(_) => (None, Some("the plan is not JSON")),
         },
         Err(why_not) => (None, Some(why_not.as_str())),
     };

@@ -1,4 +1,4 @@
-//! The agent's journal: what it was about to run, and what came of it, on disk before anybody is told.
+//! The agent's journal: what it was about to run, and what came of it, on disk before anything is reported.
 //!
 //! A small SQLite file in `state_dir`. An execution is written down before it starts and never starts twice. Its
 //! outcome is written down before it is handed in, and kept until the server has it; so a crash at any point loses no
@@ -125,7 +125,7 @@ impl Journal {
             Err(TryLockError::Error(e)) => return Err(failed(e)),
         }
         let path = state_dir.join("journal.db");
-        // Made by us and not by SQLite, for its mode; SQLite gives the same one to the files beside it.
+        // Made by us and not by SQLite, for its mode; SQLite gives the same one to the files next to it.
         private_file(&path).map_err(failed)?;
         let conn = Connection::open(&path).map_err(database)?;
         conn.busy_timeout(std::time::Duration::from_millis(BUSY_MS))

@@ -1,10 +1,10 @@
-//! The agent: runs approved statements on the databases beside it, and calls the server for work.
+//! The agent: runs approved statements on the databases next to it, and calls the server for work.
 //!
 //! It trusts a signature, not a connection: nothing runs without an execution token of the key it has pinned. And it
-//! trusts its disk, not its memory: what it is about to run and what came of it are in the journal before anybody is
-//! told. One thread polls and claims; each execution has a thread and another for its heartbeats; one thread hands in
-//! what an earlier run could not; one describes the databases and one explains statements to reviewers. All are named,
-//! and joined when the agent stops. No thread of the agent touches a database: child processes do (`wall`).
+//! trusts its disk, not its memory: what it is about to run and what came of it are in the journal before anything is
+//! reported. One thread polls and claims; each execution has a thread and another for its heartbeats; one thread hands
+//! in what an earlier run could not; one describes the databases and one explains statements to reviewers. All are
+//! named, and joined when the agent stops. No thread of the agent touches a database: child processes do (`wall`).
 
 pub mod config;
 mod delivery;
@@ -41,7 +41,7 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Opens the journal, settles what an earlier process left behind, and starts to work; children are this program.
+    /// Opens the journal, settles what an earlier process left, and starts to work; children are this program.
     /// The server need not be there yet.
     ///
     /// # Errors
@@ -51,10 +51,10 @@ impl Agent {
         let warm = config.work.max_concurrent as usize;
         let wall = Wall::new(program()?, warm);
         wall.warm_up();
-        Agent::start_behind(wall, config, clock)
+        Agent::start_with(wall, config, clock)
     }
 
-    fn start_behind(wall: Wall, config: AgentConfig, clock: Clock) -> Result<Agent, Error> {
+    fn start_with(wall: Wall, config: AgentConfig, clock: Clock) -> Result<Agent, Error> {
         let journal = Journal::open(&config.state_dir)?;
         let asked_about = settling::settle_known(&journal, clock.now())?;
         let drivers = config

@@ -152,7 +152,7 @@ impl Poller<'_> {
     }
 
     /// Waits after a call that failed. `true` when nothing will come of trying again: the agent stops, or the server
-    /// refused it before it ever let it in.
+    /// refused its very first call.
     fn refused_for_good(&mut self, error: &ClientError, doing: &str) -> bool {
         if self.shared.stopping() {
             return true;
@@ -274,7 +274,7 @@ impl Poller<'_> {
     /// Starts what was claimed on a thread of its own, or says why not.
     fn begin(&mut self, claim: &Claim, request_id: &str) {
         if !is_uuid(&claim.execution_id) {
-            log::error!("the server gave an execution an id that is none");
+            log::error!("the server gave an execution an invalid id");
             self.leave_alone(request_id, DENIED_FOR);
             return;
         }
@@ -317,7 +317,7 @@ impl Poller<'_> {
     }
 }
 
-/// The key that the server shows, if it is the one that was told, or that was shown first.
+/// The key that the server shows, if it is the configured one, or the one that was shown first.
 fn pinned(shared: &AgentShared, shown: &str) -> Result<PublicKey, String> {
     let key = unhex(shown)
         .and_then(|bytes| PublicKey::from_bytes(&bytes))

@@ -62,7 +62,7 @@ pub fn create(path: &Path) -> Result<(), Error> {
     if path.exists() {
         return Ok(());
     }
-    // Made beside its place and moved there, so that half a database is never taken for a whole one.
+    // Made under another name and renamed, so that half a database is never taken for a whole one.
     let unfinished = path.with_extension("new");
     let failed = |e: rusqlite::Error| Error::internal(format!("{}", path.display()), e);
     let moved = |e: std::io::Error| Error::internal(format!("{}", path.display()), e);
@@ -119,7 +119,7 @@ fn fill(c: &Connection) -> rusqlite::Result<()> {
 }
 
 fn order(c: &Connection, dice: &mut Dice, id: i64) -> rusqlite::Result<()> {
-    let note = (dice.below(12) == 0).then_some("leave at the door");
+    let note = (dice.below(12) == 0).then_some("leave with a neighbour");
     c.prepare_cached("INSERT INTO orders VALUES (?1, ?2, ?3, ?4, 0, ?5)")?
         .execute(params![
             id,

@@ -1,5 +1,5 @@
 //! The thread that tells the server what the databases look like: at first, every few minutes, and soon after an
-//! execution changed a schema. What the server knows already is not told again.
+//! execution changed a schema. What the server knows already is not sent again.
 
 use super::pacing::Backoff;
 use super::{AgentShared, AgentState};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// How often each database is looked at, and the longest wait after a failure.
 const EVERY: Duration = Duration::from_secs(600);
-/// What is said where describing panicked.
+/// The message where describing panicked.
 const PANICKED: &str = "the agent failed while it described the tables";
 
 /// Whether `sql` begins with a word that changes a schema. Good enough to look again soon; what it misses is seen at
@@ -96,7 +96,7 @@ fn let_in(shared: &AgentShared) -> bool {
     }
 }
 
-/// What the server has been told of one database.
+/// What was reported to the server of one database.
 struct SyncedTarget {
     target: Target,
     due: Instant,
@@ -160,7 +160,7 @@ impl SyncedTarget {
     }
 }
 
-/// JSON of a driver as it stands; the server refuses what is none.
+/// JSON of a driver as it stands; the server refuses anything else.
 fn raw(json: &str) -> Option<&RawValue> {
     serde_json::from_str(json).ok()
 }
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_changes_a_schema_is_told_by_its_first_word() {
+    fn what_changes_a_schema_is_known_by_its_first_word() {
         for sql in [
             "CREATE TABLE t (a)",
             "  drop\ttable t",

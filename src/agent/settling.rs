@@ -1,5 +1,5 @@
-//! What an earlier process left unfinished: what the journal proves is said at once, what only the database knows is
-//! asked about.
+//! What an earlier process left unfinished: what the journal proves is reported at once, what only the database knows
+//! is asked about.
 
 use super::AgentShared;
 use super::delivery::deliver;

@@ -53,7 +53,7 @@ impl Place {
     }
 
     fn agent(&self, fake: &Fake) -> Agent {
-        Agent::start_behind(Wall::none(), self.config(fake), Clock::system()).unwrap()
+        Agent::start_with(Wall::none(), self.config(fake), Clock::system()).unwrap()
     }
 
     fn run(&self, operation: Operation, plan: &[&str]) -> RunOutcome {
@@ -94,7 +94,7 @@ fn a_job_is_claimed_run_and_handed_in() {
     fake.offer(Offer::new(Operation::ExecuteSelect, &["SELECT id FROM t"]));
     let result = fake.result();
     assert_eq!(result["success"], json!(true));
-    // The limit of the token holds, not the one beside it.
+    // The limit in the token counts, not the one sent with it.
     assert_eq!(result["result_data"]["rows"], json!([{"id": 1}, {"id": 2}]));
     assert_eq!(result["truncated"], json!(true));
     assert!(result["duration_ms"].is_u64());
@@ -140,8 +140,8 @@ fn a_write_is_counted_and_its_outcome_outlives_a_server_that_is_away() {
 
 #[test]
 fn nothing_runs_that_was_not_signed() {
-    type Spoil = fn(&mut ExecutionClaims);
-    let spoils: [(Spoil, &str); 4] = [
+    type Alter = fn(&mut ExecutionClaims);
+    let alterations: [(Alter, &str); 4] = [
         (|c| c.detail_hash = "0".repeat(64), "detail_hash"),
         (|c| c.request_id = crate::crypto::uuid(), "request_id"),
         (|c| c.execution_id = crate::crypto::uuid(), "execution_id"),
@@ -149,9 +149,9 @@ fn nothing_runs_that_was_not_signed() {
     ];
     let (fake, place) = (Fake::start(), Place::new());
     let agent = place.agent(&fake);
-    for (n, (spoil, says)) in spoils.into_iter().enumerate() {
+    for (n, (alter, says)) in alterations.into_iter().enumerate() {
         let mut offer = Offer::new(Operation::ExecuteDml, &["DELETE FROM t"]);
-        offer.spoil = spoil;
+        offer.alter = alter;
         fake.offer(offer);
         let result = fake.wait(|seen| seen.results.len() > n).results[n]
             .1
@@ -173,7 +173,7 @@ fn another_agents_token_is_refused_where_the_agent_knows_its_name() {
     let (fake, place) = (Fake::start(), Place::new());
     let mut config = place.config(&fake);
     config.id = Some("agent-2".into());
-    let agent = Agent::start_behind(Wall::none(), config, Clock::system()).unwrap();
+    let agent = Agent::start_with(Wall::none(), config, Clock::system()).unwrap();
     fake.offer(Offer::new(Operation::ExecuteDml, &["DELETE FROM t"]));
     let message = fake.result()["error_message"].to_string();
     assert!(message.contains("agent_id"), "{message}");
@@ -230,7 +230,7 @@ fn a_cancelled_execution_is_interrupted() {
 }
 
 #[test]
-fn what_still_runs_when_the_agent_must_stop_is_undone_and_said() {
+fn what_still_runs_when_the_agent_must_stop_is_undone_and_reported() {
     let (fake, place) = (Fake::start(), Place::new());
     let agent = place.agent(&fake);
     let insert = format!("INSERT INTO t {ENDLESS}");
@@ -258,7 +258,7 @@ fn stopping_does_not_wait_for_a_poll_that_waits() {
 }
 
 #[test]
-fn after_a_crash_the_server_hears_what_is_known_and_what_is_not() {
+fn after_a_crash_the_agent_reports_what_is_known_and_what_is_not() {
     let (fake, place) = (Fake::start(), Place::new());
     let now = Clock::system().now();
     let journal = Journal::open(&place.state()).unwrap();
@@ -321,10 +321,10 @@ fn a_server_with_another_key_is_not_obeyed() {
     );
     assert!(!agent.wait_ready(Duration::ZERO));
     drop(agent);
-    // Told on purpose, it is taken and remembered.
+    // Configured on purpose, it is accepted and remembered.
     let mut config = place.config(&fake);
     config.public_key = Some(fake.key.public().bytes());
-    let agent = Agent::start_behind(Wall::none(), config, Clock::system()).unwrap();
+    let agent = Agent::start_with(Wall::none(), config, Clock::system()).unwrap();
     assert!(agent.wait_ready(LONG));
     drop(agent);
     assert!(place.agent(&fake).wait_ready(LONG));

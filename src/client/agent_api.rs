@@ -150,7 +150,7 @@ pub struct DryRunJob {
 /// Answer of a claim of a statement to explain.
 #[derive(Debug, Clone, Deserialize)]
 pub struct DryRunClaim {
-    /// What has to stand beside the plan.
+    /// Has to be sent with the plan.
     pub claim_token: String,
 }
 
@@ -160,7 +160,7 @@ pub struct DryRunResult<'a> {
     pub claim_token: &'a str,
     /// The plan, in the database's own form.
     pub result: Option<&'a RawValue>,
-    /// Why there is none.
+    /// Why `plan` is missing.
     pub error: Option<&'a str>,
 }
 

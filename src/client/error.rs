@@ -19,7 +19,7 @@ pub struct ClientError {
     pub code: String,
     /// One sentence. Free of control characters, bounded.
     pub message: String,
-    /// What to do about it, where the server said.
+    /// What to do about it, where the server named something.
     pub hint: Option<String>,
     /// How long the server asks to be left alone.
     pub retry_after: Option<Duration>,
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_every_spelling_are_read() {
+    fn errors_of_every_form_are_read() {
         let rows: [(&str, &str, &str, Option<&str>); 5] = [
             (
                 r#"{"error":{"code":"conflict","message":"no"},"hint":"wait"}"#,
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_told_from_what_will_not() {
+    fn temporary_failures_differ_from_permanent_ones() {
         for (status, retryable) in [
             (400, false),
             (401, false),

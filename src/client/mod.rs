@@ -109,7 +109,7 @@ impl Client {
     /// A client; nothing is sent yet.
     ///
     /// # Errors
-    /// `validation_error` for a URL that is none, or plain HTTP to another host.
+    /// `validation_error` for an invalid URL, or plain HTTP to another host.
     pub fn new(options: &ClientOptions) -> Result<Client, Error> {
         let base = checked_url(&options.url, options.allow_insecure)?;
         let proxy = match &options.proxy {

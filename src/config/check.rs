@@ -15,7 +15,7 @@ pub(super) const SECS_MAX: u64 = crate::domain::policy::SECS_MAX;
 /// Days that anything is kept, at most: a century.
 pub(super) const DAYS_MAX: u64 = 36_500;
 
-/// Checks everything; `None` only where the state directory cannot be told. Problems stand in `notes`.
+/// Checks everything; `None` only where the state directory is unknown. Problems stand in `notes`.
 pub(super) fn check(
     raw: &RawConfig,
     base: &Path,
@@ -114,7 +114,7 @@ pub(super) fn secret(raw: &RawSecret, base: &Path, notes: &mut Notes) -> Option<
         (Some(_), Some(file)) => {
             notes.problem(
                 &file.at,
-                "the secret itself is said too; keep one of the two",
+                "the secret itself is given too; keep one of the two",
             );
             return None;
         }

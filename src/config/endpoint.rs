@@ -1,4 +1,4 @@
-//! The address of a service that we call: checked when it is said, so that nothing odd is ever dialled.
+//! The address of a service that we call: checked when it is read, so that nothing odd is ever called.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -51,7 +51,7 @@ impl Endpoint {
         })
     }
 
-    /// The URL, as it was said.
+    /// The URL, as it was written.
     pub fn url(&self) -> &str {
         &self.url
     }

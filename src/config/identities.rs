@@ -53,7 +53,7 @@ pub(super) fn role_of_people(
     Some(spanned.value.clone())
 }
 
-/// Notes a problem and answers `false` where `taken` says that the value is there already.
+/// Notes a problem and returns `false` where `taken` says that the value is there already.
 fn is_new(spanned: &Spanned<String>, what: &str, taken: bool, notes: &mut Notes) -> bool {
     if taken {
         let message = format!("{what} `{}` is there already", Shown(&spanned.value));
@@ -163,7 +163,7 @@ fn group(raw: &RawGroup, policies: &mut Policies, notes: &mut Notes) {
     }
 }
 
-/// The ids of a list of people; one said twice is a warning.
+/// The ids of a list of people; one that is repeated is a warning.
 fn people(list: &Texts, notes: &mut Notes) -> BTreeSet<String> {
     let mut set = BTreeSet::new();
     for spanned in &list.value {

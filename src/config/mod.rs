@@ -1,8 +1,8 @@
 //! What server.toml means.
 //!
-//! Two stages: `raw` declares the keys and holds what the file has, [`Config`] is what it means. Loading is pure but for
-//! reading the file and its variables, so a reload calls the same function and compares. Every problem is reported at
-//! once, with its key path and line. docs/configuration.md follows a key from its declaration to its effect.
+//! Two stages: `raw` declares the keys and holds what the file has, [`Config`] is what it means. Loading is pure but
+//! for reading the file and its variables, so a reload calls the same function and compares. Every problem is reported
+//! at once, with its key path and line. docs/configuration.md follows a key from its declaration to its effect.
 
 mod check;
 mod cidr;
@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 
 /// Longest id of a person and longest name of a group or role, in bytes: such a one still fits a selector.
 pub const ID_BYTES_MAX: usize = crate::domain::id::Selector::BYTES_MAX - "group:".len();
-/// Where the server listens unless it is told otherwise: this machine only.
+/// Where the server listens unless configured otherwise: this machine only.
 pub const LISTEN_DEFAULT: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
 
@@ -117,7 +117,7 @@ pub struct Config {
     pub process: Process,
     /// Everything that decides about requests.
     pub policies: Policies,
-    /// Who is told of what happens, in the order of the file.
+    /// Who is notified, in the order of the file.
     pub webhooks: Vec<Webhook>,
     /// How the server speaks to Slack, if it does.
     pub slack: Option<Slack>,
@@ -152,7 +152,7 @@ pub struct Config {
 pub struct ConfiguredUser {
     /// Subject id.
     pub id: String,
-    /// Whether the person may come in; otherwise suspended.
+    /// Whether the person may sign in; otherwise suspended.
     pub active: bool,
 }
 

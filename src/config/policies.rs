@@ -81,7 +81,7 @@ fn result_policy(raw: &RawResultPolicy, policies: &Policies, notes: &mut Notes) 
 fn selector(text: &str, policies: &Policies, open_groups: bool) -> Result<Selector, String> {
     let selector = Selector::parse(text).ok_or_else(|| {
         format!(
-            "`{}` is no selector: write requester, role:<name>, group:<name> or user:<id>",
+            "`{}` is not a selector: write requester, role:<name>, group:<name> or user:<id>",
             Shown(text)
         )
     })?;

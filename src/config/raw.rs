@@ -134,7 +134,7 @@ section! {
         /// keeps all.
         redaction: Text, shown "\"literals\"";
         /// Where the key is that signs the log and its head, relative to this file. Default: `audit-signing.key` in
-        /// state_dir. Whoever can read it can sign: keep it where backups of state_dir do not go. Takes effect at a
+        /// state_dir. Anyone who can read it can sign: keep it where backups of state_dir do not go. Takes effect at a
         /// restart.
         key_file: Text, shown "\"keys/audit-signing.key\"";
         /// A copy of every signed checkpoint, relative to this file, best on another disk: a start refuses a state that

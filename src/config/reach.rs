@@ -1,5 +1,5 @@
 //! Which addresses may be called, by their ranges: the configuration refuses an address that is written into it, and
-//! whoever dials refuses what a name turned out to be.
+//! the caller refuses what a name resolves to.
 
 use super::Cidr;
 use std::net::IpAddr;

@@ -22,7 +22,7 @@ pub const REGION_DEFAULT: &str = "us-east-1";
 pub const PREFIX_DEFAULT: &str = "results";
 /// Longest region, in bytes; the longest there is has 14.
 const REGION_BYTES_MAX: usize = 64;
-/// Longest prefix, in bytes: with a key of ours behind it, a key of the store (at most 1024).
+/// Longest prefix, in bytes: followed by a key of ours, a key of the store (at most 1024).
 const PREFIX_BYTES_MAX: usize = 512;
 /// Longest id of an access key, in bytes.
 const ACCESS_KEY_BYTES_MAX: usize = 128;
@@ -165,7 +165,7 @@ fn s3(
     })
 }
 
-/// A value that was said and is right, the default where nothing was said, or `None` with a problem noted.
+/// A value that was given and is valid, the default where none was given, or `None` with a problem noted.
 fn text_or(
     spanned: &Text,
     default: &str,
@@ -314,7 +314,7 @@ fn credentials(raw: &RawS3, base: &Path, env: Env<'_>, notes: &mut Notes) -> Opt
                 notes.problem(first, message);
             }
         }
-        // What was said and cannot be read is a problem already, and must not be left out.
+        // What was given and cannot be read is a problem already, and must not be left out.
         if raw.session_token.given_at().is_some() && token.is_none() {
             return None;
         }

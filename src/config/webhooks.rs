@@ -1,4 +1,4 @@
-//! What `[[webhooks]]` and `[[notification_policies]]` mean: who is told, how he is reached, and where he is told of
+//! What `[[webhooks]]` and `[[notification_policies]]` mean: who is notified, over which address, and where of
 //! what.
 
 use super::check::{once, one_of, scope, secret};
@@ -17,7 +17,7 @@ use std::path::Path;
 /// Longest id of a webhook, in characters.
 const ID_CHARS_MAX: usize = 64;
 
-/// How a webhook wants to be told.
+/// The format that a webhook expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WebhookFormat {
     /// The facts as a JSON object.
@@ -42,11 +42,11 @@ pub struct Webhook {
     pub id: String,
     /// Where it is called.
     pub url: Endpoint,
-    /// How it wants to be told.
+    /// The format that it expects.
     pub format: WebhookFormat,
     /// Signs what is sent.
     pub secret: Option<Secret>,
-    /// What it is told of where no policy names it.
+    /// Its events where no policy names it.
     pub events: EventFilter,
 }
 
@@ -182,7 +182,7 @@ fn suggestion(raw: &RawWebhook) -> String {
     }
 }
 
-/// The URL is never part of a message: whoever knows that of a chat may write there.
+/// The URL is never part of a message: anyone who knows that of a chat may write there.
 fn url(raw: &RawWebhook, trusts_private: bool, notes: &mut Notes) -> Option<Endpoint> {
     let Some(spanned) = &raw.url else {
         let place = raw.at.key("url");
@@ -230,7 +230,7 @@ fn address_problem(url: &Endpoint, trusts_private: bool) -> Option<&'static str>
     } else if reach(true).covers(address) {
         Some("this address is private; calling it needs `allow_private_networks = true`")
     } else {
-        Some("this address is none that a service has")
+        Some("no service can have this address")
     }
 }
 
@@ -267,7 +267,7 @@ fn events(spanned: &Texts, notes: &mut Notes) -> EventFilter {
         if LICENCE_EVENTS.contains(&name) {
             notes.warn(
                 &spanned.at,
-                format!("`{name}` never comes: there are no licences here"),
+                format!("`{name}` is never sent: there are no licences here"),
             );
         } else if name != EventFilter::EVERY && !EVENTS.contains(&name) {
             notes.problem(&spanned.at, unknown_event(name));
@@ -284,9 +284,9 @@ fn unknown_event(name: &str) -> String {
         plain(event) == plain(name) || plain(short) == plain(name)
     });
     match meant {
-        Some(event) => format!("`{}` is no event; write `{event}`", Shown(name)),
+        Some(event) => format!("`{}` is not an event; write `{event}`", Shown(name)),
         None => format!(
-            "`{}` is no event; known are `*`, {}",
+            "`{}` is not an event; known are `*`, {}",
             Shown(name),
             EVENTS.map(|event| format!("`{event}`")).join(", ")
         ),

@@ -380,7 +380,7 @@ fn reachable(
     if !excluded.is_empty() {
         let people: Vec<_> = excluded.into_iter().collect();
         let message = format!(
-            "requests of {} cannot be approved by the people named here: nobody approves his own",
+            "requests of {} cannot be approved by the people named here: nobody approves their own",
             some_of(&people)
         );
         notes.warn(&raw.at, message);

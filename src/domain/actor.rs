@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 pub enum SubjectType {
     /// A person or a program that makes requests.
     User,
-    /// An agent beside a database.
+    /// An agent next to a database.
     Agent,
 }
 
@@ -54,10 +54,10 @@ pub struct Actor {
     pub id: String,
     /// `user`, `agent` or `system`.
     pub kind: &'static str,
-    /// The token he came with.
+    /// The token of the call.
     pub token_id: Option<String>,
-    /// Whether he acts himself and now: then his token, or without one his status, is read again inside the
-    /// transaction. Not where the server writes, be it about him.
+    /// Whether the actor makes this call: then the token, or without one the person's status, is read again inside the
+    /// transaction. Not where the server writes, even about a person.
     pub acts: bool,
     pub origin: Origin,
 }
@@ -74,35 +74,35 @@ impl Actor {
     }
 }
 
-/// An authenticated caller with what he may do now.
+/// An authenticated caller with the rights of this moment.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// Subject id: a person's name, or an agent's.
     pub subject: String,
     pub kind: SubjectType,
-    /// The token he came with; none where the identity provider vouches for him.
+    /// The token of the call; none where the identity provider vouches for the caller.
     pub token_id: Option<String>,
     /// Who counts as the issuer of that token, where somebody does.
     pub token_issuer: Option<String>,
-    /// Everybody who had a hand in that token: its issuer, the issuer of the token it was issued with, and so on. Any
+    /// The issuer chain of that token: its issuer, the issuer of the token it was issued with, and so on. Any
     /// of them may know its secret.
     pub token_issuers: BTreeSet<String>,
     /// The targets that an agent's token is bound to, `*` for every name; none where it is bound to none.
     pub bound_to: Option<Vec<Scope>>,
-    /// What he may do.
+    /// What the caller may do.
     pub rights: Rights,
-    /// Groups he is in.
+    /// Groups the caller is in.
     pub groups: BTreeSet<String>,
-    /// Number of the policies that his rights were read from.
+    /// Number of the policies that `rights` were read from.
     pub generation: u64,
-    /// When what he came with stops to count, if it does by itself.
+    /// When the credential stops counting, if it does by itself.
     pub expires_at: Option<Timestamp>,
     /// Where the call came from.
     pub origin: Origin,
 }
 
 impl Caller {
-    /// The caller as the audit log names him.
+    /// The caller as the audit log names them.
     pub fn actor(&self) -> Actor {
         Actor {
             id: self.subject.clone(),
@@ -113,18 +113,18 @@ impl Caller {
         }
     }
 
-    /// Whether his token lets an agent near `target`, whatever it says it serves.
+    /// Whether the agent's token covers `target`, whatever the agent says it serves.
     pub fn reaches(&self, target: &Target) -> bool {
         let bound = self.bound_to.as_ref();
         bound.is_none_or(|scopes| scopes.iter().any(|s| s.covers(target)))
     }
 
-    /// Whether he may do this on `target`.
+    /// Whether the caller may do this on `target`.
     pub fn may_on(&self, permission: Permission, target: &Target) -> bool {
         self.rights.may_on(permission, target)
     }
 
-    /// Refuses whoever may not do this where it is not tied to a target; see [`Rights::may`].
+    /// Refuses a caller who may not do this where it is not tied to a target; see [`Rights::may`].
     ///
     /// # Errors
     /// `forbidden`.
@@ -141,7 +141,7 @@ impl Caller {
         })
     }
 
-    /// Refuses whoever may not do this on `target`.
+    /// Refuses a caller who may not do this on `target`.
     ///
     /// # Errors
     /// `forbidden`.
@@ -156,9 +156,10 @@ impl Caller {
         .hint("ask an administrator for a role that grants it"))
     }
 
-    /// Whether he may vote as one whom `selector` names. A designated approver needs no permission, but a token with a
-    /// ceiling does only what the roles it names let through: as `role:x` where it names that role, as `user:x` or
-    /// `group:x`, which are no roles, where one of them grants `request.approve` on the target (contract section 3).
+    /// Whether the caller may vote as somebody `selector` names. A designated approver needs no permission, but a token
+    /// with a ceiling does only what the roles it names let through: as `role:x` where it names that role, as `user:x`
+    /// or `group:x`, which are not roles, where one of them grants `request.approve` on the target (contract section
+    /// 3).
     pub fn votes_as(&self, selector: &Selector, target: &Target, requester: &str) -> bool {
         let lets_through = match selector {
             Selector::User(_) | Selector::Group(_) => {
@@ -169,7 +170,7 @@ impl Caller {
         lets_through && self.matches(selector, target, requester)
     }
 
-    /// Whether `selector` names him, for a request on `target` made by `requester`. A role selector matches only
+    /// Whether `selector` names the caller, for a request on `target` made by `requester`. A role selector matches only
     /// where the role's scope covers the target.
     pub fn matches(&self, selector: &Selector, target: &Target, requester: &str) -> bool {
         match selector {

@@ -46,7 +46,7 @@ pub struct Vote {
     /// The step, 0-based.
     pub step: u32,
     pub comment: Option<String>,
-    /// Whether the requester had a hand in the token that cast it.
+    /// Whether the requester is in the issuer chain of the token that cast it.
     pub issued_by_requester: bool,
     pub at: Timestamp,
 }
@@ -100,19 +100,19 @@ pub struct Ballot<'a> {
 /// Why somebody may not vote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VoteRefusal {
-    /// It is his own request.
+    /// It is the voter's own request.
     SelfApproval,
-    /// No selector of the step names him, and he may not step in.
+    /// No selector of the step names the voter, who may not step in either.
     NotAnApprover,
-    /// He voted on this step before.
+    /// The voter voted on this step before.
     AlreadyVoted,
-    /// He voted on another step, and the workflow wants different people.
+    /// The voter voted on another step, and the workflow wants different people.
     VotedElsewhere,
-    /// The part of the step that he could approve is complete.
+    /// The part of the step that the voter could approve is complete.
     Complete,
-    /// The requester had a hand in his token, and the workflow refuses such votes.
+    /// The requester is in the issuer chain of the voter's token, and the workflow refuses such votes.
     TokenIssuedByRequester,
-    /// The step names him, but his token is limited to roles that do not vote.
+    /// The step names the voter, but the token is limited to roles that do not vote.
     BeyondCeiling,
     /// Every step is satisfied.
     AllSatisfied,
@@ -145,9 +145,9 @@ impl VoteRefusal {
             .hint("see approval_progress for what is still missing"),
             VoteRefusal::TokenIssuedByRequester => Error::forbidden_as(
                 "forbidden",
-                "your token was issued by the requester, himself or through others, and this workflow refuses such votes",
+                "your token was issued by the requester, directly or through others, and this workflow refuses such votes",
             )
-            .hint("vote with a token that the requester had no hand in"),
+            .hint("vote with a token that the requester did not issue, directly or through others"),
             VoteRefusal::BeyondCeiling => Error::forbidden_as(
                 "not_an_approver",
                 "this step names you, but your token is limited to roles that do not vote here",
@@ -173,7 +173,7 @@ impl Ballot<'_> {
     }
 
     /// Decides an approval: the selector it is booked on, that is the first of the step that names the caller and is
-    /// still short, or the one he `chose`.
+    /// still short, or the `chosen` one.
     ///
     /// # Errors
     /// A [`VoteRefusal`].
@@ -209,14 +209,14 @@ impl Ballot<'_> {
             .ok_or(VoteRefusal::Complete)
     }
 
-    /// Decides a rejection: what it is booked on. The requester, a designated approver, or a holder of `*` where he
+    /// Decides a rejection: what it is booked on. The requester, a designated approver, or a holder of `*` where they
     /// may step in.
     ///
     /// # Errors
     /// [`VoteRefusal::NotAnApprover`] or [`VoteRefusal::BeyondCeiling`].
     pub fn reject(&self, caller: &Caller) -> Result<String, VoteRefusal> {
         if caller.subject == self.requester {
-            // A token with a ceiling turns down his own only where it lets him call off or decide.
+            // A token with a ceiling turns down its holder's own request only where it may cancel or decide.
             let lets = |permission| caller.rights.lets_through(permission, self.target);
             if lets(Permission::RequestCancel) || lets(Permission::RequestApprove) {
                 return Ok(Selector::Requester.to_string());
@@ -254,7 +254,7 @@ impl Ballot<'_> {
         if mine.clone().any(|v| v.step == index) {
             return Err(VoteRefusal::AlreadyVoted);
         }
-        // Whoever stepped in for one step does so for that one only: alone he must not make up a second.
+        // Somebody who stepped in for one step does so for that one only, and cannot complete a second one alone.
         let stepped_in = mine.clone().any(|v| v.selector == ADMIN_OVERRIDE);
         let voted = mine.next().is_some();
         if stepped_in || (voted && !self.workflow.allow_same_approver_across_steps) {
@@ -266,7 +266,7 @@ impl Ballot<'_> {
         Ok(())
     }
 
-    /// A holder of `*` whom the step does not name: once per request, never on his own, and nobody who voted.
+    /// A holder of `*` whom the step does not name: once per request, never on an own request, and nobody who voted.
     fn step_in(
         &self,
         caller: &Caller,

@@ -77,7 +77,7 @@ pub struct AuditEntry {
     pub fingerprint: Option<String>,
     /// The statement as `[audit].redaction` allows it.
     pub detail: Option<String>,
-    /// What the actor said.
+    /// The reason that the actor gave.
     pub reason: Option<String>,
     /// Further facts; a JSON object. The statuses of a move and the HTTP call are added by the store.
     pub metadata: serde_json::Map<String, serde_json::Value>,
@@ -86,7 +86,7 @@ pub struct AuditEntry {
 }
 
 impl AuditEntry {
-    /// An event of that type with nothing else said.
+    /// An event of that type with no further details.
     pub fn new(
         event_type: &'static str,
         category: &'static str,
@@ -192,13 +192,13 @@ pub struct Event {
     /// Hash of the redacted statement.
     pub detail_fingerprint: Option<String>,
     pub detail_raw: Option<String>,
-    /// What the actor said.
+    /// The reason that the actor gave.
     pub reason: Option<String>,
     /// JSON object, as text.
     pub metadata_json: String,
     /// Hash of the event before; `None` for the first.
     pub prev_hash: Option<String>,
-    /// RFC 3339 in the `+00:00` spelling.
+    /// RFC 3339 with `+00:00`.
     pub created_at: String,
 }
 
@@ -306,13 +306,13 @@ pub const PURGE: &str = "audit.purge_checkpoint";
 /// The proof of a removed prefix: what verification starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Purge {
-    /// The last event that was removed. Not signed itself: the event behind it is a signed checkpoint with the exact
+    /// The last event that was removed. Not signed itself: the event after it is a signed checkpoint with the exact
     /// count of those before it.
     pub bound_seq: i64,
     pub last_hash: String,
-    /// Only older events were removed, as the signature spells it.
+    /// Only older events were removed, as the signature formats it.
     pub purged_before: String,
-    /// Events there were behind it when it was removed; the event that tells of the purge came next.
+    /// Events there were after it when it was removed; the event that records the purge came next.
     pub retained: i64,
     /// The key that signed it.
     pub key_id: String,
@@ -360,7 +360,7 @@ pub enum Redaction {
     None,
 }
 
-/// Milliseconds of `at` as the hash spells them.
+/// Milliseconds of `at` as the hash formats them.
 pub fn hashed_time(at: Timestamp) -> String {
     at.rfc3339_offset()
 }

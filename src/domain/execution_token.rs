@@ -2,8 +2,8 @@
 //!
 //! A token is the text of one JSON object. It carries two signatures by the same key. The first, `signature`, is the
 //! one that existing agents verify; it does not bind the execution, the agent or any limit. The second,
-//! `signature_v2`, binds every claim, each preceded by its length so that no two sets of claims spell the same
-//! message, behind a prefix that no other message of ours begins with. Our own agent insists on the second.
+//! `signature_v2`, binds every claim, each preceded by its length so that no two sets of claims give the same
+//! message, after a prefix that no other message of ours begins with. Our own agent insists on the second.
 
 use super::id::Operation;
 use crate::clock::Timestamp;
@@ -39,7 +39,7 @@ pub struct ExecutionClaims {
     pub issued_at: Timestamp,
     /// The last moment at which it may be used to start.
     pub expires_at: Timestamp,
-    /// First role of the requester, or `unknown`; told, not interpreted.
+    /// First role of the requester, or `unknown`; passed on, not interpreted.
     pub requester_role: String,
     /// Who made the request.
     pub requester_subject_id: String,
@@ -107,9 +107,9 @@ impl std::error::Error for TokenError {}
 
 /// The hash of what is to be run, as existing agents compute it: SHA-256, 64 lower-case hexadecimal digits, of
 /// `plan_json` where there is a plan; else of `detail`, which for the operations that change migrations is first
-/// brought to a compact spelling with sorted keys (left alone if it is not JSON).
+/// brought to a compact form with sorted keys (left alone if it is not JSON).
 ///
-/// That spelling passes numbers through a 64-bit value, as existing agents do: an integer that fits neither `i64` nor
+/// That form passes numbers through a 64-bit value, as existing agents do: an integer that fits neither `i64` nor
 /// `u64` becomes a float. No migration carries such a number, and keeping digits that they lose would fail the check
 /// at their end.
 pub fn detail_hash(plan_json: Option<&str>, operation: Operation, detail: &str) -> String {
@@ -260,7 +260,7 @@ pub fn verify(
     }
 }
 
-/// The message of `signature_v2`. Times are passed as spelled in the token, so that what is verified is what stands
+/// The message of `signature_v2`. Times are passed as written in the token, so that what is verified is what stands
 /// there. An absent number is the empty field, which no number is.
 fn bound_message(claims: &ExecutionClaims, issued_at: &str, expires_at: &str) -> Vec<u8> {
     let number = |n: Option<u64>| n.map_or(String::new(), |n| n.to_string());

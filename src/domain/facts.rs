@@ -9,7 +9,7 @@ use crate::domain::id::{Operation, Target};
 use crate::domain::schema::{Schema, Snapshot};
 use crate::domain::sql::{Analysis, Class, DialectFact, Finding, StatementClass, StatementFacts};
 
-/// Everything that a decision looks at beside the policies.
+/// Everything that a decision looks at besides the policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     pub target: Target,
@@ -24,15 +24,15 @@ pub struct Facts {
     pub sql: Option<SqlFacts>,
     /// When the tables were described, RFC 3339.
     pub schema_collected_at: Option<String>,
-    /// Who asks, as he was known then.
+    /// Who asks, as known at that time.
     pub requester: Requester,
 }
 
-/// Who asked. No decision depends on it but whether he may ask at all.
+/// Who asked. Decides only whether the request may be made at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Requester {
     pub subject: String,
-    /// Names of the roles he acted in.
+    /// Names of the roles the requester acted in.
     pub roles: Vec<String>,
     pub groups: Vec<String>,
 }

@@ -1,6 +1,6 @@
-//! The signed head: what the last commit left behind, so that a start can tell whether the file is still that one.
+//! The signed head: what the last commit left, so that a start can tell whether the file is still that one.
 //!
-//! A head names the last event of the chain and the sums of the live rows, table by table. Whoever edits the file
+//! A head names the last event of the chain and the sums of the live rows, table by table. Somebody who edits the file
 //! without the audit key can make neither.
 
 use crate::crypto::{Keypair, PublicKey, sha256_fields};

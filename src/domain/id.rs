@@ -6,7 +6,7 @@ use std::fmt;
 /// Longest name of a database or an environment, in bytes.
 pub const NAME_BYTES_MAX: usize = 63;
 
-/// Whether `text` is spelled like a name: 1 to 63 bytes, first a lower-case letter, then `[a-z0-9_-]`.
+/// Whether `text` has the form of a name: 1 to 63 bytes, first a lower-case letter, then `[a-z0-9_-]`.
 pub fn is_name(text: &str) -> bool {
     let bytes = text.as_bytes();
     let tail = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_' || *b == b'-';
@@ -20,7 +20,7 @@ const RESERVED_SUBJECTS: [&str; 3] = ["system", "anonymous", "*"];
 
 /// Whether `text` can be the id of a person or an agent: it fits a selector, reads as it is written, without control or
 /// invisible characters or space around it, so that nobody is mistaken for somebody else in a list of approvers or in
-/// the audit log, and is no name that stands for something.
+/// the audit log, and is not one of the reserved names.
 pub fn is_subject(text: &str) -> bool {
     (1..=Selector::BYTES_MAX - "group:".len()).contains(&text.len())
         && text.trim() == text
@@ -92,7 +92,7 @@ pub enum Operation {
     MigrateUp,
     MigrateDown,
     MigrateStatus,
-    /// Mends the table of applied migrations.
+    /// Repairs the table of applied migrations.
     MigrateRepair,
 }
 
@@ -161,7 +161,7 @@ impl fmt::Display for Operation {
 /// Names a set of people: `requester`, `role:x`, `group:x` or `user:x`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Selector {
-    /// Whoever made the request; only where results are shared, never as an approver.
+    /// The person who made the request; only where results are shared, never as an approver.
     Requester,
     /// Everybody who holds a role that covers the request.
     Role(String),

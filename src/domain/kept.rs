@@ -22,7 +22,7 @@ pub trait Kept: Sized {
     type Text: Serialize + DeserializeOwned;
     /// The form of this value.
     fn text(&self) -> Self::Text;
-    /// The value of that form; `None` where there is none.
+    /// The value of that form; `None` for a text of another form.
     fn of(text: Self::Text) -> Option<Self>;
 }
 
@@ -286,8 +286,8 @@ macro_rules! kept_enum {
 }
 pub(crate) use kept_enum;
 
-/// A policy: a struct declared as with `declare!`, kept under its scope. A field that is younger than the first texts is
-/// `#[omitted = "at its default"]`, which must be that of its type.
+/// A policy: a struct declared as with `declare!`, kept under its scope. A field that is younger than the first texts
+/// is `#[omitted = "at its default"]`, which must be that of its type.
 macro_rules! policy {
     (@form $type:ty) => { $type };
     (@form $type:ty, $mark:literal) => { $crate::domain::kept::OrDefault<$type> };

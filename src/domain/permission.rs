@@ -164,7 +164,7 @@ impl Role {
     }
 }
 
-/// What a caller may do: the roles he holds, and the ceiling of the token he came with, if it has one.
+/// What a caller may do: the roles they hold, and the ceiling of their token, if it has one.
 ///
 /// A right counts only where one single role both grants it and covers the target, and where the ceiling, if there
 /// is one, does so too.
@@ -200,7 +200,7 @@ impl Rights {
         self.may(permission) || (for_himself && self.may_somewhere(permission))
     }
 
-    /// Whether the token he came with lets `permission` through on `target`, whatever he holds: one without a ceiling
+    /// Whether the caller's token lets `permission` through on `target`, whatever they hold: one without a ceiling
     /// lets everything through.
     pub fn lets_through(&self, permission: Permission, target: &Target) -> bool {
         self.ceiling.as_ref().is_none_or(|roles| {
@@ -261,7 +261,7 @@ impl Rights {
         }
     }
 
-    /// Where the token he came with lets one of `permissions` through; see [`Rights::lets_through`].
+    /// Where the caller's token lets one of `permissions` through; see [`Rights::lets_through`].
     pub fn let_through_scopes(&self, permissions: &[Permission]) -> Scopes {
         let Some(ceiling) = &self.ceiling else {
             return vec![Vec::new()];

@@ -123,7 +123,7 @@ fn are_enough(entries: &[&StepEntry<'_>], without: &BTreeSet<&str>) -> bool {
     if places > PLACES_MAX {
         return true;
     }
-    // An entry with as many people as there are places finds somebody, whoever the others take.
+    // An entry with as many people as there are places finds somebody, whichever people the others take.
     let mut matching = Matching {
         choice: Vec::new(),
         holds: BTreeMap::new(),

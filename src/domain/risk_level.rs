@@ -52,7 +52,7 @@ impl RiskLevel {
         RiskLevel::ALL.into_iter().find(|r| r.as_str() == text)
     }
 
-    /// Its name in `context.risk`, which existing clients know in this spelling.
+    /// Its name in `context.risk`, which existing clients know in this form.
     pub fn shown(self) -> &'static str {
         match self {
             RiskLevel::Low => "Low",

@@ -51,13 +51,13 @@ pub struct Constraint {
 }
 
 impl Snapshot {
-    /// Reads a snapshot; `None` if it is none, or too large.
+    /// Reads a snapshot; `None` if it is invalid or too large.
     pub fn parse(json: &str) -> Option<Snapshot> {
         let snapshot: Snapshot = serde_json::from_str(json).ok()?;
         (snapshot.tables.len() <= TABLES_MAX).then_some(snapshot)
     }
 
-    /// The table that `name` (`schema.table` or `table`) means: `None` where there is none, or more than one.
+    /// The table that `name` (`schema.table` or `table`) means: `None` where none matches, or more than one.
     pub fn table(&self, name: &str, dialect: Dialect) -> Option<&Table> {
         let same = |a: &str, b: &str| match dialect {
             Dialect::Postgres => a == b,

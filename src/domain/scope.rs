@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn part_that_is_no_name_is_found() {
+    fn part_that_is_not_a_name_is_found() {
         assert_eq!(Scope::of("*", "prod").invalid_part(), None);
         assert_eq!(Scope::of("App", "prod").invalid_part(), Some("App"));
         assert_eq!(Scope::of("app", "**").invalid_part(), Some("**"));
@@ -232,9 +232,9 @@ mod tests {
             ("app", "prod", "app", "prod dev", false),
             ("app", "prod", "app", "", false),
         ];
-        for (d, e, inner_d, inner_e, contained) in table {
-            let (outer, inner) = (role_scope(d, e), role_scope(inner_d, inner_e));
-            assert_eq!(outer.contains(&inner), contained, "{outer:?} {inner:?}");
+        for (d, e, narrow_d, narrow_e, contained) in table {
+            let (wide, narrow) = (role_scope(d, e), role_scope(narrow_d, narrow_e));
+            assert_eq!(wide.contains(&narrow), contained, "{wide:?} {narrow:?}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Heads of answers: our own, and those of the inside made fit for the client.
+//! Heads of answers: our own, and those of the backend made fit for the client.
 
 use crate::error::{Error, ErrorKind};
 use crate::gate::backend;
 use crate::gate::budget::BudgetExceeded;
 use std::io::Write as _;
 
-/// Fields of an answer of the inside; the application sets about ten.
+/// Fields of an answer of the backend; the application sets about ten.
 const FIELDS_MAX: usize = 48;
 
 /// What every answer says.
@@ -55,7 +55,7 @@ pub(super) fn error(out: &mut Vec<u8>, error: &Error, common: &Common<'_>, is_he
     own(out, &answer, common, is_head);
 }
 
-/// An answer of the inside.
+/// An answer of the backend.
 pub(super) struct Relayed {
     /// Bytes of body that follow.
     pub(super) body_bytes: usize,
@@ -63,7 +63,7 @@ pub(super) struct Relayed {
     pub(super) park: bool,
 }
 
-/// Reads the head of an answer of the inside and writes what the client may read of it to `out`. `None` if it is not
+/// Reads the head of an answer of the backend and writes what the client may read of it to `out`. `None` if it is not
 /// what our own workers write: another exchange's, without a length, with a transfer coding, malformed.
 pub(super) fn relay(
     head: &[u8],

@@ -1,6 +1,6 @@
-//! The language between the gate and the inside: header names, the key, why a parked call comes back.
+//! The language between the gate and the backend: header names, the key, why a parked call comes back.
 //!
-//! Every name begins with `x-internal-`. The gate drops such fields from what a client sends and from what the inside
+//! Every name begins with `x-internal-`. The gate drops such fields from what a client sends and from what the backend
 //! answers, so neither can speak for the other.
 
 use crate::crypto;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// Prefix of every name below.
 pub const PREFIX: &str = "x-internal-";
-/// The secret of this start; the inside refuses a call without it.
+/// The secret of this start; the backend refuses a call without it.
 pub const KEY: &str = "x-internal-key";
 /// IP address of the client.
 pub const PEER: &str = "x-internal-peer";
@@ -29,10 +29,10 @@ pub const OVERSIZE: &str = "x-internal-oversize";
 pub const UNREAD: &str = "x-internal-unread";
 /// On an answer: the body is a [`crate::gate::park::Park`], and the call waits in the gate.
 pub const PARK: &str = "x-internal-park";
-/// The path of the call that confirms a new inner connection; answered 204 by a worker.
+/// The path of the call that confirms a new backend connection; answered 204 by a worker.
 pub const NOOP: &str = "/-/noop";
 
-/// The secret between the gate and the inside: 128 random bits, new at every start.
+/// The secret between the gate and the backend: 128 random bits, new at every start.
 #[derive(Clone)]
 pub struct BackendKey(Arc<str>);
 
@@ -71,7 +71,7 @@ pub enum ResumeReason {
 }
 
 impl ResumeReason {
-    /// Its spelling in [`RESUME`].
+    /// Its value in [`RESUME`].
     pub fn as_str(self) -> &'static str {
         match self {
             ResumeReason::Event => "event",
@@ -92,7 +92,7 @@ impl ResumeReason {
         .find(|reason| reason.as_str() == text)
     }
 
-    /// Whether the inside may park the call again.
+    /// Whether the backend may park the call again.
     pub fn may_wait(self) -> bool {
         self == ResumeReason::Event
     }

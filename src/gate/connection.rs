@@ -1,4 +1,4 @@
-//! One client connection on its own thread: head, body, exchange with the inside, answer, and again.
+//! One client connection on its own thread: head, body, exchange with the backend, answer, and again.
 
 use crate::crypto;
 use crate::error::Error;
@@ -28,11 +28,11 @@ pub(super) struct Connection<'i> {
     /// Request line and fields as they go inside.
     pub(super) forward: Vec<u8>,
     pub(super) body: Vec<u8>,
-    /// What came back from the inside.
+    /// What came back from the backend.
     pub(super) answer: Vec<u8>,
     /// What goes to the client.
     pub(super) out: Vec<u8>,
-    /// The client has left while the inside worked.
+    /// The client has left while the backend worked.
     pub(super) left: bool,
     /// Has had a whole head.
     served: bool,
@@ -231,7 +231,7 @@ impl<'i> Connection<'i> {
 
     /// Sends `self.out` and then that part of `self.answer`.
     pub(super) fn send(&mut self, body: std::ops::Range<usize>, keep: bool) -> Next {
-        /// A body up to this size is cheaper to copy behind its head than to write from two places.
+        /// A body up to this size is cheaper to copy after its head than to write from two places.
         const COPY_BYTES_MAX: usize = 16 * 1024;
         let pace = self.reply_pace((self.out.len() + body.len()) as u64);
         let mut body = self.answer.get(body).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! One call and the inside: sent whole, answered whole, and sent again after each wait.
+//! One call and the backend: sent whole, answered whole, and sent again after each wait.
 
 use crate::error::Error;
 use crate::gate::CallLimits;
@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// Head of an answer of the inside; the application's are below 1 KiB.
+/// Head of an answer of the backend; the application's are below 1 KiB.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// First size of the buffer for answers: an ordinary one fits whole.
 const START_BYTES: usize = 4 * 1024;
@@ -43,7 +43,7 @@ pub(super) struct Credentials<'c> {
 }
 
 impl Connection<'_> {
-    /// Has the inside answer the call in `self.forward` and `self.body`, waiting in the hub if it says so.
+    /// Has the backend answer the call in `self.forward` and `self.body`, waiting in the hub if it says so.
     #[inline(never)]
     pub(super) fn exchange(
         &mut self,
@@ -91,7 +91,7 @@ impl Connection<'_> {
             let may_wait = resume.as_ref().is_none_or(|r| r.reason.may_wait());
             let park = Park::decode(&self.answer[body]).filter(|_| may_wait);
             let Some(park) = park else {
-                log::error!("the inside parked a call that cannot wait");
+                log::error!("the backend parked a call that cannot wait");
                 return self.refuse(&answer::bad_gateway(), head, keep_after);
             };
             let now = shared.options.clock.instant();
@@ -214,7 +214,7 @@ impl Connection<'_> {
         Ok((relayed, head_len..total))
     }
 
-    /// Writes the call. The inside reads it whole before it works, so this ends quickly once a worker is free.
+    /// Writes the call. The backend reads it whole before it works, so this ends quickly once a worker is free.
     fn deliver(&mut self, lease: &PooledConnection<'_>, deadline: Instant) -> Result<(), Error> {
         let copied = self.body.len() <= COPY_BYTES_MAX;
         if copied {
@@ -300,8 +300,8 @@ impl Connection<'_> {
         }
     }
 
-    /// Once a tick while the inside works. A client that leaves is hung up on, but its exchange is seen through:
-    /// the worker is busy either way, and inner connection and worker stay in step.
+    /// Once a tick while the backend works. A client that leaves is hung up on, but its exchange is seen through:
+    /// the worker is busy either way, and backend connection and worker stay in step.
     fn still_waiting(&mut self, deadline: Instant) -> Result<(), Error> {
         if self.shared.cut.load(Ordering::Acquire) {
             return Err(Error::unavailable("the server is stopping"));
@@ -318,6 +318,6 @@ impl Connection<'_> {
 }
 
 fn lost(e: std::io::Error) -> Error {
-    log::warn!("an inner connection was lost: {e}");
+    log::warn!("an backend connection was lost: {e}");
     answer::bad_gateway()
 }

@@ -1,7 +1,7 @@
 //! Reading a request head: our own scan of every byte, then httparse, then what the fields mean.
 //!
 //! The scan is needed because httparse is more forgiving than we may be: it takes bare line feeds, blank lines before
-//! the request, and bytes from 0x80. What passes is written down afresh for the inside, so nothing that a client
+//! the request, and bytes from 0x80. What passes is written down afresh for the backend, so nothing that a client
 //! framed ever reaches it.
 
 use crate::crypto;
@@ -115,8 +115,8 @@ impl RequestHead {
     }
 }
 
-/// Reads the head in `bytes` (as long as [`HeadScan`] said) and writes request line and fields for the inside to `forward`,
-/// without the fields that concern this connection only.
+/// Reads the head in `bytes` (as long as [`HeadScan`] found) and writes request line and fields for the backend to
+/// `forward`, without the fields that concern this connection only.
 ///
 /// # Errors
 /// 400, 414, 417, 431 or 505.

@@ -25,7 +25,7 @@ pub enum Wake {
     /// Of the exclusive waiters the one that has waited longest, and every other waiter: "a job is there".
     ///
     /// If the client of the woken one has left, or its resumed pass gets no answer through, the next one is woken in
-    /// its place. A resumed pass that answers, or parks again, has consumed the wake-up: if it leaves work behind,
+    /// its place. A resumed pass that answers, or parks again, has consumed the wake-up: if it leaves work undone,
     /// the application publishes again.
     One,
     /// All of them: "this request changed".
@@ -312,7 +312,7 @@ impl Hub {
         self.metrics.gate_parked.set(&[], waiting.parked as i64);
     }
 
-    /// Hands a wake-up to the next in line. The generation stays: whoever reads it now reads the change as well.
+    /// Hands a wake-up to the next in line. The generation stays: a thread that reads it now reads the change as well.
     fn pass_on(&self, topic: &Arc<str>) {
         let mut woken = Vec::new();
         {

@@ -18,7 +18,7 @@ pub const SMALL_BODY_BYTES: usize = 16 * 1024;
 /// The same for answers: 256 MiB for all connections together.
 pub const SMALL_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Longest wait of a parked call, whatever the inside asks for: twice the longest long-poll of the contract.
+/// Longest wait of a parked call, whatever the backend asks for: twice the longest long-poll of the contract.
 pub const PARK_WAIT_MAX: Duration = Duration::from_secs(600);
 
 /// Pending connections the kernel keeps for us. The 128 of the standard library lets a burst of reconnecting agents
@@ -32,7 +32,8 @@ pub const STACK_BYTES: usize = 256 * 1024;
 #[derive(Debug, Clone)]
 pub struct GateLimits {
     /// Open client connections, one thread each. One IPv4 address or IPv6 /64 has at most half of what others leave
-    /// free; addresses for which `Options::exempt` is true (proxies) are not counted. Over it the longest idle is closed.
+    /// free; addresses for which `Options::exempt` is true (proxies) are not counted. Over it the longest idle is
+    /// closed.
     pub connections_max: usize,
     /// Connections that came while no place was free and none was idle, at one time: they get 503, unless the rule of
     /// their call says that it is always served. Over it: closed.
@@ -52,7 +53,7 @@ pub struct GateLimits {
     pub head: Duration,
     /// For a body, plus its size over `bytes_per_sec_min`: 408. Also the base for every stage of it (see `pace`).
     pub body: Duration,
-    /// Waiting for a free connection to the inside: 503.
+    /// Waiting for a free connection to the backend: 503.
     pub acquire: Duration,
     /// For writing an answer, plus its size over `bytes_per_sec_min`: then the connection is cut.
     pub reply: Duration,

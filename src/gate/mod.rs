@@ -8,8 +8,8 @@
 //! Before it reads a body it asks a second function whose it is, so that strangers use up nothing that others need.
 //!
 //! Reading order: `connection` (the phases of a call), `head`, `body` and `chunks` (what a client sends), `exchange`
-//! (the backend), `answer` (what a client gets), `hub` and `park` (waiting), `pool`, `registry`, `thread_pool`, `budget` and
-//! `calls` (what is bounded).
+//! (the backend), `answer` (what a client gets), `hub` and `park` (waiting), `pool`, `registry`, `thread_pool`,
+//! `budget` and `calls` (what is bounded).
 
 mod answer;
 pub mod backend;
@@ -74,7 +74,7 @@ pub struct CallLimits {
     pub body_max: usize,
     /// For the answer, counted from each time the call is sent inside; after it: 504.
     pub deadline: Duration,
-    /// The gate answers by itself, whatever the inside does.
+    /// The gate answers by itself, whatever the backend does.
     pub answer_here: Option<DirectResponse>,
     /// A body that is too large is not 413: the call goes inside without it, marked with [`backend::OVERSIZE`], so that
     /// the application can record the attempt.
@@ -113,8 +113,8 @@ pub struct RequestPreview<'a> {
 /// Whose a body is, and so which budget it is held in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// Nobody's who may send one here: the call goes to the backend without it, marked with [`backend::UNREAD`], and the
-    /// answer comes from the head.
+    /// Nobody's who may send one here: the call goes to the backend without it, marked with [`backend::UNREAD`], and
+    /// the answer comes from the head.
     HeadOnly,
     /// Possibly somebody's; only a worker can decide.
     Stranger,
@@ -152,14 +152,14 @@ pub struct GateOptions {
     /// The private Unix socket of the listener inside.
     pub backend: PathBuf,
     /// Connections to it, twice the number of workers: one answered, one on its way.
-    pub inner_connections: usize,
+    pub backend_connections: usize,
     /// Shared with the listener inside.
     pub key: BackendKey,
-    /// Where calls wait; shared with whoever publishes.
+    /// Where calls wait; shared with those who publish.
     pub hub: Arc<Hub>,
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
-    /// Said in every answer as `x-dbward-version`.
+    /// Sent in every answer as `x-dbward-version`.
     pub version: &'static str,
     /// Addresses (proxies) that many clients share.
     pub exempt: Arc<Exempt>,
@@ -182,7 +182,7 @@ struct GateShared {
     draining: AtomicBool,
     /// Idle connections end.
     stopping: AtomicBool,
-    /// Nobody waits for the inside any more.
+    /// Nobody waits for the backend any more.
     cut: AtomicBool,
     busy: AtomicUsize,
     exchanges: AtomicU64,
@@ -195,10 +195,10 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Opens the connections to the inside, then lets clients in through `listener`.
+    /// Opens the connections to the backend, then accepts clients from `listener`.
     ///
     /// # Errors
-    /// `internal` when the inside does not answer or the system refuses.
+    /// `internal` when the backend does not answer or the system refuses.
     pub fn start(listener: TcpListener, options: GateOptions) -> Result<Gate, Error> {
         let failed = |e: std::io::Error| Error::internal("starting the gate", e);
         let address = listener.local_addr().map_err(failed)?;
@@ -211,7 +211,7 @@ impl Gate {
         let pool = Pool::open(
             options.backend.clone(),
             options.key.clone(),
-            options.inner_connections,
+            options.backend_connections,
             &options.limits,
             metrics.clone(),
         )?;

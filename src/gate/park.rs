@@ -1,4 +1,4 @@
-//! What the inside says when a call has to wait: which topics, what it saw of them, how long.
+//! What the backend says when a call has to wait: which topics, what it saw of them, how long.
 
 use crate::crypto;
 use crate::error::Error;

@@ -1,7 +1,7 @@
-//! The fixed pool of connections to the inside: opened before anybody is let in, never grown.
+//! The fixed pool of connections to the backend: opened before clients are accepted, never grown.
 //!
 //! They are opened one at a time, each confirmed by a call that a worker answers. That steps around a race of the
-//! listener inside, which can give two new connections one thread; and since it never accepts again in ordinary
+//! backend listener, which can give two new connections one thread; and since it never accepts again in ordinary
 //! life, running out of file descriptors cannot end it. A connection is lost only when an exchange failed, and the
 //! next call that finds none free opens another in the same way.
 
@@ -31,7 +31,7 @@ pub(super) struct Pool {
 
 #[derive(Default)]
 struct ConnectionPoolState {
-    /// Last in, first out: the warmest thread inside answers next.
+    /// Last in, first out: the warmest thread of the backend answers next.
     idle: Vec<UnixStream>,
     /// Idle or lent.
     open: usize,
@@ -73,7 +73,7 @@ impl Drop for PooledConnection<'_> {
     fn drop(&mut self) {
         if self.stream.take().is_some() {
             self.pool.lock().open -= 1;
-            self.pool.metrics.gate_inner_lost.inc(&[]);
+            self.pool.metrics.gate_backend_lost.inc(&[]);
             self.pool.changed.notify_one();
         }
     }
@@ -83,7 +83,7 @@ impl Pool {
     /// Opens `size` connections to the socket at `path`.
     ///
     /// # Errors
-    /// `internal` when the inside does not answer there.
+    /// `internal` when the backend does not answer there.
     pub(super) fn open(
         path: PathBuf,
         key: BackendKey,
@@ -104,7 +104,7 @@ impl Pool {
         for _ in 0..pool.size {
             let stream = pool
                 .connect(until)
-                .map_err(|e| Error::internal("opening the inner connections", e))?;
+                .map_err(|e| Error::internal("opening the backend connections", e))?;
             let mut state = pool.lock();
             state.idle.push(stream);
             state.open += 1;
@@ -144,7 +144,7 @@ impl Pool {
                         return Ok(lease(stream));
                     }
                     Err(e) => {
-                        log::warn!("an inner connection could not be opened: {e}");
+                        log::warn!("a backend connection could not be opened: {e}");
                         return Err(busy());
                     }
                 }
@@ -196,7 +196,7 @@ impl Pool {
         if !answer.starts_with(b"HTTP/1.1 204 ") {
             return Err(io::Error::new(
                 ErrorKind::InvalidData,
-                "a new inner connection was not confirmed",
+                "a new backend connection was not confirmed",
             ));
         }
         Ok(stream)

@@ -81,7 +81,7 @@ impl Registry {
     }
 
     /// A seat for `socket`. `counted` is the address it is counted under, if it is. `None` when even the anteroom is
-    /// full of connections that have said what they want.
+    /// full of connections that have sent their request.
     pub(super) fn sit(
         self: &Arc<Registry>,
         socket: &Arc<TcpStream>,

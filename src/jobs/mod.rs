@@ -1,4 +1,4 @@
-//! The clockwork: what happens by the clock. Every job is a tick that a test can call; here each gets a named thread
+//! Jobs: what happens by the clock. Every job is a tick that a test can call; here each gets a named thread
 //! that calls it again and again, until the server stops.
 
 use crate::actions::{
@@ -16,8 +16,8 @@ type Tick = fn(&Arc<App>) -> Result<(), Error>;
 
 /// Every job: its thread's name, seconds until its first turn, seconds between two turns, and the turn. The pauses of
 /// the sweeps are well below the 15 seconds within which a timer must take effect (contract section 9). Retention
-/// counts in days, so an hour is soon enough; its first turns leave the start to whoever waited for it. Results have a
-/// thread of their own, so that a slow object store holds up nothing else.
+/// counts in days, so an hour is soon enough; its first turns come after the start has served those who waited for it.
+/// Results have a thread of their own, so that a slow object store holds up nothing else.
 const JOBS: &[(&str, u64, u64, Tick)] = &[
     ("job-expire", 3, 3, expire),
     ("job-lease", 3, 3, lease),

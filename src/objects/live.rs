@@ -1,11 +1,11 @@
-//! The newest results, in memory, by execution: for whoever waits, and for what is never stored. Bounded in number, in
+//! The newest results, in memory, by execution: for those who wait, and for what is never stored. Bounded in number, in
 //! bytes and in time; what is thrown out was delivered or can be read from the store.
 
 use crate::clock::Timestamp;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
-/// All slots together, in bytes: results are up to 32 MiB, and a server must fit beside other things.
+/// All slots together, in bytes: results are up to 32 MiB, and a server must leave room for other programs.
 pub const LIVE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 pub struct Live {

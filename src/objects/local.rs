@@ -1,4 +1,4 @@
-//! Result objects as files: `<root>/<request id>/<execution id>`, mode 0600, written beside their place, synced, and
+//! Result objects as files: `<root>/<request id>/<execution id>`, mode 0600, written under another name, synced, and
 //! renamed into it.
 
 use super::{ObjectMeta, Objects, ensure_key, is_key};

@@ -1,7 +1,7 @@
 //! Result objects: the envelope of an execution, byte for byte, under a key that no other execution shares.
 //!
-//! [`Objects`] is where results are kept: [`Local`] in a folder, [`S3`] in a bucket, each told of by [`Measured`];
-//! [`live`] holds the newest ones in memory for whoever waits. [`wire`] is what the bucket is reached by.
+//! [`Objects`] is where results are kept: [`Local`] in a folder, [`S3`] in a bucket, each counted by [`Measured`];
+//! [`live`] holds the newest ones in memory for those who wait. [`wire`] is what the bucket is reached by.
 
 pub mod live;
 mod local;
@@ -22,27 +22,27 @@ pub trait Objects: Send + Sync {
     /// `local` or `s3`.
     fn backend(&self) -> &'static str;
 
-    /// Keeps `bytes` under `key`; durable when it returns. `expires_at` is told to a place that can remove what is
-    /// past its time by itself; whoever keeps the rows removes it all the same.
+    /// Keeps `bytes` under `key`; durable when it returns. `expires_at` is for a place that can remove what is
+    /// past its time by itself; the owner of the rows removes it all the same.
     ///
     /// # Errors
     /// `internal` or `unavailable`; nothing is kept then, or the same bytes are.
     fn put(&self, key: &str, bytes: &[u8], expires_at: Timestamp) -> Result<(), Error>;
 
-    /// The object; `None` if there is none. At most one byte more than `bytes_max` is read, so that an object that is
-    /// longer than it was written shows, and takes no memory.
+    /// The object; `None` if it does not exist. At most one byte more than `bytes_max` is read, so that an object that
+    /// is longer than it was written shows, and takes no memory.
     ///
     /// # Errors
     /// `internal` or `unavailable`: nothing is known of the object then.
     fn get(&self, key: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, Error>;
 
-    /// Removes the object; one that is not there is no error.
+    /// Removes the object; one that does not exist is not an error.
     ///
     /// # Errors
     /// `internal` or `unavailable`: the object may be there still.
     fn delete(&self, key: &str) -> Result<(), Error>;
 
-    /// Objects of ours in the order of their keys, those behind `after` only, at most `limit`. Fewer than that are
+    /// Objects of ours in the order of their keys, those after `after` only, at most `limit`. Fewer than that are
     /// the last ones. Whatever else lies there is left out.
     ///
     /// # Errors

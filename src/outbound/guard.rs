@@ -43,7 +43,7 @@ impl Resolver for Guard {
         let (good, bad): (Vec<SocketAddr>, Vec<SocketAddr>) =
             found.iter().partition(|a| self.reach.covers(a.ip()));
         for address in good {
-            // There are no more than were found, and those fitted.
+            // No more than were found, and those fitted.
             let _ = kept.try_push(address);
         }
         match bad.first() {
@@ -65,7 +65,7 @@ mod tests {
     };
 
     #[test]
-    fn no_spelling_of_this_machine_gets_past() {
+    fn no_form_of_this_machines_address_is_called() {
         let http = super::super::Http::new(STRICT);
         for host in [
             "127.0.0.1",
@@ -80,7 +80,7 @@ mod tests {
         ] {
             let failed = http.get(&format!("http://{host}:9/"), 10).unwrap_err();
             let text = failed.to_string();
-            // Where the system does not even take the spelling, there is no address.
+            // Where the system does not even accept the text, there is no address.
             let stopped = text.contains("may not be called") || text.contains("host");
             assert!(stopped || text.contains("lookup"), "{host}: {text}");
         }

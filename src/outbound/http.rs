@@ -39,7 +39,7 @@ impl fmt::Display for OutboundFailure {
 impl std::error::Error for OutboundFailure {}
 
 impl Http {
-    /// Calls as far as `reach` goes. No proxy is asked, whatever the environment says: behind one, addresses could not
+    /// Calls as far as `reach` goes. No proxy is asked, whatever the environment says: with one, addresses could not
     /// be judged.
     ///
     /// No connection is kept: calls are minutes apart, and it would only be found dead.
@@ -96,7 +96,7 @@ impl Http {
             request = request.header(*name, value);
         }
         let answer = match call.method {
-            // Whose length is said even where it is zero.
+            // Its length is sent even where it is zero.
             Method::Put => self.run(request.body(call.body)?, call.timeout),
             Method::Get | Method::Delete => self.run(request.body(())?, call.timeout),
         };

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 /// How often keys are fetched while all is well.
 const REFRESH_EVERY: Duration = Duration::from_secs(15 * 60);
-/// Tokens with a key that is not there make us ask this often at most, whoever sends them.
+/// Tokens with an unknown key make us ask this often at most, no matter who sends them.
 const ASK_EVERY: Duration = Duration::from_secs(60);
 /// Pause after a failure; it doubles with each further one, up to the second.
 const RETRY_FIRST: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ const RETRY_MAX: Duration = Duration::from_secs(5 * 60);
 const STALE_AFTER_MS: u64 = 24 * 60 * 60 * 1000;
 /// How long after a fetch began a call may wait for its end.
 const WAIT_MAX: Duration = Duration::from_secs(3);
-/// Calls that may wait at once; further ones are told to come back. Each holds a worker.
+/// Calls that may wait at once; further ones are asked to come back. Each holds a worker.
 const WAITERS_MAX: usize = 4;
 /// How often the thread looks at the clock, which may have been set, or have run on while the machine slept.
 const LOOK: Duration = Duration::from_secs(1);

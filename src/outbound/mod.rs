@@ -1,4 +1,4 @@
-//! The phone: everything this server asks of others, and the only place where it dials out. It cannot reach the store,
+//! Everything this server asks of others, and the only place where it calls out. It cannot reach the store,
 //! so nobody far away who is slow can hold it.
 
 pub mod guard;

@@ -35,7 +35,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use watch::Activity;
 
-/// The version of this program, said in every answer.
+/// The version of this program, sent in every answer.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Threads that read SQL: one a core of a small machine; they hold large stacks.
 const ANALYZERS: usize = 2;
@@ -44,11 +44,11 @@ const QUEUE_PER_WORKER: usize = 16;
 /// How long the gate may take to close what is left when the grace is over.
 const CLOSE_GRACE: Duration = Duration::from_secs(3);
 
-/// What a start may be told beside the configuration.
+/// What a start may be given besides the configuration.
 pub struct StartOptions {
     /// The clock; tests turn theirs.
     pub clock: Clock,
-    /// Goes before the address of the configuration.
+    /// Overrides the address of the configuration.
     pub listen: Option<SocketAddr>,
     /// Make the first tokens again.
     pub force_bootstrap: bool,
@@ -133,7 +133,7 @@ impl Server {
                 rules: Arc::new(move |method, path| context.rule(method, path)),
                 admit: Arc::new(move |preview| admitting.admits(preview)),
                 backend: listener.socket(),
-                inner_connections: config.process.workers * 2,
+                backend_connections: config.process.workers * 2,
                 key,
                 hub,
                 metrics,
@@ -276,7 +276,7 @@ fn app(
     }))
 }
 
-/// How people may come in; the keys of an identity provider are fetched from now on.
+/// How people may sign in; the keys of an identity provider are fetched from now on.
 fn sign_in(
     config: &Config,
     options: &StartOptions,

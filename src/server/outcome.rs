@@ -1,5 +1,5 @@
-//! How a reload ended, for the `dbward reload` that asked for it. It leaves an empty file `reload/ID.asked` in the state
-//! directory and sends SIGHUP; the server removes the file before it reads its configuration, and writes
+//! How a reload ended, for the `dbward reload` that asked for it. It leaves an empty file `reload/ID.asked` in the
+//! state directory and sends SIGHUP; the server removes the file before it reads its configuration, and writes
 //! `reload/ID.outcome` afterwards. So an outcome is always that of a reload which began after it was asked for.
 
 use crate::crypto::write_private;
@@ -91,7 +91,7 @@ pub fn take(state_dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Answers the questions that were taken.
+/// Answers the files that were read.
 pub fn answer(asked: &[PathBuf], outcome: &Outcome) {
     let text = json!({
         "file": outcome.file.display().to_string(),

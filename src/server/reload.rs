@@ -13,7 +13,7 @@ use std::path::Path;
 const PROBLEMS_MAX: usize = 20;
 
 impl Server {
-    /// Reads the file at `path` again and puts it in force.
+    /// Reads the file at `path` again and applies it.
     ///
     /// # Errors
     /// Why not, one line a problem; then everything stays as it was.
@@ -56,7 +56,7 @@ impl Server {
                     log::set_max_level(config.logging.level);
                 }
                 self.app.metrics.config_last_reload_success.set(&[], 1);
-                log::info!("{} is in force", path.display());
+                log::info!("{} is in effect", path.display());
                 Ok(())
             }
             Err(error) => {
@@ -68,7 +68,7 @@ impl Server {
 
     fn refused(&self, mut problems: Vec<String>, text: String) -> String {
         problems.truncate(PROBLEMS_MAX);
-        log::error!("the configuration was not taken over, everything stays as it was:\n{text}");
+        log::error!("the configuration was not applied, everything stays as it was:\n{text}");
         let audited: Result<(), Error> = start::reject_config(&self.app, problems);
         if let Err(error) = audited {
             log::error!("that could not be audited: {error}");

@@ -6,7 +6,7 @@
 //! expanded again. Comments are left alone. Line numbers stay as they are, since no value brings a line break in.
 //!
 //! A default counts only where the variable is unset; an empty variable stays empty. A default is the author's own
-//! text and stands as he wrote it.
+//! text and stands as it was written.
 
 use super::problem::Problem;
 

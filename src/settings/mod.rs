@@ -78,7 +78,7 @@ pub fn read<R: Declared, T>(
     let unexpanded: Vec<_> = list.iter().map(|p| p.line).collect();
     let (raw, mut notes) = section::read::<R>(&expanded);
     let checked = raw.and_then(|raw| check(&raw, &mut notes));
-    // What a missing variable left out is no problem of its own.
+    // What a missing variable left out is not a problem of its own.
     let own = notes.problems.into_iter();
     list.extend(own.filter(|p| p.line.is_none() || !unexpanded.contains(&p.line)));
     match checked {

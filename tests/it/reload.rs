@@ -54,7 +54,7 @@ fn a_changed_file_is_in_force_at_once_and_that_is_said() {
         (&json!(version(&requester)), &json!("system"))
     );
     assert_eq!(metadata(&events[0])["databases"], 2);
-    assert!(s.stop().contains("server.toml is in force"));
+    assert!(s.stop().contains("server.toml is in effect"));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_broken_file_changes_nothing_and_every_problem_is_told() {
     ] {
         assert!(log.contains(words), "no {words} in {log}");
     }
-    assert!(log.contains("not taken over"));
+    assert!(log.contains("not applied"));
 }
 
 #[test]
@@ -152,9 +152,9 @@ fn how_much_is_logged_can_be_changed() {
     let quiet = format!("{SHOP}[logging]\nlevel = \"error\"\n");
     let s = Running::start(&quiet);
     s.take(&quiet);
-    assert!(!s.program.errors().contains("is in force"));
+    assert!(!s.program.errors().contains("is in effect"));
     s.take(SHOP);
-    assert!(s.stop().contains("is in force"));
+    assert!(s.stop().contains("is in effect"));
 }
 
 /// Something of every kind.
@@ -420,7 +420,7 @@ fn many_signals_at_once_do_no_harm() {
     s.requester().submit("production", UPDATE).is_dispatched();
     s.program.signal(Signal::HUP);
     let log = s.stop();
-    assert!(!log.contains("not taken over"), "{log}");
+    assert!(!log.contains("not applied"), "{log}");
 }
 
 #[test]

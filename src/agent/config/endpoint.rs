@@ -62,7 +62,7 @@ impl fmt::Debug for Password {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tls {
     Off,
-    /// Encrypted, to whoever answers.
+    /// Encrypted; the server is not verified.
     Require,
     /// Encrypted, to the host with this name by a certificate that a trusted authority signed.
     VerifyFull,
@@ -148,7 +148,8 @@ pub fn read(
             Err(why) => notes.problem(&url.at, why),
         }
         if given(&raw.host).is_some() || raw.port.is_some() || given(&raw.database).is_some() {
-            let message = "`url` stands beside `host`, `port` or `database`; one way is enough";
+            let message =
+                "`url` is given together with `host`, `port` or `database`; use one of the two";
             notes.problem(&url.at, message);
         }
     }

@@ -74,7 +74,7 @@ section! {
         user: Text;
         /// Any bytes; the newline at the end of a file is dropped.
         password: RawSecret;
-        /// `verify-full`, `require` (whoever answers) or `off`. `off` on this machine, else `verify-full`.
+        /// `verify-full`, `require` (server not verified) or `off`. `off` on this machine, else `verify-full`.
         tls: Text;
         /// Certificates to trust instead of the usual authorities, in PEM.
         ca_file: Text;

@@ -1,4 +1,4 @@
-//! agent.toml: what loads, what does not, and that everything wrong is said at once.
+//! agent.toml: what loads, what does not, and that all problems are reported at once.
 
 use super::*;
 
@@ -52,7 +52,7 @@ fn a_small_file_loads_with_defaults() {
 }
 
 #[test]
-fn everything_wrong_is_said_at_once() {
+fn all_problems_are_reported_at_once() {
     let text = r#"
 stray = 1
 [server]
@@ -110,7 +110,7 @@ read_only = 1
 }
 
 #[test]
-fn a_wrong_file_is_told_with_its_place() {
+fn a_wrong_file_is_reported_with_its_place() {
     let rows = [
         ("", "agent.toml:1: server: this table is required"),
         ("[server\n", "agent.toml:1: syntax"),
@@ -273,7 +273,7 @@ fn keys_of_a_server_are_checked_together() {
         ("driver = \"mysql\"\nhost = \"h\"", "databases[0].database"),
         (
             "driver = \"mysql\"\nurl = \"mysql://h/d\"\nhost = \"h\"",
-            "one way is enough",
+            "use one of the two",
         ),
         (
             "driver = \"mysql\"\nurl = \"mysql://h/d\"\npath = \"x\"",

@@ -1,5 +1,5 @@
-//! What the agent refuses by itself, whatever was signed: a read that is none, and statements that would end or change
-//! the transaction which everything runs in.
+//! What the agent refuses by itself, whatever was signed: a read that is not one, and statements that would end or
+//! change the transaction which everything runs in.
 //!
 //! The wall is the database (a read-only transaction, the one-statement protocol, the state of the transaction after
 //! each statement); this is the second look, so that the attempt never reaches it.
@@ -109,7 +109,7 @@ pub fn tables(sql: &str, dialect: Dialect) -> Option<Vec<String>> {
     })?
 }
 
-/// What `work` returns; `None` where it panics or there is no thread for it.
+/// What `work` returns; `None` where it panics or no thread can be started.
 fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()

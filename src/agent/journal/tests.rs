@@ -49,13 +49,13 @@ fn an_execution_starts_once_and_never_again() {
 fn a_crash_leaves_what_is_known_and_names_what_is_not() {
     let folder = Folder::new();
     let journal = folder.open();
-    for id in ["ran", "done", "told", "refused"] {
+    for id in ["ran", "done", "reported", "refused"] {
         assert!(journal.claimed(id, "r", "h", &target(), T0).unwrap());
     }
-    for id in ["done", "told", "refused"] {
+    for id in ["done", "reported", "refused"] {
         journal.finish(id, "known", T0).unwrap();
     }
-    journal.submitted("told", true, T0).unwrap();
+    journal.submitted("reported", true, T0).unwrap();
     journal.submitted("refused", false, T0).unwrap();
     // Nothing is closed in order: the file is read as a crash leaves it.
     let copy = Folder::new();
@@ -72,7 +72,7 @@ fn a_crash_leaves_what_is_known_and_names_what_is_not() {
     assert_eq!(journal.unsubmitted(10).unwrap(), ["done", "ran"]);
     assert_eq!(journal.outcome("ran").unwrap().as_deref(), Some("unknown"));
     assert_eq!(journal.outcome("done").unwrap().as_deref(), Some("known"));
-    assert_eq!(journal.outcome("told").unwrap(), None);
+    assert_eq!(journal.outcome("reported").unwrap(), None);
     assert_eq!(journal.unsubmitted(1).unwrap().len(), 1);
 }
 

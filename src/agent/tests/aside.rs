@@ -1,4 +1,4 @@
-//! What the agent does beside executions: describing its databases, and explaining statements.
+//! What the agent does besides executions: describing its databases, and explaining statements.
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn databases_are_described_at_first_and_after_their_schema_changed() {
 }
 
 #[test]
-fn a_description_that_is_not_taken_is_sent_again_and_a_failure_is_told() {
+fn a_refused_description_is_sent_again_and_a_failure_is_reported() {
     let (fake, place) = (Fake::start(), Place::new());
     fake.seen().schemas_refused = Some(503);
     std::fs::remove_file(place.0.join("app.db")).unwrap();

@@ -1,4 +1,4 @@
-//! A server that is just enough for an agent: it holds polls, gives out jobs, and writes down what it is told. It can
+//! A server that is just enough for an agent: it holds polls, gives out jobs, and records what it receives. It can
 //! refuse, hang up, and lie.
 
 use crate::clock::Clock;
@@ -22,7 +22,7 @@ pub struct Offer {
     pub operation: Operation,
     pub plan: Vec<String>,
     /// What is done to the token before it is given out.
-    pub spoil: fn(&mut ExecutionClaims),
+    pub alter: fn(&mut ExecutionClaims),
     pub lease_secs: u64,
 }
 
@@ -33,7 +33,7 @@ impl Offer {
             execution_id: uuid(),
             operation,
             plan: plan.iter().map(|sql| (*sql).to_owned()).collect(),
-            spoil: |_| {},
+            alter: |_| {},
             lease_secs: 60,
         }
     }
@@ -62,7 +62,7 @@ pub struct Seen {
     pub schemas: Vec<Value>,
     /// Whether descriptions and plans are never answered.
     pub held: bool,
-    /// The status that answers a description.
+    /// The status with which a description is answered.
     pub schemas_refused: Option<u16>,
     closed: bool,
 }
@@ -226,20 +226,20 @@ fn answer(
             seen.results.push(((*id).to_owned(), body.clone()));
             json!({"request_id": "r", "status": "executed"})
         }
-        _ => return beside(&parts, body, seen, &inner.1),
+        _ => return aside(&parts, body, seen, &inner.1),
     };
     inner.1.notify_all();
     Some((200, reply))
 }
 
-/// The same for what is no execution: descriptions and plans.
-fn beside(
+/// The same for calls without an execution: descriptions and plans.
+fn aside(
     parts: &[&str],
     body: &Value,
     mut seen: MutexGuard<'_, Seen>,
     bell: &Condvar,
 ) -> Option<(u16, Value)> {
-    // Whoever is woken looks only after this lock is gone.
+    // A woken thread looks only after this lock is released.
     bell.notify_all();
     match parts {
         ["agent", "schema-sync"] => {
@@ -298,7 +298,7 @@ fn claimed(offer: &Offer, key: &Keypair) -> Value {
         max_affected_rows: None,
         policy_version: "p".into(),
     };
-    (offer.spoil)(&mut claims);
+    (offer.alter)(&mut claims);
     json!({
         "execution_id": offer.execution_id,
         "request_id": offer.request_id,

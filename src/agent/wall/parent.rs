@@ -291,8 +291,8 @@ impl Run<'_> {
     }
 
     fn go(&mut self) {
-        // A child that cannot hear it has died, which the next look finds.
-        let _heard = frame::write(&mut self.process.to, &ToChild::Go);
+        // A child that cannot read it has died, which the next look finds.
+        let _sent = frame::write(&mut self.process.to, &ToChild::Go);
     }
 
     /// Asks the child to end when it should, and kills it when it does not.

@@ -80,7 +80,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
-        // Nobody is left behind as a zombie.
+        // No zombie is left.
         let _status = self.child.wait();
     }
 }

@@ -20,7 +20,7 @@ fn mode(config: &Config) -> (AuthMode, bool) {
 }
 
 #[test]
-fn the_mode_is_said_or_follows_from_the_provider() {
+fn the_mode_is_given_or_follows_from_the_provider() {
     assert_eq!(mode(&loads("state_dir = \"x\"")), (AuthMode::Token, false));
     let spanned = |auth: &str| loads(&with("", auth, PROVIDER));
     assert_eq!(mode(&spanned("")), (AuthMode::Both, true));
@@ -92,7 +92,7 @@ fn what_decides_about_rights_is_part_of_the_policies_and_the_address_is_not() {
 }
 
 #[test]
-fn an_issuer_is_said_once_and_is_an_address() {
+fn an_issuer_is_given_once_and_is_an_address() {
     let spanned = |lines: &str, part: &str| {
         let problems = oidc(&format!("client_id = \"a\"\n{lines}"));
         assert!(

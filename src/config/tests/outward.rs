@@ -30,7 +30,7 @@ fn url_problem(top: &str, url: &str) -> Option<String> {
 }
 
 #[test]
-fn every_key_of_what_is_told_has_its_effect() {
+fn every_notification_key_has_its_effect() {
     let config = loads(&with(&format!(
         "[[webhooks]]\nid = \"ops-alerts\"\nurl = \"http://127.0.0.1:9999/hook\"\nsecret = \"{SECRET}\"\n\
          events = [\"request.created\", \"request.break_glass\"]\n\
@@ -142,7 +142,7 @@ fn secrets_come_from_files_as_well() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// Texts behind the head, with all their problems in order.
+/// Texts after the head, with all their problems in order.
 fn are_refused(cases: &[(&str, Vec<&str>)]) {
     for (rest, wanted) in cases {
         let found = refused(&with(rest));
@@ -154,7 +154,7 @@ fn are_refused(cases: &[(&str, Vec<&str>)]) {
 }
 
 #[test]
-fn what_cannot_be_told_is_refused_by_key() {
+fn wrong_notification_values_are_refused_by_key() {
     are_refused(&[
         (
             "[[webhooks]]\nurl = \"https://Hooks.example.com/x\"\n",
@@ -182,9 +182,9 @@ fn what_cannot_be_told_is_refused_by_key() {
             "[[webhooks]]\nid = \"a\"\nurl = \"https://a.example.com\"\n\
              events = [\"request.create\", \"request_created\", \"break_glass\"]\n",
             vec![
-                "webhooks[0].events[0]: `request.create` is no event; known are `*`, `request.created`, ",
-                "webhooks[0].events[1]: `request_created` is no event; write `request.created`",
-                "webhooks[0].events[2]: `break_glass` is no event; write `request.break_glass`",
+                "webhooks[0].events[0]: `request.create` is not an event; known are `*`, `request.created`, ",
+                "webhooks[0].events[1]: `request_created` is not an event; write `request.created`",
+                "webhooks[0].events[2]: `break_glass` is not an event; write `request.break_glass`",
             ],
         ),
     ]);
@@ -199,7 +199,7 @@ fn policies_and_slack_are_refused_by_key() {
              [[notification_policies]]\ndatabase = \"other\"\n",
             vec![
                 "notification_policies[0].webhooks[0]: webhook `ghost` is not defined",
-                "notification_policies[0].events[0]: `` is no event",
+                "notification_policies[0].events[0]: `` is not an event",
                 "notification_policies[1]: the scope (*, production) has a policy already, on line 5",
                 "notification_policies[2].database: database `other` is not registered",
             ],
@@ -252,15 +252,15 @@ fn urls_that_lead_into_private_networks_need_leave() {
         ("https://[fd00::1]/x", "is private", ""),
         (
             "https://169.254.169.254/x",
-            "none that a service has",
-            "none that a service has",
+            "no service can have",
+            "no service can have",
         ),
         (
             "https://[::ffff:169.254.169.254]/x",
-            "none that a service has",
-            "none that a service has",
+            "no service can have",
+            "no service can have",
         ),
-        ("https://0.0.0.0/", "none that a service has", "none that"),
+        ("https://0.0.0.0/", "no service can have", "no service"),
         ("https://2130706433/", "is a number", "is a number"),
         ("https://0x7f000001/", "is a number", "is a number"),
         ("https://127.1/", "is a number", "is a number"),
@@ -312,17 +312,17 @@ fn what_has_no_effect_is_a_warning() {
     let spanned = warnings(&config).join("\n");
     for words in [
         "webhooks[0].events: these have no effect",
-        "webhooks[1].events[0]: `license_downgraded` never comes",
+        "webhooks[1].events[0]: `license_downgraded` is never sent",
         "no registered database has the environment `moon`",
     ] {
         assert!(spanned.contains(words), "no `{words}` in {spanned}");
     }
-    // A name that never comes does not turn into everything.
+    // A name that is never sent does not turn into everything.
     assert!(!config.webhooks[1].events.takes("request.created"));
 }
 
 #[test]
-fn who_is_told_is_policy_and_how_he_is_reached_is_not() {
+fn recipients_are_policy_and_their_addresses_are_not() {
     let version = |url: &str, events: &str| {
         let text = with(&format!(
             "[[webhooks]]\nid = \"a\"\nurl = \"{url}\"\n[[notification_policies]]\nwebhooks = [\"a\"]\nevents = {events}\n"

@@ -145,7 +145,7 @@ fn a_limited_role_that_gives_what_belongs_to_no_database_is_a_warning() {
         ("audit.view", "databases = [\"*\"]\nenvironments = []"),
         ("request.approve", "environments = [\"staging\"]"),
         ("metrics.view", "environments = [\"staging\"]"),
-        // Such a one is for everything of a part, and is not told what it lacks.
+        // Such a one is for everything of a part, and the message does not list what it lacks.
         ("*", "environments = [\"staging\"]"),
     ] {
         let config = team(&role(&format!("[\"{permission}\"]"), scope));

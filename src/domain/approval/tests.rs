@@ -241,7 +241,7 @@ fn who_may_approve_and_reject_and_what_it_is_booked_on() {
 }
 
 #[test]
-fn a_requester_turns_down_by_a_token_that_lets_him_cancel_or_decide() {
+fn a_requester_rejects_with_a_token_that_may_cancel_or_decide() {
     let table = "
 ceiling                        | rejects
 -                              | requester

@@ -71,7 +71,7 @@ pub fn classify(facts: &Facts) -> Result<Operation, Error> {
             )
             .details(json!({"line": line, "column": column, "reason": reason}));
             Err(if facts.emergency && !facts.allow_ddl && sql.ddl_eligible {
-                error.hint("in an emergency, `allow_ddl` lets it through to whoever may use it")
+                error.hint("in an emergency, `allow_ddl` permits it to those who may use it")
             } else {
                 error.hint("no workflow lets this kind of statement through")
             })
@@ -216,8 +216,8 @@ fn ensure_readable(facts: &Facts, opening: Opening) -> Result<(), Error> {
     }
 }
 
-/// How the request opens, and why. Migrations are never let through by risk, nor is a call of a function of which nobody
-/// knows what it does.
+/// How the request opens, and why. Migrations are never let through by risk, nor is a call of a function of which
+/// nobody knows what it does.
 fn opening(
     facts: &Facts,
     operation: Operation,

@@ -1,5 +1,5 @@
-//! Decisions again: under the policies that were in force, where nothing may differ, and under others, to see what they
-//! would change.
+//! Decisions again: under the policies that were in effect, where nothing may differ, and under others, to see what
+//! they would change.
 
 use super::{Decision, classify, decide};
 use crate::domain::facts::Facts;

@@ -37,7 +37,7 @@ const STATEMENTS: [&str; 14] = [
     "",
 ];
 
-/// What is known of the tables, and every combination of what a request says beside its statement.
+/// What is known of the tables, and every combination of what a request says besides its statement.
 fn universe() -> Vec<Facts> {
     let snapshot = Snapshot::parse(TABLES).unwrap();
     let mut all = Vec::new();

@@ -192,7 +192,7 @@ fn class_reason(sql: &SqlFacts) -> &str {
     }
 }
 
-/// Strings, numbers and booleans always have a spelling; should they not, the empty text is one that the schema
+/// Strings, numbers and booleans can always be serialized; should they not, the empty text is one that the schema
 /// refuses.
 fn serialize(text: &impl Serialize) -> String {
     serde_json::to_string(text).unwrap_or_default()

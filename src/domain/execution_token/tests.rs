@@ -166,7 +166,7 @@ fn another_key_an_old_token_and_rubbish_are_refused() {
     }
 }
 
-/// The message is spelled out here a second time, as existing agents build it.
+/// The message is written out here a second time, as existing agents build it.
 #[test]
 fn existing_agents_find_their_signature() {
     let c = claims();

@@ -1,5 +1,5 @@
-//! Facts as JSON: the form in which they are kept with a request. A text that is not exactly of this form is no facts at
-//! all, rather than facts that say less.
+//! Facts as JSON: the form in which they are kept with a request. A text that is not exactly of this form is refused
+//! rather than read as facts that say less.
 
 use super::{Effect, Facts, Requester, SchemaStatus, SqlFacts};
 use crate::domain::id::Operation;
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn another_text_is_none() {
+    fn another_text_is_refused() {
         let snapshot = Snapshot::parse(TABLES).unwrap();
         let text = facts("DELETE FROM a", Schema::Ready(&snapshot)).to_text();
         assert!(Facts::from_text(&text).is_some(), "{text}");

@@ -75,7 +75,7 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// Whether there is none that can be used.
+    /// Whether no key can be used.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }

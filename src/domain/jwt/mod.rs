@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Longest token, in bytes; a head of the gate holds no more beside its other fields.
+/// Longest token, in bytes; a head of the gate holds no more together with its other fields.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// How far the provider's clock may be from ours, in seconds.
 pub const LEEWAY_SECS: u64 = 30;
@@ -57,12 +57,12 @@ pub struct JwtClaims {
     pub expires_at: Timestamp,
 }
 
-/// Why a token does not count. For a metric; a client is told nothing of it.
+/// Why a token does not count. For a metric; a client does not learn it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JwtError {
-    /// Too long, not three parts, not base64url, not JSON, a key said twice, a claim of a wrong type.
+    /// Too long, not three parts, not base64url, not JSON, a repeated key, a claim of a wrong type.
     Malformed,
-    /// An algorithm that is none of ours, `none` and HMAC among them.
+    /// An algorithm other than ours; `none` and HMAC among them.
     Algorithm,
     /// A header that names a key elsewhere or asks for a feature, or a token for another purpose.
     Header,
@@ -112,7 +112,7 @@ pub trait KeySource: Send + Sync {
     fn keys(&self) -> Result<Arc<KeySet>, Error>;
 
     /// Keys beyond `seen`, in which a token found none: asks the provider again, if that was not done just now.
-    /// `None` when there are no others.
+    /// `None` when there are none.
     ///
     /// # Errors
     /// `unavailable` when the provider does not answer, so that nobody can tell whether it has such a key.
@@ -135,7 +135,7 @@ pub fn verify(
     let (signed, signature) = token.rsplit_once('.').ok_or(JwtError::Malformed)?;
     let (head, payload) = signed.split_once('.').ok_or(JwtError::Malformed)?;
     let part = |text: &str| base64url(text).ok_or(JwtError::Malformed);
-    // A payload with a dot in it is no base64, so there are three parts.
+    // A payload with a dot in it is not base64, so there are three parts.
     let (head, payload, signature) = (part(head)?, part(payload)?, part(signature)?);
     let head = strict::object(&head).ok_or(JwtError::Malformed)?;
     is_plain(&head)?;

@@ -1,10 +1,10 @@
-//! JSON in which an object that says a key twice is no JSON: two readers must never see two meanings.
+//! JSON in which a repeated key is an error: two readers must never see two meanings.
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
 
-/// Reads a JSON object. `None` for anything else: a key said twice at any depth, text after it, or nesting beyond what
+/// Reads a JSON object. `None` for anything else: a key repeated at any depth, text after it, or nesting beyond what
 /// the parser follows (128 levels).
 pub(super) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice(bytes) {
@@ -28,7 +28,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON with each key said once")
+        f.write_str("JSON with each key once")
     }
 
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
@@ -67,7 +67,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
         let mut map = Map::new();
         while let Some((key, Strict(value))) = access.next_entry::<String, Strict>()? {
             if map.insert(key, value).is_some() {
-                return Err(A::Error::custom("a key is said twice"));
+                return Err(A::Error::custom("a key is repeated"));
             }
         }
         Ok(Value::Object(map))

@@ -208,14 +208,14 @@ fn subjects_and_groups_are_taken_as_they_are_written() {
 }
 
 #[test]
-fn a_token_has_one_spelling() {
+fn a_token_has_one_form() {
     let good = token("good-RS256");
     let parts: Vec<&str> = good.split('.').collect();
     let [head, claims, signature] = parts[..] else {
         panic!()
     };
     let ends_otherwise = |text: &str| {
-        // 256 bytes leave two bits in the last character that say nothing; another one is another spelling.
+        // 256 bytes leave two bits in the last character that mean nothing; another one is another text.
         let (start, last) = text.split_at(text.len() - 1);
         let code = |c: u8| match c {
             b'A'..=b'Z' => c - b'A',
@@ -333,7 +333,7 @@ fn only_points_of_the_right_width_are_kept() {
 }
 
 #[test]
-fn a_point_beside_its_curve_signs_nothing() {
+fn a_point_off_its_curve_signs_nothing() {
     let one = URL_SAFE_NO_PAD.encode([1; 32]);
     let json = format!(
         r#"{{"keys":[{{"kty":"EC","crv":"P-256","kid":"ec-256","x":"{one}","y":"{one}"}}]}}"#

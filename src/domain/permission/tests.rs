@@ -29,7 +29,7 @@ fn role(text: &str) -> Role {
     }
 }
 
-/// What somebody with these roles may; a ceiling of `-` is none.
+/// The rights of somebody with these roles; `-` means no ceiling.
 pub(crate) fn rights(held: &str, ceiling: &str) -> Rights {
     Rights {
         held: roles(held),
@@ -197,7 +197,7 @@ a = request.view                                        | b = request.cancel ; c
 }
 
 #[test]
-fn an_administrator_holds_everything_and_his_token_lets_it_through() {
+fn an_administrator_holds_everything_and_the_token_lets_it_through() {
     let table = "
 held                      | ceiling            | target         | there | everywhere
                           | -                  | app/production | no    | no
@@ -220,7 +220,7 @@ a = request.view          | b = *              | app/production | no    | no
 }
 
 #[test]
-fn a_caller_acts_by_roles_that_his_token_names_or_outranks() {
+fn a_caller_acts_by_roles_that_the_token_names_or_outranks() {
     let table = "
 held                                           | ceiling                      | acts as
                                                | -                            |

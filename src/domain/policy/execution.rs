@@ -7,7 +7,7 @@ use crate::domain::kept::policy;
 
 /// Shortest lease of an execution, in seconds.
 pub const LEASE_SECS_MIN: u64 = 60;
-/// Lease beyond the statement timeout, in seconds: time to connect, upload and be heard.
+/// Lease beyond the statement timeout, in seconds: time to connect, upload and report.
 pub const LEASE_MARGIN_SECS: u64 = 30;
 /// Lease of a migration where nothing else says, in seconds.
 pub const MIGRATION_LEASE_SECS: u64 = 600;

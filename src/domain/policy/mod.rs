@@ -46,7 +46,7 @@ pub struct Binding {
     pub groups: BTreeSet<String>,
 }
 
-/// Gives a role to whoever the identity provider says something about.
+/// Gives a role by a claim of the identity provider.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RoleMapping {
     /// The claim; dots lead into objects.
@@ -74,7 +74,7 @@ pub struct Policies {
     pub bindings: Vec<Binding>,
     /// The role of somebody whom no binding names.
     pub default_role: Option<String>,
-    /// Who gets which role by what the identity provider says of him.
+    /// Who gets which role by claims of the identity provider.
     pub role_mappings: Vec<RoleMapping>,
     /// The role of somebody who comes from there and has no other; before `default_role`.
     pub oidc_default_role: Option<String>,
@@ -169,7 +169,7 @@ impl Policies {
             .any(|p| p.scope.score(target).is_some())
     }
 
-    /// The result policy where nothing else is said.
+    /// The result policy where none is configured.
     pub fn plain_result(&self) -> ResultPolicy {
         ResultPolicy {
             retention_days: self.result_ttl_days,
@@ -198,7 +198,7 @@ impl Policies {
             .collect()
     }
 
-    /// Roles that bindings give to `subject`, himself or through `groups`.
+    /// Roles that bindings give to `subject`, directly or through `groups`.
     pub fn bound_roles(&self, subject: &str, groups: &BTreeSet<String>) -> Vec<Role> {
         let mut names = BTreeSet::new();
         for binding in self.bindings.iter().filter(|b| b.role != Role::AGENT) {
@@ -213,7 +213,7 @@ impl Policies {
             .collect()
     }
 
-    /// Roles of a person: by binding, or the default role where no binding names him. A binding never gives the
+    /// Roles of a person: by binding, or the default role where no binding names them. A binding never gives the
     /// rights of an agent.
     pub fn roles_of(&self, subject: &str, groups: &BTreeSet<String>) -> Vec<Role> {
         let mut bound = self.bound_roles(subject, groups);
@@ -228,8 +228,8 @@ impl Policies {
         bound
     }
 
-    /// Roles of a person who comes from the identity provider: by what it says of him and by binding, or the default
-    /// role where neither gives him one. `values` are those of his claims, by name. Neither a mapping nor a default
+    /// Roles of a person who comes from the identity provider: by its claims and by binding, or the default
+    /// role where neither gives one. `values` are those of the claims, by name. Neither a mapping nor a default
     /// gives the rights of an agent.
     pub fn roles_by_claims(
         &self,
@@ -306,7 +306,7 @@ pub fn workflow_id(scope: &Scope, operations: &BTreeSet<Operation>) -> String {
     )
 }
 
-/// One selector an approver entry may name; `requester` is none.
+/// Whether an approver entry may name the selector; `requester` it may not.
 pub fn is_approver(selector: &Selector) -> bool {
     !matches!(selector, Selector::Requester)
 }

@@ -1,14 +1,14 @@
-//! Notification policies: which webhooks are told of which events, and where.
+//! Notification policies: which webhooks are notified of which events, and where.
 //!
 //! The rule (contract section 9): a webhook that some policy names fires only through policies, for the scope and the
 //! events of the one that applies; a webhook that no policy names fires by its own events, everywhere. Policies know
-//! webhooks by their ids; where those lead, and with which secret, is no policy.
+//! webhooks by their ids; where those lead, and with which secret, is not a policy.
 
 use crate::domain::id::Target;
 use crate::domain::scope::{Scope, most_specific};
 use std::collections::BTreeSet;
 
-/// Every event that somebody can be told of. They are the types of the audit events that account for them.
+/// Every event that can be notified. They are the types of the audit events that account for them.
 pub const EVENTS: [&str; 14] = [
     "request.created",
     "request.auto_approved",
@@ -26,7 +26,7 @@ pub const EVENTS: [&str; 14] = [
     "execution.lost",
 ];
 
-/// Events that configurations of 0.1.6 may name and that never come here: there are no licences.
+/// Events that configurations of 0.1.6 may name and that are never sent: there are no licences.
 pub const LICENCE_EVENTS: [&str; 2] = ["license_grace_warning", "license_downgraded"];
 
 /// Times a delivery is tried before it is given up, as existing clients show it.
@@ -36,7 +36,7 @@ pub const ATTEMPTS_MAX: u32 = 10;
 /// what is older waits for nobody, and would only fill the database.
 pub const PENDING_MS_MAX: i64 = 24 * 60 * 60 * 1000;
 
-/// Which events something is told of.
+/// Which events a webhook receives.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EventFilter {
     /// None for every event.
@@ -47,7 +47,7 @@ impl EventFilter {
     /// Stands for every event.
     pub const EVERY: &'static str = "*";
 
-    /// These events; every one where there is no name, or `*` among them.
+    /// These events; every one where no name is given, or `*` among them.
     pub fn new(names: impl IntoIterator<Item = String>) -> EventFilter {
         let mut names: BTreeSet<String> = names.into_iter().collect();
         if names.contains(Self::EVERY) {
@@ -70,13 +70,13 @@ impl EventFilter {
     }
 }
 
-/// Who is told in a scope.
+/// Who is notified in a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotificationPolicy {
     pub scope: Scope,
     /// Ids of the webhooks that fire there; none keeps those that other policies name silent.
     pub webhooks: BTreeSet<String>,
-    /// What they are told of.
+    /// The events they receive.
     pub events: EventFilter,
 }
 
@@ -99,7 +99,7 @@ pub fn resolve<'p>(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoutedWebhook {
     pub id: String,
-    /// What it is told of where no policy names it.
+    /// Its events where no policy names it.
     pub events: EventFilter,
 }
 
@@ -131,7 +131,7 @@ impl Routes {
         }
     }
 
-    /// Whether nobody is told of anything.
+    /// Whether nobody is notified of anything.
     pub fn is_empty(&self) -> bool {
         self.webhooks.is_empty()
     }
@@ -159,7 +159,7 @@ impl Routes {
         })
     }
 
-    /// Ids of the webhooks that are told of `event` on a target, in the order of the file.
+    /// Ids of the webhooks that receive `event` on a target, in the order of the file.
     pub fn select(&self, event: &str, target: &Target) -> impl Iterator<Item = &str> {
         self.firing(target)
             .filter(move |f| f.events.takes(event))

@@ -30,7 +30,7 @@ kept! {
         auto_approve: Sorted<AutoApprove>,
         #[serde(rename = "result_policies")]
         result: Sorted<ResultPolicy>,
-        // Younger than the first texts: where there is none, the text stays the one it was.
+        // Younger than the first texts: without them the text stays as it was.
         #[serde(rename = "notification_policies", default, skip_serializing_if = "Vec::is_empty")]
         notification: Sorted<NotificationPolicy>,
         roles: ByName,
@@ -85,7 +85,7 @@ kept! {
     }
 }
 
-/// A role as its text has it: its scope is no object of its own.
+/// A role as its text has it: its scope is not an object of its own.
 struct FlatRole {
     name: String,
     permissions: BTreeSet<Permission>,
@@ -149,7 +149,7 @@ kept! {
     }
 }
 
-/// An auto-approval as its text has it: its allowance is no object of its own, and no threshold is above high.
+/// An auto-approval as its text has it: its allowance is not an object of its own, and no threshold is above high.
 struct FlatAutoApprove {
     scope: Scope,
     risk: Option<RiskLevel>,
@@ -275,7 +275,7 @@ impl Form for ByName {
 
 impl Policies {
     /// The text of these policies. Entries of equal standing are sorted, so that their order in the file does not
-    /// matter; secrets, storage and the like are no part of it.
+    /// matter; secrets, storage and the like are not part of it.
     pub fn canonical(&self) -> String {
         write(self)
     }
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_from_before_there_were_notification_policies_is_read_and_spelled_as_it_was() {
+    fn a_text_without_notification_policies_is_read_and_written_as_it_was() {
         let mut policies = some();
         policies.notification.clear();
         let text = policies.canonical();
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn another_text_is_none() {
+    fn another_text_is_refused() {
         let text = some().canonical();
         for other in [
             String::new(),

@@ -137,19 +137,20 @@ pub struct Analysis {
     pub class: Class,
     /// Its statements, in order; empty where the text could not even be cut into statements.
     pub statements: Vec<StatementFacts>,
-    /// The statements' own text, cut from the source: no separators, no comments behind the last word. `None` where
+    /// The statements' own text, cut from the source: no separators, no comments after the last word. `None` where
     /// the text could not be read, and where it is refused even in an emergency.
     pub plan: Option<Vec<String>>,
     /// Findings of the review rules, by statement; configuration decides what they do.
     pub findings: Vec<Finding>,
     /// Tables that are read or written, sorted: `schema.table` or `table`. Unquoted PostgreSQL names are in lower case;
-    /// in MySQL and SQLite names keep their spelling and are to be compared without regard to case.
+    /// in MySQL and SQLite names keep their letter case and are to be compared without regard to case.
     pub tables: Vec<String>,
     /// Functions it calls that are not known to be free of side effects: `schema.name` or `name`, sorted.
     pub unknown_functions: Vec<String>,
     pub ddl: DdlFacts,
     /// A single statement of harmless DDL, by shape: CREATE TABLE or VIEW without OR REPLACE or AS, and in PostgreSQL
-    /// CREATE INDEX CONCURRENTLY and ALTER TABLE with nothing but ADD COLUMN. Whoever uses it also asks for no findings.
+    /// CREATE INDEX CONCURRENTLY and ALTER TABLE with nothing but ADD COLUMN. Callers also require that there are no
+    /// findings.
     pub safe_ddl: bool,
     /// The text without its data.
     pub redacted: Redacted,
@@ -172,7 +173,8 @@ pub enum InputError {
     TooManyStatements {
         count: usize,
     },
-    /// A statement with more than [`CHAIN_MAX`](super::CHAIN_MAX) operators and the like, or [`WORD_RUN_MAX`](super::WORD_RUN_MAX) words in a row.
+    /// A statement with more than [`CHAIN_MAX`](super::CHAIN_MAX) operators and the like, or
+    /// [`WORD_RUN_MAX`](super::WORD_RUN_MAX) words in a row.
     TooComplex {
         /// The statement, from 1.
         statement: usize,

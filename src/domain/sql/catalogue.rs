@@ -1,9 +1,9 @@
 //! Functions that are known to have no side effects, a list for each dialect.
 //!
-//! The lists are the databases' own: `tests/sql/catalogue.sh` writes them from the catalogues of PostgreSQL, MariaDB and
-//! SQLite, and a test writes them again and compares. What a catalogue cannot say stands here: volatile functions of
-//! PostgreSQL that only look, names of newer versions, of MySQL, and of what is spelled with keywords. A function that
-//! is neither here nor in `functions` may do anything, and its call is never approved by risk alone.
+//! The lists are the databases' own: `tests/sql/catalogue.sh` writes them from the catalogues of PostgreSQL, MariaDB
+//! and SQLite, and a test writes them again and compares. What a catalogue cannot say stands here: volatile functions
+//! of PostgreSQL that only look, names of newer versions, of MySQL, and of what is written with keywords. A function
+//! that is neither here nor in `functions` may do anything, and its call is never approved by risk alone.
 
 use super::functions;
 use crate::domain::dialect::Dialect;
@@ -90,7 +90,7 @@ const POSTGRES_DOUBTFUL: &[&str] = &[
     "setseed",
 ];
 
-/// Spelled with keywords, or newer than the catalogue; sorted.
+/// Written with keywords, or newer than the catalogue; sorted.
 const POSTGRES_MORE: &[&str] = &[
     "any_value",
     "array_reverse",
@@ -162,7 +162,7 @@ const POSTGRES_MORE: &[&str] = &[
     "xmltable",
 ];
 
-/// Spelled with keywords, or of MySQL only; sorted.
+/// Written with keywords, or of MySQL only; sorted.
 const MYSQL_MORE: &[&str] = &[
     "any_value",
     "ascii",

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_international_text_is_no_finding() {
+    fn ordinary_international_text_is_not_a_finding() {
         for sql in [
             "SELECT 'مرحبا', 'שלום\u{200f}', '日本語', 'naïve', '👩\u{200d}💻', 'क\u{94d}\u{200d}ष' FROM t",
             "SELECT '\u{2067}שלום\u{2069} abc' FROM t",

@@ -296,7 +296,7 @@ fn composed(expr: &Expr, ctx: &Context) -> Part {
                     _ => return Part::Row,
                 }
             }
-            // What a function draws from (time, chance) is no constant; without arguments it may be that.
+            // What a function draws from (time, chance) is not a constant; without arguments it may be that.
             if parts.is_empty() {
                 return Part::Row;
             }

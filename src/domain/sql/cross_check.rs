@@ -83,7 +83,7 @@ fn compare(lexed: &Lexed<'_>, theirs: &[TokenWithSpan]) -> Result<(), LexError> 
                     // `0x1F` is a number to us, and a string to the parser.
                     let same =
                         own.kind == kind || (own.kind, kind) == (TokenKind::Number, TokenKind::Str);
-                    same && (own.line, own.column) == start && own.behind == (end.line, end.column)
+                    same && (own.line, own.column) == start && own.after == (end.line, end.column)
                 }),
             },
         };

@@ -1,4 +1,5 @@
-//! The verdict on statements that define: CREATE, ALTER and DROP, and whatever is no query and no change of rows.
+//! The verdict on statements that define: CREATE, ALTER and DROP, and everything else that is neither a query nor a
+//! change of rows.
 
 use super::analysis::{Category, SqlVerdict, StatementClass};
 use super::judge::write;
@@ -108,7 +109,7 @@ fn dropped(object: ObjectType, names: &[ObjectName], walk: &mut Walk) -> SqlVerd
     SqlVerdict::refused(kind, Category::BreakGlassDdl, "drops an object")
 }
 
-/// First words catch these before; should a spelling ever slip past them, the tree refuses it all the same.
+/// First words catch these before; should a form ever slip past them, the tree refuses it all the same.
 fn last_resort(statement: &Statement) -> SqlVerdict {
     use Category::{CodeExecution, PrivilegeDdl, SecurityBoundary, TxControl};
     let (kind, category) = match statement {

@@ -1,8 +1,9 @@
 //! Functions that make a query more than a query, found among the tokens, wherever they are called.
 //!
 //! A call is a name with a parenthesis after it, or in PostgreSQL with a dot before it, whatever part of a statement it
-//! stands in, so that no corner of the parse tree (FROM, DEFAULT, ORDER BY, a SHOW's WHERE) can hide one. One list serves all dialects, because the dialect
-//! of a database may be unknown. A name that could be read in more than one way counts as dangerous.
+//! stands in, so that no corner of the parse tree (FROM, DEFAULT, ORDER BY, a SHOW's WHERE) can hide one. One list
+//! serves all dialects, because the dialect of a database may be unknown. A name that could be read in more than one
+//! way counts as dangerous.
 //!
 //! What no list can know: a function that somebody defined may write. Such a call stays a query, which the agent runs
 //! in a read-only transaction, but it is not approved by risk alone; see `catalogue`.
@@ -253,7 +254,7 @@ fn draws_default(stmt: &StatementTokens<'_>, i: usize) -> bool {
         && matches!(stmt.kind(i + 3), Some(TokenKind::Close | TokenKind::Dot))
 }
 
-/// PostgreSQL's other spelling of a call: `(1).pg_sleep`, `row.pg_sleep`, with a column's name taking precedence. Names
+/// PostgreSQL's other form of a call: `(1).pg_sleep`, `row.pg_sleep`, with a column's name taking precedence. Names
 /// that could be ordinary columns (`schedule`) count only where they stand for a function of the server itself.
 fn called_as_field(name: &str) -> bool {
     /// Of extensions, and callable with one argument.

@@ -86,7 +86,7 @@ fn escalate(judged: &mut Judged, stmt: &StatementTokens<'_>, dialect: Dialect, h
     judged.verdict.category = Category::Dml;
 }
 
-/// Whether the words of a query that the tree calls reading spell a write or a lock: should the parser ever take one
+/// Whether the words of a query that the tree calls reading mean a write or a lock: should the parser ever take one
 /// for an alias, the words still give it away. A column of such a name costs an approval.
 fn hides_write(stmt: &StatementTokens<'_>) -> bool {
     (0..stmt.toks.len()).any(|i| {

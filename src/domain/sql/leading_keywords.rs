@@ -156,7 +156,7 @@ fn pragma(stmt: &StatementTokens<'_>) -> Leading {
     )
 }
 
-/// The first word of `piece` that is one of `objects`, looked for behind modifiers such as OR REPLACE or DEFINER.
+/// The first word of `piece` that is one of `objects`, looked for after modifiers such as OR REPLACE or DEFINER.
 fn object<'w>(stmt: &StatementTokens<'_>, objects: &[&'w str]) -> Option<&'w str> {
     /// Longest run of modifiers: `CREATE OR REPLACE ALGORITHM = MERGE DEFINER = a@b SQL SECURITY INVOKER VIEW`.
     const TOKENS_MAX: usize = 24;
@@ -330,7 +330,7 @@ fn opens_statement(stmt: &StatementTokens<'_>, i: usize) -> bool {
     stmt.is_any(i, WORDS) || stmt.kind(i) == Some(TokenKind::Open)
 }
 
-/// MySQL's `DESCRIBE table [column]`: a name, perhaps qualified, perhaps a column or a pattern behind it.
+/// MySQL's `DESCRIBE table [column]`: a name, perhaps qualified, perhaps followed by a column or a pattern.
 fn describe(stmt: &StatementTokens<'_>, at: usize) -> Leading {
     let name = |i: usize| matches!(stmt.kind(i), Some(TokenKind::Word | TokenKind::Quoted));
     let mut end = at + 1;

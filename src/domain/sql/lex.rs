@@ -17,7 +17,7 @@ const OPERATORS: [&str; 27] = [
     "#>", "@>", "<@", "=>", "<<", ">>", "==", "~*", "!~", "~~", "?|", "?&",
 ];
 
-/// Cuts `src` into tokens. Linear in its length; never fails, but may stop early with a `trouble`.
+/// Cuts `src` into tokens. Linear in its length; never fails, but may stop early with a `problem`.
 pub(super) fn lex(src: &str, dialect: Dialect) -> Lexed<'_> {
     let mut lexer = Lexer {
         src,
@@ -92,7 +92,7 @@ impl Lexer<'_> {
             end: self.at,
             line,
             column,
-            behind: (self.line, self.column),
+            after: (self.line, self.column),
         });
         Ok(())
     }
@@ -159,10 +159,10 @@ impl Lexer<'_> {
         Ok(())
     }
 
-    /// MySQL wants white space or a control character behind the dashes: `1--1` is an addition there.
+    /// MySQL wants white space or a control character after the dashes: `1--1` is an addition there.
     fn dashes_open_comment(&self) -> bool {
-        let behind = self.bytes.get(self.at + 2).copied();
-        self.dialect != Dialect::MySql || behind.is_none_or(|b| b <= b' ' || b == 0x7f)
+        let next = self.bytes.get(self.at + 2).copied();
+        self.dialect != Dialect::MySql || next.is_none_or(|b| b <= b' ' || b == 0x7f)
     }
 
     /// To the end of the line; for PostgreSQL a carriage return ends a line too.
@@ -388,7 +388,7 @@ impl Lexer<'_> {
             rest = comment[end..].trim_start();
         }
         if rest.starts_with('\'') {
-            return Err("an escape string that goes on behind white space");
+            return Err("an escape string that continues after white space");
         }
         Ok(())
     }

@@ -102,7 +102,7 @@ pub(super) fn complexity(stmt: &StatementTokens<'_>) -> Complexity {
                 continue;
             }
             TokenKind::Quoted => continue,
-            // The sign of a number in a list is no chain: bulk inserts are full of them.
+            // The sign of a number in a list is not a chain: bulk inserts are full of them.
             TokenKind::Op if matches!(stmt.text(i), "-" | "+") => {
                 let listed =
                     i > 0 && matches!(stmt.toks[i - 1].kind, TokenKind::Comma | TokenKind::Open);

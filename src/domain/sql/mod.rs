@@ -4,9 +4,9 @@
 //!
 //! - `token`, `lex`: tokens by the rules of the database; `agree`: the parser's tokens must be the same.
 //! - `limits`: what a text may cost. `heads`, `settings`: what first words settle.
-//! - `judge`: the verdict on a statement, from the tree that `walk`, `walk_dml` and `walk_expr` walk and from `functions`.
-//!   `catalogue`: functions that are known to do nothing but compute. `condition`: conditions that choose no rows.
-//!   `by_words`: what words tell where the parser fails.
+//! - `judge`: the verdict on a statement, from the tree that `walk`, `walk_dml` and `walk_expr` walk and from
+//!   `functions`. `catalogue`: functions that are known to do nothing but compute. `condition`: conditions that choose
+//!   no rows. `by_words`: what words tell where the parser fails.
 //! - `review`, `locking`, `characters`: rules and findings. `redact`: the text without its data.
 //! - `any`: a text whose dialect nobody knows.
 //!
@@ -108,7 +108,7 @@ fn with(mut analysis: Analysis, findings: Vec<Finding>) -> Analysis {
     analysis
 }
 
-/// A statement of MySQL that ends in a minus sign: with what stands behind it cut off, two of them are a comment.
+/// A statement of MySQL that ends in a minus sign: with what follows it cut off, two of them are a comment.
 fn dangling_minus(stmts: &[StatementTokens<'_>], dialect: Dialect) -> Option<LexError> {
     let ends_so = |p: &&StatementTokens<'_>| p.text(p.toks.len() - 1) == "-";
     let last = stmts.iter().find(ends_so)?.toks.last()?;
@@ -228,8 +228,8 @@ fn place(stmt: &StatementTokens<'_>) -> (u64, u64) {
     stmt.toks.first().map_or((1, 1), |t| (t.line, t.column))
 }
 
-/// The text of each statement: from behind the separator before it, leading comments included, to its last word. A
-/// comment behind that word is left out, because an agent that joins statements with `;` would put the separator into
+/// The text of each statement: from after the separator before it, leading comments included, to its last word. A
+/// comment after that word is left out, because an agent that joins statements with `;` would put the separator into
 /// it.
 fn cut(text: &str, stmts: &[StatementTokens<'_>]) -> Vec<String> {
     stmts
@@ -284,7 +284,7 @@ fn class_of(
             reason: ddl.verdict.reason.clone(),
         };
     }
-    // All read. One statement gives the rows, settings may stand before it, nothing behind it.
+    // All read. One statement gives the rows, settings may stand before it, nothing after it.
     let rows = judged.iter().position(|j| j.verdict.returns_rows);
     match rows {
         Some(at) if at + 1 < judged.len() => {

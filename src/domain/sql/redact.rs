@@ -4,7 +4,7 @@
 use super::token::{StatementTokens, TokenKind};
 use crate::domain::dialect::Dialect;
 
-/// Words that are written in capitals; any other word may be a name and keeps its spelling. Sorted.
+/// Words that are written in capitals; any other word may be a name and is kept as written. Sorted.
 pub(super) const KEYWORDS: &[&str] = &[
     "ADD",
     "ALL",
@@ -198,7 +198,7 @@ fn statement(stmt: &StatementTokens<'_>, dialect: Dialect, out: &mut String) {
     }
 }
 
-/// What was written last, as far as it decides about the space behind it.
+/// What was written last, as far as it decides about the space after it.
 #[derive(PartialEq)]
 enum Before {
     Start,
@@ -220,7 +220,7 @@ impl Before {
     }
 }
 
-/// The canonical spelling of a keyword; part of a qualified name is none.
+/// The canonical form of a keyword; part of a qualified name is not a keyword.
 fn keyword(stmt: &StatementTokens<'_>, i: usize) -> Option<&'static str> {
     /// No keyword is longer.
     const LONGEST: usize = 12;
@@ -237,7 +237,7 @@ fn keyword(stmt: &StatementTokens<'_>, i: usize) -> Option<&'static str> {
         .map(|found| KEYWORDS[found])
 }
 
-/// A sign that belongs to the number behind it: `-1` is one literal, `a - 1` is not.
+/// A sign that belongs to the number after it: `-1` is one literal, `a - 1` is not.
 fn is_sign(stmt: &StatementTokens<'_>, i: usize) -> bool {
     if !matches!(stmt.text(i), "-" | "+") || stmt.kind(i) != Some(TokenKind::Op) {
         return false;
@@ -266,6 +266,7 @@ fn may_be_string(stmt: &StatementTokens<'_>, i: usize, dialect: Dialect) -> bool
     }
     let before_dot = stmt.kind(i + 1) == Some(TokenKind::Dot);
     let compared = i > 1 && stmt.is(i - 1, "from") && stmt.is(i - 2, "distinct");
-    let behind = i > 0 && (stmt.kind(i - 1) == Some(TokenKind::Dot) || stmt.is_any(i - 1, NAMED));
-    !(before_dot || behind) || compared
+    let after_name =
+        i > 0 && (stmt.kind(i - 1) == Some(TokenKind::Dot) || stmt.is_any(i - 1, NAMED));
+    !(before_dot || after_name) || compared
 }

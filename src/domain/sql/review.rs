@@ -342,7 +342,7 @@ impl Finding {
     }
 }
 
-/// Findings of one parsed statement beside those that the walk itself made; `runs` as in [`Walk`].
+/// Findings of one parsed statement besides those that the walk itself made; `runs` as in [`Walk`].
 pub(super) fn review(statement: &Statement, stmt: &StatementTokens<'_>, walk: &mut Walk) {
     let Some(first) = stmt.toks.first() else {
         return;
@@ -405,7 +405,7 @@ fn alteration(operation: &AlterTableOperation, dialect: Dialect) -> Vec<ReviewRu
     }
 }
 
-/// `serial`, identity and AUTO_INCREMENT columns have values of their own; a default of NULL is none.
+/// `serial`, identity and AUTO_INCREMENT columns have values of their own; a default of NULL does not count.
 fn not_null_without_default(column: &ColumnDef, dialect: Dialect) -> bool {
     let gives_value = |option: &ColumnOption| match option {
         ColumnOption::Default(expr) => !is_null(expr),

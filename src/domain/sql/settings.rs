@@ -1,7 +1,7 @@
 //! SET: which settings a batch may change before it reads.
 //!
 //! - Display settings (time zone, date style, application name) are safe.
-//! - Anything that changes how the server reads the text behind it (character sets, `sql_mode`) is safe only with a
+//! - Anything that changes how the server reads the text after it (character sets, `sql_mode`) is safe only with a
 //!   value that leaves our reading true; every other value is refused.
 //! - A timeout is part of the execution policy. Setting one, up or down, and `autocommit` (it ends the read-only
 //!   transaction that reads run in) makes the batch a write, so that somebody decides.

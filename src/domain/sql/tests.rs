@@ -59,7 +59,7 @@ fn cases(dialect: Dialect, table: &str) -> Vec<Case> {
         } else {
             assert!(
                 line.is_empty() || line.starts_with('#'),
-                "line {} is none of a table: {line}",
+                "line {} does not belong to a table: {line}",
                 n + 1
             );
         }
@@ -203,7 +203,7 @@ fn known_bypasses_are_never_selects() {
 }
 
 #[test]
-fn input_errors_are_told_apart() {
+fn input_errors_are_distinguished() {
     let pg = |sql: &str| analyze(sql, Dialect::Postgres);
     for empty in ["", "  \n\t", ";;", "-- nothing", "/* nothing */ ;"] {
         assert_eq!(pg(empty).unwrap_err(), InputError::Empty, "{empty:?}");

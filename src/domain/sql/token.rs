@@ -34,14 +34,14 @@ pub(super) struct Tok {
     pub kind: TokenKind,
     /// Byte offset of its first byte.
     pub start: usize,
-    /// Byte offset behind its last byte.
+    /// Byte offset after its last byte.
     pub end: usize,
     /// Line, from 1.
     pub line: u64,
     /// Column in characters, from 1.
     pub column: u64,
-    /// Line and column behind its last character.
-    pub behind: (u64, u64),
+    /// Line and column after its last character.
+    pub after: (u64, u64),
 }
 
 /// Why lexing stopped, and where.
@@ -70,7 +70,7 @@ pub(super) struct Lexed<'a> {
 pub(super) struct StatementTokens<'a> {
     pub src: &'a str,
     pub toks: &'a [Tok],
-    /// Byte offset behind the semicolon before it.
+    /// Byte offset after the semicolon before it.
     pub begin: usize,
 }
 
@@ -113,7 +113,7 @@ impl<'a> StatementTokens<'a> {
         self.toks.get(at).map_or(self.begin, |t| t.start)
     }
 
-    /// The name that token `i` spells: an identifier without its quotes.
+    /// The name that token `i` stands for: an identifier without its quotes.
     pub fn name(&self, i: usize) -> String {
         let text = self.text(i);
         match self.kind(i) {

@@ -107,7 +107,7 @@ impl Walk {
             [.., ObjectNamePart::Identifier(schema), _] => Some(self.folded(schema)),
             _ => None,
         };
-        // The server's own, and what makes a write of its statement anyway, are no question.
+        // The server's own, and what makes a write of its statement anyway, need no check.
         let own = match (self.dialect, schema.as_deref()) {
             (_, None) => true,
             (Dialect::Postgres, Some(schema)) => schema == "pg_catalog",
@@ -153,7 +153,7 @@ impl Walk {
         let scoped = query.with.is_some();
         if let Some(with) = &query.with {
             self.scopes.push(Vec::new());
-            // SQLite lets every expression of a WITH see all of them, whether or not RECURSIVE is said.
+            // SQLite lets every expression of a WITH see all of them, with or without RECURSIVE.
             let all_at_once = with.recursive || self.dialect == Dialect::Sqlite;
             if all_at_once {
                 for cte in &with.cte_tables {

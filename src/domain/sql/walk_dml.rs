@@ -1,4 +1,5 @@
-//! The walk through statements that write: their targets, their sources, and a finding where their condition is none.
+//! The walk through statements that write: their targets, their sources, and a finding where their condition limits
+//! nothing.
 
 use super::condition::{Rows, rows};
 use super::review::ReviewRule;
@@ -76,7 +77,7 @@ impl Walk {
         if every {
             self.find(ReviewRule::NoWhereDelete, &delete.delete_token);
         }
-        // `DELETE a FROM users a JOIN ...`: the names before FROM are aliases of what stands behind it.
+        // `DELETE a FROM users a JOIN ...`: the names before FROM are aliases of what follows it.
         for table in from {
             self.written(table);
         }

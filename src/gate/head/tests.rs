@@ -1,4 +1,4 @@
-//! What a request head may look like, and what the inside then reads.
+//! What a request head may look like, and what the backend then reads.
 
 use super::*;
 
@@ -196,7 +196,7 @@ fn the_scan_gives_the_same_result_however_the_bytes_come() {
     }
 }
 
-/// Whatever is let through has, for the inside, exactly one meaning: visible lines, one end, no framing of its own.
+/// Whatever is let through has, for the backend, exactly one meaning: visible lines, one end, no framing of its own.
 #[test]
 fn mangled_heads_are_refused_or_forwarded_clean() {
     let seed = b"POST /a?b HTTP/1.1\r\nHost: a\r\nX-Y: z\r\nContent-Length: 3\r\n\r\n";

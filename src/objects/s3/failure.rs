@@ -31,7 +31,7 @@ pub(super) fn refused(reply: WireResponse) -> S3Failure {
 }
 
 /// That an object is not there counts only where the store says just that: a missing bucket, or a page of somebody in
-/// between, is no missing object.
+/// between, is not a missing object.
 pub(super) fn absent(reply: WireResponse) -> Result<(), S3Failure> {
     match refused(reply) {
         S3Failure::Refused(404, Some(code)) if code == "NoSuchKey" => Ok(()),

@@ -1,7 +1,7 @@
 //! Result objects in a bucket of a store that speaks S3: `<prefix>/<request id>/<execution id>`.
 //!
 //! A call is tried a few times within a bound that is shorter than the patience of an agent, and only so many are under
-//! way at once that a slow store never takes all workers. Whatever goes wrong is "not now" to whoever asked: the agent
+//! way at once that a slow store never takes all workers. Whatever goes wrong is "not now" to the caller: the agent
 //! keeps its report and comes back. The reason is for the log, without anything that was signed.
 
 mod failure;
@@ -300,7 +300,7 @@ impl S3 {
         })
     }
 
-    /// What whoever asked is told, with the reason for the log.
+    /// The caller's error, with the reason for the log.
     fn failed(&self, what: &str, key: &str, failure: &S3Failure) -> Error {
         let bucket = &self.storage.bucket;
         Error::unavailable("the result store does not answer now").because(format!(

@@ -11,7 +11,7 @@ const CODE_BYTES_MAX: usize = 64;
 pub(super) struct ObjectPage {
     /// Keys as the store has them, and when they were written.
     pub(super) objects: Vec<(String, Timestamp)>,
-    /// Whether there is more behind it.
+    /// Whether there is more after it.
     pub(super) truncated: bool,
 }
 
@@ -26,7 +26,7 @@ pub(super) fn error_code(body: &[u8]) -> Option<String> {
     is_code.then(|| code.to_owned())
 }
 
-/// Reads a page of a list. `None` for what is none, or is not whole.
+/// Reads a page of a list. `None` for what is not one, or is incomplete.
 pub(super) fn page(body: &[u8]) -> Option<ObjectPage> {
     let text = std::str::from_utf8(body).ok()?;
     // The outermost element carries a namespace.
@@ -46,7 +46,7 @@ pub(super) fn page(body: &[u8]) -> Option<ObjectPage> {
     Some(ObjectPage { objects, truncated })
 }
 
-/// The text between the first `<name>` and the `</name>` behind it.
+/// The text between the first `<name>` and the `</name>` after it.
 fn first<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     let start = text.find(&format!("<{name}>"))? + name.len() + 2;
     let rest = text.get(start..)?;
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_page_is_refused() {
+    fn what_is_not_a_page_is_refused() {
         for text in [
             "",
             "<html>",
@@ -124,7 +124,7 @@ mod tests {
             let text = LIST.replacen(good, bad, 1);
             assert_eq!(page(text.as_bytes()), None, "{bad}");
         }
-        // Cut off anywhere, it is none.
+        // Cut off anywhere, it is refused.
         for n in 0..LIST.len() {
             assert_eq!(page(&LIST.as_bytes()[..n]), None, "{n}");
         }

@@ -38,7 +38,7 @@ pub(super) struct Unsigned<'a> {
     pub(super) body: &'a [u8],
 }
 
-/// The query of a URL, in the order and spelling that are signed.
+/// The query of a URL, in the order and form that are signed.
 pub(super) fn query_text(query: &[(&str, &str)]) -> String {
     let mut pairs: Vec<(String, String)> =
         query.iter().map(|(k, v)| (encode(k), encode(v))).collect();

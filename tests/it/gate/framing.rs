@@ -84,7 +84,7 @@ fn bodies_arrive_whole_however_they_are_framed_and_cut() {
     peer.say("lo\r\n0\r\n\r\nGET /ping HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(peer.answer().body, "5");
     assert_eq!(peer.answer().body, "pong");
-    // Larger than every buffer on the way, so that the inside must read while we send.
+    // Larger than every buffer on the way, so that the backend must read while we send.
     let body = vec![b'b'; 3 << 20];
     let length = body.len();
     peer.say(format!(

@@ -209,7 +209,7 @@ impl Rig {
             rules: Arc::new(rule),
             admit: Arc::new(admit),
             backend: listener.socket(),
-            inner_connections: workers * 2,
+            backend_connections: workers * 2,
             key,
             hub: hub.clone(),
             metrics: metrics.clone(),

@@ -53,7 +53,7 @@ fn stuck_workers_are_said_to_be_stuck_and_recover() {
     for peer in &mut stuck {
         peer.answer().is_error(504);
     }
-    assert_eq!(rig.metrics.gate_inner_lost.value(&[]), 4);
+    assert_eq!(rig.metrics.gate_backend_lost.value(&[]), 4);
     rig.get("/ping").is_error(503);
     rig.app.open_door(true);
     eventually("recovery", || rig.get("/ping").status == 200);

@@ -157,7 +157,7 @@ fn a_call_whose_client_leaves_gives_its_worker_back() {
     drop(peer);
     rig.app.open_door(true);
     rig.forgets_everybody();
-    assert_eq!(rig.metrics.gate_inner_lost.value(&[]), 0);
+    assert_eq!(rig.metrics.gate_backend_lost.value(&[]), 0);
     rig.is_alive();
 }
 

@@ -1,5 +1,5 @@
-//! Whether the number of rows that a plan changes can be known: only of plain INSERT, UPDATE and DELETE on transactional
-//! tables without triggers and without keys that pass a change on. These databases count nothing else.
+//! Whether the number of rows that a plan changes can be known: only of plain INSERT, UPDATE and DELETE on
+//! transactional tables without triggers and without keys that pass a change on. These databases count nothing else.
 
 use super::session::{Session, Stop, Watch};
 use crate::agent::drivers::{DriverJob, guard};
@@ -19,7 +19,7 @@ pub(super) fn provable(session: &mut Session, job: &DriverJob, watch: &Watch) ->
         }
         let Some(tables) = guard::tables(sql, Dialect::MySql).filter(|tables| !tables.is_empty())
         else {
-            return unprovable("the tables of a statement cannot be told".to_owned());
+            return unprovable("the tables of a statement cannot be determined".to_owned());
         };
         for table in tables {
             let (schema, name) = match table.split_once('.') {

@@ -9,7 +9,7 @@ use crate::domain::dialect::Dialect;
 /// Longest time for one statement, in seconds.
 const EXPLAIN_SECS_MAX: u64 = 5;
 
-/// The plan of `sql` as PostgreSQL writes it: `[{"Plan":{..}}]`; the message says why there is none.
+/// The plan of `sql` as PostgreSQL writes it: `[{"Plan":{..}}]`; the message says why it is missing.
 pub(super) fn explain(postgres: &Postgres, sql: &str, cancel: &Cancel) -> Result<String, String> {
     let watch = Watch::new(EXPLAIN_SECS_MAX, cancel);
     plan(postgres, sql, &watch).map_err(|stop| cut(watch.why(stop).0))

@@ -99,7 +99,7 @@ impl Postgres {
         set("datestyle", "ISO, MDY");
         set("intervalstyle", "postgres");
         if raw_bytes {
-            // Nobody knows what the bytes mean; as UTF-8 the first that is none would cost the whole result.
+            // Nobody knows what the bytes mean; as UTF-8 the first invalid one would cost the whole result.
             set("client_encoding", "SQL_ASCII");
         }
         out.push_str(" 1; ");

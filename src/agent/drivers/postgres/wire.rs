@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 /// Longest message that is kept, in bytes: more than a whole result may have.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
-/// Longest row that is dropped instead, in bytes; what is longer is no row of PostgreSQL.
+/// Longest row that is dropped instead, in bytes; PostgreSQL sends no longer row.
 const DROPPED_BYTES_MAX: usize = (1 << 30) + (1 << 20);
 /// How long one read waits before cancellation and time are looked at.
 const READ_SLICE: Duration = Duration::from_millis(100);
@@ -87,7 +87,7 @@ pub struct Column {
     pub type_oid: u32,
 }
 
-/// What a statement answers with, as far as it is known before it runs.
+/// What a statement returns, as far as it is known before it runs.
 #[derive(Debug, Default)]
 pub struct Shape {
     pub columns: Vec<Column>,

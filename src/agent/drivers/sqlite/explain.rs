@@ -8,7 +8,7 @@ use rusqlite::Connection;
 /// Longest time for one statement, in seconds; making a plan takes a moment, waiting for a lock may take longer.
 const EXPLAIN_SECS_MAX: u64 = 5;
 
-/// The plan of `sql` as a JSON array of `{"id","parent","detail"}`; the message says why there is none.
+/// The plan of `sql` as a JSON array of `{"id","parent","detail"}`; the message says why it is missing.
 pub(super) fn explain(sqlite: &Sqlite, sql: &str, cancel: &Cancel) -> Result<String, String> {
     if sql.contains('\0') {
         return Err("the statement holds a NUL byte".to_owned());

@@ -89,7 +89,7 @@ fn mutated(sql: &str, dice: &mut Dice) -> String {
     chars.into_iter().collect()
 }
 
-/// What must hold for any text. Answers whether there was a plan to hold it against.
+/// What must hold for any text. Returns whether there was a plan to hold it against.
 fn check_any(sql: &str, dialect: Dialect) -> bool {
     let Ok(analysis) = analyze(sql, dialect) else {
         return false;
@@ -108,7 +108,7 @@ fn check_any(sql: &str, dialect: Dialect) -> bool {
     for stmt in plan {
         let at = rest.find(stmt.as_str());
         assert!(at.is_some(), "{stmt:?} is not the source's: {sql:?}");
-        let (gap, behind) = rest.split_at(at.unwrap_or(0));
+        let (gap, after) = rest.split_at(at.unwrap_or(0));
         assert!(
             lex::lex(gap, dialect)
                 .toks
@@ -116,7 +116,7 @@ fn check_any(sql: &str, dialect: Dialect) -> bool {
                 .all(|t| t.kind == token::TokenKind::Semi),
             "{gap:?} lost: {sql:?}"
         );
-        rest = &behind[stmt.len()..];
+        rest = &after[stmt.len()..];
     }
     assert!(
         lex::lex(rest, dialect)
@@ -126,7 +126,7 @@ fn check_any(sql: &str, dialect: Dialect) -> bool {
         "{rest:?} lost: {sql:?}"
     );
     // Joined anew, as an agent joins them, they are read as the same statements.
-    // (Behind a COPY FROM STDIN the parser takes a new line for data, and the whole is refused.)
+    // (After a COPY FROM STDIN the parser takes a new line for data, and the whole is refused.)
     let joined = plan.join(";\n");
     if !joined.to_ascii_lowercase().contains("stdin")
         && let Ok(again) = analyze(&joined, dialect)

@@ -65,9 +65,9 @@ fn a_table_is_described_as_the_server_reads_it() {
     );
 }
 
-/// The server follows cascades by what is told here.
+/// The server follows cascades by what is reported here.
 #[test]
-fn the_server_finds_the_cascade_in_what_is_told() {
+fn the_server_finds_the_cascade_in_a_description() {
     use crate::domain::dialect::Dialect;
     use crate::domain::schema::Snapshot;
     let file = File::new(
@@ -84,7 +84,7 @@ fn the_server_finds_the_cascade_in_what_is_told() {
 }
 
 #[test]
-fn every_way_to_delete_and_keys_of_more_columns_are_told() {
+fn every_way_to_delete_and_keys_of_more_columns_are_described() {
     let file = File::new(
         "CREATE TABLE p (a INTEGER, b TEXT, n, PRIMARY KEY (b, a));
          CREATE TABLE c (
@@ -152,7 +152,7 @@ fn odd_names_generated_columns_and_tables_without_row_ids_are_described() {
 }
 
 #[test]
-fn views_and_what_belongs_to_sqlite_are_no_tables() {
+fn views_and_what_belongs_to_sqlite_are_not_tables() {
     let file = File::new("");
     assert!(tables(&file).is_empty());
     file.conn()
@@ -213,7 +213,7 @@ fn a_large_table_is_not_scanned() {
          CREATE TABLE few (id INTEGER PRIMARY KEY);
          INSERT INTO few VALUES (-5), (1000000000);"
     ));
-    // 133,334 rows are left where nothing else is said; a scan takes some hundred thousand steps.
+    // 133,334 rows are left unless a case differs; a scan takes some hundred thousand steps.
     for (name, from, to) in [
         ("plain", 133_334, 200_000),
         ("hidden", 133_334, 133_334),
@@ -232,7 +232,7 @@ fn a_large_table_is_not_scanned() {
 }
 
 #[test]
-fn what_is_over_a_limit_is_refused_and_never_told_in_part() {
+fn what_is_over_a_limit_is_refused_and_never_described_in_part() {
     let file = File::new("");
     let conn = file.conn();
     conn.execute_batch("BEGIN").unwrap();
