@@ -5,6 +5,7 @@
 mod mysql;
 mod places;
 mod postgres;
+mod served;
 mod sqlite;
 
 use crate::support::Temp;

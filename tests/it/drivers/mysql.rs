@@ -1,5 +1,7 @@
 //! MySQL and MariaDB: the claims of every database, awkward values, and what is their own.
 
+mod served;
+
 use super::places::mysql;
 use super::{claims, failure, job};
 use dbward::agent::drivers::{Effect, RunOutcome};

@@ -1,5 +1,7 @@
 //! PostgreSQL: the claims of every database, awkward values, and what is its own.
 
+mod served;
+
 use super::places::{on_server, postgres, postgres_made};
 use super::{Journal, claims, failure, job};
 use dbward::agent::config::DriverConfig;

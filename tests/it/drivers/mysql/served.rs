@@ -1,0 +1,44 @@
+//! A server and an agent on MySQL or MariaDB.
+
+use super::super::places::mysql;
+use super::super::served::{self, Endless, Served};
+
+/// No longer than the patience of a test: the server does not notice that its client is gone before the end.
+const ENDLESS: Endless = Endless {
+    sql: "INSERT INTO t SELECT 7 + sleep(15)",
+    running: "SELECT count(*) AS n FROM information_schema.PROCESSLIST WHERE DB = DATABASE() \
+              AND INFO LIKE '%7 + sleep(15)%' AND ID <> CONNECTION_ID()",
+    session: "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE() \
+              AND INFO LIKE '%7 + sleep(15)%' AND ID <> CONNECTION_ID()",
+    kill: "KILL ID",
+};
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn mysql_runs_what_was_approved() {
+    served::what_was_approved_runs_and_is_read(&Served::start(mysql(), 60));
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn cancelling_a_request_ends_its_statement_in_mysql() {
+    served::cancelling_a_request_ends_its_statement(&Served::start(mysql(), 60), &ENDLESS);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_late_statement_is_ended_in_mysql() {
+    served::a_late_statement_is_ended_and_says_so(&Served::start(mysql(), 2), &ENDLESS);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_session_that_mysql_loses_is_a_failure() {
+    served::a_lost_session_is_a_failure_and_not_the_end(&Served::start(mysql(), 60), &ENDLESS);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn an_agent_killed_beside_mysql_tells_what_is_left() {
+    served::a_killed_agent_says_afterwards_what_is_left(Served::start(mysql(), 60), &ENDLESS);
+}

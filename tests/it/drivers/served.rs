@@ -1,0 +1,229 @@
+//! A server and an agent as people run them, the agent as a process of its own, on a database of the test's own: claims
+//! that hold on every database server.
+
+use super::Place;
+use crate::support::{Answer, Program, Request, Server, Temp, binary, eventually};
+use dbward::agent::config::{DriverConfig, Endpoint};
+use serde_json::json;
+
+/// Everything waits for an approver, and takes at most so many seconds.
+const TOML: &str = r#"
+[[databases]]
+name = "shop"
+environments = ["production"]
+dialect = "DIALECT"
+
+[[workflows]]
+[[workflows.steps]]
+[[workflows.steps.approvers]]
+group = "approvers"
+
+[[auth.groups]]
+name = "approvers"
+members = ["approver"]
+
+[[execution_policies]]
+statement_timeout_secs = SECS
+"#;
+
+/// The database as people reach it.
+pub struct Served {
+    pub server: Server,
+    pub place: Place,
+    agent: Option<Program>,
+    folder: Temp,
+}
+
+/// The keys of a table of agent.toml.
+fn keys(driver: &DriverConfig) -> String {
+    let at = |kind: &str, at: &Endpoint| {
+        let password = at.password.as_ref().map_or(String::new(), |password| {
+            format!("password = {:?}\n", String::from_utf8_lossy(&password.0))
+        });
+        format!(
+            "driver = \"{kind}\"\nhost = {:?}\nport = {}\ndatabase = {:?}\nuser = {:?}\nlock_timeout_secs = 2\n{password}",
+            at.host, at.port, at.database, at.user
+        )
+    };
+    match driver {
+        DriverConfig::Sqlite { path, .. } => format!("driver = \"sqlite\"\npath = {path:?}\n"),
+        DriverConfig::Postgres(endpoint) => at("postgresql", endpoint),
+        DriverConfig::MySql(endpoint) => at("mysql", endpoint),
+    }
+}
+
+impl Served {
+    pub fn start(place: Place, timeout_secs: u64) -> Served {
+        let toml = TOML
+            .replace("DIALECT", place.driver.dialect().as_str())
+            .replace("SECS", &timeout_secs.to_string());
+        let mut served = Served {
+            server: Server::with(&toml),
+            place,
+            agent: None,
+            folder: Temp::new(),
+        };
+        served.start_agent();
+        served
+    }
+
+    /// Starts the agent, which has the folder of the one before.
+    pub fn start_agent(&mut self) {
+        let person = self.server.agent("agent-1").person;
+        let path = self.folder.path().join("agent.toml");
+        let text = format!(
+            "[server]\nurl = \"http://{}\"\ntoken = \"{}\"\n[agent]\nid = \"agent-1\"\nstate_dir = \"agent\"\n\
+             [[databases]]\nname = \"shop\"\nenvironment = \"production\"\n{}",
+            person.at,
+            person.token.unwrap_or_default(),
+            keys(&self.place.driver)
+        );
+        std::fs::write(&path, text).unwrap();
+        self.agent = Some(Program::start(
+            binary().arg("agent").arg("--config").arg(&path),
+        ));
+    }
+
+    pub fn kill_agent(&mut self) {
+        self.agent.take().unwrap().kill();
+    }
+
+    /// Makes a request, which is approved and resumed.
+    pub fn submit(&self, sql: &str, operation: &str) -> Request {
+        let more = json!({"operation": operation});
+        let requester = self.server.requester();
+        let request = requester.submit_with("production", sql, more);
+        request.approved_by(&self.server.approver()).resumed()
+    }
+
+    /// What it came to.
+    pub fn result(&self, request: &Request) -> Answer {
+        request.by.get(&request.path("/result/stream?wait=60"))
+    }
+
+    pub fn run(&self, sql: &str) -> Answer {
+        self.result(&self.submit(sql, "")).is(200)
+    }
+
+    /// Sends `endless` on its way, and waits until the database runs it.
+    fn begin(&self, endless: &Endless) -> Request {
+        let request = self.submit(endless.sql, "");
+        eventually("the statement runs", || self.runs(endless));
+        request
+    }
+
+    fn runs(&self, endless: &Endless) -> bool {
+        self.place.value(endless.running) != "0"
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let (Some(agent), false) = (self.agent.take(), std::thread::panicking()) {
+            agent.stop();
+        }
+    }
+}
+
+/// A write into the table `t` that takes longer than any test.
+pub struct Endless {
+    pub sql: &'static str,
+    /// How many run it now.
+    pub running: &'static str,
+    /// The session that runs it.
+    pub session: &'static str,
+    /// Ends the session `ID`.
+    pub kill: &'static str,
+}
+
+fn prepared(served: &Served) {
+    served
+        .place
+        .done(&["CREATE TABLE t (id BIGINT PRIMARY KEY)"]);
+    served
+        .place
+        .done(&["INSERT INTO t VALUES (9007199254740993)"]);
+}
+
+pub fn what_was_approved_runs_and_is_read(served: &Served) {
+    prepared(served);
+    let write = served.run("INSERT INTO t VALUES (1), (2)");
+    assert_eq!(
+        (&write.json["success"], &write.json["rows_affected"]),
+        (&json!(true), &json!(2)),
+        "{}",
+        write.raw()
+    );
+    let read = served.submit("SELECT id FROM t WHERE id > 1 ORDER BY id", "");
+    assert_eq!(served.result(&read).is(200).json["success"], true);
+    let content = read
+        .by
+        .get(&read.path("/result/content?format=json"))
+        .is(200);
+    assert!(
+        content.raw().contains("9007199254740993"),
+        "{}",
+        content.raw()
+    );
+    let again = served.run("INSERT INTO t VALUES (3), (1)");
+    assert_eq!(again.json["success"], false, "{}", again.raw());
+    assert_eq!(served.place.count("t"), 3);
+    let ids = served.server.requester().ids("status=failed");
+    assert_eq!(ids.len(), 1);
+}
+
+pub fn cancelling_a_request_ends_its_statement(served: &Served, endless: &Endless) {
+    prepared(served);
+    let request = served.begin(endless);
+    request.by.cancel(&request).is(200);
+    eventually("the statement has ended", || !served.runs(endless));
+    request.clone().is("cancelled");
+    assert_eq!(served.place.count("t"), 1);
+    // Nothing is left that the next one would wait for.
+    assert_eq!(served.run("INSERT INTO t VALUES (5)").json["success"], true);
+}
+
+pub fn a_late_statement_is_ended_and_says_so(served: &Served, endless: &Endless) {
+    prepared(served);
+    let late = served.run(endless.sql);
+    assert_eq!(late.json["success"], false);
+    assert!(
+        late.text("error_message")
+            .contains("statement timeout reached (2 s); rolled back"),
+        "{}",
+        late.raw()
+    );
+    assert!(!served.runs(endless));
+    assert_eq!(served.place.count("t"), 1);
+}
+
+pub fn a_lost_session_is_a_failure_and_not_the_end(served: &Served, endless: &Endless) {
+    prepared(served);
+    let request = served.begin(endless);
+    let id = served.place.value(endless.session);
+    let kill = endless.kill.replace("ID", id.trim_matches('"'));
+    served.place.write(&[&kill]);
+    let lost = served.result(&request).is(200);
+    assert_eq!(lost.json["success"], false, "{}", lost.raw());
+    assert!(lost.raw().contains("rolled back"), "{}", lost.raw());
+    assert_eq!(served.place.count("t"), 1);
+    assert_eq!(served.run("INSERT INTO t VALUES (5)").json["success"], true);
+}
+
+pub fn a_killed_agent_says_afterwards_what_is_left(mut served: Served, endless: &Endless) {
+    prepared(&served);
+    let request = served.begin(endless);
+    served.kill_agent();
+    served.start_agent();
+    let told = served.result(&request).is(200);
+    assert_eq!(told.json["success"], false, "{}", told.raw());
+    assert!(
+        told.text("error_message")
+            .contains("agent stopped while the statement ran; rolled back"),
+        "{}",
+        told.raw()
+    );
+    eventually("its session has ended", || !served.runs(endless));
+    assert_eq!(served.place.count("t"), 1);
+    assert_eq!(served.run("INSERT INTO t VALUES (5)").json["success"], true);
+}
