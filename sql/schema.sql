@@ -350,7 +350,7 @@ CREATE TABLE executions (
     truncated              INTEGER NOT NULL DEFAULT 0,
     late                   INTEGER NOT NULL DEFAULT 0,
     report_sha256          TEXT,
-    audit_seq              INTEGER NOT NULL,
+    audit_seq              INTEGER NOT NULL, outcome TEXT CHECK (outcome IN ('committed', 'rolled_back', 'partial', 'unknown')), outcome_unproven INTEGER NOT NULL DEFAULT 0,
     UNIQUE (request_seq, attempt)
 ) STRICT;
 
@@ -363,15 +363,6 @@ WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
   OR EXISTS (SELECT 1 FROM executions WHERE id = NEW.id)
   OR (NEW.seq IS NOT NULL AND EXISTS (SELECT 1 FROM executions WHERE seq = NEW.seq))
 BEGIN SELECT RAISE(ABORT, 'execution without its audit event'); END;
-
-CREATE TRIGGER executions_update
-BEFORE UPDATE OF seq, id, request_seq, attempt, agent_id, status, claim_key, token_json, statement_timeout_secs,
-    max_rows, lease_secs, started_at_ms, finished_at_ms, error_message, rows_affected, duration_ms, truncated, late,
-    report_sha256, audit_seq ON executions
-WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <= OLD.audit_seq
-  OR NEW.id IS NOT OLD.id OR NEW.request_seq IS NOT OLD.request_seq OR NEW.agent_id IS NOT OLD.agent_id
-  OR OLD.status IN ('completed', 'failed')
-BEGIN SELECT RAISE(ABORT, 'execution changed without its audit event'); END;
 
 CREATE TABLE results (
     execution_seq   INTEGER PRIMARY KEY REFERENCES executions (seq),
@@ -707,3 +698,14 @@ BEGIN SELECT RAISE(ABORT, 'results never change'); END;
 CREATE TRIGGER result_bodies_kept BEFORE DELETE ON result_bodies
 WHEN EXISTS (SELECT 1 FROM results WHERE execution_seq = OLD.execution_seq)
 BEGIN SELECT RAISE(ABORT, 'results are kept'); END;
+
+CREATE TRIGGER executions_update
+BEFORE UPDATE OF seq, id, request_seq, attempt, agent_id, status, claim_key, token_json, statement_timeout_secs,
+    max_rows, lease_secs, started_at_ms, finished_at_ms, error_message, rows_affected, duration_ms, truncated, late,
+    report_sha256, outcome, outcome_unproven, audit_seq ON executions
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <= OLD.audit_seq
+  OR NEW.id IS NOT OLD.id OR NEW.request_seq IS NOT OLD.request_seq OR NEW.agent_id IS NOT OLD.agent_id
+  OR OLD.status IN ('completed', 'failed')
+  -- One has an outcome exactly when it is over.
+  OR (NEW.status = 'claimed') IS NOT (NEW.outcome IS NULL)
+BEGIN SELECT RAISE(ABORT, 'execution changed without its audit event'); END;

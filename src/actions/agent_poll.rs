@@ -4,6 +4,7 @@ use super::{App, dry_run};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::change::IdentityChange;
+use crate::domain::feature::Feature;
 use crate::domain::id::{Operation, Target};
 use crate::domain::permission::Permission;
 use crate::domain::scope::{self, Scope};
@@ -25,6 +26,8 @@ pub const JOBS_DEFAULT: u32 = 10;
 pub const MIN_AGENT_VERSION: &str = "0.1.6";
 /// Executions an agent runs at once where it does not say.
 pub const CONCURRENT_DEFAULT: u32 = 4;
+/// Features an agent may name.
+pub const FEATURES_MAX: usize = 64;
 /// Longest list of active jobs an agent may report, in bytes of JSON.
 pub const ACTIVE_JOBS_BYTES_MAX: usize = 64 * 1024;
 
@@ -49,6 +52,8 @@ pub struct AgentReport {
     pub agent_version: Option<String>,
     /// Jobs it wants, at most.
     pub limit: Option<u32>,
+    /// What it can do that not every agent can.
+    pub features: Vec<String>,
 }
 
 /// What an agent is told.
@@ -238,6 +243,11 @@ fn describe(caller: &Caller, report: &AgentReport, now: Timestamp) -> Result<Age
             "capabilities name more than {SCOPES_MAX} operations"
         )));
     }
+    if report.features.len() > FEATURES_MAX {
+        return Err(Error::invalid(format!(
+            "`features` names more than {FEATURES_MAX}"
+        )));
+    }
     for operation in &report.operations {
         if Operation::parse(operation).is_none() {
             return Err(Error::invalid(format!(
@@ -255,6 +265,12 @@ fn describe(caller: &Caller, report: &AgentReport, now: Timestamp) -> Result<Age
         id: caller.subject.clone(),
         scopes,
         operations: report.operations.clone(),
+        // Those that this server has no use for are for a newer one.
+        features: report
+            .features
+            .iter()
+            .filter_map(|f| Feature::parse(f))
+            .collect(),
         version: report.agent_version.clone().filter(|v| v.len() <= 64),
         max_concurrent: report.max_concurrent.unwrap_or(CONCURRENT_DEFAULT),
         in_flight: report.in_flight,

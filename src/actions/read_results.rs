@@ -4,10 +4,11 @@ use super::App;
 use super::view_requests::{ensure_visible, viewer};
 use crate::crypto::sha256_hex;
 use crate::domain::actor::{Actor, Caller};
+use crate::domain::approval::VoteAction;
 use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::id::{Operation, Selector};
 use crate::domain::permission::Permission;
-use crate::domain::request::{Request, Status};
+use crate::domain::request::{ExecutionOutcome, Request, Status};
 use crate::error::Error;
 use crate::store::{
     ExecutionRow, ExecutionStatus, ROW, ResultItem, ResultRow, Verdict, View, Viewer,
@@ -19,9 +20,21 @@ use std::sync::Arc;
 pub enum Streamed {
     /// The envelope of the newest execution.
     Envelope(Arc<[u8]>),
-    /// There is no result and there will be none: the request ended otherwise.
-    Ended(Status),
+    /// There is no result: the request ended otherwise.
+    Ended(Ending),
     NotYet,
+}
+
+/// How a request ended that has no result to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// For people: that, by whom and why.
+    pub message: String,
+    /// The execution that it ended with, if there was one.
+    pub execution_id: Option<String>,
+    /// What that left in the database.
+    pub outcome: Option<ExecutionOutcome>,
+    pub outcome_unproven: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,26 +52,32 @@ pub struct Content {
 /// 404; 403 `forbidden`; 410 `gone` for a result that was not stored and is not in memory any more.
 pub fn stream(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Streamed, Error> {
     let now = app.clock.now();
-    let (request, last) = app.store.read(|view| {
+    let (request, last, message) = app.store.read(|view| {
         let request = view.request(id)?;
         may_see(app, view, caller, &request)?;
-        let last = match request.status {
-            Status::Executed | Status::Failed => view.last_finished(request.seq)?,
+        let last = match &request.execution_id {
+            Some(execution_id) if request.outcome.is_some() => view.find_execution(execution_id)?,
             _ => None,
         };
-        Ok((request, last))
+        let message = ended(view, &request)?;
+        Ok((request, last, message))
     })?;
-    match request.status {
-        Status::Executed | Status::Failed => {}
-        Status::Rejected | Status::Cancelled | Status::Expired | Status::ExecutionLost => {
-            return Ok(Streamed::Ended(request.status));
-        }
-        Status::Pending
-        | Status::Approved
-        | Status::AutoApproved
-        | Status::BreakGlass
-        | Status::Dispatched
-        | Status::Running => return Ok(Streamed::NotYet),
+    if !request.status.is_outcome() {
+        return Ok(Streamed::NotYet);
+    }
+    // What was cancelled too late has a result all the same.
+    let has_result = match request.status {
+        Status::Executed | Status::Failed => true,
+        Status::Cancelled => request.outcome == Some(ExecutionOutcome::Committed),
+        _ => false,
+    };
+    if !has_result {
+        return Ok(Streamed::Ended(Ending {
+            message,
+            execution_id: request.execution_id,
+            outcome: request.outcome,
+            outcome_unproven: request.outcome_unproven,
+        }));
     }
     let execution = last.ok_or_else(|| {
         Error::bug(format!(
@@ -73,10 +92,27 @@ pub fn stream(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Streamed, Err
     Ok(Streamed::Envelope(content.bytes.into()))
 }
 
-/// The stored result of request `id`: of its newest finished execution, or of `execution_id`.
+/// `request rejected by somebody: why`, `request cancelled` and the like.
+fn ended(view: &View, request: &Request) -> Result<String, Error> {
+    let plain = format!("request {}", request.status);
+    if request.status != Status::Rejected {
+        return Ok(plain);
+    }
+    let votes = view.votes(request)?;
+    let vote = votes.iter().rfind(|v| v.action == VoteAction::Reject);
+    Ok(match vote {
+        Some(vote) => match &vote.comment {
+            Some(why) => format!("{plain} by {}: {why}", vote.actor),
+            None => format!("{plain} by {}", vote.actor),
+        },
+        None => plain,
+    })
+}
+
+/// The stored result of request `id`: of its newest execution, or of `execution_id`.
 ///
 /// # Errors
-/// 404 for an unknown request or execution, or none finished; 403; 409 for an execution that still runs; 410 `gone`
+/// 404 for an unknown request or execution, or a lost one; 403; 409 for an execution that still runs; 410 `gone`
 /// for one that was not stored, or is past its retention.
 pub fn content(
     app: &Arc<App>,
@@ -88,25 +124,27 @@ pub fn content(
         let request = view.request(id)?;
         may_see(app, view, caller, &request)?;
         let execution = match execution_id {
-            Some(execution_id) => {
-                let execution = view
-                    .find_execution(execution_id)?
-                    .filter(|e| e.request_id == request.id)
-                    .ok_or_else(|| Error::not_found("execution", execution_id))?;
-                match execution.status {
-                    ExecutionStatus::Claimed => {
-                        return Err(Error::conflict("conflict", "this execution still runs"));
-                    }
-                    ExecutionStatus::Lost => {
-                        return Err(Error::not_found("result of execution", execution_id));
-                    }
-                    ExecutionStatus::Completed | ExecutionStatus::Failed => execution,
-                }
-            }
+            Some(execution_id) => view
+                .find_execution(execution_id)?
+                .filter(|e| e.request_id == request.id)
+                .ok_or_else(|| Error::not_found("execution", execution_id))?,
             None => view
-                .last_finished(request.seq)?
+                .last_execution(request.seq)?
                 .ok_or_else(|| Error::not_found("result of request", id))?,
         };
+        match execution.status {
+            ExecutionStatus::Claimed => {
+                return Err(
+                    Error::conflict("conflict", "this execution still runs").hint(
+                        "wait for it; results of earlier executions are found with `execution_id`",
+                    ),
+                );
+            }
+            ExecutionStatus::Lost => {
+                return Err(Error::not_found("result of execution", &execution.id));
+            }
+            ExecutionStatus::Completed | ExecutionStatus::Failed => {}
+        }
         Ok((request, execution))
     })?;
     load(app, &request, &execution)

@@ -7,7 +7,7 @@ use crate::domain::actor::Caller;
 use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::permission::Permission;
 use crate::domain::policy::workflow::Dispatch;
-use crate::domain::request::Status;
+use crate::domain::request::{Refusal, State, Status};
 use crate::error::Error;
 use crate::store::Verdict;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// What a client may say when it resumes.
 #[derive(Debug, Clone, Default)]
 pub struct ResumeInput {
-    /// It knows that the outcome of the lost execution is unknown, and wants to run it all the same.
+    /// It knows that the outcome of the last execution is unknown, and wants to run it all the same.
     pub acknowledge_unknown_outcome: bool,
     pub reason: Option<String>,
 }
@@ -24,8 +24,8 @@ pub struct ResumeInput {
 /// dispatched, and what runs there, stays as it is.
 ///
 /// # Errors
-/// 503 while draining; 400; 404; 403 `forbidden`; 409 `conflict`, `max_executions_reached`, `retry_disabled`,
-/// `outcome_unknown`; 410 `gone`; 422 `reason_required` for an acknowledgement without a reason.
+/// 503 while draining; 400; 404; 403 `forbidden`; 409 `conflict`, `max_executions_reached`, `retry_disabled`;
+/// 410 `gone`; 422 `outcome_unknown`, `reason_required` for an acknowledgement without a reason.
 pub fn resume(
     app: &Arc<App>,
     caller: &Caller,
@@ -59,10 +59,19 @@ pub fn resume(
         }
         let active = cx.active();
         let policy = active.policies.execution(&request.target);
-        let step = request
-            .resume(&policy, acknowledged, now)?
-            .map_err(|refusal| refusal.error())?;
-        let counts = acknowledged && request.status == Status::ExecutionLost;
+        let step = match request.resume(&policy, acknowledged, now)? {
+            Ok(step) => step,
+            Err(refusal @ Refusal::OutcomeUnknown) => {
+                return refuse_verb(&cx, &caller, &request, VERB, refusal.error());
+            }
+            Err(refusal) => return Err(refusal.error()),
+        };
+        let uncertain = match request.state()? {
+            State::Lost(_) => true,
+            State::Ended(ended) => ended.is_uncertain(),
+            _ => false,
+        };
+        let counts = acknowledged && uncertain;
         let change = RequestChange::Dispatched {
             request: RequestRef::from(&request),
             step,

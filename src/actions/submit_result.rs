@@ -3,17 +3,19 @@
 //! The stored object is written before the transaction, under a key of this execution alone, so that a crash in
 //! between leaves an object that nobody refers to and never a reference to nothing.
 
+mod envelope;
+
+use self::envelope::envelope;
 use super::App;
 use crate::crypto::{hex, sha256_fields, sha256_hex};
 use crate::domain::actor::Caller;
-use crate::domain::change::{Finished, NewResult, RequestChange, RequestRef};
+use crate::domain::change::{Finished, InconclusiveReport, NewResult, RequestChange, RequestRef};
 use crate::domain::id::Selector;
 use crate::domain::permission::Permission;
 use crate::domain::policy::result::DeliveryMode;
-use crate::domain::request::{Request, State, Status, Transition};
+use crate::domain::request::{ExecutionEnd, ExecutionOutcome, Request, State, Status, Transition};
 use crate::error::{Error, ErrorKind, cut};
 use crate::store::{ExecutionRow, ExecutionStatus, ROW, Verdict, View};
-use serde_json::value::RawValue;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -34,8 +36,10 @@ const COMMITTED_AFTER_CANCEL: &str = "committed after cancel";
 
 #[derive(Debug, Clone, Default)]
 pub struct ExecutionReport {
-    /// Whether the database said yes.
+    /// Whether the database said yes; `outcome` overrides it.
     pub success: bool,
+    /// What is left in the database, where the agent reports that.
+    pub outcome: Option<ExecutionOutcome>,
     /// The result: the text of a JSON value, as it came.
     pub result_data: Option<String>,
     pub error_message: Option<String>,
@@ -162,8 +166,15 @@ fn record(
     if let Some(reported) = repeated(&request, &execution, &report_sha256)? {
         return Ok(reported);
     }
-    let envelope: Arc<[u8]> = envelope(&execution.id, &report)?.into();
-    let stored = keep(app, &request, &execution, &report, &envelope, share_with)?;
+    let end = ExecutionEnd::of_report(report.outcome, report.success, request.operation);
+    if end.is_lost() {
+        // There is no result to keep: the agent cannot tell whether there is anything.
+        return commit(app, caller, &execution.id, report, report_sha256, None);
+    }
+    let envelope: Arc<[u8]> = envelope(&execution.id, end, &report)?.into();
+    let stored = keep(
+        app, &request, &execution, end, &report, &envelope, share_with,
+    )?;
     // In memory before the commit that wakes the readers.
     app.live
         .put(&execution.id, Arc::clone(&envelope), app.clock.now());
@@ -192,14 +203,37 @@ fn commit(
         if let Some(reported) = repeated(&request, &execution, &report_sha256)? {
             return Ok(Verdict::Same(reported));
         }
-        let step = step(&request, &execution, report.success)?;
+        let end = ExecutionEnd::of_report(report.outcome, report.success, request.operation);
+        let step = step(&request, &execution, end)?;
         let late = execution.status == ExecutionStatus::Lost || execution.lease.until <= now;
+        let reported = Reported {
+            request_id: request.id.clone(),
+            status: step.map_or(request.status, |s| s.to()),
+        };
+        if end.is_lost() {
+            if execution.status == ExecutionStatus::Lost {
+                // It says what is known.
+                return Ok(Verdict::Same(reported));
+            }
+            let change = RequestChange::ExecutionLost {
+                request: RequestRef::from(&request),
+                step,
+                execution_id: execution.id.clone(),
+                agent_id: execution.agent_id.clone(),
+                report: Some(InconclusiveReport {
+                    error_message: report.error_message.map(|m| cut(m, ERROR_BYTES_MAX)),
+                    duration_ms: report.duration_ms,
+                    report_sha256,
+                }),
+            };
+            return Ok(Verdict::Write(vec![change.into()], reported));
+        }
         let finished = Finished {
             execution_id: execution.id.clone(),
-            success: report.success,
+            end,
             // Cancelled too late: whoever looks at the executions has to read it.
             error_message: match step {
-                None if report.success => Some(COMMITTED_AFTER_CANCEL.to_owned()),
+                None if end.outcome.is_success() => Some(COMMITTED_AFTER_CANCEL.to_owned()),
                 _ => report.error_message.map(|m| cut(m, ERROR_BYTES_MAX)),
             },
             rows_affected: report.rows_affected,
@@ -207,10 +241,6 @@ fn commit(
             truncated: report.truncated,
             late,
             report_sha256,
-        };
-        let reported = Reported {
-            request_id: request.id.clone(),
-            status: step.map_or(request.status, |s| s.to()),
         };
         let change = RequestChange::ExecutionFinished {
             request: RequestRef::from(&request),
@@ -241,14 +271,14 @@ fn repeated(
     execution: &ExecutionRow,
     report_sha256: &str,
 ) -> Result<Option<Reported>, Error> {
-    if !execution.status.is_finished() {
-        return Ok(None);
-    }
     if execution.report_sha256.as_deref() == Some(report_sha256) {
         return Ok(Some(Reported {
             request_id: request.id.clone(),
             status: request.status,
         }));
+    }
+    if !execution.status.is_finished() {
+        return Ok(None);
     }
     Err(Error::conflict(
         "conflict",
@@ -260,7 +290,7 @@ fn repeated(
 fn step(
     request: &Request,
     execution: &ExecutionRow,
-    success: bool,
+    end: ExecutionEnd,
 ) -> Result<Option<Transition>, Error> {
     let lost = || {
         Error::conflict("lease_lost", "this execution was lost and given up")
@@ -270,12 +300,15 @@ fn step(
         (State::Running(running), ExecutionStatus::Claimed)
             if running.execution_id == execution.id =>
         {
-            Ok(Some(running.finish(success)))
+            Ok(Some(running.finish(end)))
         }
         (State::Lost(state), ExecutionStatus::Lost) if state.execution_id == execution.id => {
-            Ok(Some(state.finish_late(success)))
+            Ok(state.finish_late(end))
         }
-        (State::Closed(Status::Cancelled), ExecutionStatus::Claimed | ExecutionStatus::Lost) => {
+        // Of an execution that was lost before the one that was cancelled, nobody asks any more.
+        (State::Closed(Status::Cancelled), ExecutionStatus::Claimed | ExecutionStatus::Lost)
+            if request.execution_id.as_ref() == Some(&execution.id) =>
+        {
             Ok(None)
         }
         _ => Err(lost()),
@@ -287,13 +320,14 @@ fn keep(
     app: &App,
     request: &Request,
     execution: &ExecutionRow,
+    end: ExecutionEnd,
     report: &ExecutionReport,
     envelope: &Arc<[u8]>,
     share_with: Vec<Selector>,
 ) -> Result<Option<NewResult>, Error> {
     let policy = app.active().policies.result(&request.target);
     // A failure is always kept; of a request whose result is not to be kept, only what went wrong.
-    let wanted = !report.success
+    let wanted = !end.outcome.is_success()
         || (!request.no_result_store && policy.delivery_mode != DeliveryMode::Stream);
     if !wanted {
         app.metrics.result_storage.inc(&["skipped"]);
@@ -304,7 +338,7 @@ fn keep(
             result_data: None,
             ..report.clone()
         };
-        self::envelope(&execution.id, &bare)?.into()
+        self::envelope::envelope(&execution.id, end, &bare)?.into()
     } else {
         Arc::clone(envelope)
     };
@@ -356,55 +390,6 @@ fn discard(app: &App, execution_id: &str, key: Option<&str>) {
     }
 }
 
-/// The document that a client gets and that is stored: keys in the order existing clients know, the result exactly as
-/// it came.
-fn envelope(execution_id: &str, report: &ExecutionReport) -> Result<Vec<u8>, Error> {
-    let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    let error = report
-        .error_message
-        .as_ref()
-        .map_or("null".to_owned(), |m| {
-            quoted(&cut(m.clone(), ERROR_BYTES_MAX))
-        });
-    let data = match &report.result_data {
-        None => "null".to_owned(),
-        // JSON as it came, digit for digit; a text that is no JSON is kept as a string.
-        Some(text) => match serde_json::from_str::<&RawValue>(text) {
-            Ok(raw) => raw.get().to_owned(),
-            Err(_) => quoted(text),
-        },
-    };
-    let summary = result_summary(&data);
-    let rows = report
-        .rows_affected
-        .or(summary.rows_affected)
-        .map_or("null".to_owned(), |n| n.to_string());
-    let truncated = report.truncated || summary.truncated.unwrap_or(false);
-    Ok(format!(
-        "{{\"_dbward_result\":true,\"error_message\":{error},\"execution_id\":{id},\"result_data\":{data},\
-         \"rows_affected\":{rows},\"success\":{success},\"truncated\":{truncated}}}",
-        id = quoted(execution_id),
-        success = report.success,
-    )
-    .into_bytes())
-}
-
-/// What the result says of itself.
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
-struct ResultSummary {
-    rows_affected: Option<u64>,
-    truncated: Option<bool>,
-}
-
-fn result_summary(data: &str) -> ResultSummary {
-    if data.starts_with('{') {
-        serde_json::from_str(data).unwrap_or_default()
-    } else {
-        ResultSummary::default()
-    }
-}
-
 fn fingerprint(report: &ExecutionReport) -> String {
     let number = |n: Option<u64>| n.map_or("-".to_owned(), |n| n.to_string());
     let (rows, duration) = (number(report.rows_affected), number(report.duration_ms));
@@ -424,6 +409,10 @@ fn fingerprint(report: &ExecutionReport) -> String {
             .as_bytes(),
         rows.as_bytes(),
         duration.as_bytes(),
+        report
+            .outcome
+            .map_or("", ExecutionOutcome::as_str)
+            .as_bytes(),
     ]))
 }
 
@@ -431,31 +420,6 @@ fn fingerprint(report: &ExecutionReport) -> String {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
-
-    #[test]
-    fn the_envelope_keeps_every_digit_and_the_order_of_columns() {
-        let report = ExecutionReport {
-            success: true,
-            result_data: Some(
-                r#"{"rows":[{"z":12345678901234567890123,"a":1.10}],"truncated":true}"#.to_owned(),
-            ),
-            ..ExecutionReport::default()
-        };
-        let text = String::from_utf8(envelope("e", &report).unwrap()).unwrap();
-        assert!(text.contains(r#"{"z":12345678901234567890123,"a":1.10}"#));
-        assert!(text.ends_with(r#""success":true,"truncated":true}"#));
-    }
-
-    #[test]
-    fn a_result_that_is_no_json_is_a_string() {
-        let report = ExecutionReport {
-            success: true,
-            result_data: Some("3 rows\n".to_owned()),
-            ..ExecutionReport::default()
-        };
-        let text = String::from_utf8(envelope("e", &report).unwrap()).unwrap();
-        assert!(text.contains(r#""result_data":"3 rows\n""#));
-    }
 
     #[test]
     fn an_execution_takes_in_one_report_at_a_time() {

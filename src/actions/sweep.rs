@@ -136,6 +136,7 @@ fn lapse_one(app: &Arc<App>, id: String) -> Result<bool, Error> {
             step,
             execution_id: id,
             agent_id: execution.agent_id,
+            report: None,
         };
         Ok(Verdict::Write(vec![change.into()], true))
     })

@@ -17,8 +17,8 @@ pub use identity::{IdentityChange, NewToken, RoleMode, UserStatus};
 pub use logged::{AuthFailures, LogChange, PurgedRequest, PurgedResult, Refused};
 pub use notice::{DETAIL_BYTES_MAX, Notice};
 pub use request::{
-    DdlPassed, Finished, NewExecution, NewRequest, NewResult, RequestChange, RequestRef,
-    RequestText,
+    DdlPassed, Finished, InconclusiveReport, NewExecution, NewRequest, NewResult, RequestChange,
+    RequestRef, RequestText,
 };
 
 use crate::domain::audit::AuditEntry;

@@ -8,6 +8,7 @@ pub mod decision;
 pub mod dialect;
 pub mod execution_token;
 pub mod facts;
+pub mod feature;
 pub mod head;
 pub mod id;
 pub mod jwt;

@@ -127,7 +127,7 @@ fn count(app: &App, change: &Change) {
         RequestChange::ExecutionFinished {
             request, finished, ..
         } => {
-            let status = if finished.success {
+            let status = if finished.end.outcome.is_success() {
                 "completed"
             } else {
                 "failed"
@@ -140,9 +140,11 @@ fn count(app: &App, change: &Change) {
                     .observe(&[&target.database, &target.environment], ms as f64 / 1000.0);
             }
         }
-        RequestChange::ExecutionLost { .. } => {
+        RequestChange::ExecutionLost { report, .. } => {
             metrics.executions.inc(&["lost"]);
-            metrics.lease_expirations.inc(&[]);
+            if report.is_none() {
+                metrics.lease_expirations.inc(&[]);
+            }
         }
         _ => {}
     }

@@ -3,11 +3,13 @@
 
 use super::{Store, View, corrupt, db};
 use crate::clock::Timestamp;
+use crate::domain::feature::Feature;
 use crate::domain::id::Target;
 use crate::domain::scope::Scope;
 use crate::error::Error;
 use rusqlite::Row;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Agents remembered at most; more than this many subjects with agent tokens is no deployment of one server.
 pub const AGENTS_MAX: usize = 10_000;
@@ -22,6 +24,8 @@ pub struct AgentRow {
     pub scopes: Vec<Scope>,
     /// Operations it runs; empty for all.
     pub operations: Vec<String>,
+    /// What it can do that not every agent can.
+    pub features: BTreeSet<Feature>,
     pub version: Option<String>,
     /// Executions it runs at once, at most.
     pub max_concurrent: u32,
@@ -62,7 +66,9 @@ impl AgentRow {
             .iter()
             .map(|s| serde_json::json!({"database": s.database, "environment": s.environment}))
             .collect();
-        serde_json::json!({"scopes": scopes, "operations": self.operations}).to_string()
+        let features: Vec<&str> = self.features.iter().map(|f| f.as_str()).collect();
+        serde_json::json!({"scopes": scopes, "operations": self.operations, "features": features})
+            .to_string()
     }
 }
 
@@ -156,9 +162,13 @@ fn read_agent(row: &Row) -> Result<AgentRow, Error> {
             name.ok_or_else(|| bad("capabilities_json"))
         })
         .collect::<Result<_, _>>()?;
+    let features = capabilities["features"].as_array().into_iter().flatten();
     Ok(AgentRow {
         scopes,
         operations,
+        features: features
+            .filter_map(|f| f.as_str().and_then(Feature::parse))
+            .collect(),
         version: row.get(2).map_err(db)?,
         max_concurrent: row.get(3).map_err(db)?,
         in_flight: row.get(4).map_err(db)?,

@@ -2,12 +2,14 @@
 
 use super::{Lease, RowCursor, View, corrupt, db};
 use crate::clock::Timestamp;
+use crate::domain::request::{ExecutionOutcome, Status};
 use crate::error::Error;
 use rusqlite::{OptionalExtension, Row, params};
 
 const COLUMNS: &str = "e.seq, e.id, r.id, e.attempt, e.agent_id, e.status, e.claim_key, e.token_json, \
      e.statement_timeout_secs, e.max_rows, e.lease_secs, e.lease_until_ms, e.heartbeats, e.started_at_ms, \
-     e.finished_at_ms, e.error_message, e.rows_affected, e.duration_ms, e.truncated, e.late, e.report_sha256";
+     e.finished_at_ms, e.error_message, e.rows_affected, e.duration_ms, e.truncated, e.late, e.report_sha256, \
+     e.outcome, e.outcome_unproven, r.status";
 
 /// One time that an agent claimed a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +47,10 @@ pub struct ExecutionRow {
     pub late: bool,
     /// Hash of the report.
     pub report_sha256: Option<String>,
+    /// What it left in the database; none while it runs.
+    pub outcome: Option<ExecutionOutcome>,
+    /// Whether that is only the word of an agent that reports no outcomes.
+    pub outcome_unproven: bool,
 }
 
 /// How an execution stands.
@@ -70,7 +76,7 @@ impl ExecutionStatus {
         }
     }
 
-    fn parse(text: &str) -> Option<ExecutionStatus> {
+    pub(super) fn parse(text: &str) -> Option<ExecutionStatus> {
         [
             ExecutionStatus::Claimed,
             ExecutionStatus::Completed,
@@ -84,6 +90,23 @@ impl ExecutionStatus {
     /// Whether the agent has reported.
     pub fn is_finished(self) -> bool {
         matches!(self, ExecutionStatus::Completed | ExecutionStatus::Failed)
+    }
+}
+
+/// What an execution left in the database, by its row and the status of its request: every route reads it from here.
+/// `None` for a row that cannot be.
+pub(super) fn left(
+    status: ExecutionStatus,
+    outcome: Option<&str>,
+    request: &str,
+) -> Option<Option<ExecutionOutcome>> {
+    match (status, outcome) {
+        (ExecutionStatus::Claimed, None) => {
+            let cancelled = request == Status::Cancelled.as_str();
+            Some(cancelled.then_some(ExecutionOutcome::Stopping))
+        }
+        (ExecutionStatus::Claimed, Some(_)) => None,
+        (_, outcome) => outcome.and_then(ExecutionOutcome::parse).map(Some),
     }
 }
 
@@ -125,7 +148,7 @@ impl View<'_> {
             .prepare_cached(&sql)
             .and_then(|mut s| {
                 s.query_map(params![request_seq, limit], |r| {
-                    Ok((self.execution(r), r.get(21)?))
+                    Ok((self.execution(r), r.get(24)?))
                 })?
                 .collect()
             })
@@ -135,11 +158,11 @@ impl View<'_> {
             .collect()
     }
 
-    /// The newest execution of a request that has reported.
-    pub fn last_finished(&self, request_seq: i64) -> Result<Option<ExecutionRow>, Error> {
+    /// The newest execution of a request.
+    pub fn last_execution(&self, request_seq: i64) -> Result<Option<ExecutionRow>, Error> {
         let sql = format!(
             "SELECT {COLUMNS} FROM executions e JOIN requests r ON r.seq = e.request_seq \
-             WHERE e.request_seq = ?1 AND e.status IN ('completed', 'failed') ORDER BY e.attempt DESC LIMIT 1"
+             WHERE e.request_seq = ?1 ORDER BY e.attempt DESC LIMIT 1"
         );
         let row = self
             .connection
@@ -195,7 +218,7 @@ impl View<'_> {
                 })
                 .transpose()
         };
-        let raw = |row: &Row| -> rusqlite::Result<(ExecutionRow, String)> {
+        let raw = |row: &Row| -> rusqlite::Result<(ExecutionRow, String, Option<String>, String)> {
             let e = ExecutionRow {
                 seq: row.get(0)?,
                 id: row.get(1)?,
@@ -220,12 +243,16 @@ impl View<'_> {
                 truncated: row.get(18)?,
                 late: row.get(19)?,
                 report_sha256: row.get(20)?,
+                outcome: None,
+                outcome_unproven: row.get(22)?,
             };
-            Ok((e, row.get(5)?))
+            Ok((e, row.get(5)?, row.get(21)?, row.get(23)?))
         };
-        let (mut e, status) = raw(row).map_err(db)?;
+        let (mut e, status, outcome, request) = raw(row).map_err(db)?;
         e.status = ExecutionStatus::parse(&status)
             .ok_or_else(|| corrupt("executions", &e.id, "status"))?;
+        e.outcome = left(e.status, outcome.as_deref(), &request)
+            .ok_or_else(|| corrupt("executions", &e.id, "outcome"))?;
         if let Some(lease) = self.remembered_lease(&e.id) {
             e.lease = lease;
         }

@@ -37,6 +37,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0007_result_bodies",
         include_str!("../../sql/migrations/0007_result_bodies.sql"),
     ),
+    (
+        "0008_outcomes",
+        include_str!("../../sql/migrations/0008_outcomes.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

@@ -1,6 +1,6 @@
 //! Lists of requests: who sees which, filtered and paged in SQL, so that both come before LIMIT; and how many there are.
 
-use super::requests::{COLUMNS, read_request};
+use super::requests::{COLUMN_COUNT, COLUMNS, LAST_EXECUTION, read_request};
 use super::scopes::within;
 use super::{View, db};
 use crate::domain::id::Operation;
@@ -72,7 +72,7 @@ impl View<'_> {
         values.push(i64::from(offset).into());
         let sql = format!(
             "SELECT {COLUMNS}, substr(t.detail, 1, {EXCERPT_CHARS}), octet_length(t.detail) FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ? OFFSET ?)) \
-             JOIN requests r ON r.seq = s JOIN request_texts t ON t.request_seq = s ORDER BY s DESC"
+             JOIN requests r ON r.seq = s JOIN request_texts t ON t.request_seq = s {LAST_EXECUTION} ORDER BY s DESC"
         );
         self.items(&sql, values)
     }
@@ -96,9 +96,9 @@ impl View<'_> {
         values.push(i64::from(limit).into());
         let sql = format!(
             "SELECT {COLUMNS}, t.workflow_json FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ?)) \
-             JOIN requests r ON r.seq = s JOIN request_texts t ON t.request_seq = s ORDER BY s DESC"
+             JOIN requests r ON r.seq = s JOIN request_texts t ON t.request_seq = s {LAST_EXECUTION} ORDER BY s DESC"
         );
-        self.rows(&sql, values, |r| r.get(30))
+        self.rows(&sql, values, |r| r.get(COLUMN_COUNT))
     }
 
     /// A request as lists show it.
@@ -194,7 +194,7 @@ impl View<'_> {
     }
 
     fn items(&self, sql: &str, values: Vec<Sql>) -> Result<Vec<RequestItem>, Error> {
-        let read = |r: &Row<'_>| Ok((r.get(30)?, r.get(31)?));
+        let read = |r: &Row<'_>| Ok((r.get(COLUMN_COUNT)?, r.get(COLUMN_COUNT + 1)?));
         let rows: Vec<(Request, (String, i64))> = self.rows(sql, values, read)?;
         rows.into_iter()
             .map(|(request, (detail, bytes))| self.item(request, detail, bytes))

@@ -1,7 +1,7 @@
 //! Reading requests: one by id, what is due, and what agents may take; lists are in `request_lists`.
 
 use super::audit::status;
-use super::{RowCursor, View, corrupt, db, snapshot};
+use super::{ExecutionStatus, RowCursor, View, corrupt, db, executions, snapshot};
 use crate::clock::Timestamp;
 use crate::domain::approval::{Vote, VoteAction};
 use crate::domain::change::RequestText;
@@ -16,7 +16,12 @@ pub(super) const COLUMNS: &str = "r.seq, r.id, r.requester, r.database_name, r.e
      r.emergency, r.no_result_store, r.reason, r.current_step, r.total_steps, r.risk_level, r.policy_version, \
      r.created_at_ms, r.updated_at_ms, r.resolved_at_ms, r.expires_at_ms, r.approved_at_ms, \
      r.approval_expires_at_ms, r.dispatched_from, r.dispatch_deadline_ms, r.first_completed_at_ms, \
-     r.executions_finished, r.executions_lost, r.execution_id, r.claimed_by, r.cancelled_by, r.cancel_reason";
+     r.executions_finished, r.executions_lost, r.execution_id, r.claimed_by, r.cancelled_by, r.cancel_reason, \
+     x.status, x.outcome, x.outcome_unproven";
+/// How many columns that are.
+pub(super) const COLUMN_COUNT: usize = 33;
+/// What they are read from, beside `requests r`.
+pub(super) const LAST_EXECUTION: &str = "LEFT JOIN executions x ON x.id = r.execution_id";
 
 /// A dispatched request, as an agent's poll shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +38,7 @@ pub struct DispatchedJob {
 impl View<'_> {
     /// The request of that id.
     pub fn find_request(&self, id: &str) -> Result<Option<Request>, Error> {
-        let sql = format!("SELECT {COLUMNS} FROM requests r WHERE r.id = ?1");
+        let sql = format!("SELECT {COLUMNS} FROM requests r {LAST_EXECUTION} WHERE r.id = ?1");
         let row = self
             .connection
             .prepare_cached(&sql)
@@ -206,7 +211,7 @@ impl View<'_> {
     /// Requests of a person that can still be cancelled, oldest first.
     pub fn cancellable_of(&self, requester: &str, limit: u32) -> Result<Vec<Request>, Error> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM requests r WHERE r.requester = ?1 AND r.status IN ('pending', 'approved', \
+            "SELECT {COLUMNS} FROM requests r {LAST_EXECUTION} WHERE r.requester = ?1 AND r.status IN ('pending', 'approved', \
              'auto_approved', 'break_glass', 'dispatched', 'running', 'execution_lost') ORDER BY r.seq LIMIT ?2"
         );
         self.requests(
@@ -342,15 +347,31 @@ pub(super) fn read_request(row: &Row) -> Result<Request, Error> {
             claimed_by: row.get(27)?,
             cancelled_by: row.get(28)?,
             cancel_reason: row.get(29)?,
+            outcome: None,
+            outcome_unproven: row.get::<_, Option<bool>>(32)?.unwrap_or(false),
         };
         Ok((request, row.get(5)?, row.get(6)?, row.get(21)?))
     };
     let (request, operation, state, from) = raw(row).map_err(db)?;
+    let left: (Option<String>, Option<String>) = row
+        .get(30)
+        .and_then(|status| Ok((status, row.get(31)?)))
+        .map_err(db)?;
+    let outcome = match left {
+        (Some(execution), outcome) if status(&state, &request.id)?.is_outcome() => {
+            ExecutionStatus::parse(&execution)
+                .and_then(|execution| executions::left(execution, outcome.as_deref(), &state))
+                .ok_or_else(|| corrupt("executions", &request.id, "outcome"))?
+        }
+        _ => None,
+    };
     Ok(Request {
         operation: Operation::parse(&operation)
             .ok_or_else(|| corrupt("requests", &request.id, "operation"))?,
         status: status(&state, &request.id)?,
         dispatched_from: from.map(|f| status(&f, &request.id)).transpose()?,
+        outcome_unproven: outcome.is_some() && request.outcome_unproven,
+        outcome,
         ..request
     })
 }

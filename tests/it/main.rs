@@ -9,6 +9,7 @@
 //! - `agents`: registration, polls, claims, execution tokens.
 //! - `bound_agents`: agents whose token is for some databases only.
 //! - `reports`: heartbeats; reports in time, late, repeated and oversize.
+//! - `outcomes`: what an execution left behind, the same on every route, for every order of events.
 //! - `results`: streams, sharing, and bytes that stay what they are.
 //! - `downloads`: stored results whole, in part, as CSV; corrupt and missing ones.
 //! - `buckets`: folder and bucket by the same claims; a store that speaks S3 in every mood.
@@ -78,6 +79,7 @@ mod notifications;
 mod oidc;
 mod one_request;
 mod openapi;
+mod outcomes;
 mod overload;
 mod people;
 mod process;

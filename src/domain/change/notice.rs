@@ -8,7 +8,7 @@ use super::{Finished, NewExecution, NewRequest, RequestChange, RequestRef};
 use crate::clock::Timestamp;
 use crate::domain::approval::Vote;
 use crate::domain::id::{Operation, Target};
-use crate::domain::request::{Status, Transition};
+use crate::domain::request::{ExecutionOutcome, Status, Transition};
 use serde_json::{Map, Value};
 
 /// Bytes of a statement that a notification shows; the rest is for whoever looks at the request. Rows are written for
@@ -62,7 +62,7 @@ impl RequestChange {
                 .with("reason", vote.comment.clone()),
             RequestChange::Cancelled {
                 request, reason, ..
-            } => self.of(request).with("reason", reason.clone()),
+            } => self.of(request).cancelled(request, reason.clone()),
             RequestChange::Expired { request, .. }
             | RequestChange::DispatchTimedOut { request, .. } => self.of(request),
             RequestChange::ExecutionStarted {
@@ -120,6 +120,15 @@ impl Notice<'_> {
     fn lost(self, execution_id: &str, agent_id: &str) -> Self {
         self.with("execution_id", execution_id)
             .with("agent_id", agent_id)
+            .with("outcome", ExecutionOutcome::Unknown.as_str())
+    }
+
+    fn cancelled(self, request: &RequestRef, reason: Option<String>) -> Self {
+        let notice = self.with("reason", reason);
+        match request.status {
+            Status::Running => notice.with("outcome", ExecutionOutcome::Stopping.as_str()),
+            _ => notice,
+        }
     }
 
     fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
@@ -141,9 +150,16 @@ impl Notice<'_> {
         let notice = self
             .with("execution_id", finished.execution_id.clone())
             .with("rows_affected", finished.rows_affected)
-            .with("duration_ms", finished.duration_ms);
+            .with("duration_ms", finished.duration_ms)
+            .with("outcome", finished.end.outcome.as_str());
+        let notice = match finished.end.unproven {
+            true => notice.with("outcome_unproven", true),
+            false => notice,
+        };
         match step {
-            None if finished.success => notice.with("committed_after_cancel", true),
+            None if finished.end.outcome.is_success() => {
+                notice.with("committed_after_cancel", true)
+            }
             _ => notice,
         }
     }

@@ -7,7 +7,7 @@ use crate::domain::approval::Vote;
 use crate::domain::decision::Passed;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::policy::workflow::Workflow;
-use crate::domain::request::{Request, Status, Transition};
+use crate::domain::request::{ExecutionEnd, Request, Status, Transition};
 use std::sync::Arc;
 
 /// Which request a change is about.
@@ -116,12 +116,12 @@ pub struct NewExecution {
     pub max_rows: Option<u64>,
 }
 
-/// How an execution ended.
+/// How an execution ended, as far as somebody can tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
     pub execution_id: String,
-    /// Whether the database said yes.
-    pub success: bool,
+    /// What it left in the database.
+    pub end: ExecutionEnd,
     /// What the agent said went wrong.
     pub error_message: Option<String>,
     pub rows_affected: Option<u64>,
@@ -132,6 +132,14 @@ pub struct Finished {
     /// Whether the lease had run out before.
     pub late: bool,
     /// Hash of the report, so that the same one again is known.
+    pub report_sha256: String,
+}
+
+/// A report that proves nothing: its execution may or may not have taken effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InconclusiveReport {
+    pub error_message: Option<String>,
+    pub duration_ms: Option<u64>,
     pub report_sha256: String,
 }
 
@@ -247,13 +255,14 @@ pub enum RequestChange {
         /// What was stored of it.
         result: Option<NewResult>,
     },
-    /// The lease ran out.
+    /// The lease ran out, or the agent reported that it cannot tell.
     ExecutionLost {
         request: RequestRef,
         /// The move; none when the request was cancelled meanwhile and stays so.
         step: Option<Transition>,
         execution_id: String,
         agent_id: String,
+        report: Option<InconclusiveReport>,
     },
     /// A stored result is not what was stored.
     ResultCorrupt {

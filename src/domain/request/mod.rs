@@ -3,6 +3,10 @@
 //! [`State`] is what holds now; its variants offer exactly the verbs that are legal in them, and each verb answers a
 //! [`Transition`] that nothing else can make. The store applies a step and never a bare status (contract section 5).
 
+mod outcome;
+
+pub use outcome::{ExecutionEnd, ExecutionOutcome};
+
 use crate::clock::Timestamp;
 use crate::domain::id::{Operation, Target};
 use crate::domain::policy::execution::ExecutionPolicy;
@@ -250,7 +254,7 @@ pub struct Request {
     pub executions_finished: u32,
     /// Executions that were lost and stayed so.
     pub executions_lost: u32,
-    /// The execution that runs, or the last one that was lost.
+    /// The execution that runs, or the last one; of a cancelled request the one that was cancelled, if any was.
     pub execution_id: Option<String>,
     /// The agent of that execution.
     pub claimed_by: Option<String>,
@@ -258,6 +262,10 @@ pub struct Request {
     pub cancelled_by: Option<String>,
     /// Why it was called off.
     pub cancel_reason: Option<String>,
+    /// What that execution left in the database, once the request has an outcome.
+    pub outcome: Option<ExecutionOutcome>,
+    /// Whether that is only the word of an agent that reports no outcomes.
+    pub outcome_unproven: bool,
 }
 
 /// What holds of a request now.
@@ -310,6 +318,8 @@ pub struct Running {
 pub struct Ended {
     status: Status,
     runs: Runs,
+    /// A write of which something may have taken effect, although it failed.
+    uncertain: bool,
 }
 
 /// A request whose execution was lost.
@@ -345,7 +355,7 @@ pub enum Refusal {
     MaxExecutions,
     /// It failed, and policy does not allow another try.
     NoRetry,
-    /// A write was lost: nobody knows whether it ran.
+    /// Nobody knows whether the last write took effect, or it did in part.
     OutcomeUnknown,
 }
 
@@ -368,9 +378,10 @@ impl Refusal {
             .hint("make a new request, or raise max_executions in the execution policy"),
             Refusal::NoRetry => Error::conflict("retry_disabled", "retry on failure disabled")
                 .hint("make a new request, or set retry_on_failure in the execution policy"),
-            Refusal::OutcomeUnknown => Error::conflict(
+            // Existing clients show the message of a 422 and hide that of a 409.
+            Refusal::OutcomeUnknown => Error::refused(
                 "outcome_unknown",
-                "the last execution was lost: whether it took effect is unknown",
+                "whether the last execution took effect is unknown",
             )
             .hint(
                 "look at the database first; then resume with \
@@ -434,6 +445,9 @@ impl Request {
             Status::Executed | Status::Failed => State::Ended(Ended {
                 status: self.status,
                 runs: runs()?,
+                uncertain: self.status == Status::Failed
+                    && !self.operation.is_read()
+                    && self.outcome != Some(ExecutionOutcome::RolledBack),
             }),
             Status::ExecutionLost => State::Lost(Lost {
                 execution_id: execution()?,
@@ -473,7 +487,7 @@ impl Request {
     ) -> Result<Result<Transition, Refusal>, Error> {
         Ok(match self.state()? {
             State::Ready(ready) => ready.dispatch(now),
-            State::Ended(ended) => ended.dispatch(policy, now),
+            State::Ended(ended) => ended.dispatch(policy, acknowledged, now),
             State::Lost(lost) => lost.dispatch(policy, acknowledged, now),
             State::Closed(Status::Expired) => Err(Refusal::Expired),
             State::Pending(pending) if now >= pending.expires_at => Err(Refusal::Expired),
@@ -565,8 +579,8 @@ impl Dispatched {
 }
 
 impl Running {
-    pub fn finish(&self, success: bool) -> Transition {
-        Transition::new(Status::Running, outcome(success))
+    pub fn finish(&self, end: ExecutionEnd) -> Transition {
+        Transition::new(Status::Running, end.status())
     }
 
     /// The lease has run out.
@@ -576,13 +590,14 @@ impl Running {
 }
 
 impl Ended {
-    /// Runs it again, where policy allows.
+    /// Runs it again, where policy allows; a write that may have taken effect only where somebody `acknowledged` that.
     ///
     /// # Errors
-    /// [`Refusal::MaxExecutions`], [`Refusal::WindowPassed`], [`Refusal::NoRetry`].
+    /// [`Refusal::MaxExecutions`], [`Refusal::WindowPassed`], [`Refusal::NoRetry`], [`Refusal::OutcomeUnknown`].
     pub fn dispatch(
         &self,
         policy: &ExecutionPolicy,
+        acknowledged: bool,
         now: Timestamp,
     ) -> Result<Transition, Refusal> {
         self.runs.count_allows(policy)?;
@@ -590,13 +605,21 @@ impl Ended {
         if self.status == Status::Failed && !policy.retry_on_failure {
             return Err(Refusal::NoRetry);
         }
+        if self.uncertain && !acknowledged {
+            return Err(Refusal::OutcomeUnknown);
+        }
         Ok(Transition::new(self.status, Status::Dispatched))
+    }
+
+    /// Whether running it again needs an acknowledgement.
+    pub fn is_uncertain(&self) -> bool {
+        self.uncertain
     }
 }
 
 impl Lost {
-    /// Runs it again: a read where the count allows; a write only where policy retries failures and the count
-    /// allows, or where somebody `acknowledged` that the outcome is unknown.
+    /// Runs it again: a read where the count allows; a write only where somebody `acknowledged` that its outcome is
+    /// unknown, whatever the policy says of retries.
     ///
     /// # Errors
     /// [`Refusal::OutcomeUnknown`], [`Refusal::MaxExecutions`], [`Refusal::WindowPassed`], [`Refusal::Expired`].
@@ -606,26 +629,21 @@ impl Lost {
         acknowledged: bool,
         now: Timestamp,
     ) -> Result<Transition, Refusal> {
-        if !acknowledged {
-            if !self.runs.reads_only && !policy.retry_on_failure {
-                return Err(Refusal::OutcomeUnknown);
-            }
-            if self.runs.count_allows(policy).is_err() {
-                let refusal = if self.runs.reads_only {
-                    Refusal::MaxExecutions
-                } else {
-                    Refusal::OutcomeUnknown
-                };
-                return Err(refusal);
-            }
-        }
         self.runs.window_allows(policy, now)?;
+        match self.runs.reads_only {
+            true => self.runs.count_allows(policy)?,
+            // The lost one counts, so that the count would never allow it: the acknowledgement stands for it.
+            false if !acknowledged => return Err(Refusal::OutcomeUnknown),
+            false => {}
+        }
         Ok(Transition::new(Status::ExecutionLost, Status::Dispatched))
     }
 
     /// A late report of the lost execution, accepted while nothing else was dispatched.
-    pub fn finish_late(&self, success: bool) -> Transition {
-        Transition::new(Status::ExecutionLost, outcome(success))
+    /// None for one that proves no more than is known.
+    pub fn finish_late(&self, end: ExecutionEnd) -> Option<Transition> {
+        let to = end.status();
+        (to != Status::ExecutionLost).then(|| Transition::new(Status::ExecutionLost, to))
     }
 }
 
@@ -646,14 +664,6 @@ impl Runs {
             None if now >= self.approval_expires_at => Err(Refusal::Expired),
             _ => Ok(()),
         }
-    }
-}
-
-fn outcome(success: bool) -> Status {
-    if success {
-        Status::Executed
-    } else {
-        Status::Failed
     }
 }
 

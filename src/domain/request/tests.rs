@@ -39,6 +39,15 @@ fn request(status: Status) -> Request {
         claimed_by: Some("agent".into()),
         cancelled_by: None,
         cancel_reason: None,
+        outcome: Some(ExecutionOutcome::RolledBack),
+        outcome_unproven: false,
+    }
+}
+
+fn end(outcome: &str) -> ExecutionEnd {
+    ExecutionEnd {
+        outcome: ExecutionOutcome::parse(outcome).unwrap(),
+        unproven: false,
     }
 }
 
@@ -71,13 +80,18 @@ fn outcome(verb: &str, request: &Request) -> String {
             _ => "conflict".to_owned(),
         },
         "success" => match state {
-            State::Running(r) => r.finish(true).to().to_string(),
-            State::Lost(l) => l.finish_late(true).to().to_string(),
+            State::Running(r) => r.finish(end("committed")).to().to_string(),
+            State::Lost(l) => maybe(l.finish_late(end("committed"))),
             _ => "conflict".to_owned(),
         },
         "failure" => match state {
-            State::Running(r) => r.finish(false).to().to_string(),
-            State::Lost(l) => l.finish_late(false).to().to_string(),
+            State::Running(r) => r.finish(end("rolled_back")).to().to_string(),
+            State::Lost(l) => maybe(l.finish_late(end("rolled_back"))),
+            _ => "conflict".to_owned(),
+        },
+        "unknown" => match state {
+            State::Running(r) => r.finish(end("unknown")).to().to_string(),
+            State::Lost(l) => maybe(l.finish_late(end("unknown"))),
             _ => "conflict".to_owned(),
         },
         "clock" => maybe(request.due(now).unwrap()),
@@ -94,19 +108,19 @@ fn outcome(verb: &str, request: &Request) -> String {
 fn every_verb_on_every_status() {
     // Rows are statuses, columns verbs; `-` is nothing to do.
     let grid = "
-status         | approve  | reject   | approve late | cancel    | resume     | resume late | claim    | success  | failure  | clock | clock late | lease over
-pending        | approved | rejected | gone         | cancelled | conflict   | gone        | conflict | conflict | conflict | -     | expired    | -
-approved       | conflict | conflict | conflict     | cancelled | dispatched | gone        | conflict | conflict | conflict | -     | expired    | -
-auto_approved  | conflict | conflict | conflict     | cancelled | dispatched | gone        | conflict | conflict | conflict | -     | expired    | -
-break_glass    | conflict | conflict | conflict     | cancelled | dispatched | gone        | conflict | conflict | conflict | -     | expired    | -
-dispatched     | conflict | conflict | conflict     | cancelled | conflict   | conflict    | running  | conflict | conflict | -     | approved   | -
-running        | conflict | conflict | conflict     | cancelled | conflict   | conflict    | conflict | executed | failed   | -     | -          | execution_lost
-executed       | conflict | conflict | conflict     | conflict  | dispatched | gone        | conflict | conflict | conflict | -     | -          | -
-failed         | conflict | conflict | conflict     | conflict  | dispatched | gone        | conflict | conflict | conflict | -     | -          | -
-rejected       | conflict | conflict | conflict     | conflict  | conflict   | conflict    | conflict | conflict | conflict | -     | -          | -
-cancelled      | conflict | conflict | conflict     | conflict  | conflict   | conflict    | conflict | conflict | conflict | -     | -          | -
-expired        | gone     | gone     | gone         | conflict  | gone       | gone        | conflict | conflict | conflict | -     | -          | -
-execution_lost | conflict | conflict | conflict     | cancelled | dispatched | gone        | conflict | executed | failed   | -     | -          | -
+status         | approve  | reject   | approve late | cancel    | resume     | resume late | claim    | success  | unknown        | failure  | clock | clock late | lease over
+pending        | approved | rejected | gone         | cancelled | conflict   | gone        | conflict | conflict | conflict       | conflict | -     | expired    | -
+approved       | conflict | conflict | conflict     | cancelled | dispatched | gone        | conflict | conflict | conflict       | conflict | -     | expired    | -
+auto_approved  | conflict | conflict | conflict     | cancelled | dispatched | gone        | conflict | conflict | conflict       | conflict | -     | expired    | -
+break_glass    | conflict | conflict | conflict     | cancelled | dispatched | gone        | conflict | conflict | conflict       | conflict | -     | expired    | -
+dispatched     | conflict | conflict | conflict     | cancelled | conflict   | conflict    | running  | conflict | conflict       | conflict | -     | approved   | -
+running        | conflict | conflict | conflict     | cancelled | conflict   | conflict    | conflict | executed | execution_lost | failed   | -     | -          | execution_lost
+executed       | conflict | conflict | conflict     | conflict  | dispatched | gone        | conflict | conflict | conflict       | conflict | -     | -          | -
+failed         | conflict | conflict | conflict     | conflict  | dispatched | gone        | conflict | conflict | conflict       | conflict | -     | -          | -
+rejected       | conflict | conflict | conflict     | conflict  | conflict   | conflict    | conflict | conflict | conflict       | conflict | -     | -          | -
+cancelled      | conflict | conflict | conflict     | conflict  | conflict   | conflict    | conflict | conflict | conflict       | conflict | -     | -          | -
+expired        | gone     | gone     | gone         | conflict  | gone       | gone        | conflict | conflict | conflict       | conflict | -     | -          | -
+execution_lost | conflict | conflict | conflict     | cancelled | OutcomeUnknown | gone        | conflict | executed | -              | failed   | -     | -          | -
 ";
     let mut lines = grid.trim().lines();
     let cells =
@@ -160,46 +174,57 @@ fn the_schema_and_the_code_know_the_same_moves() {
 #[test]
 fn running_again_is_counted_and_a_lost_write_is_never_repeated_blindly() {
     let table = "
-status         | op             | max | finished | lost | retry | ack | window    | outcome
-executed       | execute_select | 1   | 1        | 0    | no    | no  | open      | max_executions_reached
-executed       | execute_select | 2   | 1        | 0    | no    | no  | open      | dispatched
-executed       | execute_select | 2   | 1        | 0    | no    | no  | passed    | gone
-failed         | execute_dml    | 3   | 1        | 0    | no    | no  | open      | retry_disabled
-failed         | execute_dml    | 3   | 1        | 0    | yes   | no  | open      | dispatched
-failed         | execute_dml    | 1   | 1        | 0    | yes   | no  | open      | max_executions_reached
-execution_lost | execute_select | 1   | 0        | 1    | no    | no  | open      | dispatched
-execution_lost | execute_select | 1   | 0        | 7    | no    | no  | open      | dispatched
-execution_lost | execute_dml    | 1   | 0        | 1    | no    | no  | open      | outcome_unknown
-execution_lost | execute_dml    | 1   | 0        | 1    | yes   | no  | open      | outcome_unknown
-execution_lost | execute_dml    | 2   | 0        | 1    | yes   | no  | open      | dispatched
-execution_lost | execute_dml    | 2   | 0        | 1    | no    | no  | open      | outcome_unknown
-execution_lost | execute_dml    | 1   | 0        | 1    | no    | yes | open      | dispatched
-execution_lost | execute_dml    | 1   | 0        | 1    | no    | yes | passed    | gone
-execution_lost | migrate_up     | 1   | 0        | 1    | no    | no  | open      | outcome_unknown
-execution_lost | migrate_status | 1   | 0        | 1    | no    | no  | open      | dispatched
+status         | op             | outcome     | max | finished | lost | retry | ack | window | result
+executed       | execute_select | committed   | 1   | 1        | 0    | no    | no  | open   | max_executions_reached
+executed       | execute_select | committed   | 2   | 1        | 0    | no    | no  | open   | dispatched
+executed       | execute_select | committed   | 2   | 1        | 0    | no    | no  | passed | gone
+executed       | execute_dml    | committed   | 2   | 1        | 0    | no    | no  | open   | dispatched
+failed         | execute_dml    | rolled_back | 3   | 1        | 0    | no    | no  | open   | retry_disabled
+failed         | execute_dml    | rolled_back | 3   | 1        | 0    | no    | yes | open   | retry_disabled
+failed         | execute_dml    | rolled_back | 3   | 1        | 0    | yes   | no  | open   | dispatched
+failed         | execute_dml    | rolled_back | 1   | 1        | 0    | yes   | no  | open   | max_executions_reached
+failed         | execute_dml    | unknown     | 3   | 1        | 0    | yes   | no  | open   | outcome_unknown
+failed         | execute_dml    | unknown     | 3   | 1        | 0    | yes   | yes | open   | dispatched
+failed         | execute_dml    | unknown     | 3   | 1        | 0    | no    | yes | open   | retry_disabled
+failed         | execute_dml    | unknown     | 1   | 1        | 0    | yes   | yes | open   | max_executions_reached
+failed         | execute_dml    | partial     | 3   | 1        | 0    | yes   | no  | open   | outcome_unknown
+failed         | execute_dml    | partial     | 3   | 1        | 0    | yes   | yes | open   | dispatched
+failed         | execute_select | unknown     | 3   | 1        | 0    | yes   | no  | open   | dispatched
+execution_lost | execute_select | unknown     | 1   | 0        | 1    | no    | no  | open   | dispatched
+execution_lost | execute_select | unknown     | 1   | 0        | 7    | no    | no  | open   | dispatched
+execution_lost | execute_select | unknown     | 2   | 2        | 1    | no    | yes | open   | max_executions_reached
+execution_lost | execute_dml    | unknown     | 1   | 0        | 1    | no    | no  | open   | outcome_unknown
+execution_lost | execute_dml    | unknown     | 1   | 0        | 1    | yes   | no  | open   | outcome_unknown
+execution_lost | execute_dml    | unknown     | 2   | 0        | 1    | yes   | no  | open   | outcome_unknown
+execution_lost | execute_dml    | unknown     | 2   | 0        | 1    | no    | no  | open   | outcome_unknown
+execution_lost | execute_dml    | unknown     | 1   | 0        | 1    | no    | yes | open   | dispatched
+execution_lost | execute_dml    | unknown     | 1   | 0        | 1    | no    | yes | passed | gone
+execution_lost | migrate_up     | unknown     | 1   | 0        | 1    | yes   | no  | open   | outcome_unknown
+execution_lost | migrate_status | unknown     | 1   | 0        | 1    | no    | no  | open   | dispatched
 ";
     for line in table.trim().lines().skip(1) {
         let cell: Vec<&str> = line.split('|').map(str::trim).collect();
         let policy = ExecutionPolicy {
-            max_executions: cell[2].parse().unwrap(),
-            retry_on_failure: cell[5] == "yes",
+            max_executions: cell[3].parse().unwrap(),
+            retry_on_failure: cell[6] == "yes",
             execution_window_secs: HOUR,
             ..ExecutionPolicy::default()
         };
         let mut r = request(Status::parse(cell[0]).unwrap());
         r.operation = Operation::parse(cell[1]).unwrap();
-        r.executions_finished = cell[3].parse().unwrap();
-        r.executions_lost = cell[4].parse().unwrap();
+        r.outcome = ExecutionOutcome::parse(cell[2]);
+        r.executions_finished = cell[4].parse().unwrap();
+        r.executions_lost = cell[5].parse().unwrap();
         r.first_completed_at = (r.executions_finished > 0).then_some(Timestamp(0));
-        let now = match cell[7] {
+        let now = match cell[8] {
             "passed" => Timestamp(0).plus_secs(HOUR),
             _ => Timestamp(1),
         };
-        let got = match r.resume(&policy, cell[6] == "yes", now).unwrap() {
+        let got = match r.resume(&policy, cell[7] == "yes", now).unwrap() {
             Ok(step) => step.to().to_string(),
             Err(refusal) => refusal.error().code().to_owned(),
         };
-        assert_eq!(got, cell[8], "{line}");
+        assert_eq!(got, cell[9], "{line}");
     }
 }
 
@@ -228,4 +253,32 @@ fn a_row_that_cannot_be_is_an_error_and_not_a_state() {
     let mut r = request(Status::Pending);
     r.expires_at = None;
     assert!(r.state().is_err());
+}
+
+#[test]
+fn what_a_report_says_decides_where_a_request_goes() {
+    let table = "
+outcome     | success | op             | left        | unproven | status
+committed   | true    | execute_dml    | committed   | false    | executed
+committed   | false   | execute_dml    | committed   | false    | executed
+rolled_back | true    | execute_dml    | rolled_back | false    | failed
+rolled_back | false   | execute_dml    | rolled_back | false    | failed
+partial     | false   | migrate_up     | partial     | false    | failed
+unknown     | false   | execute_dml    | unknown     | false    | execution_lost
+unknown     | true    | execute_select | unknown     | false    | execution_lost
+-           | true    | execute_dml    | committed   | false    | executed
+-           | false   | execute_dml    | unknown     | true     | failed
+-           | false   | migrate_down   | unknown     | true     | failed
+-           | false   | execute_select | rolled_back | false    | failed
+";
+    for line in table.trim().lines().skip(1) {
+        let cell: Vec<&str> = line.split('|').map(str::trim).collect();
+        let named = ExecutionOutcome::parse(cell[0]);
+        let operation = Operation::parse(cell[2]).unwrap();
+        let end = ExecutionEnd::of_report(named, cell[1] == "true", operation);
+        let unproven = end.unproven.to_string();
+        let got = [end.outcome.as_str(), &unproven, end.status().as_str()];
+        assert_eq!(got, cell[3..], "{line}");
+        assert_eq!(end.is_lost(), end.status() == Status::ExecutionLost);
+    }
 }

@@ -35,6 +35,7 @@ fn agent(a: &AgentRow, now: Timestamp) -> Value {
         "status": state,
         "version": a.version,
         "capabilities": {"databases": databases, "operations": a.operations},
+        "features": a.features.iter().map(|f| f.as_str()).collect::<Vec<_>>(),
         "in_flight": a.in_flight,
         "max_concurrent": a.max_concurrent,
         "uptime_secs": if offline { 0 } else { a.uptime_secs },

@@ -5,7 +5,7 @@ use crate::actions::view_requests::Detail;
 use crate::clock::Timestamp;
 use crate::domain::approval::{Vote, count, current_step, is_satisfied};
 use crate::domain::policy::workflow::Workflow;
-use crate::domain::request::{Request, Status};
+use crate::domain::request::{ExecutionOutcome, Request, Status};
 use crate::error::Error;
 use crate::store::RequestItem;
 use serde::Serialize;
@@ -22,6 +22,8 @@ pub(super) struct RequestJson<'a> {
     operation: &'static str,
     detail: &'a str,
     status: &'static str,
+    outcome: Option<&'static str>,
+    outcome_unproven: bool,
     queue_hint: Option<&'static str>,
     emergency: bool,
     reason: Option<&'a str>,
@@ -69,6 +71,8 @@ impl<'a> RequestJson<'a> {
             operation: r.operation.as_str(),
             detail: &text.detail,
             status: r.status.as_str(),
+            outcome: r.outcome.map(ExecutionOutcome::as_str),
+            outcome_unproven: r.outcome_unproven,
             queue_hint: *queue_hint,
             emergency: r.emergency,
             reason: r.reason.as_deref(),
@@ -217,6 +221,8 @@ pub(super) fn item(item: &RequestItem) -> Value {
         "detail_truncated": detail.len() as u64 != item.detail_bytes,
         "detail_bytes": item.detail_bytes,
         "status": r.status.as_str(),
+        "outcome": r.outcome.map(ExecutionOutcome::as_str),
+        "outcome_unproven": r.outcome_unproven,
         "emergency": r.emergency,
         "reason": reason.map(|text| excerpt(text, REASON_BYTES)),
         "reason_truncated": reason.is_some_and(|text| text.len() > REASON_BYTES),

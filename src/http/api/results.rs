@@ -3,11 +3,11 @@
 use super::ranges::{self, ByteRange};
 use super::table::Envelope;
 use super::{csv, exact, excerpt};
-use crate::actions::read_results::{self, Content, Streamed};
+use crate::actions::read_results::{self, Content, Ending, Streamed};
 use crate::actions::topics;
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
-use crate::domain::request::Status;
+use crate::domain::request::ExecutionOutcome;
 use crate::error::{Error, ErrorKind};
 use crate::http::HttpContext;
 use crate::http::call::{HttpRequest, HttpResponse};
@@ -65,7 +65,7 @@ pub fn stream(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
             exact::render(&bytes)?,
         )),
         Streamed::Envelope(bytes) => Ok(HttpResponse::with_body(200, replies::JSON, &*bytes)),
-        Streamed::Ended(status) => ended(status),
+        Streamed::Ended(ending) => ended(&ending),
         Streamed::NotYet => Ok(match watch {
             Some(watch) => watch.park(ask, wait, ""),
             None => HttpResponse::empty(204),
@@ -73,12 +73,14 @@ pub fn stream(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
     }
 }
 
-/// What somebody who waits is told of a request that will have no result.
-fn ended(status: Status) -> HandlerResult {
+/// What somebody who waits is told of a request that has no result.
+fn ended(ending: &Ending) -> HandlerResult {
     let envelope = json!({
-        "success": false,
-        "error_message": format!("request {status}"),
-        "execution_id": "",
+        "success": ending.outcome.is_some_and(ExecutionOutcome::is_success),
+        "error_message": ending.message,
+        "execution_id": ending.execution_id.as_deref().unwrap_or_default(),
+        "outcome": ending.outcome.map(ExecutionOutcome::as_str),
+        "outcome_unproven": ending.outcome_unproven,
         "result_data": null,
         "rows_affected": null,
         "truncated": false,
@@ -238,6 +240,8 @@ fn execution(e: &ExecutionRow, stored: bool) -> Value {
         "duration_ms": e.duration_ms,
         "truncated": e.truncated,
         "late": e.late,
+        "outcome": e.outcome.map(ExecutionOutcome::as_str),
+        "outcome_unproven": e.outcome_unproven,
         "has_stored_result": stored,
     })
 }

@@ -7,7 +7,8 @@ use crate::actions::submit_result::{self, submit_result};
 use crate::actions::topics;
 use crate::crypto::hex;
 use crate::domain::actor::Caller;
-use crate::error::Error;
+use crate::domain::request::ExecutionOutcome;
+use crate::error::{Error, Shown};
 use crate::gate::{ResumeReason, Wake};
 use crate::http::HttpContext;
 use crate::http::body::JsonFields;
@@ -123,6 +124,7 @@ fn report(body: &JsonFields) -> Result<AgentReport, Error> {
         active_jobs: status.value("active_jobs")?,
         agent_version: body.text("agent_version")?,
         limit: body.small_number("limit")?,
+        features: body.texts("features")?,
     })
 }
 
@@ -218,12 +220,26 @@ fn outcome(body: &JsonFields) -> Result<submit_result::ExecutionReport, Error> {
     let success = body.flag("success")?;
     Ok(submit_result::ExecutionReport {
         success: success.ok_or_else(|| body.missing("success"))?,
+        outcome: reported_outcome(body)?,
         result_data: result_data(body)?,
         error_message: body.text("error_message")?,
         rows_affected: body.number("rows_affected")?,
         duration_ms: body.number("duration_ms")?,
         truncated: body.flag("truncated")?.unwrap_or(false),
     })
+}
+
+/// What the agent says is left in the database.
+fn reported_outcome(body: &JsonFields) -> Result<Option<ExecutionOutcome>, Error> {
+    let Some(text) = body.text("outcome")? else {
+        return Ok(None);
+    };
+    let known = ExecutionOutcome::REPORTED.map(ExecutionOutcome::as_str);
+    let outcome = ExecutionOutcome::parse(&text).ok_or_else(|| {
+        Error::invalid(format!("`outcome` is `{}`, which is unknown", Shown(&text)))
+            .hint(format!("known are {}", known.join(", ")))
+    })?;
+    Ok(Some(outcome))
 }
 
 /// The result's JSON, as the bytes that came: from inside a string, where existing agents put it, or as it stands.

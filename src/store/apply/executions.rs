@@ -1,7 +1,7 @@
 //! Rows of executions and results: claimed, finished, lost.
 
 use super::Context;
-use crate::domain::change::{Finished, NewExecution, NewResult, RequestRef};
+use crate::domain::change::{Finished, InconclusiveReport, NewExecution, NewResult, RequestRef};
 use crate::domain::request::{Status, Transition};
 use crate::error::Error;
 use rusqlite::params;
@@ -77,11 +77,12 @@ pub(super) fn finished(
     }
     cx.one(
         "UPDATE executions SET status = ?2, finished_at_ms = ?3, error_message = ?4, rows_affected = ?5, \
-         duration_ms = ?6, truncated = ?7, late = ?8, report_sha256 = ?9, audit_seq = ?10 \
+         duration_ms = ?6, truncated = ?7, late = ?8, report_sha256 = ?9, audit_seq = ?10, outcome = ?11, \
+         outcome_unproven = ?12 \
          WHERE id = ?1 AND status IN ('claimed', 'lost')",
         params![
             finished.execution_id,
-            if finished.success {
+            if finished.end.outcome.is_success() {
                 "completed"
             } else {
                 "failed"
@@ -97,7 +98,9 @@ pub(super) fn finished(
             finished.truncated,
             finished.late,
             finished.report_sha256,
-            cx.audit_seq
+            cx.audit_seq,
+            finished.end.outcome.as_str(),
+            finished.end.unproven
         ],
     )?;
     match result {
@@ -151,6 +154,7 @@ pub(super) fn lost(
     request: &RequestRef,
     step: Option<Transition>,
     execution_id: &str,
+    report: Option<&InconclusiveReport>,
 ) -> Result<(), Error> {
     if let Some(step) = step {
         cx.one(
@@ -166,7 +170,17 @@ pub(super) fn lost(
         )?;
     }
     cx.one(
-        "UPDATE executions SET status = 'lost', audit_seq = ?2 WHERE id = ?1 AND status = 'claimed'",
-        params![execution_id, cx.audit_seq],
+        "UPDATE executions SET status = 'lost', outcome = 'unknown', audit_seq = ?2, error_message = ?3, \
+         duration_ms = ?4, report_sha256 = ?5, finished_at_ms = ?6 WHERE id = ?1 AND status = 'claimed'",
+        params![
+            execution_id,
+            cx.audit_seq,
+            report.and_then(|r| r.error_message.as_deref()),
+            report
+                .and_then(|r| r.duration_ms)
+                .map(|n| i64::try_from(n).unwrap_or(i64::MAX)),
+            report.map(|r| r.report_sha256.as_str()),
+            report.map(|_| cx.now.0)
+        ],
     )
 }

@@ -73,8 +73,9 @@ pub(super) fn apply(cx: &Context, change: &RequestChange) -> Result<(), Error> {
             request,
             step,
             execution_id,
+            report,
             ..
-        } => executions::lost(cx, request, *step, execution_id),
+        } => executions::lost(cx, request, *step, execution_id, report.as_ref()),
         // What these say stands in the audit log alone.
         RequestChange::DdlPassed(_) | RequestChange::ResultCorrupt { .. } => Ok(()),
     }
@@ -322,7 +323,9 @@ fn cancelled(
 ) -> Result<(), Error> {
     closed(cx, request, step)?;
     cx.one(
-        "UPDATE requests SET cancelled_by = ?2, cancel_reason = ?3 WHERE seq = ?1",
+        // The execution that was cancelled is the one whose end was open; one that had ended before is not part of it.
+        "UPDATE requests SET cancelled_by = ?2, cancel_reason = ?3, execution_id = (SELECT id FROM executions e \
+         WHERE e.id = requests.execution_id AND e.status IN ('claimed', 'lost')) WHERE seq = ?1",
         params![request.seq, cx.actor.id, reason],
     )
 }

@@ -138,6 +138,8 @@ pub const TABLES: &[GuardedTable] = &[
             ("late", Digested),
             ("report_sha256", Digested),
             ("audit_seq", Digested),
+            ("outcome", Digested),
+            ("outcome_unproven", Digested),
         ],
     },
     GuardedTable {

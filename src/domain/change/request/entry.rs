@@ -1,10 +1,13 @@
 //! The audit event of each change of a request.
 
-use super::{DdlPassed, Finished, NewExecution, NewRequest, NewResult, RequestChange, RequestRef};
+use super::{
+    DdlPassed, Finished, InconclusiveReport, NewExecution, NewRequest, NewResult, RequestChange,
+    RequestRef,
+};
 use crate::domain::approval::Vote;
 use crate::domain::audit::{AuditEntry, EventOutcome};
 use crate::domain::change::entry::{about, object, of_request};
-use crate::domain::request::{Status, Transition};
+use crate::domain::request::{ExecutionOutcome, Status, Transition};
 use serde_json::json;
 
 impl RequestChange {
@@ -53,8 +56,9 @@ impl RequestChange {
                 request,
                 execution_id,
                 agent_id,
+                report,
                 ..
-            } => lost(request, execution_id, agent_id),
+            } => lost(request, execution_id, agent_id, report.as_ref()),
             RequestChange::ResultCorrupt {
                 request,
                 execution_id,
@@ -142,6 +146,10 @@ fn rejected(request: &RequestRef, vote: &Vote) -> AuditEntry {
 fn cancelled(request: &RequestRef, reason: Option<&str>) -> AuditEntry {
     let mut e = of_request("request.cancelled", "approval", request);
     e.reason = reason.map(str::to_owned);
+    if request.status == Status::Running {
+        let outcome = ExecutionOutcome::Stopping.as_str();
+        e.metadata.insert("outcome".into(), outcome.into());
+    }
     e
 }
 
@@ -164,7 +172,8 @@ fn ended(
     finished: &Finished,
     result: Option<&NewResult>,
 ) -> AuditEntry {
-    let (event_type, outcome) = if finished.success {
+    let success = finished.end.outcome.is_success();
+    let (event_type, outcome) = if success {
         ("execution.completed", EventOutcome::Success)
     } else {
         ("execution.failed", EventOutcome::Failure)
@@ -178,6 +187,10 @@ fn ended(
     m.insert("rows_affected".into(), finished.rows_affected.into());
     m.insert("truncated".into(), finished.truncated.into());
     m.insert("late".into(), finished.late.into());
+    m.insert("outcome".into(), finished.end.outcome.as_str().into());
+    if finished.end.unproven {
+        m.insert("outcome_unproven".into(), true.into());
+    }
     if let Some(result) = result {
         m.insert(
             "result_sha256".into(),
@@ -185,18 +198,29 @@ fn ended(
         );
         m.insert("result_bytes".into(), result.content_length.into());
     }
-    if step.is_none() && finished.success {
+    if step.is_none() && success {
         m.insert("committed_after_cancel".into(), true.into());
     }
     e
 }
 
-fn lost(request: &RequestRef, execution_id: &str, agent_id: &str) -> AuditEntry {
+fn lost(
+    request: &RequestRef,
+    execution_id: &str,
+    agent_id: &str,
+    report: Option<&InconclusiveReport>,
+) -> AuditEntry {
     let mut e = of_request("execution.lost", "agent", request);
     e.outcome = EventOutcome::Failure;
     e.metadata
         .insert("execution_id".into(), execution_id.into());
-    e.metadata.insert("agent_id".into(), agent_id.into());
+    let m = &mut e.metadata;
+    m.insert("agent_id".into(), agent_id.into());
+    m.insert("outcome".into(), ExecutionOutcome::Unknown.as_str().into());
+    if let Some(report) = report {
+        m.insert("reported".into(), true.into());
+        m.insert("duration_ms".into(), report.duration_ms.into());
+    }
     e
 }
 

@@ -1,13 +1,14 @@
 //! A change of every kind, with and without what is optional.
 
+mod executions;
+
 use super::AT;
 use crate::domain::actor::SubjectType;
 use crate::domain::approval::{Vote, VoteAction};
 use crate::domain::change::{
-    AuthFailures, Change, ConfigurationChange, DETAIL_BYTES_MAX, DdlPassed, Finished,
-    IdentityChange, LogChange, LostStep, NewExecution, NewRequest, NewResult, NewSchema, NewToken,
-    PurgedRequest, PurgedResult, Refused, RequestChange, RequestRef, RequestText, RoleMode,
-    UserStatus,
+    AuthFailures, Change, ConfigurationChange, DETAIL_BYTES_MAX, DdlPassed, IdentityChange,
+    LogChange, LostStep, NewRequest, NewSchema, NewToken, PurgedRequest, PurgedResult, Refused,
+    RequestChange, RequestRef, RequestText, RoleMode, UserStatus,
 };
 use crate::domain::decision::Passed;
 use crate::domain::dialect::Dialect;
@@ -188,79 +189,6 @@ fn dispatched() -> Vec<(&'static str, RequestChange)> {
         ("pending", expired(Status::Pending)),
         ("approved", expired(Status::Approved)),
         ("", returned),
-    ]
-}
-
-fn finished(success: bool) -> Finished {
-    Finished {
-        execution_id: "execution-id".into(),
-        success,
-        error_message: (!success).then(|| "duplicate key 'secret'".into()),
-        rows_affected: success.then_some(5),
-        duration_ms: success.then_some(12),
-        truncated: success,
-        late: !success,
-        report_sha256: "1".repeat(64),
-    }
-}
-
-fn executed() -> Vec<(&'static str, RequestChange)> {
-    let ended = |status, step, success, result| RequestChange::ExecutionFinished {
-        request: request(status),
-        step,
-        finished: finished(success),
-        result,
-    };
-    let result = NewResult {
-        body: None,
-        backend: "local",
-        key: "results/execution-id".into(),
-        content_length: 42,
-        checksum_sha256: "2".repeat(64),
-        expires_at: AT,
-        access: Vec::new(),
-    };
-    let lost = |status, step| RequestChange::ExecutionLost {
-        request: request(status),
-        step,
-        execution_id: "execution-id".into(),
-        agent_id: "agent-1".into(),
-    };
-    let (running, gone) = (Status::Running, Status::Cancelled);
-    let to = |status| Some(Transition::for_test(running, status));
-    let started = RequestChange::ExecutionStarted {
-        request: request(Status::Dispatched),
-        step: Transition::for_test(Status::Dispatched, running),
-        execution: NewExecution {
-            id: "execution-id".into(),
-            attempt: 2,
-            agent_id: "agent-1".into(),
-            claim_key: Some("key".into()),
-            token_json: "{}".into(),
-            lease_secs: 60,
-            lease_until: AT,
-            statement_timeout_secs: 30,
-            max_rows: Some(10),
-        },
-    };
-    vec![
-        ("", started),
-        (
-            "success",
-            ended(running, to(Status::Executed), true, Some(result)),
-        ),
-        ("failure", ended(running, to(Status::Failed), false, None)),
-        ("success after cancel", ended(gone, None, true, None)),
-        ("failure after cancel", ended(gone, None, false, None)),
-        ("", lost(running, to(Status::ExecutionLost))),
-        ("after cancel", lost(gone, None)),
-        (
-            "",
-            RequestChange::ResultCorrupt {
-                request: request(Status::Executed),
-                execution_id: "execution-id".into(),
-            },
-        ),
     ]
 }
 
@@ -487,7 +415,7 @@ fn group<T: Into<Change>, const N: usize>(cases: [Vec<(&'static str, T)>; N]) ->
 
 pub(super) fn every_change() -> Vec<Case> {
     [
-        group([made(), decided(), dispatched(), executed()]),
+        group([made(), decided(), dispatched(), executions::executed()]),
         group([tokens(), people()]),
         group([configuration()]),
         group([refused(), purged()]),
