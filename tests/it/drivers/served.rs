@@ -215,13 +215,14 @@ pub fn a_killed_agent_says_afterwards_what_is_left(mut served: Served, endless: 
     let request = served.begin(endless);
     served.kill_agent();
     served.start_agent();
-    let told = served.result(&request).is(200);
-    assert_eq!(told.json["success"], false, "{}", told.raw());
+    let reported = served.result(&request).is(200);
+    assert_eq!(reported.json["success"], false, "{}", reported.raw());
     assert!(
-        told.text("error_message")
+        reported
+            .text("error_message")
             .contains("agent stopped while the statement ran; rolled back"),
         "{}",
-        told.raw()
+        reported.raw()
     );
     eventually("its session has ended", || !served.runs(endless));
     assert_eq!(served.place.count("t"), 1);
