@@ -197,7 +197,6 @@ impl PublicKey {
         (!key.is_weak()).then_some(PublicKey(key))
     }
 
-    /// Its 32 bytes.
     pub fn bytes(&self) -> [u8; 32] {
         self.0.to_bytes()
     }

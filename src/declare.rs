@@ -30,7 +30,6 @@ impl TableSpec {
         })
     }
 
-    /// The key of that name.
     pub fn find(&self, name: &str) -> Option<&'static KeySpec> {
         self.keys().find(|key| {
             let file = || name.strip_suffix("_file") == Some(key.name);
@@ -42,7 +41,6 @@ impl TableSpec {
 /// A key of a table.
 #[derive(Debug)]
 pub struct KeySpec {
-    /// Its name.
     pub name: &'static str,
     /// What it means, one line of a doc comment each; empty where the key above speaks for both.
     pub doc: &'static [&'static str],
@@ -82,7 +80,6 @@ pub enum KeyKind {
     },
     /// A string that must not be seen, or the file that holds it, under this key with `_file` after it.
     Secret,
-    /// A table.
     Table(&'static TableSpec),
     /// A list of tables.
     Tables {
@@ -148,7 +145,6 @@ pub trait Value: Sized {
 
 /// A struct of such values.
 pub trait Plain: Sized {
-    /// Its keys.
     const KEYS: &'static [KeySpec];
     /// Every value at its default.
     fn plain() -> Self;

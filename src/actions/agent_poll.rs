@@ -56,7 +56,7 @@ pub struct AgentReport {
     pub features: Vec<String>,
 }
 
-/// What an agent is told.
+/// What an agent's poll returns.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AgentWork {
     /// Jobs it may claim, first dispatched first.
@@ -160,7 +160,7 @@ fn served(app: &App, caller: &Caller, scopes: &[Scope]) -> Vec<Target> {
         .collect()
 }
 
-/// The first jobs of a target; where the agent runs none of them, those behind them too, so that work for others does
+/// The first jobs of a target; where the agent runs none of them, those after them too, so that work for others does
 /// not hide its own.
 fn jobs_on(
     view: &View,
@@ -184,7 +184,7 @@ fn register(app: &Arc<App>, caller: &Caller, agent: &AgentRow) -> Result<(), Err
         };
         let id = agent.id.clone();
         app.store.change(caller.actor(), move |view, _| {
-            // Two first polls at once: whoever comes second finds the row.
+            // Two first polls at once: the second one finds the row.
             if view.is_registered(&id)? {
                 return Ok(Verdict::Same(()));
             }
@@ -222,7 +222,7 @@ fn scopes(report: &AgentReport) -> Result<Vec<Scope>, Error> {
         let scope = Scope::of(database, environment);
         if let Some(part) = scope.invalid_part() {
             return Err(Error::invalid(format!(
-                "capabilities name `{}`, which is no name",
+                "capabilities name `{}`, which is not a name",
                 Shown(part)
             )));
         }
@@ -281,7 +281,7 @@ fn describe(caller: &Caller, report: &AgentReport, now: Timestamp) -> Result<Age
     })
 }
 
-/// Whether version `a` is numerically lower than `b`; what is no version is not.
+/// Whether version `a` is numerically lower than `b`; what is not a version is not lower.
 fn is_older(a: &str, b: &str) -> bool {
     let numbers = |v: &str| -> Option<Vec<u64>> {
         let core = v.split(['-', '+']).next()?;

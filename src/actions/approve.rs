@@ -99,7 +99,7 @@ pub fn approve(
 
 fn parse_selector(text: &str) -> Result<Selector, Error> {
     Selector::parse(text).ok_or_else(|| {
-        Error::invalid(format!("selector `{}` is no selector", Shown(text)))
+        Error::invalid(format!("selector `{}` is not a selector", Shown(text)))
             .hint("write role:<name>, group:<name> or user:<id>")
     })
 }
@@ -169,7 +169,7 @@ fn refuse<T>(
     refuse_verb(app, caller, request, "request.approve", error)
 }
 
-/// Records that the caller was refused a verb on a request, and answers why.
+/// Records that the caller was refused a verb on a request, and returns the reason.
 pub(super) fn refuse_verb<T>(
     app: &App,
     caller: &Caller,

@@ -9,7 +9,6 @@ use crate::store::{AuditFilter, EventRow, Verified};
 /// Events counted exactly; beyond it the total is a lower bound.
 pub const COUNT_MAX: i64 = 10_000;
 
-/// A page of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventPage {
     /// The events, newest first.

@@ -1,4 +1,4 @@
-//! Calls a request off. One that runs is cancelled at once; its agent hears of it at the next heartbeat.
+//! Calls a request off. One that runs is cancelled at once; its agent learns of it at the next heartbeat.
 
 use super::approve::refuse_verb;
 use super::view_requests::ensure_visible;

@@ -204,8 +204,8 @@ fn execution(
     })
 }
 
-/// The first role that the requester held when he made the request, or `unknown`. Told to the agent, which interprets
-/// nothing in it.
+/// The first role that the requester held when the request was made, or `unknown`. Passed to the agent, which
+/// interprets nothing in it.
 fn role_at_creation(facts_json: &str) -> String {
     let facts: serde_json::Value = serde_json::from_str(facts_json).unwrap_or_default();
     facts["requester"]["roles"][0]

@@ -163,7 +163,7 @@ pub(super) fn dialect(active: &Active, target: &Target, schema: &CachedSnapshot)
     configured.or(schema.dialect()).unwrap_or(Dialect::Postgres)
 }
 
-/// Decides; the texts of the request come with it.
+/// Decides; returns the texts of the request too.
 fn decide(
     app: &App,
     caller: &Caller,
@@ -182,8 +182,8 @@ fn decide(
         schema_collected_at: schema.collected_at().map(str::to_owned),
         requester: requester(caller),
     };
-    // Who may not even make the request it turned out to be hears nothing else about it; a text that no right can
-    // pass is refused first.
+    // A caller who may not even make the request it turned out to be learns nothing else about it; a text that no right
+    // can pass is refused first.
     let operation = decision::classify(&facts)?;
     may_create(caller, checked, Some(operation))?;
     let decision = decision::decide(&active.policies, &facts, operation)?;
@@ -392,7 +392,7 @@ fn text(
     }
 }
 
-/// Statements to be explained for whoever has to approve: nobody looks at what runs at once.
+/// Statements to be explained for those who have to approve: nobody looks at what runs at once.
 fn dry_runs(checked: &Checked, decision: &Decision, analysis: Option<&Analysis>) -> Vec<String> {
     let explains = decision.workflow.as_ref().is_some_and(|w| w.explain);
     if !explains || checked.no_result_store || decision.opening != Opening::Pending {
@@ -484,7 +484,7 @@ fn shares(texts: &[String]) -> Result<Vec<Selector>, Error> {
         .iter()
         .map(|t| {
             Selector::parse(t).ok_or_else(|| {
-                Error::invalid(format!("share_with entry `{}` is no selector", Shown(t)))
+                Error::invalid(format!("share_with entry `{}` is not a selector", Shown(t)))
                     .hint("write requester, role:<name>, group:<name> or user:<id>")
             })
         })

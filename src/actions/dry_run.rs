@@ -34,7 +34,7 @@ pub fn waiting(app: &App, targets: &[crate::domain::id::Target]) -> Result<Vec<D
     })
 }
 
-/// Takes a job; answers the token that its answer must show.
+/// Takes a job; returns the token that its answer must show.
 ///
 /// # Errors
 /// 404; 403 for a target that the agent does not serve; 409 for one that somebody else took.

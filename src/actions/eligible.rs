@@ -23,7 +23,7 @@ const PEOPLE_LOOKED_AT: usize = 200;
 /// Administrators tried as the one who steps in.
 const ADMINS_TRIED: usize = 5;
 
-/// Steps that lose their approvers named in one warning, at most; one names the trouble, hundreds only fill the log.
+/// Steps that lose their approvers named in one warning, at most; one names the problem, hundreds only fill the log.
 const LOST_SHOWN_MAX: usize = 20;
 
 /// The directory as it was last put together.
@@ -156,7 +156,7 @@ fn refusal(what: &Unreachable, workflow: &Workflow) -> Error {
     let (message, step) = match what {
         Unreachable::Step(n) => (
             format!(
-                "step {} of the workflow cannot be approved: not enough active people beside the requester",
+                "step {} of the workflow cannot be approved: not enough active people besides the requester",
                 n + 1
             ),
             Some(*n),
@@ -202,7 +202,7 @@ fn steps_in<'a>(
         .map(String::as_str)
         .filter(|a| *a != requester && !directory.suspended.contains(*a))
         .collect();
-    // One whom only the identity provider knows counts too; he is none of the people that the steps name.
+    // One whom only the identity provider knows counts too, though the steps do not name them.
     let unknown = policies
         .roles
         .values()
@@ -342,7 +342,7 @@ fn make(
         open_roles: BTreeSet::new(),
         open_groups: provider,
     };
-    // Whoever comes and is bound to nothing gets the default role.
+    // Somebody new who is bound to nothing gets the default role.
     d.open_roles.extend(policies.default_role.clone());
     if provider {
         d.open_roles.extend(policies.oidc_default_role.clone());

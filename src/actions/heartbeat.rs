@@ -1,4 +1,4 @@
-//! An agent says that it still runs an execution, and hears whether it should stop.
+//! An agent says that it still runs an execution, and learns whether it should stop.
 
 use super::App;
 use crate::domain::actor::Caller;

@@ -1,7 +1,8 @@
-//! Who is asking: turns a bearer token into a caller with the rights he has now.
+//! Who is asking: turns a bearer token into a caller with the rights of this moment.
 //!
-//! Tokens of ours are here, those of an identity provider in `oidc`. Ours are looked up by the SHA-256 of their secret. What was found is remembered until anything about tokens,
-//! people or policies changes; a write reads it again inside its transaction all the same.
+//! Tokens of ours are here, those of an identity provider in `oidc`. Ours are looked up by the SHA-256 of their secret.
+//! What was found is remembered until anything about tokens, people or policies changes; a write reads it again inside
+//! its transaction all the same.
 
 mod oidc;
 
@@ -89,7 +90,7 @@ impl CallerCache {
     }
 }
 
-/// The caller behind an `Authorization` header.
+/// The caller of an `Authorization` header.
 ///
 /// # Errors
 /// `unauthenticated`, in the same words whatever is wrong; what it was is counted. `unavailable` for a token of an
@@ -151,7 +152,7 @@ pub fn authenticate(
     })
 }
 
-/// What can be said of credentials at once, without waiting for anybody.
+/// What is known of credentials at once, without a call to the identity provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recognized {
     /// They are valid, and of a subject of that type.

@@ -1,9 +1,9 @@
-//! That somebody can administer the server is never given up by mistake: whatever would take the last administrator away,
-//! be it a suspension, a revocation, a deleted role or a new configuration, is refused.
+//! That somebody can administer the server is never given up by mistake: whatever would take the last administrator
+//! away, be it a suspension, a revocation, a deleted role or a new configuration, is refused.
 //!
-//! Somebody is an administrator by holding `*` for all databases and environments, with something to come in by: a token
-//! of ours that counts, or the identity provider, where a binding names him. Whom only the provider's claims make one
-//! cannot be told beforehand; but he who acts is there, and counts. The way out is a start with `--force-bootstrap`.
+//! Somebody is an administrator by holding `*` for all databases and environments, with a way to authenticate: a token
+//! of ours that counts, or the identity provider, where a binding names them. Whom only the provider's claims make one
+//! cannot be known beforehand; but the caller is there, and counts. The way out is a start with `--force-bootstrap`.
 
 use super::App;
 use crate::clock::Timestamp;
@@ -20,13 +20,13 @@ pub(super) struct Loss<'a> {
     pub(super) people: &'a [String],
     /// A token that will be revoked.
     pub(super) token: Option<&'a str>,
-    /// The policies that will be in force, where they change.
+    /// The policies that will be applied, where they change.
     pub(super) policies: Option<&'a Policies>,
     /// Who does it; nobody where configuration does.
     pub(super) by: Option<&'a Caller>,
 }
 
-/// Refuses a loss with which the last administrator would go. Where there is none, nothing is lost.
+/// Refuses a loss with which the last administrator would go. Without one, nothing is lost.
 ///
 /// # Errors
 /// 409 `last_admin`.
@@ -92,7 +92,7 @@ fn any(
     Ok(false)
 }
 
-/// Whether roles that somebody holds now make an administrator of him under other policies.
+/// Whether roles that somebody holds now make them an administrator under other policies.
 fn administers(held: &[Role], policies: &Policies) -> bool {
     held.iter()
         .filter_map(|role| policies.roles.get(&role.name))

@@ -70,20 +70,20 @@ pub struct App {
     pub identities: identify::CallerCache,
     /// Refusals and failures of the current minute.
     pub refusals: refusals::RefusalBudget,
-    /// What agents said of their databases.
+    /// What agents reported of their databases.
     pub schemas: schemas::SnapshotCache,
     pub eligible: eligible::DirectoryCache,
     /// What people have taken.
     pub quotas: quotas::Quotas,
     /// Calls of people, where they are limited.
     pub rates: rates::Rates,
-    /// How people may come in.
+    /// How people may sign in.
     pub sign_in: identify::SignIn,
     /// Executions whose report is being taken in.
     pub reports: submit_result::Reports,
-    /// What the clockwork could not move.
+    /// What the jobs could not move.
     pub stuck: sweep::Stuck,
-    /// Behind which expired results the next turn begins.
+    /// After which expired results the next turn begins.
     pub purged_results: purge_results::PurgeProgress,
     /// How far the objects have been looked at.
     pub swept: sweep_objects::SweepProgress,
@@ -114,16 +114,16 @@ pub struct Settings {
     pub quotas: quotas::Limits,
 }
 
-/// Is told when other policies are in force.
+/// Called when other policies are in effect.
 pub type Activated = Arc<dyn Fn() + Send + Sync>;
 
-/// Policies in force, with their name, and whom they can have told.
+/// Policies in effect, with their name, and the webhooks they can notify.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Active {
     pub policies: Policies,
     /// SHA-256 of their canonical text.
     pub version: String,
-    /// Who can be told of what happens.
+    /// Who can be notified.
     pub webhooks: Arc<[Webhook]>,
     /// How long what is over is kept.
     pub retention: Retention,
@@ -198,26 +198,27 @@ impl App {
             .find(|objects| objects.backend() == backend)
     }
 
-    /// The policies in force.
+    /// The policies in effect.
     pub fn active(&self) -> Arc<Active> {
         Arc::clone(&self.active.read().unwrap_or_else(|e| e.into_inner()))
     }
 
-    /// Sets who is told when other policies are in force.
+    /// Sets what is called when other policies are in effect.
     pub fn on_activated(&self, callback: Activated) {
         *self.activated.write().unwrap_or_else(|e| e.into_inner()) = Some(callback);
     }
 
-    /// Held by whoever changes the policies, from reading what is in force until what he made of it is: of two changes
+    /// Held while policies are changed, from reading those in effect until the new ones are: of two changes
     /// at once, one would otherwise take the other back.
     pub(crate) fn changing_policies(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// A write of a person, decided while the policies that his rights were read from are in force.
+    /// A write of a person, decided while the policies that their rights were read from are in effect.
     ///
     /// # Errors
-    /// As [`Store::change`]; `unavailable` where other policies came into force since: then he has to be let in anew.
+    /// As [`Store::change`]; `unavailable` where other policies were applied since: then they have to be authenticated
+    /// again.
     pub(crate) fn change_by<T: Send + 'static>(
         self: &Arc<Self>,
         caller: &Caller,
@@ -233,7 +234,7 @@ impl App {
         })
     }
 
-    /// Puts other policies in force, once their text is stored.
+    /// Applies other policies, once their text is stored.
     pub(crate) fn activate(
         &self,
         policies: Policies,

@@ -20,7 +20,7 @@ pub const BATCH: u32 = 500;
 /// Seconds between two bounds: each is a row and an event that stay.
 pub const PAUSE_SECS: u64 = 20 * 3600;
 
-/// Sets a bound if one is due, then removes everything before the last one. Answers how many events went.
+/// Sets a bound if one is due, then removes everything before the last one. Returns how many events went.
 ///
 /// # Errors
 /// When the store cannot read or write; `internal` when the checkpoint that would be the proof does not hold: then
@@ -43,7 +43,7 @@ pub fn purge_audit(app: &Arc<App>) -> Result<usize, Error> {
     Ok(gone)
 }
 
-/// That the event behind the bound is what it says: a checkpoint, whose signed time is old enough. Everything before it
+/// That the event after the bound is what it says: a checkpoint, whose signed time is old enough. Everything before it
 /// is older.
 fn prove(app: &App, limit: &PurgeLimit, before: Timestamp) -> Result<(), Error> {
     let event = &limit.checkpoint.event;
@@ -60,7 +60,7 @@ fn prove(app: &App, limit: &PurgeLimit, before: Timestamp) -> Result<(), Error> 
         return Ok(());
     }
     Err(Error::bug(format!(
-        "audit event {} is no checkpoint that could prove a purge",
+        "audit event {} is not a checkpoint that could prove a purge",
         event.id
     )))
 }

@@ -10,7 +10,7 @@ pub const KEPT_DAYS: u32 = 7;
 /// Rows removed in one transaction; each is one row of one table.
 const BATCH: u32 = 500;
 
-/// Removes all that ended [`KEPT_DAYS`] ago. Answers how many.
+/// Removes all that ended [`KEPT_DAYS`] ago. Returns how many.
 ///
 /// # Errors
 /// When the store cannot write.

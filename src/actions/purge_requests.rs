@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// ten milliseconds. One event names them.
 pub const BATCH: u32 = 50;
 
-/// Removes every request that has ended and has not changed for the days that `[retention]` says. Answers how many.
+/// Removes every request that has ended and has not changed for the days that `[retention]` says. Returns how many.
 ///
 /// # Errors
 /// When the store cannot read or write.

@@ -1,5 +1,5 @@
-//! Removes stored results whose time is over: first the object, then its row. An object that is gone already is no
-//! error, so a crash in between costs a second try; a row that goes first would leave an object that nobody knows.
+//! Removes stored results whose time is over: first the object, then its row. An object that is gone already is not
+//! an error, so a crash in between costs a second try; a row that goes first would leave an object that nobody knows.
 
 use super::App;
 use crate::domain::actor::Actor;
@@ -18,7 +18,7 @@ const REFUSALS_MAX: usize = 20;
 #[derive(Default)]
 pub struct PurgeProgress(Mutex<Option<RowCursor>>);
 
-/// Removes every expired result that can be removed; the others are passed over until the next turn. Answers how many
+/// Removes every expired result that can be removed; the others are passed over until the next turn. Returns how many
 /// went.
 ///
 /// # Errors
@@ -28,7 +28,7 @@ pub fn purge_results(app: &Arc<App>) -> Result<usize, Error> {
         let place = app.purged_results.0.lock();
         place.unwrap_or_else(|e| e.into_inner())
     };
-    // Behind what a place refused to remove the last time; from the start again once the end was reached.
+    // After what a place refused to remove the last time; from the start again once the end was reached.
     let mut after = progress().take().unwrap_or(RowCursor::START);
     let (now, mut gone, mut refusals) = (app.clock.now(), 0, 0);
     loop {

@@ -26,7 +26,7 @@ pub struct Limits {
     pub pending_max: u32,
     /// Bytes of one person's requests in a day; 0 for no limit.
     pub bytes_per_day: u64,
-    /// Bytes that must be free beside the database.
+    /// Bytes that must be free next to the database.
     pub free_bytes_min: u64,
     /// The folder of the database.
     pub folder: PathBuf,

@@ -15,7 +15,7 @@ use crate::store::{
 };
 use std::sync::Arc;
 
-/// What somebody who waits for a result is told.
+/// What somebody who waits for a result gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Streamed {
     /// The envelope of the newest execution.

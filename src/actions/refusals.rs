@@ -13,7 +13,7 @@ use std::sync::Mutex;
 pub const SINGLE_PER_MINUTE: u32 = 20;
 /// Actors, and addresses, counted apart in one minute; further ones share one row.
 pub const COUNTED_MAX: usize = 10_000;
-/// Failed authentications of one address in one minute after which further ones are told to wait. A valid credential
+/// Failed authentications of one address in one minute after which further ones have to wait. A valid credential
 /// from there always passes, so that nobody can lock others out.
 pub const FAILURES_PER_MINUTE: u64 = 60;
 /// The name of that shared row.
@@ -116,7 +116,7 @@ impl App {
         Err(error)
     }
 
-    /// Audits a refusal that was decided before any transaction, and answers its error.
+    /// Audits a refusal that was decided before any transaction, and returns its error.
     pub(crate) fn refused(
         self: &std::sync::Arc<Self>,
         actor: Actor,
@@ -154,7 +154,7 @@ pub(super) fn refusal(attempt: &'static str, error: &Error) -> Refused {
 pub fn close_minute(app: &App) -> Result<(), Error> {
     let (beyond, failures) = app.refusals.take();
     for (actor, mut refused) in beyond {
-        // The row stands for many: whoever it was about, the actor's token may be gone by now.
+        // The row stands for many: the token of the actor may be gone by now.
         let actor = Actor {
             token_id: None,
             acts: false,
@@ -195,7 +195,7 @@ mod tests {
             budget.note_failure(&address, "unknown");
             assert_eq!(budget.failures_of(&address), n + 1);
         }
-        // Whoever came before is counted by himself.
+        // Earlier addresses are counted by themselves.
         assert_eq!(budget.failures_of("first 0"), 1);
         assert_eq!(RefusalBudget::default().failures_of("nobody"), 0);
     }

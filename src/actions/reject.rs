@@ -11,8 +11,8 @@ use crate::error::Error;
 use crate::store::Verdict;
 use std::sync::Arc;
 
-/// Rejects request `id`: the requester himself, a designated approver of the current step, or a holder of `*` where
-/// he may step in. `comment` says why.
+/// Rejects request `id`: the requester, a designated approver of the current step, or a holder of `*` where
+/// they may step in. `comment` says why.
 ///
 /// # Errors
 /// 400 for a bad comment; 404; 403 `forbidden`, `not_an_approver`; 409 `conflict`; 410 `gone`.
@@ -31,7 +31,7 @@ pub fn reject(
         let workflow = view.request_workflow(&request)?;
         let votes = view.votes(&request)?;
         if let Err(error) = may_learn_status(&caller, &request, workflow.as_ref(), &votes) {
-            // His own request he may turn down even where he may not look.
+            // A caller may reject their own request even where they may not view it.
             if request.requester != caller.subject {
                 return refuse_verb(&cx, &caller, &request, VERB, error);
             }

@@ -58,7 +58,7 @@ pub struct Predicted {
     pub decision: Result<Decision, Error>,
 }
 
-/// A webhook that is told of what happens on a target.
+/// A webhook that is notified of events on a target.
 pub struct WebhookFiring {
     pub webhook: String,
     /// Of what; `*` alone for everything.
@@ -70,7 +70,7 @@ pub struct WebhookFiring {
 /// Everything that applies to a target.
 pub struct Resolution {
     pub target: Target,
-    /// Whether it is registered; if not, nothing else is said.
+    /// Whether it is registered; if not, nothing else is shown.
     pub registered: bool,
     /// One entry for each operation asked for.
     pub operations: Vec<Resolved>,

@@ -40,7 +40,7 @@ pub fn resume(
             "reason_required",
             "reason is required to run a request again whose outcome is unknown",
         )
-        .hint("send a `reason` beside `acknowledge_unknown_outcome`"));
+        .hint("send a `reason` with `acknowledge_unknown_outcome`"));
     }
     let (cx, by, id) = (Arc::clone(app), caller, id.to_owned());
     let caller = by.clone();

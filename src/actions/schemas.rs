@@ -237,12 +237,12 @@ pub fn show(
         }
     }
     if hidden {
-        return Err(hidden_from_him(database));
+        return Err(hidden_from_caller(database));
     }
     Err(Error::not_found("schema snapshot of", database).hint("an agent has to report it first"))
 }
 
-/// Refuses whoever may see nothing under that name: he does not learn either whether there is such a database.
+/// Refuses a caller who may see nothing under that name, without showing whether there is such a database.
 fn may_know(
     caller: &Caller,
     policies: &Policies,
@@ -267,10 +267,10 @@ fn may_know(
     if views {
         return Ok(());
     }
-    Err(hidden_from_him(database))
+    Err(hidden_from_caller(database))
 }
 
-fn hidden_from_him(database: &str) -> Error {
+fn hidden_from_caller(database: &str) -> Error {
     Error::forbidden(format!(
         "permission denied: request.view on `{}`",
         Shown(database)

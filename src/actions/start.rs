@@ -1,4 +1,4 @@
-//! What a server does before it serves: puts its configuration in force, and makes the first tokens.
+//! What a server does before it serves: applies its configuration, and makes the first tokens.
 
 use super::App;
 use super::identify::TOKEN_PREFIX;
@@ -29,12 +29,12 @@ pub const BOOTSTRAP: [(&str, &str, SubjectType, &str); 3] = [
     ("agent-token", "agent", SubjectType::Agent, Role::AGENT),
 ];
 
-/// Stores the policies of `config` and the people it names, audited, and puts them in force. Who was let in by an
+/// Stores the policies of `config` and the people it names, audited, and applies them. Somebody who was active by an
 /// earlier configuration and is not named any more is suspended.
 ///
 /// # Errors
 /// When the store cannot write, or, with `keeps_admin`, 409 `last_admin` when nobody could administer the server any
-/// more; what was in force stays so.
+/// more; what was applied stays applied.
 pub fn sync_config(app: &Arc<App>, config: &Config, keeps_admin: bool) -> Result<(), Error> {
     let _alone = app.changing_policies();
     let policies = config.policies.clone();
@@ -77,7 +77,7 @@ pub fn sync_config(app: &Arc<App>, config: &Config, keeps_admin: bool) -> Result
         }
         Ok(Verdict::Write(changes, leaving))
     })?;
-    // At once: what the log says is in force must be, whatever becomes of the rest.
+    // At once: what the log calls applied must be, whatever becomes of the rest.
     let webhooks = config.webhooks.as_slice().into();
     app.activate(policies, version, webhooks, config.retention);
     if let Err(error) = webhooks::cancel_unrouted(app) {
@@ -108,7 +108,7 @@ fn leaving(view: &View, named: &[UserStatus]) -> Result<Vec<String>, Error> {
     Ok(leaving)
 }
 
-/// Audits that a configuration was not taken over.
+/// Audits that a configuration was not applied.
 ///
 /// # Errors
 /// When the store cannot write.
@@ -141,7 +141,7 @@ fn summary(config: &Config) -> Map<String, Value> {
 }
 
 /// Makes the three first tokens where there has never been one, or again when `force` asks; their secrets are files
-/// in `state_dir`. Answers whether it made them.
+/// in `state_dir`. Returns whether it made them.
 ///
 /// # Errors
 /// When a file or the store cannot be written.

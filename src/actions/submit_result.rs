@@ -36,7 +36,7 @@ const COMMITTED_AFTER_CANCEL: &str = "committed after cancel";
 
 #[derive(Debug, Clone, Default)]
 pub struct ExecutionReport {
-    /// Whether the database said yes; `outcome` overrides it.
+    /// Whether the database reported success; `outcome` overrides it.
     pub success: bool,
     /// What is left in the database, where the agent reports that.
     pub outcome: Option<ExecutionOutcome>,
@@ -231,7 +231,7 @@ fn commit(
         let finished = Finished {
             execution_id: execution.id.clone(),
             end,
-            // Cancelled too late: whoever looks at the executions has to read it.
+            // Cancelled too late: it has to be shown with the execution.
             error_message: match step {
                 None if end.outcome.is_success() => Some(COMMITTED_AFTER_CANCEL.to_owned()),
                 _ => report.error_message.map(|m| cut(m, ERROR_BYTES_MAX)),
@@ -374,7 +374,7 @@ fn keep(
 
 /// Takes back what a report left that does not count.
 fn discard(app: &App, execution_id: &str, key: Option<&str>) {
-    // What may belong to a report that counts stays; so it does where that cannot be told.
+    // What may belong to a report that counts stays; so it does where that is unknown.
     let unfinished = app
         .store
         .read(|view| view.find_execution(execution_id))

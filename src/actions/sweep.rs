@@ -42,7 +42,7 @@ impl Stuck {
     }
 }
 
-/// Expires what is due and takes back dispatches that nobody claimed. Answers how many requests moved.
+/// Expires what is due and takes back dispatches that nobody claimed. Returns how many requests moved.
 ///
 /// # Errors
 /// When the store cannot read.
@@ -90,7 +90,7 @@ fn expire_one(app: &Arc<App>, id: String) -> Result<bool, Error> {
     })
 }
 
-/// Gives up executions whose lease has run out. Answers how many.
+/// Gives up executions whose lease has run out. Returns how many.
 ///
 /// # Errors
 /// When the store cannot read.
@@ -128,7 +128,7 @@ fn lapse_one(app: &Arc<App>, id: String) -> Result<bool, Error> {
             State::Running(running) if running.execution_id == id => {
                 running.lapse(execution.lease.until, now)
             }
-            // Cancelled while it ran, and its agent never said how it ended.
+            // Cancelled while it ran, and its agent never reported how it ended.
             _ => None,
         };
         let change = RequestChange::ExecutionLost {

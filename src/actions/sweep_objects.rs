@@ -13,14 +13,15 @@ use std::sync::{Arc, Mutex};
 pub const ORPHANED_AFTER_DAYS: u32 = 2;
 /// Objects listed at once.
 const PAGE: usize = 500;
-/// Objects looked at in one turn, so that a large bucket costs a bounded number of calls an hour; the next turn goes on.
+/// Objects looked at in one turn, so that a large bucket costs a bounded number of calls an hour; the next turn goes
+/// on.
 pub const OBJECTS_PER_TURN_MAX: usize = 20_000;
 
 /// Where the last turn stopped, by place.
 #[derive(Default)]
 pub struct SweepProgress(Mutex<BTreeMap<&'static str, String>>);
 
-/// Looks at the objects of every place, and removes the orphans. Answers how many.
+/// Looks at the objects of every place, and removes the orphans. Returns how many.
 ///
 /// # Errors
 /// When a place cannot list, or the store cannot read.

@@ -1,4 +1,4 @@
-//! Issuing, listing and revoking API tokens. Nobody issues more than he holds.
+//! Issuing, listing and revoking API tokens. Nobody issues more than they hold.
 
 use super::App;
 use super::identify::TOKEN_PREFIX;
@@ -23,8 +23,8 @@ use std::sync::Arc;
 pub const TOKENS_PER_SUBJECT_MAX: usize = 100;
 /// Roles or groups that one token names, at most.
 pub const NAMES_MAX: usize = 50;
-/// People who had a hand in one token, at most: a token that issues a token that issues a token is rare, and a chain
-/// that forgot anybody would be none.
+/// People in the issuer chain of one token, at most: a token that issues a token that issues a token is rare, and a
+/// chain with anybody left out would be wrong.
 pub const ISSUERS_MAX: usize = 50;
 /// Pairs of a database and an environment that one token is bound to, at most: as many as an agent may say it serves.
 pub const SCOPES_MAX: usize = super::agent_poll::SCOPES_MAX;
@@ -64,8 +64,8 @@ pub struct Issued {
 /// Issues a token.
 ///
 /// # Errors
-/// 400 `validation_error`; 403 `forbidden` for more than the caller holds; 409 `conflict` for a suspended subject or one
-/// of another type, and `too_many_tokens`, `too_many_issuers`.
+/// 400 `validation_error`; 403 `forbidden` for more than the caller holds; 409 `conflict` for a suspended subject or
+/// one of another type, and `too_many_tokens`, `too_many_issuers`.
 pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Issued, Error> {
     let active = app.active();
     if let Err(error) = may_issue(caller, &asked) {
@@ -106,7 +106,7 @@ pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<T
     app.store.read(|view| view.list_tokens(limit, offset))
 }
 
-/// Revokes a token, at once and for good. Repeating it answers the time it was first revoked.
+/// Revokes a token, at once and for good. Repeating it returns the time it was first revoked.
 ///
 /// # Errors
 /// 404; 403 `forbidden`; 409 `last_admin` for the one that the last administrator stands on.
@@ -153,9 +153,9 @@ pub(super) struct IssuerChain {
     pub(super) all: BTreeSet<String>,
 }
 
-/// Who has a hand in what the caller issues. What somebody makes for himself comes from whoever gave him the token he
-/// makes it with: that one may hold it, and must not lose the mark of it by a second token. For the same reason
-/// everybody who had a hand in that token has one in this, whoever it is for.
+/// The issuer chain of what the caller issues. What somebody makes for themselves comes from the issuer of the token
+/// they make it with: that issuer may hold it, and a second token must not hide this. For the same reason
+/// the issuer chain of that token is part of this one, no matter who gets it.
 fn issuer_chain(caller: &Caller, asked: &TokenRequest) -> Result<IssuerChain, Error> {
     let given = caller.token_issuer.as_ref();
     let issuer = given
@@ -167,9 +167,9 @@ fn issuer_chain(caller: &Caller, asked: &TokenRequest) -> Result<IssuerChain, Er
     if all.len() > ISSUERS_MAX {
         return Err(Error::conflict(
             "too_many_issuers",
-            format!("more than {ISSUERS_MAX} people had a hand in the token you come with"),
+            format!("more than {ISSUERS_MAX} people are in the issuer chain of your token"),
         )
-        .hint("come with a token that was passed on less often"));
+        .hint("use a token with a shorter issuer chain"));
     }
     Ok(IssuerChain { issuer, all })
 }
@@ -193,10 +193,8 @@ fn within_own(
         );
     }
     if exceeds_ceiling(own, rights) {
-        return Err(
-            Error::forbidden("the token would do more than the one you come with")
-                .hint("your token is limited to the roles it names; name roles within those"),
-        );
+        return Err(Error::forbidden("the token would do more than your own")
+            .hint("your token is limited to the roles it names; name roles within those"));
     }
     if let Some(group) = new.groups.iter().find(|g| !caller.groups.contains(*g)) {
         let message = format!("you are not in the group `{}`", Shown(group));
@@ -242,7 +240,7 @@ pub(super) fn draft(
         name: asked.name,
         roles: asked.roles,
         role_mode,
-        // Those he is in by configuration he has anyway, for as long as it says so, and no longer.
+        // Groups by configuration apply anyway, for as long as it says so, and no longer.
         groups: asked
             .groups
             .into_iter()
@@ -256,7 +254,7 @@ pub(super) fn draft(
 }
 
 fn may_issue(caller: &Caller, asked: &TokenRequest) -> Result<(), Error> {
-    // What he issues for himself reaches no further than his own roles do, so it needs no role for everything.
+    // What callers issue for themselves reaches no further than their own roles, so it needs no role for everything.
     if !caller.rights.may_somewhere(Permission::TokenManage) {
         return caller.require(Permission::TokenManage);
     }
@@ -320,7 +318,7 @@ fn check_binding(subject_type: SubjectType, scopes: &[Scope]) -> Result<(), Erro
     if subject_type != SubjectType::Agent {
         return Err(
             Error::invalid("only a token of an agent is bound to databases")
-                .hint("what a person may do where is a matter of his roles"),
+                .hint("what a person may do where is a matter of their roles"),
         );
     }
     if scopes.is_empty() || scopes.len() > SCOPES_MAX {
@@ -331,7 +329,7 @@ fn check_binding(subject_type: SubjectType, scopes: &[Scope]) -> Result<(), Erro
     }
     match scopes.iter().find_map(Scope::invalid_part) {
         Some(part) => Err(Error::invalid(format!(
-            "`{}` is no name of a database or an environment",
+            "`{}` is not a name of a database or an environment",
             Shown(part)
         ))),
         None => Ok(()),

@@ -11,7 +11,7 @@ pub enum WakeMode {
     All,
 }
 
-/// Everything that waits: other policies may have taken a right away, or given one. Announced when they are in force,
+/// Everything that waits: other policies may have taken a right away, or given one. Announced when they are in effect,
 /// which is after the commit that stores them.
 pub const POLICIES: &str = "policies";
 

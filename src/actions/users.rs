@@ -1,7 +1,7 @@
 //! People: who is known, linking a Slack account, suspending and letting back in, and deleting a custom role.
 //!
 //! A suspension takes effect everywhere at once: tokens are revoked, requests that can still be cancelled are, and
-//! whoever waits on behalf of the person is woken to be refused.
+//! calls that wait on behalf of the person are woken and refused.
 
 use super::last_admin::{self, Loss};
 use super::refusals::refusal;
@@ -21,13 +21,13 @@ const CANCELLED_AT_ONCE: u32 = 500;
 /// Longest Slack id, in characters; theirs have eleven or so.
 const SLACK_ID_CHARS_MAX: usize = 32;
 
-/// A person with what he is now.
+/// A person with their present status, roles and groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserDetail {
     pub row: UserRow,
-    /// Names of the roles he holds: by binding or default, and those his live tokens grant.
+    /// Names of the roles held: by binding or default, and those that live tokens grant.
     pub roles: BTreeSet<String>,
-    /// Groups he is in.
+    /// Groups the person is in.
     pub groups: BTreeSet<String>,
 }
 
@@ -73,10 +73,10 @@ pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<U
     })
 }
 
-/// Links a person to a Slack account, or unlinks him.
+/// Links a person to a Slack account, or unlinks them.
 ///
 /// # Errors
-/// 400 for what is no Slack id; 403 `forbidden`; 404; 409 `slack_id_taken`.
+/// 400 for what is not a Slack id; 403 `forbidden`; 404; 409 `slack_id_taken`.
 pub fn link_slack(
     app: &Arc<App>,
     caller: &Caller,
@@ -95,7 +95,7 @@ pub fn link_slack(
             && slack.starts_with(['U', 'W'])
             && slack.bytes().all(tail);
         if !plausible {
-            return Err(Error::invalid("slack_user_id is no Slack member id")
+            return Err(Error::invalid("slack_user_id is not a Slack member id")
                 .hint("it looks like U0123ABCD; the Slack profile shows it"));
         }
     }
@@ -152,7 +152,7 @@ pub fn suspend(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Suspended, E
         done.managed_by_config = managed_by_config;
         Ok(Verdict::Write(changes, done))
     })?;
-    // What began is finished, even where he has suspended himself.
+    // What began is finished, even where the caller suspends themselves.
     let actor = Actor {
         acts: false,
         ..caller.actor()
@@ -232,7 +232,7 @@ pub(super) fn cancel_rest(app: &App, actor: &Actor, id: &str) -> Result<Vec<Stri
     }
 }
 
-/// Lets a person act again; his tokens stay revoked. Answers whether configuration will say otherwise.
+/// Lets a person act again; their tokens stay revoked. Returns whether configuration will say otherwise.
 ///
 /// # Errors
 /// 403 `forbidden`; 404.

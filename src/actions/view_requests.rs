@@ -22,7 +22,7 @@ pub const CANDIDATES_MAX: usize = 2_000;
 /// Candidates read at once, so that nobody waits long for the database.
 const CANDIDATES_STEP: u32 = 100;
 
-/// What a token with a ceiling must let through for its holder to see what he has decided.
+/// What a token with a ceiling must let through for its holder to see what they have decided.
 const DECIDED: [Permission; 2] = [Permission::RequestView, Permission::RequestApprove];
 
 /// A request with all there is to say of it.
@@ -37,7 +37,6 @@ pub struct Detail {
     pub queue_hint: Option<&'static str>,
 }
 
-/// A page of requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestPage {
     pub items: Vec<RequestItem>,
@@ -73,8 +72,8 @@ pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
     })
 }
 
-/// Whether the caller may see a request: his own, those he may decide or has decided, everybody's where he holds `*`,
-/// and what is pending where he holds `request.approve`.
+/// Whether the caller may see a request: their own, those they may decide or have decided, everybody's where they hold
+/// `*`, and what is pending where they hold `request.approve`.
 ///
 /// # Errors
 /// `forbidden`.
@@ -113,8 +112,8 @@ pub fn may_view(
     )))
 }
 
-/// The same for a vote: whoever any step names hears where the request stands, so that a vote that comes too late is
-/// told so, whether the request was decided, or has expired and was swept.
+/// The same for a vote: anybody whom a step names learns the status, so that a vote that comes too late gets
+/// that answer, whether the request was decided, or has expired and was swept.
 pub(super) fn may_learn_status(
     caller: &Caller,
     request: &Request,
@@ -145,7 +144,7 @@ pub(super) fn ensure_visible(view: &View, caller: &Caller, request: &Request) ->
 }
 
 /// A page of the requests that the caller may see, newest first. With `count`, they are counted too. Somebody who may
-/// see none gets an empty page: whether he is an approver of something is found out by looking.
+/// see none gets an empty page: only looking shows whether they approve something.
 ///
 /// # Errors
 /// When the store cannot read.
@@ -175,7 +174,7 @@ pub fn list(
     })
 }
 
-/// A page of what waits for the caller: pending requests that match and that he could approve now, newest first.
+/// A page of what waits for the caller: pending requests that match and that they could approve now, newest first.
 ///
 /// # Errors
 /// When the store cannot read.
@@ -283,8 +282,8 @@ fn can_approve(
     Ok(ballot.may_approve(caller, issued))
 }
 
-/// Whether `requester` had a hand in the caller's token: he issued it for somebody else, or issued that one the token it
-/// was issued with, and so on.
+/// Whether `requester` is in the issuer chain of the caller's token: they issued it for somebody else, or issued the
+/// token it was issued with, and so on.
 pub(super) fn issued_by(caller: &Caller, requester: &str) -> bool {
     caller.subject != requester && caller.token_issuers.contains(requester)
 }
@@ -298,7 +297,7 @@ fn next_page(items: &mut Vec<RequestItem>, limit: u32) -> Option<i64> {
     items.last().map(|item| item.request.seq)
 }
 
-/// The caller as lists see him.
+/// The caller as lists see them.
 pub(super) fn viewer(caller: &Caller) -> Viewer {
     let mut selectors = vec![Selector::User(caller.subject.clone()).to_string()];
     selectors.extend(

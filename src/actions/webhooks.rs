@@ -1,5 +1,5 @@
-//! Webhooks and what was recorded for them: who is told of what, how the deliveries go, and what becomes of those that
-//! nobody delivers.
+//! Webhooks and what was recorded for them: who is notified of what, how the deliveries go, and what becomes of those
+//! that nobody delivers.
 
 use super::App;
 use crate::config::Webhook;
@@ -8,7 +8,7 @@ use crate::domain::permission::Permission;
 use crate::error::Error;
 use crate::store::{DeliveryCounts, DeliveryFilter, DeliveryRow};
 
-/// Deliveries whose number is told exactly; beyond it the total is a lower bound, as in every list.
+/// Deliveries whose number is shown exactly; beyond it the total is a lower bound, as in every list.
 pub const COUNT_MAX: i64 = 10_000;
 
 /// A page of deliveries.
@@ -76,7 +76,7 @@ pub fn deliveries(
     })
 }
 
-/// Cancels what waits for webhooks that are not configured any more. Answers how many.
+/// Cancels what waits for webhooks that are not configured any more. Returns how many.
 ///
 /// # Errors
 /// When the store cannot write.
@@ -84,7 +84,7 @@ pub fn cancel_unrouted(app: &App) -> Result<usize, Error> {
     ended(app, "cancelled", || app.store.cancel_deliveries())
 }
 
-/// Gives up what has waited too long. Answers how many.
+/// Gives up what has waited too long. Returns how many.
 ///
 /// # Errors
 /// When the store cannot write.

@@ -37,7 +37,7 @@ pub fn alters(sql: &str) -> bool {
 
 /// The thread's body: works until the agent stops or fails, or the server turns out not to want to know.
 pub fn run(shared: &Arc<AgentShared>) {
-    if !let_in(shared) {
+    if !admitted(shared) {
         return;
     }
     let mut all: Vec<SyncedTarget> = shared
@@ -84,7 +84,7 @@ pub fn run(shared: &Arc<AgentShared>) {
 
 /// Waits until the server has let the agent in: it takes descriptions from agents that it knows. `false` if there
 /// will be nothing to do.
-fn let_in(shared: &AgentShared) -> bool {
+fn admitted(shared: &AgentShared) -> bool {
     loop {
         let state = shared.wait(EVERY, |state: &AgentState| state.ready || state.over());
         if state.over() {

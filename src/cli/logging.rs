@@ -7,7 +7,7 @@ use std::io::Write;
 /// Starts logging; a second start in one process changes nothing.
 pub fn start(logging: &Logging) {
     let mut builder = env_logger::Builder::new();
-    // The level is set behind this, so that a reload can change it.
+    // The level is set elsewhere, so that a reload can change it.
     builder.filter_level(log::LevelFilter::Trace);
     if let Some(filters) = rust_log() {
         builder.parse_filters(&filters);

@@ -112,7 +112,7 @@ fn page(command: &Command, name: &str) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
-/// Writes to standard output; a reader that has seen enough is no failure.
+/// Writes to standard output; a reader that has seen enough is not a failure.
 fn print(bytes: &[u8]) -> Result<(), String> {
     match io::stdout().write_all(bytes) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e.to_string()),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Differences printed one by one; the rest are counted.
 const DIFFERENCES_SHOWN: usize = 100;
-/// Kinds of change told apart in a test: beyond these they are counted under one head.
+/// Kinds of change counted one by one in a test: beyond these they are counted under one head.
 const KINDS_MAX: usize = 1000;
 
 /// Which decisions, and where they are recorded.
@@ -157,7 +157,7 @@ pub fn test(test: &PolicyTestOptions) -> Result<(), String> {
         );
     }
     if others > 0 {
-        println!("and {others} more changes, of more kinds than are told apart");
+        println!("and {others} more changes, of more kinds than are counted one by one");
     }
     println!("{same} would be decided as they were");
     if unknown > 0 {

@@ -118,7 +118,6 @@ pub struct PollReply {
     /// Whether the server wants a newer agent; there are no jobs then.
     #[serde(default)]
     pub upgrade_required: bool,
-    /// Version of the server.
     #[serde(default)]
     pub server_version: String,
 }
@@ -184,9 +183,7 @@ pub struct SchemaSync<'a> {
 /// Answer of a claim. Limits stand in the token, where they are signed.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Claim {
-    /// Id of this execution.
     pub execution_id: String,
-    /// Id of the request.
     pub request_id: String,
     /// Name of the operation.
     pub operation: String,

@@ -11,7 +11,7 @@ use crate::settings::{Notes, Spanned};
 /// The claim in which most providers list groups.
 pub const GROUPS_CLAIM_DEFAULT: &str = "groups";
 
-/// How people prove who they are. Agents always come with a token of ours.
+/// How people authenticate. Agents always present a token of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AuthMode {
     /// With a token of ours.
@@ -23,12 +23,12 @@ pub enum AuthMode {
 }
 
 impl AuthMode {
-    /// Whether people may come with a token of ours.
+    /// Whether people may authenticate with a token of ours.
     pub fn takes_tokens(self) -> bool {
         self != AuthMode::Oidc
     }
 
-    /// Whether people may come with a token of the identity provider.
+    /// Whether people may authenticate with a token of the identity provider.
     pub fn takes_oidc(self) -> bool {
         self != AuthMode::Token
     }

@@ -1,5 +1,5 @@
 //! Values that are kept as text, in JSON of one exact form: policies, facts. A text that is not exactly of that form is
-//! no value at all, rather than one that says less.
+//! refused, rather than read as one that says less.
 //!
 //! `kept!` declares the members of a text once, for writing and for reading. The types of the rules know nothing of it.
 
@@ -43,13 +43,9 @@ fn json(text: &impl Serialize) -> String {
 
 /// How a member of a text stands for a value.
 pub trait Form {
-    /// The value.
     type Value;
-    /// The member.
     type Member: Serialize + DeserializeOwned;
-    /// The member for that value.
     fn member(value: &Self::Value) -> Self::Member;
-    /// The value of that member.
     fn value(member: Self::Member) -> Option<Self::Value>;
 }
 

@@ -33,7 +33,7 @@ struct Resend {
     until: Instant,
 }
 
-/// The credentials that a call came with, valid or not, as the gate tells them apart.
+/// The credentials of a call, valid or not, as the gate distinguishes them.
 #[derive(Default)]
 pub(super) struct Credentials<'c> {
     /// The same number for the same credentials.

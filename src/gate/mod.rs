@@ -1,7 +1,7 @@
 //! The gate: the only code on the network.
 //!
 //! One thread for each client connection reads strictly and within bounds, hands the call over a fixed pool of
-//! private connections to the listener inside, reads the answer whole and writes it down for the client. It knows no
+//! private connections to the backend listener, reads the answer whole and writes it down for the client. It knows no
 //! route and no rule: for each call it asks one function what its bounds are. A call that has to wait does so here, in
 //! the [`hub`], and costs no worker meanwhile.
 //!

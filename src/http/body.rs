@@ -172,7 +172,7 @@ impl<'a> JsonFields<'a> {
     /// The members of a member; empty where it is absent.
     ///
     /// # Errors
-    /// `validation_error` if it is no object.
+    /// `validation_error` if it is not an object.
     pub fn object(&self, name: &str) -> Result<JsonFields<'a>, Error> {
         let prefix = format!("{}{name}.", self.prefix);
         match self.raw(name) {
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_refused_with_its_place() {
+    fn what_is_not_an_object_is_refused_with_its_place() {
         for (body, want) in [
             ("", "the request body is empty"),
             ("[]", "the request body must be a JSON object"),

@@ -45,7 +45,7 @@ impl HttpRequest {
 pub struct Resume {
     /// After anything but [`ResumeReason::Event`] the call must answer; parking again would be 502.
     pub reason: ResumeReason,
-    /// What its park said.
+    /// The memo of its park.
     pub memo: String,
     /// Left to the deadline of the first park.
     pub left: Duration,

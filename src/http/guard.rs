@@ -1,4 +1,4 @@
-//! Who may come in: authentication, where a call comes from, and the line between people and agents.
+//! Authentication, where a call comes from, and the line between people and agents.
 
 use super::HttpContext;
 use super::call::{HttpRequest, HttpResponse};
@@ -10,8 +10,8 @@ use crate::domain::actor::{Caller, Origin, SubjectType};
 use crate::error::{Error, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 
-/// How often a call is let in anew because other policies came into force meanwhile: more reloads than anybody makes in
-/// the time of one call.
+/// How often a call is authenticated again because other policies were applied meanwhile: more reloads than anybody
+/// makes in the time of one call.
 const OVERTAKEN_MAX: usize = 16;
 
 /// Lets a call through to its handler, or not. `subject` is set once it is known.
@@ -69,13 +69,13 @@ pub(super) fn admit(
     }
 }
 
-/// Whether nothing was done because other policies came into force after the caller was let in: then he is let in
-/// anew, with the rights they give him.
+/// Whether nothing was done because other policies were applied after the caller was authenticated: then that is
+/// done again, with the rights they give.
 fn overtaken(context: &HttpContext, caller: &Caller, error: &Error) -> bool {
     error.kind() == ErrorKind::Unavailable && context.app.active().generation != caller.generation
 }
 
-/// Who fails again and again is told to wait instead.
+/// Refuses with 429 where authentication failed too often.
 fn too_often(context: &HttpContext, call: &HttpRequest, error: Error) -> Error {
     if error.kind() != ErrorKind::Unauthenticated || call.header("authorization").is_none() {
         return error;
@@ -111,7 +111,7 @@ fn within_rate(context: &HttpContext, caller: &Caller) -> Result<(), Error> {
         })
 }
 
-/// The caller, with the rights he has now.
+/// The caller, with the rights of this moment.
 ///
 /// # Errors
 /// `unauthenticated`.
@@ -140,8 +140,8 @@ pub(super) fn origin(context: &HttpContext, call: &HttpRequest) -> Origin {
 }
 
 /// The address of the client, and where it was read. What a trusted proxy forwards is read from the right, where our
-/// own proxies write, to the first address that is none of them; all lines count, so that a client cannot hide the
-/// truth behind a line of his own.
+/// own proxies write, to the first address that is not one of them; all lines count, so that a client cannot hide the
+/// truth with a line of its own.
 fn client<'a>(
     peer: Option<IpAddr>,
     forwarded: impl Iterator<Item = &'a str>,

@@ -168,7 +168,7 @@ fn socket_in(directory: &File) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd()))
 }
 
-/// Removes directories that a killed process left behind. A living owner holds a lock on his from before he makes the
+/// Removes directories that a killed process left. A living owner holds a lock on its own from before it makes the
 /// socket; connecting to find out would be a connection more than a listener should ever see.
 fn remove_leftovers(dir: &Path) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
@@ -388,7 +388,7 @@ fn error_reply(error: &Error, id: &str) -> HttpResponse {
     reply
 }
 
-/// Writes a reply, echoing the number of the exchange. A gate that has hung up meanwhile is no error.
+/// Writes a reply, echoing the number of the exchange. A gate that has hung up meanwhile is not an error.
 fn respond(request: Request, reply: HttpResponse) {
     let exchange = internal(&request, backend::EXCHANGE)
         .unwrap_or("0")

@@ -1,6 +1,6 @@
-//! The door: what the gate lets through is routed, guarded, handed to a verb, and answered.
+//! The HTTP layer: what the gate lets through is routed, guarded, handed to a verb, and answered.
 //!
-//! Reading order: `router` (the one table of routes), `guard` (who may come in), `params` and `body` (what a call
+//! Reading order: `router` (the one table of routes), `guard` (authentication), `params` and `body` (what a call
 //! says), `wait` (long-polls), `replies` (what is given back), `api` (the handlers). `listener`, `queue` and `call` are
 //! the side towards the gate.
 
@@ -60,7 +60,7 @@ struct AccessRecord<'a> {
 }
 
 impl HttpContext {
-    /// A door to `app` whose long-polls wait in `hub`.
+    /// The HTTP layer of `app`, whose long-polls wait in `hub`.
     pub fn new(
         app: Arc<App>,
         hub: Arc<Hub>,
@@ -98,8 +98,8 @@ impl HttpContext {
         }
     }
 
-    /// Whose the body of a call is, before it is read. Where the answer is a refusal whatever the body says, the body is
-    /// left unread.
+    /// Whose the body of a call is, before it is read. Where the answer is a refusal whatever the body says, the body
+    /// is left unread.
     pub fn admits(&self, preview: &RequestPreview) -> Admission {
         let RouteMatch::Route(route, _) = router::find(preview.method, preview.path) else {
             return Admission::HeadOnly;

@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_says_who_may_and_what_he_gets() {
+    fn every_operation_names_its_callers_and_answers() {
         let document = read();
         let mut ids = BTreeSet::new();
         for route in offered() {

@@ -175,7 +175,7 @@ impl<'a> Query<'a> {
     }
 }
 
-/// A cursor as clients hold it: the place in `list`, in a spelling that asks for no arithmetic.
+/// A cursor as clients hold it: the place in `list`, in a form that does not invite arithmetic.
 pub fn cursor(list: &str, place: Option<i64>) -> Option<String> {
     place.map(|place| URL_SAFE_NO_PAD.encode(format!("{list}:{place}")))
 }

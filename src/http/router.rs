@@ -31,13 +31,13 @@ const VERIFY_DEADLINE: Duration = Duration::from_secs(600);
 /// What a handler gives back.
 pub type HandlerResult = Result<HttpResponse, Error>;
 
-/// Who may come in, and what answers him. The guard fixes the handler's type: one that wants a caller cannot be public.
+/// Who may call, and the handler. The guard fixes the handler's type: one that wants a caller cannot be public.
 pub enum Guarded {
     Public(fn(&HttpContext, &RoutedRequest) -> HandlerResult),
     /// People, and programs that act like them.
     User(fn(&HttpContext, &Caller, &RoutedRequest) -> HandlerResult),
     Agent(fn(&HttpContext, &Caller, &RoutedRequest) -> HandlerResult),
-    /// People, who are told that this section of server.toml is the place to change it.
+    /// People, who learn that this section of server.toml is the place to change it.
     Managed(&'static str),
 }
 
@@ -63,7 +63,7 @@ pub struct Route {
     pub method: &'static str,
     /// Template; `{x}` takes one segment.
     pub path: &'static str,
-    /// Who may, and what answers.
+    /// Who may call, and the handler.
     pub guarded: Guarded,
     /// What it may cost.
     pub bounds: RouteLimits,

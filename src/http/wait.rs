@@ -1,7 +1,7 @@
 //! Long-polls: a call that has to wait leaves its worker and is run again when something happened.
 //!
-//! The order that loses no wake-up is in [`TopicWatch`]: it reads the generations first, then the caller's rights once more,
-//! and only then does the handler read its data.
+//! The order that loses no wake-up is in [`TopicWatch`]: it reads the generations first, then the caller's rights once
+//! more, and only then does the handler read its data.
 
 use super::HttpContext;
 use super::call::{HttpRequest, HttpResponse};
@@ -17,13 +17,13 @@ use std::time::Duration;
 
 /// `Retry-After` of a long-poll that was not let wait, in seconds.
 pub const TURNED_AWAY_RETRY_SECS: u32 = 2;
-/// Topics that a handler may name; the caller's token, his person and the policies are watched beside them.
+/// Topics that a handler may name; the caller's token, person and policies are watched too.
 pub const OWN_TOPICS_MAX: usize = TOPICS_MAX - 3;
 
 /// What a call watches, with what it saw before it read anything.
 pub struct TopicWatch {
     topics: Vec<(String, u64)>,
-    /// Longest wait: what the caller came with does not outlive it.
+    /// Longest wait: it does not outlive the credential.
     longest: Duration,
 }
 

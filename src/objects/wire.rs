@@ -1,4 +1,5 @@
-//! What a bucket is reached by: one call by HTTP. The one who dials implements it, so that this layer dials nobody.
+//! What a bucket is reached by: one call by HTTP. The layer that makes calls implements it, so that this one makes
+//! none.
 
 use std::fmt;
 use std::time::Duration;
@@ -60,6 +61,6 @@ pub trait Wire: Send + Sync {
     /// Makes this call.
     ///
     /// # Errors
-    /// When no whole answer came in time, or the address may not be called.
+    /// When no whole answer arrived in time, or the address may not be called.
     fn send(&self, call: &WireRequest<'_>) -> Result<WireResponse, NoResponse>;
 }

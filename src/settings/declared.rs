@@ -244,7 +244,6 @@ pub(crate) use section;
 
 /// Some of the keys of a table.
 pub trait Part: Sized {
-    /// The keys.
     const KEYS: &'static [KeySpec];
     /// Their values.
     fn read(section: &Section<'_>) -> Self;

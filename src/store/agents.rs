@@ -11,7 +11,7 @@ use rusqlite::Row;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Agents remembered at most; more than this many subjects with agent tokens is no deployment of one server.
+/// Agents remembered at most; no deployment of one server has more subjects with agent tokens.
 pub const AGENTS_MAX: usize = 10_000;
 /// An agent not seen for so long is offline.
 pub const OFFLINE_AFTER_MS: u64 = 60_000;

@@ -66,7 +66,7 @@ pub struct AuditFilter {
     pub before: Option<i64>,
 }
 
-/// Appends an event and answers its number.
+/// Appends an event and returns its number.
 pub(super) fn append(
     connection: &Connection,
     actor: &Actor,

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Entries of each kind kept between two flushes; beyond it, an entry is dropped, which costs precision only.
 const ENTRIES_MAX: usize = 50_000;
 
-/// How long an agent may hold an execution without being heard.
+/// How long an agent may hold an execution without a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
     pub until: Timestamp,
@@ -29,7 +29,6 @@ pub(super) struct Bookkeeping {
 }
 
 impl Store {
-    /// Extends the lease of an execution.
     pub fn extend_lease(&self, execution_id: &str, until: Timestamp) {
         let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
         let lease = Lease {
@@ -48,7 +47,7 @@ impl Store {
         }
     }
 
-    /// Notes that somebody came in without a token of ours.
+    /// Notes a login without a token of ours.
     pub fn user_seen(&self, subject: &str, now: Timestamp) {
         let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
         if memory.users_seen.len() < ENTRIES_MAX {

@@ -1,8 +1,8 @@
 //! A copy of every signed checkpoint outside the state directory, best on another disk: who puts an older state file
 //! back cannot put the file back too.
 //!
-//! A line a checkpoint, appended after the COMMIT that holds it. A start completes the file, and refuses a state that is
-//! older than its last line.
+//! A line a checkpoint, appended after the COMMIT that holds it. A start completes the file, and refuses a state that
+//! is older than its last line.
 
 use super::audit::checkpoint_now;
 use super::live::{differs, has_table};
@@ -39,7 +39,7 @@ pub(super) enum Found {
     New,
     /// It holds checkpoints up to the event of that number, all of them in the chain.
     Current(i64),
-    /// The state is older than its last line, or the file is gone; said in words.
+    /// The state is older than its last line, or the file is gone; in words.
     Rollback(String),
 }
 

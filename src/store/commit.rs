@@ -1,10 +1,10 @@
 //! Group commit: writers queue their closures; a leader runs all that wait inside one transaction and commits once for
 //! everybody.
 //!
-//! Who finds nobody writing leads himself, which saves a lone writer two switches of threads. What has queued meanwhile
-//! is served by a thread of the store, batch after batch, until nothing waits: handing the lead from caller to caller
-//! would leave the disk idle while the next one wakes. The queue is bounded by the number of threads that can call.
-//! Each closure runs in its own SAVEPOINT, so that one that fails, or panics, leaves nothing behind and hurts nobody
+//! A caller that finds nobody writing leads, which saves a lone writer two switches of threads. What has queued
+//! meanwhile is served by a thread of the store, batch after batch, until nothing waits: handing the lead from caller
+//! to caller would leave the disk idle while the next one wakes. The queue is bounded by the number of threads that can
+//! call. Each closure runs in its own SAVEPOINT, so that one that fails, or panics, leaves nothing and hurts nobody
 //! else.
 
 use super::live::{head_now, write_head};
@@ -112,11 +112,11 @@ trait WriteJob: Send {
     fn undo(&mut self, error: Error);
     /// What was written, once it is durable.
     fn changes(&self) -> &[Change];
-    /// Gives the answer to whoever waits.
+    /// Gives the answer to the caller that waits.
     fn settle(&mut self);
 }
 
-/// Where a caller waits for his answer.
+/// Where a caller waits for the answer.
 struct ReplySlot<T> {
     answer: Mutex<Option<Result<T, Error>>>,
     given: Condvar,
@@ -299,7 +299,7 @@ impl Store {
             self.commit_batch(&connection, &mut batch);
         }));
         if served.is_err() {
-            // Whatever it was, whoever waits must not wait for ever, nor the next leader never come.
+            // Whatever it was, those who wait must not wait for ever, nor the next leader never come.
             self.live.restore(sums);
             give_up(&connection, &mut batch, "a transaction panicked");
         }
@@ -461,7 +461,7 @@ impl<T> ReplySlot<T> {
     }
 }
 
-/// Where notifications go from a job on that put another configuration in force.
+/// Where notifications go from a job on that applied another configuration.
 fn new_routes(job: &dyn WriteJob) -> Option<Arc<Routes>> {
     job.changes().iter().rev().find_map(|change| match change {
         Change::Configuration(ConfigurationChange::ConfigSynced { routes, .. }) => {

@@ -1,5 +1,5 @@
 //! Every recorded decision, oldest first, with the policies that decided: for replaying them. Through a connection of
-//! its own that cannot write, so that it holds nobody up and works beside a running server.
+//! its own that cannot write, so that it holds nobody up and works next to a running server.
 
 use super::{db, read_only};
 use crate::clock::Timestamp;

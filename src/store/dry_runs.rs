@@ -32,7 +32,7 @@ pub struct DryRun {
 pub enum Explained {
     /// The plan, as the database's own JSON.
     Plan(String),
-    /// What the database said instead.
+    /// The database's error.
     Failed(String),
 }
 

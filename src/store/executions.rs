@@ -36,7 +36,7 @@ pub struct ExecutionRow {
     pub started_at: Timestamp,
     /// When its report came.
     pub finished_at: Option<Timestamp>,
-    /// What the agent said went wrong.
+    /// The error that the agent reported.
     pub error_message: Option<String>,
     pub rows_affected: Option<u64>,
     /// How long it took.
@@ -58,7 +58,7 @@ pub struct ExecutionRow {
 pub enum ExecutionStatus {
     /// An agent holds it.
     Claimed,
-    /// The database said yes.
+    /// The database reported success.
     Completed,
     /// It did not take effect, as far as the agent can tell.
     Failed,
@@ -111,7 +111,6 @@ pub(super) fn left(
 }
 
 impl View<'_> {
-    /// The execution of that id.
     pub fn find_execution(&self, id: &str) -> Result<Option<ExecutionRow>, Error> {
         let sql = format!(
             "SELECT {COLUMNS} FROM executions e JOIN requests r ON r.seq = e.request_seq WHERE e.id = ?1"
@@ -186,7 +185,7 @@ impl View<'_> {
     }
 
     /// Ids of claimed executions whose lease has run out as far as it is written (a heartbeat may have come since),
-    /// the longest overdue first, from behind `after` on. Nothing else of them is read, so that one that is
+    /// the longest overdue first, from after `after` on. Nothing else of them is read, so that one that is
     /// unreadable hides no other.
     pub fn lapsed_executions(
         &self,
@@ -210,7 +209,7 @@ impl View<'_> {
 
     fn execution(&self, row: &Row) -> Result<ExecutionRow, Error> {
         let number = |n: usize| -> rusqlite::Result<Option<u64>> {
-            // A negative number is no number: it must not become "no limit".
+            // A negative number is invalid: it must not become "no limit".
             let value = row.get::<_, Option<i64>>(n)?;
             value
                 .map(|v| {

@@ -32,7 +32,7 @@ pub struct TokenRow {
     pub groups: Vec<String>,
     /// Who counts as its issuer.
     pub issuer: String,
-    /// Everybody who had a hand in it, himself included.
+    /// Its issuer chain, the issuer included.
     pub issuers: BTreeSet<String>,
     /// The targets that an agent's token is bound to, `*` for every name; none where it is bound to none.
     pub bound_to: Option<Vec<Scope>>,
@@ -77,16 +77,16 @@ impl TokenRow {
 pub struct UserRow {
     pub id: String,
     pub subject_type: SubjectType,
-    /// Whether he may act.
+    /// Whether the person may act.
     pub active: bool,
     /// `config`, `oidc` or `token`.
     pub source: String,
     pub slack_user_id: Option<String>,
-    /// When he was first known.
+    /// When the person was first known.
     pub created_at: Timestamp,
-    /// When his row last changed.
+    /// When the row last changed.
     pub updated_at: Timestamp,
-    /// When he was last seen, to within a minute.
+    /// When the person was last seen, to within a minute.
     pub last_seen_at: Option<Timestamp>,
 }
 
@@ -99,7 +99,6 @@ impl View<'_> {
         self.token(&sql, hash)
     }
 
-    /// The token of that id.
     pub fn find_token(&self, id: &str) -> Result<Option<TokenRow>, Error> {
         let sql = format!(
             "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.id = ?1"
@@ -175,7 +174,7 @@ impl View<'_> {
             .map_err(db)
     }
 
-    /// People whom configuration let in and who may act.
+    /// People whom configuration names and who may act.
     pub fn active_config_users(&self) -> Result<Vec<String>, Error> {
         self.connection
             .prepare_cached(
@@ -214,7 +213,7 @@ impl View<'_> {
         Ok(false)
     }
 
-    /// Whether an actor still counts, read inside the transaction that he wants to write in.
+    /// Whether an actor still counts, read inside the transaction that they want to write in.
     ///
     /// # Errors
     /// `unauthenticated`.
@@ -266,7 +265,7 @@ fn read_token(row: &Row) -> Result<TokenRow, Error> {
     let bound_to =
         bound_to.map(|json| snapshot::read_scopes(&json).ok_or_else(|| bad("bound_to_json")));
     let mut issuers = snapshot::read_names(&text(15)?).ok_or_else(|| bad("issuers_json"))?;
-    // Whatever the list says: he is one of them.
+    // Whatever the list says: the issuer is part of it.
     issuers.push(issuer.clone());
     issuers.retain(|by| *by != Actor::system().id);
     Ok(TokenRow {

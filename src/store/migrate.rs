@@ -122,7 +122,7 @@ pub(super) fn check_owner(connection: &Connection, path: &Path) -> Result<(), Er
         .map_err(failed)?;
     if tables > 0 && id != APPLICATION_ID {
         return Err(Error::bug(format!(
-            "database {name} was not made by this program; a dbward.db of version 0.1.6 cannot be taken over, \
+            "database {name} was not made by this program; a dbward.db of version 0.1.6 cannot be upgraded, \
              so start with an empty state_dir"
         )));
     }
@@ -155,7 +155,7 @@ mod tests {
     use rusqlite::config::DbConfig;
 
     #[test]
-    fn of_tokens_from_before_the_issuer_is_who_had_a_hand_in_them() {
+    fn older_tokens_get_their_issuer_as_issuer_chain() {
         let mut connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(JOURNAL).unwrap();
         let (name, text) = MIGRATIONS[0];

@@ -1,4 +1,4 @@
-//! The memory: one SQLite file behind one connection, and the only code that speaks SQL to it.
+//! The store: one SQLite file over one connection, and the only code that speaks SQL to it.
 //!
 //! [`Store::read`] looks; [`Store::change`] is the only audited write: a closure that can read and describe, never
 //! write, decides what changes, and the change, its audit event and its rows are one transaction. Writers that wait
@@ -61,7 +61,7 @@ pub use schemas::SchemaRow;
 pub use verify::{Verified, verify_chain};
 
 /// Where a look at rows in order of some time stands: that time, in milliseconds, and the row. The next look goes on
-/// behind it, so that a row that stays is seen once a turn.
+/// after it, so that a row that stays is seen once a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowCursor(pub i64, pub i64);
 
@@ -84,8 +84,8 @@ pub enum Verdict<T> {
     Refuse(Change, Error),
 }
 
-/// Is told of every committed change, after its COMMIT and before its caller is answered. Changes of one transaction
-/// come in order; those of two may overlap, so it must not depend on which is first.
+/// Called with every committed change, after its COMMIT and before its caller is answered. Changes of one transaction
+/// arrive in order; those of two may overlap, so it must not depend on which is first.
 pub type Observer = Arc<dyn Fn(&Change) + Send + Sync>;
 
 /// Called when the database can no longer be trusted (an I/O error or corruption at COMMIT): the outcome is unknown,
@@ -127,7 +127,7 @@ pub struct Store {
     live: live::LiveState,
     bookkeeping: Mutex<bookkeeping::Bookkeeping>,
     observer: Mutex<Option<Observer>>,
-    /// Those of the last configuration that was committed; only whoever holds the connection changes them.
+    /// Those of the last configuration that was committed; only the holder of the connection changes them.
     routes: Mutex<Arc<Routes>>,
     fatal: Fatal,
     commits: commit::CommitCounts,
@@ -159,8 +159,8 @@ impl Store {
     /// The same, and holds the state against what is kept elsewhere.
     ///
     /// # Errors
-    /// As [`Store::open`]; `state_differs` for a state that is not the one the server left, or older than its checkpoint
-    /// file.
+    /// As [`Store::open`]; `state_differs` for a state that is not the one the server left, or older than its
+    /// checkpoint file.
     pub fn open_with(
         path: &Path,
         clock: Clock,
@@ -215,7 +215,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Sets who is told of committed changes.
+    /// Sets what is called with committed changes.
     pub fn observe(&self, observer: Observer) {
         *self.observer.lock().unwrap_or_else(|e| e.into_inner()) = Some(observer);
     }
@@ -223,7 +223,7 @@ impl Store {
     /// Looks, without writing.
     ///
     /// # Errors
-    /// Whatever `look` answers; database errors are `internal`.
+    /// Whatever `look` returns; database errors are `internal`.
     pub fn read<T>(&self, look: impl FnOnce(&View) -> Result<T, Error>) -> Result<T, Error> {
         let connection = self.lock();
         look(&View {
@@ -236,7 +236,7 @@ impl Store {
     /// token and status were read again. It returns when the transaction is durable.
     ///
     /// # Errors
-    /// What `decide` answers; `unauthenticated` when the actor's token or status no longer count; `unavailable` when
+    /// What `decide` returns; `unauthenticated` when the actor's token or status no longer count; `unavailable` when
     /// nothing could be written; `internal` when `decide` panicked or the schema refused.
     pub fn change<T: Send + 'static>(
         &self,

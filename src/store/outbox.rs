@@ -10,7 +10,6 @@ use rusqlite::{OptionalExtension, named_params, params};
 /// Rows that one transaction gives up or cancels; more take several, so that nobody waits for all of them.
 const ROWS_AT_ONCE: u32 = 500;
 
-/// Statuses of a delivery.
 pub const DELIVERY_STATUSES: [&str; 5] =
     ["pending", "in_progress", "delivered", "cancelled", "dead"];
 
@@ -20,7 +19,6 @@ pub struct DeliveryRow {
     pub seq: i64,
     /// `wd-` and a UUID; receivers tell repeats by it.
     pub id: String,
-    /// Id of the webhook.
     pub webhook_id: String,
     /// Type of the audit event it reports.
     pub event_type: String,
@@ -192,7 +190,7 @@ impl View<'_> {
 }
 
 impl Store {
-    /// Gives up notifications that have waited longer than [`PENDING_MS_MAX`]; answers how many, at most
+    /// Gives up notifications that have waited longer than [`PENDING_MS_MAX`]; returns how many, at most
     /// as many as one transaction takes.
     ///
     /// # Errors
@@ -213,7 +211,7 @@ impl Store {
         })
     }
 
-    /// Cancels notifications that wait for a webhook which is not configured any more; answers how many, at most as
+    /// Cancels notifications that wait for a webhook which is not configured any more; returns how many, at most as
     /// many as one transaction takes.
     ///
     /// # Errors

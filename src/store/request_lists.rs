@@ -1,4 +1,5 @@
-//! Lists of requests: who sees which, filtered and paged in SQL, so that both come before LIMIT; and how many there are.
+//! Lists of requests: who sees which, filtered and paged in SQL, so that both come before LIMIT; and how many there
+//! are.
 
 use super::requests::{COLUMN_COUNT, COLUMNS, LAST_EXECUTION, read_request};
 use super::scopes::within;
@@ -38,23 +39,23 @@ pub struct RequestFilter {
     pub before: Option<i64>,
 }
 
-/// Who looks at a list, as far as it decides what he sees.
+/// Who looks at a list, as far as it decides what they see.
 #[derive(Debug, Clone, Default)]
 pub struct Viewer {
     pub subject: String,
-    /// Where he may view (his own).
+    /// Where the caller may view (their own).
     pub view: Scopes,
-    /// Where he holds `*`: everybody's.
+    /// Where the caller holds `*`: everybody's.
     pub admin: Scopes,
-    /// Where he may view whatever is pending.
+    /// Where the caller may view whatever is pending.
     pub approve: Scopes,
-    /// Where he may vote as one whom `selectors` name.
+    /// Where the caller may vote as somebody `selectors` name.
     pub votes: Scopes,
-    /// Where he may look at what he has decided.
+    /// Where the caller may view what they have decided.
     pub decided: Scopes,
-    /// Selectors that name him wherever they stand: `user:x`, `group:y`.
+    /// Selectors that name the caller wherever they stand: `user:x`, `group:y`.
     pub selectors: Vec<String>,
-    /// Roles that name him, each where it covers the request.
+    /// Roles that name the caller, each where it covers the request.
     pub roles: Vec<(String, RoleScope)>,
 }
 
@@ -140,8 +141,8 @@ impl View<'_> {
             .map_err(db)
     }
 
-    /// How many requests `viewer` may see match, counting no further than `max` + 1. Where nothing but a status is asked
-    /// for, his own and everybody's are not counted but known.
+    /// How many requests `viewer` may see match, counting no further than `max` + 1. Where nothing but a status is
+    /// asked for, own ones and everybody's are not counted but known.
     pub fn count_requests(
         &self,
         viewer: &Viewer,
@@ -236,7 +237,7 @@ fn visible(viewer: &Viewer, filter: &RequestFilter) -> (String, Vec<Sql>) {
     branches.finish()
 }
 
-/// What `viewer` may see beside his own.
+/// What `viewer` may see besides their own.
 fn others(branches: &mut Branches, viewer: &Viewer) {
     const DECIDED: &str = "SELECT r.seq AS seq FROM approvals a JOIN requests r ON r.seq = a.request_seq \
          WHERE a.actor_id = ?";
@@ -260,7 +261,7 @@ fn everywhere(scopes: &Scopes) -> bool {
     })
 }
 
-/// A UNION of queries, each with the filters behind it.
+/// A UNION of queries, each followed by the filters.
 struct Branches {
     filters: String,
     filter_values: Vec<Sql>,

@@ -20,7 +20,7 @@ pub(super) const COLUMNS: &str = "r.seq, r.id, r.requester, r.database_name, r.e
      x.status, x.outcome, x.outcome_unproven";
 /// How many columns that are.
 pub(super) const COLUMN_COUNT: usize = 33;
-/// What they are read from, beside `requests r`.
+/// What they are read from, besides `requests r`.
 pub(super) const LAST_EXECUTION: &str = "LEFT JOIN executions x ON x.id = r.execution_id";
 
 /// A dispatched request, as an agent's poll shows it.
@@ -36,7 +36,6 @@ pub struct DispatchedJob {
 }
 
 impl View<'_> {
-    /// The request of that id.
     pub fn find_request(&self, id: &str) -> Result<Option<Request>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM requests r {LAST_EXECUTION} WHERE r.id = ?1");
         let row = self
@@ -67,7 +66,6 @@ impl View<'_> {
             .map_err(db)
     }
 
-    /// The texts of a request.
     pub fn request_text(&self, request: &Request) -> Result<RequestText, Error> {
         const SQL: &str = "SELECT t.detail, t.plan_json, t.workflow_json, t.facts_json, t.trace_json, \
             t.metadata_json, t.share_with_json, t.fingerprint, t.redacted, c.context_json, k.key, k.fingerprint \
@@ -186,7 +184,7 @@ impl View<'_> {
             .map_err(db)
     }
 
-    /// Ids of requests whose time has come, the longest overdue first, from behind `after` on. Nothing else of them is
+    /// Ids of requests whose time has come, the longest overdue first, from after `after` on. Nothing else of them is
     /// read, so that one that is unreadable hides no other.
     pub fn due_requests(
         &self,

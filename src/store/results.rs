@@ -69,8 +69,8 @@ impl View<'_> {
             .map_err(db)
     }
 
-    /// Stored results within `viewer.view` that `viewer` may see, newest first: his own, those shared with him, and
-    /// everybody's where he holds `*`.
+    /// Stored results within `viewer.view` that `viewer` may see, newest first: their own, those shared with them, and
+    /// everybody's where they hold `*`.
     pub fn list_results(
         &self,
         viewer: &Viewer,

@@ -1,7 +1,7 @@
 //! What retention looks for, and the two removals that have no audit event of their own: events of a prefix whose
 //! purge is signed already, and messages that have arrived or never will.
 //!
-//! Every look takes a bounded number of rows by an index, and goes on behind the last one.
+//! Every look takes a bounded number of rows by an index, and goes on after the last one.
 
 use super::audit::EventRow;
 use super::{RowCursor, Store, View, db};
@@ -15,7 +15,7 @@ pub struct SettledRequest {
     /// When it last changed, and its row.
     pub place: RowCursor,
     pub id: String,
-    /// Whether nothing of it runs, nothing is stored and nobody is still to be told, so that it may go.
+    /// Whether nothing of it runs, nothing is stored and no notification of it waits, so that it may go.
     pub is_free: bool,
 }
 
@@ -35,7 +35,7 @@ pub struct ExpiredResult {
 pub struct PurgeLimit {
     /// The last event that may go.
     pub last: EventRow,
-    /// The event behind it, which says that it is a checkpoint; whether it proves what it says is for the caller to
+    /// The event after it, which says that it is a checkpoint; whether it proves what it says is for the caller to
     /// check.
     pub checkpoint: EventRow,
     /// Events after the last one that may go.
@@ -57,7 +57,7 @@ const EXPIRED: &str = "x.expires_at_ms, x.execution_seq, e.id, x.backend, x.obje
 const BOUND: &str = "SELECT coalesce(max(bound_seq), 0) FROM audit_purges";
 
 impl View<'_> {
-    /// Requests that ended and have not changed since `before`, the longest unchanged first, from behind `after` on.
+    /// Requests that ended and have not changed since `before`, the longest unchanged first, from after `after` on.
     pub fn settled_requests(
         &self,
         before: Timestamp,
@@ -91,7 +91,7 @@ impl View<'_> {
         Ok(found.filter(|r| r.is_free))
     }
 
-    /// Stored results whose time is over, the longest over first, from behind `after` on.
+    /// Stored results whose time is over, the longest over first, from after `after` on.
     pub fn expired_results(
         &self,
         now: Timestamp,
@@ -137,7 +137,7 @@ impl View<'_> {
     }
 
     /// How far the audit log may be purged: to the newest checkpoint that is older than `before` and not younger than
-    /// the oldest request that is kept. `None` where that is no further than it already is.
+    /// the oldest request that is kept. `None` where it is already there.
     pub fn purge_limit(&self, before: Timestamp) -> Result<Option<PurgeLimit>, Error> {
         let number = |sql: &str| {
             self.connection
@@ -188,7 +188,7 @@ impl View<'_> {
 
 impl Store {
     /// Deletes at most `limit` events of the prefix whose purge is signed, oldest first, and forgets purged requests of
-    /// which the log tells nothing any more. Answers how many events went.
+    /// which the log says nothing any more. Returns how many events went.
     ///
     /// # Errors
     /// When the store cannot write.
@@ -212,7 +212,7 @@ impl Store {
         })
     }
 
-    /// Deletes at most `limit` messages that were delivered, cancelled or given up before `before`. Answers how many.
+    /// Deletes at most `limit` messages that were delivered, cancelled or given up before `before`. Returns how many.
     ///
     /// # Errors
     /// When the store cannot write.

@@ -1,4 +1,4 @@
-//! Reading what agents said of their databases.
+//! Reading what agents reported of their databases.
 
 use super::{View, corrupt, db};
 use crate::clock::Timestamp;

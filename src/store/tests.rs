@@ -1,5 +1,5 @@
-//! What the store promises: nothing changes without its audit event, a writer's failure is his alone, and the schema
-//! refuses what the code would never ask.
+//! What the store promises: nothing changes without its audit event, a writer's failure hurts nobody else, and the
+//! schema refuses what the code would never ask.
 
 use super::*;
 use crate::crypto::uuid;
@@ -199,7 +199,7 @@ fn a_writer_that_fails_or_panics_leaves_nothing_and_hurts_nobody() {
 }
 
 #[test]
-fn a_change_that_the_schema_refuses_leaves_no_audit_event_behind() {
+fn a_change_that_the_schema_refuses_leaves_no_audit_event() {
     let temp = temp();
     let store = open(&temp);
     let before = store.read(|v| v.last_event()).unwrap();
@@ -270,7 +270,7 @@ fn a_revoked_token_cannot_write_even_if_it_was_good_a_moment_ago() {
 }
 
 #[test]
-fn a_person_without_a_token_writes_only_while_he_is_known_and_active() {
+fn a_person_without_a_token_writes_only_while_known_and_active() {
     let temp = temp();
     let store = open(&temp);
     let somebody = |id: &str, kind: &'static str, acts: bool| Actor {
@@ -300,7 +300,7 @@ fn a_person_without_a_token_writes_only_while_he_is_known_and_active() {
     };
     write(IdentityChange::UserSuspended(status(false)));
     assert!(!counts(somebody("person", "user", true)));
-    // What the server writes about him it may.
+    // The server may write about the person.
     assert!(counts(somebody("person", "user", false)));
     write(IdentityChange::UserActivated(status(true)));
     assert!(counts(somebody("person", "user", true)));
@@ -347,7 +347,7 @@ fn an_edited_event_is_found_and_named() {
         create(&store).unwrap();
     }
     store.close().unwrap();
-    // Somebody with the file and a shell of his own, where none of our triggers need stay.
+    // Somebody with the file and their own shell, where none of our triggers need stay.
     let raw = Connection::open(temp.0.join("dbward.db")).unwrap();
     raw.execute_batch("DROP TRIGGER audit_no_update").unwrap();
     let id: String = raw
@@ -365,7 +365,7 @@ fn an_edited_event_is_found_and_named() {
 }
 
 #[test]
-fn a_request_moved_or_made_behind_the_logs_back_is_found() {
+fn a_request_moved_or_made_without_the_log_is_found() {
     for tampering in [
         "DROP TRIGGER requests_move; UPDATE requests SET status = 'approved'",
         "DROP TRIGGER requests_insert; CREATE TEMP TABLE copied AS SELECT * FROM requests; \

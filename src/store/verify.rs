@@ -33,7 +33,7 @@ pub fn verify_chain(
 ) -> Result<Verified, Error> {
     let connection = read_only(path)?;
     let purge = last_purge(&connection)?;
-    let mut walk = ChainWalk::behind(purge.clone(), key);
+    let mut walk = ChainWalk::after(purge.clone(), key);
     let mut total = 0;
     let broken = |id: String, total, problem: String| Verified {
         valid: false,
@@ -107,14 +107,14 @@ struct ChainWalk<'a> {
     key: &'a dyn Fn(&str) -> Option<PublicKey>,
     seq: i64,
     head: Option<String>,
-    /// What the log begins behind.
+    /// The purge after which the log begins.
     purge: Option<Purge>,
     /// Whether the event that tells of it has been seen.
     reported: bool,
 }
 
 impl ChainWalk<'_> {
-    fn behind<'a>(
+    fn after<'a>(
         purge: Option<Purge>,
         key: &'a dyn Fn(&str) -> Option<PublicKey>,
     ) -> ChainWalk<'a> {
@@ -127,8 +127,8 @@ impl ChainWalk<'_> {
         }
     }
 
-    /// The proof of what is gone: signed by a known key, the first event behind it is a checkpoint, which says how many
-    /// came before, and a later one tells of it.
+    /// The proof of what is gone: signed by a known key, the first event after it is a checkpoint, which says how many
+    /// came before, and a later one records it.
     fn proof(&mut self, row: &EventRow) -> Result<(), String> {
         let Some(purge) = &self.purge else {
             return Ok(());
@@ -140,7 +140,7 @@ impl ChainWalk<'_> {
                 return Err("the signature of the purge before it does not hold".to_owned());
             }
             if row.event.event_type != CHECKPOINT {
-                return Err("the first event behind a purge is no checkpoint".to_owned());
+                return Err("the first event after a purge is not a checkpoint".to_owned());
             }
         }
         if row.seq == purge.event_seq() {
@@ -196,7 +196,7 @@ impl ChainWalk<'_> {
 }
 
 /// Compares the moves the log tells of with the requests: each move starts where the one before ended, and the last
-/// one is where the request stands. Answers the first event at odds, and none for a request that has no event.
+/// one is where the request stands. Returns the first event at odds, and none for a request that has no event.
 fn moves_differ(
     connection: &Connection,
     bound: i64,

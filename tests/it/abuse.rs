@@ -1,9 +1,9 @@
-//! Calls without end: who fails to prove himself is told to wait, who calls too often too, and nobody else suffers.
+//! Calls without end: callers who fail to authenticate or call too often have to wait, and nobody else suffers.
 
 use crate::support::{Person, SHOP, Server};
 use serde_json::{Value, json};
 
-/// Failed authentications that one address has in a minute before it is told to wait.
+/// Failed authentications that one address has in a minute before it has to wait.
 const FAILURES: usize = 60;
 
 const PROXIED: &str = "trusted_proxies = [\"127.0.0.0/8\"]\n";
@@ -13,7 +13,7 @@ fn metadata(event: &Value) -> Value {
 }
 
 #[test]
-fn who_fails_too_often_is_told_to_wait_and_a_valid_token_passes() {
+fn who_fails_too_often_has_to_wait_and_a_valid_token_passes() {
     let s = Server::shop();
     let bad = s.bearer("nobody", "dbw_00000000000000000000000000000000");
     for _ in 0..FAILURES {
@@ -91,7 +91,7 @@ fn addresses_are_counted_apart_and_only_a_proxy_says_whose_they_are() {
         from(&bad, "192.0.2.1").refused(401, "unauthenticated");
     }
     from(&bad, "192.0.2.1").refused(429, "rate_limited");
-    // A client adds what he likes on the left; the proxy writes on the right.
+    // A client adds what it likes on the left; the proxy writes on the right.
     from(&bad, "198.51.100.9, 192.0.2.1").refused(429, "rate_limited");
     from(&bad, "192.0.2.2").refused(401, "unauthenticated");
     let s = Server::shop();
@@ -122,7 +122,7 @@ fn a_token_has_its_calls_a_minute() {
     }
     let refused = one.get("/api/me").refused(429, "rate_limited");
     assert_eq!(refused.header("retry-after"), Some("12"));
-    // Whatever he calls, if it needs him; another token of his has calls of its own.
+    // Every authenticated call counts; another token of the same person has calls of its own.
     one.create("development", "SELECT 1")
         .refused(429, "rate_limited");
     one.get("/api/nothing").refused(404, "not_found");
@@ -185,7 +185,7 @@ fn refused_attempts_cannot_grow_the_log_at_will() {
         .create("production", "DELETE FROM items")
         .is(422);
     assert_eq!(s.events("event_type=attempt.refused").len(), 22);
-    // Whoever may not even ask is counted the same way.
+    // Callers who may not even ask are counted the same way.
     let reader = s.person("reader", &["readonly"]);
     for _ in 0..30 {
         reader

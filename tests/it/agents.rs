@@ -1,4 +1,4 @@
-//! The other side: agents register, wait, claim, are heard, and report.
+//! The other side: agents register, wait, claim, send heartbeats, and report.
 
 use crate::support::{Agent, SHOP, Server, eventually, golden, ids};
 use dbward::crypto::{PublicKey, unhex};

@@ -158,7 +158,7 @@ fn any_entry_of_a_step_suffices_where_it_says_so() {
 }
 
 #[test]
-fn one_human_has_one_vote_however_many_selectors_name_him() {
+fn one_person_has_one_vote_however_many_selectors_match() {
     let s = shop(
         "[[workflows.steps]]\n[[workflows.steps.approvers]]\ngroup = \"ops\"\n\
          [[workflows.steps.approvers]]\ngroup = \"dba\"\n",
@@ -229,7 +229,7 @@ fn requester_cannot_approve_own_request() {
         .submit("production", UPDATE);
     own.by.approve(&own).refused(403, "self_approval");
     s.approver().approve(&own).refused(403, "self_approval");
-    // Administrators are no exception.
+    // Administrators are not an exception.
     let own = s.admin().submit("production", UPDATE);
     s.admin().approve(&own).refused(403, "self_approval");
     own.is_pending();

@@ -410,7 +410,7 @@ fn a_start_is_audited_with_its_first_tokens() {
 }
 
 /// Attacks a copy of a database, since the server's own file must stay sound for its last check: the schema refuses it,
-/// and whoever takes the schema's guards away is found out.
+/// and an attacker who removes the schema's guards is detected.
 pub fn found_out(folder: &Path, attack: &str) {
     let copy = crate::support::Temp::new();
     let source = rusqlite::Connection::open(folder.join("dbward.db")).unwrap();

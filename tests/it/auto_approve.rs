@@ -298,7 +298,7 @@ fn the_most_specific_scope_decides_alone() {
         describe(&s, environment, &tables());
     }
     let opened = |environment: &str, sql: &str| opens(&s.requester(), environment, sql);
-    // The environment goes before the database; both together before either.
+    // The environment overrides the database; both together override either.
     let (low, medium) = (RISKS[3].0, RISKS[6].0);
     assert_eq!(opened("staging", low).0, "dispatched");
     assert_eq!(opened("staging", medium).0, "pending");

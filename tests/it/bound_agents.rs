@@ -104,7 +104,7 @@ fn another_token_of_the_same_agent_lends_it_nothing() {
     let elsewhere = dispatched(&s, "other", "development");
     let narrow = bound(&s, "agent-1", to(&[("shop", "*")]));
     let wide = bound(&s, "agent-1", json!({}));
-    // What the agent serves is known by its name, and the wide token has just said everything.
+    // What the agent serves is known by its name, and the wide token has just named everything.
     wide.poll();
     narrow.try_claim(&elsewhere).refused(403, "forbidden");
     assert!(narrow.jobs().is_empty());

@@ -246,7 +246,7 @@ fn what_does_not_pass_is_not_now_and_tells_no_secret() {
             "is `secret_access_key`",
         ),
         (Mood::Says(404, "NoSuchBucket"), 1, "no such `bucket`"),
-        // A page of somebody in between is no missing object.
+        // A page of somebody in between is not a missing object.
         (Mood::Page(404), 1, "the answer is 404"),
         (Mood::Redirect(there), 1, "`region` and `endpoint`"),
     ] {
@@ -272,7 +272,7 @@ fn what_does_not_pass_is_not_now_and_tells_no_secret() {
 }
 
 #[test]
-fn a_list_that_is_none_is_no_empty_list() {
+fn an_invalid_list_is_not_an_empty_list() {
     let bucket = Bucket::start();
     let store = patient(&bucket.section());
     for mood in [Mood::Bytes(0), Mood::Bytes(100), Mood::Bytes(5_000_000)] {

@@ -1,5 +1,5 @@
-//! Tokens with a ceiling: named roles of somebody who is bound to roles are the most his token does. That limits his votes
-//! too, which need no permission otherwise, and what he issues with it.
+//! Tokens with a ceiling: named roles of somebody who is bound to roles are the most the token does. That limits votes
+//! too, which need no permission otherwise, and what is issued with it.
 
 use super::people::metadata;
 use crate::support::{Answer, Person, SHOP, Server};
@@ -52,7 +52,7 @@ fn issue(by: &Person, roles: &[&str], groups: &[&str]) -> Answer {
 }
 
 #[test]
-fn by_group_or_as_himself_it_votes_only_with_a_role_that_votes() {
+fn by_group_or_user_it_votes_only_with_a_role_that_votes() {
     let table: [(&[&str], bool, bool); 8] = [
         // Roles that the token names; whether it votes in production, and in staging.
         (&[], true, true),
@@ -167,7 +167,7 @@ fn it_issues_nothing_that_does_more_than_itself() {
     let request = s.requester().submit("production", UPDATE);
     let limited = s.person("clerk", &["issuer"]);
     limited.approve(&request).refused(403, "not_an_approver");
-    // Neither all he is, nor a role that votes: with either he would vote after all.
+    // Neither all roles, nor one that votes: with either the holder would vote after all.
     issue(&limited, &[], &[]).refused(403, "forbidden");
     issue(&limited, &["voter"], &[]).refused(403, "forbidden");
     issue(&limited, &["admin"], &[]).refused(403, "forbidden");
@@ -176,7 +176,7 @@ fn it_issues_nothing_that_does_more_than_itself() {
     let again = s.bearer("clerk", &again.text("token"));
     again.approve(&request).refused(403, "not_an_approver");
     issue(&again, &[], &[]).refused(403, "forbidden");
-    // Without a ceiling he makes what he likes of what he is.
+    // Without a ceiling the holder issues any of their roles.
     let whole = s.person("clerk", &[]);
     issue(&whole, &["voter"], &[]).is(201);
     issue(&whole, &[], &[]).is(201);
@@ -187,7 +187,7 @@ fn it_issues_nothing_that_does_more_than_itself() {
 fn a_role_by_which_approvers_are_named_is_issued_only_by_who_holds_it() {
     for (selector, named) in [("role = \"marker\"", true), ("role = \"voter\"", false)] {
         let s = server(selector);
-        // By its permissions the role is less than what he holds.
+        // By its permissions the role is less than what the issuer holds.
         let issuer = s.person("somebody", &["issuer"]);
         let answer = issue(&issuer, &["marker"], &[]);
         assert_eq!(answer.status, if named { 403 } else { 201 }, "{selector}");
@@ -267,7 +267,7 @@ fn what_belongs_to_no_database_needs_a_role_for_all_of_them() {
             let me = person.get("/api/me").is(200);
             me.list("permissions").contains(&Value::from(permission))
         };
-        // A token for himself reaches no further than he does.
+        // A token for oneself reaches no further than its issuer.
         assert_eq!(
             (may(&all), may(&part)),
             (true, permission == "token.manage")

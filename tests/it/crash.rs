@@ -115,7 +115,7 @@ fn everything_acknowledged_survives_kill_under_load() {
         server.kill();
         stop.store(true, Ordering::SeqCst);
         clients.into_iter().for_each(|c| c.join().unwrap());
-        // The file as it was left, before anybody mended it.
+        // The file as it was left, before anybody repaired it.
         assert!(verified(&dir.path().join("state")).valid, "round {round}");
         let (server, at) = Program::serve(dir.path());
         let admin = admin_of(at, dir.path());

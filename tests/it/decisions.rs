@@ -29,7 +29,7 @@ fn replay(db: &Path) -> (Option<i32>, String, String) {
     policy(&["replay", "--db", db.to_str().unwrap()])
 }
 
-/// What a candidate is said to change.
+/// The changes that are reported for a candidate.
 fn tried(toml: &str, s: &Server, more: &[&str]) -> (Option<i32>, String, String) {
     let dir = Temp::new();
     let file = dir.path().join("candidate.toml");
@@ -69,7 +69,7 @@ fn history(s: &Server) -> Vec<Request> {
 }
 
 #[test]
-fn decisions_come_out_as_they_were_recorded_beside_a_running_server() {
+fn decisions_replay_as_recorded_next_to_a_running_server() {
     let s = Server::with(&format!("{SHOP}{MORE}"));
     let requests = history(&s);
     requests[3].by.cancel(&requests[3]).is(200);
@@ -200,7 +200,7 @@ fn a_candidate_shows_what_it_would_change_and_changes_nothing() {
 }
 
 #[test]
-fn what_lets_more_through_is_told_first() {
+fn what_lets_more_through_is_listed_first() {
     let s = Server::with(&format!("{SHOP}{MORE}"));
     history(&s);
     let looser = format!(
@@ -234,7 +234,7 @@ fn only_what_was_made_lately_is_looked_at_where_that_is_asked_for() {
 }
 
 #[test]
-fn a_broken_candidate_and_a_missing_database_are_told() {
+fn a_broken_candidate_and_a_missing_database_are_reported() {
     let dir = Temp::new();
     let file = dir.path().join("server.toml");
     fs::write(&file, "state_dir = \"state\"\ncolour = 1\n").unwrap();

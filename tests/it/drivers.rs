@@ -99,7 +99,7 @@ impl Place {
         }
     }
 
-    /// The rows of a read, and the text they came in.
+    /// The rows of a read, and their text.
     pub fn rows(&self, sql: &str) -> (Value, String) {
         match self.read(&[sql]) {
             RunOutcome::Rows { json, .. } => (

@@ -88,7 +88,7 @@ fn every_statement_of_what_waits_for_somebody_is_explained() {
     );
     assert!(jobs[0].1.contains("price = 2") && jobs[1].1.contains("price = 3"));
     assert!(offered(&agent).is_empty());
-    // Whoever decides sees it too.
+    // Approvers see it too.
     let seen = s.approver().show(&request).is(200).json;
     assert_eq!(seen["context"]["explain"], ready["explain"]);
 }
@@ -150,7 +150,7 @@ fn a_poll_that_waits_is_answered_when_there_is_something_to_explain() {
 }
 
 #[test]
-fn a_job_belongs_to_whoever_claimed_it_first() {
+fn a_job_belongs_to_the_first_claimant() {
     let s = Server::shop();
     s.requester().submit("production", UPDATE);
     let (one, two) = (s.agent("agent-1"), s.agent("agent-2"));
@@ -228,7 +228,7 @@ fn an_answer_is_a_plan_or_an_error() {
 }
 
 #[test]
-fn a_plan_that_is_too_large_is_said_to_be() {
+fn a_plan_that_is_too_large_is_reported_as_such() {
     let s = Server::shop();
     let request = s.requester().submit("production", TWO);
     let agent = s.agent("agent-1");

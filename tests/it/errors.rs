@@ -26,7 +26,7 @@ fn errors_have_one_shape_with_keys_in_order() {
     golden("errors", &json!(raw));
 }
 
-/// The names of what a refusal gives beside its message.
+/// The names of what a refusal gives besides its message.
 fn detail_keys(answer: &Answer) -> Vec<&str> {
     let details = answer.json["error"]["details"].as_object().unwrap();
     details.keys().map(String::as_str).collect()
@@ -428,7 +428,7 @@ fn half_a_request_leaves_the_server_as_it_was() {
 }
 
 #[test]
-fn policies_in_force_are_shown_to_who_manages_them() {
+fn policies_in_effect_are_shown_to_their_managers() {
     let s = Server::with(&format!(
         "{SHOP}\n[[execution_policies]]\nenvironment = \"production\"\nmax_rows = 5\n"
     ));

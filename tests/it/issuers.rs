@@ -1,4 +1,4 @@
-//! Votes by tokens that the requester had a hand in: marked, and refused where the workflow says so.
+//! Votes by tokens with the requester in their issuer chain: marked, and refused where the workflow says so.
 
 use super::approvals::{TWO_STEPS, shop};
 use crate::support::Person;
@@ -25,7 +25,7 @@ fn votes_by_tokens_of_the_requester_are_marked_and_refused_where_asked() {
 }
 
 #[test]
-fn a_token_made_with_one_of_the_requester_is_his_too() {
+fn a_token_made_with_one_of_the_requester_counts_as_theirs() {
     let s = shop(&format!("distinct_token_issuer = true\n{TWO_STEPS}"));
     let body = json!({"subject_id": "op-one", "subject_type": "user", "roles": ["admin"]});
     let first = s.admin().post("/api/tokens", &body).is(201).text("token");
@@ -48,7 +48,7 @@ fn a_token_made_through_a_third_person_is_the_requesters_too() {
                 &by.post("/api/tokens", &asked).is(201).text("token"),
             )
         };
-        // Each of them gives the next one his token, and the first may know them all.
+        // Each of them issues the next one's token, and the first may know them all.
         let mut helper = s.admin();
         for subject in ["helper-one", "helper-two", "helper-three"] {
             helper = issue(&helper, subject, "admin");
@@ -74,7 +74,7 @@ fn a_token_made_through_a_third_person_is_the_requesters_too() {
                     .contains("issued_by_requester")
             );
         }
-        // Nobody else is the requester's, and with a token he had no hand in the same person counts.
+        // Other tokens are unmarked, and with one of another issuer the same person counts.
         let other = s.requester().submit("production", UPDATE);
         assert_eq!(puppet.approve(&other).is(200).text("status"), "pending");
         let shown = s.admin().show(&other).json;

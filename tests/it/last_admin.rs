@@ -1,4 +1,4 @@
-//! The last administrator stays, whatever would take him away: here his token; a suspension, a deleted role and a
+//! The last administrator stays, whatever would remove them: here their token; a suspension, a deleted role and a
 //! configuration are with their areas.
 
 use crate::support::{SHOP, Server};
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 /// Ids of the tokens of somebody.
 fn tokens_of(s: &Server, subject: &str) -> Vec<String> {
     let page = s.admin().get("/api/tokens").is(200).list("tokens");
-    let his = page.iter().filter(|t| t["subject_id"] == subject);
-    his.map(|t| t["id"].as_str().unwrap().to_owned()).collect()
+    let own = page.iter().filter(|t| t["subject_id"] == subject);
+    own.map(|t| t["id"].as_str().unwrap().to_owned()).collect()
 }
 
 fn path(id: &str) -> String {
@@ -42,7 +42,8 @@ fn the_token_that_the_last_administrator_stands_on_stays() {
     let refused = s.admin().delete(&path(first)).refused(409, "last_admin");
     refused.saying("give somebody else the role `admin` first");
     keeper.delete(&path(first)).refused(409, "last_admin");
-    // None of these could let him in again: of a part, of an agent, above what he holds, or over by then.
+    // None of these could activate the administrator again: of a part, of an agent, with a lower role, or expired by
+    // then.
     s.person("half", &["chief-of-staging"])
         .get("/api/me")
         .is(200);
@@ -55,7 +56,7 @@ fn the_token_that_the_last_administrator_stands_on_stays() {
     keeper.delete(&path(first)).refused(409, "last_admin");
     s.admin().get("/api/me").is(200);
     assert!(s.events("event_type=token.revoked").is_empty());
-    // All others may go, and his too once there is a second.
+    // All others may go, and the administrator's too once there is a second.
     for subject in ["half", "bound", "agent-1", "brief"] {
         for id in tokens_of(&s, subject) {
             keeper.delete(&path(&id)).is(200);

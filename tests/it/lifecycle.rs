@@ -274,7 +274,7 @@ fn a_lost_read_is_resumed_under_the_default_policy() {
 }
 
 #[test]
-fn a_lost_write_is_resumed_only_by_who_knows_what_he_does() {
+fn a_lost_write_is_resumed_only_with_an_acknowledgement() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     let request = s.requester().submit("development", UPDATE);

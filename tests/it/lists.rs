@@ -44,7 +44,7 @@ fn approvers_see_what_they_may_decide_and_what_they_decided() {
 }
 
 #[test]
-fn nobody_waits_for_his_own_vote() {
+fn nobody_waits_for_their_own_vote() {
     let s = Server::shop();
     let approver = s.person("approver", &["developer"]);
     let own = approver.submit("production", UPDATE);

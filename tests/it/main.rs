@@ -9,13 +9,13 @@
 //! - `agents`: registration, polls, claims, execution tokens.
 //! - `bound_agents`: agents whose token is for some databases only.
 //! - `reports`: heartbeats; reports in time, late, repeated and oversize.
-//! - `outcomes`: what an execution left behind, the same on every route, for every order of events.
+//! - `outcomes`: what an execution left in the database, the same on every route, for every order of events.
 //! - `results`: streams, sharing, and bytes that stay what they are.
 //! - `downloads`: stored results whole, in part, as CSV; corrupt and missing ones.
 //! - `buckets`: folder and bucket by the same claims; a store that speaks S3 in every mood.
 //! - `tokens`: who issues which, and what losing one means.
 //! - `ceilings`: tokens limited to the roles they name: what they vote and issue.
-//! - `issuers`: votes by tokens that the requester had a hand in.
+//! - `issuers`: votes by tokens with the requester in their issuer chain.
 //! - `last_admin`: that the last administrator's token stays.
 //! - `people`: who is known, Slack accounts, who may suspend whom.
 //! - `suspensions`: that they take effect everywhere at once.
@@ -27,14 +27,14 @@
 //! - `oidc`: people of an identity provider: their tokens, their rights, and the provider in every mood.
 //! - `auto_approve`: what risk lets through, and what never passes.
 //! - `reviews`: review rules, their scopes, and emergencies with DDL.
-//! - `notifications`: who is told of what, and that nobody is told more.
+//! - `notifications`: who is notified of what, and that nobody learns more.
 //! - `result_policies`: where results go, who sees them, how long.
 //! - `state_file`: edits of the file while no server runs, and what comes of each.
 //! - `retention`: what is over goes, and what is left proves itself.
 //! - `resolution`: policies and decisions asked for beforehand.
 //! - `decisions`: recorded decisions, decided again by the same policies and by others.
-//! - `schemas`: what agents say of tables, and who sees it.
-//! - `drivers`: the drivers of the agent on real databases, behind their wall.
+//! - `schemas`: what agents report of tables, and who sees it.
+//! - `drivers`: the drivers of the agent on real databases, inside their wall.
 //! - `dry_runs`: statements explained for reviewers.
 //! - `audit`: what stands in the log, who finds it, and its proof.
 //! - `errors`: bad input of every kind, and the one shape of errors.
@@ -42,7 +42,7 @@
 //! - `one_request`: one request from end to end, and what each step leaves.
 //! - `openapi`: the document held against the server.
 //! - `metrics`: who reads them, and that they count.
-//! - `process`: the real program: files, signals, command line, an agent beside it.
+//! - `process`: the real program: files, signals, command line, an agent next to it.
 //! - `reload`: a changed server.toml in the real program.
 //! - `command_line`: what people type, and what they get.
 //! - `crash`: the real program killed under load.

@@ -1,4 +1,4 @@
-//! Who may do what: every route, called by every kind of caller on his own and on somebody else's, held against one
+//! Who may do what: every route, called by every kind of caller on their own and on somebody else's, held against one
 //! table that people can read. With UPDATE_GOLDEN=1 the table is written instead; then read it, line by line.
 
 mod cast;
@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-/// One way to call a route. The answer is its status, with `*` behind it where a list shows what was looked for.
+/// One way to call a route. The answer is its status, with `*` after it where a list shows what was looked for.
 type Call = fn(&Stage, &Who) -> String;
 
 /// The ways to call one route.
@@ -29,7 +29,7 @@ const LABEL: usize = 47;
 const HEAD: &str = "\
 Who may do what. Each number is the status of one call; `*` says that a list shows what the line is about.
 Databases: shop in development (everything runs at once), staging and production (one of the group `approvers`).
-`own` is the caller's, whatever his token lets him do now; where he cannot have one it is the requester's.
+`own` is the caller's, whatever the token allows now; where the caller cannot have one it is the requester's.
 
 none  no token                                 appr  a role with request.approve only, named by no step
 bad   a token that does not exist              desg  member of the group `approvers`, without any role
@@ -116,6 +116,6 @@ fn every_route_stands_in_the_table() {
         let known = ROUTES
             .iter()
             .any(|r| r.method == line.method && r.path == line.path);
-        assert!(known, "{} {} is no route", line.method, line.path);
+        assert!(known, "{} {} is not a route", line.method, line.path);
     }
 }

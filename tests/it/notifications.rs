@@ -1,5 +1,5 @@
-//! Who is told of what: every event of a request goes into the outbox with what it reports, for the webhooks that the
-//! configuration in force at that point of the log names, and says no more than the log does.
+//! Who is notified of what: every event of a request goes into the outbox with what it reports, for the webhooks that
+//! the configuration in effect at that point of the log names, and reports no more than the log does.
 
 mod deliveries;
 
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const UPDATE: &str = "UPDATE items SET price = 2 WHERE name = 'a secret name'";
 const SECRET: &str = "hunter2-hunter2";
 
-/// A webhook that is told of everything.
+/// A webhook that receives everything.
 const OPS: &str =
     "[[webhooks]]\nid = \"ops\"\nurl = \"http://127.0.0.1:9/hook\"\nsecret = \"hunter2-hunter2\"\n";
 
@@ -34,7 +34,7 @@ name = "hurry"
 permissions = ["request.break_glass"]
 "#;
 
-/// What was told, oldest first: the webhook and the facts.
+/// What was notified, oldest first: the webhook and the facts.
 fn notified(s: &Server) -> Vec<(String, Value)> {
     let all = DeliveryFilter::default();
     let rows = s
@@ -61,7 +61,7 @@ fn newest(s: &Server, event: &str) -> Value {
         .rev()
         .find(|(_, f)| f["event"] == event);
     found
-        .unwrap_or_else(|| panic!("nobody was told of {event}"))
+        .unwrap_or_else(|| panic!("nobody was notified of {event}"))
         .1
 }
 
@@ -113,7 +113,7 @@ fn live(s: &Server) {
 }
 
 #[test]
-fn every_event_of_a_request_is_told_once_with_what_it_reports() {
+fn every_event_of_a_request_is_notified_once_with_what_it_reports() {
     let s = Server::with(&format!("{SHOP}{STEPS}{OPS}"));
     live(&s);
     let mut logged: Vec<(String, String)> = s
@@ -174,7 +174,7 @@ fn the_facts_are_flat_always_there_and_no_more_than_the_log_has() {
                 .values()
                 .all(|v| !v.is_object() && !v.is_array())
         );
-        // Neither from the statement nor from what the database said of it.
+        // Neither from the statement nor from the database's message.
         assert!(!facts.to_string().contains("a secret name"), "{facts}");
     }
 }
@@ -205,7 +205,7 @@ fn the_facts_say_who_did_what_and_how_the_request_stands() {
         ("execution.started", "actor", json!("agent-1")),
         ("execution.failed", "status", json!("failed")),
         ("execution.lost", "status", json!("execution_lost")),
-        // Who was suspended did not cancel it himself.
+        // The suspended person did not cancel it.
         ("request.cancelled", "actor", json!("admin")),
         (
             "request.cancelled",
@@ -245,7 +245,7 @@ events = ["request.created"]
 }
 
 #[test]
-fn policies_say_who_is_told_where_and_that_can_be_asked() {
+fn policies_say_who_is_notified_where_and_that_can_be_asked() {
     let s = routed();
     let requester = s.requester();
     let (production, staging) = (
@@ -369,7 +369,7 @@ fn reload(s: &Server, toml: &str) -> Result<(), String> {
 }
 
 #[test]
-fn a_webhook_that_a_reload_removes_is_told_no_more_and_what_waited_is_cancelled() {
+fn a_webhook_that_a_reload_removes_is_not_notified_and_what_waited_is_cancelled() {
     let other = OPS.replace("ops", "chat").replace(SECRET, "another-secret");
     let s = Server::with(&format!("{SHOP}{OPS}{other}"));
     let requester = s.requester();
@@ -434,7 +434,7 @@ fn reloads_in_a_storm_lose_no_notification_and_double_none() {
             }
         }
     });
-    // The log says which configuration each request came under, and so whom it was told to.
+    // The log says which configuration each request came under, and so who was notified.
     let mut log = s.events("");
     log.reverse();
     let mut expected = Vec::new();

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::thread;
 
 const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
-/// Made by another implementation; see the script beside them.
+/// Made by another implementation; see the script next to them.
 const TOKENS: &str = include_str!("../oidc/tokens.txt");
 const KEYS: &str = include_str!("../oidc/keys.json");
 /// Who the tokens say that issued them.
@@ -113,7 +113,7 @@ fn good_tokens_of_another_implementation_count_and_its_attacks_do_not() {
             assert_eq!(answer.is(401).json["error"]["message"], refusal, "{name}");
             bad += 1;
         }
-        // So many failures from one address would be told to wait.
+        // So many failures from one address would have to wait.
         s.minute();
     }
     assert!(good >= 13 && bad >= 80, "{good} {bad}");
@@ -238,7 +238,7 @@ fn the_mode_says_with_what_people_come_and_agents_always_come_with_a_token() {
 }
 
 #[test]
-fn a_person_is_written_down_once_and_his_coming_in_once_an_hour() {
+fn a_person_is_recorded_once_and_logins_once_an_hour() {
     let (_idp, s, key) = provided();
     let day = with(
         claims(&s, "newcomer"),

@@ -11,7 +11,7 @@ fn the_document_is_public_and_every_operation_in_it_is_there() {
     assert!(document.text("openapi").starts_with("3.1"));
     let paths = document.json["paths"].as_object().unwrap().clone();
     for (template, operations) in paths {
-        // An id of no thing: what exists answers something else than "no path".
+        // An id that does not exist: a known path answers something other than "no path".
         let path = template.replace(['{', '}'], "");
         for method in operations
             .as_object()
@@ -101,7 +101,7 @@ fn missing(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<Str
         _ => true,
     };
     if !named.is_empty() && !named.iter().any(is) {
-        found.push(format!("{at} is no {named:?}: {value}"));
+        found.push(format!("{at} is not a {named:?}: {value}"));
     }
     for name in schema["required"]
         .as_array()

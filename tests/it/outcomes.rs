@@ -80,7 +80,7 @@ fn orders() -> Vec<Vec<&'static str>> {
     all
 }
 
-/// What everybody is told of a request, once all routes have been held against each other.
+/// What everybody sees of a request, once all routes have been held against each other.
 #[track_caller]
 fn truth(s: &Server, case: &Case, at: &str) -> String {
     let (request, by) = (&case.request, s.requester());
@@ -201,7 +201,7 @@ fn every_route_says_the_same_for_every_order_of_events() {
                 }
             }
             so_far.push(event);
-            // A restart changes nothing that anybody is told.
+            // A restart changes nothing that anybody sees.
             if !event.is_empty() && event != "restart" {
                 counted.push(event);
             }
@@ -374,7 +374,7 @@ fn a_failed_write_of_an_agent_that_proves_nothing_is_resumed_with_an_acknowledge
 }
 
 #[test]
-fn cancelling_what_runs_tells_the_agent_and_what_was_committed_is_said() {
+fn cancelling_what_runs_notifies_the_agent_and_what_was_committed_is_shown() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     for succeeds in [true, false] {

@@ -223,7 +223,7 @@ fn rows_of_differing_keys_cost_no_time() {
 /// Seconds that the attacks below go on; `.ci/long` makes them longer.
 const ATTACK_SECS: &str = "DBWARD_ATTACK_SECS";
 
-/// What was measured beside an attack: how long each call took.
+/// What was measured during an attack: how long each call took.
 struct Measured(Vec<Duration>);
 
 impl Measured {
@@ -247,7 +247,7 @@ fn timed<T>(times: &mut Measured, call: impl FnOnce() -> T) -> T {
 }
 
 /// Calls `/health` and reports results of 1 MB until `attack` has ended, and prints how long they took.
-fn beside(s: &Server, what: &str, attack: impl FnOnce(&(dyn Fn() -> bool + Sync)) + Send) {
+fn during(s: &Server, what: &str, attack: impl FnOnce(&(dyn Fn() -> bool + Sync)) + Send) {
     let secs = std::env::var(ATTACK_SECS).map_or(1, |secs| secs.parse().unwrap());
     let until = Instant::now() + Duration::from_secs(secs);
     let goes_on = move || Instant::now() < until;
@@ -274,7 +274,7 @@ fn beside(s: &Server, what: &str, attack: impl FnOnce(&(dyn Fn() -> bool + Sync)
 fn attack_bodies_of_strangers() {
     let s = Server::shop();
     let at = s.inner().addr();
-    beside(&s, "bodies of strangers", |goes_on| {
+    during(&s, "bodies of strangers", |goes_on| {
         while goes_on() {
             let mut held = Vec::new();
             for n in 0..9 {
@@ -307,7 +307,7 @@ fn attack_silent_and_slow_connections() {
         connect(&socket, &at).ok()?;
         Some(TcpStream::from(socket))
     };
-    beside(&s, "silent and slow connections", |goes_on| {
+    during(&s, "silent and slow connections", |goes_on| {
         let mut held: Vec<TcpStream> = Vec::new();
         for last in 2..=5 {
             held.extend((0..each).filter_map(|_| open(last)));
@@ -335,7 +335,7 @@ fn attack_pages_of_large_texts() {
         s.requester().submit("production", &sql);
     }
     let reader = s.requester();
-    beside(&s, "pages of large texts", |goes_on| {
+    during(&s, "pages of large texts", |goes_on| {
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {

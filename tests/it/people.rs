@@ -1,4 +1,4 @@
-//! People: who is known, linking a Slack account, and who may suspend and let in whom.
+//! People: who is known, linking a Slack account, and who may suspend and activate whom.
 
 use crate::support::{Agent, Person, SHOP, Server};
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ fn the_list_tells_roles_groups_source_and_slack_account() {
         (&named["source"], &named["roles"], &named["groups"]),
         (&json!("config"), &json!(["readonly"]), &json!(["staff"]))
     );
-    // A token that says more than its subject holds gives him no role.
+    // A token that names more than its subject holds gives no role.
     assert_eq!(listed(&s, "bound")["roles"], json!(["readonly"]));
     s.agent("agent-1").poll();
     assert_eq!(listed(&s, "agent-1")["subject_type"], "agent");
@@ -137,7 +137,7 @@ fn people_link_their_own_slack_account_and_nobody_elses() {
     .refused(409, "slack_id_taken");
     assert_eq!(listed(&s, "approver")["slack_user_id"], Value::Null);
     link(&s.admin(), "approver", json!({"slack_user_id": "W9"})).is(200);
-    // The same again is no change; null takes it back, and then it is free.
+    // The same again changes nothing; null takes it back, and then it is free.
     link(
         &requester,
         "requester",
@@ -159,7 +159,7 @@ fn people_link_their_own_slack_account_and_nobody_elses() {
 }
 
 #[test]
-fn what_is_no_slack_id_or_no_field_of_a_person_is_400() {
+fn what_is_not_a_slack_id_or_not_a_field_of_a_person_is_400() {
     let s = Server::shop();
     let requester = s.requester();
     for body in [
@@ -187,7 +187,7 @@ fn what_is_no_slack_id_or_no_field_of_a_person_is_400() {
 }
 
 #[test]
-fn configuration_has_the_last_word_on_its_people_and_that_is_said() {
+fn configuration_has_the_last_word_on_its_people_and_says_so() {
     let named = format!("{SHOP}\n[[users]]\nid = \"requester\"\n");
     let s = Server::with(&named);
     let requester = s.requester();
@@ -201,7 +201,7 @@ fn configuration_has_the_last_word_on_its_people_and_that_is_said() {
     let event = s.events("event_type=user.activated").remove(0);
     assert_eq!(event["actor_id"], "system");
     assert_eq!(metadata(&event)["by_config"], true);
-    // His tokens stay revoked.
+    // The tokens stay revoked.
     let requester = s.bearer("requester", &requester.token.unwrap());
     requester.get("/api/me").refused(401, "unauthenticated");
     let gone = named.replace(
@@ -268,7 +268,7 @@ fn the_last_administrator_stays() {
     ));
     let admin = s.admin();
     suspend(&admin, "admin").refused(409, "last_admin");
-    // Neither a scoped one, nor one whose token ends before, could let him in again.
+    // Neither a scoped one, nor one whose token ends before, could activate them again.
     s.person("half", &["chief-of-staging"])
         .get("/api/me")
         .is(200);
@@ -282,7 +282,7 @@ fn the_last_administrator_stays() {
     admin.get("/api/me").refused(401, "unauthenticated");
     suspend(&second, "second").refused(409, "last_admin");
     activate(&second, "admin").is(200);
-    // He has no token any more.
+    // The person has no token any more.
     suspend(&second, "second").refused(409, "last_admin");
     assert_eq!(second.get("/api/audit/verify").is(200).json["valid"], true);
 }
@@ -297,13 +297,13 @@ fn of_two_administrators_who_suspend_each_other_one_stays() {
         let second = b.begin("POST", &format!("/api/users/{one}/suspend"), &[], b"");
         let mut both = [first.answer().status, second.answer().status];
         both.sort_unstable();
-        // Whoever comes second has lost his token by then.
+        // The second caller has lost the token by then.
         assert_eq!(both, [200, 401]);
     }
 }
 
 #[test]
-fn an_agent_is_no_person_who_may_suspend() {
+fn an_agent_may_not_suspend() {
     let s = Server::shop();
     let agent: Agent = s.agent("agent-1");
     suspend(&agent.person, "requester").refused(403, "forbidden");

@@ -127,7 +127,7 @@ fn only_the_owner_reads_what_a_server_writes() {
     }
     assert_eq!(fs::read(state.join("signing.key")).unwrap().len(), 32);
     let errors = server.stop();
-    // Where the tokens are is said; what they are is not.
+    // Where the tokens are is shown; what they are is not.
     assert!(errors.contains("admin-token"));
     assert!(
         !errors.contains(
@@ -183,7 +183,7 @@ fn a_revoked_bootstrap_token_does_not_stop_a_later_start() {
     assert_eq!(admin.get("/api/tokens").is(200).list("tokens").len(), 3);
     for token in admin.get("/api/tokens").list("tokens") {
         let answer = admin.delete(&format!("/api/tokens/{}", token["id"].as_str().unwrap()));
-        // The last administrator's stays; whoever wants a new one starts with --force-bootstrap.
+        // The last administrator's stays; a new one needs a start with --force-bootstrap.
         let wanted = if token["subject_id"] == "admin" {
             409
         } else {
@@ -219,7 +219,7 @@ fn force_bootstrap_makes_the_first_tokens_again() {
 }
 
 #[test]
-fn a_bad_configuration_is_told_whole() {
+fn every_problem_of_a_bad_configuration_is_reported() {
     let dir = settled(
         "colour = \"blue\"\nworkers = 0\n[[databases]]\nname = \"Shop\"\n[[workflows]]\n[[workflows.steps]]\n\
          [[workflows.steps.approvers]]\ngroup = \"nobody\"\n",
@@ -315,7 +315,7 @@ fn an_empty_rust_log_counts_as_unset() {
 }
 
 #[test]
-fn a_wrong_command_line_is_told_and_ends_with_two() {
+fn a_wrong_command_line_is_reported_and_ends_with_two() {
     for arguments in [
         &[][..],
         &["dance"],

@@ -110,7 +110,7 @@ fn a_workflow_says_how_long_its_requests_wait() {
 }
 
 #[test]
-fn a_vote_after_the_decision_is_told_so() {
+fn a_vote_after_the_decision_says_so() {
     let s = Server::shop();
     let late = reader(&s, "approver-two");
     let request = submit(&s).approved_by(&s.approver());
@@ -119,7 +119,7 @@ fn a_vote_after_the_decision_is_told_so() {
     let request = request.resumed();
     s.agent("agent-1").run(&request.id);
     late.approve(&request).refused(409, "conflict");
-    // Who was never asked hears nothing.
+    // A person who was never asked learns nothing.
     reader(&s, "stranger")
         .approve(&request)
         .refused(403, "forbidden");

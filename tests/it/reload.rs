@@ -1,4 +1,4 @@
-//! A changed server.toml in the real program: taken over whole or not at all, and which of the two is said everywhere.
+//! A changed server.toml in the real program: applied whole or not at all, and which of the two is reported everywhere.
 
 mod command;
 mod running;
@@ -28,7 +28,7 @@ fn open() -> String {
 }
 
 #[test]
-fn a_changed_file_is_in_force_at_once_and_that_is_said() {
+fn a_changed_file_is_in_effect_at_once_and_reported() {
     let s = Running::start(SHOP);
     let requester = s.requester();
     let waiting = requester.submit("production", UPDATE).is_pending();
@@ -58,7 +58,7 @@ fn a_changed_file_is_in_force_at_once_and_that_is_said() {
 }
 
 #[test]
-fn a_broken_file_changes_nothing_and_every_problem_is_told() {
+fn a_broken_file_changes_nothing_and_every_problem_is_reported() {
     let s = Running::start(SHOP);
     let requester = s.requester();
     let before = version(&requester);
@@ -108,7 +108,7 @@ fn a_broken_file_changes_nothing_and_every_problem_is_told() {
 }
 
 #[test]
-fn what_needs_a_restart_is_said_and_the_rest_is_taken_over() {
+fn what_needs_a_restart_is_reported_and_the_rest_is_applied() {
     let s = Running::start(SHOP);
     let text = format!(
         "workers = 3\nshutdown_grace_secs = 1\ncalls_per_minute = 1\ntrusted_proxies = [\"192.0.2.0/24\"]\n{}\
@@ -127,7 +127,7 @@ fn what_needs_a_restart_is_said_and_the_rest_is_taken_over() {
         .replace("127.0.0.1:0", "127.0.0.1:9");
     fs::write(&file, moved.replace("\"state\"", "\"elsewhere\"")).unwrap();
     s.program.signal(Signal::HUP);
-    eventually("taken over", || s.value("generation") == 3);
+    eventually("applied", || s.value("generation") == 3);
     assert!(!s.dir.path().join("elsewhere").exists());
     let log = s.stop();
     for key in [
@@ -222,11 +222,11 @@ fn a_file_suspends_people_and_lets_them_in_again() {
     let s = Running::start(&named("active"));
     let requester = s.requester();
     let request = requester.submit("production", UPDATE);
-    let his = requester.wait(&request.path("?wait=60"));
+    let own = requester.wait(&request.path("?wait=60"));
     let others = s.admin.wait(&request.path("/result/stream"));
     s.parked(2);
     s.take(&named("suspended"));
-    his.answer().refused(401, "unauthenticated");
+    own.answer().refused(401, "unauthenticated");
     assert_eq!(
         others.answer().is(200).text("error_message"),
         "request cancelled"
@@ -271,7 +271,7 @@ fn a_file_that_would_lock_everybody_out_is_left() {
         "{suspended}\n[[auth.roles]]\nname = \"chief\"\npermissions = [\"*\"]\n"
     ));
     old.get("/api/me").refused(401, "unauthenticated");
-    // And then his role stays.
+    // And then the role stays.
     s.leave(&suspended);
     s.leave(SHOP);
     s.admin.get("/api/users").is(200);
@@ -279,7 +279,7 @@ fn a_file_that_would_lock_everybody_out_is_left() {
 }
 
 #[test]
-fn whoever_waits_is_looked_at_again() {
+fn waiting_callers_are_checked_again() {
     let with = |more: &str| format!("{SHOP}\n{more}");
     let maker =
         "[[auth.roles]]\nname = \"maker\"\npermissions = [\"request.create\", \"request.view\"]\n";
@@ -309,7 +309,7 @@ fn whoever_waits_is_looked_at_again() {
     let mill = depot.replace("depot", "mill");
     s.take(&with(&format!("{maker}{depot}{mill}")));
     s.parked(4);
-    // The poll that began before there was a mill hears of its job.
+    // The poll that began before there was a mill learns of its job.
     let more = json!({"database": "mill"});
     let job = maker_one.submit_with("development", UPDATE, more);
     let answer = polling.answer().is(200);
@@ -343,7 +343,7 @@ fn a_deleted_role_comes_back_with_the_next_reload() {
     s.stop();
 }
 
-/// What one thread of the storm made, and what it was told.
+/// What one thread of the storm made, and the answers it got.
 fn storm(person: &Person, n: usize, over: &AtomicBool) -> Vec<(Request, String)> {
     let mut made = Vec::new();
     while !over.load(Ordering::SeqCst) || made.len() < 20 {

@@ -22,7 +22,7 @@ fn executions_belong_to_the_agent_that_claimed_them() {
 }
 
 #[test]
-fn a_heartbeat_of_what_is_no_more_says_stop() {
+fn a_heartbeat_of_what_has_ended_says_stop() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     let stop = json!({"cancelled": true});
@@ -138,7 +138,7 @@ fn repeated_reports_at_once_are_all_accepted_and_count_once() {
 }
 
 #[test]
-fn reports_of_unknown_executions_and_bad_reports_are_told_apart() {
+fn reports_of_unknown_executions_and_bad_reports_are_distinguished() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     agent

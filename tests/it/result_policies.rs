@@ -121,7 +121,7 @@ fn a_result_that_is_only_streamed_does_not_survive_a_restart() {
 }
 
 #[test]
-fn a_policy_lets_others_see_results_beside_whom_the_requester_names() {
+fn a_policy_lets_others_see_results_besides_whom_the_requester_names() {
     let s = open(
         r#"
 [[result_policies]]

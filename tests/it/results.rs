@@ -71,7 +71,7 @@ fn a_stream_wakes_for_every_other_outcome() {
     let ends: [(&str, End); 4] = [
         ("cancelled", |_, r| drop(r.by.cancel(r).is(200))),
         ("rejected", |s, r| drop(s.approver().reject(r).is(200))),
-        // The waiter's own time turns with the clock, so the request is nearly due before he comes.
+        // The waiter's own time turns with the clock, so the request is nearly due before the waiter comes.
         ("expired", |s, _| s.turn(100)),
         ("execution_lost", |s, _| s.turn(100)),
     ];
@@ -108,7 +108,7 @@ fn a_stream_wakes_for_every_other_outcome() {
 }
 
 #[test]
-fn a_stream_survives_what_is_no_outcome() {
+fn a_stream_survives_what_is_not_an_outcome() {
     let s = Server::shop();
     let request = s.requester().submit("production", UPDATE);
     let waiting = request.by.wait(&request.path("/result/stream"));
@@ -205,7 +205,7 @@ fn a_result_may_be_raw_json_or_json_in_a_string_or_neither() {
 }
 
 #[test]
-fn truncation_is_flagged_wherever_it_was_said() {
+fn truncation_is_flagged_wherever_it_was_reported() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     for (flag, data) in [

@@ -286,21 +286,21 @@ fn objects_that_belong_to_nobody_go_and_those_of_somebody_stay() {
     let orphan = results
         .join(dbward::crypto::uuid())
         .join(dbward::crypto::uuid());
-    // Another object beside one that counts: an attempt that did not come to be.
-    let beside = results.join(&request.id).join(dbward::crypto::uuid());
-    for path in [&orphan, &beside] {
+    // Another object next to one that counts: an attempt that did not come to be.
+    let unused = results.join(&request.id).join(dbward::crypto::uuid());
+    for path in [&orphan, &unused] {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, b"{}").unwrap();
     }
     fs::write(results.join("notes.txt"), b"not ours").unwrap();
     s.purge();
     assert!(
-        orphan.exists() && beside.exists(),
+        orphan.exists() && unused.exists(),
         "too young to be orphans"
     );
     s.turn_only(3 * DAY);
     s.purge();
-    assert!(!orphan.exists() && !beside.exists());
+    assert!(!orphan.exists() && !unused.exists());
     assert_eq!(purged(&s, "object"), 2);
     assert!(results.join("notes.txt").exists());
     content(&s.requester(), &request).is(200);
@@ -317,7 +317,7 @@ fn notifications_that_ended_go_after_a_week() {
     s.turn(2 * DAY);
     dbward::jobs::outbox(s.inner().app()).unwrap();
     s.purge();
-    // What expired meanwhile was told too.
+    // What expired meanwhile was notified too.
     assert_eq!(total(), 2);
     s.turn(8 * DAY);
     dbward::jobs::outbox(s.inner().app()).unwrap();

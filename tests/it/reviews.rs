@@ -35,7 +35,7 @@ fn rules(findings: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_finding_that_blocks_says_what_where_why_and_how_to_mend_it() {
+fn a_finding_that_blocks_says_what_where_why_and_how_to_fix_it() {
     let s = Server::shop();
     let sql = "UPDATE items SET note = 'ü' WHERE id = 1;\n  /* all */ DELETE FROM items;\nUPDATE items SET a = 1";
     let answer = s
@@ -218,7 +218,7 @@ fn an_emergency_skips_the_approval_and_nothing_else() {
     rescue(&rescuer, update, json!({"environment": "moon"}))
         .refused(422, "database_not_registered");
     rescue(&s.requester(), update, json!({})).refused(403, "forbidden");
-    // Without an emergency he may make nothing.
+    // Without an emergency the caller may make nothing.
     rescuer
         .create("production", update)
         .refused(403, "forbidden");
@@ -243,7 +243,7 @@ fn an_emergency_may_even_run_where_no_workflow_is() {
     s.agent("agent-1").run(&answer.text("id"));
 }
 
-/// DDL that only an emergency lets through, and only to whoever may.
+/// DDL that only an emergency lets through, and only for those who may.
 const DDL: &[&str] = &[
     "DROP TABLE items",
     "DROP VIEW v",
@@ -326,7 +326,7 @@ fn an_emergency_with_ddl_does_not_pass_everything() {
     for (sql, code) in [
         ("DELETE FROM items", "sql_blocked_by_review"),
         ("UPDATE items SET a = 1", "sql_blocked_by_review"),
-        // One statement that is no DDL takes the pass from all.
+        // One statement that is not DDL takes the pass from all.
         ("DROP TABLE items; DELETE FROM orders", "sql_rejected"),
         (
             "TRUNCATE items; UPDATE orders SET a = 1 WHERE id = 1",
@@ -356,7 +356,7 @@ fn an_emergency_with_ddl_does_not_pass_everything() {
             answer.raw()
         );
     }
-    // A warning is no block.
+    // A warning does not block.
     rescue(&surgeon, &list, json!({"allow_ddl": true})).is(201);
     let alone = surgeon.create_with("production", "DROP TABLE items", json!({"allow_ddl": true}));
     alone.refused(400, "validation_error").saying("emergency");

@@ -205,7 +205,7 @@ fn roles_deleted_at_once_are_all_gone() {
         .collect();
     for racer in racers {
         let status = racer.join().unwrap();
-        // Whoever was overtaken twice is told to come back; nobody's deletion is taken back.
+        // A caller overtaken twice is asked to come back; no deletion is taken back.
         assert!(status == 204 || status == 503, "{status}");
     }
     for n in 0..MANY {

@@ -1,4 +1,4 @@
-//! What agents say of the tables of their databases: taken in, kept, and shown to whoever may see it.
+//! What agents report of the tables of their databases: accepted, kept, and shown to those who may see it.
 
 use crate::support::{Agent, Answer, SHOP, Server};
 use serde_json::{Value, json};
@@ -139,13 +139,13 @@ fn a_failed_attempt_keeps_what_was_known_and_shows_its_age() {
 }
 
 #[test]
-fn a_failure_alone_is_no_description_and_part_of_one_is() {
+fn a_failure_alone_is_not_a_description_and_part_of_one_is() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     agent.poll();
     let mut body = description("production", &[]);
     body["status"] = "failed".into();
-    // A snapshot beside a failure is not believed.
+    // A snapshot sent with a failure is not believed.
     body["snapshot"] = json!({"tables": [table("items", 1)]});
     sync(&agent, &body).is(200);
     show(&s, "").refused(404, "not_found");
@@ -266,7 +266,7 @@ fn the_best_environment_answers_where_none_is_named() {
 }
 
 #[test]
-fn nobody_sees_the_tables_of_what_he_may_not_view() {
+fn nobody_sees_the_tables_of_what_they_may_not_view() {
     let roles = r#"
 [[auth.roles]]
 name = "stager"
@@ -282,7 +282,7 @@ permissions = ["request.create"]
         s.person("stager", &["stager"]),
         s.person("maker", &["maker"]),
     );
-    // What he may view has no description, and what has one he may not view.
+    // What the caller may view has no description, and what has one they may not view.
     for path in [
         "",
         "?environment=production",

@@ -69,7 +69,7 @@ fn stopped() -> Temp {
     let running = submit("development", SELECT);
     agent.claim(&running.id);
     s.flush();
-    s.stop_beside().join().unwrap();
+    s.stop_in_background().join().unwrap();
     let copy = Temp::new();
     for name in ["dbward.db", "audit-signing.key", "audit-keys.json"] {
         fs::copy(s.state_dir().join(name), copy.path().join(name)).unwrap();
@@ -433,7 +433,7 @@ fn a_checkpoint_file_that_is_gone_or_forged_stops_the_start() {
     store.close().unwrap();
     drop(store);
     let text = fs::read_to_string(&file).unwrap();
-    // What a crash left of a line is no line.
+    // What a crash left of a line is not a line.
     fs::write(&file, format!("{text}{{\"half")).unwrap();
     start_with(folder.path(), None).unwrap().close().unwrap();
     fs::write(&file, text.replace("\"event_count\":", "\"event_count\":1")).unwrap();

@@ -43,7 +43,7 @@ fn unknown_query_parameters_are_refused_under_api_only() {
     for path in ["/health?x=1", "/ready?x=1", "/metrics?x=1"] {
         admin.get(path).is(200);
     }
-    // Who may not come in hears nothing of it.
+    // A caller who is not authenticated learns nothing of it.
     s.nobody().get("/api/requests?wat=1").is(401);
 }
 
@@ -178,7 +178,7 @@ fn a_scope_ceiling_is_always_a_ceiling() {
 }
 
 #[test]
-fn the_idempotency_key_may_come_in_the_header() {
+fn the_idempotency_key_may_be_a_header() {
     let s = Server::shop();
     let requester = s.requester();
     let create = |headers: &[(&str, &str)], key: Option<&str>| {

@@ -1,4 +1,4 @@
-//! A suspension takes effect everywhere at once: tokens, requests, whoever waits, and at the next call.
+//! A suspension takes effect everywhere at once: tokens, requests, waiting calls, and at the next call.
 
 use super::people::{activate, listed, metadata, suspend};
 use crate::support::{Request, SHOP, Server};
@@ -26,7 +26,7 @@ fn one_of_each(s: &Server) -> Vec<(&'static str, Request)> {
     agent.claim(&lost.id);
     let auto_approved = requester.submit("development", UPDATE);
     let break_glass = requester.submit_with("production", UPDATE, rescue);
-    // Nobody takes the last two, and nobody hears of the one before.
+    // Nobody takes the last two, and nobody learns of the one before.
     s.turn(301);
     let dispatched = requester.submit("development", UPDATE);
     let running = requester.submit("development", UPDATE);
@@ -88,7 +88,7 @@ fn suspending_cancels_everything_that_can_be_and_revokes_every_token() {
     let events = s.events("event_type=user.disabled");
     assert_eq!((events.len(), &events[0]["actor_id"]), (1, &json!("admin")));
     assert_eq!(metadata(&events[0])["by_config"], false);
-    // The agent that runs one of them hears of it.
+    // The agent that runs one of them learns of it.
     let running = &all.last().unwrap().1;
     let shown = s.admin().show(running).json;
     let execution = shown["execution_id"].as_str().unwrap().to_owned();
@@ -97,7 +97,7 @@ fn suspending_cancels_everything_that_can_be_and_revokes_every_token() {
         true
     );
     assert!(s.agent("agent-1").jobs().is_empty());
-    // Again is no change.
+    // Again changes nothing.
     let again = suspend(&s.admin(), "requester").is(200);
     assert_eq!(
         (
@@ -140,10 +140,10 @@ fn a_suspension_counts_at_the_next_call_of_every_token() {
 }
 
 #[test]
-fn a_suspension_ends_what_waits_for_the_person_and_wakes_who_waits_for_his_requests() {
+fn a_suspension_ends_the_persons_waits_and_wakes_those_who_wait_for_their_requests() {
     let s = Server::shop();
     let request = s.requester().submit("production", UPDATE);
-    let his = [
+    let own = [
         request.by.wait(&request.path("?wait=60")),
         request.by.wait(&request.path("/result/stream")),
     ];
@@ -156,7 +156,7 @@ fn a_suspension_ends_what_waits_for_the_person_and_wakes_who_waits_for_his_reque
     let unconcerned = other.serving(idle).begin_poll(30);
     s.until_parked(6);
     suspend(&s.admin(), "requester").is(200);
-    for waiter in his {
+    for waiter in own {
         waiter.answer().refused(401, "unauthenticated");
     }
     assert_eq!(looking.answer().is(200).text("status"), "cancelled");
@@ -173,7 +173,7 @@ fn a_suspension_ends_what_waits_for_the_person_and_wakes_who_waits_for_his_reque
 }
 
 #[test]
-fn a_suspended_voter_is_gone_but_his_votes_stay() {
+fn a_suspended_voter_is_gone_but_the_votes_stay() {
     let two = SHOP
         .replace("group = \"approvers\"", "group = \"approvers\"\nmin = 2")
         .replace(
@@ -200,7 +200,7 @@ fn a_suspended_voter_is_gone_but_his_votes_stay() {
 }
 
 #[test]
-fn an_administrator_may_suspend_himself() {
+fn an_administrator_may_suspend_their_own_account() {
     let s = Server::shop();
     let tired = s.person("tired", &["admin"]);
     let request = tired.submit("production", UPDATE);

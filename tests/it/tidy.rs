@@ -1,12 +1,13 @@
 //! The rules of the house, held against the source tree. Each test is one rule and prints every place that breaks it.
 //!
-//! A list of exceptions stands beside its rule and gives a reason for each. A ratchet list names what was too large
+//! A list of exceptions stands next to its rule and gives a reason for each. A ratchet list names what was too large
 //! when the rule came; it may only shrink, and what has become small enough must leave it.
 
 mod codes;
 mod documents;
 mod layers;
 mod names;
+mod prose;
 mod sizes;
 mod source;
 mod statements;

@@ -100,7 +100,7 @@ fn bad_tokens_are_not_issued() {
 }
 
 #[test]
-fn nobody_issues_more_than_he_holds() {
+fn nobody_issues_more_than_they_hold() {
     let s = server();
     s.requester()
         .post("/api/tokens", &body("requester", &["readonly"]))
@@ -308,7 +308,7 @@ fn people_revoke_their_own_where_they_may() {
 }
 
 #[test]
-fn an_expired_token_is_no_token() {
+fn expired_token_is_rejected() {
     let s = Server::shop();
     let mut asked = body("somebody", &["developer"]);
     asked["expires_at"] = s.clock.now().plus_secs(60).rfc3339().into();

@@ -143,7 +143,7 @@ fn twenty_agents_share_sixty_jobs_without_taking_one_twice() {
     }
     let started = s.events("event_type=execution.started");
     assert_eq!(started.len(), 60);
-    // Whoever still polls is sent home by losing his token.
+    // Polls that still wait end when their token is revoked.
     let tokens = s
         .admin()
         .get("/api/tokens?limit=100")
@@ -192,7 +192,7 @@ fn a_stop_answers_everybody_who_waits() {
         .begin_poll(30);
     s.until_parked(3);
     let start = Instant::now();
-    let stopping = s.stop_beside();
+    let stopping = s.stop_in_background();
     assert_eq!(look.answer().is(200).text("status"), "pending");
     stream.answer().is(204);
     assert!(poll.answer().is(200).list("jobs").is_empty());
@@ -214,7 +214,7 @@ fn a_draining_server_takes_nothing_new_and_finishes_what_runs() {
     let next = requester.submit("development", SELECT);
     let claim = agent.claim(&runs.id);
     let nobody = s.nobody();
-    let stopping = s.stop_beside();
+    let stopping = s.stop_in_background();
     eventually("draining", || nobody.get("/ready").status == 503);
     nobody.get("/health").is(200);
     requester

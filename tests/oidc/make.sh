@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes keys.json, next-keys.json and tokens.txt beside it: keys and tokens of an identity provider, by openssl, which
+# Makes keys.json, next-keys.json and tokens.txt next to it: keys and tokens of an identity provider, by openssl, which
 # shares no code with what checks them. Private keys are thrown away, so that nobody can use them and every run makes
 # all of it anew. Times are seconds: 1700000000 is past, 1800000000 is what the unit tests call now, 4102444800 is 2100.
 set -euo pipefail

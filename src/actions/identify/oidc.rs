@@ -1,5 +1,5 @@
-//! People who come with a token of the identity provider: verified, known to us, and with the rights that its claims,
-//! bindings and defaults give them now.
+//! People who authenticate with a token of the identity provider: verified, known to us, and with the rights that its
+//! claims, bindings and defaults give them now.
 
 use super::Recognized;
 use crate::actions::App;
@@ -18,14 +18,14 @@ use std::sync::{Arc, Mutex};
 
 /// What every JWT starts with: `{"` in base64.
 pub(super) const PREFIX: &str = "eyJ";
-/// A person's coming in is audited this often at most.
+/// A person's login is audited this often at most.
 const LOGIN_EVERY_MS: u64 = 60 * 60 * 1000;
-/// His last use is noted this often at most.
+/// A person's last use is noted this often at most.
 const NOTE_USE_EVERY_MS: u64 = 30_000;
-/// People remembered; beyond it the memory starts anew, which costs look-ups, and audit rows of people who come in.
+/// People remembered; beyond it remembering starts anew, which costs look-ups, and audit rows of logins.
 const REMEMBERED_MAX: usize = 10_000;
 
-/// How people may come in.
+/// How people may sign in.
 #[derive(Default)]
 pub struct SignIn {
     /// With which kind of token.
@@ -44,19 +44,19 @@ pub struct Provider {
 /// Somebody who came lately.
 #[derive(Clone, Copy)]
 struct Person {
-    /// What was true of people when he was last looked up; he counted then.
+    /// The epoch at the last look-up, which accepted the person.
     epoch: u64,
-    /// When his coming in was last audited.
+    /// When the login was last audited.
     login: Option<Timestamp>,
-    /// When his use was last noted.
+    /// When the use was last noted.
     noted: Option<Timestamp>,
 }
 
-/// Why somebody does not come in.
+/// Why somebody is not authenticated.
 pub(super) enum Rejection {
-    /// His token does not count; a label for the metric.
+    /// The token does not count; a label for the metric.
     Refused(&'static str),
-    /// It cannot be told now.
+    /// It cannot be decided now.
     Failed(Error),
 }
 
@@ -104,7 +104,7 @@ impl Provider {
         if people.len() >= REMEMBERED_MAX && !people.contains_key(subject) {
             people.clear();
         }
-        // No epoch is so large: whoever is new has never counted.
+        // No epoch is so large: a new person has never been accepted.
         update(people.entry(subject.to_owned()).or_insert(Person {
             epoch: u64::MAX,
             login: None,
@@ -113,7 +113,7 @@ impl Provider {
     }
 }
 
-/// The caller behind a JWT.
+/// The caller of a JWT.
 pub(super) fn caller(
     app: &App,
     token: &str,
@@ -164,7 +164,7 @@ fn rules<'a>(provider: &'a Provider, policies: &'a Policies) -> JwtRules<'a> {
     }
 }
 
-/// What the keys that are there say of a JWT. Whoever has not come lately, or has a key that is not there yet, is left
+/// What the cached keys say of a JWT. Somebody not seen lately, or with a key that is not there yet, is left
 /// to [`caller`].
 pub(super) fn recognize(app: &App, token: &str, now: Timestamp) -> Recognized {
     let provider = app.sign_in.provider.as_ref();
@@ -225,14 +225,14 @@ fn is_known(app: &App, provider: &Provider, caller: &Caller) -> Result<(), Rejec
     Ok(())
 }
 
-/// Audits that somebody came in, once an hour.
+/// Audits a login, once an hour.
 fn note_login(
     app: &App,
     provider: &Provider,
     caller: &Caller,
     now: Timestamp,
 ) -> Result<(), Rejection> {
-    // Said before it is written, so that of two calls at once only one writes.
+    // Noted before it is written, so that of two calls at once only one writes.
     let before = provider.remember(&caller.subject, |p| {
         let is_due = p.login.is_none_or(|at| now.since(at) >= LOGIN_EVERY_MS);
         is_due.then(|| p.login.replace(now))

@@ -21,7 +21,7 @@ pub(super) fn envelope(
         });
     let data = match &report.result_data {
         None => "null".to_owned(),
-        // JSON as it came, digit for digit; a text that is no JSON is kept as a string.
+        // JSON as it came, digit for digit; a text that is not JSON is kept as a string.
         Some(text) => match serde_json::from_str::<&RawValue>(text) {
             Ok(raw) => raw.get().to_owned(),
             Err(_) => quoted(text),
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_that_is_no_json_is_a_string() {
+    fn a_result_that_is_not_json_is_a_string() {
         let report = ExecutionReport {
             success: true,
             result_data: Some("3 rows\n".to_owned()),

@@ -68,7 +68,7 @@ members = ["approver"]
 level = "warn"
 "#;
 
-/// What the command line said.
+/// What the command line asks for.
 pub struct DemoOptions {
     pub listen: SocketAddr,
     /// Where to keep everything; otherwise a directory that is removed at the end.

@@ -142,7 +142,7 @@ group:ops ; group:dba ; user:a   | 0 a group:ops, 1 b admin_override            
 
 /// Who may approve and reject: named by the current step, and what the votes would be booked on.
 /// Options: `own` (requesters may approve), `others` (another person in each step), `named-only` (nobody steps in),
-/// `own-token` (no token that the requester issued). The caller may choose (`as`) and may come with such a token (`*`).
+/// `own-token` (no token that the requester issued). The caller may choose (`as`) and may use such a token (`*`).
 const VOTES: &str = "
 steps                    | options    | votes                           | caller                | named | approves               | rejects
 group:ops                |            |                                 | op-one                | yes   | group:ops              | group:ops

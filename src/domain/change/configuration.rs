@@ -36,7 +36,7 @@ pub struct NewSchema {
 /// A change of what is in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigurationChange {
-    /// A custom role was deleted; the policies without it are in force.
+    /// A custom role was deleted; the policies without it are in effect.
     RoleDeleted {
         name: String,
         /// Steps that nobody can approve without it.
@@ -54,10 +54,10 @@ pub enum ConfigurationChange {
         policy_text: String,
         /// Counts by kind, as JSON.
         summary: Map<String, Value>,
-        /// Who is told of what happens from here on, this transaction included.
+        /// Who is notified from here on, this transaction included.
         routes: Arc<Routes>,
     },
-    /// A configuration was not taken over.
+    /// A configuration was not applied.
     ConfigRejected {
         /// What was wrong, one sentence each; no values of variables.
         problems: Vec<String>,

@@ -31,7 +31,7 @@ pub(super) fn of_request(
     e
 }
 
-/// The fields of `value`; none where it is no object.
+/// The fields of `value`; none where it is not an object.
 pub(super) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,

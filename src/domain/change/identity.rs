@@ -56,7 +56,7 @@ pub struct NewToken {
     pub groups: Vec<String>,
     /// Who counts as its issuer; `system` at the first start.
     pub issuer: String,
-    /// Everybody who had a hand in it: whoever issued it, and whoever had a hand in the token it was issued with.
+    /// Its issuer chain: its issuer, and the issuer chain of the token it was issued with.
     pub issuers: BTreeSet<String>,
     /// The targets that an agent's token is bound to, `*` for every name; none where it is bound to none.
     pub bound_to: Option<Vec<Scope>>,
@@ -106,18 +106,18 @@ pub enum IdentityChange {
     UserActivated(UserStatus),
     /// A person may not act.
     UserSuspended(UserStatus),
-    /// A person came in whom the identity provider vouches for, and who was not known.
+    /// A person logged in through the identity provider for the first time.
     UserCreated { id: String },
-    /// A person came in by the identity provider; once an hour.
+    /// A person logged in through the identity provider; once an hour.
     LoginSucceeded {
         id: String,
-        /// Names of the roles he holds now.
+        /// Names of the roles held now.
         roles: BTreeSet<String>,
     },
     /// What is known of a person changed.
     UserUpdated {
         id: String,
-        /// The Slack account that is his.
+        /// The person's Slack account.
         slack_user_id: Option<String>,
     },
 }

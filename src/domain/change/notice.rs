@@ -1,4 +1,4 @@
-//! What somebody who is not looking is told of a change: the facts that go into the outbox, once for each webhook.
+//! What a notification reports of a change: the facts that go into the outbox, once for each webhook.
 //!
 //! The facts are kept as one flat object whatever format a webhook has; a chat message is made of them when it is
 //! sent. They hold nothing that the audit event of the change does not: no results, and no messages of a database,
@@ -11,11 +11,11 @@ use crate::domain::id::{Operation, Target};
 use crate::domain::request::{ExecutionOutcome, Status, Transition};
 use serde_json::{Map, Value};
 
-/// Bytes of a statement that a notification shows; the rest is for whoever looks at the request. Rows are written for
+/// Bytes of a statement that a notification shows; the request shows the rest. Rows are written for
 /// every webhook.
 pub const DETAIL_BYTES_MAX: usize = 16 * 1024;
 
-/// The facts of a change that others are told of.
+/// The facts of a change that webhooks receive.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notice<'c> {
     /// Row of the request.
@@ -31,8 +31,8 @@ pub struct Notice<'c> {
 }
 
 impl RequestChange {
-    /// What others are told of it; none for a change that is nobody else's business, or that goes with one of which they
-    /// are told.
+    /// The facts that webhooks receive; none for a change that concerns nobody else, or that goes with one that is
+    /// notified.
     pub fn notice(&self) -> Option<Notice<'_>> {
         Some(match self {
             RequestChange::Created(new) => created(new),

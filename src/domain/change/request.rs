@@ -122,7 +122,7 @@ pub struct Finished {
     pub execution_id: String,
     /// What it left in the database.
     pub end: ExecutionEnd,
-    /// What the agent said went wrong.
+    /// The error that the agent reported.
     pub error_message: Option<String>,
     pub rows_affected: Option<u64>,
     /// How long it took.

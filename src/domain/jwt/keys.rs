@@ -54,7 +54,7 @@ impl KeySet {
     /// or damaged.
     ///
     /// # Errors
-    /// When it is no such set, or too large a one.
+    /// When it is not such a set, or too large.
     pub fn parse(json: &[u8]) -> Result<KeySet, KeySetError> {
         if json.len() > KEY_SET_BYTES_MAX {
             return Err(KeySetError::TooLarge);

@@ -1,5 +1,5 @@
-//! JSON Web Tokens of an identity provider: whether one is good, and what it says. Pure: keys, rules and the time come
-//! in, claims or a reason go out.
+//! JSON Web Tokens of an identity provider: whether one is good, and what it says. Pure: it gets keys, rules and the
+//! time, and returns claims or a reason.
 //!
 //! The token chooses nothing: the algorithm must be one of five and fit the type of a key that the provider publishes,
 //! and everything in a header that would name a key elsewhere, or ask for a feature, is refused.

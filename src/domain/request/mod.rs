@@ -1,6 +1,6 @@
 //! A request and the only ways it can move.
 //!
-//! [`State`] is what holds now; its variants offer exactly the verbs that are legal in them, and each verb answers a
+//! [`State`] is what holds now; its variants offer exactly the verbs that are legal in them, and each verb returns a
 //! [`Transition`] that nothing else can make. The store applies a step and never a bare status (contract section 5).
 
 mod outcome;
@@ -27,7 +27,7 @@ pub enum Status {
     Dispatched,
     /// An agent holds it.
     Running,
-    /// Ran, and the database said so.
+    /// Ran, and the database confirmed it.
     Executed,
     /// Did not take effect, as far as the agent can tell.
     Failed,
@@ -164,7 +164,7 @@ impl Transition {
     fn new(from: Status, to: Status) -> Transition {
         debug_assert!(
             Status::MOVES.contains(&(Some(from), to)),
-            "{from} to {to} is no move"
+            "{from} to {to} is not a transition"
         );
         Transition {
             from: Some(from),

@@ -16,7 +16,6 @@ pub enum ReviewRule {
     NoWhereDelete,
     /// UPDATE without a condition.
     NoWhereUpdate,
-    /// DROP TABLE.
     DropTable,
     /// ALTER TABLE ... DROP COLUMN.
     DropColumn,
@@ -26,7 +25,6 @@ pub enum ReviewRule {
     CreateIndexNotConcurrently,
     /// A column changes its type.
     AlterColumnType,
-    /// TRUNCATE.
     Truncate,
     /// A batch that changes both structure and data.
     MixedDdlDml,
@@ -34,11 +32,8 @@ pub enum ReviewRule {
     LargeInList,
     /// DROP INDEX, ALTER TABLE ... DROP INDEX included.
     DropIndex,
-    /// DROP VIEW.
     DropView,
-    /// DROP SEQUENCE.
     DropSequence,
-    /// CREATE SEQUENCE.
     CreateSequence,
     /// Characters that nobody sees: controls, terminal escapes, turned directions, zero width.
     HiddenCharacters,

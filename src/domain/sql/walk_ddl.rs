@@ -20,7 +20,6 @@ impl Walk {
         }
     }
 
-    /// A constraint of a table.
     pub fn constraint(&mut self, constraint: &TableConstraint) {
         if let TableConstraint::Check(check) = constraint {
             self.expr(&check.expr);

@@ -18,7 +18,7 @@ pub fn list(context: &HttpContext, caller: &Caller, _: &RoutedRequest) -> Handle
 
 fn agent(a: &AgentRow, now: Timestamp) -> Value {
     let state = a.state(now);
-    // What an agent said before it went silent is no news.
+    // What an agent reported before it went silent is out of date.
     let offline = state == "offline";
     let active_jobs = if offline {
         Value::Array(Vec::new())

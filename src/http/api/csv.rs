@@ -12,7 +12,7 @@ const LINE_END: &str = "\r\n";
 /// Columns at most: more than any database gives, and few enough that sparse rows stay a small file.
 const COLUMNS_MAX: usize = 4096;
 
-/// Bytes of CSV at most: with the largest result beside it less than 64 MiB.
+/// Bytes of CSV at most: together with the largest result less than 64 MiB.
 const CSV_BYTES_MAX: usize = 48 * 1024 * 1024;
 
 /// Renders the rows of the envelope's table number `which`, from 1; without a number the result must have only one.

@@ -26,8 +26,8 @@ struct Probed {
 }
 
 impl Readiness {
-    /// Whether the store works, tried again if the last try is old. Only whoever tries waits for it; meanwhile others
-    /// hear what the try before came to.
+    /// Whether the store works, tried again if the last try is old. Only the call that tries waits for it; meanwhile
+    /// others get the outcome of the try before.
     fn of(&self, now: Instant, probe: impl FnOnce() -> Result<(), Error>) -> bool {
         {
             let mut probed = self.0.lock().unwrap_or_else(|e| e.into_inner());

@@ -1,4 +1,4 @@
-//! `GET /api/me`: who the caller is, and what he may do now.
+//! `GET /api/me`: who the caller is, and what they may do now.
 
 use super::role_json;
 use crate::domain::actor::Caller;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 pub fn show(_: &HttpContext, caller: &Caller, _: &RoutedRequest) -> HandlerResult {
     let rights = &caller.rights;
     let roles: Vec<Value> = rights.held.iter().map(role_json).collect();
-    // A token may be limited to less than its subject holds: then these too must grant whatever he does with it.
+    // A token may be limited to less than its subject holds: then these too must grant what is done with it.
     let ceiling: Option<Vec<Value>> = rights
         .ceiling
         .as_ref()

@@ -1,4 +1,4 @@
-//! Parts of a download: `Range` with a single range of bytes, and the entity tags beside it (RFC 9110).
+//! Parts of a download: `Range` with a single range of bytes, and its entity tags (RFC 9110).
 
 use std::ops::Range;
 

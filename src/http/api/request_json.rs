@@ -53,7 +53,7 @@ pub(super) struct RequestJson<'a> {
 
 impl<'a> RequestJson<'a> {
     /// # Errors
-    /// `internal` when a stored text is no JSON.
+    /// `internal` when a stored text is not JSON.
     pub(super) fn new(detail: &'a Detail) -> Result<RequestJson<'a>, Error> {
         let Detail {
             request: r,
@@ -108,13 +108,13 @@ impl<'a> RequestJson<'a> {
 }
 
 fn raw(text: &str) -> Result<&RawValue, Error> {
-    serde_json::from_str(text).map_err(|e| Error::internal("a stored text is no JSON", e))
+    serde_json::from_str(text).map_err(|e| Error::internal("a stored text is not JSON", e))
 }
 
 /// What reviewers go by: what was known when the request was made, and the plans that agents sent since.
 fn context(stored: &str, status: &str, explain: Option<&Value>) -> Result<Value, Error> {
     let mut context: Map<String, Value> = serde_json::from_str(stored)
-        .map_err(|e| Error::internal("a stored context is no JSON object", e))?;
+        .map_err(|e| Error::internal("a stored context is not a JSON object", e))?;
     name_fixes(&mut context);
     let enabled = status != "ready" || explain.is_some();
     context.insert("status".to_owned(), status.into());

@@ -103,7 +103,7 @@ fn shown(r: &Resolution, one: bool) -> Value {
     Value::Object(out)
 }
 
-/// Who is told of what there: by the policy that applies, or, where no policy names the webhook, by its own events.
+/// Who is notified of what there: by the policy that applies, or, where no policy names the webhook, by its own events.
 fn notification(r: &Resolution) -> Value {
     let webhooks: Vec<Value> = r
         .firing

@@ -73,7 +73,7 @@ pub fn stream(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
     }
 }
 
-/// What somebody who waits is told of a request that has no result.
+/// What somebody who waits gets for a request that has no result.
 fn ended(ending: &Ending) -> HandlerResult {
     let envelope = json!({
         "success": ending.outcome.is_some_and(ExecutionOutcome::is_success),

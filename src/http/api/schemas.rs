@@ -48,7 +48,7 @@ pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
     replies::json(200, &Value::Object(answer))
 }
 
-/// What is said of every description, its age and the last attempt to renew it included.
+/// What every description shows, its age and the last attempt to renew it included.
 fn head(found: &Described) -> Map<String, Value> {
     let row = &found.row;
     let head = json!({

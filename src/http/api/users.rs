@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 /// People of one page where the caller does not say, and at most.
 const PEOPLE_DEFAULT: u32 = 200;
 const PEOPLE_MAX: u32 = 1000;
-/// Said of a person whom server.toml names.
+/// The warning for a person whom server.toml names.
 const MANAGED: &str = "this user is managed by server.toml: the status there comes back with the next start or reload; \
      set it in [[users]] to make this permanent";
 /// What only configuration or a token says of a person.

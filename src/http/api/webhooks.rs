@@ -1,5 +1,5 @@
-//! `/api/webhooks` and `/api/webhook-deliveries`: who is told, and how the telling goes. Never a secret, and never what
-//! was said.
+//! `/api/webhooks` and `/api/webhook-deliveries`: who is notified, and how deliveries go. Never a secret, and never
+//! what was sent.
 
 use crate::actions::webhooks;
 use crate::clock::Timestamp;

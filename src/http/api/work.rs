@@ -1,4 +1,4 @@
-//! `/api/agent`: what agents say and are told, and the key that they hold us to.
+//! `/api/agent`: what agents report and receive, and the key that they hold us to.
 
 use crate::actions::agent_poll::{self, AgentReport, AgentWork, MIN_AGENT_VERSION};
 use crate::actions::claim::{Claimed, claim as claim_job};
@@ -104,7 +104,7 @@ fn report(body: &JsonFields) -> Result<AgentReport, Error> {
             scope.needed_text("environment")?,
         ));
     }
-    // Pairs say exactly what there is; the two lists beside them are for servers that do not read pairs.
+    // Pairs say exactly what there is; the two lists next to them are for servers that do not read pairs.
     let mut databases = capabilities.texts("databases")?;
     let mut environments = capabilities.texts("environments")?;
     if scopes.is_some() {
@@ -188,7 +188,7 @@ pub fn claim(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Han
         execution_plan: plan
             .map(serde_json::from_str)
             .transpose()
-            .map_err(|e| Error::internal("a stored plan is no JSON", e))?,
+            .map_err(|e| Error::internal("a stored plan is not JSON", e))?,
         execution_plan_json: plan,
     };
     replies::json(200, &answer)

@@ -70,7 +70,7 @@ fn token_revoked(cx: &Context, token_id: &str) -> Result<(), Error> {
     )
 }
 
-/// Whether a person may act; made if he is new.
+/// Whether a person may act; the row is made if it is new.
 fn user_set(cx: &Context, user: &UserStatus) -> Result<(), Error> {
     let status = if user.active { "active" } else { "suspended" };
     let source = user.by_config.then_some("config");

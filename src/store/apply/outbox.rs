@@ -8,7 +8,7 @@ use crate::domain::policy::notification::Routes;
 use crate::error::Error;
 use rusqlite::params;
 
-/// Writes a row for every webhook that is told of `event`, the type of the change's audit event. It is due at once.
+/// Writes a row for every webhook that receives `event`, the type of the change's audit event. It is due at once.
 pub(super) fn announced(
     cx: &Context,
     event: &'static str,

@@ -5,11 +5,11 @@
 pub enum ColumnGuard {
     /// Part of the live state: the next start refuses the file.
     Digested,
-    /// A start sets it anew, or every use checks it against something else; said why.
+    /// A start sets it anew, or every use checks it against something else; with the reason.
     Clamped(&'static str),
     /// Part of what `verify` compares with the chain.
     Verified(&'static str),
-    /// Nothing is decided by it; said why.
+    /// Nothing is decided by it; with the reason.
     Harmless(&'static str),
 }
 

@@ -3,7 +3,7 @@
 //!
 //! The triggers are temporary: made anew for each connection from [`columns::TABLES`], they are not part of the file,
 //! so nobody can take them out of it, and a new column needs no migration of triggers. They call `live_row`, which adds
-//! a row to the sums or takes it away. Sums live in memory beside the transaction: whatever undoes rows puts the sums
+//! a row to the sums or takes it away. Sums live in memory next to the transaction: whatever undoes rows puts the sums
 //! back too (see [`LiveState::sums`]).
 
 pub mod columns;
@@ -123,7 +123,7 @@ impl LiveState {
         Ok(adds)
     }
 
-    /// Takes over sums that were computed from the rows, by name of their table.
+    /// Sets sums that were computed from the rows, by name of their table.
     fn set(&self, computed: &[(String, Sum)]) {
         let mut sums = [Sum::default(); TABLES.len()];
         for (slot, table) in live_tables() {

@@ -84,7 +84,7 @@ fn routes_change_at_the_event_that_says_so_and_only_if_it_is_committed() {
     let store = open(&temp);
     create(&store).unwrap();
     assert_eq!(kept(&store), [""; 0]);
-    // What stands behind it in the same transaction goes by the new routes already.
+    // What follows it in the same transaction goes by the new routes already.
     store
         .change(Actor::system(), |view, _| {
             let new = new_request(view, Opening::Pending)?;

@@ -1,4 +1,4 @@
-//! A bucket behind the server: starts, reports, downloads, readiness, and a change of the place.
+//! A server with a bucket: starts, reports, downloads, readiness, and a change of the place.
 
 use crate::results::{content, ran, stream};
 use crate::support::{Bucket, OBJECTS, ROWS, SHOP, Server, StoreMood as Mood, Temp};
@@ -32,7 +32,7 @@ fn a_start_without_its_bucket_ends_with_the_reason() {
     }
     bucket.mood(Mood::Well);
     start().unwrap().stop().unwrap();
-    assert!(bucket.keys().is_empty(), "a probe was left behind");
+    assert!(bucket.keys().is_empty(), "a probe was left");
 }
 
 fn open() -> (Bucket, Server) {
@@ -74,7 +74,7 @@ fn a_report_is_taken_in_when_the_store_is_back() {
         assert!(page.contains(line), "no {line}");
     }
 
-    // A reader is told to come back, and the next one gets it whole.
+    // A reader is asked to come back, and the next one gets it whole.
     bucket.mood(Mood::Says(403, "AccessDenied"));
     let answer = content(&request.by, &request).refused(503, "unavailable");
     assert!(!answer.raw().contains("AccessDenied") && !answer.raw().contains("shelf"));

@@ -182,7 +182,7 @@ fn postgres_values_come_as_they_are() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn bytes_that_are_no_text_are_marked_and_cost_no_result() {
+fn bytes_that_are_not_text_are_marked_and_cost_no_result() {
     let place =
         postgres_made("ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
     place.done(&["CREATE TABLE t (v TEXT)"]);

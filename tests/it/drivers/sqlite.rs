@@ -91,7 +91,7 @@ fn ends_soon(place: &Place, sql: &str, says: &[&str]) {
 }
 
 #[test]
-fn a_statement_that_hears_nothing_is_killed_when_its_time_is_up() {
+fn a_statement_that_ignores_interrupts_is_killed_when_its_time_is_up() {
     let place = sqlite();
     let mut read = job(Operation::ExecuteSelect, &[DEAF]);
     read.timeout_secs = 1;
@@ -109,7 +109,7 @@ fn a_statement_that_hears_nothing_is_killed_when_its_time_is_up() {
 }
 
 #[test]
-fn a_statement_that_hears_nothing_is_killed_when_it_is_cancelled() {
+fn a_statement_that_ignores_interrupts_is_killed_when_it_is_cancelled() {
     let place = Arc::new(sqlite());
     let (cancel, started, thread) = running(&place, job(Operation::ExecuteSelect, &[DEAF]));
     started.recv_timeout(Duration::from_secs(20)).unwrap();

@@ -1,4 +1,4 @@
-//! Every known way to stop the listener behind the gate.
+//! Every known way to stop the backend listener.
 
 use super::rig::{PATIENCE, Peer, Rig, eventually, limits};
 use dbward::gate::{GateLimits, Wake};
@@ -55,7 +55,7 @@ fn forty_clients_at_once_are_all_served_five_times() {
 }
 
 #[test]
-fn other_versions_leave_no_thread_behind() {
+fn other_versions_leave_no_thread() {
     let rig = Rig::start(2, limits());
     for n in 0..20 {
         let mut peer = rig.client();
@@ -151,7 +151,7 @@ fn announced_bodies_that_never_come_hold_no_worker() {
 }
 
 #[test]
-fn calls_pipelined_behind_a_poll_wait_for_it_and_hold_no_worker() {
+fn calls_pipelined_after_a_poll_wait_for_it_and_hold_no_worker() {
     let rig = Rig::start(2, limits());
     let mut peer = rig.client();
     peer.ask("/wait");

@@ -155,7 +155,7 @@ fn an_early_answer_to_a_result_waits_for_its_body() {
         answer.body
     );
     assert_eq!(agent.get("/ping").body, "pong");
-    // Whoever sends more than anybody may is cut off.
+    // A client that sends more than the limit is cut off.
     let mut endless = rig.client();
     endless.say(post("/results", "Bearer agent-1", 64 * MIB));
     let _ = endless.stream.write_all(&vec![b'x'; 17 * MIB]);
@@ -196,7 +196,7 @@ fn a_token_has_its_calls_under_way_however_it_is_written() {
     let mut agent = rig.client();
     agent.say(post("/results", "Bearer agent-1", 3) + "abc");
     assert_eq!(agent.answer().body, "3 None", "results do not count");
-    rig.app.open_door(true);
+    rig.app.set_open(true);
     for peer in &mut stuck {
         assert_eq!(peer.answer().body, "done");
     }
@@ -204,7 +204,7 @@ fn a_token_has_its_calls_under_way_however_it_is_written() {
 }
 
 #[test]
-fn parked_calls_are_no_calls_under_way() {
+fn parked_calls_are_not_calls_under_way() {
     let few = GateLimits {
         calls_per_token_max: 1,
         parked_per_token_max: 3,
@@ -263,7 +263,7 @@ fn half_heads_from_everywhere_leave_places_for_what_is_always_served() {
     let rig = Rig::build(2, 64, small, false);
     let address = rig.gate.local_addr();
     let mut half = Vec::new();
-    // Those who have said nothing yet make room for those who come: until every place has a head that never ends.
+    // Those who have sent nothing yet make room for those who come: until every place has a head that never ends.
     let mut addresses = (2..=250).cycle();
     eventually("every place busy", || {
         let idle = rig.gate.idle_connections();
@@ -337,7 +337,7 @@ fn one_address_leaves_half_to_others() {
         "{}",
         refused.body
     );
-    rig.app.open_door(true);
+    rig.app.set_open(true);
     for peer in &mut busy {
         peer.answer();
     }

@@ -166,7 +166,7 @@ fn the_gates_own_fields_cannot_be_forged() {
 }
 
 #[test]
-fn what_the_inside_may_not_say_is_not_said() {
+fn what_the_backend_may_not_say_is_not_passed_on() {
     let rig = Rig::start(2, limits());
     let got = rig.get("/inject");
     got.is_error(500);

@@ -1,4 +1,4 @@
-//! A gate and a listener in this process, a small application behind them, and a client that says any bytes.
+//! A gate and a listener in this process, a small application, and a client that sends any bytes.
 
 use dbward::clock::Clock;
 use dbward::gate::{
@@ -41,15 +41,15 @@ pub(super) struct App {
     pub(super) jobs: Mutex<VecDeque<String>>,
     pub(super) ready: AtomicBool,
     /// Calls to `/stuck` wait here while it is closed.
-    door: Mutex<bool>,
-    door_moved: Condvar,
+    is_open: Mutex<bool>,
+    open_changed: Condvar,
     pub(super) stuck: AtomicUsize,
 }
 
 impl App {
-    pub(super) fn open_door(&self, open: bool) {
-        *self.door.lock().unwrap() = open;
-        self.door_moved.notify_all();
+    pub(super) fn set_open(&self, open: bool) {
+        *self.is_open.lock().unwrap() = open;
+        self.open_changed.notify_all();
     }
 
     pub(super) fn serve(&self, hub: &Hub, call: HttpRequest) -> HttpResponse {
@@ -77,8 +77,8 @@ impl App {
             }
             "/stuck" => {
                 self.stuck.fetch_add(1, Ordering::SeqCst);
-                let open = self.door.lock().unwrap();
-                drop(self.door_moved.wait_while(open, |open| !*open).unwrap());
+                let open = self.is_open.lock().unwrap();
+                drop(self.open_changed.wait_while(open, |open| !*open).unwrap());
                 self.stuck.fetch_sub(1, Ordering::SeqCst);
                 HttpResponse::with_body(200, "text/plain", "done")
             }
@@ -265,7 +265,7 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        self.app.open_door(true);
+        self.app.set_open(true);
         self.gate.stop(Duration::from_millis(500));
         if let Some(listener) = self.listener.take() {
             listener.stop();
@@ -311,7 +311,7 @@ impl Got {
     }
 }
 
-/// A client that says exactly the bytes it is told to.
+/// A client that sends exactly the given bytes.
 pub(super) struct Peer {
     pub(super) stream: TcpStream,
     pub(super) rest: Vec<u8>,
@@ -346,7 +346,7 @@ impl Peer {
         self.read_answer(false)
     }
 
-    /// Whether the first byte of an answer comes in time.
+    /// Whether the first byte of an answer arrives in time.
     pub(super) fn answers_within(&mut self, time: Duration) -> bool {
         self.stream.set_read_timeout(Some(time)).unwrap();
         let came = self.stream.peek(&mut [0]).is_ok();

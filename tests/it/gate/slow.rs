@@ -29,7 +29,7 @@ fn large_answers_arrive_whole() {
 }
 
 #[test]
-fn stuck_workers_are_said_to_be_stuck_and_recover() {
+fn stuck_workers_are_reported_as_stuck_and_recover() {
     let rig = Rig::start(2, limits());
     let mut stuck: Vec<Peer> = (0..4)
         .map(|_| {
@@ -55,7 +55,7 @@ fn stuck_workers_are_said_to_be_stuck_and_recover() {
     }
     assert_eq!(rig.metrics.gate_backend_lost.value(&[]), 4);
     rig.get("/ping").is_error(503);
-    rig.app.open_door(true);
+    rig.app.set_open(true);
     eventually("recovery", || rig.get("/ping").status == 200);
     rig.is_alive();
     // The connections of the calls that failed are as good as any.
@@ -88,7 +88,7 @@ fn bodies_and_answers_over_the_common_budget_are_refused() {
 }
 
 #[test]
-fn three_hundred_idle_connections_are_no_burden() {
+fn three_hundred_idle_connections_are_not_a_burden() {
     let rig = Rig::start(2, limits());
     let idle: Vec<Peer> = (0..300).map(|_| rig.client()).collect();
     eventually("all seated", || rig.gate.connections() == 300);
@@ -98,7 +98,7 @@ fn three_hundred_idle_connections_are_no_burden() {
 }
 
 #[test]
-fn a_full_queue_is_said_at_once() {
+fn a_full_queue_is_reported_at_once() {
     let rig = Rig::build(2, 1, limits(), false);
     let mut stuck: Vec<Peer> = Vec::new();
     for n in 1..=2 {
@@ -126,7 +126,7 @@ fn a_full_queue_is_said_at_once() {
     got.is_error(503);
     assert!(got.body.contains("too much to do"), "{}", got.body);
     assert!(rig.metrics.queue_full.value(&[]) > 0);
-    rig.app.open_door(true);
+    rig.app.set_open(true);
     assert_eq!(two[1 - refused].answer().body, "pong");
     rig.is_alive();
 }
@@ -151,7 +151,7 @@ fn an_idle_connection_is_closed_quietly_after_its_time() {
 }
 
 #[test]
-fn the_inside_answers_nobody_but_the_gate() {
+fn the_backend_answers_nobody_but_the_gate() {
     let rig = Rig::start(2, limits());
     let socket = rig.listener.as_ref().unwrap().socket();
     for key in ["", "x-internal-key: 0123456789abcdef0123456789abcdef\r\n"] {

@@ -96,7 +96,7 @@ fn stopping_closes_idle_connections_answers_busy_ones_and_refuses_new_ones() {
         assert!(TcpStream::connect(rig.gate.local_addr()).is_err());
         halfway.say(" a\r\n\r\n");
         assert_eq!(halfway.answer().body, "pong");
-        rig.app.open_door(true);
+        rig.app.set_open(true);
         assert_eq!(busy.answer().body, "done");
         drop((poll, halfway, busy));
         assert_eq!(stopped.join().unwrap(), 0, "nobody was cut off");
@@ -122,7 +122,7 @@ fn stopping_an_idle_server_takes_no_time_and_a_stuck_one_no_more_than_allowed() 
     busy.ask("/stuck");
     eventually("stuck", || rig.app.stuck.load(Ordering::SeqCst) == 1);
     assert_eq!(rig.gate.stop(Duration::from_millis(50)), 1);
-    rig.app.open_door(true);
+    rig.app.set_open(true);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_call_whose_client_leaves_gives_its_worker_back() {
     peer.ask("/stuck");
     eventually("stuck", || rig.app.stuck.load(Ordering::SeqCst) == 1);
     drop(peer);
-    rig.app.open_door(true);
+    rig.app.set_open(true);
     rig.forgets_everybody();
     assert_eq!(rig.metrics.gate_backend_lost.value(&[]), 0);
     rig.is_alive();

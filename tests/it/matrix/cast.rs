@@ -43,7 +43,7 @@ enum Kind {
     Agent(&'static str),
     /// With a token of this role.
     Role(&'static str),
-    /// In this group, by his token.
+    /// In this group, by the token.
     Group(&'static str),
     Requester,
     Suspended,
@@ -74,7 +74,7 @@ pub struct Who {
     pub person: Person,
     /// Where an agent works; empty for people.
     environment: &'static str,
-    /// Whether things can be made for him.
+    /// Whether things can be made for this caller.
     owns: bool,
     /// Tells callers and lines apart.
     pub mark: String,
@@ -113,7 +113,7 @@ impl Stage {
         stage
     }
 
-    /// Forgets who failed to prove himself, before it is too often.
+    /// Forgets failed authentications, before they are too many.
     pub fn next_line(&self) {
         self.line.set(self.line.get() + 1);
         self.s.minute();
@@ -164,7 +164,7 @@ impl Stage {
         }
     }
 
-    /// An agent that is none of the callers.
+    /// An agent that is not one of the callers.
     pub fn worker(&self) -> Agent {
         self.s.agent("worker")
     }
@@ -183,7 +183,7 @@ impl Stage {
         request
     }
 
-    /// Somebody of whom nobody minds what becomes of him.
+    /// Somebody who is not needed afterwards.
     pub fn victim(&self, who: &Who) -> String {
         let id = format!("victim-{}", who.mark);
         self.s.person(&id, &["readonly"]);
@@ -192,14 +192,14 @@ impl Stage {
 }
 
 impl Who {
-    /// The caller as an agent, if he is one.
+    /// The caller as an agent, if it is one.
     pub fn agent(&self) -> Option<Agent> {
         let serves = json!({"databases": ["shop"], "environments": [self.environment]});
         let agent = Agent::new(self.person.clone()).serving(serves);
         (!self.environment.is_empty()).then_some(agent)
     }
 
-    /// Where he works, if he is an agent; otherwise production.
+    /// The environment of an agent; otherwise production.
     pub fn place(&self) -> &'static str {
         match self.environment {
             "staging" => "staging",

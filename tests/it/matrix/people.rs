@@ -40,7 +40,7 @@ fn token(stage: &Stage, subject: &str, kind: &str) -> String {
     answer.is(201).text("id")
 }
 
-/// The same of the caller, if he can have one.
+/// The same of the caller, if they can have one.
 fn own_token(stage: &Stage, who: &Who) -> String {
     if who.agent().is_some() {
         return token(stage, &who.person.subject, "agent");
@@ -121,7 +121,7 @@ pub const LINES: &[Lines] = &[
         method: "PATCH",
         path: "/api/users/{id}",
         cases: &[
-            ("himself", |_, w| link(w, &w.person.subject)),
+            ("themselves", |_, w| link(w, &w.person.subject)),
             ("somebody else", |s, w| link(w, &s.victim(w))),
             ("unknown", |_, w| link(w, "nothing")),
         ],
@@ -130,7 +130,7 @@ pub const LINES: &[Lines] = &[
         method: "POST",
         path: "/api/users/{id}/suspend",
         cases: &[
-            ("himself", |_, w| turn(w, &w.person.subject, "suspend")),
+            ("themselves", |_, w| turn(w, &w.person.subject, "suspend")),
             ("somebody else", |s, w| turn(w, &s.victim(w), "suspend")),
             ("unknown", |_, w| turn(w, "nothing", "suspend")),
         ],
@@ -139,7 +139,7 @@ pub const LINES: &[Lines] = &[
         method: "POST",
         path: "/api/users/{id}/activate",
         cases: &[
-            ("himself", |_, w| turn(w, &w.person.subject, "activate")),
+            ("themselves", |_, w| turn(w, &w.person.subject, "activate")),
             ("somebody else", |s, w| turn(w, &s.victim(w), "activate")),
             ("unknown", |_, w| turn(w, "nothing", "activate")),
         ],
@@ -148,10 +148,10 @@ pub const LINES: &[Lines] = &[
         method: "POST",
         path: "/api/tokens",
         cases: &[
-            ("for himself, of his role", |_, w| {
+            ("for themselves, of their role", |_, w| {
                 issue(w, &w.person.subject, "user", json!([]))
             }),
-            ("for himself, administrator", |_, w| {
+            ("for themselves, administrator", |_, w| {
                 issue(w, &w.person.subject, "user", json!(["admin"]))
             }),
             ("for somebody else", |s, w| {

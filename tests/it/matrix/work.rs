@@ -17,7 +17,7 @@ fn job(stage: &Stage, environment: &str) -> Request {
     request.approved_by(&stage.s.approver()).resumed()
 }
 
-/// An execution of the caller, if he is an agent; otherwise of another agent.
+/// An execution of the caller, if it is an agent; otherwise of another agent.
 fn own_execution(stage: &Stage, who: &Who) -> String {
     let agent = who.agent().unwrap_or_else(|| stage.worker());
     execution(stage, &agent, who.place())
@@ -178,7 +178,7 @@ pub const LINES: &[Lines] = &[
         method: "POST",
         path: "/api/agent/dry-run/{id}/result",
         cases: &[
-            ("claimed by himself", |s, w| {
+            ("claimed by themselves", |s, w| {
                 let claimant = w.agent().unwrap_or_else(|| s.worker());
                 answer(s, w, &claimant, w.place())
             }),

@@ -25,7 +25,7 @@ fn after_a_rotation_the_new_key_is_found_and_strangers_cannot_make_us_ask() {
         for key in &made_up {
             scope.spawn(|| {
                 let answer = s.signed(key, &claims(&s, "a")).get("/api/me");
-                // Who finds no place among those that wait is told to come back.
+                // A caller that finds no place among those that wait is asked to come back.
                 assert!([401, 503].contains(&answer.status), "{}", answer.raw());
             });
         }
@@ -68,7 +68,7 @@ fn a_provider_that_is_away_from_the_start_is_503_and_tokens_of_ours_count() {
 }
 
 #[test]
-fn keys_that_are_no_keys_are_503() {
+fn invalid_keys_are_503() {
     let key = Key::new("one");
     let idp = Idp::start("");
     for keys in ["", "{}", "<html>", &" ".repeat(1024 * 1024 + 1)] {
@@ -141,7 +141,7 @@ fn a_slow_provider_holds_up_nobody_else() {
     // A stop does not wait for it either.
     let start = Instant::now();
     let mut s = s;
-    s.stop_beside().join().unwrap();
+    s.stop_in_background().join().unwrap();
     assert!(
         start.elapsed() < Duration::from_secs(5),
         "{:?}",

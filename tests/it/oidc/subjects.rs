@@ -1,11 +1,11 @@
-//! Whom a subject of the provider may be, and that he is no more and no less than that one.
+//! Whom a subject of the provider may be, no more and no less.
 
 use super::{ISSUER, UPDATE, claims, provided, toml, with};
 use crate::support::{Idp, Key, SHOP, Server, key_set};
 use serde_json::json;
 
 #[test]
-fn nobody_comes_in_as_an_agent_or_as_the_server_itself() {
+fn nobody_logs_in_as_an_agent_or_as_the_server_itself() {
     let (_idp, s, key) = provided();
     s.agent("agent-one");
     for subject in ["agent-one", "agent", "system", "anonymous", "*"] {
@@ -58,7 +58,7 @@ fn ids_that_could_be_taken_for_others_are_nobodys() {
 }
 
 #[test]
-fn a_group_that_is_spelled_like_a_selector_names_nobody_else() {
+fn a_group_that_looks_like_a_selector_names_nobody_else() {
     let (_idp, s, key) = provided();
     let request = s.requester().submit("production", UPDATE);
     for group in [
@@ -79,7 +79,7 @@ fn a_group_that_is_spelled_like_a_selector_names_nobody_else() {
 }
 
 #[test]
-fn whom_configuration_or_the_api_suspends_does_not_come_in_by_the_provider() {
+fn suspended_people_do_not_log_in_by_the_provider() {
     let key = Key::new("one");
     let idp = Idp::start(&key_set(&[&key]));
     let keys = format!("{}/keys", idp.url());
@@ -98,7 +98,7 @@ fn whom_configuration_or_the_api_suspends_does_not_come_in_by_the_provider() {
     s.admin().poke("/api/users/leaver/suspend").is(200);
     leaver(&s).get("/api/me").is(401);
     assert_eq!(s.admin().show(&request).is(200).text("status"), "cancelled");
-    // With both kinds of token he is one person: revoking and suspending hits them together.
+    // With both kinds of token it is one person: revoking and suspending hits them together.
     assert!(s.events("event_type=user.created").is_empty());
 }
 
@@ -132,7 +132,7 @@ fn an_administrator_who_is_there_may_retire_the_first_token_and_nobody_else_the_
             json!({"realm_access": {"roles": ["db-admins"]}}),
         )
     };
-    // Whether the provider makes somebody an administrator nobody knows before he comes.
+    // Whether the provider makes somebody an administrator is unknown before they log in.
     s.admin().delete(&path).refused(409, "last_admin");
     s.admin()
         .poke("/api/users/admin/suspend")
@@ -140,7 +140,7 @@ fn an_administrator_who_is_there_may_retire_the_first_token_and_nobody_else_the_
     let chief = s.signed(&key, &claims_of(&s, "chief"));
     chief.delete(&path).is(200);
     s.admin().get("/api/me").is(401);
-    // Now he is the last that anybody knows of.
+    // Now that is the last known one.
     chief
         .poke("/api/users/chief/suspend")
         .refused(409, "last_admin");

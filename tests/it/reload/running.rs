@@ -45,7 +45,7 @@ impl Running {
         let before = self.value("generation");
         self.write(toml);
         self.program.signal(Signal::HUP);
-        eventually("taken over", || self.value("generation") > before);
+        eventually("applied", || self.value("generation") > before);
     }
 
     /// Has the server look at this file and leave it.

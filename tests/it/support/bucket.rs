@@ -1,4 +1,4 @@
-//! Stores that speak S3: the real one that DBWARD_TEST_S3_URL names, and one that is none: it keeps objects in memory,
+//! Stores that speak S3: the real one that DBWARD_TEST_S3_URL names, and a fake one: it keeps objects in memory,
 //! can be slow, refuse, hang up, or answer what was not asked, and remembers what it was asked.
 
 use dbward::clock::{Clock, Timestamp};

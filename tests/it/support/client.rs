@@ -1,4 +1,4 @@
-//! People who call the server: a blocking HTTP client that sends exactly what it is told, and answers that know what
+//! People who call the server: a blocking HTTP client that sends exactly what the test says, and answers that know what
 //! the contract wants of every answer.
 
 use super::{PATIENCE, eventually};

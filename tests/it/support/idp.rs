@@ -1,4 +1,4 @@
-//! An identity provider that is not one: it signs what it is told with keys of its own, publishes them, and can be
+//! An identity provider that is not one: it signs what the test says with keys of its own, publishes them, and can be
 //! slow, refuse, or hang up. It says with which key it signs, and counts how often it is asked.
 
 use base64::Engine;

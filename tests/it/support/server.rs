@@ -71,7 +71,7 @@ impl Drop for Temp {
     }
 }
 
-/// Verifies a database file with the public keys beside it.
+/// Verifies a database file with the public keys next to it.
 pub fn verified(state_dir: &Path) -> Verified {
     let text = fs::read_to_string(state_dir.join("audit-keys.json")).unwrap();
     let file: Value = serde_json::from_str(&text).unwrap();
@@ -212,7 +212,7 @@ impl Server {
     }
 
     /// Stops in order, on a thread of its own, while the test goes on calling.
-    pub fn stop_beside(&mut self) -> std::thread::JoinHandle<()> {
+    pub fn stop_in_background(&mut self) -> std::thread::JoinHandle<()> {
         let running = self.running.take().unwrap();
         std::thread::spawn(move || running.stop().unwrap())
     }
@@ -278,7 +278,7 @@ impl Server {
         self.sweep();
     }
 
-    /// Turns the clock and leaves what is due to whoever comes.
+    /// Turns the clock and leaves what is due to the next call.
     pub fn turn_only(&self, secs: u64) {
         self.clock.turn(Duration::from_secs(secs));
     }
@@ -342,7 +342,7 @@ impl Server {
         self.inner().app().objects.delete(key).unwrap();
     }
 
-    /// Forgets internal errors that the test provoked; answers how many there were.
+    /// Forgets internal errors that the test provoked; returns how many there were.
     pub fn forgive_faults(&self) -> usize {
         std::mem::take(&mut *self.faults.lock().unwrap()).len()
     }

@@ -224,7 +224,7 @@ fn the_changelog_has_a_heading_for_this_version() {
 }
 
 #[test]
-fn every_dependency_stands_beside_its_reason() {
+fn every_dependency_has_its_reason_next_to_it() {
     let manifest = read("Cargo.toml");
     let (mut section, mut above, mut seen, mut found) = ("", "", 0, Vec::new());
     for (n, line) in manifest.lines().enumerate() {
@@ -235,17 +235,17 @@ fn every_dependency_stands_beside_its_reason() {
             && !line.starts_with(['#', ' '])
         {
             seen += 1;
-            let beside = line
+            let next_to_it = line
                 .rsplit_once(" # ")
                 .is_some_and(|(_, reason)| !reason.is_empty());
-            if !beside && !above.starts_with("# ") {
+            if !next_to_it && !above.starts_with("# ") {
                 found.push(format!("Cargo.toml:{} {line}", n + 1));
             }
         }
         above = line;
     }
     assert!(seen >= 10, "only {seen} dependencies were read");
-    none("a dependency has a comment above or beside it", &found);
+    none("a dependency has a comment above or next to it", &found);
 }
 
 #[test]

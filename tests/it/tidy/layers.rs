@@ -3,7 +3,7 @@
 use super::source::{Source, is_name, sources};
 use super::{none, read};
 
-/// Every module, and what it may name of ours beside itself: the modules above it, or fewer where the reason says so.
+/// Every module, and what it may name of ours besides itself: the modules above it, or fewer where the reason says so.
 const LAYERS: &[(&str, &str)] = &[
     ("error", ""),
     ("clock", "error"),
@@ -279,7 +279,7 @@ fn only_the_clock_reads_the_time_of_day() {
 }
 
 #[test]
-fn the_door_writes_only_through_verbs() {
+fn the_http_layer_writes_only_through_verbs() {
     let mut offences = Vec::new();
     for source in sources("src/http") {
         let found = source.uses(".change(").into_iter();

@@ -53,7 +53,7 @@ fn no_two_public_types_share_a_name() {
     let own = |path: &str| NOT_YET.iter().all(|folder| !path.starts_with(folder));
     for source in sources("src").into_iter().filter(|s| own(&s.path)) {
         for (n, line) in source.code.lines().enumerate() {
-            // A macro writes `$name`, which is no name.
+            // A macro writes `$name`, which is not a name.
             if let Some(name) = declared(line).filter(|name| !name.is_empty()) {
                 let place = format!("{}:{}", source.path, n + 1);
                 places.entry(name.to_owned()).or_default().push(place);

@@ -13,6 +13,8 @@ pub struct Source {
     pub code: String,
     /// Every string literal.
     pub strings: Vec<Quoted>,
+    /// Every comment to the end of a line, with its slashes.
+    pub comments: Vec<Quoted>,
     /// Spans of `code` that only tests compile.
     tests: Vec<(usize, usize)>,
 }
@@ -54,12 +56,13 @@ impl Source {
 
     /// A file with this text.
     pub fn new(path: &str, text: String) -> Source {
-        let (code, strings) = split(&text);
+        let (code, strings, comments) = split(&text);
         let mut source = Source {
             path: path.to_owned(),
             text,
             code,
             strings,
+            comments,
             tests: Vec::new(),
         };
         source.tests = source.test_spans();
@@ -170,11 +173,12 @@ fn body(code: &str, from: usize) -> Option<(usize, usize)> {
     None
 }
 
-/// Code with blanks for comments and quoted texts, and the quoted texts.
-fn split(text: &str) -> (String, Vec<Quoted>) {
+/// Code with blanks for comments and quoted texts, the quoted texts, and the comments.
+fn split(text: &str) -> (String, Vec<Quoted>, Vec<Quoted>) {
     let bytes = text.as_bytes();
     let mut code = bytes.to_vec();
     let mut strings = Vec::new();
+    let mut comments = Vec::new();
     let mut blank = |from: usize, to: usize| {
         for byte in &mut code[from..to] {
             if *byte != b'\n' {
@@ -189,6 +193,10 @@ fn split(text: &str) -> (String, Vec<Quoted>) {
         let length = if rest.starts_with("//") {
             let length = rest.find('\n').unwrap_or(rest.len());
             blank(n, n + length);
+            comments.push(Quoted {
+                at: n,
+                value: rest[..length].to_owned(),
+            });
             length
         } else if rest.starts_with("/*") {
             let length = block_comment(rest);
@@ -214,7 +222,7 @@ fn split(text: &str) -> (String, Vec<Quoted>) {
         };
         n += length;
     }
-    (String::from_utf8(code).unwrap(), strings)
+    (String::from_utf8(code).unwrap(), strings, comments)
 }
 
 /// Length of a block comment, inner ones included.
@@ -282,7 +290,7 @@ fn character(rest: &str) -> Option<usize> {
 }
 
 #[test]
-fn comments_and_quotes_are_no_code() {
+fn comments_and_quotes_are_not_code() {
     let text = "fn a<'x>(c: &'x str) { /* \" /* */ } */ let q = ('\"', '\\'', b\"}\\\"\"); } // fn b() {}\n\
                 const R: &str = r#\"raw \" { text\"#; const S: &str = \"two \\\n   words\";\n\
                 #[cfg(test)]\nmod tests {\n fn c() { x.unwrap() }\n}\nfn d() { x.unwrap() }\n";

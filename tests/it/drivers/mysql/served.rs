@@ -39,6 +39,6 @@ fn a_session_that_mysql_loses_is_a_failure() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn an_agent_killed_beside_mysql_tells_what_is_left() {
+fn an_agent_killed_next_to_mysql_tells_what_is_left() {
     served::a_killed_agent_says_afterwards_what_is_left(Served::start(mysql(), 60), &ENDLESS);
 }

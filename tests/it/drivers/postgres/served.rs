@@ -38,6 +38,6 @@ fn a_session_that_postgres_loses_is_a_failure() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn an_agent_killed_beside_postgres_tells_what_is_left() {
+fn an_agent_killed_next_to_postgres_tells_what_is_left() {
     served::a_killed_agent_says_afterwards_what_is_left(Served::start(postgres(), 60), &ENDLESS);
 }
