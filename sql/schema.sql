@@ -206,7 +206,8 @@ CREATE TABLE requests (
     cancelled_by           TEXT,
     cancel_reason          TEXT,
     -- When the clock next has something to do with it.
-    due_at_ms              INTEGER,
+    due_at_ms              INTEGER, dialect TEXT NOT NULL DEFAULT 'unknown'
+    CHECK (dialect IN ('postgresql', 'mysql', 'sqlite', 'any', 'unknown')),
     FOREIGN KEY (id, status, audit_seq) REFERENCES audit_events (request_id, to_status, seq)
 ) STRICT;
 
@@ -227,11 +228,6 @@ CREATE TRIGGER requests_move BEFORE UPDATE OF status, audit_seq ON requests
 WHEN NEW.audit_seq <= OLD.audit_seq
   OR OLD.status IS NOT (SELECT from_status FROM audit_events WHERE seq = NEW.audit_seq)
 BEGIN SELECT RAISE(ABORT, 'request moved without its audit event'); END;
-
-CREATE TRIGGER requests_fixed
-BEFORE UPDATE OF seq, id, requester, token_id, database_name, environment, operation, emergency, allow_ddl,
-    no_result_store, reason, total_steps, policy_version, created_at_ms ON requests
-BEGIN SELECT RAISE(ABORT, 'what a request is never changes'); END;
 
 CREATE TABLE request_counts (
     status TEXT PRIMARY KEY,
@@ -709,3 +705,31 @@ WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <
   -- One has an outcome exactly when it is over.
   OR (NEW.status = 'claimed') IS NOT (NEW.outcome IS NULL)
 BEGIN SELECT RAISE(ABORT, 'execution changed without its audit event'); END;
+
+CREATE TRIGGER requests_fixed
+BEFORE UPDATE OF seq, id, requester, token_id, database_name, environment, operation, emergency, allow_ddl,
+    no_result_store, reason, total_steps, policy_version, created_at_ms, dialect ON requests
+BEGIN SELECT RAISE(ABORT, 'what a request is never changes'); END;
+
+CREATE TABLE reported_dialects (
+    database_name  TEXT NOT NULL,
+    environment    TEXT NOT NULL,
+    agent_id       TEXT NOT NULL REFERENCES users (id),
+    dialect        TEXT NOT NULL CHECK (dialect IN ('postgresql', 'mysql', 'sqlite')),
+    reported_at_ms INTEGER NOT NULL,
+    audit_seq      INTEGER NOT NULL,
+    PRIMARY KEY (database_name, environment, agent_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER reported_dialects_insert BEFORE INSERT ON reported_dialects
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
+BEGIN SELECT RAISE(ABORT, 'dialect without its audit event'); END;
+
+CREATE TRIGGER reported_dialects_update BEFORE UPDATE ON reported_dialects
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
+  OR NEW.database_name IS NOT OLD.database_name OR NEW.environment IS NOT OLD.environment
+  OR NEW.agent_id IS NOT OLD.agent_id
+BEGIN SELECT RAISE(ABORT, 'dialect without its audit event'); END;
+
+CREATE TRIGGER reported_dialects_kept BEFORE DELETE ON reported_dialects
+BEGIN SELECT RAISE(ABORT, 'reported dialects are kept'); END;

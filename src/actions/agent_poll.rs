@@ -1,6 +1,6 @@
 //! An agent says what it can do and asks for work.
 
-use super::{App, dry_run};
+use super::{Active, App, dialects, dry_run};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::change::IdentityChange;
@@ -106,24 +106,20 @@ pub fn poll(
         });
     }
     let targets = served(app, caller, &agent.scopes);
-    let dry_runs = dry_run::waiting(app, &targets)?;
+    let dry_runs = dry_run::waiting(app, &agent.id, &targets)?;
     if limit == 0 {
         return Ok(AgentWork {
             dry_runs,
             ..AgentWork::default()
         });
     }
-    let takes = |job: &DispatchedJob| operations.is_empty() || operations.contains(&job.operation);
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut jobs, mut left) = (Vec::new(), BTreeMap::new());
+    let active = app.active();
     app.store.read(|view| {
-        let mut found = Vec::new();
-        for target in &targets {
-            found.extend(jobs_on(view, target, takes)?);
-        }
-        found.sort_by_key(|j| j.dispatch_seq);
-        for mut job in found {
-            if jobs.len() < wanted && takes(&job) {
+        let found = dispatched(view, &active, &agent.id, &operations, &targets)?;
+        for (takes, mut job) in found {
+            if jobs.len() < wanted && takes {
                 // Statements are long, and a backlog has many that nobody asked for.
                 view.fill_in(&mut job)?;
                 jobs.push(job);
@@ -158,6 +154,29 @@ fn served(app: &App, caller: &Caller, scopes: &[Scope]) -> Vec<Target> {
         .targets()
         .filter(|t| caller.reaches(t) && scopes.iter().any(|s| s.covers(t)))
         .collect()
+}
+
+/// The first jobs of each target, first dispatched first, each with whether the agent takes it: it runs that operation,
+/// and its database reads the text as it was read when it was approved.
+fn dispatched(
+    view: &View,
+    active: &Active,
+    agent_id: &str,
+    operations: &[Operation],
+    targets: &[Target],
+) -> Result<Vec<(bool, DispatchedJob)>, Error> {
+    let mut found = Vec::new();
+    for target in targets {
+        let dialect = dialects::of_agent(&active.policies, view, target, agent_id)?;
+        let takes = |job: &DispatchedJob| {
+            (operations.is_empty() || operations.contains(&job.operation))
+                && job.dialect.runs_on(dialect)
+        };
+        let jobs = jobs_on(view, target, takes)?;
+        found.extend(jobs.into_iter().map(|job| (takes(&job), job)));
+    }
+    found.sort_by_key(|(_, job)| job.dispatch_seq);
+    Ok(found)
 }
 
 /// The first jobs of a target; where the agent runs none of them, those after them too, so that work for others does

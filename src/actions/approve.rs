@@ -1,7 +1,7 @@
 //! Approves a pending request: books one vote, and approves the request with the last one needed.
 
 use super::view_requests::{issued_by, may_learn_status};
-use super::{App, note};
+use super::{App, dialects, note};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::approval::{Ballot, Vote, VoteAction, current_step};
@@ -29,7 +29,7 @@ pub struct Approved {
 ///
 /// # Errors
 /// 400 for a bad comment or selector; 404; 403 `forbidden`, `self_approval`, `not_an_approver`; 409 `conflict`,
-/// `already_approved`; 410 `gone`.
+/// `already_approved`, `dialect_changed`; 410 `gone`; 422 `database_not_registered`.
 pub fn approve(
     app: &Arc<App>,
     caller: &Caller,
@@ -50,6 +50,10 @@ pub fn approve(
         }
         let pending = request.pending(now)?.map_err(|refusal| refusal.error())?;
         let workflow = workflow.ok_or_else(|| without_workflow(&request))?;
+        let active = cx.active();
+        if let Err(error) = dialects::ensure_current(&active, view, &request, now) {
+            return refuse(&cx, &caller, &request, error);
+        }
         let ballot = Ballot {
             workflow: &workflow,
             votes: &votes,
@@ -71,7 +75,6 @@ pub fn approve(
             issued_by_requester,
             at: now,
         };
-        let active = cx.active();
         let ttl = workflow
             .approval_ttl_secs
             .unwrap_or(active.policies.approval_ttl_secs);

@@ -1,7 +1,7 @@
 //! An agent takes a dispatched request: it gets the SQL, a lease, and a token that binds both.
 
-use super::App;
 use super::approve::refuse_verb;
+use super::{Active, App, dialects};
 use crate::clock::Timestamp;
 use crate::crypto::uuid_at;
 use crate::domain::actor::Caller;
@@ -38,7 +38,8 @@ pub struct Claimed {
 /// Claims request `id`. With a `claim_key`, asking again gives the same answer until the first heartbeat.
 ///
 /// # Errors
-/// 503 while draining; 404 for an agent that never polled or an unknown request; 403 `forbidden`; 409 `conflict`.
+/// 503 while draining; 404 for an agent that never polled or an unknown request; 403 `forbidden`; 409 `conflict`,
+/// `dialect_mismatch`, `dialect_changed`; 422 `database_not_registered`.
 pub fn claim(
     app: &Arc<App>,
     caller: &Caller,
@@ -84,6 +85,9 @@ pub fn claim(
                 format!("migration {other} is running on {}", request.target),
             ));
         }
+        if let Err(error) = means_the_same(&cx.active(), view, &agent, &request, now) {
+            return refuse_verb(&cx, &caller, &request, VERB, error);
+        }
         let text = view.request_text(&request)?;
         let execution = execution(&cx, view, &agent, &request, &text, claim_key, now)?;
         let claimed = Claimed {
@@ -118,6 +122,19 @@ fn is_its_own(caller: &Caller, agent: &AgentRow, request: &Request) -> Result<()
         return Ok(());
     };
     Err(Error::forbidden(what))
+}
+
+/// Refuses what this agent's database would read differently than it was read when it was approved.
+fn means_the_same(
+    active: &Active,
+    view: &View,
+    agent: &AgentRow,
+    request: &Request,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let (policies, target) = (&active.policies, &request.target);
+    dialects::ensure_runs(policies, view, target, &agent.id, request.dialect)?;
+    dialects::ensure_current(active, view, request, now)
 }
 
 /// The claim that this agent made with this key, while no heartbeat has come.
@@ -190,6 +207,7 @@ fn execution(
         max_rows,
         max_affected_rows: None,
         policy_version: request.policy_version.clone(),
+        dialect: request.dialect,
     };
     Ok(NewExecution {
         id,

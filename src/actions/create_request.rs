@@ -6,7 +6,7 @@
 use super::dry_run::STATEMENTS_MAX;
 use super::eligible;
 use super::schemas::CachedSnapshot;
-use super::{Active, App, note};
+use super::{Active, App, dialects, note};
 use crate::clock::Timestamp;
 use crate::crypto::{hex, sha256_fields, sha256_hex, uuid};
 use crate::domain::actor::Caller;
@@ -20,7 +20,7 @@ use crate::domain::facts::{Facts, Requester, SqlFacts};
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Permission;
 use crate::domain::request::{Opening, Status};
-use crate::domain::sql::{Analysis, Class, TEXT_BYTES_MAX};
+use crate::domain::sql::{Analysis, Class, DialectFact, TEXT_BYTES_MAX};
 use crate::error::{Error, ErrorKind, Shown};
 use crate::store::{Verdict, View};
 use serde_json::Value;
@@ -144,23 +144,63 @@ fn create_checked(app: &Arc<App>, caller: &Caller, checked: &Checked) -> Result<
     }
     app.quotas.take_bytes(app, caller, checked.detail.len())?;
     let active = app.active();
-    let schema = app.schema(&checked.target)?;
+    let read = Read {
+        schema: app.schema(&checked.target)?,
+        dialect: known_dialect(app, &active, &checked.target)?,
+    };
     let analysis = if checked.operation.is_execute() {
-        let dialect = dialect(&active, &checked.target, &schema);
-        Some(app.analyzer.analyze(&checked.detail, dialect)?)
+        Some(analyze(app, &checked.detail, read.dialect)?)
     } else {
         None
     };
     let fingerprint = analysis.as_ref().map(|a| a.fingerprint.clone());
-    let (decision, new) = decide(app, caller, checked, &active, &schema, analysis.as_deref())
+    let (decision, new) = decide(app, caller, checked, &active, &read, analysis.as_deref())
         .map_err(|e| refuse(e, fingerprint))?;
-    write(app, caller, checked, &active, &decision, new)
+    // A migration is not read as SQL here, so its dialect is that of the database.
+    let fact = match (&analysis, read.dialect) {
+        (Some(analysis), _) => analysis.dialect_fact,
+        (None, Some(dialect)) => DialectFact::Known(dialect),
+        (None, None) => DialectFact::Any,
+    };
+    write(
+        app,
+        caller,
+        checked,
+        &active,
+        &decision,
+        (new, fact, read.dialect),
+    )
 }
 
-/// The dialect of a target: as configured, as its agent reports it, or PostgreSQL.
-pub(super) fn dialect(active: &Active, target: &Target, schema: &CachedSnapshot) -> Dialect {
-    let configured = active.policies.database(target).and_then(|d| d.dialect);
-    configured.or(schema.dialect()).unwrap_or(Dialect::Postgres)
+/// What was known of the target when the text was read.
+struct Read {
+    schema: Arc<CachedSnapshot>,
+    dialect: Option<Dialect>,
+}
+
+/// The dialect of a target, if it is known.
+pub(super) fn known_dialect(
+    app: &App,
+    active: &Active,
+    target: &Target,
+) -> Result<Option<Dialect>, Error> {
+    let now = app.clock.now();
+    let found = app
+        .store
+        .read(|view| dialects::of_target(&active.policies, view, target, now))?;
+    Ok(found.known)
+}
+
+/// Reads a text in the dialect of its database, or in all where nobody knows which that is.
+pub(super) fn analyze(
+    app: &App,
+    text: &str,
+    dialect: Option<Dialect>,
+) -> Result<Arc<Analysis>, Error> {
+    match dialect {
+        Some(dialect) => app.analyzer.analyze(text, dialect),
+        None => app.analyzer.analyze_any(text),
+    }
 }
 
 /// Decides; returns the texts of the request too.
@@ -169,17 +209,18 @@ fn decide(
     caller: &Caller,
     checked: &Checked,
     active: &Active,
-    schema: &CachedSnapshot,
+    read: &Read,
     analysis: Option<&Analysis>,
 ) -> Result<(Decision, RequestText), Error> {
+    let schema = &read.schema;
     let facts = Facts {
         target: checked.target.clone(),
         asked: checked.operation,
         emergency: checked.emergency,
         allow_ddl: checked.allow_ddl,
         has_reason: checked.reason.is_some(),
-        sql: analysis.map(|a| SqlFacts::new(a, schema.schema())),
-        schema_collected_at: schema.collected_at().map(str::to_owned),
+        sql: analysis.map(|a| SqlFacts::new(a, schema.schema(read.dialect))),
+        schema_collected_at: schema.collected_at(read.dialect).map(str::to_owned),
         requester: requester(caller),
     };
     // A caller who may not even make the request it turned out to be learns nothing else about it; a text that no right
@@ -208,7 +249,7 @@ fn write(
     checked: &Checked,
     active: &Active,
     decision: &Decision,
-    text: RequestText,
+    (text, dialect, read_in): (RequestText, DialectFact, Option<Dialect>),
 ) -> Result<Created, Error> {
     let policies = &active.policies;
     let workflow = decision.workflow.as_ref();
@@ -233,6 +274,7 @@ fn write(
         token_id: caller.token_id.clone(),
         target: checked.target.clone(),
         operation: decision.operation,
+        dialect,
         step: decision.opening.step(),
         emergency: checked.emergency,
         allow_ddl: checked.allow_ddl,
@@ -256,6 +298,12 @@ fn write(
             && let Some(created) = repeated(view, &new.requester, key, &fingerprint)?
         {
             return Ok(Verdict::Same(created));
+        }
+        let policies = &cx.active().policies;
+        let known = dialects::of_target(policies, view, &new.target, now)?.known;
+        if known != read_in {
+            let error = format!("the dialect of {} has just changed", new.target);
+            return Err(Error::unavailable(error).retry_after(1));
         }
         new.seq = view.next_request_seq()?;
         if pending {

@@ -1,7 +1,8 @@
 //! EXPLAIN jobs, for the agents: which wait, who takes one, and what came of it.
 
-use super::App;
+use super::{App, dialects};
 use crate::domain::actor::Caller;
+use crate::domain::id::Target;
 use crate::domain::permission::Permission;
 use crate::error::{Error, cut};
 use crate::store::{DryRun, Explained};
@@ -19,12 +20,14 @@ const ERROR_BYTES_MAX: usize = 4096;
 ///
 /// # Errors
 /// When the store cannot read.
-pub fn waiting(app: &App, targets: &[crate::domain::id::Target]) -> Result<Vec<DryRun>, Error> {
+pub fn waiting(app: &App, agent_id: &str, targets: &[Target]) -> Result<Vec<DryRun>, Error> {
     let limit = usize::try_from(JOBS_MAX).unwrap_or(usize::MAX);
+    let active = app.active();
     app.store.read(|view| {
         let mut jobs = Vec::new();
         for target in targets {
-            jobs.extend(view.pending_dry_runs(target, JOBS_MAX)?);
+            let dialect = dialects::of_agent(&active.policies, view, target, agent_id)?;
+            jobs.extend(view.pending_dry_runs(target, dialect, JOBS_MAX)?);
             if jobs.len() >= limit {
                 jobs.truncate(limit);
                 break;
@@ -37,7 +40,8 @@ pub fn waiting(app: &App, targets: &[crate::domain::id::Target]) -> Result<Vec<D
 /// Takes a job; returns the token that its answer must show.
 ///
 /// # Errors
-/// 404; 403 for a target that the agent does not serve; 409 for one that somebody else took.
+/// 404; 403 for a target that the agent does not serve; 409 for one that somebody else took, `dialect_mismatch` for one
+/// that the agent's database would read differently.
 pub fn claim(app: &App, caller: &Caller, id: &str) -> Result<String, Error> {
     may(app, caller, id)?;
     app.store
@@ -81,7 +85,7 @@ pub fn finish(
 
 fn may(app: &App, caller: &Caller, id: &str) -> Result<(), Error> {
     caller.require(Permission::AgentPoll)?;
-    let target = app
+    let (target, fact) = app
         .store
         .read(|view| view.find_dry_run(id))?
         .ok_or_else(|| Error::not_found("dry run", id))?;
@@ -89,10 +93,11 @@ fn may(app: &App, caller: &Caller, id: &str) -> Result<(), Error> {
         .store
         .agent(&caller.subject)
         .is_some_and(|a| a.serves(&target));
-    if serves && caller.reaches(&target) {
-        return Ok(());
+    if !serves || !caller.reaches(&target) {
+        let message = format!("this agent does not serve {target}");
+        return Err(Error::forbidden(message));
     }
-    Err(Error::forbidden(format!(
-        "this agent does not serve {target}"
-    )))
+    let active = app.active();
+    app.store
+        .read(|view| dialects::ensure_runs(&active.policies, view, &target, &caller.subject, fact))
 }

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod cancel;
 pub mod claim;
 pub mod create_request;
+mod dialects;
 pub mod dry_run;
 pub mod eligible;
 pub mod heartbeat;

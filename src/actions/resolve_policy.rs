@@ -1,7 +1,7 @@
 //! What would happen: which policies apply to a target, and what they would decide, for each operation or for a
 //! statement. Nothing is stored.
 
-use super::create_request::dialect;
+use super::create_request::{analyze, known_dialect};
 use super::eligible;
 use super::{Active, App};
 use crate::domain::actor::Caller;
@@ -164,8 +164,8 @@ fn firing(active: &Active, target: &Target) -> Vec<WebhookFiring> {
 fn predict(app: &App, caller: &Caller, target: &Target, sql: &str) -> Result<Predicted, Error> {
     let active = app.active();
     let schema = app.schema(target)?;
-    let dialect = dialect(&active, target, &schema);
-    let analysis = match app.analyzer.analyze(sql, dialect) {
+    let dialect = known_dialect(app, &active, target)?;
+    let analysis = match analyze(app, sql, dialect) {
         Ok(analysis) => analysis,
         Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
         Err(error) => {
@@ -182,8 +182,8 @@ fn predict(app: &App, caller: &Caller, target: &Target, sql: &str) -> Result<Pre
         allow_ddl: false,
         // Whether a reason is needed stands in the workflow; here it is taken as given.
         has_reason: true,
-        sql: Some(SqlFacts::new(&analysis, schema.schema())),
-        schema_collected_at: schema.collected_at().map(str::to_owned),
+        sql: Some(SqlFacts::new(&analysis, schema.schema(dialect))),
+        schema_collected_at: schema.collected_at(dialect).map(str::to_owned),
         requester: Requester::default(),
     };
     let decision = decision::classify(&facts).and_then(|operation| {

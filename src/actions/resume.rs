@@ -2,7 +2,7 @@
 
 use super::approve::refuse_verb;
 use super::cancel::owner_may;
-use super::{App, note};
+use super::{App, dialects, note};
 use crate::domain::actor::Caller;
 use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::permission::Permission;
@@ -24,8 +24,9 @@ pub struct ResumeInput {
 /// dispatched, and what runs there, stays as it is.
 ///
 /// # Errors
-/// 503 while draining; 400; 404; 403 `forbidden`; 409 `conflict`, `max_executions_reached`, `retry_disabled`;
-/// 410 `gone`; 422 `outcome_unknown`, `reason_required` for an acknowledgement without a reason.
+/// 503 while draining; 400; 404; 403 `forbidden`; 409 `conflict`, `max_executions_reached`, `retry_disabled`,
+/// `dialect_changed`; 410 `gone`; 422 `database_not_registered`, `outcome_unknown`, `reason_required` for an
+/// acknowledgement without a reason.
 pub fn resume(
     app: &Arc<App>,
     caller: &Caller,
@@ -58,6 +59,9 @@ pub fn resume(
             return Ok(Verdict::Same(request.status));
         }
         let active = cx.active();
+        if let Err(error) = dialects::ensure_current(&active, view, &request, now) {
+            return refuse_verb(&cx, &caller, &request, VERB, error);
+        }
         let policy = active.policies.execution(&request.target);
         let step = match request.resume(&policy, acknowledged, now)? {
             Ok(step) => step,

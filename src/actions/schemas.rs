@@ -1,6 +1,6 @@
 //! What agents say of their databases: taken in, remembered for risk, and shown.
 
-use super::App;
+use super::{App, dialects};
 use crate::domain::actor::Caller;
 use crate::domain::change::{ConfigurationChange, NewSchema};
 use crate::domain::dialect::Dialect;
@@ -60,19 +60,16 @@ impl SnapshotCache {
 }
 
 impl CachedSnapshot {
-    /// The dialect the agent reported.
-    pub fn dialect(&self) -> Option<Dialect> {
-        self.dialect
+    /// When the snapshot was collected; none where it is not of a database of that dialect.
+    pub fn collected_at(&self, dialect: Option<Dialect>) -> Option<&str> {
+        let counts = dialect.is_some() && self.dialect == dialect;
+        self.collected_at.as_deref().filter(|_| counts)
     }
 
-    /// When the snapshot was collected.
-    pub fn collected_at(&self) -> Option<&str> {
-        self.collected_at.as_deref()
-    }
-
-    /// The tables, as risk sees them.
-    pub fn schema(&self) -> Schema<'_> {
+    /// The tables, as risk sees them; none where the snapshot is not of a database of that dialect.
+    pub fn schema(&self, dialect: Option<Dialect>) -> Schema<'_> {
         match &self.snapshot {
+            _ if dialect.is_none() || self.dialect != dialect => Schema::NotSynced,
             None => Schema::NotSynced,
             Some(None) => Schema::Failed,
             Some(Some(snapshot)) => Schema::Ready(snapshot),
@@ -115,7 +112,7 @@ impl App {
     }
 }
 
-/// Takes a description in; one that failed keeps what was known before.
+/// Takes a description in; one that failed, or whose dialect is not that of the database, keeps what was known before.
 ///
 /// # Errors
 /// 400 `validation_error`; 403 for a target that the agent does not serve; 422 `database_not_registered`.
@@ -166,18 +163,46 @@ pub fn sync(app: &Arc<App>, caller: &Caller, input: Description) -> Result<(), E
                 .hint("poll with this target among the capabilities first"),
         );
     }
-    let change = ConfigurationChange::SchemaSynced(NewSchema {
+    let mut new = NewSchema {
         target,
         dialect,
+        known: None,
+        is_used: true,
         status,
         snapshot_json,
         error_message: input.error_message.map(|m| cut(m, ERROR_BYTES_MAX)),
         agent_id: caller.subject.clone(),
         tables,
-    });
-    app.store.change(caller.actor(), move |_, _| {
+    };
+    let cx = Arc::clone(app);
+    app.store.change(caller.actor(), move |view, now| {
+        let found = dialects::of_target(&cx.active().policies, view, &new.target, now)?;
+        new.known = found.known;
+        judge_dialect(&mut new, found.configured);
+        let change = ConfigurationChange::SchemaSynced(new);
         Ok(Verdict::Write(vec![change.into()], ()))
     })
+}
+
+/// Whether a description counts: not against the configuration, and one that is not whole not against what is known.
+fn judge_dialect(new: &mut NewSchema, configured: Option<Dialect>) {
+    let (agent, target) = (&new.agent_id, &new.target);
+    let Some(known) = new.known.filter(|known| *known != new.dialect) else {
+        return;
+    };
+    let (known, reported) = (known.as_str(), new.dialect.as_str());
+    if configured.is_none() && new.status == "ready" {
+        log::warn!("agent {agent} reports {target} as {reported}, and it was {known} so far");
+        return;
+    }
+    if new.status == "failed" {
+        return;
+    }
+    new.is_used = false;
+    log::warn!("agent {agent} reports {target} as {reported}, and it is {known}: not used");
+    new.error_message = Some(format!(
+        "reported as {reported}, and the dialect of the database is {known}"
+    ));
 }
 
 /// A description to show: where it is from, and its row.

@@ -4,7 +4,7 @@ use super::App;
 use super::identify::TOKEN_PREFIX;
 use super::last_admin::{self, Loss};
 use super::tokens::{IssuerChain, TokenRequest, draft};
-use super::{users, webhooks};
+use super::{dialects, users, webhooks};
 use crate::config::{Config, Webhook};
 use crate::crypto::{hex, random, write_private};
 use crate::domain::actor::{Actor, SubjectType};
@@ -12,7 +12,7 @@ use crate::domain::change::{ConfigurationChange, IdentityChange, UserStatus};
 use crate::domain::permission::Role;
 use crate::error::Error;
 use crate::store::{Verdict, View};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub fn sync_config(app: &Arc<App>, config: &Config, keeps_admin: bool) -> Result
     let synced = ConfigurationChange::ConfigSynced {
         policy_version: version.clone(),
         policy_text: policies.canonical(),
-        summary: summary(config),
+        summary: summary(app, config)?,
         routes: Arc::new(Webhook::routes(&config.webhooks, &policies)),
     };
     let named: Vec<UserStatus> = config
@@ -121,9 +121,9 @@ pub fn reject_config(app: &Arc<App>, problems: Vec<String>) -> Result<(), Error>
     })
 }
 
-fn summary(config: &Config) -> Map<String, Value> {
+fn summary(app: &App, config: &Config) -> Result<Map<String, Value>, Error> {
     let p = &config.policies;
-    [
+    let mut summary: Map<String, Value> = [
         ("databases", p.databases.len()),
         ("workflows", p.workflows.len()),
         ("execution_policies", p.execution.len()),
@@ -137,7 +137,30 @@ fn summary(config: &Config) -> Map<String, Value> {
     ]
     .into_iter()
     .map(|(kind, n)| (kind.to_owned(), n.into()))
-    .collect()
+    .collect();
+    let contradictions = dialects::contradictions(app, p)?;
+    for found in &contradictions {
+        log::warn!(
+            "`dialect` of {} is {}, and agent {} reports {}: it is given nothing to run there",
+            found.target,
+            found.configured.as_str(),
+            found.agent_id,
+            found.reported.as_str()
+        );
+    }
+    if !contradictions.is_empty() {
+        let list = contradictions.iter().map(|found| {
+            json!({
+                "database": found.target.database,
+                "environment": found.target.environment,
+                "agent_id": found.agent_id,
+                "reported": found.reported.as_str(),
+                "configured": found.configured.as_str(),
+            })
+        });
+        summary.insert("dialect_contradictions".to_owned(), list.collect());
+    }
+    Ok(summary)
 }
 
 /// Makes the three first tokens where there has never been one, or again when `force` asks; their secrets are files

@@ -1,6 +1,6 @@
 //! What long-polls wait for, by name. A change is announced under these after its COMMIT.
 
-use crate::domain::change::{Change, IdentityChange, RequestChange};
+use crate::domain::change::{Change, ConfigurationChange, IdentityChange, RequestChange};
 use crate::domain::id::Target;
 
 /// Whether one waiter suffices for an announcement, or all must look.
@@ -40,6 +40,10 @@ pub fn announced(change: &Change) -> Vec<(String, WakeMode)> {
     match change {
         Change::Request(change) => of_request(change),
         Change::Identity(change) => of_identity(change),
+        // An agent that has reported the dialect may run what it could not before.
+        Change::Configuration(ConfigurationChange::SchemaSynced(schema)) => {
+            vec![(jobs(&schema.target), WakeMode::All)]
+        }
         Change::Configuration(_) | Change::Log(_) => Vec::new(),
     }
 }

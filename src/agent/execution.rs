@@ -44,9 +44,9 @@ pub fn check(shared: &AgentShared, claim: &Claim, asked: &str) -> Result<Checked
     let Some(operation) = Operation::parse(&claim.operation) else {
         return Err("this agent does not know the operation".to_owned());
     };
-    let target = Target::new(&claim.database, &claim.environment)
+    let (driver, target) = Target::new(&claim.database, &claim.environment)
         .ok()
-        .filter(|target| shared.drivers.contains_key(target))
+        .and_then(|target| Some((shared.drivers.get(&target)?, target)))
         .ok_or("this agent does not serve the database")?;
     let key = shared.state().key.ok_or("the agent has no key yet")?;
     let plan_json = claim.execution_plan_json.as_deref();
@@ -60,6 +60,7 @@ pub fn check(shared: &AgentShared, claim: &Claim, asked: &str) -> Result<Checked
         environment: &claim.environment,
         detail_hash: &plan_hash,
         agent_id: shared.config.id.as_deref(),
+        dialect: driver.dialect(),
     };
     let claims = verify(&claim.execution_token, &key, shared.clock.now(), &expected)
         .map_err(|e| format!("token verification failed: {e}"))?;

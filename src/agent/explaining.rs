@@ -2,9 +2,11 @@
 //! there and goes on; what finds no room stays with the server, which shows it again.
 
 use super::AgentShared;
+use super::config::DriverConfig;
 use super::pacing::Backoff;
 use crate::client::{DryRunJob, DryRunResult};
 use crate::domain::id::{Target, is_uuid};
+use crate::domain::sql::DialectFact;
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -91,10 +93,15 @@ pub fn offer(shared: &AgentShared, jobs: &[DryRunJob]) -> bool {
     })
 }
 
+/// Where a job runs, if this agent serves that and its database reads the statement as the reviewers do.
 fn target(shared: &AgentShared, job: &DryRunJob) -> Option<Target> {
+    let reads = |driver: &DriverConfig| match &job.dialect {
+        None => true,
+        Some(name) => DialectFact::parse(name).is_some_and(|fact| fact.accepts(driver.dialect())),
+    };
     Target::new(&job.database, &job.environment)
         .ok()
-        .filter(|target| shared.drivers.contains_key(target))
+        .filter(|target| shared.drivers.get(target).is_some_and(reads))
 }
 
 /// The thread's body: works until the agent stops or fails.
@@ -191,6 +198,7 @@ mod tests {
             id: id.to_owned(),
             database: "app".to_owned(),
             environment: "development".to_owned(),
+            dialect: None,
             sql: "SELECT 1".to_owned(),
         }
     }

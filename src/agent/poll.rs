@@ -35,7 +35,7 @@ const LEFT_ALONE_MAX: usize = 256;
 const OPERATIONS: [Operation; 2] = [Operation::ExecuteSelect, Operation::ExecuteDml];
 
 /// What this agent can do that not every agent can.
-const FEATURES: [&str; 3] = ["claims_v2", "outcome", "row_bound"];
+const FEATURES: [&str; 4] = ["claims_v2", "dialect", "outcome", "row_bound"];
 
 /// The thread's body: works until the agent stops or fails, then joins the executions.
 pub fn run(shared: &Arc<AgentShared>) {

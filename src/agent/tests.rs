@@ -9,7 +9,9 @@ use super::drivers::{Driver as _, DriverJob, RunOutcome};
 use super::*;
 use crate::client::{ClientOptions, Token};
 use crate::clock::Timestamp;
+use crate::domain::dialect::Dialect;
 use crate::domain::execution_token::ExecutionClaims;
+use crate::domain::sql::DialectFact;
 use fake::{Fake, LONG, Offer};
 use serde_json::json;
 use std::path::PathBuf;
@@ -141,11 +143,16 @@ fn a_write_is_counted_and_its_outcome_outlives_a_server_that_is_away() {
 #[test]
 fn nothing_runs_that_was_not_signed() {
     type Alter = fn(&mut ExecutionClaims);
-    let alterations: [(Alter, &str); 4] = [
+    let alterations: [(Alter, &str); 6] = [
         (|c| c.detail_hash = "0".repeat(64), "detail_hash"),
         (|c| c.request_id = crate::crypto::uuid(), "request_id"),
         (|c| c.execution_id = crate::crypto::uuid(), "execution_id"),
         (|c| c.expires_at = Timestamp(0), "expired"),
+        (
+            |c| c.dialect = DialectFact::Known(Dialect::Postgres),
+            "dialect",
+        ),
+        (|c| c.dialect = DialectFact::Unknown, "dialect"),
     ];
     let (fake, place) = (Fake::start(), Place::new());
     let agent = place.agent(&fake);

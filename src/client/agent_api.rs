@@ -27,7 +27,7 @@ pub struct Poll {
     pub limit: u32,
     /// Seconds the server may hold the call until a job is there.
     pub wait: u64,
-    /// What it can do that not every agent can: `claims_v2`, `outcome`, `row_bound`.
+    /// What it can do that not every agent can: `claims_v2`, `dialect`, `outcome`, `row_bound`.
     pub features: &'static [&'static str],
     pub agent_version: &'static str,
 }
@@ -143,6 +143,9 @@ pub struct DryRunJob {
     pub database: String,
     /// Name of the environment.
     pub environment: String,
+    /// The dialect that it was read in, or `any`; older servers do not say.
+    #[serde(default)]
+    pub dialect: Option<String>,
     pub sql: String,
 }
 

@@ -104,7 +104,8 @@ section! {
         /// Name and environments: a lower-case letter, then a-z, 0-9, `_`, `-`, at most 63 in all.
         name: Text, shown "\"app\"";
         environments: Texts, within 0..=ENVIRONMENTS_MAX, shown "[\"development\", \"production\"]";
-        /// postgresql, mysql or sqlite. Without it: what the agent reports, and PostgreSQL until it does.
+        /// postgresql, mysql or sqlite. Without it: what the agent reports; until it does, only statements that are
+        /// the same in all three run.
         dialect: Text, shown "\"postgresql\"";
     }
 }

@@ -5,7 +5,9 @@
 //! `signature_v2`, binds every claim, each preceded by its length so that no two sets of claims give the same
 //! message, after a prefix that no other message of ours begins with. Our own agent insists on the second.
 
+use super::dialect::Dialect;
 use super::id::Operation;
+use super::sql::DialectFact;
 use crate::clock::Timestamp;
 use crate::crypto::{Keypair, PublicKey, sha256_hex};
 use serde::Deserialize;
@@ -53,6 +55,8 @@ pub struct ExecutionClaims {
     pub max_affected_rows: Option<u64>,
     /// Hash of the policies that the approval was decided under.
     pub policy_version: String,
+    /// The dialect that the text was read in when it was approved.
+    pub dialect: DialectFact,
 }
 
 /// What the agent was asked to run, to be held against the token.
@@ -72,6 +76,8 @@ pub struct Expected<'a> {
     pub detail_hash: &'a str,
     /// The agent's own name, where it knows it.
     pub agent_id: Option<&'a str>,
+    /// What the agent's driver of that database speaks.
+    pub dialect: Dialect,
 }
 
 /// Why a token is refused. The text never quotes the token.
@@ -193,6 +199,7 @@ pub fn sign(claims: &ExecutionClaims, key: &Keypair) -> String {
     let number = |n: Option<u64>| n.map_or(Value::Null, Value::from);
     member("agent_id", claims.agent_id.as_str().into());
     member("database", claims.database.as_str().into());
+    member("dialect", claims.dialect.as_str().into());
     member("detail_hash", claims.detail_hash.as_str().into());
     member("environment", claims.environment.as_str().into());
     member("execution_id", claims.execution_id.as_str().into());
@@ -253,6 +260,7 @@ pub fn verify(
             "agent_id",
             expected.agent_id.is_none_or(|id| id == claims.agent_id),
         ),
+        ("dialect", claims.dialect.accepts(expected.dialect)),
     ];
     match same.into_iter().find(|(_, equal)| !equal) {
         Some((claim, _)) => Err(TokenError::Mismatch(claim)),
@@ -280,6 +288,7 @@ fn bound_message(claims: &ExecutionClaims, issued_at: &str, expires_at: &str) ->
         &number(claims.max_rows),
         &number(claims.max_affected_rows),
         &claims.policy_version,
+        claims.dialect.as_str(),
     ];
     let mut message = Vec::with_capacity(640);
     message.extend_from_slice(DOMAIN);
@@ -312,6 +321,8 @@ struct TokenJson {
     max_affected_rows: Option<u64>,
     #[serde(default)]
     policy_version: String,
+    #[serde(default)]
+    dialect: String,
     signature_v2: Option<String>,
 }
 
@@ -334,6 +345,8 @@ impl TokenJson {
             max_rows: self.max_rows,
             max_affected_rows: self.max_affected_rows,
             policy_version: self.policy_version.clone(),
+            // A token that names none is for no driver.
+            dialect: DialectFact::parse(&self.dialect).unwrap_or(DialectFact::Unknown),
         })
     }
 }

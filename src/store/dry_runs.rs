@@ -1,10 +1,12 @@
 //! EXPLAIN jobs: what agents explain for reviewers before anybody approves. Not audited: they change nothing, and a
 //! request does not depend on them.
 
-use super::{Store, View, corrupt, db};
+use super::{Store, View, corrupt, db, requests};
 use crate::clock::Timestamp;
 use crate::crypto::uuid;
+use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
+use crate::domain::sql::DialectFact;
 use crate::error::Error;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
@@ -24,6 +26,8 @@ pub struct DryRun {
     /// The request it belongs to.
     pub request_id: String,
     pub target: Target,
+    /// The dialect that the request was read in.
+    pub dialect: DialectFact,
     pub sql: String,
 }
 
@@ -37,42 +41,67 @@ pub enum Explained {
 }
 
 impl View<'_> {
-    /// Statements of one target that wait to be explained, oldest first.
-    pub fn pending_dry_runs(&self, target: &Target, limit: u32) -> Result<Vec<DryRun>, Error> {
-        self.connection
+    /// Statements of one target that wait to be explained, oldest first: those that were read in `dialect`, and those
+    /// that are the same in all.
+    pub fn pending_dry_runs(
+        &self,
+        target: &Target,
+        dialect: Option<Dialect>,
+        limit: u32,
+    ) -> Result<Vec<DryRun>, Error> {
+        let name = dialect.map(Dialect::as_str);
+        let rows: Vec<(DryRun, String)> = self
+            .connection
             .prepare_cached(
-                "SELECT j.id, r.id, j.sql_text FROM dry_run_jobs j JOIN requests r ON r.seq = j.request_seq \
+                "SELECT j.id, r.id, j.sql_text, r.dialect FROM dry_run_jobs j JOIN requests r ON r.seq = j.request_seq \
                  WHERE j.status = 'pending' AND r.status = 'pending' AND j.database_name = ?1 AND j.environment = ?2 \
-                 ORDER BY j.created_at_ms LIMIT ?3",
+                 AND r.dialect IN ('any', ?4) ORDER BY j.created_at_ms LIMIT ?3",
             )
             .and_then(|mut s| {
-                s.query_map(params![target.database, target.environment, limit], |r| {
-                    Ok(DryRun {
+                let values = params![target.database, target.environment, limit, name];
+                s.query_map(values, |r| {
+                    let job = DryRun {
                         id: r.get(0)?,
                         request_id: r.get(1)?,
                         target: target.clone(),
+                        dialect: DialectFact::Unknown,
                         sql: r.get(2)?,
-                    })
+                    };
+                    Ok((job, r.get(3)?))
                 })?
                 .collect()
             })
-            .map_err(db)
+            .map_err(db)?;
+        rows.into_iter()
+            .map(|(job, fact)| {
+                let dialect = requests::dialect(&fact, &job.request_id)?;
+                Ok(DryRun { dialect, ..job })
+            })
+            .collect()
     }
 
-    /// Where a job's statement belongs.
-    pub fn find_dry_run(&self, id: &str) -> Result<Option<Target>, Error> {
-        self.connection
-            .prepare_cached("SELECT database_name, environment FROM dry_run_jobs WHERE id = ?1")
+    /// Where a job's statement belongs, and the dialect that it was read in.
+    pub fn find_dry_run(&self, id: &str) -> Result<Option<(Target, DialectFact)>, Error> {
+        let found: Option<(Target, String)> = self
+            .connection
+            .prepare_cached(
+                "SELECT j.database_name, j.environment, r.dialect FROM dry_run_jobs j \
+                 JOIN requests r ON r.seq = j.request_seq WHERE j.id = ?1",
+            )
             .and_then(|mut s| {
                 s.query_row([id], |r| {
-                    Ok(Target {
+                    let target = Target {
                         database: r.get(0)?,
                         environment: r.get(1)?,
-                    })
+                    };
+                    Ok((target, r.get(2)?))
                 })
                 .optional()
             })
-            .map_err(db)
+            .map_err(db)?;
+        found
+            .map(|(target, fact)| Ok((target, requests::dialect(&fact, id)?)))
+            .transpose()
     }
 
     /// How far the context of a request is, and the plans it has.

@@ -41,6 +41,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0008_outcomes",
         include_str!("../../sql/migrations/0008_outcomes.sql"),
     ),
+    (
+        "0009_dialects",
+        include_str!("../../sql/migrations/0009_dialects.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

@@ -57,7 +57,7 @@ pub use request_lists::{RequestFilter, RequestItem, Viewer};
 pub use requests::{DispatchedJob, read_workflow};
 pub use results::{ROW, ResultItem, ResultRow};
 pub use retention::{ExpiredResult, PurgeLimit, SettledRequest};
-pub use schemas::SchemaRow;
+pub use schemas::{ReportedDialect, SchemaRow};
 pub use verify::{Verified, verify_chain};
 
 /// Where a look at rows in order of some time stands: that time, in milliseconds, and the row. The next look goes on

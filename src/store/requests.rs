@@ -8,6 +8,7 @@ use crate::domain::change::RequestText;
 use crate::domain::id::{Operation, Target};
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{Request, Status};
+use crate::domain::sql::DialectFact;
 use crate::error::Error;
 use rusqlite::types::Value as Sql;
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
@@ -17,9 +18,9 @@ pub(super) const COLUMNS: &str = "r.seq, r.id, r.requester, r.database_name, r.e
      r.created_at_ms, r.updated_at_ms, r.resolved_at_ms, r.expires_at_ms, r.approved_at_ms, \
      r.approval_expires_at_ms, r.dispatched_from, r.dispatch_deadline_ms, r.first_completed_at_ms, \
      r.executions_finished, r.executions_lost, r.execution_id, r.claimed_by, r.cancelled_by, r.cancel_reason, \
-     x.status, x.outcome, x.outcome_unproven";
+     x.status, x.outcome, x.outcome_unproven, r.dialect";
 /// How many columns that are.
-pub(super) const COLUMN_COUNT: usize = 33;
+pub(super) const COLUMN_COUNT: usize = 34;
 /// What they are read from, besides `requests r`.
 pub(super) const LAST_EXECUTION: &str = "LEFT JOIN executions x ON x.id = r.execution_id";
 
@@ -30,6 +31,7 @@ pub struct DispatchedJob {
     pub requester: String,
     pub target: Target,
     pub operation: Operation,
+    pub dialect: DialectFact,
     pub detail: String,
     pub request_seq: i64,
     pub dispatch_seq: i64,
@@ -225,10 +227,10 @@ impl View<'_> {
         target: &Target,
         limit: u32,
     ) -> Result<Vec<DispatchedJob>, Error> {
-        const SQL: &str = "SELECT r.id, r.requester, r.operation, r.seq, r.audit_seq FROM requests r \
+        const SQL: &str = "SELECT r.id, r.requester, r.operation, r.seq, r.audit_seq, r.dialect FROM requests r \
             WHERE r.status = 'dispatched' AND r.database_name = ?1 AND r.environment = ?2 \
             ORDER BY r.audit_seq LIMIT ?3";
-        let rows: Vec<(DispatchedJob, String)> = self
+        let rows: Vec<(DispatchedJob, String, String)> = self
             .connection
             .prepare_cached(SQL)
             .and_then(|mut s| {
@@ -238,20 +240,25 @@ impl View<'_> {
                         requester: r.get(1)?,
                         target: target.clone(),
                         operation: Operation::ExecuteDml,
+                        dialect: DialectFact::Unknown,
                         detail: String::new(),
                         request_seq: r.get(3)?,
                         dispatch_seq: r.get(4)?,
                     };
-                    Ok((job, r.get(2)?))
+                    Ok((job, r.get(2)?, r.get(5)?))
                 })?
                 .collect()
             })
             .map_err(db)?;
         rows.into_iter()
-            .map(|(job, operation)| {
+            .map(|(job, operation, fact)| {
                 let operation = Operation::parse(&operation)
                     .ok_or_else(|| corrupt("requests", &job.id, "operation"))?;
-                Ok(DispatchedJob { operation, ..job })
+                Ok(DispatchedJob {
+                    operation,
+                    dialect: dialect(&fact, &job.id)?,
+                    ..job
+                })
             })
             .collect()
     }
@@ -307,8 +314,12 @@ pub fn read_workflow(request: &Request, json: &str) -> Result<Workflow, Error> {
     Workflow::from_text(json).ok_or_else(|| corrupt("request_texts", &request.id, "workflow_json"))
 }
 
+pub(super) fn dialect(text: &str, id: &str) -> Result<DialectFact, Error> {
+    DialectFact::parse(text).ok_or_else(|| corrupt("requests", id, "dialect"))
+}
+
 pub(super) fn read_request(row: &Row) -> Result<Request, Error> {
-    let raw = |row: &Row| -> rusqlite::Result<(Request, String, String, Option<String>)> {
+    let raw = |row: &Row| -> rusqlite::Result<(Request, String, String, Option<String>, String)> {
         let time = |n: usize| -> rusqlite::Result<Option<Timestamp>> {
             Ok(row.get::<_, Option<i64>>(n)?.map(Timestamp))
         };
@@ -321,6 +332,7 @@ pub(super) fn read_request(row: &Row) -> Result<Request, Error> {
                 environment: row.get(4)?,
             },
             operation: Operation::ExecuteDml,
+            dialect: DialectFact::Unknown,
             status: Status::Pending,
             audit_seq: row.get(7)?,
             emergency: row.get(8)?,
@@ -348,9 +360,10 @@ pub(super) fn read_request(row: &Row) -> Result<Request, Error> {
             outcome: None,
             outcome_unproven: row.get::<_, Option<bool>>(32)?.unwrap_or(false),
         };
-        Ok((request, row.get(5)?, row.get(6)?, row.get(21)?))
+        let texts = (row.get(5)?, row.get(6)?, row.get(21)?, row.get(33)?);
+        Ok((request, texts.0, texts.1, texts.2, texts.3))
     };
-    let (request, operation, state, from) = raw(row).map_err(db)?;
+    let (request, operation, state, from, fact) = raw(row).map_err(db)?;
     let left: (Option<String>, Option<String>) = row
         .get(30)
         .and_then(|status| Ok((status, row.get(31)?)))
@@ -366,6 +379,7 @@ pub(super) fn read_request(row: &Row) -> Result<Request, Error> {
     Ok(Request {
         operation: Operation::parse(&operation)
             .ok_or_else(|| corrupt("requests", &request.id, "operation"))?,
+        dialect: dialect(&fact, &request.id)?,
         status: status(&state, &request.id)?,
         dispatched_from: from.map(|f| status(&f, &request.id)).transpose()?,
         outcome_unproven: outcome.is_some() && request.outcome_unproven,

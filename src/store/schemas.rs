@@ -10,6 +10,7 @@ use rusqlite::OptionalExtension;
 /// The newest description of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaRow {
+    /// That of the description.
     pub dialect: Dialect,
     /// The last good description, as JSON.
     pub snapshot_json: Option<String>,
@@ -24,7 +25,37 @@ pub struct SchemaRow {
     pub agent_id: String,
 }
 
+/// The dialect that an agent last reported of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportedDialect {
+    pub agent_id: String,
+    pub dialect: Dialect,
+}
+
 impl View<'_> {
+    /// What agents last reported of a database's dialect, newest report first.
+    pub fn reported_dialects(&self, target: &Target) -> Result<Vec<ReportedDialect>, Error> {
+        let rows: Vec<(String, String)> = self
+            .connection
+            .prepare_cached(
+                "SELECT agent_id, dialect FROM reported_dialects WHERE database_name = ?1 AND environment = ?2 \
+                 ORDER BY audit_seq DESC",
+            )
+            .and_then(|mut s| {
+                let values = [&target.database, &target.environment];
+                s.query_map(values, |r| Ok((r.get(0)?, r.get(1)?)))?
+                    .collect()
+            })
+            .map_err(db)?;
+        rows.into_iter()
+            .map(|(agent_id, dialect)| {
+                let dialect = Dialect::parse(&dialect)
+                    .ok_or_else(|| corrupt("reported_dialects", target, "dialect"))?;
+                Ok(ReportedDialect { agent_id, dialect })
+            })
+            .collect()
+    }
+
     /// What is known of a database.
     pub fn find_schema(&self, target: &Target) -> Result<Option<SchemaRow>, Error> {
         let row: Option<(String, SchemaRow)> = self

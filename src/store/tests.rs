@@ -9,6 +9,7 @@ use crate::domain::change::{
 };
 use crate::domain::id::{Operation, Target};
 use crate::domain::request::{Opening, Status};
+use crate::domain::sql::DialectFact;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 mod attacks;
@@ -65,6 +66,7 @@ fn new_request(view: &View, opening: Opening) -> Result<NewRequest, Error> {
             environment: "production".into(),
         },
         operation: Operation::ExecuteDml,
+        dialect: DialectFact::Any,
         step: opening.step(),
         emergency: false,
         allow_ddl: false,

@@ -2,6 +2,7 @@
 
 use crate::support::{Agent, SHOP, Server, eventually, golden, ids};
 use dbward::crypto::{PublicKey, unhex};
+use dbward::domain::dialect::Dialect;
 use dbward::domain::execution_token::{self, Expected};
 use dbward::domain::id::Operation;
 use serde_json::{Value, json};
@@ -302,6 +303,7 @@ fn execution_tokens_verify_under_both_messages() {
             environment: "development",
             detail_hash: &hash,
             agent_id: Some("agent-1"),
+            dialect: Dialect::Postgres,
         };
         execution_token::verify(&text, &key, s.clock.now(), &expected).unwrap();
         agent.succeed(&execution, "{}").is(200);

@@ -34,6 +34,7 @@
 //! - `resolution`: policies and decisions asked for beforehand.
 //! - `decisions`: recorded decisions, decided again by the same policies and by others.
 //! - `schemas`: what agents report of tables, and who sees it.
+//! - `dialects`: texts run in the dialect that they were read in.
 //! - `drivers`: the drivers of the agent on real databases, inside their wall.
 //! - `dry_runs`: statements explained for reviewers.
 //! - `audit`: what stands in the log, who finds it, and its proof.
@@ -63,6 +64,7 @@ mod command_line;
 mod crash;
 mod decisions;
 mod demo;
+mod dialects;
 mod dispatch;
 mod downloads;
 mod drivers;

@@ -390,7 +390,7 @@ fn rows(db: &Path, sql: &str) -> i64 {
 
 #[test]
 fn server_and_agent_run_statements_on_a_real_database() {
-    let dir = settled(&SHOP.replace("name = \"shop\"", "name = \"shop\"\ndialect = \"sqlite\""));
+    let dir = settled(&SHOP.replace("\"postgresql\"", "\"sqlite\""));
     let db = dir.path().join("shop.db");
     rusqlite::Connection::open(&db)
         .unwrap()
@@ -437,7 +437,7 @@ fn server_and_agent_run_statements_on_a_real_database() {
 
 #[test]
 fn an_agent_survives_a_restart_of_its_server_and_refuses_another_key() {
-    let dir = settled(&SHOP.replace("name = \"shop\"", "name = \"shop\"\ndialect = \"sqlite\""));
+    let dir = settled(&SHOP.replace("\"postgresql\"", "\"sqlite\""));
     let db = dir.path().join("shop.db");
     rusqlite::Connection::open(&db)
         .unwrap()

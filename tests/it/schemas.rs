@@ -315,7 +315,7 @@ fn a_description_outlives_a_restart_and_goes_with_its_registration() {
 
 #[test]
 fn the_dialect_that_an_agent_reports_counts_where_configuration_has_none() {
-    let s = Server::shop();
+    let s = Server::with(&SHOP.replace("dialect = \"postgresql\"\n", ""));
     // MySQL reads back quotes as a name, PostgreSQL not at all.
     let sql = "SELECT `id` FROM items WHERE id = 1";
     let before = s.requester().submit("production", sql);

@@ -38,7 +38,7 @@ min = 2
 fn stopped() -> Temp {
     let mut s = Server::with(&format!("shutdown_grace_secs = 1\n{SHOP}{MORE}"));
     let agent = s.agent("agent-1");
-    let snapshot = json!({"database": "shop", "environment": "production", "dialect": "sqlite", "status": "ready",
+    let snapshot = json!({"database": "shop", "environment": "production", "dialect": "postgresql", "status": "ready",
         "snapshot": {"tables": []}});
     agent.poll().is(200);
     agent

@@ -3,8 +3,10 @@
 
 use crate::clock::Clock;
 use crate::crypto::{Keypair, uuid};
+use crate::domain::dialect::Dialect;
 use crate::domain::execution_token::{ExecutionClaims, TTL_SECS, detail_hash, sign};
 use crate::domain::id::Operation;
+use crate::domain::sql::DialectFact;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -297,6 +299,7 @@ fn claimed(offer: &Offer, key: &Keypair) -> Value {
         max_rows: Some(2),
         max_affected_rows: None,
         policy_version: "p".into(),
+        dialect: DialectFact::Known(Dialect::Sqlite),
     };
     (offer.alter)(&mut claims);
     json!({

@@ -23,7 +23,12 @@ pub struct LostStep {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSchema {
     pub target: Target,
+    /// As the agent says.
     pub dialect: Dialect,
+    /// What the server took it for before.
+    pub known: Option<Dialect>,
+    /// Whether the description counts; not where its dialect is another than that of the database.
+    pub is_used: bool,
     /// `ready`, `partial` or `failed`.
     pub status: &'static str,
     /// The tables, as JSON; none for a failure, which keeps what was known before.
@@ -106,9 +111,10 @@ impl ConfigurationChange {
 }
 
 fn schema_synced(schema: &NewSchema) -> AuditEntry {
-    let (event_type, outcome) = match schema.snapshot_json {
-        Some(_) => ("schema.snapshot_updated", EventOutcome::Success),
-        None => ("schema.snapshot_failed", EventOutcome::Failure),
+    let (event_type, outcome) = match (schema.is_used, &schema.snapshot_json) {
+        (false, _) => ("schema.dialect_differs", EventOutcome::Failure),
+        (true, Some(_)) => ("schema.snapshot_updated", EventOutcome::Success),
+        (true, None) => ("schema.snapshot_failed", EventOutcome::Failure),
     };
     let mut e = AuditEntry::new(event_type, "agent", outcome);
     e.database = Some(schema.target.database.clone());
@@ -119,6 +125,11 @@ fn schema_synced(schema: &NewSchema) -> AuditEntry {
         "status": schema.status,
         "tables": schema.tables,
     }));
+    // Where it is another, texts are read differently from here on, or the report is not believed.
+    if let Some(known) = schema.known.filter(|known| *known != schema.dialect) {
+        e.metadata
+            .insert("known_dialect".into(), known.as_str().into());
+    }
     e
 }
 

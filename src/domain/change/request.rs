@@ -8,6 +8,7 @@ use crate::domain::decision::Passed;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{ExecutionEnd, Request, Status, Transition};
+use crate::domain::sql::DialectFact;
 use std::sync::Arc;
 
 /// Which request a change is about.
@@ -76,6 +77,8 @@ pub struct NewRequest {
     pub token_id: Option<String>,
     pub target: Target,
     pub operation: Operation,
+    /// The dialect that its text was read in.
+    pub dialect: DialectFact,
     pub step: Transition,
     pub emergency: bool,
     /// DDL was asked for.

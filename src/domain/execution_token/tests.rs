@@ -26,6 +26,7 @@ fn claims() -> ExecutionClaims {
         max_rows: Some(100),
         max_affected_rows: None,
         policy_version: "ab12".into(),
+        dialect: DialectFact::Known(Dialect::Sqlite),
     }
 }
 
@@ -42,6 +43,7 @@ fn check(
         environment: &claims.environment,
         detail_hash: &claims.detail_hash,
         agent_id: Some(&claims.agent_id),
+        dialect: Dialect::Sqlite,
     };
     verify(token, &key().public(), now, &expected)
 }
@@ -78,6 +80,8 @@ fn a_token_with_any_claim_altered_is_refused() {
         ("max_rows", "null"),
         ("max_affected_rows", "0"),
         ("policy_version", "\"\""),
+        ("dialect", "\"any\""),
+        ("dialect", "\"mysql\""),
     ];
     let names: std::collections::BTreeSet<&str> =
         alterations.iter().map(|(name, _)| *name).collect();
@@ -100,7 +104,7 @@ fn a_token_with_any_claim_altered_is_refused() {
 #[test]
 fn a_good_token_for_something_else_is_refused() {
     type Change = fn(&mut ExecutionClaims);
-    let changes: [(&str, Change); 7] = [
+    let changes: [(&str, Change); 9] = [
         ("request_id", |c| c.request_id = "other".into()),
         ("execution_id", |c| c.execution_id = "other".into()),
         ("operation", |c| c.operation = Operation::ExecuteDml),
@@ -108,6 +112,10 @@ fn a_good_token_for_something_else_is_refused() {
         ("environment", |c| c.environment = "other".into()),
         ("detail_hash", |c| c.detail_hash = "other".into()),
         ("agent_id", |c| c.agent_id = "other".into()),
+        ("dialect", |c| {
+            c.dialect = DialectFact::Known(Dialect::Postgres);
+        }),
+        ("dialect", |c| c.dialect = DialectFact::Unknown),
     ];
     for (name, change) in changes {
         let mut other = claims();

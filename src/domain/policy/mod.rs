@@ -32,7 +32,7 @@ pub struct Database {
     pub name: String,
     /// Its environments, in the order of the file.
     pub environments: Vec<String>,
-    /// Its dialect, where the file says; otherwise what the agent reports, otherwise PostgreSQL.
+    /// Its dialect, where the file says; otherwise what agents report.
     pub dialect: Option<Dialect>,
 }
 

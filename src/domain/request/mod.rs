@@ -10,6 +10,7 @@ pub use outcome::{ExecutionEnd, ExecutionOutcome};
 use crate::clock::Timestamp;
 use crate::domain::id::{Operation, Target};
 use crate::domain::policy::execution::ExecutionPolicy;
+use crate::domain::sql::DialectFact;
 use crate::error::Error;
 use std::fmt;
 
@@ -218,6 +219,8 @@ pub struct Request {
     pub target: Target,
     /// What it turned out to be.
     pub operation: Operation,
+    /// The dialect that its text was read in.
+    pub dialect: DialectFact,
     pub status: Status,
     /// The audit event that put it there.
     pub audit_seq: i64,

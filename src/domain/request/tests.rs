@@ -15,6 +15,7 @@ fn request(status: Status) -> Request {
             environment: "production".into(),
         },
         operation: Operation::ExecuteDml,
+        dialect: DialectFact::Any,
         status,
         audit_seq: 1,
         emergency: false,

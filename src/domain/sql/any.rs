@@ -47,6 +47,21 @@ impl DialectFact {
         }
     }
 
+    /// Whether the text still means what was analysed, now that the database's dialect is `known`. Where nobody knows
+    /// it any more, nobody says otherwise, and only an agent that reports the old one may run the text.
+    pub fn holds(self, known: Option<Dialect>) -> bool {
+        match self {
+            DialectFact::Known(dialect) => known.is_none_or(|known| known == dialect),
+            DialectFact::Any => true,
+            DialectFact::Unknown => known.is_none(),
+        }
+    }
+
+    /// Whether an agent may run the text whose dialect is taken to be `dialect`, none where nothing says which.
+    pub fn runs_on(self, dialect: Option<Dialect>) -> bool {
+        self == DialectFact::Any || dialect.is_some_and(|dialect| self.accepts(dialect))
+    }
+
     /// Whether a driver of `dialect` executes the text as it was analysed.
     pub fn accepts(self, dialect: Dialect) -> bool {
         match self {

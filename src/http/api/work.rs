@@ -145,6 +145,7 @@ fn dry_run(job: &DryRun) -> Value {
         "request_id": job.request_id,
         "database": job.target.database,
         "environment": job.target.environment,
+        "dialect": job.dialect.as_str(),
         "sql": job.sql,
     })
 }

@@ -34,14 +34,32 @@ fn policies(cx: &Context, version: &str, text: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The newest description of a database; a failure keeps the last good one.
+/// What an agent reported of a database: its dialect, which only a whole description says, and the newest description
+/// of its tables. A failure, or one that is not used, keeps the last good one.
 fn schema_synced(cx: &Context, schema: &NewSchema) -> Result<(), Error> {
-    let collected = schema.snapshot_json.is_some().then_some(cx.now.0);
+    if schema.status == "ready" {
+        cx.one(
+            "INSERT INTO reported_dialects (database_name, environment, agent_id, dialect, reported_at_ms, audit_seq) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (database_name, environment, agent_id) DO UPDATE SET \
+             dialect = excluded.dialect, reported_at_ms = excluded.reported_at_ms, audit_seq = excluded.audit_seq",
+            params![
+                schema.target.database,
+                schema.target.environment,
+                schema.agent_id,
+                schema.dialect.as_str(),
+                cx.now.0,
+                cx.audit_seq
+            ],
+        )?;
+    }
+    let snapshot = schema.snapshot_json.as_ref().filter(|_| schema.is_used);
+    let collected = snapshot.map(|_| cx.now.0);
     cx.one(
         "INSERT INTO schema_snapshots (database_name, environment, dialect, snapshot_json, collected_at_ms, \
          last_status, last_error, last_sync_ms, agent_id, audit_seq) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
-         ON CONFLICT (database_name, environment) DO UPDATE SET dialect = excluded.dialect, \
+         ON CONFLICT (database_name, environment) DO UPDATE SET \
+         dialect = iif(excluded.snapshot_json IS NULL, dialect, excluded.dialect), \
          snapshot_json = coalesce(excluded.snapshot_json, snapshot_json), \
          collected_at_ms = coalesce(excluded.collected_at_ms, collected_at_ms), \
          last_status = excluded.last_status, last_error = excluded.last_error, \
@@ -50,9 +68,9 @@ fn schema_synced(cx: &Context, schema: &NewSchema) -> Result<(), Error> {
             schema.target.database,
             schema.target.environment,
             schema.dialect.as_str(),
-            schema.snapshot_json,
+            snapshot,
             collected,
-            schema.status,
+            if schema.is_used { schema.status } else { "failed" },
             schema.error_message,
             cx.now.0,
             schema.agent_id,

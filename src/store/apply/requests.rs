@@ -92,10 +92,10 @@ fn created(cx: &Context, new: &NewRequest) -> Result<(), Error> {
     cx.one(
         "INSERT INTO requests (seq, id, requester, token_id, database_name, environment, operation, status, audit_seq, \
          emergency, allow_ddl, no_result_store, reason, current_step, total_steps, risk_level, policy_version, \
-         created_at_ms, updated_at_ms, expires_at_ms, approved_at_ms, approval_expires_at_ms, due_at_ms) \
+         created_at_ms, updated_at_ms, expires_at_ms, approved_at_ms, approval_expires_at_ms, due_at_ms, dialect) \
          VALUES (:seq, :id, :requester, :token_id, :database, :environment, :operation, :status, :audit_seq, \
          :emergency, :allow_ddl, :no_result_store, :reason, 0, :total_steps, :risk_level, :policy_version, \
-         :now, :now, :expires_at, :approved_at, :approval_expires_at, :due)",
+         :now, :now, :expires_at, :approved_at, :approval_expires_at, :due, :dialect)",
         named_params! {
             ":seq": new.seq,
             ":id": new.id,
@@ -118,6 +118,7 @@ fn created(cx: &Context, new: &NewRequest) -> Result<(), Error> {
             ":approved_at": (!pending).then_some(cx.now.0),
             ":approval_expires_at": new.approval_expires_at.map(|t| t.0),
             ":due": due.map(|t| t.0),
+            ":dialect": new.dialect.as_str(),
         },
     )?;
     texts(cx, new)?;

@@ -54,6 +54,7 @@ pub const TABLES: &[GuardedTable] = &[
             ("cancelled_by", Digested),
             ("cancel_reason", Digested),
             ("due_at_ms", Digested),
+            ("dialect", Digested),
         ],
     },
     GuardedTable {
@@ -245,6 +246,18 @@ pub const TABLES: &[GuardedTable] = &[
             ("last_error", Digested),
             ("last_sync_ms", Digested),
             ("agent_id", Digested),
+            ("audit_seq", Digested),
+        ],
+    },
+    GuardedTable {
+        name: "reported_dialects",
+        live: LiveRows::Always,
+        columns: &[
+            ("database_name", Digested),
+            ("environment", Digested),
+            ("agent_id", Digested),
+            ("dialect", Digested),
+            ("reported_at_ms", Digested),
             ("audit_seq", Digested),
         ],
     },

@@ -24,6 +24,7 @@ use std::time::Duration;
 pub const SHOP: &str = r#"
 [[databases]]
 name = "shop"
+dialect = "postgresql"
 environments = ["development", "staging", "production"]
 
 [[workflows]]

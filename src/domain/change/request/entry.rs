@@ -86,6 +86,7 @@ fn created(new: &NewRequest) -> AuditEntry {
     e.metadata = object(json!({
         "policy_version": new.policy_version,
         "risk_level": new.risk_level,
+        "dialect": new.dialect.as_str(),
         "emergency": new.emergency,
         "allow_ddl": new.allow_ddl,
     }));

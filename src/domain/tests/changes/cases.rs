@@ -43,6 +43,7 @@ fn new_request(opening: Opening) -> NewRequest {
         token_id: None,
         target: target(),
         operation: Operation::ExecuteDml,
+        dialect: crate::domain::sql::DialectFact::Any,
         step: opening.step(),
         emergency: false,
         allow_ddl: false,
@@ -288,10 +289,12 @@ fn configuration() -> Vec<(&'static str, ConfigurationChange)> {
         step,
         target: target(),
     };
-    let schema = |ready: bool| {
+    let schema = |ready: bool, other: bool| {
         ConfigurationChange::SchemaSynced(NewSchema {
             target: target(),
             dialect: Dialect::MySql,
+            known: other.then_some(Dialect::Postgres),
+            is_used: !other,
             status: if ready { "ready" } else { "failed" },
             snapshot_json: ready.then(|| "{}".into()),
             error_message: (!ready).then(|| "no connection".into()),
@@ -312,8 +315,9 @@ fn configuration() -> Vec<(&'static str, ConfigurationChange)> {
     vec![
         ("", role(Vec::new())),
         ("steps lost", role(vec![lost(Some(1)), lost(None)])),
-        ("", schema(true)),
-        ("failed", schema(false)),
+        ("", schema(true, false)),
+        ("failed", schema(false, false)),
+        ("another dialect", schema(true, true)),
         ("", synced),
         ("", rejected(vec!["first".into(), "second".into()])),
         ("none", rejected(Vec::new())),

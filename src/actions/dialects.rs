@@ -1,0 +1,154 @@
+//! Which dialect a database speaks: it decides how texts are read, and which agents may run them.
+
+use super::{Active, App};
+use crate::clock::Timestamp;
+use crate::domain::dialect::Dialect;
+use crate::domain::id::Target;
+use crate::domain::policy::Policies;
+use crate::domain::request::Request;
+use crate::domain::sql::DialectFact;
+use crate::error::Error;
+use crate::store::View;
+
+/// What is known of a target's dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TargetDialect {
+    /// As the configuration says.
+    pub configured: Option<Dialect>,
+    /// As configured, else as last reported by an agent that may serve the target.
+    pub known: Option<Dialect>,
+}
+
+/// The dialect of a target.
+pub(super) fn of_target(
+    policies: &Policies,
+    view: &View,
+    target: &Target,
+    now: Timestamp,
+) -> Result<TargetDialect, Error> {
+    let configured = policies.database(target).and_then(|d| d.dialect);
+    let known = match configured {
+        Some(dialect) => Some(dialect),
+        None => reported(view, target, now)?,
+    };
+    Ok(TargetDialect { configured, known })
+}
+
+/// The newest report of an agent that has a live token for the target: one that lost it decides nothing any more.
+fn reported(view: &View, target: &Target, now: Timestamp) -> Result<Option<Dialect>, Error> {
+    for report in view.reported_dialects(target)? {
+        let serves = view.tokens_of(&report.agent_id)?.iter().any(|token| {
+            token.rejection_reason(now).is_none()
+                && token
+                    .bound_to
+                    .as_ref()
+                    .is_none_or(|scopes| scopes.iter().any(|s| s.covers(target)))
+        });
+        if serves {
+            return Ok(Some(report.dialect));
+        }
+    }
+    Ok(None)
+}
+
+/// The dialect whose texts an agent may run on a target, besides those that are the same in all: the one it reported,
+/// or, where it reported none, the configured one.
+pub(super) fn of_agent(
+    policies: &Policies,
+    view: &View,
+    target: &Target,
+    agent_id: &str,
+) -> Result<Option<Dialect>, Error> {
+    let reports = view.reported_dialects(target)?;
+    let report = reports.into_iter().find(|r| r.agent_id == agent_id);
+    let configured = policies.database(target).and_then(|d| d.dialect);
+    Ok(report.map(|r| r.dialect).or(configured))
+}
+
+/// Refuses a request whose target has left the configuration, or is read in another dialect now than when the request
+/// was made.
+///
+/// # Errors
+/// 422 `database_not_registered`; 409 `dialect_changed`.
+pub(super) fn ensure_current(
+    active: &Active,
+    view: &View,
+    request: &Request,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let target = &request.target;
+    if active.policies.database(target).is_none() {
+        return Err(Error::refused(
+            "database_not_registered",
+            format!("database {target} is not registered any more"),
+        )
+        .hint("an administrator has to add it to [[databases]] of server.toml again"));
+    }
+    let known = of_target(&active.policies, view, target, now)?.known;
+    if request.dialect.holds(known) {
+        return Ok(());
+    }
+    let now = known.map_or("unknown", Dialect::as_str);
+    Err(Error::conflict(
+        "dialect_changed",
+        format!(
+            "the dialect of {target} is {now} now, and the request was read as {}",
+            request.dialect.as_str()
+        ),
+    )
+    .hint("make a new request"))
+}
+
+/// Refuses an agent that may not run what was read in that dialect.
+///
+/// # Errors
+/// 409 `dialect_mismatch`.
+pub(super) fn ensure_runs(
+    policies: &Policies,
+    view: &View,
+    target: &Target,
+    agent_id: &str,
+    fact: DialectFact,
+) -> Result<(), Error> {
+    let runs = of_agent(policies, view, target, agent_id)?;
+    if fact.runs_on(runs) {
+        return Ok(());
+    }
+    let runs = runs.map_or("none", Dialect::as_str);
+    Err(Error::conflict(
+        "dialect_mismatch",
+        format!(
+            "the statement was read as {}, and the dialect of this agent's {target} is {runs}",
+            fact.as_str()
+        ),
+    )
+    .hint("configure `dialect` of the database, or let the agent report its tables"))
+}
+
+/// A report that the configuration contradicts.
+pub(super) struct Contradiction {
+    pub target: Target,
+    pub agent_id: String,
+    pub reported: Dialect,
+    pub configured: Dialect,
+}
+
+/// Reports of agents that these policies contradict.
+pub(super) fn contradictions(app: &App, policies: &Policies) -> Result<Vec<Contradiction>, Error> {
+    let mut found = Vec::new();
+    for target in policies.targets() {
+        let Some(configured) = policies.database(&target).and_then(|d| d.dialect) else {
+            continue;
+        };
+        let reports = app.store.read(|view| view.reported_dialects(&target))?;
+        for report in reports.into_iter().filter(|r| r.dialect != configured) {
+            found.push(Contradiction {
+                target: target.clone(),
+                agent_id: report.agent_id,
+                reported: report.dialect,
+                configured,
+            });
+        }
+    }
+    Ok(found)
+}
