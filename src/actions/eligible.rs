@@ -43,7 +43,7 @@ struct Directory {
     suspended: BTreeSet<String>,
     /// Roles that somebody unknown may hold.
     open_roles: BTreeSet<String>,
-    /// Whether somebody unknown may be in any group.
+    /// Whether somebody unknown may be in a group that claims decide.
     open_groups: bool,
 }
 
@@ -181,7 +181,7 @@ fn refusal(what: &Unreachable, workflow: &Workflow) -> Error {
         .hint("an administrator has to give the role or group to somebody, or change the workflow")
 }
 
-/// Whether one administrator could step in for the one step that nobody else can satisfy.
+/// Whether one administrator could give the one approval that nobody else can give.
 fn steps_in<'a>(
     workflow: &Workflow,
     steps: &[StepNeeds<'a>],
@@ -213,16 +213,36 @@ fn steps_in<'a>(
     known.chain(unknown.then_some(None)).any(|admin| {
         let mut others = without.clone();
         others.extend(admin);
-        (0..steps.len()).any(|skipped| {
+        let mut places = (0..steps.len()).flat_map(|n| {
+            let entries = 0..steps.get(n).map_or(0, |step| step.entries.len());
+            entries.map(move |entry| (n, entry))
+        });
+        places.any(|(n, entry)| {
             let rest: Vec<StepNeeds> = steps
                 .iter()
                 .enumerate()
-                .filter(|(n, _)| *n != skipped)
-                .map(|(_, step)| copy(step))
+                .filter_map(|(at, step)| match at == n {
+                    true => one_less(step, entry),
+                    false => Some(copy(step)),
+                })
                 .collect();
             reach::unreachable(&rest, distinct, &others).is_none()
         })
     })
+}
+
+/// What a step needs besides one approval of that entry; none if that is all.
+fn one_less<'a>(step: &StepNeeds<'a>, entry: usize) -> Option<StepNeeds<'a>> {
+    let mut rest = copy(step);
+    let place = rest.entries.get_mut(entry)?;
+    place.min = place.min.saturating_sub(1);
+    if place.min == 0 {
+        rest.entries.remove(entry);
+        if step.any || rest.entries.is_empty() {
+            return None;
+        }
+    }
+    Some(rest)
 }
 
 fn copy<'a>(step: &StepNeeds<'a>) -> StepNeeds<'a> {
@@ -276,7 +296,9 @@ impl Directory {
         match selector {
             Selector::Requester => Who::Known(BTreeSet::new()),
             Selector::User(id) => Who::Known(BTreeSet::from([id.as_str()])),
-            Selector::Group(_) if self.open_groups => Who::Unknown,
+            Selector::Group(name) if self.open_groups && policies.is_from_claim(name) => {
+                Who::Unknown
+            }
             Selector::Group(name) => few(self.groups.get(name)),
             Selector::Role(name) => match policies.roles.get(name) {
                 Some(role) if role.covers(target) => {
@@ -362,7 +384,7 @@ fn make(
         d.add(policies, token);
     }
     for binding in &policies.bindings {
-        if provider && !binding.groups.is_empty() {
+        if provider && binding.groups.iter().any(|g| policies.is_from_claim(g)) {
             d.open_roles.insert(binding.role.clone());
         }
         let members = d.roles.entry(binding.role.clone()).or_default();

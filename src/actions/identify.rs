@@ -6,7 +6,7 @@
 
 mod oidc;
 
-pub use oidc::{Provider, SignIn};
+pub use oidc::{Provider, SeenClaims, SignIn};
 
 use super::App;
 use crate::clock::Timestamp;

@@ -3,16 +3,21 @@
 //! A suspension takes effect everywhere at once: tokens are revoked, requests that can still be cancelled are, and
 //! calls that wait on behalf of the person are woken and refused.
 
+mod access;
+
+pub use access::{Access, AccessSource, HeldGroup, HeldRole};
+
+use super::identify::SeenClaims;
 use super::last_admin::{self, Loss};
 use super::refusals::refusal;
 use super::{App, eligible};
-use crate::domain::actor::{Actor, Caller, SubjectType};
+use crate::domain::actor::{Actor, Caller};
 use crate::domain::change::{
     Change, ConfigurationChange, IdentityChange, LostStep, RequestChange, RequestRef, UserStatus,
 };
 use crate::domain::permission::Permission;
 use crate::error::{Error, Shown};
-use crate::store::{UserRow, Verdict, View};
+use crate::store::{TokenRow, UserRow, Verdict, View};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -29,6 +34,10 @@ pub struct UserDetail {
     pub roles: BTreeSet<String>,
     /// Groups the person is in.
     pub groups: BTreeSet<String>,
+    /// Both with what gives them.
+    pub access: Access,
+    /// What the identity provider reported last, if it did since this process started.
+    pub seen: Option<Arc<SeenClaims>>,
 }
 
 /// What a suspension did.
@@ -50,24 +59,27 @@ pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<U
     caller.require(Permission::UserManage)?;
     let active = app.active();
     let now = app.clock.now();
+    let provider = app.sign_in.provider.as_ref();
     app.store.read(|view| {
         let rows = view.list_users(limit, offset)?;
         rows.into_iter()
             .map(|row| {
-                let mut groups = active.policies.groups_of(&row.id);
-                let mut roles: BTreeSet<String> = BTreeSet::new();
-                if row.subject_type == SubjectType::User {
-                    let held = active.policies.roles_of(&row.id, &groups);
-                    roles.extend(held.into_iter().map(|r| r.name));
-                }
-                for token in view.tokens_of(&row.id)? {
-                    if token.rejection_reason(now).is_none() {
-                        let (rights, theirs) = token.grant().rights(&active.policies);
-                        roles.extend(rights.acting().map(|r| r.name.clone()));
-                        groups.extend(theirs);
-                    }
-                }
-                Ok(UserDetail { row, roles, groups })
+                let tokens: Vec<TokenRow> = view
+                    .tokens_of(&row.id)?
+                    .into_iter()
+                    .filter(|token| token.rejection_reason(now).is_none())
+                    .collect();
+                let seen = provider.and_then(|provider| provider.seen(&row.id));
+                let access = access::of(&active.policies, &row, &tokens, seen.as_deref());
+                let names = access.roles.iter().map(|held| held.role.name.clone());
+                let groups = access.groups.iter().map(|held| held.group.clone());
+                Ok(UserDetail {
+                    roles: names.collect(),
+                    groups: groups.collect(),
+                    access,
+                    seen,
+                    row,
+                })
             })
             .collect()
     })

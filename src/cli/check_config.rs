@@ -104,9 +104,11 @@ fn overridable(policies: &Policies) -> Option<String> {
     })
 }
 
-/// Groups whose members the identity provider decides.
-fn groups(config: &Config) -> Option<String> {
-    let oidc = config.oidc.as_ref()?;
+/// Who decides who is in which group, where there is an identity provider.
+fn groups(config: &Config) -> Vec<String> {
+    let Some(oidc) = config.oidc.as_ref() else {
+        return Vec::new();
+    };
     let policies = &config.policies;
     let steps = policies.workflows.iter().flat_map(|w| &w.steps);
     let approvers = steps.flat_map(|s| s.approvers.iter().map(|a| &a.selector));
@@ -123,11 +125,19 @@ fn groups(config: &Config) -> Option<String> {
         .filter(|name| !policies.groups.contains_key(*name))
         .map(String::as_str)
         .collect();
-    (!undefined.is_empty()).then(|| {
+    let claim = &oidc.groups_claim;
+    let list = |names: Vec<&str>| (!names.is_empty()).then(|| names.join(", "));
+    let alone = list(undefined.into_iter().collect()).map(|names| {
         format!(
-            "auth.oidc: the claim `{}` alone decides who is in {}, which `[[auth.groups]]` does not define",
-            oidc.groups_claim,
-            undefined.into_iter().collect::<Vec<_>>().join(", ")
+            "auth.oidc: the claim `{claim}` alone decides who is in {names}, which `[[auth.groups]]` does not define"
         )
-    })
+    });
+    let added = policies.claim_groups.iter().map(String::as_str).collect();
+    let added = list(added).map(|names| {
+        format!("auth.groups: the claim `{claim}` adds people to {names} (from_claim)")
+    });
+    let names = policies.groups.keys().map(String::as_str);
+    let configured = list(names.filter(|n| !policies.is_from_claim(n)).collect())
+        .map(|names| format!("auth.groups: only the file decides who is in {names}"));
+    [alone, added, configured].into_iter().flatten().collect()
 }

@@ -153,12 +153,19 @@ fn group(raw: &RawGroup, policies: &mut Policies, notes: &mut Notes) {
     let name = id(&raw.name, &raw.at, "name", notes);
     let members = people(&raw.members, notes);
     let place = &raw.members.at;
-    if raw.members.value.is_empty() && !notes.has_problem(&place.key) {
-        notes.problem(place, "a group needs at least one member");
+    let from_claim = raw.from_claim == Some(true);
+    if raw.members.value.is_empty() && !from_claim && !notes.has_problem(&place.key) {
+        notes.problem(
+            place,
+            "a group needs at least one member, or `from_claim = true`",
+        );
     }
     if let (Some(name), Some(spanned)) = (name, &raw.name)
         && is_new(spanned, "group", policies.groups.contains_key(&name), notes)
     {
+        if from_claim {
+            policies.claim_groups.insert(name.clone());
+        }
         policies.groups.insert(name, members);
     }
 }

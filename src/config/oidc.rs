@@ -6,7 +6,7 @@ use super::check::{id, is_id, one_of};
 use super::identities::role_of_people;
 use super::raw::{RawConfig, RawOidc};
 use crate::domain::policy::{Policies, RoleMapping};
-use crate::settings::{Notes, Spanned};
+use crate::settings::{Notes, Spanned, Text};
 
 /// The claim in which most providers list groups.
 pub const GROUPS_CLAIM_DEFAULT: &str = "groups";
@@ -44,6 +44,10 @@ pub struct Oidc {
     pub audiences: Vec<String>,
     /// The claim that lists groups.
     pub groups_claim: String,
+    /// The claim that holds a person's id.
+    pub subject_claim: String,
+    pub name_claim: String,
+    pub email_claim: String,
 }
 
 /// Checks the mode and the provider. There is a provider only where the mode lets people come from it.
@@ -108,11 +112,15 @@ fn provider(raw: &RawOidc, trusts_private: bool, notes: &mut Notes) -> Option<Oi
             "neither `client_id` nor `audience` says for whom its tokens must be",
         );
     }
-    let groups_claim = match &raw.groups_claim {
+    let mut claim = |spanned: &Text, default: &str| match spanned {
         Some(spanned) if !is_id(spanned, notes) => None,
         Some(spanned) => Some(spanned.value.clone()),
-        None => Some(GROUPS_CLAIM_DEFAULT.to_owned()),
+        None => Some(default.to_owned()),
     };
+    let groups_claim = claim(&raw.groups_claim, GROUPS_CLAIM_DEFAULT);
+    let subject_claim = claim(&raw.subject_claim, "sub");
+    let name_claim = claim(&raw.name_claim, "name");
+    let email_claim = claim(&raw.email_claim, "email");
     Some(Oidc {
         issuer: issuer?,
         jwks_uri: match jwks_uri {
@@ -121,6 +129,9 @@ fn provider(raw: &RawOidc, trusts_private: bool, notes: &mut Notes) -> Option<Oi
         },
         audiences: Some(audiences).filter(|a| !a.is_empty())?,
         groups_claim: groups_claim?,
+        subject_claim: subject_claim?,
+        name_claim: name_claim?,
+        email_claim: email_claim?,
     })
 }
 

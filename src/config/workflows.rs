@@ -189,7 +189,8 @@ fn approver(raw: &RawApprover, policies: &Policies, notes: &mut Notes) -> Option
         }
         Selector::Role(name)
     } else if raw.group.is_some() {
-        if group_exists(spanned, policies, notes) && !notes.open_groups {
+        let open = notes.open_groups && policies.is_from_claim(&name);
+        if group_exists(spanned, policies, notes) && !open {
             few_members(&name, min, min_at, policies, notes);
         }
         Selector::Group(name)
@@ -435,7 +436,7 @@ fn steps<'a>(
         let who = match &entry.selector {
             Selector::Role(_) if covers => Who::Unknown,
             Selector::User(id) => Who::Known(BTreeSet::from([id.as_str()])),
-            Selector::Group(_) if open_groups => Who::Unknown,
+            Selector::Group(name) if open_groups && policies.is_from_claim(name) => Who::Unknown,
             Selector::Group(name) => {
                 let members = policies.groups.get(name).into_iter().flatten();
                 Who::Known(members.map(String::as_str).collect())

@@ -64,17 +64,26 @@ pub fn current_step(workflow: &Workflow, votes: &[Vote]) -> u32 {
 
 /// Whether step number `index` has what it needs.
 pub fn is_satisfied(step: &WorkflowStep, index: u32, votes: &[Vote]) -> bool {
-    let overridden = votes.iter().any(|v| {
+    missing(step, index, votes) == 0
+}
+
+/// How many more approvals step number `index` needs at least. That of somebody who stepped in is one approval like
+/// others, wherever the step is short.
+pub fn missing(step: &WorkflowStep, index: u32, votes: &[Vote]) -> u32 {
+    let short = step.approvers.iter().map(|entry| {
+        entry
+            .min
+            .saturating_sub(count(&entry.selector, index, votes))
+    });
+    let needed = match step.mode {
+        Mode::All => short.fold(0, u32::saturating_add),
+        // Without any entry it cannot be satisfied.
+        Mode::Any => short.min().unwrap_or(u32::MAX),
+    };
+    let stepped_in = votes.iter().filter(|v| {
         v.step == index && v.action == VoteAction::Approve && v.selector == ADMIN_OVERRIDE
     });
-    let full = |entry: &crate::domain::policy::workflow::ApproverEntry| {
-        count(&entry.selector, index, votes) >= entry.min
-    };
-    overridden
-        || match step.mode {
-            Mode::All => step.approvers.iter().all(full),
-            Mode::Any => step.approvers.iter().any(full),
-        }
+    needed.saturating_sub(u32::try_from(stepped_in.count()).unwrap_or(u32::MAX))
 }
 
 /// Approvals booked on `selector` in that step.

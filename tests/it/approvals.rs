@@ -328,6 +328,45 @@ fn an_administrator_may_step_in_once() {
 }
 
 #[test]
+fn an_administrator_who_steps_in_is_one_of_two() {
+    for (steps, other) in [
+        ("group = \"ops\"\nmin = 2\n", "op-one"),
+        (
+            "group = \"ops\"\n[[workflows.steps.approvers]]\ngroup = \"dba\"\n",
+            "dba-one",
+        ),
+    ] {
+        let s = shop(&format!(
+            "[[workflows.steps]]\n[[workflows.steps.approvers]]\n{steps}"
+        ));
+        let request = submit(&s);
+        let answer = s.admin().approve(&request).is(200);
+        assert_eq!(answer.text("status"), "pending");
+        assert_eq!(answer.json["current_step"], 0);
+        s.admin().approve(&request).refused(409, "already_approved");
+        s.person("admin-two", &["admin"]).approve(&request).is(403);
+        let answer = reader(&s, other).approve(&request).is(200);
+        assert_eq!(answer.text("status"), "approved");
+    }
+}
+
+#[test]
+fn a_request_is_refused_where_stepping_in_would_not_be_enough() {
+    let steps = |min: u32| {
+        format!(
+            "[[workflows.steps]]\n[[workflows.steps.approvers]]\nrole = \"nobody\"\nmin = {min}\n"
+        )
+    };
+    let role = "\n[[auth.roles]]\nname = \"nobody\"\npermissions = [\"request.view\"]\n";
+    let s = shop(&format!("{}{role}", steps(1)));
+    submit(&s);
+    let s = shop(&format!("{}{role}", steps(2)));
+    s.requester()
+        .create("production", UPDATE)
+        .refused(422, "no_eligible_approver");
+}
+
+#[test]
 fn an_administrator_who_voted_does_not_step_in() {
     let s = shop(&TWO_STEPS.replace("group = \"ops\"", "role = \"admin\""));
     let request = submit(&s);

@@ -4,7 +4,7 @@
 mod provider;
 mod subjects;
 
-use crate::support::{Idp, Key, Person, SHOP, Server, key_set};
+use crate::support::{Idp, Key, Person, Request, SHOP, Server, key_set};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::thread;
@@ -182,7 +182,7 @@ fn who_has_no_role_gets_the_default_of_the_provider_before_the_common_one() {
 
 #[test]
 fn people_of_the_provider_work_like_others_and_are_the_same_person() {
-    let (_idp, s, key) = provided();
+    let (idp, s, key) = provided();
     let requester = s.signed(
         &key,
         &with(
@@ -200,7 +200,22 @@ fn people_of_the_provider_work_like_others_and_are_the_same_person() {
         s.requester().show(&request).is(200).text("requester"),
         "requester"
     );
-    // A group that the provider says is a group.
+    // A group whose members the configuration lists is for the configuration to say.
+    let claimed = with(claims(&s, "unlisted"), json!({"groups": ["approvers"]}));
+    let unlisted = s.signed(&key, &claimed);
+    assert_eq!(unlisted.get("/api/me").is(200).json["groups"], json!([]));
+    unlisted.approve(&request).refused(403, "forbidden");
+    assert!(unlisted.ids("pending_for_me=true").is_empty());
+    // Unless it says that the claim adds people.
+    let open = "members = [\"approver\"]\nfrom_claim = true";
+    let s = s.restart_with(
+        &toml("", ISSUER, Some(&format!("{}/keys", idp.url())))
+            .replace("members = [\"approver\", \"approver-two\"]", open),
+    );
+    let request = Request {
+        by: s.requester(),
+        ..request
+    };
     let lead = s.signed(
         &key,
         &with(claims(&s, "lead"), json!({"groups": ["approvers"]})),

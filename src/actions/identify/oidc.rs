@@ -8,7 +8,7 @@ use crate::config::{AuthMode, Oidc};
 use crate::domain::actor::{Actor, Caller, Origin, SubjectType};
 use crate::domain::change::IdentityChange;
 use crate::domain::jwt::{JwtClaims, JwtError, JwtRules, KeySource, LEEWAY_SECS, verify};
-use crate::domain::permission::Rights;
+use crate::domain::permission::{Rights, Role};
 use crate::domain::policy::Policies;
 use crate::error::Error;
 use crate::store::Verdict;
@@ -41,8 +41,21 @@ pub struct Provider {
     people: Mutex<HashMap<String, Person>>,
 }
 
+/// What the claims of somebody's newest token gave them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenClaims {
+    /// Groups that the claims put them in.
+    pub groups: BTreeSet<String>,
+    /// Roles that they had with it, by claims, binding or default.
+    pub roles: Vec<Role>,
+    pub name: Option<String>,
+    pub email: Option<String>,
+    /// When it was presented last.
+    pub at: Timestamp,
+}
+
 /// Somebody who came lately.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Person {
     /// The epoch at the last look-up, which accepted the person.
     epoch: u64,
@@ -50,6 +63,7 @@ struct Person {
     login: Option<Timestamp>,
     /// When the use was last noted.
     noted: Option<Timestamp>,
+    seen: Option<Arc<SeenClaims>>,
 }
 
 /// Why somebody is not authenticated.
@@ -98,6 +112,12 @@ impl Provider {
         }
     }
 
+    /// What the claims of somebody's newest token gave them, if they came since this process started.
+    pub fn seen(&self, subject: &str) -> Option<Arc<SeenClaims>> {
+        let people = self.people.lock().unwrap_or_else(|e| e.into_inner());
+        people.get(subject)?.seen.clone()
+    }
+
     /// What is remembered of somebody, changed by `update`.
     fn remember<T>(&self, subject: &str, update: impl FnOnce(&mut Person) -> T) -> T {
         let mut people = self.people.lock().unwrap_or_else(|e| e.into_inner());
@@ -109,6 +129,7 @@ impl Provider {
             epoch: u64::MAX,
             login: None,
             noted: None,
+            seen: None,
         }))
     }
 }
@@ -130,7 +151,13 @@ pub(super) fn caller(
     let claims = provider.claims(token, &rules, now)?;
     let subject = claims.subject;
     let mut groups = policies.groups_of(&subject);
-    groups.extend(claims.groups);
+    // Who is in a group that the configuration lists is for the configuration to say.
+    let claimed: BTreeSet<String> = claims
+        .groups
+        .into_iter()
+        .filter(|group| policies.is_from_claim(group))
+        .collect();
+    groups.extend(claimed.iter().cloned());
     let held = policies.roles_by_claims(&subject, &groups, &claims.values);
     let caller = Caller {
         subject,
@@ -149,6 +176,14 @@ pub(super) fn caller(
         origin,
     };
     is_known(app, provider, &caller)?;
+    let seen = SeenClaims {
+        groups: claimed,
+        roles: caller.rights.held.clone(),
+        name: claims.name,
+        email: claims.email,
+        at: now,
+    };
+    provider.remember(&caller.subject, |p| p.seen = Some(Arc::new(seen)));
     note_login(app, provider, &caller, now)?;
     note_use(app, provider, &caller, now);
     Ok(caller)
@@ -160,6 +195,9 @@ fn rules<'a>(provider: &'a Provider, policies: &'a Policies) -> JwtRules<'a> {
         issuer: provider.oidc.issuer.url(),
         audiences: &provider.oidc.audiences,
         groups_claim: &provider.oidc.groups_claim,
+        subject_claim: &provider.oidc.subject_claim,
+        name_claim: &provider.oidc.name_claim,
+        email_claim: &provider.oidc.email_claim,
         claims: mapped.collect(),
     }
 }

@@ -4,6 +4,7 @@
 //! trusts no classification by others: a read runs where it cannot write, whatever the server thought of it. Drivers
 //! run in a child process (`super::wall`), never in the agent itself.
 
+mod cell_types;
 #[cfg(feature = "mysql")]
 mod geometry;
 pub mod guard;

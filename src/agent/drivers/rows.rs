@@ -1,6 +1,7 @@
 //! Writes rows as JSON: by hand, so that columns keep their order and numbers every digit.
 
 use super::ROWS_BYTES_MAX;
+use super::cell_types::{CellClass, CellTypes};
 use crate::crypto::hex;
 use std::collections::HashSet;
 
@@ -19,23 +20,32 @@ pub enum Cell<'a> {
     Number(&'a str),
     /// JSON as the database holds it: what [`is_json`] accepts.
     Json(&'a str),
-    /// A JSON string; bytes that are not UTF-8 as [`Cell::Bytes`].
+    /// A JSON string; bytes that are not UTF-8 as [`Cell::Bytes`], and marked.
     Text(&'a [u8]),
     /// A JSON string `\xHEX`.
     Bytes(&'a [u8]),
 }
 
 impl Cell<'_> {
+    /// What its column is called where the database does not say.
     fn kind(&self) -> Option<&'static str> {
-        match self {
-            Cell::Null => None,
-            Cell::Integer(_) => Some("integer"),
-            Cell::Real(_) | Cell::Number(_) => Some("real"),
-            Cell::Truth(_) => Some("boolean"),
-            Cell::Json(_) => Some("json"),
-            Cell::Text(_) => Some("text"),
-            Cell::Bytes(_) => Some("blob"),
+        match self.class()? {
+            CellClass::InvalidText => Some(CellClass::Text.as_str()),
+            class => Some(class.as_str()),
         }
+    }
+
+    fn class(&self) -> Option<CellClass> {
+        Some(match self {
+            Cell::Null => return None,
+            Cell::Integer(_) => CellClass::Integer,
+            Cell::Real(_) | Cell::Number(_) => CellClass::Real,
+            Cell::Truth(_) => CellClass::Truth,
+            Cell::Json(_) => CellClass::Json,
+            Cell::Text(bytes) if std::str::from_utf8(bytes).is_err() => CellClass::InvalidText,
+            Cell::Text(_) => CellClass::Text,
+            Cell::Bytes(_) => CellClass::Binary,
+        })
     }
 
     /// A lower bound of what it takes as JSON, to refuse a large value before it is copied.
@@ -53,12 +63,30 @@ struct ResultColumn {
     name: String,
     key: String,
     kind: Option<String>,
+    /// What it holds: by its type, otherwise by its first value.
+    class: Option<CellClass>,
+}
+
+impl ResultColumn {
+    /// The class of a cell, where the column says another one. In most databases the type of a column is that of its
+    /// cells; then only text that is not UTF-8 is something else.
+    fn other_class(&mut self, cell: &Cell<'_>, any_type: bool) -> Option<CellClass> {
+        let own = cell.class()?;
+        if own == CellClass::InvalidText {
+            return Some(own);
+        }
+        let column = *self.class.get_or_insert(own);
+        (any_type && !column.covers(own)).then_some(own)
+    }
 }
 
 /// A result in the making, within its limits.
 pub struct ResultRows {
     columns: Vec<ResultColumn>,
     json: String,
+    types: CellTypes,
+    /// Whether a cell may have another type than its column.
+    any_type: bool,
     count: u64,
     rows_max: u64,
     /// What the limit in the message is, where other results have used some of it up.
@@ -83,11 +111,18 @@ impl ResultRows {
         let columns = columns
             .into_iter()
             .zip(unique_keys(&names))
-            .map(|((name, kind), key)| ResultColumn { name, key, kind })
+            .map(|((name, kind), key)| ResultColumn {
+                name,
+                key,
+                class: kind.as_deref().and_then(CellClass::of_declared),
+                kind,
+            })
             .collect();
         ResultRows {
             columns,
             json: String::new(),
+            types: CellTypes::default(),
+            any_type: false,
             count: 0,
             rows_max,
             rows_limit,
@@ -111,12 +146,16 @@ impl ResultRows {
             self.truncation = Some(format!("row limit reached ({})", self.rows_limit));
             return false;
         }
-        let start = self.json.len();
+        let (start, types) = (self.json.len(), self.types.len());
         self.json.push_str(if start == 0 { "{" } else { ",{" });
         for n in 0..self.columns.len() {
             let cell = cells(n);
             let column = &mut self.columns[n];
-            let needed = self.json.len() + column.key.len() + cell.bytes_min();
+            let other = column.other_class(&cell, self.any_type);
+            if let Some(own) = other {
+                self.types.mark(self.count, n, own);
+            }
+            let needed = self.json.len() + self.types.len() + column.key.len() + cell.bytes_min();
             if needed <= self.bytes_max {
                 if n > 0 {
                     self.json.push(',');
@@ -125,8 +164,9 @@ impl ResultRows {
                 self.json.push(':');
                 push_cell(&mut self.json, cell);
             }
-            if needed > self.bytes_max || self.json.len() > self.bytes_max {
+            if needed > self.bytes_max || self.json.len() + self.types.len() > self.bytes_max {
                 self.json.truncate(start);
+                self.types.cut(types);
                 self.too_long();
                 return false;
             }
@@ -139,15 +179,21 @@ impl ResultRows {
         true
     }
 
+    /// Bytes of its rows and of the types of their cells.
+    fn bytes(&self) -> usize {
+        self.json.len() + self.types.len()
+    }
+
     /// Whether something was left out.
     pub fn truncated(&self) -> bool {
         self.truncation.is_some()
     }
 
-    /// `{"columns":[{"name","key","type"}],"rows":[{..}],"truncated":bool,"truncation_reason":text or null}`
+    /// `{"columns":[{"name","key","type"}],"rows":[{..}],"truncated":bool,"truncation_reason":text or null}`, and
+    /// `"cell_types":[[row,column,"type"]]` after the rows where cells have another type than their column.
     pub fn finish(self) -> String {
         let truncation = self.truncation.clone();
-        let mut out = String::with_capacity(self.json.len() + 256);
+        let mut out = String::with_capacity(self.bytes() + 256);
         out.push('{');
         self.members(&mut out);
         push_truncation(&mut out, truncation.as_deref());
@@ -172,6 +218,7 @@ impl ResultRows {
         out.push_str("],\"rows\":[");
         out.push_str(&self.json);
         out.push(']');
+        out.push_str(&self.types.member());
     }
 }
 
@@ -189,6 +236,7 @@ fn push_truncation(out: &mut String, reason: Option<&str>) {
 pub struct Results {
     sets: Vec<ResultRows>,
     rows_max: u64,
+    any_type: bool,
 }
 
 /// Most results of one job; a plan has no more statements.
@@ -199,6 +247,15 @@ impl Results {
         Results {
             sets: Vec::new(),
             rows_max,
+            any_type: false,
+        }
+    }
+
+    /// Of a database in which a cell may have another type than its column.
+    pub fn of_any_type(rows_max: u64) -> Results {
+        Results {
+            any_type: true,
+            ..Results::new(rows_max)
         }
     }
 
@@ -211,13 +268,15 @@ impl Results {
             return false;
         }
         let rows: u64 = self.sets.iter().map(|set| set.count).sum();
-        let bytes: usize = self.sets.iter().map(|set| set.json.len()).sum();
-        self.sets.push(ResultRows::within(
+        let bytes: usize = self.sets.iter().map(ResultRows::bytes).sum();
+        let mut set = ResultRows::within(
             columns,
             self.rows_max.saturating_sub(rows),
             self.rows_max,
             ROWS_BYTES_MAX.saturating_sub(bytes),
-        ));
+        );
+        set.any_type = self.any_type;
+        self.sets.push(set);
         true
     }
 
@@ -236,7 +295,7 @@ impl Results {
         if self.sets.is_empty() {
             return ResultRows::new(Vec::new(), 0).finish();
         }
-        let bytes: usize = self.sets.iter().map(|set| set.json.len() + 256).sum();
+        let bytes: usize = self.sets.iter().map(|set| set.bytes() + 256).sum();
         let mut out = String::with_capacity(bytes);
         let reason = self.sets.iter_mut().find_map(|set| set.truncation.take());
         for (n, set) in self.sets.iter().enumerate() {

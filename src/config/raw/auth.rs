@@ -37,6 +37,9 @@ section! {
     pub struct RawGroup {
         name: Text, shown "\"backend-team\"";
         members: Texts, within 0..=PEOPLE_MAX, shown "[\"requester-one\", \"approver\"]";
+        /// Whether the groups claim of the identity provider adds people to it. A group that is not listed here comes
+        /// from the claim alone.
+        from_claim: Option<bool>, shown false;
     }
 }
 
@@ -62,6 +65,11 @@ section! {
         jwks_uri: Text, shown "\"https://id.example.com/keys\"";
         /// The claim that lists groups; dots lead into objects.
         groups_claim: Text, shown "\"groups\"";
+        /// The claims that hold a person's id here, their name and their address; dots lead into objects. Ids should
+        /// never change, nor pass on to somebody else.
+        subject_claim: Text, shown "\"sub\"";
+        name_claim: Text, shown "\"name\"";
+        email_claim: Text, shown "\"email\"";
         /// The role of somebody to whom neither a mapping nor a binding gives one. No default: that of [auth].
         default_role: Text, shown "\"readonly\"";
         role_mappings: Vec<RawMapping>, within 0..=ROLES_MAX;

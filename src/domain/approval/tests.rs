@@ -119,7 +119,16 @@ group:ops*2                      | 0 a group:ops                                
 group:ops*2                      | 0 a group:ops, -0 b group:ops                           | 0
 group:ops*2                      | 0 a group:ops, 0 b group:ops                            | 1
 group:ops*2                      | 0 a group:ops, 1 b group:ops                            | 0
-group:ops*2                      | 0 a admin_override                                      | 1
+group:ops                        | 0 a admin_override                                      | 1
+group:ops*2                      | 0 a admin_override                                      | 0
+group:ops*2                      | 0 a admin_override, 0 b group:ops                       | 1
+group:ops*2                      | 0 a group:ops, 0 b admin_override                       | 1
+group:ops*3                      | 0 a group:ops, 0 b admin_override                       | 0
+group:ops, group:dba             | 0 a admin_override                                      | 0
+group:ops, group:dba             | 0 a admin_override, 0 b group:dba                       | 1
+any group:ops*2, group:dba*2     | 0 a admin_override, 0 b group:dba                       | 1
+any group:ops*3, group:dba*2     | 0 a admin_override, 0 b group:ops                       | 0
+any group:ops*2, group:dba       | 0 a admin_override                                      | 1
 group:ops*2                      | -0 a admin_override                                     | 0
 group:ops*2                      | 1 a admin_override                                      | 0
 group:ops, group:dba             | 0 a group:ops                                           | 0
@@ -200,6 +209,10 @@ group:ops ; group:dba    |            | 0 op-admin admin_override       | admin 
 group:ops ; group:dba    |            | -0 admin admin_override, 0 a group:ops | admin          | no    | admin_override         | admin_override
 group:ops ; group:dba    |            | -0 op-admin admin_override, 0 a group:ops | admin       | no    | admin_override         | admin_override
 group:ops*2              |            | 0 admin role:admin              | admin                 | no    | AlreadyVoted           | admin_override
+group:ops*2              |            | 0 admin admin_override          | admin                 | no    | AlreadyVoted           | admin_override
+group:ops*2              |            | 0 admin admin_override          | op-admin              | yes   | group:ops              | group:ops
+group:ops*3              |            | 0 boss admin_override           | admin                 | no    | NotAnApprover          | admin_override
+group:ops*2              |            | 0 admin admin_override          | op-one                | yes   | group:ops              | group:ops
 ";
 
 #[test]

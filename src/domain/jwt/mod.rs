@@ -40,6 +40,10 @@ pub struct JwtRules<'a> {
     pub audiences: &'a [String],
     /// The claim that lists groups; a name, or names with dots between them for objects in objects.
     pub groups_claim: &'a str,
+    /// The claim that holds the subject's id here; `sub` has to be there in any case.
+    pub subject_claim: &'a str,
+    pub name_claim: &'a str,
+    pub email_claim: &'a str,
     /// Further claims that somebody wants to know.
     pub claims: BTreeSet<&'a str>,
 }
@@ -47,8 +51,11 @@ pub struct JwtRules<'a> {
 /// What a good token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JwtClaims {
-    /// `sub`.
+    /// What the subject is called here: `sub`, or another claim.
     pub subject: String,
+    /// What people call them.
+    pub name: Option<String>,
+    pub email: Option<String>,
     /// The groups it lists.
     pub groups: BTreeSet<String>,
     /// Values of the further claims, by the name asked for.
@@ -198,11 +205,22 @@ fn judge(
             return Err(JwtError::NotYet);
         }
     }
-    let subject = text(claims, "sub")?
-        .filter(|sub| is_subject(sub))
+    let required = text(claims, "sub")?.ok_or(JwtError::Subject)?;
+    let subject = match rules.subject_claim {
+        "sub" => Some(required),
+        name => find(claims, name).and_then(Value::as_str),
+    };
+    let subject = subject
+        .filter(|subject| is_subject(subject))
         .ok_or(JwtError::Subject)?;
+    let shown = |name: &str| {
+        let value = find(claims, name).and_then(Value::as_str);
+        value.filter(|text| is_value(text)).map(str::to_owned)
+    };
     Ok(JwtClaims {
         subject: subject.to_owned(),
+        name: shown(rules.name_claim),
+        email: shown(rules.email_claim),
         groups: values(claims, rules.groups_claim),
         values: rules
             .claims

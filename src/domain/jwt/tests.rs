@@ -27,6 +27,9 @@ fn check_with(token: &str, keys: &KeySet, now: Timestamp) -> Result<JwtClaims, J
         issuer: "https://id.example.com",
         audiences: &["dbward".to_owned()],
         groups_claim: "groups",
+        subject_claim: "sub",
+        name_claim: "name",
+        email_claim: "email",
         claims: BTreeSet::from([
             "level",
             "realm_access.roles",

@@ -70,6 +70,8 @@ pub struct Policies {
     pub roles: BTreeMap<String, Role>,
     /// Members of each group.
     pub groups: BTreeMap<String, BTreeSet<String>>,
+    /// Those of them that claims of the identity provider add people to.
+    pub claim_groups: BTreeSet<String>,
     /// Who gets which role.
     pub bindings: Vec<Binding>,
     /// The role of somebody whom no binding names.
@@ -102,6 +104,7 @@ impl Policies {
                 .map(|r| (r.name.clone(), r))
                 .collect(),
             groups: BTreeMap::new(),
+            claim_groups: BTreeSet::new(),
             bindings: Vec::new(),
             default_role: None,
             role_mappings: Vec::new(),
@@ -196,6 +199,12 @@ impl Policies {
             .filter(|(_, members)| members.contains(subject))
             .map(|(name, _)| name.clone())
             .collect()
+    }
+
+    /// Whether a claim of the identity provider puts people into that group: not into one whose members the
+    /// configuration lists, unless it says so.
+    pub fn is_from_claim(&self, group: &str) -> bool {
+        !self.groups.contains_key(group) || self.claim_groups.contains(group)
     }
 
     /// Roles that bindings give to `subject`, directly or through `groups`.

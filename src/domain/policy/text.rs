@@ -35,6 +35,9 @@ kept! {
         notification: Sorted<NotificationPolicy>,
         roles: ByName,
         groups: BTreeMap<String, BTreeSet<String>>,
+        // Younger too.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        claim_groups: BTreeSet<String>,
         #[serde(rename = "role_bindings")]
         bindings: Sorted<Binding>,
         default_role: Option<String>,

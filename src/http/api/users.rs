@@ -1,7 +1,7 @@
 //! People: the list, linking a Slack account, suspending and letting back in.
 
-use super::time;
-use crate::actions::users::{self, UserDetail};
+use super::{role_json, time};
+use crate::actions::users::{self, Access, AccessSource, UserDetail};
 use crate::domain::actor::Caller;
 use crate::error::Error;
 use crate::http::HttpContext;
@@ -82,11 +82,49 @@ fn shown(known: &UserDetail) -> Value {
         "source": row.source,
         "roles": known.roles,
         "groups": known.groups,
+        "access": access(&known.access),
+        "claims_seen_at": time(known.seen.as_ref().map(|seen| seen.at)),
         "slack_user_id": row.slack_user_id,
-        "display_name": null,
-        "email": null,
+        "display_name": known.seen.as_ref().and_then(|seen| seen.name.as_deref()),
+        "email": known.seen.as_ref().and_then(|seen| seen.email.as_deref()),
         "created_at": time(Some(row.created_at)),
         "updated_at": time(Some(row.updated_at)),
         "last_seen_at": time(row.last_seen_at),
     })
+}
+
+/// Roles and groups, each with what gives it.
+fn access(access: &Access) -> Value {
+    let roles: Vec<Value> = access
+        .roles
+        .iter()
+        .map(|held| {
+            let mut json = role_json(&held.role);
+            given_by(&mut json, &held.source);
+            json
+        })
+        .collect();
+    let groups: Vec<Value> = access
+        .groups
+        .iter()
+        .map(|held| {
+            let mut json = json!({"name": held.group});
+            given_by(&mut json, &held.source);
+            json
+        })
+        .collect();
+    json!({"roles": roles, "groups": groups})
+}
+
+fn given_by(json: &mut Value, source: &AccessSource) {
+    let (name, group, token_id) = match source {
+        AccessSource::Config => ("config", None, None),
+        AccessSource::Group(group) => ("group", Some(group), None),
+        AccessSource::Default => ("default", None, None),
+        AccessSource::Token(id) => ("token", None, Some(id)),
+        AccessSource::Claims => ("claims", None, None),
+    };
+    json["source"] = name.into();
+    json["group"] = json!(group);
+    json["token_id"] = json!(token_id);
 }

@@ -2,7 +2,7 @@
 
 use super::{ISSUER, UPDATE, claims, provided, toml, with};
 use crate::support::{Idp, Key, SHOP, Server, key_set};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn nobody_logs_in_as_an_agent_or_as_the_server_itself() {
@@ -167,5 +167,97 @@ fn whom_a_binding_makes_an_administrator_may_come_by_the_provider_and_counts() {
                 .refused(409, "last_admin");
             chief.get("/api/users").is(200);
         }
+    }
+}
+
+#[test]
+fn the_list_of_people_says_what_they_can_do_and_what_gives_it() {
+    let (_idp, s, key) = provided();
+    let more = json!({
+        "groups": ["backend", "approvers"], "level": "high", "name": "Ann Other", "email": "ann@example.com",
+    });
+    s.signed(&key, &with(claims(&s, "ann"), more))
+        .get("/api/me")
+        .is(200);
+    let minted = json!({
+        "subject_id": "approver", "subject_type": "user", "roles": ["developer"], "groups": ["night"],
+    });
+    let token = s.admin().post("/api/tokens", &minted).is(201).text("id");
+    let visitor = json!({"subject_id": "visitor", "subject_type": "user", "roles": ["developer"]});
+    let granted = s.admin().post("/api/tokens", &visitor).is(201).text("id");
+    let people = s.admin().get("/api/users").is(200).list("users");
+    let of = |id: &str| people.iter().find(|p| p["id"] == id).unwrap();
+    let given = |id: &str, what: &str| -> Vec<Value> {
+        let all = of(id)["access"][what].as_array().unwrap();
+        let mut all: Vec<Value> = all
+            .iter()
+            .map(|a| json!([a["name"], a["source"], a["group"], a["token_id"]]))
+            .collect();
+        all.sort_by_key(Value::to_string);
+        all
+    };
+    assert_eq!(
+        given("ann", "roles"),
+        [
+            json!(["developer", "claims", null, null]),
+            json!(["lead", "claims", null, null])
+        ]
+    );
+    assert_eq!(
+        given("ann", "groups"),
+        [json!(["backend", "claims", null, null])]
+    );
+    assert_eq!(of("ann")["display_name"], "Ann Other");
+    assert_eq!(of("ann")["email"], "ann@example.com");
+    assert_eq!(
+        given("approver", "roles"),
+        [json!(["readonly", "config", null, null])]
+    );
+    // A token for somebody whom no binding names grants what it names.
+    assert_eq!(
+        given("visitor", "roles"),
+        [json!(["developer", "token", null, granted])]
+    );
+    assert_eq!(
+        given("approver", "groups"),
+        [
+            json!(["approvers", "config", null, null]),
+            json!(["night", "token", null, token])
+        ]
+    );
+    let roles = of("approver")["access"]["roles"].as_array().unwrap();
+    let readonly = roles.iter().find(|r| r["name"] == "readonly").unwrap();
+    assert!(readonly["permissions"].to_string().contains("request.view"));
+    // Who was suspended cannot use a token any more.
+    s.admin().poke("/api/users/approver/suspend").is(200);
+    let people = s.admin().get("/api/users").is(200).list("users");
+    let suspended = people.iter().find(|p| p["id"] == "approver").unwrap();
+    assert!(!suspended["access"].to_string().contains("token\","));
+}
+
+#[test]
+fn another_claim_may_hold_the_id_of_people() {
+    let key = Key::new("one");
+    let idp = Idp::start(&key_set(&[&key]));
+    let toml = toml("", ISSUER, Some(&format!("{}/keys", idp.url())));
+    let s = Server::with(&toml.replace(
+        "groups_claim = ",
+        "subject_claim = \"profile.login\"\nname_claim = \"profile.full\"\ngroups_claim = ",
+    ));
+    let profile = json!({"profile": {"login": "ann", "full": "Ann Other"}});
+    let me = s.signed(&key, &with(claims(&s, "8f14e45f"), profile.clone()));
+    assert_eq!(me.get("/api/me").is(200).text("subject_id"), "ann");
+    let people = s.admin().get("/api/users").is(200).list("users");
+    let ann = people.iter().find(|p| p["id"] == "ann").unwrap();
+    assert_eq!(ann["display_name"], "Ann Other");
+    for (subject, more) in [
+        (json!("8f14e45f"), json!({})),
+        (json!("8f14e45f"), json!({"profile": {"login": 7}})),
+        (json!("8f14e45f"), json!({"profile": {"login": "system"}})),
+        (json!(null), profile),
+    ] {
+        let mut claims = with(claims(&s, "x"), more);
+        claims["sub"] = subject;
+        s.bearer("x", &key.sign(&claims)).get("/api/me").is(401);
     }
 }

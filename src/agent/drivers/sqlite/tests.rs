@@ -99,7 +99,7 @@ fn values_come_back_exactly_and_in_order() {
             + r#"{"name":"n","key":"n","type":"integer"},{"name":"z","key":"z_2","type":"bigint"}],"#
             + r#""rows":[{"z":9223372036854775807,"a":0.1,"m":"é\"","b":"\\x00ff","n":null,"z_2":9223372036854775807},"#
             + r#"{"z":-9007199254740993,"a":"Infinity","m":"\\xff","b":"\\x","n":7,"z_2":-9007199254740993}],"#
-            + r#""truncated":false,"truncation_reason":null}"#
+            + r#""cell_types":[[1,2,"invalid_utf8"]],"truncated":false,"truncation_reason":null}"#
     );
 }
 
@@ -189,6 +189,51 @@ fn each_element_of_a_plan_is_one_whole_statement() {
     assert_eq!(two["rows"], json!([{"a": 1}]));
     assert_eq!(two["more_results"][0]["rows"], json!([{"b": 2}]));
     assert_eq!(file.one("SELECT count(*) FROM t"), 3);
+}
+
+#[test]
+fn cells_of_equal_form_and_another_type_differ() {
+    let file = File::new("CREATE TABLE t (word TEXT, n INTEGER, raw BLOB)");
+    for (sql, types) in [
+        (
+            "SELECT '\\x00' AS v UNION ALL SELECT x'00'",
+            json!([[1, 0, "blob"]]),
+        ),
+        (
+            "SELECT x'00' AS v UNION ALL SELECT '\\x00'",
+            json!([[1, 0, "text"]]),
+        ),
+        (
+            "SELECT CAST(x'ff80' AS TEXT) AS v",
+            json!([[0, 0, "invalid_utf8"]]),
+        ),
+        (
+            "SELECT '\\xff80' AS v UNION ALL SELECT CAST(x'ff80' AS TEXT) UNION ALL SELECT x'ff80'",
+            json!([[1, 0, "invalid_utf8"], [2, 0, "blob"]]),
+        ),
+        (
+            "SELECT 9007199254740993 AS v UNION ALL SELECT '9007199254740993' UNION ALL SELECT 1.5",
+            json!([[1, 0, "text"]]),
+        ),
+        (
+            "SELECT 9e999 AS v UNION ALL SELECT 'Infinity'",
+            json!([[1, 0, "text"]]),
+        ),
+        (
+            "SELECT 1 AS a, 'x' AS b, x'01' AS c, NULL AS d",
+            json!(null),
+        ),
+    ] {
+        let (json, _) = rows(file.read(&[sql]));
+        assert_eq!(json["cell_types"], types, "{sql}: {json}");
+    }
+    let fill = "INSERT INTO t VALUES ('a', 1, x'00'), (x'00', 'b', 'c'), (NULL, NULL, NULL)";
+    file.conn().execute_batch(fill).unwrap();
+    let (both, _) = rows(file.read(&["SELECT * FROM t", "SELECT * FROM t WHERE n = 'b'"]));
+    let second = json!([[1, 0, "blob"], [1, 1, "text"], [1, 2, "text"]]);
+    assert_eq!(both["cell_types"], second);
+    let more = json!([[0, 0, "blob"], [0, 1, "text"], [0, 2, "text"]]);
+    assert_eq!(both["more_results"][0]["cell_types"], more);
 }
 
 #[test]
