@@ -424,7 +424,7 @@ CREATE TABLE outbox (
     next_attempt_ms INTEGER,
     last_error      TEXT,
     created_at_ms   INTEGER NOT NULL,
-    updated_at_ms   INTEGER NOT NULL,
+    updated_at_ms   INTEGER NOT NULL, recipient TEXT, pending_since_ms INTEGER,
     CHECK ((status IN ('pending', 'in_progress')) = (next_attempt_ms IS NOT NULL))
 ) STRICT;
 
@@ -533,10 +533,6 @@ WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
   OR EXISTS (SELECT 1 FROM outbox WHERE delivery_id = NEW.delivery_id)
   OR (NEW.seq IS NOT NULL AND EXISTS (SELECT 1 FROM outbox WHERE seq = NEW.seq))
 BEGIN SELECT RAISE(ABORT, 'notification without its audit event'); END;
-
-CREATE TRIGGER outbox_fixed
-BEFORE UPDATE OF seq, delivery_id, channel, event_type, request_seq, audit_seq, payload_json, created_at_ms ON outbox
-BEGIN SELECT RAISE(ABORT, 'what a notification says never changes'); END;
 
 CREATE TRIGGER outbox_kept BEFORE DELETE ON outbox WHEN OLD.status IN ('pending', 'in_progress')
 BEGIN SELECT RAISE(ABORT, 'a notification is kept until it has ended'); END;
@@ -733,3 +729,8 @@ BEGIN SELECT RAISE(ABORT, 'dialect without its audit event'); END;
 
 CREATE TRIGGER reported_dialects_kept BEFORE DELETE ON reported_dialects
 BEGIN SELECT RAISE(ABORT, 'reported dialects are kept'); END;
+
+CREATE TRIGGER outbox_fixed
+BEFORE UPDATE OF seq, delivery_id, channel, event_type, request_seq, audit_seq, payload_json, created_at_ms, recipient
+ON outbox
+BEGIN SELECT RAISE(ABORT, 'what a notification says never changes'); END;

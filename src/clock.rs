@@ -41,6 +41,18 @@ impl Timestamp {
         Timestamp(self.0.saturating_add(ms))
     }
 
+    /// This time plus `ms` milliseconds, without overflow.
+    pub fn plus_ms(self, ms: u64) -> Timestamp {
+        let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+        Timestamp(self.0.saturating_add(ms))
+    }
+
+    /// Reads a date as HTTP writes it, `Wed, 21 Oct 2015 07:28:00 GMT`. `None` if it is not one.
+    pub fn parse_http_date(text: &str) -> Option<Timestamp> {
+        let at = jiff::fmt::rfc2822::parse(text).ok()?;
+        Some(Timestamp(at.timestamp().as_millisecond()))
+    }
+
     /// Milliseconds from `earlier` to this time; zero when the clock went back.
     pub fn since(self, earlier: Timestamp) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)

@@ -11,6 +11,7 @@
 //! - [`objects`]: stored results.
 //! - [`actions`]: the verbs; each loads, decides and describes one change.
 //! - [`outbound`]: the only place that calls others.
+//! - [`delivery`]: makes the calls that the outbox asks for.
 //! - [`gate`]: the only code on the network.
 //! - [`http`]: the HTTP layer: routes, guards, replies.
 //! - [`jobs`]: what happens by the clock.
@@ -26,6 +27,7 @@ pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod declare;
+pub mod delivery;
 pub mod domain;
 pub mod error;
 pub mod gate;

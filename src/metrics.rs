@@ -233,7 +233,9 @@ metrics! {
     oidc_keys: Gauge("dbward_oidc_keys", "Keys of the identity provider that can be used, as last fetched.", []);
     refusals: Counter("dbward_refusals_total", "Attempts refused by a rule, by error code.", ["code"]);
     result_storage: Counter("dbward_result_storage_total", "Results written to the store, by outcome: stored, failed or skipped.", ["status"]);
-    webhook_deliveries: Counter("dbward_webhook_deliveries_total", "Notifications of webhooks that came to an end, by status: dead or cancelled.", ["status"]);
+    webhook_deliveries: Counter("dbward_webhook_deliveries_total", "Notifications that came to an end, by status: delivered, dead or cancelled.", ["status"]);
+    delivery_attempts: Counter("dbward_delivery_attempts_total", "Attempts to deliver a notification, by endpoint and outcome: delivered, failed, dead or cancelled.", ["endpoint", "outcome"]);
+    delivery_duration: Histogram("dbward_delivery_duration_seconds", "Time an attempt to deliver took, by endpoint.", ["endpoint"]);
     outbox_current: Gauge("dbward_outbox_current", "Notifications in the outbox now, by status.", ["status"]);
     purged: Counter("dbward_purged_total", "What retention removed, by kind: result, request, message, event or object.", ["kind"]);
     sweep_stuck: Counter("dbward_sweep_stuck_total", "Things that a job could not move or remove, once a turn, by job.", ["job"]);

@@ -9,6 +9,7 @@ pub mod claim;
 pub mod create_request;
 mod dialects;
 pub mod dry_run;
+pub mod due_signal;
 pub mod eligible;
 pub mod heartbeat;
 pub mod identify;
@@ -38,7 +39,7 @@ pub mod webhooks;
 use crate::analyzer::Analyzer;
 use crate::clock::Clock;
 use crate::clock::Timestamp;
-use crate::config::{Retention, Webhook};
+use crate::config::{Outlets, Retention, Webhook};
 use crate::crypto::Keypair;
 use crate::declare::Plain;
 use crate::domain::actor::Caller;
@@ -88,6 +89,8 @@ pub struct App {
     pub purged_results: purge_results::PurgeProgress,
     /// How far the objects have been looked at.
     pub swept: sweep_objects::SweepProgress,
+    /// Wakes delivery.
+    pub due: due_signal::DueSignal,
     active: RwLock<Arc<Active>>,
     changing: Mutex<()>,
     activated: RwLock<Option<Activated>>,
@@ -124,8 +127,8 @@ pub struct Active {
     pub policies: Policies,
     /// SHA-256 of their canonical text.
     pub version: String,
-    /// Who can be notified.
-    pub webhooks: Arc<[Webhook]>,
+    /// Where notifications go.
+    pub outlets: Arc<Outlets>,
     /// How long what is over is kept.
     pub retention: Retention,
     /// Counts up with every configuration applied; 0 before the first.
@@ -148,7 +151,7 @@ pub struct AppParts {
 
 impl Active {
     pub fn routes(&self) -> Routes {
-        Webhook::routes(&self.webhooks, &self.policies)
+        Webhook::routes(&self.outlets.webhooks, &self.policies)
     }
 }
 
@@ -159,7 +162,7 @@ impl App {
         let active = Active {
             version: policies.version(),
             policies,
-            webhooks: Arc::default(),
+            outlets: Arc::default(),
             retention: Retention::plain(),
             generation: 0,
         };
@@ -184,6 +187,7 @@ impl App {
             stuck: sweep::Stuck::default(),
             purged_results: purge_results::PurgeProgress::default(),
             swept: sweep_objects::SweepProgress::default(),
+            due: due_signal::DueSignal::default(),
             active: RwLock::new(Arc::new(active)),
             changing: Mutex::new(()),
             activated: RwLock::new(None),
@@ -240,14 +244,14 @@ impl App {
         &self,
         policies: Policies,
         version: String,
-        webhooks: Arc<[Webhook]>,
+        outlets: Arc<Outlets>,
         retention: Retention,
     ) {
         let generation = self.generation.fetch_add(1, Ordering::SeqCst) + 1;
         let active = Active {
             policies,
             version,
-            webhooks,
+            outlets,
             retention,
             generation,
         };
@@ -263,6 +267,7 @@ impl App {
         if let Some(callback) = callback {
             callback();
         }
+        self.due.notify();
     }
 
     /// From now on nothing new is taken on.

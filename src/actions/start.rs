@@ -78,8 +78,12 @@ pub fn sync_config(app: &Arc<App>, config: &Config, keeps_admin: bool) -> Result
         Ok(Verdict::Write(changes, leaving))
     })?;
     // At once: what the log calls applied must be, whatever becomes of the rest.
-    let webhooks = config.webhooks.as_slice().into();
-    app.activate(policies, version, webhooks, config.retention);
+    app.activate(
+        policies,
+        version,
+        Arc::new(config.outlets()),
+        config.retention,
+    );
     if let Err(error) = webhooks::cancel_unrouted(app) {
         log::error!("not all notifications of a webhook that is gone were cancelled: {error}");
     }

@@ -44,7 +44,7 @@ pub fn announced(change: &Change) -> Vec<(String, WakeMode)> {
         Change::Configuration(ConfigurationChange::SchemaSynced(schema)) => {
             vec![(jobs(&schema.target), WakeMode::All)]
         }
-        Change::Configuration(_) | Change::Log(_) => Vec::new(),
+        Change::Configuration(_) | Change::Delivery(_) | Change::Log(_) => Vec::new(),
     }
 }
 

@@ -333,11 +333,11 @@ pub fn delete_role(app: &Arc<App>, caller: &Caller, name: &str) -> Result<(), Er
             policy_version: version.clone(),
             policy_text: policies.canonical(),
         };
-        let webhooks = Arc::clone(&active.webhooks);
-        let kept = (policies, version, webhooks, active.retention);
+        let outlets = Arc::clone(&active.outlets);
+        let kept = (policies, version, outlets, active.retention);
         Ok(Verdict::Write(vec![change.into()], kept))
     })?;
-    let (policies, version, webhooks, retention) = without;
-    app.activate(policies, version, webhooks, retention);
+    let (policies, version, outlets, retention) = without;
+    app.activate(policies, version, outlets, retention);
     Ok(())
 }

@@ -2,11 +2,15 @@
 //! that nobody delivers.
 
 use super::App;
+use super::refusals::refusal;
 use crate::config::Webhook;
+use crate::crypto::uuid;
 use crate::domain::actor::Caller;
+use crate::domain::change::DeliveryChange;
 use crate::domain::permission::Permission;
 use crate::error::Error;
-use crate::store::{DeliveryCounts, DeliveryFilter, DeliveryRow};
+use crate::store::{DeliveryCounts, DeliveryFilter, DeliveryRow, Verdict};
+use std::sync::Arc;
 
 /// Deliveries whose number is shown exactly; beyond it the total is a lower bound, as in every list.
 pub const COUNT_MAX: i64 = 10_000;
@@ -30,7 +34,7 @@ pub struct DeliveryPage {
 /// `forbidden` without `webhook.manage`.
 pub fn list(app: &App, caller: &Caller) -> Result<Vec<Webhook>, Error> {
     caller.require(Permission::WebhookManage)?;
-    Ok(app.active().webhooks.to_vec())
+    Ok(app.active().outlets.webhooks.clone())
 }
 
 /// One webhook, and how its deliveries went.
@@ -40,7 +44,7 @@ pub fn list(app: &App, caller: &Caller) -> Result<Vec<Webhook>, Error> {
 pub fn show(app: &App, caller: &Caller, id: &str) -> Result<(Webhook, DeliveryCounts), Error> {
     caller.require(Permission::WebhookManage)?;
     let active = app.active();
-    let found = active.webhooks.iter().find(|w| w.id == id);
+    let found = active.outlets.webhooks.iter().find(|w| w.id == id);
     let webhook = found.ok_or_else(|| Error::not_found("webhook", id))?;
     let counts = app.store.read(|view| view.delivery_counts(id))?;
     Ok((webhook.clone(), counts))
@@ -73,6 +77,66 @@ pub fn deliveries(
             total_is_lower_bound: total.is_some_and(|n| n > COUNT_MAX),
             deliveries,
         })
+    })
+}
+
+/// Sends a test message to a webhook. Returns the id of its delivery.
+///
+/// # Errors
+/// `forbidden` without `webhook.manage`; 404.
+pub fn send_test(app: &Arc<App>, caller: &Caller, id: &str) -> Result<String, Error> {
+    manages(app, caller, "webhook.test")?;
+    let webhook_id = id.to_owned();
+    let cx = Arc::clone(app);
+    app.change_by(caller, move |_, _| {
+        let active = cx.active();
+        if !active.outlets.webhooks.iter().any(|w| w.id == webhook_id) {
+            return Err(Error::not_found("webhook", &webhook_id));
+        }
+        let delivery_id = format!("wd-{}", uuid());
+        let change = DeliveryChange::WebhookTested {
+            webhook_id,
+            delivery_id: delivery_id.clone(),
+        };
+        Ok(Verdict::Write(vec![change.into()], delivery_id))
+    })
+}
+
+/// Has a delivery that has ended made once more, from the first attempt on, under its old id.
+///
+/// # Errors
+/// `forbidden` without `webhook.manage`; 404 where there is no such delivery, or its webhook is not configured any more;
+/// 409 while it is under way.
+pub fn redeliver(app: &Arc<App>, caller: &Caller, id: &str) -> Result<(), Error> {
+    manages(app, caller, "webhook.redeliver")?;
+    let (cx, id) = (Arc::clone(app), id.to_owned());
+    app.change_by(caller, move |view, _| {
+        let found = view.find_delivery(&id)?;
+        let row = found.ok_or_else(|| Error::not_found("delivery", &id))?;
+        if !cx.active().routes().has(&row.webhook_id) {
+            return Err(Error::not_found("webhook", &row.webhook_id));
+        }
+        if matches!(row.status.as_str(), "pending" | "in_progress") {
+            return Err(Error::conflict(
+                "conflict",
+                "this delivery is still under way",
+            ));
+        }
+        let change = DeliveryChange::Redelivered {
+            seq: row.seq,
+            delivery_id: row.id,
+            channel: row.webhook_id,
+            event_type: row.event_type,
+            was: row.status,
+        };
+        Ok(Verdict::Write(vec![change.into()], ()))
+    })
+}
+
+fn manages(app: &Arc<App>, caller: &Caller, attempt: &'static str) -> Result<(), Error> {
+    caller.require(Permission::WebhookManage).map_err(|error| {
+        let refused = refusal(attempt, &error);
+        app.refused(caller.actor(), refused, error)
     })
 }
 

@@ -7,7 +7,7 @@ use crate::domain::policy::Policies;
 use crate::domain::scope::Scope;
 use crate::error::Shown;
 pub(super) use crate::settings::path;
-use crate::settings::{Location, Notes, RawSecret, Spanned, Text};
+use crate::settings::{Location, Notes, RawSecret, Spanned, Text, Texts};
 use std::str::FromStr;
 
 /// Longest time that any key of seconds may have.
@@ -33,9 +33,10 @@ pub(super) fn check(
     let (auth_mode, oidc) = oidc::check(raw, &mut policies, notes);
     workflows::check(raw, &users, &mut policies, notes);
     policies::check(raw, &mut policies, notes);
-    let webhooks = webhooks::check(raw, base, &mut policies, notes);
+    let allow_networks = ranges(&raw.allow_networks, notes);
+    let webhooks = webhooks::check(raw, base, &allow_networks, &mut policies, notes);
     let slack = slack::check(raw, base, &policies, notes);
-    undelivered(raw, notes);
+    unused(raw, notes);
 
     let state_dir = state_dir(raw, base, notes);
     let listen = one_of(&raw.listen, LISTEN_DEFAULT, notes, |text| {
@@ -51,6 +52,8 @@ pub(super) fn check(
         process: raw.process.clone(),
         policies,
         webhooks,
+        public_url: public_url(raw, notes),
+        allow_networks,
         slack,
         users,
         redaction,
@@ -97,14 +100,32 @@ fn redaction(raw: &RawConfig, notes: &mut Notes) -> Redaction {
     )
 }
 
-/// Warns, once, of what is recorded and not sent.
-fn undelivered(raw: &RawConfig, notes: &mut Notes) {
-    let webhook = raw.webhooks.first().map(|w| &w.at);
-    if let Some(at) = webhook.or(raw.slack.as_ref().map(|s| &s.at)) {
+/// Warns of a section that is read and not used.
+fn unused(raw: &RawConfig, notes: &mut Notes) {
+    if let Some(slack) = &raw.slack {
         notes.warn(
-            at,
-            "this version records notifications for webhooks, but delivers them neither to webhooks nor to Slack yet",
+            &slack.at,
+            "this version has no Slack app yet; a webhook with `format = \"slack\"` posts to a channel",
         );
+    }
+}
+
+/// The address without the slash at its end.
+fn public_url(raw: &RawConfig, notes: &mut Notes) -> Option<String> {
+    let spanned = raw.public_url.as_ref()?;
+    match Endpoint::parse(&spanned.value) {
+        Ok(url) if url.url().contains('?') => {
+            notes.problem(
+                &spanned.at,
+                "this is a URL with a query; links are made by adding to it",
+            );
+            None
+        }
+        Ok(url) => Some(url.url().trim_end_matches('/').to_owned()),
+        Err(why) => {
+            notes.problem(&spanned.at, format!("this is {why}"));
+            None
+        }
     }
 }
 
@@ -167,23 +188,32 @@ fn logging(raw: &RawLogging, notes: &mut Notes) -> Logging {
 }
 
 fn proxies(raw: &RawConfig, notes: &mut Notes) -> Vec<Cidr> {
-    let mut list = Vec::new();
+    let list = ranges(&raw.trusted_proxies, notes);
     for spanned in &raw.trusted_proxies.value {
-        let Some(range) = Cidr::parse(&spanned.value) else {
-            let message = format!(
-                "`{}` is not an address or a network like `10.0.0.0/8`",
-                Shown(&spanned.value)
-            );
-            notes.problem(&spanned.at, message);
-            continue;
-        };
-        if range.is_everything() {
+        if Cidr::parse(&spanned.value).is_some_and(|range| range.is_everything()) {
             notes.warn(
                 &spanned.at,
                 "this trusts everybody: any client can choose the address that is recorded for it",
             );
         }
-        list.push(range);
+    }
+    list
+}
+
+/// Addresses and networks of a list.
+fn ranges(texts: &Texts, notes: &mut Notes) -> Vec<Cidr> {
+    let mut list = Vec::new();
+    for spanned in &texts.value {
+        match Cidr::parse(&spanned.value) {
+            Some(range) => list.push(range),
+            None => {
+                let message = format!(
+                    "`{}` is not an address or a network like `10.0.0.0/8`",
+                    Shown(&spanned.value)
+                );
+                notes.problem(&spanned.at, message);
+            }
+        }
     }
     list
 }

@@ -56,6 +56,13 @@ impl Endpoint {
         &self.url
     }
 
+    /// Scheme and authority, for where a path may be a secret.
+    pub fn origin(&self) -> &str {
+        let start = self.url.find("://").map_or(0, |at| at + 3);
+        let end = self.url[start..].find(['/', '?']);
+        end.map_or(&self.url, |at| &self.url[..start + at])
+    }
+
     /// Its host: a name or an address, without brackets.
     pub fn host(&self) -> &str {
         &self.host

@@ -44,6 +44,8 @@ pub const LISTEN_DEFAULT: SocketAddr =
 
 /// Most worker threads: each may hold a request body and a result in memory.
 const WORKERS_MAX: u64 = 512;
+/// Most threads that deliver: each may wait ten seconds for a receiver.
+const DELIVERY_WORKERS_MAX: u64 = 64;
 /// Longest grace of a stop, in seconds.
 const GRACE_SECS_MAX: u64 = 3600;
 /// Most calls a minute that a limit may allow.
@@ -78,6 +80,9 @@ crate::declare! {
         /// Bytes that must be free in `state_dir` for a new request: below it, making one is 503, and everything that
         /// ends work goes on. 256 MiB; 0 for no limit.
         min_free_bytes: u64 = 268_435_456, within 0..=FREE_BYTES_MAX;
+        /// Threads that deliver notifications; a slow receiver takes one at a time. 1 to 64; takes effect at a
+        /// restart.
+        delivery_workers: usize = 8, within 1..=DELIVERY_WORKERS_MAX;
         /// Whether what this server calls may be on this machine or in a private network, and without encryption.
         allow_private_networks: bool = false;
     }
@@ -119,6 +124,10 @@ pub struct Config {
     pub policies: Policies,
     /// Who is notified, in the order of the file.
     pub webhooks: Vec<Webhook>,
+    /// Where people reach the server; without a slash at its end.
+    pub public_url: Option<String>,
+    /// Networks of this machine or private ones that the server may call.
+    pub allow_networks: Vec<Cidr>,
     /// How the server speaks to Slack, if it does.
     pub slack: Option<Slack>,
     /// People named in `[[users]]`, in the order of the file.
@@ -175,7 +184,33 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where notifications go, and where their links lead.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outlets {
+    /// In the order of the file.
+    pub webhooks: Vec<Webhook>,
+    /// Where people reach the server; without a slash at its end.
+    pub public_url: Option<String>,
+}
+
 impl Config {
+    /// Where notifications go.
+    pub fn outlets(&self) -> Outlets {
+        Outlets {
+            webhooks: self.webhooks.clone(),
+            public_url: self.public_url.clone(),
+        }
+    }
+
+    /// What the server may call beyond public addresses.
+    pub fn reach(&self) -> NetworkReach {
+        NetworkReach {
+            here: self.process.allow_private_networks,
+            private: self.process.allow_private_networks,
+            networks: self.allow_networks.clone(),
+        }
+    }
+
     /// Reads and checks the file at `path`. Relative paths in it start at its folder; variables come from the
     /// environment of the process.
     ///

@@ -44,6 +44,8 @@ pub const WEBHOOKS_MAX: usize = 50;
 pub const CHANNELS_MAX: usize = 500;
 /// Trusted proxies, at most: the list is walked for every call.
 pub const PROXIES_MAX: usize = 256;
+/// Networks that may be called, at most: the list is walked for every address.
+const NETWORKS_MAX: usize = 256;
 /// Longest time a dispatched job waits for an agent, in seconds.
 const DISPATCH_SECS_MAX: u64 = 24 * 3600;
 
@@ -79,6 +81,11 @@ section! {
         dispatch_timeout_secs: Number, within 1..=DISPATCH_SECS_MAX, shown Policies::empty().dispatch_timeout_secs;
         /// Proxies whose X-Forwarded-For is believed: addresses, or networks like "10.0.0.0/8".
         trusted_proxies: Texts, within 0..=PROXIES_MAX, shown "[]";
+        /// Where people reach this server, for links in notifications. No default: no links.
+        public_url: Text, shown "\"https://dbward.example.com\"";
+        /// Networks of this machine or private ones that this server may call all the same: addresses, or networks
+        /// like "10.0.0.0/8". Link-local addresses never are. Takes effect at a restart.
+        allow_networks: Texts, within 0..=NETWORKS_MAX, shown "[]";
         databases: Vec<RawDatabase>, within 0..=DATABASES_MAX;
         workflows: Vec<RawWorkflow>, within 0..=POLICIES_MAX;
         execution_policies: Vec<RawExecutionPolicy>, within 0..=POLICIES_MAX;

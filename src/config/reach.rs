@@ -45,25 +45,28 @@ const NEVER: &[&str] = &[
 ];
 
 /// How far calls may reach beyond public addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NetworkReach {
     pub here: bool,
     pub private: bool,
+    /// Networks of this machine or private ones that may be called all the same.
+    pub networks: Vec<Cidr>,
 }
 
 impl NetworkReach {
     /// Whether `address` may be called.
-    pub fn covers(self, address: IpAddr) -> bool {
+    pub fn covers(&self, address: IpAddr) -> bool {
         static RANGES: OnceLock<[Vec<Cidr>; 3]> = OnceLock::new();
         let [here, private, never] = RANGES.get_or_init(|| {
             [HERE, PRIVATE, NEVER].map(|list| list.iter().filter_map(|r| Cidr::parse(r)).collect())
         });
         let within = |ranges: &[Cidr]| ranges.iter().any(|r| r.contains(address));
+        let is_listed = || within(&self.networks);
         if within(here) {
-            return self.here;
+            return self.here || is_listed();
         }
         if within(private) {
-            return self.private;
+            return self.private || is_listed();
         }
         !within(never)
     }
@@ -76,10 +79,12 @@ mod tests {
     const STRICT: NetworkReach = NetworkReach {
         here: false,
         private: false,
+        networks: Vec::new(),
     };
     const PRIVATE_TOO: NetworkReach = NetworkReach {
         here: true,
         private: true,
+        networks: Vec::new(),
     };
 
     #[test]
@@ -134,8 +139,30 @@ mod tests {
             ("ff02::1", [false, false, false]),
         ] {
             let ip: IpAddr = address.parse().unwrap();
-            let got = [STRICT, here_too, PRIVATE_TOO].map(|reach| reach.covers(ip));
+            let got = [STRICT, here_too.clone(), PRIVATE_TOO].map(|reach| reach.covers(ip));
             assert_eq!(got, wanted, "{address}");
+        }
+    }
+
+    #[test]
+    fn listed_networks_may_be_called_and_what_no_service_has_never() {
+        let reach = NetworkReach {
+            networks: ["10.1.0.0/16", "fd00::/8", "169.254.0.0/16", "0.0.0.0/8"]
+                .map(|range| Cidr::parse(range).unwrap())
+                .to_vec(),
+            ..STRICT
+        };
+        for (address, wanted) in [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("10.2.0.1", false),
+            ("fd12::1", true),
+            ("127.0.0.1", false),
+            ("169.254.169.254", false),
+            ("0.0.0.0", false),
+            ("1.1.1.1", true),
+        ] {
+            assert_eq!(reach.covers(address.parse().unwrap()), wanted, "{address}");
         }
     }
 }

@@ -144,6 +144,7 @@ fn example_uncommented_equals_the_defaults() {
     default.policies = config.policies.clone();
     default.users = config.users.clone();
     default.webhooks = config.webhooks.clone();
+    default.public_url = config.public_url.clone();
     default.slack = config.slack.clone();
     default.warnings = config.warnings.clone();
     assert_eq!(config, default);

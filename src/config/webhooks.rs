@@ -3,7 +3,7 @@
 
 use super::check::{once, one_of, scope, secret};
 use super::raw::{RawConfig, RawNotificationPolicy, RawWebhook};
-use super::{Endpoint, NetworkReach, Secret};
+use super::{Cidr, Endpoint, NetworkReach, Secret};
 use crate::domain::policy::Policies;
 use crate::domain::policy::notification::{
     EVENTS, EventFilter, LICENCE_EVENTS, NotificationPolicy, RoutedWebhook, Routes,
@@ -25,14 +25,27 @@ pub enum WebhookFormat {
     Generic,
     /// A message as Slack's incoming webhooks take it.
     Slack,
+    /// An Adaptive Card, as the Workflows webhooks of Microsoft Teams take it.
+    Teams,
+    /// A card as the incoming webhooks of Google Chat take it.
+    GoogleChat,
 }
 
 impl WebhookFormat {
-    /// `generic` or `slack`.
+    const ALL: [WebhookFormat; 4] = [
+        WebhookFormat::Generic,
+        WebhookFormat::Slack,
+        WebhookFormat::Teams,
+        WebhookFormat::GoogleChat,
+    ];
+
+    /// Its name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             WebhookFormat::Generic => "generic",
             WebhookFormat::Slack => "slack",
+            WebhookFormat::Teams => "teams",
+            WebhookFormat::GoogleChat => "google_chat",
         }
     }
 }
@@ -65,10 +78,15 @@ impl Webhook {
 pub(super) fn check(
     raw: &RawConfig,
     base: &Path,
+    allow_networks: &[Cidr],
     policies: &mut Policies,
     notes: &mut Notes,
 ) -> Vec<Webhook> {
-    let trusts_private = raw.process.allow_private_networks;
+    let reach = NetworkReach {
+        here: raw.process.allow_private_networks,
+        private: raw.process.allow_private_networks,
+        networks: allow_networks.to_vec(),
+    };
     let mut webhooks: Vec<Webhook> = Vec::new();
     let mut seen: Vec<&Spanned<String>> = Vec::new();
     for entry in &raw.webhooks {
@@ -84,12 +102,12 @@ pub(super) fn check(
             }
             seen.push(id);
         }
-        let url = url(entry, trusts_private, notes);
+        let url = url(entry, &reach, notes);
         let format = one_of(&entry.format, WebhookFormat::default(), notes, |text| {
-            [WebhookFormat::Generic, WebhookFormat::Slack]
+            WebhookFormat::ALL
                 .into_iter()
                 .find(|f| f.as_str() == text)
-                .ok_or("not one of `generic`, `slack`")
+                .ok_or("not one of `generic`, `slack`, `teams`, `google_chat`")
         });
         let secret = secret(&entry.secret, base, notes);
         let events = events(&entry.events, notes);
@@ -183,7 +201,7 @@ fn suggestion(raw: &RawWebhook) -> String {
 }
 
 /// The URL is never part of a message: anyone who knows that of a chat may write there.
-fn url(raw: &RawWebhook, trusts_private: bool, notes: &mut Notes) -> Option<Endpoint> {
+fn url(raw: &RawWebhook, reach: &NetworkReach, notes: &mut Notes) -> Option<Endpoint> {
     let Some(spanned) = &raw.url else {
         let place = raw.at.key("url");
         if !notes.has_problem(&place.key) {
@@ -198,10 +216,15 @@ fn url(raw: &RawWebhook, trusts_private: bool, notes: &mut Notes) -> Option<Endp
             return None;
         }
     };
-    let wrong = if !url.is_allowed(trusts_private) {
-        Some("`http://` is for this machine only, or with `allow_private_networks = true`")
+    let host: Option<IpAddr> = url.host().parse().ok();
+    let is_listed = host.is_some_and(|ip| reach.networks.iter().any(|range| range.contains(ip)));
+    let wrong = if !url.is_allowed(reach.private) && !is_listed {
+        Some(
+            "`http://` is for this machine only, for addresses in `allow_networks`, or with \
+             `allow_private_networks = true`",
+        )
     } else {
-        address_problem(&url, trusts_private)
+        address_problem(&url, reach)
     };
     if let Some(wrong) = wrong {
         notes.problem(&spanned.at, wrong);
@@ -211,11 +234,7 @@ fn url(raw: &RawWebhook, trusts_private: bool, notes: &mut Notes) -> Option<Endp
 }
 
 /// What is wrong with an address that stands in the URL itself. What a name leads to is looked at when it is called.
-fn address_problem(url: &Endpoint, trusts_private: bool) -> Option<&'static str> {
-    let reach = |private| NetworkReach {
-        here: url.is_here() || private,
-        private,
-    };
+fn address_problem(url: &Endpoint, reach: &NetworkReach) -> Option<&'static str> {
     let host = url.host().trim_end_matches('.');
     let Ok(address) = host.parse::<IpAddr>() else {
         let last = host.rsplit('.').next().unwrap_or_default();
@@ -225,10 +244,21 @@ fn address_problem(url: &Endpoint, trusts_private: bool) -> Option<&'static str>
             "the host is a number and no address; write it as a name or as four numbers",
         );
     };
-    if reach(trusts_private).covers(address) {
+    let here = NetworkReach {
+        here: url.is_here() || reach.here,
+        ..reach.clone()
+    };
+    let all = NetworkReach {
+        here: true,
+        private: true,
+        networks: Vec::new(),
+    };
+    if here.covers(address) {
         None
-    } else if reach(true).covers(address) {
-        Some("this address is private; calling it needs `allow_private_networks = true`")
+    } else if all.covers(address) {
+        Some(
+            "this address is private; calling it needs `allow_networks` with it, or `allow_private_networks = true`",
+        )
     } else {
         Some("no service can have this address")
     }
@@ -262,6 +292,7 @@ fn policy(
 }
 
 fn events(spanned: &Texts, notes: &mut Notes) -> EventFilter {
+    let mut names = Vec::new();
     for spanned in &spanned.value {
         let name = spanned.value.as_str();
         if LICENCE_EVENTS.contains(&name) {
@@ -269,26 +300,31 @@ fn events(spanned: &Texts, notes: &mut Notes) -> EventFilter {
                 &spanned.at,
                 format!("`{name}` is never sent: there are no licences here"),
             );
-        } else if name != EventFilter::EVERY && !EVENTS.contains(&name) {
+            names.push(name.to_owned());
+        } else if let Some(event) = event(name) {
+            names.push(event.to_owned());
+        } else {
             notes.problem(&spanned.at, unknown_event(name));
         }
     }
-    EventFilter::new(spanned.value.iter().map(|s| s.value.clone()))
+    EventFilter::new(names)
+}
+
+/// The event of that name: as it is, with `_` for its dot, or of two words without what is before its dot.
+fn event(name: &str) -> Option<&'static str> {
+    if name == EventFilter::EVERY {
+        return Some(EventFilter::EVERY);
+    }
+    EVENTS.into_iter().find(|event| {
+        let short = event.split_once('.').map_or(*event, |(_, short)| short);
+        name == *event || name == event.replace('.', "_") || (name == short && name.contains('_'))
+    })
 }
 
 fn unknown_event(name: &str) -> String {
-    // `request_created` and `break_glass` are spellings that documents of others have.
-    let plain = |text: &str| text.replace(['_', '-', '.', ' '], "").to_ascii_lowercase();
-    let meant = EVENTS.into_iter().find(|event| {
-        let short = event.split_once('.').map_or(*event, |(_, short)| short);
-        plain(event) == plain(name) || plain(short) == plain(name)
-    });
-    match meant {
-        Some(event) => format!("`{}` is not an event; write `{event}`", Shown(name)),
-        None => format!(
-            "`{}` is not an event; known are `*`, {}",
-            Shown(name),
-            EVENTS.map(|event| format!("`{event}`")).join(", ")
-        ),
-    }
+    format!(
+        "`{}` is not an event; known are `*`, {}",
+        Shown(name),
+        EVENTS.map(|event| format!("`{event}`")).join(", ")
+    )
 }

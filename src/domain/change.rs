@@ -1,11 +1,12 @@
 //! Everything that can ever be written, as data.
 //!
 //! A verb decides and describes; the store applies. One [`Change`] is one audit event and the rows it accounts for.
-//! There are four groups, each with its own `entry` here and its own `apply` in the store. All match without a
+//! There are five groups, each with its own `entry` here and its own `apply` in the store. All match without a
 //! wildcard, so a new kind of change does not compile until it has its audit text and its rows. Only a [`RequestChange`]
 //! moves a request or notifies others.
 
 mod configuration;
+mod delivery;
 mod entry;
 mod identity;
 mod logged;
@@ -13,6 +14,7 @@ mod notice;
 mod request;
 
 pub use configuration::{ConfigurationChange, LostStep, NewSchema};
+pub use delivery::{DeliveryChange, test_payload};
 pub use identity::{IdentityChange, NewToken, RoleMode, UserStatus};
 pub use logged::{AuthFailures, LogChange, PurgedRequest, PurgedResult, Refused};
 pub use notice::{DETAIL_BYTES_MAX, Notice};
@@ -32,6 +34,8 @@ pub enum Change {
     Identity(IdentityChange),
     /// What is in effect: configurations, roles, schemas.
     Configuration(ConfigurationChange),
+    /// What people ask of the deliveries of notifications.
+    Delivery(DeliveryChange),
     /// What only the audit log records, and what is removed.
     Log(LogChange),
 }
@@ -43,6 +47,7 @@ impl Change {
             Change::Request(change) => change.entry(),
             Change::Identity(change) => change.entry(),
             Change::Configuration(change) => change.entry(),
+            Change::Delivery(change) => change.entry(),
             Change::Log(change) => change.entry(),
         }
     }
@@ -63,6 +68,12 @@ impl From<IdentityChange> for Change {
 impl From<ConfigurationChange> for Change {
     fn from(change: ConfigurationChange) -> Change {
         Change::Configuration(change)
+    }
+}
+
+impl From<DeliveryChange> for Change {
+    fn from(change: DeliveryChange) -> Change {
+        Change::Delivery(change)
     }
 }
 

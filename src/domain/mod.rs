@@ -5,6 +5,7 @@ pub mod approval;
 pub mod audit;
 pub mod change;
 pub mod decision;
+pub mod delivery;
 pub mod dialect;
 pub mod execution_token;
 pub mod facts;

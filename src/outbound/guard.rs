@@ -23,7 +23,7 @@ impl fmt::Display for Forbidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} may not be called; private networks need `allow_private_networks`",
+            "{} may not be called; private networks need `allow_private_networks` or `allow_networks`",
             self.0.ip()
         )
     }
@@ -62,6 +62,7 @@ mod tests {
     const STRICT: NetworkReach = NetworkReach {
         here: false,
         private: false,
+        networks: Vec::new(),
     };
 
     #[test]

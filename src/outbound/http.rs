@@ -19,6 +19,13 @@ pub struct Http {
     agent: ureq::Agent,
 }
 
+/// The head of an answer; the body is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostAnswer {
+    pub status: u16,
+    pub retry_after: Option<String>,
+}
+
 /// A call that brought nothing usable; a sentence for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboundFailure(String);
@@ -88,6 +95,33 @@ impl Http {
             .map_err(OutboundFailure::new)
     }
 
+    /// Posts `body` and reads the head of the answer, whatever its status.
+    ///
+    /// # Errors
+    /// Without an answer within the time limit, or for an address that may not be called. The URL is never part of it.
+    pub fn post(
+        &self,
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: &[u8],
+    ) -> Result<PostAnswer, OutboundFailure> {
+        let mut request = Request::builder().method("POST").uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request
+            .body(body)
+            .map_err(|_| OutboundFailure::new("the call cannot be written"))?;
+        let answer = self
+            .run(request, CALL_TIMEOUT)
+            .map_err(|e| OutboundFailure::new(described(&e)))?;
+        let wait = answer.headers().get(header::RETRY_AFTER);
+        Ok(PostAnswer {
+            status: answer.status().as_u16(),
+            retry_after: wait.and_then(|v| v.to_str().ok()).map(str::to_owned),
+        })
+    }
+
     fn sent(&self, call: &WireRequest<'_>) -> Result<WireResponse, ureq::Error> {
         let mut request = Request::builder()
             .method(call.method.as_str())
@@ -137,6 +171,22 @@ impl Http {
     /// Ends every call in flight, on whatever thread, and refuses further ones.
     pub fn shutdown(&self) {
         self.agent.clone().shutdown();
+    }
+}
+
+/// Why there was no answer, without the URL, which may be a secret.
+fn described(error: &ureq::Error) -> String {
+    use ureq::Error as E;
+    match error {
+        E::Timeout(_) => "no answer in time".to_owned(),
+        E::HostNotFound => "the name of the host leads to no address".to_owned(),
+        E::ConnectionFailed => "no connection could be made".to_owned(),
+        E::Io(e) => format!("the connection failed: {e}"),
+        E::Tls(e) => format!("TLS failed: {e}"),
+        E::Rustls(e) => format!("TLS failed: {e}"),
+        E::Protocol(_) => "the answer is not HTTP".to_owned(),
+        E::Other(e) if e.is::<super::guard::Forbidden>() => e.to_string(),
+        _ => "the call failed".to_owned(),
     }
 }
 

@@ -78,15 +78,16 @@ impl Jwks {
     /// `internal` when the thread cannot be made.
     pub fn start(
         oidc: &Oidc,
-        allow_private_networks: bool,
+        reach: &NetworkReach,
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Result<Jwks, Error> {
         let configured = oidc.jwks_uri.as_ref().unwrap_or(&oidc.issuer);
+        let allow_private_networks = reach.private;
         let reach = NetworkReach {
             // The operator named this machine; nothing that the provider says can.
-            here: allow_private_networks || (configured.is_plain() && configured.is_here()),
-            private: allow_private_networks,
+            here: reach.here || (configured.is_plain() && configured.is_here()),
+            ..reach.clone()
         };
         let now = clock.instant();
         let shared = Arc::new(JwksShared {

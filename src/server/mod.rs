@@ -16,6 +16,7 @@ use crate::analyzer::Analyzer;
 use crate::clock::Clock;
 use crate::config::{Config, Oidc};
 use crate::crypto::Keypair;
+use crate::delivery::Delivery;
 use crate::error::Error;
 use crate::gate::backend::BackendKey;
 use crate::gate::hub::Hub;
@@ -58,6 +59,8 @@ pub struct StartOptions {
     pub result_row_bytes_max: usize,
     /// Why a state that is older than its checkpoint file may start all the same.
     pub accept_rollback: Option<String>,
+    /// Whether notifications are delivered; tests that look at the outbox keep it still.
+    pub delivers: bool,
 }
 
 impl Default for StartOptions {
@@ -69,6 +72,7 @@ impl Default for StartOptions {
             limits: GateLimits::default(),
             result_row_bytes_max: ROW_BYTES_MAX,
             accept_rollback: None,
+            delivers: true,
         }
     }
 }
@@ -79,6 +83,7 @@ pub struct Server {
     gate: Gate,
     listener: Option<Listener>,
     jobs: Option<Jobs>,
+    delivery: Option<Delivery>,
     watch: Arc<Activity>,
     grace: Duration,
     hurry: Arc<AtomicBool>,
@@ -147,6 +152,7 @@ impl Server {
         state.write_pid()?;
         Ok(Server {
             jobs: Some(Jobs::start(&app)?),
+            delivery: delivery(config, options.delivers, &app)?,
             app,
             gate,
             listener: Some(listener),
@@ -208,6 +214,7 @@ impl Server {
         if let Some(listener) = self.listener.take() {
             listener.stop();
         }
+        self.delivery = None;
         self.jobs = None;
         crate::jobs::minute(&self.app)?;
         self.app.store.close()
@@ -276,6 +283,12 @@ fn app(
     }))
 }
 
+fn delivery(config: &Config, delivers: bool, app: &Arc<App>) -> Result<Option<Delivery>, Error> {
+    let workers = config.process.delivery_workers;
+    let start = || Delivery::start(app, workers, &config.reach());
+    delivers.then(start).transpose()
+}
+
 /// How people may sign in; the keys of an identity provider are fetched from now on.
 fn sign_in(
     config: &Config,
@@ -284,7 +297,7 @@ fn sign_in(
 ) -> Result<SignIn, Error> {
     let start = |oidc: &Oidc| -> Result<Provider, Error> {
         let (clock, metrics) = (options.clock.clone(), Arc::clone(metrics));
-        let keys = Jwks::start(oidc, config.process.allow_private_networks, clock, metrics)?;
+        let keys = Jwks::start(oidc, &config.reach(), clock, metrics)?;
         Ok(Provider::new(oidc.clone(), Arc::new(keys)))
     };
     Ok(SignIn {

@@ -38,7 +38,7 @@ fn s3(bucket: &S3Storage, config: &Config, metrics: &Arc<Metrics>) -> S3 {
         // The operator named this machine; no name that leads here can.
         here: config.process.allow_private_networks
             || bucket.endpoint.as_ref().is_some_and(|e| e.is_here()),
-        private: config.process.allow_private_networks,
+        ..config.reach()
     };
     // However slow the store is, as many workers are left for everything else.
     let calls_max = (config.process.workers / 2).max(1);

@@ -90,6 +90,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             "trusted_proxies",
             old.trusted_proxies != new.trusted_proxies,
         ),
+        ("allow_networks", old.allow_networks != new.allow_networks),
         ("audit.key_file", old.audit_key_file != new.audit_key_file),
         (
             "audit.checkpoint_file",

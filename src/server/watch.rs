@@ -38,6 +38,9 @@ impl Activity {
         app.store.observe(Arc::new(move |change| {
             if let Some(app) = weak.upgrade() {
                 count(&app, change);
+                if notifies(&app, change) {
+                    app.due.notify();
+                }
                 if concerns_identity(change) {
                     app.identities.forget();
                 }
@@ -84,6 +87,15 @@ impl Activity {
             *self.running.lock().unwrap_or_else(|e| e.into_inner()) += delta;
             self.changed.notify_all();
         }
+    }
+}
+
+/// Whether there may be something to deliver after a change.
+fn notifies(app: &App, change: &Change) -> bool {
+    match change {
+        Change::Request(_) => !app.active().outlets.webhooks.is_empty(),
+        Change::Delivery(_) => true,
+        Change::Identity(_) | Change::Configuration(_) | Change::Log(_) => false,
     }
 }
 

@@ -45,6 +45,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0009_dialects",
         include_str!("../../sql/migrations/0009_dialects.sql"),
     ),
+    (
+        "0010_delivery",
+        include_str!("../../sql/migrations/0010_delivery.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

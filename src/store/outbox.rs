@@ -22,6 +22,8 @@ pub struct DeliveryRow {
     pub webhook_id: String,
     /// Type of the audit event it reports.
     pub event_type: String,
+    /// The person it is for, where its channel reaches many.
+    pub recipient: Option<String>,
     /// The request it is about.
     pub request_id: Option<String>,
     /// One of [`DELIVERY_STATUSES`].
@@ -45,6 +47,8 @@ pub struct DeliveryRow {
 pub struct DeliveryFilter {
     pub webhook_id: Option<String>,
     pub status: Option<&'static str>,
+    /// Only those about this request.
+    pub request_id: Option<String>,
     /// Only rows before this one: the cursor.
     pub before: Option<i64>,
 }
@@ -74,20 +78,26 @@ impl View<'_> {
     ) -> Result<Vec<DeliveryRow>, Error> {
         // One statement for each set of filters, so that each finds its rows by the index made for it.
         let sql = match (&filter.webhook_id, filter.status) {
+            // A request has few.
+            _ if filter.request_id.is_some() => {
+                "SELECT seq FROM outbox WHERE request_seq = (SELECT seq FROM requests WHERE id = :request) \
+                 AND seq < :before AND coalesce(:channel, channel) = channel AND coalesce(:status, status) = status \
+                 ORDER BY seq DESC LIMIT :limit OFFSET :offset"
+            }
             (None, None) => {
-                "SELECT seq FROM outbox WHERE seq < :before AND :channel IS NULL AND :status IS NULL \
+                "SELECT seq FROM outbox WHERE seq < :before AND :channel IS NULL AND :status IS NULL AND :request IS NULL \
                  ORDER BY seq DESC LIMIT :limit OFFSET :offset"
             }
             (Some(_), None) => {
-                "SELECT seq FROM outbox WHERE channel = :channel AND seq < :before AND :status IS NULL \
+                "SELECT seq FROM outbox WHERE channel = :channel AND seq < :before AND :status IS NULL AND :request IS NULL \
                  ORDER BY seq DESC LIMIT :limit OFFSET :offset"
             }
             (None, Some(_)) => {
-                "SELECT seq FROM outbox WHERE status = :status AND seq < :before AND :channel IS NULL \
+                "SELECT seq FROM outbox WHERE status = :status AND seq < :before AND :channel IS NULL AND :request IS NULL \
                  ORDER BY seq DESC LIMIT :limit OFFSET :offset"
             }
             (Some(_), Some(_)) => {
-                "SELECT seq FROM outbox WHERE channel = :channel AND status = :status AND seq < :before \
+                "SELECT seq FROM outbox WHERE channel = :channel AND status = :status AND seq < :before AND :request IS NULL \
                  ORDER BY seq DESC LIMIT :limit OFFSET :offset"
             }
         };
@@ -100,6 +110,7 @@ impl View<'_> {
                         ":before": filter.before.unwrap_or(i64::MAX),
                         ":channel": filter.webhook_id,
                         ":status": filter.status,
+                        ":request": filter.request_id,
                         ":limit": limit,
                         ":offset": offset,
                     },
@@ -111,11 +122,20 @@ impl View<'_> {
         found.into_iter().map(|seq| self.delivery(seq)).collect()
     }
 
+    pub fn find_delivery(&self, id: &str) -> Result<Option<DeliveryRow>, Error> {
+        let seq: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT seq FROM outbox WHERE delivery_id = ?1")
+            .and_then(|mut s| s.query_row([id], |r| r.get(0)).optional())
+            .map_err(db)?;
+        seq.map(|seq| self.delivery(seq)).transpose()
+    }
+
     fn delivery(&self, seq: i64) -> Result<DeliveryRow, Error> {
         self.connection
             .prepare_cached(
                 "SELECT o.seq, o.delivery_id, o.channel, o.event_type, r.id, o.status, o.attempts, \
-                 o.next_attempt_ms, o.last_error, o.created_at_ms, o.updated_at_ms, o.payload_json \
+                 o.next_attempt_ms, o.last_error, o.created_at_ms, o.updated_at_ms, o.payload_json, o.recipient \
                  FROM outbox o LEFT JOIN requests r ON r.seq = o.request_seq WHERE o.seq = ?1",
             )
             .and_then(|mut s| {
@@ -133,14 +153,27 @@ impl View<'_> {
                         created_at: Timestamp(r.get(9)?),
                         updated_at: Timestamp(r.get(10)?),
                         payload_json: r.get(11)?,
+                        recipient: r.get(12)?,
                     })
                 })
             })
             .map_err(db)
     }
 
-    /// How many deliveries match, whatever the cursor says; from counters.
+    /// How many deliveries match, whatever the cursor says; from counters, but for those of one request.
     pub fn count_deliveries(&self, filter: &DeliveryFilter) -> Result<i64, Error> {
+        if let Some(request) = &filter.request_id {
+            return self
+                .connection
+                .prepare_cached(
+                    "SELECT count(*) FROM outbox WHERE request_seq = (SELECT seq FROM requests WHERE id = ?1) \
+                     AND coalesce(?2, channel) = channel AND coalesce(?3, status) = status",
+                )
+                .and_then(|mut s| {
+                    s.query_row(params![request, filter.webhook_id, filter.status], |r| r.get(0))
+                })
+                .map_err(db);
+        }
         self.connection
             .prepare_cached(
                 "SELECT coalesce(sum(n), 0) FROM outbox_counts \
@@ -204,7 +237,7 @@ impl Store {
                     "UPDATE outbox SET status = 'dead', next_attempt_ms = NULL, updated_at_ms = ?1, \
                      last_error = coalesce(last_error, 'not delivered within a day') WHERE seq IN \
                      (SELECT seq FROM outbox WHERE status = 'pending' ORDER BY seq LIMIT ?2) \
-                     AND created_at_ms <= ?3",
+                     AND coalesce(pending_since_ms, created_at_ms) <= ?3",
                 )
                 .and_then(|mut s| s.execute(params![now, ROWS_AT_ONCE, now - PENDING_MS_MAX]))
                 .map_err(db)

@@ -30,6 +30,7 @@ fn over(section: &str, calls_max: usize, patience: Patience, metrics: &Arc<Metri
     let reach = NetworkReach {
         here: true,
         private: false,
+        ..NetworkReach::default()
     };
     S3::new(
         storage(section),

@@ -63,6 +63,7 @@ mod ceilings;
 mod command_line;
 mod crash;
 mod decisions;
+mod delivery;
 mod demo;
 mod dialects;
 mod dispatch;

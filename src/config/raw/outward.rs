@@ -4,21 +4,22 @@ use super::{CHANNELS_MAX, NAMES_MAX, RawScope, WEBHOOKS_MAX};
 use crate::settings::{RawSecret, Spanned, Text, Texts, section};
 
 section! {
-    /// Who is notified of what happens. This version records notifications and shows them under
-    /// /api/webhook-deliveries, but does not deliver them yet. No default.
+    /// Who is notified of what happens, by a call; /api/webhook-deliveries shows how that goes. docs/notifications.md
+    /// begins with nothing. No default.
     pub struct RawWebhook {
         /// a-z, 0-9 and `-`, at most 64 characters.
         id: Text, shown "\"ops-alerts\"";
-        /// `http://` is for this machine only, and private addresses are refused, but with allow_private_networks. It
-        /// is shown to holders of webhook.manage.
+        /// `http://` is for this machine only, and private addresses are refused, but with allow_networks or
+        /// allow_private_networks. Anyone who knows the URL of a chat can write there: only its host is ever
+        /// shown.
         url: Text, shown "\"https://hooks.example.com/dbward\"";
         /// Events it is notified of, everywhere, as long as no notification policy names it; [] for all:
         /// request.created, request.auto_approved, request.break_glass, request.dispatched, request.dispatch_timeout,
         /// step.approved, request.approved, request.rejected, request.cancelled, request.expired, execution.started,
         /// execution.completed, execution.failed, execution.lost.
         events: Texts, within 0..=NAMES_MAX, shown "[]";
-        /// `generic` for a JSON object, `slack` for an incoming webhook of Slack. Statements in it follow [audit]
-        /// redaction.
+        /// `generic` for a JSON object, `slack` for an incoming webhook of Slack, `teams` for a Workflows webhook of
+        /// Microsoft Teams, `google_chat` for one of Google Chat. Statements in it follow [audit] redaction.
         format: Text, shown "\"generic\"";
         /// Signs what is sent. Either the secret itself or a file that holds it; no default: unsigned.
         secret: RawSecret, shown "\"${WEBHOOK_SECRET}\"";
@@ -37,7 +38,7 @@ section! {
 }
 
 section! {
-    /// Slack. This version checks the section, but does not call Slack yet. No default.
+    /// Slack. This version checks the section, but has no Slack app yet. No default.
     pub struct RawSlack {
         /// Each either itself or in a file.
         bot_token: RawSecret, shown "\"${SLACK_BOT_TOKEN}\"";

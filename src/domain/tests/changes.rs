@@ -147,6 +147,7 @@ fn no_kind_of_change_is_missing() {
         declared("Request", include_str!("../change/request.rs")),
         declared("Identity", include_str!("../change/identity.rs")),
         declared("Configuration", include_str!("../change/configuration.rs")),
+        declared("Delivery", include_str!("../change/delivery.rs")),
         declared("Log", include_str!("../change/logged.rs")),
     ]
     .concat()

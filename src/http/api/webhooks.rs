@@ -21,7 +21,14 @@ pub const PAGE_MAX: u32 = 100;
 const LIST: &str = "deliveries";
 
 /// Query parameters of the list of deliveries.
-pub const DELIVERIES_QUERY: &[&str] = &["limit", "offset", "cursor", "webhook_id", "status"];
+pub const DELIVERIES_QUERY: &[&str] = &[
+    "limit",
+    "offset",
+    "cursor",
+    "webhook_id",
+    "status",
+    "request_id",
+];
 
 /// `GET /api/webhooks`
 pub fn list(context: &HttpContext, caller: &Caller, _: &RoutedRequest) -> HandlerResult {
@@ -47,9 +54,15 @@ pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
 }
 
 fn webhook_json(w: &Webhook) -> Value {
+    // Anyone who knows the URL of a chat can write there.
+    let origin = w.url.origin();
+    let shown = match origin.len() < w.url.url().len() {
+        true => format!("{origin}/***"),
+        false => origin.to_owned(),
+    };
     json!({
         "id": w.id,
-        "url": w.url.url(),
+        "url": shown,
         "events": w.events.names(),
         "format": w.format.as_str(),
         "has_secret": w.secret.is_some(),
@@ -57,6 +70,23 @@ fn webhook_json(w: &Webhook) -> Value {
         "created_at": null,
         "updated_at": null,
     })
+}
+
+/// `POST /api/webhooks/{id}/test`
+pub fn send_test(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
+    ask.body_if_any()?;
+    let delivery_id = webhooks::send_test(&context.app, caller, ask.id())?;
+    replies::json(
+        202,
+        &json!({"delivery_id": delivery_id, "status": "pending"}),
+    )
+}
+
+/// `POST /api/webhook-deliveries/{id}/redeliver`
+pub fn redeliver(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
+    ask.body_if_any()?;
+    webhooks::redeliver(&context.app, caller, ask.id())?;
+    replies::json(202, &json!({"delivery_id": ask.id(), "status": "pending"}))
 }
 
 /// `GET /api/webhook-deliveries`
@@ -68,6 +98,7 @@ pub fn deliveries(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -
         status: query.one_of("status", &DELIVERY_STATUSES.join(", "), |text| {
             DELIVERY_STATUSES.into_iter().find(|s| *s == text)
         })?,
+        request_id: query.text("request_id")?,
         before: paging.before,
     };
     let (limit, offset) = (paging.limit, paging.offset);

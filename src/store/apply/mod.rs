@@ -4,6 +4,7 @@
 //! event that accounts for it, and the schema compares the two.
 
 mod configuration;
+mod deliveries;
 mod executions;
 mod identities;
 mod logged;
@@ -69,6 +70,7 @@ pub(super) fn apply(
         }
         Change::Identity(change) => identities::apply(&cx, change)?,
         Change::Configuration(change) => configuration::apply(&cx, change)?,
+        Change::Delivery(change) => deliveries::apply(&cx, change)?,
         Change::Log(change) => logged::apply(&cx, keys, change)?,
     }
     checkpoint_if_due(connection, keys, now)

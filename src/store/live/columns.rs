@@ -289,6 +289,11 @@ pub const TABLES: &[GuardedTable] = &[
             ("last_error", Harmless("shown in lists, decides nothing")),
             ("created_at_ms", Digested),
             ("updated_at_ms", Harmless("shown in lists, decides nothing")),
+            ("recipient", Digested),
+            (
+                "pending_since_ms",
+                Harmless("only when a repeated notification is given up"),
+            ),
         ],
     },
     GuardedTable {

@@ -148,7 +148,7 @@ fn what_waits_for_a_webhook_that_is_gone_is_cancelled_and_what_waits_too_long_is
     let dead = DeliveryFilter {
         webhook_id: Some("chat".into()),
         status: Some("dead"),
-        before: None,
+        ..DeliveryFilter::default()
     };
     assert_eq!(store.read(|v| v.count_deliveries(&dead)).unwrap(), 3);
     assert_eq!(

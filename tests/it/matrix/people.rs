@@ -287,5 +287,24 @@ pub const LINES: &[Lines] = &[
     },
     managed!("PUT" "/api/webhooks/{id}", webhook),
     managed!("DELETE" "/api/webhooks/{id}", webhook),
+    Lines {
+        method: "POST",
+        path: "/api/webhooks/{id}/test",
+        cases: &[
+            ("known", |s, w| {
+                call(w, "POST", &format!("{}/test", webhook(s)))
+            }),
+            ("unknown", |_, w| {
+                call(w, "POST", "/api/webhooks/nothing/test")
+            }),
+        ],
+    },
     plain!("/api/webhook-deliveries"),
+    Lines {
+        method: "POST",
+        path: "/api/webhook-deliveries/{id}/redeliver",
+        cases: &[("unknown", |_, w| {
+            call(w, "POST", "/api/webhook-deliveries/nothing/redeliver")
+        })],
+    },
 ];

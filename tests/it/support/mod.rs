@@ -8,6 +8,7 @@ mod idp;
 mod json;
 mod program;
 mod server;
+mod sink;
 
 pub use agent::{Agent, ROWS, ids};
 pub use bucket::{Bucket, Mood as StoreMood, real_bucket, storage};
@@ -15,7 +16,8 @@ pub use client::{Answer, Person, Request, Waiting, connect};
 pub use idp::{Idp, Key, Mood, key_set};
 pub use json::golden;
 pub use program::{Program, admin_of, binary, settled};
-pub use server::{OBJECTS, SHOP, Server, Temp, verified};
+pub use server::{DELIVERS, OBJECTS, SHOP, Server, Temp, verified};
+pub use sink::{Manner, Sink};
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -50,6 +50,9 @@ members = ["approver", "approver-two"]
 /// In a server.toml: results are objects, however small they are.
 pub const OBJECTS: &str = "# every result is an object\n";
 
+/// In a server.toml: notifications are delivered, and do not only stand in the outbox.
+pub const DELIVERS: &str = "# notifications are delivered\n";
+
 /// A folder that is removed when it goes.
 pub struct Temp(PathBuf);
 
@@ -159,6 +162,7 @@ impl Server {
                 true => 0,
                 false => StartOptions::default().result_row_bytes_max,
             },
+            delivers: toml.contains(DELIVERS),
             ..StartOptions::default()
         };
         let running = dbward::server::Server::start(&config, options).unwrap();
@@ -282,6 +286,10 @@ impl Server {
     /// Turns the clock and leaves what is due to the next call.
     pub fn turn_only(&self, secs: u64) {
         self.clock.turn(Duration::from_secs(secs));
+        // Delivery waits by the time of day, which does not know of it.
+        if let Some(running) = &self.running {
+            running.app().due.notify();
+        }
     }
 
     pub fn sweep(&self) {

@@ -30,6 +30,10 @@ const LAYERS: &[(&str, &str)] = &[
         "outbound",
         "error clock crypto metrics domain config objects",
     ),
+    (
+        "delivery",
+        "error clock crypto metrics domain config store objects actions outbound",
+    ),
     // Knows no route and no rule.
     ("gate", "error clock crypto metrics"),
     (
@@ -42,14 +46,14 @@ const LAYERS: &[(&str, &str)] = &[
     ),
     (
         "server",
-        "error clock crypto metrics declare settings domain analyzer config store objects actions outbound gate http jobs",
+        "error clock crypto metrics declare settings domain analyzer config store objects actions outbound delivery gate http jobs",
     ),
     // The other end of the wire: these two could be a program of their own.
     ("client", "error clock crypto domain"),
     ("agent", "error clock crypto declare settings domain client"),
     (
         "cli",
-        "error clock crypto metrics declare settings domain analyzer config store objects actions outbound gate http jobs server \
+        "error clock crypto metrics declare settings domain analyzer config store objects actions outbound delivery gate http jobs server \
          client agent",
     ),
 ];

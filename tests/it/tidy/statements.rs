@@ -170,6 +170,12 @@ const WRITERS: &[(&str, &str, &str, &str)] = &[
         "how a delivery goes",
     ),
     (
+        "src/store/deliveries.rs",
+        "outbox",
+        "status attempts next_attempt_ms last_error updated_at_ms",
+        "how a delivery goes",
+    ),
+    (
         "src/store/dry_runs.rs",
         "dry_run_jobs",
         "",

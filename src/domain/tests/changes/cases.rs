@@ -1,5 +1,6 @@
 //! A change of every kind, with and without what is optional.
 
+mod deliveries;
 mod executions;
 
 use super::AT;
@@ -422,6 +423,7 @@ pub(super) fn every_change() -> Vec<Case> {
         group([made(), decided(), dispatched(), executions::executed()]),
         group([tokens(), people()]),
         group([configuration()]),
+        group([deliveries::deliveries()]),
         group([refused(), purged()]),
     ]
     .concat()

@@ -1,0 +1,33 @@
+//! Wakes delivery: something is due, or may be.
+
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+/// Counts up whenever notifications may have become due.
+#[derive(Default)]
+pub struct DueSignal {
+    generation: Mutex<u64>,
+    moved: Condvar,
+}
+
+impl DueSignal {
+    /// Wakes who waits.
+    pub fn notify(&self) {
+        *self.generation.lock().unwrap_or_else(|e| e.into_inner()) += 1;
+        self.moved.notify_all();
+    }
+
+    /// To be read before looking at what is due, so that nothing that comes meanwhile is missed.
+    pub fn generation(&self) -> u64 {
+        *self.generation.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Waits until the generation is another than `seen`, at most for `at_most`.
+    pub fn wait(&self, seen: u64, at_most: Duration) {
+        let generation = self.generation.lock().unwrap_or_else(|e| e.into_inner());
+        drop(
+            self.moved
+                .wait_timeout_while(generation, at_most, |generation| *generation == seen),
+        );
+    }
+}

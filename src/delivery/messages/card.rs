@@ -1,0 +1,86 @@
+//! What a message for people shows, before it is written for one kind of receiver.
+
+use super::NotificationFacts;
+
+/// A message for people. Its texts are neither escaped nor cut yet.
+pub(super) struct Card<'f> {
+    pub(super) title: String,
+    /// Label and value, the most important first.
+    pub(super) lines: Vec<(&'static str, String)>,
+    /// The statement, as notifications may show it.
+    pub(super) detail: Option<&'f str>,
+    /// The stored statement is cut already.
+    pub(super) detail_truncated: bool,
+    pub(super) url: Option<&'f str>,
+}
+
+impl Card<'_> {
+    /// Title and place in one line.
+    pub(super) fn headline(&self) -> String {
+        let place = self.lines.iter().find(|(label, _)| *label == "Database");
+        match place {
+            Some((_, place)) => format!("{}: {place}", self.title),
+            None => self.title.clone(),
+        }
+    }
+}
+
+impl<'f> Card<'f> {
+    pub(super) fn new(facts: &'f NotificationFacts) -> Card<'f> {
+        let mut lines = Vec::new();
+        let mut line = |label, value: Option<String>| lines.extend(value.map(|v| (label, v)));
+        let text = |name: &str| facts.text(name).map(str::to_owned);
+        line("Requester", text("requester"));
+        let place = text("database").zip(facts.text("environment"));
+        line("Database", place.map(|(db, env)| format!("{db}/{env}")));
+        let actor = text("actor").filter(|actor| facts.text("requester") != Some(actor));
+        line("By", actor);
+        line("Reason", text("reason"));
+        line(
+            "Comment",
+            text("comment").filter(|c| facts.text("reason") != Some(c)),
+        );
+        line("Risk", text("risk_level"));
+        let step = facts.number("step_number").zip(facts.number("total_steps"));
+        line("Step", step.map(|(step, of)| format!("{step} of {of}")));
+        line("Operation", text("operation"));
+        line(
+            "Rows affected",
+            facts.number("rows_affected").map(|n| n.to_string()),
+        );
+        line("Request", text("request_id"));
+        Card {
+            title: title(facts),
+            lines,
+            detail: facts.text("detail"),
+            detail_truncated: facts.is_set("detail_truncated"),
+            url: facts.text("url"),
+        }
+    }
+}
+
+fn title(facts: &NotificationFacts) -> String {
+    let event = facts.text("event").unwrap_or_default();
+    let title = match event {
+        "request.created" => "Approval needed",
+        "request.auto_approved" => "Approved automatically",
+        "request.break_glass" => "Emergency: runs without approval",
+        "request.dispatched" => "Sent to the agents",
+        "request.dispatch_timeout" => "No agent took it in time",
+        "step.approved" => "Step approved, the next one needs approval",
+        "request.approved" => "Approved",
+        "request.rejected" => "Rejected",
+        "request.cancelled" => "Cancelled",
+        "request.expired" => "Expired",
+        "execution.started" => "Execution started",
+        "execution.completed" if facts.is_set("committed_after_cancel") => {
+            "Committed although it had been cancelled"
+        }
+        "execution.completed" => "Executed",
+        "execution.failed" => "Execution failed",
+        "execution.lost" => "Execution lost: its outcome is unknown",
+        "webhook.tested" => "Test message",
+        other => other,
+    };
+    title.to_owned()
+}

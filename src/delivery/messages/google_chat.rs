@@ -1,0 +1,43 @@
+//! A card of Google Chat, version 2, as its incoming webhooks post it.
+
+use super::NotificationFacts;
+use super::card::Card;
+use super::clip::{clip, html, plain, short};
+use serde_json::{Value, json};
+
+/// Google Chat takes 32,000 bytes in all.
+const TITLE_MAX: usize = 300;
+const VALUE_MAX: usize = 1_000;
+const DETAIL_MAX: usize = 12_000;
+
+pub(super) fn message(facts: &NotificationFacts) -> Value {
+    let card = Card::new(facts);
+    let mut widgets: Vec<Value> = card
+        .lines
+        .iter()
+        .map(|(label, value)| {
+            json!({"decoratedText": {"topLabel": label, "text": short(value, VALUE_MAX, html), "wrapText": true}})
+        })
+        .collect();
+    if let Some(detail) = card.detail {
+        let clipped = clip(detail, DETAIL_MAX, html);
+        let note = clipped.note(card.detail_truncated);
+        widgets.push(json!({"textParagraph": {"text": clipped.text}}));
+        widgets
+            .extend(note.map(|note| json!({"textParagraph": {"text": format!("<i>{note}</i>")}})));
+    }
+    if let Some(url) = card.url {
+        widgets.push(json!({"buttonList": {"buttons": [
+            {"text": "Open the request", "onClick": {"openLink": {"url": url}}}
+        ]}}));
+    }
+    json!({
+        "cardsV2": [{
+            "cardId": facts.text("delivery_id").unwrap_or("dbward"),
+            "card": {
+                "header": {"title": short(&card.headline(), TITLE_MAX, plain)},
+                "sections": [{"widgets": widgets}],
+            },
+        }],
+    })
+}

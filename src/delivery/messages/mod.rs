@@ -1,0 +1,234 @@
+//! What receivers read: the facts of a notification, written as each kind of receiver wants them and within its limits.
+//!
+//! A text that is too long is cut between characters, and the message says so; no length makes a message fail.
+
+mod card;
+mod clip;
+mod google_chat;
+mod slack;
+mod teams;
+
+use crate::config::WebhookFormat;
+use serde_json::{Map, Value};
+
+/// The facts of a notification, as they are stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct NotificationFacts {
+    fields: Map<String, Value>,
+}
+
+impl NotificationFacts {
+    /// Reads stored facts, and adds the risk of the request and where it can be looked at.
+    pub(super) fn read(
+        json: &str,
+        risk_level: Option<&str>,
+        public_url: Option<&str>,
+    ) -> Option<NotificationFacts> {
+        let mut fields: Map<String, Value> = serde_json::from_str(json).ok()?;
+        let request = fields.get("request_id").and_then(Value::as_str);
+        let url = public_url
+            .zip(request)
+            .map(|(base, id)| format!("{base}/requests/{id}"));
+        fields.insert("url".to_owned(), url.into());
+        if fields.get("risk_level").is_none_or(Value::is_null) {
+            fields.insert("risk_level".to_owned(), risk_level.into());
+        }
+        Some(NotificationFacts { fields })
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        let text = self.fields.get(name).and_then(Value::as_str);
+        text.filter(|text| !text.is_empty())
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.fields.get(name).and_then(Value::as_u64)
+    }
+
+    fn is_set(&self, name: &str) -> bool {
+        self.fields.get(name) == Some(&Value::Bool(true))
+    }
+}
+
+/// The body of a call of a webhook.
+pub(super) fn body(format: WebhookFormat, facts: &NotificationFacts) -> Vec<u8> {
+    let message = match format {
+        WebhookFormat::Generic => Value::Object(facts.fields.clone()),
+        WebhookFormat::Slack => slack::message(facts),
+        WebhookFormat::Teams => teams::message(facts),
+        WebhookFormat::GoogleChat => google_chat::message(facts),
+    };
+    message.to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const FORMATS: [WebhookFormat; 3] = [
+        WebhookFormat::Slack,
+        WebhookFormat::Teams,
+        WebhookFormat::GoogleChat,
+    ];
+
+    pub(super) fn facts(changes: Value) -> NotificationFacts {
+        let mut all = json!({
+            "event": "request.created", "request_id": "0b54-request", "database": "shop",
+            "environment": "production", "operation": "execute_query", "actor": "requester",
+            "requester": "requester", "detail": "UPDATE items SET price = ?", "delivery_id": "wd-1",
+            "timestamp": "2026-01-02T03:04:05.678Z", "status": "pending", "reason": "sale <today> & tomorrow",
+            "risk_level": "high", "emergency": false, "total_steps": 2,
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            all[name] = value.clone();
+        }
+        NotificationFacts::read(&all.to_string(), None, Some("https://dbward.example.com")).unwrap()
+    }
+
+    fn written(format: WebhookFormat, facts: &NotificationFacts) -> Value {
+        serde_json::from_slice(&body(format, facts)).unwrap()
+    }
+
+    #[test]
+    fn generic_has_every_key_of_earlier_receivers_and_more() {
+        let message = written(WebhookFormat::Generic, &facts(json!({})));
+        for key in [
+            "event",
+            "request_id",
+            "database",
+            "environment",
+            "operation",
+            "actor",
+            "requester",
+            "detail",
+            "delivery_id",
+            "timestamp",
+            "risk_level",
+            "status",
+            "url",
+        ] {
+            assert!(message.get(key).is_some(), "{key}");
+        }
+        assert_eq!(
+            message["url"],
+            "https://dbward.example.com/requests/0b54-request"
+        );
+        // A later event has the risk of its request, too.
+        let stored = r#"{"event":"request.approved","request_id":null}"#;
+        let later = NotificationFacts::read(stored, Some("low"), Some("https://a")).unwrap();
+        let message = written(WebhookFormat::Generic, &later);
+        assert_eq!(
+            (&message["risk_level"], &message["url"]),
+            (&json!("low"), &Value::Null)
+        );
+        assert_eq!(NotificationFacts::read("[]", None, None), None);
+    }
+
+    /// NotificationFacts of which everything is as long, and as hard to write, as it can be.
+    fn hostile(filler: &str) -> NotificationFacts {
+        let long = filler.repeat(16 * 1024 / filler.len());
+        let short: String = filler.chars().cycle().take(1000 / filler.len()).collect();
+        facts(json!({
+            "detail": long, "detail_truncated": true, "reason": short, "comment": short, "requester": short,
+            "actor": format!("x{short}"), "database": short, "environment": short, "event": "request.rejected",
+            "step_number": 1, "rows_affected": u64::MAX, "agent_id": short,
+        }))
+    }
+
+    #[test]
+    fn every_message_keeps_the_limits_of_its_receiver() {
+        for filler in [
+            "a",
+            "&",
+            "<",
+            "\"",
+            "\\",
+            "\u{1}",
+            "ä",
+            "\u{10348}",
+            "`",
+            "*[x](y)",
+        ] {
+            let facts = hostile(filler);
+            for format in FORMATS {
+                let bytes = body(format, &facts);
+                let most = match format {
+                    WebhookFormat::Teams => 28 * 1024,
+                    WebhookFormat::GoogleChat => 32_000,
+                    _ => 100_000,
+                };
+                assert!(
+                    bytes.len() <= most,
+                    "{format:?} {filler:?}: {}",
+                    bytes.len()
+                );
+                let text = String::from_utf8(bytes).unwrap();
+                assert!(
+                    text.contains("characters"),
+                    "{format:?} {filler:?} does not say that it was cut"
+                );
+            }
+            let message = written(WebhookFormat::Slack, &facts);
+            let blocks = message["blocks"].as_array().unwrap();
+            assert!(blocks.len() <= 50);
+            for block in blocks {
+                let fields = block["fields"].as_array().cloned().unwrap_or_default();
+                assert!(fields.len() <= 10);
+                for (text, most) in fields
+                    .iter()
+                    .map(|f| (f["text"].as_str(), 2_000))
+                    .chain([(block["text"]["text"].as_str(), 3_000)])
+                {
+                    let utf16 = text.unwrap_or_default().encode_utf16().count();
+                    assert!(utf16 <= most, "{filler:?}: {utf16}");
+                }
+            }
+            let header = blocks[0]["text"]["text"].as_str().unwrap();
+            assert!(header.chars().count() <= 150);
+        }
+    }
+
+    #[test]
+    fn chat_messages_say_what_happened_where_and_why() {
+        for format in FORMATS {
+            let text = String::from_utf8(body(format, &facts(json!({})))).unwrap();
+            for part in [
+                "Approval needed",
+                "requester",
+                "shop/production",
+                "UPDATE items SET price = ?",
+                "high",
+            ] {
+                assert!(text.contains(part), "{format:?} lacks {part}: {text}");
+            }
+            assert!(
+                text.contains("https://dbward.example.com/requests/0b54-request"),
+                "{format:?}"
+            );
+        }
+        let escaped = "sale &lt;today&gt; &amp; tomorrow";
+        for format in [WebhookFormat::Slack, WebhookFormat::GoogleChat] {
+            let text = String::from_utf8(body(format, &facts(json!({})))).unwrap();
+            assert!(
+                text.contains(escaped) && !text.contains("<today>"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_event_without_a_request_is_a_message_as_well() {
+        let stored =
+            r#"{"event":"webhook.tested","request_id":null,"actor":"admin","requester":null}"#;
+        let facts = NotificationFacts::read(stored, None, Some("https://a")).unwrap();
+        for format in FORMATS {
+            let text = String::from_utf8(body(format, &facts)).unwrap();
+            assert!(
+                text.contains("Test message") && text.contains("admin"),
+                "{text}"
+            );
+            assert!(!text.contains("null/null"));
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! A message for an incoming webhook of Slack, by Block Kit.
+
+use super::NotificationFacts;
+use super::card::Card;
+use super::clip::{clip, code, html, plain, short};
+use serde_json::{Value, json};
+
+/// Slack's limits are 150 characters a header, 2,000 a field and 3,000 a text; bytes are at least as many.
+const HEADER_MAX: usize = 140;
+const FIELD_MAX: usize = 1_800;
+const DETAIL_MAX: usize = 2_800;
+/// Fields of one section.
+const FIELDS_MAX: usize = 10;
+
+pub(super) fn message(facts: &NotificationFacts) -> Value {
+    let card = Card::new(facts);
+    let header = short(&card.headline(), HEADER_MAX, plain);
+    let fields: Vec<Value> = card
+        .lines
+        .iter()
+        .take(FIELDS_MAX)
+        .map(|(label, value)| {
+            let value = short(value, FIELD_MAX, html);
+            json!({"type": "mrkdwn", "text": format!("*{label}*\n{value}")})
+        })
+        .collect();
+    let mut blocks =
+        vec![json!({"type": "header", "text": {"type": "plain_text", "text": header}})];
+    if !fields.is_empty() {
+        blocks.push(json!({"type": "section", "fields": fields}));
+    }
+    if let Some(detail) = card.detail {
+        let clipped = clip(detail, DETAIL_MAX, code);
+        blocks.push(section(&format!("```{}```", clipped.text)));
+        if let Some(note) = clipped.note(card.detail_truncated) {
+            blocks.push(json!({"type": "context", "elements": [{"type": "mrkdwn", "text": note}]}));
+        }
+    }
+    if let Some(url) = card.url {
+        blocks.push(section(&format!("<{url}|Open the request>")));
+    }
+    json!({"text": short(&card.headline(), HEADER_MAX, html), "blocks": blocks})
+}
+
+fn section(text: &str) -> Value {
+    json!({"type": "section", "text": {"type": "mrkdwn", "text": text}})
+}

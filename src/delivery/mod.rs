@@ -1,0 +1,278 @@
+//! Delivers what the outbox holds: one thread finds what is due, others make the attempts.
+//!
+//! Each channel is a lane: its notifications are attempted one after another, oldest first, and a lane that fails
+//! pauses, so that a receiver that is away takes no thread from others. Lanes whose last attempt was slow or got no
+//! answer, and new ones, share half of the threads. Nothing here is needed to keep a notification: what is claimed is a row, and a
+//! start makes due again what a crash left claimed.
+
+mod dispatcher;
+mod lane;
+mod messages;
+mod webhook;
+
+use crate::actions::App;
+use crate::config::NetworkReach;
+use crate::crypto::random;
+use crate::domain::delivery::FailedAttempt;
+use crate::error::Error;
+use crate::outbound::Http;
+use crate::store::{DeliveryEnd, DueDelivery};
+use dispatcher::Dispatcher;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long a worker serves one lane before others have their turn.
+const TURN: Duration = Duration::from_secs(2);
+/// A lane whose attempt takes as long is slow.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// The running delivery; stopped and joined when dropped.
+pub struct Delivery {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What all threads work with.
+struct Shared {
+    app: Arc<App>,
+    http: Clients,
+    reports: Mutex<Vec<LaneReport>>,
+    stop: AtomicBool,
+}
+
+/// One for receivers on this machine that the configuration names, one for all others.
+struct Clients {
+    local: Http,
+    others: Http,
+}
+
+/// Notifications of one lane that a worker attempts in order.
+struct Batch {
+    channel: String,
+    rows: Vec<DueDelivery>,
+}
+
+/// How a batch went.
+struct LaneReport {
+    channel: String,
+    /// The failure that ended it, unless it was of one notification only.
+    failure: Option<FailedAttempt>,
+    delivered: bool,
+    slow: bool,
+    /// Rows may still be claimed, because their end could not be written.
+    unwritten: bool,
+}
+
+/// What came of an attempt.
+enum Attempt {
+    Delivered,
+    Failed(FailedAttempt),
+    /// Nobody is to receive it any more.
+    Cancelled(&'static str),
+}
+
+impl Delivery {
+    /// Starts delivery with so many worker threads; what an earlier process left claimed is due at once.
+    ///
+    /// # Errors
+    /// When the store cannot write; `internal` when a thread cannot be made.
+    pub fn start(app: &Arc<App>, workers: usize, reach: &NetworkReach) -> Result<Delivery, Error> {
+        app.store.return_deliveries(None)?;
+        let local = NetworkReach {
+            here: true,
+            ..reach.clone()
+        };
+        let shared = Arc::new(Shared {
+            app: Arc::clone(app),
+            http: Clients {
+                local: Http::new(local),
+                others: Http::new(reach.clone()),
+            },
+            reports: Mutex::new(Vec::new()),
+            stop: AtomicBool::new(false),
+        });
+        let (batches, incoming) = channel();
+        let incoming = Arc::new(Mutex::new(incoming));
+        let mut delivery = Delivery {
+            shared: Arc::clone(&shared),
+            threads: Vec::new(),
+        };
+        for n in 1..=workers {
+            let (shared, incoming) = (Arc::clone(&shared), Arc::clone(&incoming));
+            delivery.spawn(format!("delivery-{n}"), move || work(&shared, &incoming))?;
+        }
+        delivery.spawn("delivery".to_owned(), move || {
+            dispatch(shared, batches, workers)
+        })?;
+        Ok(delivery)
+    }
+
+    fn spawn(&mut self, name: String, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+        let thread = std::thread::Builder::new()
+            .name(name.clone())
+            .spawn(run)
+            .map_err(|e| Error::internal(format!("starting {name}"), e))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.shared.app.due.notify();
+        self.shared.http.local.shutdown();
+        self.shared.http.others.shutdown();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+}
+
+/// Runs the dispatcher until the stop; a panic costs one round.
+fn dispatch(shared: Arc<Shared>, batches: Sender<Batch>, workers: usize) {
+    let mut dispatcher = Dispatcher::new(Arc::clone(&shared), batches, workers);
+    while !shared.is_stopping() {
+        if catch_unwind(AssertUnwindSafe(|| dispatcher.round())).is_err() {
+            shared.app.metrics.background_panics.inc(&[]);
+            log::error!("delivery panicked; it goes on with its next round");
+        }
+    }
+}
+
+/// Attempts one batch after another until the dispatcher ends.
+fn work(shared: &Shared, incoming: &Mutex<Receiver<Batch>>) {
+    loop {
+        let next = incoming.lock().unwrap_or_else(|e| e.into_inner()).recv();
+        let Ok(batch) = next else { return };
+        let report = serve(shared, batch);
+        shared
+            .reports
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .push(report);
+        shared.app.due.notify();
+    }
+}
+
+/// Attempts the notifications of a batch until one shows that the receiver is away, or the turn is over. The rest is
+/// returned.
+fn serve(shared: &Shared, batch: Batch) -> LaneReport {
+    let mut report = LaneReport {
+        channel: batch.channel,
+        failure: None,
+        delivered: false,
+        slow: false,
+        unwritten: false,
+    };
+    let began = Instant::now();
+    let mut rows = batch.rows.into_iter();
+    for row in rows.by_ref() {
+        let attempted = Instant::now();
+        let attempt = catch_unwind(AssertUnwindSafe(|| attempt(shared, &row)));
+        let attempt = attempt.unwrap_or_else(|_| {
+            shared.app.metrics.background_panics.inc(&[]);
+            Attempt::Failed(FailedAttempt::new(
+                crate::domain::delivery::FailureKind::Rejected,
+                "the server could not write the message",
+            ))
+        });
+        let stopped = shared.is_stopping() && !matches!(attempt, Attempt::Delivered);
+        let end = match stopped {
+            // The stop cut it off, which says nothing about the receiver.
+            true => DeliveryEnd::Returned,
+            false => end_of(shared, &row, &attempt),
+        };
+        observe(shared, &row, &end, attempted.elapsed());
+        report.slow |= attempted.elapsed() >= SLOW;
+        report.delivered |= end == DeliveryEnd::Delivered;
+        report.unwritten |= written(shared, vec![(row.seq, end)]);
+        if let Attempt::Failed(failure) = attempt {
+            report.failure = Some(failure).filter(|f| f.pause_ms(1, 0) > 0);
+        }
+        if report.failure.is_some() || shared.is_stopping() || began.elapsed() >= TURN {
+            break;
+        }
+    }
+    let rest: Vec<_> = rows.map(|row| (row.seq, DeliveryEnd::Returned)).collect();
+    if !rest.is_empty() {
+        report.unwritten |= written(shared, rest);
+    }
+    report
+}
+
+fn attempt(shared: &Shared, row: &DueDelivery) -> Attempt {
+    let active = shared.app.active();
+    let found = active.outlets.webhooks.iter().find(|w| w.id == row.channel);
+    let Some(webhook) = found else {
+        return Attempt::Cancelled("the webhook is not configured any more");
+    };
+    let public_url = active.outlets.public_url.as_deref();
+    match webhook::call(shared, webhook, public_url, row) {
+        Ok(()) => Attempt::Delivered,
+        Err(failure) => Attempt::Failed(failure),
+    }
+}
+
+fn end_of(shared: &Shared, row: &DueDelivery, attempt: &Attempt) -> DeliveryEnd {
+    match attempt {
+        Attempt::Delivered => DeliveryEnd::Delivered,
+        Attempt::Cancelled(why) => DeliveryEnd::Cancelled(why),
+        Attempt::Failed(failure) => {
+            let [roll] = random::<1>();
+            match failure.retry_ms(row.attempts.saturating_add(1), roll) {
+                Some(ms) => {
+                    let at = shared.app.clock.now().plus_ms(ms);
+                    DeliveryEnd::RetryAt(at, failure.reason.clone())
+                }
+                None => DeliveryEnd::Dead(failure.reason.clone()),
+            }
+        }
+    }
+}
+
+/// Writes ends; whether that failed.
+fn written(shared: &Shared, ends: Vec<(i64, DeliveryEnd)>) -> bool {
+    match shared.app.store.end_deliveries(ends) {
+        Ok(()) => false,
+        Err(error) => {
+            log::error!("how a delivery ended could not be written, it is made again: {error}");
+            true
+        }
+    }
+}
+
+fn observe(shared: &Shared, row: &DueDelivery, end: &DeliveryEnd, took: Duration) {
+    let metrics = &shared.app.metrics;
+    let (outcome, is_end) = match end {
+        DeliveryEnd::Delivered => ("delivered", true),
+        DeliveryEnd::RetryAt(..) => ("failed", false),
+        DeliveryEnd::Dead(_) => ("dead", true),
+        DeliveryEnd::Cancelled(_) => ("cancelled", true),
+        DeliveryEnd::Returned => return,
+    };
+    metrics.delivery_attempts.inc(&[&row.channel, outcome]);
+    metrics
+        .delivery_duration
+        .observe(&[&row.channel], took.as_secs_f64());
+    if is_end {
+        metrics.webhook_deliveries.inc(&[outcome]);
+    }
+    if let DeliveryEnd::Dead(why) = end {
+        log::warn!(
+            "notification {} for {} is given up: {why}",
+            row.id,
+            row.channel
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! What people ask of deliveries: a test message, or to try once more what has ended.
+
+use super::entry::about;
+use crate::domain::audit::AuditEntry;
+use serde_json::{Value, json};
+
+/// The event of a test message.
+const TESTED: &str = "webhook.tested";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeliveryChange {
+    /// Somebody sent a test message to a webhook.
+    WebhookTested {
+        webhook_id: String,
+        /// Id of the delivery that this makes.
+        delivery_id: String,
+    },
+    /// Somebody had a delivery that had ended tried again, from the first attempt on.
+    Redelivered {
+        /// Row of the delivery.
+        seq: i64,
+        delivery_id: String,
+        /// The webhook, or another channel.
+        channel: String,
+        /// The event that it reports.
+        event_type: String,
+        /// The status it had.
+        was: String,
+    },
+}
+
+impl DeliveryChange {
+    /// What the audit log says of it.
+    pub fn entry(&self) -> AuditEntry {
+        match self {
+            DeliveryChange::WebhookTested {
+                webhook_id,
+                delivery_id,
+            } => {
+                let mut e = about(TESTED, "policy", "webhook", webhook_id);
+                e.metadata
+                    .insert("delivery_id".into(), delivery_id.clone().into());
+                e
+            }
+            DeliveryChange::Redelivered {
+                delivery_id,
+                channel,
+                event_type,
+                was,
+                ..
+            } => {
+                let mut e = about("webhook.redelivered", "policy", "delivery", delivery_id);
+                for (key, value) in [("channel", channel), ("event", event_type), ("was", was)] {
+                    e.metadata.insert(key.into(), value.clone().into());
+                }
+                e
+            }
+        }
+    }
+}
+
+/// The facts of a test message; those of a request are null.
+pub fn test_payload(actor: &str, delivery_id: &str, at: crate::clock::Timestamp) -> Value {
+    json!({
+        "event": TESTED,
+        "request_id": null,
+        "database": null,
+        "environment": null,
+        "operation": null,
+        "actor": actor,
+        "requester": null,
+        "detail": null,
+        "delivery_id": delivery_id,
+        "timestamp": at.rfc3339(),
+        "status": null,
+        "reason": null,
+    })
+}

@@ -1,0 +1,217 @@
+//! The outbox as delivery works on it: what is due, claims of it, and how attempts ended. All of it is bookkeeping.
+//!
+//! A row that is claimed is `in_progress` until its attempt has ended. A crash leaves it so; the next start makes it due
+//! at once, so that every notification is attempted at least once.
+
+use super::{Store, View, db};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use rusqlite::{Connection, params};
+
+/// A channel with notifications that wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueChannel {
+    pub channel: String,
+    /// When the first of them is due.
+    pub due_at: Timestamp,
+}
+
+/// A notification that is claimed for an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueDelivery {
+    pub seq: i64,
+    pub id: String,
+    /// Id of a webhook, or another channel.
+    pub channel: String,
+    /// The person it is for, where the channel reaches many.
+    pub recipient: Option<String>,
+    pub event_type: String,
+    /// Failed attempts so far.
+    pub attempts: u32,
+    pub payload_json: String,
+    /// The risk of its request.
+    pub risk_level: Option<String>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeliveryEnd {
+    Delivered,
+    /// It failed for this reason, and the next attempt is then.
+    RetryAt(Timestamp, String),
+    /// It is given up for this reason.
+    Dead(String),
+    /// Nobody is to receive it any more.
+    Cancelled(&'static str),
+    /// There was no attempt; it is due at once.
+    Returned,
+}
+
+impl View<'_> {
+    /// Channels with notifications that wait, and when their first is due.
+    pub fn due_channels(&self) -> Result<Vec<DueChannel>, Error> {
+        let waiting: Vec<String> = self
+            .connection
+            .prepare_cached("SELECT channel FROM outbox_counts WHERE status = 'pending' AND n > 0")
+            .and_then(|mut s| s.query_map([], |r| r.get(0))?.collect())
+            .map_err(db)?;
+        let mut due = Vec::with_capacity(waiting.len());
+        for channel in waiting {
+            let first: Vec<i64> = self
+                .connection
+                .prepare_cached(
+                    "SELECT next_attempt_ms FROM outbox WHERE channel = ?1 AND next_attempt_ms IS NOT NULL \
+                     AND status = 'pending' ORDER BY next_attempt_ms LIMIT 1",
+                )
+                .and_then(|mut s| s.query_map([&channel], |r| r.get(0))?.collect())
+                .map_err(db)?;
+            due.extend(first.first().map(|ms| DueChannel {
+                channel,
+                due_at: Timestamp(*ms),
+            }));
+        }
+        Ok(due)
+    }
+}
+
+impl Store {
+    /// Claims up to `limit` notifications of each of these channels that are due, oldest first. A channel without any
+    /// has an empty list.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    pub fn claim_deliveries(
+        &self,
+        channels: Vec<String>,
+        limit: u32,
+    ) -> Result<Vec<(String, Vec<DueDelivery>)>, Error> {
+        let now = self.now();
+        self.bookkeep(move |connection| {
+            channels
+                .into_iter()
+                .map(|channel| {
+                    let rows = claim(connection, &channel, now, limit)?;
+                    Ok((channel, rows))
+                })
+                .collect()
+        })
+    }
+
+    /// Writes how attempts ended.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    pub fn end_deliveries(&self, ended: Vec<(i64, DeliveryEnd)>) -> Result<(), Error> {
+        let now = self.now();
+        self.bookkeep(move |connection| {
+            for (seq, end) in &ended {
+                write_end(connection, *seq, end, now)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes claimed notifications due at once: those of one channel, or all where a start finds what a crash left.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    pub fn return_deliveries(&self, channel: Option<String>) -> Result<usize, Error> {
+        let now = self.now().0;
+        self.bookkeep(move |connection| match channel {
+            Some(channel) => connection
+                .prepare_cached(
+                    "UPDATE outbox SET status = 'pending', next_attempt_ms = ?1, updated_at_ms = ?1 \
+                     WHERE channel = ?2 AND status = 'in_progress'",
+                )
+                .and_then(|mut s| s.execute(params![now, channel]))
+                .map_err(db),
+            None => connection
+                .prepare_cached(
+                    "UPDATE outbox SET status = 'pending', next_attempt_ms = ?1, updated_at_ms = ?1 \
+                     WHERE status = 'in_progress'",
+                )
+                .and_then(|mut s| s.execute([now]))
+                .map_err(db),
+        })
+    }
+
+    /// Makes notifications of a channel that wait for a further attempt due at once: what made them wait is over.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    pub fn hurry_deliveries(&self, channel: String, limit: u32) -> Result<usize, Error> {
+        let now = self.now().0;
+        self.bookkeep(move |connection| {
+            connection
+                .prepare_cached(
+                    "UPDATE outbox SET next_attempt_ms = ?1 WHERE seq IN \
+                     (SELECT seq FROM outbox WHERE channel = ?2 AND next_attempt_ms > ?1 AND status = 'pending' \
+                     ORDER BY next_attempt_ms LIMIT ?3)",
+                )
+                .and_then(|mut s| s.execute(params![now, channel, limit]))
+                .map_err(db)
+        })
+    }
+}
+
+fn claim(
+    connection: &Connection,
+    channel: &str,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<DueDelivery>, Error> {
+    // By the index that has them in order: of thousands that are due, only the first are read.
+    connection
+        .prepare_cached(
+            "UPDATE outbox SET status = 'in_progress', next_attempt_ms = ?2, updated_at_ms = ?2 WHERE seq IN \
+             (SELECT seq FROM outbox INDEXED BY outbox__channel_status WHERE channel = ?1 AND status = 'pending' \
+             AND next_attempt_ms <= ?2 ORDER BY seq LIMIT ?3)",
+        )
+        .and_then(|mut s| s.execute(params![channel, now.0, limit]))
+        .map_err(db)?;
+    connection
+        .prepare_cached(
+            "SELECT o.seq, o.delivery_id, o.channel, o.recipient, o.event_type, o.attempts, o.payload_json, \
+             r.risk_level FROM outbox o LEFT JOIN requests r ON r.seq = o.request_seq \
+             WHERE o.channel = ?1 AND o.status = 'in_progress' ORDER BY o.seq",
+        )
+        .and_then(|mut s| {
+            s.query_map([channel], |r| {
+                Ok(DueDelivery {
+                    seq: r.get(0)?,
+                    id: r.get(1)?,
+                    channel: r.get(2)?,
+                    recipient: r.get(3)?,
+                    event_type: r.get(4)?,
+                    attempts: r.get(5)?,
+                    payload_json: r.get(6)?,
+                    risk_level: r.get(7)?,
+                })
+            })?
+            .collect()
+        })
+        .map_err(db)
+}
+
+fn write_end(
+    connection: &Connection,
+    seq: i64,
+    end: &DeliveryEnd,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let (status, attempts, next, error) = match end {
+        DeliveryEnd::Delivered => ("delivered", 1, None, None),
+        DeliveryEnd::RetryAt(at, why) => ("pending", 1, Some(at.0), Some(why.as_str())),
+        DeliveryEnd::Dead(why) => ("dead", 1, None, Some(why.as_str())),
+        DeliveryEnd::Cancelled(why) => ("cancelled", 0, None, Some(*why)),
+        DeliveryEnd::Returned => ("pending", 0, Some(now.0), None),
+    };
+    connection
+        .prepare_cached(
+            "UPDATE outbox SET status = ?2, attempts = attempts + ?3, next_attempt_ms = ?4, \
+             last_error = coalesce(?5, last_error), updated_at_ms = ?6 WHERE seq = ?1 AND status = 'in_progress'",
+        )
+        .and_then(|mut s| s.execute(params![seq, status, attempts, next, error, now.0]))
+        .map_err(db)?;
+    Ok(())
+}

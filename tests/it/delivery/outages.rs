@@ -1,0 +1,157 @@
+//! Receivers that are away, slow or busy: nothing is lost, and nobody else waits.
+
+use super::{UPDATE, deliveries, server, settled};
+use crate::support::{Manner, Sink, eventually};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Notifications of each sink in the large test; DBWARD_DELIVERIES overrides it.
+const DELIVERIES: usize = 20;
+const SINKS: usize = 50;
+
+#[test]
+fn an_hour_without_its_receiver_loses_nothing() {
+    let sink = Sink::start();
+    let s = server(&sink.webhook("ops", "events = [\"request.created\"]"));
+    sink.manner(Manner::HangsUp);
+    let requester = s.requester();
+    let mut made: Vec<String> = Vec::new();
+    made.push(requester.submit("production", UPDATE).id);
+    eventually("an attempt", || sink.count() == 1);
+    // An hour, in which more and more comes.
+    for _ in 0..12 {
+        made.push(requester.submit("production", UPDATE).id);
+        s.turn_only(300);
+    }
+    eventually("a further attempt", || sink.count() > 1);
+    assert!(sink.count() < 40, "{} attempts", sink.count());
+    sink.manner(Manner::Accepts);
+    let already = sink.count();
+    eventually("all", || {
+        s.turn_only(60);
+        deliveries(&s, "status=delivered").len() == made.len()
+    });
+    let got: BTreeSet<String> = sink.received()[already..]
+        .iter()
+        .map(|r| r.text("request_id"))
+        .collect();
+    assert_eq!(got, made.into_iter().collect());
+    // Every attempt of one notification has one id.
+    let mut ids: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for received in sink.received() {
+        let known = ids.entry(received.text("request_id")).or_default();
+        known.insert(received.text("delivery_id"));
+    }
+    assert!(ids.values().all(|ids| ids.len() == 1));
+}
+
+#[test]
+fn what_is_never_accepted_is_given_up_after_ten_attempts() {
+    let sink = Sink::start();
+    let s = server(&sink.webhook("ops", ""));
+    sink.manner(Manner::Status(500, String::new()));
+    s.requester().submit("production", UPDATE);
+    for attempt in 1..=10 {
+        eventually("an attempt", || {
+            deliveries(&s, "")[0]["attempts"] == attempt
+        });
+        s.turn_only(6_600);
+    }
+    let dead = settled(&s, "ops", "dead");
+    assert_eq!(dead["attempts"], 10);
+    assert_eq!(dead["last_error"], "the answer is 500");
+    assert_eq!(sink.count(), 10);
+    let page = s.inner().app().metrics.render();
+    assert!(page.contains("dbward_delivery_attempts_total{endpoint=\"ops\",outcome=\"failed\"} 9"));
+    assert!(page.contains("dbward_delivery_attempts_total{endpoint=\"ops\",outcome=\"dead\"} 1"));
+}
+
+#[test]
+fn a_receiver_that_asks_for_a_pause_gets_it_for_all_of_its_notifications() {
+    let sink = Sink::start();
+    let s = server(&sink.webhook("ops", "events = [\"request.created\"]"));
+    sink.manner(Manner::Status(429, "retry-after: 600\r\n".to_owned()));
+    let requester = s.requester();
+    requester.submit("production", UPDATE);
+    eventually("an attempt", || deliveries(&s, "")[0]["attempts"] == 1);
+    requester.submit("production", UPDATE);
+    sink.manner(Manner::Accepts);
+    s.turn_only(590);
+    // The dispatcher has looked since: a test message to nobody would not tell, another webhook does.
+    s.turn_only(1);
+    assert_eq!(sink.count(), 1);
+    s.turn_only(15);
+    eventually("both", || deliveries(&s, "status=delivered").len() == 2);
+    assert_eq!(sink.count(), 3);
+}
+
+#[test]
+fn notifications_keep_their_order_while_all_is_well() {
+    let sink = Sink::start();
+    let s = server(&sink.webhook("ops", ""));
+    let requester = s.requester();
+    for _ in 0..20 {
+        let request = requester.submit("production", UPDATE);
+        requester.cancel(&request).is(200);
+    }
+    eventually("all", || sink.count() == 40);
+    let times: Vec<String> = sink
+        .received()
+        .iter()
+        .map(|r| r.text("timestamp"))
+        .collect();
+    assert!(times.is_sorted());
+}
+
+#[test]
+fn receivers_that_say_nothing_delay_nobody() {
+    let silent: Vec<Sink> = (0..12).map(|_| Sink::start()).collect();
+    let well = Sink::start();
+    let mut toml = well.webhook("well", "");
+    for (n, sink) in silent.iter().enumerate() {
+        toml.push_str(&sink.webhook(&format!("silent-{n}"), ""));
+    }
+    let s = server(&toml);
+    let requester = s.requester();
+    // Known as one that answers.
+    let first = requester.submit("production", UPDATE);
+    eventually("the first", || well.count() == 1);
+    silent.iter().for_each(|sink| sink.manner(Manner::Silent));
+    requester.cancel(&first).is(200);
+    for n in 0..20 {
+        requester.submit("production", UPDATE);
+        eventually("the next", || {
+            well.count() == n + 3 || well.count() == n + 2
+        });
+    }
+    eventually("all", || well.count() == 22);
+}
+
+#[test]
+fn many_notifications_to_many_receivers_drain() {
+    let deliveries: usize = std::env::var("DBWARD_DELIVERIES")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(DELIVERIES);
+    let sinks: Vec<Sink> = (0..SINKS).map(|_| Sink::start()).collect();
+    let toml: String = sinks
+        .iter()
+        .enumerate()
+        .map(|(n, sink)| sink.webhook(&format!("sink-{n}"), "events = [\"request.created\"]"))
+        .collect();
+    let s = server(&toml);
+    let requester = s.requester();
+    for _ in 0..deliveries {
+        requester.submit("production", UPDATE);
+    }
+    eventually("all", || {
+        sinks.iter().all(|sink| sink.count() >= deliveries)
+    });
+    let counts =
+        |s: &crate::support::Server| s.inner().app().store.read(|view| view.outbox_counts());
+    let all = i64::try_from(deliveries * SINKS).unwrap();
+    eventually("the end of each", || {
+        counts(&s).unwrap().contains(&("delivered".to_owned(), all))
+    });
+    // Once each: there was nothing to repeat.
+    assert!(sinks.iter().all(|sink| sink.count() == deliveries));
+}
