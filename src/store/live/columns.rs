@@ -290,10 +290,7 @@ pub const TABLES: &[GuardedTable] = &[
             ("created_at_ms", Digested),
             ("updated_at_ms", Harmless("shown in lists, decides nothing")),
             ("recipient", Digested),
-            (
-                "pending_since_ms",
-                Harmless("only when a repeated notification is given up"),
-            ),
+            ("pending_since_ms", Harmless("only when it is given up")),
         ],
     },
     GuardedTable {
