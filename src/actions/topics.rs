@@ -2,6 +2,7 @@
 
 use crate::domain::change::{Change, ConfigurationChange, IdentityChange, RequestChange};
 use crate::domain::id::Target;
+use crate::domain::request::Status;
 
 /// Whether one waiter suffices for an announcement, or all must look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,9 @@ pub enum WakeMode {
 /// Everything that waits: other policies may have taken a right away, or given one. Announced when they are in effect,
 /// which is after the commit that stores them.
 pub const POLICIES: &str = "policies";
+
+/// Lists of what waits for a decision. Announced when a request starts to wait, moves a step on, or waits no longer.
+pub const INBOX: &str = "inbox";
 
 /// Somebody who waits for a request, or its result.
 pub fn request(id: &str) -> String {
@@ -56,18 +60,26 @@ fn of_request(change: &RequestChange) -> Vec<(String, WakeMode)> {
                 (request(&r.id), WakeMode::All),
             ]
         }
-        // Statements to be explained are work for agents too.
-        RequestChange::Created(new) if !new.text.dry_runs.is_empty() => vec![
-            (jobs(&new.target), WakeMode::One),
-            (request(&new.id), WakeMode::All),
-        ],
-        RequestChange::Created(new) => vec![(request(&new.id), WakeMode::All)],
+        RequestChange::Created(new) => {
+            let mut names = vec![(request(&new.id), WakeMode::All)];
+            // Statements to be explained are work for agents too.
+            if !new.text.dry_runs.is_empty() {
+                names.push((jobs(&new.target), WakeMode::One));
+            }
+            if new.step.to() == Status::Pending {
+                names.push((INBOX.to_owned(), WakeMode::All));
+            }
+            names
+        }
         RequestChange::StepApproved { request: r, .. }
         | RequestChange::Approved { request: r, .. }
         | RequestChange::Rejected { request: r, .. }
         | RequestChange::Cancelled { request: r, .. }
-        | RequestChange::Expired { request: r, .. }
-        | RequestChange::DispatchTimedOut { request: r, .. }
+        | RequestChange::Expired { request: r, .. } => vec![
+            (request(&r.id), WakeMode::All),
+            (INBOX.to_owned(), WakeMode::All),
+        ],
+        RequestChange::DispatchTimedOut { request: r, .. }
         | RequestChange::ExecutionStarted { request: r, .. }
         | RequestChange::ExecutionFinished { request: r, .. }
         | RequestChange::ExecutionLost { request: r, .. } => vec![(request(&r.id), WakeMode::All)],

@@ -22,7 +22,7 @@ pub(super) fn admit(
     subject: &mut Option<String>,
 ) -> Result<HttpResponse, Error> {
     let wanted = match route.guarded {
-        Guarded::Public(handle) => {
+        Guarded::Public(handle) | Guarded::Page(handle) => {
             ask.check_query(route)?;
             return handle(context, ask);
         }
@@ -52,7 +52,7 @@ pub(super) fn admit(
     }
     ask.check_query(route)?;
     match route.guarded {
-        Guarded::Public(handle) => handle(context, ask),
+        Guarded::Public(handle) | Guarded::Page(handle) => handle(context, ask),
         Guarded::User(handle) | Guarded::Agent(handle) => {
             let mut caller = caller;
             for _ in 0..OVERTAKEN_MAX {

@@ -10,6 +10,7 @@ pub mod call;
 pub mod guard;
 pub mod listener;
 pub mod openapi;
+mod pages;
 pub mod params;
 mod queue;
 pub mod replies;
@@ -105,7 +106,7 @@ impl HttpContext {
             return Admission::HeadOnly;
         };
         let wanted = match route.guarded {
-            Guarded::Public(_) => return Admission::Stranger,
+            Guarded::Public(_) | Guarded::Page(_) => return Admission::Stranger,
             Guarded::Managed(_) => return Admission::HeadOnly,
             Guarded::User(_) => SubjectType::User,
             Guarded::Agent(_) => SubjectType::Agent,

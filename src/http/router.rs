@@ -8,6 +8,7 @@ use super::api::{
 use super::body::JsonFields;
 use super::call::{HttpRequest, HttpResponse};
 use super::openapi;
+use super::pages;
 use super::params::Query;
 use super::wait;
 use crate::domain::actor::Caller;
@@ -34,6 +35,8 @@ pub type HandlerResult = Result<HttpResponse, Error>;
 /// Who may call, and the handler. The guard fixes the handler's type: one that wants a caller cannot be public.
 pub enum Guarded {
     Public(fn(&HttpContext, &RoutedRequest) -> HandlerResult),
+    /// Everybody, in a browser: files of the console, which are no part of the API.
+    Page(fn(&HttpContext, &RoutedRequest) -> HandlerResult),
     /// People, and programs that act like them.
     User(fn(&HttpContext, &Caller, &RoutedRequest) -> HandlerResult),
     Agent(fn(&HttpContext, &Caller, &RoutedRequest) -> HandlerResult),
@@ -71,11 +74,20 @@ pub struct Route {
     pub query: &'static [&'static str],
 }
 
-use Guarded::{Agent, Managed, Public, User};
+use Guarded::{Agent, Managed, Page, Public, User};
 
 /// Every route there is.
 #[rustfmt::skip]
 pub const ROUTES: &[Route] = &[
+    get("/", Page(pages::shell)),
+    get("/requests", Page(pages::shell)),
+    get("/requests/{id}", Page(pages::shell)),
+    get("/new", Page(pages::shell)),
+    get("/audit", Page(pages::shell)),
+    get("/operations", Page(pages::shell)),
+    get("/policies", Page(pages::shell)),
+    get("/people", Page(pages::shell)),
+    get("/assets/{name}", Page(pages::asset)),
     get("/health", Public(health::health)).always(),
     get("/ready", Public(health::ready)).always(),
     get("/metrics", User(metrics::page)).always(),
@@ -288,6 +300,9 @@ pub fn allowed(path: &str) -> String {
 /// The segments of a raw path, each decoded once. `None` for a path that no route can have: an empty segment, `.` or
 /// `..`, a slash or a NUL in disguise, a broken escape, or what is not UTF-8.
 fn segments(path: &str) -> Option<Vec<String>> {
+    if path == "/" {
+        return Some(vec![String::new()]);
+    }
     path.strip_prefix('/')?
         .split('/')
         .map(|raw| {
@@ -468,6 +483,10 @@ mod tests {
             .map(|r| r.path)
             .collect();
         assert_eq!(public, ["/health", "/ready", "/api/openapi.json"]);
+        for route in ROUTES.iter().filter(|r| matches!(r.guarded, Page(_))) {
+            assert!(!route.path.starts_with("/api"), "{}", route.path);
+            assert_eq!(route.method, "GET", "{}", route.path);
+        }
         for route in ROUTES.iter().filter(|r| matches!(r.guarded, Agent(_))) {
             let agents = route.path.starts_with("/api/agent/") || route.path == "/api/public-key";
             assert!(agents, "{}", route.path);

@@ -11,7 +11,7 @@ pub mod health;
 pub mod me;
 pub mod metrics;
 pub mod policies;
-mod ranges;
+pub(super) mod ranges;
 mod request_json;
 pub mod requests;
 pub mod resolution;

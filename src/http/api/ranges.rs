@@ -49,7 +49,7 @@ fn number(text: &str) -> Option<usize> {
 }
 
 /// Whether an `If-None-Match` names `etag`; compared weakly, as the RFC has it.
-pub(super) fn names(list: &str, etag: &str) -> bool {
+pub(in crate::http) fn names(list: &str, etag: &str) -> bool {
     list.split(',').map(str::trim).any(|tag| {
         let strong = tag.strip_prefix("W/").unwrap_or(tag);
         tag == "*" || strong == etag

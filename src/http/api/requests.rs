@@ -1,5 +1,6 @@
 //! `/api/requests`: making, listing, looking, and the verbs of people.
 
+use super::ranges;
 use super::request_json::{self, RequestJson};
 use super::time;
 use crate::actions::approve::approve as approve_request;
@@ -8,12 +9,14 @@ use crate::actions::create_request::{Submission, create_request};
 use crate::actions::reject::reject as reject_request;
 use crate::actions::resume::{ResumeInput, resume as resume_request};
 use crate::actions::{topics, view_requests};
+use crate::crypto;
 use crate::domain::actor::Caller;
 use crate::domain::id::Operation;
 use crate::domain::request::Status;
 use crate::error::Error;
 use crate::http::HttpContext;
 use crate::http::body::JsonFields;
+use crate::http::call::HttpResponse;
 use crate::http::params::cursor;
 use crate::http::replies;
 use crate::http::router::{HandlerResult, RoutedRequest};
@@ -41,6 +44,7 @@ pub const LIST_QUERY: &[&str] = &[
     "environment",
     "operation",
     "pending_for_me",
+    "wait",
 ];
 
 /// `POST /api/requests`
@@ -100,7 +104,7 @@ fn idempotency_key(ask: &RoutedRequest, body: &JsonFields) -> Result<Option<Stri
     }
 }
 
-/// `GET /api/requests`
+/// `GET /api/requests`; with `pending_for_me`, `?wait=` and the ETag of an earlier answer, held until it differs.
 pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let query = ask.query();
     let paging = query.paging(LIST, PAGE_DEFAULT, PAGE_MAX)?;
@@ -113,7 +117,22 @@ pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
         before: paging.before,
     };
     let (limit, offset) = (paging.limit, paging.offset);
-    let page = if query.flag("pending_for_me")?.unwrap_or(false) {
+    let wait = query.number("wait")?.unwrap_or(0).min(WAIT_SECS_MAX);
+    let inbox = query.flag("pending_for_me")?.unwrap_or(false);
+    if wait > 0 && !inbox {
+        return Err(Error::invalid("wait works with pending_for_me=true only")
+            .hint("to follow one request, send wait to GET /api/requests/{id}"));
+    }
+    let watch = match ask.may_wait(wait) {
+        true => Some(TopicWatch::begin(
+            context,
+            caller,
+            ask,
+            [topics::INBOX.to_owned()],
+        )?),
+        false => None,
+    };
+    let page = if inbox {
         view_requests::list_pending_for(&context.app, caller, &filter, limit, offset)?
     } else {
         let count = paging.before.is_none();
@@ -130,7 +149,20 @@ pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
         answer["total"] = total.into();
         answer["total_is_lower_bound"] = page.total_is_lower_bound.into();
     }
-    replies::json(200, &answer)
+    let mut reply = replies::json(200, &answer)?;
+    if !inbox {
+        return Ok(reply);
+    }
+    let etag = format!("\"{}\"", crypto::hex(&crypto::sha256(&reply.body)[..16]));
+    let held = ask.call.header("if-none-match");
+    if held.is_some_and(|list| ranges::names(list, &etag)) {
+        if let Some(watch) = watch {
+            return Ok(watch.park(ask, wait, ""));
+        }
+        reply = HttpResponse::empty(304);
+    }
+    reply.headers.push(("etag", etag));
+    Ok(reply)
 }
 
 /// `GET /api/requests/{id}`, with `?wait=` held until it moves on.

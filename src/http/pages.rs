@@ -1,0 +1,161 @@
+//! The console: pages for people, served from the binary. Nothing here knows any data: a page is the same for
+//! everybody, and reads what it shows from the API with the credential that its reader gave it.
+
+use super::HttpContext;
+use super::api::ranges;
+use super::call::HttpResponse;
+use super::router::{HandlerResult, RoutedRequest};
+use crate::crypto;
+use crate::error::Error;
+use std::sync::LazyLock;
+
+/// A file of the console.
+struct Asset {
+    name: &'static str,
+    media_type: &'static str,
+    body: &'static [u8],
+}
+
+macro_rules! asset {
+    ($name:literal, $media_type:expr) => {
+        Asset {
+            name: $name,
+            media_type: $media_type,
+            body: include_bytes!(concat!("../web/", $name)),
+        }
+    };
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+
+static SHELL: Asset = asset!("index.html", HTML);
+static ASSETS: &[Asset] = &[
+    asset!("api.js", SCRIPT),
+    asset!("app.css", STYLE),
+    asset!("dom.js", SCRIPT),
+    asset!("icon.svg", "image/svg+xml"),
+    asset!("main.js", SCRIPT),
+    asset!("page_audit.js", SCRIPT),
+    asset!("page_compose.js", SCRIPT),
+    asset!("page_lists.js", SCRIPT),
+    asset!("page_operations.js", SCRIPT),
+    asset!("page_people.js", SCRIPT),
+    asset!("page_policies.js", SCRIPT),
+    asset!("page_request.js", SCRIPT),
+    asset!("page_results.js", SCRIPT),
+    asset!("parts.js", SCRIPT),
+    asset!("sql.js", SCRIPT),
+];
+
+/// What a page may load: its own files and its own API. No markup may be made of text (Trusted Types), nobody may
+/// frame it, and no form leaves it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// SHA-256 of all files: what a browser keeps is asked for again with it, so a new binary is seen at once.
+static ETAG: LazyLock<String> = LazyLock::new(|| {
+    let mut all = Vec::new();
+    for asset in ASSETS.iter().chain([&SHELL]) {
+        all.extend_from_slice(asset.body);
+    }
+    format!("\"{}\"", crypto::hex(&crypto::sha256(&all)[..16]))
+});
+
+/// Any page: the files decide by the address what to show.
+///
+/// # Errors
+/// None.
+pub fn shell(_: &HttpContext, ask: &RoutedRequest) -> HandlerResult {
+    Ok(reply(&SHELL, ask))
+}
+
+/// `GET /assets/{name}`
+///
+/// # Errors
+/// `not_found` for a name that no file has.
+pub fn asset(_: &HttpContext, ask: &RoutedRequest) -> HandlerResult {
+    let found = ASSETS.iter().find(|a| a.name == ask.id());
+    let asset = found.ok_or_else(|| Error::not_found("file", ask.id()))?;
+    Ok(reply(asset, ask))
+}
+
+fn reply(asset: &Asset, ask: &RoutedRequest) -> HttpResponse {
+    let held = ask.call.header("if-none-match");
+    let mut reply = match held.is_some_and(|list| ranges::names(list, &ETAG)) {
+        true => HttpResponse::empty(304),
+        false => HttpResponse::with_body(200, asset.media_type, asset.body),
+    };
+    reply.headers.extend([
+        ("cache-control", "no-cache".to_owned()),
+        ("etag", ETAG.clone()),
+        ("content-security-policy", POLICY.to_owned()),
+        ("referrer-policy", "no-referrer".to_owned()),
+        ("cross-origin-opener-policy", "same-origin".to_owned()),
+        ("cross-origin-resource-policy", "same-origin".to_owned()),
+        (
+            "permissions-policy",
+            "camera=(), geolocation=(), microphone=()".to_owned(),
+        ),
+    ]);
+    reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_console_is_small() {
+        let bytes: usize = ASSETS.iter().chain([&SHELL]).map(|a| a.body.len()).sum();
+        assert!(bytes < 200_000, "{bytes}");
+    }
+
+    #[test]
+    fn no_file_makes_markup_of_text_or_holds_inline_code() {
+        for asset in ASSETS.iter().chain([&SHELL]) {
+            let text = String::from_utf8_lossy(asset.body);
+            for word in [
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "eval(",
+                "style=",
+                "onclick=\"",
+                "http://",
+                "https://",
+            ] {
+                let allowed = word == "http://" && text.contains("http://www.w3.org/2000/svg");
+                assert!(allowed || !text.contains(word), "{}: {word}", asset.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_that_is_imported_is_served() {
+        for asset in ASSETS {
+            let text = String::from_utf8_lossy(asset.body);
+            for line in text.lines().filter(|l| l.starts_with("import ")) {
+                let name = line
+                    .split("\"./")
+                    .nth(1)
+                    .and_then(|t| t.split('"').next())
+                    .unwrap();
+                assert!(
+                    ASSETS.iter().any(|a| a.name == name),
+                    "{}: {name}",
+                    asset.name
+                );
+            }
+        }
+        for name in ["main.js", "app.css", "icon.svg"] {
+            let link = format!("/assets/{name}");
+            assert!(
+                String::from_utf8_lossy(SHELL.body).contains(&link),
+                "{link}"
+            );
+        }
+    }
+}

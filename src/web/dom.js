@@ -1,0 +1,110 @@
+// Elements without markup in strings: what comes from the server only ever becomes text.
+
+/** Makes an element. `props`: `class`, `on*` listeners, `data*`, booleans and attributes. Children: nodes, text, lists, null. */
+export function h(tag, props, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === "class") element.className = value;
+    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "value" || name === "checked" || name === "disabled" || name === "selected") element[name] = value;
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  append(element, children);
+  return element;
+}
+
+/** Makes an SVG element. */
+export function s(tag, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes || {})) element.setAttribute(name, String(value));
+  append(element, children);
+  return element;
+}
+
+function append(element, children) {
+  for (const child of children.flat(Infinity)) {
+    if (child === null || child === undefined || child === false) continue;
+    element.append(child instanceof Node ? child : String(child));
+  }
+}
+
+/** Puts `children` in place of what `element` holds. */
+export function fill(element, ...children) {
+  element.replaceChildren();
+  append(element, children);
+  return element;
+}
+
+const LIES = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\udb40][\udc00-\udc7f]/gu;
+
+/** Text with characters that hide or reorder others shown by their code. */
+export function visible(text) {
+  const parts = [];
+  let from = 0;
+  for (const match of String(text).matchAll(LIES)) {
+    if (match.index > from) parts.push(text.slice(from, match.index));
+    const code = match[0].codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+    parts.push(h("span", { class: "hidden-char", title: "a character that cannot be seen" }, `U+${code}`));
+    from = match.index + match[0].length;
+  }
+  if (from === 0) return String(text);
+  if (from < text.length) parts.push(text.slice(from));
+  return parts;
+}
+
+const UNITS = [[86400, "day"], [3600, "hour"], [60, "minute"]];
+
+/** "42 minutes", "3 days"; under a minute "less than a minute". */
+export function span(seconds) {
+  const whole = Math.abs(seconds);
+  for (const [size, name] of UNITS) {
+    if (whole >= size) {
+      const count = Math.floor(whole / size);
+      return `${count} ${name}${count === 1 ? "" : "s"}`;
+    }
+  }
+  return "less than a minute";
+}
+
+/** A time as people say it, the exact one on hover. */
+export function when(iso) {
+  if (!iso) return "never";
+  const at = new Date(iso);
+  const seconds = (Date.now() - at.getTime()) / 1000;
+  const words = seconds < 0 ? `in ${span(seconds)}` : seconds < 60 ? "just now" : `${span(seconds)} ago`;
+  return h("time", { datetime: iso, title: exact(iso) }, words);
+}
+
+/** The local time with its zone. */
+export function exact(iso) {
+  const options = { dateStyle: "medium", timeStyle: "long" };
+  return new Intl.DateTimeFormat(undefined, options).format(new Date(iso));
+}
+
+/** The local time of day, with the date unless it is today. */
+export function clock(iso) {
+  const at = new Date(iso);
+  const today = at.toDateString() === new Date().toDateString();
+  const time = at.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
+  return today ? time : `${at.toLocaleDateString(undefined, { day: "numeric", month: "short" })} ${time}`;
+}
+
+export function number(value) {
+  return value === null || value === undefined ? "-" : Number(value).toLocaleString();
+}
+
+export function bytes(value) {
+  const units = ["bytes", "KiB", "MiB", "GiB"];
+  let size = Number(value);
+  let unit = 0;
+  while (size >= 1024 && unit < 3) {
+    size /= 1024;
+    unit += 1;
+  }
+  return `${unit ? size.toFixed(1) : size} ${units[unit]}`;
+}
+
+export function plural(count, one, many) {
+  return `${number(count)} ${count === 1 ? one : many || `${one}s`}`;
+}

@@ -1,0 +1,304 @@
+// The frame: who is signed in, which page is shown, keys, the connection. Every page has an address.
+import { fill, h } from "./dom.js";
+import { get, onConnection, pause, query, session, tagged } from "./api.js";
+import { problem } from "./parts.js";
+import { inbox, requests } from "./page_lists.js";
+import { request } from "./page_request.js";
+import { compose } from "./page_compose.js";
+import { audit } from "./page_audit.js";
+import { operations } from "./page_operations.js";
+import { policies } from "./page_policies.js";
+import { people } from "./page_people.js";
+
+const app = document.getElementById("app");
+const context = { me: null, go, can, inbox: { items: null, listeners: new Set() } };
+let leave = null;
+let watcher = null;
+
+const PAGES = [
+  [/^\/$/, "Inbox", inbox],
+  [/^\/requests$/, "Requests", requests],
+  [/^\/requests\/([^/]+)$/, "Request", request],
+  [/^\/new$/, "New request", compose],
+  [/^\/audit$/, "Audit", audit],
+  [/^\/operations$/, "Operations", operations],
+  [/^\/policies$/, "Policies", policies],
+  [/^\/people$/, "People", people],
+];
+
+const RAIL = [
+  ["/", "Inbox", null],
+  ["/requests?user=me", "My requests", null],
+  ["/requests", "All requests", "request.view"],
+  ["/new", "New request", "request.create_select"],
+  [null, "Oversight", null],
+  ["/audit", "Audit", "audit.view"],
+  ["/operations", "Operations", null],
+  ["/policies", "Policies", null],
+  ["/people", "People", null],
+];
+
+/** Whether the caller holds a permission somewhere. What it is good for is decided by the server. */
+function can(permission) {
+  const held = context.me ? context.me.permissions : [];
+  return held.includes("*") || held.includes(permission) || (permission === "request.create_select" && held.includes("request.create"));
+}
+
+/** Goes to a page of ours. */
+export function go(address, { replace = false } = {}) {
+  history[replace ? "replaceState" : "pushState"](null, "", address);
+  render();
+}
+
+function rail() {
+  const here = location.pathname + location.search;
+  const links = RAIL.filter(([, , permission]) => !permission || can(permission)).map(([address, name]) => {
+    if (!address) return h("div", { class: "rail-label" }, name);
+    const current = address === here || (address !== "/" && address === location.pathname && !location.search);
+    const waiting = address === "/" && context.inbox.items ? context.inbox.items.length : 0;
+    return h("a", { class: "rail-link", href: address, "aria-current": current ? "page" : null }, name, waiting > 0 && h("span", { class: "count", "aria-label": `${waiting} waiting` }, waiting));
+  });
+  const groups = context.me.groups.length ? `group ${context.me.groups.join(", ")}` : context.me.roles.map((r) => r.name).join(", ");
+  return h(
+    "div",
+    { class: "rail" },
+    h("a", { class: "brand", href: "/" }, h("img", { src: "/assets/icon.svg", alt: "" }), "dbward"),
+    h("nav", { "aria-label": "Pages" }, links),
+    h(
+      "div",
+      { class: "rail-foot" },
+      h("div", { class: "who" }, context.me.subject_id),
+      h("div", { class: "faint" }, groups || "no role"),
+      h("div", { class: "rail-actions" }, h("button", { class: "link-button", type: "button", onclick: theme }, "Light or dark"), h("button", { class: "link-button", type: "button", onclick: signOut }, "Sign out")),
+    ),
+  );
+}
+
+function theme() {
+  const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  const next = dark ? "light" : "dark";
+  document.documentElement.dataset.theme = next;
+  localStorage.setItem("dbward.theme", next);
+}
+
+function signOut() {
+  session.close();
+  stop();
+  context.me = null;
+  history.pushState(null, "", "/");
+  render();
+}
+
+function stop() {
+  if (leave) leave.abort();
+  leave = null;
+  if (watcher) watcher.abort();
+  watcher = null;
+  context.inbox.items = null;
+  document.title = "dbward";
+}
+
+/** Follows what waits for the caller: one long-poll for the whole console. */
+async function watch() {
+  watcher = new AbortController();
+  const { signal } = watcher;
+  let etag = null;
+  let failures = 0;
+  while (!signal.aborted) {
+    try {
+      const path = `/api/requests${query({ pending_for_me: "true", limit: 100, wait: etag ? 25 : null })}`;
+      const answer = await tagged(path, { signal, etag });
+      failures = 0;
+      if (answer.body) {
+        etag = answer.etag;
+        const before = context.inbox.items;
+        context.inbox.items = answer.body.requests;
+        news(before, context.inbox.items);
+      }
+      if (!etag) await pause(25000, signal);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      if (error.status === 401) return expired();
+      failures = Math.min(failures + 1, 5);
+      try {
+        await pause(1000 * 2 ** failures, signal);
+      } catch {
+        return;
+      }
+    }
+  }
+}
+
+function news(before, items) {
+  document.title = items.length ? `(${items.length}) dbward` : "dbward";
+  const old = document.querySelector(".rail");
+  if (old) old.replaceWith(rail());
+  for (const listener of context.inbox.listeners) listener(items);
+  if (before === null || !("Notification" in window) || Notification.permission !== "granted" || !document.hidden) return;
+  const known = new Set(before.map((r) => r.id));
+  for (const item of items.filter((r) => !known.has(r.id)).slice(0, 3)) {
+    new Notification(`${item.requester} asks for ${item.database} / ${item.environment}`, { body: item.reason || "", tag: item.id });
+  }
+}
+
+/** Shows that the session is over, and keeps the page's address. */
+function expired() {
+  session.close();
+  stop();
+  context.me = null;
+  signIn("Your session is over. Sign in to go on where you were.");
+}
+
+function signIn(message) {
+  const input = h("input", { id: "token", type: "password", autocomplete: "off", spellcheck: "false", placeholder: "dbw_…", required: true });
+  const holder = h("div", { "aria-live": "polite" }, message && h("p", { class: "banner" }, message));
+  const button = h("button", { class: "button accent", type: "submit" }, "Sign in");
+  const form = h(
+    "form",
+    {
+      class: "form",
+      onsubmit: async (event) => {
+        event.preventDefault();
+        button.disabled = true;
+        session.open(input.value.trim());
+        try {
+          context.me = await get("/api/me");
+          begin();
+        } catch (error) {
+          session.close();
+          fill(holder, error.status === 401 ? h("p", { class: "banner bad", role: "alert" }, "This token is not known, or it has ended. Ask an administrator for another one.") : problem(error));
+          button.disabled = false;
+          input.select();
+        }
+      },
+    },
+    h("a", { class: "brand", href: "/" }, h("img", { src: "/assets/icon.svg", alt: "" }), "dbward"),
+    h("h1", null, "Sign in"),
+    holder,
+    h("label", { class: "field" }, h("span", { class: "label" }, "Your token"), input, h("span", { class: "hint" }, "It stays in this tab and is forgotten when the tab closes.")),
+    button,
+  );
+  fill(app, h("main", { class: "sign-in" }, h("div", { class: "card" }, h("div", { class: "card-body" }, form))));
+  input.focus();
+}
+
+function begin() {
+  watch();
+  render();
+}
+
+function render() {
+  if (leave) leave.abort();
+  context.inbox.listeners.clear();
+  if (!context.me) return signIn();
+  leave = new AbortController();
+  const { signal } = leave;
+  const page = h("div", { class: "page" });
+  const path = location.pathname;
+  const found = PAGES.map(([pattern, name, show]) => ({ match: pattern.exec(path), name, show })).find((p) => p.match);
+  fill(app, h("a", { class: "skip", href: "#page" }, "Skip to the page"), h("div", { class: "shell" }, rail(), h("main", { id: "page" }, page)));
+  if (!found) {
+    fill(page, h("h1", null, "No such page"), h("p", { class: "sub" }, h("a", { href: "/" }, "Go to the inbox")));
+    return;
+  }
+  const waiting = context.inbox.items ? context.inbox.items.length : 0;
+  document.title = waiting ? `(${waiting}) ${found.name} · dbward` : `${found.name} · dbward`;
+  const parameters = new URLSearchParams(location.search);
+  found.show({ ...context, context, page, signal, parameters, id: found.match[1] ? decodeURIComponent(found.match[1]) : null }).catch((error) => {
+    if (signal.aborted || error.name === "AbortError") return;
+    if (error.status === 401) expired();
+    else page.append(problem(error));
+  });
+}
+
+addEventListener("popstate", () => render());
+addEventListener("unhandledrejection", (event) => {
+  if (event.reason && event.reason.status === 401) {
+    event.preventDefault();
+    expired();
+  }
+});
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href]");
+  if (!link || event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || link.hasAttribute("download")) return;
+  const address = new URL(link.href);
+  if (address.origin !== location.origin || address.hash || address.pathname.startsWith("/api/") || address.pathname.startsWith("/assets/")) return;
+  event.preventDefault();
+  go(address.pathname + address.search);
+});
+
+const KEYS = [
+  ["j, k", "next and previous row"],
+  ["Enter", "open it"],
+  ["a", "approve"],
+  ["r", "reject"],
+  ["c", "write a comment"],
+  ["/", "search"],
+  ["g i", "inbox"],
+  ["g a", "audit"],
+  ["n", "new request"],
+  ["?", "these keys"],
+];
+
+function help() {
+  const dialog = h("dialog", { class: "dialog", "aria-label": "Keys" }, h("h2", null, "Keys"), h("dl", { class: "key-list" }, KEYS.map(([key, what]) => [h("dt", null, h("kbd", null, key)), h("dd", null, what)])), h("div", { class: "dialog-actions" }, h("button", { class: "button", type: "button", onclick: () => dialog.close() }, "Close")));
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+let prefix = 0;
+document.addEventListener("keydown", (event) => {
+  if (event.metaKey || event.ctrlKey || event.altKey || !context.me) return;
+  if (event.target.closest("input, textarea, select, dialog")) return;
+  const goes = Date.now() - prefix < 1000;
+  prefix = 0;
+  const press = (name) => {
+    const target = document.querySelector(`[data-key="${name}"]`);
+    if (!target) return;
+    event.preventDefault();
+    if (target.matches("input, textarea")) target.focus();
+    else target.click();
+  };
+  if (event.key === "g") prefix = Date.now();
+  else if (goes && event.key === "i") go("/");
+  else if (goes && event.key === "a") go("/audit");
+  else if (event.key === "n") go("/new");
+  else if (event.key === "?") help();
+  else if (event.key === "j" || event.key === "k") {
+    const all = [...document.querySelectorAll("a.row")];
+    const at = all.indexOf(document.activeElement);
+    const next = all[Math.max(0, Math.min(all.length - 1, at + (event.key === "j" ? 1 : -1)))];
+    if (next) next.focus();
+  } else if (["a", "r", "c", "/"].includes(event.key)) press(event.key);
+});
+
+let offline = null;
+onConnection((gone) => {
+  if (gone && !offline) {
+    offline = h("div", { class: "banner warn offline", role: "status" }, "The server cannot be reached. This page tries again by itself; what you typed is kept.");
+    document.body.append(offline);
+  } else if (!gone && offline) {
+    offline.remove();
+    offline = null;
+  }
+});
+
+const chosen = localStorage.getItem("dbward.theme");
+if (chosen) document.documentElement.dataset.theme = chosen;
+const handed = new URLSearchParams(location.hash.slice(1)).get("token");
+if (handed) {
+  session.open(handed);
+  history.replaceState(null, "", location.pathname + location.search);
+}
+if (session.token()) {
+  get("/api/me").then(
+    (me) => {
+      context.me = me;
+      begin();
+    },
+    (error) => (error.status === 401 ? expired() : fill(app, h("main", null, h("div", { class: "page" }, problem(error), h("button", { class: "button", type: "button", onclick: () => location.reload() }, "Try again"))))),
+  );
+} else {
+  signIn();
+}

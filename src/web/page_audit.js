@@ -1,0 +1,78 @@
+// The audit log: search, one request's story, whether the chain holds, an export.
+import { clock, exact, fill, h, number, visible } from "./dom.js";
+import { get, query } from "./api.js";
+import { card, empty, heading, load, pill, problem, save } from "./parts.js";
+
+const FIELDS = ["actor_id", "event_type", "request_id", "database", "environment", "since", "until"];
+const EXPORT_PAGES_MAX = 200;
+
+export async function audit({ page, signal, parameters, go }) {
+  const values = Object.fromEntries(FIELDS.map((n) => [n, parameters.get(n) || ""]));
+  const change = (name, value) => {
+    const next = new URLSearchParams(parameters);
+    if (value) next.set(name, value);
+    else next.delete(name);
+    go(`/audit${next.toString() ? `?${next}` : ""}`, { replace: true });
+  };
+  const labels = { actor_id: "Who", event_type: "Event, as request.approved", request_id: "Request id", database: "Database", environment: "Environment", since: "Since, as 2026-01-31T00:00:00Z", until: "Until" };
+  const inputs = FIELDS.map((n, i) => h("input", { "aria-label": labels[n], placeholder: labels[n], value: values[n], "data-key": i === 0 ? "/" : null, onchange: (e) => change(n, e.target.value.trim()) }));
+  const verdict = h("div", { "aria-live": "polite" });
+  const prove = h("button", { class: "button", type: "button", onclick: () => verify(verdict, prove, signal) }, "Verify the whole log");
+  const exported = h("button", { class: "button", type: "button", onclick: () => download(values, exported, verdict, signal) }, "Export");
+  const list = h("div");
+  const more = h("div", { class: "controls" });
+  fill(page, heading(values.request_id ? "The story of one request" : "Audit", "Everything anybody did, each event bound to the one before it.", exported, prove), verdict, h("div", { class: "form-row section-label" }, inputs), list, more);
+  let events = [];
+  const next = async (cursor) => {
+    const answer = await get(`/api/audit/events${query({ ...values, limit: 100, cursor })}`, { signal });
+    events = events.concat(answer.events);
+    fill(list, events.length ? h("div", { class: "card" }, events.map(eventRow)) : h("div", { class: "card" }, empty("No event matches.", "Loosen a filter.")));
+    return answer.next_cursor ? h("button", { class: "button", type: "button", onclick: () => load(more, signal, () => next(answer.next_cursor)) }, "Show older ones") : null;
+  };
+  await load(more, signal, () => next(null));
+}
+
+function eventRow(e) {
+  const tone = { success: "good", denied: "bad", failure: "bad", error: "bad" }[e.outcome] || "muted";
+  const where = e.database_name ? `${e.database_name} / ${e.environment || ""}` : "";
+  return h(
+    "div",
+    { class: "row" },
+    h("div", { class: "row-main" }, h("div", null, h("strong", null, e.event_type), " ", pill(tone, e.outcome || "recorded")), h("div", { class: "row-sub" }, h("span", null, e.actor_id || "the server", e.client_ip ? ` from ${e.client_ip}` : ""), where && h("span", null, where), e.request_id && h("a", { href: `/requests/${e.request_id}` }, `request ${e.request_id.slice(0, 8)}`), e.reason && h("span", null, visible(e.reason)))),
+    h("div", { class: "row-side" }, h("time", { datetime: e.created_at, title: exact(e.created_at) }, clock(e.created_at)), h("span", { class: "note mono", title: e.event_hash }, e.event_hash.slice(0, 12))),
+  );
+}
+
+export async function verify(holder, button, signal) {
+  button.disabled = true;
+  fill(holder, h("p", { class: "banner" }, "Every event is read and proved again. This can take a while."));
+  try {
+    const answer = await get("/api/audit/verify", { signal });
+    fill(holder, answer.valid ? h("p", { class: "banner good" }, h("strong", null, "The log proves itself. "), `${number(answer.total_events)} events, each bound to the one before.`) : h("p", { class: "banner bad", role: "alert" }, h("strong", null, "The log does not hold. "), answer.first_broken_id ? `The first event that differs is ${answer.first_broken_id}. ` : "", answer.message || answer.problem || "", " Keep the file as it is, and restore from a backup."));
+  } catch (error) {
+    if (error.name !== "AbortError") fill(holder, problem(error));
+  }
+  button.disabled = false;
+}
+
+async function download(values, button, holder, signal) {
+  button.disabled = true;
+  const lines = [];
+  try {
+    let cursor = null;
+    let pages = 0;
+    do {
+      const answer = await get(`/api/audit/events${query({ ...values, limit: 100, cursor })}`, { signal });
+      for (const event of answer.events) lines.push(JSON.stringify(event));
+      cursor = answer.next_cursor;
+      pages += 1;
+    } while (cursor && pages < EXPORT_PAGES_MAX);
+    save(new Blob([`${lines.join("\n")}\n`], { type: "application/x-ndjson" }), "audit.jsonl");
+    if (cursor) fill(holder, h("p", { class: "banner warn" }, `The newest ${number(lines.length)} events were saved; there are more. Use dbward audit export for all of them.`));
+  } catch (error) {
+    if (error.name !== "AbortError") fill(holder, problem(error));
+  }
+  button.disabled = false;
+}
+
+export { card };

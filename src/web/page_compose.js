@@ -1,0 +1,120 @@
+// A new request: the text, what would happen to it while it is typed, then submit and stay with it.
+import { fill, h, plural, visible } from "./dom.js";
+import { get, pause, post, query } from "./api.js";
+import { OPERATIONS, card, field, heading, pill, problem, selector } from "./parts.js";
+import { SqlText } from "./sql.js";
+
+const DRAFT = "dbward.draft";
+
+export async function compose({ page, signal, parameters, me, go }) {
+  const { databases } = await get("/api/databases", { signal });
+  const draft = JSON.parse(sessionStorage.getItem(DRAFT) || "{}");
+  if (parameters.get("from")) {
+    const earlier = await get(`/api/requests/${encodeURIComponent(parameters.get("from"))}`, { signal });
+    Object.assign(draft, { detail: earlier.detail, place: `${earlier.database}/${earlier.environment}`, reason: earlier.reason || "" });
+  }
+  const place = h("select", { required: true }, h("option", { value: "" }, "Choose"), databases.map((d) => h("option", { value: `${d.database}/${d.environment}`, selected: `${d.database}/${d.environment}` === draft.place }, `${d.database} / ${d.environment}`)));
+  const detail = h("textarea", { class: "code", rows: 9, spellcheck: "false", autocapitalize: "off", autocomplete: "off", required: true, "data-key": "c", value: draft.detail || "" });
+  const reason = h("input", { maxlength: 1000, value: draft.reason || "", placeholder: "Ticket, and why" });
+  const bound = h("input", { type: "number", min: 0, step: 1, placeholder: "no bound" });
+  const emergency = h("input", { type: "checkbox" });
+  const outcome = h("div", { "aria-live": "polite" });
+  const verdict = h("div", { "aria-live": "polite" });
+  const submit = h("button", { class: "button accent", type: "submit" }, "Submit");
+  const values = () => {
+    const [database, environment] = place.value.split("/");
+    return { database, environment, detail: detail.value };
+  };
+  const keep = () => sessionStorage.setItem(DRAFT, JSON.stringify({ detail: detail.value, place: place.value, reason: reason.value }));
+  let turn = 0;
+  const look = async () => {
+    keep();
+    turn += 1;
+    const mine = turn;
+    const { database, environment, detail: sql } = values();
+    if (!database || !sql.trim()) return fill(verdict, h("p", { class: "muted" }, "Choose a database and write SQL: what would happen to it is shown here."));
+    try {
+      await pause(350, signal);
+      if (mine !== turn) return;
+      const shown = await preview(database, environment, sql, signal);
+      if (mine === turn) fill(verdict, shown);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      if (mine === turn) fill(verdict, problem(error));
+    }
+  };
+  for (const input of [place, detail]) input.addEventListener("input", look);
+  reason.addEventListener("input", keep);
+  const form = h(
+    "form",
+    {
+      class: "form",
+      onsubmit: async (event) => {
+        event.preventDefault();
+        submit.disabled = true;
+        const body = { ...values(), reason: reason.value.trim() || undefined };
+        if (bound.value !== "") body.max_affected_rows = Number(bound.value);
+        if (emergency.checked) body.emergency = true;
+        try {
+          const created = await post("/api/requests", body, { signal });
+          sessionStorage.removeItem(DRAFT);
+          go(`/requests/${created.id}`);
+        } catch (error) {
+          if (error.name !== "AbortError") fill(outcome, problem(error), placed(error, detail.value));
+          submit.disabled = false;
+        }
+      },
+    },
+    h("div", { class: "form-row" }, field("Database and environment", place), field("Reason", reason), field("Rows at most", bound, "one more and nothing is committed")),
+    field("SQL", detail, "Exactly this text is reviewed, approved and run."),
+    h("label", { class: "check" }, emergency, "Emergency: run without approval; everybody who watches is notified"),
+    outcome,
+    h("div", { class: "actions" }, submit),
+  );
+  fill(page, heading("New request", `As ${me.subject_id}.`), h("div", { class: "columns" }, card(null, null, form), h("div", { class: "stack" }, card("What would happen", null, verdict))));
+  detail.focus();
+  await look();
+}
+
+/** The text with the places that an error names. */
+function placed(error, sql) {
+  const details = error.details || {};
+  const findings = details.findings || (details.line ? [{ ...details, message: error.message, offset: offset(sql, details.line, details.column) }] : []);
+  return findings.length ? new SqlText().show(sql, { findings }) : null;
+}
+
+function offset(sql, line, column) {
+  const before = sql.split("\n").slice(0, line - 1).join("\n");
+  const start = line > 1 ? before.length + 1 : 0;
+  return new TextEncoder().encode(sql.slice(0, start + column - 1)).length;
+}
+
+/** The server's own forecast; nothing is created. */
+async function preview(database, environment, sql, signal) {
+  try {
+    return forecast(await post("/api/preflight", { database, environment, sql, include_explain: false }, { signal }));
+  } catch (error) {
+    if (error.status !== 404 && error.status !== 405) throw error;
+  }
+  const answer = await get(`/api/policy-resolution${query({ database, environment, sql: sql.slice(0, 6000) })}`, { signal });
+  const p = answer.prediction || {};
+  const words = { deny: ["bad", "would be refused"], auto_approved: ["good", "runs at once"], needs_approval: ["accent", "waits for approval"] }[p.decision_preview] || ["muted", p.decision_preview || "not known"];
+  return [pill(...words), p.message && h("p", null, visible(p.message)), p.hint && h("p", { class: "muted" }, p.hint)];
+}
+
+function forecast(f) {
+  const tone = { blocked: "bad", warning: "warn", requestable: "good" }[f.status] || "muted";
+  const words = { blocked: "would be refused", warning: "can be requested, with warnings", requestable: "can be requested" }[f.status] || f.status;
+  const kind = f.classification && (f.classification.operation || f.classification.resolved_operation);
+  const found = (f.review && f.review.findings) || [];
+  const policy = f.policy || {};
+  const who = policy.approvers || policy.next_approvers || [];
+  return [
+    h("div", { class: "actions" }, pill(tone, words), kind && pill("muted", OPERATIONS[kind] || kind), f.risk && pill(f.risk.level === "high" || f.risk.level === "critical" ? "bad" : "muted", `risk ${String(f.risk.level).toLowerCase()}`)),
+    policy.decision && h("p", null, String(policy.decision).replaceAll("_", " ")),
+    who.length > 0 && h("p", { class: "muted" }, "Must approve: ", who.map((w) => selector(typeof w === "string" ? w : w.selector)).join(", ")),
+    found.map((x) => h("div", { class: `banner ${tone === "bad" ? "bad" : "warn"}` }, h("strong", null, visible(x.message), ". "), x.fix && `Fix: ${x.fix}.`, x.line && h("span", { class: "faint" }, ` Line ${x.line}, column ${x.column}.`))),
+    found.length === 0 && h("p", { class: "muted" }, plural(0, "finding")),
+    (f.fix_hints || []).slice(0, 5).map((x) => h("p", { class: "muted" }, typeof x === "string" ? x : x.hint || x.message)),
+  ];
+}

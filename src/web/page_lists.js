@@ -1,0 +1,80 @@
+// Lists of requests: what waits for the caller, their own, all they may see.
+import { fill, h, plural, span } from "./dom.js";
+import { get, query } from "./api.js";
+import { empty, heading, load, rows } from "./parts.js";
+
+const STATUSES = ["pending", "approved", "auto_approved", "break_glass", "dispatched", "running", "executed", "failed", "rejected", "cancelled", "expired", "execution_lost"];
+
+/** What needs a decision now, oldest first, and what the caller may run. */
+export async function inbox({ page, signal, me, can, context }) {
+  const head = h("div");
+  const list = h("div");
+  const mine = h("div");
+  const ask = h("div");
+  let environment = null;
+  const show = (items) => {
+    const environments = [...new Set(items.map((r) => r.environment))].sort();
+    const shown = environment ? items.filter((r) => r.environment === environment) : items;
+    const sorted = [...shown].sort((a, b) => a.created_at.localeCompare(b.created_at));
+    const oldest = sorted[0];
+    const sub = oldest ? `${plural(items.length, "request")} ${items.length === 1 ? "needs" : "need"} your decision. The oldest has waited ${span((Date.now() - new Date(oldest.created_at)) / 1000)}.` : "Nothing needs your decision.";
+    const filters = environments.length > 1 ? [null, ...environments].map((e) => h("button", { class: "filter", type: "button", "aria-pressed": String(e === environment), onclick: () => ((environment = e), show(items)) }, e || "All")) : [];
+    const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.id : null;
+    fill(head, heading("Waiting for you", sub, ...filters));
+    fill(
+      list,
+      sorted.length
+        ? [rows(sorted), h("div", { class: "keys", "aria-hidden": "true" }, h("span", null, h("kbd", null, "j"), " ", h("kbd", null, "k"), " move"), h("span", null, h("kbd", null, "Enter"), " open"), h("span", null, h("kbd", null, "?"), " all keys"))]
+        : h("div", { class: "card" }, empty("Nothing waits for you.", "New requests appear here within a second; this page need not be reloaded.", can("request.create_select") ? h("a", { class: "button", href: "/new" }, "New request") : null)),
+    );
+    const again = focused && list.querySelector(`[data-id="${CSS.escape(focused)}"]`);
+    if (again) again.focus();
+  };
+  fill(page, head, ask, list, mine);
+  if ("Notification" in window && Notification.permission === "default") {
+    fill(ask, h("p", { class: "hint" }, h("button", { class: "link-button", type: "button", onclick: async () => ((await Notification.requestPermission()), fill(ask)) }, "Show a desktop notification when something new waits")));
+  }
+  if (context.inbox.items) show(context.inbox.items);
+  else {
+    await load(list, signal, async () => {
+      const answer = await get("/api/requests?pending_for_me=true&limit=100", { signal });
+      context.inbox.items = context.inbox.items || answer.requests;
+      return null;
+    });
+    if (context.inbox.items) show(context.inbox.items);
+  }
+  context.inbox.listeners.add(show);
+  if (can("request.resume") || can("request.create_select")) {
+    const [ready, open] = await Promise.all(["approved", "pending"].map((status) => get(`/api/requests${query({ status, user: me.subject_id, limit: 10 })}`, { signal })));
+    const yours = [...ready.requests, ...open.requests];
+    if (yours.length) fill(mine, h("h2", { class: "section-label" }, "Your open requests"), rows(yours, { state: true }));
+  }
+}
+
+/** A list with the filters of the API, kept in the address. */
+export async function requests({ page, signal, me, parameters, go }) {
+  const mine = parameters.get("user") === "me";
+  const values = Object.fromEntries(["status", "user", "database", "environment", "operation"].map((n) => [n, parameters.get(n) || ""]));
+  if (mine) values.user = me.subject_id;
+  const change = (name, value) => {
+    const next = new URLSearchParams(parameters);
+    if (value) next.set(name, value);
+    else next.delete(name);
+    const text = next.toString();
+    go(`/requests${text ? `?${text}` : ""}`, { replace: true });
+  };
+  const input = (name, label, extra) => h("input", { placeholder: label, "aria-label": label, value: name === "user" && mine ? "me" : values[name], ...extra, onchange: (e) => change(name, e.target.value.trim()) });
+  const status = h("select", { "aria-label": "Status", onchange: (e) => change("status", e.target.value) }, h("option", { value: "" }, "Any status"), STATUSES.map((s) => h("option", { value: s, selected: s === values.status }, s.replaceAll("_", " "))));
+  const list = h("div");
+  const more = h("div", { class: "controls" });
+  fill(page, heading(mine ? "My requests" : "All requests", mine ? "What you asked for, newest first." : "What you may see, newest first."), h("div", { class: "form-row section-label" }, status, input("user", "Requester", { "data-key": "/" }), input("database", "Database"), input("environment", "Environment")), list, more);
+  let items = [];
+  const next = async (cursor) => {
+    const answer = await get(`/api/requests${query({ ...values, limit: 50, cursor })}`, { signal });
+    items = items.concat(answer.requests);
+    const older = h("button", { class: "button", type: "button", onclick: () => load(more, signal, () => next(answer.next_cursor)) }, "Show older ones");
+    fill(list, items.length ? rows(items, { state: true }) : h("div", { class: "card" }, empty("No request matches.", "Loosen a filter, or make a new request.")));
+    return answer.next_cursor ? older : null;
+  };
+  await load(more, signal, () => next(null));
+}

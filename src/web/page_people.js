@@ -1,0 +1,107 @@
+// People and tokens: who can do what now, suspend, activate, issue, revoke.
+import { fill, h, when } from "./dom.js";
+import { get, post, remove } from "./api.js";
+import { card, confirm, copy, empty, field, heading, load, pill, problem, table, toast } from "./parts.js";
+
+export async function people({ page, signal, can, me }) {
+  const users = h("div");
+  const tokens = h("div");
+  const issue = h("div");
+  fill(page, heading("People and tokens", "Who can do what now, and with which credential."), h("div", { class: "stack" }, users, tokens, issue));
+  const outcome = h("div", { "aria-live": "polite" });
+  const change = async (question, text, action, work, done) => {
+    if (!(await confirm(question, h("p", null, text), action, "danger"))) return;
+    try {
+      await work();
+      toast(done);
+      await show();
+    } catch (error) {
+      if (error.name !== "AbortError") fill(outcome, problem(error));
+    }
+  };
+  const showUsers = async () => {
+    const answer = await get("/api/users?limit=200", { signal });
+    const manages = can("user.manage");
+    return card(
+      "People",
+      null,
+      outcome,
+      table(
+        ["Who", "Roles", "Groups", "Seen", "State", ""],
+        answer.users.map((u) => [
+          [u.display_name ? `${u.display_name} (${u.id})` : u.id, u.subject_type === "agent" && h("span", { class: "muted" }, " agent")],
+          names(u.roles),
+          names(u.groups),
+          when(u.last_seen_at),
+          pill(u.status === "active" ? "good" : "bad", u.status),
+          manages && u.id !== me.subject_id && (u.status === "active" ? h("button", { class: "button small bad", type: "button", onclick: () => change(`Suspend ${u.id}?`, "Their tokens stop working at once and their open requests are cancelled.", "Suspend", () => post(`/api/users/${encodeURIComponent(u.id)}/suspend`, {}, { signal }), `${u.id} is suspended`) }, "Suspend") : h("button", { class: "button small", type: "button", onclick: () => change(`Activate ${u.id}?`, "Their tokens work again.", "Activate", () => post(`/api/users/${encodeURIComponent(u.id)}/activate`, {}, { signal }), `${u.id} is active`) }, "Activate")),
+        ]),
+        "People",
+      ),
+    );
+  };
+  const showTokens = async () => {
+    const answer = await get("/api/tokens?limit=200", { signal });
+    return card(
+      "Tokens",
+      null,
+      answer.tokens.length
+        ? table(
+            ["Token", "Whose", "Roles", "Last used", "Ends", "State", ""],
+            answer.tokens.map((t) => [
+              [h("span", { class: "mono" }, `${t.token_prefix}…`), t.name && h("div", { class: "muted" }, t.name)],
+              t.subject_id,
+              names(t.roles),
+              when(t.last_used_at),
+              t.expires_at ? when(t.expires_at) : "never",
+              pill(t.status === "active" ? "good" : "muted", t.status),
+              t.status === "active" && h("button", { class: "button small bad", type: "button", onclick: () => change(`Revoke ${t.token_prefix}…?`, `It is ${t.subject_id}'s. It stops working at once.`, "Revoke", () => remove(`/api/tokens/${encodeURIComponent(t.id)}`, { signal }), "Revoked") }, "Revoke"),
+            ]),
+            "Tokens",
+          )
+        : empty("No tokens."),
+    );
+  };
+  const quiet = (holder, work) => load(holder, signal, () => work().catch((error) => (error.status === 403 ? null : Promise.reject(error))));
+  const show = () => Promise.all([quiet(users, showUsers), quiet(tokens, showTokens)]);
+  fill(issue, issueForm(signal, show, me));
+  await show();
+}
+
+function names(list) {
+  return (list || []).map((x) => (typeof x === "string" ? x : x.name + (x.source ? ` (${x.source})` : ""))).join(", ") || h("span", { class: "muted" }, "none");
+}
+
+function issueForm(signal, done, me) {
+  const subject = h("input", { required: true, value: me.subject_id });
+  const type = h("select", null, h("option", { value: "user" }, "person"), h("option", { value: "agent" }, "agent"));
+  const roles = h("input", { placeholder: "developer, readonly" });
+  const name = h("input", { placeholder: "what it is for" });
+  const days = h("input", { type: "number", min: 1, max: 3650, value: "90" });
+  const outcome = h("div", { "aria-live": "polite" });
+  return card(
+    "Issue a token",
+    null,
+    h(
+      "form",
+      {
+        class: "form",
+        onsubmit: async (event) => {
+          event.preventDefault();
+          const body = { subject_id: subject.value.trim(), subject_type: type.value, name: name.value.trim() || undefined, roles: roles.value.split(",").map((r) => r.trim()).filter(Boolean) };
+          if (days.value) body.expires_at = new Date(Date.now() + Number(days.value) * 86400000).toISOString();
+          try {
+            const made = await post("/api/tokens", body, { signal });
+            await done();
+            fill(outcome, h("div", { class: "banner good" }, h("p", null, "Copy it now: it is shown once."), h("p", { class: "mono" }, made.token), h("button", { class: "button small", type: "button", onclick: () => copy(made.token, "Token") }, "Copy")), made.warning && h("p", { class: "banner warn" }, made.warning));
+          } catch (error) {
+            if (error.name !== "AbortError") fill(outcome, problem(error));
+          }
+        },
+      },
+      h("div", { class: "form-row" }, field("Whose", subject), field("Kind", type), field("Roles", roles, "none: what its owner holds"), field("Name", name), field("Days", days)),
+      h("div", { class: "actions" }, h("button", { class: "button accent", type: "submit" }, "Issue")),
+      outcome,
+    ),
+  );
+}

@@ -1,0 +1,61 @@
+// Policies in effect, as the server resolved them: who could approve what, and every rule behind it.
+import { fill, h } from "./dom.js";
+import { get } from "./api.js";
+import { OPERATIONS, card, empty, heading, pill, problem, selector, table } from "./parts.js";
+
+export async function policies({ page, signal }) {
+  const optional = (path, name) => get(path, { signal }).then((a) => a[name], (error) => (error.status === 403 ? null : Promise.reject(error)));
+  const [databases, workflows, roles, executions, results, notices] = await Promise.all([
+    optional("/api/databases", "databases"),
+    optional("/api/workflows", "workflows"),
+    optional("/api/roles", "roles"),
+    optional("/api/execution-policies", "execution_policies"),
+    optional("/api/result-policies", "result_policies"),
+    optional("/api/notification-policies", "notification_policies"),
+  ]);
+  const parts = [];
+  if (databases && workflows) parts.push(matrix(databases, workflows));
+  if (workflows) parts.push(workflowCard(workflows));
+  if (roles) parts.push(card("Roles", null, table(["Role", "Permissions", "Databases", "Environments"], roles.map((r) => [[r.name, r.built_in && h("span", { class: "muted" }, " built in")], r.permissions.join(", "), r.databases.join(", "), r.environments.join(", ")]), "Roles")));
+  const plain = (title, list) => list && list.length && parts.push(card(title, null, list.map((p) => h("dl", { class: "pairs" }, Object.entries(p).filter(([, v]) => v !== null).map(([k, v]) => h("div", null, h("dt", null, k.replaceAll("_", " ")), h("dd", null, typeof v === "object" ? JSON.stringify(v) : String(v))))))));
+  plain("Execution policies", executions);
+  plain("Result policies", results);
+  plain("Notification policies", notices);
+  fill(page, heading("Policies", "Read-only: they are set in server.toml and take effect with dbward reload."), h("div", { class: "stack" }, parts.length ? parts : card(null, null, empty("You may not see the policies.", "Ask an administrator for the permission workflow.view."))));
+  void problem;
+}
+
+/** The workflow for a place: the one that names both, then the database, then the environment, then neither. */
+function applies(workflows, place, operation) {
+  const rank = (w) => (w.database === "*" ? 0 : 2) + (w.environment === "*" ? 0 : 1);
+  return workflows
+    .filter((w) => (w.database === "*" || w.database === place.database) && (w.environment === "*" || w.environment === place.environment) && (w.operations.length === 0 || w.operations.includes(operation)))
+    .sort((a, b) => rank(b) - rank(a) || b.operations.length - a.operations.length)[0];
+}
+
+function matrix(databases, workflows) {
+  const kinds = ["execute_select", "execute_dml", "migrate_up"];
+  const words = (w) => {
+    if (!w) return pill("bad", "refused: no workflow");
+    if (w.steps.length === 0) return pill("good", "runs at once");
+    return w.steps.map((step, i) => h("div", null, w.steps.length > 1 ? `${i + 1}. ` : "", step.approvers.map((a) => `${a.min} of ${selector(a.selector)}`).join(step.mode === "any" ? " or " : " and ")));
+  };
+  return card("Who could approve what", "by database and environment", h("div", { class: "matrix" }, table(["Place", ...kinds.map((k) => OPERATIONS[k])], databases.map((d) => [`${d.database} / ${d.environment}`, ...kinds.map((k) => words(applies(workflows, d, k)))]), "Who could approve what")));
+}
+
+function workflowCard(workflows) {
+  return card(
+    "Workflows",
+    null,
+    table(
+      ["Where", "What", "Steps", "Rules"],
+      workflows.map((w) => [
+        `${w.database} / ${w.environment}`,
+        w.operations.length ? w.operations.map((o) => OPERATIONS[o] || o).join(", ") : "everything",
+        w.steps.length ? w.steps.map((step, i) => h("div", null, `${i + 1}. `, step.approvers.map((a) => `${a.min} of ${selector(a.selector)}`).join(step.mode === "any" ? " or " : " and "))) : "none: runs at once",
+        [w.require_reason && "needs a reason", w.allow_self_approve && "own requests may be approved", w.admin_override && "administrators may override", w.distinct_token_issuer && "tokens of distinct issuers", w.dispatch === "on_approval" && "runs when approved"].filter(Boolean).join(", "),
+      ]),
+      "Workflows",
+    ),
+  );
+}

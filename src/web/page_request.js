@@ -1,0 +1,290 @@
+// One request: may this run? The text, what is known of it, the votes, the decision, what happened.
+import { bytes, clock, exact, fill, h, number, plural, visible, when } from "./dom.js";
+import { get, pause, post, query, tagged } from "./api.js";
+import { OPERATIONS, card, confirm, copy, empty, facts, load, pill, problem, risk, selector, state, target, toast } from "./parts.js";
+import { SqlText } from "./sql.js";
+import { resultCard } from "./page_results.js";
+
+const OVER = new Set(["executed", "failed", "rejected", "cancelled", "expired", "execution_lost"]);
+const CAN_RUN = new Set(["approved", "auto_approved", "break_glass", "execution_lost", "failed"]);
+/** A factor of the risk in words: the server names it as `Name` or as `Name { key: value }`. */
+function factor(text) {
+  const [, name, more] = /^(\w+)(?:\s*[({]\s*(.*?)\s*[)}])?$/.exec(String(text)) || [null, String(text), ""];
+  const words = name.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
+  return more ? `${words} (${more.replaceAll('"', "")})` : words;
+}
+
+export async function request({ page, signal, id, me, can, go, context }) {
+  const path = `/api/requests/${encodeURIComponent(id)}`;
+  let { body: shown, etag } = await tagged(path, { signal });
+  let dialect = "";
+  let sizes = new Map();
+  get(`/api/schemas/${encodeURIComponent(shown.database)}${query({ environment: shown.environment, summary: "true" })}`, { signal }).then(
+    (schema) => {
+      dialect = schema.dialect || "";
+      sizes = new Map((schema.tables || []).map((t) => [t.name, t.estimated_rows]));
+      draw();
+    },
+    () => {},
+  );
+  const text = new SqlText();
+  const comment = h("textarea", { "data-key": "c", "aria-label": "Comment", placeholder: "Comment", rows: 3 });
+  const places = Object.fromEntries(["head", "sql", "impact", "result", "decide", "approval", "timeline"].map((n) => [n, h("div")]));
+  fill(page, places.head, h("div", { class: "columns" }, h("div", { class: "stack" }, places.sql, places.impact, places.result), h("div", { class: "stack" }, h("div", { class: "decision" }, places.decide), places.approval, places.timeline)));
+
+  const act = async (verb, body, said) => {
+    try {
+      await post(`${path}/${verb}`, body, { signal, headers: etag ? { "if-match": etag } : {} });
+      toast(said);
+      comment.value = "";
+      await refresh();
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      if (error.status === 412) await refresh();
+      const holder = places.decide.querySelector(".outcome");
+      if (holder) fill(holder, error.status === 412 ? h("p", { class: "banner warn", role: "alert" }, "This request changed while you looked. It is shown as it is now: look again, then decide.") : problem(error));
+    }
+  };
+
+  const parts = { act, can, comment, confirm, go, me };
+  const draw = () => {
+    const r = shown;
+    fill(places.head, h("div", { class: "title-line" }, h("h1", { tabindex: "-1" }, visible(r.reason || `${OPERATIONS[r.operation] || r.operation} on ${r.database}`)), target(r.database, r.environment), state(r), r.emergency && pill("bad", "emergency"), r.corrupt && pill("bad", "differs from what was approved")));
+    places.head.append(
+      facts([
+        ["Requested by", [r.requester, ", ", when(r.created_at)]],
+        ["Kind", OPERATIONS[r.operation] || r.operation],
+        ["Risk", risk(r.risk_level)],
+        [r.status === "pending" ? "Expires" : "Decided", r.status === "pending" ? when(r.expires_at) : r.approved_at && when(r.approved_at)],
+        ["Run until", r.status === "approved" && when(r.approval_expires_at)],
+        ["At most", r.max_affected_rows !== undefined && r.max_affected_rows !== null && plural(r.max_affected_rows, "row")],
+        ["Id", h("button", { class: "link-button mono", type: "button", title: "Copy the id", onclick: () => copy(r.id, "Id") }, r.id.slice(0, 8))],
+      ]),
+    );
+    const size = new TextEncoder().encode(r.detail).length;
+    fill(
+      places.sql,
+      card("SQL", h("span", null, r.dialect ? `${r.dialect} · ` : "", `exactly these ${plural(size, "byte")} will run `, h("button", { class: "link-button", type: "button", onclick: () => copy(r.detail, "SQL") }, "Copy")), text.show(r.detail, { dialect, findings: found(r) }), findings(r)),
+    );
+    fill(places.impact, impact(r, sizes));
+    fill(places.decide, decision(r, parts));
+    fill(places.approval, approval(r));
+  };
+
+  let timelineOf = "";
+  const refresh = async () => {
+    const answer = await tagged(path, { signal });
+    shown = answer.body;
+    etag = answer.etag;
+    draw();
+    await after();
+  };
+  const after = async () => {
+    const stamp = `${shown.status} ${shown.updated_at} ${shown.current_step}`;
+    if (stamp === timelineOf) return;
+    timelineOf = stamp;
+    await Promise.all([load(places.timeline, signal, () => timeline(shown, can, signal)), OVER.has(shown.status) ? load(places.result, signal, () => resultCard(shown, signal)) : null]);
+  };
+  draw();
+  page.querySelector("h1").focus({ preventScroll: true });
+  await after();
+
+  let failures = 0;
+  while (!signal.aborted) {
+    try {
+      if (OVER.has(shown.status) || shown.status === "approved") {
+        await pause(30000, signal);
+        if (document.hidden) continue;
+      }
+      const collecting = shown.context && shown.context.status === "collecting";
+      const answer = await tagged(`${path}${query({ wait: collecting ? 2 : 25 })}`, { signal });
+      failures = 0;
+      if (JSON.stringify(answer.body) !== JSON.stringify(shown)) {
+        shown = answer.body;
+        etag = answer.etag;
+        const typing = document.activeElement === comment;
+        const at = comment.selectionStart;
+        draw();
+        if (typing) {
+          comment.focus();
+          comment.setSelectionRange(at, at);
+        }
+        await after();
+      }
+      if (collecting) await pause(1000, signal);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      if (error.status === 401) throw error;
+      failures = Math.min(failures + 1, 5);
+      await pause(1000 * 2 ** failures, signal).catch(() => {});
+    }
+  }
+  void context;
+}
+
+function found(r) {
+  const review = r.context && r.context.sql_review;
+  return review && review.findings ? review.findings : [];
+}
+
+function findings(r) {
+  return found(r).map((f) =>
+    h("div", { class: `banner ${f.level === "block" ? "bad" : "warn"}` }, h("strong", null, visible(f.message), ". "), f.why ? `${f.why[0].toUpperCase()}${f.why.slice(1)}. ` : "", f.fix && `Fix: ${f.fix}.`, f.line && h("span", { class: "faint" }, ` Line ${f.line}, column ${f.column}.`)),
+  );
+}
+
+function impact(r, sizes) {
+  const c = r.context || {};
+  const factors = (c.risk && c.risk.factors) || [];
+  const rehearsal = c.rehearsal || r.rehearsal;
+  const tables = c.tables || [];
+  const content = [];
+  if (rehearsal && rehearsal.rows_affected !== undefined) {
+    content.push(h("div", null, h("div", { class: "big" }, number(rehearsal.rows_affected)), h("div", { class: "muted" }, "rows change, as rehearsed and rolled back")));
+  }
+  content.push(h("p", null, h("strong", null, `Risk ${r.risk_level}.`), factors.length ? ` Because ${factors.map(factor).join(", ")}.` : ""));
+  if (tables.length) content.push(h("dl", { class: "pairs" }, tables.slice(0, 50).map((t) => h("div", null, h("dt", { class: "mono" }, visible(t)), h("dd", null, Number.isFinite(sizes.get(t)) ? `of about ${plural(sizes.get(t), "row")}` : "")))));
+  for (const plan of c.explain || []) {
+    if (plan.error) content.push(h("p", { class: "banner warn" }, "The database could not plan this: ", visible(plan.error), plan.hint && ` (${plan.hint})`));
+    else content.push(planText(plan));
+  }
+  const note = { collecting: "the plan is being asked for", ready: "plan from the database", partial: "some plans are missing", unavailable: "no plan: no agent answered" }[c.status];
+  return card("What will happen", c.explain_enabled === false ? "plans are off for this workflow" : note, content);
+}
+
+/** A plan as text, its most expensive line marked. */
+function planText(plan) {
+  const value = plan.plan !== undefined ? plan.plan : plan.explain !== undefined ? plan.explain : plan;
+  const lines = (typeof value === "string" ? value.split("\n") : tree(value)).slice(0, 300);
+  const cost = (text) => Number((/(?:cost=[\d.]+\.\.|rows[=: ]+)([\d.]+)/.exec(text) || [0, 0])[1]);
+  const costs = lines.slice(1).map(cost);
+  const most = Math.max(0, ...costs);
+  return h("pre", { class: "plan", tabindex: "0", "aria-label": "Plan" }, lines.map((l, i) => h("span", { class: most > 0 && i > 0 && costs[i - 1] === most ? "costly" : null }, visible(l), "\n")));
+}
+
+/** A plan of nested objects as indented lines. */
+function tree(value, depth = 0) {
+  if (Array.isArray(value) && value.length > 0 && value.every((v) => v && v.detail !== undefined && v.parent !== undefined)) {
+    const depths = new Map();
+    return value.map((v) => {
+      depths.set(v.id, (depths.get(v.parent) ?? -1) + 1);
+      return `${"  ".repeat(depths.get(v.id))}${v.detail}`;
+    });
+  }
+  if (Array.isArray(value)) return value.flatMap((v) => tree(v, depth));
+  if (value === null || typeof value !== "object") return ["  ".repeat(depth) + String(value)];
+  const plain = [];
+  const nested = [];
+  for (const [key, item] of Object.entries(value)) {
+    if (item !== null && typeof item === "object") nested.push(...tree(item, depth + 1));
+    else if (key !== "sql") plain.push(`${key}: ${item}`);
+  }
+  return [...(plain.length ? ["  ".repeat(depth) + plain.join(" · ")] : []), ...nested];
+}
+
+function decision(r, { act, can, comment, me, go }) {
+  const outcome = h("div", { class: "outcome" });
+  const mine = r.requester === me.subject_id;
+  const waits = r.status === "pending";
+  const bound = r.max_affected_rows;
+  const rows = bound !== undefined && bound !== null ? ` ${plural(bound, "row")}` : "";
+  const where = `${r.database} / ${r.environment}`;
+  const asked = (verb) => [h("p", null, `${verb} on ${where}, asked by ${r.requester}.`), bound !== undefined && bound !== null ? h("p", null, `At most ${plural(bound, "row")} may change; one more and nothing is committed.`) : h("p", { class: "muted" }, "No bound on rows is set."), h("p", { class: "muted" }, `Risk ${r.risk_level}. ${found(r).length ? plural(found(r).length, "finding") + "." : "No findings."}`)];
+  const approve = async () => {
+    if (await confirm("Approve this request?", asked("It may then run"), `Approve${rows}`)) await act("approve", { comment: comment.value.trim() || undefined }, "Approved");
+  };
+  const reject = async () => {
+    if (!comment.value.trim()) {
+      fill(outcome, h("p", { class: "banner warn", role: "alert" }, "Say why in the comment: the requester reads it."));
+      comment.focus();
+      return;
+    }
+    if (await confirm("Reject this request?", asked("It will not run"), "Reject", "danger")) await act("reject", { comment: comment.value.trim() }, "Rejected");
+  };
+  const run = async () => {
+    const unsure = r.status === "execution_lost" || r.outcome === "unknown";
+    const words = unsure ? [h("p", null, "The earlier execution was lost: it may have taken effect."), h("p", null, "Look at the data first; running it again may apply it twice.")] : asked("It runs now");
+    if (await confirm("Run it?", words, `Run on ${where}`, /prod/.test(r.environment) ? "danger" : "accent")) await act("resume", unsure ? { acknowledge_unknown_outcome: true, reason: comment.value.trim() || undefined } : {}, "Handed to an agent");
+  };
+  const cancel = async () => {
+    if (await confirm("Cancel this request?", asked("It will not run"), "Cancel the request", "danger")) await act("cancel", { reason: comment.value.trim() || undefined }, "Cancelled");
+  };
+  const buttons = [];
+  if (waits && !r.corrupt) {
+    buttons.push(h("div", { class: "actions" }, h("button", { class: "button accent wide", type: "button", "data-key": "a", onclick: approve }, `Approve${rows}`), h("button", { class: "button bad", type: "button", "data-key": "r", onclick: reject }, "Reject")));
+  }
+  if (CAN_RUN.has(r.status) && (mine || can("request.resume")) && !r.corrupt) buttons.push(h("button", { class: "button accent", type: "button", onclick: run }, `Run on ${where}`));
+  const extra = [];
+  if (!OVER.has(r.status) && (mine || can("request.cancel"))) extra.push(h("button", { class: "link-button", type: "button", onclick: cancel }, "Cancel the request"));
+  if (mine || can("request.create_select")) extra.push(h("button", { class: "link-button", type: "button", onclick: () => go(`/new?from=${encodeURIComponent(r.id)}`) }, "New request from this text"));
+  const note = waits ? (mine ? "This is your own request; whether you may approve it is set by its workflow." : "Your vote binds this text, as it is shown here.") : r.queue_hint ? r.queue_hint : OVER.has(r.status) ? "Nothing is left to decide." : "";
+  return h("section", { class: "card", "aria-label": "Decision" }, h("div", { class: "card-body" }, waits && comment, buttons, outcome, note && h("p", { class: "hint" }, note), r.next && typeof r.next === "string" && h("p", { class: "hint" }, r.next), extra.length > 0 && h("div", { class: "actions" }, extra)));
+}
+
+function approval(r) {
+  const progress = r.approval_progress || { steps: [] };
+  if (progress.steps.length === 0) {
+    const why = r.decision_trace && r.decision_trace.decision;
+    return card("Approval", null, h("p", null, r.status === "break_glass" || r.emergency ? "An emergency: nobody had to approve." : "No approval is needed here."), why && why.reasons && h("p", { class: "muted" }, why.reasons.map((w) => String(w).replaceAll("_", " ")).join(", ")));
+  }
+  return card(
+    "Approval",
+    null,
+    h(
+      "ol",
+      { class: "steps" },
+      progress.steps.map((step, i) => {
+        const now = r.status === "pending" && i === progress.current_step;
+        const against = step.approvals.some((v) => v.action === "reject");
+        return h(
+          "li",
+          null,
+          h("span", { class: `dot ${against ? "bad" : step.satisfied ? "good" : now ? "now" : ""}` }),
+          h(
+            "div",
+            null,
+            h("div", null, h("strong", null, `Step ${i + 1}`), step.approvers_required.length > 1 ? ` · ${step.mode} of these` : ""),
+            step.approvers_required.map((a) => h("div", { class: "muted" }, `${a.current} of ${a.min} of ${selector(a.selector)}`)),
+            step.approvals.map((v) => h("div", { class: v.counts === false ? "muted struck" : null }, `${v.user} ${v.action === "reject" ? "rejected" : "approved"} `, when(v.at), v.comment && h("div", { class: "muted" }, "“", visible(v.comment), "”"))),
+          ),
+        );
+      }),
+    ),
+  );
+}
+
+const EVENTS = {
+  "request.created": "asked",
+  "request.approved": "approved",
+  "step.approved": "approved a step",
+  "request.rejected": "rejected",
+  "request.cancelled": "cancelled",
+  "request.expired": "expired",
+  "request.dispatched": "handed to an agent",
+  "execution.started": "started to run it",
+  "execution.completed": "finished",
+  "execution.lost": "the agent was lost",
+  "result.viewed": "read the result",
+};
+
+async function timeline(r, can, signal) {
+  const notices = (r.notifications || []).map((n) => h("div", { class: n.status === "dead" ? "banner bad" : "muted" }, `${n.recipient || n.webhook || n.webhook_id} by ${n.channel || n.format || "webhook"}: ${n.status}${n.last_error ? ` (${n.last_error})` : ""}`));
+  if (!can("audit.view")) {
+    const known = [["asked", r.created_at, r.requester, "good"], ...(r.approval_progress ? r.approval_progress.steps : []).flatMap((s) => s.approvals.map((v) => [v.action === "reject" ? "rejected" : "approved", v.at, v.user, v.action === "reject" ? "bad" : "good"])), r.resolved_at ? [r.status.replaceAll("_", " "), r.resolved_at, "", r.status === "executed" ? "good" : "muted"] : null].filter(Boolean);
+    return card("Timeline", null, h("ul", { class: "timeline" }, known.map(([what, at, who, tone]) => entry(at, `${who} ${what}`, tone))), notices);
+  }
+  const answer = await get(`/api/audit/events${query({ request_id: r.id, limit: 100 })}`, { signal });
+  const events = [...answer.events].reverse();
+  return card(
+    "Timeline",
+    answer.next_cursor ? h("a", { href: `/audit?request_id=${r.id}` }, "all events") : plural(events.length, "event"),
+    events.length ? h("ul", { class: "timeline" }, events.map((e) => entry(e.created_at, `${e.actor_id || "the server"} ${EVENTS[e.event_type] || e.event_type.replaceAll(".", " ").replaceAll("_", " ")}`, e.outcome === "success" ? "good" : e.outcome === "denied" || e.outcome === "failure" ? "bad" : "muted", e.reason))) : empty("No events."),
+    notices,
+  );
+}
+
+function entry(at, words, tone, reason) {
+  return h("li", null, h("span", { class: `dot ${tone}` }), h("div", null, h("time", { datetime: at, title: exact(at) }, clock(at)), " ", words, reason && h("div", { class: "muted" }, visible(reason))));
+}
+
+void bytes;

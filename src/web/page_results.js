@@ -1,0 +1,145 @@
+// The result of an execution: a table that scrolls through any number of rows, downloads, a simple chart.
+import { fill, h, number, plural, s, visible } from "./dom.js";
+import { blob, get } from "./api.js";
+import { card, copy, empty, pill, problem, save } from "./parts.js";
+
+const ROW = 28;
+const NUMERIC = /int|float|double|real|numeric|decimal|number/i;
+
+/** Rows drawn only where they are seen. */
+export class ResultGrid extends HTMLElement {
+  show(columns, rows) {
+    const head = h("div", { class: "grid-head", role: "row" }, h("div", { class: "grid-cell grid-no", role: "columnheader" }, "#"), columns.map((c) => h("div", { class: `grid-cell${NUMERIC.test(c.type || "") ? " num" : ""}`, role: "columnheader", title: `${c.name}${c.type ? ` (${c.type})` : ""}` }, visible(c.name))));
+    const body = h("div", { role: "rowgroup" });
+    body.style.height = `${rows.length * ROW}px`;
+    body.style.width = `${64 + columns.length * 180}px`;
+    let drawn = "";
+    const draw = () => {
+      const first = Math.max(0, Math.floor(this.scrollTop / ROW) - 10);
+      const last = Math.min(rows.length, first + Math.ceil((this.clientHeight || 600) / ROW) + 20);
+      if (drawn === `${first} ${last}`) return;
+      drawn = `${first} ${last}`;
+      fill(body, rows.slice(first, last).map((row, i) => gridRow(columns, row, first + i)));
+    };
+    this.setAttribute("role", "table");
+    this.setAttribute("aria-rowcount", String(rows.length + 1));
+    this.setAttribute("aria-label", "Result");
+    this.tabIndex = 0;
+    fill(this, head, body);
+    this.addEventListener("scroll", () => requestAnimationFrame(draw), { passive: true });
+    draw();
+    requestAnimationFrame(() => ((drawn = ""), draw()));
+    return this;
+  }
+}
+customElements.define("dbw-grid", ResultGrid);
+
+function gridRow(columns, row, index) {
+  const line = h("div", { class: "grid-row", role: "row", "aria-rowindex": index + 2 }, h("div", { class: "grid-cell grid-no", role: "rowheader" }, index + 1), columns.map((c) => cell(row[c.key], c)));
+  line.style.top = `${index * ROW + ROW}px`;
+  return line;
+}
+
+function cell(value, column) {
+  if (value === null || value === undefined) return h("div", { class: "grid-cell null", role: "cell" }, "NULL");
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  const kind = `grid-cell${NUMERIC.test(column.type || "") ? " num" : ""}`;
+  if (text.length <= 24 && !text.includes("\n")) return h("div", { class: kind, role: "cell" }, visible(text));
+  return h("div", { class: "grid-cell", role: "cell", title: "Open the whole value", onclick: () => whole(column.name, text) }, visible(text.slice(0, 120)), text.length > 120 ? "…" : "");
+}
+
+function whole(name, text) {
+  const shown = text.slice(0, 200000);
+  const dialog = h(
+    "dialog",
+    { class: "dialog", "aria-label": `Value of ${name}` },
+    h("h2", null, visible(name), " ", h("span", { class: "note" }, plural(text.length, "character"))),
+    h("pre", { class: "plan" }, visible(shown)),
+    shown.length < text.length && h("p", { class: "banner warn" }, `The first ${number(shown.length)} characters are shown. Copy or download it to have all of it.`),
+    h("div", { class: "dialog-actions" }, h("button", { class: "button", type: "button", onclick: () => copy(text, "Value") }, "Copy"), h("button", { class: "button accent", type: "button", onclick: () => dialog.close() }, "Close")),
+  );
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+/** The outcome of a request that is over, with what it gave. */
+export async function resultCard(request, signal) {
+  if (!["executed", "failed", "execution_lost", "cancelled"].includes(request.status)) return null;
+  const path = `/api/requests/${encodeURIComponent(request.id)}`;
+  const { executions } = await get(`${path}/executions`, { signal });
+  const ran = executions[0];
+  if (!ran) return null;
+  const facts = [ran.agent_id, ran.duration_ms !== null ? `${number(ran.duration_ms)} ms` : null, ran.attempt > 1 ? `attempt ${ran.attempt}` : null].filter(Boolean).join(" · ");
+  const parts = [];
+  if (ran.rows_affected !== null) parts.push(h("div", null, h("div", { class: "big" }, number(ran.rows_affected)), h("div", { class: "muted" }, ran.rows_affected === 1 ? "row changed" : "rows changed")));
+  if (ran.error_message) parts.push(h("p", { class: "banner bad" }, visible(ran.error_message)));
+  if (ran.outcome && ran.outcome !== "committed") parts.push(pill(ran.outcome === "unknown" ? "warn" : "muted", `outcome: ${ran.outcome.replaceAll("_", " ")}`));
+  if (!ran.has_stored_result) return card("Result", facts, parts.length ? parts : empty("This execution left no result."));
+  let content;
+  try {
+    content = await get(`${path}/result/content?values=exact`, { signal });
+  } catch (error) {
+    if (error.name === "AbortError" || error.status === 401) throw error;
+    return card("Result", facts, parts, problem(error));
+  }
+  const data = content.result_data;
+  const sets = Array.isArray(data && data.results) ? data.results : [data];
+  const download = async (format) => save(await blob(`${path}/result/content?format=${format}`), `${request.id.slice(0, 8)}.${format}`);
+  const buttons = [h("button", { class: "button small", type: "button", onclick: () => download("csv") }, "CSV"), h("button", { class: "button small", type: "button", onclick: () => download("json") }, "JSON")];
+  for (const set of sets) {
+    if (!set || !Array.isArray(set.columns) || !Array.isArray(set.rows)) continue;
+    if (set.truncated || content.truncated) parts.push(h("p", { class: "banner warn" }, `This result was cut${set.truncation_reason ? ` (${set.truncation_reason})` : ""}: ${plural(set.rows.length, "row")} of more are here.`));
+    const chart = h("div");
+    const columns = set.columns.map((c) => (typeof c === "string" ? { name: c, key: c } : c));
+    const draws = chartKinds(columns, set.rows);
+    parts.push(h("div", { class: "actions" }, h("span", { class: "muted" }, `${plural(set.rows.length, "row")}, ${plural(columns.length, "column")}`), set.rows.length > 0 && h("button", { class: "button small", type: "button", onclick: () => copy(tabbed(columns, set.rows), "Table") }, "Copy"), draws.map((kind) => h("button", { class: "button small", type: "button", onclick: () => fill(chart, draw(kind, columns, set.rows)) }, `Chart: ${kind}`))), chart);
+    parts.push(set.rows.length ? document.createElement("dbw-grid").show(columns, set.rows) : empty("No rows."));
+  }
+  return card("Result", h("span", { class: "actions" }, h("span", null, facts), buttons), parts);
+}
+
+function tabbed(columns, rows) {
+  const clean = (v) => (v === null || v === undefined ? "" : String(typeof v === "object" ? JSON.stringify(v) : v).replace(/[\t\n\r]/g, " "));
+  return [columns.map((c) => clean(c.name)).join("\t"), ...rows.map((r) => columns.map((c) => clean(r[c.key])).join("\t"))].join("\n");
+}
+
+function numeric(columns, rows) {
+  const seen = rows.slice(0, 200);
+  return columns.filter((c) => seen.some((r) => r[c.key] !== null) && seen.every((r) => r[c.key] === null || (r[c.key] !== "" && Number.isFinite(Number(r[c.key])) && typeof r[c.key] !== "boolean")));
+}
+
+function chartKinds(columns, rows) {
+  if (rows.length < 2 || rows.length > 5000) return [];
+  const numbers = numeric(columns, rows);
+  if (numbers.length === 0) return [];
+  const kinds = columns.length > numbers.length || numbers.length > 1 ? ["bar", "line"] : [];
+  return numbers.length > 1 ? [...kinds, "scatter"] : kinds;
+}
+
+/** Bars or a line of the last numeric column by the first other one, or dots of the first two numeric ones. */
+function draw(kind, columns, rows) {
+  const numbers = numeric(columns, rows);
+  const y = kind === "scatter" ? numbers[1] : numbers[numbers.length - 1];
+  const x = kind === "scatter" ? numbers[0] : columns.find((c) => c !== y);
+  const shown = rows.slice(0, kind === "bar" ? 60 : 1000).filter((r) => r[y.key] !== null);
+  const values = shown.map((r) => Number(r[y.key]));
+  const low = Math.min(0, ...values);
+  const high = Math.max(0, ...values) || 1;
+  const [width, height, left, bottom] = [640, 240, 64, 28];
+  const up = (v) => 8 + (height - bottom - 8) * (1 - (v - low) / (high - low || 1));
+  const xs = kind === "scatter" ? shown.map((r) => Number(r[x.key])) : shown.map((_, i) => i);
+  const from = kind === "scatter" ? Math.min(...xs) : -0.5;
+  const to = kind === "scatter" ? Math.max(...xs) : shown.length - 0.5;
+  const across = (v) => left + ((width - left - 8) * (v - from)) / (to - from || 1);
+  const marks = [];
+  if (kind === "bar") {
+    const wide = Math.max(1, ((width - left) / shown.length) * 0.7);
+    values.forEach((v, i) => marks.push(s("rect", { class: "one", x: across(i) - wide / 2, y: Math.min(up(v), up(0)), width: wide, height: Math.max(0.5, Math.abs(up(v) - up(0))), rx: 1 }, s("title", null, `${shown[i][x.key]}: ${values[i]}`))));
+  } else if (kind === "line") marks.push(s("path", { class: "path", d: values.map((v, i) => `${i ? "L" : "M"}${across(i)} ${up(v)}`).join("") }));
+  else values.forEach((v, i) => marks.push(s("circle", { class: "one", cx: across(xs[i]), cy: up(v), r: 3 })));
+  const grid = [low, (low + high) / 2, high].map((v) => [s("line", { class: "axis", x1: left, x2: width, y1: up(v), y2: up(v) }), s("text", { x: left - 8, y: up(v) + 4, "text-anchor": "end" }, Number(v.toPrecision(3)).toLocaleString())]);
+  const every = Math.ceil(shown.length / 6);
+  const labels = kind === "scatter" ? [s("text", { x: left, y: height - 8 }, String(from)), s("text", { x: width - 8, y: height - 8, "text-anchor": "end" }, String(to))] : shown.map((r, i) => (i % every === 0 ? s("text", { x: across(i), y: height - 8, "text-anchor": "middle" }, String(r[x.key]).slice(0, 14)) : null));
+  return s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${kind} chart of ${y.name} by ${x.name}` }, grid, marks, labels);
+}

@@ -1,0 +1,206 @@
+// What several pages show in the same way.
+import { fill, h, number, plural, visible, when } from "./dom.js";
+import { ApiError } from "./api.js";
+import { line } from "./sql.js";
+
+const STATES = {
+  pending: ["accent", "waits for approval"],
+  approved: ["accent", "approved, not yet run"],
+  auto_approved: ["accent", "approved by policy"],
+  break_glass: ["bad", "emergency, runs without approval"],
+  dispatched: ["accent", "waits for an agent"],
+  running: ["accent", "runs now"],
+  executed: ["good", "executed"],
+  failed: ["bad", "failed"],
+  rejected: ["bad", "rejected"],
+  cancelled: ["muted", "cancelled"],
+  expired: ["muted", "expired"],
+  execution_lost: ["warn", "outcome unknown"],
+};
+
+export const OPERATIONS = {
+  execute_select: "read",
+  execute_dml: "write",
+  migrate_up: "migration up",
+  migrate_down: "migration down",
+  migrate_status: "migration status",
+  migrate_repair: "migration repair",
+};
+
+/** A request's state in words. */
+export function state(request) {
+  const [tone, words] = STATES[request.status] || ["muted", request.status];
+  const outcome = request.outcome && request.status === "cancelled" ? `, ${request.outcome.replaceAll("_", " ")}` : "";
+  return pill(tone, words + outcome);
+}
+
+export function pill(tone, ...words) {
+  return h("span", { class: `pill ${tone}` }, words);
+}
+
+/** Where it runs; production is red and nothing else is. */
+export function target(database, environment) {
+  return pill(/prod/.test(environment) ? "bad" : "muted", `${database} / ${environment}`);
+}
+
+export function risk(level) {
+  const tone = { high: "bad", critical: "bad", medium: "warn" }[level];
+  return tone ? pill(tone, `risk ${level}`) : h("span", { class: "muted" }, `risk ${level}`);
+}
+
+/** A selector in words. */
+export function selector(text) {
+  const [kind, name] = text.includes(":") ? [text.slice(0, text.indexOf(":")), text.slice(text.indexOf(":") + 1)] : ["", text];
+  return kind ? `${kind} ${name}` : name;
+}
+
+export function card(title, note, ...content) {
+  return h(
+    "section",
+    { class: "card" },
+    title && h("header", { class: "card-head" }, h("h2", null, title), note && h("span", { class: "note" }, note)),
+    h("div", { class: "card-body" }, content),
+  );
+}
+
+export function heading(title, sub, ...controls) {
+  return h(
+    "div",
+    { class: "heading" },
+    h("div", null, h("h1", { tabindex: "-1" }, title), sub && h("p", { class: "sub" }, sub)),
+    controls.length > 0 && h("div", { class: "controls" }, controls),
+  );
+}
+
+/** An error in the server's words with its hint. */
+export function problem(error) {
+  const known = error instanceof ApiError;
+  const message = known ? error.message : "this page failed";
+  return h(
+    "div",
+    { class: "banner bad", role: "alert" },
+    h("strong", null, message[0].toUpperCase() + message.slice(1), "."),
+    known && error.hint && h("span", null, " ", error.hint[0].toUpperCase() + error.hint.slice(1), "."),
+    known && error.requestId && h("span", { class: "faint" }, ` Call ${error.requestId}.`),
+  );
+}
+
+export function empty(title, ...more) {
+  return h("div", { class: "empty" }, h("p", { class: "empty-title" }, title), more.map((m) => (m instanceof Node ? m : h("p", { class: "muted" }, m))));
+}
+
+export function skeleton(rows = 4) {
+  return h("div", { class: "skeleton", "aria-busy": "true", "aria-label": "loading" }, Array.from({ length: rows }, () => h("div", { class: "bone" })));
+}
+
+/** Puts what `work` gives into `holder`: a skeleton after 150 ms, the error in its place if it fails. */
+export async function load(holder, signal, work) {
+  const timer = setTimeout(() => fill(holder, skeleton()), 150);
+  try {
+    const content = await work();
+    if (!signal.aborted) fill(holder, content);
+  } catch (error) {
+    if (error.name === "AbortError" || signal.aborted) return;
+    if (error.status === 401) throw error;
+    fill(holder, problem(error));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A line of a list of requests. */
+export function requestRow(request, options = {}) {
+  const steps = request.total_steps > 0 && request.status === "pending" ? ` · step ${Math.min(request.current_step + 1, request.total_steps)} of ${request.total_steps}` : "";
+  return h(
+    "a",
+    { class: "row", href: `/requests/${request.id}`, "data-id": request.id },
+    h(
+      "div",
+      { class: "row-main" },
+      h("code", { class: "row-sql" }, line(request.detail, ""), request.detail_truncated ? " …" : null),
+      h(
+        "div",
+        { class: "row-sub" },
+        h("span", null, visible(request.requester), request.reason ? [" · ", visible(request.reason)] : null),
+        request.emergency && pill("bad", "emergency"),
+        h("span", { class: "muted" }, OPERATIONS[request.operation] || request.operation),
+        risk(request.risk_level),
+      ),
+    ),
+    h("div", { class: "row-side" }, options.state ? state(request) : target(request.database, request.environment), h("div", { class: "row-time" }, options.state ? h("span", null, `${request.database} / ${request.environment} · `) : null, when(request.created_at), steps)),
+  );
+}
+
+export function rows(items, options) {
+  return h("div", { class: "card rows" }, items.map((item) => requestRow(item, options)));
+}
+
+export function facts(pairs) {
+  return h("dl", { class: "facts" }, pairs.filter(([, v]) => v !== null && v !== undefined && v !== "" && v !== false).map(([k, v]) => h("div", null, h("dt", null, k), h("dd", null, v))));
+}
+
+export function table(head, body, label) {
+  return h(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": label || "table" },
+    h("table", { class: "table" }, h("thead", null, h("tr", null, head.map((c) => h("th", { scope: "col" }, c)))), h("tbody", null, body.map((r) => h("tr", null, r.map((c) => h("td", null, c)))))),
+  );
+}
+
+/** Asks before something is done. Resolves to true, or to false when it is closed in another way. */
+export function confirm(title, text, action, tone = "accent") {
+  return new Promise((resolve) => {
+    const dialog = h(
+      "dialog",
+      { class: "dialog", "aria-labelledby": "dialog-title" },
+      h("h2", { id: "dialog-title" }, title),
+      h("div", null, text),
+      h(
+        "div",
+        { class: "dialog-actions" },
+        h("button", { class: "button", type: "button", onclick: () => dialog.close("") }, "Back"),
+        h("button", { class: `button ${tone}`, type: "button", onclick: () => dialog.close("yes") }, action),
+      ),
+    );
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes");
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+    dialog.querySelectorAll("button")[1].focus();
+  });
+}
+
+let toastTimer = 0;
+
+/** Says shortly that something was done. */
+export function toast(text) {
+  let holder = document.getElementById("toast");
+  if (!holder) {
+    holder = h("div", { id: "toast", class: "toast", role: "status" });
+    document.body.append(holder);
+  }
+  fill(holder, text);
+  holder.hidden = false;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => (holder.hidden = true), 4000);
+}
+
+export async function copy(text, what) {
+  await navigator.clipboard.writeText(text);
+  toast(`${what} copied`);
+}
+
+/** Lets the browser save something. */
+export function save(blob, name) {
+  const link = h("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+export function field(label, control, hint) {
+  return h("label", { class: "field" }, h("span", { class: "label" }, label), control, hint && h("span", { class: "hint" }, hint));
+}
+
+export { number, plural };
