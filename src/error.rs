@@ -26,6 +26,8 @@ pub enum ErrorKind {
     Conflict,
     /// 410: it was there, and its time has passed.
     Gone,
+    /// 412: the thing is no longer as the caller saw it.
+    PreconditionFailed,
     /// 413: over a size limit.
     TooLarge,
     /// 414: the request target is too long.
@@ -66,6 +68,7 @@ impl ErrorKind {
             ErrorKind::RequestTimeout => 408,
             ErrorKind::Conflict => 409,
             ErrorKind::Gone => 410,
+            ErrorKind::PreconditionFailed => 412,
             ErrorKind::TooLarge => 413,
             ErrorKind::UriTooLong => 414,
             ErrorKind::UnsupportedMediaType => 415,

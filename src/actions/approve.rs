@@ -25,7 +25,7 @@ pub struct Approved {
 }
 
 /// Adds the caller's approval to request `id`; the last one needed also approves the request. `selector` names the
-/// part of the step to book it on, where several name the caller.
+/// part of the step to book it on, where several name the caller; `seen` is the `If-Match` of the call.
 ///
 /// # Errors
 /// 400 for a bad comment or selector; 404; 403 `forbidden`, `self_approval`, `not_an_approver`; 409 `conflict`,
@@ -34,12 +34,14 @@ pub fn approve(
     app: &Arc<App>,
     caller: &Caller,
     id: &str,
+    seen: Option<&str>,
     comment: Option<String>,
     selector: Option<String>,
 ) -> Result<Approved, Error> {
     let comment = note("comment", comment)?;
     let chosen = selector.map(|text| parse_selector(&text)).transpose()?;
     let (cx, by, id) = (Arc::clone(app), caller, id.to_owned());
+    let seen = seen.map(str::to_owned);
     let caller = by.clone();
     app.change_by(by, move |view, now| {
         let request = view.request(&id)?;
@@ -48,6 +50,7 @@ pub fn approve(
         if let Err(error) = may_learn_status(&caller, &request, workflow.as_ref(), &votes) {
             return refuse(&cx, &caller, &request, error);
         }
+        request.ensure_seen(seen.as_deref())?;
         let pending = request.pending(now)?.map_err(|refusal| refusal.error())?;
         let workflow = workflow.ok_or_else(|| without_workflow(&request))?;
         let active = cx.active();

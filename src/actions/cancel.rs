@@ -19,11 +19,13 @@ pub fn cancel(
     app: &Arc<App>,
     caller: &Caller,
     id: &str,
+    seen: Option<&str>,
     reason: Option<String>,
 ) -> Result<Status, Error> {
     const VERB: &str = "request.cancel";
     let reason = note("reason", reason)?;
     let (cx, by, id) = (Arc::clone(app), caller, id.to_owned());
+    let seen = seen.map(str::to_owned);
     let caller = by.clone();
     app.change_by(by, move |view, _| {
         let request = view.request(&id)?;
@@ -32,6 +34,7 @@ pub fn cancel(
         if let Err(error) = allowed {
             return refuse_verb(&cx, &caller, &request, VERB, error);
         }
+        request.ensure_seen(seen.as_deref())?;
         let step = request.cancel().map_err(|refusal| refusal.error())?;
         let change = RequestChange::Cancelled {
             request: RequestRef::from(&request),

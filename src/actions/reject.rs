@@ -20,11 +20,13 @@ pub fn reject(
     app: &Arc<App>,
     caller: &Caller,
     id: &str,
+    seen: Option<&str>,
     comment: Option<String>,
 ) -> Result<Status, Error> {
     const VERB: &str = "request.reject";
     let comment = note("comment", comment)?;
     let (cx, by, id) = (Arc::clone(app), caller, id.to_owned());
+    let seen = seen.map(str::to_owned);
     let caller = by.clone();
     app.change_by(by, move |view, now| {
         let request = view.request(&id)?;
@@ -36,6 +38,7 @@ pub fn reject(
                 return refuse_verb(&cx, &caller, &request, VERB, error);
             }
         }
+        request.ensure_seen(seen.as_deref())?;
         let pending = request.pending(now)?.map_err(|refusal| refusal.error())?;
         let workflow = workflow.ok_or_else(|| without_workflow(&request))?;
         let ballot = Ballot {

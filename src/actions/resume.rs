@@ -31,6 +31,7 @@ pub fn resume(
     app: &Arc<App>,
     caller: &Caller,
     id: &str,
+    seen: Option<&str>,
     input: ResumeInput,
 ) -> Result<Status, Error> {
     const VERB: &str = "request.resume";
@@ -44,12 +45,14 @@ pub fn resume(
         .hint("send a `reason` with `acknowledge_unknown_outcome`"));
     }
     let (cx, by, id) = (Arc::clone(app), caller, id.to_owned());
+    let seen = seen.map(str::to_owned);
     let caller = by.clone();
     app.change_by(by, move |view, now| {
         let request = view.request(&id)?;
         if let Err(error) = owner_may(&caller, &request, Permission::RequestResume) {
             return refuse_verb(&cx, &caller, &request, VERB, error);
         }
+        request.ensure_seen(seen.as_deref())?;
         // What the last vote has dispatched already needs nobody to do it again.
         if matches!(request.status, Status::Dispatched | Status::Running)
             && view

@@ -58,7 +58,7 @@ fn details_of_refusals_keep_their_names() {
 fn unknown_paths_are_404_with_or_without_credentials() {
     let s = Server::shop();
     for path in [
-        "/",
+        "//",
         "/api",
         "/api/",
         "/api/me/",
@@ -93,7 +93,11 @@ fn every_route_but_a_few_wants_credentials() {
         let path = route.path.replace(['{', '}'], "");
         let answer = s.nobody().call(route.method, &path, &[], b"");
         match route.guarded {
-            Guarded::Public(_) => assert_eq!(answer.status, 200, "{path}"),
+            // No file of the console has the name that stands in the template.
+            Guarded::Page(_) if route.path.contains('{') && path.starts_with("/assets") => {
+                drop(answer.refused(404, "not_found"));
+            }
+            Guarded::Public(_) | Guarded::Page(_) => assert_eq!(answer.status, 200, "{path}"),
             _ => drop(answer.refused(401, "unauthenticated")),
         }
     }

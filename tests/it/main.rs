@@ -46,6 +46,7 @@
 //! - `process`: the real program: files, signals, command line, an agent next to it.
 //! - `reload`: a changed server.toml in the real program.
 //! - `command_line`: what people type, and what they get.
+//! - `console`: the pages for people, and what the API does for them.
 //! - `crash`: the real program killed under load.
 //! - `demo`: the commands that the demo prints.
 //! - `gate`: the gate under attack, over raw sockets.
@@ -61,6 +62,7 @@ mod bound_agents;
 mod buckets;
 mod ceilings;
 mod command_line;
+mod console;
 mod crash;
 mod decisions;
 mod delivery;

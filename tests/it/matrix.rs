@@ -7,7 +7,7 @@ mod people;
 mod work;
 
 use cast::{COLUMNS, Stage, Who};
-use dbward::http::router::ROUTES;
+use dbward::http::router::{Guarded, ROUTES, Route};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -107,7 +107,9 @@ fn everybody_may_what_the_table_says_and_no_more() {
 #[test]
 fn every_route_stands_in_the_table() {
     let lines = all();
-    for route in ROUTES {
+    // Pages are the same for everybody and hold no data.
+    let is_page = |r: &&Route| matches!(r.guarded, Guarded::Page(_));
+    for route in ROUTES.iter().filter(|r| !is_page(r)) {
         let same = |l: &&&Lines| l.method == route.method && l.path == route.path;
         let found = lines.iter().filter(same).count();
         assert_eq!(found, 1, "{} {}", route.method, route.path);

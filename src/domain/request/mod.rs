@@ -4,6 +4,7 @@
 //! [`Transition`] that nothing else can make. The store applies a step and never a bare status (contract section 5).
 
 mod outcome;
+mod seen;
 
 pub use outcome::{ExecutionEnd, ExecutionOutcome};
 

@@ -184,14 +184,23 @@ pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
     if let Some(watch) = watch.filter(|_| !moved && !request.status.is_outcome()) {
         return Ok(watch.park(ask, wait, &stands));
     }
-    replies::json(200, &RequestJson::new(&detail)?)
+    let mut reply = replies::json(200, &RequestJson::new(&detail)?)?;
+    reply
+        .headers
+        .push(("etag", format!("\"{}\"", request.version())));
+    Ok(reply)
+}
+
+/// The `If-Match` of a call: the state of the request that its caller decided on.
+fn seen<'a>(ask: &RoutedRequest<'a>) -> Option<&'a str> {
+    ask.call.header("if-match")
 }
 
 /// `POST /api/requests/{id}/approve`
 pub fn approve(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let body = ask.body_if_any()?;
     let (comment, selector) = (body.text("comment")?, body.text("selector")?);
-    let approved = approve_request(&context.app, caller, ask.id(), comment, selector)?;
+    let approved = approve_request(&context.app, caller, ask.id(), seen(ask), comment, selector)?;
     let answer = json!({
         "id": approved.id,
         "status": approved.status.as_str(),
@@ -207,14 +216,20 @@ pub fn approve(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> H
 pub fn reject(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let body = ask.body_if_any()?;
     let (comment, reason) = (body.text("comment")?, body.text("reason")?);
-    let status = reject_request(&context.app, caller, ask.id(), comment.or(reason))?;
+    let status = reject_request(
+        &context.app,
+        caller,
+        ask.id(),
+        seen(ask),
+        comment.or(reason),
+    )?;
     moved(ask, status)
 }
 
 /// `POST /api/requests/{id}/cancel`
 pub fn cancel(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let reason = ask.body_if_any()?.text("reason")?;
-    let status = cancel_request(&context.app, caller, ask.id(), reason)?;
+    let status = cancel_request(&context.app, caller, ask.id(), seen(ask), reason)?;
     moved(ask, status)
 }
 
@@ -225,7 +240,7 @@ pub fn resume(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
         acknowledge_unknown_outcome: body.flag("acknowledge_unknown_outcome")?.unwrap_or(false),
         reason: body.text("reason")?,
     };
-    let status = resume_request(&context.app, caller, ask.id(), input)?;
+    let status = resume_request(&context.app, caller, ask.id(), seen(ask), input)?;
     moved(ask, status)
 }
 

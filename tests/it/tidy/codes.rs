@@ -16,6 +16,7 @@ const STATUSES: &[(ErrorKind, u16)] = &[
     (ErrorKind::RequestTimeout, 408),
     (ErrorKind::Conflict, 409),
     (ErrorKind::Gone, 410),
+    (ErrorKind::PreconditionFailed, 412),
     (ErrorKind::TooLarge, 413),
     (ErrorKind::UriTooLong, 414),
     (ErrorKind::UnsupportedMediaType, 415),

@@ -1,0 +1,43 @@
+//! Decisions count for the request as it was read: its ETag, and the check of an `If-Match`.
+
+use super::Request;
+use crate::crypto;
+use crate::error::{Error, ErrorKind};
+
+impl Request {
+    /// Names where the request stands, as 32 hexadecimal digits: another one after every vote and every move. It is the
+    /// ETag of the request.
+    pub fn version(&self) -> String {
+        let text = format!(
+            "{} {} {} {} {}",
+            self.status,
+            self.current_step,
+            self.updated_at.0,
+            self.audit_seq,
+            self.executions_finished
+        );
+        crypto::hex(&crypto::sha256(text.as_bytes())[..16])
+    }
+
+    /// Whether the request stands as its caller saw it. `seen` is an `If-Match`: ETags, or `*` for any.
+    ///
+    /// # Errors
+    /// 412 `changed`.
+    pub fn ensure_seen(&self, seen: Option<&str>) -> Result<(), Error> {
+        let current = format!("\"{}\"", self.version());
+        let same = |list: &str| {
+            list.split(',')
+                .map(str::trim)
+                .any(|tag| tag == "*" || tag == current)
+        };
+        match seen {
+            Some(list) if !same(list) => Err(Error::new(
+                ErrorKind::PreconditionFailed,
+                "changed",
+                "the request has changed since it was read",
+            )
+            .hint("read it again, then decide")),
+            _ => Ok(()),
+        }
+    }
+}

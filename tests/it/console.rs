@@ -1,0 +1,145 @@
+//! The console: pages that hold no data, the list that is held open for them, and decisions bound to what was read.
+
+use crate::support::{Server, eventually};
+use serde_json::json;
+
+const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
+const PAGES: [&str; 8] = [
+    "/",
+    "/requests",
+    "/requests/0b0e",
+    "/new",
+    "/audit",
+    "/operations",
+    "/policies",
+    "/people",
+];
+
+#[test]
+fn every_page_is_the_same_shell_without_data_or_inline_code() {
+    let s = Server::shop();
+    let shell = s.nobody().get("/").is(200).raw();
+    for page in PAGES {
+        let answer = s.nobody().get(page).is(200);
+        assert_eq!(answer.raw(), shell, "{page}");
+        assert_eq!(
+            answer.header("content-type"),
+            Some("text/html; charset=utf-8")
+        );
+        let policy = answer.header("content-security-policy").unwrap();
+        for rule in [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'",
+        ] {
+            assert!(policy.split("; ").any(|r| r == rule), "{page}: {rule}");
+        }
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+    }
+    // An address may carry filters; they are read in the browser.
+    s.nobody()
+        .get("/requests?status=pending&anything=1")
+        .is(200);
+}
+
+#[test]
+fn files_are_revalidated_and_unknown_names_are_refused() {
+    let s = Server::shop();
+    let first = s.nobody().get("/assets/main.js").is(200);
+    assert_eq!(
+        first.header("content-type"),
+        Some("text/javascript; charset=utf-8")
+    );
+    assert_eq!(first.header("cache-control"), Some("no-cache"));
+    let tag = first.header("etag").unwrap().to_owned();
+    s.nobody()
+        .get_with("/assets/main.js", &[("If-None-Match", &tag)])
+        .is(304);
+    for name in ["nothing.js", "..%2findex.html", "index.html", "%2e%2e"] {
+        s.nobody().get(&format!("/assets/{name}")).is(404);
+    }
+    s.nobody().call("POST", "/", &[], b"").is(405);
+}
+
+#[test]
+fn a_held_inbox_answers_when_something_starts_to_wait_or_is_decided() {
+    let s = Server::shop();
+    let (dba, path) = (s.approver(), "/api/requests?pending_for_me=true&wait=60");
+    let empty = dba.get(path).is(200);
+    assert!(empty.list("requests").is_empty());
+    let tag = empty.header("etag").unwrap().to_owned();
+    // Unchanged, and not asked to wait: nothing is sent again.
+    let plain = "/api/requests?pending_for_me=true";
+    dba.get_with(plain, &[("If-None-Match", &tag)]).is(304);
+
+    let held = dba.begin("GET", path, &[("If-None-Match", &tag)], b"");
+    s.until_parked(1);
+    // What needs no decision of anybody leaves it waiting.
+    s.requester().submit("development", "SELECT 1");
+    s.until_parked(1);
+    let request = s.requester().submit("production", UPDATE);
+    let answer = held.answer().is(200);
+    assert_eq!(answer.list("requests")[0]["id"], request.id.as_str());
+
+    let tag = answer.header("etag").unwrap().to_owned();
+    let held = dba.begin("GET", path, &[("If-None-Match", &tag)], b"");
+    s.until_parked(1);
+    s.requester().cancel(&request).is(200);
+    assert!(held.answer().is(200).list("requests").is_empty());
+    eventually("nothing waits", || s.parked() == 0);
+}
+
+#[test]
+fn only_the_inbox_can_be_held() {
+    let s = Server::shop();
+    s.requester()
+        .get("/api/requests?wait=5")
+        .refused(400, "validation_error")
+        .saying("pending_for_me");
+}
+
+#[test]
+fn a_decision_counts_only_for_what_was_read() {
+    let s = Server::shop();
+    let request = s.requester().submit("production", UPDATE);
+    let tag = |r: &crate::support::Request| {
+        let answer = s.approver().show(r).is(200);
+        answer.header("etag").unwrap().to_owned()
+    };
+    let seen = tag(&request);
+    assert_eq!(seen, tag(&request), "reading changes nothing");
+    let decide = |verb: &str, tag: &str| {
+        let body = json!({"comment": "looks right"}).to_string();
+        let path = request.path(&format!("/{verb}"));
+        s.approver()
+            .call("POST", &path, &[("If-Match", tag)], body.as_bytes())
+    };
+    for verb in ["approve", "reject"] {
+        decide(verb, "\"0123\"").refused(412, "changed");
+    }
+    decide("approve", &seen).is(200);
+    assert_ne!(seen, tag(&request));
+    // The requester decides on the request as it was before the vote.
+    for verb in ["cancel", "resume"] {
+        s.requester()
+            .call(
+                "POST",
+                &request.path(&format!("/{verb}")),
+                &[("If-Match", &seen)],
+                b"",
+            )
+            .refused(412, "changed");
+    }
+    let now = tag(&request);
+    s.requester()
+        .call("POST", &request.path("/resume"), &[("If-Match", &now)], b"")
+        .is(200);
+    // Without the header, or with a star, anything goes.
+    s.requester()
+        .call("POST", &request.path("/cancel"), &[("If-Match", "*")], b"")
+        .is(200);
+}
