@@ -84,23 +84,32 @@ pub fn approve(
         let (change, mut answer) = book(&request, &pending, &workflow, votes, vote, ttl, now);
         let mut changes = vec![change];
         if answer.status == Status::Approved && workflow.dispatch == Dispatch::OnApproval {
-            let step = pending.dispatch();
-            answer.status = step.to();
-            changes.push(RequestChange::Dispatched {
-                request: RequestRef {
-                    status: Status::Approved,
-                    ..RequestRef::from(&request)
-                },
-                step,
-                deadline: now.plus_secs(active.policies.dispatch_timeout_secs),
-                acknowledged: None,
-            });
+            answer.status = Status::Dispatched;
+            changes.push(dispatch(&request, &pending, &active, now));
         }
         Ok(Verdict::Write(
             changes.into_iter().map(Into::into).collect(),
             answer,
         ))
     })
+}
+
+/// What follows the last vote where the workflow dispatches on approval.
+fn dispatch(
+    request: &Request,
+    pending: &Pending,
+    active: &Active,
+    now: Timestamp,
+) -> RequestChange {
+    RequestChange::Dispatched {
+        request: RequestRef {
+            status: Status::Approved,
+            ..RequestRef::from(request)
+        },
+        step: pending.dispatch(),
+        deadline: now.plus_secs(active.policies.dispatch_timeout_secs),
+        acknowledged: None,
+    }
 }
 
 fn parse_selector(text: &str) -> Result<Selector, Error> {

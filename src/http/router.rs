@@ -35,7 +35,7 @@ pub type HandlerResult = Result<HttpResponse, Error>;
 /// Who may call, and the handler. The guard fixes the handler's type: one that wants a caller cannot be public.
 pub enum Guarded {
     Public(fn(&HttpContext, &RoutedRequest) -> HandlerResult),
-    /// Everybody, in a browser: files of the console, which are no part of the API.
+    /// Everybody, in a browser: files of the console, which are not part of the API.
     Page(fn(&HttpContext, &RoutedRequest) -> HandlerResult),
     /// People, and programs that act like them.
     User(fn(&HttpContext, &Caller, &RoutedRequest) -> HandlerResult),
