@@ -1,7 +1,7 @@
 //! Approves a pending request: books one vote, and approves the request with the last one needed.
 
 use super::view_requests::{issued_by, may_learn_status};
-use super::{App, dialects, note};
+use super::{Active, App, dialects, note};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::approval::{Ballot, Vote, VoteAction, current_step};
