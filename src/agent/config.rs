@@ -13,7 +13,7 @@ use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
 use crate::error::Shown;
 use crate::settings::{self, Env, Location, Notes, Problems, Spanned, Text};
-pub use endpoint::{DRIVERS, Endpoint, Password, Tls};
+pub use endpoint::{DRIVERS, DatabaseEndpoint, Password, Tls};
 pub use raw::{KEYS, Work};
 use raw::{RawAgentConfig, RawAgentDatabase, RawServer};
 use serde::{Deserialize, Serialize};
@@ -65,10 +65,10 @@ pub enum DriverConfig {
         read_only: bool,
     },
     #[cfg(feature = "postgres")]
-    Postgres(Endpoint),
+    Postgres(DatabaseEndpoint),
     /// A MySQL or MariaDB server.
     #[cfg(feature = "mysql")]
-    MySql(Endpoint),
+    MySql(DatabaseEndpoint),
 }
 
 impl DriverConfig {

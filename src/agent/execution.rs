@@ -2,7 +2,7 @@
 
 use super::delivery::{deliver, refuse};
 use super::drivers::rows::push_string;
-use super::drivers::{Cancel, DriverJob, Effect, RunOutcome, StopReason};
+use super::drivers::{Cancel, DriverJob, JobEffect, RunOutcome, StopReason};
 use super::schema_sync::alters;
 use super::wall::Record;
 use super::{AgentShared, RunningExecution};
@@ -196,9 +196,9 @@ fn run(shared: &AgentShared, work: &CheckedExecution) -> RunOutcome {
             .wall
             .run(driver, &work.job, &work.cancel, &mut record)
     }))
-    .unwrap_or_else(|_| RunOutcome::failure(PANICKED, Effect::Unknown));
+    .unwrap_or_else(|_| RunOutcome::failure(PANICKED, JobEffect::Unknown));
     shared.wall.warm_up();
-    let changed = !work.job.operation.is_read() && outcome.effect() != Effect::RolledBack;
+    let changed = !work.job.operation.is_read() && outcome.effect() != JobEffect::RolledBack;
     if changed && work.job.plan.iter().any(|sql| alters(sql)) {
         shared.change(|state| state.altered.insert(work.target.clone()));
     }

@@ -3,7 +3,7 @@
 
 use super::AgentShared;
 use super::delivery::deliver;
-use super::drivers::{Cancel, Effect, RunOutcome};
+use super::drivers::{Cancel, JobEffect, RunOutcome};
 use super::execution::body;
 use super::journal::{Journal, Stage, Unfinished};
 use crate::clock::Timestamp;
@@ -26,8 +26,8 @@ pub fn settle_known(journal: &Journal, now: Timestamp) -> Result<Vec<Unfinished>
     let mut asked_about = Vec::new();
     for left in journal.unfinished()? {
         let effect = match &left.stage {
-            Stage::Claimed | Stage::Started { atomic: true } => Effect::RolledBack,
-            Stage::Started { atomic: false } => Effect::Unknown,
+            Stage::Claimed | Stage::Started { atomic: true } => JobEffect::RolledBack,
+            Stage::Started { atomic: false } => JobEffect::Unknown,
             Stage::Committing { .. } => {
                 asked_about.push(left);
                 continue;
@@ -44,11 +44,11 @@ pub fn settle_known(journal: &Journal, now: Timestamp) -> Result<Vec<Unfinished>
 }
 
 /// What is handed in for an execution that ended with the process that ran it.
-fn crashed(effect: Effect, rows: u64) -> String {
+fn crashed(effect: JobEffect, rows: u64) -> String {
     let message = match effect {
-        Effect::Committed => return body(&RunOutcome::Changed { rows }, Duration::ZERO),
-        Effect::RolledBack => "agent stopped while the statement ran; rolled back",
-        Effect::Partial | Effect::Unknown => {
+        JobEffect::Committed => return body(&RunOutcome::Changed { rows }, Duration::ZERO),
+        JobEffect::RolledBack => "agent stopped while the statement ran; rolled back",
+        JobEffect::Partial | JobEffect::Unknown => {
             "agent stopped while the statement ran; it may or may not have taken effect"
         }
     };
@@ -80,20 +80,20 @@ pub fn run(shared: &Arc<AgentShared>) {
 }
 
 /// What the database says; `None` if the agent stops first, for the next start asks again.
-fn ask(shared: &AgentShared, left: &Unfinished) -> Option<Effect> {
+fn ask(shared: &AgentShared, left: &Unfinished) -> Option<JobEffect> {
     let Stage::Committing { mark, .. } = &left.stage else {
-        return Some(Effect::Unknown);
+        return Some(JobEffect::Unknown);
     };
     let (database, environment) = &left.target;
     let target = Target::new(database, environment).ok();
     let Some(driver) = target.and_then(|target| shared.drivers.get(&target)) else {
-        return Some(Effect::Unknown);
+        return Some(JobEffect::Unknown);
     };
     let began = Instant::now();
     loop {
         let effect = shared.wall.settle(driver, mark.as_deref(), &Cancel::new());
         // A database that keeps no record of it will not have one later.
-        let final_answer = effect != Effect::Unknown || shared.wall.check(driver).is_ok();
+        let final_answer = effect != JobEffect::Unknown || shared.wall.check(driver).is_ok();
         if final_answer || began.elapsed() > ASK_FOR {
             return Some(effect);
         }

@@ -10,7 +10,7 @@ mod sqlite;
 
 use crate::support::Temp;
 use dbward::agent::config::DriverConfig;
-use dbward::agent::drivers::{Cancel, DriverJob, Effect, RunOutcome, StopReason};
+use dbward::agent::drivers::{Cancel, DriverJob, JobEffect, RunOutcome, StopReason};
 use dbward::agent::wall::{Record, Wall};
 use dbward::domain::id::Operation;
 use serde_json::Value;
@@ -131,7 +131,7 @@ impl Place {
 }
 
 /// The message of a failure, and what it left.
-pub fn failure(outcome: RunOutcome) -> (String, Effect) {
+pub fn failure(outcome: RunOutcome) -> (String, JobEffect) {
     match outcome {
         RunOutcome::Failed {
             message, effect, ..
@@ -179,7 +179,7 @@ pub mod claims {
             "INSERT INTO t VALUES (3, 'd')",
             "INSERT INTO t VALUES (1, 'again')",
         ]));
-        assert_eq!(effect, Effect::RolledBack);
+        assert_eq!(effect, JobEffect::RolledBack);
         assert!(
             message.starts_with("statement 2: ") && message.ends_with("; rolled back"),
             "{message}"
@@ -200,7 +200,7 @@ pub mod claims {
             &Cancel::new(),
             &mut journal,
         ));
-        assert_eq!(effect, Effect::RolledBack, "{message}");
+        assert_eq!(effect, JobEffect::RolledBack, "{message}");
         assert!(message.contains("the journal is full"), "{message}");
         assert!(journal.committing && journal.atomic == Some(true));
         assert_eq!(place.count("t"), 0);
@@ -227,7 +227,7 @@ pub mod claims {
                 matches!(
                     outcome,
                     RunOutcome::Failed {
-                        effect: Effect::RolledBack,
+                        effect: JobEffect::RolledBack,
                         ..
                     }
                 ),
@@ -250,7 +250,7 @@ pub mod claims {
         place.done(&[set]);
         place.done(&[temporary]);
         let (_, effect) = failure(place.read(&["SELECT * FROM only_mine"]));
-        assert_eq!(effect, Effect::RolledBack);
+        assert_eq!(effect, JobEffect::RolledBack);
     }
 
     pub fn time_ends_what_does_not_end(place: &Place, endless: &str) {
@@ -260,7 +260,7 @@ pub mod claims {
         let (message, effect) = failure(place.run(&job));
         assert_eq!(
             (message.as_str(), effect),
-            ("statement timeout reached (1 s)", Effect::RolledBack)
+            ("statement timeout reached (1 s)", JobEffect::RolledBack)
         );
         assert!(
             began.elapsed() < Duration::from_secs(12),
@@ -285,7 +285,7 @@ pub mod claims {
         let (message, effect) = failure(thread.join().unwrap());
         assert_eq!(
             (message.as_str(), effect),
-            ("query cancelled; rolled back", Effect::RolledBack)
+            ("query cancelled; rolled back", JobEffect::RolledBack)
         );
         assert!(
             began.elapsed() < Duration::from_secs(15),
@@ -319,7 +319,7 @@ pub mod claims {
         );
         job.max_affected_rows = Some(3);
         let (message, effect) = failure(place.run(&job));
-        assert_eq!(effect, Effect::RolledBack, "{message}");
+        assert_eq!(effect, JobEffect::RolledBack, "{message}");
         assert!(
             message.contains("4 rows would change, 3 approved: nothing was changed"),
             "{message}"

@@ -27,7 +27,7 @@ pub const LOCK_TIMEOUT_SECS_DEFAULT: u64 = 5;
 pub const LOCK_TIMEOUT_SECS_MAX: u64 = 3600;
 
 /// What differs between the kinds of servers.
-pub struct Kind {
+pub struct ServerKind {
     /// Schemes of its URLs.
     schemes: &'static [&'static str],
     port: u16,
@@ -36,13 +36,13 @@ pub struct Kind {
 }
 
 #[cfg(feature = "postgres")]
-pub const POSTGRES: Kind = Kind {
+pub const POSTGRES: ServerKind = ServerKind {
     schemes: &["postgres", "postgresql"],
     port: 5432,
     user: "postgres",
 };
 #[cfg(feature = "mysql")]
-pub const MYSQL: Kind = Kind {
+pub const MYSQL: ServerKind = ServerKind {
     schemes: &["mysql", "mariadb"],
     port: 3306,
     user: "root",
@@ -70,7 +70,7 @@ pub enum Tls {
 
 /// A database on a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Endpoint {
+pub struct DatabaseEndpoint {
     /// Name or address of the host; a path that begins with `/` is a Unix socket (for PostgreSQL the folder of it).
     pub host: String,
     pub port: u16,
@@ -90,7 +90,7 @@ pub struct Endpoint {
     pub lock_timeout_secs: u64,
 }
 
-impl Endpoint {
+impl DatabaseEndpoint {
     /// Whether `host` is this machine.
     fn is_local(host: &str) -> bool {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -134,9 +134,9 @@ pub fn refuse_keys(raw: &RawAgentDatabase, notes: &mut Notes) {
 pub fn read(
     raw: &RawAgentDatabase,
     base: &Path,
-    kind: &Kind,
+    kind: &ServerKind,
     notes: &mut Notes,
-) -> Option<Endpoint> {
+) -> Option<DatabaseEndpoint> {
     if let Some(path) = given(&raw.path) {
         notes.problem(&path.at, "this key is of the driver `sqlite`");
     }
@@ -176,8 +176,8 @@ pub fn read(
     let port = in_bounds(&raw.port, 1..=u64::from(u16::MAX), notes);
     let lock_timeout_secs = in_bounds(&raw.lock_timeout_secs, 1..=LOCK_TIMEOUT_SECS_MAX, notes);
     let host = host?;
-    Some(Endpoint {
-        tls: tls.unwrap_or(match Endpoint::is_local(&host) {
+    Some(DatabaseEndpoint {
+        tls: tls.unwrap_or(match DatabaseEndpoint::is_local(&host) {
             true => Tls::Off,
             false => Tls::VerifyFull,
         }),
@@ -267,7 +267,7 @@ fn read_password(raw: &RawAgentDatabase, base: &Path, notes: &mut Notes) -> Opti
     }
 }
 
-fn parse_url(url: &str, kind: &Kind) -> Result<Parts, String> {
+fn parse_url(url: &str, kind: &ServerKind) -> Result<Parts, String> {
     let (scheme, rest) = url.split_once("://").ok_or("not a URL")?;
     if !kind.schemes.contains(&scheme) {
         return Err(format!(

@@ -210,7 +210,7 @@ fn the_example_shows_every_key_at_its_default() {
     }
 }
 
-fn server(keys: &str) -> Result<Endpoint, Problems> {
+fn server(keys: &str) -> Result<DatabaseEndpoint, Problems> {
     let text = SMALL.replace("driver = \"sqlite\"\npath = \"app.db\"", keys);
     let config = parse(&text)?;
     match config

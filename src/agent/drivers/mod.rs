@@ -56,7 +56,7 @@ impl DriverJob {
 
 /// What is left of a job in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
+pub enum JobEffect {
     /// All of it took effect; also a read that returned its result.
     Committed,
     /// Nothing of it did.
@@ -67,24 +67,24 @@ pub enum Effect {
     Unknown,
 }
 
-impl Effect {
+impl JobEffect {
     /// The word of the protocol: `committed`, `rolled_back`, `partial` or `unknown`.
     pub fn as_str(self) -> &'static str {
         match self {
-            Effect::Committed => "committed",
-            Effect::RolledBack => "rolled_back",
-            Effect::Partial => "partial",
-            Effect::Unknown => "unknown",
+            JobEffect::Committed => "committed",
+            JobEffect::RolledBack => "rolled_back",
+            JobEffect::Partial => "partial",
+            JobEffect::Unknown => "unknown",
         }
     }
 
     /// The effect with that word.
-    pub fn parse(word: &str) -> Option<Effect> {
+    pub fn parse(word: &str) -> Option<JobEffect> {
         [
-            Effect::Committed,
-            Effect::RolledBack,
-            Effect::Partial,
-            Effect::Unknown,
+            JobEffect::Committed,
+            JobEffect::RolledBack,
+            JobEffect::Partial,
+            JobEffect::Unknown,
         ]
         .into_iter()
         .find(|effect| effect.as_str() == word)
@@ -116,7 +116,7 @@ pub enum RunOutcome {
         /// For the requester; may hold values of the database, so it is not logged.
         message: String,
         /// What is left of it.
-        effect: Effect,
+        effect: JobEffect,
         /// What the database adds that quotes values of rows; for the requester alone.
         detail: Option<String>,
         /// The result as JSON text, where there is one all the same.
@@ -127,11 +127,11 @@ pub enum RunOutcome {
 impl RunOutcome {
     /// A failure that left nothing, its message cut to [`ERROR_BYTES_MAX`].
     pub fn failed(message: impl Into<String>) -> RunOutcome {
-        RunOutcome::failure(message, Effect::RolledBack)
+        RunOutcome::failure(message, JobEffect::RolledBack)
     }
 
     /// A failure, its message cut to [`ERROR_BYTES_MAX`].
-    pub fn failure(message: impl Into<String>, effect: Effect) -> RunOutcome {
+    pub fn failure(message: impl Into<String>, effect: JobEffect) -> RunOutcome {
         RunOutcome::Failed {
             message: cut(message.into()),
             effect,
@@ -159,10 +159,10 @@ impl RunOutcome {
     }
 
     /// What is left in the database.
-    pub fn effect(&self) -> Effect {
+    pub fn effect(&self) -> JobEffect {
         match self {
             RunOutcome::Failed { effect, .. } => *effect,
-            _ => Effect::Committed,
+            _ => JobEffect::Committed,
         }
     }
 }
@@ -253,7 +253,7 @@ pub trait Driver: Send + Sync {
     fn interrupt(&self, session: &str, hard: bool, cancel: &Cancel) -> Result<(), String>;
 
     /// What became of a commit that was announced with `mark`, as far as the database can tell.
-    fn settle(&self, mark: Option<&str>, cancel: &Cancel) -> Effect;
+    fn settle(&self, mark: Option<&str>, cancel: &Cancel) -> JobEffect;
 }
 
 /// The driver that a configuration names. Opens nothing yet.

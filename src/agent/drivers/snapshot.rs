@@ -9,19 +9,19 @@ pub const TABLES_MAX: usize = 5000;
 const BYTES_MAX: usize = 8 << 20;
 
 #[derive(Debug, Default, Serialize)]
-pub struct Table {
+pub struct TableDescription {
     pub name: String,
     pub schema_name: String,
     /// As the statistics say; -1 where they say nothing.
     pub estimated_rows: i64,
-    pub columns: Vec<Column>,
-    pub constraints: Vec<Constraint>,
+    pub columns: Vec<ColumnDescription>,
+    pub constraints: Vec<ConstraintDescription>,
     pub indexes: Vec<Index>,
     pub triggers: Vec<Trigger>,
 }
 
 #[derive(Debug, Serialize)]
-pub struct Column {
+pub struct ColumnDescription {
     pub name: String,
     pub data_type: String,
     pub nullable: bool,
@@ -30,7 +30,7 @@ pub struct Column {
 }
 
 #[derive(Debug, Serialize)]
-pub struct Constraint {
+pub struct ConstraintDescription {
     pub name: String,
     /// `primary_key`, `foreign_key`, `unique` or `check`.
     pub constraint_type: &'static str,
@@ -58,14 +58,14 @@ pub struct Trigger {
 
 /// Tables in the making, by schema and name.
 #[derive(Default)]
-pub struct Snapshot(BTreeMap<(String, String), Table>);
+pub struct SchemaDescription(BTreeMap<(String, String), TableDescription>);
 
-impl Snapshot {
+impl SchemaDescription {
     /// Adds a table.
     ///
     /// # Errors
     /// The sentence about too many.
-    pub fn add(&mut self, table: Table) -> Result<(), String> {
+    pub fn add(&mut self, table: TableDescription) -> Result<(), String> {
         if self.0.len() == TABLES_MAX {
             return Err(format!("the database has more than {TABLES_MAX} tables"));
         }
@@ -75,7 +75,7 @@ impl Snapshot {
     }
 
     /// The table of that schema and name, if it was added.
-    pub fn table(&mut self, schema: &str, name: &str) -> Option<&mut Table> {
+    pub fn table(&mut self, schema: &str, name: &str) -> Option<&mut TableDescription> {
         self.0.get_mut(&(schema.to_owned(), name.to_owned()))
     }
 
@@ -86,7 +86,7 @@ impl Snapshot {
     pub fn finish(self) -> Result<String, String> {
         #[derive(Serialize)]
         struct All {
-            tables: Vec<Table>,
+            tables: Vec<TableDescription>,
         }
         let all = All {
             tables: self.0.into_values().collect(),

@@ -10,7 +10,7 @@ mod describe;
 mod explain;
 
 use super::rows::{Cell, Results};
-use super::{Cancel, Control, Driver, DriverJob, Effect, RunOutcome, guard, over_bound};
+use super::{Cancel, Control, Driver, DriverJob, JobEffect, RunOutcome, guard, over_bound};
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Operation;
 use rusqlite::config::DbConfig;
@@ -154,9 +154,9 @@ impl Driver for Sqlite {
         Ok(())
     }
 
-    fn settle(&self, _: Option<&str>, _: &Cancel) -> Effect {
+    fn settle(&self, _: Option<&str>, _: &Cancel) -> JobEffect {
         // A file does not remember transactions.
-        Effect::Unknown
+        JobEffect::Unknown
     }
 
     fn run(&self, job: &DriverJob, control: &dyn Control) -> RunOutcome {
@@ -326,7 +326,7 @@ fn run_write(
         Ok(()) => Ok(RunOutcome::Changed { rows }),
         Err(EarlyStop::Failed(text)) if conn.is_autocommit() => Ok(RunOutcome::failure(
             format!("commit failed: {text}; the statement may or may not have taken effect"),
-            Effect::Unknown,
+            JobEffect::Unknown,
         )),
         Err(stop) => Err(rolled_back(conn, stop, watch)),
     }

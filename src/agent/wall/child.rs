@@ -1,6 +1,6 @@
 //! The child's side: one task, then the end.
 
-use super::{FromChild, Task, ToChild, WireOutcome, Work, frame, limits};
+use super::{FromChild, Task, TaskKind, ToChild, WireOutcome, frame, limits};
 use crate::agent::drivers::{Cancel, Control, Driver, DriverJob, RunOutcome, StopReason, driver};
 use std::io::{Stdout, stdin, stdout};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -22,7 +22,7 @@ pub fn run() -> Result<(), String> {
         Err(_) => return Err("the child of the agent cannot read its task".to_owned()),
     };
     let timeout_secs = match &task.work {
-        Work::Run(job) => job.timeout_secs,
+        TaskKind::Run(job) => job.timeout_secs,
         _ => 0,
     };
     limits::apply(task.work.reads(), timeout_secs)?;
@@ -60,7 +60,7 @@ fn perform(task: Task, link: &Link) -> FromChild {
     let driver = driver(&task.driver);
     let cancel = &link.cancel;
     let answer = match task.work {
-        Work::Run(job) => {
+        TaskKind::Run(job) => {
             let outcome = match job.job() {
                 Some(job) => run_job(driver.as_ref(), &job, link),
                 None => RunOutcome::failed("this agent does not know the operation"),
@@ -74,13 +74,13 @@ fn perform(task: Task, link: &Link) -> FromChild {
                 }
             }));
         }
-        Work::Describe => driver.describe(cancel),
-        Work::Explain(sql) => driver.explain(&sql, cancel),
-        Work::Check => driver.check(cancel).map(|()| String::new()),
-        Work::Interrupt { session, hard } => driver
+        TaskKind::Describe => driver.describe(cancel),
+        TaskKind::Explain(sql) => driver.explain(&sql, cancel),
+        TaskKind::Check => driver.check(cancel).map(|()| String::new()),
+        TaskKind::Interrupt { session, hard } => driver
             .interrupt(&session, hard, cancel)
             .map(|()| String::new()),
-        Work::Settle(mark) => Ok(driver.settle(mark.as_deref(), cancel).as_str().to_owned()),
+        TaskKind::Settle(mark) => Ok(driver.settle(mark.as_deref(), cancel).as_str().to_owned()),
     };
     FromChild::Answer(answer)
 }

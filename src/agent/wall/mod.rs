@@ -29,7 +29,7 @@ mod process;
 pub use parent::{Record, Wall};
 
 use super::config::DriverConfig;
-use super::drivers::{DriverJob, Effect, RunOutcome};
+use super::drivers::{DriverJob, JobEffect, RunOutcome};
 use crate::domain::id::Operation;
 use serde::{Deserialize, Serialize};
 
@@ -37,12 +37,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Task {
     pub driver: DriverConfig,
-    pub work: Work,
+    pub work: TaskKind,
 }
 
 /// The kinds of work.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum Work {
+pub enum TaskKind {
     Run(WireJob),
     Describe,
     Explain(String),
@@ -57,11 +57,11 @@ pub enum Work {
     Settle(Option<String>),
 }
 
-impl Work {
+impl TaskKind {
     /// Whether it only reads.
     fn reads(&self) -> bool {
         match self {
-            Work::Run(job) => Operation::parse(&job.operation).is_some_and(Operation::is_read),
+            TaskKind::Run(job) => Operation::parse(&job.operation).is_some_and(Operation::is_read),
             _ => true,
         }
     }
@@ -187,7 +187,7 @@ impl WireOutcome {
                 json,
             } => RunOutcome::Failed {
                 message,
-                effect: Effect::parse(&effect).unwrap_or(Effect::Unknown),
+                effect: JobEffect::parse(&effect).unwrap_or(JobEffect::Unknown),
                 detail,
                 json,
             },

@@ -1,9 +1,9 @@
 //! The parent's side: children kept warm, and one supervised at a time by the thread that wants something done.
 
-use super::process::Process;
-use super::{FromChild, Task, ToChild, WireJob, Work, frame};
+use super::process::ChildProcess;
+use super::{FromChild, Task, TaskKind, ToChild, WireJob, frame};
 use crate::agent::config::DriverConfig;
-use crate::agent::drivers::{Cancel, DriverJob, Effect, RunOutcome, StopReason};
+use crate::agent::drivers::{Cancel, DriverJob, JobEffect, RunOutcome, StopReason};
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::RecvTimeoutError;
@@ -39,7 +39,7 @@ pub struct Wall {
     /// None in unit tests only, where no program is built: everything happens in this process.
     program: Option<PathBuf>,
     /// Children that wait for a task, at most `warm_max`.
-    warm: Mutex<Vec<Process>>,
+    warm: Mutex<Vec<ChildProcess>>,
     warm_max: usize,
 }
 
@@ -83,18 +83,18 @@ impl Wall {
         }
     }
 
-    fn warm(&self) -> std::sync::MutexGuard<'_, Vec<Process>> {
+    fn warm(&self) -> std::sync::MutexGuard<'_, Vec<ChildProcess>> {
         self.warm.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn start(&self) -> io::Result<Process> {
+    fn start(&self) -> io::Result<ChildProcess> {
         match &self.program {
-            Some(program) => Process::start(program),
+            Some(program) => ChildProcess::start(program),
             None => Err(io::Error::other("there is no program to start")),
         }
     }
 
-    fn take(&self) -> io::Result<Process> {
+    fn take(&self) -> io::Result<ChildProcess> {
         loop {
             let waiting = self.warm().pop();
             match waiting {
@@ -131,7 +131,7 @@ impl Wall {
         };
         let task = Task {
             driver: driver.clone(),
-            work: Work::Run(WireJob::of(job)),
+            work: TaskKind::Run(WireJob::of(job)),
         };
         if let Err(e) = frame::write(&mut process.to, &task) {
             return RunOutcome::failed(format!("not run: the child process takes no task: {e}"));
@@ -157,7 +157,7 @@ impl Wall {
     /// # Errors
     /// As there.
     pub fn describe(&self, driver: &DriverConfig, cancel: &Cancel) -> Result<String, String> {
-        self.answer(driver, Work::Describe, ANSWER_WITHIN, cancel)
+        self.answer(driver, TaskKind::Describe, ANSWER_WITHIN, cancel)
     }
 
     /// The plan of `sql`, see [`crate::agent::drivers::Driver::explain`].
@@ -170,7 +170,12 @@ impl Wall {
         sql: &str,
         cancel: &Cancel,
     ) -> Result<String, String> {
-        self.answer(driver, Work::Explain(sql.to_owned()), ANSWER_WITHIN, cancel)
+        self.answer(
+            driver,
+            TaskKind::Explain(sql.to_owned()),
+            ANSWER_WITHIN,
+            cancel,
+        )
     }
 
     /// Whether the database can be opened.
@@ -178,22 +183,22 @@ impl Wall {
     /// # Errors
     /// The sentence that says why not.
     pub fn check(&self, driver: &DriverConfig) -> Result<(), String> {
-        self.answer(driver, Work::Check, ANSWER_WITHIN, &Cancel::new())
+        self.answer(driver, TaskKind::Check, ANSWER_WITHIN, &Cancel::new())
             .map(|_| ())
     }
 
     /// What became of a commit that was announced with `mark`.
-    pub fn settle(&self, driver: &DriverConfig, mark: Option<&str>, cancel: &Cancel) -> Effect {
-        let work = Work::Settle(mark.map(str::to_owned));
+    pub fn settle(&self, driver: &DriverConfig, mark: Option<&str>, cancel: &Cancel) -> JobEffect {
+        let work = TaskKind::Settle(mark.map(str::to_owned));
         let answer = self.answer(driver, work, ANSWER_WITHIN, cancel);
         answer
             .ok()
-            .and_then(|word| Effect::parse(&word))
-            .unwrap_or(Effect::Unknown)
+            .and_then(|word| JobEffect::parse(&word))
+            .unwrap_or(JobEffect::Unknown)
     }
 
     fn interrupt(&self, driver: &DriverConfig, session: &str, hard: bool) {
-        let work = Work::Interrupt {
+        let work = TaskKind::Interrupt {
             session: session.to_owned(),
             hard,
         };
@@ -205,7 +210,7 @@ impl Wall {
     fn answer(
         &self,
         driver: &DriverConfig,
-        work: Work,
+        work: TaskKind,
         within: Duration,
         cancel: &Cancel,
     ) -> Result<String, String> {
@@ -248,7 +253,7 @@ struct Run<'a> {
     driver: &'a DriverConfig,
     job: &'a DriverJob,
     cancel: &'a Cancel,
-    process: Process,
+    process: ChildProcess,
     stage: Stage,
     session: Option<String>,
     deadline: Option<Instant>,
@@ -344,14 +349,14 @@ impl Run<'_> {
     /// What is known of a run whose child has ended without an outcome.
     fn died(&mut self, why: &str) -> RunOutcome {
         let effect = match &self.stage {
-            Stage::Claimed | Stage::Started { atomic: true } => Effect::RolledBack,
-            Stage::Started { atomic: false } => Effect::Unknown,
+            Stage::Claimed | Stage::Started { atomic: true } => JobEffect::RolledBack,
+            Stage::Started { atomic: false } => JobEffect::Unknown,
             Stage::Committing { mark, rows } => {
                 match self
                     .wall
                     .settle(self.driver, mark.as_deref(), &Cancel::new())
                 {
-                    Effect::Committed => return RunOutcome::Changed { rows: *rows },
+                    JobEffect::Committed => return RunOutcome::Changed { rows: *rows },
                     effect => effect,
                 }
             }
@@ -359,9 +364,9 @@ impl Run<'_> {
         let read = self.job.operation.is_read();
         RunOutcome::failure(
             match effect {
-                Effect::RolledBack if read => why.to_owned(),
-                Effect::RolledBack => format!("{why}; rolled back"),
-                Effect::Committed | Effect::Partial | Effect::Unknown => {
+                JobEffect::RolledBack if read => why.to_owned(),
+                JobEffect::RolledBack => format!("{why}; rolled back"),
+                JobEffect::Committed | JobEffect::Partial | JobEffect::Unknown => {
                     format!("{why}; the statement may or may not have taken effect")
                 }
             },
@@ -405,12 +410,14 @@ mod here {
         driver(at).run(job, &Here { cancel, record })
     }
 
-    pub fn answer(at: &DriverConfig, work: &Work, cancel: &Cancel) -> Result<String, String> {
+    pub fn answer(at: &DriverConfig, work: &TaskKind, cancel: &Cancel) -> Result<String, String> {
         let driver = driver(at);
         match work {
-            Work::Describe => driver.describe(cancel),
-            Work::Explain(sql) => driver.explain(sql, cancel),
-            Work::Settle(mark) => Ok(driver.settle(mark.as_deref(), cancel).as_str().to_owned()),
+            TaskKind::Describe => driver.describe(cancel),
+            TaskKind::Explain(sql) => driver.explain(sql, cancel),
+            TaskKind::Settle(mark) => {
+                Ok(driver.settle(mark.as_deref(), cancel).as_str().to_owned())
+            }
             _ => driver.check(cancel).map(|()| String::new()),
         }
     }

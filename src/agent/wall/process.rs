@@ -17,14 +17,14 @@ const FRAMES_MAX: usize = 4;
 const COMMAND: &str = "agent-child";
 
 /// A child that runs.
-pub(super) struct Process {
+pub(super) struct ChildProcess {
     pub(super) child: Child,
     pub(super) to: ChildStdin,
     pub(super) from: Receiver<io::Result<FromChild>>,
 }
 
-impl Process {
-    pub(super) fn start(program: &Path) -> io::Result<Process> {
+impl ChildProcess {
+    pub(super) fn start(program: &Path) -> io::Result<ChildProcess> {
         let mut command = Command::new(program);
         command
             .arg(COMMAND)
@@ -51,7 +51,7 @@ impl Process {
                     }
                 }
             })?;
-        Ok(Process { child, to, from })
+        Ok(ChildProcess { child, to, from })
     }
 
     pub(super) fn kill(&mut self) {
@@ -77,7 +77,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         self.kill();
         // No zombie is left.

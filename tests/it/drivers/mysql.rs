@@ -4,7 +4,7 @@ mod served;
 
 use super::places::mysql;
 use super::{claims, failure, job};
-use dbward::agent::drivers::{Effect, RunOutcome};
+use dbward::agent::drivers::{JobEffect, RunOutcome};
 use dbward::domain::id::Operation;
 
 #[test]
@@ -165,7 +165,7 @@ fn ddl_that_commits_is_named_in_the_outcome() {
         "INSERT INTO t VALUES (1)",
     ];
     let (message, effect) = failure(place.write(&plan));
-    assert_eq!(effect, Effect::Partial);
+    assert_eq!(effect, JobEffect::Partial);
     assert!(
         message.starts_with("statement 4: ")
             && message.contains("statements 1 to 2 of the plan stay"),
@@ -175,7 +175,7 @@ fn ddl_that_commits_is_named_in_the_outcome() {
     // The failing DDL itself commits what came before it.
     let (message, effect) =
         failure(place.write(&["INSERT INTO t VALUES (5)", "CREATE TABLE u (id INTEGER)"]));
-    assert_eq!(effect, Effect::Partial, "{message}");
+    assert_eq!(effect, JobEffect::Partial, "{message}");
     assert!(
         message.contains("statement 1 of the plan stays"),
         "{message}"
@@ -190,12 +190,12 @@ fn tables_that_cannot_roll_back_are_named_in_the_outcome() {
     place.done(&["CREATE TABLE m (id INTEGER PRIMARY KEY) ENGINE = MyISAM"]);
     let (message, effect) =
         failure(place.write(&["INSERT INTO m VALUES (1)", "INSERT INTO m VALUES (1)"]));
-    assert_eq!(effect, Effect::Partial, "{message}");
+    assert_eq!(effect, JobEffect::Partial, "{message}");
     assert!(message.contains("cannot roll back"), "{message}");
     let mut bounded = job(Operation::ExecuteDml, &["INSERT INTO m VALUES (2)"]);
     bounded.max_affected_rows = Some(1);
     let (message, effect) = failure(place.run(&bounded));
-    assert_eq!(effect, Effect::RolledBack);
+    assert_eq!(effect, JobEffect::RolledBack);
     assert!(
         message.starts_with("not run: ") && message.contains("cannot roll back")
             || message.contains("can roll back"),

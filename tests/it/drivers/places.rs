@@ -2,7 +2,7 @@
 
 use super::{Journal, Place, job};
 use crate::support::Temp;
-use dbward::agent::config::{DriverConfig, Endpoint, Password, Tls};
+use dbward::agent::config::{DatabaseEndpoint, DriverConfig, Password, Tls};
 use dbward::agent::drivers::{Cancel, RunOutcome};
 use dbward::agent::wall::Wall;
 use dbward::crypto::{hex, random};
@@ -29,7 +29,7 @@ pub fn sqlite() -> Place {
 }
 
 /// Where the URL in `variable` points to: `scheme://user:password@host:port/database`.
-fn endpoint(variable: &str, port: u16) -> Endpoint {
+fn endpoint(variable: &str, port: u16) -> DatabaseEndpoint {
     let url = std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set"));
     let (_, rest) = url.split_once("://").unwrap();
     let (authority, database) = rest.split_once('/').unwrap();
@@ -38,7 +38,7 @@ fn endpoint(variable: &str, port: u16) -> Endpoint {
     let (host, port) = place
         .split_once(':')
         .map_or((place, port), |(host, port)| (host, port.parse().unwrap()));
-    Endpoint {
+    DatabaseEndpoint {
         host: host.to_owned(),
         port,
         user: user.to_owned(),
@@ -68,8 +68,8 @@ pub fn on_server(driver: &DriverConfig, sql: &str) {
 }
 
 fn fresh(
-    server: Endpoint,
-    kind: fn(Endpoint) -> DriverConfig,
+    server: DatabaseEndpoint,
+    kind: fn(DatabaseEndpoint) -> DriverConfig,
     how: &str,
     drop: &'static str,
 ) -> Place {
@@ -81,7 +81,7 @@ fn fresh(
     let at = kind(server.clone());
     let database = name.clone();
     Place {
-        driver: kind(Endpoint {
+        driver: kind(DatabaseEndpoint {
             database: name,
             ..server
         }),

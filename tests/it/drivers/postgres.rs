@@ -5,7 +5,7 @@ mod served;
 use super::places::{on_server, postgres, postgres_made};
 use super::{Journal, claims, failure, job};
 use dbward::agent::config::DriverConfig;
-use dbward::agent::drivers::{Cancel, Effect, RunOutcome};
+use dbward::agent::drivers::{Cancel, JobEffect, RunOutcome};
 use dbward::domain::id::Operation;
 use serde_json::json;
 
@@ -205,7 +205,7 @@ fn rows_of_cascades_and_triggers_count_against_the_bound() {
     let mut delete = job(Operation::ExecuteDml, &["DELETE FROM p WHERE id = 1"]);
     delete.max_affected_rows = Some(100);
     let (message, effect) = failure(place.run(&delete));
-    assert_eq!(effect, Effect::RolledBack);
+    assert_eq!(effect, JobEffect::RolledBack);
     assert!(
         message.contains("101 rows would change, 100 approved"),
         "{message}"
@@ -247,9 +247,9 @@ fn what_a_commit_came_to_is_asked_of_the_database() {
             .wall
             .settle(&place.driver, mark.as_deref(), &Cancel::new())
     };
-    assert_eq!(settle(&committed), Effect::Committed);
-    assert_eq!(settle(&rolled_back), Effect::RolledBack);
-    assert_eq!(settle(&Some("no number".to_owned())), Effect::Unknown);
+    assert_eq!(settle(&committed), JobEffect::Committed);
+    assert_eq!(settle(&rolled_back), JobEffect::RolledBack);
+    assert_eq!(settle(&Some("no number".to_owned())), JobEffect::Unknown);
 }
 
 #[test]
@@ -259,12 +259,12 @@ fn what_runs_in_no_transaction_runs_alone_and_says_what_it_left() {
     place.done(&["CREATE TABLE t (id INTEGER)"]);
     place.done(&["INSERT INTO t VALUES (1), (1)"]);
     let (message, effect) = failure(place.write(&["CREATE UNIQUE INDEX CONCURRENTLY u ON t (id)"]));
-    assert_eq!(effect, Effect::Partial, "{message}");
+    assert_eq!(effect, JobEffect::Partial, "{message}");
     assert!(message.contains("left an invalid index: u"), "{message}");
     place.done(&["DROP INDEX CONCURRENTLY u"]);
     place.done(&["CREATE INDEX CONCURRENTLY i ON t (id)"]);
     let (message, effect) = failure(place.write(&["INSERT INTO t VALUES (2)", "VACUUM t"]));
-    assert_eq!(effect, Effect::RolledBack, "{message}");
+    assert_eq!(effect, JobEffect::RolledBack, "{message}");
     assert_eq!(place.count("t"), 2);
 }
 
@@ -286,7 +286,7 @@ fn a_lock_is_waited_for_no_longer_than_configured() {
         place.value("SELECT count(*) AS n FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 't'::regclass") == "1"
     });
     let (message, effect) = failure(place.write(&["ALTER TABLE t ADD COLUMN v INTEGER"]));
-    assert_eq!(effect, Effect::RolledBack);
+    assert_eq!(effect, JobEffect::RolledBack);
     assert!(message.contains("55P03"), "{message}");
     cancel.ask(dbward::agent::drivers::StopReason::Cancelled);
     failure(thread.join().unwrap());

@@ -3,7 +3,7 @@
 
 use super::Place;
 use crate::support::{Answer, Program, Request, Server, Temp, binary, eventually};
-use dbward::agent::config::{DriverConfig, Endpoint};
+use dbward::agent::config::{DatabaseEndpoint, DriverConfig};
 use serde_json::json;
 
 /// Everything waits for an approver, and takes at most so many seconds.
@@ -36,7 +36,7 @@ pub struct Served {
 
 /// The keys of a table of agent.toml.
 fn keys(driver: &DriverConfig) -> String {
-    let at = |kind: &str, at: &Endpoint| {
+    let at = |kind: &str, at: &DatabaseEndpoint| {
         let password = at.password.as_ref().map_or(String::new(), |password| {
             format!("password = {:?}\n", String::from_utf8_lossy(&password.0))
         });

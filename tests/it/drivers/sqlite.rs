@@ -2,7 +2,7 @@
 
 use super::places::sqlite;
 use super::{Place, claims, failure, job, running};
-use dbward::agent::drivers::{Effect, StopReason};
+use dbward::agent::drivers::{JobEffect, StopReason};
 use dbward::domain::id::Operation;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -82,7 +82,7 @@ fn ends_soon(place: &Place, sql: &str, says: &[&str]) {
     let began = Instant::now();
     let (message, effect) = failure(place.read(&[sql]));
     assert!(says.iter().any(|says| message.contains(says)), "{message}");
-    assert_eq!(effect, Effect::RolledBack);
+    assert_eq!(effect, JobEffect::RolledBack);
     assert!(
         began.elapsed() < Duration::from_secs(29),
         "{:?}",
@@ -99,7 +99,7 @@ fn a_statement_that_ignores_interrupts_is_killed_when_its_time_is_up() {
     let (message, effect) = failure(place.run(&read));
     assert_eq!(
         (message.as_str(), effect),
-        ("statement timeout reached (1 s)", Effect::RolledBack)
+        ("statement timeout reached (1 s)", JobEffect::RolledBack)
     );
     assert!(
         began.elapsed() < Duration::from_secs(12),

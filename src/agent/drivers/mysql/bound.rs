@@ -1,14 +1,18 @@
 //! Whether the number of rows that a plan changes can be known: only of plain INSERT, UPDATE and DELETE on
 //! transactional tables without triggers and without keys that pass a change on. These databases count nothing else.
 
-use super::session::{Session, Stop, Watch};
+use super::session::{MySqlDeadline, MySqlStop, Session};
 use crate::agent::drivers::{DriverJob, guard};
 use crate::domain::dialect::Dialect;
 
 /// Refuses a plan whose rows nobody can count.
-pub(super) fn provable(session: &mut Session, job: &DriverJob, watch: &Watch) -> Result<(), Stop> {
+pub(super) fn provable(
+    session: &mut Session,
+    job: &DriverJob,
+    watch: &MySqlDeadline,
+) -> Result<(), MySqlStop> {
     let unprovable = |why: String| {
-        Err(Stop::Failed(format!(
+        Err(MySqlStop::Failed(format!(
             "not run: a number of rows was approved, and {why}"
         )))
     };

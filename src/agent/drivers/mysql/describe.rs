@@ -1,10 +1,11 @@
 //! What the tables of a MySQL or MariaDB database are: five questions to information_schema. Rows are the estimates of
 //! the statistics; nothing is scanned.
 
-use super::session::{Session, Stop, Watch};
+use super::session::{MySqlDeadline, MySqlStop, Session};
 use super::{ANSWER_WITHIN, MySql};
 use crate::agent::drivers::snapshot::{
-    Column, Constraint, Index, Snapshot, TABLES_MAX, Table, Trigger,
+    ColumnDescription, ConstraintDescription, Index, SchemaDescription, TABLES_MAX,
+    TableDescription, Trigger,
 };
 use crate::agent::drivers::{Cancel, cut};
 
@@ -13,20 +14,20 @@ const DESCRIBE_SECS_MAX: u64 = 30;
 
 /// Describes the database of `mysql`; the message says why not.
 pub(super) fn describe(mysql: &MySql, cancel: &Cancel) -> Result<String, String> {
-    let watch = Watch::new(DESCRIBE_SECS_MAX, cancel);
+    let watch = MySqlDeadline::new(DESCRIBE_SECS_MAX, cancel);
     read(mysql, &watch).map_err(|stop| cut(watch.why(stop)))
 }
 
-fn read(mysql: &MySql, watch: &Watch) -> Result<String, Stop> {
+fn read(mysql: &MySql, watch: &MySqlDeadline) -> Result<String, MySqlStop> {
     let mut session = mysql.connect(watch, Some(ANSWER_WITHIN))?;
     session.own("SET NAMES utf8mb4", watch)?;
     mysql.limit_time(&mut session, watch)?;
-    let mut snapshot = Snapshot::default();
+    let mut snapshot = SchemaDescription::default();
     for fill in [tables, columns, keys, indexes, triggers] {
         watch.look()?;
         fill(&mut session, &mut snapshot, watch)?;
     }
-    snapshot.finish().map_err(Stop::Failed)
+    snapshot.finish().map_err(MySqlStop::Failed)
 }
 
 type Row = [Option<String>];
@@ -35,7 +36,11 @@ fn text(row: &Row, n: usize) -> String {
     row.get(n).cloned().flatten().unwrap_or_default()
 }
 
-fn tables(session: &mut Session, snapshot: &mut Snapshot, watch: &Watch) -> Result<(), Stop> {
+fn tables(
+    session: &mut Session,
+    snapshot: &mut SchemaDescription,
+    watch: &MySqlDeadline,
+) -> Result<(), MySqlStop> {
     let rows = session.ask(
         &format!(
             "SELECT TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() \
@@ -45,17 +50,21 @@ fn tables(session: &mut Session, snapshot: &mut Snapshot, watch: &Watch) -> Resu
         watch,
     )?;
     for row in rows {
-        let table = Table {
+        let table = TableDescription {
             name: text(&row, 0),
             estimated_rows: text(&row, 1).parse().unwrap_or(-1),
-            ..Table::default()
+            ..TableDescription::default()
         };
-        snapshot.add(table).map_err(Stop::Failed)?;
+        snapshot.add(table).map_err(MySqlStop::Failed)?;
     }
     Ok(())
 }
 
-fn columns(session: &mut Session, snapshot: &mut Snapshot, watch: &Watch) -> Result<(), Stop> {
+fn columns(
+    session: &mut Session,
+    snapshot: &mut SchemaDescription,
+    watch: &MySqlDeadline,
+) -> Result<(), MySqlStop> {
     let rows = session.ask(
         "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, COLUMN_KEY \
          FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() ORDER BY TABLE_NAME, ORDINAL_POSITION",
@@ -63,7 +72,7 @@ fn columns(session: &mut Session, snapshot: &mut Snapshot, watch: &Watch) -> Res
     )?;
     for row in rows {
         if let Some(table) = snapshot.table("", &text(&row, 0)) {
-            table.columns.push(Column {
+            table.columns.push(ColumnDescription {
                 name: text(&row, 1),
                 data_type: text(&row, 2),
                 nullable: text(&row, 3) == "YES",
@@ -76,7 +85,11 @@ fn columns(session: &mut Session, snapshot: &mut Snapshot, watch: &Watch) -> Res
 }
 
 /// Primary, unique and foreign keys; one row a column.
-fn keys(session: &mut Session, snapshot: &mut Snapshot, watch: &Watch) -> Result<(), Stop> {
+fn keys(
+    session: &mut Session,
+    snapshot: &mut SchemaDescription,
+    watch: &MySqlDeadline,
+) -> Result<(), MySqlStop> {
     let rows = session.ask(
         "SELECT c.TABLE_NAME, c.CONSTRAINT_NAME, c.CONSTRAINT_TYPE, k.COLUMN_NAME, k.REFERENCED_TABLE_NAME, \
          k.REFERENCED_COLUMN_NAME, r.DELETE_RULE FROM information_schema.TABLE_CONSTRAINTS c \
@@ -97,7 +110,8 @@ fn keys(session: &mut Session, snapshot: &mut Snapshot, watch: &Watch) -> Result
             "FOREIGN KEY" => "foreign_key",
             _ => "unique",
         };
-        let same = |c: &&mut Constraint| c.name == name && c.constraint_type == constraint_type;
+        let same =
+            |c: &&mut ConstraintDescription| c.name == name && c.constraint_type == constraint_type;
         let column = text(&row, 3);
         let referenced = row.get(5).cloned().flatten();
         match table.constraints.last_mut().filter(same) {
@@ -107,7 +121,7 @@ fn keys(session: &mut Session, snapshot: &mut Snapshot, watch: &Watch) -> Result
                     all.push(one);
                 }
             }
-            None => table.constraints.push(Constraint {
+            None => table.constraints.push(ConstraintDescription {
                 name,
                 constraint_type,
                 columns: vec![column],
@@ -124,7 +138,11 @@ fn keys(session: &mut Session, snapshot: &mut Snapshot, watch: &Watch) -> Result
     Ok(())
 }
 
-fn indexes(session: &mut Session, snapshot: &mut Snapshot, watch: &Watch) -> Result<(), Stop> {
+fn indexes(
+    session: &mut Session,
+    snapshot: &mut SchemaDescription,
+    watch: &MySqlDeadline,
+) -> Result<(), MySqlStop> {
     let rows = session.ask(
         "SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME, NON_UNIQUE, INDEX_TYPE FROM information_schema.STATISTICS \
          WHERE TABLE_SCHEMA = DATABASE() ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX",
@@ -153,7 +171,11 @@ fn indexes(session: &mut Session, snapshot: &mut Snapshot, watch: &Watch) -> Res
     Ok(())
 }
 
-fn triggers(session: &mut Session, snapshot: &mut Snapshot, watch: &Watch) -> Result<(), Stop> {
+fn triggers(
+    session: &mut Session,
+    snapshot: &mut SchemaDescription,
+    watch: &MySqlDeadline,
+) -> Result<(), MySqlStop> {
     let rows = session.ask(
         "SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME, EVENT_MANIPULATION FROM information_schema.TRIGGERS \
          WHERE EVENT_OBJECT_SCHEMA = DATABASE() ORDER BY 1, 2",

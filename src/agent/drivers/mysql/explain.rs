@@ -1,6 +1,6 @@
 //! How MySQL or MariaDB would go about a statement, without running it.
 
-use super::session::{Stop, Watch};
+use super::session::{MySqlDeadline, MySqlStop};
 use super::{ANSWER_WITHIN, MySql, one_statement};
 use crate::agent::drivers::{Cancel, PLAN_BYTES_MAX, cut, guard};
 use crate::domain::dialect::Dialect;
@@ -10,12 +10,12 @@ const EXPLAIN_SECS_MAX: u64 = 5;
 
 /// The plan of `sql` as the server writes it: `{"query_block":{..}}`; the message says why it is missing.
 pub(super) fn explain(mysql: &MySql, sql: &str, cancel: &Cancel) -> Result<String, String> {
-    let watch = Watch::new(EXPLAIN_SECS_MAX, cancel);
+    let watch = MySqlDeadline::new(EXPLAIN_SECS_MAX, cancel);
     plan(mysql, sql, &watch).map_err(|stop| cut(watch.why(stop)))
 }
 
-fn plan(mysql: &MySql, sql: &str, watch: &Watch) -> Result<String, Stop> {
-    let failed = |message: &str| Err(Stop::Failed(message.to_owned()));
+fn plan(mysql: &MySql, sql: &str, watch: &MySqlDeadline) -> Result<String, MySqlStop> {
+    let failed = |message: &str| Err(MySqlStop::Failed(message.to_owned()));
     if sql.contains('\0') {
         return failed("the statement holds a NUL byte");
     }
@@ -45,7 +45,7 @@ fn plan(mysql: &MySql, sql: &str, watch: &Watch) -> Result<String, Stop> {
         .flatten();
     match plan {
         None => failed("the database gives no plan"),
-        Some(plan) if plan.len() > PLAN_BYTES_MAX => Err(Stop::Failed(format!(
+        Some(plan) if plan.len() > PLAN_BYTES_MAX => Err(MySqlStop::Failed(format!(
             "the plan is longer than {} KiB",
             PLAN_BYTES_MAX >> 10
         ))),

@@ -12,14 +12,14 @@ mod session;
 mod values;
 
 use super::rows::{Cell, Results};
-use super::{Cancel, Control, Driver, DriverJob, Effect, RunOutcome, guard};
-use crate::agent::config::{Endpoint, Tls};
+use super::{Cancel, Control, Driver, DriverJob, JobEffect, RunOutcome, guard};
+use crate::agent::config::{DatabaseEndpoint, Tls};
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Operation;
 use ::mysql::consts::CapabilityFlags;
 use ::mysql::prelude::Queryable;
 use ::mysql::{Conn, Error, OptsBuilder, SslOpts, Value};
-use session::{Session, Stop, Watch};
+use session::{MySqlDeadline, MySqlStop, Session};
 use std::time::Duration;
 
 /// Longest wait for a connection.
@@ -42,21 +42,27 @@ const NEVER_COMMIT: [&str; 14] = [
 
 /// A database on a MySQL or MariaDB server.
 pub struct MySql {
-    endpoint: Endpoint,
+    endpoint: DatabaseEndpoint,
 }
 
 impl MySql {
     /// The driver of the database at `endpoint`.
-    pub fn new(endpoint: Endpoint) -> MySql {
+    pub fn new(endpoint: DatabaseEndpoint) -> MySql {
         MySql { endpoint }
     }
 
-    fn connect(&self, watch: &Watch, answer_within: Option<Duration>) -> Result<Session, Stop> {
+    fn connect(
+        &self,
+        watch: &MySqlDeadline,
+        answer_within: Option<Duration>,
+    ) -> Result<Session, MySqlStop> {
         let at = &self.endpoint;
         let password = match &at.password {
             None => None,
             Some(password) => Some(String::from_utf8(password.0.clone()).map_err(|_| {
-                Stop::Failed("the password is not UTF-8, which MySQL's driver needs".to_owned())
+                MySqlStop::Failed(
+                    "the password is not UTF-8, which MySQL's driver needs".to_owned(),
+                )
             })?),
         };
         let tls = match at.tls {
@@ -96,7 +102,7 @@ impl MySql {
     }
 
     /// A session with everything that holds in it.
-    fn open(&self, watch: &Watch, read: bool) -> Result<Session, Stop> {
+    fn open(&self, watch: &MySqlDeadline, read: bool) -> Result<Session, MySqlStop> {
         let mut session = self.connect(watch, None)?;
         let lock_secs = self.endpoint.lock_timeout_secs;
         session.own("SET NAMES utf8mb4", watch)?;
@@ -119,7 +125,7 @@ impl MySql {
         Ok(session)
     }
 
-    fn limit_time(&self, session: &mut Session, watch: &Watch) -> Result<(), Stop> {
+    fn limit_time(&self, session: &mut Session, watch: &MySqlDeadline) -> Result<(), MySqlStop> {
         let Some(left) = watch.left() else {
             return Ok(());
         };
@@ -134,13 +140,13 @@ impl MySql {
     fn read(
         &self,
         job: &DriverJob,
-        watch: &Watch,
+        watch: &MySqlDeadline,
         control: &dyn Control,
-    ) -> Result<RunOutcome, Stop> {
+    ) -> Result<RunOutcome, MySqlStop> {
         let mut session = self.open(watch, true)?;
         control
             .started(Some(&session.id), true)
-            .map_err(Stop::Failed)?;
+            .map_err(MySqlStop::Failed)?;
         let mut results = Results::new(job.rows_max());
         for (n, sql) in job.plan.iter().enumerate() {
             watch.look()?;
@@ -156,7 +162,7 @@ impl MySql {
                 Ran::Changed(_) => {}
             }
             if session.in_transaction(watch) == Some(false) {
-                return Err(Stop::Failed(
+                return Err(MySqlStop::Failed(
                     "the statement ended the transaction".to_owned(),
                 ));
             }
@@ -167,9 +173,9 @@ impl MySql {
     fn write(
         &self,
         job: &DriverJob,
-        watch: &Watch,
+        watch: &MySqlDeadline,
         control: &dyn Control,
-    ) -> Result<RunOutcome, Stop> {
+    ) -> Result<RunOutcome, MySqlStop> {
         let mut session = self.open(watch, false)?;
         if job.max_affected_rows.is_some() {
             bound::provable(&mut session, job, watch)?;
@@ -180,7 +186,7 @@ impl MySql {
         let atomic = !job.plan.iter().any(commits);
         control
             .started(Some(&session.id), atomic)
-            .map_err(Stop::Failed)?;
+            .map_err(MySqlStop::Failed)?;
         let mut progress = Progress::default();
         for (n, sql) in job.plan.iter().enumerate() {
             let commits = commits(sql);
@@ -206,7 +212,12 @@ impl MySql {
             .map_err(|stop| watch.why(stop))
             .and_then(|()| control.committing(None, progress.rows))
         {
-            return Ok(undone(&mut session, Stop::Failed(why), watch, &progress));
+            return Ok(undone(
+                &mut session,
+                MySqlStop::Failed(why),
+                watch,
+                &progress,
+            ));
         }
         match session.conn.query_drop("COMMIT") {
             Ok(()) => Ok(RunOutcome::Changed {
@@ -221,7 +232,7 @@ impl MySql {
                     "{} while committing; it may or may not have taken effect",
                     watch.why(watch.stop(e))
                 ),
-                Effect::Unknown,
+                JobEffect::Unknown,
             )),
         }
     }
@@ -231,9 +242,9 @@ impl MySql {
         session: &mut Session,
         sql: &str,
         job: &DriverJob,
-        watch: &Watch,
+        watch: &MySqlDeadline,
         progress: &mut Progress,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), MySqlStop> {
         watch.look()?;
         self.limit_time(session, watch)?;
         one_statement(session, sql, watch)?;
@@ -242,7 +253,7 @@ impl MySql {
         }
         match job.max_affected_rows {
             Some(max) if progress.rows > max => {
-                Err(Stop::Failed(super::over_bound(progress.rows, max)))
+                Err(MySqlStop::Failed(super::over_bound(progress.rows, max)))
             }
             _ => Ok(()),
         }
@@ -272,24 +283,24 @@ fn rows(results: Results) -> RunOutcome {
     }
 }
 
-fn numbered(stop: Stop, n: usize, job: &DriverJob) -> Stop {
+fn numbered(stop: MySqlStop, n: usize, job: &DriverJob) -> MySqlStop {
     match stop {
-        Stop::Failed(message) if job.plan.len() > 1 => {
-            Stop::Failed(format!("statement {}: {message}", n + 1))
+        MySqlStop::Failed(message) if job.plan.len() > 1 => {
+            MySqlStop::Failed(format!("statement {}: {message}", n + 1))
         }
         stop => stop,
     }
 }
 
 /// Has the server read `sql`: it refuses a second statement here, and only here.
-fn one_statement(session: &mut Session, sql: &str, watch: &Watch) -> Result<(), Stop> {
+fn one_statement(session: &mut Session, sql: &str, watch: &MySqlDeadline) -> Result<(), MySqlStop> {
     match session.conn.prep(sql) {
         Ok(statement) => {
             let parameters = statement.num_params();
             session.conn.close(statement).map_err(|e| watch.stop(e))?;
             match parameters {
                 0 => Ok(()),
-                _ => Err(Stop::Failed(
+                _ => Err(MySqlStop::Failed(
                     "the statement has a parameter, and there is no value for it".to_owned(),
                 )),
             }
@@ -304,8 +315,8 @@ fn query(
     session: &mut Session,
     sql: &str,
     mut results: Option<&mut Results>,
-    watch: &Watch,
-) -> Result<Ran, Stop> {
+    watch: &MySqlDeadline,
+) -> Result<Ran, MySqlStop> {
     let mut found = session.conn.query_iter(sql).map_err(|e| watch.stop(e))?;
     let (mut changed, mut enough) = (0_u64, false);
     while let Some(mut set) = found.iter() {
@@ -360,7 +371,12 @@ fn query(
 }
 
 /// Rolls back, and says what that could not undo.
-fn undone(session: &mut Session, stop: Stop, watch: &Watch, progress: &Progress) -> RunOutcome {
+fn undone(
+    session: &mut Session,
+    stop: MySqlStop,
+    watch: &MySqlDeadline,
+    progress: &Progress,
+) -> RunOutcome {
     let why = watch.why(stop);
     // Over a session that is gone the server rolls back by itself.
     let rolled_back = session.conn.query_drop("ROLLBACK").is_ok();
@@ -377,19 +393,19 @@ fn undone(session: &mut Session, stop: Stop, watch: &Watch, progress: &Progress)
             format!(
                 "{why}; rolled back, but for changes to tables that cannot roll back (MyISAM and the like)"
             ),
-            Effect::Partial,
+            JobEffect::Partial,
         ),
         (1, _) => RunOutcome::failure(
             format!(
                 "{why}; statement 1 of the plan stays, since this database commits DDL at once"
             ),
-            Effect::Partial,
+            JobEffect::Partial,
         ),
         (n, _) => RunOutcome::failure(
             format!(
                 "{why}; statements 1 to {n} of the plan stay, since this database commits DDL at once"
             ),
-            Effect::Partial,
+            JobEffect::Partial,
         ),
     }
 }
@@ -411,7 +427,7 @@ impl Driver for MySql {
         if let Err(message) = guard::check(job, Dialect::MySql) {
             return RunOutcome::failed(message);
         }
-        let watch = Watch::new(job.timeout_secs, control.cancel());
+        let watch = MySqlDeadline::new(job.timeout_secs, control.cancel());
         let read = job.operation.is_read();
         let done = match read {
             true => self.read(job, &watch, control),
@@ -435,14 +451,14 @@ impl Driver for MySql {
     }
 
     fn check(&self, cancel: &Cancel) -> Result<(), String> {
-        let watch = Watch::new(ANSWER_WITHIN.as_secs(), cancel);
+        let watch = MySqlDeadline::new(ANSWER_WITHIN.as_secs(), cancel);
         let opened = self.connect(&watch, Some(ANSWER_WITHIN));
         opened.map(|_| ()).map_err(|stop| watch.why(stop))
     }
 
     fn interrupt(&self, session: &str, hard: bool, cancel: &Cancel) -> Result<(), String> {
         let id: u64 = session.parse().map_err(|_| "not a session".to_owned())?;
-        let watch = Watch::new(ANSWER_WITHIN.as_secs(), cancel);
+        let watch = MySqlDeadline::new(ANSWER_WITHIN.as_secs(), cancel);
         let kill = if hard { "KILL" } else { "KILL QUERY" };
         let mut own = self
             .connect(&watch, Some(CONNECT_WITHIN))
@@ -455,8 +471,8 @@ impl Driver for MySql {
         }
     }
 
-    fn settle(&self, _: Option<&str>, _: &Cancel) -> Effect {
+    fn settle(&self, _: Option<&str>, _: &Cancel) -> JobEffect {
         // These databases keep no record of a transaction that anybody could ask for.
-        Effect::Unknown
+        JobEffect::Unknown
     }
 }

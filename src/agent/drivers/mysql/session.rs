@@ -11,32 +11,32 @@ const TIMED_OUT: [u16; 2] = [3024, 1969];
 
 /// Why a job ends early.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(super) enum MySqlStop {
     Failed(String),
     Interrupted,
 }
 
 /// When a job has to end, and the words for it.
-pub(super) struct Watch {
+pub(super) struct MySqlDeadline {
     pub(super) deadline: Option<Instant>,
     pub(super) timeout_secs: u64,
     pub(super) cancel: Cancel,
 }
 
-impl Watch {
-    pub(super) fn new(timeout_secs: u64, cancel: &Cancel) -> Watch {
+impl MySqlDeadline {
+    pub(super) fn new(timeout_secs: u64, cancel: &Cancel) -> MySqlDeadline {
         let limit = Some(timeout_secs).filter(|secs| *secs > 0);
-        Watch {
+        MySqlDeadline {
             deadline: limit.and_then(|secs| Instant::now().checked_add(Duration::from_secs(secs))),
             timeout_secs,
             cancel: cancel.clone(),
         }
     }
 
-    pub(super) fn look(&self) -> Result<(), Stop> {
+    pub(super) fn look(&self) -> Result<(), MySqlStop> {
         let late = self.deadline.is_some_and(|at| Instant::now() >= at);
         match late || self.cancel.asked().is_some() {
-            true => Err(Stop::Interrupted),
+            true => Err(MySqlStop::Interrupted),
             false => Ok(()),
         }
     }
@@ -48,28 +48,34 @@ impl Watch {
     }
 
     /// The error of the database as the reason to stop.
-    pub(super) fn stop(&self, error: Error) -> Stop {
+    pub(super) fn stop(&self, error: Error) -> MySqlStop {
         match error {
             Error::MySqlError(e) if e.code == INTERRUPTED && self.cancel.asked().is_some() => {
-                Stop::Interrupted
+                MySqlStop::Interrupted
             }
-            Error::MySqlError(e) if TIMED_OUT.contains(&e.code) => Stop::Interrupted,
-            Error::MySqlError(e) => Stop::Failed(format!(
+            Error::MySqlError(e) if TIMED_OUT.contains(&e.code) => MySqlStop::Interrupted,
+            Error::MySqlError(e) => MySqlStop::Failed(format!(
                 "{} (error {}, SQLSTATE {})",
                 e.message, e.code, e.state
             )),
-            Error::IoError(e) => Stop::Failed(format!("the connection to the database broke: {e}")),
+            Error::IoError(e) => {
+                MySqlStop::Failed(format!("the connection to the database broke: {e}"))
+            }
             // Without what the driver adds, which may quote the URL.
-            Error::TlsError(e) => Stop::Failed(format!("no TLS connection to the database: {e}")),
-            Error::DriverError(e) => Stop::Failed(format!("the driver refuses: {e}")),
-            _ => Stop::Failed("the database answered something that cannot be read".to_owned()),
+            Error::TlsError(e) => {
+                MySqlStop::Failed(format!("no TLS connection to the database: {e}"))
+            }
+            Error::DriverError(e) => MySqlStop::Failed(format!("the driver refuses: {e}")),
+            _ => {
+                MySqlStop::Failed("the database answered something that cannot be read".to_owned())
+            }
         }
     }
 
-    pub(super) fn why(&self, stop: Stop) -> String {
+    pub(super) fn why(&self, stop: MySqlStop) -> String {
         match stop {
-            Stop::Failed(message) => message,
-            Stop::Interrupted => match self.cancel.asked() {
+            MySqlStop::Failed(message) => message,
+            MySqlStop::Interrupted => match self.cancel.asked() {
                 Some(reason) => reason.message().to_owned(),
                 None => format!("statement timeout reached ({} s)", self.timeout_secs),
             },
@@ -86,7 +92,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Runs text of our own.
-    pub(super) fn own(&mut self, sql: &str, watch: &Watch) -> Result<(), Stop> {
+    pub(super) fn own(&mut self, sql: &str, watch: &MySqlDeadline) -> Result<(), MySqlStop> {
         self.conn.query_drop(sql).map_err(|e| watch.stop(e))
     }
 
@@ -94,8 +100,8 @@ impl Session {
     pub(super) fn ask(
         &mut self,
         sql: &str,
-        watch: &Watch,
-    ) -> Result<Vec<Vec<Option<String>>>, Stop> {
+        watch: &MySqlDeadline,
+    ) -> Result<Vec<Vec<Option<String>>>, MySqlStop> {
         let rows: Vec<::mysql::Row> = self.conn.query(sql).map_err(|e| watch.stop(e))?;
         let text = |value: Value| match value {
             Value::Bytes(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
@@ -108,7 +114,7 @@ impl Session {
     }
 
     /// Whether a transaction is open; `None` where the server does not tell.
-    pub(super) fn in_transaction(&mut self, watch: &Watch) -> Option<bool> {
+    pub(super) fn in_transaction(&mut self, watch: &MySqlDeadline) -> Option<bool> {
         if !self.mariadb {
             return None;
         }

@@ -2,9 +2,11 @@
 //! the estimates of the statistics; nothing is scanned.
 
 use super::Postgres;
-use super::watch::{Stop, Watch};
-use super::wire::Connection;
-use crate::agent::drivers::snapshot::{Column, Constraint, Index, Snapshot, Table, Trigger};
+use super::watch::{PgDeadline, PgStop};
+use super::wire::PgConnection;
+use crate::agent::drivers::snapshot::{
+    ColumnDescription, ConstraintDescription, Index, SchemaDescription, TableDescription, Trigger,
+};
 use crate::agent::drivers::{Cancel, cut};
 
 /// Longest time for all of it, in seconds.
@@ -16,18 +18,18 @@ const WHICH: &str = "c.relkind IN ('r', 'p', 'f') AND n.nspname NOT IN ('pg_cata
 
 /// Describes the database of `postgres`; the message says why not.
 pub(super) fn describe(postgres: &Postgres, cancel: &Cancel) -> Result<String, String> {
-    let watch = Watch::new(DESCRIBE_SECS_MAX, cancel);
+    let watch = PgDeadline::new(DESCRIBE_SECS_MAX, cancel);
     read(postgres, &watch).map_err(|stop| cut(watch.why(stop).0))
 }
 
-fn read(postgres: &Postgres, watch: &Watch) -> Result<String, Stop> {
+fn read(postgres: &Postgres, watch: &PgDeadline) -> Result<String, PgStop> {
     let mut conn = postgres.connect(watch)?;
     postgres.begin(
         &mut conn,
         "ISOLATION LEVEL REPEATABLE READ, READ ONLY",
         watch,
     )?;
-    let mut snapshot = Snapshot::default();
+    let mut snapshot = SchemaDescription::default();
     tables(&mut conn, &mut snapshot)?;
     watch.look()?;
     columns(&mut conn, &mut snapshot)?;
@@ -35,7 +37,7 @@ fn read(postgres: &Postgres, watch: &Watch) -> Result<String, Stop> {
     constraints(&mut conn, &mut snapshot)?;
     indexes(&mut conn, &mut snapshot)?;
     triggers(&mut conn, &mut snapshot)?;
-    snapshot.finish().map_err(Stop::Failed)
+    snapshot.finish().map_err(PgStop::Failed)
 }
 
 /// The text of one value.
@@ -54,7 +56,7 @@ fn list(row: &[Option<String>], n: usize) -> Vec<String> {
         .unwrap_or_default()
 }
 
-fn tables(conn: &mut Connection, snapshot: &mut Snapshot) -> Result<(), Stop> {
+fn tables(conn: &mut PgConnection, snapshot: &mut SchemaDescription) -> Result<(), PgStop> {
     let rows = conn.own(&format!(
         "SELECT n.nspname, c.relname, CASE WHEN c.reltuples >= 0 AND c.relpages > 0 THEN c.reltuples::bigint \
          ELSE coalesce(nullif(s.n_live_tup, 0), c.reltuples::bigint) END \
@@ -63,18 +65,18 @@ fn tables(conn: &mut Connection, snapshot: &mut Snapshot) -> Result<(), Stop> {
         crate::agent::drivers::snapshot::TABLES_MAX + 1
     ))?;
     for row in rows {
-        let table = Table {
+        let table = TableDescription {
             schema_name: text(&row, 0),
             name: text(&row, 1),
             estimated_rows: text(&row, 2).parse().unwrap_or(-1),
-            ..Table::default()
+            ..TableDescription::default()
         };
-        snapshot.add(table).map_err(Stop::Failed)?;
+        snapshot.add(table).map_err(PgStop::Failed)?;
     }
     Ok(())
 }
 
-fn columns(conn: &mut Connection, snapshot: &mut Snapshot) -> Result<(), Stop> {
+fn columns(conn: &mut PgConnection, snapshot: &mut SchemaDescription) -> Result<(), PgStop> {
     let rows = conn.own(&format!(
         "SELECT n.nspname, c.relname, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull::text, \
          pg_catalog.pg_get_expr(d.adbin, d.adrelid), coalesce(a.attnum = ANY (k.conkey), false)::text \
@@ -86,7 +88,7 @@ fn columns(conn: &mut Connection, snapshot: &mut Snapshot) -> Result<(), Stop> {
     ))?;
     for row in rows {
         if let Some(table) = snapshot.table(&text(&row, 0), &text(&row, 1)) {
-            table.columns.push(Column {
+            table.columns.push(ColumnDescription {
                 name: text(&row, 2),
                 data_type: text(&row, 3),
                 nullable: text(&row, 4) != "true",
@@ -98,7 +100,7 @@ fn columns(conn: &mut Connection, snapshot: &mut Snapshot) -> Result<(), Stop> {
     Ok(())
 }
 
-fn constraints(conn: &mut Connection, snapshot: &mut Snapshot) -> Result<(), Stop> {
+fn constraints(conn: &mut PgConnection, snapshot: &mut SchemaDescription) -> Result<(), PgStop> {
     let names = |relation: &str, key: &str| {
         format!(
             "(SELECT pg_catalog.json_agg(a.attname ORDER BY u.n) FROM pg_catalog.unnest(k.{key}) WITH ORDINALITY u(num, n) \
@@ -118,7 +120,7 @@ fn constraints(conn: &mut Connection, snapshot: &mut Snapshot) -> Result<(), Sto
     ))?;
     for row in rows {
         let foreign = text(&row, 3) == "f";
-        let constraint = Constraint {
+        let constraint = ConstraintDescription {
             name: text(&row, 2),
             constraint_type: match text(&row, 3).as_str() {
                 "p" => "primary_key",
@@ -147,7 +149,7 @@ fn constraints(conn: &mut Connection, snapshot: &mut Snapshot) -> Result<(), Sto
     Ok(())
 }
 
-fn indexes(conn: &mut Connection, snapshot: &mut Snapshot) -> Result<(), Stop> {
+fn indexes(conn: &mut PgConnection, snapshot: &mut SchemaDescription) -> Result<(), PgStop> {
     let rows = conn.own(&format!(
         "SELECT n.nspname, c.relname, i.relname, x.indisunique::text, m.amname, \
          (SELECT pg_catalog.json_agg(coalesce(a.attname, '(expression)') ORDER BY u.n) \
@@ -170,7 +172,7 @@ fn indexes(conn: &mut Connection, snapshot: &mut Snapshot) -> Result<(), Stop> {
     Ok(())
 }
 
-fn triggers(conn: &mut Connection, snapshot: &mut Snapshot) -> Result<(), Stop> {
+fn triggers(conn: &mut PgConnection, snapshot: &mut SchemaDescription) -> Result<(), PgStop> {
     let rows = conn.own(&format!(
         "SELECT n.nspname, c.relname, t.tgname, concat_ws(' OR ', CASE WHEN t.tgtype & 4 > 0 THEN 'INSERT' END, \
          CASE WHEN t.tgtype & 16 > 0 THEN 'UPDATE' END, CASE WHEN t.tgtype & 8 > 0 THEN 'DELETE' END, \

@@ -2,7 +2,7 @@
 
 use super::Postgres;
 use super::statement::prepared;
-use super::watch::{Stop, Watch};
+use super::watch::{PgDeadline, PgStop};
 use crate::agent::drivers::{Cancel, PLAN_BYTES_MAX, cut, guard};
 use crate::domain::dialect::Dialect;
 
@@ -11,12 +11,12 @@ const EXPLAIN_SECS_MAX: u64 = 5;
 
 /// The plan of `sql` as PostgreSQL writes it: `[{"Plan":{..}}]`; the message says why it is missing.
 pub(super) fn explain(postgres: &Postgres, sql: &str, cancel: &Cancel) -> Result<String, String> {
-    let watch = Watch::new(EXPLAIN_SECS_MAX, cancel);
+    let watch = PgDeadline::new(EXPLAIN_SECS_MAX, cancel);
     plan(postgres, sql, &watch).map_err(|stop| cut(watch.why(stop).0))
 }
 
-fn plan(postgres: &Postgres, sql: &str, watch: &Watch) -> Result<String, Stop> {
-    let failed = |message: &str| Err(Stop::Failed(message.to_owned()));
+fn plan(postgres: &Postgres, sql: &str, watch: &PgDeadline) -> Result<String, PgStop> {
+    let failed = |message: &str| Err(PgStop::Failed(message.to_owned()));
     if sql.contains('\0') {
         return failed("the statement holds a NUL byte");
     }
@@ -38,7 +38,7 @@ fn plan(postgres: &Postgres, sql: &str, watch: &Watch) -> Result<String, Stop> {
         true
     })?;
     match plan.len() > PLAN_BYTES_MAX {
-        true => Err(Stop::Failed(format!(
+        true => Err(PgStop::Failed(format!(
             "the plan is longer than {} KiB",
             PLAN_BYTES_MAX >> 10
         ))),

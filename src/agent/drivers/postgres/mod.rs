@@ -14,15 +14,15 @@ mod watch;
 mod wire;
 
 use super::rows::Results;
-use super::{Cancel, Control, Driver, DriverJob, Effect, RunOutcome, guard};
-use crate::agent::config::Endpoint;
+use super::{Cancel, Control, Driver, DriverJob, JobEffect, RunOutcome, guard};
+use crate::agent::config::DatabaseEndpoint;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Operation;
 use statement::{EMPTY, command, invalid_indexes, query};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
-use watch::{Stop, Watch};
-use wire::{Connection, End, Fault};
+use watch::{PgDeadline, PgStop};
+use wire::{End, Fault, PgConnection};
 
 /// How long the database is asked what became of a commit.
 const SETTLE_WITHIN: Duration = Duration::from_secs(15);
@@ -37,7 +37,7 @@ const CHECK_INTERVAL_MS: u64 = 5000;
 
 /// A database on a PostgreSQL server.
 pub struct Postgres {
-    endpoint: Endpoint,
+    endpoint: DatabaseEndpoint,
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -47,12 +47,12 @@ fn is_loopback(host: &str) -> bool {
 
 impl Postgres {
     /// The driver of the database at `endpoint`.
-    pub fn new(endpoint: Endpoint) -> Postgres {
+    pub fn new(endpoint: DatabaseEndpoint) -> Postgres {
         Postgres { endpoint }
     }
 
-    fn connect(&self, watch: &Watch) -> Result<Connection, Stop> {
-        Ok(Connection::open(
+    fn connect(&self, watch: &PgDeadline) -> Result<PgConnection, PgStop> {
+        Ok(PgConnection::open(
             &self.endpoint,
             watch.deadline,
             &watch.cancel,
@@ -60,7 +60,12 @@ impl Postgres {
     }
 
     /// Begins a transaction with everything that holds in it; the session's name for [`Driver::interrupt`].
-    fn begin(&self, conn: &mut Connection, mode: &str, watch: &Watch) -> Result<String, Stop> {
+    fn begin(
+        &self,
+        conn: &mut PgConnection,
+        mode: &str,
+        watch: &PgDeadline,
+    ) -> Result<String, PgStop> {
         let begin =
             |checks: bool| self.settings(conn.server_encoding == "SQL_ASCII", mode, watch, checks);
         let (with, without) = (begin(true), begin(false));
@@ -79,7 +84,7 @@ impl Postgres {
         Ok(session.flatten().unwrap_or_default())
     }
 
-    fn settings(&self, raw_bytes: bool, mode: &str, watch: &Watch, checks: bool) -> String {
+    fn settings(&self, raw_bytes: bool, mode: &str, watch: &PgDeadline, checks: bool) -> String {
         let lock_ms = self.endpoint.lock_timeout_secs * 1000;
         let mut out = format!("BEGIN {mode}; SELECT");
         let mut set = |name: &str, value: &str| {
@@ -119,9 +124,9 @@ impl Postgres {
     fn read(
         &self,
         job: &DriverJob,
-        watch: &Watch,
+        watch: &PgDeadline,
         control: &dyn Control,
-    ) -> Result<RunOutcome, Stop> {
+    ) -> Result<RunOutcome, PgStop> {
         let mut conn = self.connect(watch)?;
         let session = self.begin(
             &mut conn,
@@ -130,16 +135,16 @@ impl Postgres {
         )?;
         control
             .started(Some(&session), true)
-            .map_err(Stop::Failed)?;
+            .map_err(PgStop::Failed)?;
         let mut results = Results::new(job.rows_max());
         for (n, sql) in job.plan.iter().enumerate() {
             watch.look()?;
             match query(&mut conn, sql, &mut results).map_err(|stop| numbered(stop, n, job))? {
                 // A closed connection is a transaction rolled back.
                 End::Enough | End::TooLong => break,
-                End::Empty => return Err(Stop::Failed(EMPTY.to_owned())),
+                End::Empty => return Err(PgStop::Failed(EMPTY.to_owned())),
                 End::Done(_) if conn.status != b'T' => {
-                    return Err(Stop::Failed(ENDED.to_owned()));
+                    return Err(PgStop::Failed(ENDED.to_owned()));
                 }
                 End::Done(_) => {}
             }
@@ -153,18 +158,18 @@ impl Postgres {
     fn write(
         &self,
         job: &DriverJob,
-        watch: &Watch,
+        watch: &PgDeadline,
         control: &dyn Control,
-    ) -> Result<RunOutcome, Stop> {
+    ) -> Result<RunOutcome, PgStop> {
         let mut conn = self.connect(watch)?;
         let session = self.begin(&mut conn, "", watch)?;
         control
             .started(Some(&session), true)
-            .map_err(Stop::Failed)?;
+            .map_err(PgStop::Failed)?;
         let written = self.write_all(&mut conn, job, watch);
         let rows = match written {
             Ok(rows) => rows,
-            Err(Stop::Refused(refusal)) if refusal.code == "25001" && job.plan.len() == 1 => {
+            Err(PgStop::Refused(refusal)) if refusal.code == "25001" && job.plan.len() == 1 => {
                 drop(conn);
                 return self.write_alone(job, watch, control);
             }
@@ -183,17 +188,17 @@ impl Postgres {
         watch.look()?;
         control
             .committing(mark.as_deref(), rows)
-            .map_err(Stop::Failed)?;
+            .map_err(PgStop::Failed)?;
         match conn.own("COMMIT") {
             Ok(_) => Ok(RunOutcome::Changed { rows }),
             // The database says that it did not commit.
-            Err(Fault::Refused(refusal)) => Err(Stop::Refused(refusal)),
+            Err(Fault::Refused(refusal)) => Err(PgStop::Refused(refusal)),
             Err(fault) => {
                 drop(conn);
                 let (why, _) = watch.why(fault.into());
                 Ok(match self.settled(mark.as_deref(), &Cancel::new()) {
-                    Effect::Committed => RunOutcome::Changed { rows },
-                    Effect::RolledBack => RunOutcome::failed(format!("{why}; rolled back")),
+                    JobEffect::Committed => RunOutcome::Changed { rows },
+                    JobEffect::RolledBack => RunOutcome::failed(format!("{why}; rolled back")),
                     effect => RunOutcome::failure(
                         format!("{why} while committing; it may or may not have taken effect"),
                         effect,
@@ -205,22 +210,22 @@ impl Postgres {
 
     fn write_all(
         &self,
-        conn: &mut Connection,
+        conn: &mut PgConnection,
         job: &DriverJob,
-        watch: &Watch,
-    ) -> Result<u64, Stop> {
+        watch: &PgDeadline,
+    ) -> Result<u64, PgStop> {
         let mut changed = 0_u64;
         for (n, sql) in job.plan.iter().enumerate() {
             watch.look()?;
             let bounded = job.max_affected_rows.is_some();
             if bounded && guard::leading_words(sql, Dialect::Postgres).0 == "TRUNCATE" {
-                return Err(Stop::Failed(
+                return Err(PgStop::Failed(
                     "TRUNCATE does not count rows, and a number of rows was approved".to_owned(),
                 ));
             }
             let rows = command(conn, sql).map_err(|stop| numbered(stop, n, job))?;
             if conn.status != b'T' {
-                return Err(Stop::Failed(ENDED.to_owned()));
+                return Err(PgStop::Failed(ENDED.to_owned()));
             }
             changed = changed.saturating_add(rows);
             self.bound(conn, job, changed)?;
@@ -233,7 +238,7 @@ impl Postgres {
 
     /// Holds the rows that this transaction has changed against the number approved: as the database counts them,
     /// triggers, cascades and functions included.
-    fn bound(&self, conn: &mut Connection, job: &DriverJob, changed: u64) -> Result<(), Stop> {
+    fn bound(&self, conn: &mut PgConnection, job: &DriverJob, changed: u64) -> Result<(), PgStop> {
         let Some(max) = job.max_affected_rows else {
             return Ok(());
         };
@@ -245,13 +250,13 @@ impl Postgres {
         let row = counted.into_iter().next().unwrap_or_default();
         let text = |n: usize| row.get(n).cloned().flatten().unwrap_or_default();
         if text(1) != "on" {
-            return Err(Stop::Failed(
+            return Err(PgStop::Failed(
                 "the database does not count rows (track_counts is off), and a number of rows was approved".to_owned(),
             ));
         }
         let counted = text(0).parse::<u64>().unwrap_or(u64::MAX).max(changed);
         match counted > max {
-            true => Err(Stop::Failed(super::over_bound(counted, max))),
+            true => Err(PgStop::Failed(super::over_bound(counted, max))),
             false => Ok(()),
         }
     }
@@ -260,11 +265,11 @@ impl Postgres {
     fn write_alone(
         &self,
         job: &DriverJob,
-        watch: &Watch,
+        watch: &PgDeadline,
         control: &dyn Control,
-    ) -> Result<RunOutcome, Stop> {
+    ) -> Result<RunOutcome, PgStop> {
         if job.max_affected_rows.is_some() {
-            return Err(Stop::Failed(
+            return Err(PgStop::Failed(
                 "the statement cannot run in a transaction, and a number of rows was approved"
                     .to_owned(),
             ));
@@ -274,7 +279,7 @@ impl Postgres {
         conn.own("COMMIT")?;
         control
             .started(Some(&session), false)
-            .map_err(Stop::Failed)?;
+            .map_err(PgStop::Failed)?;
         let invalid_before = invalid_indexes(&mut conn)?;
         let lock_ms = self.endpoint.lock_timeout_secs * 1000;
         conn.own(&format!(
@@ -295,15 +300,15 @@ impl Postgres {
                         .collect::<Vec<_>>()
                 });
                 let effect = match left {
-                    Ok(left) if left.is_empty() => Effect::RolledBack,
+                    Ok(left) if left.is_empty() => JobEffect::RolledBack,
                     Ok(left) => {
                         message
                             .push_str(&format!("; it left an invalid index: {}", left.join(", ")));
-                        Effect::Partial
+                        JobEffect::Partial
                     }
                     Err(_) => {
                         message.push_str("; it may or may not have taken effect");
-                        Effect::Unknown
+                        JobEffect::Unknown
                     }
                 };
                 Ok(RunOutcome::failure(message, effect))
@@ -312,17 +317,17 @@ impl Postgres {
     }
 
     /// Asks until the database knows, for a while.
-    fn settled(&self, mark: Option<&str>, cancel: &Cancel) -> Effect {
+    fn settled(&self, mark: Option<&str>, cancel: &Cancel) -> JobEffect {
         let Some(mark) = mark else {
             // A transaction that never got an id has written nothing.
-            return Effect::Committed;
+            return JobEffect::Committed;
         };
         let Ok(id) = mark.parse::<u64>() else {
-            return Effect::Unknown;
+            return JobEffect::Unknown;
         };
         let until = Instant::now() + SETTLE_WITHIN;
         loop {
-            let watch = Watch::new(SETTLE_WITHIN.as_secs(), cancel);
+            let watch = PgDeadline::new(SETTLE_WITHIN.as_secs(), cancel);
             let answer = self.connect(&watch).and_then(|mut conn| {
                 Ok(conn.own(&format!("SELECT pg_catalog.txid_status({id})"))?)
             });
@@ -332,9 +337,11 @@ impl Postgres {
                 .and_then(|row| row.into_iter().next())
                 .flatten();
             match status.as_deref() {
-                Some("committed") => return Effect::Committed,
-                Some("aborted") => return Effect::RolledBack,
-                _ if Instant::now() >= until || cancel.asked().is_some() => return Effect::Unknown,
+                Some("committed") => return JobEffect::Committed,
+                Some("aborted") => return JobEffect::RolledBack,
+                _ if Instant::now() >= until || cancel.asked().is_some() => {
+                    return JobEffect::Unknown;
+                }
                 _ => std::thread::park_timeout(SETTLE_EVERY),
             }
         }
@@ -344,14 +351,14 @@ impl Postgres {
 /// What no statement may do.
 const ENDED: &str = "the statement ended the transaction";
 
-fn numbered(stop: Stop, n: usize, job: &DriverJob) -> Stop {
+fn numbered(stop: PgStop, n: usize, job: &DriverJob) -> PgStop {
     match stop {
-        Stop::Refused(mut refusal) if job.plan.len() > 1 && refusal.code != "57014" => {
+        PgStop::Refused(mut refusal) if job.plan.len() > 1 && refusal.code != "57014" => {
             refusal.message = format!("statement {}: {}", n + 1, refusal.message);
-            Stop::Refused(refusal)
+            PgStop::Refused(refusal)
         }
-        Stop::Failed(message) if job.plan.len() > 1 => {
-            Stop::Failed(format!("statement {}: {message}", n + 1))
+        PgStop::Failed(message) if job.plan.len() > 1 => {
+            PgStop::Failed(format!("statement {}: {message}", n + 1))
         }
         stop => stop,
     }
@@ -374,7 +381,7 @@ impl Driver for Postgres {
         if let Err(message) = guard::check(job, Dialect::Postgres) {
             return RunOutcome::failed(message);
         }
-        let watch = Watch::new(job.timeout_secs, control.cancel());
+        let watch = PgDeadline::new(job.timeout_secs, control.cancel());
         let done = match job.operation.is_read() {
             true => self.read(job, &watch, control),
             false => self.write(job, &watch, control),
@@ -398,7 +405,7 @@ impl Driver for Postgres {
     }
 
     fn check(&self, cancel: &Cancel) -> Result<(), String> {
-        let watch = Watch::new(wire::CONNECT_WITHIN.as_secs(), cancel);
+        let watch = PgDeadline::new(wire::CONNECT_WITHIN.as_secs(), cancel);
         match self.connect(&watch) {
             Ok(_) => Ok(()),
             Err(stop) => Err(watch.why(stop).0),
@@ -419,7 +426,7 @@ impl Driver for Postgres {
         } else {
             "pg_cancel_backend"
         };
-        let watch = Watch::new(INTERRUPT_WITHIN.as_secs(), cancel);
+        let watch = PgDeadline::new(INTERRUPT_WITHIN.as_secs(), cancel);
         let asked = self.connect(&watch).and_then(|mut conn| {
             // The start as well: the process id may belong to somebody else by now.
             Ok(conn.own(&format!(
@@ -430,7 +437,7 @@ impl Driver for Postgres {
         asked.map(|_| ()).map_err(|stop| watch.why(stop).0)
     }
 
-    fn settle(&self, mark: Option<&str>, cancel: &Cancel) -> Effect {
+    fn settle(&self, mark: Option<&str>, cancel: &Cancel) -> JobEffect {
         self.settled(mark, cancel)
     }
 }

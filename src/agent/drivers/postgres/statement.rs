@@ -1,25 +1,29 @@
 //! Single statements of a plan: read by the server as one, run, their rows made into a result or counted.
 
-use super::values::{self, Kind};
-use super::watch::Stop;
-use super::wire::{Connection, End, Shape};
+use super::values::{self, PgKind};
+use super::watch::PgStop;
+use super::wire::{End, PgConnection, Shape};
 use crate::agent::drivers::rows::{Cell, Results};
 
 /// What a plan may not hold.
 pub(super) const EMPTY: &str = "one element of the plan holds no statement";
 
-pub(super) fn prepared(conn: &mut Connection, sql: &str) -> Result<Shape, Stop> {
+pub(super) fn prepared(conn: &mut PgConnection, sql: &str) -> Result<Shape, PgStop> {
     let shape = conn.prepare(sql)?;
     match shape.parameters {
         0 => Ok(shape),
-        _ => Err(Stop::Failed(
+        _ => Err(PgStop::Failed(
             "the statement has a parameter, and there is no value for it".to_owned(),
         )),
     }
 }
 
 /// Runs a statement of a read; its rows become the next of `results`.
-pub(super) fn query(conn: &mut Connection, sql: &str, results: &mut Results) -> Result<End, Stop> {
+pub(super) fn query(
+    conn: &mut PgConnection,
+    sql: &str,
+    results: &mut Results,
+) -> Result<End, PgStop> {
     let shape = prepared(conn, sql)?;
     if shape.columns.is_empty() {
         return Ok(conn.execute(&mut |_| true)?);
@@ -43,7 +47,7 @@ pub(super) fn query(conn: &mut Connection, sql: &str, results: &mut Results) -> 
         // The question has taken the place of the statement.
         prepared(conn, sql)?;
     }
-    let of = |oid: u32| -> (Option<String>, Kind) {
+    let of = |oid: u32| -> (Option<String>, PgKind) {
         if let Some((name, kind)) = values::known(oid) {
             return (Some(name.to_owned()), kind);
         }
@@ -54,10 +58,11 @@ pub(super) fn query(conn: &mut Connection, sql: &str, results: &mut Results) -> 
         let text = |n: usize| row.and_then(|row| row.get(n)).cloned().flatten();
         (
             text(1),
-            text(2).map_or(Kind::Text, |category| values::asked(&category)),
+            text(2).map_or(PgKind::Text, |category| values::asked(&category)),
         )
     };
-    let types: Vec<(Option<String>, Kind)> = shape.columns.iter().map(|c| of(c.type_oid)).collect();
+    let types: Vec<(Option<String>, PgKind)> =
+        shape.columns.iter().map(|c| of(c.type_oid)).collect();
     let columns = shape
         .columns
         .iter()
@@ -88,12 +93,12 @@ pub(super) fn query(conn: &mut Connection, sql: &str, results: &mut Results) -> 
 }
 
 /// Runs a statement of a write; the rows that it says it has changed. Rows that it returns are read and dropped.
-pub(super) fn command(conn: &mut Connection, sql: &str) -> Result<u64, Stop> {
+pub(super) fn command(conn: &mut PgConnection, sql: &str) -> Result<u64, PgStop> {
     prepared(conn, sql)?;
     match conn.execute(&mut |_| true)? {
         End::Done(tag) => Ok(changed(&tag)),
-        End::Empty => Err(Stop::Failed(EMPTY.to_owned())),
-        End::Enough | End::TooLong => Err(Stop::Failed(
+        End::Empty => Err(PgStop::Failed(EMPTY.to_owned())),
+        End::Enough | End::TooLong => Err(PgStop::Failed(
             "the statement returns a row that is too long".to_owned(),
         )),
     }
@@ -111,7 +116,7 @@ pub(super) fn changed(tag: &str) -> u64 {
 }
 
 /// Indexes that a broken off CONCURRENTLY has left.
-pub(super) fn invalid_indexes(conn: &mut Connection) -> Result<Vec<String>, Stop> {
+pub(super) fn invalid_indexes(conn: &mut PgConnection) -> Result<Vec<String>, PgStop> {
     let rows = conn.own("SELECT indexrelid::regclass::text FROM pg_catalog.pg_index WHERE NOT indisvalid ORDER BY 1")?;
     Ok(rows
         .into_iter()

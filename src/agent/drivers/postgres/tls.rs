@@ -1,6 +1,6 @@
 //! The stream below a connection to PostgreSQL: TCP, a Unix socket, or TLS over TCP.
 
-use crate::agent::config::{Endpoint, Tls};
+use crate::agent::config::{DatabaseEndpoint, Tls};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -28,7 +28,7 @@ pub enum Stream {
 
 impl Stream {
     /// Connects without TLS; each address gets `within`.
-    pub fn connect(endpoint: &Endpoint, within: Duration) -> io::Result<Stream> {
+    pub fn connect(endpoint: &DatabaseEndpoint, within: Duration) -> io::Result<Stream> {
         let stream = match endpoint.host.starts_with('/') {
             true => {
                 let path = format!("{}/.s.PGSQL.{}", endpoint.host, endpoint.port);
@@ -46,7 +46,7 @@ impl Stream {
     }
 
     /// The same stream under TLS; the server has agreed.
-    pub fn encrypted(self, endpoint: &Endpoint) -> io::Result<Stream> {
+    pub fn encrypted(self, endpoint: &DatabaseEndpoint) -> io::Result<Stream> {
         let Stream::Tcp(mut tcp) = self else {
             return Ok(self);
         };
@@ -69,7 +69,7 @@ impl Stream {
     }
 }
 
-fn tcp(endpoint: &Endpoint, within: Duration) -> io::Result<TcpStream> {
+fn tcp(endpoint: &DatabaseEndpoint, within: Duration) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in (endpoint.host.as_str(), endpoint.port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, within) {
@@ -89,7 +89,7 @@ fn tcp(endpoint: &Endpoint, within: Duration) -> io::Result<TcpStream> {
     Err(last)
 }
 
-fn config(endpoint: &Endpoint) -> io::Result<ClientConfig> {
+fn config(endpoint: &DatabaseEndpoint) -> io::Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

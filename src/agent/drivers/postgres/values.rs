@@ -9,7 +9,7 @@ const ARRAY_BYTES_MAX: usize = 1 << 20;
 
 /// What a type becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum PgKind {
     Truth,
     Number,
     Json,
@@ -26,66 +26,66 @@ pub enum Element {
 }
 
 /// Types that are known without asking: oid, name, what they become.
-const TYPES: &[(u32, &str, Kind)] = &[
-    (16, "boolean", Kind::Truth),
-    (17, "bytea", Kind::Text),
-    (18, "\"char\"", Kind::Text),
-    (19, "name", Kind::Text),
-    (20, "bigint", Kind::Number),
-    (21, "smallint", Kind::Number),
-    (23, "integer", Kind::Number),
-    (25, "text", Kind::Text),
-    (26, "oid", Kind::Number),
-    (114, "json", Kind::Json),
-    (142, "xml", Kind::Text),
-    (650, "cidr", Kind::Text),
-    (700, "real", Kind::Number),
-    (701, "double precision", Kind::Number),
-    (705, "unknown", Kind::Text),
-    (790, "money", Kind::Text),
-    (829, "macaddr", Kind::Text),
-    (869, "inet", Kind::Text),
-    (1000, "boolean[]", Kind::Array(Element::Truth)),
-    (1005, "smallint[]", Kind::Array(Element::Number)),
-    (1007, "integer[]", Kind::Array(Element::Number)),
-    (1009, "text[]", Kind::Array(Element::Text)),
-    (1015, "character varying[]", Kind::Array(Element::Text)),
-    (1016, "bigint[]", Kind::Array(Element::Number)),
-    (1021, "real[]", Kind::Array(Element::Number)),
-    (1022, "double precision[]", Kind::Array(Element::Number)),
-    (1042, "character", Kind::Text),
-    (1043, "character varying", Kind::Text),
-    (1082, "date", Kind::Text),
-    (1083, "time without time zone", Kind::Text),
-    (1114, "timestamp without time zone", Kind::Text),
+const TYPES: &[(u32, &str, PgKind)] = &[
+    (16, "boolean", PgKind::Truth),
+    (17, "bytea", PgKind::Text),
+    (18, "\"char\"", PgKind::Text),
+    (19, "name", PgKind::Text),
+    (20, "bigint", PgKind::Number),
+    (21, "smallint", PgKind::Number),
+    (23, "integer", PgKind::Number),
+    (25, "text", PgKind::Text),
+    (26, "oid", PgKind::Number),
+    (114, "json", PgKind::Json),
+    (142, "xml", PgKind::Text),
+    (650, "cidr", PgKind::Text),
+    (700, "real", PgKind::Number),
+    (701, "double precision", PgKind::Number),
+    (705, "unknown", PgKind::Text),
+    (790, "money", PgKind::Text),
+    (829, "macaddr", PgKind::Text),
+    (869, "inet", PgKind::Text),
+    (1000, "boolean[]", PgKind::Array(Element::Truth)),
+    (1005, "smallint[]", PgKind::Array(Element::Number)),
+    (1007, "integer[]", PgKind::Array(Element::Number)),
+    (1009, "text[]", PgKind::Array(Element::Text)),
+    (1015, "character varying[]", PgKind::Array(Element::Text)),
+    (1016, "bigint[]", PgKind::Array(Element::Number)),
+    (1021, "real[]", PgKind::Array(Element::Number)),
+    (1022, "double precision[]", PgKind::Array(Element::Number)),
+    (1042, "character", PgKind::Text),
+    (1043, "character varying", PgKind::Text),
+    (1082, "date", PgKind::Text),
+    (1083, "time without time zone", PgKind::Text),
+    (1114, "timestamp without time zone", PgKind::Text),
     (
         1115,
         "timestamp without time zone[]",
-        Kind::Array(Element::Text),
+        PgKind::Array(Element::Text),
     ),
-    (1182, "date[]", Kind::Array(Element::Text)),
-    (1184, "timestamp with time zone", Kind::Text),
+    (1182, "date[]", PgKind::Array(Element::Text)),
+    (1184, "timestamp with time zone", PgKind::Text),
     (
         1185,
         "timestamp with time zone[]",
-        Kind::Array(Element::Text),
+        PgKind::Array(Element::Text),
     ),
-    (1186, "interval", Kind::Text),
-    (1231, "numeric[]", Kind::Array(Element::Text)),
-    (1266, "time with time zone", Kind::Text),
-    (1560, "bit", Kind::Text),
-    (1562, "bit varying", Kind::Text),
-    (1700, "numeric", Kind::Text),
-    (2205, "regclass", Kind::Text),
-    (2249, "record", Kind::Text),
-    (2278, "void", Kind::Text),
-    (2950, "uuid", Kind::Text),
-    (2951, "uuid[]", Kind::Array(Element::Text)),
-    (3802, "jsonb", Kind::Json),
+    (1186, "interval", PgKind::Text),
+    (1231, "numeric[]", PgKind::Array(Element::Text)),
+    (1266, "time with time zone", PgKind::Text),
+    (1560, "bit", PgKind::Text),
+    (1562, "bit varying", PgKind::Text),
+    (1700, "numeric", PgKind::Text),
+    (2205, "regclass", PgKind::Text),
+    (2249, "record", PgKind::Text),
+    (2278, "void", PgKind::Text),
+    (2950, "uuid", PgKind::Text),
+    (2951, "uuid[]", PgKind::Array(Element::Text)),
+    (3802, "jsonb", PgKind::Json),
 ];
 
 /// Name of the type with this oid and what it becomes, if it is known without asking.
-pub fn known(oid: u32) -> Option<(&'static str, Kind)> {
+pub fn known(oid: u32) -> Option<(&'static str, PgKind)> {
     TYPES
         .binary_search_by_key(&oid, |(oid, _, _)| *oid)
         .ok()
@@ -93,31 +93,31 @@ pub fn known(oid: u32) -> Option<(&'static str, Kind)> {
 }
 
 /// What a type that was asked for becomes: `category` is its `typcategory`.
-pub fn asked(category: &str) -> Kind {
+pub fn asked(category: &str) -> PgKind {
     match category {
-        "A" => Kind::Array(Element::Text),
-        _ => Kind::Text,
+        "A" => PgKind::Array(Element::Text),
+        _ => PgKind::Text,
     }
 }
 
 /// `text` as a cell. `room` keeps what has to be made for it.
-pub fn cell<'a>(kind: Kind, text: &'a [u8], room: &'a mut String) -> Cell<'a> {
+pub fn cell<'a>(kind: PgKind, text: &'a [u8], room: &'a mut String) -> Cell<'a> {
     match kind {
-        Kind::Truth => match text {
+        PgKind::Truth => match text {
             b"t" => Cell::Truth(true),
             b"f" => Cell::Truth(false),
             _ => Cell::Text(text),
         },
-        Kind::Number => match std::str::from_utf8(text) {
+        PgKind::Number => match std::str::from_utf8(text) {
             Ok(digits) if is_number(digits) => Cell::Number(digits),
             // NaN and the infinities.
             _ => Cell::Text(text),
         },
-        Kind::Json => match std::str::from_utf8(text) {
+        PgKind::Json => match std::str::from_utf8(text) {
             Ok(json) if is_json(json) => Cell::Json(json),
             _ => Cell::Text(text),
         },
-        Kind::Array(element) => match std::str::from_utf8(text) {
+        PgKind::Array(element) => match std::str::from_utf8(text) {
             Ok(array)
                 if array.len() <= ARRAY_BYTES_MAX && array_json(array, element, room).is_some() =>
             {
@@ -125,7 +125,7 @@ pub fn cell<'a>(kind: Kind, text: &'a [u8], room: &'a mut String) -> Cell<'a> {
             }
             _ => Cell::Text(text),
         },
-        Kind::Text => Cell::Text(text),
+        PgKind::Text => Cell::Text(text),
     }
 }
 

@@ -1,40 +1,40 @@
 //! When a job on PostgreSQL has to end, and the words for why it did.
 
-use super::wire::{Fault, Refusal};
+use super::wire::{Fault, PgRefusal};
 use crate::agent::drivers::Cancel;
 use std::time::{Duration, Instant};
 
 /// Why a job ends early.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(super) enum PgStop {
     /// The database, or we, refuse.
     Failed(String),
     /// The database refuses, in its own words.
-    Refused(Box<Refusal>),
+    Refused(Box<PgRefusal>),
     Interrupted,
 }
 
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Stop {
+impl From<Fault> for PgStop {
+    fn from(fault: Fault) -> PgStop {
         match fault {
-            Fault::Refused(refusal) => Stop::Refused(refusal),
-            Fault::Lost(message) => Stop::Failed(message),
-            Fault::Interrupted => Stop::Interrupted,
+            Fault::Refused(refusal) => PgStop::Refused(refusal),
+            Fault::Lost(message) => PgStop::Failed(message),
+            Fault::Interrupted => PgStop::Interrupted,
         }
     }
 }
 
 /// When a job has to end.
-pub(super) struct Watch {
+pub(super) struct PgDeadline {
     pub(super) deadline: Option<Instant>,
     pub(super) timeout_secs: u64,
     pub(super) cancel: Cancel,
 }
 
-impl Watch {
-    pub(super) fn new(timeout_secs: u64, cancel: &Cancel) -> Watch {
+impl PgDeadline {
+    pub(super) fn new(timeout_secs: u64, cancel: &Cancel) -> PgDeadline {
         let limit = Some(timeout_secs).filter(|secs| *secs > 0);
-        Watch {
+        PgDeadline {
             deadline: limit.and_then(|secs| Instant::now().checked_add(Duration::from_secs(secs))),
             timeout_secs,
             cancel: cancel.clone(),
@@ -45,9 +45,9 @@ impl Watch {
         self.deadline.is_some_and(|at| Instant::now() >= at)
     }
 
-    pub(super) fn look(&self) -> Result<(), Stop> {
+    pub(super) fn look(&self) -> Result<(), PgStop> {
         match self.cancel.asked().is_some() || self.late() {
-            true => Err(Stop::Interrupted),
+            true => Err(PgStop::Interrupted),
             false => Ok(()),
         }
     }
@@ -61,17 +61,17 @@ impl Watch {
     }
 
     /// The sentence for the requester, and what the database says of values.
-    pub(super) fn why(&self, stop: Stop) -> (String, Option<String>) {
+    pub(super) fn why(&self, stop: PgStop) -> (String, Option<String>) {
         match stop {
             // A cancelled query: by us, by time, or by somebody else.
-            Stop::Refused(refusal) if refusal.code == "57014" => match self.cancel.asked() {
+            PgStop::Refused(refusal) if refusal.code == "57014" => match self.cancel.asked() {
                 Some(reason) => (reason.message().to_owned(), None),
                 None if self.late() => (self.timed_out(), None),
                 None => described(*refusal),
             },
-            Stop::Refused(refusal) => described(*refusal),
-            Stop::Failed(message) => (message, None),
-            Stop::Interrupted => match self.cancel.asked() {
+            PgStop::Refused(refusal) => described(*refusal),
+            PgStop::Failed(message) => (message, None),
+            PgStop::Interrupted => match self.cancel.asked() {
                 Some(reason) => (reason.message().to_owned(), None),
                 None => (self.timed_out(), None),
             },
@@ -84,7 +84,7 @@ impl Watch {
 }
 
 /// The words of the database: the message with SQLSTATE, and apart from it the detail, which quotes values of rows.
-pub(super) fn described(refusal: Refusal) -> (String, Option<String>) {
+pub(super) fn described(refusal: PgRefusal) -> (String, Option<String>) {
     let mut message = format!("{} (SQLSTATE {})", refusal.message, refusal.code);
     if let Some(position) = &refusal.position {
         message.push_str(&format!(" at character {position}"));

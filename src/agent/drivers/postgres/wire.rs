@@ -5,7 +5,7 @@
 //! text, as the server writes them. A message that is longer than a result may be is read and dropped.
 
 use super::tls::Stream;
-use crate::agent::config::{Endpoint, Tls};
+use crate::agent::config::{DatabaseEndpoint, Tls};
 use crate::agent::drivers::Cancel;
 use bytes::{Buf, BytesMut};
 use fallible_iterator::FallibleIterator;
@@ -30,7 +30,7 @@ pub const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// An error that the server sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Refusal {
+pub struct PgRefusal {
     /// SQLSTATE.
     pub code: String,
     pub message: String,
@@ -40,9 +40,9 @@ pub struct Refusal {
     pub position: Option<String>,
 }
 
-impl Refusal {
-    fn of(body: &ErrorResponseBody) -> Refusal {
-        let mut refusal = Refusal::default();
+impl PgRefusal {
+    fn of(body: &ErrorResponseBody) -> PgRefusal {
+        let mut refusal = PgRefusal::default();
         let mut fields = body.fields();
         while let Ok(Some(field)) = fields.next() {
             let text = String::from_utf8_lossy(field.value_bytes()).into_owned();
@@ -63,7 +63,7 @@ impl Refusal {
 #[derive(Debug)]
 pub enum Fault {
     /// The server refuses; the connection still works.
-    Refused(Box<Refusal>),
+    Refused(Box<PgRefusal>),
     /// The connection is of no more use.
     Lost(String),
     /// Time or cancellation, and the server did not answer any more.
@@ -82,7 +82,7 @@ fn garbled(what: &str) -> Fault {
 
 /// One column of a result.
 #[derive(Debug, Clone)]
-pub struct Column {
+pub struct ResultColumn {
     pub name: String,
     pub type_oid: u32,
 }
@@ -90,7 +90,7 @@ pub struct Column {
 /// What a statement returns, as far as it is known before it runs.
 #[derive(Debug, Default)]
 pub struct Shape {
-    pub columns: Vec<Column>,
+    pub columns: Vec<ResultColumn>,
     pub parameters: usize,
 }
 
@@ -110,7 +110,7 @@ pub enum End {
     TooLong,
 }
 
-pub struct Connection {
+pub struct PgConnection {
     stream: Stream,
     inbox: BytesMut,
     outbox: BytesMut,
@@ -123,13 +123,13 @@ pub struct Connection {
     pub server_encoding: String,
 }
 
-impl Connection {
+impl PgConnection {
     /// Connects and logs in. `deadline` bounds everything that happens on the connection.
     pub fn open(
-        endpoint: &Endpoint,
+        endpoint: &DatabaseEndpoint,
         deadline: Option<Instant>,
         cancel: &Cancel,
-    ) -> Result<Connection, Fault> {
+    ) -> Result<PgConnection, Fault> {
         let mut stream = Stream::connect(endpoint, CONNECT_WITHIN)
             .map_err(|e| Fault::Lost(format!("the database cannot be reached: {e}")))?;
         if endpoint.tls != Tls::Off && !endpoint.host.starts_with('/') {
@@ -147,7 +147,7 @@ impl Connection {
         }
         stream.set_read_timeout(READ_SLICE)?;
         let login_by = Instant::now() + CONNECT_WITHIN;
-        let mut connection = Connection {
+        let mut connection = PgConnection {
             stream,
             inbox: BytesMut::new(),
             outbox: BytesMut::new(),
@@ -162,7 +162,7 @@ impl Connection {
         Ok(connection)
     }
 
-    fn log_in(&mut self, endpoint: &Endpoint) -> Result<(), Fault> {
+    fn log_in(&mut self, endpoint: &DatabaseEndpoint) -> Result<(), Fault> {
         let parameters = [
             ("user", endpoint.user.as_str()),
             ("database", &endpoint.database),
@@ -217,7 +217,7 @@ impl Connection {
                     return Ok(());
                 }
                 Message::ErrorResponse(body) => {
-                    return Err(Fault::Refused(Box::new(Refusal::of(&body))));
+                    return Err(Fault::Refused(Box::new(PgRefusal::of(&body))));
                 }
                 _ => return Err(garbled("while logging in")),
             }
@@ -338,7 +338,7 @@ impl Connection {
                         .map(|v| v.map(|v| String::from_utf8_lossy(v).into_owned()))
                         .collect(),
                 ),
-                Message::ErrorResponse(body) => refused = Some(Refusal::of(&body)),
+                Message::ErrorResponse(body) => refused = Some(PgRefusal::of(&body)),
                 Message::ReadyForQuery(body) => {
                     self.status = body.status();
                     return match refused {
@@ -367,14 +367,14 @@ impl Connection {
                     shape.columns = body
                         .fields()
                         .map(|field| {
-                            Ok(Column {
+                            Ok(ResultColumn {
                                 name: field.name().to_owned(),
                                 type_oid: field.type_oid(),
                             })
                         })
                         .collect()?;
                 }
-                Message::ErrorResponse(body) => refused = Some(Refusal::of(&body)),
+                Message::ErrorResponse(body) => refused = Some(PgRefusal::of(&body)),
                 Message::ReadyForQuery(body) => {
                     self.status = body.status();
                     return match refused {
@@ -387,7 +387,7 @@ impl Connection {
         }
     }
 
-    /// Runs what [`Connection::prepare`] has read; its rows go to `sink`.
+    /// Runs what [`PgConnection::prepare`] has read; its rows go to `sink`.
     pub fn execute(&mut self, sink: &mut Sink<'_>) -> Result<End, Fault> {
         let none: [&str; 0] = [];
         frontend::bind(
@@ -422,7 +422,7 @@ impl Connection {
                         "COPY TO STDOUT is not run here; write a SELECT".to_owned(),
                     ));
                 }
-                Message::ErrorResponse(body) => refused = Some(Refusal::of(&body)),
+                Message::ErrorResponse(body) => refused = Some(PgRefusal::of(&body)),
                 Message::ReadyForQuery(body) => {
                     self.status = body.status();
                     return match refused {
@@ -436,7 +436,7 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl Drop for PgConnection {
     fn drop(&mut self) {
         self.outbox.clear();
         frontend::terminate(&mut self.outbox);
