@@ -3,7 +3,7 @@
 //! server on which databases may be made.
 
 mod mysql;
-mod places;
+pub mod places;
 mod postgres;
 mod served;
 mod sqlite;

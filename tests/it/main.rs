@@ -36,6 +36,7 @@
 //! - `schemas`: what agents report of tables, and who sees it.
 //! - `dialects`: texts run in the dialect that they were read in.
 //! - `drivers`: the drivers of the agent on real databases, inside their wall.
+//! - `oracle`: what is a read to us, on real databases.
 //! - `dry_runs`: statements explained for reviewers.
 //! - `audit`: what stands in the log, who finds it, and its proof.
 //! - `errors`: bad input of every kind, and the one shape of errors.
@@ -82,8 +83,8 @@ mod matrix;
 mod metrics;
 mod notifications;
 mod oidc;
-mod one_request;
 mod openapi;
+mod oracle;
 mod outcomes;
 mod overload;
 mod people;
