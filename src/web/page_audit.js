@@ -1,7 +1,7 @@
 // The audit log: search, one request's story, whether the chain holds, an export.
 import { clock, exact, fill, h, number, visible } from "./dom.js";
 import { get, query } from "./api.js";
-import { card, empty, heading, load, pill, problem, save } from "./parts.js";
+import { empty, heading, load, pill, problem, save } from "./parts.js";
 
 const FIELDS = ["actor_id", "event_type", "request_id", "database", "environment", "since", "until"];
 const EXPORT_PAGES_MAX = 200;
@@ -75,4 +75,3 @@ async function download(values, button, holder, signal) {
   button.disabled = false;
 }
 
-export { card };

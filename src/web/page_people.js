@@ -21,7 +21,6 @@ export async function people({ page, signal, can, me }) {
   };
   const showUsers = async () => {
     const answer = await get("/api/users?limit=200", { signal });
-    const manages = can("user.manage");
     return card(
       "People",
       null,
@@ -34,7 +33,7 @@ export async function people({ page, signal, can, me }) {
           names(u.groups),
           when(u.last_seen_at),
           pill(u.status === "active" ? "good" : "bad", u.status),
-          manages && u.id !== me.subject_id && (u.status === "active" ? h("button", { class: "button small bad", type: "button", onclick: () => change(`Suspend ${u.id}?`, "Their tokens stop working at once and their open requests are cancelled.", "Suspend", () => post(`/api/users/${encodeURIComponent(u.id)}/suspend`, {}, { signal }), `${u.id} is suspended`) }, "Suspend") : h("button", { class: "button small", type: "button", onclick: () => change(`Activate ${u.id}?`, "Their tokens work again.", "Activate", () => post(`/api/users/${encodeURIComponent(u.id)}/activate`, {}, { signal }), `${u.id} is active`) }, "Activate")),
+          u.id !== me.subject_id && (u.status === "active" ? h("button", { class: "button small bad", type: "button", onclick: () => change(`Suspend ${u.id}?`, "Their tokens stop working at once and their open requests are cancelled.", "Suspend", () => post(`/api/users/${encodeURIComponent(u.id)}/suspend`, {}, { signal }), `${u.id} is suspended`) }, "Suspend") : h("button", { class: "button small", type: "button", onclick: () => change(`Activate ${u.id}?`, "Their tokens work again.", "Activate", () => post(`/api/users/${encodeURIComponent(u.id)}/activate`, {}, { signal }), `${u.id} is active`) }, "Activate")),
         ]),
         "People",
       ),
@@ -62,9 +61,9 @@ export async function people({ page, signal, can, me }) {
         : empty("No tokens."),
     );
   };
-  const quiet = (holder, work) => load(holder, signal, () => work().catch((error) => (error.status === 403 ? null : Promise.reject(error))));
-  const show = () => Promise.all([quiet(users, showUsers), quiet(tokens, showTokens)]);
-  fill(issue, issueForm(signal, show, me));
+  const show = () => Promise.all([can("user.manage") && load(users, signal, showUsers), can("token.manage") && load(tokens, signal, showTokens)]);
+  if (!can("user.manage")) fill(users, card("You", null, h("dl", { class: "pairs" }, [["Subject", me.subject_id], ["Groups", me.groups.join(", ") || "none"], ["Permissions", me.permissions.join(", ") || "none"]].map(([k, v]) => h("div", null, h("dt", null, k), h("dd", null, v))))));
+  if (can("token.manage")) fill(issue, issueForm(signal, show, me));
   await show();
 }
 

@@ -1,17 +1,18 @@
 // Policies in effect, as the server resolved them: who could approve what, and every rule behind it.
 import { fill, h } from "./dom.js";
 import { get } from "./api.js";
-import { OPERATIONS, card, empty, heading, pill, problem, selector, table } from "./parts.js";
+import { OPERATIONS, card, empty, heading, pill, selector, table } from "./parts.js";
 
-export async function policies({ page, signal }) {
-  const optional = (path, name) => get(path, { signal }).then((a) => a[name], (error) => (error.status === 403 ? null : Promise.reject(error)));
+export async function policies({ page, signal, can }) {
+  // What the caller may not see is not asked for.
+  const optional = (path, name, permission) => (!permission || can(permission) ? get(path, { signal }).then((a) => a[name]) : null);
   const [databases, workflows, roles, executions, results, notices] = await Promise.all([
     optional("/api/databases", "databases"),
-    optional("/api/workflows", "workflows"),
-    optional("/api/roles", "roles"),
-    optional("/api/execution-policies", "execution_policies"),
-    optional("/api/result-policies", "result_policies"),
-    optional("/api/notification-policies", "notification_policies"),
+    optional("/api/workflows", "workflows", "workflow.manage"),
+    optional("/api/roles", "roles", "role.manage"),
+    optional("/api/execution-policies", "execution_policies", "policy.manage"),
+    optional("/api/result-policies", "result_policies", "policy.manage"),
+    optional("/api/notification-policies", "notification_policies", "policy.manage"),
   ]);
   const parts = [];
   if (databases && workflows) parts.push(matrix(databases, workflows));
@@ -21,8 +22,7 @@ export async function policies({ page, signal }) {
   plain("Execution policies", executions);
   plain("Result policies", results);
   plain("Notification policies", notices);
-  fill(page, heading("Policies", "Read-only: they are set in server.toml and take effect with dbward reload."), h("div", { class: "stack" }, parts.length ? parts : card(null, null, empty("You may not see the policies.", "Ask an administrator for the permission workflow.view."))));
-  void problem;
+  fill(page, heading("Policies", "Read-only: they are set in server.toml and take effect with dbward reload."), h("div", { class: "stack" }, parts.length ? parts : card(null, null, empty("You may not see the policies.", "They are shown to holders of workflow.manage, policy.manage and role.manage."))));
 }
 
 /** The workflow for a place: the one that names both, then the database, then the environment, then neither. */

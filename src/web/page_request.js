@@ -1,5 +1,5 @@
 // One request: may this run? The text, what is known of it, the votes, the decision, what happened.
-import { bytes, clock, exact, fill, h, number, plural, visible, when } from "./dom.js";
+import { clock, exact, fill, h, number, plural, visible, when } from "./dom.js";
 import { get, pause, post, query, tagged } from "./api.js";
 import { OPERATIONS, card, confirm, copy, empty, facts, load, pill, problem, risk, selector, state, target, toast } from "./parts.js";
 import { SqlText } from "./sql.js";
@@ -14,11 +14,12 @@ function factor(text) {
   return more ? `${words} (${more.replaceAll('"', "")})` : words;
 }
 
-export async function request({ page, signal, id, me, can, go, context }) {
+export async function request({ page, signal, id, me, can, go }) {
   const path = `/api/requests/${encodeURIComponent(id)}`;
   let { body: shown, etag } = await tagged(path, { signal });
   let dialect = "";
   let sizes = new Map();
+  // Sizes of tables are an extra: without them the page is whole.
   get(`/api/schemas/${encodeURIComponent(shown.database)}${query({ environment: shown.environment, summary: "true" })}`, { signal }).then(
     (schema) => {
       dialect = schema.dialect || "";
@@ -40,12 +41,14 @@ export async function request({ page, signal, id, me, can, go, context }) {
       await refresh();
     } catch (error) {
       if (error.name === "AbortError") return;
-      if (error.status === 412) await refresh();
+      const gone = error.status === 412 && (await refresh().then(() => false, () => true));
+      if (gone) return vanished();
       const holder = places.decide.querySelector(".outcome");
       if (holder) fill(holder, error.status === 412 ? h("p", { class: "banner warn", role: "alert" }, "This request changed while you looked. It is shown as it is now: look again, then decide.") : problem(error));
     }
   };
 
+  const vanished = () => fill(places.decide, h("p", { class: "banner warn", role: "alert" }, "This request was decided or withdrawn meanwhile, and you may no longer see it."));
   const parts = { act, can, comment, confirm, go, me };
   const draw = () => {
     const r = shown;
@@ -115,11 +118,11 @@ export async function request({ page, signal, id, me, can, go, context }) {
     } catch (error) {
       if (error.name === "AbortError") return;
       if (error.status === 401) throw error;
+      if (error.status === 403 || error.status === 404) return vanished();
       failures = Math.min(failures + 1, 5);
       await pause(1000 * 2 ** failures, signal).catch(() => {});
     }
   }
-  void context;
 }
 
 function found(r) {
@@ -287,4 +290,3 @@ function entry(at, words, tone, reason) {
   return h("li", null, h("span", { class: `dot ${tone}` }), h("div", null, h("time", { datetime: at, title: exact(at) }, clock(at)), " ", words, reason && h("div", { class: "muted" }, visible(reason))));
 }
 
-void bytes;

@@ -25,7 +25,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-/// Paths of all files under a folder of the repository, relative to its root, in order.
+/// Paths of all files under a folder of the repository, relative to its root, in order; pictures apart.
 fn files_under(folder: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
@@ -37,7 +37,7 @@ fn files_under(folder: &str) -> Vec<String> {
             let path = format!("{folder}/{name}");
             if Path::is_dir(&root().join(&path)) {
                 open.push(path);
-            } else {
+            } else if !path.ends_with(".png") {
                 found.push(path);
             }
         }
