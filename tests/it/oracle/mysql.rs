@@ -4,7 +4,7 @@
 use super::grammar::Grammar;
 use super::{Database, Mode, Outcome, hunt, on_large_stack};
 use crate::drivers::places;
-use dbward::agent::config::{DriverConfig, Endpoint};
+use dbward::agent::config::{DatabaseEndpoint, DriverConfig};
 use dbward::domain::dialect::Dialect;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Error, OptsBuilder};
@@ -17,13 +17,13 @@ const SLOW: Duration = Duration::from_millis(1500);
 const ROWS_MAX: usize = 200;
 
 struct MySql {
-    endpoint: Endpoint,
+    endpoint: DatabaseEndpoint,
     conn: Conn,
     mariadb: bool,
 }
 
 impl MySql {
-    fn open(endpoint: &Endpoint) -> Conn {
+    fn open(endpoint: &DatabaseEndpoint) -> Conn {
         let password = endpoint.password.as_ref();
         let password = password.map(|p| String::from_utf8_lossy(&p.0).into_owned());
         let options = OptsBuilder::new()
@@ -40,7 +40,7 @@ impl MySql {
         conn
     }
 
-    fn new(endpoint: Endpoint, grammar: &Grammar) -> MySql {
+    fn new(endpoint: DatabaseEndpoint, grammar: &Grammar) -> MySql {
         let mut conn = Self::open(&endpoint);
         let version: String = conn.query_first("SELECT version()").unwrap().unwrap();
         let mariadb = version.contains("MariaDB");

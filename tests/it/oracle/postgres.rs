@@ -5,7 +5,7 @@ use super::grammar::Grammar;
 use super::{Database, Mode, Outcome, hunt, on_large_stack};
 use crate::drivers::places;
 use bytes::BytesMut;
-use dbward::agent::config::{DriverConfig, Endpoint};
+use dbward::agent::config::{DatabaseEndpoint, DriverConfig};
 use dbward::domain::dialect::Dialect;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::IsNull;
@@ -27,7 +27,7 @@ const STATE: &str = "SELECT concat_ws(' ', 'xid', pg_current_xact_id_if_assigned
 const SETTINGS: &str = "SET statement_timeout = '2s'; SET lock_timeout = '1s'; LISTEN oracle";
 
 struct Postgres {
-    endpoint: Endpoint,
+    endpoint: DatabaseEndpoint,
     wire: Wire,
     /// What [`STATE`] says when nothing has happened.
     quiet: String,
@@ -47,7 +47,7 @@ struct Answer {
 }
 
 impl Wire {
-    fn open(endpoint: &Endpoint) -> Result<Wire> {
+    fn open(endpoint: &DatabaseEndpoint) -> Result<Wire> {
         let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port))?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         stream.set_nodelay(true)?;
@@ -161,7 +161,7 @@ impl Wire {
 }
 
 impl Postgres {
-    fn new(endpoint: Endpoint, grammar: &Grammar) -> Postgres {
+    fn new(endpoint: DatabaseEndpoint, grammar: &Grammar) -> Postgres {
         let mut wire = Wire::open(&endpoint).unwrap();
         for sql in grammar.lines("!setup") {
             let answer = wire.query(sql).unwrap();
