@@ -18,16 +18,12 @@ pub(super) fn prepared(conn: &mut PgConnection, sql: &str) -> Result<Shape, PgSt
     }
 }
 
-/// Runs a statement of a read; its rows become the next of `results`.
-pub(super) fn query(
+/// The types of a statement's columns: known ones by themselves, others as the catalogue names them.
+fn column_types(
     conn: &mut PgConnection,
     sql: &str,
-    results: &mut Results,
-) -> Result<End, PgStop> {
-    let shape = prepared(conn, sql)?;
-    if shape.columns.is_empty() {
-        return Ok(conn.execute(&mut |_| true)?);
-    }
+    shape: &Shape,
+) -> Result<Vec<(Option<String>, PgKind)>, PgStop> {
     let mut unknown: Vec<u32> = shape
         .columns
         .iter()
@@ -61,8 +57,20 @@ pub(super) fn query(
             text(2).map_or(PgKind::Text, |category| values::asked(&category)),
         )
     };
-    let types: Vec<(Option<String>, PgKind)> =
-        shape.columns.iter().map(|c| of(c.type_oid)).collect();
+    Ok(shape.columns.iter().map(|c| of(c.type_oid)).collect())
+}
+
+/// Runs a statement of a read; its rows become the next of `results`.
+pub(super) fn query(
+    conn: &mut PgConnection,
+    sql: &str,
+    results: &mut Results,
+) -> Result<End, PgStop> {
+    let shape = prepared(conn, sql)?;
+    if shape.columns.is_empty() {
+        return Ok(conn.execute(&mut |_| true)?);
+    }
+    let types = column_types(conn, sql, &shape)?;
     let columns = shape
         .columns
         .iter()
