@@ -6,7 +6,7 @@
 use super::dry_run::STATEMENTS_MAX;
 use super::eligible;
 use super::schemas::CachedSnapshot;
-use super::{Active, App, dialects, note};
+use super::{Active, App, dialects, migrations, note};
 use crate::clock::Timestamp;
 use crate::crypto::{hex, sha256_fields, sha256_hex, uuid};
 use crate::domain::actor::Caller;
@@ -151,12 +151,13 @@ fn create_checked(app: &Arc<App>, caller: &Caller, checked: &Checked) -> Result<
     let analysis = if checked.operation.is_execute() {
         Some(analyze(app, &checked.detail, read.dialect)?)
     } else {
-        None
+        migrations::analyze(app, checked.operation, &checked.detail, read.dialect)
+            .map_err(|e| refuse(e, None))?
     };
     let fingerprint = analysis.as_ref().map(|a| a.fingerprint.clone());
     let (decision, new) = decide(app, caller, checked, &active, &read, analysis.as_deref())
         .map_err(|e| refuse(e, fingerprint))?;
-    // A migration is not read as SQL here, so its dialect is that of the database.
+    // What carries no SQL has the dialect of the database.
     let fact = match (&analysis, read.dialect) {
         (Some(analysis), _) => analysis.dialect_fact,
         (None, Some(dialect)) => DialectFact::Known(dialect),

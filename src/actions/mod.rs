@@ -14,6 +14,7 @@ pub mod eligible;
 pub mod heartbeat;
 pub mod identify;
 mod last_admin;
+mod migrations;
 pub mod purge_audit;
 pub mod purge_messages;
 pub mod purge_requests;

@@ -199,7 +199,8 @@ fn run(shared: &AgentShared, work: &CheckedExecution) -> RunOutcome {
     .unwrap_or_else(|_| RunOutcome::failure(PANICKED, JobEffect::Unknown));
     shared.wall.warm_up();
     let changed = !work.job.operation.is_read() && outcome.effect() != JobEffect::RolledBack;
-    if changed && work.job.plan.iter().any(|sql| alters(sql)) {
+    let migrates = work.job.operation.is_migration_change();
+    if changed && (migrates || work.job.plan.iter().any(|sql| alters(sql))) {
         shared.change(|state| state.altered.insert(work.target.clone()));
     }
     outcome

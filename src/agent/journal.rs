@@ -71,6 +71,8 @@ pub struct Unfinished {
     pub target: (String, String),
     /// How far it had come.
     pub stage: Stage,
+    /// The session in the database that ran it, where one was reported.
+    pub session: Option<String>,
 }
 
 /// How far an execution had come, as far as its journal knows.
@@ -257,7 +259,7 @@ impl Journal {
         let conn = self.conn();
         let mut statement = conn
             .prepare(
-                "SELECT execution_id, database, environment, state, atomic, mark, rows FROM executions
+                "SELECT execution_id, database, environment, state, atomic, mark, rows, session FROM executions
                  WHERE state IN ('claimed', 'started', 'committing') ORDER BY started_at",
             )
             .map_err(database)?;
@@ -267,6 +269,7 @@ impl Journal {
                 Ok(Unfinished {
                     execution_id: row.get(0)?,
                     target: (row.get(1)?, row.get(2)?),
+                    session: row.get(7)?,
                     stage: match state.as_str() {
                         "claimed" => Stage::Claimed,
                         "started" => Stage::Started { atomic },

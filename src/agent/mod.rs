@@ -204,7 +204,7 @@ struct AgentState {
     running: BTreeMap<String, RunningExecution>,
     /// Databases whose schema an execution has changed since they were last described.
     altered: BTreeSet<Target>,
-    /// What an earlier process was about to commit.
+    /// What an earlier process was about to commit, and whose session it may have left.
     asked_about: Vec<journal::Unfinished>,
     explaining: explaining::ExplainQueue,
 }

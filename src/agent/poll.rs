@@ -32,7 +32,7 @@ const DENIED_FOR: Duration = Duration::from_secs(10);
 const LEFT_ALONE_MAX: usize = 256;
 
 /// The operations that the drivers of this version run.
-const OPERATIONS: [Operation; 2] = [Operation::ExecuteSelect, Operation::ExecuteDml];
+const OPERATIONS: [Operation; 6] = Operation::ALL;
 
 /// What this agent can do that not every agent can.
 const FEATURES: [&str; 4] = ["claims_v2", "dialect", "outcome", "row_bound"];

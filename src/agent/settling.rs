@@ -2,6 +2,7 @@
 //! is asked about.
 
 use super::AgentShared;
+use super::config::DriverConfig;
 use super::delivery::deliver;
 use super::drivers::{Cancel, JobEffect, RunOutcome};
 use super::execution::body;
@@ -18,7 +19,7 @@ const ASK_FOR: Duration = Duration::from_secs(300);
 const ASK_EVERY: Duration = Duration::from_secs(5);
 
 /// Finishes every execution whose end the journal proves, or nobody can; returns those that the database is to be
-/// asked about.
+/// asked about, and those whose session it may still have.
 ///
 /// # Errors
 /// `internal` when the journal cannot be read and written.
@@ -33,12 +34,15 @@ pub fn settle_known(journal: &Journal, now: Timestamp) -> Result<Vec<Unfinished>
                 continue;
             }
         };
+        let id = left.execution_id.clone();
+        if left.session.is_some() {
+            asked_about.push(left);
+        }
         log::warn!(
-            "execution {} ended with an earlier process: {}",
-            left.execution_id,
+            "execution {id} ended with an earlier process: {}",
             effect.as_str()
         );
-        journal.finish(&left.execution_id, &crashed(effect, 0), now)?;
+        journal.finish(&id, &crashed(effect, 0), now)?;
     }
     Ok(asked_about)
 }
@@ -58,7 +62,14 @@ fn crashed(effect: JobEffect, rows: u64) -> String {
 /// The thread's body: asks about each, hands in what comes of it, and ends.
 pub fn run(shared: &Arc<AgentShared>) {
     let all = shared.change(|state| std::mem::take(&mut state.asked_about));
-    for left in all {
+    let (commits, sessions): (Vec<Unfinished>, Vec<Unfinished>) = all
+        .into_iter()
+        .partition(|left| matches!(left.stage, Stage::Committing { .. }));
+    // First, for they may hold locks that whatever runs next would wait for.
+    for left in sessions {
+        end_session(shared, &left);
+    }
+    for left in commits {
         let Some(effect) = ask(shared, &left) else {
             return;
         };
@@ -79,14 +90,31 @@ pub fn run(shared: &Arc<AgentShared>) {
     }
 }
 
+/// The database in which an execution ran, if this agent still serves it.
+fn driver<'s>(shared: &'s AgentShared, left: &Unfinished) -> Option<&'s DriverConfig> {
+    let (database, environment) = &left.target;
+    let target = Target::new(database, environment).ok()?;
+    shared.drivers.get(&target)
+}
+
+/// Ends the session that an earlier process has left, before the database finds out by itself that nobody is there.
+/// Only where no other session can ever have its name: MySQL gives numbers again after it was restarted.
+fn end_session(shared: &AgentShared, left: &Unfinished) {
+    match (driver(shared, left), &left.session) {
+        #[cfg(feature = "postgres")]
+        (Some(driver @ DriverConfig::Postgres(_)), Some(session)) => {
+            shared.wall.end_session(driver, session);
+        }
+        _ => {}
+    }
+}
+
 /// What the database says; `None` if the agent stops first, for the next start asks again.
 fn ask(shared: &AgentShared, left: &Unfinished) -> Option<JobEffect> {
     let Stage::Committing { mark, .. } = &left.stage else {
         return Some(JobEffect::Unknown);
     };
-    let (database, environment) = &left.target;
-    let target = Target::new(database, environment).ok();
-    let Some(driver) = target.and_then(|target| shared.drivers.get(&target)) else {
+    let Some(driver) = driver(shared, left) else {
         return Some(JobEffect::Unknown);
     };
     let began = Instant::now();

@@ -106,8 +106,10 @@ fn a_job_is_claimed_run_and_handed_in() {
     assert_eq!(
         first["capabilities"],
         json!({"databases": ["app"], "environments": ["development"],
-               "scopes": [{"database": "app", "environment": "development"}],
-               "operations": ["execute_select", "execute_dml"]})
+           "scopes": [{"database": "app", "environment": "development"}],
+           "operations": [
+            "execute_select", "execute_dml", "migrate_up", "migrate_down", "migrate_status", "migrate_repair",
+        ]})
     );
     let waits: Vec<_> = seen
         .polls

@@ -20,7 +20,7 @@ pub struct Facts {
     pub allow_ddl: bool,
     /// Whether there is a reason.
     pub has_reason: bool,
-    /// What is known of the SQL; none for a migration.
+    /// What is known of the SQL; of all migrations together where it is some, none for what carries no SQL.
     pub sql: Option<SqlFacts>,
     /// When the tables were described, RFC 3339.
     pub schema_collected_at: Option<String>,

@@ -14,6 +14,7 @@ pub mod head;
 pub mod id;
 pub mod jwt;
 mod kept;
+pub mod migration;
 pub mod permission;
 pub mod policy;
 pub mod reach;

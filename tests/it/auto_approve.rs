@@ -178,10 +178,16 @@ fn without_a_description_of_the_tables_only_reads_and_new_things_pass() {
 #[test]
 fn migrations_are_never_let_through_by_risk() {
     let s = server("risk = \"high\"");
-    let detail = r#"{"format":"v2","direction":"up","versions":["1"],"migrations":[{"version":"1","sql":"SELECT 1","transactional":true}],"dir_sha256":"00"}"#;
     for operation in ["migrate_up", "migrate_down", "migrate_status"] {
+        let direction = operation.trim_start_matches("migrate_");
+        let detail = json!({
+            "format": "v2", "direction": direction, "versions": ["1"], "dir_sha256": "00",
+            "migrations": [{"version": "1", "sql": "SELECT 1", "transactional": true}],
+        });
         let more = json!({"operation": operation});
-        let request = s.requester().submit_with("production", detail, more);
+        let request = s
+            .requester()
+            .submit_with("production", &detail.to_string(), more);
         let trace = request.by.show(&request).is(200).json["decision_trace"].clone();
         assert_eq!(request.is_pending().answer.json["operation"], operation);
         assert_eq!(trace["decision"]["outcome"], "needs_approval");

@@ -57,7 +57,7 @@ fn history(s: &Server) -> Vec<Request> {
         requester.submit("production", "this cannot be read"),
         requester.submit_with(
             "production",
-            r#"{"format":"v2","direction":"up","versions":[],"migrations":[]}"#,
+            r#"{"format":"v2","direction":"up","migrations":[{"version":"1","sql":"CREATE TABLE fresh (a int)"}]}"#,
             json!({"operation": "migrate_up"}),
         ),
         surgeon.submit_with(

@@ -37,6 +37,7 @@
 //! - `dialects`: texts run in the dialect that they were read in.
 //! - `drivers`: the drivers of the agent on real databases, inside their wall.
 //! - `oracle`: what is a read to us, on real databases.
+//! - `migrations`: requests on migrations: what is refused, and what people see.
 //! - `dry_runs`: statements explained for reviewers.
 //! - `audit`: what stands in the log, who finds it, and its proof.
 //! - `errors`: bad input of every kind, and the one shape of errors.
@@ -81,6 +82,7 @@ mod lifecycle;
 mod lists;
 mod matrix;
 mod metrics;
+mod migrations;
 mod notifications;
 mod oidc;
 mod openapi;

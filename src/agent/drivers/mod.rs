@@ -8,6 +8,7 @@ mod cell_types;
 #[cfg(feature = "mysql")]
 mod geometry;
 pub mod guard;
+mod migrations;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 #[cfg(feature = "postgres")]
@@ -31,6 +32,9 @@ pub const ROWS_BYTES_MAX: usize = 10 << 20;
 pub const PLAN_BYTES_MAX: usize = 64 << 10;
 /// Most statements in one job; the server accepts no more in one request.
 pub const STATEMENTS_MAX: usize = 100;
+
+/// The answer to a write where the configuration allows reads only.
+const READ_ONLY: &str = "this agent serves the database read-only";
 
 /// What to run. Everything here was signed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,9 +8,13 @@
 
 mod describe;
 mod explain;
+mod migrate;
 
 use super::rows::{Cell, Results};
-use super::{Cancel, Control, Driver, DriverJob, JobEffect, RunOutcome, guard, over_bound};
+use super::{
+    Cancel, Control, Driver, DriverJob, JobEffect, READ_ONLY, RunOutcome, guard, migrations,
+    over_bound,
+};
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Operation;
 use rusqlite::config::DbConfig;
@@ -162,11 +166,18 @@ impl Driver for Sqlite {
     fn run(&self, job: &DriverJob, control: &dyn Control) -> RunOutcome {
         let write = match job.operation {
             Operation::ExecuteSelect => false,
-            Operation::ExecuteDml if self.read_only => {
-                return RunOutcome::failed("this agent serves the database read-only");
+            operation if self.read_only && !operation.is_read() => {
+                return RunOutcome::failed(READ_ONLY);
             }
             Operation::ExecuteDml => true,
-            _ => return RunOutcome::failed("this agent does not run migrations"),
+            _ => {
+                let watch = JobDeadline::new(job.timeout_secs, control.cancel());
+                let mut runner = migrate::SqliteMigrations {
+                    driver: self,
+                    watch: &watch,
+                };
+                return migrations::run(job, Dialect::Sqlite, &mut runner, control);
+            }
         };
         if let Err(message) = guard::check(job, Dialect::Sqlite) {
             return RunOutcome::failed(message);
@@ -307,7 +318,9 @@ fn run_write(
     watch: &JobDeadline,
     control: &dyn Control,
 ) -> Result<RunOutcome, EarlyStop> {
-    control.started(None, true).map_err(EarlyStop::Failed)?;
+    control
+        .started(None, true)
+        .map_err(|why| EarlyStop::Failed(format!("{why}; rolled back")))?;
     watch.attach(conn)?;
     watch.when_unlocked(conn, "BEGIN IMMEDIATE")?;
     conn.authorizer(Some(authorize))?;

@@ -197,6 +197,11 @@ impl Wall {
             .unwrap_or(JobEffect::Unknown)
     }
 
+    /// Ends a session that an earlier process has left in its database.
+    pub fn end_session(&self, driver: &DriverConfig, session: &str) {
+        self.interrupt(driver, session, true);
+    }
+
     fn interrupt(&self, driver: &DriverConfig, session: &str, hard: bool) {
         let work = TaskKind::Interrupt {
             session: session.to_owned(),
@@ -366,6 +371,9 @@ impl Run<'_> {
             match effect {
                 JobEffect::RolledBack if read => why.to_owned(),
                 JobEffect::RolledBack => format!("{why}; rolled back"),
+                _ if self.job.operation.is_migration_change() => {
+                    format!("{why}; migrate_status says which versions are applied")
+                }
                 JobEffect::Committed | JobEffect::Partial | JobEffect::Unknown => {
                     format!("{why}; the statement may or may not have taken effect")
                 }

@@ -46,12 +46,13 @@ pub struct Passed {
     pub statements: usize,
 }
 
-/// What the request is: the operation that its SQL makes it.
+/// What the request is: the operation that its SQL makes it. Of migrations no class is refused: those that take
+/// something back drop things.
 ///
 /// # Errors
 /// 422 `sql_rejected`, with the place, unless an emergency with `allow_ddl` lets just this through.
 pub fn classify(facts: &Facts) -> Result<Operation, Error> {
-    let Some(sql) = &facts.sql else {
+    let Some(sql) = facts.sql.as_ref().filter(|_| facts.asked.is_execute()) else {
         return Ok(facts.asked);
     };
     match &sql.class {
@@ -108,8 +109,11 @@ pub fn decide(policies: &Policies, facts: &Facts, operation: Operation) -> Resul
         .as_ref()
         .is_some_and(|sql| risk::unknown_functions(sql, &review).next().is_some());
     let (opening, reason) = opening(facts, operation, workflow, auto, &risk, calls_unknown);
-    ensure_readable(facts, opening)?;
-    let passed = facts.sql.as_ref().map(|sql| Passed {
+    if operation.is_execute() {
+        ensure_readable(facts, opening)?;
+    }
+    let judged = facts.sql.as_ref().filter(|_| operation.is_execute());
+    let passed = judged.map(|sql| Passed {
         classifier: matches!(sql.class, Class::Rejected { .. }),
         reviewer,
         statements: sql.statements,
@@ -161,7 +165,7 @@ fn not_registered(target: &Target, policies: &Policies) -> Error {
 
 /// Refuses what a finding blocks, unless an emergency with DDL may pass all that do; whether it passed any.
 fn pass_review(facts: &Facts, review: &ReviewPolicy) -> Result<bool, Error> {
-    let Some(sql) = &facts.sql else {
+    let Some(sql) = facts.sql.as_ref().filter(|_| facts.asked.is_execute()) else {
         return Ok(false);
     };
     let blocks = |f: &&Finding| review.action(f.rule) == RuleAction::Block;
@@ -235,9 +239,11 @@ fn opening(
     let why = match auto {
         None => "no_auto_approve_rule",
         Some(auto) if auto.threshold.is_none() => "auto_approve_disabled",
-        Some(_) if risk.level >= RiskLevel::Unknown => "risk_unavailable",
+        Some(_) if risk.level >= RiskLevel::Unknown || !operation.is_execute() => {
+            "risk_unavailable"
+        }
         Some(_) if calls_unknown => "unknown_function",
-        Some(auto) if operation.is_execute() && auto.lets_through(risk.level) => {
+        Some(auto) if auto.lets_through(risk.level) => {
             return (Opening::AutoApproved, "risk_below_threshold");
         }
         Some(_) => "risk_above_threshold",

@@ -20,7 +20,7 @@ pub struct Risk {
     pub factors: Vec<String>,
 }
 
-/// Scores a request; none of `sql` is a migration.
+/// Scores a request; none of `sql` is one without SQL.
 pub fn score(
     sql: Option<&SqlFacts>,
     operation: Operation,

@@ -8,7 +8,7 @@
 //!   `functions`. `catalogue`: functions that are known to do nothing but compute. `condition`: conditions that choose
 //!   no rows. `by_words`: what words tell where the parser fails.
 //! - `review`, `locking`, `characters`: rules and findings. `redact`: the text without its data.
-//! - `any`: a text whose dialect nobody knows.
+//! - `any`: a text whose dialect nobody knows. `script`: statements of a migration; `merge`: its texts as one.
 //!
 //! It is right about what it knows and humble about the rest: a kind of statement that is not listed, a part of a tree
 //! that the walk does not know, a function whose name can be read in two ways are writes; a text that cannot be read
@@ -28,8 +28,10 @@ mod leading_keywords;
 mod lex;
 mod limits;
 mod locking;
+mod merge;
 mod redact;
 mod review;
+mod script;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -48,6 +50,7 @@ pub use limits::{
     CHAIN_MAX, SHORT_TEXT_BYTES_MAX, STACK_BYTES, STATEMENTS_MAX, TEXT_BYTES_MAX, WORD_RUN_MAX,
 };
 pub use review::{Finding, IN_LIST_MAX, ReviewRule, RuleAction};
+pub use script::{ScriptError, ScriptStatement, comments, statements};
 
 use crate::crypto::sha256_hex;
 use crate::domain::dialect::Dialect;

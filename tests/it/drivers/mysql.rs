@@ -1,5 +1,6 @@
 //! MySQL and MariaDB: the claims of every database, awkward values, and what is their own.
 
+mod migrations;
 mod served;
 
 use super::places::mysql;

@@ -1,5 +1,6 @@
 //! PostgreSQL: the claims of every database, awkward values, and what is its own.
 
+mod migrations;
 mod served;
 
 use super::places::{on_server, postgres, postgres_made};

@@ -112,7 +112,7 @@ impl Served {
         request
     }
 
-    fn runs(&self, endless: &Endless) -> bool {
+    pub fn runs(&self, endless: &Endless) -> bool {
         self.place.value(endless.running) != "0"
     }
 }
@@ -227,4 +227,60 @@ pub fn a_killed_agent_says_afterwards_what_is_left(mut served: Served, endless: 
     eventually("its session has ended", || !served.runs(endless));
     assert_eq!(served.place.count("t"), 1);
     assert_eq!(served.run("INSERT INTO t VALUES (5)").json["success"], true);
+}
+
+pub fn migrations_run_from_request_to_result(served: &Served) {
+    let files = [
+        ("1", "CREATE TABLE m (id INTEGER)"),
+        ("2", "INSERT INTO m VALUES (1)"),
+    ];
+    let run = |direction: &str, files: &[(&str, &str)]| {
+        let detail = super::migrations::detail(direction, files, None);
+        let request = served.submit(&detail, &format!("migrate_{direction}"));
+        served.result(&request).is(200)
+    };
+    let up = run("up", &files);
+    assert_eq!(
+        up.json["result_data"],
+        json!({"applied": ["1", "2"]}),
+        "{}",
+        up.raw()
+    );
+    let status = served.submit("", "migrate_status");
+    let status = served.result(&status).is(200);
+    assert_eq!(
+        status.json["result_data"],
+        json!({"applied_versions": ["1", "2"]}),
+        "{}",
+        status.raw()
+    );
+    let down = run(
+        "down",
+        &[("1", "DROP TABLE m"), ("2", "DELETE FROM missing")],
+    );
+    assert_eq!(down.json["success"], false, "{}", down.raw());
+    let repair = json!({"action": "remove", "version": "2"}).to_string();
+    let more =
+        json!({"operation": "migrate_repair", "emergency": true, "reason": "its file is wrong"});
+    let repair = served
+        .server
+        .admin()
+        .submit_with("production", &repair, more);
+    let repair = served.result(&repair).is(200);
+    assert_eq!(
+        repair.json["result_data"]["repaired"],
+        "remove",
+        "{}",
+        repair.raw()
+    );
+    let down = run(
+        "down",
+        &[("1", "DROP TABLE m"), ("2", "DELETE FROM missing")],
+    );
+    assert_eq!(
+        down.json["result_data"],
+        json!({"reverted": ["1"]}),
+        "{}",
+        down.raw()
+    );
 }

@@ -1,5 +1,6 @@
 //! SQLite in a child process: the claims of every database, and statements that would hurt the agent.
 
+use super::migrations::{self, migrated, recorded, up};
 use super::places::sqlite;
 use super::{Place, claims, failure, job, running};
 use dbward::agent::drivers::{JobEffect, StopReason};
@@ -141,4 +142,49 @@ fn a_sort_of_large_values_stays_within_its_temporary_disk() {
     let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60)
                SELECT length(b) FROM (SELECT randomblob(30000000) AS b FROM n ORDER BY b)";
     ends_soon(&sqlite(), sql, &["temporary disk", "memory", "disk"]);
+}
+
+#[test]
+fn sqlite_applies_migrations_once() {
+    migrations::migrations_are_applied_once_and_taken_back_in_reverse(&sqlite());
+}
+
+#[test]
+fn sqlite_reads_files_by_their_markers() {
+    migrations::whole_files_are_read_by_their_markers(&sqlite());
+}
+
+#[test]
+fn a_failing_migration_of_sqlite_is_named() {
+    migrations::a_failure_names_the_statement_and_what_is_kept(&sqlite(), false);
+}
+
+#[test]
+fn transactions_of_migrations_belong_to_the_agent_in_sqlite() {
+    migrations::what_would_control_the_transaction_is_refused(&sqlite());
+}
+
+#[test]
+fn sqlite_repairs_the_record() {
+    migrations::the_record_is_repaired_and_nothing_else(&sqlite());
+}
+
+#[test]
+fn sqlite_makes_tables_anew_and_keeps_bodies_of_triggers() {
+    let place = sqlite();
+    let first = "CREATE TABLE t (id INTEGER);\n\
+                 CREATE TRIGGER r AFTER INSERT ON t BEGIN UPDATE t SET id = 7; DELETE FROM t WHERE id = 8; END;\n\
+                 INSERT INTO t VALUES (1)";
+    let second = "-- migrate:up transaction:false\nPRAGMA foreign_keys = OFF;\nALTER TABLE t RENAME TO u;\n\
+                  PRAGMA foreign_keys = ON";
+    migrated(up(&place, &[("1", first), ("2", second)]));
+    assert_eq!(place.value("SELECT id FROM u"), "7");
+    let third = "-- migrate:up transaction:false\nCREATE TABLE v (id INTEGER);\nINSERT INTO missing VALUES (1)";
+    let (message, effect) = failure(up(&place, &[("3", third)]));
+    assert_eq!(effect, JobEffect::Partial, "{message}");
+    assert!(
+        message.contains("statement 1 stays; the version is not recorded"),
+        "{message}"
+    );
+    assert_eq!(recorded(&place), serde_json::json!(["1", "2"]));
 }

@@ -101,7 +101,7 @@ const CRATES: &[(&str, &str)] = &[
     // signed.
     (
         "serde",
-        "src/domain/execution_token.rs src/domain/schema.rs src/domain/jwt/ src/domain/kept.rs src/domain/decision/trace.rs src/actions/ src/http/ src/client/ src/agent/",
+        "src/domain/execution_token.rs src/domain/migration/ src/domain/schema.rs src/domain/jwt/ src/domain/kept.rs src/domain/decision/trace.rs src/actions/ src/http/ src/client/ src/agent/",
     ),
     ("serde_json", "src/"),
     ("log", "src/"),

@@ -8,14 +8,16 @@
 mod bound;
 mod describe;
 mod explain;
+mod migrate;
 mod session;
 mod values;
 
 use super::rows::{Cell, Results};
-use super::{Cancel, Control, Driver, DriverJob, JobEffect, RunOutcome, guard};
+use super::{
+    Cancel, Control, Driver, DriverJob, JobEffect, READ_ONLY, RunOutcome, guard, migrations,
+};
 use crate::agent::config::{DatabaseEndpoint, Tls};
 use crate::domain::dialect::Dialect;
-use crate::domain::id::Operation;
 use ::mysql::consts::CapabilityFlags;
 use ::mysql::prelude::Queryable;
 use ::mysql::{Conn, Error, OptsBuilder, SslOpts, Value};
@@ -180,10 +182,7 @@ impl MySql {
         if job.max_affected_rows.is_some() {
             bound::provable(&mut session, job, watch)?;
         }
-        let commits = |sql: &String| {
-            !NEVER_COMMIT.contains(&guard::leading_words(sql, Dialect::MySql).0.as_str())
-        };
-        let atomic = !job.plan.iter().any(commits);
+        let atomic = !job.plan.iter().any(|sql| commits(sql));
         control
             .started(Some(&session.id), atomic)
             .map_err(MySqlStop::Failed)?;
@@ -258,6 +257,11 @@ impl MySql {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether `sql` may commit by itself.
+fn commits(sql: &str) -> bool {
+    !NEVER_COMMIT.contains(&guard::leading_words(sql, Dialect::MySql).0.as_str())
 }
 
 /// How far a write has come.
@@ -416,13 +420,16 @@ impl Driver for MySql {
     }
 
     fn run(&self, job: &DriverJob, control: &dyn Control) -> RunOutcome {
-        match job.operation {
-            Operation::ExecuteSelect => {}
-            Operation::ExecuteDml if self.endpoint.read_only => {
-                return RunOutcome::failed("this agent serves the database read-only");
-            }
-            Operation::ExecuteDml => {}
-            _ => return RunOutcome::failed("this agent does not run migrations"),
+        if self.endpoint.read_only && !job.operation.is_read() {
+            return RunOutcome::failed(READ_ONLY);
+        }
+        if !job.operation.is_execute() {
+            let watch = MySqlDeadline::new(job.timeout_secs, control.cancel());
+            let mut runner = migrate::MySqlMigrations {
+                driver: self,
+                watch: &watch,
+            };
+            return migrations::run(job, Dialect::MySql, &mut runner, control);
         }
         if let Err(message) = guard::check(job, Dialect::MySql) {
             return RunOutcome::failed(message);

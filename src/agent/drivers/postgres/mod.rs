@@ -7,6 +7,7 @@
 
 mod describe;
 mod explain;
+mod migrate;
 mod statement;
 mod tls;
 mod values;
@@ -14,10 +15,11 @@ mod watch;
 mod wire;
 
 use super::rows::Results;
-use super::{Cancel, Control, Driver, DriverJob, JobEffect, RunOutcome, guard};
+use super::{
+    Cancel, Control, Driver, DriverJob, JobEffect, READ_ONLY, RunOutcome, guard, migrations,
+};
 use crate::agent::config::DatabaseEndpoint;
 use crate::domain::dialect::Dialect;
-use crate::domain::id::Operation;
 use statement::{EMPTY, command, invalid_indexes, query};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -179,12 +181,7 @@ impl Postgres {
                 return Err(stop);
             }
         };
-        let mark = conn.own("SELECT pg_catalog.txid_current_if_assigned()::text")?;
-        let mark = mark
-            .into_iter()
-            .next()
-            .and_then(|row| row.into_iter().next())
-            .flatten();
+        let mark = self.mark(&mut conn)?;
         watch.look()?;
         control
             .committing(mark.as_deref(), rows)
@@ -316,6 +313,12 @@ impl Postgres {
         }
     }
 
+    /// The id of the transaction, if it has written anything.
+    fn mark(&self, conn: &mut PgConnection) -> Result<Option<String>, PgStop> {
+        let found = conn.own("SELECT pg_catalog.txid_current_if_assigned()::text")?;
+        Ok(rows_text(found).into_iter().next())
+    }
+
     /// Asks until the database knows, for a while.
     fn settled(&self, mark: Option<&str>, cancel: &Cancel) -> JobEffect {
         let Some(mark) = mark else {
@@ -333,9 +336,7 @@ impl Postgres {
             });
             let status = answer
                 .ok()
-                .and_then(|rows| rows.into_iter().next())
-                .and_then(|row| row.into_iter().next())
-                .flatten();
+                .and_then(|rows| rows_text(rows).into_iter().next());
             match status.as_deref() {
                 Some("committed") => return JobEffect::Committed,
                 Some("aborted") => return JobEffect::RolledBack,
@@ -350,6 +351,12 @@ impl Postgres {
 
 /// What no statement may do.
 const ENDED: &str = "the statement ended the transaction";
+
+/// The first value of each row, where there is one.
+fn rows_text(rows: Vec<Vec<Option<String>>>) -> Vec<String> {
+    let first = |row: Vec<Option<String>>| row.into_iter().next().flatten();
+    rows.into_iter().filter_map(first).collect()
+}
 
 fn numbered(stop: PgStop, n: usize, job: &DriverJob) -> PgStop {
     match stop {
@@ -370,13 +377,16 @@ impl Driver for Postgres {
     }
 
     fn run(&self, job: &DriverJob, control: &dyn Control) -> RunOutcome {
-        match job.operation {
-            Operation::ExecuteSelect => {}
-            Operation::ExecuteDml if self.endpoint.read_only => {
-                return RunOutcome::failed("this agent serves the database read-only");
-            }
-            Operation::ExecuteDml => {}
-            _ => return RunOutcome::failed("this agent does not run migrations"),
+        if self.endpoint.read_only && !job.operation.is_read() {
+            return RunOutcome::failed(READ_ONLY);
+        }
+        if !job.operation.is_execute() {
+            let watch = PgDeadline::new(job.timeout_secs, control.cancel());
+            let mut runner = migrate::PgMigrations {
+                driver: self,
+                watch: &watch,
+            };
+            return migrations::run(job, Dialect::Postgres, &mut runner, control);
         }
         if let Err(message) = guard::check(job, Dialect::Postgres) {
             return RunOutcome::failed(message);

@@ -422,7 +422,7 @@ fn a_missing_file_is_never_created() {
 }
 
 #[test]
-fn a_database_served_read_only_and_migrations_are_refused() {
+fn a_database_served_read_only_is_changed_by_nothing() {
     let file = File::new(THREE);
     let driver = Sqlite::new(file.path.clone(), true);
     let message = failure(driver.run(
@@ -430,9 +430,21 @@ fn a_database_served_read_only_and_migrations_are_refused() {
         &Unrecorded(Cancel::new()),
     ));
     assert!(message.contains("read-only"), "{message}");
-    for operation in Operation::ALL.into_iter().filter(|op| !op.is_execute()) {
-        assert!(failure(file.run(operation, &["SELECT 1"])).contains("migrations"));
+    for operation in [
+        Operation::MigrateUp,
+        Operation::MigrateDown,
+        Operation::MigrateRepair,
+    ] {
+        let refused = failure(driver.run(&job(operation, &["{}"]), &Unrecorded(Cancel::new())));
+        assert!(refused.contains("read-only"), "{refused}");
+        assert!(failure(file.run(operation, &["SELECT 1"])).contains("detail of a"));
     }
+    let status = driver.run(
+        &job(Operation::MigrateStatus, &[""]),
+        &Unrecorded(Cancel::new()),
+    );
+    let json = "{\"applied_versions\":[]}".to_owned();
+    assert_eq!(status, RunOutcome::Migrated { json });
     assert_eq!(file.one("SELECT count(*) FROM t"), 3);
 }
 

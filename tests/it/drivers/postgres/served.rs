@@ -3,7 +3,7 @@
 use super::super::places::postgres;
 use super::super::served::{self, Endless, Served};
 
-const ENDLESS: Endless = Endless {
+pub const ENDLESS: Endless = Endless {
     sql: "INSERT INTO t SELECT 7 FROM pg_sleep(60)",
     running: "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
               AND query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()",

@@ -1,0 +1,292 @@
+//! Migrations on PostgreSQL. Each has a connection of its own, so that nothing that one of them sets reaches the next.
+
+use super::statement::{command, invalid_indexes};
+use super::watch::{PgDeadline, PgStop};
+use super::wire::{Fault, PgConnection};
+use super::{ENDED, Postgres, rows_text};
+use crate::agent::drivers::migrations::{Failure, MigrationRunner, Step, create_table};
+use crate::agent::drivers::{Cancel, Control, JobEffect};
+use crate::domain::migration::TABLE;
+
+pub(super) struct PgMigrations<'a> {
+    pub driver: &'a Postgres,
+    pub watch: &'a PgDeadline,
+}
+
+/// SQLSTATE of what cannot run inside a transaction.
+const NOT_IN_A_TRANSACTION: &str = "25001";
+
+impl PgMigrations<'_> {
+    fn failure(&self, stop: PgStop, effect: JobEffect) -> Failure {
+        let hint = match &stop {
+            PgStop::Refused(refusal) if refusal.code == NOT_IN_A_TRANSACTION => {
+                "; write `transaction:false` at its marker"
+            }
+            _ => "",
+        };
+        let (message, detail) = self.watch.why(stop);
+        Failure {
+            message: format!("{message}{hint}"),
+            detail,
+            effect,
+        }
+    }
+
+    fn rolled_back(&self, stop: PgStop) -> Failure {
+        let mut failure = self.failure(stop, JobEffect::RolledBack);
+        failure.message.push_str("; rolled back");
+        failure
+    }
+
+    /// The table of versions with its schema, whatever a migration makes of the search path; `None` if it is missing.
+    fn table(conn: &mut PgConnection) -> Result<Option<String>, PgStop> {
+        let found = conn.own(&format!(
+            "SELECT pg_catalog.quote_ident(n.nspname) || '.{TABLE}' FROM pg_catalog.pg_class c \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = pg_catalog.to_regclass('{TABLE}')"
+        ))?;
+        Ok(rows_text(found).into_iter().next())
+    }
+
+    /// The same, made where it is missing.
+    fn ensured_table(conn: &mut PgConnection) -> Result<String, PgStop> {
+        if let Some(table) = Self::table(conn)? {
+            return Ok(table);
+        }
+        conn.own(&create_table(TABLE))?;
+        Self::table(conn)?.ok_or_else(|| {
+            PgStop::Failed(format!(
+                "the table `{TABLE}` cannot be found after it was made"
+            ))
+        })
+    }
+
+    /// Everything in one transaction; the effect of a failure is in it.
+    fn in_transaction(&self, step: &Step<'_>, control: &dyn Control) -> Result<(), Failure> {
+        let opened = self.driver.connect(self.watch).and_then(|mut conn| {
+            let session = self.driver.begin(&mut conn, "", self.watch)?;
+            Ok((conn, session))
+        });
+        let (mut conn, session) = opened.map_err(|stop| self.rolled_back(stop))?;
+        let all = self.run_all(&mut conn, step, &session, control);
+        let mark = match all {
+            Ok(mark) => mark,
+            Err(stop) => {
+                // Closing the connection rolls back as well.
+                let _rolled_back = conn.own("ROLLBACK");
+                return Err(self.rolled_back(stop));
+            }
+        };
+        match conn.own("COMMIT") {
+            Ok(_) => Ok(()),
+            Err(Fault::Refused(refusal)) => Err(self.rolled_back(PgStop::Refused(refusal))),
+            Err(fault) => {
+                drop(conn);
+                match self.driver.settled(mark.as_deref(), &Cancel::new()) {
+                    JobEffect::Committed => Ok(()),
+                    JobEffect::RolledBack => Err(self.rolled_back(fault.into())),
+                    effect => {
+                        let mut failure = self.failure(fault.into(), effect);
+                        failure
+                            .message
+                            .push_str(" while committing; it may or may not have taken effect");
+                        Err(failure)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything up to COMMIT; the transaction's id.
+    fn run_all(
+        &self,
+        conn: &mut PgConnection,
+        step: &Step<'_>,
+        session: &str,
+        control: &dyn Control,
+    ) -> Result<Option<String>, PgStop> {
+        control
+            .started(Some(session), step.alone)
+            .map_err(PgStop::Failed)?;
+        let table = Self::ensured_table(conn)?;
+        for (n, statement) in step.statements.iter().enumerate() {
+            self.watch.look()?;
+            command(conn, &statement.text).map_err(|stop| numbered(stop, step, n))?;
+            if conn.status != b'T' {
+                return Err(numbered(PgStop::Failed(ENDED.to_owned()), step, n));
+            }
+        }
+        conn.own(&step.record_sql(&table))?;
+        conn.own("SET CONSTRAINTS ALL IMMEDIATE")?;
+        let mark = self.driver.mark(conn)?;
+        self.watch.look()?;
+        if step.alone {
+            control
+                .committing(mark.as_deref(), 0)
+                .map_err(PgStop::Failed)?;
+        }
+        Ok(mark)
+    }
+
+    /// Each statement by itself, then the record.
+    fn one_by_one(&self, step: &Step<'_>, control: &dyn Control) -> Result<(), Failure> {
+        let prepared = self.prepared();
+        let (mut conn, session, invalid_before) =
+            prepared.map_err(|stop| self.rolled_back(stop))?;
+        control
+            .started(Some(&session), false)
+            .map_err(Failure::rolled_back)?;
+        let lock_ms = self.driver.endpoint.lock_timeout_secs * 1000;
+        for (n, statement) in step.statements.iter().enumerate() {
+            let limits = format!(
+                "SET statement_timeout = {}; SET lock_timeout = {lock_ms}",
+                self.watch.left_ms()
+            );
+            let ran = self
+                .watch
+                .look()
+                .and_then(|()| Ok(conn.own(&limits)?))
+                .and_then(|_| command(&mut conn, &statement.text));
+            if let Err(stop) = ran {
+                return Err(self.left(&mut conn, numbered(stop, step, n), n, &invalid_before));
+            }
+        }
+        // A pooler gives the connection to somebody else afterwards.
+        let _reset = conn.own("RESET statement_timeout; RESET lock_timeout");
+        self.ensure_valid(&mut conn, step, &invalid_before)?;
+        drop(conn);
+        let record = Step {
+            version: step.version,
+            statements: &[],
+            transactional: true,
+            record: step.record,
+            alone: false,
+        };
+        self.in_transaction(&record, control).map_err(|failure| Failure {
+            message: format!(
+                "its statements ran, and the version could not be recorded: {}; migrate_repair does that",
+                failure.message
+            ),
+            effect: JobEffect::Partial,
+            ..failure
+        })
+    }
+
+    /// A connection outside a transaction, and the indexes that are invalid already.
+    fn prepared(&self) -> Result<(PgConnection, String, Vec<String>), PgStop> {
+        let mut conn = self.driver.connect(self.watch)?;
+        let session = self.driver.begin(&mut conn, "", self.watch)?;
+        conn.own("COMMIT")?;
+        let invalid = invalid_indexes(&mut conn)?;
+        Ok((conn, session, invalid))
+    }
+
+    /// What statement `n` left when it failed, and those before it.
+    fn left(
+        &self,
+        conn: &mut PgConnection,
+        stop: PgStop,
+        n: usize,
+        invalid_before: &[String],
+    ) -> Failure {
+        let mut failure = self.failure(stop, JobEffect::RolledBack);
+        let _reset = conn.own("RESET statement_timeout; RESET lock_timeout");
+        match invalid_indexes(conn) {
+            Ok(now) => {
+                let left: Vec<String> = now
+                    .into_iter()
+                    .filter(|name| !invalid_before.contains(name))
+                    .collect();
+                if !left.is_empty() {
+                    let names = left.join(", ");
+                    failure
+                        .message
+                        .push_str(&format!("; it left an invalid index: {names}"));
+                    failure.effect = JobEffect::Partial;
+                }
+            }
+            Err(_) => {
+                failure
+                    .message
+                    .push_str("; it may or may not have taken effect");
+                failure.effect = JobEffect::Unknown;
+            }
+        }
+        if n > 0 {
+            let stay = match n {
+                1 => "; statement 1 stays".to_owned(),
+                n => format!("; statements 1 to {n} stay"),
+            };
+            failure.message.push_str(&stay);
+            if failure.effect == JobEffect::RolledBack {
+                failure.effect = JobEffect::Partial;
+            }
+        }
+        failure
+    }
+
+    /// Refuses to record a migration while an index of it is invalid: one that an earlier attempt left is not
+    /// built again by `IF NOT EXISTS`.
+    fn ensure_valid(
+        &self,
+        conn: &mut PgConnection,
+        step: &Step<'_>,
+        invalid_before: &[String],
+    ) -> Result<(), Failure> {
+        let now = invalid_indexes(conn).map_err(|stop| self.failure(stop, JobEffect::Unknown))?;
+        let named = |name: &String| {
+            let bare = name.rsplit('.').next().unwrap_or(name).trim_matches('"');
+            let bare = bare.to_lowercase();
+            step.statements
+                .iter()
+                .any(|statement| statement.text.to_lowercase().contains(&bare))
+        };
+        let bad: Vec<String> = now
+            .into_iter()
+            .filter(|name| named(name) || !invalid_before.contains(name))
+            .collect();
+        match bad.is_empty() {
+            true => Ok(()),
+            false => Err(Failure {
+                message: format!(
+                    "an index is invalid: {}; drop it and try again; the version is not recorded",
+                    bad.join(", ")
+                ),
+                detail: None,
+                effect: JobEffect::Partial,
+            }),
+        }
+    }
+}
+
+fn numbered(stop: PgStop, step: &Step<'_>, n: usize) -> PgStop {
+    match stop {
+        PgStop::Refused(mut refusal) if refusal.code != "57014" => {
+            refusal.message = step.numbered(n, &refusal.message);
+            PgStop::Refused(refusal)
+        }
+        PgStop::Failed(message) => PgStop::Failed(step.numbered(n, &message)),
+        stop => stop,
+    }
+}
+
+impl MigrationRunner for PgMigrations<'_> {
+    fn recorded(&mut self) -> Result<Vec<String>, Failure> {
+        let asked = || -> Result<Vec<String>, PgStop> {
+            let mut conn = self.driver.connect(self.watch)?;
+            self.driver.begin(&mut conn, "READ ONLY", self.watch)?;
+            let Some(table) = Self::table(&mut conn)? else {
+                return Ok(Vec::new());
+            };
+            let found = conn.own(&format!("SELECT version::text FROM {table} ORDER BY 1"))?;
+            Ok(rows_text(found))
+        };
+        asked().map_err(|stop| self.failure(stop, JobEffect::RolledBack))
+    }
+
+    fn run(&mut self, step: &Step<'_>, control: &dyn Control) -> Result<(), Failure> {
+        match step.transactional {
+            true => self.in_transaction(step, control),
+            false => self.one_by_one(step, control),
+        }
+    }
+}

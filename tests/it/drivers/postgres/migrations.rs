@@ -1,0 +1,148 @@
+//! Migrations on PostgreSQL.
+
+use super::super::migrations::{self, detail, migrated, recorded, up};
+use super::super::places::postgres;
+use super::super::served::{self, Served};
+use super::super::{Place, failure};
+use super::served::ENDLESS;
+use dbward::agent::drivers::JobEffect;
+use serde_json::json;
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn postgres_applies_migrations_once() {
+    migrations::migrations_are_applied_once_and_taken_back_in_reverse(&postgres());
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn postgres_reads_files_by_their_markers() {
+    migrations::whole_files_are_read_by_their_markers(&postgres());
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn a_failing_migration_of_postgres_is_named() {
+    migrations::a_failure_names_the_statement_and_what_is_kept(&postgres(), false);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn transactions_of_migrations_belong_to_the_agent_in_postgres() {
+    migrations::what_would_control_the_transaction_is_refused(&postgres());
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn postgres_repairs_the_record() {
+    migrations::the_record_is_repaired_and_nothing_else(&postgres());
+}
+
+fn idle(place: &Place) -> String {
+    place.value(
+        "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+         AND state LIKE 'idle in transaction%'",
+    )
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn concurrently_runs_in_no_transaction_and_leaves_nobody_idle() {
+    let place = postgres();
+    migrated(up(&place, &[("1", "CREATE TABLE t (id INTEGER)")]));
+    let (message, effect) = failure(up(
+        &place,
+        &[("2", "CREATE INDEX CONCURRENTLY i ON t (id)")],
+    ));
+    assert_eq!(effect, JobEffect::RolledBack, "{message}");
+    assert!(
+        message.contains("write `transaction:false` at its marker"),
+        "{message}"
+    );
+    let file = "-- migrate:up transaction:false\nCREATE INDEX CONCURRENTLY i ON t (id);\nDROP INDEX CONCURRENTLY i;\n\
+                CREATE INDEX CONCURRENTLY j ON t (id); -- done";
+    assert_eq!(
+        migrated(up(&place, &[("2", file)])),
+        json!({"applied": ["2"]})
+    );
+    assert_eq!(recorded(&place), json!(["1", "2"]));
+    assert_eq!(idle(&place), "0");
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn an_invalid_index_is_found_and_never_recorded() {
+    let place = postgres();
+    place.done(&["CREATE TABLE t (id INTEGER)"]);
+    place.done(&["INSERT INTO t VALUES (1), (1)"]);
+    let file = "-- migrate:up transaction:false\nCREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS u ON t (id)";
+    let (message, effect) = failure(up(&place, &[("1", file)]));
+    assert_eq!(effect, JobEffect::Partial, "{message}");
+    assert!(message.contains("left an invalid index: u"), "{message}");
+    // `IF NOT EXISTS` is content with what is there.
+    let (message, effect) = failure(up(&place, &[("1", file)]));
+    assert_eq!(effect, JobEffect::Partial, "{message}");
+    assert!(message.contains("an index is invalid: u"), "{message}");
+    assert_eq!(recorded(&place), json!([]));
+    place.done(&["DROP INDEX CONCURRENTLY u"]);
+    place.done(&["DELETE FROM t"]);
+    migrated(up(&place, &[("1", file)]));
+    assert_eq!(recorded(&place), json!(["1"]));
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn outside_a_transaction_each_statement_is_reported() {
+    let place = postgres();
+    let file = "-- migrate:up transaction:false\nCREATE TABLE t (id INTEGER);\nCREATE INDEX CONCURRENTLY i ON missing (id);\n\
+                CREATE TABLE u (id INTEGER)";
+    let (message, effect) = failure(up(&place, &[("1", file)]));
+    assert_eq!(effect, JobEffect::Partial, "{message}");
+    assert!(
+        message.starts_with("migration `1`: statement 2 at line 2: ")
+            && message.contains("; statement 1 stays"),
+        "{message}"
+    );
+    assert_eq!(recorded(&place), json!([]));
+    assert_eq!(place.count("t"), 0);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn a_migration_cannot_hide_the_record() {
+    let place = postgres();
+    let sql = "CREATE SCHEMA other; SET search_path = other; SET standard_conforming_strings = off; \
+               CREATE TABLE schema_migrations (version text); SET ROLE pg_monitor; RESET ROLE";
+    assert_eq!(
+        migrated(up(&place, &[("1", sql), ("2", "CREATE TABLE t (a int)")])),
+        json!({"applied": ["1", "2"]})
+    );
+    assert_eq!(recorded(&place), json!(["1", "2"]));
+    assert_eq!(place.count("public.t"), 0);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn an_agent_killed_in_a_migration_leaves_no_lock() {
+    let mut served = Served::start(postgres(), 60);
+    let sql = "CREATE TABLE m (id INTEGER); SELECT pg_sleep(60)";
+    let request = served.submit(&detail("up", &[("1", sql)], None), "migrate_up");
+    crate::support::eventually("the migration runs", || served.runs(&ENDLESS));
+    served.kill_agent();
+    served.start_agent();
+    let reported = served.result(&request).is(200);
+    assert_eq!(reported.json["success"], false, "{}", reported.raw());
+    let again = served.submit(
+        &detail("up", &[("1", "CREATE TABLE m (id INTEGER)")], None),
+        "migrate_up",
+    );
+    let again = served.result(&again).is(200);
+    assert_eq!(again.json["success"], true, "{}", again.raw());
+    assert_eq!(recorded(&served.place), json!(["1"]));
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn migrations_run_from_request_to_result_on_postgres() {
+    served::migrations_run_from_request_to_result(&Served::start(postgres(), 60));
+}
