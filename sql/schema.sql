@@ -126,7 +126,7 @@ CREATE TABLE users (
     updated_at_ms   INTEGER NOT NULL,
     last_seen_at_ms INTEGER,
     audit_seq       INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+, slack_linkers_json TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(slack_linkers_json))) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tokens (
     id              TEXT PRIMARY KEY,
@@ -145,7 +145,7 @@ CREATE TABLE tokens (
     revoked_at_ms   INTEGER,
     last_used_at_ms INTEGER,
     audit_seq       INTEGER NOT NULL
-, issuers_json TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(issuers_json)), bound_to_json TEXT CHECK (json_valid(bound_to_json))) STRICT, WITHOUT ROWID;
+, issuers_json TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(issuers_json)), bound_to_json TEXT CHECK (json_valid(bound_to_json)), parent_id TEXT REFERENCES tokens (id)) STRICT, WITHOUT ROWID;
 
 CREATE INDEX tokens__subject ON tokens (subject_id);
 
@@ -155,11 +155,6 @@ CREATE TRIGGER users_insert BEFORE INSERT ON users
 WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
   OR EXISTS (SELECT 1 FROM users WHERE id = NEW.id)
 BEGIN SELECT RAISE(ABORT, 'user without its audit event'); END;
-
-CREATE TRIGGER users_update
-BEFORE UPDATE OF id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, audit_seq ON users
-WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <= OLD.audit_seq OR NEW.id IS NOT OLD.id
-BEGIN SELECT RAISE(ABORT, 'user changed without its audit event'); END;
 
 CREATE TRIGGER users_no_delete BEFORE DELETE ON users
 BEGIN SELECT RAISE(ABORT, 'users are kept'); END;
@@ -627,19 +622,6 @@ CREATE INDEX outbox__request ON outbox (request_seq) WHERE request_seq IS NOT NU
 
 CREATE INDEX audit_events__category ON audit_events (event_category, seq);
 
-CREATE TRIGGER tokens_update
-BEFORE UPDATE OF id, subject_type, subject_id, token_hash, token_prefix, name, roles_json, role_mode, groups_json,
-    issuer, issuers_json, bound_to_json, created_at_ms, expires_at_ms, revoked_at_ms, audit_seq ON tokens
-WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <= OLD.audit_seq
-  -- All that ever changes is that a token is revoked, once.
-  OR OLD.revoked_at_ms IS NOT NULL OR NEW.revoked_at_ms IS NULL
-  OR NEW.id IS NOT OLD.id OR NEW.subject_type IS NOT OLD.subject_type OR NEW.subject_id IS NOT OLD.subject_id
-  OR NEW.token_hash IS NOT OLD.token_hash OR NEW.roles_json IS NOT OLD.roles_json
-  OR NEW.role_mode IS NOT OLD.role_mode OR NEW.groups_json IS NOT OLD.groups_json OR NEW.issuer IS NOT OLD.issuer
-  OR NEW.issuers_json IS NOT OLD.issuers_json OR NEW.bound_to_json IS NOT OLD.bound_to_json
-  OR NEW.expires_at_ms IS NOT OLD.expires_at_ms
-BEGIN SELECT RAISE(ABORT, 'token changed without its audit event'); END;
-
 CREATE TABLE audit_recipes (
     sha256 TEXT PRIMARY KEY CHECK (length(sha256) = 64),
     -- How the sums are computed: a line a table, its name and its statement.
@@ -734,3 +716,26 @@ CREATE TRIGGER outbox_fixed
 BEFORE UPDATE OF seq, delivery_id, channel, event_type, request_seq, audit_seq, payload_json, created_at_ms, recipient
 ON outbox
 BEGIN SELECT RAISE(ABORT, 'what a notification says never changes'); END;
+
+CREATE INDEX tokens__parent ON tokens (parent_id) WHERE parent_id IS NOT NULL;
+
+CREATE INDEX tokens__issuer ON tokens (issuer);
+
+CREATE TRIGGER tokens_update
+BEFORE UPDATE OF id, subject_type, subject_id, token_hash, token_prefix, name, roles_json, role_mode, groups_json,
+    issuer, issuers_json, bound_to_json, created_at_ms, expires_at_ms, revoked_at_ms, parent_id, audit_seq ON tokens
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <= OLD.audit_seq
+  -- All that ever changes is that a token is revoked, once.
+  OR OLD.revoked_at_ms IS NOT NULL OR NEW.revoked_at_ms IS NULL
+  OR NEW.id IS NOT OLD.id OR NEW.subject_type IS NOT OLD.subject_type OR NEW.subject_id IS NOT OLD.subject_id
+  OR NEW.token_hash IS NOT OLD.token_hash OR NEW.roles_json IS NOT OLD.roles_json
+  OR NEW.role_mode IS NOT OLD.role_mode OR NEW.groups_json IS NOT OLD.groups_json OR NEW.issuer IS NOT OLD.issuer
+  OR NEW.issuers_json IS NOT OLD.issuers_json OR NEW.bound_to_json IS NOT OLD.bound_to_json
+  OR NEW.expires_at_ms IS NOT OLD.expires_at_ms OR NEW.parent_id IS NOT OLD.parent_id
+BEGIN SELECT RAISE(ABORT, 'token changed without its audit event'); END;
+
+CREATE TRIGGER users_update
+BEFORE UPDATE OF id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, slack_linkers_json,
+    audit_seq ON users
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <= OLD.audit_seq OR NEW.id IS NOT OLD.id
+BEGIN SELECT RAISE(ABORT, 'user changed without its audit event'); END;

@@ -54,7 +54,7 @@ pub fn approve(
         let pending = request.pending(now)?.map_err(|refusal| refusal.error())?;
         let workflow = workflow.ok_or_else(|| without_workflow(&request))?;
         let active = cx.active();
-        if let Err(error) = dialects::ensure_current(&active, view, &request, now) {
+        if let Err(error) = dialects::ensure_current(&active.policies, view, &request, now) {
             return refuse(&cx, &caller, &request, error);
         }
         let ballot = Ballot {
@@ -77,6 +77,7 @@ pub fn approve(
             comment,
             issued_by_requester,
             at: now,
+            counts: true,
         };
         let ttl = workflow
             .approval_ttl_secs

@@ -133,8 +133,9 @@ fn means_the_same(
     now: Timestamp,
 ) -> Result<(), Error> {
     let (policies, target) = (&active.policies, &request.target);
+    dialects::ensure_registered(policies, target)?;
     dialects::ensure_runs(policies, view, target, &agent.id, request.dialect)?;
-    dialects::ensure_current(active, view, request, now)
+    dialects::ensure_current(policies, view, request, now)
 }
 
 /// The claim that this agent made with this key, while no heartbeat has come.

@@ -1,6 +1,6 @@
 //! Which dialect a database speaks: it decides how texts are read, and which agents may run them.
 
-use super::{Active, App};
+use super::App;
 use crate::clock::Timestamp;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
@@ -65,26 +65,35 @@ pub(super) fn of_agent(
     Ok(report.map(|r| r.dialect).or(configured))
 }
 
+/// Refuses a target that has left the configuration.
+///
+/// # Errors
+/// 422 `database_not_registered`.
+pub(super) fn ensure_registered(policies: &Policies, target: &Target) -> Result<(), Error> {
+    if policies.database(target).is_some() {
+        return Ok(());
+    }
+    Err(Error::refused(
+        "database_not_registered",
+        format!("database {target} is not registered any more"),
+    )
+    .hint("an administrator has to add it to [[databases]] of server.toml again"))
+}
+
 /// Refuses a request whose target has left the configuration, or is read in another dialect now than when the request
 /// was made.
 ///
 /// # Errors
 /// 422 `database_not_registered`; 409 `dialect_changed`.
 pub(super) fn ensure_current(
-    active: &Active,
+    policies: &Policies,
     view: &View,
     request: &Request,
     now: Timestamp,
 ) -> Result<(), Error> {
     let target = &request.target;
-    if active.policies.database(target).is_none() {
-        return Err(Error::refused(
-            "database_not_registered",
-            format!("database {target} is not registered any more"),
-        )
-        .hint("an administrator has to add it to [[databases]] of server.toml again"));
-    }
-    let known = of_target(&active.policies, view, target, now)?.known;
+    ensure_registered(policies, target)?;
+    let known = of_target(policies, view, target, now)?.known;
     if request.dialect.holds(known) {
         return Ok(());
     }

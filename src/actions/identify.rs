@@ -5,8 +5,10 @@
 //! its transaction all the same.
 
 mod oidc;
+mod slack;
 
 pub use oidc::{Provider, SeenClaims, SignIn};
+pub use slack::by_slack;
 
 use super::App;
 use crate::clock::Timestamp;

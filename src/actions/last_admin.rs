@@ -18,8 +18,8 @@ use crate::store::View;
 pub(super) struct Loss<'a> {
     /// People who will be suspended.
     pub(super) people: &'a [String],
-    /// A token that will be revoked.
-    pub(super) token: Option<&'a str>,
+    /// Ids of tokens that will be revoked.
+    pub(super) tokens: &'a [&'a str],
     /// The policies that will be applied, where they change.
     pub(super) policies: Option<&'a Policies>,
     /// Who does it; nobody where configuration does.
@@ -72,7 +72,7 @@ fn any(
     let by_token = mode.takes_tokens()
         && view.any_live_token(now, |t| {
             stays(&t.subject_id)
-                && losing.token != Some(t.id.as_str())
+                && !losing.tokens.contains(&t.id.as_str())
                 && t.grant().rights(policies).0.is_admin()
         })?;
     if by_token || !mode.takes_oidc() {

@@ -61,6 +61,7 @@ pub fn reject(
             comment,
             issued_by_requester: issued_by(&caller, &request.requester),
             at: now,
+            counts: true,
         };
         let change = RequestChange::Rejected {
             request: RequestRef::from(&request),

@@ -62,7 +62,7 @@ pub fn resume(
             return Ok(Verdict::Same(request.status));
         }
         let active = cx.active();
-        if let Err(error) = dialects::ensure_current(&active, view, &request, now) {
+        if let Err(error) = dialects::ensure_current(&active.policies, view, &request, now) {
             return refuse_verb(&cx, &caller, &request, VERB, error);
         }
         let policy = active.policies.execution(&request.target);

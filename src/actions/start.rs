@@ -1,6 +1,8 @@
 //! What a server does before it serves: applies its configuration, and makes the first tokens.
 
 use super::App;
+use super::completions::completed_by;
+use super::descendants::Descendants;
 use super::identify::TOKEN_PREFIX;
 use super::last_admin::{self, Loss};
 use super::tokens::{IssuerChain, TokenRequest, draft};
@@ -68,12 +70,18 @@ pub fn sync_config(app: &Arc<App>, config: &Config, keeps_admin: bool) -> Result
         let mut changes = vec![synced.into()];
         for person in named.iter().filter(|p| p.active) {
             let stored = view.find_user(&person.id)?;
-            if !stored.is_some_and(|s| s.active && s.source == "config") {
+            if !stored
+                .as_ref()
+                .is_some_and(|s| s.active && s.source == "config")
+            {
                 changes.push(IdentityChange::UserActivated(person.clone()).into());
+            }
+            if stored.is_some_and(|s| !s.active) {
+                changes.extend(completed_by(&after, view, &person.id, now)?);
             }
         }
         for id in &leaving {
-            changes.extend(users::suspension(view, id, true)?.0);
+            changes.extend(users::suspension(view, id, true, false)?.0);
         }
         Ok(Verdict::Write(changes, leaving))
     })?;
@@ -202,7 +210,7 @@ pub fn bootstrap(app: &Arc<App>, state_dir: &Path, force: bool) -> Result<bool, 
             issuer: Actor::system().id,
             all: BTreeSet::new(),
         };
-        created.push(draft(&active.policies, issuer_chain, asked, &secret));
+        created.push(draft(&active.policies, issuer_chain, None, asked, &secret));
     }
     app.store.change(Actor::system(), move |view, _| {
         let mut changes = Vec::new();
@@ -211,10 +219,8 @@ pub fn bootstrap(app: &Arc<App>, state_dir: &Path, force: bool) -> Result<bool, 
                 let first = old.issuer == "system"
                     && old.name.as_deref() == Some(&format!("bootstrap-{subject}"));
                 if first {
-                    changes.push(IdentityChange::TokenRevoked {
-                        token_id: old.id,
-                        subject_id: old.subject_id,
-                    });
+                    let descendants = Descendants::of_token(view, &old, false)?;
+                    changes.extend(descendants.with_root(&old));
                 }
             }
         }

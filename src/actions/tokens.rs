@@ -1,6 +1,7 @@
 //! Issuing, listing and revoking API tokens. Nobody issues more than they hold.
 
 use super::App;
+use super::descendants::Descendants;
 use super::identify::TOKEN_PREFIX;
 use super::last_admin::{self, Loss};
 use super::refusals::refusal;
@@ -13,7 +14,7 @@ use crate::domain::id::is_subject;
 use crate::domain::permission::{Permission, Rights, Role};
 use crate::domain::policy::Policies;
 use crate::domain::scope::Scope;
-use crate::domain::token::{exceeds_ceiling, holds_all};
+use crate::domain::token::{Grant, exceeds_ceiling, holds_all};
 use crate::error::{Error, Shown};
 use crate::store::{TokenRow, Verdict, View};
 use std::collections::BTreeSet;
@@ -57,6 +58,8 @@ pub struct Issued {
     pub prefix: String,
     pub subject_id: String,
     pub expires_at: Option<Timestamp>,
+    /// Whether that is so because what it was issued with ends then.
+    pub expires_at_inherited: bool,
     /// What it permits now, leaving scopes aside.
     pub permissions: Vec<&'static str>,
 }
@@ -68,15 +71,28 @@ pub struct Issued {
 /// one of another type, and `too_many_tokens`, `too_many_issuers`.
 pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Issued, Error> {
     let active = app.active();
-    if let Err(error) = may_issue(caller, &asked) {
+    let mut asked = asked;
+    if let Err(error) = may_issue(app, caller, &asked) {
         return Err(refused(app, caller, error));
     }
     check(app, &asked, &active.policies)?;
+    let expires_at_inherited = limit_lifetime(app, caller, &mut asked)?;
     let secret = format!("{TOKEN_PREFIX}{}", hex(&random::<16>()));
     let issuer_chain = issuer_chain(caller, &asked)?;
-    let new = draft(&active.policies, issuer_chain, asked, &secret);
+    let parent_id = caller.token_id.clone();
+    let new = draft(&active.policies, issuer_chain, parent_id, asked, &secret);
     let rights = new.grant().rights(&active.policies).0;
-    if let Err(error) = within_own(caller, &new, &rights, &active.policies) {
+    let may = match is_for_themselves(caller, &new.grant()) && caller.token_id.is_none() {
+        // What only the claims of the identity provider give ends with the login, and is in no token.
+        true => within_own(
+            &lasting(caller, &active.policies),
+            &new,
+            &rights,
+            &active.policies,
+        ),
+        false => within_own(caller, &new, &rights, &active.policies),
+    };
+    if let Err(error) = may {
         return Err(refused(app, caller, error));
     }
     let issued = Issued {
@@ -84,6 +100,7 @@ pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Is
         prefix: new.prefix.clone(),
         subject_id: new.subject_id.clone(),
         expires_at: new.expires_at,
+        expires_at_inherited,
         permissions: permissions(&rights),
         secret,
     };
@@ -106,11 +123,21 @@ pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<T
     app.store.read(|view| view.list_tokens(limit, offset))
 }
 
-/// Revokes a token, at once and for good. Repeating it returns the time it was first revoked.
+/// What a revocation did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    /// When it was first revoked.
+    pub at: Timestamp,
+    /// What was issued with it.
+    pub descendants: Descendants,
+}
+
+/// Revokes a token, at once and for good, with everything that its subject issued for themselves with it; with `all`,
+/// with everything that was issued with it. Repeating it returns the time it was first revoked.
 ///
 /// # Errors
 /// 404; 403 `forbidden`; 409 `last_admin` for the one that the last administrator stands on.
-pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Timestamp, Error> {
+pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str, all: bool) -> Result<Revoked, Error> {
     let (cx, by, id) = (Arc::clone(app), caller, id.to_owned());
     let caller = by.clone();
     app.change_by(by, move |view, now| {
@@ -120,27 +147,39 @@ pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Timestamp, Er
             .as_ref()
             .is_some_and(|t| t.subject_id == caller.subject);
         let mine = [Permission::TokenRevokeOwn, Permission::TokenManage];
-        let may = manages || (own && mine.iter().any(|p| caller.rights.may_somewhere(*p)));
+        let may = manages || (own && !all && mine.iter().any(|p| caller.rights.may_somewhere(*p)));
         if !may {
             let error = Error::forbidden("permission denied: token.manage");
             return cx.refuse(&caller.actor(), refusal("token.revoke", &error), error);
         }
         let token = found.ok_or_else(|| Error::not_found("token", &id))?;
-        if let Some(at) = token.revoked_at {
-            return Ok(Verdict::Same(at));
+        let descendants = Descendants::of_token(view, &token, all)?;
+        let mut going: Vec<&str> = descendants.ended.iter().map(|t| t.id.as_str()).collect();
+        if token.revoked_at.is_none() {
+            going.push(&token.id);
         }
         let active = cx.active();
         let losing = Loss {
-            token: Some(&token.id),
+            tokens: &going,
             by: Some(&caller),
             ..Loss::default()
         };
         last_admin::ensure_one_stays(&cx, view, &active.policies, &losing, now)?;
-        let change = IdentityChange::TokenRevoked {
-            token_id: token.id,
-            subject_id: token.subject_id,
+        let changes: Vec<IdentityChange> = match token.revoked_at {
+            Some(_) => descendants.revocations(Some(&token.id)).collect(),
+            None => descendants.with_root(&token),
         };
-        Ok(Verdict::Write(vec![change.into()], now))
+        let revoked = Revoked {
+            at: token.revoked_at.unwrap_or(now),
+            descendants,
+        };
+        if changes.is_empty() {
+            return Ok(Verdict::Same(revoked));
+        }
+        Ok(Verdict::Write(
+            changes.into_iter().map(Into::into).collect(),
+            revoked,
+        ))
     })
 }
 
@@ -219,6 +258,7 @@ fn within_own(
 pub(super) fn draft(
     policies: &Policies,
     issuer_chain: IssuerChain,
+    parent_id: Option<String>,
     asked: TokenRequest,
     secret: &str,
 ) -> NewToken {
@@ -250,10 +290,61 @@ pub(super) fn draft(
         issuers: issuer_chain.all,
         bound_to: asked.bound_to,
         expires_at: asked.expires_at,
+        parent_id,
     }
 }
 
-fn may_issue(caller: &Caller, asked: &TokenRequest) -> Result<(), Error> {
+/// Whether a person issues a token for themselves.
+fn is_for_themselves(caller: &Caller, grant: &Grant) -> bool {
+    grant.subject_type == SubjectType::User && grant.subject_id == caller.subject
+}
+
+/// The caller without what only the claims of the identity provider give.
+fn lasting(caller: &Caller, policies: &Policies) -> Caller {
+    let groups = policies.groups_of(&caller.subject);
+    let held = policies.roles_of(&caller.subject, &groups);
+    Caller {
+        rights: Rights {
+            held,
+            ceiling: None,
+        },
+        groups,
+        ..caller.clone()
+    }
+}
+
+/// What somebody issues for themselves ends with what they issue it with: with the token, or with the longest time that
+/// a person of the identity provider may have one. Whether the end was set here.
+fn limit_lifetime(app: &App, caller: &Caller, asked: &mut TokenRequest) -> Result<bool, Error> {
+    if asked.subject_type != SubjectType::User || asked.subject_id != caller.subject {
+        return Ok(false);
+    }
+    let (end, what) = match &caller.token_id {
+        Some(_) => (caller.expires_at, "the token that it is issued with"),
+        None => {
+            let secs = app.sign_in.minted_token_ttl_max_secs();
+            let end = app.clock.now().plus_secs(secs);
+            (Some(end), "`minted_token_ttl_max_secs`")
+        }
+    };
+    let Some(end) = end else {
+        return Ok(false);
+    };
+    match asked.expires_at {
+        None => {
+            asked.expires_at = Some(end);
+            Ok(true)
+        }
+        Some(at) if at > end => Err(Error::invalid(format!(
+            "expires_at is after {}, the end by {what}",
+            end.rfc3339()
+        ))
+        .hint("leave expires_at out for a token that ends then")),
+        Some(_) => Ok(false),
+    }
+}
+
+fn may_issue(app: &App, caller: &Caller, asked: &TokenRequest) -> Result<(), Error> {
     // What callers issue for themselves reaches no further than their own roles, so it needs no role for everything.
     if !caller.rights.may_somewhere(Permission::TokenManage) {
         return caller.require(Permission::TokenManage);
@@ -263,6 +354,13 @@ fn may_issue(caller: &Caller, asked: &TokenRequest) -> Result<(), Error> {
         return Err(Error::forbidden(
             "only an administrator issues tokens for others and for agents",
         ));
+    }
+    let by_provider = caller.token_id.is_none();
+    if for_himself && by_provider && app.sign_in.minted_token_ttl_max_secs() == 0 {
+        return Err(Error::forbidden(
+            "people of the identity provider issue no tokens for themselves here",
+        )
+        .hint("an administrator may set `minted_token_ttl_max_secs` of [auth.oidc]"));
     }
     Ok(())
 }

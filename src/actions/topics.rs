@@ -71,6 +71,10 @@ fn of_request(change: &RequestChange) -> Vec<(String, WakeMode)> {
             }
             names
         }
+        RequestChange::StepsCompleted(done) => vec![
+            (request(&done.request.id), WakeMode::All),
+            (INBOX.to_owned(), WakeMode::All),
+        ],
         RequestChange::StepApproved { request: r, .. }
         | RequestChange::Approved { request: r, .. }
         | RequestChange::Rejected { request: r, .. }

@@ -7,6 +7,8 @@ mod access;
 
 pub use access::{Access, AccessSource, HeldGroup, HeldRole};
 
+use super::completions::completed_by;
+use super::descendants::Descendants;
 use super::identify::SeenClaims;
 use super::last_admin::{self, Loss};
 use super::refusals::refusal;
@@ -47,6 +49,9 @@ pub struct Suspended {
     pub cancelled: Vec<String>,
     /// Tokens that were revoked.
     pub revoked_tokens: usize,
+    /// Tokens of others that were issued by the person or with their tokens: those that were revoked too, and those that
+    /// stay.
+    pub descendants: Descendants,
     /// Whether configuration will say otherwise at the next start or reload.
     pub managed_by_config: bool,
 }
@@ -112,6 +117,12 @@ pub fn link_slack(
         }
     }
     let id = id.to_owned();
+    let mut linkers = caller.token_issuers.clone();
+    linkers.insert(caller.subject.clone());
+    linkers.remove(&id);
+    if slack_user_id.is_none() {
+        linkers.clear();
+    }
     app.change_by(caller, move |view, _| {
         let user = view
             .find_user(&id)?
@@ -127,16 +138,20 @@ pub fn link_slack(
                 "this Slack account is linked to somebody else",
             ));
         }
-        let change = IdentityChange::UserUpdated { id, slack_user_id };
+        let change = IdentityChange::UserUpdated {
+            id,
+            slack_user_id,
+            linkers,
+        };
         Ok(Verdict::Write(vec![change.into()], ()))
     })
 }
 
-/// Suspends a person.
+/// Suspends a person; with `all`, everything that was issued with their tokens ends too.
 ///
 /// # Errors
 /// 403 `forbidden`; 404; 409 `last_admin` for the only person who could undo it.
-pub fn suspend(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Suspended, Error> {
+pub fn suspend(app: &Arc<App>, caller: &Caller, id: &str, all: bool) -> Result<Suspended, Error> {
     let (cx, actor, id) = (Arc::clone(app), caller.clone(), id.to_owned());
     let subject = id.clone();
     let mut done = app.change_by(caller, move |view, now| {
@@ -154,13 +169,20 @@ pub fn suspend(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Suspended, E
                 ..Suspended::default()
             }));
         }
+        let (changes, mut done) = suspension(view, &id, false, all)?;
+        let going: Vec<&str> = done
+            .descendants
+            .ended
+            .iter()
+            .map(|t| t.id.as_str())
+            .collect();
         let losing = Loss {
             people: std::slice::from_ref(&id),
+            tokens: &going,
             by: Some(&actor),
             ..Loss::default()
         };
         last_admin::ensure_one_stays(&cx, view, &active.policies, &losing, now)?;
-        let (changes, mut done) = suspension(view, &id, false)?;
         done.managed_by_config = managed_by_config;
         Ok(Verdict::Write(changes, done))
     })?;
@@ -178,8 +200,12 @@ pub(super) fn suspension(
     view: &View,
     id: &str,
     by_config: bool,
+    all: bool,
 ) -> Result<(Vec<Change>, Suspended), Error> {
-    let mut done = Suspended::default();
+    let mut done = Suspended {
+        descendants: Descendants::of_person(view, id, all)?,
+        ..Suspended::default()
+    };
     let mut changes = vec![Change::from(IdentityChange::UserSuspended(UserStatus {
         id: id.to_owned(),
         active: false,
@@ -191,10 +217,14 @@ pub(super) fn suspension(
             IdentityChange::TokenRevoked {
                 token_id: token.id,
                 subject_id: token.subject_id,
+                with: None,
+                ended: Vec::new(),
+                kept: Vec::new(),
             }
             .into(),
         );
     }
+    changes.extend(done.descendants.revocations(None).map(Change::from));
     let cancelled = cancellations(view, id)?;
     for change in &cancelled {
         done.cancelled
@@ -250,7 +280,7 @@ pub(super) fn cancel_rest(app: &App, actor: &Actor, id: &str) -> Result<Vec<Stri
 /// 403 `forbidden`; 404.
 pub fn activate(app: &Arc<App>, caller: &Caller, id: &str) -> Result<bool, Error> {
     let (cx, actor, id) = (Arc::clone(app), caller.clone(), id.to_owned());
-    app.change_by(caller, move |view, _| {
+    app.change_by(caller, move |view, now| {
         if let Err(error) = actor.require(Permission::UserManage) {
             return cx.refuse(&actor.actor(), refusal("user.activate", &error), error);
         }
@@ -261,12 +291,15 @@ pub fn activate(app: &Arc<App>, caller: &Caller, id: &str) -> Result<bool, Error
         if user.active {
             return Ok(Verdict::Same(managed_by_config));
         }
+        let completed = completed_by(&cx.active().policies, view, &id, now)?;
         let change = IdentityChange::UserActivated(UserStatus {
             id,
             active: true,
             by_config: false,
         });
-        Ok(Verdict::Write(vec![change.into()], managed_by_config))
+        let mut changes = vec![Change::from(change)];
+        changes.extend(completed);
+        Ok(Verdict::Write(changes, managed_by_config))
     })
 }
 

@@ -10,6 +10,8 @@ use crate::settings::{Notes, Spanned, Text};
 
 /// The claim in which most providers list groups.
 pub const GROUPS_CLAIM_DEFAULT: &str = "groups";
+/// Seconds that a token lives at most which a person of the provider issues for themselves: a day.
+pub const MINTED_SECS_DEFAULT: u64 = 86_400;
 
 /// How people authenticate. Agents always present a token of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,6 +46,8 @@ pub struct Oidc {
     pub audiences: Vec<String>,
     /// The claim that lists groups.
     pub groups_claim: String,
+    /// Seconds that a token may live which a person of this provider issues for themselves; 0 for none.
+    pub minted_token_ttl_max_secs: u64,
     /// The claim that holds a person's id.
     pub subject_claim: String,
     pub name_claim: String,
@@ -129,6 +133,10 @@ fn provider(raw: &RawOidc, trusts_private: bool, notes: &mut Notes) -> Option<Oi
         },
         audiences: Some(audiences).filter(|a| !a.is_empty())?,
         groups_claim: groups_claim?,
+        minted_token_ttl_max_secs: raw
+            .minted_token_ttl_max_secs
+            .as_ref()
+            .map_or(MINTED_SECS_DEFAULT, |spanned| spanned.value),
         subject_claim: subject_claim?,
         name_claim: name_claim?,
         email_claim: email_claim?,

@@ -49,6 +49,8 @@ pub struct Vote {
     /// Whether the requester is in the issuer chain of the token that cast it.
     pub issued_by_requester: bool,
     pub at: Timestamp,
+    /// Whether it counts: not while its actor is suspended, in a step that is not complete.
+    pub counts: bool,
 }
 
 /// Number of leading satisfied steps: the current step, 0-based.
@@ -81,7 +83,10 @@ pub fn missing(step: &WorkflowStep, index: u32, votes: &[Vote]) -> u32 {
         Mode::Any => short.min().unwrap_or(u32::MAX),
     };
     let stepped_in = votes.iter().filter(|v| {
-        v.step == index && v.action == VoteAction::Approve && v.selector == ADMIN_OVERRIDE
+        v.counts
+            && v.step == index
+            && v.action == VoteAction::Approve
+            && v.selector == ADMIN_OVERRIDE
     });
     needed.saturating_sub(u32::try_from(stepped_in.count()).unwrap_or(u32::MAX))
 }
@@ -91,7 +96,9 @@ pub fn count(selector: &Selector, index: u32, votes: &[Vote]) -> u32 {
     let name = selector.to_string();
     let n = votes
         .iter()
-        .filter(|v| v.step == index && v.action == VoteAction::Approve && v.selector == name)
+        .filter(|v| {
+            v.counts && v.step == index && v.action == VoteAction::Approve && v.selector == name
+        })
         .count();
     u32::try_from(n).unwrap_or(u32::MAX)
 }

@@ -19,8 +19,8 @@ pub use identity::{IdentityChange, NewToken, RoleMode, UserStatus};
 pub use logged::{AuthFailures, LogChange, PurgedRequest, PurgedResult, Refused};
 pub use notice::{DETAIL_BYTES_MAX, Notice};
 pub use request::{
-    DdlPassed, Finished, InconclusiveReport, NewExecution, NewRequest, NewResult, RequestChange,
-    RequestRef, RequestText,
+    CompletedSteps, DdlPassed, Finished, InconclusiveReport, NewExecution, NewRequest, NewResult,
+    RequestChange, RequestRef, RequestText,
 };
 
 use crate::domain::audit::AuditEntry;

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 const TOKEN_COLUMNS: &str = "t.id, t.subject_type, t.subject_id, t.token_hash, t.token_prefix, t.name, t.roles_json, \
      t.role_mode, t.groups_json, t.issuer, t.created_at_ms, t.expires_at_ms, t.revoked_at_ms, t.last_used_at_ms, \
-     u.status, t.issuers_json, t.bound_to_json";
+     u.status, t.issuers_json, t.bound_to_json, t.parent_id";
 
 /// A token as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct TokenRow {
     pub last_used_at: Option<Timestamp>,
     /// Whether its subject may act.
     pub subject_active: bool,
+    /// The token that it was issued with, if there was one.
+    pub parent_id: Option<String>,
 }
 
 impl TokenRow {
@@ -82,6 +84,8 @@ pub struct UserRow {
     /// `config`, `oidc` or `token`.
     pub source: String,
     pub slack_user_id: Option<String>,
+    /// Who else may have linked that account, and so may vote with it.
+    pub slack_linkers: BTreeSet<String>,
     /// When the person was first known.
     pub created_at: Timestamp,
     /// When the row last changed.
@@ -129,10 +133,32 @@ impl View<'_> {
             "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id \
              WHERE t.subject_id = ?1 AND t.revoked_at_ms IS NULL ORDER BY t.id"
         );
+        self.tokens(&sql, subject)
+    }
+
+    /// Tokens that were issued with a token.
+    pub fn tokens_issued_with(&self, id: &str) -> Result<Vec<TokenRow>, Error> {
+        let sql = format!(
+            "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.parent_id = ?1 \
+             ORDER BY t.id"
+        );
+        self.tokens(&sql, id)
+    }
+
+    /// Tokens of which that person counts as the issuer.
+    pub fn tokens_issued_by(&self, subject: &str) -> Result<Vec<TokenRow>, Error> {
+        let sql = format!(
+            "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.issuer = ?1 \
+             ORDER BY t.id"
+        );
+        self.tokens(&sql, subject)
+    }
+
+    fn tokens(&self, sql: &str, key: &str) -> Result<Vec<TokenRow>, Error> {
         let rows: Vec<Result<TokenRow, Error>> = self
             .connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| s.query_map([subject], |r| Ok(read_token(r)))?.collect())
+            .prepare_cached(sql)
+            .and_then(|mut s| s.query_map([key], |r| Ok(read_token(r)))?.collect())
             .map_err(db)?;
         rows.into_iter().collect()
     }
@@ -143,7 +169,7 @@ impl View<'_> {
             .connection
             .prepare_cached(
                 "SELECT id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, \
-                 last_seen_at_ms FROM users WHERE id = ?1",
+                 last_seen_at_ms, slack_linkers_json FROM users WHERE id = ?1",
             )
             .and_then(|mut s| s.query_row([id], |r| Ok(read_user(r))).optional())
             .map_err(db)?;
@@ -156,7 +182,7 @@ impl View<'_> {
             .connection
             .prepare_cached(
                 "SELECT id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, \
-                 last_seen_at_ms FROM users ORDER BY created_at_ms DESC, id LIMIT ?1 OFFSET ?2",
+                 last_seen_at_ms, slack_linkers_json FROM users ORDER BY created_at_ms DESC, id LIMIT ?1 OFFSET ?2",
             )
             .and_then(|mut s| {
                 s.query_map(params![limit, offset], |r| Ok(read_user(r)))?
@@ -285,6 +311,7 @@ fn read_token(row: &Row) -> Result<TokenRow, Error> {
         revoked_at: time(12)?,
         last_used_at: time(13)?,
         subject_active: text(14)? == "active",
+        parent_id: row.get(17).map_err(db)?,
         id,
     })
 }
@@ -298,6 +325,10 @@ fn read_user(row: &Row) -> Result<UserRow, Error> {
         active: text(2)? == "active",
         source: text(3)?,
         slack_user_id: row.get(4).map_err(db)?,
+        slack_linkers: snapshot::read_names(&text(8)?)
+            .ok_or_else(|| corrupt("users", &id, "slack_linkers_json"))?
+            .into_iter()
+            .collect(),
         created_at: Timestamp(row.get(5).map_err(db)?),
         updated_at: Timestamp(row.get(6).map_err(db)?),
         last_seen_at: row.get::<_, Option<i64>>(7).map_err(db)?.map(Timestamp),

@@ -49,6 +49,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0010_delivery",
         include_str!("../../sql/migrations/0010_delivery.sql"),
     ),
+    (
+        "0011_descent",
+        include_str!("../../sql/migrations/0011_descent.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

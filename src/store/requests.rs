@@ -126,8 +126,10 @@ impl View<'_> {
         let rows: Vec<(Vote, String)> = self
             .connection
             .prepare_cached(
-                "SELECT actor_id, action, matched_selector, step_index, comment, issued_by_requester, created_at_ms \
-                 FROM approvals WHERE request_seq = ?1 ORDER BY id",
+                "SELECT a.actor_id, a.action, a.matched_selector, a.step_index, a.comment, a.issued_by_requester, \
+                 a.created_at_ms, a.step_index < r.current_step OR u.status IS NOT 'suspended' FROM approvals a \
+                 JOIN requests r ON r.seq = a.request_seq LEFT JOIN users u ON u.id = a.actor_id \
+                 WHERE a.request_seq = ?1 ORDER BY a.id",
             )
             .and_then(|mut s| {
                 s.query_map([request.seq], |r| {
@@ -139,6 +141,7 @@ impl View<'_> {
                         comment: r.get(4)?,
                         issued_by_requester: r.get(5)?,
                         at: Timestamp(r.get(6)?),
+                        counts: r.get(7)?,
                     };
                     Ok((vote, r.get(1)?))
                 })?
@@ -206,6 +209,15 @@ impl View<'_> {
                 .collect()
             })
             .map_err(db)
+    }
+
+    /// Pending requests that a person has voted on, oldest first.
+    pub fn pending_voted_by(&self, actor: &str) -> Result<Vec<Request>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM requests r {LAST_EXECUTION} WHERE r.status = 'pending' \
+             AND r.seq IN (SELECT request_seq FROM approvals WHERE actor_id = ?1) ORDER BY r.seq"
+        );
+        self.requests(&sql, vec![actor.to_owned().into()])
     }
 
     /// Requests of a person that can still be cancelled, oldest first.

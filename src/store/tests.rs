@@ -122,6 +122,7 @@ fn token(id: &str, hash: char) -> Change {
         issuers: Default::default(),
         bound_to: None,
         expires_at: None,
+        parent_id: None,
     })
     .into()
 }
@@ -261,6 +262,9 @@ fn a_revoked_token_cannot_write_even_if_it_was_good_a_moment_ago() {
             let revoked = IdentityChange::TokenRevoked {
                 token_id: "t1".into(),
                 subject_id: "requester".into(),
+                with: None,
+                ended: Vec::new(),
+                kept: Vec::new(),
             };
             Ok(Verdict::Write(vec![revoked.into()], ()))
         })

@@ -14,10 +14,12 @@
 //! - `downloads`: stored results whole, in part, as CSV; corrupt and missing ones.
 //! - `buckets`: folder and bucket by the same claims; a store that speaks S3 in every mood.
 //! - `tokens`: who issues which, and what losing one means.
+//! - `descent`: tokens end with what they were issued with.
 //! - `ceilings`: tokens limited to the roles they name: what they vote and issue.
 //! - `issuers`: votes by tokens with the requester in their issuer chain.
 //! - `last_admin`: that the last administrator's token stays.
 //! - `people`: who is known, Slack accounts, who may suspend whom.
+//! - `gone`: votes of suspended people, and databases that left the configuration.
 //! - `suspensions`: that they take effect everywhere at once.
 //! - `roles`: deleting a custom role, effective at once.
 //! - `abuse`: failed authentications and calls without end.
@@ -69,6 +71,7 @@ mod crash;
 mod decisions;
 mod delivery;
 mod demo;
+mod descent;
 mod dialects;
 mod dispatch;
 mod downloads;
@@ -76,6 +79,7 @@ mod drivers;
 mod dry_runs;
 mod errors;
 mod gate;
+mod gone;
 mod issuers;
 mod last_admin;
 mod lifecycle;

@@ -355,3 +355,61 @@ fn what_fails_is_counted_by_its_reason_and_never_logged_with_the_token() {
     assert_eq!(failures.len(), 1);
     assert!(!failures[0].to_string().contains("eyJ"));
 }
+
+#[test]
+fn tokens_that_people_of_the_provider_issue_are_short_and_hold_no_claims() {
+    let key = Key::new("one");
+    let idp = Idp::start(&key_set(&[&key]));
+    let minter = "\n[[auth.roles]]\nname = \"minter\"\npermissions = [\"token.manage\"]\n\
+                  [[auth.role_bindings]]\nrole = \"minter\"\nsubjects = [\"boss\"]\n\
+                  [[auth.oidc.role_mappings]]\nclaim = \"boss\"\nvalue = \"yes\"\nrole = \"admin\"\n";
+    let text = toml("", ISSUER, Some(&format!("{}/keys", idp.url())));
+    let s = Server::with(&format!("{text}{minter}"));
+    let more = json!({"boss": "yes", "groups": ["backend", "outside"]});
+    let boss = s.signed(&key, &with(claims(&s, "boss"), more.clone()));
+    assert!(roles(&boss).contains("admin"));
+    let body = |roles: Value, more: Value| {
+        let body = json!({"subject_id": "boss", "subject_type": "user", "roles": roles});
+        with(body, more)
+    };
+    // Roles and groups that only the claims give are not in it.
+    let chief = s.signed(&key, &with(claims(&s, "chief"), more.clone()));
+    for (roles, more) in [
+        (json!(["admin"]), json!({})),
+        (json!(["developer"]), json!({})),
+        (json!([]), json!({"groups": ["outside"]})),
+    ] {
+        let mut asked = body(roles, more);
+        asked["subject_id"] = "chief".into();
+        chief.post("/api/tokens", &asked).refused(403, "forbidden");
+    }
+    let answer = boss
+        .post("/api/tokens", &body(json!([]), json!({})))
+        .is(201);
+    assert_eq!(answer.json["expires_at_inherited"], true);
+    let own = s.bearer("boss", &answer.text("token"));
+    assert_eq!(roles(&own), set(&["minter"]));
+    // A day at most, explicit or not.
+    let later = s.clock.now().plus_secs(86_400 + 60).rfc3339();
+    boss.post(
+        "/api/tokens",
+        &body(json!([]), json!({"expires_at": later})),
+    )
+    .refused(400, "validation_error");
+    // For others an administrator issues what is asked for.
+    let agent =
+        json!({"subject_id": "agent-7", "subject_type": "agent", "roles": ["agent-default"]});
+    let answer = boss.post("/api/tokens", &agent).is(201);
+    assert_eq!(answer.json["expires_at"], Value::Null);
+    s.turn(86_399);
+    own.get("/api/me").is(200);
+    s.turn(2);
+    own.get("/api/me").refused(401, "unauthenticated");
+    // With 0 there is none.
+    let none = text.replace("client_id", "minted_token_ttl_max_secs = 0\nclient_id");
+    let s = s.restart_with(&format!("{none}{minter}"));
+    let boss = s.signed(&key, &with(claims(&s, "boss"), more));
+    boss.post("/api/tokens", &body(json!([]), json!({})))
+        .refused(403, "forbidden")
+        .saying("issue no tokens");
+}

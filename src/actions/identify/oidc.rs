@@ -86,6 +86,14 @@ impl From<JwtError> for Rejection {
     }
 }
 
+impl SignIn {
+    /// Seconds that a token may live which a person of the identity provider issues for themselves; 0 for none.
+    pub(crate) fn minted_token_ttl_max_secs(&self) -> u64 {
+        let provider = self.provider.as_ref();
+        provider.map_or(0, |p| p.oidc.minted_token_ttl_max_secs)
+    }
+}
+
 impl Provider {
     /// The provider of that configuration, with keys from there.
     pub fn new(oidc: Oidc, keys: Arc<dyn KeySource>) -> Provider {

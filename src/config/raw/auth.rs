@@ -1,7 +1,8 @@
 //! The keys of server.toml below `[auth]`.
 
-use super::{DATABASES_MAX, ENVIRONMENTS_MAX, NAMES_MAX, PEOPLE_MAX, ROLES_MAX};
-use crate::settings::{Text, Texts, section};
+use super::{DATABASES_MAX, ENVIRONMENTS_MAX, NAMES_MAX, PEOPLE_MAX, ROLES_MAX, SECS_MAX};
+use crate::config::oidc::MINTED_SECS_DEFAULT;
+use crate::settings::{Number, Text, Texts, section};
 
 section! {
     /// Who people are, and what they may do.
@@ -72,6 +73,9 @@ section! {
         email_claim: Text, shown "\"email\"";
         /// The role of somebody to whom neither a mapping nor a binding gives one. No default: that of [auth].
         default_role: Text, shown "\"readonly\"";
+        /// Seconds that a token lives at most which somebody who logged in through the provider issues for themselves;
+        /// 0 for none. Roles and groups that only the claims give are never in it.
+        minted_token_ttl_max_secs: Number, within 0..=SECS_MAX, shown MINTED_SECS_DEFAULT;
         role_mappings: Vec<RawMapping>, within 0..=ROLES_MAX;
     }
 }

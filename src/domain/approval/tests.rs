@@ -80,6 +80,7 @@ fn votes(cell: &str) -> Vec<Vote> {
                 comment: None,
                 issued_by_requester: false,
                 at: Timestamp(0),
+                counts: true,
             }
         })
         .collect()

@@ -61,6 +61,8 @@ pub struct NewToken {
     /// The targets that an agent's token is bound to, `*` for every name; none where it is bound to none.
     pub bound_to: Option<Vec<Scope>>,
     pub expires_at: Option<Timestamp>,
+    /// The token that it was issued with, if there was one.
+    pub parent_id: Option<String>,
 }
 
 impl NewToken {
@@ -101,6 +103,12 @@ pub enum IdentityChange {
     TokenRevoked {
         token_id: String,
         subject_id: String,
+        /// The token that it was issued with, directly or not, and ends with.
+        with: Option<String>,
+        /// Tokens issued with it that end too.
+        ended: Vec<String>,
+        /// Tokens issued with it that stay.
+        kept: Vec<String>,
     },
     /// A person may act, or act again.
     UserActivated(UserStatus),
@@ -119,6 +127,8 @@ pub enum IdentityChange {
         id: String,
         /// The person's Slack account.
         slack_user_id: Option<String>,
+        /// Everybody else who may have linked it: the caller, and the issuers of the caller's token.
+        linkers: BTreeSet<String>,
     },
 }
 
@@ -140,10 +150,21 @@ impl IdentityChange {
             IdentityChange::TokenRevoked {
                 token_id,
                 subject_id,
+                with,
+                ended,
+                kept,
             } => {
                 let mut e = about("token.revoked", "token", "token", token_id);
-                e.metadata
-                    .insert("subject_id".into(), subject_id.clone().into());
+                let m = &mut e.metadata;
+                m.insert("subject_id".into(), subject_id.clone().into());
+                if let Some(with) = with {
+                    m.insert("revoked_with".into(), with.clone().into());
+                }
+                for (key, ids) in [("ended_descendants", ended), ("kept_descendants", kept)] {
+                    if !ids.is_empty() {
+                        m.insert(key.into(), ids.clone().into());
+                    }
+                }
                 e
             }
             IdentityChange::UserActivated(user) => status_entry("user.activated", user),
@@ -158,8 +179,16 @@ impl IdentityChange {
                 e.metadata = object(json!({"method": "oidc", "roles": roles}));
                 e
             }
-            IdentityChange::UserUpdated { id, slack_user_id } => {
+            IdentityChange::UserUpdated {
+                id,
+                slack_user_id,
+                linkers,
+            } => {
                 let mut e = about("user.updated", "identity", "user", id);
+                if !linkers.is_empty() {
+                    e.metadata
+                        .insert("linked_by".into(), linkers.iter().cloned().collect());
+                }
                 e.metadata
                     .insert("slack_user_id".into(), slack_user_id.clone().into());
                 e
@@ -180,6 +209,7 @@ fn token_created(new: &NewToken) -> AuditEntry {
         "issuers": new.issuers,
         "scopes": new.bound_to.as_deref().map(scopes),
         "expires_at": new.expires_at.map(Timestamp::rfc3339),
+        "parent_id": new.parent_id,
     }));
     e
 }

@@ -56,6 +56,10 @@ impl RequestChange {
                 .of(request)
                 .voted(vote)
                 .with("total_steps", *total_steps),
+            RequestChange::StepsCompleted(completed) => self
+                .of(&completed.request)
+                .with("step_number", completed.current_step)
+                .with("total_steps", completed.total_steps),
             RequestChange::Rejected { request, vote, .. } => self
                 .of(request)
                 .voted(vote)

@@ -187,6 +187,20 @@ impl DdlPassed {
     }
 }
 
+/// Steps that are complete since the votes of a person count again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompletedSteps {
+    pub request: RequestRef,
+    pub voter: String,
+    /// The step the request is in now, 0-based.
+    pub current_step: u32,
+    pub total_steps: u32,
+    /// Selectors of that step.
+    pub approvers: Vec<Selector>,
+    /// The move and the end of the approval, where these were the last steps.
+    pub approval: Option<(Transition, Timestamp)>,
+}
+
 /// A change of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestChange {
@@ -224,6 +238,8 @@ pub enum RequestChange {
         /// When the request was made: since then it waited.
         created_at: Timestamp,
     },
+    /// The votes of a person count again and complete steps.
+    StepsCompleted(Box<CompletedSteps>),
     Rejected {
         request: RequestRef,
         vote: Vote,
@@ -280,6 +296,7 @@ impl RequestChange {
         match self {
             RequestChange::Created(_) => None,
             RequestChange::DdlPassed(passed) => Some(&passed.request),
+            RequestChange::StepsCompleted(completed) => Some(&completed.request),
             RequestChange::Dispatched { request, .. }
             | RequestChange::StepApproved { request, .. }
             | RequestChange::Approved { request, .. }
@@ -307,6 +324,7 @@ impl RequestChange {
             | RequestChange::ExecutionStarted { step, .. } => Some(*step),
             RequestChange::ExecutionFinished { step, .. }
             | RequestChange::ExecutionLost { step, .. } => *step,
+            RequestChange::StepsCompleted(completed) => completed.approval.map(|(step, _)| step),
             RequestChange::StepApproved { .. }
             | RequestChange::DdlPassed(_)
             | RequestChange::ResultCorrupt { .. } => None,

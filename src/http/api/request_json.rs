@@ -194,6 +194,8 @@ fn vote(vote: &Vote) -> Value {
         "comment": vote.comment,
         "selector": vote.selector,
         "issued_by_requester": vote.issued_by_requester,
+        "counts": vote.counts,
+        "not_counted_because": (!vote.counts).then_some("suspended"),
     })
 }
 

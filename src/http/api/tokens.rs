@@ -27,6 +27,7 @@ pub fn create(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
         "prefix": issued.prefix,
         "subject_id": issued.subject_id,
         "expires_at": time(issued.expires_at),
+        "expires_at_inherited": issued.expires_at_inherited,
         "permissions": issued.permissions,
     });
     replies::json(201, &answer)
@@ -142,6 +143,7 @@ fn token(t: &TokenRow, now: Timestamp) -> Value {
         "groups": t.groups,
         "issuer": t.issuer,
         "issuers": t.issuers,
+        "parent_id": t.parent_id,
         "bound_to": t.bound_to.as_ref().map(|targets| {
             let scope = |t: &Scope| json!({"database": t.database, "environment": t.environment});
             targets.iter().map(scope).collect::<Vec<_>>()
@@ -155,7 +157,26 @@ fn token(t: &TokenRow, now: Timestamp) -> Value {
 
 /// `DELETE /api/tokens/{id}`
 pub fn revoke(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
-    let at = tokens::revoke(&context.app, caller, ask.id())?;
-    let answer = json!({"id": ask.id(), "revoked_at": at.rfc3339()});
+    let all = ask.query().flag("descendants")?.unwrap_or(false);
+    let revoked = tokens::revoke(&context.app, caller, ask.id(), all)?;
+    let answer = json!({
+        "id": ask.id(),
+        "revoked_at": revoked.at.rfc3339(),
+        "ended_descendants": in_short(&revoked.descendants.ended),
+        "kept_descendants": in_short(&revoked.descendants.kept),
+    });
     replies::json(200, &answer)
+}
+
+/// Tokens in an answer about another one: which, and whose.
+pub(super) fn in_short(tokens: &[TokenRow]) -> Vec<Value> {
+    let short = |t: &TokenRow| {
+        json!({
+            "id": t.id,
+            "token_prefix": t.prefix,
+            "subject_id": t.subject_id,
+            "subject_type": t.subject_type.as_str(),
+        })
+    };
+    tokens.iter().map(short).collect()
 }

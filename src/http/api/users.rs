@@ -1,5 +1,6 @@
 //! People: the list, linking a Slack account, suspending and letting back in.
 
+use super::tokens::in_short;
 use super::{role_json, time};
 use crate::actions::users::{self, Access, AccessSource, UserDetail};
 use crate::domain::actor::Caller;
@@ -47,11 +48,21 @@ pub fn update(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
 /// `POST /api/users/{id}/suspend`
 pub fn suspend(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     ask.body_if_any()?;
-    let done = users::suspend(&context.app, caller, ask.id())?;
+    let all = ask.query().flag("descendants")?.unwrap_or(false);
+    let done = users::suspend(&context.app, caller, ask.id(), all)?;
     let mut answer = Map::new();
     answer.insert("id".into(), ask.id().into());
     answer.insert("revoked_tokens".into(), done.revoked_tokens.into());
     answer.insert("cancelled_requests".into(), done.cancelled.into());
+    let descendants = &done.descendants;
+    answer.insert(
+        "ended_descendants".into(),
+        in_short(&descendants.ended).into(),
+    );
+    answer.insert(
+        "kept_descendants".into(),
+        in_short(&descendants.kept).into(),
+    );
     warn(&mut answer, done.managed_by_config);
     replies::json(200, &Value::Object(answer))
 }

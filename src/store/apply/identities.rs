@@ -5,6 +5,8 @@ use crate::domain::change::{IdentityChange, NewToken, UserStatus};
 use crate::error::Error;
 use crate::store::snapshot;
 use rusqlite::params;
+use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Writes the rows of a change of this group.
 pub(super) fn apply(cx: &Context, change: &IdentityChange) -> Result<(), Error> {
@@ -20,9 +22,11 @@ pub(super) fn apply(cx: &Context, change: &IdentityChange) -> Result<(), Error> 
             user_set(cx, user)
         }
         IdentityChange::UserCreated { id } => user_created(cx, id),
-        IdentityChange::UserUpdated { id, slack_user_id } => {
-            user_updated(cx, id, slack_user_id.as_deref())
-        }
+        IdentityChange::UserUpdated {
+            id,
+            slack_user_id,
+            linkers,
+        } => user_updated(cx, id, slack_user_id.as_deref(), linkers),
         // Stands in the audit log alone.
         IdentityChange::LoginSucceeded { .. } => Ok(()),
     }
@@ -41,8 +45,8 @@ fn token_created(cx: &Context, new: &NewToken) -> Result<(), Error> {
     )?;
     cx.one(
         "INSERT INTO tokens (id, subject_type, subject_id, token_hash, token_prefix, name, roles_json, role_mode, \
-         groups_json, issuer, created_at_ms, expires_at_ms, audit_seq, issuers_json, bound_to_json) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+         groups_json, issuer, created_at_ms, expires_at_ms, audit_seq, issuers_json, bound_to_json, parent_id) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         params![
             new.id,
             new.subject_type.as_str(),
@@ -50,15 +54,16 @@ fn token_created(cx: &Context, new: &NewToken) -> Result<(), Error> {
             new.hash,
             new.prefix,
             new.name,
-            serde_json::Value::from(new.roles.clone()).to_string(),
+            Value::from(new.roles.clone()).to_string(),
             new.role_mode.as_str(),
-            serde_json::Value::from(new.groups.clone()).to_string(),
+            Value::from(new.groups.clone()).to_string(),
             new.issuer,
             cx.now.0,
             new.expires_at.map(|t| t.0),
             cx.audit_seq,
-            serde_json::Value::from(Vec::from_iter(new.issuers.iter().cloned())).to_string(),
+            Value::from(Vec::from_iter(new.issuers.iter().cloned())).to_string(),
             new.bound_to.as_deref().map(snapshot::scopes_json),
+            new.parent_id,
         ],
     )
 }
@@ -98,10 +103,17 @@ fn user_created(cx: &Context, id: &str) -> Result<(), Error> {
     )
 }
 
-fn user_updated(cx: &Context, id: &str, slack_user_id: Option<&str>) -> Result<(), Error> {
+fn user_updated(
+    cx: &Context,
+    id: &str,
+    slack_user_id: Option<&str>,
+    linkers: &BTreeSet<String>,
+) -> Result<(), Error> {
+    let linkers = Value::from(Vec::from_iter(linkers.iter().cloned()));
     cx.one(
-        "UPDATE users SET slack_user_id = ?2, updated_at_ms = ?3, audit_seq = ?4 WHERE id = ?1",
-        params![id, slack_user_id, cx.now.0, cx.audit_seq],
+        "UPDATE users SET slack_user_id = ?2, slack_linkers_json = ?5, updated_at_ms = ?3, audit_seq = ?4 \
+         WHERE id = ?1",
+        params![id, slack_user_id, cx.now.0, cx.audit_seq, linkers.to_string()],
     )
 }
 

@@ -4,7 +4,7 @@ use super::{Context, executions};
 use crate::clock::Timestamp;
 use crate::crypto::uuid;
 use crate::domain::approval::Vote;
-use crate::domain::change::{NewRequest, RequestChange, RequestRef};
+use crate::domain::change::{CompletedSteps, NewRequest, RequestChange, RequestRef};
 use crate::domain::id::Selector;
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{Status, Transition};
@@ -43,6 +43,7 @@ pub(super) fn apply(cx: &Context, change: &RequestChange) -> Result<(), Error> {
             voted(cx, request, vote)?;
             approved(cx, request, *step, *total_steps, *approval_expires_at)
         }
+        RequestChange::StepsCompleted(completed) => steps_completed(cx, completed),
         RequestChange::Rejected {
             request,
             vote,
@@ -299,6 +300,13 @@ fn approved(
         ],
     )?;
     clear_approvers(cx, request.seq)
+}
+
+fn steps_completed(cx: &Context, done: &CompletedSteps) -> Result<(), Error> {
+    match done.approval {
+        None => advanced(cx, &done.request, done.current_step, &done.approvers),
+        Some((step, until)) => approved(cx, &done.request, step, done.total_steps, until),
+    }
 }
 
 fn closed(cx: &Context, request: &RequestRef, step: Transition) -> Result<(), Error> {

@@ -14,6 +14,7 @@ pub const OPEN: &str =
 const CHAIN: ColumnGuard =
     Verified("the chain hashes it; the signed head covers the end of the chain");
 const COUNTS: ColumnGuard = Harmless("a total for lists; no right and no decision depends on it");
+const SHOWN: ColumnGuard = Harmless("shown in lists, decides nothing");
 const REPORTED: ColumnGuard = Clamped("overwritten by the agent's next poll");
 
 pub const TABLES: &[GuardedTable] = &[
@@ -200,11 +201,9 @@ pub const TABLES: &[GuardedTable] = &[
             ("slack_user_id", Digested),
             ("created_at_ms", Digested),
             ("updated_at_ms", Digested),
-            (
-                "last_seen_at_ms",
-                Harmless("shown in lists, decides nothing"),
-            ),
+            ("last_seen_at_ms", SHOWN),
             ("audit_seq", Digested),
+            ("slack_linkers_json", Digested),
         ],
     },
     GuardedTable {
@@ -224,13 +223,11 @@ pub const TABLES: &[GuardedTable] = &[
             ("created_at_ms", Digested),
             ("expires_at_ms", Digested),
             ("revoked_at_ms", Digested),
-            (
-                "last_used_at_ms",
-                Harmless("shown in lists, decides nothing"),
-            ),
+            ("last_used_at_ms", SHOWN),
             ("audit_seq", Digested),
             ("issuers_json", Digested),
             ("bound_to_json", Digested),
+            ("parent_id", Digested),
         ],
     },
     GuardedTable {
@@ -286,9 +283,9 @@ pub const TABLES: &[GuardedTable] = &[
                     "only when the next attempt is; a row that is no longer due changes the sum",
                 ),
             ),
-            ("last_error", Harmless("shown in lists, decides nothing")),
+            ("last_error", SHOWN),
             ("created_at_ms", Digested),
-            ("updated_at_ms", Harmless("shown in lists, decides nothing")),
+            ("updated_at_ms", SHOWN),
             ("recipient", Digested),
             ("pending_since_ms", Harmless("only when it is given up")),
         ],

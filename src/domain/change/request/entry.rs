@@ -1,8 +1,8 @@
 //! The audit event of each change of a request.
 
 use super::{
-    DdlPassed, Finished, InconclusiveReport, NewExecution, NewRequest, NewResult, RequestChange,
-    RequestRef,
+    CompletedSteps, DdlPassed, Finished, InconclusiveReport, NewExecution, NewRequest, NewResult,
+    RequestChange, RequestRef,
 };
 use crate::domain::approval::Vote;
 use crate::domain::audit::{AuditEntry, EventOutcome};
@@ -33,6 +33,7 @@ impl RequestChange {
                 total_steps,
                 ..
             } => voted("request.approved", request, vote, Some(*total_steps)),
+            RequestChange::StepsCompleted(completed) => steps_completed(completed),
             RequestChange::Rejected { request, vote, .. } => rejected(request, vote),
             RequestChange::Cancelled {
                 request, reason, ..
@@ -135,6 +136,20 @@ fn voted(
     if vote.issued_by_requester {
         m.insert("issued_by_requester".into(), true.into());
     }
+    e
+}
+
+fn steps_completed(completed: &CompletedSteps) -> AuditEntry {
+    let event_type = match completed.approval {
+        Some(_) => "request.approved",
+        None => "step.approved",
+    };
+    let mut e = of_request(event_type, "approval", &completed.request);
+    e.metadata = object(json!({
+        "step_number": completed.current_step,
+        "total_steps": completed.total_steps,
+        "counts_again": completed.voter,
+    }));
     e
 }
 

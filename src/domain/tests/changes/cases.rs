@@ -7,9 +7,9 @@ use super::AT;
 use crate::domain::actor::SubjectType;
 use crate::domain::approval::{Vote, VoteAction};
 use crate::domain::change::{
-    AuthFailures, Change, ConfigurationChange, DETAIL_BYTES_MAX, DdlPassed, IdentityChange,
-    LogChange, LostStep, NewRequest, NewSchema, NewToken, PurgedRequest, PurgedResult, Refused,
-    RequestChange, RequestRef, RequestText, RoleMode, UserStatus,
+    AuthFailures, Change, CompletedSteps, ConfigurationChange, DETAIL_BYTES_MAX, DdlPassed,
+    IdentityChange, LogChange, LostStep, NewRequest, NewSchema, NewToken, PurgedRequest,
+    PurgedResult, Refused, RequestChange, RequestRef, RequestText, RoleMode, UserStatus,
 };
 use crate::domain::decision::Passed;
 use crate::domain::dialect::Dialect;
@@ -117,6 +117,7 @@ fn vote(action: VoteAction, full: bool) -> Vote {
         comment: full.then(|| "looks \"fine\"".into()),
         issued_by_requester: full,
         at: AT,
+        counts: true,
     }
 }
 
@@ -133,6 +134,18 @@ fn decided() -> Vec<(&'static str, RequestChange)> {
                     total_steps: 3,
                     approvers: Vec::new(),
                 },
+            ),
+            (
+                case,
+                RequestChange::StepsCompleted(Box::new(CompletedSteps {
+                    request: request(Status::Pending),
+                    voter: "approver".into(),
+                    current_step: 1 + u32::from(full),
+                    total_steps: 2,
+                    approvers: Vec::new(),
+                    approval: full
+                        .then_some((Transition::for_test(Status::Pending, Status::Approved), AT)),
+                })),
             ),
             (
                 case,
@@ -209,6 +222,7 @@ fn tokens() -> Vec<(&'static str, IdentityChange)> {
         issuers: BTreeSet::new(),
         bound_to: None,
         expires_at: None,
+        parent_id: None,
     };
     let ceiling = NewToken {
         name: Some("ci".into()),
@@ -233,12 +247,23 @@ fn tokens() -> Vec<(&'static str, IdentityChange)> {
     let revoked = IdentityChange::TokenRevoked {
         token_id: "token-id".into(),
         subject_id: "requester".into(),
+        with: None,
+        ended: Vec::new(),
+        kept: Vec::new(),
+    };
+    let revoked_with = IdentityChange::TokenRevoked {
+        token_id: "token-id".into(),
+        subject_id: "requester".into(),
+        with: Some("parent".into()),
+        ended: vec!["child".into()],
+        kept: vec!["other".into()],
     };
     vec![
         ("resolved", IdentityChange::TokenCreated(plain)),
         ("ceiling", IdentityChange::TokenCreated(ceiling)),
         ("bound agent", IdentityChange::TokenCreated(agent)),
         ("", revoked),
+        ("with others", revoked_with),
     ]
 }
 
@@ -250,8 +275,9 @@ fn people() -> Vec<(&'static str, IdentityChange)> {
     };
     let id = || "requester".to_owned();
     let login = |roles| IdentityChange::LoginSucceeded { id: id(), roles };
-    let updated = |slack_user_id| IdentityChange::UserUpdated {
+    let updated = |slack_user_id: Option<String>| IdentityChange::UserUpdated {
         id: id(),
+        linkers: slack_user_id.iter().map(|_| "admin".into()).collect(),
         slack_user_id,
     };
     let agent = |version| IdentityChange::AgentRegistered {

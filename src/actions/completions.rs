@@ -1,0 +1,87 @@
+//! What the votes of a person complete when they count again.
+
+use super::dialects;
+use crate::clock::Timestamp;
+use crate::domain::approval::current_step;
+use crate::domain::change::{Change, CompletedSteps, RequestChange, RequestRef};
+use crate::domain::policy::Policies;
+use crate::domain::policy::workflow::{Dispatch, Workflow};
+use crate::domain::request::{Pending, Request, Status};
+use crate::error::Error;
+use crate::store::View;
+
+/// The changes of pending requests whose current step the votes of `subject` complete, now that they count again. A
+/// request that cannot run where it is for stays as it is.
+pub(super) fn completed_by(
+    policies: &Policies,
+    view: &View,
+    subject: &str,
+    now: Timestamp,
+) -> Result<Vec<Change>, Error> {
+    let mut changes = Vec::new();
+    for request in view.pending_voted_by(subject)? {
+        let Ok(pending) = request.pending(now)? else {
+            continue;
+        };
+        let Some(workflow) = view.request_workflow(&request)? else {
+            continue;
+        };
+        if dialects::ensure_current(policies, view, &request, now).is_err() {
+            continue;
+        }
+        let mut votes = view.votes(&request)?;
+        for vote in votes.iter_mut().filter(|vote| vote.actor == subject) {
+            vote.counts = true;
+        }
+        let current = current_step(&workflow, &votes);
+        if current > request.current_step {
+            let completed = completed(
+                policies,
+                &request,
+                &pending,
+                &workflow,
+                (current, subject),
+                now,
+            );
+            changes.extend(completed.into_iter().map(Change::from));
+        }
+    }
+    Ok(changes)
+}
+
+fn completed(
+    policies: &Policies,
+    request: &Request,
+    pending: &Pending,
+    workflow: &Workflow,
+    (current, voter): (u32, &str),
+    now: Timestamp,
+) -> Vec<RequestChange> {
+    let reference = RequestRef::from(request);
+    let done = current >= request.total_steps;
+    let ttl_secs = workflow
+        .approval_ttl_secs
+        .unwrap_or(policies.approval_ttl_secs);
+    let next = usize::try_from(current).unwrap_or(usize::MAX);
+    let approvers = workflow.steps.get(next).map_or(&[][..], |s| &s.approvers);
+    let mut changes = vec![RequestChange::StepsCompleted(Box::new(CompletedSteps {
+        request: reference.clone(),
+        voter: voter.to_owned(),
+        current_step: current,
+        total_steps: request.total_steps,
+        approvers: approvers.iter().map(|a| a.selector.clone()).collect(),
+        approval: done.then(|| (pending.approve(), now.plus_secs(ttl_secs))),
+    }))];
+    if done && workflow.dispatch == Dispatch::OnApproval {
+        changes.push(RequestChange::Dispatched {
+            request: RequestRef {
+                status: Status::Approved,
+                ..reference
+            },
+            step: pending.dispatch(),
+            deadline: now.plus_secs(policies.dispatch_timeout_secs),
+            acknowledged: None,
+        });
+    }
+    changes
+}

@@ -1,0 +1,166 @@
+//! What went away decides nothing and runs nothing: votes of suspended people, databases that left the configuration.
+
+use super::approvals::{reader, shop, submit};
+use super::people::{activate, suspend};
+use crate::support::{Request, SHOP, Server};
+use serde_json::{Value, json};
+
+const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
+
+/// Two votes of one group, then one of another.
+const TWO_AND_ONE: &str = r#"
+    [[workflows.steps]]
+    [[workflows.steps.approvers]]
+    group = "ops"
+    min = 2
+    [[workflows.steps]]
+    [[workflows.steps.approvers]]
+    group = "dba"
+"#;
+
+fn progress(s: &Server, request: &Request) -> Value {
+    s.admin().show(request).is(200).json["approval_progress"].clone()
+}
+
+fn metadata(event: &Value) -> Value {
+    serde_json::from_str(event["metadata_json"].as_str().unwrap()).unwrap()
+}
+
+#[test]
+fn vote_of_a_suspended_person_is_struck_out_until_activation() {
+    let s = shop(TWO_AND_ONE);
+    let request = submit(&s);
+    reader(&s, "op-one").approve(&request).is(200);
+    suspend(&s.admin(), "op-one").is(200);
+    let struck = progress(&s, &request);
+    let step = &struck["steps"][0];
+    assert_eq!(step["approvers_required"][0]["current"], 0);
+    assert_eq!(
+        (
+            &step["approvals"][0]["counts"],
+            &step["approvals"][0]["not_counted_because"]
+        ),
+        (&json!(false), &json!("suspended"))
+    );
+    // The second vote does not complete the step, and the first does again.
+    let second = reader(&s, "op-two").approve(&request).is(200);
+    assert_eq!(
+        (second.text("status"), &second.json["current_step"]),
+        ("pending".to_owned(), &json!(0))
+    );
+    activate(&s.admin(), "op-one").is(200);
+    let counted = progress(&s, &request);
+    assert_eq!(
+        (&counted["current_step"], &counted["steps"][0]["satisfied"]),
+        (&json!(1), &json!(true))
+    );
+    assert_eq!(counted["steps"][0]["approvals"][0]["counts"], true);
+    let shown = s.admin().show(&request).json;
+    assert_eq!(
+        (&shown["current_step"], &shown["next_approvers"]),
+        (&json!(1), &json!(["group:dba"]))
+    );
+    let event = &s.events("event_type=step.approved")[0];
+    assert_eq!(
+        (&event["actor_id"], &metadata(event)["counts_again"]),
+        (&json!("admin"), &json!("op-one"))
+    );
+    // A step that is complete stays so.
+    suspend(&s.admin(), "op-two").is(200);
+    assert_eq!(progress(&s, &request)["current_step"], 1);
+    reader(&s, "dba-one").approve(&request).is(200);
+    request.is("approved");
+}
+
+#[test]
+fn activation_approves_and_dispatches_what_it_completes() {
+    for (dispatch, status) in [
+        ("", "approved"),
+        ("dispatch = \"on_approval\"\n", "dispatched"),
+    ] {
+        let two = "[[workflows.steps]]\n[[workflows.steps.approvers]]\ngroup = \"ops\"\nmin = 2\n";
+        let s = shop(&format!("{dispatch}{two}"));
+        let (request, other) = (submit(&s), submit(&s));
+        for request in [&request, &other] {
+            reader(&s, "op-one").approve(request).is(200);
+        }
+        suspend(&s.admin(), "op-one").is(200);
+        reader(&s, "op-two").approve(&request).is(200);
+        let waiting = s
+            .admin()
+            .wait(&format!("/api/requests/{}?wait=30", request.id));
+        s.until_parked(1);
+        activate(&s.admin(), "op-one").is(200);
+        assert_eq!(waiting.answer().is(200).text("status"), status);
+        assert!(s.admin().show(&request).json["approved_at"].is_string());
+        // One vote is not two.
+        other.is_pending();
+    }
+}
+
+#[test]
+fn override_of_a_suspended_administrator_does_not_count() {
+    let two = "[[workflows.steps]]\n[[workflows.steps.approvers]]\ngroup = \"ops\"\nmin = 2\n";
+    let s = shop(two);
+    let request = submit(&s);
+    s.person("chief", &["admin"]).approve(&request).is(200);
+    suspend(&s.admin(), "chief").is(200);
+    reader(&s, "op-one").approve(&request).is(200);
+    let request = request.is_pending();
+    reader(&s, "op-two").approve(&request).is(200);
+    request.is("approved");
+}
+
+#[test]
+fn database_that_left_the_configuration_runs_nothing() {
+    let s = Server::shop();
+    let person = s.requester();
+    let waiting = person.submit("production", UPDATE).is_pending();
+    let approved = person
+        .submit("production", UPDATE)
+        .approved_by(&s.approver());
+    let dispatched = person
+        .submit("production", UPDATE)
+        .approved_by(&s.approver())
+        .resumed();
+    let running = person
+        .submit("production", UPDATE)
+        .approved_by(&s.approver())
+        .resumed();
+    let agent = s.agent("agent-1");
+    let claim = agent.claim(&running.id);
+    let s = s.restart_with(&SHOP.replace(", \"production\"]", "]"));
+    let (person, agent) = (s.requester(), s.agent("agent-1"));
+    s.approver()
+        .approve(&waiting)
+        .refused(422, "database_not_registered");
+    person
+        .resume(&approved)
+        .refused(422, "database_not_registered");
+    assert!(!agent.jobs().contains(&dispatched.id));
+    agent
+        .try_claim(&dispatched.id)
+        .refused(422, "database_not_registered");
+    for (request, status) in [
+        (&waiting, "pending"),
+        (&approved, "approved"),
+        (&dispatched, "dispatched"),
+    ] {
+        assert_eq!(s.admin().show(request).is(200).text("status"), status);
+    }
+    // What runs may report, and everything else but running goes on.
+    agent.heartbeat(&claim.execution).is(200);
+    agent.succeed(&claim.execution, "{}").is(200);
+    assert_eq!(s.admin().show(&running).text("status"), "executed");
+    s.approver().reject(&waiting).is(200);
+    person.cancel(&dispatched).is(200);
+    let refusals = s.events("event_type=attempt.refused");
+    let attempts: Vec<Value> = refusals
+        .iter()
+        .map(|e| metadata(e)["attempt"].clone())
+        .collect();
+    assert_eq!(
+        attempts,
+        ["agent.claim", "request.resume", "request.approve"]
+    );
+}
