@@ -4,7 +4,7 @@ use super::view_requests::{issued_by, may_learn_status};
 use super::{Active, App, dialects, note};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
-use crate::domain::approval::{Ballot, Vote, VoteAction, current_step};
+use crate::domain::approval::{Ballot, StepRemaining, Vote, VoteAction, current_step, remaining};
 use crate::domain::change::{Refused, RequestChange, RequestRef};
 use crate::domain::id::Selector;
 use crate::domain::policy::workflow::{Dispatch, Workflow};
@@ -22,6 +22,8 @@ pub struct Approved {
     /// The step it is in now, or the number of steps when approved.
     pub current_step: u32,
     pub total_steps: u32,
+    /// What the current step still needs; none when approved.
+    pub remaining: Option<StepRemaining>,
 }
 
 /// Adds the caller's approval to request `id`; the last one needed also approves the request. `selector` names the
@@ -172,6 +174,7 @@ fn book(
         },
         current_step: current,
         total_steps,
+        remaining: remaining(workflow, &votes),
     };
     (change, answer)
 }

@@ -111,12 +111,12 @@ pub fn claim(
 /// Refuses what the agent's token is not for, and what it does not serve or run by its own account.
 fn is_its_own(caller: &Caller, agent: &AgentRow, request: &Request) -> Result<(), Error> {
     let target = &request.target;
-    let operation = request.operation.as_str();
+    let operation = request.operation;
     let what = if !caller.reaches(target) {
         format!("this agent's token is not for {target}")
     } else if !agent.serves(target) {
         format!("this agent does not serve {target}")
-    } else if !agent.operations.is_empty() && !agent.operations.iter().any(|o| o == operation) {
+    } else if !agent.runs(operation) {
         format!("this agent does not run {operation}")
     } else {
         return Ok(());

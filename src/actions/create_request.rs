@@ -71,6 +71,34 @@ pub struct Created {
     pub approvers: Vec<String>,
     /// Whether it was there before, under the same key.
     pub repeated: bool,
+    /// Where reading the text stopped, if it did.
+    pub unparsable: Option<UnparsableAt>,
+}
+
+/// Where reading a text stopped, and why. Somebody has to look at such a text before it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnparsableAt {
+    /// From 1, as is the column, in characters.
+    pub line: u64,
+    pub column: u64,
+    pub message: String,
+}
+
+impl UnparsableAt {
+    fn of(class: Option<&Class>) -> Option<UnparsableAt> {
+        match class? {
+            Class::Unparsable {
+                line,
+                column,
+                message,
+            } => Some(UnparsableAt {
+                line: *line,
+                column: *column,
+                message: message.clone(),
+            }),
+            _ => None,
+        }
+    }
 }
 
 /// A submission whose every field was checked.
@@ -163,13 +191,14 @@ fn create_checked(app: &Arc<App>, caller: &Caller, checked: &Checked) -> Result<
         (None, Some(dialect)) => DialectFact::Known(dialect),
         (None, None) => DialectFact::Any,
     };
+    let unparsable = UnparsableAt::of(analysis.as_ref().map(|a| &a.class));
     write(
         app,
         caller,
         checked,
         &active,
         &decision,
-        (new, fact, read.dialect),
+        (new, fact, read.dialect, unparsable),
     )
 }
 
@@ -250,7 +279,12 @@ fn write(
     checked: &Checked,
     active: &Active,
     decision: &Decision,
-    (text, dialect, read_in): (RequestText, DialectFact, Option<Dialect>),
+    (text, dialect, read_in, unparsable): (
+        RequestText,
+        DialectFact,
+        Option<Dialect>,
+        Option<UnparsableAt>,
+    ),
 ) -> Result<Created, Error> {
     let policies = &active.policies;
     let workflow = decision.workflow.as_ref();
@@ -328,6 +362,7 @@ fn write(
             expires_at: new.expires_at,
             approvers: new.approvers.iter().map(ToString::to_string).collect(),
             repeated: false,
+            unparsable: unparsable.clone(),
         };
         let passed = passed.map(|passed| DdlPassed::new(&reference, &new, passed));
         let mut changes = vec![RequestChange::Created(Box::new(new))];
@@ -367,8 +402,11 @@ fn repeated(
         )
         .hint("use a new key for a new request"));
     }
+    let text = view.request_text(&request)?;
+    let sql = Facts::from_text(&text.facts_json).and_then(|facts| facts.sql);
     Ok(Some(Created {
         approvers: view.next_approvers(&request)?,
+        unparsable: UnparsableAt::of(sql.as_ref().map(|sql| &sql.class)),
         id: request.id,
         status: request.status,
         operation: request.operation,

@@ -4,6 +4,7 @@
 pub mod agent_poll;
 pub mod approve;
 pub mod audit;
+pub mod awaited;
 pub mod cancel;
 pub mod claim;
 mod completions;

@@ -1,6 +1,7 @@
 //! Looking at requests: one, with everything that explains it, or a page of those the caller may see.
 
-use super::{App, dialects};
+use super::App;
+use super::awaited::{self, NextAction};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::approval::{Ballot, Vote, VoteRefusal};
@@ -33,7 +34,9 @@ pub struct Detail {
     pub votes: Vec<Vote>,
     /// How far its context is, and the plans it has; none where the result is not to be kept.
     pub context_state: Option<(String, Option<Value>)>,
-    /// Why nobody has taken it yet: `no_agents`, `dialect_mismatch`, `agents_draining` or `agents_saturated`.
+    /// Who must act; none once it has an outcome.
+    pub next: Option<NextAction>,
+    /// Why no agent has taken it yet.
     pub queue_hint: Option<&'static str>,
 }
 
@@ -62,12 +65,17 @@ pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
         let context_state = view.context_state(request.seq)?;
         Ok((request, text, votes, context_state))
     })?;
-    let queue_hint = queue_hint(app, &request, now)?;
+    let queue_hint = match request.status {
+        Status::Dispatched => awaited::queue_hint(app, &request, now)?,
+        _ => None,
+    };
+    let next = awaited::next(&request, text.workflow.as_ref(), &votes);
     Ok(Detail {
         request,
         text,
         votes,
         context_state,
+        next,
         queue_hint,
     })
 }
@@ -318,39 +326,6 @@ pub(super) fn viewer(caller: &Caller) -> Viewer {
         selectors,
         roles: caller.rights.acting_scopes(),
     }
-}
-
-/// Why a dispatched request waits, as far as the agents tell.
-fn queue_hint(app: &App, request: &Request, now: Timestamp) -> Result<Option<&'static str>, Error> {
-    if request.status != Status::Dispatched {
-        return Ok(None);
-    }
-    let mut agents = app.store.list_agents();
-    agents.retain(|a| a.serves(&request.target) && a.state(now) != "offline");
-    if agents.is_empty() {
-        return Ok(Some("no_agents"));
-    }
-    let active = app.active();
-    let mut states = Vec::new();
-    app.store.read(|view| {
-        for agent in &agents {
-            let target = &request.target;
-            let dialect = dialects::of_agent(&active.policies, view, target, &agent.id)?;
-            if request.dialect.runs_on(dialect) {
-                states.push(agent.state(now));
-            }
-        }
-        Ok(())
-    })?;
-    Ok(if states.is_empty() {
-        Some("dialect_mismatch")
-    } else if states.contains(&"healthy") {
-        None
-    } else if states.contains(&"saturated") {
-        Some("agents_saturated")
-    } else {
-        Some("agents_draining")
-    })
 }
 
 /// Registered targets within the caller's reach, in the order of the configuration.

@@ -91,6 +91,38 @@ pub fn missing(step: &WorkflowStep, index: u32, votes: &[Vote]) -> u32 {
     needed.saturating_sub(u32::try_from(stepped_in.count()).unwrap_or(u32::MAX))
 }
 
+/// What the current step still needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepRemaining {
+    /// The step, 0-based.
+    pub step: u32,
+    /// How many more approvals, at least.
+    pub votes: u32,
+    /// Of whom they may come, and how many at most count there.
+    pub of: Vec<(Selector, u32)>,
+    /// How many steps come after this one.
+    pub steps_after: u32,
+}
+
+/// What the current step still needs; none when all are satisfied.
+pub fn remaining(workflow: &Workflow, votes: &[Vote]) -> Option<StepRemaining> {
+    let index = current_step(workflow, votes);
+    let step = workflow.steps.get(usize::try_from(index).ok()?)?;
+    let short = step.approvers.iter().map(|entry| {
+        let short = entry
+            .min
+            .saturating_sub(count(&entry.selector, index, votes));
+        (entry.selector.clone(), short)
+    });
+    let steps = u32::try_from(workflow.steps.len()).unwrap_or(u32::MAX);
+    Some(StepRemaining {
+        step: index,
+        votes: missing(step, index, votes),
+        of: short.filter(|(_, short)| *short > 0).collect(),
+        steps_after: steps.saturating_sub(index.saturating_add(1)),
+    })
+}
+
 /// Approvals booked on `selector` in that step.
 pub fn count(selector: &Selector, index: u32, votes: &[Vote]) -> u32 {
     let name = selector.to_string();

@@ -4,7 +4,7 @@
 use super::{Store, View, corrupt, db};
 use crate::clock::Timestamp;
 use crate::domain::feature::Feature;
-use crate::domain::id::Target;
+use crate::domain::id::{Operation, Target};
 use crate::domain::scope::Scope;
 use crate::error::Error;
 use rusqlite::Row;
@@ -44,6 +44,11 @@ impl AgentRow {
     /// Whether it serves `target`.
     pub fn serves(&self, target: &Target) -> bool {
         self.scopes.iter().any(|s| s.covers(target))
+    }
+
+    /// Whether it runs that operation; one that names none runs all.
+    pub fn runs(&self, operation: Operation) -> bool {
+        self.operations.is_empty() || self.operations.iter().any(|o| o == operation.as_str())
     }
 
     /// `offline`, `draining`, `saturated` or `healthy`.

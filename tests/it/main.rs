@@ -4,6 +4,7 @@
 //! - `requests`: making requests, finding them again, looking at them.
 //! - `lists`: who sees which requests; filters and pages.
 //! - `approvals`: votes, steps, selectors, and who may not.
+//! - `awaited`: who or what a request waits for.
 //! - `rejections`: votes against, votes too late, expiry.
 //! - `lifecycle`: dispatch, resume, loss, cancellation, expiry.
 //! - `agents`: registration, polls, claims, execution tokens.
@@ -62,6 +63,7 @@ mod agents;
 mod approvals;
 mod audit;
 mod auto_approve;
+mod awaited;
 mod bound_agents;
 mod buckets;
 mod ceilings;

@@ -150,6 +150,30 @@ group:ops ; group:dba ; user:a   | 0 a group:ops, 1 b admin_override            
     }
 }
 
+#[test]
+fn what_a_step_still_needs_is_counted() {
+    let table = "
+steps                           | votes                             | remaining
+group:ops                       |                                   | step 0: 1 of group:ops 1, then 0
+group:ops*3 ; group:dba         | 0 a group:ops                     | step 0: 2 of group:ops 2, then 1
+group:ops*2                     | 0 a admin_override                | step 0: 1 of group:ops 2, then 0
+group:ops, group:dba            | 0 a group:ops                     | step 0: 1 of group:dba 1, then 0
+any group:ops*2, group:dba*3    | 0 a group:ops                     | step 0: 1 of group:ops 1 group:dba 3, then 0
+group:ops ; group:dba*2         | 0 a group:ops                     | step 1: 2 of group:dba 2, then 0
+group:ops                       | 0 a group:ops                     | -
+                                |                                   | -
+";
+    for (line, cell) in lines(table) {
+        let got = remaining(&workflow(cell[0], ""), &votes(cell[1]));
+        let text = got.map_or("-".to_owned(), |r| {
+            let of: Vec<String> = r.of.iter().map(|(s, n)| format!("{s} {n}")).collect();
+            let (votes, of) = (r.votes, of.join(" "));
+            format!("step {}: {votes} of {of}, then {}", r.step, r.steps_after)
+        });
+        assert_eq!(text, cell[2], "{line}");
+    }
+}
+
 /// Who may approve and reject: named by the current step, and what the votes would be booked on.
 /// Options: `own` (requesters may approve), `others` (another person in each step), `named-only` (nobody steps in),
 /// `own-token` (no token that the requester issued). The caller may choose (`as`) and may use such a token (`*`).

@@ -1,9 +1,10 @@
 //! A request as JSON: whole, and as an item of a list.
 
 use super::{excerpt, time};
+use crate::actions::awaited::NextAction;
 use crate::actions::view_requests::Detail;
 use crate::clock::Timestamp;
-use crate::domain::approval::{Vote, count, current_step, is_satisfied};
+use crate::domain::approval::{StepRemaining, Vote, count, current_step, is_satisfied};
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{ExecutionOutcome, Request, Status};
 use crate::error::Error;
@@ -25,6 +26,7 @@ pub(super) struct RequestJson<'a> {
     status: &'static str,
     outcome: Option<&'static str>,
     outcome_unproven: bool,
+    next: Value,
     queue_hint: Option<&'static str>,
     emergency: bool,
     reason: Option<&'a str>,
@@ -61,6 +63,7 @@ impl<'a> RequestJson<'a> {
             text,
             votes,
             context_state,
+            next,
             queue_hint,
         } = detail;
         let workflow = text.workflow.as_ref();
@@ -75,6 +78,7 @@ impl<'a> RequestJson<'a> {
             status: r.status.as_str(),
             outcome: r.outcome.map(ExecutionOutcome::as_str),
             outcome_unproven: r.outcome_unproven,
+            next: self::next(next.as_ref()),
             queue_hint: *queue_hint,
             emergency: r.emergency,
             reason: r.reason.as_deref(),
@@ -107,6 +111,28 @@ impl<'a> RequestJson<'a> {
             policy_version: &r.policy_version,
         })
     }
+}
+
+/// Who must act; null once there is an outcome.
+pub(super) fn next(next: Option<&NextAction>) -> Value {
+    let Some(next) = next else { return Value::Null };
+    json!({
+        "action": next.action,
+        "by": next.by,
+        "remaining": remaining(next.remaining.as_ref()),
+    })
+}
+
+/// How many more approvals, and of whom.
+pub(super) fn remaining(remaining: Option<&StepRemaining>) -> Value {
+    let Some(r) = remaining else {
+        return Value::Null;
+    };
+    let of: Vec<Value> =
+        r.of.iter()
+            .map(|(selector, votes)| json!({"selector": selector.to_string(), "votes": votes}))
+            .collect();
+    json!({"step": r.step, "votes": r.votes, "of": of, "steps_after": r.steps_after})
 }
 
 fn raw(text: &str) -> Result<&RawValue, Error> {

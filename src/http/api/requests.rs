@@ -8,7 +8,7 @@ use crate::actions::cancel::cancel as cancel_request;
 use crate::actions::create_request::{Submission, create_request};
 use crate::actions::reject::reject as reject_request;
 use crate::actions::resume::{ResumeInput, resume as resume_request};
-use crate::actions::{topics, view_requests};
+use crate::actions::{awaited, topics, view_requests};
 use crate::crypto;
 use crate::domain::actor::Caller;
 use crate::domain::id::Operation;
@@ -72,6 +72,10 @@ pub fn create(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
         },
     )?;
     let status = if created.repeated { 200 } else { 201 };
+    let awaited = awaited::of(&context.app, &created.id);
+    let unparsable = created
+        .unparsable
+        .map(|at| json!({"line": at.line, "column": at.column, "message": at.message}));
     let answer = json!({
         "id": created.id,
         "status": created.status.as_str(),
@@ -79,6 +83,9 @@ pub fn create(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
         "approvers": created.approvers,
         "expires_at": time(created.expires_at),
         "idempotent": created.repeated,
+        "unparsable": unparsable,
+        "next": request_json::next(awaited.next.as_ref()),
+        "queue_hint": awaited.queue_hint,
     });
     replies::json(status, &answer)
 }
@@ -201,6 +208,7 @@ pub fn approve(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> H
     let body = ask.body_if_any()?;
     let (comment, selector) = (body.text("comment")?, body.text("selector")?);
     let approved = approve_request(&context.app, caller, ask.id(), seen(ask), comment, selector)?;
+    let awaited = awaited::of(&context.app, ask.id());
     let answer = json!({
         "id": approved.id,
         "status": approved.status.as_str(),
@@ -208,6 +216,9 @@ pub fn approve(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> H
         "current_step": approved.current_step,
         "step_completed": approved.current_step,
         "total_steps": approved.total_steps,
+        "remaining": request_json::remaining(approved.remaining.as_ref()),
+        "next": request_json::next(awaited.next.as_ref()),
+        "queue_hint": awaited.queue_hint,
     });
     replies::json(200, &answer)
 }
@@ -241,7 +252,14 @@ pub fn resume(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
         reason: body.text("reason")?,
     };
     let status = resume_request(&context.app, caller, ask.id(), seen(ask), input)?;
-    moved(ask, status)
+    let awaited = awaited::of(&context.app, ask.id());
+    let answer = json!({
+        "id": ask.id(),
+        "status": status.as_str(),
+        "next": request_json::next(awaited.next.as_ref()),
+        "queue_hint": awaited.queue_hint,
+    });
+    replies::json(200, &answer)
 }
 
 fn moved(ask: &RoutedRequest, status: Status) -> HandlerResult {

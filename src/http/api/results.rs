@@ -3,6 +3,7 @@
 use super::ranges::{self, ByteRange};
 use super::table::Envelope;
 use super::{csv, exact, excerpt};
+use crate::actions::awaited::{self, Awaited};
 use crate::actions::read_results::{self, Content, Ending, Streamed};
 use crate::actions::topics;
 use crate::clock::Timestamp;
@@ -68,9 +69,26 @@ pub fn stream(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
         Streamed::Ended(ending) => ended(&ending),
         Streamed::NotYet => Ok(match watch {
             Some(watch) => watch.park(ask, wait, ""),
-            None => HttpResponse::empty(204),
+            None => not_yet(&awaited::of(&context.app, ask.id())),
         }),
     }
+}
+
+/// No body, as existing clients expect; who or what is awaited stands in the head.
+fn not_yet(awaited: &Awaited) -> HttpResponse {
+    let mut response = HttpResponse::empty(204);
+    if let Some(next) = &awaited.next {
+        let by = next.by.join(" ");
+        // Ids may hold what a header cannot.
+        let who = if by.is_ascii() { by.as_str() } else { "" };
+        let value = format!("{} {who}", next.action).trim_end().to_owned();
+        response.headers.push(("x-dbward-awaits", value));
+    }
+    if let Some(hint) = awaited.queue_hint {
+        let header = ("x-dbward-queue-hint", hint.to_owned());
+        response.headers.push(header);
+    }
+    response
 }
 
 /// What somebody who waits gets for a request that has no result.
