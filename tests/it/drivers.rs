@@ -120,7 +120,10 @@ impl Place {
             "{sql}: {text}"
         );
         let start = text.find("\"rows\":[{").unwrap() + 9;
-        let end = text.find("}],\"truncated\"").unwrap();
+        let end = text
+            .find("}],\"cell_types\"")
+            .or(text.find("}],\"truncated\""));
+        let end = end.unwrap();
         text[start..end].split_once(':').unwrap().1.to_owned()
     }
 

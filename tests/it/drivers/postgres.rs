@@ -189,6 +189,11 @@ fn bytes_that_are_not_text_are_marked_and_cost_no_result() {
     place.done(&["CREATE TABLE t (v TEXT)"]);
     place.done(&["INSERT INTO t VALUES (convert_from('\\xff61', 'SQL_ASCII'))"]);
     assert_eq!(place.value("SELECT v FROM t"), "\"\\\\xff61\"");
+    let (rows, _) = place.rows("SELECT v FROM t");
+    assert_eq!(
+        rows["cell_types"],
+        serde_json::json!([[0, 0, "invalid_utf8"]])
+    );
 }
 
 #[test]
