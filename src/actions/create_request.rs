@@ -128,7 +128,7 @@ pub fn create_request(
     submission: Submission,
 ) -> Result<Created, Error> {
     app.accepting()?;
-    app.quotas.ensure_disk(app.clock.instant())?;
+    app.caches.quotas.ensure_disk(app.clock.instant())?;
     let checked = check(submission)?;
     if checked.allow_ddl {
         app.metrics.break_glass_ddl_attempted.inc(&[]);
@@ -170,7 +170,9 @@ fn create_checked(app: &Arc<App>, caller: &Caller, checked: &Checked) -> Result<
             return Ok(created);
         }
     }
-    app.quotas.take_bytes(app, caller, checked.detail.len())?;
+    app.caches
+        .quotas
+        .take_bytes(app, caller, checked.detail.len())?;
     let active = app.active();
     let read = Read {
         schema: app.schema(&checked.target)?,
@@ -342,7 +344,7 @@ fn write(
         }
         new.seq = view.next_request_seq()?;
         if pending {
-            cx.quotas.ensure_pending(view, &by)?;
+            cx.caches.quotas.ensure_pending(view, &by)?;
             new.expires_at = Some(now.plus_secs(pending_secs));
         } else {
             new.approval_expires_at = Some(now.plus_secs(approval_secs));

@@ -318,7 +318,7 @@ impl Directory {
 fn directory(app: &App) -> Result<Arc<Directory>, Error> {
     let now = app.clock.now();
     // Both numbers are read before the database, so that a change in between makes the result stale, never fresh.
-    let epoch = app.identities.epoch();
+    let epoch = app.caches.identities.epoch();
     let active = app.active();
     let fresh = |d: &&Arc<Directory>| {
         d.epoch == epoch
@@ -326,13 +326,14 @@ fn directory(app: &App) -> Result<Arc<Directory>, Error> {
             && d.valid_until.is_none_or(|until| now < until)
     };
     {
-        let known = app.eligible.directory.read();
+        let known = app.caches.eligible.directory.read();
         let known = known.unwrap_or_else(|e| e.into_inner());
         if let Some(directory) = known.as_ref().filter(fresh) {
             return Ok(Arc::clone(directory));
         }
     }
     let mut known = app
+        .caches
         .eligible
         .directory
         .write()

@@ -106,7 +106,7 @@ pub fn authenticate(
     let failed = |reason: &'static str| {
         app.metrics.auth_failures.inc(&[reason]);
         if let Some(address) = &origin.client_ip {
-            app.refusals.note_failure(address, reason);
+            app.caches.refusals.note_failure(address, reason);
         }
         Error::unauthenticated()
     };
@@ -206,16 +206,16 @@ fn is_ours(secret: &str) -> bool {
 
 fn look_up(app: &App, hash: &str) -> Result<Option<Arc<CachedCaller>>, Error> {
     // Both numbers are read before the database, so that a change in between makes the entry stale, never fresh.
-    let epoch = app.identities.epoch();
+    let epoch = app.caches.identities.epoch();
     let active = app.active();
-    if let Some(known) = app.identities.find(hash, epoch, active.generation) {
+    if let Some(known) = app.caches.identities.find(hash, epoch, active.generation) {
         return Ok(Some(known));
     }
-    if app.identities.is_unknown(hash, epoch) {
+    if app.caches.identities.is_unknown(hash, epoch) {
         return Ok(None);
     }
     let Some(token) = app.store.read(|view| view.find_token_by_hash(hash))? else {
-        app.identities.keep_unknown(hash, epoch);
+        app.caches.identities.keep_unknown(hash, epoch);
         return Ok(None);
     };
     if !same(token.hash.as_bytes(), hash.as_bytes()) {
@@ -230,7 +230,9 @@ fn look_up(app: &App, hash: &str) -> Result<Option<Arc<CachedCaller>>, Error> {
         groups,
         noted_ms: AtomicI64::new(0),
     });
-    app.identities.keep(hash.to_owned(), Arc::clone(&known));
+    app.caches
+        .identities
+        .keep(hash.to_owned(), Arc::clone(&known));
     Ok(Some(known))
 }
 

@@ -18,10 +18,6 @@ pub mod heartbeat;
 pub mod identify;
 mod last_admin;
 mod migrations;
-pub mod purge_audit;
-pub mod purge_messages;
-pub mod purge_requests;
-pub mod purge_results;
 pub mod quotas;
 pub mod rates;
 pub mod read_results;
@@ -32,8 +28,6 @@ pub mod resume;
 pub mod schemas;
 pub mod start;
 pub mod submit_result;
-pub mod sweep;
-pub mod sweep_objects;
 pub mod tokens;
 pub mod topics;
 pub mod users;
@@ -72,6 +66,18 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Settings that need a restart.
     pub settings: Settings,
+    /// How people may sign in.
+    pub sign_in: identify::SignIn,
+    pub caches: Caches,
+    pub in_effect: InEffect,
+    /// Wakes delivery.
+    pub due: due_signal::DueSignal,
+    /// Whether the server is stopping.
+    pub draining: AtomicBool,
+}
+
+/// What is remembered between calls. Losing it costs look-ups, or a count of this minute.
+pub struct Caches {
     /// Who was seen lately.
     pub identities: identify::CallerCache,
     /// Refusals and failures of the current minute.
@@ -83,23 +89,16 @@ pub struct App {
     pub quotas: quotas::Quotas,
     /// Calls of people, where they are limited.
     pub rates: rates::Rates,
-    /// How people may sign in.
-    pub sign_in: identify::SignIn,
-    /// Executions whose report is being taken in.
+    /// Executions whose report is being handled.
     pub reports: submit_result::Reports,
-    /// What the jobs could not move.
-    pub stuck: sweep::Stuck,
-    /// After which expired results the next turn begins.
-    pub purged_results: purge_results::PurgeProgress,
-    /// How far the objects have been looked at.
-    pub swept: sweep_objects::SweepProgress,
-    /// Wakes delivery.
-    pub due: due_signal::DueSignal,
+}
+
+/// The configuration in effect.
+pub struct InEffect {
     active: RwLock<Arc<Active>>,
     changing: Mutex<()>,
     activated: RwLock<Option<Activated>>,
     generation: AtomicU64,
-    draining: AtomicBool,
 }
 
 /// A minute, in milliseconds.
@@ -139,29 +138,29 @@ pub struct Active {
     pub generation: u64,
 }
 
-/// The parts an [`App`] is made of.
-pub struct AppParts {
-    pub store: Arc<Store>,
-    pub objects: Arc<dyn Objects>,
-    pub older_objects: Option<Arc<dyn Objects>>,
-    pub live: Live,
-    pub clock: Clock,
-    pub analyzer: Analyzer,
-    pub signer: Keypair,
-    pub metrics: Arc<Metrics>,
-    pub settings: Settings,
-    pub sign_in: identify::SignIn,
-}
-
 impl Active {
     pub fn routes(&self) -> Routes {
         Webhook::routes(&self.outlets.webhooks, &self.policies)
     }
 }
 
-impl App {
-    /// An app that refuses everything until [`start::sync_config`] has given it policies.
-    pub fn new(parts: AppParts) -> App {
+impl Caches {
+    pub fn new(settings: &Settings) -> Caches {
+        Caches {
+            identities: identify::CallerCache::default(),
+            refusals: refusals::RefusalBudget::default(),
+            schemas: schemas::SnapshotCache::default(),
+            eligible: eligible::DirectoryCache::default(),
+            quotas: quotas::Quotas::new(settings.quotas.clone()),
+            rates: rates::Rates::new(u64::from(settings.calls_per_minute), MINUTE_MS),
+            reports: submit_result::Reports::default(),
+        }
+    }
+}
+
+/// Policies that refuse everything, until [`start::sync_config`] has applied others.
+impl Default for InEffect {
+    fn default() -> InEffect {
         let policies = Policies::empty();
         let active = Active {
             version: policies.version(),
@@ -170,36 +169,16 @@ impl App {
             retention: Retention::plain(),
             generation: 0,
         };
-        App {
-            store: parts.store,
-            objects: parts.objects,
-            older_objects: parts.older_objects,
-            live: parts.live,
-            clock: parts.clock,
-            analyzer: parts.analyzer,
-            signer: parts.signer,
-            metrics: parts.metrics,
-            identities: identify::CallerCache::default(),
-            refusals: refusals::RefusalBudget::default(),
-            schemas: schemas::SnapshotCache::default(),
-            eligible: eligible::DirectoryCache::default(),
-            quotas: quotas::Quotas::new(parts.settings.quotas.clone()),
-            rates: rates::Rates::new(u64::from(parts.settings.calls_per_minute), MINUTE_MS),
-            sign_in: parts.sign_in,
-            settings: parts.settings,
-            reports: submit_result::Reports::default(),
-            stuck: sweep::Stuck::default(),
-            purged_results: purge_results::PurgeProgress::default(),
-            swept: sweep_objects::SweepProgress::default(),
-            due: due_signal::DueSignal::default(),
+        InEffect {
             active: RwLock::new(Arc::new(active)),
             changing: Mutex::new(()),
             activated: RwLock::new(None),
             generation: AtomicU64::new(0),
-            draining: AtomicBool::new(false),
         }
     }
+}
 
+impl App {
     /// Where the results are whose rows name this backend, if that is reached by what is configured now.
     pub fn objects_of(&self, backend: &str) -> Option<&Arc<dyn Objects>> {
         std::iter::once(&self.objects)
@@ -209,18 +188,31 @@ impl App {
 
     /// The policies in effect.
     pub fn active(&self) -> Arc<Active> {
-        Arc::clone(&self.active.read().unwrap_or_else(|e| e.into_inner()))
+        Arc::clone(
+            &self
+                .in_effect
+                .active
+                .read()
+                .unwrap_or_else(|e| e.into_inner()),
+        )
     }
 
     /// Sets what is called when other policies are in effect.
     pub fn on_activated(&self, callback: Activated) {
-        *self.activated.write().unwrap_or_else(|e| e.into_inner()) = Some(callback);
+        *self
+            .in_effect
+            .activated
+            .write()
+            .unwrap_or_else(|e| e.into_inner()) = Some(callback);
     }
 
     /// Held while policies are changed, from reading those in effect until the new ones are: of two changes
     /// at once, one would otherwise take the other back.
     pub(crate) fn changing_policies(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock().unwrap_or_else(|e| e.into_inner())
+        self.in_effect
+            .changing
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
     }
 
     /// A write of a person, decided while the policies that their rights were read from are in effect.
@@ -251,7 +243,7 @@ impl App {
         outlets: Arc<Outlets>,
         retention: Retention,
     ) {
-        let generation = self.generation.fetch_add(1, Ordering::SeqCst) + 1;
+        let generation = self.in_effect.generation.fetch_add(1, Ordering::SeqCst) + 1;
         let active = Active {
             policies,
             version,
@@ -259,11 +251,16 @@ impl App {
             retention,
             generation,
         };
-        *self.active.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(active);
+        *self
+            .in_effect
+            .active
+            .write()
+            .unwrap_or_else(|e| e.into_inner()) = Arc::new(active);
         self.metrics
             .config_generation
             .set(&[], i64::try_from(generation).unwrap_or(i64::MAX));
         let callback = self
+            .in_effect
             .activated
             .read()
             .unwrap_or_else(|e| e.into_inner())

@@ -107,7 +107,7 @@ impl App {
     ) -> Result<Verdict<T>, Error> {
         self.metrics.refusals.inc(&[error.code()]);
         let audited = matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::Refused);
-        if audited && self.refusals.spend(actor, &refused) {
+        if audited && self.caches.refusals.spend(actor, &refused) {
             return Ok(Verdict::Refuse(
                 LogChange::AttemptRefused(refused).into(),
                 error,
@@ -152,7 +152,7 @@ pub(super) fn refusal(attempt: &'static str, error: &Error) -> Refused {
 /// # Errors
 /// When the store cannot write; what was counted is lost then, but stands in the metrics.
 pub fn close_minute(app: &App) -> Result<(), Error> {
-    let (beyond, failures) = app.refusals.take();
+    let (beyond, failures) = app.caches.refusals.take();
     for (actor, mut refused) in beyond {
         // The row stands for many: the token of the actor may be gone by now.
         let actor = Actor {

@@ -83,9 +83,9 @@ impl App {
     /// # Errors
     /// When the store cannot read.
     pub fn schema(&self, target: &Target) -> Result<Arc<CachedSnapshot>, Error> {
-        let epoch = self.schemas.epoch.load(Ordering::SeqCst);
+        let epoch = self.caches.schemas.epoch.load(Ordering::SeqCst);
         {
-            let known = self.schemas.by_target.lock();
+            let known = self.caches.schemas.by_target.lock();
             let known = known.unwrap_or_else(|e| e.into_inner());
             if let Some(found) = known.get(target).filter(|r| r.epoch == epoch) {
                 return Ok(Arc::clone(found));
@@ -104,7 +104,7 @@ impl App {
                 .map(|json| Snapshot::parse(&json)),
         });
         if self.active().policies.database(target).is_some() {
-            let known = self.schemas.by_target.lock();
+            let known = self.caches.schemas.by_target.lock();
             let mut known = known.unwrap_or_else(|e| e.into_inner());
             known.insert(target.clone(), Arc::clone(&remembered));
         }

@@ -67,13 +67,13 @@ pub struct Reports {
 }
 
 /// The turn of one report; the next one's when it is dropped.
-pub(super) struct ReportTurn<'a> {
+pub(crate) struct ReportTurn<'a> {
     reports: &'a Reports,
     execution_id: &'a str,
 }
 
 impl Reports {
-    pub(super) fn begin<'a>(&'a self, execution_id: &'a str) -> Result<ReportTurn<'a>, Error> {
+    pub(crate) fn begin<'a>(&'a self, execution_id: &'a str) -> Result<ReportTurn<'a>, Error> {
         let taken = self.taken.lock().unwrap_or_else(|e| e.into_inner());
         let (mut taken, waited) = self
             .changed
@@ -155,7 +155,7 @@ fn record(
     report: ExecutionReport,
 ) -> Result<Reported, Error> {
     caller.require(Permission::AgentSubmitResult)?;
-    let _turn = app.reports.begin(execution_id)?;
+    let _turn = app.caches.reports.begin(execution_id)?;
     let report_sha256 = fingerprint(&report);
     // A look before the object is written; the same is asked again inside the transaction.
     let (request, execution, share_with) = app.store.read(|view| {

@@ -82,7 +82,7 @@ fn too_often(context: &HttpContext, call: &HttpRequest, error: Error) -> Error {
     }
     let failures = origin(context, call)
         .client_ip
-        .map_or(0, |ip| context.app.refusals.failures_of(&ip));
+        .map_or(0, |ip| context.app.caches.refusals.failures_of(&ip));
     if failures <= FAILURES_PER_MINUTE {
         return error;
     }
@@ -99,6 +99,7 @@ fn within_rate(context: &HttpContext, caller: &Caller) -> Result<(), Error> {
     let who = caller.token_id.as_ref().unwrap_or(&caller.subject);
     context
         .app
+        .caches
         .rates
         .take(who, 1, context.app.clock.now())
         .map_err(|secs| {

@@ -1,10 +1,15 @@
 //! Jobs: what happens by the clock. Every job is a tick that a test can call; here each gets a named thread
 //! that calls it again and again, until the server stops.
 
-use crate::actions::{
-    App, purge_audit, purge_messages, purge_requests, purge_results, refusals, sweep,
-    sweep_objects, webhooks,
-};
+mod expiry;
+mod purge_audit;
+mod purge_messages;
+mod purge_requests;
+mod purge_results;
+mod stuck;
+mod sweep_objects;
+
+use crate::actions::{App, refusals, webhooks};
 use crate::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
@@ -12,7 +17,28 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// One turn of a job.
-type Tick = fn(&Arc<App>) -> Result<(), Error>;
+type Tick = fn(&JobState) -> Result<(), Error>;
+
+/// What jobs work with, and how far they have come. One for each running server.
+pub struct JobState {
+    app: Arc<App>,
+    stuck: stuck::Stuck,
+    /// After which expired results the next turn begins.
+    purged_results: purge_results::PurgeProgress,
+    /// How far the objects have been looked at.
+    swept: sweep_objects::SweepProgress,
+}
+
+impl JobState {
+    pub fn new(app: Arc<App>) -> Arc<JobState> {
+        Arc::new(JobState {
+            app,
+            stuck: stuck::Stuck::default(),
+            purged_results: purge_results::PurgeProgress::default(),
+            swept: sweep_objects::SweepProgress::default(),
+        })
+    }
+}
 
 /// Every job: its thread's name, seconds until its first turn, seconds between two turns, and the turn. The pauses of
 /// the sweeps are well below the 15 seconds within which a timer must take effect (contract section 9). Retention
@@ -33,8 +59,8 @@ const JOBS: &[(&str, u64, u64, Tick)] = &[
 ///
 /// # Errors
 /// When the store cannot read or write.
-pub fn expire(app: &Arc<App>) -> Result<(), Error> {
-    sweep::expire_due(app)?;
+pub fn expire(jobs: &JobState) -> Result<(), Error> {
+    expiry::expire_due(jobs)?;
     Ok(())
 }
 
@@ -42,16 +68,16 @@ pub fn expire(app: &Arc<App>) -> Result<(), Error> {
 ///
 /// # Errors
 /// When the store cannot write.
-pub fn dry_runs(app: &Arc<App>) -> Result<(), Error> {
-    app.store.sweep_dry_runs()
+pub fn dry_runs(jobs: &JobState) -> Result<(), Error> {
+    jobs.app.store.sweep_dry_runs()
 }
 
 /// Gives up executions whose lease has run out.
 ///
 /// # Errors
 /// When the store cannot read or write.
-pub fn lease(app: &Arc<App>) -> Result<(), Error> {
-    sweep::lapse_leases(app)?;
+pub fn lease(jobs: &JobState) -> Result<(), Error> {
+    expiry::lapse_leases(jobs)?;
     Ok(())
 }
 
@@ -59,27 +85,27 @@ pub fn lease(app: &Arc<App>) -> Result<(), Error> {
 ///
 /// # Errors
 /// When the store cannot write.
-pub fn flush(app: &Arc<App>) -> Result<(), Error> {
-    app.live.sweep(app.clock.now());
-    app.store.flush()
+pub fn flush(jobs: &JobState) -> Result<(), Error> {
+    jobs.app.live.sweep(jobs.app.clock.now());
+    jobs.app.store.flush()
 }
 
 /// Writes the rows that stand for many, and a checkpoint if an hour has passed.
 ///
 /// # Errors
 /// When the store cannot write.
-pub fn minute(app: &Arc<App>) -> Result<(), Error> {
-    refusals::close_minute(app)?;
-    app.store.checkpoint_audit()
+pub fn minute(jobs: &JobState) -> Result<(), Error> {
+    refusals::close_minute(&jobs.app)?;
+    jobs.app.store.checkpoint_audit()
 }
 
 /// Ends notifications that nobody will deliver: their webhook is gone, or they have waited too long.
 ///
 /// # Errors
 /// When the store cannot write.
-pub fn outbox(app: &Arc<App>) -> Result<(), Error> {
-    webhooks::cancel_unrouted(app)?;
-    let old = webhooks::give_up_old(app)?;
+pub fn outbox(jobs: &JobState) -> Result<(), Error> {
+    webhooks::cancel_unrouted(&jobs.app)?;
+    let old = webhooks::give_up_old(&jobs.app)?;
     if old > 0 {
         log::warn!("{old} notifications were not delivered in time and are given up");
     }
@@ -90,9 +116,9 @@ pub fn outbox(app: &Arc<App>) -> Result<(), Error> {
 ///
 /// # Errors
 /// When the store cannot read or write, or the object store cannot list.
-pub fn results(app: &Arc<App>) -> Result<(), Error> {
-    purge_results::purge_results(app)?;
-    sweep_objects::sweep_objects(app)?;
+pub fn results(jobs: &JobState) -> Result<(), Error> {
+    purge_results::purge_results(jobs)?;
+    sweep_objects::sweep_objects(jobs)?;
     Ok(())
 }
 
@@ -100,10 +126,10 @@ pub fn results(app: &Arc<App>) -> Result<(), Error> {
 ///
 /// # Errors
 /// The first of them, when the store cannot read or write.
-pub fn retention(app: &Arc<App>) -> Result<(), Error> {
-    let requests = purge_requests::purge_requests(app).map(drop);
-    let messages = purge_messages::purge_messages(app).map(drop);
-    let events = purge_audit::purge_audit(app).map(drop);
+pub fn retention(jobs: &JobState) -> Result<(), Error> {
+    let requests = purge_requests::purge_requests(jobs).map(drop);
+    let messages = purge_messages::purge_messages(&jobs.app).map(drop);
+    let events = purge_audit::purge_audit(&jobs.app).map(drop);
     requests.and(messages).and(events)
 }
 
@@ -124,19 +150,19 @@ impl Jobs {
     ///
     /// # Errors
     /// `internal` when a thread cannot be made.
-    pub fn start(app: &Arc<App>) -> Result<Jobs, Error> {
+    pub fn start(state: &Arc<JobState>) -> Result<Jobs, Error> {
         let mut jobs = Jobs {
             stop: Arc::new(StopSignal::default()),
             threads: Vec::new(),
         };
         for (name, first_secs, pause_secs, tick) in JOBS {
-            let (app, stop) = (Arc::clone(app), Arc::clone(&jobs.stop));
+            let (state, stop) = (Arc::clone(state), Arc::clone(&jobs.stop));
             let thread = std::thread::Builder::new()
                 .name((*name).to_owned())
                 .spawn(move || {
                     let mut pause = Duration::from_secs(*first_secs);
                     while !stop.wait(pause) {
-                        turn(&app, name, *tick);
+                        turn(&state, name, *tick);
                         pause = Duration::from_secs(*pause_secs);
                     }
                 })
@@ -147,12 +173,12 @@ impl Jobs {
     }
 }
 
-fn turn(app: &Arc<App>, name: &str, tick: Tick) {
-    match catch_unwind(AssertUnwindSafe(|| tick(app))) {
+fn turn(jobs: &JobState, name: &str, tick: Tick) {
+    match catch_unwind(AssertUnwindSafe(|| tick(jobs))) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => log::error!("{name}: {error}"),
         Err(_) => {
-            app.metrics.background_panics.inc(&[]);
+            jobs.app.metrics.background_panics.inc(&[]);
             log::error!("{name} panicked; it goes on with its next turn");
         }
     }

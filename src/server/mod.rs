@@ -9,9 +9,10 @@ mod reload;
 pub mod state;
 mod watch;
 
+use crate::actions::due_signal::DueSignal;
 use crate::actions::identify::{Provider, SignIn};
 use crate::actions::submit_result::ROW_BYTES_MAX;
-use crate::actions::{App, AppParts, Settings, quotas, start};
+use crate::actions::{App, Caches, InEffect, Settings, quotas, start};
 use crate::analyzer::Analyzer;
 use crate::clock::Clock;
 use crate::config::{Config, Oidc};
@@ -24,7 +25,7 @@ use crate::gate::limits::GateLimits;
 use crate::gate::{Gate, GateOptions};
 use crate::http::HttpContext;
 use crate::http::listener::Listener;
-use crate::jobs::Jobs;
+use crate::jobs::{JobState, Jobs};
 use crate::metrics::Metrics;
 use crate::objects::live::Live;
 use crate::outbound::Jwks;
@@ -82,6 +83,7 @@ pub struct Server {
     app: Arc<App>,
     gate: Gate,
     listener: Option<Listener>,
+    job_state: Arc<JobState>,
     jobs: Option<Jobs>,
     delivery: Option<Delivery>,
     watch: Arc<Activity>,
@@ -150,8 +152,10 @@ impl Server {
         outcome::clear(state.path())
             .map_err(|e| Error::internal("the folder of reloads in state_dir", e))?;
         state.write_pid()?;
+        let job_state = JobState::new(Arc::clone(&app));
         Ok(Server {
-            jobs: Some(Jobs::start(&app)?),
+            jobs: Some(Jobs::start(&job_state)?),
+            job_state,
             delivery: delivery(config, options.delivers, &app)?,
             app,
             gate,
@@ -175,6 +179,11 @@ impl Server {
     /// Whether this start made the first tokens.
     pub fn bootstrapped(&self) -> bool {
         self.bootstrapped
+    }
+
+    /// What the jobs work with; for tests, which take their turns.
+    pub fn job_state(&self) -> &JobState {
+        &self.job_state
     }
 
     /// What the server works with; for tests and the demo.
@@ -216,7 +225,7 @@ impl Server {
         }
         self.delivery = None;
         self.jobs = None;
-        crate::jobs::minute(&self.app)?;
+        crate::jobs::minute(&self.job_state)?;
         self.app.store.close()
     }
 }
@@ -253,7 +262,21 @@ fn app(
         },
     )?;
     let (objects, older_objects) = object_stores::open(config, metrics)?;
-    Ok(App::new(AppParts {
+    let settings = Settings {
+        database_path,
+        redaction: config.redaction,
+        max_persist_bytes: config.result_storage.max_persist_bytes,
+        result_row_bytes_max: options.result_row_bytes_max,
+        calls_per_minute: config.process.calls_per_minute,
+        quotas: quotas::Limits {
+            pending_max: config.process.pending_requests_per_person,
+            bytes_per_day: config.process.request_bytes_per_day,
+            free_bytes_min: config.process.min_free_bytes,
+            folder: state.path().to_path_buf(),
+            free_bytes: state::free_bytes,
+        },
+    };
+    Ok(App {
         store,
         objects,
         older_objects,
@@ -265,22 +288,13 @@ fn app(
         analyzer: Analyzer::start(ANALYZERS),
         signer: Keypair::load_or_create(&state.path().join("signing.key"))?,
         metrics: Arc::clone(metrics),
-        settings: Settings {
-            database_path,
-            redaction: config.redaction,
-            max_persist_bytes: config.result_storage.max_persist_bytes,
-            result_row_bytes_max: options.result_row_bytes_max,
-            calls_per_minute: config.process.calls_per_minute,
-            quotas: quotas::Limits {
-                pending_max: config.process.pending_requests_per_person,
-                bytes_per_day: config.process.request_bytes_per_day,
-                free_bytes_min: config.process.min_free_bytes,
-                folder: state.path().to_path_buf(),
-                free_bytes: state::free_bytes,
-            },
-        },
+        caches: Caches::new(&settings),
+        settings,
+        in_effect: InEffect::default(),
+        due: DueSignal::default(),
+        draining: AtomicBool::new(false),
         sign_in: sign_in(config, options, metrics)?,
-    }))
+    })
 }
 
 fn delivery(config: &Config, delivers: bool, app: &Arc<App>) -> Result<Option<Delivery>, Error> {

@@ -42,13 +42,13 @@ impl Activity {
                     app.due.notify();
                 }
                 if concerns_identity(change) {
-                    app.identities.forget();
+                    app.caches.identities.forget();
                 }
                 if matches!(
                     change,
                     Change::Configuration(ConfigurationChange::SchemaSynced(_))
                 ) {
-                    app.schemas.forget();
+                    app.caches.schemas.forget();
                 }
             }
             if let Change::Request(change) = change {

@@ -45,7 +45,7 @@ fn context(request: &Request) -> Value {
 }
 
 fn sweep(s: &Server) {
-    dbward::jobs::dry_runs(s.inner().app()).unwrap();
+    dbward::jobs::dry_runs(s.inner().job_state()).unwrap();
 }
 
 #[test]

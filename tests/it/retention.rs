@@ -315,12 +315,12 @@ fn notifications_that_ended_go_after_a_week() {
     let total = || s.admin().get("/api/webhook-deliveries").is(200).json["total"].clone();
     assert_eq!(total(), 1);
     s.turn(2 * DAY);
-    dbward::jobs::outbox(s.inner().app()).unwrap();
+    dbward::jobs::outbox(s.inner().job_state()).unwrap();
     s.purge();
     // What expired meanwhile was notified too.
     assert_eq!(total(), 2);
     s.turn(8 * DAY);
-    dbward::jobs::outbox(s.inner().app()).unwrap();
+    dbward::jobs::outbox(s.inner().job_state()).unwrap();
     s.purge();
     s.turn(8 * DAY);
     s.purge();

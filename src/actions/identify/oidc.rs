@@ -223,7 +223,7 @@ pub(super) fn recognize(app: &App, token: &str, now: Timestamp) -> Recognized {
     let active = app.active();
     match verify(token, &keys, &rules(provider, &active.policies), now) {
         Ok(claims) => {
-            let epoch = app.identities.epoch();
+            let epoch = app.caches.identities.epoch();
             match provider.remember(&claims.subject, |p| p.epoch == epoch) {
                 true => Recognized::As(SubjectType::User),
                 false => Recognized::Undecided,
@@ -237,7 +237,7 @@ pub(super) fn recognize(app: &App, token: &str, now: Timestamp) -> Recognized {
 /// Sees to it that the person is known and may act.
 fn is_known(app: &App, provider: &Provider, caller: &Caller) -> Result<(), Rejection> {
     // Read before the database, so that a change in between makes what is remembered stale, never fresh.
-    let epoch = app.identities.epoch.load(Ordering::SeqCst);
+    let epoch = app.caches.identities.epoch.load(Ordering::SeqCst);
     let subject = &caller.subject;
     if provider.remember(subject, |p| p.epoch == epoch) {
         return Ok(());

@@ -100,13 +100,13 @@ fn what_nobody_delivers_is_given_up_after_a_day() {
     let day = u64::try_from(PENDING_MS_MAX / 1000).unwrap();
     let deliveries = || s.admin().get("/api/webhooks/ops").is(200).json["deliveries"].clone();
     s.turn_only(day - 5);
-    dbward::jobs::outbox(s.inner().app()).unwrap();
+    dbward::jobs::outbox(s.inner().job_state()).unwrap();
     assert_eq!(
         (&deliveries()["pending"], &deliveries()["dead"]),
         (&json!(1), &json!(0))
     );
     s.turn_only(5);
-    dbward::jobs::outbox(s.inner().app()).unwrap();
+    dbward::jobs::outbox(s.inner().job_state()).unwrap();
     let ended = deliveries();
     assert_eq!((&ended["pending"], &ended["dead"]), (&json!(0), &json!(1)));
     assert_eq!(ended["last_error"], "not delivered within a day");

@@ -293,24 +293,24 @@ impl Server {
     }
 
     pub fn sweep(&self) {
-        let app = self.inner().app();
-        dbward::jobs::expire(app).unwrap();
-        dbward::jobs::lease(app).unwrap();
+        let jobs = self.inner().job_state();
+        dbward::jobs::expire(jobs).unwrap();
+        dbward::jobs::lease(jobs).unwrap();
     }
 
     /// What retention does once an hour.
     pub fn purge(&self) {
-        let app = self.inner().app();
-        dbward::jobs::results(app).unwrap();
-        dbward::jobs::retention(app).unwrap();
+        let jobs = self.inner().job_state();
+        dbward::jobs::results(jobs).unwrap();
+        dbward::jobs::retention(jobs).unwrap();
     }
 
     pub fn minute(&self) {
-        dbward::jobs::minute(self.inner().app()).unwrap();
+        dbward::jobs::minute(self.inner().job_state()).unwrap();
     }
 
     pub fn flush(&self) {
-        dbward::jobs::flush(self.inner().app()).unwrap();
+        dbward::jobs::flush(self.inner().job_state()).unwrap();
     }
 
     /// Long-polls that wait now.

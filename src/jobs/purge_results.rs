@@ -1,7 +1,8 @@
 //! Removes stored results whose time is over: first the object, then its row. An object that is gone already is not
 //! an error, so a crash in between costs a second try; a row that goes first would leave an object that nobody knows.
 
-use super::App;
+use super::JobState;
+use crate::actions::App;
 use crate::domain::actor::Actor;
 use crate::domain::change::{LogChange, PurgedResult};
 use crate::error::Error;
@@ -23,9 +24,10 @@ pub struct PurgeProgress(Mutex<Option<RowCursor>>);
 ///
 /// # Errors
 /// When the store cannot read or write.
-pub fn purge_results(app: &Arc<App>) -> Result<usize, Error> {
+pub(super) fn purge_results(jobs: &JobState) -> Result<usize, Error> {
+    let app = &jobs.app;
     let progress = || {
-        let place = app.purged_results.0.lock();
+        let place = jobs.purged_results.0.lock();
         place.unwrap_or_else(|e| e.into_inner())
     };
     // After what a place refused to remove the last time; from the start again once the end was reached.
@@ -44,7 +46,7 @@ pub fn purge_results(app: &Arc<App>) -> Result<usize, Error> {
                 break;
             }
             after = result.place;
-            if is_removed(app, &result) {
+            if is_removed(jobs, &result) {
                 refusals = 0;
                 removed.push(result);
             } else {
@@ -60,12 +62,12 @@ pub fn purge_results(app: &Arc<App>) -> Result<usize, Error> {
 }
 
 /// Removes the object; false where it may be there still.
-fn is_removed(app: &App, result: &ExpiredResult) -> bool {
+fn is_removed(jobs: &JobState, result: &ExpiredResult) -> bool {
     if result.backend == ROW {
         // It goes with its row.
         return true;
     }
-    let removed = match app.objects_of(&result.backend) {
+    let removed = match jobs.app.objects_of(&result.backend) {
         Some(objects) => objects.delete(&result.key),
         None => Err(Error::unavailable(format!(
             "no place of the kind `{}` is configured",
@@ -74,11 +76,12 @@ fn is_removed(app: &App, result: &ExpiredResult) -> bool {
     };
     match removed {
         Ok(()) => {
-            app.stuck.moved(&result.execution_id);
+            jobs.stuck.moved(&result.execution_id);
             true
         }
         Err(error) => {
-            app.stuck.note(app, "results", &result.execution_id, &error);
+            jobs.stuck
+                .note(&jobs.app, "results", &result.execution_id, &error);
             false
         }
     }

@@ -3,50 +3,23 @@
 //! Each look takes a few rows; each move is decided again inside its own transaction, since anything may have
 //! happened in between. What cannot be moved is passed over, counted, and tried again at the next turn.
 
-use super::App;
+use super::JobState;
+use crate::actions::App;
 use crate::domain::actor::Actor;
 use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::request::{Request, State, Status};
 use crate::error::Error;
 use crate::store::{ExecutionStatus, RowCursor, Verdict};
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// Rows taken in one look; a backlog takes several.
-pub const SWEEP_ROWS: u32 = 200;
-/// Ids remembered as stuck, so that each is logged once and not every few seconds; beyond it, each time.
-const STUCK_MAX: usize = 1_000;
-
-/// What could not be moved, by id, as far as the log has it.
-#[derive(Default)]
-pub struct Stuck(Mutex<BTreeSet<String>>);
-
-impl Stuck {
-    /// Counts a failure of `id`, and logs it if it is the first.
-    pub(super) fn note(&self, app: &App, job: &'static str, id: &str, error: &Error) {
-        app.metrics.sweep_stuck.inc(&[job]);
-        let mut known = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        if known.contains(id) {
-            return;
-        }
-        if known.len() < STUCK_MAX {
-            known.insert(id.to_owned());
-        }
-        log::error!("{job}: {id} is passed over: {error}");
-    }
-
-    /// Forgets what moved after all.
-    pub(super) fn moved(&self, id: &str) {
-        let mut known = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        known.remove(id);
-    }
-}
-
+const SWEEP_ROWS: u32 = 200;
 /// Expires what is due and takes back dispatches that nobody claimed. Returns how many requests moved.
 ///
 /// # Errors
 /// When the store cannot read.
-pub fn expire_due(app: &Arc<App>) -> Result<usize, Error> {
+pub(super) fn expire_due(jobs: &JobState) -> Result<usize, Error> {
+    let app = &jobs.app;
     let (now, mut after, mut moved) = (app.clock.now(), RowCursor::START, 0);
     loop {
         let due = app
@@ -59,10 +32,10 @@ pub fn expire_due(app: &Arc<App>) -> Result<usize, Error> {
         for (_, id) in due {
             match expire_one(app, id.clone()) {
                 Ok(one) => {
-                    app.stuck.moved(&id);
+                    jobs.stuck.moved(&id);
                     moved += usize::from(one);
                 }
-                Err(error) => app.stuck.note(app, "expire", &id, &error),
+                Err(error) => jobs.stuck.note(&jobs.app, "expire", &id, &error),
             }
         }
     }
@@ -94,7 +67,8 @@ fn expire_one(app: &Arc<App>, id: String) -> Result<bool, Error> {
 ///
 /// # Errors
 /// When the store cannot read.
-pub fn lapse_leases(app: &Arc<App>) -> Result<usize, Error> {
+pub(super) fn lapse_leases(jobs: &JobState) -> Result<usize, Error> {
+    let app = &jobs.app;
     let (now, mut after, mut lost) = (app.clock.now(), RowCursor::START, 0);
     loop {
         let lapsed = app
@@ -107,10 +81,10 @@ pub fn lapse_leases(app: &Arc<App>) -> Result<usize, Error> {
         for (_, id) in lapsed {
             match lapse_one(app, id.clone()) {
                 Ok(one) => {
-                    app.stuck.moved(&id);
+                    jobs.stuck.moved(&id);
                     lost += usize::from(one);
                 }
-                Err(error) => app.stuck.note(app, "lease", &id, &error),
+                Err(error) => jobs.stuck.note(&jobs.app, "lease", &id, &error),
             }
         }
     }

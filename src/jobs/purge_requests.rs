@@ -1,7 +1,8 @@
 //! Removes requests that ended long ago, with everything that belongs to them. What is still alive never goes, nor
 //! what has a stored result: that has a time of its own, and goes first.
 
-use super::App;
+use super::JobState;
+use crate::actions::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::change::{LogChange, PurgedRequest};
@@ -17,7 +18,8 @@ pub const BATCH: u32 = 50;
 ///
 /// # Errors
 /// When the store cannot read or write.
-pub fn purge_requests(app: &Arc<App>) -> Result<usize, Error> {
+pub(super) fn purge_requests(jobs: &JobState) -> Result<usize, Error> {
+    let app = &jobs.app;
     let days = app.active().retention.request_ttl_days;
     let before = days_before(app.clock.now(), days);
     let (mut after, mut gone) = (RowCursor::START, 0);
@@ -31,7 +33,7 @@ pub fn purge_requests(app: &Arc<App>) -> Result<usize, Error> {
         after = last.place;
         let free: Vec<SettledRequest> = settled.into_iter().filter(|r| r.is_free).collect();
         gone += match forget(app, free.clone(), before) {
-            Err(error) if error.kind() == ErrorKind::Internal => one_by_one(app, free, before)?,
+            Err(error) if error.kind() == ErrorKind::Internal => one_by_one(jobs, free, before)?,
             answer => answer?,
         };
     }
@@ -44,17 +46,17 @@ pub(super) fn days_before(now: Timestamp, days: u32) -> Timestamp {
 
 /// The same, where one of them cannot be removed: that must not keep the others, nor those of the next batch.
 fn one_by_one(
-    app: &Arc<App>,
+    jobs: &JobState,
     free: Vec<SettledRequest>,
     before: Timestamp,
 ) -> Result<usize, Error> {
     let mut gone = 0;
     for request in free {
         let id = request.id.clone();
-        match forget(app, vec![request], before) {
+        match forget(&jobs.app, vec![request], before) {
             Ok(n) => gone += n,
             Err(error) if error.kind() == ErrorKind::Internal => {
-                app.stuck.note(app, "requests", &id, &error);
+                jobs.stuck.note(&jobs.app, "requests", &id, &error);
             }
             Err(error) => return Err(error),
         }

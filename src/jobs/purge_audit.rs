@@ -5,8 +5,8 @@
 //! The bound is set first, in one short transaction with its event; then the events before it go in small parts. A
 //! crash in between leaves a log that verifies, and the next turn goes on.
 
-use super::App;
 use super::purge_requests::days_before;
+use crate::actions::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::audit::Checkpoint;
@@ -25,7 +25,7 @@ pub const PAUSE_SECS: u64 = 20 * 3600;
 /// # Errors
 /// When the store cannot read or write; `internal` when the checkpoint that would be the proof does not hold: then
 /// nothing is removed.
-pub fn purge_audit(app: &Arc<App>) -> Result<usize, Error> {
+pub(super) fn purge_audit(app: &Arc<App>) -> Result<usize, Error> {
     // What an earlier turn did not get to.
     let mut gone = delete(app)?;
     let days = app.active().retention.audit_ttl_days;

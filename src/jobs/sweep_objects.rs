@@ -1,12 +1,12 @@
 //! Removes result objects that no row refers to: what a crash left between the object and its row, or a report that
 //! did not count.
 
-use super::App;
+use super::JobState;
 use super::purge_requests::days_before;
 use crate::error::Error;
 use crate::objects::{ObjectMeta, Objects};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 /// Days after which an object without a row is nobody's: far longer than a report takes from its object to its row,
 /// however the clocks of the two machines differ.
@@ -25,26 +25,27 @@ pub struct SweepProgress(Mutex<BTreeMap<&'static str, String>>);
 ///
 /// # Errors
 /// When a place cannot list, or the store cannot read.
-pub fn sweep_objects(app: &Arc<App>) -> Result<usize, Error> {
+pub(super) fn sweep_objects(jobs: &JobState) -> Result<usize, Error> {
+    let app = &jobs.app;
     let mut gone = 0;
     for objects in std::iter::once(&app.objects).chain(&app.older_objects) {
-        gone += sweep(app, objects.as_ref())?;
+        gone += sweep(jobs, objects.as_ref())?;
     }
     Ok(gone)
 }
 
-fn sweep(app: &App, objects: &dyn Objects) -> Result<usize, Error> {
+fn sweep(jobs: &JobState, objects: &dyn Objects) -> Result<usize, Error> {
     let backend = objects.backend();
-    let progress = || app.swept.0.lock().unwrap_or_else(|e| e.into_inner());
+    let progress = || jobs.swept.0.lock().unwrap_or_else(|e| e.into_inner());
     let mut after = progress().remove(backend);
     let (mut seen, mut gone) = (0, 0);
     loop {
         let page = objects.list(after.as_deref(), PAGE)?;
-        let ended = page.len() < PAGE || app.is_draining();
+        let ended = page.len() < PAGE || jobs.app.is_draining();
         after = page.last().map(|object| object.key.clone());
         seen += page.len();
         for object in page {
-            gone += usize::from(is_removed(app, objects, &object)?);
+            gone += usize::from(is_removed(jobs, objects, &object)?);
         }
         match after.clone() {
             Some(_) if ended => return Ok(gone),
@@ -60,7 +61,8 @@ fn sweep(app: &App, objects: &dyn Objects) -> Result<usize, Error> {
 
 /// Removes an object that is old and nobody's. Whether it is somebody's is asked last, so that a row that has just come
 /// counts.
-fn is_removed(app: &App, objects: &dyn Objects, object: &ObjectMeta) -> Result<bool, Error> {
+fn is_removed(jobs: &JobState, objects: &dyn Objects, object: &ObjectMeta) -> Result<bool, Error> {
+    let app = &jobs.app;
     let old = days_before(app.clock.now(), ORPHANED_AFTER_DAYS);
     let Some((_, execution)) = object.key.split_once('/') else {
         return Ok(false);
@@ -69,7 +71,7 @@ fn is_removed(app: &App, objects: &dyn Objects, object: &ObjectMeta) -> Result<b
         return Ok(false);
     }
     // No report of this execution is taken in meanwhile: it would write the object that is about to go.
-    let Ok(_turn) = app.reports.begin(execution) else {
+    let Ok(_turn) = app.caches.reports.begin(execution) else {
         return Ok(false);
     };
     if app
@@ -80,7 +82,7 @@ fn is_removed(app: &App, objects: &dyn Objects, object: &ObjectMeta) -> Result<b
     }
     match objects.delete(&object.key) {
         Ok(()) => {
-            app.stuck.moved(&object.key);
+            jobs.stuck.moved(&object.key);
             app.metrics.purged.add(&["object"], 1);
             log::info!(
                 "the result object {} belonged to no result and is removed",
@@ -89,7 +91,7 @@ fn is_removed(app: &App, objects: &dyn Objects, object: &ObjectMeta) -> Result<b
             Ok(true)
         }
         Err(error) => {
-            app.stuck.note(app, "objects", &object.key, &error);
+            jobs.stuck.note(&jobs.app, "objects", &object.key, &error);
             Ok(false)
         }
     }

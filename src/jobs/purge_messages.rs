@@ -1,7 +1,7 @@
 //! Removes notifications of the outbox that have come to an end: delivered, cancelled or given up.
 
-use super::App;
 use super::purge_requests::days_before;
+use crate::actions::App;
 use crate::error::Error;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ const BATCH: u32 = 500;
 ///
 /// # Errors
 /// When the store cannot write.
-pub fn purge_messages(app: &Arc<App>) -> Result<usize, Error> {
+pub(super) fn purge_messages(app: &Arc<App>) -> Result<usize, Error> {
     let before = days_before(app.clock.now(), KEPT_DAYS);
     let mut gone = 0;
     loop {
