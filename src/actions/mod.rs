@@ -37,7 +37,7 @@ pub mod webhooks;
 use crate::analyzer::Analyzer;
 use crate::clock::Clock;
 use crate::clock::Timestamp;
-use crate::config::{Outlets, Retention, Webhook};
+use crate::config::{Outlets, Retention};
 use crate::crypto::Keypair;
 use crate::declare::Plain;
 use crate::domain::actor::Caller;
@@ -140,7 +140,7 @@ pub struct Active {
 
 impl Active {
     pub fn routes(&self) -> Routes {
-        Webhook::routes(&self.outlets.webhooks, &self.policies)
+        self.outlets.routes(&self.policies)
     }
 }
 

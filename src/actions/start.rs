@@ -7,7 +7,7 @@ use super::identify::TOKEN_PREFIX;
 use super::last_admin::{self, Loss};
 use super::tokens::{IssuerChain, TokenRequest, draft};
 use super::{dialects, users, webhooks};
-use crate::config::{Config, Webhook};
+use crate::config::Config;
 use crate::crypto::{hex, random, write_private};
 use crate::domain::actor::{Actor, SubjectType};
 use crate::domain::change::{ConfigurationChange, IdentityChange, UserStatus};
@@ -45,7 +45,7 @@ pub fn sync_config(app: &Arc<App>, config: &Config, keeps_admin: bool) -> Result
         policy_version: version.clone(),
         policy_text: policies.canonical(),
         summary: summary(app, config)?,
-        routes: Arc::new(Webhook::routes(&config.webhooks, &policies)),
+        routes: Arc::new(config.outlets().routes(&policies)),
     };
     let named: Vec<UserStatus> = config
         .users

@@ -11,11 +11,15 @@ use crate::domain::permission::Permission;
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{Request, Status};
 use crate::error::Error;
-use crate::store::{RequestFilter, RequestItem, View, Viewer, read_workflow};
+use crate::store::{
+    DeliveryFilter, DeliveryRow, RequestFilter, RequestItem, View, Viewer, read_workflow,
+};
 use serde_json::Value;
 
 /// Requests counted exactly; beyond it the total is a lower bound.
 pub const COUNT_MAX: i64 = 10_000;
+/// Notifications shown with a request, at most; all of them are listed as deliveries.
+const NOTIFICATIONS_MAX: u32 = 50;
 /// Largest offset; further pages need the cursor.
 pub const OFFSET_MAX: u32 = 10_000;
 /// Pending requests examined for one page of what waits for the caller; beyond it the page ends early.
@@ -38,6 +42,8 @@ pub struct Detail {
     pub next: Option<NextAction>,
     /// Why no agent has taken it yet.
     pub queue_hint: Option<&'static str>,
+    /// Who was notified of it, newest first, and how that went.
+    pub notifications: Vec<DeliveryRow>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,13 +63,18 @@ pub struct RequestPage {
 /// `not_found`; `forbidden` for one that the caller may not see.
 pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
     let now = app.clock.now();
-    let (request, text, votes, context_state) = app.store.read(|view| {
+    let about = DeliveryFilter {
+        request_id: Some(id.to_owned()),
+        ..DeliveryFilter::default()
+    };
+    let (request, text, votes, context_state, notifications) = app.store.read(|view| {
         let request = view.request(id)?;
         let text = view.request_text(&request)?;
         let votes = view.votes(&request)?;
         may_view(caller, &request, text.workflow.as_ref(), &votes)?;
         let context_state = view.context_state(request.seq)?;
-        Ok((request, text, votes, context_state))
+        let notifications = view.list_deliveries(&about, NOTIFICATIONS_MAX, 0)?;
+        Ok((request, text, votes, context_state, notifications))
     })?;
     let queue_hint = match request.status {
         Status::Dispatched => awaited::queue_hint(app, &request, now)?,
@@ -77,6 +88,7 @@ pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
         context_state,
         next,
         queue_hint,
+        notifications,
     })
 }
 

@@ -35,6 +35,7 @@ pub(super) fn check(
     policies::check(raw, &mut policies, notes);
     let allow_networks = ranges(&raw.allow_networks, notes);
     let webhooks = webhooks::check(raw, base, &allow_networks, &mut policies, notes);
+    let email = email::check(raw, base, notes);
     let slack = slack::check(raw, base, &policies, notes);
     unused(raw, notes);
 
@@ -54,6 +55,7 @@ pub(super) fn check(
         webhooks,
         public_url: public_url(raw, notes),
         allow_networks,
+        email,
         slack,
         users,
         redaction,

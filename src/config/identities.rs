@@ -130,10 +130,21 @@ fn users(raw: &RawConfig, notes: &mut Notes) -> Vec<ConfiguredUser> {
             && is_person(spanned, notes)
             && is_new(spanned, "user", !seen.insert(id.clone()), notes)
         {
-            users.push(ConfiguredUser { id, active });
+            let email = email_address(&entry.email, notes);
+            users.push(ConfiguredUser { id, active, email });
         }
     }
     users
+}
+
+fn email_address(spanned: &Text, notes: &mut Notes) -> Option<String> {
+    let spanned = spanned.as_ref()?;
+    if !super::email::is_address(&spanned.value) {
+        let message = format!("`{}` is not an e-mail address", Shown(&spanned.value));
+        notes.problem(&spanned.at, message);
+        return None;
+    }
+    Some(spanned.value.clone())
 }
 
 /// Whether an id of the right shape can be a person's; otherwise a problem is noted.

@@ -6,6 +6,7 @@
 
 mod check;
 mod cidr;
+mod email;
 mod endpoint;
 mod identities;
 mod oidc;
@@ -21,6 +22,7 @@ mod workflows;
 mod tests;
 
 pub use cidr::Cidr;
+pub use email::{Email, MailSecurity};
 pub use endpoint::Endpoint;
 pub use oidc::{AuthMode, Oidc};
 pub use raw::{KEYS, example};
@@ -31,8 +33,10 @@ pub use webhooks::{Webhook, WebhookFormat};
 
 use crate::domain::audit::Redaction;
 use crate::domain::policy::Policies;
+use crate::domain::policy::notification::{MailedPerson, RoutedWebhook, Routes};
 use crate::settings::{self, Env};
 pub use crate::settings::{Problem, Problems, Secret};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -128,6 +132,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Networks of this machine or private ones that the server may call.
     pub allow_networks: Vec<Cidr>,
+    /// How the server sends mail, if it does.
+    pub email: Option<Email>,
     /// How the server speaks to Slack, if it does.
     pub slack: Option<Slack>,
     /// People named in `[[users]]`, in the order of the file.
@@ -163,6 +169,8 @@ pub struct ConfiguredUser {
     pub id: String,
     /// Whether the person may sign in; otherwise suspended.
     pub active: bool,
+    /// Where the person is notified by mail.
+    pub email: Option<String>,
 }
 
 /// `[logging]`.
@@ -191,6 +199,34 @@ pub struct Outlets {
     pub webhooks: Vec<Webhook>,
     /// Where people reach the server; without a slash at its end.
     pub public_url: Option<String>,
+    /// How mail is sent, if it is.
+    pub email: Option<Email>,
+    /// Addresses of people, by their ids.
+    pub addresses: BTreeMap<String, String>,
+}
+
+impl Outlets {
+    /// Where every event goes under these policies.
+    pub fn routes(&self, policies: &Policies) -> Routes {
+        let webhooks = self.webhooks.iter().map(|w| RoutedWebhook {
+            id: w.id.clone(),
+            events: w.events.clone(),
+        });
+        let routes = Routes::new(webhooks.collect(), &policies.notification);
+        if self.email.is_none() {
+            return routes;
+        }
+        let people = self.addresses.keys().map(|id| {
+            let groups = policies.groups_of(id);
+            let roles = policies.roles_of(id, &groups).into_iter().map(|r| r.name);
+            MailedPerson {
+                id: id.clone(),
+                roles: roles.collect(),
+                groups,
+            }
+        });
+        routes.with_mail(people.collect())
+    }
 }
 
 impl Config {
@@ -199,6 +235,13 @@ impl Config {
         Outlets {
             webhooks: self.webhooks.clone(),
             public_url: self.public_url.clone(),
+            email: self.email.clone(),
+            addresses: self
+                .users
+                .iter()
+                .filter(|user| user.active)
+                .filter_map(|user| Some((user.id.clone(), user.email.clone()?)))
+                .collect(),
         }
     }
 

@@ -9,7 +9,7 @@ mod policies;
 mod storage;
 
 pub use auth::{RawAuth, RawBinding, RawGroup, RawOidc, RawRole};
-pub use outward::{RawNotificationPolicy, RawSlack, RawWebhook};
+pub use outward::{RawEmail, RawNotificationPolicy, RawSlack, RawWebhook};
 pub use policies::{
     RawApprover, RawAutoApprove, RawExecutionPolicy, RawResultPolicy, RawReview, RawScope, RawStep,
     RawWorkflow,
@@ -93,6 +93,7 @@ section! {
         result_policies: Vec<RawResultPolicy>, within 0..=POLICIES_MAX;
         webhooks: Vec<RawWebhook>, within 0..=WEBHOOKS_MAX;
         notification_policies: Vec<RawNotificationPolicy>, within 0..=POLICIES_MAX;
+        email: Option<RawEmail>;
         slack: Option<RawSlack>;
         sql_review: OneOrMore<RawReview>, within 0..=POLICIES_MAX;
         auth: OrEmpty<RawAuth>;
@@ -122,6 +123,8 @@ section! {
     pub struct RawUser {
         id: Text, shown "\"approver\"";
         status: Text, shown "\"active\"";
+        /// Where they are notified by mail, with [email]. Default: the address that the identity provider last gave.
+        email: Text, shown "\"approver@example.com\"";
     }
 }
 

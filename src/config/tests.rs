@@ -35,7 +35,7 @@ fn env(name: &str) -> Option<String> {
         "LINES" => "a\"\nworkers = 1\n#",
         "AGAIN" => "${NUMBER}",
         "DIR" => "/data",
-        "WEBHOOK_SECRET" | "SLACK_BOT_TOKEN" | "SLACK_SIGNING_SECRET" => "s3cret",
+        "WEBHOOK_SECRET" | "SMTP_PASSWORD" | "SLACK_BOT_TOKEN" | "SLACK_SIGNING_SECRET" => "s3cret",
         _ => return None,
     };
     Some(value.to_owned())
@@ -145,6 +145,7 @@ fn example_uncommented_equals_the_defaults() {
     default.users = config.users.clone();
     default.webhooks = config.webhooks.clone();
     default.public_url = config.public_url.clone();
+    default.email = config.email.clone();
     default.slack = config.slack.clone();
     default.warnings = config.warnings.clone();
     assert_eq!(config, default);

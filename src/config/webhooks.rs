@@ -6,7 +6,7 @@ use super::raw::{RawConfig, RawNotificationPolicy, RawWebhook};
 use super::{Cidr, Endpoint, NetworkReach, Secret};
 use crate::domain::policy::Policies;
 use crate::domain::policy::notification::{
-    EVENTS, EventFilter, LICENCE_EVENTS, NotificationPolicy, RoutedWebhook, Routes,
+    EVENTS, EventFilter, LICENCE_EVENTS, NotificationPolicy,
 };
 use crate::error::Shown;
 use crate::settings::{Notes, Spanned, Texts};
@@ -61,17 +61,6 @@ pub struct Webhook {
     pub secret: Option<Secret>,
     /// Its events where no policy names it.
     pub events: EventFilter,
-}
-
-impl Webhook {
-    /// Where every event goes with these webhooks and policies.
-    pub fn routes(webhooks: &[Webhook], policies: &Policies) -> Routes {
-        let routed = webhooks.iter().map(|w| RoutedWebhook {
-            id: w.id.clone(),
-            events: w.events.clone(),
-        });
-        Routes::new(routed.collect(), &policies.notification)
-    }
 }
 
 /// Checks every entry of both lists.

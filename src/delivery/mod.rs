@@ -6,6 +6,7 @@
 //! start makes due again what a crash left claimed.
 
 mod dispatcher;
+mod email;
 mod lane;
 mod messages;
 mod webhook;
@@ -14,6 +15,7 @@ use crate::actions::App;
 use crate::config::NetworkReach;
 use crate::crypto::random;
 use crate::domain::delivery::FailedAttempt;
+use crate::domain::policy::notification::EMAIL;
 use crate::error::Error;
 use crate::outbound::Http;
 use crate::store::{DeliveryEnd, DueDelivery};
@@ -40,6 +42,7 @@ pub struct Delivery {
 struct Shared {
     app: Arc<App>,
     http: Clients,
+    reach: NetworkReach,
     reports: Mutex<Vec<LaneReport>>,
     stop: AtomicBool,
 }
@@ -92,6 +95,7 @@ impl Delivery {
                 local: Http::new(local),
                 others: Http::new(reach.clone()),
             },
+            reach: reach.clone(),
             reports: Mutex::new(Vec::new()),
             stop: AtomicBool::new(false),
         });
@@ -213,6 +217,9 @@ fn serve(shared: &Shared, batch: Batch) -> LaneReport {
 
 fn attempt(shared: &Shared, row: &DueDelivery) -> Attempt {
     let active = shared.app.active();
+    if row.channel == EMAIL {
+        return email::attempt(shared, &active.outlets, row);
+    }
     let found = active.outlets.webhooks.iter().find(|w| w.id == row.channel);
     let Some(webhook) = found else {
         return Attempt::Cancelled("the webhook is not configured any more");

@@ -4,7 +4,9 @@
 pub mod guard;
 pub mod http;
 pub mod jwks;
+pub mod smtp;
 
 pub use guard::NetworkReach;
 pub use http::{Http, OutboundFailure};
 pub use jwks::Jwks;
+pub use smtp::{Mail, MailFailure};

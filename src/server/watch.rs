@@ -93,7 +93,10 @@ impl Activity {
 /// Whether there may be something to deliver after a change.
 fn notifies(app: &App, change: &Change) -> bool {
     match change {
-        Change::Request(_) => !app.active().outlets.webhooks.is_empty(),
+        Change::Request(_) => {
+            let outlets = &app.active().outlets;
+            !outlets.webhooks.is_empty() || outlets.email.is_some()
+        }
         Change::Delivery(_) => true,
         Change::Identity(_) | Change::Configuration(_) | Change::Log(_) => false,
     }

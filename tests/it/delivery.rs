@@ -1,6 +1,7 @@
 //! Notifications reach their receivers: at least once, under one id, signed, in good time, and whatever one receiver
 //! does, no other has to wait for it.
 
+mod mail;
 mod outages;
 mod restarts;
 

@@ -1,7 +1,10 @@
 //! The keys of server.toml that say whom the server notifies: webhooks, policies for them, and Slack.
 
 use super::{CHANNELS_MAX, NAMES_MAX, RawScope, WEBHOOKS_MAX};
-use crate::settings::{RawSecret, Spanned, Text, Texts, section};
+use crate::settings::{Number, RawSecret, Spanned, Text, Texts, section};
+
+/// Highest port.
+const PORT_MAX: u64 = 65_535;
 
 section! {
     /// Who is notified of what happens, by a call; /api/webhook-deliveries shows how that goes. docs/notifications.md
@@ -34,6 +37,25 @@ section! {
         webhooks: Texts, within 0..=WEBHOOKS_MAX, shown "[]";
         /// Events as above, [] for all.
         events: Texts, within 0..=NAMES_MAX, shown "[]";
+    }
+}
+
+section! {
+    /// Mail by SMTP: requesters learn what becomes of their requests, and the approvers of a step that they are asked, as
+    /// far as [[users]] has their addresses. No default: no mail.
+    pub struct RawEmail {
+        /// Its host; a private address needs allow_networks.
+        server: Text, shown "\"smtp.example.com\"";
+        port: Number, within 1..=PORT_MAX, shown crate::config::email::PORT_DEFAULT;
+        /// starttls, tls, or none, which is for a server on this machine only.
+        security: Text, shown "\"starttls\"";
+        /// Both or neither; the password itself or a file that holds it.
+        username: Text, shown "\"dbward\"";
+        password: RawSecret, shown "\"${SMTP_PASSWORD}\"";
+        /// The sender: an address, or a name and an address.
+        from: Text, shown "\"dbward <dbward@example.com>\"";
+        /// Certificates that are trusted besides the public ones, relative to this file.
+        ca_file: Text, shown "\"smtp-ca.pem\"";
     }
 }
 

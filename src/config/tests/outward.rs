@@ -1,7 +1,7 @@
 //! Claims about webhooks, notification policies and Slack in server.toml.
 
 use super::{EXAMPLE, loads, refused, warnings};
-use crate::config::{Config, WebhookFormat};
+use crate::config::{Config, MailSecurity, WebhookFormat};
 use crate::crypto::uuid;
 use crate::domain::id::Target;
 
@@ -333,6 +333,70 @@ fn events_are_known_by_both_spellings() {
             ["request.break_glass", "request.created"]
         );
     }
+}
+
+#[test]
+fn mail_needs_a_server_a_sender_and_encryption() {
+    let section = |lines: &str| with(&format!("[email]\n{lines}\n"));
+    let good = "server = \"smtp.example.com\"\nfrom = \"dbward <a@example.com>\"\n";
+    let email = loads(&section(good)).email.unwrap();
+    assert_eq!(
+        (email.server.as_str(), email.port),
+        ("smtp.example.com", 587)
+    );
+    assert_eq!(email.security, MailSecurity::StartTls);
+    let all =
+        format!("{good}port = 465\nsecurity = \"tls\"\nusername = \"u\"\npassword = \"{SECRET}\"");
+    let config = loads(&section(&all));
+    assert_eq!(
+        config
+            .email
+            .as_ref()
+            .unwrap()
+            .credentials
+            .as_ref()
+            .unwrap()
+            .0,
+        "u"
+    );
+    assert!(!format!("{config:?}").contains(SECRET));
+    for (lines, wanted) in [
+        (
+            "from = \"a@example.com\"",
+            vec!["email.server: this key is required"],
+        ),
+        ("server = \"a\"", vec!["email.from: this key is required"]),
+        (
+            "server = \"a:25\"\nfrom = \"a@b.c\"",
+            vec!["email.server: `a:25` is not a host"],
+        ),
+        (
+            "server = \"a\"\nfrom = \"nobody\"",
+            vec!["email.from: `nobody` is not an address"],
+        ),
+        (
+            "server = \"a\"\nfrom = \"a@b.c\"\nsecurity = \"none\"",
+            vec!["email.security: `none` is for"],
+        ),
+        (
+            "server = \"a\"\nfrom = \"a@b.c\"\nusername = \"u\"",
+            vec!["email.username: a user name needs"],
+        ),
+        (
+            "server = \"a\"\nfrom = \"a@b.c\"\npassword = \"u\"",
+            vec!["email.password: a password needs"],
+        ),
+    ] {
+        let found = refused(&section(lines));
+        assert_eq!(found.len(), wanted.len(), "{found:?}");
+        assert!(found[0].contains(wanted[0]), "{found:?}");
+    }
+    are_refused(&[(
+        "[[users]]\nid = \"approver\"\nemail = \"approver\"\n",
+        vec!["users[0].email: `approver` is not an e-mail address"],
+    )]);
+    let here = "server = \"localhost\"\nfrom = \"a@b.c\"\nsecurity = \"none\"";
+    assert!(loads(&section(here)).email.is_some());
 }
 
 #[test]

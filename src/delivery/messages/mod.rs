@@ -5,10 +5,12 @@
 mod card;
 mod clip;
 mod google_chat;
+mod letter;
 mod slack;
 mod teams;
 
 use crate::config::WebhookFormat;
+pub(super) use letter::letter;
 use serde_json::{Map, Value};
 
 /// The facts of a notification, as they are stored.
@@ -34,6 +36,11 @@ impl NotificationFacts {
             fields.insert("risk_level".to_owned(), risk_level.into());
         }
         Some(NotificationFacts { fields })
+    }
+
+    /// The request it is about.
+    pub(super) fn request_id(&self) -> Option<&str> {
+        self.text("request_id")
     }
 
     fn text(&self, name: &str) -> Option<&str> {

@@ -7,7 +7,7 @@
 use super::{Finished, NewExecution, NewRequest, RequestChange, RequestRef};
 use crate::clock::Timestamp;
 use crate::domain::approval::Vote;
-use crate::domain::id::{Operation, Target};
+use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::request::{ExecutionOutcome, Status, Transition};
 use serde_json::{Map, Value};
 
@@ -22,7 +22,9 @@ pub struct Notice<'c> {
     pub request_seq: i64,
     pub target: &'c Target,
     request_id: &'c str,
-    requester: &'c str,
+    pub requester: &'c str,
+    /// Selectors of the step that waits for approval since this change.
+    pub asked: &'c [Selector],
     operation: Operation,
     status: Status,
     /// The statement as audit events show it, where the request is new.
@@ -45,9 +47,16 @@ impl RequestChange {
                 request,
                 vote,
                 total_steps,
+                approvers,
                 ..
-            }
-            | RequestChange::Approved {
+            } => Notice {
+                asked: approvers,
+                ..self
+                    .of(request)
+                    .voted(vote)
+                    .with("total_steps", *total_steps)
+            },
+            RequestChange::Approved {
                 request,
                 vote,
                 total_steps,
@@ -94,6 +103,7 @@ impl RequestChange {
             target: &request.target,
             request_id: &request.id,
             requester: &request.requester,
+            asked: &[],
             operation: request.operation,
             status: self.moved().map_or(request.status, |(_, to)| to),
             detail: None,
@@ -108,6 +118,7 @@ fn created(new: &NewRequest) -> Notice<'_> {
         target: &new.target,
         request_id: &new.id,
         requester: &new.requester,
+        asked: &new.approvers,
         operation: new.operation,
         status: new.step.to(),
         detail: new.text.redacted.as_deref(),

@@ -4,7 +4,7 @@
 //! events of the one that applies; a webhook that no policy names fires by its own events, everywhere. Policies know
 //! webhooks by their ids; where those lead, and with which secret, is not a policy.
 
-use crate::domain::id::Target;
+use crate::domain::id::{Selector, Target};
 use crate::domain::scope::{Scope, most_specific};
 use std::collections::BTreeSet;
 
@@ -31,6 +31,26 @@ pub const LICENCE_EVENTS: [&str; 2] = ["license_grace_warning", "license_downgra
 
 /// Times a delivery is tried before it is given up, as existing clients show it.
 pub const ATTEMPTS_MAX: u32 = 10;
+
+/// The channel of mail; no webhook has such an id.
+pub const EMAIL: &str = "@email";
+
+/// People who are asked by mail to approve one step, at most.
+pub const ASKED_MAX: usize = 100;
+
+/// What a requester learns by mail: what becomes of the request, also where they did nothing themselves.
+const OUTCOMES: [&str; 10] = [
+    "request.auto_approved",
+    "request.break_glass",
+    "request.approved",
+    "request.rejected",
+    "request.cancelled",
+    "request.expired",
+    "request.dispatch_timeout",
+    "execution.completed",
+    "execution.failed",
+    "execution.lost",
+];
 
 /// How long a notification may wait for its delivery, in milliseconds: a day. All tries together take some five hours;
 /// what is older waits for nobody, and would only fill the database.
@@ -119,6 +139,30 @@ pub struct Routes {
     policies: Vec<NotificationPolicy>,
     /// Webhooks that some policy names.
     named: BTreeSet<String>,
+    /// Whether requesters learn the outcome by mail.
+    mails: bool,
+    /// People who can be asked by mail.
+    people: Vec<MailedPerson>,
+}
+
+/// A person with an address, and what they are as an approver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailedPerson {
+    pub id: String,
+    /// Names of the roles they have by configuration.
+    pub roles: BTreeSet<String>,
+    pub groups: BTreeSet<String>,
+}
+
+impl MailedPerson {
+    fn is(&self, selector: &Selector) -> bool {
+        match selector {
+            Selector::Requester => false,
+            Selector::User(id) => *id == self.id,
+            Selector::Role(name) => self.roles.contains(name),
+            Selector::Group(name) => self.groups.contains(name),
+        }
+    }
 }
 
 impl Routes {
@@ -128,17 +172,52 @@ impl Routes {
             named: policies.iter().flat_map(|p| p.webhooks.clone()).collect(),
             policies: policies.to_vec(),
             webhooks,
+            mails: false,
+            people: Vec::new(),
         }
+    }
+
+    /// The same with mail to requesters, and to these people where they are asked to approve.
+    pub fn with_mail(self, people: Vec<MailedPerson>) -> Routes {
+        Routes {
+            mails: true,
+            people,
+            ..self
+        }
+    }
+
+    /// Ids of the people who are notified by mail of an event: the requester of an outcome, unless they cancelled it
+    /// themselves, and whom it asks to approve.
+    pub fn mailed<'a>(
+        &'a self,
+        event: &str,
+        requester: &'a str,
+        actor: &str,
+        asked: &[Selector],
+    ) -> Vec<&'a str> {
+        if !self.mails {
+            return Vec::new();
+        }
+        let own = event == "request.cancelled" && actor == requester;
+        if OUTCOMES.contains(&event) && !own {
+            return vec![requester];
+        }
+        self.people
+            .iter()
+            .filter(|person| person.id != requester && asked.iter().any(|s| person.is(s)))
+            .map(|person| person.id.as_str())
+            .take(ASKED_MAX)
+            .collect()
     }
 
     /// Whether nobody is notified of anything.
     pub fn is_empty(&self) -> bool {
-        self.webhooks.is_empty()
+        self.webhooks.is_empty() && !self.mails
     }
 
-    /// Whether there is a webhook of that id.
+    /// Whether there is a channel of that name: a webhook's id, or mail.
     pub fn has(&self, id: &str) -> bool {
-        self.webhooks.iter().any(|w| w.id == id)
+        (id == EMAIL && self.mails) || self.webhooks.iter().any(|w| w.id == id)
     }
 
     /// The webhooks that fire on a target, in the order of the file.
@@ -279,6 +358,46 @@ mod tests {
         }
         let never = filter(LICENCE_EVENTS[0]);
         assert!(EVENTS.iter().all(|event| !never.takes(event)));
+    }
+
+    #[test]
+    fn requesters_learn_the_outcome_and_approvers_are_asked() {
+        let person = |id: &str, role: &str, group: &str| MailedPerson {
+            id: id.to_owned(),
+            roles: [role.to_owned()].into(),
+            groups: [group.to_owned()].into(),
+        };
+        let people = vec![
+            person("ann", "dba", "x"),
+            person("bob", "y", "team"),
+            person("requester", "dba", "team"),
+        ];
+        let routes = routes(&[]).with_mail(people);
+        let dba = [Selector::Role("dba".to_owned())];
+        let team = [Selector::Group("team".to_owned())];
+        let bob = [Selector::User("bob".to_owned())];
+        for (event, actor, asked, wanted) in [
+            ("request.created", "requester", &dba[..], &["ann"][..]),
+            ("request.created", "requester", &team, &["bob"]),
+            ("step.approved", "ann", &bob, &["bob"]),
+            ("request.approved", "ann", &[], &["requester"]),
+            ("request.cancelled", "requester", &[], &[]),
+            ("request.cancelled", "admin", &[], &["requester"]),
+            ("execution.lost", "system", &[], &["requester"]),
+            ("execution.started", "agent", &[], &[]),
+        ] {
+            assert_eq!(
+                routes.mailed(event, "requester", actor, asked),
+                wanted,
+                "{event} by {actor}"
+            );
+        }
+        assert!(routes.has(EMAIL) && !Routes::default().has(EMAIL));
+        let none = Routes::default();
+        assert!(
+            none.mailed("request.approved", "requester", "ann", &[])
+                .is_empty()
+        );
     }
 
     #[test]

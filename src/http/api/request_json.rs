@@ -1,5 +1,6 @@
 //! A request as JSON: whole, and as an item of a list.
 
+use super::webhooks::{channel, webhook_id};
 use super::{excerpt, time};
 use crate::actions::awaited::NextAction;
 use crate::actions::view_requests::Detail;
@@ -8,7 +9,7 @@ use crate::domain::approval::{StepRemaining, Vote, count, current_step, is_satis
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{ExecutionOutcome, Request, Status};
 use crate::error::Error;
-use crate::store::RequestItem;
+use crate::store::{DeliveryRow, RequestItem};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -52,6 +53,7 @@ pub(super) struct RequestJson<'a> {
     cancelled_by: Option<&'a str>,
     cancel_reason: Option<&'a str>,
     policy_version: &'a str,
+    notifications: Vec<Value>,
 }
 
 impl<'a> RequestJson<'a> {
@@ -65,6 +67,7 @@ impl<'a> RequestJson<'a> {
             context_state,
             next,
             queue_hint,
+            notifications,
         } = detail;
         let workflow = text.workflow.as_ref();
         Ok(RequestJson {
@@ -109,6 +112,7 @@ impl<'a> RequestJson<'a> {
             cancelled_by: r.cancelled_by.as_deref(),
             cancel_reason: r.cancel_reason.as_deref(),
             policy_version: &r.policy_version,
+            notifications: notifications.iter().map(notification).collect(),
         })
     }
 }
@@ -133,6 +137,22 @@ pub(super) fn remaining(remaining: Option<&StepRemaining>) -> Value {
             .map(|(selector, votes)| json!({"selector": selector.to_string(), "votes": votes}))
             .collect();
     json!({"step": r.step, "votes": r.votes, "of": of, "steps_after": r.steps_after})
+}
+
+/// Who was notified, by which channel, and how that went.
+fn notification(row: &DeliveryRow) -> Value {
+    json!({
+        "delivery_id": row.id,
+        "event_type": row.event_type,
+        "channel": channel(row),
+        "webhook_id": webhook_id(row),
+        "recipient": row.recipient,
+        "status": row.status,
+        "attempts": row.attempts,
+        "last_error": row.last_error,
+        "created_at": row.created_at.rfc3339(),
+        "updated_at": row.updated_at.rfc3339(),
+    })
 }
 
 fn raw(text: &str) -> Result<&RawValue, Error> {

@@ -5,7 +5,7 @@ use crate::actions::webhooks;
 use crate::clock::Timestamp;
 use crate::config::Webhook;
 use crate::domain::actor::Caller;
-use crate::domain::policy::notification::ATTEMPTS_MAX;
+use crate::domain::policy::notification::{ATTEMPTS_MAX, EMAIL};
 use crate::http::HttpContext;
 use crate::http::params::cursor;
 use crate::http::replies;
@@ -117,10 +117,24 @@ pub fn deliveries(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -
     replies::json(200, &answer)
 }
 
+/// By what it goes: `webhook` or `email`.
+pub(super) fn channel(d: &DeliveryRow) -> &'static str {
+    match d.webhook_id.as_str() {
+        EMAIL => "email",
+        _ => "webhook",
+    }
+}
+
+pub(super) fn webhook_id(d: &DeliveryRow) -> Option<&str> {
+    (d.webhook_id != EMAIL).then_some(d.webhook_id.as_str())
+}
+
 fn delivery_json(d: &DeliveryRow) -> Value {
     json!({
         "id": d.id,
-        "webhook_id": d.webhook_id,
+        "channel": channel(d),
+        "webhook_id": webhook_id(d),
+        "recipient": d.recipient,
         "event_type": d.event_type,
         "request_id": d.request_id,
         "status": d.status,

@@ -9,6 +9,7 @@ mod json;
 mod program;
 mod server;
 mod sink;
+mod smtp;
 
 pub use agent::{Agent, ROWS, ids};
 pub use bucket::{Bucket, Mood as StoreMood, real_bucket, storage};
@@ -18,6 +19,7 @@ pub use json::golden;
 pub use program::{Program, admin_of, binary, settled};
 pub use server::{DELIVERS, OBJECTS, SHOP, Server, Temp, verified};
 pub use sink::{Manner, Sink};
+pub use smtp::{Letter, PostOffice};
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -69,6 +69,7 @@ const CRATES: &[(&str, &str)] = &[
     ("sqlparser", "src/domain/sql/"),
     ("unicode_security", "src/domain/sql/characters.rs"),
     ("ureq", "src/client/ src/outbound/"),
+    ("lettre", "src/config/email.rs src/outbound/smtp.rs"),
     ("ed25519_dalek", "src/crypto.rs"),
     ("sha2", "src/crypto.rs"),
     ("ring", "src/crypto.rs src/agent/drivers/postgres/tls.rs"),

@@ -1,0 +1,230 @@
+//! Sends mail by SMTP: one connection a mail, only to addresses that may be called.
+
+use super::guard::NetworkReach;
+use crate::config::{Email, MailSecurity};
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message, MultiPart};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::{Address, SmtpTransport, Transport};
+use std::fmt;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::time::Duration;
+
+/// Longest wait for each answer of the server.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Codes by which a server refuses us and not the mail.
+const REFUSES_SENDER: [&str; 4] = ["530", "534", "535", "538"];
+
+/// A mail to one person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// An address.
+    pub to: String,
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+    /// Unique, and the same where it is sent again.
+    pub id: String,
+    /// What all mails of one thread have in common.
+    pub thread: Option<String>,
+    /// Further header fields of ours.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// Why a mail was not sent, without the password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailFailure {
+    /// The server refuses it for good.
+    Refused(String),
+    /// The server does not accept it now.
+    NotNow(String),
+    /// The server cannot be used.
+    Unreachable(String),
+}
+
+impl fmt::Display for MailFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MailFailure::Refused(why)
+            | MailFailure::NotNow(why)
+            | MailFailure::Unreachable(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for MailFailure {}
+
+/// Sends `mail` by the server of `email`.
+///
+/// # Errors
+/// Why the server has not accepted it.
+pub fn send(email: &Email, reach: &NetworkReach, mail: &Mail) -> Result<(), MailFailure> {
+    let message = message(email, mail).map_err(MailFailure::Refused)?;
+    let reach = NetworkReach {
+        here: reach.here || email.is_here(),
+        ..reach.clone()
+    };
+    let address = resolved(email, &reach).map_err(MailFailure::Unreachable)?;
+    let transport = transport(email, address).map_err(MailFailure::Unreachable)?;
+    transport.send(&message).map(drop).map_err(|e| failure(&e))
+}
+
+/// An address of the server that may be called; it is the one that is connected.
+fn resolved(email: &Email, reach: &NetworkReach) -> Result<IpAddr, String> {
+    let found: Vec<IpAddr> = (email.server.as_str(), email.port)
+        .to_socket_addrs()
+        .map_err(|_| "the name of the mail server leads to no address".to_owned())?
+        .map(|address| address.ip())
+        .collect();
+    match found.iter().find(|ip| reach.covers(**ip)) {
+        Some(ip) => Ok(*ip),
+        None => Err(format!(
+            "{} may not be called; a private network needs `allow_networks`",
+            found.first().map(ToString::to_string).unwrap_or_default()
+        )),
+    }
+}
+
+fn transport(email: &Email, address: IpAddr) -> Result<SmtpTransport, String> {
+    let encrypted = || -> Result<TlsParameters, String> {
+        let mut tls = TlsParameters::builder(email.server.clone());
+        if let Some(file) = &email.ca_file {
+            let pem = std::fs::read(file).map_err(|e| format!("ca_file cannot be read: {e}"))?;
+            let certificate = Certificate::from_pem(&pem)
+                .map_err(|_| "ca_file holds no certificate".to_owned())?;
+            tls = tls.add_root_certificate(certificate);
+        }
+        tls.build()
+            .map_err(|_| "TLS cannot be used with this server's name".to_owned())
+    };
+    let tls = match email.security {
+        MailSecurity::None => Tls::None,
+        MailSecurity::StartTls => Tls::Required(encrypted()?),
+        MailSecurity::Tls => Tls::Wrapper(encrypted()?),
+    };
+    let mut builder = SmtpTransport::builder_dangerous(address.to_string())
+        .port(email.port)
+        .tls(tls)
+        .timeout(Some(ANSWER_TIMEOUT))
+        .hello_name(ClientId::Domain("dbward".to_owned()));
+    if let Some((name, password)) = &email.credentials {
+        builder = builder.credentials(Credentials::new(name.clone(), password.expose().to_owned()));
+    }
+    Ok(builder.build())
+}
+
+fn message(email: &Email, mail: &Mail) -> Result<Message, String> {
+    let from: Mailbox = email
+        .from
+        .parse()
+        .map_err(|_| "`from` is not an address".to_owned())?;
+    let to: Address = mail
+        .to
+        .parse()
+        .map_err(|_| "this is not an e-mail address".to_owned())?;
+    let domain = from.email.domain().to_owned();
+    let mut builder = Message::builder()
+        .from(from)
+        .to(Mailbox::new(None, to))
+        .subject(&mail.subject)
+        .message_id(Some(format!("<{}@{domain}>", mail.id)))
+        .date_now();
+    if let Some(thread) = &mail.thread {
+        let root = format!("<{thread}@{domain}>");
+        builder = builder.in_reply_to(root.clone()).references(root);
+    }
+    for (name, value) in &mail.headers {
+        let name = HeaderName::new_from_ascii((*name).to_owned()).map_err(|e| e.to_string())?;
+        builder = builder.raw_header(HeaderValue::new(name, value.clone()));
+    }
+    let parts = MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone());
+    builder.multipart(parts).map_err(|e| e.to_string())
+}
+
+fn failure(error: &lettre::transport::smtp::Error) -> MailFailure {
+    let code = error.status().map(|code| code.to_string());
+    let refuses_sender = code
+        .as_deref()
+        .is_some_and(|code| REFUSES_SENDER.contains(&code));
+    let text = format!("mail: {error}");
+    if refuses_sender {
+        MailFailure::Unreachable(text)
+    } else if error.is_permanent() {
+        MailFailure::Refused(text)
+    } else if error.is_transient() {
+        MailFailure::NotNow(text)
+    } else if error.is_timeout() {
+        MailFailure::Unreachable("the mail server does not answer in time".to_owned())
+    } else {
+        // Its causes say more than it does.
+        let mut text = text;
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            text = format!("mail: {cause}");
+            source = cause.source();
+        }
+        MailFailure::Unreachable(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn email(server: &str) -> Email {
+        Email {
+            server: server.to_owned(),
+            port: 25,
+            security: MailSecurity::StartTls,
+            credentials: None,
+            from: "dbward <dbward@example.com>".to_owned(),
+            ca_file: None,
+        }
+    }
+
+    fn mail() -> Mail {
+        Mail {
+            to: "requester@example.com".to_owned(),
+            subject: "Approved\r\nBcc: x@example.com".to_owned(),
+            text: "text".to_owned(),
+            html: "<p>text</p>".to_owned(),
+            id: "wd-1".to_owned(),
+            thread: Some("request-7".to_owned()),
+            headers: vec![("Auto-Submitted", "auto-generated".to_owned())],
+        }
+    }
+
+    #[test]
+    fn only_addresses_that_may_be_called_are() {
+        let strict = NetworkReach::default();
+        for server in ["10.0.0.1", "169.254.169.254", "127.0.0.1", "localhost"] {
+            let refused = resolved(&email(server), &strict).unwrap_err();
+            assert!(refused.contains("may not be called"), "{server}: {refused}");
+        }
+        assert!(resolved(&email("1.1.1.1"), &strict).is_ok());
+    }
+
+    #[test]
+    fn a_mail_has_its_id_and_its_thread_and_no_field_that_a_subject_adds() {
+        let written = message(&email("smtp.example.com"), &mail())
+            .unwrap()
+            .formatted();
+        let text = String::from_utf8(written).unwrap();
+        for line in [
+            "Message-ID: <wd-1@example.com>",
+            "References: <request-7@example.com>",
+            "Auto-Submitted: auto-generated",
+            "To: requester@example.com",
+        ] {
+            assert!(text.contains(line), "no {line} in {text}");
+        }
+        assert!(!text.contains("\nBcc:"), "{text}");
+        let lost = Mail {
+            to: "nobody".to_owned(),
+            ..mail()
+        };
+        assert!(message(&email("smtp.example.com"), &lost).is_err());
+    }
+}

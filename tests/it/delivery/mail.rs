@@ -1,0 +1,205 @@
+//! Mail: requesters learn the outcome, approvers that they are asked, and a request shows who was notified and how that
+//! went.
+
+use super::{UPDATE, deliveries};
+use crate::support::{DELIVERS, Letter, PostOffice, SHOP, Server, eventually};
+use serde_json::{Value, json};
+
+/// People with addresses; `approver-two` has none.
+const PEOPLE: &str = "[[users]]\nid = \"requester\"\nemail = \"requester@example.com\"\n\
+    [[users]]\nid = \"approver\"\nemail = \"approver@example.com\"\n\
+    [[users]]\nid = \"approver-two\"\n";
+
+fn server(post: &PostOffice) -> Server {
+    let public = "public_url = \"https://dbward.example.com\"\n";
+    Server::with(&format!(
+        "{public}{SHOP}{PEOPLE}{DELIVERS}{}",
+        post.section()
+    ))
+}
+
+/// `to: subject` of every mail, oldest first.
+fn sent(post: &PostOffice) -> Vec<String> {
+    let subject = |letter: &Letter| field(letter, "Subject");
+    post.letters()
+        .iter()
+        .map(|letter| format!("{}: {}", letter.to, subject(letter)))
+        .collect()
+}
+
+fn field(letter: &Letter, name: &str) -> String {
+    let start = format!("{name}: ");
+    let line = letter.text.lines().find_map(|l| l.strip_prefix(&start));
+    line.unwrap_or_default().to_owned()
+}
+
+#[test]
+fn approvers_are_asked_and_the_requester_learns_the_outcome() {
+    let post = PostOffice::start();
+    let s = server(&post);
+    let request = s.requester().submit("production", UPDATE);
+    eventually("asked", || post.letters().len() == 1);
+    s.approver().approve(&request).is(200);
+    eventually("the outcome", || post.letters().len() == 2);
+    s.requester().cancel(&request).is(200);
+    let other = s.requester().submit("production", UPDATE);
+    eventually("asked again", || post.letters().len() == 3);
+    s.approver().reject(&other).is(200);
+    eventually("the other outcome", || post.letters().len() == 4);
+    assert_eq!(
+        sent(&post),
+        [
+            "approver@example.com: [dbward] Approval needed: shop/production",
+            "requester@example.com: [dbward] Approved: shop/production",
+            // Nobody is notified of what they did themselves.
+            "approver@example.com: [dbward] Approval needed: shop/production",
+            "requester@example.com: [dbward] Rejected: shop/production",
+        ]
+    );
+    let [asked, approved, ..] = &post.letters()[..] else {
+        panic!()
+    };
+    // One thread a request, one id a notification.
+    let thread = format!("<request-{}@example.com>", request.id);
+    assert_eq!(field(asked, "References"), thread);
+    assert_eq!(field(approved, "References"), thread);
+    assert_ne!(field(asked, "Message-ID"), field(approved, "Message-ID"));
+    assert_eq!(field(asked, "Auto-Submitted"), "auto-generated");
+    let plain = asked.text.replace("=\r\n", "");
+    assert!(plain.contains(&format!(
+        "https://dbward.example.com/requests/{}",
+        request.id
+    )));
+    assert!(plain.contains("you may approve the request"));
+    assert!(plain.contains("text/html"));
+    assert!(!plain.contains("a secret name"), "{plain}");
+}
+
+#[test]
+fn every_outcome_reaches_the_requester_also_where_nobody_acts() {
+    let post = PostOffice::start();
+    let s = server(&post);
+    let requester = s.requester();
+    let agent = s.agent("agent-1");
+    let to_requester = || -> Vec<String> {
+        let own = |line: &String| line.starts_with("requester@");
+        let mut sent: Vec<String> = sent(&post).into_iter().filter(own).collect();
+        sent.iter_mut().for_each(|line| {
+            *line = line.replace("requester@example.com: [dbward] ", "");
+        });
+        sent
+    };
+    // Approved without anybody, lost with its agent.
+    agent.claim(&requester.submit("development", UPDATE).id);
+    s.turn(301);
+    // Nobody takes it.
+    requester.submit("development", UPDATE);
+    s.turn(301);
+    // Nobody decides.
+    requester.submit("production", UPDATE);
+    s.turn(86_401);
+    // Cancelled too late.
+    let running = requester.submit("development", UPDATE);
+    let claim = agent.claim(&running.id);
+    requester.cancel(&running).is(200);
+    agent.succeed(&claim.execution, crate::support::ROWS);
+    eventually("all", || to_requester().len() >= 8);
+    for wanted in [
+        "Approved automatically: shop/development",
+        "Execution lost: its outcome is unknown: shop/development",
+        "No agent took it in time: shop/development",
+        "Expired: shop/production",
+        "Committed although it had been cancelled: shop/development",
+    ] {
+        assert!(
+            to_requester().contains(&wanted.to_owned()),
+            "no {wanted} in {:#?}",
+            to_requester()
+        );
+    }
+}
+
+#[test]
+fn a_request_shows_who_was_notified_and_why_somebody_was_not() {
+    let post = PostOffice::start();
+    let s = server(&post);
+    post.refuse(Some("550 no such user here"));
+    let request = s.requester().submit("production", UPDATE);
+    eventually("dead", || deliveries(&s, "status=dead").len() == 1);
+    post.refuse(Some("451 try again later"));
+    s.approver().approve(&request).is(200);
+    eventually("an attempt", || {
+        deliveries(&s, "status=pending")
+            .iter()
+            .any(|d| d["attempts"] == 1)
+    });
+    let shown = |id: &str| -> Vec<Value> {
+        s.admin()
+            .get(&format!("/api/requests/{id}"))
+            .is(200)
+            .list("notifications")
+    };
+    let [approved, asked] = &shown(&request.id)[..] else {
+        panic!()
+    };
+    assert_eq!(
+        (
+            &asked["channel"],
+            &asked["recipient"],
+            &asked["status"],
+            &asked["webhook_id"]
+        ),
+        (
+            &json!("email"),
+            &json!("approver"),
+            &json!("dead"),
+            &Value::Null
+        )
+    );
+    assert!(
+        asked["last_error"]
+            .as_str()
+            .unwrap()
+            .contains("no such user here")
+    );
+    assert_eq!(
+        (&approved["recipient"], &approved["status"]),
+        (&json!("requester"), &json!("pending"))
+    );
+    post.refuse(None);
+    let stranger = s.person("stranger", &["developer"]);
+    let other = stranger.submit("production", UPDATE);
+    s.approver().reject(&other).is(200);
+    eventually("cancelled", || {
+        deliveries(&s, "status=cancelled").len() == 1
+    });
+    let outcome = &shown(&other.id)[0];
+    assert_eq!(
+        outcome["last_error"],
+        "no e-mail address of this person is known"
+    );
+    s.turn_only(10);
+    eventually("the outcome", || {
+        post.letters()
+            .iter()
+            .any(|l| l.to == "requester@example.com")
+    });
+}
+
+#[test]
+fn nobody_who_is_suspended_gets_mail() {
+    let post = PostOffice::start();
+    let s = server(&post);
+    let _ = (s.requester(), s.approver());
+    s.admin().poke("/api/users/approver/suspend").is(200);
+    s.person("approver-two", &["readonly"]);
+    s.requester().submit("production", UPDATE);
+    eventually("cancelled", || {
+        deliveries(&s, "status=cancelled").len() == 1
+    });
+    assert_eq!(
+        deliveries(&s, "")[0]["last_error"],
+        "the person is suspended"
+    );
+    assert!(post.letters().is_empty());
+}
