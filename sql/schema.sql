@@ -202,7 +202,7 @@ CREATE TABLE requests (
     cancel_reason          TEXT,
     -- When the clock next has something to do with it.
     due_at_ms              INTEGER, dialect TEXT NOT NULL DEFAULT 'unknown'
-    CHECK (dialect IN ('postgresql', 'mysql', 'sqlite', 'any', 'unknown')),
+    CHECK (dialect IN ('postgresql', 'mysql', 'sqlite', 'any', 'unknown')), corrupt_seq INTEGER,
     FOREIGN KEY (id, status, audit_seq) REFERENCES audit_events (request_id, to_status, seq)
 ) STRICT;
 
@@ -249,7 +249,7 @@ CREATE TABLE request_texts (
     share_with_json         TEXT NOT NULL CHECK (json_valid(share_with_json)),
     fingerprint             TEXT NOT NULL,
     redacted                TEXT
-) STRICT;
+, salt BLOB CHECK (length(salt) = 32)) STRICT;
 
 CREATE TRIGGER request_texts_insert BEFORE INSERT ON request_texts
 WHEN EXISTS (SELECT 1 FROM request_texts WHERE request_seq = NEW.request_seq)
@@ -739,3 +739,10 @@ BEFORE UPDATE OF id, subject_type, status, source, slack_user_id, created_at_ms,
     audit_seq ON users
 WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <= OLD.audit_seq OR NEW.id IS NOT OLD.id
 BEGIN SELECT RAISE(ABORT, 'user changed without its audit event'); END;
+
+CREATE TRIGGER requests_frozen BEFORE UPDATE OF corrupt_seq ON requests
+WHEN OLD.corrupt_seq IS NOT NULL
+  OR NEW.corrupt_seq IS NOT (SELECT max(seq) FROM audit_events)
+  OR 'request.corrupt' IS NOT (SELECT event_type FROM audit_events WHERE seq = NEW.corrupt_seq)
+  OR NEW.id IS NOT (SELECT request_id FROM audit_events WHERE seq = NEW.corrupt_seq)
+BEGIN SELECT RAISE(ABORT, 'request frozen without its audit event'); END;

@@ -52,6 +52,7 @@ pub fn approve(
         if let Err(error) = may_learn_status(&caller, &request, workflow.as_ref(), &votes) {
             return refuse(&cx, &caller, &request, error);
         }
+        request.ensure_intact()?;
         request.ensure_seen(seen.as_deref())?;
         let pending = request.pending(now)?.map_err(|refusal| refusal.error())?;
         let workflow = workflow.ok_or_else(|| without_workflow(&request))?;
@@ -145,12 +146,14 @@ fn book(
     let total_steps = request.total_steps;
     let reference = RequestRef::from(request);
     let done = current >= total_steps;
+    let approvals = votes.iter().filter(|v| v.action == VoteAction::Approve);
     let change = if done {
         RequestChange::Approved {
             request: reference,
             vote,
             step: pending.approve(),
             total_steps,
+            votes: approvals.count(),
             approval_expires_at: now.plus_secs(ttl_secs),
             created_at: request.created_at,
         }

@@ -34,6 +34,7 @@ pub fn cancel(
         if let Err(error) = allowed {
             return refuse_verb(&cx, &caller, &request, VERB, error);
         }
+        request.ensure_intact()?;
         request.ensure_seen(seen.as_deref())?;
         let step = request.cancel().map_err(|refusal| refusal.error())?;
         let change = RequestChange::Cancelled {

@@ -11,7 +11,7 @@ use crate::domain::permission::Permission;
 use crate::domain::policy::execution::ROWS_MAX;
 use crate::domain::request::{Request, State, Status};
 use crate::error::Error;
-use crate::store::{AgentRow, Verdict, View};
+use crate::store::{AgentRow, ExecutionRow, Verdict, View};
 use std::sync::Arc;
 
 /// Longest claim key, in bytes.
@@ -39,7 +39,8 @@ pub struct Claimed {
 ///
 /// # Errors
 /// 503 while draining; 404 for an agent that never polled or an unknown request; 403 `forbidden`; 409 `conflict`,
-/// `dialect_mismatch`, `dialect_changed`; 422 `database_not_registered`.
+/// `dialect_mismatch`, `dialect_changed`, `corrupt` for a request that is not proved by the audit log; 422
+/// `database_not_registered`.
 pub fn claim(
     app: &Arc<App>,
     caller: &Caller,
@@ -48,13 +49,7 @@ pub fn claim(
 ) -> Result<Claimed, Error> {
     caller.require(Permission::AgentClaim)?;
     app.accepting()?;
-    if let Some(key) = &claim_key
-        && (key.is_empty() || key.len() > CLAIM_KEY_BYTES_MAX || key.chars().any(char::is_control))
-    {
-        return Err(Error::invalid(format!(
-            "claim_key must have 1 to {CLAIM_KEY_BYTES_MAX} bytes and no control characters"
-        )));
-    }
+    check_key(claim_key.as_deref())?;
     let agent = app
         .store
         .agent(&caller.subject)
@@ -65,8 +60,16 @@ pub fn claim(
         if let Err(error) = is_its_own(&caller, &agent, &request) {
             return refuse_verb(&cx, &caller, &request, VERB, error);
         }
-        if let Some(claimed) = again(view, &agent, &request, claim_key.as_deref())? {
-            return Ok(Verdict::Same(claimed));
+        request.ensure_intact()?;
+        // Before each signature, and before the text is handed out again: a file can be edited under a running server.
+        if matches!(request.status, Status::Dispatched | Status::Running)
+            && let Some(what) = view.unproven(&request)?
+        {
+            return Ok(frozen(&request, what));
+        }
+        if let Some(execution) = again(view, &agent, &request, claim_key.as_deref())? {
+            let text = view.request_text(&request)?;
+            return Ok(Verdict::Same(claimed_again(request, text, execution)));
         }
         let State::Dispatched(dispatched) = request.state()? else {
             return Err(Error::conflict(
@@ -108,6 +111,21 @@ pub fn claim(
     })
 }
 
+fn check_key(key: Option<&str>) -> Result<(), Error> {
+    match key {
+        Some(key)
+            if key.is_empty()
+                || key.len() > CLAIM_KEY_BYTES_MAX
+                || key.chars().any(char::is_control) =>
+        {
+            Err(Error::invalid(format!(
+                "claim_key must have 1 to {CLAIM_KEY_BYTES_MAX} bytes and no control characters"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refuses what the agent's token is not for, and what it does not serve or run by its own account.
 fn is_its_own(caller: &Caller, agent: &AgentRow, request: &Request) -> Result<(), Error> {
     let target = &request.target;
@@ -144,7 +162,7 @@ fn again(
     agent: &AgentRow,
     request: &Request,
     key: Option<&str>,
-) -> Result<Option<Claimed>, Error> {
+) -> Result<Option<ExecutionRow>, Error> {
     if request.status != Status::Running || key.is_none() {
         return Ok(None);
     }
@@ -155,18 +173,32 @@ fn again(
     let same = execution.agent_id == agent.id
         && execution.claim_key.as_deref() == key
         && !execution.lease.heartbeat_received;
-    if !same {
-        return Ok(None);
-    }
-    Ok(Some(Claimed {
-        text: view.request_text(request)?,
-        request: request.clone(),
+    Ok(same.then_some(execution))
+}
+
+fn claimed_again(request: Request, text: RequestText, execution: ExecutionRow) -> Claimed {
+    Claimed {
+        text,
+        request,
         execution_id: execution.id,
         token_json: execution.token_json,
         statement_timeout_secs: execution.statement_timeout_secs,
         max_rows: execution.max_rows,
         lease_until: execution.lease.until,
-    }))
+    }
+}
+
+/// What is stored is not what was asked for or approved: nothing is signed, and nothing is done with it any more.
+fn frozen(request: &Request, what: &'static str) -> Verdict<Claimed> {
+    log::error!(
+        "request {} is corrupt: its {what} differ from the audit log",
+        request.id
+    );
+    let change = RequestChange::Corrupted {
+        request: RequestRef::from(request),
+        what,
+    };
+    Verdict::Refuse(change.into(), request.corrupt_error())
 }
 
 fn execution(

@@ -8,7 +8,7 @@ use super::eligible;
 use super::schemas::CachedSnapshot;
 use super::{Active, App, dialects, migrations, note};
 use crate::clock::Timestamp;
-use crate::crypto::{hex, sha256_fields, sha256_hex, uuid};
+use crate::crypto::{hex, random, sha256_fields, sha256_hex, uuid};
 use crate::domain::actor::Caller;
 use crate::domain::audit::Redaction;
 use crate::domain::change::{
@@ -324,6 +324,7 @@ fn write(
         expires_at: None,
         approval_expires_at: None,
         text,
+        salt: random(),
     };
     let dispatch = decision.opening.dispatch();
     let passed = decision.passed;

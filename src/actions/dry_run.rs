@@ -85,10 +85,13 @@ pub fn finish(
 
 fn may(app: &App, caller: &Caller, id: &str) -> Result<(), Error> {
     caller.require(Permission::AgentPoll)?;
-    let (target, fact) = app
-        .store
-        .read(|view| view.find_dry_run(id))?
-        .ok_or_else(|| Error::not_found("dry run", id))?;
+    let (target, fact) = app.store.read(|view| {
+        let (target, fact, request) = view
+            .find_dry_run(id)?
+            .ok_or_else(|| Error::not_found("dry run", id))?;
+        view.request(&request)?.ensure_intact()?;
+        Ok((target, fact))
+    })?;
     let serves = app
         .store
         .agent(&caller.subject)

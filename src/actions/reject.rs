@@ -38,6 +38,7 @@ pub fn reject(
                 return refuse_verb(&cx, &caller, &request, VERB, error);
             }
         }
+        request.ensure_intact()?;
         request.ensure_seen(seen.as_deref())?;
         let pending = request.pending(now)?.map_err(|refusal| refusal.error())?;
         let workflow = workflow.ok_or_else(|| without_workflow(&request))?;

@@ -52,6 +52,7 @@ pub fn resume(
         if let Err(error) = owner_may(&caller, &request, Permission::RequestResume) {
             return refuse_verb(&cx, &caller, &request, VERB, error);
         }
+        request.ensure_intact()?;
         request.ensure_seen(seen.as_deref())?;
         // What the last vote has dispatched already needs nobody to do it again.
         if matches!(request.status, Status::Dispatched | Status::Running)

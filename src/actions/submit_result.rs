@@ -160,7 +160,11 @@ fn record(
     // A look before the object is written; the same is asked again inside the transaction.
     let (request, execution, share_with) = app.store.read(|view| {
         let (request, execution) = load(view, caller, execution_id)?;
-        let share_with = view.request_text(&request)?.share_with;
+        // What is reported of a corrupt request is evidence; whom it was shared with is not known any more.
+        let share_with = match request.corrupt {
+            true => Vec::new(),
+            false => view.request_text(&request)?.share_with,
+        };
         Ok((request, execution, share_with))
     })?;
     if let Some(reported) = repeated(&request, &execution, &report_sha256)? {

@@ -86,6 +86,7 @@ fn of_request(change: &RequestChange) -> Vec<(String, WakeMode)> {
         RequestChange::DispatchTimedOut { request: r, .. }
         | RequestChange::ExecutionStarted { request: r, .. }
         | RequestChange::ExecutionFinished { request: r, .. }
+        | RequestChange::Corrupted { request: r, .. }
         | RequestChange::ExecutionLost { request: r, .. } => vec![(request(&r.id), WakeMode::All)],
         RequestChange::DdlPassed(_) | RequestChange::ResultCorrupt { .. } => Vec::new(),
     }

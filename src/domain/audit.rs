@@ -130,6 +130,11 @@ impl AuditEntry {
             self.metadata.insert("from_status".into(), from.into());
             self.metadata.insert("to_status".into(), to.into());
         }
+        // The rows of a request and of its votes name the token: the log does, too.
+        if self.category == "approval" {
+            self.metadata
+                .insert("actor_token_id".into(), actor.token_id.clone().into());
+        }
         if let Some(call) = &origin.http_request_id {
             self.metadata
                 .insert("http_request_id".into(), call.clone().into());

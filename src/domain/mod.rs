@@ -1,9 +1,11 @@
 //! The rules: pure functions and the values they work on. No clock, no I/O, no order that depends on a hash map.
 
+pub mod accounts;
 pub mod actor;
 pub mod approval;
 pub mod audit;
 pub mod change;
+pub mod commitment;
 pub mod decision;
 pub mod delivery;
 pub mod dialect;

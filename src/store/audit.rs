@@ -1,5 +1,6 @@
 //! The audit log: appending to the chain, its checkpoints, and the list.
 
+use super::live::last_event;
 use super::{AuditKeys, Store, View, corrupt, db};
 use crate::clock::Timestamp;
 use crate::crypto::uuid_at;
@@ -319,6 +320,30 @@ impl View<'_> {
             .map_err(db)
     }
 
+    /// An event whose hash is that of its fields, and is named by the event after it. Its columns agree with what is
+    /// hashed.
+    pub(super) fn proved_event(&self, seq: i64) -> Result<Option<EventRow>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS}, (SELECT n.prev_hash FROM audit_events n WHERE n.seq = a.seq + 1) FROM audit_events a \
+             WHERE a.seq = ?1"
+        );
+        let found: Option<(EventRow, Option<String>)> = self
+            .connection
+            .prepare_cached(&sql)
+            .and_then(|mut s| {
+                s.query_row([seq], |r| Ok((read_event(r)?, r.get(25)?)))
+                    .optional()
+            })
+            .map_err(db)?;
+        Ok(found
+            .filter(|(row, next)| {
+                row.event.hash() == row.hash
+                    && next.as_ref().is_none_or(|prev| *prev == row.hash)
+                    && Timestamp::parse(&row.event.created_at) == Some(row.at)
+            })
+            .map(|(row, _)| row))
+    }
+
     /// The newest event up to number `max` that says it is a checkpoint.
     pub(super) fn last_checkpoint(&self, max: i64) -> Result<Option<EventRow>, Error> {
         let sql = format!(
@@ -349,6 +374,26 @@ impl View<'_> {
 }
 
 impl Store {
+    /// Whether the audit log ends where this process left it.
+    pub(super) fn still_our_chain(&self, connection: &Connection) -> Result<(), Error> {
+        let found = last_event(connection)?;
+        let ours = self.chain_end.lock().unwrap_or_else(|e| e.into_inner());
+        match found == *ours {
+            true => Ok(()),
+            false => Err(Error::bug(format!(
+                "the audit log was changed under the running server: it ends at event {}, and ours is {}",
+                found.0, ours.0
+            ))),
+        }
+    }
+
+    /// Remembers where the audit log ends, after a COMMIT of ours.
+    pub(super) fn remember_chain_end(&self, connection: &Connection) {
+        if let Ok(end) = last_event(connection) {
+            *self.chain_end.lock().unwrap_or_else(|e| e.into_inner()) = end;
+        }
+    }
+
     /// Signs a checkpoint if an hour has passed since the last one and something happened.
     pub fn checkpoint_audit(self: &std::sync::Arc<Self>) -> Result<(), Error> {
         let store = std::sync::Arc::clone(self);

@@ -336,6 +336,11 @@ impl Store {
             }
             return;
         }
+        if let Err(e) = self.still_our_chain(connection) {
+            // Another process wrote into the file: to go on would be to sign what it wrote.
+            (self.fatal)(&e.to_string());
+            return give_up(connection, batch, "the audit log is not the one we wrote");
+        }
         // Read once for the whole batch, after the lock: waiting cannot make it stale, and all agree on it.
         let now = self.clock.now();
         let sums = self.live.sums();
@@ -360,6 +365,7 @@ impl Store {
         match execute(connection, "COMMIT") {
             Ok(()) => {
                 *self.routes.lock().unwrap_or_else(|e| e.into_inner()) = routes;
+                self.remember_chain_end(connection);
                 self.complete_checkpoint_file(connection);
                 let changes: usize = batch.iter().map(|job| job.changes().len()).sum();
                 self.commits.batches.fetch_add(1, Ordering::Relaxed);

@@ -10,7 +10,8 @@ use rusqlite::{Connection, OptionalExtension};
 use std::path::Path;
 
 /// Shows `each` every decision recorded in the database file at `path` since that time, and the policies that decided;
-/// `None` where these are not kept or cannot be read. Holds one decision and one set of policies at a time.
+/// `None` where these are not kept or cannot be read. Corrupt requests are left out: their facts are not those that were
+/// decided on. Holds one decision and one set of policies at a time.
 ///
 /// # Errors
 /// `internal` when the file cannot be read.
@@ -26,7 +27,7 @@ pub fn each_decision(
             "SELECT r.id, r.operation, r.risk_level, r.policy_version, t.facts_json, t.trace_json, t.workflow_json, \
              (SELECT e.to_status FROM audit_events e WHERE e.request_id = r.id AND e.from_status = 'new') \
              FROM requests r LEFT JOIN request_texts t ON t.request_seq = r.seq \
-             WHERE r.created_at_ms >= ?1 ORDER BY r.seq",
+             WHERE r.created_at_ms >= ?1 AND r.corrupt_seq IS NULL ORDER BY r.seq",
         )
         .map_err(db)?;
     let mut rows = statement.query([since.0]).map_err(db)?;

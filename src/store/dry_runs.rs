@@ -54,7 +54,8 @@ impl View<'_> {
             .connection
             .prepare_cached(
                 "SELECT j.id, r.id, j.sql_text, r.dialect FROM dry_run_jobs j JOIN requests r ON r.seq = j.request_seq \
-                 WHERE j.status = 'pending' AND r.status = 'pending' AND j.database_name = ?1 AND j.environment = ?2 \
+                 WHERE j.status = 'pending' AND r.status = 'pending' AND r.corrupt_seq IS NULL \
+                 AND j.database_name = ?1 AND j.environment = ?2 \
                  AND r.dialect IN ('any', ?4) ORDER BY j.created_at_ms LIMIT ?3",
             )
             .and_then(|mut s| {
@@ -80,12 +81,12 @@ impl View<'_> {
             .collect()
     }
 
-    /// Where a job's statement belongs, and the dialect that it was read in.
-    pub fn find_dry_run(&self, id: &str) -> Result<Option<(Target, DialectFact)>, Error> {
-        let found: Option<(Target, String)> = self
+    /// Where a job's statement belongs, the dialect that it was read in, and the id of its request.
+    pub fn find_dry_run(&self, id: &str) -> Result<Option<(Target, DialectFact, String)>, Error> {
+        let found: Option<(Target, String, String)> = self
             .connection
             .prepare_cached(
-                "SELECT j.database_name, j.environment, r.dialect FROM dry_run_jobs j \
+                "SELECT j.database_name, j.environment, r.dialect, r.id FROM dry_run_jobs j \
                  JOIN requests r ON r.seq = j.request_seq WHERE j.id = ?1",
             )
             .and_then(|mut s| {
@@ -94,13 +95,13 @@ impl View<'_> {
                         database: r.get(0)?,
                         environment: r.get(1)?,
                     };
-                    Ok((target, r.get(2)?))
+                    Ok((target, r.get(2)?, r.get(3)?))
                 })
                 .optional()
             })
             .map_err(db)?;
         found
-            .map(|(target, fact)| Ok((target, requests::dialect(&fact, id)?)))
+            .map(|(target, fact, request)| Ok((target, requests::dialect(&fact, id)?, request)))
             .transpose()
     }
 

@@ -53,6 +53,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0011_descent",
         include_str!("../../sql/migrations/0011_descent.sql"),
     ),
+    (
+        "0012_commitments",
+        include_str!("../../sql/migrations/0012_commitments.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

@@ -18,6 +18,7 @@ mod identities;
 mod live;
 mod migrate;
 mod outbox;
+mod proof;
 mod request_lists;
 mod requests;
 mod results;
@@ -134,6 +135,9 @@ pub struct Store {
     fatal: Fatal,
     commits: commit::CommitCounts,
     checkpoint_file: Mutex<Option<checkpoint_file::CheckpointFile>>,
+    /// Number and hash of the last event that this process committed or found at its start; only the holder of the
+    /// connection changes it.
+    chain_end: Mutex<(i64, String)>,
 }
 
 /// A view of the database inside one transaction, or between transactions. Reads only.
@@ -185,6 +189,7 @@ impl Store {
         migrate::migrate(&mut connection, path, clock.now())?;
         let baseline_due = live::settle(&connection, &live, proof)?;
         let instance = live::instance(&connection)?;
+        let chain_end = live::last_event(&connection)?;
         let store = Arc::new(Store {
             connection: Mutex::new(connection),
             queue: Arc::default(),
@@ -199,6 +204,7 @@ impl Store {
             fatal,
             commits: commit::CommitCounts::default(),
             checkpoint_file: Mutex::new(None),
+            chain_end: Mutex::new(chain_end),
         });
         let (queue, weak) = (Arc::clone(&store.queue), Arc::downgrade(&store));
         let writer = std::thread::Builder::new()

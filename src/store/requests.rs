@@ -18,9 +18,10 @@ pub(super) const COLUMNS: &str = "r.seq, r.id, r.requester, r.database_name, r.e
      r.created_at_ms, r.updated_at_ms, r.resolved_at_ms, r.expires_at_ms, r.approved_at_ms, \
      r.approval_expires_at_ms, r.dispatched_from, r.dispatch_deadline_ms, r.first_completed_at_ms, \
      r.executions_finished, r.executions_lost, r.execution_id, r.claimed_by, r.cancelled_by, r.cancel_reason, \
-     x.status, x.outcome, x.outcome_unproven, r.dialect";
+     x.status, x.outcome, x.outcome_unproven, r.dialect, \
+     r.corrupt_seq IS NOT NULL";
 /// How many columns that are.
-pub(super) const COLUMN_COUNT: usize = 34;
+pub(super) const COLUMN_COUNT: usize = 35;
 /// What they are read from, besides `requests r`.
 pub(super) const LAST_EXECUTION: &str = "LEFT JOIN executions x ON x.id = r.execution_id";
 
@@ -167,6 +168,7 @@ impl View<'_> {
             .connection
             .prepare_cached(
                 "SELECT k.fingerprint, r.id FROM idempotency_keys k JOIN requests r ON r.seq = k.request_seq \
+                 AND r.requester = k.requester \
                  WHERE k.requester = ?1 AND k.key = ?2",
             )
             .and_then(|mut s| {
@@ -224,7 +226,8 @@ impl View<'_> {
     pub fn cancellable_of(&self, requester: &str, limit: u32) -> Result<Vec<Request>, Error> {
         let sql = format!(
             "SELECT {COLUMNS} FROM requests r {LAST_EXECUTION} WHERE r.requester = ?1 AND r.status IN ('pending', 'approved', \
-             'auto_approved', 'break_glass', 'dispatched', 'running', 'execution_lost') ORDER BY r.seq LIMIT ?2"
+             'auto_approved', 'break_glass', 'dispatched', 'running', 'execution_lost') AND r.corrupt_seq IS NULL \
+             ORDER BY r.seq LIMIT ?2"
         );
         self.requests(
             &sql,
@@ -240,7 +243,7 @@ impl View<'_> {
         limit: u32,
     ) -> Result<Vec<DispatchedJob>, Error> {
         const SQL: &str = "SELECT r.id, r.requester, r.operation, r.seq, r.audit_seq, r.dialect FROM requests r \
-            WHERE r.status = 'dispatched' AND r.database_name = ?1 AND r.environment = ?2 \
+            WHERE r.status = 'dispatched' AND r.corrupt_seq IS NULL AND r.database_name = ?1 AND r.environment = ?2 \
             ORDER BY r.audit_seq LIMIT ?3";
         let rows: Vec<(DispatchedJob, String, String)> = self
             .connection
@@ -371,6 +374,7 @@ pub(super) fn read_request(row: &Row) -> Result<Request, Error> {
             cancel_reason: row.get(29)?,
             outcome: None,
             outcome_unproven: row.get::<_, Option<bool>>(32)?.unwrap_or(false),
+            corrupt: row.get(34)?,
         };
         let texts = (row.get(5)?, row.get(6)?, row.get(21)?, row.get(33)?);
         Ok((request, texts.0, texts.1, texts.2, texts.3))

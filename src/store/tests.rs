@@ -93,6 +93,7 @@ fn new_request(view: &View, opening: Opening) -> Result<NewRequest, Error> {
             fingerprint: "f".into(),
             redacted: None,
         },
+        salt: [7; 32],
     })
 }
 
@@ -343,6 +344,34 @@ fn a_database_of_another_program_is_refused_untouched() {
     let refused = Store::open(&path, Clock::system(), keys(), Arc::new(|_| ()));
     assert!(refused.is_err_and(|e| e.to_string().contains("not made by this program")));
     assert_eq!(std::fs::read(&path).unwrap()[100..], before[100..]);
+}
+
+#[test]
+fn events_that_another_process_appended_are_never_signed() {
+    let temp = temp();
+    drop(open(&temp));
+    let fatal = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&fatal);
+    let store = Store::open(
+        &temp.0.join("dbward.db"),
+        Clock::system(),
+        keys(),
+        Arc::new(move |_| {
+            seen.fetch_add(1, Ordering::SeqCst);
+        }),
+    )
+    .unwrap();
+    create(&store).unwrap();
+    let raw = Connection::open(temp.0.join("dbward.db")).unwrap();
+    raw.execute_batch(
+        "CREATE TEMP TABLE copied AS SELECT * FROM audit_events ORDER BY seq DESC LIMIT 1; \
+         UPDATE copied SET seq = seq + 1, id = 'forged', prev_hash = event_hash, from_status = NULL, \
+         to_status = NULL, metadata_json = '{}'; INSERT INTO audit_events SELECT * FROM copied",
+    )
+    .unwrap();
+    let refused = create(&store).unwrap_err();
+    assert_eq!(refused.status(), 503);
+    assert_eq!(fatal.load(Ordering::SeqCst), 1);
 }
 
 #[test]

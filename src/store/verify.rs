@@ -244,6 +244,7 @@ fn moves_differ(
              WHERE a.to_status IS NOT NULL AND a.seq > ?1 AND NOT EXISTS (SELECT 1 FROM audit_events b \
              WHERE b.request_id = a.request_id AND b.to_status IS NOT NULL AND b.seq > a.seq) \
              AND (r.status IS NOT a.to_status OR r.audit_seq IS NOT a.seq) \
+             AND a.request_id NOT IN (SELECT request_id FROM audit_events WHERE event_type = 'request.corrupt') \
              AND (r.id IS NOT NULL OR a.request_id NOT IN (SELECT id FROM purged_requests WHERE audit_seq > ?1)) \
              ORDER BY a.seq LIMIT 1",
             [bound],
@@ -268,7 +269,8 @@ fn unaccounted(
     let orphan: Option<String> = connection
         .query_row(
             "SELECT r.id FROM requests r WHERE NOT EXISTS (SELECT 1 FROM audit_events a WHERE a.seq = r.audit_seq \
-             AND a.request_id = r.id AND a.to_status = r.status) LIMIT 1",
+             AND a.request_id = r.id AND a.to_status = r.status) \
+             AND r.id NOT IN (SELECT request_id FROM audit_events WHERE event_type = 'request.corrupt') LIMIT 1",
             [],
             |r| r.get(0),
         )

@@ -69,6 +69,7 @@ mod buckets;
 mod ceilings;
 mod command_line;
 mod console;
+mod corrupt;
 mod crash;
 mod decisions;
 mod delivery;

@@ -18,8 +18,8 @@ section! {
         url: Text, shown "\"https://hooks.example.com/dbward\"";
         /// Events it is notified of, everywhere, as long as no notification policy names it; [] for all:
         /// request.created, request.auto_approved, request.break_glass, request.dispatched, request.dispatch_timeout,
-        /// step.approved, request.approved, request.rejected, request.cancelled, request.expired, execution.started,
-        /// execution.completed, execution.failed, execution.lost.
+        /// step.approved, request.approved, request.rejected, request.cancelled, request.expired, request.corrupt,
+        /// execution.started, execution.completed, execution.failed, execution.lost.
         events: Texts, within 0..=NAMES_MAX, shown "[]";
         /// `generic` for a JSON object, `slack` for an incoming webhook of Slack, `teams` for a Workflows webhook of
         /// Microsoft Teams, `google_chat` for one of Google Chat. Statements in it follow [audit] redaction.

@@ -2,6 +2,7 @@
 
 use super::entry::{about, object};
 use crate::clock::Timestamp;
+use crate::crypto::sha256_hex;
 use crate::domain::actor::SubjectType;
 use crate::domain::audit::AuditEntry;
 use crate::domain::scope::Scope;
@@ -210,6 +211,10 @@ fn token_created(new: &NewToken) -> AuditEntry {
         "scopes": new.bound_to.as_deref().map(scopes),
         "expires_at": new.expires_at.map(Timestamp::rfc3339),
         "parent_id": new.parent_id,
+        "name": new.name,
+        "prefix": new.prefix,
+        // Not what is stored, so that the log helps nobody to forge a row.
+        "hash_sha256": sha256_hex(new.hash.as_bytes()),
     }));
     e
 }

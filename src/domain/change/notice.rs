@@ -93,6 +93,7 @@ impl RequestChange {
                 agent_id,
                 ..
             } => self.of(request).lost(execution_id, agent_id),
+            RequestChange::Corrupted { request, what } => self.of(request).with("differs", *what),
             RequestChange::DdlPassed(_) | RequestChange::ResultCorrupt { .. } => return None,
         })
     }

@@ -4,6 +4,7 @@ mod entry;
 
 use crate::clock::Timestamp;
 use crate::domain::approval::Vote;
+use crate::domain::commitment::{Commitments, CommittedContext, CommittedRequest, SALT_BYTES};
 use crate::domain::decision::Passed;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::policy::workflow::Workflow;
@@ -97,6 +98,41 @@ pub struct NewRequest {
     /// When the approval of what needs none ends.
     pub approval_expires_at: Option<Timestamp>,
     pub text: RequestText,
+    /// Random; goes into the commitments, and is kept with the texts.
+    pub salt: [u8; SALT_BYTES],
+}
+
+impl NewRequest {
+    /// What the audit log commits to.
+    pub fn commitments(&self) -> Commitments {
+        let text = &self.text;
+        let workflow = text.workflow.as_ref().map(Workflow::to_text);
+        let share: Vec<String> = text.share_with.iter().map(ToString::to_string).collect();
+        let request = CommittedRequest {
+            requester: &self.requester,
+            database: &self.target.database,
+            environment: &self.target.environment,
+            operation: self.operation.as_str(),
+            detail: &text.detail,
+            plan_json: text.plan_json.as_deref(),
+            workflow_json: workflow.as_deref(),
+            dialect: self.dialect.as_str(),
+            emergency: self.emergency,
+            allow_ddl: self.allow_ddl,
+            no_result_store: self.no_result_store,
+        };
+        let context = CommittedContext {
+            facts_json: &text.facts_json,
+            trace_json: &text.trace_json,
+            metadata_json: text.metadata_json.as_deref(),
+            share_with_json: &serde_json::Value::from(share).to_string(),
+            context_json: text.context_json.as_deref(),
+        };
+        Commitments {
+            request: request.hash(&self.salt),
+            context: context.hash(&self.salt),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -233,6 +269,8 @@ pub enum RequestChange {
         vote: Vote,
         step: Transition,
         total_steps: u32,
+        /// Approvals there are with this one.
+        votes: usize,
         /// When the approval ends.
         approval_expires_at: Timestamp,
         /// When the request was made: since then it waited.
@@ -283,6 +321,12 @@ pub enum RequestChange {
         agent_id: String,
         report: Option<InconclusiveReport>,
     },
+    /// What is stored of it is not what the audit log says: nothing is done with it any more.
+    Corrupted {
+        request: RequestRef,
+        /// What differs.
+        what: &'static str,
+    },
     /// A stored result is not what was stored.
     ResultCorrupt {
         request: RequestRef,
@@ -307,6 +351,7 @@ impl RequestChange {
             | RequestChange::ExecutionStarted { request, .. }
             | RequestChange::ExecutionFinished { request, .. }
             | RequestChange::ExecutionLost { request, .. }
+            | RequestChange::Corrupted { request, .. }
             | RequestChange::ResultCorrupt { request, .. } => Some(request),
         }
     }
@@ -327,6 +372,7 @@ impl RequestChange {
             RequestChange::StepsCompleted(completed) => completed.approval.map(|(step, _)| step),
             RequestChange::StepApproved { .. }
             | RequestChange::DdlPassed(_)
+            | RequestChange::Corrupted { .. }
             | RequestChange::ResultCorrupt { .. } => None,
         };
         step.map(|s| (s.from(), s.to()))

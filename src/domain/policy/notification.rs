@@ -9,7 +9,7 @@ use crate::domain::scope::{Scope, most_specific};
 use std::collections::BTreeSet;
 
 /// Every event that can be notified. They are the types of the audit events that account for them.
-pub const EVENTS: [&str; 14] = [
+pub const EVENTS: [&str; 15] = [
     "request.created",
     "request.auto_approved",
     "request.break_glass",
@@ -20,6 +20,7 @@ pub const EVENTS: [&str; 14] = [
     "request.rejected",
     "request.cancelled",
     "request.expired",
+    "request.corrupt",
     "execution.started",
     "execution.completed",
     "execution.failed",

@@ -270,6 +270,8 @@ pub struct Request {
     pub outcome: Option<ExecutionOutcome>,
     /// Whether that is only the word of an agent that reports no outcomes.
     pub outcome_unproven: bool,
+    /// What is stored of it was found not to be what the audit log says: it is only looked at from then on.
+    pub corrupt: bool,
 }
 
 /// What holds of a request now.

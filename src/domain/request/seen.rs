@@ -9,12 +9,13 @@ impl Request {
     /// ETag of the request.
     pub fn version(&self) -> String {
         let text = format!(
-            "{} {} {} {} {}",
+            "{} {} {} {} {} {}",
             self.status,
             self.current_step,
             self.updated_at.0,
             self.audit_seq,
-            self.executions_finished
+            self.executions_finished,
+            self.corrupt
         );
         crypto::hex(&crypto::sha256(text.as_bytes())[..16])
     }
@@ -39,5 +40,28 @@ impl Request {
             .hint("read it again, then decide")),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses every verb on a request that was found to be corrupt.
+    ///
+    /// # Errors
+    /// 409 `corrupt`.
+    pub fn ensure_intact(&self) -> Result<(), Error> {
+        match self.corrupt {
+            true => Err(self.corrupt_error()),
+            false => Ok(()),
+        }
+    }
+
+    /// The refusal of a corrupt request.
+    pub fn corrupt_error(&self) -> Error {
+        Error::conflict(
+            "corrupt",
+            format!(
+                "what is stored of request {} is not what the audit log says of it",
+                self.id
+            ),
+        )
+        .hint("see its event `request.corrupt`; make a new request")
     }
 }

@@ -42,6 +42,7 @@ fn request(status: Status) -> Request {
         cancel_reason: None,
         outcome: Some(ExecutionOutcome::RolledBack),
         outcome_unproven: false,
+        corrupt: false,
     }
 }
 

@@ -77,6 +77,7 @@ pub(super) fn apply(cx: &Context, change: &RequestChange) -> Result<(), Error> {
             report,
             ..
         } => executions::lost(cx, request, *step, execution_id, report.as_ref()),
+        RequestChange::Corrupted { request, .. } => frozen(cx, request),
         // What these say stands in the audit log alone.
         RequestChange::DdlPassed(_) | RequestChange::ResultCorrupt { .. } => Ok(()),
     }
@@ -130,8 +131,8 @@ fn texts(cx: &Context, new: &NewRequest) -> Result<(), Error> {
     let text = &new.text;
     cx.one(
         "INSERT INTO request_texts (request_seq, detail, plan_json, workflow_json, facts_json, trace_json, \
-         metadata_json, share_with_json, fingerprint, redacted) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+         metadata_json, share_with_json, fingerprint, redacted, salt) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             new.seq,
             text.detail,
@@ -143,6 +144,7 @@ fn texts(cx: &Context, new: &NewRequest) -> Result<(), Error> {
             snapshot::selectors_json(&text.share_with),
             text.fingerprint,
             text.redacted,
+            new.salt,
         ],
     )?;
     if let Some(context) = &text.context_json {
@@ -194,6 +196,14 @@ fn approvers(cx: &Context, seq: i64, selectors: &[Selector]) -> Result<(), Error
         )?;
     }
     Ok(())
+}
+
+/// It is only looked at from here on; nothing is due any more.
+fn frozen(cx: &Context, request: &RequestRef) -> Result<(), Error> {
+    cx.one(
+        "UPDATE requests SET corrupt_seq = ?2, due_at_ms = NULL WHERE seq = ?1 AND corrupt_seq IS NULL",
+        params![request.seq, cx.audit_seq],
+    )
 }
 
 fn clear_approvers(cx: &Context, seq: i64) -> Result<(), Error> {

@@ -17,6 +17,8 @@ const COUNTS: ColumnGuard = Harmless("a total for lists; no right and no decisio
 const SHOWN: ColumnGuard = Harmless("shown in lists, decides nothing");
 const REPORTED: ColumnGuard = Clamped("overwritten by the agent's next poll");
 
+const INSTANCE: ColumnGuard = Clamped("the signed head is for the instance of that id");
+
 pub const TABLES: &[GuardedTable] = &[
     GuardedTable {
         name: "requests",
@@ -56,6 +58,7 @@ pub const TABLES: &[GuardedTable] = &[
             ("cancel_reason", Digested),
             ("due_at_ms", Digested),
             ("dialect", Digested),
+            ("corrupt_seq", Digested),
         ],
     },
     GuardedTable {
@@ -72,6 +75,7 @@ pub const TABLES: &[GuardedTable] = &[
             ("share_with_json", Digested),
             ("fingerprint", Digested),
             ("redacted", Digested),
+            ("salt", Digested),
         ],
     },
     GuardedTable {
@@ -456,16 +460,7 @@ pub const TABLES: &[GuardedTable] = &[
     GuardedTable {
         name: "meta",
         live: LiveRows::Never,
-        columns: &[
-            (
-                "key",
-                Clamped("the signed head is for the instance of that id"),
-            ),
-            (
-                "value",
-                Clamped("the signed head is for the instance of that id"),
-            ),
-        ],
+        columns: &[("key", INSTANCE), ("value", INSTANCE)],
     },
     GuardedTable {
         name: "transitions",

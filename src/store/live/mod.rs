@@ -11,7 +11,9 @@ mod guard;
 mod start;
 
 pub use start::STATE_DIFFERS;
-pub(super) use start::{Proof, differs, has_table, head_now, instance, prove, settle, write_head};
+pub(super) use start::{
+    Proof, differs, has_table, head_now, instance, last_event, prove, settle, write_head,
+};
 
 use super::db;
 use crate::crypto::MacKey;

@@ -238,7 +238,7 @@ fn stored_recipe(connection: &Connection, sha256: &str) -> Result<String, Error>
 }
 
 /// Number and hash of the last event; 0 and an empty text where there is none.
-fn last_event(connection: &Connection) -> Result<(i64, String), Error> {
+pub(in crate::store) fn last_event(connection: &Connection) -> Result<(i64, String), Error> {
     let last = connection
         .prepare_cached("SELECT seq, event_hash FROM audit_events ORDER BY seq DESC LIMIT 1")
         .and_then(|mut s| s.query_row([], |r| Ok((r.get(0)?, r.get(1)?))).optional())

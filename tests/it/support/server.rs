@@ -351,6 +351,17 @@ impl Server {
         self.inner().app().objects.delete(key).unwrap();
     }
 
+    /// Edits the state file under the running server, with every guard of its schema switched off.
+    pub fn edit_state(&self, sql: &str) {
+        let db = rusqlite::Connection::open(self.state_dir().join("dbward.db")).unwrap();
+        let off = rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
+        db.set_db_config(off, false).unwrap();
+        db.execute_batch(&format!(
+            "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; {sql}"
+        ))
+        .unwrap();
+    }
+
     /// Forgets internal errors that the test provoked; returns how many there were.
     pub fn forgive_faults(&self) -> usize {
         std::mem::take(&mut *self.faults.lock().unwrap()).len()

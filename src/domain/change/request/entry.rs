@@ -4,11 +4,14 @@ use super::{
     CompletedSteps, DdlPassed, Finished, InconclusiveReport, NewExecution, NewRequest, NewResult,
     RequestChange, RequestRef,
 };
+use crate::clock::Timestamp;
+use crate::crypto::sha256_hex;
 use crate::domain::approval::Vote;
 use crate::domain::audit::{AuditEntry, EventOutcome};
 use crate::domain::change::entry::{about, object, of_request};
 use crate::domain::request::{ExecutionOutcome, Status, Transition};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 impl RequestChange {
     /// What the audit log says of it.
@@ -17,22 +20,35 @@ impl RequestChange {
             RequestChange::Created(new) => created(new),
             RequestChange::Dispatched {
                 request,
+                deadline,
                 acknowledged,
                 ..
-            } => dispatched(request, acknowledged.as_deref()),
+            } => dispatched(request, *deadline, acknowledged.as_deref()),
             RequestChange::DdlPassed(passed) => ddl_passed(passed),
             RequestChange::StepApproved {
                 request,
                 vote,
+                current_step,
                 total_steps,
                 ..
-            } => voted("step.approved", request, vote, Some(*total_steps)),
+            } => with(
+                voted("step.approved", request, vote, Some(*total_steps)),
+                [("current_step", (*current_step).into())],
+            ),
             RequestChange::Approved {
                 request,
                 vote,
                 total_steps,
+                votes,
+                approval_expires_at,
                 ..
-            } => voted("request.approved", request, vote, Some(*total_steps)),
+            } => with(
+                voted("request.approved", request, vote, Some(*total_steps)),
+                [
+                    ("votes", (*votes).into()),
+                    ("approval_expires_at", approval_expires_at.rfc3339().into()),
+                ],
+            ),
             RequestChange::StepsCompleted(completed) => steps_completed(completed),
             RequestChange::Rejected { request, vote, .. } => rejected(request, vote),
             RequestChange::Cancelled {
@@ -60,6 +76,7 @@ impl RequestChange {
                 report,
                 ..
             } => lost(request, execution_id, agent_id, report.as_ref()),
+            RequestChange::Corrupted { request, what } => frozen(request, what),
             RequestChange::ResultCorrupt {
                 request,
                 execution_id,
@@ -68,6 +85,19 @@ impl RequestChange {
         entry.moved = self.moved();
         entry
     }
+}
+
+fn with<const N: usize>(mut e: AuditEntry, more: [(&str, Value); N]) -> AuditEntry {
+    for (key, value) in more {
+        e.metadata.insert(key.into(), value);
+    }
+    e
+}
+
+fn frozen(request: &RequestRef, what: &str) -> AuditEntry {
+    let mut e = of_request("request.corrupt", "request", request);
+    e.outcome = EventOutcome::Failure;
+    with(e, [("differs", what.into())])
 }
 
 fn created(new: &NewRequest) -> AuditEntry {
@@ -84,18 +114,27 @@ fn created(new: &NewRequest) -> AuditEntry {
     e.fingerprint = Some(new.text.fingerprint.clone());
     e.detail.clone_from(&new.text.redacted);
     e.reason.clone_from(&new.reason);
+    let commitments = new.commitments();
     e.metadata = object(json!({
         "policy_version": new.policy_version,
         "risk_level": new.risk_level,
         "dialect": new.dialect.as_str(),
         "emergency": new.emergency,
         "allow_ddl": new.allow_ddl,
+        "no_result_store": new.no_result_store,
+        "total_steps": new.total_steps,
+        "expires_at": new.expires_at.map(Timestamp::rfc3339),
+        "approval_expires_at": new.approval_expires_at.map(Timestamp::rfc3339),
+        "commitment": commitments.request,
+        "context_commitment": commitments.context,
     }));
     e
 }
 
-fn dispatched(request: &RequestRef, acknowledged: Option<&str>) -> AuditEntry {
+fn dispatched(request: &RequestRef, deadline: Timestamp, acknowledged: Option<&str>) -> AuditEntry {
     let mut e = of_request("request.dispatched", "approval", request);
+    e.metadata
+        .insert("dispatch_deadline".into(), deadline.rfc3339().into());
     e.reason = acknowledged.map(str::to_owned);
     if acknowledged.is_some() {
         e.metadata
@@ -149,6 +188,8 @@ fn steps_completed(completed: &CompletedSteps) -> AuditEntry {
         "step_number": completed.current_step,
         "total_steps": completed.total_steps,
         "counts_again": completed.voter,
+        "current_step": completed.current_step,
+        "approval_expires_at": completed.approval.map(|(_, until)| until.rfc3339()),
     }));
     e
 }
@@ -171,14 +212,16 @@ fn cancelled(request: &RequestRef, reason: Option<&str>) -> AuditEntry {
 
 fn started(request: &RequestRef, execution: &NewExecution) -> AuditEntry {
     let mut e = of_request("execution.started", "execution", request);
-    e.metadata
-        .insert("execution_id".into(), execution.id.clone().into());
-    e.metadata
-        .insert("attempt".into(), execution.attempt.into());
-    e.metadata.insert(
-        "statement_timeout_secs".into(),
-        execution.statement_timeout_secs.into(),
-    );
+    e.metadata = object(json!({
+        "execution_id": execution.id,
+        "attempt": execution.attempt,
+        "agent_id": execution.agent_id,
+        "statement_timeout_secs": execution.statement_timeout_secs,
+        "max_rows": execution.max_rows,
+        "lease_secs": execution.lease_secs,
+        // What was signed: the token itself lets its holder run the statement, so only its hash is here.
+        "token_sha256": sha256_hex(execution.token_json.as_bytes()),
+    }));
     e
 }
 
@@ -207,7 +250,22 @@ fn ended(
     if finished.end.unproven {
         m.insert("outcome_unproven".into(), true.into());
     }
+    m.insert(
+        "report_sha256".into(),
+        finished.report_sha256.clone().into(),
+    );
+    m.insert(
+        "error_sha256".into(),
+        hash_of(finished.error_message.as_deref()),
+    );
     if let Some(result) = result {
+        m.insert("result_backend".into(), result.backend.into());
+        m.insert(
+            "result_expires_at".into(),
+            result.expires_at.rfc3339().into(),
+        );
+        let access: BTreeSet<String> = result.access.iter().map(ToString::to_string).collect();
+        m.insert("result_access".into(), Vec::from_iter(access).into());
         m.insert(
             "result_sha256".into(),
             result.checksum_sha256.clone().into(),
@@ -236,8 +294,18 @@ fn lost(
     if let Some(report) = report {
         m.insert("reported".into(), true.into());
         m.insert("duration_ms".into(), report.duration_ms.into());
+        m.insert("report_sha256".into(), report.report_sha256.clone().into());
+        m.insert(
+            "error_sha256".into(),
+            hash_of(report.error_message.as_deref()),
+        );
     }
     e
+}
+
+/// Messages of a database quote values: the log has their hash.
+fn hash_of(error: Option<&str>) -> Value {
+    error.map(|text| sha256_hex(text.as_bytes())).into()
 }
 
 fn corrupt(request: &RequestRef, execution_id: &str) -> AuditEntry {

@@ -71,6 +71,7 @@ fn new_request(opening: Opening) -> NewRequest {
             fingerprint: "f1".into(),
             redacted: None,
         },
+        salt: [7; 32],
     }
 }
 
@@ -80,8 +81,7 @@ fn created(case: &'static str, new: NewRequest) -> (&'static str, RequestChange)
 
 fn made() -> Vec<(&'static str, RequestChange)> {
     let mut pending = new_request(Opening::Pending);
-    pending.reason = Some("a \"reason\"\nin two lines, é".into());
-    pending.total_steps = 2;
+    (pending.total_steps, pending.reason) = (2, Some("a \"reason\"\nin two lines, é".into()));
     pending.text.redacted = Some("DELETE FROM t WHERE a = ?".into());
     let mut emergency = new_request(Opening::BreakGlass);
     (emergency.emergency, emergency.allow_ddl) = (true, true);
@@ -154,6 +154,7 @@ fn decided() -> Vec<(&'static str, RequestChange)> {
                     vote: vote(VoteAction::Approve, full),
                     step: Transition::for_test(Status::Pending, Status::Approved),
                     total_steps: 2,
+                    votes: 2,
                     approval_expires_at: AT,
                     created_at: AT,
                 },
@@ -446,7 +447,13 @@ fn group<T: Into<Change>, const N: usize>(cases: [Vec<(&'static str, T)>; N]) ->
 
 pub(super) fn every_change() -> Vec<Case> {
     [
-        group([made(), decided(), dispatched(), executions::executed()]),
+        group([
+            made(),
+            decided(),
+            dispatched(),
+            executions::executed(),
+            executions::corrupted(),
+        ]),
         group([tokens(), people()]),
         group([configuration()]),
         group([deliveries::deliveries()]),

@@ -84,6 +84,19 @@ pub(super) fn executed() -> Vec<(&'static str, RequestChange)> {
             "reported",
             lost(running, to(Status::ExecutionLost), Some(inconclusive)),
         ),
+    ]
+}
+
+/// What was found not to be as it was stored.
+pub(super) fn corrupted() -> Vec<(&'static str, RequestChange)> {
+    vec![
+        (
+            "",
+            RequestChange::Corrupted {
+                request: request(Status::Dispatched),
+                what: "votes",
+            },
+        ),
         (
             "",
             RequestChange::ResultCorrupt {

@@ -1,0 +1,255 @@
+//! The state file, edited under a running server: what was edited is never signed.
+
+use crate::support::{Agent, ROWS, Request, SHOP, Server};
+use serde_json::{Value, json};
+
+const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
+
+/// In staging, two people have to approve, or one of the leads.
+const TWO: &str = r#"
+[[workflows]]
+database = "shop"
+environment = "staging"
+[[workflows.steps]]
+[[workflows.steps.approvers]]
+group = "approvers"
+min = 2
+"#;
+
+fn shop() -> Server {
+    Server::with(&format!("{SHOP}{TWO}"))
+}
+
+/// A request in production that was approved and dispatched.
+fn dispatched(s: &Server) -> Request {
+    s.requester()
+        .submit("production", UPDATE)
+        .approved_by(&s.approver())
+        .resumed()
+        .is_dispatched()
+}
+
+/// `sql` with `?` for the row of the request.
+fn edit(s: &Server, request: &Request, sql: &str) {
+    let row = format!("(SELECT seq FROM requests WHERE id = '{}')", request.id);
+    s.edit_state(&sql.replace('?', &row));
+}
+
+fn metadata(event: &Value) -> Value {
+    serde_json::from_str(event["metadata_json"].as_str().unwrap()).unwrap()
+}
+
+#[track_caller]
+fn is_frozen(s: &Server, agent: &Agent, request: &Request, differs: &str) {
+    agent.poll();
+    agent.try_claim(&request.id).refused(409, "corrupt");
+    let about = format!("request_id={}", request.id);
+    let events = s.events(&format!("event_type=request.corrupt&{about}"));
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(metadata(&events[0])["differs"], differs);
+    assert_eq!(events[0]["outcome"], "failure");
+    let started = s.events(&format!("event_type=execution.started&{about}"));
+    assert_eq!(started, Vec::<Value>::new());
+    // Another try finds the flag, and says it once only.
+    agent.try_claim(&request.id).refused(409, "corrupt");
+    assert_eq!(
+        s.events(&format!("event_type=request.corrupt&{about}"))
+            .len(),
+        1
+    );
+    assert!(!agent.jobs().contains(&request.id));
+    let shown = s.admin().show(request).is(200);
+    assert_eq!(shown.json["corrupt"], true);
+    assert_eq!(s.admin().get("/api/audit/verify").json["valid"], true);
+}
+
+/// Edits of a request whose row is `?`, and what the event says of each.
+const EDITS: &[(&str, &str)] = &[
+    (
+        "UPDATE request_texts SET detail = 'DELETE FROM items' WHERE request_seq = ?",
+        "texts",
+    ),
+    (
+        "UPDATE request_texts SET plan_json = '[\"DELETE FROM items\"]' WHERE request_seq = ?",
+        "texts",
+    ),
+    (
+        "UPDATE request_texts SET plan_json = NULL WHERE request_seq = ?",
+        "texts",
+    ),
+    (
+        "UPDATE request_texts SET workflow_json = json_set(workflow_json, '$.steps', json('[]')) \
+             WHERE request_seq = ?",
+        "texts",
+    ),
+    (
+        "UPDATE request_texts SET salt = NULL WHERE request_seq = ?",
+        "texts",
+    ),
+    (
+        "UPDATE request_texts SET facts_json = json_set(facts_json, '$.sql.dialect', 'mysql') \
+             WHERE request_seq = ?",
+        "context",
+    ),
+    (
+        "UPDATE request_texts SET facts_json = json_set(facts_json, '$.requester.roles[0]', 'admin') \
+             WHERE request_seq = ?",
+        "context",
+    ),
+    ("DELETE FROM request_texts WHERE request_seq = ?", "texts"),
+    (
+        "UPDATE requests SET operation = 'execute_select' WHERE seq = ?",
+        "request",
+    ),
+    (
+        "UPDATE requests SET requester = 'approver-two' WHERE seq = ?",
+        "request",
+    ),
+    (
+        "UPDATE requests SET environment = 'staging' WHERE seq = ?",
+        "request",
+    ),
+    ("UPDATE requests SET allow_ddl = 1 WHERE seq = ?", "texts"),
+    (
+        "UPDATE requests SET dialect = 'mysql' WHERE seq = ?",
+        "texts",
+    ),
+    ("UPDATE requests SET emergency = 1 WHERE seq = ?", "texts"),
+    ("DELETE FROM approvals WHERE request_seq = ?", "votes"),
+    (
+        "UPDATE approvals SET actor_id = 'approver-two' WHERE request_seq = ?",
+        "votes",
+    ),
+    (
+        "UPDATE approvals SET matched_selector = 'admin_override' WHERE request_seq = ?",
+        "votes",
+    ),
+    (
+        "UPDATE approvals SET token_id = NULL WHERE request_seq = ?",
+        "votes",
+    ),
+];
+
+#[test]
+fn an_edited_request_is_never_signed() {
+    for (edited, differs) in EDITS {
+        let s = shop();
+        let agent = s.agent("agent-1");
+        let request = dispatched(&s);
+        edit(&s, &request, edited);
+        if edited.starts_with("DELETE FROM request_texts") {
+            // Nothing of it can be shown any more.
+            agent.poll_with(json!({"limit": 0}));
+            agent.try_claim(&request.id).refused(409, "corrupt");
+            s.forgive_faults();
+            continue;
+        }
+        is_frozen(&s, &agent, &request, differs);
+    }
+}
+
+#[test]
+fn a_vote_that_nobody_cast_approves_nothing() {
+    // Dispatched by hand: the only vote there is does not suffice, so a second one is made of the first.
+    let s = shop();
+    let agent = s.agent("agent-1");
+    let request = s.requester().submit("staging", UPDATE);
+    s.approver().approve(&request).is(200);
+    request.is_pending();
+    let other = dispatched(&s);
+    let moved = format!(
+        "UPDATE requests SET status = 'dispatched', dispatched_from = 'approved', dispatch_deadline_ms = \
+         created_at_ms + 300000, approval_expires_at_ms = created_at_ms + 300000, audit_seq = \
+         (SELECT audit_seq FROM requests WHERE id = '{}') WHERE seq = ?;
+         INSERT INTO approvals SELECT id + 50, request_seq, step_index, action, 'approver-two', token_id, \
+         matched_selector, comment, issued_by_requester, created_at_ms, audit_seq FROM approvals WHERE request_seq = ?",
+        other.id
+    );
+    edit(&s, &request, &moved);
+    agent.poll();
+    agent.try_claim(&request.id).refused(409, "corrupt");
+    let events = s.events("event_type=request.corrupt");
+    assert_eq!(metadata(&events[0])["differs"], "status");
+    // What was not touched runs.
+    agent.run(&other.id);
+}
+
+#[test]
+fn every_verb_but_reading_refuses_a_corrupt_request() {
+    let s = shop();
+    let agent = s.agent("agent-1");
+    let request = dispatched(&s);
+    edit(
+        &s,
+        &request,
+        "UPDATE request_texts SET detail = 'DELETE FROM items' WHERE request_seq = ?",
+    );
+    is_frozen(&s, &agent, &request, "texts");
+    for verb in ["approve", "reject", "cancel", "resume"] {
+        for person in [s.requester(), s.approver(), s.admin()] {
+            let answer = person.poke(&request.path(&format!("/{verb}")));
+            assert!(matches!(answer.status, 403 | 409), "{}", answer.raw());
+            if person.subject == "admin" {
+                answer.refused(409, "corrupt");
+            }
+        }
+    }
+    // The clock does not move it either, and it can still be looked at.
+    s.turn(100_000);
+    assert_eq!(request.status(), "dispatched");
+    let listed = s.requester().get("/api/requests").is(200).list("requests");
+    assert_eq!(listed[0]["corrupt"], true);
+    s.requester().get(&request.path("/executions")).is(200);
+}
+
+#[test]
+fn what_runs_is_called_off_and_its_report_is_kept() {
+    let s = shop();
+    let agent = s.agent("agent-1");
+    let request = dispatched(&s);
+    agent.poll();
+    let claim = agent.claim_keyed(&request.id, "once").is(200);
+    let execution = claim.text("execution_id");
+    edit(
+        &s,
+        &request,
+        "UPDATE request_texts SET detail = 'DELETE FROM items', share_with_json = '[' WHERE request_seq = ?",
+    );
+    // The same claim again would hand out the edited text.
+    agent
+        .claim_keyed(&request.id, "once")
+        .refused(409, "corrupt");
+    let beat = agent.heartbeat(&execution).is(200);
+    assert_eq!(beat.json["cancelled"], true);
+    agent.succeed(&execution, ROWS).is(200);
+    assert_eq!(s.events("event_type=execution.completed").len(), 1);
+    edit(
+        &s,
+        &request,
+        "UPDATE request_texts SET share_with_json = '[]' WHERE request_seq = ?",
+    );
+    request.clone().is("executed");
+    s.requester().get(&request.path("/result/content")).is(200);
+    s.requester().resume(&request).refused(409, "corrupt");
+}
+
+#[test]
+fn the_log_names_what_was_asked_for_and_what_was_signed() {
+    let s = shop();
+    let agent = s.agent("agent-1");
+    let request = dispatched(&s);
+    agent.run(&request.id);
+    let events = s.events(&format!("request_id={}", request.id));
+    let created = events.last().unwrap();
+    let facts = metadata(created);
+    assert_eq!(facts["commitment"].as_str().unwrap().len(), 64);
+    assert_eq!(facts["context_commitment"].as_str().unwrap().len(), 64);
+    let started = events
+        .iter()
+        .find(|e| e["event_type"] == "execution.started")
+        .unwrap();
+    assert_eq!(
+        metadata(started)["token_sha256"].as_str().unwrap().len(),
+        64
+    );
+}
