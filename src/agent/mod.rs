@@ -12,6 +12,7 @@ pub mod drivers;
 mod execution;
 mod explaining;
 pub mod journal;
+mod openable;
 mod pacing;
 mod poll;
 pub mod sample;
@@ -45,11 +46,12 @@ impl Agent {
     /// The server need not be there yet.
     ///
     /// # Errors
-    /// `state_dir_in_use`, `internal` when the journal cannot be opened, `validation_error` for a configuration that
+    /// `unavailable` for a database that cannot be opened, `state_dir_in_use`, `internal` when the journal cannot be opened, `validation_error` for a configuration that
     /// was not made by [`AgentConfig::load`] and is wrong.
     pub fn start(config: AgentConfig, clock: Clock) -> Result<Agent, Error> {
         let warm = config.work.max_concurrent as usize;
         let wall = Wall::new(program()?, warm);
+        openable::ensure(&wall, &config.databases)?;
         wall.warm_up();
         Agent::start_with(wall, config, clock)
     }

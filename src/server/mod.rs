@@ -262,6 +262,8 @@ fn app(
         },
     )?;
     let (objects, older_objects) = object_stores::open(config, metrics)?;
+    let signer = Keypair::load_or_create(&state.path().join("signing.key"))?;
+    state.write_public_key(&signer.public())?;
     let settings = Settings {
         database_path,
         redaction: config.redaction,
@@ -286,7 +288,7 @@ fn app(
         ),
         clock: options.clock.clone(),
         analyzer: Analyzer::start(ANALYZERS),
-        signer: Keypair::load_or_create(&state.path().join("signing.key"))?,
+        signer,
         metrics: Arc::clone(metrics),
         caches: Caches::new(&settings),
         settings,

@@ -1,6 +1,6 @@
 //! The state directory: made private, locked against a second server, and home of the keys.
 
-use crate::crypto::{Keypair, PublicKey, write_private};
+use crate::crypto::{Keypair, PublicKey, hex, write_private};
 use crate::error::Error;
 use crate::store::AuditKeys;
 use base64::Engine;
@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 const AUDIT_KEYS: &str = "audit-keys.json";
 /// Held by the server that uses the directory.
 const LOCK: &str = "dbward.lock";
+/// What `server.public_key` of agent.toml is to be.
+const PUBLIC_KEY: &str = "signing.pub";
 /// Number of that server's process.
 const PID: &str = "server.pid";
 
@@ -74,6 +76,16 @@ impl StateDir {
     pub fn write_pid(&self) -> Result<(), Error> {
         let path = self.path.join(PID);
         write_private(&path, std::process::id().to_string().as_bytes())
+            .map_err(|e| Error::internal(format!("{}", path.display()), e))
+    }
+
+    /// Writes the key that agents check execution tokens with, for those who set an agent up.
+    ///
+    /// # Errors
+    /// `internal` when the file cannot be written.
+    pub fn write_public_key(&self, key: &PublicKey) -> Result<(), Error> {
+        let path = self.path.join(PUBLIC_KEY);
+        write_private(&path, hex(&key.bytes()).as_bytes())
             .map_err(|e| Error::internal(format!("{}", path.display()), e))
     }
 

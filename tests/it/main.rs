@@ -48,6 +48,8 @@
 //! - `one_request`: one request from end to end, and what each step leaves.
 //! - `openapi`: the document held against the server.
 //! - `metrics`: who reads them, and that they count.
+//! - `agent_start`: how the real agent starts, and when it refuses to.
+//! - `readme`: the README's first team, as it stands there.
 //! - `process`: the real program: files, signals, command line, an agent next to it.
 //! - `reload`: a changed server.toml in the real program.
 //! - `command_line`: what people type, and what they get.
@@ -59,6 +61,7 @@
 //! - `support`: what all of them stand on.
 
 mod abuse;
+mod agent_start;
 mod agents;
 mod approvals;
 mod audit;
@@ -98,6 +101,7 @@ mod outcomes;
 mod overload;
 mod people;
 mod process;
+mod readme;
 mod rejections;
 mod reload;
 mod reports;
