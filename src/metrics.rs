@@ -255,6 +255,7 @@ metrics! {
     queue_full: Counter("dbward_queue_full_total", "Calls refused because the queue was full.", []);
     config_reload_failures: Counter("dbward_config_reload_failures_total", "Reloads that changed nothing because the new file was refused.", []);
     config_last_reload_success: Gauge("dbward_config_last_reload_success", "Whether the last reload took the new file over; 1 before the first.", []);
+    tls_certificate_not_after: Gauge("dbward_tls_certificate_not_after_seconds", "When the certificate of the listener ends, in seconds since 1970; 0 without TLS.", []);
     config_generation: Gauge("dbward_config_generation", "Number of configurations applied since the start.", []);
 }
 

@@ -123,6 +123,7 @@ impl Gated {
             metrics,
             clock: Clock::system(),
             version: "floor",
+            tls: None,
             exempt: Arc::new(|_| true),
         };
         Ok(Gated {

@@ -50,7 +50,12 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
             config.state_dir.display()
         );
     }
-    println!("listening on http://{}", server.addr());
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    println!("listening on {scheme}://{}", server.addr());
     let _ = std::io::stdout().flush();
     while signals.wait() == signals::SignalRequest::Reload {
         // Why not, if not, stands in the log and in the audit log.

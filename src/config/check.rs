@@ -43,6 +43,7 @@ pub(super) fn check(
     let listen = one_of(&raw.listen, LISTEN_DEFAULT, notes, |text| {
         SocketAddr::from_str(text).map_err(|_| "not an address and port like `127.0.0.1:3000`")
     });
+    let tls = tls::check(raw.tls.as_ref(), base, notes);
     let redaction = redaction(raw, notes);
     let logging = logging(&raw.logging, notes);
     let trusted_proxies = proxies(raw, notes);
@@ -50,6 +51,7 @@ pub(super) fn check(
     Some(Config {
         state_dir: state_dir?,
         listen,
+        tls,
         process: raw.process.clone(),
         policies,
         webhooks,

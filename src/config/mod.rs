@@ -15,6 +15,7 @@ mod raw;
 mod reach;
 mod slack;
 mod storage;
+mod tls;
 mod webhooks;
 mod workflows;
 
@@ -29,6 +30,7 @@ pub use raw::{KEYS, example};
 pub use reach::NetworkReach;
 pub use slack::Slack;
 pub use storage::{ResultStorage, S3Credentials, S3Storage};
+pub use tls::{ServerTls, TlsIdentity};
 pub use webhooks::{Webhook, WebhookFormat};
 
 use crate::domain::audit::Redaction;
@@ -122,6 +124,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Address to listen on; `--listen` overrides it.
     pub listen: SocketAddr,
+    /// Whom the server speaks TLS as; without it, plain HTTP.
+    pub tls: Option<ServerTls>,
     /// How the process works.
     pub process: Process,
     /// Everything that decides about requests.

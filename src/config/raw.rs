@@ -86,6 +86,7 @@ section! {
         /// Networks of this machine or private ones that this server may call all the same: addresses, or networks
         /// like "10.0.0.0/8". Link-local addresses never are. Takes effect at a restart.
         allow_networks: Texts, within 0..=NETWORKS_MAX, shown "[]";
+        tls: Option<RawTls>;
         databases: Vec<RawDatabase>, within 0..=DATABASES_MAX;
         workflows: Vec<RawWorkflow>, within 0..=POLICIES_MAX;
         execution_policies: Vec<RawExecutionPolicy>, within 0..=POLICIES_MAX;
@@ -104,6 +105,18 @@ section! {
         result_channel: OrEmpty<RawResultChannel>;
         logging: OrEmpty<RawLogging>;
     } [process: Process]
+}
+
+section! {
+    /// TLS on `listen`. Without this section the server speaks plain HTTP: let it listen on this machine only, or put a
+    /// proxy in front.
+    pub struct RawTls {
+        /// PEM file with the server's certificate, then those of its issuers; relative to this file. A reload reads it
+        /// again. Required in this section.
+        cert_file: Text, shown "\"tls/server.crt\"";
+        /// PEM file with its private key. A reload reads it again. Required in this section.
+        key_file: Text, shown "\"tls/server.key\"";
+    }
 }
 
 section! {

@@ -66,9 +66,13 @@ impl Drop for Busy<'_> {
 }
 
 impl<'i> Connection<'i> {
-    pub(super) fn new(shared: &'i GateShared, seat: Seat, peer: IpAddr) -> Connection<'i> {
-        let wire = Transport::Plain(seat.socket());
-        Connection {
+    /// None where TLS cannot begin.
+    pub(super) fn new(shared: &'i GateShared, seat: Seat, peer: IpAddr) -> Option<Connection<'i>> {
+        let wire = match &shared.options.tls {
+            None => Transport::Plain(seat.socket()),
+            Some(tls) => Transport::Tls(Box::new(tls.accept(seat.socket()).ok()?)),
+        };
+        Some(Connection {
             shared,
             client: ClientStream::new(wire, shared.options.clock.clone()),
             peer,
@@ -80,7 +84,7 @@ impl<'i> Connection<'i> {
             left: false,
             served: false,
             seat,
-        }
+        })
     }
 
     /// Serves calls until the connection ends.

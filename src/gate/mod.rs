@@ -29,6 +29,7 @@ mod read_buffer;
 mod registry;
 mod stream;
 mod thread_pool;
+mod tls;
 
 pub use backend::{BackendKey, ResumeReason};
 pub use hub::{Hub, Wake};
@@ -55,6 +56,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use thread_pool::ThreadPool;
+pub use tls::TlsSource;
 
 /// Pause after a failed accept (no file descriptors, say): long enough not to spin, short enough not to be noticed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -161,6 +163,8 @@ pub struct GateOptions {
     pub clock: Clock,
     /// Sent in every answer as `x-dbward-version`.
     pub version: &'static str,
+    /// Whom TLS is spoken as; without it, plain HTTP.
+    pub tls: Option<Arc<TlsSource>>,
     /// Addresses (proxies) that many clients share.
     pub exempt: Arc<Exempt>,
 }
@@ -351,7 +355,11 @@ impl GateShared {
             return;
         };
         let shared = self.clone();
-        let serve = move || Connection::new(&shared, seat, peer).run();
+        let serve = move || {
+            if let Some(connection) = Connection::new(&shared, seat, peer) {
+                connection.run();
+            }
+        };
         if !self.thread_pool.run(serve) {
             self.count_refused("no_thread");
         }

@@ -2,27 +2,31 @@
 
 use crate::clock::Clock;
 use crate::gate::pace::Pace;
+use crate::gate::tls::TlsStream;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The one place that knows what is on the wire; TLS will be another variant.
+/// The one place that knows what is on the wire. Its socket is shared with the registry, which may shut it down.
 pub(super) enum Transport {
-    /// Bytes as they are. Shared with the registry, which may shut it down.
+    /// Bytes as they are.
     Plain(Arc<TcpStream>),
+    Tls(Box<TlsStream>),
 }
 
 impl Transport {
     fn socket(&self) -> &TcpStream {
         match self {
             Transport::Plain(socket) => socket,
+            Transport::Tls(stream) => stream.socket(),
         }
     }
 
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match self {
             Transport::Plain(socket) => (&**socket).read(buf),
+            Transport::Tls(stream) => stream.read(buf),
         }
     }
 
@@ -34,6 +38,7 @@ impl Transport {
                 let (n, _) = rustix::net::recv(&**socket, buf, flags)?;
                 Ok(n)
             }
+            Transport::Tls(stream) => stream.read_now(buf),
         }
     }
 
@@ -43,12 +48,22 @@ impl Transport {
             Transport::Plain(socket) => {
                 (&**socket).write_vectored(&[IoSlice::new(head), IoSlice::new(body)])
             }
+            Transport::Tls(stream) => stream.write(head, body),
+        }
+    }
+
+    /// Sends what was taken and is not on its way yet.
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Transport::Plain(_) => Ok(()),
+            Transport::Tls(stream) => stream.flush(),
         }
     }
 
     fn close_write(&mut self) {
         match self {
             Transport::Plain(socket) => drop(socket.shutdown(Shutdown::Write)),
+            Transport::Tls(stream) => stream.close_write(),
         }
     }
 }
@@ -129,7 +144,13 @@ impl ClientStream {
                 Err(_) => return false,
             }
         }
-        true
+        loop {
+            match self.wire.flush() {
+                Ok(()) => return true,
+                Err(e) if is_pause(&e) && self.clock.instant() < pace.deadline() => {}
+                Err(_) => return false,
+            }
+        }
     }
 
     /// Says that nothing more will come, and drains what the client still sends until it closes or `time` is over:

@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::gate::backend::BackendKey;
 use crate::gate::hub::Hub;
 use crate::gate::limits::GateLimits;
-use crate::gate::{Gate, GateOptions};
+use crate::gate::{Gate, GateOptions, TlsSource};
 use crate::http::HttpContext;
 use crate::http::listener::Listener;
 use crate::jobs::{JobState, Jobs};
@@ -92,6 +92,7 @@ pub struct Server {
     stopped: bool,
     bootstrapped: bool,
     started_with: Config,
+    tls: Option<Arc<TlsSource>>,
     reloading: Mutex<()>,
     state: StateDir,
 }
@@ -133,6 +134,7 @@ impl Server {
         )?;
         let proxies = config.trusted_proxies.clone();
         let admitting = Arc::clone(&context);
+        let tls = presented(config, listen, &metrics);
         let gate = Gate::start(
             socket,
             GateOptions {
@@ -146,11 +148,11 @@ impl Server {
                 metrics,
                 clock: options.clock,
                 version: VERSION,
+                tls: tls.clone(),
                 exempt: Arc::new(move |ip| proxies.iter().any(|p| p.contains(ip))),
             },
         )?;
-        outcome::clear(state.path())
-            .map_err(|e| Error::internal("the folder of reloads in state_dir", e))?;
+        outcome::clear(state.path())?;
         state.write_pid()?;
         let job_state = JobState::new(Arc::clone(&app));
         Ok(Server {
@@ -166,6 +168,7 @@ impl Server {
             stopped: false,
             bootstrapped,
             started_with: config.clone(),
+            tls,
             reloading: Mutex::new(()),
             state,
         })
@@ -336,6 +339,20 @@ fn bind_failed(address: SocketAddr, e: std::io::Error) -> Error {
         )),
         _ => Error::internal(format!("cannot listen on {address}"), e),
     }
+}
+
+/// Whom the listener speaks TLS as, if it does; a warning where tokens would cross a network in the clear.
+fn presented(config: &Config, listen: SocketAddr, metrics: &Metrics) -> Option<Arc<TlsSource>> {
+    let Some(tls) = &config.tls else {
+        if !listen.ip().is_loopback() {
+            log::warn!(
+                "plain HTTP on {listen}: tokens and SQL can be read on the way; set [tls], or put a proxy in front"
+            );
+        }
+        return None;
+    };
+    reload::note_certificate(metrics, tls);
+    Some(Arc::new(TlsSource::new(tls.identity.config())))
 }
 
 /// As many open files as the system lets this process have: each client connection is one.

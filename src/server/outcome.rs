@@ -3,6 +3,7 @@
 //! `reload/ID.outcome` afterwards. So an outcome is always that of a reload which began after it was asked for.
 
 use crate::crypto::write_private;
+use crate::error::Error;
 use serde_json::{Value, json};
 use std::fs;
 use std::io;
@@ -68,13 +69,14 @@ impl Drop for ReloadRequest {
 /// Makes the folder, without what askers left that nobody answered; for a start.
 ///
 /// # Errors
-/// When it cannot be made.
-pub fn clear(state_dir: &Path) -> io::Result<()> {
+/// `internal` when it cannot be made.
+pub fn clear(state_dir: &Path) -> Result<(), Error> {
     let folder = state_dir.join(FOLDER);
-    match fs::remove_dir_all(&folder) {
+    let made = match fs::remove_dir_all(&folder) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
         _ => fs::DirBuilder::new().mode(0o700).create(&folder),
-    }
+    };
+    made.map_err(|e| Error::internal("the folder of reloads in state_dir", e))
 }
 
 /// Takes the open questions; for the beginning of a reload.

@@ -4,9 +4,10 @@
 use super::Server;
 use super::outcome::{self, Outcome};
 use crate::actions::start;
-use crate::config::Config;
+use crate::config::{Config, ServerTls};
 use crate::declare::Plain;
 use crate::error::Error;
+use crate::metrics::Metrics;
 use std::path::Path;
 
 /// Problems of a file that stand in its audit event, at most.
@@ -55,6 +56,7 @@ impl Server {
                 if super::rust_log().is_none() {
                     log::set_max_level(config.logging.level);
                 }
+                self.present(config);
                 self.app.metrics.config_last_reload_success.set(&[], 1);
                 log::info!("{} is in effect", path.display());
                 Ok(())
@@ -63,6 +65,14 @@ impl Server {
                 let text = error.to_string();
                 Err(self.refused(vec![text.clone()], text))
             }
+        }
+    }
+
+    /// Serves new connections with the certificate that the files hold now.
+    fn present(&self, config: &Config) {
+        if let (Some(source), Some(tls)) = (&self.tls, &config.tls) {
+            source.replace(tls.identity.config());
+            note_certificate(&self.app.metrics, tls);
         }
     }
 
@@ -77,11 +87,19 @@ impl Server {
     }
 }
 
+/// Shows when the certificate ends.
+pub(super) fn note_certificate(metrics: &Metrics, tls: &ServerTls) {
+    if let Some(secs) = tls.identity.expires_at_secs() {
+        metrics.tls_certificate_not_after.set(&[], secs);
+    }
+}
+
 /// Keys that have changed and are read at a start only.
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let changed = [
         ("state_dir", old.state_dir != new.state_dir),
         ("listen", old.listen != new.listen),
+        ("tls", old.tls.is_some() != new.tls.is_some()),
         ("audit.redaction", old.redaction != new.redaction),
         ("result_storage", old.result_storage != new.result_storage),
         ("result_channel", old.result_channel != new.result_channel),

@@ -57,6 +57,7 @@
 //! - `crash`: the real program killed under load.
 //! - `demo`: the commands that the demo prints.
 //! - `gate`: the gate under attack, over raw sockets.
+//! - `tls`: the listener with a certificate.
 //! - `tidy`: the rules of the house, held against the source tree.
 //! - `support`: what all of them stand on.
 
@@ -118,5 +119,6 @@ mod strict;
 mod support;
 mod suspensions;
 mod tidy;
+mod tls;
 mod tokens;
 mod waiting;

@@ -215,6 +215,7 @@ impl Rig {
             metrics: metrics.clone(),
             clock: clock.clone(),
             version: VERSION,
+            tls: None,
             exempt: Arc::new(move |_| exempt),
         };
         let gate = Gate::start(TcpListener::bind("127.0.0.1:0").unwrap(), options).unwrap();

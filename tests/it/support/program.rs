@@ -93,6 +93,7 @@ impl Program {
         let line = program.line();
         let at = line
             .strip_prefix("listening on http://")
+            .or(line.strip_prefix("listening on https://"))
             .unwrap_or_else(|| panic!("{line}"))
             .parse()
             .unwrap();

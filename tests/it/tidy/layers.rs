@@ -88,7 +88,10 @@ const CRATES: &[(&str, &str)] = &[
     ("postgres_protocol", "src/agent/drivers/postgres/"),
     ("bytes", "src/agent/drivers/postgres/"),
     ("fallible_iterator", "src/agent/drivers/postgres/"),
-    ("rustls", "src/agent/drivers/postgres/"),
+    (
+        "rustls",
+        "src/agent/drivers/postgres/ src/config/tls.rs src/gate/tls.rs",
+    ),
     ("webpki_roots", "src/agent/drivers/postgres/"),
     ("mysql", "src/agent/drivers/mod.rs"),
     (

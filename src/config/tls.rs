@@ -1,0 +1,199 @@
+//! `[tls]`: the certificate that the server presents, read and checked before anything is served with it.
+
+use super::raw::RawTls;
+use crate::settings::{Notes, Spanned};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// `[tls]`, with what its files hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerTls {
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
+    pub identity: TlsIdentity,
+}
+
+/// A certificate chain with its key, ready to serve.
+#[derive(Clone)]
+pub struct TlsIdentity {
+    config: Arc<ServerConfig>,
+    leaf: CertificateDer<'static>,
+}
+
+impl TlsIdentity {
+    /// Reads both files, PEM. The first certificate is the server's, those of its issuers follow.
+    ///
+    /// # Errors
+    /// A sentence for the operator that names the file; never its content.
+    pub fn read(cert_file: &Path, key_file: &Path) -> Result<TlsIdentity, String> {
+        let text =
+            |path: &Path| std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()));
+        let (certs, key) = (text(cert_file)?, text(key_file)?);
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&certs)
+            .collect::<Result<_, _>>()
+            .map_err(|_| format!("{}: not a file of PEM certificates", cert_file.display()))?;
+        let leaf = chain.first().cloned();
+        let leaf = leaf.ok_or_else(|| format!("{}: no certificate in it", cert_file.display()))?;
+        let key = PrivateKeyDer::from_pem_slice(&key)
+            .map_err(|_| format!("{}: no PEM private key in it", key_file.display()))?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|e| e.to_string())?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(|e| {
+                format!(
+                    "{} and {} do not go together: {e}",
+                    cert_file.display(),
+                    key_file.display()
+                )
+            })?;
+        let mut config = config;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(TlsIdentity {
+            config: Arc::new(config),
+            leaf,
+        })
+    }
+
+    /// For [`TlsSource`](crate::gate::TlsSource).
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+
+    /// When the server's certificate ends, in seconds since 1970; `None` where its form is unknown.
+    pub fn expires_at_secs(&self) -> Option<i64> {
+        not_after(&self.leaf)
+    }
+}
+
+impl PartialEq for TlsIdentity {
+    fn eq(&self, other: &TlsIdentity) -> bool {
+        self.leaf == other.leaf
+    }
+}
+
+impl Eq for TlsIdentity {}
+
+impl fmt::Debug for TlsIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsIdentity")
+    }
+}
+
+/// Reads the files of the section, relative to `base`.
+pub(super) fn check(raw: Option<&RawTls>, base: &Path, notes: &mut Notes) -> Option<ServerTls> {
+    let raw = raw?;
+    let mut file = |value: &Option<Spanned<String>>, name: &str| match value {
+        Some(file) => Some(base.join(&file.value)),
+        None => {
+            notes.problem(&raw.at, format!("this section needs `{name}`"));
+            None
+        }
+    };
+    let (cert_file, key_file) = (
+        file(&raw.cert_file, "cert_file"),
+        file(&raw.key_file, "key_file"),
+    );
+    let (cert_file, key_file) = (cert_file?, key_file?);
+    match TlsIdentity::read(&cert_file, &key_file) {
+        Ok(identity) => Some(ServerTls {
+            cert_file,
+            key_file,
+            identity,
+        }),
+        Err(problem) => {
+            notes.problem(&raw.at, problem);
+            None
+        }
+    }
+}
+
+/// The end of a certificate's validity (RFC 5280, section 4.1): the second time of the fourth sequence of what is
+/// signed, in seconds since 1970.
+fn not_after(certificate: &[u8]) -> Option<i64> {
+    const SEQUENCE: u8 = 0x30;
+    const VERSION: u8 = 0xa0;
+    const UTC_TIME: u8 = 0x17;
+    const GENERALIZED_TIME: u8 = 0x18;
+    let mut rest = element(element(certificate)?.1)?.1;
+    if element(rest)?.0 == VERSION {
+        rest = element(rest)?.2;
+    }
+    // The serial number, the algorithm and the issuer come before the validity.
+    for _ in 0..3 {
+        rest = element(rest)?.2;
+    }
+    let (tag, validity, _) = element(rest)?;
+    if tag != SEQUENCE {
+        return None;
+    }
+    let (tag, end, _) = element(element(validity)?.2)?;
+    let text = std::str::from_utf8(end).ok()?;
+    let text = match tag {
+        UTC_TIME => format!("{}{text}", if text.get(..2)? < "50" { "20" } else { "19" }),
+        GENERALIZED_TIME => text.to_owned(),
+        _ => return None,
+    };
+    let part = |from: usize, to: usize| text.get(from..to);
+    let time = format!(
+        "{}-{}-{}T{}:{}:{}",
+        part(0, 4)?,
+        part(4, 6)?,
+        part(6, 8)?,
+        part(8, 10)?,
+        part(10, 12)?,
+        text.get(12..)?
+    );
+    crate::clock::Timestamp::parse(&time).map(|t| t.0.div_euclid(1_000))
+}
+
+/// Tag, content and what follows of the first DER element.
+fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (tag, rest) = bytes.split_first()?;
+    let (first, rest) = rest.split_first()?;
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(*first), rest),
+        0x81..=0x83 => {
+            let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+            let length = digits.iter().fold(0, |sum, b| sum << 8 | usize::from(*b));
+            (length, rest)
+        }
+        _ => return None,
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((*tag, content, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_certificate_is_read_in_both_forms_of_time() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/tls");
+        for (name, secs) in [("first", 2_426_630_803), ("second", 4_906_310_789)] {
+            let file = |end: &str| folder.join(format!("{name}.{end}"));
+            let identity = TlsIdentity::read(&file("crt"), &file("key")).unwrap();
+            assert_eq!(identity.expires_at_secs(), Some(secs), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_certificate_has_no_end() {
+        for bytes in [
+            &[][..],
+            &[0x30],
+            &[0x30, 0x80],
+            &[0x30, 0x02, 0x30, 0x05],
+            &[0x30, 0x84, 1, 1, 1, 1],
+        ] {
+            assert_eq!(not_after(bytes), None, "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! TLS on the server's own listener, with the real program.
+
+use crate::support::{Program, Temp, binary, eventually, settled};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+const SECTION: &str = "[tls]\ncert_file = \"server.crt\"\nkey_file = \"server.key\"\n";
+
+fn fixture(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/tls");
+    fs::read(folder.join(name)).unwrap()
+}
+
+fn install(dir: &Path, name: &str) {
+    for end in ["crt", "key"] {
+        fs::write(
+            dir.join(format!("server.{end}")),
+            fixture(&format!("{name}.{end}")),
+        )
+        .unwrap();
+    }
+}
+
+fn folder() -> Temp {
+    let more = "[[databases]]\nname = \"shop\"\ndialect = \"sqlite\"\nenvironments = [\"development\"]\n[[workflows]]\n";
+    let dir = settled(&format!("{SECTION}{more}"));
+    install(dir.path(), "first");
+    dir
+}
+
+/// A client that trusts the certificate of that name alone.
+struct Client {
+    agent: ureq::Agent,
+    at: SocketAddr,
+    token: String,
+}
+
+impl Client {
+    fn new(at: SocketAddr, dir: &Path, trusted: &str) -> Client {
+        let root = Certificate::from_pem(&fixture(&format!("{trusted}.crt"))).unwrap();
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::new_with_certs(&[root]))
+            .build();
+        let config = ureq::Agent::config_builder()
+            .tls_config(tls)
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(60)))
+            .build();
+        Client {
+            agent: config.into(),
+            at,
+            token: fs::read_to_string(dir.join("state/admin-token")).unwrap(),
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("https://{}{path}", self.at)
+    }
+
+    fn get(&self, path: &str) -> Result<Value, ureq::Error> {
+        let call = self.agent.get(self.url(path));
+        let mut answer = call
+            .header("authorization", format!("Bearer {}", self.token))
+            .call()?;
+        assert_eq!(answer.status(), 200, "{path}");
+        let text = answer.body_mut().read_to_string()?;
+        Ok(serde_json::from_str(&text).unwrap())
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let call = self.agent.post(self.url(path));
+        let mut answer = call
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", "application/json")
+            .send(body.to_string())
+            .unwrap();
+        let text = answer.body_mut().read_to_string().unwrap();
+        assert!(answer.status().is_success(), "{text}");
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
+#[test]
+fn calls_waits_and_large_bodies_go_over_tls() {
+    let dir = folder();
+    let (program, at) = Program::serve(dir.path());
+    let client = Client::new(at, dir.path(), "first");
+    assert_eq!(client.get("/api/me").unwrap()["subject_id"], "admin");
+    // More than a record, in both directions, on one connection.
+    let padding = "x".repeat(90_000);
+    let sql = format!("SELECT '{padding}'");
+    let made = client.post(
+        "/api/requests",
+        &json!({"database": "shop", "environment": "development", "detail": sql}),
+    );
+    let path = format!("/api/requests/{}", made["id"].as_str().unwrap());
+    assert_eq!(client.get(&path).unwrap()["detail"], sql.as_str());
+    // A call that waits is answered when it is over.
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            Client::new(at, dir.path(), "first")
+                .get(&format!("{path}?wait=60"))
+                .unwrap()
+        });
+        eventually("it waits", || {
+            let call = client.agent.get(client.url("/metrics"));
+            let call = call.header("authorization", format!("Bearer {}", client.token));
+            let text = call.call().unwrap().body_mut().read_to_string().unwrap();
+            text.lines().any(|l| l == "dbward_gate_parked 1")
+        });
+        client.post(&format!("{path}/cancel"), &json!({}));
+        assert_eq!(waits.join().unwrap()["status"], "cancelled");
+    });
+    program.stop();
+}
+
+#[test]
+fn clients_that_speak_something_else_disturb_nobody() {
+    let dir = folder();
+    let (program, at) = Program::serve(dir.path());
+    let mut silent = TcpStream::connect(at).unwrap();
+    for bytes in [
+        &b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"[..],
+        &[0x16, 3, 1, 0xff, 0xff, 0],
+        &[0; 64],
+    ] {
+        let mut other = TcpStream::connect(at).unwrap();
+        other.write_all(bytes).unwrap();
+        other.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        let _ = other.read_to_end(&mut answer);
+        assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    }
+    let client = Client::new(at, dir.path(), "first");
+    assert_eq!(client.get("/health").unwrap()["status"], "ok");
+    silent.write_all(b"x").unwrap();
+    program.stop();
+}
+
+#[test]
+fn a_reload_presents_the_certificate_that_the_files_hold() {
+    let dir = folder();
+    let (program, at) = Program::serve(dir.path());
+    let old = Client::new(at, dir.path(), "first");
+    let new = Client::new(at, dir.path(), "second");
+    old.get("/health").unwrap();
+    new.get("/health").unwrap_err();
+
+    // A key that does not fit changes nothing.
+    fs::write(dir.path().join("server.key"), fixture("second.key")).unwrap();
+    program.signal(Signal::HUP);
+    eventually("it is refused", || {
+        program.errors().contains("do not go together")
+    });
+    Client::new(at, dir.path(), "first").get("/health").unwrap();
+
+    install(dir.path(), "second");
+    program.signal(Signal::HUP);
+    eventually("the new one is presented", || new.get("/health").is_ok());
+    // The connection that stood goes on; a new one is served with the new certificate.
+    old.get("/health").unwrap();
+    Client::new(at, dir.path(), "first")
+        .get("/health")
+        .unwrap_err();
+    program.stop();
+}
+
+#[test]
+fn what_cannot_be_served_is_named_before_the_start() {
+    let dir = folder();
+    let check = |message: &str| {
+        let config = dir.path().join("server.toml");
+        let out = binary()
+            .arg("check-config")
+            .arg("--config")
+            .arg(config)
+            .output();
+        let text = String::from_utf8(out.unwrap().stderr).unwrap();
+        assert!(text.contains(message), "{message}: {text}");
+        assert!(!text.contains("PRIVATE"), "{text}");
+    };
+    fs::write(dir.path().join("server.key"), fixture("second.key")).unwrap();
+    check("do not go together");
+    fs::write(dir.path().join("server.key"), "nothing").unwrap();
+    check("no PEM private key");
+    fs::remove_file(dir.path().join("server.key")).unwrap();
+    check("server.key");
+    install(dir.path(), "first");
+    fs::write(dir.path().join("server.crt"), "").unwrap();
+    check("no certificate");
+    let text = fs::read_to_string(dir.path().join("server.toml")).unwrap();
+    let without = text.replace("key_file = \"server.key\"\n", "");
+    fs::write(dir.path().join("server.toml"), without).unwrap();
+    check("needs `key_file`");
+}
