@@ -35,6 +35,17 @@ impl Timestamp {
         Some(Timestamp(stamp.as_millisecond()))
     }
 
+    /// Year to minute in the zone of this machine, with the zone's name: for people.
+    pub fn local(self) -> String {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(time) => time
+                .to_zoned(jiff::tz::TimeZone::system())
+                .strftime("%Y-%m-%d %H:%M %Z")
+                .to_string(),
+            Err(_) => self.rfc3339(),
+        }
+    }
+
     /// This time plus `secs` seconds, without overflow.
     pub fn plus_secs(self, secs: u64) -> Timestamp {
         let ms = i64::try_from(secs).unwrap_or(i64::MAX).saturating_mul(1000);

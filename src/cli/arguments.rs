@@ -1,6 +1,6 @@
 //! Every command and its options, declared once: parser, help, completion and man pages are made from this.
 
-use super::{check_config, demo, pages, policy, serve};
+use super::{check_config, demo, pages, policy, remote, serve};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -12,6 +12,8 @@ use std::path::PathBuf;
     arg_required_else_help = true,
     before_help = "Examples:\n  \
                    dbward demo\n  \
+                   dbward execute \"SELECT 1\" -d app\n  \
+                   dbward request list --mine-to-approve\n  \
                    dbward serve --config server.toml\n  \
                    dbward help serve"
 )]
@@ -23,6 +25,8 @@ pub struct Arguments {
 /// The commands.
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
+    #[command(flatten)]
+    Remote(Box<remote::RemoteVerb>),
     /// Start a server, an agent and a sample database on this machine, and say what to try
     #[command(before_help = "Examples:\n  \
         dbward demo\n  \
@@ -45,11 +49,12 @@ pub enum Verb {
     /// Make a running server apply a changed server.toml, and report whether it did
     #[command(before_help = "Examples:\n  dbward reload --config server.toml")]
     Reload(ReloadArguments),
-    /// Decide recorded requests again
+    /// See what policies decide: now, of recorded requests again, or if they were changed
     #[command(
         subcommand,
         arg_required_else_help = true,
         before_help = "Examples:\n  \
+            dbward policy resolve -d app -e production\n  \
             dbward policy replay --days 30\n  \
             dbward policy test --config new.toml --strict"
     )]
@@ -79,6 +84,11 @@ pub enum PolicyVerb {
         dbward policy test --config new.toml\n  \
         dbward policy test --config new.toml --days 30 --strict")]
     Test(policy::PolicyTestOptions),
+    /// Show which policies apply to a database, and what they would decide
+    #[command(before_help = "Examples:\n  \
+        dbward policy resolve -d app -e production\n  \
+        dbward policy resolve -d app -e production --sql \"UPDATE t SET a = 1 WHERE id = 7\"")]
+    Resolve(remote::ResolveOptions),
 }
 
 #[derive(Debug, clap::Args)]

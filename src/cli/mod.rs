@@ -1,16 +1,19 @@
 //! The command line: which command, with which options, and how it ends.
 //!
-//! Exit codes: 0 it did what was asked, 1 it could not, 2 the command line itself was wrong, 3 the state file was changed
-//! while no server ran.
+//! Exit codes: 0 it did what was asked, 1 it could not, 2 the command line itself was wrong, or an approval is still
+//! waited for, 3 the state file was changed while no server ran, or an execution failed under `--fail`, 124 a time limit,
+//! 130 Ctrl-C.
 
 mod agent;
 mod arguments;
 mod check_config;
 mod demo;
 mod logging;
+mod output;
 mod pages;
 mod policy;
 mod reload;
+mod remote;
 mod serve;
 mod signals;
 
@@ -43,8 +46,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 fn ended(done: Result<(), Failure>) -> u8 {
     match done {
         Ok(()) => 0,
-        Err(Failure { message, code }) => {
-            eprintln!("dbward: {message}");
+        Err(Failure { text, code }) => {
+            if !text.is_empty() {
+                eprintln!("{text}");
+            }
             code
         }
     }
@@ -52,24 +57,35 @@ fn ended(done: Result<(), Failure>) -> u8 {
 
 /// Why a command could not do what was asked.
 struct Failure {
-    message: String,
+    /// What is printed to standard error; nothing where everything is printed already.
+    text: String,
     code: u8,
+}
+
+impl Failure {
+    /// A failure of a command of the server's side.
+    fn new(message: &str, code: u8) -> Failure {
+        let text = format!("dbward: {message}");
+        Failure { text, code }
+    }
 }
 
 impl From<String> for Failure {
     fn from(message: String) -> Failure {
-        Failure { message, code: 1 }
+        Failure::new(&message, 1)
     }
 }
 
 fn execute(verb: Verb) -> Result<(), Failure> {
     let done = match verb {
+        Verb::Remote(verb) => return remote::run(*verb),
         Verb::Serve(options) => return serve::run(&options),
         Verb::Agent(options) => agent::run(&options.config),
         Verb::CheckConfig(options) => check_config::run(&options),
         Verb::Reload(options) => reload::run(&options.config),
         Verb::Policy(PolicyVerb::Replay(options)) => policy::replay(&options),
         Verb::Policy(PolicyVerb::Test(options)) => policy::test(&options),
+        Verb::Policy(PolicyVerb::Resolve(options)) => return remote::resolve(&options),
         Verb::Demo(options) => demo::run(options.into()),
         Verb::Completion(options) => pages::completion(&options),
         Verb::Man(options) => pages::man(&options),

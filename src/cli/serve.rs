@@ -75,8 +75,5 @@ fn cannot_start(error: &Error) -> Failure {
     let hint = error
         .hint_text()
         .map_or(String::new(), |h| format!("; {h}"));
-    Failure {
-        message: format!("{}{hint}", super::demo::sentence(error)),
-        code,
-    }
+    Failure::new(&format!("{}{hint}", super::demo::sentence(error)), code)
 }

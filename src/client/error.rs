@@ -23,6 +23,8 @@ pub struct ClientError {
     pub hint: Option<String>,
     /// How long the server asks to be left alone.
     pub retry_after: Option<Duration>,
+    /// The body as it came, where it was JSON; for programs that asked for JSON.
+    pub body: Option<String>,
     /// Whether the same call may succeed later: no answer, 408, 429, and everything from 500 up.
     pub retryable: bool,
 }
@@ -36,6 +38,7 @@ impl ClientError {
             message: bounded(&message.to_string()),
             hint: None,
             retry_after: None,
+            body: None,
             retryable: matches!(code, "unreachable" | "timeout" | "bad_reply"),
         }
     }
@@ -59,6 +62,7 @@ impl ClientError {
             retry_after: retry_after
                 .and_then(|secs| secs.trim().parse().ok())
                 .map(|secs: u64| Duration::from_secs(secs.min(RETRY_AFTER_SECS_MAX))),
+            body: (!json.is_null()).then(|| String::from_utf8_lossy(body).into_owned()),
             retryable: status == 408 || status == 429 || status >= 500,
         }
     }

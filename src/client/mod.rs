@@ -4,13 +4,21 @@
 //! calls knows whether to.
 
 mod agent_api;
+mod document;
 mod error;
+mod people_api;
 
 pub use agent_api::{
     ActiveJob, AgentStatus, Capabilities, Claim, DryRunClaim, DryRunJob, DryRunResult, Heartbeat,
     OfferedJob, Poll, PollReply, PublicKeyReply, ResultReply, SchemaSync, TargetJson,
 };
+pub use document::Document;
 pub use error::ClientError;
+pub use people_api::{
+    ContextReply, CreatedReply, FindingReply, MeReply, MovedReply, NewRequestBody, ProgressReply,
+    RequestId, RequestIds, RequestReply, RequiredReply, ReviewReply, RiskReply, RoleReply,
+    StepReply, VoteReply, path_of, with_query,
+};
 
 use crate::error::{Error, Shown};
 use serde::de::DeserializeOwned;
@@ -19,8 +27,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 use ureq::http::{Method, Request, Uri, header};
 
-/// Longest JSON answer that is read, in bytes: twenty jobs of the longest SQL, every character escaped.
-const REPLY_BYTES_MAX: u64 = 16 << 20;
+/// Longest answer that is read, in bytes: the largest result rendered as CSV, and a little.
+const REPLY_BYTES_MAX: u64 = 64 << 20;
 /// Longest error body that is read, in bytes; ours are below one.
 const ERROR_BYTES_MAX: u64 = 64 << 10;
 /// Longest token, in bytes: that of a JWT.
@@ -174,6 +182,16 @@ impl Client {
         body: &str,
         wait: Duration,
     ) -> Result<T, ClientError> {
+        self.document(method, path, body, wait)?.read()
+    }
+
+    fn document(
+        &self,
+        method: Method,
+        path: &str,
+        body: &str,
+        wait: Duration,
+    ) -> Result<Document, ClientError> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base))
@@ -204,14 +222,7 @@ impl Client {
             return Err(ClientError::refused(status, retry_after.as_deref(), &body));
         }
         let body = read(&mut reply, REPLY_BYTES_MAX).map_err(ClientError::from_ureq)?;
-        serde_json::from_slice(&body).map_err(|e| {
-            // The position only: the text around it may be anything.
-            let place = format!("line {} column {}", e.line(), e.column());
-            ClientError::no_answer(
-                "bad_reply",
-                format!("the answer is not as expected: {place}"),
-            )
-        })
+        Ok(Document::new(status, body))
     }
 }
 

@@ -95,7 +95,7 @@ pub const ROUTES: &[Route] = &[
     get("/api/public-key", Agent(work::public_key)),
     post("/api/requests", User(requests::create)).body(CREATE_BODY_BYTES),
     get("/api/requests", User(requests::list)).query(requests::LIST_QUERY),
-    get("/api/requests/{id}", User(requests::show)).query(&["wait"]),
+    get("/api/requests/{id}", User(requests::show)).query(&["wait", "seen"]),
     post("/api/requests/{id}/approve", User(requests::approve)),
     post("/api/requests/{id}/reject", User(requests::reject)),
     post("/api/requests/{id}/cancel", User(requests::cancel)),

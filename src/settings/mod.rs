@@ -90,6 +90,32 @@ pub fn read<R: Declared, T>(
     }
 }
 
+/// Reads `text` as whatever it holds, with variables from `env`: for a file in which other programs keep keys too.
+///
+/// # Errors
+/// What is not TOML, and variables that are not set; under the name `file`.
+pub fn values(text: &str, file: &str, env: Env<'_>) -> Result<serde_json::Value, Problems> {
+    let (expanded, mut list) = expand(text, env);
+    let read = toml::from_str::<serde_json::Value>(&expanded);
+    if let Err(e) = &read {
+        let before = e
+            .span()
+            .map(|span| &expanded[..span.start.min(expanded.len())]);
+        list.push(Problem {
+            key: String::new(),
+            line: before.map(|text| 1 + text.matches('\n').count()),
+            message: e.message().to_owned(),
+        });
+    }
+    match read {
+        Ok(value) if list.is_empty() => Ok(value),
+        _ => Err(Problems {
+            file: file.to_owned(),
+            list: in_order(list),
+        }),
+    }
+}
+
 fn in_order(mut list: Vec<Problem>) -> Vec<Problem> {
     list.sort_by_key(|p| p.line);
     list

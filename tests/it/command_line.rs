@@ -1,6 +1,10 @@
 //! The command line: parser, help, completion and man pages say the same.
 
+mod connections;
+mod console;
+mod operations;
 mod pages;
+mod requests;
 
 use crate::support::binary;
 use std::process::Output;

@@ -1,101 +1,98 @@
-//! What the demo prints: where it runs, the tokens, and six commands, each of which works as printed.
+//! What the demo prints: where it runs, and commands to try, each of which works as printed after the first.
 
-use super::Secrets;
+use super::super::output::Paint;
+use crate::crypto::write_private;
+use crate::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
 
+/// What each thing to try shows, and its command, in order.
+const COMMANDS: [(&str, &str); 7] = [
+    (
+        "A query runs at once",
+        "dbward execute \"SELECT status, count(*) AS orders FROM orders GROUP BY status\"",
+    ),
+    (
+        "A change in production waits for an approver",
+        "dbward execute \"UPDATE customers SET active = 0 WHERE id = 42\" -e production --no-wait",
+    ),
+    (
+        "The approver sees it",
+        "dbward request list --mine-to-approve --server approver",
+    ),
+    (
+        "and approves it",
+        "dbward request approve $(dbward request list --mine-to-approve --server approver --limit 1 --format quiet) --server approver",
+    ),
+    ("The requester runs it", "dbward request watch latest"),
+    (
+        "A DELETE without WHERE is refused",
+        "dbward execute \"DELETE FROM customers\"",
+    ),
+    (
+        "The audit log proves itself",
+        "dbward audit verify --server admin",
+    ),
+];
+
+/// Writes the profile of the demo: `dbward.toml` with a server a person, and `env`, which a shell reads.
+pub(super) fn write_profile(url: &str, folder: &Path, people: &[&str]) -> Result<(), Error> {
+    let mut profile = String::from(
+        "# Written by `dbward demo`.\ndefault_server = \"requester\"\ndefault_database = \"shop\"\n",
+    );
+    for person in people {
+        let _ = write!(
+            profile,
+            "\n[servers.{person}]\nurl = \"{url}\"\ntoken_file = \"{person}-token\"\n"
+        );
+    }
+    let file = folder.join("dbward.toml");
+    let program = std::env::current_exe().map_err(|e| Error::internal("the path of dbward", e))?;
+    let bin = program.parent().unwrap_or(Path::new("."));
+    let env = format!(
+        "export DBWARD_CONFIG={}\nPATH={}:\"$PATH\"\nexport PATH\nunset DBWARD_SERVER_URL DBWARD_TOKEN DBWARD_DATABASE \
+         DBWARD_ENV DBWARD_SERVER\n",
+        quoted(&file),
+        quoted(bin)
+    );
+    let written = write_private(&file, profile.as_bytes())
+        .and_then(|()| write_private(&folder.join("env"), env.as_bytes()));
+    written.map_err(|e| Error::internal(format!("{}", folder.display()), e))
+}
+
+/// A path as one word of a shell.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
+}
+
 /// The guide, for a server at `url`.
-pub(super) fn text(url: &str, secrets: &Secrets, folder: &Path, temporary: bool) -> String {
-    let mut out = String::new();
-    let kept = if temporary {
-        "removed when the demo ends"
-    } else {
-        "kept"
+pub(super) fn text(url: &str, folder: &Path, temporary: bool, paint: Paint) -> String {
+    let kept = match temporary {
+        true => "removed when the demo ends",
+        false => "kept",
     };
+    let mut out = String::new();
     let _ = writeln!(out, "dbward demo is running at {url}");
     let _ = writeln!(out, "  state      {} ({kept})", folder.display());
     let _ = writeln!(
         out,
         "  database   shop: customers, products, orders, order_items"
     );
-    let _ = writeln!(out, "  requester  {}", secrets.requester);
-    let _ = writeln!(out, "  approver   {}", secrets.approver);
-    let _ = writeln!(out, "  admin      {}", secrets.admin);
-    for (n, (title, command)) in commands(url, secrets).iter().enumerate() {
-        let _ = writeln!(out, "\n# {}. {title}\n{command}", n + 1);
+    let _ = writeln!(
+        out,
+        "  people     requester, approver, admin: each with a token in that folder"
+    );
+    let _ = writeln!(out, "  console    {url}/");
+    let _ = writeln!(out, "\n{}", paint.dim("# 0. In another terminal"));
+    let _ = writeln!(
+        out,
+        "{}",
+        paint.bold(&format!(". {}", quoted(&folder.join("env"))))
+    );
+    for (n, (title, command)) in COMMANDS.iter().enumerate() {
+        let _ = writeln!(out, "\n{}", paint.dim(&format!("# {}. {title}", n + 1)));
+        let _ = writeln!(out, "{}", paint.bold(command));
     }
     let _ = writeln!(out, "\nCtrl-C ends the demo.");
     out
-}
-
-/// Title and command of each thing to try, in order.
-fn commands(url: &str, s: &Secrets) -> [(&'static str, String); 6] {
-    let call = |token: &str, path: &str| {
-        format!("curl -sS -H 'Authorization: Bearer {token}' \"{url}{path}\"")
-    };
-    let create = |environment: &str, sql: &str| {
-        format!(
-            "{} -H 'Content-Type: application/json' -d '{{\"database\":\"shop\",\"environment\":\"{environment}\",\"detail\":\"{sql}\"}}'",
-            call(&s.requester, "/api/requests")
-        )
-    };
-    // The id of the newest request that the inner command lists, without any tool but grep and cut.
-    let newest = |list: String| {
-        format!("$({list} | grep -o '\"id\":\"[0-9a-f-]*\"' | head -n 1 | cut -d '\"' -f 4)")
-    };
-    let query = create(
-        "development",
-        "SELECT status, count(*) AS orders FROM orders GROUP BY status",
-    );
-    let waiting = call(&s.approver, "/api/requests?pending_for_me=true&limit=1");
-    let approved = call(&s.requester, "/api/requests?status=approved&limit=1");
-    [
-        (
-            "A query that runs at once, and its result",
-            format!(
-                "{}; echo",
-                call(
-                    &s.requester,
-                    &format!("/api/requests/{}/result/stream", newest(query))
-                )
-            ),
-        ),
-        (
-            "A change in production waits for an approver",
-            format!(
-                "{}; echo",
-                create(
-                    "production",
-                    "UPDATE customers SET active = 0 WHERE id = 42"
-                )
-            ),
-        ),
-        (
-            "The approver approves it",
-            format!(
-                "{} -H 'Content-Type: application/json' -d '{{\"comment\":\"looks right\"}}'; echo",
-                call(
-                    &s.approver,
-                    &format!("/api/requests/{}/approve", newest(waiting))
-                )
-            ),
-        ),
-        (
-            "The requester resumes it, and gets its result",
-            format!(
-                "ID={}; {} -X POST; echo; {}; echo",
-                newest(approved),
-                call(&s.requester, "/api/requests/$ID/resume"),
-                call(&s.requester, "/api/requests/$ID/result/stream")
-            ),
-        ),
-        (
-            "A DELETE without WHERE is refused",
-            format!("{}; echo", create("development", "DELETE FROM customers")),
-        ),
-        (
-            "The audit log proves itself",
-            format!("{}; echo", call(&s.admin, "/api/audit/verify")),
-        ),
-    ]
 }

@@ -1,7 +1,8 @@
-//! `dbward demo`: a server, an agent and a sample database in one process, and six commands to try.
+//! `dbward demo`: a server, an agent and a sample database in one process, and commands to try.
 
 mod guide;
 
+use super::output::Paint;
 use super::{logging, signals};
 use crate::actions::tokens::TokenRequest;
 use crate::actions::{App, identify, start, tokens};
@@ -17,6 +18,7 @@ use crate::domain::id::Target;
 use crate::error::{Error, ErrorKind};
 use crate::server::{Server, StartOptions};
 use std::fs;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -138,14 +140,6 @@ impl Drop for StateFolder {
 struct Demo {
     server: Server,
     agent: Agent,
-    secrets: Secrets,
-}
-
-/// The tokens of the demo.
-struct Secrets {
-    requester: String,
-    approver: String,
-    admin: String,
 }
 
 impl Demo {
@@ -154,7 +148,9 @@ impl Demo {
         let mut config = configuration(&folder.path)?;
         config.listen = listen;
         let server = Server::start(&config, StartOptions::default())?;
-        let secrets = secrets(server.app(), &folder.path)?;
+        issue_tokens(server.app(), &folder.path)?;
+        let url = format!("http://{}", server.addr());
+        guide::write_profile(&url, &folder.path, &["requester", "approver", "admin"])?;
         let token = Token::new(&read(&folder.path.join("agent-token"))?)?;
         let client = ClientOptions::new(format!("http://{}", server.addr()), token);
         let agent_config = AgentConfig::new(client, folder.path.join("agent"), databases);
@@ -167,19 +163,15 @@ impl Demo {
                 "the agent cannot reach the server: {why}"
             )));
         }
-        Ok(Demo {
-            server,
-            agent,
-            secrets,
-        })
+        Ok(Demo { server, agent })
     }
 
     fn guide(&self, folder: &StateFolder) -> String {
         guide::text(
             &format!("http://{}", self.server.addr()),
-            &self.secrets,
             &folder.path,
             folder.temporary,
+            Paint::new(std::io::stdout().is_terminal()),
         )
     }
 
@@ -217,13 +209,13 @@ fn configuration(folder: &Path) -> Result<Config, Error> {
 }
 
 /// Tokens of the people of the demo, made at its first start and kept in files like the server's own first ones.
-fn secrets(app: &Arc<App>, folder: &Path) -> Result<Secrets, Error> {
+fn issue_tokens(app: &Arc<App>, folder: &Path) -> Result<(), Error> {
     let admin = read(&folder.join(start::BOOTSTRAP[0].0))?;
     let caller = identify::authenticate(app, Some(&format!("Bearer {admin}")), Origin::default())?;
-    let [requester, approver] = PEOPLE.map(|(subject, role)| -> Result<String, Error> {
+    for (subject, role) in PEOPLE {
         let file = folder.join(format!("{subject}-token"));
         if file.exists() {
-            return read(&file);
+            continue;
         }
         let issued = tokens::create(
             app,
@@ -241,13 +233,8 @@ fn secrets(app: &Arc<App>, folder: &Path) -> Result<Secrets, Error> {
         )?;
         write_private(&file, issued.secret.as_bytes())
             .map_err(|e| Error::internal(format!("{}", file.display()), e))?;
-        Ok(issued.secret)
-    });
-    Ok(Secrets {
-        requester: requester?,
-        approver: approver?,
-        admin,
-    })
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<String, Error> {

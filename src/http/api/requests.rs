@@ -172,7 +172,8 @@ pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
     Ok(reply)
 }
 
-/// `GET /api/requests/{id}`, with `?wait=` held until it moves on.
+/// `GET /api/requests/{id}`, with `?wait=` held until it moves on: from where it stands, or from where the client `seen`
+/// it last, as `status:step`.
 pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let wait = ask.query().number("wait")?.unwrap_or(0).min(WAIT_SECS_MAX);
     let watch = match ask.may_wait(wait) {
@@ -186,8 +187,10 @@ pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
     };
     let detail = view_requests::show(&context.app, caller, ask.id())?;
     let request = &detail.request;
-    let stands = format!("{} {}", request.status, request.current_step);
-    let moved = ask.memo().is_some_and(|seen| seen != stands);
+    let stands = format!("{}:{}", request.status, request.current_step);
+    // Who saw it elsewhere does not wait: it moved between two of its calls.
+    let seen = ask.query().text("seen")?;
+    let moved = ask.memo().is_some_and(|memo| memo != stands) || seen.is_some_and(|s| s != stands);
     if let Some(watch) = watch.filter(|_| !moved && !request.status.is_outcome()) {
         return Ok(watch.park(ask, wait, &stands));
     }

@@ -157,14 +157,19 @@ fn permissions_and_risk_levels_are_documented() {
 fn the_readme_shows_only_commands_that_exist() {
     let readme = read("README.md");
     let mut found = Vec::new();
-    let (mut in_shell, mut continued, mut commands) = (false, false, 0);
+    let (mut in_shell, mut session, mut continued, mut commands) = (false, false, false, 0);
     for (n, line) in readme.lines().enumerate() {
         if let Some(language) = line.strip_prefix("```") {
             in_shell = ["sh", "bash", "console"].contains(&language);
+            // There the lines without a prompt are what was printed.
+            session = language == "console";
             continue;
         }
-        let begins =
-            in_shell && !continued && !line.starts_with([' ', '#', '}', '\'']) && !line.is_empty();
+        let begins = in_shell
+            && (!session || line.starts_with("$ "))
+            && !continued
+            && !line.starts_with([' ', '#', '}', '\''])
+            && !line.is_empty();
         continued = in_shell && line.ends_with('\\');
         commands += usize::from(begins);
         if begins && let Err(why) = command_exists(line.trim_start_matches("$ ")) {

@@ -78,12 +78,14 @@ const CRATES: &[(&str, &str)] = &[
     ("toml", "src/settings/"),
     ("env_logger", "src/cli/"),
     ("clap", "src/cli/"),
+    ("comfy_table", "src/cli/output/"),
+    ("indicatif", "src/cli/remote/"),
     ("clap_complete", "src/cli/pages.rs"),
     ("clap_mangen", "src/cli/pages.rs"),
     ("signal_hook", "src/cli/"),
     (
         "rustix",
-        "src/gate/ src/server/ src/agent/wall/ src/agent/drivers/postgres/",
+        "src/gate/ src/server/ src/agent/wall/ src/agent/drivers/postgres/ src/cli/output/",
     ),
     ("postgres_protocol", "src/agent/drivers/postgres/"),
     ("bytes", "src/agent/drivers/postgres/"),
@@ -96,7 +98,7 @@ const CRATES: &[(&str, &str)] = &[
     ("mysql", "src/agent/drivers/mod.rs"),
     (
         "percent_encoding",
-        "src/http/ src/objects/s3/ src/agent/config",
+        "src/http/ src/objects/s3/ src/agent/config src/client/people_api.rs",
     ),
     // Keys in files, and bytes in bodies.
     ("base64", "src/crypto.rs src/http/ src/server/"),
@@ -105,7 +107,7 @@ const CRATES: &[(&str, &str)] = &[
     // signed.
     (
         "serde",
-        "src/domain/execution_token.rs src/domain/migration/ src/domain/schema.rs src/domain/jwt/ src/domain/kept.rs src/domain/decision/trace.rs src/actions/ src/http/ src/client/ src/agent/",
+        "src/domain/execution_token.rs src/domain/migration/ src/domain/schema.rs src/domain/jwt/ src/domain/kept.rs src/domain/decision/trace.rs src/actions/ src/http/ src/client/ src/agent/ src/cli/",
     ),
     ("serde_json", "src/"),
     ("log", "src/"),

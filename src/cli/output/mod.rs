@@ -1,0 +1,198 @@
+//! What people and their programs read: where it goes, in which format, how wide, in which colour.
+
+mod cells;
+mod grid;
+mod terminal;
+mod words;
+
+pub use grid::{Grid, GridCell, GridColumn};
+pub use terminal::Paint;
+pub use terminal::hidden_line;
+pub use words::{
+    Ages, indented, operation_words, selector_words, short_id, span, status_words, underlined,
+    visible,
+};
+
+use crate::crypto::write_private;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// How to show an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum OutputFormat {
+    /// Aligned columns
+    Table,
+    /// One line a column, for wide rows
+    Vertical,
+    /// The server's own JSON
+    Json,
+    /// One JSON object a line
+    Jsonl,
+    /// Comma-separated values; NULL is an empty field, an empty text is ""
+    Csv,
+    /// A table for a ticket or a pull request
+    Markdown,
+    /// Only ids or values, for scripts
+    Quiet,
+}
+
+/// How and where to print.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputOptions {
+    /// How to print [default: table; vertical where a row is wider than the terminal]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        hide_possible_values = true,
+        help = "table, vertical, json, jsonl, csv, markdown or quiet [default: table]"
+    )]
+    pub format: Option<OutputFormat>,
+    /// Write into this file, which only its owner may read
+    #[arg(long, short = 'o', value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// One line a column, as --format vertical
+    #[arg(short = 'x', conflicts_with = "format")]
+    pub expanded: bool,
+    /// Never page long output
+    #[arg(long)]
+    pub no_pager: bool,
+}
+
+impl OutputOptions {
+    /// Whether a program reads what is printed, errors included.
+    pub fn wants_json(&self) -> bool {
+        matches!(self.format, Some(OutputFormat::Json | OutputFormat::Jsonl))
+    }
+}
+
+/// Where a command prints.
+pub struct Screen {
+    format: OutputFormat,
+    /// Whether the format was chosen, and not taken for granted.
+    chosen: bool,
+    file: Option<PathBuf>,
+    pager: bool,
+    /// Columns of the terminal that standard output is.
+    width: Option<usize>,
+    pub paint: Paint,
+}
+
+impl Screen {
+    pub fn new(options: &OutputOptions, default: Option<OutputFormat>) -> Screen {
+        let asked = match options.expanded {
+            true => Some(OutputFormat::Vertical),
+            false => options.format.or(default),
+        };
+        let terminal = options.output.is_none() && io::stdout().is_terminal();
+        Screen {
+            format: asked.unwrap_or(OutputFormat::Table),
+            chosen: asked.is_some(),
+            file: options.output.clone(),
+            pager: terminal && !options.no_pager,
+            width: terminal.then(terminal::columns),
+            paint: Paint::new(terminal),
+        }
+    }
+
+    pub fn format(&self) -> OutputFormat {
+        self.format
+    }
+
+    /// Whether what is printed is for a program that reads JSON.
+    pub fn is_json(&self) -> bool {
+        matches!(self.format, OutputFormat::Json | OutputFormat::Jsonl)
+    }
+
+    /// Prints rows; `json` is the whole answer as it came.
+    ///
+    /// # Errors
+    /// That it cannot be written.
+    pub fn rows(&self, json: &str, grid: &Grid, foot: Option<&str>) -> Result<(), String> {
+        let foot = foot.map(|foot| format!("{foot}\n")).unwrap_or_default();
+        let table = |grid: &Grid| format!("{}{foot}", grid.table(self.width, self.paint));
+        let vertical = |grid: &Grid| format!("{}{foot}", grid.vertical(self.paint));
+        let text = match self.format {
+            OutputFormat::Table if grid.rows.is_empty() && grid.empty.is_some() => {
+                format!("{}\n", grid.empty.unwrap_or_default())
+            }
+            OutputFormat::Table if !self.chosen && !grid.fits(self.width) => vertical(grid),
+            OutputFormat::Table => table(grid),
+            OutputFormat::Vertical => vertical(grid),
+            OutputFormat::Json => line(json),
+            OutputFormat::Jsonl => grid.jsonl(),
+            OutputFormat::Csv => grid.csv(),
+            OutputFormat::Markdown => grid.markdown(),
+            OutputFormat::Quiet => grid.quiet(),
+        };
+        self.write(&text)
+    }
+
+    /// Prints what a command did: a sentence for people, `json` for programs, `quiet` for scripts.
+    ///
+    /// # Errors
+    /// That it cannot be written.
+    pub fn done(&self, json: &str, sentence: &str, quiet: &str) -> Result<(), String> {
+        match self.format {
+            OutputFormat::Json | OutputFormat::Jsonl => self.write(&line(json)),
+            OutputFormat::Quiet if quiet.is_empty() => Ok(()),
+            OutputFormat::Quiet => self.write(&line(quiet)),
+            _ => self.write(&line(sentence)),
+        }
+    }
+
+    /// Prints a text.
+    ///
+    /// # Errors
+    /// That it cannot be written.
+    pub fn write(&self, text: &str) -> Result<(), String> {
+        if let Some(file) = &self.file {
+            return write_private(file, text.as_bytes())
+                .map_err(|e| format!("{}: {e}", file.display()));
+        }
+        if self.pager && text.lines().count() > terminal::lines() && paged(text) {
+            return Ok(());
+        }
+        let mut out = io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            // A reader that has seen enough is not a failure.
+            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e.to_string()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The text with one line end.
+fn line(text: &str) -> String {
+    format!("{}\n", text.trim_end_matches('\n'))
+}
+
+/// Shows a text in the pager of the user; whether that worked.
+fn paged(text: &str) -> bool {
+    let pager = ["DBWARD_PAGER", "PAGER"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok())
+        .unwrap_or_else(|| "less".to_owned());
+    if pager.trim().is_empty() || pager.trim() == "cat" {
+        return false;
+    }
+    let started = Command::new("sh")
+        .arg("-c")
+        .arg(&pager)
+        .env(
+            "LESS",
+            std::env::var("LESS").unwrap_or_else(|_| "FRSX".to_owned()),
+        )
+        .stdin(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = started else {
+        return false;
+    };
+    if let Some(mut input) = child.stdin.take() {
+        let _ = input.write_all(text.as_bytes());
+    }
+    // 127: the shell found no such program.
+    child.wait().is_ok_and(|status| status.code() != Some(127))
+}

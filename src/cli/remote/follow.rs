@@ -1,0 +1,435 @@
+//! Waiting for a request: one line that changes on a terminal, one line a change elsewhere, the result at the end.
+//!
+//! The server holds each call until something moves; what moved between two calls is not missed, since each says what
+//! was seen last.
+
+use super::super::output::{Paint, selector_words, short_id, span, status_words, visible};
+use super::interrupts::Interrupts;
+use super::{CommandError, ServerSession, result};
+use crate::client::{Client, ClientError, MovedReply, RequestReply, path_of};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// How long the server is asked to hold a call.
+const WAIT: Duration = Duration::from_secs(30);
+/// Longest pause before a server that did not answer is asked again.
+const PAUSE_MAX: Duration = Duration::from_secs(15);
+/// Failures in a row after which waiting ends.
+const FAILURES_MAX: u32 = 20;
+/// How often a request is sent to the agents again when no agent took it.
+const RESUMES_MAX: u32 = 3;
+/// How long a result may take to be there after its request ended.
+const RESULT_WAIT: Duration = Duration::from_secs(20);
+
+/// Exit codes.
+pub const PENDING: u8 = 2;
+pub const EXECUTION_FAILED: u8 = 3;
+pub const TIMED_OUT: u8 = 124;
+pub const INTERRUPTED: u8 = 130;
+
+/// What to wait for, and how long.
+#[derive(Debug, Clone, Copy)]
+pub struct FollowOptions {
+    /// Whether approval is waited for; otherwise a pending request ends it.
+    pub approval: bool,
+    pub timeout: Option<Duration>,
+    /// Whether an execution that failed is a failure of the command.
+    pub fail: bool,
+    /// Whether an approved request is sent to the agents.
+    pub resume: bool,
+}
+
+/// What can happen while waiting.
+#[derive(Clone)]
+enum News {
+    Reply(Box<Result<RequestReply, ClientError>>),
+    Interrupted,
+    Line(String),
+}
+
+/// Everything that waiting needs. Made before a request is, so that no Ctrl-C is missed.
+pub struct Follower<'a> {
+    session: &'a ServerSession,
+    options: FollowOptions,
+    news: Receiver<News>,
+    sender: Sender<News>,
+    interrupts: Interrupts,
+    progress: Progress,
+    end: Option<Instant>,
+}
+
+impl<'a> Follower<'a> {
+    pub fn new(
+        session: &'a ServerSession,
+        options: FollowOptions,
+    ) -> Result<Follower<'a>, CommandError> {
+        let (sender, news) = channel();
+        let interrupts = Interrupts::start(sender.clone(), News::Interrupted)
+            .map_err(|e| CommandError::new(format!("Ctrl-C cannot be listened for: {e}")))?;
+        Ok(Follower {
+            session,
+            options,
+            news,
+            sender,
+            interrupts,
+            progress: Progress::new(),
+            end: options.timeout.map(|timeout| Instant::now() + timeout),
+        })
+    }
+
+    /// Waits until the request has an outcome, and prints its result. Returns the exit code.
+    pub fn follow(mut self, mut request: RequestReply) -> Result<u8, CommandError> {
+        self.interrupts.take_next();
+        let asked = self.poller(request.id.clone())?;
+        let mut resumes = 0;
+        loop {
+            self.progress.show(&request);
+            if request.is_outcome() {
+                self.progress.clear();
+                return self.ended(&request);
+            }
+            if request.status == "pending" && !self.options.approval {
+                self.progress.clear();
+                return Ok(PENDING);
+            }
+            let waits = matches!(
+                request.status.as_str(),
+                "approved" | "auto_approved" | "break_glass"
+            );
+            if waits && !self.options.resume {
+                self.progress.clear();
+                eprintln!(
+                    "Send it to an agent with:  dbward request resume {}",
+                    short_id(&request.id)
+                );
+                return Ok(0);
+            }
+            if waits && resumes < RESUMES_MAX {
+                resumes += 1;
+                request = self.resume(&request)?;
+                continue;
+            }
+            let _ = asked.send(request.seen());
+            request = match self.next(&request, &asked)? {
+                Ok(request) => request,
+                Err(code) => return Ok(code),
+            };
+        }
+    }
+
+    /// Where it stands next, or the exit code of who waits no longer.
+    fn next(
+        &mut self,
+        request: &RequestReply,
+        asked: &Sender<String>,
+    ) -> Result<Result<RequestReply, u8>, CommandError> {
+        let mut failures = 0;
+        loop {
+            match self.receive(self.end) {
+                Ok(News::Reply(reply)) => match *reply {
+                    Ok(request) => return Ok(Ok(request)),
+                    Err(e) if e.retryable && failures < FAILURES_MAX => {
+                        failures += 1;
+                        self.progress.note(&format!("{}; trying again", e.message));
+                        let pause = Duration::from_secs(1 << failures.min(4)).min(PAUSE_MAX);
+                        match self.receive(Some(Instant::now() + e.retry_after.unwrap_or(pause))) {
+                            Ok(News::Interrupted) => return self.interrupted(request).map(Err),
+                            _ => {
+                                let _ = asked.send(request.seen());
+                            }
+                        }
+                    }
+                    Err(e) => {
+                        self.progress.clear();
+                        return Err(CommandError::from(e));
+                    }
+                },
+                Ok(News::Interrupted) => return self.interrupted(request).map(Err),
+                Ok(News::Line(_)) => {}
+                Err(()) => {
+                    self.progress.clear();
+                    eprintln!(
+                        "Still {} after the time limit.\n{}",
+                        status_words(&request.status),
+                        goes_on(request)
+                    );
+                    return Ok(Err(TIMED_OUT));
+                }
+            }
+        }
+    }
+
+    /// The next news, or that the time is over.
+    fn receive(&self, end: Option<Instant>) -> Result<News, ()> {
+        let received = match end {
+            Some(end) => self
+                .news
+                .recv_timeout(end.saturating_duration_since(Instant::now())),
+            None => self.news.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        received.map_err(|_| ())
+    }
+
+    /// A thread that asks the server, each time it is given what was seen last.
+    fn poller(&self, id: String) -> Result<Sender<String>, CommandError> {
+        let (asked, questions) = channel::<String>();
+        let (client, sender): (Client, _) = (self.session.client.clone(), self.sender.clone());
+        std::thread::Builder::new()
+            .name("follow".to_owned())
+            .spawn(move || {
+                for seen in questions {
+                    let reply = client
+                        .await_request(&id, WAIT, &seen)
+                        .and_then(|d| d.read());
+                    if sender.send(News::Reply(Box::new(reply))).is_err() {
+                        return;
+                    }
+                }
+            })
+            .map_err(|e| CommandError::new(e.to_string()))?;
+        Ok(asked)
+    }
+
+    fn resume(&self, request: &RequestReply) -> Result<RequestReply, CommandError> {
+        match self
+            .session
+            .client
+            .send(&path_of(&["requests", &request.id, "resume"]), "")
+        {
+            Ok(_) => {}
+            // Somebody else was faster, or it moved on.
+            Err(e) if e.status == Some(409) => {}
+            Err(e) => {
+                self.progress.clear();
+                return Err(CommandError::from(e));
+            }
+        }
+        Ok(self
+            .session
+            .client
+            .fetch(&path_of(&["requests", &request.id]))?
+            .read()?)
+    }
+
+    /// Prints what came of it. Returns the exit code.
+    fn ended(&self, request: &RequestReply) -> Result<u8, CommandError> {
+        match request.status.as_str() {
+            "executed" | "failed" => {}
+            "rejected" => return Err(rejected(request)),
+            "execution_lost" => {
+                return Err(CommandError::new(
+                    "the agent went silent while it ran this, and whether it took effect is unknown",
+                )
+                .hint(format!("look at the data, then: dbward request show {}", short_id(&request.id))));
+            }
+            status => {
+                let by = request
+                    .cancelled_by
+                    .as_deref()
+                    .map(|by| format!(" by {}", visible(by)));
+                return Err(CommandError::new(format!(
+                    "the request is {status}{}",
+                    by.unwrap_or_default()
+                )));
+            }
+        }
+        let client = &self.session.client;
+        let document = match client.await_result(&request.id, RESULT_WAIT) {
+            Ok(Some(document)) => document,
+            // Not streamed there: then it is stored.
+            _ => client.fetch(&path_of(&["requests", &request.id, "result", "content"]))?,
+        };
+        let succeeded = result::print(self.session, &document, None)?;
+        Ok(if self.options.fail && !succeeded {
+            EXECUTION_FAILED
+        } else {
+            0
+        })
+    }
+
+    /// Ctrl-C: the request goes on, unless its owner wants it cancelled.
+    fn interrupted(&mut self, request: &RequestReply) -> Result<u8, CommandError> {
+        self.progress.clear();
+        let short = short_id(&request.id);
+        eprintln!();
+        let asks = io::stdin().is_terminal() && io::stderr().is_terminal();
+        let doing = status_words(&request.status);
+        if !asks {
+            eprintln!(
+                "Still {doing}. Request {}.\n{}",
+                request.id,
+                goes_on(request)
+            );
+            return Ok(INTERRUPTED);
+        }
+        eprint!("Still {doing}. Cancel request {short}? [y/N] ");
+        let _ = io::stderr().flush();
+        self.interrupts.take_next();
+        let sender = self.sender.clone();
+        let _ = std::thread::Builder::new()
+            .name("answer".to_owned())
+            .spawn(move || {
+                let mut line = String::new();
+                let _ = io::stdin().lock().read_line(&mut line);
+                let _ = sender.send(News::Line(line));
+            });
+        let yes = loop {
+            match self.receive(None) {
+                Ok(News::Line(line)) => break matches!(line.trim(), "y" | "Y" | "yes"),
+                Ok(News::Interrupted) | Err(()) => {
+                    eprintln!();
+                    break false;
+                }
+                Ok(News::Reply(_)) => {}
+            }
+        };
+        if !yes {
+            eprintln!("{}", goes_on(request));
+            return Ok(INTERRUPTED);
+        }
+        let path = path_of(&["requests", &request.id, "cancel"]);
+        let moved: MovedReply = self.session.client.send(&path, "{}")?.read()?;
+        eprintln!("Request {} is {}.", request.id, status_words(&moved.status));
+        Ok(INTERRUPTED)
+    }
+}
+
+fn rejected(request: &RequestReply) -> CommandError {
+    let steps = request.approval_progress.iter().flat_map(|p| &p.steps);
+    let vote = steps
+        .flat_map(|s| &s.approvals)
+        .find(|v| v.action == "reject");
+    let by = vote
+        .map(|v| format!(" by {}", visible(&v.user)))
+        .unwrap_or_default();
+    let error = CommandError::new(format!("the request was rejected{by}"));
+    match vote.and_then(|v| v.comment.as_deref()) {
+        Some(comment) => error.hint(format!("they say: {}", visible(comment))),
+        None => error,
+    }
+}
+
+fn goes_on(request: &RequestReply) -> String {
+    format!(
+        "It goes on without you. Continue with:  dbward request watch {}",
+        short_id(&request.id)
+    )
+}
+
+/// What a request waits for, on one line.
+pub fn waiting_words(request: &RequestReply) -> String {
+    match request.status.as_str() {
+        "pending" => {
+            let steps = request
+                .approval_progress
+                .as_ref()
+                .map(|p| p.steps.as_slice())
+                .unwrap_or_default();
+            let index = usize::try_from(request.current_step).unwrap_or(usize::MAX);
+            let Some(step) = steps.get(index) else {
+                return status_words("pending").to_owned();
+            };
+            let wanted = step
+                .approvers_required
+                .iter()
+                .map(|r| format!("{} of {} {}", r.current, r.min, selector_words(&r.selector)));
+            let joined =
+                wanted
+                    .collect::<Vec<_>>()
+                    .join(if step.mode == "any" { " or " } else { ", " });
+            let of = match steps.len() {
+                0 | 1 => String::new(),
+                n => format!(" · step {} of {n}", index + 1),
+            };
+            format!("waiting for approval · {joined}{of}")
+        }
+        "dispatched" => match request.queue_hint.as_deref() {
+            Some("no_agents") => format!(
+                "waiting for an agent · none serves {} / {}",
+                visible(&request.database),
+                visible(&request.environment)
+            ),
+            Some("agents_saturated") => "waiting for an agent · all are busy".to_owned(),
+            Some("agents_draining") => "waiting for an agent · all are stopping".to_owned(),
+            _ => "waiting for an agent".to_owned(),
+        },
+        "running" => match &request.claimed_by {
+            Some(agent) => format!("running on {}", visible(agent)),
+            None => "running".to_owned(),
+        },
+        other => status_words(other).to_owned(),
+    }
+}
+
+/// The line that says what is waited for.
+struct Progress {
+    bar: ProgressBar,
+    terminal: bool,
+    last: String,
+    since: Instant,
+    was_pending: bool,
+}
+
+impl Progress {
+    fn new() -> Progress {
+        let terminal = io::stderr().is_terminal();
+        let target = if terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+            bar.set_style(style);
+        }
+        Progress {
+            bar,
+            terminal,
+            last: String::new(),
+            since: Instant::now(),
+            was_pending: false,
+        }
+    }
+
+    fn show(&mut self, request: &RequestReply) {
+        let words = waiting_words(request);
+        if words == self.last {
+            return;
+        }
+        let (took, before) = (
+            self.since.elapsed().as_secs(),
+            std::mem::replace(&mut self.last, words.clone()),
+        );
+        self.since = Instant::now();
+        if self.terminal {
+            if self.was_pending && request.status != "pending" && request.approved_at.is_some() {
+                let paint = Paint::new(true);
+                self.bar
+                    .suspend(|| eprintln!("{} approved · after {}", paint.accent("✓"), span(took)));
+            }
+            let stop = if request.is_outcome() {
+                ""
+            } else {
+                "   Ctrl-C to stop waiting"
+            };
+            self.bar.set_message(format!("{words}{stop}"));
+            self.bar.enable_steady_tick(Duration::from_millis(120));
+        } else if !before.is_empty() || !request.is_outcome() {
+            eprintln!("{} {words}", short_id(&request.id));
+        }
+        self.was_pending = request.status == "pending";
+    }
+
+    fn note(&self, words: &str) {
+        match self.terminal {
+            true => self.bar.set_message(visible(words)),
+            false => eprintln!("{}", visible(words)),
+        }
+    }
+
+    fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}

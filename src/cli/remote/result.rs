@@ -1,0 +1,263 @@
+//! Results: printed as tables, listed, fetched again.
+
+use super::super::output::{Grid, OutputFormat, visible};
+use super::listing::{Kind, Listing};
+use super::{CommandError, CommonOptions, ServerSession};
+use crate::client::{Document, path_of, with_query};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// What an execution came to.
+#[derive(Deserialize)]
+pub struct EnvelopeReply<'a> {
+    success: bool,
+    #[serde(default)]
+    error_message: Option<String>,
+    #[serde(default, borrow)]
+    result_data: Option<&'a RawValue>,
+    #[serde(default)]
+    rows_affected: Option<u64>,
+    #[serde(default)]
+    truncated: bool,
+}
+
+/// A table of a result.
+#[derive(Deserialize)]
+struct TableReply<'a> {
+    #[serde(borrow)]
+    rows: &'a RawValue,
+    #[serde(default)]
+    columns: Option<Vec<ColumnReply>>,
+    #[serde(default)]
+    truncation_reason: Option<String>,
+    #[serde(default, borrow)]
+    more_results: Vec<TableReply<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ColumnReply {
+    name: String,
+    key: String,
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+}
+
+/// Prints a result. Returns whether the execution succeeded; why not is printed to standard error.
+pub fn print(
+    session: &ServerSession,
+    document: &Document,
+    took: Option<u64>,
+) -> Result<bool, CommandError> {
+    let text = document.text();
+    let envelope: EnvelopeReply = serde_json::from_str(&text)
+        .map_err(|_| CommandError::new("the result is not as expected"))?;
+    if session.screen.format() == OutputFormat::Json {
+        session.screen.write(&format!("{}\n", text.trim_end()))?;
+    }
+    if !envelope.success {
+        let why = envelope
+            .error_message
+            .unwrap_or_else(|| "the agent gave no reason".to_owned());
+        if session.screen.format() != OutputFormat::Json {
+            eprintln!("Execution failed: {}", visible(&why));
+        }
+        return Ok(false);
+    }
+    if session.screen.format() != OutputFormat::Json {
+        print_data(session, &envelope, took)?;
+    }
+    Ok(true)
+}
+
+fn print_data(
+    session: &ServerSession,
+    envelope: &EnvelopeReply,
+    took: Option<u64>,
+) -> Result<(), CommandError> {
+    let data = envelope.result_data.map_or("null", RawValue::get);
+    if let Ok(table) = serde_json::from_str::<TableReply>(data) {
+        return print_tables(session, &table, envelope.truncated, took);
+    }
+    if data.starts_with('[') {
+        let rows: &RawValue = serde_json::from_str(data)
+            .map_err(|_| CommandError::new("the result is not as expected"))?;
+        if let Some(grid) = Grid::of_rows(rows, None) {
+            let foot = foot(&grid, envelope.truncated, None, took);
+            return Ok(session.screen.rows(data, &grid, Some(&foot))?);
+        }
+    }
+    let value: Value = serde_json::from_str(data).unwrap_or_default();
+    let sentence = sentence(envelope.rows_affected, &value);
+    let quiet = envelope
+        .rows_affected
+        .map(|n| n.to_string())
+        .unwrap_or_default();
+    Ok(session.screen.done(data, &sentence, &quiet)?)
+}
+
+fn print_tables(
+    session: &ServerSession,
+    table: &TableReply,
+    truncated: bool,
+    took: Option<u64>,
+) -> Result<(), CommandError> {
+    let several = table.more_results.len();
+    for (n, one) in std::iter::once(table)
+        .chain(&table.more_results)
+        .enumerate()
+    {
+        let columns: Option<Vec<(String, String, String)>> = one.columns.as_ref().map(|columns| {
+            let column = |c: &ColumnReply| {
+                (
+                    c.name.clone(),
+                    c.key.clone(),
+                    c.kind.clone().unwrap_or_default(),
+                )
+            };
+            columns.iter().map(column).collect()
+        });
+        let grid = Grid::of_rows(one.rows, columns.as_deref())
+            .ok_or_else(|| CommandError::new("the rows of the result are not as expected"))?;
+        let last = n == several;
+        let foot = foot(
+            &grid,
+            truncated && last,
+            table.truncation_reason.as_deref(),
+            took.filter(|_| last),
+        );
+        session.screen.rows("", &grid, Some(&foot))?;
+        if truncated && last {
+            eprintln!("warning: the result was cut; ask for fewer rows, or a higher max_rows");
+        }
+    }
+    Ok(())
+}
+
+/// The last line: rows, time, and whether the result was cut.
+fn foot(grid: &Grid, truncated: bool, reason: Option<&str>, took: Option<u64>) -> String {
+    let rows = match grid.rows.len() {
+        1 => "1 row".to_owned(),
+        n => format!("{n} rows"),
+    };
+    let took = took.map(|ms| format!(" · {ms} ms")).unwrap_or_default();
+    let cut = match truncated {
+        true => format!(" · {}", cut_words(reason)),
+        false => String::new(),
+    };
+    format!("{rows}{took}{cut}")
+}
+
+fn cut_words(reason: Option<&str>) -> String {
+    let reason = reason
+        .map(|r| format!(" ({})", visible(r)))
+        .unwrap_or_default();
+    format!("cut{reason}")
+}
+
+/// What a statement without rows did.
+fn sentence(rows_affected: Option<u64>, data: &Value) -> String {
+    let count = rows_affected.or_else(|| data["rows_affected"].as_u64());
+    let list = |value: &Value| -> Option<String> {
+        let items = value.as_array()?.iter();
+        let items: Vec<String> = items
+            .map(|v| v.as_str().map_or_else(|| v.to_string(), visible))
+            .collect();
+        Some(items.join(", "))
+    };
+    let applied = list(&data["applied"]).or_else(|| list(&data["applied_versions"]));
+    match (count, applied, list(&data["reverted"]), data) {
+        (_, Some(versions), _, _) if versions.is_empty() => "Nothing to apply.".to_owned(),
+        (_, Some(versions), _, _) => format!("Applied {versions}."),
+        (_, _, Some(versions), _) if versions.is_empty() => "Nothing to take back.".to_owned(),
+        (_, _, Some(versions), _) => format!("Took back {versions}."),
+        (Some(1), ..) => "1 row changed.".to_owned(),
+        (Some(n), ..) => format!("{n} rows changed."),
+        (.., Value::String(text)) => visible(text),
+        (.., Value::Null) => "Done.".to_owned(),
+        (.., other) => visible(&format!("{other:#}")),
+    }
+}
+
+/// Which stored result.
+#[derive(Debug, clap::Args)]
+pub struct ResultOptions {
+    /// The request: its id, or the beginning of it
+    #[arg(value_name = "REQUEST")]
+    id: String,
+    /// Of this execution [default: the newest that finished]
+    #[arg(long, value_name = "ID")]
+    execution_id: Option<String>,
+    /// List the executions instead
+    #[arg(long)]
+    list: bool,
+    /// Exit with 3 where the execution failed
+    #[arg(long)]
+    fail: bool,
+    #[command(flatten)]
+    pub common: CommonOptions,
+}
+
+/// `request result`
+pub fn show(session: &ServerSession, options: &ResultOptions) -> Result<u8, CommandError> {
+    let id = session.request_id(&options.id)?;
+    if options.list {
+        return EXECUTIONS.print(
+            session,
+            &with_query(
+                &path_of(&["requests", &id, "executions"]),
+                &[("limit", Some("20".to_owned()))],
+            ),
+        );
+    }
+    let parameters = [("execution_id", options.execution_id.clone())];
+    let path = with_query(
+        &path_of(&["requests", &id, "result", "content"]),
+        &parameters,
+    );
+    let document = session.client.fetch(&path)?;
+    let succeeded = print(session, &document, None)?;
+    Ok(if options.fail && !succeeded { 3 } else { 0 })
+}
+
+const EXECUTIONS: Listing = Listing {
+    key: "executions",
+    columns: &[
+        ("ID", "id", Kind::Id),
+        ("STATUS", "status", Kind::Text),
+        ("AGENT", "agent_id", Kind::Text),
+        ("STARTED", "started_at", Kind::Time),
+        ("MS", "duration_ms", Kind::Number),
+        ("ROWS", "rows_affected", Kind::Number),
+        ("ERROR", "error_message", Kind::Long),
+    ],
+    empty: "It has not been executed.",
+};
+
+/// Which results.
+#[derive(Debug, clap::Args)]
+pub struct ResultsOptions {
+    /// At most so many
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
+    #[command(flatten)]
+    pub common: CommonOptions,
+}
+
+const RESULTS: Listing = Listing {
+    key: "results",
+    columns: &[
+        ("REQUEST", "request_id", Kind::Id),
+        ("STORED", "stored_at", Kind::Time),
+        ("WHERE", "database environment", Kind::Where),
+        ("WHAT", "operation", Kind::Operation),
+        ("BYTES", "content_length", Kind::Number),
+    ],
+    empty: "There are no stored results that you may see.",
+};
+
+/// `results`
+pub fn list(session: &ServerSession, options: &ResultsOptions) -> Result<u8, CommandError> {
+    let parameters = [("limit", Some(options.limit.to_string()))];
+    RESULTS.print(session, &with_query(&path_of(&["results"]), &parameters))
+}

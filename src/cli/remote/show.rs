@@ -1,0 +1,323 @@
+//! `request show`: what it is, what was found, who decided and who can, and the one next step for who asks.
+
+use super::super::output::{
+    indented, operation_words, selector_words, short_id, status_words, underlined, visible,
+};
+use super::follow::waiting_words;
+use super::{CommandError, ServerSession};
+use crate::client::{
+    FindingReply, MeReply, RequestIds, RequestReply, StepReply, path_of, with_query,
+};
+use std::fmt::Write as _;
+
+/// The first lines about a request: what, where, how risky, the statement, what was found, who must approve.
+pub fn heading(session: &ServerSession, request: &RequestReply) -> String {
+    let mut out = String::new();
+    let id = short_id(&request.id);
+    if request.database.is_empty() {
+        return format!("Request {id}\n");
+    }
+    let emergency = if request.emergency {
+        " · emergency"
+    } else {
+        ""
+    };
+    let _ = writeln!(
+        out,
+        "Request {} · {} on {} / {} · risk {}{emergency}",
+        session.screen.paint.bold(&id),
+        operation_words(&request.operation),
+        visible(&request.database),
+        visible(&request.environment),
+        visible(&request.risk_level)
+    );
+    out.push('\n');
+    let findings = findings(request);
+    let offset = findings.first().and_then(|f| f.offset);
+    out.push_str(&underlined(&request.detail, offset));
+    for finding in findings {
+        let _ = writeln!(
+            out,
+            "  {}  {}",
+            session.screen.paint.accent("warning"),
+            visible(&finding.message)
+        );
+        if !finding.fix.is_empty() {
+            let _ = writeln!(out, "           fix: {}", visible(&finding.fix));
+        }
+    }
+    out.push('\n');
+    if let Some(needs) = needs(request) {
+        let _ = writeln!(out, "  {needs}\n");
+    }
+    out
+}
+
+fn findings(request: &RequestReply) -> &[FindingReply] {
+    let review = request.context.as_ref().and_then(|c| c.sql_review.as_ref());
+    review.map(|r| r.findings.as_slice()).unwrap_or_default()
+}
+
+fn steps(request: &RequestReply) -> &[StepReply] {
+    let progress = request.approval_progress.as_ref();
+    progress.map(|p| p.steps.as_slice()).unwrap_or_default()
+}
+
+/// `Needs 2 of group dba, then 1 of role release-manager.`
+fn needs(request: &RequestReply) -> Option<String> {
+    if request.status != "pending" {
+        return None;
+    }
+    let step = |step: &StepReply| {
+        let all = step
+            .approvers_required
+            .iter()
+            .map(|r| format!("{} of {}", r.min, selector_words(&r.selector)));
+        all.collect::<Vec<_>>()
+            .join(if step.mode == "any" { " or " } else { " and " })
+    };
+    let steps: Vec<String> = steps(request).iter().map(step).collect();
+    (!steps.is_empty()).then(|| format!("Needs {}.", steps.join(", then ")))
+}
+
+/// `request show`
+pub fn run(session: &ServerSession, prefix: &str) -> Result<u8, CommandError> {
+    let id = session.request_id(prefix)?;
+    let document = session.client.fetch(&path_of(&["requests", &id]))?;
+    if session.screen.is_json() {
+        return session.done(&document, "", "");
+    }
+    let request: RequestReply = document.read()?;
+    let me = session.me()?;
+    let mut out = heading(session, &request);
+    for (label, text) in facts(session, &request) {
+        let _ = writeln!(
+            out,
+            "  {}  {text}",
+            session.screen.paint.dim(&format!("{label:<9}"))
+        );
+    }
+    out.push_str(&plans(&request));
+    out.push_str(&approvals(session, &request));
+    let (words, command) = next_step(session, &request, &me)?;
+    let _ = writeln!(
+        out,
+        "\n  {}  {words}",
+        session.screen.paint.accent(&format!("{:<9}", "Next"))
+    );
+    if let Some(command) = command {
+        let _ = writeln!(out, "             {}", session.screen.paint.bold(&command));
+    }
+    session
+        .screen
+        .done(&document.text(), &out, &request.status)?;
+    Ok(0)
+}
+
+fn facts(session: &ServerSession, request: &RequestReply) -> Vec<(&'static str, String)> {
+    let ages = session.ages;
+    let status = match request.is_outcome() || request.status == "approved" {
+        true => status_words(&request.status).to_owned(),
+        false => waiting_words(request),
+    };
+    let mut facts = vec![
+        ("Id", visible(&request.id)),
+        ("Status", status),
+        (
+            "By",
+            format!(
+                "{}, {}",
+                visible(&request.requester),
+                ages.full(&request.created_at)
+            ),
+        ),
+    ];
+    let mut add = |label, text: Option<String>| facts.extend(text.map(|text| (label, text)));
+    add("Reason", request.reason.as_deref().map(visible));
+    let metadata = request.metadata.as_ref();
+    for (label, key) in [("Ticket", "ticket"), ("Repo", "repo")] {
+        add(label, metadata.and_then(|m| m[key].as_str()).map(visible));
+    }
+    add("Risk", risk_words(request));
+    let tables = request.context.as_ref().and_then(|c| c.tables.as_ref());
+    add(
+        "Tables",
+        tables
+            .filter(|t| !t.is_empty())
+            .map(|t| visible(&t.join(", "))),
+    );
+    let expires = match request.status.as_str() {
+        "pending" => request.expires_at.as_deref(),
+        "approved" => request.approval_expires_at.as_deref(),
+        _ => None,
+    };
+    add("Expires", expires.map(|at| ages.full(at)));
+    add("Agent", request.claimed_by.as_deref().map(visible));
+    add(
+        "Ended",
+        request.resolved_at.as_deref().map(|at| ages.full(at)),
+    );
+    let why = request
+        .cancel_reason
+        .as_deref()
+        .map(|r| format!(": {}", visible(r)));
+    let by = request.cancelled_by.as_deref().map(visible);
+    add(
+        "Cancelled",
+        by.map(|by| format!("by {by}{}", why.unwrap_or_default())),
+    );
+    facts
+}
+
+fn risk_words(request: &RequestReply) -> Option<String> {
+    let risk = request.context.as_ref()?.risk.as_ref()?;
+    let factors: Vec<String> = risk.factors.iter().map(|f| visible(f)).collect();
+    let words = format!("{}: {}", visible(&request.risk_level), factors.join(", "));
+    (!factors.is_empty()).then_some(words)
+}
+
+/// What the database says of the plan.
+fn plans(request: &RequestReply) -> String {
+    let Some(context) = &request.context else {
+        return String::new();
+    };
+    let mut out = String::new();
+    for explained in context.explain.iter().flatten() {
+        match (&explained["error"], &explained["plan"]) {
+            (serde_json::Value::String(error), _) => {
+                let _ = writeln!(out, "  Plan       not explained: {}", visible(error));
+            }
+            (_, plan) => {
+                let text = plan
+                    .as_str()
+                    .map_or_else(|| format!("{plan:#}"), str::to_owned);
+                let shown: String = text
+                    .lines()
+                    .take(20)
+                    .map(|l| format!("  {}\n", visible(l)))
+                    .collect();
+                let _ = write!(out, "  Plan\n{}", indented(&shown));
+            }
+        }
+    }
+    out
+}
+
+/// Step by step, who approved and who can.
+fn approvals(session: &ServerSession, request: &RequestReply) -> String {
+    let mut out = String::new();
+    let steps = steps(request);
+    for (n, step) in steps.iter().enumerate() {
+        let wanted: Vec<String> = step
+            .approvers_required
+            .iter()
+            .map(|r| format!("{} of {} {}", r.current, r.min, selector_words(&r.selector)))
+            .collect();
+        let label = match (n, steps.len()) {
+            (_, 1) => "Approval".to_owned(),
+            (n, _) => format!("Step {}", n + 1),
+        };
+        let done = if step.satisfied { ", done" } else { "" };
+        let words = wanted.join(if step.mode == "any" { " or " } else { ", " });
+        let _ = writeln!(
+            out,
+            "  {}  {words}{done}",
+            session.screen.paint.dim(&format!("{label:<9}"))
+        );
+        for vote in &step.approvals {
+            let comment = vote.comment.as_deref().map(|c| format!(": {}", visible(c)));
+            let _ = writeln!(
+                out,
+                "             {} by {}, {}{}",
+                if vote.action == "reject" {
+                    "rejected"
+                } else {
+                    "approved"
+                },
+                visible(&vote.user),
+                session.ages.ago(&vote.at),
+                comment.unwrap_or_default()
+            );
+        }
+    }
+    out
+}
+
+/// The next step for who asks, in words, and the command.
+fn next_step(
+    session: &ServerSession,
+    request: &RequestReply,
+    me: &MeReply,
+) -> Result<(String, Option<String>), CommandError> {
+    let id = short_id(&request.id);
+    let mine = request.requester == me.subject_id;
+    let command = |text: &str| Some(format!("dbward request {text} {id}"));
+    let whom = request
+        .next_approvers
+        .iter()
+        .map(|s| selector_words(s))
+        .collect::<Vec<_>>()
+        .join(" or ");
+    Ok(match request.status.as_str() {
+        "pending" if may_approve(session, request)? => (
+            format!(
+                "you can approve step {} as {whom}:",
+                request.current_step + 1
+            ),
+            Some(format!("dbward request approve {id} --comment \"…\"")),
+        ),
+        "pending" if mine => (
+            format!("{whom} can approve it; wait for it with:"),
+            command("watch"),
+        ),
+        "pending" => (format!("{whom} can approve it"), None),
+        "approved" | "auto_approved" | "break_glass" if mine => (
+            "send it to an agent, and get its result:".to_owned(),
+            command("resume"),
+        ),
+        "approved" | "auto_approved" | "break_glass" => (
+            format!("{} can send it to an agent", visible(&request.requester)),
+            None,
+        ),
+        "dispatched" if request.queue_hint.as_deref() == Some("no_agents") => (
+            "no agent serves this database; look at those there are:".to_owned(),
+            Some("dbward agents".to_owned()),
+        ),
+        "dispatched" | "running" => ("wait for its result:".to_owned(), command("watch")),
+        "executed" => ("get its result:".to_owned(), command("result")),
+        "failed" => ("see why:".to_owned(), command("result")),
+        "execution_lost" if mine => (
+            "look at the data first; if it did not take effect, run it again:".to_owned(),
+            Some(format!(
+                "dbward request resume {id} --acknowledge-unknown-outcome --reason \"…\""
+            )),
+        ),
+        "execution_lost" => (
+            format!(
+                "{} decides whether it runs again",
+                visible(&request.requester)
+            ),
+            None,
+        ),
+        _ => (
+            "nothing more comes of it; a new request is made with:".to_owned(),
+            Some("dbward execute".to_owned()),
+        ),
+    })
+}
+
+/// Whether it is in the list of what waits for who asks.
+fn may_approve(session: &ServerSession, request: &RequestReply) -> Result<bool, CommandError> {
+    let parameters = [
+        ("pending_for_me", Some("true".to_owned())),
+        ("limit", Some("100".to_owned())),
+        ("database", Some(request.database.clone())),
+        ("environment", Some(request.environment.clone())),
+        ("user", Some(request.requester.clone())),
+    ];
+    let page: RequestIds = session
+        .client
+        .fetch(&with_query(&path_of(&["requests"]), &parameters))?
+        .read()?;
+    Ok(page.requests.iter().any(|r| r.id == request.id))
+}

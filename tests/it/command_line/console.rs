@@ -1,0 +1,333 @@
+//! The program as a person runs it: into a pipe, or on a terminal of some width; what it printed is kept as one
+//! transcript, with ids and times made the same in every run.
+
+use crate::support::{PATIENCE, Program, Server, Temp, binary};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// What a run came to.
+pub struct Ran {
+    pub code: i32,
+    /// Standard output; on a terminal, all that it showed.
+    pub out: String,
+    pub errors: String,
+}
+
+impl Ran {
+    #[track_caller]
+    pub fn is(self, code: i32) -> Ran {
+        assert_eq!(self.code, code, "{}{}", self.out, self.errors);
+        self
+    }
+}
+
+/// Somebody at a shell.
+pub struct Console {
+    home: Temp,
+    url: String,
+    ids: Vec<String>,
+    transcript: String,
+}
+
+impl Console {
+    /// A shell whose home is empty, before a server whose clock is 3.5 hours ahead: every time it names is `in 3 h`,
+    /// however long the test takes.
+    pub fn before(server: &Server) -> Console {
+        server.turn_only(12_600);
+        Console::at(&format!("http://{}", server.inner().addr()))
+    }
+
+    pub fn at(url: &str) -> Console {
+        Console {
+            home: Temp::new(),
+            url: url.to_owned(),
+            ids: Vec::new(),
+            transcript: String::new(),
+        }
+    }
+
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The program with this person's token, in its home.
+    pub fn command(&self, token: Option<&str>, arguments: &[&str]) -> Command {
+        let mut command = binary();
+        command
+            .args(arguments)
+            .current_dir(self.home())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.home())
+            .env("TZ", "UTC")
+            .env("TERM", "xterm")
+            .env("DBWARD_PAGER", "cat")
+            .env("DBWARD_DATABASE", "shop");
+        if let Some(token) = token {
+            command
+                .env("DBWARD_SERVER_URL", &self.url)
+                .env("DBWARD_TOKEN", token);
+        }
+        command
+    }
+
+    /// Runs it into pipes.
+    pub fn run(&self, token: Option<&str>, arguments: &[&str]) -> Ran {
+        self.run_with(token, arguments, "")
+    }
+
+    /// The same, with something on standard input.
+    pub fn run_with(&self, token: Option<&str>, arguments: &[&str], input: &str) -> Ran {
+        finished(&mut self.command(token, arguments), input)
+    }
+
+    /// Runs it on a terminal of so many columns.
+    pub fn on_terminal(&self, columns: u16, token: &str, arguments: &[&str]) -> Ran {
+        shown(self.command(Some(token), arguments), columns, None)
+    }
+
+    /// Starts it, for what waits.
+    pub fn start(&self, token: &str, arguments: &[&str]) -> Program {
+        Program::start(&mut self.command(Some(token), arguments))
+    }
+
+    /// Runs it into pipes, and adds all it printed to the transcript.
+    pub fn record(&mut self, token: &str, arguments: &[&str]) -> Ran {
+        let ran = self.run(Some(token), arguments);
+        let errors: String = ran
+            .errors
+            .lines()
+            .map(|l| format!("{}\n", format!("! {l}").trim_end()))
+            .collect();
+        self.add(arguments, "", &format!("{}{errors}", ran.out), ran.code);
+        ran
+    }
+
+    /// The same on terminals of 80 and 200 columns as well.
+    pub fn record_wide(&mut self, token: &str, arguments: &[&str]) -> Ran {
+        let ran = self.record(token, arguments);
+        for columns in [80, 200] {
+            let seen = self.on_terminal(columns, token, arguments);
+            let text = without_colours(&seen.out);
+            for line in text.lines() {
+                let wide = line.chars().count() > usize::from(columns);
+                assert!(!wide, "{columns}: {line}");
+            }
+            self.add(
+                arguments,
+                &format!(" # {columns} columns"),
+                &text,
+                seen.code,
+            );
+        }
+        ran
+    }
+
+    fn add(&mut self, arguments: &[&str], note: &str, text: &str, code: i32) {
+        let quoted = arguments.iter().map(|a| {
+            if a.contains(' ') {
+                format!("\"{a}\"")
+            } else {
+                (*a).to_owned()
+            }
+        });
+        let call = quoted.collect::<Vec<_>>().join(" ");
+        let end = if code == 0 {
+            String::new()
+        } else {
+            format!("[{code}]\n")
+        };
+        let block = format!("$ dbward {call}{note}\n{text}{end}\n");
+        let block = self.steady(&block);
+        self.transcript.push_str(&block);
+    }
+
+    /// The text with the ids and times of this run replaced by those of every run.
+    fn steady(&mut self, text: &str) -> String {
+        for word in text.split(|c: char| !c.is_ascii_hexdigit() && c != '-') {
+            let is_id = word.len() == 36 && word.matches('-').count() == 4;
+            if is_id && !self.ids.iter().any(|id| id == word) {
+                self.ids.push(word.to_owned());
+            }
+        }
+        let mut text = text.replace(&self.url, "http://server");
+        for (n, id) in self.ids.iter().enumerate() {
+            let short = format!("{n:08}");
+            text = text.replace(id, &format!("{short}-0000-4000-8000-000000000000"));
+            text = text.replace(&id[..8], &short);
+            text = text.replace(
+                &format!("show {}\n", &id[..4]),
+                &format!("show {}\n", &short[..4]),
+            );
+        }
+        steady_times(&text).replace(self.home().to_str().unwrap(), "~")
+    }
+
+    /// Knows an id, so that its beginning is replaced too.
+    pub fn knows(&mut self, id: &str) {
+        self.ids.push(id.to_owned());
+    }
+
+    /// Compares the transcript with the file of that name.
+    #[track_caller]
+    pub fn golden(self, name: &str) {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/cli/{name}.txt"));
+        let text = format!("{}\n", self.transcript.trim_end());
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, &text).unwrap();
+        }
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(text, kept, "{}", path.display());
+    }
+}
+
+/// Dates as `2026-01-02 03:04`, `2026-01-02T03:04:05.678Z` and the like.
+fn steady_times(text: &str) -> String {
+    let pattern = |c: char, p: char| match p {
+        '0' => c.is_ascii_digit(),
+        '#' => c.is_ascii_hexdigit(),
+        p => c == p,
+    };
+    let fits = |rest: &str, shape: &str| {
+        rest.chars().count() >= shape.len()
+            && rest.chars().zip(shape.chars()).all(|(c, p)| pattern(c, p))
+    };
+    let shapes = [
+        (
+            "\"request_id\":\"################\"",
+            "\"request_id\":\"0123456789abcdef\"",
+        ),
+        ("0000-00-00T00:00:00.000", "2026-01-02T03:04:05.678"),
+        ("0000-00-00 00:00 UTC", "2026-01-02 03:04 UTC"),
+    ];
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        match shapes.iter().find(|(shape, _)| fits(rest, shape)) {
+            Some((shape, steady)) => {
+                out.push_str(steady);
+                rest = &rest[shape.len()..];
+            }
+            None => {
+                out.push(c);
+                rest = &rest[c.len_utf8()..];
+            }
+        }
+    }
+    out
+}
+
+pub fn finished(command: &mut Command, input: &str) -> Ran {
+    let mut child = command
+        .stdin(if input.is_empty() {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    if let Some(mut to) = child.stdin.take() {
+        to.write_all(input.as_bytes()).unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran {
+        code: output.status.code().unwrap(),
+        out: text(output.stdout),
+        errors: text(output.stderr),
+    }
+}
+
+/// Runs a program on a terminal of so many columns; once it shows a `prompt`, `keys` are typed.
+pub fn shown(mut command: Command, columns: u16, typed: Option<(&str, &str)>) -> Ran {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let size = Winsize {
+        ws_row: 50,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&master, size).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let slave = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(name.to_str().unwrap())
+        .unwrap();
+    let end = || Stdio::from(slave.try_clone().unwrap());
+    let mut child = command
+        .stdin(end())
+        .stdout(end())
+        .stderr(end())
+        .spawn()
+        .unwrap();
+    // Only the child holds the other end now: reading stops when it is gone.
+    drop(command);
+    drop(slave);
+    let mut terminal = File::from(master);
+    let mut typed = typed;
+    let start = Instant::now();
+    let (mut out, mut buffer) = (Vec::new(), [0; 4096]);
+    while let Ok(n) = terminal.read(&mut buffer) {
+        if n == 0 {
+            break;
+        }
+        out.extend_from_slice(&buffer[..n]);
+        if let Some((_, keys)) =
+            typed.take_if(|(prompt, _)| String::from_utf8_lossy(&out).contains(*prompt))
+        {
+            terminal.write_all(keys.as_bytes()).unwrap();
+        }
+        assert!(
+            start.elapsed() < PATIENCE,
+            "{}",
+            String::from_utf8_lossy(&out)
+        );
+    }
+    Ran {
+        code: child.wait().unwrap().code().unwrap(),
+        out: String::from_utf8(out).unwrap().replace("\r\n", "\n"),
+        errors: String::new(),
+    }
+}
+
+/// What a terminal shows in the end: no colours, and nothing that was drawn over.
+pub fn without_colours(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('\u{1b}') {
+        out.push_str(&rest[..at]);
+        let after = &rest[at..];
+        let end = after
+            .char_indices()
+            .skip(2)
+            .find(|(_, c)| c.is_ascii_alphabetic());
+        rest = end.map_or("", |(n, c)| &after[n + c.len_utf8()..]);
+    }
+    out.push_str(rest);
+    let lines = out.split('\n').map(|line| {
+        let parts = line.split('\r');
+        let is_spinner = |part: &&str| {
+            part.chars()
+                .next()
+                .is_some_and(|c| ('\u{2801}'..='\u{28ff}').contains(&c))
+        };
+        parts
+            .filter(|part| !is_spinner(part))
+            .collect::<String>()
+            .trim_end()
+            .to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
