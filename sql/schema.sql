@@ -202,7 +202,7 @@ CREATE TABLE requests (
     cancel_reason          TEXT,
     -- When the clock next has something to do with it.
     due_at_ms              INTEGER, dialect TEXT NOT NULL DEFAULT 'unknown'
-    CHECK (dialect IN ('postgresql', 'mysql', 'sqlite', 'any', 'unknown')), corrupt_seq INTEGER,
+    CHECK (dialect IN ('postgresql', 'mysql', 'sqlite', 'any', 'unknown')), corrupt_seq INTEGER, max_affected_rows INTEGER CHECK (max_affected_rows >= 0), row_bound_source TEXT CHECK (row_bound_source IN ('request', 'policy')),
     FOREIGN KEY (id, status, audit_seq) REFERENCES audit_events (request_id, to_status, seq)
 ) STRICT;
 
@@ -684,11 +684,6 @@ WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <
   OR (NEW.status = 'claimed') IS NOT (NEW.outcome IS NULL)
 BEGIN SELECT RAISE(ABORT, 'execution changed without its audit event'); END;
 
-CREATE TRIGGER requests_fixed
-BEFORE UPDATE OF seq, id, requester, token_id, database_name, environment, operation, emergency, allow_ddl,
-    no_result_store, reason, total_steps, policy_version, created_at_ms, dialect ON requests
-BEGIN SELECT RAISE(ABORT, 'what a request is never changes'); END;
-
 CREATE TABLE reported_dialects (
     database_name  TEXT NOT NULL,
     environment    TEXT NOT NULL,
@@ -746,3 +741,9 @@ WHEN OLD.corrupt_seq IS NOT NULL
   OR 'request.corrupt' IS NOT (SELECT event_type FROM audit_events WHERE seq = NEW.corrupt_seq)
   OR NEW.id IS NOT (SELECT request_id FROM audit_events WHERE seq = NEW.corrupt_seq)
 BEGIN SELECT RAISE(ABORT, 'request frozen without its audit event'); END;
+
+CREATE TRIGGER requests_fixed
+BEFORE UPDATE OF seq, id, requester, token_id, database_name, environment, operation, emergency, allow_ddl,
+    no_result_store, reason, total_steps, policy_version, created_at_ms, dialect, max_affected_rows, row_bound_source
+    ON requests
+BEGIN SELECT RAISE(ABORT, 'what a request is never changes'); END;

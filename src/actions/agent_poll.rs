@@ -117,7 +117,7 @@ pub fn poll(
     let (mut jobs, mut left) = (Vec::new(), BTreeMap::new());
     let active = app.active();
     app.store.read(|view| {
-        let found = dispatched(view, &active, &agent.id, &operations, &targets)?;
+        let found = dispatched(view, &active, &agent, &operations, &targets)?;
         for (takes, mut job) in found {
             if jobs.len() < wanted && takes {
                 // Statements are long, and a backlog has many that nobody asked for.
@@ -161,16 +161,18 @@ fn served(app: &App, caller: &Caller, scopes: &[Scope]) -> Vec<Target> {
 fn dispatched(
     view: &View,
     active: &Active,
-    agent_id: &str,
+    agent: &AgentRow,
     operations: &[Operation],
     targets: &[Target],
 ) -> Result<Vec<(bool, DispatchedJob)>, Error> {
     let mut found = Vec::new();
     for target in targets {
-        let dialect = dialects::of_agent(&active.policies, view, target, agent_id)?;
+        let dialect = dialects::of_agent(&active.policies, view, target, &agent.id)?;
+        let counts = agent.features.contains(&Feature::RowBound);
         let takes = |job: &DispatchedJob| {
             (operations.is_empty() || operations.contains(&job.operation))
                 && job.dialect.runs_on(dialect)
+                && (counts || !job.needs_row_bound)
         };
         let jobs = jobs_on(view, target, takes)?;
         found.extend(jobs.into_iter().map(|job| (takes(&job), job)));

@@ -3,6 +3,7 @@
 use super::{App, dialects};
 use crate::clock::Timestamp;
 use crate::domain::approval::{StepRemaining, Vote, remaining};
+use crate::domain::feature::Feature;
 use crate::domain::id::Selector;
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{Request, Status};
@@ -107,6 +108,12 @@ pub(super) fn queue_hint(
     agents.retain(|a| a.runs(request.operation));
     if agents.is_empty() {
         return Ok(Some("no_agents_for_operation"));
+    }
+    if request.needs_row_bound() {
+        agents.retain(|a| a.features.contains(&Feature::RowBound));
+        if agents.is_empty() {
+            return Ok(Some("agents_lack_row_bound"));
+        }
     }
     let active = app.active();
     let mut states = Vec::new();

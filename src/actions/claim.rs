@@ -7,6 +7,7 @@ use crate::crypto::uuid_at;
 use crate::domain::actor::Caller;
 use crate::domain::change::{NewExecution, RequestChange, RequestRef, RequestText};
 use crate::domain::execution_token::{self, ExecutionClaims};
+use crate::domain::feature::Feature;
 use crate::domain::permission::Permission;
 use crate::domain::policy::execution::ROWS_MAX;
 use crate::domain::request::{Request, State, Status};
@@ -91,6 +92,7 @@ pub fn claim(
         if let Err(error) = means_the_same(&cx.active(), view, &agent, &request, now) {
             return refuse_verb(&cx, &caller, &request, VERB, error);
         }
+        ensure_counts(&agent, &request)?;
         let text = view.request_text(&request)?;
         let execution = execution(&cx, view, &agent, &request, &text, claim_key, now)?;
         let claimed = Claimed {
@@ -154,6 +156,18 @@ fn means_the_same(
     dialects::ensure_registered(policies, target)?;
     dialects::ensure_runs(policies, view, target, &agent.id, request.dialect)?;
     dialects::ensure_current(policies, view, request, now)
+}
+
+/// Refuses a request whose bound this agent cannot hold; it stays dispatched for others.
+fn ensure_counts(agent: &AgentRow, request: &Request) -> Result<(), Error> {
+    if !request.needs_row_bound() || agent.features.contains(&Feature::RowBound) {
+        return Ok(());
+    }
+    Err(Error::conflict(
+        "feature_missing",
+        "this agent does not count the rows that a statement changes (row_bound)",
+    )
+    .hint("a newer agent of this database takes the request"))
 }
 
 /// The claim that this agent made with this key, while no heartbeat has come.
@@ -238,7 +252,9 @@ fn execution(
         agent_id: agent.id.clone(),
         statement_timeout_secs,
         max_rows,
-        max_affected_rows: None,
+        max_affected_rows: request.row_bound.map(|bound| bound.rows).filter(|_| {
+            agent.features.contains(&Feature::RowBound) && !request.operation.is_read()
+        }),
         policy_version: request.policy_version.clone(),
         dialect: request.dialect,
     };

@@ -20,6 +20,7 @@ use crate::domain::facts::{Facts, Requester, SqlFacts};
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Permission;
 use crate::domain::request::{Opening, Status};
+use crate::domain::row_bound::{self, BOUND_MAX, RowBound, RowBoundSource};
 use crate::domain::sql::{Analysis, Class, DialectFact, TEXT_BYTES_MAX};
 use crate::error::{Error, ErrorKind, Shown};
 use crate::store::{Verdict, View};
@@ -57,6 +58,8 @@ pub struct Submission {
     pub no_result_store: bool,
     /// Who else may see the result.
     pub share_with: Vec<String>,
+    /// Rows it may change at most.
+    pub max_affected_rows: Option<u64>,
 }
 
 /// What became of a submission.
@@ -115,6 +118,7 @@ struct Checked {
     allow_ddl: bool,
     no_result_store: bool,
     share_with: Vec<Selector>,
+    max_affected_rows: Option<u64>,
 }
 
 /// Makes a request, or finds the one made under the same idempotency key.
@@ -185,7 +189,7 @@ fn create_checked(app: &Arc<App>, caller: &Caller, checked: &Checked) -> Result<
             .map_err(|e| refuse(e, None))?
     };
     let fingerprint = analysis.as_ref().map(|a| a.fingerprint.clone());
-    let (decision, new) = decide(app, caller, checked, &active, &read, analysis.as_deref())
+    let (decision, new, bound) = decide(app, caller, checked, &active, &read, analysis.as_deref())
         .map_err(|e| refuse(e, fingerprint))?;
     // What carries no SQL has the dialect of the database.
     let fact = match (&analysis, read.dialect) {
@@ -200,7 +204,7 @@ fn create_checked(app: &Arc<App>, caller: &Caller, checked: &Checked) -> Result<
         checked,
         &active,
         &decision,
-        (new, fact, read.dialect, unparsable),
+        (new, fact, read.dialect, unparsable, bound),
     )
 }
 
@@ -243,7 +247,7 @@ fn decide(
     active: &Active,
     read: &Read,
     analysis: Option<&Analysis>,
-) -> Result<(Decision, RequestText), Error> {
+) -> Result<(Decision, RequestText, Option<RowBound>), Error> {
     let schema = &read.schema;
     let facts = Facts {
         target: checked.target.clone(),
@@ -263,8 +267,9 @@ fn decide(
     if let (Opening::Pending, Some(workflow)) = (decision.opening, &decision.workflow) {
         eligible::ensure(app, workflow, &checked.target, &caller.subject)?;
     }
+    let bound = row_bound(active, checked, operation, analysis)?;
     let text = text(app, checked, &decision, &facts, analysis);
-    Ok((decision, text))
+    Ok((decision, text, bound))
 }
 
 fn requester(caller: &Caller) -> Requester {
@@ -281,11 +286,12 @@ fn write(
     checked: &Checked,
     active: &Active,
     decision: &Decision,
-    (text, dialect, read_in, unparsable): (
+    (text, dialect, read_in, unparsable, row_bound): (
         RequestText,
         DialectFact,
         Option<Dialect>,
         Option<UnparsableAt>,
+        Option<RowBound>,
     ),
 ) -> Result<Created, Error> {
     let policies = &active.policies;
@@ -323,6 +329,7 @@ fn write(
         policy_version: active.version.clone(),
         expires_at: None,
         approval_expires_at: None,
+        row_bound,
         text,
         salt: random(),
     };
@@ -537,6 +544,7 @@ fn check(s: Submission) -> Result<Checked, Error> {
         allow_ddl: s.allow_ddl,
         no_result_store: s.no_result_store,
         share_with,
+        max_affected_rows: bound(s.max_affected_rows)?,
     };
     checked.fingerprint = fingerprint(&checked);
     Ok(checked)
@@ -561,6 +569,49 @@ fn metadata(metadata: Option<String>) -> Result<Option<String>, Error> {
         ))),
         other => Ok(other),
     }
+}
+
+fn bound(rows: Option<u64>) -> Result<Option<u64>, Error> {
+    match rows {
+        Some(rows) if rows > BOUND_MAX => Err(Error::invalid(format!(
+            "max_affected_rows is {rows}, at most {BOUND_MAX} are allowed"
+        ))),
+        other => Ok(other),
+    }
+}
+
+/// How many rows a request may change: as its requester says, else as the policy says where that can be counted.
+///
+/// # Errors
+/// 422 `row_bound_unprovable` for a bound of the requester that nobody could hold.
+fn row_bound(
+    active: &Active,
+    checked: &Checked,
+    operation: Operation,
+    analysis: Option<&Analysis>,
+) -> Result<Option<RowBound>, Error> {
+    let uncountable = row_bound::uncountable(operation, analysis);
+    if let Some(rows) = checked.max_affected_rows {
+        return match uncountable {
+            None => Ok(Some(RowBound {
+                rows,
+                source: RowBoundSource::Request,
+            })),
+            Some(why) => Err(Error::refused(
+                "row_bound_unprovable",
+                format!("max_affected_rows cannot be held: {why}"),
+            )
+            .hint(
+                "leave max_affected_rows out, or send statements one by one that only change rows",
+            )),
+        };
+    }
+    let policy = active.policies.execution(&checked.target);
+    let bound = policy.max_affected_rows.map(|rows| RowBound {
+        rows,
+        source: RowBoundSource::Policy,
+    });
+    Ok(bound.filter(|_| uncountable.is_none() && !operation.is_read()))
 }
 
 fn shares(texts: &[String]) -> Result<Vec<Selector>, Error> {
@@ -592,7 +643,8 @@ fn fingerprint(c: &Checked) -> String {
     ];
     let shares: Vec<String> = c.share_with.iter().map(ToString::to_string).collect();
     let shares = Value::from(shares).to_string();
-    hex(&sha256_fields([
+    let bound = c.max_affected_rows.map(|rows| rows.to_string());
+    let mut fields = vec![
         c.target.database.as_bytes(),
         c.target.environment.as_bytes(),
         c.operation.as_str().as_bytes(),
@@ -601,5 +653,7 @@ fn fingerprint(c: &Checked) -> String {
         &flags,
         shares.as_bytes(),
         c.metadata.as_deref().unwrap_or_default().as_bytes(),
-    ]))
+    ];
+    fields.extend(bound.as_ref().map(String::as_bytes));
+    hex(&sha256_fields(fields))
 }

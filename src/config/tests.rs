@@ -395,6 +395,7 @@ fn policy_keys_have_their_effect() {
             retry_on_failure: true,
             statement_timeout_secs: 10,
             max_statement_timeout_secs: 60,
+            max_affected_rows: None,
             max_rows: Some(1000),
             migration_lease_duration_secs: Some(900),
             migration_statement_timeout_secs: Some(50),

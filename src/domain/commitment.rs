@@ -30,6 +30,8 @@ pub struct CommittedRequest<'a> {
     pub emergency: bool,
     pub allow_ddl: bool,
     pub no_result_store: bool,
+    /// Rows it may change at most, and who says so.
+    pub row_bound: Option<(u64, &'a str)>,
 }
 
 /// What is stored with a request and decides nothing any more.
@@ -55,7 +57,10 @@ impl CommittedRequest<'_> {
         let flags = [self.emergency, self.allow_ddl, self.no_result_store].map(u8::from);
         let plan = present(self.plan_json);
         let workflow = present(self.workflow_json);
-        hex(&sha256_fields([
+        let bound = self
+            .row_bound
+            .map(|(rows, source)| format!("{rows} {source}"));
+        let mut fields = vec![
             REQUEST,
             salt,
             self.requester.as_bytes(),
@@ -67,7 +72,10 @@ impl CommittedRequest<'_> {
             self.dialect.as_bytes(),
             &flags,
             &workflow,
-        ]))
+        ];
+        // Requests without one keep the hash that they had before there were bounds.
+        fields.extend(bound.as_ref().map(String::as_bytes));
+        hex(&sha256_fields(fields))
     }
 }
 
@@ -113,12 +121,13 @@ mod tests {
             emergency: false,
             allow_ddl: false,
             no_result_store: false,
+            row_bound: None,
         }
     }
 
     #[test]
     fn every_field_and_the_salt_change_the_commitment() {
-        let edits: [fn(&mut CommittedRequest<'static>); 13] = [
+        let edits: [fn(&mut CommittedRequest<'static>); 16] = [
             |r| r.requester = "x",
             |r| r.database = "x",
             |r| r.environment = "x",
@@ -131,6 +140,9 @@ mod tests {
             |r| r.emergency = true,
             |r| r.allow_ddl = true,
             |r| r.no_result_store = true,
+            |r| r.row_bound = Some((1, "request")),
+            |r| r.row_bound = Some((1, "policy")),
+            |r| r.row_bound = Some((11, "policy")),
             // Bytes that move from one field into the next.
             |r| (r.database, r.environment) = ("shopp", "roduction"),
         ];

@@ -23,6 +23,7 @@ pub mod reach;
 pub mod request;
 pub mod risk;
 pub mod risk_level;
+pub mod row_bound;
 pub mod schema;
 pub mod scope;
 pub mod sql;

@@ -57,6 +57,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0012_commitments",
         include_str!("../../sql/migrations/0012_commitments.sql"),
     ),
+    (
+        "0013_row_bounds",
+        include_str!("../../sql/migrations/0013_row_bounds.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

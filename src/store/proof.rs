@@ -36,12 +36,15 @@ pub(super) struct StoredRequest {
     salt: Option<Vec<u8>>,
     context_json: Option<String>,
     dialect: String,
+    max_affected_rows: Option<i64>,
+    row_bound_source: Option<String>,
 }
 
 /// Columns of a request in the order of [`stored_request`], and where they are read from.
 pub(super) const STORED: &str = "r.id, r.requester, r.database_name, r.environment, r.operation, r.status, \
      r.audit_seq, r.emergency, r.allow_ddl, r.no_result_store, t.detail, t.plan_json, t.workflow_json, t.facts_json, \
-     t.trace_json, t.metadata_json, t.share_with_json, t.salt, c.context_json, r.dialect FROM requests r \
+     t.trace_json, t.metadata_json, t.share_with_json, t.salt, c.context_json, r.dialect, \
+     r.max_affected_rows, r.row_bound_source FROM requests r \
      LEFT JOIN request_texts t ON t.request_seq = r.seq LEFT JOIN request_contexts c ON c.request_seq = r.seq";
 
 /// The first event of a request: the move from `new`. Later moves may end in the same status, but none comes before.
@@ -80,6 +83,8 @@ pub(super) fn stored_request(row: &Row) -> rusqlite::Result<StoredRequest> {
         salt: row.get(17)?,
         context_json: row.get(18)?,
         dialect: row.get(19)?,
+        max_affected_rows: row.get(20)?,
+        row_bound_source: row.get(21)?,
     })
 }
 
@@ -122,6 +127,10 @@ impl StoredRequest {
             emergency: self.emergency,
             allow_ddl: self.allow_ddl,
             no_result_store: self.no_result_store,
+            row_bound: self.max_affected_rows.map(|rows| {
+                let source = self.row_bound_source.as_deref();
+                (rows.unsigned_abs(), source.unwrap_or_default())
+            }),
         };
         if metadata
             .text("commitment")

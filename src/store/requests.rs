@@ -7,7 +7,8 @@ use crate::domain::approval::{Vote, VoteAction};
 use crate::domain::change::RequestText;
 use crate::domain::id::{Operation, Target};
 use crate::domain::policy::workflow::Workflow;
-use crate::domain::request::{Request, Status};
+use crate::domain::request::{ExecutionOutcome, Request, Status};
+use crate::domain::row_bound::{RowBound, RowBoundSource};
 use crate::domain::sql::DialectFact;
 use crate::error::Error;
 use rusqlite::types::Value as Sql;
@@ -19,9 +20,9 @@ pub(super) const COLUMNS: &str = "r.seq, r.id, r.requester, r.database_name, r.e
      r.approval_expires_at_ms, r.dispatched_from, r.dispatch_deadline_ms, r.first_completed_at_ms, \
      r.executions_finished, r.executions_lost, r.execution_id, r.claimed_by, r.cancelled_by, r.cancel_reason, \
      x.status, x.outcome, x.outcome_unproven, r.dialect, \
-     r.corrupt_seq IS NOT NULL";
+     r.corrupt_seq IS NOT NULL, r.max_affected_rows, r.row_bound_source";
 /// How many columns that are.
-pub(super) const COLUMN_COUNT: usize = 35;
+pub(super) const COLUMN_COUNT: usize = 37;
 /// What they are read from, besides `requests r`.
 pub(super) const LAST_EXECUTION: &str = "LEFT JOIN executions x ON x.id = r.execution_id";
 
@@ -34,6 +35,8 @@ pub struct DispatchedJob {
     pub operation: Operation,
     pub dialect: DialectFact,
     pub detail: String,
+    /// Whether only an agent that counts rows may run it.
+    pub needs_row_bound: bool,
     pub request_seq: i64,
     pub dispatch_seq: i64,
 }
@@ -242,7 +245,8 @@ impl View<'_> {
         target: &Target,
         limit: u32,
     ) -> Result<Vec<DispatchedJob>, Error> {
-        const SQL: &str = "SELECT r.id, r.requester, r.operation, r.seq, r.audit_seq, r.dialect FROM requests r \
+        const SQL: &str = "SELECT r.id, r.requester, r.operation, r.seq, r.audit_seq, r.dialect, \
+            r.row_bound_source IS 'request' FROM requests r \
             WHERE r.status = 'dispatched' AND r.corrupt_seq IS NULL AND r.database_name = ?1 AND r.environment = ?2 \
             ORDER BY r.audit_seq LIMIT ?3";
         let rows: Vec<(DispatchedJob, String, String)> = self
@@ -257,6 +261,7 @@ impl View<'_> {
                         operation: Operation::ExecuteDml,
                         dialect: DialectFact::Unknown,
                         detail: String::new(),
+                        needs_row_bound: r.get(6)?,
                         request_seq: r.get(3)?,
                         dispatch_seq: r.get(4)?,
                     };
@@ -270,6 +275,7 @@ impl View<'_> {
                 let operation = Operation::parse(&operation)
                     .ok_or_else(|| corrupt("requests", &job.id, "operation"))?;
                 Ok(DispatchedJob {
+                    needs_row_bound: job.needs_row_bound && !operation.is_read(),
                     operation,
                     dialect: dialect(&fact, &job.id)?,
                     ..job
@@ -333,6 +339,39 @@ pub(super) fn dialect(text: &str, id: &str) -> Result<DialectFact, Error> {
     DialectFact::parse(text).ok_or_else(|| corrupt("requests", id, "dialect"))
 }
 
+/// The bound of a request. One that cannot be read is an error, never no bound.
+fn row_bound(row: &Row, id: &str) -> Result<Option<RowBound>, Error> {
+    let bad = || corrupt("requests", id, "max_affected_rows");
+    let (rows, source): (Option<i64>, Option<String>) = row
+        .get(35)
+        .and_then(|rows| Ok((rows, row.get(36)?)))
+        .map_err(db)?;
+    match (rows, source) {
+        (None, None) => Ok(None),
+        (Some(rows), Some(source)) => Ok(Some(RowBound {
+            rows: u64::try_from(rows).map_err(|_| bad())?,
+            source: RowBoundSource::parse(&source).ok_or_else(bad)?,
+        })),
+        _ => Err(bad()),
+    }
+}
+
+/// What the last execution left in the database, once the request has an outcome.
+fn outcome(row: &Row, state: &str, id: &str) -> Result<Option<ExecutionOutcome>, Error> {
+    let left: (Option<String>, Option<String>) = row
+        .get(30)
+        .and_then(|status| Ok((status, row.get(31)?)))
+        .map_err(db)?;
+    match left {
+        (Some(execution), outcome) if status(state, id)?.is_outcome() => {
+            ExecutionStatus::parse(&execution)
+                .and_then(|execution| executions::left(execution, outcome.as_deref(), state))
+                .ok_or_else(|| corrupt("executions", id, "outcome"))
+        }
+        _ => Ok(None),
+    }
+}
+
 pub(super) fn read_request(row: &Row) -> Result<Request, Error> {
     let raw = |row: &Row| -> rusqlite::Result<(Request, String, String, Option<String>, String)> {
         let time = |n: usize| -> rusqlite::Result<Option<Timestamp>> {
@@ -372,6 +411,7 @@ pub(super) fn read_request(row: &Row) -> Result<Request, Error> {
             claimed_by: row.get(27)?,
             cancelled_by: row.get(28)?,
             cancel_reason: row.get(29)?,
+            row_bound: None,
             outcome: None,
             outcome_unproven: row.get::<_, Option<bool>>(32)?.unwrap_or(false),
             corrupt: row.get(34)?,
@@ -380,22 +420,13 @@ pub(super) fn read_request(row: &Row) -> Result<Request, Error> {
         Ok((request, texts.0, texts.1, texts.2, texts.3))
     };
     let (request, operation, state, from, fact) = raw(row).map_err(db)?;
-    let left: (Option<String>, Option<String>) = row
-        .get(30)
-        .and_then(|status| Ok((status, row.get(31)?)))
-        .map_err(db)?;
-    let outcome = match left {
-        (Some(execution), outcome) if status(&state, &request.id)?.is_outcome() => {
-            ExecutionStatus::parse(&execution)
-                .and_then(|execution| executions::left(execution, outcome.as_deref(), &state))
-                .ok_or_else(|| corrupt("executions", &request.id, "outcome"))?
-        }
-        _ => None,
-    };
+    let row_bound = row_bound(row, &request.id)?;
+    let outcome = outcome(row, &state, &request.id)?;
     Ok(Request {
         operation: Operation::parse(&operation)
             .ok_or_else(|| corrupt("requests", &request.id, "operation"))?,
         dialect: dialect(&fact, &request.id)?,
+        row_bound,
         status: status(&state, &request.id)?,
         dispatched_from: from.map(|f| status(&f, &request.id)).transpose()?,
         outcome_unproven: outcome.is_some() && request.outcome_unproven,

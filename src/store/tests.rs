@@ -93,6 +93,7 @@ fn new_request(view: &View, opening: Opening) -> Result<NewRequest, Error> {
             fingerprint: "f".into(),
             redacted: None,
         },
+        row_bound: None,
         salt: [7; 32],
     })
 }

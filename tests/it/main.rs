@@ -22,6 +22,7 @@
 //! - `people`: who is known, Slack accounts, who may suspend whom.
 //! - `gone`: votes of suspended people, and databases that left the configuration.
 //! - `suspensions`: that they take effect everywhere at once.
+//! - `row_bounds`: how many rows a request may change, and which agents run it.
 //! - `roles`: deleting a custom role, effective at once.
 //! - `abuse`: failed authentications and calls without end.
 //! - `overload`: strangers, crowds and large answers, while the work of others goes on.
@@ -113,6 +114,7 @@ mod results;
 mod retention;
 mod reviews;
 mod roles;
+mod row_bounds;
 mod schemas;
 mod state_file;
 mod strict;

@@ -9,6 +9,7 @@ use crate::domain::decision::Passed;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{ExecutionEnd, Request, Status, Transition};
+use crate::domain::row_bound::RowBound;
 use crate::domain::sql::DialectFact;
 use std::sync::Arc;
 
@@ -97,6 +98,8 @@ pub struct NewRequest {
     pub expires_at: Option<Timestamp>,
     /// When the approval of what needs none ends.
     pub approval_expires_at: Option<Timestamp>,
+    /// How many rows it may change at most.
+    pub row_bound: Option<RowBound>,
     pub text: RequestText,
     /// Random; goes into the commitments, and is kept with the texts.
     pub salt: [u8; SALT_BYTES],
@@ -120,6 +123,7 @@ impl NewRequest {
             emergency: self.emergency,
             allow_ddl: self.allow_ddl,
             no_result_store: self.no_result_store,
+            row_bound: self.row_bound.map(|b| (b.rows, b.source.as_str())),
         };
         let context = CommittedContext {
             facts_json: &text.facts_json,

@@ -39,6 +39,10 @@ policy! {
         migration_lease_duration_secs: Option<u64> = None, within 60..=STATEMENT_SECS_MAX, shown "600";
         /// Seconds a migration may run, 0 for no limit.
         migration_statement_timeout_secs: Option<u64> = None, within 0..=STATEMENT_SECS_MAX, shown "0";
+        /// Rows that a request may change at most, where it does not say: an agent that counts them rolls back what
+        /// would change more. No default: no bound.
+        #[omitted = "at its default"]
+        max_affected_rows: Option<u64> = None, within 1..=u32::MAX as u64, shown "1000";
     }
 }
 

@@ -11,6 +11,7 @@ pub use outcome::{ExecutionEnd, ExecutionOutcome};
 use crate::clock::Timestamp;
 use crate::domain::id::{Operation, Target};
 use crate::domain::policy::execution::ExecutionPolicy;
+use crate::domain::row_bound::{RowBound, RowBoundSource};
 use crate::domain::sql::DialectFact;
 use crate::error::Error;
 use std::fmt;
@@ -266,6 +267,8 @@ pub struct Request {
     pub cancelled_by: Option<String>,
     /// Why it was called off.
     pub cancel_reason: Option<String>,
+    /// How many rows it may change at most, where somebody says so.
+    pub row_bound: Option<RowBound>,
     /// What that execution left in the database, once the request has an outcome.
     pub outcome: Option<ExecutionOutcome>,
     /// Whether that is only the word of an agent that reports no outcomes.
@@ -461,6 +464,12 @@ impl Request {
             }),
             Status::Rejected | Status::Cancelled | Status::Expired => State::Closed(self.status),
         })
+    }
+
+    /// Whether only an agent that counts rows may run it. What only reads keeps every bound.
+    pub fn needs_row_bound(&self) -> bool {
+        let by_requester = |bound: RowBound| bound.source == RowBoundSource::Request;
+        !self.operation.is_read() && self.row_bound.is_some_and(by_requester)
     }
 
     /// Calls the request off; legal unless it has an outcome other than lost.

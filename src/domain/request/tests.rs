@@ -40,6 +40,7 @@ fn request(status: Status) -> Request {
         claimed_by: Some("agent".into()),
         cancelled_by: None,
         cancel_reason: None,
+        row_bound: None,
         outcome: Some(ExecutionOutcome::RolledBack),
         outcome_unproven: false,
         corrupt: false,

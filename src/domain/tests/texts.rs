@@ -186,6 +186,7 @@ fn execution_policies() -> Vec<ExecutionPolicy> {
             retry_on_failure: true,
             statement_timeout_secs: 5,
             max_statement_timeout_secs: 6,
+            max_affected_rows: Some(10),
             max_rows: Some(7),
             migration_lease_duration_secs: Some(8),
             migration_statement_timeout_secs: Some(9),

@@ -119,6 +119,7 @@ fn execution_json(p: &ExecutionPolicy) -> Value {
         "statement_timeout_secs": p.statement_timeout_secs,
         "max_statement_timeout_secs": p.max_statement_timeout_secs,
         "max_rows": p.max_rows,
+        "max_affected_rows": p.max_affected_rows,
         "migration_lease_duration_secs": p.migration_lease_duration_secs,
         "migration_statement_timeout_secs": p.migration_statement_timeout_secs,
         "created_at": null,

@@ -69,6 +69,7 @@ pub fn create(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
             allow_ddl: body.flag("allow_ddl")?.unwrap_or(false),
             no_result_store: body.flag("no_result_store")?.unwrap_or(false),
             share_with: body.texts("share_with")?,
+            max_affected_rows: body.number("max_affected_rows")?,
         },
     )?;
     let status = if created.repeated { 200 } else { 201 };

@@ -72,6 +72,7 @@ fn shown(r: &Resolution, one: bool) -> Value {
             "statement_timeout_secs": r.execution.statement_timeout_secs,
             "migration_statement_timeout_secs": r.execution.migration_statement_timeout_secs,
             "max_rows": r.execution.max_rows,
+            "max_affected_rows": r.execution.max_affected_rows,
             "max_executions": r.execution.max_executions,
             "matched_by": r.execution.scope.to_string(),
             "explicit": r.execution_is_explicit,

@@ -94,10 +94,12 @@ fn created(cx: &Context, new: &NewRequest) -> Result<(), Error> {
     cx.one(
         "INSERT INTO requests (seq, id, requester, token_id, database_name, environment, operation, status, audit_seq, \
          emergency, allow_ddl, no_result_store, reason, current_step, total_steps, risk_level, policy_version, \
-         created_at_ms, updated_at_ms, expires_at_ms, approved_at_ms, approval_expires_at_ms, due_at_ms, dialect) \
+         created_at_ms, updated_at_ms, expires_at_ms, approved_at_ms, approval_expires_at_ms, due_at_ms, dialect, \
+         max_affected_rows, row_bound_source) \
          VALUES (:seq, :id, :requester, :token_id, :database, :environment, :operation, :status, :audit_seq, \
          :emergency, :allow_ddl, :no_result_store, :reason, 0, :total_steps, :risk_level, :policy_version, \
-         :now, :now, :expires_at, :approved_at, :approval_expires_at, :due, :dialect)",
+         :now, :now, :expires_at, :approved_at, :approval_expires_at, :due, :dialect, :max_affected_rows, \
+         :row_bound_source)",
         named_params! {
             ":seq": new.seq,
             ":id": new.id,
@@ -121,6 +123,8 @@ fn created(cx: &Context, new: &NewRequest) -> Result<(), Error> {
             ":approval_expires_at": new.approval_expires_at.map(|t| t.0),
             ":due": due.map(|t| t.0),
             ":dialect": new.dialect.as_str(),
+            ":max_affected_rows": new.row_bound.map(|b| i64::try_from(b.rows).unwrap_or(i64::MAX)),
+            ":row_bound_source": new.row_bound.map(|b| b.source.as_str()),
         },
     )?;
     texts(cx, new)?;

@@ -59,6 +59,8 @@ pub const TABLES: &[GuardedTable] = &[
             ("due_at_ms", Digested),
             ("dialect", Digested),
             ("corrupt_seq", Digested),
+            ("max_affected_rows", Digested),
+            ("row_bound_source", Digested),
         ],
     },
     GuardedTable {

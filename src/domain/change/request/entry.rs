@@ -128,6 +128,11 @@ fn created(new: &NewRequest) -> AuditEntry {
         "commitment": commitments.request,
         "context_commitment": commitments.context,
     }));
+    if let Some(bound) = new.row_bound {
+        let m = &mut e.metadata;
+        m.insert("max_affected_rows".into(), bound.rows.into());
+        m.insert("row_bound_source".into(), bound.source.as_str().into());
+    }
     e
 }
 

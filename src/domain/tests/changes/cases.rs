@@ -71,6 +71,7 @@ fn new_request(opening: Opening) -> NewRequest {
             fingerprint: "f1".into(),
             redacted: None,
         },
+        row_bound: None,
         salt: [7; 32],
     }
 }

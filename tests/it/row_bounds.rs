@@ -1,0 +1,96 @@
+//! How many rows a request may change at most: who says so, which agents get such a request, and what is signed.
+
+use crate::support::{SHOP, Server};
+use serde_json::{Value, json};
+
+const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
+
+fn signed(answer: &crate::support::Answer) -> Value {
+    let token: Value = serde_json::from_str(&answer.text("execution_token")).unwrap();
+    token["max_affected_rows"].clone()
+}
+
+#[test]
+fn a_bound_of_the_requester_is_signed_and_needs_an_agent_that_counts() {
+    let s = Server::shop();
+    let agent = s.agent("agent-1");
+    agent.poll();
+    let request =
+        s.requester()
+            .submit_with("development", UPDATE, json!({"max_affected_rows": 50}));
+    assert_eq!(request.answer.json["queue_hint"], "agents_lack_row_bound");
+    let shown = request.by.show(&request).is(200).json;
+    assert_eq!(shown["max_affected_rows"], 50);
+    assert_eq!(shown["row_bound_source"], "request");
+    assert_eq!(shown["queue_hint"], "agents_lack_row_bound");
+    assert!(agent.jobs().is_empty());
+    agent.try_claim(&request.id).refused(409, "feature_missing");
+    let request = request.is("dispatched");
+    let capable = json!({"features": ["claims_v2", "row_bound"]});
+    let jobs = agent.poll_with(capable).is(200).list("jobs");
+    assert_eq!(jobs.len(), 1);
+    let claim = agent.try_claim(&request.id).is(200);
+    assert_eq!(signed(&claim), 50);
+    let created = &s.events(&format!(
+        "event_type=request.auto_approved&request_id={}",
+        request.id
+    ))[0];
+    assert!(
+        created["metadata_json"]
+            .as_str()
+            .unwrap()
+            .contains("\"max_affected_rows\":50")
+    );
+}
+
+#[test]
+fn a_bound_of_the_policy_reaches_agents_that_count_and_holds_up_no_other() {
+    let s = Server::with(&format!(
+        "{SHOP}\n[[execution_policies]]\nmax_affected_rows = 100\n"
+    ));
+    for (features, rows) in [(json!([]), Value::Null), (json!(["row_bound"]), json!(100))] {
+        let agent = s.agent("agent-1");
+        agent.poll_with(json!({"features": features})).is(200);
+        let request = s.requester().submit("development", UPDATE);
+        let shown = request.by.show(&request).is(200).json;
+        assert_eq!(shown["max_affected_rows"], 100);
+        assert_eq!(shown["row_bound_source"], "policy");
+        assert_eq!(signed(&agent.try_claim(&request.id).is(200)), rows);
+    }
+    // What the requester says overrides it, and what only reads needs none.
+    let more = json!({"max_affected_rows": 7});
+    let own = s.requester().submit_with("development", UPDATE, more);
+    assert_eq!(own.by.show(&own).json["max_affected_rows"], 7);
+    let read = s.requester().submit("development", "SELECT 1");
+    assert_eq!(read.by.show(&read).json["max_affected_rows"], Value::Null);
+}
+
+#[test]
+fn a_bound_that_nobody_could_hold_is_refused() {
+    let s = Server::shop();
+    let bounded = |sql: &str, rows: Value| {
+        let more = json!({"max_affected_rows": rows});
+        s.requester().create_with("production", sql, more)
+    };
+    for sql in ["CREATE TABLE t (a int)", "SELEC 1"] {
+        bounded(sql, json!(5)).refused(422, "row_bound_unprovable");
+    }
+    bounded(UPDATE, json!(0)).is(201);
+    bounded("SELECT 1", json!(5)).is(201);
+    for rows in [
+        json!(-1),
+        json!("5"),
+        json!(1.5),
+        json!(9_007_199_254_740_993_u64),
+    ] {
+        bounded(UPDATE, rows).refused(400, "validation_error");
+    }
+    // The bound is part of what an idempotency key stands for.
+    let keyed = |rows: u64| {
+        let more = json!({"max_affected_rows": rows, "idempotency_key": "k"});
+        s.requester().create_with("production", UPDATE, more)
+    };
+    keyed(5).is(201);
+    keyed(5).is(200);
+    keyed(6).refused(409, "idempotency_key_reused");
+}
