@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Public keys of the audit log, by id.
 const AUDIT_KEYS: &str = "audit-keys.json";
@@ -21,10 +23,38 @@ const PUBLIC_KEY: &str = "signing.pub";
 /// Number of that server's process.
 const PID: &str = "server.pid";
 
+/// How long another holder of the lock may take to let go of it: a server that is ending, or a process that was just
+/// forked from one and still has its files.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+/// How often the lock is tried meanwhile.
+const LOCK_TRY: Duration = Duration::from_millis(20);
+
 /// An open state directory; the lock lasts as long as this.
 pub struct StateDir {
     path: PathBuf,
     _lock: File,
+}
+
+/// Locks the file of the directory at `path`.
+fn take(lock: &File, path: &Path) -> Result<(), Error> {
+    let start = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(fs::TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => {
+                thread::sleep(LOCK_TRY);
+            }
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(Error::bug(format!(
+                    "another server is using the state_dir {}",
+                    path.display()
+                )));
+            }
+            Err(fs::TryLockError::Error(e)) => {
+                return Err(Error::internal(format!("state_dir {}", path.display()), e));
+            }
+        }
+    }
 }
 
 impl StateDir {
@@ -53,16 +83,7 @@ impl StateDir {
             .mode(0o600)
             .open(path.join(LOCK))
             .map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
-                return Err(Error::bug(format!(
-                    "another server is using the state_dir {}",
-                    path.display()
-                )));
-            }
-            Err(fs::TryLockError::Error(e)) => return Err(failed(e)),
-        }
+        take(&lock, path)?;
         Ok(StateDir {
             path: path.to_owned(),
             _lock: lock,
