@@ -200,6 +200,11 @@ impl Error {
         self
     }
 
+    /// What is shown of it besides the message.
+    pub fn shown_details(&self) -> Option<&Value> {
+        self.0.details.as_ref()
+    }
+
     #[must_use]
     pub fn details(mut self, details: Value) -> Error {
         self.0.details = Some(details);

@@ -206,6 +206,7 @@ pub(super) fn refuse_verb<T>(
         request: Some(RequestRef::from(request)),
         target: Some(request.target.clone()),
         fingerprint: None,
+        blocked_rules: Vec::new(),
         count: 1,
     };
     app.refuse(&caller.actor(), refused, error)

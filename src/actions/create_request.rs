@@ -150,6 +150,7 @@ pub fn create_request(
 fn create_checked(app: &Arc<App>, caller: &Caller, checked: &Checked) -> Result<Created, Error> {
     let refuse = |error: Error, fingerprint: Option<String>| {
         let refused = Refused {
+            blocked_rules: decision::blocked_rules(&error),
             attempt: "request.create",
             code: error.code(),
             message: error.message().to_owned(),

@@ -24,6 +24,7 @@ pub mod read_results;
 pub mod refusals;
 pub mod reject;
 pub mod resolve_policy;
+mod result_shape;
 pub mod resume;
 pub mod schemas;
 pub mod start;
@@ -44,6 +45,7 @@ use crate::domain::actor::Caller;
 use crate::domain::audit::Redaction;
 use crate::domain::policy::Policies;
 use crate::domain::policy::notification::Routes;
+use crate::domain::sql::shows_nothing;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::objects::{Objects, live::Live};
@@ -311,5 +313,14 @@ pub fn note(field: &str, text: Option<String>) -> Result<Option<String>, Error> 
     if text.contains('\0') {
         return Err(Error::invalid(format!("{field} contains a NUL character")));
     }
-    Ok(Some(text).filter(|t| !t.trim().is_empty()))
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    if shows_nothing(&text) {
+        return Err(
+            Error::invalid(format!("{field} has only characters that nobody sees"))
+                .hint("write what a reader can read"),
+        );
+    }
+    Ok(Some(text))
 }

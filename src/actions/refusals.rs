@@ -143,6 +143,7 @@ pub(super) fn refusal(attempt: &'static str, error: &Error) -> Refused {
         request: None,
         target: None,
         fingerprint: None,
+        blocked_rules: Vec::new(),
         count: 1,
     }
 }
@@ -161,6 +162,7 @@ pub fn close_minute(app: &App) -> Result<(), Error> {
             ..actor
         };
         refused.request = None;
+        refused.blocked_rules.clear();
         app.store.change(actor, move |_, _| {
             Ok(Verdict::Write(
                 vec![LogChange::AttemptRefused(refused).into()],

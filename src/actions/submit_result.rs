@@ -6,7 +6,7 @@
 mod envelope;
 
 use self::envelope::envelope;
-use super::App;
+use super::{App, result_shape};
 use crate::crypto::{hex, sha256_fields, sha256_hex};
 use crate::domain::actor::Caller;
 use crate::domain::change::{Finished, InconclusiveReport, NewResult, RequestChange, RequestRef};
@@ -116,7 +116,31 @@ pub fn submit_result(
     if size > limit {
         return oversize(app, caller, execution_id, size as u64);
     }
+    let defect = report.result_data.as_deref().and_then(result_shape::defect);
+    let report = match defect {
+        Some(defect) => unusable(report, &defect),
+        None => report,
+    };
     record(app, caller, execution_id, report)
+}
+
+/// The report of an execution whose result no reader could make sense of: it failed, and why.
+fn unusable(report: ExecutionReport, defect: &str) -> ExecutionReport {
+    let own = report.error_message.filter(|_| !report.success);
+    let message = own.map_or_else(
+        || format!("{defect}; the statement may have taken effect"),
+        |own| format!("{own}; {defect}"),
+    );
+    ExecutionReport {
+        success: false,
+        // What it committed stays unproven: its own account of it is broken.
+        outcome: report
+            .outcome
+            .filter(|outcome| *outcome != ExecutionOutcome::Committed),
+        error_message: Some(message),
+        duration_ms: report.duration_ms,
+        ..ExecutionReport::default()
+    }
 }
 
 /// Ends an execution whose result is too large as failed, and says so; never as lost.

@@ -49,6 +49,7 @@ pub fn check(shared: &AgentShared, claim: &Claim, asked: &str) -> Result<Checked
         .and_then(|target| Some((shared.drivers.get(&target)?, target)))
         .ok_or("this agent does not serve the database")?;
     let key = shared.state().key.ok_or("the agent has no key yet")?;
+    let own_id = shared.state().id.clone().ok_or("the agent has no id yet")?;
     let plan_json = claim.execution_plan_json.as_deref();
     let plan_hash = detail_hash(plan_json, operation, &claim.detail);
     let expected = Expected {
@@ -59,7 +60,7 @@ pub fn check(shared: &AgentShared, claim: &Claim, asked: &str) -> Result<Checked
         database: &claim.database,
         environment: &claim.environment,
         detail_hash: &plan_hash,
-        agent_id: shared.config.id.as_deref(),
+        agent_id: &own_id,
         dialect: driver.dialect(),
     };
     let claims = verify(&claim.execution_token, &key, shared.clock.now(), &expected)

@@ -340,14 +340,7 @@ impl Journal {
     /// # Errors
     /// `internal` when the journal cannot be read.
     pub fn public_key(&self) -> Result<Option<String>, Error> {
-        self.conn()
-            .query_row(
-                "SELECT value FROM meta WHERE name = 'public_key'",
-                [],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(database)
+        self.meta("public_key")
     }
 
     /// Remembers the public key of the server.
@@ -355,11 +348,46 @@ impl Journal {
     /// # Errors
     /// `internal` when the journal cannot be written.
     pub fn set_public_key(&self, hex: &str) -> Result<(), Error> {
+        self.set_meta("public_key", hex)
+    }
+
+    /// The agent's id as of the first use of the token with that fingerprint.
+    ///
+    /// # Errors
+    /// `internal` when the journal cannot be read.
+    pub fn own_id(&self, token: &str) -> Result<Option<String>, Error> {
+        match self.meta("token_sha256")? {
+            Some(known) if known == token => self.meta("agent_id"),
+            _ => Ok(None),
+        }
+    }
+
+    /// Remembers the agent's id, which the token with that fingerprint gives it.
+    ///
+    /// # Errors
+    /// `internal` when the journal cannot be written.
+    pub fn set_own_id(&self, token: &str, id: &str) -> Result<(), Error> {
+        // In this order: a crash in between leaves an id without its token, which does not count.
+        self.set_meta("token_sha256", "")?;
+        self.set_meta("agent_id", id)?;
+        self.set_meta("token_sha256", token)
+    }
+
+    fn meta(&self, name: &str) -> Result<Option<String>, Error> {
+        self.conn()
+            .query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| {
+                row.get(0)
+            })
+            .optional()
+            .map_err(database)
+    }
+
+    fn set_meta(&self, name: &str, value: &str) -> Result<(), Error> {
         self.conn()
             .execute(
-                "INSERT INTO meta (name, value) VALUES ('public_key', ?1)
+                "INSERT INTO meta (name, value) VALUES (?1, ?2)
                  ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                [hex],
+                [name, value],
             )
             .map(|_| ())
             .map_err(database)

@@ -202,6 +202,8 @@ struct AgentState {
     failure: Option<String>,
     /// The key that tokens are checked against, once it is known.
     key: Option<PublicKey>,
+    /// The id that tokens must name, once it is known.
+    id: Option<String>,
     /// What runs now, by execution id; at most `max_concurrent`.
     running: BTreeMap<String, RunningExecution>,
     /// Databases whose schema an execution has changed since they were last described.

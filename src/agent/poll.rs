@@ -73,10 +73,14 @@ impl Poller<'_> {
                 return false;
             }
             match self.shared.breakable_client.public_key() {
-                Ok(reply) => match pinned(self.shared, &reply.public_key) {
-                    Ok(key) => {
+                Ok(reply) => match pinned(self.shared, &reply.public_key)
+                    .and_then(|key| Ok((key, own_id(self.shared, reply.agent_id)?)))
+                {
+                    Ok((key, id)) => {
                         self.backoff.reset();
-                        self.shared.change(|state| state.key = Some(key));
+                        self.shared.change(|state| {
+                            (state.key, state.id) = (Some(key), Some(id));
+                        });
                         return true;
                     }
                     Err(why) => {
@@ -314,6 +318,33 @@ impl Poller<'_> {
         if let Err(error) = self.shared.client.poll(&poll) {
             log::info!("telling the server that this agent stops: {error}");
         }
+    }
+}
+
+/// The id that tokens for this agent name: the configured one, else the subject of its token as the server named it
+/// when it first saw that token. Nobody who can change answers on the way makes one agent take another's tokens.
+fn own_id(shared: &AgentShared, shown: Option<String>) -> Result<String, String> {
+    if let Some(id) = &shared.config.id {
+        return Ok(id.clone());
+    }
+    let journal = &shared.journal;
+    let token = shared.config.server.token.fingerprint();
+    let known = journal.own_id(&token).map_err(|e| e.to_string())?;
+    match (known, shown) {
+        (Some(known), Some(shown)) if known != shown => Err(format!(
+            "the server names the subject of this agent's token `{}`, and named it `{known}` before; set `agent.id`",
+            Shown(&shown)
+        )),
+        (Some(known), _) => Ok(known),
+        (None, Some(shown)) => {
+            journal
+                .set_own_id(&token, &shown)
+                .map_err(|e| e.to_string())?;
+            Ok(shown)
+        }
+        (None, None) => Err(
+            "the server does not name the subject of this agent's token; set `agent.id`".to_owned(),
+        ),
     }
 }
 

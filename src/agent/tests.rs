@@ -191,6 +191,25 @@ fn another_agents_token_is_refused_where_the_agent_knows_its_name() {
 }
 
 #[test]
+fn another_agents_token_is_refused_without_a_configured_id() {
+    let (fake, place) = (Fake::start(), Place::new());
+    fake.seen().agent_id = Some("agent-2");
+    let agent = place.agent(&fake);
+    fake.offer(Offer::new(Operation::ExecuteDml, &["DELETE FROM t"]));
+    let message = fake.result()["error_message"].to_string();
+    assert!(message.contains("agent_id"), "{message}");
+    agent.stop(LONG);
+    drop(agent);
+    // What the server named at the first use of the token counts.
+    fake.seen().agent_id = Some("agent-1");
+    let agent = place.agent(&fake);
+    let failure = agent.wait_failure(LONG).unwrap();
+    assert!(failure.contains("`agent-2` before"), "{failure}");
+    agent.stop(LONG);
+    assert_eq!(place.rows(), 3);
+}
+
+#[test]
 fn a_claim_whose_answer_is_lost_is_repeated_under_its_key() {
     let (fake, place) = (Fake::start(), Place::new());
     fake.seen().claims_lost = 1;

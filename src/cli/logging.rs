@@ -5,17 +5,22 @@ use crate::config::{LogFormat, Logging};
 use crate::server::rust_log;
 use std::io::Write;
 
+/// Crates of others that are never more talkative than this, whatever `RUST_LOG` says.
+const QUIET: [&str; 5] = ["ureq", "ureq_proto", "sqlparser", "mysql", "rusqlite"];
+
 /// Starts logging; a second start in one process changes nothing.
 pub fn start(logging: &Logging) {
     let mut builder = env_logger::Builder::new();
-    // The level is set elsewhere, so that a reload can change it.
-    builder.filter_level(log::LevelFilter::Trace);
+    // The level is set elsewhere, so that a reload can change it. Others log what they are given, SQL included.
+    builder.filter_level(log::LevelFilter::Warn);
+    builder.filter_module("dbward", log::LevelFilter::Trace);
     if let Some(filters) = rust_log() {
         builder.parse_filters(&filters);
     }
-    // Below this, the HTTP client of the agent writes whole requests, and the token with them.
-    builder.filter_module("ureq", log::LevelFilter::Warn);
-    builder.filter_module("ureq_proto", log::LevelFilter::Warn);
+    // Below this, the HTTP client writes whole requests, and the token with them; the others write SQL.
+    for module in QUIET {
+        builder.filter_module(module, log::LevelFilter::Warn);
+    }
     builder.target(env_logger::Target::Stderr);
     match logging.format {
         LogFormat::Text => {

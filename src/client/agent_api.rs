@@ -12,6 +12,9 @@ use std::time::Duration;
 pub struct PublicKeyReply {
     /// The key that signs execution tokens: 32 bytes in hexadecimal.
     pub public_key: String,
+    /// The subject of the agent's token; older servers do not say.
+    #[serde(default)]
+    pub agent_id: Option<String>,
 }
 
 /// Body of POST /api/agent/poll.

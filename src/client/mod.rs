@@ -20,6 +20,7 @@ pub use people_api::{
     StepReply, VoteReply, path_of, with_query,
 };
 
+use crate::crypto::sha256_hex;
 use crate::error::{Error, Shown};
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -56,6 +57,11 @@ impl Token {
             ));
         }
         Ok(Token(text.to_owned()))
+    }
+
+    /// SHA-256 of it, in hexadecimal: tells one token from another without keeping either.
+    pub fn fingerprint(&self) -> String {
+        sha256_hex(self.0.as_bytes())
     }
 }
 

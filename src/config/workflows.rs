@@ -7,7 +7,7 @@ use super::raw::{RawApprover, RawConfig, RawExecutionPolicy, RawStep, RawWorkflo
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Role;
 use crate::domain::policy::Policies;
-use crate::domain::policy::execution::{ExecutionPolicy, ROWS_MAX};
+use crate::domain::policy::execution::{ExecutionPolicy, LEASE_SECS_MIN, ROWS_MAX};
 use crate::domain::policy::workflow::{ApproverEntry, Mode, Workflow, WorkflowStep};
 use crate::domain::reach::{self, Unreachable, Who};
 use crate::error::Shown;
@@ -260,6 +260,14 @@ fn execution_limits(raw: &RawExecutionPolicy, policy: &ExecutionPolicy, notes: &
             "above max_statement_timeout_secs ({max}), which does not bind migrations: {migration} counts"
         );
         notes.warn(place(&["migration_statement_timeout_secs"]), message);
+    }
+    if let Some(lease) = policy.migration_lease_duration_secs
+        && lease < LEASE_SECS_MIN
+    {
+        let message = format!(
+            "below {LEASE_SECS_MIN}: an agent that is away for {lease} seconds loses its migration"
+        );
+        notes.warn(place(&["migration_lease_duration_secs"]), message);
     }
     if let Some(lease) = policy.migration_lease_duration_secs
         && migration > lease

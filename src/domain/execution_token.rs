@@ -74,8 +74,8 @@ pub struct Expected<'a> {
     pub environment: &'a str,
     /// [`detail_hash`] over what the agent is about to run.
     pub detail_hash: &'a str,
-    /// The agent's own name, where it knows it.
-    pub agent_id: Option<&'a str>,
+    /// The agent's own id.
+    pub agent_id: &'a str,
     /// What the agent's driver of that database speaks.
     pub dialect: Dialect,
 }
@@ -256,10 +256,7 @@ pub fn verify(
         ("database", claims.database == expected.database),
         ("environment", claims.environment == expected.environment),
         ("detail_hash", claims.detail_hash == expected.detail_hash),
-        (
-            "agent_id",
-            expected.agent_id.is_none_or(|id| id == claims.agent_id),
-        ),
+        ("agent_id", claims.agent_id == expected.agent_id),
         ("dialect", claims.dialect.accepts(expected.dialect)),
     ];
     match same.into_iter().find(|(_, equal)| !equal) {

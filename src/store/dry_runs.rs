@@ -203,7 +203,7 @@ impl Store {
                 execute(
                     connection,
                     "UPDATE dry_run_jobs SET status = 'failed', error_message = 'no agent explained it in time', \
-                     finished_at_ms = ?2 WHERE request_seq = ?1 AND status IN ('pending', 'claimed')",
+                     claimed_by = NULL, claim_token = NULL, finished_at_ms = ?2 WHERE request_seq = ?1 AND status IN ('pending', 'claimed')",
                     params![request, now.0],
                 )?;
                 gather(connection, request, now)?;
@@ -228,27 +228,27 @@ fn complete(connection: &Connection, id: &str, now: Timestamp) -> Result<(), Err
     gather(connection, request, now)
 }
 
-/// Puts the plans of a request together: `ready` with all, `partial` with some, `unavailable` with none.
+/// Puts the plans of a request together: `ready` with all, `unavailable` where no agent answered, `partial` otherwise.
 fn gather(connection: &Connection, request: i64, now: Timestamp) -> Result<(), Error> {
-    let rows: Vec<(String, Option<String>, Option<String>)> = connection
+    let rows: Vec<(String, Option<String>, Option<String>, bool)> = connection
         .prepare_cached(
-            "SELECT sql_text, result_json, error_message FROM dry_run_jobs WHERE request_seq = ?1 \
+            "SELECT sql_text, result_json, error_message, claimed_by IS NOT NULL FROM dry_run_jobs WHERE request_seq = ?1 \
              ORDER BY statement_index",
         )
         .and_then(|mut s| {
-            s.query_map([request], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+            s.query_map([request], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?
                 .collect()
         })
         .map_err(db)?;
-    let planned = rows.iter().filter(|(_, plan, _)| plan.is_some()).count();
+    let planned = rows.iter().filter(|row| row.1.is_some()).count();
     let status = match planned {
-        0 => "unavailable",
+        0 if rows.iter().all(|row| !row.3) => "unavailable",
         n if n == rows.len() => "ready",
         _ => "partial",
     };
     let explain: Vec<Value> = rows
         .into_iter()
-        .map(|(sql, plan, error)| match plan {
+        .map(|(sql, plan, error, _)| match plan {
             Some(plan) => {
                 let plan: Value = serde_json::from_str(&plan).unwrap_or(Value::Null);
                 json!({"sql": sql, "plan": plan})

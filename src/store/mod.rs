@@ -138,7 +138,12 @@ pub struct Store {
     /// Number and hash of the last event that this process committed or found at its start; only the holder of the
     /// connection changes it.
     chain_end: Mutex<(i64, String)>,
+    /// When a write was last tried for its own sake.
+    probed: Mutex<Option<Timestamp>>,
 }
+
+/// How often a write is tried for its own sake.
+const PROBE_EVERY_MS: u64 = 10_000;
 
 /// A view of the database inside one transaction, or between transactions. Reads only.
 pub struct View<'a> {
@@ -194,6 +199,7 @@ impl Store {
             connection: Mutex::new(connection),
             queue: Arc::default(),
             writer: Mutex::new(None),
+            probed: Mutex::new(None),
             clock,
             audit_keys: Arc::new(audit_keys),
             instance,
@@ -297,14 +303,27 @@ impl Store {
             .map_err(db)
     }
 
-    /// Whether the database answers and can be written to, really tried.
+    /// Whether the database answers and can be written to: a row is, and committed, at most once in a few seconds, since
+    /// each costs a sync. In between, only whether it could be.
     pub fn probe(&self) -> Result<(), Error> {
+        let now = self.now();
         let connection = self.lock();
         connection
-            .execute_batch(
-                "BEGIN IMMEDIATE; UPDATE meta SET value = value WHERE key = 'instance'; ROLLBACK",
+            .execute_batch("BEGIN IMMEDIATE; ROLLBACK")
+            .map_err(db)?;
+        let mut probed = self.probed.lock().unwrap_or_else(|e| e.into_inner());
+        if probed.is_some_and(|at| now.since(at) < PROBE_EVERY_MS) {
+            return Ok(());
+        }
+        connection
+            .prepare_cached(
+                "INSERT INTO meta (key, value) VALUES ('probed_at', ?1) \
+                 ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             )
-            .map_err(db)
+            .and_then(|mut s| s.execute([now.0.to_string()]))
+            .map_err(db)?;
+        *probed = Some(now);
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
@@ -344,6 +363,28 @@ fn read_only(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// Takes from everybody else what a file of the database lets them do: it was not always we who made it.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    for suffix in ["", "-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        let mode = match std::fs::metadata(&file) {
+            Ok(found) => found.permissions().mode(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if mode & 0o077 != 0 {
+            log::warn!(
+                "{} could be read or written by others; it is made private",
+                Path::new(&file).display()
+            );
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
+        }
+    }
+    Ok(())
+}
+
 /// Opens the file with the settings that everything here relies on, and reads them back.
 fn open_connection(path: &Path) -> Result<Connection, Error> {
     let name = path.display();
@@ -358,6 +399,7 @@ fn open_connection(path: &Path) -> Result<Connection, Error> {
             .open(path)
             .map_err(|e| Error::internal(format!("database {name}"), e))?;
     }
+    make_private(path).map_err(|e| Error::internal(format!("database {name}"), e))?;
     let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,

@@ -174,9 +174,9 @@ fn refused_attempts_cannot_grow_the_log_at_will() {
             .create("production", "DELETE FROM items")
             .refused(422, "sql_blocked_by_review");
     }
-    assert_eq!(s.events("event_type=attempt.refused").len(), 20);
+    assert_eq!(s.events("outcome=denied").len(), 20);
     s.minute();
-    let rows = s.events("event_type=attempt.refused");
+    let rows = s.events("outcome=denied");
     assert_eq!(rows.len(), 21);
     assert_eq!(metadata(&rows[0])["count"], 180);
     assert_eq!(rows[0]["actor_id"], "requester");
@@ -184,7 +184,7 @@ fn refused_attempts_cannot_grow_the_log_at_will() {
     s.requester()
         .create("production", "DELETE FROM items")
         .is(422);
-    assert_eq!(s.events("event_type=attempt.refused").len(), 22);
+    assert_eq!(s.events("outcome=denied").len(), 22);
     // Callers who may not even ask are counted the same way.
     let reader = s.person("reader", &["readonly"]);
     for _ in 0..30 {
@@ -192,8 +192,5 @@ fn refused_attempts_cannot_grow_the_log_at_will() {
             .create_with("production", "{}", json!({"operation": "migrate_up"}))
             .refused(403, "forbidden");
     }
-    assert_eq!(
-        s.events("event_type=attempt.refused&actor_id=reader").len(),
-        20
-    );
+    assert_eq!(s.events("outcome=denied&actor_id=reader").len(), 20);
 }

@@ -302,7 +302,7 @@ fn execution_tokens_verify_under_both_messages() {
             database: "shop",
             environment: "development",
             detail_hash: &hash,
-            agent_id: Some("agent-1"),
+            agent_id: "agent-1",
             dialect: Dialect::Postgres,
         };
         execution_token::verify(&text, &key, s.clock.now(), &expected).unwrap();

@@ -278,28 +278,20 @@ fn refusals_are_capped_and_the_rest_is_one_row() {
             .create("production", "DELETE FROM items")
             .is(422);
     }
-    let singles = s.events("event_type=attempt.refused&actor_id=requester");
+    let singles = s.events("outcome=denied&actor_id=requester");
     assert_eq!(singles.len(), 20);
     assert!(singles.iter().all(|e| metadata(e)["count"] == 1));
     // Others have a budget of their own.
     s.approver().create("production", UPDATE).is(403);
-    assert_eq!(
-        s.events("event_type=attempt.refused&actor_id=approver")
-            .len(),
-        1
-    );
+    assert_eq!(s.events("outcome=denied&actor_id=approver").len(), 1);
     s.minute();
-    let all = s.events("event_type=attempt.refused&actor_id=requester");
+    let all = s.events("outcome=denied&actor_id=requester");
     assert_eq!(all.len(), 21);
     assert_eq!(metadata(&all[0])["count"], 15);
     s.requester()
         .create("production", "DELETE FROM items")
         .is(422);
-    assert_eq!(
-        s.events("event_type=attempt.refused&actor_id=requester")
-            .len(),
-        22
-    );
+    assert_eq!(s.events("outcome=denied&actor_id=requester").len(), 22);
 }
 
 #[test]

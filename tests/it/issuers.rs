@@ -2,6 +2,9 @@
 
 use super::approvals::{TWO_STEPS, shop};
 use crate::support::Person;
+use dbward::actions::approve::approve;
+use dbward::actions::identify::by_slack;
+use dbward::domain::actor::Origin;
 use serde_json::json;
 
 const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
@@ -82,5 +85,46 @@ fn a_token_made_through_a_third_person_is_the_requesters_too() {
         assert_ne!(vote["issued_by_requester"], true, "{shown}");
         let by_helper = helper.submit("production", UPDATE);
         puppet.approve(&by_helper).is(status);
+    }
+}
+
+#[test]
+fn who_linked_a_slack_account_is_among_the_issuers_of_votes_cast_with_it() {
+    for (line, refused) in [("", false), ("distinct_token_issuer = true\n", true)] {
+        let s = shop(&format!("{line}{TWO_STEPS}"));
+        let voter = super::approvals::reader(&s, "op-one");
+        let link = |by: &Person, slack: &str| {
+            let body = json!({"slack_user_id": slack}).to_string();
+            by.call("PATCH", "/api/users/op-one", &[], body.as_bytes())
+                .is(200);
+        };
+        let vote = |request: &crate::support::Request| {
+            let app = s.inner().app();
+            let caller = by_slack(app, "U0ABC", Origin::default()).unwrap();
+            approve(app, &caller, &request.id, None, None, None)
+        };
+        // The administrator links the account, makes the request, and could vote with it.
+        link(&s.admin(), "U0ABC");
+        let event = s.events("event_type=user.updated").remove(0);
+        assert!(event.to_string().contains("linked_by"), "{event}");
+        let request = s.admin().submit("production", UPDATE);
+        let answer = vote(&request);
+        assert_eq!(answer.is_err(), refused, "{:?}", answer.err());
+        if !refused {
+            let shown = s.admin().show(&request).json;
+            let vote = &shown["approval_progress"]["steps"][0]["approvals"][0];
+            assert_eq!(vote["issued_by_requester"], true, "{shown}");
+        }
+        // Somebody else's request is not theirs.
+        vote(&s.requester().submit("production", UPDATE)).unwrap();
+        // An account that its person links with a token of the administrator's is the administrator's too.
+        link(&s.admin(), "U0DEF");
+        link(&voter, "U0ABC");
+        let request = s.admin().submit("production", UPDATE);
+        assert_eq!(vote(&request).is_err(), refused);
+        let app = s.inner().app();
+        assert!(by_slack(app, "U0DEF", Origin::default()).is_err());
+        super::people::suspend(&s.admin(), "op-one").is(200);
+        assert!(by_slack(app, "U0ABC", Origin::default()).is_err());
     }
 }

@@ -52,6 +52,7 @@
 //! - `agent_start`: how the real agent starts, and when it refuses to.
 //! - `readme`: the README's first team, as it stands there.
 //! - `process`: the real program: files, signals, command line, an agent next to it.
+//! - `leaks`: what the real program leaves for others to read.
 //! - `reload`: a changed server.toml in the real program.
 //! - `command_line`: what people type, and what they get.
 //! - `console`: the pages for people, and what the API does for them.
@@ -90,6 +91,7 @@ mod gate;
 mod gone;
 mod issuers;
 mod last_admin;
+mod leaks;
 mod lifecycle;
 mod lists;
 mod matrix;

@@ -237,3 +237,50 @@ fn a_result_of_ten_megabytes_escaped_in_a_string_is_accepted() {
     );
     assert!(content.body.len() > data.len());
 }
+
+#[test]
+fn result_that_cannot_be_what_it_says_ends_the_execution_as_failed() {
+    let s = Server::shop();
+    let agent = s.agent("agent-1");
+    let deep = |n: usize| format!("{}1{}", "{\"a\":".repeat(n), "}".repeat(n));
+    for (data, says) in [
+        (deep(129), "nested 129 deep"),
+        ("[".repeat(500_000), "nested 500000 deep"),
+        (r#"{"rows": 3}"#.to_owned(), "a list of rows"),
+        (r#"{"rows": [[1]]}"#.to_owned(), "a row is not an object"),
+        (
+            r#"{"rows_affected": -1}"#.to_owned(),
+            "not what its members say",
+        ),
+    ] {
+        for operation in [SELECT, UPDATE] {
+            let request = s.requester().submit("development", operation);
+            let claim = agent.claim(&request.id);
+            let answer = agent.succeed(&claim.execution, &data).is(200);
+            assert_eq!(answer.text("status"), "failed");
+            // The agent repeats it where the answer was lost.
+            agent.succeed(&claim.execution, &data).is(200);
+            let content = s.requester().get(&request.path("/result/content")).is(200);
+            let message = content.text("error_message");
+            assert!(message.contains(says), "{message}");
+            assert!(message.contains("may have taken effect"), "{message}");
+        }
+    }
+    // As JSON and not as JSON in a string, it is the same; and the deepest that passes is read in every form.
+    let request = s.requester().submit("development", SELECT);
+    let claim = agent.claim(&request.id);
+    let body = format!("{{\"success\":true,\"result_data\":{}}}", deep(200));
+    let path = format!("/api/agent/jobs/{}/result", claim.execution);
+    let answer = agent.person.call("POST", &path, &[], body.as_bytes());
+    assert_eq!(answer.is(200).text("status"), "failed");
+    let request = s.requester().submit("development", SELECT);
+    let claim = agent.claim(&request.id);
+    let rows = format!("{{\"rows\":[{{\"a\":{}}}]}}", deep(125));
+    let answer = agent.succeed(&claim.execution, &rows).is(200);
+    assert_eq!(answer.text("status"), "executed");
+    for query in ["", "?values=exact", "?format=csv"] {
+        s.requester()
+            .get(&request.path(&format!("/result/content{query}")))
+            .is(200);
+    }
+}

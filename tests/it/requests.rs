@@ -468,3 +468,29 @@ fn migrations_are_requests_like_others() {
         .create_with("production", "", status)
         .refused(403, "forbidden");
 }
+
+#[test]
+fn reason_that_nobody_sees_is_refused() {
+    let s = Server::shop();
+    for reason in [
+        "\u{200b}\u{200d}",
+        " \u{2060}\n",
+        "\u{ad}",
+        "\u{2800}\u{fe0f}",
+        "\u{e0041}",
+        "\u{3164}",
+        "\u{1}\u{7}",
+    ] {
+        let more = json!({"reason": reason});
+        s.requester()
+            .create_with("production", UPDATE, more)
+            .refused(400, "validation_error")
+            .saying("only characters that nobody sees");
+    }
+    for reason in ["x", "\u{200b}x", "é", "ticket\u{a0}7", "☃\u{fe0f}"] {
+        let more = json!({"reason": reason});
+        s.requester()
+            .create_with("production", UPDATE, more)
+            .is(201);
+    }
+}

@@ -53,9 +53,39 @@ fn a_finding_that_blocks_says_what_where_why_and_how_to_fix_it() {
     assert_eq!(first["message"], "DELETE without WHERE clause");
     assert_eq!(first["why"], "every row of the table is deleted");
     assert_eq!(answer.json["hint"], first["fix"]);
-    let refused = s.events("event_type=attempt.refused").remove(0);
+    let refused = s.events("event_type=request.blocked_by_review").remove(0);
     assert!(refused.to_string().contains("sql_blocked_by_review"));
     assert!(!refused.to_string().contains('ü'));
+    assert_eq!(
+        (
+            &refused["outcome"],
+            &refused["database_name"],
+            &refused["environment"]
+        ),
+        (&json!("denied"), &json!("shop"), &json!("production"))
+    );
+    let metadata: Value = serde_json::from_str(refused["metadata_json"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        metadata["blocked_rules"],
+        json!(["NoWhereDelete", "NoWhereUpdate"])
+    );
+}
+
+#[test]
+fn what_review_blocks_is_audited_within_the_caps_of_refusals() {
+    let s = Server::shop();
+    for _ in 0..30 {
+        s.requester()
+            .create("production", "DELETE FROM items")
+            .refused(422, "sql_blocked_by_review");
+    }
+    let blocked = |s: &Server| s.events("event_type=request.blocked_by_review").len();
+    assert_eq!(blocked(&s), 20);
+    s.minute();
+    assert_eq!(blocked(&s), 20);
+    let rest = s.events("event_type=attempt.refused");
+    assert_eq!(rest.len(), 1);
+    assert!(rest[0].to_string().contains("\\\"count\\\":10"), "{rest:?}");
 }
 
 #[test]

@@ -38,7 +38,8 @@ section! {
     pub struct RawAgent {
         /// Where the agent keeps the journal of what it ran. One agent, one folder.
         state_dir: Text;
-        /// The subject of the agent's token.
+        /// The subject of the agent's token, which execution tokens must name. Without it: as the server names it at
+        /// the first use of the token.
         id: Text;
     } [work: Work]
 }

@@ -66,6 +66,8 @@ pub struct Seen {
     pub held: bool,
     /// The status with which a description is answered.
     pub schemas_refused: Option<u16>,
+    /// Whose the agent's token is, as far as the agent is informed; agent-1's by default.
+    pub agent_id: Option<&'static str>,
     closed: bool,
 }
 
@@ -185,7 +187,10 @@ fn answer(
     let mut seen = inner.0.lock().unwrap();
     let parts: Vec<&str> = path.trim_start_matches("/api/").split('/').collect();
     let reply = match parts.as_slice() {
-        ["public-key"] => json!({"public_key": crate::crypto::hex(&key.public().bytes())}),
+        ["public-key"] => {
+            let key = crate::crypto::hex(&key.public().bytes());
+            json!({"public_key": key, "agent_id": seen.agent_id.unwrap_or("agent-1")})
+        }
         ["agent", "poll"] => {
             seen.polls.push(body.clone());
             inner.1.notify_all();

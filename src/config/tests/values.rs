@@ -1,6 +1,6 @@
 //! Claims about single values: variables, address ranges, secrets.
 
-use super::{env, loads, refused};
+use super::{env, loads, refused, warnings};
 use crate::config::raw::PROXIES_MAX;
 use crate::config::{Cidr, ID_BYTES_MAX};
 use crate::domain::id::Selector;
@@ -156,4 +156,23 @@ fn longest_id_fits_a_selector() {
     loads(&format!("state_dir = \"x\"\n[[users]]\nid = \"{id}\""));
     let problems = refused(&format!("state_dir = \"x\"\n[[users]]\nid = \"{id}x\""));
     assert!(problems[0].contains("is longer than"), "{problems:?}");
+}
+
+#[test]
+fn short_lease_of_migrations_loads_with_a_warning() {
+    for (secs, warned) in [(1, true), (59, true), (60, false)] {
+        let config = loads(&format!(
+            "state_dir = 'state'\n[[execution_policies]]\nmigration_lease_duration_secs = {secs}\n"
+        ));
+        let policy = &config.policies.execution[0];
+        assert_eq!(policy.migration_lease_duration_secs, Some(secs));
+        let all = warnings(&config);
+        assert_eq!(
+            all.iter().any(|w| w.contains("below 60")),
+            warned,
+            "{all:?}"
+        );
+    }
+    let zero = "state_dir = 'state'\n[[execution_policies]]\nmigration_lease_duration_secs = 0\n";
+    assert!(refused(zero)[0].contains("migration_lease_duration_secs"));
 }

@@ -20,6 +20,8 @@ pub struct Refused {
     pub target: Option<Target>,
     /// Hash of the redacted statement, if there is one.
     pub fingerprint: Option<String>,
+    /// The review rules that blocked the statement, where that is why.
+    pub blocked_rules: Vec<String>,
     /// How many refusals this stands for; more than one for the aggregate of a minute.
     pub count: u64,
 }
@@ -173,7 +175,10 @@ fn baseline(signed: &SignedHead) -> AuditEntry {
 fn refused_entry(refused: &Refused) -> AuditEntry {
     let mut e = match &refused.request {
         Some(request) => of_request("attempt.refused", "request", request),
-        None => AuditEntry::new("attempt.refused", "request", EventOutcome::Denied),
+        None if refused.blocked_rules.is_empty() => {
+            AuditEntry::new("attempt.refused", "request", EventOutcome::Denied)
+        }
+        None => AuditEntry::new("request.blocked_by_review", "request", EventOutcome::Denied),
     };
     e.outcome = EventOutcome::Denied;
     if let Some(target) = &refused.target {
@@ -187,5 +192,9 @@ fn refused_entry(refused: &Refused) -> AuditEntry {
         "code": refused.code,
         "count": refused.count,
     }));
+    if !refused.blocked_rules.is_empty() {
+        let rules = refused.blocked_rules.clone();
+        e.metadata.insert("blocked_rules".into(), rules.into());
+    }
     e
 }

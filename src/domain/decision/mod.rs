@@ -187,6 +187,19 @@ fn pass_review(facts: &Facts, review: &ReviewPolicy) -> Result<bool, Error> {
     .hint(found.first().map_or("", |f| f.fix)))
 }
 
+/// The review rules that blocked a statement, by their names on the wire; none for any other refusal.
+pub fn blocked_rules(error: &Error) -> Vec<String> {
+    if error.code() != "sql_blocked_by_review" {
+        return Vec::new();
+    }
+    let findings = error.shown_details().and_then(|d| d["findings"].as_array());
+    let rules = findings.into_iter().flatten().map(|f| f["rule"].as_str());
+    let mut names: Vec<String> = rules.flatten().map(str::to_owned).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 fn ensure_reason(facts: &Facts, workflow: Option<&Workflow>) -> Result<(), Error> {
     let wanted = facts.emergency || workflow.is_some_and(|w| w.require_reason);
     if !wanted || facts.has_reason {

@@ -42,7 +42,7 @@ fn check(
         database: &claims.database,
         environment: &claims.environment,
         detail_hash: &claims.detail_hash,
-        agent_id: Some(&claims.agent_id),
+        agent_id: &claims.agent_id,
         dialect: Dialect::Sqlite,
     };
     verify(token, &key().public(), now, &expected)

@@ -34,9 +34,9 @@ policy! {
         max_statement_timeout_secs: u64 = 600, within 1..=STATEMENT_SECS_MAX;
         /// Rows returned at most; no default: the 10000 of the agent.
         max_rows: Option<u64> = None, within 1..=u32::MAX as u64, shown "10000";
-        /// Seconds an agent may be silent during a migration before it counts as lost, at least 60. No default: 600, or
-        /// 30 more than the timeout of migrations where there is one.
-        migration_lease_duration_secs: Option<u64> = None, within 60..=STATEMENT_SECS_MAX, shown "600";
+        /// Seconds an agent may be silent during a migration before it counts as lost; below 60 a short loss of the
+        /// network loses it. No default: 600, or 30 more than the timeout of migrations where there is one.
+        migration_lease_duration_secs: Option<u64> = None, within 1..=STATEMENT_SECS_MAX, shown "600";
         /// Seconds a migration may run, 0 for no limit.
         migration_statement_timeout_secs: Option<u64> = None, within 0..=STATEMENT_SECS_MAX, shown "0";
         /// Rows that a request may change at most, where it does not say: an agent that counts them rolls back what

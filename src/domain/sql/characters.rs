@@ -52,6 +52,17 @@ fn is_invisible(c: char) -> bool {
         | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Whether a reader sees nothing at all of a text.
+pub fn shows_nothing(text: &str) -> bool {
+    // Besides what lies in SQL: an empty Braille cell, and what only varies the character before it.
+    let is_blank = |c| {
+        matches!(c, '\u{2800}' | '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}')
+            || is_invisible(c)
+    };
+    text.chars()
+        .all(|c| c.is_whitespace() || c.is_control() || is_blank(c))
+}
+
 /// The text with what nobody sees written as `\u{202e}`; borrowed where there is nothing of the kind.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if is_plain(text) {

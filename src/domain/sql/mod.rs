@@ -45,7 +45,7 @@ pub use analysis::{
     Analysis, Category, Class, DdlFacts, InputError, Redacted, StatementClass, StatementFacts,
 };
 pub use any::{DialectFact, analyze_any};
-pub use characters::escaped;
+pub use characters::{escaped, shows_nothing};
 pub use limits::{
     CHAIN_MAX, SHORT_TEXT_BYTES_MAX, STACK_BYTES, STATEMENTS_MAX, TEXT_BYTES_MAX, WORD_RUN_MAX,
 };

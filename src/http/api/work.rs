@@ -26,9 +26,10 @@ pub const POLL_SECS_MAX: u64 = 30;
 const POLL_SECS_WIDE: u64 = 2;
 
 /// `GET /api/public-key`
-pub fn public_key(context: &HttpContext, _: &Caller, _: &RoutedRequest) -> HandlerResult {
+pub fn public_key(context: &HttpContext, caller: &Caller, _: &RoutedRequest) -> HandlerResult {
     let key = hex(&context.app.signer.public().bytes());
-    replies::json(200, &json!({"public_key": key}))
+    let answer = json!({"public_key": key, "agent_id": caller.subject});
+    replies::json(200, &answer)
 }
 
 /// `POST /api/agent/poll`: with `wait`, held until a job is there.

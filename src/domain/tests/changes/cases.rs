@@ -361,7 +361,14 @@ fn refused() -> Vec<(&'static str, LogChange)> {
         request: None,
         target: None,
         fingerprint: None,
+        blocked_rules: Vec::new(),
         count: 20,
+    };
+    let blocked = Refused {
+        code: "sql_blocked_by_review",
+        target: Some(target()),
+        blocked_rules: vec!["NoWhereDelete".into()],
+        ..bare.clone()
     };
     let new = Refused {
         target: Some(target()),
@@ -384,6 +391,7 @@ fn refused() -> Vec<(&'static str, LogChange)> {
         ("", LogChange::AttemptRefused(bare)),
         ("new request", LogChange::AttemptRefused(new)),
         ("request", LogChange::AttemptRefused(known)),
+        ("blocked", LogChange::AttemptRefused(blocked)),
         ("", LogChange::AuthFailures(failures)),
     ]
 }
