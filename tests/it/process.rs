@@ -270,13 +270,16 @@ fn check_config_lists_what_deserves_a_second_look() {
     };
     let server = "state_dir = \"state\"\n[[databases]]\nname = \"app\"\nenvironments = [\"production\"]\n\
                   dialect = \"mysql\"\n[[workflows]]\n[[workflows.steps]]\n[[workflows.steps.approvers]]\n\
-                  group = \"dba\"\n[auth.oidc]\nissuer_url = \"https://id.example.com\"\nclient_id = \"dbward\"\n";
+                  group = \"dba\"\n[[auth.groups]]\nname = \"leads\"\nmembers = [\"lead\"]\n\
+                  [[auth.groups]]\nname = \"night\"\nfrom_claim = true\n[auth.oidc]\nissuer_url = \"https://id.example.com\"\nclient_id = \"dbward\"\n";
     fs::write(dir.path().join("server.toml"), server).unwrap();
     let (code, out, errors) = check(&[]);
     assert_eq!(code, 0, "{errors}");
     for words in [
         "note: server.toml: workflows: a holder of `*` whom no step names may vote in wf:*:*",
         "note: server.toml: auth.oidc: the claim `groups` alone decides who is in dba",
+        "note: server.toml: auth.groups: the claim `groups` adds people to night (from_claim)",
+        "note: server.toml: auth.groups: only the file decides who is in leads",
     ] {
         assert!(out.contains(words), "no `{words}` in {out}");
     }

@@ -345,3 +345,49 @@ fn result_lists_page_and_tell_the_size_of_the_download() {
             .refused(400, "validation_error");
     }
 }
+
+/// Every text of a document that is a time.
+fn times(json: &Value, found: &mut Vec<String>) {
+    match json {
+        Value::Array(all) => all.iter().for_each(|one| times(one, found)),
+        Value::Object(members) => members.values().for_each(|one| times(one, found)),
+        Value::String(text) if text.len() > 19 && text.as_bytes()[10] == b'T' => {
+            if dbward::clock::Timestamp::parse(text).is_some() {
+                found.push(text.clone());
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn times_are_in_utc_with_z_everywhere() {
+    let hook = "[[webhooks]]\nid = \"ops\"\nurl = \"http://127.0.0.1:9/hook\"\n";
+    let s = Server::with(&format!("{SHOP}{hook}"));
+    let agent = s.agent("agent-1");
+    let request = s.requester().submit("development", SELECT);
+    let claim = agent.claim(&request.id);
+    let mut found = Vec::new();
+    times(
+        &json!({"lease": claim.answer.json["lease_expires_at"]}),
+        &mut found,
+    );
+    assert_eq!(found.len(), 1);
+    agent.succeed(&claim.execution, ROWS).is(200);
+    for path in [
+        "/api/requests",
+        &request.path(""),
+        &request.path("/executions"),
+        "/api/results",
+        "/api/users",
+        "/api/tokens",
+        "/api/agents",
+        "/api/webhook-deliveries",
+    ] {
+        let before = found.len();
+        times(&s.admin().get(path).is(200).json, &mut found);
+        assert!(found.len() > before, "{path} has no time");
+    }
+    let other: Vec<&String> = found.iter().filter(|time| !time.ends_with('Z')).collect();
+    assert!(other.is_empty(), "{other:?}");
+}

@@ -242,7 +242,7 @@ pub fn executions(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -
 }
 
 fn execution(e: &ExecutionRow, stored: bool) -> Value {
-    let started = e.started_at.rfc3339_offset();
+    let started = e.started_at.rfc3339();
     let message = e.error_message.as_deref();
     json!({
         "id": e.id,
@@ -251,7 +251,7 @@ fn execution(e: &ExecutionRow, stored: bool) -> Value {
         "status": e.status.as_str(),
         "created_at": started,
         "started_at": started,
-        "finished_at": e.finished_at.map(Timestamp::rfc3339_offset),
+        "finished_at": e.finished_at.map(Timestamp::rfc3339),
         "error_message": message.map(|text| excerpt(text, MESSAGE_BYTES)),
         "error_message_truncated": message.is_some_and(|text| text.len() > MESSAGE_BYTES),
         "rows_affected": e.rows_affected,
@@ -280,7 +280,7 @@ fn result(item: &ResultItem) -> Value {
         "database": item.target.database,
         "environment": item.target.environment,
         "operation": item.operation.as_str(),
-        "stored_at": item.stored_at.rfc3339_offset(),
+        "stored_at": item.stored_at.rfc3339(),
         "content_length": item.content_length,
     })
 }

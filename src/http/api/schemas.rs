@@ -56,11 +56,11 @@ fn head(found: &Described) -> Map<String, Value> {
         "environment": found.target.environment,
         "dialect": row.dialect.as_str(),
         "status": "ready",
-        "collected_at": row.collected_at.map(|t| t.rfc3339_offset()),
+        "collected_at": row.collected_at.map(|t| t.rfc3339()),
         "agent_id": row.agent_id,
         "last_sync": {
             "status": row.last_status,
-            "at": row.last_sync.rfc3339_offset(),
+            "at": row.last_sync.rfc3339(),
             "error_message": row.last_error,
         },
     });

@@ -140,9 +140,9 @@ fn delivery_json(d: &DeliveryRow) -> Value {
         "status": d.status,
         "attempts": d.attempts,
         "max_attempts": ATTEMPTS_MAX,
-        "next_retry_at": d.next_attempt_at.map(Timestamp::rfc3339_offset),
+        "next_retry_at": d.next_attempt_at.map(Timestamp::rfc3339),
         "last_error": d.last_error,
-        "created_at": d.created_at.rfc3339_offset(),
-        "updated_at": d.updated_at.rfc3339_offset(),
+        "created_at": d.created_at.rfc3339(),
+        "updated_at": d.updated_at.rfc3339(),
     })
 }

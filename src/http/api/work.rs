@@ -186,7 +186,7 @@ pub fn claim(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Han
         execution_token: &claimed.token_json,
         statement_timeout_secs: claimed.statement_timeout_secs,
         max_rows: claimed.max_rows,
-        lease_expires_at: claimed.lease_until.rfc3339_offset(),
+        lease_expires_at: claimed.lease_until.rfc3339(),
         execution_plan: plan
             .map(serde_json::from_str)
             .transpose()

@@ -42,7 +42,7 @@ fn deliveries_are_found_by_status_and_webhook() {
             &json!(10)
         )
     );
-    assert!(first["created_at"].as_str().unwrap().ends_with("+00:00"));
+    assert!(first["created_at"].as_str().unwrap().ends_with('Z'));
     assert!(first.get("payload").is_none());
     for (query, total) in [
         ("webhook_id=chat", 3),
