@@ -351,10 +351,8 @@ fn times(json: &Value, found: &mut Vec<String>) {
     match json {
         Value::Array(all) => all.iter().for_each(|one| times(one, found)),
         Value::Object(members) => members.values().for_each(|one| times(one, found)),
-        Value::String(text) if text.len() > 19 && text.as_bytes()[10] == b'T' => {
-            if dbward::clock::Timestamp::parse(text).is_some() {
-                found.push(text.clone());
-            }
+        Value::String(text) if dbward::clock::Timestamp::parse(text).is_some() => {
+            found.push(text.clone());
         }
         _ => {}
     }
