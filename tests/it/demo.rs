@@ -8,6 +8,8 @@ use std::process::Command;
 /// What the demo printed: where its state is, and its commands.
 struct Guide {
     state: PathBuf,
+    /// Links that open the console, one for each person.
+    links: Vec<String>,
     commands: Vec<String>,
 }
 
@@ -23,8 +25,12 @@ fn guide(program: &Program) -> Guide {
     let state = state.trim().split(" (").next().unwrap().into();
     let titles = lines.iter().zip(&lines[1..]);
     let commands = titles.filter(|(title, _)| title.starts_with("# "));
+    let links = lines
+        .iter()
+        .filter_map(|l| l.trim().strip_prefix("console "));
     Guide {
         state,
+        links: links.map(|l| l.trim().to_owned()).collect(),
         commands: commands.map(|(_, command)| command.clone()).collect(),
     }
 }
@@ -65,6 +71,15 @@ fn the_printed_commands_work_as_printed() {
     let long = guide.commands.iter().filter(|c| c.len() > 100).count();
     assert!(long <= 1, "{:?}", guide.commands);
     assert!(guide.state.is_dir());
+    for (link, person) in guide.links.iter().zip(["requester", "approver", "admin"]) {
+        let token = std::fs::read_to_string(guide.state.join(format!("{person}-token"))).unwrap();
+        assert!(
+            link.contains(&format!("/#token={} ", token.trim())),
+            "{link}"
+        );
+        assert!(link.ends_with(person), "{link}");
+    }
+    assert_eq!(guide.links.len(), 3);
     guide.prints(1, 0, "delivered    1222");
     guide.prints(2, 2, "Needs 1 of group approvers.");
     guide.prints(3, 0, "UPDATE customers SET active = 0 WHERE id = 42");

@@ -82,7 +82,16 @@ pub(super) fn text(url: &str, folder: &Path, temporary: bool, paint: Paint) -> S
         out,
         "  people     requester, approver, admin: each with a token in that folder"
     );
-    let _ = writeln!(out, "  console    {url}/");
+    // The part after `#` never leaves the browser.
+    for person in ["requester", "approver", "admin"] {
+        let token = std::fs::read_to_string(folder.join(format!("{person}-token")));
+        let token = token.unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "  console    {url}/#token={} as {person}",
+            token.trim()
+        );
+    }
     let _ = writeln!(out, "\n{}", paint.dim("# 0. In another terminal"));
     let _ = writeln!(
         out,
