@@ -5,11 +5,11 @@ use super::{BASE, loads, refused};
 use std::path::Path;
 
 /// Every key of the example, uncommented. A bucket has keys that a folder must not have, so there is one; and secrets
-/// stand there themselves, not in files as well.
+/// stand there themselves, not in files as well. TLS is two files, which are not here.
 pub fn uncommented(example: &str) -> String {
     let lines = example
         .lines()
-        .filter(|line| !line.contains("_file = "))
+        .filter(|line| !line.contains("_file = ") && *line != "#[tls]")
         // An approver is one of three.
         .filter(|line| !line.starts_with("#group = ") && !line.starts_with("#user = "))
         .map(|line| match line.strip_prefix('#') {
