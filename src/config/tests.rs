@@ -118,6 +118,7 @@ fn example_uncommented_equals_the_defaults() {
         max_rows: Some(10_000),
         migration_statement_timeout_secs: Some(0),
         migration_lease_duration_secs: Some(600),
+        max_affected_rows: Some(1_000),
         ..ExecutionPolicy::default()
     };
     assert_eq!(std::mem::take(&mut config.policies.execution), [execution]);
