@@ -747,3 +747,25 @@ BEFORE UPDATE OF seq, id, requester, token_id, database_name, environment, opera
     no_result_store, reason, total_steps, policy_version, created_at_ms, dialect, max_affected_rows, row_bound_source
     ON requests
 BEGIN SELECT RAISE(ABORT, 'what a request is never changes'); END;
+
+CREATE TABLE stated_dialects (
+    database_name TEXT NOT NULL,
+    environment   TEXT NOT NULL,
+    agent_id      TEXT NOT NULL REFERENCES users (id),
+    dialect       TEXT NOT NULL CHECK (dialect IN ('postgresql', 'mysql', 'sqlite')),
+    audit_seq     INTEGER NOT NULL,
+    PRIMARY KEY (database_name, environment, agent_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER stated_dialects_insert BEFORE INSERT ON stated_dialects
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
+BEGIN SELECT RAISE(ABORT, 'dialect without its audit event'); END;
+
+CREATE TRIGGER stated_dialects_update BEFORE UPDATE ON stated_dialects
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
+  OR NEW.database_name IS NOT OLD.database_name OR NEW.environment IS NOT OLD.environment
+  OR NEW.agent_id IS NOT OLD.agent_id
+BEGIN SELECT RAISE(ABORT, 'dialect without its audit event'); END;
+
+CREATE TRIGGER stated_dialects_kept BEFORE DELETE ON stated_dialects
+BEGIN SELECT RAISE(ABORT, 'stated dialects are kept'); END;

@@ -52,7 +52,8 @@ fn reported(view: &View, target: &Target, now: Timestamp) -> Result<Option<Diale
 }
 
 /// The dialect whose texts an agent may run on a target, besides those that are the same in all: the one it reported,
-/// or, where it reported none, the configured one.
+/// or, where it reported none, the configured one. None where it has stated another since, though its description
+/// failed: what it speaks now is not what counts.
 pub(super) fn of_agent(
     policies: &Policies,
     view: &View,
@@ -62,7 +63,9 @@ pub(super) fn of_agent(
     let reports = view.reported_dialects(target)?;
     let report = reports.into_iter().find(|r| r.agent_id == agent_id);
     let configured = policies.database(target).and_then(|d| d.dialect);
-    Ok(report.map(|r| r.dialect).or(configured))
+    let dialect = report.map(|r| r.dialect).or(configured);
+    let stated = view.stated_dialect(target, agent_id)?;
+    Ok(dialect.filter(|dialect| stated.is_none_or(|stated| stated == *dialect)))
 }
 
 /// Refuses a target that has left the configuration.

@@ -61,6 +61,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0013_row_bounds",
         include_str!("../../sql/migrations/0013_row_bounds.sql"),
     ),
+    (
+        "0014_stated_dialects",
+        include_str!("../../sql/migrations/0014_stated_dialects.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

@@ -56,6 +56,28 @@ impl View<'_> {
             .collect()
     }
 
+    /// What an agent last stated of a database's dialect, be it with a description that failed.
+    pub fn stated_dialect(
+        &self,
+        target: &Target,
+        agent_id: &str,
+    ) -> Result<Option<Dialect>, Error> {
+        let name: Option<String> = self
+            .connection
+            .prepare_cached(
+                "SELECT dialect FROM stated_dialects WHERE database_name = ?1 AND environment = ?2 AND agent_id = ?3",
+            )
+            .and_then(|mut s| {
+                let values = [target.database.as_str(), &target.environment, agent_id];
+                s.query_row(values, |r| r.get(0)).optional()
+            })
+            .map_err(db)?;
+        let parsed = |name: String| {
+            Dialect::parse(&name).ok_or_else(|| corrupt("stated_dialects", target, "dialect"))
+        };
+        name.map(parsed).transpose()
+    }
+
     /// What is known of a database.
     pub fn find_schema(&self, target: &Target) -> Result<Option<SchemaRow>, Error> {
         let row: Option<(String, SchemaRow)> = self

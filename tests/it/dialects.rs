@@ -236,6 +236,32 @@ fn sync_that_failed_or_is_partial_changes_no_dialect() {
 }
 
 #[test]
+fn agent_that_states_another_dialect_gets_nothing_even_if_its_sync_failed() {
+    let s = Server::shop();
+    let request = s.requester().submit("development", NESTED).is_dispatched();
+    let agent = s.agent("agent-1");
+    // Nothing reported, and the dialect is configured.
+    assert!(offered(&agent, &request));
+    for status in ["failed", "partial"] {
+        report(&agent, "development", "sqlite", status);
+        assert!(!offered(&agent, &request), "{status}");
+        agent
+            .try_claim(&request.id)
+            .refused(409, "dialect_mismatch");
+    }
+    // A whole report that it was PostgreSQL does not help once it states another.
+    report(&agent, "development", "postgresql", "ready");
+    assert!(offered(&agent, &request));
+    report(&agent, "development", "sqlite", "failed");
+    assert!(!offered(&agent, &request));
+    agent
+        .try_claim(&request.id)
+        .refused(409, "dialect_mismatch");
+    report(&agent, "development", "postgresql", "failed");
+    agent.claim(&request.id);
+}
+
+#[test]
 fn report_of_an_agent_without_a_live_token_decides_nothing() {
     let s = Server::with(&unconfigured());
     agent(&s, "postgresql");

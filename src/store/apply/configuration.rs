@@ -37,6 +37,18 @@ fn policies(cx: &Context, version: &str, text: &str) -> Result<(), Error> {
 /// What an agent reported of a database: its dialect, which only a whole description says, and the newest description
 /// of its tables. A failure, or one that is not used, keeps the last good one.
 fn schema_synced(cx: &Context, schema: &NewSchema) -> Result<(), Error> {
+    cx.one(
+        "INSERT INTO stated_dialects (database_name, environment, agent_id, dialect, audit_seq) \
+         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (database_name, environment, agent_id) DO UPDATE SET \
+         dialect = excluded.dialect, audit_seq = excluded.audit_seq",
+        params![
+            schema.target.database,
+            schema.target.environment,
+            schema.agent_id,
+            schema.dialect.as_str(),
+            cx.audit_seq
+        ],
+    )?;
     if schema.status == "ready" {
         cx.one(
             "INSERT INTO reported_dialects (database_name, environment, agent_id, dialect, reported_at_ms, audit_seq) \

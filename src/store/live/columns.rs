@@ -14,6 +14,8 @@ pub const OPEN: &str =
 const CHAIN: ColumnGuard =
     Verified("the chain hashes it; the signed head covers the end of the chain");
 const COUNTS: ColumnGuard = Harmless("a total for lists; no right and no decision depends on it");
+const SIGNED: ColumnGuard = Clamped("signed, and checked by every start");
+const MIGRATED: ColumnGuard = Clamped("compared with the migrations of the program");
 const SHOWN: ColumnGuard = Harmless("shown in lists, decides nothing");
 const REPORTED: ColumnGuard = Clamped("overwritten by the agent's next poll");
 
@@ -253,6 +255,17 @@ pub const TABLES: &[GuardedTable] = &[
         ],
     },
     GuardedTable {
+        name: "stated_dialects",
+        live: LiveRows::Always,
+        columns: &[
+            ("database_name", Digested),
+            ("environment", Digested),
+            ("agent_id", Digested),
+            ("dialect", Digested),
+            ("audit_seq", Digested),
+        ],
+    },
+    GuardedTable {
         name: "reported_dialects",
         live: LiveRows::Always,
         columns: &[
@@ -398,13 +411,10 @@ pub const TABLES: &[GuardedTable] = &[
         live: LiveRows::Never,
         columns: &[
             ("id", Clamped("there is one row")),
-            ("seq", Clamped("signed, and checked by every start")),
-            ("event_hash", Clamped("signed, and checked by every start")),
-            (
-                "recipe_sha256",
-                Clamped("signed, and checked by every start"),
-            ),
-            ("sums_json", Clamped("signed, and checked by every start")),
+            ("seq", SIGNED),
+            ("event_hash", SIGNED),
+            ("recipe_sha256", SIGNED),
+            ("sums_json", SIGNED),
             ("key_id", Clamped("names the key of the signature")),
             ("signature", Clamped("checked by every start")),
         ],
@@ -479,14 +489,8 @@ pub const TABLES: &[GuardedTable] = &[
         name: "schema_migrations",
         live: LiveRows::Never,
         columns: &[
-            (
-                "name",
-                Clamped("compared with the migrations of the program"),
-            ),
-            (
-                "sha256",
-                Clamped("compared with the migrations of the program"),
-            ),
+            ("name", MIGRATED),
+            ("sha256", MIGRATED),
             ("applied_at_ms", Harmless("decides nothing")),
         ],
     },

@@ -25,7 +25,7 @@ fn plan(mysql: &MySql, sql: &str, watch: &MySqlDeadline) -> Result<String, MySql
         return failed("MySQL has no plan for a statement of this kind");
     }
     let mut session = mysql.connect(watch, Some(ANSWER_WITHIN))?;
-    session.own("SET NAMES utf8mb4", watch)?;
+    session.read_as_analysed(watch)?;
     session.own("SET SESSION autocommit = 0", watch)?;
     // MariaDB explains a write only where it could run; the transaction is rolled back, and nothing runs.
     if reads || !session.mariadb {

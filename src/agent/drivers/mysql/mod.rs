@@ -107,12 +107,7 @@ impl MySql {
     fn open(&self, watch: &MySqlDeadline, read: bool) -> Result<Session, MySqlStop> {
         let mut session = self.connect(watch, None)?;
         let lock_secs = self.endpoint.lock_timeout_secs;
-        session.own("SET NAMES utf8mb4", watch)?;
-        // The text was read with backslashes that escape and double quotes around strings.
-        session.own(
-            "SET SESSION sql_mode = REPLACE(REPLACE(@@SESSION.sql_mode, 'ANSI_QUOTES', ''), 'NO_BACKSLASH_ESCAPES', '')",
-            watch,
-        )?;
+        session.read_as_analysed(watch)?;
         session.own(
             &format!(
                 "SET SESSION autocommit = 0, SESSION innodb_lock_wait_timeout = {lock_secs}, \

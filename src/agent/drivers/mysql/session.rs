@@ -96,6 +96,16 @@ impl Session {
         self.conn.query_drop(sql).map_err(|e| watch.stop(e))
     }
 
+    /// Lets the server read text as the analysis did: as UTF-8, with backslashes that escape, double quotes around
+    /// strings, and `||` for OR.
+    pub(super) fn read_as_analysed(&mut self, watch: &MySqlDeadline) -> Result<(), MySqlStop> {
+        self.own("SET NAMES utf8mb4", watch)?;
+        let rows = self.ask("SELECT @@SESSION.sql_mode", watch)?;
+        let modes = rows.into_iter().flatten().next().flatten();
+        let kept = harmless_modes(&modes.unwrap_or_default());
+        self.own(&format!("SET SESSION sql_mode = '{kept}'"), watch)
+    }
+
     /// The rows of a question of our own, their values as text.
     pub(super) fn ask(
         &mut self,
@@ -120,5 +130,61 @@ impl Session {
         }
         let rows = self.ask("SELECT @@in_transaction", watch).ok()?;
         rows.first()?.first()?.as_deref().map(|flag| flag == "1")
+    }
+}
+
+/// Modes of the server that change how it reads text, and the names that stand for several modes, one of these among
+/// them: a mode that is left out returns with its name.
+const OTHER_READING: [&str; 12] = [
+    "ANSI_QUOTES",
+    "NO_BACKSLASH_ESCAPES",
+    "PIPES_AS_CONCAT",
+    "HIGH_NOT_PRECEDENCE",
+    "ANSI",
+    "DB2",
+    "MAXDB",
+    "MSSQL",
+    "MYSQL323",
+    "MYSQL40",
+    "ORACLE",
+    "POSTGRESQL",
+];
+
+/// The modes of a list with which the server reads text as the analysis did.
+fn harmless_modes(modes: &str) -> String {
+    let is_name = |mode: &str| mode.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let kept: Vec<&str> = modes
+        .split(',')
+        .filter(|mode| !mode.is_empty() && is_name(mode) && !OTHER_READING.contains(mode))
+        .collect();
+    kept.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless_modes;
+
+    #[test]
+    fn modes_that_change_the_reading_are_left_out() {
+        for (modes, kept) in [
+            ("", ""),
+            (
+                "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION",
+                "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION",
+            ),
+            // What `ANSI` stands for returns with it.
+            (
+                "REAL_AS_FLOAT,PIPES_AS_CONCAT,ANSI_QUOTES,IGNORE_SPACE,ANSI,NO_BACKSLASH_ESCAPES",
+                "REAL_AS_FLOAT,IGNORE_SPACE",
+            ),
+            (
+                "PIPES_AS_CONCAT,ANSI_QUOTES,NO_KEY_OPTIONS,ORACLE",
+                "NO_KEY_OPTIONS",
+            ),
+            ("HIGH_NOT_PRECEDENCE,MYSQL40", ""),
+            ("A','B,STRICT_ALL_TABLES", "STRICT_ALL_TABLES"),
+        ] {
+            assert_eq!(harmless_modes(modes), kept);
+        }
     }
 }
