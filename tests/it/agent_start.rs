@@ -1,4 +1,4 @@
-//! How the real agent starts, and when it refuses to.
+//! How the real agent starts, when it refuses to, and that what it proves arrives.
 
 use crate::support::{Program, SHOP, admin_of, binary, settled};
 use serde_json::json;
@@ -54,6 +54,56 @@ fn an_agent_starts_from_a_bare_file_name() {
     let request = admin.submit_with("development", "SELECT b FROM a", json!({}));
     let stream = admin.get(&request.path("/result/stream?wait=30")).is(200);
     assert_eq!(stream.json["success"], true, "{}", stream.raw());
+    running.stop();
+    server.stop();
+}
+
+#[test]
+fn what_the_agent_proves_is_what_people_read() {
+    let dir = settled(&SHOP.replace("\"postgresql\"", "\"sqlite\""));
+    rusqlite::Connection::open(dir.path().join("shop.db"))
+        .unwrap()
+        .execute_batch("CREATE TABLE a (b); INSERT INTO a VALUES (1), (2)")
+        .unwrap();
+    let (server, at) = Program::serve(dir.path());
+    agent_toml(dir.path(), at, FILE);
+    let running = Program::start(&mut agent(dir.path()));
+    let admin = admin_of(at, dir.path());
+    let run = |sql: &str, rows: Option<u64>| {
+        let more = json!({"max_affected_rows": rows});
+        let request = admin.submit_with("development", sql, more);
+        let stream = admin.get(&request.path("/result/stream?wait=30")).is(200);
+        (request, stream.json)
+    };
+    // More rows than were allowed: nothing is changed, and the agent proves it.
+    let (_, over) = run("UPDATE a SET b = 5 WHERE b > 0", Some(1));
+    assert_eq!(
+        (&over["success"], &over["outcome"]),
+        (&json!(false), &json!("rolled_back"))
+    );
+    let message = over["error_message"].as_str().unwrap();
+    let counted = "2 rows would change, 1 approved: nothing was changed";
+    assert!(message.starts_with(counted), "{message}");
+    let (_, within) = run("UPDATE a SET b = 5 WHERE b > 0", Some(2));
+    assert_eq!(
+        (&within["success"], &within["rows_affected"]),
+        (&json!(true), &json!(2))
+    );
+    // A text and bytes of the same form, and bytes that are not text, are three different cells.
+    let sql =
+        "SELECT '\\xff80' AS v UNION ALL SELECT x'ff80' UNION ALL SELECT CAST(x'ff80' AS TEXT)";
+    let (request, _) = run(sql, None);
+    let exact = admin
+        .get(&request.path("/result/content?values=exact"))
+        .is(200);
+    assert_eq!(
+        exact.json["result_data"]["rows"],
+        json!([
+            {"v": "\\xff80"},
+            {"v": {"type": "blob", "value": "\\xff80"}},
+            {"v": {"type": "invalid_utf8", "value": "\\xff80"}},
+        ])
+    );
     running.stop();
     server.stop();
 }
