@@ -24,6 +24,8 @@ pub struct Approved {
     pub total_steps: u32,
     /// What the current step still needs; none when approved.
     pub remaining: Option<StepRemaining>,
+    /// What the vote was booked on: a selector of the step, or `admin_override`.
+    pub matched_selector: String,
 }
 
 /// Adds the caller's approval to request `id`; the last one needed also approves the request. `selector` names the
@@ -142,6 +144,7 @@ fn book(
     now: Timestamp,
 ) -> (RequestChange, Approved) {
     votes.push(vote.clone());
+    let matched_selector = vote.selector.clone();
     let current = current_step(workflow, &votes);
     let total_steps = request.total_steps;
     let reference = RequestRef::from(request);
@@ -178,6 +181,7 @@ fn book(
         current_step: current,
         total_steps,
         remaining: remaining(workflow, &votes),
+        matched_selector,
     };
     (change, answer)
 }

@@ -18,6 +18,7 @@ pub mod heartbeat;
 pub mod identify;
 mod last_admin;
 mod migrations;
+pub mod preflight;
 pub mod quotas;
 pub mod rates;
 pub mod read_results;
@@ -91,6 +92,8 @@ pub struct Caches {
     pub quotas: quotas::Quotas,
     /// Calls of people, where they are limited.
     pub rates: rates::Rates,
+    /// Statements that people try beforehand.
+    pub preflights: rates::Rates,
     /// Executions whose report is being handled.
     pub reports: submit_result::Reports,
 }
@@ -155,6 +158,7 @@ impl Caches {
             eligible: eligible::DirectoryCache::default(),
             quotas: quotas::Quotas::new(settings.quotas.clone()),
             rates: rates::Rates::new(u64::from(settings.calls_per_minute), MINUTE_MS),
+            preflights: preflight::rates(MINUTE_MS),
             reports: submit_result::Reports::default(),
         }
     }

@@ -161,7 +161,12 @@ fn firing(active: &Active, target: &Target) -> Vec<WebhookFiring> {
     firing.collect()
 }
 
-fn predict(app: &App, caller: &Caller, target: &Target, sql: &str) -> Result<Predicted, Error> {
+pub(super) fn predict(
+    app: &App,
+    caller: &Caller,
+    target: &Target,
+    sql: &str,
+) -> Result<Predicted, Error> {
     let active = app.active();
     let schema = app.schema(target)?;
     let dialect = known_dialect(app, &active, target)?;

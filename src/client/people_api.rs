@@ -37,7 +37,7 @@ pub struct NewRequestBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_rows_affected: Option<u64>,
+    pub max_affected_rows: Option<u64>,
 }
 
 /// Answer of POST /api/requests.
@@ -95,6 +95,7 @@ pub struct RequestReply {
     pub claimed_by: Option<String>,
     pub cancelled_by: Option<String>,
     pub cancel_reason: Option<String>,
+    pub max_affected_rows: Option<u64>,
 }
 
 impl RequestReply {

@@ -2,8 +2,8 @@
 
 use super::HttpContext;
 use super::api::{
-    agents, audit, databases, dry_runs, health, me, metrics, policies, requests, resolution,
-    results, schemas, tokens, users, webhooks, work,
+    agents, audit, databases, dry_runs, health, me, metrics, policies, preflight, requests,
+    resolution, results, schemas, tokens, users, webhooks, work,
 };
 use super::body::JsonFields;
 use super::call::{HttpRequest, HttpResponse};
@@ -107,6 +107,7 @@ pub const ROUTES: &[Route] = &[
     get("/api/databases", User(databases::list)),
     get("/api/schemas/{database}", User(schemas::show)).query(&["environment", "table", "summary"]),
     get("/api/policy-resolution", User(resolution::resolve)).query(&["database", "environment", "operation", "sql"]),
+    post("/api/preflight", User(preflight::check)).body(CREATE_BODY_BYTES),
     get("/api/me", User(me::show)),
     get("/api/roles", User(policies::roles)),
     post("/api/roles", Managed("auth.roles")),

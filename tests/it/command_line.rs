@@ -4,6 +4,7 @@ mod connections;
 mod console;
 mod operations;
 mod pages;
+mod preflight;
 mod requests;
 
 use crate::support::binary;

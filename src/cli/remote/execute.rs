@@ -150,7 +150,7 @@ pub fn submit(
         no_result_store: about.no_result_store,
         share_with: about.share_with.clone(),
         metadata: (!metadata.is_empty()).then(|| metadata.into()),
-        max_rows_affected: about.max_rows_affected,
+        max_affected_rows: about.max_rows_affected,
     };
     let text = serde_json::to_string(&body).map_err(|e| CommandError::new(e.to_string()))?;
     let follower = Follower::new(session, wait.follow(true))?;
@@ -185,7 +185,7 @@ pub fn submit(
 fn ensure_rows_are_bounded(session: &ServerSession) -> Result<(), CommandError> {
     let document: Value = session.client.fetch(&path_of(&["openapi.json"]))?.read()?;
     let known =
-        &document["components"]["schemas"]["CreateRequest"]["properties"]["max_rows_affected"];
+        &document["components"]["schemas"]["CreateRequest"]["properties"]["max_affected_rows"];
     match known.is_null() {
         true => Err(CommandError::new(
             "this server cannot bound the rows that a statement changes",
@@ -220,19 +220,22 @@ fn read_sql(options: &ExecuteOptions) -> Result<String, CommandError> {
             return Err(CommandError::new("there is no SQL to run")
                 .hint("dbward execute \"SELECT 1\" -d NAME, or --file FILE, or pipe it in"));
         }
-        _ => {
-            let mut text = String::new();
-            let mut input = io::stdin().lock().take(SQL_BYTES_MAX);
-            input
-                .read_to_string(&mut text)
-                .map_err(|e| CommandError::new(format!("standard input: {e}")))?;
-            text
-        }
+        _ => standard_input()?,
     };
     match sql.trim().is_empty() {
         true => Err(CommandError::new("the SQL is empty")),
         false => Ok(sql),
     }
+}
+
+/// SQL that is piped in.
+pub fn standard_input() -> Result<String, CommandError> {
+    let mut text = String::new();
+    let mut input = io::stdin().lock().take(SQL_BYTES_MAX);
+    input
+        .read_to_string(&mut text)
+        .map_err(|e| CommandError::new(format!("standard input: {e}")))?;
+    Ok(text)
 }
 
 /// A file of SQL.

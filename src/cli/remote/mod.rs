@@ -10,6 +10,7 @@ mod listing;
 mod migrate;
 mod operations;
 mod people;
+mod preflight;
 mod requests;
 mod result;
 mod settings;
@@ -39,6 +40,9 @@ pub enum RemoteVerb {
     /// Run SQL: send it, wait for approval and result
     #[command(before_help = execute::EXAMPLES)]
     Execute(execute::ExecuteOptions),
+    /// Ask what a statement would come to, without making a request
+    #[command(before_help = preflight::EXAMPLES)]
+    Preflight(preflight::PreflightOptions),
     /// List, look at, approve and follow requests
     #[command(
         subcommand,
@@ -138,6 +142,7 @@ pub struct CommonOptions {
 pub(super) fn run(verb: RemoteVerb) -> Result<(), Failure> {
     let code = match verb {
         RemoteVerb::Execute(o) => with(&o.common, |s| execute::run(s, &o)),
+        RemoteVerb::Preflight(o) => preflight::run(&o).map_err(|e| e.failure(false)),
         RemoteVerb::Request(verb) => requests::run(verb),
         RemoteVerb::Results(o) => with(&o.common, |s| result::list(s, &o)),
         RemoteVerb::Migrate(verb) => migrate::run(verb),

@@ -146,6 +146,12 @@ fn facts(session: &ServerSession, request: &RequestReply) -> Vec<(&'static str, 
             .filter(|t| !t.is_empty())
             .map(|t| visible(&t.join(", "))),
     );
+    add(
+        "Bound",
+        request
+            .max_affected_rows
+            .map(|n| format!("at most {n} rows: what would change more is rolled back")),
+    );
     let expires = match request.status.as_str() {
         "pending" => request.expires_at.as_deref(),
         "approved" => request.approval_expires_at.as_deref(),

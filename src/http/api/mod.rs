@@ -11,6 +11,7 @@ pub mod health;
 pub mod me;
 pub mod metrics;
 pub mod policies;
+pub mod preflight;
 pub(super) mod ranges;
 mod request_json;
 pub mod requests;

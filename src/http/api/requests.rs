@@ -217,6 +217,7 @@ pub fn approve(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> H
         "id": approved.id,
         "status": approved.status.as_str(),
         "approved_by": caller.subject,
+        "matched_selector": approved.matched_selector,
         "current_step": approved.current_step,
         "step_completed": approved.current_step,
         "total_steps": approved.total_steps,

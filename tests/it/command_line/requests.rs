@@ -149,9 +149,6 @@ fn refusals_name_the_place_and_one_hint() {
         .record(&mine, &["execute", "--file", "missing.sql"])
         .is(1);
     console
-        .record(&mine, &["execute", "SELECT 1", "--max-rows-affected", "5"])
-        .is(1);
-    console
         .record("dbw_00000000000000000000000000000000", &["whoami"])
         .is(1);
     console.record(&mine, &["request", "show", "ffff"]).is(1);
@@ -459,6 +456,19 @@ fn sql_comes_from_a_file_or_from_standard_input() {
     let page = requester.get("/api/requests").list("requests");
     assert_eq!(page.len(), 3);
     assert!(page.iter().all(|r| r["detail"] == UPDATE), "{page:?}");
+    let bounded = [
+        "execute",
+        UPDATE,
+        "-e",
+        "production",
+        "--max-rows-affected",
+        "5",
+    ];
+    console.run(Some(&mine), &bounded).is(2);
+    let shown = console
+        .run(Some(&mine), &["request", "show", "latest"])
+        .is(0);
+    assert!(shown.out.contains("at most 5 rows"), "{}", shown.out);
     // The same key twice is one request.
     let keyed = [
         "execute",

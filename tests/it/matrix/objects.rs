@@ -309,7 +309,21 @@ pub const LINES: &[Lines] = &[
             ("where nothing is registered", |_, w| resolution(w, "moon")),
         ],
     },
+    Lines {
+        method: "POST",
+        path: "/api/preflight",
+        cases: &[
+            ("in production", |_, w| tried(w, "production")),
+            ("in staging", |_, w| tried(w, "staging")),
+            ("where nothing is registered", |_, w| tried(w, "moon")),
+        ],
+    },
 ];
+
+fn tried(who: &Who, environment: &str) -> String {
+    let body = json!({"database": "shop", "environment": environment, "sql": "SELECT 1"});
+    status(&who.person.post("/api/preflight", &body))
+}
 
 fn resolution(who: &Who, environment: &str) -> String {
     let path =

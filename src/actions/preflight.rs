@@ -1,0 +1,101 @@
+//! What would become of a statement if somebody made a request of it now. Nothing is stored and nothing is audited.
+
+use super::App;
+use super::create_request::known_dialect;
+use super::rates::Rates;
+use super::resolve_policy::{Predicted, predict};
+use crate::domain::actor::Caller;
+use crate::domain::id::Target;
+use crate::domain::permission::Permission;
+use crate::domain::schema::Schema;
+use crate::domain::sql::TEXT_BYTES_MAX;
+use crate::error::{Error, ErrorKind};
+
+/// Statements of one person that are tried in a minute: a folder of migrations at once, and no load to speak of.
+pub const PER_MINUTE: u64 = 60;
+
+/// What would happen.
+pub struct Preflight {
+    pub target: Target,
+    pub policy_version: String,
+    pub predicted: Predicted,
+    /// Tables that the statement names, with the rows that their database estimates, where it is known.
+    pub tables: Vec<(String, Option<i64>)>,
+}
+
+/// Limits how often one person may try.
+pub fn rates(minute_ms: u32) -> Rates {
+    Rates::new(PER_MINUTE, minute_ms)
+}
+
+/// Predicts what a request of `sql` would come to.
+///
+/// # Errors
+/// 400 `validation_error`; 403 `forbidden` for somebody who may not even make a request that only reads; 429
+/// `rate_limited`; 503 when no thread is free to read the statement.
+pub fn preflight(
+    app: &App,
+    caller: &Caller,
+    target: Target,
+    sql: &str,
+) -> Result<Preflight, Error> {
+    if !caller.may_on(Permission::RequestCreate, &target) {
+        caller.require_on(Permission::RequestCreateSelect, &target)?;
+    }
+    if sql.len() > TEXT_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "sql is {} bytes long, at most {TEXT_BYTES_MAX} are allowed",
+            sql.len()
+        )));
+    }
+    if sql.contains('\0') {
+        return Err(Error::invalid("sql contains a NUL character"));
+    }
+    if sql.trim().is_empty() {
+        return Err(Error::invalid("sql is empty"));
+    }
+    let taken = app
+        .caches
+        .preflights
+        .take(&caller.subject, 1, app.clock.now());
+    taken.map_err(|secs| {
+        let message = format!("at most {PER_MINUTE} statements a minute are tried for one person");
+        Error::new(ErrorKind::TooMany, "rate_limited", message).retry_after(secs)
+    })?;
+    let predicted = predict(app, caller, &target, sql)?;
+    let tables = tables(app, caller, &target, &predicted)?;
+    Ok(Preflight {
+        policy_version: app.active().version.clone(),
+        predicted,
+        tables,
+        target,
+    })
+}
+
+fn tables(
+    app: &App,
+    caller: &Caller,
+    target: &Target,
+    predicted: &Predicted,
+) -> Result<Vec<(String, Option<i64>)>, Error> {
+    let Some(analysis) = &predicted.analysis else {
+        return Ok(Vec::new());
+    };
+    let snapshot = app.schema(target)?;
+    let dialect = known_dialect(app, &app.active(), target)?;
+    let schema = snapshot.schema(dialect);
+    let rows = |name: &str| match (&schema, dialect) {
+        // What a table holds is for those who may see the tables of the database.
+        (Schema::Ready(snapshot), Some(dialect))
+            if caller.may_on(Permission::RequestView, target) =>
+        {
+            snapshot
+                .table(name, dialect)
+                .map(|table| table.estimated_rows)
+                .filter(|rows| *rows >= 0)
+        }
+        _ => None,
+    };
+    let names = analysis.tables.iter();
+    Ok(names.map(|name| (name.clone(), rows(name))).collect())
+}

@@ -1,0 +1,262 @@
+//! `preflight`: what a request of a statement would come to, for people, for SARIF readers and for pull requests.
+
+use super::super::output::{Paint, operation_words, selector_words, underlined, visible};
+use super::execute::{read_text, standard_input};
+use super::target::TargetOptions;
+use super::{CommandError, CommonOptions, ConnectionOptions, ServerSession};
+use crate::client::path_of;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+pub const EXAMPLES: &str = "Examples:\n  \
+    dbward preflight \"DELETE FROM orders\" -d app -e production\n  \
+    dbward preflight --file migration.sql -d app -e production --fail-on warning --format github\n  \
+    dbward preflight --file migration.sql -d app -e production --format sarif";
+
+/// What to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum PreflightFormat {
+    Text,
+    Json,
+    Sarif,
+    Github,
+}
+
+/// From where on it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum FailOn {
+    Warning,
+    Blocked,
+}
+
+/// What to try.
+#[derive(Debug, clap::Args)]
+pub struct PreflightOptions {
+    /// The SQL; `-`, or none where it is piped in, reads standard input
+    #[arg(value_name = "SQL", conflicts_with = "file")]
+    sql: Option<String>,
+    /// Read the SQL from this file
+    #[arg(long, short = 'f', value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Exit with 1 from here on
+    #[arg(long, value_enum, default_value = "blocked")]
+    fail_on: FailOn,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    format: PreflightFormat,
+    #[command(flatten)]
+    target: TargetOptions,
+    #[command(flatten)]
+    connection: ConnectionOptions,
+}
+
+/// `preflight`
+pub fn run(o: &PreflightOptions) -> Result<u8, CommandError> {
+    let session = ServerSession::open(&CommonOptions {
+        connection: o.connection.clone(),
+        ..CommonOptions::default()
+    })?;
+    let sql = match (&o.sql, &o.file) {
+        (Some(sql), _) if sql != "-" => sql.clone(),
+        (_, Some(file)) => read_text(file)?,
+        _ => standard_input()?,
+    };
+    let (database, environment) = o.target.resolve(&session.settings)?;
+    let body = json!({"database": database, "environment": environment, "sql": sql}).to_string();
+    let document = session.client.send(&path_of(&["preflight"]), &body)?;
+    let tried: Value = document.read()?;
+    let file = o
+        .file
+        .as_ref()
+        .map_or("stdin".to_owned(), |file| file.display().to_string());
+    let text = match o.format {
+        PreflightFormat::Text => words(&tried, &sql, Paint::new(std::io::stdout().is_terminal())),
+        PreflightFormat::Json => format!("{}\n", document.text()),
+        PreflightFormat::Sarif => format!("{:#}\n", sarif(&tried, &file)),
+        PreflightFormat::Github => github(&tried, &file),
+    };
+    session.screen.write(&text)?;
+    let fails = match tried["status"].as_str() {
+        Some("requestable") => false,
+        Some("warning") => o.fail_on == FailOn::Warning,
+        _ => true,
+    };
+    Ok(u8::from(fails))
+}
+
+/// One thing that was found, wherever it stands in the answer.
+struct Found {
+    rule: String,
+    message: String,
+    fix: String,
+    line: u64,
+    column: u64,
+    offset: Option<usize>,
+    blocks: bool,
+}
+
+fn found(tried: &Value) -> Vec<Found> {
+    let blocks = tried["status"] == "blocked";
+    let text = |value: &Value| value.as_str().map(visible).unwrap_or_default();
+    let findings = tried["review"]["findings"].as_array().into_iter().flatten();
+    let mut all: Vec<Found> = findings
+        .map(|f| Found {
+            rule: text(&f["rule"]),
+            message: text(&f["message"]),
+            fix: text(&f["fix"]),
+            line: f["line"].as_u64().unwrap_or(1),
+            column: f["column"].as_u64().unwrap_or(1),
+            offset: f["offset"].as_u64().and_then(|n| usize::try_from(n).ok()),
+            blocks,
+        })
+        .collect();
+    let refusal = &tried["refusal"];
+    if all.is_empty() && !refusal.is_null() {
+        all.push(Found {
+            rule: text(&refusal["code"]),
+            message: text(&refusal["message"]),
+            fix: text(&refusal["hint"]),
+            line: refusal["details"]["line"].as_u64().unwrap_or(1),
+            column: refusal["details"]["column"].as_u64().unwrap_or(1),
+            offset: None,
+            blocks,
+        });
+    }
+    all
+}
+
+fn words(tried: &Value, sql: &str, paint: Paint) -> String {
+    let text = |value: &Value| value.as_str().map(visible).unwrap_or_default();
+    let mut out = String::new();
+    let operation = tried["classification"]["operation"]
+        .as_str()
+        .unwrap_or("request");
+    let _ = writeln!(
+        out,
+        "{} · {} on {} / {}{}",
+        paint.bold(&text(&tried["status"])),
+        operation_words(operation),
+        text(&tried["database"]),
+        text(&tried["environment"]),
+        tried["risk"]["level"]
+            .as_str()
+            .map(|r| format!(" · risk {}", visible(r)))
+            .unwrap_or_default()
+    );
+    let all = found(tried);
+    let _ = write!(
+        out,
+        "\n{}",
+        underlined(sql, all.first().and_then(|f| f.offset))
+    );
+    for one in &all {
+        let kind = if one.blocks { "blocked" } else { "warning" };
+        let _ = writeln!(
+            out,
+            "  {}  line {}: {}",
+            paint.accent(kind),
+            one.line,
+            one.message
+        );
+        if !one.fix.is_empty() {
+            let _ = writeln!(out, "           fix: {}", one.fix);
+        }
+    }
+    out.push('\n');
+    let _ = writeln!(out, "  {}", decision(&tried["policy"]));
+    for table in tried["impact"]["tables"].as_array().into_iter().flatten() {
+        let rows = table["estimated_rows"].as_i64();
+        let rows = rows
+            .map(|n| format!(", about {n} rows"))
+            .unwrap_or_default();
+        let _ = writeln!(out, "  Table {}{rows}", text(&table["name"]));
+    }
+    out
+}
+
+/// What would be decided, and whose approval it would need.
+fn decision(policy: &Value) -> String {
+    let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let step = |step: &Value| {
+        let one = |a: &Value| {
+            let selector = selector_words(a["selector"].as_str().unwrap_or_default());
+            format!("{} of {selector}", a["min"])
+        };
+        let approvers: Vec<String> = items(&step["approvers"]).iter().map(one).collect();
+        approvers.join(if step["mode"] == "any" {
+            " or "
+        } else {
+            " and "
+        })
+    };
+    match policy["decision"].as_str() {
+        Some("needs_approval") => {
+            let steps: Vec<String> = items(&policy["workflow"]["steps"])
+                .iter()
+                .map(step)
+                .collect();
+            format!("Needs {}.", steps.join(", then "))
+        }
+        Some("auto_approved") => "Runs without approval.".to_owned(),
+        _ => "It would be refused.".to_owned(),
+    }
+}
+
+/// SARIF 2.1.0, as code scanning reads it.
+fn sarif(tried: &Value, file: &str) -> Value {
+    let results = found(tried).into_iter().map(|f| {
+        let fix = if f.fix.is_empty() {
+            String::new()
+        } else {
+            format!("; {}", f.fix)
+        };
+        json!({
+            "ruleId": f.rule,
+            "level": if f.blocks { "error" } else { "warning" },
+            "message": {"text": format!("{}{fix}", f.message)},
+            "locations": [{"physicalLocation": {
+                "artifactLocation": {"uri": file},
+                "region": {"startLine": f.line, "startColumn": f.column},
+            }}],
+        })
+    });
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": {"driver": {"name": "dbward", "version": env!("CARGO_PKG_VERSION")}},
+            "results": results.collect::<Vec<_>>(),
+        }],
+    })
+}
+
+/// Workflow commands of GitHub: one annotation a finding.
+fn github(tried: &Value, file: &str) -> String {
+    let escaped = |text: &str| {
+        text.replace('%', "%25")
+            .replace('\r', "%0D")
+            .replace('\n', "%0A")
+    };
+    let property = |text: &str| escaped(text).replace(':', "%3A").replace(',', "%2C");
+    let mut out = String::new();
+    for f in found(tried) {
+        let kind = if f.blocks { "error" } else { "warning" };
+        let fix = if f.fix.is_empty() {
+            String::new()
+        } else {
+            format!("; {}", f.fix)
+        };
+        let _ = writeln!(
+            out,
+            "::{kind} file={},line={},col={},title={}::{}",
+            property(file),
+            f.line,
+            f.column,
+            property(&f.rule),
+            escaped(&format!("{}{fix}", f.message))
+        );
+    }
+    out
+}

@@ -1,0 +1,147 @@
+//! `POST /api/preflight`: what a request of a statement would come to, without making one.
+
+use crate::actions::preflight::{Preflight, preflight};
+use crate::domain::actor::Caller;
+use crate::domain::decision::Decision;
+use crate::domain::id::Target;
+use crate::domain::policy::workflow::Workflow;
+use crate::domain::request::Opening;
+use crate::error::{Error, ErrorKind};
+use crate::http::HttpContext;
+use crate::http::replies;
+use crate::http::router::{HandlerResult, RoutedRequest};
+use serde_json::{Value, json};
+
+/// Members of the body; another one is refused, since it could have been meant to change the prediction.
+const FIELDS: [&str; 5] = [
+    "database",
+    "environment",
+    "sql",
+    "include_explain",
+    "explain_timeout_ms",
+];
+
+/// `POST /api/preflight`
+pub fn check(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
+    let body = ask.body()?;
+    body.only(&FIELDS)?;
+    // Both are taken, and no plan is made: see `impact.explain_status`.
+    body.flag("include_explain")?;
+    body.value("explain_timeout_ms")?;
+    let target = Target::new(
+        &body.needed_text("database")?,
+        &body.needed_text("environment")?,
+    )?;
+    let sql = body.needed_text("sql")?;
+    let tried = preflight(&context.app, caller, target, &sql)?;
+    replies::json(200, &shown(&tried))
+}
+
+fn shown(tried: &Preflight) -> Value {
+    let decided = &tried.predicted.decision;
+    let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let (context, trace) = match decided {
+        Ok(decision) => (read(&decision.context), read(&decision.trace)),
+        Err(_) => (Value::Null, Value::Null),
+    };
+    let refusal = decided.as_ref().err().map(refusal);
+    let findings = match &refusal {
+        Some(refusal) => refusal["details"]["findings"].clone(),
+        None => context["sql_review"]["findings"].clone(),
+    };
+    let findings = findings.as_array().cloned().unwrap_or_default();
+    let status = match (decided, findings.is_empty()) {
+        (Err(_), _) => "blocked",
+        (Ok(_), false) => "warning",
+        (Ok(_), true) => "requestable",
+    };
+    let mut fixes: Vec<Value> = findings.iter().map(|f| f["fix"].clone()).collect();
+    fixes.extend(refusal.as_ref().map(|r| r["hint"].clone()));
+    fixes.retain(|fix| !fix.is_null());
+    fixes.dedup();
+    json!({
+        "database": tried.target.database,
+        "environment": tried.target.environment,
+        "status": status,
+        "classification": {
+            "operation": decided.as_ref().ok().map(|d| d.operation.as_str()),
+            "reason": trace["classification"]["reason"],
+        },
+        "review": {"blocked": decided.is_err() && !findings.is_empty(), "findings": findings},
+        "risk": {
+            "level": decided.as_ref().ok().map(|d| d.risk.as_str()),
+            "factors": context["risk"]["factors"].as_array().cloned().unwrap_or_default(),
+        },
+        "policy": policy(tried),
+        "refusal": refusal,
+        "impact": {
+            "tables": tried.tables.iter().map(|(name, rows)| json!({"name": name, "estimated_rows": rows})).collect::<Vec<_>>(),
+            "explain": null,
+            "explain_status": "not_available",
+        },
+        "fix_hints": fixes,
+        "next_actions": next_actions(decided),
+    })
+}
+
+/// A refusal as a submit would get it.
+fn refusal(error: &Error) -> Value {
+    let body: Value = serde_json::from_str(&error.body("")).unwrap_or_default();
+    json!({
+        "code": error.code(),
+        "message": error.message(),
+        "hint": error.hint_text(),
+        "details": body["error"]["details"],
+    })
+}
+
+fn policy(tried: &Preflight) -> Value {
+    let (preview, reason, workflow) = match &tried.predicted.decision {
+        Ok(d) => (preview(d), d.reason, d.workflow.as_ref()),
+        Err(e) => ("deny", e.code(), None),
+    };
+    json!({
+        "decision": preview,
+        "reason_code": reason,
+        // Where nobody can approve, the decision is a refusal that says so.
+        "approvable": reason != "no_eligible_approver",
+        "workflow": workflow.map(steps),
+        "policy_version": tried.policy_version,
+    })
+}
+
+fn preview(decision: &Decision) -> &'static str {
+    match decision.opening {
+        Opening::Pending => "needs_approval",
+        Opening::AutoApproved | Opening::BreakGlass => "auto_approved",
+    }
+}
+
+fn steps(workflow: &Workflow) -> Value {
+    let steps = workflow.steps.iter().map(|step| {
+        let approvers = step.approvers.iter();
+        let approvers =
+            approvers.map(|a| json!({"selector": a.selector.to_string(), "min": a.min}));
+        json!({"mode": step.mode.as_str(), "approvers": approvers.collect::<Vec<_>>()})
+    });
+    json!({
+        "id": workflow.id(),
+        "require_reason": workflow.require_reason,
+        "steps": steps.collect::<Vec<_>>(),
+    })
+}
+
+/// What to do with the answer, as codes.
+fn next_actions(decided: &Result<Decision, Error>) -> Vec<&'static str> {
+    match decided {
+        Ok(decision) if decision.opening == Opening::Pending => {
+            vec!["create_request", "wait_for_approval"]
+        }
+        Ok(_) => vec!["create_request"],
+        Err(e) if e.kind() == ErrorKind::Forbidden => vec!["ask_for_permission"],
+        Err(e) if e.code() == "no_eligible_approver" || e.code() == "no_matching_workflow" => {
+            vec!["ask_an_administrator"]
+        }
+        Err(_) => vec!["change_statement"],
+    }
+}

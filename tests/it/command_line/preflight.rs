@@ -1,0 +1,149 @@
+//! `POST /api/preflight` and its command: what would happen, and that nothing does.
+
+use super::console::Console;
+use crate::support::{SHOP, Server};
+use serde_json::{Value, json};
+use std::fs;
+
+fn tried(server: &Server, sql: &str) -> Value {
+    let body = json!({"database": "shop", "environment": "production", "sql": sql});
+    server
+        .requester()
+        .post("/api/preflight", &body)
+        .is(200)
+        .json
+}
+
+#[test]
+fn a_preflight_says_what_a_request_would_come_to_and_makes_none() {
+    let server = Server::shop();
+    let requester = server.requester();
+    let before = server.events("").len();
+    let good = tried(&server, "UPDATE items SET price = 2 WHERE id = 1");
+    assert_eq!(good["status"], "requestable", "{good}");
+    assert_eq!(good["classification"]["operation"], "execute_dml");
+    assert_eq!(good["policy"]["decision"], "needs_approval");
+    assert_eq!(
+        good["policy"]["workflow"]["steps"][0]["approvers"][0]["selector"],
+        "group:approvers"
+    );
+    assert_eq!(good["impact"]["tables"][0]["name"], "items");
+    assert_eq!(
+        good["next_actions"],
+        json!(["create_request", "wait_for_approval"])
+    );
+    let bad = tried(&server, "DELETE FROM items");
+    assert_eq!(
+        (&bad["status"], &bad["policy"]["decision"]),
+        (&json!("blocked"), &json!("deny"))
+    );
+    assert_eq!(bad["refusal"]["code"], "sql_blocked_by_review");
+    assert_eq!(bad["review"]["findings"][0]["rule"], "NoWhereDelete");
+    assert!(!bad["fix_hints"].as_array().unwrap().is_empty(), "{bad}");
+    assert_eq!(
+        tried(&server, "GRANT ALL ON items TO x")["refusal"]["code"],
+        "sql_rejected"
+    );
+    assert_eq!(server.events("").len(), before, "nothing is audited");
+    // It agrees with what a submit says.
+    let refused = requester.create("production", "DELETE FROM items");
+    assert_eq!(refused.json["error"]["message"], bad["refusal"]["message"]);
+    assert!(requester.ids("limit=10").is_empty());
+}
+
+#[test]
+fn a_preflight_needs_the_rights_of_a_request_and_is_bounded() {
+    let server = Server::shop();
+    let body = json!({"database": "shop", "environment": "production", "sql": "SELECT 1"});
+    let nobody = server.person("auditor", &[]);
+    nobody
+        .post("/api/preflight", &body)
+        .refused(403, "forbidden");
+    // Who may only read learns that, and no more.
+    let reader = server.approver();
+    let write = json!({"database": "shop", "environment": "production", "sql": "UPDATE t SET a = 1 WHERE b = 2"});
+    let answer = reader.post("/api/preflight", &write).is(200).json;
+    assert_eq!(answer["refusal"]["code"], "forbidden", "{answer}");
+    for bad in [
+        json!({"database": "shop", "environment": "production"}),
+        json!({"database": "shop", "environment": "production", "sql": " "}),
+        json!({"database": "shop", "environment": "production", "sql": "a\0"}),
+        json!({"database": "Shop", "environment": "production", "sql": "SELECT 1"}),
+        json!({"database": "shop", "environment": "production", "sql": "SELECT 1", "colour": 1}),
+    ] {
+        reader
+            .post("/api/preflight", &bad)
+            .refused(400, "validation_error");
+    }
+    let requester = server.requester();
+    for _ in 0..60 {
+        requester.post("/api/preflight", &body).is(200);
+    }
+    requester
+        .post("/api/preflight", &body)
+        .refused(429, "rate_limited");
+    server.turn(60);
+    requester.post("/api/preflight", &body).is(200);
+}
+
+#[test]
+fn a_vote_says_what_it_was_booked_on() {
+    let server = Server::shop();
+    let request = server
+        .requester()
+        .submit("production", "UPDATE items SET price = 2 WHERE id = 1");
+    let answer = server.approver().approve(&request).is(200);
+    assert_eq!(answer.text("matched_selector"), "group:approvers");
+}
+
+#[test]
+fn the_command_fails_where_it_should_and_annotates() {
+    let server = Server::with(&format!(
+        "{SHOP}\n[sql_review]\nno_where_update = \"warn\"\n"
+    ));
+    let mut console = Console::before(&server);
+    let mine = server.requester().token.unwrap();
+    fs::write(
+        console.home().join("fix.sql"),
+        "SELECT 1;\nUPDATE items SET price = 2",
+    )
+    .unwrap();
+    fs::write(console.home().join("bad.sql"), "DELETE FROM items").unwrap();
+    let run = |file: &'static str, more: &[&'static str]| {
+        let mut args = vec!["preflight", "--file", file, "-e", "production"];
+        args.extend(more);
+        args
+    };
+    console
+        .record_wide(
+            &mine,
+            &[
+                "preflight",
+                "UPDATE items SET price = 2 WHERE id = 1",
+                "-e",
+                "production",
+            ],
+        )
+        .is(0);
+    console.record(&mine, &run("bad.sql", &[])).is(1);
+    console
+        .record(&mine, &run("bad.sql", &["--format", "github"]))
+        .is(1);
+    console.record(
+        &mine,
+        &run("fix.sql", &["--fail-on", "warning", "--format", "github"]),
+    );
+    let sarif = console
+        .run(Some(&mine), &run("bad.sql", &["--format", "sarif"]))
+        .is(1)
+        .out;
+    let sarif: Value = serde_json::from_str(&sarif).unwrap();
+    let result = &sarif["runs"][0]["results"][0];
+    assert_eq!(
+        (&result["ruleId"], &result["level"]),
+        (&json!("NoWhereDelete"), &json!("error"))
+    );
+    let region = &result["locations"][0]["physicalLocation"]["region"];
+    assert_eq!(region, &json!({"startLine": 1, "startColumn": 1}));
+    console.golden("preflight");
+}
