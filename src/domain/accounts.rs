@@ -1,9 +1,14 @@
 //! What audit events account for: whether a stored row is the one that its event tells of. Keys that an older event does
 //! not carry are not compared.
 
+mod request;
+
+pub use request::{ERROR_SHA256, RequestAccount, TOKEN_SHA256};
+
 use crate::clock::Timestamp;
 use crate::domain::audit::Event;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// The metadata of an event, and what it says of a column.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +53,78 @@ impl EventMetadata {
             }
         }
     }
+}
+
+/// What a column must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountedValue {
+    Null,
+    Integer(i64),
+    Text(String),
+}
+
+impl AccountedValue {
+    fn text(text: Option<&str>) -> AccountedValue {
+        text.map_or(AccountedValue::Null, |text| {
+            AccountedValue::Text(text.to_owned())
+        })
+    }
+}
+
+/// Columns of a row that events account for; what they do not name is not compared.
+pub type AccountedRow = BTreeMap<&'static str, AccountedValue>;
+
+/// A key of metadata, the column that it accounts for, and whether it is a time.
+type AccountedKey = (&'static str, &'static str, bool);
+
+impl EventMetadata {
+    /// Puts into `row` what the metadata has of these keys.
+    fn account(&self, row: &mut AccountedRow, keys: &[AccountedKey]) {
+        for (key, column, is_time) in keys {
+            let cell = match self.0.get(*key) {
+                None => continue,
+                Some(Value::Null) => AccountedValue::Null,
+                Some(Value::Bool(flag)) => AccountedValue::Integer(i64::from(*flag)),
+                Some(Value::String(text)) if *is_time => Timestamp::parse(text)
+                    .map_or(AccountedValue::Null, |t| AccountedValue::Integer(t.0)),
+                Some(Value::String(text)) => AccountedValue::Text(text.clone()),
+                Some(Value::Number(n)) => AccountedValue::Integer(n.as_i64().unwrap_or(i64::MAX)),
+                Some(other) => AccountedValue::Text(other.to_string()),
+            };
+            row.insert(column, cell);
+        }
+    }
+}
+
+/// The row of a token, as the event of its creation accounts for it, and the hash of what its secret is stored as.
+pub fn token_row(event: &Event, at: Timestamp) -> (AccountedRow, Option<String>) {
+    let metadata = EventMetadata::by(event);
+    let mut row = AccountedRow::from([("created_at_ms", AccountedValue::Integer(at.0))]);
+    metadata.account(
+        &mut row,
+        &[
+            ("subject_id", "subject_id", false),
+            ("subject_type", "subject_type", false),
+            ("roles", "roles_json", false),
+            ("role_mode", "role_mode", false),
+            ("groups", "groups_json", false),
+            ("issuer", "issuer", false),
+            ("issuers", "issuers_json", false),
+            ("expires_at", "expires_at_ms", true),
+            ("name", "name", false),
+            ("prefix", "token_prefix", false),
+            ("parent_id", "parent_id", false),
+        ],
+    );
+    if let Some(scopes) = metadata.value("scopes") {
+        let pairs = scopes.as_array().map(|scopes| {
+            let pair =
+                |s: &Value| Value::from(vec![s["database"].clone(), s["environment"].clone()]);
+            Value::from(scopes.iter().map(pair).collect::<Vec<_>>()).to_string()
+        });
+        row.insert("bound_to_json", AccountedValue::text(pairs.as_deref()));
+    }
+    (row, metadata.text("hash_sha256").map(str::to_owned))
 }
 
 /// A vote as stored, column by column.

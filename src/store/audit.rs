@@ -200,6 +200,68 @@ fn insert(
     Ok(seq)
 }
 
+/// Shows `each` every event after number `after`, in order, until one is not read or `each` has enough.
+pub(super) fn walk_events(
+    connection: &Connection,
+    after: i64,
+    mut each: impl FnMut(Result<EventRow, (String, rusqlite::Error)>) -> bool,
+) -> Result<(), Error> {
+    let sql = format!("SELECT {COLUMNS} FROM audit_events WHERE seq > ?1 ORDER BY seq");
+    let mut statement = connection.prepare(&sql).map_err(db)?;
+    let mut rows = statement.query([after]).map_err(db)?;
+    while let Some(row) = rows.next().map_err(db)? {
+        let event = read_event(row).map_err(|e| (row.get(1).unwrap_or_default(), e));
+        if !each(event) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Shows `each` every event of a request, in order.
+pub(super) fn events_of(
+    connection: &Connection,
+    request_id: &str,
+    mut each: impl FnMut(EventRow),
+) -> Result<(), Error> {
+    let sql = format!("SELECT {COLUMNS} FROM audit_events WHERE request_id = ?1 ORDER BY seq");
+    let mut statement = connection.prepare_cached(&sql).map_err(db)?;
+    let mut rows = statement.query([request_id]).map_err(db)?;
+    while let Some(row) = rows.next().map_err(db)? {
+        each(read_event(row).map_err(db)?);
+    }
+    Ok(())
+}
+
+/// Shows `each` every event of one type after number `after`, in order.
+pub(super) fn events_of_type(
+    connection: &Connection,
+    event_type: &str,
+    after: i64,
+    mut each: impl FnMut(EventRow) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM audit_events WHERE event_type = ?1 AND seq > ?2 ORDER BY seq"
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(db)?;
+    let mut rows = statement
+        .query(rusqlite::params![event_type, after])
+        .map_err(db)?;
+    while let Some(row) = rows.next().map_err(db)? {
+        each(read_event(row).map_err(db)?)?;
+    }
+    Ok(())
+}
+
+/// The event of that number.
+pub(super) fn event_at(connection: &Connection, seq: i64) -> Result<Option<EventRow>, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM audit_events WHERE seq = ?1");
+    connection
+        .prepare_cached(&sql)
+        .and_then(|mut s| s.query_row([seq], read_event).optional())
+        .map_err(db)
+}
+
 pub(super) fn read_event(row: &Row) -> rusqlite::Result<EventRow> {
     Ok(EventRow {
         seq: row.get(0)?,

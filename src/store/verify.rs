@@ -1,7 +1,10 @@
-//! Proves the audit log: the chain event by event, its signed checkpoints, and that the moves it tells of are the ones
-//! the requests made. Constant memory but for one status per request that is still open.
+//! Proves the audit log: the chain event by event, its signed checkpoints and its head, that the moves it records are
+//! the ones the requests made, and that every row that an event accounts for is as it says.
 
-use super::audit::{COLUMNS, EventRow, read_event};
+mod rows;
+
+use super::audit::{EventRow, walk_events};
+use super::live::{has_baseline, has_table, instance, read_head};
 use super::{Store, db, read_only};
 use crate::clock::Timestamp;
 use crate::crypto::PublicKey;
@@ -41,32 +44,34 @@ pub fn verify_chain(
         first_broken_id: Some(id),
         problem: Some(problem),
     };
-    {
-        // What stands before the bound may be gone, or on its way.
-        let sql = format!("SELECT {COLUMNS} FROM audit_events WHERE seq > ?1 ORDER BY seq");
-        let mut statement = connection.prepare(&sql).map_err(db)?;
-        let mut rows = statement.query([walk.seq]).map_err(db)?;
-        while let Some(row) = rows.next().map_err(db)? {
-            total += 1;
-            let event = match read_event(row) {
-                Ok(event) => event,
-                Err(e) => {
-                    let id: String = row.get(1).unwrap_or_default();
-                    return Ok(broken(id, total, format!("unreadable: {e}")));
-                }
-            };
-            if let Err(problem) = walk.next(&event) {
-                return Ok(broken(event.event.id, total, problem));
+    let mut found = None;
+    // What stands before the bound may be gone, or on its way.
+    walk_events(&connection, walk.seq, |event| {
+        total += 1;
+        let (id, problem) = match event {
+            Err((id, e)) => (id, Some(format!("unreadable: {e}"))),
+            Ok(row) => {
+                let problem = walk.next(&row).err();
+                (row.event.id, problem)
             }
-        }
+        };
+        found = problem.map(|problem| (id, problem));
+        found.is_none()
+    })?;
+    if let Some((id, problem)) = found {
+        return Ok(broken(id, total, problem));
     }
-    let end = walk
-        .end()
-        .map(|problem| (None, problem.to_owned()))
-        .map_or_else(
-            || moves_differ(&connection, purge.map_or(0, |p| p.bound_seq)),
-            |p| Ok(Some(p)),
-        )?;
+    let bound = purge.map_or(0, |p| p.bound_seq);
+    let mut end = walk.end().map(|problem| (None, problem.to_owned()));
+    if end.is_none() {
+        end = head_differs(&connection, key, &walk)?.map(|problem| (None, problem));
+    }
+    if end.is_none() {
+        end = moves_differ(&connection, bound)?;
+    }
+    if end.is_none() {
+        end = rows::differ(&connection, bound)?;
+    }
     if let Some((id, problem)) = end {
         return Ok(Verified {
             first_broken_id: id,
@@ -79,6 +84,32 @@ pub fn verify_chain(
         first_broken_id: None,
         problem: None,
     })
+}
+
+/// What of the signed head is not what the chain ends with.
+fn head_differs(
+    connection: &Connection,
+    key: &dyn Fn(&str) -> Option<PublicKey>,
+    walk: &ChainWalk,
+) -> Result<Option<String>, Error> {
+    let signed = match has_table(connection, "audit_head")? {
+        true => read_head(connection)?,
+        false => None,
+    };
+    let Some(signed) = signed else {
+        let due = has_baseline(connection)?;
+        return Ok(due.then(|| "the signed head is missing".to_owned()));
+    };
+    let (seq, hash) = (walk.seq, walk.head.as_deref().unwrap_or_default());
+    if signed.head.seq != seq || signed.head.hash != hash {
+        let head = signed.head.seq;
+        return Ok(Some(format!(
+            "the log ends at {seq}, and its signed head is {head}"
+        )));
+    }
+    let instance = instance(connection)?;
+    let valid = key(&signed.key_id).is_some_and(|key| signed.is_valid(&instance, &key));
+    Ok((!valid).then(|| "the signature of the head does not hold".to_owned()))
 }
 
 /// The newest bound: everything up to it may be gone.

@@ -3,7 +3,7 @@
 //! The one place that decides which columns the live state covers; `docs/state-file.md` and a test repeat it. A table
 //! or a column without an entry fails the tests.
 
-pub use super::guard::{ColumnGuard, GuardedTable, LiveRows};
+pub use super::guard::{ColumnGuard, GuardedTable, LiveRows, NOT_VERIFIED};
 
 use ColumnGuard::{Clamped, Digested, Harmless, Verified};
 

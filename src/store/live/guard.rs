@@ -41,3 +41,66 @@ impl GuardedTable {
             .map(|(column, _)| *column)
     }
 }
+
+const DECIDED: &str = "of a closed request it is only shown; nothing is decided by it any more";
+const SENT: &str = "of a notification that is not due any more it is only shown in lists";
+
+/// Digested columns of rows that do not count any more, of which an edit is not found by `verify`, and why nothing comes
+/// of it. All others are found.
+pub const NOT_VERIFIED: &[(&str, &[&str], &str)] = &[
+    (
+        "request_contexts",
+        &["status", "explain_json", "created_at_ms", "updated_at_ms"],
+        DECIDED,
+    ),
+    (
+        "approvals",
+        &["id"],
+        "it only orders the votes; `verify` finds another order than that of their events",
+    ),
+    (
+        "executions",
+        &["claim_key"],
+        "the claim of an execution that has ended is never repeated",
+    ),
+    (
+        "results",
+        &["object_key"],
+        "bytes that do not hash to what the row says are never shown",
+    ),
+    (
+        "dry_run_jobs",
+        &[
+            "id",
+            "request_seq",
+            "statement_index",
+            "database_name",
+            "environment",
+            "sql_text",
+            "status",
+            "claimed_by",
+            "claim_token",
+            "claimed_at_ms",
+            "result_json",
+            "error_message",
+            "created_at_ms",
+            "finished_at_ms",
+        ],
+        DECIDED,
+    ),
+    (
+        "outbox",
+        &[
+            "seq",
+            "delivery_id",
+            "channel",
+            "event_type",
+            "request_seq",
+            "audit_seq",
+            "payload_json",
+            "created_at_ms",
+            "recipient",
+        ],
+        SENT,
+    ),
+];

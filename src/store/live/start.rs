@@ -195,7 +195,7 @@ pub(in crate::store) fn instance(connection: &Connection) -> Result<String, Erro
         .ok_or_else(|| differs("meta has no row `instance`"))
 }
 
-fn read_head(connection: &Connection) -> Result<Option<SignedHead>, Error> {
+pub(in crate::store) fn read_head(connection: &Connection) -> Result<Option<SignedHead>, Error> {
     let row: Option<(Head, String, String, String)> = connection
         .query_row(
             "SELECT seq, event_hash, recipe_sha256, sums_json, key_id, signature FROM audit_head WHERE id = 1",
@@ -257,7 +257,7 @@ pub(in crate::store) fn has_table(connection: &Connection, name: &str) -> Result
 }
 
 /// Whether the chain says that heads are written: then there must be one.
-fn has_baseline(connection: &Connection) -> Result<bool, Error> {
+pub(in crate::store) fn has_baseline(connection: &Connection) -> Result<bool, Error> {
     connection
         .query_row(
             "SELECT EXISTS (SELECT 1 FROM audit_events WHERE event_type = 'state.baseline')",

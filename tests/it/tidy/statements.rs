@@ -16,6 +16,10 @@ const DYNAMIC_MAX: usize = 10;
 /// stops at its LIMIT needs no reason.
 const SCANS: &[(&str, &str)] = &[
     (
+        "e.event_type = 'result.purged' AND j.value",
+        "the names in one event of a purge",
+    ),
+    (
         "LEFT JOIN request_texts t ON t.request_seq = r.seq \
              WHERE r.created_at_ms",
         "a replay reads every decision, through a connection of its own",
