@@ -4,16 +4,20 @@
 //! once, with its key path and line.
 
 pub mod endpoint;
+mod old_form;
 mod raw;
 
+use crate::agent::drivers::ROWS_BYTES_MAX;
 use crate::client::{ClientOptions, Token};
 use crate::crypto::{PublicKey, unhex};
 use crate::declare::Plain;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
-use crate::error::Shown;
-use crate::settings::{self, Env, Location, Notes, Problems, Spanned, Text};
+use crate::domain::policy::execution::{ROWS_MAX, STATEMENT_SECS_MAX};
+use crate::error::{Error, Shown};
+use crate::settings::{self, Env, Location, Notes, Number, Problems, Spanned, Text};
 pub use endpoint::{DRIVERS, DatabaseEndpoint, Password, Tls};
+use old_form::Translated;
 pub use raw::{KEYS, Work};
 use raw::{RawAgentConfig, RawAgentDatabase, RawServer};
 use serde::{Deserialize, Serialize};
@@ -28,6 +32,10 @@ pub const CONCURRENT_MAX: u64 = 32;
 pub const DRAIN_SECS_MAX: u64 = 3600;
 /// Most databases of one agent: all of them stand in every poll.
 pub const DATABASES_MAX: usize = 200;
+/// Where the journal lives if a file of 0.1.6, which had none, does not say.
+const STATE_DIR_OF_OLD_FILES: &str = "agent-state";
+/// Most entries of `deny`: each is looked for in every statement.
+pub const DENY_MAX: usize = 100;
 /// Largest token file, in bytes.
 const TOKEN_BYTES_MAX: u64 = 64 * 1024;
 
@@ -53,6 +61,31 @@ pub struct DatabaseConfig {
     pub target: Target,
     /// What it really is.
     pub driver: DriverConfig,
+    pub caps: Caps,
+}
+
+/// What this agent does not do on a database, whatever the server has signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caps {
+    /// Words and names that no statement may hold.
+    pub deny: Vec<String>,
+    /// Rows returned at most.
+    pub max_rows: u64,
+    /// Bytes of rows returned at most.
+    pub max_result_bytes: usize,
+    /// Seconds that a job may take; 0 leaves it to the server.
+    pub max_statement_secs: u64,
+}
+
+impl Default for Caps {
+    fn default() -> Caps {
+        Caps {
+            deny: Vec::new(),
+            max_rows: ROWS_MAX,
+            max_result_bytes: ROWS_BYTES_MAX,
+            max_statement_secs: 0,
+        }
+    }
 }
 
 /// How to reach a database. Travels to the child process that does.
@@ -118,12 +151,27 @@ impl AgentConfig {
     /// # Errors
     /// [`Problems`], all of them, under the file name `agent.toml`.
     pub fn parse(text: &str, base: &Path, env: Env<'_>) -> Result<AgentConfig, Problems> {
-        let check = |raw: &RawAgentConfig, notes: &mut Notes| check(raw, base, notes);
-        settings::read(text, "agent.toml", env, check).map(|(config, _)| config)
+        let ours = old_form::translated(text);
+        let check = |raw: &RawAgentConfig, notes: &mut Notes| check(raw, &ours, base, notes);
+        settings::read(&ours.text, "agent.toml", env, check).map(|(config, _)| config)
     }
 }
 
-fn check(raw: &RawAgentConfig, base: &Path, notes: &mut Notes) -> Option<AgentConfig> {
+/// The PostgreSQL server that a URL names, by the rules of agent.toml.
+///
+/// # Errors
+/// `validation_error`; the message does not quote the URL, which may hold a password.
+#[cfg(feature = "postgres")]
+pub fn postgres_at(url: &str) -> Result<DatabaseEndpoint, Error> {
+    endpoint::of_url(url).map_err(|why| Error::invalid(format!("the URL of the database: {why}")))
+}
+
+fn check(
+    raw: &RawAgentConfig,
+    ours: &Translated,
+    base: &Path,
+    notes: &mut Notes,
+) -> Option<AgentConfig> {
     let missing = |key: &str, notes: &mut Notes| {
         if !notes.has_problem(key) {
             notes.problem(&raw.at.key(key), "this table is required");
@@ -136,13 +184,24 @@ fn check(raw: &RawAgentConfig, base: &Path, notes: &mut Notes) -> Option<AgentCo
             None
         }
     };
-    let databases = read_databases(raw, base, notes);
+    let databases = read_databases(raw, &ours.names, base, notes);
+    let old_state_dir = || base.join(STATE_DIR_OF_OLD_FILES);
     let Some(own) = &raw.agent else {
+        if ours.is_old {
+            let (server, public_key) = server?;
+            return Some(AgentConfig {
+                public_key,
+                ..AgentConfig::new(server, old_state_dir(), databases)
+            });
+        }
         missing("agent", notes);
         return None;
     };
-    let state_dir = required(&own.state_dir, &own.at, "state_dir", notes)
-        .and_then(|dir| settings::path(dir, base, notes));
+    let state_dir = match given(&own.state_dir) {
+        None if ours.is_old => Some(old_state_dir()),
+        _ => required(&own.state_dir, &own.at, "state_dir", notes)
+            .and_then(|dir| settings::path(dir, base, notes)),
+    };
     let (server, public_key) = server?;
     Some(AgentConfig {
         public_key,
@@ -193,6 +252,10 @@ fn read_server(
     let url = url?;
     let mut options = ClientOptions::new(url.value.clone(), token?);
     options.allow_insecure = raw.allow_insecure == Some(true);
+    options.ca_file = match given(&raw.ca_file) {
+        Some(path) => Some(settings::path(path, base, notes)?),
+        None => None,
+    };
     options.proxy = given(&raw.proxy).map(|proxy| proxy.value.clone());
     // What the client would refuse at start is a problem of the file now.
     if let Err(e) = crate::client::Client::new(&options) {
@@ -238,17 +301,30 @@ fn read_token(raw: &RawServer, base: &Path, notes: &mut Notes) -> Option<Token> 
     }
 }
 
-fn read_databases(raw: &RawAgentConfig, base: &Path, notes: &mut Notes) -> Vec<DatabaseConfig> {
+fn read_databases(
+    raw: &RawAgentConfig,
+    names: &[Option<(String, String)>],
+    base: &Path,
+    notes: &mut Notes,
+) -> Vec<DatabaseConfig> {
     let mut seen = HashSet::new();
     let mut databases = Vec::new();
-    for entry in &raw.databases.value {
-        let name = required(&entry.name, &entry.at, "name", notes);
-        let environment = required(&entry.environment, &entry.at, "environment", notes);
+    for (n, entry) in raw.databases.value.iter().enumerate() {
+        let named = match names.get(n).and_then(Option::as_ref) {
+            Some((name, environment)) => Some((name.as_str(), environment.as_str())),
+            None => {
+                let name = required(&entry.name, &entry.at, "name", notes);
+                let environment = required(&entry.environment, &entry.at, "environment", notes);
+                name.zip(environment)
+                    .map(|(name, environment)| (name.value.as_str(), environment.value.as_str()))
+            }
+        };
         let driver = read_driver(entry, base, notes);
-        let (Some(name), Some(environment)) = (name, environment) else {
+        let caps = read_caps(entry, notes);
+        let Some((name, environment)) = named else {
             continue;
         };
-        let target = match Target::new(&name.value, &environment.value) {
+        let target = match Target::new(name, environment) {
             Ok(target) => target,
             Err(e) => {
                 notes.problem(&entry.at, e.message());
@@ -259,7 +335,11 @@ fn read_databases(raw: &RawAgentConfig, base: &Path, notes: &mut Notes) -> Vec<D
             notes.problem(&entry.at, format!("`{target}` is there twice"));
         }
         if let Some(driver) = driver {
-            databases.push(DatabaseConfig { target, driver });
+            databases.push(DatabaseConfig {
+                target,
+                driver,
+                caps,
+            });
         }
     }
     if raw.databases.value.is_empty() && !notes.has_problem("databases") {
@@ -269,8 +349,44 @@ fn read_databases(raw: &RawAgentConfig, base: &Path, notes: &mut Notes) -> Vec<D
     databases
 }
 
+fn read_caps(raw: &RawAgentDatabase, notes: &mut Notes) -> Caps {
+    let usual = Caps::default();
+    let bytes = u64::try_from(usual.max_result_bytes).unwrap_or(u64::MAX);
+    let mut number = |raw: &Number, bounds: std::ops::RangeInclusive<u64>, otherwise: u64| {
+        endpoint::in_bounds(raw, bounds, notes).unwrap_or(otherwise)
+    };
+    Caps {
+        max_rows: number(&raw.max_rows, 1..=usual.max_rows, usual.max_rows),
+        max_result_bytes: usize::try_from(number(&raw.max_result_bytes, 1..=bytes, bytes))
+            .unwrap_or(usual.max_result_bytes),
+        max_statement_secs: number(&raw.max_statement_secs, 0..=STATEMENT_SECS_MAX, 0),
+        deny: raw
+            .deny
+            .value
+            .iter()
+            .map(|words| words.value.clone())
+            .collect(),
+    }
+}
+
+/// The driver that a database of this URL wants, where none is named.
+fn driver_of_url(url: &str) -> Option<&'static str> {
+    match url.split_once("://")?.0 {
+        "postgres" | "postgresql" => Some("postgresql"),
+        "mysql" | "mariadb" => Some("mysql"),
+        _ => None,
+    }
+}
+
 fn read_driver(raw: &RawAgentDatabase, base: &Path, notes: &mut Notes) -> Option<DriverConfig> {
-    let kind = required(&raw.driver, &raw.at, "driver", notes)?;
+    let of_url = given(&raw.url).filter(|_| given(&raw.driver).is_none());
+    let kind = match of_url.and_then(|url| Some((url, driver_of_url(&url.value)?))) {
+        Some((url, driver)) => &Spanned {
+            value: driver.to_owned(),
+            at: url.at.clone(),
+        },
+        None => required(&raw.driver, &raw.at, "driver", notes)?,
+    };
     match kind.value.as_str() {
         "sqlite" => {
             endpoint::refuse_keys(raw, notes);
@@ -281,12 +397,12 @@ fn read_driver(raw: &RawAgentDatabase, base: &Path, notes: &mut Notes) -> Option
             })
         }
         #[cfg(feature = "postgres")]
-        "postgresql" => {
+        "postgresql" | "postgres" => {
             let endpoint = endpoint::read(raw, base, &endpoint::POSTGRES, notes);
             endpoint.map(DriverConfig::Postgres)
         }
         #[cfg(feature = "mysql")]
-        "mysql" => {
+        "mysql" | "mariadb" => {
             let endpoint = endpoint::read(raw, base, &endpoint::MYSQL, notes);
             endpoint.map(DriverConfig::MySql)
         }

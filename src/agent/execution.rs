@@ -1,8 +1,9 @@
 //! One execution: from the server's answer to a claim to the outcome handed in.
 
+use super::caps;
 use super::delivery::{deliver, refuse};
 use super::drivers::rows::push_string;
-use super::drivers::{Cancel, DriverJob, JobEffect, RunOutcome, StopReason};
+use super::drivers::{Cancel, DriverJob, JobEffect, ROWS_BYTES_MAX, RunOutcome, StopReason};
 use super::schema_sync::alters;
 use super::wall::Record;
 use super::{AgentShared, RunningExecution};
@@ -70,19 +71,26 @@ pub fn check(shared: &AgentShared, claim: &Claim, asked: &str) -> Result<Checked
         Some(json) => serde_json::from_str(json)
             .map_err(|_| "the execution plan is not a list of statements".to_owned())?,
     };
+    let mut job = DriverJob {
+        operation,
+        plan,
+        timeout_secs: claims.statement_timeout_secs,
+        max_rows: claims.max_rows,
+        max_result_bytes: ROWS_BYTES_MAX,
+        max_affected_rows: claims.max_affected_rows,
+    };
+    // Last, and above all that was signed.
+    if let (Some(caps), Some(driver)) = (shared.caps.get(&target), shared.drivers.get(&target)) {
+        caps::allowed(&job, caps, driver.dialect())?;
+        caps::limit(&mut job, caps);
+    }
     Ok(CheckedExecution {
         execution_id: claim.execution_id.clone(),
         request_id: asked.to_owned(),
         target,
         plan_hash,
         beat: beat(claim.lease_expires_at.as_deref(), &claims),
-        job: DriverJob {
-            operation,
-            plan,
-            timeout_secs: claims.statement_timeout_secs,
-            max_rows: claims.max_rows,
-            max_affected_rows: claims.max_affected_rows,
-        },
+        job,
         cancel: Cancel::new(),
     })
 }

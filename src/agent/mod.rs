@@ -6,6 +6,7 @@
 //! in what an earlier run could not; one describes the databases and one explains statements to reviewers. All are
 //! named, and joined when the agent stops. No thread of the agent touches a database: child processes do (`wall`).
 
+mod caps;
 pub mod config;
 mod delivery;
 pub mod drivers;
@@ -25,7 +26,7 @@ use crate::clock::Clock;
 use crate::crypto::PublicKey;
 use crate::domain::id::{Operation, Target};
 use crate::error::Error;
-use config::{AgentConfig, DriverConfig};
+use config::{AgentConfig, Caps, DriverConfig};
 use drivers::{Cancel, StopReason};
 use journal::Journal;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -59,6 +60,11 @@ impl Agent {
     fn start_with(wall: Wall, config: AgentConfig, clock: Clock) -> Result<Agent, Error> {
         let journal = Journal::open(&config.state_dir)?;
         let asked_about = settling::settle_known(&journal, clock.now())?;
+        let caps = config
+            .databases
+            .iter()
+            .map(|database| (database.target.clone(), database.caps.clone()))
+            .collect();
         let drivers = config
             .databases
             .iter()
@@ -73,6 +79,7 @@ impl Agent {
             journal,
             wall,
             drivers,
+            caps,
             started: Instant::now(),
             state: Mutex::new(AgentState {
                 asked_about,
@@ -185,6 +192,7 @@ struct AgentShared {
     journal: Journal,
     wall: Wall,
     drivers: HashMap<Target, DriverConfig>,
+    caps: HashMap<Target, Caps>,
     started: Instant,
     state: Mutex<AgentState>,
     /// Rung at every change of `state`.

@@ -1,10 +1,19 @@
 //! A sample database for the demo: a small shop with customers, products, orders and their items. Generated, the same
 //! each time; every address is at example.com.
 
+use super::config::DriverConfig;
+#[cfg(feature = "postgres")]
+use super::config::postgres_at;
+use super::drivers::{Cancel, DriverJob, ROWS_BYTES_MAX, RunOutcome};
+use super::wall::{Record, Wall};
+#[cfg(feature = "postgres")]
+use crate::crypto::{hex, random};
+use crate::domain::id::Operation;
 use crate::error::Error;
+use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const CUSTOMERS: i64 = 500;
 const PRODUCTS: i64 = 60;
@@ -53,6 +62,148 @@ const COLOURS: [&str; 10] = [
     "red", "blue", "green", "black", "white", "grey", "yellow", "brown", "orange", "violet",
 ];
 const STATES: [&str; 5] = ["paid", "shipped", "delivered", "delivered", "cancelled"];
+
+/// Rows of one INSERT.
+const ROWS_PER_INSERT: usize = 1000;
+/// Seconds that making or removing a schema may take.
+const SCHEMA_SECS: u64 = 60;
+
+/// Where sample tables are. A schema is removed when this goes.
+pub struct SamplePlace {
+    driver: DriverConfig,
+    /// What removes it, where it is on a server.
+    removal: Option<(Wall, DriverConfig, String)>,
+}
+
+impl SamplePlace {
+    /// A file, made unless there is one.
+    ///
+    /// # Errors
+    /// `internal` naming the file.
+    pub fn file(path: PathBuf) -> Result<SamplePlace, Error> {
+        create(&path)?;
+        Ok(SamplePlace {
+            driver: DriverConfig::Sqlite {
+                path,
+                read_only: false,
+            },
+            removal: None,
+        })
+    }
+
+    /// A schema of its own in the database at `url`, named after `suffix`. `file` is made and removed on the way.
+    ///
+    /// # Errors
+    /// `validation_error` for the URL, `internal` with what the database says.
+    #[cfg(feature = "postgres")]
+    pub fn schema(url: &str, suffix: &str, file: &Path) -> Result<SamplePlace, Error> {
+        let endpoint = postgres_at(url)?;
+        let schema = format!("dbward_demo_{}_{suffix}", hex(&random::<4>()));
+        let all = DriverConfig::Postgres(endpoint.clone());
+        let wall = Wall::new(super::program()?, 0);
+        run(&wall, &all, vec![format!("CREATE SCHEMA {schema}")])?;
+        // From here on it is removed, whatever happens.
+        let place = SamplePlace {
+            driver: DriverConfig::Postgres(super::config::DatabaseEndpoint {
+                schema: Some(schema.clone()),
+                ..endpoint
+            }),
+            removal: Some((wall, all, schema)),
+        };
+        create(file)?;
+        let script = script(file).map_err(|e| Error::internal("the sample tables", e))?;
+        std::fs::remove_file(file).map_err(|e| Error::internal("the sample tables", e))?;
+        if let Some((wall, _, _)) = &place.removal {
+            run(wall, &place.driver, script)?;
+        }
+        Ok(place)
+    }
+
+    /// How to reach it.
+    pub fn driver(&self) -> &DriverConfig {
+        &self.driver
+    }
+
+    /// Its schema, where it is on a server.
+    pub fn schema_name(&self) -> Option<&str> {
+        self.removal.as_ref().map(|(_, _, schema)| schema.as_str())
+    }
+}
+
+impl Drop for SamplePlace {
+    fn drop(&mut self) {
+        if let Some((wall, driver, schema)) = &self.removal
+            && let Err(e) = run(wall, driver, vec![format!("DROP SCHEMA {schema} CASCADE")])
+        {
+            log::error!("the schema {schema} is still there: {e}");
+        }
+    }
+}
+
+/// Keeps no record: there is no request.
+struct NoRecord;
+
+impl Record for NoRecord {
+    fn started(&mut self, _: Option<&str>, _: bool) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn committing(&mut self, _: Option<&str>, _: u64) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+fn run(wall: &Wall, driver: &DriverConfig, plan: Vec<String>) -> Result<(), Error> {
+    let job = DriverJob {
+        operation: Operation::ExecuteDml,
+        plan,
+        timeout_secs: SCHEMA_SECS,
+        max_rows: None,
+        max_result_bytes: ROWS_BYTES_MAX,
+        max_affected_rows: None,
+    };
+    match wall.run(driver, &job, &Cancel::new(), &mut NoRecord) {
+        RunOutcome::Failed { message, .. } => Err(Error::internal(
+            "the sample tables",
+            std::io::Error::other(message),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The statements that make the tables of `file` and their rows, in any SQL.
+fn script(file: &Path) -> rusqlite::Result<Vec<String>> {
+    let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let tables = TABLES.split(';').map(str::trim);
+    let mut script: Vec<String> = tables
+        .filter(|sql| !sql.is_empty())
+        .map(str::to_owned)
+        .collect();
+    for table in ["customers", "products", "orders", "order_items"] {
+        let mut statement = connection.prepare(&format!("SELECT * FROM {table}"))?;
+        let columns = statement.column_count();
+        let rows: Vec<String> = statement
+            .query_map([], |row| {
+                let values: rusqlite::Result<Vec<String>> = (0..columns)
+                    .map(|n| row.get::<_, Value>(n).map(|value| literal(&value)))
+                    .collect();
+                Ok(format!("({})", values?.join(", ")))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        for rows in rows.chunks(ROWS_PER_INSERT) {
+            script.push(format!("INSERT INTO {table} VALUES {}", rows.join(", ")));
+        }
+    }
+    Ok(script)
+}
+
+fn literal(value: &Value) -> String {
+    match value {
+        Value::Integer(n) => n.to_string(),
+        Value::Text(text) => format!("'{}'", text.replace('\'', "''")),
+        _ => "NULL".to_owned(),
+    }
+}
 
 /// Makes the database at `path`, unless there is one.
 ///

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// How often each database is looked at, and the longest wait after a failure.
 const EVERY: Duration = Duration::from_secs(600);
+/// How often the numbers of rows are sent although nothing else has changed: risk is judged by them.
+const ROWS_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// The message where describing panicked.
 const PANICKED: &str = "the agent failed while it described the tables";
 
@@ -101,8 +103,8 @@ struct SyncedTarget {
     target: Target,
     due: Instant,
     backoff: Backoff,
-    /// Hash of the description that the server has.
-    known: Option<[u8; 32]>,
+    /// Hash of the description that the server has, without the numbers of rows, and when it was sent.
+    known: Option<([u8; 32], Instant)>,
 }
 
 impl SyncedTarget {
@@ -131,8 +133,11 @@ impl SyncedTarget {
             Ok(json) => ("ready", json, raw(json), None),
             Err(why_not) => ("failed", why_not, None, Some(why_not.as_str())),
         };
-        let hash = sha256_fields([status.as_bytes(), text.as_bytes()]);
-        if self.known != Some(hash) {
+        let hash = sha256_fields([status.as_bytes(), without_rows(text).as_bytes()]);
+        let is_news = self
+            .known
+            .is_none_or(|(known, at)| known != hash || at.elapsed() >= ROWS_EVERY);
+        if is_news {
             shared.breakable_client.sync_schema(&SchemaSync {
                 database: &self.target.database,
                 environment: &self.target.environment,
@@ -141,7 +146,7 @@ impl SyncedTarget {
                 snapshot,
                 error_message: why_not,
             })?;
-            self.known = Some(hash);
+            self.known = Some((hash, Instant::now()));
             match why_not {
                 None => log::info!("the server knows the tables of {}", self.target),
                 // Without the reason, which may name what is in the database; the server has it.
@@ -160,6 +165,18 @@ impl SyncedTarget {
     }
 }
 
+/// A description without how many rows there are, which changes with every write and alone is not news.
+fn without_rows(text: &str) -> String {
+    const MEMBER: &str = "\"estimated_rows\":";
+    let mut parts = text.split(MEMBER);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str(MEMBER);
+        out.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-'));
+    }
+    out
+}
+
 /// JSON of a driver as it stands; the server refuses anything else.
 fn raw(json: &str) -> Option<&RawValue> {
     serde_json::from_str(json).ok()
@@ -168,6 +185,21 @@ fn raw(json: &str) -> Option<&RawValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_rows_alone_are_not_news() {
+        let table = |name: &str, rows: i64| {
+            format!(
+                "{{\"tables\":[{{\"name\":\"{name}\",\"estimated_rows\":{rows},\"columns\":[]}}]}}"
+            )
+        };
+        assert_eq!(
+            without_rows(&table("a", -1)),
+            without_rows(&table("a", 12_345))
+        );
+        assert_ne!(without_rows(&table("a", 1)), without_rows(&table("b", 1)));
+        assert_eq!(without_rows("the database is away"), "the database is away");
+    }
 
     #[test]
     fn what_changes_a_schema_is_known_by_its_first_word() {

@@ -5,7 +5,7 @@ mod fake;
 
 use super::config::{DatabaseConfig, DriverConfig};
 use super::drivers::sqlite::Sqlite;
-use super::drivers::{Driver as _, DriverJob, RunOutcome};
+use super::drivers::{Driver as _, DriverJob, ROWS_BYTES_MAX, RunOutcome};
 use super::*;
 use crate::client::{ClientOptions, Token};
 use crate::clock::Timestamp;
@@ -49,6 +49,7 @@ impl Place {
                 path: self.0.join("app.db"),
                 read_only: false,
             },
+            caps: config::Caps::default(),
         };
         let server = ClientOptions::new(format!("http://{}", fake.address), token);
         AgentConfig::new(server, self.state(), vec![database])
@@ -64,6 +65,7 @@ impl Place {
             plan: plan.iter().map(|sql| (*sql).to_owned()).collect(),
             timeout_secs: 30,
             max_rows: None,
+            max_result_bytes: ROWS_BYTES_MAX,
             max_affected_rows: None,
         };
         Sqlite::new(self.0.join("app.db"), false).run(&job, &drivers::Unrecorded(Cancel::new()))

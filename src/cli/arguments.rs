@@ -116,6 +116,10 @@ pub struct DemoArguments {
     /// Keep everything there; otherwise it is removed at the end
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// Put the sample tables on a PostgreSQL server, into schemas of their own that are removed at the end
+    #[cfg(feature = "postgres")]
+    #[arg(long, value_name = "URL")]
+    postgres: Option<String>,
 }
 
 impl From<DemoArguments> for demo::DemoOptions {
@@ -127,6 +131,10 @@ impl From<DemoArguments> for demo::DemoOptions {
         demo::DemoOptions {
             listen,
             state_dir: arguments.state_dir,
+            #[cfg(feature = "postgres")]
+            postgres: arguments.postgres,
+            #[cfg(not(feature = "postgres"))]
+            postgres: None,
         }
     }
 }

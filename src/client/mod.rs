@@ -25,8 +25,10 @@ use crate::error::{Error, Shown};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use ureq::http::{Method, Request, Uri, header};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 /// Longest answer that is read, in bytes: the largest result rendered as CSV, and a little.
 const REPLY_BYTES_MAX: u64 = 64 << 20;
@@ -80,6 +82,8 @@ pub struct ClientOptions {
     pub token: Token,
     /// Allows plain HTTP to hosts other than this one.
     pub allow_insecure: bool,
+    /// Certificates to trust instead of the usual authorities: a file in PEM.
+    pub ca_file: Option<PathBuf>,
     /// An HTTP proxy; the environment is not asked.
     pub proxy: Option<String>,
     /// How long to wait for a connection.
@@ -95,6 +99,7 @@ impl ClientOptions {
             url: url.into(),
             token,
             allow_insecure: false,
+            ca_file: None,
             proxy: None,
             connect_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(10),
@@ -137,6 +142,7 @@ impl Client {
                 .map_err(|_| Error::invalid("the token cannot stand in a header"))?;
         authorization.set_sensitive(true);
         let config = ureq::Agent::config_builder()
+            .tls_config(tls(options)?)
             .proxy(proxy)
             .max_redirects(0)
             .http_status_as_error(false)
@@ -229,6 +235,32 @@ impl Client {
         }
         let body = read(&mut reply, REPLY_BYTES_MAX).map_err(ClientError::from_ureq)?;
         Ok(Document::new(status, body))
+    }
+}
+
+/// Whose certificates are trusted.
+fn tls(options: &ClientOptions) -> Result<TlsConfig, Error> {
+    let Some(path) = &options.ca_file else {
+        return Ok(TlsConfig::default());
+    };
+    let bad = || {
+        Error::invalid(format!(
+            "`{}` does not hold certificates in PEM",
+            Shown(&path.display().to_string())
+        ))
+    };
+    let pem = std::fs::read(path).map_err(|_| bad())?;
+    let mut certificates = Vec::new();
+    for item in parse_pem(&pem) {
+        if let PemItem::Certificate(certificate) = item.map_err(|_| bad())? {
+            certificates.push(certificate);
+        }
+    }
+    match certificates.is_empty() {
+        true => Err(bad()),
+        false => Ok(TlsConfig::builder()
+            .root_certs(RootCerts::from(certificates))
+            .build()),
     }
 }
 

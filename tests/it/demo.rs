@@ -124,3 +124,56 @@ fn a_demo_with_a_state_dir_keeps_it_and_starts_again_on_it() {
     second.stop();
     assert!(state.join("server.toml").is_file());
 }
+
+#[test]
+fn a_demo_on_a_server_that_is_not_there_ends_with_a_sentence() {
+    let url = "postgres://x:secret@127.0.0.1:1/x";
+    let program = Program::start(binary().args(["demo", "--port", "0", "--postgres", url]));
+    let (status, errors) = program.end();
+    assert_eq!(status.code(), Some(1));
+    assert!(
+        errors.contains("cannot be reached") && !errors.contains("secret"),
+        "{errors}"
+    );
+}
+
+/// On a PostgreSQL server.
+mod postgres {
+    use super::*;
+
+    /// A schema of the demo on the server at `url`, whatever it is called.
+    fn schemas(url: &str, like: &str) -> String {
+        let sql = format!(
+            "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'dbward\\_demo\\_{like}' ORDER BY 1"
+        );
+        let output = Command::new("psql")
+            .args([url, "-Atc", &sql])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+    fn a_demo_leaves_nothing_on_the_server() {
+        let url = std::env::var("DBWARD_TEST_POSTGRES_URL").unwrap();
+        let program = Program::start(binary().args(["demo", "--port", "0", "--postgres", &url]));
+        let guide = guide(&program);
+        let made = schemas(&url, "%");
+        assert!(
+            made.contains("_development\n") && made.contains("_production\n"),
+            "{made}"
+        );
+        guide.prints(1, 0, "delivered");
+        guide.prints(2, 2, "Needs 1 of group approvers.");
+        guide.prints(4, 0, "Approved");
+        guide.prints(5, 0, "1 row changed.");
+        program.signal(Signal::INT);
+        let (status, errors) = program.end();
+        assert!(status.success(), "{status}: {errors}");
+        for schema in made.lines() {
+            let unique = schema.trim_start_matches("dbward_demo_");
+            assert_eq!(schemas(&url, unique), "", "{errors}");
+        }
+    }
+}

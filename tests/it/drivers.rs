@@ -2,6 +2,7 @@
 //! PostgreSQL and MySQL or MariaDB. The last two run where DBWARD_TEST_POSTGRES_URL and DBWARD_TEST_MYSQL_URL name a
 //! server on which databases may be made.
 
+mod chaos;
 mod migrations;
 mod mysql;
 pub mod places;
@@ -11,7 +12,9 @@ mod sqlite;
 
 use crate::support::Temp;
 use dbward::agent::config::DriverConfig;
-use dbward::agent::drivers::{Cancel, DriverJob, JobEffect, RunOutcome, StopReason};
+use dbward::agent::drivers::{
+    Cancel, DriverJob, JobEffect, ROWS_BYTES_MAX, RunOutcome, StopReason,
+};
 use dbward::agent::wall::{Record, Wall};
 use dbward::domain::id::Operation;
 use serde_json::Value;
@@ -74,6 +77,7 @@ pub fn job(operation: Operation, plan: &[&str]) -> DriverJob {
         plan: plan.iter().map(|sql| (*sql).to_owned()).collect(),
         timeout_secs: 30,
         max_rows: None,
+        max_result_bytes: ROWS_BYTES_MAX,
         max_affected_rows: None,
     }
 }
@@ -377,5 +381,37 @@ pub mod claims {
         ] {
             assert!(explain(sql).is_err(), "{sql}");
         }
+    }
+
+    /// Two thousand tables are described within seconds.
+    pub fn many_tables_are_described_in_time(place: &Place, kind: &str) {
+        for hundred in 0..20 {
+            let plan: Vec<String> = (0..100)
+                .map(|n| {
+                    format!(
+                        "CREATE TABLE t{} (id INTEGER PRIMARY KEY, v VARCHAR(10)) {kind}",
+                        hundred * 100 + n
+                    )
+                })
+                .collect();
+            place.done(&plan.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        let began = Instant::now();
+        let text = place.wall.describe(&place.driver, &Cancel::new()).unwrap();
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            began.elapsed()
+        );
+        let all: Value = serde_json::from_str(&text).unwrap();
+        let tables = all["tables"].as_array().unwrap();
+        assert_eq!(tables.len(), 2000);
+        assert!(
+            tables
+                .iter()
+                .all(|t| t["columns"].as_array().unwrap().len() == 2),
+            "{}",
+            tables[0]
+        );
     }
 }

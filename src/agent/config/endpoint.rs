@@ -88,6 +88,8 @@ pub struct DatabaseEndpoint {
     pub read_only: bool,
     /// Seconds that a statement waits for a lock.
     pub lock_timeout_secs: u64,
+    /// The only schema that sessions see, where it is not left to the server; of PostgreSQL.
+    pub schema: Option<String>,
 }
 
 impl DatabaseEndpoint {
@@ -177,10 +179,7 @@ pub fn read(
     let lock_timeout_secs = in_bounds(&raw.lock_timeout_secs, 1..=LOCK_TIMEOUT_SECS_MAX, notes);
     let host = host?;
     Some(DatabaseEndpoint {
-        tls: tls.unwrap_or(match DatabaseEndpoint::is_local(&host) {
-            true => Tls::Off,
-            false => Tls::VerifyFull,
-        }),
+        tls: tls.unwrap_or_else(|| usual_tls(&host)),
         host,
         port: port
             .and_then(|port| u16::try_from(port).ok())
@@ -194,10 +193,39 @@ pub fn read(
         ca_file,
         read_only: raw.read_only == Some(true),
         lock_timeout_secs: lock_timeout_secs.unwrap_or(LOCK_TIMEOUT_SECS_DEFAULT),
+        schema: None,
     })
 }
 
-fn in_bounds(
+/// The endpoint that a URL of PostgreSQL says, everything else at its default.
+#[cfg(feature = "postgres")]
+pub(super) fn of_url(url: &str) -> Result<DatabaseEndpoint, String> {
+    let parts = parse_url(url, &POSTGRES)?;
+    let missing = || "it names no host, or no database".to_owned();
+    let host = parts.host.ok_or_else(missing)?;
+    Ok(DatabaseEndpoint {
+        tls: parts.tls.unwrap_or_else(|| usual_tls(&host)),
+        port: parts.port.unwrap_or(POSTGRES.port),
+        user: parts.user.unwrap_or_else(|| POSTGRES.user.to_owned()),
+        password: parts.password.map(Password),
+        database: parts.database.ok_or_else(missing)?,
+        ca_file: None,
+        read_only: false,
+        lock_timeout_secs: LOCK_TIMEOUT_SECS_DEFAULT,
+        schema: None,
+        host,
+    })
+}
+
+/// How a connection is protected where nothing says so.
+fn usual_tls(host: &str) -> Tls {
+    match DatabaseEndpoint::is_local(host) {
+        true => Tls::Off,
+        false => Tls::VerifyFull,
+    }
+}
+
+pub(super) fn in_bounds(
     raw: &settings::Number,
     bounds: RangeInclusive<u64>,
     notes: &mut Notes,

@@ -1,9 +1,9 @@
 //! The keys of agent.toml. agent.toml.example shows each of them; a test holds it against these declarations.
 
-use super::{CONCURRENT_MAX, DATABASES_MAX, DRAIN_SECS_MAX, POLL_WAIT_SECS_MAX};
+use super::{CONCURRENT_MAX, DATABASES_MAX, DENY_MAX, DRAIN_SECS_MAX, POLL_WAIT_SECS_MAX};
 use crate::declare;
 use crate::declare::TableSpec;
-use crate::settings::{Declared, Number, RawSecret, Spanned, Text, section};
+use crate::settings::{Declared, Number, RawSecret, Spanned, Text, Texts, section};
 
 /// Every key there is.
 pub const KEYS: &TableSpec = &RawAgentConfig::TABLE;
@@ -28,6 +28,8 @@ section! {
         allow_insecure: Option<bool>;
         /// An HTTP proxy. The environment is not asked.
         proxy: Text;
+        /// Certificates to trust instead of the usual authorities, in PEM.
+        ca_file: Text;
         /// The key that signs execution tokens, in hexadecimal.
         public_key: Text;
     }
@@ -83,5 +85,13 @@ section! {
         lock_timeout_secs: Number;
         /// Refuses everything but reads, whatever was approved.
         read_only: Option<bool>;
+        /// Words and names that no statement may hold, whatever was approved: `drop table`, `hr.salaries`.
+        deny: Texts, within 0..=DENY_MAX;
+        /// Rows returned at most, whatever the server allows.
+        max_rows: Number;
+        /// Bytes of rows returned at most.
+        max_result_bytes: Number;
+        /// Seconds that a job may take; 0 leaves it to the server.
+        max_statement_secs: Number;
     }
 }

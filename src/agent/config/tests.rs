@@ -46,6 +46,7 @@ fn a_small_file_loads_with_defaults() {
                 path: "/base/app.db".into(),
                 read_only: false,
             },
+            caps: Caps::default(),
         }]
     );
     assert!(!format!("{config:?}").contains("secret"));
@@ -185,7 +186,14 @@ fn the_example_shows_every_key_at_its_default() {
     let all: String = text
         .lines()
         .map(|line| match line.strip_prefix("# ") {
-            Some(key) if key.contains(" = ") && !key.starts_with("token_file") => key,
+            Some(key)
+                if key.contains(" = ")
+                    && !["token_file", "ca_file"]
+                        .iter()
+                        .any(|name| key.starts_with(name)) =>
+            {
+                key
+            }
             _ => line,
         })
         .flat_map(|line| [line, "\n"])
@@ -205,9 +213,88 @@ fn the_example_shows_every_key_at_its_default() {
         (endpoint.tls, endpoint.port, endpoint.lock_timeout_secs),
         (Tls::VerifyFull, 5432, 5)
     );
-    for key in ["proxy", "id", "token_file", "read_only"] {
+    for key in ["proxy", "id", "token_file", "ca_file", "read_only", "deny"] {
         assert!(text.contains(&format!("# {key} = ")), "{key} is not shown");
     }
+}
+
+#[test]
+fn a_file_of_the_old_agent_loads_unchanged() {
+    let old = r#"
+agent_id = "agent-1"
+poll_interval_ms = 1000
+[server]
+url = "http://127.0.0.1:3000"
+agent_token = "${TOKEN}"
+[schema_sync] # at start
+enabled = true
+interval_secs = 0
+[databases.app.development]
+url = "postgres://me:secret@127.0.0.1/app"
+[databases."app".staging]
+driver = "mysql"
+host = "127.0.0.1"
+database = "app"
+password = "p"
+"#;
+    let config = parse(old).unwrap();
+    assert_eq!(config.state_dir, Path::new("/base/agent-state"));
+    let targets: Vec<String> = config
+        .databases
+        .iter()
+        .map(|d| d.target.to_string())
+        .collect();
+    assert_eq!(targets, ["app/development", "app/staging"]);
+    let dialects: Vec<Dialect> = config
+        .databases
+        .iter()
+        .map(|d| d.driver.dialect())
+        .collect();
+    assert_eq!(dialects, [Dialect::Postgres, Dialect::MySql]);
+    // Problems keep their lines.
+    let wrong = old.replace(
+        "[databases.app.development]\nurl",
+        "[databases.app.development]\nuri",
+    );
+    let problems = parse(&wrong).unwrap_err().to_string();
+    assert!(problems.contains("agent.toml:11: "), "{problems}");
+}
+
+#[test]
+fn caps_are_read_and_bounded() {
+    let caps = |keys: &str| {
+        parse(&format!("{SMALL}{keys}")).map(|config| config.databases[0].caps.clone())
+    };
+    let read = caps(
+        "deny = [\"drop table\"]\nmax_rows = 5\nmax_result_bytes = 1000\nmax_statement_secs = 3",
+    )
+    .unwrap();
+    let expected = Caps {
+        deny: vec!["drop table".to_owned()],
+        max_rows: 5,
+        max_result_bytes: 1000,
+        max_statement_secs: 3,
+    };
+    assert_eq!(read, expected);
+    for keys in [
+        "max_rows = 10001",
+        "max_rows = 0",
+        "max_result_bytes = 99999999",
+        "max_statement_secs = 86401",
+    ] {
+        let problems = caps(keys).unwrap_err().to_string();
+        assert!(problems.contains("is not from"), "{keys}: {problems}");
+    }
+}
+
+#[test]
+fn authorities_of_the_server_are_read_at_once() {
+    let text = SMALL.replace("token =", "ca_file = \"nowhere.pem\"\ntoken =");
+    let problems = parse(&text).unwrap_err().to_string();
+    assert!(
+        problems.contains("does not hold certificates"),
+        "{problems}"
+    );
 }
 
 fn server(keys: &str) -> Result<DatabaseEndpoint, Problems> {

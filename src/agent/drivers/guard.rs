@@ -187,6 +187,7 @@ fn after_comment(text: &str, nested: bool) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ROWS_BYTES_MAX;
     use super::*;
     use crate::domain::id::Operation;
 
@@ -196,6 +197,7 @@ mod tests {
             plan: plan.iter().map(|sql| (*sql).to_owned()).collect(),
             timeout_secs: 1,
             max_rows: None,
+            max_result_bytes: ROWS_BYTES_MAX,
             max_affected_rows: None,
         };
         check(&job, dialect)

@@ -47,6 +47,8 @@ pub struct DriverJob {
     pub timeout_secs: u64,
     /// Rows to return at most; [`ROWS_MAX`] caps it.
     pub max_rows: Option<u64>,
+    /// Bytes of row JSON to return at most; [`ROWS_BYTES_MAX`] caps it.
+    pub max_result_bytes: usize,
     /// Rows that may be changed at most, else all is rolled back.
     pub max_affected_rows: Option<u64>,
 }
@@ -55,6 +57,11 @@ impl DriverJob {
     /// The rows that are returned at most.
     fn rows_max(&self) -> u64 {
         self.max_rows.unwrap_or(ROWS_MAX).min(ROWS_MAX)
+    }
+
+    /// The bytes of rows that are returned at most.
+    fn bytes_max(&self) -> usize {
+        self.max_result_bytes.min(ROWS_BYTES_MAX)
     }
 }
 

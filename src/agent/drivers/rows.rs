@@ -92,20 +92,26 @@ pub struct ResultRows {
     /// What the limit in the message is, where other results have used some of it up.
     rows_limit: u64,
     bytes_max: usize,
+    /// The same as `rows_limit`, of bytes.
+    bytes_limit: usize,
     truncation: Option<String>,
 }
 
 impl ResultRows {
     /// A result with these columns: name, and declared type if the database knows one.
     pub fn new(columns: Vec<(String, Option<String>)>, rows_max: u64) -> ResultRows {
-        ResultRows::within(columns, rows_max, rows_max, ROWS_BYTES_MAX)
+        ResultRows::within(
+            columns,
+            (rows_max, rows_max),
+            (ROWS_BYTES_MAX, ROWS_BYTES_MAX),
+        )
     }
 
+    /// What is left of a limit, and the limit itself.
     fn within(
         columns: Vec<(String, Option<String>)>,
-        rows_max: u64,
-        rows_limit: u64,
-        bytes_max: usize,
+        (rows_max, rows_limit): (u64, u64),
+        (bytes_max, bytes_limit): (usize, usize),
     ) -> ResultRows {
         let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
         let columns = columns
@@ -127,13 +133,18 @@ impl ResultRows {
             rows_max,
             rows_limit,
             bytes_max,
+            bytes_limit,
             truncation: None,
         }
     }
 
     /// Says that the database had a row that is too long to look at.
     pub fn too_long(&mut self) {
-        self.truncation = Some(format!("size limit reached ({} MB)", ROWS_BYTES_MAX >> 20));
+        let limit = match self.bytes_limit {
+            ROWS_BYTES_MAX => format!("{} MB", ROWS_BYTES_MAX >> 20),
+            bytes => format!("{bytes} bytes"),
+        };
+        self.truncation = Some(format!("size limit reached ({limit})"));
     }
 
     /// Adds a row; `false` when it did not fit, and no more are wanted. As a row is there to be refused, a result is
@@ -236,6 +247,7 @@ fn push_truncation(out: &mut String, reason: Option<&str>) {
 pub struct Results {
     sets: Vec<ResultRows>,
     rows_max: u64,
+    bytes_max: usize,
     any_type: bool,
 }
 
@@ -243,19 +255,20 @@ pub struct Results {
 const RESULTS_MAX: usize = 100;
 
 impl Results {
-    pub fn new(rows_max: u64) -> Results {
+    pub fn new(rows_max: u64, bytes_max: usize) -> Results {
         Results {
             sets: Vec::new(),
             rows_max,
+            bytes_max,
             any_type: false,
         }
     }
 
     /// Of a database in which a cell may have another type than its column.
-    pub fn of_any_type(rows_max: u64) -> Results {
+    pub fn of_any_type(rows_max: u64, bytes_max: usize) -> Results {
         Results {
             any_type: true,
-            ..Results::new(rows_max)
+            ..Results::new(rows_max, bytes_max)
         }
     }
 
@@ -271,9 +284,8 @@ impl Results {
         let bytes: usize = self.sets.iter().map(ResultRows::bytes).sum();
         let mut set = ResultRows::within(
             columns,
-            self.rows_max.saturating_sub(rows),
-            self.rows_max,
-            ROWS_BYTES_MAX.saturating_sub(bytes),
+            (self.rows_max.saturating_sub(rows), self.rows_max),
+            (self.bytes_max.saturating_sub(bytes), self.bytes_max),
         );
         set.any_type = self.any_type;
         self.sets.push(set);

@@ -275,7 +275,7 @@ fn run_read(
     conn.execute_batch("BEGIN")?;
     watch.when_unlocked(conn, "SELECT 1 FROM sqlite_schema LIMIT 1")?;
     conn.authorizer(Some(authorize))?;
-    let mut results = Results::of_any_type(job.rows_max());
+    let mut results = Results::of_any_type(job.rows_max(), job.bytes_max());
     for sql in &job.plan {
         if watch.over() {
             return Err(EarlyStop::Interrupted);

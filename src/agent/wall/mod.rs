@@ -74,6 +74,7 @@ pub struct WireJob {
     plan: Vec<String>,
     timeout_secs: u64,
     max_rows: Option<u64>,
+    max_result_bytes: usize,
     max_affected_rows: Option<u64>,
 }
 
@@ -85,6 +86,7 @@ impl WireJob {
             plan: job.plan.clone(),
             timeout_secs: job.timeout_secs,
             max_rows: job.max_rows,
+            max_result_bytes: job.max_result_bytes,
             max_affected_rows: job.max_affected_rows,
         }
     }
@@ -95,6 +97,7 @@ impl WireJob {
             plan: self.plan,
             timeout_secs: self.timeout_secs,
             max_rows: self.max_rows,
+            max_result_bytes: self.max_result_bytes,
             max_affected_rows: self.max_affected_rows,
         })
     }

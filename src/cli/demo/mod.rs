@@ -7,8 +7,8 @@ use super::{logging, signals};
 use crate::actions::tokens::TokenRequest;
 use crate::actions::{App, identify, start, tokens};
 use crate::agent::Agent;
-use crate::agent::config::{AgentConfig, DatabaseConfig, DriverConfig};
-use crate::agent::sample;
+use crate::agent::config::{AgentConfig, Caps, DatabaseConfig};
+use crate::agent::sample::SamplePlace;
 use crate::client::{ClientOptions, Token};
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat, Logging};
@@ -75,6 +75,8 @@ pub struct DemoOptions {
     pub listen: SocketAddr,
     /// Where to keep everything; otherwise a directory that is removed at the end.
     pub state_dir: Option<PathBuf>,
+    /// The database on a PostgreSQL server that takes the sample tables; otherwise they are files.
+    pub postgres: Option<String>,
 }
 
 /// Runs the demo until SIGINT or SIGTERM.
@@ -85,7 +87,8 @@ pub fn run(options: DemoOptions) -> Result<(), String> {
     });
     let signals = signals::Signals::start().map_err(|e| e.to_string())?;
     let folder = StateFolder::make(options.state_dir).map_err(|e| sentence(&e))?;
-    let demo = Demo::start(&folder, options.listen).map_err(|e| sentence(&e))?;
+    let places = places(&folder.path, options.postgres.as_deref()).map_err(|e| sentence(&e))?;
+    let demo = Demo::start(&folder, options.listen, &places).map_err(|e| sentence(&e))?;
     print!("{}", demo.guide(&folder));
     while signals.wait() == signals::SignalRequest::Reload {
         let _ = demo.server.reload(&folder.path.join("server.toml"));
@@ -143,9 +146,13 @@ struct Demo {
 }
 
 impl Demo {
-    fn start(folder: &StateFolder, listen: SocketAddr) -> Result<Demo, Error> {
-        let databases = databases(&folder.path)?;
-        let mut config = configuration(&folder.path)?;
+    fn start(
+        folder: &StateFolder,
+        listen: SocketAddr,
+        places: &[SamplePlace],
+    ) -> Result<Demo, Error> {
+        let databases = databases(places)?;
+        let mut config = configuration(&folder.path, places)?;
         config.listen = listen;
         let server = Server::start(&config, StartOptions::default())?;
         issue_tokens(server.app(), &folder.path)?;
@@ -181,29 +188,53 @@ impl Demo {
     }
 }
 
-fn databases(folder: &Path) -> Result<Vec<DatabaseConfig>, Error> {
+/// The sample tables of each environment. What is on a server is removed when the last of these goes.
+fn places(folder: &Path, postgres: Option<&str>) -> Result<Vec<SamplePlace>, Error> {
+    let mut places = Vec::new();
+    for environment in ENVIRONMENTS {
+        let file = folder.join(format!("shop-{environment}.db"));
+        places.push(match postgres {
+            None => SamplePlace::file(file)?,
+            #[cfg(feature = "postgres")]
+            Some(url) => SamplePlace::schema(url, environment, &file)?,
+            #[cfg(not(feature = "postgres"))]
+            Some(_) => return Err(Error::invalid("this program has no driver for PostgreSQL")),
+        });
+    }
+    Ok(places)
+}
+
+fn databases(places: &[SamplePlace]) -> Result<Vec<DatabaseConfig>, Error> {
     ENVIRONMENTS
         .iter()
-        .map(|environment| {
-            let path = folder.join(format!("shop-{environment}.db"));
-            sample::create(&path)?;
+        .zip(places)
+        .map(|(environment, place)| {
             Ok(DatabaseConfig {
                 target: Target::new("shop", environment)?,
-                driver: DriverConfig::Sqlite {
-                    path,
-                    read_only: false,
-                },
+                driver: place.driver().clone(),
+                caps: Caps::default(),
             })
         })
         .collect()
 }
 
 /// The configuration is a file like any other, so that it can be read, changed and served without the demo.
-fn configuration(folder: &Path) -> Result<Config, Error> {
+fn configuration(folder: &Path, places: &[SamplePlace]) -> Result<Config, Error> {
     let path = folder.join("server.toml");
+    let dialect = places
+        .first()
+        .map_or("sqlite", |place| place.driver().dialect().as_str());
+    let dialect = format!("dialect = \"{dialect}\"");
     if !path.exists() {
-        write_private(&path, SERVER_TOML.as_bytes())
+        let text = SERVER_TOML.replace("dialect = \"sqlite\"", &dialect);
+        write_private(&path, text.as_bytes())
             .map_err(|e| Error::internal(format!("{}", path.display()), e))?;
+    } else if !read(&path)?.contains(&dialect) {
+        return Err(Error::invalid(format!(
+            "`{}` is of a demo on another kind of database",
+            path.display()
+        ))
+        .hint("choose another --state-dir"));
     }
     Config::load(&path).map_err(|problems| Error::bug(problems.to_string()))
 }

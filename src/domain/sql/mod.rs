@@ -50,7 +50,7 @@ pub use limits::{
     CHAIN_MAX, SHORT_TEXT_BYTES_MAX, STACK_BYTES, STATEMENTS_MAX, TEXT_BYTES_MAX, WORD_RUN_MAX,
 };
 pub use review::{Finding, IN_LIST_MAX, ReviewRule, RuleAction};
-pub use script::{ScriptError, ScriptStatement, comments, statements};
+pub use script::{ScriptError, ScriptStatement, comments, mentions, statements};
 
 use crate::crypto::sha256_hex;
 use crate::domain::dialect::Dialect;

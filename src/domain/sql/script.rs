@@ -85,6 +85,32 @@ pub fn comments(text: &str, dialect: Dialect) -> Vec<(u64, u64)> {
     lex::lex(text, dialect).comments
 }
 
+/// Whether the words and names of `phrase` stand somewhere in `text`, one after the other, outside literals and comments
+/// and whatever their case; `None` for a text that cannot be read.
+pub fn mentions(text: &str, phrase: &str, dialect: Dialect) -> Option<bool> {
+    let words = |text: &str| -> Option<Vec<String>> {
+        let lexed = lex::lex(text, dialect);
+        if lexed.lex_error.is_some() {
+            return None;
+        }
+        let all = StatementTokens {
+            src: text,
+            toks: &lexed.toks,
+            begin: 0,
+        };
+        let word = |i: usize| match all.kind(i) {
+            Some(TokenKind::Word | TokenKind::Quoted | TokenKind::Dot) => {
+                all.name(i).to_lowercase()
+            }
+            // Nothing that a phrase has.
+            _ => "'".to_owned(),
+        };
+        Some((0..all.toks.len()).map(word).collect())
+    };
+    let (text, phrase) = (words(text)?, words(phrase)?);
+    Some(!phrase.is_empty() && text.windows(phrase.len()).any(|found| found == phrase))
+}
+
 fn has_body(stmt: &StatementTokens<'_>) -> bool {
     stmt.is(0, "create") && (1..KIND_WITHIN).any(|i| stmt.is_any(i, &WITH_BODY))
 }

@@ -216,3 +216,29 @@ fn an_update_counts_the_rows_that_it_finds() {
         RunOutcome::Changed { rows: 2 }
     );
 }
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn mysql_describes_two_thousand_tables_in_time() {
+    claims::many_tables_are_described_in_time(&mysql(), "ENGINE = MEMORY");
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn values_of_rows_stand_apart_from_the_message_of_mysql() {
+    let place = mysql();
+    place.done(&["CREATE TABLE t (email VARCHAR(40) PRIMARY KEY)"]);
+    let insert = ["INSERT INTO t VALUES ('secret@example.com')"];
+    place.done(&insert);
+    let RunOutcome::Failed {
+        message, detail, ..
+    } = place.write(&insert)
+    else {
+        panic!("it worked");
+    };
+    assert!(
+        message.contains("1062") && !message.contains("secret"),
+        "{message}"
+    );
+    assert!(detail.unwrap().contains("secret@example.com"));
+}

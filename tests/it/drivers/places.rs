@@ -28,6 +28,16 @@ pub fn sqlite() -> Place {
     }
 }
 
+/// A database that is there already.
+pub fn placed(driver: DriverConfig) -> Place {
+    Place {
+        driver,
+        wall: wall(),
+        cleans: None,
+        _folder: Temp::new(),
+    }
+}
+
 /// Where the URL in `variable` points to: `scheme://user:password@host:port/database`.
 fn endpoint(variable: &str, port: u16) -> DatabaseEndpoint {
     let url = std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set"));
@@ -50,6 +60,7 @@ fn endpoint(variable: &str, port: u16) -> DatabaseEndpoint {
         ca_file: None,
         read_only: false,
         lock_timeout_secs: 2,
+        schema: None,
     }
 }
 

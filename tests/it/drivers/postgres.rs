@@ -1,5 +1,7 @@
 //! PostgreSQL: the claims of every database, awkward values, and what is its own.
 
+mod cluster;
+mod logins;
 mod migrations;
 mod served;
 
@@ -315,6 +317,17 @@ fn values_of_rows_stand_apart_from_the_message() {
         "{message}"
     );
     assert!(detail.unwrap().contains("secret@example.com"));
+    let RunOutcome::Failed {
+        message, detail, ..
+    } = place.read(&["SELECT email::integer FROM t"])
+    else {
+        panic!("it worked");
+    };
+    assert!(
+        message.contains("22P02") && !message.contains("secret"),
+        "{message}"
+    );
+    assert!(detail.unwrap().contains("secret@example.com"));
 }
 
 #[test]
@@ -337,4 +350,10 @@ fn a_server_that_is_not_there_is_a_sentence_without_secrets() {
     assert!(why.contains("nobody_here"), "{why}");
     place.wall.check(&place.driver).unwrap();
     on_server(&place.driver, "SELECT 1");
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn postgres_describes_two_thousand_tables_in_time() {
+    claims::many_tables_are_described_in_time(&postgres(), "");
 }

@@ -35,7 +35,7 @@ pub struct Served {
 }
 
 /// The keys of a table of agent.toml.
-fn keys(driver: &DriverConfig) -> String {
+pub fn keys(driver: &DriverConfig) -> String {
     let at = |kind: &str, at: &DatabaseEndpoint| {
         let password = at.password.as_ref().map_or(String::new(), |password| {
             format!("password = {:?}\n", String::from_utf8_lossy(&password.0))

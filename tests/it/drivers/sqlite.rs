@@ -3,7 +3,7 @@
 use super::migrations::{self, migrated, recorded, up};
 use super::places::sqlite;
 use super::{Place, claims, failure, job, running};
-use dbward::agent::drivers::{JobEffect, StopReason};
+use dbward::agent::drivers::{JobEffect, RunOutcome, StopReason};
 use dbward::domain::id::Operation;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -187,4 +187,25 @@ fn sqlite_makes_tables_anew_and_keeps_bodies_of_triggers() {
         "{message}"
     );
     assert_eq!(recorded(&place), serde_json::json!(["1", "2"]));
+}
+
+#[test]
+fn sqlite_describes_two_thousand_tables_in_time() {
+    claims::many_tables_are_described_in_time(&sqlite(), "");
+}
+
+#[test]
+fn a_result_stops_at_the_bytes_of_the_agent() {
+    let mut job = job(
+        Operation::ExecuteSelect,
+        &["SELECT hex(zeroblob(100)) AS v UNION ALL SELECT 1"],
+    );
+    job.max_result_bytes = 50;
+    let RunOutcome::Rows { json, truncated } = sqlite().run(&job) else {
+        panic!("no rows");
+    };
+    assert!(
+        truncated && json.contains("size limit reached (50 bytes)"),
+        "{json}"
+    );
 }

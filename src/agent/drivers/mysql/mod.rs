@@ -144,7 +144,7 @@ impl MySql {
         control
             .started(Some(&session.id), true)
             .map_err(MySqlStop::Failed)?;
-        let mut results = Results::new(job.rows_max());
+        let mut results = Results::new(job.rows_max(), job.bytes_max());
         for (n, sql) in job.plan.iter().enumerate() {
             watch.look()?;
             self.limit_time(&mut session, watch)?;
@@ -435,13 +435,14 @@ impl Driver for MySql {
             true => self.read(job, &watch, control),
             false => self.write(job, &watch, control),
         };
-        done.unwrap_or_else(|stop| {
+        let outcome = done.unwrap_or_else(|stop| {
             let message = watch.why(stop);
             RunOutcome::failed(match read {
                 true => message,
                 false => format!("{message}; rolled back"),
             })
-        })
+        });
+        outcome.with_detail(watch.quoted())
     }
 
     fn describe(&self, cancel: &Cancel) -> Result<String, String> {

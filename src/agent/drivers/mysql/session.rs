@@ -3,6 +3,7 @@
 use crate::agent::drivers::Cancel;
 use ::mysql::prelude::Queryable;
 use ::mysql::{Conn, Error, Value};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Number of the error of a cancelled query, and of those of its time limits in MySQL and MariaDB.
@@ -21,6 +22,8 @@ pub(super) struct MySqlDeadline {
     pub(super) deadline: Option<Instant>,
     pub(super) timeout_secs: u64,
     pub(super) cancel: Cancel,
+    /// The last message of the database that quotes values of rows.
+    quoted: Mutex<Option<String>>,
 }
 
 impl MySqlDeadline {
@@ -30,7 +33,14 @@ impl MySqlDeadline {
             deadline: limit.and_then(|secs| Instant::now().checked_add(Duration::from_secs(secs))),
             timeout_secs,
             cancel: cancel.clone(),
+            quoted: Mutex::new(None),
         }
+    }
+
+    /// The words of the database that quote values of rows, for the requester alone.
+    pub(super) fn quoted(&self) -> Option<String> {
+        let quoted = self.quoted.lock().unwrap_or_else(PoisonError::into_inner);
+        quoted.clone()
     }
 
     pub(super) fn look(&self) -> Result<(), MySqlStop> {
@@ -54,10 +64,17 @@ impl MySqlDeadline {
                 MySqlStop::Interrupted
             }
             Error::MySqlError(e) if TIMED_OUT.contains(&e.code) => MySqlStop::Interrupted,
-            Error::MySqlError(e) => MySqlStop::Failed(format!(
-                "{} (error {}, SQLSTATE {})",
-                e.message, e.code, e.state
-            )),
+            Error::MySqlError(e) => {
+                let words = match without_values(e.code, &e.message) {
+                    None => e.message,
+                    Some(scrubbed) => {
+                        let mut quoted = self.quoted.lock().unwrap_or_else(PoisonError::into_inner);
+                        *quoted = Some(e.message);
+                        scrubbed
+                    }
+                };
+                MySqlStop::Failed(format!("{words} (error {}, SQLSTATE {})", e.code, e.state))
+            }
             Error::IoError(e) => {
                 MySqlStop::Failed(format!("the connection to the database broke: {e}"))
             }
@@ -81,6 +98,23 @@ impl MySqlDeadline {
             },
         }
     }
+}
+
+/// The message without the value of a row that it quotes; `None` where it quotes none.
+fn without_values(code: u16, message: &str) -> Option<String> {
+    let (start, end) = match code {
+        // Duplicate entry 'VALUE' for key 'NAME'
+        1062 | 1586 => (message.find('\'')?, message.rfind("' for key ")? + 1),
+        // Incorrect integer value: 'VALUE' for column ..., or to the end
+        1292 | 1366 | 1411 => {
+            let start = message.find(": '")?;
+            let end = message.rfind("' for ").map(|at| at + 1);
+            (start, end.unwrap_or(message.len()))
+        }
+        _ => return None,
+    };
+    let (before, after) = (message.get(..start)?, message.get(end..)?);
+    Some(format!("{}{}", before.trim_end(), after))
 }
 
 /// A session of ours.
@@ -162,7 +196,7 @@ fn harmless_modes(modes: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::harmless_modes;
+    use super::{harmless_modes, without_values};
 
     #[test]
     fn modes_that_change_the_reading_are_left_out() {
@@ -185,6 +219,34 @@ mod tests {
             ("A','B,STRICT_ALL_TABLES", "STRICT_ALL_TABLES"),
         ] {
             assert_eq!(harmless_modes(modes), kept);
+        }
+    }
+
+    #[test]
+    fn values_of_rows_are_left_out_of_messages() {
+        for (code, message, expected) in [
+            (
+                1062,
+                "Duplicate entry 'a' for key 'b@c' for key 'email'",
+                Some("Duplicate entry for key 'email'"),
+            ),
+            (
+                1366,
+                "Incorrect integer value: 'x' for column `a`.`b`.`c` at row 1",
+                Some("Incorrect integer value for column `a`.`b`.`c` at row 1"),
+            ),
+            (
+                1292,
+                "Truncated incorrect DOUBLE value: 'x'",
+                Some("Truncated incorrect DOUBLE value"),
+            ),
+            (1146, "Table 'a.b' doesn't exist", None),
+        ] {
+            assert_eq!(
+                without_values(code, message).as_deref(),
+                expected,
+                "{message}"
+            );
         }
     }
 }

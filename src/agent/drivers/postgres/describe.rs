@@ -16,6 +16,14 @@ const DESCRIBE_SECS_MAX: u64 = 30;
 const WHICH: &str = "c.relkind IN ('r', 'p', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
      AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'";
 
+/// What is described: everything, or the only schema that sessions see.
+fn which(postgres: &Postgres) -> String {
+    match &postgres.endpoint.schema {
+        None => WHICH.to_owned(),
+        Some(schema) => format!("{WHICH} AND n.nspname = '{}'", schema.replace('\'', "''")),
+    }
+}
+
 /// Describes the database of `postgres`; the message says why not.
 pub(super) fn describe(postgres: &Postgres, cancel: &Cancel) -> Result<String, String> {
     let watch = PgDeadline::new(DESCRIBE_SECS_MAX, cancel);
@@ -30,13 +38,14 @@ fn read(postgres: &Postgres, watch: &PgDeadline) -> Result<String, PgStop> {
         watch,
     )?;
     let mut snapshot = SchemaDescription::default();
-    tables(&mut conn, &mut snapshot)?;
+    let which = which(postgres);
+    tables(&mut conn, &which, &mut snapshot)?;
     watch.look()?;
-    columns(&mut conn, &mut snapshot)?;
+    columns(&mut conn, &which, &mut snapshot)?;
     watch.look()?;
-    constraints(&mut conn, &mut snapshot)?;
-    indexes(&mut conn, &mut snapshot)?;
-    triggers(&mut conn, &mut snapshot)?;
+    constraints(&mut conn, &which, &mut snapshot)?;
+    indexes(&mut conn, &which, &mut snapshot)?;
+    triggers(&mut conn, &which, &mut snapshot)?;
     snapshot.finish().map_err(PgStop::Failed)
 }
 
@@ -56,12 +65,16 @@ fn list(row: &[Option<String>], n: usize) -> Vec<String> {
         .unwrap_or_default()
 }
 
-fn tables(conn: &mut PgConnection, snapshot: &mut SchemaDescription) -> Result<(), PgStop> {
+fn tables(
+    conn: &mut PgConnection,
+    which: &str,
+    snapshot: &mut SchemaDescription,
+) -> Result<(), PgStop> {
     let rows = conn.own(&format!(
         "SELECT n.nspname, c.relname, CASE WHEN c.reltuples >= 0 AND c.relpages > 0 THEN c.reltuples::bigint \
          ELSE coalesce(nullif(s.n_live_tup, 0), c.reltuples::bigint) END \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         LEFT JOIN pg_catalog.pg_stat_all_tables s ON s.relid = c.oid WHERE {WHICH} ORDER BY 1, 2 LIMIT {}",
+         LEFT JOIN pg_catalog.pg_stat_all_tables s ON s.relid = c.oid WHERE {which} ORDER BY 1, 2 LIMIT {}",
         crate::agent::drivers::snapshot::TABLES_MAX + 1
     ))?;
     for row in rows {
@@ -76,7 +89,11 @@ fn tables(conn: &mut PgConnection, snapshot: &mut SchemaDescription) -> Result<(
     Ok(())
 }
 
-fn columns(conn: &mut PgConnection, snapshot: &mut SchemaDescription) -> Result<(), PgStop> {
+fn columns(
+    conn: &mut PgConnection,
+    which: &str,
+    snapshot: &mut SchemaDescription,
+) -> Result<(), PgStop> {
     let rows = conn.own(&format!(
         "SELECT n.nspname, c.relname, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull::text, \
          pg_catalog.pg_get_expr(d.adbin, d.adrelid), coalesce(a.attnum = ANY (k.conkey), false)::text \
@@ -84,7 +101,7 @@ fn columns(conn: &mut PgConnection, snapshot: &mut SchemaDescription) -> Result<
          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
          LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum \
          LEFT JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p' \
-         WHERE {WHICH} ORDER BY 1, 2, a.attnum"
+         WHERE {which} ORDER BY 1, 2, a.attnum"
     ))?;
     for row in rows {
         if let Some(table) = snapshot.table(&text(&row, 0), &text(&row, 1)) {
@@ -100,7 +117,11 @@ fn columns(conn: &mut PgConnection, snapshot: &mut SchemaDescription) -> Result<
     Ok(())
 }
 
-fn constraints(conn: &mut PgConnection, snapshot: &mut SchemaDescription) -> Result<(), PgStop> {
+fn constraints(
+    conn: &mut PgConnection,
+    which: &str,
+    snapshot: &mut SchemaDescription,
+) -> Result<(), PgStop> {
     let names = |relation: &str, key: &str| {
         format!(
             "(SELECT pg_catalog.json_agg(a.attname ORDER BY u.n) FROM pg_catalog.unnest(k.{key}) WITH ORDINALITY u(num, n) \
@@ -114,7 +135,7 @@ fn constraints(conn: &mut PgConnection, snapshot: &mut SchemaDescription) -> Res
          {}, k.confdeltype::text \
          FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE k.contype IN ('p', 'f', 'u', 'c') AND {WHICH} ORDER BY 1, 2, 3",
+         WHERE k.contype IN ('p', 'f', 'u', 'c') AND {which} ORDER BY 1, 2, 3",
         names("conrelid", "conkey"),
         names("confrelid", "confkey")
     ))?;
@@ -149,7 +170,11 @@ fn constraints(conn: &mut PgConnection, snapshot: &mut SchemaDescription) -> Res
     Ok(())
 }
 
-fn indexes(conn: &mut PgConnection, snapshot: &mut SchemaDescription) -> Result<(), PgStop> {
+fn indexes(
+    conn: &mut PgConnection,
+    which: &str,
+    snapshot: &mut SchemaDescription,
+) -> Result<(), PgStop> {
     let rows = conn.own(&format!(
         "SELECT n.nspname, c.relname, i.relname, x.indisunique::text, m.amname, \
          (SELECT pg_catalog.json_agg(coalesce(a.attname, '(expression)') ORDER BY u.n) \
@@ -157,7 +182,7 @@ fn indexes(conn: &mut PgConnection, snapshot: &mut SchemaDescription) -> Result<
           LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.num AND u.num <> 0)::text \
          FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid \
          JOIN pg_catalog.pg_class c ON c.oid = x.indrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         JOIN pg_catalog.pg_am m ON m.oid = i.relam WHERE {WHICH} ORDER BY 1, 2, 3"
+         JOIN pg_catalog.pg_am m ON m.oid = i.relam WHERE {which} ORDER BY 1, 2, 3"
     ))?;
     for row in rows {
         if let Some(table) = snapshot.table(&text(&row, 0), &text(&row, 1)) {
@@ -172,14 +197,18 @@ fn indexes(conn: &mut PgConnection, snapshot: &mut SchemaDescription) -> Result<
     Ok(())
 }
 
-fn triggers(conn: &mut PgConnection, snapshot: &mut SchemaDescription) -> Result<(), PgStop> {
+fn triggers(
+    conn: &mut PgConnection,
+    which: &str,
+    snapshot: &mut SchemaDescription,
+) -> Result<(), PgStop> {
     let rows = conn.own(&format!(
         "SELECT n.nspname, c.relname, t.tgname, concat_ws(' OR ', CASE WHEN t.tgtype & 4 > 0 THEN 'INSERT' END, \
          CASE WHEN t.tgtype & 16 > 0 THEN 'UPDATE' END, CASE WHEN t.tgtype & 8 > 0 THEN 'DELETE' END, \
          CASE WHEN t.tgtype & 32 > 0 THEN 'TRUNCATE' END) \
          FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND {WHICH} ORDER BY 1, 2, 3"
+         WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND {which} ORDER BY 1, 2, 3"
     ))?;
     for row in rows {
         if let Some(table) = snapshot.table(&text(&row, 0), &text(&row, 1)) {

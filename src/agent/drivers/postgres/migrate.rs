@@ -3,7 +3,7 @@
 use super::statement::{command, invalid_indexes};
 use super::watch::{PgDeadline, PgStop};
 use super::wire::{Fault, PgConnection};
-use super::{ENDED, Postgres, rows_text};
+use super::{ENDED, LEAVE_NOTHING, Postgres, rows_text};
 use crate::agent::drivers::migrations::{Failure, MigrationRunner, Step, create_table};
 use crate::agent::drivers::{Cancel, Control, JobEffect};
 use crate::domain::migration::TABLE;
@@ -118,6 +118,7 @@ impl PgMigrations<'_> {
         conn.own(&step.record_sql(&table))?;
         conn.own("SET CONSTRAINTS ALL IMMEDIATE")?;
         let mark = self.driver.mark(conn)?;
+        conn.own(LEAVE_NOTHING)?;
         self.watch.look()?;
         if step.alone {
             control

@@ -37,6 +37,10 @@ const IDLE_MS_MAX: u64 = 60_000;
 /// How often the server looks whether the agent is still there while a statement runs.
 const CHECK_INTERVAL_MS: u64 = 5000;
 
+/// Takes back what a statement has done to its session and not to the database; all of it works in a transaction.
+const LEAVE_NOTHING: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DEALLOCATE ALL; UNLISTEN *; \
+     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
+
 /// A database on a PostgreSQL server.
 pub struct Postgres {
     endpoint: DatabaseEndpoint,
@@ -138,7 +142,7 @@ impl Postgres {
         control
             .started(Some(&session), true)
             .map_err(PgStop::Failed)?;
-        let mut results = Results::new(job.rows_max());
+        let mut results = Results::new(job.rows_max(), job.bytes_max());
         for (n, sql) in job.plan.iter().enumerate() {
             watch.look()?;
             match query(&mut conn, sql, &mut results).map_err(|stop| numbered(stop, n, job))? {
@@ -182,6 +186,8 @@ impl Postgres {
             }
         };
         let mark = self.mark(&mut conn)?;
+        // A pooler gives the session to somebody else after COMMIT.
+        conn.own(LEAVE_NOTHING)?;
         watch.look()?;
         control
             .committing(mark.as_deref(), rows)

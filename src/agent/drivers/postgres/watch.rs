@@ -84,7 +84,16 @@ impl PgDeadline {
 }
 
 /// The words of the database: the message with SQLSTATE, and apart from it the detail, which quotes values of rows.
-pub(super) fn described(refusal: PgRefusal) -> (String, Option<String>) {
+pub(super) fn described(mut refusal: PgRefusal) -> (String, Option<String>) {
+    // What cannot be read as its type is quoted: `invalid input syntax for type integer: "VALUE"`.
+    if refusal.code.starts_with("22")
+        && let Some(at) = refusal.message.find(": \"")
+    {
+        let quoted = refusal.message.split_off(at).split_off(2);
+        let detail = refusal.detail.take();
+        refusal.detail =
+            Some(detail.map_or(quoted.clone(), |detail| format!("{quoted}; {detail}")));
+    }
     let mut message = format!("{} (SQLSTATE {})", refusal.message, refusal.code);
     if let Some(position) = &refusal.position {
         message.push_str(&format!(" at character {position}"));

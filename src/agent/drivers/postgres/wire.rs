@@ -169,7 +169,9 @@ impl PgConnection {
             ("client_encoding", "UTF8"),
             ("application_name", "dbward"),
         ];
-        frontend::startup_message(parameters, &mut self.outbox)?;
+        let schema = endpoint.schema.as_deref();
+        let path = schema.map(|schema| ("search_path", schema));
+        frontend::startup_message(parameters.into_iter().chain(path), &mut self.outbox)?;
         self.flush()?;
         let password = || match &endpoint.password {
             Some(password) => Ok(password.0.as_slice()),

@@ -1,7 +1,7 @@
 //! The SQLite driver on real files: exact values, the wall around reads, all or nothing for writes, and the limits.
 
 use super::*;
-use crate::agent::drivers::{StopReason, Unrecorded};
+use crate::agent::drivers::{ROWS_BYTES_MAX, StopReason, Unrecorded};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -60,6 +60,7 @@ fn job(operation: Operation, plan: &[&str]) -> DriverJob {
         plan: plan.iter().map(|s| (*s).to_owned()).collect(),
         timeout_secs: 30,
         max_rows: None,
+        max_result_bytes: ROWS_BYTES_MAX,
         max_affected_rows: None,
     }
 }

@@ -1,0 +1,244 @@
+//! How the agent logs in to PostgreSQL: passwords by SCRAM, TLS with every degree of care, and through PgBouncer.
+
+use super::super::served::Served;
+use super::super::{failure, job};
+use super::cluster::{Cluster, command, free_port};
+use crate::support::eventually;
+use dbward::agent::config::{AgentConfig, DatabaseEndpoint, DriverConfig, Password, Tls};
+use dbward::agent::drivers::{JobEffect, RunOutcome};
+use dbward::domain::id::Operation;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Child;
+
+const SECRET: &str = "p w'\"%$é";
+
+fn with_logins() -> Option<Cluster> {
+    let cluster = Cluster::start("")?;
+    let place = cluster.place(cluster.endpoint());
+    for user in ["secured", "plain"] {
+        let quoted = SECRET.replace('\'', "''");
+        place.done(&[&format!(
+            "CREATE ROLE {user} LOGIN SUPERUSER PASSWORD '{quoted}'"
+        )]);
+    }
+    Some(cluster)
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn passwords_are_proved_by_scram_and_never_shown() {
+    let Some(cluster) = with_logins() else { return };
+    let check = |endpoint: DatabaseEndpoint| {
+        let place = cluster.place(endpoint);
+        place.wall.check(&place.driver)
+    };
+    check(cluster.login("plain", SECRET, Tls::Off)).unwrap();
+    let why = check(cluster.login("plain", "wrong secret", Tls::Off)).unwrap_err();
+    assert!(why.contains("28P01") && !why.contains("secret"), "{why}");
+    let mut none = cluster.login("plain", "", Tls::Off);
+    none.password = None;
+    let why = check(none).unwrap_err();
+    assert!(why.contains("asks for a password"), "{why}");
+    // From a file, of any bytes but the newline at its end.
+    let file = cluster.folder().join("password");
+    std::fs::write(&file, format!("{SECRET}\r\n")).unwrap();
+    let text = format!(
+        "[server]\nurl = \"http://127.0.0.1:1\"\ntoken = \"t\"\n[agent]\nstate_dir = \"a\"\n[[databases]]\nname = \"shop\"\n\
+         environment = \"development\"\ndriver = \"postgresql\"\nhost = \"localhost\"\nport = {}\ndatabase = \"postgres\"\n\
+         user = \"plain\"\npassword_file = \"password\"\n",
+        cluster.port
+    );
+    let config = AgentConfig::parse(&text, cluster.folder(), &|_| None).unwrap();
+    let DriverConfig::Postgres(endpoint) = &config.databases[0].driver else {
+        panic!("no server");
+    };
+    assert_eq!(
+        endpoint.password,
+        Some(Password(SECRET.as_bytes().to_vec()))
+    );
+    check(endpoint.clone()).unwrap();
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn tls_is_as_careful_as_configured() {
+    let Some(cluster) = with_logins() else { return };
+    let check = |endpoint: DatabaseEndpoint| {
+        let place = cluster.place(endpoint);
+        place.wall.check(&place.driver)
+    };
+    let verified = cluster.login("secured", SECRET, Tls::VerifyFull);
+    check(verified.clone()).unwrap();
+    let place = cluster.place(verified.clone());
+    assert_eq!(
+        place.value("SELECT ssl AS s FROM pg_stat_ssl WHERE pid = pg_backend_pid()"),
+        "true"
+    );
+    // The name that the certificate is for.
+    let other = DatabaseEndpoint {
+        host: "127.0.0.1".to_owned(),
+        ..verified.clone()
+    };
+    let why = check(other).unwrap_err();
+    assert!(
+        why.starts_with("no TLS connection to the database"),
+        "{why}"
+    );
+    // An authority that is trusted.
+    let stranger = DatabaseEndpoint {
+        ca_file: None,
+        ..verified.clone()
+    };
+    let why = check(stranger).unwrap_err();
+    assert!(
+        why.starts_with("no TLS connection to the database"),
+        "{why}"
+    );
+    let anybody = DatabaseEndpoint {
+        host: "127.0.0.1".to_owned(),
+        tls: Tls::Require,
+        ca_file: None,
+        ..verified.clone()
+    };
+    check(anybody).unwrap();
+    let why = check(DatabaseEndpoint {
+        tls: Tls::Off,
+        ..verified
+    })
+    .unwrap_err();
+    assert!(
+        why.contains("28000") && why.contains("no encryption"),
+        "{why}"
+    );
+}
+
+/// The pooler is killed when the test goes.
+struct Pooler(Child);
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// PgBouncer in front of `cluster`, in transaction mode with one session for everybody.
+fn pooled(cluster: &Cluster) -> Option<(Pooler, DatabaseEndpoint)> {
+    let Some(program) = std::env::var_os("DBWARD_TEST_PGBOUNCER").map(PathBuf::from) else {
+        println!("skipped: DBWARD_TEST_PGBOUNCER does not name the program");
+        return None;
+    };
+    let port = free_port();
+    let ini = format!(
+        "[databases]\n* = host=127.0.0.1 port={} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
+         unix_socket_dir =\nauth_type = any\npool_mode = transaction\nmax_client_conn = 50\ndefault_pool_size = 1\n\
+         ignore_startup_parameters = extra_float_digits\n",
+        cluster.port
+    );
+    let path = cluster.folder().join("pgbouncer.ini");
+    std::fs::write(&path, ini).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let child = command(cluster.folder(), &program)
+        .arg(&path)
+        .spawn()
+        .unwrap();
+    let endpoint = DatabaseEndpoint {
+        port,
+        ..cluster.endpoint()
+    };
+    let place = cluster.place(endpoint.clone());
+    eventually("the pooler is up", || {
+        place.wall.check(&place.driver).is_ok()
+    });
+    Some((Pooler(child), endpoint))
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn nothing_of_a_job_stays_in_a_session_of_pgbouncer() {
+    let Some(cluster) = Cluster::start("") else {
+        return;
+    };
+    let Some((_pooler, endpoint)) = pooled(&cluster) else {
+        return;
+    };
+    let place = cluster.place(endpoint);
+    place.done(&["CREATE TABLE t (id INTEGER)"]);
+    for plan in [
+        &["SET search_path = nowhere", "SET statement_timeout = 1"][..],
+        &["CREATE TEMPORARY TABLE only_mine (id INTEGER)"],
+        &["PREPARE mine AS SELECT 1"],
+        &["SELECT pg_advisory_lock(7)"],
+        &["LISTEN anything"],
+        &["SET ROLE pg_monitor"],
+        &["DECLARE held CURSOR WITH HOLD FOR SELECT 1"],
+    ] {
+        let outcome = place.write(plan);
+        assert!(
+            matches!(outcome, RunOutcome::Changed { .. }),
+            "{plan:?}: {outcome:?}"
+        );
+    }
+    let left = place.value(
+        "SELECT (SELECT count(*) FROM pg_prepared_statements) || ' ' || (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory') \
+         || ' ' || current_setting('search_path') || ' ' || current_setting('role') || ' ' || (SELECT count(*) FROM pg_cursors WHERE name <> '') \
+         || ' ' || (SELECT count(*) FROM pg_listening_channels()) \
+         || ' ' || (SELECT count(*) FROM pg_class WHERE relname = 'only_mine') AS v",
+    );
+    assert_eq!(left, "\"0 0 \\\"$user\\\", public none 0 0 0\"");
+    assert_eq!(place.done(&["INSERT INTO t VALUES (1), (2)"]), 2);
+    assert_eq!(place.count("t"), 2);
+    let (_, effect) = failure(place.write(&["INSERT INTO t VALUES (3)", "SELECT 1 / 0"]));
+    assert_eq!(effect, JobEffect::RolledBack);
+    assert_eq!(place.count("t"), 2);
+    let many = job(
+        Operation::ExecuteSelect,
+        &["SELECT generate_series(1, 100000)"],
+    );
+    assert!(matches!(
+        place.run(&many),
+        RunOutcome::Rows {
+            truncated: true,
+            ..
+        }
+    ));
+    assert_eq!(place.count("t"), 2);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn an_agent_killed_inside_a_commit_learns_how_it_ended() {
+    let Some(cluster) = Cluster::start("synchronous_commit = on") else {
+        return;
+    };
+    let admin = cluster.place(cluster.endpoint());
+    let mut served = Served::start(cluster.place(cluster.endpoint()), 60);
+    served
+        .place
+        .done(&["CREATE TABLE t (id BIGINT PRIMARY KEY)"]);
+    let standby = |names: &str| {
+        let set = format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'");
+        assert!(matches!(admin.write(&[&set]), RunOutcome::Changed { .. }));
+        admin.done(&["SELECT pg_reload_conf()"]);
+    };
+    // From here on a commit waits for somebody who is not there.
+    standby("nobody");
+    let request = served.submit("INSERT INTO t VALUES (1)", "");
+    let hangs = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT'";
+    eventually("the commit hangs", || admin.value(hangs) != "0");
+    served.kill_agent();
+    served.start_agent();
+    std::thread::park_timeout(std::time::Duration::from_millis(300));
+    let set = "ALTER SYSTEM RESET synchronous_standby_names";
+    admin.write(&[set]);
+    admin.write(&["SELECT pg_reload_conf()"]);
+    let reported = served.result(&request).is(200);
+    assert_eq!(
+        (&reported.json["success"], &reported.json["rows_affected"]),
+        (&true.into(), &1.into()),
+        "{}",
+        reported.raw()
+    );
+    assert_eq!(served.place.count("t"), 1);
+}
