@@ -75,6 +75,22 @@ fn sqlite_counts_rows_of_triggers_against_the_bound() {
 }
 
 #[test]
+fn sqlite_takes_no_name_for_a_string() {
+    let place = sqlite();
+    place.done(&["CREATE TABLE t (id INTEGER)"]);
+    place.done(&["INSERT INTO t VALUES (1), (2)"]);
+    // There is no such column; as a string it would be true of every row.
+    let delete = job(
+        Operation::ExecuteDml,
+        &["DELETE FROM t WHERE \"tenant\" = 'tenant'"],
+    );
+    let (message, effect) = failure(place.run(&delete));
+    assert!(message.contains("tenant"), "{message}");
+    assert_eq!(effect, JobEffect::RolledBack);
+    assert_eq!(place.count("t"), 2);
+}
+
+#[test]
 fn sqlite_is_described_and_explains() {
     claims::tables_are_described_and_statements_explained(&sqlite());
 }
