@@ -519,16 +519,6 @@ END;
 CREATE TRIGGER outbox_counted_delete AFTER DELETE ON outbox
 BEGIN UPDATE outbox_counts SET n = n - 1 WHERE channel = OLD.channel AND status = OLD.status; END;
 
-CREATE TRIGGER outbox_insert BEFORE INSERT ON outbox
-WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
-  OR NEW.event_type IS NOT (SELECT event_type FROM audit_events WHERE seq = NEW.audit_seq)
-  OR (SELECT id FROM requests WHERE seq = NEW.request_seq)
-     IS NOT (SELECT request_id FROM audit_events WHERE seq = NEW.audit_seq)
-  OR NEW.status IS NOT 'pending'
-  OR EXISTS (SELECT 1 FROM outbox WHERE delivery_id = NEW.delivery_id)
-  OR (NEW.seq IS NOT NULL AND EXISTS (SELECT 1 FROM outbox WHERE seq = NEW.seq))
-BEGIN SELECT RAISE(ABORT, 'notification without its audit event'); END;
-
 CREATE TRIGGER outbox_kept BEFORE DELETE ON outbox WHEN OLD.status IN ('pending', 'in_progress')
 BEGIN SELECT RAISE(ABORT, 'a notification is kept until it has ended'); END;
 
@@ -769,3 +759,15 @@ BEGIN SELECT RAISE(ABORT, 'dialect without its audit event'); END;
 
 CREATE TRIGGER stated_dialects_kept BEFORE DELETE ON stated_dialects
 BEGIN SELECT RAISE(ABORT, 'stated dialects are kept'); END;
+
+CREATE TRIGGER outbox_insert BEFORE INSERT ON outbox
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
+  OR NOT EXISTS (SELECT 1 FROM audit_events WHERE seq = NEW.audit_seq AND (event_type = NEW.event_type
+                 OR (NEW.event_type IN ('request.reminded', 'request.escalated')
+                     AND event_type IN ('request.created', 'step.approved'))))
+  OR (SELECT id FROM requests WHERE seq = NEW.request_seq)
+     IS NOT (SELECT request_id FROM audit_events WHERE seq = NEW.audit_seq)
+  OR NEW.status IS NOT 'pending'
+  OR EXISTS (SELECT 1 FROM outbox WHERE delivery_id = NEW.delivery_id)
+  OR (NEW.seq IS NOT NULL AND EXISTS (SELECT 1 FROM outbox WHERE seq = NEW.seq))
+BEGIN SELECT RAISE(ABORT, 'notification without its audit event'); END;

@@ -78,7 +78,11 @@ fn result_policy(raw: &RawResultPolicy, policies: &Policies, notes: &mut Notes) 
 }
 
 /// A selector that names something there is.
-fn selector(text: &str, policies: &Policies, open_groups: bool) -> Result<Selector, String> {
+pub(super) fn selector(
+    text: &str,
+    policies: &Policies,
+    open_groups: bool,
+) -> Result<Selector, String> {
     let selector = Selector::parse(text).ok_or_else(|| {
         format!(
             "`{}` is not a selector: write requester, role:<name>, group:<name> or user:<id>",

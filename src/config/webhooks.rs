@@ -2,11 +2,13 @@
 //! what.
 
 use super::check::{once, one_of, scope, secret};
+use super::policies::selector;
 use super::raw::{RawConfig, RawNotificationPolicy, RawWebhook};
 use super::{Cidr, Endpoint, NetworkReach, Secret};
+use crate::domain::id::Selector;
 use crate::domain::policy::Policies;
 use crate::domain::policy::notification::{
-    EVENTS, EventFilter, LICENCE_EVENTS, NotificationPolicy,
+    EVENTS, EventFilter, LICENCE_EVENTS, NotificationPolicy, REMINDERS,
 };
 use crate::error::Shown;
 use crate::settings::{Notes, Spanned, Texts};
@@ -277,7 +279,35 @@ fn policy(
         scope: scope(&raw.scope, policies, notes),
         webhooks,
         events: events(&raw.events, notes),
+        remind_after_secs: raw.remind_after_secs.as_ref().map(|secs| secs.value),
+        escalate_after_secs: raw.escalate_after_secs.as_ref().map(|secs| secs.value),
+        escalate_to: escalate_to(raw, policies, notes),
     }
+}
+
+fn escalate_to(
+    raw: &RawNotificationPolicy,
+    policies: &Policies,
+    notes: &mut Notes,
+) -> Vec<Selector> {
+    let mut selectors = Vec::new();
+    for spanned in &raw.escalate_to.value {
+        match selector(&spanned.value, policies, notes.open_groups) {
+            Ok(Selector::Requester) => notes.problem(
+                &spanned.at,
+                "the requester knows; name a role, a group or a user",
+            ),
+            Ok(selector) => selectors.push(selector),
+            Err(message) => notes.problem(&spanned.at, message),
+        }
+    }
+    if !selectors.is_empty() && raw.escalate_after_secs.is_none() {
+        notes.problem(
+            &raw.escalate_to.at,
+            "this has no effect without `escalate_after_secs`",
+        );
+    }
+    selectors
 }
 
 fn events(spanned: &Texts, notes: &mut Notes) -> EventFilter {
@@ -304,7 +334,7 @@ fn event(name: &str) -> Option<&'static str> {
     if name == EventFilter::EVERY {
         return Some(EventFilter::EVERY);
     }
-    EVENTS.into_iter().find(|event| {
+    EVENTS.into_iter().chain(REMINDERS).find(|event| {
         let short = event.split_once('.').map_or(*event, |(_, short)| short);
         name == *event || name == event.replace('.', "_") || (name == short && name.contains('_'))
     })

@@ -78,7 +78,7 @@ impl Dispatcher {
             self.idle += 1;
             let lane = self.lanes.entry(report.channel.clone()).or_default();
             let [roll] = random::<1>();
-            let is_back = lane.take(&report, app.clock.now(), roll);
+            let is_back = lane.take(&report, roll);
             let (channel, limit) = (report.channel, HURRIED_MAX);
             let done = match (report.unwritten, is_back) {
                 (true, _) => app.store.return_deliveries(Some(channel)),

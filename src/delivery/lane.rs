@@ -23,7 +23,7 @@ pub(super) struct Lane {
 
 impl Lane {
     /// Takes in how a batch went. Whether the receiver is back after it was away.
-    pub(super) fn take(&mut self, report: &LaneReport, now: Timestamp, roll: u8) -> bool {
+    pub(super) fn take(&mut self, report: &LaneReport, roll: u8) -> bool {
         self.busy = false;
         let mut is_back = false;
         if report.delivered {
@@ -32,7 +32,11 @@ impl Lane {
         }
         if let Some(failure) = &report.failure {
             self.failures = self.failures.saturating_add(1);
-            self.paused_until = Some(now.plus_ms(failure.pause_ms(self.failures, roll)));
+            self.paused_until = Some(
+                report
+                    .ended_at
+                    .plus_ms(failure.pause_ms(self.failures, roll)),
+            );
             if failure.kind == FailureKind::Unreachable {
                 (self.is_proven, self.was_away, is_back) = (false, true, false);
             }
@@ -52,9 +56,12 @@ mod tests {
     use super::*;
     use crate::domain::delivery::FailedAttempt;
 
+    const NOW: Timestamp = Timestamp(1_000_000);
+
     fn report(kind: Option<FailureKind>, delivered: bool) -> LaneReport {
         LaneReport {
             channel: "ops".to_owned(),
+            ended_at: NOW,
             failure: kind.map(|kind| FailedAttempt::new(kind, "x")),
             delivered,
             slow: false,
@@ -64,31 +71,31 @@ mod tests {
 
     #[test]
     fn a_lane_pauses_longer_with_each_failure_and_recovers_at_once() {
-        let (mut lane, now) = (Lane::default(), Timestamp(1_000_000));
+        let mut lane = Lane::default();
         let away = report(Some(FailureKind::Unreachable), false);
         for pause in [4_000, 24_000, 96_000, 480_000, 480_000] {
             lane.busy = true;
-            assert!(!lane.take(&away, now, 0));
-            assert_eq!(lane.ready_at(now), Timestamp(now.0 + pause));
+            assert!(!lane.take(&away, 0));
+            assert_eq!(lane.ready_at(NOW), Timestamp(NOW.0 + pause));
             assert!(!lane.is_proven && !lane.busy);
         }
-        assert!(lane.take(&report(None, true), now, 0));
+        assert!(lane.take(&report(None, true), 0));
         assert!(lane.is_proven);
-        assert!(!lane.take(&report(None, true), now, 0));
-        lane.take(&away, now, 0);
-        assert_eq!(lane.ready_at(now), Timestamp(now.0 + 4_000));
+        assert!(!lane.take(&report(None, true), 0));
+        lane.take(&away, 0);
+        assert_eq!(lane.ready_at(NOW), Timestamp(NOW.0 + 4_000));
     }
 
     #[test]
     fn one_that_rejects_is_not_away() {
-        let (mut lane, now) = (Lane::default(), Timestamp(0));
-        lane.take(&report(None, true), now, 0);
+        let mut lane = Lane::default();
+        lane.take(&report(None, true), 0);
         let rejects = report(Some(FailureKind::Rejected), false);
         for _ in 0..5 {
-            lane.take(&rejects, now, 0);
+            lane.take(&rejects, 0);
         }
         assert!(lane.is_proven);
-        assert_eq!(lane.ready_at(now), Timestamp(24_000));
-        assert!(!lane.take(&report(None, true), now, 0));
+        assert_eq!(lane.ready_at(NOW), Timestamp(NOW.0 + 24_000));
+        assert!(!lane.take(&report(None, true), 0));
     }
 }

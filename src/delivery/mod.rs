@@ -12,10 +12,11 @@ mod messages;
 mod webhook;
 
 use crate::actions::App;
+use crate::clock::Timestamp;
 use crate::config::NetworkReach;
 use crate::crypto::random;
 use crate::domain::delivery::FailedAttempt;
-use crate::domain::policy::notification::EMAIL;
+use crate::domain::policy::notification::{EMAIL, REMINDERS};
 use crate::error::Error;
 use crate::outbound::Http;
 use crate::store::{DeliveryEnd, DueDelivery};
@@ -62,6 +63,8 @@ struct Batch {
 /// How a batch went.
 struct LaneReport {
     channel: String,
+    /// When its last attempt ended, before that was written: a pause runs from here.
+    ended_at: Timestamp,
     /// The failure that ended it, unless it was of one notification only.
     failure: Option<FailedAttempt>,
     delivered: bool,
@@ -174,6 +177,7 @@ fn work(shared: &Shared, incoming: &Mutex<Receiver<Batch>>) {
 fn serve(shared: &Shared, batch: Batch) -> LaneReport {
     let mut report = LaneReport {
         channel: batch.channel,
+        ended_at: shared.app.clock.now(),
         failure: None,
         delivered: false,
         slow: false,
@@ -191,6 +195,7 @@ fn serve(shared: &Shared, batch: Batch) -> LaneReport {
                 "the server could not write the message",
             ))
         });
+        report.ended_at = shared.app.clock.now();
         let stopped = shared.is_stopping() && !matches!(attempt, Attempt::Delivered);
         let end = match stopped {
             // The stop cut it off, which says nothing about the receiver.
@@ -216,6 +221,9 @@ fn serve(shared: &Shared, batch: Batch) -> LaneReport {
 }
 
 fn attempt(shared: &Shared, row: &DueDelivery) -> Attempt {
+    if REMINDERS.contains(&row.event_type.as_str()) && !messages::is_timely(row) {
+        return Attempt::Cancelled("the step does not wait any more");
+    }
     let active = shared.app.active();
     if row.channel == EMAIL {
         return email::attempt(shared, &active.outlets, row);

@@ -9,7 +9,7 @@ use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, SmtpTransport, Transport};
 use std::fmt;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 /// Longest wait for each answer of the server.
@@ -78,12 +78,23 @@ fn resolved(email: &Email, reach: &NetworkReach) -> Result<IpAddr, String> {
         .map_err(|_| "the name of the mail server leads to no address".to_owned())?
         .map(|address| address.ip())
         .collect();
-    match found.iter().find(|ip| reach.covers(**ip)) {
-        Some(ip) => Ok(*ip),
-        None => Err(format!(
+    let allowed: Vec<IpAddr> = found
+        .iter()
+        .copied()
+        .filter(|ip| reach.covers(*ip))
+        .collect();
+    let answers = |ip: &&IpAddr| {
+        let place = SocketAddr::new(**ip, email.port);
+        TcpStream::connect_timeout(&place, ANSWER_TIMEOUT).is_ok()
+    };
+    match allowed.as_slice() {
+        [] => Err(format!(
             "{} may not be called; a private network needs `allow_networks`",
             found.first().map(ToString::to_string).unwrap_or_default()
         )),
+        [only] => Ok(*only),
+        // A mail is never tried at two: the first may have accepted it.
+        several => Ok(*several.iter().find(answers).unwrap_or(&several[0])),
     }
 }
 

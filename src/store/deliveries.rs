@@ -31,6 +31,8 @@ pub struct DueDelivery {
     pub payload_json: String,
     /// The risk of its request.
     pub risk_level: Option<String>,
+    /// The step of its request that waits for approval, from 1; none where none does.
+    pub waiting_step: Option<u32>,
 }
 
 /// How an attempt ended.
@@ -172,7 +174,7 @@ fn claim(
     connection
         .prepare_cached(
             "SELECT o.seq, o.delivery_id, o.channel, o.recipient, o.event_type, o.attempts, o.payload_json, \
-             r.risk_level FROM outbox o LEFT JOIN requests r ON r.seq = o.request_seq \
+             r.risk_level, CASE WHEN r.status = 'pending' THEN r.current_step + 1 END FROM outbox o LEFT JOIN requests r ON r.seq = o.request_seq \
              WHERE o.channel = ?1 AND o.status = 'in_progress' ORDER BY o.seq",
         )
         .and_then(|mut s| {
@@ -186,6 +188,7 @@ fn claim(
                     attempts: r.get(5)?,
                     payload_json: r.get(6)?,
                     risk_level: r.get(7)?,
+                    waiting_step: r.get(8)?,
                 })
             })?
             .collect()

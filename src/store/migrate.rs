@@ -65,6 +65,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0014_stated_dialects",
         include_str!("../../sql/migrations/0014_stated_dialects.sql"),
     ),
+    (
+        "0015_reminders",
+        include_str!("../../sql/migrations/0015_reminders.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

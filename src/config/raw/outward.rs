@@ -3,6 +3,8 @@
 use super::{CHANNELS_MAX, NAMES_MAX, RawScope, WEBHOOKS_MAX};
 use crate::settings::{Number, RawSecret, Spanned, Text, Texts, section};
 
+/// Longest time until a reminder, in seconds.
+const REMIND_SECS_MAX: u64 = 30 * 24 * 3600;
 /// Highest port.
 const PORT_MAX: u64 = 65_535;
 
@@ -37,6 +39,12 @@ section! {
         webhooks: Texts, within 0..=WEBHOOKS_MAX, shown "[]";
         /// Events as above, [] for all.
         events: Texts, within 0..=NAMES_MAX, shown "[]";
+        /// Seconds after which those who are asked for an approval are reminded, and after which the people of
+        /// escalate_to (role:NAME, group:NAME, user:ID) are notified, a minute to 30 days each. Webhooks receive
+        /// request.reminded and request.escalated. No default: nobody is.
+        remind_after_secs: Number, within 60..=REMIND_SECS_MAX, shown "14400";
+        escalate_after_secs: Number, within 60..=REMIND_SECS_MAX, shown "28800";
+        escalate_to: Texts, within 0..=NAMES_MAX, shown "[]";
     }
 }
 

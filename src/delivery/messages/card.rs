@@ -79,6 +79,8 @@ fn title(facts: &NotificationFacts) -> String {
         "execution.completed" => "Executed",
         "execution.failed" => "Execution failed",
         "execution.lost" => "Execution lost: its outcome is unknown",
+        "request.reminded" => "Still waiting for approval",
+        "request.escalated" => "Waiting too long for approval",
         "webhook.tested" => "Test message",
         other => other,
     };

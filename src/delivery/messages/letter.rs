@@ -3,6 +3,7 @@
 use super::NotificationFacts;
 use super::card::Card;
 use super::clip::{clip, plain, short};
+use crate::domain::policy::notification::ESCALATED;
 use std::fmt::Write as _;
 
 /// A line of a mail's subject, and a value; longer ones are cut.
@@ -46,9 +47,12 @@ pub(in crate::delivery) fn letter(facts: &NotificationFacts, person: &str) -> Le
             escaped(url)
         );
     }
-    let why = match facts.text("requester") == Some(person) {
-        true => "You receive this because the request is yours.",
-        false => "You receive this because you may approve the request.",
+    let why = match facts.text("event") {
+        _ if facts.text("requester") == Some(person) => {
+            "You receive this because the request is yours."
+        }
+        Some(ESCALATED) => "You receive this because the request is overdue.",
+        _ => "You receive this because you may approve the request.",
     };
     let _ = writeln!(text, "\n{why}");
     let _ = writeln!(html, "<p>{why}</p>");

@@ -10,6 +10,7 @@ mod slack;
 mod teams;
 
 use crate::config::WebhookFormat;
+use crate::store::DueDelivery;
 pub(super) use letter::letter;
 use serde_json::{Map, Value};
 
@@ -55,6 +56,13 @@ impl NotificationFacts {
     fn is_set(&self, name: &str) -> bool {
         self.fields.get(name) == Some(&Value::Bool(true))
     }
+}
+
+/// Whether the step that a reminder is about still waits.
+pub(super) fn is_timely(row: &DueDelivery) -> bool {
+    let facts = NotificationFacts::read(&row.payload_json, None, None);
+    let step = facts.and_then(|facts| facts.number("step_number"));
+    step.is_some() && step == row.waiting_step.map(u64::from)
 }
 
 /// The body of a call of a webhook.

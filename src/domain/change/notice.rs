@@ -25,6 +25,8 @@ pub struct Notice<'c> {
     pub requester: &'c str,
     /// Selectors of the step that waits for approval since this change.
     pub asked: &'c [Selector],
+    /// The number of that step, from 1.
+    waiting_step: u32,
     operation: Operation,
     status: Status,
     /// The statement as audit events show it, where the request is new.
@@ -48,9 +50,10 @@ impl RequestChange {
                 vote,
                 total_steps,
                 approvers,
-                ..
+                current_step,
             } => Notice {
                 asked: approvers,
+                waiting_step: current_step + 1,
                 ..self
                     .of(request)
                     .voted(vote)
@@ -105,6 +108,7 @@ impl RequestChange {
             request_id: &request.id,
             requester: &request.requester,
             asked: &[],
+            waiting_step: 0,
             operation: request.operation,
             status: self.moved().map_or(request.status, |(_, to)| to),
             detail: None,
@@ -120,6 +124,7 @@ fn created(new: &NewRequest) -> Notice<'_> {
         request_id: &new.id,
         requester: &new.requester,
         asked: &new.approvers,
+        waiting_step: 1,
         operation: new.operation,
         status: new.step.to(),
         detail: new.text.redacted.as_deref(),
@@ -178,6 +183,13 @@ impl Notice<'_> {
             }
             _ => notice,
         }
+    }
+
+    /// The same facts as a reminder of the step that waits.
+    pub fn reminder(&self, event: &str, actor: &str, delivery_id: &str, at: Timestamp) -> Value {
+        let mut facts = self.payload(event, actor, delivery_id, at);
+        facts["step_number"] = self.waiting_step.into();
+        facts
     }
 
     /// The facts as one flat object. The eight that 0.1.6 sends are always there, null where unknown; so are

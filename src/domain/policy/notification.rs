@@ -33,6 +33,12 @@ pub const LICENCE_EVENTS: [&str; 2] = ["license_grace_warning", "license_downgra
 /// Times a delivery is tried before it is given up, as existing clients show it.
 pub const ATTEMPTS_MAX: u32 = 10;
 
+/// Reminders of a step that waits for approval, and of one that waits too long. No audit event accounts for them: they
+/// are planned where the wait begins.
+pub const REMINDED: &str = "request.reminded";
+pub const ESCALATED: &str = "request.escalated";
+pub const REMINDERS: [&str; 2] = [REMINDED, ESCALATED];
+
 /// The channel of mail; no webhook has such an id.
 pub const EMAIL: &str = "@email";
 
@@ -95,6 +101,11 @@ impl EventFilter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotificationPolicy {
     pub scope: Scope,
+    /// When those who are asked are reminded, in seconds after a step began to wait.
+    pub remind_after_secs: Option<u64>,
+    /// When others are notified, in the same way, and who they are.
+    pub escalate_after_secs: Option<u64>,
+    pub escalate_to: Vec<Selector>,
     /// Ids of the webhooks that fire there; none keeps those that other policies name silent.
     pub webhooks: BTreeSet<String>,
     /// The events they receive.
@@ -203,6 +214,27 @@ impl Routes {
         if OUTCOMES.contains(&event) && !own {
             return vec![requester];
         }
+        self.people_of(requester, asked)
+    }
+
+    /// The reminders of a step that waits on a target: event, seconds after which it is sent, and who is asked by mail,
+    /// where `asked` are the approvers of the step.
+    pub fn reminders<'a>(
+        &'a self,
+        target: &Target,
+        asked: &'a [Selector],
+    ) -> Vec<(&'static str, u64, &'a [Selector])> {
+        let Some(policy) = resolve(&self.policies, target).filter(|_| !asked.is_empty()) else {
+            return Vec::new();
+        };
+        let remind = policy.remind_after_secs.map(|secs| (REMINDED, secs, asked));
+        let escalate = policy
+            .escalate_after_secs
+            .map(|secs| (ESCALATED, secs, policy.escalate_to.as_slice()));
+        remind.into_iter().chain(escalate).collect()
+    }
+
+    fn people_of<'a>(&'a self, requester: &str, asked: &[Selector]) -> Vec<&'a str> {
         self.people
             .iter()
             .filter(|person| person.id != requester && asked.iter().any(|s| person.is(s)))
@@ -268,7 +300,29 @@ mod tests {
             },
             webhooks: webhooks.split_whitespace().map(str::to_owned).collect(),
             events: filter(events),
+            remind_after_secs: None,
+            escalate_after_secs: None,
+            escalate_to: Vec::new(),
         }
+    }
+
+    #[test]
+    fn the_most_specific_policy_plans_the_reminders_of_what_waits() {
+        let lead = [Selector::User("lead".to_owned())];
+        let asked = [Selector::Role("dba".to_owned())];
+        let mut everywhere = policy("*", "*", "ops", "");
+        everywhere.remind_after_secs = Some(600);
+        let mut production = policy("*", "production", "ops", "");
+        production.escalate_after_secs = Some(3_600);
+        production.escalate_to = lead.to_vec();
+        let routes = routes(&[everywhere, production]);
+        let on = |environment: &str, asked| {
+            let target = Target::new("app", environment).unwrap();
+            routes.reminders(&target, asked)
+        };
+        assert_eq!(on("staging", &asked), [(REMINDED, 600, &asked[..])]);
+        assert_eq!(on("production", &asked), [(ESCALATED, 3_600, &lead[..])]);
+        assert_eq!(on("staging", &[]), []);
     }
 
     /// Webhooks `ops` (everything), `chat` (created only) and `free` (break-glass only) under these policies.

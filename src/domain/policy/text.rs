@@ -85,6 +85,13 @@ kept! {
     NotificationPolicy => NotificationText [pair scope] {
         webhooks: BTreeSet<String>,
         events: EventFilter,
+        // Younger than the first texts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remind_after_secs: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        escalate_after_secs: Option<u64>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        escalate_to: Vec<Selector>,
     }
 }
 
@@ -342,6 +349,9 @@ mod tests {
             scope: Scope::any(),
             webhooks: ["ops".to_owned()].into(),
             events: EventFilter::new(["request.created".to_owned()]),
+            remind_after_secs: Some(60),
+            escalate_after_secs: None,
+            escalate_to: vec![Selector::User("lead".to_owned())],
         }];
         p.groups
             .insert("dba \"team\"".to_owned(), ["approver".to_owned()].into());

@@ -168,11 +168,17 @@ fn notification_policies() -> Vec<NotificationPolicy> {
             scope: scope("app", "production"),
             webhooks: names(["ops", "chat"]).into_iter().collect(),
             events: EventFilter::new(names(["request.created", "execution.failed"])),
+            remind_after_secs: None,
+            escalate_after_secs: None,
+            escalate_to: Vec::new(),
         },
         NotificationPolicy {
             scope: Scope::any(),
             webhooks: BTreeSet::new(),
             events: EventFilter::new(Vec::new()),
+            remind_after_secs: None,
+            escalate_after_secs: None,
+            escalate_to: Vec::new(),
         },
     ]
 }

@@ -199,6 +199,9 @@ fn notification_json(p: &NotificationPolicy) -> Value {
         "environment": p.scope.environment,
         "webhooks": p.webhooks,
         "events": p.events.names(),
+        "remind_after_secs": p.remind_after_secs,
+        "escalate_after_secs": p.escalate_after_secs,
+        "escalate_to": p.escalate_to.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 

@@ -2,6 +2,7 @@
 //! delivery; nothing here waits for anybody.
 
 use super::Context;
+use crate::clock::Timestamp;
 use crate::crypto::uuid;
 use crate::domain::change::{Notice, RequestChange};
 use crate::domain::policy::notification::{EMAIL, Routes};
@@ -22,35 +23,63 @@ pub(super) fn announced(
         return Ok(());
     };
     let actor = cx.actor.id.as_str();
+    let row = |channel, recipient| OutboxRow {
+        event,
+        channel,
+        recipient,
+        due_at: cx.now,
+    };
     for webhook in routes.select(event, notice.target) {
-        insert(cx, event, &notice, webhook, None)?;
+        insert(cx, &notice, &row(webhook, None))?;
     }
     for person in routes.mailed(event, notice.requester, actor, notice.asked) {
-        insert(cx, event, &notice, EMAIL, Some(person))?;
+        insert(cx, &notice, &row(EMAIL, Some(person)))?;
+    }
+    for (event, after_secs, asked) in routes.reminders(notice.target, notice.asked) {
+        let row = |channel, recipient| OutboxRow {
+            event,
+            channel,
+            recipient,
+            due_at: cx.now.plus_secs(after_secs),
+        };
+        for webhook in routes.select(event, notice.target) {
+            insert(cx, &notice, &row(webhook, None))?;
+        }
+        for person in routes.mailed(event, notice.requester, actor, asked) {
+            insert(cx, &notice, &row(EMAIL, Some(person)))?;
+        }
     }
     Ok(())
 }
 
-fn insert(
-    cx: &Context,
+/// What differs between the rows of one change.
+struct OutboxRow<'r> {
     event: &'static str,
-    notice: &Notice<'_>,
-    channel: &str,
-    recipient: Option<&str>,
-) -> Result<(), Error> {
+    channel: &'r str,
+    recipient: Option<&'r str>,
+    due_at: Timestamp,
+}
+
+fn insert(cx: &Context, notice: &Notice<'_>, row: &OutboxRow<'_>) -> Result<(), Error> {
     let delivery_id = format!("wd-{}", uuid());
-    let payload = notice.payload(event, &cx.actor.id, &delivery_id, cx.now);
+    let write = match row.due_at > cx.now {
+        true => Notice::reminder,
+        false => Notice::payload,
+    };
+    let payload = write(notice, row.event, &cx.actor.id, &delivery_id, cx.now);
     cx.one(
         "INSERT INTO outbox (delivery_id, channel, recipient, event_type, request_seq, audit_seq, payload_json, status, \
-         next_attempt_ms, created_at_ms, updated_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'pending', ?8, ?8, ?8)",
+         next_attempt_ms, pending_since_ms, created_at_ms, updated_at_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'pending', ?8, ?8, ?9, ?9)",
         params![
             delivery_id,
-            channel,
-            recipient,
-            event,
+            row.channel,
+            row.recipient,
+            row.event,
             notice.request_seq,
             cx.audit_seq,
             payload.to_string(),
+            row.due_at.0,
             cx.now.0
         ],
     )

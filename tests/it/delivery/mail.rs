@@ -2,7 +2,7 @@
 //! went.
 
 use super::{UPDATE, deliveries};
-use crate::support::{DELIVERS, Letter, PostOffice, SHOP, Server, eventually};
+use crate::support::{DELIVERS, Letter, PostOffice, SHOP, Server, Sink, eventually};
 use serde_json::{Value, json};
 
 /// People with addresses; `approver-two` has none.
@@ -202,4 +202,84 @@ fn nobody_who_is_suspended_gets_mail() {
         "the person is suspended"
     );
     assert!(post.letters().is_empty());
+}
+
+#[test]
+fn who_is_asked_is_reminded_and_others_are_notified_while_the_step_waits() {
+    let post = PostOffice::start();
+    let sink = Sink::start();
+    let policy = "[[notification_policies]]\nwebhooks = [\"ops\"]\nevents = [\"request_reminded\", \"request.escalated\"]\n\
+        remind_after_secs = 3600\nescalate_after_secs = 7200\nescalate_to = [\"user:lead\"]\n\
+        [[users]]\nid = \"lead\"\nemail = \"lead@example.com\"\n";
+    let s = Server::with(&format!(
+        "{SHOP}{PEOPLE}{DELIVERS}{}{policy}{}",
+        post.section(),
+        sink.webhook("ops", "")
+    ));
+    let waiting = s.requester().submit("production", UPDATE);
+    let decided = s.requester().submit("production", UPDATE);
+    s.approver().reject(&decided).is(200);
+    // Both asked, one outcome.
+    eventually("the first", || post.letters().len() == 3);
+    s.turn_only(3_500);
+    s.turn_only(101);
+    eventually("the reminder", || {
+        post.letters().len() == 4 && sink.count() == 1
+    });
+    s.turn_only(3_700);
+    eventually("the escalation", || {
+        post.letters().len() == 5 && sink.count() == 2
+    });
+    assert_eq!(
+        sent(&post)[3..],
+        [
+            "approver@example.com: [dbward] Still waiting for approval: shop/production",
+            "lead@example.com: [dbward] Waiting too long for approval: shop/production",
+        ]
+    );
+    assert!(post.letters()[4].text.contains("the request is overdue"));
+    for (received, event) in sink
+        .received()
+        .iter()
+        .zip(["request.reminded", "request.escalated"])
+    {
+        assert_eq!(received.header("x-dbward-event"), Some(event));
+        assert_eq!(received.text("event"), event);
+        assert_eq!(received.text("request_id"), waiting.id);
+    }
+    eventually("the rest", || deliveries(&s, "status=cancelled").len() == 4);
+    let of_decided = deliveries(&s, &format!("status=cancelled&request_id={}", decided.id));
+    assert!(
+        of_decided
+            .iter()
+            .all(|d| d["last_error"] == "the step does not wait any more")
+    );
+}
+
+/// `DBWARD_TEST_SMTP` is `PORT FOLDER`: a server on this machine with STARTTLS, whose certificate is `cert.pem` in the
+/// folder, and which keeps its mails below `mail/new`.
+#[test]
+#[ignore = "needs a mail server; .ci/long starts one"]
+fn a_real_mail_server_receives_mail_by_starttls() {
+    let place = std::env::var("DBWARD_TEST_SMTP").unwrap();
+    let (port, folder) = place.split_once(' ').unwrap();
+    let email = format!(
+        "[email]\nserver = \"localhost\"\nport = {port}\nfrom = \"dbward <dbward@example.com>\"\nca_file = \"{folder}/cert.pem\"\n"
+    );
+    let s = Server::with(&format!("{SHOP}{PEOPLE}{DELIVERS}{email}"));
+    let request = s.requester().submit("production", UPDATE);
+    s.approver().approve(&request).is(200);
+    eventually("both", || deliveries(&s, "status=delivered").len() == 2);
+    let mails: Vec<String> = std::fs::read_dir(format!("{folder}/mail/new"))
+        .unwrap()
+        .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect();
+    assert_eq!(mails.len(), 2);
+    let thread = format!("References: <request-{}@example.com>", request.id);
+    assert!(mails.iter().all(|mail| mail.contains(&thread)));
+    assert!(
+        mails
+            .iter()
+            .any(|mail| mail.contains("Subject: [dbward] Approved: shop/production"))
+    );
 }
