@@ -4,15 +4,20 @@
 //! lists must agree on where every word, quoted name, number, literal, parenthesis, comma, semicolon and comment starts
 //! and ends.
 
-use super::token::{LexError, Lexed, StatementTokens, TokenKind};
+use super::token::{LexError, Lexed, StatementTokens, Tok, TokenKind};
 use crate::domain::dialect::Dialect;
-use sqlparser::ast::Statement;
+use sqlparser::ast::{Expr, Statement};
 use sqlparser::dialect::{MySqlDialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace};
 
-/// The parser's tokens of one statement, white space included.
-pub(super) type Tokens = Vec<TokenWithSpan>;
+/// The parser's tokens of one statement.
+#[derive(Default)]
+pub(super) struct Tokens {
+    list: Vec<TokenWithSpan>,
+    /// Where the parser cuts a name or a number in its own way: it is not asked about such a statement.
+    differs: Option<(u64, u64)>,
+}
 
 fn parser_dialect(dialect: Dialect) -> &'static dyn sqlparser::dialect::Dialect {
     match dialect {
@@ -22,11 +27,15 @@ fn parser_dialect(dialect: Dialect) -> &'static dyn sqlparser::dialect::Dialect 
     }
 }
 
-/// The parser's tokens, one list for each of `lexed.pieces()`.
+/// The parser's tokens, one list for each of `stmts`, the statements of `lexed`.
 ///
 /// # Errors
 /// Where the parser cannot cut the text, or cuts it differently.
-pub(super) fn tokens(lexed: &Lexed<'_>, dialect: Dialect) -> Result<Vec<Tokens>, LexError> {
+pub(super) fn tokens(
+    lexed: &Lexed<'_>,
+    stmts: &[StatementTokens<'_>],
+    dialect: Dialect,
+) -> Result<Vec<Tokens>, LexError> {
     let all = Tokenizer::new(parser_dialect(dialect), lexed.src)
         .tokenize_with_location()
         .map_err(|e| LexError {
@@ -34,41 +43,46 @@ pub(super) fn tokens(lexed: &Lexed<'_>, dialect: Dialect) -> Result<Vec<Tokens>,
             column: e.location.column,
             what: "a character or literal that the parser does not know",
         })?;
-    compare(lexed, &all)?;
-    let mut stmts = Vec::new();
-    let mut stmt = Vec::new();
-    let mut filled = false;
+    let differences = compare(lexed, &all)?;
+    let last = |stmt: &StatementTokens<'_>| stmt.toks.last().map_or((1, 1), |t| t.after);
+    let mut lists: Vec<Tokens> = stmts.iter().map(|_| Tokens::default()).collect();
+    let mut at = 0;
     for token in all {
-        match token.token {
-            Token::SemiColon => {
-                let done = std::mem::take(&mut stmt);
-                if filled {
-                    stmts.push(done);
-                }
-                filled = false;
-            }
-            Token::Whitespace(_) => stmt.push(token),
-            _ => {
-                filled = true;
-                stmt.push(token);
-            }
+        let start = (token.span.start.line, token.span.start.column);
+        while stmts.get(at).is_some_and(|stmt| start >= last(stmt)) {
+            at += 1;
+        }
+        let first = stmts.get(at).and_then(|stmt| stmt.toks.first());
+        let inside = first.is_some_and(|t| start >= (t.line, t.column));
+        if let Some(tokens) = lists.get_mut(at)
+            && inside
+            && !matches!(token.token, Token::Whitespace(_))
+        {
+            tokens.list.push(token);
         }
     }
-    if filled {
-        stmts.push(stmt);
+    for place in differences {
+        let found = stmts.iter().position(|stmt| place < last(stmt));
+        if let Some(tokens) = found.and_then(|at| lists.get_mut(at)) {
+            tokens.differs.get_or_insert(place);
+        }
     }
-    Ok(stmts)
+    Ok(lists)
 }
 
-/// Whether both lists have the same words, literals and marks from and to the same places, and the same comments.
-/// Only operators are left out, which the parser joins in its own way.
-fn compare(lexed: &Lexed<'_>, theirs: &[TokenWithSpan]) -> Result<(), LexError> {
+/// Holds both lists against each other: the same words, literals and marks from and to the same places, and the same
+/// comments. Only operators are left out, which the parser joins in its own way. Returns where a run of names, numbers
+/// and parameters without a gap is cut in another way inside: nothing else can hide there.
+fn compare(lexed: &Lexed<'_>, theirs: &[TokenWithSpan]) -> Result<Vec<(u64, u64)>, LexError> {
     let mut ours = lexed
         .toks
         .iter()
         .filter(|t| !matches!(t.kind, TokenKind::Op | TokenKind::Dot));
     let mut comments = lexed.comments.iter();
-    for token in theirs {
+    let mut differences = Vec::new();
+    let mut at = 0;
+    while let Some(token) = theirs.get(at) {
+        at += 1;
         let (start, end) = (token.span.start, token.span.end);
         let start = (start.line, start.column);
         let agrees = match &token.token {
@@ -79,12 +93,23 @@ fn compare(lexed: &Lexed<'_>, theirs: &[TokenWithSpan]) -> Result<(), LexError> 
             Token::CopyData { .. } => false,
             other => match kind_of(other) {
                 None => true,
-                Some(kind) => ours.next().is_some_and(|own| {
-                    // `0x1F` is a number to us, and a string to the parser.
-                    let same =
-                        own.kind == kind || (own.kind, kind) == (TokenKind::Number, TokenKind::Str);
-                    same && (own.line, own.column) == start && own.after == (end.line, end.column)
-                }),
+                Some(kind) => {
+                    let own = ours.next();
+                    let same = own.is_some_and(|own| {
+                        // `0x1F` is a number to us, and a string to the parser.
+                        let same = own.kind == kind
+                            || (own.kind, kind) == (TokenKind::Number, TokenKind::Str);
+                        same && (own.line, own.column) == start
+                            && own.after == (end.line, end.column)
+                    });
+                    let plain = own.filter(|own| !same && is_plain(own.kind) && is_plain(kind));
+                    if let Some(own) = plain {
+                        at = meet(own, &mut ours, theirs, at - 1)
+                            .ok_or_else(|| two_readings(start.0, start.1))?;
+                        differences.push((own.line, own.column));
+                    }
+                    same || plain.is_some()
+                }
             },
         };
         if !agrees {
@@ -97,8 +122,46 @@ fn compare(lexed: &Lexed<'_>, theirs: &[TokenWithSpan]) -> Result<(), LexError> 
         .or(comments.next().copied());
     match left {
         Some((line, column)) => Err(two_readings(line, column)),
-        None => Ok(()),
+        None => Ok(differences),
     }
+}
+
+fn is_plain(kind: TokenKind) -> bool {
+    matches!(kind, TokenKind::Word | TokenKind::Number | TokenKind::Param)
+}
+
+/// Goes on in both lists, from `own` and from `theirs[at]`, to where a token of both ends; the parser's token after it.
+/// None where a literal, a mark or a gap comes first.
+fn meet<'t>(
+    own: &'t Tok,
+    ours: &mut impl Iterator<Item = &'t Tok>,
+    theirs: &[TokenWithSpan],
+    mut at: usize,
+) -> Option<usize> {
+    let place = |l: Location| (l.line, l.column);
+    let mut our_end = own.after;
+    let mut their_end = place(theirs.get(at)?.span.end);
+    at += 1;
+    while our_end != their_end {
+        if our_end < their_end {
+            let next = ours.next()?;
+            let glued = (next.line, next.column) == our_end;
+            if !is_plain(next.kind) || !glued {
+                return None;
+            }
+            our_end = next.after;
+        } else {
+            let next = theirs.get(at)?;
+            at += 1;
+            let plain = kind_of(&next.token).is_none_or(is_plain)
+                && !matches!(next.token, Token::Whitespace(_) | Token::CopyData { .. });
+            if !plain || place(next.span.start) != their_end {
+                return None;
+            }
+            their_end = place(next.span.end);
+        }
+    }
+    Some(at)
 }
 
 fn two_readings(line: u64, column: u64) -> LexError {
@@ -147,9 +210,12 @@ pub(super) fn parse(
         line: t.line,
         column: t.column,
     });
-    let tokens: Tokens = tokens
+    if let Some((line, column)) = tokens.differs {
+        return Err(ParseFailure::at(stmt, line, column));
+    }
+    let tokens = tokens
+        .list
         .into_iter()
-        .filter(|t| !matches!(t.token, Token::Whitespace(_)))
         .map(|t| logical(t, dialect))
         .skip_while(|t| (t.span.start.line, t.span.start.column) < (from.line, from.column))
         .collect();
@@ -164,16 +230,32 @@ pub(super) fn parse(
                 Err(ParseFailure::at(stmt, place.line, place.column))
             }
         }
-        Err(ParserError::RecursionLimitExceeded) => Err(ParseFailure::at_end(
-            stmt,
-            "the statement is too deeply nested",
-        )),
+        Err(ParserError::RecursionLimitExceeded) => Err(ParseFailure::at_end(stmt, TOO_DEEP)),
         Err(error) => match place_in(&error.to_string()) {
             Some((line, column)) => Err(ParseFailure::at(stmt, line, column)),
             // Only the end of the text has no place.
             None => Err(ParseFailure::at_end(stmt, ENDS_EARLY)),
         },
     }
+}
+
+/// Parses the condition that stands from token `from` to before `to`, all of it.
+pub(super) fn condition(
+    stmt: &StatementTokens<'_>,
+    from: usize,
+    to: usize,
+    dialect: Dialect,
+) -> Option<Expr> {
+    let start = stmt.toks.get(from)?.start;
+    let end = stmt.toks.get(to.checked_sub(1)?)?.end;
+    let dialect_of = parser_dialect(dialect);
+    let tokens = Tokenizer::new(dialect_of, stmt.src.get(start..end)?)
+        .tokenize_with_location()
+        .ok()?;
+    let tokens = tokens.into_iter().map(|t| logical(t, dialect)).collect();
+    let mut parser = Parser::new(dialect_of).with_tokens_with_locations(tokens);
+    let condition = parser.parse_expr().ok()?;
+    (parser.peek_token().token == Token::EOF).then_some(condition)
 }
 
 /// In MySQL `||` is OR and `&&` is AND, with their precedence; the parser knows neither.
@@ -185,6 +267,8 @@ fn logical(token: TokenWithSpan, dialect: Dialect) -> TokenWithSpan {
     };
     TokenWithSpan::new(Token::make_keyword(word), token.span)
 }
+
+pub(super) const TOO_DEEP: &str = "the statement is too deeply nested";
 
 const ENDS_EARLY: &str = "the statement ends too early";
 

@@ -24,6 +24,8 @@ pub(super) struct Judged {
     pub unknown_functions: BTreeSet<String>,
     /// DDL of a shape that harms nothing, if there are no findings.
     pub safe_ddl: bool,
+    /// Read by its words alone, because the parser does not know it.
+    pub by_words: bool,
 }
 
 impl Judged {
@@ -35,6 +37,7 @@ impl Judged {
             findings: Vec::new(),
             unknown_functions: BTreeSet::new(),
             safe_ddl: false,
+            by_words: false,
         }
     }
 }
@@ -55,7 +58,11 @@ pub(super) fn judge(
     };
     by_words::inside_string(&mut judged, stmt, dialect, number);
     escalate(&mut judged, stmt, dialect, hint_sets);
+    if judged.verdict.kind == "unknown" {
+        judged.verdict.kind = leading_keywords::label(stmt);
+    }
     for finding in &mut judged.findings {
+        finding.fit(dialect);
         finding.offset = stmt.offset_at(finding.line, finding.column);
     }
     judged
@@ -181,7 +188,20 @@ fn explained(
         verdict.kind,
         "select" | "insert" | "update" | "delete" | "merge" | "create_table"
     );
-    if !runs && plannable && judged.parse_failure.is_none() {
+    let plannable = plannable && !runs && judged.parse_failure.is_none();
+    if plannable
+        && dialect == Dialect::MySql
+        && verdict.class == StatementClass::Dml
+        && verdict.kind != "select"
+    {
+        // The server refuses it with error 1792, and nobody should wait for that.
+        let reason = "explains a write, which MariaDB does not do in the read-only transaction of a read; the change \
+                      itself is explained for its reviewers";
+        *verdict = SqlVerdict::refused("explain", Category::Unknown, reason);
+        judged.safe_ddl = false;
+        return judged;
+    }
+    if plannable {
         verdict.class = StatementClass::Select;
         verdict.category = Category::ReadOnly;
         verdict.reason = "explains without running".to_owned();
@@ -237,6 +257,7 @@ fn parsed(
         findings: walk.findings,
         unknown_functions: walk.unknown_functions,
         safe_ddl: safe_ddl(&statement, dialect) && !walk.unknown,
+        by_words: false,
     }
 }
 

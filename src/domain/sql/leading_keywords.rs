@@ -4,6 +4,7 @@
 //! recognised by its first words; so are SET, SHOW and PRAGMA, and the prefix of EXPLAIN, whose spellings differ.
 
 use super::analysis::{Category, SqlVerdict, StatementClass};
+use super::compound;
 use super::functions::DESCRIBING_PRAGMAS;
 use super::token::{StatementTokens, TokenKind};
 use crate::domain::dialect::Dialect;
@@ -24,6 +25,13 @@ pub(super) enum Leading {
 /// The verdict of the first words of `piece`.
 pub(super) fn judge(stmt: &StatementTokens<'_>, dialect: Dialect) -> Leading {
     use Category::{CodeExecution, PrivilegeDdl, SecurityBoundary, TxControl};
+    if dialect == Dialect::MySql && writes_file(stmt) {
+        return refuse(
+            "select",
+            SecurityBoundary,
+            "INTO OUTFILE writes a file on the database host",
+        );
+    }
     if stmt.kind(0) != Some(TokenKind::Word) {
         return Leading::Parse;
     }
@@ -71,7 +79,7 @@ pub(super) fn judge(stmt: &StatementTokens<'_>, dialect: Dialect) -> Leading {
             "shows",
             true,
         ),
-        "create" => create(stmt),
+        "create" => create(stmt, dialect),
         "alter" => alter(stmt),
         "drop" => drop(stmt),
         "explain" | "describe" | "desc" => explain(stmt, dialect),
@@ -104,21 +112,116 @@ fn runs_program(stmt: &StatementTokens<'_>, i: usize) -> bool {
     stmt.is(i, "program") && stmt.is_any(i - 1, &["to", "from"])
 }
 
+fn writes_file(stmt: &StatementTokens<'_>) -> bool {
+    (1..stmt.toks.len()).any(|i| stmt.is_any(i, &["outfile", "dumpfile"]) && stmt.is(i - 1, "into"))
+}
+
+/// What a statement is called that has no verdict of its own, by its first words; `unknown` if they are not known either.
+pub(super) fn label(stmt: &StatementTokens<'_>) -> &'static str {
+    const LABELS: &[(&str, &str)] = &[
+        ("analyze", "analyze"),
+        ("cache", "cache_index"),
+        ("change", "change_replication"),
+        ("checkpoint", "checkpoint"),
+        ("close", "cursor"),
+        ("cluster", "cluster"),
+        ("comment", "comment"),
+        ("deallocate", "deallocate"),
+        ("declare", "cursor"),
+        ("discard", "discard"),
+        ("execute", "execute"),
+        ("fetch", "cursor"),
+        ("flush", "flush"),
+        ("handler", "handler"),
+        ("import", "import"),
+        ("kill", "kill"),
+        ("move", "cursor"),
+        ("optimize", "optimize"),
+        ("purge", "purge"),
+        ("reindex", "reindex"),
+        ("refresh", "refresh"),
+        ("rename", "rename_table"),
+        ("reset", "reset"),
+        ("restart", "restart"),
+        ("shutdown", "shutdown"),
+        ("signal", "signal"),
+        ("vacuum", "vacuum"),
+    ];
+    const CREATED: &[(&str, &str)] = &[
+        ("collation", "create_collation"),
+        ("conversion", "create_conversion"),
+        ("domain", "create_domain"),
+        ("event", "create_event"),
+        ("extension", "create_extension"),
+        ("language", "create_language"),
+        ("operator", "create_operator"),
+        ("policy", "create_policy"),
+        ("publication", "create_publication"),
+        ("rule", "create_rule"),
+        ("server", "create_server"),
+        ("statistics", "create_statistics"),
+        ("subscription", "create_subscription"),
+        ("tablespace", "create_tablespace"),
+        ("trigger", "create_trigger"),
+    ];
+    let find = |list: &[(&str, &'static str)], word: &str| {
+        list.iter()
+            .find(|(w, _)| w.eq_ignore_ascii_case(word))
+            .map(|(_, label)| *label)
+    };
+    let label = match stmt.kind(0) {
+        Some(TokenKind::Word) if stmt.is(0, "create") => {
+            object(stmt).and_then(|o| find(CREATED, o))
+        }
+        Some(TokenKind::Word) if stmt.is(0, "alter") => Some("alter"),
+        Some(TokenKind::Word) => find(LABELS, stmt.text(0)),
+        _ => None,
+    };
+    label.unwrap_or("unknown")
+}
+
 /// Only pragmas that describe are let through: some others act while they are compiled, even under EXPLAIN.
 fn pragma(stmt: &StatementTokens<'_>) -> Leading {
     /// Pragmas that show a value when they are given none.
     const VALUES: &[&str] = &[
         "application_id",
+        "auto_vacuum",
+        "automatic_index",
+        "busy_timeout",
+        "cache_size",
+        "cache_spill",
+        "cell_size_check",
+        "checkpoint_fullfsync",
         "data_version",
+        "defer_foreign_keys",
         "encoding",
         "foreign_keys",
         "freelist_count",
+        "fullfsync",
         "journal_mode",
+        "journal_size_limit",
+        "legacy_alter_table",
+        "legacy_file_format",
+        "locking_mode",
+        "max_page_count",
+        "mmap_size",
         "page_count",
         "page_size",
+        "query_only",
+        "read_uncommitted",
+        "recursive_triggers",
+        "reverse_unordered_selects",
         "schema_version",
+        "secure_delete",
+        "synchronous",
+        "temp_store",
+        "threads",
+        "trusted_schema",
         "user_version",
+        "wal_autocheckpoint",
     ];
+    /// Pragmas that read the file and report what is wrong with it.
+    const CHECKS: &[&str] = &["foreign_key_check", "integrity_check", "quick_check"];
     let at = if stmt.kind(2) == Some(TokenKind::Dot) {
         3
     } else {
@@ -138,8 +241,9 @@ fn pragma(stmt: &StatementTokens<'_>) -> Leading {
         && plain(1)
         && rest.kind(2) == Some(TokenKind::Close);
     let assigned = rest.toks.len() == 2 && rest.text(0) == "=" && plain(1);
-    let describes =
-        DESCRIBING_PRAGMAS.binary_search(&name.as_str()).is_ok() && (bare || in_parens || assigned);
+    let listed =
+        DESCRIBING_PRAGMAS.binary_search(&name.as_str()).is_ok() || CHECKS.contains(&name.as_str());
+    let describes = listed && (bare || in_parens || assigned);
     if describes || (bare && VALUES.contains(&name.as_str())) {
         return settled(
             "pragma",
@@ -156,12 +260,12 @@ fn pragma(stmt: &StatementTokens<'_>) -> Leading {
     )
 }
 
-/// The first word of `piece` that is one of `objects`, looked for after modifiers such as OR REPLACE or DEFINER.
-fn object<'w>(stmt: &StatementTokens<'_>, objects: &[&'w str]) -> Option<&'w str> {
+/// The kind of object that a CREATE, ALTER or DROP is about, looked for after modifiers such as OR REPLACE or DEFINER.
+pub(super) fn object(stmt: &StatementTokens<'_>) -> Option<&'static str> {
     /// Longest run of modifiers: `CREATE OR REPLACE ALGORITHM = MERGE DEFINER = a@b SQL SECURITY INVOKER VIEW`.
     const TOKENS_MAX: usize = 24;
     (1..stmt.toks.len().min(TOKENS_MAX))
-        .find_map(|i| objects.iter().copied().find(|o| stmt.is(i, o)))
+        .find_map(|i| OBJECTS.iter().copied().find(|o| stmt.is(i, o)))
 }
 
 /// Words that end the search for the kind of object.
@@ -202,10 +306,10 @@ const OBJECTS: &[&str] = &[
     "view",
 ];
 
-fn create(stmt: &StatementTokens<'_>) -> Leading {
+fn create(stmt: &StatementTokens<'_>, dialect: Dialect) -> Leading {
     use Category::{CodeExecution, PrivilegeDdl};
     // An aggregate in MySQL is `CREATE AGGREGATE FUNCTION`; both are code.
-    match object(stmt, OBJECTS) {
+    match object(stmt) {
         Some("schema") => refuse("create_schema", PrivilegeDdl, "creates a schema"),
         Some("database") => refuse("create_database", PrivilegeDdl, "creates a database"),
         Some("type") => refuse("create_type", PrivilegeDdl, "creates a type"),
@@ -214,6 +318,10 @@ fn create(stmt: &StatementTokens<'_>) -> Leading {
             refuse("create_function", CodeExecution, "creates code")
         }
         Some("procedure" | "routine") => refuse("create_procedure", CodeExecution, "creates code"),
+        Some("trigger") => Leading::Settled(compound::judge(stmt, "create_trigger", dialect)),
+        Some("event") if dialect == Dialect::MySql => {
+            Leading::Settled(compound::judge(stmt, "create_event", dialect))
+        }
         Some("sequence") => Leading::Refused(SqlVerdict::refused(
             "create_sequence",
             Category::BreakGlassDdl,
@@ -225,7 +333,7 @@ fn create(stmt: &StatementTokens<'_>) -> Leading {
 
 fn alter(stmt: &StatementTokens<'_>) -> Leading {
     use Category::{CodeExecution, PrivilegeDdl, SecurityBoundary};
-    match object(stmt, OBJECTS) {
+    match object(stmt) {
         Some("index") => refuse("alter_index", PrivilegeDdl, "alters an index"),
         Some("view") => refuse("alter_view", PrivilegeDdl, "alters a view"),
         Some("schema" | "database") => refuse("alter_schema", PrivilegeDdl, "alters a schema"),
@@ -249,7 +357,7 @@ fn alter(stmt: &StatementTokens<'_>) -> Leading {
 
 /// Every DROP is refused; four of them may pass with break-glass, if the parser reads them to the end.
 fn drop(stmt: &StatementTokens<'_>) -> Leading {
-    let (kind, category) = match object(stmt, OBJECTS) {
+    let (kind, category) = match object(stmt) {
         Some("table") => ("drop_table", Category::BreakGlassDdl),
         Some("view") => ("drop_view", Category::BreakGlassDdl),
         Some("index") => ("drop_index", Category::BreakGlassDdl),

@@ -28,6 +28,7 @@ pub(super) fn lex(src: &str, dialect: Dialect) -> Lexed<'_> {
         column: 1,
         out: Lexed {
             src,
+            dialect,
             toks: Vec::with_capacity(src.len() / 4 + 4),
             comments: Vec::new(),
             lex_error: None,

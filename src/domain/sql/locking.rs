@@ -24,7 +24,10 @@ pub(super) fn new_column(column: &ColumnDef, dialect: Dialect) -> Vec<ReviewRule
         ColumnOption::Generated { .. } | ColumnOption::Identity(_) => true,
         _ => false,
     };
-    if is_serial(&column.data_type, dialect) || options().any(rewrites) {
+    if is_serial(&column.data_type, dialect)
+        || options().any(rewrites)
+        || may_be_domain(&column.data_type, dialect)
+    {
         rules.push(ReviewRule::TableRewrite);
     }
     let reads = |option: &ColumnOption| {
@@ -49,6 +52,75 @@ pub(super) fn is_serial(data_type: &DataType, dialect: Dialect) -> bool {
             data_type.to_string().to_ascii_lowercase().as_str(),
             "serial" | "bigserial" | "smallserial" | "serial2" | "serial4" | "serial8"
         )
+}
+
+/// Whether the type is none of PostgreSQL's own: if it is a domain with a constraint, every row is written anew.
+fn may_be_domain(data_type: &DataType, dialect: Dialect) -> bool {
+    /// Types of the server and of the extensions that most have, none of them a domain.
+    const OWN: &[&str] = &[
+        "aclitem",
+        "bigserial",
+        "box",
+        "bpchar",
+        "cidr",
+        "circle",
+        "citext",
+        "cube",
+        "daterange",
+        "datemultirange",
+        "geography",
+        "geometry",
+        "hstore",
+        "inet",
+        "int4multirange",
+        "int4range",
+        "int8multirange",
+        "int8range",
+        "jsonpath",
+        "line",
+        "lseg",
+        "ltree",
+        "macaddr",
+        "macaddr8",
+        "money",
+        "name",
+        "nummultirange",
+        "numrange",
+        "oid",
+        "path",
+        "pg_lsn",
+        "pg_snapshot",
+        "point",
+        "polygon",
+        "regclass",
+        "regproc",
+        "regrole",
+        "regtype",
+        "serial",
+        "serial2",
+        "serial4",
+        "serial8",
+        "smallserial",
+        "tid",
+        "tsmultirange",
+        "tsquery",
+        "tsrange",
+        "tstzmultirange",
+        "tstzrange",
+        "tsvector",
+        "txid_snapshot",
+        "varbit",
+        "vector",
+        "xid",
+        "xid8",
+        "xml",
+    ];
+    let DataType::Custom(name, _) = data_type else {
+        return false;
+    };
+    let name = name.to_string().to_ascii_lowercase();
+    let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
+    dialect == Dialect::Postgres && !OWN.contains(&name)
 }
 
 /// Whether every row gets the same: a literal, or a function that PostgreSQL computes once for the statement.

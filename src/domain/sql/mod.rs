@@ -19,6 +19,7 @@ mod any;
 mod by_words;
 mod catalogue;
 mod characters;
+mod compound;
 mod condition;
 mod cross_check;
 mod definitions;
@@ -29,6 +30,7 @@ mod lex;
 mod limits;
 mod locking;
 mod merge;
+mod names_by_words;
 mod redact;
 mod review;
 mod script;
@@ -86,12 +88,11 @@ pub fn analyze(text: &str, dialect: Dialect) -> Result<Analysis, InputError> {
     let hidden = characters::review(&lexed, &stmts);
     let tokens = match lexed.lex_error.or_else(|| dangling_minus(&stmts, dialect)) {
         Some(lex_error) => Err(lex_error),
-        None => cross_check::tokens(&lexed, dialect),
+        None => cross_check::tokens(&lexed, &stmts, dialect),
     };
     let tokens = match tokens {
-        Ok(tokens) if tokens.len() == stmts.len() => tokens,
-        Ok(_) => return Ok(with(uncut(text, dialect, &stmts, None), hidden)),
-        Err(lex_error) => return Ok(with(uncut(text, dialect, &stmts, Some(lex_error)), hidden)),
+        Ok(tokens) => tokens,
+        Err(lex_error) => return Ok(with(uncut(text, dialect, &stmts, lex_error), hidden)),
     };
     let judged: Vec<Judged> = stmts
         .iter()
@@ -128,7 +129,7 @@ fn uncut(
     text: &str,
     dialect: Dialect,
     stmts: &[StatementTokens<'_>],
-    lex_error: Option<LexError>,
+    lex_error: LexError,
 ) -> Analysis {
     let refused = stmts.iter().find_map(|stmt| {
         let verdict = match leading_keywords::judge(stmt, dialect) {
@@ -143,12 +144,11 @@ fn uncut(
         })
     });
     let class = refused.unwrap_or_else(|| {
-        let parse_failure = lex_error.map(cross_check::ParseFailure::from);
+        let failure = cross_check::ParseFailure::from(lex_error);
         Class::Unparsable {
-            line: parse_failure.as_ref().map_or(1, |u| u.line),
-            column: parse_failure.as_ref().map_or(1, |u| u.column),
-            message: parse_failure
-                .map_or_else(|| "cannot find the statements".to_owned(), |u| u.message),
+            line: failure.line,
+            column: failure.column,
+            message: failure.message,
         }
     });
     let redacted = parse_failed(text);
@@ -214,7 +214,7 @@ fn assemble(
 
 fn facts(stmt: &StatementTokens<'_>, judged: Judged, dialect: Dialect) -> StatementFacts {
     let (line, column) = place(stmt);
-    let foreseen = judge::is_foreseen(stmt, &judged.verdict, dialect);
+    let foreseen = !judged.by_words && judge::is_foreseen(stmt, &judged.verdict, dialect);
     StatementFacts {
         kind: judged.verdict.kind,
         category: judged.verdict.category,
@@ -261,10 +261,9 @@ fn class_of(
             column,
         }
     };
-    let refused = (0..judged.len()).find(|&at| {
-        judged[at].verdict.class == StatementClass::Rejected
-            && !ends_trigger(&stmts[..=at], &judged[..at])
-    });
+    let refused = judged
+        .iter()
+        .position(|j| j.verdict.class == StatementClass::Rejected);
     if let Some(at) = refused {
         return rejected(at, &judged[at].verdict.reason);
     }
@@ -295,20 +294,6 @@ fn class_of(
         }
         _ => Class::Select,
     }
-}
-
-/// Whether the last of `pieces` is the END of a trigger's body, which the semicolons in it have cut off. The whole is
-/// unreadable then, and waits for a human.
-fn ends_trigger(stmts: &[StatementTokens<'_>], before: &[Judged]) -> bool {
-    let end = stmts
-        .last()
-        .is_some_and(|p| p.toks.len() == 1 && p.is(0, "end"));
-    let opens = |(stmt, judged): (&StatementTokens<'_>, &Judged)| {
-        judged.parse_failure.is_some()
-            && stmt.is(0, "create")
-            && (1..stmt.toks.len().min(8)).any(|i| stmt.is_any(i, &["trigger", "event"]))
-    };
-    end && stmts.iter().zip(before).any(opens)
 }
 
 /// One finding for a batch that changes both structure and data, at the statement that makes it so.

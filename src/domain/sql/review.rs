@@ -335,6 +335,23 @@ impl Finding {
             fix,
         }
     }
+
+    /// Says what is different about the rule in `dialect`.
+    pub(super) fn fit(&mut self, dialect: Dialect) {
+        match (self.rule, dialect) {
+            (ReviewRule::NotNullWithoutDefault, Dialect::MySql) => {
+                self.why = "rows that are there get a zero or an empty text that nobody chose";
+            }
+            (ReviewRule::LongLock, Dialect::MySql) => {
+                self.fix = "change the table with gh-ost or pt-online-schema-change, or when nobody writes to it";
+            }
+            (ReviewRule::TableRewrite, Dialect::MySql) => {
+                self.why = "every row is written anew, and the table needs its space twice";
+                self.fix = "change the table with gh-ost or pt-online-schema-change, or when nobody writes to it";
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Findings of one parsed statement besides those that the walk itself made; `runs` as in [`Walk`].

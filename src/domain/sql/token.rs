@@ -1,6 +1,9 @@
 //! Tokens of a text, and the statements that they make: the values that `lex` produces and the rest of the analysis
 //! reads.
 
+use super::compound::Body;
+use crate::domain::dialect::Dialect;
+
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenKind {
@@ -56,6 +59,7 @@ pub(super) struct LexError {
 #[derive(Debug)]
 pub(super) struct Lexed<'a> {
     pub src: &'a str,
+    pub dialect: Dialect,
     pub toks: Vec<Tok>,
     /// Line and column of each comment.
     pub comments: Vec<(u64, u64)>,
@@ -135,7 +139,8 @@ impl<'a> Lexed<'a> {
     pub fn stmts(&'a self) -> Vec<StatementTokens<'a>> {
         let mut begin = 0;
         let mut stmts = Vec::new();
-        for toks in self.toks.split_inclusive(|t| t.kind == TokenKind::Semi) {
+        let mut body = Body::new(self.src, self.dialect);
+        for toks in self.toks.split_inclusive(|t| body.separates(*t)) {
             let (toks, next) = match toks.split_last() {
                 Some((last, rest)) if last.kind == TokenKind::Semi => (rest, last.end),
                 _ => (toks, begin),

@@ -244,8 +244,14 @@ impl Walk {
     }
 
     fn select(&mut self, select: &Select) {
-        if select.into.is_some() {
+        if let Some(into) = &select.into {
             self.writes("SELECT INTO");
+            // `INTO @variable` of MySQL names no table.
+            if self.dialect == Dialect::Postgres {
+                for target in &into.targets {
+                    self.made(target);
+                }
+            }
         }
         if let Some(Distinct::On(on)) = &select.distinct {
             self.exprs(on);
@@ -278,6 +284,20 @@ impl Walk {
             || !select.sort_by.is_empty()
             || select.qualify.is_some()
             || select.value_table_mode.is_some();
+    }
+
+    /// The table that SELECT INTO makes, which the parser takes for an expression.
+    fn made(&mut self, target: &Expr) {
+        let parts = match target {
+            Expr::Identifier(name) => std::slice::from_ref(name),
+            Expr::CompoundIdentifier(names) => names.as_slice(),
+            _ => {
+                self.unknown = true;
+                return;
+            }
+        };
+        let parts = parts.iter().cloned().map(ObjectNamePart::Identifier);
+        self.target(&ObjectName(parts.collect()));
     }
 
     fn group_modifiers(&mut self, modifiers: &[GroupByWithModifier]) {

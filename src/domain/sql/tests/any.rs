@@ -246,11 +246,11 @@ fn redaction_leaks_no_literal() {
 #[test]
 fn messages_never_quote_a_literal() {
     for sql in [
-        "SELECT 'hunter2' 'hunter2' frm",
+        "GET 'hunter2' 'hunter2' frm",
         "SELECT * FROM t WHERE a = 'x' 'hunter2",
-        "INSERT INTO t VALUES ('hunter2' 5)",
+        "INSERT INTO t VALUES ('hunter2' 5",
         "hunter2hunter2hunter2hunter2hunter2hunter2 x",
-        "SELECT $$hunter2$$ $$hunter2$$ x y z",
+        "GET $$hunter2$$ $$hunter2$$ x y z",
     ] {
         let analysis = analyze(sql, Dialect::Postgres).unwrap();
         let actual = format!("{:?}", analysis.class);
@@ -300,6 +300,8 @@ fn lists_that_are_searched_are_sorted() {
         limits::COPYING,
         redact::KEYWORDS,
         redact::SPACED,
+        names_by_words::SORTED[0],
+        names_by_words::SORTED[1],
     ] {
         assert!(list.is_sorted(), "{list:?}");
     }

@@ -92,7 +92,7 @@ const CONSTRUCTS: &[[&str; 5]] = &[
         "SELECT 1 # 2",
         "select 1",
         "select 1",
-        "unparsable",
+        "select 1",
         "unparsable",
     ],
     [
@@ -104,9 +104,9 @@ const CONSTRUCTS: &[[&str; 5]] = &[
     ],
     [
         "UPDATE t SET a = 1 # WHERE id = 1",
-        "unparsable",
         "dml 1",
-        "unparsable",
+        "dml 1",
+        "dml 1",
         "unparsable",
     ],
     // Backslashes in strings.
@@ -200,10 +200,10 @@ const CONSTRUCTS: &[[&str; 5]] = &[
     // Quotes.
     [
         "SELECT '' '' FROM t",
-        "unparsable",
         "select 1",
         "select 1",
-        "unparsable",
+        "select 1",
+        "select 1",
     ],
     [
         "SELECT \"a\" FROM t",
@@ -231,18 +231,17 @@ const CONSTRUCTS: &[[&str; 5]] = &[
         "SELECT @a",
         "select 1",
         "select 1",
-        "unparsable",
+        "select 1",
         "unparsable",
     ],
     [
         "SELECT :a",
         "select 1",
         "select 1",
-        "unparsable",
+        "select 1",
         "unparsable",
     ],
-    [
-        "SELECT ?",
+    ["SELECT ?",
         "unparsable",
         "select 1",
         "select 1",
