@@ -9,7 +9,7 @@ use crate::domain::dialect::Dialect;
 const OPENERS: &[&str] = &["begin", "then", "else", "do", "loop", "repeat", "row"];
 
 /// Follows the tokens of one statement, and knows whether a semicolon ends it.
-pub(super) struct Body<'a> {
+pub(super) struct StatementCut<'a> {
     src: &'a str,
     dialect: Dialect,
     /// Tokens so far.
@@ -22,9 +22,9 @@ pub(super) struct Body<'a> {
     last: Option<Tok>,
 }
 
-impl<'a> Body<'a> {
-    pub fn new(src: &'a str, dialect: Dialect) -> Body<'a> {
-        Body {
+impl<'a> StatementCut<'a> {
+    pub fn new(src: &'a str, dialect: Dialect) -> StatementCut<'a> {
+        StatementCut {
             src,
             dialect,
             seen: 0,
@@ -48,7 +48,7 @@ impl<'a> Body<'a> {
         const HEAD_TOKENS_MAX: usize = 16;
         if tok.kind == TokenKind::Semi {
             if self.depth == 0 {
-                *self = Body::new(self.src, self.dialect);
+                *self = StatementCut::new(self.src, self.dialect);
                 return true;
             }
             self.last = Some(tok);

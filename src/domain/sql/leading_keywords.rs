@@ -180,48 +180,50 @@ pub(super) fn label(stmt: &StatementTokens<'_>) -> &'static str {
     label.unwrap_or("unknown")
 }
 
+/// Pragmas that show a value when they are given none.
+const PRAGMA_VALUES: &[&str] = &[
+    "application_id",
+    "auto_vacuum",
+    "automatic_index",
+    "busy_timeout",
+    "cache_size",
+    "cache_spill",
+    "cell_size_check",
+    "checkpoint_fullfsync",
+    "data_version",
+    "defer_foreign_keys",
+    "encoding",
+    "foreign_keys",
+    "freelist_count",
+    "fullfsync",
+    "journal_mode",
+    "journal_size_limit",
+    "legacy_alter_table",
+    "legacy_file_format",
+    "locking_mode",
+    "max_page_count",
+    "mmap_size",
+    "page_count",
+    "page_size",
+    "query_only",
+    "read_uncommitted",
+    "recursive_triggers",
+    "reverse_unordered_selects",
+    "schema_version",
+    "secure_delete",
+    "synchronous",
+    "temp_store",
+    "threads",
+    "trusted_schema",
+    "user_version",
+    "wal_autocheckpoint",
+];
+
+/// Pragmas that read the file and report what is wrong with it.
+const PRAGMA_CHECKS: &[&str] = &["foreign_key_check", "integrity_check", "quick_check"];
+
 /// Only pragmas that describe are let through: some others act while they are compiled, even under EXPLAIN.
 fn pragma(stmt: &StatementTokens<'_>) -> Leading {
-    /// Pragmas that show a value when they are given none.
-    const VALUES: &[&str] = &[
-        "application_id",
-        "auto_vacuum",
-        "automatic_index",
-        "busy_timeout",
-        "cache_size",
-        "cache_spill",
-        "cell_size_check",
-        "checkpoint_fullfsync",
-        "data_version",
-        "defer_foreign_keys",
-        "encoding",
-        "foreign_keys",
-        "freelist_count",
-        "fullfsync",
-        "journal_mode",
-        "journal_size_limit",
-        "legacy_alter_table",
-        "legacy_file_format",
-        "locking_mode",
-        "max_page_count",
-        "mmap_size",
-        "page_count",
-        "page_size",
-        "query_only",
-        "read_uncommitted",
-        "recursive_triggers",
-        "reverse_unordered_selects",
-        "schema_version",
-        "secure_delete",
-        "synchronous",
-        "temp_store",
-        "threads",
-        "trusted_schema",
-        "user_version",
-        "wal_autocheckpoint",
-    ];
-    /// Pragmas that read the file and report what is wrong with it.
-    const CHECKS: &[&str] = &["foreign_key_check", "integrity_check", "quick_check"];
     let at = if stmt.kind(2) == Some(TokenKind::Dot) {
         3
     } else {
@@ -241,10 +243,10 @@ fn pragma(stmt: &StatementTokens<'_>) -> Leading {
         && plain(1)
         && rest.kind(2) == Some(TokenKind::Close);
     let assigned = rest.toks.len() == 2 && rest.text(0) == "=" && plain(1);
-    let listed =
-        DESCRIBING_PRAGMAS.binary_search(&name.as_str()).is_ok() || CHECKS.contains(&name.as_str());
+    let listed = DESCRIBING_PRAGMAS.binary_search(&name.as_str()).is_ok()
+        || PRAGMA_CHECKS.contains(&name.as_str());
     let describes = listed && (bare || in_parens || assigned);
-    if describes || (bare && VALUES.contains(&name.as_str())) {
+    if describes || (bare && PRAGMA_VALUES.contains(&name.as_str())) {
         return settled(
             "pragma",
             Category::ReadOnly,

@@ -54,7 +54,7 @@ pub(super) fn is_serial(data_type: &DataType, dialect: Dialect) -> bool {
         )
 }
 
-/// Whether the type is none of PostgreSQL's own: if it is a domain with a constraint, every row is written anew.
+/// Whether the type is not one of PostgreSQL's own: if it is a domain with a constraint, every row is written anew.
 fn may_be_domain(data_type: &DataType, dialect: Dialect) -> bool {
     /// Types of the server and of the extensions that most have, none of them a domain.
     const OWN: &[&str] = &[

@@ -1,7 +1,7 @@
 //! Tokens of a text, and the statements that they make: the values that `lex` produces and the rest of the analysis
 //! reads.
 
-use super::compound::Body;
+use super::compound::StatementCut;
 use crate::domain::dialect::Dialect;
 
 /// What a token is.
@@ -139,7 +139,7 @@ impl<'a> Lexed<'a> {
     pub fn stmts(&'a self) -> Vec<StatementTokens<'a>> {
         let mut begin = 0;
         let mut stmts = Vec::new();
-        let mut body = Body::new(self.src, self.dialect);
+        let mut body = StatementCut::new(self.src, self.dialect);
         for toks in self.toks.split_inclusive(|t| body.separates(*t)) {
             let (toks, next) = match toks.split_last() {
                 Some((last, rest)) if last.kind == TokenKind::Semi => (rest, last.end),

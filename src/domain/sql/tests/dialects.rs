@@ -241,7 +241,8 @@ const CONSTRUCTS: &[[&str; 5]] = &[
         "select 1",
         "unparsable",
     ],
-    ["SELECT ?",
+    [
+        "SELECT ?",
         "unparsable",
         "select 1",
         "select 1",
