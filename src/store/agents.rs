@@ -1,7 +1,8 @@
 //! Agents as they last reported. The newest report is kept in memory, which is what counts; the rows follow every few
 //! seconds, so that polling costs no transaction.
 
-use super::{Store, View, corrupt, db};
+use super::query::{RunStatement, first};
+use super::{Store, View, corrupt};
 use crate::clock::Timestamp;
 use crate::domain::feature::Feature;
 use crate::domain::id::{Operation, Target};
@@ -123,29 +124,25 @@ impl Store {
 impl View<'_> {
     /// Whether an agent has its row.
     pub fn is_registered(&self, id: &str) -> Result<bool, Error> {
-        self.connection
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM agents WHERE id = ?1)")
-            .and_then(|mut s| s.query_row([id], |r| r.get(0)))
-            .map_err(db)
+        self.connection.one(
+            "SELECT EXISTS (SELECT 1 FROM agents WHERE id = ?1)",
+            [id],
+            first,
+        )
     }
 
     fn stored_agents(&self) -> Result<Vec<AgentRow>, Error> {
-        let rows: Vec<Result<AgentRow, Error>> = self
+        self
             .connection
-            .prepare_cached(
-                "SELECT id, capabilities_json, version, max_concurrent, in_flight, draining, uptime_secs, \
-                 active_jobs_json, last_seen_at_ms FROM agents ORDER BY last_seen_at_ms DESC LIMIT 10000",
-            )
-            .and_then(|mut s| s.query_map([], |r| Ok(read_agent(r)))?.collect())
-            .map_err(db)?;
-        rows.into_iter().collect()
+            .list("SELECT id, capabilities_json, version, max_concurrent, in_flight, draining, uptime_secs, \
+                 active_jobs_json, last_seen_at_ms FROM agents ORDER BY last_seen_at_ms DESC LIMIT 10000", [], read_agent)
     }
 }
 
 fn read_agent(row: &Row) -> Result<AgentRow, Error> {
-    let id: String = row.get(0).map_err(db)?;
-    let capabilities: String = row.get(1).map_err(db)?;
-    let active: String = row.get(7).map_err(db)?;
+    let id: String = row.get(0)?;
+    let capabilities: String = row.get(1)?;
+    let active: String = row.get(7)?;
     let bad = |column| corrupt("agents", &id, column);
     let capabilities: Value =
         serde_json::from_str(&capabilities).map_err(|_| bad("capabilities_json"))?;
@@ -174,13 +171,13 @@ fn read_agent(row: &Row) -> Result<AgentRow, Error> {
         features: features
             .filter_map(|f| f.as_str().and_then(Feature::parse))
             .collect(),
-        version: row.get(2).map_err(db)?,
-        max_concurrent: row.get(3).map_err(db)?,
-        in_flight: row.get(4).map_err(db)?,
-        draining: row.get(5).map_err(db)?,
-        uptime_secs: u64::try_from(row.get::<_, i64>(6).map_err(db)?).unwrap_or(0),
+        version: row.get(2)?,
+        max_concurrent: row.get(3)?,
+        in_flight: row.get(4)?,
+        draining: row.get(5)?,
+        uptime_secs: u64::try_from(row.get::<_, i64>(6)?).unwrap_or(0),
         active_jobs: serde_json::from_str(&active).map_err(|_| bad("active_jobs_json"))?,
-        last_seen: Timestamp(row.get(8).map_err(db)?),
+        last_seen: Timestamp(row.get(8)?),
         id,
     })
 }

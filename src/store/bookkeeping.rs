@@ -2,7 +2,8 @@
 //! reports, when a token was last used. Kept in memory and written together; nothing here is audited.
 
 use super::agents::AgentRow;
-use super::{Store, View, db};
+use super::query::RunStatement;
+use super::{Store, View};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use rusqlite::params;
@@ -74,25 +75,23 @@ impl Store {
         let written: Vec<(String, Lease)> = leases.iter().map(|(k, v)| (k.clone(), *v)).collect();
         self.bookkeep(move |connection| {
             for (id, lease) in &leases {
-                connection
-                    .prepare_cached(
-                        "UPDATE executions SET lease_until_ms = ?2, heartbeats = 1 \
+                connection.run(
+                    "UPDATE executions SET lease_until_ms = ?2, heartbeats = 1 \
                          WHERE id = ?1 AND status = 'claimed'",
-                    )
-                    .and_then(|mut s| s.execute(params![id, lease.until.0]))
-                    .map_err(db)?;
+                    params![id, lease.until.0],
+                )?;
             }
             for (id, at) in &tokens {
-                connection
-                    .prepare_cached("UPDATE tokens SET last_used_at_ms = ?2 WHERE id = ?1")
-                    .and_then(|mut s| s.execute(params![id, at.0]))
-                    .map_err(db)?;
+                connection.run(
+                    "UPDATE tokens SET last_used_at_ms = ?2 WHERE id = ?1",
+                    params![id, at.0],
+                )?;
             }
             for (id, at) in &users {
-                connection
-                    .prepare_cached("UPDATE users SET last_seen_at_ms = ?2 WHERE id = ?1")
-                    .and_then(|mut s| s.execute(params![id, at.0]))
-                    .map_err(db)?;
+                connection.run(
+                    "UPDATE users SET last_seen_at_ms = ?2 WHERE id = ?1",
+                    params![id, at.0],
+                )?;
             }
             for agent in &agents {
                 write_agent(connection, agent)?;
@@ -113,13 +112,11 @@ impl Store {
     pub(super) fn extend_leases_after_restart(&self) -> Result<(), Error> {
         let now = self.now().0;
         self.bookkeep(move |connection| {
-            connection
-                .prepare_cached(
-                    "UPDATE executions SET lease_until_ms = ?1 + lease_secs * 1000 \
+            connection.run(
+                "UPDATE executions SET lease_until_ms = ?1 + lease_secs * 1000 \
                      WHERE status = 'claimed'",
-                )
-                .and_then(|mut s| s.execute([now]))
-                .map_err(db)?;
+                [now],
+            )?;
             Ok(())
         })
     }
@@ -127,12 +124,8 @@ impl Store {
 
 fn write_agent(connection: &rusqlite::Connection, agent: &AgentRow) -> Result<(), Error> {
     connection
-        .prepare_cached(
-            "UPDATE agents SET capabilities_json = ?2, version = ?3, max_concurrent = ?4, in_flight = ?5, \
-             draining = ?6, uptime_secs = ?7, active_jobs_json = ?8, last_seen_at_ms = ?9 WHERE id = ?1",
-        )
-        .and_then(|mut s| {
-            s.execute(params![
+        .run("UPDATE agents SET capabilities_json = ?2, version = ?3, max_concurrent = ?4, in_flight = ?5, \
+             draining = ?6, uptime_secs = ?7, active_jobs_json = ?8, last_seen_at_ms = ?9 WHERE id = ?1", params![
                 agent.id,
                 agent.capabilities_json(),
                 agent.version,
@@ -142,9 +135,7 @@ fn write_agent(connection: &rusqlite::Connection, agent: &AgentRow) -> Result<()
                 i64::try_from(agent.uptime_secs).unwrap_or(i64::MAX),
                 agent.active_jobs.to_string(),
                 agent.last_seen.0
-            ])
-        })
-        .map_err(db)?;
+            ])?;
     Ok(())
 }
 

@@ -399,7 +399,7 @@ impl Store {
         now: Timestamp,
         routes: &Routes,
     ) -> Result<(), Error> {
-        execute(connection, "SAVEPOINT one").map_err(db)?;
+        execute(connection, "SAVEPOINT one")?;
         let sums = self.live.sums();
         let ran = catch_unwind(AssertUnwindSafe(|| job.run(self, connection, now, routes)))
             .unwrap_or_else(|_| Err(Error::bug("a write panicked")));

@@ -1,7 +1,7 @@
 //! Every recorded decision, oldest first, with the policies that decided: for replaying them. Through a connection of
 //! its own that cannot write, so that it holds nobody up and works next to a running server.
 
-use super::{db, read_only};
+use super::read_only;
 use crate::clock::Timestamp;
 use crate::domain::decision::replay::Recorded;
 use crate::domain::policy::Policies;
@@ -29,12 +29,12 @@ pub fn each_decision(
              FROM requests r LEFT JOIN request_texts t ON t.request_seq = r.seq \
              WHERE r.created_at_ms >= ?1 AND r.corrupt_seq IS NULL ORDER BY r.seq",
         )
-        .map_err(db)?;
-    let mut rows = statement.query([since.0]).map_err(db)?;
+        ?;
+    let mut rows = statement.query([since.0])?;
     let mut policies: Option<(String, Option<Policies>)> = None;
-    while let Some(row) = rows.next().map_err(db)? {
+    while let Some(row) = rows.next()? {
         let text = |n: usize| -> Result<String, Error> {
-            let text: Option<String> = row.get(n).map_err(db)?;
+            let text: Option<String> = row.get(n)?;
             Ok(text.unwrap_or_default())
         };
         let recorded = Recorded {
@@ -44,7 +44,7 @@ pub fn each_decision(
             policy_version: text(3)?,
             facts: text(4)?,
             trace: text(5)?,
-            workflow: row.get(6).map_err(db)?,
+            workflow: row.get(6)?,
             opening: text(7)?,
         };
         if policies
@@ -67,7 +67,6 @@ fn find_policies(connection: &Connection, version: &str) -> Result<Option<Polici
             [version],
             |r| r.get(0),
         )
-        .optional()
-        .map_err(db)?;
+        .optional()?;
     Ok(text.and_then(|text| Policies::from_canonical(&text)))
 }

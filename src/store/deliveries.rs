@@ -3,7 +3,8 @@
 //! A row that is claimed is `in_progress` until its attempt has ended. A crash leaves it so; the next start makes it due
 //! at once, so that every notification is attempted at least once.
 
-use super::{Store, View, db};
+use super::query::{RunStatement, first};
+use super::{Store, View};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use rusqlite::{Connection, params};
@@ -52,21 +53,17 @@ pub enum DeliveryEnd {
 impl View<'_> {
     /// Channels with notifications that wait, and when their first is due.
     pub fn due_channels(&self) -> Result<Vec<DueChannel>, Error> {
-        let waiting: Vec<String> = self
-            .connection
-            .prepare_cached("SELECT channel FROM outbox_counts WHERE status = 'pending' AND n > 0")
-            .and_then(|mut s| s.query_map([], |r| r.get(0))?.collect())
-            .map_err(db)?;
+        let waiting: Vec<String> = self.connection.list(
+            "SELECT channel FROM outbox_counts WHERE status = 'pending' AND n > 0",
+            [],
+            first,
+        )?;
         let mut due = Vec::with_capacity(waiting.len());
         for channel in waiting {
             let first: Vec<i64> = self
                 .connection
-                .prepare_cached(
-                    "SELECT next_attempt_ms FROM outbox WHERE channel = ?1 AND next_attempt_ms IS NOT NULL \
-                     AND status = 'pending' ORDER BY next_attempt_ms LIMIT 1",
-                )
-                .and_then(|mut s| s.query_map([&channel], |r| r.get(0))?.collect())
-                .map_err(db)?;
+                .list("SELECT next_attempt_ms FROM outbox WHERE channel = ?1 AND next_attempt_ms IS NOT NULL \
+                     AND status = 'pending' ORDER BY next_attempt_ms LIMIT 1", [&channel], first)?;
             due.extend(first.first().map(|ms| DueChannel {
                 channel,
                 due_at: Timestamp(*ms),
@@ -120,20 +117,16 @@ impl Store {
     pub fn return_deliveries(&self, channel: Option<String>) -> Result<usize, Error> {
         let now = self.now().0;
         self.bookkeep(move |connection| match channel {
-            Some(channel) => connection
-                .prepare_cached(
-                    "UPDATE outbox SET status = 'pending', next_attempt_ms = ?1, updated_at_ms = ?1 \
+            Some(channel) => connection.run(
+                "UPDATE outbox SET status = 'pending', next_attempt_ms = ?1, updated_at_ms = ?1 \
                      WHERE channel = ?2 AND status = 'in_progress'",
-                )
-                .and_then(|mut s| s.execute(params![now, channel]))
-                .map_err(db),
-            None => connection
-                .prepare_cached(
-                    "UPDATE outbox SET status = 'pending', next_attempt_ms = ?1, updated_at_ms = ?1 \
+                params![now, channel],
+            ),
+            None => connection.run(
+                "UPDATE outbox SET status = 'pending', next_attempt_ms = ?1, updated_at_ms = ?1 \
                      WHERE status = 'in_progress'",
-                )
-                .and_then(|mut s| s.execute([now]))
-                .map_err(db),
+                [now],
+            ),
         })
     }
 
@@ -145,13 +138,9 @@ impl Store {
         let now = self.now().0;
         self.bookkeep(move |connection| {
             connection
-                .prepare_cached(
-                    "UPDATE outbox SET next_attempt_ms = ?1 WHERE seq IN \
+                .run("UPDATE outbox SET next_attempt_ms = ?1 WHERE seq IN \
                      (SELECT seq FROM outbox WHERE channel = ?2 AND next_attempt_ms > ?1 AND status = 'pending' \
-                     ORDER BY next_attempt_ms LIMIT ?3)",
-                )
-                .and_then(|mut s| s.execute(params![now, channel, limit]))
-                .map_err(db)
+                     ORDER BY next_attempt_ms LIMIT ?3)", params![now, channel, limit])
         })
     }
 }
@@ -164,21 +153,13 @@ fn claim(
 ) -> Result<Vec<DueDelivery>, Error> {
     // By the index that has them in order: of thousands that are due, only the first are read.
     connection
-        .prepare_cached(
-            "UPDATE outbox SET status = 'in_progress', next_attempt_ms = ?2, updated_at_ms = ?2 WHERE seq IN \
+        .run("UPDATE outbox SET status = 'in_progress', next_attempt_ms = ?2, updated_at_ms = ?2 WHERE seq IN \
              (SELECT seq FROM outbox INDEXED BY outbox__channel_status WHERE channel = ?1 AND status = 'pending' \
-             AND next_attempt_ms <= ?2 ORDER BY seq LIMIT ?3)",
-        )
-        .and_then(|mut s| s.execute(params![channel, now.0, limit]))
-        .map_err(db)?;
+             AND next_attempt_ms <= ?2 ORDER BY seq LIMIT ?3)", params![channel, now.0, limit])?;
     connection
-        .prepare_cached(
-            "SELECT o.seq, o.delivery_id, o.channel, o.recipient, o.event_type, o.attempts, o.payload_json, \
+        .list("SELECT o.seq, o.delivery_id, o.channel, o.recipient, o.event_type, o.attempts, o.payload_json, \
              r.risk_level, CASE WHEN r.status = 'pending' THEN r.current_step + 1 END FROM outbox o LEFT JOIN requests r ON r.seq = o.request_seq \
-             WHERE o.channel = ?1 AND o.status = 'in_progress' ORDER BY o.seq",
-        )
-        .and_then(|mut s| {
-            s.query_map([channel], |r| {
+             WHERE o.channel = ?1 AND o.status = 'in_progress' ORDER BY o.seq", [channel], |r| {
                 Ok(DueDelivery {
                     seq: r.get(0)?,
                     id: r.get(1)?,
@@ -190,10 +171,7 @@ fn claim(
                     risk_level: r.get(7)?,
                     waiting_step: r.get(8)?,
                 })
-            })?
-            .collect()
-        })
-        .map_err(db)
+            })
 }
 
 fn write_end(
@@ -210,11 +188,7 @@ fn write_end(
         DeliveryEnd::Returned => ("pending", 0, Some(now.0), None),
     };
     connection
-        .prepare_cached(
-            "UPDATE outbox SET status = ?2, attempts = attempts + ?3, next_attempt_ms = ?4, \
-             last_error = coalesce(?5, last_error), updated_at_ms = ?6 WHERE seq = ?1 AND status = 'in_progress'",
-        )
-        .and_then(|mut s| s.execute(params![seq, status, attempts, next, error, now.0]))
-        .map_err(db)?;
+        .run("UPDATE outbox SET status = ?2, attempts = attempts + ?3, next_attempt_ms = ?4, \
+             last_error = coalesce(?5, last_error), updated_at_ms = ?6 WHERE seq = ?1 AND status = 'in_progress'", params![seq, status, attempts, next, error, now.0])?;
     Ok(())
 }

@@ -1,14 +1,15 @@
 //! EXPLAIN jobs: what agents explain for reviewers before anybody approves. Not audited: they change nothing, and a
 //! request does not depend on them.
 
-use super::{Store, View, corrupt, db, requests};
+use super::query::{RunStatement, first};
+use super::{Store, View, corrupt, requests};
 use crate::clock::Timestamp;
 use crate::crypto::uuid;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
 use crate::domain::sql::DialectFact;
 use crate::error::Error;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
 /// Milliseconds after which a claimed job that nobody answered may be claimed again.
@@ -72,7 +73,7 @@ impl View<'_> {
                 })?
                 .collect()
             })
-            .map_err(db)?;
+            ?;
         rows.into_iter()
             .map(|(job, fact)| {
                 let dialect = requests::dialect(&fact, &job.request_id)?;
@@ -83,23 +84,18 @@ impl View<'_> {
 
     /// Where a job's statement belongs, the dialect that it was read in, and the id of its request.
     pub fn find_dry_run(&self, id: &str) -> Result<Option<(Target, DialectFact, String)>, Error> {
-        let found: Option<(Target, String, String)> = self
-            .connection
-            .prepare_cached(
-                "SELECT j.database_name, j.environment, r.dialect, r.id FROM dry_run_jobs j \
+        let found: Option<(Target, String, String)> = self.connection.find(
+            "SELECT j.database_name, j.environment, r.dialect, r.id FROM dry_run_jobs j \
                  JOIN requests r ON r.seq = j.request_seq WHERE j.id = ?1",
-            )
-            .and_then(|mut s| {
-                s.query_row([id], |r| {
-                    let target = Target {
-                        database: r.get(0)?,
-                        environment: r.get(1)?,
-                    };
-                    Ok((target, r.get(2)?, r.get(3)?))
-                })
-                .optional()
-            })
-            .map_err(db)?;
+            [id],
+            |r| {
+                let target = Target {
+                    database: r.get(0)?,
+                    environment: r.get(1)?,
+                };
+                Ok((target, r.get(2)?, r.get(3)?))
+            },
+        )?;
         found
             .map(|(target, fact, request)| Ok((target, requests::dialect(&fact, id)?, request)))
             .transpose()
@@ -110,16 +106,11 @@ impl View<'_> {
         &self,
         request_seq: i64,
     ) -> Result<Option<(String, Option<Value>)>, Error> {
-        let row: Option<(String, Option<String>)> = self
-            .connection
-            .prepare_cached(
-                "SELECT status, explain_json FROM request_contexts WHERE request_seq = ?1",
-            )
-            .and_then(|mut s| {
-                s.query_row([request_seq], |r| Ok((r.get(0)?, r.get(1)?)))
-                    .optional()
-            })
-            .map_err(db)?;
+        let row: Option<(String, Option<String>)> = self.connection.find(
+            "SELECT status, explain_json FROM request_contexts WHERE request_seq = ?1",
+            [request_seq],
+            |r| Ok((r.get(0)?, r.get(1)?)),
+        )?;
         row.map(|(status, explain)| {
             let explain = explain
                 .map(|json| {
@@ -190,15 +181,8 @@ impl Store {
                 params![now.0 - RECLAIM_AFTER_MS],
             )?;
             let late: Vec<i64> = connection
-                .prepare_cached(
-                    "SELECT request_seq FROM request_contexts WHERE status = 'collecting' AND created_at_ms <= ?1 \
-                     ORDER BY created_at_ms LIMIT ?2",
-                )
-                .and_then(|mut s| {
-                    s.query_map(params![now.0 - GIVE_UP_AFTER_MS, SWEEP_ROWS], |r| r.get(0))?
-                        .collect()
-                })
-                .map_err(db)?;
+                .list("SELECT request_seq FROM request_contexts WHERE status = 'collecting' AND created_at_ms <= ?1 \
+                     ORDER BY created_at_ms LIMIT ?2", params![now.0 - GIVE_UP_AFTER_MS, SWEEP_ROWS], first)?;
             for request in late {
                 execute(
                     connection,
@@ -216,12 +200,8 @@ impl Store {
 /// Completes the context of the job's request, if that was the last job.
 fn complete(connection: &Connection, id: &str, now: Timestamp) -> Result<(), Error> {
     let (request, open): (i64, bool) = connection
-        .prepare_cached(
-            "SELECT j.request_seq, EXISTS (SELECT 1 FROM dry_run_jobs o WHERE o.request_seq = j.request_seq \
-             AND o.status IN ('pending', 'claimed')) FROM dry_run_jobs j WHERE j.id = ?1",
-        )
-        .and_then(|mut s| s.query_row([id], |r| Ok((r.get(0)?, r.get(1)?))))
-        .map_err(db)?;
+        .one("SELECT j.request_seq, EXISTS (SELECT 1 FROM dry_run_jobs o WHERE o.request_seq = j.request_seq \
+             AND o.status IN ('pending', 'claimed')) FROM dry_run_jobs j WHERE j.id = ?1", [id], |r| Ok((r.get(0)?, r.get(1)?)))?;
     if open {
         return Ok(());
     }
@@ -231,15 +211,8 @@ fn complete(connection: &Connection, id: &str, now: Timestamp) -> Result<(), Err
 /// Puts the plans of a request together: `ready` with all, `unavailable` where no agent answered, `partial` otherwise.
 fn gather(connection: &Connection, request: i64, now: Timestamp) -> Result<(), Error> {
     let rows: Vec<(String, Option<String>, Option<String>, bool)> = connection
-        .prepare_cached(
-            "SELECT sql_text, result_json, error_message, claimed_by IS NOT NULL FROM dry_run_jobs WHERE request_seq = ?1 \
-             ORDER BY statement_index",
-        )
-        .and_then(|mut s| {
-            s.query_map([request], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?
-                .collect()
-        })
-        .map_err(db)?;
+        .list("SELECT sql_text, result_json, error_message, claimed_by IS NOT NULL FROM dry_run_jobs WHERE request_seq = ?1 \
+             ORDER BY statement_index", [request], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
     let planned = rows.iter().filter(|row| row.1.is_some()).count();
     let status = match planned {
         0 if rows.iter().all(|row| !row.3) => "unavailable",
@@ -269,8 +242,5 @@ fn execute(
     sql: &str,
     values: impl rusqlite::Params,
 ) -> Result<usize, Error> {
-    connection
-        .prepare_cached(sql)
-        .and_then(|mut s| s.execute(values))
-        .map_err(db)
+    connection.run(sql, values)
 }

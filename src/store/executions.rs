@@ -1,10 +1,11 @@
 //! Reading executions: one by id, those of a request, and those whose lease has run out.
 
-use super::{Lease, RowCursor, View, corrupt, db};
+use super::query::{RunStatement, first};
+use super::{Lease, RowCursor, View, corrupt};
 use crate::clock::Timestamp;
 use crate::domain::request::{ExecutionOutcome, Status};
 use crate::error::Error;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
 const COLUMNS: &str = "e.seq, e.id, r.id, e.attempt, e.agent_id, e.status, e.claim_key, e.token_json, \
      e.statement_timeout_secs, e.max_rows, e.lease_secs, e.lease_until_ms, e.heartbeats, e.started_at_ms, \
@@ -115,12 +116,7 @@ impl View<'_> {
         let sql = format!(
             "SELECT {COLUMNS} FROM executions e JOIN requests r ON r.seq = e.request_seq WHERE e.id = ?1"
         );
-        let row = self
-            .connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| s.query_row([id], |r| Ok(self.execution(r))).optional())
-            .map_err(db)?;
-        row.transpose()
+        self.connection.find(&sql, [id], |r| self.execution(r))
     }
 
     /// The execution of that id.
@@ -142,16 +138,11 @@ impl View<'_> {
             "SELECT {COLUMNS}, EXISTS (SELECT 1 FROM results x WHERE x.execution_seq = e.seq) FROM executions e \
              JOIN requests r ON r.seq = e.request_seq WHERE e.request_seq = ?1 ORDER BY e.attempt DESC LIMIT ?2"
         );
-        let rows: Vec<(Result<ExecutionRow, Error>, bool)> = self
-            .connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| {
-                s.query_map(params![request_seq, limit], |r| {
+        let rows: Vec<(Result<ExecutionRow, Error>, bool)> =
+            self.connection
+                .list(&sql, params![request_seq, limit], |r| {
                     Ok((self.execution(r), r.get(24)?))
-                })?
-                .collect()
-            })
-            .map_err(db)?;
+                })?;
         rows.into_iter()
             .map(|(e, stored)| Ok((e?, stored)))
             .collect()
@@ -163,25 +154,17 @@ impl View<'_> {
             "SELECT {COLUMNS} FROM executions e JOIN requests r ON r.seq = e.request_seq \
              WHERE e.request_seq = ?1 ORDER BY e.attempt DESC LIMIT 1"
         );
-        let row = self
-            .connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| {
-                s.query_row([request_seq], |r| Ok(self.execution(r)))
-                    .optional()
-            })
-            .map_err(db)?;
-        row.transpose()
+        self.connection
+            .find(&sql, [request_seq], |r| self.execution(r))
     }
 
     /// How often a request was claimed.
     pub fn attempts(&self, request_seq: i64) -> Result<u32, Error> {
-        self.connection
-            .prepare_cached(
-                "SELECT coalesce(max(attempt), 0) FROM executions WHERE request_seq = ?1",
-            )
-            .and_then(|mut s| s.query_row([request_seq], |r| r.get(0)))
-            .map_err(db)
+        self.connection.one(
+            "SELECT coalesce(max(attempt), 0) FROM executions WHERE request_seq = ?1",
+            [request_seq],
+            first,
+        )
     }
 
     /// Ids of claimed executions whose lease has run out as far as it is written (a heartbeat may have come since),
@@ -194,67 +177,55 @@ impl View<'_> {
         limit: u32,
     ) -> Result<Vec<(RowCursor, String)>, Error> {
         self.connection
-            .prepare_cached(
-                "SELECT lease_until_ms, seq, id FROM executions WHERE status = 'claimed' AND lease_until_ms <= ?1 \
-                 AND (lease_until_ms, seq) > (?2, ?3) ORDER BY lease_until_ms, seq LIMIT ?4",
-            )
-            .and_then(|mut s| {
-                s.query_map(params![now.0, after.0, after.1, limit], |r| {
+            .list("SELECT lease_until_ms, seq, id FROM executions WHERE status = 'claimed' AND lease_until_ms <= ?1 \
+                 AND (lease_until_ms, seq) > (?2, ?3) ORDER BY lease_until_ms, seq LIMIT ?4", params![now.0, after.0, after.1, limit], |r| {
                     Ok((RowCursor(r.get(0)?, r.get(1)?), r.get(2)?))
-                })?
-                .collect()
-            })
-            .map_err(db)
+                })
     }
 
     fn execution(&self, row: &Row) -> Result<ExecutionRow, Error> {
-        let number = |n: usize| -> rusqlite::Result<Option<u64>> {
+        let id: String = row.get(1)?;
+        let number = |n: usize| -> Result<Option<u64>, Error> {
             // A negative number is invalid: it must not become "no limit".
             let value = row.get::<_, Option<i64>>(n)?;
-            value
-                .map(|v| {
-                    u64::try_from(v).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(n, v))
-                })
-                .transpose()
+            let checked = value.map(|v| {
+                u64::try_from(v).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(n, v))
+            });
+            Ok(checked.transpose()?)
         };
-        let raw = |row: &Row| -> rusqlite::Result<(ExecutionRow, String, Option<String>, String)> {
-            let e = ExecutionRow {
-                seq: row.get(0)?,
-                id: row.get(1)?,
-                request_id: row.get(2)?,
-                attempt: row.get(3)?,
-                agent_id: row.get(4)?,
-                status: ExecutionStatus::Lost,
-                claim_key: row.get(6)?,
-                token_json: row.get(7)?,
-                statement_timeout_secs: number(8)?.unwrap_or(0),
-                max_rows: number(9)?,
-                lease_secs: number(10)?.unwrap_or(0),
-                lease: Lease {
-                    until: Timestamp(row.get(11)?),
-                    heartbeat_received: row.get::<_, i64>(12)? > 0,
-                },
-                started_at: Timestamp(row.get(13)?),
-                finished_at: row.get::<_, Option<i64>>(14)?.map(Timestamp),
-                error_message: row.get(15)?,
-                rows_affected: number(16)?,
-                duration_ms: number(17)?,
-                truncated: row.get(18)?,
-                late: row.get(19)?,
-                report_sha256: row.get(20)?,
-                outcome: None,
-                outcome_unproven: row.get(22)?,
-            };
-            Ok((e, row.get(5)?, row.get(21)?, row.get(23)?))
+        let (status, outcome): (String, Option<String>) = (row.get(5)?, row.get(21)?);
+        let request: String = row.get(23)?;
+        let status =
+            ExecutionStatus::parse(&status).ok_or_else(|| corrupt("executions", &id, "status"))?;
+        let outcome = left(status, outcome.as_deref(), &request)
+            .ok_or_else(|| corrupt("executions", &id, "outcome"))?;
+        let written = Lease {
+            until: Timestamp(row.get(11)?),
+            heartbeat_received: row.get::<_, i64>(12)? > 0,
         };
-        let (mut e, status, outcome, request) = raw(row).map_err(db)?;
-        e.status = ExecutionStatus::parse(&status)
-            .ok_or_else(|| corrupt("executions", &e.id, "status"))?;
-        e.outcome = left(e.status, outcome.as_deref(), &request)
-            .ok_or_else(|| corrupt("executions", &e.id, "outcome"))?;
-        if let Some(lease) = self.remembered_lease(&e.id) {
-            e.lease = lease;
-        }
-        Ok(e)
+        Ok(ExecutionRow {
+            lease: self.remembered_lease(&id).unwrap_or(written),
+            seq: row.get(0)?,
+            id,
+            request_id: row.get(2)?,
+            attempt: row.get(3)?,
+            agent_id: row.get(4)?,
+            status,
+            claim_key: row.get(6)?,
+            token_json: row.get(7)?,
+            statement_timeout_secs: number(8)?.unwrap_or(0),
+            max_rows: number(9)?,
+            lease_secs: number(10)?.unwrap_or(0),
+            started_at: Timestamp(row.get(13)?),
+            finished_at: row.get::<_, Option<i64>>(14)?.map(Timestamp),
+            error_message: row.get(15)?,
+            rows_affected: number(16)?,
+            duration_ms: number(17)?,
+            truncated: row.get(18)?,
+            late: row.get(19)?,
+            report_sha256: row.get(20)?,
+            outcome,
+            outcome_unproven: row.get(22)?,
+        })
     }
 }

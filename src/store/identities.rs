@@ -1,5 +1,6 @@
 //! Reading people and tokens, and whether an actor still counts.
 
+use super::query::{RunStatement, first};
 use super::{View, corrupt, db, snapshot};
 use crate::clock::Timestamp;
 use crate::domain::actor::{Actor, SubjectType};
@@ -7,7 +8,7 @@ use crate::domain::change::RoleMode;
 use crate::domain::scope::Scope;
 use crate::domain::token::Grant;
 use crate::error::Error;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 use std::collections::BTreeSet;
 
 const TOKEN_COLUMNS: &str = "t.id, t.subject_type, t.subject_id, t.token_hash, t.token_prefix, t.name, t.roles_json, \
@@ -116,15 +117,8 @@ impl View<'_> {
             "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id \
              ORDER BY t.created_at_ms DESC, t.id LIMIT ?1 OFFSET ?2"
         );
-        let rows: Vec<Result<TokenRow, Error>> = self
-            .connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| {
-                s.query_map(params![limit, offset], |r| Ok(read_token(r)))?
-                    .collect()
-            })
-            .map_err(db)?;
-        rows.into_iter().collect()
+        self.connection
+            .list(&sql, params![limit, offset], read_token)
     }
 
     /// Active tokens of a subject.
@@ -155,67 +149,49 @@ impl View<'_> {
     }
 
     fn tokens(&self, sql: &str, key: &str) -> Result<Vec<TokenRow>, Error> {
-        let rows: Vec<Result<TokenRow, Error>> = self
-            .connection
-            .prepare_cached(sql)
-            .and_then(|mut s| s.query_map([key], |r| Ok(read_token(r)))?.collect())
-            .map_err(db)?;
-        rows.into_iter().collect()
+        self.connection.list(sql, [key], read_token)
     }
 
     /// The person or agent of that id.
     pub fn find_user(&self, id: &str) -> Result<Option<UserRow>, Error> {
-        let row = self
-            .connection
-            .prepare_cached(
-                "SELECT id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, \
+        self.connection.find(
+            "SELECT id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, \
                  last_seen_at_ms, slack_linkers_json FROM users WHERE id = ?1",
-            )
-            .and_then(|mut s| s.query_row([id], |r| Ok(read_user(r))).optional())
-            .map_err(db)?;
-        row.transpose()
+            [id],
+            read_user,
+        )
     }
 
     /// People and agents, newest first.
     pub fn list_users(&self, limit: u32, offset: u32) -> Result<Vec<UserRow>, Error> {
-        let rows: Vec<Result<UserRow, Error>> = self
+        self
             .connection
-            .prepare_cached(
-                "SELECT id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, \
-                 last_seen_at_ms, slack_linkers_json FROM users ORDER BY created_at_ms DESC, id LIMIT ?1 OFFSET ?2",
-            )
-            .and_then(|mut s| {
-                s.query_map(params![limit, offset], |r| Ok(read_user(r)))?
-                    .collect()
-            })
-            .map_err(db)?;
-        rows.into_iter().collect()
+            .list("SELECT id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, \
+                 last_seen_at_ms, slack_linkers_json FROM users ORDER BY created_at_ms DESC, id LIMIT ?1 OFFSET ?2", params![limit, offset], read_user)
     }
 
     /// People who may not act.
     pub fn suspended_users(&self) -> Result<Vec<String>, Error> {
         self.connection
-            .prepare_cached("SELECT id FROM users WHERE status = 'suspended'")
-            .and_then(|mut s| s.query_map([], |r| r.get(0))?.collect())
-            .map_err(db)
+            .list("SELECT id FROM users WHERE status = 'suspended'", [], first)
     }
 
     /// People whom configuration names and who may act.
     pub fn active_config_users(&self) -> Result<Vec<String>, Error> {
-        self.connection
-            .prepare_cached(
-                "SELECT id FROM users WHERE source = 'config' AND status = 'active' ORDER BY id",
-            )
-            .and_then(|mut s| s.query_map([], |r| r.get(0))?.collect())
-            .map_err(db)
+        self.connection.list(
+            "SELECT id FROM users WHERE source = 'config' AND status = 'active' ORDER BY id",
+            [],
+            first,
+        )
     }
 
     /// Whose Slack account this is.
     pub fn find_slack_user(&self, slack_user_id: &str) -> Result<Option<String>, Error> {
-        self.connection
-            .prepare_cached("SELECT id FROM users WHERE slack_user_id = ?1")
-            .and_then(|mut s| s.query_row([slack_user_id], |r| r.get(0)).optional())
-            .map_err(db)
+        self.connection.find(
+            "SELECT id FROM users WHERE slack_user_id = ?1",
+            [slack_user_id],
+            first,
+        )
     }
 
     /// Whether a token of a person who may act passes `test`: looks until one does.
@@ -228,9 +204,9 @@ impl View<'_> {
             "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id \
              WHERE t.revoked_at_ms IS NULL AND t.subject_type = 'user' AND u.status = 'active'"
         );
-        let mut statement = self.connection.prepare_cached(&sql).map_err(db)?;
-        let mut rows = statement.query([]).map_err(db)?;
-        while let Some(row) = rows.next().map_err(db)? {
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
             let token = read_token(row)?;
             if token.rejection_reason(now).is_none() && test(&token) {
                 return Ok(true);
@@ -250,15 +226,8 @@ impl View<'_> {
         let counts: Option<bool> = match &actor.token_id {
             Some(token_id) => self
                 .connection
-                .prepare_cached(
-                    "SELECT t.revoked_at_ms IS NULL AND coalesce(t.expires_at_ms > ?2, 1) AND u.status = 'active' \
-                     FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.id = ?1",
-                )
-                .and_then(|mut s| {
-                    s.query_row(params![token_id, now.0], |r| r.get(0))
-                        .optional()
-                })
-                .map_err(db)?,
+                .find("SELECT t.revoked_at_ms IS NULL AND coalesce(t.expires_at_ms > ?2, 1) AND u.status = 'active' \
+                     FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.id = ?1", params![token_id, now.0], first)?,
             None => self
                 .find_user(&actor.id)?
                 .map(|u| u.active && u.subject_type.as_str() == actor.kind),
@@ -270,24 +239,19 @@ impl View<'_> {
     }
 
     fn token(&self, sql: &str, key: &str) -> Result<Option<TokenRow>, Error> {
-        let row = self
-            .connection
-            .prepare_cached(sql)
-            .and_then(|mut s| s.query_row([key], |r| Ok(read_token(r))).optional())
-            .map_err(db)?;
-        row.transpose()
+        self.connection.find(sql, [key], read_token)
     }
 }
 
 fn read_token(row: &Row) -> Result<TokenRow, Error> {
     let text = |n: usize| row.get::<_, String>(n).map_err(db);
     let time = |n: usize| -> Result<Option<Timestamp>, Error> {
-        Ok(row.get::<_, Option<i64>>(n).map_err(db)?.map(Timestamp))
+        Ok(row.get::<_, Option<i64>>(n)?.map(Timestamp))
     };
     let id = text(0)?;
     let bad = |column| corrupt("tokens", &id, column);
     let issuer = text(9)?;
-    let bound_to: Option<String> = row.get(16).map_err(db)?;
+    let bound_to: Option<String> = row.get(16)?;
     let bound_to =
         bound_to.map(|json| snapshot::read_scopes(&json).ok_or_else(|| bad("bound_to_json")));
     let mut issuers = snapshot::read_names(&text(15)?).ok_or_else(|| bad("issuers_json"))?;
@@ -299,19 +263,19 @@ fn read_token(row: &Row) -> Result<TokenRow, Error> {
         subject_id: text(2)?,
         hash: text(3)?,
         prefix: text(4)?,
-        name: row.get(5).map_err(db)?,
+        name: row.get(5)?,
         roles: snapshot::read_names(&text(6)?).ok_or_else(|| bad("roles_json"))?,
         role_mode: RoleMode::parse(&text(7)?).ok_or_else(|| bad("role_mode"))?,
         groups: snapshot::read_names(&text(8)?).ok_or_else(|| bad("groups_json"))?,
         issuer,
         issuers: issuers.into_iter().collect(),
         bound_to: bound_to.transpose()?,
-        created_at: Timestamp(row.get(10).map_err(db)?),
+        created_at: Timestamp(row.get(10)?),
         expires_at: time(11)?,
         revoked_at: time(12)?,
         last_used_at: time(13)?,
         subject_active: text(14)? == "active",
-        parent_id: row.get(17).map_err(db)?,
+        parent_id: row.get(17)?,
         id,
     })
 }
@@ -324,14 +288,14 @@ fn read_user(row: &Row) -> Result<UserRow, Error> {
             .ok_or_else(|| corrupt("users", &id, "subject_type"))?,
         active: text(2)? == "active",
         source: text(3)?,
-        slack_user_id: row.get(4).map_err(db)?,
+        slack_user_id: row.get(4)?,
         slack_linkers: snapshot::read_names(&text(8)?)
             .ok_or_else(|| corrupt("users", &id, "slack_linkers_json"))?
             .into_iter()
             .collect(),
-        created_at: Timestamp(row.get(5).map_err(db)?),
-        updated_at: Timestamp(row.get(6).map_err(db)?),
-        last_seen_at: row.get::<_, Option<i64>>(7).map_err(db)?.map(Timestamp),
+        created_at: Timestamp(row.get(5)?),
+        updated_at: Timestamp(row.get(6)?),
+        last_seen_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),
         id,
     })
 }

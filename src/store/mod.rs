@@ -19,6 +19,7 @@ mod live;
 mod migrate;
 mod outbox;
 mod proof;
+mod query;
 mod request_lists;
 mod requests;
 mod results;
@@ -308,9 +309,7 @@ impl Store {
     pub fn probe(&self) -> Result<(), Error> {
         let now = self.now();
         let connection = self.lock();
-        connection
-            .execute_batch("BEGIN IMMEDIATE; ROLLBACK")
-            .map_err(db)?;
+        connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")?;
         let mut probed = self.probed.lock().unwrap_or_else(|e| e.into_inner());
         if probed.is_some_and(|at| now.since(at) < PROBE_EVERY_MS) {
             return Ok(());
@@ -320,8 +319,7 @@ impl Store {
                 "INSERT INTO meta (key, value) VALUES ('probed_at', ?1) \
                  ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             )
-            .and_then(|mut s| s.execute([now.0.to_string()]))
-            .map_err(db)?;
+            .and_then(|mut s| s.execute([now.0.to_string()]))?;
         *probed = Some(now);
         Ok(())
     }
@@ -357,9 +355,7 @@ fn read_only(path: &Path) -> Result<Connection, Error> {
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )
     .map_err(|e| Error::internal(format!("database {}", path.display()), e))?;
-    connection
-        .execute_batch("PRAGMA busy_timeout = 5000; BEGIN")
-        .map_err(db)?;
+    connection.execute_batch("PRAGMA busy_timeout = 5000; BEGIN")?;
     Ok(connection)
 }
 

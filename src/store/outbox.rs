@@ -1,11 +1,12 @@
 //! Notifications and how their delivery goes. The rows are written with the change they report (see `apply`); what
 //! happens to them afterwards is bookkeeping, and not audited.
 
-use super::{Store, View, db};
+use super::query::{RunStatement, first};
+use super::{Store, View};
 use crate::clock::Timestamp;
 use crate::domain::policy::notification::PENDING_MS_MAX;
 use crate::error::Error;
-use rusqlite::{OptionalExtension, named_params, params};
+use rusqlite::{named_params, params};
 
 /// Rows that one transaction gives up or cancels; more take several, so that nobody waits for all of them.
 const ROWS_AT_ONCE: u32 = 500;
@@ -101,45 +102,33 @@ impl View<'_> {
                  ORDER BY seq DESC LIMIT :limit OFFSET :offset"
             }
         };
-        let found: Vec<i64> = self
-            .connection
-            .prepare_cached(sql)
-            .and_then(|mut s| {
-                s.query_map(
-                    named_params! {
-                        ":before": filter.before.unwrap_or(i64::MAX),
-                        ":channel": filter.webhook_id,
-                        ":status": filter.status,
-                        ":request": filter.request_id,
-                        ":limit": limit,
-                        ":offset": offset,
-                    },
-                    |r| r.get(0),
-                )?
-                .collect()
-            })
-            .map_err(db)?;
+        let found: Vec<i64> = self.connection.list(
+            sql,
+            named_params! {
+                ":before": filter.before.unwrap_or(i64::MAX),
+                ":channel": filter.webhook_id,
+                ":status": filter.status,
+                ":request": filter.request_id,
+                ":limit": limit,
+                ":offset": offset,
+            },
+            first,
+        )?;
         found.into_iter().map(|seq| self.delivery(seq)).collect()
     }
 
     pub fn find_delivery(&self, id: &str) -> Result<Option<DeliveryRow>, Error> {
-        let seq: Option<i64> = self
-            .connection
-            .prepare_cached("SELECT seq FROM outbox WHERE delivery_id = ?1")
-            .and_then(|mut s| s.query_row([id], |r| r.get(0)).optional())
-            .map_err(db)?;
+        let seq: Option<i64> =
+            self.connection
+                .find("SELECT seq FROM outbox WHERE delivery_id = ?1", [id], first)?;
         seq.map(|seq| self.delivery(seq)).transpose()
     }
 
     fn delivery(&self, seq: i64) -> Result<DeliveryRow, Error> {
         self.connection
-            .prepare_cached(
-                "SELECT o.seq, o.delivery_id, o.channel, o.event_type, r.id, o.status, o.attempts, \
+            .one("SELECT o.seq, o.delivery_id, o.channel, o.event_type, r.id, o.status, o.attempts, \
                  o.next_attempt_ms, o.last_error, o.created_at_ms, o.updated_at_ms, o.payload_json, o.recipient \
-                 FROM outbox o LEFT JOIN requests r ON r.seq = o.request_seq WHERE o.seq = ?1",
-            )
-            .and_then(|mut s| {
-                s.query_row([seq], |r| {
+                 FROM outbox o LEFT JOIN requests r ON r.seq = o.request_seq WHERE o.seq = ?1", [seq], |r| {
                     Ok(DeliveryRow {
                         seq: r.get(0)?,
                         id: r.get(1)?,
@@ -156,8 +145,6 @@ impl View<'_> {
                         recipient: r.get(12)?,
                     })
                 })
-            })
-            .map_err(db)
     }
 
     /// How many deliveries match, whatever the cursor says; from counters, but for those of one request.
@@ -165,34 +152,24 @@ impl View<'_> {
         if let Some(request) = &filter.request_id {
             return self
                 .connection
-                .prepare_cached(
-                    "SELECT count(*) FROM outbox WHERE request_seq = (SELECT seq FROM requests WHERE id = ?1) \
-                     AND coalesce(?2, channel) = channel AND coalesce(?3, status) = status",
-                )
-                .and_then(|mut s| {
-                    s.query_row(params![request, filter.webhook_id, filter.status], |r| r.get(0))
-                })
-                .map_err(db);
+                .one("SELECT count(*) FROM outbox WHERE request_seq = (SELECT seq FROM requests WHERE id = ?1) \
+                     AND coalesce(?2, channel) = channel AND coalesce(?3, status) = status", params![request, filter.webhook_id, filter.status], first);
         }
-        self.connection
-            .prepare_cached(
-                "SELECT coalesce(sum(n), 0) FROM outbox_counts \
+        self.connection.one(
+            "SELECT coalesce(sum(n), 0) FROM outbox_counts \
                  WHERE (?1 IS NULL OR channel = ?1) AND (?2 IS NULL OR status = ?2)",
-            )
-            .and_then(|mut s| s.query_row(params![filter.webhook_id, filter.status], |r| r.get(0)))
-            .map_err(db)
+            params![filter.webhook_id, filter.status],
+            first,
+        )
     }
 
     /// How the deliveries of a webhook went; from counters.
     pub fn delivery_counts(&self, webhook_id: &str) -> Result<DeliveryCounts, Error> {
-        let rows: Vec<(String, i64, i64)> = self
-            .connection
-            .prepare_cached("SELECT status, n, last_ms FROM outbox_counts WHERE channel = ?1")
-            .and_then(|mut s| {
-                s.query_map([webhook_id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
-                    .collect()
-            })
-            .map_err(db)?;
+        let rows: Vec<(String, i64, i64)> = self.connection.list(
+            "SELECT status, n, last_ms FROM outbox_counts WHERE channel = ?1",
+            [webhook_id],
+            |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
+        )?;
         let count = |status: &str| rows.iter().find(|r| r.0 == status).map_or(0, |r| r.1);
         let arrived = rows.iter().find(|r| r.0 == "delivered");
         Ok(DeliveryCounts {
@@ -202,23 +179,22 @@ impl View<'_> {
             dead: count("dead"),
             cancelled: count("cancelled"),
             last_delivered_at: arrived.map(|r| Timestamp(r.2)),
-            last_error: self
-                .connection
-                .prepare_cached(
-                    "SELECT last_error FROM outbox WHERE channel = ?1 AND last_error IS NOT NULL \
+            last_error: self.connection.find(
+                "SELECT last_error FROM outbox WHERE channel = ?1 AND last_error IS NOT NULL \
                      ORDER BY updated_at_ms DESC LIMIT 1",
-                )
-                .and_then(|mut s| s.query_row([webhook_id], |r| r.get(0)).optional())
-                .map_err(db)?,
+                [webhook_id],
+                first,
+            )?,
         })
     }
 
     /// Notifications by status, of all webhooks; from counters.
     pub fn outbox_counts(&self) -> Result<Vec<(String, i64)>, Error> {
-        self.connection
-            .prepare_cached("SELECT status, sum(n) FROM outbox_counts GROUP BY status")
-            .and_then(|mut s| s.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect())
-            .map_err(db)
+        self.connection.list(
+            "SELECT status, sum(n) FROM outbox_counts GROUP BY status",
+            [],
+            |r| Ok((r.get(0)?, r.get(1)?)),
+        )
     }
 }
 
@@ -232,15 +208,13 @@ impl Store {
         let now = self.now().0;
         self.bookkeep(move |connection| {
             // The oldest are looked at first, and no more of them than may be given up.
-            connection
-                .prepare_cached(
-                    "UPDATE outbox SET status = 'dead', next_attempt_ms = NULL, updated_at_ms = ?1, \
+            connection.run(
+                "UPDATE outbox SET status = 'dead', next_attempt_ms = NULL, updated_at_ms = ?1, \
                      last_error = coalesce(last_error, 'not delivered within a day') WHERE seq IN \
                      (SELECT seq FROM outbox WHERE status = 'pending' ORDER BY seq LIMIT ?2) \
                      AND coalesce(pending_since_ms, created_at_ms) <= ?3",
-                )
-                .and_then(|mut s| s.execute(params![now, ROWS_AT_ONCE, now - PENDING_MS_MAX]))
-                .map_err(db)
+                params![now, ROWS_AT_ONCE, now - PENDING_MS_MAX],
+            )
         })
     }
 
@@ -253,22 +227,14 @@ impl Store {
         let now = self.now().0;
         self.bookkeep_routed(move |connection, routes| {
             let waiting: Vec<String> = connection
-                .prepare_cached(
-                    "SELECT channel FROM outbox_counts WHERE status = 'pending' AND n > 0",
-                )
-                .and_then(|mut s| s.query_map([], |r| r.get(0))?.collect())
-                .map_err(db)?;
+                .list("SELECT channel FROM outbox_counts WHERE status = 'pending' AND n > 0", [], first)?;
             let Some(gone) = waiting.iter().find(|id| !routes.has(id)) else {
                 return Ok(0);
             };
             connection
-                .prepare_cached(
-                    "UPDATE outbox SET status = 'cancelled', next_attempt_ms = NULL, updated_at_ms = ?1, \
+                .run("UPDATE outbox SET status = 'cancelled', next_attempt_ms = NULL, updated_at_ms = ?1, \
                      last_error = 'the webhook is not configured any more' WHERE seq IN \
-                     (SELECT seq FROM outbox WHERE channel = ?2 AND status = 'pending' ORDER BY seq LIMIT ?3)",
-                )
-                .and_then(|mut s| s.execute(params![now, gone, ROWS_AT_ONCE]))
-                .map_err(db)
+                     (SELECT seq FROM outbox WHERE channel = ?2 AND status = 'pending' ORDER BY seq LIMIT ?3)", params![now, gone, ROWS_AT_ONCE])
         })
     }
 }

@@ -1,9 +1,10 @@
 //! Lists of requests: who sees which, filtered and paged in SQL, so that both come before LIMIT; and how many there
 //! are.
 
+use super::View;
+use super::query::{RunStatement, first};
 use super::requests::{COLUMN_COUNT, COLUMNS, LAST_EXECUTION, read_request};
 use super::scopes::within;
-use super::{View, db};
 use crate::domain::id::Operation;
 use crate::domain::permission::Scopes;
 use crate::domain::request::{Request, Status};
@@ -105,15 +106,11 @@ impl View<'_> {
     /// A request as lists show it.
     pub fn request_item(&self, request: Request) -> Result<RequestItem, Error> {
         const SQL: &str = "SELECT substr(detail, 1, ?2), octet_length(detail) FROM request_texts WHERE request_seq = ?1";
-        let (detail, bytes) = self
-            .connection
-            .prepare_cached(SQL)
-            .and_then(|mut s| {
-                s.query_row(params![request.seq, EXCERPT_CHARS], |r| {
+        let (detail, bytes) =
+            self.connection
+                .one(SQL, params![request.seq, EXCERPT_CHARS], |r| {
                     Ok((r.get(0)?, r.get(1)?))
-                })
-            })
-            .map_err(db)?;
+                })?;
         self.item(request, detail, bytes)
     }
 
@@ -134,11 +131,7 @@ impl View<'_> {
     /// How many pending requests somebody has made.
     pub fn pending_requests_of(&self, requester: &str) -> Result<i64, Error> {
         self.connection
-            .prepare_cached(
-                "SELECT coalesce(sum(n), 0) FROM requester_counts WHERE requester = ?1 AND status = 'pending'",
-            )
-            .and_then(|mut s| s.query_row([requester], |r| r.get(0)))
-            .map_err(db)
+            .one("SELECT coalesce(sum(n), 0) FROM requester_counts WHERE requester = ?1 AND status = 'pending'", [requester], first)
     }
 
     /// How many requests `viewer` may see match, counting no further than `max` + 1. Where nothing but a status is
@@ -158,24 +151,18 @@ impl View<'_> {
         }
         let status = filter.status.map(Status::as_str);
         if everywhere(&viewer.admin) {
-            return self
-                .connection
-                .prepare_cached(
-                    "SELECT coalesce(sum(n), 0) FROM request_counts WHERE status = ?1 OR ?1 IS NULL",
-                )
-                .and_then(|mut s| s.query_row([status], |r| r.get(0)))
-                .map_err(db);
+            return self.connection.one(
+                "SELECT coalesce(sum(n), 0) FROM request_counts WHERE status = ?1 OR ?1 IS NULL",
+                [status],
+                first,
+            );
         }
         if !everywhere(&viewer.view) {
             return self.count(visible(viewer, filter), max);
         }
         let own: i64 = self
             .connection
-            .prepare_cached(
-                "SELECT coalesce(sum(n), 0) FROM requester_counts WHERE requester = ?1 AND (status = ?2 OR ?2 IS NULL)",
-            )
-            .and_then(|mut s| s.query_row(params![viewer.subject, status], |r| r.get(0)))
-            .map_err(db)?;
+            .one("SELECT coalesce(sum(n), 0) FROM requester_counts WHERE requester = ?1 AND (status = ?2 OR ?2 IS NULL)", params![viewer.subject, status], first)?;
         if own > max {
             return Ok(own);
         }
@@ -188,10 +175,7 @@ impl View<'_> {
     fn count(&self, (seqs, mut values): (String, Vec<Sql>), max: i64) -> Result<i64, Error> {
         values.push((max + 1).into());
         let sql = format!("SELECT count(*) FROM ({seqs} ORDER BY seq DESC LIMIT ?)");
-        self.connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| s.query_row(params_from_iter(values), |r| r.get(0)))
-            .map_err(db)
+        self.connection.one(&sql, params_from_iter(values), first)
     }
 
     fn items(&self, sql: &str, values: Vec<Sql>) -> Result<Vec<RequestItem>, Error> {
@@ -209,16 +193,10 @@ impl View<'_> {
         values: Vec<Sql>,
         more: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<(Request, T)>, Error> {
-        let rows: Vec<(Result<Request, Error>, T)> = self
-            .connection
-            .prepare_cached(sql)
-            .and_then(|mut s| {
-                s.query_map(params_from_iter(values), |r| {
-                    Ok((read_request(r), more(r)?))
-                })?
-                .collect()
-            })
-            .map_err(db)?;
+        let rows: Vec<(Result<Request, Error>, T)> =
+            self.connection.list(sql, params_from_iter(values), |r| {
+                Ok((read_request(r), more(r)?))
+            })?;
         rows.into_iter()
             .map(|(request, more)| Ok((request?, more)))
             .collect()

@@ -1,7 +1,8 @@
 //! Reading requests: one by id, what is due, and what agents may take; lists are in `request_lists`.
 
 use super::audit::status;
-use super::{ExecutionStatus, RowCursor, View, corrupt, db, executions, snapshot};
+use super::query::{RunStatement, first};
+use super::{ExecutionStatus, RowCursor, View, corrupt, executions, snapshot};
 use crate::clock::Timestamp;
 use crate::domain::approval::{Vote, VoteAction};
 use crate::domain::change::RequestText;
@@ -12,7 +13,7 @@ use crate::domain::row_bound::{RowBound, RowBoundSource};
 use crate::domain::sql::DialectFact;
 use crate::error::Error;
 use rusqlite::types::Value as Sql;
-use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Row, params, params_from_iter};
 
 pub(super) const COLUMNS: &str = "r.seq, r.id, r.requester, r.database_name, r.environment, r.operation, r.status, r.audit_seq, \
      r.emergency, r.no_result_store, r.reason, r.current_step, r.total_steps, r.risk_level, r.policy_version, \
@@ -44,12 +45,7 @@ pub struct DispatchedJob {
 impl View<'_> {
     pub fn find_request(&self, id: &str) -> Result<Option<Request>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM requests r {LAST_EXECUTION} WHERE r.id = ?1");
-        let row = self
-            .connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| s.query_row([id], |r| Ok(read_request(r))).optional())
-            .map_err(db)?;
-        row.transpose()
+        self.connection.find(&sql, [id], read_request)
     }
 
     /// The request of that id.
@@ -63,13 +59,12 @@ impl View<'_> {
 
     /// The row that the next new request gets; never that of one that was removed.
     pub fn next_request_seq(&self) -> Result<i64, Error> {
-        self.connection
-            .prepare_cached(
-                "SELECT max(coalesce((SELECT max(seq) FROM requests), 0), \
+        self.connection.one(
+            "SELECT max(coalesce((SELECT max(seq) FROM requests), 0), \
                  coalesce((SELECT max(request_seq) FROM purged_requests), 0)) + 1",
-            )
-            .and_then(|mut s| s.query_row([], |r| r.get(0)))
-            .map_err(db)
+            [],
+            first,
+        )
     }
 
     pub fn request_text(&self, request: &Request) -> Result<RequestText, Error> {
@@ -78,11 +73,9 @@ impl View<'_> {
             FROM request_texts t LEFT JOIN request_contexts c ON c.request_seq = t.request_seq \
             LEFT JOIN idempotency_keys k ON k.requester = ?2 AND k.request_seq = t.request_seq \
             WHERE t.request_seq = ?1";
-        let (text, workflow, share): (RequestText, Option<String>, String) = self
-            .connection
-            .prepare_cached(SQL)
-            .and_then(|mut s| {
-                s.query_row(params![request.seq, request.requester], |r| {
+        let (text, workflow, share): (RequestText, Option<String>, String) =
+            self.connection
+                .one(SQL, params![request.seq, request.requester], |r| {
                     let text = RequestText {
                         detail: r.get(0)?,
                         plan_json: r.get(1)?,
@@ -99,9 +92,7 @@ impl View<'_> {
                         idempotency_fingerprint: r.get(11)?,
                     };
                     Ok((text, r.get(2)?, r.get(6)?))
-                })
-            })
-            .map_err(db)?;
+                })?;
         let bad = |column| corrupt("request_texts", &request.id, column);
         let workflow = match workflow {
             Some(json) => Some(Workflow::from_text(&json).ok_or_else(|| bad("workflow_json"))?),
@@ -117,11 +108,11 @@ impl View<'_> {
 
     /// The workflow as it was when the request was made; a corrupt one is an error.
     pub fn request_workflow(&self, request: &Request) -> Result<Option<Workflow>, Error> {
-        let json: Option<String> = self
-            .connection
-            .prepare_cached("SELECT workflow_json FROM request_texts WHERE request_seq = ?1")
-            .and_then(|mut s| s.query_row([request.seq], |r| r.get(0)))
-            .map_err(db)?;
+        let json: Option<String> = self.connection.one(
+            "SELECT workflow_json FROM request_texts WHERE request_seq = ?1",
+            [request.seq],
+            first,
+        )?;
         json.map(|json| read_workflow(request, &json)).transpose()
     }
 
@@ -129,14 +120,10 @@ impl View<'_> {
     pub fn votes(&self, request: &Request) -> Result<Vec<Vote>, Error> {
         let rows: Vec<(Vote, String)> = self
             .connection
-            .prepare_cached(
-                "SELECT a.actor_id, a.action, a.matched_selector, a.step_index, a.comment, a.issued_by_requester, \
+            .list("SELECT a.actor_id, a.action, a.matched_selector, a.step_index, a.comment, a.issued_by_requester, \
                  a.created_at_ms, a.step_index < r.current_step OR u.status IS NOT 'suspended' FROM approvals a \
                  JOIN requests r ON r.seq = a.request_seq LEFT JOIN users u ON u.id = a.actor_id \
-                 WHERE a.request_seq = ?1 ORDER BY a.id",
-            )
-            .and_then(|mut s| {
-                s.query_map([request.seq], |r| {
+                 WHERE a.request_seq = ?1 ORDER BY a.id", [request.seq], |r| {
                     let vote = Vote {
                         actor: r.get(0)?,
                         action: VoteAction::Reject,
@@ -148,10 +135,7 @@ impl View<'_> {
                         counts: r.get(7)?,
                     };
                     Ok((vote, r.get(1)?))
-                })?
-                .collect()
-            })
-            .map_err(db)?;
+                })?;
         rows.into_iter()
             .map(|(vote, action)| {
                 let action = VoteAction::parse(&action)
@@ -169,16 +153,9 @@ impl View<'_> {
     ) -> Result<Option<(String, Request)>, Error> {
         let found: Option<(String, String)> = self
             .connection
-            .prepare_cached(
-                "SELECT k.fingerprint, r.id FROM idempotency_keys k JOIN requests r ON r.seq = k.request_seq \
+            .find("SELECT k.fingerprint, r.id FROM idempotency_keys k JOIN requests r ON r.seq = k.request_seq \
                  AND r.requester = k.requester \
-                 WHERE k.requester = ?1 AND k.key = ?2",
-            )
-            .and_then(|mut s| {
-                s.query_row([requester, key], |r| Ok((r.get(0)?, r.get(1)?)))
-                    .optional()
-            })
-            .map_err(db)?;
+                 WHERE k.requester = ?1 AND k.key = ?2", [requester, key], |r| Ok((r.get(0)?, r.get(1)?)))?;
         found
             .map(|(fingerprint, id)| Ok((fingerprint, self.request(&id)?)))
             .transpose()
@@ -186,12 +163,11 @@ impl View<'_> {
 
     /// Selectors that a pending request waits for.
     pub fn next_approvers(&self, request: &Request) -> Result<Vec<String>, Error> {
-        self.connection
-            .prepare_cached(
-                "SELECT selector FROM request_approvers WHERE request_seq = ?1 ORDER BY selector",
-            )
-            .and_then(|mut s| s.query_map([request.seq], |r| r.get(0))?.collect())
-            .map_err(db)
+        self.connection.list(
+            "SELECT selector FROM request_approvers WHERE request_seq = ?1 ORDER BY selector",
+            [request.seq],
+            first,
+        )
     }
 
     /// Ids of requests whose time has come, the longest overdue first, from after `after` on. Nothing else of them is
@@ -203,17 +179,10 @@ impl View<'_> {
         limit: u32,
     ) -> Result<Vec<(RowCursor, String)>, Error> {
         self.connection
-            .prepare_cached(
-                "SELECT due_at_ms, seq, id FROM requests WHERE due_at_ms <= ?1 AND (due_at_ms, seq) > (?2, ?3) \
-                 ORDER BY due_at_ms, seq LIMIT ?4",
-            )
-            .and_then(|mut s| {
-                s.query_map(params![now.0, after.0, after.1, limit], |r| {
+            .list("SELECT due_at_ms, seq, id FROM requests WHERE due_at_ms <= ?1 AND (due_at_ms, seq) > (?2, ?3) \
+                 ORDER BY due_at_ms, seq LIMIT ?4", params![now.0, after.0, after.1, limit], |r| {
                     Ok((RowCursor(r.get(0)?, r.get(1)?), r.get(2)?))
-                })?
-                .collect()
-            })
-            .map_err(db)
+                })
     }
 
     /// Pending requests that a person has voted on, oldest first.
@@ -249,27 +218,24 @@ impl View<'_> {
             r.row_bound_source IS 'request' FROM requests r \
             WHERE r.status = 'dispatched' AND r.corrupt_seq IS NULL AND r.database_name = ?1 AND r.environment = ?2 \
             ORDER BY r.audit_seq LIMIT ?3";
-        let rows: Vec<(DispatchedJob, String, String)> = self
-            .connection
-            .prepare_cached(SQL)
-            .and_then(|mut s| {
-                s.query_map(params![target.database, target.environment, limit], |r| {
-                    let job = DispatchedJob {
-                        id: r.get(0)?,
-                        requester: r.get(1)?,
-                        target: target.clone(),
-                        operation: Operation::ExecuteDml,
-                        dialect: DialectFact::Unknown,
-                        detail: String::new(),
-                        needs_row_bound: r.get(6)?,
-                        request_seq: r.get(3)?,
-                        dispatch_seq: r.get(4)?,
-                    };
-                    Ok((job, r.get(2)?, r.get(5)?))
-                })?
-                .collect()
-            })
-            .map_err(db)?;
+        let rows: Vec<(DispatchedJob, String, String)> = self.connection.list(
+            SQL,
+            params![target.database, target.environment, limit],
+            |r| {
+                let job = DispatchedJob {
+                    id: r.get(0)?,
+                    requester: r.get(1)?,
+                    target: target.clone(),
+                    operation: Operation::ExecuteDml,
+                    dialect: DialectFact::Unknown,
+                    detail: String::new(),
+                    needs_row_bound: r.get(6)?,
+                    request_seq: r.get(3)?,
+                    dispatch_seq: r.get(4)?,
+                };
+                Ok((job, r.get(2)?, r.get(5)?))
+            },
+        )?;
         rows.into_iter()
             .map(|(job, operation, fact)| {
                 let operation = Operation::parse(&operation)
@@ -286,47 +252,37 @@ impl View<'_> {
 
     /// Reads the statement of a job.
     pub fn fill_in(&self, job: &mut DispatchedJob) -> Result<(), Error> {
-        job.detail = self
-            .connection
-            .prepare_cached("SELECT detail FROM request_texts WHERE request_seq = ?1")
-            .and_then(|mut s| s.query_row([job.request_seq], |r| r.get(0)))
-            .map_err(db)?;
+        job.detail = self.connection.one(
+            "SELECT detail FROM request_texts WHERE request_seq = ?1",
+            [job.request_seq],
+            first,
+        )?;
         Ok(())
     }
 
     /// The migration that runs on a target now, if one does.
     pub fn running_migration(&self, target: &Target) -> Result<Option<String>, Error> {
-        self.connection
-            .prepare_cached(
-                "SELECT id FROM requests WHERE status = 'running' \
+        self.connection.find(
+            "SELECT id FROM requests WHERE status = 'running' \
                  AND operation IN ('migrate_up', 'migrate_down', 'migrate_repair') \
                  AND database_name = ?1 AND environment = ?2 LIMIT 1",
-            )
-            .and_then(|mut s| {
-                s.query_row([&target.database, &target.environment], |r| r.get(0))
-                    .optional()
-            })
-            .map_err(db)
+            [&target.database, &target.environment],
+            first,
+        )
     }
 
     /// How many requests run.
     pub fn count_running(&self) -> Result<i64, Error> {
-        self.connection
-            .prepare_cached("SELECT n FROM request_counts WHERE status = 'running'")
-            .and_then(|mut s| s.query_row([], |r| r.get(0)))
-            .map_err(db)
+        self.connection.one(
+            "SELECT n FROM request_counts WHERE status = 'running'",
+            [],
+            first,
+        )
     }
 
     fn requests(&self, sql: &str, values: Vec<Sql>) -> Result<Vec<Request>, Error> {
-        let rows: Vec<Result<Request, Error>> = self
-            .connection
-            .prepare_cached(sql)
-            .and_then(|mut s| {
-                s.query_map(params_from_iter(values), |r| Ok(read_request(r)))?
-                    .collect()
-            })
-            .map_err(db)?;
-        rows.into_iter().collect()
+        self.connection
+            .list(sql, params_from_iter(values), read_request)
     }
 }
 
@@ -342,10 +298,8 @@ pub(super) fn dialect(text: &str, id: &str) -> Result<DialectFact, Error> {
 /// The bound of a request. One that cannot be read is an error, never no bound.
 fn row_bound(row: &Row, id: &str) -> Result<Option<RowBound>, Error> {
     let bad = || corrupt("requests", id, "max_affected_rows");
-    let (rows, source): (Option<i64>, Option<String>) = row
-        .get(35)
-        .and_then(|rows| Ok((rows, row.get(36)?)))
-        .map_err(db)?;
+    let (rows, source): (Option<i64>, Option<String>) =
+        row.get(35).and_then(|rows| Ok((rows, row.get(36)?)))?;
     match (rows, source) {
         (None, None) => Ok(None),
         (Some(rows), Some(source)) => Ok(Some(RowBound {
@@ -358,10 +312,8 @@ fn row_bound(row: &Row, id: &str) -> Result<Option<RowBound>, Error> {
 
 /// What the last execution left in the database, once the request has an outcome.
 fn outcome(row: &Row, state: &str, id: &str) -> Result<Option<ExecutionOutcome>, Error> {
-    let left: (Option<String>, Option<String>) = row
-        .get(30)
-        .and_then(|status| Ok((status, row.get(31)?)))
-        .map_err(db)?;
+    let left: (Option<String>, Option<String>) =
+        row.get(30).and_then(|status| Ok((status, row.get(31)?)))?;
     match left {
         (Some(execution), outcome) if status(state, id)?.is_outcome() => {
             ExecutionStatus::parse(&execution)
@@ -419,7 +371,7 @@ pub(super) fn read_request(row: &Row) -> Result<Request, Error> {
         let texts = (row.get(5)?, row.get(6)?, row.get(21)?, row.get(33)?);
         Ok((request, texts.0, texts.1, texts.2, texts.3))
     };
-    let (request, operation, state, from, fact) = raw(row).map_err(db)?;
+    let (request, operation, state, from, fact) = raw(row)?;
     let row_bound = row_bound(row, &request.id)?;
     let outcome = outcome(row, &state, &request.id)?;
     Ok(Request {

@@ -1,12 +1,13 @@
 //! Reading what is known of stored results.
 
+use super::query::{RunStatement, first};
 use super::scopes::within;
-use super::{View, Viewer, corrupt, db};
+use super::{View, Viewer, corrupt};
 use crate::clock::Timestamp;
 use crate::domain::id::{Operation, Target};
 use crate::error::Error;
+use rusqlite::params_from_iter;
 use rusqlite::types::Value as Sql;
-use rusqlite::{OptionalExtension, params_from_iter};
 
 /// Backend of a result that is a row of the database, in the transaction that reports it.
 pub const ROW: &str = "row";
@@ -41,12 +42,8 @@ impl View<'_> {
     /// The stored result of an execution.
     pub fn find_result(&self, execution_seq: i64) -> Result<Option<ResultRow>, Error> {
         self.connection
-            .prepare_cached(
-                "SELECT backend, object_key, content_length, checksum_sha256, stored_at_ms, expires_at_ms \
-                 FROM results WHERE execution_seq = ?1",
-            )
-            .and_then(|mut s| {
-                s.query_row([execution_seq], |r| {
+            .find("SELECT backend, object_key, content_length, checksum_sha256, stored_at_ms, expires_at_ms \
+                 FROM results WHERE execution_seq = ?1", [execution_seq], |r| {
                     Ok(ResultRow {
                         backend: r.get(0)?,
                         key: r.get(1)?,
@@ -56,17 +53,15 @@ impl View<'_> {
                         expires_at: Timestamp(r.get(5)?),
                     })
                 })
-                .optional()
-            })
-            .map_err(db)
     }
 
     /// The envelope of a result that is a row, of the backend [`ROW`].
     pub fn find_result_body(&self, execution_seq: i64) -> Result<Option<Vec<u8>>, Error> {
-        self.connection
-            .prepare_cached("SELECT body FROM result_bodies WHERE execution_seq = ?1")
-            .and_then(|mut s| s.query_row([execution_seq], |r| r.get(0)).optional())
-            .map_err(db)
+        self.connection.find(
+            "SELECT body FROM result_bodies WHERE execution_seq = ?1",
+            [execution_seq],
+            first,
+        )
     }
 
     /// Stored results within `viewer.view` that `viewer` may see, newest first: their own, those shared with them, and
@@ -96,27 +91,21 @@ impl View<'_> {
              JOIN requests q ON q.seq = x.request_seq WHERE ({viewed}) AND x.expires_at_ms > ? \
              ORDER BY v.seq DESC LIMIT ? OFFSET ?"
         );
-        let rows: Vec<(ResultItem, String)> = self
-            .connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| {
-                s.query_map(params_from_iter(values), |r| {
-                    let item = ResultItem {
-                        request_id: r.get(0)?,
-                        execution_id: r.get(1)?,
-                        target: Target {
-                            database: r.get(2)?,
-                            environment: r.get(3)?,
-                        },
-                        operation: Operation::ExecuteDml,
-                        stored_at: Timestamp(r.get(5)?),
-                        content_length: u64::try_from(r.get::<_, i64>(6)?).unwrap_or(0),
-                    };
-                    Ok((item, r.get(4)?))
-                })?
-                .collect()
-            })
-            .map_err(db)?;
+        let rows: Vec<(ResultItem, String)> =
+            self.connection.list(&sql, params_from_iter(values), |r| {
+                let item = ResultItem {
+                    request_id: r.get(0)?,
+                    execution_id: r.get(1)?,
+                    target: Target {
+                        database: r.get(2)?,
+                        environment: r.get(3)?,
+                    },
+                    operation: Operation::ExecuteDml,
+                    stored_at: Timestamp(r.get(5)?),
+                    content_length: u64::try_from(r.get::<_, i64>(6)?).unwrap_or(0),
+                };
+                Ok((item, r.get(4)?))
+            })?;
         rows.into_iter()
             .map(|(item, operation)| {
                 let operation = Operation::parse(&operation)

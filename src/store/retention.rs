@@ -4,6 +4,7 @@
 //! Every look takes a bounded number of rows by an index, and goes on after the last one.
 
 use super::audit::EventRow;
+use super::query::{RunStatement, first};
 use super::{RowCursor, Store, View, db};
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -68,12 +69,7 @@ impl View<'_> {
             "SELECT {SETTLED} AND (r.updated_at_ms, r.seq) > (?2, ?3) ORDER BY r.updated_at_ms, r.seq LIMIT ?4"
         );
         self.connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| {
-                s.query_map(params![before.0, after.0, after.1, limit], settled)?
-                    .collect()
-            })
-            .map_err(db)
+            .list(&sql, params![before.0, after.0, after.1, limit], settled)
     }
 
     /// The request of that row, if it ended, has not changed since `before`, and may go.
@@ -85,9 +81,7 @@ impl View<'_> {
         let sql = format!("SELECT {SETTLED} AND r.seq = ?2");
         let found = self
             .connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| s.query_row(params![before.0, seq], settled).optional())
-            .map_err(db)?;
+            .find(&sql, params![before.0, seq], settled)?;
         Ok(found.filter(|r| r.is_free))
     }
 
@@ -103,12 +97,7 @@ impl View<'_> {
              ORDER BY x.expires_at_ms, x.execution_seq LIMIT ?4"
         );
         self.connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| {
-                s.query_map(params![now.0, after.0, after.1, limit], expired)?
-                    .collect()
-            })
-            .map_err(db)
+            .list(&sql, params![now.0, after.0, after.1, limit], expired)
     }
 
     /// Whether there still is a stored result of that execution, and its time is over.
@@ -116,24 +105,18 @@ impl View<'_> {
         let sql = format!("SELECT {EXPIRED} AND x.execution_seq = ?2");
         let found = self
             .connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| {
-                s.query_row(params![now.0, execution_seq], expired)
-                    .optional()
-            })
-            .map_err(db)?;
+            .find(&sql, params![now.0, execution_seq], expired)?;
         Ok(found.is_some())
     }
 
     /// Whether a stored result of that execution is this object.
     pub fn is_result_object(&self, execution_id: &str, key: &str) -> Result<bool, Error> {
-        self.connection
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM executions e JOIN results x ON x.execution_seq = e.seq \
+        self.connection.one(
+            "SELECT EXISTS (SELECT 1 FROM executions e JOIN results x ON x.execution_seq = e.seq \
                  WHERE e.id = ?1 AND x.object_key = ?2)",
-            )
-            .and_then(|mut s| s.query_row([execution_id, key], |r| r.get(0)))
-            .map_err(db)
+            [execution_id, key],
+            first,
+        )
     }
 
     /// How far the audit log may be purged: to the newest checkpoint that is older than `before` and not younger than
@@ -153,11 +136,7 @@ impl View<'_> {
         )?;
         let old = self
             .connection
-            .prepare_cached(
-                "SELECT seq FROM audit_events WHERE created_at_ms < ?1 ORDER BY created_at_ms DESC LIMIT 1",
-            )
-            .and_then(|mut s| s.query_row([before.0], |r| r.get(0)).optional())
-            .map_err(db)?;
+            .find("SELECT seq FROM audit_events WHERE created_at_ms < ?1 ORDER BY created_at_ms DESC LIMIT 1", [before.0], first)?;
         let Some(old) = old else { return Ok(None) };
         let limit = oldest.map_or(old, |oldest: i64| oldest.min(old));
         let Some(checkpoint) = self.last_checkpoint(limit)? else {
@@ -179,10 +158,11 @@ impl View<'_> {
 
     /// When the audit log was last purged.
     pub fn last_purge(&self) -> Result<Option<Timestamp>, Error> {
-        self.connection
-            .prepare_cached("SELECT created_at_ms FROM audit_purges ORDER BY id DESC LIMIT 1")
-            .and_then(|mut s| s.query_row([], |r| Ok(Timestamp(r.get(0)?))).optional())
-            .map_err(db)
+        self.connection.find(
+            "SELECT created_at_ms FROM audit_purges ORDER BY id DESC LIMIT 1",
+            [],
+            |r| Ok(Timestamp(r.get(0)?)),
+        )
     }
 }
 
@@ -196,9 +176,7 @@ impl Store {
         self.bookkeep(move |connection| {
             let execute = |sql: &str| {
                 connection
-                    .prepare_cached(sql)
-                    .and_then(|mut s| s.execute([limit]))
-                    .map_err(db)
+                    .run(sql, [limit])
             };
             execute(
                 "DELETE FROM purged_requests WHERE request_seq IN (SELECT request_seq FROM purged_requests \
@@ -219,17 +197,13 @@ impl Store {
     pub fn delete_messages(&self, before: Timestamp, limit: u32) -> Result<usize, Error> {
         self.bookkeep(move |connection| {
             connection
-                .prepare_cached(
-                    "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE next_attempt_ms IS NULL \
-                     AND updated_at_ms <= ?1 ORDER BY updated_at_ms LIMIT ?2)",
-                )
-                .and_then(|mut s| s.execute(params![before.0, limit]))
-                .map_err(db)
+                .run("DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE next_attempt_ms IS NULL \
+                     AND updated_at_ms <= ?1 ORDER BY updated_at_ms LIMIT ?2)", params![before.0, limit])
         })
     }
 }
 
-fn settled(row: &rusqlite::Row) -> rusqlite::Result<SettledRequest> {
+fn settled(row: &rusqlite::Row) -> Result<SettledRequest, Error> {
     Ok(SettledRequest {
         place: RowCursor(row.get(0)?, row.get(1)?),
         id: row.get(2)?,
@@ -237,7 +211,7 @@ fn settled(row: &rusqlite::Row) -> rusqlite::Result<SettledRequest> {
     })
 }
 
-fn expired(row: &rusqlite::Row) -> rusqlite::Result<ExpiredResult> {
+fn expired(row: &rusqlite::Row) -> Result<ExpiredResult, Error> {
     Ok(ExpiredResult {
         place: RowCursor(row.get(0)?, row.get(1)?),
         execution_id: row.get(2)?,

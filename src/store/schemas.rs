@@ -1,6 +1,7 @@
 //! Reading what agents reported of their databases.
 
-use super::{View, corrupt, db};
+use super::query::RunStatement;
+use super::{View, corrupt};
 use crate::clock::Timestamp;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
@@ -46,7 +47,7 @@ impl View<'_> {
                 s.query_map(values, |r| Ok((r.get(0)?, r.get(1)?)))?
                     .collect()
             })
-            .map_err(db)?;
+            ?;
         rows.into_iter()
             .map(|(agent_id, dialect)| {
                 let dialect = Dialect::parse(&dialect)
@@ -71,7 +72,7 @@ impl View<'_> {
                 let values = [target.database.as_str(), &target.environment, agent_id];
                 s.query_row(values, |r| r.get(0)).optional()
             })
-            .map_err(db)?;
+            ?;
         let parsed = |name: String| {
             Dialect::parse(&name).ok_or_else(|| corrupt("stated_dialects", target, "dialect"))
         };
@@ -82,12 +83,8 @@ impl View<'_> {
     pub fn find_schema(&self, target: &Target) -> Result<Option<SchemaRow>, Error> {
         let row: Option<(String, SchemaRow)> = self
             .connection
-            .prepare_cached(
-                "SELECT dialect, snapshot_json, collected_at_ms, last_status, last_error, last_sync_ms, agent_id \
-                 FROM schema_snapshots WHERE database_name = ?1 AND environment = ?2",
-            )
-            .and_then(|mut s| {
-                s.query_row([&target.database, &target.environment], |r| {
+            .find("SELECT dialect, snapshot_json, collected_at_ms, last_status, last_error, last_sync_ms, agent_id \
+                 FROM schema_snapshots WHERE database_name = ?1 AND environment = ?2", [&target.database, &target.environment], |r| {
                     let row = SchemaRow {
                         dialect: Dialect::Postgres,
                         snapshot_json: r.get(1)?,
@@ -98,10 +95,7 @@ impl View<'_> {
                         agent_id: r.get(6)?,
                     };
                     Ok((r.get(0)?, row))
-                })
-                .optional()
-            })
-            .map_err(db)?;
+                })?;
         row.map(|(dialect, row)| {
             let dialect = Dialect::parse(&dialect)
                 .ok_or_else(|| corrupt("schema_snapshots", target, "dialect"))?;

@@ -77,7 +77,7 @@ fn new_request(view: &View, opening: Opening) -> Result<NewRequest, Error> {
         risk_level: "unknown".into(),
         policy_version: "0".repeat(64),
         expires_at: Some(Timestamp(i64::MAX)),
-        approval_expires_at: Some(Timestamp(i64::MAX)),
+        approval_expires_at: Some(Timestamp(4_102_444_800_000)),
         text: RequestText {
             detail: "UPDATE t SET a = 1 WHERE b = 2".into(),
             plan_json: None,

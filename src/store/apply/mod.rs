@@ -11,8 +11,9 @@ mod logged;
 mod outbox;
 mod requests;
 
+use super::AuditKeys;
 use super::audit::{append, checkpoint_if_due};
-use super::{AuditKeys, db};
+use super::query::RunStatement;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::change::Change;
@@ -38,10 +39,7 @@ impl Context<'_> {
     }
 
     fn any(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, Error> {
-        self.connection
-            .prepare_cached(sql)
-            .and_then(|mut s| s.execute(values))
-            .map_err(db)
+        self.connection.run(sql, values)
     }
 }
 
