@@ -59,7 +59,8 @@ fn new_request(view: &View, opening: Opening) -> Result<NewRequest, Error> {
     Ok(NewRequest {
         seq: view.next_request_seq()?,
         id: uuid(),
-        requester: "requester".into(),
+        // Who makes it is who the event names.
+        requester: "system".into(),
         token_id: None,
         target: Target {
             database: "app".into(),
@@ -76,7 +77,7 @@ fn new_request(view: &View, opening: Opening) -> Result<NewRequest, Error> {
         approvers: Vec::new(),
         risk_level: "unknown".into(),
         policy_version: "0".repeat(64),
-        expires_at: Some(Timestamp(i64::MAX)),
+        expires_at: Some(Timestamp(4_102_444_800_000)),
         approval_expires_at: Some(Timestamp(4_102_444_800_000)),
         text: RequestText {
             detail: "UPDATE t SET a = 1 WHERE b = 2".into(),
