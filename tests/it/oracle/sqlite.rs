@@ -6,12 +6,15 @@ use dbward::domain::dialect::Dialect;
 use dbward::domain::sql::analyze;
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 struct Sqlite {
     connection: Connection,
     /// What the statement would do that a read does not.
     acts: Arc<Mutex<Option<String>>>,
+    /// Calls of the progress handler for this statement.
+    steps: Arc<AtomicU32>,
 }
 
 /// Values that a statement must leave as they are.
@@ -30,6 +33,9 @@ const VALUES: [&str; 12] = [
     "writable_schema",
 ];
 
+/// Ten thousand instructions each.
+const STEPS_MAX: u32 = 500;
+
 /// Rows that are looked at.
 const ROWS_MAX: usize = 200;
 
@@ -41,14 +47,12 @@ impl Sqlite {
                 .execute_batch(sql)
                 .unwrap_or_else(|e| panic!("{sql}: {e}"));
         }
-        let mut steps = 0_u32;
         // Ends what would not end.
+        let steps = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&steps);
         let _ = connection.progress_handler(
             10_000,
-            Some(move || {
-                steps += 1;
-                steps.is_multiple_of(500)
-            }),
+            Some(move || counted.fetch_add(1, Ordering::Relaxed) > STEPS_MAX),
         );
         let acts = Arc::new(Mutex::new(None));
         let seen = Arc::clone(&acts);
@@ -74,7 +78,11 @@ impl Sqlite {
             Authorization::Allow
         };
         let _ = connection.authorizer(Some(authorizer));
-        Sqlite { connection, acts }
+        Sqlite {
+            connection,
+            acts,
+            steps,
+        }
     }
 
     fn state(&self) -> Vec<String> {
@@ -112,9 +120,11 @@ impl Database for Sqlite {
                 .execute_batch("PRAGMA query_only = 1")
                 .unwrap();
         }
+        self.steps.store(0, Ordering::Relaxed);
         let before = self.state();
         *self.acts.lock().unwrap() = None;
         let outcome = self.try_run(sql);
+        self.steps.store(0, Ordering::Relaxed);
         let after = self.state();
         if mode == Mode::ReadOnly {
             self.connection
