@@ -157,8 +157,10 @@ impl Sqlite {
                 return Outcome::Refused { syntax };
             }
         };
-        // Reading the journal mode may have to look into the file, and SQLite calls that no read.
-        let shows_mode = sql.trim().eq_ignore_ascii_case("PRAGMA journal_mode");
+        // Reading the journal mode may have to look into the file, so SQLite does not call it a read. Whether the mode is
+        // still the same is compared.
+        let lower = sql.to_ascii_lowercase();
+        let shows_mode = lower.contains("pragma") && lower.contains("journal_mode");
         if !statement.readonly() && !shows_mode {
             return Outcome::Wrote("SQLite says that it is not read-only".to_owned());
         }
