@@ -128,7 +128,7 @@ fn a_page_of_large_requests_is_small() {
     // Every character is six of JSON.
     let noise = "\u{1}".repeat(98_000);
     let sql = format!("SELECT 1 -- {noise}");
-    let reason = "\u{2}".repeat(1_000);
+    let reason = format!("why{}", "\u{2}".repeat(997));
     for _ in 0..100 {
         s.requester()
             .submit_with("production", &sql, json!({"reason": reason}));
