@@ -96,8 +96,10 @@ export async function request({ page, signal, id, me, can, go }) {
   while (!signal.aborted) {
     try {
       if (OVER.has(shown.status) || shown.status === "approved") {
-        await pause(30000, signal);
-        if (document.hidden) continue;
+        // What an action of this page has moved is followed at once.
+        const was = shown.status;
+        for (let i = 0; i < 150 && shown.status === was; i += 1) await pause(200, signal);
+        if (document.hidden || shown.status !== was) continue;
       }
       const collecting = shown.context && shown.context.status === "collecting";
       const answer = await tagged(`${path}${query({ wait: collecting ? 2 : 25 })}`, { signal });
