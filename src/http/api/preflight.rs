@@ -27,7 +27,7 @@ pub fn check(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Han
     body.only(&FIELDS)?;
     // Both are taken, and no plan is made: see `impact.explain_status`.
     body.flag("include_explain")?;
-    body.value("explain_timeout_ms")?;
+    body.number("explain_timeout_ms")?;
     let target = Target::new(
         &body.needed_text("database")?,
         &body.needed_text("environment")?,

@@ -147,3 +147,15 @@ fn the_command_fails_where_it_should_and_annotates() {
     assert_eq!(region, &json!({"startLine": 1, "startColumn": 1}));
     console.golden("preflight");
 }
+
+#[test]
+fn a_time_limit_below_zero_is_refused() {
+    let s = crate::support::Server::shop();
+    let body = serde_json::json!({
+        "database": "shop", "environment": "production", "sql": "SELECT 1", "explain_timeout_ms": -1
+    });
+    s.requester()
+        .post("/api/preflight", &body)
+        .refused(400, "validation_error")
+        .saying("explain_timeout_ms");
+}
