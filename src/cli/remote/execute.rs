@@ -3,10 +3,10 @@
 use super::follow::{FollowOptions, Follower, PENDING};
 use super::show::heading;
 use super::target::TargetOptions;
-use super::{CommandError, CommonOptions, ServerSession};
+use super::{CommandError, CommonOptions, ServerSession, question};
 use crate::client::{CreatedReply, NewRequestBody, RequestReply, path_of};
 use serde_json::{Value, json};
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -200,16 +200,9 @@ fn confirmed(database: &str, environment: &str) -> Result<bool, CommandError> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(true);
     }
-    eprint!(
-        "Run on {database} / {environment} without approval? It is audited and reported. [y/N] "
-    );
-    let _ = io::stderr().flush();
-    let mut line = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .map_err(|e| CommandError::new(e.to_string()))?;
-    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+    question::agrees(&format!(
+        "Run on {database} / {environment} without approval? It is audited and reported."
+    ))
 }
 
 fn read_sql(options: &ExecuteOptions) -> Result<String, CommandError> {

@@ -5,7 +5,7 @@
 
 use super::super::output::{Paint, selector_words, short_id, span, status_words, visible};
 use super::interrupts::Interrupts;
-use super::{CommandError, ServerSession, result};
+use super::{CommandError, ServerSession, question, result};
 use crate::client::{Client, ClientError, MovedReply, RequestReply, path_of};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -277,7 +277,7 @@ impl<'a> Follower<'a> {
             });
         let yes = loop {
             match self.receive(None) {
-                Ok(News::Line(line)) => break matches!(line.trim(), "y" | "Y" | "yes"),
+                Ok(News::Line(line)) => break question::is_yes(&line),
                 Ok(News::Interrupted) | Err(()) => {
                     eprintln!();
                     break false;

@@ -11,6 +11,7 @@ mod migrate;
 mod operations;
 mod people;
 mod preflight;
+mod question;
 mod requests;
 mod result;
 mod settings;

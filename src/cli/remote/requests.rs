@@ -6,10 +6,10 @@ use super::execute::WaitOptions;
 use super::follow::{FollowOptions, Follower};
 use super::listing::{Kind, Listing};
 use super::result::{self, ResultOptions, ResultsOptions};
-use super::{CommandError, CommonOptions, ServerSession, show, with};
+use super::{CommandError, CommonOptions, ServerSession, question, show, with};
 use crate::client::{MovedReply, RequestReply, path_of, with_query};
 use serde_json::{Value, json};
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 /// The commands under `request`.
 #[derive(Debug, clap::Subcommand)]
@@ -283,17 +283,11 @@ fn cancel(session: &ServerSession, o: &CancelOptions) -> Result<u8, CommandError
     let request: RequestReply = session.client.fetch(&path_of(&["requests", &id]))?.read()?;
     let asks = io::stdin().is_terminal() && !session.screen.is_json() && !o.yes;
     if request.status == "running" && asks {
-        eprint!(
-            "It runs, and may have changed rows. Cancel {}? [y/N] ",
+        let cancel = format!(
+            "It runs, and may have changed rows. Cancel {}?",
             short_id(&id)
         );
-        let _ = io::stderr().flush();
-        let mut line = String::new();
-        io::stdin()
-            .lock()
-            .read_line(&mut line)
-            .map_err(|e| CommandError::new(e.to_string()))?;
-        if !matches!(line.trim(), "y" | "Y" | "yes") {
+        if !question::agrees(&cancel)? {
             return Err(CommandError::new("nothing was cancelled"));
         }
     }
