@@ -1,6 +1,6 @@
 // A new request: the text, what would happen to it while it is typed, then submit and stay with it.
 import { fill, h, plural, visible } from "./dom.js";
-import { get, pause, post, query } from "./api.js";
+import { get, pause, post } from "./api.js";
 import { OPERATIONS, card, field, heading, pill, problem, selector } from "./parts.js";
 import { SqlText } from "./sql.js";
 
@@ -91,15 +91,7 @@ function offset(sql, line, column) {
 
 /** The server's own forecast; nothing is created. */
 async function preview(database, environment, sql, signal) {
-  try {
-    return forecast(await post("/api/preflight", { database, environment, sql, include_explain: false }, { signal }));
-  } catch (error) {
-    if (error.status !== 404 && error.status !== 405) throw error;
-  }
-  const answer = await get(`/api/policy-resolution${query({ database, environment, sql: sql.slice(0, 6000) })}`, { signal });
-  const p = answer.prediction || {};
-  const words = { deny: ["bad", "would be refused"], auto_approved: ["good", "runs at once"], needs_approval: ["accent", "waits for approval"] }[p.decision_preview] || ["muted", p.decision_preview || "not known"];
-  return [pill(...words), p.message && h("p", null, visible(p.message)), p.hint && h("p", { class: "muted" }, p.hint)];
+  return forecast(await post("/api/preflight", { database, environment, sql, include_explain: false }, { signal }));
 }
 
 function forecast(f) {

@@ -1,7 +1,10 @@
 // Policies in effect, as the server resolved them: who could approve what, and every rule behind it.
 import { fill, h } from "./dom.js";
-import { get } from "./api.js";
+import { get, query } from "./api.js";
 import { OPERATIONS, card, empty, heading, pill, selector, table } from "./parts.js";
+
+// Each place is a call of the API.
+const PLACES_MAX = 100;
 
 export async function policies({ page, signal, can }) {
   // What the caller may not see is not asked for.
@@ -15,7 +18,11 @@ export async function policies({ page, signal, can }) {
     optional("/api/notification-policies", "notification_policies", "policy.manage"),
   ]);
   const parts = [];
-  if (databases && workflows) parts.push(matrix(databases, workflows));
+  if (databases && workflows && can("request.view")) {
+    const places = [];
+    for (const place of databases.slice(0, PLACES_MAX)) places.push(await resolved(place, signal));
+    parts.push(matrix(places, workflows, databases.length));
+  }
   if (workflows) parts.push(workflowCard(workflows));
   if (roles) parts.push(card("Roles", null, table(["Role", "Permissions", "Databases", "Environments"], roles.map((r) => [[r.name, r.built_in && h("span", { class: "muted" }, " built in")], r.permissions.join(", "), r.databases.join(", "), r.environments.join(", ")]), "Roles")));
   const plain = (title, list) => list && list.length && parts.push(card(title, null, list.map((p) => h("dl", { class: "pairs" }, Object.entries(p).filter(([, v]) => v !== null).map(([k, v]) => h("div", null, h("dt", null, k.replaceAll("_", " ")), h("dd", null, typeof v === "object" ? JSON.stringify(v) : String(v))))))));
@@ -25,22 +32,20 @@ export async function policies({ page, signal, can }) {
   fill(page, heading("Policies", "Read-only: they are set in server.toml and take effect with dbward reload."), h("div", { class: "stack" }, parts.length ? parts : card(null, null, empty("You may not see the policies.", "They are shown to holders of workflow.manage, policy.manage and role.manage."))));
 }
 
-/** The workflow for a place: the one that names both, then the database, then the environment, then neither. */
-function applies(workflows, place, operation) {
-  const rank = (w) => (w.database === "*" ? 0 : 2) + (w.environment === "*" ? 0 : 1);
-  return workflows
-    .filter((w) => (w.database === "*" || w.database === place.database) && (w.environment === "*" || w.environment === place.environment) && (w.operations.length === 0 || w.operations.includes(operation)))
-    .sort((a, b) => rank(b) - rank(a) || b.operations.length - a.operations.length)[0];
+/** What the server resolves for a place: the rule of the most specific scope is its own. */
+async function resolved(place, signal) {
+  const answer = await get(`/api/policy-resolution${query({ database: place.database, environment: place.environment })}`, { signal });
+  return { place, workflows: Object.fromEntries(answer.resolutions.map((r) => [r.operation, r.workflow_id])) };
 }
 
-function matrix(databases, workflows) {
+function matrix(places, workflows, count) {
   const kinds = ["execute_select", "execute_dml", "migrate_up"];
   const words = (w) => {
     if (!w) return pill("bad", "refused: no workflow");
     if (w.steps.length === 0) return pill("good", "runs at once");
     return w.steps.map((step, i) => h("div", null, w.steps.length > 1 ? `${i + 1}. ` : "", step.approvers.map((a) => `${a.min} of ${selector(a.selector)}`).join(step.mode === "any" ? " or " : " and ")));
   };
-  return card("Who could approve what", "by database and environment", h("div", { class: "matrix" }, table(["Place", ...kinds.map((k) => OPERATIONS[k])], databases.map((d) => [`${d.database} / ${d.environment}`, ...kinds.map((k) => words(applies(workflows, d, k)))]), "Who could approve what")));
+  return card("Who could approve what", places.length < count ? `the first ${places.length} of ${count} places` : "by database and environment", h("div", { class: "matrix" }, table(["Place", ...kinds.map((k) => OPERATIONS[k])], places.map(({ place, workflows: ids }) => [`${place.database} / ${place.environment}`, ...kinds.map((k) => words(workflows.find((w) => w.id === ids[k])))]), "Who could approve what")));
 }
 
 function workflowCard(workflows) {
