@@ -109,20 +109,7 @@ fn ends_soon(place: &Place, sql: &str, says: &[&str]) {
 
 #[test]
 fn a_statement_that_ignores_interrupts_is_killed_when_its_time_is_up() {
-    let place = sqlite();
-    let mut read = job(Operation::ExecuteSelect, &[DEAF]);
-    read.timeout_secs = 1;
-    let began = Instant::now();
-    let (message, effect) = failure(place.run(&read));
-    assert_eq!(
-        (message.as_str(), effect),
-        ("statement timeout reached (1 s)", JobEffect::RolledBack)
-    );
-    assert!(
-        began.elapsed() < Duration::from_secs(12),
-        "{:?}",
-        began.elapsed()
-    );
+    claims::time_ends_what_does_not_end(&sqlite(), DEAF);
 }
 
 #[test]
