@@ -238,8 +238,8 @@ fn execution(
         request_id: request.id.clone(),
         execution_id: id.clone(),
         operation: request.operation,
-        database: request.target.database.clone(),
-        environment: request.target.environment.clone(),
+        database: request.target.database().to_owned(),
+        environment: request.target.environment().to_owned(),
         detail_hash: execution_token::detail_hash(
             text.plan_json.as_deref(),
             request.operation,

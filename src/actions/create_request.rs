@@ -646,8 +646,8 @@ fn fingerprint(c: &Checked) -> String {
     let shares = Value::from(shares).to_string();
     let bound = c.max_affected_rows.map(|rows| rows.to_string());
     let mut fields = vec![
-        c.target.database.as_bytes(),
-        c.target.environment.as_bytes(),
+        c.target.database().as_bytes(),
+        c.target.environment().as_bytes(),
         c.operation.as_str().as_bytes(),
         c.detail.as_bytes(),
         c.reason.as_deref().unwrap_or_default().as_bytes(),

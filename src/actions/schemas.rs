@@ -228,7 +228,7 @@ pub fn show(
     let known: Vec<Target> = active
         .policies
         .targets()
-        .filter(|t| t.database == database)
+        .filter(|t| t.database() == database)
         .collect();
     may_know(caller, &active.policies, database, environment)?;
     if known.is_empty() {
@@ -237,7 +237,7 @@ pub fn show(
     let mut wanted: Vec<Target> = match environment {
         Some(name) => known
             .into_iter()
-            .filter(|t| t.environment == name)
+            .filter(|t| t.environment() == name)
             .collect(),
         None => known,
     };
@@ -246,8 +246,8 @@ pub fn show(
         return Err(Error::not_found(&what, environment.unwrap_or_default()));
     }
     let rank = |t: &Target| {
-        let place = PREFERRED.iter().position(|p| *p == t.environment);
-        (place.unwrap_or(PREFERRED.len()), t.environment.clone())
+        let place = PREFERRED.iter().position(|p| *p == t.environment());
+        (place.unwrap_or(PREFERRED.len()), t.environment().to_owned())
     };
     wanted.sort_by_key(rank);
     let mut hidden = false;
@@ -274,7 +274,7 @@ fn may_know(
     database: &str,
     environment: Option<&str>,
 ) -> Result<(), Error> {
-    let known = policies.targets().map(|t| t.environment);
+    let known = policies.targets().map(|t| t.environment().to_owned());
     let environments: Vec<String> = environment
         .map(str::to_owned)
         .into_iter()

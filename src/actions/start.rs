@@ -163,8 +163,8 @@ fn summary(app: &App, config: &Config) -> Result<Map<String, Value>, Error> {
     if !contradictions.is_empty() {
         let list = contradictions.iter().map(|found| {
             json!({
-                "database": found.target.database,
-                "environment": found.target.environment,
+                "database": found.target.database(),
+                "environment": found.target.environment(),
                 "agent_id": found.agent_id,
                 "reported": found.reported.as_str(),
                 "configured": found.configured.as_str(),

@@ -26,7 +26,7 @@ pub fn request(id: &str) -> String {
 
 /// Agents that wait for work on a target.
 pub fn jobs(target: &Target) -> String {
-    format!("jobs:{}:{}", target.database, target.environment)
+    format!("jobs:{}:{}", target.database(), target.environment())
 }
 
 /// Everything that waits on behalf of a token, so that losing it ends the wait.

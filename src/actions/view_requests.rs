@@ -251,8 +251,8 @@ fn matches(filter: &RequestFilter, r: &Request) -> bool {
     filter.status.is_none_or(|s| s == r.status)
         && filter.operation.is_none_or(|o| o == r.operation)
         && is(&filter.requester, &r.requester)
-        && is(&filter.database, &r.target.database)
-        && is(&filter.environment, &r.target.environment)
+        && is(&filter.database, r.target.database())
+        && is(&filter.environment, r.target.environment())
 }
 
 /// The workflow that was read last: most requests that wait for somebody wait by the same one.

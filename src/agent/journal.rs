@@ -166,8 +166,8 @@ impl Journal {
                 execution_id,
                 request_id,
                 plan_hash,
-                target.database,
-                target.environment,
+                target.database(),
+                target.environment(),
                 now.0
             ],
         );

@@ -192,7 +192,7 @@ impl Poller<'_> {
         let scopes = config
             .databases
             .iter()
-            .map(|d| (d.target.database.as_str(), d.target.environment.as_str()));
+            .map(|d| (d.target.database(), d.target.environment()));
         let active_jobs = self.shared.active_jobs();
         Poll {
             agent_id: config.id.clone(),

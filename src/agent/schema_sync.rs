@@ -139,8 +139,8 @@ impl SyncedTarget {
             .is_none_or(|(known, at)| known != hash || at.elapsed() >= ROWS_EVERY);
         if is_news {
             shared.breakable_client.sync_schema(&SchemaSync {
-                database: &self.target.database,
-                environment: &self.target.environment,
+                database: self.target.database(),
+                environment: self.target.environment(),
                 dialect: driver.dialect().as_str(),
                 status,
                 snapshot,

@@ -49,10 +49,8 @@ pub fn is_uuid(text: &str) -> bool {
 /// One database in one environment: where a request runs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Target {
-    /// Name of the database.
-    pub database: String,
-    /// Name of the environment.
-    pub environment: String,
+    database: String,
+    environment: String,
 }
 
 impl Target {
@@ -73,6 +71,16 @@ impl Target {
             database: database.to_owned(),
             environment: environment.to_owned(),
         })
+    }
+
+    /// Name of the database.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// Name of the environment.
+    pub fn environment(&self) -> &str {
+        &self.environment
     }
 }
 

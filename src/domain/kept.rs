@@ -198,23 +198,27 @@ impl<T: Kept> Kept for BTreeMap<String, T> {
 pub trait Pair: Sized {
     /// Both.
     fn parts(&self) -> (&str, &str);
-    /// The pair of both.
-    fn of(database: String, environment: String) -> Self;
+    /// The pair of both, where there can be one.
+    fn of(database: &str, environment: &str) -> Option<Self>;
 }
 
-macro_rules! pair {
-    ($($type:ident)*) => {$(
-        impl Pair for $type {
-            fn parts(&self) -> (&str, &str) {
-                (&self.database, &self.environment)
-            }
-            fn of(database: String, environment: String) -> $type {
-                $type { database, environment }
-            }
-        }
-    )*};
+impl Pair for Scope {
+    fn parts(&self) -> (&str, &str) {
+        (&self.database, &self.environment)
+    }
+    fn of(database: &str, environment: &str) -> Option<Scope> {
+        Some(Scope::of(database, environment))
+    }
 }
-pair!(Scope Target);
+
+impl Pair for Target {
+    fn parts(&self) -> (&str, &str) {
+        (self.database(), self.environment())
+    }
+    fn of(database: &str, environment: &str) -> Option<Target> {
+        Target::new(database, environment).ok()
+    }
+}
 
 /// The text of a struct: a JSON object with these members in this order, none missing and no other. `[version 2 or 1]`
 /// puts the version of the form before them, and reads an older one too; `[pair scope]` the two members of a pair.
@@ -249,7 +253,7 @@ macro_rules! kept {
                     }
                 )?)?
                 Some($type {
-                    $($($pair: $crate::domain::kept::Pair::of(text.database, text.environment),)?)?
+                    $($($pair: $crate::domain::kept::Pair::of(&text.database, &text.environment)?,)?)?
                     $($field: <$form as $crate::domain::kept::Form>::value(text.$field)?,)*
                 })
             }

@@ -45,8 +45,8 @@ impl Scope {
 
     /// Whether `target` lies within.
     pub fn covers(&self, target: &Target) -> bool {
-        covers_name(&self.database, &target.database)
-            && covers_name(&self.environment, &target.environment)
+        covers_name(&self.database, target.database())
+            && covers_name(&self.environment, target.environment())
     }
 
     /// How specifically this scope names `target`: `None` where it does not cover it. The environment weighs more
@@ -101,7 +101,7 @@ fn is_all(list: &[String]) -> bool {
 impl RoleScope {
     /// Whether `target` lies within.
     pub fn covers(&self, target: &Target) -> bool {
-        self.covers_names(&target.database, &target.environment)
+        self.covers_names(target.database(), target.environment())
     }
 
     /// Whether a target of these names, if there were one, would lie within.

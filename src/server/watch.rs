@@ -150,9 +150,10 @@ fn count(app: &App, change: &Change) {
             metrics.executions.inc(&[status]);
             if let Some(ms) = finished.duration_ms {
                 let target = &request.target;
-                metrics
-                    .execution_duration
-                    .observe(&[&target.database, &target.environment], ms as f64 / 1000.0);
+                metrics.execution_duration.observe(
+                    &[target.database(), target.environment()],
+                    ms as f64 / 1000.0,
+                );
             }
         }
         RequestChange::ExecutionLost { report, .. } => {
@@ -172,5 +173,11 @@ fn entered(change: &RequestChange) -> Option<((String, String), Status)> {
         RequestChange::Created(new) => &new.target,
         other => &other.request()?.target,
     };
-    Some(((target.database.clone(), target.environment.clone()), to))
+    Some((
+        (
+            target.database().to_owned(),
+            target.environment().to_owned(),
+        ),
+        to,
+    ))
 }

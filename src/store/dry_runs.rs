@@ -1,7 +1,7 @@
 //! EXPLAIN jobs: what agents explain for reviewers before anybody approves. Not audited: they change nothing, and a
 //! request does not depend on them.
 
-use super::query::{RunStatement, first};
+use super::query::{RunStatement, first, target};
 use super::{Store, View, corrupt, requests};
 use crate::clock::Timestamp;
 use crate::crypto::uuid;
@@ -60,7 +60,7 @@ impl View<'_> {
                  AND r.dialect IN ('any', ?4) ORDER BY j.created_at_ms LIMIT ?3",
             )
             .and_then(|mut s| {
-                let values = params![target.database, target.environment, limit, name];
+                let values = params![target.database(), target.environment(), limit, name];
                 s.query_map(values, |r| {
                     let job = DryRun {
                         id: r.get(0)?,
@@ -89,10 +89,7 @@ impl View<'_> {
                  JOIN requests r ON r.seq = j.request_seq WHERE j.id = ?1",
             [id],
             |r| {
-                let target = Target {
-                    database: r.get(0)?,
-                    environment: r.get(1)?,
-                };
+                let target = target(r, 0, 1)?;
                 Ok((target, r.get(2)?, r.get(3)?))
             },
         )?;

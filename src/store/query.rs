@@ -1,5 +1,6 @@
 //! Running one statement: prepared once a connection, its rows read into values, and its failures as our errors.
 
+use crate::domain::id::Target;
 use crate::error::Error;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
@@ -88,4 +89,11 @@ impl RunStatement for Connection {
 /// The first column of a row.
 pub(super) fn first<T: FromSql>(row: &Row<'_>) -> Result<T, Error> {
     Ok(row.get(0)?)
+}
+
+/// The target that two columns name. Names that make no target are an error.
+pub(super) fn target(row: &Row<'_>, database: usize, environment: usize) -> Result<Target, Error> {
+    let (database, environment): (String, String) = (row.get(database)?, row.get(environment)?);
+    Target::new(&database, &environment)
+        .map_err(|error| Error::bug(format!("a stored target is invalid: {error}")))
 }

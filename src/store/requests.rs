@@ -1,7 +1,7 @@
 //! Reading requests: one by id, what is due, and what agents may take; lists are in `request_lists`.
 
 use super::audit::status;
-use super::query::{RunStatement, first};
+use super::query::{RunStatement, first, target};
 use super::{ExecutionStatus, RowCursor, View, corrupt, executions, snapshot};
 use crate::clock::Timestamp;
 use crate::domain::approval::{Vote, VoteAction};
@@ -220,7 +220,7 @@ impl View<'_> {
             ORDER BY r.audit_seq LIMIT ?3";
         let rows: Vec<(DispatchedJob, String, String)> = self.connection.list(
             SQL,
-            params![target.database, target.environment, limit],
+            params![target.database(), target.environment(), limit],
             |r| {
                 let job = DispatchedJob {
                     id: r.get(0)?,
@@ -266,7 +266,7 @@ impl View<'_> {
             "SELECT id FROM requests WHERE status = 'running' \
                  AND operation IN ('migrate_up', 'migrate_down', 'migrate_repair') \
                  AND database_name = ?1 AND environment = ?2 LIMIT 1",
-            [&target.database, &target.environment],
+            [target.database(), target.environment()],
             first,
         )
     }
@@ -325,6 +325,7 @@ fn outcome(row: &Row, state: &str, id: &str) -> Result<Option<ExecutionOutcome>,
 }
 
 pub(super) fn read_request(row: &Row) -> Result<Request, Error> {
+    let target = target(row, 3, 4)?;
     let raw = |row: &Row| -> rusqlite::Result<(Request, String, String, Option<String>, String)> {
         let time = |n: usize| -> rusqlite::Result<Option<Timestamp>> {
             Ok(row.get::<_, Option<i64>>(n)?.map(Timestamp))
@@ -333,10 +334,7 @@ pub(super) fn read_request(row: &Row) -> Result<Request, Error> {
             seq: row.get(0)?,
             id: row.get(1)?,
             requester: row.get(2)?,
-            target: Target {
-                database: row.get(3)?,
-                environment: row.get(4)?,
-            },
+            target,
             operation: Operation::ExecuteDml,
             dialect: DialectFact::Unknown,
             status: Status::Pending,

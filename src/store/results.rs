@@ -1,6 +1,6 @@
 //! Reading what is known of stored results.
 
-use super::query::{RunStatement, first};
+use super::query::{RunStatement, first, target};
 use super::scopes::within;
 use super::{View, Viewer, corrupt};
 use crate::clock::Timestamp;
@@ -96,10 +96,7 @@ impl View<'_> {
                 let item = ResultItem {
                     request_id: r.get(0)?,
                     execution_id: r.get(1)?,
-                    target: Target {
-                        database: r.get(2)?,
-                        environment: r.get(3)?,
-                    },
+                    target: target(r, 2, 3)?,
                     operation: Operation::ExecuteDml,
                     stored_at: Timestamp(r.get(5)?),
                     content_length: u64::try_from(r.get::<_, i64>(6)?).unwrap_or(0),

@@ -43,7 +43,7 @@ impl View<'_> {
                  ORDER BY audit_seq DESC",
             )
             .and_then(|mut s| {
-                let values = [&target.database, &target.environment];
+                let values = [target.database(), target.environment()];
                 s.query_map(values, |r| Ok((r.get(0)?, r.get(1)?)))?
                     .collect()
             })
@@ -69,7 +69,7 @@ impl View<'_> {
                 "SELECT dialect FROM stated_dialects WHERE database_name = ?1 AND environment = ?2 AND agent_id = ?3",
             )
             .and_then(|mut s| {
-                let values = [target.database.as_str(), &target.environment, agent_id];
+                let values = [target.database(), target.environment(), agent_id];
                 s.query_row(values, |r| r.get(0)).optional()
             })
             ?;
@@ -84,7 +84,7 @@ impl View<'_> {
         let row: Option<(String, SchemaRow)> = self
             .connection
             .find("SELECT dialect, snapshot_json, collected_at_ms, last_status, last_error, last_sync_ms, agent_id \
-                 FROM schema_snapshots WHERE database_name = ?1 AND environment = ?2", [&target.database, &target.environment], |r| {
+                 FROM schema_snapshots WHERE database_name = ?1 AND environment = ?2", [target.database(), target.environment()], |r| {
                     let row = SchemaRow {
                         dialect: Dialect::Postgres,
                         snapshot_json: r.get(1)?,

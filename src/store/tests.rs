@@ -62,10 +62,7 @@ fn new_request(view: &View, opening: Opening) -> Result<NewRequest, Error> {
         // Who makes it is who the event names.
         requester: "system".into(),
         token_id: None,
-        target: Target {
-            database: "app".into(),
-            environment: "production".into(),
-        },
+        target: Target::new("app", "production").unwrap(),
         operation: Operation::ExecuteDml,
         dialect: DialectFact::Any,
         step: opening.step(),

@@ -117,8 +117,8 @@ fn schema_synced(schema: &NewSchema) -> AuditEntry {
         (true, None) => ("schema.snapshot_failed", EventOutcome::Failure),
     };
     let mut e = AuditEntry::new(event_type, "agent", outcome);
-    e.database = Some(schema.target.database.clone());
-    e.environment = Some(schema.target.environment.clone());
+    e.database = Some(schema.target.database().to_owned());
+    e.environment = Some(schema.target.environment().to_owned());
     e.reason.clone_from(&schema.error_message);
     e.metadata = object(json!({
         "dialect": schema.dialect.as_str(),
@@ -137,7 +137,7 @@ fn lost_step(lost: &LostStep) -> Value {
     json!({
         "workflow": lost.workflow,
         "step": lost.step,
-        "database": lost.target.database,
-        "environment": lost.target.environment,
+        "database": lost.target.database(),
+        "environment": lost.target.environment(),
     })
 }

@@ -26,8 +26,8 @@ pub(super) fn of_request(
     let mut e = about(event_type, category, "request", &request.id);
     e.request_id = Some(request.id.clone());
     e.operation = Some(request.operation.as_str());
-    e.database = Some(request.target.database.clone());
-    e.environment = Some(request.target.environment.clone());
+    e.database = Some(request.target.database().to_owned());
+    e.environment = Some(request.target.environment().to_owned());
     e
 }
 

@@ -182,8 +182,8 @@ fn refused_entry(refused: &Refused) -> AuditEntry {
     };
     e.outcome = EventOutcome::Denied;
     if let Some(target) = &refused.target {
-        e.database = Some(target.database.clone());
-        e.environment = Some(target.environment.clone());
+        e.database = Some(target.database().to_owned());
+        e.environment = Some(target.environment().to_owned());
     }
     e.fingerprint.clone_from(&refused.fingerprint);
     e.reason = Some(refused.message.clone());

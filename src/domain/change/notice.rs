@@ -210,8 +210,8 @@ impl Notice<'_> {
         let always: [(&str, Value); 11] = [
             ("event", event.into()),
             ("request_id", self.request_id.into()),
-            ("database", self.target.database.as_str().into()),
-            ("environment", self.target.environment.as_str().into()),
+            ("database", self.target.database().into()),
+            ("environment", self.target.environment().into()),
             ("operation", self.operation.as_str().into()),
             ("actor", actor.into()),
             ("requester", self.requester.into()),

@@ -113,8 +113,8 @@ impl NewRequest {
         let share: Vec<String> = text.share_with.iter().map(ToString::to_string).collect();
         let request = CommittedRequest {
             requester: &self.requester,
-            database: &self.target.database,
-            environment: &self.target.environment,
+            database: self.target.database(),
+            environment: self.target.environment(),
             operation: self.operation.as_str(),
             detail: &text.detail,
             plan_json: text.plan_json.as_deref(),

@@ -144,7 +144,7 @@ fn not_registered(target: &Target, policies: &Policies) -> Error {
     let known: Vec<&str> = policies
         .databases
         .iter()
-        .filter(|d| d.name == target.database)
+        .filter(|d| d.name == target.database())
         .flat_map(|d| d.environments.iter().map(String::as_str))
         .take(5)
         .collect();
@@ -157,7 +157,7 @@ fn not_registered(target: &Target, policies: &Policies) -> Error {
     } else {
         error.hint(format!(
             "`{}` has the environments {}",
-            target.database,
+            target.database(),
             known.join(", ")
         ))
     }

@@ -249,6 +249,7 @@ mod tests {
             text.replace("\"dml\"", "\"select\""),
             text.replace("\"effect\":\"rows\"", "\"effect\":\"none\""),
             text.replace("execute_select", "execute"),
+            text.replace("\"production\"", "\"Production\""),
         ] {
             assert_ne!(other, text, "the text no longer has what is replaced");
             assert!(Facts::from_text(&other).is_none(), "{other}");

@@ -248,8 +248,8 @@ fn finds(scopes: &[Vec<RoleScope>], target: &Target) -> bool {
         list.is_none_or(|list| list.iter().any(|n| n == name))
     };
     let within = |s: &RoleScope| {
-        named(s.named_databases(), &target.database)
-            && named(s.named_environments(), &target.environment)
+        named(s.named_databases(), target.database())
+            && named(s.named_environments(), target.environment())
     };
     scopes.iter().any(|all| all.iter().all(within))
 }

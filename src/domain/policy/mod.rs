@@ -36,6 +36,12 @@ pub struct Database {
     pub dialect: Option<Dialect>,
 }
 
+impl Database {
+    fn has_environment(&self, name: &str) -> bool {
+        self.environments.iter().any(|e| e == name)
+    }
+}
+
 /// Gives a role to people and groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
@@ -119,16 +125,14 @@ impl Policies {
     pub fn database(&self, target: &Target) -> Option<&Database> {
         self.databases
             .iter()
-            .find(|d| d.name == target.database && d.environments.contains(&target.environment))
+            .find(|d| d.name == target.database() && d.has_environment(target.environment()))
     }
 
-    /// All registered targets, in the order of the file.
+    /// All registered targets, in the order of the file. Configuration checks the names; nothing else is a target.
     pub fn targets(&self) -> impl Iterator<Item = Target> {
         self.databases.iter().flat_map(|d| {
-            d.environments.iter().map(|e| Target {
-                database: d.name.clone(),
-                environment: e.clone(),
-            })
+            let named = |environment| Target::new(&d.name, environment).ok();
+            d.environments.iter().filter_map(move |e| named(e))
         })
     }
 

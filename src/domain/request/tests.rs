@@ -10,10 +10,7 @@ fn request(status: Status) -> Request {
         seq: 1,
         id: "r".into(),
         requester: "requester".into(),
-        target: Target {
-            database: "app".into(),
-            environment: "production".into(),
-        },
+        target: Target::new("app", "production").unwrap(),
         operation: Operation::ExecuteDml,
         dialect: DialectFact::Any,
         status,

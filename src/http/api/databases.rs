@@ -12,7 +12,7 @@ pub fn list(context: &HttpContext, caller: &Caller, _: &RoutedRequest) -> Handle
     let targets = view_requests::databases(&context.app, caller)?;
     let databases: Vec<Value> = targets
         .iter()
-        .map(|t| json!({"database": t.database, "environment": t.environment}))
+        .map(|t| json!({"database": t.database(), "environment": t.environment()}))
         .collect();
     replies::json(200, &json!({"databases": databases}))
 }

@@ -60,8 +60,8 @@ fn shown(tried: &Preflight) -> Value {
     fixes.retain(|fix| !fix.is_null());
     fixes.dedup();
     json!({
-        "database": tried.target.database,
-        "environment": tried.target.environment,
+        "database": tried.target.database(),
+        "environment": tried.target.environment(),
         "status": status,
         "classification": {
             "operation": decided.as_ref().ok().map(|d| d.operation.as_str()),

@@ -76,8 +76,8 @@ impl<'a> RequestJson<'a> {
         Ok(RequestJson {
             id: &r.id,
             requester: &r.requester,
-            database: &r.target.database,
-            environment: &r.target.environment,
+            database: r.target.database(),
+            environment: r.target.environment(),
             operation: r.operation.as_str(),
             detail: &text.detail,
             dialect: r.dialect.as_str(),
@@ -270,8 +270,8 @@ pub(super) fn item(item: &RequestItem) -> Value {
     json!({
         "id": r.id,
         "requester": r.requester,
-        "database": r.target.database,
-        "environment": r.target.environment,
+        "database": r.target.database(),
+        "environment": r.target.environment(),
         "operation": r.operation.as_str(),
         "detail": detail,
         "detail_truncated": detail.len() as u64 != item.detail_bytes,

@@ -38,8 +38,11 @@ pub fn resolve(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> H
 
 fn shown(r: &Resolution, one: bool) -> Value {
     let mut out = Map::new();
-    out.insert("database".into(), r.target.database.clone().into());
-    out.insert("environment".into(), r.target.environment.clone().into());
+    out.insert("database".into(), r.target.database().to_owned().into());
+    out.insert(
+        "environment".into(),
+        r.target.environment().to_owned().into(),
+    );
     out.insert("registered".into(), r.registered.into());
     if !r.registered {
         out.insert("decision_preview".into(), "deny".into());

@@ -277,8 +277,8 @@ fn result(item: &ResultItem) -> Value {
     json!({
         "request_id": item.request_id,
         "execution_id": item.execution_id,
-        "database": item.target.database,
-        "environment": item.target.environment,
+        "database": item.target.database(),
+        "environment": item.target.environment(),
         "operation": item.operation.as_str(),
         "stored_at": item.stored_at.rfc3339(),
         "content_length": item.content_length,

@@ -52,8 +52,8 @@ pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
 fn head(found: &Described) -> Map<String, Value> {
     let row = &found.row;
     let head = json!({
-        "database": found.target.database,
-        "environment": found.target.environment,
+        "database": found.target.database(),
+        "environment": found.target.environment(),
         "dialect": row.dialect.as_str(),
         "status": "ready",
         "collected_at": row.collected_at.map(|t| t.rfc3339()),

@@ -133,8 +133,8 @@ fn job(job: &DispatchedJob) -> Value {
     json!({
         "id": job.id,
         "created_by": job.requester,
-        "database": job.target.database,
-        "environment": job.target.environment,
+        "database": job.target.database(),
+        "environment": job.target.environment(),
         "operation": job.operation.as_str(),
         "detail": job.detail,
     })
@@ -144,8 +144,8 @@ fn dry_run(job: &DryRun) -> Value {
     json!({
         "id": job.id,
         "request_id": job.request_id,
-        "database": job.target.database,
-        "environment": job.target.environment,
+        "database": job.target.database(),
+        "environment": job.target.environment(),
         "dialect": job.dialect.as_str(),
         "sql": job.sql,
     })
@@ -180,8 +180,8 @@ pub fn claim(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Han
         execution_id: &claimed.execution_id,
         request_id: &request.id,
         operation: request.operation.as_str(),
-        database: &request.target.database,
-        environment: &request.target.environment,
+        database: request.target.database(),
+        environment: request.target.environment(),
         detail: &text.detail,
         execution_token: &claimed.token_json,
         statement_timeout_secs: claimed.statement_timeout_secs,

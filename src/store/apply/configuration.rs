@@ -42,8 +42,8 @@ fn schema_synced(cx: &Context, schema: &NewSchema) -> Result<(), Error> {
          VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (database_name, environment, agent_id) DO UPDATE SET \
          dialect = excluded.dialect, audit_seq = excluded.audit_seq",
         params![
-            schema.target.database,
-            schema.target.environment,
+            schema.target.database(),
+            schema.target.environment(),
             schema.agent_id,
             schema.dialect.as_str(),
             cx.audit_seq
@@ -55,8 +55,8 @@ fn schema_synced(cx: &Context, schema: &NewSchema) -> Result<(), Error> {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (database_name, environment, agent_id) DO UPDATE SET \
              dialect = excluded.dialect, reported_at_ms = excluded.reported_at_ms, audit_seq = excluded.audit_seq",
             params![
-                schema.target.database,
-                schema.target.environment,
+                schema.target.database(),
+                schema.target.environment(),
                 schema.agent_id,
                 schema.dialect.as_str(),
                 cx.now.0,
@@ -77,8 +77,8 @@ fn schema_synced(cx: &Context, schema: &NewSchema) -> Result<(), Error> {
          last_status = excluded.last_status, last_error = excluded.last_error, \
          last_sync_ms = excluded.last_sync_ms, agent_id = excluded.agent_id, audit_seq = excluded.audit_seq",
         params![
-            schema.target.database,
-            schema.target.environment,
+            schema.target.database(),
+            schema.target.environment(),
             schema.dialect.as_str(),
             snapshot,
             collected,

@@ -109,8 +109,8 @@ fn created(new: &NewRequest) -> AuditEntry {
     let mut e = about(event_type, "approval", "request", &new.id);
     e.request_id = Some(new.id.clone());
     e.operation = Some(new.operation.as_str());
-    e.database = Some(new.target.database.clone());
-    e.environment = Some(new.target.environment.clone());
+    e.database = Some(new.target.database().to_owned());
+    e.environment = Some(new.target.environment().to_owned());
     e.fingerprint = Some(new.text.fingerprint.clone());
     e.detail.clone_from(&new.text.redacted);
     e.reason.clone_from(&new.reason);

@@ -241,7 +241,7 @@ fn tokens() -> Vec<(&'static str, IdentityChange)> {
         subject_id: "agent-1".into(),
         role_mode: RoleMode::Grant,
         bound_to: Some(vec![
-            Scope::of(&target().database, &target().environment),
+            Scope::of(target().database(), target().environment()),
             Scope::any(),
         ]),
         ..plain.clone()
