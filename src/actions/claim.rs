@@ -5,14 +5,14 @@ use super::{Active, App, dialects};
 use crate::clock::Timestamp;
 use crate::crypto::uuid_at;
 use crate::domain::actor::Caller;
+use crate::domain::agent::Agent;
 use crate::domain::change::{NewExecution, RequestChange, RequestRef, RequestText};
 use crate::domain::execution_token::{self, ExecutionClaims};
-use crate::domain::feature::Feature;
 use crate::domain::permission::Permission;
 use crate::domain::policy::execution::ROWS_MAX;
 use crate::domain::request::{Request, State, Status};
 use crate::error::Error;
-use crate::store::{AgentRow, ExecutionRow, Verdict, View};
+use crate::store::{ExecutionRow, Verdict, View};
 use std::sync::Arc;
 
 /// Longest claim key, in bytes.
@@ -129,7 +129,7 @@ fn check_key(key: Option<&str>) -> Result<(), Error> {
 }
 
 /// Refuses what the agent's token is not for, and what it does not serve or run by its own account.
-fn is_its_own(caller: &Caller, agent: &AgentRow, request: &Request) -> Result<(), Error> {
+fn is_its_own(caller: &Caller, agent: &Agent, request: &Request) -> Result<(), Error> {
     let target = &request.target;
     let operation = request.operation;
     let what = if !caller.reaches(target) {
@@ -148,7 +148,7 @@ fn is_its_own(caller: &Caller, agent: &AgentRow, request: &Request) -> Result<()
 fn means_the_same(
     active: &Active,
     view: &View,
-    agent: &AgentRow,
+    agent: &Agent,
     request: &Request,
     now: Timestamp,
 ) -> Result<(), Error> {
@@ -159,8 +159,8 @@ fn means_the_same(
 }
 
 /// Refuses a request whose bound this agent cannot hold; it stays dispatched for others.
-fn ensure_counts(agent: &AgentRow, request: &Request) -> Result<(), Error> {
-    if !request.needs_row_bound() || agent.features.contains(&Feature::RowBound) {
+fn ensure_counts(agent: &Agent, request: &Request) -> Result<(), Error> {
+    if !request.needs_row_bound() || agent.counts_rows() {
         return Ok(());
     }
     Err(Error::conflict(
@@ -173,7 +173,7 @@ fn ensure_counts(agent: &AgentRow, request: &Request) -> Result<(), Error> {
 /// The claim that this agent made with this key, while no heartbeat has come.
 fn again(
     view: &View,
-    agent: &AgentRow,
+    agent: &Agent,
     request: &Request,
     key: Option<&str>,
 ) -> Result<Option<ExecutionRow>, Error> {
@@ -218,7 +218,7 @@ fn frozen(request: &Request, what: &'static str) -> Verdict<Claimed> {
 fn execution(
     app: &App,
     view: &View,
-    agent: &AgentRow,
+    agent: &Agent,
     request: &Request,
     text: &RequestText,
     claim_key: Option<String>,
@@ -252,9 +252,10 @@ fn execution(
         agent_id: agent.id.clone(),
         statement_timeout_secs,
         max_rows,
-        max_affected_rows: request.row_bound.map(|bound| bound.rows).filter(|_| {
-            agent.features.contains(&Feature::RowBound) && !request.operation.is_read()
-        }),
+        max_affected_rows: request
+            .row_bound
+            .map(|bound| bound.rows)
+            .filter(|_| agent.counts_rows() && !request.operation.is_read()),
         policy_version: request.policy_version.clone(),
         dialect: request.dialect,
     };

@@ -5,24 +5,29 @@
 
 use crate::domain::actor::SubjectType;
 use crate::domain::change::IdentityChange;
+use crate::domain::token::StoredToken;
 use crate::error::Error;
-use crate::store::{TokenRow, View};
+use crate::store::View;
 use std::collections::BTreeSet;
 
 /// Tokens that are not revoked yet, by what becomes of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Descendants {
     /// Ended with the token they come from.
-    pub ended: Vec<TokenRow>,
+    pub ended: Vec<StoredToken>,
     /// Stay; the answer lists them.
-    pub kept: Vec<TokenRow>,
+    pub kept: Vec<StoredToken>,
 }
 
 impl Descendants {
     /// What comes of revoking `root`; with `all`, what was issued for others ends too.
-    pub(super) fn of_token(view: &View, root: &TokenRow, all: bool) -> Result<Descendants, Error> {
+    pub(super) fn of_token(
+        view: &View,
+        root: &StoredToken,
+        all: bool,
+    ) -> Result<Descendants, Error> {
         let mut found = Descendants::default();
-        let mut seen = BTreeSet::from([root.id.clone()]);
+        let mut seen = BTreeSet::from([root.token.id.clone()]);
         found.follow(view, root, true, all, &mut seen)?;
         Ok(found)
     }
@@ -30,11 +35,11 @@ impl Descendants {
     /// The same for a person whose own tokens all end: what they issued for others, and what was issued with that.
     pub(super) fn of_person(view: &View, subject: &str, all: bool) -> Result<Descendants, Error> {
         let (mut found, mut seen) = (Descendants::default(), BTreeSet::new());
-        for token in view.tokens_issued_by(subject)? {
-            let others = token.subject_id != subject;
-            if others && seen.insert(token.id.clone()) {
-                found.follow(view, &token, all, all, &mut seen)?;
-                found.put(token, all);
+        for stored in view.tokens_issued_by(subject)? {
+            let others = stored.token.subject_id != subject;
+            if others && seen.insert(stored.token.id.clone()) {
+                found.follow(view, &stored, all, all, &mut seen)?;
+                found.put(stored, all);
             }
         }
         Ok(found)
@@ -44,38 +49,38 @@ impl Descendants {
     fn follow(
         &mut self,
         view: &View,
-        parent: &TokenRow,
+        parent: &StoredToken,
         ends: bool,
         all: bool,
         seen: &mut BTreeSet<String>,
     ) -> Result<(), Error> {
         let mut open = vec![(parent.clone(), ends)];
         while let Some((parent, ends)) = open.pop() {
-            for token in view.tokens_issued_with(&parent.id)? {
-                let for_themselves = token.subject_type == SubjectType::User
-                    && token.subject_id == parent.subject_id;
+            for stored in view.tokens_issued_with(&parent.token.id)? {
+                let for_themselves = stored.token.subject_type == SubjectType::User
+                    && stored.token.subject_id == parent.token.subject_id;
                 let ends = all || (ends && for_themselves);
-                if seen.insert(token.id.clone()) {
-                    open.push((token.clone(), ends));
-                    self.put(token, ends);
+                if seen.insert(stored.token.id.clone()) {
+                    open.push((stored.clone(), ends));
+                    self.put(stored, ends);
                 }
             }
         }
         Ok(())
     }
 
-    fn put(&mut self, token: TokenRow, ends: bool) {
-        match (token.revoked_at, ends) {
+    fn put(&mut self, stored: StoredToken, ends: bool) {
+        match (stored.revoked_at, ends) {
             (Some(_), _) => {}
-            (None, true) => self.ended.push(token),
-            (None, false) => self.kept.push(token),
+            (None, true) => self.ended.push(stored),
+            (None, false) => self.kept.push(stored),
         }
     }
 
     /// The revocations of what ends, `with` that token where there is one.
     pub(super) fn revocations(&self, with: Option<&str>) -> impl Iterator<Item = IdentityChange> {
-        self.ended.iter().map(move |token| {
-            let (token_id, subject_id) = (token.id.clone(), token.subject_id.clone());
+        self.ended.iter().map(move |stored| {
+            let (token_id, subject_id) = (stored.token.id.clone(), stored.token.subject_id.clone());
             IdentityChange::TokenRevoked {
                 token_id,
                 subject_id,
@@ -87,16 +92,16 @@ impl Descendants {
     }
 
     /// The revocation of `root` and of what ends with it.
-    pub(super) fn with_root(&self, root: &TokenRow) -> Vec<IdentityChange> {
-        let ids = |tokens: &[TokenRow]| tokens.iter().map(|t| t.id.clone()).collect();
+    pub(super) fn with_root(&self, root: &StoredToken) -> Vec<IdentityChange> {
+        let ids = |tokens: &[StoredToken]| tokens.iter().map(|t| t.token.id.clone()).collect();
         let mut changes = vec![IdentityChange::TokenRevoked {
-            token_id: root.id.clone(),
-            subject_id: root.subject_id.clone(),
+            token_id: root.token.id.clone(),
+            subject_id: root.token.subject_id.clone(),
             with: None,
             ended: ids(&self.ended),
             kept: ids(&self.kept),
         }];
-        changes.extend(self.revocations(Some(&root.id)));
+        changes.extend(self.revocations(Some(&root.token.id)));
         changes
     }
 }

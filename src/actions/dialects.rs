@@ -37,13 +37,10 @@ pub(super) fn of_target(
 /// The newest report of an agent that has a live token for the target: one that lost it decides nothing any more.
 fn reported(view: &View, target: &Target, now: Timestamp) -> Result<Option<Dialect>, Error> {
     for report in view.reported_dialects(target)? {
-        let serves = view.tokens_of(&report.agent_id)?.iter().any(|token| {
-            token.rejection_reason(now).is_none()
-                && token
-                    .bound_to
-                    .as_ref()
-                    .is_none_or(|scopes| scopes.iter().any(|s| s.covers(target)))
-        });
+        let serves = view
+            .tokens_of(&report.agent_id)?
+            .iter()
+            .any(|stored| stored.counts(now) && stored.token.reaches(target));
         if serves {
             return Ok(Some(report.dialect));
         }

@@ -12,8 +12,8 @@ use crate::domain::permission::{Permission, Role};
 use crate::domain::policy::Policies;
 use crate::domain::policy::workflow::{Mode, Workflow};
 use crate::domain::reach::{self, StepEntry, StepNeeds, Unreachable, Who};
+use crate::domain::token::Token;
 use crate::error::Error;
-use crate::store::TokenRow;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock};
@@ -375,8 +375,8 @@ fn make(
     let mut tokens = Vec::new();
     app.store.read(|view| {
         d.suspended = view.suspended_users()?.into_iter().collect();
-        view.any_live_token(now, |token| {
-            tokens.push(token.clone());
+        view.any_live_token(now, |stored| {
+            tokens.push(stored.token.clone());
             false
         })
     })?;
@@ -398,7 +398,7 @@ fn make(
 }
 
 impl Directory {
-    fn add(&mut self, policies: &Policies, token: &TokenRow) {
+    fn add(&mut self, policies: &Policies, token: &Token) {
         let (rights, groups) = token.grant().rights(policies);
         for role in rights.acting() {
             let members = self.roles.entry(role.name.clone()).or_default();

@@ -7,7 +7,7 @@
 mod oidc;
 mod slack;
 
-pub use oidc::{Provider, SeenClaims, SignIn};
+pub use oidc::{Provider, SignIn};
 pub use slack::by_slack;
 
 use super::App;
@@ -15,8 +15,8 @@ use crate::clock::Timestamp;
 use crate::crypto::{same, sha256_hex};
 use crate::domain::actor::{Caller, Origin, SubjectType};
 use crate::domain::permission::Rights;
+use crate::domain::token::StoredToken;
 use crate::error::Error;
-use crate::store::TokenRow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -45,7 +45,7 @@ pub struct CallerCache {
 struct CachedCaller {
     epoch: u64,
     generation: u64,
-    token: TokenRow,
+    stored: StoredToken,
     rights: Rights,
     groups: BTreeSet<String>,
     noted_ms: AtomicI64,
@@ -131,25 +131,25 @@ pub fn authenticate(
     let Some(known) = look_up(app, &hash)? else {
         return Err(failed("unknown"));
     };
-    if let Some(rejection_reason) = known.token.rejection_reason(now) {
+    if let Some(rejection_reason) = known.stored.rejection_reason(now) {
         return Err(failed(rejection_reason));
     }
-    let is_person = known.token.subject_type == SubjectType::User;
+    let is_person = known.stored.token.subject_type == SubjectType::User;
     if is_person && !app.sign_in.mode.takes_tokens() {
         return Err(failed("mode"));
     }
     note_use(app, &known, now);
     Ok(Caller {
-        subject: known.token.subject_id.clone(),
-        kind: known.token.subject_type,
-        token_id: Some(known.token.id.clone()),
-        token_issuer: Some(known.token.issuer.clone()),
-        token_issuers: known.token.issuers.clone(),
-        bound_to: known.token.bound_to.clone(),
+        subject: known.stored.token.subject_id.clone(),
+        kind: known.stored.token.subject_type,
+        token_id: Some(known.stored.token.id.clone()),
+        token_issuer: Some(known.stored.token.issuer.clone()),
+        token_issuers: known.stored.token.issuers.clone(),
+        bound_to: known.stored.token.bound_to.clone(),
         rights: known.rights.clone(),
         groups: known.groups.clone(),
         generation: known.generation,
-        expires_at: known.token.expires_at,
+        expires_at: known.stored.token.expires_at,
         origin,
     })
 }
@@ -179,12 +179,10 @@ pub fn recognize(app: &App, authorization: Option<&str>) -> Recognized {
         return Recognized::Nobody;
     }
     match look_up(app, &sha256_hex(secret.as_bytes())) {
-        Ok(Some(known)) if known.token.rejection_reason(now).is_none() => {
-            match known.token.subject_type {
-                SubjectType::User if !app.sign_in.mode.takes_tokens() => Recognized::Nobody,
-                kind => Recognized::As(kind),
-            }
-        }
+        Ok(Some(known)) if known.stored.counts(now) => match known.stored.token.subject_type {
+            SubjectType::User if !app.sign_in.mode.takes_tokens() => Recognized::Nobody,
+            kind => Recognized::As(kind),
+        },
         Ok(_) => Recognized::Nobody,
         Err(_) => Recognized::Undecided,
     }
@@ -214,18 +212,18 @@ fn look_up(app: &App, hash: &str) -> Result<Option<Arc<CachedCaller>>, Error> {
     if app.caches.identities.is_unknown(hash, epoch) {
         return Ok(None);
     }
-    let Some(token) = app.store.read(|view| view.find_token_by_hash(hash))? else {
+    let Some(stored) = app.store.read(|view| view.find_token_by_hash(hash))? else {
         app.caches.identities.keep_unknown(hash, epoch);
         return Ok(None);
     };
-    if !same(token.hash.as_bytes(), hash.as_bytes()) {
+    if !same(stored.token.hash.as_bytes(), hash.as_bytes()) {
         return Ok(None);
     }
-    let (rights, groups) = token.grant().rights(&active.policies);
+    let (rights, groups) = stored.token.grant().rights(&active.policies);
     let known = Arc::new(CachedCaller {
         epoch,
         generation: active.generation,
-        token,
+        stored,
         rights,
         groups,
         noted_ms: AtomicI64::new(0),
@@ -241,6 +239,6 @@ fn note_use(app: &App, known: &CachedCaller, now: Timestamp) {
     if now.0 - noted >= NOTE_USE_EVERY_MS {
         known.noted_ms.store(now.0, Ordering::Relaxed);
         app.store
-            .token_used(&known.token.id, &known.token.subject_id, now);
+            .token_used(&known.stored.token.id, &known.stored.token.subject_id, now);
     }
 }

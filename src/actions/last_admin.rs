@@ -71,9 +71,9 @@ fn any(
     }
     let by_token = mode.takes_tokens()
         && view.any_live_token(now, |t| {
-            stays(&t.subject_id)
-                && !losing.tokens.contains(&t.id.as_str())
-                && t.grant().rights(policies).0.is_admin()
+            stays(&t.token.subject_id)
+                && !losing.tokens.contains(&t.token.id.as_str())
+                && t.token.grant().rights(policies).0.is_admin()
         })?;
     if by_token || !mode.takes_oidc() {
         return Ok(by_token);

@@ -72,7 +72,7 @@ pub fn sync_config(app: &Arc<App>, config: &Config, keeps_admin: bool) -> Result
             let stored = view.find_user(&person.id)?;
             if !stored
                 .as_ref()
-                .is_some_and(|s| s.active && s.source == "config")
+                .is_some_and(|s| s.active && s.is_from_config())
             {
                 changes.push(IdentityChange::UserActivated(person.clone()).into());
             }
@@ -108,7 +108,7 @@ fn leaving(view: &View, named: &[UserStatus]) -> Result<Vec<String>, Error> {
     let mut leaving = Vec::new();
     for person in named.iter().filter(|p| !p.active) {
         let stored = view.find_user(&person.id)?;
-        if !stored.is_some_and(|s| !s.active && s.source == "config") {
+        if !stored.is_some_and(|s| !s.active && s.is_from_config()) {
             leaving.push(person.id.clone());
         }
     }
@@ -216,8 +216,8 @@ pub fn bootstrap(app: &Arc<App>, state_dir: &Path, force: bool) -> Result<bool, 
         let mut changes = Vec::new();
         for (_, subject, _, _) in BOOTSTRAP {
             for old in view.tokens_of(subject)? {
-                let first = old.issuer == "system"
-                    && old.name.as_deref() == Some(&format!("bootstrap-{subject}"));
+                let first = old.token.issuer == "system"
+                    && old.token.name.as_deref() == Some(&format!("bootstrap-{subject}"));
                 if first {
                     let descendants = Descendants::of_token(view, &old, false)?;
                     changes.extend(descendants.with_root(&old));

@@ -9,14 +9,14 @@ use crate::clock::Timestamp;
 use crate::config::ID_BYTES_MAX;
 use crate::crypto::{hex, random, sha256_hex, uuid};
 use crate::domain::actor::{Actor, Caller, SubjectType};
-use crate::domain::change::{IdentityChange, NewToken, RoleMode};
+use crate::domain::change::IdentityChange;
 use crate::domain::id::is_subject;
 use crate::domain::permission::{Permission, Rights, Role};
 use crate::domain::policy::Policies;
 use crate::domain::scope::Scope;
-use crate::domain::token::{Grant, exceeds_ceiling, holds_all};
+use crate::domain::token::{Grant, RoleMode, StoredToken, Token, exceeds_ceiling, holds_all};
 use crate::error::{Error, Shown};
-use crate::store::{TokenRow, Verdict, View};
+use crate::store::{Verdict, View};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub const NAMES_MAX: usize = 50;
 /// chain with anybody left out would be wrong.
 pub const ISSUERS_MAX: usize = 50;
 /// Pairs of a database and an environment that one token is bound to, at most: as many as an agent may say it serves.
-pub const SCOPES_MAX: usize = super::agent_poll::SCOPES_MAX;
+pub const SCOPES_MAX: usize = crate::domain::agent::SCOPES_MAX;
 /// Longest name of a token, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
 
@@ -118,7 +118,12 @@ pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Is
 ///
 /// # Errors
 /// `forbidden` without `token.manage`.
-pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<TokenRow>, Error> {
+pub fn list(
+    app: &App,
+    caller: &Caller,
+    limit: u32,
+    offset: u32,
+) -> Result<Vec<StoredToken>, Error> {
     caller.require(Permission::TokenManage)?;
     app.store.read(|view| view.list_tokens(limit, offset))
 }
@@ -145,18 +150,22 @@ pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str, all: bool) -> Result<Re
         let found = view.find_token(&id)?;
         let own = found
             .as_ref()
-            .is_some_and(|t| t.subject_id == caller.subject);
+            .is_some_and(|t| t.token.subject_id == caller.subject);
         let mine = [Permission::TokenRevokeOwn, Permission::TokenManage];
         let may = manages || (own && !all && mine.iter().any(|p| caller.rights.may_somewhere(*p)));
         if !may {
             let error = Error::forbidden("permission denied: token.manage");
             return cx.refuse(&caller.actor(), refusal("token.revoke", &error), error);
         }
-        let token = found.ok_or_else(|| Error::not_found("token", &id))?;
-        let descendants = Descendants::of_token(view, &token, all)?;
-        let mut going: Vec<&str> = descendants.ended.iter().map(|t| t.id.as_str()).collect();
-        if token.revoked_at.is_none() {
-            going.push(&token.id);
+        let stored = found.ok_or_else(|| Error::not_found("token", &id))?;
+        let descendants = Descendants::of_token(view, &stored, all)?;
+        let mut going: Vec<&str> = descendants
+            .ended
+            .iter()
+            .map(|t| t.token.id.as_str())
+            .collect();
+        if stored.revoked_at.is_none() {
+            going.push(&stored.token.id);
         }
         let active = cx.active();
         let losing = Loss {
@@ -165,12 +174,12 @@ pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str, all: bool) -> Result<Re
             ..Loss::default()
         };
         last_admin::ensure_one_stays(&cx, view, &active.policies, &losing, now)?;
-        let changes: Vec<IdentityChange> = match token.revoked_at {
-            Some(_) => descendants.revocations(Some(&token.id)).collect(),
-            None => descendants.with_root(&token),
+        let changes: Vec<IdentityChange> = match stored.revoked_at {
+            Some(_) => descendants.revocations(Some(&stored.token.id)).collect(),
+            None => descendants.with_root(&stored),
         };
         let revoked = Revoked {
-            at: token.revoked_at.unwrap_or(now),
+            at: stored.revoked_at.unwrap_or(now),
             descendants,
         };
         if changes.is_empty() {
@@ -217,7 +226,7 @@ fn issuer_chain(caller: &Caller, asked: &TokenRequest) -> Result<IssuerChain, Er
 /// groups and roles that selectors name, or by lacking the ceiling of the caller's own.
 fn within_own(
     caller: &Caller,
-    new: &NewToken,
+    new: &Token,
     rights: &Rights,
     policies: &Policies,
 ) -> Result<(), Error> {
@@ -261,7 +270,7 @@ pub(super) fn draft(
     parent_id: Option<String>,
     asked: TokenRequest,
     secret: &str,
-) -> NewToken {
+) -> Token {
     let own = policies.groups_of(&asked.subject_id);
     let bound = !policies.bound_roles(&asked.subject_id, &own).is_empty();
     let role_mode = match (asked.subject_type, asked.roles.is_empty(), bound) {
@@ -271,7 +280,7 @@ pub(super) fn draft(
         (SubjectType::User, false, true) => RoleMode::Ceiling,
         (SubjectType::User, false, false) => RoleMode::Grant,
     };
-    NewToken {
+    Token {
         id: uuid(),
         subject_type: asked.subject_type,
         subject_id: asked.subject_id,
@@ -434,7 +443,7 @@ fn check_binding(subject_type: SubjectType, scopes: &[Scope]) -> Result<(), Erro
     }
 }
 
-fn subject_may_have_one(view: &View, new: &NewToken, now: Timestamp) -> Result<(), Error> {
+fn subject_may_have_one(view: &View, new: &Token, now: Timestamp) -> Result<(), Error> {
     if let Some(user) = view.find_user(&new.subject_id)? {
         if user.subject_type != new.subject_type {
             return Err(Error::conflict(
@@ -454,10 +463,7 @@ fn subject_may_have_one(view: &View, new: &NewToken, now: Timestamp) -> Result<(
         }
     }
     let tokens = view.tokens_of(&new.subject_id)?;
-    let live = tokens
-        .iter()
-        .filter(|t| t.rejection_reason(now).is_none())
-        .count();
+    let live = tokens.iter().filter(|t| t.counts(now)).count();
     if live >= TOKENS_PER_SUBJECT_MAX {
         return Err(Error::conflict(
             "too_many_tokens",

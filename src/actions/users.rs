@@ -3,13 +3,8 @@
 //! A suspension takes effect everywhere at once: tokens are revoked, requests that can still be cancelled are, and
 //! calls that wait on behalf of the person are woken and refused.
 
-mod access;
-
-pub use access::{Access, AccessSource, HeldGroup, HeldRole};
-
 use super::completions::completed_by;
 use super::descendants::Descendants;
-use super::identify::SeenClaims;
 use super::last_admin::{self, Loss};
 use super::refusals::refusal;
 use super::{App, eligible};
@@ -18,8 +13,10 @@ use crate::domain::change::{
     Change, ConfigurationChange, IdentityChange, LostStep, RequestChange, RequestRef, UserStatus,
 };
 use crate::domain::permission::Permission;
+use crate::domain::token::Token;
+use crate::domain::user::{Access, SeenClaims, User};
 use crate::error::{Error, Shown};
-use crate::store::{TokenRow, UserRow, Verdict, View};
+use crate::store::{Verdict, View};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -31,7 +28,7 @@ const SLACK_ID_CHARS_MAX: usize = 32;
 /// A person with their present status, roles and groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserDetail {
-    pub row: UserRow,
+    pub user: User,
     /// Names of the roles held: by binding or default, and those that live tokens grant.
     pub roles: BTreeSet<String>,
     /// Groups the person is in.
@@ -68,14 +65,15 @@ pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<U
     app.store.read(|view| {
         let rows = view.list_users(limit, offset)?;
         rows.into_iter()
-            .map(|row| {
-                let tokens: Vec<TokenRow> = view
-                    .tokens_of(&row.id)?
+            .map(|user| {
+                let tokens: Vec<Token> = view
+                    .tokens_of(&user.id)?
                     .into_iter()
-                    .filter(|token| token.rejection_reason(now).is_none())
+                    .filter(|stored| stored.counts(now))
+                    .map(|stored| stored.token)
                     .collect();
-                let seen = provider.and_then(|provider| provider.seen(&row.id));
-                let access = access::of(&active.policies, &row, &tokens, seen.as_deref());
+                let seen = provider.and_then(|provider| provider.seen(&user.id));
+                let access = Access::of(&active.policies, &user, &tokens, seen.as_deref());
                 let names = access.roles.iter().map(|held| held.role.name.clone());
                 let groups = access.groups.iter().map(|held| held.group.clone());
                 Ok(UserDetail {
@@ -83,7 +81,7 @@ pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<U
                     groups: groups.collect(),
                     access,
                     seen,
-                    row,
+                    user,
                 })
             })
             .collect()
@@ -162,7 +160,7 @@ pub fn suspend(app: &Arc<App>, caller: &Caller, id: &str, all: bool) -> Result<S
             .find_user(&id)?
             .ok_or_else(|| Error::not_found("user", &id))?;
         let active = cx.active();
-        let managed_by_config = user.source == "config";
+        let managed_by_config = user.is_from_config();
         if !user.active {
             return Ok(Verdict::Same(Suspended {
                 managed_by_config,
@@ -174,7 +172,7 @@ pub fn suspend(app: &Arc<App>, caller: &Caller, id: &str, all: bool) -> Result<S
             .descendants
             .ended
             .iter()
-            .map(|t| t.id.as_str())
+            .map(|t| t.token.id.as_str())
             .collect();
         let losing = Loss {
             people: std::slice::from_ref(&id),
@@ -211,12 +209,12 @@ pub(super) fn suspension(
         active: false,
         by_config,
     }))];
-    for token in view.tokens_of(id)? {
+    for stored in view.tokens_of(id)? {
         done.revoked_tokens += 1;
         changes.push(
             IdentityChange::TokenRevoked {
-                token_id: token.id,
-                subject_id: token.subject_id,
+                token_id: stored.token.id,
+                subject_id: stored.token.subject_id,
                 with: None,
                 ended: Vec::new(),
                 kept: Vec::new(),
@@ -287,7 +285,7 @@ pub fn activate(app: &Arc<App>, caller: &Caller, id: &str) -> Result<bool, Error
         let user = view
             .find_user(&id)?
             .ok_or_else(|| Error::not_found("user", &id))?;
-        let managed_by_config = user.source == "config";
+        let managed_by_config = user.is_from_config();
         if user.active {
             return Ok(Verdict::Same(managed_by_config));
         }

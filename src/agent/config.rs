@@ -8,7 +8,7 @@ mod old_form;
 mod raw;
 
 use crate::agent::drivers::ROWS_BYTES_MAX;
-use crate::client::{ClientOptions, Token};
+use crate::client::{BearerToken, ClientOptions};
 use crate::crypto::{PublicKey, unhex};
 use crate::declare::Plain;
 use crate::domain::dialect::Dialect;
@@ -264,7 +264,7 @@ fn read_server(
     Some((options, public_key))
 }
 
-fn read_token(raw: &RawServer, base: &Path, notes: &mut Notes) -> Option<Token> {
+fn read_token(raw: &RawServer, base: &Path, notes: &mut Notes) -> Option<BearerToken> {
     let (raw, file) = (&raw.token.raw, &raw.token.file);
     let (at, text) = match (raw, file) {
         (Some(token), None) => (&token.at, token.value.clone()),
@@ -292,7 +292,7 @@ fn read_token(raw: &RawServer, base: &Path, notes: &mut Notes) -> Option<Token> 
             return None;
         }
     };
-    match Token::new(&text) {
+    match BearerToken::new(&text) {
         Ok(token) => Some(token),
         Err(e) => {
             notes.problem(at, e.message());

@@ -36,28 +36,28 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use wall::Wall;
 
-/// A running agent. Dropping it stops it at once; [`Agent::stop`] is kinder.
-pub struct Agent {
+/// An agent at work. Dropping it stops it at once; [`RunningAgent::stop`] is kinder.
+pub struct RunningAgent {
     shared: Arc<AgentShared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-impl Agent {
+impl RunningAgent {
     /// Opens the journal, settles what an earlier process left, and starts to work; children are this program.
     /// The server need not be there yet.
     ///
     /// # Errors
-    /// `unavailable` for a database that cannot be opened, `state_dir_in_use`, `internal` when the journal cannot be opened, `validation_error` for a configuration that
-    /// was not made by [`AgentConfig::load`] and is wrong.
-    pub fn start(config: AgentConfig, clock: Clock) -> Result<Agent, Error> {
+    /// `unavailable` for a database that cannot be opened, `state_dir_in_use`, `internal` when the journal cannot be
+    /// opened, `validation_error` for a configuration that was not made by [`AgentConfig::load`] and is wrong.
+    pub fn start(config: AgentConfig, clock: Clock) -> Result<RunningAgent, Error> {
         let warm = config.work.max_concurrent as usize;
         let wall = Wall::new(program()?, warm);
         openable::ensure(&wall, &config.databases)?;
         wall.warm_up();
-        Agent::start_with(wall, config, clock)
+        RunningAgent::start_with(wall, config, clock)
     }
 
-    fn start_with(wall: Wall, config: AgentConfig, clock: Clock) -> Result<Agent, Error> {
+    fn start_with(wall: Wall, config: AgentConfig, clock: Clock) -> Result<RunningAgent, Error> {
         let journal = Journal::open(&config.state_dir)?;
         let asked_about = settling::settle_known(&journal, clock.now())?;
         let caps = config
@@ -87,7 +87,7 @@ impl Agent {
             }),
             changed: Condvar::new(),
         });
-        let agent = Agent {
+        let agent = RunningAgent {
             shared,
             threads: Mutex::new(Vec::new()),
         };
@@ -163,7 +163,7 @@ impl Agent {
     }
 }
 
-impl Drop for Agent {
+impl Drop for RunningAgent {
     fn drop(&mut self) {
         self.stop(Duration::ZERO);
     }

@@ -7,7 +7,7 @@ use super::config::{DatabaseConfig, DriverConfig};
 use super::drivers::sqlite::Sqlite;
 use super::drivers::{Driver as _, DriverJob, ROWS_BYTES_MAX, RunOutcome};
 use super::*;
-use crate::client::{ClientOptions, Token};
+use crate::client::{BearerToken, ClientOptions};
 use crate::clock::Timestamp;
 use crate::domain::dialect::Dialect;
 use crate::domain::execution_token::ExecutionClaims;
@@ -42,7 +42,7 @@ impl Place {
     }
 
     fn config(&self, fake: &Fake) -> AgentConfig {
-        let token = Token::new("dbw_test").unwrap();
+        let token = BearerToken::new("dbw_test").unwrap();
         let database = DatabaseConfig {
             target: Target::new("app", "development").unwrap(),
             driver: DriverConfig::Sqlite {
@@ -55,8 +55,8 @@ impl Place {
         AgentConfig::new(server, self.state(), vec![database])
     }
 
-    fn agent(&self, fake: &Fake) -> Agent {
-        Agent::start_with(Wall::none(), self.config(fake), Clock::system()).unwrap()
+    fn agent(&self, fake: &Fake) -> RunningAgent {
+        RunningAgent::start_with(Wall::none(), self.config(fake), Clock::system()).unwrap()
     }
 
     fn run(&self, operation: Operation, plan: &[&str]) -> RunOutcome {
@@ -184,7 +184,7 @@ fn another_agents_token_is_refused_where_the_agent_knows_its_name() {
     let (fake, place) = (Fake::start(), Place::new());
     let mut config = place.config(&fake);
     config.id = Some("agent-2".into());
-    let agent = Agent::start_with(Wall::none(), config, Clock::system()).unwrap();
+    let agent = RunningAgent::start_with(Wall::none(), config, Clock::system()).unwrap();
     fake.offer(Offer::new(Operation::ExecuteDml, &["DELETE FROM t"]));
     let message = fake.result()["error_message"].to_string();
     assert!(message.contains("agent_id"), "{message}");
@@ -354,7 +354,7 @@ fn a_server_with_another_key_is_not_obeyed() {
     // Configured on purpose, it is accepted and remembered.
     let mut config = place.config(&fake);
     config.public_key = Some(fake.key.public().bytes());
-    let agent = Agent::start_with(Wall::none(), config, Clock::system()).unwrap();
+    let agent = RunningAgent::start_with(Wall::none(), config, Clock::system()).unwrap();
     assert!(agent.wait_ready(LONG));
     drop(agent);
     assert!(place.agent(&fake).wait_ready(LONG));

@@ -1,7 +1,7 @@
 //! `dbward agent`: an agent until a signal ends it.
 
 use super::{demo, logging, signals};
-use crate::agent::Agent;
+use crate::agent::RunningAgent;
 use crate::agent::config::AgentConfig;
 use crate::agent::wall;
 use crate::clock::Clock;
@@ -25,7 +25,7 @@ pub fn run(path: &Path) -> Result<(), String> {
     });
     let signals = signals::Signals::start().map_err(|e| e.to_string())?;
     let drain = Duration::from_secs(config.work.drain_secs);
-    let agent = Agent::start(config, Clock::system()).map_err(|e| demo::sentence(&e))?;
+    let agent = RunningAgent::start(config, Clock::system()).map_err(|e| demo::sentence(&e))?;
     let agent = Arc::new(agent);
     log::info!("agent started");
     while !signals.arrived(LOOK) {

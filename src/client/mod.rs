@@ -41,14 +41,14 @@ const UPLOAD_BYTES_PER_SEC: u64 = 64 << 10;
 
 /// A bearer token. Never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+pub struct BearerToken(String);
 
-impl Token {
+impl BearerToken {
     /// The token as it stands in a header; surrounding white space (the newline of a file) is dropped.
     ///
     /// # Errors
     /// `validation_error` if it cannot stand in a header. The message does not quote it.
-    pub fn new(text: &str) -> Result<Token, Error> {
+    pub fn new(text: &str) -> Result<BearerToken, Error> {
         let text = text.trim();
         if text.is_empty() {
             return Err(Error::invalid("the token is empty"));
@@ -58,7 +58,7 @@ impl Token {
                 "the token holds characters that no token has, or is too long",
             ));
         }
-        Ok(Token(text.to_owned()))
+        Ok(BearerToken(text.to_owned()))
     }
 
     /// SHA-256 of it, in hexadecimal: tells one token from another without keeping either.
@@ -67,7 +67,7 @@ impl Token {
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for BearerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
@@ -79,7 +79,7 @@ pub struct ClientOptions {
     /// `http://host:port` or `https://host`, with a path in front of `/api` if a proxy wants one.
     pub url: String,
     /// What to authenticate with.
-    pub token: Token,
+    pub token: BearerToken,
     /// Allows plain HTTP to hosts other than this one.
     pub allow_insecure: bool,
     /// Certificates to trust instead of the usual authorities: a file in PEM.
@@ -94,7 +94,7 @@ pub struct ClientOptions {
 
 impl ClientOptions {
     /// Options with the usual timeouts: 5 s to connect, 10 s for a call.
-    pub fn new(url: impl Into<String>, token: Token) -> ClientOptions {
+    pub fn new(url: impl Into<String>, token: BearerToken) -> ClientOptions {
         ClientOptions {
             url: url.into(),
             token,

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn token() -> Token {
-    Token::new("dbw_0123456789abcdef0123456789abcdef").unwrap()
+fn token() -> BearerToken {
+    BearerToken::new("dbw_0123456789abcdef0123456789abcdef").unwrap()
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn a_token_is_never_shown() {
     for text in [format!("{options:?}"), format!("{client:?}")] {
         assert!(!text.contains("0123456789abcdef"), "{text}");
     }
-    let error = Token::new("dbw_sec ret\n\tx").unwrap_err();
+    let error = BearerToken::new("dbw_sec ret\n\tx").unwrap_err();
     assert!(!error.to_string().contains("sec"), "{error}");
 }
 

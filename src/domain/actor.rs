@@ -4,6 +4,7 @@ use crate::clock::Timestamp;
 use crate::domain::id::{Selector, Target};
 use crate::domain::permission::{Permission, Rights};
 use crate::domain::scope::Scope;
+use crate::domain::token;
 use crate::error::Error;
 use std::collections::BTreeSet;
 
@@ -115,8 +116,7 @@ impl Caller {
 
     /// Whether the agent's token covers `target`, whatever the agent says it serves.
     pub fn reaches(&self, target: &Target) -> bool {
-        let bound = self.bound_to.as_ref();
-        bound.is_none_or(|scopes| scopes.iter().any(|s| s.covers(target)))
+        token::reaches(self.bound_to.as_deref(), target)
     }
 
     /// Whether the caller may do this on `target`.

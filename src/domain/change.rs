@@ -15,7 +15,7 @@ mod request;
 
 pub use configuration::{ConfigurationChange, LostStep, NewSchema};
 pub use delivery::{DeliveryChange, test_payload};
-pub use identity::{IdentityChange, NewToken, RoleMode, UserStatus};
+pub use identity::{IdentityChange, UserStatus};
 pub use logged::{AuthFailures, LogChange, PurgedRequest, PurgedResult, Refused};
 pub use notice::{DETAIL_BYTES_MAX, Notice};
 pub use request::{

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod actor;
+pub mod agent;
 pub mod approval;
 pub mod audit;
 pub mod change;
@@ -28,6 +29,7 @@ pub mod schema;
 pub mod scope;
 pub mod sql;
 pub mod token;
+pub mod user;
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,119 @@
-//! What a token lets its subject do, and whether one token may issue another.
+//! Tokens: whether one counts, what it lets its subject do, and whether one may issue another.
 
+use crate::clock::Timestamp;
 use crate::domain::actor::SubjectType;
-use crate::domain::change::RoleMode;
+use crate::domain::id::Target;
 use crate::domain::permission::{Rights, Role};
 use crate::domain::policy::Policies;
+use crate::domain::scope::Scope;
 use std::collections::BTreeSet;
+
+/// How the roles of a token count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoleMode {
+    /// Resolved at every request; the token names none.
+    Resolved,
+    /// The named roles are what it grants.
+    Grant,
+    /// The named roles are the most it can do of what its subject holds.
+    Ceiling,
+}
+
+impl RoleMode {
+    /// Its name in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RoleMode::Resolved => "resolved",
+            RoleMode::Grant => "grant",
+            RoleMode::Ceiling => "ceiling",
+        }
+    }
+
+    /// The mode of that name.
+    pub fn parse(text: &str) -> Option<RoleMode> {
+        [RoleMode::Resolved, RoleMode::Grant, RoleMode::Ceiling]
+            .into_iter()
+            .find(|m| m.as_str() == text)
+    }
+}
+
+/// A token as it was issued; nothing of it changes. The secret itself is never here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// UUID.
+    pub id: String,
+    pub subject_type: SubjectType,
+    pub subject_id: String,
+    /// SHA-256 of the secret, hexadecimal.
+    pub hash: String,
+    /// The eight characters by which people recognise it.
+    pub prefix: String,
+    /// What it is for.
+    pub name: Option<String>,
+    pub roles: Vec<String>,
+    pub role_mode: RoleMode,
+    pub groups: Vec<String>,
+    /// Who counts as its issuer; `system` at the first start.
+    pub issuer: String,
+    /// Its issuer chain: its issuer, and the issuer chain of the token it was issued with.
+    pub issuers: BTreeSet<String>,
+    /// The targets that an agent's token is bound to, `*` for every name; none where it is bound to none.
+    pub bound_to: Option<Vec<Scope>>,
+    pub expires_at: Option<Timestamp>,
+    /// The token that it was issued with, if there was one.
+    pub parent_id: Option<String>,
+}
+
+impl Token {
+    /// What of it decides about rights.
+    pub fn grant(&self) -> Grant<'_> {
+        Grant {
+            subject_type: self.subject_type,
+            subject_id: &self.subject_id,
+            roles: &self.roles,
+            role_mode: self.role_mode,
+            groups: &self.groups,
+        }
+    }
+
+    /// Whether an agent may work on `target` with it.
+    pub fn reaches(&self, target: &Target) -> bool {
+        reaches(self.bound_to.as_deref(), target)
+    }
+}
+
+/// A token and what has become of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredToken {
+    pub token: Token,
+    pub created_at: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// When it was last used, to within a minute.
+    pub last_used_at: Option<Timestamp>,
+    /// Whether its subject may act.
+    pub subject_active: bool,
+}
+
+impl StoredToken {
+    /// Why the token does not count now, for a metric; `None` if it does.
+    pub fn rejection_reason(&self, now: Timestamp) -> Option<&'static str> {
+        if self.revoked_at.is_some() {
+            Some("revoked")
+        } else if self.token.expires_at.is_some_and(|at| at <= now) {
+            Some("expired")
+        } else if !self.subject_active {
+            Some("suspended")
+        } else {
+            None
+        }
+    }
+
+    /// Whether it counts now.
+    pub fn counts(&self, now: Timestamp) -> bool {
+        self.rejection_reason(now).is_none()
+    }
+}
 
 /// What of a token decides about rights: of a stored one, or of one that is about to be issued.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +163,11 @@ impl Grant<'_> {
         };
         (rights, groups)
     }
+}
+
+/// Whether an agent whose token is bound to these may work on `target`; one that is bound to nothing may anywhere.
+pub fn reaches(bound_to: Option<&[Scope]>, target: &Target) -> bool {
+    bound_to.is_none_or(|scopes| scopes.iter().any(|s| s.covers(target)))
 }
 
 /// Whether the holder of `own` holds all of `wanted`: each permission, in every scope where it would hold.

@@ -18,11 +18,11 @@ pub mod router;
 pub mod wait;
 
 use crate::actions::App;
-use crate::actions::agent_poll::MIN_AGENT_VERSION;
 use crate::actions::identify::{self, Recognized};
 use crate::clock::Timestamp;
 use crate::config::Cidr;
 use crate::domain::actor::SubjectType;
+use crate::domain::agent::MIN_AGENT_VERSION;
 use crate::error::{Error, ErrorKind, Shown};
 use crate::gate::{Admission, CallLimits, DirectResponse, Hub, RequestPreview, ResumeReason};
 use call::{HttpRequest, HttpResponse};

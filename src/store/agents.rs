@@ -4,85 +4,22 @@
 use super::query::{RunStatement, first};
 use super::{Store, View, corrupt};
 use crate::clock::Timestamp;
+use crate::domain::agent::Agent;
 use crate::domain::feature::Feature;
-use crate::domain::id::{Operation, Target};
+use crate::domain::id::Operation;
 use crate::domain::scope::Scope;
 use crate::error::Error;
 use rusqlite::Row;
 use serde_json::Value;
-use std::collections::BTreeSet;
 
 /// Agents remembered at most; no deployment of one server has more subjects with agent tokens.
 pub const AGENTS_MAX: usize = 10_000;
-/// An agent not seen for so long is offline.
-pub const OFFLINE_AFTER_MS: u64 = 60_000;
-
-/// An agent as it last reported.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AgentRow {
-    pub id: String,
-    /// Targets it serves; `*` in a name covers all.
-    pub scopes: Vec<Scope>,
-    /// Operations it runs; empty for all.
-    pub operations: Vec<String>,
-    /// What it can do that not every agent can.
-    pub features: BTreeSet<Feature>,
-    pub version: Option<String>,
-    /// Executions it runs at once, at most.
-    pub max_concurrent: u32,
-    pub in_flight: u32,
-    /// Whether it takes no more.
-    pub draining: bool,
-    /// Since when it runs.
-    pub uptime_secs: u64,
-    /// What it runs, as it says.
-    pub active_jobs: Value,
-    /// When it last polled.
-    pub last_seen: Timestamp,
-}
-
-impl AgentRow {
-    /// Whether it serves `target`.
-    pub fn serves(&self, target: &Target) -> bool {
-        self.scopes.iter().any(|s| s.covers(target))
-    }
-
-    /// Whether it runs that operation; one that names none runs all.
-    pub fn runs(&self, operation: Operation) -> bool {
-        self.operations.is_empty() || self.operations.iter().any(|o| o == operation.as_str())
-    }
-
-    /// `offline`, `draining`, `saturated` or `healthy`.
-    pub fn state(&self, now: Timestamp) -> &'static str {
-        if now.since(self.last_seen) > OFFLINE_AFTER_MS {
-            "offline"
-        } else if self.draining {
-            "draining"
-        } else if self.in_flight >= self.max_concurrent {
-            "saturated"
-        } else {
-            "healthy"
-        }
-    }
-
-    /// Its scopes and operations as stored.
-    pub fn capabilities_json(&self) -> String {
-        let scopes: Vec<Value> = self
-            .scopes
-            .iter()
-            .map(|s| serde_json::json!({"database": s.database, "environment": s.environment}))
-            .collect();
-        let features: Vec<&str> = self.features.iter().map(|f| f.as_str()).collect();
-        serde_json::json!({"scopes": scopes, "operations": self.operations, "features": features})
-            .to_string()
-    }
-}
 
 impl Store {
     /// Remembers an agent's report; the row must exist (see [`IdentityChange::AgentRegistered`]).
     ///
     /// [`IdentityChange::AgentRegistered`]: crate::domain::change::IdentityChange::AgentRegistered
-    pub fn agent_reported(&self, agent: AgentRow) {
+    pub fn agent_reported(&self, agent: Agent) {
         let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
         if memory.agents.len() < AGENTS_MAX || memory.agents.contains_key(&agent.id) {
             memory.agents_changed.insert(agent.id.clone());
@@ -100,15 +37,15 @@ impl Store {
     }
 
     /// The agent of that id, if it ever polled.
-    pub fn agent(&self, id: &str) -> Option<AgentRow> {
+    pub fn agent(&self, id: &str) -> Option<Agent> {
         let memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
         memory.agents.get(id).cloned()
     }
 
     /// All agents, last seen first.
-    pub fn list_agents(&self) -> Vec<AgentRow> {
+    pub fn list_agents(&self) -> Vec<Agent> {
         let memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
-        let mut agents: Vec<AgentRow> = memory.agents.values().cloned().collect();
+        let mut agents: Vec<Agent> = memory.agents.values().cloned().collect();
         agents.sort_by(|a, b| b.last_seen.cmp(&a.last_seen).then(a.id.cmp(&b.id)));
         agents
     }
@@ -131,7 +68,7 @@ impl View<'_> {
         )
     }
 
-    fn stored_agents(&self) -> Result<Vec<AgentRow>, Error> {
+    fn stored_agents(&self) -> Result<Vec<Agent>, Error> {
         self
             .connection
             .list("SELECT id, capabilities_json, version, max_concurrent, in_flight, draining, uptime_secs, \
@@ -139,7 +76,7 @@ impl View<'_> {
     }
 }
 
-fn read_agent(row: &Row) -> Result<AgentRow, Error> {
+fn read_agent(row: &Row) -> Result<Agent, Error> {
     let id: String = row.get(0)?;
     let capabilities: String = row.get(1)?;
     let active: String = row.get(7)?;
@@ -160,12 +97,12 @@ fn read_agent(row: &Row) -> Result<AgentRow, Error> {
         .flatten()
         .map(|o| {
             // None at all means every operation: one that is not readable must not become none.
-            let name = o.as_str().map(str::to_owned);
-            name.ok_or_else(|| bad("capabilities_json"))
+            let operation = o.as_str().and_then(Operation::parse);
+            operation.ok_or_else(|| bad("capabilities_json"))
         })
         .collect::<Result<_, _>>()?;
     let features = capabilities["features"].as_array().into_iter().flatten();
-    Ok(AgentRow {
+    Ok(Agent {
         scopes,
         operations,
         features: features

@@ -1,10 +1,10 @@
 //! What may be late by seconds, and lost with the process without a lie: leases as heartbeats extend them, agents'
 //! reports, when a token was last used. Kept in memory and written together; nothing here is audited.
 
-use super::agents::AgentRow;
 use super::query::RunStatement;
 use super::{Store, View};
 use crate::clock::Timestamp;
+use crate::domain::agent::Agent;
 use crate::error::Error;
 use rusqlite::params;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -25,7 +25,7 @@ pub(super) struct Bookkeeping {
     leases: HashMap<String, Lease>,
     tokens_used: HashMap<String, Timestamp>,
     users_seen: HashMap<String, Timestamp>,
-    pub(super) agents: BTreeMap<String, AgentRow>,
+    pub(super) agents: BTreeMap<String, Agent>,
     pub(super) agents_changed: BTreeSet<String>,
 }
 
@@ -61,7 +61,7 @@ impl Store {
         let (leases, tokens, users, agents) = {
             let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
             let changed = std::mem::take(&mut memory.agents_changed);
-            let agents: Vec<AgentRow> = changed
+            let agents: Vec<Agent> = changed
                 .iter()
                 .filter_map(|id| memory.agents.get(id).cloned())
                 .collect();
@@ -122,7 +122,7 @@ impl Store {
     }
 }
 
-fn write_agent(connection: &rusqlite::Connection, agent: &AgentRow) -> Result<(), Error> {
+fn write_agent(connection: &rusqlite::Connection, agent: &Agent) -> Result<(), Error> {
     connection
         .run("UPDATE agents SET capabilities_json = ?2, version = ?3, max_concurrent = ?4, in_flight = ?5, \
              draining = ?6, uptime_secs = ?7, active_jobs_json = ?8, last_seen_at_ms = ?9 WHERE id = ?1", params![

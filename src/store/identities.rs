@@ -4,107 +4,25 @@ use super::query::{RunStatement, first};
 use super::{View, corrupt, db, snapshot};
 use crate::clock::Timestamp;
 use crate::domain::actor::{Actor, SubjectType};
-use crate::domain::change::RoleMode;
-use crate::domain::scope::Scope;
-use crate::domain::token::Grant;
+use crate::domain::token::{RoleMode, StoredToken, Token};
+use crate::domain::user::User;
 use crate::error::Error;
 use rusqlite::{Row, params};
-use std::collections::BTreeSet;
 
 const TOKEN_COLUMNS: &str = "t.id, t.subject_type, t.subject_id, t.token_hash, t.token_prefix, t.name, t.roles_json, \
      t.role_mode, t.groups_json, t.issuer, t.created_at_ms, t.expires_at_ms, t.revoked_at_ms, t.last_used_at_ms, \
      u.status, t.issuers_json, t.bound_to_json, t.parent_id";
 
-/// A token as stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenRow {
-    /// UUID.
-    pub id: String,
-    pub subject_type: SubjectType,
-    pub subject_id: String,
-    /// SHA-256 of the secret.
-    pub hash: String,
-    /// The eight characters by which people recognise it.
-    pub prefix: String,
-    /// What it is for.
-    pub name: Option<String>,
-    pub roles: Vec<String>,
-    pub role_mode: RoleMode,
-    pub groups: Vec<String>,
-    /// Who counts as its issuer.
-    pub issuer: String,
-    /// Its issuer chain, the issuer included.
-    pub issuers: BTreeSet<String>,
-    /// The targets that an agent's token is bound to, `*` for every name; none where it is bound to none.
-    pub bound_to: Option<Vec<Scope>>,
-    pub created_at: Timestamp,
-    pub expires_at: Option<Timestamp>,
-    /// When it was revoked.
-    pub revoked_at: Option<Timestamp>,
-    /// When it was last used, to within a minute.
-    pub last_used_at: Option<Timestamp>,
-    /// Whether its subject may act.
-    pub subject_active: bool,
-    /// The token that it was issued with, if there was one.
-    pub parent_id: Option<String>,
-}
-
-impl TokenRow {
-    /// What of it decides about rights.
-    pub fn grant(&self) -> Grant<'_> {
-        Grant {
-            subject_type: self.subject_type,
-            subject_id: &self.subject_id,
-            roles: &self.roles,
-            role_mode: self.role_mode,
-            groups: &self.groups,
-        }
-    }
-
-    /// Why the token does not count now, for a metric; `None` if it does.
-    pub fn rejection_reason(&self, now: Timestamp) -> Option<&'static str> {
-        if self.revoked_at.is_some() {
-            Some("revoked")
-        } else if self.expires_at.is_some_and(|at| at <= now) {
-            Some("expired")
-        } else if !self.subject_active {
-            Some("suspended")
-        } else {
-            None
-        }
-    }
-}
-
-/// A person or an agent as stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserRow {
-    pub id: String,
-    pub subject_type: SubjectType,
-    /// Whether the person may act.
-    pub active: bool,
-    /// `config`, `oidc` or `token`.
-    pub source: String,
-    pub slack_user_id: Option<String>,
-    /// Who else may have linked that account, and so may vote with it.
-    pub slack_linkers: BTreeSet<String>,
-    /// When the person was first known.
-    pub created_at: Timestamp,
-    /// When the row last changed.
-    pub updated_at: Timestamp,
-    /// When the person was last seen, to within a minute.
-    pub last_seen_at: Option<Timestamp>,
-}
-
 impl View<'_> {
     /// The token whose secret has this hash.
-    pub fn find_token_by_hash(&self, hash: &str) -> Result<Option<TokenRow>, Error> {
+    pub fn find_token_by_hash(&self, hash: &str) -> Result<Option<StoredToken>, Error> {
         let sql = format!(
             "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.token_hash = ?1"
         );
         self.token(&sql, hash)
     }
 
-    pub fn find_token(&self, id: &str) -> Result<Option<TokenRow>, Error> {
+    pub fn find_token(&self, id: &str) -> Result<Option<StoredToken>, Error> {
         let sql = format!(
             "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.id = ?1"
         );
@@ -112,7 +30,7 @@ impl View<'_> {
     }
 
     /// All tokens, newest first.
-    pub fn list_tokens(&self, limit: u32, offset: u32) -> Result<Vec<TokenRow>, Error> {
+    pub fn list_tokens(&self, limit: u32, offset: u32) -> Result<Vec<StoredToken>, Error> {
         let sql = format!(
             "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id \
              ORDER BY t.created_at_ms DESC, t.id LIMIT ?1 OFFSET ?2"
@@ -122,7 +40,7 @@ impl View<'_> {
     }
 
     /// Active tokens of a subject.
-    pub fn tokens_of(&self, subject: &str) -> Result<Vec<TokenRow>, Error> {
+    pub fn tokens_of(&self, subject: &str) -> Result<Vec<StoredToken>, Error> {
         let sql = format!(
             "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id \
              WHERE t.subject_id = ?1 AND t.revoked_at_ms IS NULL ORDER BY t.id"
@@ -131,7 +49,7 @@ impl View<'_> {
     }
 
     /// Tokens that were issued with a token.
-    pub fn tokens_issued_with(&self, id: &str) -> Result<Vec<TokenRow>, Error> {
+    pub fn tokens_issued_with(&self, id: &str) -> Result<Vec<StoredToken>, Error> {
         let sql = format!(
             "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.parent_id = ?1 \
              ORDER BY t.id"
@@ -140,7 +58,7 @@ impl View<'_> {
     }
 
     /// Tokens of which that person counts as the issuer.
-    pub fn tokens_issued_by(&self, subject: &str) -> Result<Vec<TokenRow>, Error> {
+    pub fn tokens_issued_by(&self, subject: &str) -> Result<Vec<StoredToken>, Error> {
         let sql = format!(
             "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.issuer = ?1 \
              ORDER BY t.id"
@@ -148,12 +66,12 @@ impl View<'_> {
         self.tokens(&sql, subject)
     }
 
-    fn tokens(&self, sql: &str, key: &str) -> Result<Vec<TokenRow>, Error> {
+    fn tokens(&self, sql: &str, key: &str) -> Result<Vec<StoredToken>, Error> {
         self.connection.list(sql, [key], read_token)
     }
 
     /// The person or agent of that id.
-    pub fn find_user(&self, id: &str) -> Result<Option<UserRow>, Error> {
+    pub fn find_user(&self, id: &str) -> Result<Option<User>, Error> {
         self.connection.find(
             "SELECT id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, \
                  last_seen_at_ms, slack_linkers_json FROM users WHERE id = ?1",
@@ -163,7 +81,7 @@ impl View<'_> {
     }
 
     /// People and agents, newest first.
-    pub fn list_users(&self, limit: u32, offset: u32) -> Result<Vec<UserRow>, Error> {
+    pub fn list_users(&self, limit: u32, offset: u32) -> Result<Vec<User>, Error> {
         self
             .connection
             .list("SELECT id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, \
@@ -198,7 +116,7 @@ impl View<'_> {
     pub fn any_live_token(
         &self,
         now: Timestamp,
-        mut test: impl FnMut(&TokenRow) -> bool,
+        mut test: impl FnMut(&StoredToken) -> bool,
     ) -> Result<bool, Error> {
         let sql = format!(
             "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id \
@@ -208,7 +126,7 @@ impl View<'_> {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let token = read_token(row)?;
-            if token.rejection_reason(now).is_none() && test(&token) {
+            if token.counts(now) && test(&token) {
                 return Ok(true);
             }
         }
@@ -238,12 +156,12 @@ impl View<'_> {
         }
     }
 
-    fn token(&self, sql: &str, key: &str) -> Result<Option<TokenRow>, Error> {
+    fn token(&self, sql: &str, key: &str) -> Result<Option<StoredToken>, Error> {
         self.connection.find(sql, [key], read_token)
     }
 }
 
-fn read_token(row: &Row) -> Result<TokenRow, Error> {
+fn read_token(row: &Row) -> Result<StoredToken, Error> {
     let text = |n: usize| row.get::<_, String>(n).map_err(db);
     let time = |n: usize| -> Result<Option<Timestamp>, Error> {
         Ok(row.get::<_, Option<i64>>(n)?.map(Timestamp))
@@ -258,7 +176,7 @@ fn read_token(row: &Row) -> Result<TokenRow, Error> {
     // Whatever the list says: the issuer is part of it.
     issuers.push(issuer.clone());
     issuers.retain(|by| *by != Actor::system().id);
-    Ok(TokenRow {
+    let token = Token {
         subject_type: SubjectType::parse(&text(1)?).ok_or_else(|| bad("subject_type"))?,
         subject_id: text(2)?,
         hash: text(3)?,
@@ -270,20 +188,23 @@ fn read_token(row: &Row) -> Result<TokenRow, Error> {
         issuer,
         issuers: issuers.into_iter().collect(),
         bound_to: bound_to.transpose()?,
-        created_at: Timestamp(row.get(10)?),
         expires_at: time(11)?,
+        parent_id: row.get(17)?,
+        id,
+    };
+    Ok(StoredToken {
+        token,
+        created_at: Timestamp(row.get(10)?),
         revoked_at: time(12)?,
         last_used_at: time(13)?,
         subject_active: text(14)? == "active",
-        parent_id: row.get(17)?,
-        id,
     })
 }
 
-fn read_user(row: &Row) -> Result<UserRow, Error> {
+fn read_user(row: &Row) -> Result<User, Error> {
     let text = |n: usize| row.get::<_, String>(n).map_err(db);
     let id = text(0)?;
-    Ok(UserRow {
+    Ok(User {
         subject_type: SubjectType::parse(&text(1)?)
             .ok_or_else(|| corrupt("users", &id, "subject_type"))?,
         active: text(2)? == "active",

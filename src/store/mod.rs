@@ -45,14 +45,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
-pub use agents::{AgentRow, OFFLINE_AFTER_MS};
 pub use audit::{AuditFilter, EventRow};
 pub use bookkeeping::Lease;
 pub use decisions::each_decision;
 pub use deliveries::{DeliveryEnd, DueChannel, DueDelivery};
 pub use dry_runs::{DryRun, Explained};
 pub use executions::{ExecutionRow, ExecutionStatus};
-pub use identities::{TokenRow, UserRow};
 pub use live::STATE_DIFFERS;
 pub use live::columns;
 pub use migrate::schema_text;

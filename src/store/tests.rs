@@ -4,12 +4,13 @@
 use super::*;
 use crate::crypto::uuid;
 use crate::domain::change::{
-    ConfigurationChange, IdentityChange, NewRequest, NewToken, RequestChange, RequestRef,
-    RequestText, RoleMode, UserStatus,
+    ConfigurationChange, IdentityChange, NewRequest, RequestChange, RequestRef, RequestText,
+    UserStatus,
 };
 use crate::domain::id::{Operation, Target};
 use crate::domain::request::{Opening, Status};
 use crate::domain::sql::DialectFact;
+use crate::domain::token::{RoleMode, Token};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 mod attacks;
@@ -108,7 +109,7 @@ fn create(store: &Store) -> Result<String, Error> {
 }
 
 fn token(id: &str, hash: char) -> Change {
-    IdentityChange::TokenCreated(NewToken {
+    IdentityChange::TokenCreated(Token {
         id: id.into(),
         subject_type: crate::domain::actor::SubjectType::User,
         subject_id: "requester".into(),

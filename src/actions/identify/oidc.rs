@@ -8,8 +8,9 @@ use crate::config::{AuthMode, Oidc};
 use crate::domain::actor::{Actor, Caller, Origin, SubjectType};
 use crate::domain::change::IdentityChange;
 use crate::domain::jwt::{JwtClaims, JwtError, JwtRules, KeySource, LEEWAY_SECS, verify};
-use crate::domain::permission::{Rights, Role};
+use crate::domain::permission::Rights;
 use crate::domain::policy::Policies;
+use crate::domain::user::SeenClaims;
 use crate::error::Error;
 use crate::store::Verdict;
 use std::collections::{BTreeSet, HashMap};
@@ -39,19 +40,6 @@ pub struct Provider {
     oidc: Oidc,
     keys: Arc<dyn KeySource>,
     people: Mutex<HashMap<String, Person>>,
-}
-
-/// What the claims of somebody's newest token gave them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeenClaims {
-    /// Groups that the claims put them in.
-    pub groups: BTreeSet<String>,
-    /// Roles that they had with it, by claims, binding or default.
-    pub roles: Vec<Role>,
-    pub name: Option<String>,
-    pub email: Option<String>,
-    /// When it was presented last.
-    pub at: Timestamp,
 }
 
 /// Somebody who came lately.

@@ -6,10 +6,10 @@ use super::output::Paint;
 use super::{logging, signals};
 use crate::actions::tokens::TokenRequest;
 use crate::actions::{App, identify, start, tokens};
-use crate::agent::Agent;
+use crate::agent::RunningAgent;
 use crate::agent::config::{AgentConfig, Caps, DatabaseConfig};
 use crate::agent::sample::SamplePlace;
-use crate::client::{ClientOptions, Token};
+use crate::client::{BearerToken, ClientOptions};
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat, Logging};
 use crate::crypto::{hex, random, write_private};
@@ -142,7 +142,7 @@ impl Drop for StateFolder {
 
 struct Demo {
     server: Server,
-    agent: Agent,
+    agent: RunningAgent,
 }
 
 impl Demo {
@@ -158,10 +158,10 @@ impl Demo {
         issue_tokens(server.app(), &folder.path)?;
         let url = format!("http://{}", server.addr());
         guide::write_profile(&url, &folder.path, &["requester", "approver", "admin"])?;
-        let token = Token::new(&read(&folder.path.join("agent-token"))?)?;
+        let token = BearerToken::new(&read(&folder.path.join("agent-token"))?)?;
         let client = ClientOptions::new(format!("http://{}", server.addr()), token);
         let agent_config = AgentConfig::new(client, folder.path.join("agent"), databases);
-        let agent = Agent::start(agent_config, Clock::system())?;
+        let agent = RunningAgent::start(agent_config, Clock::system())?;
         if !agent.wait_ready(READY_WITHIN) {
             let why = agent
                 .wait_failure(Duration::ZERO)

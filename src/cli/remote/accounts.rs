@@ -3,7 +3,7 @@
 use super::super::output::{hidden_line, visible};
 use super::settings::{ClientSettings, KeptTokens, output_of};
 use super::{CommandError, ConnectionOptions, ServerSession};
-use crate::client::{Client, ClientOptions, MeReply, Token, path_of};
+use crate::client::{BearerToken, Client, ClientOptions, MeReply, path_of};
 use std::path::PathBuf;
 
 pub const LOGIN_EXAMPLES: &str = "Examples:\n  \
@@ -60,7 +60,7 @@ pub fn login(options: &LoginOptions) -> Result<u8, CommandError> {
             "note: [server.oidc] is not used: this command line logs in with a token, which may be one of the provider"
         );
     }
-    let token = Token::new(&text).map_err(|e| CommandError::of(&e))?;
+    let token = BearerToken::new(&text).map_err(|e| CommandError::of(&e))?;
     let mut reach = ClientOptions::new(&settings.url, token);
     reach.allow_insecure = true;
     let client = Client::new(&reach).map_err(|e| CommandError::of(&e))?;

@@ -6,7 +6,7 @@
 
 use super::super::output::OutputFormat;
 use super::{CommandError, ConnectionOptions};
-use crate::client::Token;
+use crate::client::BearerToken;
 use crate::crypto::write_private;
 use crate::error::Shown;
 use crate::settings::{process_env, read_file, values};
@@ -161,7 +161,7 @@ impl ClientSettings {
     }
 
     /// The token.
-    pub fn token(&self) -> Result<Token, CommandError> {
+    pub fn token(&self) -> Result<BearerToken, CommandError> {
         let text = match &self.source {
             TokenSource::Text(text) => text.clone(),
             TokenSource::File(path) => std::fs::read_to_string(path)
@@ -172,7 +172,7 @@ impl ClientSettings {
                     .hint("`dbward login`, or set DBWARD_TOKEN")
             })?,
         };
-        Token::new(&text).map_err(|e| CommandError::of(&e))
+        BearerToken::new(&text).map_err(|e| CommandError::of(&e))
     }
 
     /// Where the token comes from, in words.

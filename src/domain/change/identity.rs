@@ -3,81 +3,11 @@
 use super::entry::{about, object};
 use crate::clock::Timestamp;
 use crate::crypto::sha256_hex;
-use crate::domain::actor::SubjectType;
 use crate::domain::audit::AuditEntry;
 use crate::domain::scope::Scope;
-use crate::domain::token::Grant;
+use crate::domain::token::Token;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-
-/// How the roles of a token count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RoleMode {
-    /// Resolved at every request; the token names none.
-    Resolved,
-    /// The named roles are what it grants.
-    Grant,
-    /// The named roles are the most it can do of what its subject holds.
-    Ceiling,
-}
-
-impl RoleMode {
-    /// Its name in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RoleMode::Resolved => "resolved",
-            RoleMode::Grant => "grant",
-            RoleMode::Ceiling => "ceiling",
-        }
-    }
-
-    /// The mode of that name.
-    pub fn parse(text: &str) -> Option<RoleMode> {
-        [RoleMode::Resolved, RoleMode::Grant, RoleMode::Ceiling]
-            .into_iter()
-            .find(|m| m.as_str() == text)
-    }
-}
-
-/// A new token; the secret itself is never here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewToken {
-    /// UUID.
-    pub id: String,
-    pub subject_type: SubjectType,
-    pub subject_id: String,
-    /// SHA-256 of the secret, hexadecimal.
-    pub hash: String,
-    /// The eight characters by which people recognise it.
-    pub prefix: String,
-    /// What it is for.
-    pub name: Option<String>,
-    pub roles: Vec<String>,
-    pub role_mode: RoleMode,
-    pub groups: Vec<String>,
-    /// Who counts as its issuer; `system` at the first start.
-    pub issuer: String,
-    /// Its issuer chain: its issuer, and the issuer chain of the token it was issued with.
-    pub issuers: BTreeSet<String>,
-    /// The targets that an agent's token is bound to, `*` for every name; none where it is bound to none.
-    pub bound_to: Option<Vec<Scope>>,
-    pub expires_at: Option<Timestamp>,
-    /// The token that it was issued with, if there was one.
-    pub parent_id: Option<String>,
-}
-
-impl NewToken {
-    /// What of it decides about rights.
-    pub fn grant(&self) -> Grant<'_> {
-        Grant {
-            subject_type: self.subject_type,
-            subject_id: &self.subject_id,
-            roles: &self.roles,
-            role_mode: self.role_mode,
-            groups: &self.groups,
-        }
-    }
-}
 
 /// Whether a person may act.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +29,7 @@ pub enum IdentityChange {
         version: Option<String>,
     },
     /// A token was issued.
-    TokenCreated(NewToken),
+    TokenCreated(Token),
     /// A token was revoked.
     TokenRevoked {
         token_id: String,
@@ -198,7 +128,7 @@ impl IdentityChange {
     }
 }
 
-fn token_created(new: &NewToken) -> AuditEntry {
+fn token_created(new: &Token) -> AuditEntry {
     let mut e = about("token.created", "token", "token", &new.id);
     e.metadata = object(json!({
         "subject_id": new.subject_id,

@@ -106,3 +106,82 @@ a = request.view                   | c = *                   | b = audit.view   
         assert_eq!(word(exceeds_ceiling(&own, &wanted)), cells[5], "{line}");
     }
 }
+
+/// A token of `ann` that nothing speaks against, as of 10.
+fn stored() -> StoredToken {
+    StoredToken {
+        token: Token {
+            id: "t".to_owned(),
+            subject_type: SubjectType::User,
+            subject_id: "ann".to_owned(),
+            hash: String::new(),
+            prefix: String::new(),
+            name: None,
+            roles: Vec::new(),
+            role_mode: RoleMode::Resolved,
+            groups: Vec::new(),
+            issuer: "admin".to_owned(),
+            issuers: BTreeSet::new(),
+            bound_to: None,
+            expires_at: None,
+            parent_id: None,
+        },
+        created_at: Timestamp(0),
+        revoked_at: None,
+        last_used_at: None,
+        subject_active: true,
+    }
+}
+
+#[test]
+fn token_counts_until_something_speaks_against_it() {
+    // Revoked at, expires at, whether its subject may act; why it does not count at 10.
+    let table = [
+        (None, None, true, None),
+        (None, Some(11), true, None),
+        (None, Some(10), true, Some("expired")),
+        (None, None, false, Some("suspended")),
+        (Some(10), Some(10), false, Some("revoked")),
+        (None, Some(10), false, Some("expired")),
+    ];
+    for (revoked, expires, subject_active, reason) in table {
+        let mut stored = StoredToken {
+            revoked_at: revoked.map(Timestamp),
+            subject_active,
+            ..stored()
+        };
+        stored.token.expires_at = expires.map(Timestamp);
+        assert_eq!(stored.rejection_reason(Timestamp(10)), reason);
+        assert_eq!(stored.counts(Timestamp(10)), reason.is_none());
+    }
+}
+
+#[test]
+fn bound_token_reaches_what_it_names() {
+    let target = crate::domain::permission::tests::target("app/prod");
+    let scope = |database, environment| Scope::of(database, environment);
+    for (bound_to, reaches) in [
+        (None, true),
+        (Some(vec![]), false),
+        (Some(vec![scope("app", "dev")]), false),
+        (Some(vec![scope("app", "dev"), scope("*", "prod")]), true),
+    ] {
+        let token = Token {
+            bound_to,
+            ..stored().token
+        };
+        assert_eq!(token.reaches(&target), reaches, "{:?}", token.bound_to);
+    }
+}
+
+#[test]
+fn modes_of_roles_have_names() {
+    for (mode, name) in [
+        (RoleMode::Resolved, "resolved"),
+        (RoleMode::Grant, "grant"),
+        (RoleMode::Ceiling, "ceiling"),
+    ] {
+        assert_eq!((mode.as_str(), RoleMode::parse(name)), (name, Some(mode)));
+    }
+    assert_eq!(RoleMode::parse("Grant"), None);
+}

@@ -3,10 +3,10 @@
 use crate::actions::agent_poll::list_agents;
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
+use crate::domain::agent::Agent;
 use crate::http::HttpContext;
 use crate::http::replies;
 use crate::http::router::{HandlerResult, RoutedRequest};
-use crate::store::AgentRow;
 use serde_json::{Value, json};
 
 /// `GET /api/agents`
@@ -16,7 +16,7 @@ pub fn list(context: &HttpContext, caller: &Caller, _: &RoutedRequest) -> Handle
     replies::json(200, &json!({"agents": agents}))
 }
 
-fn agent(a: &AgentRow, now: Timestamp) -> Value {
+fn agent(a: &Agent, now: Timestamp) -> Value {
     let state = a.state(now);
     // What an agent reported before it went silent is out of date.
     let offline = state == "offline";
@@ -30,11 +30,12 @@ fn agent(a: &AgentRow, now: Timestamp) -> Value {
         .iter()
         .map(|s| json!({"database": s.database, "environment": s.environment}))
         .collect();
+    let operations: Vec<&str> = a.operations.iter().map(|o| o.as_str()).collect();
     json!({
         "id": a.id,
         "status": state,
         "version": a.version,
-        "capabilities": {"databases": databases, "operations": a.operations},
+        "capabilities": {"databases": databases, "operations": operations},
         "features": a.features.iter().map(|f| f.as_str()).collect::<Vec<_>>(),
         "in_flight": a.in_flight,
         "max_concurrent": a.max_concurrent,

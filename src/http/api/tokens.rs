@@ -6,12 +6,12 @@ use crate::clock::Timestamp;
 use crate::domain::actor::{Caller, SubjectType};
 use crate::domain::permission::Role;
 use crate::domain::scope::Scope;
+use crate::domain::token::StoredToken;
 use crate::error::Error;
 use crate::http::HttpContext;
 use crate::http::body::JsonFields;
 use crate::http::replies;
 use crate::http::router::{HandlerResult, RoutedRequest};
-use crate::store::TokenRow;
 use serde_json::{Value, json};
 
 /// Tokens of a page, at most and where the client does not say: existing clients do not page.
@@ -125,31 +125,31 @@ pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
     replies::json(200, &answer)
 }
 
-fn token(t: &TokenRow, now: Timestamp) -> Value {
-    let status = match (t.revoked_at, t.expires_at) {
+fn token(t: &StoredToken, now: Timestamp) -> Value {
+    let status = match (t.revoked_at, t.token.expires_at) {
         (Some(_), _) => "revoked",
         (None, Some(at)) if at <= now => "expired",
         _ => "active",
     };
     json!({
-        "id": t.id,
-        "token_prefix": t.prefix,
-        "name": t.name,
-        "subject_id": t.subject_id,
-        "subject_type": t.subject_type.as_str(),
+        "id": t.token.id,
+        "token_prefix": t.token.prefix,
+        "name": t.token.name,
+        "subject_id": t.token.subject_id,
+        "subject_type": t.token.subject_type.as_str(),
         "status": status,
-        "roles": t.roles,
-        "role_mode": t.role_mode.as_str(),
-        "groups": t.groups,
-        "issuer": t.issuer,
-        "issuers": t.issuers,
-        "parent_id": t.parent_id,
-        "bound_to": t.bound_to.as_ref().map(|targets| {
+        "roles": t.token.roles,
+        "role_mode": t.token.role_mode.as_str(),
+        "groups": t.token.groups,
+        "issuer": t.token.issuer,
+        "issuers": t.token.issuers,
+        "parent_id": t.token.parent_id,
+        "bound_to": t.token.bound_to.as_ref().map(|targets| {
             let scope = |t: &Scope| json!({"database": t.database, "environment": t.environment});
             targets.iter().map(scope).collect::<Vec<_>>()
         }),
         "created_at": t.created_at.rfc3339(),
-        "expires_at": time(t.expires_at),
+        "expires_at": time(t.token.expires_at),
         "revoked_at": time(t.revoked_at),
         "last_used_at": time(t.last_used_at),
     })
@@ -169,13 +169,13 @@ pub fn revoke(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
 }
 
 /// Tokens in an answer about another one: which, and whose.
-pub(super) fn in_short(tokens: &[TokenRow]) -> Vec<Value> {
-    let short = |t: &TokenRow| {
+pub(super) fn in_short(tokens: &[StoredToken]) -> Vec<Value> {
+    let short = |t: &StoredToken| {
         json!({
-            "id": t.id,
-            "token_prefix": t.prefix,
-            "subject_id": t.subject_id,
-            "subject_type": t.subject_type.as_str(),
+            "id": t.token.id,
+            "token_prefix": t.token.prefix,
+            "subject_id": t.token.subject_id,
+            "subject_type": t.token.subject_type.as_str(),
         })
     };
     tokens.iter().map(short).collect()

@@ -2,8 +2,9 @@
 
 use super::tokens::in_short;
 use super::{role_json, time};
-use crate::actions::users::{self, Access, AccessSource, UserDetail};
+use crate::actions::users::{self, UserDetail};
 use crate::domain::actor::Caller;
+use crate::domain::user::{Access, AccessSource};
 use crate::error::Error;
 use crate::http::HttpContext;
 use crate::http::replies;
@@ -85,22 +86,22 @@ fn warn(answer: &mut Map<String, Value>, managed_by_config: bool) {
 }
 
 fn shown(known: &UserDetail) -> Value {
-    let row = &known.row;
+    let user = &known.user;
     json!({
-        "id": row.id,
-        "subject_type": row.subject_type.as_str(),
-        "status": if row.active { "active" } else { "suspended" },
-        "source": row.source,
+        "id": user.id,
+        "subject_type": user.subject_type.as_str(),
+        "status": if user.active { "active" } else { "suspended" },
+        "source": user.source,
         "roles": known.roles,
         "groups": known.groups,
         "access": access(&known.access),
         "claims_seen_at": time(known.seen.as_ref().map(|seen| seen.at)),
-        "slack_user_id": row.slack_user_id,
+        "slack_user_id": user.slack_user_id,
         "display_name": known.seen.as_ref().and_then(|seen| seen.name.as_deref()),
         "email": known.seen.as_ref().and_then(|seen| seen.email.as_deref()),
-        "created_at": time(Some(row.created_at)),
-        "updated_at": time(Some(row.updated_at)),
-        "last_seen_at": time(row.last_seen_at),
+        "created_at": time(Some(user.created_at)),
+        "updated_at": time(Some(user.updated_at)),
+        "last_seen_at": time(user.last_seen_at),
     })
 }
 

@@ -1,12 +1,13 @@
 //! `/api/agent`: what agents report and receive, and the key that they hold us to.
 
-use crate::actions::agent_poll::{self, AgentReport, AgentWork, MIN_AGENT_VERSION};
+use crate::actions::agent_poll::{self, AgentWork};
 use crate::actions::claim::{Claimed, claim as claim_job};
 use crate::actions::heartbeat::heartbeat as extend;
 use crate::actions::submit_result::{self, submit_result};
 use crate::actions::topics;
 use crate::crypto::hex;
 use crate::domain::actor::Caller;
+use crate::domain::agent::{AgentReport, MIN_AGENT_VERSION};
 use crate::domain::request::ExecutionOutcome;
 use crate::error::{Error, Shown};
 use crate::gate::{ResumeReason, Wake};

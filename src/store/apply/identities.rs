@@ -1,7 +1,8 @@
 //! Rows of people, agents and tokens.
 
 use super::Context;
-use crate::domain::change::{IdentityChange, NewToken, UserStatus};
+use crate::domain::change::{IdentityChange, UserStatus};
+use crate::domain::token::Token;
 use crate::error::Error;
 use crate::store::snapshot;
 use rusqlite::params;
@@ -32,7 +33,7 @@ pub(super) fn apply(cx: &Context, change: &IdentityChange) -> Result<(), Error> 
     }
 }
 
-fn token_created(cx: &Context, new: &NewToken) -> Result<(), Error> {
+fn token_created(cx: &Context, new: &Token) -> Result<(), Error> {
     cx.any(
         "INSERT INTO users (id, subject_type, status, source, created_at_ms, updated_at_ms, audit_seq) \
          SELECT ?1, ?2, 'active', 'token', ?3, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM users WHERE id = ?1)",

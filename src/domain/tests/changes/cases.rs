@@ -8,8 +8,8 @@ use crate::domain::actor::SubjectType;
 use crate::domain::approval::{Vote, VoteAction};
 use crate::domain::change::{
     AuthFailures, Change, CompletedSteps, ConfigurationChange, DETAIL_BYTES_MAX, DdlPassed,
-    IdentityChange, LogChange, LostStep, NewRequest, NewSchema, NewToken, PurgedRequest,
-    PurgedResult, Refused, RequestChange, RequestRef, RequestText, RoleMode, UserStatus,
+    IdentityChange, LogChange, LostStep, NewRequest, NewSchema, PurgedRequest, PurgedResult,
+    Refused, RequestChange, RequestRef, RequestText, UserStatus,
 };
 use crate::domain::decision::Passed;
 use crate::domain::dialect::Dialect;
@@ -17,6 +17,7 @@ use crate::domain::head::{Head, SignedHead};
 use crate::domain::id::{Operation, Target};
 use crate::domain::request::{Opening, Status, Transition};
 use crate::domain::scope::Scope;
+use crate::domain::token::{RoleMode, Token};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -210,7 +211,7 @@ fn dispatched() -> Vec<(&'static str, RequestChange)> {
 }
 
 fn tokens() -> Vec<(&'static str, IdentityChange)> {
-    let plain = NewToken {
+    let plain = Token {
         id: "token-id".into(),
         subject_type: SubjectType::User,
         subject_id: "requester".into(),
@@ -226,7 +227,7 @@ fn tokens() -> Vec<(&'static str, IdentityChange)> {
         expires_at: None,
         parent_id: None,
     };
-    let ceiling = NewToken {
+    let ceiling = Token {
         name: Some("ci".into()),
         roles: vec!["b".into(), "a".into()],
         role_mode: RoleMode::Ceiling,
@@ -236,7 +237,7 @@ fn tokens() -> Vec<(&'static str, IdentityChange)> {
         expires_at: Some(AT),
         ..plain.clone()
     };
-    let agent = NewToken {
+    let agent = Token {
         subject_type: SubjectType::Agent,
         subject_id: "agent-1".into(),
         role_mode: RoleMode::Grant,

@@ -1,10 +1,10 @@
 //! What a person can do now, and what gives it to them: the configuration, a token, or the identity provider.
 
-use crate::actions::identify::SeenClaims;
+use super::{SeenClaims, User};
 use crate::domain::actor::SubjectType;
 use crate::domain::permission::Role;
 use crate::domain::policy::Policies;
-use crate::store::{TokenRow, UserRow};
+use crate::domain::token::Token;
 use std::collections::BTreeSet;
 
 /// What gives somebody a role or puts them into a group.
@@ -42,6 +42,44 @@ pub struct Access {
 }
 
 impl Access {
+    /// The access of a person or an agent, of whom those are the tokens that count and the claims that were seen last.
+    pub fn of(
+        policies: &Policies,
+        user: &User,
+        tokens: &[Token],
+        seen: Option<&SeenClaims>,
+    ) -> Access {
+        let mut access = Access::default();
+        let configured = policies.groups_of(&user.id);
+        for group in &configured {
+            access.group(group, AccessSource::Config);
+        }
+        if user.subject_type == SubjectType::User {
+            by_config(policies, &user.id, &configured, &mut access);
+        }
+        let known: BTreeSet<String> = access.roles.iter().map(|h| h.role.name.clone()).collect();
+        for token in tokens {
+            let (rights, groups) = token.grant().rights(policies);
+            let source = || AccessSource::Token(token.id.clone());
+            for role in rights.acting().filter(|role| !known.contains(&role.name)) {
+                access.role(role, source());
+            }
+            for group in groups.difference(&configured) {
+                access.group(group, source());
+            }
+        }
+        if let Some(seen) = seen {
+            let new = seen.roles.iter().filter(|role| !known.contains(&role.name));
+            for role in new {
+                access.role(role, AccessSource::Claims);
+            }
+            for group in seen.groups.difference(&configured) {
+                access.group(group, AccessSource::Claims);
+            }
+        }
+        access
+    }
+
     fn role(&mut self, role: &Role, source: AccessSource) {
         let held = HeldRole {
             role: role.clone(),
@@ -58,44 +96,6 @@ impl Access {
             source,
         });
     }
-}
-
-/// The access of a person or an agent, of whom those are the tokens that count and the claims that were seen last.
-pub(super) fn of(
-    policies: &Policies,
-    row: &UserRow,
-    tokens: &[TokenRow],
-    seen: Option<&SeenClaims>,
-) -> Access {
-    let mut access = Access::default();
-    let configured = policies.groups_of(&row.id);
-    for group in &configured {
-        access.group(group, AccessSource::Config);
-    }
-    if row.subject_type == SubjectType::User {
-        by_config(policies, &row.id, &configured, &mut access);
-    }
-    let known: BTreeSet<String> = access.roles.iter().map(|h| h.role.name.clone()).collect();
-    for token in tokens {
-        let (rights, groups) = token.grant().rights(policies);
-        let source = || AccessSource::Token(token.id.clone());
-        for role in rights.acting().filter(|role| !known.contains(&role.name)) {
-            access.role(role, source());
-        }
-        for group in groups.difference(&configured) {
-            access.group(group, source());
-        }
-    }
-    if let Some(seen) = seen {
-        let new = seen.roles.iter().filter(|role| !known.contains(&role.name));
-        for role in new {
-            access.role(role, AccessSource::Claims);
-        }
-        for group in seen.groups.difference(&configured) {
-            access.group(group, AccessSource::Claims);
-        }
-    }
-    access
 }
 
 fn by_config(policies: &Policies, id: &str, groups: &BTreeSet<String>, access: &mut Access) {

@@ -1,0 +1,126 @@
+//! What gives people their roles and groups.
+
+use super::*;
+use crate::domain::permission::tests::roles;
+use crate::domain::policy::{Binding, Policies};
+use crate::domain::token::{RoleMode, Token};
+
+fn policies() -> Policies {
+    let mut policies = Policies::empty();
+    for role in roles("writer = request.create; reader = request.view; other = audit.view") {
+        policies.roles.insert(role.name.clone(), role);
+    }
+    policies
+        .groups
+        .insert("dba".to_owned(), ["ann".to_owned()].into());
+    policies.bindings.push(Binding {
+        role: "writer".to_owned(),
+        subjects: ["ann".to_owned()].into(),
+        groups: ["dba".to_owned()].into(),
+    });
+    policies.default_role = Some("reader".to_owned());
+    policies
+}
+
+fn user(id: &str, subject_type: SubjectType, source: &str) -> User {
+    User {
+        id: id.to_owned(),
+        subject_type,
+        active: true,
+        source: source.to_owned(),
+        slack_user_id: None,
+        slack_linkers: BTreeSet::new(),
+        created_at: Timestamp(0),
+        updated_at: Timestamp(0),
+        last_seen_at: None,
+    }
+}
+
+fn token(user: &User, roles: &[&str], groups: &[&str]) -> Token {
+    let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
+    Token {
+        id: "t".to_owned(),
+        subject_type: user.subject_type,
+        subject_id: user.id.clone(),
+        hash: String::new(),
+        prefix: String::new(),
+        name: None,
+        roles: names(roles),
+        role_mode: RoleMode::Grant,
+        groups: names(groups),
+        issuer: "admin".to_owned(),
+        issuers: BTreeSet::new(),
+        bound_to: None,
+        expires_at: None,
+        parent_id: None,
+    }
+}
+
+/// `role from source; … / group from source; …`.
+fn shown(access: &Access) -> String {
+    let source = |source: &AccessSource| match source {
+        AccessSource::Config => "config".to_owned(),
+        AccessSource::Group(group) => format!("group {group}"),
+        AccessSource::Default => "default".to_owned(),
+        AccessSource::Token(id) => format!("token {id}"),
+        AccessSource::Claims => "claims".to_owned(),
+    };
+    let roles = access.roles.iter();
+    let roles = roles.map(|h| format!("{} from {}", h.role.name, source(&h.source)));
+    let groups = access.groups.iter();
+    let groups = groups.map(|h| format!("{} from {}", h.group, source(&h.source)));
+    let (roles, groups): (Vec<String>, Vec<String>) = (roles.collect(), groups.collect());
+    format!("{} / {}", roles.join("; "), groups.join("; "))
+}
+
+#[test]
+fn access_names_each_source_once() {
+    let policies = policies();
+    let ann = user("ann", SubjectType::User, "config");
+    let eve = user("eve", SubjectType::User, "token");
+    let agent = user("agent", SubjectType::Agent, "token");
+    let seen = SeenClaims {
+        groups: ["dba".to_owned(), "staff".to_owned()].into(),
+        roles: roles("reader = request.view; other = audit.view"),
+        name: None,
+        email: None,
+        at: Timestamp(0),
+    };
+    let all =
+        |user: &User, tokens: &[Token], seen| shown(&Access::of(&policies, user, tokens, seen));
+    assert_eq!(
+        all(&ann, &[], None),
+        "writer from config; writer from group dba / dba from config"
+    );
+    assert_eq!(all(&eve, &[], None), "reader from default / ");
+    assert_eq!(
+        all(
+            &eve,
+            &[token(&eve, &["writer", "reader"], &["staff"])],
+            None
+        ),
+        "reader from default; writer from token t / staff from token t"
+    );
+    let two = [token(&eve, &["other"], &[]), token(&eve, &["other"], &[])];
+    assert_eq!(
+        all(&eve, &two, None),
+        "reader from default; other from token t / "
+    );
+    assert_eq!(
+        all(&ann, &[], Some(&seen)),
+        "writer from config; writer from group dba; reader from claims; other from claims \
+         / dba from config; staff from claims"
+    );
+    assert_eq!(
+        all(&agent, &[token(&agent, &["writer"], &["staff"])], None),
+        "agent-default from token t / "
+    );
+}
+
+#[test]
+fn only_configuration_names_people_again() {
+    for source in ["config", "oidc", "token"] {
+        let user = user("ann", SubjectType::User, source);
+        assert_eq!(user.is_from_config(), source == "config");
+    }
+}
