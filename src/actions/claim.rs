@@ -7,12 +7,13 @@ use crate::crypto::uuid_at;
 use crate::domain::actor::Caller;
 use crate::domain::agent::Agent;
 use crate::domain::change::{NewExecution, RequestChange, RequestRef, RequestText};
+use crate::domain::execution::Execution;
 use crate::domain::execution_token::{self, ExecutionClaims};
 use crate::domain::permission::Permission;
 use crate::domain::policy::execution::ROWS_MAX;
 use crate::domain::request::{Request, State, Status};
 use crate::error::Error;
-use crate::store::{ExecutionRow, Verdict, View};
+use crate::store::{Verdict, View};
 use std::sync::Arc;
 
 /// Longest claim key, in bytes.
@@ -176,21 +177,18 @@ fn again(
     agent: &Agent,
     request: &Request,
     key: Option<&str>,
-) -> Result<Option<ExecutionRow>, Error> {
-    if request.status != Status::Running || key.is_none() {
-        return Ok(None);
-    }
-    let Some(execution_id) = &request.execution_id else {
+) -> Result<Option<Execution>, Error> {
+    let (Status::Running, Some(execution_id), Some(key)) =
+        (request.status, &request.execution_id, key)
+    else {
         return Ok(None);
     };
     let execution = view.execution_of(execution_id)?;
-    let same = execution.agent_id == agent.id
-        && execution.claim_key.as_deref() == key
-        && !execution.lease.heartbeat_received;
+    let same = execution.may_repeat_claim(&agent.id, key);
     Ok(same.then_some(execution))
 }
 
-fn claimed_again(request: Request, text: RequestText, execution: ExecutionRow) -> Claimed {
+fn claimed_again(request: Request, text: RequestText, execution: Execution) -> Claimed {
     Claimed {
         text,
         request,

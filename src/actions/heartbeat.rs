@@ -2,10 +2,10 @@
 
 use super::App;
 use crate::domain::actor::Caller;
+use crate::domain::execution::ExecutionStatus;
 use crate::domain::permission::Permission;
 use crate::domain::request::Status;
 use crate::error::Error;
-use crate::store::ExecutionStatus;
 
 /// Extends the lease of an execution; true when the agent should stop: the request was cancelled, or the execution was
 /// lost or is not known any more.

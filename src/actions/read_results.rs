@@ -6,13 +6,12 @@ use crate::crypto::sha256_hex;
 use crate::domain::actor::{Actor, Caller};
 use crate::domain::approval::VoteAction;
 use crate::domain::change::{RequestChange, RequestRef};
+use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::id::{Operation, Selector};
 use crate::domain::permission::Permission;
 use crate::domain::request::{ExecutionOutcome, Request, Status};
 use crate::error::Error;
-use crate::store::{
-    ExecutionRow, ExecutionStatus, ROW, ResultItem, ResultRow, Verdict, View, Viewer,
-};
+use crate::store::{ROW, ResultItem, ResultRow, Verdict, View, Viewer};
 use std::sync::Arc;
 
 /// What somebody who waits for a result gets.
@@ -159,7 +158,7 @@ pub fn executions(
     caller: &Caller,
     id: &str,
     limit: u32,
-) -> Result<Vec<(ExecutionRow, bool)>, Error> {
+) -> Result<Vec<(Execution, bool)>, Error> {
     app.store.read(|view| {
         let request = view.request(id)?;
         ensure_visible(view, caller, &request)?;
@@ -200,7 +199,7 @@ fn may_see(app: &App, view: &View, caller: &Caller, request: &Request) -> Result
     ))
 }
 
-fn load(app: &Arc<App>, request: &Request, execution: &ExecutionRow) -> Result<Content, Error> {
+fn load(app: &Arc<App>, request: &Request, execution: &Execution) -> Result<Content, Error> {
     let now = app.clock.now();
     let row = app
         .store
@@ -226,7 +225,7 @@ fn load(app: &Arc<App>, request: &Request, execution: &ExecutionRow) -> Result<C
 }
 
 /// The bytes that a row of results refers to; none where they are gone.
-fn body(app: &App, execution: &ExecutionRow, row: &ResultRow) -> Result<Option<Vec<u8>>, Error> {
+fn body(app: &App, execution: &Execution, row: &ResultRow) -> Result<Option<Vec<u8>>, Error> {
     if row.backend == ROW {
         return app.store.read(|view| view.find_result_body(execution.seq));
     }
@@ -245,7 +244,7 @@ fn body(app: &App, execution: &ExecutionRow, row: &ResultRow) -> Result<Option<V
 }
 
 /// A stored object that is not what was stored: audited, and never shown.
-fn corrupt(app: &Arc<App>, request: &Request, execution: &ExecutionRow, row: &ResultRow) -> Error {
+fn corrupt(app: &Arc<App>, request: &Request, execution: &Execution, row: &ResultRow) -> Error {
     let change = RequestChange::ResultCorrupt {
         request: RequestRef::from(request),
         execution_id: execution.id.clone(),

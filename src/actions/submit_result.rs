@@ -10,12 +10,13 @@ use super::{App, result_shape};
 use crate::crypto::{hex, sha256_fields, sha256_hex};
 use crate::domain::actor::Caller;
 use crate::domain::change::{Finished, InconclusiveReport, NewResult, RequestChange, RequestRef};
+use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::id::Selector;
 use crate::domain::permission::Permission;
 use crate::domain::policy::result::DeliveryMode;
-use crate::domain::request::{ExecutionEnd, ExecutionOutcome, Request, State, Status, Transition};
+use crate::domain::request::{ExecutionEnd, ExecutionOutcome, Request, Status};
 use crate::error::{Error, ErrorKind, cut};
-use crate::store::{ExecutionRow, ExecutionStatus, ROW, Verdict, View};
+use crate::store::{ROW, Verdict, View};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -30,9 +31,6 @@ pub const ERROR_BYTES_MAX: usize = 4096;
 
 /// How long a report waits for another one of the same execution; it holds a worker meanwhile.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(5);
-
-/// What an execution says that succeeded although its request was cancelled.
-const COMMITTED_AFTER_CANCEL: &str = "committed after cancel";
 
 #[derive(Debug, Clone, Default)]
 pub struct ExecutionReport {
@@ -232,8 +230,8 @@ fn commit(
             return Ok(Verdict::Same(reported));
         }
         let end = ExecutionEnd::of_report(report.outcome, report.success, request.operation);
-        let step = step(&request, &execution, end)?;
-        let late = execution.status == ExecutionStatus::Lost || execution.lease.until <= now;
+        let step = execution.report(&request, end)?;
+        let late = execution.is_late(now);
         let reported = Reported {
             request_id: request.id.clone(),
             status: step.map_or(request.status, |s| s.to()),
@@ -259,11 +257,11 @@ fn commit(
         let finished = Finished {
             execution_id: execution.id.clone(),
             end,
-            // Cancelled too late: it has to be shown with the execution.
-            error_message: match step {
-                None if end.outcome.is_success() => Some(COMMITTED_AFTER_CANCEL.to_owned()),
-                _ => report.error_message.map(|m| cut(m, ERROR_BYTES_MAX)),
-            },
+            error_message: Execution::message(
+                step,
+                end,
+                report.error_message.map(|m| cut(m, ERROR_BYTES_MAX)),
+            ),
             rows_affected: report.rows_affected,
             duration_ms: report.duration_ms,
             truncated: report.truncated,
@@ -280,11 +278,7 @@ fn commit(
     })
 }
 
-fn load(
-    view: &View,
-    caller: &Caller,
-    execution_id: &str,
-) -> Result<(Request, ExecutionRow), Error> {
+fn load(view: &View, caller: &Caller, execution_id: &str) -> Result<(Request, Execution), Error> {
     let execution = view.execution_of(execution_id)?;
     if execution.agent_id != caller.subject {
         return Err(Error::forbidden("this execution belongs to another agent"));
@@ -293,61 +287,24 @@ fn load(
     Ok((request, execution))
 }
 
-/// An accepted report that comes again is accepted again.
+/// What an accepted report that comes again is answered with.
 fn repeated(
     request: &Request,
-    execution: &ExecutionRow,
+    execution: &Execution,
     report_sha256: &str,
 ) -> Result<Option<Reported>, Error> {
-    if execution.report_sha256.as_deref() == Some(report_sha256) {
-        return Ok(Some(Reported {
-            request_id: request.id.clone(),
-            status: request.status,
-        }));
-    }
-    if !execution.status.is_finished() {
-        return Ok(None);
-    }
-    Err(Error::conflict(
-        "conflict",
-        "this execution has already been reported, with another outcome",
-    ))
-}
-
-/// The move that the report makes; none for a request that was cancelled meanwhile.
-fn step(
-    request: &Request,
-    execution: &ExecutionRow,
-    end: ExecutionEnd,
-) -> Result<Option<Transition>, Error> {
-    let lost = || {
-        Error::conflict("lease_lost", "this execution was lost and given up")
-            .hint("the request may have been dispatched again; the report stays in the agent's log")
+    let reported = || Reported {
+        request_id: request.id.clone(),
+        status: request.status,
     };
-    match (request.state()?, execution.status) {
-        (State::Running(running), ExecutionStatus::Claimed)
-            if running.execution_id == execution.id =>
-        {
-            Ok(Some(running.finish(end)))
-        }
-        (State::Lost(state), ExecutionStatus::Lost) if state.execution_id == execution.id => {
-            Ok(state.finish_late(end))
-        }
-        // Of an execution that was lost before the one that was cancelled, nobody asks any more.
-        (State::Closed(Status::Cancelled), ExecutionStatus::Claimed | ExecutionStatus::Lost)
-            if request.execution_id.as_ref() == Some(&execution.id) =>
-        {
-            Ok(None)
-        }
-        _ => Err(lost()),
-    }
+    Ok(execution.is_repeated(report_sha256)?.then(reported))
 }
 
 /// Stores the envelope where the policy and the request say so.
 fn keep(
     app: &App,
     request: &Request,
-    execution: &ExecutionRow,
+    execution: &Execution,
     end: ExecutionEnd,
     report: &ExecutionReport,
     envelope: &Arc<[u8]>,

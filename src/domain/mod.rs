@@ -10,6 +10,7 @@ pub mod commitment;
 pub mod decision;
 pub mod delivery;
 pub mod dialect;
+pub mod execution;
 pub mod execution_token;
 pub mod facts;
 pub mod feature;

@@ -7,9 +7,9 @@ use super::JobState;
 use crate::actions::App;
 use crate::domain::actor::Actor;
 use crate::domain::change::{RequestChange, RequestRef};
-use crate::domain::request::{Request, State, Status};
+use crate::domain::request::Status;
 use crate::error::Error;
-use crate::store::{ExecutionStatus, RowCursor, Verdict};
+use crate::store::{RowCursor, Verdict};
 use std::sync::Arc;
 
 /// Rows taken in one look; a backlog takes several.
@@ -94,17 +94,11 @@ fn lapse_one(app: &Arc<App>, id: String) -> Result<bool, Error> {
     app.store.change(Actor::system(), move |view, now| {
         let execution = view.execution_of(&id)?;
         // A heartbeat or a report may have come since the look.
-        if execution.status != ExecutionStatus::Claimed || execution.lease.until > now {
+        if !execution.is_lapsed(now) {
             return Ok(Verdict::Same(false));
         }
-        let request: Request = view.request(&execution.request_id)?;
-        let step = match request.state()? {
-            State::Running(running) if running.execution_id == id => {
-                running.lapse(execution.lease.until, now)
-            }
-            // Cancelled while it ran, and its agent never reported how it ended.
-            _ => None,
-        };
+        let request = view.request(&execution.request_id)?;
+        let step = execution.lapse(&request, now)?;
         let change = RequestChange::ExecutionLost {
             request: RequestRef::from(&request),
             step,

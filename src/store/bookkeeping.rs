@@ -5,20 +5,13 @@ use super::query::RunStatement;
 use super::{Store, View};
 use crate::clock::Timestamp;
 use crate::domain::agent::Agent;
+use crate::domain::execution::Lease;
 use crate::error::Error;
 use rusqlite::params;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Entries of each kind kept between two flushes; beyond it, an entry is dropped, which costs precision only.
 const ENTRIES_MAX: usize = 50_000;
-
-/// How long an agent may hold an execution without a heartbeat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lease {
-    pub until: Timestamp,
-    /// Whether a heartbeat came; before the first, a claim may be repeated.
-    pub heartbeat_received: bool,
-}
 
 #[derive(Default)]
 pub(super) struct Bookkeeping {

@@ -1,8 +1,9 @@
 //! Reading executions: one by id, those of a request, and those whose lease has run out.
 
 use super::query::{RunStatement, first};
-use super::{Lease, RowCursor, View, corrupt};
+use super::{RowCursor, View, corrupt};
 use crate::clock::Timestamp;
+use crate::domain::execution::{Execution, ExecutionStatus, Lease};
 use crate::domain::request::{ExecutionOutcome, Status};
 use crate::error::Error;
 use rusqlite::{Row, params};
@@ -12,107 +13,21 @@ const COLUMNS: &str = "e.seq, e.id, r.id, e.attempt, e.agent_id, e.status, e.cla
      e.finished_at_ms, e.error_message, e.rows_affected, e.duration_ms, e.truncated, e.late, e.report_sha256, \
      e.outcome, e.outcome_unproven, r.status";
 
-/// One time that an agent claimed a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExecutionRow {
-    pub seq: i64,
-    /// UUID.
-    pub id: String,
-    pub request_id: String,
-    /// 1 for the first.
-    pub attempt: u32,
-    pub agent_id: String,
-    pub status: ExecutionStatus,
-    /// Makes the claim repeatable.
-    pub claim_key: Option<String>,
-    pub token_json: String,
-    /// Seconds a statement may run, 0 for no limit.
-    pub statement_timeout_secs: u64,
-    /// Rows returned at most.
-    pub max_rows: Option<u64>,
-    pub lease: Lease,
-    /// Length of a lease.
-    pub lease_secs: u64,
-    /// When it was claimed.
-    pub started_at: Timestamp,
-    /// When its report came.
-    pub finished_at: Option<Timestamp>,
-    /// The error that the agent reported.
-    pub error_message: Option<String>,
-    pub rows_affected: Option<u64>,
-    /// How long it took.
-    pub duration_ms: Option<u64>,
-    /// Whether rows were left out.
-    pub truncated: bool,
-    /// Whether the report came after the lease.
-    pub late: bool,
-    /// Hash of the report.
-    pub report_sha256: Option<String>,
-    /// What it left in the database; none while it runs.
-    pub outcome: Option<ExecutionOutcome>,
-    /// Whether that is only the word of an agent that reports no outcomes.
-    pub outcome_unproven: bool,
-}
-
-/// How an execution stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExecutionStatus {
-    /// An agent holds it.
-    Claimed,
-    /// The database reported success.
-    Completed,
-    /// It did not take effect, as far as the agent can tell.
-    Failed,
-    /// The lease ran out without a report.
-    Lost,
-}
-
-impl ExecutionStatus {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ExecutionStatus::Claimed => "claimed",
-            ExecutionStatus::Completed => "completed",
-            ExecutionStatus::Failed => "failed",
-            ExecutionStatus::Lost => "lost",
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Option<ExecutionStatus> {
-        [
-            ExecutionStatus::Claimed,
-            ExecutionStatus::Completed,
-            ExecutionStatus::Failed,
-            ExecutionStatus::Lost,
-        ]
-        .into_iter()
-        .find(|s| s.as_str() == text)
-    }
-
-    /// Whether the agent has reported.
-    pub fn is_finished(self) -> bool {
-        matches!(self, ExecutionStatus::Completed | ExecutionStatus::Failed)
-    }
-}
-
-/// What an execution left in the database, by its row and the status of its request: every route reads it from here.
-/// `None` for a row that cannot be.
+/// What the last execution of a request left in the database, as its row and the status of the request say.
 pub(super) fn left(
     status: ExecutionStatus,
     outcome: Option<&str>,
-    request: &str,
+    request: Status,
 ) -> Option<Option<ExecutionOutcome>> {
-    match (status, outcome) {
-        (ExecutionStatus::Claimed, None) => {
-            let cancelled = request == Status::Cancelled.as_str();
-            Some(cancelled.then_some(ExecutionOutcome::Stopping))
-        }
-        (ExecutionStatus::Claimed, Some(_)) => None,
-        (_, outcome) => outcome.and_then(ExecutionOutcome::parse).map(Some),
-    }
+    let outcome = match outcome {
+        Some(text) => Some(ExecutionOutcome::parse(text)?),
+        None => None,
+    };
+    status.left(outcome, request)
 }
 
 impl View<'_> {
-    pub fn find_execution(&self, id: &str) -> Result<Option<ExecutionRow>, Error> {
+    pub fn find_execution(&self, id: &str) -> Result<Option<Execution>, Error> {
         let sql = format!(
             "SELECT {COLUMNS} FROM executions e JOIN requests r ON r.seq = e.request_seq WHERE e.id = ?1"
         );
@@ -123,7 +38,7 @@ impl View<'_> {
     ///
     /// # Errors
     /// `not_found`.
-    pub fn execution_of(&self, id: &str) -> Result<ExecutionRow, Error> {
+    pub fn execution_of(&self, id: &str) -> Result<Execution, Error> {
         self.find_execution(id)?
             .ok_or_else(|| Error::not_found("execution", id))
     }
@@ -133,12 +48,12 @@ impl View<'_> {
         &self,
         request_seq: i64,
         limit: u32,
-    ) -> Result<Vec<(ExecutionRow, bool)>, Error> {
+    ) -> Result<Vec<(Execution, bool)>, Error> {
         let sql = format!(
             "SELECT {COLUMNS}, EXISTS (SELECT 1 FROM results x WHERE x.execution_seq = e.seq) FROM executions e \
              JOIN requests r ON r.seq = e.request_seq WHERE e.request_seq = ?1 ORDER BY e.attempt DESC LIMIT ?2"
         );
-        let rows: Vec<(Result<ExecutionRow, Error>, bool)> =
+        let rows: Vec<(Result<Execution, Error>, bool)> =
             self.connection
                 .list(&sql, params![request_seq, limit], |r| {
                     Ok((self.execution(r), r.get(24)?))
@@ -149,7 +64,7 @@ impl View<'_> {
     }
 
     /// The newest execution of a request.
-    pub fn last_execution(&self, request_seq: i64) -> Result<Option<ExecutionRow>, Error> {
+    pub fn last_execution(&self, request_seq: i64) -> Result<Option<Execution>, Error> {
         let sql = format!(
             "SELECT {COLUMNS} FROM executions e JOIN requests r ON r.seq = e.request_seq \
              WHERE e.request_seq = ?1 ORDER BY e.attempt DESC LIMIT 1"
@@ -183,7 +98,7 @@ impl View<'_> {
                 })
     }
 
-    fn execution(&self, row: &Row) -> Result<ExecutionRow, Error> {
+    fn execution(&self, row: &Row) -> Result<Execution, Error> {
         let id: String = row.get(1)?;
         let number = |n: usize| -> Result<Option<u64>, Error> {
             // A negative number is invalid: it must not become "no limit".
@@ -197,13 +112,14 @@ impl View<'_> {
         let request: String = row.get(23)?;
         let status =
             ExecutionStatus::parse(&status).ok_or_else(|| corrupt("executions", &id, "status"))?;
-        let outcome = left(status, outcome.as_deref(), &request)
+        let outcome = Status::parse(&request)
+            .and_then(|request| left(status, outcome.as_deref(), request))
             .ok_or_else(|| corrupt("executions", &id, "outcome"))?;
         let written = Lease {
             until: Timestamp(row.get(11)?),
             heartbeat_received: row.get::<_, i64>(12)? > 0,
         };
-        Ok(ExecutionRow {
+        Ok(Execution {
             lease: self.remembered_lease(&id).unwrap_or(written),
             seq: row.get(0)?,
             id,

@@ -46,11 +46,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 pub use audit::{AuditFilter, EventRow};
-pub use bookkeeping::Lease;
 pub use decisions::each_decision;
 pub use deliveries::{DeliveryEnd, DueChannel, DueDelivery};
 pub use dry_runs::{DryRun, Explained};
-pub use executions::{ExecutionRow, ExecutionStatus};
 pub use live::STATE_DIFFERS;
 pub use live::columns;
 pub use migrate::schema_text;

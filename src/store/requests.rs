@@ -2,10 +2,11 @@
 
 use super::audit::status;
 use super::query::{RunStatement, first, target};
-use super::{ExecutionStatus, RowCursor, View, corrupt, executions, snapshot};
+use super::{RowCursor, View, corrupt, executions, snapshot};
 use crate::clock::Timestamp;
 use crate::domain::approval::{Vote, VoteAction};
 use crate::domain::change::RequestText;
+use crate::domain::execution::ExecutionStatus;
 use crate::domain::id::{Operation, Target};
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{ExecutionOutcome, Request, Status};
@@ -316,8 +317,9 @@ fn outcome(row: &Row, state: &str, id: &str) -> Result<Option<ExecutionOutcome>,
         row.get(30).and_then(|status| Ok((status, row.get(31)?)))?;
     match left {
         (Some(execution), outcome) if status(state, id)?.is_outcome() => {
+            let request = status(state, id)?;
             ExecutionStatus::parse(&execution)
-                .and_then(|execution| executions::left(execution, outcome.as_deref(), state))
+                .and_then(|execution| executions::left(execution, outcome.as_deref(), request))
                 .ok_or_else(|| corrupt("executions", id, "outcome"))
         }
         _ => Ok(None),

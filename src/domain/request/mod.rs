@@ -683,4 +683,4 @@ impl Runs {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::domain) mod tests;

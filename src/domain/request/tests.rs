@@ -4,7 +4,8 @@ use super::*;
 
 const HOUR: u64 = 3600;
 
-fn request(status: Status) -> Request {
+/// A write in that status, of the execution `e`.
+pub(in crate::domain) fn request(status: Status) -> Request {
     let t = Timestamp(0);
     Request {
         seq: 1,

@@ -8,6 +8,7 @@ use crate::actions::read_results::{self, Content, Ending, Streamed};
 use crate::actions::topics;
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
+use crate::domain::execution::Execution;
 use crate::domain::request::ExecutionOutcome;
 use crate::error::{Error, ErrorKind};
 use crate::http::HttpContext;
@@ -16,7 +17,7 @@ use crate::http::params::Query;
 use crate::http::replies;
 use crate::http::router::{HandlerResult, RoutedRequest};
 use crate::http::wait::TopicWatch;
-use crate::store::{ExecutionRow, ResultItem};
+use crate::store::ResultItem;
 use serde_json::{Value, json};
 
 /// How long a stream waits at most, and where the client does not say, in seconds.
@@ -241,7 +242,7 @@ pub fn executions(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -
     replies::json(200, &json!({"executions": executions}))
 }
 
-fn execution(e: &ExecutionRow, stored: bool) -> Value {
+fn execution(e: &Execution, stored: bool) -> Value {
     let started = e.started_at.rfc3339();
     let message = e.error_message.as_deref();
     json!({
