@@ -86,7 +86,8 @@ impl RefusalBudget {
             .map_or(0, |f| f.count)
     }
 
-    fn take(&self) -> (Vec<(Actor, Refused)>, Vec<AuthFailures>) {
+    /// The refusals beyond those that were audited singly, and the failed authentications, counted from now on anew.
+    pub(crate) fn take(&self) -> (Vec<(Actor, Refused)>, Vec<AuthFailures>) {
         let mut counts = self.counts.lock().unwrap_or_else(|e| e.into_inner());
         let taken = std::mem::take(&mut *counts);
         let mut beyond: Vec<_> = taken.beyond.into_values().collect();
@@ -146,40 +147,6 @@ pub(super) fn refusal(attempt: &'static str, error: &Error) -> Refused {
         blocked_rules: Vec::new(),
         count: 1,
     }
-}
-
-/// Writes the rows of the minute that ends.
-///
-/// # Errors
-/// When the store cannot write; what was counted is lost then, but stands in the metrics.
-pub fn close_minute(app: &App) -> Result<(), Error> {
-    let (beyond, failures) = app.caches.refusals.take();
-    for (actor, mut refused) in beyond {
-        // The row stands for many: the token of the actor may be gone by now.
-        let actor = Actor {
-            token_id: None,
-            acts: false,
-            ..actor
-        };
-        refused.request = None;
-        refused.blocked_rules.clear();
-        app.store.change(actor, move |_, _| {
-            Ok(Verdict::Write(
-                vec![LogChange::AttemptRefused(refused).into()],
-                (),
-            ))
-        })?;
-    }
-    if !failures.is_empty() {
-        app.store.change(Actor::system(), move |_, _| {
-            let changes = failures
-                .into_iter()
-                .map(|f| LogChange::AuthFailures(f).into())
-                .collect();
-            Ok(Verdict::Write(changes, ()))
-        })?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -148,16 +148,8 @@ pub fn cancel_unrouted(app: &App) -> Result<usize, Error> {
     ended(app, "cancelled", || app.store.cancel_deliveries())
 }
 
-/// Gives up what has waited too long. Returns how many.
-///
-/// # Errors
-/// When the store cannot write.
-pub fn give_up_old(app: &App) -> Result<usize, Error> {
-    ended(app, "dead", || app.store.give_up_deliveries())
-}
-
 /// Repeats `end` until there is nothing left to end, and counts.
-fn ended(
+pub(crate) fn ended(
     app: &App,
     status: &'static str,
     end: impl Fn() -> Result<usize, Error>,

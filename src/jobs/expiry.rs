@@ -4,7 +4,7 @@
 //! happened in between. What cannot be moved is passed over, counted, and tried again at the next turn.
 
 use super::JobState;
-use crate::actions::App;
+use crate::actions::{App, webhooks};
 use crate::domain::actor::Actor;
 use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::request::Status;
@@ -108,4 +108,12 @@ fn lapse_one(app: &Arc<App>, id: String) -> Result<bool, Error> {
         };
         Ok(Verdict::Write(vec![change.into()], true))
     })
+}
+
+/// Gives up notifications that have waited too long. Returns how many.
+///
+/// # Errors
+/// When the store cannot write.
+pub(super) fn give_up_deliveries(app: &App) -> Result<usize, Error> {
+    webhooks::ended(app, "dead", || app.store.give_up_deliveries())
 }

@@ -1,6 +1,7 @@
 //! Jobs: what happens by the clock. Every job is a tick that a test can call; here each gets a named thread
 //! that calls it again and again, until the server stops.
 
+mod close_minute;
 mod expiry;
 mod purge_audit;
 mod purge_messages;
@@ -9,7 +10,7 @@ mod purge_results;
 mod stuck;
 mod sweep_objects;
 
-use crate::actions::{App, refusals, webhooks};
+use crate::actions::{App, webhooks};
 use crate::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
@@ -95,7 +96,7 @@ pub fn flush(jobs: &JobState) -> Result<(), Error> {
 /// # Errors
 /// When the store cannot write.
 pub fn minute(jobs: &JobState) -> Result<(), Error> {
-    refusals::close_minute(&jobs.app)?;
+    close_minute::close_minute(&jobs.app)?;
     jobs.app.store.checkpoint_audit()
 }
 
@@ -105,7 +106,7 @@ pub fn minute(jobs: &JobState) -> Result<(), Error> {
 /// When the store cannot write.
 pub fn outbox(jobs: &JobState) -> Result<(), Error> {
     webhooks::cancel_unrouted(&jobs.app)?;
-    let old = webhooks::give_up_old(&jobs.app)?;
+    let old = expiry::give_up_deliveries(&jobs.app)?;
     if old > 0 {
         log::warn!("{old} notifications were not delivered in time and are given up");
     }
