@@ -10,11 +10,6 @@ pub(super) use crate::settings::path;
 use crate::settings::{Location, Notes, RawSecret, Spanned, Text, Texts};
 use std::str::FromStr;
 
-/// Longest time that any key of seconds may have.
-pub(super) const SECS_MAX: u64 = crate::domain::policy::SECS_MAX;
-/// Days that anything is kept, at most: a century.
-pub(super) const DAYS_MAX: u64 = 36_500;
-
 /// Checks everything; `None` only where the state directory is unknown. Problems stand in `notes`.
 pub(super) fn check(
     raw: &RawConfig,

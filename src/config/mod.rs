@@ -44,6 +44,8 @@ use std::path::{Path, PathBuf};
 
 /// Longest id of a person and longest name of a group or role, in bytes: such a one still fits a selector.
 pub const ID_BYTES_MAX: usize = crate::domain::id::Selector::BYTES_MAX - "group:".len();
+/// Days that anything is kept, at most: a century.
+const DAYS_MAX: u64 = 36_500;
 /// Where the server listens unless configured otherwise: this machine only.
 pub const LISTEN_DEFAULT: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
@@ -100,10 +102,10 @@ crate::declare! {
     pub struct Retention {
         /// Days after its last change that a request that ended is kept, with its votes and executions. One with a
         /// stored result is kept as long as that.
-        request_ttl_days: u32 = 90, within 1..=check::DAYS_MAX;
+        request_ttl_days: u32 = 90, within 1..=DAYS_MAX;
         /// Days that the audit log is kept; what a kept request did always is, and the rest proves that nothing else is
         /// missing.
-        audit_ttl_days: u32 = 365, within 1..=check::DAYS_MAX;
+        audit_ttl_days: u32 = 365, within 1..=DAYS_MAX;
     }
 }
 

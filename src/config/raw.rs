@@ -16,10 +16,9 @@ pub use policies::{
 };
 pub use storage::{RawResultStorage, RawS3};
 
-use super::check::{DAYS_MAX, SECS_MAX};
-use super::{Process, ResultChannel, Retention};
+use super::{DAYS_MAX, Process, ResultChannel, Retention};
 use crate::declare::TableSpec;
-use crate::domain::policy::Policies;
+use crate::domain::policy::{Policies, SECS_MAX};
 use crate::settings::{Declared, Number, OneOrMore, OrEmpty, Text, Texts, example, section};
 
 /// Registered databases, at most: each is looked at for every workflow.

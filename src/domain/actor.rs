@@ -3,8 +3,7 @@
 use crate::clock::Timestamp;
 use crate::domain::id::{Selector, Target};
 use crate::domain::permission::{Permission, Rights};
-use crate::domain::scope::Scope;
-use crate::domain::token;
+use crate::domain::scope::{self, Scope};
 use crate::error::Error;
 use std::collections::BTreeSet;
 
@@ -116,7 +115,7 @@ impl Caller {
 
     /// Whether the agent's token covers `target`, whatever the agent says it serves.
     pub fn reaches(&self, target: &Target) -> bool {
-        token::reaches(self.bound_to.as_deref(), target)
+        scope::reaches(self.bound_to.as_deref(), target)
     }
 
     /// Whether the caller may do this on `target`.

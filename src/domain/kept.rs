@@ -6,8 +6,6 @@
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Permission;
-use crate::domain::policy::result::DeliveryMode;
-use crate::domain::policy::workflow::{Dispatch, Mode};
 use crate::domain::risk_level::RiskLevel;
 use crate::domain::scope::Scope;
 use crate::domain::sql::{DialectFact, ReviewRule, RuleAction};
@@ -122,7 +120,7 @@ itself!(bool u32 u64 i64 usize String);
 /// Types with a word for each value.
 macro_rules! word {
     ($($type:ty, $write:expr, $read:expr;)*) => {$(
-        impl Kept for $type {
+        impl $crate::domain::kept::Kept for $type {
             type Text = String;
             fn text(&self) -> String {
                 let write: fn(&$type) -> String = $write;
@@ -135,13 +133,12 @@ macro_rules! word {
         }
     )*};
 }
+pub(crate) use word;
+
 word! {
     Operation, |o| o.as_str().to_owned(), Operation::parse;
     Selector, ToString::to_string, Selector::parse;
     Permission, |p| p.as_str().to_owned(), |text| Permission::ALL.iter().find(|p| p.as_str() == text).copied();
-    Mode, |m| m.as_str().to_owned(), Mode::parse;
-    Dispatch, |d| d.as_str().to_owned(), Dispatch::parse;
-    DeliveryMode, |m| m.as_str().to_owned(), DeliveryMode::parse;
     Dialect, |d| d.as_str().to_owned(), Dialect::parse;
     DialectFact, |d| d.as_str().to_owned(), DialectFact::parse;
     RiskLevel, |r| r.as_str().to_owned(), RiskLevel::parse;

@@ -83,6 +83,11 @@ pub fn most_specific<'a, T>(
         .map(|(_, entry)| entry)
 }
 
+/// Whether an agent whose token is bound to these may work on `target`; one that is bound to nothing may anywhere.
+pub fn reaches(bound_to: Option<&[Scope]>, target: &Target) -> bool {
+    bound_to.is_none_or(|scopes| scopes.iter().any(|s| s.covers(target)))
+}
+
 /// Every pair of these databases and these environments: where a role holds. An empty list, and one with `*`, has
 /// every name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

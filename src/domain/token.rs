@@ -5,7 +5,7 @@ use crate::domain::actor::SubjectType;
 use crate::domain::id::Target;
 use crate::domain::permission::{Rights, Role};
 use crate::domain::policy::Policies;
-use crate::domain::scope::Scope;
+use crate::domain::scope::{self, Scope};
 use std::collections::BTreeSet;
 
 /// How the roles of a token count.
@@ -78,7 +78,7 @@ impl Token {
 
     /// Whether an agent may work on `target` with it.
     pub fn reaches(&self, target: &Target) -> bool {
-        reaches(self.bound_to.as_deref(), target)
+        scope::reaches(self.bound_to.as_deref(), target)
     }
 }
 
@@ -163,11 +163,6 @@ impl Grant<'_> {
         };
         (rights, groups)
     }
-}
-
-/// Whether an agent whose token is bound to these may work on `target`; one that is bound to nothing may anywhere.
-pub fn reaches(bound_to: Option<&[Scope]>, target: &Target) -> bool {
-    bound_to.is_none_or(|scopes| scopes.iter().any(|s| s.covers(target)))
 }
 
 /// Whether the holder of `own` holds all of `wanted`: each permission, in every scope where it would hold.

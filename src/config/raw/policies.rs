@@ -69,7 +69,7 @@ section! {
     /// Where results of a scope go, how long they are kept, and who may see them besides their requester.
     pub struct RawResultPolicy [scope: RawScope] {
         /// Days that a stored result is kept. Default: result_ttl_days of [retention].
-        retention_days: Number, within 1..=crate::config::check::DAYS_MAX, shown RESULT_TTL_DAYS;
+        retention_days: Number, within 1..=crate::config::DAYS_MAX, shown RESULT_TTL_DAYS;
         /// both, store_only (a waiting client gets the stored one) or stream (never stored). A failure is always
         /// stored.
         delivery_mode: Text, shown "\"both\"";

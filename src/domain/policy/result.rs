@@ -1,7 +1,7 @@
 //! Result policies: where results go, how long they are kept, and who may see them.
 
 use crate::domain::id::Selector;
-use crate::domain::kept::kept;
+use crate::domain::kept::{kept, word};
 use crate::domain::scope::Scope;
 
 /// Where a successful result goes. A failure is always stored and streamed.
@@ -36,6 +36,8 @@ impl DeliveryMode {
         .find(|m| m.as_str() == text)
     }
 }
+
+word! { DeliveryMode, |m| m.as_str().to_owned(), DeliveryMode::parse; }
 
 /// What happens to results of a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]

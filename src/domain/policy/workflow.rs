@@ -3,7 +3,7 @@
 use super::workflow_id;
 use crate::declare::Plain;
 use crate::domain::id::{Operation, Selector};
-use crate::domain::kept::policy;
+use crate::domain::kept::{policy, word};
 use crate::domain::policy::{SECS_MAX, execution::STATEMENT_SECS_MAX};
 use crate::domain::scope::Scope;
 use std::collections::BTreeSet;
@@ -64,6 +64,11 @@ impl Dispatch {
 }
 
 crate::declare!(words Dispatch: "on_resume" "on_approval");
+
+word! {
+    Mode, |m| m.as_str().to_owned(), Mode::parse;
+    Dispatch, |d| d.as_str().to_owned(), Dispatch::parse;
+}
 
 /// So many approvals by people whom a selector names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

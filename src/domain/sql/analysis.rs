@@ -1,7 +1,7 @@
 //! What the analysis says about a text: its class, its statements, its findings, and why a text is not analysed at all.
 
 use super::any::DialectFact;
-use super::review::Finding;
+use super::rules::Finding;
 use crate::domain::dialect::Dialect;
 
 /// What a text is as a whole: the operation it becomes, or why it becomes none.
@@ -210,4 +210,34 @@ impl Analysis {
             redacted: Redacted { literals: redacted },
         }
     }
+}
+
+/// What the first words say.
+#[derive(Debug)]
+pub(super) enum Leading {
+    /// The verdict; the statement need not be parsed.
+    Settled(SqlVerdict),
+    /// Refused, but a parsed tree decides whether break-glass may pass it.
+    Refused(SqlVerdict),
+    /// EXPLAIN and the like: the explained statement starts at token `inner`; `runs` where it is executed too.
+    Explain { runs: bool, inner: usize },
+    /// The parse tree decides.
+    Parse,
+}
+
+/// A verdict that needs no parse tree.
+pub(super) fn settled(
+    kind: &'static str,
+    category: Category,
+    class: StatementClass,
+    reason: &str,
+    returns_rows: bool,
+) -> Leading {
+    Leading::Settled(SqlVerdict {
+        kind,
+        category,
+        class,
+        reason: reason.to_owned(),
+        returns_rows,
+    })
 }

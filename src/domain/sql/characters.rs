@@ -1,6 +1,6 @@
 //! Characters that lie: what a reader of the text does not see, or takes for something else.
 
-use super::review::{Finding, ReviewRule};
+use super::rules::{Finding, ReviewRule};
 use super::token::{Lexed, StatementTokens, TokenKind};
 use std::borrow::Cow;
 use std::collections::HashMap;

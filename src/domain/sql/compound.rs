@@ -1,7 +1,8 @@
 //! Where a statement with statements inside it ends: the bodies of triggers and events. Their semicolons cut nothing.
 
+use super::analysis::Leading;
 use super::analysis::{Category, SqlVerdict, StatementClass};
-use super::leading_keywords::{self, Leading};
+use super::leading_keywords;
 use super::token::{StatementTokens, Tok, TokenKind};
 use crate::domain::dialect::Dialect;
 

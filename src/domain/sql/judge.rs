@@ -1,12 +1,14 @@
 //! The verdict on one statement: what kind it is, whether it reads, writes or is refused, and why.
 
+use super::analysis::Leading;
 use super::analysis::{Category, SqlVerdict, StatementClass};
 use super::by_words;
 use super::cross_check::{self, ParseFailure, Tokens};
 use super::definitions::{definition, safe_ddl};
 use super::functions::first_danger;
-use super::leading_keywords::{self, Leading};
-use super::review::{self, Finding};
+use super::leading_keywords;
+use super::review;
+use super::rules::Finding;
 use super::token::{StatementTokens, TokenKind};
 use super::walk::Walk;
 use crate::domain::dialect::Dialect;

@@ -3,24 +3,11 @@
 //! The parser covers many dialects loosely and misses whole statements of each. What must be refused is therefore
 //! recognised by its first words; so are SET, SHOW and PRAGMA, and the prefix of EXPLAIN, whose spellings differ.
 
-use super::analysis::{Category, SqlVerdict, StatementClass};
+use super::analysis::{Category, Leading, SqlVerdict, StatementClass, settled};
 use super::compound;
 use super::functions::DESCRIBING_PRAGMAS;
 use super::token::{StatementTokens, TokenKind};
 use crate::domain::dialect::Dialect;
-
-/// What the first words say.
-#[derive(Debug)]
-pub(super) enum Leading {
-    /// The verdict; the statement need not be parsed.
-    Settled(SqlVerdict),
-    /// Refused, but a parsed tree decides whether break-glass may pass it.
-    Refused(SqlVerdict),
-    /// EXPLAIN and the like: the explained statement starts at token `inner`; `runs` where it is executed too.
-    Explain { runs: bool, inner: usize },
-    /// The parse tree decides.
-    Parse,
-}
 
 /// The verdict of the first words of `piece`.
 pub(super) fn judge(stmt: &StatementTokens<'_>, dialect: Dialect) -> Leading {
@@ -90,22 +77,6 @@ pub(super) fn judge(stmt: &StatementTokens<'_>, dialect: Dialect) -> Leading {
 
 fn refuse(kind: &'static str, category: Category, reason: &str) -> Leading {
     settled(kind, category, StatementClass::Rejected, reason, false)
-}
-
-pub(super) fn settled(
-    kind: &'static str,
-    category: Category,
-    class: StatementClass,
-    reason: &str,
-    returns_rows: bool,
-) -> Leading {
-    Leading::Settled(SqlVerdict {
-        kind,
-        category,
-        class,
-        reason: reason.to_owned(),
-        returns_rows,
-    })
 }
 
 fn runs_program(stmt: &StatementTokens<'_>, i: usize) -> bool {

@@ -4,7 +4,7 @@
 //! MySQL (gh-ost, pt-online-schema-change) watch for, held against the documentation of ALTER TABLE of each database.
 
 use super::catalogue;
-use super::review::ReviewRule;
+use super::rules::ReviewRule;
 use crate::domain::dialect::Dialect;
 use sqlparser::ast::{
     AlterColumnOperation, AlterTableOperation, ColumnDef, ColumnOption, DataType, Expr,

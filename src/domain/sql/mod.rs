@@ -33,6 +33,7 @@ mod merge;
 mod names_by_words;
 mod redact;
 mod review;
+mod rules;
 mod script;
 mod settings;
 #[cfg(test)]
@@ -51,7 +52,7 @@ pub use characters::{escaped, shows_nothing};
 pub use limits::{
     CHAIN_MAX, SHORT_TEXT_BYTES_MAX, STACK_BYTES, STATEMENTS_MAX, TEXT_BYTES_MAX, WORD_RUN_MAX,
 };
-pub use review::{Finding, IN_LIST_MAX, ReviewRule, RuleAction};
+pub use rules::{Finding, IN_LIST_MAX, ReviewRule, RuleAction};
 pub use script::{ScriptError, ScriptStatement, comments, mentions, statements};
 
 use crate::crypto::sha256_hex;
@@ -133,7 +134,7 @@ fn uncut(
 ) -> Analysis {
     let refused = stmts.iter().find_map(|stmt| {
         let verdict = match leading_keywords::judge(stmt, dialect) {
-            leading_keywords::Leading::Settled(v) | leading_keywords::Leading::Refused(v) => v,
+            analysis::Leading::Settled(v) | analysis::Leading::Refused(v) => v,
             _ => return None,
         };
         let first = stmt.toks.first()?;

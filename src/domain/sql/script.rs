@@ -1,7 +1,8 @@
 //! A text cut into statements, whatever they are: for migrations, whose statements no class rejects.
 
 use super::analysis::Category;
-use super::leading_keywords::{self, Leading};
+use super::analysis::Leading;
+use super::leading_keywords;
 use super::lex;
 use super::token::{StatementTokens, TokenKind};
 use crate::domain::dialect::Dialect;

@@ -8,7 +8,7 @@
 //! - Everything else is refused: roles, transactions, global and user variables, unknown names, and values that are
 //!   more than a literal.
 
-use super::leading_keywords::{Leading, settled};
+use super::analysis::{Leading, settled};
 use super::token::{StatementTokens, TokenKind};
 use super::{Category, StatementClass};
 use crate::domain::dialect::Dialect;

@@ -5,7 +5,7 @@
 //! statement counts as a write. Depth is bounded before: by the parser's limit for what nests, by the token count of
 //! `limits` for what chains.
 
-use super::review::{Finding, ReviewRule};
+use super::rules::{Finding, ReviewRule};
 use super::{catalogue, functions};
 use crate::domain::dialect::Dialect;
 use sqlparser::ast::helpers::attached_token::AttachedToken;

@@ -2,7 +2,7 @@
 //! nothing.
 
 use super::condition::{Rows, rows};
-use super::review::ReviewRule;
+use super::rules::ReviewRule;
 use super::walk::Walk;
 use crate::domain::dialect::Dialect;
 use sqlparser::ast::{
