@@ -144,31 +144,40 @@ impl Keypair {
     /// Loads the key at `path`, or makes one there (mode 0600, synced, created exclusively).
     ///
     /// # Errors
-    /// `internal` when the file cannot be read or written, is not 32 bytes long, or may be read by others.
+    /// As [`Keypair::load`], and when the file cannot be written.
     pub fn load_or_create(path: &Path) -> Result<Keypair, Error> {
-        let failed = |e: std::io::Error| Error::internal(format!("key file {}", path.display()), e);
-        match fs::read(path) {
-            Ok(bytes) => {
-                let mode = fs::metadata(path).map_err(failed)?.permissions().mode();
-                if mode & 0o077 != 0 {
-                    return Err(Error::bug(format!(
-                        "key file {} may be read by others (mode {:o}); run `chmod 600` on it",
-                        path.display(),
-                        mode & 0o777
-                    )));
-                }
-                let seed: [u8; 32] = bytes.try_into().map_err(|_| {
-                    Error::bug(format!("key file {} is not 32 bytes long", path.display()))
-                })?;
-                Ok(Keypair::from_seed(seed))
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                let seed = random::<32>();
-                write_private(path, &seed).map_err(failed)?;
-                Ok(Keypair::from_seed(seed))
-            }
-            Err(e) => Err(failed(e)),
+        if let Some(key) = Keypair::load(path)? {
+            return Ok(key);
         }
+        let seed = random::<32>();
+        write_private(path, &seed)
+            .map_err(|e| Error::internal(format!("key file {}", path.display()), e))?;
+        Ok(Keypair::from_seed(seed))
+    }
+
+    /// The key at `path`; none where there is no such file.
+    ///
+    /// # Errors
+    /// `internal` when the file cannot be read, is not 32 bytes long, or may be read by others.
+    pub fn load(path: &Path) -> Result<Option<Keypair>, Error> {
+        let failed = |e: std::io::Error| Error::internal(format!("key file {}", path.display()), e);
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(failed(e)),
+        };
+        let mode = fs::metadata(path).map_err(failed)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(Error::bug(format!(
+                "key file {} may be read by others (mode {:o}); run `chmod 600` on it",
+                path.display(),
+                mode & 0o777
+            )));
+        }
+        let seed: [u8; 32] = bytes
+            .try_into()
+            .map_err(|_| Error::bug(format!("key file {} is not 32 bytes long", path.display())))?;
+        Ok(Some(Keypair::from_seed(seed)))
     }
 
     /// A key for another purpose, which says nothing about this one: HMAC-SHA256 of `purpose` under the seed.

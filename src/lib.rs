@@ -6,6 +6,7 @@
 //! - [`declare`]: what a key of a configuration file is, declared once.
 //! - [`settings`]: reads configuration files as they are declared, with the place of every value.
 //! - [`domain`]: the rules. Pure: values in, values out.
+//! - [`export`]: the audit log as lines for another machine.
 //! - [`config`]: server.toml: what it has, and what that means.
 //! - [`store`]: the memory. The only place that speaks SQLite to our own database.
 //! - [`objects`]: stored results.
@@ -30,6 +31,7 @@ pub mod declare;
 pub mod delivery;
 pub mod domain;
 pub mod error;
+pub mod export;
 pub mod gate;
 pub mod http;
 pub mod jobs;

@@ -4,7 +4,7 @@ use super::App;
 use crate::domain::actor::Caller;
 use crate::domain::permission::Permission;
 use crate::error::Error;
-use crate::store::{AuditFilter, EventRow, Verified};
+use crate::store::{AuditFilter, EventRow, ExportPage, ExportSince, Verified, export_events};
 
 /// Events counted exactly; beyond it the total is a lower bound.
 pub const COUNT_MAX: i64 = 10_000;
@@ -59,4 +59,20 @@ pub fn list(
 pub fn verify(app: &App, caller: &Caller) -> Result<Verified, Error> {
     caller.require(Permission::AuditView)?;
     app.store.verify(&app.settings.database_path)
+}
+
+/// One page of the log for another machine, as lines.
+///
+/// # Errors
+/// `forbidden` without `audit.view`; otherwise those of [`export_events`].
+pub fn export(
+    app: &App,
+    caller: &Caller,
+    since: ExportSince,
+    page: ExportPage,
+) -> Result<Vec<u8>, Error> {
+    caller.require(Permission::AuditView)?;
+    let mut lines = Vec::new();
+    export_events(&app.settings.database_path, since, Some(page), &mut lines)?;
+    Ok(lines)
 }

@@ -6,6 +6,7 @@
 
 mod agent;
 mod arguments;
+mod audit_offline;
 mod check_config;
 mod demo;
 mod logging;

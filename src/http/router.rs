@@ -120,6 +120,7 @@ pub const ROUTES: &[Route] = &[
     get("/api/tokens", User(tokens::list)).query(&["limit", "offset"]),
     delete("/api/tokens/{id}", User(tokens::revoke)).query(&["descendants"]),
     get("/api/audit/events", User(audit::list)).query(audit::LIST_QUERY),
+    get("/api/audit/export", User(audit::export)).query(audit::EXPORT_QUERY),
     get("/api/audit/verify", User(audit::verify)).deadline(VERIFY_DEADLINE),
     get("/api/workflows", User(policies::workflows)),
     post("/api/workflows", Managed("workflows")),

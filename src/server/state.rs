@@ -15,7 +15,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Public keys of the audit log, by id.
-const AUDIT_KEYS: &str = "audit-keys.json";
+pub const AUDIT_KEYS: &str = "audit-keys.json";
+/// What signs the audit log, unless the configuration names another file.
+pub const AUDIT_KEY: &str = "audit-signing.key";
 /// Held by the server that uses the directory.
 const LOCK: &str = "dbward.lock";
 /// What `server.public_key` of agent.toml is to be.
@@ -130,7 +132,7 @@ impl StateDir {
     /// # Errors
     /// `internal` for a file that cannot be read: an audit log that cannot be proved must not be written on.
     pub fn audit_keys(&self, key_file: Option<&Path>) -> Result<AuditKeys, Error> {
-        let own = self.path.join("audit-signing.key");
+        let own = self.path.join(AUDIT_KEY);
         let current = Keypair::load_or_create(key_file.unwrap_or(&own))?;
         let file = self.path.join(AUDIT_KEYS);
         let mut known = match fs::read_to_string(&file) {
@@ -165,12 +167,18 @@ pub fn tell_to_reload(number: u32) -> std::io::Result<()> {
     Ok(kill_process(pid, Signal::HUP)?)
 }
 
-fn read_keys(text: &str) -> Option<BTreeMap<String, PublicKey>> {
+/// Reads the text of an `audit-keys.json`: public keys of the audit log, by id. None where it is not one, or where a key
+/// stands under the id of another.
+pub fn read_keys(text: &str) -> Option<BTreeMap<String, PublicKey>> {
     let file: Value = serde_json::from_str(text).ok()?;
     let mut known = BTreeMap::new();
     for (id, key) in file.get("keys")?.as_object()? {
         let bytes = STANDARD.decode(key.as_str()?).ok()?;
-        known.insert(id.clone(), PublicKey::from_bytes(&bytes)?);
+        let key = PublicKey::from_bytes(&bytes)?;
+        if key.id() != *id {
+            return None;
+        }
+        known.insert(id.clone(), key);
     }
     Some(known)
 }

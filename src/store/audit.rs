@@ -14,7 +14,7 @@ use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params_from_iter};
 
 /// Columns of an event in the order of [`read_event`].
-pub(super) const COLUMNS: &str = "seq, id, event_type, event_category, event_version, outcome, actor_id, actor_type, \
+const COLUMNS: &str = "seq, id, event_type, event_category, event_version, outcome, actor_id, actor_type, \
      resource_type, resource_id, peer_ip, client_ip, client_ip_source, request_id, operation, database_name, \
      environment, detail_fingerprint, detail_raw, reason, metadata_json, prev_hash, created_at, event_hash, \
      created_at_ms";
@@ -200,22 +200,9 @@ fn insert(
     Ok(seq)
 }
 
-/// Shows `each` every event after number `after`, in order, until one is not read or `each` has enough.
-pub(super) fn walk_events(
-    connection: &Connection,
-    after: i64,
-    mut each: impl FnMut(Result<EventRow, (String, rusqlite::Error)>) -> bool,
-) -> Result<(), Error> {
-    let sql = format!("SELECT {COLUMNS} FROM audit_events WHERE seq > ?1 ORDER BY seq");
-    let mut statement = connection.prepare(&sql).map_err(db)?;
-    let mut rows = statement.query([after]).map_err(db)?;
-    while let Some(row) = rows.next().map_err(db)? {
-        let event = read_event(row).map_err(|e| (row.get(1).unwrap_or_default(), e));
-        if !each(event) {
-            break;
-        }
-    }
-    Ok(())
+/// The statement for every event after a number, in order.
+pub(super) fn events_after() -> String {
+    format!("SELECT {COLUMNS} FROM audit_events WHERE seq > ?1 ORDER BY seq")
 }
 
 /// Shows `each` every event of a request, in order.

@@ -74,7 +74,7 @@ pub(super) fn examine(
             false => Found::New,
         });
     };
-    let (checkpoint, at) = read_line(&line).ok_or_else(|| {
+    let (checkpoint, at) = Checkpoint::read_line(&line).ok_or_else(|| {
         differs(format!(
             "the last line of the checkpoint file {shown} is not a checkpoint"
         ))
@@ -134,12 +134,6 @@ fn last_line(path: &Path) -> std::io::Result<Option<String>> {
     let whole = tail.iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1);
     let text = String::from_utf8_lossy(&tail[..whole]).into_owned();
     Ok(text.lines().last().map(str::to_owned))
-}
-
-fn read_line(line: &str) -> Option<(Checkpoint, String)> {
-    let value: Value = serde_json::from_str(line).ok()?;
-    let at = value.get("created_at")?.as_str()?.to_owned();
-    Some((Checkpoint::read(line)?, at))
 }
 
 impl CheckpointFile {

@@ -8,12 +8,14 @@ mod agents;
 mod apply;
 mod audit;
 mod bookkeeping;
+mod chain;
 mod checkpoint_file;
 mod commit;
 mod decisions;
 mod deliveries;
 mod dry_runs;
 mod executions;
+mod export;
 mod identities;
 mod live;
 mod migrate;
@@ -49,6 +51,7 @@ pub use audit::{AuditFilter, EventRow};
 pub use decisions::each_decision;
 pub use deliveries::{DeliveryEnd, DueChannel, DueDelivery};
 pub use dry_runs::{DryRun, Explained};
+pub use export::{ExportPage, ExportSince, export_events};
 pub use live::STATE_DIFFERS;
 pub use live::columns;
 pub use migrate::schema_text;
@@ -58,7 +61,7 @@ pub use requests::{DispatchedJob, read_workflow};
 pub use results::{ROW, ResultItem, ResultRow};
 pub use retention::{ExpiredResult, PurgeLimit, SettledRequest};
 pub use schemas::{ReportedDialect, SchemaRow};
-pub use verify::{Verified, verify_chain};
+pub use verify::{Verified, VerifyKeys, verify_chain};
 
 /// Where a look at rows in order of some time stands: that time, in milliseconds, and the row. The next look goes on
 /// after it, so that a row that stays is seen once a turn.
@@ -111,8 +114,13 @@ pub struct StartChecks {
 impl AuditKeys {
     /// The key of the sums of live rows.
     fn live_key(&self) -> [u8; 32] {
-        self.current.derive(b"dbward live state v1")
+        live_key(&self.current)
     }
+}
+
+/// What the sums of live rows are keyed with, by the audit key.
+fn live_key(audit: &Keypair) -> [u8; 32] {
+    audit.derive(b"dbward live state v1")
 }
 
 /// The store. Shared by reference; all methods may be called from any thread.
@@ -351,8 +359,23 @@ fn read_only(path: &Path) -> Result<Connection, Error> {
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )
     .map_err(|e| Error::internal(format!("database {}", path.display()), e))?;
-    connection.execute_batch("PRAGMA busy_timeout = 5000; BEGIN")?;
+    tune(&connection)?;
+    connection.execute_batch(
+        "PRAGMA busy_timeout = 5000;
+         PRAGMA trusted_schema = OFF;
+         PRAGMA cell_size_check = ON;
+         PRAGMA cache_size = -32768;
+         BEGIN",
+    )?;
     Ok(connection)
+}
+
+/// Statements are prepared once. Plans must not depend on bound values: otherwise SQLite compiles a cached statement
+/// anew at every use, since giving it back to the cache clears its bindings.
+fn tune(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// Takes from everybody else what a file of the database lets them do: it was not always we who made it.
@@ -397,12 +420,7 @@ fn open_connection(path: &Path) -> Result<Connection, Error> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )
     .map_err(failed)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
-    // Plans must not depend on bound values: otherwise SQLite compiles a cached statement anew at every use, since
-    // giving it back to the cache clears its bindings.
-    connection
-        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
-        .map_err(failed)?;
+    tune(&connection).map_err(failed)?;
     connection
         .execute_batch(
             "PRAGMA busy_timeout = 5000;

@@ -1,7 +1,7 @@
 //! The command line: parser, help, completion and man pages say the same.
 
 mod connections;
-mod console;
+pub mod console;
 mod operations;
 mod pages;
 mod preflight;

@@ -68,6 +68,7 @@ mod agent_start;
 mod agents;
 mod approvals;
 mod audit;
+mod audit_export;
 mod auto_approve;
 mod awaited;
 mod bound_agents;

@@ -1,6 +1,7 @@
 //! The commands that people give to a server, over its API.
 
 mod accounts;
+mod audit;
 mod doctor;
 mod execute;
 mod failure;
@@ -95,15 +96,16 @@ pub enum RemoteVerb {
         before_help = "Examples:\n  dbward webhook list\n  dbward webhook deliveries --status dead"
     )]
     Webhook(operations::WebhookVerb),
-    /// Read the audit log, and have the server prove it
+    /// Read the audit log, prove it, and export it for another machine
     #[command(
         args_conflicts_with_subcommands = true,
         before_help = "Examples:\n  \
             dbward audit list --request 69ee3b17\n  \
             dbward audit list --since 2026-01-02T00:00:00Z --format jsonl\n  \
-            dbward audit verify"
+            dbward audit verify\n  \
+            dbward audit export --output audit.jsonl"
     )]
-    Audit(Box<operations::AuditOptions>),
+    Audit(Box<audit::AuditOptions>),
     /// Try every part of the way to a result
     #[command(before_help = "Examples:\n  dbward doctor\n  dbward doctor --server production")]
     Doctor(CommonOptions),
@@ -153,7 +155,7 @@ pub(super) fn run(verb: RemoteVerb) -> Result<(), Failure> {
         RemoteVerb::Token(verb) => people::token(verb),
         RemoteVerb::User(verb) => people::user(verb),
         RemoteVerb::Webhook(verb) => operations::webhook(verb),
-        RemoteVerb::Audit(o) => operations::audit(&o),
+        RemoteVerb::Audit(o) => audit::audit(&o),
         RemoteVerb::Doctor(common) => {
             doctor::run(&common).map_err(|e| e.failure(common.output.wants_json()))
         }

@@ -8,10 +8,11 @@ use crate::domain::id::Operation;
 use crate::domain::request::Status;
 use crate::error::Error;
 use crate::http::HttpContext;
+use crate::http::call::HttpResponse;
 use crate::http::params::cursor;
 use crate::http::replies;
 use crate::http::router::{HandlerResult, RoutedRequest};
-use crate::store::{AuditFilter, EventRow};
+use crate::store::{AuditFilter, EventRow, ExportPage, ExportSince};
 use serde_json::{Value, json};
 use std::sync::TryLockError;
 
@@ -25,6 +26,16 @@ const DETAIL_BYTES: usize = 1024;
 const LIST: &str = "events";
 /// `Retry-After` while another verification runs, in seconds.
 const VERIFY_RETRY_SECS: u32 = 10;
+
+/// Events of a page of the export at most.
+pub const EXPORT_EVENTS_MAX: u32 = 1000;
+/// Bytes after which such a page ends; a client reads at most 64 MiB.
+const EXPORT_BYTES: usize = 4 << 20;
+/// Media type of lines of JSON.
+const NDJSON: &str = "application/x-ndjson";
+
+/// Query parameters of the export.
+pub const EXPORT_QUERY: &[&str] = &["since", "limit"];
 
 /// Query parameters of the list.
 pub const LIST_QUERY: &[&str] = &[
@@ -116,7 +127,8 @@ fn event(row: &EventRow, detail_max: usize) -> Value {
         "metadata_json": e.metadata_json,
         "prev_hash": e.prev_hash,
         "event_hash": row.hash,
-        "created_at": row.at.rfc3339(),
+        // As it was hashed.
+        "created_at": e.created_at,
     })
 }
 
@@ -138,6 +150,27 @@ pub fn verify(context: &HttpContext, caller: &Caller, _: &RoutedRequest) -> Hand
         "valid": verified.valid,
         "total_events": verified.total_events,
         "first_broken_id": verified.first_broken_id,
+        "problem": verified.problem,
     });
     replies::json(200, &answer)
+}
+
+/// `GET /api/audit/export`: the log in its order, as lines that anybody with the public keys can prove. The last line of
+/// the last page is the signed head; until then, `since` is the number of the last event.
+pub fn export(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
+    let query = ask.query();
+    let since = query.one_of(
+        "since",
+        "the number of an event, or a time like 2026-01-02T03:04:05Z",
+        ExportSince::parse,
+    )?;
+    let page = ExportPage {
+        events: query
+            .capped("limit", EXPORT_EVENTS_MAX, EXPORT_EVENTS_MAX)?
+            .max(1),
+        bytes: EXPORT_BYTES,
+    };
+    let since = since.unwrap_or(ExportSince::Beginning);
+    let lines = audit::export(&context.app, caller, since, page)?;
+    Ok(HttpResponse::with_body(200, NDJSON, lines))
 }

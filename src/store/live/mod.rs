@@ -12,8 +12,8 @@ mod start;
 
 pub use start::STATE_DIFFERS;
 pub(super) use start::{
-    Proof, differs, has_baseline, has_table, head_now, instance, last_event, prove, read_head,
-    settle, write_head,
+    Proof, differing_sums, differs, has_baseline, has_table, head_now, instance, last_event, prove,
+    read_head, settle, write_head,
 };
 
 use super::db;

@@ -65,17 +65,41 @@ pub(in crate::store) fn prove(
     };
     check_signature(connection, keys, &signed)?;
     check_end(connection, &signed.head)?;
-    let recipe = stored_recipe(connection, &signed.head.recipe)?;
-    let sums = sum_rows(connection, live, &recipe)?;
-    let now = Head {
-        sums: named(&sums),
-        ..signed.head.clone()
-    };
-    let differing = signed.differing(&now);
+    let (recipe, sums) = sums_by_head(connection, live, &signed)?;
+    let differing = differing(&signed, &sums);
     Ok(match differing.is_empty() {
         true => Proof::Holds(recipe, sums),
         false => Proof::Differs(differing),
     })
+}
+
+/// The recipe that a head was made by, and what the rows come to by it.
+fn sums_by_head(
+    connection: &Connection,
+    live: &LiveState,
+    signed: &SignedHead,
+) -> Result<(String, Vec<(String, Sum)>), Error> {
+    let recipe = stored_recipe(connection, &signed.head.recipe)?;
+    let sums = sum_rows(connection, live, &recipe)?;
+    Ok((recipe, sums))
+}
+
+/// The tables whose sums are not those that a head names.
+fn differing(signed: &SignedHead, sums: &[(String, Sum)]) -> Vec<String> {
+    signed.differing(&Head {
+        sums: named(sums),
+        ..signed.head.clone()
+    })
+}
+
+/// The tables whose live rows do not have the sums that a valid head names; the sums of `live` are lost.
+pub(in crate::store) fn differing_sums(
+    connection: &Connection,
+    live: &LiveState,
+    signed: &SignedHead,
+) -> Result<Vec<String>, Error> {
+    let (_, sums) = sums_by_head(connection, live, signed)?;
+    Ok(differing(signed, &sums))
 }
 
 fn named(sums: &[(String, Sum)]) -> BTreeMap<String, String> {

@@ -108,6 +108,7 @@ pub const LINES: &[Lines] = &[
     plain!("/api/me"),
     plain!("/api/agents"),
     plain!("/api/audit/events"),
+    plain!("/api/audit/export"),
     plain!("/api/audit/verify"),
     Lines {
         method: "GET",

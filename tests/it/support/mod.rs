@@ -17,7 +17,7 @@ pub use client::{Answer, Person, Request, Waiting, connect};
 pub use idp::{Idp, Key, Mood, key_set};
 pub use json::golden;
 pub use program::{Program, admin_of, binary, settled};
-pub use server::{DELIVERS, OBJECTS, SHOP, Server, Temp, verified};
+pub use server::{DELIVERS, NOT_OF_THE_HEAD, OBJECTS, SHOP, Server, Temp, verified};
 pub use sink::{Manner, Sink};
 pub use smtp::{Letter, PostOffice};
 

@@ -14,11 +14,12 @@ const LAYERS: &[(&str, &str)] = &[
     ("settings", "error declare"),
     ("domain", "error clock crypto declare"),
     ("analyzer", "error clock crypto domain"),
+    ("export", "crypto domain"),
     (
         "config",
         "error clock crypto declare settings domain analyzer",
     ),
-    ("store", "error clock crypto metrics domain"),
+    ("store", "error clock crypto metrics domain export"),
     ("objects", "error clock crypto metrics domain config"),
     (
         "actions",
@@ -53,8 +54,8 @@ const LAYERS: &[(&str, &str)] = &[
     ("agent", "error clock crypto declare settings domain client"),
     (
         "cli",
-        "error clock crypto metrics declare settings domain analyzer config store objects actions outbound delivery gate http jobs server \
-         client agent",
+        "error clock crypto metrics declare settings domain analyzer export config store objects actions outbound delivery gate http jobs \
+         server client agent",
     ),
 ];
 
@@ -107,7 +108,7 @@ const CRATES: &[(&str, &str)] = &[
     // signed.
     (
         "serde",
-        "src/domain/execution_token.rs src/domain/migration/ src/domain/schema.rs src/domain/jwt/ src/domain/kept.rs src/domain/decision/trace.rs src/actions/ src/http/ src/client/ src/agent/ src/cli/",
+        "src/domain/execution_token.rs src/domain/migration/ src/domain/schema.rs src/domain/jwt/ src/domain/kept.rs src/domain/decision/trace.rs src/export/ src/actions/ src/http/ src/client/ src/agent/ src/cli/",
     ),
     ("serde_json", "src/"),
     ("log", "src/"),

@@ -1,0 +1,58 @@
+//! Reads the events of the chain as they are hashed, in their order and without copying them.
+
+use super::audit::events_after;
+use super::db;
+use crate::clock::Timestamp;
+use crate::domain::audit::HASHED_FIELDS;
+use crate::domain::chain::ChainedEvent;
+use crate::error::Error;
+use rusqlite::{Connection, Row};
+use std::fmt::Write as _;
+
+/// The place of the version among the hashed fields.
+const VERSION_FIELD: usize = 3;
+
+/// An event of the chain with the time of its column, or the id of one that cannot be read, and why.
+pub(super) type WalkedEvent<'a> = Result<(ChainedEvent<'a>, Timestamp), (String, String)>;
+
+/// Shows `each` every event after number `after`, in order, until it has enough. Nothing is copied.
+pub(super) fn walk_chain(
+    connection: &Connection,
+    after: i64,
+    mut each: impl FnMut(WalkedEvent) -> bool,
+) -> Result<(), Error> {
+    let mut statement = connection.prepare(&events_after()).map_err(db)?;
+    let mut rows = statement.query([after]).map_err(db)?;
+    let mut version = String::new();
+    while let Some(row) = rows.next().map_err(db)? {
+        version.clear();
+        let event =
+            chained(row, &mut version).map_err(|e| (row.get(1).unwrap_or_default(), e.to_string()));
+        if !each(event) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The event as it is hashed; `version` holds the one field that is a number.
+fn chained<'r>(
+    row: &'r Row,
+    version: &'r mut String,
+) -> rusqlite::Result<(ChainedEvent<'r>, Timestamp)> {
+    let number: i64 = row.get(4)?;
+    let _ = write!(version, "{number}");
+    let mut fields = [""; HASHED_FIELDS];
+    for (n, field) in fields.iter_mut().enumerate() {
+        *field = match n {
+            VERSION_FIELD => version.as_str(),
+            _ => row.get_ref(n + 1)?.as_str_or_null()?.unwrap_or_default(),
+        };
+    }
+    let event = ChainedEvent {
+        seq: row.get(0)?,
+        fields,
+        hash: row.get_ref(23)?.as_str()?,
+    };
+    Ok((event, Timestamp(row.get(24)?)))
+}
