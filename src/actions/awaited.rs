@@ -100,7 +100,7 @@ pub(super) fn queue_hint(
         Status::Pending | Status::Approved | Status::AutoApproved | Status::BreakGlass => false,
         _ => return Ok(None),
     };
-    let mut agents = app.store.list_agents();
+    let mut agents = app.store.all_agent_reports();
     agents.retain(|a| a.serves(&request.target) && a.state(now) != "offline");
     if agents.is_empty() {
         return Ok(Some("no_agents"));

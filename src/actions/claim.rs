@@ -52,14 +52,12 @@ pub fn claim(
     caller.require(Permission::AgentClaim)?;
     app.accepting()?;
     check_key(claim_key.as_deref())?;
-    let agent = app
-        .store
-        .agent(&caller.subject)
-        .ok_or_else(|| Error::not_found("agent", &caller.subject).hint("poll before you claim"))?;
+    let reports = reports(app, &caller.subject)?;
     let (cx, caller, id) = (Arc::clone(app), caller.clone(), id.to_owned());
     app.store.change(caller.actor(), move |view, now| {
         let request = view.request(&id)?;
-        if let Err(error) = is_its_own(&caller, &agent, &request) {
+        let agent = report_for(&reports, &request);
+        if let Err(error) = is_its_own(&caller, agent, &request) {
             return refuse_verb(&cx, &caller, &request, VERB, error);
         }
         request.ensure_intact()?;
@@ -69,7 +67,7 @@ pub fn claim(
         {
             return Ok(frozen(&request, what));
         }
-        if let Some(execution) = again(view, &agent, &request, claim_key.as_deref())? {
+        if let Some(execution) = again(view, agent, &request, claim_key.as_deref())? {
             let text = view.request_text(&request)?;
             return Ok(Verdict::Same(claimed_again(request, text, execution)));
         }
@@ -90,12 +88,12 @@ pub fn claim(
                 format!("migration {other} is running on {}", request.target),
             ));
         }
-        if let Err(error) = means_the_same(&cx.active(), view, &agent, &request, now) {
+        if let Err(error) = means_the_same(&cx.active(), view, agent, &request, now) {
             return refuse_verb(&cx, &caller, &request, VERB, error);
         }
-        ensure_counts(&agent, &request)?;
+        ensure_counts(agent, &request)?;
         let text = view.request_text(&request)?;
-        let execution = execution(&cx, view, &agent, &request, &text, claim_key, now)?;
+        let execution = execution(&cx, view, agent, &request, &text, claim_key, now)?;
         let claimed = Claimed {
             execution_id: execution.id.clone(),
             token_json: execution.token_json.clone(),
@@ -112,6 +110,26 @@ pub fn claim(
         };
         Ok(Verdict::Write(vec![change.into()], claimed))
     })
+}
+
+/// What came under that id lately; never empty.
+fn reports(app: &App, id: &str) -> Result<Vec<Agent>, Error> {
+    let reports = app.store.agent_reports(id);
+    match reports.is_empty() {
+        true => Err(Error::not_found("agent", id).hint("poll before you claim")),
+        false => Ok(reports),
+    }
+}
+
+/// The report that a claim goes by: several programs may share a token, and each claims what its own poll offered. The
+/// newest one where none fits, so that the refusal says what is missing there.
+fn report_for<'r>(reports: &'r [Agent], request: &Request) -> &'r Agent {
+    let fits = |report: &&Agent| {
+        report.serves(&request.target)
+            && report.runs(request.operation)
+            && ensure_counts(report, request).is_ok()
+    };
+    reports.iter().find(fits).unwrap_or(&reports[0])
 }
 
 fn check_key(key: Option<&str>) -> Result<(), Error> {

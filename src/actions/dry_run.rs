@@ -94,8 +94,9 @@ fn may(app: &App, caller: &Caller, id: &str) -> Result<(), Error> {
     })?;
     let serves = app
         .store
-        .agent(&caller.subject)
-        .is_some_and(|a| a.serves(&target));
+        .agent_reports(&caller.subject)
+        .iter()
+        .any(|a| a.serves(&target));
     if !serves || !caller.reaches(&target) {
         let message = format!("this agent does not serve {target}");
         return Err(Error::forbidden(message));

@@ -14,6 +14,7 @@ mod dialects;
 pub mod dry_run;
 pub mod due_signal;
 pub mod eligible;
+pub mod groups;
 pub mod heartbeat;
 pub mod identify;
 mod last_admin;

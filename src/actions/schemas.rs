@@ -155,8 +155,9 @@ pub fn sync(app: &Arc<App>, caller: &Caller, input: Description) -> Result<(), E
     }
     let serves = app
         .store
-        .agent(&caller.subject)
-        .is_some_and(|a| a.serves(&target));
+        .agent_reports(&caller.subject)
+        .iter()
+        .any(|a| a.serves(&target));
     if !serves {
         return Err(
             Error::forbidden(format!("this agent does not serve {target}"))

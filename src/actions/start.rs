@@ -12,11 +12,12 @@ use crate::crypto::{hex, random, write_private};
 use crate::domain::actor::{Actor, SubjectType};
 use crate::domain::change::{ConfigurationChange, IdentityChange, UserStatus};
 use crate::domain::permission::Role;
+use crate::domain::token::StoredToken;
 use crate::error::Error;
 use crate::store::{Verdict, View};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The first tokens: file, subject, type and role of each.
@@ -185,6 +186,12 @@ pub fn bootstrap(app: &Arc<App>, state_dir: &Path, force: bool) -> Result<bool, 
         .store
         .read(|view| Ok(!view.list_tokens(1, 0)?.is_empty()))?;
     if any && !force {
+        if let Some(file) = missing_admin_token(app, state_dir)? {
+            log::warn!(
+                "{} is missing and its token is active: nobody can read that token again; `dbward serve --force-bootstrap` revokes it and writes new ones",
+                file.display()
+            );
+        }
         return Ok(false);
     }
     let active = app.active();
@@ -216,9 +223,7 @@ pub fn bootstrap(app: &Arc<App>, state_dir: &Path, force: bool) -> Result<bool, 
         let mut changes = Vec::new();
         for (_, subject, _, _) in BOOTSTRAP {
             for old in view.tokens_of(subject)? {
-                let first = old.token.issuer == "system"
-                    && old.token.name.as_deref() == Some(&format!("bootstrap-{subject}"));
-                if first {
+                if is_first_token(&old, subject) {
                     let descendants = Descendants::of_token(view, &old, false)?;
                     changes.extend(descendants.with_root(&old));
                 }
@@ -231,4 +236,24 @@ pub fn bootstrap(app: &Arc<App>, state_dir: &Path, force: bool) -> Result<bool, 
         ))
     })?;
     Ok(true)
+}
+
+fn is_first_token(stored: &StoredToken, subject: &str) -> bool {
+    let token = &stored.token;
+    token.issuer == "system" && token.name.as_deref() == Some(&format!("bootstrap-{subject}"))
+}
+
+/// The file of the first administrator's token, if it is gone and the token still counts.
+fn missing_admin_token(app: &App, state_dir: &Path) -> Result<Option<PathBuf>, Error> {
+    let (file, subject, _, _) = BOOTSTRAP[0];
+    let path = state_dir.join(file);
+    if path.exists() {
+        return Ok(None);
+    }
+    let now = app.clock.now();
+    let tokens = app.store.read(|view| view.tokens_of(subject))?;
+    let counts = tokens
+        .iter()
+        .any(|token| is_first_token(token, subject) && token.counts(now));
+    Ok(counts.then_some(path))
 }

@@ -1,5 +1,9 @@
 //! Issuing, listing and revoking API tokens. Nobody issues more than they hold.
 
+mod inspect;
+
+pub use inspect::{TokenDetail, inspect};
+
 use super::App;
 use super::descendants::Descendants;
 use super::identify::TOKEN_PREFIX;
@@ -62,6 +66,8 @@ pub struct Issued {
     pub expires_at_inherited: bool,
     /// What it permits now, leaving scopes aside.
     pub permissions: Vec<&'static str>,
+    /// What somebody may not expect of it: that it can do less than its roles say.
+    pub warning: Option<String>,
 }
 
 /// Issues a token.
@@ -102,6 +108,7 @@ pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Is
         expires_at: new.expires_at,
         expires_at_inherited,
         permissions: permissions(&rights),
+        warning: inspect::shortfall(&rights),
         secret,
     };
     app.change_by(caller, move |view, now| {

@@ -59,32 +59,48 @@ pub struct Suspended {
 /// `forbidden` without `user.manage`.
 pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<UserDetail>, Error> {
     caller.require(Permission::UserManage)?;
-    let active = app.active();
-    let now = app.clock.now();
-    let provider = app.sign_in.provider.as_ref();
     app.store.read(|view| {
         let rows = view.list_users(limit, offset)?;
         rows.into_iter()
-            .map(|user| {
-                let tokens: Vec<Token> = view
-                    .tokens_of(&user.id)?
-                    .into_iter()
-                    .filter(|stored| stored.counts(now))
-                    .map(|stored| stored.token)
-                    .collect();
-                let seen = provider.and_then(|provider| provider.seen(&user.id));
-                let access = Access::of(&active.policies, &user, &tokens, seen.as_deref());
-                let names = access.roles.iter().map(|held| held.role.name.clone());
-                let groups = access.groups.iter().map(|held| held.group.clone());
-                Ok(UserDetail {
-                    roles: names.collect(),
-                    groups: groups.collect(),
-                    access,
-                    seen,
-                    user,
-                })
-            })
+            .map(|user| detail(app, view, user))
             .collect()
+    })
+}
+
+/// One person or agent.
+///
+/// # Errors
+/// `forbidden` for somebody else without `user.manage`; 404.
+pub fn show(app: &App, caller: &Caller, id: &str) -> Result<UserDetail, Error> {
+    if caller.subject != id {
+        caller.require(Permission::UserManage)?;
+    }
+    app.store.read(|view| {
+        let user = view.find_user(id)?;
+        let user = user.ok_or_else(|| Error::not_found("user", id))?;
+        detail(app, view, user)
+    })
+}
+
+fn detail(app: &App, view: &View, user: User) -> Result<UserDetail, Error> {
+    let now = app.clock.now();
+    let tokens: Vec<Token> = view
+        .tokens_of(&user.id)?
+        .into_iter()
+        .filter(|stored| stored.counts(now))
+        .map(|stored| stored.token)
+        .collect();
+    let provider = app.sign_in.provider.as_ref();
+    let seen = provider.and_then(|provider| provider.seen(&user.id));
+    let access = Access::of(&app.active().policies, &user, &tokens, seen.as_deref());
+    let names = access.roles.iter().map(|held| held.role.name.clone());
+    let groups = access.groups.iter().map(|held| held.group.clone());
+    Ok(UserDetail {
+        roles: names.collect(),
+        groups: groups.collect(),
+        access,
+        seen,
+        user,
     })
 }
 

@@ -127,6 +127,12 @@ pub fn may_view(
     if sees {
         return Ok(());
     }
+    if own {
+        let message = format!("permission denied: request.view on {target}");
+        return Err(Error::forbidden(message).hint(
+            "your own requests, too, are shown by a role with request.view; ask for one that has it",
+        ));
+    }
     Err(Error::forbidden(format!(
         "permission denied: request.view on {target} for a request of somebody else"
     )))

@@ -3,9 +3,7 @@
 
 use crate::agent::config::{AgentConfig, DRIVERS};
 use crate::config::Config;
-use crate::domain::id::Selector;
 use crate::domain::policy::Policies;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -110,21 +108,8 @@ fn groups(config: &Config) -> Vec<String> {
         return Vec::new();
     };
     let policies = &config.policies;
-    let steps = policies.workflows.iter().flat_map(|w| &w.steps);
-    let approvers = steps.flat_map(|s| s.approvers.iter().map(|a| &a.selector));
-    let readers = policies.result.iter().flat_map(|p| &p.access);
-    let named = approvers
-        .chain(readers)
-        .filter_map(|selector| match selector {
-            Selector::Group(name) => Some(name),
-            _ => None,
-        });
-    let bound = policies.bindings.iter().flat_map(|b| &b.groups);
-    let undefined: BTreeSet<&str> = named
-        .chain(bound)
-        .filter(|name| !policies.groups.contains_key(*name))
-        .map(String::as_str)
-        .collect();
+    let mut undefined = policies.group_names();
+    undefined.retain(|name| !policies.groups.contains_key(*name));
     let claim = &oidc.groups_claim;
     let list = |names: Vec<&str>| (!names.is_empty()).then(|| names.join(", "));
     let alone = list(undefined.into_iter().collect()).map(|names| {

@@ -6,6 +6,7 @@
 mod agent_api;
 mod document;
 mod error;
+mod identity_provider;
 mod people_api;
 
 pub use agent_api::{
@@ -14,6 +15,9 @@ pub use agent_api::{
 };
 pub use document::Document;
 pub use error::ClientError;
+pub use identity_provider::{
+    DeviceCode, IdentityProvider, ProviderOptions, ProviderTokens, SignInState, code_expired,
+};
 pub use people_api::{
     ContextReply, CreatedReply, FindingReply, MeReply, MovedReply, NewRequestBody, ProgressReply,
     RequestId, RequestIds, RequestReply, RequiredReply, ReviewReply, RiskReply, RoleReply,
@@ -38,6 +42,11 @@ const ERROR_BYTES_MAX: u64 = 64 << 10;
 const TOKEN_BYTES_MAX: usize = 16 << 10;
 /// The slowest upload that is waited for, in bytes a second; the server waits as long.
 const UPLOAD_BYTES_PER_SEC: u64 = 64 << 10;
+
+/// How long a call without a token may take.
+const PUBLIC_CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may take to stand.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A bearer token. Never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -73,6 +82,34 @@ impl fmt::Debug for BearerToken {
     }
 }
 
+/// What the server at `url` says to strangers at `path`; nothing is sent to prove who asks.
+///
+/// # Errors
+/// As [`Client::get`], and for what is not the URL of a server.
+pub fn fetch_public<T: DeserializeOwned>(
+    url: &str,
+    path: &str,
+    allow_insecure: bool,
+) -> Result<T, ClientError> {
+    let base = checked_url(url, allow_insecure)
+        .map_err(|e| ClientError::no_answer("bad_request", e.message()))?;
+    let config = ureq::Agent::config_builder()
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .timeout_global(Some(PUBLIC_CALL_TIMEOUT))
+        .user_agent(concat!("dbward/", env!("CARGO_PKG_VERSION")))
+        .build();
+    let sent = config.new_agent().get(format!("{base}{path}")).call();
+    let mut reply = sent.map_err(ClientError::from_ureq)?;
+    let status = reply.status().as_u16();
+    let body = read(&mut reply, ERROR_BYTES_MAX).map_err(ClientError::from_ureq)?;
+    match status {
+        200 => Document::new(status, body).read(),
+        status => Err(ClientError::refused(status, None, &body)),
+    }
+}
+
 /// How to reach a server.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
@@ -101,7 +138,7 @@ impl ClientOptions {
             allow_insecure: false,
             ca_file: None,
             proxy: None,
-            connect_timeout: Duration::from_secs(5),
+            connect_timeout: CONNECT_TIMEOUT,
             call_timeout: Duration::from_secs(10),
         }
     }

@@ -42,6 +42,8 @@ pub struct Oidc {
     pub issuer: Endpoint,
     /// Where its keys are; without it, it is asked.
     pub jwks_uri: Option<Endpoint>,
+    /// What people's programs are called there; they sign in under that name.
+    pub client_id: Option<String>,
     /// What its tokens say in `aud` when they are for us; never empty.
     pub audiences: Vec<String>,
     /// The claim that lists groups.
@@ -131,6 +133,11 @@ fn provider(raw: &RawOidc, trusts_private: bool, notes: &mut Notes) -> Option<Oi
             Some(read) => Some(read?),
             None => None,
         },
+        client_id: raw
+            .client_id
+            .as_ref()
+            .map(|spanned| spanned.value.clone())
+            .filter(|id| !id.is_empty()),
         audiences: Some(audiences).filter(|a| !a.is_empty())?,
         groups_claim: groups_claim?,
         minted_token_ttl_max_secs: raw

@@ -88,9 +88,35 @@ impl Agent {
         self.features.contains(&Feature::RowBound)
     }
 
+    /// Whether another report offers the same: it takes the place of this one.
+    pub fn offers_the_same(&self, other: &Agent) -> bool {
+        self.scopes == other.scopes
+            && self.operations == other.operations
+            && self.features == other.features
+    }
+
+    /// Adds what another program with the same token serves and runs.
+    pub fn also_offers(&mut self, other: &Agent) {
+        let added = other.scopes.iter().filter(|s| !self.scopes.contains(s));
+        let added: Vec<Scope> = added.cloned().collect();
+        self.scopes.extend(added);
+        if other.operations.is_empty() {
+            self.operations.clear();
+        } else if !self.operations.is_empty() {
+            let added = other.operations.iter().copied();
+            let added: Vec<Operation> = added.filter(|o| !self.operations.contains(o)).collect();
+            self.operations.extend(added);
+        }
+    }
+
+    /// Whether its report is too old to count.
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        now.since(self.last_seen) > OFFLINE_AFTER_MS
+    }
+
     /// `offline`, `draining`, `saturated` or `healthy`.
     pub fn state(&self, now: Timestamp) -> &'static str {
-        if now.since(self.last_seen) > OFFLINE_AFTER_MS {
+        if self.is_stale(now) {
             "offline"
         } else if self.draining {
             "draining"

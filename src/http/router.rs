@@ -1,16 +1,14 @@
 //! The one table of routes, and how a path finds its line in it.
 
-use super::HttpContext;
 use super::api::{
-    agents, audit, databases, dry_runs, health, me, metrics, policies, preflight, requests,
-    resolution, results, schemas, tokens, users, webhooks, work,
+    agents, audit, databases, dry_runs, groups, health, me, metrics, policies, preflight, requests,
+    resolution, results, schemas, sign_in, tokens, users, webhooks, work,
 };
 use super::body::JsonFields;
 use super::call::{HttpRequest, HttpResponse};
-use super::openapi;
-use super::pages;
 use super::params::Query;
 use super::wait;
+use super::{HttpContext, openapi, pages};
 use crate::domain::actor::Caller;
 use crate::error::{Error, Shown};
 use percent_encoding::percent_decode_str;
@@ -92,6 +90,7 @@ pub const ROUTES: &[Route] = &[
     get("/ready", Public(health::ready)).always(),
     get("/metrics", User(metrics::page)).always(),
     get("/api/openapi.json", Public(openapi::document)),
+    get("/api/sign-in", Public(sign_in::show)),
     get("/api/public-key", Agent(work::public_key)),
     post("/api/requests", User(requests::create)).body(CREATE_BODY_BYTES),
     get("/api/requests", User(requests::list)).query(requests::LIST_QUERY),
@@ -113,11 +112,15 @@ pub const ROUTES: &[Route] = &[
     post("/api/roles", Managed("auth.roles")),
     delete("/api/roles/{name}", User(policies::delete_role)),
     get("/api/users", User(users::list)).query(&["limit", "offset"]),
+    get("/api/users/{id}", User(users::show)),
     patch("/api/users/{id}", User(users::update)),
     post("/api/users/{id}/suspend", User(users::suspend)).query(&["descendants"]),
     post("/api/users/{id}/activate", User(users::activate)),
+    get("/api/groups", User(groups::list)),
+    get("/api/groups/{name}", User(groups::show)),
     post("/api/tokens", User(tokens::create)),
     get("/api/tokens", User(tokens::list)).query(&["limit", "offset"]),
+    get("/api/tokens/{id}/inspect", User(tokens::inspect)),
     delete("/api/tokens/{id}", User(tokens::revoke)).query(&["descendants"]),
     get("/api/audit/events", User(audit::list)).query(audit::LIST_QUERY),
     get("/api/audit/export", User(audit::export)).query(audit::EXPORT_QUERY),

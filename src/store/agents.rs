@@ -14,6 +14,8 @@ use serde_json::Value;
 
 /// Agents remembered at most; no deployment of one server has more subjects with agent tokens.
 pub const AGENTS_MAX: usize = 10_000;
+/// Different reports remembered for one token, at most: more programs than this should have tokens of their own.
+pub const REPORTS_MAX: usize = 16;
 
 impl Store {
     /// Remembers an agent's report; the row must exist (see [`IdentityChange::AgentRegistered`]).
@@ -21,9 +23,22 @@ impl Store {
     /// [`IdentityChange::AgentRegistered`]: crate::domain::change::IdentityChange::AgentRegistered
     pub fn agent_reported(&self, agent: Agent) {
         let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
-        if memory.agents.len() < AGENTS_MAX || memory.agents.contains_key(&agent.id) {
-            memory.agents_changed.insert(agent.id.clone());
-            memory.agents.insert(agent.id.clone(), agent);
+        if memory.agents.len() >= AGENTS_MAX && !memory.agents.contains_key(&agent.id) {
+            return;
+        }
+        let id = agent.id.clone();
+        let mut others = memory.other_reports.remove(&id).unwrap_or_default();
+        others.retain(|other| !other.offers_the_same(&agent) && !other.is_stale(agent.last_seen));
+        memory.agents_changed.insert(id.clone());
+        if let Some(before) = memory.agents.insert(id.clone(), agent)
+            && !before.offers_the_same(&memory.agents[&id])
+            && !before.is_stale(memory.agents[&id].last_seen)
+        {
+            others.insert(0, before);
+            others.truncate(REPORTS_MAX - 1);
+        }
+        if !others.is_empty() {
+            memory.other_reports.insert(id, others);
         }
     }
 
@@ -42,10 +57,36 @@ impl Store {
         memory.agents.get(id).cloned()
     }
 
+    /// What came under that id: the newest report, and those of the last minute that offer something else.
+    pub fn agent_reports(&self, id: &str) -> Vec<Agent> {
+        let now = self.now();
+        let memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
+        let newest = memory.agents.get(id);
+        let others = memory.other_reports.get(id).into_iter().flatten();
+        let recent = others.filter(|other| !other.is_stale(now));
+        newest.into_iter().chain(recent).cloned().collect()
+    }
+
+    /// What every agent reported, as [`Store::agent_reports`] has it.
+    pub fn all_agent_reports(&self) -> Vec<Agent> {
+        let now = self.now();
+        let memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
+        let others = memory.other_reports.values().flatten();
+        let recent = others.filter(|other| !other.is_stale(now));
+        memory.agents.values().chain(recent).cloned().collect()
+    }
+
     /// All agents, last seen first.
     pub fn list_agents(&self) -> Vec<Agent> {
+        let now = self.now();
         let memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
         let mut agents: Vec<Agent> = memory.agents.values().cloned().collect();
+        for agent in &mut agents {
+            let others = memory.other_reports.get(&agent.id).into_iter().flatten();
+            for other in others.filter(|other| !other.is_stale(now)) {
+                agent.also_offers(other);
+            }
+        }
         agents.sort_by(|a, b| b.last_seen.cmp(&a.last_seen).then(a.id.cmp(&b.id)));
         agents
     }

@@ -19,6 +19,8 @@ pub(super) struct Bookkeeping {
     tokens_used: HashMap<String, Timestamp>,
     users_seen: HashMap<String, Timestamp>,
     pub(super) agents: BTreeMap<String, Agent>,
+    /// Other reports that came lately under an id, the newest first: several programs may share a token.
+    pub(super) other_reports: HashMap<String, Vec<Agent>>,
     pub(super) agents_changed: BTreeSet<String>,
 }
 

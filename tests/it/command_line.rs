@@ -2,6 +2,7 @@
 
 mod connections;
 pub mod console;
+mod device;
 mod operations;
 mod pages;
 mod preflight;

@@ -8,6 +8,7 @@
 //! - `rejections`: votes against, votes too late, expiry.
 //! - `lifecycle`: dispatch, resume, loss, cancellation, expiry.
 //! - `agents`: registration, polls, claims, execution tokens.
+//! - `shared_tokens`: several agents with one token.
 //! - `bound_agents`: agents whose token is for some databases only.
 //! - `reports`: heartbeats; reports in time, late, repeated and oversize.
 //! - `outcomes`: what an execution left in the database, the same on every route, for every order of events.
@@ -15,11 +16,13 @@
 //! - `downloads`: stored results whole, in part, as CSV; corrupt and missing ones.
 //! - `buckets`: folder and bucket by the same claims; a store that speaks S3 in every mood.
 //! - `tokens`: who issues which, and what losing one means.
+//! - `inspection`: what one token can do now, and warnings of less than expected.
 //! - `descent`: tokens end with what they were issued with.
 //! - `ceilings`: tokens limited to the roles they name: what they vote and issue.
 //! - `issuers`: votes by tokens with the requester in their issuer chain.
 //! - `last_admin`: that the last administrator's token stays.
 //! - `people`: who is known, Slack accounts, who may suspend whom.
+//! - `groups`: what the configuration says of groups.
 //! - `gone`: votes of suspended people, and databases that left the configuration.
 //! - `suspensions`: that they take effect everywhere at once.
 //! - `row_bounds`: how many rows a request may change, and which agents run it.
@@ -90,6 +93,8 @@ mod dry_runs;
 mod errors;
 mod gate;
 mod gone;
+mod groups;
+mod inspection;
 mod issuers;
 mod last_admin;
 mod leaks;
@@ -119,6 +124,7 @@ mod reviews;
 mod roles;
 mod row_bounds;
 mod schemas;
+mod shared_tokens;
 mod state_file;
 mod strict;
 mod support;

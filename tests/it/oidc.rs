@@ -2,6 +2,7 @@
 //! wrong or away.
 
 mod provider;
+mod refused;
 mod subjects;
 
 use crate::support::{Idp, Key, Person, Request, SHOP, Server, key_set};

@@ -40,6 +40,8 @@ fn answers_carry_what_the_document_requires_of_them() {
     let request = s.requester().submit("development", "SELECT 1");
     s.agent("agent-1").run(&request.id);
     let document = s.nobody().get("/api/openapi.json").json;
+    let tokens = s.admin().get("/api/tokens").is(200).list("tokens");
+    let token = tokens[0]["id"].as_str().unwrap();
     for (template, path) in [
         ("/api/requests", "/api/requests".to_owned()),
         ("/api/requests/{id}", request.path("")),
@@ -47,6 +49,13 @@ fn answers_carry_what_the_document_requires_of_them() {
         ("/api/results", "/api/results".to_owned()),
         ("/api/databases", "/api/databases".to_owned()),
         ("/api/me", "/api/me".to_owned()),
+        ("/api/users/{id}", "/api/users/requester".to_owned()),
+        ("/api/groups", "/api/groups".to_owned()),
+        ("/api/groups/{name}", "/api/groups/approvers".to_owned()),
+        (
+            "/api/tokens/{id}/inspect",
+            format!("/api/tokens/{token}/inspect"),
+        ),
         ("/api/tokens", "/api/tokens".to_owned()),
         ("/api/audit/events", "/api/audit/events".to_owned()),
         ("/api/audit/verify", "/api/audit/verify".to_owned()),
@@ -63,6 +72,7 @@ fn answers_carry_what_the_document_requires_of_them() {
             "/api/webhook-deliveries",
             "/api/webhook-deliveries".to_owned(),
         ),
+        ("/api/sign-in", "/api/sign-in".to_owned()),
         ("/health", "/health".to_owned()),
         ("/ready", "/ready".to_owned()),
     ] {

@@ -1,5 +1,7 @@
 //! The real program: how it starts, what it leaves on disk, and how it ends.
 
+mod first_tokens;
+
 use crate::support::{Program, SHOP, Temp, admin_of, binary, eventually, settled};
 use rustix::process::Signal;
 use serde_json::json;

@@ -56,6 +56,21 @@ fn a_deleted_role_counts_no_more_at_the_next_call() {
 }
 
 #[test]
+fn who_may_not_view_is_refused_their_own_request_in_fitting_words() {
+    let roles = "[[auth.roles]]\nname = \"blind\"\npermissions = [\"request.create\"]\n";
+    let s = Server::with(&format!("{SHOP}{roles}"));
+    let blind = s.person("blind", &["blind"]);
+    let request = blind.submit("production", UPDATE);
+    let refused = blind.show(&request).refused(403, "forbidden");
+    let message = refused.json["error"]["message"].as_str().unwrap();
+    assert_eq!(
+        message,
+        "forbidden: permission denied: request.view on shop/production"
+    );
+    assert!(refused.text("hint").contains("request.view"));
+}
+
+#[test]
 fn a_deleted_role_ends_what_waits_by_it() {
     let s = server();
     let maker = s.person("maker", &["maker"]);

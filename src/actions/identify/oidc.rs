@@ -23,6 +23,8 @@ pub(super) const PREFIX: &str = "eyJ";
 const LOGIN_EVERY_MS: u64 = 60 * 60 * 1000;
 /// A person's last use is noted this often at most.
 const NOTE_USE_EVERY_MS: u64 = 30_000;
+/// Each reason why a token is refused is logged this often at most: strangers must not fill the log.
+const LOG_REFUSAL_EVERY_MS: u64 = 60_000;
 /// People remembered; beyond it remembering starts anew, which costs look-ups, and audit rows of logins.
 const REMEMBERED_MAX: usize = 10_000;
 
@@ -40,6 +42,8 @@ pub struct Provider {
     oidc: Oidc,
     keys: Arc<dyn KeySource>,
     people: Mutex<HashMap<String, Person>>,
+    /// When each reason for a refusal was logged last.
+    logged: Mutex<HashMap<&'static str, Timestamp>>,
 }
 
 /// Somebody who came lately.
@@ -75,6 +79,13 @@ impl From<JwtError> for Rejection {
 }
 
 impl SignIn {
+    /// The issuer of people's tokens, and the name that their programs have there.
+    pub fn issuer_and_client(&self) -> Option<(&str, Option<&str>)> {
+        let provider = self.provider.as_ref().filter(|_| self.mode.takes_oidc())?;
+        let oidc = &provider.oidc;
+        Some((oidc.issuer.url(), oidc.client_id.as_deref()))
+    }
+
     /// Seconds that a token may live which a person of the identity provider issues for themselves; 0 for none.
     pub(crate) fn minted_token_ttl_max_secs(&self) -> u64 {
         let provider = self.provider.as_ref();
@@ -89,6 +100,7 @@ impl Provider {
             oidc,
             keys,
             people: Mutex::new(HashMap::new()),
+            logged: Mutex::new(HashMap::new()),
         }
     }
 
@@ -99,13 +111,31 @@ impl Provider {
         now: Timestamp,
     ) -> Result<JwtClaims, Rejection> {
         let keys = self.keys.keys()?;
-        match verify(token, &keys, rules, now) {
+        let verified = match verify(token, &keys, rules, now) {
             Err(JwtError::UnknownKey) => match self.keys.newer(&keys)? {
-                Some(newer) => Ok(verify(token, &newer, rules, now)?),
-                None => Err(JwtError::UnknownKey.into()),
+                Some(newer) => verify(token, &newer, rules, now),
+                None => Err(JwtError::UnknownKey),
             },
-            other => Ok(other?),
+            other => other,
+        };
+        if let Err(error) = verified {
+            self.log_refusal(error, rules, now);
         }
+        Ok(verified?)
+    }
+
+    /// Logs why a token does not count: what was expected of it, and nothing that it says.
+    fn log_refusal(&self, error: JwtError, rules: &JwtRules, now: Timestamp) {
+        {
+            let mut logged = self.logged.lock().unwrap_or_else(|e| e.into_inner());
+            let last = logged.get(error.label());
+            if last.is_some_and(|at| now.since(*at) < LOG_REFUSAL_EVERY_MS) {
+                return;
+            }
+            logged.insert(error.label(), now);
+        }
+        let words = error.expectation(rules);
+        log::warn!("a token of the identity provider was refused: {words}");
     }
 
     /// What the claims of somebody's newest token gave them, if they came since this process started.

@@ -1,19 +1,27 @@
 //! `login`, `logout` and `whoami`.
 
 use super::super::output::{hidden_line, visible};
-use super::settings::{ClientSettings, KeptTokens, output_of};
-use super::{CommandError, ConnectionOptions, ServerSession};
+use super::kept::{KeptToken, KeptTokens};
+use super::settings::{ClientSettings, output_of};
+use super::{CommandError, ConnectionOptions, ServerSession, sign_in};
 use crate::client::{BearerToken, Client, ClientOptions, MeReply, path_of};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 pub const LOGIN_EXAMPLES: &str = "Examples:\n  \
+    dbward login\n  \
+    dbward login --device --server production\n  \
     dbward login < token-file\n  \
     dbward login --server production --token-command \"pass show dbward\"\n  \
     dbward login --token-file ~/token";
 
-/// Where the token comes from. Never from an option: other users of the machine see those.
+/// Where the token comes from. Never from an option: other users of the machine see those. Without one of these, a
+/// terminal signs in through the identity provider, if the server has one, and is asked for a token otherwise.
 #[derive(Debug, clap::Args)]
 pub struct LoginOptions {
+    /// Sign in through the identity provider of the server, in any browser
+    #[arg(long, group = "from")]
+    device: bool,
     /// Read the token from this file
     #[arg(long, value_name = "FILE", group = "from")]
     token_file: Option<PathBuf>,
@@ -49,38 +57,64 @@ fn who(me: &MeReply, url: &str) -> String {
 /// `login`
 pub fn login(options: &LoginOptions) -> Result<u8, CommandError> {
     let settings = ClientSettings::load(&options.connection)?;
-    let text = match (&options.token_file, &options.token_command) {
-        (Some(file), _) => std::fs::read_to_string(file)
-            .map_err(|e| CommandError::new(format!("{}: {e}", file.display())))?,
-        (None, Some(command)) => output_of(command)?,
-        (None, None) => hidden_line("Token: ").map_err(|e| CommandError::new(e.to_string()))?,
+    let named = match (&options.token_file, &options.token_command) {
+        (Some(file), _) => Some(
+            std::fs::read_to_string(file)
+                .map_err(|e| CommandError::new(format!("{}: {e}", file.display())))?,
+        ),
+        (None, Some(command)) => Some(output_of(command)?),
+        (None, None) => None,
     };
-    if settings.has_oidc && options.token_file.is_none() && options.token_command.is_none() {
-        eprintln!(
-            "note: [server.oidc] is not used: this command line logs in with a token, which may be one of the provider"
-        );
-    }
-    let token = BearerToken::new(&text).map_err(|e| CommandError::of(&e))?;
-    let mut reach = ClientOptions::new(&settings.url, token);
-    reach.allow_insecure = true;
-    let client = Client::new(&reach).map_err(|e| CommandError::of(&e))?;
-    // A token that does not work is not kept.
-    let me: MeReply = client.fetch(&path_of(&["me"]))?.read()?;
-    let path = KeptTokens::read()?.keep(&settings.url, text.trim())?;
+    let asks = options.device || (named.is_none() && io::stdin().is_terminal());
+    let provider = match asks {
+        true => sign_in::provider_of(&settings)?,
+        false => None,
+    };
+    let (me, kept) = match (provider, named) {
+        (Some(provider), _) => sign_in::run(&provider, |token| who_is(&settings, token))?,
+        (None, _) if options.device => {
+            return Err(CommandError::new(format!(
+                "{} names no identity provider to sign in through",
+                visible(&settings.url)
+            ))
+            .hint("use a token, or name the provider: [server.oidc] with issuer and client_id in dbward.toml"));
+        }
+        (None, named) => {
+            let text = match named {
+                Some(text) => text,
+                None => hidden_line("Token: ").map_err(|e| CommandError::new(e.to_string()))?,
+            };
+            let token = BearerToken::new(&text).map_err(|e| CommandError::of(&e))?;
+            // A token that does not work is not kept.
+            (who_is(&settings, token)?, KeptToken::plain(text.trim()))
+        }
+    };
+    let path = KeptTokens::keep(&settings.url, kept)?;
     print!("{}", who(&me, &settings.url));
     println!("Kept in {}, which only you can read.", path.display());
     Ok(0)
 }
 
+/// Who a token is of, for the server.
+fn who_is(settings: &ClientSettings, token: BearerToken) -> Result<MeReply, CommandError> {
+    let mut reach = ClientOptions::new(&settings.url, token);
+    reach.allow_insecure = true;
+    let client = Client::new(&reach).map_err(|e| CommandError::of(&e))?;
+    Ok(client.fetch(&path_of(&["me"]))?.read()?)
+}
+
 /// `logout`
 pub fn logout(connection: &ConnectionOptions) -> Result<u8, CommandError> {
     let settings = ClientSettings::load(connection)?;
-    match KeptTokens::read()?.forget(&settings.url)? {
-        true => println!(
-            "Forgot the token for {}. It still counts: revoke it with `dbward token revoke`.",
-            settings.url
+    let url = visible(&settings.url);
+    match KeptTokens::forget(&settings.url)? {
+        Some(true) => println!(
+            "Forgot the sign-in for {url}. Its token counts until it ends; the identity provider can end the session."
         ),
-        false => println!("No token was kept for {}.", settings.url),
+        Some(false) => println!(
+            "Forgot the token for {url}. It still counts: revoke it with `dbward token revoke`."
+        ),
+        None => println!("No token was kept for {url}."),
     }
     Ok(0)
 }

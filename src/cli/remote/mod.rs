@@ -7,6 +7,7 @@ mod execute;
 mod failure;
 mod follow;
 mod interrupts;
+mod kept;
 mod listing;
 mod migrate;
 mod operations;
@@ -17,6 +18,7 @@ mod requests;
 mod result;
 mod settings;
 mod show;
+mod sign_in;
 mod target;
 
 pub use failure::CommandError;
@@ -112,7 +114,7 @@ pub enum RemoteVerb {
     /// Show who you are for the server, and what you may do
     #[command(before_help = "Examples:\n  dbward whoami\n  dbward whoami --server production")]
     Whoami(CommonOptions),
-    /// Keep a token for a server, readable by you alone
+    /// Sign in, or keep a token for a server, readable by you alone
     #[command(before_help = accounts::LOGIN_EXAMPLES)]
     Login(accounts::LoginOptions),
     /// Forget the token that `login` kept

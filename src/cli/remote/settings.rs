@@ -5,15 +5,14 @@
 //! variables. `--config` (or `DBWARD_CONFIG`) reads one file in place of both.
 
 use super::super::output::OutputFormat;
+use super::kept::KeptTokens;
 use super::{CommandError, ConnectionOptions};
 use crate::client::BearerToken;
-use crate::crypto::write_private;
 use crate::error::Shown;
 use crate::settings::{process_env, read_file, values};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -46,7 +45,18 @@ struct ServerText {
     allow_insecure: Option<bool>,
     database: Option<String>,
     environment: Option<String>,
-    oidc: Option<Value>,
+    oidc: Option<OidcText>,
+}
+
+/// The identity provider of a server, as the 0.1.6 command line has it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct OidcText {
+    pub issuer: Option<String>,
+    pub client_id: Option<String>,
+    pub discovery_url: Option<String>,
+    pub backchannel_url: Option<String>,
+    pub browser_url: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -74,9 +84,10 @@ pub struct ClientSettings {
     pub environment: Option<String>,
     pub migrations_dir: PathBuf,
     pub results_format: Option<OutputFormat>,
-    /// Whether the file names an identity provider.
-    pub has_oidc: bool,
-    allow_insecure: bool,
+    /// The identity provider that a file names.
+    pub oidc: Option<OidcText>,
+    /// Whether tokens may be sent unencrypted.
+    pub allow_insecure: bool,
     /// Where each part was read, for doctor.
     pub files: Vec<PathBuf>,
 }
@@ -137,7 +148,7 @@ impl ClientSettings {
                 .find_map(|l| l.text.migrations_dir.as_ref().map(|dir| l.base.join(dir)))
                 .unwrap_or_else(|| "migrations".into()),
             results_format: format.and_then(|f| clap::ValueEnum::from_str(&f, true).ok()),
-            has_oidc: reached.server.oidc.is_some(),
+            oidc: reached.server.oidc,
             allow_insecure: reached.server.allow_insecure.unwrap_or(false)
                 || variable("DBWARD_ALLOW_INSECURE").is_some_and(|v| v == "1" || v == "true"),
             files: paths,
@@ -167,10 +178,12 @@ impl ClientSettings {
             TokenSource::File(path) => std::fs::read_to_string(path)
                 .map_err(|e| CommandError::new(format!("{}: {e}", path.display())))?,
             TokenSource::Command(command) => output_of(command)?,
-            TokenSource::Kept => KeptTokens::read()?.token_of(&self.url).ok_or_else(|| {
-                CommandError::new(format!("there is no token for {}", Shown(&self.url)))
-                    .hint("`dbward login`, or set DBWARD_TOKEN")
-            })?,
+            TokenSource::Kept => {
+                KeptTokens::token_of(&self.url, self.allow_insecure)?.ok_or_else(|| {
+                    CommandError::new(format!("there is no token for {}", Shown(&self.url)))
+                        .hint("`dbward login`, or set DBWARD_TOKEN")
+                })?
+            }
         };
         BearerToken::new(&text).map_err(|e| CommandError::of(&e))
     }
@@ -326,69 +339,4 @@ pub fn folder() -> Option<PathBuf> {
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".config")))?;
     Some(base.join("dbward"))
-}
-
-/// The tokens that `login` keeps, by address.
-#[derive(Debug, Default)]
-pub struct KeptTokens {
-    tokens: Map<String, Value>,
-}
-
-impl KeptTokens {
-    fn path() -> Result<PathBuf, CommandError> {
-        let folder =
-            folder().ok_or_else(|| CommandError::new("neither HOME nor XDG_CONFIG_HOME is set"))?;
-        Ok(folder.join("credentials.json"))
-    }
-
-    pub fn read() -> Result<KeptTokens, CommandError> {
-        let path = KeptTokens::path()?;
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(KeptTokens::default()),
-            Err(e) => return Err(CommandError::new(format!("{}: {e}", path.display()))),
-        };
-        let read: Value = serde_json::from_str(&text).map_err(|_| {
-            CommandError::new(format!(
-                "{} is not as `dbward login` writes it",
-                path.display()
-            ))
-        })?;
-        let tokens = read["servers"].as_object().cloned().unwrap_or_default();
-        Ok(KeptTokens { tokens })
-    }
-
-    fn token_of(&self, url: &str) -> Option<String> {
-        self.tokens.get(url)?["token"].as_str().map(str::to_owned)
-    }
-
-    /// Keeps a token, and says where.
-    pub fn keep(mut self, url: &str, token: &str) -> Result<PathBuf, CommandError> {
-        self.tokens.insert(url.to_owned(), json!({"token": token}));
-        self.write()
-    }
-
-    /// Forgets the token of an address; whether there was one.
-    pub fn forget(mut self, url: &str) -> Result<bool, CommandError> {
-        let known = self.tokens.remove(url).is_some();
-        if known {
-            self.write()?;
-        }
-        Ok(known)
-    }
-
-    fn write(&self) -> Result<PathBuf, CommandError> {
-        let path = KeptTokens::path()?;
-        let failed = |e: std::io::Error| CommandError::new(format!("{}: {e}", path.display()));
-        if let Some(folder) = path.parent() {
-            std::fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)
-                .map_err(failed)?;
-        }
-        let text = format!("{:#}\n", json!({"servers": self.tokens}));
-        write_private(&path, text.as_bytes()).map_err(failed)?;
-        Ok(path)
-    }
 }

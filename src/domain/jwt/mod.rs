@@ -105,6 +105,37 @@ impl JwtError {
             JwtError::Subject => "jwt_subject",
         }
     }
+
+    /// What a token of the provider has to be and this one is not, in words for the log of those who set the server up.
+    /// Holds nothing that the token says.
+    pub fn expectation(self, rules: &JwtRules) -> String {
+        let issuer = rules.issuer;
+        match self {
+            JwtError::Malformed => "it is not a JSON Web Token".to_owned(),
+            JwtError::Algorithm => {
+                "its `alg` is not one of RS256, RS384, RS512, ES256, ES384".to_owned()
+            }
+            JwtError::Header => {
+                "its header names a key or asks for a feature, or it is a token for another purpose"
+                    .to_owned()
+            }
+            JwtError::UnknownKey => format!("its key is not one that `{issuer}` publishes"),
+            JwtError::Signature => {
+                format!("its signature was not made with the key of `{issuer}` that it names")
+            }
+            JwtError::Issuer => format!("its `iss` is not `{issuer}` ([auth.oidc] issuer)"),
+            JwtError::Audience => format!(
+                "its `aud` is not for `{}` ([auth.oidc] client_id, audience)",
+                rules.audiences.join("`, `")
+            ),
+            JwtError::Expired => "its `exp` is missing or over; compare the clocks".to_owned(),
+            JwtError::NotYet => "its `nbf` or `iat` is yet to come; compare the clocks".to_owned(),
+            JwtError::Subject => format!(
+                "its `{}` ([auth.oidc] subject_claim) or `sub` is missing or is not valid as an id",
+                rules.subject_claim
+            ),
+        }
+    }
 }
 
 /// Where the keys of the provider come from.

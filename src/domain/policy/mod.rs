@@ -211,6 +211,22 @@ impl Policies {
         !self.groups.contains_key(group) || self.claim_groups.contains(group)
     }
 
+    /// Every group that is defined, or that a step, a result policy or a binding names.
+    pub fn group_names(&self) -> BTreeSet<&str> {
+        let steps = self.workflows.iter().flat_map(|w| &w.steps);
+        let approvers = steps.flat_map(|s| s.approvers.iter().map(|a| &a.selector));
+        let readers = self.result.iter().flat_map(|p| &p.access);
+        let named = approvers
+            .chain(readers)
+            .filter_map(|selector| match selector {
+                Selector::Group(name) => Some(name),
+                _ => None,
+            });
+        let bound = self.bindings.iter().flat_map(|b| &b.groups);
+        let names = self.groups.keys().chain(named).chain(bound);
+        names.map(String::as_str).collect()
+    }
+
     /// Roles that bindings give to `subject`, directly or through `groups`.
     pub fn bound_roles(&self, subject: &str, groups: &BTreeSet<String>) -> Vec<Role> {
         let mut names = BTreeSet::new();

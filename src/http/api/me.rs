@@ -2,7 +2,7 @@
 
 use super::role_json;
 use crate::domain::actor::Caller;
-use crate::domain::permission::Permission;
+use crate::domain::permission::{Permission, Rights, Role};
 use crate::http::HttpContext;
 use crate::http::replies;
 use crate::http::router::{HandlerResult, RoutedRequest};
@@ -11,24 +11,25 @@ use serde_json::{Value, json};
 /// `GET /api/me`
 pub fn show(_: &HttpContext, caller: &Caller, _: &RoutedRequest) -> HandlerResult {
     let rights = &caller.rights;
-    let roles: Vec<Value> = rights.held.iter().map(role_json).collect();
-    // A token may be limited to less than its subject holds: then these too must grant what is done with it.
-    let ceiling: Option<Vec<Value>> = rights
-        .ceiling
-        .as_ref()
-        .map(|roles| roles.iter().map(role_json).collect());
-    let permissions: Vec<&str> = Permission::ALL
-        .iter()
-        .filter(|p| rights.is_of_use(**p))
-        .map(|p| p.as_str())
-        .collect();
     let answer = json!({
         "subject_id": caller.subject,
         "subject_type": caller.kind.as_str(),
-        "roles": roles,
-        "token_ceiling": ceiling,
-        "permissions": permissions,
+        "roles": roles(&rights.held),
+        "token_ceiling": rights.ceiling.as_deref().map(roles),
+        "permissions": permissions(rights),
         "groups": caller.groups,
     });
     replies::json(200, &answer)
+}
+
+/// Roles with what they permit. Where a token is limited to less than its subject holds, those of its ceiling too must
+/// grant what is done with it.
+pub(super) fn roles(roles: &[Role]) -> Vec<Value> {
+    roles.iter().map(role_json).collect()
+}
+
+/// Everything that can be done somewhere.
+pub(super) fn permissions(rights: &Rights) -> Vec<&'static str> {
+    let usable = Permission::ALL.iter().filter(|p| rights.is_of_use(**p));
+    usable.map(|p| p.as_str()).collect()
 }

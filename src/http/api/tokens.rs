@@ -1,6 +1,6 @@
 //! `/api/tokens`: issuing, listing and revoking.
 
-use super::time;
+use super::{me, time};
 use crate::actions::tokens::{self, TokenRequest};
 use crate::clock::Timestamp;
 use crate::domain::actor::{Caller, SubjectType};
@@ -21,7 +21,7 @@ pub const PAGE_MAX: u32 = 1000;
 pub fn create(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let asked = asked(&ask.body()?)?;
     let issued = tokens::create(&context.app, caller, asked)?;
-    let answer = json!({
+    let mut answer = json!({
         "id": issued.id,
         "token": issued.secret,
         "prefix": issued.prefix,
@@ -30,6 +30,9 @@ pub fn create(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
         "expires_at_inherited": issued.expires_at_inherited,
         "permissions": issued.permissions,
     });
+    if let Some(warning) = issued.warning {
+        answer["warning"] = warning.into();
+    }
     replies::json(201, &answer)
 }
 
@@ -122,6 +125,21 @@ pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
     let now = context.app.clock.now();
     let tokens: Vec<Value> = rows.iter().map(|t| token(t, now)).collect();
     let answer = json!({"tokens": tokens, "limit": limit, "offset": offset});
+    replies::json(200, &answer)
+}
+
+/// `GET /api/tokens/{id}/inspect`
+pub fn inspect(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
+    let known = tokens::inspect(&context.app, caller, ask.id())?;
+    let mut answer = token(&known.stored, context.app.clock.now());
+    answer["is_valid"] = known.rejection_reason.is_none().into();
+    answer["rejection_reason"] = known.rejection_reason.into();
+    answer["effective"] = json!({
+        "roles": me::roles(&known.rights.held),
+        "token_ceiling": known.rights.ceiling.as_deref().map(me::roles),
+        "permissions": me::permissions(&known.rights),
+        "groups": known.groups,
+    });
     replies::json(200, &answer)
 }
 

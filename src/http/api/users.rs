@@ -28,6 +28,12 @@ pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
     replies::json(200, &json!({"users": people}))
 }
 
+/// `GET /api/users/{id}`
+pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
+    let person = users::show(&context.app, caller, ask.id())?;
+    replies::json(200, &shown(&person))
+}
+
 /// `PATCH /api/users/{id}`
 pub fn update(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let body = ask.body()?;

@@ -104,6 +104,7 @@ pub const LINES: &[Lines] = &[
     plain!("/health"),
     plain!("/ready"),
     plain!("/api/openapi.json"),
+    plain!("/api/sign-in"),
     plain!("/metrics"),
     plain!("/api/me"),
     plain!("/api/agents"),
@@ -117,6 +118,19 @@ pub const LINES: &[Lines] = &[
             let id = s.victim(w);
             shows(&w.person.get("/api/users?limit=1000"), "users", "id", &id)
         })],
+    },
+    Lines {
+        method: "GET",
+        path: "/api/users/{id}",
+        cases: &[
+            ("themselves", |_, w| {
+                get(w, &format!("/api/users/{}", w.person.subject))
+            }),
+            ("somebody else", |s, w| {
+                get(w, &format!("/api/users/{}", s.victim(w)))
+            }),
+            ("unknown", |_, w| get(w, "/api/users/nothing")),
+        ],
     },
     Lines {
         method: "PATCH",
@@ -145,6 +159,15 @@ pub const LINES: &[Lines] = &[
             ("unknown", |_, w| turn(w, "nothing", "activate")),
         ],
     },
+    plain!("/api/groups"),
+    Lines {
+        method: "GET",
+        path: "/api/groups/{name}",
+        cases: &[
+            ("known", |_, w| get(w, "/api/groups/approvers")),
+            ("unknown", |_, w| get(w, "/api/groups/nothing")),
+        ],
+    },
     Lines {
         method: "POST",
         path: "/api/tokens",
@@ -170,6 +193,20 @@ pub const LINES: &[Lines] = &[
             let id = token(s, &s.victim(w), "user");
             shows(&w.person.get("/api/tokens?limit=1000"), "tokens", "id", &id)
         })],
+    },
+    Lines {
+        method: "GET",
+        path: "/api/tokens/{id}/inspect",
+        cases: &[
+            ("own", |s, w| {
+                get(w, &format!("/api/tokens/{}/inspect", own_token(s, w)))
+            }),
+            ("somebody else's", |s, w| {
+                let id = token(s, &s.victim(w), "user");
+                get(w, &format!("/api/tokens/{id}/inspect"))
+            }),
+            ("unknown", |_, w| get(w, "/api/tokens/nothing/inspect")),
+        ],
     },
     Lines {
         method: "DELETE",

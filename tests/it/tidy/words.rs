@@ -40,6 +40,11 @@ const SLEEPS_ALLOWED: &[Allowed] = &[
         "another process leaves the outcome in a file",
     ),
     (
+        "src/cli/remote/sign_in.rs",
+        "sleep(",
+        "an identity provider wants so long a pause between two questions",
+    ),
+    (
         "src/gate/mod.rs",
         "sleep(",
         "a pause after accept failed: there is nothing to wait for",
