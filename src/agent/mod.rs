@@ -57,6 +57,15 @@ impl RunningAgent {
         RunningAgent::start_with(wall, config, clock)
     }
 
+    /// Opens each database of a configuration once, without starting an agent: why one cannot be, in its order.
+    ///
+    /// # Errors
+    /// Where this program cannot be found to be started as a child.
+    pub fn try_databases(config: &AgentConfig) -> Result<Vec<Result<(), String>>, Error> {
+        let wall = Wall::new(program()?, 1);
+        Ok(openable::tried(&wall, &config.databases))
+    }
+
     fn start_with(wall: Wall, config: AgentConfig, clock: Clock) -> Result<RunningAgent, Error> {
         let journal = Journal::open(&config.state_dir)?;
         let asked_about = settling::settle_known(&journal, clock.now())?;

@@ -9,12 +9,9 @@ use std::thread::Builder;
 /// Databases asked at the same time; each is a child process.
 const AT_ONCE: usize = 8;
 
-/// Opens each database once, and logs why one cannot be.
-///
-/// # Errors
-/// `unavailable`, with the first reason.
-pub(super) fn ensure(wall: &Wall, databases: &[DatabaseConfig]) -> Result<(), Error> {
-    let mut failures = Vec::new();
+/// Opens each database once; why one cannot be, in the order of the configuration.
+pub(super) fn tried(wall: &Wall, databases: &[DatabaseConfig]) -> Vec<Result<(), String>> {
+    let mut outcomes = Vec::new();
     for some in databases.chunks(AT_ONCE) {
         let answers: Vec<Result<(), String>> = std::thread::scope(|scope| {
             let asked: Vec<_> = some
@@ -33,12 +30,22 @@ pub(super) fn ensure(wall: &Wall, databases: &[DatabaseConfig]) -> Result<(), Er
                 })
                 .collect()
         });
-        for (database, answer) in some.iter().zip(answers) {
-            if let Err(why) = answer {
-                let failure = format!("database {} cannot be opened: {why}", database.target);
-                log::error!("{failure}");
-                failures.push(failure);
-            }
+        outcomes.extend(answers);
+    }
+    outcomes
+}
+
+/// Opens each database once, and logs why one cannot be.
+///
+/// # Errors
+/// `unavailable`, with the first reason.
+pub(super) fn ensure(wall: &Wall, databases: &[DatabaseConfig]) -> Result<(), Error> {
+    let mut failures = Vec::new();
+    for (database, answer) in databases.iter().zip(tried(wall, databases)) {
+        if let Err(why) = answer {
+            let failure = format!("database {} cannot be opened: {why}", database.target);
+            log::error!("{failure}");
+            failures.push(failure);
         }
     }
     let Some(first) = failures.first() else {

@@ -19,9 +19,9 @@ pub use identity_provider::{
     DeviceCode, IdentityProvider, ProviderOptions, ProviderTokens, SignInState, code_expired,
 };
 pub use people_api::{
-    ContextReply, CreatedReply, FindingReply, MeReply, MovedReply, NewRequestBody, ProgressReply,
-    RequestId, RequestIds, RequestReply, RequiredReply, ReviewReply, RiskReply, RoleReply,
-    StepReply, VoteReply, path_of, with_query,
+    ContextReply, CreatedReply, FindingReply, MeReply, MovedReply, NewRequestBody,
+    NotificationReply, ProgressReply, RequestId, RequestIds, RequestReply, RequiredReply,
+    ReviewReply, RiskReply, RoleReply, StepReply, VoteReply, path_of, with_query,
 };
 
 use crate::crypto::sha256_hex;

@@ -96,6 +96,7 @@ pub struct RequestReply {
     pub cancelled_by: Option<String>,
     pub cancel_reason: Option<String>,
     pub max_affected_rows: Option<u64>,
+    pub notifications: Vec<NotificationReply>,
 }
 
 impl RequestReply {
@@ -111,6 +112,20 @@ impl RequestReply {
     pub fn seen(&self) -> String {
         format!("{}:{}", self.status, self.current_step)
     }
+}
+
+/// Who was notified of a request, and how that went.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct NotificationReply {
+    pub event_type: String,
+    pub channel: String,
+    pub webhook_id: Option<String>,
+    pub recipient: Option<String>,
+    pub status: String,
+    pub attempts: u32,
+    pub last_error: Option<String>,
+    pub updated_at: String,
 }
 
 /// How far the approvals are.

@@ -1,8 +1,11 @@
 //! The command line: parser, help, completion and man pages say the same.
 
 mod connections;
-pub mod console;
+pub(crate) mod console;
 mod device;
+mod doctor;
+mod every_command;
+mod old_command_line;
 mod operations;
 mod pages;
 mod preflight;

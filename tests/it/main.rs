@@ -53,7 +53,7 @@
 //! - `openapi`: the document held against the server.
 //! - `metrics`: who reads them, and that they count.
 //! - `agent_start`: how the real agent starts, and when it refuses to.
-//! - `readme`: the README's first team, as it stands there.
+//! - `readme`: the README's first session and first team, as they stand there.
 //! - `process`: the real program: files, signals, command line, an agent next to it.
 //! - `leaks`: what the real program leaves for others to read.
 //! - `reload`: a changed server.toml in the real program.

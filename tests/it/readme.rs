@@ -1,8 +1,11 @@
-//! The README's first team, as it stands there: its two configurations, and its commands run by a shell.
+//! The README's first session and first team, as they stand there: its two configurations, and its commands run by a shell.
 
-use crate::support::{Program, Temp, binary};
+use crate::command_line::console::{shown, without_colours};
+use crate::support::{Program, Temp, binary, eventually};
 use std::fs;
+use std::path::Path;
 use std::process::Command;
+use std::thread;
 
 /// The code blocks of that language after that heading, up to the next heading of its level.
 fn blocks(heading: &str, language: &str) -> Vec<String> {
@@ -74,4 +77,102 @@ fn the_first_team_of_the_readme_works_as_written() {
     assert_eq!(downloaded, 1, "{shown}{errors}");
     agent.stop();
     server.stop();
+}
+
+/// The session at the top of the README, as a terminal of 100 columns shows it before a demo.
+#[test]
+fn the_session_at_the_top_of_the_readme_was_seen() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(&path).unwrap();
+    let fence = "```console\n";
+    let start = readme.find(fence).unwrap() + fence.len();
+    let end = start + readme[start..].find("```").unwrap();
+    assert!(
+        readme[..start].lines().count() < 12,
+        "it is on the first screen"
+    );
+    let kept = &readme[start..end];
+    let commands: Vec<&str> = kept.lines().filter_map(|l| l.strip_prefix("$ ")).collect();
+    assert!(commands.len() > 2, "{commands:?}");
+    let program = Program::start(binary().args(["demo", "--port", "0"]));
+    let mut state = String::new();
+    while !state.contains("Ctrl-C") {
+        state.push_str(&format!("{}\n", program.line()));
+    }
+    let line = state.lines().find_map(|l| l.trim().strip_prefix("state "));
+    let profile = line.unwrap().trim().split(" (").next().unwrap().to_owned() + "/env";
+    let seen: Vec<String> = commands
+        .iter()
+        .map(|command| {
+            let text = thread::scope(|scope| {
+                let ran = scope.spawn(|| in_demo(&profile, command));
+                if command.contains("-e production") {
+                    approve(&profile);
+                }
+                ran.join().unwrap()
+            });
+            format!("$ {command}\n{}\n", steady(&text).trim_end())
+        })
+        .collect();
+    program.stop();
+    let seen = format!("{}\n", seen.join("\n").trim_end());
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let text = format!("{}{seen}{}", &readme[..start], &readme[end..]);
+        fs::write(&path, text).unwrap();
+        return;
+    }
+    assert_eq!(seen, kept, "run with UPDATE_GOLDEN=1 if it should");
+}
+
+/// What a command shows in a shell that has read the profile.
+fn in_demo(profile: &str, command: &str) -> String {
+    let home = Temp::new();
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!(". '{profile}'\n{command}")])
+        .current_dir(home.path())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", home.path())
+        .env("TZ", "UTC")
+        .env("TERM", "xterm")
+        .env("DBWARD_PAGER", "cat");
+    without_colours(&shown(shell, 100, None).out)
+}
+
+/// Approves what waits, once something does.
+fn approve(profile: &str) {
+    let list = "dbward request list --mine-to-approve --server approver --format quiet";
+    let mut id = String::new();
+    eventually("something waits", || {
+        id = in_demo(profile, list).trim().to_owned();
+        id.len() == 36
+    });
+    in_demo(
+        profile,
+        &format!("dbward request approve {id} --server approver"),
+    );
+}
+
+/// The text with ids and lengths of time that are the same in every run.
+fn steady(text: &str) -> String {
+    let mut out = Vec::new();
+    for line in text.lines() {
+        let words: Vec<String> = line
+            .split(' ')
+            .map(|word| {
+                let is_id = word.len() == 8 && word.bytes().all(|b| b.is_ascii_hexdigit());
+                match is_id {
+                    true => "5df83ae3".to_owned(),
+                    false => word.to_owned(),
+                }
+            })
+            .collect();
+        let mut line = words.join(" ");
+        if let Some((before, _)) = line.split_once(" · after ") {
+            line = format!("{before} · after 41 s");
+        }
+        out.push(line.trim_end().to_owned());
+    }
+    out.join("\n")
 }

@@ -1,8 +1,29 @@
-//! `doctor`: every part of the way from here to a result, tried one after the other.
+//! `doctor`: every part of the way from here to a result, tried one after the other. For an agent, the way from its
+//! databases to its server.
 
+use super::settings::ClientSettings;
 use super::{CommandError, CommonOptions, ServerSession};
-use crate::client::{ClientError, MeReply, path_of};
+use crate::agent::RunningAgent;
+use crate::agent::config::AgentConfig;
+use crate::cli::output::{Screen, visible};
+use crate::client::{Client, ClientError, MeReply, fetch_public, path_of};
+use crate::config::Config;
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+pub const EXAMPLES: &str = "Examples:\n  \
+    dbward doctor\n  \
+    dbward doctor --server https://dbward.example.com\n  \
+    dbward doctor --agent agent.toml";
+
+#[derive(Debug, clap::Args)]
+pub struct DoctorOptions {
+    /// Look at the way of the agent of this agent.toml instead: its token, its server, its databases
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
+    agent: Option<PathBuf>,
+    #[command(flatten)]
+    pub common: CommonOptions,
+}
 
 /// What a part came to.
 struct Check {
@@ -12,23 +33,60 @@ struct Check {
     words: String,
 }
 
+fn check(name: &'static str, good: Option<bool>, words: impl AsRef<str>) -> Check {
+    let words = visible(words.as_ref());
+    Check { name, good, words }
+}
+
 /// `doctor`. Returns 1 where something is wrong.
-pub fn run(common: &CommonOptions) -> Result<u8, CommandError> {
-    let session = ServerSession::open(common)?;
-    let checks = all(&session);
+pub fn run(options: &DoctorOptions) -> Result<u8, CommandError> {
+    let common = &options.common;
+    // The 0.1.6 command line names a server.toml this way.
+    let file = common.connection.server.as_deref().map(Path::new);
+    if let Some(file) = &options.agent {
+        return report(&Screen::new(&common.output, None), &of_agent(file));
+    }
+    if let Some(file) = file.filter(|path| path.is_file()) {
+        return report(&Screen::new(&common.output, None), &[of_config(file)]);
+    }
+    let settings = ClientSettings::load(&common.connection)?;
+    let screen = Screen::new(&common.output, settings.results_format);
+    let mut checks = of_settings(&settings);
+    checks.extend(of_server(&settings.url));
+    let reached = checks
+        .iter()
+        .all(|c| c.name != "server" || c.good.is_some_and(|good| good));
+    match ServerSession::open(common) {
+        Ok(session) if reached => {
+            checks.extend(of_rights(&session));
+            checks.push(of_agents(
+                session
+                    .client
+                    .fetch(&path_of(&["agents"]))
+                    .and_then(|d| d.read()),
+            ));
+        }
+        Ok(_) => {}
+        Err(e) => checks.push(check("token", Some(false), e.sentence())),
+    }
+    report(&screen, &checks)
+}
+
+fn report(screen: &Screen, checks: &[Check]) -> Result<u8, CommandError> {
     let bad = checks.iter().any(|c| c.good == Some(false));
     let list: Vec<Value> = checks
         .iter()
         .map(|c| json!({"name": c.name, "ok": c.good, "message": c.words}))
         .collect();
     let mut out = String::new();
-    for check in &checks {
+    for check in checks {
         let mark = match check.good {
             Some(true) => "ok  ",
             Some(false) => "BAD ",
             None => "skip",
         };
-        out.push_str(&format!("  {mark}  {:<13}  {}\n", check.name, check.words));
+        let words = check.words.replace('\n', "\n                       ");
+        out.push_str(&format!("  {mark}  {:<13}  {words}\n", check.name));
     }
     let end = if bad {
         "Something is wrong."
@@ -36,7 +94,7 @@ pub fn run(common: &CommonOptions) -> Result<u8, CommandError> {
         "All is well."
     };
     out.push_str(end);
-    session.screen.done(
+    screen.done(
         &json!({"ok": !bad, "checks": list}).to_string(),
         &out,
         if bad { "bad" } else { "ok" },
@@ -44,48 +102,44 @@ pub fn run(common: &CommonOptions) -> Result<u8, CommandError> {
     Ok(u8::from(bad))
 }
 
-fn all(session: &ServerSession) -> Vec<Check> {
-    let settings = &session.settings;
+fn of_settings(settings: &ClientSettings) -> Vec<Check> {
     let files: Vec<String> = settings
         .files
         .iter()
         .map(|f| f.display().to_string())
         .collect();
-    let check = |name, good, words: String| Check { name, good, words };
-    let mut checks = vec![
-        check(
-            "configuration",
-            Some(true),
-            match files.is_empty() {
-                true => "variables alone".to_owned(),
-                false => files.join(", "),
-            },
-        ),
+    let files = match files.is_empty() {
+        true => "variables and options alone".to_owned(),
+        false => files.join(", "),
+    };
+    vec![
+        check("configuration", Some(true), files),
         check("token from", Some(true), settings.token_origin()),
-    ];
-    let fetch = |path: &str| session.client.fetch(path).and_then(|d| d.read::<Value>());
-    let health = fetch("/health");
+    ]
+}
+
+/// What a server says to strangers.
+fn of_server(url: &str) -> Vec<Check> {
+    let health = fetch_public::<Value>(url, "/health", true);
     let reached = health.is_ok();
-    checks.push(from("server", health, |v| {
+    let mut checks = vec![from("server", health, |v| {
         format!(
-            "{} runs dbward {}",
-            settings.url,
+            "{url} runs dbward {}",
             v["version"].as_str().unwrap_or("of an unknown version")
         )
-    }));
-    if !reached {
-        return checks;
+    })];
+    if reached {
+        checks.push(from(
+            "ready",
+            fetch_public(url, "/ready", true),
+            |v: Value| v["status"].as_str().unwrap_or("ok").to_owned(),
+        ));
     }
-    checks.push(from("ready", fetch("/ready"), |v| {
-        v["status"].as_str().unwrap_or("ok").to_owned()
-    }));
-    checks.extend(rights(session));
-    checks.push(agents(fetch(&path_of(&["agents"]))));
     checks
 }
 
 /// Who the caller is, and what they may use.
-fn rights(session: &ServerSession) -> [Check; 2] {
+fn of_rights(session: &ServerSession) -> [Check; 2] {
     let me = session
         .client
         .fetch(&path_of(&["me"]))
@@ -112,21 +166,103 @@ fn rights(session: &ServerSession) -> [Check; 2] {
     [who, databases]
 }
 
-fn agents(agents: Result<Value, ClientError>) -> Check {
+fn of_agents(agents: Result<Value, ClientError>) -> Check {
     let alive = agents.as_ref().map(|v| {
         let list = v["agents"].as_array().into_iter().flatten();
         list.filter(|a| a["status"] != "offline").count()
     });
-    let none = Check {
-        name: "agents",
-        good: Some(false),
-        words: "none is there: nothing can be executed".to_owned(),
-    };
     match alive {
-        Ok(0) => none,
+        Ok(0) => check(
+            "agents",
+            Some(false),
+            "none is there: nothing can be executed; `dbward doctor --agent agent.toml` looks at one where it runs",
+        ),
         Ok(n) => from("agents", agents, |_| format!("{n} there")),
         Err(_) => from("agents", agents, |_| String::new()),
     }
+}
+
+/// What is wrong with a server.toml, if anything is.
+fn of_config(file: &Path) -> Check {
+    match Config::load(file) {
+        Ok(_) => check(
+            "configuration",
+            Some(true),
+            format!("{} can be applied", file.display()),
+        ),
+        Err(problems) => check("configuration", Some(false), problems.to_string()),
+    }
+}
+
+/// The way of an agent: its configuration, its server, its token, its databases.
+fn of_agent(file: &Path) -> Vec<Check> {
+    let config = match AgentConfig::load(file) {
+        Ok(config) => config,
+        Err(problems) => return vec![check("configuration", Some(false), problems.to_string())],
+    };
+    let mut checks = vec![check(
+        "configuration",
+        Some(true),
+        file.display().to_string(),
+    )];
+    checks.extend(of_server(&config.server.url));
+    if checks.iter().all(|c| c.good == Some(true)) {
+        checks.push(of_agent_token(&config));
+    }
+    match RunningAgent::try_databases(&config) {
+        Err(e) => checks.push(check("databases", Some(false), e.message())),
+        Ok(outcomes) => checks.extend(config.databases.iter().zip(outcomes).map(
+            |(database, outcome)| match outcome {
+                Ok(()) => check(
+                    "database",
+                    Some(true),
+                    format!("{} can be opened", database.target),
+                ),
+                Err(why) => check(
+                    "database",
+                    Some(false),
+                    format!("{}: {why}", database.target),
+                ),
+            },
+        )),
+    }
+    checks
+}
+
+/// Whether the server takes the agent's token, and signs with the key that the agent trusts.
+fn of_agent_token(config: &AgentConfig) -> Check {
+    let client = match Client::new(&config.server) {
+        Ok(client) => client,
+        Err(e) => return check("token", Some(false), e.message()),
+    };
+    let reply = match client.public_key() {
+        Ok(reply) => reply,
+        Err(e) if e.status == Some(403) => {
+            let words = format!("it is not a token of an agent: {e}");
+            return check("token", Some(false), words);
+        }
+        Err(e) => return check("token", Some(false), e.to_string()),
+    };
+    let is_other = |own: &String| reply.agent_id.as_ref().is_some_and(|id| id != own);
+    if let Some(own) = config.id.as_ref().filter(|own| is_other(own)) {
+        let words = format!("the token is of another agent than `{own}`, which agent.toml names");
+        return check("token", Some(false), words);
+    }
+    if let Some(key) = config
+        .public_key
+        .filter(|key| crate::crypto::hex(key) != reply.public_key)
+    {
+        let words = format!(
+            "the server signs with another key than {}",
+            crate::crypto::hex(&key)
+        );
+        return check("signing key", Some(false), words);
+    }
+    check(
+        "token",
+        Some(true),
+        format!("it is of agent {}", reply.agent_id.unwrap_or_default()),
+    )
 }
 
 /// What a call came to; who may not look skips that part.
@@ -135,14 +271,9 @@ fn from<T>(
     result: Result<T, ClientError>,
     words: impl FnOnce(T) -> String,
 ) -> Check {
-    let (good, words) = match result {
-        Ok(value) => (Some(true), words(value)),
-        Err(e) if e.status == Some(403) => (None, "you may not look at it".to_owned()),
-        Err(e) => (Some(false), e.to_string()),
-    };
-    Check {
-        name,
-        good,
-        words: super::super::output::visible(&words),
+    match result {
+        Ok(value) => check(name, Some(true), words(value)),
+        Err(e) if e.status == Some(403) => check(name, None, "you may not look at it"),
+        Err(e) => check(name, Some(false), e.to_string()),
     }
 }

@@ -62,6 +62,14 @@ impl CommandError {
         self
     }
 
+    /// What is wrong, and what to do, as one line.
+    pub fn sentence(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}; {hint}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     /// As it is printed: for people, or as the body that came.
     pub(in crate::cli) fn failure(self, json: bool) -> Failure {
         let text = match self.body {

@@ -109,8 +109,8 @@ pub enum RemoteVerb {
     )]
     Audit(Box<audit::AuditOptions>),
     /// Try every part of the way to a result
-    #[command(before_help = "Examples:\n  dbward doctor\n  dbward doctor --server production")]
-    Doctor(CommonOptions),
+    #[command(before_help = doctor::EXAMPLES)]
+    Doctor(doctor::DoctorOptions),
     /// Show who you are for the server, and what you may do
     #[command(before_help = "Examples:\n  dbward whoami\n  dbward whoami --server production")]
     Whoami(CommonOptions),
@@ -126,8 +126,8 @@ pub enum RemoteVerb {
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub struct ConnectionOptions {
-    /// A server of [servers.NAME] in the configuration
-    #[arg(long, value_name = "NAME")]
+    /// A server of [servers.NAME] in the configuration, or an address that `login` kept a token for
+    #[arg(long, value_name = "NAME|URL")]
     pub server: Option<String>,
     /// The only configuration file to read [default: ~/.config/dbward/config.toml, then dbward.toml]
     #[arg(long, value_name = "FILE")]
@@ -158,8 +158,8 @@ pub(super) fn run(verb: RemoteVerb) -> Result<(), Failure> {
         RemoteVerb::User(verb) => people::user(verb),
         RemoteVerb::Webhook(verb) => operations::webhook(verb),
         RemoteVerb::Audit(o) => audit::audit(&o),
-        RemoteVerb::Doctor(common) => {
-            doctor::run(&common).map_err(|e| e.failure(common.output.wants_json()))
+        RemoteVerb::Doctor(o) => {
+            doctor::run(&o).map_err(|e| e.failure(o.common.output.wants_json()))
         }
         RemoteVerb::Whoami(common) => with(&common, accounts::whoami),
         RemoteVerb::Login(o) => accounts::login(&o).map_err(|e| e.failure(false)),

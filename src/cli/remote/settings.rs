@@ -127,6 +127,7 @@ impl ClientSettings {
                 .find_map(|l| l.text.default_server.clone()),
         };
         let reached = match named {
+            Some(url) if url.contains("://") => Reached::at(url),
             Some(name) => Reached::named(&layers, &name)?,
             None => Reached::plain(&layers)?,
         };
@@ -257,6 +258,15 @@ struct Reached {
 }
 
 impl Reached {
+    /// The server at an address. Its token is the one that `login` kept for it: others belong to other servers.
+    fn at(url: String) -> Reached {
+        Reached {
+            url,
+            source: TokenSource::Kept,
+            server: ServerText::default(),
+        }
+    }
+
     /// The server of a name. Its token is its own: the variable belongs to another.
     fn named(layers: &[Layer], name: &str) -> Result<Reached, CommandError> {
         let found = layers

@@ -6,7 +6,8 @@ use super::super::output::{
 use super::follow::waiting_words;
 use super::{CommandError, ServerSession};
 use crate::client::{
-    FindingReply, MeReply, RequestIds, RequestReply, StepReply, path_of, with_query,
+    FindingReply, MeReply, NotificationReply, RequestIds, RequestReply, StepReply, path_of,
+    with_query,
 };
 use std::fmt::Write as _;
 
@@ -34,14 +35,22 @@ pub fn heading(session: &ServerSession, request: &RequestReply) -> String {
     out.push('\n');
     let findings = findings(request);
     let offset = findings.first().and_then(|f| f.offset);
-    out.push_str(&underlined(&request.detail, offset));
-    for finding in findings {
+    match migration_words(&request.detail).filter(|_| request.operation.starts_with("migrate_")) {
+        Some(words) => out.push_str(&indented(&visible(&words))),
+        None => out.push_str(&underlined(&request.detail, offset)),
+    }
+    for (n, finding) in findings.iter().enumerate() {
         let _ = writeln!(
             out,
-            "  {}  {}",
+            "  {}  {}{}",
             session.screen.paint.accent("warning"),
-            visible(&finding.message)
+            visible(&finding.message),
+            place(request, finding)
         );
+        // The first one's place is marked in the statement above.
+        if n > 0 && request.detail.contains('\n') {
+            out.push_str(&indented(&marked_line(&request.detail, finding)));
+        }
         if !finding.fix.is_empty() {
             let _ = writeln!(out, "           fix: {}", visible(&finding.fix));
         }
@@ -51,6 +60,63 @@ pub fn heading(session: &ServerSession, request: &RequestReply) -> String {
         let _ = writeln!(out, "  {needs}\n");
     }
     out
+}
+
+/// What a migration request runs, as its files have it. `None` for JSON that holds anything else: nothing is left out.
+fn migration_words(detail: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Plan {
+        direction: String,
+        max_count: Option<u64>,
+        migrations: Vec<Migration>,
+        #[serde(rename = "versions")]
+        _versions: Vec<String>,
+        #[serde(rename = "format")]
+        _format: String,
+        #[serde(rename = "dir_sha256")]
+        _dir_sha256: String,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Migration {
+        version: String,
+        sql: String,
+        transactional: bool,
+    }
+    let plan: Plan = serde_json::from_str(detail).ok()?;
+    let mut out = match plan.max_count {
+        Some(count) => format!("{}, at most {count}\n", plan.direction),
+        None => format!("{}\n", plan.direction),
+    };
+    for migration in plan.migrations {
+        let outside = match migration.transactional {
+            true => "",
+            false => ", outside a transaction",
+        };
+        let _ = writeln!(out, "-- {}{outside}", migration.version);
+        let _ = writeln!(out, "{}", migration.sql.trim_end());
+    }
+    Some(out)
+}
+
+/// Where a finding is, if the statement has several lines or it is not the only one.
+fn place(request: &RequestReply, finding: &FindingReply) -> String {
+    let alone = findings(request).len() == 1 && !request.detail.contains('\n');
+    match (alone, finding.line) {
+        (true, _) | (_, 0) => String::new(),
+        (false, line) => format!(" (line {line}, column {})", finding.column),
+    }
+}
+
+/// The line of a finding, with its place under it.
+fn marked_line(sql: &str, finding: &FindingReply) -> String {
+    let Some(at) = finding.offset.filter(|at| sql.is_char_boundary(*at)) else {
+        return String::new();
+    };
+    let start = sql[..at].rfind('\n').map_or(0, |n| n + 1);
+    let end = sql[at..].find('\n').map_or(sql.len(), |n| at + n);
+    underlined(&sql[start..end], Some(at - start))
 }
 
 fn findings(request: &RequestReply) -> &[FindingReply] {
@@ -99,6 +165,7 @@ pub fn run(session: &ServerSession, prefix: &str) -> Result<u8, CommandError> {
     }
     out.push_str(&plans(&request));
     out.push_str(&approvals(session, &request));
+    out.push_str(&notifications(session, &request));
     let (words, command) = next_step(session, &request, &me)?;
     let _ = writeln!(
         out,
@@ -247,6 +314,49 @@ fn approvals(session: &ServerSession, request: &RequestReply) -> String {
         }
     }
     out
+}
+
+/// Notifications of a request that are shown; all of them are in `dbward webhook deliveries`.
+const NOTIFICATIONS_SHOWN: usize = 8;
+
+/// Who was notified, of what, and whether it arrived.
+fn notifications(session: &ServerSession, request: &RequestReply) -> String {
+    let mut out = String::new();
+    let all = &request.notifications;
+    for (n, notification) in all.iter().take(NOTIFICATIONS_SHOWN).enumerate() {
+        let label = if n == 0 { "Notified" } else { "" };
+        let _ = writeln!(
+            out,
+            "  {}  {}",
+            session.screen.paint.dim(&format!("{label:<9}")),
+            notification_words(session, notification)
+        );
+    }
+    let left_out = all.len().saturating_sub(NOTIFICATIONS_SHOWN);
+    if left_out > 0 {
+        let _ = writeln!(out, "             and {left_out} more");
+    }
+    out
+}
+
+fn notification_words(session: &ServerSession, n: &NotificationReply) -> String {
+    let whom = n.recipient.as_deref().or(n.webhook_id.as_deref());
+    let whom = whom.map(|w| format!(" {}", visible(w))).unwrap_or_default();
+    let ago = session.ages.ago(&n.updated_at);
+    let why = n.last_error.as_deref().map(|e| format!(": {}", visible(e)));
+    let why = why.unwrap_or_default();
+    let outcome = match n.status.as_str() {
+        "delivered" => format!("delivered {ago}"),
+        "dead" => format!("not delivered after {} attempts{why}", n.attempts),
+        "cancelled" => "not delivered: it is not wanted any more".to_owned(),
+        _ if n.attempts > 0 => format!("failed {} times, is tried again{why}", n.attempts),
+        _ => "not yet delivered".to_owned(),
+    };
+    format!(
+        "{}{whom} of {}: {outcome}",
+        visible(&n.channel),
+        visible(&n.event_type)
+    )
 }
 
 /// The next step for who asks, in words, and the command.

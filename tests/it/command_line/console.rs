@@ -112,20 +112,25 @@ impl Console {
     pub fn record_wide(&mut self, token: &str, arguments: &[&str]) -> Ran {
         let ran = self.record(token, arguments);
         for columns in [80, 200] {
-            let seen = self.on_terminal(columns, token, arguments);
-            let text = without_colours(&seen.out);
-            for line in text.lines() {
-                let wide = line.chars().count() > usize::from(columns);
-                assert!(!wide, "{columns}: {line}");
-            }
-            self.add(
-                arguments,
-                &format!(" # {columns} columns"),
-                &text,
-                seen.code,
-            );
+            self.record_at(Some(columns), token, arguments);
         }
         ran
+    }
+
+    /// Runs it on a terminal of so many columns, or into pipes, and adds all it showed to the transcript.
+    pub fn record_at(&mut self, columns: Option<u16>, token: &str, arguments: &[&str]) -> Ran {
+        let Some(columns) = columns else {
+            return self.record(token, arguments);
+        };
+        let seen = self.on_terminal(columns, token, arguments);
+        let text = without_colours(&seen.out);
+        for line in text.lines() {
+            let wide = line.chars().count() > usize::from(columns);
+            assert!(!wide, "{columns}: {line}");
+        }
+        let note = format!(" # {columns} columns");
+        self.add(arguments, &note, &text, seen.code);
+        seen
     }
 
     fn add(&mut self, arguments: &[&str], note: &str, text: &str, code: i32) {
@@ -206,6 +211,11 @@ fn steady_times(text: &str) -> String {
         ),
         ("0000-00-00T00:00:00.000", "2026-01-02T03:04:05.678"),
         ("0000-00-00 00:00 UTC", "2026-01-02 03:04 UTC"),
+        ("00000000000000_", "20260102030405_"),
+        (
+            "dbw_################################",
+            "dbw_00000000000000000000000000000000",
+        ),
     ];
     let mut out = String::new();
     let mut rest = text;

@@ -6,7 +6,7 @@ use clap::Command;
 use std::fs;
 
 /// Every command that does something, with the words that call it.
-fn commands() -> Vec<(Vec<String>, Command)> {
+pub(super) fn commands() -> Vec<(Vec<String>, Command)> {
     let mut found = Vec::new();
     let mut open = vec![(Vec::new(), dbward::cli::command())];
     while let Some((words, command)) = open.pop() {

@@ -1,0 +1,243 @@
+//! Every command, on terminals of 80 and 200 columns and into a pipe: what it prints is kept, and none is left out.
+
+use super::console::Console;
+use super::pages::commands;
+use crate::support::{Person, Request, SHOP, Server};
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
+
+const WEBHOOK: &str = r#"
+[[webhooks]]
+id = "ops"
+url = "http://127.0.0.1:9/hook"
+events = ["*"]
+"#;
+
+/// Commands whose output is not kept, and where it is held instead.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("serve", "process.rs: it runs until it is stopped"),
+    ("agent", "agent_start.rs: it runs until it is stopped"),
+    ("demo", "demo.rs: what it prints is run"),
+    ("reload", "reload/command.rs: it is about a process"),
+    (
+        "completion",
+        "pages.rs: a script for a shell, held against the parser",
+    ),
+    ("man", "pages.rs: pages in roff, held against the parser"),
+    ("login", "connections.rs, device.rs: it asks"),
+    ("logout", "connections.rs: it is about a file in the home"),
+    ("policy replay", "decisions.rs: it is about a database file"),
+    ("policy test", "decisions.rs: it is about a database file"),
+    ("check-config", "process.rs: it is about a file"),
+    ("doctor", "doctor.rs: it names addresses and versions"),
+];
+
+/// Everything that a command may be about.
+struct Stage {
+    server: Server,
+    admin: Person,
+    requester: Person,
+    approver: Person,
+}
+
+impl Stage {
+    fn pending(&self) -> String {
+        self.requester.submit("production", UPDATE).id
+    }
+
+    fn approved(&self) -> Request {
+        let request = self.requester.submit("production", UPDATE);
+        self.approver.approve(&request).is(200);
+        request
+    }
+
+    fn executed(&self) -> String {
+        let request = self.requester.submit("development", "SELECT 1");
+        self.server.agent("agent-1").run(&request.id);
+        request.id
+    }
+
+    /// The id of a new token of somebody.
+    fn token(&self) -> String {
+        let asked = json!({"subject_id": "ci", "subject_type": "user", "roles": ["readonly"], "name": "pipeline"});
+        self.admin.post("/api/tokens", &asked).is(201).text("id")
+    }
+}
+
+/// Whose command it is.
+#[derive(Clone, Copy)]
+enum By {
+    Admin,
+    Requester,
+    Approver,
+}
+
+/// A command, whose it is, how it ends, and what stands after its words in one run of it.
+type Case = (&'static str, By, i32, fn(&Stage) -> Vec<String>);
+
+fn none(_: &Stage) -> Vec<String> {
+    Vec::new()
+}
+
+fn words(line: &str) -> Vec<String> {
+    line.split(' ').map(str::to_owned).collect()
+}
+
+static MIGRATIONS: AtomicUsize = AtomicUsize::new(1);
+
+const CASES: &[Case] = &[
+    ("execute", By::Requester, 2, |_| {
+        let mut words = words("-e production --reason refund --no-wait");
+        words.insert(0, UPDATE.to_owned());
+        words
+    }),
+    ("preflight", By::Requester, 0, |_| {
+        vec![UPDATE.to_owned(), "-e".to_owned(), "production".to_owned()]
+    }),
+    ("request list", By::Requester, 0, none),
+    ("request show", By::Approver, 0, |s| vec![s.pending()]),
+    ("request why", By::Requester, 0, |s| vec![s.pending()]),
+    ("request approve", By::Approver, 0, |s| vec![s.pending()]),
+    ("request reject", By::Approver, 0, |s| {
+        [s.pending()]
+            .into_iter()
+            .chain(words("--reason late"))
+            .collect()
+    }),
+    ("request cancel", By::Requester, 0, |s| vec![s.pending()]),
+    ("request resume", By::Requester, 0, |s| {
+        vec![s.approved().id, "--no-wait".to_owned()]
+    }),
+    ("request watch", By::Requester, 0, |s| vec![s.executed()]),
+    ("request result", By::Requester, 0, |s| vec![s.executed()]),
+    ("results", By::Requester, 0, none),
+    ("migrate up", By::Requester, 2, |_| {
+        words("-e production --no-wait")
+    }),
+    ("migrate down", By::Requester, 2, |_| {
+        words("-e production --no-wait")
+    }),
+    ("migrate status", By::Requester, 2, |_| {
+        words("-e production --no-wait")
+    }),
+    ("migrate repair", By::Admin, 1, |_| {
+        words("--mark-applied 20260102030405 -e production")
+    }),
+    ("migrate create", By::Requester, 0, |_| {
+        // Within one second, equal names would be one file.
+        let n = MIGRATIONS.fetch_add(1, Ordering::SeqCst);
+        vec![format!("add_paid_at_{n}")]
+    }),
+    ("databases", By::Requester, 0, none),
+    ("schema", By::Requester, 0, |_| words("-e production")),
+    ("agents", By::Admin, 0, none),
+    ("token create", By::Admin, 0, |_| {
+        words("--subject ci --roles readonly")
+    }),
+    ("token list", By::Admin, 0, |_| words("--subject ci")),
+    ("token revoke", By::Admin, 0, |s| vec![s.token()]),
+    ("user list", By::Admin, 0, none),
+    ("user suspend", By::Admin, 0, |_| words("visitor")),
+    ("user activate", By::Admin, 0, |_| words("visitor")),
+    ("user link-slack", By::Requester, 0, |_| words("U012ABCDEF")),
+    ("webhook list", By::Admin, 0, none),
+    ("webhook deliveries", By::Admin, 0, |_| {
+        words("--status dead")
+    }),
+    ("webhook redeliver", By::Admin, 1, |_| words("nothing")),
+    ("webhook test", By::Admin, 0, |_| words("ops")),
+    ("audit list", By::Admin, 0, |_| {
+        words("--event request.rejected")
+    }),
+    ("audit verify", By::Admin, 0, none),
+    ("policy resolve", By::Admin, 0, |_| words("-e production")),
+    ("whoami", By::Requester, 0, none),
+];
+
+#[test]
+fn every_command_prints_what_its_golden_says() {
+    let server = Server::with(&format!("{SHOP}{WEBHOOK}"));
+    server
+        .person("visitor", &["readonly"])
+        .get("/api/me")
+        .is(200);
+    let stage = Stage {
+        admin: server.admin(),
+        requester: server.requester(),
+        approver: server.approver(),
+        server,
+    };
+    let agent = stage.server.agent("agent-1");
+    agent.poll();
+    let tables = json!({
+        "database": "shop", "environment": "production", "dialect": "postgresql", "status": "ready",
+        "snapshot": {"tables": []}, "error_message": null,
+    });
+    agent.person.post("/api/agent/schema-sync", &tables).is(200);
+    let mut console = Console::before(&stage.server);
+    agent.poll();
+    let migrations = console.home().join("migrations");
+    fs::create_dir(&migrations).unwrap();
+    let text = "-- migrate:up\nALTER TABLE items ADD paid_at text;\n-- migrate:down\nALTER TABLE items DROP paid_at;\n";
+    fs::write(migrations.join("20260102030405_add_paid_at.sql"), text).unwrap();
+    for (command, by, code, rest) in CASES {
+        let who = match by {
+            By::Admin => &stage.admin,
+            By::Requester => &stage.requester,
+            By::Approver => &stage.approver,
+        };
+        let token = who.token.clone().unwrap();
+        for columns in [None, Some(80), Some(200)] {
+            let mut call = words(command);
+            call.extend(rest(&stage));
+            let call: Vec<&str> = call.iter().map(String::as_str).collect();
+            console.record_at(columns, &token, &call).is(*code);
+        }
+    }
+    console.golden("every_command");
+}
+
+#[test]
+fn no_command_is_without_a_golden() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cli");
+    let mut kept = String::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        kept.push_str(&fs::read_to_string(entry.unwrap().path()).unwrap());
+    }
+    let lines: Vec<&str> = kept.lines().collect();
+    let mut looked_at = 0;
+    for (words, command) in commands() {
+        // Commands that only hold others print help, which pages.rs holds against the parser.
+        if command.get_subcommands().any(|c| c.get_name() != "help") && words != ["audit"] {
+            continue;
+        }
+        let name = words.join(" ");
+        if name.is_empty() || name == "audit" || ELSEWHERE.iter().any(|(other, _)| *other == name) {
+            continue;
+        }
+        looked_at += 1;
+        let call = format!("$ dbward {name}");
+        let is_call = |line: &str| {
+            line.strip_prefix(&call)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        };
+        for columns in [" # 80 columns", " # 200 columns"] {
+            let found = lines.iter().any(|l| is_call(l) && l.ends_with(columns));
+            assert!(found, "no golden of `dbward {name}`{columns}");
+        }
+        let piped = lines.iter().any(|l| is_call(l) && !l.ends_with(" columns"));
+        assert!(piped, "no golden of `dbward {name}` in a pipe");
+    }
+    assert!(looked_at > 30, "{looked_at}");
+    let known: Vec<String> = commands()
+        .into_iter()
+        .map(|(words, _)| words.join(" "))
+        .collect();
+    for (name, _) in ELSEWHERE {
+        assert!(known.iter().any(|k| k == name), "`{name}` is not a command");
+    }
+}
