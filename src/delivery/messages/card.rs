@@ -44,6 +44,7 @@ impl<'f> Card<'f> {
         let step = facts.number("step_number").zip(facts.number("total_steps"));
         line("Step", step.map(|(step, of)| format!("{step} of {of}")));
         line("Operation", text("operation"));
+        line("Outcome", outcome(facts));
         line(
             "Rows affected",
             facts.number("rows_affected").map(|n| n.to_string()),
@@ -59,6 +60,20 @@ impl<'f> Card<'f> {
     }
 }
 
+/// What an execution left in the database; none where nothing ran.
+fn outcome(facts: &NotificationFacts) -> Option<String> {
+    let words = match facts.text("outcome")? {
+        "stopping" => "stopping: its agent has not reported yet",
+        "rolled_back" => "rolled back: nothing took effect",
+        "partial" => "partial: some of it took effect",
+        "unknown" if facts.is_set("outcome_unproven") => {
+            "unknown: its agent cannot prove that nothing took effect"
+        }
+        other => other,
+    };
+    Some(words.to_owned())
+}
+
 fn title(facts: &NotificationFacts) -> String {
     let event = facts.text("event").unwrap_or_default();
     let title = match event {
@@ -72,6 +87,7 @@ fn title(facts: &NotificationFacts) -> String {
         "request.rejected" => "Rejected",
         "request.cancelled" => "Cancelled",
         "request.expired" => "Expired",
+        "request.corrupt" => "Differs from what was approved: it does not run",
         "execution.started" => "Execution started",
         "execution.completed" if facts.is_set("committed_after_cancel") => {
             "Committed although it had been cancelled"

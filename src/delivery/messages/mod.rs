@@ -233,6 +233,42 @@ mod tests {
     }
 
     #[test]
+    fn every_message_for_people_says_what_is_left_in_the_database() {
+        for (outcome, unproven, words) in [
+            (
+                "stopping",
+                false,
+                "stopping: its agent has not reported yet",
+            ),
+            ("committed", false, "committed"),
+            ("rolled_back", false, "rolled back: nothing took effect"),
+            ("partial", false, "partial: some of it took effect"),
+            ("unknown", false, "unknown"),
+            (
+                "unknown",
+                true,
+                "unknown: its agent cannot prove that nothing took effect",
+            ),
+        ] {
+            let facts = facts(json!({
+                "event": "execution.failed", "outcome": outcome, "outcome_unproven": unproven,
+            }));
+            let line = ("Outcome", words.to_owned());
+            assert!(card::Card::new(&facts).lines.contains(&line), "{outcome}");
+            for format in FORMATS {
+                let text = String::from_utf8(body(format, &facts)).unwrap();
+                assert!(text.contains(words), "{format:?} {outcome}: {text}");
+            }
+            let mail = letter(&facts, "requester");
+            assert!(mail.text.contains(&format!("Outcome: {words}\n")));
+            assert!(mail.html.contains(&format!("Outcome: {words}<br>")));
+        }
+        let waits = facts(json!({}));
+        let lines = card::Card::new(&waits).lines;
+        assert!(lines.iter().all(|(label, _)| *label != "Outcome"));
+    }
+
+    #[test]
     fn an_event_without_a_request_is_a_message_as_well() {
         let stored =
             r#"{"event":"webhook.tested","request_id":null,"actor":"admin","requester":null}"#;

@@ -46,7 +46,7 @@ pub const EMAIL: &str = "@email";
 pub const ASKED_MAX: usize = 100;
 
 /// What a requester learns by mail: what becomes of the request, also where they did nothing themselves.
-const OUTCOMES: [&str; 10] = [
+const OUTCOMES: [&str; 11] = [
     "request.auto_approved",
     "request.break_glass",
     "request.approved",
@@ -54,6 +54,7 @@ const OUTCOMES: [&str; 10] = [
     "request.cancelled",
     "request.expired",
     "request.dispatch_timeout",
+    "request.corrupt",
     "execution.completed",
     "execution.failed",
     "execution.lost",

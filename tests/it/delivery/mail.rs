@@ -10,6 +10,9 @@ const PEOPLE: &str = "[[users]]\nid = \"requester\"\nemail = \"requester@example
     [[users]]\nid = \"approver\"\nemail = \"approver@example.com\"\n\
     [[users]]\nid = \"approver-two\"\n";
 
+/// Who may do without approval.
+const HURRY: &str = "[[auth.roles]]\nname = \"hurry\"\npermissions = [\"request.break_glass\"]\n";
+
 fn server(post: &PostOffice) -> Server {
     let public = "public_url = \"https://dbward.example.com\"\n";
     Server::with(&format!(
@@ -75,20 +78,12 @@ fn approvers_are_asked_and_the_requester_learns_the_outcome() {
     assert!(!plain.contains("a secret name"), "{plain}");
 }
 
-#[test]
-fn every_outcome_reaches_the_requester_also_where_nobody_acts() {
-    let post = PostOffice::start();
-    let s = server(&post);
-    let requester = s.requester();
-    let agent = s.agent("agent-1");
-    let to_requester = || -> Vec<String> {
-        let own = |line: &String| line.starts_with("requester@");
-        let mut sent: Vec<String> = sent(&post).into_iter().filter(own).collect();
-        sent.iter_mut().for_each(|line| {
-            *line = line.replace("requester@example.com: [dbward] ", "");
-        });
-        sent
-    };
+/// Has requests end in every way of which their requester is notified.
+fn end_in_every_way(s: &Server) {
+    let (requester, agent) = (
+        s.person("requester", &["developer", "hurry"]),
+        s.agent("agent-1"),
+    );
     // Approved without anybody, lost with its agent.
     agent.claim(&requester.submit("development", UPDATE).id);
     s.turn(301);
@@ -103,20 +98,75 @@ fn every_outcome_reaches_the_requester_also_where_nobody_acts() {
     let claim = agent.claim(&running.id);
     requester.cancel(&running).is(200);
     agent.succeed(&claim.execution, crate::support::ROWS);
-    eventually("all", || to_requester().len() >= 8);
-    for wanted in [
-        "Approved automatically: shop/development",
-        "Execution lost: its outcome is unknown: shop/development",
-        "No agent took it in time: shop/development",
-        "Expired: shop/production",
-        "Committed although it had been cancelled: shop/development",
-    ] {
-        assert!(
-            to_requester().contains(&wanted.to_owned()),
-            "no {wanted} in {:#?}",
-            to_requester()
-        );
+    let run = requester
+        .submit("production", UPDATE)
+        .approved_by(&s.approver());
+    agent.run(&run.resumed().id);
+    let failing = requester.submit("development", UPDATE);
+    agent
+        .fail(&agent.claim(&failing.id).execution, "duplicate key")
+        .is(200);
+    s.approver()
+        .reject(&requester.submit("production", UPDATE))
+        .is(200);
+    s.admin()
+        .cancel(&requester.submit("production", UPDATE))
+        .is(200);
+    let urgent = json!({"emergency": true, "reason": "outage"});
+    agent.run(&requester.submit_with("production", UPDATE, urgent).id);
+    let edited = requester.submit("development", UPDATE);
+    s.edit_state(&format!(
+        "UPDATE request_texts SET detail = 'DELETE FROM items' WHERE request_seq = \
+         (SELECT seq FROM requests WHERE id = '{}')",
+        edited.id
+    ));
+    agent.poll();
+    agent.try_claim(&edited.id).refused(409, "corrupt");
+}
+
+#[test]
+fn every_outcome_reaches_the_requester_also_where_nobody_acts() {
+    let post = PostOffice::start();
+    let s = Server::with(&format!(
+        "{SHOP}{HURRY}{PEOPLE}{DELIVERS}{}",
+        post.section()
+    ));
+    end_in_every_way(&s);
+    let expected = [
+        // Title, what it says of the database, and how often.
+        ("Approved automatically", "", 5),
+        ("Approved", "", 1),
+        ("Emergency: runs without approval", "", 1),
+        ("Rejected", "", 1),
+        ("Cancelled", "", 1),
+        // Also the one that nobody took: its approval ended.
+        ("Expired", "", 2),
+        ("No agent took it in time", "", 1),
+        ("Differs from what was approved: it does not run", "", 1),
+        ("Executed", "committed", 2),
+        ("Committed although it had been cancelled", "committed", 1),
+        ("Execution failed", "unknown", 1),
+        ("Execution lost: its outcome is unknown", "unknown", 1),
+    ];
+    let all: usize = expected.iter().map(|(_, _, n)| n).sum();
+    let own = || -> Vec<Letter> {
+        let mut letters = post.letters();
+        letters.retain(|l| l.to == "requester@example.com");
+        letters
+    };
+    eventually("all", || own().len() >= all);
+    let letters = own();
+    for (title, outcome, times) in expected {
+        let found: Vec<&Letter> = letters
+            .iter()
+            .filter(|l| l.text.contains(&format!("\r\n{title}: shop/")))
+            .collect();
+        assert_eq!(found.len(), times, "{title}: {:#?}", sent(&post));
+        let says = |l: &&Letter| l.text.contains(&format!("\r\nOutcome: {outcome}"));
+        let count = found.iter().copied().filter(|l| says(l)).count();
+        assert_eq!(count, if outcome.is_empty() { 0 } else { times }, "{title}");
     }
+    assert_eq!(letters.len(), all, "{:#?}", sent(&post));
 }
 
 #[test]
