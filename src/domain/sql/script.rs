@@ -222,7 +222,8 @@ mod tests {
             Dialect::Postgres,
         )
         .unwrap();
-        assert!(found.iter().all(|s| !s.controls_transaction));
+        let controls: Vec<bool> = found.iter().map(|s| s.controls_transaction).collect();
+        assert_eq!(controls, [false, false]);
     }
 
     #[test]

@@ -299,6 +299,7 @@ fn who_is_asked_is_reminded_and_others_are_notified_while_the_step_waits() {
     }
     eventually("the rest", || deliveries(&s, "status=cancelled").len() == 4);
     let of_decided = deliveries(&s, &format!("status=cancelled&request_id={}", decided.id));
+    assert_eq!(of_decided.len(), 4);
     assert!(
         of_decided
             .iter()
