@@ -107,7 +107,8 @@ fn what_is_reported_is_checked_and_bounded() {
         };
         reported(report).unwrap().active_jobs
     };
-    let fits = "x".repeat(ACTIVE_JOBS_BYTES_MAX - 4);
+    // With brackets and quotes, 64 KiB.
+    let fits = "x".repeat(65_536 - 4);
     assert_eq!(jobs(serde_json::json!([fits])), serde_json::json!([fits]));
     assert_eq!(jobs(serde_json::json!([fits + "x"])), serde_json::json!([]));
     assert_eq!(jobs(serde_json::json!({})), serde_json::json!([]));
@@ -152,4 +153,22 @@ fn only_an_agent_that_states_an_older_version_is_too_old() {
         };
         assert_eq!(report.is_too_old(), too_old, "{version:?}");
     }
+}
+
+#[test]
+fn as_many_targets_as_allowed_pass_and_one_more_does_not() {
+    let names = |n: usize| -> Vec<String> { (0..n).map(|n| format!("a{n}")).collect() };
+    let with = |databases: usize, environments: usize| {
+        let report = AgentReport {
+            databases: names(databases),
+            environments: names(environments),
+            ..AgentReport::default()
+        };
+        report.scopes().map(|scopes| scopes.len()).ok()
+    };
+    assert_eq!(with(SCOPES_MAX, 0), Some(SCOPES_MAX));
+    assert_eq!(with(SCOPES_MAX / 2, 2), Some(SCOPES_MAX));
+    // Neither list is too long by itself.
+    assert_eq!(with(SCOPES_MAX / 2 + 1, 2), None);
+    assert_eq!(with(2, SCOPES_MAX), None);
 }
