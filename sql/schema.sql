@@ -341,7 +341,7 @@ CREATE TABLE executions (
     truncated              INTEGER NOT NULL DEFAULT 0,
     late                   INTEGER NOT NULL DEFAULT 0,
     report_sha256          TEXT,
-    audit_seq              INTEGER NOT NULL, outcome TEXT CHECK (outcome IN ('committed', 'rolled_back', 'partial', 'unknown')), outcome_unproven INTEGER NOT NULL DEFAULT 0,
+    audit_seq              INTEGER NOT NULL, outcome TEXT CHECK (outcome IN ('committed', 'rolled_back', 'partial', 'unknown')), outcome_unproven INTEGER NOT NULL DEFAULT 0, error_detail TEXT,
     UNIQUE (request_seq, attempt)
 ) STRICT;
 

@@ -272,6 +272,7 @@ fn execution(
             .row_bound
             .map(|bound| bound.rows)
             .filter(|_| agent.counts_rows() && !request.operation.is_read()),
+        lock_timeout_secs: policy.lock_secs(),
         policy_version: request.policy_version.clone(),
         dialect: request.dialect,
     };

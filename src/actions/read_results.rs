@@ -162,7 +162,13 @@ pub fn executions(
     app.store.read(|view| {
         let request = view.request(id)?;
         ensure_visible(view, caller, &request)?;
-        view.list_executions(request.seq, limit)
+        let mut rows = view.list_executions(request.seq, limit)?;
+        if request.requester != caller.subject {
+            for (execution, _) in &mut rows {
+                execution.error_detail = None;
+            }
+        }
+        Ok(rows)
     })
 }
 

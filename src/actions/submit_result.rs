@@ -41,6 +41,8 @@ pub struct ExecutionReport {
     /// The result: the text of a JSON value, as it came.
     pub result_data: Option<String>,
     pub error_message: Option<String>,
+    /// What the database adds to it, with values of rows.
+    pub error_detail: Option<String>,
     pub rows_affected: Option<u64>,
     /// How long it took.
     pub duration_ms: Option<u64>,
@@ -224,6 +226,7 @@ fn commit(
     stored: Option<NewResult>,
 ) -> Result<Reported, Error> {
     let (caller, id) = (caller.clone(), execution_id.to_owned());
+    let active = app.active();
     app.store.change(caller.actor(), move |view, now| {
         let (request, execution) = load(view, &caller, &id)?;
         if let Some(reported) = repeated(&request, &execution, &report_sha256)? {
@@ -254,6 +257,7 @@ fn commit(
             };
             return Ok(Verdict::Write(vec![change.into()], reported));
         }
+        let keeps_detail = !active.policies.result(&request.target).hide_error_detail;
         let finished = Finished {
             execution_id: execution.id.clone(),
             end,
@@ -262,6 +266,10 @@ fn commit(
                 end,
                 report.error_message.map(|m| cut(m, ERROR_BYTES_MAX)),
             ),
+            error_detail: report
+                .error_detail
+                .filter(|_| keeps_detail)
+                .map(|d| cut(d, ERROR_BYTES_MAX)),
             rows_affected: report.rows_affected,
             duration_ms: report.duration_ms,
             truncated: report.truncated,

@@ -61,6 +61,7 @@ pub fn allowed(job: &DriverJob, caps: &Caps, dialect: Dialect) -> Result<(), Str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::policy::execution::LOCK_SECS_DEFAULT;
 
     fn job(operation: Operation, sql: &str) -> DriverJob {
         DriverJob {
@@ -70,6 +71,7 @@ mod tests {
             max_rows: None,
             max_result_bytes: 100,
             max_affected_rows: None,
+            lock_timeout_secs: LOCK_SECS_DEFAULT,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::client::Claim;
 use crate::clock::Timestamp;
 use crate::domain::execution_token::{ExecutionClaims, Expected, detail_hash, verify};
 use crate::domain::id::{Operation, Target};
+use crate::domain::policy::execution::LOCK_SECS_DEFAULT;
 use crate::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
@@ -78,6 +79,10 @@ pub fn check(shared: &AgentShared, claim: &Claim, asked: &str) -> Result<Checked
         max_rows: claims.max_rows,
         max_result_bytes: ROWS_BYTES_MAX,
         max_affected_rows: claims.max_affected_rows,
+        lock_timeout_secs: match claims.lock_timeout_secs {
+            0 => LOCK_SECS_DEFAULT,
+            secs => secs,
+        },
     };
     // Last, and above all that was signed.
     if let (Some(caps), Some(driver)) = (shared.caps.get(&target), shared.drivers.get(&target)) {

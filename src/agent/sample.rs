@@ -9,6 +9,7 @@ use super::wall::{Record, Wall};
 #[cfg(feature = "postgres")]
 use crate::crypto::{hex, random};
 use crate::domain::id::Operation;
+use crate::domain::policy::execution::LOCK_SECS_DEFAULT;
 use crate::error::Error;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params};
@@ -161,6 +162,7 @@ fn run(wall: &Wall, driver: &DriverConfig, plan: Vec<String>) -> Result<(), Erro
         max_rows: None,
         max_result_bytes: ROWS_BYTES_MAX,
         max_affected_rows: None,
+        lock_timeout_secs: LOCK_SECS_DEFAULT,
     };
     match wall.run(driver, &job, &Cancel::new(), &mut NoRecord) {
         RunOutcome::Failed { message, .. } => Err(Error::internal(

@@ -11,6 +11,7 @@ use crate::client::{BearerToken, ClientOptions};
 use crate::clock::Timestamp;
 use crate::domain::dialect::Dialect;
 use crate::domain::execution_token::ExecutionClaims;
+use crate::domain::policy::execution::LOCK_SECS_DEFAULT;
 use crate::domain::sql::DialectFact;
 use fake::{Fake, LONG, Offer};
 use serde_json::json;
@@ -67,6 +68,7 @@ impl Place {
             max_rows: None,
             max_result_bytes: ROWS_BYTES_MAX,
             max_affected_rows: None,
+            lock_timeout_secs: LOCK_SECS_DEFAULT,
         };
         Sqlite::new(self.0.join("app.db"), false).run(&job, &drivers::Unrecorded(Cancel::new()))
     }

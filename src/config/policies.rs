@@ -74,6 +74,7 @@ fn result_policy(raw: &RawResultPolicy, policies: &Policies, notes: &mut Notes) 
             DeliveryMode::parse(text).ok_or("not one of `both`, `store_only`, `stream`")
         }),
         access,
+        hide_error_detail: raw.hide_error_detail.unwrap_or(plain.hide_error_detail),
     }
 }
 

@@ -119,6 +119,7 @@ fn example_uncommented_equals_the_defaults() {
         migration_statement_timeout_secs: Some(0),
         migration_lease_duration_secs: Some(600),
         max_affected_rows: Some(1_000),
+        lock_timeout_secs: Some(5),
         ..ExecutionPolicy::default()
     };
     assert_eq!(std::mem::take(&mut config.policies.execution), [execution]);
@@ -396,10 +397,10 @@ fn policy_keys_have_their_effect() {
             retry_on_failure: true,
             statement_timeout_secs: 10,
             max_statement_timeout_secs: 60,
-            max_affected_rows: None,
             max_rows: Some(1000),
             migration_lease_duration_secs: Some(900),
             migration_statement_timeout_secs: Some(50),
+            ..ExecutionPolicy::default()
         }]
     );
     assert_eq!(policies.databases[0].dialect, Some(Dialect::MySql));

@@ -34,6 +34,8 @@ pub struct Execution {
     pub finished_at: Option<Timestamp>,
     /// The error that the agent reported.
     pub error_message: Option<String>,
+    /// What the database added to it, with values of rows; for the requester alone.
+    pub error_detail: Option<String>,
     pub rows_affected: Option<u64>,
     /// How long it took.
     pub duration_ms: Option<u64>,

@@ -53,6 +53,8 @@ pub struct ExecutionClaims {
     pub max_rows: Option<u64>,
     /// Rows that may be changed at most, else everything is rolled back; none for no limit.
     pub max_affected_rows: Option<u64>,
+    /// Seconds that a statement waits for a lock.
+    pub lock_timeout_secs: u64,
     /// Hash of the policies that the approval was decided under.
     pub policy_version: String,
     /// The dialect that the text was read in when it was approved.
@@ -205,6 +207,7 @@ pub fn sign(claims: &ExecutionClaims, key: &Keypair) -> String {
     member("execution_id", claims.execution_id.as_str().into());
     member("expires_at", expires_at.into());
     member("issued_at", issued_at.into());
+    member("lock_timeout_secs", claims.lock_timeout_secs.into());
     member("max_affected_rows", number(claims.max_affected_rows));
     member("max_rows", number(claims.max_rows));
     member("operation", operation.into());
@@ -284,6 +287,7 @@ fn bound_message(claims: &ExecutionClaims, issued_at: &str, expires_at: &str) ->
         &claims.statement_timeout_secs.to_string(),
         &number(claims.max_rows),
         &number(claims.max_affected_rows),
+        &claims.lock_timeout_secs.to_string(),
         &claims.policy_version,
         claims.dialect.as_str(),
     ];
@@ -317,6 +321,8 @@ struct TokenJson {
     max_rows: Option<u64>,
     max_affected_rows: Option<u64>,
     #[serde(default)]
+    lock_timeout_secs: u64,
+    #[serde(default)]
     policy_version: String,
     #[serde(default)]
     dialect: String,
@@ -341,6 +347,7 @@ impl TokenJson {
             statement_timeout_secs: self.statement_timeout_secs,
             max_rows: self.max_rows,
             max_affected_rows: self.max_affected_rows,
+            lock_timeout_secs: self.lock_timeout_secs,
             policy_version: self.policy_version.clone(),
             // A token that names none is for no driver.
             dialect: DialectFact::parse(&self.dialect).unwrap_or(DialectFact::Unknown),

@@ -11,7 +11,7 @@ use rusqlite::{Row, params};
 const COLUMNS: &str = "e.seq, e.id, r.id, e.attempt, e.agent_id, e.status, e.claim_key, e.token_json, \
      e.statement_timeout_secs, e.max_rows, e.lease_secs, e.lease_until_ms, e.heartbeats, e.started_at_ms, \
      e.finished_at_ms, e.error_message, e.rows_affected, e.duration_ms, e.truncated, e.late, e.report_sha256, \
-     e.outcome, e.outcome_unproven, r.status";
+     e.outcome, e.outcome_unproven, r.status, e.error_detail";
 
 /// What the last execution of a request left in the database, as its row and the status of the request say.
 pub(super) fn left(
@@ -56,7 +56,7 @@ impl View<'_> {
         let rows: Vec<(Result<Execution, Error>, bool)> =
             self.connection
                 .list(&sql, params![request_seq, limit], |r| {
-                    Ok((self.execution(r), r.get(24)?))
+                    Ok((self.execution(r), r.get(25)?))
                 })?;
         rows.into_iter()
             .map(|(e, stored)| Ok((e?, stored)))
@@ -135,6 +135,7 @@ impl View<'_> {
             started_at: Timestamp(row.get(13)?),
             finished_at: row.get::<_, Option<i64>>(14)?.map(Timestamp),
             error_message: row.get(15)?,
+            error_detail: row.get(24)?,
             rows_affected: number(16)?,
             duration_ms: number(17)?,
             truncated: row.get(18)?,

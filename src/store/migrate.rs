@@ -69,6 +69,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0015_reminders",
         include_str!("../../sql/migrations/0015_reminders.sql"),
     ),
+    (
+        "0016_error_details",
+        include_str!("../../sql/migrations/0016_error_details.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

@@ -3,6 +3,7 @@
 //! server on which databases may be made.
 
 mod chaos;
+mod locks;
 mod migrations;
 mod mysql;
 pub mod places;
@@ -17,6 +18,7 @@ use dbward::agent::drivers::{
 };
 use dbward::agent::wall::{Record, Wall};
 use dbward::domain::id::Operation;
+use dbward::domain::policy::execution::LOCK_SECS_DEFAULT;
 use serde_json::Value;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -79,6 +81,7 @@ pub fn job(operation: Operation, plan: &[&str]) -> DriverJob {
         max_rows: None,
         max_result_bytes: ROWS_BYTES_MAX,
         max_affected_rows: None,
+        lock_timeout_secs: LOCK_SECS_DEFAULT,
     }
 }
 

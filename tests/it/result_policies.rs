@@ -287,3 +287,40 @@ access = ["user:friend"]
     let data = serde_json::from_str::<Value>(ROWS).unwrap();
     assert_eq!(content(&staging.by, &staging).json["result_data"], data);
 }
+
+/// What `who` reads as the detail of the only execution.
+fn detail(who: &Person, id: &str) -> Value {
+    let answer = who.get(&format!("/api/requests/{id}/executions")).is(200);
+    answer.list("executions")[0]["error_detail"].clone()
+}
+
+#[test]
+fn row_values_of_an_error_reach_the_requester_alone() {
+    const VALUE: &str = "Key (email)=(eve@row.example) already exists.";
+    let s = open("[[result_policies]]\nenvironment = \"staging\"\nhide_error_detail = true\n");
+    for (environment, shown) in [("development", json!(VALUE)), ("staging", Value::Null)] {
+        let request = s.requester().submit(environment, SELECT);
+        let agent = s.agent("agent-1");
+        let claim = agent.claim(&request.id);
+        let report = json!({"success": false, "error_message": "duplicate key (SQLSTATE 23505)",
+                            "error_detail": VALUE, "outcome": "rolled_back"});
+        agent.result(&claim.execution, &report).is(200);
+        assert_eq!(detail(&s.requester(), &request.id), shown, "{environment}");
+        assert_eq!(detail(&s.admin(), &request.id), Value::Null);
+        let path = format!("/api/requests/{}/result/content", request.id);
+        assert!(
+            !s.requester()
+                .get(&path)
+                .is(200)
+                .json
+                .to_string()
+                .contains("row.example")
+        );
+    }
+    let events = s.admin().get("/api/audit/events?limit=100").is(200);
+    assert!(
+        !events.json.to_string().contains("row.example"),
+        "{}",
+        events.json
+    );
+}

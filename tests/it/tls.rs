@@ -120,6 +120,53 @@ fn calls_waits_and_large_bodies_go_over_tls() {
     program.stop();
 }
 
+/// What the log of an agent says that trusts `trusted`, until it is connected or has given up.
+fn agent_log(dir: &Path, at: SocketAddr, trusted: &str) -> String {
+    fs::write(dir.join("agent-ca.pem"), fixture(&format!("{trusted}.crt"))).unwrap();
+    let text = format!(
+        "[server]\nurl = \"https://localhost:{}\"\nca_file = \"agent-ca.pem\"\nagent_token_file = \"state/agent-token\"\n\
+         [agent]\nstate_dir = \"agent-{trusted}\"\n\
+         [[databases]]\nname = \"shop\"\nenvironment = \"development\"\ndriver = \"sqlite\"\npath = \"shop.db\"\n",
+        at.port()
+    );
+    fs::write(dir.join("agent.toml"), text).unwrap();
+    rusqlite::Connection::open(dir.join("shop.db"))
+        .and_then(|c| c.execute_batch("CREATE TABLE IF NOT EXISTS items (id INTEGER)"))
+        .unwrap();
+    let mut child = binary()
+        .args(["agent", "--config"])
+        .arg(dir.join("agent.toml"))
+        .current_dir(dir)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = String::new();
+    let lines = std::io::BufReader::new(child.stderr.take().unwrap());
+    for line in std::io::BufRead::lines(lines) {
+        let line = line.unwrap();
+        log.push_str(&line);
+        log.push('\n');
+        if line.contains("connected to the server") || line.contains("trying again") {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    log
+}
+
+#[test]
+fn an_agent_trusts_the_authority_in_its_file_alone() {
+    let dir = folder();
+    let (program, at) = Program::serve(dir.path());
+    let log = agent_log(dir.path(), at, "first");
+    assert!(log.contains("connected to the server"), "{log}");
+    let log = agent_log(dir.path(), at, "second");
+    assert!(!log.contains("connected to the server"), "{log}");
+    assert!(log.to_lowercase().contains("certificate"), "{log}");
+    program.stop();
+}
+
 #[test]
 fn clients_that_speak_something_else_disturb_nobody() {
     let dir = folder();

@@ -3,6 +3,7 @@
 
 use super::raw::RawAgentDatabase;
 use super::{given, read_bounded_bytes, required};
+use crate::domain::policy::execution::LOCK_SECS_MAX;
 use crate::error::Shown;
 use crate::settings::{self, Notes};
 use percent_encoding::percent_decode_str;
@@ -20,11 +21,6 @@ pub const DRIVERS: &[&str] = &[
     #[cfg(feature = "mysql")]
     "mysql",
 ];
-/// Seconds to wait for a lock, unless the file says otherwise: readers that queue up after a DDL that waits stall a
-/// service within seconds.
-pub const LOCK_TIMEOUT_SECS_DEFAULT: u64 = 5;
-/// Longest wait for a lock, in seconds.
-pub const LOCK_TIMEOUT_SECS_MAX: u64 = 3600;
 
 /// What differs between the kinds of servers.
 pub struct ServerKind {
@@ -86,7 +82,7 @@ pub struct DatabaseEndpoint {
     pub ca_file: Option<PathBuf>,
     /// Refuses whatever is not a read.
     pub read_only: bool,
-    /// Seconds that a statement waits for a lock.
+    /// Seconds that a statement waits for a lock at most, whatever was signed.
     pub lock_timeout_secs: u64,
     /// The only schema that sessions see, where it is not left to the server; of PostgreSQL.
     pub schema: Option<String>,
@@ -176,7 +172,7 @@ pub fn read(
         None => None,
     };
     let port = in_bounds(&raw.port, 1..=u64::from(u16::MAX), notes);
-    let lock_timeout_secs = in_bounds(&raw.lock_timeout_secs, 1..=LOCK_TIMEOUT_SECS_MAX, notes);
+    let lock_timeout_secs = in_bounds(&raw.lock_timeout_secs, 1..=LOCK_SECS_MAX, notes);
     let host = host?;
     Some(DatabaseEndpoint {
         tls: tls.unwrap_or_else(|| usual_tls(&host)),
@@ -192,7 +188,7 @@ pub fn read(
         database: database?,
         ca_file,
         read_only: raw.read_only == Some(true),
-        lock_timeout_secs: lock_timeout_secs.unwrap_or(LOCK_TIMEOUT_SECS_DEFAULT),
+        lock_timeout_secs: lock_timeout_secs.unwrap_or(LOCK_SECS_MAX),
         schema: None,
     })
 }
@@ -211,7 +207,7 @@ pub(super) fn of_url(url: &str) -> Result<DatabaseEndpoint, String> {
         database: parts.database.ok_or_else(missing)?,
         ca_file: None,
         read_only: false,
-        lock_timeout_secs: LOCK_TIMEOUT_SECS_DEFAULT,
+        lock_timeout_secs: LOCK_SECS_MAX,
         schema: None,
         host,
     })

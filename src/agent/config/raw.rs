@@ -81,7 +81,7 @@ section! {
         tls: Text;
         /// Certificates to trust instead of the usual authorities, in PEM.
         ca_file: Text;
-        /// Seconds that a statement waits for a lock, so that those who wait after it do not wait long.
+        /// Seconds that a statement waits for a lock at most, whatever the server's execution policy allows.
         lock_timeout_secs: Number;
         /// Refuses everything but reads, whatever was approved.
         read_only: Option<bool>;

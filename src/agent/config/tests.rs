@@ -353,7 +353,7 @@ fn keys_of_a_server_are_checked_together() {
         .unwrap();
     assert_eq!(
         (ok.port, ok.user.as_str(), ok.tls, ok.lock_timeout_secs),
-        (3306, "root", Tls::Off, 5)
+        (3306, "root", Tls::Off, 3600)
     );
     for (keys, says) in [
         ("driver = \"mysql\"", "databases[0].host"),

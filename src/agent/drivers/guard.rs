@@ -190,6 +190,7 @@ mod tests {
     use super::super::ROWS_BYTES_MAX;
     use super::*;
     use crate::domain::id::Operation;
+    use crate::domain::policy::execution::LOCK_SECS_DEFAULT;
 
     fn checked(operation: Operation, dialect: Dialect, plan: &[&str]) -> Result<(), String> {
         let job = DriverJob {
@@ -199,6 +200,7 @@ mod tests {
             max_rows: None,
             max_result_bytes: ROWS_BYTES_MAX,
             max_affected_rows: None,
+            lock_timeout_secs: LOCK_SECS_DEFAULT,
         };
         check(&job, dialect)
     }

@@ -51,6 +51,8 @@ pub struct DriverJob {
     pub max_result_bytes: usize,
     /// Rows that may be changed at most, else all is rolled back.
     pub max_affected_rows: Option<u64>,
+    /// Seconds that a statement waits for a lock; what agent.toml says for the database can shorten it.
+    pub lock_timeout_secs: u64,
 }
 
 impl DriverJob {

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Operation;
+use crate::domain::policy::execution::LOCK_SECS_DEFAULT;
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
@@ -27,8 +28,6 @@ use std::time::{Duration, Instant};
 
 /// Steps of SQLite's virtual machine between two looks at the clock: well below a millisecond.
 const STEPS_BETWEEN_LOOKS: i32 = 2000;
-/// Longest wait for somebody else's lock, in seconds, where the job itself has no shorter limit.
-const LOCK_WAIT_SECS_MAX: u64 = 30;
 /// How long SQLite waits for a lock before we look at clock and cancellation, in milliseconds.
 const LOCK_SLICE_MS: u64 = 50;
 /// Longest single value that a read may make, in bytes: more than fits into a result, less than hurts the agent.
@@ -174,7 +173,7 @@ impl Driver for Sqlite {
             }
             Operation::ExecuteDml => true,
             _ => {
-                let watch = JobDeadline::new(job.timeout_secs, control.cancel());
+                let watch = JobDeadline::of_job(job, control.cancel());
                 let mut runner = migrate::SqliteMigrations {
                     driver: self,
                     watch: &watch,
@@ -185,7 +184,7 @@ impl Driver for Sqlite {
         if let Err(message) = guard::check(job, Dialect::Sqlite) {
             return RunOutcome::failed(message);
         }
-        let watch = JobDeadline::new(job.timeout_secs, control.cancel());
+        let watch = JobDeadline::of_job(job, control.cancel());
         let done = self.open(write).and_then(|mut conn| {
             if write {
                 run_write(&mut conn, job, &watch, control)
@@ -206,6 +205,8 @@ impl Driver for Sqlite {
 struct JobDeadline {
     deadline: Option<Instant>,
     timeout_secs: u64,
+    /// Seconds to wait for somebody else's lock.
+    lock_secs: u64,
     cancel: Cancel,
 }
 
@@ -218,7 +219,15 @@ impl JobDeadline {
         JobDeadline {
             deadline,
             timeout_secs,
+            lock_secs: LOCK_SECS_DEFAULT,
             cancel: cancel.clone(),
+        }
+    }
+
+    fn of_job(job: &DriverJob, cancel: &Cancel) -> JobDeadline {
+        JobDeadline {
+            lock_secs: job.lock_timeout_secs,
+            ..JobDeadline::new(job.timeout_secs, cancel)
         }
     }
 
@@ -247,7 +256,7 @@ impl JobDeadline {
 
     /// Repeats `what` for as long as somebody else's lock is in its way.
     fn unlocked<T>(&self, mut what: impl FnMut() -> rusqlite::Result<T>) -> Result<T, EarlyStop> {
-        let give_up = Instant::now() + Duration::from_secs(LOCK_WAIT_SECS_MAX);
+        let give_up = Instant::now() + Duration::from_secs(self.lock_secs);
         loop {
             match what() {
                 Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
@@ -256,7 +265,8 @@ impl JobDeadline {
                     }
                     if Instant::now() >= give_up {
                         return Err(EarlyStop::Failed(format!(
-                            "the database was locked by somebody else for {LOCK_WAIT_SECS_MAX} s"
+                            "the database was locked by somebody else for {} s",
+                            self.lock_secs
                         )));
                     }
                 }

@@ -303,6 +303,7 @@ fn claimed(offer: &Offer, key: &Keypair) -> Value {
         statement_timeout_secs: 60,
         max_rows: Some(2),
         max_affected_rows: None,
+        lock_timeout_secs: 5,
         policy_version: "p".into(),
         dialect: DialectFact::Known(Dialect::Sqlite),
     };

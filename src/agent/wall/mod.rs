@@ -76,6 +76,7 @@ pub struct WireJob {
     max_rows: Option<u64>,
     max_result_bytes: usize,
     max_affected_rows: Option<u64>,
+    lock_timeout_secs: u64,
 }
 
 impl WireJob {
@@ -88,6 +89,7 @@ impl WireJob {
             max_rows: job.max_rows,
             max_result_bytes: job.max_result_bytes,
             max_affected_rows: job.max_affected_rows,
+            lock_timeout_secs: job.lock_timeout_secs,
         }
     }
 
@@ -99,6 +101,7 @@ impl WireJob {
             max_rows: self.max_rows,
             max_result_bytes: self.max_result_bytes,
             max_affected_rows: self.max_affected_rows,
+            lock_timeout_secs: self.lock_timeout_secs,
         })
     }
 }

@@ -230,6 +230,7 @@ const EXECUTIONS: Listing = Listing {
         ("MS", "duration_ms", Kind::Number),
         ("ROWS", "rows_affected", Kind::Number),
         ("ERROR", "error_message", Kind::Long),
+        ("DETAIL", "error_detail", Kind::Long),
     ],
     empty: "It has not been executed.",
 };

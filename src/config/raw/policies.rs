@@ -75,6 +75,9 @@ section! {
         delivery_mode: Text, shown "\"both\"";
         /// requester, role:<name>, group:<name>, user:<id>
         access: Texts, within 0..=NAMES_MAX, shown "[]";
+        /// Drops what a database adds to an error and that quotes values of rows, such as `Key (email)=(..)`. Otherwise
+        /// the requester sees it, and nobody else; it stands in no event, message or log.
+        hide_error_detail: Option<bool>, shown false;
     }
 }
 

@@ -167,6 +167,8 @@ pub struct Finished {
     pub end: ExecutionEnd,
     /// The error that the agent reported.
     pub error_message: Option<String>,
+    /// What the database added to it, with values of rows: in no event, and for the requester alone.
+    pub error_detail: Option<String>,
     pub rows_affected: Option<u64>,
     /// How long it took.
     pub duration_ms: Option<u64>,

@@ -24,6 +24,7 @@ fn execution(status: ExecutionStatus) -> Execution {
         started_at: Timestamp(0),
         finished_at: None,
         error_message: None,
+        error_detail: None,
         rows_affected: None,
         duration_ms: None,
         truncated: false,

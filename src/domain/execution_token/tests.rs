@@ -25,6 +25,7 @@ fn claims() -> ExecutionClaims {
         statement_timeout_secs: 30,
         max_rows: Some(100),
         max_affected_rows: None,
+        lock_timeout_secs: 5,
         policy_version: "ab12".into(),
         dialect: DialectFact::Known(Dialect::Sqlite),
     }
@@ -79,6 +80,7 @@ fn a_token_with_any_claim_altered_is_refused() {
         ("max_rows", "101"),
         ("max_rows", "null"),
         ("max_affected_rows", "0"),
+        ("lock_timeout_secs", "3600"),
         ("policy_version", "\"\""),
         ("dialect", "\"any\""),
         ("dialect", "\"mysql\""),

@@ -16,6 +16,10 @@ pub const ROWS_MAX: u64 = 10_000;
 
 /// Longest time of one statement, and longest lease, in seconds.
 pub const STATEMENT_SECS_MAX: u64 = 24 * 3600;
+/// Seconds that a statement waits for a lock where nothing else says.
+pub const LOCK_SECS_DEFAULT: u64 = 5;
+/// Longest wait for a lock, in seconds.
+pub const LOCK_SECS_MAX: u64 = 3600;
 /// Most executions of one request.
 const EXECUTIONS_MAX: u64 = 1_000;
 
@@ -43,6 +47,10 @@ policy! {
         /// would change more. No default: no bound.
         #[omitted = "at its default"]
         max_affected_rows: Option<u64> = None, within 1..=u32::MAX as u64, shown "1000";
+        /// Seconds that a statement waits for a lock, so that those who wait after it do not wait long; agent.toml can
+        /// shorten it. No default: 5.
+        #[omitted = "at its default"]
+        lock_timeout_secs: Option<u64> = None, within 1..=LOCK_SECS_MAX, shown "5";
     }
 }
 
@@ -67,6 +75,11 @@ impl ExecutionPolicy {
             .statement_timeout_secs
             .min(self.max_statement_timeout_secs);
         workflow_secs.map_or(own, |w| w.min(own))
+    }
+
+    /// Seconds that a statement waits for a lock.
+    pub fn lock_secs(&self) -> u64 {
+        self.lock_timeout_secs.unwrap_or(LOCK_SECS_DEFAULT)
     }
 
     /// Seconds of one lease, which every heartbeat renews.

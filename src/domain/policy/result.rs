@@ -1,7 +1,7 @@
 //! Result policies: where results go, how long they are kept, and who may see them.
 
 use crate::domain::id::Selector;
-use crate::domain::kept::{kept, word};
+use crate::domain::kept::{OrDefault, kept, word};
 use crate::domain::scope::Scope;
 
 /// Where a successful result goes. A failure is always stored and streamed.
@@ -50,6 +50,8 @@ pub struct ResultPolicy {
     pub delivery_mode: DeliveryMode,
     /// Who besides the requester may see results.
     pub access: Vec<Selector>,
+    /// Whether what a database adds to an error, with values of rows, is dropped instead of shown to the requester.
+    pub hide_error_detail: bool,
 }
 
 kept! {
@@ -57,6 +59,8 @@ kept! {
         retention_days: u32,
         delivery_mode: DeliveryMode,
         access: Vec<Selector>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hide_error_detail: OrDefault<bool>,
     }
 }
 
@@ -70,6 +74,7 @@ impl Default for ResultPolicy {
             retention_days: RESULT_TTL_DAYS,
             delivery_mode: DeliveryMode::Both,
             access: Vec::new(),
+            hide_error_detail: false,
         }
     }
 }

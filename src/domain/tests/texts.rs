@@ -193,6 +193,7 @@ fn execution_policies() -> Vec<ExecutionPolicy> {
             statement_timeout_secs: 5,
             max_statement_timeout_secs: 6,
             max_affected_rows: Some(10),
+            lock_timeout_secs: Some(11),
             max_rows: Some(7),
             migration_lease_duration_secs: Some(8),
             migration_statement_timeout_secs: Some(9),

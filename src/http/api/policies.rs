@@ -120,6 +120,7 @@ fn execution_json(p: &ExecutionPolicy) -> Value {
         "max_statement_timeout_secs": p.max_statement_timeout_secs,
         "max_rows": p.max_rows,
         "max_affected_rows": p.max_affected_rows,
+        "lock_timeout_secs": p.lock_secs(),
         "migration_lease_duration_secs": p.migration_lease_duration_secs,
         "migration_statement_timeout_secs": p.migration_statement_timeout_secs,
         "created_at": null,
@@ -153,6 +154,7 @@ fn result_json(p: &ResultPolicy) -> Value {
         "retention_days": p.retention_days,
         "delivery_mode": p.delivery_mode.as_str(),
         "access": access,
+        "hide_error_detail": p.hide_error_detail,
         "created_at": null,
         "updated_at": null,
     })

@@ -69,18 +69,7 @@ fn shown(r: &Resolution, one: bool) -> Value {
         "auto_approve".into(),
         r.auto_approve.as_ref().map(auto_approve).into(),
     );
-    out.insert(
-        "execution_policy".into(),
-        json!({
-            "statement_timeout_secs": r.execution.statement_timeout_secs,
-            "migration_statement_timeout_secs": r.execution.migration_statement_timeout_secs,
-            "max_rows": r.execution.max_rows,
-            "max_affected_rows": r.execution.max_affected_rows,
-            "max_executions": r.execution.max_executions,
-            "matched_by": r.execution.scope.to_string(),
-            "explicit": r.execution_is_explicit,
-        }),
-    );
+    out.insert("execution_policy".into(), execution(r));
     let rules: Map<String, Value> = ReviewRule::ALL
         .iter()
         .map(|rule| {
@@ -105,6 +94,19 @@ fn shown(r: &Resolution, one: bool) -> Value {
         out.insert("prediction".into(), prediction(predicted));
     }
     Value::Object(out)
+}
+
+fn execution(r: &Resolution) -> Value {
+    json!({
+        "statement_timeout_secs": r.execution.statement_timeout_secs,
+        "migration_statement_timeout_secs": r.execution.migration_statement_timeout_secs,
+        "max_rows": r.execution.max_rows,
+        "max_affected_rows": r.execution.max_affected_rows,
+        "lock_timeout_secs": r.execution.lock_secs(),
+        "max_executions": r.execution.max_executions,
+        "matched_by": r.execution.scope.to_string(),
+        "explicit": r.execution_is_explicit,
+    })
 }
 
 /// Who is notified of what there: by the policy that applies, or, where no policy names the webhook, by its own events.

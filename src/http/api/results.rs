@@ -31,6 +31,8 @@ pub const PAGE_MAX: u32 = 100;
 
 /// Bytes of an error message in a list: each is at most six of JSON, and a hundred executions are 1 MiB.
 const MESSAGE_BYTES: usize = 1024;
+/// Bytes of what the database added to one.
+const DETAIL_BYTES: usize = 512;
 
 /// Query parameters of a download.
 pub const CONTENT_QUERY: &[&str] = &["execution_id", "format", "values", "result", "complete"];
@@ -254,6 +256,7 @@ fn execution(e: &Execution, stored: bool) -> Value {
         "started_at": started,
         "finished_at": e.finished_at.map(Timestamp::rfc3339),
         "error_message": message.map(|text| excerpt(text, MESSAGE_BYTES)),
+        "error_detail": e.error_detail.as_deref().map(|text| excerpt(text, DETAIL_BYTES)),
         "error_message_truncated": message.is_some_and(|text| text.len() > MESSAGE_BYTES),
         "rows_affected": e.rows_affected,
         "duration_ms": e.duration_ms,

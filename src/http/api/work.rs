@@ -226,6 +226,7 @@ fn outcome(body: &JsonFields) -> Result<submit_result::ExecutionReport, Error> {
         outcome: reported_outcome(body)?,
         result_data: result_data(body)?,
         error_message: body.text("error_message")?,
+        error_detail: body.text("error_detail")?,
         rows_affected: body.number("rows_affected")?,
         duration_ms: body.number("duration_ms")?,
         truncated: body.flag("truncated")?.unwrap_or(false),

@@ -78,7 +78,7 @@ pub(super) fn finished(
     cx.one(
         "UPDATE executions SET status = ?2, finished_at_ms = ?3, error_message = ?4, rows_affected = ?5, \
          duration_ms = ?6, truncated = ?7, late = ?8, report_sha256 = ?9, audit_seq = ?10, outcome = ?11, \
-         outcome_unproven = ?12 \
+         outcome_unproven = ?12, error_detail = ?13 \
          WHERE id = ?1 AND status IN ('claimed', 'lost')",
         params![
             finished.execution_id,
@@ -100,7 +100,8 @@ pub(super) fn finished(
             finished.report_sha256,
             cx.audit_seq,
             finished.end.outcome.as_str(),
-            finished.end.unproven
+            finished.end.unproven,
+            finished.error_detail
         ],
     )?;
     match result {

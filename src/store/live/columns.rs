@@ -142,6 +142,7 @@ pub const TABLES: &[GuardedTable] = &[
             ("started_at_ms", Digested),
             ("finished_at_ms", Digested),
             ("error_message", Digested),
+            ("error_detail", Digested),
             ("rows_affected", Digested),
             ("duration_ms", Digested),
             ("truncated", Digested),

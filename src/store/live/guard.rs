@@ -64,6 +64,11 @@ pub const NOT_VERIFIED: &[(&str, &[&str], &str)] = &[
         "the claim of an execution that has ended is never repeated",
     ),
     (
+        "executions",
+        &["error_detail"],
+        "shown to the requester alone; no event may quote values of rows, not even by a hash",
+    ),
+    (
         "results",
         &["object_key"],
         "bytes that do not hash to what the row says are never shown",

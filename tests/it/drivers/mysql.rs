@@ -87,6 +87,18 @@ fn mysql_keeps_to_the_rows_approved() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn mysql_waits_for_a_lock_no_longer_than_allowed() {
+    super::locks::are_waited_for_no_longer_than_signed_or_configured(
+        mysql(),
+        "UPDATE t SET id = id + 1",
+        "SELECT count(*) AS n FROM information_schema.innodb_trx WHERE trx_rows_modified > 0 \
+         AND trx_mysql_thread_id IN (SELECT id FROM information_schema.processlist WHERE db = DATABASE())",
+        "1205",
+    );
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
 fn mysql_is_described_and_explains() {
     claims::tables_are_described_and_statements_explained(&mysql());
 }

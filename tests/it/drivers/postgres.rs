@@ -278,26 +278,13 @@ fn what_runs_in_no_transaction_runs_alone_and_says_what_it_left() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn a_lock_is_waited_for_no_longer_than_configured() {
-    let place = std::sync::Arc::new(postgres());
-    place.done(&["CREATE TABLE t (id INTEGER)"]);
-    let hold = job(
-        Operation::ExecuteDml,
-        &["LOCK TABLE t", "SELECT pg_sleep(20)"],
+fn a_lock_is_waited_for_no_longer_than_allowed() {
+    super::locks::are_waited_for_no_longer_than_signed_or_configured(
+        postgres(),
+        "LOCK TABLE t",
+        "SELECT count(*) AS n FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation = 't'::regclass",
+        "55P03",
     );
-    let (cancel, started, thread) = super::running(&place, hold);
-    started.recv().unwrap();
-    let DriverConfig::Postgres(_) = &place.driver else {
-        panic!("no server");
-    };
-    crate::support::eventually("the lock is held", || {
-        place.value("SELECT count(*) AS n FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 't'::regclass") == "1"
-    });
-    let (message, effect) = failure(place.write(&["ALTER TABLE t ADD COLUMN v INTEGER"]));
-    assert_eq!(effect, JobEffect::RolledBack);
-    assert!(message.contains("55P03"), "{message}");
-    cancel.ask(dbward::agent::drivers::StopReason::Cancelled);
-    failure(thread.join().unwrap());
 }
 
 #[test]

@@ -106,7 +106,7 @@ impl MySql {
     /// A session with everything that holds in it.
     fn open(&self, watch: &MySqlDeadline, read: bool) -> Result<Session, MySqlStop> {
         let mut session = self.connect(watch, None)?;
-        let lock_secs = self.endpoint.lock_timeout_secs;
+        let lock_secs = watch.lock_secs;
         session.read_as_analysed(watch)?;
         session.own(
             &format!(
@@ -419,7 +419,8 @@ impl Driver for MySql {
             return RunOutcome::failed(READ_ONLY);
         }
         if !job.operation.is_execute() {
-            let watch = MySqlDeadline::new(job.timeout_secs, control.cancel());
+            let watch =
+                MySqlDeadline::of_job(job, self.endpoint.lock_timeout_secs, control.cancel());
             let mut runner = migrate::MySqlMigrations {
                 driver: self,
                 watch: &watch,
@@ -429,7 +430,7 @@ impl Driver for MySql {
         if let Err(message) = guard::check(job, Dialect::MySql) {
             return RunOutcome::failed(message);
         }
-        let watch = MySqlDeadline::new(job.timeout_secs, control.cancel());
+        let watch = MySqlDeadline::of_job(job, self.endpoint.lock_timeout_secs, control.cancel());
         let read = job.operation.is_read();
         let done = match read {
             true => self.read(job, &watch, control),

@@ -1,6 +1,7 @@
 //! A session of ours on MySQL or MariaDB, when its job has to end, and the words for why it did.
 
-use crate::agent::drivers::Cancel;
+use crate::agent::drivers::{Cancel, DriverJob};
+use crate::domain::policy::execution::LOCK_SECS_DEFAULT;
 use ::mysql::prelude::Queryable;
 use ::mysql::{Conn, Error, Value};
 use std::sync::{Mutex, PoisonError};
@@ -21,6 +22,8 @@ pub(super) enum MySqlStop {
 pub(super) struct MySqlDeadline {
     pub(super) deadline: Option<Instant>,
     pub(super) timeout_secs: u64,
+    /// Seconds that a statement waits for a lock.
+    pub(super) lock_secs: u64,
     pub(super) cancel: Cancel,
     /// The last message of the database that quotes values of rows.
     quoted: Mutex<Option<String>>,
@@ -32,8 +35,17 @@ impl MySqlDeadline {
         MySqlDeadline {
             deadline: limit.and_then(|secs| Instant::now().checked_add(Duration::from_secs(secs))),
             timeout_secs,
+            lock_secs: LOCK_SECS_DEFAULT,
             cancel: cancel.clone(),
             quoted: Mutex::new(None),
+        }
+    }
+
+    /// That of a job, which waits for locks no longer than `lock_secs_max`.
+    pub(super) fn of_job(job: &DriverJob, lock_secs_max: u64, cancel: &Cancel) -> MySqlDeadline {
+        MySqlDeadline {
+            lock_secs: job.lock_timeout_secs.min(lock_secs_max),
+            ..MySqlDeadline::new(job.timeout_secs, cancel)
         }
     }
 

@@ -136,7 +136,7 @@ impl PgMigrations<'_> {
         control
             .started(Some(&session), false)
             .map_err(Failure::rolled_back)?;
-        let lock_ms = self.driver.endpoint.lock_timeout_secs * 1000;
+        let lock_ms = self.watch.lock_secs * 1000;
         for (n, statement) in step.statements.iter().enumerate() {
             let limits = format!(
                 "SET statement_timeout = {}; SET lock_timeout = {lock_ms}",

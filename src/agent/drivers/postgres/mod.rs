@@ -91,7 +91,7 @@ impl Postgres {
     }
 
     fn settings(&self, raw_bytes: bool, mode: &str, watch: &PgDeadline, checks: bool) -> String {
-        let lock_ms = self.endpoint.lock_timeout_secs * 1000;
+        let lock_ms = watch.lock_secs * 1000;
         let mut out = format!("BEGIN {mode}; SELECT");
         let mut set = |name: &str, value: &str| {
             out.push_str(&format!(
@@ -284,7 +284,7 @@ impl Postgres {
             .started(Some(&session), false)
             .map_err(PgStop::Failed)?;
         let invalid_before = invalid_indexes(&mut conn)?;
-        let lock_ms = self.endpoint.lock_timeout_secs * 1000;
+        let lock_ms = watch.lock_secs * 1000;
         conn.own(&format!(
             "SET statement_timeout = {}; SET lock_timeout = {lock_ms}",
             watch.left_ms()
@@ -387,7 +387,7 @@ impl Driver for Postgres {
             return RunOutcome::failed(READ_ONLY);
         }
         if !job.operation.is_execute() {
-            let watch = PgDeadline::new(job.timeout_secs, control.cancel());
+            let watch = PgDeadline::of_job(job, self.endpoint.lock_timeout_secs, control.cancel());
             let mut runner = migrate::PgMigrations {
                 driver: self,
                 watch: &watch,
@@ -397,7 +397,7 @@ impl Driver for Postgres {
         if let Err(message) = guard::check(job, Dialect::Postgres) {
             return RunOutcome::failed(message);
         }
-        let watch = PgDeadline::new(job.timeout_secs, control.cancel());
+        let watch = PgDeadline::of_job(job, self.endpoint.lock_timeout_secs, control.cancel());
         let done = match job.operation.is_read() {
             true => self.read(job, &watch, control),
             false => self.write(job, &watch, control),

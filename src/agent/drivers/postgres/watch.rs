@@ -1,7 +1,8 @@
 //! When a job on PostgreSQL has to end, and the words for why it did.
 
 use super::wire::{Fault, PgRefusal};
-use crate::agent::drivers::Cancel;
+use crate::agent::drivers::{Cancel, DriverJob};
+use crate::domain::policy::execution::LOCK_SECS_DEFAULT;
 use std::time::{Duration, Instant};
 
 /// Why a job ends early.
@@ -28,6 +29,8 @@ impl From<Fault> for PgStop {
 pub(super) struct PgDeadline {
     pub(super) deadline: Option<Instant>,
     pub(super) timeout_secs: u64,
+    /// Seconds that a statement waits for a lock.
+    pub(super) lock_secs: u64,
     pub(super) cancel: Cancel,
 }
 
@@ -37,7 +40,16 @@ impl PgDeadline {
         PgDeadline {
             deadline: limit.and_then(|secs| Instant::now().checked_add(Duration::from_secs(secs))),
             timeout_secs,
+            lock_secs: LOCK_SECS_DEFAULT,
             cancel: cancel.clone(),
+        }
+    }
+
+    /// That of a job, which waits for locks no longer than `lock_secs_max`.
+    pub(super) fn of_job(job: &DriverJob, lock_secs_max: u64, cancel: &Cancel) -> PgDeadline {
+        PgDeadline {
+            lock_secs: job.lock_timeout_secs.min(lock_secs_max),
+            ..PgDeadline::new(job.timeout_secs, cancel)
         }
     }
 

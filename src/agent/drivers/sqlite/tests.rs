@@ -62,6 +62,7 @@ fn job(operation: Operation, plan: &[&str]) -> DriverJob {
         max_rows: None,
         max_result_bytes: ROWS_BYTES_MAX,
         max_affected_rows: None,
+        lock_timeout_secs: LOCK_SECS_DEFAULT,
     }
 }
 

@@ -16,6 +16,7 @@ fn finished(success: bool) -> Finished {
             unproven: !success,
         },
         error_message: (!success).then(|| "duplicate key 'secret'".into()),
+        error_detail: (!success).then(|| "Key (email)=(row value)".into()),
         rows_affected: success.then_some(5),
         duration_ms: success.then_some(12),
         truncated: success,
