@@ -22,7 +22,7 @@ fn what_one_serves_is_not_undone_by_the_poll_of_another() {
     let both = s.agent("agent-1");
     let (one, two) = (serving(&both, "shop"), serving(&both, "other"));
     let read = s.requester().submit("development", SELECT);
-    assert_eq!(one.jobs(), [read.id.clone()]);
+    assert_eq!(one.jobs(), std::slice::from_ref(&read.id));
     assert!(two.jobs().is_empty());
     let synced = json!({
         "database": "shop", "environment": "development", "status": "ready", "dialect": "postgresql",
