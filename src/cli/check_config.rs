@@ -39,16 +39,10 @@ pub fn run(options: &Options) -> Result<(), String> {
 fn server(path: &Path) -> Result<(), String> {
     let config = Config::load(path).map_err(|problems| problems.to_string())?;
     let file = path.display();
-    for warning in &config.warnings {
-        println!("warning: {file}: {warning}");
+    for (kind, remark) in remarks(&config, DRIVERS) {
+        println!("{kind}: {file}: {remark}");
     }
     let p = &config.policies;
-    for warning in undriven(p) {
-        println!("warning: {file}: {warning}");
-    }
-    for note in overridable(p).into_iter().chain(groups(&config)) {
-        println!("note: {file}: {note}");
-    }
     println!(
         "{file}: ok: {} databases, {} workflows, {} execution policies, {} groups, {} role bindings; policy version {}",
         p.databases.len(),
@@ -72,15 +66,25 @@ fn agent(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Databases in a dialect that no driver of this program runs.
-fn undriven(policies: &Policies) -> Vec<String> {
+/// What deserves a second look where agents have `drivers`: each with its kind, `warning` or `note`.
+fn remarks(config: &Config, drivers: &[&str]) -> Vec<(&'static str, String)> {
+    let policies = &config.policies;
+    let warnings = config.warnings.iter().map(ToString::to_string);
+    let warnings = warnings.chain(undriven(policies, drivers));
+    let notes = overridable(policies).into_iter().chain(groups(config));
+    let notes = notes.map(|note| ("note", note));
+    warnings.map(|w| ("warning", w)).chain(notes).collect()
+}
+
+/// Databases in a dialect that none of `drivers` runs.
+fn undriven(policies: &Policies, drivers: &[&str]) -> Vec<String> {
     let dialect = |d: &crate::domain::policy::Database| {
         let dialect = d.dialect.map(|dialect| dialect.as_str())?;
-        (!DRIVERS.contains(&dialect)).then(|| {
+        (!drivers.contains(&dialect)).then(|| {
             format!(
                 "databases: `{}` is {dialect}, and the agent of this program runs {} only; another agent must serve it",
                 d.name,
-                DRIVERS.join(", ")
+                drivers.join(", ")
             )
         })
     };
@@ -125,4 +129,98 @@ fn groups(config: &Config) -> Vec<String> {
     let configured = list(names.filter(|n| !policies.is_from_claim(n)).collect())
         .map(|names| format!("auth.groups: only the file decides who is in {names}"));
     [alone, added, configured].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::remarks;
+    use crate::config::Config;
+    use std::path::Path;
+
+    const TARGET: &str =
+        "state_dir = \"state\"\n[[databases]]\nname = \"app\"\nenvironments = [\"production\"]\n";
+    const STEP: &str = "[[workflows]]\n[[workflows.steps]]\nmode = \"any\"\n[[workflows.steps.approvers]]\n\
+                        user = \"lead\"\n[[workflows.steps.approvers]]\nuser = \"other\"\n";
+    const PROVIDER: &str =
+        "[auth.oidc]\nissuer_url = \"https://id.example.com\"\nclient_id = \"dbward\"\n";
+    const STRICT: &str = "[[workflows]]\nadmin_override = false\n";
+
+    fn of(text: &str) -> Vec<String> {
+        let config = Config::parse(text, Path::new("/"), &|_| None)
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        let remarks = remarks(&config, &["sqlite"]).into_iter();
+        remarks
+            .map(|(kind, what)| format!("{kind}: {what}"))
+            .collect()
+    }
+
+    /// Each with the one remark that it earns; what is in order earns none.
+    #[test]
+    fn each_oddity_has_its_remark() {
+        let alone = |rest: &str| format!("{TARGET}{rest}");
+        let cases = [
+            (alone("[[workflows]]\n"), None),
+            (alone(&STEP.replace("[[workflows]]\n", STRICT)), None),
+            (
+                alone("dialect = \"mysql\"\n[[workflows]]\n"),
+                Some(
+                    "warning: databases: `app` is mysql, and the agent of this program runs sqlite only",
+                ),
+            ),
+            (
+                alone("dialect = \"postgres\"\n[[workflows]]\n"),
+                Some(
+                    "warning: 5: databases[0].dialect: `postgres` is read as `postgresql`; write that",
+                ),
+            ),
+            (
+                alone("[[workflows]]\noperations = [\"execute_select\"]\n"),
+                Some(
+                    "warning: 4: databases[0].environments[0]: no workflow applies to execute_dml, ",
+                ),
+            ),
+            (
+                alone(
+                    "[[databases]]\nname = \"b\"\nenvironments = [\"one\"]\n[[workflows]]\ndatabase = \"app\"\n",
+                ),
+                Some(
+                    "warning: 7: databases[1].environments[0]: no workflow applies to b/one, so every request",
+                ),
+            ),
+            (
+                alone("[[databases]]\nname = \"b\"\nenvironments = []\n[[workflows]]\n"),
+                Some("warning: 5: databases[1]: this database has no environments"),
+            ),
+            (
+                alone(STEP),
+                Some("note: workflows: a holder of `*` whom no step names may vote in wf:*:*:"),
+            ),
+            (
+                alone(&format!(
+                    "[[workflows]]\n[[auth.role_bindings]]\nrole = \"readonly\"\ngroups = [\"dba\"]\n{PROVIDER}"
+                )),
+                Some("note: auth.oidc: the claim `groups` alone decides who is in dba, which"),
+            ),
+            (
+                alone(&format!(
+                    "[[workflows]]\n[[auth.groups]]\nname = \"night\"\nfrom_claim = true\n{PROVIDER}"
+                )),
+                Some("note: auth.groups: the claim `groups` adds people to night (from_claim)"),
+            ),
+            (
+                alone(&format!(
+                    "[[workflows]]\n[[auth.groups]]\nname = \"leads\"\nmembers = [\"lead\"]\n{PROVIDER}"
+                )),
+                Some("note: auth.groups: only the file decides who is in leads"),
+            ),
+        ];
+        for (text, expected) in cases {
+            let found = of(&text);
+            let as_expected = match expected {
+                Some(start) => found.len() == 1 && found[0].starts_with(start),
+                None => found.is_empty(),
+            };
+            assert!(as_expected, "{text}\n{found:#?} and not {expected:?}");
+        }
+    }
 }

@@ -350,6 +350,76 @@ fn attack_pages_of_large_texts() {
 }
 
 #[test]
+fn attack_storing_without_end() {
+    let s = Server::shop();
+    let reader = s.person("reader", &["readonly"]);
+    let sql = format!("SELECT 1 -- {}", "x".repeat(90_000));
+    during(&s, "one token that stores texts", |goes_on| {
+        let mut taken = 0;
+        while goes_on() {
+            match reader.create("production", &sql).status {
+                201 => taken += 1,
+                status => assert_eq!(status, 429),
+            }
+        }
+        assert!(taken <= PENDING_MAX, "{taken} were taken");
+    });
+    let page = reader.get("/api/requests?limit=1").is(200).json;
+    assert!(page["total"].as_i64().unwrap() <= PENDING_MAX, "{page}");
+}
+
+/// Pending requests that one person may have where the configuration says nothing.
+const PENDING_MAX: i64 = 1_000;
+
+#[test]
+fn attack_polls_by_every_spelling_of_a_header() {
+    let s = Server::shop();
+    let at = s.inner().addr();
+    let mine = s.requester().submit("production", SELECT);
+    let token = mine.by.token.clone().unwrap();
+    let path = mine.path("?wait=60");
+    during(&s, "parked polls by every spelling", |goes_on| {
+        let mut held = Vec::new();
+        let mut n = 0;
+        while goes_on() {
+            let name = ["Authorization", "authorization", "AUTHORIZATION"][n % 3];
+            let scheme = ["Bearer", "bearer", "BEARER ", "bEaReR"][n % 4];
+            if let Ok(mut stream) = TcpStream::connect(at) {
+                let head =
+                    format!("GET {path} HTTP/1.1\r\nhost: a\r\n{name}: {scheme} {token}\r\n\r\n");
+                let _ = stream.write_all(head.as_bytes());
+                held.push(stream);
+            }
+            held.drain(..held.len().saturating_sub(200));
+            n += 1;
+            let parked = s.parked();
+            assert!(parked <= PARKED_MAX, "{parked} are parked for one token");
+        }
+    });
+}
+
+/// Waiting calls that one token may have parked.
+const PARKED_MAX: i64 = 64;
+
+#[test]
+fn attack_rows_of_differing_keys() {
+    let s = Server::shop();
+    let rows: Vec<Value> = (0..150_000).map(|n| json!({format!("k{n}"): n})).collect();
+    let request = s.requester().submit("development", SELECT);
+    let agent = s.agent("agent-2");
+    let claim = agent.claim(&request.id);
+    agent
+        .succeed(&claim.execution, &json!({"rows": rows}).to_string())
+        .is(200);
+    let path = request.path("/result/content?format=csv");
+    during(&s, "CSV of differing keys", |goes_on| {
+        while goes_on() {
+            request.by.get(&path).refused(422, "too_many_columns");
+        }
+    });
+}
+
+#[test]
 fn a_person_has_so_many_pending_requests() {
     let s = Server::with(&format!("pending_requests_per_person = 2\n{SHOP}"));
     let requester = s.requester();

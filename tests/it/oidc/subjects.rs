@@ -236,6 +236,30 @@ fn the_list_of_people_says_what_they_can_do_and_what_gives_it() {
 }
 
 #[test]
+fn the_list_of_people_says_that_no_claims_were_seen_since_a_restart() {
+    let (_idp, s, key) = provided();
+    let claims = with(
+        claims(&s, "ann"),
+        json!({"groups": ["backend"], "level": "high"}),
+    );
+    let ann = |s: &Server| {
+        let people = s.admin().get("/api/users").is(200).list("users");
+        people.into_iter().find(|p| p["id"] == "ann").unwrap()
+    };
+    s.signed(&key, &claims).get("/api/me").is(200);
+    assert!(ann(&s)["claims_seen_at"].is_string());
+    let s = s.restart();
+    let known = ann(&s);
+    assert_eq!(known["claims_seen_at"], Value::Null);
+    assert!(known["last_seen_at"].is_string(), "{known}");
+    assert!(!known["access"].to_string().contains("claims"), "{known}");
+    // The next token tells again.
+    s.signed(&key, &claims).get("/api/me").is(200);
+    let access = ann(&s)["access"].to_string();
+    assert!(access.contains("backend"), "{access}");
+}
+
+#[test]
 fn another_claim_may_hold_the_id_of_people() {
     let key = Key::new("one");
     let idp = Idp::start(&key_set(&[&key]));
