@@ -16,6 +16,8 @@ mod floor_http;
 mod floor_store;
 #[path = "load/history.rs"]
 mod history;
+#[path = "load/instructions.rs"]
+mod instructions;
 #[path = "load/parked.rs"]
 mod parked;
 #[path = "load/report.rs"]
@@ -47,8 +49,11 @@ const OTHERS_MAX: f64 = 0.1;
 const PROBES: usize = 200;
 
 const USAGE: &str = "usage: cargo bench [-- [--quick] [--json] [--only CASE]...]
-cases: me, parked, create, life, audit, history, sql; without --only, all of them";
+cases: me, parked, create, life, audit, history, sql; without --only, all of them
+instructions is a case that only --only runs: what each call takes, counted by callgrind";
 const CASES: [&str; 7] = ["me", "parked", "create", "life", "audit", "history", "sql"];
+/// The case that is slow, and says nothing about rates.
+const INSTRUCTIONS: &str = "instructions";
 
 /// What to run, and how long.
 pub struct Plan {
@@ -102,7 +107,7 @@ impl Plan {
                 "--json" => plan.json = true,
                 "--only" => {
                     let case = arguments.next().unwrap_or_default();
-                    if !CASES.contains(&case.as_str()) {
+                    if case != INSTRUCTIONS && !CASES.contains(&case.as_str()) {
                         return Err(format!("there is no case `{case}`\n{USAGE}"));
                     }
                     plan.only.push(case);
@@ -160,6 +165,9 @@ fn measure(plan: &Plan, rows: &mut Vec<Row>) -> Outcome<()> {
     }
     if plan.wants("sql") {
         cases::sql(plan, rows)?;
+    }
+    if plan.only.iter().any(|case| case == INSTRUCTIONS) {
+        instructions::measure(rows)?;
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ fn body_of_create() -> String {
 }
 
 /// Makes requests that wait for approval.
+#[derive(Clone)]
 pub struct Creator {
     call: Vec<u8>,
     hole: usize,
@@ -90,6 +91,7 @@ enum Stage {
 }
 
 /// Takes requests from their creation to their result.
+#[derive(Clone)]
 pub struct Life {
     stage: Stage,
     create: Creator,
@@ -201,17 +203,36 @@ pub struct Repeat {
 }
 
 impl Repeat {
-    /// `clients` of them, the tokens in turn; every answer must be 200 and hold `expected`.
+    /// `clients` that GET, the tokens in turn; every answer must be 200 and hold `expected`.
     pub fn new(target: &str, tokens: &[String], clients: usize, expected: &str) -> Vec<Repeat> {
-        tokens
-            .iter()
-            .cycle()
-            .take(clients)
-            .map(|token| Repeat {
-                call: request("GET", target, token, None),
-                expected: expected.as_bytes().to_vec(),
-            })
-            .collect()
+        let call = |token: &String| request("GET", target, token, None);
+        Repeat::each(tokens, clients, expected, call)
+    }
+
+    /// The same with POST and a body.
+    pub fn with_body(
+        target: &str,
+        body: &str,
+        tokens: &[String],
+        clients: usize,
+        expected: &str,
+    ) -> Vec<Repeat> {
+        let call = |token: &String| request("POST", target, token, Some(body));
+        Repeat::each(tokens, clients, expected, call)
+    }
+
+    fn each(
+        tokens: &[String],
+        clients: usize,
+        expected: &str,
+        call: impl Fn(&String) -> Vec<u8>,
+    ) -> Vec<Repeat> {
+        let tokens = tokens.iter().cycle().take(clients);
+        let repeat = |token| Repeat {
+            call: call(token),
+            expected: expected.as_bytes().to_vec(),
+        };
+        tokens.map(repeat).collect()
     }
 }
 

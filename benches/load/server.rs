@@ -1,9 +1,11 @@
 //! The real server: the release binary as a child process, with a folder of its own.
 
 use crate::Outcome;
+use crate::instructions::counting;
 use crate::wire::{Connection, request};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,8 @@ const STOP_MAX: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// What stands before the address in the log.
 const ANNOUNCED: &str = "http://";
+/// What callgrind calls its counts.
+const COUNTS: &str = "counts";
 /// Lines of the log that are shown when something went wrong.
 const LOG_LINES_SHOWN: usize = 20;
 
@@ -63,13 +67,34 @@ pub struct Server {
 impl Server {
     /// Starts it on `folder`, which may hold the state of an earlier run, and waits for its first answer.
     pub fn start(folder: &Path) -> Outcome<Server> {
+        Server::start_as(folder, Command::new(env!("CARGO_BIN_EXE_dbward")))
+    }
+
+    /// The same under callgrind, which counts only when asked to.
+    pub fn start_counted(folder: &Path) -> Outcome<Server> {
+        let mut counts = OsString::from("--callgrind-out-file=");
+        counts.push(folder.join(COUNTS));
+        let mut command = Command::new("valgrind");
+        command
+            .args(["--tool=callgrind", "--instr-atstart=no", "--quiet"])
+            .arg(counts)
+            .arg(env!("CARGO_BIN_EXE_dbward"));
+        Server::start_as(folder, command)
+    }
+
+    /// Instructions that a counted server takes while `calls` runs.
+    pub fn counting(&self, calls: impl FnOnce() -> Outcome<()>) -> Outcome<u64> {
+        counting(self.id(), &self.folder.join(COUNTS), calls)
+    }
+
+    fn start_as(folder: &Path, mut command: Command) -> Outcome<Server> {
         let config = folder.join("server.toml");
         fs::write(&config, CONFIG).map_err(|e| format!("writing {}: {e}", config.display()))?;
         let log = folder.join("server.log");
         let file = File::create(&log).map_err(|e| format!("making {}: {e}", log.display()))?;
         let errors = file.try_clone().map_err(|e| e.to_string())?;
         let began = Instant::now();
-        let child = Command::new(env!("CARGO_BIN_EXE_dbward"))
+        let child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--config"])
             .arg(&config)
             .env_remove("RUST_LOG")
