@@ -1,5 +1,6 @@
 //! Approves a pending request: books one vote, and approves the request with the last one needed.
 
+use super::awaited::Left;
 use super::view_requests::{issued_by, may_learn_status};
 use super::{Active, App, dialects, note};
 use crate::clock::Timestamp;
@@ -26,6 +27,8 @@ pub struct Approved {
     pub remaining: Option<StepRemaining>,
     /// What the vote was booked on: a selector of the step, or `admin_override`.
     pub matched_selector: String,
+    /// What tells what it waits for.
+    pub left: Left,
 }
 
 /// Adds the caller's approval to request `id`; the last one needed also approves the request. `selector` names the
@@ -91,6 +94,7 @@ pub fn approve(
         let mut changes = vec![change];
         if answer.status == Status::Approved && workflow.dispatch == Dispatch::OnApproval {
             answer.status = Status::Dispatched;
+            answer.left = Left::of(&request, Status::Dispatched, None, &[]);
             changes.push(dispatch(&request, &pending, &active, now));
         }
         Ok(Verdict::Write(
@@ -171,17 +175,19 @@ fn book(
             approvers: approvers.iter().map(|a| a.selector.clone()).collect(),
         }
     };
+    let status = if done {
+        Status::Approved
+    } else {
+        Status::Pending
+    };
     let answer = Approved {
         id: request.id.clone(),
-        status: if done {
-            Status::Approved
-        } else {
-            Status::Pending
-        },
+        status,
         current_step: current,
         total_steps,
         remaining: remaining(workflow, &votes),
         matched_selector,
+        left: Left::of(request, status, Some(workflow), &votes),
     };
     (change, answer)
 }

@@ -1,13 +1,15 @@
 //! What a request waits for: whose approval, who must resume it, or why no agent has taken it.
 
-use super::{App, dialects};
+use super::App;
 use crate::clock::Timestamp;
 use crate::domain::approval::{StepRemaining, Vote, remaining};
 use crate::domain::feature::Feature;
-use crate::domain::id::Selector;
+use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{Request, Status};
+use crate::domain::sql::DialectFact;
 use crate::error::Error;
+use crate::store::View;
 
 /// What a request waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,33 +31,118 @@ pub struct NextAction {
     pub remaining: Option<StepRemaining>,
 }
 
-/// What request `id` waits for now. It only explains: where it cannot be found out, nothing is reported.
-pub fn of(app: &App, id: &str) -> Awaited {
-    look(app, id).unwrap_or_else(|error| {
-        log::warn!("what request {id} waits for is unknown: {error}");
-        Awaited::default()
-    })
+/// A request as an action left it: as much as tells what it waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    work: JobNeeds,
+    next: Option<NextAction>,
 }
 
-fn look(app: &App, id: &str) -> Result<Awaited, Error> {
-    let now = app.clock.now();
-    let (request, next) = app.store.read(|view| {
-        let request = view.request(id)?;
+/// What an agent would have to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct JobNeeds {
+    pub status: Status,
+    pub target: Target,
+    pub operation: Operation,
+    pub dialect: DialectFact,
+    /// Whether only an agent that counts rows may run it.
+    pub needs_row_bound: bool,
+}
+
+impl Left {
+    pub(super) fn new(work: JobNeeds, next: Option<NextAction>) -> Left {
+        Left { work, next }
+    }
+
+    /// Of a request that is in `status` now.
+    pub(super) fn of(
+        request: &Request,
+        status: Status,
+        workflow: Option<&Workflow>,
+        votes: &[Vote],
+    ) -> Left {
+        Left {
+            work: JobNeeds {
+                status,
+                ..JobNeeds::of(request)
+            },
+            next: next_in(
+                status,
+                &request.requester,
+                request.claimed_by.as_deref(),
+                workflow,
+                votes,
+            ),
+        }
+    }
+
+    /// The same of a request as it is stored.
+    pub(super) fn stored(view: &View, request: &Request) -> Result<Left, Error> {
         let (workflow, votes) = match request.status {
-            Status::Pending => (view.request_workflow(&request)?, view.votes(&request)?),
+            Status::Pending => (view.request_workflow(request)?, view.votes(request)?),
             _ => (None, Vec::new()),
         };
-        let next = next(&request, workflow.as_ref(), &votes);
-        Ok((request, next))
-    })?;
-    Ok(Awaited {
-        next,
-        queue_hint: queue_hint(app, &request, now)?,
-    })
+        Ok(Left::of(request, request.status, workflow.as_ref(), &votes))
+    }
+}
+
+impl JobNeeds {
+    fn of(request: &Request) -> JobNeeds {
+        JobNeeds {
+            status: request.status,
+            target: request.target.clone(),
+            operation: request.operation,
+            dialect: request.dialect,
+            needs_row_bound: request.needs_row_bound(),
+        }
+    }
+}
+
+/// What a request waits for that an action has just left so. It only explains: where it cannot be found out, nothing is
+/// reported.
+pub fn after(app: &App, left: Left) -> Awaited {
+    let queue_hint = hint(app, &left.work, app.clock.now());
+    Awaited {
+        next: left.next,
+        queue_hint: queue_hint.unwrap_or_else(|error| {
+            log::warn!("whether an agent takes a request is unknown: {error}");
+            None
+        }),
+    }
+}
+
+/// What request `id` waits for now, under the same rule.
+pub fn of(app: &App, id: &str) -> Awaited {
+    let left = app
+        .store
+        .read(|view| Left::stored(view, &view.request(id)?));
+    match left {
+        Ok(left) => after(app, left),
+        Err(error) => {
+            log::warn!("what request {id} waits for is unknown: {error}");
+            Awaited::default()
+        }
+    }
 }
 
 /// Who must act on a request.
 pub fn next(request: &Request, workflow: Option<&Workflow>, votes: &[Vote]) -> Option<NextAction> {
+    next_in(
+        request.status,
+        &request.requester,
+        request.claimed_by.as_deref(),
+        workflow,
+        votes,
+    )
+}
+
+pub(super) fn next_in(
+    status: Status,
+    requester: &str,
+    claimed_by: Option<&str>,
+    workflow: Option<&Workflow>,
+    votes: &[Vote],
+) -> Option<NextAction> {
     let plain = |action, by| {
         Some(NextAction {
             action,
@@ -63,7 +150,7 @@ pub fn next(request: &Request, workflow: Option<&Workflow>, votes: &[Vote]) -> O
             remaining: None,
         })
     };
-    match request.status {
+    match status {
         Status::Pending => {
             let remaining = workflow.and_then(|workflow| remaining(workflow, votes));
             let of = remaining.iter().flat_map(|r| &r.of);
@@ -74,11 +161,14 @@ pub fn next(request: &Request, workflow: Option<&Workflow>, votes: &[Vote]) -> O
             })
         }
         Status::Approved | Status::AutoApproved | Status::BreakGlass => {
-            let requester = Selector::User(request.requester.clone());
+            let requester = Selector::User(requester.to_owned());
             plain("resume", vec![requester.to_string()])
         }
         Status::Dispatched => plain("run", Vec::new()),
-        Status::Running => plain("report", request.claimed_by.iter().cloned().collect()),
+        Status::Running => plain(
+            "report",
+            claimed_by.map(str::to_owned).into_iter().collect(),
+        ),
         Status::Executed
         | Status::Failed
         | Status::Rejected
@@ -95,38 +185,38 @@ pub(super) fn queue_hint(
     request: &Request,
     now: Timestamp,
 ) -> Result<Option<&'static str>, Error> {
-    let waits = match request.status {
+    hint(app, &JobNeeds::of(request), now)
+}
+
+fn hint(app: &App, work: &JobNeeds, now: Timestamp) -> Result<Option<&'static str>, Error> {
+    let waits = match work.status {
         Status::Dispatched => true,
         Status::Pending | Status::Approved | Status::AutoApproved | Status::BreakGlass => false,
         _ => return Ok(None),
     };
     let mut agents = app.store.all_agent_reports();
-    agents.retain(|a| a.serves(&request.target) && a.state(now) != "offline");
+    agents.retain(|a| a.serves(&work.target) && a.state(now) != "offline");
     if agents.is_empty() {
         return Ok(Some("no_agents"));
     }
-    agents.retain(|a| a.runs(request.operation));
+    agents.retain(|a| a.runs(work.operation));
     if agents.is_empty() {
         return Ok(Some("no_agents_for_operation"));
     }
-    if request.needs_row_bound() {
+    if work.needs_row_bound {
         agents.retain(|a| a.features.contains(&Feature::RowBound));
         if agents.is_empty() {
             return Ok(Some("agents_lack_row_bound"));
         }
     }
+    let known = app.schema(&work.target)?;
     let active = app.active();
-    let mut states = Vec::new();
-    app.store.read(|view| {
-        for agent in &agents {
-            let target = &request.target;
-            let dialect = dialects::of_agent(&active.policies, view, target, &agent.id)?;
-            if request.dialect.runs_on(dialect) {
-                states.push(agent.state(now));
-            }
-        }
-        Ok(())
-    })?;
+    let configured = active
+        .policies
+        .database(&work.target)
+        .and_then(|d| d.dialect);
+    agents.retain(|a| work.dialect.runs_on(known.runs(&a.id, configured)));
+    let states: Vec<_> = agents.iter().map(|a| a.state(now)).collect();
     Ok(if states.is_empty() {
         Some("dialect_mismatch")
     } else if !waits || states.contains(&"healthy") {

@@ -3,6 +3,7 @@
 //! The order of checks is the contract's (section 1): rights for the cheapest thing the caller could mean come before
 //! idempotency and analysis, so that somebody without rights on a database learns nothing about its rules.
 
+use super::awaited::{JobNeeds, Left, next_in};
 use super::dry_run::STATEMENTS_MAX;
 use super::eligible;
 use super::schemas::CachedSnapshot;
@@ -76,6 +77,8 @@ pub struct Created {
     pub repeated: bool,
     /// Where reading the text stopped, if it did.
     pub unparsable: Option<UnparsableAt>,
+    /// What tells what it waits for.
+    pub left: Left,
 }
 
 /// Where reading a text stopped, and why. Somebody has to look at such a text before it runs.
@@ -221,6 +224,9 @@ pub(super) fn known_dialect(
     active: &Active,
     target: &Target,
 ) -> Result<Option<Dialect>, Error> {
+    if let Some(configured) = active.policies.database(target).and_then(|d| d.dialect) {
+        return Ok(Some(configured));
+    }
     let now = app.clock.now();
     let found = app
         .store
@@ -366,14 +372,25 @@ fn write(
             operation: new.operation,
             status: new.step.to(),
         };
+        let status = dispatch.map_or(new.step.to(), |step| step.to());
+        let workflow = new.text.workflow.as_ref();
+        let next = next_in(status, &new.requester, None, workflow, &[]);
+        let work = JobNeeds {
+            status,
+            target: new.target.clone(),
+            operation: new.operation,
+            dialect: new.dialect,
+            needs_row_bound: row_bound::is_needed(new.operation, new.row_bound),
+        };
         let created = Created {
             id: new.id.clone(),
-            status: dispatch.map_or(new.step.to(), |step| step.to()),
+            status,
             operation: new.operation,
             expires_at: new.expires_at,
             approvers: new.approvers.iter().map(ToString::to_string).collect(),
             repeated: false,
             unparsable: unparsable.clone(),
+            left: Left::new(work, next),
         };
         let passed = passed.map(|passed| DdlPassed::new(&reference, &new, passed));
         let mut changes = vec![RequestChange::Created(Box::new(new))];
@@ -416,6 +433,7 @@ fn repeated(
     let text = view.request_text(&request)?;
     let sql = Facts::from_text(&text.facts_json).and_then(|facts| facts.sql);
     Ok(Some(Created {
+        left: Left::stored(view, &request)?,
         approvers: view.next_approvers(&request)?,
         unparsable: UnparsableAt::of(sql.as_ref().map(|sql| &sql.class)),
         id: request.id,

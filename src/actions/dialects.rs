@@ -48,9 +48,7 @@ fn reported(view: &View, target: &Target, now: Timestamp) -> Result<Option<Diale
     Ok(None)
 }
 
-/// The dialect whose texts an agent may run on a target, besides those that are the same in all: the one it reported,
-/// or, where it reported none, the configured one. None where it has stated another since, though its description
-/// failed: what it speaks now is not what counts.
+/// The dialect whose texts an agent may run on a target, besides those that are the same in all.
 pub(super) fn of_agent(
     policies: &Policies,
     view: &View,
@@ -60,9 +58,19 @@ pub(super) fn of_agent(
     let reports = view.reported_dialects(target)?;
     let report = reports.into_iter().find(|r| r.agent_id == agent_id);
     let configured = policies.database(target).and_then(|d| d.dialect);
-    let dialect = report.map(|r| r.dialect).or(configured);
     let stated = view.stated_dialect(target, agent_id)?;
-    Ok(dialect.filter(|dialect| stated.is_none_or(|stated| stated == *dialect)))
+    Ok(runs(configured, report.map(|r| r.dialect), stated))
+}
+
+/// The dialect that an agent reported, or, where it reported none, the configured one. None where it has stated another
+/// since, though its description failed: what it speaks now is not what counts.
+pub(super) fn runs(
+    configured: Option<Dialect>,
+    reported: Option<Dialect>,
+    stated: Option<Dialect>,
+) -> Option<Dialect> {
+    let dialect = reported.or(configured);
+    dialect.filter(|dialect| stated.is_none_or(|stated| stated == *dialect))
 }
 
 /// Refuses a target that has left the configuration.

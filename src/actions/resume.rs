@@ -1,6 +1,7 @@
 //! Hands an approved request to the agents; or runs one again where policy allows.
 
 use super::approve::refuse_verb;
+use super::awaited::Left;
 use super::cancel::owner_may;
 use super::{App, dialects, note};
 use crate::domain::actor::Caller;
@@ -33,7 +34,7 @@ pub fn resume(
     id: &str,
     seen: Option<&str>,
     input: ResumeInput,
-) -> Result<Status, Error> {
+) -> Result<(Status, Left), Error> {
     const VERB: &str = "request.resume";
     let reason = note("reason", input.reason)?;
     let acknowledged = input.acknowledge_unknown_outcome;
@@ -60,7 +61,8 @@ pub fn resume(
                 .request_workflow(&request)?
                 .is_some_and(|w| w.dispatch == Dispatch::OnApproval)
         {
-            return Ok(Verdict::Same(request.status));
+            let left = Left::of(&request, request.status, None, &[]);
+            return Ok(Verdict::Same((request.status, left)));
         }
         let active = cx.active();
         if let Err(error) = dialects::ensure_current(&active.policies, view, &request, now) {
@@ -86,6 +88,10 @@ pub fn resume(
             deadline: now.plus_secs(active.policies.dispatch_timeout_secs),
             acknowledged: reason.filter(|_| counts),
         };
-        Ok(Verdict::Write(vec![change.into()], Status::Dispatched))
+        let left = Left::of(&request, Status::Dispatched, None, &[]);
+        Ok(Verdict::Write(
+            vec![change.into()],
+            (Status::Dispatched, left),
+        ))
     })
 }

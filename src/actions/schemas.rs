@@ -50,6 +50,9 @@ pub struct CachedSnapshot {
     dialect: Option<Dialect>,
     collected_at: Option<String>,
     snapshot: Option<Option<Snapshot>>,
+    /// What each agent reported and stated of the dialect.
+    reported: HashMap<String, Dialect>,
+    stated: HashMap<String, Dialect>,
 }
 
 impl SnapshotCache {
@@ -60,6 +63,15 @@ impl SnapshotCache {
 }
 
 impl CachedSnapshot {
+    /// The dialect whose texts an agent may run, of a target with that configured one.
+    pub(super) fn runs(&self, agent_id: &str, configured: Option<Dialect>) -> Option<Dialect> {
+        dialects::runs(
+            configured,
+            self.reported.get(agent_id).copied(),
+            self.stated.get(agent_id).copied(),
+        )
+    }
+
     /// When the snapshot was collected; none where it is not of a database of that dialect.
     pub fn collected_at(&self, dialect: Option<Dialect>) -> Option<&str> {
         let counts = dialect.is_some() && self.dialect == dialect;
@@ -91,7 +103,13 @@ impl App {
                 return Ok(Arc::clone(found));
             }
         }
-        let row = self.store.read(|view| view.find_schema(target))?;
+        let (row, reported, stated) = self.store.read(|view| {
+            Ok((
+                view.find_schema(target)?,
+                view.reported_dialects(target)?,
+                view.stated_dialects(target)?,
+            ))
+        })?;
         let remembered = Arc::new(CachedSnapshot {
             epoch,
             dialect: row.as_ref().map(|r| r.dialect),
@@ -102,6 +120,11 @@ impl App {
             snapshot: row
                 .and_then(|r| r.snapshot_json)
                 .map(|json| Snapshot::parse(&json)),
+            reported: reported
+                .into_iter()
+                .map(|r| (r.agent_id, r.dialect))
+                .collect(),
+            stated: stated.into_iter().collect(),
         });
         if self.active().policies.database(target).is_some() {
             let known = self.caches.schemas.by_target.lock();

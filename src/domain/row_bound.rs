@@ -40,6 +40,12 @@ pub struct RowBound {
     pub source: RowBoundSource,
 }
 
+/// Whether only an agent that counts rows may run it. What only reads keeps every bound.
+pub fn is_needed(operation: Operation, bound: Option<RowBound>) -> bool {
+    let by_requester = |bound: RowBound| bound.source == RowBoundSource::Request;
+    !operation.is_read() && bound.is_some_and(by_requester)
+}
+
 /// Why nobody can count what a request changes; `None` where it can be counted. PostgreSQL and SQLite count every
 /// change of rows themselves; the others, and those whose dialect is unknown, only plain INSERT, UPDATE and DELETE.
 pub fn uncountable(operation: Operation, analysis: Option<&Analysis>) -> Option<String> {

@@ -79,6 +79,26 @@ impl View<'_> {
         name.map(parsed).transpose()
     }
 
+    /// The same of every agent.
+    pub fn stated_dialects(&self, target: &Target) -> Result<Vec<(String, Dialect)>, Error> {
+        let rows: Vec<(String, String)> = self
+            .connection
+            .prepare_cached(
+                "SELECT agent_id, dialect FROM stated_dialects WHERE database_name = ?1 AND environment = ?2",
+            )
+            .and_then(|mut s| {
+                let values = [target.database(), target.environment()];
+                s.query_map(values, |r| Ok((r.get(0)?, r.get(1)?)))?
+                    .collect()
+            })?;
+        let parsed = |(agent_id, name): (String, String)| {
+            let dialect = Dialect::parse(&name)
+                .ok_or_else(|| corrupt("stated_dialects", target, "dialect"))?;
+            Ok((agent_id, dialect))
+        };
+        rows.into_iter().map(parsed).collect()
+    }
+
     /// What is known of a database.
     pub fn find_schema(&self, target: &Target) -> Result<Option<SchemaRow>, Error> {
         let row: Option<(String, SchemaRow)> = self

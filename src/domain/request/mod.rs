@@ -11,7 +11,7 @@ pub use outcome::{ExecutionEnd, ExecutionOutcome};
 use crate::clock::Timestamp;
 use crate::domain::id::{Operation, Target};
 use crate::domain::policy::execution::ExecutionPolicy;
-use crate::domain::row_bound::{RowBound, RowBoundSource};
+use crate::domain::row_bound::{self, RowBound};
 use crate::domain::sql::DialectFact;
 use crate::error::Error;
 use std::fmt;
@@ -466,10 +466,9 @@ impl Request {
         })
     }
 
-    /// Whether only an agent that counts rows may run it. What only reads keeps every bound.
+    /// See [`row_bound::is_needed`].
     pub fn needs_row_bound(&self) -> bool {
-        let by_requester = |bound: RowBound| bound.source == RowBoundSource::Request;
-        !self.operation.is_read() && self.row_bound.is_some_and(by_requester)
+        row_bound::is_needed(self.operation, self.row_bound)
     }
 
     /// Calls the request off; legal unless it has an outcome other than lost.

@@ -73,7 +73,7 @@ pub fn create(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
         },
     )?;
     let status = if created.repeated { 200 } else { 201 };
-    let awaited = awaited::of(&context.app, &created.id);
+    let awaited = awaited::after(&context.app, created.left);
     let unparsable = created
         .unparsable
         .map(|at| json!({"line": at.line, "column": at.column, "message": at.message}));
@@ -212,7 +212,7 @@ pub fn approve(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> H
     let body = ask.body_if_any()?;
     let (comment, selector) = (body.text("comment")?, body.text("selector")?);
     let approved = approve_request(&context.app, caller, ask.id(), seen(ask), comment, selector)?;
-    let awaited = awaited::of(&context.app, ask.id());
+    let awaited = awaited::after(&context.app, approved.left);
     let answer = json!({
         "id": approved.id,
         "status": approved.status.as_str(),
@@ -256,8 +256,8 @@ pub fn resume(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
         acknowledge_unknown_outcome: body.flag("acknowledge_unknown_outcome")?.unwrap_or(false),
         reason: body.text("reason")?,
     };
-    let status = resume_request(&context.app, caller, ask.id(), seen(ask), input)?;
-    let awaited = awaited::of(&context.app, ask.id());
+    let (status, left) = resume_request(&context.app, caller, ask.id(), seen(ask), input)?;
+    let awaited = awaited::after(&context.app, left);
     let answer = json!({
         "id": ask.id(),
         "status": status.as_str(),
