@@ -26,9 +26,9 @@ CREATE TABLE audit_events (
     event_type         TEXT NOT NULL,
     event_category     TEXT NOT NULL,
     event_version      INTEGER NOT NULL,
-    outcome            TEXT NOT NULL CHECK (outcome IN ('success', 'denied', 'failure', 'info')),
+    outcome            TEXT NOT NULL CHECK (outcome = 'success' OR outcome = 'denied' OR outcome = 'failure' OR outcome = 'info'),
     actor_id           TEXT NOT NULL,
-    actor_type         TEXT NOT NULL CHECK (actor_type IN ('user', 'agent', 'system')),
+    actor_type         TEXT NOT NULL CHECK (actor_type = 'user' OR actor_type = 'agent' OR actor_type = 'system'),
     resource_type      TEXT,
     resource_id        TEXT,
     peer_ip            TEXT,
@@ -202,7 +202,7 @@ CREATE TABLE requests (
     cancel_reason          TEXT,
     -- When the clock next has something to do with it.
     due_at_ms              INTEGER, dialect TEXT NOT NULL DEFAULT 'unknown'
-    CHECK (dialect IN ('postgresql', 'mysql', 'sqlite', 'any', 'unknown')), corrupt_seq INTEGER, max_affected_rows INTEGER CHECK (max_affected_rows >= 0), row_bound_source TEXT CHECK (row_bound_source IN ('request', 'policy')),
+    CHECK (dialect = 'postgresql' OR dialect = 'mysql' OR dialect = 'sqlite' OR dialect = 'any' OR dialect = 'unknown'), corrupt_seq INTEGER, max_affected_rows INTEGER CHECK (max_affected_rows >= 0), row_bound_source TEXT CHECK (row_bound_source IN ('request', 'policy')),
     FOREIGN KEY (id, status, audit_seq) REFERENCES audit_events (request_id, to_status, seq)
 ) STRICT;
 
@@ -215,9 +215,6 @@ CREATE INDEX requests__target ON requests (database_name, environment, seq);
 CREATE INDEX requests__due ON requests (due_at_ms) WHERE due_at_ms IS NOT NULL;
 
 CREATE INDEX requests__dispatched ON requests (database_name, environment, audit_seq) WHERE status = 'dispatched';
-
-CREATE INDEX requests__migrating ON requests (database_name, environment)
-    WHERE status = 'running' AND operation IN ('migrate_up', 'migrate_down', 'migrate_repair');
 
 CREATE TRIGGER requests_move BEFORE UPDATE OF status, audit_seq ON requests
 WHEN NEW.audit_seq <= OLD.audit_seq
@@ -268,7 +265,7 @@ CREATE TABLE idempotency_keys (
 
 CREATE TABLE request_contexts (
     request_seq   INTEGER PRIMARY KEY REFERENCES requests (seq),
-    status        TEXT NOT NULL CHECK (status IN ('collecting', 'ready', 'partial', 'unavailable')),
+    status        TEXT NOT NULL CHECK (status = 'collecting' OR status = 'ready' OR status = 'partial' OR status = 'unavailable'),
     context_json  TEXT NOT NULL CHECK (json_valid(context_json)),
     explain_json  TEXT CHECK (json_valid(explain_json)),
     created_at_ms INTEGER NOT NULL,
@@ -325,7 +322,7 @@ CREATE TABLE executions (
     request_seq            INTEGER NOT NULL REFERENCES requests (seq),
     attempt                INTEGER NOT NULL,
     agent_id               TEXT NOT NULL,
-    status                 TEXT NOT NULL CHECK (status IN ('claimed', 'completed', 'failed', 'lost')),
+    status                 TEXT NOT NULL CHECK (status = 'claimed' OR status = 'completed' OR status = 'failed' OR status = 'lost'),
     claim_key              TEXT,
     token_json             TEXT NOT NULL CHECK (json_valid(token_json)),
     statement_timeout_secs INTEGER NOT NULL,
@@ -341,7 +338,7 @@ CREATE TABLE executions (
     truncated              INTEGER NOT NULL DEFAULT 0,
     late                   INTEGER NOT NULL DEFAULT 0,
     report_sha256          TEXT,
-    audit_seq              INTEGER NOT NULL, outcome TEXT CHECK (outcome IN ('committed', 'rolled_back', 'partial', 'unknown')), outcome_unproven INTEGER NOT NULL DEFAULT 0, error_detail TEXT,
+    audit_seq              INTEGER NOT NULL, outcome TEXT CHECK (outcome = 'committed' OR outcome = 'rolled_back' OR outcome = 'partial' OR outcome = 'unknown'), outcome_unproven INTEGER NOT NULL DEFAULT 0, error_detail TEXT,
     UNIQUE (request_seq, attempt)
 ) STRICT;
 
@@ -414,7 +411,7 @@ CREATE TABLE outbox (
     request_seq     INTEGER REFERENCES requests (seq),
     audit_seq       INTEGER NOT NULL,
     payload_json    TEXT NOT NULL CHECK (json_valid(payload_json)),
-    status          TEXT NOT NULL CHECK (status IN ('pending', 'in_progress', 'delivered', 'cancelled', 'dead')),
+    status          TEXT NOT NULL CHECK (status = 'pending' OR status = 'in_progress' OR status = 'delivered' OR status = 'cancelled' OR status = 'dead'),
     attempts        INTEGER NOT NULL DEFAULT 0,
     next_attempt_ms INTEGER,
     last_error      TEXT,
@@ -601,9 +598,6 @@ BEGIN SELECT RAISE(ABORT, 'purge out of bounds'); END;
 
 CREATE UNIQUE INDEX audit_purges__bound ON audit_purges (bound_seq);
 
-CREATE INDEX requests__settled ON requests (updated_at_ms)
-    WHERE status IN ('executed', 'failed', 'rejected', 'cancelled', 'expired', 'execution_lost');
-
 CREATE INDEX outbox__final ON outbox (updated_at_ms) WHERE next_attempt_ms IS NULL;
 
 CREATE INDEX idempotency_keys__request ON idempotency_keys (request_seq);
@@ -771,3 +765,11 @@ WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
   OR EXISTS (SELECT 1 FROM outbox WHERE delivery_id = NEW.delivery_id)
   OR (NEW.seq IS NOT NULL AND EXISTS (SELECT 1 FROM outbox WHERE seq = NEW.seq))
 BEGIN SELECT RAISE(ABORT, 'notification without its audit event'); END;
+
+CREATE INDEX requests__migrating ON requests (database_name, environment)
+    WHERE status = 'running'
+    AND (operation = 'migrate_up' OR operation = 'migrate_down' OR operation = 'migrate_repair');
+
+CREATE INDEX requests__settled ON requests (updated_at_ms)
+    WHERE (status = 'executed' OR status = 'failed' OR status = 'rejected' OR status = 'cancelled'
+    OR status = 'expired' OR status = 'execution_lost');

@@ -73,6 +73,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0016_error_details",
         include_str!("../../sql/migrations/0016_error_details.sql"),
     ),
+    (
+        "0017_plain_comparisons",
+        include_str!("../../sql/migrations/0017_plain_comparisons.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

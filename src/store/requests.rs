@@ -265,7 +265,7 @@ impl View<'_> {
     pub fn running_migration(&self, target: &Target) -> Result<Option<String>, Error> {
         self.connection.find(
             "SELECT id FROM requests WHERE status = 'running' \
-                 AND operation IN ('migrate_up', 'migrate_down', 'migrate_repair') \
+                 AND (operation = 'migrate_up' OR operation = 'migrate_down' OR operation = 'migrate_repair') \
                  AND database_name = ?1 AND environment = ?2 LIMIT 1",
             [target.database(), target.environment()],
             first,

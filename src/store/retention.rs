@@ -49,7 +49,8 @@ const SETTLED: &str = "r.updated_at_ms, r.seq, r.id, \
      AND NOT EXISTS (SELECT 1 FROM executions e WHERE e.request_seq = r.seq AND e.status = 'claimed') \
      AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.request_seq = r.seq AND o.next_attempt_ms IS NOT NULL) \
      FROM requests r \
-     WHERE r.status IN ('executed', 'failed', 'rejected', 'cancelled', 'expired', 'execution_lost') \
+     WHERE (r.status = 'executed' OR r.status = 'failed' OR r.status = 'rejected' OR r.status = 'cancelled' \
+     OR r.status = 'expired' OR r.status = 'execution_lost') \
      AND r.updated_at_ms <= ?1";
 
 const EXPIRED: &str = "x.expires_at_ms, x.execution_seq, e.id, x.backend, x.object_key \
