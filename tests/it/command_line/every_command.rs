@@ -33,6 +33,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("policy replay", "decisions.rs: it is about a database file"),
     ("policy test", "decisions.rs: it is about a database file"),
     ("check-config", "process.rs: it is about a file"),
+    (
+        "audit export",
+        "audit_export.rs: hashes and signatures, which programs read",
+    ),
     ("doctor", "doctor.rs: it names addresses and versions"),
 ];
 
