@@ -148,7 +148,7 @@ mod tests {
     fn of(text: &str) -> Vec<String> {
         let config = Config::parse(text, Path::new("/"), &|_| None)
             .unwrap_or_else(|problems| panic!("{problems}"));
-        let remarks = remarks(&config, &["sqlite"]).into_iter();
+        let remarks = remarks(&config, &["sqlite", "postgresql"]).into_iter();
         remarks
             .map(|(kind, what)| format!("{kind}: {what}"))
             .collect()
@@ -164,7 +164,7 @@ mod tests {
             (
                 alone("dialect = \"mysql\"\n[[workflows]]\n"),
                 Some(
-                    "warning: databases: `app` is mysql, and the agent of this program runs sqlite only",
+                    "warning: databases: `app` is mysql, and the agent of this program runs sqlite, postgresql only",
                 ),
             ),
             (

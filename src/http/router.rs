@@ -7,8 +7,7 @@ use super::api::{
 use super::body::JsonFields;
 use super::call::{HttpRequest, HttpResponse};
 use super::params::Query;
-use super::wait;
-use super::{HttpContext, openapi, pages};
+use super::{HttpContext, openapi, pages, wait};
 use crate::domain::actor::Caller;
 use crate::error::{Error, Shown};
 use percent_encoding::percent_decode_str;
