@@ -172,29 +172,6 @@ fn notified(s: &Server, id: &str) -> Vec<Value> {
         .collect()
 }
 
-/// One event, to all of them.
-fn happens(s: Server, cases: &[Case], event: &str) -> Server {
-    match event {
-        "lost" => s.turn(61),
-        "restart" => return s.restart(),
-        _ => {}
-    }
-    for case in cases {
-        match event {
-            "cancel" => drop(s.requester().cancel(&case.request)),
-            "report" => {
-                let agent = s.agent("agent-1");
-                let body = report(case.kind);
-                let first = agent.result(&case.execution, &body).is(200).json;
-                // Repeating it changes nothing.
-                assert_eq!(agent.result(&case.execution, &body).is(200).json, first);
-            }
-            _ => {}
-        }
-    }
-    s
-}
-
 #[test]
 fn every_route_says_the_same_for_every_order_of_events() {
     let mut table: BTreeMap<String, String> = BTreeMap::new();
@@ -205,7 +182,24 @@ fn every_route_says_the_same_for_every_order_of_events() {
         let cases = cases(&s);
         let (mut so_far, mut counted) = (Vec::new(), Vec::new());
         for event in [""].into_iter().chain(order) {
-            s = happens(s, &cases, event);
+            match event {
+                "lost" => s.turn(61),
+                "restart" => s = s.restart(),
+                _ => {}
+            }
+            for case in &cases {
+                match event {
+                    "cancel" => drop(s.requester().cancel(&case.request)),
+                    "report" => {
+                        let agent = s.agent("agent-1");
+                        let body = report(case.kind);
+                        let first = agent.result(&case.execution, &body).is(200).json;
+                        // Repeating it changes nothing.
+                        assert_eq!(agent.result(&case.execution, &body).is(200).json, first);
+                    }
+                    _ => {}
+                }
+            }
             so_far.push(event);
             // A restart changes nothing that anybody sees.
             if !event.is_empty() && event != "restart" {
@@ -225,40 +219,6 @@ fn every_route_says_the_same_for_every_order_of_events() {
         }
     }
     golden("outcomes", &json!(table));
-}
-
-#[test]
-fn no_order_of_events_runs_a_write_again_that_may_have_taken_effect() {
-    for (retry, order) in [false, true]
-        .into_iter()
-        .flat_map(|retry| orders().into_iter().map(move |order| (retry, order)))
-    {
-        let mut s = Server::with(&format!(
-            "shutdown_grace_secs = 0\n{SHOP}\n[[execution_policies]]\nmax_executions = 2\n\
-             retry_on_failure = {retry}\n"
-        ));
-        let mut cases = cases(&s);
-        cases.retain(|case| case.name.starts_with("write"));
-        for event in &order {
-            s = happens(s, &cases, event);
-        }
-        for case in &cases {
-            let at = format!("{} after {order:?}, retry {retry}", case.name);
-            let shown = s.requester().show(&case.request).is(200).json;
-            let proven = shown["outcome"] != "unknown" && shown["outcome_unproven"] == false;
-            let expected = match shown["status"].as_str().unwrap() {
-                "execution_lost" => (422, "outcome_unknown"),
-                "failed" if !proven && retry => (422, "outcome_unknown"),
-                "failed" if proven && retry => (200, ""),
-                "executed" if proven => (200, ""),
-                "cancelled" | "failed" => (409, "conflict"),
-                _ => panic!("{at}: {shown}"),
-            };
-            let resumed = s.requester().resume(&case.request);
-            let code = resumed.json["error"]["code"].as_str().unwrap_or_default();
-            assert_eq!((resumed.status, code), expected, "{at}: {shown}");
-        }
-    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The files of the first tokens, where one is gone.
 
-use crate::support::{Program, SHOP, admin_of, settled};
+use crate::support::{Program, SHOP, admin_of, eventually, settled};
 use std::fs;
 
 #[test]
@@ -13,11 +13,10 @@ fn a_missing_admin_token_is_reported_at_each_start() {
     assert!(!server.stop().contains(words));
     fs::remove_file(&file).unwrap();
     let (server, at) = Program::serve(dir.path());
-    let errors = server.errors();
-    assert!(
-        errors.contains(words) && errors.contains("`dbward serve --force-bootstrap`"),
-        "{errors}"
-    );
+    eventually("the log names the file and the way back", || {
+        let errors = server.errors();
+        errors.contains(words) && errors.contains("`dbward serve --force-bootstrap`")
+    });
     // Somebody who put it elsewhere still has it.
     let mut elsewhere = admin;
     elsewhere.at = at;
