@@ -25,7 +25,7 @@ impl Timestamp {
     /// read as `+`. `None` if it is not a time.
     pub fn parse(text: &str) -> Option<Timestamp> {
         let fixed;
-        let text = if text.len() > 19 && text[19..].contains(' ') && text.is_ascii() {
+        let text = if text.is_ascii() && text.len() > 19 && text[19..].contains(' ') {
             fixed = format!("{}{}", &text[..19], text[19..].replace(' ', "+"));
             &fixed
         } else {
@@ -153,5 +153,13 @@ mod tests {
         assert!(plain.is_some());
         assert_eq!(Timestamp::parse("2026-01-02T03:04:05 01:00"), plain);
         assert_eq!(Timestamp::parse("yesterday"), None);
+    }
+
+    #[test]
+    fn what_is_no_time_is_none_wherever_its_characters_begin() {
+        for n in 0..24 {
+            let text = format!("{}ü 01:00", "2".repeat(n));
+            assert_eq!(Timestamp::parse(&text), None, "{text}");
+        }
     }
 }
