@@ -78,6 +78,9 @@ pub fn on_server(driver: &DriverConfig, sql: &str) {
     );
 }
 
+/// Seconds that removing a database waits for a lock.
+const CLEANING_SECS: u64 = 60;
+
 fn fresh(
     server: DatabaseEndpoint,
     kind: fn(DatabaseEndpoint) -> DriverConfig,
@@ -89,7 +92,11 @@ fn fresh(
         &kind(server.clone()),
         &format!("CREATE DATABASE {name} {how}"),
     );
-    let at = kind(server.clone());
+    // A statement of an agent that was killed may hold its locks for a while yet.
+    let at = kind(DatabaseEndpoint {
+        lock_timeout_secs: CLEANING_SECS,
+        ..server.clone()
+    });
     let database = name.clone();
     Place {
         driver: kind(DatabaseEndpoint {
