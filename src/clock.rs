@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_none_wherever_its_characters_begin() {
+    fn text_of_long_characters_is_refused_as_a_time() {
         for n in 0..24 {
             let text = format!("{}ü 01:00", "2".repeat(n));
             assert_eq!(Timestamp::parse(&text), None, "{text}");
