@@ -2,8 +2,8 @@
 
 use super::App;
 use crate::clock::Timestamp;
+use crate::domain::agent::Agent;
 use crate::domain::approval::{StepRemaining, Vote, remaining};
-use crate::domain::feature::Feature;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{Request, Status};
@@ -34,7 +34,7 @@ pub struct NextAction {
 /// A request as an action left it: as much as tells what it waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Left {
-    work: JobNeeds,
+    needs: JobNeeds,
     next: Option<NextAction>,
 }
 
@@ -50,8 +50,8 @@ pub(super) struct JobNeeds {
 }
 
 impl Left {
-    pub(super) fn new(work: JobNeeds, next: Option<NextAction>) -> Left {
-        Left { work, next }
+    pub(super) fn new(needs: JobNeeds, next: Option<NextAction>) -> Left {
+        Left { needs, next }
     }
 
     /// Of a request that is in `status` now.
@@ -62,7 +62,7 @@ impl Left {
         votes: &[Vote],
     ) -> Left {
         Left {
-            work: JobNeeds {
+            needs: JobNeeds {
                 status,
                 ..JobNeeds::of(request)
             },
@@ -101,7 +101,7 @@ impl JobNeeds {
 /// What a request waits for that an action has just left so. It only explains: where it cannot be found out, nothing is
 /// reported.
 pub fn after(app: &App, left: Left) -> Awaited {
-    let queue_hint = hint(app, &left.work, app.clock.now());
+    let queue_hint = hint(app, &left.needs, app.clock.now());
     Awaited {
         next: left.next,
         queue_hint: queue_hint.unwrap_or_else(|error| {
@@ -188,34 +188,31 @@ pub(super) fn queue_hint(
     hint(app, &JobNeeds::of(request), now)
 }
 
-fn hint(app: &App, work: &JobNeeds, now: Timestamp) -> Result<Option<&'static str>, Error> {
-    let waits = match work.status {
+fn hint(app: &App, needs: &JobNeeds, now: Timestamp) -> Result<Option<&'static str>, Error> {
+    let waits = match needs.status {
         Status::Dispatched => true,
         Status::Pending | Status::Approved | Status::AutoApproved | Status::BreakGlass => false,
         _ => return Ok(None),
     };
     let mut agents = app.store.all_agent_reports();
-    agents.retain(|a| a.serves(&work.target) && a.state(now) != "offline");
+    agents.retain(|a| a.serves(&needs.target) && !a.is_stale(now));
     if agents.is_empty() {
         return Ok(Some("no_agents"));
     }
-    agents.retain(|a| a.runs(work.operation));
+    agents.retain(|a| a.runs(needs.operation));
     if agents.is_empty() {
         return Ok(Some("no_agents_for_operation"));
     }
-    if work.needs_row_bound {
-        agents.retain(|a| a.features.contains(&Feature::RowBound));
+    if needs.needs_row_bound {
+        agents.retain(Agent::counts_rows);
         if agents.is_empty() {
             return Ok(Some("agents_lack_row_bound"));
         }
     }
-    let known = app.schema(&work.target)?;
+    let known = app.schema(&needs.target)?;
     let active = app.active();
-    let configured = active
-        .policies
-        .database(&work.target)
-        .and_then(|d| d.dialect);
-    agents.retain(|a| work.dialect.runs_on(known.runs(&a.id, configured)));
+    let configured = active.policies.dialect(&needs.target);
+    agents.retain(|a| needs.dialect.runs_on(known.runs(&a.id, configured)));
     let states: Vec<_> = agents.iter().map(|a| a.state(now)).collect();
     Ok(if states.is_empty() {
         Some("dialect_mismatch")

@@ -224,7 +224,7 @@ pub(super) fn known_dialect(
     active: &Active,
     target: &Target,
 ) -> Result<Option<Dialect>, Error> {
-    if let Some(configured) = active.policies.database(target).and_then(|d| d.dialect) {
+    if let Some(configured) = active.policies.dialect(target) {
         return Ok(Some(configured));
     }
     let now = app.clock.now();
@@ -375,7 +375,7 @@ fn write(
         let status = dispatch.map_or(new.step.to(), |step| step.to());
         let workflow = new.text.workflow.as_ref();
         let next = next_in(status, &new.requester, None, workflow, &[]);
-        let work = JobNeeds {
+        let needs = JobNeeds {
             status,
             target: new.target.clone(),
             operation: new.operation,
@@ -390,7 +390,7 @@ fn write(
             approvers: new.approvers.iter().map(ToString::to_string).collect(),
             repeated: false,
             unparsable: unparsable.clone(),
-            left: Left::new(work, next),
+            left: Left::new(needs, next),
         };
         let passed = passed.map(|passed| DdlPassed::new(&reference, &new, passed));
         let mut changes = vec![RequestChange::Created(Box::new(new))];

@@ -26,7 +26,7 @@ pub(super) fn of_target(
     target: &Target,
     now: Timestamp,
 ) -> Result<TargetDialect, Error> {
-    let configured = policies.database(target).and_then(|d| d.dialect);
+    let configured = policies.dialect(target);
     let known = match configured {
         Some(dialect) => Some(dialect),
         None => reported(view, target, now)?,
@@ -57,9 +57,14 @@ pub(super) fn of_agent(
 ) -> Result<Option<Dialect>, Error> {
     let reports = view.reported_dialects(target)?;
     let report = reports.into_iter().find(|r| r.agent_id == agent_id);
-    let configured = policies.database(target).and_then(|d| d.dialect);
-    let stated = view.stated_dialect(target, agent_id)?;
-    Ok(runs(configured, report.map(|r| r.dialect), stated))
+    let configured = policies.dialect(target);
+    let statements = view.stated_dialects(target)?;
+    let stated = statements.into_iter().find(|(id, _)| id == agent_id);
+    Ok(runs(
+        configured,
+        report.map(|r| r.dialect),
+        stated.map(|(_, dialect)| dialect),
+    ))
 }
 
 /// The dialect that an agent reported, or, where it reported none, the configured one. None where it has stated another
@@ -154,7 +159,7 @@ pub(super) struct Contradiction {
 pub(super) fn contradictions(app: &App, policies: &Policies) -> Result<Vec<Contradiction>, Error> {
     let mut found = Vec::new();
     for target in policies.targets() {
-        let Some(configured) = policies.database(&target).and_then(|d| d.dialect) else {
+        let Some(configured) = policies.dialect(&target) else {
             continue;
         };
         let reports = app.store.read(|view| view.reported_dialects(&target))?;

@@ -61,32 +61,36 @@ impl Store {
     pub fn agent_reports(&self, id: &str) -> Vec<Agent> {
         let now = self.now();
         let memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
-        let newest = memory.agents.get(id);
-        let others = memory.other_reports.get(id).into_iter().flatten();
-        let recent = others.filter(|other| !other.is_stale(now));
-        newest.into_iter().chain(recent).cloned().collect()
+        let newest = memory.agents.get(id).into_iter();
+        newest
+            .chain(memory.recent_reports(id, now))
+            .cloned()
+            .collect()
     }
 
     /// What every agent reported, as [`Store::agent_reports`] has it.
     pub fn all_agent_reports(&self) -> Vec<Agent> {
         let now = self.now();
         let memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
-        let others = memory.other_reports.values().flatten();
-        let recent = others.filter(|other| !other.is_stale(now));
-        memory.agents.values().chain(recent).cloned().collect()
+        let newest = memory.agents.values();
+        newest
+            .flat_map(|agent| std::iter::once(agent).chain(memory.recent_reports(&agent.id, now)))
+            .cloned()
+            .collect()
     }
 
     /// All agents, last seen first.
     pub fn list_agents(&self) -> Vec<Agent> {
         let now = self.now();
         let memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
-        let mut agents: Vec<Agent> = memory.agents.values().cloned().collect();
-        for agent in &mut agents {
-            let others = memory.other_reports.get(&agent.id).into_iter().flatten();
-            for other in others.filter(|other| !other.is_stale(now)) {
+        let offered = |newest: &Agent| {
+            let mut agent = newest.clone();
+            for other in memory.recent_reports(&newest.id, now) {
                 agent.also_offers(other);
             }
-        }
+            agent
+        };
+        let mut agents: Vec<Agent> = memory.agents.values().map(offered).collect();
         agents.sort_by(|a, b| b.last_seen.cmp(&a.last_seen).then(a.id.cmp(&b.id)));
         agents
     }

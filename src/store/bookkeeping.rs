@@ -24,6 +24,14 @@ pub(super) struct Bookkeeping {
     pub(super) agents_changed: BTreeSet<String>,
 }
 
+impl Bookkeeping {
+    /// Reports of the last minute under an id, besides its newest.
+    pub(super) fn recent_reports(&self, id: &str, now: Timestamp) -> impl Iterator<Item = &Agent> {
+        let others = self.other_reports.get(id).into_iter().flatten();
+        others.filter(move |other| !other.is_stale(now))
+    }
+}
+
 impl Store {
     pub fn extend_lease(&self, execution_id: &str, until: Timestamp) {
         let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());

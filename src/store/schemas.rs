@@ -6,7 +6,6 @@ use crate::clock::Timestamp;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
 use crate::error::Error;
-use rusqlite::OptionalExtension;
 
 /// The newest description of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,29 +56,7 @@ impl View<'_> {
             .collect()
     }
 
-    /// What an agent last stated of a database's dialect, be it with a description that failed.
-    pub fn stated_dialect(
-        &self,
-        target: &Target,
-        agent_id: &str,
-    ) -> Result<Option<Dialect>, Error> {
-        let name: Option<String> = self
-            .connection
-            .prepare_cached(
-                "SELECT dialect FROM stated_dialects WHERE database_name = ?1 AND environment = ?2 AND agent_id = ?3",
-            )
-            .and_then(|mut s| {
-                let values = [target.database(), target.environment(), agent_id];
-                s.query_row(values, |r| r.get(0)).optional()
-            })
-            ?;
-        let parsed = |name: String| {
-            Dialect::parse(&name).ok_or_else(|| corrupt("stated_dialects", target, "dialect"))
-        };
-        name.map(parsed).transpose()
-    }
-
-    /// The same of every agent.
+    /// What each agent last stated of a database's dialect, be it with a description that failed.
     pub fn stated_dialects(&self, target: &Target) -> Result<Vec<(String, Dialect)>, Error> {
         let rows: Vec<(String, String)> = self
             .connection

@@ -128,6 +128,11 @@ impl Policies {
             .find(|d| d.name == target.database() && d.has_environment(target.environment()))
     }
 
+    /// The dialect that the configuration names for a target.
+    pub fn dialect(&self, target: &Target) -> Option<Dialect> {
+        self.database(target)?.dialect
+    }
+
     /// All registered targets, in the order of the file. Configuration checks the names; nothing else is a target.
     pub fn targets(&self) -> impl Iterator<Item = Target> {
         self.databases.iter().flat_map(|d| {
