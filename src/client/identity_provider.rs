@@ -1,6 +1,6 @@
 //! Signing in through an identity provider on a device without a browser (RFC 8628), and refreshing what it gave.
 
-use super::{CONNECT_TIMEOUT, is_loopback};
+use super::{is_loopback, plain_agent};
 use crate::error::{Error, Shown};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -108,14 +108,7 @@ impl IdentityProvider {
     /// # Errors
     /// With a sentence, where it does not answer, is another than the one that is asked for, or is reached unencrypted.
     pub fn discover(options: &ProviderOptions) -> Result<IdentityProvider, Error> {
-        let config = ureq::Agent::config_builder()
-            .max_redirects(0)
-            .http_status_as_error(false)
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_global(Some(CALL_TIMEOUT))
-            .user_agent(concat!("dbward/", env!("CARGO_PKG_VERSION")))
-            .build();
-        let http = config.new_agent();
+        let http = plain_agent(CALL_TIMEOUT);
         let issuer = options.issuer.trim_end_matches('/');
         let url = options.discovery_url.clone().unwrap_or_else(|| {
             let base = options.backchannel_url.as_deref().unwrap_or(issuer);

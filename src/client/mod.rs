@@ -82,6 +82,18 @@ impl fmt::Debug for BearerToken {
     }
 }
 
+/// An agent for calls without a token of the server, each of which may take so long.
+fn plain_agent(call_timeout: Duration) -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .timeout_global(Some(call_timeout))
+        .user_agent(concat!("dbward/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .new_agent()
+}
+
 /// What the server at `url` says to strangers at `path`; nothing is sent to prove who asks.
 ///
 /// # Errors
@@ -93,14 +105,8 @@ pub fn fetch_public<T: DeserializeOwned>(
 ) -> Result<T, ClientError> {
     let base = checked_url(url, allow_insecure)
         .map_err(|e| ClientError::no_answer("bad_request", e.message()))?;
-    let config = ureq::Agent::config_builder()
-        .max_redirects(0)
-        .http_status_as_error(false)
-        .timeout_connect(Some(CONNECT_TIMEOUT))
-        .timeout_global(Some(PUBLIC_CALL_TIMEOUT))
-        .user_agent(concat!("dbward/", env!("CARGO_PKG_VERSION")))
-        .build();
-    let sent = config.new_agent().get(format!("{base}{path}")).call();
+    let http = plain_agent(PUBLIC_CALL_TIMEOUT);
+    let sent = http.get(format!("{base}{path}")).call();
     let mut reply = sent.map_err(ClientError::from_ureq)?;
     let status = reply.status().as_u16();
     let body = read(&mut reply, ERROR_BYTES_MAX).map_err(ClientError::from_ureq)?;

@@ -210,6 +210,13 @@ fn or_empty(text: &Option<String>) -> &str {
     text.as_deref().unwrap_or_default()
 }
 
+/// Where some of them stand.
+pub const EVENT_TYPE_FIELD: usize = 1;
+pub const EVENT_VERSION_FIELD: usize = 3;
+pub const METADATA_FIELD: usize = 19;
+pub const PREV_HASH_FIELD: usize = 20;
+pub const CREATED_AT_FIELD: usize = 21;
+
 /// Number of the fields that are hashed.
 pub const HASHED_FIELDS: usize = 22;
 /// Their names, in the order in which they are hashed.

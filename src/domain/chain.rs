@@ -1,13 +1,11 @@
 //! The chain of events, walked from a place that is known to an end that is signed: event by event, with the signed
 //! checkpoints in it, the proof of a removed prefix, and the checkpoints that somebody kept elsewhere.
 
-use super::audit::{CHECKPOINT, Checkpoint, HASHED_FIELDS, PURGE, Purge, event_hash};
+use super::audit::{
+    CHECKPOINT, CREATED_AT_FIELD, Checkpoint, EVENT_TYPE_FIELD, HASHED_FIELDS, METADATA_FIELD,
+    PREV_HASH_FIELD, PURGE, Purge, event_hash,
+};
 use crate::crypto::PublicKey;
-
-const EVENT_TYPE: usize = 1;
-const METADATA_JSON: usize = 19;
-const PREV_HASH: usize = 20;
-const CREATED_AT: usize = 21;
 
 /// An event as it is hashed, with its place and its hash.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +24,7 @@ impl<'a> ChainedEvent<'a> {
 
     /// Its time, as it is hashed.
     pub fn created_at(&self) -> &'a str {
-        self.fields[CREATED_AT]
+        self.fields[CREATED_AT_FIELD]
     }
 }
 
@@ -108,13 +106,13 @@ impl<'a> ChainWalk<'a> {
         if event.seq != self.at.seq.saturating_add(1) {
             return Err(format!("number {} after {}", event.seq, self.at.seq));
         }
-        if event.fields[PREV_HASH] != self.at.hash {
+        if event.fields[PREV_HASH_FIELD] != self.at.hash {
             return Err("does not name the event before it".to_owned());
         }
         if event_hash(&event.fields, &mut self.buffer) != event.hash {
             return Err("its hash is not the hash of its fields".to_owned());
         }
-        let checkpoint = event.fields[EVENT_TYPE] == CHECKPOINT;
+        let checkpoint = event.fields[EVENT_TYPE_FIELD] == CHECKPOINT;
         if checkpoint {
             self.checkpoint(event)?;
         }
@@ -139,13 +137,13 @@ impl<'a> ChainWalk<'a> {
             if !purge.is_valid(&key) {
                 return Err("the signature of the purge before it does not hold".to_owned());
             }
-            if event.fields[EVENT_TYPE] != CHECKPOINT {
+            if event.fields[EVENT_TYPE_FIELD] != CHECKPOINT {
                 return Err("the first event after a purge is not a checkpoint".to_owned());
             }
         }
         if event.seq == purge.event_seq() {
-            let described = event.fields[EVENT_TYPE] == PURGE
-                && purge.is_described_by(event.fields[METADATA_JSON]);
+            let described = event.fields[EVENT_TYPE_FIELD] == PURGE
+                && purge.is_described_by(event.fields[METADATA_FIELD]);
             if !described {
                 return Err("it does not tell of the purge that was made with it".to_owned());
             }
@@ -155,7 +153,7 @@ impl<'a> ChainWalk<'a> {
     }
 
     fn checkpoint(&self, event: &ChainedEvent) -> Result<(), String> {
-        let checkpoint = Checkpoint::read(event.fields[METADATA_JSON])
+        let checkpoint = Checkpoint::read(event.fields[METADATA_FIELD])
             .ok_or("a checkpoint without its facts")?;
         let key = (self.key)(&checkpoint.key_id)
             .ok_or_else(|| format!("signed by the unknown key {}", checkpoint.key_id))?;
@@ -170,7 +168,7 @@ impl<'a> ChainWalk<'a> {
     fn kept(&mut self, event: &ChainedEvent, checkpoint: bool) -> Result<(), String> {
         let same = self.due.as_ref().is_some_and(|(kept, at)| {
             checkpoint
-                && Checkpoint::read(event.fields[METADATA_JSON]).as_ref() == Some(kept)
+                && Checkpoint::read(event.fields[METADATA_FIELD]).as_ref() == Some(kept)
                 && at == event.created_at()
         });
         if !same {

@@ -1,18 +1,19 @@
 //! The three kinds of lines. Whatever is hashed or signed is written as it was, and nothing else is.
 
 use super::EXPORT_FORM;
-use crate::domain::audit::{FIELD_NAMES, HASHED_FIELDS, Purge};
+use crate::domain::audit::{
+    EVENT_VERSION_FIELD, FIELD_NAMES, HASHED_FIELDS, PREV_HASH_FIELD, Purge,
+};
 use crate::domain::chain::{ChainStart, ChainedEvent};
 use crate::domain::head::{Head, SignedHead};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-/// The field that is a number.
-const VERSION: usize = 3;
-/// The fields that may be null: from the first to the last of a run, and one more.
-const NULLABLE: std::ops::RangeInclusive<usize> = 7..=18;
-const PREV_HASH: usize = 20;
+/// The fields that may be null: a run, and the hash of the event before.
+fn may_be_null(field: usize) -> bool {
+    (7..=18).contains(&field) || field == PREV_HASH_FIELD
+}
 
 /// Where an export begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,9 +120,9 @@ pub fn event_line(event: &ChainedEvent, out: &mut dyn Write) -> io::Result<()> {
     write!(out, "{{\"seq\":{}", event.seq)?;
     for (n, (name, field)) in FIELD_NAMES.iter().zip(event.fields).enumerate() {
         write!(out, ",\"{name}\":")?;
-        if n == VERSION {
+        if n == EVENT_VERSION_FIELD {
             out.write_all(field.as_bytes())?;
-        } else if field.is_empty() && (NULLABLE.contains(&n) || n == PREV_HASH) {
+        } else if field.is_empty() && may_be_null(n) {
             out.write_all(b"null")?;
         } else {
             serde_json::to_writer(&mut *out, field)?;
@@ -226,7 +227,7 @@ impl EventLine {
         ];
         let mut plain = [""; HASHED_FIELDS];
         for (n, field) in fields.into_iter().enumerate() {
-            if field == Some("") && (NULLABLE.contains(&n) || n == PREV_HASH) {
+            if field == Some("") && may_be_null(n) {
                 return Err(FIELD_NAMES[n]);
             }
             plain[n] = field.unwrap_or_default();

@@ -3,14 +3,11 @@
 use super::audit::events_after;
 use super::db;
 use crate::clock::Timestamp;
-use crate::domain::audit::HASHED_FIELDS;
+use crate::domain::audit::{EVENT_VERSION_FIELD, HASHED_FIELDS};
 use crate::domain::chain::ChainedEvent;
 use crate::error::Error;
 use rusqlite::{Connection, Row};
 use std::fmt::Write as _;
-
-/// The place of the version among the hashed fields.
-const VERSION_FIELD: usize = 3;
 
 /// An event of the chain with the time of its column, or the id of one that cannot be read, and why.
 pub(super) type WalkedEvent<'a> = Result<(ChainedEvent<'a>, Timestamp), (String, String)>;
@@ -45,7 +42,7 @@ fn chained<'r>(
     let mut fields = [""; HASHED_FIELDS];
     for (n, field) in fields.iter_mut().enumerate() {
         *field = match n {
-            VERSION_FIELD => version.as_str(),
+            EVENT_VERSION_FIELD => version.as_str(),
             _ => row.get_ref(n + 1)?.as_str_or_null()?.unwrap_or_default(),
         };
     }

@@ -2,7 +2,7 @@
 //! through a connection of its own, so that nobody waits.
 
 use super::chain::walk_chain;
-use super::live::{has_table, instance, last_event, read_head};
+use super::live::{instance, last_event, read_head};
 use super::verify::last_purge;
 use super::{db, read_only};
 use crate::clock::Timestamp;
@@ -56,11 +56,7 @@ pub fn export_events(
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let connection = read_only(path)?;
-    let signed = match has_table(&connection, "audit_head")? {
-        true => read_head(&connection)?,
-        false => None,
-    };
-    let signed = signed.ok_or_else(|| {
+    let signed = read_head(&connection)?.ok_or_else(|| {
         Error::bug("the audit log has no signed head").hint("start the server once with this file")
     })?;
     let start = start_of(&connection, since)?;

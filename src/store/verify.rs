@@ -5,9 +5,7 @@ mod moves;
 mod rows;
 
 use super::chain::walk_chain;
-use super::live::{
-    LiveState, STATE_DIFFERS, differing_sums, has_baseline, has_table, instance, read_head,
-};
+use super::live::{LiveState, STATE_DIFFERS, differing_sums, has_baseline, instance, read_head};
 use super::{Store, db, read_only};
 use crate::clock::Timestamp;
 use crate::crypto::Keypair;
@@ -153,11 +151,7 @@ fn head(
     keys: &VerifyKeys,
     walk: &ChainWalk,
 ) -> Result<Result<Option<SignedHead>, String>, Error> {
-    let signed = match has_table(connection, "audit_head")? {
-        true => read_head(connection)?,
-        false => None,
-    };
-    let Some(signed) = signed else {
+    let Some(signed) = read_head(connection)? else {
         return Ok(match has_baseline(connection)? {
             true => Err("the signed head is missing".to_owned()),
             false => Ok(None),

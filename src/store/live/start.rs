@@ -53,11 +53,7 @@ pub(in crate::store) fn prove(
     if !has_table(connection, "audit_events")? {
         return Ok(Proof::NoHead);
     }
-    let signed = match has_table(connection, "audit_head")? {
-        true => read_head(connection)?,
-        false => None,
-    };
-    let Some(signed) = signed else {
+    let Some(signed) = read_head(connection)? else {
         if has_baseline(connection)? {
             return Err(differs("the signed head of the audit log is missing"));
         }
@@ -219,7 +215,11 @@ pub(in crate::store) fn instance(connection: &Connection) -> Result<String, Erro
         .ok_or_else(|| differs("meta has no row `instance`"))
 }
 
+/// The signed head, if the file has one; one of an older version has no table for it.
 pub(in crate::store) fn read_head(connection: &Connection) -> Result<Option<SignedHead>, Error> {
+    if !has_table(connection, "audit_head")? {
+        return Ok(None);
+    }
     let row: Option<(Head, String, String, String)> = connection
         .query_row(
             "SELECT seq, event_hash, recipe_sha256, sums_json, key_id, signature FROM audit_head WHERE id = 1",
