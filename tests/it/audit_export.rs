@@ -53,6 +53,18 @@ fn proved(lines: &[u8], keys: &BTreeMap<String, PublicKey>) -> VerifiedExport {
     verify_export(lines, &|id: &str| keys.get(id).copied(), None).unwrap()
 }
 
+/// The command that verifies an export.
+fn verification<'a>(export: &'a str, public: &'a str) -> [&'a str; 6] {
+    [
+        "audit",
+        "verify",
+        "--export",
+        export,
+        "--public-key",
+        public,
+    ]
+}
+
 /// A page or more of the export, as the API sends it.
 fn fetched(s: &Server, query: &str) -> String {
     let answer = s.admin().get(&format!("/api/audit/export{query}")).is(200);
@@ -88,14 +100,7 @@ fn an_export_is_proved_with_the_public_keys_alone() {
     console
         .run(admin.as_deref(), &["audit", "export", "--output", export])
         .is(0);
-    let verify = [
-        "audit",
-        "verify",
-        "--export",
-        export,
-        "--public-key",
-        public,
-    ];
+    let verify = verification(export, public);
     let (code, text) = ran(&verify);
     assert_eq!(code, 0, "{text}");
     assert!(text.starts_with("The export holds: "), "{text}");
@@ -135,14 +140,7 @@ fn another_key_proves_nothing_and_an_edit_is_named() {
     let lines = fetched(&s, "");
     fs::write(&export, &lines).unwrap();
     let (export, public) = (export.to_str().unwrap(), public.to_str().unwrap());
-    let verify = [
-        "audit",
-        "verify",
-        "--export",
-        export,
-        "--public-key",
-        public,
-    ];
+    let verify = verification(export, public);
     assert_eq!(ran(&verify).0, 0);
     // What is not there cannot be tried.
     let other = away.path().join("other");
@@ -151,23 +149,9 @@ fn another_key_proves_nothing_and_an_edit_is_named() {
         dbward::crypto::hex(&Keypair::from_seed([7; 32]).public().bytes()),
     )
     .unwrap();
-    let (code, text) = ran(&[
-        "audit",
-        "verify",
-        "--export",
-        export,
-        "--public-key",
-        other.to_str().unwrap(),
-    ]);
+    let (code, text) = ran(&verification(export, other.to_str().unwrap()));
     assert!(code == 1 && text.contains("unknown key"), "{text}");
-    let (code, text) = ran(&[
-        "audit",
-        "verify",
-        "--export",
-        "missing",
-        "--public-key",
-        public,
-    ]);
+    let (code, text) = ran(&verification("missing", public));
     assert!(code == 2 && text.contains("missing"), "{text}");
     fs::write(export, lines.replace("request.created", "request.creative")).unwrap();
     let (code, text) = ran(&verify);

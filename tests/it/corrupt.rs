@@ -29,12 +29,6 @@ fn dispatched(s: &Server) -> Request {
         .is_dispatched()
 }
 
-/// `sql` with `?` for the row of the request.
-fn edit(s: &Server, request: &Request, sql: &str) {
-    let row = format!("(SELECT seq FROM requests WHERE id = '{}')", request.id);
-    s.edit_state(&sql.replace('?', &row));
-}
-
 fn metadata(event: &Value) -> Value {
     serde_json::from_str(event["metadata_json"].as_str().unwrap()).unwrap()
 }
@@ -138,7 +132,7 @@ fn an_edited_request_is_never_signed() {
         let s = shop();
         let agent = s.agent("agent-1");
         let request = dispatched(&s);
-        edit(&s, &request, edited);
+        s.edit_request(&request, edited);
         if edited.starts_with("DELETE FROM request_texts") {
             // Nothing of it can be shown any more.
             agent.poll_with(json!({"limit": 0}));
@@ -167,7 +161,7 @@ fn a_vote_that_nobody_cast_approves_nothing() {
          matched_selector, comment, issued_by_requester, created_at_ms, audit_seq FROM approvals WHERE request_seq = ?",
         other.id
     );
-    edit(&s, &request, &moved);
+    s.edit_request(&request, &moved);
     agent.poll();
     agent.try_claim(&request.id).refused(409, "corrupt");
     let events = s.events("event_type=request.corrupt");
@@ -181,8 +175,7 @@ fn every_verb_but_reading_refuses_a_corrupt_request() {
     let s = shop();
     let agent = s.agent("agent-1");
     let request = dispatched(&s);
-    edit(
-        &s,
+    s.edit_request(
         &request,
         "UPDATE request_texts SET detail = 'DELETE FROM items' WHERE request_seq = ?",
     );
@@ -212,9 +205,7 @@ fn what_runs_is_called_off_and_its_report_is_kept() {
     agent.poll();
     let claim = agent.claim_keyed(&request.id, "once").is(200);
     let execution = claim.text("execution_id");
-    edit(
-        &s,
-        &request,
+    s.edit_request(&request,
         "UPDATE request_texts SET detail = 'DELETE FROM items', share_with_json = '[' WHERE request_seq = ?",
     );
     // The same claim again would hand out the edited text.
@@ -225,8 +216,7 @@ fn what_runs_is_called_off_and_its_report_is_kept() {
     assert_eq!(beat.json["cancelled"], true);
     agent.succeed(&execution, ROWS).is(200);
     assert_eq!(s.events("event_type=execution.completed").len(), 1);
-    edit(
-        &s,
+    s.edit_request(
         &request,
         "UPDATE request_texts SET share_with_json = '[]' WHERE request_seq = ?",
     );

@@ -110,11 +110,10 @@ fn live(s: &Server) {
     agent.succeed(&claim.execution, crate::support::ROWS);
     requester.submit("production", UPDATE);
     let edited = requester.submit("development", UPDATE);
-    s.edit_state(&format!(
-        "UPDATE request_texts SET detail = 'DELETE FROM items' WHERE request_seq = \
-         (SELECT seq FROM requests WHERE id = '{}')",
-        edited.id
-    ));
+    s.edit_request(
+        &edited,
+        "UPDATE request_texts SET detail = 'DELETE FROM items' WHERE request_seq = ?",
+    );
     agent.poll();
     agent.try_claim(&edited.id).refused(409, "corrupt");
     s.admin().poke("/api/users/requester/suspend").is(200);

@@ -1,7 +1,7 @@
 //! Overload: strangers who hold bodies, crowds that say nothing, pages of large texts, results of strange shape. The
 //! work of others goes on meanwhile, which is measured where it could stand still.
 
-use crate::support::{SHOP, Server, connect, eventually};
+use crate::support::{Request, SHOP, Server, connect, eventually};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -189,9 +189,8 @@ fn texts_in_lists_are_cut_between_characters() {
     );
 }
 
-#[test]
-fn rows_of_differing_keys_cost_no_time() {
-    let s = Server::shop();
+/// A request whose result has 150,000 rows, each with a key of its own.
+fn run_with_differing_keys(s: &Server) -> Request {
     let rows: Vec<Value> = (0..150_000).map(|n| json!({format!("k{n}"): n})).collect();
     let request = s.requester().submit("development", SELECT);
     let agent = s.agent("agent-1");
@@ -199,6 +198,14 @@ fn rows_of_differing_keys_cost_no_time() {
     agent
         .succeed(&claim.execution, &json!({"rows": rows}).to_string())
         .is(200);
+    request
+}
+
+#[test]
+fn rows_of_differing_keys_cost_no_time() {
+    let s = Server::shop();
+    let request = run_with_differing_keys(&s);
+    let agent = s.agent("agent-1");
     let start = Instant::now();
     request
         .by
@@ -408,13 +415,7 @@ fn attack_places_to_wait_by_the_spelling_of_a_header() {
 #[test]
 fn attack_tables_of_differing_keys() {
     let s = Server::shop();
-    let rows: Vec<Value> = (0..150_000).map(|n| json!({format!("k{n}"): n})).collect();
-    let request = s.requester().submit("development", SELECT);
-    let agent = s.agent("agent-2");
-    let claim = agent.claim(&request.id);
-    agent
-        .succeed(&claim.execution, &json!({"rows": rows}).to_string())
-        .is(200);
+    let request = run_with_differing_keys(&s);
     during(&s, "tables of differing keys", |goes_on| {
         std::thread::scope(|scope| {
             for _ in 0..4 {

@@ -2,11 +2,32 @@
 //! the place where it is for everything; roles are separated by `;`.
 
 use super::*;
+use crate::domain::policy::{Binding, Policies};
+use std::collections::BTreeSet;
 
 /// Roles of a cell of a table.
 pub(crate) fn roles(cell: &str) -> Vec<Role> {
     let roles = cell.split(';').map(str::trim).filter(|r| !r.is_empty());
     roles.map(role).collect()
+}
+
+/// Policies with these roles, in which `ann` is in the group `dba` by configuration and bound to the role `writer`, and
+/// everybody has the role `reader` by default.
+pub(crate) fn team(cell: &str) -> Policies {
+    let mut policies = Policies::empty();
+    for role in roles(cell) {
+        policies.roles.insert(role.name.clone(), role);
+    }
+    policies
+        .groups
+        .insert("dba".to_owned(), ["ann".to_owned()].into());
+    policies.bindings.push(Binding {
+        role: "writer".to_owned(),
+        subjects: ["ann".to_owned()].into(),
+        groups: BTreeSet::new(),
+    });
+    policies.default_role = Some("reader".to_owned());
+    policies
 }
 
 fn role(text: &str) -> Role {

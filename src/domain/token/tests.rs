@@ -1,26 +1,11 @@
 //! What tokens let their subjects do, and which tokens may issue which, as tables.
 
 use super::*;
-use crate::domain::permission::tests::{lines, rights, roles, word};
-use crate::domain::policy::Binding;
+use crate::domain::permission::tests::{lines, rights, team, word};
 
 /// `ann` is in the group `dba` by configuration and bound to the role `writer`; nobody else is bound to anything.
 fn policies() -> Policies {
-    let mut policies = Policies::empty();
-    let custom = roles("writer = request.create; reader = request.view; everything = *");
-    for role in custom {
-        policies.roles.insert(role.name.clone(), role);
-    }
-    policies
-        .groups
-        .insert("dba".to_owned(), ["ann".to_owned()].into());
-    policies.bindings.push(Binding {
-        role: "writer".to_owned(),
-        subjects: ["ann".to_owned()].into(),
-        groups: BTreeSet::new(),
-    });
-    policies.default_role = Some("reader".to_owned());
-    policies
+    team("writer = request.create; reader = request.view; everything = *")
 }
 
 fn names(roles: &[Role]) -> String {

@@ -1,24 +1,14 @@
 //! What gives people their roles and groups.
 
 use super::*;
-use crate::domain::permission::tests::roles;
-use crate::domain::policy::{Binding, Policies};
+use crate::domain::permission::tests::{roles, team};
+use crate::domain::policy::Policies;
 use crate::domain::token::{RoleMode, Token};
 
+/// As in [`team`], and the group `dba` is bound to the same role.
 fn policies() -> Policies {
-    let mut policies = Policies::empty();
-    for role in roles("writer = request.create; reader = request.view; other = audit.view") {
-        policies.roles.insert(role.name.clone(), role);
-    }
-    policies
-        .groups
-        .insert("dba".to_owned(), ["ann".to_owned()].into());
-    policies.bindings.push(Binding {
-        role: "writer".to_owned(),
-        subjects: ["ann".to_owned()].into(),
-        groups: ["dba".to_owned()].into(),
-    });
-    policies.default_role = Some("reader".to_owned());
+    let mut policies = team("writer = request.create; reader = request.view; other = audit.view");
+    policies.bindings[0].groups.insert("dba".to_owned());
     policies
 }
 

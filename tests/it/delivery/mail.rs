@@ -115,11 +115,10 @@ fn end_in_every_way(s: &Server) {
     let urgent = json!({"emergency": true, "reason": "outage"});
     agent.run(&requester.submit_with("production", UPDATE, urgent).id);
     let edited = requester.submit("development", UPDATE);
-    s.edit_state(&format!(
-        "UPDATE request_texts SET detail = 'DELETE FROM items' WHERE request_seq = \
-         (SELECT seq FROM requests WHERE id = '{}')",
-        edited.id
-    ));
+    s.edit_request(
+        &edited,
+        "UPDATE request_texts SET detail = 'DELETE FROM items' WHERE request_seq = ?",
+    );
     agent.poll();
     agent.try_claim(&edited.id).refused(409, "corrupt");
 }

@@ -2,7 +2,7 @@
 //! verified, and that nobody was answered an internal error.
 
 use super::agent::Agent;
-use super::client::{Faults, Person};
+use super::client::{Faults, Person, Request};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use dbward::clock::{Clock, Timestamp};
@@ -373,6 +373,12 @@ impl Server {
             "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; {sql}"
         ))
         .unwrap();
+    }
+
+    /// Edits rows of a request the same way; `?` in the statement is its `request_seq`.
+    pub fn edit_request(&self, request: &Request, sql: &str) {
+        let row = format!("(SELECT seq FROM requests WHERE id = '{}')", request.id);
+        self.edit_state(&sql.replace('?', &row));
     }
 
     /// Forgets internal errors that the test provoked; returns how many there were.
