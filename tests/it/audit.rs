@@ -29,7 +29,7 @@ fn an_event_tells_who_did_what_from_where() {
         .call("POST", "/api/requests", &id, body.to_string().as_bytes())
         .is(201);
     let event = s.events("event_type=request.created").remove(0);
-    assert_eq!(event.as_object().unwrap().len(), 24);
+    assert_eq!(event.as_object().unwrap().len(), 25);
     assert_eq!(metadata(&event)["http_request_id"], "my-own.id_1");
     golden("event", &event);
 }

@@ -1,6 +1,7 @@
 //! The console: pages that hold no data, the list that is held open for them, and decisions bound to what was read.
 
 use crate::support::{Server, eventually};
+use dbward::domain::sql::escaped;
 use serde_json::json;
 
 const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
@@ -142,4 +143,38 @@ fn a_decision_counts_only_for_what_was_read() {
     s.requester()
         .call("POST", &request.path("/cancel"), &[("If-Match", "*")], b"")
         .is(200);
+}
+
+/// The console and the server call the same characters hidden, each in its own language.
+#[test]
+fn pages_show_what_nobody_sees_as_the_api_does() {
+    let script = include_str!("../../src/web/dom.js");
+    let pattern = script.split("const LIES = /").nth(1).unwrap();
+    let class = pattern
+        .strip_prefix(r"\r(?!\n)|[")
+        .and_then(|rest| rest.split("]/gu;").next())
+        .unwrap();
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for range in class.split(r"\u").skip(1) {
+        let (code, to) = match range.strip_suffix('-') {
+            Some(code) => (code, true),
+            None => (range, false),
+        };
+        let code = u32::from_str_radix(code.trim_matches(['{', '}']), 16).unwrap();
+        match ranges.last_mut() {
+            Some(last) if last.1 == u32::MAX => last.1 = code,
+            _ => ranges.push((code, if to { u32::MAX } else { code })),
+        }
+    }
+    let differs: Vec<char> = (0..=0x0010_ffff)
+        .filter_map(char::from_u32)
+        .filter(|c| *c != '\r')
+        .filter(|c| {
+            let shown = ranges
+                .iter()
+                .any(|(from, to)| (*from..=*to).contains(&u32::from(*c)));
+            shown != (escaped(&c.to_string()) != c.to_string())
+        })
+        .collect();
+    assert!(differs.is_empty(), "{differs:?}");
 }

@@ -85,6 +85,73 @@ fn answers_carry_what_the_document_requires_of_them() {
     }
 }
 
+/// What an agent reads is for no eye; its answers are not named here.
+#[test]
+fn answers_that_show_a_statement_show_it_escaped_too() {
+    let s = Server::with(&format!(
+        "{SHOP}[sql_review]\nhidden_characters = \"warn\"\n[audit]\nredaction = \"none\"\n"
+    ));
+    let document = s.nobody().get("/api/openapi.json").json;
+    let mut shown = Vec::new();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        for (field, next) in [
+            ("detail", "detail_escaped"),
+            ("detail_raw", "detail_raw_escaped"),
+        ] {
+            let answers = schema["required"].to_string().contains("\"id\"");
+            if answers && schema["properties"][field].is_object() {
+                assert!(schema["properties"][next].is_object(), "{name}");
+                assert!(schema["required"].to_string().contains(next), "{name}");
+                shown.push(name.as_str());
+            }
+        }
+    }
+    assert_eq!(shown, ["AuditEvent", "RequestHead"]);
+
+    let lie = "SELECT 1 /* \u{202e}\r tfel ot thgir \u{1b}[2K é */";
+    let honest = r"SELECT 1 /* \u{202e}\u{d} tfel ot thgir \u{1b}[2K é */";
+    let long = format!("{lie}/*{}*/", "\u{200b}".repeat(300));
+    let lies = s.requester().submit("production", lie);
+    let more = s.requester().submit("production", &long);
+    let plain = s.requester().submit("production", "SELECT 'é', 1\r\n");
+    let one = |id: &str| s.admin().get(&format!("/api/requests/{id}")).is(200).json;
+    let listed = s.admin().get("/api/requests").is(200).list("requests");
+    let item = |id: &str| listed.iter().find(|r| r["id"] == *id).unwrap().clone();
+    for request in [one(&lies.id), item(&lies.id)] {
+        assert_eq!(
+            (&request["detail"], &request["detail_escaped"]),
+            (&lie.into(), &honest.into())
+        );
+    }
+    for request in [one(&plain.id), item(&plain.id)] {
+        assert_eq!(request["detail"], "SELECT 'é', 1\r\n");
+        assert_eq!(request.get("detail_escaped"), Some(&Value::Null));
+    }
+    let whole = format!("{honest}/*{}*/", r"\u{200b}".repeat(300));
+    assert_eq!(one(&more.id)["detail_escaped"], whole);
+    let cut = item(&more.id)["detail_escaped"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        cut.len() <= 1024 + '…'.len_utf8() && cut.ends_with('…'),
+        "{cut}"
+    );
+    assert!(whole.starts_with(cut.trim_end_matches('…')), "{cut}");
+    let page = s
+        .admin()
+        .get("/api/audit/events?limit=100")
+        .is(200)
+        .list("events");
+    let created = page.iter().find(|e| e["detail_raw"] == lie).unwrap();
+    assert_eq!(created["detail_raw_escaped"], honest);
+    let created = page
+        .iter()
+        .find(|e| e["detail_raw"] == "SELECT 'é', 1\r\n")
+        .unwrap();
+    assert_eq!(created.get("detail_raw_escaped"), Some(&Value::Null));
+}
+
 /// Required properties that are not there, and values of another type.
 fn missing(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     if let Some(reference) = schema["$ref"].as_str() {

@@ -1,14 +1,17 @@
 //! What a message for people shows, before it is written for one kind of receiver.
 
 use super::NotificationFacts;
+use crate::domain::sql::escaped;
+use std::borrow::Cow;
 
-/// A message for people. Its texts are neither escaped nor cut yet.
+/// A message for people: what nobody would see in its texts is written out. They are not cut yet, nor fit for the
+/// receiver's markup.
 pub(super) struct Card<'f> {
     pub(super) title: String,
     /// Label and value, the most important first.
     pub(super) lines: Vec<(&'static str, String)>,
     /// The statement, as notifications may show it.
-    pub(super) detail: Option<&'f str>,
+    pub(super) detail: Option<Cow<'f, str>>,
     /// The stored statement is cut already.
     pub(super) detail_truncated: bool,
     pub(super) url: Option<&'f str>,
@@ -28,7 +31,9 @@ impl Card<'_> {
 impl<'f> Card<'f> {
     pub(super) fn new(facts: &'f NotificationFacts) -> Card<'f> {
         let mut lines = Vec::new();
-        let mut line = |label, value: Option<String>| lines.extend(value.map(|v| (label, v)));
+        let mut line = |label, value: Option<String>| {
+            lines.extend(value.map(|v| (label, escaped(&v).into_owned())));
+        };
         let text = |name: &str| facts.text(name).map(str::to_owned);
         line("Requester", text("requester"));
         let place = text("database").zip(facts.text("environment"));
@@ -53,7 +58,7 @@ impl<'f> Card<'f> {
         Card {
             title: title(facts),
             lines,
-            detail: facts.text("detail"),
+            detail: facts.text("detail").map(escaped),
             detail_truncated: facts.is_set("detail_truncated"),
             url: facts.text("url"),
         }

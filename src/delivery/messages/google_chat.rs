@@ -19,7 +19,7 @@ pub(super) fn message(facts: &NotificationFacts) -> Value {
             json!({"decoratedText": {"topLabel": label, "text": short(value, VALUE_MAX, html), "wrapText": true}})
         })
         .collect();
-    if let Some(detail) = card.detail {
+    if let Some(detail) = &card.detail {
         let clipped = clip(detail, DETAIL_MAX, html);
         let note = clipped.note(card.detail_truncated);
         widgets.push(json!({"textParagraph": {"text": clipped.text}}));

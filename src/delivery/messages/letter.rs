@@ -30,7 +30,7 @@ pub(in crate::delivery) fn letter(facts: &NotificationFacts, person: &str) -> Le
         let _ = writeln!(html, "{label}: {}<br>", escaped(&value));
     }
     html.push_str("</p>\n");
-    if let Some(detail) = card.detail {
+    if let Some(detail) = &card.detail {
         let clipped = clip(detail, DETAIL_MAX, plain);
         let _ = writeln!(text, "\n{}", clipped.text);
         let _ = writeln!(html, "<pre>{}</pre>", escaped(&clipped.text));

@@ -10,6 +10,7 @@ mod slack;
 mod teams;
 
 use crate::config::WebhookFormat;
+use crate::domain::sql::escaped;
 use crate::store::DueDelivery;
 pub(super) use letter::letter;
 use serde_json::{Map, Value};
@@ -68,12 +69,23 @@ pub(super) fn is_timely(row: &DueDelivery) -> bool {
 /// The body of a call of a webhook.
 pub(super) fn body(format: WebhookFormat, facts: &NotificationFacts) -> Vec<u8> {
     let message = match format {
-        WebhookFormat::Generic => Value::Object(facts.fields.clone()),
+        WebhookFormat::Generic => generic(facts),
         WebhookFormat::Slack => slack::message(facts),
         WebhookFormat::Teams => teams::message(facts),
         WebhookFormat::GoogleChat => google_chat::message(facts),
     };
     message.to_string().into_bytes()
+}
+
+/// All facts as they are, and the statement once more for receivers that show it to people.
+fn generic(facts: &NotificationFacts) -> Value {
+    let mut fields = facts.fields.clone();
+    let shown = facts.text("detail").and_then(|detail| {
+        let shown = escaped(detail);
+        (shown != detail).then(|| shown.into_owned())
+    });
+    fields.insert("detail_escaped".to_owned(), shown.into());
+    Value::Object(fields)
 }
 
 #[cfg(test)]
@@ -138,6 +150,33 @@ mod tests {
             (&json!("low"), &Value::Null)
         );
         assert_eq!(NotificationFacts::read("[]", None, None), None);
+    }
+
+    #[test]
+    fn no_message_hides_or_turns_what_its_reader_sees() {
+        let lie = json!({"detail": "DELETE FROM t -- \u{202e}\u{1b}[2K", "reason": "a\u{200b}b", "requester": "p\u{202e}x"});
+        let facts = facts(lie.clone());
+        for format in FORMATS {
+            let text = String::from_utf8(body(format, &facts)).unwrap();
+            assert!(!text.contains(['\u{202e}', '\u{200b}']), "{text}");
+            assert!(!text.contains("\\u001b"), "{text}");
+            assert!(
+                text.contains(r"\\u{202e}") && text.contains(r"a\\u{200b}b"),
+                "{text}"
+            );
+        }
+        let letter = letter::letter(&facts, "requester");
+        for text in [letter.subject, letter.text, letter.html] {
+            assert!(!text.contains(['\u{202e}', '\u{200b}', '\u{1b}']), "{text}");
+        }
+        let generic = written(WebhookFormat::Generic, &facts);
+        assert_eq!(generic["detail"], lie["detail"]);
+        assert_eq!(
+            generic["detail_escaped"],
+            r"DELETE FROM t -- \u{202e}\u{1b}[2K"
+        );
+        let plain = written(WebhookFormat::Generic, &self::facts(json!({})));
+        assert_eq!(plain.get("detail_escaped"), Some(&Value::Null));
     }
 
     /// NotificationFacts of which everything is as long, and as hard to write, as it can be.

@@ -29,7 +29,7 @@ pub(super) fn message(facts: &NotificationFacts) -> Value {
     if !fields.is_empty() {
         blocks.push(json!({"type": "section", "fields": fields}));
     }
-    if let Some(detail) = card.detail {
+    if let Some(detail) = &card.detail {
         let clipped = clip(detail, DETAIL_MAX, code);
         blocks.push(section(&format!("```{}```", clipped.text)));
         if let Some(note) = clipped.note(card.detail_truncated) {

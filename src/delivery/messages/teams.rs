@@ -23,7 +23,7 @@ pub(super) fn message(facts: &NotificationFacts) -> Value {
             json!({"type": "TextRun", "text": short(value, VALUE_MAX, plain)}),
         ])
     }));
-    if let Some(detail) = card.detail {
+    if let Some(detail) = &card.detail {
         let clipped = clip(detail, DETAIL_MAX, plain);
         let note = clipped.note(card.detail_truncated);
         body.push(rich(vec![

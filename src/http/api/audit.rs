@@ -1,6 +1,6 @@
 //! `/api/audit`: the events, and the proof that nobody touched them.
 
-use super::excerpt;
+use super::{escaped, excerpt};
 use crate::actions::audit;
 use crate::domain::actor::Caller;
 use crate::domain::audit::{CATEGORIES, EventOutcome};
@@ -103,6 +103,7 @@ pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
 fn event(row: &EventRow, detail_max: usize) -> Value {
     let e = &row.event;
     let detail = e.detail_raw.as_deref();
+    let shown = detail.map(|text| excerpt(text, detail_max));
     json!({
         "id": e.id,
         "event_type": e.event_type,
@@ -121,7 +122,8 @@ fn event(row: &EventRow, detail_max: usize) -> Value {
         "database_name": e.database_name,
         "environment": e.environment,
         "detail_fingerprint": e.detail_fingerprint,
-        "detail_raw": detail.map(|text| excerpt(text, detail_max)),
+        "detail_raw": shown,
+        "detail_raw_escaped": shown.and_then(|text| escaped(text, detail_max)),
         "detail_raw_truncated": detail.is_some_and(|text| text.len() > detail_max),
         "reason": e.reason,
         "metadata_json": e.metadata_json,

@@ -29,8 +29,10 @@ pub mod work;
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::permission::{Permission, Role};
+use crate::domain::sql;
 use crate::error::Error;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 /// A time, or null.
 fn time(at: Option<Timestamp>) -> Option<String> {
@@ -40,6 +42,19 @@ fn time(at: Option<Timestamp>) -> Option<String> {
 /// The start of a text, at most so many bytes of it, cut between characters.
 fn excerpt(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
+}
+
+/// What people should be shown of a text that hides something from them: what nobody sees is written as `\u{202e}`, and an
+/// ellipsis stands where more than `bytes_max` were cut off. None where the text shows all that it is.
+fn escaped(text: &str, bytes_max: usize) -> Option<String> {
+    let Cow::Owned(mut shown) = sql::escaped(text) else {
+        return None;
+    };
+    if shown.len() > bytes_max {
+        shown.truncate(shown.floor_char_boundary(bytes_max));
+        shown.push('…');
+    }
+    (shown != text).then_some(shown)
 }
 
 /// The right to something that belongs to no target.

@@ -1,7 +1,7 @@
 //! A request as JSON: whole, and as an item of a list.
 
 use super::webhooks::{channel, webhook_id};
-use super::{excerpt, time};
+use super::{escaped, excerpt, time};
 use crate::actions::awaited::NextAction;
 use crate::actions::view_requests::Detail;
 use crate::clock::Timestamp;
@@ -23,6 +23,7 @@ pub(super) struct RequestJson<'a> {
     environment: &'a str,
     operation: &'static str,
     detail: &'a str,
+    detail_escaped: Option<String>,
     dialect: &'static str,
     status: &'static str,
     outcome: Option<&'static str>,
@@ -80,6 +81,7 @@ impl<'a> RequestJson<'a> {
             environment: r.target.environment(),
             operation: r.operation.as_str(),
             detail: &text.detail,
+            detail_escaped: escaped(&text.detail, usize::MAX),
             dialect: r.dialect.as_str(),
             status: r.status.as_str(),
             outcome: r.outcome.map(ExecutionOutcome::as_str),
@@ -274,6 +276,7 @@ pub(super) fn item(item: &RequestItem) -> Value {
         "environment": r.target.environment(),
         "operation": r.operation.as_str(),
         "detail": detail,
+        "detail_escaped": escaped(detail, DETAIL_BYTES),
         "detail_truncated": detail.len() as u64 != item.detail_bytes,
         "detail_bytes": item.detail_bytes,
         "status": r.status.as_str(),
