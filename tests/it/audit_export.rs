@@ -207,6 +207,10 @@ fn what_an_export_cannot_begin_with_is_refused() {
         ("?since=-1", "the number of an event"),
         ("?since=999999", "there is no event 999999"),
         ("?since=1&since=2", "more than once"),
+        (
+            "?limit=0",
+            "`limit` is `0`, expected a whole number, 1 or more",
+        ),
         ("?cursor=1", "cursor"),
     ] {
         s.admin()

@@ -166,10 +166,15 @@ pub fn export(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
         "the number of an event, or a time like 2026-01-02T03:04:05Z",
         ExportSince::parse,
     )?;
+    let events = query.capped("limit", EXPORT_EVENTS_MAX, EXPORT_EVENTS_MAX)?;
+    if events == 0 {
+        // The next page is asked for with the last event of this one.
+        return Err(Error::invalid(
+            "query parameter `limit` is `0`, expected a whole number, 1 or more",
+        ));
+    }
     let page = ExportPage {
-        events: query
-            .capped("limit", EXPORT_EVENTS_MAX, EXPORT_EVENTS_MAX)?
-            .max(1),
+        events,
         bytes: EXPORT_BYTES,
     };
     let since = since.unwrap_or(ExportSince::Beginning);
