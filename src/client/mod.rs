@@ -21,7 +21,8 @@ pub use identity_provider::{
 pub use people_api::{
     ContextReply, CreatedReply, FindingReply, MeReply, MovedReply, NewRequestBody,
     NotificationReply, ProgressReply, RequestId, RequestIds, RequestReply, RequiredReply,
-    ReviewReply, RiskReply, RoleReply, StepReply, VoteReply, path_of, with_query,
+    ReviewReply, RiskReply, RoleReply, StepReply, TokenId, TokenIds, VoteReply, path_of,
+    with_query,
 };
 
 use crate::crypto::sha256_hex;

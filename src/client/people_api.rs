@@ -235,6 +235,19 @@ pub struct RequestId {
     pub id: String,
 }
 
+/// The tokens that the caller may list, as far as ids are looked for.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TokenIds {
+    pub tokens: Vec<TokenId>,
+}
+
+/// The id of a token, and whether it is `active`, `revoked` or `expired`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TokenId {
+    pub id: String,
+    pub status: String,
+}
+
 /// A path out of its parts, each encoded.
 pub fn path_of(parts: &[&str]) -> String {
     let mut path = String::from("/api");

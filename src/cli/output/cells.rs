@@ -48,6 +48,7 @@ impl Grid {
             objects: rows.iter().map(|row| row.get().to_owned()).collect(),
             empty: None,
             ids: false,
+            optional: &[],
         })
     }
 }

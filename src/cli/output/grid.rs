@@ -57,6 +57,8 @@ pub struct Grid {
     pub empty: Option<&'static str>,
     /// Whether only the first column is printed as `quiet`.
     pub ids: bool,
+    /// Titles of columns that a narrow terminal may go without, the first to go first.
+    pub optional: &'static [&'static str],
 }
 
 impl Grid {
@@ -79,6 +81,26 @@ impl Grid {
             })
             .sum();
         least <= width
+    }
+
+    /// As much of the grid as fits on a terminal of that width, and the titles of the columns that are left out; `None` where
+    /// there is no room even without all that are optional.
+    pub fn narrowed(&self, width: Option<usize>) -> Option<(Grid, Vec<&'static str>)> {
+        let mut narrow = self.clone();
+        let mut left_out = Vec::new();
+        let mut optional = self.optional.iter();
+        while !narrow.fits(width) {
+            let title = optional.next()?;
+            let Some(at) = narrow.columns.iter().position(|c| c.title == *title) else {
+                continue;
+            };
+            narrow.columns.remove(at);
+            for row in &mut narrow.rows {
+                row.remove(at);
+            }
+            left_out.push(*title);
+        }
+        Some((narrow, left_out))
     }
 
     /// The widest cell of each column.
@@ -294,6 +316,23 @@ mod tests {
         assert!(cut.chars().count() + 3 <= 30, "{text}");
         assert_eq!(text.lines().count(), 5, "{text}");
         assert!(grid().fits(Some(30)) && !grid().fits(Some(20)));
+    }
+
+    #[test]
+    fn a_narrow_terminal_goes_without_optional_columns_first() {
+        let mut wide = grid();
+        wide.optional = &["other", "name", "id"];
+        let (same, left_out) = wide.narrowed(Some(30)).unwrap();
+        assert_eq!((same.columns.len(), left_out), (2, vec![]));
+        let (narrow, left_out) = wide.narrowed(Some(20)).unwrap();
+        assert_eq!(left_out, ["name"]);
+        assert!(
+            narrow
+                .table(Some(20), Paint::new(false))
+                .starts_with("     id\n      7\n")
+        );
+        wide.optional = &["other"];
+        assert!(wide.narrowed(Some(20)).is_none());
     }
 
     #[test]

@@ -118,8 +118,15 @@ impl Screen {
             OutputFormat::Table if grid.rows.is_empty() && grid.empty.is_some() => {
                 format!("{}\n", grid.empty.unwrap_or_default())
             }
-            OutputFormat::Table if !self.chosen && !grid.fits(self.width) => vertical(grid),
-            OutputFormat::Table => table(grid),
+            OutputFormat::Table if self.chosen || grid.fits(self.width) => table(grid),
+            OutputFormat::Table => match grid.narrowed(self.width) {
+                Some((narrow, left_out)) => format!(
+                    "{}Without {} on a terminal of this width; -x shows all.\n",
+                    table(&narrow),
+                    left_out.join(" and ")
+                ),
+                None => vertical(grid),
+            },
             OutputFormat::Vertical => vertical(grid),
             OutputFormat::Json => line(json),
             OutputFormat::Jsonl => grid.jsonl(),

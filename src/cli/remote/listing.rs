@@ -6,6 +6,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
+/// Columns that a narrow terminal goes without, the first to go first.
+const OPTIONAL: [&str; 10] = [
+    "RISK", "USED", "SLACK", "VERSION", "TRIES", "FORMAT", "SIGNED", "OUTCOME", "REQUEST", "WHO",
+];
+
 /// How a member is shown to people. Programs get it as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -90,6 +95,7 @@ impl Listing {
             objects,
             empty: Some(self.empty),
             ids: true,
+            optional: &OPTIONAL,
         };
         session.screen.rows(text, &grid, foot.as_deref())?;
         Ok(0)

@@ -26,7 +26,9 @@ pub use operations::ResolveOptions;
 
 use super::Failure;
 use super::output::{Ages, OutputOptions, Screen};
-use crate::client::{Client, ClientOptions, Document, MeReply, RequestIds, path_of, with_query};
+use crate::client::{
+    Client, ClientOptions, Document, MeReply, RequestIds, TokenIds, path_of, with_query,
+};
 use crate::clock::Clock;
 use settings::ClientSettings;
 use std::path::PathBuf;
@@ -243,22 +245,24 @@ impl ServerSession {
                 break;
             }
         }
-        let shown = super::output::visible(prefix);
-        match found.as_slice() {
-            [id] if !prefix.is_empty() => Ok(id.clone()),
-            [] => Err(CommandError::new(format!(
-                "no request that you may see begins with `{shown}`"
-            ))
-            .hint("dbward request list")),
-            _ => Err(
-                CommandError::new(format!("more than one request begins with `{shown}`")).hint(
-                    format!(
-                        "write more of it, such as {}",
-                        found[0].get(..13).unwrap_or_default()
-                    ),
-                ),
-            ),
+        only(
+            prefix,
+            &found,
+            "request that you may see",
+            "dbward request list",
+        )
+    }
+
+    /// The whole id of a token whose id begins so, among those that are not revoked and have not expired.
+    fn token_id(&self, prefix: &str) -> Result<String, CommandError> {
+        if is_whole_id(prefix) {
+            return Ok(prefix.to_owned());
         }
+        let list: TokenIds = self.client.fetch(&path_of(&["tokens"]))?.read()?;
+        let active = list.tokens.into_iter().filter(|t| t.status == "active");
+        let begins = |id: &String| id.starts_with(&prefix.to_lowercase());
+        let found: Vec<String> = active.map(|t| t.id).filter(begins).collect();
+        only(prefix, &found, "active token", "dbward token list")
     }
 
     /// The id of the newest request that the caller may see.
@@ -288,6 +292,22 @@ impl ServerSession {
     fn done(&self, document: &Document, sentence: &str, quiet: &str) -> Result<u8, CommandError> {
         self.screen.done(&document.text(), sentence, quiet)?;
         Ok(0)
+    }
+}
+
+/// The one id among those that begin with `prefix`.
+fn only(prefix: &str, found: &[String], what: &str, list: &str) -> Result<String, CommandError> {
+    let shown = super::output::visible(prefix);
+    match found {
+        [id] if !prefix.is_empty() => Ok(id.clone()),
+        [] => Err(CommandError::new(format!("no {what} begins with `{shown}`")).hint(list)),
+        [first, ..] => {
+            let longer = first.get(..13).unwrap_or_default();
+            Err(
+                CommandError::new(format!("more than one {what} begins with `{shown}`"))
+                    .hint(format!("write more of it, such as {longer}")),
+            )
+        }
     }
 }
 

@@ -21,7 +21,7 @@ pub enum TokenVerb {
     List(TokenListOptions),
     /// Revoke a token at once
     #[command(
-        before_help = "Examples:\n  dbward token revoke 0192a4c1-0000-7000-8000-000000000000"
+        before_help = "Examples:\n  dbward token revoke 0192a4c1\n  dbward token revoke 0192a4c1-0000-4000-8000-000000000000"
     )]
     Revoke(OneToken),
 }
@@ -77,7 +77,7 @@ pub struct TokenListOptions {
 
 #[derive(Debug, clap::Args)]
 pub struct OneToken {
-    /// Its id
+    /// Its id, or the beginning of it
     #[arg(value_name = "TOKEN")]
     id: String,
     #[command(flatten)]
@@ -139,8 +139,9 @@ pub(super) fn token(verb: TokenVerb) -> Result<u8, Failure> {
         TokenVerb::Create(o) => with(&o.common, |s| create_token(s, &o)),
         TokenVerb::List(o) => with(&o.common, |s| list_tokens(s, &o)),
         TokenVerb::Revoke(o) => with(&o.common, |s| {
-            let document = s.client.delete(&path_of(&["tokens", &o.id]))?;
-            s.done(&document, &format!("Revoked {}.", visible(&o.id)), "")
+            let id = s.token_id(&o.id)?;
+            let document = s.client.delete(&path_of(&["tokens", &id]))?;
+            s.done(&document, &format!("Revoked {}.", visible(&id)), "")
         }),
     }
 }
@@ -193,7 +194,7 @@ fn create_token(session: &ServerSession, o: &TokenCreateOptions) -> Result<u8, C
 const TOKENS: Listing = Listing {
     key: "tokens",
     columns: &[
-        ("ID", "id", Kind::Text),
+        ("ID", "id", Kind::Id),
         ("SUBJECT", "subject_id", Kind::Text),
         ("STATUS", "status", Kind::Text),
         ("NAME", "name", Kind::Long),

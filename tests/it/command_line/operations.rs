@@ -75,7 +75,14 @@ fn tokens_are_issued_listed_and_revoked() {
     let id = row.split(',').next().unwrap();
     assert!(row.contains(",ci,active,,readonly,"), "{row}");
     assert_eq!(list.lines().count(), 2, "{list}");
-    call(&console, &admin, &format!("token revoke {id}"), 0);
+    let ran = console.run(Some(&admin), &["token", "revoke", "nothing"]);
+    assert!(ran.errors.contains("no active token begins with `nothing`"));
+    // The list shows the beginning of an id, and that is enough.
+    let table = call(&console, &admin, "token list --subject ci", 0);
+    let short = &id[..8];
+    assert!(table.contains(short) && !table.contains(id), "{table}");
+    let revoked = call(&console, &admin, &format!("token revoke {short}"), 0);
+    assert_eq!(revoked, format!("Revoked {id}.\n"));
     call(&console, &token, "whoami", 1);
     let quiet = "token list --subject ci --format quiet";
     assert_eq!(call(&console, &admin, quiet, 0), "");
