@@ -1,13 +1,12 @@
 //! The README's first session and first team, as they stand there: its two configurations, and its commands run by a shell.
 
 use crate::command_line::console::{shown, without_colours};
-use crate::support::{Program, Temp, binary, eventually};
+use crate::support::{Program, Temp, binary};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
 
 /// The code blocks of that language after that heading, up to the next heading of its level.
 fn blocks(heading: &str, language: &str) -> Vec<String> {
@@ -36,7 +35,7 @@ fn the_first_team_of_the_readme_works_as_written() {
     let dir = Temp::new();
     let toml = blocks("## A first team", "toml");
     let shell = blocks("## A first team", "sh");
-    assert_eq!((toml.len(), shell.len()), (2, 3));
+    assert_eq!((toml.len(), shell.len()), (2, 5));
     rusqlite::Connection::open(dir.path().join("app.db"))
         .unwrap()
         .execute_batch(
@@ -54,16 +53,29 @@ fn the_first_team_of_the_readme_works_as_written() {
         .filter(|line| !line.starts_with("sqlite3 "))
         .map(|line| format!("{line}\n"))
         .collect();
-    let script = format!("PATH=.:$PATH\ntrap 'kill $(jobs -p)' EXIT\n{script}");
+    let script = format!(
+        "PATH=.:$PATH\ntrap 'kill $(jobs -p)' EXIT\ntrap 'echo \"[$?] $BASH_COMMAND\" >&2' ERR\n{script}"
+    );
     let output = Command::new("timeout")
         .current_dir(dir.path())
-        .args([SCRIPT_SECS, "bash", "-e", "-c", &script])
+        .env("HOME", dir.path())
+        .args([SCRIPT_SECS, "bash", "-c", &script])
         .output()
         .unwrap();
     let shown = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{shown}{errors}");
+    let failed: Vec<&str> = errors.lines().filter(|l| l.starts_with('[')).collect();
+    assert!(
+        failed.len() == 1 && failed[0].starts_with("[2] ID=$(alice execute"),
+        "only what waits for approval ends with anything but 0: {failed:?}\n{shown}{errors}"
+    );
     for says in [
+        "you can approve step 1 as group team",
+        "Approved as group team.",
+        "1 row changed.",
+        "Needs 1 of group team.",
+        "needs_approval",
         "\"status\":\"approved\"",
         "\"status\":\"dispatched\"",
         "\"success\":true",
@@ -71,6 +83,8 @@ fn the_first_team_of_the_readme_works_as_written() {
     ] {
         assert!(shown.contains(says), "no {says}: {shown}{errors}");
     }
+    let result = fs::read_to_string(dir.path().join("result.json")).unwrap();
+    assert!(result.contains("\"success\":true"), "{result}");
     let names = fs::read_dir(dir.path()).unwrap();
     let downloaded = names
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -94,24 +108,27 @@ fn the_session_at_the_top_of_the_readme_was_seen() {
     let kept = &readme[start..end];
     let commands: Vec<&str> = kept.lines().filter_map(|l| l.strip_prefix("$ ")).collect();
     assert!(commands.len() > 2, "{commands:?}");
-    let program = Program::start(binary().args(["demo", "--port", "0"]));
-    let mut state = String::new();
-    while !state.contains("Ctrl-C") {
-        state.push_str(&format!("{}\n", program.line()));
-    }
-    let line = state.lines().find_map(|l| l.trim().strip_prefix("state "));
-    let profile = line.unwrap().trim().split(" (").next().unwrap().to_owned() + "/env";
+    assert_eq!(commands[0], ". demo/env");
+    let folder = Temp::new();
+    let mut demo = binary();
+    demo.args(["demo", "--port", "0", "--state-dir", "demo"])
+        .current_dir(folder.path());
+    let program = Program::start(&mut demo);
+    while !program.line().contains("Ctrl-C") {}
+    let mut id = String::new();
     let seen: Vec<String> = commands
         .iter()
         .map(|command| {
-            let text = thread::scope(|scope| {
-                let ran = scope.spawn(|| in_demo(&profile, command));
-                if command.contains("-e production") {
-                    approve(&profile);
-                }
-                ran.join().unwrap()
-            });
-            format!("$ {command}\n{}\n", steady(&text).trim_end())
+            let text = match command.starts_with(". ") {
+                true => String::new(),
+                false => in_demo(folder.path(), &command.replace(SHOWN_ID, short(&id))),
+            };
+            if id.is_empty() && command.contains("--no-wait") {
+                let waiting =
+                    "dbward request list --mine-to-approve --server approver --format quiet";
+                id = in_demo(folder.path(), waiting).trim().to_owned();
+            }
+            format!("$ {command}\n{}", steady(&text, &id))
         })
         .collect();
     program.stop();
@@ -124,13 +141,21 @@ fn the_session_at_the_top_of_the_readme_was_seen() {
     assert_eq!(seen, kept, "run with UPDATE_GOLDEN=1 if it should");
 }
 
+/// The id of the session's request as the README has it, and its first characters.
+const WHOLE_ID: &str = "5df83ae3-9a41-4c07-8c6e-0b1f2d3e4a55";
+const SHOWN_ID: &str = "5df83ae3";
+
+fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(SHOWN_ID)
+}
+
 /// What a command shows in a shell that has read the profile.
-fn in_demo(profile: &str, command: &str) -> String {
+fn in_demo(folder: &Path, command: &str) -> String {
     let home = Temp::new();
     let mut shell = Command::new("sh");
     shell
-        .args(["-c", &format!(". '{profile}'\n{command}")])
-        .current_dir(home.path())
+        .args(["-c", &format!(". demo/env\n{command}")])
+        .current_dir(folder)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
         .env("HOME", home.path())
@@ -140,31 +165,23 @@ fn in_demo(profile: &str, command: &str) -> String {
     without_colours(&shown(shell, 100, None).out)
 }
 
-/// Approves what waits, once something does.
-fn approve(profile: &str) {
-    let list = "dbward request list --mine-to-approve --server approver --format quiet";
-    let mut id = String::new();
-    eventually("something waits", || {
-        id = in_demo(profile, list).trim().to_owned();
-        id.len() == 36
-    });
-    in_demo(
-        profile,
-        &format!("dbward request approve {id} --server approver"),
-    );
-}
-
 /// The text with ids and lengths of time that are the same in every run.
-fn steady(text: &str) -> String {
+fn steady(text: &str, id: &str) -> String {
     let mut out = Vec::new();
+    let text = match id {
+        "" => text.to_owned(),
+        id => text.replace(id, WHOLE_ID).replace(short(id), SHOWN_ID),
+    };
     for line in text.lines() {
         let words: Vec<String> = line
             .split(' ')
             .map(|word| {
-                let is_id = word.len() == 8 && word.bytes().all(|b| b.is_ascii_hexdigit());
-                match is_id {
-                    true => "5df83ae3".to_owned(),
-                    false => word.to_owned(),
+                let hex = word.len() == 8 && word.bytes().all(|b| b.is_ascii_hexdigit());
+                let begins = word.len() == 4 && id.starts_with(word);
+                match (hex, begins) {
+                    (true, _) => SHOWN_ID.to_owned(),
+                    (_, true) => SHOWN_ID[..4].to_owned(),
+                    _ => word.to_owned(),
                 }
             })
             .collect();
@@ -172,7 +189,15 @@ fn steady(text: &str) -> String {
         if let Some((before, _)) = line.split_once(" · after ") {
             line = format!("{before} · after 41 s");
         }
+        if line.starts_with("  5df83ae3 ") {
+            for secs in 1..10 {
+                line = line.replace(&format!("  {secs} s  "), "  0 s  ");
+            }
+        }
         out.push(line.trim_end().to_owned());
     }
-    out.join("\n")
+    match out.join("\n").trim_end() {
+        "" => String::new(),
+        text => format!("{text}\n"),
+    }
 }

@@ -6,7 +6,7 @@ use dbward::metrics::Metrics;
 use std::collections::BTreeSet;
 
 /// What a command line in the README may begin with, besides commands of ours and scripts of the repository.
-const TOOLS: &str = "curl export cd mkdir cp cat echo git kill systemctl sqlite3";
+const TOOLS: &str = ". curl export cd mkdir cp cat echo git kill systemctl sqlite3";
 /// Commands of cargo that it may show.
 const CARGO: &str = "build test bench run install fmt clippy";
 
@@ -156,6 +156,8 @@ fn permissions_and_risk_levels_are_documented() {
 #[test]
 fn the_readme_shows_only_commands_that_exist() {
     let readme = read("README.md");
+    let define = |line: &str| Some(line.split_once("() {")?.0.to_owned());
+    let functions: Vec<String> = readme.lines().filter_map(define).collect();
     let mut found = Vec::new();
     let (mut in_shell, mut session, mut continued, mut commands) = (false, false, false, 0);
     for (n, line) in readme.lines().enumerate() {
@@ -172,12 +174,30 @@ fn the_readme_shows_only_commands_that_exist() {
             && !line.is_empty();
         continued = in_shell && line.ends_with('\\');
         commands += usize::from(begins);
-        if begins && let Err(why) = command_exists(line.trim_start_matches("$ ")) {
+        let command = ours(line.trim_start_matches("$ "), &functions);
+        if begins && let Err(why) = command_exists(&command) {
             found.push(format!("README.md:{} {why}", n + 1));
         }
     }
     assert!(commands >= 5, "only {commands} commands were read");
     none("the README shows only commands that exist", &found);
+}
+
+/// The command that a line runs: inside `NAME=$(..)`, in the body of a function, or as one of the functions that end in
+/// `dbward "$@"`.
+fn ours(line: &str, functions: &[String]) -> String {
+    let inner = line
+        .split_once("=$(")
+        .filter(|(name, _)| !name.contains(' '));
+    let line = inner.map_or(line, |(_, inner)| inner);
+    if let Some((_, body)) = line.split_once("() {") {
+        let assigned = body.split_once(") ").map_or(body, |(_, after)| after);
+        return assigned.replace("\"$@\"", "--help");
+    }
+    match line.split_once(' ') {
+        Some((name, rest)) if functions.iter().any(|f| f == name) => format!("dbward {rest}"),
+        _ => line.to_owned(),
+    }
 }
 
 /// Whether the command line can be meant: of what it begins with.
