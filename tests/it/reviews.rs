@@ -204,6 +204,9 @@ fn every_rule_fires_and_has_its_default() {
         ),
         ("CREATE INDEX i ON items (a)", "CreateIndexNotConcurrently"),
         ("CREATE INDEX CONCURRENTLY i ON items (a)", ""),
+        ("ALTER TABLE items RENAME COLUMN a TO b", "RenameObject"),
+        ("VACUUM FULL items", "TableRewrite"),
+        ("REINDEX TABLE items", "LongLock"),
         (
             "CREATE TABLE t (a int); INSERT INTO t VALUES (1)",
             "MixedDdlDml",

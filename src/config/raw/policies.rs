@@ -138,4 +138,6 @@ rules! {
     /// Alterations that write every row anew, or read the table through under a lock.
     TableRewrite;
     LongLock;
+    /// A table or a column gets another name.
+    RenameObject;
 }

@@ -7,7 +7,7 @@ use super::condition::{Rows, rows};
 use super::judge::{Judged, write};
 use super::rules::{Finding, ReviewRule};
 use super::token::{StatementTokens, TokenKind};
-use super::{cross_check, leading_keywords, names_by_words};
+use super::{cross_check, leading_keywords, names_by_words, upkeep};
 use crate::domain::dialect::Dialect;
 
 /// Completes what is known of a statement that could not be parsed; `runs` where it is executed. What is certain by its
@@ -89,6 +89,9 @@ fn verdict(stmt: &StatementTokens<'_>, dialect: Dialect) -> Option<SqlVerdict> {
             _ => return None,
         }),
         "alter" if leading_keywords::object(stmt) == Some("table") => definition("alter_table"),
+        "alter" if stmt.is(1, "domain") && dialect == Dialect::Postgres => {
+            other("alter_domain", "alters a domain")
+        }
         "alter" if stmt.is(1, "sequence") => other("alter_sequence", "alters a sequence"),
         _ => upkeep(stmt, dialect)?,
     })
@@ -244,9 +247,14 @@ fn alterations(stmt: &StatementTokens<'_>, dialect: Dialect) -> Vec<ReviewRule> 
         if retypes {
             add(ReviewRule::AlterColumnType);
         }
-        let deferred = has(stmt, "valid") || (has(stmt, "using") && has(stmt, "index"));
-        if stmt.is(i, "add")
-            && next(&["constraint", "primary", "unique", "foreign", "check"])
+    }
+    for part in upkeep::parts(stmt) {
+        let then = |one: &str, two: &str| {
+            (1..part.toks.len()).any(|i| part.is(i, one) && part.is(i + 1, two))
+        };
+        let deferred = then("not", "valid") || then("using", "index");
+        if part.is(0, "add")
+            && part.is_any(1, &["constraint", "primary", "unique", "foreign", "check"])
             && !deferred
         {
             add(ReviewRule::LongLock);

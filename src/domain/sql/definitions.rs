@@ -175,7 +175,8 @@ fn last_resort(statement: &Statement) -> SqlVerdict {
 pub(super) fn safe_ddl(statement: &Statement, dialect: Dialect) -> bool {
     match statement {
         Statement::CreateTable(table) => !table.or_replace && table.query.is_none(),
-        Statement::CreateView(view) => !view.or_replace,
+        // A materialized view is filled.
+        Statement::CreateView(view) => !view.or_replace && !view.materialized,
         Statement::CreateIndex(index) => dialect == Dialect::Postgres && index.concurrently,
         Statement::AlterTable(alter) => {
             dialect == Dialect::Postgres

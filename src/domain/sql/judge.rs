@@ -10,6 +10,7 @@ use super::leading_keywords;
 use super::review;
 use super::rules::Finding;
 use super::token::{StatementTokens, TokenKind};
+use super::upkeep;
 use super::walk::Walk;
 use crate::domain::dialect::Dialect;
 use sqlparser::ast::{CopySource, CopyTarget, SetExpr, Statement};
@@ -52,7 +53,9 @@ pub(super) fn judge(
     number: usize,
     hint_sets: bool,
 ) -> Judged {
-    let mut judged = match leading_keywords::judge(stmt, dialect) {
+    let leading = leading_keywords::judge(stmt, dialect);
+    let as_it_stands = matches!(leading, Leading::Parse | Leading::Refused(_));
+    let mut judged = match leading {
         Leading::Settled(verdict) => Judged::settled(verdict),
         Leading::Refused(verdict) => refused(stmt, tokens, dialect, number, verdict),
         Leading::Parse => parsed(stmt, tokens, dialect, number, true),
@@ -66,6 +69,9 @@ pub(super) fn judge(
     for finding in &mut judged.findings {
         finding.fit(dialect);
         finding.offset = stmt.offset_at(finding.line, finding.column);
+    }
+    if as_it_stands {
+        upkeep::review(&mut judged, stmt, dialect, number);
     }
     judged
 }

@@ -8,7 +8,7 @@ use super::rules::ReviewRule;
 use crate::domain::dialect::Dialect;
 use sqlparser::ast::{
     AlterColumnOperation, AlterTableOperation, ColumnDef, ColumnOption, DataType, Expr,
-    TableConstraint,
+    FunctionArg, FunctionArgExpr, FunctionArguments, GeneratedExpressionMode, TableConstraint,
 };
 
 /// What a new column does to the rows that are there.
@@ -20,7 +20,17 @@ pub(super) fn new_column(column: &ColumnDef, dialect: Dialect) -> Vec<ReviewRule
     let options = || column.options.iter().map(|o| &o.option);
     // Since version 11 PostgreSQL keeps a constant default once; what differs by row is written to every row.
     let rewrites = |option: &ColumnOption| match option {
-        ColumnOption::Default(expr) => dialect == Dialect::Postgres && !is_constant(expr),
+        ColumnOption::Default(expr) => !is_constant(expr, dialect),
+        ColumnOption::Generated {
+            generation_expr: Some(_),
+            generation_expr_mode,
+            ..
+        } => match generation_expr_mode {
+            Some(GeneratedExpressionMode::Virtual) => false,
+            Some(GeneratedExpressionMode::Stored) => true,
+            // VIRTUAL in MySQL, and an error in PostgreSQL before version 18.
+            None => dialect == Dialect::Postgres,
+        },
         ColumnOption::Generated { .. } | ColumnOption::Identity(_) => true,
         _ => false,
     };
@@ -123,16 +133,35 @@ fn may_be_domain(data_type: &DataType, dialect: Dialect) -> bool {
     dialect == Dialect::Postgres && !OWN.contains(&name)
 }
 
-/// Whether every row gets the same: a literal, or a function that PostgreSQL computes once for the statement.
-fn is_constant(expr: &Expr) -> bool {
+/// Whether every row gets the same: a literal, or a function that the database computes once for the statement.
+fn is_constant(expr: &Expr, dialect: Dialect) -> bool {
+    let all = |exprs: &[&Expr]| exprs.iter().all(|e| is_constant(e, dialect));
     match expr {
         Expr::Value(_) | Expr::TypedString(_) | Expr::Interval(_) => true,
-        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => is_constant(inner),
-        Expr::UnaryOp { expr: inner, .. } => is_constant(inner),
-        Expr::Array(array) => array.elem.iter().all(is_constant),
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => all(&[inner]),
+        Expr::UnaryOp { expr: inner, .. } => all(&[inner]),
+        Expr::BinaryOp { left, right, .. } => all(&[left, right]),
+        Expr::Array(array) => array.elem.iter().all(|e| is_constant(e, dialect)),
         Expr::Function(function) => {
+            let arguments = match &function.args {
+                FunctionArguments::None => true,
+                FunctionArguments::Subquery(_) => false,
+                FunctionArguments::List(list) => list.args.iter().all(|arg| match arg {
+                    FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => is_constant(e, dialect),
+                    _ => false,
+                }),
+            };
             let name = function.name.to_string().to_ascii_lowercase();
-            catalogue::is_stable(name.strip_prefix("pg_catalog.").unwrap_or(&name))
+            let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
+            let once = match dialect {
+                Dialect::Postgres => catalogue::is_stable(name),
+                // Any other function of a default is an expression that MySQL computes for each row.
+                _ => matches!(
+                    name,
+                    "current_timestamp" | "now" | "localtime" | "localtimestamp"
+                ),
+            };
+            once && arguments
         }
         _ => false,
     }
@@ -148,9 +177,12 @@ pub(super) fn alteration(operation: &AlterTableOperation, dialect: Dialect) -> O
             },
             Dialect::Postgres | Dialect::MySql,
         ) => {
+            // An index that is there, and one that MySQL builds while others write.
             let indexed = matches!(
                 constraint,
-                TableConstraint::PrimaryKeyUsingIndex(_) | TableConstraint::UniqueUsingIndex(_)
+                TableConstraint::PrimaryKeyUsingIndex(_)
+                    | TableConstraint::UniqueUsingIndex(_)
+                    | TableConstraint::Index(_)
             );
             (!not_valid && !indexed).then_some(ReviewRule::LongLock)
         }

@@ -7,7 +7,7 @@
 //! - `judge`: the verdict on a statement, from the tree that `walk`, `walk_dml` and `walk_expr` walk and from
 //!   `functions`. `catalogue`: functions that are known to do nothing but compute. `condition`: conditions that choose
 //!   no rows. `by_words`: what words tell where the parser fails.
-//! - `review`, `locking`, `characters`: rules and findings. `redact`: the text without its data.
+//! - `review`, `locking`, `upkeep`, `characters`: rules and findings. `redact`: the text without its data.
 //! - `any`: a text whose dialect nobody knows. `script`: statements of a migration; `merge`: its texts as one.
 //!
 //! It is right about what it knows and humble about the rest: a kind of statement that is not listed, a part of a tree
@@ -39,6 +39,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod token;
+mod upkeep;
 mod walk;
 mod walk_ddl;
 mod walk_dml;

@@ -267,6 +267,7 @@ fn name_expected(
     if !frame.expects_table
         || stmt.is_any(i, &modifiers)
         || (defines && stmt.is_any(i, &["if", "not", "exists"]))
+        || (stmt.is(0, "reindex") && stmt.is(i, "concurrently"))
     {
         return None;
     }
@@ -369,7 +370,8 @@ fn call(stmt: &StatementTokens<'_>, i: usize, dialect: Dialect, names: &mut Name
         || (defines && stmt.is_any(i, &["hash", "linear", "list", "range", "partitions"]));
     let word = stmt.text(i).to_ascii_lowercase();
     let listed = |words: &[&str]| words.binary_search(&word.as_str()).is_ok();
-    if plain && (clause || listed(NO_CALLS) || listed(TYPES)) || (typed && !dotted) {
+    let clause = clause || (listed(NO_CALLS) && !may_be_named_so(stmt, i, dialect));
+    if plain && (clause || listed(TYPES)) || (typed && !dotted) {
         return;
     }
     let name = compared(stmt, i, dialect);
@@ -385,6 +387,51 @@ fn call(stmt: &StatementTokens<'_>, i: usize, dialect: Dialect, names: &mut Name
         Some(schema) => format!("{schema}.{name}"),
         None => name,
     });
+}
+
+/// Whether PostgreSQL takes a word before a parenthesis for the name of a function: it is not reserved there, and stands
+/// where an expression begins.
+fn may_be_named_so(stmt: &StatementTokens<'_>, i: usize, dialect: Dialect) -> bool {
+    const NAMES: &[&str] = &[
+        "against",
+        "columns",
+        "conflict",
+        "div",
+        "escape",
+        "extended",
+        "index",
+        "key",
+        "match",
+        "mod",
+        "partition",
+        "passing",
+        "regexp",
+        "rlike",
+        "rows",
+        "value",
+        "xor",
+    ];
+    const BEFORE: &[&str] = &[
+        "and",
+        "by",
+        "distinct",
+        "else",
+        "having",
+        "not",
+        "or",
+        "returning",
+        "select",
+        "then",
+        "when",
+        "where",
+    ];
+    let begins = i > 0
+        && (stmt.is_any(i - 1, BEFORE)
+            || matches!(
+                stmt.kind(i - 1),
+                Some(TokenKind::Open | TokenKind::Comma | TokenKind::Op)
+            ));
+    dialect == Dialect::Postgres && begins && stmt.is_any(i, NAMES)
 }
 
 /// A name as it is compared: case counts only for quoted names of PostgreSQL.

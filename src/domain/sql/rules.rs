@@ -5,37 +5,85 @@ use crate::domain::dialect::Dialect;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ReviewRule {
-    /// DELETE without a condition.
+    /// DELETE of every row: nobody means it, and no transaction brings the rows back. Fix: a WHERE, or batches by key.
+    ///
+    /// Source: `--safe-updates`, <https://dev.mysql.com/doc/refman/8.4/en/mysql-tips.html>
     NoWhereDelete,
-    /// UPDATE without a condition.
+    /// UPDATE of every row: as above, and every row is locked until the end. Fix: a WHERE, or batches by key.
+    ///
+    /// Source: `--safe-updates`, <https://dev.mysql.com/doc/refman/8.4/en/mysql-tips.html>
     NoWhereUpdate,
+    /// The table and its data are gone. Fix: rename it first, drop it once nothing misses it.
+    ///
+    /// Source: <https://squawkhq.com/docs/ban-drop-table>
     DropTable,
-    /// ALTER TABLE ... DROP COLUMN.
+    /// ALTER TABLE ... DROP COLUMN: programs that read it fail. Fix: deploy programs without it first.
+    ///
+    /// Source: <https://squawkhq.com/docs/ban-drop-column>
     DropColumn,
-    /// ADD COLUMN ... NOT NULL without a default.
+    /// ADD COLUMN ... NOT NULL without a default: fails where there are rows. Fix: a default, or fill it first.
+    ///
+    /// Source: <https://squawkhq.com/docs/adding-required-field>
     NotNullWithoutDefault,
-    /// PostgreSQL: CREATE INDEX without CONCURRENTLY.
+    /// PostgreSQL: CREATE INDEX without CONCURRENTLY, so writes wait. Fix: CONCURRENTLY, as a statement of its own.
+    ///
+    /// Source: <https://squawkhq.com/docs/require-concurrent-index-creation>
     CreateIndexNotConcurrently,
-    /// A column changes its type.
+    /// A column changes its type: most changes write every row anew. Fix: a second column, copied in batches.
+    ///
+    /// Source: <https://squawkhq.com/docs/changing-column-type>
     AlterColumnType,
+    /// Every row is gone without row triggers, and MySQL commits at once. Fix: DELETE with a WHERE.
+    ///
+    /// Source: <https://www.postgresql.org/docs/current/sql-truncate.html>
     Truncate,
-    /// A batch that changes both structure and data.
+    /// A batch that changes both structure and data: half of it stays where DDL commits. Fix: two requests.
+    ///
+    /// Source: <https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html>
     MixedDdlDml,
-    /// An IN list of more than [`IN_LIST_MAX`] elements.
+    /// An IN list of more than [`IN_LIST_MAX`] elements: slow to plan, easy to get wrong. Fix: join with the values.
+    ///
+    /// Source: <https://dev.mysql.com/doc/refman/8.4/en/range-optimization.html>
     LargeInList,
-    /// DROP INDEX, ALTER TABLE ... DROP INDEX included.
+    /// DROP INDEX, ALTER TABLE ... DROP INDEX included: queries become slow. Fix: look at its usage, CONCURRENTLY.
+    ///
+    /// Source: <https://squawkhq.com/docs/require-concurrent-index-deletion>
     DropIndex,
+    /// Programs that read the view fail. Fix: look for its readers first.
+    ///
+    /// Source: <https://www.postgresql.org/docs/current/sql-dropview.html>
     DropView,
+    /// Defaults that draw from it fail. Fix: look for the columns that use it first.
+    ///
+    /// Source: <https://www.postgresql.org/docs/current/sql-dropsequence.html>
     DropSequence,
+    /// An object that somebody must own and grant. Fix: an identity column.
+    ///
+    /// Source: <https://squawkhq.com/docs/prefer-identity>
     CreateSequence,
-    /// Characters that nobody sees: controls, terminal escapes, turned directions, zero width.
+    /// Controls, terminal escapes, turned directions, zero width: a reader sees another text than the database. Fix:
+    /// delete the character, or write it as an escape.
+    ///
+    /// Source: <https://www.unicode.org/reports/tr55/>
     HiddenCharacters,
-    /// Names that look like others.
+    /// Names that look like others: a reader takes one for the other. Fix: type the name anew.
+    ///
+    /// Source: <https://www.unicode.org/reports/tr39/>
     ConfusableIdentifier,
-    /// Every row of an existing table is written anew.
+    /// Every row of an existing table is written anew. Fix: fill a nullable column in batches; gh-ost in MySQL.
+    ///
+    /// Source: <https://www.postgresql.org/docs/current/sql-altertable.html>,
+    /// <https://dev.mysql.com/doc/refman/8.4/en/innodb-online-ddl-operations.html>
     TableRewrite,
-    /// An existing table is read through while nobody may write to it.
+    /// An existing table is read through while nobody may write to it. Fix: NOT VALID then VALIDATE, CONCURRENTLY.
+    ///
+    /// Source: <https://squawkhq.com/docs/constraint-missing-not-valid>,
+    /// <https://docs.percona.com/percona-toolkit/pt-online-schema-change.html>
     LongLock,
+    /// A table or a column changes its name: programs that use the old one fail. Fix: both names for a while.
+    ///
+    /// Source: <https://squawkhq.com/docs/renaming-column>, <https://squawkhq.com/docs/renaming-table>
+    RenameObject,
 }
 
 /// What a finding does to a request.
@@ -72,7 +120,7 @@ pub const IN_LIST_MAX: usize = 100;
 
 impl ReviewRule {
     /// All rules, in the order of the documentation.
-    pub const ALL: [ReviewRule; 18] = [
+    pub const ALL: [ReviewRule; 19] = [
         ReviewRule::NoWhereDelete,
         ReviewRule::NoWhereUpdate,
         ReviewRule::DropTable,
@@ -91,6 +139,7 @@ impl ReviewRule {
         ReviewRule::ConfusableIdentifier,
         ReviewRule::TableRewrite,
         ReviewRule::LongLock,
+        ReviewRule::RenameObject,
     ];
 
     /// Whether texts of policies were kept before there was this rule; they do not name it.
@@ -101,6 +150,7 @@ impl ReviewRule {
                 | ReviewRule::ConfusableIdentifier
                 | ReviewRule::TableRewrite
                 | ReviewRule::LongLock
+                | ReviewRule::RenameObject
         )
     }
 
@@ -125,6 +175,7 @@ impl ReviewRule {
             ReviewRule::ConfusableIdentifier => "confusable_identifier",
             ReviewRule::TableRewrite => "table_rewrite",
             ReviewRule::LongLock => "long_lock",
+            ReviewRule::RenameObject => "rename_object",
         }
     }
 
@@ -149,6 +200,7 @@ impl ReviewRule {
             ReviewRule::ConfusableIdentifier => "ConfusableIdentifier",
             ReviewRule::TableRewrite => "TableRewrite",
             ReviewRule::LongLock => "LongLock",
+            ReviewRule::RenameObject => "RenameObject",
         }
     }
 
@@ -202,6 +254,7 @@ impl ReviewRule {
             ReviewRule::ConfusableIdentifier => "Identifier that looks like another one",
             ReviewRule::TableRewrite => "The table is rewritten",
             ReviewRule::LongLock => "The table is read under a lock",
+            ReviewRule::RenameObject => "RENAME detected",
         }
     }
 
@@ -282,6 +335,11 @@ impl ReviewRule {
                 "every row is written anew under an exclusive lock, and the table needs its space twice",
                 "add the column nullable and without a default, fill it in batches, then set default and NOT NULL",
             ),
+            ReviewRule::RenameObject => (
+                "programs that use the old name fail at once",
+                "keep both names until no program uses the old one: a view of the table's old name, or a second column that \
+                 is written too",
+            ),
             _ => (
                 "the whole table is read while writes to it wait",
                 "PostgreSQL: add the constraint NOT VALID, then VALIDATE it; build a unique index CONCURRENTLY, then add \
@@ -338,6 +396,13 @@ impl Finding {
             (ReviewRule::TableRewrite, Dialect::MySql) => {
                 self.why = "every row is written anew, and the table needs its space twice";
                 self.fix = "change the table with gh-ost or pt-online-schema-change, or when nobody writes to it";
+            }
+            (ReviewRule::DropColumn, Dialect::Sqlite) => {
+                self.why = "the column's data are gone, programs that read it fail at once, and every row is written anew";
+            }
+            (ReviewRule::LongLock, Dialect::Sqlite) => {
+                self.why = "the whole table is read while writes to the whole file wait";
+                self.fix = "do it when nobody writes to the file";
             }
             _ => {}
         }

@@ -2,6 +2,7 @@
 
 mod any;
 mod dialects;
+mod rules;
 mod worst;
 
 use super::*;
