@@ -15,14 +15,12 @@ use crate::clock::Timestamp;
 use crate::crypto::{same, sha256_hex};
 use crate::domain::actor::{Caller, Origin, SubjectType};
 use crate::domain::permission::Rights;
-use crate::domain::token::StoredToken;
+use crate::domain::token::{SECRET_PREFIX, StoredToken};
 use crate::error::Error;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// What every API token starts with.
-pub const TOKEN_PREFIX: &str = "dbw_";
 /// Longest token that is looked at, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 256;
 /// Callers remembered; beyond it the memory starts anew, which costs look-ups only.
@@ -197,7 +195,7 @@ fn bearer(header: &str) -> Option<&str> {
 
 /// Whether a secret may be one of ours.
 fn is_ours(secret: &str) -> bool {
-    secret.starts_with(TOKEN_PREFIX)
+    secret.starts_with(SECRET_PREFIX)
         && secret.is_ascii()
         && (12..=TOKEN_BYTES_MAX).contains(&secret.len())
 }

@@ -3,16 +3,15 @@
 use super::App;
 use super::completions::completed_by;
 use super::descendants::Descendants;
-use super::identify::TOKEN_PREFIX;
 use super::last_admin::{self, Loss};
-use super::tokens::{IssuerChain, TokenRequest, draft};
 use super::{dialects, users, webhooks};
 use crate::config::Config;
-use crate::crypto::{hex, random, write_private};
+use crate::crypto::{hex, random, uuid, write_private};
 use crate::domain::actor::{Actor, SubjectType};
 use crate::domain::change::{ConfigurationChange, IdentityChange, UserStatus};
 use crate::domain::permission::Role;
-use crate::domain::token::StoredToken;
+use crate::domain::token::issue::{IssuerChain, TokenRequest, draft};
+use crate::domain::token::{SECRET_PREFIX, StoredToken};
 use crate::error::Error;
 use crate::store::{Verdict, View};
 use serde_json::{Map, Value, json};
@@ -197,7 +196,7 @@ pub fn bootstrap(app: &Arc<App>, state_dir: &Path, force: bool) -> Result<bool, 
     let active = app.active();
     let mut created = Vec::new();
     for (file, subject, kind, role) in BOOTSTRAP {
-        let secret = format!("{TOKEN_PREFIX}{}", hex(&random::<16>()));
+        let secret = format!("{SECRET_PREFIX}{}", hex(&random::<16>()));
         let asked = TokenRequest {
             subject_id: subject.to_owned(),
             subject_type: kind,
@@ -217,7 +216,13 @@ pub fn bootstrap(app: &Arc<App>, state_dir: &Path, force: bool) -> Result<bool, 
             issuer: Actor::system().id,
             all: BTreeSet::new(),
         };
-        created.push(draft(&active.policies, issuer_chain, None, asked, &secret));
+        created.push(draft(
+            &active.policies,
+            issuer_chain,
+            None,
+            asked,
+            (uuid(), &secret),
+        ));
     }
     app.store.change(Actor::system(), move |view, _| {
         let mut changes = Vec::new();

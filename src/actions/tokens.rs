@@ -6,19 +6,19 @@ pub use inspect::{TokenDetail, inspect};
 
 use super::App;
 use super::descendants::Descendants;
-use super::identify::TOKEN_PREFIX;
 use super::last_admin::{self, Loss};
 use super::refusals::refusal;
 use crate::clock::Timestamp;
 use crate::config::ID_BYTES_MAX;
-use crate::crypto::{hex, random, sha256_hex, uuid};
-use crate::domain::actor::{Actor, Caller, SubjectType};
+use crate::crypto::{hex, random, uuid};
+use crate::domain::actor::{Caller, SubjectType};
 use crate::domain::change::IdentityChange;
 use crate::domain::id::is_subject;
 use crate::domain::permission::{Permission, Rights, Role};
 use crate::domain::policy::Policies;
 use crate::domain::scope::Scope;
-use crate::domain::token::{Grant, RoleMode, StoredToken, Token, exceeds_ceiling, holds_all};
+use crate::domain::token::issue::{self, IssuerChain, TokenRequest};
+use crate::domain::token::{SECRET_PREFIX, StoredToken, Token};
 use crate::error::{Error, Shown};
 use crate::store::{Verdict, View};
 use std::collections::BTreeSet;
@@ -28,31 +28,10 @@ use std::sync::Arc;
 pub const TOKENS_PER_SUBJECT_MAX: usize = 100;
 /// Roles or groups that one token names, at most.
 pub const NAMES_MAX: usize = 50;
-/// People in the issuer chain of one token, at most: a token that issues a token that issues a token is rare, and a
-/// chain with anybody left out would be wrong.
-pub const ISSUERS_MAX: usize = 50;
 /// Pairs of a database and an environment that one token is bound to, at most: as many as an agent may say it serves.
 pub const SCOPES_MAX: usize = crate::domain::agent::SCOPES_MAX;
 /// Longest name of a token, in bytes.
 pub const NAME_BYTES_MAX: usize = 255;
-
-/// What a client asks for.
-#[derive(Debug, Clone)]
-pub struct TokenRequest {
-    /// Whose token it is to be.
-    pub subject_id: String,
-    pub subject_type: SubjectType,
-    /// What it is for.
-    pub name: Option<String>,
-    /// Roles; none for those its subject holds at each call.
-    pub roles: Vec<String>,
-    /// Whether they are a ceiling even where its subject holds no roles by binding.
-    pub is_ceiling: bool,
-    pub groups: Vec<String>,
-    /// The targets that an agent's token is to be bound to, `*` for every name.
-    pub bound_to: Option<Vec<Scope>>,
-    pub expires_at: Option<Timestamp>,
-}
 
 /// An issued token; the only time its secret is seen.
 pub struct Issued {
@@ -77,28 +56,27 @@ pub struct Issued {
 /// one of another type, and `too_many_tokens`, `too_many_issuers`.
 pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Issued, Error> {
     let active = app.active();
-    let mut asked = asked;
-    if let Err(error) = may_issue(app, caller, &asked) {
+    let ttl_max_secs = app.sign_in.minted_token_ttl_max_secs();
+    if let Err(error) = issue::may_issue(caller, &asked, ttl_max_secs) {
         return Err(refused(app, caller, error));
     }
     check(app, &asked, &active.policies)?;
-    let expires_at_inherited = limit_lifetime(app, caller, &mut asked)?;
-    let secret = format!("{TOKEN_PREFIX}{}", hex(&random::<16>()));
-    let issuer_chain = issuer_chain(caller, &asked)?;
-    let parent_id = caller.token_id.clone();
-    let new = draft(&active.policies, issuer_chain, parent_id, asked, &secret);
-    let rights = new.grant().rights(&active.policies).0;
-    let may = match is_for_themselves(caller, &new.grant()) && caller.token_id.is_none() {
-        // What only the claims of the identity provider give ends with the login, and is in no token.
-        true => within_own(
-            &lasting(caller, &active.policies),
-            &new,
-            &rights,
-            &active.policies,
-        ),
-        false => within_own(caller, &new, &rights, &active.policies),
+    let end = issue::end(caller, &asked, app.clock.now(), ttl_max_secs)?;
+    let chain = IssuerChain::of(caller, &asked)?;
+    let secret = format!("{SECRET_PREFIX}{}", hex(&random::<16>()));
+    let asked = TokenRequest {
+        expires_at: end.at,
+        ..asked
     };
-    if let Err(error) = may {
+    let new = issue::draft(
+        &active.policies,
+        chain,
+        caller.token_id.clone(),
+        asked,
+        (uuid(), &secret),
+    );
+    let rights = new.grant().rights(&active.policies).0;
+    if let Err(error) = issue::within_own(caller, &new, &rights, &active.policies) {
         return Err(refused(app, caller, error));
     }
     let issued = Issued {
@@ -106,7 +84,7 @@ pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Is
         prefix: new.prefix.clone(),
         subject_id: new.subject_id.clone(),
         expires_at: new.expires_at,
-        expires_at_inherited,
+        expires_at_inherited: end.is_inherited,
         permissions: permissions(&rights),
         warning: inspect::shortfall(&rights),
         secret,
@@ -197,188 +175,6 @@ pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str, all: bool) -> Result<Re
             revoked,
         ))
     })
-}
-
-/// The people who issued a token, or a token it was issued with.
-#[derive(Debug, Clone)]
-pub(super) struct IssuerChain {
-    /// Who counts as the issuer.
-    pub(super) issuer: String,
-    /// Everybody who has one.
-    pub(super) all: BTreeSet<String>,
-}
-
-/// The issuer chain of what the caller issues. What somebody makes for themselves comes from the issuer of the token
-/// they make it with: that issuer may hold it, and a second token must not hide this. For the same reason
-/// the issuer chain of that token is part of this one, no matter who gets it.
-fn issuer_chain(caller: &Caller, asked: &TokenRequest) -> Result<IssuerChain, Error> {
-    let given = caller.token_issuer.as_ref();
-    let issuer = given
-        .filter(|by| asked.subject_id == caller.subject && *by != Actor::system().id.as_str())
-        .unwrap_or(&caller.subject)
-        .clone();
-    let mut all = caller.token_issuers.clone();
-    all.insert(caller.subject.clone());
-    if all.len() > ISSUERS_MAX {
-        return Err(Error::conflict(
-            "too_many_issuers",
-            format!("more than {ISSUERS_MAX} people are in the issuer chain of your token"),
-        )
-        .hint("use a token with a shorter issuer chain"));
-    }
-    Ok(IssuerChain { issuer, all })
-}
-
-/// Refuses a token that would make more of somebody than the caller is: by its permissions and their scopes, by the
-/// groups and roles that selectors name, or by lacking the ceiling of the caller's own.
-fn within_own(
-    caller: &Caller,
-    new: &Token,
-    rights: &Rights,
-    policies: &Policies,
-) -> Result<(), Error> {
-    let own = &caller.rights;
-    if own.is_admin() {
-        return Ok(());
-    }
-    if !holds_all(own, rights) {
-        return Err(
-            Error::forbidden("the token would permit more than you hold")
-                .hint("name roles whose permissions and scopes you hold yourself"),
-        );
-    }
-    if exceeds_ceiling(own, rights) {
-        return Err(Error::forbidden("the token would do more than your own")
-            .hint("your token is limited to the roles it names; name roles within those"));
-    }
-    if let Some(group) = new.groups.iter().find(|g| !caller.groups.contains(*g)) {
-        let message = format!("you are not in the group `{}`", Shown(group));
-        return Err(Error::forbidden(message));
-    }
-    // Approvers and readers of results are named by role, whatever the role permits. One that nobody is named by is
-    // worth its permissions only.
-    let foreign = rights.acting().find(|role| {
-        policies.names_role(&role.name) && !own.acting().any(|mine| mine.name == role.name)
-    });
-    match foreign {
-        Some(role) => Err(Error::forbidden(format!(
-            "you do not hold the role `{}`, by which approvers or readers are named",
-            Shown(&role.name)
-        ))),
-        None => Ok(()),
-    }
-}
-
-/// A new token as it will be stored. Named roles are a grant where its subject holds none by binding, otherwise a
-/// ceiling; which of the two never changes.
-pub(super) fn draft(
-    policies: &Policies,
-    issuer_chain: IssuerChain,
-    parent_id: Option<String>,
-    asked: TokenRequest,
-    secret: &str,
-) -> Token {
-    let own = policies.groups_of(&asked.subject_id);
-    let bound = !policies.bound_roles(&asked.subject_id, &own).is_empty();
-    let role_mode = match (asked.subject_type, asked.roles.is_empty(), bound) {
-        (SubjectType::Agent, _, _) => RoleMode::Grant,
-        (SubjectType::User, true, _) => RoleMode::Resolved,
-        (SubjectType::User, false, _) if asked.is_ceiling => RoleMode::Ceiling,
-        (SubjectType::User, false, true) => RoleMode::Ceiling,
-        (SubjectType::User, false, false) => RoleMode::Grant,
-    };
-    Token {
-        id: uuid(),
-        subject_type: asked.subject_type,
-        subject_id: asked.subject_id,
-        hash: sha256_hex(secret.as_bytes()),
-        prefix: secret.chars().skip(TOKEN_PREFIX.len()).take(8).collect(),
-        name: asked.name,
-        roles: asked.roles,
-        role_mode,
-        // Groups by configuration apply anyway, for as long as it says so, and no longer.
-        groups: asked
-            .groups
-            .into_iter()
-            .filter(|g| !own.contains(g))
-            .collect(),
-        issuer: issuer_chain.issuer,
-        issuers: issuer_chain.all,
-        bound_to: asked.bound_to,
-        expires_at: asked.expires_at,
-        parent_id,
-    }
-}
-
-/// Whether a person issues a token for themselves.
-fn is_for_themselves(caller: &Caller, grant: &Grant) -> bool {
-    grant.subject_type == SubjectType::User && grant.subject_id == caller.subject
-}
-
-/// The caller without what only the claims of the identity provider give.
-fn lasting(caller: &Caller, policies: &Policies) -> Caller {
-    let groups = policies.groups_of(&caller.subject);
-    let held = policies.roles_of(&caller.subject, &groups);
-    Caller {
-        rights: Rights {
-            held,
-            ceiling: None,
-        },
-        groups,
-        ..caller.clone()
-    }
-}
-
-/// What somebody issues for themselves ends with what they issue it with: with the token, or with the longest time that
-/// a person of the identity provider may have one. Whether the end was set here.
-fn limit_lifetime(app: &App, caller: &Caller, asked: &mut TokenRequest) -> Result<bool, Error> {
-    if asked.subject_type != SubjectType::User || asked.subject_id != caller.subject {
-        return Ok(false);
-    }
-    let (end, what) = match &caller.token_id {
-        Some(_) => (caller.expires_at, "the token that it is issued with"),
-        None => {
-            let secs = app.sign_in.minted_token_ttl_max_secs();
-            let end = app.clock.now().plus_secs(secs);
-            (Some(end), "`minted_token_ttl_max_secs`")
-        }
-    };
-    let Some(end) = end else {
-        return Ok(false);
-    };
-    match asked.expires_at {
-        None => {
-            asked.expires_at = Some(end);
-            Ok(true)
-        }
-        Some(at) if at > end => Err(Error::invalid(format!(
-            "expires_at is after {}, the end by {what}",
-            end.rfc3339()
-        ))
-        .hint("leave expires_at out for a token that ends then")),
-        Some(_) => Ok(false),
-    }
-}
-
-fn may_issue(app: &App, caller: &Caller, asked: &TokenRequest) -> Result<(), Error> {
-    // What callers issue for themselves reaches no further than their own roles, so it needs no role for everything.
-    if !caller.rights.may_somewhere(Permission::TokenManage) {
-        return caller.require(Permission::TokenManage);
-    }
-    let for_himself = asked.subject_type == SubjectType::User && asked.subject_id == caller.subject;
-    if !for_himself && !caller.rights.is_admin() {
-        return Err(Error::forbidden(
-            "only an administrator issues tokens for others and for agents",
-        ));
-    }
-    let by_provider = caller.token_id.is_none();
-    if for_himself && by_provider && app.sign_in.minted_token_ttl_max_secs() == 0 {
-        return Err(Error::forbidden(
-            "people of the identity provider issue no tokens for themselves here",
-        )
-        .hint("an administrator may set `minted_token_ttl_max_secs` of [auth.oidc]"));
-    }
-    Ok(())
 }
 
 fn check(app: &App, asked: &TokenRequest, policies: &Policies) -> Result<(), Error> {

@@ -71,13 +71,13 @@ impl fmt::Display for Scope {
 }
 
 /// Of entries with a scope, the one whose scope names `target` most specifically; the last of equals.
-pub fn most_specific<'a, T>(
-    entries: &'a [T],
+pub fn most_specific<'a, T: 'a>(
+    entries: impl IntoIterator<Item = &'a T>,
     scope: impl Fn(&T) -> &Scope,
     target: &Target,
 ) -> Option<&'a T> {
     entries
-        .iter()
+        .into_iter()
         .filter_map(|entry| Some((scope(entry).score(target)?, entry)))
         .max_by_key(|(score, _)| *score)
         .map(|(_, entry)| entry)

@@ -1,4 +1,6 @@
-//! Tokens: whether one counts, what it lets its subject do, and whether one may issue another.
+//! Tokens: whether one counts, and what it lets its subject do.
+
+pub mod issue;
 
 use crate::clock::Timestamp;
 use crate::domain::actor::SubjectType;
@@ -7,6 +9,9 @@ use crate::domain::permission::{Rights, Role};
 use crate::domain::policy::Policies;
 use crate::domain::scope::{self, Scope};
 use std::collections::BTreeSet;
+
+/// What every secret of a token starts with, so that scanners for leaked secrets find it.
+pub const SECRET_PREFIX: &str = "dbw_";
 
 /// How the roles of a token count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,6 @@ mod guide;
 
 use super::output::Paint;
 use super::{logging, signals};
-use crate::actions::tokens::TokenRequest;
 use crate::actions::{App, identify, start, tokens};
 use crate::agent::RunningAgent;
 use crate::agent::config::{AgentConfig, Caps, DatabaseConfig};
@@ -15,6 +14,7 @@ use crate::config::{Config, LogFormat, Logging};
 use crate::crypto::{hex, random, write_private};
 use crate::domain::actor::{Origin, SubjectType};
 use crate::domain::id::Target;
+use crate::domain::token::issue::TokenRequest;
 use crate::error::{Error, ErrorKind};
 use crate::server::{Server, StartOptions};
 use std::fs;

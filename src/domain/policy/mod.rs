@@ -144,15 +144,12 @@ impl Policies {
     /// The workflow that applies: the most specific scope that covers the target and takes the operation; within one
     /// scope, one that lists the operation before one that takes all.
     pub fn workflow(&self, target: &Target, operation: Operation) -> Option<&Workflow> {
-        self.workflows
-            .iter()
-            .filter(|w| w.takes(operation))
-            .filter_map(|w| {
-                let listed = u8::from(!w.operations.is_empty());
-                Some((w.scope.score(target)? * 2 + listed, w))
-            })
-            .max_by_key(|(score, _)| *score)
-            .map(|(_, w)| w)
+        let taking = |listed: bool| {
+            let takes =
+                move |w: &&Workflow| w.takes(operation) && w.operations.is_empty() != listed;
+            self.workflows.iter().filter(takes)
+        };
+        most_specific(taking(false).chain(taking(true)), |w| &w.scope, target)
     }
 
     /// The execution policy that applies, or the default.

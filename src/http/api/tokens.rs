@@ -1,12 +1,13 @@
 //! `/api/tokens`: issuing, listing and revoking.
 
 use super::{me, time};
-use crate::actions::tokens::{self, TokenRequest};
+use crate::actions::tokens;
 use crate::clock::Timestamp;
 use crate::domain::actor::{Caller, SubjectType};
 use crate::domain::permission::Role;
 use crate::domain::scope::Scope;
 use crate::domain::token::StoredToken;
+use crate::domain::token::issue::TokenRequest;
 use crate::error::Error;
 use crate::http::HttpContext;
 use crate::http::body::JsonFields;
