@@ -1,9 +1,11 @@
 //! The benchmark: the real release server under load, and in the same run what the machine can do without
-//! it. `cargo bench` takes a few minutes, `cargo bench -- --quick` under two minutes.
+//! it. `cargo bench` takes about ten minutes, `cargo bench -- --quick` about two.
 //!
 //! It shares the cores with the server, so compare rates with their floors and never across runs. A missed goal is
 //! printed; only a wrong answer fails.
 
+#[path = "load/agent.rs"]
+mod agent;
 #[path = "load/calls.rs"]
 mod calls;
 #[path = "load/cases.rs"]
@@ -18,8 +20,14 @@ mod floor_store;
 mod history;
 #[path = "load/instructions.rs"]
 mod instructions;
+#[path = "load/jobs.rs"]
+mod jobs;
+#[path = "load/outward.rs"]
+mod outward;
 #[path = "load/parked.rs"]
 mod parked;
+#[path = "load/parts.rs"]
+mod parts;
 #[path = "load/report.rs"]
 mod report;
 #[path = "load/server.rs"]
@@ -28,6 +36,7 @@ mod server;
 mod wire;
 
 use report::Row;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
@@ -37,8 +46,8 @@ use std::time::{Duration, Instant};
 pub type Outcome<T> = Result<T, String>;
 
 /// Longest run. One that hangs is ended, and its server with it.
-const QUICK_MAX: Duration = Duration::from_secs(120);
-const FULL_MAX: Duration = Duration::from_secs(600);
+const QUICK_MAX: Duration = Duration::from_secs(240);
+const FULL_MAX: Duration = Duration::from_secs(1200);
 /// Operations of one case, at most: about half a gigabyte of database.
 const OPERATIONS_MAX: usize = 120_000;
 /// Open files we ask for: two thousand parked polls and some.
@@ -48,10 +57,12 @@ const OTHERS_MAX: f64 = 0.1;
 /// Writes of the probe of the disk.
 const PROBES: usize = 200;
 
-const USAGE: &str = "usage: cargo bench [-- [--quick] [--json] [--only CASE]...]
-cases: me, parked, create, life, audit, history, sql; without --only, all of them
+const USAGE: &str = "usage: cargo bench [-- [--quick] [--json FILE] [--only CASE]...]
+cases: me, parked, create, life, audit, history, jobs, outward, sql; without --only, all of them
 instructions is a case that only --only runs: what each call takes, counted by callgrind";
-const CASES: [&str; 7] = ["me", "parked", "create", "life", "audit", "history", "sql"];
+const CASES: [&str; 9] = [
+    "me", "parked", "create", "life", "audit", "history", "jobs", "outward", "sql",
+];
 /// The case that is slow, and says nothing about rates.
 const INSTRUCTIONS: &str = "instructions";
 
@@ -59,7 +70,7 @@ const INSTRUCTIONS: &str = "instructions";
 pub struct Plan {
     only: Vec<String>,
     quick: bool,
-    json: bool,
+    json: Option<PathBuf>,
     /// Not counted, in the beginning of a case.
     pub warm_up: Duration,
     /// Counted.
@@ -90,7 +101,7 @@ impl Plan {
         let mut plan = Plan {
             only: Vec::new(),
             quick: false,
-            json: false,
+            json: None,
             warm_up: Duration::from_secs(1),
             measured: Duration::from_secs(10),
         };
@@ -104,7 +115,11 @@ impl Plan {
                     plan.warm_up = Duration::from_millis(500);
                     plan.measured = Duration::from_secs(2);
                 }
-                "--json" => plan.json = true,
+                "--json" => {
+                    let file = arguments.next().filter(|file| !file.starts_with("--"));
+                    let file = file.ok_or_else(|| format!("--json needs a file\n{USAGE}"))?;
+                    plan.json = Some(PathBuf::from(file));
+                }
                 "--only" => {
                     let case = arguments.next().unwrap_or_default();
                     if case != INSTRUCTIONS && !CASES.contains(&case.as_str()) {
@@ -136,12 +151,13 @@ fn main() -> ExitCode {
             .zip(Processor::now())
             .map(|(from, to)| to.since(&from)),
     );
-    if plan.json {
-        print!("{}", report::json(&rows));
-    } else {
-        print!("{}", report::table(&rows));
-    }
-    match ended {
+    print!("{}", report::table(&rows));
+    let written = match &plan.json {
+        Some(file) => std::fs::write(file, report::json(&rows))
+            .map_err(|e| format!("writing {}: {e}", file.display())),
+        None => Ok(()),
+    };
+    match ended.and(written) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("error: {e}");
@@ -153,7 +169,7 @@ fn main() -> ExitCode {
 fn measure(plan: &Plan, rows: &mut Vec<Row>) -> Outcome<()> {
     raise_files()?;
     rows.push(machine()?);
-    let alone = ["history", "sql"];
+    let alone = ["history", "jobs", "outward", "sql"];
     if CASES
         .iter()
         .any(|case| !alone.contains(case) && plan.wants(case))
@@ -162,6 +178,12 @@ fn measure(plan: &Plan, rows: &mut Vec<Row>) -> Outcome<()> {
     }
     if plan.wants("history") {
         history::measure(plan, rows)?;
+    }
+    if plan.wants("jobs") {
+        jobs::measure(plan, rows)?;
+    }
+    if plan.wants("outward") {
+        outward::measure(plan, rows)?;
     }
     if plan.wants("sql") {
         cases::sql(plan, rows)?;

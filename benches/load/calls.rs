@@ -4,6 +4,7 @@ use crate::Outcome;
 use crate::drive::Client;
 use crate::server::Tokens;
 use crate::wire::{Answer, find, request, text_of};
+use std::sync::Arc;
 
 /// Digits in the statement that differ from request to request.
 const HOLE: &str = "00000000";
@@ -100,9 +101,12 @@ pub struct Life {
     agent: String,
     request: String,
     execution: String,
+    result: Arc<str>,
     call: Vec<u8>,
 }
 
+/// In the last row of every result.
+const LAST_CELL: &str = "two@example.com";
 /// What the agent reports: two rows, as existing agents send them, JSON in a string.
 const RESULT: &str = r#"{"success":true,"result_data":"{\"rows\":[{\"id\":1,\"email\":\"one@example.com\"},{\"id\":2,\"email\":\"two@example.com\"}],\"truncated\":false,\"truncation_reason\":null}","error_message":null,"rows_affected":null,"duration_ms":2,"truncated":false}"#;
 
@@ -122,9 +126,36 @@ impl Life {
                 agent: pick(&tokens.agents, n),
                 request: String::new(),
                 execution: String::new(),
+                result: Arc::from(RESULT),
                 call: Vec::new(),
             })
             .collect())
+    }
+
+    /// Has the agent report this instead, with a success that the calls to come look for.
+    pub fn reporting(mut self, result: &str) -> Life {
+        self.result = Arc::from(result);
+        self
+    }
+
+    /// Whether it waits for an agent to claim it.
+    pub fn is_dispatched(&self) -> bool {
+        self.stage == Stage::Claim
+    }
+
+    /// Whether its outcome was reported and not read yet.
+    pub fn is_reported(&self) -> bool {
+        self.stage == Stage::Stream
+    }
+
+    /// Starts over with another request.
+    pub fn start_over(&mut self) {
+        self.stage = Stage::Create;
+    }
+
+    /// The id of the request under way.
+    pub fn request_id(&self) -> &str {
+        &self.request
     }
 }
 
@@ -142,7 +173,7 @@ impl Client for Life {
             }
             Stage::Result => {
                 let path = of_job(&self.execution, "result");
-                request("POST", &path, &self.agent, Some(RESULT))
+                request("POST", &path, &self.agent, Some(&self.result))
             }
             Stage::Stream => request("GET", &of_request("result/stream"), &self.requester, None),
         };
@@ -188,7 +219,7 @@ impl Client for Life {
             }
             Stage::Stream => {
                 says("\"success\":true")?;
-                says("two@example.com")?;
+                says(LAST_CELL)?;
                 Stage::Create
             }
         };

@@ -84,7 +84,7 @@ fn on_server(
 }
 
 /// A row with what a run measured.
-fn row(name: &str, clients: usize, measured: &Measured) -> Row {
+pub fn row(name: &str, clients: usize, measured: &Measured) -> Row {
     Row {
         clients: Some(clients),
         rate: Some(measured.rate()),
@@ -96,19 +96,20 @@ fn row(name: &str, clients: usize, measured: &Measured) -> Row {
 }
 
 /// Says what it does, since some take a while.
-fn announce(what: &str, clients: usize) {
+pub fn announce(what: &str, clients: usize) {
     eprintln!("{what}, {clients} clients");
 }
 
 /// Processor time of the server for each operation, and changes in each of its transactions.
-struct Cost {
+pub struct Cost {
     cpu: Duration,
     batches: f64,
     changes: f64,
 }
 
 impl Cost {
-    fn now(server: &Server, admin: &str) -> Outcome<Cost> {
+    /// At this moment.
+    pub fn now(server: &Server, admin: &str) -> Outcome<Cost> {
         Ok(Cost {
             batches: server.metric(admin, "dbward_store_batches_total")?,
             changes: server.metric(admin, "dbward_store_changes_total")?,
@@ -116,7 +117,8 @@ impl Cost {
         })
     }
 
-    fn since(&self, server: &Server, admin: &str, measured: &Measured) -> Outcome<String> {
+    /// What each operation since then took, in words.
+    pub fn since(&self, server: &Server, admin: &str, measured: &Measured) -> Outcome<String> {
         let now = Cost::now(server, admin)?;
         let each = (now.cpu - self.cpu).as_secs_f64() * 1e6 / measured.operations_all.max(1) as f64;
         let batches = now.batches - self.batches;
@@ -150,7 +152,7 @@ fn create(
     let floor = copied.run(folder.path(), clients, span)?;
     rows.push(Row {
         floor: Some(floor.rate()),
-        goal: (clients == CLIENTS).then_some(Goal::RateAndShare(5000.0, 0.4)),
+        goal: (clients == CLIENTS).then_some(Goal::RateAndShare(6000.0, 0.6)),
         note,
         ..row("create, durable", clients, &measured)
     });
@@ -168,7 +170,7 @@ fn life(plan: &Plan, server: &Server, tokens: &Tokens, rows: &mut Vec<Row>) -> O
     let measured = run(server.address, &mut lives, plan.span(CLIENTS))?;
     let note = before.since(server, &tokens.admin, &measured)?;
     rows.push(Row {
-        goal: Some(Goal::Rate(1000.0)),
+        goal: Some(Goal::Rate(1500.0)),
         note,
         ..row("life cycle, six calls", CLIENTS, &measured)
     });
@@ -240,6 +242,7 @@ fn verify(server: &Server, admin: &str, rows: &mut Vec<Row>) -> Outcome<()> {
     rows.push(Row {
         clients: Some(1),
         rate: Some(events as f64 / took.as_secs_f64()),
+        goal: Some(Goal::Rate(250_000.0)),
         note: format!("{events} events, valid"),
         ..Row::new("audit verify, events")
     });

@@ -87,6 +87,10 @@ pub fn measure(plan: &Plan, rows: &mut Vec<Row>) -> Outcome<()> {
         let mut over = Vote::new(&tokens, FILLERS, "reject")?;
         let more = fill(size.saturating_sub(stored), FILLERS);
         stored += run(server.address, &mut over, more)?.operations_all;
+        rows.push(Row {
+            note: format!("{} MiB in memory", server.rss_kib()? >> 10),
+            ..Row::new(format!("memory, {size} stored"))
+        });
         for (n, (name, measured)) in round(plan, &server, &tokens)?.into_iter().enumerate() {
             let floor = first.get(n).copied();
             if floor.is_none() {

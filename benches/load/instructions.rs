@@ -4,6 +4,7 @@
 use crate::Outcome;
 use crate::calls::{Life, Repeat};
 use crate::drive::Client;
+use crate::parts;
 use crate::report::Row;
 use crate::server::{Folder, Server, Tokens};
 use crate::wire::Connection;
@@ -38,7 +39,7 @@ pub fn measure(rows: &mut Vec<Row>) -> Outcome<()> {
     server.stop()?;
     let kept = read_kept()?;
     let mut over = Vec::new();
-    for (name, each) in &counted {
+    for (name, each, parts) in &counted {
         let was = kept.get(*name).copied();
         if was.is_none_or(|was| *each as f64 > was as f64 * MORE_MAX) {
             over.push(format!(
@@ -49,8 +50,8 @@ pub fn measure(rows: &mut Vec<Row>) -> Outcome<()> {
         rows.push(Row {
             clients: Some(1),
             note: match was {
-                Some(was) => format!("{each} a call; {was} kept"),
-                None => format!("{each} a call"),
+                Some(was) => format!("{each} a call, {was} kept: {parts}"),
+                None => format!("{each} a call: {parts}"),
             },
             ..Row::new(format!("instructions, {name}"))
         });
@@ -58,7 +59,7 @@ pub fn measure(rows: &mut Vec<Row>) -> Outcome<()> {
     if std::env::var_os(RENEW).is_some() {
         let lines = counted
             .iter()
-            .map(|(name, each)| format!("{name} {each}\n"));
+            .map(|(name, each, _)| format!("{name} {each}\n"));
         let text: String = lines.collect();
         return fs::write(kept_file(), text).map_err(|e| format!("writing the numbers: {e}"));
     }
@@ -83,7 +84,10 @@ fn read_kept() -> Outcome<BTreeMap<String, u64>> {
         .collect()
 }
 
-fn count_all(server: &Server) -> Outcome<Vec<(&'static str, u64)>> {
+/// The name of a call, its instructions, and where they go.
+type Counted = (&'static str, u64, String);
+
+fn count_all(server: &Server) -> Outcome<Vec<Counted>> {
     let tokens = Tokens::issue(server, 0)?;
     let mut connection = Connection::open(server.address)?;
     let mut all = Vec::new();
@@ -92,8 +96,8 @@ fn count_all(server: &Server) -> Outcome<Vec<(&'static str, u64)>> {
     let (mut warm_up, mut counted) = (warm_up.to_vec(), counted.to_vec());
     for stage in ["create", "approve", "resume", "claim", "report", "stream"] {
         send(&mut connection, &mut warm_up)?;
-        let each = server.counting(|| send(&mut connection, &mut counted))?;
-        all.push((stage, each / COUNTED as u64));
+        let (sum, parts) = server.counting(|| send(&mut connection, &mut counted))?;
+        all.push((stage, sum / COUNTED as u64, parts));
     }
     let agent = &tokens.agents[..1];
     let nothing =
@@ -120,13 +124,13 @@ fn count_all(server: &Server) -> Outcome<Vec<(&'static str, u64)>> {
         for _ in 0..WARM_UP {
             send(&mut connection, &mut call)?;
         }
-        let each = server.counting(|| {
+        let (sum, parts) = server.counting(|| {
             for _ in 0..COUNTED {
                 send(&mut connection, &mut call)?;
             }
             Ok(())
         })?;
-        all.push((name, each / COUNTED as u64));
+        all.push((name, sum / COUNTED as u64, parts));
     }
     Ok(all)
 }
@@ -140,8 +144,13 @@ fn send(connection: &mut Connection, clients: &mut [impl Client]) -> Outcome<()>
     Ok(())
 }
 
-/// Has callgrind count while `calls` runs in the process `id`, which writes what it counts next to `counts`.
-pub fn counting(id: i32, counts: &Path, calls: impl FnOnce() -> Outcome<()>) -> Outcome<u64> {
+/// Has callgrind count while `calls` runs in the process `id`, which writes what it counts next to `counts`. Returns the
+/// sum, and its parts in words.
+pub fn counting(
+    id: i32,
+    counts: &Path,
+    calls: impl FnOnce() -> Outcome<()>,
+) -> Outcome<(u64, String)> {
     control(id, "--instr=on")?;
     control(id, "--zero")?;
     calls()?;
@@ -151,13 +160,15 @@ pub fn counting(id: i32, counts: &Path, calls: impl FnOnce() -> Outcome<()>) -> 
     let dump = dumps(counts)?.into_iter().find(|d| !before.contains(d));
     let text = fs::read_to_string(dump.ok_or("callgrind wrote no counts")?)
         .map_err(|e| format!("reading the counts: {e}"))?;
-    text.lines()
+    let sum = text
+        .lines()
         .find_map(|line| {
             line.strip_prefix("totals: ")
                 .or_else(|| line.strip_prefix("summary: "))
         })
         .and_then(|number| number.trim().parse().ok())
-        .ok_or_else(|| "counts without a total".to_owned())
+        .ok_or("counts without a total")?;
+    Ok((sum, parts::of(&text)))
 }
 
 fn control(id: i32, what: &str) -> Outcome<()> {

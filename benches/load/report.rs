@@ -11,6 +11,8 @@ pub enum Goal {
     Share(f64),
     /// Both of the above.
     RateAndShare(f64, f64),
+    /// Half of them within this.
+    P50(Duration),
     /// 99 of 100 within this.
     P99(Duration),
     /// The slowest within this.
@@ -61,6 +63,7 @@ impl Row {
             Goal::Rate(least) => rate_is(least),
             Goal::Share(least) => share_is(least),
             Goal::RateAndShare(rate, share) => rate_is(rate) && share_is(share),
+            Goal::P50(most) => self.p50.is_some_and(|t| t <= most),
             Goal::P99(most) => self.p99.is_some_and(|t| t < most),
             Goal::Slowest(most) => self.slowest.is_some_and(|t| t < most),
         })
@@ -115,6 +118,7 @@ fn format_goal(goal: Goal) -> String {
         Goal::Rate(least) => format!(">= {least:.0}/s"),
         Goal::Share(least) => format!(">= {least} of floor"),
         Goal::RateAndShare(rate, share) => format!(">= {rate:.0}/s, {share} of floor"),
+        Goal::P50(most) => format!("p50 <= {} ms", most.as_millis()),
         Goal::P99(most) => format!("p99 < {} ms", most.as_millis()),
         Goal::Slowest(most) => format!("all < {} ms", most.as_millis()),
     }

@@ -67,7 +67,12 @@ pub struct Server {
 impl Server {
     /// Starts it on `folder`, which may hold the state of an earlier run, and waits for its first answer.
     pub fn start(folder: &Path) -> Outcome<Server> {
-        Server::start_as(folder, Command::new(env!("CARGO_BIN_EXE_dbward")))
+        Server::start_with(folder, "")
+    }
+
+    /// The same with more of a configuration, as TOML.
+    pub fn start_with(folder: &Path, more: &str) -> Outcome<Server> {
+        Server::start_as(folder, more, Command::new(env!("CARGO_BIN_EXE_dbward")))
     }
 
     /// The same under callgrind, which counts only when asked to.
@@ -79,17 +84,18 @@ impl Server {
             .args(["--tool=callgrind", "--instr-atstart=no", "--quiet"])
             .arg(counts)
             .arg(env!("CARGO_BIN_EXE_dbward"));
-        Server::start_as(folder, command)
+        Server::start_as(folder, "", command)
     }
 
-    /// Instructions that a counted server takes while `calls` runs.
-    pub fn counting(&self, calls: impl FnOnce() -> Outcome<()>) -> Outcome<u64> {
+    /// Instructions that a counted server takes while `calls` runs, and their parts in words.
+    pub fn counting(&self, calls: impl FnOnce() -> Outcome<()>) -> Outcome<(u64, String)> {
         counting(self.id(), &self.folder.join(COUNTS), calls)
     }
 
-    fn start_as(folder: &Path, mut command: Command) -> Outcome<Server> {
+    fn start_as(folder: &Path, more: &str, mut command: Command) -> Outcome<Server> {
         let config = folder.join("server.toml");
-        fs::write(&config, CONFIG).map_err(|e| format!("writing {}: {e}", config.display()))?;
+        fs::write(&config, format!("{CONFIG}{more}"))
+            .map_err(|e| format!("writing {}: {e}", config.display()))?;
         let log = folder.join("server.log");
         let file = File::create(&log).map_err(|e| format!("making {}: {e}", log.display()))?;
         let errors = file.try_clone().map_err(|e| e.to_string())?;
@@ -301,7 +307,7 @@ impl Tokens {
     }
 }
 
-/// One database where everything needs one approval. All addresses here are loopback, so it is exempt, as a proxy, from
+/// A database where everything needs one approval, and one where nothing does. All addresses here are loopback, so it is exempt, as a proxy, from
 /// the cap for one address; everything else is as it comes, the access log included.
 const CONFIG: &str = r#"
 pending_requests_per_person = 1000000
@@ -312,6 +318,16 @@ trusted_proxies = ["127.0.0.1"]
 name = "app"
 environments = ["production"]
 dialect = "postgresql"
+
+[[databases]]
+name = "local"
+environments = ["staging"]
+dialect = "sqlite"
+
+[[workflows]]
+database = "local"
+environment = "staging"
+explain = false
 
 [[workflows]]
 database = "app"

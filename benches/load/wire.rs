@@ -10,8 +10,8 @@ use std::time::Duration;
 const ANSWER_MAX: Duration = Duration::from_secs(75);
 /// For connecting over loopback.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// Largest answer read, in bytes; the metrics page is the largest that is asked for.
-const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Largest answer read, in bytes; a result is the largest that is asked for.
+const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// What a connection starts with, in bytes: most answers fit, and two thousand of them cost little.
 const BUFFER_BYTES: usize = 4 * 1024;
 
