@@ -1,4 +1,4 @@
-//! The real agent beside the real server, on a database of SQLite: from the call that dispatches a job to the line in the
+//! The real agent next to the real server, on a database of SQLite: from the call that dispatches a job to the line in the
 //! agent's journal, and to the result in the requester's hands.
 
 use crate::report::{Goal, Row, percentile};

@@ -61,11 +61,11 @@ pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Is
         return Err(refused(app, caller, error));
     }
     check(app, &asked, &active.policies)?;
-    let end = issue::end(caller, &asked, app.clock.now(), ttl_max_secs)?;
+    let expiry = issue::expiry(caller, &asked, app.clock.now(), ttl_max_secs)?;
     let chain = IssuerChain::of(caller, &asked)?;
     let secret = format!("{SECRET_PREFIX}{}", hex(&random::<16>()));
     let asked = TokenRequest {
-        expires_at: end.at,
+        expires_at: expiry.at,
         ..asked
     };
     let new = issue::draft(
@@ -84,7 +84,7 @@ pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Is
         prefix: new.prefix.clone(),
         subject_id: new.subject_id.clone(),
         expires_at: new.expires_at,
-        expires_at_inherited: end.is_inherited,
+        expires_at_inherited: expiry.is_inherited,
         permissions: permissions(&rights),
         warning: inspect::shortfall(&rights),
         secret,

@@ -77,7 +77,7 @@ impl IssuerChain {
 
 /// When a token ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct End {
+pub struct Expiry {
     /// The moment, if there is one.
     pub at: Option<Timestamp>,
     /// Whether it was not asked for, but comes from what the token is issued with.
@@ -114,13 +114,13 @@ pub fn may_issue(caller: &Caller, asked: &TokenRequest, ttl_max_secs: u64) -> Re
 ///
 /// # Errors
 /// 400 `validation_error` for a later end.
-pub fn end(
+pub fn expiry(
     caller: &Caller,
     asked: &TokenRequest,
     now: Timestamp,
     ttl_max_secs: u64,
-) -> Result<End, Error> {
-    let own = End {
+) -> Result<Expiry, Error> {
+    let own = Expiry {
         at: asked.expires_at,
         is_inherited: false,
     };
@@ -138,7 +138,7 @@ pub fn end(
         return Ok(own);
     };
     match asked.expires_at {
-        None => Ok(End {
+        None => Ok(Expiry {
             at: Some(end),
             is_inherited: true,
         }),

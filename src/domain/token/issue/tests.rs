@@ -112,10 +112,10 @@ agent:ann | 50         | 51    | 51
             expires_at: cells[2].parse().ok().map(Timestamp),
             ..asked(cells[0])
         };
-        let end = match end(&caller, &asked, Timestamp(10), TTL_MAX) {
+        let end = match expiry(&caller, &asked, Timestamp(10), TTL_MAX) {
             Err(_) => "refused".to_owned(),
-            Ok(End { at: None, .. }) => "-".to_owned(),
-            Ok(End {
+            Ok(Expiry { at: None, .. }) => "-".to_owned(),
+            Ok(Expiry {
                 at: Some(at),
                 is_inherited,
             }) => {
