@@ -1,5 +1,5 @@
 //! What an agent asks for: a poll with nothing for it, a poll with one job among many for others, claims and reports,
-//! results of three sizes, and the real agent beside the real server.
+//! results of three sizes, and the real agent next to the real server.
 
 use crate::agent;
 use crate::calls::{Life, Repeat};
