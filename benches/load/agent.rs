@@ -33,16 +33,20 @@ impl Drop for Agent {
 /// Makes and dispatches a request that only an agent of the database `local` can run. Returns its id.
 pub fn dispatch_one(server: &Server, tokens: &Tokens) -> Outcome<String> {
     let mut connection = Connection::open(server.address)?;
-    let id = create(&mut connection, tokens)?;
+    let id = approved(&mut connection, tokens)?;
     resume(&mut connection, tokens, &id)?;
     Ok(id)
 }
 
-fn create(connection: &mut Connection, tokens: &Tokens) -> Outcome<String> {
+fn approved(connection: &mut Connection, tokens: &Tokens) -> Outcome<String> {
     let call = request("POST", "/api/requests", &tokens.requesters[0], Some(BODY));
     let answer = connection.call(&call)?;
     let id = text_of(answer.expect(201)?, "id").ok_or("a request without an id")?;
-    Ok(id.to_owned())
+    let id = id.to_owned();
+    let target = format!("/api/requests/{id}/approve");
+    let call = request("POST", &target, &tokens.approvers[0], Some("{}"));
+    connection.call(&call)?.expect(200)?;
+    Ok(id)
 }
 
 fn resume(connection: &mut Connection, tokens: &Tokens, id: &str) -> Outcome<()> {
@@ -62,7 +66,7 @@ pub fn measure(plan: &Plan, folder: &Folder, server: &Server, rows: &mut Vec<Row
     let mut sent = Vec::new();
     let mut read = Vec::new();
     for n in 0..WARM_UP + jobs {
-        let id = create(&mut connection, &tokens)?;
+        let id = approved(&mut connection, &tokens)?;
         let at = now_ms()?;
         let began = Instant::now();
         resume(&mut connection, &tokens, &id)?;

@@ -307,7 +307,7 @@ impl Tokens {
     }
 }
 
-/// A database where everything needs one approval, and one where nothing does. All addresses here are loopback, so it is exempt, as a proxy, from
+/// Two databases where everything needs one approval. All addresses here are loopback, so it is exempt, as a proxy, from
 /// the cap for one address; everything else is as it comes, the access log included.
 const CONFIG: &str = r#"
 pending_requests_per_person = 1000000
@@ -328,6 +328,13 @@ dialect = "sqlite"
 database = "local"
 environment = "staging"
 explain = false
+
+[[workflows.steps]]
+mode = "all"
+
+[[workflows.steps.approvers]]
+group = "approvers"
+min = 1
 
 [[workflows]]
 database = "app"
