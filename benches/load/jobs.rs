@@ -26,8 +26,8 @@ const RESULTS: [(usize, usize); 3] = [(1 << 10, 200), (1 << 20, 30), (10 << 20, 
 const QUICK_EVERY: usize = 3;
 /// Bytes of one cell of a result.
 const CELL_BYTES: usize = 1_000;
-/// Room for the other bytes of the largest result: an agent's report may hold no more than its limit.
-const FRAME_BYTES: usize = 200_000;
+/// One in so many bytes of a result is for its names and commas: it may hold no more than its limit in all.
+const FRAME_SHARE: usize = 20;
 
 /// Takes requests as far as an agent could claim them, and keeps them.
 struct Dispatching {
@@ -206,7 +206,7 @@ fn results(plan: &Plan, server: &Server, tokens: &Tokens, rows: &mut Vec<Row>) -
             let target = format!("/api/requests/{}/result/content", life.request_id());
             let download = request("GET", &target, &tokens.admin, None);
             let read = connection.call(&download)?.expect(200)?.len();
-            if read < bytes {
+            if read < cells_of(bytes) {
                 return Err(format!("{read} bytes of a result of {bytes}"));
             }
             took.push(began.elapsed());
@@ -227,14 +227,19 @@ fn results(plan: &Plan, server: &Server, tokens: &Tokens, rows: &mut Vec<Row>) -
     Ok(())
 }
 
-/// A report whose rows take about so many bytes.
+fn cells_of(bytes: usize) -> usize {
+    bytes - bytes / FRAME_SHARE
+}
+
+/// A report whose cells hold the bytes that count.
 fn result_of(bytes: usize) -> String {
-    let room = bytes.saturating_sub(bytes.min(FRAME_BYTES) / 10);
-    let cell = "x".repeat(CELL_BYTES.min(room));
+    let room = cells_of(bytes);
+    let cell = "x".repeat(CELL_BYTES);
     let mut rows: Vec<serde_json::Value> = (0..room / CELL_BYTES)
         .map(|n| serde_json::json!({"id": n, "note": cell}))
         .collect();
-    rows.push(serde_json::json!({"id": -1, "note": format!("{}two@example.com", "x".repeat(bytes % CELL_BYTES))}));
+    let last = format!("{}two@example.com", &cell[..room % CELL_BYTES]);
+    rows.push(serde_json::json!({"id": -1, "note": last}));
     let data = serde_json::json!({"rows": rows, "truncated": false, "truncation_reason": null});
     serde_json::json!({
         "success": true,
