@@ -27,7 +27,7 @@ const SETTINGS: &str = "PRAGMA journal_mode = WAL;
     PRAGMA recursive_triggers = ON;
     PRAGMA trusted_schema = OFF;
     PRAGMA cell_size_check = ON;
-    PRAGMA cache_size = -65536;
+    PRAGMA cache_size = -16384;
     PRAGMA temp_store = MEMORY;";
 
 /// A row to be copied.

@@ -194,8 +194,7 @@ fn hint(app: &App, needs: &JobNeeds, now: Timestamp) -> Result<Option<&'static s
         Status::Pending | Status::Approved | Status::AutoApproved | Status::BreakGlass => false,
         _ => return Ok(None),
     };
-    let mut agents = app.store.all_agent_reports();
-    agents.retain(|a| a.serves(&needs.target) && !a.is_stale(now));
+    let mut agents = app.store.agent_reports_for(&needs.target, now);
     if agents.is_empty() {
         return Ok(Some("no_agents"));
     }

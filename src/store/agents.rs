@@ -6,7 +6,7 @@ use super::{Store, View, corrupt};
 use crate::clock::Timestamp;
 use crate::domain::agent::Agent;
 use crate::domain::feature::Feature;
-use crate::domain::id::Operation;
+use crate::domain::id::{Operation, Target};
 use crate::domain::scope::Scope;
 use crate::error::Error;
 use rusqlite::Row;
@@ -68,13 +68,13 @@ impl Store {
             .collect()
     }
 
-    /// What every agent reported, as [`Store::agent_reports`] has it.
-    pub fn all_agent_reports(&self) -> Vec<Agent> {
-        let now = self.now();
+    /// What every agent reported that serves `target` and was seen lately, as [`Store::agent_reports`] has it.
+    pub fn agent_reports_for(&self, target: &Target, now: Timestamp) -> Vec<Agent> {
         let memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
         let newest = memory.agents.values();
         newest
             .flat_map(|agent| std::iter::once(agent).chain(memory.recent_reports(&agent.id, now)))
+            .filter(|report| report.serves(target) && !report.is_stale(now))
             .cloned()
             .collect()
     }
