@@ -61,11 +61,11 @@ pub fn of(dump: &str) -> String {
             resolve(&mut names, named);
         } else if line.starts_with("calls=") {
             of_a_call = true;
-        } else if line.starts_with(|c: char| c.is_ascii_digit() || "+-*".contains(c)) {
-            if !std::mem::take(&mut of_a_call) {
-                let own = line.split(' ').nth(1).and_then(|n| n.parse::<u64>().ok());
-                counts[part] += own.unwrap_or(0);
-            }
+        } else if line.starts_with(|c: char| c.is_ascii_digit() || "+-*".contains(c))
+            && !std::mem::take(&mut of_a_call)
+        {
+            let own = line.split(' ').nth(1).and_then(|n| n.parse::<u64>().ok());
+            counts[part] += own.unwrap_or(0);
         }
     }
     let all = counts.iter().sum::<u64>().max(1) as f64;

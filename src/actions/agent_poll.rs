@@ -1,10 +1,11 @@
 //! An agent says what it can do and asks for work.
 
-use super::{Active, App, dialects, dry_run};
+use super::{App, dry_run};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::agent::{Agent, AgentReport};
 use crate::domain::change::IdentityChange;
+use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
 use crate::domain::permission::Permission;
 use crate::domain::scope::Scope;
@@ -61,19 +62,17 @@ pub fn poll(
             ..AgentWork::default()
         });
     }
-    let targets = served(app, caller, &agent.scopes);
-    let dry_runs = dry_run::waiting(app, &agent.id, &targets)?;
+    let targets = with_dialects(app, &agent.id, served(app, caller, &agent.scopes))?;
     if limit == 0 {
         return Ok(AgentWork {
-            dry_runs,
+            dry_runs: app.store.read(|view| dry_run::waiting(view, &targets))?,
             ..AgentWork::default()
         });
     }
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut jobs, mut left) = (Vec::new(), BTreeMap::new());
-    let active = app.active();
-    app.store.read(|view| {
-        let found = dispatched(view, &active, &agent, &targets)?;
+    let dry_runs = app.store.read(|view| {
+        let found = dispatched(view, &agent, &targets)?;
         for (takes, mut job) in found {
             if jobs.len() < wanted && takes {
                 // Statements are long, and a backlog has many that nobody asked for.
@@ -84,7 +83,7 @@ pub fn poll(
                 left.insert(job.target, job.dispatch_seq);
             }
         }
-        Ok(())
+        dry_run::waiting(view, &targets)
     })?;
     Ok(AgentWork {
         jobs,
@@ -112,20 +111,34 @@ fn served(app: &App, caller: &Caller, scopes: &[Scope]) -> Vec<Target> {
         .collect()
 }
 
+/// Each target with the dialect whose texts the agent may run there, as last remembered: what it claims is judged by
+/// what is stored.
+fn with_dialects(
+    app: &App,
+    agent_id: &str,
+    targets: Vec<Target>,
+) -> Result<Vec<(Target, Option<Dialect>)>, Error> {
+    let active = app.active();
+    let runs = |target: Target| {
+        let configured = active.policies.dialect(&target);
+        let dialect = app.schema(&target)?.runs(agent_id, configured);
+        Ok((target, dialect))
+    };
+    targets.into_iter().map(runs).collect()
+}
+
 /// The first jobs of each target, first dispatched first, each with whether the agent takes it: it runs that operation,
 /// and its database reads the text as it was read when it was approved.
 fn dispatched(
     view: &View,
-    active: &Active,
     agent: &Agent,
-    targets: &[Target],
+    targets: &[(Target, Option<Dialect>)],
 ) -> Result<Vec<(bool, DispatchedJob)>, Error> {
     let mut found = Vec::new();
-    for target in targets {
-        let dialect = dialects::of_agent(&active.policies, view, target, &agent.id)?;
+    for (target, dialect) in targets {
         let takes = |job: &DispatchedJob| {
             agent.runs(job.operation)
-                && job.dialect.runs_on(dialect)
+                && job.dialect.runs_on(*dialect)
                 && (agent.counts_rows() || !job.needs_row_bound)
         };
         let jobs = jobs_on(view, target, takes)?;

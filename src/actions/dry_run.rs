@@ -2,10 +2,11 @@
 
 use super::{App, dialects};
 use crate::domain::actor::Caller;
+use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
 use crate::domain::permission::Permission;
 use crate::error::{Error, cut};
-use crate::store::{DryRun, Explained};
+use crate::store::{DryRun, Explained, View};
 
 /// Statements of one request that are explained, at most.
 pub const STATEMENTS_MAX: usize = 20;
@@ -16,25 +17,21 @@ pub const JOBS_MAX: u32 = 10;
 /// Longest error message kept, in bytes.
 const ERROR_BYTES_MAX: usize = 4096;
 
-/// Jobs that an agent may claim, oldest first.
+/// Jobs that an agent may claim, oldest first of each target; `targets` with the dialect that the agent runs there.
 ///
 /// # Errors
 /// When the store cannot read.
-pub fn waiting(app: &App, agent_id: &str, targets: &[Target]) -> Result<Vec<DryRun>, Error> {
+pub fn waiting(view: &View, targets: &[(Target, Option<Dialect>)]) -> Result<Vec<DryRun>, Error> {
     let limit = usize::try_from(JOBS_MAX).unwrap_or(usize::MAX);
-    let active = app.active();
-    app.store.read(|view| {
-        let mut jobs = Vec::new();
-        for target in targets {
-            let dialect = dialects::of_agent(&active.policies, view, target, agent_id)?;
-            jobs.extend(view.pending_dry_runs(target, dialect, JOBS_MAX)?);
-            if jobs.len() >= limit {
-                jobs.truncate(limit);
-                break;
-            }
+    let mut jobs = Vec::new();
+    for (target, dialect) in targets {
+        jobs.extend(view.pending_dry_runs(target, *dialect, JOBS_MAX)?);
+        if jobs.len() >= limit {
+            jobs.truncate(limit);
+            break;
         }
-        Ok(jobs)
-    })
+    }
+    Ok(jobs)
 }
 
 /// Takes a job; returns the token that its answer must show.

@@ -1,5 +1,9 @@
 //! The one table of routes, and how a path finds its line in it.
 
+mod matching;
+
+pub use matching::{RouteMatch, allowed, find};
+
 use super::api::{
     agents, audit, databases, dry_runs, groups, health, me, metrics, policies, preflight, requests,
     resolution, results, schemas, sign_in, tokens, users, webhooks, work,
@@ -10,7 +14,6 @@ use super::params::Query;
 use super::{HttpContext, openapi, pages, wait};
 use crate::domain::actor::Caller;
 use crate::error::{Error, Shown};
-use percent_encoding::percent_decode_str;
 use std::time::Duration;
 
 /// Largest body of an ordinary call, in bytes: a comment, a token, an agent's report.
@@ -249,76 +252,6 @@ impl Route {
         }
         template.next().is_none().then_some(params)
     }
-}
-
-/// What a method and a path come to.
-pub enum RouteMatch {
-    /// A route, and the values of its parameters.
-    Route(&'static Route, Vec<String>),
-    /// A path that other methods work on.
-    WrongMethod {
-        path: &'static str,
-        /// For the header of that name.
-        allow: String,
-    },
-    Unknown,
-}
-
-/// Finds the route of a method and a raw path.
-pub fn find(method: &str, path: &str) -> RouteMatch {
-    let Some(segments) = segments(path) else {
-        return RouteMatch::Unknown;
-    };
-    let mut known = None;
-    for route in ROUTES {
-        let Some(params) = route.fit(&segments) else {
-            continue;
-        };
-        if route.takes(method) {
-            return RouteMatch::Route(route, params);
-        }
-        known = Some(route.path);
-    }
-    match known {
-        Some(path) => RouteMatch::WrongMethod {
-            path,
-            allow: allowed(path),
-        },
-        None => RouteMatch::Unknown,
-    }
-}
-
-/// The `Allow` header of a template: methods that work there.
-pub fn allowed(path: &str) -> String {
-    let mut methods = Vec::new();
-    for route in ROUTES.iter().filter(|r| r.path == path) {
-        match (route.method, &route.guarded) {
-            (_, Managed(_)) => {}
-            ("GET", _) => methods.extend(["GET", "HEAD"]),
-            (method, _) => methods.push(method),
-        }
-    }
-    methods.join(", ")
-}
-
-/// The segments of a raw path, each decoded once. `None` for a path that no route can have: an empty segment, `.` or
-/// `..`, a slash or a NUL in disguise, a broken escape, or what is not UTF-8.
-fn segments(path: &str) -> Option<Vec<String>> {
-    if path == "/" {
-        return Some(vec![String::new()]);
-    }
-    path.strip_prefix('/')?
-        .split('/')
-        .map(|raw| {
-            let broken = raw.split('%').skip(1).any(|after| {
-                let digits = after.as_bytes().iter().take(2);
-                digits.filter(|b| b.is_ascii_hexdigit()).count() < 2
-            });
-            let text = percent_decode_str(raw).decode_utf8().ok()?;
-            let odd = broken || matches!(&*text, "" | "." | "..") || text.contains(['/', '\0']);
-            (!odd).then(|| text.into_owned())
-        })
-        .collect()
 }
 
 /// A call that has found its route.
