@@ -51,6 +51,9 @@ pub struct SqlFacts {
     pub safe_ddl: bool,
     /// Whether what it does shows in its kind and its tables alone, statement by statement.
     pub foreseen: bool,
+    /// The first statement, from 1, that changes something and was read by its words alone; none in facts of earlier
+    /// builds.
+    pub by_words: Option<usize>,
     /// Tables it names, sorted.
     pub tables: Vec<String>,
     /// Findings of every review rule, also of those that are off somewhere.
@@ -120,6 +123,11 @@ impl SqlFacts {
             ddl_eligible: analysis.ddl.eligible,
             safe_ddl: analysis.safe_ddl,
             foreseen: analysis.statements.iter().all(|s| s.foreseen),
+            by_words: analysis
+                .statements
+                .iter()
+                .position(|s| s.by_words && s.class != StatementClass::Select)
+                .map(|at| at + 1),
             tables: analysis.tables.clone(),
             findings: analysis.findings.clone(),
             unknown_functions: analysis.unknown_functions.clone(),

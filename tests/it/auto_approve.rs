@@ -333,3 +333,34 @@ fn what_no_workflow_takes_is_refused_however_harmless() {
         .create("production", "SELECT 1")
         .refused(422, "no_matching_workflow");
 }
+
+/// The words of each say what it is, but no tree does; the same in a form that the parser knows runs.
+#[test]
+fn a_write_that_only_its_words_tell_runs_nowhere_without_a_person() {
+    let s = server("risk = \"high\"");
+    for sql in [
+        "SELEC nonsense",
+        "UPDATE items SET a[1].b[2] = 0 WHERE id = 1",
+        "ALTER TABLE items ALTER a SET STATISTICS 5",
+        "REINDEX TABLE CONCURRENTLY items",
+        "VACUUM (ANALYZE) items",
+        "INSERT INTO items VALUES (1) ON CONFLICT (lower(x)) DO NOTHING",
+        "SELECT 1; ALTER SEQUENCE s RESTART WITH 1",
+    ] {
+        // Development has a workflow without steps, production one with.
+        let answer = s.requester().create("development", sql);
+        answer.refused(422, "sql_unparsable");
+        let (status, risk, ..) = opens(&s.requester(), "production", sql);
+        assert_eq!(status, "pending", "{sql}");
+        assert!(["unknown", "unavailable"].contains(&risk.as_str()), "{sql}");
+    }
+    for sql in [
+        "UPDATE items SET a = 0 WHERE id = 1",
+        "INSERT INTO items VALUES (1) ON CONFLICT (id) DO NOTHING",
+        // A read that only words tell is run as a read, in a transaction that cannot write.
+        "SELECT * FROM items TABLESAMPLE system (1) REPEATABLE (1), ROWS FROM (generate_series(1, 2)) z",
+    ] {
+        let answer = s.requester().create("development", sql).is(201);
+        assert_eq!(answer.json["status"], "dispatched", "{sql}");
+    }
+}

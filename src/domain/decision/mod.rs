@@ -229,7 +229,18 @@ fn ensure_readable(facts: &Facts, opening: Opening) -> Result<(), Error> {
         )
         .details(json!({"line": line, "column": column}))
         .hint(format!("line {line}, column {column}: {message}"))),
-        _ => Ok(()),
+        _ => match facts.sql.as_ref().and_then(|sql| sql.by_words) {
+            Some(statement) if opening == Opening::AutoApproved => Err(Error::refused(
+                "sql_unparsable",
+                format!(
+                    "statement {statement} changes something and was read by its words alone, and nobody would look at \
+                     it before it ran"
+                ),
+            )
+            .details(json!({"statement": statement}))
+            .hint("write it in a plainer form, or ask for it where a workflow has steps")),
+            _ => Ok(()),
+        },
     }
 }
 

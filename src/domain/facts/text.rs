@@ -33,6 +33,8 @@ kept! {
         ddl_eligible: bool,
         safe_ddl: bool,
         foreseen: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by_words: Option<usize>,
         tables: Vec<String>,
         findings: Vec<Finding>,
         #[serde(default, skip_serializing_if = "Option::is_none")]

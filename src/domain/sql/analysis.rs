@@ -108,6 +108,8 @@ pub struct StatementFacts {
     /// Whether what it does shows in its kind and its tables alone: a read, plain DDL, or a write that calls nothing
     /// dangerous and hides no other write. Whatever else is done, nobody can tell how far it reaches.
     pub foreseen: bool,
+    /// Read by its words alone, because the parser does not know it.
+    pub by_words: bool,
 }
 
 /// What break-glass with `allow_ddl` needs to know (semantics 1.6).

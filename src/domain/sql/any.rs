@@ -105,6 +105,7 @@ pub fn analyze_any(text: &str) -> Result<Analysis, InputError> {
         agreed.safe_ddl &= other.safe_ddl;
         for (mine, theirs) in agreed.statements.iter_mut().zip(&other.statements) {
             mine.foreseen &= theirs.foreseen;
+            mine.by_words |= theirs.by_words;
         }
     }
     agreed.unknown_functions.sort_unstable();

@@ -50,7 +50,6 @@ pub(super) const POSTGRES_LOOKS: &[&str] = &[
     "pg_prepared_xact",
     "pg_relation_size",
     "pg_safe_snapshot_blocking_pids",
-    "pg_sequence_last_value",
     "pg_stat_get_recovery_prefetch",
     "pg_stat_get_xact_blocks_fetched",
     "pg_stat_get_xact_blocks_hit",

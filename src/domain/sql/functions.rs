@@ -80,6 +80,7 @@ pub(super) const NAMES: &[&str] = &[
     "pg_reload_conf",
     "pg_rotate_logfile",
     "pg_rotate_logfile_old",
+    "pg_sequence_last_value",
     "pg_sleep",
     "pg_sleep_for",
     "pg_sleep_until",

@@ -7,6 +7,7 @@ use super::cross_check::{self, ParseFailure, Tokens};
 use super::definitions::{definition, safe_ddl};
 use super::functions::first_danger;
 use super::leading_keywords;
+use super::names_by_words;
 use super::review;
 use super::rules::Finding;
 use super::token::{StatementTokens, TokenKind};
@@ -56,7 +57,7 @@ pub(super) fn judge(
     let leading = leading_keywords::judge(stmt, dialect);
     let as_it_stands = matches!(leading, Leading::Parse | Leading::Refused(_));
     let mut judged = match leading {
-        Leading::Settled(verdict) => Judged::settled(verdict),
+        Leading::Settled(verdict) => settled(verdict, stmt, dialect),
         Leading::Refused(verdict) => refused(stmt, tokens, dialect, number, verdict),
         Leading::Parse => parsed(stmt, tokens, dialect, number, true),
         Leading::Explain { runs, inner } => explained(stmt, tokens, dialect, number, runs, inner),
@@ -72,6 +73,16 @@ pub(super) fn judge(
     }
     if as_it_stands {
         upkeep::review(&mut judged, stmt, dialect, number);
+    }
+    judged
+}
+
+/// What needs no tree. The WHERE of a SHOW is an expression like any other: it may call.
+fn settled(verdict: SqlVerdict, stmt: &StatementTokens<'_>, dialect: Dialect) -> Judged {
+    let mut judged = Judged::settled(verdict);
+    let opens = (0..stmt.toks.len()).any(|i| stmt.kind(i) == Some(TokenKind::Open));
+    if opens && judged.verdict.kind == "show" {
+        judged.unknown_functions = names_by_words::names(stmt, dialect).unknown_functions;
     }
     judged
 }

@@ -226,6 +226,7 @@ fn facts(stmt: &StatementTokens<'_>, judged: Judged, dialect: Dialect) -> Statem
         column,
         tables: judged.tables.into_iter().collect(),
         foreseen,
+        by_words: judged.by_words,
     }
 }
 

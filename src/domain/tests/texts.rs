@@ -278,6 +278,7 @@ fn of_sql(class: Class, schema: SchemaStatus) -> Facts {
             ddl_eligible: true,
             safe_ddl: true,
             foreseen: true,
+            by_words: None,
             dialect: Some(DialectFact::Any),
             unknown_functions: names(["pg_sleep"]),
             tables: names(["ä", "public.b"]),
@@ -305,6 +306,7 @@ fn with_findings_and_effects() -> Facts {
         (sql.ddl_eligible, sql.safe_ddl, sql.foreseen) = (false, false, false);
         sql.dialect = Some(DialectFact::Known(Dialect::MySql));
         sql.unknown_functions = Vec::new();
+        sql.by_words = Some(2);
         sql.findings = ReviewRule::ALL
             .into_iter()
             .enumerate()

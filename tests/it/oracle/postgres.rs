@@ -2,7 +2,7 @@
 //! session holds afterwards: a transaction id, locks, settings, cursors, channels.
 
 use super::grammar::Grammar;
-use super::{Database, Mode, Outcome, hunt, on_large_stack};
+use super::{Database, Mode, Outcome, hunt, is_watchful, on_large_stack};
 use crate::drivers::places;
 use bytes::BytesMut;
 use dbward::agent::config::{DatabaseEndpoint, DriverConfig};
@@ -214,6 +214,11 @@ impl Postgres {
                 self.quiet
             )));
         }
+        // LISTEN, and a cursor WITH HOLD, begin with the COMMIT.
+        let kept = self.wire.query(STATE)?.value;
+        if kept != self.quiet {
+            return Ok(Outcome::Wrote(format!("{kept} instead of {}", self.quiet)));
+        }
         Ok(match self.wire.notified {
             true => Outcome::Wrote("a notification came".to_owned()),
             false => Outcome::Read,
@@ -268,6 +273,40 @@ fn reads_to_us_are_reads_to_postgres() {
         );
         let grammar = Grammar::parse(&std::fs::read_to_string(file).unwrap());
         hunt("postgres", &mut Postgres::new(endpoint, &grammar));
+    });
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn a_write_that_were_called_a_read_would_be_seen_in_postgres() {
+    let place = places::postgres();
+    let DriverConfig::Postgres(endpoint) = place.driver.clone() else {
+        panic!("no server");
+    };
+    on_large_stack(|| {
+        let file = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/sql/grammar/postgres.txt"
+        );
+        let grammar = Grammar::parse(&std::fs::read_to_string(file).unwrap());
+        let writes = [
+            "INSERT INTO u VALUES (1, 'x')",
+            "UPDATE u SET b = 'y' WHERE a = 1",
+            "DELETE FROM u WHERE a = 2",
+            "WITH d AS (DELETE FROM u RETURNING 1) SELECT 1",
+            "SELECT * FROM t FOR UPDATE",
+            "SELECT a INTO made FROM t",
+            "SELECT nextval('s')",
+            "SELECT set_config('work_mem', '1MB', false)",
+            "SELECT pg_advisory_lock(1)",
+            "SELECT pg_notify('oracle', 'x')",
+            "SELECT ('s'::regclass).nextval",
+            "CREATE TABLE made_too (a int)",
+            "TRUNCATE u",
+            "LOCK TABLE u IN SHARE MODE",
+            "LISTEN another",
+        ];
+        is_watchful(&mut Postgres::new(endpoint, &grammar), &writes);
     });
 }
 

@@ -1,7 +1,7 @@
 //! SQLite in this process: whether a statement writes is what SQLite itself says of it, and which actions it compiled to.
 
 use super::grammar::Grammar;
-use super::{Database, Mode, Outcome, hunt, on_large_stack};
+use super::{Database, Mode, Outcome, hunt, is_watchful, on_large_stack};
 use dbward::domain::dialect::Dialect;
 use dbward::domain::sql::analyze;
 use rusqlite::Connection;
@@ -161,7 +161,8 @@ impl Sqlite {
         // still the same is compared.
         let lower = sql.to_ascii_lowercase();
         let shows_mode = lower.contains("pragma") && lower.contains("journal_mode");
-        if !statement.readonly() && !shows_mode {
+        // What is only explained is not run.
+        if !statement.readonly() && !shows_mode && statement.is_explain() == 0 {
             return Outcome::Wrote("SQLite says that it is not read-only".to_owned());
         }
         let acts = self.acts.lock().unwrap().clone();
@@ -186,6 +187,27 @@ fn reads_to_us_are_reads_to_sqlite() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sql/grammar/sqlite.txt");
         let grammar = Grammar::parse(&std::fs::read_to_string(file).unwrap());
         hunt("sqlite", &mut Sqlite::new(&grammar));
+    });
+}
+
+#[test]
+fn a_write_that_were_called_a_read_would_be_seen_in_sqlite() {
+    on_large_stack(|| {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sql/grammar/sqlite.txt");
+        let grammar = Grammar::parse(&std::fs::read_to_string(file).unwrap());
+        let writes = [
+            "INSERT INTO t (b) VALUES (9)",
+            "UPDATE t SET b = 'y' WHERE a = 1",
+            "DELETE FROM t WHERE a = 2",
+            "WITH d AS (SELECT 1) DELETE FROM t",
+            "CREATE TABLE made (a)",
+            "PRAGMA user_version = 7",
+            "PRAGMA cache_size = 77",
+            "ATTACH ':memory:' AS made",
+            "BEGIN",
+            "REINDEX",
+        ];
+        is_watchful(&mut Sqlite::new(&grammar), &writes);
     });
 }
 
