@@ -773,3 +773,10 @@ CREATE INDEX requests__migrating ON requests (database_name, environment)
 CREATE INDEX requests__settled ON requests (updated_at_ms)
     WHERE (status = 'executed' OR status = 'failed' OR status = 'rejected' OR status = 'cancelled'
     OR status = 'expired' OR status = 'execution_lost');
+
+CREATE TABLE slack_messages (
+    request_seq INTEGER PRIMARY KEY REFERENCES requests (seq),
+    -- As Slack names both in its answer.
+    channel     TEXT NOT NULL,
+    ts          TEXT NOT NULL
+) STRICT;

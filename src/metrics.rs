@@ -236,6 +236,7 @@ metrics! {
     webhook_deliveries: Counter("dbward_webhook_deliveries_total", "Notifications that came to an end, by status: delivered, dead or cancelled.", ["status"]);
     delivery_attempts: Counter("dbward_delivery_attempts_total", "Attempts to deliver a notification, by endpoint and outcome: delivered, failed, dead or cancelled.", ["endpoint", "outcome"]);
     delivery_duration: Histogram("dbward_delivery_duration_seconds", "Time an attempt to deliver took, by endpoint.", ["endpoint"]);
+    slack_calls: Counter("dbward_slack_calls_total", "Calls of Slack, by kind (command, button, dialog or other) and outcome: done, queued, refused or dropped.", ["kind", "outcome"]);
     outbox_current: Gauge("dbward_outbox_current", "Notifications in the outbox now, by status.", ["status"]);
     purged: Counter("dbward_purged_total", "What retention removed, by kind: result, request, message, event or object.", ["kind"]);
     sweep_stuck: Counter("dbward_sweep_stuck_total", "Things that a job could not move or remove, once a turn, by job.", ["job"]);

@@ -32,7 +32,6 @@ pub(super) fn check(
     let webhooks = webhooks::check(raw, base, &allow_networks, &mut policies, notes);
     let email = email::check(raw, base, notes);
     let slack = slack::check(raw, base, &policies, notes);
-    unused(raw, notes);
 
     let state_dir = state_dir(raw, base, notes);
     let listen = one_of(&raw.listen, LISTEN_DEFAULT, notes, |text| {
@@ -97,16 +96,6 @@ fn redaction(raw: &RawConfig, notes: &mut Notes) -> Redaction {
             _ => Err("not one of `literals`, `full`, `none`"),
         },
     )
-}
-
-/// Warns of a section that is read and not used.
-fn unused(raw: &RawConfig, notes: &mut Notes) {
-    if let Some(slack) = &raw.slack {
-        notes.warn(
-            &slack.at,
-            "this version has no Slack app yet; a webhook with `format = \"slack\"` posts to a channel",
-        );
-    }
 }
 
 /// The address without the slash at its end.

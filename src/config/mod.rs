@@ -207,6 +207,8 @@ pub struct Outlets {
     pub public_url: Option<String>,
     /// How mail is sent, if it is.
     pub email: Option<Email>,
+    /// How the Slack app posts, if there is one.
+    pub slack: Option<Slack>,
     /// Addresses of people, by their ids.
     pub addresses: BTreeMap<String, String>,
 }
@@ -218,7 +220,10 @@ impl Outlets {
             id: w.id.clone(),
             events: w.events.clone(),
         });
-        let routes = Routes::new(webhooks.collect(), &policies.notification);
+        let mut routes = Routes::new(webhooks.collect(), &policies.notification);
+        if self.slack.is_some() {
+            routes = routes.with_slack();
+        }
         if self.email.is_none() {
             return routes;
         }
@@ -242,6 +247,7 @@ impl Config {
             webhooks: self.webhooks.clone(),
             public_url: self.public_url.clone(),
             email: self.email.clone(),
+            slack: self.slack.clone(),
             addresses: self
                 .users
                 .iter()

@@ -2,6 +2,7 @@
 
 use super::Secret;
 use super::check::{environment_name, is_id, secret};
+use super::endpoint::Endpoint;
 use super::raw::{RawConfig, RawSlack};
 use crate::domain::policy::Policies;
 use crate::settings::Notes;
@@ -10,6 +11,8 @@ use std::path::Path;
 
 /// Where messages go unless configured.
 pub const CHANNEL_DEFAULT: &str = "#db-approvals";
+/// Slack's API, unless configured: with its methods below it.
+pub const API_BASE_URL: &str = "https://slack.com/api";
 /// The key of `[slack.channels]` for what concerns no environment.
 const NO_ENVIRONMENT: &str = "default";
 
@@ -24,6 +27,16 @@ pub struct Slack {
     pub channel: String,
     /// The same for some environments.
     pub channels: BTreeMap<String, String>,
+    /// Where its methods are, without a slash at the end.
+    pub api: Endpoint,
+}
+
+impl Slack {
+    /// Where messages about requests in `environment` go; without one, what concerns none.
+    pub fn channel_of(&self, environment: Option<&str>) -> &str {
+        let key = environment.unwrap_or(NO_ENVIRONMENT);
+        self.channels.get(key).unwrap_or(&self.channel)
+    }
 }
 
 /// Checks the section, if there is one.
@@ -60,10 +73,41 @@ pub(super) fn check(
             channels.insert(environment.clone(), spanned.value.clone());
         }
     }
+    let api = api(section, notes);
     Some(Slack {
         bot_token: bot_token?,
         signing_secret: signing_secret?,
         channel: channel?,
         channels,
+        api: api?,
     })
+}
+
+/// The configured address of the API; a plain one only on this machine, since the token goes there.
+fn api(section: &RawSlack, notes: &mut Notes) -> Option<Endpoint> {
+    let Some(spanned) = &section.api_base_url else {
+        return Endpoint::parse(API_BASE_URL).ok();
+    };
+    let trimmed = spanned.value.trim_end_matches('/');
+    match Endpoint::parse(trimmed) {
+        Ok(url) if url.url().contains('?') => {
+            notes.problem(
+                &spanned.at,
+                "this is a URL with a query; methods are added to it",
+            );
+            None
+        }
+        Ok(url) if url.is_plain() && !url.is_here() => {
+            notes.problem(
+                &spanned.at,
+                "this is a URL without encryption, and the bot token would be sent there",
+            );
+            None
+        }
+        Ok(url) => Some(url),
+        Err(why) => {
+            notes.problem(&spanned.at, format!("this is {why}"));
+            None
+        }
+    }
 }

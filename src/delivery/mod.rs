@@ -9,6 +9,7 @@ mod dispatcher;
 mod email;
 mod lane;
 mod messages;
+mod slack;
 mod webhook;
 
 use crate::actions::App;
@@ -16,9 +17,9 @@ use crate::clock::Timestamp;
 use crate::config::NetworkReach;
 use crate::crypto::random;
 use crate::domain::delivery::FailedAttempt;
-use crate::domain::policy::notification::{EMAIL, REMINDERS};
+use crate::domain::policy::notification::{EMAIL, REMINDERS, SLACK};
 use crate::error::Error;
-use crate::outbound::Http;
+use crate::outbound::{Http, SlackApi};
 use crate::store::{DeliveryEnd, DueDelivery};
 use dispatcher::Dispatcher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,6 +44,7 @@ pub struct Delivery {
 struct Shared {
     app: Arc<App>,
     http: Clients,
+    slack: SlackApi,
     reach: NetworkReach,
     reports: Mutex<Vec<LaneReport>>,
     stop: AtomicBool,
@@ -98,6 +100,7 @@ impl Delivery {
                 local: Http::new(local),
                 others: Http::new(reach.clone()),
             },
+            slack: SlackApi::new(reach),
             reach: reach.clone(),
             reports: Mutex::new(Vec::new()),
             stop: AtomicBool::new(false),
@@ -134,6 +137,7 @@ impl Drop for Delivery {
         self.shared.app.due.notify();
         self.shared.http.local.shutdown();
         self.shared.http.others.shutdown();
+        self.shared.slack.shutdown();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -227,6 +231,9 @@ fn attempt(shared: &Shared, row: &DueDelivery) -> Attempt {
     let active = shared.app.active();
     if row.channel == EMAIL {
         return email::attempt(shared, &active.outlets, row);
+    }
+    if row.channel == SLACK {
+        return slack::attempt(shared, &active.outlets, row);
     }
     let found = active.outlets.webhooks.iter().find(|w| w.id == row.channel);
     let Some(webhook) = found else {

@@ -14,7 +14,7 @@ mod notice;
 mod request;
 
 pub use configuration::{ConfigurationChange, LostStep, NewSchema};
-pub use delivery::{DeliveryChange, test_payload};
+pub use delivery::{DeliveryChange, linked_payload, test_payload};
 pub use identity::{IdentityChange, UserStatus};
 pub use logged::{AuthFailures, LogChange, PurgedRequest, PurgedResult, Refused};
 pub use notice::{DETAIL_BYTES_MAX, Notice};

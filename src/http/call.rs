@@ -38,6 +38,13 @@ impl HttpRequest {
             .find(|(n, _)| n == name)
             .map(|(_, value)| value.as_str())
     }
+
+    /// The header of that name (lower case), where there is exactly one.
+    pub fn only_header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(n, _)| n == name);
+        let (_, value) = found.next()?;
+        found.next().is_none().then_some(value.as_str())
+    }
 }
 
 /// Why and how a call that waited is run again. It writes nothing before it answers.

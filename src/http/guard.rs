@@ -1,8 +1,8 @@
 //! Authentication, where a call comes from, and the line between people and agents.
 
-use super::HttpContext;
 use super::call::{HttpRequest, HttpResponse};
 use super::router::{Guarded, Route, RoutedRequest, allowed};
+use super::{HttpContext, slack};
 use crate::actions::identify;
 use crate::actions::refusals::FAILURES_PER_MINUTE;
 use crate::config::Cidr;
@@ -25,6 +25,10 @@ pub(super) fn admit(
         Guarded::Public(handle) | Guarded::Page(handle) => {
             ask.check_query(route)?;
             return handle(context, ask);
+        }
+        Guarded::Signed(handle) => {
+            let call = slack::admit(context, ask)?;
+            return handle(context, &call);
         }
         Guarded::User(_) | Guarded::Managed(_) => SubjectType::User,
         Guarded::Agent(_) => SubjectType::Agent,
@@ -53,6 +57,7 @@ pub(super) fn admit(
     ask.check_query(route)?;
     match route.guarded {
         Guarded::Public(handle) | Guarded::Page(handle) => handle(context, ask),
+        Guarded::Signed(handle) => handle(context, &slack::admit(context, ask)?),
         Guarded::User(handle) | Guarded::Agent(handle) => {
             let mut caller = caller;
             for _ in 0..OVERTAKEN_MAX {

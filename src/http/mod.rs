@@ -15,6 +15,7 @@ pub mod params;
 mod queue;
 pub mod replies;
 pub mod router;
+pub mod slack;
 pub mod wait;
 
 use crate::actions::App;
@@ -44,6 +45,8 @@ pub struct HttpContext {
     pub version: &'static str,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Cidr>,
+    /// What comes from Slack.
+    pub slack: Arc<slack::SlackDesk>,
     /// How the result store did when it was last tried.
     pub(crate) readiness: api::health::Readiness,
     /// Held by the one verification of the audit log that may run.
@@ -67,12 +70,14 @@ impl HttpContext {
         hub: Arc<Hub>,
         version: &'static str,
         trusted_proxies: Vec<Cidr>,
+        slack: Arc<slack::SlackDesk>,
     ) -> HttpContext {
         HttpContext {
             app,
             hub,
             version,
             trusted_proxies,
+            slack,
             readiness: api::health::Readiness::default(),
             verifying: std::sync::Mutex::new(()),
             scraping: std::sync::Mutex::new(()),
@@ -107,6 +112,11 @@ impl HttpContext {
         };
         let wanted = match route.guarded {
             Guarded::Public(_) | Guarded::Page(_) => return Admission::Stranger,
+            // Only the body tells whether Slack sent it; without the app it tells nothing.
+            Guarded::Signed(_) if self.app.active().outlets.slack.is_none() => {
+                return Admission::HeadOnly;
+            }
+            Guarded::Signed(_) => return Admission::Stranger,
             Guarded::Managed(_) => return Admission::HeadOnly,
             Guarded::User(_) => SubjectType::User,
             Guarded::Agent(_) => SubjectType::Agent,

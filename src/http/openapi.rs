@@ -73,6 +73,7 @@ mod tests {
                 Guarded::Public(_) | Guarded::Page(_) => (json!([]), false),
                 Guarded::User(_) | Guarded::Managed(_) => (json!([{"userToken": []}]), true),
                 Guarded::Agent(_) => (json!([{"agentToken": []}]), true),
+                Guarded::Signed(_) => (json!([{"slackSignature": []}]), false),
             };
             assert_eq!(op["security"], security, "{name}");
             assert!(

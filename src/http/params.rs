@@ -13,6 +13,8 @@ pub const OFFSET_MAX: u32 = crate::actions::view_requests::OFFSET_MAX;
 /// A query string. Its length is bounded by the gate.
 pub struct Query<'a> {
     pairs: Vec<(String, &'a str)>,
+    /// What a pair is called in messages.
+    pair: &'static str,
 }
 
 /// Which part of a list is asked for.
@@ -25,6 +27,14 @@ pub struct Paging {
 }
 
 impl<'a> Query<'a> {
+    /// The fields of a form, which is written as a query is.
+    pub fn form(raw: &'a str) -> Query<'a> {
+        Query {
+            pair: "form field",
+            ..Query::new(Some(raw))
+        }
+    }
+
     /// The pairs of a raw query.
     pub fn new(raw: Option<&'a str>) -> Query<'a> {
         let pairs = raw
@@ -37,7 +47,10 @@ impl<'a> Query<'a> {
                 (name, value)
             })
             .collect();
-        Query { pairs }
+        Query {
+            pairs,
+            pair: "query parameter",
+        }
     }
 
     /// The names of all parameters, in their order.
@@ -56,13 +69,15 @@ impl<'a> Query<'a> {
         };
         if values.next().is_some() {
             return Err(Error::invalid(format!(
-                "query parameter `{name}` is given more than once"
+                "{} `{name}` is given more than once",
+                self.pair
             )));
         }
         match decoded(raw) {
             Some(text) => Ok(Some(text)),
             None => Err(Error::invalid(format!(
-                "query parameter `{name}` is not UTF-8"
+                "{} `{name}` is not UTF-8",
+                self.pair
             ))),
         }
     }

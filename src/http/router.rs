@@ -11,7 +11,8 @@ use super::api::{
 use super::body::JsonFields;
 use super::call::{HttpRequest, HttpResponse};
 use super::params::Query;
-use super::{HttpContext, openapi, pages, wait};
+use super::slack::SlackCall;
+use super::{HttpContext, openapi, pages, slack, wait};
 use crate::domain::actor::Caller;
 use crate::error::{Error, Shown};
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub enum Guarded {
     /// People, and programs that act like them.
     User(fn(&HttpContext, &Caller, &RoutedRequest) -> HandlerResult),
     Agent(fn(&HttpContext, &Caller, &RoutedRequest) -> HandlerResult),
+    /// Slack, which signs what it sends.
+    Signed(fn(&HttpContext, &SlackCall) -> HandlerResult),
     /// People, who learn that this section of server.toml is the place to change it.
     Managed(&'static str),
 }
@@ -74,7 +77,7 @@ pub struct Route {
     pub query: &'static [&'static str],
 }
 
-use Guarded::{Agent, Managed, Page, Public, User};
+use Guarded::{Agent, Managed, Page, Public, Signed, User};
 
 /// Every route there is.
 #[rustfmt::skip]
@@ -155,6 +158,8 @@ pub const ROUTES: &[Route] = &[
     post("/api/webhooks/{id}/test", User(webhooks::send_test)),
     get("/api/webhook-deliveries", User(webhooks::deliveries)).query(webhooks::DELIVERIES_QUERY),
     post("/api/webhook-deliveries/{id}/redeliver", User(webhooks::redeliver)),
+    post("/api/slack/commands", Signed(slack::command)),
+    post("/api/slack/interactions", Signed(slack::interaction)),
     get("/api/agents", User(agents::list)),
     post("/api/agent/poll", Agent(work::poll)),
     post("/api/agent/jobs/{request_id}/claim", Agent(work::claim)),
@@ -333,101 +338,4 @@ impl<'a> RoutedRequest<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn found(method: &str, path: &str) -> String {
-        match find(method, path) {
-            RouteMatch::Route(route, params) => format!("{} {params:?}", route.path),
-            RouteMatch::WrongMethod { allow, .. } => format!("405 {allow}"),
-            RouteMatch::Unknown => "404".to_owned(),
-        }
-    }
-
-    #[test]
-    fn paths_find_their_routes() {
-        for (method, path, want) in [
-            ("GET", "/api/me", "/api/me []"),
-            ("HEAD", "/api/me", "/api/me []"),
-            ("GET", "/api/%6de", "/api/me []"),
-            ("GET", "/api/requests/a%20b", "/api/requests/{id} [\"a b\"]"),
-            (
-                "GET",
-                "/api/requests/x/result/content",
-                "/api/requests/{id}/result/content [\"x\"]",
-            ),
-            (
-                "GET",
-                "/api/workflows/wf:*:prod:e3b0",
-                "/api/workflows/{id} [\"wf:*:prod:e3b0\"]",
-            ),
-            ("GET", "/api/requests/%252e", "/api/requests/{id} [\"%2e\"]"),
-            ("POST", "/api/me", "405 GET, HEAD"),
-            ("HEAD", "/api/agent/poll", "405 POST"),
-            ("get", "/api/me", "405 GET, HEAD"),
-            ("PATCH", "/api/requests", "405 POST, GET, HEAD"),
-            ("PATCH", "/api/workflows", "405 GET, HEAD"),
-            ("DELETE", "/api/tokens/1", "/api/tokens/{id} [\"1\"]"),
-        ] {
-            assert_eq!(found(method, path), want, "{method} {path}");
-        }
-    }
-
-    #[test]
-    fn paths_in_disguise_find_nothing() {
-        for path in [
-            "",
-            "//",
-            "*",
-            "api/me",
-            "/api",
-            "/api/me/",
-            "//api/me",
-            "/api//me",
-            "/api/./me",
-            "/api/x/../me",
-            "/api/%2e%2e/me",
-            "/api%2fme",
-            "/api/requests/a%2Fapprove",
-            "/api/requests/%00",
-            "/api/requests/%ff",
-            "/api/requests/%",
-            "/api/requests/%4",
-            "/api/requests/%zz",
-            "/api/requests/",
-            "/API/me",
-        ] {
-            assert_eq!(found("GET", path), "404", "{path:?}");
-        }
-    }
-
-    #[test]
-    fn no_call_fits_two_routes() {
-        for (n, one) in ROUTES.iter().enumerate() {
-            let sample: Vec<String> = one.path.split('/').skip(1).map(str::to_owned).collect();
-            for other in &ROUTES[n + 1..] {
-                let both = other.fit(&sample).is_some() && other.method == one.method;
-                assert!(!both, "{} {}", one.path, other.path);
-            }
-        }
-    }
-
-    #[test]
-    fn only_a_short_list_is_public() {
-        let public: Vec<&str> = ROUTES
-            .iter()
-            .filter(|r| matches!(r.guarded, Public(_)))
-            .map(|r| r.path)
-            .collect();
-        let known = ["/health", "/ready", "/api/openapi.json", "/api/sign-in"];
-        assert_eq!(public, known);
-        for route in ROUTES.iter().filter(|r| matches!(r.guarded, Page(_))) {
-            assert!(!route.path.starts_with("/api"), "{}", route.path);
-            assert_eq!(route.method, "GET", "{}", route.path);
-        }
-        for route in ROUTES.iter().filter(|r| matches!(r.guarded, Agent(_))) {
-            let agents = route.path.starts_with("/api/agent/") || route.path == "/api/public-key";
-            assert!(agents, "{}", route.path);
-        }
-    }
-}
+mod tests;

@@ -122,6 +122,44 @@ impl Http {
         })
     }
 
+    /// Posts `body` and reads the answer whole, of at most `bytes_max` bytes and within `timeout`.
+    ///
+    /// # Errors
+    /// As [`Http::post`]; for an answer that is longer.
+    pub fn post_for_body(
+        &self,
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: &[u8],
+        bytes_max: u64,
+        timeout: Duration,
+    ) -> Result<(PostAnswer, Vec<u8>), OutboundFailure> {
+        let mut request = Request::builder().method("POST").uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request
+            .body(body)
+            .map_err(|_| OutboundFailure::new("the call cannot be written"))?;
+        let failed = |e: ureq::Error| OutboundFailure::new(described(&e));
+        let mut answer = self
+            .run(request, timeout.min(CALL_TIMEOUT))
+            .map_err(failed)?;
+        let wait = answer.headers().get(header::RETRY_AFTER);
+        let head = PostAnswer {
+            status: answer.status().as_u16(),
+            retry_after: wait.and_then(|v| v.to_str().ok()).map(str::to_owned),
+        };
+        let read = answer.body_mut().with_config().limit(bytes_max);
+        let bytes = read.read_to_vec().map_err(|e| match e {
+            ureq::Error::BodyExceedsLimit(_) => {
+                OutboundFailure::new("the answer is longer than any that is expected")
+            }
+            other => failed(other),
+        })?;
+        Ok((head, bytes))
+    }
+
     fn sent(&self, call: &WireRequest<'_>) -> Result<WireResponse, ureq::Error> {
         let mut request = Request::builder()
             .method(call.method.as_str())

@@ -1,12 +1,15 @@
 //! Everything this server asks of others, and the only place where it calls out. It cannot reach the store,
 //! so nobody far away who is slow can hold it.
 
+pub mod clip;
 pub mod guard;
 pub mod http;
 pub mod jwks;
+pub mod slack;
 pub mod smtp;
 
 pub use guard::NetworkReach;
 pub use http::{Http, OutboundFailure};
 pub use jwks::Jwks;
+pub use slack::{SlackApi, SlackFailure};
 pub use smtp::{Mail, MailFailure};

@@ -25,6 +25,7 @@ use crate::gate::limits::GateLimits;
 use crate::gate::{Gate, GateOptions, TlsSource};
 use crate::http::HttpContext;
 use crate::http::listener::Listener;
+use crate::http::slack::SlackDesk;
 use crate::jobs::{JobState, Jobs};
 use crate::metrics::Metrics;
 use crate::objects::live::Live;
@@ -86,6 +87,7 @@ pub struct Server {
     job_state: Arc<JobState>,
     jobs: Option<Jobs>,
     delivery: Option<Delivery>,
+    slack: Arc<SlackDesk>,
     watch: Arc<Activity>,
     grace: Duration,
     hurry: Arc<AtomicBool>,
@@ -116,12 +118,8 @@ impl Server {
         start::sync_config(&app, config, false)?;
         app.metrics.config_last_reload_success.set(&[], 1);
         let bootstrapped = start::bootstrap(&app, state.path(), options.force_bootstrap)?;
-        let context = Arc::new(HttpContext::new(
-            Arc::clone(&app),
-            Arc::clone(&hub),
-            VERSION,
-            config.trusted_proxies.clone(),
-        ));
+        let context = http(config, &app, &hub)?;
+        let slack = Arc::clone(&context.slack);
         let key = BackendKey::generate();
         let serving = Arc::clone(&context);
         let listener = Listener::start(
@@ -159,6 +157,7 @@ impl Server {
             jobs: Some(Jobs::start(&job_state)?),
             job_state,
             delivery: delivery(config, options.delivers, &app)?,
+            slack,
             app,
             gate,
             listener: Some(listener),
@@ -226,6 +225,7 @@ impl Server {
         if let Some(listener) = self.listener.take() {
             listener.stop();
         }
+        self.slack.stop();
         self.delivery = None;
         self.jobs = None;
         crate::jobs::minute(&self.job_state)?;
@@ -300,6 +300,17 @@ fn app(
         draining: AtomicBool::new(false),
         sign_in: sign_in(config, options, metrics)?,
     })
+}
+
+/// The HTTP layer, with the threads that answer Slack late.
+fn http(config: &Config, app: &Arc<App>, hub: &Arc<Hub>) -> Result<Arc<HttpContext>, Error> {
+    Ok(Arc::new(HttpContext::new(
+        Arc::clone(app),
+        Arc::clone(hub),
+        VERSION,
+        config.trusted_proxies.clone(),
+        SlackDesk::start(app, &config.reach())?,
+    )))
 }
 
 fn delivery(config: &Config, delivers: bool, app: &Arc<App>) -> Result<Option<Delivery>, Error> {

@@ -95,7 +95,10 @@ fn notifies(app: &App, change: &Change) -> bool {
     match change {
         Change::Request(_) => {
             let outlets = &app.active().outlets;
-            !outlets.webhooks.is_empty() || outlets.email.is_some()
+            !outlets.webhooks.is_empty() || outlets.email.is_some() || outlets.slack.is_some()
+        }
+        Change::Identity(IdentityChange::UserUpdated { .. }) => {
+            app.active().outlets.slack.is_some()
         }
         Change::Delivery(_) => true,
         Change::Identity(_) | Change::Configuration(_) | Change::Log(_) => false,

@@ -77,6 +77,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0017_plain_comparisons",
         include_str!("../../sql/migrations/0017_plain_comparisons.sql"),
     ),
+    (
+        "0018_slack",
+        include_str!("../../sql/migrations/0018_slack.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

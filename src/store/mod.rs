@@ -28,6 +28,7 @@ mod results;
 mod retention;
 mod schemas;
 mod scopes;
+mod slack;
 mod snapshot;
 mod verify;
 
@@ -61,6 +62,7 @@ pub use requests::{DispatchedJob, read_workflow};
 pub use results::{ROW, ResultItem, ResultRow};
 pub use retention::{ExpiredResult, PurgeLimit, SettledRequest};
 pub use schemas::{ReportedDialect, SchemaRow};
+pub use slack::SlackMessage;
 pub use verify::{Verified, VerifyKeys, verify_chain};
 
 /// Where a look at rows in order of some time stands: that time, in milliseconds, and the row. The next look goes on

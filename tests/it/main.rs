@@ -34,6 +34,7 @@
 //! - `oidc`: people of an identity provider: their tokens, their rights, and the provider in every mood.
 //! - `auto_approve`: what risk lets through, and what never passes.
 //! - `reviews`: review rules, their scopes, and emergencies with DDL.
+//! - `slack`: the Slack app, against a Slack that signs, enforces limits and fails.
 //! - `notifications`: who is notified of what, and that nobody learns more.
 //! - `result_policies`: where results go, who sees them, how long.
 //! - `state_file`: edits of the file while no server runs, and what comes of each.
@@ -125,6 +126,7 @@ mod roles;
 mod row_bounds;
 mod schemas;
 mod shared_tokens;
+mod slack;
 mod state_file;
 mod strict;
 mod support;

@@ -8,6 +8,7 @@ use dbward::crypto::Keypair;
 use dbward::domain::actor::Actor;
 use dbward::domain::change::IdentityChange;
 use dbward::server::state::StateDir;
+use dbward::store::SlackMessage;
 use dbward::store::columns::{ColumnGuard, GuardedTable, LiveRows, NOT_VERIFIED, TABLES};
 use dbward::store::{AuditFilter, STATE_DIFFERS, StartChecks, Store, Verdict};
 use rusqlite::Connection;
@@ -70,6 +71,15 @@ fn stopped() -> Temp {
     person.resume(&again).is(200);
     let running = submit("development", SELECT);
     agent.claim(&running.id);
+    let posted = SlackMessage {
+        channel: "C0".to_owned(),
+        ts: "1.1".to_owned(),
+    };
+    s.inner()
+        .app()
+        .store
+        .keep_slack_message(1, Some(posted))
+        .unwrap();
     s.flush();
     s.stop_in_background().join().unwrap();
     let copy = Temp::new();

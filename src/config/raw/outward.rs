@@ -68,7 +68,8 @@ section! {
 }
 
 section! {
-    /// Slack. This version checks the section, but has no Slack app yet. No default.
+    /// The Slack app: requests are posted, decided and made in Slack; docs/notifications.md has its manifest. Statements
+    /// are shown there in dialogs only, to those who may see them. No default.
     pub struct RawSlack {
         /// Each either itself or in a file.
         bot_token: RawSecret, shown "\"${SLACK_BOT_TOKEN}\"";
@@ -77,5 +78,7 @@ section! {
         channel: Text, shown format!("\"{}\"", crate::config::slack::CHANNEL_DEFAULT);
         /// The same by environment, and under `default` for what concerns none; or as a table [slack.channels].
         channels: Vec<(String, Spanned<String>)>, within 0..=CHANNELS_MAX, shown "{ production = \"C0000000002\" }";
+        /// Where Slack's methods are, for a gateway of your own in front of it.
+        api_base_url: Text, shown format!("\"{}\"", crate::config::slack::API_BASE_URL);
     }
 }

@@ -84,9 +84,11 @@ fn every_notification_key_has_its_effect() {
     assert_eq!(slack.channels["default"], "#ops");
     assert!(!format!("{config:?}").contains(SECRET));
     assert!(!config.policies.canonical().contains("hooks.example.com"));
-    let spanned = warnings(&config);
-    assert_eq!(spanned.len(), 1, "{spanned:?}");
-    assert!(spanned[0].contains("this version has no Slack app yet"));
+    assert_eq!(slack.channel_of(Some("production")), "C0000000002");
+    assert_eq!(slack.channel_of(Some("staging")), "C0000000001");
+    assert_eq!(slack.channel_of(None), "#ops");
+    assert_eq!(slack.api.url(), "https://slack.com/api");
+    assert_eq!(warnings(&config), [""; 0]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::NotificationFacts;
 use super::card::Card;
-use super::clip::{clip, html, plain, short};
+use crate::outbound::clip::{clip, html, plain, short};
 use serde_json::{Value, json};
 
 /// Google Chat takes 32,000 bytes in all.

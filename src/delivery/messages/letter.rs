@@ -2,8 +2,8 @@
 
 use super::NotificationFacts;
 use super::card::Card;
-use super::clip::{clip, plain, short};
 use crate::domain::policy::notification::ESCALATED;
+use crate::outbound::clip::{clip, plain, short};
 use std::fmt::Write as _;
 
 /// A line of a mail's subject, and a value; longer ones are cut.

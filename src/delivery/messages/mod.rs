@@ -3,9 +3,9 @@
 //! A text that is too long is cut between characters, and the message says so; no length makes a message fail.
 
 mod card;
-mod clip;
 mod google_chat;
 mod letter;
+mod posted;
 mod slack;
 mod teams;
 
@@ -13,6 +13,7 @@ use crate::config::WebhookFormat;
 use crate::domain::sql::escaped;
 use crate::store::DueDelivery;
 pub(super) use letter::letter;
+pub(super) use posted::{Account, RequestPost, linked, tested};
 use serde_json::{Map, Value};
 
 /// The facts of a notification, as they are stored.

@@ -2,7 +2,7 @@
 
 use super::NotificationFacts;
 use super::card::Card;
-use super::clip::{clip, code, html, plain, short};
+use crate::outbound::clip::{clip, code, html, plain, short};
 use serde_json::{Value, json};
 
 /// Slack's limits are 150 characters a header, 2,000 a field and 3,000 a text; bytes are at least as many.

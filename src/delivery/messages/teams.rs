@@ -4,7 +4,7 @@
 
 use super::NotificationFacts;
 use super::card::Card;
-use super::clip::{clip, plain, short};
+use crate::outbound::clip::{clip, plain, short};
 use serde_json::{Value, json};
 
 /// Teams takes 28 KB in all.

@@ -61,8 +61,29 @@ impl DeliveryChange {
 
 /// The facts of a test message; those of a request are null.
 pub fn test_payload(actor: &str, delivery_id: &str, at: crate::clock::Timestamp) -> Value {
+    of_no_request(TESTED, actor, delivery_id, at)
+}
+
+/// The facts of a Slack account that was linked to `person`; the same.
+pub fn linked_payload(
+    actor: &str,
+    person: &str,
+    delivery_id: &str,
+    at: crate::clock::Timestamp,
+) -> Value {
+    let mut facts = of_no_request("user.updated", actor, delivery_id, at);
+    facts["person"] = person.into();
+    facts
+}
+
+fn of_no_request(
+    event: &str,
+    actor: &str,
+    delivery_id: &str,
+    at: crate::clock::Timestamp,
+) -> Value {
     json!({
-        "event": TESTED,
+        "event": event,
         "request_id": null,
         "database": null,
         "environment": null,

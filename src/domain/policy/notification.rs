@@ -41,6 +41,10 @@ pub const REMINDERS: [&str; 2] = [REMINDED, ESCALATED];
 
 /// The channel of mail; no webhook has such an id.
 pub const EMAIL: &str = "@email";
+/// The same of the Slack app.
+pub const SLACK: &str = "@slack";
+/// What the Slack app shows with the next event: agents begin at once.
+const UNSEEN_IN_SLACK: &str = "execution.started";
 
 /// People who are asked by mail to approve one step, at most.
 pub const ASKED_MAX: usize = 100;
@@ -154,6 +158,8 @@ pub struct Routes {
     named: BTreeSet<String>,
     /// Whether requesters learn the outcome by mail.
     mails: bool,
+    /// Whether requests are posted by the Slack app.
+    slack: bool,
     /// People who can be asked by mail.
     people: Vec<MailedPerson>,
 }
@@ -186,8 +192,22 @@ impl Routes {
             policies: policies.to_vec(),
             webhooks,
             mails: false,
+            slack: false,
             people: Vec::new(),
         }
+    }
+
+    /// The same with every request posted by the Slack app.
+    pub fn with_slack(self) -> Routes {
+        Routes {
+            slack: true,
+            ..self
+        }
+    }
+
+    /// Whether the Slack app shows an event.
+    pub fn posts(&self, event: &str) -> bool {
+        self.slack && event != UNSEEN_IN_SLACK
     }
 
     /// The same with mail to requesters, and to these people where they are asked to approve.
@@ -246,12 +266,16 @@ impl Routes {
 
     /// Whether nobody is notified of anything.
     pub fn is_empty(&self) -> bool {
-        self.webhooks.is_empty() && !self.mails
+        self.webhooks.is_empty() && !self.mails && !self.slack
     }
 
-    /// Whether there is a channel of that name: a webhook's id, or mail.
+    /// Whether there is a channel of that name: a webhook's id, mail, or the Slack app.
     pub fn has(&self, id: &str) -> bool {
-        (id == EMAIL && self.mails) || self.webhooks.iter().any(|w| w.id == id)
+        match id {
+            EMAIL => self.mails,
+            SLACK => self.slack,
+            id => self.webhooks.iter().any(|w| w.id == id),
+        }
     }
 
     /// The webhooks that fire on a target, in the order of the file.

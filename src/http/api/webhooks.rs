@@ -5,7 +5,7 @@ use crate::actions::webhooks;
 use crate::clock::Timestamp;
 use crate::config::Webhook;
 use crate::domain::actor::Caller;
-use crate::domain::policy::notification::{ATTEMPTS_MAX, EMAIL};
+use crate::domain::policy::notification::{ATTEMPTS_MAX, EMAIL, SLACK};
 use crate::http::HttpContext;
 use crate::http::params::cursor;
 use crate::http::replies;
@@ -117,16 +117,18 @@ pub fn deliveries(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -
     replies::json(200, &answer)
 }
 
-/// By what it goes: `webhook` or `email`.
+/// By what it goes: `webhook`, `email` or `slack`.
 pub(super) fn channel(d: &DeliveryRow) -> &'static str {
     match d.webhook_id.as_str() {
         EMAIL => "email",
+        SLACK => "slack",
         _ => "webhook",
     }
 }
 
 pub(super) fn webhook_id(d: &DeliveryRow) -> Option<&str> {
-    (d.webhook_id != EMAIL).then_some(d.webhook_id.as_str())
+    let id = d.webhook_id.as_str();
+    (![EMAIL, SLACK].contains(&id)).then_some(id)
 }
 
 fn delivery_json(d: &DeliveryRow) -> Value {

@@ -1,7 +1,9 @@
 //! Rows of people, agents and tokens.
 
 use super::Context;
+use super::outbox::slack_linked;
 use crate::domain::change::{IdentityChange, UserStatus};
+use crate::domain::policy::notification::{Routes, SLACK};
 use crate::domain::token::Token;
 use crate::error::Error;
 use crate::store::snapshot;
@@ -10,7 +12,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Writes the rows of a change of this group.
-pub(super) fn apply(cx: &Context, change: &IdentityChange) -> Result<(), Error> {
+pub(super) fn apply(cx: &Context, change: &IdentityChange, routes: &Routes) -> Result<(), Error> {
     match change {
         IdentityChange::AgentRegistered {
             agent_id,
@@ -27,7 +29,7 @@ pub(super) fn apply(cx: &Context, change: &IdentityChange) -> Result<(), Error> 
             id,
             slack_user_id,
             linkers,
-        } => user_updated(cx, id, slack_user_id.as_deref(), linkers),
+        } => user_updated(cx, id, slack_user_id.as_deref(), linkers, routes),
         // Stands in the audit log alone.
         IdentityChange::LoginSucceeded { .. } => Ok(()),
     }
@@ -109,13 +111,18 @@ fn user_updated(
     id: &str,
     slack_user_id: Option<&str>,
     linkers: &BTreeSet<String>,
+    routes: &Routes,
 ) -> Result<(), Error> {
     let linkers = Value::from(Vec::from_iter(linkers.iter().cloned()));
     cx.one(
         "UPDATE users SET slack_user_id = ?2, slack_linkers_json = ?5, updated_at_ms = ?3, audit_seq = ?4 \
          WHERE id = ?1",
         params![id, slack_user_id, cx.now.0, cx.audit_seq, linkers.to_string()],
-    )
+    )?;
+    match slack_user_id.filter(|_| routes.has(SLACK)) {
+        Some(slack) => slack_linked(cx, id, slack),
+        None => Ok(()),
+    }
 }
 
 fn agent_registered(

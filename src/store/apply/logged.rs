@@ -9,7 +9,7 @@ use crate::store::AuditKeys;
 use rusqlite::params;
 
 /// What belongs to a request, in an order that the foreign keys allow; its results went before.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 9] = [
     "DELETE FROM request_texts WHERE request_seq = ?1",
     "DELETE FROM idempotency_keys WHERE request_seq = ?1",
     "DELETE FROM request_contexts WHERE request_seq = ?1",
@@ -18,6 +18,7 @@ const PARTS: [&str; 8] = [
     "DELETE FROM approvals WHERE request_seq = ?1",
     "DELETE FROM executions WHERE request_seq = ?1",
     "DELETE FROM outbox WHERE request_seq = ?1",
+    "DELETE FROM slack_messages WHERE request_seq = ?1",
 ];
 
 /// Writes the rows of a change of this group.

@@ -66,7 +66,7 @@ pub(super) fn apply(
             requests::apply(&cx, change)?;
             outbox::announced(&cx, event, change, routes)?;
         }
-        Change::Identity(change) => identities::apply(&cx, change)?,
+        Change::Identity(change) => identities::apply(&cx, change, routes)?,
         Change::Configuration(change) => configuration::apply(&cx, change)?,
         Change::Delivery(change) => deliveries::apply(&cx, change)?,
         Change::Log(change) => logged::apply(&cx, keys, change)?,

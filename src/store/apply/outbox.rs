@@ -4,8 +4,8 @@
 use super::Context;
 use crate::clock::Timestamp;
 use crate::crypto::uuid;
-use crate::domain::change::{Notice, RequestChange};
-use crate::domain::policy::notification::{EMAIL, Routes};
+use crate::domain::change::{Notice, RequestChange, linked_payload};
+use crate::domain::policy::notification::{EMAIL, Routes, SLACK};
 use crate::error::Error;
 use rusqlite::params;
 
@@ -35,6 +35,9 @@ pub(super) fn announced(
     for person in routes.mailed(event, notice.requester, actor, notice.asked) {
         insert(cx, &notice, &row(EMAIL, Some(person)))?;
     }
+    if routes.posts(event) {
+        insert(cx, &notice, &row(SLACK, None))?;
+    }
     for (event, after_secs, asked) in routes.reminders(notice.target, notice.asked) {
         let row = |channel, recipient| OutboxRow {
             event,
@@ -48,8 +51,30 @@ pub(super) fn announced(
         for person in routes.mailed(event, notice.requester, actor, asked) {
             insert(cx, &notice, &row(EMAIL, Some(person)))?;
         }
+        if routes.posts(event) {
+            insert(cx, &notice, &row(SLACK, None))?;
+        }
     }
     Ok(())
+}
+
+/// Writes the row that notifies a Slack account that it was linked to a person.
+pub(super) fn slack_linked(cx: &Context, person: &str, slack_user_id: &str) -> Result<(), Error> {
+    let delivery_id = format!("wd-{}", uuid());
+    let payload = linked_payload(&cx.actor.id, person, &delivery_id, cx.now);
+    cx.one(
+        "INSERT INTO outbox (delivery_id, channel, recipient, event_type, audit_seq, payload_json, status, \
+         next_attempt_ms, pending_since_ms, created_at_ms, updated_at_ms) \
+         VALUES (?1, ?2, ?3, 'user.updated', ?4, ?5, 'pending', ?6, ?6, ?6, ?6)",
+        params![
+            delivery_id,
+            SLACK,
+            slack_user_id,
+            cx.audit_seq,
+            payload.to_string(),
+            cx.now.0
+        ],
+    )
 }
 
 /// What differs between the rows of one change.

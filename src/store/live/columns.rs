@@ -5,21 +5,12 @@
 
 pub use super::guard::{ColumnGuard, GuardedTable, LiveRows, NOT_VERIFIED};
 
+use super::guard::{CHAIN, COUNTS, INSTANCE, MIGRATED, POSTED, REPORTED, SHOWN, SIGNED};
 use ColumnGuard::{Clamped, Digested, Harmless, Verified};
 
 /// A request that is open: something can still come of it.
 pub const OPEN: &str =
     "{}.status NOT IN ('executed', 'failed', 'rejected', 'cancelled', 'expired')";
-
-const CHAIN: ColumnGuard =
-    Verified("the chain hashes it; the signed head covers the end of the chain");
-const COUNTS: ColumnGuard = Harmless("a total for lists; no right and no decision depends on it");
-const SIGNED: ColumnGuard = Clamped("signed, and checked by every start");
-const MIGRATED: ColumnGuard = Clamped("compared with the migrations of the program");
-const SHOWN: ColumnGuard = Harmless("shown in lists, decides nothing");
-const REPORTED: ColumnGuard = Clamped("overwritten by the agent's next poll");
-
-const INSTANCE: ColumnGuard = Clamped("the signed head is for the instance of that id");
 
 pub const TABLES: &[GuardedTable] = &[
     GuardedTable {
@@ -469,6 +460,11 @@ pub const TABLES: &[GuardedTable] = &[
             ("n", COUNTS),
             ("last_ms", COUNTS),
         ],
+    },
+    GuardedTable {
+        name: "slack_messages",
+        live: LiveRows::Never,
+        columns: &[("request_seq", POSTED), ("channel", POSTED), ("ts", POSTED)],
     },
     GuardedTable {
         name: "meta",

@@ -109,3 +109,18 @@ pub const NOT_VERIFIED: &[(&str, &[&str], &str)] = &[
         SENT,
     ),
 ];
+
+pub(super) const CHAIN: ColumnGuard =
+    ColumnGuard::Verified("the chain hashes it; the signed head covers the end of the chain");
+pub(super) const COUNTS: ColumnGuard =
+    ColumnGuard::Harmless("a total for lists; no right and no decision depends on it");
+pub(super) const SIGNED: ColumnGuard = ColumnGuard::Clamped("signed, and checked by every start");
+pub(super) const MIGRATED: ColumnGuard =
+    ColumnGuard::Clamped("compared with the migrations of the program");
+pub(super) const SHOWN: ColumnGuard = ColumnGuard::Harmless("shown in lists, decides nothing");
+pub(super) const REPORTED: ColumnGuard =
+    ColumnGuard::Clamped("overwritten by the agent's next poll");
+pub(super) const INSTANCE: ColumnGuard =
+    ColumnGuard::Clamped("the signed head is for the instance of that id");
+pub(super) const POSTED: ColumnGuard =
+    ColumnGuard::Harmless("which message is updated; a click is decided by what is stored");

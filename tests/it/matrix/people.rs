@@ -337,6 +337,16 @@ pub const LINES: &[Lines] = &[
             }),
         ],
     },
+    Lines {
+        method: "POST",
+        path: "/api/slack/commands",
+        cases: &[("", |_, w| call(w, "POST", "/api/slack/commands"))],
+    },
+    Lines {
+        method: "POST",
+        path: "/api/slack/interactions",
+        cases: &[("", |_, w| call(w, "POST", "/api/slack/interactions"))],
+    },
     plain!("/api/webhook-deliveries"),
     Lines {
         method: "POST",

@@ -9,6 +9,7 @@ mod json;
 mod program;
 mod server;
 mod sink;
+mod slack;
 mod smtp;
 
 pub use agent::{Agent, ROWS, ids};
@@ -19,6 +20,9 @@ pub use json::golden;
 pub use program::{Program, admin_of, binary, settled};
 pub use server::{DELIVERS, NOT_OF_THE_HEAD, OBJECTS, SHOP, Server, Temp, verified};
 pub use sink::{Manner, Sink};
+pub use slack::{
+    FakeSlack, SIGNING_SECRET, SlackCall, SlackMood, clicked, decision, form, signed, submitted,
+};
 pub use smtp::{Letter, PostOffice};
 
 use std::thread;

@@ -96,6 +96,12 @@ const WRITERS: &[(&str, &str, &str, &str)] = &[
         "the audit event itself; called by apply",
     ),
     (
+        "src/store/slack.rs",
+        "slack_messages",
+        "",
+        "which message is about which request; lost, another is posted",
+    ),
+    (
         "src/store/retention.rs",
         "audit_events",
         "",

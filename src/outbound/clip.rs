@@ -2,21 +2,21 @@
 
 /// A text within its limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Clipped {
-    pub(super) text: String,
+pub struct Clipped {
+    pub text: String,
     /// Characters that it shows.
-    pub(super) kept: usize,
+    pub kept: usize,
     /// Characters that there were.
-    pub(super) total: usize,
+    pub total: usize,
 }
 
 impl Clipped {
-    pub(super) fn is_cut(&self) -> bool {
+    pub fn is_cut(&self) -> bool {
         self.kept < self.total
     }
 
     /// What a reader of a cut text is to know. `more` is set where the text was cut before already.
-    pub(super) fn note(&self, more: bool) -> Option<String> {
+    pub fn note(&self, more: bool) -> Option<String> {
         match (self.is_cut(), more) {
             (false, false) => None,
             (_, true) => Some(format!("only the first {} characters are shown", self.kept)),
@@ -29,14 +29,14 @@ impl Clipped {
 }
 
 /// How a character is written.
-pub(super) type Escape = fn(char, &mut String);
+pub type Escape = fn(char, &mut String);
 
-pub(super) fn plain(c: char, out: &mut String) {
+pub fn plain(c: char, out: &mut String) {
     out.push(c);
 }
 
 /// For Slack, and for text with a little HTML.
-pub(super) fn html(c: char, out: &mut String) {
+pub fn html(c: char, out: &mut String) {
     match c {
         '&' => out.push_str("&amp;"),
         '<' => out.push_str("&lt;"),
@@ -45,13 +45,22 @@ pub(super) fn html(c: char, out: &mut String) {
     }
 }
 
+/// For one line of Slack's: nothing in it is a mention, a link, code or another line.
+pub fn line(c: char, out: &mut String) {
+    match c {
+        c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => out.push(' '),
+        '`' => out.push('\''),
+        c => html(c, out),
+    }
+}
+
 /// The same within a block of code of Slack, which a back-tick would end.
-pub(super) fn code(c: char, out: &mut String) {
+pub fn code(c: char, out: &mut String) {
     html(if c == '`' { '\'' } else { c }, out);
 }
 
 /// As much of `text` as fits into `most` bytes, counted as they stand in JSON, where some characters take six.
-pub(super) fn clip(text: &str, most: usize, escape: Escape) -> Clipped {
+pub fn clip(text: &str, most: usize, escape: Escape) -> Clipped {
     let mut clipped = Clipped {
         text: String::with_capacity(text.len().min(most)),
         kept: 0,
@@ -72,7 +81,7 @@ pub(super) fn clip(text: &str, most: usize, escape: Escape) -> Clipped {
 }
 
 /// The same with an ellipsis where something was cut off.
-pub(super) fn short(text: &str, most: usize, escape: Escape) -> String {
+pub fn short(text: &str, most: usize, escape: Escape) -> String {
     let mut clipped = clip(text, most, escape);
     if clipped.is_cut() {
         clipped.text.push('…');

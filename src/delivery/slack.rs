@@ -1,0 +1,260 @@
+//! Posts what happens to a request by the Slack app: one message a request, updated, with a thread below it.
+//!
+//! A message that was posted and not recorded, because the server ended in between, is posted again: its twin keeps a
+//! button, which is as good as the other's, since a click is decided by what is stored.
+
+use super::messages::{self, Account, NotificationFacts, RequestPost};
+use super::{Attempt, Shared};
+use crate::config::{Outlets, Slack};
+use crate::domain::delivery::{FailedAttempt, FailureKind};
+use crate::domain::policy::Policies;
+use crate::error::Error;
+use crate::outbound::SlackFailure;
+use crate::outbound::slack::CALL_TIMEOUT;
+use crate::store::{DueDelivery, SlackMessage};
+use serde_json::Value;
+
+/// People with accounts who are looked at for mentions.
+const ACCOUNTS_MAX: u32 = 2_000;
+/// Events that the message itself reports.
+const OPENING: [&str; 3] = [
+    "request.created",
+    "request.auto_approved",
+    "request.break_glass",
+];
+/// Errors of Slack that may go by themselves.
+const PASSING: [&str; 5] = [
+    "internal_error",
+    "fatal_error",
+    "service_unavailable",
+    "request_timeout",
+    "team_added_to_org",
+];
+/// Errors that end when somebody gives the app another token or what it lacks.
+const CREDENTIALS: [&str; 5] = [
+    "invalid_auth",
+    "not_authed",
+    "account_inactive",
+    "token_revoked",
+    "token_expired",
+];
+/// Errors of an update whose message is not there any more.
+const GONE: [&str; 2] = ["message_not_found", "channel_not_found"];
+
+/// One call of Slack that failed, or why there was none.
+enum Stopped {
+    Failed(FailedAttempt),
+    Cancelled(&'static str),
+}
+
+impl From<SlackFailure> for Stopped {
+    fn from(failure: SlackFailure) -> Stopped {
+        Stopped::Failed(failed(&failure))
+    }
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Stopped {
+        log::error!("delivery cannot use the store: {error}");
+        let why = "the server could not read or write what was posted";
+        Stopped::Failed(FailedAttempt::new(FailureKind::Rejected, why))
+    }
+}
+
+/// Makes one attempt.
+pub(super) fn attempt(shared: &Shared, outlets: &Outlets, row: &DueDelivery) -> Attempt {
+    let Some(slack) = &outlets.slack else {
+        return Attempt::Cancelled("Slack is not configured any more");
+    };
+    let public_url = outlets.public_url.as_deref();
+    let facts = NotificationFacts::read(&row.payload_json, row.risk_level.as_deref(), public_url);
+    let Some(facts) = facts else {
+        let why = "the stored facts are not JSON";
+        return Attempt::Failed(FailedAttempt::new(FailureKind::Refused, why));
+    };
+    let done = match (facts.request_id(), &row.recipient) {
+        (Some(id), _) => about_request(shared, slack, public_url, row, &facts, id),
+        (None, Some(account)) => {
+            let mut message = messages::linked(&facts);
+            message["channel"] = account.as_str().into();
+            call(shared, slack, "chat.postMessage", &message).map(drop)
+        }
+        (None, None) => {
+            let mut message = messages::tested(&facts);
+            message["channel"] = slack.channel_of(None).into();
+            call(shared, slack, "chat.postMessage", &message).map(drop)
+        }
+    };
+    match done {
+        Ok(()) => Attempt::Delivered,
+        Err(Stopped::Failed(failure)) => Attempt::Failed(failure),
+        Err(Stopped::Cancelled(why)) => Attempt::Cancelled(why),
+    }
+}
+
+fn about_request(
+    shared: &Shared,
+    slack: &Slack,
+    public_url: Option<&str>,
+    row: &DueDelivery,
+    facts: &NotificationFacts,
+    id: &str,
+) -> Result<(), Stopped> {
+    let active = shared.app.active();
+    let now = shared.app.clock.now();
+    let found = shared.app.store.read(|view| {
+        let Some(request) = view.find_request(id)? else {
+            return Ok(None);
+        };
+        let workflow = view.request_workflow(&request)?;
+        let votes = view.votes(&request)?;
+        let posted = view.slack_message(request.seq)?;
+        let people = view.slack_people(ACCOUNTS_MAX)?;
+        Ok(Some((request, workflow, votes, posted, people)))
+    })?;
+    let Some((request, workflow, votes, posted, people)) = found else {
+        return Err(Stopped::Cancelled("the request is not kept any more"));
+    };
+    let accounts = accounts(&active.policies, people);
+    let post = RequestPost {
+        request: &request,
+        workflow: workflow.as_ref(),
+        votes: &votes,
+        accounts: &accounts,
+        public_url,
+        is_late: request.expires_at.is_some_and(|at| at <= now),
+    };
+    let opening = OPENING.contains(&row.event_type.as_str());
+    let root = match posted {
+        Some(root) => update(shared, slack, root, &post)?,
+        None => None,
+    };
+    let root = match root {
+        Some(root) => root,
+        None => {
+            let channel = slack.channel_of(Some(request.target.environment()));
+            let root = open(shared, slack, channel, &post)?;
+            let kept = Some(root.clone());
+            shared.app.store.keep_slack_message(request.seq, kept)?;
+            root
+        }
+    };
+    if opening {
+        return Ok(());
+    }
+    let mut reply = post.reply(facts);
+    reply["channel"] = root.channel.into();
+    reply["thread_ts"] = root.ts.into();
+    call(shared, slack, "chat.postMessage", &reply).map(drop)
+}
+
+/// Posts the message about a request.
+fn open(
+    shared: &Shared,
+    slack: &Slack,
+    channel: &str,
+    post: &RequestPost<'_>,
+) -> Result<SlackMessage, Stopped> {
+    let mut message = post.message(true);
+    message["channel"] = channel.into();
+    message["unfurl_links"] = false.into();
+    let answer = call(shared, slack, "chat.postMessage", &message)?;
+    let text = |name: &str| answer[name].as_str().map(str::to_owned);
+    match (text("ts"), text("channel")) {
+        (Some(ts), channel_id) => Ok(SlackMessage {
+            channel: channel_id.unwrap_or_else(|| channel.to_owned()),
+            ts,
+        }),
+        (None, _) => Err(Stopped::Failed(FailedAttempt::new(
+            FailureKind::Rejected,
+            "the answer does not name the message",
+        ))),
+    }
+}
+
+/// Writes the message anew; none where somebody has deleted it.
+fn update(
+    shared: &Shared,
+    slack: &Slack,
+    root: SlackMessage,
+    post: &RequestPost<'_>,
+) -> Result<Option<SlackMessage>, Stopped> {
+    let mut message = post.message(false);
+    message["channel"] = root.channel.as_str().into();
+    message["ts"] = root.ts.as_str().into();
+    let made = shared
+        .slack
+        .call(slack, "chat.update", &message, CALL_TIMEOUT);
+    match made {
+        Ok(_) => Ok(Some(root)),
+        Err(failure) if GONE.iter().any(|error| failure.is(error)) => Ok(None),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+fn call(shared: &Shared, slack: &Slack, method: &str, message: &Value) -> Result<Value, Stopped> {
+    Ok(shared.slack.call(slack, method, message, CALL_TIMEOUT)?)
+}
+
+/// What a failed call means for the notification.
+fn failed(failure: &SlackFailure) -> FailedAttempt {
+    let why = failure.to_string();
+    match failure {
+        SlackFailure::Unreachable(_) => FailedAttempt::new(FailureKind::Unreachable, why),
+        SlackFailure::Status(status, wait) => {
+            let wait = wait.as_deref().and_then(|secs| secs.trim().parse().ok());
+            FailedAttempt::of_status(*status, wait)
+                .unwrap_or_else(|| FailedAttempt::new(FailureKind::Rejected, why))
+        }
+        SlackFailure::Refused(error) => {
+            let is_in = |names: &[&str]| names.contains(&error.as_str());
+            let kind = if is_in(&CREDENTIALS) || error == "ratelimited" {
+                FailureKind::Unreachable
+            } else if is_in(&PASSING) {
+                FailureKind::Rejected
+            } else {
+                FailureKind::Refused
+            };
+            FailedAttempt::new(kind, why)
+        }
+    }
+}
+
+fn accounts(policies: &Policies, people: Vec<(String, String)>) -> Vec<Account> {
+    let account = |(person, slack_user_id): (String, String)| {
+        let groups = policies.groups_of(&person);
+        let roles = policies.roles_of(&person, &groups);
+        Account {
+            roles: roles.into_iter().map(|role| role.name).collect(),
+            groups: groups.into_iter().collect(),
+            person,
+            slack_user_id,
+        }
+    };
+    people.into_iter().map(account).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_slack_are_final_unless_they_can_pass() {
+        let kind = |error: &str| failed(&SlackFailure::Refused(error.to_owned())).kind;
+        for (error, expected) in [
+            ("channel_not_found", FailureKind::Refused),
+            ("not_in_channel", FailureKind::Refused),
+            ("invalid_blocks", FailureKind::Refused),
+            ("something_new", FailureKind::Refused),
+            ("internal_error", FailureKind::Rejected),
+            ("ratelimited", FailureKind::Unreachable),
+            ("invalid_auth", FailureKind::Unreachable),
+        ] {
+            assert_eq!(kind(error), expected, "{error}");
+        }
+        let busy = failed(&SlackFailure::Status(429, Some("30".to_owned())));
+        assert_eq!(busy.retry_after_secs, Some(30));
+        let odd = failed(&SlackFailure::Status(204, None));
+        assert_eq!(odd.kind, FailureKind::Rejected);
+    }
+}

@@ -1,0 +1,284 @@
+//! The dialogs of the Slack app. Statements are shown here only, to those who may see them: whole, or cut and without a
+//! way to decide. They stand in preformatted text, in which nothing is a mention or a link.
+
+use crate::actions::view_requests::Detail;
+use crate::domain::request::{Request, Status};
+use crate::domain::sql::escaped;
+use crate::outbound::clip::{line, short};
+use serde_json::{Value, json};
+
+/// Ids of the dialogs, their parts and what is entered there.
+pub(super) const REVIEW: &str = "dbward_review_modal";
+pub(super) const CREATE: &str = "dbward_create_modal";
+pub(super) const RESUME: &str = "dbward_resume_modal";
+pub(super) const DECISION: (&str, &str) = ("decision_block", "decision_input");
+pub(super) const COMMENT: (&str, &str) = ("comment_block", "comment_input");
+pub(super) const TARGET: (&str, &str) = ("db_env_block", "db_env_input");
+pub(super) const SQL: (&str, &str) = ("sql_block", "sql_input");
+pub(super) const REASON: (&str, &str) = ("reason_block", "reason_input");
+
+/// Characters of one block; Slack has 3,000.
+const BLOCK_CHARS: usize = 2_900;
+/// Characters of a statement that a review shows; of a longer one nobody decides here.
+pub(super) const REVIEWED_CHARS_MAX: usize = 5 * BLOCK_CHARS;
+/// Characters of a result that are shown, and of a statement next to a button.
+const RESULT_CHARS: usize = 2_500;
+const EXCERPT_CHARS: usize = 200;
+/// Characters that can be entered: a statement, a comment, a reason.
+const SQL_CHARS_MAX: usize = 3_000;
+const COMMENT_CHARS_MAX: usize = 1_000;
+/// Longest value of a line, in bytes, and findings that are listed.
+const VALUE_MAX: usize = 600;
+const FINDINGS_MAX: usize = 5;
+/// Characters of an option.
+const OPTION_CHARS: usize = 70;
+
+/// What a dialog carries until it is submitted: the request, and its version as it was shown.
+pub(super) fn subject(request: &Request) -> String {
+    format!("{} {}", request.id, request.version())
+}
+
+/// The dialog in which a request is looked at and, where it waits and all of it can be seen, decided.
+pub(super) fn review(detail: &Detail, is_open: bool, public_url: Option<&str>) -> Value {
+    let request = &detail.request;
+    let mut blocks = about(detail);
+    let (statement, is_whole) = code(&detail.text.detail, REVIEWED_CHARS_MAX);
+    blocks.extend(statement);
+    blocks.extend(findings(detail));
+    let decides = is_open && is_whole;
+    if !is_whole {
+        let place = match public_url {
+            Some(url) => format!(
+                "<{url}/requests/{}|Open the request> to read and decide it.",
+                request.id
+            ),
+            None => format!(
+                "Read and decide it with `dbward request show {}`.",
+                request.id
+            ),
+        };
+        blocks.push(section(&place));
+    }
+    if decides {
+        blocks.push(json!({"type": "divider"}));
+        blocks.push(json!({
+            "type": "input", "block_id": DECISION.0, "label": plain("Decision"),
+            "element": {"type": "radio_buttons", "action_id": DECISION.1, "options": [
+                {"text": plain("Approve"), "value": "approve"},
+                {"text": plain("Reject"), "value": "reject"},
+            ]},
+        }));
+        blocks.push(json!({
+            "type": "input", "block_id": COMMENT.0, "optional": true, "label": plain("Comment"),
+            "element": {"type": "plain_text_input", "action_id": COMMENT.1, "multiline": true, "max_length": COMMENT_CHARS_MAX},
+        }));
+    }
+    let mut view = modal("Review request", blocks);
+    if decides {
+        view["callback_id"] = REVIEW.into();
+        view["private_metadata"] = subject(request).into();
+        view["submit"] = plain("Submit");
+    }
+    view
+}
+
+/// The dialog that asks whether a request is to be executed now.
+pub(super) fn resume(detail: &Detail) -> Value {
+    let request = &detail.request;
+    let mut blocks = about(detail);
+    blocks.extend(code(&detail.text.detail, BLOCK_CHARS).0);
+    blocks.push(section(
+        "It is handed to the agents, and runs on this database.",
+    ));
+    let mut view = modal("Execute request", blocks);
+    view["callback_id"] = RESUME.into();
+    view["private_metadata"] = subject(request).into();
+    view["submit"] = plain("Execute");
+    view
+}
+
+/// The dialog for a new request on one of these targets.
+pub(super) fn create(targets: &[String]) -> Value {
+    let options: Vec<Value> = targets
+        .iter()
+        .map(|target| {
+            let shown: String = target.chars().take(OPTION_CHARS).collect();
+            json!({"text": plain(&shown), "value": target})
+        })
+        .collect();
+    let input = |(block, action): (&str, &str), label: &str, element: Value| {
+        let mut element = element;
+        element["action_id"] = action.into();
+        json!({"type": "input", "block_id": block, "label": plain(label), "element": element})
+    };
+    let blocks = vec![
+        input(
+            TARGET,
+            "Database",
+            json!({"type": "static_select", "options": options}),
+        ),
+        input(
+            SQL,
+            "SQL",
+            json!({"type": "plain_text_input", "multiline": true, "max_length": SQL_CHARS_MAX}),
+        ),
+        input(
+            REASON,
+            "Reason",
+            json!({"type": "plain_text_input", "max_length": COMMENT_CHARS_MAX}),
+        ),
+    ];
+    let mut view = modal("New request", blocks);
+    view["callback_id"] = CREATE.into();
+    view["submit"] = plain("Send");
+    view
+}
+
+/// What stands there until a result was read.
+pub(super) fn waiting() -> Value {
+    modal("Result", vec![section("The result is being read.")])
+}
+
+/// The dialog with a result, or as much of it as fits.
+pub(super) fn result(detail: &str, content: &[u8]) -> Value {
+    let text = match serde_json::from_slice::<Value>(content) {
+        Ok(value) => serde_json::to_string_pretty(&value).unwrap_or_default(),
+        Err(_) => String::from_utf8_lossy(content).into_owned(),
+    };
+    let mut blocks = code(detail, EXCERPT_CHARS).0;
+    blocks.extend(code(&text, RESULT_CHARS).0);
+    blocks.push(context(&format!("{} bytes in all", content.len())));
+    modal("Result", blocks)
+}
+
+/// A dialog that only says something.
+pub(super) fn notice(title: &str, text: &str) -> Value {
+    modal(title, vec![section(&short(text, BLOCK_CHARS, line))])
+}
+
+/// What takes the place of a message that is not the one about its request any more.
+pub(super) fn outdated(request: &Request) -> Value {
+    let text = format!(
+        "Request {} on {}: a newer message is about it.",
+        short(&request.id, VALUE_MAX, line),
+        short(&request.target.to_string(), VALUE_MAX, line),
+    );
+    json!({"text": text, "blocks": [section(&text)]})
+}
+
+fn about(detail: &Detail) -> Vec<Value> {
+    let request = &detail.request;
+    let fields: Vec<Value> = [
+        ("Requester", request.requester.clone()),
+        ("Database", request.target.to_string()),
+        ("Operation", request.operation.as_str().to_owned()),
+        ("Status", request.status.as_str().to_owned()),
+        ("Risk", request.risk_level.clone()),
+        ("Request", request.id.clone()),
+    ]
+    .into_iter()
+    .map(|(label, value)| {
+        let value = short(&escaped(&value), VALUE_MAX, line);
+        json!({"type": "mrkdwn", "text": format!("*{label}*\n{value}")})
+    })
+    .collect();
+    let mut blocks = vec![json!({"type": "section", "fields": fields})];
+    if let Some(reason) = &request.reason {
+        let reason = short(&escaped(reason), BLOCK_CHARS - 20, line);
+        blocks.push(section(&format!("*Reason*\n{reason}")));
+    }
+    if request.status == Status::Pending && request.total_steps > 1 {
+        let step = (request.current_step + 1).min(request.total_steps);
+        blocks.push(context(&format!("Step {step} of {}", request.total_steps)));
+    }
+    blocks
+}
+
+/// What the review of the SQL found, the first of it.
+fn findings(detail: &Detail) -> Option<Value> {
+    let context: Value = serde_json::from_str(detail.text.context_json.as_deref()?).ok()?;
+    let found = context.pointer("/sql_review/findings")?.as_array()?;
+    let lines: Vec<String> = found
+        .iter()
+        .filter_map(|finding| finding["message"].as_str())
+        .take(FINDINGS_MAX)
+        .map(|message| format!("• {}", short(message, 400, line)))
+        .collect();
+    (!lines.is_empty()).then(|| section(&format!("*Findings*\n{}", lines.join("\n"))))
+}
+
+/// A text as preformatted blocks, and whether that is all of it.
+fn code(text: &str, chars_max: usize) -> (Vec<Value>, bool) {
+    let total = text.chars().count();
+    let shown: String = text.chars().take(chars_max).collect();
+    let is_whole = total <= chars_max;
+    let chars: Vec<char> = escaped(&shown).chars().collect();
+    let mut blocks: Vec<Value> = chars
+        .chunks(BLOCK_CHARS)
+        .map(|chunk| {
+            let text = json!({"type": "text", "text": String::from_iter(chunk)});
+            json!({"type": "rich_text", "elements": [{"type": "rich_text_preformatted", "elements": [text]}]})
+        })
+        .collect();
+    if !is_whole {
+        blocks.push(context(&format!("{chars_max} of {total} characters")));
+    }
+    (blocks, is_whole)
+}
+
+fn modal(title: &str, blocks: Vec<Value>) -> Value {
+    json!({"type": "modal", "title": plain(title), "close": plain("Close"), "blocks": blocks})
+}
+
+fn plain(text: &str) -> Value {
+    json!({"type": "plain_text", "text": text, "emoji": false})
+}
+
+fn section(text: &str) -> Value {
+    json!({"type": "section", "text": {"type": "mrkdwn", "text": text}})
+}
+
+fn context(text: &str) -> Value {
+    json!({"type": "context", "elements": [{"type": "mrkdwn", "text": text}]})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_whole_or_says_how_much_it_shows() {
+        let (blocks, is_whole) = code(&"x".repeat(BLOCK_CHARS + 1), REVIEWED_CHARS_MAX);
+        assert_eq!((blocks.len(), is_whole), (2, true));
+        let (blocks, is_whole) = code(&"ä".repeat(REVIEWED_CHARS_MAX + 1), REVIEWED_CHARS_MAX);
+        assert_eq!((blocks.len(), is_whole), (6, false));
+        assert_eq!(
+            blocks[5]["elements"][0]["text"],
+            "14500 of 14501 characters"
+        );
+        for block in &blocks[..5] {
+            let text = block["elements"][0]["elements"][0]["text"]
+                .as_str()
+                .unwrap();
+            assert!(text.chars().count() <= 3_000);
+        }
+    }
+
+    #[test]
+    fn what_nobody_sees_is_shown_in_a_statement() {
+        let (blocks, _) = code("SELECT '\u{202e}`<!channel>`'", REVIEWED_CHARS_MAX);
+        let text = &blocks[0]["elements"][0]["elements"][0]["text"];
+        assert_eq!(text, "SELECT '\\u{202e}`<!channel>`'");
+    }
+
+    #[test]
+    fn a_list_of_targets_keeps_the_limits_of_slack() {
+        let long = format!("{}/{}", "d".repeat(63), "e".repeat(63));
+        let view = create(&vec![long.clone(); 100]);
+        let options = view["blocks"][0]["element"]["options"].as_array().unwrap();
+        assert_eq!(options.len(), 100);
+        assert!(options[0]["text"]["text"].as_str().unwrap().len() <= 75);
+        assert_eq!(options[0]["value"], long);
+        assert!(long.len() <= 150);
+    }
+}

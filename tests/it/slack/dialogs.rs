@@ -1,0 +1,223 @@
+//! Dialogs: new requests, long statements, words for what went wrong.
+
+use super::{APPROVER, REQUESTER, UPDATE, link_all, posted, server, server_with, written_in};
+use crate::support::{FakeSlack, Server, SlackCall, SlackMood, decision, eventually, submitted};
+use serde_json::{Value, json};
+
+/// The fields of a new request.
+fn filled_in(target: &str, sql: &str, reason: &str) -> Value {
+    json!({
+        "db_env_block": {"db_env_input": {"selected_option": {"value": target}}},
+        "sql_block": {"sql_input": {"value": sql}},
+        "reason_block": {"reason_input": {"value": reason}},
+    })
+}
+
+/// Each field says what is wrong with it.
+fn refused_fields(s: &Server, open: &SlackCall) {
+    for (values, words) in [
+        (
+            filled_in("shop/production", "  ", "x"),
+            "\"sql_block\":\"Write a statement.",
+        ),
+        (
+            filled_in("nothing", "SELECT 1", "x"),
+            "\"db_env_block\":\"Choose a database.",
+        ),
+        (filled_in("other/place", "SELECT 1", "x"), "db_env_block"),
+        (
+            filled_in("shop/production", "DROP TABLE items", "x"),
+            "sql_block",
+        ),
+    ] {
+        s.submit_dialog(REQUESTER, open, values)
+            .is(200)
+            .saying(words);
+    }
+}
+
+#[test]
+fn a_request_is_made_by_a_command_once_a_dialog() {
+    let slack = FakeSlack::start();
+    let s = server(&slack);
+    link_all(&s);
+    assert!(
+        s.command(REQUESTER, "help")
+            .is(200)
+            .raw()
+            .contains("`execute`")
+    );
+    assert!(
+        s.command(REQUESTER, "")
+            .is(200)
+            .raw()
+            .contains("try `help`")
+    );
+    assert!(
+        s.command(REQUESTER, "drop everything")
+            .is(200)
+            .raw()
+            .contains("try `help`")
+    );
+    assert!(
+        s.command(APPROVER, "execute")
+            .is(200)
+            .raw()
+            .contains("no database")
+    );
+    assert_eq!(s.command(REQUESTER, "execute now").is(200).raw(), "");
+    let open = slack.nth("views.open", 1);
+    let options = open.body["view"]["blocks"][0]["element"]["options"].clone();
+    let names: Vec<&str> = options
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|o| o["value"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        ["shop/development", "shop/production", "shop/staging"]
+    );
+    refused_fields(&s, &open);
+    let good = filled_in("shop/production", UPDATE, "a sale");
+    let payload = submitted(REQUESTER, &open, "V-once", good);
+    assert_eq!(s.interaction(&payload).is(200).raw(), "");
+    // Slack, or a person, sends it once more.
+    let mut again = payload.clone();
+    again["trigger_id"] = "another".into();
+    assert_eq!(s.interaction(&again).is(200).raw(), "");
+    let all = s.requester().ids("");
+    assert_eq!(all.len(), 1);
+    let made = s
+        .requester()
+        .get(&format!("/api/requests/{}", all[0]))
+        .is(200)
+        .json;
+    assert_eq!(made["reason"], "a sale");
+    assert_eq!(
+        made["metadata"],
+        json!({"source": "slack", "slack_user_id": REQUESTER})
+    );
+    assert_eq!(made["emergency"], false);
+}
+
+#[test]
+fn a_long_statement_is_cut_and_decided_elsewhere() {
+    let slack = FakeSlack::start();
+    let s = server_with(&slack, "");
+    link_all(&s);
+    let long = format!(
+        "UPDATE items SET name = '{}' WHERE id = 1",
+        "x".repeat(14_500)
+    );
+    let request = s.requester().submit("production", &long);
+    let ts = posted(&s, &request);
+    s.click(APPROVER, "dbward_review", &request.id, &ts).is(200);
+    let open = slack.nth("views.open", 1);
+    let text = written_in(&open.body);
+    assert!(
+        text.contains(&format!("14500 of {} characters", long.len())),
+        "{text}"
+    );
+    assert!(text.contains(&format!("dbward request show {}", request.id)));
+    assert!(
+        !text.contains("decision_input") && !text.contains("callback_id"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_one_who_clicked_reads_what_slack_refuses() {
+    let slack = FakeSlack::start();
+    let s = server(&slack);
+    link_all(&s);
+    let request = s.requester().submit("production", UPDATE);
+    let ts = posted(&s, &request);
+    for (error, words) in [
+        ("expired_trigger_id", "took too long"),
+        ("internal_error", "could not be opened"),
+    ] {
+        slack.next("views.open", SlackMood::Error(error));
+        let n = slack.of("chat.postEphemeral").len();
+        s.click(APPROVER, "dbward_review", &request.id, &ts).is(200);
+        let noted = slack.nth("chat.postEphemeral", n + 1);
+        assert!(written_in(&noted.body).contains(words), "{}", noted.body);
+    }
+    slack.next("views.open", SlackMood::Babbles);
+    assert_eq!(s.command(REQUESTER, "execute").is(200).raw(), "");
+    let noted = slack.nth("chat.postEphemeral", 3);
+    assert_eq!(noted.body["channel"], "C0CHANNEL");
+}
+
+#[test]
+fn what_is_over_is_reported_and_a_refused_execution_too() {
+    let slack = FakeSlack::start();
+    let s = server(&slack);
+    link_all(&s);
+    let request = s.requester().submit("production", UPDATE);
+    let ts = posted(&s, &request);
+    let request = request.approved_by(&s.approver());
+    s.click(REQUESTER, "dbward_resume", &request.id, &ts)
+        .is(200);
+    let open = slack.nth("views.open", 1);
+    s.requester().cancel(&request).is(200);
+    let answer = s.submit_dialog(REQUESTER, &open, json!({})).is(200);
+    answer
+        .saying("\"response_action\":\"update\"")
+        .saying("has changed");
+    for (button, user) in [("dbward_review", APPROVER), ("dbward_resume", REQUESTER)] {
+        let n = slack.of("chat.postEphemeral").len();
+        s.click(user, button, &request.id, &ts).is(200);
+        let noted = slack.nth("chat.postEphemeral", n + 1);
+        let words = written_in(&noted.body);
+        assert!(
+            words.contains("cancelled already") || words.contains("permission denied"),
+            "{words}"
+        );
+    }
+    eventually("the message has no button", || {
+        slack
+            .of("chat.update")
+            .last()
+            .is_some_and(|call| call.button().is_none())
+    });
+    let missing = s.click(REQUESTER, "dbward_review", "no-such-request", &ts);
+    missing.is(200);
+    let noted = slack.nth("chat.postEphemeral", 3);
+    assert!(
+        written_in(&noted.body).contains("no request"),
+        "{}",
+        noted.body
+    );
+}
+
+#[test]
+fn a_vote_in_a_dialog_without_a_choice_or_of_another_kind_is_not_one() {
+    let slack = FakeSlack::start();
+    let s = server(&slack);
+    link_all(&s);
+    let request = s.requester().submit("production", UPDATE);
+    let ts = posted(&s, &request);
+    s.click(APPROVER, "dbward_review", &request.id, &ts).is(200);
+    let open = slack.nth("views.open", 1);
+    s.submit_dialog(APPROVER, &open, json!({}))
+        .is(200)
+        .saying("Choose one.");
+    s.submit_dialog(APPROVER, &open, decision("maybe", None))
+        .is(200)
+        .saying("Choose one.");
+    let long = "ä".repeat(600);
+    let answer = s.submit_dialog(APPROVER, &open, decision("approve", Some(&long)));
+    answer
+        .is(200)
+        .saying("\"comment_block\":\"comment is 1200 bytes long");
+    for metadata in ["", "x", "x y", &format!("{} *", request.id)] {
+        let mut payload = submitted(APPROVER, &open, "V1", decision("approve", None));
+        payload["view"]["private_metadata"] = metadata.into();
+        s.interaction(&payload).is(200).saying("look again");
+    }
+    let mut payload = submitted(APPROVER, &open, "V1", decision("approve", None));
+    payload["view"]["callback_id"] = "another_dialog".into();
+    assert_eq!(s.interaction(&payload).is(200).raw(), "");
+    request.is_pending();
+}

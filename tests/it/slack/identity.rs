@@ -1,0 +1,226 @@
+//! Who acts in Slack: the person to whom the account is linked, with their rights of this moment, and who linked it.
+
+use super::{
+    APPROVER, BOUND, REQUESTER, UPDATE, link, link_all, posted, server, server_with, written_in,
+};
+use crate::support::{
+    DELIVERS, FakeSlack, Person, Request, SHOP, Server, clicked, decision, submitted,
+};
+use serde_json::json;
+
+/// What `user` is answered, and nobody else sees, after a click on the review of a request.
+fn noted(s: &Server, slack: &FakeSlack, user: &str, request: &Request) -> String {
+    let n = slack.of("chat.postEphemeral").len();
+    let ts = posted(s, request);
+    s.click(user, "dbward_review", &request.id, &ts).is(200);
+    let noted = slack.nth("chat.postEphemeral", n + 1);
+    assert_eq!(noted.body["user"], user);
+    assert_eq!(noted.body["channel"], "C0RESOLVED");
+    noted.body["text"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn somebody_unlinked_reads_how_to_link_and_the_account_learns_of_it() {
+    let slack = FakeSlack::start();
+    let s = server(&slack);
+    s.approver().get("/api/me").is(200);
+    let request = s.requester().submit("production", UPDATE);
+    let words = noted(&s, &slack, APPROVER, &request);
+    assert!(
+        words.contains(&format!("dbward user link-slack {APPROVER}")),
+        "{words}"
+    );
+    assert!(
+        s.command(APPROVER, "execute")
+            .is(200)
+            .raw()
+            .contains("is not linked")
+    );
+    link(&s.approver(), "approver", APPROVER);
+    let note = slack.nth("chat.postMessage", 2);
+    assert_eq!(note.body["channel"], APPROVER);
+    assert!(
+        written_in(&note.body).contains("now acts as *approver*"),
+        "{}",
+        note.body
+    );
+    s.click(APPROVER, "dbward_review", &request.id, "1").is(200);
+    let open = slack.nth("views.open", 1);
+    s.submit_dialog(APPROVER, &open, decision("approve", None))
+        .is(200);
+    request.is("approved");
+}
+
+#[test]
+fn rights_are_those_of_the_person_at_that_moment() {
+    let slack = FakeSlack::start();
+    let s = server(&slack);
+    link_all(&s);
+    let request = s.requester().submit("production", UPDATE);
+    let ts = posted(&s, &request);
+    // The requester sees their own request, and does not approve it.
+    s.click(REQUESTER, "dbward_review", &request.id, &ts)
+        .is(200);
+    let open = slack.nth("views.open", 1);
+    let answer = s
+        .submit_dialog(REQUESTER, &open, decision("approve", None))
+        .is(200);
+    answer.saying("\"decision_block\":\"forbidden: you cannot approve your own request");
+    // Somebody whom no step names does not even see the statement.
+    s.person("stranger", &["readonly"]).get("/api/me").is(200);
+    link(&s.admin(), "stranger", "U0STRANGER");
+    let words = noted(&s, &slack, "U0STRANGER", &request);
+    assert!(words.contains("permission denied"), "{words}");
+    // Nor does a dialog that somebody else had opened help them.
+    let borrowed = s.submit_dialog("U0STRANGER", &open, decision("approve", None));
+    borrowed.is(200).saying("permission denied");
+    // A role of a token is not one in Slack.
+    assert!(
+        s.command("U0STRANGER", "execute")
+            .raw()
+            .contains("no database")
+    );
+    s.admin().poke("/api/users/approver/suspend").is(200);
+    let words = noted(&s, &slack, APPROVER, &request);
+    assert!(
+        words.contains("not linked to anybody who may act"),
+        "{words}"
+    );
+    let late = s
+        .submit_dialog(APPROVER, &open, decision("approve", None))
+        .is(200);
+    late.saying("not linked to anybody who may act");
+    request.is_pending();
+}
+
+#[test]
+fn members_of_other_workspaces_are_nobody() {
+    let slack = FakeSlack::start();
+    let s = server(&slack);
+    link_all(&s);
+    let request = s.requester().submit("production", UPDATE);
+    let ts = posted(&s, &request);
+    s.click(APPROVER, "dbward_review", &request.id, &ts).is(200);
+    let open = slack.nth("views.open", 1);
+    let good = submitted(APPROVER, &open, "V1", decision("approve", None));
+    for (at, team) in [
+        ("/team/id", json!("T0THEIRS")),
+        ("/team/id", json!(null)),
+        ("/team", json!(null)),
+        // In a channel that is shared with them.
+        ("/user/team_id", json!("T0THEIRS")),
+        ("/user/team_id", json!(null)),
+    ] {
+        let mut payload = good.clone();
+        *payload.pointer_mut(at).unwrap() = team.clone();
+        let answer = s.interaction(&payload).is(200);
+        answer.saying("its own workspace only");
+    }
+    let mut click = clicked(APPROVER, "dbward_review", &request.id, &ts);
+    click["team"]["id"] = "T0THEIRS".into();
+    s.interaction(&click).is(200);
+    let noted = slack.nth("chat.postEphemeral", 1);
+    assert!(written_in(&noted.body).contains("its own workspace only"));
+    assert_eq!(slack.of("views.open").len(), 1);
+    request.is_pending();
+}
+
+#[test]
+fn where_the_workspace_cannot_be_learned_nobody_acts() {
+    let slack = FakeSlack::start();
+    let s = server(&slack);
+    link_all(&s);
+    let request = s.requester().submit("production", UPDATE);
+    slack.next(
+        "auth.test",
+        crate::support::SlackMood::Error("invalid_auth"),
+    );
+    let words = noted(&s, &slack, APPROVER, &request);
+    assert!(words.contains("cannot reach Slack now"), "{words}");
+    // The next one learns it.
+    s.click(APPROVER, "dbward_review", &request.id, "1").is(200);
+    slack.nth("views.open", 1);
+    assert_eq!(slack.of("auth.test").len(), 2);
+}
+
+#[test]
+fn who_linked_an_account_counts_as_an_issuer_of_its_votes() {
+    let slack = FakeSlack::start();
+    let toml = SHOP.replacen(
+        "[[workflows]]\nenvironment = \"production\"\n",
+        "[[workflows]]\nenvironment = \"production\"\ndistinct_token_issuer = true\n",
+        1,
+    );
+    assert_ne!(toml, SHOP);
+    let s = Server::with(&format!("{toml}{BOUND}{DELIVERS}{}", slack.section()));
+    let boss: Person = s.person("boss", &["admin"]);
+    s.approver().get("/api/me").is(200);
+    link(&boss, "approver", APPROVER);
+    let vote = |request: &Request, n: usize| {
+        let ts = posted(&s, request);
+        s.click(APPROVER, "dbward_review", &request.id, &ts).is(200);
+        let open = slack.nth("views.open", n);
+        s.submit_dialog(APPROVER, &open, decision("approve", None))
+            .is(200)
+    };
+    let request = boss.submit("production", UPDATE);
+    vote(&request, 1).saying("issued by the requester");
+    let request = request.is_pending();
+    // Of others, the same account decides.
+    assert_eq!(
+        vote(&s.requester().submit("production", UPDATE), 2).raw(),
+        ""
+    );
+    // Linked by themselves, it is theirs alone.
+    link_none(&s.approver(), "approver");
+    link(&s.approver(), "approver", APPROVER);
+    assert_eq!(vote(&request, 3).raw(), "");
+}
+
+fn link_none(by: &Person, person: &str) {
+    let head = [("content-type", "application/json")];
+    let path = format!("/api/users/{person}");
+    by.call("PATCH", &path, &head, b"{\"slack_user_id\":null}")
+        .is(200);
+}
+
+#[test]
+fn a_vote_is_for_the_request_as_it_was_shown() {
+    let slack = FakeSlack::start();
+    let steps = "[[workflows]]\ndatabase = \"shop\"\nenvironment = \"staging\"\n[[workflows.steps]]\n\
+        [[workflows.steps.approvers]]\ngroup = \"approvers\"\nmin = 2\n";
+    let s = server_with(&slack, steps);
+    link_all(&s);
+    let two = s.person("approver-two", &["readonly"]);
+    link(&two, "approver-two", "U0TWO");
+    let request = s.requester().submit("staging", UPDATE);
+    let ts = posted(&s, &request);
+    s.click(APPROVER, "dbward_review", &request.id, &ts).is(200);
+    let open = slack.nth("views.open", 1);
+    two.approve(&request).is(200);
+    let late = s
+        .submit_dialog(APPROVER, &open, decision("approve", None))
+        .is(200);
+    late.saying("has changed since you opened this");
+    s.submit_dialog(APPROVER, &open, decision("reject", Some("no")))
+        .is(200)
+        .saying("has changed");
+    request.clone().is_pending();
+    // "1 of 2" stays actionable, and mentions who is still asked.
+    let update = slack.nth("chat.update", 1);
+    assert_eq!(update.button().as_deref(), Some("dbward_review"));
+    assert!(
+        written_in(&update.body).contains("group:approvers 1 of 2"),
+        "{}",
+        update.body
+    );
+    s.click(APPROVER, "dbward_review", &request.id, &ts).is(200);
+    let open = slack.nth("views.open", 2);
+    assert_eq!(
+        s.submit_dialog(APPROVER, &open, decision("approve", None))
+            .is(200)
+            .raw(),
+        ""
+    );
+    request.is("approved");
+}

@@ -1,0 +1,421 @@
+//! A Slack on this machine: it keeps what it was asked, enforces the limits of the real one, answers badly where it is
+//! to, and signs what it sends.
+
+use super::client::Answer;
+use super::server::Server;
+use dbward::crypto::{hex, hmac_sha256};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+pub const SIGNING_SECRET: &str = "signing-secret-of-the-test";
+const BOT_TOKEN: &str = "xoxb-token-of-the-test";
+pub const TEAM: &str = "T0OURS";
+
+/// How a method answers once.
+#[derive(Clone)]
+pub enum SlackMood {
+    /// `ok: false` with this error.
+    Error(&'static str),
+    /// This status, with these header lines.
+    Status(u16, &'static str),
+    /// 200 and what is not JSON.
+    Babbles,
+    /// Does what it is asked, and closes the connection.
+    LosesTheAnswer,
+}
+
+/// A call of a method.
+#[derive(Debug, Clone)]
+pub struct SlackCall {
+    pub method: String,
+    pub body: Value,
+}
+
+impl SlackCall {
+    /// The id of the one button of a message.
+    pub fn button(&self) -> Option<String> {
+        let blocks = self.body["blocks"].as_array()?;
+        let actions = blocks.iter().find(|b| b["type"] == "actions")?;
+        actions["elements"][0]["action_id"]
+            .as_str()
+            .map(str::to_owned)
+    }
+}
+
+#[derive(Default)]
+struct SlackState {
+    calls: Vec<SlackCall>,
+    moods: BTreeMap<String, VecDeque<SlackMood>>,
+    messages: BTreeSet<String>,
+    triggers: BTreeSet<String>,
+    /// Calls that the real one would not have taken.
+    offences: Vec<String>,
+    number: u64,
+    stop: bool,
+}
+
+pub struct FakeSlack {
+    at: SocketAddr,
+    state: Arc<Mutex<SlackState>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl FakeSlack {
+    pub fn start() -> FakeSlack {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let state = Arc::new(Mutex::new(SlackState::default()));
+        let shared = Arc::clone(&state);
+        let thread = thread::spawn(move || {
+            for stream in listener.incoming() {
+                if shared.lock().unwrap().stop {
+                    return;
+                }
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || serve(stream.unwrap(), &shared));
+            }
+        });
+        FakeSlack {
+            at,
+            state,
+            thread: Some(thread),
+        }
+    }
+
+    /// A `[slack]` section that leads here.
+    pub fn section(&self) -> String {
+        format!(
+            "[slack]\nbot_token = \"{BOT_TOKEN}\"\nsigning_secret = \"{SIGNING_SECRET}\"\nchannel = \"#db\"\n\
+             api_base_url = \"http://{}/api\"\n",
+            self.at
+        )
+    }
+
+    /// Answers the next call of a method so, once.
+    pub fn next(&self, method: &str, mood: SlackMood) {
+        let mut state = self.state.lock().unwrap();
+        let moods = state.moods.entry(method.to_owned()).or_default();
+        moods.push_back(mood);
+    }
+
+    pub fn calls(&self) -> Vec<SlackCall> {
+        self.state.lock().unwrap().calls.clone()
+    }
+
+    /// Calls of one method.
+    pub fn of(&self, method: &str) -> Vec<SlackCall> {
+        let mut calls = self.calls();
+        calls.retain(|call| call.method == method);
+        calls
+    }
+
+    /// Waits for the `n`th call of a method, counted from 1, and returns it.
+    #[track_caller]
+    pub fn nth(&self, method: &str, n: usize) -> SlackCall {
+        super::eventually(&format!("call {n} of {method}"), || {
+            self.of(method).len() >= n
+        });
+        self.of(method).remove(n - 1)
+    }
+}
+
+impl Drop for FakeSlack {
+    fn drop(&mut self) {
+        self.state.lock().unwrap().stop = true;
+        let _ = TcpStream::connect(self.at);
+        let _ = self.thread.take().map(thread::JoinHandle::join);
+        if !thread::panicking() {
+            let offences = &self.state.lock().unwrap().offences;
+            assert!(offences.is_empty(), "Slack would refuse: {offences:?}");
+        }
+    }
+}
+
+/// A form, escaped as Slack does.
+pub fn form(fields: &[(&str, &str)]) -> String {
+    let mut out = String::new();
+    for (name, value) in fields {
+        if !out.is_empty() {
+            out.push('&');
+        }
+        let _ = write!(out, "{name}=");
+        for b in value.bytes() {
+            match b {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => out.push(b.into()),
+                b' ' => out.push('+'),
+                b => {
+                    let _ = write!(out, "%{b:02X}");
+                }
+            }
+        }
+    }
+    out
+}
+
+/// The fields of a head that Slack would send with this body at this second.
+pub fn signed(secret: &str, secs: i64, body: &str) -> [(&'static str, String); 3] {
+    let mac = hmac_sha256(secret.as_bytes(), format!("v0:{secs}:{body}").as_bytes());
+    [
+        (
+            "content-type",
+            "application/x-www-form-urlencoded".to_owned(),
+        ),
+        ("x-slack-request-timestamp", secs.to_string()),
+        ("x-slack-signature", format!("v0={}", hex(&mac))),
+    ]
+}
+
+/// What people do in Slack, as it reaches the server.
+impl Server {
+    pub fn secs(&self) -> i64 {
+        self.clock.now().0.div_euclid(1_000)
+    }
+
+    /// A call that Slack signs now.
+    pub fn signed_call(&self, path: &str, body: &str) -> Answer {
+        let head = signed(SIGNING_SECRET, self.secs(), body);
+        let head: Vec<(&str, &str)> = head.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        self.nobody().call("POST", path, &head, body.as_bytes())
+    }
+
+    pub fn interaction(&self, payload: &Value) -> Answer {
+        let body = form(&[("payload", &payload.to_string())]);
+        self.signed_call("/api/slack/interactions", &body)
+    }
+
+    /// A click of `user` on a button below the message `ts`.
+    pub fn click(&self, user: &str, button: &str, request: &str, ts: &str) -> Answer {
+        self.interaction(&clicked(user, button, request, ts))
+    }
+
+    /// Submits a dialog that was opened by `open`, a call of `views.open`.
+    pub fn submit_dialog(&self, user: &str, open: &SlackCall, values: Value) -> Answer {
+        self.interaction(&submitted(user, open, "V1", values))
+    }
+
+    /// A command that `user` types.
+    pub fn command(&self, user: &str, text: &str) -> Answer {
+        let trigger = trigger();
+        let body = form(&[
+            ("team_id", TEAM),
+            ("channel_id", "C0CHANNEL"),
+            ("user_id", user),
+            ("command", "/dbward"),
+            ("text", text),
+            ("trigger_id", &trigger),
+        ]);
+        self.signed_call("/api/slack/commands", &body)
+    }
+}
+
+fn trigger() -> String {
+    format!("trigger-{}", hex(&dbward::crypto::random::<8>()))
+}
+
+pub fn clicked(user: &str, button: &str, request: &str, ts: &str) -> Value {
+    json!({
+        "type": "block_actions",
+        "team": {"id": TEAM, "domain": "ours"},
+        "user": {"id": user, "team_id": TEAM},
+        "trigger_id": trigger(),
+        "channel": {"id": "C0RESOLVED"},
+        "container": {"type": "message", "message_ts": ts, "channel_id": "C0RESOLVED"},
+        "actions": [{"type": "button", "action_id": button, "value": request}],
+    })
+}
+
+pub fn submitted(user: &str, open: &SlackCall, view_id: &str, values: Value) -> Value {
+    let view = &open.body["view"];
+    json!({
+        "type": "view_submission",
+        "team": {"id": TEAM},
+        "user": {"id": user, "team_id": TEAM},
+        "trigger_id": trigger(),
+        "view": {
+            "id": view_id,
+            "callback_id": view["callback_id"],
+            "private_metadata": view["private_metadata"],
+            "state": {"values": values},
+        },
+    })
+}
+
+/// The fields of a review.
+pub fn decision(choice: &str, comment: Option<&str>) -> Value {
+    json!({
+        "decision_block": {"decision_input": {"selected_option": {"value": choice}}},
+        "comment_block": {"comment_input": {"value": comment}},
+    })
+}
+
+fn serve(mut stream: TcpStream, state: &Mutex<SlackState>) {
+    let Some((method, authorization, body)) = read(&stream) else {
+        return;
+    };
+    let mut state = state.lock().unwrap();
+    if authorization != format!("Bearer {BOT_TOKEN}") {
+        state.offences.push(format!("{method}: another token"));
+    }
+    state.calls.push(SlackCall {
+        method: method.clone(),
+        body: body.clone(),
+    });
+    let mood = state.moods.get_mut(&method).and_then(VecDeque::pop_front);
+    let say = |status: u16, more: &str, body: &str| {
+        let length = body.len();
+        format!("HTTP/1.1 {status} x\r\n{more}content-length: {length}\r\n\r\n{body}")
+    };
+    let answer = match mood {
+        Some(SlackMood::Error(error)) => {
+            say(200, "", &json!({"ok": false, "error": error}).to_string())
+        }
+        Some(SlackMood::Status(status, more)) => say(status, more, ""),
+        Some(SlackMood::Babbles) => say(200, "", "<html>"),
+        Some(SlackMood::LosesTheAnswer) => {
+            done(&mut state, &method, &body);
+            return;
+        }
+        None => {
+            let answer = done(&mut state, &method, &body);
+            say(
+                200,
+                "content-type: application/json\r\n",
+                &answer.to_string(),
+            )
+        }
+    };
+    drop(state);
+    let _ = stream.write_all(answer.as_bytes());
+}
+
+fn read(stream: &TcpStream) -> Option<(String, String, Value)> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let path = line.split(' ').nth(1)?.to_owned();
+    let (mut length, mut authorization) = (0, String::new());
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let Some((name, value)) = line.trim_end().split_once(": ") else {
+            break;
+        };
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.parse().ok()?,
+            "authorization" => authorization = value.to_owned(),
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let method = path.strip_prefix("/api/")?.to_owned();
+    Some((method, authorization, serde_json::from_slice(&body).ok()?))
+}
+
+/// What the real one would do.
+fn done(state: &mut SlackState, method: &str, body: &Value) -> Value {
+    let mut offences = Vec::new();
+    limits(body, &mut offences);
+    state.number += 1;
+    let n = state.number;
+    let refuse = |error: &str| json!({"ok": false, "error": error});
+    let answer = match method {
+        "auth.test" => json!({"ok": true, "team_id": TEAM, "user_id": "U0BOT"}),
+        "chat.postMessage" => {
+            let thread = body["thread_ts"].as_str();
+            if thread.is_some_and(|ts| !state.messages.contains(ts)) {
+                refuse("thread_not_found")
+            } else {
+                let ts = format!("1700000000.{n:06}");
+                state.messages.insert(ts.clone());
+                json!({"ok": true, "ts": ts, "channel": "C0RESOLVED"})
+            }
+        }
+        "chat.update" => match body["ts"].as_str() {
+            Some(ts) if state.messages.contains(ts) => json!({"ok": true, "ts": ts}),
+            _ => refuse("message_not_found"),
+        },
+        "views.open" => {
+            let trigger = body["trigger_id"].as_str().unwrap_or_default();
+            match state.triggers.insert(trigger.to_owned()) {
+                true => json!({"ok": true, "view": {"id": format!("V{n}")}}),
+                false => refuse("exchanged_trigger_id"),
+            }
+        }
+        "views.update" | "chat.postEphemeral" => json!({"ok": true}),
+        _ => refuse("unknown_method"),
+    };
+    let offences = offences.into_iter().map(|o| format!("{method}: {o}"));
+    state.offences.extend(offences);
+    answer
+}
+
+/// The limits of Block Kit that our messages and dialogs can come near.
+fn limits(body: &Value, offences: &mut Vec<String>) {
+    let view = &body["view"];
+    let (blocks, blocks_max) = match view.is_object() {
+        true => (&view["blocks"], 100),
+        false => (&body["blocks"], 50),
+    };
+    let long = |text: &Value, most: usize| {
+        text.as_str()
+            .is_some_and(|t| t.is_empty() || t.encode_utf16().count() > most)
+    };
+    let mut check = |bad: bool, what: &str| {
+        if bad {
+            offences.push(what.to_owned());
+        }
+    };
+    check(long(&body["text"], 40_000), "text");
+    check(long(&view["title"]["text"], 24), "title");
+    check(long(&view["submit"]["text"], 24), "submit");
+    check(long(&view["private_metadata"], 3_000), "private_metadata");
+    let has_input = |blocks: &[Value]| blocks.iter().any(|b| b["type"] == "input");
+    let blocks = blocks.as_array().cloned().unwrap_or_default();
+    check(blocks.len() > blocks_max, "blocks");
+    check(
+        view.is_object() && has_input(&blocks) && view["submit"].is_null(),
+        "inputs without submit",
+    );
+    for block in &blocks {
+        check(long(&block["text"]["text"], 3_000), "text of a block");
+        check(
+            block["type"] == "header" && long(&block["text"]["text"], 150),
+            "header",
+        );
+        let fields = block["fields"].as_array().cloned().unwrap_or_default();
+        check(fields.len() > 10, "fields");
+        for field in &fields {
+            check(long(&field["text"], 2_000), "a field");
+        }
+        for element in block["elements"].as_array().into_iter().flatten() {
+            check(long(&element["text"]["text"], 75), "a button");
+            check(long(&element["value"], 2_000), "value of a button");
+            check(
+                block["type"] == "context" && long(&element["text"], 2_000),
+                "a context",
+            );
+            for part in element["elements"].as_array().into_iter().flatten() {
+                check(long(&part["text"], 3_000), "preformatted text");
+            }
+        }
+        let input = &block["element"];
+        check(
+            input["max_length"].as_u64().is_some_and(|n| n > 3_000),
+            "max_length",
+        );
+        let options = input["options"].as_array().cloned().unwrap_or_default();
+        check(options.len() > 100, "options");
+        for option in &options {
+            check(long(&option["text"]["text"], 75), "text of an option");
+            check(long(&option["value"], 150), "value of an option");
+        }
+    }
+}
