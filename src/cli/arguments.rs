@@ -1,6 +1,6 @@
 //! Every command and its options, declared once: parser, help, completion and man pages are made from this.
 
-use super::{check_config, demo, pages, policy, remote, serve};
+use super::{backup, check_config, demo, pages, policy, remote, serve};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -49,6 +49,16 @@ pub enum Verb {
     /// Make a running server apply a changed server.toml, and report whether it did
     #[command(before_help = "Examples:\n  dbward reload --config server.toml")]
     Reload(ReloadArguments),
+    /// Copy the state of a server, running or not, into a folder, and verify the copy
+    #[command(before_help = "Examples:\n  \
+        dbward backup backups/2026-11-29\n  \
+        dbward backup --config server.toml /mnt/backup/dbward")]
+    Backup(backup::BackupOptions),
+    /// Verify a backup, or put it where server.toml says
+    #[command(before_help = "Examples:\n  \
+        dbward restore --check backups/2026-11-29\n  \
+        dbward restore backups/2026-11-29 --config server.toml")]
+    Restore(backup::RestoreOptions),
     /// See what policies decide: now, of recorded requests again, or if they were changed
     #[command(
         subcommand,

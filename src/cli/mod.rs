@@ -7,6 +7,7 @@
 mod agent;
 mod arguments;
 mod audit_offline;
+mod backup;
 mod check_config;
 mod demo;
 mod logging;
@@ -84,6 +85,8 @@ fn execute(verb: Verb) -> Result<(), Failure> {
         Verb::Agent(options) => agent::run(&options.config),
         Verb::CheckConfig(options) => check_config::run(&options),
         Verb::Reload(options) => reload::run(&options.config),
+        Verb::Backup(options) => backup::back_up(&options),
+        Verb::Restore(options) => backup::restore(&options),
         Verb::Policy(PolicyVerb::Replay(options)) => policy::replay(&options),
         Verb::Policy(PolicyVerb::Test(options)) => policy::test(&options),
         Verb::Policy(PolicyVerb::Resolve(options)) => return remote::resolve(&options),

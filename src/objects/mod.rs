@@ -65,7 +65,7 @@ pub struct ObjectMeta {
 }
 
 /// Whether `key` is one we make: nothing else ever reaches a path or a URL.
-fn is_key(key: &str) -> bool {
+pub fn is_key(key: &str) -> bool {
     match key.split_once('/') {
         Some((request, execution)) => {
             crate::domain::id::is_uuid(request) && crate::domain::id::is_uuid(execution)

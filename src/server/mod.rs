@@ -265,7 +265,7 @@ fn app(
         },
     )?;
     let (objects, older_objects) = object_stores::open(config, metrics)?;
-    let signer = Keypair::load_or_create(&state.path().join("signing.key"))?;
+    let signer = Keypair::load_or_create(&state.path().join(state::SIGNING_KEY))?;
     state.write_public_key(&signer.public())?;
     let settings = Settings {
         database_path,

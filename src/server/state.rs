@@ -21,7 +21,9 @@ pub const AUDIT_KEY: &str = "audit-signing.key";
 /// Held by the server that uses the directory.
 const LOCK: &str = "dbward.lock";
 /// What `server.public_key` of agent.toml is to be.
-const PUBLIC_KEY: &str = "signing.pub";
+pub const PUBLIC_KEY: &str = "signing.pub";
+/// What signs execution tokens.
+pub const SIGNING_KEY: &str = "signing.key";
 /// Number of that server's process.
 const PID: &str = "server.pid";
 

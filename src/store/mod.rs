@@ -7,6 +7,7 @@
 mod agents;
 mod apply;
 mod audit;
+mod backup;
 mod bookkeeping;
 mod chain;
 mod checkpoint_file;
@@ -49,6 +50,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 pub use audit::{AuditFilter, EventRow};
+pub use backup::{StoredObject, broken_pages, copy_database, each_object};
 pub use decisions::each_decision;
 pub use deliveries::{DeliveryEnd, DueChannel, DueDelivery};
 pub use dry_runs::{DryRun, Explained};
@@ -433,7 +435,8 @@ fn open_connection(path: &Path) -> Result<Connection, Error> {
              PRAGMA cell_size_check = ON;
              PRAGMA cache_size = -16384;
              PRAGMA temp_store = MEMORY;
-             PRAGMA journal_size_limit = 67108864;",
+             PRAGMA journal_size_limit = 67108864;
+             PRAGMA secure_delete = ON;",
         )
         .map_err(failed)?;
     let mode: String = connection
@@ -444,6 +447,7 @@ fn open_connection(path: &Path) -> Result<Connection, Error> {
         ("foreign_keys", 1),
         ("recursive_triggers", 1),
         ("trusted_schema", 0),
+        ("secure_delete", 1),
     ] {
         let value: i64 = connection
             .query_row(&format!("PRAGMA {pragma}"), [], |r| r.get(0))

@@ -75,6 +75,7 @@ mod audit;
 mod audit_export;
 mod auto_approve;
 mod awaited;
+mod backup;
 mod bound_agents;
 mod buckets;
 mod ceilings;

@@ -33,6 +33,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("policy replay", "decisions.rs: it is about a database file"),
     ("policy test", "decisions.rs: it is about a database file"),
     ("check-config", "process.rs: it is about a file"),
+    ("backup", "backup.rs: it is about folders"),
+    ("restore", "backup.rs: it is about folders"),
     (
         "audit export",
         "audit_export.rs: hashes and signatures, which programs read",

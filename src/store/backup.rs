@@ -1,0 +1,99 @@
+//! Copies of the database file, made while a server writes it.
+
+use super::{db, read_only};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+use std::time::Duration;
+
+/// Longest wait for somebody who holds a lock of the database.
+const LOCK_MAX: Duration = Duration::from_secs(5);
+/// Complaints of SQLite about a broken file that are read, at most.
+const COMPLAINTS_MAX: usize = 10;
+
+/// A stored result outside the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredObject {
+    /// `<request id>/<execution id>`.
+    pub key: String,
+    /// `local` or `s3`.
+    pub backend: String,
+    /// In bytes.
+    pub length: u64,
+    /// Of its bytes, hexadecimal.
+    pub sha256: String,
+    /// When it is purged.
+    pub expires_at: Timestamp,
+}
+
+/// Copies the database at `from`, as of one moment, into the new file `to`, which needs no write-ahead log next to it.
+/// A server that writes meanwhile is not held up: its write-ahead log grows until the copy is done.
+///
+/// # Errors
+/// `internal` when one of the files cannot be used.
+pub fn copy_database(from: &Path, to: &Path) -> Result<(), Error> {
+    let failed = |e| Error::internal(format!("copying the database to {}", to.display()), e);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let source = Connection::open_with_flags(from, flags)
+        .map_err(|e| Error::internal(format!("database {}", from.display()), e))?;
+    source.busy_timeout(LOCK_MAX).map_err(failed)?;
+    let mut copy = Connection::open(to).map_err(failed)?;
+    {
+        let backup = Backup::new(&source, &mut copy).map_err(failed)?;
+        // All of it in one step: between steps, every write of the server would start the copy over.
+        if !matches!(backup.step(-1).map_err(failed)?, StepResult::Done) {
+            return Err(Error::unavailable("the database stays locked by somebody"));
+        }
+    }
+    let mode: String = copy
+        .query_row("PRAGMA journal_mode = DELETE", [], |r| r.get(0))
+        .map_err(failed)?;
+    if mode != "delete" {
+        return Err(Error::bug(format!("the copy stays in journal mode {mode}")));
+    }
+    copy.close().map_err(|(_, e)| failed(e))
+}
+
+/// What SQLite finds wrong with the file at `path`; nothing for a whole one.
+///
+/// # Errors
+/// `internal` when it cannot be read at all.
+pub fn broken_pages(path: &Path) -> Result<Vec<String>, Error> {
+    let connection = read_only(path)?;
+    let sql = format!("PRAGMA integrity_check({COMPLAINTS_MAX})");
+    let mut statement = connection.prepare(&sql).map_err(db)?;
+    let found = statement.query_map([], |r| r.get(0)).map_err(db)?;
+    let found: Vec<String> = found.collect::<Result<_, _>>().map_err(db)?;
+    Ok(found.into_iter().filter(|line| line != "ok").collect())
+}
+
+/// Calls `each` with every stored result outside the database at `path`, in one snapshot.
+///
+/// # Errors
+/// `internal` when the file cannot be read; whatever `each` returns.
+pub fn each_object(
+    path: &Path,
+    mut each: impl FnMut(StoredObject) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let connection = read_only(path)?;
+    let mut statement = connection
+        .prepare(
+            "SELECT object_key, backend, content_length, checksum_sha256, expires_at_ms FROM results \
+             WHERE backend <> ?1 ORDER BY execution_seq",
+        )
+        .map_err(db)?;
+    let mut rows = statement.query([super::ROW]).map_err(db)?;
+    while let Some(row) = rows.next().map_err(db)? {
+        let length: i64 = row.get(2).map_err(db)?;
+        each(StoredObject {
+            key: row.get(0).map_err(db)?,
+            backend: row.get(1).map_err(db)?,
+            length: u64::try_from(length).unwrap_or(0),
+            sha256: row.get(3).map_err(db)?,
+            expires_at: Timestamp(row.get(4).map_err(db)?),
+        })?;
+    }
+    Ok(())
+}
