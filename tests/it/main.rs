@@ -111,6 +111,7 @@ mod openapi;
 mod oracle;
 mod outcomes;
 mod overload;
+mod packaging;
 mod people;
 mod process;
 mod readme;
