@@ -8,6 +8,7 @@ use crate::crypto::uuid;
 use crate::domain::actor::Caller;
 use crate::domain::change::DeliveryChange;
 use crate::domain::permission::Permission;
+use crate::domain::policy::notification::{EMAIL, SLACK};
 use crate::error::Error;
 use crate::store::{DeliveryCounts, DeliveryFilter, DeliveryRow, Verdict};
 use std::sync::Arc;
@@ -80,22 +81,28 @@ pub fn deliveries(
     })
 }
 
-/// Sends a test message to a webhook. Returns the id of its delivery.
+/// Sends a test message to a webhook; where none has that id, `email` sends one to the caller, and `slack` one to the
+/// channel of the Slack app. Returns the id of its delivery.
 ///
 /// # Errors
 /// `forbidden` without `webhook.manage`; 404.
 pub fn send_test(app: &Arc<App>, caller: &Caller, id: &str) -> Result<String, Error> {
     manages(app, caller, "webhook.test")?;
-    let webhook_id = id.to_owned();
+    let (webhook_id, person) = (id.to_owned(), caller.subject.clone());
     let cx = Arc::clone(app);
     app.change_by(caller, move |_, _| {
-        let active = cx.active();
-        if !active.outlets.webhooks.iter().any(|w| w.id == webhook_id) {
-            return Err(Error::not_found("webhook", &webhook_id));
-        }
+        let outlets = &cx.active().outlets;
+        let is_webhook = outlets.webhooks.iter().any(|w| w.id == webhook_id);
+        let (webhook_id, recipient) = match webhook_id.as_str() {
+            _ if is_webhook => (webhook_id, None),
+            "email" if outlets.email.is_some() => (EMAIL.to_owned(), Some(person)),
+            "slack" if outlets.slack.is_some() => (SLACK.to_owned(), None),
+            _ => return Err(Error::not_found("webhook", &webhook_id)),
+        };
         let delivery_id = format!("wd-{}", uuid());
         let change = DeliveryChange::WebhookTested {
             webhook_id,
+            recipient,
             delivery_id: delivery_id.clone(),
         };
         Ok(Verdict::Write(vec![change.into()], delivery_id))

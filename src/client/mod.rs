@@ -83,9 +83,11 @@ impl fmt::Debug for BearerToken {
     }
 }
 
-/// An agent for calls without a token of the server, each of which may take so long.
+/// An agent for calls without a token of the server, each of which may take so long. The environment is not asked for a
+/// proxy, as for calls with one.
 fn plain_agent(call_timeout: Duration) -> ureq::Agent {
     ureq::Agent::config_builder()
+        .proxy(None)
         .max_redirects(0)
         .http_status_as_error(false)
         .timeout_connect(Some(CONNECT_TIMEOUT))

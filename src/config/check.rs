@@ -51,6 +51,7 @@ pub(super) fn check(
         webhooks,
         public_url: public_url(raw, notes),
         allow_networks,
+        outbound_proxy: outbound_proxy(raw, notes),
         email,
         slack,
         users,
@@ -96,6 +97,36 @@ fn redaction(raw: &RawConfig, notes: &mut Notes) -> Redaction {
             _ => Err("not one of `literals`, `full`, `none`"),
         },
     )
+}
+
+/// The proxy of all calls. What it reaches is for it to decide, which the operator should know.
+fn outbound_proxy(raw: &RawConfig, notes: &mut Notes) -> Option<String> {
+    let spanned = raw.outbound_proxy.as_ref()?;
+    match Endpoint::parse(spanned.value.trim_end_matches('/')) {
+        Ok(url) if !url.is_plain() => {
+            notes.problem(
+                &spanned.at,
+                "this is a URL that does not begin with `http://`",
+            );
+            None
+        }
+        Ok(url) if url.url().len() != url.origin().len() => {
+            notes.problem(&spanned.at, "this is a URL with a path; a proxy has none");
+            None
+        }
+        Ok(url) => {
+            notes.warn(
+                &spanned.at,
+                "the proxy finds the addresses of what is called: `allow_networks` and the refusal of private addresses hold \
+                 for its own address only",
+            );
+            Some(url.url().to_owned())
+        }
+        Err(why) => {
+            notes.problem(&spanned.at, format!("this is {why}"));
+            None
+        }
+    }
 }
 
 /// The address without the slash at its end.

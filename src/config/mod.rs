@@ -138,6 +138,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Networks of this machine or private ones that the server may call.
     pub allow_networks: Vec<Cidr>,
+    /// The proxy that makes all calls by HTTP, if there is one.
+    pub outbound_proxy: Option<String>,
     /// How the server sends mail, if it does.
     pub email: Option<Email>,
     /// How the server speaks to Slack, if it does.
@@ -263,6 +265,7 @@ impl Config {
             here: self.process.allow_private_networks,
             private: self.process.allow_private_networks,
             networks: self.allow_networks.clone(),
+            proxy: self.outbound_proxy.clone(),
         }
     }
 

@@ -85,6 +85,10 @@ section! {
         /// Networks of this machine or private ones that this server may call all the same: addresses, or networks
         /// like "10.0.0.0/8". Link-local addresses never are. Takes effect at a restart.
         allow_networks: Texts, within 0..=NETWORKS_MAX, shown "[]";
+        /// A proxy that makes all calls by HTTP, but those to this machine; the environment is not asked for one. It
+        /// finds the addresses, so that allow_networks and allow_private_networks hold for its own only. No default:
+        /// none. Takes effect at a restart.
+        outbound_proxy: Text, shown "\"http://proxy.example.com:3128\"";
         tls: Option<RawTls>;
         databases: Vec<RawDatabase>, within 0..=DATABASES_MAX;
         workflows: Vec<RawWorkflow>, within 0..=POLICIES_MAX;

@@ -51,6 +51,8 @@ pub struct NetworkReach {
     pub private: bool,
     /// Networks of this machine or private ones that may be called all the same.
     pub networks: Vec<Cidr>,
+    /// The proxy that makes all calls by HTTP: then it finds the addresses, and only its own is judged here.
+    pub proxy: Option<String>,
 }
 
 impl NetworkReach {
@@ -80,11 +82,13 @@ mod tests {
         here: false,
         private: false,
         networks: Vec::new(),
+        proxy: None,
     };
     const PRIVATE_TOO: NetworkReach = NetworkReach {
         here: true,
         private: true,
         networks: Vec::new(),
+        proxy: None,
     };
 
     #[test]

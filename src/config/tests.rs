@@ -140,7 +140,6 @@ fn example_uncommented_equals_the_defaults() {
     assert_eq!(config.policies.default_role.as_deref(), Some("readonly"));
     assert!(config.policies.roles["dba"].covers_all());
     assert!(config.users[0].active);
-
     // All the rest.
     let mut default = minimal();
     default.policies = config.policies.clone();
@@ -149,6 +148,7 @@ fn example_uncommented_equals_the_defaults() {
     default.public_url = config.public_url.clone();
     default.email = config.email.clone();
     default.slack = config.slack.clone();
+    default.outbound_proxy = config.outbound_proxy.clone();
     default.warnings = config.warnings.clone();
     assert_eq!(config, default);
     let (spanned, default) = (&config.policies, Policies::empty());

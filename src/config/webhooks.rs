@@ -77,6 +77,7 @@ pub(super) fn check(
         here: raw.process.allow_private_networks,
         private: raw.process.allow_private_networks,
         networks: allow_networks.to_vec(),
+        proxy: None,
     };
     let mut webhooks: Vec<Webhook> = Vec::new();
     let mut seen: Vec<&Spanned<String>> = Vec::new();
@@ -242,7 +243,7 @@ fn address_problem(url: &Endpoint, reach: &NetworkReach) -> Option<&'static str>
     let all = NetworkReach {
         here: true,
         private: true,
-        networks: Vec::new(),
+        ..NetworkReach::default()
     };
     if here.covers(address) {
         None

@@ -92,6 +92,7 @@ impl Delivery {
         app.store.return_deliveries(None)?;
         let local = NetworkReach {
             here: true,
+            proxy: None,
             ..reach.clone()
         };
         let shared = Arc::new(Shared {

@@ -12,7 +12,27 @@ use ureq::unversioned::transport::NextTimeout;
 /// Finds addresses as usual, and keeps those that may be called.
 #[derive(Debug)]
 pub(super) struct Guard {
-    pub(super) reach: NetworkReach,
+    reach: NetworkReach,
+    /// Nothing at all may be called.
+    is_closed: bool,
+}
+
+impl Guard {
+    /// Lets through what `reach` covers.
+    pub(super) fn new(reach: NetworkReach) -> Guard {
+        Guard {
+            reach,
+            is_closed: false,
+        }
+    }
+
+    /// Lets nothing through.
+    pub(super) fn closed() -> Guard {
+        Guard {
+            reach: NetworkReach::default(),
+            is_closed: true,
+        }
+    }
 }
 
 /// Every address of a name may not be called.
@@ -38,6 +58,9 @@ impl Resolver for Guard {
         config: &Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        if self.is_closed {
+            return Err(ureq::Error::HostNotFound);
+        }
         let found = DefaultResolver::default().resolve(uri, config, timeout)?;
         let mut kept = self.empty();
         let (good, bad): (Vec<SocketAddr>, Vec<SocketAddr>) =
@@ -63,6 +86,7 @@ mod tests {
         here: false,
         private: false,
         networks: Vec::new(),
+        proxy: None,
     };
 
     #[test]

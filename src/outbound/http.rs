@@ -46,8 +46,8 @@ impl fmt::Display for OutboundFailure {
 impl std::error::Error for OutboundFailure {}
 
 impl Http {
-    /// Calls as far as `reach` goes. No proxy is asked, whatever the environment says: with one, addresses could not
-    /// be judged.
+    /// Calls as far as `reach` goes, by the proxy that it names; the environment is not asked for one. With a proxy,
+    /// only the address of that is judged here.
     ///
     /// No connection is kept: calls are minutes apart, and it would only be found dead.
     pub fn new(reach: NetworkReach) -> Http {
@@ -56,8 +56,21 @@ impl Http {
 
     /// The same, keeping up to `kept` connections for calls that follow soon.
     pub fn keeping(reach: NetworkReach, kept: usize) -> Http {
+        let proxy = reach.proxy.as_deref().map(ureq::Proxy::new).transpose();
+        let guard = match &proxy {
+            Ok(None) => Guard::new(reach),
+            // The operator named it, wherever it is.
+            Ok(Some(_)) => Guard::new(NetworkReach {
+                here: true,
+                private: true,
+                ..reach
+            }),
+            // The configuration was checked; what was let through all the same must not mean a direct call.
+            Err(_) => Guard::closed(),
+        };
+        let proxy = proxy.unwrap_or_default();
         let config = ureq::Agent::config_builder()
-            .proxy(None)
+            .proxy(proxy)
             .max_redirects(0)
             .http_status_as_error(false)
             .timeout_resolve(Some(CONNECT_TIMEOUT))
@@ -67,7 +80,7 @@ impl Http {
             .max_idle_connections_per_host(kept)
             .user_agent(concat!("dbward/", env!("CARGO_PKG_VERSION")))
             .build();
-        let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), Guard { reach });
+        let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), guard);
         Http { agent }
     }
 

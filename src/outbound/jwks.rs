@@ -87,6 +87,7 @@ impl Jwks {
         let reach = NetworkReach {
             // The operator named this machine; nothing that the provider says can.
             here: reach.here || (configured.is_plain() && configured.is_here()),
+            proxy: reach.proxy.clone().filter(|_| !configured.is_here()),
             ..reach.clone()
         };
         let now = clock.instant();

@@ -58,6 +58,7 @@ impl SlackApi {
     pub fn new(reach: &NetworkReach) -> SlackApi {
         let local = NetworkReach {
             here: true,
+            proxy: None,
             ..reach.clone()
         };
         SlackApi {

@@ -34,10 +34,11 @@ pub(super) fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Places, Er
 }
 
 fn s3(bucket: &S3Storage, config: &Config, metrics: &Arc<Metrics>) -> S3 {
+    let is_here = bucket.endpoint.as_ref().is_some_and(|e| e.is_here());
     let reach = NetworkReach {
         // The operator named this machine; no name that leads here can.
-        here: config.process.allow_private_networks
-            || bucket.endpoint.as_ref().is_some_and(|e| e.is_here()),
+        here: config.process.allow_private_networks || is_here,
+        proxy: config.outbound_proxy.clone().filter(|_| !is_here),
         ..config.reach()
     };
     // However slow the store is, as many workers are left for everything else.

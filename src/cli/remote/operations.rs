@@ -228,8 +228,10 @@ pub enum WebhookVerb {
     /// Deliver something again
     #[command(before_help = "Examples:\n  dbward webhook redeliver wd-0192a4c1")]
     Redeliver(OneDelivery),
-    /// Send a test message to a webhook
-    #[command(before_help = "Examples:\n  dbward webhook test ops")]
+    /// Send a test message to a webhook, or to yourself by mail, or to the channel of the Slack app
+    #[command(
+        before_help = "Examples:\n  dbward webhook test ops\n  dbward webhook test email\n  dbward webhook test slack"
+    )]
     Test(OneWebhook),
 }
 

@@ -1,5 +1,7 @@
 //! Claims about webhooks, notification policies and Slack in server.toml.
 
+mod proxy;
+
 use super::{EXAMPLE, loads, refused, warnings};
 use crate::config::{Config, MailSecurity, WebhookFormat};
 use crate::crypto::uuid;

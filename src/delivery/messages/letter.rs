@@ -51,6 +51,7 @@ pub(in crate::delivery) fn letter(facts: &NotificationFacts, person: &str) -> Le
         _ if facts.text("requester") == Some(person) => {
             "You receive this because the request is yours."
         }
+        Some("webhook.tested") => "You receive this because you asked for a test message.",
         Some(ESCALATED) => "You receive this because the request is overdue.",
         _ => "You receive this because you may approve the request.",
     };

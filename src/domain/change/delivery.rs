@@ -9,9 +9,11 @@ const TESTED: &str = "webhook.tested";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeliveryChange {
-    /// Somebody sent a test message to a webhook.
+    /// Somebody sent a test message to a webhook, or by another channel.
     WebhookTested {
         webhook_id: String,
+        /// The person it is for, where the channel reaches many.
+        recipient: Option<String>,
         /// Id of the delivery that this makes.
         delivery_id: String,
     },
@@ -35,11 +37,15 @@ impl DeliveryChange {
         match self {
             DeliveryChange::WebhookTested {
                 webhook_id,
+                recipient,
                 delivery_id,
             } => {
                 let mut e = about(TESTED, "policy", "webhook", webhook_id);
                 e.metadata
                     .insert("delivery_id".into(), delivery_id.clone().into());
+                if let Some(person) = recipient {
+                    e.metadata.insert("recipient".into(), person.clone().into());
+                }
                 e
             }
             DeliveryChange::Redelivered {

@@ -10,17 +10,19 @@ pub(super) fn apply(cx: &Context, change: &DeliveryChange) -> Result<(), Error> 
     match change {
         DeliveryChange::WebhookTested {
             webhook_id,
+            recipient,
             delivery_id,
         } => cx.one(
             "INSERT INTO outbox (delivery_id, channel, event_type, audit_seq, payload_json, status, \
-             next_attempt_ms, created_at_ms, updated_at_ms) \
-             VALUES (?1, ?2, 'webhook.tested', ?3, ?4, 'pending', ?5, ?5, ?5)",
+             next_attempt_ms, created_at_ms, updated_at_ms, recipient) \
+             VALUES (?1, ?2, 'webhook.tested', ?3, ?4, 'pending', ?5, ?5, ?5, ?6)",
             params![
                 delivery_id,
                 webhook_id,
                 cx.audit_seq,
                 test_payload(&cx.actor.id, delivery_id, cx.now).to_string(),
-                cx.now.0
+                cx.now.0,
+                recipient
             ],
         ),
         DeliveryChange::Redelivered { seq, .. } => cx.one(

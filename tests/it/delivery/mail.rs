@@ -333,3 +333,26 @@ fn a_real_mail_server_receives_mail_by_starttls() {
             .any(|mail| mail.contains("Subject: [dbward] Approved: shop/production"))
     );
 }
+
+#[test]
+fn a_test_message_goes_to_those_who_ask_for_it() {
+    let post = PostOffice::start();
+    let more = "[[users]]\nid = \"admin\"\nemail = \"admin@example.com\"\n";
+    let s = Server::with(&format!("{SHOP}{more}{DELIVERS}{}", post.section()));
+    s.requester()
+        .poke("/api/webhooks/email/test")
+        .refused(403, "forbidden");
+    s.admin()
+        .poke("/api/webhooks/slack/test")
+        .refused(404, "not_found");
+    s.admin().poke("/api/webhooks/email/test").is(202);
+    eventually("the mail", || post.letters().len() == 1);
+    assert_eq!(sent(&post), ["admin@example.com: [dbward] Test message"]);
+    assert!(
+        post.letters()[0]
+            .text
+            .contains("you asked for a test message")
+    );
+    let event = s.events("event_type=webhook.tested").remove(0);
+    assert_eq!(event["resource_id"], "@email");
+}

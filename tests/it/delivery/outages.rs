@@ -1,7 +1,7 @@
 //! Receivers that are away, slow or busy: nothing is lost, and nobody else waits.
 
 use super::{UPDATE, deliveries, server, settled};
-use crate::support::{Manner, Sink, eventually};
+use crate::support::{DELIVERS, Manner, SHOP, Server, Sink, eventually};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Notifications of each sink in the large test; DBWARD_DELIVERIES overrides it.
@@ -157,4 +157,31 @@ fn many_notifications_to_many_receivers_drain() {
     });
     // Once each: there was nothing to repeat.
     assert!(sinks.iter().all(|sink| sink.count() == deliveries));
+}
+
+#[test]
+fn a_configured_proxy_makes_the_calls_and_this_machine_is_called_directly() {
+    let (sink, proxy) = (
+        Sink::start(),
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap(),
+    );
+    let at = proxy.local_addr().unwrap();
+    let first = std::thread::spawn(move || {
+        let (stream, _) = proxy.accept().unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(stream), &mut line).unwrap();
+        line
+    });
+    let away = "[[webhooks]]\nid = \"away\"\nurl = \"https://hooks.example.com/x\"\n";
+    let s = Server::with(&format!(
+        "outbound_proxy = \"http://{at}\"\n{SHOP}{DELIVERS}{}{away}",
+        sink.webhook("ops", "")
+    ));
+    s.requester().submit("production", UPDATE);
+    assert_eq!(
+        first.join().unwrap().trim_end(),
+        "CONNECT hooks.example.com:443 HTTP/1.1"
+    );
+    settled(&s, "ops", "delivered");
+    assert_eq!(sink.count(), 1);
 }

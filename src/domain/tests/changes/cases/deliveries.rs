@@ -9,6 +9,7 @@ pub(super) fn deliveries() -> Vec<(&'static str, DeliveryChange)> {
             "",
             DeliveryChange::WebhookTested {
                 webhook_id: "ops".into(),
+                recipient: None,
                 delivery_id: delivery_id.clone(),
             },
         ),
