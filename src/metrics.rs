@@ -224,6 +224,7 @@ metrics! {
     lease_expirations: Counter("dbward_agent_lease_expirations_total", "Executions lost because their lease ran out.", []);
     agents_active: Gauge("dbward_agents_active", "Agents seen in the last 60 seconds.", []);
     agents_saturated: Gauge("dbward_agents_saturated", "Active agents that run as much as they may.", []);
+    rehearsals: Counter("dbward_rehearsals_total", "Rehearsals that came to an end, by status: done, failed or unavailable.", ["status"]);
     break_glass: Counter("dbward_break_glass_total", "Emergency requests created.", []);
     break_glass_ddl_attempted: Counter("dbward_break_glass_ddl_attempted_total", "Emergency requests that asked for DDL.", []);
     break_glass_ddl_allowed: Counter("dbward_break_glass_ddl_allowed_total", "Emergency requests with DDL that were let through.", []);

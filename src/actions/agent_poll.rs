@@ -1,6 +1,6 @@
 //! An agent says what it can do and asks for work.
 
-use super::{App, dry_run};
+use super::{App, dry_run, rehearse};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::agent::{Agent, AgentReport};
@@ -10,7 +10,7 @@ use crate::domain::id::Target;
 use crate::domain::permission::Permission;
 use crate::domain::scope::Scope;
 use crate::error::Error;
-use crate::store::{DispatchedJob, DryRun, Verdict, View};
+use crate::store::{DispatchedJob, DryRun, Verdict, View, WaitingRehearsal};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ pub struct AgentWork {
     pub jobs: Vec<DispatchedJob>,
     /// Statements it may explain, oldest first.
     pub dry_runs: Vec<DryRun>,
+    /// Writes it may rehearse, oldest first; none where it does not know what that is.
+    pub rehearsals: Option<Vec<WaitingRehearsal>>,
     /// Whether it is too old to be given any.
     pub upgrade_required: bool,
     /// Whether it makes sense to wait for more.
@@ -64,14 +66,16 @@ pub fn poll(
     }
     let targets = with_dialects(app, &agent.id, served(app, caller, &agent.scopes))?;
     if limit == 0 {
+        let (dry_runs, rehearsals) = app.store.read(|view| aside(view, &agent, &targets, now))?;
         return Ok(AgentWork {
-            dry_runs: app.store.read(|view| dry_run::waiting(view, &targets))?,
+            dry_runs,
+            rehearsals,
             ..AgentWork::default()
         });
     }
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut jobs, mut left) = (Vec::new(), BTreeMap::new());
-    let dry_runs = app.store.read(|view| {
+    let (dry_runs, rehearsals) = app.store.read(|view| {
         let found = dispatched(view, &agent, &targets)?;
         for (takes, mut job) in found {
             if jobs.len() < wanted && takes {
@@ -83,15 +87,32 @@ pub fn poll(
                 left.insert(job.target, job.dispatch_seq);
             }
         }
-        dry_run::waiting(view, &targets)
+        aside(view, &agent, &targets, now)
     })?;
     Ok(AgentWork {
         jobs,
         dry_runs,
+        rehearsals,
         upgrade_required,
         waits: !targets.is_empty(),
         left: left.into_iter().collect(),
     })
+}
+
+type Aside = (Vec<DryRun>, Option<Vec<WaitingRehearsal>>);
+
+/// What an agent may do for reviewers.
+fn aside(
+    view: &View,
+    agent: &Agent,
+    targets: &[(Target, Option<Dialect>)],
+    now: Timestamp,
+) -> Result<Aside, Error> {
+    let rehearsals = match agent.rehearses() {
+        true => Some(rehearse::waiting(view, targets, now)?),
+        false => None,
+    };
+    Ok((dry_run::waiting(view, targets)?, rehearsals))
 }
 
 /// Where work would appear for an agent that reports this.

@@ -113,7 +113,7 @@ pub fn claim(
 }
 
 /// What came under that id lately; never empty.
-fn reports(app: &App, id: &str) -> Result<Vec<Agent>, Error> {
+pub(super) fn reports(app: &App, id: &str) -> Result<Vec<Agent>, Error> {
     let reports = app.store.agent_reports(id);
     match reports.is_empty() {
         true => Err(Error::not_found("agent", id).hint("poll before you claim")),
@@ -164,7 +164,7 @@ fn is_its_own(caller: &Caller, agent: &Agent, request: &Request) -> Result<(), E
 }
 
 /// Refuses what this agent's database would read differently than it was read when it was approved.
-fn means_the_same(
+pub(super) fn means_the_same(
     active: &Active,
     view: &View,
     agent: &Agent,
@@ -219,7 +219,7 @@ fn claimed_again(request: Request, text: RequestText, execution: Execution) -> C
 }
 
 /// What is stored is not what was asked for or approved: nothing is signed, and nothing is done with it any more.
-fn frozen(request: &Request, what: &'static str) -> Verdict<Claimed> {
+pub(super) fn frozen<T>(request: &Request, what: &'static str) -> Verdict<T> {
     log::error!(
         "request {} is corrupt: its {what} differ from the audit log",
         request.id

@@ -7,13 +7,14 @@ use super::awaited::{JobNeeds, Left, next_in};
 use super::dry_run::STATEMENTS_MAX;
 use super::eligible;
 use super::schemas::CachedSnapshot;
-use super::{Active, App, dialects, migrations, note};
+use super::{Active, App, dialects, migrations, note, rehearse, row_bounds};
 use crate::clock::Timestamp;
 use crate::crypto::{hex, random, sha256_fields, sha256_hex, uuid};
 use crate::domain::actor::Caller;
 use crate::domain::audit::Redaction;
 use crate::domain::change::{
-    DdlPassed, NewRequest, Refused, RequestChange, RequestRef, RequestText,
+    DdlPassed, NewRehearsal, NewRequest, Refused, RehearsalStep, RequestChange, RequestRef,
+    RequestText,
 };
 use crate::domain::decision::{self, Decision};
 use crate::domain::dialect::Dialect;
@@ -21,7 +22,7 @@ use crate::domain::facts::{Facts, Requester, SqlFacts};
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Permission;
 use crate::domain::request::{Opening, Status};
-use crate::domain::row_bound::{self, BOUND_MAX, RowBound, RowBoundSource};
+use crate::domain::row_bound::{self, RowBound};
 use crate::domain::sql::{Analysis, Class, DialectFact, TEXT_BYTES_MAX};
 use crate::error::{Error, ErrorKind, Shown};
 use crate::store::{Verdict, View};
@@ -61,6 +62,8 @@ pub struct Submission {
     pub share_with: Vec<String>,
     /// Rows it may change at most.
     pub max_affected_rows: Option<u64>,
+    /// Whether an agent is to rehearse it for its approvers.
+    pub rehearse: bool,
 }
 
 /// What became of a submission.
@@ -122,6 +125,7 @@ struct Checked {
     no_result_store: bool,
     share_with: Vec<Selector>,
     max_affected_rows: Option<u64>,
+    rehearse: bool,
 }
 
 /// Makes a request, or finds the one made under the same idempotency key.
@@ -193,8 +197,9 @@ fn create_checked(app: &Arc<App>, caller: &Caller, checked: &Checked) -> Result<
             .map_err(|e| refuse(e, None))?
     };
     let fingerprint = analysis.as_ref().map(|a| a.fingerprint.clone());
-    let (decision, new, bound) = decide(app, caller, checked, &active, &read, analysis.as_deref())
-        .map_err(|e| refuse(e, fingerprint))?;
+    let (decision, new, bound, rehearsal) =
+        decide(app, caller, checked, &active, &read, analysis.as_deref())
+            .map_err(|e| refuse(e, fingerprint))?;
     // What carries no SQL has the dialect of the database.
     let fact = match (&analysis, read.dialect) {
         (Some(analysis), _) => analysis.dialect_fact,
@@ -208,7 +213,7 @@ fn create_checked(app: &Arc<App>, caller: &Caller, checked: &Checked) -> Result<
         checked,
         &active,
         &decision,
-        (new, fact, read.dialect, unparsable, bound),
+        (new, fact, read.dialect, unparsable, bound, rehearsal),
     )
 }
 
@@ -254,7 +259,7 @@ fn decide(
     active: &Active,
     read: &Read,
     analysis: Option<&Analysis>,
-) -> Result<(Decision, RequestText, Option<RowBound>), Error> {
+) -> Result<Decided, Error> {
     let schema = &read.schema;
     let facts = Facts {
         target: checked.target.clone(),
@@ -274,10 +279,25 @@ fn decide(
     if let (Opening::Pending, Some(workflow)) = (decision.opening, &decision.workflow) {
         eligible::ensure(app, workflow, &checked.target, &caller.subject)?;
     }
-    let bound = row_bound(active, checked, operation, analysis)?;
+    let policy = active.policies.execution(&checked.target);
+    let bound = row_bounds::of(checked.max_affected_rows, &policy, operation, analysis)?;
+    let rehearsal = rehearse::of_new(
+        decision.workflow.as_ref(),
+        decision.opening == Opening::Pending,
+        checked.rehearse,
+        operation,
+        analysis,
+    )?;
     let text = text(app, checked, &decision, &facts, analysis);
-    Ok((decision, text, bound))
+    Ok((decision, text, bound, rehearsal))
 }
+
+type Decided = (
+    Decision,
+    RequestText,
+    Option<RowBound>,
+    Option<NewRehearsal>,
+);
 
 fn requester(caller: &Caller) -> Requester {
     Requester {
@@ -293,12 +313,13 @@ fn write(
     checked: &Checked,
     active: &Active,
     decision: &Decision,
-    (text, dialect, read_in, unparsable, row_bound): (
+    (text, dialect, read_in, unparsable, row_bound, rehearsal): (
         RequestText,
         DialectFact,
         Option<Dialect>,
         Option<UnparsableAt>,
         Option<RowBound>,
+        Option<NewRehearsal>,
     ),
 ) -> Result<Created, Error> {
     let policies = &active.policies;
@@ -394,6 +415,8 @@ fn write(
         };
         let passed = passed.map(|passed| DdlPassed::new(&reference, &new, passed));
         let mut changes = vec![RequestChange::Created(Box::new(new))];
+        let asked = rehearsal.map(RehearsalStep::Asked);
+        changes.extend(asked.map(|step| rehearse::step(reference.clone(), step)));
         if let Some(step) = dispatch {
             changes.push(RequestChange::Dispatched {
                 request: reference,
@@ -563,7 +586,8 @@ fn check(s: Submission) -> Result<Checked, Error> {
         allow_ddl: s.allow_ddl,
         no_result_store: s.no_result_store,
         share_with,
-        max_affected_rows: bound(s.max_affected_rows)?,
+        max_affected_rows: row_bounds::asked(s.max_affected_rows)?,
+        rehearse: s.rehearse,
     };
     checked.fingerprint = fingerprint(&checked);
     Ok(checked)
@@ -588,49 +612,6 @@ fn metadata(metadata: Option<String>) -> Result<Option<String>, Error> {
         ))),
         other => Ok(other),
     }
-}
-
-fn bound(rows: Option<u64>) -> Result<Option<u64>, Error> {
-    match rows {
-        Some(rows) if rows > BOUND_MAX => Err(Error::invalid(format!(
-            "max_affected_rows is {rows}, at most {BOUND_MAX} are allowed"
-        ))),
-        other => Ok(other),
-    }
-}
-
-/// How many rows a request may change: as its requester says, else as the policy says where that can be counted.
-///
-/// # Errors
-/// 422 `row_bound_unprovable` for a bound of the requester that nobody could hold.
-fn row_bound(
-    active: &Active,
-    checked: &Checked,
-    operation: Operation,
-    analysis: Option<&Analysis>,
-) -> Result<Option<RowBound>, Error> {
-    let uncountable = row_bound::uncountable(operation, analysis);
-    if let Some(rows) = checked.max_affected_rows {
-        return match uncountable {
-            None => Ok(Some(RowBound {
-                rows,
-                source: RowBoundSource::Request,
-            })),
-            Some(why) => Err(Error::refused(
-                "row_bound_unprovable",
-                format!("max_affected_rows cannot be held: {why}"),
-            )
-            .hint(
-                "leave max_affected_rows out, or send statements one by one that only change rows",
-            )),
-        };
-    }
-    let policy = active.policies.execution(&checked.target);
-    let bound = policy.max_affected_rows.map(|rows| RowBound {
-        rows,
-        source: RowBoundSource::Policy,
-    });
-    Ok(bound.filter(|_| uncountable.is_none() && !operation.is_read()))
 }
 
 fn shares(texts: &[String]) -> Result<Vec<Selector>, Error> {
@@ -674,5 +655,6 @@ fn fingerprint(c: &Checked) -> String {
         c.metadata.as_deref().unwrap_or_default().as_bytes(),
     ];
     fields.extend(bound.as_ref().map(String::as_bytes));
+    fields.extend(c.rehearse.then_some(&b"rehearse"[..]));
     hex(&sha256_fields(fields))
 }

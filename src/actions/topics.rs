@@ -1,6 +1,8 @@
 //! What long-polls wait for, by name. A change is announced under these after its COMMIT.
 
-use crate::domain::change::{Change, ConfigurationChange, IdentityChange, RequestChange};
+use crate::domain::change::{
+    Change, ConfigurationChange, IdentityChange, RehearsalChange, RehearsalStep, RequestChange,
+};
 use crate::domain::id::Target;
 use crate::domain::request::Status;
 
@@ -71,6 +73,15 @@ fn of_request(change: &RequestChange) -> Vec<(String, WakeMode)> {
             }
             names
         }
+        // Any agent may lack what it takes, so all look.
+        RequestChange::Rehearsal(RehearsalChange {
+            request: r,
+            step: RehearsalStep::Asked(_),
+        }) => vec![
+            (jobs(&r.target), WakeMode::All),
+            (request(&r.id), WakeMode::All),
+        ],
+        RequestChange::Rehearsal(change) => vec![(request(&change.request.id), WakeMode::All)],
         RequestChange::StepsCompleted(done) => vec![
             (request(&done.request.id), WakeMode::All),
             (INBOX.to_owned(), WakeMode::All),

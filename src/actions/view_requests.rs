@@ -9,6 +9,7 @@ use crate::domain::change::RequestText;
 use crate::domain::id::{Selector, Target};
 use crate::domain::permission::Permission;
 use crate::domain::policy::workflow::Workflow;
+use crate::domain::rehearsal::Rehearsal;
 use crate::domain::request::{Request, Status};
 use crate::error::Error;
 use crate::store::{
@@ -38,6 +39,10 @@ pub struct Detail {
     pub votes: Vec<Vote>,
     /// How far its context is, and the plans it has; none where the result is not to be kept.
     pub context_state: Option<(String, Option<Value>)>,
+    /// Its last rehearsal.
+    pub rehearsal: Option<Rehearsal>,
+    /// When it was looked at.
+    pub now: Timestamp,
     /// Who must act; none once it has an outcome.
     pub next: Option<NextAction>,
     /// Why no agent has taken it yet.
@@ -67,15 +72,24 @@ pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
         request_id: Some(id.to_owned()),
         ..DeliveryFilter::default()
     };
-    let (request, text, votes, context_state, notifications) = app.store.read(|view| {
-        let request = view.request(id)?;
-        let text = view.request_text(&request)?;
-        let votes = view.votes(&request)?;
-        may_view(caller, &request, text.workflow.as_ref(), &votes)?;
-        let context_state = view.context_state(request.seq)?;
-        let notifications = view.list_deliveries(&about, NOTIFICATIONS_MAX, 0)?;
-        Ok((request, text, votes, context_state, notifications))
-    })?;
+    let (request, text, votes, context_state, rehearsal, notifications) =
+        app.store.read(|view| {
+            let request = view.request(id)?;
+            let text = view.request_text(&request)?;
+            let votes = view.votes(&request)?;
+            may_view(caller, &request, text.workflow.as_ref(), &votes)?;
+            let context_state = view.context_state(request.seq)?;
+            let rehearsal = view.last_rehearsal(request.seq)?.map(|(last, _)| last);
+            let notifications = view.list_deliveries(&about, NOTIFICATIONS_MAX, 0)?;
+            Ok((
+                request,
+                text,
+                votes,
+                context_state,
+                rehearsal,
+                notifications,
+            ))
+        })?;
     let queue_hint = match request.status {
         Status::Dispatched => awaited::queue_hint(app, &request, now)?,
         _ => None,
@@ -86,6 +100,8 @@ pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
         text,
         votes,
         context_state,
+        rehearsal,
+        now,
         next,
         queue_hint,
         notifications,

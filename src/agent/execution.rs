@@ -253,7 +253,7 @@ impl InJournal<'_> {
 /// What the log says of an outcome: no message, it may hold data.
 fn describe_outcome(outcome: &RunOutcome) -> &'static str {
     match outcome {
-        RunOutcome::Failed { .. } => "failed",
+        RunOutcome::Failed { .. } | RunOutcome::Rehearsed { .. } => "failed",
         _ => "succeeded",
     }
 }
@@ -274,6 +274,10 @@ pub fn body(outcome: &RunOutcome, took: Duration) -> String {
         RunOutcome::Migrated { json } => {
             out.push_str("{\"success\":true,\"result_data\":");
             out.push_str(json);
+        }
+        // Nobody asks for one by an execution; what came of it is not the outcome of one.
+        RunOutcome::Rehearsed { .. } => {
+            out.push_str("{\"success\":false,\"error_message\":\"a rehearsal is not an execution\"");
         }
         RunOutcome::Failed {
             message,

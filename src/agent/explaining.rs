@@ -32,22 +32,45 @@ const LOOK_EVERY: Duration = Duration::from_secs(600);
 /// The message where explaining panicked.
 const PANICKED: &str = "the agent failed while it explained the statement";
 
-/// Statements that wait to be explained, and those not to be taken again.
-#[derive(Default)]
-pub struct ExplainQueue {
-    waiting: VecDeque<DryRunJob>,
-    /// By id: none while the job waits or is explained, then until when it is left alone.
+/// What reviewers want an agent to do, apart from executions.
+pub trait AsideJob: Clone {
+    /// Its id, a UUID.
+    fn id(&self) -> &str;
+}
+
+impl AsideJob for DryRunJob {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// Jobs that wait for the thread that does them one by one, and those not to be taken again.
+pub struct AsideQueue<J> {
+    waiting: VecDeque<J>,
+    /// By id: none while the job waits or is done, then until when it is left alone.
     known: HashMap<String, Option<Instant>>,
 }
 
-impl ExplainQueue {
-    /// Whether nothing waits and nothing is being explained.
+impl<J> Default for AsideQueue<J> {
+    fn default() -> AsideQueue<J> {
+        AsideQueue {
+            waiting: VecDeque::new(),
+            known: HashMap::new(),
+        }
+    }
+}
+
+impl<J: AsideJob> AsideQueue<J> {
+    /// Whether nothing waits and nothing is being done.
     pub fn is_idle(&self) -> bool {
         self.known.values().all(Option::is_some)
     }
 
     /// Takes what is new, as far as there is room; whether anything was taken.
-    fn take<'a>(&mut self, offered: impl Iterator<Item = &'a DryRunJob>, now: Instant) -> bool {
+    pub fn take<'a>(&mut self, offered: impl Iterator<Item = &'a J>, now: Instant) -> bool
+    where
+        J: 'a,
+    {
         self.known
             .retain(|_, until| until.is_none_or(|until| until > now));
         let mut taken = false;
@@ -55,20 +78,31 @@ impl ExplainQueue {
             if self.waiting.len() >= WAITING_MAX {
                 break;
             }
-            if self.known.contains_key(&job.id) {
+            if self.known.contains_key(job.id()) {
                 continue;
             }
             if self.known.len() >= KNOWN_MAX {
                 self.known.retain(|_, until| until.is_none());
             }
-            self.known.insert(job.id.clone(), None);
+            self.known.insert(job.id().to_owned(), None);
             self.waiting.push_back(job.clone());
             taken = true;
         }
         taken
     }
 
-    fn settle(&mut self, id: &str, until: Instant) {
+    /// Whether something waits.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The next job; it stays known until it is settled.
+    pub fn next(&mut self) -> Option<J> {
+        self.waiting.pop_front()
+    }
+
+    /// Leaves a job alone until then.
+    pub fn settle(&mut self, id: &str, until: Instant) {
         self.known.insert(id.to_owned(), Some(until));
     }
 }
@@ -119,12 +153,12 @@ pub fn run(shared: &Arc<AgentShared>) {
 fn next(shared: &AgentShared) -> Option<DryRunJob> {
     loop {
         let mut state = shared.wait(LOOK_EVERY, |state| {
-            state.over() || !state.explaining.waiting.is_empty()
+            state.over() || state.explaining.is_waiting()
         });
         if state.over() {
             return None;
         }
-        if let Some(job) = state.explaining.waiting.pop_front() {
+        if let Some(job) = state.explaining.next() {
             return Some(job);
         }
     }
@@ -205,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_job_is_taken_once_while_it_is_remembered() {
-        let (mut line, now) = (ExplainQueue::default(), Instant::now());
+        let (mut line, now) = (AsideQueue::default(), Instant::now());
         let jobs = [job("a"), job("b")];
         assert!(line.is_idle());
         assert!(line.take(jobs.iter(), now));
@@ -222,7 +256,7 @@ mod tests {
 
     #[test]
     fn no_more_wait_than_there_is_room_and_no_more_are_remembered() {
-        let (mut line, now) = (ExplainQueue::default(), Instant::now());
+        let (mut line, now) = (AsideQueue::default(), Instant::now());
         for n in 0..2 * KNOWN_MAX {
             let id = n.to_string();
             assert!(line.take([job(&id)].iter(), now));

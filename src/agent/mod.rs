@@ -16,12 +16,13 @@ pub mod journal;
 mod openable;
 mod pacing;
 mod poll;
+mod rehearsing;
 pub mod sample;
 mod schema_sync;
 mod settling;
 pub mod wall;
 
-use crate::client::{ActiveJob, Client};
+use crate::client::{ActiveJob, Client, DryRunJob, RehearsalJob};
 use crate::clock::Clock;
 use crate::crypto::PublicKey;
 use crate::domain::id::{Operation, Target};
@@ -104,6 +105,7 @@ impl RunningAgent {
         agent.spawn("agent-outbox", delivery::run)?;
         agent.spawn("agent-schema", schema_sync::run)?;
         agent.spawn("agent-explain", explaining::run)?;
+        agent.spawn("agent-rehearse", rehearsing::run)?;
         agent.spawn("agent-settle", settling::run)?;
         Ok(agent)
     }
@@ -227,10 +229,16 @@ struct AgentState {
     altered: BTreeSet<Target>,
     /// What an earlier process was about to commit, and whose session it may have left.
     asked_about: Vec<journal::Unfinished>,
-    explaining: explaining::ExplainQueue,
+    explaining: explaining::AsideQueue<DryRunJob>,
+    rehearsing: explaining::AsideQueue<RehearsalJob>,
 }
 
 impl AgentState {
+    /// Whether nothing waits or is done for reviewers.
+    fn aside_idle(&self) -> bool {
+        self.explaining.is_idle() && self.rehearsing.is_idle()
+    }
+
     /// Whether nothing more is to be done: the agent stops, or has given up.
     fn over(&self) -> bool {
         self.stopping || self.failure.is_some()

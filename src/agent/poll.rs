@@ -3,7 +3,7 @@
 use super::drivers::RunOutcome;
 use super::execution::{CheckedExecution, ExecutionSlot, body, check, execute};
 use super::pacing::Backoff;
-use super::{AgentShared, delivery, explaining};
+use super::{AgentShared, delivery, explaining, rehearsing};
 use crate::client::{AgentStatus, Capabilities, Claim, ClientError, OfferedJob, Poll};
 use crate::crypto::{PublicKey, hex, random, unhex};
 use crate::domain::id::{Operation, Target, is_uuid};
@@ -35,7 +35,7 @@ const LEFT_ALONE_MAX: usize = 256;
 const OPERATIONS: [Operation; 6] = Operation::ALL;
 
 /// What this agent can do that not every agent can.
-const FEATURES: [&str; 4] = ["claims_v2", "dialect", "outcome", "row_bound"];
+const FEATURES: [&str; 5] = ["claims_v2", "dialect", "outcome", "rehearsal", "row_bound"];
 
 /// The thread's body: works until the agent stops or fails, then joins the executions.
 pub fn run(shared: &Arc<AgentShared>) {
@@ -137,7 +137,8 @@ impl Poller<'_> {
                 continue;
             }
             // First, for claiming may take a while.
-            let explains = explaining::offer(self.shared, &reply.dry_run_jobs);
+            let explains = explaining::offer(self.shared, &reply.dry_run_jobs)
+                | rehearsing::offer(self.shared, &reply.rehearsal_jobs);
             let tried = self.take_jobs(&reply.jobs, free);
             if free == 0 {
                 self.wait_for_room();
@@ -149,9 +150,9 @@ impl Poller<'_> {
 
     /// Pauses after a fruitless poll; if the server showed only what waits to be explained, until that is done.
     fn pause_fruitless(&self) {
-        let explaining = !self.shared.state().explaining.is_idle();
+        let aside = !self.shared.state().aside_idle();
         drop(self.shared.wait(FRUITLESS_POLL_MIN, |state| {
-            state.stopping || (explaining && state.explaining.is_idle())
+            state.stopping || (aside && state.aside_idle())
         }));
     }
 

@@ -118,6 +118,9 @@ pub struct PollReply {
     /// Statements to explain, oldest first.
     #[serde(default)]
     pub dry_run_jobs: Vec<DryRunJob>,
+    /// Writes to rehearse, oldest first; older servers have none.
+    #[serde(default)]
+    pub rehearsal_jobs: Vec<RehearsalJob>,
     /// Whether the server wants a newer agent; there are no jobs then.
     #[serde(default)]
     pub upgrade_required: bool,
@@ -166,6 +169,41 @@ pub struct DryRunResult<'a> {
     /// The plan, in the database's own form.
     pub result: Option<&'a RawValue>,
     /// Why `plan` is missing.
+    pub error: Option<&'a str>,
+}
+
+/// A write that approvers want to see rehearsed.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RehearsalJob {
+    pub id: String,
+    pub request_id: String,
+    /// Name of the database.
+    pub database: String,
+    /// Name of the environment.
+    pub environment: String,
+    /// The dialect that it was read in, or `any`.
+    pub dialect: String,
+}
+
+/// Answer of a claim of a rehearsal.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RehearsalClaim {
+    /// Name of the database.
+    pub database: String,
+    /// Name of the environment.
+    pub environment: String,
+    pub detail: String,
+    /// The statements, as the text of a JSON array.
+    pub execution_plan_json: Option<String>,
+    pub rehearsal_token: String,
+}
+
+/// Body of POST /api/agent/rehearsals/{id}/result.
+#[derive(Debug, Clone, Serialize)]
+pub struct RehearsalResult<'a> {
+    /// What it would have changed.
+    pub result: Option<&'a RawValue>,
+    /// Why `result` is missing.
     pub error: Option<&'a str>,
 }
 
@@ -309,6 +347,28 @@ impl Client {
     /// As every call: [`ClientError`]; 409 when the claim does not count any more.
     pub fn finish_dry_run(&self, id: &str, result: &DryRunResult<'_>) -> Result<(), ClientError> {
         let path = format!("/api/agent/dry-run/{id}/result");
+        self.post::<IgnoredAny>(&path, &json(result)?, AT_ONCE)?;
+        Ok(())
+    }
+
+    /// Claims a rehearsal; the agent that has it gets the same answer again.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`]; 409 when somebody else was first or it is over.
+    pub fn claim_rehearsal(&self, id: &str) -> Result<RehearsalClaim, ClientError> {
+        self.post(&format!("/api/agent/rehearsals/{id}/claim"), "", AT_ONCE)
+    }
+
+    /// Hands in what a rehearsal would have changed, or why it was not done.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`]; 409 when the claim does not count any more.
+    pub fn finish_rehearsal(
+        &self,
+        id: &str,
+        result: &RehearsalResult<'_>,
+    ) -> Result<(), ClientError> {
+        let path = format!("/api/agent/rehearsals/{id}/result");
         self.post::<IgnoredAny>(&path, &json(result)?, AT_ONCE)?;
         Ok(())
     }

@@ -11,7 +11,8 @@ mod people_api;
 
 pub use agent_api::{
     ActiveJob, AgentStatus, Capabilities, Claim, DryRunClaim, DryRunJob, DryRunResult, Heartbeat,
-    OfferedJob, Poll, PollReply, PublicKeyReply, ResultReply, SchemaSync, TargetJson,
+    OfferedJob, Poll, PollReply, PublicKeyReply, RehearsalClaim, RehearsalJob, RehearsalResult,
+    ResultReply, SchemaSync, TargetJson,
 };
 pub use document::Document;
 pub use error::ClientError;

@@ -7,11 +7,12 @@ use crate::domain::permission::Permission;
 use crate::domain::policy::auto_approve::AutoApprove;
 use crate::domain::policy::execution::ExecutionPolicy;
 use crate::domain::policy::result::ResultPolicy;
-use crate::domain::policy::workflow::{ApproverEntry, Dispatch, Mode, Workflow, WorkflowStep};
+use crate::domain::policy::workflow::{
+    ApproverEntry, Dispatch, Mode, Rehearse, Workflow, WorkflowStep,
+};
 use crate::domain::policy::{Binding, Database};
 use crate::domain::scope::Scope;
 use crate::domain::sql::{ReviewRule, RuleAction};
-use crate::settings::FILE_BYTES_MAX;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -268,6 +269,7 @@ pending_ttl_secs = 7200
 approval_ttl_secs = 600
 statement_timeout_secs = 45
 dispatch = "on_approval"
+rehearse = "before_approval"
 [[workflows.steps]]
 type = "approval"
 mode = "any"
@@ -386,6 +388,7 @@ fn policy_keys_have_their_effect() {
             approval_ttl_secs: Some(600),
             statement_timeout_secs: Some(45),
             dispatch: Dispatch::OnApproval,
+            rehearse: Rehearse::BeforeApproval,
         }]
     );
     assert_eq!(
@@ -470,31 +473,4 @@ fn problems_print_as_file_line_key_message() {
         lines[2].starts_with("server.toml:2: state: unknown key"),
         "{text}"
     );
-}
-
-#[test]
-fn load_reads_a_file_and_names_it_in_problems() {
-    let folder = std::env::temp_dir().join(format!("dbward-config-{}", crate::crypto::uuid()));
-    std::fs::create_dir(&folder).unwrap();
-    let path = folder.join("server.toml");
-    std::fs::write(&path, "state_dir = \"./state\"\nworkers = 3").unwrap();
-    let config = Config::load(&path).unwrap();
-    assert_eq!(config.state_dir, folder.join("state"));
-    assert_eq!(config.process.workers, 3);
-
-    std::fs::write(&path, "workers = 3").unwrap();
-    let text = Config::load(&path).unwrap_err().to_string();
-    assert_eq!(
-        text,
-        format!("{}:1: state_dir: this key is required", path.display())
-    );
-    std::fs::write(&path, b"state_dir = \"x\"\n\xff").unwrap();
-    let text = Config::load(&path).unwrap_err().to_string();
-    assert!(text.contains("line 2 is not UTF-8"), "{text}");
-    std::fs::write(&path, vec![b'#'; FILE_BYTES_MAX as usize + 1]).unwrap();
-    let text = Config::load(&path).unwrap_err().to_string();
-    assert!(text.contains("larger than"), "{text}");
-    std::fs::remove_dir_all(&folder).unwrap();
-    let text = Config::load(&path).unwrap_err().to_string();
-    assert!(text.contains("server.toml: cannot read the file"), "{text}");
 }

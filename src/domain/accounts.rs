@@ -3,7 +3,7 @@
 
 mod request;
 
-pub use request::{ERROR_SHA256, RequestAccount, TOKEN_SHA256};
+pub use request::{ERROR_SHA256, RESULT_SHA256, RequestAccount, TOKEN_SHA256};
 
 use crate::clock::Timestamp;
 use crate::domain::audit::Event;

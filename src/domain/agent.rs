@@ -88,6 +88,11 @@ impl Agent {
         self.features.contains(&Feature::RowBound)
     }
 
+    /// Whether it runs writes that are always rolled back.
+    pub fn rehearses(&self) -> bool {
+        self.features.contains(&Feature::Rehearsal)
+    }
+
     /// Whether another report offers the same: it takes the place of this one.
     pub fn offers_the_same(&self, other: &Agent) -> bool {
         self.scopes == other.scopes

@@ -19,8 +19,9 @@ pub use identity::{IdentityChange, UserStatus};
 pub use logged::{AuthFailures, LogChange, PurgedRequest, PurgedResult, Refused};
 pub use notice::{DETAIL_BYTES_MAX, Notice};
 pub use request::{
-    CompletedSteps, DdlPassed, Finished, InconclusiveReport, NewExecution, NewRequest, NewResult,
-    RequestChange, RequestRef, RequestText,
+    CompletedSteps, DdlPassed, EndedRehearsal, Finished, InconclusiveReport, NewExecution,
+    NewRehearsal, NewRequest, NewResult, RehearsalChange, RehearsalStep, RequestChange, RequestRef,
+    RequestText, StartedRehearsal,
 };
 
 use crate::domain::audit::AuditEntry;

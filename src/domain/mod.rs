@@ -23,6 +23,8 @@ pub mod migration;
 pub mod permission;
 pub mod policy;
 pub mod reach;
+pub mod rehearsal;
+pub mod rehearsal_token;
 pub mod request;
 pub mod risk;
 pub mod risk_level;

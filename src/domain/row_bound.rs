@@ -15,6 +15,8 @@ pub enum RowBoundSource {
     Request,
     /// The execution policy: agents that can hold it do.
     Policy,
+    /// What a rehearsal changed that the approvers saw: only an agent that can hold it gets the request.
+    Rehearsal,
 }
 
 impl RowBoundSource {
@@ -22,10 +24,11 @@ impl RowBoundSource {
         match self {
             RowBoundSource::Request => "request",
             RowBoundSource::Policy => "policy",
+            RowBoundSource::Rehearsal => "rehearsal",
         }
     }
 
-    /// The source of that name.
+    /// The source of that name, for a bound that is stored with its request; that of a rehearsal never is.
     pub fn parse(text: &str) -> Option<RowBoundSource> {
         [RowBoundSource::Request, RowBoundSource::Policy]
             .into_iter()
@@ -42,8 +45,23 @@ pub struct RowBound {
 
 /// Whether only an agent that counts rows may run it. What only reads keeps every bound.
 pub fn is_needed(operation: Operation, bound: Option<RowBound>) -> bool {
-    let by_requester = |bound: RowBound| bound.source == RowBoundSource::Request;
-    !operation.is_read() && bound.is_some_and(by_requester)
+    let by_people = |bound: RowBound| bound.source != RowBoundSource::Policy;
+    !operation.is_read() && bound.is_some_and(by_people)
+}
+
+/// The bound that counts, once a rehearsal has changed `rehearsed` rows: that of the requester stays, and no other is
+/// higher than what was rehearsed.
+pub fn after_rehearsal(stored: Option<RowBound>, rehearsed: Option<u64>) -> Option<RowBound> {
+    let Some(rehearsed) = rehearsed else {
+        return stored;
+    };
+    match stored {
+        Some(bound) if bound.source == RowBoundSource::Request => Some(bound),
+        other => Some(RowBound {
+            rows: other.map_or(rehearsed, |bound| bound.rows.min(rehearsed)),
+            source: RowBoundSource::Rehearsal,
+        }),
+    }
 }
 
 /// Why nobody can count what a request changes; `None` where it can be counted. PostgreSQL and SQLite count every
@@ -76,6 +94,22 @@ pub fn uncountable(operation: Operation, analysis: Option<&Analysis>) -> Option<
 mod tests {
     use super::*;
     use crate::domain::sql::{analyze, analyze_any};
+
+    #[test]
+    fn a_rehearsal_lowers_every_bound_but_that_of_the_requester() {
+        let bound = |rows, source| Some(RowBound { rows, source });
+        let rehearsed = bound(37, RowBoundSource::Rehearsal);
+        assert_eq!(after_rehearsal(None, None), None);
+        assert_eq!(after_rehearsal(None, Some(37)), rehearsed);
+        let policy = |rows| bound(rows, RowBoundSource::Policy);
+        assert_eq!(after_rehearsal(policy(1000), Some(37)), rehearsed);
+        let lower = bound(5, RowBoundSource::Rehearsal);
+        assert_eq!(after_rehearsal(policy(5), Some(37)), lower);
+        let own = bound(50, RowBoundSource::Request);
+        assert_eq!(after_rehearsal(own, Some(37)), own);
+        assert!(is_needed(Operation::ExecuteDml, rehearsed));
+        assert!(!is_needed(Operation::ExecuteDml, policy(5)));
+    }
 
     #[test]
     fn what_is_counted_depends_on_the_database() {

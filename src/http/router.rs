@@ -5,8 +5,8 @@ mod matching;
 pub use matching::{RouteMatch, allowed, find};
 
 use super::api::{
-    agents, audit, databases, dry_runs, groups, health, me, metrics, policies, preflight, requests,
-    resolution, results, schemas, sign_in, tokens, users, webhooks, work,
+    agents, audit, databases, dry_runs, groups, health, me, metrics, policies, preflight,
+    rehearsals, requests, resolution, results, schemas, sign_in, tokens, users, webhooks, work,
 };
 use super::body::JsonFields;
 use super::call::{HttpRequest, HttpResponse};
@@ -104,6 +104,7 @@ pub const ROUTES: &[Route] = &[
     post("/api/requests/{id}/reject", User(requests::reject)),
     post("/api/requests/{id}/cancel", User(requests::cancel)),
     post("/api/requests/{id}/resume", User(requests::resume)),
+    post("/api/requests/{id}/rehearse", User(rehearsals::ask)),
     get("/api/requests/{id}/executions", User(results::executions)).query(&["limit"]),
     get("/api/requests/{id}/result/stream", User(results::stream)).query(&["wait", "values"]),
     get("/api/requests/{id}/result/content", User(results::content)).query(results::CONTENT_QUERY),
@@ -168,6 +169,8 @@ pub const ROUTES: &[Route] = &[
     post("/api/agent/schema-sync", Agent(schemas::sync)).body(SCHEMA_BODY_BYTES),
     post("/api/agent/dry-run/{id}/claim", Agent(dry_runs::claim)),
     post("/api/agent/dry-run/{id}/result", Agent(dry_runs::result)),
+    post("/api/agent/rehearsals/{id}/claim", Agent(rehearsals::claim)),
+    post("/api/agent/rehearsals/{id}/result", Agent(rehearsals::result)),
 ];
 
 const fn route(method: &'static str, path: &'static str, guarded: Guarded) -> Route {

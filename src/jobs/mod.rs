@@ -10,7 +10,7 @@ mod purge_results;
 mod stuck;
 mod sweep_objects;
 
-use crate::actions::{App, webhooks};
+use crate::actions::{App, rehearse, webhooks};
 use crate::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
@@ -56,13 +56,13 @@ const JOBS: &[(&str, u64, u64, Tick)] = &[
     ("job-retention", 60, 3_600, retention),
 ];
 
-/// Expires requests and takes back unclaimed dispatches, all that are due.
+/// Expires requests, takes back unclaimed dispatches and gives up rehearsals, all that are due.
 ///
 /// # Errors
 /// When the store cannot read or write.
 pub fn expire(jobs: &JobState) -> Result<(), Error> {
     expiry::expire_due(jobs)?;
-    Ok(())
+    rehearse::give_up(&jobs.app)
 }
 
 /// Frees EXPLAIN jobs that nobody answered, and gives up contexts that took too long.

@@ -3,7 +3,9 @@
 use crate::actions::App;
 use crate::actions::topics::{self, WakeMode};
 use crate::domain::approval::VoteAction;
-use crate::domain::change::{Change, ConfigurationChange, IdentityChange, RequestChange};
+use crate::domain::change::{
+    Change, ConfigurationChange, IdentityChange, RehearsalChange, RehearsalStep, RequestChange,
+};
 use crate::domain::request::Status;
 use crate::error::Error;
 use crate::gate::hub::{Hub, Wake};
@@ -127,6 +129,10 @@ fn count(app: &App, change: &Change) {
         metrics.requests.inc(&[to.as_str(), &target.1, &target.0]);
     }
     match change {
+        RequestChange::Rehearsal(RehearsalChange {
+            step: RehearsalStep::Ended(ended),
+            ..
+        }) => metrics.rehearsals.inc(&[ended.status.as_str()]),
         RequestChange::Created(new) if new.emergency => metrics.break_glass.inc(&[]),
         RequestChange::StepApproved { vote, .. }
         | RequestChange::Approved { vote, .. }

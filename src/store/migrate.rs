@@ -81,6 +81,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0018_slack",
         include_str!("../../sql/migrations/0018_slack.sql"),
     ),
+    (
+        "0019_rehearsals",
+        include_str!("../../sql/migrations/0019_rehearsals.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::domain::accounts::{EventMetadata, StoredVote};
 use crate::domain::approval::{Vote, VoteAction, current_step};
 use crate::domain::commitment::{CommittedContext, CommittedRequest};
-use crate::domain::policy::workflow::Workflow;
+use crate::domain::policy::workflow::{Rehearse, Workflow};
 use crate::domain::request::Request;
 use crate::error::Error;
 use rusqlite::Row;
@@ -38,13 +38,14 @@ pub(super) struct StoredRequest {
     dialect: String,
     max_affected_rows: Option<i64>,
     row_bound_source: Option<String>,
+    rehearsed_rows: Option<i64>,
 }
 
 /// Columns of a request in the order of [`stored_request`], and where they are read from.
 pub(super) const STORED: &str = "r.id, r.requester, r.database_name, r.environment, r.operation, r.status, \
      r.audit_seq, r.emergency, r.allow_ddl, r.no_result_store, t.detail, t.plan_json, t.workflow_json, t.facts_json, \
      t.trace_json, t.metadata_json, t.share_with_json, t.salt, c.context_json, r.dialect, \
-     r.max_affected_rows, r.row_bound_source FROM requests r \
+     r.max_affected_rows, r.row_bound_source, r.rehearsed_rows FROM requests r \
      LEFT JOIN request_texts t ON t.request_seq = r.seq LEFT JOIN request_contexts c ON c.request_seq = r.seq";
 
 /// The first event of a request: the move from `new`. Later moves may end in the same status, but none comes before.
@@ -85,6 +86,7 @@ pub(super) fn stored_request(row: &Row) -> rusqlite::Result<StoredRequest> {
         dialect: row.get(19)?,
         max_affected_rows: row.get(20)?,
         row_bound_source: row.get(21)?,
+        rehearsed_rows: row.get(22)?,
     })
 }
 
@@ -154,16 +156,35 @@ impl StoredRequest {
 }
 
 impl View<'_> {
-    /// What of a request is not what the audit log says of it: `request`, `texts`, `context`, `status` or `votes`; none
+    /// What of a request is not what the audit log says of it: `request`, `texts`, `context`, `status`, `rehearsal` or `votes`; none
     /// where all of it is proved.
     pub fn unproven(&self, request: &Request) -> Result<Option<&'static str>, Error> {
+        let (stored, created) = match self.proved_but_votes(request)? {
+            Ok(proved) => proved,
+            Err(what) => return Ok(Some(what)),
+        };
+        let approved = EventMetadata::by(&created.event).text("to_status") != Some("pending")
+            || self.approved_by_votes(request, stored.workflow_json.as_deref())?;
+        Ok((!approved).then_some("votes"))
+    }
+
+    /// The same for a request that waits for approval, whose votes decide nothing yet.
+    pub fn unproven_pending(&self, request: &Request) -> Result<Option<&'static str>, Error> {
+        Ok(self.proved_but_votes(request)?.err())
+    }
+
+    /// The request as stored and the event of its creation, or what of all but its votes is not proved.
+    fn proved_but_votes(
+        &self,
+        request: &Request,
+    ) -> Result<Result<(StoredRequest, EventRow), &'static str>, Error> {
         let stored = self
             .connection
             .prepare_cached(&format!("SELECT {STORED} WHERE r.id = ?1"))
             .and_then(|mut s| s.query_row([&request.id], stored_request))
             .map_err(db)?;
         let Some(created) = self.first_event(CREATED, &request.id)? else {
-            return Ok(Some("request"));
+            return Ok(Err("request"));
         };
         let event = &created.event;
         let metadata = EventMetadata::by(event);
@@ -174,21 +195,27 @@ impl View<'_> {
             && event.environment.as_deref() == Some(stored.environment.as_str())
             && metadata.text("from_status") == Some("new");
         if !same {
-            return Ok(Some("request"));
+            return Ok(Err("request"));
         }
         if let Some(what) = stored.breaks_commitment(&metadata) {
-            return Ok(Some(what));
+            return Ok(Err(what));
         }
         let stands = self.proved_event(stored.audit_seq)?.is_some_and(|row| {
             row.event.request_id.as_deref() == Some(stored.id.as_str())
                 && EventMetadata::by(&row.event).text("to_status") == Some(stored.status.as_str())
         });
         if !stands {
-            return Ok(Some("status"));
+            return Ok(Err("status"));
         }
-        let approved = metadata.text("to_status") != Some("pending")
-            || self.approved_by_votes(request, stored.workflow_json.as_deref())?;
-        Ok((!approved).then_some("votes"))
+        let rehearses = stored
+            .workflow_json
+            .as_deref()
+            .and_then(Workflow::from_text)
+            .is_some_and(|w| w.rehearse != Rehearse::Off);
+        if (rehearses || stored.rehearsed_rows.is_some()) && !self.rehearsed_as_logged(request)? {
+            return Ok(Err("rehearsal"));
+        }
+        Ok(Ok((stored, created)))
     }
 
     /// Whether the stored votes are those that were cast, each one once, and approve the request.

@@ -10,7 +10,7 @@ use crate::domain::execution::ExecutionStatus;
 use crate::domain::id::{Operation, Target};
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{ExecutionOutcome, Request, Status};
-use crate::domain::row_bound::{RowBound, RowBoundSource};
+use crate::domain::row_bound::{self, RowBound, RowBoundSource};
 use crate::domain::sql::DialectFact;
 use crate::error::Error;
 use rusqlite::types::Value as Sql;
@@ -22,9 +22,9 @@ pub(super) const COLUMNS: &str = "r.seq, r.id, r.requester, r.database_name, r.e
      r.approval_expires_at_ms, r.dispatched_from, r.dispatch_deadline_ms, r.first_completed_at_ms, \
      r.executions_finished, r.executions_lost, r.execution_id, r.claimed_by, r.cancelled_by, r.cancel_reason, \
      x.status, x.outcome, x.outcome_unproven, r.dialect, \
-     r.corrupt_seq IS NOT NULL, r.max_affected_rows, r.row_bound_source";
+     r.corrupt_seq IS NOT NULL, r.max_affected_rows, r.row_bound_source, r.rehearsed_rows";
 /// How many columns that are.
-pub(super) const COLUMN_COUNT: usize = 37;
+pub(super) const COLUMN_COUNT: usize = 38;
 /// What they are read from, besides `requests r`.
 pub(super) const LAST_EXECUTION: &str = "LEFT JOIN executions x ON x.id = r.execution_id";
 
@@ -216,7 +216,7 @@ impl View<'_> {
         limit: u32,
     ) -> Result<Vec<DispatchedJob>, Error> {
         const SQL: &str = "SELECT r.id, r.requester, r.operation, r.seq, r.audit_seq, r.dialect, \
-            r.row_bound_source IS 'request' FROM requests r \
+            r.row_bound_source IS 'request' OR r.rehearsed_rows IS NOT NULL FROM requests r \
             WHERE r.status = 'dispatched' AND r.corrupt_seq IS NULL AND r.database_name = ?1 AND r.environment = ?2 \
             ORDER BY r.audit_seq LIMIT ?3";
         let rows: Vec<(DispatchedJob, String, String)> = self.connection.list(
@@ -301,14 +301,20 @@ fn row_bound(row: &Row, id: &str) -> Result<Option<RowBound>, Error> {
     let bad = || corrupt("requests", id, "max_affected_rows");
     let (rows, source): (Option<i64>, Option<String>) =
         row.get(35).and_then(|rows| Ok((rows, row.get(36)?)))?;
-    match (rows, source) {
-        (None, None) => Ok(None),
-        (Some(rows), Some(source)) => Ok(Some(RowBound {
+    let rehearsed: Option<i64> = row.get(37)?;
+    let stored = match (rows, source) {
+        (None, None) => None,
+        (Some(rows), Some(source)) => Some(RowBound {
             rows: u64::try_from(rows).map_err(|_| bad())?,
             source: RowBoundSource::parse(&source).ok_or_else(bad)?,
-        })),
-        _ => Err(bad()),
-    }
+        }),
+        _ => return Err(bad()),
+    };
+    let rehearsed = rehearsed
+        .map(u64::try_from)
+        .transpose()
+        .map_err(|_| corrupt("requests", id, "rehearsed_rows"))?;
+    Ok(row_bound::after_rehearsal(stored, rehearsed))
 }
 
 /// What the last execution left in the database, once the request has an outcome.

@@ -8,6 +8,7 @@ mod migrations;
 mod mysql;
 pub mod places;
 mod postgres;
+mod rehearsals;
 mod served;
 mod sqlite;
 

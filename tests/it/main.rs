@@ -47,6 +47,7 @@
 //! - `oracle`: what is a read to us, on real databases.
 //! - `migrations`: requests on migrations: what is refused, and what people see.
 //! - `dry_runs`: statements explained for reviewers.
+//! - `rehearsals`: writes that run before anybody has approved them, and leave nothing.
 //! - `audit`: what stands in the log, who finds it, and its proof.
 //! - `errors`: bad input of every kind, and the one shape of errors.
 //! - `waiting`: many long-polls, few workers, no lost wake-up; drain.
@@ -115,6 +116,7 @@ mod packaging;
 mod people;
 mod process;
 mod readme;
+mod rehearsals;
 mod rejections;
 mod reload;
 mod reports;

@@ -31,6 +31,7 @@ max_executions = 5
 [[workflows]]
 database = "shop"
 environment = "staging"
+rehearse = "on_request"
 [[workflows.steps]]
 [[workflows.steps.approvers]]
 group = "approvers"
@@ -61,6 +62,19 @@ fn stopped() -> Temp {
     agent.run(&executed.id);
     person.cancel(&submit("production", UPDATE)).is(200);
     s.approver().reject(&submit("production", UPDATE)).is(200);
+    let rehearse = |request: &Request| {
+        let asked = person.poke(&request.path("/rehearse")).is(202);
+        let path = format!("/api/agent/rehearsals/{}", asked.text("id"));
+        agent.person.poke(&format!("{path}/claim")).is(200);
+        let body = json!({"result": {"rows_affected": 1}});
+        agent.person.post(&format!("{path}/result"), &body).is(200);
+    };
+    agent.poll_with(json!({"features": ["rehearsal"]})).is(200);
+    let rehearsed = submit("staging", UPDATE);
+    rehearse(&rehearsed);
+    s.approver().reject(&rehearsed).is(200);
+    rehearse(&submit("staging", UPDATE));
+    agent.poll().is(200);
     // Open: voted upon, approved, run once and dispatched again, lost, and running.
     let voted = submit("staging", UPDATE);
     s.approver().approve(&voted).is(200);

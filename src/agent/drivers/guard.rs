@@ -110,7 +110,7 @@ pub fn tables(sql: &str, dialect: Dialect) -> Option<Vec<String>> {
 }
 
 /// What `work` returns; `None` where it panics or no thread can be started.
-fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+pub(super) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name("agent-analyzer".to_owned())

@@ -13,6 +13,7 @@ mod migrations;
 pub mod mysql;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod rehearsal;
 pub mod rows;
 pub mod snapshot;
 pub mod sqlite;
@@ -124,6 +125,11 @@ pub enum RunOutcome {
         /// `{"applied":[..]}` and the like.
         json: String,
     },
+    /// A rehearsal: nothing is left of it, and it is not an execution.
+    Rehearsed {
+        /// The report as JSON text.
+        json: String,
+    },
     /// It did not work.
     Failed {
         /// For the requester; may hold values of the database, so it is not logged.
@@ -175,6 +181,7 @@ impl RunOutcome {
     pub fn effect(&self) -> JobEffect {
         match self {
             RunOutcome::Failed { effect, .. } => *effect,
+            RunOutcome::Rehearsed { .. } => JobEffect::RolledBack,
             _ => JobEffect::Committed,
         }
     }
@@ -239,6 +246,10 @@ pub trait Driver: Send + Sync {
 
     /// Runs `job` to its end, at the latest a moment after `control.cancel()` is set or its time is up.
     fn run(&self, job: &DriverJob, control: &dyn Control) -> RunOutcome;
+
+    /// Runs `job`, a plan of plain writes that nobody has approved, and takes all of it back: the outcome is
+    /// [`RunOutcome::Rehearsed`] or [`RunOutcome::Failed`]. Never reports [`Control::committing`].
+    fn rehearse(&self, job: &DriverJob, control: &dyn Control) -> RunOutcome;
 
     /// All tables with columns, constraints, indexes and estimated rows, as JSON: `{"tables":[..]}`. No table is
     /// scanned for it.

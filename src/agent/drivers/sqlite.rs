@@ -9,11 +9,12 @@
 mod describe;
 mod explain;
 mod migrate;
+mod rehearse;
 
 use super::rows::{Cell, Results};
 use super::{
     Cancel, Control, Driver, DriverJob, JobEffect, READ_ONLY, RunOutcome, guard, migrations,
-    over_bound,
+    over_bound, rehearsal,
 };
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Operation;
@@ -163,6 +164,22 @@ impl Driver for Sqlite {
     fn settle(&self, _: Option<&str>, _: &Cancel) -> JobEffect {
         // A file does not remember transactions.
         JobEffect::Unknown
+    }
+
+    fn rehearse(&self, job: &DriverJob, control: &dyn Control) -> RunOutcome {
+        if self.read_only {
+            return RunOutcome::failed(READ_ONLY);
+        }
+        let plan = match rehearsal::read(job, Dialect::Sqlite) {
+            Ok(plan) => plan,
+            Err(message) => return RunOutcome::failed(message),
+        };
+        let watch = JobDeadline::of_job(job, control.cancel());
+        match rehearse::rehearse(self, job, &plan, &watch, control) {
+            Ok(json) => RunOutcome::Rehearsed { json },
+            Err(EarlyStop::Failed(message)) => RunOutcome::failed(message),
+            Err(EarlyStop::Interrupted) => RunOutcome::failed(watch.why()),
+        }
     }
 
     fn run(&self, job: &DriverJob, control: &dyn Control) -> RunOutcome {

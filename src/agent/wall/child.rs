@@ -1,7 +1,7 @@
 //! The child's side: one task, then the end.
 
-use super::{FromChild, Task, TaskKind, ToChild, WireOutcome, frame, limits};
-use crate::agent::drivers::{Cancel, Control, Driver, DriverJob, RunOutcome, StopReason, driver};
+use super::{FromChild, Task, TaskKind, ToChild, WireJob, WireOutcome, frame, limits};
+use crate::agent::drivers::{Cancel, Control, DriverJob, RunOutcome, StopReason, driver};
 use std::io::{Stdout, stdin, stdout};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
@@ -22,7 +22,7 @@ pub fn run() -> Result<(), String> {
         Err(_) => return Err("the child of the agent cannot read its task".to_owned()),
     };
     let timeout_secs = match &task.work {
-        TaskKind::Run(job) => job.timeout_secs,
+        TaskKind::Run(job) | TaskKind::Rehearse(job) => job.timeout_secs,
         _ => 0,
     };
     limits::apply(task.work.reads(), timeout_secs)?;
@@ -60,20 +60,8 @@ fn perform(task: Task, link: &Link) -> FromChild {
     let driver = driver(&task.driver);
     let cancel = &link.cancel;
     let answer = match task.work {
-        TaskKind::Run(job) => {
-            let outcome = match job.job() {
-                Some(job) => run_job(driver.as_ref(), &job, link),
-                None => RunOutcome::failed("this agent does not know the operation"),
-            };
-            return FromChild::Done(WireOutcome::of(outcome).unwrap_or_else(|_| {
-                WireOutcome::Failed {
-                    message: "the result cannot be passed on".to_owned(),
-                    effect: "unknown".to_owned(),
-                    detail: None,
-                    json: None,
-                }
-            }));
-        }
+        TaskKind::Run(job) => return done(job, |job| driver.run(job, link)),
+        TaskKind::Rehearse(job) => return done(job, |job| driver.rehearse(job, link)),
         TaskKind::Describe => driver.describe(cancel),
         TaskKind::Explain(sql) => driver.explain(&sql, cancel),
         TaskKind::Check => driver.check(cancel).map(|()| String::new()),
@@ -85,8 +73,19 @@ fn perform(task: Task, link: &Link) -> FromChild {
     FromChild::Answer(answer)
 }
 
-fn run_job(driver: &dyn Driver, job: &DriverJob, link: &Link) -> RunOutcome {
-    driver.run(job, link)
+fn done(job: WireJob, run: impl FnOnce(&DriverJob) -> RunOutcome) -> FromChild {
+    let outcome = match job.job() {
+        Some(job) => run(&job),
+        None => RunOutcome::failed("this agent does not know the operation"),
+    };
+    FromChild::Done(
+        WireOutcome::of(outcome).unwrap_or_else(|_| WireOutcome::Failed {
+            message: "the result cannot be passed on".to_owned(),
+            effect: "unknown".to_owned(),
+            detail: None,
+            json: None,
+        }),
+    )
 }
 
 /// The way to the parent.

@@ -44,6 +44,8 @@ pub struct Task {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum TaskKind {
     Run(WireJob),
+    /// Runs it and takes it back.
+    Rehearse(WireJob),
     Describe,
     Explain(String),
     /// Opens a connection and closes it.
@@ -62,6 +64,7 @@ impl TaskKind {
     fn reads(&self) -> bool {
         match self {
             TaskKind::Run(job) => Operation::parse(&job.operation).is_some_and(Operation::is_read),
+            TaskKind::Rehearse(_) => false,
             _ => true,
         }
     }
@@ -147,6 +150,9 @@ enum WireOutcome {
     Migrated {
         json: String,
     },
+    Rehearsed {
+        json: String,
+    },
     Failed {
         message: String,
         effect: String,
@@ -164,6 +170,7 @@ impl WireOutcome {
             },
             RunOutcome::Changed { rows } => WireOutcome::Changed { rows },
             RunOutcome::Migrated { json } => WireOutcome::Migrated { json },
+            RunOutcome::Rehearsed { json } => WireOutcome::Rehearsed { json },
             RunOutcome::Failed {
                 message,
                 effect,
@@ -186,6 +193,7 @@ impl WireOutcome {
             },
             WireOutcome::Changed { rows } => RunOutcome::Changed { rows },
             WireOutcome::Migrated { json } => RunOutcome::Migrated { json },
+            WireOutcome::Rehearsed { json } => RunOutcome::Rehearsed { json },
             WireOutcome::Failed {
                 message,
                 effect,

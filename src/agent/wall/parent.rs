@@ -35,6 +35,22 @@ pub trait Record {
     fn committing(&mut self, mark: Option<&str>, rows: u64) -> Result<(), String>;
 }
 
+/// The record of a rehearsal: nothing of it has to be on disk, since nothing of it stays.
+struct NeverCommits;
+
+impl Record for NeverCommits {
+    fn started(&mut self, _: Option<&str>, atomic: bool) -> Result<(), String> {
+        match atomic {
+            true => Ok(()),
+            false => Err("a rehearsal must be one transaction".to_owned()),
+        }
+    }
+
+    fn committing(&mut self, _: Option<&str>, _: u64) -> Result<(), String> {
+        Err("a rehearsal is never committed".to_owned())
+    }
+}
+
 pub struct Wall {
     /// None in unit tests only, where no program is built: everything happens in this process.
     program: Option<PathBuf>,
@@ -117,9 +133,40 @@ impl Wall {
         cancel: &Cancel,
         record: &mut (dyn Record + Send),
     ) -> RunOutcome {
+        let work = TaskKind::Run(WireJob::of(job));
+        self.supervised(driver, job, work, cancel, record)
+    }
+
+    /// Runs `job` in a child and takes all of it back: the report as JSON. COMMIT is not for this child to send, and
+    /// one that asks for it is killed.
+    ///
+    /// # Errors
+    /// The sentence for approvers; nothing is left in the database then either.
+    pub fn rehearse(
+        &self,
+        driver: &DriverConfig,
+        job: &DriverJob,
+        cancel: &Cancel,
+    ) -> Result<String, String> {
+        let work = TaskKind::Rehearse(WireJob::of(job));
+        match self.supervised(driver, job, work, cancel, &mut NeverCommits) {
+            RunOutcome::Rehearsed { json } => Ok(json),
+            RunOutcome::Failed { message, .. } => Err(message),
+            _ => Err("the agent did not rehearse the statement".to_owned()),
+        }
+    }
+
+    fn supervised(
+        &self,
+        driver: &DriverConfig,
+        job: &DriverJob,
+        work: TaskKind,
+        cancel: &Cancel,
+        record: &mut (dyn Record + Send),
+    ) -> RunOutcome {
         #[cfg(test)]
         if self.program.is_none() {
-            return here::run(driver, job, cancel, record);
+            return here::run(driver, job, &work, cancel, record);
         }
         let mut process = match self.take() {
             Ok(process) => process,
@@ -131,7 +178,7 @@ impl Wall {
         };
         let task = Task {
             driver: driver.clone(),
-            work: TaskKind::Run(WireJob::of(job)),
+            work,
         };
         if let Err(e) = frame::write(&mut process.to, &task) {
             return RunOutcome::failed(format!("not run: the child process takes no task: {e}"));
@@ -411,11 +458,16 @@ mod here {
     pub fn run<'a>(
         at: &DriverConfig,
         job: &DriverJob,
+        work: &TaskKind,
         cancel: &'a Cancel,
         record: &'a mut (dyn Record + Send + 'a),
     ) -> RunOutcome {
         let record = Mutex::new(record);
-        driver(at).run(job, &Here { cancel, record })
+        let here = Here { cancel, record };
+        match work {
+            TaskKind::Rehearse(_) => driver(at).rehearse(job, &here),
+            _ => driver(at).run(job, &here),
+        }
     }
 
     pub fn answer(at: &DriverConfig, work: &TaskKind, cancel: &Cancel) -> Result<String, String> {

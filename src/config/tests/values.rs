@@ -2,10 +2,10 @@
 
 use super::{env, loads, refused, warnings};
 use crate::config::raw::PROXIES_MAX;
-use crate::config::{Cidr, ID_BYTES_MAX};
+use crate::config::{Cidr, Config, ID_BYTES_MAX};
 use crate::domain::id::Selector;
 use crate::settings::expand;
-use crate::settings::{SECRET_BYTES_MAX, Secret};
+use crate::settings::{FILE_BYTES_MAX, SECRET_BYTES_MAX, Secret};
 use std::path::Path;
 
 #[test]
@@ -175,4 +175,31 @@ fn short_lease_of_migrations_loads_with_a_warning() {
     }
     let zero = "state_dir = 'state'\n[[execution_policies]]\nmigration_lease_duration_secs = 0\n";
     assert!(refused(zero)[0].contains("migration_lease_duration_secs"));
+}
+
+#[test]
+fn load_reads_a_file_and_names_it_in_problems() {
+    let folder = std::env::temp_dir().join(format!("dbward-config-{}", crate::crypto::uuid()));
+    std::fs::create_dir(&folder).unwrap();
+    let path = folder.join("server.toml");
+    std::fs::write(&path, "state_dir = \"./state\"\nworkers = 3").unwrap();
+    let config = Config::load(&path).unwrap();
+    assert_eq!(config.state_dir, folder.join("state"));
+    assert_eq!(config.process.workers, 3);
+
+    std::fs::write(&path, "workers = 3").unwrap();
+    let text = Config::load(&path).unwrap_err().to_string();
+    assert_eq!(
+        text,
+        format!("{}:1: state_dir: this key is required", path.display())
+    );
+    std::fs::write(&path, b"state_dir = \"x\"\n\xff").unwrap();
+    let text = Config::load(&path).unwrap_err().to_string();
+    assert!(text.contains("line 2 is not UTF-8"), "{text}");
+    std::fs::write(&path, vec![b'#'; FILE_BYTES_MAX as usize + 1]).unwrap();
+    let text = Config::load(&path).unwrap_err().to_string();
+    assert!(text.contains("larger than"), "{text}");
+    std::fs::remove_dir_all(&folder).unwrap();
+    let text = Config::load(&path).unwrap_err().to_string();
+    assert!(text.contains("server.toml: cannot read the file"), "{text}");
 }

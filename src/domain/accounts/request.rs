@@ -1,8 +1,11 @@
 //! One request and all that belongs to it, as its events account for them.
 
+mod rehearsed;
+
 use super::{AccountedKey, AccountedRow, AccountedValue, EventMetadata};
 use crate::clock::Timestamp;
 use crate::domain::audit::Event;
+use rehearsed::rehearsed;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the event of its creation says.
@@ -47,6 +50,8 @@ const RESULT: &[AccountedKey] = &[
 pub const TOKEN_SHA256: &str = "token_sha256";
 /// Stands for the hash of `error_message`.
 pub const ERROR_SHA256: &str = "error_sha256";
+/// Stands for the hash of `result_json`.
+pub const RESULT_SHA256: &str = "result_sha256";
 
 /// A request, its votes, executions and results.
 #[derive(Debug, Default)]
@@ -62,6 +67,8 @@ pub struct RequestAccount {
     pub executions: BTreeMap<String, AccountedRow>,
     /// By id of the execution.
     pub results: BTreeMap<String, AccountedRow>,
+    /// By id; texts by their hashes.
+    pub rehearsals: BTreeMap<String, AccountedRow>,
     /// Who may read each result, where the event says so.
     pub access: BTreeMap<String, BTreeSet<String>>,
     /// Its rows were found not to be these already, and nothing is done with it any more.
@@ -70,6 +77,19 @@ pub struct RequestAccount {
 }
 
 impl RequestAccount {
+    /// A rehearsal moves nothing; the first votes are not cast before its bound is set.
+    fn rehearse(&mut self, seq: i64, event: &Event, metadata: &EventMetadata, at: Timestamp) {
+        if metadata.value("sets_bound") == Some(&true.into()) {
+            metadata.account(
+                &mut self.request,
+                &[("rows_affected", "rehearsed_rows", false)],
+            );
+        }
+        let id = event.resource_id.clone().unwrap_or_default();
+        let row = self.rehearsals.entry(id).or_default();
+        rehearsed(row, seq, event, metadata, at);
+    }
+
     /// Takes the next event of the request.
     pub fn take(&mut self, seq: i64, event: &Event, at: Timestamp) {
         let metadata = EventMetadata::by(event);
@@ -104,6 +124,9 @@ impl RequestAccount {
             "execution.started" => self.start(seq, event, &metadata, at),
             "execution.completed" | "execution.failed" => self.end(seq, event, &metadata, at),
             "execution.lost" => self.lose(seq, &metadata, at),
+            kind if kind.starts_with("rehearsal.") => {
+                return self.rehearse(seq, event, &metadata, at);
+            }
             _ => return,
         }
         if let Some(status) = moved {
@@ -170,6 +193,7 @@ impl RequestAccount {
             "corrupt_seq",
             "max_affected_rows",
             "row_bound_source",
+            "rehearsed_rows",
         ] {
             self.set(column, AccountedValue::Null);
         }

@@ -97,7 +97,9 @@ impl RequestChange {
                 ..
             } => self.of(request).lost(execution_id, agent_id),
             RequestChange::Corrupted { request, what } => self.of(request).with("differs", *what),
-            RequestChange::DdlPassed(_) | RequestChange::ResultCorrupt { .. } => return None,
+            RequestChange::DdlPassed(_)
+            | RequestChange::Rehearsal(_)
+            | RequestChange::ResultCorrupt { .. } => return None,
         })
     }
 

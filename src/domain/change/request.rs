@@ -1,6 +1,11 @@
 //! What happens to one request: made, voted on, dispatched, executed.
 
 mod entry;
+mod rehearsal;
+
+pub use rehearsal::{
+    EndedRehearsal, NewRehearsal, RehearsalChange, RehearsalStep, StartedRehearsal,
+};
 
 use crate::clock::Timestamp;
 use crate::domain::approval::Vote;
@@ -327,6 +332,8 @@ pub enum RequestChange {
         agent_id: String,
         report: Option<InconclusiveReport>,
     },
+    /// A run that leaves nothing, for approvers.
+    Rehearsal(RehearsalChange),
     /// What is stored of it is not what the audit log says: nothing is done with it any more.
     Corrupted {
         request: RequestRef,
@@ -346,6 +353,7 @@ impl RequestChange {
         match self {
             RequestChange::Created(_) => None,
             RequestChange::DdlPassed(passed) => Some(&passed.request),
+            RequestChange::Rehearsal(change) => Some(&change.request),
             RequestChange::StepsCompleted(completed) => Some(&completed.request),
             RequestChange::Dispatched { request, .. }
             | RequestChange::StepApproved { request, .. }
@@ -378,6 +386,7 @@ impl RequestChange {
             RequestChange::StepsCompleted(completed) => completed.approval.map(|(step, _)| step),
             RequestChange::StepApproved { .. }
             | RequestChange::DdlPassed(_)
+            | RequestChange::Rehearsal(_)
             | RequestChange::Corrupted { .. }
             | RequestChange::ResultCorrupt { .. } => None,
         };

@@ -63,11 +63,43 @@ impl Dispatch {
     }
 }
 
+/// Whether a write may be tried before anybody has approved it, in a transaction that is always rolled back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Rehearse {
+    /// Never.
+    #[default]
+    Off,
+    /// Where somebody asks for it.
+    OnRequest,
+    /// Every write that can be, as soon as it waits for approval.
+    BeforeApproval,
+}
+
+impl Rehearse {
+    /// `off`, `on_request` or `before_approval`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Rehearse::Off => "off",
+            Rehearse::OnRequest => "on_request",
+            Rehearse::BeforeApproval => "before_approval",
+        }
+    }
+
+    /// The value of that name.
+    pub fn parse(text: &str) -> Option<Rehearse> {
+        [Rehearse::Off, Rehearse::OnRequest, Rehearse::BeforeApproval]
+            .into_iter()
+            .find(|r| r.as_str() == text)
+    }
+}
+
 crate::declare!(words Dispatch: "on_resume" "on_approval");
+crate::declare!(words Rehearse: "off" "on_request" "before_approval");
 
 word! {
     Mode, |m| m.as_str().to_owned(), Mode::parse;
     Dispatch, |d| d.as_str().to_owned(), Dispatch::parse;
+    Rehearse, |r| r.as_str().to_owned(), Rehearse::parse;
 }
 
 /// So many approvals by people whom a selector names.
@@ -120,6 +152,11 @@ policy! {
         /// itself (`on_approval`).
         #[omitted = "at its default"]
         dispatch: Dispatch = Dispatch::OnResume;
+        /// Whether an agent tries a write for its approvers before anybody has approved it, in a transaction that is
+        /// always rolled back: never (`off`), where somebody asks for it (`on_request`), or every one that it can be
+        /// tried with (`before_approval`).
+        #[omitted = "at its default"]
+        rehearse: Rehearse = Rehearse::Off;
     }
 }
 

@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod policies;
 pub mod preflight;
 pub(super) mod ranges;
+pub mod rehearsals;
 mod request_json;
 pub mod requests;
 pub mod resolution;

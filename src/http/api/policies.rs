@@ -57,6 +57,7 @@ fn workflow_json(w: &Workflow) -> Value {
         "distinct_token_issuer": w.distinct_token_issuer,
         "explain": w.explain,
         "dispatch": w.dispatch.as_str(),
+        "rehearse": w.rehearse.as_str(),
         "pending_ttl_secs": w.pending_ttl_secs,
         "approval_ttl_secs": w.approval_ttl_secs,
         "statement_timeout_secs": w.statement_timeout_secs,

@@ -1,5 +1,6 @@
 //! A request as JSON: whole, and as an item of a list.
 
+use super::rehearsals;
 use super::webhooks::{channel, webhook_id};
 use super::{escaped, excerpt, time};
 use crate::actions::awaited::NextAction;
@@ -49,6 +50,7 @@ pub(super) struct RequestJson<'a> {
     next_approvers: Vec<String>,
     approval_progress: Option<Value>,
     context: Option<Value>,
+    rehearsal: Option<Value>,
     decision_trace: &'a RawValue,
     metadata: Option<&'a RawValue>,
     idempotency_key: Option<&'a str>,
@@ -69,6 +71,8 @@ impl<'a> RequestJson<'a> {
             text,
             votes,
             context_state,
+            rehearsal,
+            now,
             next,
             queue_hint,
             notifications,
@@ -112,6 +116,9 @@ impl<'a> RequestJson<'a> {
                 }
                 _ => None,
             },
+            rehearsal: rehearsal
+                .as_ref()
+                .map(|last| rehearsals::shown(last, *now, r.execution_id.is_some())),
             decision_trace: raw(&text.trace_json)?,
             metadata: text.metadata_json.as_deref().map(raw).transpose()?,
             idempotency_key: text.idempotency_key.as_deref(),

@@ -70,6 +70,7 @@ pub fn create(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
             no_result_store: body.flag("no_result_store")?.unwrap_or(false),
             share_with: body.texts("share_with")?,
             max_affected_rows: body.number("max_affected_rows")?,
+            rehearse: body.flag("rehearse")?.unwrap_or(false),
         },
     )?;
     let status = if created.repeated { 200 } else { 201 };

@@ -16,7 +16,7 @@ use crate::http::body::JsonFields;
 use crate::http::replies;
 use crate::http::router::{HandlerResult, RoutedRequest};
 use crate::http::wait::{OWN_TOPICS_MAX, TURNED_AWAY_RETRY_SECS, TopicWatch};
-use crate::store::{DispatchedJob, DryRun};
+use crate::store::{DispatchedJob, DryRun, WaitingRehearsal};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -52,20 +52,26 @@ pub fn poll(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
     let first = ask.call.resume.is_none();
     let work = agent_poll::poll(&context.app, caller, &report, first)?;
     let passed_on = pass_on(context, ask, &work);
-    let idle = work.jobs.is_empty() && work.dry_runs.is_empty();
+    let rehearsals = work.rehearsals.as_deref();
+    let idle =
+        work.jobs.is_empty() && work.dry_runs.is_empty() && rehearsals.is_none_or(<[_]>::is_empty);
     if let Some(watch) = watch.filter(|_| idle && work.waits) {
         let wait = if wide { wait.min(POLL_SECS_WIDE) } else { wait };
         return Ok(watch.park_in_line(ask, wait, &passed_on.to_string()));
     }
     let jobs: Vec<Value> = work.jobs.iter().map(job).collect();
     let dry_runs: Vec<Value> = work.dry_runs.iter().map(dry_run).collect();
-    let answer = json!({
+    let mut answer = json!({
         "jobs": jobs,
         "dry_run_jobs": dry_runs,
         "server_version": context.version,
         "min_agent_version": MIN_AGENT_VERSION,
         "upgrade_required": work.upgrade_required,
     });
+    // Agents that rehearse nothing get nothing new.
+    if let Some(rehearsals) = rehearsals {
+        answer["rehearsal_jobs"] = rehearsals.iter().map(rehearsal_job).collect();
+    }
     let mut reply = replies::json(200, &answer)?;
     if wait > 0 && context.app.is_draining() {
         replies::retry_after(&mut reply, TURNED_AWAY_RETRY_SECS);
@@ -149,6 +155,16 @@ fn dry_run(job: &DryRun) -> Value {
         "environment": job.target.environment(),
         "dialect": job.dialect.as_str(),
         "sql": job.sql,
+    })
+}
+
+fn rehearsal_job(job: &WaitingRehearsal) -> Value {
+    json!({
+        "id": job.id,
+        "request_id": job.request_id,
+        "database": job.target.database(),
+        "environment": job.target.environment(),
+        "dialect": job.dialect.as_str(),
     })
 }
 

@@ -9,12 +9,13 @@ use crate::store::AuditKeys;
 use rusqlite::params;
 
 /// What belongs to a request, in an order that the foreign keys allow; its results went before.
-const PARTS: [&str; 9] = [
+const PARTS: [&str; 10] = [
     "DELETE FROM request_texts WHERE request_seq = ?1",
     "DELETE FROM idempotency_keys WHERE request_seq = ?1",
     "DELETE FROM request_contexts WHERE request_seq = ?1",
     "DELETE FROM request_approvers WHERE request_seq = ?1",
     "DELETE FROM dry_run_jobs WHERE request_seq = ?1",
+    "DELETE FROM rehearsals WHERE request_seq = ?1",
     "DELETE FROM approvals WHERE request_seq = ?1",
     "DELETE FROM executions WHERE request_seq = ?1",
     "DELETE FROM outbox WHERE request_seq = ?1",

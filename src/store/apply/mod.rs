@@ -9,6 +9,7 @@ mod executions;
 mod identities;
 mod logged;
 mod outbox;
+mod rehearsals;
 mod requests;
 
 use super::AuditKeys;

@@ -1,6 +1,6 @@
 //! Rows of requests: made, moved, voted on.
 
-use super::{Context, executions};
+use super::{Context, executions, rehearsals};
 use crate::clock::Timestamp;
 use crate::crypto::uuid;
 use crate::domain::approval::Vote;
@@ -77,6 +77,7 @@ pub(super) fn apply(cx: &Context, change: &RequestChange) -> Result<(), Error> {
             report,
             ..
         } => executions::lost(cx, request, *step, execution_id, report.as_ref()),
+        RequestChange::Rehearsal(change) => rehearsals::apply(cx, change),
         RequestChange::Corrupted { request, .. } => frozen(cx, request),
         // What these say stands in the audit log alone.
         RequestChange::DdlPassed(_) | RequestChange::ResultCorrupt { .. } => Ok(()),

@@ -5,6 +5,7 @@
 
 pub use super::guard::{ColumnGuard, GuardedTable, LiveRows, NOT_VERIFIED};
 
+use super::asides;
 use super::guard::{CHAIN, COUNTS, INSTANCE, MIGRATED, POSTED, REPORTED, SHOWN, SIGNED};
 use ColumnGuard::{Clamped, Digested, Harmless, Verified};
 
@@ -54,6 +55,7 @@ pub const TABLES: &[GuardedTable] = &[
             ("corrupt_seq", Digested),
             ("max_affected_rows", Digested),
             ("row_bound_source", Digested),
+            ("rehearsed_rows", Digested),
         ],
     },
     GuardedTable {
@@ -170,26 +172,8 @@ pub const TABLES: &[GuardedTable] = &[
             ("body", Clamped("as `execution_seq`")),
         ],
     },
-    GuardedTable {
-        name: "dry_run_jobs",
-        live: LiveRows::WithRequest,
-        columns: &[
-            ("id", Digested),
-            ("request_seq", Digested),
-            ("statement_index", Digested),
-            ("database_name", Digested),
-            ("environment", Digested),
-            ("sql_text", Digested),
-            ("status", Digested),
-            ("claimed_by", Digested),
-            ("claim_token", Digested),
-            ("claimed_at_ms", Digested),
-            ("result_json", Digested),
-            ("error_message", Digested),
-            ("created_at_ms", Digested),
-            ("finished_at_ms", Digested),
-        ],
-    },
+    asides::DRY_RUN_JOBS,
+    asides::REHEARSALS,
     GuardedTable {
         name: "users",
         live: LiveRows::Always,

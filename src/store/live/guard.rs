@@ -93,6 +93,7 @@ pub const NOT_VERIFIED: &[(&str, &[&str], &str)] = &[
         ],
         DECIDED,
     ),
+    ("rehearsals", &["seq"], DECIDED),
     (
         "outbox",
         &[

@@ -6,6 +6,7 @@
 //! a row to the sums or takes it away. Sums live in memory next to the transaction: whatever undoes rows puts the sums
 //! back too (see [`LiveState::sums`]).
 
+mod asides;
 pub mod columns;
 mod guard;
 mod start;

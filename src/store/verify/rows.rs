@@ -7,8 +7,8 @@ use super::super::db;
 use super::super::proof::{STORED, VOTES, stored_request, stored_vote};
 use crate::crypto::sha256_hex;
 use crate::domain::accounts::{
-    AccountedRow, AccountedValue, ERROR_SHA256, EventMetadata, RequestAccount, TOKEN_SHA256,
-    token_row,
+    AccountedRow, AccountedValue, ERROR_SHA256, EventMetadata, RESULT_SHA256, RequestAccount,
+    TOKEN_SHA256, token_row,
 };
 use crate::error::Error;
 use rusqlite::types::ValueRef;
@@ -20,6 +20,7 @@ pub(super) type Difference = Option<(Option<String>, String)>;
 
 const NEXT_REQUEST: &str = "SELECT * FROM requests WHERE seq > ?1 ORDER BY seq LIMIT 1";
 const EXECUTIONS: &str = "SELECT * FROM executions WHERE request_seq = ?1 ORDER BY attempt";
+const REHEARSALS: &str = "SELECT * FROM rehearsals WHERE request_seq = ?1 ORDER BY seq";
 const RESULTS: &str = "SELECT x.*, e.id AS execution FROM results x \
      LEFT JOIN executions e ON e.seq = x.execution_seq WHERE x.request_seq = ?1";
 const NEXT_TOKEN: &str = "SELECT * FROM tokens WHERE id > ?1 ORDER BY id LIMIT 1";
@@ -46,6 +47,7 @@ fn column_differs(row: &Row, expected: &AccountedRow) -> rusqlite::Result<Option
         let hashed = match *column {
             TOKEN_SHA256 => Some("token_json"),
             ERROR_SHA256 => Some("error_message"),
+            RESULT_SHA256 => Some("result_json"),
             _ => None,
         };
         let value = row.get_ref(hashed.unwrap_or(column))?;
@@ -115,21 +117,40 @@ fn parts(
     if let Some(what) = votes(connection, seq, id, &account)? {
         return Ok(Some(what));
     }
-    let mut statement = connection.prepare_cached(EXECUTIONS).map_err(db)?;
+    let executions = std::mem::take(&mut account.executions);
+    let rehearsals = std::mem::take(&mut account.rehearsals);
+    for (table, sql, expected) in [
+        ("executions", EXECUTIONS, executions),
+        ("rehearsals", REHEARSALS, rehearsals),
+    ] {
+        if let Some(what) = named(connection, table, sql, seq, expected)? {
+            return Ok(Some(what));
+        }
+    }
+    results(connection, seq, account)
+}
+
+/// The first row of a request in `table` that its events do not account for, or that is missing.
+fn named(
+    connection: &Connection,
+    table: &str,
+    sql: &str,
+    seq: i64,
+    mut account: BTreeMap<String, AccountedRow>,
+) -> Result<Option<String>, Error> {
+    let mut statement = connection.prepare_cached(sql).map_err(db)?;
     let mut rows = statement.query([seq]).map_err(db)?;
     while let Some(row) = rows.next().map_err(db)? {
         let id: String = row.get("id").map_err(db)?;
-        let Some(expected) = account.executions.remove(&id) else {
-            return Ok(Some(format!("executions, row {id}")));
+        let Some(expected) = account.remove(&id) else {
+            return Ok(Some(format!("{table}, row {id}")));
         };
         if let Some(column) = column_differs(row, &expected).map_err(db)? {
-            return Ok(Some(format!("executions, row {id}, column {column}")));
+            return Ok(Some(format!("{table}, row {id}, column {column}")));
         }
     }
-    if let Some((id, _)) = account.executions.pop_first() {
-        return Ok(Some(format!("executions, where {id} is missing,")));
-    }
-    results(connection, seq, account)
+    let missing = account.pop_first();
+    Ok(missing.map(|(id, _)| format!("{table}, where {id} is missing,")))
 }
 
 fn texts(

@@ -14,6 +14,7 @@ environments = ["production"]
 dialect = "DIALECT"
 
 [[workflows]]
+rehearse = "on_request"
 [[workflows.steps]]
 [[workflows.steps.approvers]]
 group = "approvers"

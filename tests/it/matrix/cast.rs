@@ -80,6 +80,12 @@ pub struct Who {
     pub mark: String,
 }
 
+/// The shop, where what waits for approval may be rehearsed.
+fn shop() -> String {
+    let steps = "[[workflows.steps]]";
+    SHOP.replace(steps, &format!("rehearse = \"on_request\"\n{steps}"))
+}
+
 /// A server with everybody on it. Each line has callers of its own, so that no line disturbs the next.
 pub struct Stage {
     pub s: Server,
@@ -98,7 +104,7 @@ impl Stage {
             })
             .collect();
         let stage = Stage {
-            s: Server::with(&format!("{SHOP}{ROLES}{spare}")),
+            s: Server::with(&format!("{}{ROLES}{spare}", shop())),
             line: Cell::new(0),
         };
         let worker = stage.worker();

@@ -141,6 +141,24 @@ pub const LINES: &[Lines] = &[
     },
     Lines {
         method: "POST",
+        path: "/api/requests/{id}/rehearse",
+        cases: &[
+            ("own, pending in production", |s, w| {
+                verb(w, &own(s, w), "/rehearse")
+            }),
+            ("the requester's, pending", |s, w| {
+                verb(w, &theirs(s), "/rehearse")
+            }),
+            ("the requester's, approved", |s, w| {
+                verb(w, &s.approved(&s.s.requester()), "/rehearse")
+            }),
+            ("unknown", |_, w| {
+                status(&w.person.poke("/api/requests/nothing/rehearse"))
+            }),
+        ],
+    },
+    Lines {
+        method: "POST",
         path: "/api/requests/{id}/reject",
         cases: &[
             ("own, pending in production", |s, w| {

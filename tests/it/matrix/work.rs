@@ -106,6 +106,33 @@ fn take(stage: &Stage, who: &Who, environment: &str) -> String {
     status(&reported)
 }
 
+/// A rehearsal that waits for an agent.
+fn rehearsal(stage: &Stage, environment: &str) -> String {
+    let request = stage.s.requester().submit(environment, UPDATE);
+    let asked = request.by.poke(&request.path("/rehearse")).is(202);
+    format!("/api/agent/rehearsals/{}", asked.text("id"))
+}
+
+fn able(agent: Agent) -> Agent {
+    agent.poll_with(json!({"features": ["rehearsal"]})).is(200);
+    agent
+}
+
+fn claim_rehearsal(stage: &Stage, who: &Who, environment: &str) -> String {
+    who.agent().map(able);
+    let path = rehearsal(stage, environment);
+    status(&who.person.poke(&format!("{path}/claim")))
+}
+
+/// Reports a rehearsal that `claimant` has claimed.
+fn report_rehearsal(stage: &Stage, who: &Who, claimant: Agent) -> String {
+    let path = rehearsal(stage, who.place());
+    let claim = format!("{path}/claim");
+    able(claimant).person.poke(&claim).is(200);
+    let body = json!({"result": {"rows_affected": 1}});
+    post(who, &format!("{path}/result"), &body)
+}
+
 pub const LINES: &[Lines] = &[
     Lines {
         method: "GET",
@@ -190,6 +217,36 @@ pub const LINES: &[Lines] = &[
                     w,
                     "/api/agent/dry-run/nothing/result",
                     &json!({"claim_token": "a", "result": {}}),
+                )
+            }),
+        ],
+    },
+    Lines {
+        method: "POST",
+        path: "/api/agent/rehearsals/{id}/claim",
+        cases: &[
+            ("in production", |s, w| claim_rehearsal(s, w, "production")),
+            ("in staging", |s, w| claim_rehearsal(s, w, "staging")),
+            ("unknown", |_, w| {
+                status(&w.person.poke("/api/agent/rehearsals/nothing/claim"))
+            }),
+        ],
+    },
+    Lines {
+        method: "POST",
+        path: "/api/agent/rehearsals/{id}/result",
+        cases: &[
+            ("claimed by themselves", |s, w| {
+                report_rehearsal(s, w, w.agent().unwrap_or_else(|| s.worker()))
+            }),
+            ("claimed by another agent", |s, w| {
+                report_rehearsal(s, w, s.worker())
+            }),
+            ("unknown", |_, w| {
+                post(
+                    w,
+                    "/api/agent/rehearsals/nothing/result",
+                    &json!({"error": "not now"}),
                 )
             }),
         ],

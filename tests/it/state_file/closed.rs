@@ -49,7 +49,7 @@ fn an_edit_of_a_closed_row_is_found_or_harmless() {
 #[test]
 fn closed_rows_taken_out_or_put_in_are_found() {
     let stopped = stopped();
-    let closed = "(SELECT seq FROM requests WHERE status = 'rejected')";
+    let closed = "(SELECT min(seq) FROM requests WHERE status = 'rejected')";
     let executed = "(SELECT min(execution_seq) FROM results)";
     for attack in [
         format!("DELETE FROM approvals WHERE request_seq = {closed}"),

@@ -12,7 +12,7 @@ mod sink;
 mod slack;
 mod smtp;
 
-pub use agent::{Agent, ROWS, ids};
+pub use agent::{Agent, Claim, ROWS, ids};
 pub use bucket::{Bucket, Mood as StoreMood, real_bucket, storage};
 pub use client::{Answer, Person, Request, Waiting, connect};
 pub use idp::{Idp, Key, Mood, key_set};

@@ -108,7 +108,7 @@ const CRATES: &[(&str, &str)] = &[
     // signed.
     (
         "serde",
-        "src/domain/execution_token.rs src/domain/migration/ src/domain/schema.rs src/domain/jwt/ src/domain/kept.rs src/domain/decision/trace.rs src/export/ src/actions/ src/http/ src/client/ src/agent/ src/cli/",
+        "src/domain/execution_token.rs src/domain/rehearsal_token.rs src/domain/migration/ src/domain/schema.rs src/domain/jwt/ src/domain/kept.rs src/domain/decision/trace.rs src/export/ src/actions/ src/http/ src/client/ src/agent/ src/cli/",
     ),
     ("serde_json", "src/"),
     ("log", "src/"),

@@ -5,17 +5,17 @@ use super::session::{MySqlDeadline, MySqlStop, Session};
 use crate::agent::drivers::{DriverJob, guard};
 use crate::domain::dialect::Dialect;
 
-/// Refuses a plan whose rows nobody can count.
+/// Opens the refusal of an execution.
+pub(super) const APPROVED: &str = "not run: a number of rows was approved, and ";
+
+/// Refuses a plan whose rows nobody can count, in a sentence that `refused` opens.
 pub(super) fn provable(
     session: &mut Session,
     job: &DriverJob,
     watch: &MySqlDeadline,
+    refused: &str,
 ) -> Result<(), MySqlStop> {
-    let unprovable = |why: String| {
-        Err(MySqlStop::Failed(format!(
-            "not run: a number of rows was approved, and {why}"
-        )))
-    };
+    let unprovable = |why: String| Err(MySqlStop::Failed(format!("{refused}{why}")));
     for sql in &job.plan {
         let (first, _) = guard::leading_words(sql, Dialect::MySql);
         if !["INSERT", "UPDATE", "DELETE"].contains(&first.as_str()) {
@@ -26,11 +26,7 @@ pub(super) fn provable(
             return unprovable("the tables of a statement cannot be determined".to_owned());
         };
         for table in tables {
-            let (schema, name) = match table.split_once('.') {
-                Some((schema, name)) => (quoted(schema), name),
-                None => ("DATABASE()".to_owned(), table.as_str()),
-            };
-            let name = quoted(name);
+            let (schema, name) = named(&table);
             let found = session.ask(
                 &format!(
                     "SELECT (SELECT e.TRANSACTIONS FROM information_schema.TABLES t JOIN information_schema.ENGINES e \
@@ -61,6 +57,14 @@ pub(super) fn provable(
         }
     }
     Ok(())
+}
+
+/// Schema and name of a table, each as the text of an expression.
+pub(super) fn named(table: &str) -> (String, String) {
+    match table.split_once('.') {
+        Some((schema, name)) => (quoted(schema), quoted(name)),
+        None => ("DATABASE()".to_owned(), quoted(table)),
+    }
 }
 
 fn quoted(text: &str) -> String {

@@ -9,12 +9,14 @@ mod bound;
 mod describe;
 mod explain;
 mod migrate;
+mod rehearse;
 mod session;
 mod values;
 
 use super::rows::{Cell, Results};
 use super::{
     Cancel, Control, Driver, DriverJob, JobEffect, READ_ONLY, RunOutcome, guard, migrations,
+    rehearsal,
 };
 use crate::agent::config::{DatabaseEndpoint, Tls};
 use crate::domain::dialect::Dialect;
@@ -175,7 +177,7 @@ impl MySql {
     ) -> Result<RunOutcome, MySqlStop> {
         let mut session = self.open(watch, false)?;
         if job.max_affected_rows.is_some() {
-            bound::provable(&mut session, job, watch)?;
+            bound::provable(&mut session, job, watch, bound::APPROVED)?;
         }
         let atomic = !job.plan.iter().any(|sql| commits(sql));
         control
@@ -444,6 +446,20 @@ impl Driver for MySql {
             })
         });
         outcome.with_detail(watch.quoted())
+    }
+
+    fn rehearse(&self, job: &DriverJob, control: &dyn Control) -> RunOutcome {
+        if self.endpoint.read_only {
+            return RunOutcome::failed(READ_ONLY);
+        }
+        let watch = MySqlDeadline::of_job(job, self.endpoint.lock_timeout_secs, control.cancel());
+        let done = rehearsal::read(job, Dialect::MySql)
+            .map_err(MySqlStop::Failed)
+            .and_then(|plan| rehearse::rehearse(self, job, &plan, &watch, control));
+        match done {
+            Ok(json) => RunOutcome::Rehearsed { json },
+            Err(stop) => RunOutcome::failed(watch.why(stop)),
+        }
     }
 
     fn describe(&self, cancel: &Cancel) -> Result<String, String> {

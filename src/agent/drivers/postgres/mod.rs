@@ -8,6 +8,7 @@
 mod describe;
 mod explain;
 mod migrate;
+mod rehearse;
 mod statement;
 mod tls;
 mod values;
@@ -17,6 +18,7 @@ mod wire;
 use super::rows::Results;
 use super::{
     Cancel, Control, Driver, DriverJob, JobEffect, READ_ONLY, RunOutcome, guard, migrations,
+    rehearsal,
 };
 use crate::agent::config::DatabaseEndpoint;
 use crate::domain::dialect::Dialect;
@@ -245,19 +247,12 @@ impl Postgres {
         let Some(max) = job.max_affected_rows else {
             return Ok(());
         };
-        let counted = conn.own(
-            "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint::text, \
-             pg_catalog.current_setting('track_counts') FROM pg_catalog.pg_stat_xact_all_tables \
-             WHERE schemaname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')",
-        )?;
-        let row = counted.into_iter().next().unwrap_or_default();
-        let text = |n: usize| row.get(n).cloned().flatten().unwrap_or_default();
-        if text(1) != "on" {
+        let Some(counted) = changed_rows(conn)? else {
             return Err(PgStop::Failed(
                 "the database does not count rows (track_counts is off), and a number of rows was approved".to_owned(),
             ));
-        }
-        let counted = text(0).parse::<u64>().unwrap_or(u64::MAX).max(changed);
+        };
+        let counted = counted.max(changed);
         match counted > max {
             true => Err(PgStop::Failed(super::over_bound(counted, max))),
             false => Ok(()),
@@ -358,6 +353,19 @@ impl Postgres {
 /// What no statement may do.
 const ENDED: &str = "the statement ended the transaction";
 
+/// The rows that this transaction has changed, as the database counts them: triggers, cascades and functions included;
+/// none where it does not count.
+fn changed_rows(conn: &mut PgConnection) -> Result<Option<u64>, PgStop> {
+    let counted = conn.own(
+        "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint::text, \
+         pg_catalog.current_setting('track_counts') FROM pg_catalog.pg_stat_xact_all_tables \
+         WHERE schemaname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')",
+    )?;
+    let row = counted.into_iter().next().unwrap_or_default();
+    let text = |n: usize| row.get(n).cloned().flatten().unwrap_or_default();
+    Ok((text(1) == "on").then(|| text(0).parse().unwrap_or(u64::MAX)))
+}
+
 /// The first value of each row, where there is one.
 fn rows_text(rows: Vec<Vec<Option<String>>>) -> Vec<String> {
     let first = |row: Vec<Option<String>>| row.into_iter().next().flatten();
@@ -410,6 +418,20 @@ impl Driver for Postgres {
             };
             RunOutcome::failed(message).with_detail(detail)
         })
+    }
+
+    fn rehearse(&self, job: &DriverJob, control: &dyn Control) -> RunOutcome {
+        if self.endpoint.read_only {
+            return RunOutcome::failed(READ_ONLY);
+        }
+        let watch = PgDeadline::of_job(job, self.endpoint.lock_timeout_secs, control.cancel());
+        let done = rehearsal::read(job, Dialect::Postgres)
+            .map_err(PgStop::Failed)
+            .and_then(|plan| rehearse::rehearse(self, job, &plan, &watch, control));
+        match done {
+            Ok(json) => RunOutcome::Rehearsed { json },
+            Err(stop) => RunOutcome::failed(watch.why(stop).0),
+        }
     }
 
     fn describe(&self, cancel: &Cancel) -> Result<String, String> {

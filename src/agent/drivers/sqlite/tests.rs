@@ -54,7 +54,7 @@ impl Drop for File {
     }
 }
 
-fn job(operation: Operation, plan: &[&str]) -> DriverJob {
+pub(super) fn job(operation: Operation, plan: &[&str]) -> DriverJob {
     DriverJob {
         operation,
         plan: plan.iter().map(|s| (*s).to_owned()).collect(),

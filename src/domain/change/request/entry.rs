@@ -1,5 +1,7 @@
 //! The audit event of each change of a request.
 
+mod rehearsed;
+
 use super::{
     CompletedSteps, DdlPassed, Finished, InconclusiveReport, NewExecution, NewRequest, NewResult,
     RequestChange, RequestRef,
@@ -31,10 +33,7 @@ impl RequestChange {
                 current_step,
                 total_steps,
                 ..
-            } => with(
-                voted("step.approved", request, vote, Some(*total_steps)),
-                [("current_step", (*current_step).into())],
-            ),
+            } => step_approved(request, vote, *current_step, *total_steps),
             RequestChange::Approved {
                 request,
                 vote,
@@ -76,6 +75,7 @@ impl RequestChange {
                 report,
                 ..
             } => lost(request, execution_id, agent_id, report.as_ref()),
+            RequestChange::Rehearsal(change) => rehearsed::entry(change),
             RequestChange::Corrupted { request, what } => frozen(request, what),
             RequestChange::ResultCorrupt {
                 request,
@@ -92,6 +92,11 @@ fn with<const N: usize>(mut e: AuditEntry, more: [(&str, Value); N]) -> AuditEnt
         e.metadata.insert(key.into(), value);
     }
     e
+}
+
+fn step_approved(request: &RequestRef, vote: &Vote, current: u32, total: u32) -> AuditEntry {
+    let e = voted("step.approved", request, vote, Some(total));
+    with(e, [("current_step", current.into())])
 }
 
 fn frozen(request: &RequestRef, what: &str) -> AuditEntry {

@@ -462,6 +462,7 @@ pub(super) fn every_change() -> Vec<Case> {
             decided(),
             dispatched(),
             executions::executed(),
+            executions::rehearsed(),
             executions::corrupted(),
         ]),
         group([tokens(), people()]),

@@ -2,7 +2,11 @@
 
 use super::super::AT;
 use super::request;
-use crate::domain::change::{Finished, InconclusiveReport, NewExecution, NewResult, RequestChange};
+use crate::domain::change::{
+    EndedRehearsal, Finished, InconclusiveReport, NewExecution, NewRehearsal, NewResult,
+    RehearsalChange, RehearsalStep, RequestChange, StartedRehearsal,
+};
+use crate::domain::rehearsal::RehearsalStatus;
 use crate::domain::request::{ExecutionEnd, ExecutionOutcome, Status, Transition};
 
 fn finished(success: bool) -> Finished {
@@ -85,6 +89,43 @@ pub(super) fn executed() -> Vec<(&'static str, RequestChange)> {
             "reported",
             lost(running, to(Status::ExecutionLost), Some(inconclusive)),
         ),
+    ]
+}
+
+/// Runs that leave nothing.
+pub(super) fn rehearsed() -> Vec<(&'static str, RequestChange)> {
+    let change = |step| {
+        let request = request(Status::Pending);
+        RequestChange::Rehearsal(RehearsalChange { request, step })
+    };
+    let asked = |refused: Option<&str>| {
+        change(RehearsalStep::Asked(NewRehearsal {
+            id: "rehearsal-id".into(),
+            refused: refused.map(str::to_owned),
+        }))
+    };
+    let started = change(RehearsalStep::Started(StartedRehearsal {
+        id: "rehearsal-id".into(),
+        agent_id: "agent-1".into(),
+        token_json: "{}".into(),
+    }));
+    let ended = |status, rows: Option<u64>| {
+        change(RehearsalStep::Ended(EndedRehearsal {
+            id: "rehearsal-id".into(),
+            status,
+            rows_affected: rows,
+            result_json: rows.map(|rows| format!("{{\"rows_affected\":{rows}}}")),
+            error_message: (status == RehearsalStatus::Failed).then(|| "it is locked".into()),
+            sets_bound: rows.is_some(),
+        }))
+    };
+    vec![
+        ("", asked(None)),
+        ("refused", asked(Some("it only reads"))),
+        ("", started),
+        ("done", ended(RehearsalStatus::Done, Some(37))),
+        ("failed", ended(RehearsalStatus::Failed, None)),
+        ("unavailable", ended(RehearsalStatus::Unavailable, None)),
     ]
 }
 

@@ -1,0 +1,200 @@
+//! A rehearsal: what each driver may run without anybody's approval, as the agent itself reads it, and the report of
+//! what it would have changed. The rollback is the driver's; that nothing is ever committed, the wall sees to as well.
+
+use super::guard::on_large_stack;
+use super::{DriverJob, STATEMENTS_MAX, guard};
+use crate::domain::dialect::Dialect;
+use crate::domain::id::Operation;
+use crate::domain::rehearsal::refusal;
+use crate::domain::sql::analyze;
+use serde_json::{Value, json};
+
+/// Triggers that a report names, at most.
+const TRIGGERS_MAX: usize = 100;
+
+/// A statement that may be rehearsed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneTableWrite {
+    pub sql: String,
+    /// `insert`, `update`, `delete` or `merge`.
+    pub kind: &'static str,
+    /// The one table that it names: `schema.table` or `table`.
+    pub table: String,
+}
+
+impl OneTableWrite {
+    /// Whether it may take a new value from a sequence.
+    pub fn inserts(&self) -> bool {
+        matches!(self.kind, "insert" | "merge")
+    }
+}
+
+/// The statements of a plan, by the agent's own reading, whatever the server has made of them.
+///
+/// # Errors
+/// The sentence for approvers, where one of them may not be rehearsed.
+pub fn read(job: &DriverJob, dialect: Dialect) -> Result<Vec<OneTableWrite>, String> {
+    guard::check(job, dialect)?;
+    if job.plan.len() > STATEMENTS_MAX {
+        return Err(format!("not rehearsed: over {STATEMENTS_MAX} statements"));
+    }
+    let read = on_large_stack(|| {
+        let each = job.plan.iter().map(|sql| one(sql, dialect));
+        each.collect::<Result<Vec<_>, String>>()
+    });
+    read.unwrap_or_else(|| Err("the agent could not analyse the statement".to_owned()))
+        .map_err(|why| format!("not rehearsed: {why}"))
+}
+
+fn one(sql: &str, dialect: Dialect) -> Result<OneTableWrite, String> {
+    let analysis =
+        analyze(sql, dialect).map_err(|_| "a statement cannot be analysed".to_owned())?;
+    if let Some(why) = refusal(Operation::ExecuteDml, Some(&analysis)) {
+        return Err(why);
+    }
+    match analysis.statements.as_slice() {
+        [statement] if statement.tables.len() == 1 => Ok(OneTableWrite {
+            sql: sql.to_owned(),
+            kind: statement.kind,
+            table: statement.tables[0].clone(),
+        }),
+        _ => Err("one element of the plan holds more than one statement".to_owned()),
+    }
+}
+
+/// What a rehearsal would have changed.
+#[derive(Debug, Default)]
+pub struct Report {
+    statements: Vec<Value>,
+    rows: u64,
+    /// Triggers of the tables that the statements fire, as far as the database tells.
+    triggers: Vec<String>,
+    warnings: Vec<String>,
+    /// Milliseconds that locks of others were waited for, where the database tells.
+    pub lock_wait_ms: Option<u64>,
+}
+
+impl Report {
+    /// Takes the end of a statement: it says that it changed `rows` itself, and the transaction as a whole has changed
+    /// `total` by now, as far as the database counts.
+    pub fn ran(&mut self, write: &OneTableWrite, rows: u64, total: u64) {
+        let more = total.saturating_sub(self.rows).saturating_sub(rows);
+        self.rows = self.rows.saturating_add(rows).saturating_add(more);
+        self.statements.push(json!({
+            "kind": write.kind,
+            "table": write.table,
+            "rows": rows,
+            "more_rows": more,
+        }));
+    }
+
+    /// What was put off until the end has brought the changes of the transaction to `total`; the last statement is
+    /// charged with it.
+    pub fn settled(&mut self, total: u64) {
+        let more = total.saturating_sub(self.rows);
+        self.rows = self.rows.saturating_add(more);
+        if let Some(last) = self.statements.last_mut() {
+            let known = last["more_rows"].as_u64().unwrap_or(0);
+            last["more_rows"] = known.saturating_add(more).into();
+        }
+    }
+
+    pub fn warn(&mut self, warning: String) {
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
+    /// Notes triggers that a statement on `table` fires.
+    pub fn fires(&mut self, table: &str, names: impl IntoIterator<Item = String>) {
+        for name in names {
+            let trigger = format!("{name} on {table}");
+            if self.triggers.len() < TRIGGERS_MAX && !self.triggers.contains(&trigger) {
+                self.triggers.push(trigger);
+            }
+        }
+    }
+
+    /// Says that new values of a sequence are used up, which no rollback takes back.
+    pub fn advances_sequence(&mut self, table: &str) {
+        self.warn(format!(
+            "a sequence of `{table}` has advanced; that is not rolled back"
+        ));
+    }
+
+    /// The report as JSON.
+    pub fn json(&self) -> String {
+        json!({
+            "rows_affected": self.rows,
+            "statements": self.statements,
+            "triggers": self.triggers,
+            "warnings": self.warnings,
+            "lock_wait_ms": self.lock_wait_ms,
+        })
+        .to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ROWS_BYTES_MAX;
+    use super::*;
+
+    fn job(plan: &[&str]) -> DriverJob {
+        DriverJob {
+            operation: Operation::ExecuteDml,
+            plan: plan.iter().map(|sql| (*sql).to_owned()).collect(),
+            timeout_secs: 1,
+            max_rows: None,
+            max_result_bytes: ROWS_BYTES_MAX,
+            max_affected_rows: None,
+            lock_timeout_secs: 1,
+        }
+    }
+
+    #[test]
+    fn the_agent_reads_for_itself_what_it_rehearses() {
+        let plan = job(&[
+            "UPDATE t SET a = 1 WHERE id = 2",
+            "DELETE FROM u WHERE id = 1",
+        ]);
+        let read_plan = read(&plan, Dialect::Postgres).unwrap();
+        let found: Vec<_> = read_plan.iter().map(|w| (w.kind, &w.table[..])).collect();
+        assert_eq!(found, [("update", "t"), ("delete", "u")]);
+        for lie in [
+            "CREATE TABLE pwn (a int)",
+            "COMMIT",
+            "/*x*/ COMMIT; DELETE FROM t WHERE id = 1",
+            "DELETE FROM t WHERE id = 1; DELETE FROM u WHERE id = 1",
+            "DELETE FROM t USING u WHERE t.id = u.id",
+            "UPDATE t SET a = lo_unlink(1) WHERE id = 1",
+            "UPDATE t SET a = dblink('x', 'y') WHERE id = 1",
+            "SELECT 1",
+            "CALL p()",
+            "TRUNCATE t",
+        ] {
+            for dialect in [Dialect::Postgres, Dialect::MySql, Dialect::Sqlite] {
+                assert!(read(&job(&[lie]), dialect).is_err(), "{lie}");
+            }
+        }
+        assert!(read(&job(&[]), Dialect::Sqlite).is_err());
+    }
+
+    #[test]
+    fn a_report_counts_once_what_triggers_add() {
+        let write = |table: &str| OneTableWrite {
+            sql: String::new(),
+            kind: "update",
+            table: table.to_owned(),
+        };
+        let mut report = Report::default();
+        report.ran(&write("orders"), 37, 74);
+        report.ran(&write("items"), 2, 76);
+        report.settled(79);
+        let json: Value = serde_json::from_str(&report.json()).unwrap();
+        assert_eq!(json["rows_affected"], 79);
+        assert_eq!(json["statements"][0]["more_rows"], 37);
+        assert_eq!(json["statements"][1]["rows"], 2);
+        assert_eq!(json["statements"][1]["more_rows"], 3);
+    }
+}
