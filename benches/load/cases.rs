@@ -10,7 +10,7 @@ use crate::server::{Folder, Server, Tokens};
 use crate::wire::{Connection, request};
 use crate::{Outcome, Plan};
 use dbward::domain::dialect::Dialect;
-use dbward::domain::sql::analyze;
+use dbward::domain::sql::{InputError, STACK_BYTES, TEXT_BYTES_MAX, analyze};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -319,6 +319,66 @@ pub fn sql(plan: &Plan, rows: &mut Vec<Row>) -> Outcome<()> {
         goal: Some(Goal::Rate(20_000.0)),
         note: "short statements, one core".to_owned(),
         ..row("SQL analysis", 1, &measured)
+    });
+    worst(rows)
+}
+
+/// The longest accepted texts of the shapes that take the longest, each the best of three times.
+fn worst(rows: &mut Vec<Row>) -> Outcome<()> {
+    const SHAPES: [(&str, &str); 14] = [
+        ("SELECT ", "1 OR "),
+        ("SELECT * FROM t WHERE ", "1 DIV "),
+        ("SELECT * FROM t WHERE ", "1 REGEXP "),
+        ("SELECT * FROM t WHERE ", "a = 1 AND "),
+        ("DELETE FROM t WHERE ", "(a = a) OR "),
+        ("SELECT ", "1 BETWEEN 1 AND "),
+        ("SELECT ", "(SELECT "),
+        ("SELECT ", "f("),
+        ("SELECT ", "1,"),
+        ("INSERT INTO t VALUES ", "(1),"),
+        ("SELECT * FROM ", "t JOIN "),
+        ("SELECT ", "$a$"),
+        ("", "ALTER TABLE t ADD a int, "),
+        (
+            "ALTER TABLE t ",
+            "ADD CONSTRAINT c CHECK (a > 0) NOT VALID, ",
+        ),
+    ];
+    let measure = || -> Vec<(Duration, String)> {
+        let mut times = Vec::new();
+        for dialect in [Dialect::Postgres, Dialect::MySql, Dialect::Sqlite] {
+            for (frame, unit) in SHAPES {
+                // Half as long until it is accepted.
+                let mut bytes = TEXT_BYTES_MAX;
+                let text = loop {
+                    let text = format!("{frame}{}1", unit.repeat((bytes - 50) / unit.len()));
+                    match analyze(&text, dialect) {
+                        Err(InputError::TooComplex { .. }) => bytes = bytes / 4 * 3,
+                        _ => break text,
+                    }
+                };
+                let once = || {
+                    let began = Instant::now();
+                    std::hint::black_box(analyze(std::hint::black_box(&text), dialect)).ok();
+                    began.elapsed()
+                };
+                let best = (0..3).map(|_| once()).min().unwrap_or_default();
+                times.push((best, format!("{frame}{unit} in {dialect:?}")));
+            }
+        }
+        times
+    };
+    let thread = std::thread::Builder::new()
+        .stack_size(STACK_BYTES)
+        .spawn(measure)
+        .map_err(|e| e.to_string())?;
+    let times = thread.join().map_err(|_| "the analysis panicked")?;
+    let (slowest, which) = times.into_iter().max().unwrap_or_default();
+    rows.push(Row {
+        slowest: Some(slowest),
+        goal: Some(Goal::Slowest(Duration::from_millis(200))),
+        note: format!("the slowest of long texts: {which}"),
+        ..Row::new("SQL analysis, worst text")
     });
     Ok(())
 }

@@ -3,8 +3,9 @@
 //! Nothing is computed that could fail or depend on a server: what is made of constants alone but not understood here
 //! counts as all rows, because a condition on purpose names a column.
 
+use super::lex::leading_number;
 use crate::domain::dialect::Dialect;
-use sqlparser::ast::{BinaryOperator, Expr, InTarget, SetExpr, UnaryOperator, Value};
+use sqlparser::ast::{BinaryOperator, Expr, InTarget, SelectItem, SetExpr, UnaryOperator, Value};
 use std::cell::Cell;
 
 /// Rows that a condition lets through.
@@ -85,8 +86,12 @@ fn truth(expr: &Expr, ctx: &Context) -> Option<bool> {
         Expr::IsTrue(inner) | Expr::IsNotFalse(inner) => truth(inner, ctx),
         Expr::IsFalse(inner) | Expr::IsNotTrue(inner) => truth(inner, ctx).map(|t| !t),
         Expr::Exists { subquery, negated } => {
-            let SetExpr::Select(select) = subquery.body.as_ref() else {
-                return None;
+            let select = match subquery.body.as_ref() {
+                SetExpr::Select(select) => select,
+                SetExpr::Values(values) if subquery.limit_clause.is_none() => {
+                    return (!values.rows.is_empty()).then_some(!negated);
+                }
+                _ => return None,
             };
             let has_row = select.from.is_empty()
                 && subquery.limit_clause.is_none()
@@ -211,7 +216,6 @@ fn part(expr: &Expr, ctx: &Context) -> Part {
             }
             _ => Part::Constant,
         },
-        Expr::TypedString(_) | Expr::Interval(_) => Part::Constant,
         Expr::UnaryOp { op, expr: inner } => match (op, part(inner, ctx)) {
             (_, Part::Row) => Part::Row,
             (UnaryOperator::Minus, Part::Number(n)) => Part::Number(-n),
@@ -255,6 +259,7 @@ fn part(expr: &Expr, ctx: &Context) -> Part {
             negated: false,
             ..
         } => match (part(of, ctx), part(pattern, ctx)) {
+            (Part::Row, _) if is_column(of) && of == pattern => Part::Bool(true),
             (Part::Row, Part::Text(p)) if !p.is_empty() && p.bytes().all(|b| b == b'%') => {
                 Part::Bool(true)
             }
@@ -269,8 +274,25 @@ fn part(expr: &Expr, ctx: &Context) -> Part {
 fn composed(expr: &Expr, ctx: &Context) -> Part {
     use sqlparser::ast::{FunctionArg, FunctionArgExpr, FunctionArguments};
     match expr {
+        Expr::TypedString(_) | Expr::Interval(_) => Part::Constant,
+        Expr::IsNotDistinctFrom(left, right) => same(left, right, true, ctx),
+        Expr::IsDistinctFrom(left, right) => same(left, right, false, ctx),
         Expr::Tuple(parts) => all_constant(parts.iter(), ctx),
         Expr::Array(array) => all_constant(array.elem.iter(), ctx),
+        Expr::RLike {
+            negated: false,
+            expr,
+            pattern,
+            ..
+        } if part(expr, ctx) == Part::Row
+            && matches!(part(pattern, ctx), Part::Text(p) if ["", "^", "$", ".*"].contains(&p.as_str())) =>
+        {
+            Part::Bool(true)
+        }
+        Expr::AnyOp { left, right, .. } | Expr::AllOp { left, right, .. } => {
+            all_constant([left.as_ref(), right.as_ref()].into_iter(), ctx)
+        }
+        Expr::Subquery(query) => only_value(&query.body).map_or(Part::Row, |v| part(v, ctx)),
         Expr::RLike { expr, pattern, .. } | Expr::Like { expr, pattern, .. } => {
             all_constant([expr.as_ref(), pattern.as_ref()].into_iter(), ctx)
         }
@@ -316,6 +338,21 @@ fn composed(expr: &Expr, ctx: &Context) -> Part {
     }
 }
 
+/// The 1 of `(SELECT 1)`.
+fn only_value(body: &SetExpr) -> Option<&Expr> {
+    let SetExpr::Select(select) = body else {
+        return None;
+    };
+    match select.projection.as_slice() {
+        [SelectItem::UnnamedExpr(value)]
+            if select.from.is_empty() && select.selection.is_none() =>
+        {
+            Some(value)
+        }
+        _ => None,
+    }
+}
+
 fn all_constant<'e>(mut parts: impl Iterator<Item = &'e Expr>, ctx: &Context) -> Part {
     match parts.all(|e| part(e, ctx) != Part::Row) {
         true => Part::Constant,
@@ -352,6 +389,9 @@ fn binary(expr: &Expr, left: &Expr, op: &BinaryOperator, right: &Expr, ctx: &Con
             Some(t) => Part::Bool(t),
             None => deep_constant(expr, ctx),
         };
+    }
+    if matches!(op, B::Is | B::IsNot) {
+        return same(left, right, *op == B::Is, ctx);
     }
     let compares = matches!(
         op,
@@ -393,6 +433,14 @@ fn binary(expr: &Expr, left: &Expr, op: &BinaryOperator, right: &Expr, ctx: &Con
         B::Gt => order.is_gt(),
         _ => order.is_ge(),
     })
+}
+
+/// Two values that are (not) the same, NULL being one: a column is the same as itself in every row.
+fn same(left: &Expr, right: &Expr, same: bool, ctx: &Context) -> Part {
+    match left == right && is_column(left) {
+        true => Part::Bool(same),
+        false => all_constant([left, right].into_iter(), ctx),
+    }
 }
 
 /// Whether a chain of operators holds nothing but constants.
@@ -446,13 +494,4 @@ fn in_list(of: &Expr, list: &[Expr], negated: bool, ctx: &Context) -> Part {
         true => Part::Bool(parts.contains(&value) != negated),
         false => Part::Constant,
     }
-}
-
-fn leading_number(text: &str) -> f64 {
-    let text = text.trim_start();
-    let end = text
-        .char_indices()
-        .find(|(i, c)| !(c.is_ascii_digit() || *c == '.' || (*i == 0 && matches!(c, '+' | '-'))))
-        .map_or(text.len(), |(i, _)| i);
-    text.get(..end).and_then(|t| t.parse().ok()).unwrap_or(0.0)
 }

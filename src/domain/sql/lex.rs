@@ -406,3 +406,13 @@ impl Lexer<'_> {
         })
     }
 }
+
+/// The number that MySQL and SQLite take a text for: the one it starts with, or 0.
+pub(super) fn leading_number(text: &str) -> f64 {
+    let text = text.trim_start();
+    let end = text
+        .char_indices()
+        .find(|(i, c)| !(c.is_ascii_digit() || *c == '.' || (*i == 0 && matches!(c, '+' | '-'))))
+        .map_or(text.len(), |(i, _)| i);
+    text.get(..end).and_then(|t| t.parse().ok()).unwrap_or(0.0)
+}

@@ -367,7 +367,11 @@ fn call(stmt: &StatementTokens<'_>, i: usize, dialect: Dialect, names: &mut Name
     let defines = stmt.is_any(0, &["create", "alter"]);
     let clause = clause
         || i == 0
-        || (defines && stmt.is_any(i, &["hash", "linear", "list", "range", "partitions"]));
+        || (defines
+            && stmt.is_any(
+                i,
+                &["hash", "linear", "list", "range", "partitions", "than"],
+            ));
     let word = stmt.text(i).to_ascii_lowercase();
     let listed = |words: &[&str]| words.binary_search(&word.as_str()).is_ok();
     let clause = clause || (listed(NO_CALLS) && !may_be_named_so(stmt, i, dialect));
