@@ -94,7 +94,8 @@ pub struct UnparsableAt {
 }
 
 impl UnparsableAt {
-    fn of(class: Option<&Class>) -> Option<UnparsableAt> {
+    /// The place of a text that could not be read; `None` for any other.
+    pub fn of(class: Option<&Class>) -> Option<UnparsableAt> {
         match class? {
             Class::Unparsable {
                 line,

@@ -5,6 +5,7 @@ pub(crate) mod console;
 mod device;
 mod doctor;
 mod every_command;
+mod every_option;
 mod old_command_line;
 mod operations;
 mod pages;

@@ -14,6 +14,7 @@ pub use words::{
 };
 
 use crate::crypto::write_private;
+use serde_json::value::RawValue;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -73,6 +74,8 @@ pub struct Screen {
     format: OutputFormat,
     /// Whether the format was chosen, and not taken for granted.
     chosen: bool,
+    /// Whether it was chosen for this command, and not for results in general.
+    by_option: bool,
     file: Option<PathBuf>,
     pager: bool,
     /// Columns of the terminal that standard output is.
@@ -90,6 +93,7 @@ impl Screen {
         Screen {
             format: asked.unwrap_or(OutputFormat::Table),
             chosen: asked.is_some(),
+            by_option: options.expanded || options.format.is_some(),
             file: options.output.clone(),
             pager: terminal && !options.no_pager,
             width: terminal.then(terminal::columns),
@@ -137,7 +141,8 @@ impl Screen {
         self.write(&text)
     }
 
-    /// Prints what a command did: a sentence for people, `json` for programs, `quiet` for scripts.
+    /// Prints what a command did: a sentence for people, `json` for programs, `quiet` for scripts; the members of `json` as
+    /// one row where rows were asked for.
     ///
     /// # Errors
     /// That it cannot be written.
@@ -146,7 +151,22 @@ impl Screen {
             OutputFormat::Json | OutputFormat::Jsonl => self.write(&line(json)),
             OutputFormat::Quiet if quiet.is_empty() => Ok(()),
             OutputFormat::Quiet => self.write(&line(quiet)),
-            _ => self.write(&line(sentence)),
+            _ => match self.one_row(json) {
+                Some(text) => self.write(&text),
+                None => self.write(&line(sentence)),
+            },
+        }
+    }
+
+    /// An object as one row, in the format that was asked for; `None` where none was, or it is not an object.
+    fn one_row(&self, json: &str) -> Option<String> {
+        let rows = RawValue::from_string(format!("[{}]", json.trim())).ok()?;
+        let grid = Grid::of_rows(&rows, None).filter(|_| self.by_option)?;
+        match self.format {
+            OutputFormat::Vertical => Some(grid.vertical(self.paint)),
+            OutputFormat::Csv => Some(grid.csv()),
+            OutputFormat::Markdown => Some(grid.markdown()),
+            _ => None,
         }
     }
 

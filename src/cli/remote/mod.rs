@@ -12,6 +12,7 @@ mod listing;
 mod migrate;
 mod operations;
 mod people;
+mod plan;
 mod preflight;
 mod question;
 mod requests;

@@ -6,6 +6,7 @@ use super::target::TargetOptions;
 use super::{CommandError, CommonOptions, ConnectionOptions, ServerSession};
 use crate::client::path_of;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -112,6 +113,18 @@ fn found(tried: &Value) -> Vec<Found> {
             blocks,
         })
         .collect();
+    let unparsable = &tried["unparsable"];
+    if all.is_empty() && !unparsable.is_null() {
+        all.push(Found {
+            rule: "Unparsable".to_owned(),
+            message: format!("it cannot be read: {}", text(&unparsable["message"])),
+            fix: "correct it; as it is, it runs only after somebody approved it".to_owned(),
+            line: unparsable["line"].as_u64().unwrap_or(1),
+            column: unparsable["column"].as_u64().unwrap_or(1),
+            offset: None,
+            blocks,
+        });
+    }
     let refusal = &tried["refusal"];
     if all.is_empty() && !refusal.is_null() {
         all.push(Found {
@@ -169,7 +182,7 @@ fn words(tried: &Value, sql: &str, paint: Paint) -> String {
     for table in tried["impact"]["tables"].as_array().into_iter().flatten() {
         let rows = table["estimated_rows"].as_i64();
         let rows = rows
-            .map(|n| format!(", about {n} rows"))
+            .map(|n| format!(", about {n} {}", if n == 1 { "row" } else { "rows" }))
             .unwrap_or_default();
         let _ = writeln!(out, "  Table {}{rows}", text(&table["name"]));
     }
@@ -206,7 +219,10 @@ fn decision(policy: &Value) -> String {
 
 /// SARIF 2.1.0, as code scanning reads it.
 fn sarif(tried: &Value, file: &str) -> Value {
-    let results = found(tried).into_iter().map(|f| {
+    let all = found(tried);
+    let rules: BTreeSet<&str> = all.iter().map(|f| f.rule.as_str()).collect();
+    let rules: Vec<Value> = rules.iter().map(|id| json!({"id": id})).collect();
+    let results = all.iter().map(|f| {
         let fix = if f.fix.is_empty() {
             String::new()
         } else {
@@ -217,7 +233,7 @@ fn sarif(tried: &Value, file: &str) -> Value {
             "level": if f.blocks { "error" } else { "warning" },
             "message": {"text": format!("{}{fix}", f.message)},
             "locations": [{"physicalLocation": {
-                "artifactLocation": {"uri": file},
+                "artifactLocation": {"uri": uri(file)},
                 "region": {"startLine": f.line, "startColumn": f.column},
             }}],
         })
@@ -226,10 +242,28 @@ fn sarif(tried: &Value, file: &str) -> Value {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
         "runs": [{
-            "tool": {"driver": {"name": "dbward", "version": env!("CARGO_PKG_VERSION")}},
+            "tool": {"driver": {"name": "dbward", "version": env!("CARGO_PKG_VERSION"), "rules": rules}},
+            // A column counts characters.
+            "columnKind": "unicodeCodePoints",
             "results": results.collect::<Vec<_>>(),
         }],
     })
+}
+
+/// A path as a reference in the sense of RFC 3986.
+fn uri(path: &str) -> String {
+    let mut out = String::new();
+    for byte in path.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                out.push(char::from(byte));
+            }
+            other => {
+                let _ = write!(out, "%{other:02X}");
+            }
+        }
+    }
+    out
 }
 
 /// Workflow commands of GitHub: one annotation a finding.

@@ -4,6 +4,7 @@ use super::super::output::{
     indented, operation_words, selector_words, short_id, status_words, underlined, visible,
 };
 use super::follow::waiting_words;
+use super::plan;
 use super::{CommandError, ServerSession};
 use crate::client::{
     FindingReply, MeReply, NotificationReply, RequestIds, RequestReply, StepReply, path_of,
@@ -261,14 +262,13 @@ fn plans(request: &RequestReply) -> String {
                 let _ = writeln!(out, "  Plan       not explained: {}", visible(error));
             }
             (_, plan) => {
-                let text = plan
-                    .as_str()
-                    .map_or_else(|| format!("{plan:#}"), str::to_owned);
-                let shown: String = text
-                    .lines()
-                    .take(20)
-                    .map(|l| format!("  {}\n", visible(l)))
-                    .collect();
+                let lines = plan::lines(plan).unwrap_or_else(|| {
+                    let text = plan
+                        .as_str()
+                        .map_or_else(|| format!("{plan:#}"), str::to_owned);
+                    text.lines().take(20).map(visible).collect()
+                });
+                let shown: String = lines.iter().map(|l| format!("  {l}\n")).collect();
                 let _ = write!(out, "  Plan\n{}", indented(&shown));
             }
         }

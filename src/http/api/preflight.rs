@@ -1,5 +1,7 @@
 //! `POST /api/preflight`: what a request of a statement would come to, without making one.
 
+use super::request_json;
+use crate::actions::create_request::UnparsableAt;
 use crate::actions::preflight::{Preflight, preflight};
 use crate::domain::actor::Caller;
 use crate::domain::decision::Decision;
@@ -50,10 +52,13 @@ fn shown(tried: &Preflight) -> Value {
         None => context["sql_review"]["findings"].clone(),
     };
     let findings = findings.as_array().cloned().unwrap_or_default();
-    let status = match (decided, findings.is_empty()) {
-        (Err(_), _) => "blocked",
-        (Ok(_), false) => "warning",
-        (Ok(_), true) => "requestable",
+    let analysis = tried.predicted.analysis.as_ref();
+    let unparsable = UnparsableAt::of(analysis.map(|a| &a.class));
+    let status = match decided {
+        Err(_) => "blocked",
+        // Somebody may approve what cannot be read; its author had better look first.
+        Ok(_) if !findings.is_empty() || unparsable.is_some() => "warning",
+        Ok(_) => "requestable",
     };
     let mut fixes: Vec<Value> = findings.iter().map(|f| f["fix"].clone()).collect();
     fixes.extend(refusal.as_ref().map(|r| r["hint"].clone()));
@@ -74,6 +79,7 @@ fn shown(tried: &Preflight) -> Value {
         },
         "policy": policy(tried),
         "refusal": refusal,
+        "unparsable": request_json::unparsable(unparsable.as_ref()),
         "impact": {
             "tables": tried.tables.iter().map(|(name, rows)| json!({"name": name, "estimated_rows": rows})).collect::<Vec<_>>(),
             "explain": null,

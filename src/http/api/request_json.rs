@@ -4,6 +4,7 @@ use super::rehearsals;
 use super::webhooks::{channel, webhook_id};
 use super::{escaped, excerpt, time};
 use crate::actions::awaited::NextAction;
+use crate::actions::create_request::UnparsableAt;
 use crate::actions::view_requests::Detail;
 use crate::clock::Timestamp;
 use crate::domain::approval::{StepRemaining, Vote, count, current_step, is_satisfied};
@@ -130,6 +131,14 @@ impl<'a> RequestJson<'a> {
             notifications: notifications.iter().map(notification).collect(),
         })
     }
+}
+
+/// Where reading a text stopped.
+pub fn unparsable(at: Option<&UnparsableAt>) -> Value {
+    at.map_or(
+        Value::Null,
+        |at| json!({"line": at.line, "column": at.column, "message": at.message}),
+    )
 }
 
 /// Who must act; null once there is an outcome.

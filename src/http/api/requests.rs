@@ -75,9 +75,6 @@ pub fn create(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
     )?;
     let status = if created.repeated { 200 } else { 201 };
     let awaited = awaited::after(&context.app, created.left);
-    let unparsable = created
-        .unparsable
-        .map(|at| json!({"line": at.line, "column": at.column, "message": at.message}));
     let answer = json!({
         "id": created.id,
         "status": created.status.as_str(),
@@ -85,7 +82,7 @@ pub fn create(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
         "approvers": created.approvers,
         "expires_at": time(created.expires_at),
         "idempotent": created.repeated,
-        "unparsable": unparsable,
+        "unparsable": request_json::unparsable(created.unparsable.as_ref()),
         "next": request_json::next(awaited.next.as_ref()),
         "queue_hint": awaited.queue_hint,
     });

@@ -123,7 +123,9 @@ impl Console {
             return self.record(token, arguments);
         };
         let seen = self.on_terminal(columns, token, arguments);
-        let text = without_colours(&seen.out);
+        // How long the name of the home is differs from machine to machine.
+        let home = self.home().to_str().unwrap();
+        let text = without_colours(&seen.out).replace(home, "~");
         for line in text.lines() {
             let wide = line.chars().count() > usize::from(columns);
             assert!(!wide, "{columns}: {line}");
@@ -170,7 +172,10 @@ impl Console {
                 &format!("show {}\n", &short[..4]),
             );
         }
-        steady_times(&text).replace(self.home().to_str().unwrap(), "~")
+        let version = format!("dbward {}", env!("CARGO_PKG_VERSION"));
+        steady_times(&text)
+            .replace(self.home().to_str().unwrap(), "~")
+            .replace(&version, "dbward VERSION")
     }
 
     /// Knows an id, so that its beginning is replaced too.

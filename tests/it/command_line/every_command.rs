@@ -28,29 +28,69 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "pages.rs: a script for a shell, held against the parser",
     ),
     ("man", "pages.rs: pages in roff, held against the parser"),
-    ("login", "connections.rs, device.rs: it asks"),
-    ("logout", "connections.rs: it is about a file in the home"),
     ("policy replay", "decisions.rs: it is about a database file"),
     ("policy test", "decisions.rs: it is about a database file"),
-    ("check-config", "process.rs: it is about a file"),
     ("backup", "backup.rs: it is about folders"),
     ("restore", "backup.rs: it is about folders"),
     (
-        "audit export",
-        "audit_export.rs: hashes and signatures, which programs read",
+        "check-config",
+        "process.rs: sentences of any length about a file",
     ),
-    ("doctor", "doctor.rs: it names addresses and versions"),
 ];
 
 /// Everything that a command may be about.
-struct Stage {
-    server: Server,
-    admin: Person,
-    requester: Person,
-    approver: Person,
+pub(super) struct Stage {
+    pub server: Server,
+    pub admin: Person,
+    pub requester: Person,
+    pub approver: Person,
 }
 
 impl Stage {
+    /// A server with an agent, tables, a webhook and people, and a shell whose home has a migration, two configurations
+    /// and a token.
+    pub fn start() -> (Stage, Console) {
+        let server = Server::with(&format!("{SHOP}{WEBHOOK}"));
+        server
+            .person("visitor", &["readonly"])
+            .get("/api/me")
+            .is(200);
+        let stage = Stage {
+            admin: server.admin(),
+            requester: server.requester(),
+            approver: server.approver(),
+            server,
+        };
+        let agent = stage.server.agent("agent-1");
+        agent.poll();
+        let tables = json!({
+            "database": "shop", "environment": "production", "dialect": "postgresql", "status": "ready",
+            "snapshot": {"tables": []}, "error_message": null,
+        });
+        agent.person.post("/api/agent/schema-sync", &tables).is(200);
+        let console = Console::before(&stage.server);
+        agent.poll();
+        let migrations = console.home().join("migrations");
+        fs::create_dir(&migrations).unwrap();
+        let text = "-- migrate:up\nALTER TABLE items ADD paid_at text;\n-- migrate:down\nALTER TABLE items DROP paid_at;\n";
+        fs::write(migrations.join("20260102030405_add_paid_at.sql"), text).unwrap();
+        let checked = format!("state_dir = \"state\"\n{SHOP}{WEBHOOK}");
+        fs::write(console.home().join("server.toml"), checked).unwrap();
+        let token = stage.requester.token.clone().unwrap();
+        fs::write(console.home().join("kept-token"), token).unwrap();
+        (stage, console)
+    }
+
+    /// The token of whose command it is.
+    pub fn token(&self, by: By) -> String {
+        let who = match by {
+            By::Admin => &self.admin,
+            By::Requester => &self.requester,
+            By::Approver => &self.approver,
+        };
+        who.token.clone().unwrap()
+    }
+
     fn pending(&self) -> String {
         self.requester.submit("production", UPDATE).id
     }
@@ -68,7 +108,7 @@ impl Stage {
     }
 
     /// The id of a new token of somebody.
-    fn token(&self) -> String {
+    fn new_token(&self) -> String {
         let asked = json!({"subject_id": "ci", "subject_type": "user", "roles": ["readonly"], "name": "pipeline"});
         self.admin.post("/api/tokens", &asked).is(201).text("id")
     }
@@ -76,26 +116,26 @@ impl Stage {
 
 /// Whose command it is.
 #[derive(Clone, Copy)]
-enum By {
+pub(super) enum By {
     Admin,
     Requester,
     Approver,
 }
 
 /// A command, whose it is, how it ends, and what stands after its words in one run of it.
-type Case = (&'static str, By, i32, fn(&Stage) -> Vec<String>);
+pub(super) type Case = (&'static str, By, i32, fn(&Stage) -> Vec<String>);
 
-fn none(_: &Stage) -> Vec<String> {
+pub(super) fn none(_: &Stage) -> Vec<String> {
     Vec::new()
 }
 
-fn words(line: &str) -> Vec<String> {
+pub(super) fn words(line: &str) -> Vec<String> {
     line.split(' ').map(str::to_owned).collect()
 }
 
 static MIGRATIONS: AtomicUsize = AtomicUsize::new(1);
 
-const CASES: &[Case] = &[
+pub(super) const CASES: &[Case] = &[
     ("execute", By::Requester, 2, |_| {
         let mut words = words("-e production --reason refund --no-wait");
         words.insert(0, UPDATE.to_owned());
@@ -145,7 +185,7 @@ const CASES: &[Case] = &[
         words("--subject ci --roles readonly")
     }),
     ("token list", By::Admin, 0, |_| words("--subject ci")),
-    ("token revoke", By::Admin, 0, |s| vec![s.token()]),
+    ("token revoke", By::Admin, 0, |s| vec![s.new_token()]),
     ("user list", By::Admin, 0, none),
     ("user suspend", By::Admin, 0, |_| words("visitor")),
     ("user activate", By::Admin, 0, |_| words("visitor")),
@@ -160,43 +200,23 @@ const CASES: &[Case] = &[
         words("--event request.rejected")
     }),
     ("audit verify", By::Admin, 0, none),
+    ("audit export", By::Admin, 0, |_| {
+        words("--output log.jsonl")
+    }),
+    ("doctor", By::Admin, 0, none),
+    ("login", By::Requester, 0, |_| {
+        words("--token-file kept-token")
+    }),
+    ("logout", By::Requester, 0, none),
     ("policy resolve", By::Admin, 0, |_| words("-e production")),
     ("whoami", By::Requester, 0, none),
 ];
 
 #[test]
 fn every_command_prints_what_its_golden_says() {
-    let server = Server::with(&format!("{SHOP}{WEBHOOK}"));
-    server
-        .person("visitor", &["readonly"])
-        .get("/api/me")
-        .is(200);
-    let stage = Stage {
-        admin: server.admin(),
-        requester: server.requester(),
-        approver: server.approver(),
-        server,
-    };
-    let agent = stage.server.agent("agent-1");
-    agent.poll();
-    let tables = json!({
-        "database": "shop", "environment": "production", "dialect": "postgresql", "status": "ready",
-        "snapshot": {"tables": []}, "error_message": null,
-    });
-    agent.person.post("/api/agent/schema-sync", &tables).is(200);
-    let mut console = Console::before(&stage.server);
-    agent.poll();
-    let migrations = console.home().join("migrations");
-    fs::create_dir(&migrations).unwrap();
-    let text = "-- migrate:up\nALTER TABLE items ADD paid_at text;\n-- migrate:down\nALTER TABLE items DROP paid_at;\n";
-    fs::write(migrations.join("20260102030405_add_paid_at.sql"), text).unwrap();
+    let (stage, mut console) = Stage::start();
     for (command, by, code, rest) in CASES {
-        let who = match by {
-            By::Admin => &stage.admin,
-            By::Requester => &stage.requester,
-            By::Approver => &stage.approver,
-        };
-        let token = who.token.clone().unwrap();
+        let token = stage.token(*by);
         for columns in [None, Some(80), Some(200)] {
             let mut call = words(command);
             call.extend(rest(&stage));

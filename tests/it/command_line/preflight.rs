@@ -32,6 +32,15 @@ fn a_preflight_says_what_a_request_would_come_to_and_makes_none() {
         good["next_actions"],
         json!(["create_request", "wait_for_approval"])
     );
+    let unread = tried(&server, "SELECT 1;\n  SELEC 2");
+    assert_eq!(unread["status"], "warning", "{unread}");
+    assert_eq!(
+        (
+            &unread["unparsable"]["line"],
+            &unread["unparsable"]["column"]
+        ),
+        (&json!(2), &json!(3))
+    );
     let bad = tried(&server, "DELETE FROM items");
     assert_eq!(
         (&bad["status"], &bad["policy"]["decision"]),
@@ -146,6 +155,75 @@ fn the_command_fails_where_it_should_and_annotates() {
     let region = &result["locations"][0]["physicalLocation"]["region"];
     assert_eq!(region, &json!({"startLine": 1, "startColumn": 1}));
     console.golden("preflight");
+}
+
+/// What the schema of SARIF 2.1.0 requires of a run with results, and what code scanning needs to show them.
+#[test]
+fn sarif_and_annotations_say_where_as_their_readers_want_it() {
+    let server = Server::with(&format!(
+        "{SHOP}\n[sql_review]\nno_where_update = \"warn\"\n"
+    ));
+    let console = Console::before(&server);
+    let mine = server.requester().token.unwrap();
+    let file = "a, b: 100%.sql";
+    for (text, code) in [
+        ("SELECT 1;\nUPDATE items SET price = 2", 0),
+        ("DELETE FROM items", 1),
+        ("SELECT 1", 0),
+        ("SELECT 1;\n  SELEC 2", 0),
+    ] {
+        fs::write(console.home().join(file), text).unwrap();
+        let run = |format: &str| {
+            let call = [
+                "preflight",
+                "--file",
+                file,
+                "-e",
+                "production",
+                "--format",
+                format,
+            ];
+            console.run(Some(&mine), &call).is(code).out
+        };
+        let log: Value = serde_json::from_str(&run("sarif")).unwrap();
+        assert_eq!(log["version"], "2.1.0");
+        assert!(
+            log["$schema"]
+                .as_str()
+                .unwrap()
+                .ends_with("sarif-2.1.0.json")
+        );
+        let one = &log["runs"].as_array().unwrap()[0];
+        let driver = &one["tool"]["driver"];
+        assert_eq!(
+            (&driver["name"], &one["columnKind"]),
+            (&json!("dbward"), &json!("unicodeCodePoints"))
+        );
+        let rules: Vec<&Value> = driver["rules"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| &r["id"])
+            .collect();
+        let results = one["results"].as_array().unwrap();
+        assert_eq!(results.is_empty(), text == "SELECT 1", "{log}");
+        let annotations = run("github");
+        assert_eq!(annotations.lines().count(), results.len(), "{annotations}");
+        for (result, annotation) in results.iter().zip(annotations.lines()) {
+            let level = if code == 1 { "error" } else { "warning" };
+            assert_eq!(result["level"], level, "{result}");
+            assert!(rules.contains(&&result["ruleId"]), "{log}");
+            assert!(!result["message"]["text"].as_str().unwrap().is_empty());
+            let place = &result["locations"][0]["physicalLocation"];
+            assert_eq!(place["artifactLocation"]["uri"], "a%2C%20b%3A%20100%25.sql");
+            let at = |key: &str| place["region"][key].as_u64().unwrap();
+            let (line, column) = (at("startLine"), at("startColumn"));
+            assert!(line >= 1 && column >= 1, "{place}");
+            let begins =
+                format!("::{level} file=a%2C b%3A 100%25.sql,line={line},col={column},title=");
+            assert!(annotation.starts_with(&begins), "{annotation}");
+        }
+    }
 }
 
 #[test]

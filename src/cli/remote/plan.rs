@@ -1,0 +1,107 @@
+//! What a database plans to do, as people read it: one line a step, the steps that feed it below it.
+
+use super::super::output::visible;
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// Steps that are shown, and how deep they are followed.
+const STEPS: usize = 20;
+
+/// The plan of SQLite or PostgreSQL as lines; `None` for plans of another shape.
+pub fn lines(plan: &Value) -> Option<Vec<String>> {
+    let mut lines = of_sqlite(plan).or_else(|| of_postgres(plan))?;
+    lines.truncate(STEPS);
+    Some(lines)
+}
+
+fn line(depth: usize, text: &str) -> String {
+    format!("{}{}", "  ".repeat(depth), visible(text))
+}
+
+/// Steps that name the one that they belong to.
+fn of_sqlite(plan: &Value) -> Option<Vec<String>> {
+    let mut depths: HashMap<i64, usize> = HashMap::new();
+    let steps = plan.as_array().filter(|steps| !steps.is_empty())?;
+    let step = |step: &Value| {
+        let (id, parent) = (step["id"].as_i64()?, step["parent"].as_i64()?);
+        let depth = depths
+            .get(&parent)
+            .map_or(0, |depth| (depth + 1).min(STEPS));
+        depths.insert(id, depth);
+        Some(line(depth, step["detail"].as_str()?))
+    };
+    steps.iter().map(step).collect()
+}
+
+/// Nodes that hold the nodes that feed them.
+fn of_postgres(plan: &Value) -> Option<Vec<String>> {
+    let top = plan.get(0).unwrap_or(plan).get("Plan")?;
+    let mut lines = Vec::new();
+    let mut open = vec![(0, top)];
+    while let Some((depth, node)) = open.pop() {
+        let mut text = node["Node Type"].as_str()?.to_owned();
+        for (word, key) in [("using", "Index Name"), ("on", "Relation Name")] {
+            if let Some(name) = node[key].as_str() {
+                text.push_str(&format!(" {word} {name}"));
+            }
+        }
+        if let Some(rows) = node["Plan Rows"].as_f64() {
+            text.push_str(&format!(", about {rows:.0} rows"));
+        }
+        lines.push(line(depth, &text));
+        let inner = node["Plans"].as_array().into_iter().flatten().rev();
+        open.extend(inner.map(|node| ((depth + 1).min(STEPS), node)));
+    }
+    Some(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn plans_are_trees_of_steps() {
+        let sqlite = json!([
+            {"id": 3, "parent": 0, "detail": "SEARCH o USING INDEX a"},
+            {"id": 7, "parent": 0, "detail": "LIST SUBQUERY 1"},
+            {"id": 9, "parent": 7, "detail": "SCAN t\u{1b}"},
+        ]);
+        assert_eq!(
+            lines(&sqlite).unwrap(),
+            [
+                "SEARCH o USING INDEX a",
+                "LIST SUBQUERY 1",
+                "  SCAN t\\u{1b}"
+            ]
+        );
+        let scan =
+            |name: &str| json!({"Node Type": "Seq Scan", "Relation Name": name, "Plan Rows": 7});
+        let postgres = json!([{"Plan": {
+            "Node Type": "Hash Join", "Plan Rows": 12,
+            "Plans": [scan("a"), {"Node Type": "Hash", "Plans": [scan("b")]}],
+        }}]);
+        assert_eq!(
+            lines(&postgres).unwrap(),
+            [
+                "Hash Join, about 12 rows",
+                "  Seq Scan on a, about 7 rows",
+                "  Hash",
+                "    Seq Scan on b, about 7 rows",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_plan_of_another_shape_is_left_as_it_is() {
+        for other in [
+            json!("Seq Scan on t"),
+            json!({"query_block": {"select_id": 1}}),
+            json!([]),
+            json!([{"id": 1}]),
+            json!(null),
+        ] {
+            assert_eq!(lines(&other), None, "{other}");
+        }
+    }
+}
