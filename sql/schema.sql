@@ -828,3 +828,5 @@ WHEN OLD.status IS NOT 'pending' OR EXISTS (SELECT 1 FROM approvals WHERE reques
   OR NOT EXISTS (SELECT 1 FROM rehearsals WHERE request_seq = OLD.seq AND status = 'done'
                  AND rows_affected IS NEW.rehearsed_rows AND audit_seq = (SELECT max(seq) FROM audit_events))
 BEGIN SELECT RAISE(ABORT, 'a bound without its rehearsal'); END;
+
+CREATE INDEX requests__frozen ON requests (corrupt_seq) WHERE corrupt_seq IS NOT NULL;

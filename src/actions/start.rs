@@ -225,7 +225,7 @@ pub fn bootstrap(app: &Arc<App>, state_dir: &Path, force: bool) -> Result<bool, 
         ));
     }
     app.store.change(Actor::system(), move |view, _| {
-        let mut changes = Vec::new();
+        let mut changes: Vec<IdentityChange> = Vec::new();
         for (_, subject, _, _) in BOOTSTRAP {
             for old in view.tokens_of(subject)? {
                 if is_first_token(&old, subject) {
@@ -234,6 +234,9 @@ pub fn bootstrap(app: &Arc<App>, state_dir: &Path, force: bool) -> Result<bool, 
                 }
             }
         }
+        if force {
+            changes.extend(activations(view)?);
+        }
         changes.extend(created.into_iter().map(IdentityChange::TokenCreated));
         Ok(Verdict::Write(
             changes.into_iter().map(Into::into).collect(),
@@ -241,6 +244,22 @@ pub fn bootstrap(app: &Arc<App>, state_dir: &Path, force: bool) -> Result<bool, 
         ))
     })?;
     Ok(true)
+}
+
+/// First tokens of suspended people would not count: who may start the server may let it be administered.
+fn activations(view: &View) -> Result<Vec<IdentityChange>, Error> {
+    let mut changes = Vec::new();
+    for (_, subject, _, _) in BOOTSTRAP {
+        let stored = view.find_user(subject)?;
+        if stored.is_some_and(|user| !user.active && !user.is_from_config()) {
+            changes.push(IdentityChange::UserActivated(UserStatus {
+                id: subject.to_owned(),
+                active: true,
+                by_config: false,
+            }));
+        }
+    }
+    Ok(changes)
 }
 
 fn is_first_token(stored: &StoredToken, subject: &str) -> bool {

@@ -169,6 +169,8 @@ fn file_json(verified: &Verified) -> serde_json::Value {
         "first_broken_id": verified.first_broken_id,
         "problem": verified.problem,
         "live_state": if verified.live_compared { "compared" } else { "not_compared" },
+        "frozen_total": verified.frozen.0,
+        "frozen_requests": verified.frozen.1,
     })
 }
 
@@ -193,9 +195,19 @@ fn file_words(verified: &Verified) -> String {
         false => " Live rows were not compared: that needs the audit key.",
     };
     format!(
-        "The audit log holds: {} events.{live}",
-        verified.total_events
+        "The audit log holds: {} events.{}{live}",
+        verified.total_events,
+        frozen_words(verified.frozen.0)
     )
+}
+
+/// What is known already and does not make a log invalid.
+pub(super) fn frozen_words(total: i64) -> String {
+    match total {
+        0 => String::new(),
+        1 => " One request is frozen: see its event request.corrupt.".to_owned(),
+        n => format!(" {n} requests are frozen: see their events request.corrupt."),
+    }
 }
 
 fn export_json(verified: &VerifiedExport) -> serde_json::Value {

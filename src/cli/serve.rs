@@ -27,6 +27,10 @@ pub struct ServeOptions {
     /// Start a state that is older than its checkpoint file; audited
     #[arg(long, value_name = "REASON", value_parser = arguments::words)]
     pub accept_rollback: Option<String>,
+    /// Start a state file that was changed while no server ran: its changed requests are frozen, its changed tokens
+    /// revoked and its changed people suspended; audited
+    #[arg(long)]
+    pub quarantine: bool,
 }
 
 /// Serves until SIGTERM or SIGINT; a second one ends the grace. SIGHUP takes a changed configuration over.
@@ -40,6 +44,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
     let start = StartOptions {
         force_bootstrap: options.force_bootstrap,
         accept_rollback: options.accept_rollback.clone(),
+        quarantine: options.quarantine,
         listen: options.listen,
         ..StartOptions::default()
     };

@@ -142,15 +142,15 @@ pub struct StoredVote {
 }
 
 impl StoredVote {
-    /// The first column that is not what `event`, which the row names, tells of a vote on that request.
-    pub fn differs(&self, request_id: &str, event: &Event, at: Timestamp) -> Option<&'static str> {
+    /// The columns that are not what `event`, which the row names, tells of a vote on that request.
+    pub fn differing(&self, request_id: &str, event: &Event, at: Timestamp) -> Vec<&'static str> {
         let metadata = EventMetadata::by(event);
         let action = match event.event_type.as_str() {
             "step.approved" | "request.approved" => "approve",
             "request.rejected" => "reject",
-            _ => return Some("audit_seq"),
+            _ => return vec!["audit_seq"],
         };
-        first_false([
+        let held = [
             (
                 "request_seq",
                 event.request_id.as_deref() == Some(request_id),
@@ -178,15 +178,10 @@ impl StoredVote {
                 metadata.agrees("actor_token_id", self.token_id.clone()),
             ),
             ("created_at_ms", self.created_at_ms == at.0),
-        ])
+        ];
+        let differing = held.into_iter().filter(|(_, holds)| !holds);
+        differing.map(|(name, _)| name).collect()
     }
-}
-
-/// The name of the first that does not hold.
-pub fn first_false<const N: usize>(held: [(&'static str, bool); N]) -> Option<&'static str> {
-    held.into_iter()
-        .find(|(_, holds)| !holds)
-        .map(|(name, _)| name)
 }
 
 #[cfg(test)]
@@ -214,12 +209,9 @@ mod tests {
             created_at_ms: 5,
             audit_seq: 9,
         };
-        let differs = |vote: &StoredVote| vote.differs("r1", &event, Timestamp(5));
-        assert_eq!(differs(&vote), None);
-        assert_eq!(
-            vote.differs("r2", &event, Timestamp(5)),
-            Some("request_seq")
-        );
+        let differing = |vote: &StoredVote| vote.differing("r1", &event, Timestamp(5));
+        assert!(differing(&vote).is_empty());
+        assert_eq!(vote.differing("r2", &event, Timestamp(5)), ["request_seq"]);
         type Edit = (&'static str, fn(&mut StoredVote));
         let edits: [Edit; 8] = [
             ("step_index", |v| v.step_index = 1),
@@ -234,7 +226,7 @@ mod tests {
         for (column, edit) in edits {
             let mut edited = vote.clone();
             edit(&mut edited);
-            assert_eq!(differs(&edited), Some(column));
+            assert_eq!(differing(&edited), [column]);
         }
     }
 

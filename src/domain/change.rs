@@ -11,6 +11,7 @@ mod entry;
 mod identity;
 mod logged;
 mod notice;
+mod quarantine;
 mod request;
 
 pub use configuration::{ConfigurationChange, LostStep, NewSchema};
@@ -18,6 +19,7 @@ pub use delivery::{DeliveryChange, linked_payload, test_payload};
 pub use identity::{IdentityChange, UserStatus};
 pub use logged::{AuthFailures, LogChange, PurgedRequest, PurgedResult, Refused};
 pub use notice::{DETAIL_BYTES_MAX, Notice};
+pub use quarantine::{QuarantineSummary, Quarantined};
 pub use request::{
     CompletedSteps, DdlPassed, EndedRehearsal, Finished, InconclusiveReport, NewExecution,
     NewRehearsal, NewRequest, NewResult, RehearsalChange, RehearsalStep, RequestChange, RequestRef,

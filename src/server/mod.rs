@@ -61,6 +61,8 @@ pub struct StartOptions {
     pub result_row_bytes_max: usize,
     /// Why a state that is older than its checkpoint file may start all the same.
     pub accept_rollback: Option<String>,
+    /// Whether live rows that were changed while no server ran are taken out of effect, instead of stopping the start.
+    pub quarantine: bool,
     /// Whether notifications are delivered; tests that look at the outbox keep it still.
     pub delivers: bool,
 }
@@ -74,6 +76,7 @@ impl Default for StartOptions {
             limits: GateLimits::default(),
             result_row_bytes_max: ROW_BYTES_MAX,
             accept_rollback: None,
+            quarantine: false,
             delivers: true,
         }
     }
@@ -262,6 +265,7 @@ fn app(
         &StartChecks {
             checkpoint_file: config.checkpoint_file.clone(),
             accept_rollback: options.accept_rollback.clone(),
+            quarantine: options.quarantine,
         },
     )?;
     let (objects, older_objects) = object_stores::open(config, metrics)?;

@@ -85,6 +85,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0019_rehearsals",
         include_str!("../../sql/migrations/0019_rehearsals.sql"),
     ),
+    (
+        "0020_frozen_requests",
+        include_str!("../../sql/migrations/0020_frozen_requests.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

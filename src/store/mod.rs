@@ -22,6 +22,7 @@ mod live;
 mod migrate;
 mod outbox;
 mod proof;
+mod quarantine;
 mod query;
 mod rehearsals;
 mod request_lists;
@@ -115,6 +116,8 @@ pub struct StartChecks {
     pub checkpoint_file: Option<PathBuf>,
     /// Why a state that is older than the checkpoint file may start all the same.
     pub accept_rollback: Option<String>,
+    /// Whether live rows that are not those of the signed head are taken out of effect, instead of stopping the start.
+    pub quarantine: bool,
 }
 
 impl AuditKeys {
@@ -196,14 +199,20 @@ impl Store {
         let live = live::LiveState::new(&audit_keys.live_key());
         live.register(&connection)?;
         let proof = live::prove(&connection, &audit_keys, &live)?;
-        if let live::Proof::Differs(tables) = &proof {
-            return Err(live::differs(format!(
-                "rows of {} are not those of the signed head",
-                tables.join(", ")
-            )));
+        if let live::Proof::Differs(tables) = &proof
+            && !checks.quarantine
+        {
+            return Err(quarantine::refusal(&connection, tables));
         }
         migrate::migrate(&mut connection, path, clock.now())?;
-        let baseline_due = live::settle(&connection, &live, proof)?;
+        let baseline_due = match proof {
+            live::Proof::Differs(tables) => {
+                quarantine::quarantine(&connection, &audit_keys, &live, &tables, clock.now())?;
+                live::attach(&connection)?;
+                false
+            }
+            proof => live::settle(&connection, &live, proof)?,
+        };
         let instance = live::instance(&connection)?;
         let chain_end = live::last_event(&connection)?;
         let store = Arc::new(Store {

@@ -183,6 +183,9 @@ impl View<'_> {
             .prepare_cached(&format!("SELECT {STORED} WHERE r.id = ?1"))
             .and_then(|mut s| s.query_row([&request.id], stored_request))
             .map_err(db)?;
+        if self.was_frozen(&request.id)? {
+            return Ok(Err("request"));
+        }
         let Some(created) = self.first_event(CREATED, &request.id)? else {
             return Ok(Err("request"));
         };
@@ -218,6 +221,16 @@ impl View<'_> {
         Ok(Ok((stored, created)))
     }
 
+    /// Whether the log says that the request was found to be corrupt, whatever its row says.
+    fn was_frozen(&self, request_id: &str) -> Result<bool, Error> {
+        self.connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM audit_events WHERE request_id = ?1 AND event_type = 'request.corrupt')",
+            )
+            .and_then(|mut s| s.query_row([request_id], |r| r.get(0)))
+            .map_err(db)
+    }
+
     /// Whether the stored votes are those that were cast, each one once, and approve the request.
     fn approved_by_votes(
         &self,
@@ -239,7 +252,7 @@ impl View<'_> {
         for vote in &stored {
             let proved = self
                 .proved_event(vote.audit_seq)?
-                .is_some_and(|row| vote.differs(&request.id, &row.event, row.at).is_none());
+                .is_some_and(|row| vote.differing(&request.id, &row.event, row.at).is_empty());
             let Some(vote_read) = read_vote(vote).filter(|_| proved && cast.insert(vote.audit_seq))
             else {
                 return Ok(false);

@@ -1,8 +1,13 @@
 //! Proves the audit log: the chain event by event, its signed checkpoints and its head, that the moves it records are
 //! the ones the requests made, that every row that an event accounts for is as it says, and the sums of the live rows.
 
+mod differences;
 mod moves;
+mod people;
 mod rows;
+
+pub(super) use differences::{Differences, RowDifference, RowOwner};
+pub(super) use rows::{RequestScope, missing_requests};
 
 use super::chain::walk_chain;
 use super::live::{LiveState, STATE_DIFFERS, differing_sums, has_baseline, instance, read_head};
@@ -28,7 +33,16 @@ pub struct Verified {
     pub problem: Option<String>,
     /// Whether the sums of the live rows were compared, for which the audit key is needed.
     pub live_compared: bool,
+    /// Requests that were found to be corrupt and that nothing comes of any more: of their rows, only the sums are
+    /// compared. How many, and the first of them by id.
+    pub frozen: (i64, Vec<String>),
 }
+
+/// Frozen requests that a verification names.
+const FROZEN_NAMED_MAX: i64 = 100;
+
+/// What is wrong, and the event that says otherwise.
+type Difference = Option<(Option<String>, String)>;
 
 /// What a file is verified with.
 pub struct VerifyKeys<'a> {
@@ -64,6 +78,7 @@ pub fn verify_chain(
         first_broken_id: None,
         problem: None,
         live_compared: false,
+        frozen: frozen(&connection)?,
     };
     let found = match compare(&connection, keys, kept, &mut verified) {
         // What cannot be read of the head is a difference, and no failure of ours.
@@ -86,7 +101,7 @@ fn compare(
     keys: &VerifyKeys,
     kept: Option<KeptLines>,
     verified: &mut Verified,
-) -> Result<rows::Difference, Error> {
+) -> Result<Difference, Error> {
     let purge = last_purge(connection)?;
     let bound = purge.as_ref().map_or(0, |p| p.bound_seq);
     // What stands before the bound may be gone, or on its way.
@@ -122,18 +137,48 @@ fn compare(
         Ok(signed) => signed,
         Err(problem) => return Ok(Some((None, problem))),
     };
-    for differ in [moves::differ, rows::differ] {
-        if let Some(found) = differ(connection, bound)? {
-            return Ok(Some(found));
-        }
+    if let Some(found) = moves::differ(connection, bound)? {
+        return Ok(Some(found));
+    }
+    let mut first = Differences::up_to(1);
+    rows_differ(connection, bound, RequestScope::All, &mut first)?;
+    if let Some(row) = first.found.pop() {
+        let problem = row.to_string();
+        return Ok(Some((row.event, problem)));
     }
     match (signed, keys.live) {
         (Some(signed), Some(key)) => {
             verified.live_compared = true;
-            live_differs(connection, &signed, &key)
+            live_differs(connection, &signed, &key, verified.frozen.0)
         }
         _ => Ok(None),
     }
+}
+
+/// Rows at odds with the events after number `bound`.
+pub(super) fn rows_differ(
+    connection: &Connection,
+    bound: i64,
+    scope: RequestScope,
+    differences: &mut Differences,
+) -> Result<(), Error> {
+    rows::requests(connection, scope, differences)?;
+    people::tokens(connection, bound, differences)?;
+    people::users(connection, bound, differences)
+}
+
+/// How many requests are frozen, and the first of them.
+fn frozen(connection: &Connection) -> Result<(i64, Vec<String>), Error> {
+    let frozen = "SELECT id, count(*) OVER () FROM requests WHERE corrupt_seq IS NOT NULL ORDER BY id LIMIT ?1";
+    let rows: Vec<(String, i64)> = connection
+        .prepare_cached(frozen)
+        .and_then(|mut s| {
+            s.query_map([FROZEN_NAMED_MAX], |r| Ok((r.get(0)?, r.get(1)?)))?
+                .collect()
+        })
+        .map_err(db)?;
+    let total = rows.first().map_or(0, |(_, n)| *n);
+    Ok((total, rows.into_iter().map(|(id, _)| id).collect()))
 }
 
 fn step(walk: &mut ChainWalk, event: &ChainedEvent, at: Timestamp) -> Result<(), String> {
@@ -177,16 +222,19 @@ fn live_differs(
     connection: &Connection,
     signed: &SignedHead,
     key: &[u8; 32],
-) -> Result<rows::Difference, Error> {
+    frozen: i64,
+) -> Result<Difference, Error> {
     let live = LiveState::new(key);
     live.register(connection)?;
     let tables = differing_sums(connection, &live, signed)?;
     Ok((!tables.is_empty()).then(|| {
         let tables = tables.join(", ");
-        (
-            None,
-            format!("rows of {tables} are not those of the signed head"),
-        )
+        let frozen = match frozen {
+            0 => String::new(),
+            n => format!("of the frozen requests ({n}), or of others: "),
+        };
+        let problem = format!("{frozen}rows of {tables} are not those of the signed head");
+        (None, problem)
     }))
 }
 

@@ -115,6 +115,7 @@ mod overload;
 mod packaging;
 mod people;
 mod process;
+mod quarantine;
 mod readme;
 mod rehearsals;
 mod rejections;

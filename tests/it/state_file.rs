@@ -1,6 +1,9 @@
 //! The state file, edited while no server runs: every column of every table, one at a time, and what comes of it.
 
 mod closed;
+mod quarantine;
+
+use quarantine::untold;
 
 use crate::support::{Request, SHOP, Server, Temp, verified};
 use dbward::clock::Clock;
@@ -353,7 +356,7 @@ fn a_head_of_another_key_is_refused() {
 fn the_program_refuses_an_edited_file_with_exit_code_3() {
     let folder = stopped();
     unguarded(folder.path())
-        .execute_batch("UPDATE users SET status = 'suspended'")
+        .execute_batch("UPDATE users SET status = 'suspended' WHERE id = 'approver'")
         .unwrap();
     let config = folder.path().join("server.toml");
     fs::write(&config, "state_dir = \".\"\nlisten = \"127.0.0.1:0\"\n").unwrap();
@@ -367,8 +370,10 @@ fn the_program_refuses_an_edited_file_with_exit_code_3() {
     let last = last.trim().lines().last().unwrap().to_owned();
     assert_eq!(
         last,
-        "dbward: the state file was changed while no server ran: rows of users are not those of the signed head; \
-         restore the state directory from a backup"
+        "dbward: the state file was changed while no server ran: rows of users are not those of the signed head: person \
+         approver: users, column status is not what the events say; restore the state directory from a backup; where \
+         there is none, start once with --quarantine, which freezes these requests, revokes these tokens, suspends \
+         these people, and is audited"
     );
 }
 
@@ -377,18 +382,25 @@ fn the_program_refuses_an_edited_file_with_exit_code_3() {
 fn the_page_of_the_state_file_lists_every_column() {
     let mut text = String::from(
         "# The state file, column by column\n\n\
-         What comes of an edit of `dbward.db` while no server runs. *Refused*: the next start names the table and ends \
-         with\nexit code 3. *Verified*: `verify` finds it. Otherwise the reason why nothing comes of it. Rows of a request \
-         count\nwhile it is open; notifications while they are due.\n\n| table | column | what comes of an edit |\n| --- | --- | --- |\n",
+         What comes of an edit of `dbward.db` while no server runs. *Refused*: the next start names table, row and \
+         column,\nand ends with exit code 3; *by table*: it names the table, for no event says what the column must hold. \
+         *Verified*:\n`verify` finds it. Otherwise the reason why nothing comes of it. Rows of a request count while it is \
+         open, and always\nonce it is frozen; notifications while they are due.\n\n| table | column | what comes of an edit |\n| --- | --- | --- |\n",
     );
     for table in TABLES {
         for (column, guard) in table.columns {
             let what = match guard {
-                ColumnGuard::Digested => match (table.live, harmless(table.name, column)) {
-                    (LiveRows::Always, _) => "refused".to_owned(),
-                    (_, None) => "refused; of a closed request: verified".to_owned(),
-                    (_, Some(why)) => format!("refused; otherwise harmless: {why}"),
-                },
+                ColumnGuard::Digested => {
+                    let refused = match untold(table.name, column) {
+                        true => "refused, by table",
+                        false => "refused",
+                    };
+                    match (table.live, harmless(table.name, column)) {
+                        (LiveRows::Always, _) => refused.to_owned(),
+                        (_, None) => format!("{refused}; of a closed request: verified"),
+                        (_, Some(why)) => format!("{refused}; otherwise harmless: {why}"),
+                    }
+                }
                 ColumnGuard::Verified(why) => format!("verified: {why}"),
                 ColumnGuard::Clamped(why) => format!("no effect: {why}"),
                 ColumnGuard::Harmless(why) => format!("harmless: {why}"),
@@ -419,6 +431,7 @@ fn start_with(folder: &Path, accept_rollback: Option<&str>) -> Result<Arc<Store>
     let checks = StartChecks {
         checkpoint_file: Some(folder.join("checkpoints.jsonl")),
         accept_rollback: accept_rollback.map(str::to_owned),
+        quarantine: false,
     };
     let fatal = Arc::new(|why: &str| panic!("{why}"));
     let (path, keys) = (folder.join("dbward.db"), state.audit_keys(None).unwrap());

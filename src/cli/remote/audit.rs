@@ -2,7 +2,7 @@
 //! state file and an export.
 
 use super::super::Failure;
-use super::super::audit_offline::{OfflineProof, export_file, written};
+use super::super::audit_offline::{OfflineProof, export_file, frozen_words, written};
 use super::super::output::visible;
 use super::listing::{Kind, Listing};
 use super::{CommandError, CommonOptions, ConnectionOptions, ServerSession, with};
@@ -91,7 +91,11 @@ fn verify(session: &ServerSession) -> Result<u8, CommandError> {
     let read: Value = document.read()?;
     let valid = read["valid"] == json!(true);
     let sentence = match valid {
-        true => format!("The audit log holds: {} events.", read["total_events"]),
+        true => format!(
+            "The audit log holds: {} events.{}",
+            read["total_events"],
+            frozen_words(read["frozen_total"].as_i64().unwrap_or(0))
+        ),
         false => format!(
             "The audit log does not hold: event {} is the first that is wrong, of {} read{}.",
             read["first_broken_id"]

@@ -1,6 +1,7 @@
 //! What concerns the audit log itself: attempts that only it records, signed heads, and what is removed.
 
 use super::entry::{object, of_request};
+use super::quarantine::Quarantined;
 use super::request::RequestRef;
 use crate::clock::Timestamp;
 use crate::domain::audit::{AuditEntry, CHECKPOINT_FILE, EventOutcome, PURGE, hashed_time};
@@ -66,6 +67,8 @@ pub enum LogChange {
         /// What the start had found.
         found: String,
     },
+    /// Somebody started a state whose live rows are not those of its head.
+    Quarantined(Quarantined),
     /// Stored results whose time is over are removed; their objects are gone already.
     ResultsPurged(Vec<PurgedResult>),
     /// Requests that ended are removed, with everything that belongs to them.
@@ -109,6 +112,7 @@ impl LogChange {
                 e.metadata.insert("found".into(), found.clone().into());
                 e
             }
+            LogChange::Quarantined(step) => step.entry(),
             LogChange::ResultsPurged(results) => {
                 let ids: Vec<&str> = results.iter().map(|r| r.execution_id.as_str()).collect();
                 purged("result.purged", "execution", "executions", &ids)

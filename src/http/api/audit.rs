@@ -153,6 +153,8 @@ pub fn verify(context: &HttpContext, caller: &Caller, _: &RoutedRequest) -> Hand
         "total_events": verified.total_events,
         "first_broken_id": verified.first_broken_id,
         "problem": verified.problem,
+        "frozen_total": verified.frozen.0,
+        "frozen_requests": verified.frozen.1,
     });
     replies::json(200, &answer)
 }

@@ -1,6 +1,6 @@
 //! Rows that go: results, requests with all that belongs to them, and the bound up to which the audit log may.
 
-use super::Context;
+use super::{Context, quarantine};
 use crate::clock::Timestamp;
 use crate::domain::audit::{hashed_time, purge_message};
 use crate::domain::change::{LogChange, PurgedRequest, PurgedResult};
@@ -35,6 +35,7 @@ pub(super) fn apply(cx: &Context, keys: &AuditKeys, change: &LogChange) -> Resul
             before,
             retained,
         } => audit(cx, keys, *bound_seq, last_hash, *before, *retained),
+        LogChange::Quarantined(step) => quarantine::apply(cx, step),
         // What these say stands in the audit log alone.
         LogChange::AttemptRefused(_)
         | LogChange::AuthFailures(_)

@@ -9,6 +9,7 @@ mod executions;
 mod identities;
 mod logged;
 mod outbox;
+mod quarantine;
 mod rehearsals;
 mod requests;
 

@@ -3,15 +3,16 @@
 //! The one place that decides which columns the live state covers; `docs/state-file.md` and a test repeat it. A table
 //! or a column without an entry fails the tests.
 
-pub use super::guard::{ColumnGuard, GuardedTable, LiveRows, NOT_VERIFIED};
+pub use super::guard::{ColumnGuard, GuardedTable, LiveRows, NOT_VERIFIED, UNTOLD};
 
 use super::asides;
 use super::guard::{CHAIN, COUNTS, INSTANCE, MIGRATED, POSTED, REPORTED, SHOWN, SIGNED};
 use ColumnGuard::{Clamped, Digested, Harmless, Verified};
 
-/// A request that is open: something can still come of it.
-pub const OPEN: &str =
-    "{}.status NOT IN ('executed', 'failed', 'rejected', 'cancelled', 'expired')";
+/// A request that something can still come of, or one that is frozen: no further edit of it goes unnoticed.
+pub const OPEN: &str = "({}.status = 'pending' OR {}.status = 'approved' OR {}.status = 'auto_approved' \
+    OR {}.status = 'break_glass' OR {}.status = 'dispatched' OR {}.status = 'running' \
+    OR {}.status = 'execution_lost' OR {}.corrupt_seq IS NOT NULL)";
 
 pub const TABLES: &[GuardedTable] = &[
     GuardedTable {

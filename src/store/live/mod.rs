@@ -14,7 +14,7 @@ mod start;
 pub use start::STATE_DIFFERS;
 pub(super) use start::{
     Proof, differing_sums, differs, has_baseline, has_table, head_now, instance, last_event, prove,
-    read_head, settle, write_head,
+    read_head, rebase, settle, write_head,
 };
 
 use super::db;
@@ -253,7 +253,7 @@ fn reopened(text: &mut String) {
     let (old, new) = (OPEN.replace("{}", "OLD"), OPEN.replace("{}", "NEW"));
     let _ = writeln!(
         text,
-        "CREATE TEMP TRIGGER live_requests_moved AFTER UPDATE OF status ON main.requests \
+        "CREATE TEMP TRIGGER live_requests_moved AFTER UPDATE OF status, corrupt_seq ON main.requests \
          WHEN ({old}) IS NOT ({new}) BEGIN"
     );
     let dependent = live_tables().filter(|(_, table)| table.live == LiveRows::WithRequest);

@@ -152,13 +152,19 @@ pub(in crate::store) fn settle(
     proof: Proof,
 ) -> Result<bool, Error> {
     attach(connection)?;
-    let current = recipe();
-    if let Proof::Holds(recipe, sums) = proof
-        && recipe == current
+    if let Proof::Holds(by, sums) = proof
+        && by == recipe()
     {
         live.set(&sums);
         return Ok(false);
     }
+    rebase(connection, live)?;
+    Ok(true)
+}
+
+/// Computes the sums from the rows as they are, by the recipe of this version.
+pub(in crate::store) fn rebase(connection: &Connection, live: &LiveState) -> Result<(), Error> {
+    let current = recipe();
     connection
         .execute(
             "INSERT OR IGNORE INTO audit_recipes (sha256, text) VALUES (?1, ?2)",
@@ -167,7 +173,7 @@ pub(in crate::store) fn settle(
         .map_err(db)?;
     let sums = sum_rows(connection, live, &current)?;
     live.set(&sums);
-    Ok(true)
+    Ok(())
 }
 
 /// The head as the transaction stands.

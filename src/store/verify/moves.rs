@@ -1,6 +1,6 @@
 //! Compares the moves that the log tells of with the requests.
 
-use super::rows::Difference;
+use super::Difference;
 use crate::error::Error;
 use crate::store::db;
 use rusqlite::{Connection, OptionalExtension};

@@ -1,48 +1,67 @@
-//! Compares every row that an event accounts for with what the events say: requests with their texts, votes, executions
-//! and results, tokens, and people. One request at a time, so that memory does not grow with the log; only people are
-//! held all at once.
+//! Compares every row of a request that an event accounts for with what the events say: the request with its texts,
+//! votes, executions and results. One request at a time, so that memory does not grow with the log.
 
-use super::super::audit::{EventRow, event_at, events_of, events_of_type};
+use super::super::audit::{EventRow, events_of};
 use super::super::db;
 use super::super::proof::{STORED, VOTES, stored_request, stored_vote};
+use super::differences::{Differences, RowDifference, RowOwner};
 use crate::crypto::sha256_hex;
 use crate::domain::accounts::{
-    AccountedRow, AccountedValue, ERROR_SHA256, EventMetadata, RESULT_SHA256, RequestAccount,
-    TOKEN_SHA256, token_row,
+    AccountedRow, AccountedValue, ERROR_SHA256, RESULT_SHA256, RequestAccount, TOKEN_SHA256,
 };
+use crate::domain::policy::workflow::Workflow;
 use crate::error::Error;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is wrong, and the event that says otherwise.
-pub(super) type Difference = Option<(Option<String>, String)>;
-
-const NEXT_REQUEST: &str = "SELECT * FROM requests WHERE seq > ?1 ORDER BY seq LIMIT 1";
+const NEXT_REQUEST: &str = "SELECT * FROM requests WHERE seq >= ?1 ORDER BY seq LIMIT 1";
 const EXECUTIONS: &str = "SELECT * FROM executions WHERE request_seq = ?1 ORDER BY attempt";
 const REHEARSALS: &str = "SELECT * FROM rehearsals WHERE request_seq = ?1 ORDER BY seq";
 const RESULTS: &str = "SELECT x.*, e.id AS execution FROM results x \
      LEFT JOIN executions e ON e.seq = x.execution_seq WHERE x.request_seq = ?1";
-const NEXT_TOKEN: &str = "SELECT * FROM tokens WHERE id > ?1 ORDER BY id LIMIT 1";
-const NEXT_USER: &str = "SELECT * FROM users WHERE id > ?1 ORDER BY id LIMIT 1";
 /// A purge names what it removes, soon after its time was over.
 const PURGED: &str = "SELECT EXISTS (SELECT 1 FROM audit_events e, json_each(e.metadata_json, '$.executions') j \
      WHERE e.event_type = 'result.purged' AND j.value = ?1 \
      AND e.seq >= coalesce((SELECT min(seq) FROM audit_events WHERE created_at_ms >= ?2), 0))";
 
-/// The first row at odds with the events after number `bound`.
-pub(super) fn differ(connection: &Connection, bound: i64) -> Result<Difference, Error> {
-    if let Some(found) = requests(connection)? {
-        return Ok(Some(found));
-    }
-    if let Some(found) = tokens(connection, bound)? {
-        return Ok(Some(found));
-    }
-    users(connection, bound)
+/// Requests that were found to be corrupt.
+const FROZEN: &str = "SELECT request_id FROM audit_events WHERE event_type = 'request.corrupt'";
+
+/// Statuses of which something can still come.
+const OPEN_STATUSES: &str = "'pending', 'approved', 'auto_approved', 'break_glass', 'dispatched', 'running', \
+     'execution_lost'";
+
+/// Requests that their last move left open.
+const LEFT_OPEN: &str = "SELECT a.request_id FROM audit_events a WHERE a.to_status IN ('pending', 'approved', \
+     'auto_approved', 'break_glass', 'dispatched', 'running', 'execution_lost') \
+     AND NOT EXISTS (SELECT 1 FROM audit_events b WHERE b.request_id = a.request_id AND b.to_status IS NOT NULL \
+     AND b.seq > a.seq)";
+
+/// What the commitment of a request covers of its texts; which of them differs, a hash cannot tell.
+const COMMITTED: [&str; 4] = ["detail", "plan_json", "workflow_json", "salt"];
+/// The same for what goes along with it.
+const COMMITTED_CONTEXT: [&str; 4] = [
+    "facts_json",
+    "trace_json",
+    "metadata_json",
+    "share_with_json",
+];
+
+/// Which requests are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum RequestScope {
+    All,
+    /// Those that something can still come of.
+    Open,
 }
 
-/// The first column of a row that does not hold what it must.
-fn column_differs(row: &Row, expected: &AccountedRow) -> rusqlite::Result<Option<&'static str>> {
+/// The columns of a row that do not hold what they must.
+pub(super) fn columns_differ(
+    row: &Row,
+    expected: &AccountedRow,
+) -> rusqlite::Result<Vec<&'static str>> {
+    let mut differing = Vec::new();
     for (column, cell) in expected {
         let hashed = match *column {
             TOKEN_SHA256 => Some("token_json"),
@@ -50,8 +69,8 @@ fn column_differs(row: &Row, expected: &AccountedRow) -> rusqlite::Result<Option
             RESULT_SHA256 => Some("result_json"),
             _ => None,
         };
-        let value = row.get_ref(hashed.unwrap_or(column))?;
-        let same = match (value, cell) {
+        let column = hashed.unwrap_or(column);
+        let same = match (row.get_ref(column)?, cell) {
             (ValueRef::Null, AccountedValue::Null) => true,
             (ValueRef::Integer(n), AccountedValue::Integer(m)) => n == *m,
             (ValueRef::Text(text), AccountedValue::Text(hash)) if hashed.is_some() => {
@@ -61,205 +80,376 @@ fn column_differs(row: &Row, expected: &AccountedRow) -> rusqlite::Result<Option
             _ => false,
         };
         if !same {
-            return Ok(Some(hashed.unwrap_or(column)));
+            differing.push(column);
         }
     }
-    Ok(None)
+    Ok(differing)
 }
 
-fn requests(connection: &Connection) -> Result<Difference, Error> {
-    let mut after = i64::MIN;
+/// Compares the requests of that scope.
+pub(super) fn requests(
+    connection: &Connection,
+    scope: RequestScope,
+    differences: &mut Differences,
+) -> Result<(), Error> {
     let mut next = connection.prepare(NEXT_REQUEST).map_err(db)?;
-    loop {
-        let mut rows = next.query([after]).map_err(db)?;
-        let Some(row) = rows.next().map_err(db)? else {
-            return Ok(None);
-        };
-        let id: String = row.get("id").map_err(db)?;
-        after = row.get("seq").map_err(db)?;
-        let mut account = RequestAccount::default();
-        let mut last = None;
-        events_of(connection, &id, |event: EventRow| {
-            account.take(event.seq, &event.event, event.at);
-            last = Some(event.event.id);
-        })?;
-        if account.frozen {
-            // What else differs is recorded already, and nothing is done with the request any more.
-            account.request.retain(|column, _| *column == "corrupt_seq");
-        }
-        if !account.frozen
-            && let Some(due) = account.due().cloned()
-        {
-            account.request.insert("due_at_ms", due);
-        }
-        let differs = match column_differs(row, &account.request).map_err(db)? {
-            Some(column) => Some(format!("requests, column {column}")),
-            None if account.frozen => None,
-            None => parts(connection, after, &id, account)?,
-        };
-        if let Some(what) = differs {
-            let problem = format!("request {id}: {what} is not what its events say");
-            return Ok(Some((last, problem)));
-        }
-    }
-}
-
-/// What belongs to a request and is not what its events say.
-fn parts(
-    connection: &Connection,
-    seq: i64,
-    id: &str,
-    mut account: RequestAccount,
-) -> Result<Option<String>, Error> {
-    if let Some(what) = texts(connection, seq, &account)? {
-        return Ok(Some(what));
-    }
-    if let Some(what) = votes(connection, seq, id, &account)? {
-        return Ok(Some(what));
-    }
-    let executions = std::mem::take(&mut account.executions);
-    let rehearsals = std::mem::take(&mut account.rehearsals);
-    for (table, sql, expected) in [
-        ("executions", EXECUTIONS, executions),
-        ("rehearsals", REHEARSALS, rehearsals),
-    ] {
-        if let Some(what) = named(connection, table, sql, seq, expected)? {
-            return Ok(Some(what));
-        }
-    }
-    results(connection, seq, account)
-}
-
-/// The first row of a request in `table` that its events do not account for, or that is missing.
-fn named(
-    connection: &Connection,
-    table: &str,
-    sql: &str,
-    seq: i64,
-    mut account: BTreeMap<String, AccountedRow>,
-) -> Result<Option<String>, Error> {
-    let mut statement = connection.prepare_cached(sql).map_err(db)?;
-    let mut rows = statement.query([seq]).map_err(db)?;
-    while let Some(row) = rows.next().map_err(db)? {
-        let id: String = row.get("id").map_err(db)?;
-        let Some(expected) = account.remove(&id) else {
-            return Ok(Some(format!("{table}, row {id}")));
-        };
-        if let Some(column) = column_differs(row, &expected).map_err(db)? {
-            return Ok(Some(format!("{table}, row {id}, column {column}")));
-        }
-    }
-    let missing = account.pop_first();
-    Ok(missing.map(|(id, _)| format!("{table}, where {id} is missing,")))
-}
-
-fn texts(
-    connection: &Connection,
-    seq: i64,
-    account: &RequestAccount,
-) -> Result<Option<String>, Error> {
-    let Some(created) = &account.created else {
-        return Ok(Some("requests".to_owned()));
+    let mut open = match scope {
+        RequestScope::All => None,
+        RequestScope::Open => Some(open_requests(connection)?.into_iter()),
     };
-    let stored = connection
-        .prepare_cached(&format!("SELECT {STORED} WHERE r.seq = ?1"))
-        .and_then(|mut s| s.query_row([seq], stored_request))
-        .map_err(db)?;
-    let broken = stored.breaks_commitment(created);
-    let shown: Option<(Option<String>, Option<String>)> = connection
-        .prepare_cached("SELECT redacted, fingerprint FROM request_texts WHERE request_seq = ?1")
-        .and_then(|mut s| {
-            s.query_row([seq], |r| Ok((r.get(0)?, r.get(1)?)))
-                .optional()
-        })
-        .map_err(db)?;
-    if broken.is_some() || shown.as_ref() != Some(&account.redacted) {
-        return Ok(Some("request_texts".to_owned()));
-    }
-    let waits: bool = connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM request_approvers WHERE request_seq = ?1)")
-        .and_then(|mut s| s.query_row([seq], |r| r.get(0)))
-        .map_err(db)?;
-    let pending =
-        account.request.get("status") == Some(&AccountedValue::Text("pending".to_owned()));
-    Ok((waits && !pending).then(|| "request_approvers".to_owned()))
-}
-
-fn votes(
-    connection: &Connection,
-    seq: i64,
-    id: &str,
-    account: &RequestAccount,
-) -> Result<Option<String>, Error> {
-    let stored: Vec<_> = connection
-        .prepare_cached(VOTES)
-        .and_then(|mut s| s.query_map([seq], stored_vote)?.collect::<Result<_, _>>())
-        .map_err(db)?;
-    let events: BTreeSet<i64> = stored.iter().map(|vote| vote.audit_seq).collect();
-    let in_order = stored.is_sorted_by_key(|vote| vote.audit_seq);
-    if !in_order || events.len() != stored.len() || events.len() != account.votes.len() {
-        return Ok(Some("approvals".to_owned()));
-    }
-    for vote in &stored {
-        let differs = match account.votes.get(&vote.audit_seq) {
-            Some((event, at)) => vote.differs(id, event, *at),
-            None => Some("audit_seq"),
+    let mut after = i64::MIN;
+    while !differences.is_full() {
+        let from = match &mut open {
+            None => after.saturating_add(1),
+            Some(open) => match open.next() {
+                Some(seq) => seq,
+                None => break,
+            },
         };
-        if let Some(column) = differs {
-            return Ok(Some(format!("approvals, column {column}")));
-        }
+        let mut rows = next.query([from]).map_err(db)?;
+        let Some(row) = rows.next().map_err(db)? else {
+            break;
+        };
+        after = row.get("seq").map_err(db)?;
+        request(connection, row, after, differences)?;
     }
-    Ok(None)
+    Ok(())
 }
 
-fn results(
+/// Rows of requests that are open by their status, or by what the log has of them.
+fn open_requests(connection: &Connection) -> Result<Vec<i64>, Error> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT r.seq FROM requests r WHERE r.status IN ({OPEN_STATUSES}) OR r.corrupt_seq IS NOT NULL \
+             OR r.id IN ({FROZEN}) OR r.id IN ({LEFT_OPEN}) ORDER BY r.seq"
+        ))
+        .and_then(|mut s| s.query_map([], |r| r.get(0))?.collect())
+        .map_err(db)
+}
+
+/// Requests that were open by their last move, and whose rows are missing. Those that were found to be corrupt are
+/// recorded already.
+pub(in crate::store) fn missing_requests(
     connection: &Connection,
-    seq: i64,
-    mut account: RequestAccount,
-) -> Result<Option<String>, Error> {
-    let mut statement = connection.prepare_cached(RESULTS).map_err(db)?;
-    let mut rows = statement.query([seq]).map_err(db)?;
+    bound: i64,
+    differences: &mut Differences,
+) -> Result<(), Error> {
+    let mut statement = connection
+        .prepare_cached(&format!(
+            "SELECT id, request_id, max(seq) FROM audit_events WHERE seq > ?1 AND to_status IS NOT NULL \
+             AND request_id IN ({LEFT_OPEN}) AND request_id NOT IN (SELECT id FROM requests) \
+             AND request_id NOT IN (SELECT id FROM purged_requests) \
+             AND request_id NOT IN (SELECT request_id FROM audit_events WHERE event_type = 'request.corrupt') \
+             GROUP BY request_id"
+        ))
+        .map_err(db)?;
+    let mut rows = statement.query([bound]).map_err(db)?;
     while let Some(row) = rows.next().map_err(db)? {
-        let execution: Option<String> = row.get("execution").map_err(db)?;
-        let execution = execution.unwrap_or_default();
-        let Some(expected) = account.results.remove(&execution) else {
-            return Ok(Some("results, column execution_seq".to_owned()));
-        };
-        if let Some(column) = column_differs(row, &expected).map_err(db)? {
-            return Ok(Some(format!("results, column {column}")));
-        }
-        let number: i64 = row.get("execution_seq").map_err(db)?;
-        if let Some(what) = body(connection, row, number)? {
-            return Ok(Some(what));
-        }
-        let access: BTreeSet<String> = connection
-            .prepare_cached("SELECT selector FROM result_access WHERE execution_seq = ?1")
-            .and_then(|mut s| s.query_map([number], |r| r.get(0))?.collect())
-            .map_err(db)?;
-        if account.access.get(&execution).is_some_and(|a| *a != access) {
-            return Ok(Some("result_access".to_owned()));
-        }
+        let owner = RowOwner::Request(row.get("request_id").map_err(db)?);
+        differences.add(RowDifference {
+            event: row.get("id").map_err(db)?,
+            ..RowDifference::missing(owner, "requests")
+        });
     }
-    for (execution, expected) in &account.results {
-        let since = match expected.get("expires_at_ms") {
-            Some(AccountedValue::Integer(ms)) => *ms,
-            _ => 0,
-        };
-        let purged: bool = connection
-            .prepare_cached(PURGED)
-            .and_then(|mut s| s.query_row(params![execution, since], |r| r.get(0)))
-            .map_err(db)?;
-        if !purged {
-            return Ok(Some(format!(
-                "results, where that of {execution} is missing,"
-            )));
-        }
+    Ok(())
+}
+
+fn request(
+    connection: &Connection,
+    row: &Row,
+    seq: i64,
+    differences: &mut Differences,
+) -> Result<(), Error> {
+    let id: String = row.get("id").map_err(db)?;
+    let mut account = RequestAccount::default();
+    let mut last = None;
+    events_of(connection, &id, |event: EventRow| {
+        account.take(event.seq, &event.event, event.at);
+        last = Some(event.event.id);
+    })?;
+    if account.frozen {
+        // What else differs is recorded already, and nothing is done with the request any more.
+        account.request.retain(|column, _| *column == "corrupt_seq");
     }
-    Ok(None)
+    if !account.frozen
+        && let Some(due) = account.due().cloned()
+    {
+        account.request.insert("due_at_ms", due);
+    }
+    let mut found = Parts {
+        connection,
+        seq,
+        id: &id,
+        found: Vec::new(),
+    };
+    let columns = columns_differ(row, &account.request).map_err(db)?;
+    if !columns.is_empty() {
+        found.add("requests", &columns);
+    }
+    if !account.frozen {
+        found.compare(account)?;
+    }
+    for difference in found.found {
+        differences.add(RowDifference {
+            event: last.clone(),
+            ..difference
+        });
+    }
+    Ok(())
+}
+
+/// A value of another type, or bytes that are not text.
+fn is_unreadable(e: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+    matches!(
+        e,
+        FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..)
+    )
+}
+
+/// One request, and what of its rows differs.
+struct Parts<'a> {
+    connection: &'a Connection,
+    seq: i64,
+    id: &'a str,
+    found: Vec<RowDifference>,
+}
+
+impl Parts<'_> {
+    fn owner(&self) -> RowOwner {
+        RowOwner::Request(self.id.to_owned())
+    }
+
+    fn add(&mut self, table: &'static str, columns: &[&'static str]) {
+        let difference = RowDifference::new(self.owner(), table, columns.to_vec());
+        self.found.push(difference);
+    }
+
+    fn add_row(&mut self, table: &'static str, row: &str, columns: &[&'static str]) {
+        let difference = RowDifference::new(self.owner(), table, columns.to_vec());
+        self.found.push(difference.of_row(row));
+    }
+
+    fn add_missing(&mut self, table: &'static str, row: Option<&str>) {
+        let difference = RowDifference::missing(self.owner(), table);
+        self.found.push(match row {
+            Some(row) => difference.of_row(row),
+            None => difference,
+        });
+    }
+
+    fn compare(&mut self, mut account: RequestAccount) -> Result<(), Error> {
+        if account.created.is_none() {
+            self.add("requests", &[]);
+            return Ok(());
+        }
+        self.texts(&account)?;
+        self.approvers(&account)?;
+        self.votes(&account)?;
+        let executions = std::mem::take(&mut account.executions);
+        self.named("executions", EXECUTIONS, executions)?;
+        let rehearsals = std::mem::take(&mut account.rehearsals);
+        self.named("rehearsals", REHEARSALS, rehearsals)?;
+        self.results(account)
+    }
+
+    /// Rows of `table` that the events do not account for, or that are missing.
+    fn named(
+        &mut self,
+        table: &'static str,
+        sql: &str,
+        mut account: BTreeMap<String, AccountedRow>,
+    ) -> Result<(), Error> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(db)?;
+        let mut rows = statement.query([self.seq]).map_err(db)?;
+        while let Some(row) = rows.next().map_err(db)? {
+            let id: String = row.get("id").map_err(db)?;
+            let Some(expected) = account.remove(&id) else {
+                self.add_row(table, &id, &[]);
+                continue;
+            };
+            let columns = columns_differ(row, &expected).map_err(db)?;
+            if !columns.is_empty() {
+                self.add_row(table, &id, &columns);
+            }
+        }
+        for id in account.into_keys() {
+            self.add_missing(table, Some(&id));
+        }
+        Ok(())
+    }
+
+    fn texts(&mut self, account: &RequestAccount) -> Result<(), Error> {
+        let Some(created) = &account.created else {
+            return Ok(());
+        };
+        let shown: Option<(Option<String>, Option<String>)> = self
+            .connection
+            .prepare_cached(
+                "SELECT redacted, fingerprint FROM request_texts WHERE request_seq = ?1",
+            )
+            .and_then(|mut s| {
+                s.query_row([self.seq], |r| Ok((r.get(0)?, r.get(1)?)))
+                    .optional()
+            })
+            .map_err(db)?;
+        let Some((redacted, fingerprint)) = shown else {
+            self.add_missing("request_texts", None);
+            return Ok(());
+        };
+        let differing: Vec<&'static str> = [
+            ("redacted", redacted == account.redacted.0),
+            ("fingerprint", fingerprint == account.redacted.1),
+        ]
+        .into_iter()
+        .filter(|(_, same)| !same)
+        .map(|(column, _)| column)
+        .collect();
+        if !differing.is_empty() {
+            self.add("request_texts", &differing);
+        }
+        let stored = self
+            .connection
+            .prepare_cached(&format!("SELECT {STORED} WHERE r.seq = ?1"))
+            .and_then(|mut s| s.query_row([self.seq], stored_request));
+        let broken = match stored {
+            Err(e) if is_unreadable(&e) => Some("texts"),
+            stored => stored.map_err(db)?.breaks_commitment(created),
+        };
+        match broken {
+            None => {}
+            Some("texts") => self.add("request_texts", &COMMITTED),
+            Some(_) => {
+                self.add("request_texts", &COMMITTED_CONTEXT);
+                self.add("request_contexts", &["context_json"]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whom a pending request waits for: the approvers of its step, and nobody otherwise.
+    fn approvers(&mut self, account: &RequestAccount) -> Result<(), Error> {
+        let stored: BTreeSet<String> = self
+            .connection
+            .prepare_cached("SELECT selector FROM request_approvers WHERE request_seq = ?1")
+            .and_then(|mut s| s.query_map([self.seq], |r| r.get(0))?.collect())
+            .map_err(db)?;
+        let pending =
+            account.request.get("status") == Some(&AccountedValue::Text("pending".to_owned()));
+        let expected = match (pending, account.request.get("current_step")) {
+            (false, _) => BTreeSet::new(),
+            (true, Some(AccountedValue::Integer(step))) => match self.step_approvers(*step)? {
+                Some(expected) => expected,
+                None => return Ok(()),
+            },
+            // Older events do not say at which step it stands.
+            (true, _) => return Ok(()),
+        };
+        if stored != expected {
+            self.add("request_approvers", &["selector", "request_seq"]);
+        }
+        Ok(())
+    }
+
+    /// The selectors of one step of its workflow; none where that cannot be read, which its texts say.
+    fn step_approvers(&self, step: i64) -> Result<Option<BTreeSet<String>>, Error> {
+        let workflow: Option<String> = self
+            .connection
+            .prepare_cached("SELECT workflow_json FROM request_texts WHERE request_seq = ?1")
+            .and_then(|mut s| s.query_row([self.seq], |r| r.get(0)).optional())
+            .map_err(db)?
+            .flatten();
+        let workflow = workflow.as_deref().and_then(Workflow::from_text);
+        let step = usize::try_from(step).ok();
+        Ok(workflow.zip(step).and_then(|(workflow, step)| {
+            let approvers = &workflow.steps.get(step)?.approvers;
+            Some(approvers.iter().map(|a| a.selector.to_string()).collect())
+        }))
+    }
+
+    fn votes(&mut self, account: &RequestAccount) -> Result<(), Error> {
+        let stored = self
+            .connection
+            .prepare_cached(VOTES)
+            .and_then(|mut s| s.query_map([self.seq], stored_vote)?.collect());
+        let stored: Vec<_> = match stored {
+            Err(e) if is_unreadable(&e) => {
+                self.add("approvals", &[]);
+                return Ok(());
+            }
+            stored => stored.map_err(db)?,
+        };
+        let mut cast: BTreeSet<i64> = account.votes.keys().copied().collect();
+        let before = self.found.len();
+        for vote in &stored {
+            let columns = match account.votes.get(&vote.audit_seq) {
+                Some((event, at)) if cast.remove(&vote.audit_seq) => {
+                    vote.differing(self.id, event, *at)
+                }
+                _ => vec!["audit_seq"],
+            };
+            if !columns.is_empty() {
+                self.add_row("approvals", &format!("of {}", vote.actor_id), &columns);
+            }
+        }
+        if let Some(event) = cast.first()
+            && self.found.len() == before
+        {
+            self.add_missing("approvals", Some(&format!("of event {event}")));
+        }
+        if self.found.len() == before && !stored.is_sorted_by_key(|vote| vote.audit_seq) {
+            self.add("approvals", &["id"]);
+        }
+        Ok(())
+    }
+
+    fn results(&mut self, mut account: RequestAccount) -> Result<(), Error> {
+        let mut statement = self.connection.prepare_cached(RESULTS).map_err(db)?;
+        let mut rows = statement.query([self.seq]).map_err(db)?;
+        while let Some(row) = rows.next().map_err(db)? {
+            let execution: Option<String> = row.get("execution").map_err(db)?;
+            let execution = execution.unwrap_or_default();
+            let Some(expected) = account.results.remove(&execution) else {
+                self.add("results", &["execution_seq"]);
+                continue;
+            };
+            let columns = columns_differ(row, &expected).map_err(db)?;
+            if !columns.is_empty() {
+                self.add_row("results", &execution, &columns);
+            }
+            let number: i64 = row.get("execution_seq").map_err(db)?;
+            if !body_is_intact(self.connection, row, number)? {
+                self.add_row("result_bodies", &execution, &[]);
+            }
+            let access: BTreeSet<String> = self
+                .connection
+                .prepare_cached("SELECT selector FROM result_access WHERE execution_seq = ?1")
+                .and_then(|mut s| s.query_map([number], |r| r.get(0))?.collect())
+                .map_err(db)?;
+            if account.access.get(&execution).is_some_and(|a| *a != access) {
+                self.add_row("result_access", &execution, &[]);
+            }
+        }
+        for (execution, expected) in &account.results {
+            let since = match expected.get("expires_at_ms") {
+                Some(AccountedValue::Integer(ms)) => *ms,
+                _ => 0,
+            };
+            let purged: bool = self
+                .connection
+                .prepare_cached(PURGED)
+                .and_then(|mut s| s.query_row(params![execution, since], |r| r.get(0)))
+                .map_err(db)?;
+            if !purged {
+                self.add_missing("results", Some(execution));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A result that is a row of its own hashes to what the row of the result says.
-fn body(connection: &Connection, row: &Row, execution: i64) -> Result<Option<String>, Error> {
+fn body_is_intact(connection: &Connection, row: &Row, execution: i64) -> Result<bool, Error> {
     let (backend, checksum): (String, String) = row
         .get("backend")
         .and_then(|backend| Ok((backend, row.get("checksum_sha256")?)))
@@ -268,181 +458,9 @@ fn body(connection: &Connection, row: &Row, execution: i64) -> Result<Option<Str
         .prepare_cached("SELECT body FROM result_bodies WHERE execution_seq = ?1")
         .and_then(|mut s| s.query_row([execution], |r| r.get(0)).optional())
         .map_err(db)?;
-    let same = match (&body, backend == super::super::ROW) {
+    Ok(match (&body, backend == super::super::ROW) {
         (Some(body), true) => sha256_hex(body) == checksum,
         (None, false) => true,
         _ => false,
-    };
-    Ok((!same).then(|| "result_bodies".to_owned()))
-}
-
-/// Each event of a creation has its row, and each row the event that it names.
-fn tokens(connection: &Connection, bound: i64) -> Result<Difference, Error> {
-    let mut found = None;
-    events_of_type(connection, "token.created", bound, |row| {
-        let id = row.event.resource_id.clone().unwrap_or_default();
-        let (expected, hash) = token_row(&row.event, row.at);
-        let compared = connection
-            .prepare_cached("SELECT * FROM tokens WHERE id = ?1")
-            .and_then(|mut s| {
-                s.query_row([&id], |r| {
-                    let stored: String = r.get("token_hash")?;
-                    let same = hash
-                        .as_ref()
-                        .is_none_or(|h| *h == sha256_hex(stored.as_bytes()));
-                    let column = column_differs(r, &expected)?;
-                    Ok(column.or((!same).then_some("token_hash")))
-                })
-                .optional()
-            })
-            .map_err(db)?;
-        let problem = match compared {
-            None => Some(format!("token {id} is missing")),
-            Some(None) => None,
-            Some(Some(column)) => Some(format!(
-                "token {id}: tokens, column {column} is not what its event says"
-            )),
-        };
-        if let Some(problem) = problem {
-            found.get_or_insert((Some(row.event.id), problem));
-        }
-        Ok(())
-    })?;
-    if found.is_some() {
-        return Ok(found);
-    }
-    let mut after = String::new();
-    let mut next = connection.prepare(NEXT_TOKEN).map_err(db)?;
-    loop {
-        let row: Option<(String, i64, Option<i64>)> = next
-            .query_row([&after], |r| {
-                Ok((r.get("id")?, r.get("audit_seq")?, r.get("revoked_at_ms")?))
-            })
-            .optional()
-            .map_err(db)?;
-        let Some((id, seq, revoked)) = row else {
-            return Ok(None);
-        };
-        after.clone_from(&id);
-        if seq <= bound {
-            continue;
-        }
-        let event = event_at(connection, seq)?;
-        let named = event.as_ref().is_some_and(|row| {
-            let e = &row.event;
-            e.resource_id.as_deref() == Some(id.as_str())
-                && match e.event_type.as_str() {
-                    "token.created" => revoked.is_none(),
-                    "token.revoked" => revoked == Some(row.at.0),
-                    _ => false,
-                }
-        });
-        if !named {
-            let problem =
-                format!("token {id}: the event that its row names does not account for it");
-            return Ok(Some((event.map(|row| row.event.id), problem)));
-        }
-    }
-}
-
-/// What the events after `bound` say of one person.
-#[derive(Default)]
-struct Person {
-    /// The first token for them, which makes the row where there is none. Its number and time, as of the others.
-    first_token: Option<(i64, i64)>,
-    last_change: Option<(i64, i64)>,
-    status: Option<(i64, &'static str)>,
-    slack: Option<AccountedValue>,
-}
-
-fn users(connection: &Connection, bound: i64) -> Result<Difference, Error> {
-    let mut people: BTreeMap<String, Person> = BTreeMap::new();
-    for kind in [
-        "token.created",
-        "user.created",
-        "user.activated",
-        "user.disabled",
-        "user.updated",
-    ] {
-        events_of_type(connection, kind, bound, |row| {
-            let metadata = EventMetadata::by(&row.event);
-            let id = match kind {
-                "token.created" => metadata.text("subject_id").unwrap_or_default().to_owned(),
-                _ => row.event.resource_id.clone().unwrap_or_default(),
-            };
-            people.entry(id).or_default().take(kind, &row, &metadata);
-            Ok(())
-        })?;
-    }
-    let mut after = String::new();
-    let mut next = connection.prepare(NEXT_USER).map_err(db)?;
-    loop {
-        let mut rows = next.query([&after]).map_err(db)?;
-        let Some(row) = rows.next().map_err(db)? else {
-            break;
-        };
-        let id: String = row.get("id").map_err(db)?;
-        after.clone_from(&id);
-        let known = people.remove(&id);
-        let seq: i64 = row.get("audit_seq").map_err(db)?;
-        let expected = match (known, seq <= bound) {
-            (None, true) => continue,
-            (None, false) => AccountedRow::from([("audit_seq", AccountedValue::Null)]),
-            (Some(person), old) => person.row(old),
-        };
-        if let Some(column) = column_differs(row, &expected).map_err(db)? {
-            let event = event_at(connection, seq)?.map(|row| row.event.id);
-            let problem = format!("person {id}: users, column {column} is not what the events say");
-            return Ok(Some((event, problem)));
-        }
-    }
-    let missing = people.into_iter().next();
-    Ok(missing.map(|(id, _)| (None, format!("person {id} is missing"))))
-}
-
-impl Person {
-    /// Events of one kind are taken in their order, one kind after another.
-    fn take(&mut self, kind: &str, row: &EventRow, metadata: &EventMetadata) {
-        let place = (row.seq, row.at.0);
-        if kind == "token.created" {
-            self.first_token.get_or_insert(place);
-            return;
-        }
-        let status = match kind {
-            "user.disabled" => Some("suspended"),
-            "user.activated" => Some("active"),
-            _ => None,
-        };
-        if let Some(status) = status
-            && self.status.is_none_or(|(seq, _)| seq < row.seq)
-        {
-            self.status = Some((row.seq, status));
-        }
-        if kind == "user.updated" {
-            let slack = metadata.text("slack_user_id");
-            self.slack =
-                Some(slack.map_or(AccountedValue::Null, |s| AccountedValue::Text(s.to_owned())));
-        }
-        if self.last_change.is_none_or(|(seq, _)| seq < row.seq) {
-            self.last_change = Some(place);
-        }
-    }
-
-    /// The row; one that is older than all these events was not made by a token.
-    fn row(self, old: bool) -> AccountedRow {
-        let mut row = AccountedRow::new();
-        let changed = self.last_change.or(self.first_token.filter(|_| !old));
-        if let Some((seq, at)) = changed {
-            row.insert("audit_seq", AccountedValue::Integer(seq));
-            row.insert("updated_at_ms", AccountedValue::Integer(at));
-        }
-        let status = self.status.map(|(_, status)| status);
-        if let Some(status) = status.or((!old).then_some("active")) {
-            row.insert("status", AccountedValue::Text(status.to_owned()));
-        }
-        if let Some(slack) = self.slack {
-            row.insert("slack_user_id", slack);
-        }
-        row
-    }
+    })
 }

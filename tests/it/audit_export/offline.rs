@@ -41,12 +41,12 @@ fn the_state_file_is_verified_without_its_server() {
             .unwrap();
         file.execute_batch(sql).unwrap();
     };
-    edit("UPDATE users SET source = source || 'x'");
+    edit("UPDATE request_contexts SET updated_at_ms = updated_at_ms + 1");
     let (code, found) = json(ran(&verify));
     assert_eq!(code, 1);
     assert_eq!(
         found["problem"],
-        "rows of users are not those of the signed head"
+        "rows of request_contexts are not those of the signed head"
     );
     // Without the audit key, that cannot be seen, and is reported.
     let copy = Temp::new();
@@ -59,7 +59,7 @@ fn the_state_file_is_verified_without_its_server() {
         code == 0 && text.contains("Live rows were not compared"),
         "{text}"
     );
-    edit("UPDATE users SET source = substr(source, 1, length(source) - 1)");
+    edit("UPDATE request_contexts SET updated_at_ms = updated_at_ms - 1");
     assert_eq!(json(ran(&verify)).0, 0);
 }
 
@@ -68,14 +68,14 @@ fn live_rows_that_were_edited_are_found_over_http() {
     let s = busy();
     let verify = || s.admin().get("/api/audit/verify").is(200).json;
     assert_eq!(verify()["problem"], Value::Null);
-    s.edit_state("UPDATE users SET source = source || 'x'");
+    s.edit_state("UPDATE request_contexts SET updated_at_ms = updated_at_ms + 1");
     let found = verify();
     assert_eq!(found["valid"], false);
     assert_eq!(
         found["problem"],
-        "rows of users are not those of the signed head"
+        "rows of request_contexts are not those of the signed head"
     );
-    s.edit_state("UPDATE users SET source = substr(source, 1, length(source) - 1)");
+    s.edit_state("UPDATE request_contexts SET updated_at_ms = updated_at_ms - 1");
     assert_eq!(verify()["valid"], true);
 }
 

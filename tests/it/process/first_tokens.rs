@@ -29,3 +29,40 @@ fn a_missing_admin_token_is_reported_at_each_start() {
     assert!(file.exists());
     assert!(!server.stop().contains(words));
 }
+
+#[test]
+fn a_quarantine_that_takes_every_token_is_administered_by_new_ones() {
+    let dir = settled(SHOP);
+    Program::serve(dir.path()).0.stop();
+    let db = rusqlite::Connection::open(dir.path().join("state/dbward.db")).unwrap();
+    let triggers = rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
+    db.set_db_config(triggers, false).unwrap();
+    db.execute_batch(
+        "UPDATE users SET source = 'oidc' WHERE id = 'admin'; UPDATE tokens SET name = 'x', roles_json = '[\"admin\"]'",
+    )
+    .unwrap();
+    drop(db);
+    let refused = super::serve(dir.path()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(3));
+    let words = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        words.contains("person admin: users, column source"),
+        "{words}"
+    );
+    assert!(words.contains("start once with --quarantine"), "{words}");
+    let old = admin_of("127.0.0.1:9".parse().unwrap(), dir.path());
+    let mut command = super::serve(dir.path());
+    let server = Program::start(command.args(["--quarantine", "--force-bootstrap"]));
+    server.line();
+    let log = server.stop();
+    assert!(log.contains("quarantine: 0 requests frozen"), "{log}");
+    let (server, at) = Program::serve(dir.path());
+    let mut old = old;
+    old.at = at;
+    assert_eq!(old.get("/api/me").status, 401);
+    let admin = admin_of(at, dir.path());
+    admin.get("/api/me").is(200);
+    let proof = admin.get("/api/audit/verify").is(200).json;
+    assert_eq!(proof["valid"], true, "{proof}");
+    server.stop();
+}

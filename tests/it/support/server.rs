@@ -107,6 +107,9 @@ fn replayed(state_dir: &Path) {
     );
 }
 
+/// Starts with `--quarantine`.
+pub const QUARANTINE: &str = "# --quarantine\n";
+
 /// What verification says of live rows that were edited.
 pub const NOT_OF_THE_HEAD: &str = "are not those of the signed head";
 
@@ -174,6 +177,7 @@ impl Server {
                 false => StartOptions::default().result_row_bytes_max,
             },
             delivers: toml.contains(DELIVERS),
+            quarantine: toml.contains(QUARANTINE),
             ..StartOptions::default()
         };
         let running = dbward::server::Server::start(&config, options).unwrap();
@@ -361,6 +365,14 @@ impl Server {
     /// Removes a stored result, past everything that knows of it.
     pub fn remove(&self, key: &str) {
         self.inner().app().objects.delete(key).unwrap();
+    }
+
+    /// Stops, edits the state file, and starts again with `--quarantine`.
+    pub fn quarantined(mut self, sql: &str) -> Server {
+        self.running.take().unwrap().stop().unwrap();
+        self.edit_state(sql);
+        let toml = format!("{}{QUARANTINE}", self.toml.trim_end_matches(QUARANTINE));
+        self.start_again(&toml)
     }
 
     /// Edits the state file under the running server, with every guard of its schema switched off.

@@ -61,10 +61,6 @@ const SCANS: &[(&str, &str)] = &[
         "once after people, tokens or policies changed",
     ),
     (
-        "SELECT id FROM users WHERE source = 'config'",
-        "once a start or reload",
-    ),
-    (
         "SELECT id FROM audit_events WHERE from_status IS NOT",
         "verification reads all",
     ),
@@ -80,6 +76,11 @@ const SCANS: &[(&str, &str)] = &[
         "SELECT r.id FROM requests r WHERE NOT EXISTS",
         "verification reads all",
     ),
+    ("SELECT a.request_id FROM audit_events a", "edited rows"),
+    ("SELECT id FROM tokens WHERE audit_seq", "a quarantine"),
+    ("SELECT id FROM users", "a start, a reload, a quarantine"),
+    ("DELETE FROM stated_dialects", "a quarantine"),
+    ("DELETE FROM reported_dialects", "a quarantine"),
 ];
 
 /// Who may write which table: place, table, columns (none: all), reason. Everything else goes through a `Change`.

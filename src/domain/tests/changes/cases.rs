@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod executions;
+mod quarantine;
 
 use super::AT;
 use crate::domain::actor::SubjectType;
@@ -421,6 +422,10 @@ fn purged() -> Vec<(&'static str, LogChange)> {
     vec![
         ("", LogChange::StateBaselined(baseline)),
         ("", LogChange::CheckpointFileAttached),
+        ("request", LogChange::Quarantined(quarantine::request())),
+        ("token", LogChange::Quarantined(quarantine::token())),
+        ("person", LogChange::Quarantined(quarantine::person())),
+        ("state", LogChange::Quarantined(quarantine::state())),
         (
             "",
             LogChange::RollbackAccepted {
