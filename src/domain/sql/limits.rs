@@ -5,6 +5,7 @@
 //! per statement, and so are runs of bare words, which prefix keywords recurse over.
 
 use super::token::{StatementTokens, TokenKind};
+use super::word_list::WordList;
 
 /// Longest text, in bytes (the limit of a request's `detail`).
 pub const TEXT_BYTES_MAX: usize = 100_000;
@@ -62,8 +63,7 @@ pub(super) const CHAINING: &[&str] = &[
     "XOR",
 ];
 
-/// The longest of [`CHAINING`], in bytes.
-const CHAINING_BYTES_MAX: usize = 9;
+pub(super) static CHAINS: WordList = WordList::new(CHAINING);
 
 /// Words of [`CHAINING`] for which the parser copies all that stands before them, and so takes quadratic time; sorted.
 pub(super) const COPYING: &[&str] = &["DIV", "GLOB", "MATCH", "REGEXP"];
@@ -117,14 +117,9 @@ pub(super) fn complexity(stmt: &StatementTokens<'_>) -> Complexity {
 }
 
 fn weight(word: &str) -> usize {
-    if word.len() > CHAINING_BYTES_MAX {
-        return 0;
-    }
-    let upper = word.to_ascii_uppercase();
-    let listed = |words: &[&str]| words.binary_search(&upper.as_str()).is_ok();
-    match (listed(COPYING), listed(CHAINING)) {
-        (true, _) => COPYING_WEIGHT,
-        (false, true) => 1,
-        (false, false) => 0,
+    match CHAINS.find(word) {
+        Some(word) if COPYING.contains(&word) => COPYING_WEIGHT,
+        Some(_) => 1,
+        None => 0,
     }
 }

@@ -44,6 +44,7 @@ mod walk;
 mod walk_ddl;
 mod walk_dml;
 mod walk_expr;
+mod word_list;
 
 pub use analysis::{
     Analysis, Category, Class, DdlFacts, InputError, Redacted, StatementClass, StatementFacts,

@@ -2,6 +2,7 @@
 //! uniform. Written from tokens, so that nothing a parser forgets to print or prints anew can get in or out.
 
 use super::token::{StatementTokens, TokenKind};
+use super::word_list::WordList;
 use crate::domain::dialect::Dialect;
 
 /// Words that are written in capitals; any other word may be a name and is kept as written. Sorted.
@@ -154,6 +155,8 @@ pub(super) const SPACED: &[&str] = &[
     "WITH",
 ];
 
+pub(super) static CANONICAL: WordList = WordList::new(KEYWORDS);
+
 /// Statements with their literals hidden, joined by `; `.
 pub(super) fn literals(stmts: &[StatementTokens<'_>], dialect: Dialect) -> String {
     let mut out = String::new();
@@ -222,19 +225,13 @@ impl Before {
 
 /// The canonical form of a keyword; part of a qualified name is not a keyword.
 fn keyword(stmt: &StatementTokens<'_>, i: usize) -> Option<&'static str> {
-    /// No keyword is longer.
-    const LONGEST: usize = 12;
     let word = stmt.text(i);
     let qualified = (i > 0 && stmt.kind(i - 1) == Some(TokenKind::Dot))
         || stmt.kind(i + 1) == Some(TokenKind::Dot);
-    if stmt.kind(i) != Some(TokenKind::Word) || word.len() > LONGEST || qualified {
+    if stmt.kind(i) != Some(TokenKind::Word) || qualified {
         return None;
     }
-    let upper = word.to_ascii_uppercase();
-    KEYWORDS
-        .binary_search(&upper.as_str())
-        .ok()
-        .map(|found| KEYWORDS[found])
+    CANONICAL.find(word)
 }
 
 /// A sign that belongs to the number after it: `-1` is one literal, `a - 1` is not.
