@@ -10,7 +10,7 @@ use ring::signature;
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// SHA-256 of `bytes`.
@@ -312,6 +312,14 @@ impl JwsKey {
             (Es256 | Es384, _) => false,
         }
     }
+}
+
+/// Makes a folder, and those above it, with mode 0700; one that is there already stays as it is.
+pub fn make_private_folder(path: &Path) -> std::io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }
 
 /// Writes a new file with mode 0600 and syncs it and its folder: temporary name, then rename, so that nobody ever

@@ -67,11 +67,7 @@ pub fn check(shared: &AgentShared, claim: &Claim, asked: &str) -> Result<Checked
     };
     let claims = verify(&claim.execution_token, &key, shared.clock.now(), &expected)
         .map_err(|e| format!("token verification failed: {e}"))?;
-    let plan = match plan_json {
-        None => vec![claim.detail.clone()],
-        Some(json) => serde_json::from_str(json)
-            .map_err(|_| "the execution plan is not a list of statements".to_owned())?,
-    };
+    let plan = statements(plan_json, &claim.detail)?;
     let mut job = DriverJob {
         operation,
         plan,
@@ -348,5 +344,14 @@ struct EndsOnDrop<'a>(&'a EndSignal);
 impl Drop for EndsOnDrop<'_> {
     fn drop(&mut self) {
         self.0.tell();
+    }
+}
+
+/// The statements of a claim: its plan, or its text where it has none.
+pub(super) fn statements(plan_json: Option<&str>, detail: &str) -> Result<Vec<String>, String> {
+    match plan_json {
+        None => Ok(vec![detail.to_owned()]),
+        Some(json) => serde_json::from_str(json)
+            .map_err(|_| "the execution plan is not a list of statements".to_owned()),
     }
 }

@@ -12,11 +12,12 @@
 //! transaction, since COMMIT waits for `committing` to be on disk; what became of `committing` the database is asked.
 
 use crate::clock::Timestamp;
+use crate::crypto::make_private_folder;
 use crate::domain::id::Target;
 use crate::error::Error;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
@@ -109,11 +110,7 @@ impl Journal {
     pub fn open(state_dir: &Path) -> Result<Journal, Error> {
         let failed =
             |e: std::io::Error| Error::internal(format!("state_dir {}", state_dir.display()), e);
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(state_dir)
-            .map_err(failed)?;
+        make_private_folder(state_dir).map_err(failed)?;
         let lock = private_file(&state_dir.join("agent.lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}

@@ -6,6 +6,7 @@ use super::AgentShared;
 use super::caps;
 use super::config::DriverConfig;
 use super::drivers::{DriverJob, ROWS_BYTES_MAX};
+use super::execution::statements;
 use super::explaining::AsideJob;
 use super::pacing::Backoff;
 use crate::client::{RehearsalClaim, RehearsalJob, RehearsalResult};
@@ -158,11 +159,7 @@ fn check<'a>(
     };
     let claims = verify(&claim.rehearsal_token, &key, shared.clock.now(), &expected)
         .map_err(|e| format!("token verification failed: {e}"))?;
-    let plan = match plan_json {
-        None => vec![claim.detail.clone()],
-        Some(json) => serde_json::from_str(json)
-            .map_err(|_| "the execution plan is not a list of statements".to_owned())?,
-    };
+    let plan = statements(plan_json, &claim.detail)?;
     let mut job = DriverJob {
         operation: Operation::ExecuteDml,
         plan,

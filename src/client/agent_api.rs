@@ -359,7 +359,7 @@ impl Client {
         self.post(&format!("/api/agent/rehearsals/{id}/claim"), "", AT_ONCE)
     }
 
-    /// Hands in what a rehearsal would have changed, or why it was not done.
+    /// Reports what a rehearsal would have changed, or why it was not done.
     ///
     /// # Errors
     /// As every call: [`ClientError`]; 409 when the claim does not count any more.

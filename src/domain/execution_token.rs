@@ -252,7 +252,7 @@ pub fn verify(
     if now > claims.expires_at {
         return Err(TokenError::Expired);
     }
-    let same = [
+    ensure_same([
         ("request_id", claims.request_id == expected.request_id),
         ("execution_id", claims.execution_id == expected.execution_id),
         ("operation", claims.operation == expected.operation),
@@ -261,11 +261,8 @@ pub fn verify(
         ("detail_hash", claims.detail_hash == expected.detail_hash),
         ("agent_id", claims.agent_id == expected.agent_id),
         ("dialect", claims.dialect.accepts(expected.dialect)),
-    ];
-    match same.into_iter().find(|(_, equal)| !equal) {
-        Some((claim, _)) => Err(TokenError::Mismatch(claim)),
-        None => Ok(claims),
-    }
+    ])?;
+    Ok(claims)
 }
 
 /// The message of `signature_v2`. Times are passed as written in the token, so that what is verified is what stands
@@ -291,13 +288,28 @@ fn bound_message(claims: &ExecutionClaims, issued_at: &str, expires_at: &str) ->
         &claims.policy_version,
         claims.dialect.as_str(),
     ];
+    framed(DOMAIN, &fields)
+}
+
+/// A message to sign: what its kind opens with, then each field, preceded by its length.
+pub(super) fn framed(domain: &[u8], fields: &[&str]) -> Vec<u8> {
     let mut message = Vec::with_capacity(640);
-    message.extend_from_slice(DOMAIN);
+    message.extend_from_slice(domain);
     for field in fields {
         message.extend_from_slice(&(field.len() as u64).to_be_bytes());
         message.extend_from_slice(field.as_bytes());
     }
     message
+}
+
+/// Refuses a token by the first of its claims that is not the expected one.
+pub(super) fn ensure_same<const N: usize>(
+    claims: [(&'static str, bool); N],
+) -> Result<(), TokenError> {
+    match claims.into_iter().find(|(_, equal)| !equal) {
+        Some((claim, _)) => Err(TokenError::Mismatch(claim)),
+        None => Ok(()),
+    }
 }
 
 /// The JSON of a token; a name that occurs twice is refused by the reader.

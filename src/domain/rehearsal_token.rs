@@ -3,7 +3,7 @@
 //! that agents of other versions verify.
 
 use super::dialect::Dialect;
-use super::execution_token::{TOKEN_BYTES_MAX, TokenError};
+use super::execution_token::{TOKEN_BYTES_MAX, TokenError, ensure_same, framed};
 use super::sql::DialectFact;
 use crate::clock::Timestamp;
 use crate::crypto::{Keypair, PublicKey};
@@ -106,7 +106,7 @@ pub fn verify(
     if now > claims.expires_at {
         return Err(TokenError::Expired);
     }
-    let same = [
+    ensure_same([
         ("request_id", claims.request_id == expected.request_id),
         ("rehearsal_id", claims.rehearsal_id == expected.rehearsal_id),
         ("database", claims.database == expected.database),
@@ -114,11 +114,8 @@ pub fn verify(
         ("detail_hash", claims.detail_hash == expected.detail_hash),
         ("agent_id", claims.agent_id == expected.agent_id),
         ("dialect", claims.dialect.accepts(expected.dialect)),
-    ];
-    match same.into_iter().find(|(_, equal)| !equal) {
-        Some((claim, _)) => Err(TokenError::Mismatch(claim)),
-        None => Ok(claims),
-    }
+    ])?;
+    Ok(claims)
 }
 
 /// The signed message: each field is preceded by its length, and times are as the token writes them.
@@ -137,13 +134,7 @@ fn message(claims: &RehearsalClaims, issued_at: &str, expires_at: &str) -> Vec<u
         &claims.lock_timeout_secs.to_string(),
         claims.dialect.as_str(),
     ];
-    let mut message = Vec::with_capacity(512);
-    message.extend_from_slice(DOMAIN);
-    for field in fields {
-        message.extend_from_slice(&(field.len() as u64).to_be_bytes());
-        message.extend_from_slice(field.as_bytes());
-    }
-    message
+    framed(DOMAIN, &fields)
 }
 
 /// The JSON of a token; a name that occurs twice is refused by the reader.

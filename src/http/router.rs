@@ -1,4 +1,4 @@
-//! The one table of routes, and how a path finds its line in it.
+//! The one table of routes; `matching` finds the line of a path in it.
 
 mod matching;
 

@@ -3,12 +3,11 @@
 
 use super::{ObjectMeta, Objects, ensure_key, is_key};
 use crate::clock::Timestamp;
-use crate::crypto::{hex, random, write_private};
+use crate::crypto::{hex, make_private_folder, random, write_private};
 use crate::error::Error;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -23,7 +22,7 @@ impl Local {
     /// # Errors
     /// `internal` naming the directory.
     pub fn open(root: &Path) -> Result<Local, Error> {
-        make_folder(root)
+        make_private_folder(root)
             .map_err(|e| Error::internal(format!("result directory {}", root.display()), e))?;
         Ok(Local {
             root: root.to_owned(),
@@ -125,7 +124,7 @@ impl Objects for Local {
         if let Some(folder) = path.parent()
             && !folder.is_dir()
         {
-            make_folder(folder).map_err(failed)?;
+            make_private_folder(folder).map_err(failed)?;
             // The new folder must survive a power cut as well as the file in it.
             fs::File::open(&self.root)
                 .and_then(|root| root.sync_all())
@@ -177,11 +176,4 @@ impl Objects for Local {
 fn since_epoch(at: std::time::SystemTime) -> Timestamp {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
-fn make_folder(path: &Path) -> std::io::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
 }

@@ -1,6 +1,6 @@
 //! The state directory: made private, locked against a second server, and home of the keys.
 
-use crate::crypto::{Keypair, PublicKey, hex, write_private};
+use crate::crypto::{Keypair, PublicKey, hex, make_private_folder, write_private};
 use crate::error::Error;
 use crate::store::AuditKeys;
 use base64::Engine;
@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -69,11 +69,7 @@ impl StateDir {
     pub fn open(path: &Path) -> Result<StateDir, Error> {
         let failed = |e| Error::internal(format!("state_dir {}", path.display()), e);
         if !path.is_dir() {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(path)
-                .map_err(failed)?;
+            make_private_folder(path).map_err(failed)?;
         }
         let mode = fs::metadata(path).map_err(failed)?.permissions().mode();
         if mode & 0o077 != 0 {

@@ -6,7 +6,9 @@ mod dialogs;
 mod identity;
 mod signatures;
 
-use crate::support::{DELIVERS, FakeSlack, Person, Request, SHOP, Server, decision, eventually};
+use crate::support::{
+    DELIVERS, FakeSlack, Person, Request, SHOP, Server, SlackCall, decision, eventually,
+};
 use serde_json::{Value, json};
 
 const UPDATE: &str = "UPDATE items SET price = 2 WHERE name = 'a secret name'";
@@ -63,6 +65,18 @@ fn posted(s: &Server, request: &Request) -> String {
         found.is_some()
     });
     found.unwrap().ts
+}
+
+/// A posted request of the requester, with the dialog that the approver has open.
+fn reviewing() -> (FakeSlack, Server, Request, SlackCall) {
+    let slack = FakeSlack::start();
+    let s = server(&slack);
+    link_all(&s);
+    let request = s.requester().submit("production", UPDATE);
+    let ts = posted(&s, &request);
+    s.click(APPROVER, "dbward_review", &request.id, &ts).is(200);
+    let open = slack.nth("views.open", 1);
+    (slack, s, request, open)
 }
 
 #[test]

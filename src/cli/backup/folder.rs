@@ -12,7 +12,7 @@
 
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
-use crate::crypto::{Keypair, Sha256Writer, write_private};
+use crate::crypto::{Keypair, Sha256Writer, make_private_folder, write_private};
 use crate::error::Error;
 use crate::objects::is_key;
 use crate::server::state::{AUDIT_KEY, AUDIT_KEYS, PUBLIC_KEY, SIGNING_KEY, StateDir, read_keys};
@@ -20,9 +20,9 @@ use crate::store::{
     StoredObject, VerifyKeys, broken_pages, copy_database, each_object, verify_chain,
 };
 use serde::{Deserialize, Serialize};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The file that says what a backup is.
@@ -369,11 +369,7 @@ fn copy_private(from: &Path, to: &Path) -> Result<(), Error> {
 }
 
 fn make_folder(path: &Path) -> Result<(), Error> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(failed(path))
+    make_private_folder(path).map_err(failed(path))
 }
 
 fn sync_folder(path: &Path) -> Result<(), Error> {

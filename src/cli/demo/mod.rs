@@ -11,7 +11,7 @@ use crate::agent::sample::SamplePlace;
 use crate::client::{BearerToken, ClientOptions};
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat, Logging};
-use crate::crypto::{hex, random, write_private};
+use crate::crypto::{hex, make_private_folder, random, write_private};
 use crate::domain::actor::{Origin, SubjectType};
 use crate::domain::id::Target;
 use crate::domain::token::issue::TokenRequest;
@@ -20,7 +20,6 @@ use crate::server::{Server, StartOptions};
 use std::fs;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,10 +119,7 @@ impl StateFolder {
         let path = asked.unwrap_or_else(|| {
             std::env::temp_dir().join(format!("dbward-demo-{}", hex(&random::<4>())))
         });
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)
+        make_private_folder(&path)
             .and_then(|()| fs::canonicalize(&path))
             .map(|path| StateFolder { path, temporary })
             .map_err(|e| Error::internal("the state directory of the demo", e))

@@ -5,13 +5,12 @@ use super::CommandError;
 use super::settings::folder;
 use crate::client::{IdentityProvider, ProviderOptions, ProviderTokens};
 use crate::clock::{Clock, Timestamp};
-use crate::crypto::{base64url, write_private};
+use crate::crypto::{base64url, make_private_folder, write_private};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// A token is renewed so many seconds before it ends, so that it counts for the call it is fetched for.
@@ -216,11 +215,7 @@ impl KeptTokens {
 fn locked(path: &Path) -> Result<File, CommandError> {
     let failed = |e: io::Error| CommandError::new(format!("{}: {e}", path.display()));
     if let Some(folder) = path.parent() {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(failed)?;
+        make_private_folder(folder).map_err(failed)?;
     }
     let file = File::create(path.with_extension("lock")).map_err(failed)?;
     file.lock().map_err(failed)?;

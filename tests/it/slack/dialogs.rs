@@ -1,6 +1,8 @@
 //! Dialogs: new requests, long statements, words for what went wrong.
 
-use super::{APPROVER, REQUESTER, UPDATE, link_all, posted, server, server_with, written_in};
+use super::{
+    APPROVER, REQUESTER, UPDATE, link_all, posted, reviewing, server, server_with, written_in,
+};
 use crate::support::{FakeSlack, Server, SlackCall, SlackMood, decision, eventually, submitted};
 use serde_json::{Value, json};
 
@@ -193,13 +195,7 @@ fn what_is_over_is_reported_and_a_refused_execution_too() {
 
 #[test]
 fn a_vote_in_a_dialog_without_a_choice_or_of_another_kind_is_not_one() {
-    let slack = FakeSlack::start();
-    let s = server(&slack);
-    link_all(&s);
-    let request = s.requester().submit("production", UPDATE);
-    let ts = posted(&s, &request);
-    s.click(APPROVER, "dbward_review", &request.id, &ts).is(200);
-    let open = slack.nth("views.open", 1);
+    let (_slack, s, request, open) = reviewing();
     s.submit_dialog(APPROVER, &open, json!({}))
         .is(200)
         .saying("Choose one.");

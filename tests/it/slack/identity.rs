@@ -1,7 +1,8 @@
 //! Who acts in Slack: the person to whom the account is linked, with their rights of this moment, and who linked it.
 
 use super::{
-    APPROVER, BOUND, REQUESTER, UPDATE, link, link_all, posted, server, server_with, written_in,
+    APPROVER, BOUND, REQUESTER, UPDATE, link, link_all, posted, reviewing, server, server_with,
+    written_in,
 };
 use crate::support::{
     DELIVERS, FakeSlack, Person, Request, SHOP, Server, clicked, decision, submitted,
@@ -95,13 +96,7 @@ fn rights_are_those_of_the_person_at_that_moment() {
 
 #[test]
 fn members_of_other_workspaces_are_nobody() {
-    let slack = FakeSlack::start();
-    let s = server(&slack);
-    link_all(&s);
-    let request = s.requester().submit("production", UPDATE);
-    let ts = posted(&s, &request);
-    s.click(APPROVER, "dbward_review", &request.id, &ts).is(200);
-    let open = slack.nth("views.open", 1);
+    let (slack, s, request, open) = reviewing();
     let good = submitted(APPROVER, &open, "V1", decision("approve", None));
     for (at, team) in [
         ("/team/id", json!("T0THEIRS")),
@@ -116,6 +111,7 @@ fn members_of_other_workspaces_are_nobody() {
         let answer = s.interaction(&payload).is(200);
         answer.saying("its own workspace only");
     }
+    let ts = posted(&s, &request);
     let mut click = clicked(APPROVER, "dbward_review", &request.id, &ts);
     click["team"]["id"] = "T0THEIRS".into();
     s.interaction(&click).is(200);

@@ -1,6 +1,6 @@
 //! Only what Slack signed, lately and once, in our workspace, does anything.
 
-use super::{APPROVER, UPDATE, link_all, posted, server};
+use super::{APPROVER, reviewing, server};
 use crate::support::{
     Answer, FakeSlack, SHOP, SIGNING_SECRET, Server, clicked, decision, form, signed, submitted,
 };
@@ -76,13 +76,7 @@ fn changed(
 
 #[test]
 fn forged_old_future_and_repeated_calls_do_nothing() {
-    let slack = FakeSlack::start();
-    let s = server(&slack);
-    link_all(&s);
-    let request = s.requester().submit("production", UPDATE);
-    let ts = posted(&s, &request);
-    s.click(APPROVER, "dbward_review", &request.id, &ts).is(200);
-    let open = slack.nth("views.open", 1);
+    let (_slack, s, request, open) = reviewing();
     let vote = payload_form(&submitted(APPROVER, &open, "V1", decision("approve", None)));
     let now = s.secs();
     let good = signed(SIGNING_SECRET, now, &vote);
@@ -116,13 +110,7 @@ fn forged_old_future_and_repeated_calls_do_nothing() {
 
 #[test]
 fn a_call_that_is_sent_again_under_a_new_signature_changes_nothing() {
-    let slack = FakeSlack::start();
-    let s = server(&slack);
-    link_all(&s);
-    let request = s.requester().submit("production", UPDATE);
-    let ts = posted(&s, &request);
-    s.click(APPROVER, "dbward_review", &request.id, &ts).is(200);
-    let open = slack.nth("views.open", 1);
+    let (_slack, s, _, open) = reviewing();
     let vote = payload_form(&submitted(APPROVER, &open, "V1", decision("approve", None)));
     s.signed_call(INTERACTIONS, &vote).is(200);
     let mut again = signed(SIGNING_SECRET, s.secs() + 1, &vote).to_vec();
