@@ -257,6 +257,11 @@ pub fn base64url(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
+/// The one text that [`base64url`] reads as these bytes.
+pub fn base64url_of(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
 /// How a JSON Web Token may be signed; nothing else is ever checked, so nothing else is ever good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum JwsAlgorithm {

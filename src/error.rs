@@ -330,6 +330,17 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// So many of something, in words: `1 row`, `2 rows`, `0 policies`. The noun is a regular one, in the singular.
+pub fn counted(count: impl TryInto<u64>, noun: &str) -> String {
+    // What does not fit is not one either.
+    let count = count.try_into().unwrap_or(u64::MAX);
+    match (count, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (n, Some(stem)) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{n} {stem}ies"),
+        (n, _) => format!("{n} {noun}s"),
+    }
+}
+
 /// The start of `text`, at most `bytes_max` bytes of it, cut between characters.
 pub fn cut(mut text: String, bytes_max: usize) -> String {
     let mut end = bytes_max.min(text.len());
@@ -347,6 +358,20 @@ fn push_json(out: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nouns_agree_with_their_number() {
+        for (count, noun, words) in [
+            (0, "row", "0 rows"),
+            (1, "row", "1 row"),
+            (2, "row", "2 rows"),
+            (1, "execution policy", "1 execution policy"),
+            (2, "execution policy", "2 execution policies"),
+            (2, "key", "2 keys"),
+        ] {
+            assert_eq!(counted(count, noun), words);
+        }
+    }
 
     #[test]
     fn a_long_text_is_cut_between_characters() {

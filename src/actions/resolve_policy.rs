@@ -5,7 +5,7 @@ use super::create_request::{analyze, known_dialect};
 use super::eligible;
 use super::{Active, App};
 use crate::domain::actor::Caller;
-use crate::domain::decision::{self, Decision};
+use crate::domain::decision::{self, Assessment, Decision};
 use crate::domain::facts::{Facts, Requester, SqlFacts};
 use crate::domain::id::{Operation, Target};
 use crate::domain::permission::Permission;
@@ -54,6 +54,9 @@ pub struct Resolved {
 pub struct Predicted {
     /// What was made out of the text; none where it could not even be looked at.
     pub analysis: Option<Arc<Analysis>>,
+    /// What is known of it, whatever is decided; none where it could not be looked at, and for a caller who may not
+    /// make the request that it would be.
+    pub assessment: Option<Assessment>,
     /// The decision, or the refusal.
     pub decision: Result<Decision, Error>,
 }
@@ -176,6 +179,7 @@ pub(super) fn predict(
         Err(error) => {
             return Ok(Predicted {
                 analysis: None,
+                assessment: None,
                 decision: Err(error),
             });
         }
@@ -191,13 +195,16 @@ pub(super) fn predict(
         schema_collected_at: schema.collected_at(dialect).map(str::to_owned),
         requester: Requester::default(),
     };
+    let mut is_allowed = true;
     let decision = decision::classify(&facts).and_then(|operation| {
         let needed = match operation {
             Operation::ExecuteSelect => Permission::RequestCreateSelect,
             _ => Permission::RequestCreate,
         };
         if !caller.may_on(Permission::RequestCreate, target) {
-            caller.require_on(needed, target)?;
+            caller
+                .require_on(needed, target)
+                .inspect_err(|_| is_allowed = false)?;
         }
         let decision = decision::decide(&active.policies, &facts, operation)?;
         if let (Opening::Pending, Some(workflow)) = (decision.opening, &decision.workflow) {
@@ -207,6 +214,7 @@ pub(super) fn predict(
     });
     Ok(Predicted {
         analysis: Some(analysis),
+        assessment: is_allowed.then(|| decision::assess(&active.policies, &facts)),
         decision,
     })
 }

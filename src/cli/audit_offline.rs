@@ -8,7 +8,7 @@ use super::remote::CommandError;
 use crate::clock::Timestamp;
 use crate::crypto::{Keypair, PublicKey, hex, random, unhex};
 use crate::domain::chain::KeptLines;
-use crate::error::Error;
+use crate::error::{Error, counted};
 use crate::export::{VerifiedExport, verify_export};
 use crate::server::state::{AUDIT_KEY, AUDIT_KEYS, read_keys};
 use crate::store::{ExportSince, Verified, VerifyKeys, export_events, verify_chain};
@@ -195,8 +195,8 @@ fn file_words(verified: &Verified) -> String {
         false => " Live rows were not compared: that needs the audit key.",
     };
     format!(
-        "The audit log holds: {} events.{}{live}",
-        verified.total_events,
+        "The audit log holds: {}.{}{live}",
+        counted(verified.total_events, "event"),
         frozen_words(verified.frozen.0)
     )
 }
@@ -239,8 +239,8 @@ fn export_words(verified: &VerifiedExport) -> String {
         (after, false) => format!(" It says nothing of what came before, to event {after}."),
     };
     format!(
-        "The export holds: {} events to number {}, of the database {}.{before}",
-        verified.total_events,
+        "The export holds: {} to number {}, of the database {}.{before}",
+        counted(verified.total_events, "event"),
         verified.last,
         visible(&verified.instance)
     )

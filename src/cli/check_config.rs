@@ -4,6 +4,7 @@
 use crate::agent::config::{AgentConfig, DRIVERS};
 use crate::config::Config;
 use crate::domain::policy::Policies;
+use crate::error::counted;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -44,12 +45,12 @@ fn server(path: &Path) -> Result<(), String> {
     }
     let p = &config.policies;
     println!(
-        "{file}: ok: {} databases, {} workflows, {} execution policies, {} groups, {} role bindings; policy version {}",
-        p.databases.len(),
-        p.workflows.len(),
-        p.execution.len(),
-        p.groups.len(),
-        p.bindings.len(),
+        "{file}: ok: {}, {}, {}, {}, {}; policy version {}",
+        counted(p.databases.len(), "database"),
+        counted(p.workflows.len(), "workflow"),
+        counted(p.execution.len(), "execution policy"),
+        counted(p.groups.len(), "group"),
+        counted(p.bindings.len(), "role binding"),
         &p.version()[..12]
     );
     Ok(())

@@ -5,6 +5,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::domain::decision::replay::{Outlook, Replayed};
 use crate::domain::facts::Facts;
+use crate::error::counted;
 use crate::store::each_decision;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -82,7 +83,7 @@ pub fn replay(options: &PolicyOptions) -> Result<(), String> {
     )
     .map_err(|e| e.to_string())?;
     if shown > DIFFERENCES_SHOWN {
-        println!("{} more differences", shown - DIFFERENCES_SHOWN);
+        println!("{}", counted(shown - DIFFERENCES_SHOWN, "more difference"));
     }
     println!("{same} decisions come out as they were recorded");
     if too_old > 0 {
@@ -157,14 +158,20 @@ pub fn test(test: &PolicyTestOptions) -> Result<(), String> {
         );
     }
     if others > 0 {
-        println!("and {others} more changes, of more kinds than are counted one by one");
+        println!(
+            "and {}, of more kinds than are counted one by one",
+            counted(others, "more change")
+        );
     }
     println!("{same} would be decided as they were");
     if unknown > 0 {
         println!("{unknown} were recorded before their facts were kept whole, and were not tried");
     }
     if test.strict && changed > 0 {
-        return Err(format!("{changed} requests would be decided differently"));
+        return Err(format!(
+            "{} would be decided differently",
+            counted(changed, "request")
+        ));
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
-//! Signing in through an identity provider on a device without a browser (RFC 8628), and refreshing what it gave.
+//! Signing in through an identity provider: in a browser on this machine (RFC 7636, RFC 8252) or on another one
+//! (RFC 8628); and refreshing what it gave.
 
-use super::{is_loopback, plain_agent};
+use super::{is_loopback, plain_agent, with_query};
+use crate::crypto::{base64url, base64url_of, random, sha256};
 use crate::error::{Error, Shown};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,7 @@ pub struct ProviderOptions {
 #[derive(Debug, Clone, Deserialize)]
 struct Description {
     issuer: String,
+    authorization_endpoint: Option<String>,
     device_authorization_endpoint: Option<String>,
     token_endpoint: String,
     #[serde(default)]
@@ -79,6 +82,35 @@ impl DeviceCode {
     pub fn interval(&self) -> Duration {
         let secs = self.interval.unwrap_or(INTERVAL_SECS);
         Duration::from_secs(secs.clamp(1, INTERVAL_SECS_MAX))
+    }
+}
+
+/// One sign-in in a browser that comes back to this machine. Its secrets are random and good for this one alone.
+pub struct BrowserSignIn {
+    redirect_uri: String,
+    /// Returns with the code, so that nobody else's code is taken for it.
+    state: String,
+    /// Returns in the id token, so that nobody else's token is taken for it.
+    nonce: String,
+    /// Proves to the token endpoint that the code was asked for here.
+    verifier: String,
+}
+
+impl BrowserSignIn {
+    /// One that returns to this address.
+    pub fn new(redirect_uri: &str) -> BrowserSignIn {
+        let secret = || base64url_of(&random::<32>());
+        BrowserSignIn {
+            redirect_uri: redirect_uri.to_owned(),
+            state: secret(),
+            nonce: secret(),
+            verifier: secret(),
+        }
+    }
+
+    /// Whether the state that came back is that of this sign-in.
+    pub fn is_state(&self, state: &str) -> bool {
+        crate::crypto::same(self.state.as_bytes(), state.as_bytes())
     }
 }
 
@@ -152,12 +184,7 @@ impl IdentityProvider {
             ))
             .hint("sign in with a token: `dbward login --token-file FILE`")
         })?;
-        let offered = &self.description.scopes_supported;
-        let wanted = SCOPES.iter().filter(|scope| {
-            **scope == "openid" || offered.is_empty() || offered.iter().any(|o| o == *scope)
-        });
-        let scopes: Vec<&str> = wanted.copied().collect();
-        let (status, body) = self.post(endpoint, &[("scope", &scopes.join(" "))])?;
+        let (status, body) = self.post(endpoint, &[("scope", &self.scopes().join(" "))])?;
         if status != 200 {
             return Err(refused(&body, status));
         }
@@ -201,6 +228,88 @@ impl IdentityProvider {
         }
     }
 
+    /// Whether somebody may sign in on another machine.
+    pub fn offers_device_codes(&self) -> bool {
+        self.description.device_authorization_endpoint.is_some()
+    }
+
+    /// Whether somebody may sign in in a browser that returns here.
+    pub fn offers_browsers(&self) -> bool {
+        self.description.authorization_endpoint.is_some()
+    }
+
+    /// What the browser opens for a sign-in.
+    ///
+    /// # Errors
+    /// Where the provider has no such way.
+    pub fn address(&self, sign_in: &BrowserSignIn) -> Result<String, Error> {
+        let endpoint = self.description.authorization_endpoint.as_deref();
+        let endpoint = endpoint.ok_or_else(|| {
+            Error::invalid(format!(
+                "{} does not offer sign-in in a browser that returns to this machine",
+                Shown(&self.options.issuer)
+            ))
+            .hint("`dbward login --device`")
+        })?;
+        let url = self.rebased(endpoint, self.options.browser_url.as_deref());
+        is_private(&url, self.options.allow_insecure)?;
+        let scopes = self.scopes();
+        let challenge = base64url_of(&sha256(sign_in.verifier.as_bytes()));
+        // OpenID Connect Core, section 11: without consent there is no refresh token.
+        let prompt = scopes.contains(&"offline_access").then_some("consent");
+        let text = |text: &str| Some(text.to_owned());
+        let parameters = [
+            ("response_type", text("code")),
+            ("client_id", text(&self.options.client_id)),
+            ("redirect_uri", text(&sign_in.redirect_uri)),
+            ("scope", text(&scopes.join(" "))),
+            ("state", text(&sign_in.state)),
+            ("nonce", text(&sign_in.nonce)),
+            ("code_challenge_method", text("S256")),
+            ("code_challenge", Some(challenge)),
+            ("prompt", prompt.map(str::to_owned)),
+        ];
+        Ok(with_query(&url, &parameters))
+    }
+
+    /// Whether an `iss` that came back with a code is this provider (RFC 9207).
+    pub fn is_issuer(&self, iss: &str) -> bool {
+        iss.trim_end_matches('/') == self.options.issuer.trim_end_matches('/')
+    }
+
+    /// Tokens for the code that a browser brought back.
+    ///
+    /// # Errors
+    /// Where the provider does not answer or refuses, and where its id token is of another sign-in.
+    pub fn redeem(&self, sign_in: &BrowserSignIn, code: &str) -> Result<ProviderTokens, Error> {
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", sign_in.redirect_uri.as_str()),
+            ("code_verifier", sign_in.verifier.as_str()),
+        ];
+        let (status, body) = self.post(&self.description.token_endpoint, &fields)?;
+        if status != 200 {
+            return Err(refused(&body, status));
+        }
+        let tokens: ProviderTokens = parsed(&self.description.token_endpoint, &body)?;
+        match tokens.id_token.as_deref().and_then(nonce) {
+            Some(nonce) if nonce == sign_in.nonce => Ok(tokens),
+            _ => Err(
+                Error::invalid("the identity provider gave an id token of another sign-in")
+                    .hint("try `dbward login` again; nothing was kept"),
+            ),
+        }
+    }
+
+    fn scopes(&self) -> Vec<&'static str> {
+        let offered = &self.description.scopes_supported;
+        let wanted = SCOPES.iter().filter(|scope| {
+            **scope == "openid" || offered.is_empty() || offered.iter().any(|o| o == *scope)
+        });
+        wanted.copied().collect()
+    }
+
     /// Tokens for a refresh token.
     ///
     /// # Errors
@@ -237,6 +346,14 @@ impl IdentityProvider {
             _ => url.to_owned(),
         }
     }
+}
+
+/// The nonce in an id token. The token came from the provider itself over the connection that the code went over; the
+/// server verifies its signature.
+fn nonce(id_token: &str) -> Option<String> {
+    let payload = base64url(id_token.split('.').nth(1)?)?;
+    let claims: Map<String, Value> = serde_json::from_slice(&payload).ok()?;
+    Some(claims.get("nonce")?.as_str()?.to_owned())
 }
 
 /// Nobody entered the code in time.

@@ -17,13 +17,13 @@ pub use agent_api::{
 pub use document::Document;
 pub use error::ClientError;
 pub use identity_provider::{
-    DeviceCode, IdentityProvider, ProviderOptions, ProviderTokens, SignInState, code_expired,
+    BrowserSignIn, DeviceCode, IdentityProvider, ProviderOptions, ProviderTokens, SignInState,
+    code_expired,
 };
 pub use people_api::{
     ContextReply, CreatedReply, FindingReply, MeReply, MovedReply, NewRequestBody,
     NotificationReply, ProgressReply, RequestId, RequestIds, RequestReply, RequiredReply,
-    ReviewReply, RiskReply, RoleReply, StepReply, TokenId, TokenIds, VoteReply, path_of,
-    with_query,
+    ReviewReply, RiskReply, RoleReply, StepReply, VoteReply, pairs_of, path_of, with_query,
 };
 
 use crate::crypto::sha256_hex;

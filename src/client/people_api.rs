@@ -2,7 +2,7 @@
 //! server does not send are empty.
 
 use super::{Client, ClientError, Document};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
@@ -235,19 +235,6 @@ pub struct RequestId {
     pub id: String,
 }
 
-/// The tokens that the caller may list, as far as ids are looked for.
-#[derive(Debug, Clone, Deserialize)]
-pub struct TokenIds {
-    pub tokens: Vec<TokenId>,
-}
-
-/// The id of a token, and whether it is `active`, `revoked` or `expired`.
-#[derive(Debug, Clone, Deserialize)]
-pub struct TokenId {
-    pub id: String,
-    pub status: String,
-}
-
 /// A path out of its parts, each encoded.
 pub fn path_of(parts: &[&str]) -> String {
     let mut path = String::from("/api");
@@ -270,6 +257,20 @@ pub fn with_query(path: &str, parameters: &[(&str, Option<String>)]) -> String {
         }
     }
     out
+}
+
+/// The names and values of a query, decoded; `None` where one is not UTF-8.
+pub fn pairs_of(query: &str) -> Option<Vec<(String, String)>> {
+    let decoded = |text: &str| {
+        let spaced = text.replace('+', " ");
+        let text = percent_decode_str(&spaced).decode_utf8();
+        text.map(std::borrow::Cow::into_owned).ok()
+    };
+    let pairs = query.split('&').map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Some((decoded(name)?, decoded(value)?))
+    });
+    pairs.collect()
 }
 
 impl Client {

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::change::{Change, LogChange, QuarantineSummary, Quarantined};
 use crate::domain::policy::notification::Routes;
-use crate::error::Error;
+use crate::error::{Error, counted};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use std::collections::{BTreeMap, BTreeSet};
@@ -174,11 +174,11 @@ pub(super) fn quarantine(
     guards(true)?;
     let summary = done?;
     log::error!(
-        "quarantine: {} requests frozen, {} tokens revoked, {} people suspended, because rows of {} were changed while \
+        "quarantine: {} frozen, {} revoked, {} suspended, because rows of {} were changed while \
          no server ran; the audit log names them",
-        summary.requests.len(),
-        summary.tokens.len(),
-        summary.people.len(),
+        counted(summary.requests.len(), "request"),
+        counted(summary.tokens.len(), "token"),
+        counted(summary.people.len(), "subject"),
         tables.join(", ")
     );
     Ok(())

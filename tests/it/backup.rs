@@ -52,7 +52,7 @@ fn backed_up() -> (Server, Temp, PathBuf, [String; 2]) {
     let config = config_of(&s, &dir);
     let made = dbward(&["backup"], &[&backup, Path::new("--config"), &config]);
     let text = ended(&made, 0);
-    assert!(text.contains("1 results"), "{text}");
+    assert!(text.contains("1 result"), "{text}");
     (s, dir, backup, [small.id, large.id])
 }
 

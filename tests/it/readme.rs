@@ -75,7 +75,7 @@ fn the_first_team_of_the_readme_works_as_written() {
         "Approved as group team.",
         "1 row changed.",
         "Needs 1 of group team.",
-        "needs_approval",
+        "needs approval",
         "\"status\":\"approved\"",
         "\"status\":\"dispatched\"",
         "\"success\":true",

@@ -1,5 +1,6 @@
-// An identity provider on this machine, for one test. It prints its address. What a person would click in a browser is
-// `POST /test/approve?user_code=...`; everything else is the provider as it is.
+// An identity provider on this machine, for the tests. It prints its address. What a person would click in a browser is
+// `POST /test/approve?user_code=...`, and for a sign-in that returns to the command line `POST /test/browse` with the
+// address as its body; everything else is the provider as it is.
 import Provider from "oidc-provider";
 import http from "node:http";
 
@@ -10,9 +11,9 @@ const provider = new Provider(issuer, {
     clients: [{
         client_id: "dbward",
         token_endpoint_auth_method: "none",
-        grant_types: ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"],
-        response_types: [],
-        redirect_uris: [],
+        grant_types: ["urn:ietf:params:oauth:grant-type:device_code", "authorization_code", "refresh_token"],
+        response_types: ["code"],
+        redirect_uris: ["http://127.0.0.1/callback"],
         application_type: "native",
     }],
     features: {deviceFlow: {enabled: true}, devInteractions: {enabled: false}},
@@ -33,11 +34,47 @@ async function approve(userCode) {
     await code.save();
 }
 
+// The page on which somebody says who they are and agrees.
+async function agree(request, answer) {
+    const details = await provider.interactionDetails(request, answer);
+    const grant = new provider.Grant({accountId: "somebody", clientId: "dbward"});
+    grant.addOIDCScope("openid offline_access");
+    const grantId = await grant.save();
+    const result = {login: {accountId: "somebody"}, consent: {grantId}};
+    await provider.interactionFinished(request, answer, result, {mergeWithLastSubmission: Boolean(details)});
+}
+
+// Follows redirects with cookies, as a browser does, to the last page.
+async function browse(url) {
+    const cookies = new Map();
+    for (let hops = 0; hops < 20; hops++) {
+        const own = url.startsWith(issuer);
+        const cookie = own ? [...cookies].map(([name, value]) => `${name}=${value}`).join("; ") : "";
+        const answer = await fetch(url, {redirect: "manual", headers: cookie ? {cookie} : {}});
+        for (const line of answer.headers.getSetCookie()) {
+            const [, name, value] = /^([^=]+)=([^;]*)/.exec(line);
+            cookies.set(name, value);
+        }
+        if (answer.status < 300 || answer.status >= 400) return answer.text();
+        url = new URL(answer.headers.get("location"), url).href;
+    }
+    throw new Error("it goes round in circles");
+}
+
+async function text(request) {
+    const parts = [];
+    for await (const part of request) parts.push(part);
+    return Buffer.concat(parts).toString();
+}
+
 const serve = provider.callback();
 server.on("request", async (request, answer) => {
     const url = new URL(request.url, issuer);
-    if (url.pathname !== "/test/approve") return serve(request, answer);
+    const isOurs = url.pathname.startsWith("/test/") || url.pathname.startsWith("/interaction/");
+    if (!isOurs) return serve(request, answer);
     try {
+        if (url.pathname.startsWith("/interaction/")) return await agree(request, answer);
+        if (url.pathname === "/test/browse") return answer.writeHead(200).end(await browse(await text(request)));
         await approve(url.searchParams.get("user_code"));
         answer.writeHead(204).end();
     } catch (error) {

@@ -7,6 +7,7 @@
 use super::{DriverJob, STATEMENTS_MAX};
 use crate::domain::dialect::Dialect;
 use crate::domain::sql::{Class, analyze};
+use crate::error::counted;
 
 /// What a read may begin with.
 const READS: [&str; 12] = [
@@ -23,8 +24,8 @@ const STACK_BYTES: usize = 64 << 20;
 pub fn check(job: &DriverJob, dialect: Dialect) -> Result<(), String> {
     if job.plan.is_empty() || job.plan.len() > STATEMENTS_MAX {
         return Err(format!(
-            "the plan has {} statements; 1 to {STATEMENTS_MAX} can be run",
-            job.plan.len()
+            "the plan has {}; 1 to {STATEMENTS_MAX} can be run",
+            counted(job.plan.len(), "statement")
         ));
     }
     if job.plan.iter().any(|sql| sql.contains('\0')) {

@@ -199,8 +199,9 @@ fn cut(mut message: String) -> String {
 /// The sentence about more rows than were approved.
 fn over_bound(rows: u64, max: u64) -> String {
     format!(
-        "{} rows would change, {} approved: nothing was changed",
+        "{} {} would change, {} approved: nothing was changed",
         grouped(rows),
+        if rows == 1 { "row" } else { "rows" },
         grouped(max)
     )
 }

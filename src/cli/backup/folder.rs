@@ -13,7 +13,7 @@
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::crypto::{Keypair, Sha256Writer, make_private_folder, write_private};
-use crate::error::Error;
+use crate::error::{Error, counted};
 use crate::objects::is_key;
 use crate::server::state::{AUDIT_KEY, AUDIT_KEYS, PUBLIC_KEY, SIGNING_KEY, StateDir, read_keys};
 use crate::store::{
@@ -211,7 +211,8 @@ pub fn check(folder: &Path, audit_key: Option<&Path>, now: Timestamp) -> Result<
     let events = verified(folder, audit_key)?;
     if events != manifest.events {
         return Err(Error::invalid(format!(
-            "the audit log has {events} events, {MANIFEST} says {}",
+            "the audit log has {}, {MANIFEST} says {}",
+            counted(events, "event"),
             manifest.events
         )));
     }

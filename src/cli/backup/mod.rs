@@ -5,7 +5,7 @@ mod folder;
 use super::demo::sentence;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{Error, counted};
 use folder::Manifest;
 use std::path::PathBuf;
 
@@ -79,8 +79,10 @@ fn explained(error: Error) -> String {
 
 fn holds(manifest: &Manifest) -> String {
     let mut text = format!(
-        "holds, as of {}: {} events, {} results",
-        manifest.created_at, manifest.events, manifest.results
+        "holds, as of {}: {}, {}",
+        manifest.created_at,
+        counted(manifest.events, "event"),
+        counted(manifest.results, "result")
     );
     if manifest.results_elsewhere > 0 {
         text.push_str(&format!(

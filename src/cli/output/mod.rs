@@ -9,8 +9,8 @@ pub use grid::{Grid, GridCell, GridColumn};
 pub use terminal::Paint;
 pub use terminal::hidden_line;
 pub use words::{
-    Ages, indented, operation_words, selector_words, short_id, span, status_words, underlined,
-    visible,
+    Ages, decision_words, factor_words, indented, operation_words, reason_words, selector_words,
+    short_id, span, status_words, underlined, visible,
 };
 
 use crate::crypto::write_private;

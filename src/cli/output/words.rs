@@ -67,6 +67,69 @@ pub fn operation_words(operation: &str) -> &str {
     }
 }
 
+/// What policies decide of a request, in words.
+pub fn decision_words(decision: &str) -> String {
+    match decision {
+        "needs_approval" => "needs approval".to_owned(),
+        "auto_approved" => "runs without approval".to_owned(),
+        "deny" => "refused".to_owned(),
+        other => visible(other),
+    }
+}
+
+/// Why they decide so, in words.
+pub fn reason_words(code: &str) -> String {
+    let words = match code {
+        "no_matching_workflow" => "no workflow takes it",
+        "empty_steps" => "its workflow has no steps",
+        "read_only_low_risk" => "what only reads is approved automatically",
+        "risk_unknown_until_analyzed" => {
+            "whether it can do without depends on the statement: add --sql"
+        }
+        "break_glass" => "it is an emergency",
+        "no_auto_approve_rule" => "no rule approves it automatically",
+        "auto_approve_disabled" => "automatic approval is off",
+        "risk_unavailable" => "its risk is not known well enough for automatic approval",
+        "unknown_function" => "it calls a function that is not known to be free of side effects",
+        "risk_below_threshold" => "its risk is low enough for automatic approval",
+        "risk_above_threshold" => "its risk is too high for automatic approval",
+        "no_eligible_approver" => "nobody could approve it",
+        "sql_rejected" => "statements of this kind are never run",
+        "sql_blocked_by_review" => "a review rule blocks it",
+        "sql_unparsable" => "it cannot be read, and nobody would look at it before it ran",
+        "reason_required" => "it needs a reason",
+        "forbidden" => "you may not ask for it",
+        "db_not_registered" | "database_not_registered" => "the database is not registered",
+        other => return visible(&other.replace('_', " ")),
+    };
+    words.to_owned()
+}
+
+/// What makes a risk, in words: `UnknownTable { table: "items" }` as `items is not a known table`.
+pub fn factor_words(factor: &str) -> String {
+    let (name, rest) = factor.split_once(" { ").unwrap_or((factor, ""));
+    let (_, value) = rest.split_once(": ").unwrap_or_default();
+    let value = value.strip_suffix(" }").unwrap_or(value);
+    let value = visible(&value.replace(['[', ']', '"'], ""));
+    match name {
+        "AnyDialect" => "which kind of database reads it is not known".to_owned(),
+        "ReadOnly" => "it only reads".to_owned(),
+        "SafeDdl" => "its change of tables is a safe one".to_owned(),
+        "Unforeseeable" => "what it does cannot be foreseen".to_owned(),
+        "SchemaNotSynced" => "no agent has reported the tables yet".to_owned(),
+        "SchemaUnreadable" => "the agent could not read the tables".to_owned(),
+        "MultiStatement" => "it has more than one statement".to_owned(),
+        "ManyWarnings" => format!("{value} findings"),
+        "DropOperation" => "it drops or empties a table".to_owned(),
+        "UnknownTable" => format!("{value} is not a known table"),
+        "UnknownRows" => format!("how many rows {value} has is not known"),
+        "CascadeDelete" => format!("deleting goes on in {value}"),
+        "LargeTable" => format!("a table of about {value} rows"),
+        "UnknownFunction" => format!("function {value} is not known to be free of side effects"),
+        _ => visible(factor),
+    }
+}
+
 /// What a status means to somebody who waits.
 pub fn status_words(status: &str) -> &str {
     match status {
@@ -153,6 +216,44 @@ mod tests {
         );
         for at in 0..40 {
             underlined("a é\u{202e}\n'日本", Some(at));
+        }
+    }
+
+    #[test]
+    fn codes_of_decisions_are_put_in_words() {
+        // Every code that a decision or a resolution can give, by the places that make them.
+        let made = concat!(
+            include_str!("../../domain/decision/mod.rs"),
+            include_str!("../../actions/resolve_policy.rs")
+        );
+        let is_code = |text: &&str| {
+            text.contains('_') && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+        };
+        let codes: Vec<&str> = made.split('"').filter(is_code).collect();
+        assert!(codes.len() > 10, "{codes:?}");
+        for code in codes {
+            let is_decision = decision_words(code) != code;
+            let in_words = reason_words(code) != code.replace('_', " ");
+            assert!(is_decision || in_words, "{code}");
+        }
+    }
+
+    #[test]
+    fn factors_of_a_risk_are_put_in_words() {
+        for (factor, words) in [
+            ("ReadOnly", "it only reads"),
+            ("ManyWarnings { count: 4 }", "4 findings"),
+            (
+                "UnknownTable { table: \"items\" }",
+                "items is not a known table",
+            ),
+            (
+                "CascadeDelete { targets: [\"a\", \"b\"] }",
+                "deleting goes on in a, b",
+            ),
+            ("Later\u{1b} { x: 1 }", "Later\\u{1b} { x: 1 }"),
+        ] {
+            assert_eq!(factor_words(factor), words);
         }
     }
 

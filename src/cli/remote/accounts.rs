@@ -3,13 +3,15 @@
 use super::super::output::{hidden_line, visible};
 use super::kept::{KeptToken, KeptTokens};
 use super::settings::{ClientSettings, output_of};
-use super::{CommandError, ConnectionOptions, ServerSession, sign_in};
+use super::sign_in::{self, SignInWay};
+use super::{CommandError, ConnectionOptions, ServerSession};
 use crate::client::{BearerToken, Client, ClientOptions, MeReply, path_of};
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 pub const LOGIN_EXAMPLES: &str = "Examples:\n  \
     dbward login\n  \
+    dbward login --browser\n  \
     dbward login --device --server production\n  \
     dbward login < token-file\n  \
     dbward login --server production --token-command \"pass show dbward\"\n  \
@@ -19,7 +21,10 @@ pub const LOGIN_EXAMPLES: &str = "Examples:\n  \
 /// terminal signs in through the identity provider, if the server has one, and is asked for a token otherwise.
 #[derive(Debug, clap::Args)]
 pub struct LoginOptions {
-    /// Sign in through the identity provider of the server, in any browser
+    /// Sign in through the identity provider of the server, in a browser on this machine
+    #[arg(long, group = "from")]
+    browser: bool,
+    /// The same in any browser, on any machine, with a code
     #[arg(long, group = "from")]
     device: bool,
     /// Read the token from this file
@@ -65,14 +70,19 @@ pub fn login(options: &LoginOptions) -> Result<u8, CommandError> {
         (None, Some(command)) => Some(output_of(command)?),
         (None, None) => None,
     };
-    let asks = options.device || (named.is_none() && io::stdin().is_terminal());
+    let way = match (options.browser, options.device) {
+        (true, _) => SignInWay::Browser,
+        (_, true) => SignInWay::Device,
+        _ => SignInWay::Either,
+    };
+    let asks = way != SignInWay::Either || (named.is_none() && io::stdin().is_terminal());
     let provider = match asks {
         true => sign_in::provider_of(&settings)?,
         false => None,
     };
     let (me, kept) = match (provider, named) {
-        (Some(provider), _) => sign_in::run(&provider, |token| who_is(&settings, token))?,
-        (None, _) if options.device => {
+        (Some(provider), _) => sign_in::run(&provider, way, |token| who_is(&settings, token))?,
+        (None, _) if way != SignInWay::Either => {
             return Err(CommandError::new(format!(
                 "{} names no identity provider to sign in through",
                 visible(&settings.url)

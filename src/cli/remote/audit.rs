@@ -7,6 +7,7 @@ use super::super::output::visible;
 use super::listing::{Kind, Listing};
 use super::{CommandError, CommonOptions, ConnectionOptions, ServerSession, with};
 use crate::client::{Client, path_of, with_query};
+use crate::error::counted;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::PathBuf;
@@ -92,8 +93,8 @@ fn verify(session: &ServerSession) -> Result<u8, CommandError> {
     let valid = read["valid"] == json!(true);
     let sentence = match valid {
         true => format!(
-            "The audit log holds: {} events.{}",
-            read["total_events"],
+            "The audit log holds: {}.{}",
+            counted(read["total_events"].as_u64().unwrap_or(0), "event"),
             frozen_words(read["frozen_total"].as_i64().unwrap_or(0))
         ),
         false => format!(

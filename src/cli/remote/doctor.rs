@@ -8,6 +8,7 @@ use crate::agent::config::AgentConfig;
 use crate::cli::output::{Screen, visible};
 use crate::client::{Client, ClientError, MeReply, fetch_public, path_of};
 use crate::config::Config;
+use crate::error::counted;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -146,22 +147,20 @@ fn of_rights(session: &ServerSession) -> [Check; 2] {
         .and_then(|d| d.read::<MeReply>());
     let who = from("you", me, |me| {
         let roles: Vec<&str> = me.roles.iter().map(|r| r.name.as_str()).collect();
-        let roles = if roles.is_empty() {
-            "no role".to_owned()
-        } else {
-            roles.join(", ")
+        let roles = match roles.as_slice() {
+            [] => "no role".to_owned(),
+            [role] => format!("role {role}"),
+            roles => format!("roles {}", roles.join(", ")),
         };
-        format!("{} with {roles}", me.subject_id)
+        format!("{}, {roles}", me.subject_id)
     });
     let list = session
         .client
         .fetch(&path_of(&["databases"]))
         .and_then(|d| d.read::<Value>());
     let databases = from("databases", list, |v| {
-        format!(
-            "{} that you may use",
-            v["databases"].as_array().map_or(0, Vec::len)
-        )
+        let count = v["databases"].as_array().map_or(0, Vec::len);
+        format!("{} that you may use", counted(count, "database"))
     });
     [who, databases]
 }
@@ -177,7 +176,9 @@ fn of_agents(agents: Result<Value, ClientError>) -> Check {
             Some(false),
             "none is there: nothing can be executed; `dbward doctor --agent agent.toml` looks at one where it runs",
         ),
-        Ok(n) => from("agents", agents, |_| format!("{n} there")),
+        Ok(n) => from("agents", agents, |_| {
+            format!("{} there", counted(n, "agent"))
+        }),
         Err(_) => from("agents", agents, |_| String::new()),
     }
 }

@@ -2,10 +2,12 @@
 
 mod accounts;
 mod audit;
+mod callback;
 mod doctor;
 mod execute;
 mod failure;
 mod follow;
+mod ids;
 mod interrupts;
 mod kept;
 mod listing;
@@ -27,9 +29,7 @@ pub use operations::ResolveOptions;
 
 use super::Failure;
 use super::output::{Ages, OutputOptions, Screen};
-use crate::client::{
-    Client, ClientOptions, Document, MeReply, RequestIds, TokenIds, path_of, with_query,
-};
+use crate::client::{Client, ClientOptions, Document, MeReply, path_of};
 use crate::clock::Clock;
 use settings::ClientSettings;
 use std::path::PathBuf;
@@ -37,9 +37,6 @@ use std::time::Duration;
 
 /// How long one call may take, beyond what the server is asked to wait.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Requests of a page, and pages, in which the beginning of an id is looked for.
-const ID_PAGE: usize = 100;
-const ID_PAGES: usize = 5;
 
 /// The commands.
 #[derive(Debug, clap::Subcommand)]
@@ -220,71 +217,6 @@ impl ServerSession {
         })
     }
 
-    /// The whole id of a request whose id begins so.
-    fn request_id(&self, prefix: &str) -> Result<String, CommandError> {
-        if is_whole_id(prefix) {
-            return Ok(prefix.to_owned());
-        }
-        if prefix == "latest" {
-            return self.latest();
-        }
-        let mut cursor: Option<String> = None;
-        let mut found: Vec<String> = Vec::new();
-        for _ in 0..ID_PAGES {
-            let parameters = [
-                ("limit", Some(ID_PAGE.to_string())),
-                ("cursor", cursor.take()),
-            ];
-            let page: RequestIds = self
-                .client
-                .fetch(&with_query(&path_of(&["requests"]), &parameters))?
-                .read()?;
-            let ids = page.requests.into_iter().map(|r| r.id);
-            found.extend(ids.filter(|id| id.starts_with(&prefix.to_lowercase())));
-            cursor = page.next_cursor;
-            if cursor.is_none() || found.len() > 1 {
-                break;
-            }
-        }
-        only(
-            prefix,
-            &found,
-            "request that you may see",
-            "dbward request list",
-        )
-    }
-
-    /// The whole id of a token whose id begins so, among those that are not revoked and have not expired.
-    fn token_id(&self, prefix: &str) -> Result<String, CommandError> {
-        if is_whole_id(prefix) {
-            return Ok(prefix.to_owned());
-        }
-        let list: TokenIds = self.client.fetch(&path_of(&["tokens"]))?.read()?;
-        let active = list.tokens.into_iter().filter(|t| t.status == "active");
-        let begins = |id: &String| id.starts_with(&prefix.to_lowercase());
-        let found: Vec<String> = active.map(|t| t.id).filter(begins).collect();
-        only(prefix, &found, "active token", "dbward token list")
-    }
-
-    /// The id of the newest request that the caller may see.
-    fn latest(&self) -> Result<String, CommandError> {
-        let path = with_query(&path_of(&["requests"]), &[("limit", Some("1".to_owned()))]);
-        let page: RequestIds = self.client.fetch(&path)?.read()?;
-        let newest = page.requests.into_iter().next().map(|r| r.id);
-        newest.ok_or_else(|| CommandError::new("there is no request that you may see"))
-    }
-
-    /// The whole id of a request that a vote is about. A vote names its request: another may have come since.
-    fn voted_id(&self, prefix: &str) -> Result<String, CommandError> {
-        match prefix {
-            "latest" => Err(CommandError::new(
-                "a vote needs the id of its request: `latest` may be another by now",
-            )
-            .hint("dbward request list --mine-to-approve")),
-            prefix => self.request_id(prefix),
-        }
-    }
-
     fn me(&self) -> Result<MeReply, CommandError> {
         Ok(self.client.fetch(&path_of(&["me"]))?.read()?)
     }
@@ -294,26 +226,4 @@ impl ServerSession {
         self.screen.done(&document.text(), sentence, quiet)?;
         Ok(0)
     }
-}
-
-/// The one id among those that begin with `prefix`.
-fn only(prefix: &str, found: &[String], what: &str, list: &str) -> Result<String, CommandError> {
-    let shown = super::output::visible(prefix);
-    match found {
-        [id] if !prefix.is_empty() => Ok(id.clone()),
-        [] => Err(CommandError::new(format!("no {what} begins with `{shown}`")).hint(list)),
-        [first, ..] => {
-            let longer = first.get(..13).unwrap_or_default();
-            Err(
-                CommandError::new(format!("more than one {what} begins with `{shown}`"))
-                    .hint(format!("write more of it, such as {longer}")),
-            )
-        }
-    }
-}
-
-/// Whether it is an id and not the beginning of one.
-fn is_whole_id(text: &str) -> bool {
-    let dashes = [8, 13, 18, 23];
-    text.len() == 36 && dashes.iter().all(|at| text.as_bytes()[*at] == b'-')
 }

@@ -1,11 +1,14 @@
 //! What there is on a server: databases, agents, tables, policies, webhooks, and what was logged.
 
 use super::super::Failure;
-use super::super::output::{operation_words, selector_words, visible};
+use super::super::output::{
+    decision_words, operation_words, reason_words, selector_words, visible,
+};
 use super::listing::{Kind, Listing};
 use super::target::TargetOptions;
 use super::{CommandError, CommonOptions, ServerSession, with};
 use crate::client::{path_of, with_query};
+use crate::error::counted;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -86,10 +89,13 @@ pub fn schema(session: &ServerSession, o: &SchemaOptions) -> Result<u8, CommandE
         other => visible(&other.to_string()),
     };
     let mut out = format!(
-        "  {}.{}, about {} rows\n",
+        "  {}.{}{}\n",
         text(&table["schema_name"]),
         text(&table["name"]),
-        text(&table["estimated_rows"])
+        match table["estimated_rows"].as_u64() {
+            Some(rows) => format!(", about {}", counted(rows, "row")),
+            None => String::new(),
+        }
     );
     for column in table["columns"].as_array().into_iter().flatten() {
         let kind = [&column["data_type"], &column["type"]]
@@ -165,10 +171,21 @@ pub fn resolve(session: &ServerSession, o: &ResolveOptions) -> Result<u8, Comman
 fn resolution(read: &Value) -> String {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), visible);
     let decision = |value: &Value| {
+        let text = |name: &str| value[name].as_str().unwrap_or_default();
+        // Without a rule, no statement is approved automatically.
+        let reason = match text("reason_code") {
+            "risk_unknown_until_analyzed" if read["auto_approve"].is_null() => {
+                "no_auto_approve_rule"
+            }
+            "risk_unknown_until_analyzed" if read["auto_approve"]["max_risk"].is_null() => {
+                "auto_approve_disabled"
+            }
+            reason => reason,
+        };
         format!(
             "{}: {}",
-            text(&value["decision_preview"]),
-            text(&value["reason_code"])
+            decision_words(text("decision_preview")),
+            reason_words(reason)
         )
     };
     let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
@@ -188,7 +205,7 @@ fn resolution(read: &Value) -> String {
         let _ = writeln!(
             out,
             "  {:<18}  {}",
-            text(&read["operation"]),
+            operation_words(read["operation"].as_str().unwrap_or_default()),
             decision(read)
         );
     }
@@ -252,7 +269,7 @@ pub struct DeliveriesOptions {
 
 #[derive(Debug, clap::Args)]
 pub struct OneDelivery {
-    /// Its id
+    /// Its id, or the beginning of it
     #[arg(value_name = "DELIVERY")]
     id: String,
     #[command(flatten)]
@@ -311,14 +328,11 @@ pub(super) fn webhook(verb: WebhookVerb) -> Result<u8, Failure> {
             )
         }),
         WebhookVerb::Redeliver(o) => with(&o.common, |s| {
-            let document = s
-                .client
-                .send(&path_of(&["webhook-deliveries", &o.id, "redeliver"]), "")?;
-            s.done(
-                &document,
-                &format!("{} is delivered again.", visible(&o.id)),
-                "",
-            )
+            let id = s.delivery_id(&o.id)?;
+            let path = path_of(&["webhook-deliveries", &id, "redeliver"]);
+            let document = s.client.send(&path, "")?;
+            let sentence = format!("{} is delivered again.", visible(&id));
+            s.done(&document, &sentence, &id)
         }),
         WebhookVerb::Test(o) => with(&o.common, |s| {
             let document = s.client.send(&path_of(&["webhooks", &o.id, "test"]), "")?;

@@ -6,6 +6,7 @@ use super::listing::{Kind, Listing};
 use super::{CommandError, CommonOptions, ServerSession, with};
 use crate::client::{path_of, with_query};
 use crate::clock::{Clock, Timestamp};
+use crate::error::counted;
 use serde_json::{Value, json};
 
 /// The commands under `token`.
@@ -262,9 +263,10 @@ fn suspend(session: &ServerSession, id: &str) -> Result<u8, CommandError> {
     let done: Value = document.read()?;
     let cancelled = done["cancelled_requests"].as_array().map_or(0, Vec::len);
     let sentence = format!(
-        "{} is suspended: {} tokens revoked, {cancelled} requests cancelled.{}",
+        "{} is suspended: {} revoked, {} cancelled.{}",
         visible(id),
-        done["revoked_tokens"],
+        counted(done["revoked_tokens"].as_u64().unwrap_or(0), "token"),
+        counted(cancelled, "request"),
         warning(&done)
     );
     session.done(&document, &sentence, "")

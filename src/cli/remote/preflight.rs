@@ -1,10 +1,13 @@
 //! `preflight`: what a request of a statement would come to, for people, for SARIF readers and for pull requests.
 
-use super::super::output::{Paint, operation_words, selector_words, underlined, visible};
+use super::super::output::{
+    Paint, factor_words, operation_words, reason_words, selector_words, underlined, visible,
+};
 use super::execute::{read_text, standard_input};
 use super::target::TargetOptions;
 use super::{CommandError, CommonOptions, ConnectionOptions, ServerSession};
 use crate::client::path_of;
+use crate::error::counted;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -179,10 +182,23 @@ fn words(tried: &Value, sql: &str, paint: Paint) -> String {
     }
     out.push('\n');
     let _ = writeln!(out, "  {}", decision(&tried["policy"]));
+    let factors = tried["risk"]["factors"].as_array().into_iter().flatten();
+    let factors: Vec<String> = factors
+        .filter_map(Value::as_str)
+        .map(factor_words)
+        .collect();
+    if !factors.is_empty() {
+        let _ = writeln!(
+            out,
+            "  Risk {}: {}",
+            text(&tried["risk"]["level"]),
+            factors.join(", ")
+        );
+    }
     for table in tried["impact"]["tables"].as_array().into_iter().flatten() {
-        let rows = table["estimated_rows"].as_i64();
+        let rows = table["estimated_rows"].as_u64();
         let rows = rows
-            .map(|n| format!(", about {n} {}", if n == 1 { "row" } else { "rows" }))
+            .map(|n| format!(", about {}", counted(n, "row")))
             .unwrap_or_default();
         let _ = writeln!(out, "  Table {}{rows}", text(&table["name"]));
     }
@@ -213,7 +229,10 @@ fn decision(policy: &Value) -> String {
             format!("Needs {}.", steps.join(", then "))
         }
         Some("auto_approved") => "Runs without approval.".to_owned(),
-        _ => "It would be refused.".to_owned(),
+        _ => format!(
+            "It would be refused: {}.",
+            reason_words(policy["reason_code"].as_str().unwrap_or_default())
+        ),
     }
 }
 

@@ -1,13 +1,16 @@
 //! `request`: listing, deciding, resuming, following.
 
 use super::super::Failure;
-use super::super::output::{short_id, status_words, visible};
+use super::super::output::{
+    decision_words, factor_words, operation_words, reason_words, short_id, status_words, visible,
+};
 use super::execute::WaitOptions;
 use super::follow::{FollowOptions, Follower};
 use super::listing::{Kind, Listing};
 use super::result::{self, ResultOptions, ResultsOptions};
 use super::{CommandError, CommonOptions, ServerSession, question, show, with};
 use crate::client::{MovedReply, RequestReply, path_of, with_query};
+use crate::error::counted;
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal};
 
@@ -212,12 +215,9 @@ fn list(session: &ServerSession, o: &ListOptions) -> Result<u8, CommandError> {
             .first()
             .and_then(|item| item["id"].as_str())
             .unwrap_or_default();
-        let count = match items.len() {
-            1 => "1 request.".to_owned(),
-            n => format!("{n} requests."),
-        };
         Some(format!(
-            "{count} Show one: dbward request show {}",
+            "{}. Show one: dbward request show {}",
+            counted(items.len(), "request"),
             first.get(..4).unwrap_or_default()
         ))
     })
@@ -251,10 +251,10 @@ fn approve(session: &ServerSession, o: &ApproveOptions) -> Result<u8, CommandErr
         moved.step_completed < moved.total_steps,
     ) {
         ("pending", true) => format!(
-            "Approved{}. {short} still waits for approval: {} of {} steps are done.",
+            "Approved{}. {short} still waits for approval: {} of {} done.",
             as_whom.unwrap_or_default(),
             moved.step_completed,
-            moved.total_steps
+            counted(moved.total_steps, "step")
         ),
         (status, _) => format!(
             "Approved{}. {short} is {}.",
@@ -337,13 +337,13 @@ fn why(session: &ServerSession, prefix: &str) -> Result<u8, CommandError> {
     let trace = &request.decision_trace;
     let text = |value: &Value| match value {
         Value::String(text) => visible(text),
-        Value::Array(list) => list
-            .iter()
-            .map(|v| v.as_str().map_or_else(|| v.to_string(), visible))
-            .collect::<Vec<_>>()
-            .join(", "),
         Value::Null => "none".to_owned(),
         other => visible(&other.to_string()),
+    };
+    let listed = |value: &Value, words: fn(&str) -> String| {
+        let items = value.as_array().into_iter().flatten();
+        let words: Vec<String> = items.filter_map(Value::as_str).map(words).collect();
+        words.join(", ")
     };
     let (class, risk, decision) = (&trace["classification"], &trace["risk"], &trace["decision"]);
     let workflow = &trace["workflow"]["matched"];
@@ -352,31 +352,32 @@ fn why(session: &ServerSession, prefix: &str) -> Result<u8, CommandError> {
             "It is",
             format!(
                 "{}: {}",
-                text(&class["resolved_operation"]),
+                operation_words(class["resolved_operation"].as_str().unwrap_or_default()),
                 text(&class["reason"])
             ),
         ),
         (
             "Review",
-            format!("{} findings", text(&trace["sql_review"]["findings_count"])),
+            match trace["sql_review"]["findings_count"].as_u64().unwrap_or(0) {
+                0 => "no findings".to_owned(),
+                n => counted(n, "finding"),
+            },
         ),
         (
             "Risk",
-            format!(
-                "{}: {} (schema {})",
-                text(&risk["level"]),
-                text(&risk["factors"]),
-                text(&risk["schema_status"])
-            ),
+            match listed(&risk["factors"], factor_words) {
+                factors if factors.is_empty() => text(&risk["level"]),
+                factors => format!("{}: {factors}", text(&risk["level"])),
+            },
         ),
         (
             "Workflow",
             match workflow.is_null() {
                 true => "none matches".to_owned(),
                 false => format!(
-                    "{} with {} steps",
+                    "{} with {}",
                     text(&workflow["id"]),
-                    text(&workflow["step_count"])
+                    counted(workflow["step_count"].as_u64().unwrap_or(0), "step")
                 ),
             },
         ),
@@ -384,8 +385,8 @@ fn why(session: &ServerSession, prefix: &str) -> Result<u8, CommandError> {
             "Decision",
             format!(
                 "{}: {}",
-                text(&decision["outcome"]),
-                text(&decision["reasons"])
+                decision_words(decision["outcome"].as_str().unwrap_or_default()),
+                listed(&decision["reasons"], reason_words)
             ),
         ),
     ];

@@ -4,6 +4,7 @@ use super::super::output::{Grid, OutputFormat, visible};
 use super::listing::{Kind, Listing};
 use super::{CommandError, CommonOptions, ServerSession};
 use crate::client::{Document, path_of, with_query};
+use crate::error::counted;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -136,10 +137,7 @@ fn print_tables(
 
 /// The last line: rows, time, and whether the result was cut.
 fn foot(grid: &Grid, truncated: bool, reason: Option<&str>, took: Option<u64>) -> String {
-    let rows = match grid.rows.len() {
-        1 => "1 row".to_owned(),
-        n => format!("{n} rows"),
-    };
+    let rows = counted(grid.rows.len(), "row");
     let took = took.map(|ms| format!(" · {ms} ms")).unwrap_or_default();
     let cut = match truncated {
         true => format!(" · {}", cut_words(reason)),
@@ -171,8 +169,7 @@ fn sentence(rows_affected: Option<u64>, data: &Value) -> String {
         (_, Some(versions), _, _) => format!("Applied {versions}."),
         (_, _, Some(versions), _) if versions.is_empty() => "Nothing to take back.".to_owned(),
         (_, _, Some(versions), _) => format!("Took back {versions}."),
-        (Some(1), ..) => "1 row changed.".to_owned(),
-        (Some(n), ..) => format!("{n} rows changed."),
+        (Some(n), ..) => format!("{} changed.", counted(n, "row")),
         (.., Value::String(text)) => visible(text),
         (.., Value::Null) => "Done.".to_owned(),
         (.., other) => visible(&format!("{other:#}")),
@@ -185,7 +182,7 @@ pub struct ResultOptions {
     /// The request: its id, or the beginning of it
     #[arg(value_name = "REQUEST")]
     id: String,
-    /// Of this execution [default: the newest that finished]
+    /// Of this execution: its id, or the beginning of it [default: the newest that finished]
     #[arg(long, value_name = "ID")]
     execution_id: Option<String>,
     /// List the executions instead
@@ -210,7 +207,11 @@ pub fn show(session: &ServerSession, options: &ResultOptions) -> Result<u8, Comm
             ),
         );
     }
-    let parameters = [("execution_id", options.execution_id.clone())];
+    let execution = match &options.execution_id {
+        Some(prefix) => Some(session.execution_id(&id, prefix)?),
+        None => None,
+    };
+    let parameters = [("execution_id", execution)];
     let path = with_query(
         &path_of(&["requests", &id, "result", "content"]),
         &parameters,

@@ -1,7 +1,8 @@
 //! `request show`: what it is, what was found, who decided and who can, and the one next step for who asks.
 
 use super::super::output::{
-    indented, operation_words, selector_words, short_id, status_words, underlined, visible,
+    factor_words, indented, operation_words, selector_words, short_id, status_words, underlined,
+    visible,
 };
 use super::follow::waiting_words;
 use super::plan;
@@ -10,6 +11,7 @@ use crate::client::{
     FindingReply, MeReply, NotificationReply, RequestIds, RequestReply, StepReply, path_of,
     with_query,
 };
+use crate::error::counted;
 use std::fmt::Write as _;
 
 /// The first lines about a request: what, where, how risky, the statement, what was found, who must approve.
@@ -216,9 +218,12 @@ fn facts(session: &ServerSession, request: &RequestReply) -> Vec<(&'static str, 
     );
     add(
         "Bound",
-        request
-            .max_affected_rows
-            .map(|n| format!("at most {n} rows: what would change more is rolled back")),
+        request.max_affected_rows.map(|n| {
+            format!(
+                "at most {}: what would change more is rolled back",
+                counted(n, "row")
+            )
+        }),
     );
     let expires = match request.status.as_str() {
         "pending" => request.expires_at.as_deref(),
@@ -245,7 +250,7 @@ fn facts(session: &ServerSession, request: &RequestReply) -> Vec<(&'static str, 
 
 fn risk_words(request: &RequestReply) -> Option<String> {
     let risk = request.context.as_ref()?.risk.as_ref()?;
-    let factors: Vec<String> = risk.factors.iter().map(|f| visible(f)).collect();
+    let factors: Vec<String> = risk.factors.iter().map(|f| factor_words(f)).collect();
     let words = format!("{}: {}", visible(&request.risk_level), factors.join(", "));
     (!factors.is_empty()).then_some(words)
 }

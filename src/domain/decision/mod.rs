@@ -102,8 +102,7 @@ pub fn decide(policies: &Policies, facts: &Facts, operation: Operation) -> Resul
     }
     ensure_reason(facts, workflow)?;
     let auto = policies.auto_approve(target);
-    let allowance = auto.map_or_else(Allowance::default, |a| a.allowance);
-    let risk = risk::score(facts.sql.as_ref(), operation, &review, &allowance);
+    let risk = risk_of(policies, facts, operation);
     let calls_unknown = facts
         .sql
         .as_ref()
@@ -125,7 +124,6 @@ pub fn decide(policies: &Policies, facts: &Facts, operation: Operation) -> Resul
         reason,
         workflow,
         auto,
-        review: &review,
         risk: &risk,
     };
     Ok(Decision {
@@ -133,11 +131,50 @@ pub fn decide(policies: &Policies, facts: &Facts, operation: Operation) -> Resul
         opening,
         reason,
         trace: trace::trace(&decided),
-        context: trace::context(&decided),
+        context: trace::context(facts, &review, &risk),
         workflow: workflow.cloned(),
         risk: risk.level,
         passed: passed.filter(|p| p.classifier || p.reviewer),
     })
+}
+
+/// What is known of a text before anything is decided about it.
+#[derive(Debug)]
+pub struct Assessment {
+    /// What a request of it would be; none where it is refused whatever policies say.
+    pub operation: Option<Operation>,
+    /// Why it is that.
+    pub reason: Option<String>,
+    pub risk: Risk,
+    /// As [`Decision::context`].
+    pub context: String,
+    /// The workflow that takes it.
+    pub workflow: Option<Workflow>,
+}
+
+/// Assesses a text. What [`classify`] refuses is weighed as the write that it could be in an emergency.
+pub fn assess(policies: &Policies, facts: &Facts) -> Assessment {
+    let review = policies.review(&facts.target);
+    let operation = classify(facts).ok();
+    let risk = risk_of(policies, facts, operation.unwrap_or(Operation::ExecuteDml));
+    let workflow = operation.and_then(|operation| policies.workflow(&facts.target, operation));
+    Assessment {
+        operation,
+        reason: facts
+            .sql
+            .as_ref()
+            .map(|sql| trace::class_reason(sql).to_owned()),
+        context: trace::context(facts, &review, &risk),
+        workflow: workflow.cloned(),
+        risk,
+    }
+}
+
+fn risk_of(policies: &Policies, facts: &Facts, operation: Operation) -> Risk {
+    let review = policies.review(&facts.target);
+    let auto = policies.auto_approve(&facts.target);
+    let allowance = auto.map_or_else(Allowance::default, |a| a.allowance);
+    risk::score(facts.sql.as_ref(), operation, &review, &allowance)
 }
 
 fn not_registered(target: &Target, policies: &Policies) -> Error {

@@ -20,7 +20,6 @@ pub(super) struct Decided<'a> {
     pub reason: &'static str,
     pub workflow: Option<&'a Workflow>,
     pub auto: Option<&'a AutoApprove>,
-    pub review: &'a ReviewPolicy,
     pub risk: &'a Risk,
 }
 
@@ -162,9 +161,9 @@ pub(super) fn trace(d: &Decided) -> String {
 }
 
 /// `context`, as far as it is known before statements are explained.
-pub(super) fn context(d: &Decided) -> String {
-    let parsed = d.facts.sql.as_ref().filter(|sql| sql.is_parsed());
-    let counts = |f: &&Finding| d.review.action(f.rule) != RuleAction::Off;
+pub(super) fn context(facts: &Facts, review: &ReviewPolicy, risk: &Risk) -> String {
+    let parsed = facts.sql.as_ref().filter(|sql| sql.is_parsed());
+    let counts = |f: &&Finding| review.action(f.rule) != RuleAction::Off;
     serialize(&ContextText {
         tables: parsed.map(|sql| &sql.tables[..]),
         sql_review: parsed.map(|sql| FindingsText {
@@ -177,14 +176,14 @@ pub(super) fn context(d: &Decided) -> String {
                 .collect(),
         }),
         risk: parsed.map(|_| ShownRisk {
-            level: d.risk.level.shown(),
-            factors: &d.risk.factors,
+            level: risk.level.shown(),
+            factors: &risk.factors,
         }),
-        schema_snapshot_collected_at: d.facts.schema_collected_at.as_deref(),
+        schema_snapshot_collected_at: facts.schema_collected_at.as_deref(),
     })
 }
 
-fn class_reason(sql: &SqlFacts) -> &str {
+pub(super) fn class_reason(sql: &SqlFacts) -> &str {
     match &sql.class {
         Class::Select => "reads only",
         Class::Dml { reason, .. } | Class::Rejected { reason, .. } => reason,

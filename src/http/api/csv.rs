@@ -4,7 +4,7 @@
 //! the file in a spreadsheet imports it as text.
 
 use super::table::{Envelope, EnvelopeCell, EnvelopeColumn, EnvelopeTable};
-use crate::error::Error;
+use crate::error::{Error, counted};
 use std::collections::HashMap;
 
 const LINE_END: &str = "\r\n";
@@ -72,7 +72,8 @@ fn chosen<'a>(table: EnvelopeTable<'a>, which: Option<u64>) -> Result<EnvelopeTa
             match index.filter(|index| *index < more.len()) {
                 Some(index) => Ok(more.swap_remove(index)),
                 None => Err(Error::invalid(format!(
-                    "query parameter `result` is `{n}`, this result has {several} tables"
+                    "query parameter `result` is `{n}`, this result has {}",
+                    counted(several, "table")
                 ))),
             }
         }

@@ -5,7 +5,7 @@ use crate::actions::create_request::UnparsableAt;
 use crate::actions::preflight::{Preflight, preflight};
 use crate::domain::actor::Caller;
 use crate::domain::decision::Decision;
-use crate::domain::id::Target;
+use crate::domain::id::{Operation, Target};
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::Opening;
 use crate::error::{Error, ErrorKind};
@@ -41,17 +41,19 @@ pub fn check(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Han
 
 fn shown(tried: &Preflight) -> Value {
     let decided = &tried.predicted.decision;
-    let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
-    let (context, trace) = match decided {
-        Ok(decision) => (read(&decision.context), read(&decision.trace)),
-        Err(_) => (Value::Null, Value::Null),
-    };
+    let known = tried.predicted.assessment.as_ref();
+    let context: Value = known
+        .and_then(|known| serde_json::from_str(&known.context).ok())
+        .unwrap_or_default();
     let refusal = decided.as_ref().err().map(refusal);
-    let findings = match &refusal {
-        Some(refusal) => refusal["details"]["findings"].clone(),
-        None => context["sql_review"]["findings"].clone(),
-    };
-    let findings = findings.as_array().cloned().unwrap_or_default();
+    let listed = |value: &Value| value.as_array().cloned().filter(|list| !list.is_empty());
+    let blocking = refusal
+        .as_ref()
+        .and_then(|refusal| listed(&refusal["details"]["findings"]));
+    let is_blocked = blocking.is_some();
+    let findings = blocking
+        .or_else(|| listed(&context["sql_review"]["findings"]))
+        .unwrap_or_default();
     let analysis = tried.predicted.analysis.as_ref();
     let unparsable = UnparsableAt::of(analysis.map(|a| &a.class));
     let status = match decided {
@@ -69,13 +71,13 @@ fn shown(tried: &Preflight) -> Value {
         "environment": tried.target.environment(),
         "status": status,
         "classification": {
-            "operation": decided.as_ref().ok().map(|d| d.operation.as_str()),
-            "reason": trace["classification"]["reason"],
+            "operation": known.and_then(|k| k.operation).map(Operation::as_str),
+            "reason": known.and_then(|k| k.reason.as_ref()),
         },
-        "review": {"blocked": decided.is_err() && !findings.is_empty(), "findings": findings},
+        "review": {"blocked": is_blocked, "findings": findings},
         "risk": {
-            "level": decided.as_ref().ok().map(|d| d.risk.as_str()),
-            "factors": context["risk"]["factors"].as_array().cloned().unwrap_or_default(),
+            "level": known.map(|k| k.risk.level.as_str()),
+            "factors": known.map(|k| &k.risk.factors[..]).unwrap_or_default(),
         },
         "policy": policy(tried),
         "refusal": refusal,
@@ -102,10 +104,12 @@ fn refusal(error: &Error) -> Value {
 }
 
 fn policy(tried: &Preflight) -> Value {
-    let (preview, reason, workflow) = match &tried.predicted.decision {
-        Ok(d) => (preview(d), d.reason, d.workflow.as_ref()),
-        Err(e) => ("deny", e.code(), None),
+    let (preview, reason) = match &tried.predicted.decision {
+        Ok(d) => (preview(d), d.reason),
+        Err(e) => ("deny", e.code()),
     };
+    let workflow = tried.predicted.assessment.as_ref();
+    let workflow = workflow.and_then(|known| known.workflow.as_ref());
     json!({
         "decision": preview,
         "reason_code": reason,

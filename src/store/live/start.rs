@@ -4,7 +4,7 @@
 use super::{LiveState, attach, recipe, sum_rows};
 use crate::crypto::sha256_hex;
 use crate::domain::head::{Head, SignedHead, Sum};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, counted};
 use crate::store::{AuditKeys, db};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
@@ -126,8 +126,8 @@ fn check_end(connection: &Connection, head: &Head) -> Result<(), Error> {
     let (seq, hash) = last_event(connection)?;
     if seq > head.seq {
         return Err(differs(format!(
-            "audit_events has {} rows after the signed head",
-            seq - head.seq
+            "audit_events has {} after the signed head",
+            counted(seq - head.seq, "row")
         )));
     }
     if seq < head.seq {

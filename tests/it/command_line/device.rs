@@ -21,7 +21,7 @@ struct Exchange {
 }
 
 /// A provider that gives codes, and answers every question for tokens with what the test put there.
-struct Provider {
+pub(super) struct Provider {
     at: SocketAddr,
     key: Key,
     exchange: Arc<Mutex<Exchange>>,
@@ -29,7 +29,7 @@ struct Provider {
 
 impl Provider {
     /// One whose codes count for so many seconds.
-    fn start(expires_in: u64) -> Provider {
+    pub(super) fn start(expires_in: u64) -> Provider {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
         let key = Key::new("one");
@@ -47,6 +47,7 @@ impl Provider {
                         json!({
                             "issuer": url, "jwks_uri": format!("{url}/keys"),
                             "token_endpoint": format!("{url}/token"),
+                            "authorization_endpoint": format!("{url}/authorize"),
                             "device_authorization_endpoint": format!("{url}/device"),
                             "scopes_supported": ["openid", "offline_access"],
                         }),
@@ -80,20 +81,26 @@ impl Provider {
         Provider { at, key, exchange }
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("http://{}", self.at)
     }
 
-    fn answers(&self, status: u16, answer: Value) {
+    pub(super) fn answers(&self, status: u16, answer: Value) {
         let mut exchange = self.exchange.lock().unwrap();
         exchange.answers.push_back((status, answer));
     }
 
     /// Tokens for somebody, that end after so many seconds.
     fn gives(&self, secs: i64, refresh_token: &str) {
+        self.gives_for(secs, refresh_token, Value::Null);
+    }
+
+    /// The same, for the sign-in of that nonce.
+    pub(super) fn gives_for(&self, secs: i64, refresh_token: &str, nonce: Value) {
         let now = dbward::clock::Clock::system().now().0 / 1000;
-        let claims =
-            json!({"iss": self.url(), "aud": "dbward", "sub": "somebody", "exp": now + secs});
+        let claims = json!({
+            "iss": self.url(), "aud": "dbward", "sub": "somebody", "exp": now + secs, "nonce": nonce,
+        });
         let id_token = self.key.sign(&claims);
         self.answers(
             200,
@@ -103,12 +110,12 @@ impl Provider {
         );
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub(super) fn asked(&self) -> Vec<String> {
         self.exchange.lock().unwrap().asked.clone()
     }
 
     /// A server whose people come from here, and somebody at a shell before it.
-    fn served(&self) -> (Server, Console) {
+    pub(super) fn served(&self) -> (Server, Console) {
         let server = server(&self.url());
         let console = Console::at("");
         points(&console, &server);
@@ -116,7 +123,7 @@ impl Provider {
     }
 }
 
-fn server(issuer: &str) -> Server {
+pub(super) fn server(issuer: &str) -> Server {
     let oidc = format!(
         "[auth.oidc]\nissuer = \"{issuer}\"\nclient_id = \"dbward\"\ndefault_role = \"readonly\"\n"
     );
@@ -124,7 +131,7 @@ fn server(issuer: &str) -> Server {
 }
 
 /// Names the server in the shell's dbward.toml.
-fn points(console: &Console, server: &Server) {
+pub(super) fn points(console: &Console, server: &Server) {
     let url = format!("http://{}", server.inner().addr());
     let text = format!("[server]\nurl = \"{url}\"\n");
     fs::write(console.home().join("dbward.toml"), text).unwrap();
@@ -149,7 +156,7 @@ fn read(stream: &std::net::TcpStream) -> (String, String) {
 }
 
 const LOGIN: &[&str] = &["login", "--device"];
-const WHOAMI: &[&str] = &["whoami", "--format", "quiet"];
+pub(super) const WHOAMI: &[&str] = &["whoami", "--format", "quiet"];
 
 #[test]
 fn somebody_signs_in_in_a_browser_and_stays_signed_in() {

@@ -38,7 +38,7 @@ fn a_server_is_looked_at_without_a_token() {
     console.run_with(None, &login, &format!("{admin}\n")).is(0);
     let ran = look().is(0);
     assert!(
-        ran.out.contains("ok    you            admin with admin"),
+        ran.out.contains("ok    you            admin, role admin"),
         "{}",
         ran.out
     );

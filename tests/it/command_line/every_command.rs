@@ -5,6 +5,7 @@ use super::pages::commands;
 use crate::support::{Person, Request, SHOP, Server};
 use serde_json::json;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -17,25 +18,21 @@ url = "http://127.0.0.1:9/hook"
 events = ["*"]
 "#;
 
+const NO_UPDATES: &str = "\n[sql_review]\ndrop_column = \"block\"\n";
+
 /// Commands whose output is not kept, and where it is held instead.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("serve", "process.rs: it runs until it is stopped"),
-    ("agent", "agent_start.rs: it runs until it is stopped"),
-    ("demo", "demo.rs: what it prints is run"),
-    ("reload", "reload/command.rs: it is about a process"),
+    ("serve", "process.rs: it prints a log until it is stopped"),
+    (
+        "agent",
+        "agent_start.rs: it prints a log until it is stopped",
+    ),
+    ("demo", "demo.rs: what it prints is run, line by line"),
     (
         "completion",
         "pages.rs: a script for a shell, held against the parser",
     ),
     ("man", "pages.rs: pages in roff, held against the parser"),
-    ("policy replay", "decisions.rs: it is about a database file"),
-    ("policy test", "decisions.rs: it is about a database file"),
-    ("backup", "backup.rs: it is about folders"),
-    ("restore", "backup.rs: it is about folders"),
-    (
-        "check-config",
-        "process.rs: sentences of any length about a file",
-    ),
 ];
 
 /// Everything that a command may be about.
@@ -76,6 +73,12 @@ impl Stage {
         fs::write(migrations.join("20260102030405_add_paid_at.sql"), text).unwrap();
         let checked = format!("state_dir = \"state\"\n{SHOP}{WEBHOOK}");
         fs::write(console.home().join("server.toml"), checked).unwrap();
+        // The state of the server, under a name that is the same in every run.
+        symlink(stage.server.state_dir(), console.home().join("live")).unwrap();
+        let served = format!("state_dir = \"live\"\n{SHOP}{WEBHOOK}");
+        fs::write(console.home().join("served.toml"), served).unwrap();
+        let tightened = format!("state_dir = \"live\"\n{SHOP}{WEBHOOK}{NO_UPDATES}");
+        fs::write(console.home().join("tightened.toml"), tightened).unwrap();
         let token = stage.requester.token.clone().unwrap();
         fs::write(console.home().join("kept-token"), token).unwrap();
         (stage, console)
@@ -134,6 +137,7 @@ pub(super) fn words(line: &str) -> Vec<String> {
 }
 
 static MIGRATIONS: AtomicUsize = AtomicUsize::new(1);
+static BACKUPS: AtomicUsize = AtomicUsize::new(1);
 
 pub(super) const CASES: &[Case] = &[
     ("execute", By::Requester, 2, |_| {
@@ -210,6 +214,22 @@ pub(super) const CASES: &[Case] = &[
     ("logout", By::Requester, 0, none),
     ("policy resolve", By::Admin, 0, |_| words("-e production")),
     ("whoami", By::Requester, 0, none),
+    ("check-config", By::Admin, 0, |_| {
+        words("--config server.toml")
+    }),
+    // Nothing runs on that state.
+    ("reload", By::Admin, 1, |_| words("--config server.toml")),
+    ("policy replay", By::Admin, 0, |_| {
+        words("--config served.toml")
+    }),
+    ("policy test", By::Admin, 0, |_| {
+        words("--config tightened.toml")
+    }),
+    ("backup", By::Admin, 0, |_| {
+        let n = BACKUPS.fetch_add(1, Ordering::SeqCst);
+        words(&format!("copy-{n} --config served.toml"))
+    }),
+    ("restore", By::Admin, 0, |_| words("--check copy-1")),
 ];
 
 #[test]

@@ -74,7 +74,7 @@ const REQUESTER: &[Line] = &[
     (
         "policy resolve --database shop --environment production",
         0,
-        "needs_approval",
+        "needs approval",
     ),
     ("databases", 0, "shop"),
     ("whoami", 0, "requester"),

@@ -1,7 +1,7 @@
 //! What there is on a server, and the commands of administrators.
 
 use super::console::Console;
-use crate::support::{SHOP, Server};
+use crate::support::{SHOP, Server, Sink, eventually};
 use serde_json::json;
 use std::fs;
 
@@ -103,6 +103,65 @@ fn tokens_are_issued_listed_and_revoked() {
 }
 
 #[test]
+fn deliveries_and_executions_are_named_by_their_beginning() {
+    let sink = Sink::start();
+    let server = Server::with(&format!(
+        "{SHOP}{}",
+        sink.webhook("ops", "events = [\"*\"]")
+    ));
+    let console = Console::before(&server);
+    let admin = server.admin();
+    let request = server
+        .requester()
+        .submit("production", "SELECT id FROM items");
+    let delivered = || {
+        let path = "/api/webhook-deliveries?status=delivered";
+        admin.get(path).is(200).list("deliveries")
+    };
+    eventually("a delivery", || !delivered().is_empty());
+    let token = admin.token.clone().unwrap();
+    let again = |id: &str, code| {
+        console
+            .run(Some(&token), &["webhook", "redeliver", id])
+            .is(code)
+    };
+    let id = delivered()[0]["id"].as_str().unwrap().to_owned();
+    for short in [&id[..11], &id[3..14]] {
+        eventually("the delivery", || !delivered().is_empty());
+        assert_eq!(again(short, 0).out, format!("{id} is delivered again.\n"));
+    }
+    let errors = again("wd-", 1).errors;
+    assert!(
+        errors.contains("more than one delivery begins with `wd-`"),
+        "{errors}"
+    );
+    let errors = again("wd-nothing", 1).errors;
+    assert!(
+        errors.contains("no delivery begins with `wd-nothing`"),
+        "{errors}"
+    );
+    let errors = again("00000000-0000-4000-8000-000000000000", 1).errors;
+    assert!(errors.contains("no delivery"), "{errors}");
+    server.approver().approve(&request).is(200);
+    server.agent("agent-1").run(&request.id);
+    let listed = call(
+        &console,
+        &token,
+        &format!("request result {} --list --format quiet", request.id),
+        0,
+    );
+    let result = format!(
+        "request result {} --execution-id {} --format csv",
+        request.id,
+        &listed[..8]
+    );
+    assert!(
+        call(&console, &token, &result, 0).starts_with("id,name"),
+        "{listed}"
+    );
+}
+
+#[test]
 fn people_are_suspended_activated_and_linked() {
     let server = Server::shop();
     let console = Console::before(&server);
@@ -130,7 +189,7 @@ fn people_are_suspended_activated_and_linked() {
         .is(0);
     assert_eq!(
         ran.out,
-        "requester is suspended: 1 tokens revoked, 0 requests cancelled.\n"
+        "requester is suspended: 1 token revoked, 0 requests cancelled.\n"
     );
     console.run(Some(&mine), &["whoami"]).is(1);
     console
@@ -198,7 +257,7 @@ fn doctor_looks_at_every_part_of_the_way() {
     server.agent("agent-1").poll();
     let ran = console.run(Some(&admin), &["doctor"]).is(0);
     assert!(
-        ran.out.contains("ok    agents         1 there"),
+        ran.out.contains("ok    agents         1 agent there"),
         "{}",
         ran.out
     );

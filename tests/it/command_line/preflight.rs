@@ -61,6 +61,48 @@ fn a_preflight_says_what_a_request_would_come_to_and_makes_none() {
 }
 
 #[test]
+fn a_refused_text_still_says_what_it_is_and_how_risky() {
+    // The only approver is the one who asks.
+    let server = Server::with(
+        r#"
+[[databases]]
+name = "shop"
+environments = ["production"]
+
+[[workflows]]
+database = "*"
+environment = "*"
+steps = [{ approvers = [{ user = "requester", min = 1 }] }]
+"#,
+    );
+    let unreachable = tried(&server, "UPDATE items SET price = 2 WHERE id = 1");
+    assert_eq!(
+        unreachable["refusal"]["code"], "no_eligible_approver",
+        "{unreachable}"
+    );
+    assert_eq!(
+        unreachable["classification"],
+        json!({"operation": "execute_dml", "reason": "updates rows"})
+    );
+    assert_eq!(
+        unreachable["risk"],
+        json!({"level": "unknown", "factors": ["SchemaNotSynced"]})
+    );
+    assert_eq!(
+        unreachable["policy"]["workflow"]["steps"][0]["approvers"][0]["selector"],
+        "user:requester"
+    );
+    assert_eq!(unreachable["policy"]["approvable"], false);
+    let rejected = tried(&server, "GRANT ALL ON items TO x");
+    assert_eq!(rejected["classification"]["operation"], json!(null));
+    assert!(
+        rejected["classification"]["reason"].is_string(),
+        "{rejected}"
+    );
+    assert!(rejected["risk"]["level"].is_string(), "{rejected}");
+}
+
+#[test]
 fn a_preflight_needs_the_rights_of_a_request_and_is_bounded() {
     let server = Server::shop();
     let body = json!({"database": "shop", "environment": "production", "sql": "SELECT 1"});
@@ -73,6 +115,11 @@ fn a_preflight_needs_the_rights_of_a_request_and_is_bounded() {
     let write = json!({"database": "shop", "environment": "production", "sql": "UPDATE t SET a = 1 WHERE b = 2"});
     let answer = reader.post("/api/preflight", &write).is(200).json;
     assert_eq!(answer["refusal"]["code"], "forbidden", "{answer}");
+    assert_eq!(
+        answer["classification"],
+        json!({"operation": null, "reason": null})
+    );
+    assert_eq!(answer["risk"]["level"], json!(null));
     for bad in [
         json!({"database": "shop", "environment": "production"}),
         json!({"database": "shop", "environment": "production", "sql": " "}),
