@@ -4,6 +4,7 @@ use super::{demo, logging, signals};
 use crate::agent::RunningAgent;
 use crate::agent::config::AgentConfig;
 use crate::agent::wall;
+use crate::cli::output::note;
 use crate::clock::Clock;
 use crate::config::{LogFormat, Logging};
 use std::path::Path;
@@ -46,7 +47,7 @@ pub fn child() -> Result<(), String> {
     // A panic may hold values of the database: what the log of the agent gets is its place.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
-        eprintln!(
+        note!(
             "a child of the agent panicked at {}",
             place.unwrap_or_default()
         );

@@ -2,6 +2,7 @@
 //! a second look.
 
 use crate::agent::config::{AgentConfig, DRIVERS};
+use crate::cli::output::say;
 use crate::config::Config;
 use crate::domain::policy::Policies;
 use crate::error::counted;
@@ -41,10 +42,10 @@ fn server(path: &Path) -> Result<(), String> {
     let config = Config::load(path).map_err(|problems| problems.to_string())?;
     let file = path.display();
     for (kind, remark) in remarks(&config, DRIVERS) {
-        println!("{kind}: {file}: {remark}");
+        say!("{kind}: {file}: {remark}");
     }
     let p = &config.policies;
-    println!(
+    say!(
         "{file}: ok: {}, {}, {}, {}, {}; policy version {}",
         counted(p.databases.len(), "database"),
         counted(p.workflows.len(), "workflow"),
@@ -63,7 +64,7 @@ fn agent(path: &Path) -> Result<(), String> {
         .iter()
         .map(|d| d.target.to_string())
         .collect();
-    println!("{}: ok: serves {}", path.display(), targets.join(", "));
+    say!("{}: ok: serves {}", path.display(), targets.join(", "));
     Ok(())
 }
 

@@ -21,6 +21,7 @@ mod signals;
 
 pub use pages::command;
 
+use crate::cli::output::note;
 use arguments::{Arguments, PolicyVerb, Verb};
 use clap::FromArgMatches;
 use std::ffi::OsString;
@@ -47,10 +48,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 /// Prints why it failed, if it did. Returns the exit code.
 fn ended(done: Result<(), Failure>) -> u8 {
     match done {
-        Ok(()) => 0,
+        Ok(()) => u8::from(output::is_incomplete()),
         Err(Failure { text, code }) => {
             if !text.is_empty() {
-                eprintln!("{text}");
+                note!("{text}");
             }
             code
         }

@@ -1,6 +1,7 @@
 //! `dbward policy`: recorded decisions, decided again. `replay` holds them against the policies that decided; `test`
 //! shows what the policies of another server.toml would make of the same requests.
 
+use crate::cli::output::{note, say};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::domain::decision::replay::{Outlook, Replayed};
@@ -51,7 +52,7 @@ impl PolicyOptions {
 fn load(path: &Path) -> Result<Config, String> {
     let config = Config::load(path).map_err(|problems| problems.to_string())?;
     for warning in &config.warnings {
-        eprintln!("warning: {}: {warning}", path.display());
+        note!("warning: {}: {warning}", path.display());
     }
     Ok(config)
 }
@@ -75,7 +76,7 @@ pub fn replay(options: &PolicyOptions) -> Result<(), String> {
                 for difference in differences {
                     shown += 1;
                     if shown <= DIFFERENCES_SHOWN {
-                        println!("{}: {difference}", recorded.id);
+                        say!("{}: {difference}", recorded.id);
                     }
                 }
             }
@@ -83,11 +84,11 @@ pub fn replay(options: &PolicyOptions) -> Result<(), String> {
     )
     .map_err(|e| e.to_string())?;
     if shown > DIFFERENCES_SHOWN {
-        println!("{}", counted(shown - DIFFERENCES_SHOWN, "more difference"));
+        say!("{}", counted(shown - DIFFERENCES_SHOWN, "more difference"));
     }
-    println!("{same} decisions come out as they were recorded");
+    say!("{same} decisions come out as they were recorded");
     if too_old > 0 {
-        println!("{too_old} were recorded before their facts were kept whole, and were not tried");
+        say!("{too_old} were recorded before their facts were kept whole, and were not tried");
     }
     if different > 0 {
         return Err(format!("{different} decisions come out differently"));
@@ -138,7 +139,7 @@ pub fn test(test: &PolicyTestOptions) -> Result<(), String> {
         }
     })
     .map_err(|e| e.to_string())?;
-    println!(
+    say!(
         "{} against the requests of {}:",
         options.config.display(),
         db.display()
@@ -149,23 +150,25 @@ pub fn test(test: &PolicyTestOptions) -> Result<(), String> {
         changed += seen.count;
         let (title, how) = describe(&kind.outlook);
         if title != head {
-            println!("{title}:");
+            say!("{title}:");
             head = title;
         }
-        println!(
+        say!(
             "  {:>6}  {}: {how} (such as {})",
-            seen.count, kind.place, seen.example
+            seen.count,
+            kind.place,
+            seen.example
         );
     }
     if others > 0 {
-        println!(
+        say!(
             "and {}, of more kinds than are counted one by one",
             counted(others, "more change")
         );
     }
-    println!("{same} would be decided as they were");
+    say!("{same} would be decided as they were");
     if unknown > 0 {
-        println!("{unknown} were recorded before their facts were kept whole, and were not tried");
+        say!("{unknown} were recorded before their facts were kept whole, and were not tried");
     }
     if test.strict && changed > 0 {
         return Err(format!(

@@ -1,6 +1,7 @@
 //! `dbward reload`: checks a changed server.toml, has the server that uses its state directory read it again, and ends
 //! as that reload did.
 
+use crate::cli::output::say;
 use crate::config::Config;
 use crate::server::outcome::{Outcome, ReloadRequest};
 use crate::server::state::{StateDir, tell_to_reload};
@@ -48,7 +49,7 @@ fn report(path: &Path, number: u32, outcome: &Outcome) -> Result<(), String> {
             "process {number} did not apply {file}, everything stays as it was:\n{problem}"
         ));
     }
-    println!(
+    say!(
         "{file} is applied by process {number}: generation {}",
         outcome.generation
     );

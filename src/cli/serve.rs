@@ -1,6 +1,7 @@
 //! `dbward serve`: the server until a signal ends it.
 
 use super::{Failure, arguments, logging, signals};
+use crate::cli::output::{note, say};
 use crate::config::Config;
 use crate::error::Error;
 use crate::server::{Server, StartOptions};
@@ -50,7 +51,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
     };
     let server = Server::start(&config, start).map_err(|e| cannot_start(&e))?;
     if server.bootstrapped() {
-        eprintln!(
+        note!(
             "first tokens written to {0}/admin-token, {0}/developer-token and {0}/agent-token",
             config.state_dir.display()
         );
@@ -60,7 +61,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
     } else {
         "http"
     };
-    println!("listening on {scheme}://{}", server.addr());
+    say!("listening on {scheme}://{}", server.addr());
     let _ = std::io::stdout().flush();
     while signals.wait() == signals::SignalRequest::Reload {
         // Why not, if not, stands in the log and in the audit log.

@@ -26,6 +26,13 @@ pub struct PostAnswer {
     pub retry_after: Option<String>,
 }
 
+/// That something answered, and the time that it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    pub status: u16,
+    pub date: Option<String>,
+}
+
 /// A call that brought nothing usable; a sentence for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboundFailure(String);
@@ -82,6 +89,19 @@ impl Http {
             .build();
         let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), guard);
         Http { agent }
+    }
+
+    /// Asks for the head of what is at `url` alone, which no receiver takes for an event.
+    ///
+    /// # Errors
+    /// Where nothing answers.
+    pub fn head(&self, url: &str) -> Result<Answered, OutboundFailure> {
+        let answer = self.agent.head(url).call().map_err(OutboundFailure::new)?;
+        let date = answer.headers().get(header::DATE);
+        Ok(Answered {
+            status: answer.status().as_u16(),
+            date: date.and_then(|date| date.to_str().ok()).map(str::to_owned),
+        })
     }
 
     /// The body of an answer with status 200, of at most `bytes_max` bytes.

@@ -38,6 +38,11 @@ const DOCUMENT_BYTES_MAX: u64 = 256 * 1024;
 /// Where the provider tells about itself.
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
+/// Where the provider of an issuer tells about itself.
+pub fn description_url(issuer: &Endpoint) -> String {
+    format!("{}{DISCOVERY}", issuer.url().trim_end_matches('/'))
+}
+
 /// The keys of a provider. Dropping it ends its thread.
 pub struct Jwks {
     shared: Arc<JwksShared>,
@@ -293,7 +298,7 @@ impl JwksShared {
     /// Where the provider says that its keys are.
     fn discover(&self) -> Result<Endpoint, OutboundFailure> {
         let issuer = &self.oidc.issuer;
-        let url = format!("{}{DISCOVERY}", issuer.url().trim_end_matches('/'));
+        let url = description_url(issuer);
         let body = self.http.get(&url, DOCUMENT_BYTES_MAX)?;
         let document: Value = serde_json::from_slice(&body)
             .map_err(|_| OutboundFailure::new("its document is not JSON"))?;

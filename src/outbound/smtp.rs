@@ -62,13 +62,32 @@ impl std::error::Error for MailFailure {}
 /// Why the server has not accepted it.
 pub fn send(email: &Email, reach: &NetworkReach, mail: &Mail) -> Result<(), MailFailure> {
     let message = message(email, mail).map_err(MailFailure::Refused)?;
+    let transport = connected(email, reach)?;
+    transport.send(&message).map(drop).map_err(|e| failure(&e))
+}
+
+/// Connects to the server of `email` as for sending, and sends nothing.
+///
+/// # Errors
+/// Why no mail could be handed to it.
+pub fn greet(email: &Email, reach: &NetworkReach) -> Result<(), MailFailure> {
+    let transport = connected(email, reach)?;
+    match transport.test_connection() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(MailFailure::Unreachable(
+            "it does not stay connected".to_owned(),
+        )),
+        Err(e) => Err(failure(&e)),
+    }
+}
+
+fn connected(email: &Email, reach: &NetworkReach) -> Result<SmtpTransport, MailFailure> {
     let reach = NetworkReach {
         here: reach.here || email.is_here(),
         ..reach.clone()
     };
     let address = resolved(email, &reach).map_err(MailFailure::Unreachable)?;
-    let transport = transport(email, address).map_err(MailFailure::Unreachable)?;
-    transport.send(&message).map(drop).map_err(|e| failure(&e))
+    transport(email, address).map_err(MailFailure::Unreachable)
 }
 
 /// An address of the server that may be called; it is the one that is connected.

@@ -3,7 +3,7 @@
 //! Order of start: bind, lock the state directory, keys, store, policies, first tokens, inner listener, gate, jobs.
 //! Order of stop: drain (nothing new is taken on, everything that waits is answered), then gate, workers, jobs, store.
 
-mod object_stores;
+pub mod object_stores;
 pub mod outcome;
 mod reload;
 pub mod state;

@@ -33,6 +33,17 @@ pub(super) fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Places, Er
     Ok((Arc::new(Measured::new(s3, Arc::clone(metrics))), older))
 }
 
+/// Writes a small object into the bucket of `config`, reads it and removes it; without a bucket there is nothing to try.
+///
+/// # Errors
+/// What does not work.
+pub fn try_bucket(config: &Config) -> Result<(), Error> {
+    match &config.result_storage.s3 {
+        Some(bucket) => s3(bucket, config, &Arc::new(Metrics::default())).probe(),
+        None => Ok(()),
+    }
+}
+
 fn s3(bucket: &S3Storage, config: &Config, metrics: &Arc<Metrics>) -> S3 {
     let is_here = bucket.endpoint.as_ref().is_some_and(|e| e.is_here());
     let reach = NetworkReach {

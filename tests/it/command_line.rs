@@ -12,6 +12,7 @@ mod operations;
 mod pages;
 mod preflight;
 mod requests;
+mod terminal;
 
 use crate::support::binary;
 use std::process::Output;

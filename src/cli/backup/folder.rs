@@ -282,6 +282,20 @@ pub fn restore(folder: &Path, config: &Config, clock: &Clock) -> Result<Manifest
     Ok(manifest)
 }
 
+/// The newest backup among the folders of `folder`, and when it was made. Other folders are passed over.
+///
+/// # Errors
+/// Where the folder cannot be listed.
+pub fn newest_of(folder: &Path) -> Result<Option<(PathBuf, Timestamp)>, Error> {
+    let entries = fs::read_dir(folder).map_err(failed(folder))?;
+    let made = entries.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let manifest = read_manifest(&path).ok()?;
+        Some((path, Timestamp::parse(&manifest.created_at)?))
+    });
+    Ok(made.max_by_key(|(_, at)| *at))
+}
+
 fn read_manifest(folder: &Path) -> Result<Manifest, Error> {
     let path = folder.join(MANIFEST);
     let mut text = String::new();

@@ -3,10 +3,12 @@
 mod folder;
 
 use super::demo::sentence;
+use crate::cli::output::say;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, counted};
 use folder::Manifest;
+pub(super) use folder::newest_of;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -45,7 +47,7 @@ pub fn back_up(options: &BackupOptions) -> Result<(), String> {
     let config = Config::load(&options.config).map_err(|problems| problems.to_string())?;
     let manifest =
         folder::back_up(&config, &options.destination, &Clock::system()).map_err(explained)?;
-    println!("{}: {}", options.destination.display(), holds(&manifest));
+    say!("{}: {}", options.destination.display(), holds(&manifest));
     Ok(())
 }
 
@@ -55,13 +57,13 @@ pub fn restore(options: &RestoreOptions) -> Result<(), String> {
     if options.check {
         let key = options.key_file.as_deref();
         let manifest = folder::check(&options.folder, key, clock.now()).map_err(explained)?;
-        println!("{}: {}", options.folder.display(), holds(&manifest));
+        say!("{}: {}", options.folder.display(), holds(&manifest));
         return Ok(());
     }
     let config = Config::load(&options.config).map_err(|problems| problems.to_string())?;
     let manifest = folder::restore(&options.folder, &config, &clock).map_err(explained)?;
-    println!("{}: {}", config.state_dir.display(), holds(&manifest));
-    println!(
+    say!("{}: {}", config.state_dir.display(), holds(&manifest));
+    say!(
         "What happened after {} is not in it. Where server.toml has a checkpoint_file, start with\n  \
          dbward serve --config {} --accept-rollback \"restored a backup\"",
         manifest.created_at,

@@ -8,6 +8,7 @@ use crate::actions::{App, identify, start, tokens};
 use crate::agent::RunningAgent;
 use crate::agent::config::{AgentConfig, Caps, DatabaseConfig};
 use crate::agent::sample::SamplePlace;
+use crate::cli::output::{note, to_output};
 use crate::client::{BearerToken, ClientOptions};
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat, Logging};
@@ -88,11 +89,11 @@ pub fn run(options: DemoOptions) -> Result<(), String> {
     let folder = StateFolder::make(options.state_dir).map_err(|e| sentence(&e))?;
     let places = places(&folder.path, options.postgres.as_deref()).map_err(|e| sentence(&e))?;
     let demo = Demo::start(&folder, options.listen, &places).map_err(|e| sentence(&e))?;
-    print!("{}", demo.guide(&folder));
+    to_output(format_args!("{}", demo.guide(&folder)));
     while signals.wait() == signals::SignalRequest::Reload {
         let _ = demo.server.reload(&folder.path.join("server.toml"));
     }
-    eprintln!("\nstopping");
+    note!("\nstopping");
     demo.stop().map_err(|e| sentence(&e))
 }
 
@@ -131,7 +132,7 @@ impl Drop for StateFolder {
         if self.temporary
             && let Err(e) = fs::remove_dir_all(&self.path)
         {
-            eprintln!("{} could not be removed: {e}", self.path.display());
+            note!("{} could not be removed: {e}", self.path.display());
         }
     }
 }

@@ -2,10 +2,13 @@
 
 mod cells;
 mod grid;
+mod lines;
 mod terminal;
 mod words;
 
 pub use grid::{Grid, GridCell, GridColumn};
+pub use lines::{is_incomplete, to_errors, to_output};
+pub(crate) use lines::{note, say};
 pub use terminal::Paint;
 pub use terminal::hidden_line;
 pub use words::{
@@ -103,6 +106,11 @@ impl Screen {
 
     pub fn format(&self) -> OutputFormat {
         self.format
+    }
+
+    /// Whether somebody at a terminal reads what is printed.
+    pub fn is_terminal(&self) -> bool {
+        self.width.is_some()
     }
 
     /// Whether what is printed is for a program that reads JSON.

@@ -1,5 +1,6 @@
 //! The terminal: how large it is, and whether it may be coloured.
 
+use crate::cli::output::{note, to_errors};
 use std::io::{self, BufRead, Write};
 
 /// Columns of a terminal that does not tell.
@@ -33,14 +34,14 @@ pub fn hidden_line(question: &str) -> io::Result<String> {
         let mut hidden = before.clone();
         hidden.local_modes.remove(LocalModes::ECHO);
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &hidden);
-        eprint!("{question}");
+        to_errors(format_args!("{question}"));
         io::stderr().flush()?;
     }
     let mut line = String::new();
     let read = io::stdin().lock().read_line(&mut line);
     if let Some(before) = before {
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
-        eprintln!();
+        note!();
     }
     read.map(|_| line)
 }

@@ -5,6 +5,7 @@ use super::kept::{KeptToken, KeptTokens};
 use super::settings::{ClientSettings, output_of};
 use super::sign_in::{self, SignInWay};
 use super::{CommandError, ConnectionOptions, ServerSession};
+use crate::cli::output::{say, to_output};
 use crate::client::{BearerToken, Client, ClientOptions, MeReply, path_of};
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -100,8 +101,8 @@ pub fn login(options: &LoginOptions) -> Result<u8, CommandError> {
         }
     };
     let path = KeptTokens::keep(&settings.url, kept)?;
-    print!("{}", who(&me, &settings.url));
-    println!("Kept in {}, which only you can read.", path.display());
+    to_output(format_args!("{}", who(&me, &settings.url)));
+    say!("Kept in {}, which only you can read.", path.display());
     Ok(0)
 }
 
@@ -118,13 +119,13 @@ pub fn logout(connection: &ConnectionOptions) -> Result<u8, CommandError> {
     let settings = ClientSettings::load(connection)?;
     let url = visible(&settings.url);
     match KeptTokens::forget(&settings.url)? {
-        Some(true) => println!(
+        Some(true) => say!(
             "Forgot the sign-in for {url}. Its token counts until it ends; the identity provider can end the session."
         ),
-        Some(false) => println!(
+        Some(false) => say!(
             "Forgot the token for {url}. It still counts: revoke it with `dbward token revoke`."
         ),
-        None => println!("No token was kept for {url}."),
+        None => say!("No token was kept for {url}."),
     }
     Ok(0)
 }

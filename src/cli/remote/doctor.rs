@@ -1,13 +1,14 @@
 //! `doctor`: every part of the way from here to a result, tried one after the other. For an agent, the way from its
 //! databases to its server.
 
+mod host;
+
 use super::settings::ClientSettings;
 use super::{CommandError, CommonOptions, ServerSession};
 use crate::agent::RunningAgent;
 use crate::agent::config::AgentConfig;
 use crate::cli::output::{Screen, visible};
 use crate::client::{Client, ClientError, MeReply, fetch_public, path_of};
-use crate::config::Config;
 use crate::error::counted;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -15,13 +16,22 @@ use std::path::{Path, PathBuf};
 pub const EXAMPLES: &str = "Examples:\n  \
     dbward doctor\n  \
     dbward doctor --server https://dbward.example.com\n  \
-    dbward doctor --agent agent.toml";
+    dbward doctor --agent agent.toml\n  \
+    dbward doctor --server server.toml --backups /mnt/backup";
+
+/// Targets whose approvers are looked for, below what one person may try in a minute.
+const TARGETS_MAX: usize = 30;
+/// A write that is only decided about, never sent.
+const WRITE: &str = "UPDATE t SET a = 1 WHERE b = 2";
 
 #[derive(Debug, clap::Args)]
 pub struct DoctorOptions {
     /// Look at the way of the agent of this agent.toml instead: its token, its server, its databases
     #[arg(long, value_name = "FILE", conflicts_with = "server")]
     agent: Option<PathBuf>,
+    /// The folder that holds backups, for the age of the newest; with --server server.toml
+    #[arg(long, value_name = "DIR", requires = "server")]
+    backups: Option<PathBuf>,
     #[command(flatten)]
     pub common: CommonOptions,
 }
@@ -42,13 +52,16 @@ fn check(name: &'static str, good: Option<bool>, words: impl AsRef<str>) -> Chec
 /// `doctor`. Returns 1 where something is wrong.
 pub fn run(options: &DoctorOptions) -> Result<u8, CommandError> {
     let common = &options.common;
-    // The 0.1.6 command line names a server.toml this way.
+    // On the machine of the server, its server.toml; the 0.1.6 command line does so too.
     let file = common.connection.server.as_deref().map(Path::new);
     if let Some(file) = &options.agent {
         return report(&Screen::new(&common.output, None), &of_agent(file));
     }
     if let Some(file) = file.filter(|path| path.is_file()) {
-        return report(&Screen::new(&common.output, None), &[of_config(file)]);
+        return report(
+            &Screen::new(&common.output, None),
+            &host::of_host(file, options.backups.as_deref()),
+        );
     }
     let settings = ClientSettings::load(&common.connection)?;
     let screen = Screen::new(&common.output, settings.results_format);
@@ -66,6 +79,7 @@ pub fn run(options: &DoctorOptions) -> Result<u8, CommandError> {
                     .fetch(&path_of(&["agents"]))
                     .and_then(|d| d.read()),
             ));
+            checks.push(of_approvers(&session.client));
         }
         Ok(_) => {}
         Err(e) => checks.push(check("token", Some(false), e.sentence())),
@@ -130,13 +144,55 @@ fn of_server(url: &str) -> Vec<Check> {
         )
     })];
     if reached {
-        checks.push(from(
-            "ready",
-            fetch_public(url, "/ready", true),
-            |v: Value| v["status"].as_str().unwrap_or("ok").to_owned(),
-        ));
+        checks.push(of_ready(url));
     }
     checks
+}
+
+fn of_ready(url: &str) -> Check {
+    let ready = fetch_public(url, "/ready", true);
+    from("ready", ready, |v: Value| {
+        v["status"].as_str().unwrap_or("ok").to_owned()
+    })
+}
+
+/// Whether somebody could approve a write, for each database that the caller may use.
+fn of_approvers(client: &Client) -> Check {
+    let list = client
+        .fetch(&path_of(&["databases"]))
+        .and_then(|d| d.read::<Value>());
+    let list = match list {
+        Ok(list) => list["databases"].as_array().cloned().unwrap_or_default(),
+        Err(e) => return from("approvers", Err::<Value, _>(e), |_| String::new()),
+    };
+    let mut findings = Vec::new();
+    for target in list.iter().take(TARGETS_MAX) {
+        let body = json!({
+            "database": target["database"], "environment": target["environment"], "sql": WRITE,
+            "include_explain": false,
+        });
+        let tried = client.send(&path_of(&["preflight"]), &body.to_string());
+        match tried.and_then(|d| d.read::<Value>()) {
+            Ok(tried) if tried["policy"]["approvable"] == json!(false) => {
+                let why = tried["refusal"]["message"].as_str().unwrap_or_default();
+                findings.push(format!(
+                    "{} / {}: {why}; add people to the group or role in server.toml",
+                    target["database"].as_str().unwrap_or_default(),
+                    target["environment"].as_str().unwrap_or_default()
+                ));
+            }
+            Ok(_) => {}
+            // Servers before 0.3 do not say it.
+            Err(e) if e.status == Some(404) => {
+                return check("approvers", None, "the server does not tell");
+            }
+            Err(e) => return from("approvers", Err::<Value, _>(e), |_| String::new()),
+        }
+    }
+    match findings.is_empty() {
+        true => check("approvers", Some(true), "every write finds some"),
+        false => check("approvers", Some(false), findings.join("\n")),
+    }
 }
 
 /// Who the caller is, and what they may use.
@@ -180,18 +236,6 @@ fn of_agents(agents: Result<Value, ClientError>) -> Check {
             format!("{} there", counted(n, "agent"))
         }),
         Err(_) => from("agents", agents, |_| String::new()),
-    }
-}
-
-/// What is wrong with a server.toml, if anything is.
-fn of_config(file: &Path) -> Check {
-    match Config::load(file) {
-        Ok(_) => check(
-            "configuration",
-            Some(true),
-            format!("{} can be applied", file.display()),
-        ),
-        Err(problems) => check("configuration", Some(false), problems.to_string()),
     }
 }
 

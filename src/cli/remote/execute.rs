@@ -4,6 +4,7 @@ use super::follow::{FollowOptions, Follower, PENDING};
 use super::show::heading;
 use super::target::TargetOptions;
 use super::{CommandError, CommonOptions, ServerSession, question};
+use crate::cli::output::{note, to_errors};
 use crate::client::{CreatedReply, NewRequestBody, RequestReply, path_of};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Read};
@@ -167,9 +168,9 @@ pub fn submit(
         },
         Err(e) => return Err(CommandError::from(e)),
     };
-    eprint!("{}", heading(session, &request));
+    to_errors(format_args!("{}", heading(session, &request)));
     if created.status == "pending" && !wait.follow(true).approval {
-        eprintln!(
+        note!(
             "Continue with:  dbward request watch {}",
             super::super::output::short_id(&created.id)
         );

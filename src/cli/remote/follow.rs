@@ -6,8 +6,9 @@
 use super::super::output::{Paint, selector_words, short_id, span, status_words, visible};
 use super::interrupts::Interrupts;
 use super::{CommandError, ServerSession, question, result};
+use crate::cli::output::{note, to_errors};
 use crate::client::{Client, ClientError, MovedReply, RequestReply, path_of};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -100,7 +101,7 @@ impl<'a> Follower<'a> {
             );
             if waits && !self.options.resume {
                 self.progress.clear();
-                eprintln!(
+                note!(
                     "Send it to an agent with:  dbward request resume {}",
                     short_id(&request.id)
                 );
@@ -150,7 +151,7 @@ impl<'a> Follower<'a> {
                 Ok(News::Line(_)) => {}
                 Err(()) => {
                     self.progress.clear();
-                    eprintln!(
+                    note!(
                         "Still {} after the time limit.\n{}",
                         status_words(&request.status),
                         goes_on(request)
@@ -241,7 +242,7 @@ impl<'a> Follower<'a> {
             // Not streamed there: then it is stored.
             _ => client.fetch(&path_of(&["requests", &request.id, "result", "content"]))?,
         };
-        let succeeded = result::print(self.session, &document, None)?;
+        let succeeded = result::print(self.session, &document, &request.id)?;
         Ok(if self.options.fail && !succeeded {
             EXECUTION_FAILED
         } else {
@@ -253,18 +254,20 @@ impl<'a> Follower<'a> {
     fn interrupted(&mut self, request: &RequestReply) -> Result<u8, CommandError> {
         self.progress.clear();
         let short = short_id(&request.id);
-        eprintln!();
+        note!();
         let asks = io::stdin().is_terminal() && io::stderr().is_terminal();
         let doing = status_words(&request.status);
         if !asks {
-            eprintln!(
+            note!(
                 "Still {doing}. Request {}.\n{}",
                 request.id,
                 goes_on(request)
             );
             return Ok(INTERRUPTED);
         }
-        eprint!("Still {doing}. Cancel request {short}? [y/N] ");
+        to_errors(format_args!(
+            "Still {doing}. Cancel request {short}? [y/N] "
+        ));
         let _ = io::stderr().flush();
         self.interrupts.take_next();
         let sender = self.sender.clone();
@@ -279,19 +282,19 @@ impl<'a> Follower<'a> {
             match self.receive(None) {
                 Ok(News::Line(line)) => break question::is_yes(&line),
                 Ok(News::Interrupted) | Err(()) => {
-                    eprintln!();
+                    note!();
                     break false;
                 }
                 Ok(News::Reply(_)) => {}
             }
         };
         if !yes {
-            eprintln!("{}", goes_on(request));
+            note!("{}", goes_on(request));
             return Ok(INTERRUPTED);
         }
         let path = path_of(&["requests", &request.id, "cancel"]);
         let moved: MovedReply = self.session.client.send(&path, "{}")?.read()?;
-        eprintln!("Request {} is {}.", request.id, status_words(&moved.status));
+        note!("Request {} is {}.", request.id, status_words(&moved.status));
         Ok(INTERRUPTED)
     }
 }
@@ -381,8 +384,11 @@ impl Progress {
             ProgressDrawTarget::hidden()
         };
         let bar = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
-            bar.set_style(style);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {took}{prefix}") {
+            let took = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                let _ = out.write_str(&span(state.elapsed().as_secs()));
+            };
+            bar.set_style(style.with_key("took", took));
         }
         Progress {
             bar,
@@ -407,17 +413,19 @@ impl Progress {
             if self.was_pending && request.status != "pending" && request.approved_at.is_some() {
                 let paint = Paint::new(true);
                 self.bar
-                    .suspend(|| eprintln!("{} approved · after {}", paint.accent("✓"), span(took)));
+                    .suspend(|| note!("{} approved · after {}", paint.accent("✓"), span(took)));
             }
             let stop = if request.is_outcome() {
                 ""
             } else {
-                "   Ctrl-C to stop waiting"
+                " · Ctrl-C to stop waiting"
             };
-            self.bar.set_message(format!("{words}{stop}"));
+            self.bar.set_prefix(stop);
+            self.bar.set_message(words);
+            self.bar.reset_elapsed();
             self.bar.enable_steady_tick(Duration::from_millis(120));
         } else if !before.is_empty() || !request.is_outcome() {
-            eprintln!("{} {words}", short_id(&request.id));
+            note!("{} {words}", short_id(&request.id));
         }
         self.was_pending = request.status == "pending";
     }
@@ -425,7 +433,7 @@ impl Progress {
     fn note(&self, words: &str) {
         match self.terminal {
             true => self.bar.set_message(visible(words)),
-            false => eprintln!("{}", visible(words)),
+            false => note!("{}", visible(words)),
         }
     }
 

@@ -5,6 +5,7 @@ use super::execute::{AboutOptions, WaitOptions, read_text, submit};
 use super::settings::ClientSettings;
 use super::target::TargetOptions;
 use super::{CommandError, CommonOptions, ConnectionOptions, ServerSession, with};
+use crate::cli::output::say;
 use crate::clock::Clock;
 use crate::crypto::{sha256_hex, write_private};
 use serde_json::{Value, json};
@@ -126,7 +127,7 @@ fn create(o: &CreateOptions) -> Result<u8, CommandError> {
     let failed = |e: std::io::Error| CommandError::new(format!("{}: {e}", file.display()));
     std::fs::create_dir_all(&dir).map_err(failed)?;
     write_private(&file, b"-- migrate:up\n\n-- migrate:down\n").map_err(failed)?;
-    println!("{}", file.display());
+    say!("{}", file.display());
     Ok(0)
 }
 

@@ -4,6 +4,7 @@ use super::super::Failure;
 use super::super::output::visible;
 use super::listing::{Kind, Listing};
 use super::{CommandError, CommonOptions, ServerSession, with};
+use crate::cli::output::note;
 use crate::client::{path_of, with_query};
 use crate::clock::{Clock, Timestamp};
 use crate::error::counted;
@@ -177,7 +178,7 @@ fn create_token(session: &ServerSession, o: &TokenCreateOptions) -> Result<u8, C
     let issued: Value = document.read()?;
     let text = |key: &str| issued[key].as_str().map(visible).unwrap_or_default();
     if let Some(warning) = issued["warning"].as_str() {
-        eprintln!("warning: {}", visible(warning));
+        note!("warning: {}", visible(warning));
     }
     let expires = match issued["expires_at"].as_str() {
         Some(at) => format!("expires {}", session.ages.full(at)),

@@ -1,6 +1,7 @@
 //! Questions that are asked on a terminal.
 
 use super::CommandError;
+use crate::cli::output::to_errors;
 use std::io::{self, BufRead, Write};
 
 /// Asks on standard error and reads a line; everything but a yes is a no.
@@ -8,7 +9,7 @@ use std::io::{self, BufRead, Write};
 /// # Errors
 /// When standard input cannot be read.
 pub(super) fn agrees(question: &str) -> Result<bool, CommandError> {
-    eprint!("{question} [y/N] ");
+    to_errors(format_args!("{question} [y/N] "));
     let _ = io::stderr().flush();
     let mut line = String::new();
     io::stdin()

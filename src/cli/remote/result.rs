@@ -3,6 +3,7 @@
 use super::super::output::{Grid, OutputFormat, visible};
 use super::listing::{Kind, Listing};
 use super::{CommandError, CommonOptions, ServerSession};
+use crate::cli::output::note;
 use crate::client::{Document, path_of, with_query};
 use crate::error::counted;
 use serde::Deserialize;
@@ -13,6 +14,8 @@ use serde_json::value::RawValue;
 #[derive(Deserialize)]
 pub struct EnvelopeReply<'a> {
     success: bool,
+    #[serde(default)]
+    execution_id: Option<String>,
     #[serde(default)]
     error_message: Option<String>,
     #[serde(default, borrow)]
@@ -48,7 +51,7 @@ struct ColumnReply {
 pub fn print(
     session: &ServerSession,
     document: &Document,
-    took: Option<u64>,
+    request: &str,
 ) -> Result<bool, CommandError> {
     let text = document.text();
     let envelope: EnvelopeReply = serde_json::from_str(&text)
@@ -61,14 +64,26 @@ pub fn print(
             .error_message
             .unwrap_or_else(|| "the agent gave no reason".to_owned());
         if session.screen.format() != OutputFormat::Json {
-            eprintln!("Execution failed: {}", visible(&why));
+            note!("Execution failed: {}", visible(&why));
         }
         return Ok(false);
     }
     if session.screen.format() != OutputFormat::Json {
+        let took = took(session, request, envelope.execution_id.as_deref());
         print_data(session, &envelope, took)?;
     }
     Ok(true)
+}
+
+/// How many milliseconds an execution took, for people at a terminal.
+fn took(session: &ServerSession, request: &str, execution: Option<&str>) -> Option<u64> {
+    let execution = execution.filter(|_| session.screen.is_terminal())?;
+    let path = path_of(&["requests", request, "executions"]);
+    // It is worth no error: the result is there.
+    let read: Value = session.client.fetch(&path).ok()?.read().ok()?;
+    let all = read["executions"].as_array()?;
+    let one = all.iter().find(|one| one["id"] == execution)?;
+    one["duration_ms"].as_u64()
 }
 
 fn print_data(
@@ -129,7 +144,7 @@ fn print_tables(
         );
         session.screen.rows("", &grid, Some(&foot))?;
         if truncated && last {
-            eprintln!("warning: the result was cut; ask for fewer rows, or a higher max_rows");
+            note!("warning: the result was cut; ask for fewer rows, or a higher max_rows");
         }
     }
     Ok(())
@@ -217,7 +232,7 @@ pub fn show(session: &ServerSession, options: &ResultOptions) -> Result<u8, Comm
         &parameters,
     );
     let document = session.client.fetch(&path)?;
-    let succeeded = print(session, &document, None)?;
+    let succeeded = print(session, &document, &id)?;
     Ok(if options.fail && !succeeded { 3 } else { 0 })
 }
 

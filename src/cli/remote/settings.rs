@@ -7,6 +7,7 @@
 use super::super::output::OutputFormat;
 use super::kept::KeptTokens;
 use super::{CommandError, ConnectionOptions};
+use crate::cli::output::note;
 use crate::client::BearerToken;
 use crate::error::Shown;
 use crate::settings::{process_env, read_file, values};
@@ -165,7 +166,7 @@ impl ClientSettings {
         };
         let local = ["localhost", "127.", "[::1]"];
         if !local.iter().any(|name| host.starts_with(name)) {
-            eprintln!(
+            note!(
                 "warning: {} sends your token unencrypted; use https, or set allow_insecure = true",
                 Shown(&self.url)
             );
@@ -234,7 +235,7 @@ impl Layer {
         let text: FileText = serde_json::from_value(values)
             .map_err(|e| CommandError::new(format!("{name}: {e}")))?;
         for key in text.unknown.keys() {
-            eprintln!("warning: {name}: `{}` means nothing here", Shown(key));
+            note!("warning: {name}: `{}` means nothing here", Shown(key));
         }
         Ok(Layer { name, base, text })
     }

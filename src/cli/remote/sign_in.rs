@@ -5,6 +5,7 @@ use super::CommandError;
 use super::callback::{Callback, Visit};
 use super::kept::{KeptToken, ProviderTokenKind};
 use super::settings::{ClientSettings, OidcText};
+use crate::cli::output::note;
 use crate::client::{
     BearerToken, BrowserSignIn, DeviceCode, IdentityProvider, MeReply, ProviderOptions,
     ProviderTokens, SignInState, code_expired, fetch_public,
@@ -98,7 +99,7 @@ fn in_browser(
     let url = provider
         .address(&sign_in)
         .map_err(|e| CommandError::of(&e))?;
-    eprintln!(
+    note!(
         "Sign in at {} as {}:\n\n  open   {}\n\nWaiting for at most {} min. Ctrl-C gives up. Where this machine has no \
          browser: dbward login --device",
         visible(&options.issuer),
@@ -208,7 +209,7 @@ fn open(url: &str) {
 }
 
 fn instruct(options: &ProviderOptions, code: &DeviceCode) {
-    eprintln!(
+    note!(
         "Sign in at {} as {}:\n\n  open   {}\n  enter  {}",
         visible(&options.issuer),
         visible(&options.client_id),
@@ -216,14 +217,14 @@ fn instruct(options: &ProviderOptions, code: &DeviceCode) {
         visible(&code.user_code)
     );
     if let Some(whole) = &code.verification_uri_complete {
-        eprintln!("\nor open  {}", visible(whole));
+        note!("\nor open  {}", visible(whole));
     }
     let secs = code.lifetime().as_secs();
     let limit = match secs {
         0..120 => format!("{secs} s"),
         _ => format!("{} min", secs / 60),
     };
-    eprintln!("\nWaiting for at most {limit}. Ctrl-C gives up.");
+    note!("\nWaiting for at most {limit}. Ctrl-C gives up.");
 }
 
 /// Asks until somebody has signed in, as often as the provider wants to be asked.

@@ -1,8 +1,12 @@
 //! `doctor`: a server at an address, and an agent where it runs.
 
 use super::console::Console;
-use crate::support::Server;
+use crate::support::{Program, SHOP, Server, Temp, settled};
+use serde_json::Value;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 
 fn agent_toml(url: &str, token: &str) -> String {
     format!(
@@ -103,6 +107,149 @@ fn an_agent_is_looked_at_where_it_runs() {
     let ran = look("nonsense = 1\n".to_owned()).is(1);
     assert!(
         ran.out.contains("BAD   configuration  agent.toml:1"),
+        "{}",
+        ran.out
+    );
+}
+
+/// A receiver that answers every call, and says that it is 1994. It ends with the process of the tests.
+fn receiver_of_1994() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut head = [0; 1024];
+            let _ = stream.read(&mut head);
+            assert!(
+                head.starts_with(b"HEAD "),
+                "nothing but a head is asked for"
+            );
+            let answer = "HTTP/1.1 405 x\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    format!("http://{at}/hook")
+}
+
+/// A server of its own process, its folder with server.toml and an empty folder for backups, and what `doctor` prints.
+fn host() -> (Program, Temp, impl Fn(&Temp) -> String) {
+    let webhook = |id: &str, url: &str| format!("[[webhooks]]\nid = \"{id}\"\nurl = \"{url}\"\n");
+    let toml = format!(
+        "allow_private_networks = true\n{SHOP}{}{}",
+        webhook("late", &receiver_of_1994()),
+        webhook("gone", "http://127.0.0.1:9/hook")
+    );
+    let dir = settled(&toml);
+    let (program, at) = Program::serve(dir.path());
+    // The port that it took, so that it can be asked.
+    let text = format!("state_dir = \"state\"\nlisten = \"{at}\"\n{toml}");
+    fs::write(dir.path().join("server.toml"), text).unwrap();
+    fs::create_dir(dir.path().join("backups")).unwrap();
+    let look = |dir: &Temp| {
+        let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        let (file, backups) = (path("server.toml"), path("backups"));
+        let call = ["doctor", "--server", &file, "--backups", &backups];
+        Console::at("").run(None, &call).is(1).out
+    };
+    (program, dir, look)
+}
+
+#[track_caller]
+fn holds(out: &str, findings: &[&str]) {
+    for finding in findings {
+        assert!(out.contains(finding), "no `{finding}`: {out}");
+    }
+}
+
+#[test]
+fn an_operator_learns_what_is_wrong_and_what_to_do() {
+    let (program, dir, look) = host();
+    holds(
+        &look(&dir),
+        &[
+            "ok    configuration  ",
+            "ok    files          ",
+            "ok    webhook        late at http://127.0.0.1:",
+            "BAD   webhook        gone at http://127.0.0.1:9",
+            "see network, firewall, outbound_proxy and allow_networks",
+            "BAD   clock          it differs from that of http://127.0.0.1:",
+            "set it by NTP",
+            "holds none: `dbward backup ",
+            "ok    process        process ",
+            "ok    ready          ok",
+            "BAD   agents         none is there",
+            "ok    approvers      every write finds some",
+        ],
+    );
+    program.stop();
+    holds(
+        &look(&dir),
+        &["BAD   process        none uses ", "`dbward serve --config "],
+    );
+    fs::write(dir.path().join("server.toml"), "nonsense = 1\n").unwrap();
+    holds(&look(&dir), &["BAD   configuration  "]);
+}
+
+#[test]
+fn an_operator_learns_of_old_backups_and_open_files() {
+    let (program, dir, look) = host();
+    let path = |name: &str| dir.path().join(name);
+    let (file, one) = (path("server.toml"), path("backups/one"));
+    let console = Console::at("");
+    let backup = [
+        "backup",
+        one.to_str().unwrap(),
+        "--config",
+        file.to_str().unwrap(),
+    ];
+    console.run(None, &backup).is(0);
+    holds(
+        &look(&dir),
+        &["ok    backups        the newest, ", "/one, is "],
+    );
+    let manifest = one.join("backup.json");
+    let mut made: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+    made["created_at"] = "2020-01-02T03:04:05.678Z".into();
+    fs::write(&manifest, made.to_string()).unwrap();
+    fs::set_permissions(path("state/signing.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    holds(
+        &look(&dir),
+        &[
+            "BAD   backups        the newest, ",
+            "see what runs `dbward backup`",
+            "BAD   files          ",
+            "signing.key has mode 644, so others can read it: chmod 600 ",
+        ],
+    );
+    let json = [
+        "doctor",
+        "--server",
+        file.to_str().unwrap(),
+        "--format",
+        "json",
+    ];
+    let out = console.run(None, &json).is(1).out;
+    let read: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(read["ok"], false);
+    let mut checks = read["checks"].as_array().unwrap().iter();
+    assert!(checks.all(|c| c["name"].is_string()), "{out}");
+    program.stop();
+}
+
+#[test]
+fn a_target_that_nobody_could_approve_is_named() {
+    let server = Server::with(
+        "[[databases]]\nname = \"shop\"\nenvironments = [\"production\"]\n\
+         [[workflows]]\ndatabase = \"*\"\nenvironment = \"*\"\nsteps = [{ approvers = [{ user = \"admin\", min = 1 }] }]\n",
+    );
+    server.agent("agent-1").poll();
+    let console = Console::before(&server);
+    let ran = console
+        .run(server.admin().token.as_deref(), &["doctor"])
+        .is(1);
+    assert!(
+        ran.out.contains("BAD   approvers      shop / production: ")
+            && ran.out.contains("add people to the group"),
         "{}",
         ran.out
     );

@@ -39,12 +39,18 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("migrate status", "max_rows_affected", "cannot be held"),
     ("login", "device", "names no identity provider"),
     ("login", "browser", "names no identity provider"),
+    ("doctor", "backups", "--server <NAME|URL>"),
     ("request result", "execution_id", "nothing"),
     ("audit verify", "checkpoint", "--db"),
 ];
 
 /// Calls of commands that have no golden.
-const CALLS: &[Case] = &[("audit", By::Admin, 0, none)];
+const CALLS: &[Case] = &[
+    ("audit", By::Admin, 0, none),
+    ("check-config", By::Admin, 0, |_| {
+        words("--config server.toml")
+    }),
+];
 
 /// A value for an option, by the name that the parser has for it.
 fn sample(command: &str, id: &str) -> &'static str {
@@ -96,6 +102,7 @@ fn sample(command: &str, id: &str) -> &'static str {
         (_, "key_file") => "audit-signing.key",
         (_, "checkpoint") => "checkpoints.jsonl",
         (_, "agent") => "agent.toml",
+        (_, "backups") => "backups",
         (_, "token_file") => "kept-token",
         (_, "token_command") => "cat kept-token",
         _ => panic!("`--{id}` of `dbward {command}` has no sample value here"),

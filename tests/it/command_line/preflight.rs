@@ -67,12 +67,18 @@ fn a_refused_text_still_says_what_it_is_and_how_risky() {
         r#"
 [[databases]]
 name = "shop"
+dialect = "postgresql"
 environments = ["production"]
 
 [[workflows]]
 database = "*"
 environment = "*"
-steps = [{ approvers = [{ user = "requester", min = 1 }] }]
+admin_override = false
+steps = [{ approvers = [{ group = "team", min = 1 }] }]
+
+[[auth.groups]]
+name = "team"
+members = ["requester"]
 "#,
     );
     let unreachable = tried(&server, "UPDATE items SET price = 2 WHERE id = 1");
@@ -90,7 +96,7 @@ steps = [{ approvers = [{ user = "requester", min = 1 }] }]
     );
     assert_eq!(
         unreachable["policy"]["workflow"]["steps"][0]["approvers"][0]["selector"],
-        "user:requester"
+        "group:team"
     );
     assert_eq!(unreachable["policy"]["approvable"], false);
     let rejected = tried(&server, "GRANT ALL ON items TO x");

@@ -1,0 +1,356 @@
+//! `doctor --server server.toml`: what an operator has to know of the server of this machine. Every finding says what to
+//! do. Nothing is changed but a small object in the bucket, which is removed again, as at every start.
+
+use super::{Check, check, of_agents, of_approvers, of_ready};
+use crate::cli::backup::newest_of;
+use crate::cli::output::span;
+use crate::client::{BearerToken, Client, ClientOptions, path_of};
+use crate::clock::{Clock, Timestamp};
+use crate::config::Config;
+use crate::error::counted;
+use crate::outbound::http::Answered;
+use crate::outbound::{Http, SlackApi, jwks, smtp};
+use crate::server::object_stores::try_bucket;
+use crate::server::state::{StateDir, free_bytes};
+use serde_json::json;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// Clocks may differ by so much before tokens and signatures are refused somewhere, in seconds.
+const CLOCK_SECS_MAX: u64 = 60;
+/// A certificate that ends within so many seconds is renewed now.
+const CERTIFICATE_SECS_MIN: u64 = 14 * 86_400;
+/// A newest backup that is older is one that was missed, in seconds.
+const BACKUP_SECS_MAX: u64 = 2 * 86_400;
+/// How long Slack may take.
+const SLACK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Files of the state folder that nobody else may read.
+const PRIVATE: [&str; 4] = [
+    "dbward.db",
+    "signing.key",
+    "audit-signing.key",
+    "admin-token",
+];
+
+/// Looks at everything that a server.toml names; `backups` is a folder that holds backups.
+pub fn of_host(file: &Path, backups: Option<&Path>) -> Vec<Check> {
+    let config = match Config::load(file) {
+        Ok(config) => config,
+        Err(problems) => return vec![check("configuration", Some(false), problems.to_string())],
+    };
+    let applied = match config.warnings.len() {
+        0 => format!("{} can be applied", file.display()),
+        n => format!(
+            "{} can be applied, with {}: `dbward check-config` names them",
+            file.display(),
+            counted(n, "warning")
+        ),
+    };
+    let mut checks = vec![
+        check("configuration", Some(true), applied),
+        files(file, &config),
+        disk(&config),
+    ];
+    checks.extend(certificate(&config));
+    let mut seen = Vec::new();
+    checks.extend(outward(&config, &mut seen));
+    checks.push(clock(&seen));
+    checks.push(of_backups(backups));
+    checks.extend(running(file, &config));
+    checks
+}
+
+/// Whether others can read what is secret, or change what decides.
+fn files(file: &Path, config: &Config) -> Check {
+    let mut findings = Vec::new();
+    let mut hold = |path: &Path, forbidden: u32, what: &str, fix: &str| {
+        let Ok(data) = fs::metadata(path) else { return };
+        let mode = data.permissions().mode() & 0o777;
+        if mode & forbidden != 0 {
+            let path = path.display();
+            findings.push(format!(
+                "{path} has mode {mode:o}, so others can {what}: chmod {fix} {path}"
+            ));
+        }
+    };
+    hold(file, 0o022, "change it", "go-w");
+    hold(&config.state_dir, 0o077, "enter it", "700");
+    for name in PRIVATE {
+        hold(&config.state_dir.join(name), 0o077, "read it", "600");
+    }
+    let keys = config.audit_key_file.iter();
+    for key in keys.chain(config.tls.iter().map(|tls| &tls.key_file)) {
+        hold(key, 0o077, "read it", "600");
+    }
+    match fs::read_dir(&config.state_dir) {
+        _ if !findings.is_empty() => check("files", Some(false), findings.join("\n")),
+        Ok(_) => {
+            let words = format!(
+                "{} and its keys are closed to others",
+                config.state_dir.display()
+            );
+            check("files", Some(true), words)
+        }
+        Err(e) => {
+            let words = format!(
+                "{}: {e}; a first start makes it, and later the user of the server may look",
+                config.state_dir.display()
+            );
+            check("files", None, words)
+        }
+    }
+}
+
+fn disk(config: &Config) -> Check {
+    let needed = config.process.min_free_bytes;
+    let folders = [&config.state_dir, &config.result_storage.root_dir];
+    let free = |path: &Path| {
+        // The nearest folder that is there already.
+        let there = path.ancestors().find(|path| path.is_dir());
+        there.map_or(u64::MAX, free_bytes)
+    };
+    let least = folders.iter().map(|path| (free(path), path)).min();
+    let Some((free, folder)) = least else {
+        return check("disk", None, "there is no folder");
+    };
+    let mib = |bytes: u64| bytes / (1 << 20);
+    let words = format!("{} MiB are free in {}", mib(free), folder.display());
+    match (free < needed, free < needed.saturating_mul(4)) {
+        (true, _) => check(
+            "disk",
+            Some(false),
+            format!(
+                "{words}, below min_free_bytes ({} MiB): no request is taken; make room",
+                mib(needed)
+            ),
+        ),
+        (_, true) => check(
+            "disk",
+            Some(false),
+            format!(
+                "{words}; below {} MiB no request is taken: make room",
+                mib(needed)
+            ),
+        ),
+        _ => check("disk", Some(true), words),
+    }
+}
+
+fn certificate(config: &Config) -> Option<Check> {
+    let tls = config.tls.as_ref()?;
+    let file = tls.cert_file.display();
+    let Some(ends) = tls.identity.expires_at_secs() else {
+        return Some(check(
+            "certificate",
+            None,
+            format!("{file} does not say when it ends"),
+        ));
+    };
+    let ends = Timestamp(ends.saturating_mul(1000));
+    let now = Clock::system().now();
+    let left = ends.since(now) / 1000;
+    Some(match (ends <= now, left < CERTIFICATE_SECS_MIN) {
+        (true, _) => check(
+            "certificate",
+            Some(false),
+            format!(
+                "{file} ended on {}: renew it, then `dbward reload`",
+                ends.local()
+            ),
+        ),
+        (_, true) => check(
+            "certificate",
+            Some(false),
+            format!(
+                "{file} ends in {}: renew it, then `dbward reload`",
+                span(left)
+            ),
+        ),
+        _ => check(
+            "certificate",
+            Some(true),
+            format!("{file} ends in {}", span(left)),
+        ),
+    })
+}
+
+/// Everything that the server calls. What an answer says of the time goes to `seen`.
+fn outward(config: &Config, seen: &mut Vec<(String, Timestamp)>) -> Vec<Check> {
+    let http = Http::new(config.reach());
+    let mut checks = Vec::new();
+    let mut head = |name: &'static str, of: &str, url: &str, origin: &str| match http.head(url) {
+        Ok(Answered { status, date }) => {
+            let at = date.as_deref().and_then(Timestamp::parse_http_date);
+            seen.extend(at.map(|at| (origin.to_owned(), at)));
+            let words = format!("{of}{origin} answers");
+            match status {
+                500.. => check(
+                    name,
+                    Some(false),
+                    format!("{words} {status}: ask its operator"),
+                ),
+                _ => check(name, Some(true), words),
+            }
+        }
+        Err(e) => check(
+            name,
+            Some(false),
+            format!("{of}{origin}: {e}; see network, firewall, outbound_proxy and allow_networks"),
+        ),
+    };
+    for webhook in &config.webhooks {
+        let of = format!("{} at ", webhook.id);
+        checks.push(head(
+            "webhook",
+            &of,
+            webhook.url.url(),
+            webhook.url.origin(),
+        ));
+    }
+    if let Some(oidc) = &config.oidc {
+        let url = match &oidc.jwks_uri {
+            Some(keys) => keys.url().to_owned(),
+            None => jwks::description_url(&oidc.issuer),
+        };
+        checks.push(head("oidc", "the provider ", &url, oidc.issuer.origin()));
+    }
+    checks.extend(of_mail(config));
+    checks.extend(of_slack(config));
+    checks.extend(of_bucket(config));
+    checks
+}
+
+fn of_mail(config: &Config) -> Option<Check> {
+    let email = config.email.as_ref()?;
+    let place = format!("{}:{}", email.server, email.port);
+    Some(match smtp::greet(email, &config.reach()) {
+        Ok(()) => check("mail", Some(true), format!("{place} takes the connection")),
+        Err(e) => check("mail", Some(false), format!("{place}: {e}; see [email]")),
+    })
+}
+
+fn of_slack(config: &Config) -> Option<Check> {
+    let slack = config.slack.as_ref()?;
+    let api = SlackApi::new(&config.reach());
+    Some(
+        match api.call(slack, "auth.test", &json!({}), SLACK_TIMEOUT) {
+            Ok(_) => check("slack", Some(true), "it takes the bot token"),
+            Err(e) => check("slack", Some(false), format!("{e}; see [slack] bot_token")),
+        },
+    )
+}
+
+fn of_bucket(config: &Config) -> Option<Check> {
+    let bucket = &config.result_storage.s3.as_ref()?.bucket;
+    Some(match try_bucket(config) {
+        Ok(()) => check(
+            "bucket",
+            Some(true),
+            format!("{bucket} takes and gives objects"),
+        ),
+        Err(e) => {
+            let hint = e
+                .hint_text()
+                .map_or_else(String::new, |hint| format!("; {hint}"));
+            check(
+                "bucket",
+                Some(false),
+                format!("{bucket}: {}{hint}", e.message()),
+            )
+        }
+    })
+}
+
+/// The clock of this machine against those that answered.
+fn clock(seen: &[(String, Timestamp)]) -> Check {
+    let now = Clock::system().now();
+    let apart = |at: &Timestamp| now.since(*at).max(at.since(now)) / 1000;
+    match seen.iter().max_by_key(|(_, at)| apart(at)) {
+        None => check(
+            "clock",
+            None,
+            "nothing that was called says what time it is",
+        ),
+        Some((origin, at)) if apart(at) > CLOCK_SECS_MAX => {
+            let words = format!(
+                "it differs from that of {origin} by {}: set it by NTP, or tokens and signatures are refused",
+                span(apart(at))
+            );
+            check("clock", Some(false), words)
+        }
+        Some((origin, _)) => check("clock", Some(true), format!("it is that of {origin}")),
+    }
+}
+
+fn of_backups(folder: Option<&Path>) -> Check {
+    let Some(folder) = folder else {
+        return check(
+            "backups",
+            None,
+            "name the folder that holds them: --backups DIR",
+        );
+    };
+    let newest = match newest_of(folder) {
+        Ok(newest) => newest,
+        Err(e) => return check("backups", Some(false), format!("{}: {e}", folder.display())),
+    };
+    let Some((path, at)) = newest else {
+        let words = format!(
+            "{} holds none: `dbward backup {}/NAME`",
+            folder.display(),
+            folder.display()
+        );
+        return check("backups", Some(false), words);
+    };
+    let age = Clock::system().now().since(at) / 1000;
+    let words = format!("the newest, {}, is {} old", path.display(), span(age));
+    match age > BACKUP_SECS_MAX {
+        true => check(
+            "backups",
+            Some(false),
+            format!("{words}: see what runs `dbward backup`, and its log"),
+        ),
+        false => check(
+            "backups",
+            Some(true),
+            format!("{words}; `dbward restore --check` verifies it"),
+        ),
+    }
+}
+
+/// The server itself, and what the administrator of a first start may ask it.
+fn running(file: &Path, config: &Config) -> Vec<Check> {
+    let Some(number) = StateDir::holder(&config.state_dir) else {
+        let words = format!(
+            "none uses {}: `dbward serve --config {}`",
+            config.state_dir.display(),
+            file.display()
+        );
+        return vec![check("process", Some(false), words)];
+    };
+    let mut checks = vec![check(
+        "process",
+        Some(true),
+        format!("process {number} serves it"),
+    )];
+    let token = fs::read_to_string(config.state_dir.join("admin-token"));
+    let token = token.ok().and_then(|text| BearerToken::new(&text).ok());
+    let asked = "`dbward doctor` with the token of an administrator looks at them";
+    if config.tls.is_some() || config.listen.port() == 0 || config.listen.ip().is_unspecified() {
+        checks.push(check("agents", None, asked));
+        return checks;
+    }
+    let url = format!("http://{}", config.listen);
+    checks.push(of_ready(&url));
+    let client = token.and_then(|token| Client::new(&ClientOptions::new(&url, token)).ok());
+    let Some(client) = client else {
+        checks.push(check("agents", None, asked));
+        return checks;
+    };
+    let agents = client.fetch(&path_of(&["agents"])).and_then(|d| d.read());
+    checks.push(of_agents(agents));
+    checks.push(of_approvers(&client));
+    checks
+}

@@ -1,0 +1,160 @@
+//! What terminals, pipes and files do to the output: readers that leave, bytes that are not text, files half written.
+
+use super::console::{Console, shown, without_colours};
+use crate::support::{Server, binary};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+/// The exit code of a command whose readers are both gone before it prints.
+fn unread(mut command: Command) -> i32 {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    child.wait().unwrap().code().unwrap()
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_changes_nothing() {
+    let server = Server::shop();
+    let console = Console::before(&server);
+    let token = server.requester().token.unwrap();
+    let home = console.home().to_owned();
+    fs::write(
+        home.join("server.toml"),
+        format!("state_dir = \"s\"\n{}", crate::support::SHOP),
+    )
+    .unwrap();
+    for (call, code) in [
+        (&["request", "list"][..], 0),
+        (&["execute", "SELECT 1", "-e", "production", "--no-wait"], 2),
+        (&["execute", "DELETE FROM items", "-e", "production"], 1),
+        (&["doctor"], 0),
+        (&["check-config"], 0),
+        (&["migrate", "create", "one"], 0),
+        (&["logout"], 0),
+        (&["completion", "bash"], 0),
+        (&["man", "execute"], 0),
+        (&["--help"], 0),
+        (&["nonsense"], 2),
+    ] {
+        assert_eq!(
+            unread(console.command(Some(&token), call)),
+            code,
+            "{call:?}"
+        );
+    }
+}
+
+#[test]
+fn output_that_is_lost_is_an_error() {
+    let server = Server::shop();
+    let console = Console::before(&server);
+    let token = server.requester().token.unwrap();
+    for call in [&["request", "list"][..], &["migrate", "create", "two"]] {
+        let mut command = console.command(Some(&token), call);
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let output = command.stdout(full).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{call:?} {errors}");
+        assert!(errors.starts_with("error: "), "{call:?} {errors}");
+    }
+}
+
+#[test]
+fn arguments_and_files_that_are_not_text_are_refused() {
+    let server = Server::shop();
+    let console = Console::before(&server);
+    let token = server.requester().token.unwrap();
+    let bytes = std::ffi::OsStr::from_bytes(b"SELECT \xff");
+    fs::write(console.home().join("bytes.sql"), bytes.as_bytes()).unwrap();
+    let mut argument = console.command(Some(&token), &["execute"]);
+    let output = argument.arg(bytes).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let ran = console
+        .run(Some(&token), &["execute", "--file", "bytes.sql"])
+        .is(1);
+    assert!(
+        ran.errors.starts_with("error: bytes.sql: "),
+        "{}",
+        ran.errors
+    );
+    // A name of a file may be any bytes.
+    let name = std::ffi::OsStr::from_bytes(b"one\xff.sql");
+    fs::write(console.home().join(name), "SELECT 1").unwrap();
+    let mut file = console.command(Some(&token), &["execute", "-e", "production", "--file"]);
+    assert_eq!(file.arg(name).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn a_file_is_written_whole_or_not_at_all() {
+    let server = Server::shop();
+    let console = Console::before(&server);
+    let token = server.requester().token.unwrap();
+    let file = console.home().join("list.csv");
+    fs::write(&file, "before\n").unwrap();
+    // What fails leaves the file as it was.
+    let fails = ["request", "show", "nothing", "--output", "list.csv"];
+    console.run(Some(&token), &fails).is(1);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "before\n");
+    let writes = ["databases", "--format", "csv", "--output", "list.csv"];
+    assert_eq!(console.run(Some(&token), &writes).is(0).out, "");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("DATABASE,ENVIRONMENT\nshop,"), "{text}");
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let nowhere = ["databases", "--output", "nowhere/list.csv"];
+    let ran = console.run(Some(&token), &nowhere).is(1);
+    assert!(
+        ran.errors.starts_with("error: nowhere/list.csv: "),
+        "{}",
+        ran.errors
+    );
+    let left = fs::read_dir(console.home()).unwrap().count();
+    assert_eq!(left, 1, "nothing else is left");
+}
+
+#[test]
+fn the_waiting_line_says_who_how_long_and_how_to_stop() {
+    let server = Server::shop();
+    let console = Console::before(&server);
+    let token = server.requester().token.unwrap();
+    let update = "UPDATE items SET price = 2 WHERE id = 1";
+    let call = ["execute", update, "-e", "production", "--timeout", "3"];
+    let mut command = console.command(Some(&token), &call);
+    command.env("COLUMNS", "80");
+    let seen = shown(command, 80, None);
+    let line = "waiting for approval · 0 of 1 group approvers";
+    let waiting = seen.out.split('\r').find(|part| part.contains(line));
+    let waiting = without_colours(&waiting.unwrap().replace('\u{2801}', ""))
+        .trim()
+        .to_owned();
+    assert!(waiting.contains(" s · Ctrl-C to stop waiting"), "{waiting}");
+    assert_eq!(seen.code, 124);
+    assert!(
+        seen.out.contains("Continue with:  dbward request watch"),
+        "{}",
+        seen.out
+    );
+}
+
+#[test]
+fn a_missing_argument_is_answered_with_its_usage_alone() {
+    let output = binary().args(["request", "show"]).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        errors.contains("Usage: dbward request show") && errors.lines().count() < 10,
+        "{errors}"
+    );
+}
