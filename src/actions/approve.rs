@@ -59,7 +59,7 @@ pub fn approve(
         }
         request.ensure_intact()?;
         request.ensure_seen(seen.as_deref())?;
-        let pending = request.pending(now)?.map_err(|refusal| refusal.error())?;
+        let pending = request.pending(now).map_err(|refusal| refusal.error())?;
         let workflow = workflow.ok_or_else(|| without_workflow(&request))?;
         let active = cx.active();
         if let Err(error) = dialects::ensure_current(&active.policies, view, &request, now) {

@@ -78,18 +78,23 @@ impl Left {
 
     /// The same of a request as it is stored.
     pub(super) fn stored(view: &View, request: &Request) -> Result<Left, Error> {
-        let (workflow, votes) = match request.status {
+        let (workflow, votes) = match request.status() {
             Status::Pending => (view.request_workflow(request)?, view.votes(request)?),
             _ => (None, Vec::new()),
         };
-        Ok(Left::of(request, request.status, workflow.as_ref(), &votes))
+        Ok(Left::of(
+            request,
+            request.status(),
+            workflow.as_ref(),
+            &votes,
+        ))
     }
 }
 
 impl JobNeeds {
     fn of(request: &Request) -> JobNeeds {
         JobNeeds {
-            status: request.status,
+            status: request.status(),
             target: request.target.clone(),
             operation: request.operation,
             dialect: request.dialect,
@@ -128,7 +133,7 @@ pub fn of(app: &App, id: &str) -> Awaited {
 /// Who must act on a request.
 pub fn next(request: &Request, workflow: Option<&Workflow>, votes: &[Vote]) -> Option<NextAction> {
     next_in(
-        request.status,
+        request.status(),
         &request.requester,
         request.claimed_by.as_deref(),
         workflow,

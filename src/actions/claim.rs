@@ -62,7 +62,7 @@ pub fn claim(
         }
         request.ensure_intact()?;
         // Before each signature, and before the text is handed out again: a file can be edited under a running server.
-        if matches!(request.status, Status::Dispatched | Status::Running)
+        if matches!(request.status(), Status::Dispatched | Status::Running)
             && let Some(what) = view.unproven(&request)?
         {
             return Ok(frozen(&request, what));
@@ -71,10 +71,10 @@ pub fn claim(
             let text = view.request_text(&request)?;
             return Ok(Verdict::Same(claimed_again(request, text, execution)));
         }
-        let State::Dispatched(dispatched) = request.state()? else {
+        let State::Dispatched(dispatched) = request.state() else {
             return Err(Error::conflict(
                 "conflict",
-                format!("request is {}, expected dispatched", request.status),
+                format!("request is {}, expected dispatched", request.status()),
             ));
         };
         if dispatched.time_out(now).is_some() {
@@ -197,7 +197,7 @@ fn again(
     key: Option<&str>,
 ) -> Result<Option<Execution>, Error> {
     let (Status::Running, Some(execution_id), Some(key)) =
-        (request.status, &request.execution_id, key)
+        (request.status(), &request.execution_id, key)
     else {
         return Ok(None);
     };

@@ -20,7 +20,7 @@ pub(super) fn completed_by(
 ) -> Result<Vec<Change>, Error> {
     let mut changes = Vec::new();
     for request in view.pending_voted_by(subject)? {
-        let Ok(pending) = request.pending(now)? else {
+        let Ok(pending) = request.pending(now) else {
             continue;
         };
         let Some(workflow) = view.request_workflow(&request)? else {

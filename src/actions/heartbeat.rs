@@ -26,7 +26,7 @@ pub fn heartbeat(app: &App, caller: &Caller, execution_id: &str) -> Result<bool,
             return Ok(true);
         }
         let request = view.find_request(&execution.request_id)?;
-        let cancelled = request.is_none_or(|r| r.corrupt || r.status == Status::Cancelled);
+        let cancelled = request.is_none_or(|r| r.corrupt || r.status() == Status::Cancelled);
         // Under the store's lock, so that the reaper either sees this lease or has already taken the execution.
         app.store
             .extend_lease(execution_id, now.plus_secs(execution.lease_secs));

@@ -61,11 +61,11 @@ pub fn stream(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Streamed, Err
         let message = ended(view, &request)?;
         Ok((request, last, message))
     })?;
-    if !request.status.is_outcome() {
+    if !request.status().is_outcome() {
         return Ok(Streamed::NotYet);
     }
     // What was cancelled too late has a result all the same.
-    let has_result = match request.status {
+    let has_result = match request.status() {
         Status::Executed | Status::Failed => true,
         Status::Cancelled => request.outcome == Some(ExecutionOutcome::Committed),
         _ => false,
@@ -73,7 +73,7 @@ pub fn stream(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Streamed, Err
     if !has_result {
         return Ok(Streamed::Ended(Ending {
             message,
-            execution_id: request.execution_id,
+            execution_id: request.execution_id.clone(),
             outcome: request.outcome,
             outcome_unproven: request.outcome_unproven,
         }));
@@ -81,7 +81,7 @@ pub fn stream(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Streamed, Err
     let execution = last.ok_or_else(|| {
         Error::bug(format!(
             "request {id} is {} without an execution",
-            request.status
+            request.status()
         ))
     })?;
     if let Some(envelope) = app.live.get(&execution.id, now) {
@@ -93,8 +93,8 @@ pub fn stream(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Streamed, Err
 
 /// `request rejected by somebody: why`, `request cancelled` and the like.
 fn ended(view: &View, request: &Request) -> Result<String, Error> {
-    let plain = format!("request {}", request.status);
-    if request.status != Status::Rejected {
+    let plain = format!("request {}", request.status());
+    if request.status() != Status::Rejected {
         return Ok(plain);
     }
     let votes = view.votes(request)?;

@@ -122,7 +122,7 @@ pub fn ask(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Rehearsal, Error
             return refuse_verb(&cx, &by, &request, VERB, error);
         }
         request.ensure_intact()?;
-        request.pending(now)?.map_err(|refusal| refusal.error())?;
+        request.pending(now).map_err(|refusal| refusal.error())?;
         if let Some(why) = &why_not {
             return refuse_verb(&cx, &by, &request, VERB, refused(why));
         }
@@ -211,7 +211,7 @@ pub fn claim(app: &Arc<App>, caller: &Caller, id: &str) -> Result<ClaimedRehears
         if let Some(what) = view.unproven_pending(&request)? {
             return Ok(frozen(&request, what));
         }
-        request.pending(now)?.map_err(|refusal| refusal.error())?;
+        request.pending(now).map_err(|refusal| refusal.error())?;
         means_the_same(&cx.active(), view, agent, &request, now)?;
         let text = view.request_text(&request)?;
         let claimed = |token_json| ClaimedRehearsal {
@@ -327,7 +327,7 @@ pub fn finish(
         if rehearsal.status_at(now) != RehearsalStatus::Claimed {
             return Err(taken());
         }
-        let unvoted = request.pending(now)?.is_ok() && view.votes(&request)?.is_empty();
+        let unvoted = request.pending(now).is_ok() && view.votes(&request)?.is_empty();
         let status = ended.status;
         let ended = EndedRehearsal {
             sets_bound: status == RehearsalStatus::Done && unvoted && !request.corrupt,

@@ -40,7 +40,7 @@ pub fn reject(
         }
         request.ensure_intact()?;
         request.ensure_seen(seen.as_deref())?;
-        let pending = request.pending(now)?.map_err(|refusal| refusal.error())?;
+        let pending = request.pending(now).map_err(|refusal| refusal.error())?;
         let workflow = workflow.ok_or_else(|| without_workflow(&request))?;
         let ballot = Ballot {
             workflow: &workflow,

@@ -56,27 +56,27 @@ pub fn resume(
         request.ensure_intact()?;
         request.ensure_seen(seen.as_deref())?;
         // What the last vote has dispatched already needs nobody to do it again.
-        if matches!(request.status, Status::Dispatched | Status::Running)
+        if matches!(request.status(), Status::Dispatched | Status::Running)
             && view
                 .request_workflow(&request)?
                 .is_some_and(|w| w.dispatch == Dispatch::OnApproval)
         {
-            let left = Left::of(&request, request.status, None, &[]);
-            return Ok(Verdict::Same((request.status, left)));
+            let left = Left::of(&request, request.status(), None, &[]);
+            return Ok(Verdict::Same((request.status(), left)));
         }
         let active = cx.active();
         if let Err(error) = dialects::ensure_current(&active.policies, view, &request, now) {
             return refuse_verb(&cx, &caller, &request, VERB, error);
         }
         let policy = active.policies.execution(&request.target);
-        let step = match request.resume(&policy, acknowledged, now)? {
+        let step = match request.resume(&policy, acknowledged, now) {
             Ok(step) => step,
             Err(refusal @ Refusal::OutcomeUnknown) => {
                 return refuse_verb(&cx, &caller, &request, VERB, refusal.error());
             }
             Err(refusal) => return Err(refusal.error()),
         };
-        let uncertain = match request.state()? {
+        let uncertain = match request.state() {
             State::Lost(_) => true,
             State::Ended(ended) => ended.is_uncertain(),
             _ => false,

@@ -237,7 +237,7 @@ fn commit(
         let late = execution.is_late(now);
         let reported = Reported {
             request_id: request.id.clone(),
-            status: step.map_or(request.status, |s| s.to()),
+            status: step.map_or(request.status(), |s| s.to()),
         };
         if end.is_lost() {
             if execution.status == ExecutionStatus::Lost {
@@ -303,7 +303,7 @@ fn repeated(
 ) -> Result<Option<Reported>, Error> {
     let reported = || Reported {
         request_id: request.id.clone(),
-        status: request.status,
+        status: request.status(),
     };
     Ok(execution.is_repeated(report_sha256)?.then(reported))
 }

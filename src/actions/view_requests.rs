@@ -90,7 +90,7 @@ pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
                 notifications,
             ))
         })?;
-    let queue_hint = match request.status {
+    let queue_hint = match request.status() {
         Status::Dispatched => awaited::queue_hint(app, &request, now)?,
         _ => None,
     };
@@ -121,7 +121,7 @@ pub fn may_view(
 ) -> Result<(), Error> {
     let target = &request.target;
     let own = request.requester == caller.subject;
-    let pending = request.status == Status::Pending;
+    let pending = request.status() == Status::Pending;
     let designated = || {
         workflow.is_some_and(|workflow| {
             let ballot = Ballot {
@@ -270,7 +270,7 @@ pub fn list_pending_for(
 /// Whether a request is one that the filter asks for.
 fn matches(filter: &RequestFilter, r: &Request) -> bool {
     let is = |wanted: &Option<String>, have: &str| wanted.as_deref().is_none_or(|w| w == have);
-    filter.status.is_none_or(|s| s == r.status)
+    filter.status.is_none_or(|s| s == r.status())
         && filter.operation.is_none_or(|o| o == r.operation)
         && is(&filter.requester, &r.requester)
         && is(&filter.database, r.target.database())
@@ -307,7 +307,7 @@ fn can_approve(
     workflow: Option<&Workflow>,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    if request.pending(now)?.is_err() {
+    if request.pending(now).is_err() {
         return Ok(false);
     }
     let Some(workflow) = workflow else {

@@ -151,7 +151,7 @@ impl Execution {
                 "the request may have been dispatched again; the report stays in the agent's log",
             )
         };
-        match (request.state()?, self.status) {
+        match (request.state(), self.status) {
             (State::Running(running), ExecutionStatus::Claimed)
                 if running.execution_id == self.id =>
             {
@@ -192,16 +192,13 @@ impl Execution {
     }
 
     /// The move that its silence makes once it is lapsed; none for a request that was cancelled while it ran.
-    ///
-    /// # Errors
-    /// When the stored request is invalid.
-    pub fn lapse(&self, request: &Request, now: Timestamp) -> Result<Option<Transition>, Error> {
-        Ok(match request.state()? {
+    pub fn lapse(&self, request: &Request, now: Timestamp) -> Option<Transition> {
+        match request.state() {
             State::Running(running) if running.execution_id == self.id => {
                 running.lapse(self.lease.until, now)
             }
             _ => None,
-        })
+        }
     }
 
     /// Whether that agent claimed it with that key, and no heartbeat has come since: the claim may be answered again.

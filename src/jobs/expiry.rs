@@ -44,7 +44,7 @@ pub(super) fn expire_due(jobs: &JobState) -> Result<usize, Error> {
 fn expire_one(app: &Arc<App>, id: String) -> Result<bool, Error> {
     app.store.change(Actor::system(), move |view, now| {
         let request = view.request(&id)?;
-        let Some(step) = request.due(now)? else {
+        let Some(step) = request.due(now) else {
             return Ok(Verdict::Same(false));
         };
         let reference = RequestRef::from(&request);
@@ -98,7 +98,7 @@ fn lapse_one(app: &Arc<App>, id: String) -> Result<bool, Error> {
             return Ok(Verdict::Same(false));
         }
         let request = view.request(&execution.request_id)?;
-        let step = execution.lapse(&request, now)?;
+        let step = execution.lapse(&request, now);
         let change = RequestChange::ExecutionLost {
             request: RequestRef::from(&request),
             step,

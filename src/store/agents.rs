@@ -2,7 +2,9 @@
 //! seconds, so that polling costs no transaction.
 
 use super::query::{RunStatement, first};
-use super::{Store, View, corrupt};
+use super::row_columns::{ReadColumn, columns, invalid};
+use super::values::Unsigned;
+use super::{Store, View};
 use crate::clock::Timestamp;
 use crate::domain::agent::Agent;
 use crate::domain::feature::Feature;
@@ -16,6 +18,21 @@ use serde_json::Value;
 pub const AGENTS_MAX: usize = 10_000;
 /// Different reports remembered for one token, at most: more programs than this should have tokens of their own.
 pub const REPORTS_MAX: usize = 16;
+
+columns! {
+    enum Column of "agents" from "agents a" {
+        Id = "a.id",
+        Capabilities = "a.capabilities_json",
+        Version = "a.version",
+        MaxConcurrent = "a.max_concurrent",
+        InFlight = "a.in_flight",
+        IsDraining = "a.draining",
+        Uptime = "a.uptime_secs",
+        ActiveJobs = "a.active_jobs_json",
+        LastSeen = "a.last_seen_at_ms",
+    }
+    LAST_SEEN_FIRST = "ORDER BY a.last_seen_at_ms DESC LIMIT 10000";
+}
 
 impl Store {
     /// Remembers an agent's report; the row must exist (see [`IdentityChange::AgentRegistered`]).
@@ -114,26 +131,24 @@ impl View<'_> {
     }
 
     fn stored_agents(&self) -> Result<Vec<Agent>, Error> {
-        self
-            .connection
-            .list("SELECT id, capabilities_json, version, max_concurrent, in_flight, draining, uptime_secs, \
-                 active_jobs_json, last_seen_at_ms FROM agents ORDER BY last_seen_at_ms DESC LIMIT 10000", [], read_agent)
+        self.connection.list(LAST_SEEN_FIRST, [], read_agent)
     }
 }
 
 fn read_agent(row: &Row) -> Result<Agent, Error> {
-    let id: String = row.get(0)?;
-    let capabilities: String = row.get(1)?;
-    let active: String = row.get(7)?;
-    let bad = |column| corrupt("agents", &id, column);
+    use Column as C;
+    let bad = |column| invalid(row, column);
+    let capabilities: String = row.column(C::Capabilities)?;
+    let active: String = row.column(C::ActiveJobs)?;
     let capabilities: Value =
-        serde_json::from_str(&capabilities).map_err(|_| bad("capabilities_json"))?;
+        serde_json::from_str(&capabilities).map_err(|_| bad(C::Capabilities))?;
+    let uptime: Unsigned = row.column(C::Uptime)?;
     let text = |v: &Value, key: &str| v.get(key).and_then(Value::as_str).map(str::to_owned);
     let mut scopes = Vec::new();
     for scope in capabilities["scopes"].as_array().into_iter().flatten() {
         scopes.push(Scope {
-            database: text(scope, "database").ok_or_else(|| bad("capabilities_json"))?,
-            environment: text(scope, "environment").ok_or_else(|| bad("capabilities_json"))?,
+            database: text(scope, "database").ok_or_else(|| bad(C::Capabilities))?,
+            environment: text(scope, "environment").ok_or_else(|| bad(C::Capabilities))?,
         });
     }
     let operations = capabilities["operations"]
@@ -143,7 +158,7 @@ fn read_agent(row: &Row) -> Result<Agent, Error> {
         .map(|o| {
             // None at all means every operation: one that is not readable must not become none.
             let operation = o.as_str().and_then(Operation::parse);
-            operation.ok_or_else(|| bad("capabilities_json"))
+            operation.ok_or_else(|| bad(C::Capabilities))
         })
         .collect::<Result<_, _>>()?;
     let features = capabilities["features"].as_array().into_iter().flatten();
@@ -153,13 +168,13 @@ fn read_agent(row: &Row) -> Result<Agent, Error> {
         features: features
             .filter_map(|f| f.as_str().and_then(Feature::parse))
             .collect(),
-        version: row.get(2)?,
-        max_concurrent: row.get(3)?,
-        in_flight: row.get(4)?,
-        draining: row.get(5)?,
-        uptime_secs: u64::try_from(row.get::<_, i64>(6)?).unwrap_or(0),
-        active_jobs: serde_json::from_str(&active).map_err(|_| bad("active_jobs_json"))?,
-        last_seen: Timestamp(row.get(8)?),
-        id,
+        version: row.column(C::Version)?,
+        max_concurrent: row.column(C::MaxConcurrent)?,
+        in_flight: row.column(C::InFlight)?,
+        draining: row.column(C::IsDraining)?,
+        uptime_secs: uptime.0,
+        active_jobs: serde_json::from_str(&active).map_err(|_| bad(C::ActiveJobs))?,
+        last_seen: row.column(C::LastSeen)?,
+        id: row.column(C::Id)?,
     })
 }

@@ -1,7 +1,9 @@
 //! The audit log: appending to the chain, its checkpoints, and the list.
 
 use super::live::last_event;
-use super::{AuditKeys, Store, View, corrupt, db};
+use super::query::{RunStatement, first, tuple};
+use super::row_columns::{Columns, ReadColumn, columns};
+use super::{AuditKeys, Store, View};
 use crate::clock::Timestamp;
 use crate::crypto::uuid_at;
 use crate::domain::actor::Actor;
@@ -11,13 +13,45 @@ use crate::domain::audit::{
 };
 use crate::error::Error;
 use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, OptionalExtension, Row, named_params, params_from_iter};
+use rusqlite::{Connection, Row, named_params, params, params_from_iter};
 
-/// Columns of an event in the order of [`read_event`].
-const COLUMNS: &str = "seq, id, event_type, event_category, event_version, outcome, actor_id, actor_type, \
-     resource_type, resource_id, peer_ip, client_ip, client_ip_source, request_id, operation, database_name, \
-     environment, detail_fingerprint, detail_raw, reason, metadata_json, prev_hash, created_at, event_hash, \
-     created_at_ms";
+columns! {
+    /// Of an event: what is hashed, in the order in which it is, and then the rest.
+    pub(super) enum EventColumn of "audit_events" from "audit_events a" {
+        Id = "a.id",
+        EventType = "a.event_type",
+        Category = "a.event_category",
+        Version = "a.event_version",
+        Outcome = "a.outcome",
+        ActorId = "a.actor_id",
+        ActorType = "a.actor_type",
+        ResourceType = "a.resource_type",
+        ResourceId = "a.resource_id",
+        PeerIp = "a.peer_ip",
+        ClientIp = "a.client_ip",
+        ClientIpSource = "a.client_ip_source",
+        RequestId = "a.request_id",
+        Operation = "a.operation",
+        Database = "a.database_name",
+        Environment = "a.environment",
+        DetailFingerprint = "a.detail_fingerprint",
+        DetailRaw = "a.detail_raw",
+        Reason = "a.reason",
+        Metadata = "a.metadata_json",
+        PrevHash = "a.prev_hash",
+        CreatedAt = "a.created_at",
+        Seq = "a.seq",
+        Hash = "a.event_hash",
+        At = "a.created_at_ms",
+    }
+    /// Every event after a number, in order, for [`read_event`].
+    pub(super) AFTER = "WHERE a.seq > ?1 ORDER BY a.seq";
+    PAGE_AFTER = "WHERE a.seq > ?1 ORDER BY a.seq LIMIT ?2";
+    OF_REQUEST = "WHERE a.request_id = ?1 ORDER BY a.seq";
+    OF_TYPE = "WHERE a.event_type = ?1 AND a.seq > ?2 ORDER BY a.seq";
+    BY_SEQ = "WHERE a.seq = ?1";
+    NEWEST_CHECKPOINT = "WHERE a.event_type = 'audit.signed_checkpoint' AND a.seq <= ?1 ORDER BY a.seq DESC LIMIT 1";
+}
 
 const INSERT: &str = "INSERT INTO audit_events (seq, id, event_type, event_category, event_version, outcome, actor_id, \
      actor_type, resource_type, resource_id, peer_ip, client_ip, client_ip_source, request_id, operation, \
@@ -87,10 +121,7 @@ pub(super) fn checkpoint_if_due(
     let Some((seq, hash)) = head(connection)? else {
         return Ok(());
     };
-    let last: Option<(i64, i64)> = connection
-        .prepare_cached(LAST_CHECKPOINT)
-        .and_then(|mut s| s.query_row([], |r| Ok((r.get(0)?, r.get(1)?))).optional())
-        .map_err(db)?;
+    let last: Option<(i64, i64)> = connection.find(LAST_CHECKPOINT, [], tuple)?;
     let (last_seq, last_ms) = match last {
         Some(last) => last,
         None => (0, first_ms(connection)?),
@@ -137,17 +168,11 @@ fn checkpoint(
 }
 
 fn head(connection: &Connection) -> Result<Option<(i64, String)>, Error> {
-    connection
-        .prepare_cached(HEAD)
-        .and_then(|mut s| s.query_row([], |r| Ok((r.get(0)?, r.get(1)?))).optional())
-        .map_err(db)
+    connection.find(HEAD, [], tuple)
 }
 
 fn first_ms(connection: &Connection) -> Result<i64, Error> {
-    connection
-        .prepare_cached(FIRST)
-        .and_then(|mut s| s.query_row([], |r| r.get(0)))
-        .map_err(db)
+    connection.one(FIRST, [], first)
 }
 
 fn insert(
@@ -163,46 +188,39 @@ fn insert(
     };
     let moved = entry.statuses();
     let event = entry.into_event(uuid_at(now.0), actor, now, prev_hash);
-    connection
-        .prepare_cached(INSERT)
-        .and_then(|mut s| {
-            s.execute(named_params! {
-                ":seq": seq,
-                ":id": event.id,
-                ":event_type": event.event_type,
-                ":event_category": event.event_category,
-                ":event_version": event.event_version,
-                ":outcome": event.outcome,
-                ":actor_id": event.actor_id,
-                ":actor_type": event.actor_type,
-                ":resource_type": event.resource_type,
-                ":resource_id": event.resource_id,
-                ":peer_ip": event.peer_ip,
-                ":client_ip": event.client_ip,
-                ":client_ip_source": event.client_ip_source,
-                ":request_id": event.request_id,
-                ":operation": event.operation,
-                ":database_name": event.database_name,
-                ":environment": event.environment,
-                ":detail_fingerprint": event.detail_fingerprint,
-                ":detail_raw": event.detail_raw,
-                ":reason": event.reason,
-                ":metadata_json": event.metadata_json,
-                ":prev_hash": event.prev_hash,
-                ":created_at": event.created_at,
-                ":event_hash": event.hash(),
-                ":created_at_ms": now.0,
-                ":from_status": moved.map(|m| m.0),
-                ":to_status": moved.map(|m| m.1),
-            })
-        })
-        .map_err(db)?;
+    connection.run(
+        INSERT,
+        named_params! {
+            ":seq": seq,
+            ":id": event.id,
+            ":event_type": event.event_type,
+            ":event_category": event.event_category,
+            ":event_version": event.event_version,
+            ":outcome": event.outcome,
+            ":actor_id": event.actor_id,
+            ":actor_type": event.actor_type,
+            ":resource_type": event.resource_type,
+            ":resource_id": event.resource_id,
+            ":peer_ip": event.peer_ip,
+            ":client_ip": event.client_ip,
+            ":client_ip_source": event.client_ip_source,
+            ":request_id": event.request_id,
+            ":operation": event.operation,
+            ":database_name": event.database_name,
+            ":environment": event.environment,
+            ":detail_fingerprint": event.detail_fingerprint,
+            ":detail_raw": event.detail_raw,
+            ":reason": event.reason,
+            ":metadata_json": event.metadata_json,
+            ":prev_hash": event.prev_hash,
+            ":created_at": event.created_at,
+            ":event_hash": event.hash(),
+            ":created_at_ms": now.0,
+            ":from_status": moved.map(|m| m.0),
+            ":to_status": moved.map(|m| m.1),
+        },
+    )?;
     Ok(seq)
-}
-
-/// The statement for every event after a number, in order.
-pub(super) fn events_after() -> String {
-    format!("SELECT {COLUMNS} FROM audit_events WHERE seq > ?1 ORDER BY seq")
 }
 
 /// Shows `each` every event of a request, in order.
@@ -211,11 +229,10 @@ pub(super) fn events_of(
     request_id: &str,
     mut each: impl FnMut(EventRow),
 ) -> Result<(), Error> {
-    let sql = format!("SELECT {COLUMNS} FROM audit_events WHERE request_id = ?1 ORDER BY seq");
-    let mut statement = connection.prepare_cached(&sql).map_err(db)?;
-    let mut rows = statement.query([request_id]).map_err(db)?;
-    while let Some(row) = rows.next().map_err(db)? {
-        each(read_event(row).map_err(db)?);
+    let mut statement = connection.prepare_cached(OF_REQUEST)?;
+    let mut rows = statement.query([request_id])?;
+    while let Some(row) = rows.next()? {
+        each(read_event(row)?);
     }
     Ok(())
 }
@@ -227,57 +244,53 @@ pub(super) fn events_of_type(
     after: i64,
     mut each: impl FnMut(EventRow) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM audit_events WHERE event_type = ?1 AND seq > ?2 ORDER BY seq"
-    );
-    let mut statement = connection.prepare_cached(&sql).map_err(db)?;
-    let mut rows = statement
-        .query(rusqlite::params![event_type, after])
-        .map_err(db)?;
-    while let Some(row) = rows.next().map_err(db)? {
-        each(read_event(row).map_err(db)?)?;
+    let mut statement = connection.prepare_cached(OF_TYPE)?;
+    let mut rows = statement.query(params![event_type, after])?;
+    while let Some(row) = rows.next()? {
+        each(read_event(row)?)?;
     }
     Ok(())
 }
 
 /// The event of that number.
 pub(super) fn event_at(connection: &Connection, seq: i64) -> Result<Option<EventRow>, Error> {
-    let sql = format!("SELECT {COLUMNS} FROM audit_events WHERE seq = ?1");
-    connection
-        .prepare_cached(&sql)
-        .and_then(|mut s| s.query_row([seq], read_event).optional())
-        .map_err(db)
+    connection.find(BY_SEQ, [seq], event)
+}
+
+fn event(row: &Row) -> Result<EventRow, Error> {
+    Ok(read_event(row)?)
 }
 
 pub(super) fn read_event(row: &Row) -> rusqlite::Result<EventRow> {
+    use EventColumn as C;
     Ok(EventRow {
-        seq: row.get(0)?,
+        seq: row.try_column(C::Seq)?,
         event: Event {
-            id: row.get(1)?,
-            event_type: row.get(2)?,
-            event_category: row.get(3)?,
-            event_version: row.get(4)?,
-            outcome: row.get(5)?,
-            actor_id: row.get(6)?,
-            actor_type: row.get(7)?,
-            resource_type: row.get(8)?,
-            resource_id: row.get(9)?,
-            peer_ip: row.get(10)?,
-            client_ip: row.get(11)?,
-            client_ip_source: row.get(12)?,
-            request_id: row.get(13)?,
-            operation: row.get(14)?,
-            database_name: row.get(15)?,
-            environment: row.get(16)?,
-            detail_fingerprint: row.get(17)?,
-            detail_raw: row.get(18)?,
-            reason: row.get(19)?,
-            metadata_json: row.get(20)?,
-            prev_hash: row.get(21)?,
-            created_at: row.get(22)?,
+            id: row.try_column(C::Id)?,
+            event_type: row.try_column(C::EventType)?,
+            event_category: row.try_column(C::Category)?,
+            event_version: row.try_column(C::Version)?,
+            outcome: row.try_column(C::Outcome)?,
+            actor_id: row.try_column(C::ActorId)?,
+            actor_type: row.try_column(C::ActorType)?,
+            resource_type: row.try_column(C::ResourceType)?,
+            resource_id: row.try_column(C::ResourceId)?,
+            peer_ip: row.try_column(C::PeerIp)?,
+            client_ip: row.try_column(C::ClientIp)?,
+            client_ip_source: row.try_column(C::ClientIpSource)?,
+            request_id: row.try_column(C::RequestId)?,
+            operation: row.try_column(C::Operation)?,
+            database_name: row.try_column(C::Database)?,
+            environment: row.try_column(C::Environment)?,
+            detail_fingerprint: row.try_column(C::DetailFingerprint)?,
+            detail_raw: row.try_column(C::DetailRaw)?,
+            reason: row.try_column(C::Reason)?,
+            metadata_json: row.try_column(C::Metadata)?,
+            prev_hash: row.try_column(C::PrevHash)?,
+            created_at: row.try_column(C::CreatedAt)?,
         },
-        hash: row.get(23)?,
-        at: Timestamp(row.get(24)?),
+        hash: row.try_column(C::Hash)?,
+        at: row.try_column(C::At)?,
     })
 }
 
@@ -330,13 +343,11 @@ impl View<'_> {
         let (conditions, mut values) = filter.conditions();
         values.push(i64::from(limit).into());
         values.push(i64::from(offset).into());
+        let columns = EventColumn::LIST;
         let sql = format!(
-            "SELECT {COLUMNS} FROM audit_events WHERE {conditions} ORDER BY seq DESC LIMIT ? OFFSET ?"
+            "SELECT {columns} FROM audit_events a WHERE {conditions} ORDER BY seq DESC LIMIT ? OFFSET ?"
         );
-        self.connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| s.query_map(params_from_iter(values), read_event)?.collect())
-            .map_err(db)
+        self.connection.list(&sql, params_from_iter(values), event)
     }
 
     /// How many events match, counting no further than `max` + 1.
@@ -345,10 +356,7 @@ impl View<'_> {
         values.push((max + 1).into());
         let sql =
             format!("SELECT count(*) FROM (SELECT 1 FROM audit_events WHERE {conditions} LIMIT ?)");
-        self.connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| s.query_row(params_from_iter(values), |r| r.get(0)))
-            .map_err(db)
+        self.connection.one(&sql, params_from_iter(values), first)
     }
 
     /// The number of the last event, 0 for none.
@@ -358,32 +366,21 @@ impl View<'_> {
 
     /// Events after number `after`, oldest first: how everything that reads the whole chain goes through it.
     pub fn events_after(&self, after: i64, limit: u32) -> Result<Vec<EventRow>, Error> {
-        let sql =
-            format!("SELECT {COLUMNS} FROM audit_events WHERE seq > ?1 ORDER BY seq LIMIT ?2");
         self.connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| {
-                s.query_map(rusqlite::params![after, limit], read_event)?
-                    .collect()
-            })
-            .map_err(db)
+            .list(PAGE_AFTER, params![after, limit], event)
     }
 
     /// An event whose hash is that of its fields, and is named by the event after it. Its columns agree with what is
     /// hashed.
     pub(super) fn proved_event(&self, seq: i64) -> Result<Option<EventRow>, Error> {
         let sql = format!(
-            "SELECT {COLUMNS}, (SELECT n.prev_hash FROM audit_events n WHERE n.seq = a.seq + 1) FROM audit_events a \
-             WHERE a.seq = ?1"
+            "SELECT {}, (SELECT n.prev_hash FROM audit_events n WHERE n.seq = a.seq + 1) FROM audit_events a \
+             WHERE a.seq = ?1",
+            EventColumn::LIST
         );
         let found: Option<(EventRow, Option<String>)> = self
             .connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| {
-                s.query_row([seq], |r| Ok((read_event(r)?, r.get(25)?)))
-                    .optional()
-            })
-            .map_err(db)?;
+            .find(&sql, [seq], |r| Ok((event(r)?, r.get(EventColumn::COUNT)?)))?;
         Ok(found
             .filter(|(row, next)| {
                 row.event.hash() == row.hash
@@ -395,30 +392,25 @@ impl View<'_> {
 
     /// The newest event up to number `max` that says it is a checkpoint.
     pub(super) fn last_checkpoint(&self, max: i64) -> Result<Option<EventRow>, Error> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM audit_events WHERE event_type = 'audit.signed_checkpoint' AND seq <= ?1 \
-             ORDER BY seq DESC LIMIT 1"
-        );
-        self.connection
-            .prepare_cached(&sql)
-            .and_then(|mut s| s.query_row([max], read_event).optional())
-            .map_err(db)
+        self.connection.find(NEWEST_CHECKPOINT, [max], event)
     }
 
     /// The text of a set of policies.
     pub fn policy_text(&self, version: &str) -> Result<Option<String>, Error> {
-        self.connection
-            .prepare_cached("SELECT text FROM policy_versions WHERE sha256 = ?1")
-            .and_then(|mut s| s.query_row([version], |r| r.get(0)).optional())
-            .map_err(db)
+        self.connection.find(
+            "SELECT text FROM policy_versions WHERE sha256 = ?1",
+            [version],
+            first,
+        )
     }
 
     /// Requests by status, without counting.
     pub fn request_counts(&self) -> Result<Vec<(String, i64)>, Error> {
-        self.connection
-            .prepare_cached("SELECT status, n FROM request_counts ORDER BY status")
-            .and_then(|mut s| s.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect())
-            .map_err(db)
+        self.connection.list(
+            "SELECT status, n FROM request_counts ORDER BY status",
+            [],
+            tuple,
+        )
     }
 }
 
@@ -451,7 +443,14 @@ impl Store {
     }
 }
 
-/// Reads a status that the schema has already checked.
-pub(super) fn status(text: &str, id: &str) -> Result<crate::domain::request::Status, Error> {
-    crate::domain::request::Status::parse(text).ok_or_else(|| corrupt("requests", id, "status"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::audit::FIELD_NAMES;
+
+    #[test]
+    fn hashed_columns_come_first_and_in_the_order_of_the_hash() {
+        let names = FIELD_NAMES.map(|name| format!("a.{name}"));
+        assert_eq!(EventColumn::SOURCES[..FIELD_NAMES.len()], names);
+    }
 }

@@ -1,7 +1,8 @@
 //! Reads the events of the chain as they are hashed, in their order and without copying them.
 
-use super::audit::events_after;
+use super::audit::{AFTER, EventColumn};
 use super::db;
+use super::row_columns::{Columns, ReadColumn};
 use crate::clock::Timestamp;
 use crate::domain::audit::{EVENT_VERSION_FIELD, HASHED_FIELDS};
 use crate::domain::chain::ChainedEvent;
@@ -18,13 +19,17 @@ pub(super) fn walk_chain(
     after: i64,
     mut each: impl FnMut(WalkedEvent) -> bool,
 ) -> Result<(), Error> {
-    let mut statement = connection.prepare(&events_after()).map_err(db)?;
+    let mut statement = connection.prepare(AFTER).map_err(db)?;
     let mut rows = statement.query([after]).map_err(db)?;
     let mut version = String::new();
     while let Some(row) = rows.next().map_err(db)? {
         version.clear();
-        let event =
-            chained(row, &mut version).map_err(|e| (row.get(1).unwrap_or_default(), e.to_string()));
+        let event = chained(row, &mut version).map_err(|e| {
+            (
+                row.try_column(EventColumn::Id).unwrap_or_default(),
+                e.to_string(),
+            )
+        });
         if !each(event) {
             break;
         }
@@ -37,19 +42,20 @@ fn chained<'r>(
     row: &'r Row,
     version: &'r mut String,
 ) -> rusqlite::Result<(ChainedEvent<'r>, Timestamp)> {
-    let number: i64 = row.get(4)?;
+    use EventColumn as C;
+    let number: i64 = row.try_column(C::Version)?;
     let _ = write!(version, "{number}");
     let mut fields = [""; HASHED_FIELDS];
     for (n, field) in fields.iter_mut().enumerate() {
         *field = match n {
             EVENT_VERSION_FIELD => version.as_str(),
-            _ => row.get_ref(n + 1)?.as_str_or_null()?.unwrap_or_default(),
+            _ => row.get_ref(n)?.as_str_or_null()?.unwrap_or_default(),
         };
     }
     let event = ChainedEvent {
-        seq: row.get(0)?,
+        seq: row.try_column(C::Seq)?,
         fields,
-        hash: row.get_ref(23)?.as_str()?,
+        hash: row.get_ref(C::Hash.place())?.as_str()?,
     };
-    Ok((event, Timestamp(row.get(24)?)))
+    Ok((event, row.try_column(C::At)?))
 }

@@ -4,6 +4,7 @@
 //! at once, so that every notification is attempted at least once.
 
 use super::query::{RunStatement, first};
+use super::row_columns::{ReadColumn, columns};
 use super::{Store, View};
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -50,6 +51,21 @@ pub enum DeliveryEnd {
     Returned,
 }
 
+columns! {
+    enum Column of "outbox" from "outbox o LEFT JOIN requests r ON r.seq = o.request_seq" {
+        Id = "o.delivery_id",
+        Seq = "o.seq",
+        Channel = "o.channel",
+        Recipient = "o.recipient",
+        EventType = "o.event_type",
+        Attempts = "o.attempts",
+        Payload = "o.payload_json",
+        RiskLevel = "r.risk_level",
+        WaitingStep = "CASE WHEN r.status = 'pending' THEN r.current_step + 1 END",
+    }
+    CLAIMED = "WHERE o.channel = ?1 AND o.status = 'in_progress' ORDER BY o.seq";
+}
+
 impl View<'_> {
     /// Channels with notifications that wait, and when their first is due.
     pub fn due_channels(&self) -> Result<Vec<DueChannel>, Error> {
@@ -60,14 +76,11 @@ impl View<'_> {
         )?;
         let mut due = Vec::with_capacity(waiting.len());
         for channel in waiting {
-            let first: Vec<i64> = self
+            let due_at: Option<Timestamp> = self
                 .connection
-                .list("SELECT next_attempt_ms FROM outbox WHERE channel = ?1 AND next_attempt_ms IS NOT NULL \
+                .find("SELECT next_attempt_ms FROM outbox WHERE channel = ?1 AND next_attempt_ms IS NOT NULL \
                      AND status = 'pending' ORDER BY next_attempt_ms LIMIT 1", [&channel], first)?;
-            due.extend(first.first().map(|ms| DueChannel {
-                channel,
-                due_at: Timestamp(*ms),
-            }));
+            due.extend(due_at.map(|due_at| DueChannel { channel, due_at }));
         }
         Ok(due)
     }
@@ -156,22 +169,20 @@ fn claim(
         .run("UPDATE outbox SET status = 'in_progress', next_attempt_ms = ?2, updated_at_ms = ?2 WHERE seq IN \
              (SELECT seq FROM outbox INDEXED BY outbox__channel_status WHERE channel = ?1 AND status = 'pending' \
              AND next_attempt_ms <= ?2 ORDER BY seq LIMIT ?3)", params![channel, now.0, limit])?;
-    connection
-        .list("SELECT o.seq, o.delivery_id, o.channel, o.recipient, o.event_type, o.attempts, o.payload_json, \
-             r.risk_level, CASE WHEN r.status = 'pending' THEN r.current_step + 1 END FROM outbox o LEFT JOIN requests r ON r.seq = o.request_seq \
-             WHERE o.channel = ?1 AND o.status = 'in_progress' ORDER BY o.seq", [channel], |r| {
-                Ok(DueDelivery {
-                    seq: r.get(0)?,
-                    id: r.get(1)?,
-                    channel: r.get(2)?,
-                    recipient: r.get(3)?,
-                    event_type: r.get(4)?,
-                    attempts: r.get(5)?,
-                    payload_json: r.get(6)?,
-                    risk_level: r.get(7)?,
-                    waiting_step: r.get(8)?,
-                })
-            })
+    use Column as C;
+    connection.list(CLAIMED, [channel], |r| {
+        Ok(DueDelivery {
+            seq: r.column(C::Seq)?,
+            id: r.column(C::Id)?,
+            channel: r.column(C::Channel)?,
+            recipient: r.column(C::Recipient)?,
+            event_type: r.column(C::EventType)?,
+            attempts: r.column(C::Attempts)?,
+            payload_json: r.column(C::Payload)?,
+            risk_level: r.column(C::RiskLevel)?,
+            waiting_step: r.column(C::WaitingStep)?,
+        })
+    })
 }
 
 fn write_end(

@@ -1,8 +1,9 @@
 //! EXPLAIN jobs: what agents explain for reviewers before anybody approves. Not audited: they change nothing, and a
 //! request does not depend on them.
 
-use super::query::{RunStatement, first, target};
-use super::{Store, View, corrupt, requests};
+use super::query::{RunStatement, first, target, tuple};
+use super::row_columns::{ReadColumn, columns};
+use super::{Store, View, corrupt};
 use crate::clock::Timestamp;
 use crate::crypto::uuid;
 use crate::domain::dialect::Dialect;
@@ -41,6 +42,17 @@ pub enum Explained {
     Failed(String),
 }
 
+columns! {
+    enum JobColumn of "dry_run_jobs" from "dry_run_jobs j JOIN requests r ON r.seq = j.request_seq" {
+        Id = "j.id",
+        Database = "j.database_name",
+        Environment = "j.environment",
+        Dialect = "r.dialect",
+        RequestId = "r.id",
+    }
+    JOB = "WHERE j.id = ?1";
+}
+
 impl View<'_> {
     /// Statements of one target that wait to be explained, oldest first: those that were read in `dialect`, and those
     /// that are the same in all.
@@ -51,51 +63,32 @@ impl View<'_> {
         limit: u32,
     ) -> Result<Vec<DryRun>, Error> {
         let name = dialect.map(Dialect::as_str);
-        let rows: Vec<(DryRun, String)> = self
-            .connection
-            .prepare_cached(
-                "SELECT j.id, r.id, j.sql_text, r.dialect FROM dry_run_jobs j JOIN requests r ON r.seq = j.request_seq \
-                 WHERE j.status = 'pending' AND r.status = 'pending' AND r.corrupt_seq IS NULL \
-                 AND j.database_name = ?1 AND j.environment = ?2 \
-                 AND r.dialect IN ('any', ?4) ORDER BY j.created_at_ms LIMIT ?3",
-            )
-            .and_then(|mut s| {
-                let values = params![target.database(), target.environment(), limit, name];
-                s.query_map(values, |r| {
-                    let job = DryRun {
-                        id: r.get(0)?,
-                        request_id: r.get(1)?,
-                        target: target.clone(),
-                        dialect: DialectFact::Unknown,
-                        sql: r.get(2)?,
-                    };
-                    Ok((job, r.get(3)?))
-                })?
-                .collect()
-            })
-            ?;
-        rows.into_iter()
-            .map(|(job, fact)| {
-                let dialect = requests::dialect(&fact, &job.request_id)?;
-                Ok(DryRun { dialect, ..job })
-            })
-            .collect()
+        self.connection.list(
+            "SELECT j.id, r.id, r.dialect, j.sql_text FROM dry_run_jobs j JOIN requests r ON r.seq = j.request_seq \
+             WHERE j.status = 'pending' AND r.status = 'pending' AND r.corrupt_seq IS NULL \
+             AND j.database_name = ?1 AND j.environment = ?2 AND r.dialect IN ('any', ?4) \
+             ORDER BY j.created_at_ms LIMIT ?3",
+            params![target.database(), target.environment(), limit, name],
+            |r| {
+                let (id, request_id, dialect, sql) = tuple(r)?;
+                Ok(DryRun {
+                    id,
+                    request_id,
+                    target: target.clone(),
+                    dialect,
+                    sql,
+                })
+            },
+        )
     }
 
     /// Where a job's statement belongs, the dialect that it was read in, and the id of its request.
     pub fn find_dry_run(&self, id: &str) -> Result<Option<(Target, DialectFact, String)>, Error> {
-        let found: Option<(Target, String, String)> = self.connection.find(
-            "SELECT j.database_name, j.environment, r.dialect, r.id FROM dry_run_jobs j \
-                 JOIN requests r ON r.seq = j.request_seq WHERE j.id = ?1",
-            [id],
-            |r| {
-                let target = target(r, 0, 1)?;
-                Ok((target, r.get(2)?, r.get(3)?))
-            },
-        )?;
-        found
-            .map(|(target, fact, request)| Ok((target, requests::dialect(&fact, id)?, request)))
-            .transpose()
+        use JobColumn as C;
+        self.connection.find(JOB, [id], |r| {
+            let target = target(r, C::Database, C::Environment)?;
+            Ok((target, r.column(C::Dialect)?, r.column(C::RequestId)?))
+        })
     }
 
     /// How far the context of a request is, and the plans it has.
@@ -106,7 +99,7 @@ impl View<'_> {
         let row: Option<(String, Option<String>)> = self.connection.find(
             "SELECT status, explain_json FROM request_contexts WHERE request_seq = ?1",
             [request_seq],
-            |r| Ok((r.get(0)?, r.get(1)?)),
+            tuple,
         )?;
         row.map(|(status, explain)| {
             let explain = explain
@@ -198,7 +191,7 @@ impl Store {
 fn complete(connection: &Connection, id: &str, now: Timestamp) -> Result<(), Error> {
     let (request, open): (i64, bool) = connection
         .one("SELECT j.request_seq, EXISTS (SELECT 1 FROM dry_run_jobs o WHERE o.request_seq = j.request_seq \
-             AND o.status IN ('pending', 'claimed')) FROM dry_run_jobs j WHERE j.id = ?1", [id], |r| Ok((r.get(0)?, r.get(1)?)))?;
+             AND o.status IN ('pending', 'claimed')) FROM dry_run_jobs j WHERE j.id = ?1", [id], tuple)?;
     if open {
         return Ok(());
     }
@@ -209,7 +202,7 @@ fn complete(connection: &Connection, id: &str, now: Timestamp) -> Result<(), Err
 fn gather(connection: &Connection, request: i64, now: Timestamp) -> Result<(), Error> {
     let rows: Vec<(String, Option<String>, Option<String>, bool)> = connection
         .list("SELECT sql_text, result_json, error_message, claimed_by IS NOT NULL FROM dry_run_jobs WHERE request_seq = ?1 \
-             ORDER BY statement_index", [request], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
+             ORDER BY statement_index", [request], tuple)?;
     let planned = rows.iter().filter(|row| row.1.is_some()).count();
     let status = match planned {
         0 if rows.iter().all(|row| !row.3) => "unavailable",

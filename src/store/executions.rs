@@ -1,37 +1,50 @@
 //! Reading executions: one by id, those of a request, and those whose lease has run out.
 
 use super::query::{RunStatement, first};
+use super::row_columns::{ReadColumn, columns};
+use super::values::Unsigned;
 use super::{RowCursor, View, corrupt};
 use crate::clock::Timestamp;
 use crate::domain::execution::{Execution, ExecutionStatus, Lease};
-use crate::domain::request::{ExecutionOutcome, Status};
 use crate::error::Error;
 use rusqlite::{Row, params};
 
-const COLUMNS: &str = "e.seq, e.id, r.id, e.attempt, e.agent_id, e.status, e.claim_key, e.token_json, \
-     e.statement_timeout_secs, e.max_rows, e.lease_secs, e.lease_until_ms, e.heartbeats, e.started_at_ms, \
-     e.finished_at_ms, e.error_message, e.rows_affected, e.duration_ms, e.truncated, e.late, e.report_sha256, \
-     e.outcome, e.outcome_unproven, r.status, e.error_detail";
-
-/// What the last execution of a request left in the database, as its row and the status of the request say.
-pub(super) fn left(
-    status: ExecutionStatus,
-    outcome: Option<&str>,
-    request: Status,
-) -> Option<Option<ExecutionOutcome>> {
-    let outcome = match outcome {
-        Some(text) => Some(ExecutionOutcome::parse(text)?),
-        None => None,
-    };
-    status.left(outcome, request)
+columns! {
+    enum Column of "executions" from "executions e JOIN requests r ON r.seq = e.request_seq" {
+        Id = "e.id",
+        Seq = "e.seq",
+        RequestId = "r.id",
+        RequestStatus = "r.status",
+        Attempt = "e.attempt",
+        Agent = "e.agent_id",
+        Status = "e.status",
+        ClaimKey = "e.claim_key",
+        Token = "e.token_json",
+        StatementTimeout = "e.statement_timeout_secs",
+        MaxRows = "e.max_rows",
+        LeaseSecs = "e.lease_secs",
+        LeaseUntil = "e.lease_until_ms",
+        Heartbeats = "e.heartbeats",
+        StartedAt = "e.started_at_ms",
+        FinishedAt = "e.finished_at_ms",
+        ErrorMessage = "e.error_message",
+        ErrorDetail = "e.error_detail",
+        RowsAffected = "e.rows_affected",
+        Duration = "e.duration_ms",
+        IsTruncated = "e.truncated",
+        IsLate = "e.late",
+        Report = "e.report_sha256",
+        Outcome = "e.outcome",
+        IsUnproven = "e.outcome_unproven",
+        HasResult = "EXISTS (SELECT 1 FROM results x WHERE x.execution_seq = e.seq)",
+    }
+    FIND = "WHERE e.id = ?1";
+    OF_REQUEST = "WHERE e.request_seq = ?1 ORDER BY e.attempt DESC LIMIT ?2";
 }
 
 impl View<'_> {
     pub fn find_execution(&self, id: &str) -> Result<Option<Execution>, Error> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM executions e JOIN requests r ON r.seq = e.request_seq WHERE e.id = ?1"
-        );
-        self.connection.find(&sql, [id], |r| self.execution(r))
+        self.connection.find(FIND, [id], |r| self.execution(r))
     }
 
     /// The execution of that id.
@@ -49,28 +62,16 @@ impl View<'_> {
         request_seq: i64,
         limit: u32,
     ) -> Result<Vec<(Execution, bool)>, Error> {
-        let sql = format!(
-            "SELECT {COLUMNS}, EXISTS (SELECT 1 FROM results x WHERE x.execution_seq = e.seq) FROM executions e \
-             JOIN requests r ON r.seq = e.request_seq WHERE e.request_seq = ?1 ORDER BY e.attempt DESC LIMIT ?2"
-        );
-        let rows: Vec<(Result<Execution, Error>, bool)> =
-            self.connection
-                .list(&sql, params![request_seq, limit], |r| {
-                    Ok((self.execution(r), r.get(25)?))
-                })?;
-        rows.into_iter()
-            .map(|(e, stored)| Ok((e?, stored)))
-            .collect()
+        self.connection
+            .list(OF_REQUEST, params![request_seq, limit], |r| {
+                Ok((self.execution(r)?, r.column(Column::HasResult)?))
+            })
     }
 
     /// The newest execution of a request.
     pub fn last_execution(&self, request_seq: i64) -> Result<Option<Execution>, Error> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM executions e JOIN requests r ON r.seq = e.request_seq \
-             WHERE e.request_seq = ?1 ORDER BY e.attempt DESC LIMIT 1"
-        );
         self.connection
-            .find(&sql, [request_seq], |r| self.execution(r))
+            .find(OF_REQUEST, params![request_seq, 1], |r| self.execution(r))
     }
 
     /// How often a request was claimed.
@@ -99,50 +100,44 @@ impl View<'_> {
     }
 
     fn execution(&self, row: &Row) -> Result<Execution, Error> {
-        let id: String = row.get(1)?;
-        let number = |n: usize| -> Result<Option<u64>, Error> {
-            // A negative number is invalid: it must not become "no limit".
-            let value = row.get::<_, Option<i64>>(n)?;
-            let checked = value.map(|v| {
-                u64::try_from(v).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(n, v))
-            });
-            Ok(checked.transpose()?)
+        use Column as C;
+        let number = |column| -> Result<Option<u64>, Error> {
+            let number: Option<Unsigned> = row.column(column)?;
+            Ok(number.map(|n| n.0))
         };
-        let (status, outcome): (String, Option<String>) = (row.get(5)?, row.get(21)?);
-        let request: String = row.get(23)?;
-        let status =
-            ExecutionStatus::parse(&status).ok_or_else(|| corrupt("executions", &id, "status"))?;
-        let outcome = Status::parse(&request)
-            .and_then(|request| left(status, outcome.as_deref(), request))
+        let id: String = row.column(C::Id)?;
+        let status: ExecutionStatus = row.column(C::Status)?;
+        let outcome = status
+            .left(row.column(C::Outcome)?, row.column(C::RequestStatus)?)
             .ok_or_else(|| corrupt("executions", &id, "outcome"))?;
         let written = Lease {
-            until: Timestamp(row.get(11)?),
-            heartbeat_received: row.get::<_, i64>(12)? > 0,
+            until: row.column(C::LeaseUntil)?,
+            heartbeat_received: row.column::<i64>(C::Heartbeats)? > 0,
         };
         Ok(Execution {
             lease: self.remembered_lease(&id).unwrap_or(written),
-            seq: row.get(0)?,
+            seq: row.column(C::Seq)?,
             id,
-            request_id: row.get(2)?,
-            attempt: row.get(3)?,
-            agent_id: row.get(4)?,
+            request_id: row.column(C::RequestId)?,
+            attempt: row.column(C::Attempt)?,
+            agent_id: row.column(C::Agent)?,
             status,
-            claim_key: row.get(6)?,
-            token_json: row.get(7)?,
-            statement_timeout_secs: number(8)?.unwrap_or(0),
-            max_rows: number(9)?,
-            lease_secs: number(10)?.unwrap_or(0),
-            started_at: Timestamp(row.get(13)?),
-            finished_at: row.get::<_, Option<i64>>(14)?.map(Timestamp),
-            error_message: row.get(15)?,
-            error_detail: row.get(24)?,
-            rows_affected: number(16)?,
-            duration_ms: number(17)?,
-            truncated: row.get(18)?,
-            late: row.get(19)?,
-            report_sha256: row.get(20)?,
+            claim_key: row.column(C::ClaimKey)?,
+            token_json: row.column(C::Token)?,
+            statement_timeout_secs: number(C::StatementTimeout)?.unwrap_or(0),
+            max_rows: number(C::MaxRows)?,
+            lease_secs: number(C::LeaseSecs)?.unwrap_or(0),
+            started_at: row.column(C::StartedAt)?,
+            finished_at: row.column(C::FinishedAt)?,
+            error_message: row.column(C::ErrorMessage)?,
+            error_detail: row.column(C::ErrorDetail)?,
+            rows_affected: number(C::RowsAffected)?,
+            duration_ms: number(C::Duration)?,
+            truncated: row.column(C::IsTruncated)?,
+            late: row.column(C::IsLate)?,
+            report_sha256: row.column(C::Report)?,
             outcome,
-            outcome_unproven: row.get(22)?,
+            outcome_unproven: row.column(C::IsUnproven)?,
         })
     }
 }

@@ -1,91 +1,101 @@
 //! Reading people and tokens, and whether an actor still counts.
 
 use super::query::{RunStatement, first};
-use super::{View, corrupt, db, snapshot};
+use super::row_columns::{Columns, ReadColumn, columns, invalid};
+use super::{View, snapshot};
 use crate::clock::Timestamp;
-use crate::domain::actor::{Actor, SubjectType};
-use crate::domain::token::{RoleMode, StoredToken, Token};
+use crate::domain::actor::Actor;
+use crate::domain::token::{StoredToken, Token};
 use crate::domain::user::User;
 use crate::error::Error;
 use rusqlite::{Row, params};
 
-const TOKEN_COLUMNS: &str = "t.id, t.subject_type, t.subject_id, t.token_hash, t.token_prefix, t.name, t.roles_json, \
-     t.role_mode, t.groups_json, t.issuer, t.created_at_ms, t.expires_at_ms, t.revoked_at_ms, t.last_used_at_ms, \
-     u.status, t.issuers_json, t.bound_to_json, t.parent_id";
+columns! {
+    enum TokenColumn of "tokens" from "tokens t JOIN users u ON u.id = t.subject_id" {
+        Id = "t.id",
+        SubjectType = "t.subject_type",
+        SubjectId = "t.subject_id",
+        Hash = "t.token_hash",
+        Prefix = "t.token_prefix",
+        Name = "t.name",
+        Roles = "t.roles_json",
+        RoleMode = "t.role_mode",
+        Groups = "t.groups_json",
+        Issuer = "t.issuer",
+        Issuers = "t.issuers_json",
+        BoundTo = "t.bound_to_json",
+        Parent = "t.parent_id",
+        CreatedAt = "t.created_at_ms",
+        ExpiresAt = "t.expires_at_ms",
+        RevokedAt = "t.revoked_at_ms",
+        LastUsedAt = "t.last_used_at_ms",
+        IsSubjectActive = "u.status = 'active'",
+    }
+    BY_HASH = "WHERE t.token_hash = ?1";
+    BY_ID = "WHERE t.id = ?1";
+    NEWEST_FIRST = "ORDER BY t.created_at_ms DESC, t.id LIMIT ?1 OFFSET ?2";
+    ACTIVE_OF = "WHERE t.subject_id = ?1 AND t.revoked_at_ms IS NULL ORDER BY t.id";
+    ISSUED_WITH = "WHERE t.parent_id = ?1 ORDER BY t.id";
+    ISSUED_BY = "WHERE t.issuer = ?1 ORDER BY t.id";
+    LIVE_OF_PEOPLE = "WHERE t.revoked_at_ms IS NULL AND t.subject_type = 'user' AND u.status = 'active'";
+}
+
+columns! {
+    enum UserColumn of "users" from "users u" {
+        Id = "u.id",
+        SubjectType = "u.subject_type",
+        IsActive = "u.status = 'active'",
+        Source = "u.source",
+        SlackId = "u.slack_user_id",
+        SlackLinkers = "u.slack_linkers_json",
+        CreatedAt = "u.created_at_ms",
+        UpdatedAt = "u.updated_at_ms",
+        LastSeenAt = "u.last_seen_at_ms",
+    }
+    USER = "WHERE u.id = ?1";
+    USERS = "ORDER BY u.created_at_ms DESC, u.id LIMIT ?1 OFFSET ?2";
+}
 
 impl View<'_> {
     /// The token whose secret has this hash.
     pub fn find_token_by_hash(&self, hash: &str) -> Result<Option<StoredToken>, Error> {
-        let sql = format!(
-            "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.token_hash = ?1"
-        );
-        self.token(&sql, hash)
+        self.connection.find(BY_HASH, [hash], read_token)
     }
 
     pub fn find_token(&self, id: &str) -> Result<Option<StoredToken>, Error> {
-        let sql = format!(
-            "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.id = ?1"
-        );
-        self.token(&sql, id)
+        self.connection.find(BY_ID, [id], read_token)
     }
 
     /// All tokens, newest first.
     pub fn list_tokens(&self, limit: u32, offset: u32) -> Result<Vec<StoredToken>, Error> {
-        let sql = format!(
-            "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id \
-             ORDER BY t.created_at_ms DESC, t.id LIMIT ?1 OFFSET ?2"
-        );
         self.connection
-            .list(&sql, params![limit, offset], read_token)
+            .list(NEWEST_FIRST, params![limit, offset], read_token)
     }
 
     /// Active tokens of a subject.
     pub fn tokens_of(&self, subject: &str) -> Result<Vec<StoredToken>, Error> {
-        let sql = format!(
-            "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id \
-             WHERE t.subject_id = ?1 AND t.revoked_at_ms IS NULL ORDER BY t.id"
-        );
-        self.tokens(&sql, subject)
+        self.connection.list(ACTIVE_OF, [subject], read_token)
     }
 
     /// Tokens that were issued with a token.
     pub fn tokens_issued_with(&self, id: &str) -> Result<Vec<StoredToken>, Error> {
-        let sql = format!(
-            "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.parent_id = ?1 \
-             ORDER BY t.id"
-        );
-        self.tokens(&sql, id)
+        self.connection.list(ISSUED_WITH, [id], read_token)
     }
 
     /// Tokens of which that person counts as the issuer.
     pub fn tokens_issued_by(&self, subject: &str) -> Result<Vec<StoredToken>, Error> {
-        let sql = format!(
-            "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.issuer = ?1 \
-             ORDER BY t.id"
-        );
-        self.tokens(&sql, subject)
-    }
-
-    fn tokens(&self, sql: &str, key: &str) -> Result<Vec<StoredToken>, Error> {
-        self.connection.list(sql, [key], read_token)
+        self.connection.list(ISSUED_BY, [subject], read_token)
     }
 
     /// The person or agent of that id.
     pub fn find_user(&self, id: &str) -> Result<Option<User>, Error> {
-        self.connection.find(
-            "SELECT id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, \
-                 last_seen_at_ms, slack_linkers_json FROM users WHERE id = ?1",
-            [id],
-            read_user,
-        )
+        self.connection.find(USER, [id], read_user)
     }
 
     /// People and agents, newest first.
     pub fn list_users(&self, limit: u32, offset: u32) -> Result<Vec<User>, Error> {
-        self
-            .connection
-            .list("SELECT id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, \
-                 last_seen_at_ms, slack_linkers_json FROM users ORDER BY created_at_ms DESC, id LIMIT ?1 OFFSET ?2", params![limit, offset], read_user)
+        self.connection
+            .list(USERS, params![limit, offset], read_user)
     }
 
     /// People who may not act.
@@ -118,11 +128,7 @@ impl View<'_> {
         now: Timestamp,
         mut test: impl FnMut(&StoredToken) -> bool,
     ) -> Result<bool, Error> {
-        let sql = format!(
-            "SELECT {TOKEN_COLUMNS} FROM tokens t JOIN users u ON u.id = t.subject_id \
-             WHERE t.revoked_at_ms IS NULL AND t.subject_type = 'user' AND u.status = 'active'"
-        );
-        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut statement = self.connection.prepare_cached(LIVE_OF_PEOPLE)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let token = read_token(row)?;
@@ -155,68 +161,60 @@ impl View<'_> {
             _ => Err(Error::unauthenticated()),
         }
     }
+}
 
-    fn token(&self, sql: &str, key: &str) -> Result<Option<StoredToken>, Error> {
-        self.connection.find(sql, [key], read_token)
-    }
+/// A list of names that is kept as JSON.
+fn names<C: Columns>(row: &Row, column: C) -> Result<Vec<String>, Error> {
+    let json: String = row.column(column)?;
+    snapshot::read_names(&json).ok_or_else(|| invalid(row, column))
 }
 
 fn read_token(row: &Row) -> Result<StoredToken, Error> {
-    let text = |n: usize| row.get::<_, String>(n).map_err(db);
-    let time = |n: usize| -> Result<Option<Timestamp>, Error> {
-        Ok(row.get::<_, Option<i64>>(n)?.map(Timestamp))
-    };
-    let id = text(0)?;
-    let bad = |column| corrupt("tokens", &id, column);
-    let issuer = text(9)?;
-    let bound_to: Option<String> = row.get(16)?;
+    use TokenColumn as C;
+    let issuer: String = row.column(C::Issuer)?;
+    let bound_to: Option<String> = row.column(C::BoundTo)?;
     let bound_to =
-        bound_to.map(|json| snapshot::read_scopes(&json).ok_or_else(|| bad("bound_to_json")));
-    let mut issuers = snapshot::read_names(&text(15)?).ok_or_else(|| bad("issuers_json"))?;
+        bound_to.map(|json| snapshot::read_scopes(&json).ok_or_else(|| invalid(row, C::BoundTo)));
+    let mut issuers = names(row, C::Issuers)?;
     // Whatever the list says: the issuer is part of it.
     issuers.push(issuer.clone());
     issuers.retain(|by| *by != Actor::system().id);
     let token = Token {
-        subject_type: SubjectType::parse(&text(1)?).ok_or_else(|| bad("subject_type"))?,
-        subject_id: text(2)?,
-        hash: text(3)?,
-        prefix: text(4)?,
-        name: row.get(5)?,
-        roles: snapshot::read_names(&text(6)?).ok_or_else(|| bad("roles_json"))?,
-        role_mode: RoleMode::parse(&text(7)?).ok_or_else(|| bad("role_mode"))?,
-        groups: snapshot::read_names(&text(8)?).ok_or_else(|| bad("groups_json"))?,
+        id: row.column(C::Id)?,
+        subject_type: row.column(C::SubjectType)?,
+        subject_id: row.column(C::SubjectId)?,
+        hash: row.column(C::Hash)?,
+        prefix: row.column(C::Prefix)?,
+        name: row.column(C::Name)?,
+        roles: names(row, C::Roles)?,
+        role_mode: row.column(C::RoleMode)?,
+        groups: names(row, C::Groups)?,
         issuer,
         issuers: issuers.into_iter().collect(),
         bound_to: bound_to.transpose()?,
-        expires_at: time(11)?,
-        parent_id: row.get(17)?,
-        id,
+        expires_at: row.column(C::ExpiresAt)?,
+        parent_id: row.column(C::Parent)?,
     };
     Ok(StoredToken {
         token,
-        created_at: Timestamp(row.get(10)?),
-        revoked_at: time(12)?,
-        last_used_at: time(13)?,
-        subject_active: text(14)? == "active",
+        created_at: row.column(C::CreatedAt)?,
+        revoked_at: row.column(C::RevokedAt)?,
+        last_used_at: row.column(C::LastUsedAt)?,
+        subject_active: row.column(C::IsSubjectActive)?,
     })
 }
 
 fn read_user(row: &Row) -> Result<User, Error> {
-    let text = |n: usize| row.get::<_, String>(n).map_err(db);
-    let id = text(0)?;
+    use UserColumn as C;
     Ok(User {
-        subject_type: SubjectType::parse(&text(1)?)
-            .ok_or_else(|| corrupt("users", &id, "subject_type"))?,
-        active: text(2)? == "active",
-        source: text(3)?,
-        slack_user_id: row.get(4)?,
-        slack_linkers: snapshot::read_names(&text(8)?)
-            .ok_or_else(|| corrupt("users", &id, "slack_linkers_json"))?
-            .into_iter()
-            .collect(),
-        created_at: Timestamp(row.get(5)?),
-        updated_at: Timestamp(row.get(6)?),
-        last_seen_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),
-        id,
+        id: row.column(C::Id)?,
+        subject_type: row.column(C::SubjectType)?,
+        active: row.column(C::IsActive)?,
+        source: row.column(C::Source)?,
+        slack_user_id: row.column(C::SlackId)?,
+        slack_linkers: names(row, C::SlackLinkers)?.into_iter().collect(),
+        created_at: row.column(C::CreatedAt)?,
+        updated_at: row.column(C::UpdatedAt)?,
+        last_seen_at: row.column(C::LastSeenAt)?,
     })
 }

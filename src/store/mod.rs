@@ -29,10 +29,12 @@ mod request_lists;
 mod requests;
 mod results;
 mod retention;
+mod row_columns;
 mod schemas;
 mod scopes;
 mod slack;
 mod snapshot;
+mod values;
 mod verify;
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Notifications and how their delivery goes. The rows are written with the change they report (see `apply`); what
 //! happens to them afterwards is bookkeeping, and not audited.
 
-use super::query::{RunStatement, first};
+use super::query::{RunStatement, first, tuple};
+use super::row_columns::{ReadColumn, columns};
 use super::{Store, View};
 use crate::clock::Timestamp;
 use crate::domain::policy::notification::PENDING_MS_MAX;
@@ -69,6 +70,25 @@ pub struct DeliveryCounts {
     pub last_error: Option<String>,
 }
 
+columns! {
+    enum Column of "outbox" from "outbox o LEFT JOIN requests r ON r.seq = o.request_seq" {
+        Id = "o.delivery_id",
+        Seq = "o.seq",
+        Channel = "o.channel",
+        EventType = "o.event_type",
+        Recipient = "o.recipient",
+        RequestId = "r.id",
+        Status = "o.status",
+        Attempts = "o.attempts",
+        NextAttempt = "o.next_attempt_ms",
+        LastError = "o.last_error",
+        CreatedAt = "o.created_at_ms",
+        UpdatedAt = "o.updated_at_ms",
+        Payload = "o.payload_json",
+    }
+    DELIVERY = "WHERE o.seq = ?1";
+}
+
 impl View<'_> {
     /// Deliveries that match, newest first.
     pub fn list_deliveries(
@@ -125,26 +145,24 @@ impl View<'_> {
     }
 
     fn delivery(&self, seq: i64) -> Result<DeliveryRow, Error> {
-        self.connection
-            .one("SELECT o.seq, o.delivery_id, o.channel, o.event_type, r.id, o.status, o.attempts, \
-                 o.next_attempt_ms, o.last_error, o.created_at_ms, o.updated_at_ms, o.payload_json, o.recipient \
-                 FROM outbox o LEFT JOIN requests r ON r.seq = o.request_seq WHERE o.seq = ?1", [seq], |r| {
-                    Ok(DeliveryRow {
-                        seq: r.get(0)?,
-                        id: r.get(1)?,
-                        webhook_id: r.get(2)?,
-                        event_type: r.get(3)?,
-                        request_id: r.get(4)?,
-                        status: r.get(5)?,
-                        attempts: r.get(6)?,
-                        next_attempt_at: r.get::<_, Option<i64>>(7)?.map(Timestamp),
-                        last_error: r.get(8)?,
-                        created_at: Timestamp(r.get(9)?),
-                        updated_at: Timestamp(r.get(10)?),
-                        payload_json: r.get(11)?,
-                        recipient: r.get(12)?,
-                    })
-                })
+        use Column as C;
+        self.connection.one(DELIVERY, [seq], |r| {
+            Ok(DeliveryRow {
+                seq: r.column(C::Seq)?,
+                id: r.column(C::Id)?,
+                webhook_id: r.column(C::Channel)?,
+                event_type: r.column(C::EventType)?,
+                recipient: r.column(C::Recipient)?,
+                request_id: r.column(C::RequestId)?,
+                status: r.column(C::Status)?,
+                attempts: r.column(C::Attempts)?,
+                next_attempt_at: r.column(C::NextAttempt)?,
+                last_error: r.column(C::LastError)?,
+                created_at: r.column(C::CreatedAt)?,
+                updated_at: r.column(C::UpdatedAt)?,
+                payload_json: r.column(C::Payload)?,
+            })
+        })
     }
 
     /// How many deliveries match, whatever the cursor says; from counters, but for those of one request.
@@ -168,7 +186,7 @@ impl View<'_> {
         let rows: Vec<(String, i64, i64)> = self.connection.list(
             "SELECT status, n, last_ms FROM outbox_counts WHERE channel = ?1",
             [webhook_id],
-            |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
+            tuple,
         )?;
         let count = |status: &str| rows.iter().find(|r| r.0 == status).map_or(0, |r| r.1);
         let arrived = rows.iter().find(|r| r.0 == "delivered");
@@ -193,7 +211,7 @@ impl View<'_> {
         self.connection.list(
             "SELECT status, sum(n) FROM outbox_counts GROUP BY status",
             [],
-            |r| Ok((r.get(0)?, r.get(1)?)),
+            tuple,
         )
     }
 }

@@ -2,8 +2,10 @@
 //! with, that its votes are those that were cast and approve it, and that it stands where its event put it. Each event
 //! is a look-up of its own, so the cost does not grow with the log.
 
+use super::View;
 use super::audit::EventRow;
-use super::{View, db};
+use super::query::{RunStatement, first};
+use super::row_columns::{ReadColumn, columns};
 use crate::clock::Timestamp;
 use crate::domain::accounts::{EventMetadata, StoredVote};
 use crate::domain::approval::{Vote, VoteAction, current_step};
@@ -41,12 +43,55 @@ pub(super) struct StoredRequest {
     rehearsed_rows: Option<i64>,
 }
 
-/// Columns of a request in the order of [`stored_request`], and where they are read from.
-pub(super) const STORED: &str = "r.id, r.requester, r.database_name, r.environment, r.operation, r.status, \
-     r.audit_seq, r.emergency, r.allow_ddl, r.no_result_store, t.detail, t.plan_json, t.workflow_json, t.facts_json, \
-     t.trace_json, t.metadata_json, t.share_with_json, t.salt, c.context_json, r.dialect, \
-     r.max_affected_rows, r.row_bound_source, r.rehearsed_rows FROM requests r \
-     LEFT JOIN request_texts t ON t.request_seq = r.seq LEFT JOIN request_contexts c ON c.request_seq = r.seq";
+columns! {
+    /// What [`stored_request`] reads.
+    enum Column of "requests" from "requests r \
+        LEFT JOIN request_texts t ON t.request_seq = r.seq \
+        LEFT JOIN request_contexts c ON c.request_seq = r.seq" {
+        Id = "r.id",
+        Requester = "r.requester",
+        Database = "r.database_name",
+        Environment = "r.environment",
+        Operation = "r.operation",
+        Status = "r.status",
+        AuditSeq = "r.audit_seq",
+        Emergency = "r.emergency",
+        AllowDdl = "r.allow_ddl",
+        NoResultStore = "r.no_result_store",
+        Detail = "t.detail",
+        Plan = "t.plan_json",
+        Workflow = "t.workflow_json",
+        Facts = "t.facts_json",
+        Trace = "t.trace_json",
+        Metadata = "t.metadata_json",
+        ShareWith = "t.share_with_json",
+        Salt = "t.salt",
+        Context = "c.context_json",
+        Dialect = "r.dialect",
+        BoundRows = "r.max_affected_rows",
+        BoundSource = "r.row_bound_source",
+        RehearsedRows = "r.rehearsed_rows",
+    }
+    /// For [`stored_request`].
+    pub(super) STORED = "WHERE r.seq = ?1";
+}
+
+columns! {
+    /// What [`stored_vote`] reads.
+    enum VoteColumn of "approvals" from "approvals a" {
+        Actor = "a.actor_id",
+        Step = "a.step_index",
+        Action = "a.action",
+        Token = "a.token_id",
+        Selector = "a.matched_selector",
+        Comment = "a.comment",
+        IssuedByRequester = "a.issued_by_requester",
+        CreatedAt = "a.created_at_ms",
+        AuditSeq = "a.audit_seq",
+    }
+    /// The votes of a request, oldest first, for [`stored_vote`].
+    pub(super) VOTES = "WHERE a.request_seq = ?1 ORDER BY a.id";
+}
 
 /// The first event of a request: the move from `new`. Later moves may end in the same status, but none comes before.
 const CREATED: &str = "SELECT coalesce(\
@@ -58,49 +103,47 @@ const CREATED: &str = "SELECT coalesce(\
 const APPROVED: &str =
     "SELECT min(seq) FROM audit_events WHERE request_id = ?1 AND to_status = 'approved'";
 
-/// The votes of a request, oldest first.
-pub(super) const VOTES: &str = "SELECT step_index, action, actor_id, token_id, matched_selector, comment, \
-     issued_by_requester, created_at_ms, audit_seq FROM approvals WHERE request_seq = ?1 ORDER BY id";
-
 pub(super) fn stored_request(row: &Row) -> rusqlite::Result<StoredRequest> {
+    use Column as C;
     Ok(StoredRequest {
-        id: row.get(0)?,
-        requester: row.get(1)?,
-        database: row.get(2)?,
-        environment: row.get(3)?,
-        operation: row.get(4)?,
-        status: row.get(5)?,
-        audit_seq: row.get(6)?,
-        emergency: row.get(7)?,
-        allow_ddl: row.get(8)?,
-        no_result_store: row.get(9)?,
-        detail: row.get(10)?,
-        plan_json: row.get(11)?,
-        workflow_json: row.get(12)?,
-        facts_json: row.get(13)?,
-        trace_json: row.get(14)?,
-        metadata_json: row.get(15)?,
-        share_with_json: row.get(16)?,
-        salt: row.get(17)?,
-        context_json: row.get(18)?,
-        dialect: row.get(19)?,
-        max_affected_rows: row.get(20)?,
-        row_bound_source: row.get(21)?,
-        rehearsed_rows: row.get(22)?,
+        id: row.try_column(C::Id)?,
+        requester: row.try_column(C::Requester)?,
+        database: row.try_column(C::Database)?,
+        environment: row.try_column(C::Environment)?,
+        operation: row.try_column(C::Operation)?,
+        status: row.try_column(C::Status)?,
+        audit_seq: row.try_column(C::AuditSeq)?,
+        emergency: row.try_column(C::Emergency)?,
+        allow_ddl: row.try_column(C::AllowDdl)?,
+        no_result_store: row.try_column(C::NoResultStore)?,
+        detail: row.try_column(C::Detail)?,
+        plan_json: row.try_column(C::Plan)?,
+        workflow_json: row.try_column(C::Workflow)?,
+        facts_json: row.try_column(C::Facts)?,
+        trace_json: row.try_column(C::Trace)?,
+        metadata_json: row.try_column(C::Metadata)?,
+        share_with_json: row.try_column(C::ShareWith)?,
+        salt: row.try_column(C::Salt)?,
+        context_json: row.try_column(C::Context)?,
+        dialect: row.try_column(C::Dialect)?,
+        max_affected_rows: row.try_column(C::BoundRows)?,
+        row_bound_source: row.try_column(C::BoundSource)?,
+        rehearsed_rows: row.try_column(C::RehearsedRows)?,
     })
 }
 
 pub(super) fn stored_vote(row: &Row) -> rusqlite::Result<StoredVote> {
+    use VoteColumn as C;
     Ok(StoredVote {
-        step_index: row.get(0)?,
-        action: row.get(1)?,
-        actor_id: row.get(2)?,
-        token_id: row.get(3)?,
-        matched_selector: row.get(4)?,
-        comment: row.get(5)?,
-        issued_by_requester: row.get(6)?,
-        created_at_ms: row.get(7)?,
-        audit_seq: row.get(8)?,
+        step_index: row.try_column(C::Step)?,
+        action: row.try_column(C::Action)?,
+        actor_id: row.try_column(C::Actor)?,
+        token_id: row.try_column(C::Token)?,
+        matched_selector: row.try_column(C::Selector)?,
+        comment: row.try_column(C::Comment)?,
+        issued_by_requester: row.try_column(C::IssuedByRequester)?,
+        created_at_ms: row.try_column(C::CreatedAt)?,
+        audit_seq: row.try_column(C::AuditSeq)?,
     })
 }
 
@@ -180,9 +223,7 @@ impl View<'_> {
     ) -> Result<Result<(StoredRequest, EventRow), &'static str>, Error> {
         let stored = self
             .connection
-            .prepare_cached(&format!("SELECT {STORED} WHERE r.id = ?1"))
-            .and_then(|mut s| s.query_row([&request.id], stored_request))
-            .map_err(db)?;
+            .one(STORED, [request.seq], |row| Ok(stored_request(row)?))?;
         if self.was_frozen(&request.id)? {
             return Ok(Err("request"));
         }
@@ -223,12 +264,11 @@ impl View<'_> {
 
     /// Whether the log says that the request was found to be corrupt, whatever its row says.
     fn was_frozen(&self, request_id: &str) -> Result<bool, Error> {
-        self.connection
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM audit_events WHERE request_id = ?1 AND event_type = 'request.corrupt')",
-            )
-            .and_then(|mut s| s.query_row([request_id], |r| r.get(0)))
-            .map_err(db)
+        self.connection.one(
+            "SELECT EXISTS (SELECT 1 FROM audit_events WHERE request_id = ?1 AND event_type = 'request.corrupt')",
+            [request_id],
+            first,
+        )
     }
 
     /// Whether the stored votes are those that were cast, each one once, and approve the request.
@@ -243,11 +283,9 @@ impl View<'_> {
         let Some(approved) = self.first_event(APPROVED, &request.id)? else {
             return Ok(false);
         };
-        let stored: Vec<StoredVote> = self
+        let stored = self
             .connection
-            .prepare_cached(VOTES)
-            .and_then(|mut s| s.query_map([request.seq], stored_vote)?.collect())
-            .map_err(db)?;
+            .list(VOTES, [request.seq], |row| Ok(stored_vote(row)?))?;
         let (mut votes, mut cast) = (Vec::new(), BTreeSet::new());
         for vote in &stored {
             let proved = self
@@ -270,11 +308,7 @@ impl View<'_> {
 
     /// The event that a statement finds for a request, if the chain holds there.
     fn first_event(&self, sql: &str, request_id: &str) -> Result<Option<EventRow>, Error> {
-        let seq: Option<i64> = self
-            .connection
-            .prepare_cached(sql)
-            .and_then(|mut s| s.query_row([request_id], |r| r.get(0)))
-            .map_err(db)?;
+        let seq: Option<i64> = self.connection.one(sql, [request_id], first)?;
         match seq {
             Some(seq) => self.proved_event(seq),
             None => Ok(None),

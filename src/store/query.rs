@@ -1,5 +1,6 @@
 //! Running one statement: prepared once a connection, its rows read into values, and its failures as our errors.
 
+use super::row_columns::{Columns, ReadColumn};
 use crate::domain::id::Target;
 use crate::error::Error;
 use rusqlite::types::FromSql;
@@ -91,9 +92,22 @@ pub(super) fn first<T: FromSql>(row: &Row<'_>) -> Result<T, Error> {
     Ok(row.get(0)?)
 }
 
+/// All columns of a row, for a statement that has few: in the order of its SELECT.
+pub(super) fn tuple<T>(row: &Row<'_>) -> Result<T, Error>
+where
+    T: for<'r> TryFrom<&'r Row<'r>, Error = rusqlite::Error>,
+{
+    Ok(T::try_from(row)?)
+}
+
 /// The target that two columns name. Names that make no target are an error.
-pub(super) fn target(row: &Row<'_>, database: usize, environment: usize) -> Result<Target, Error> {
-    let (database, environment): (String, String) = (row.get(database)?, row.get(environment)?);
+pub(super) fn target<C: Columns>(
+    row: &Row<'_>,
+    database: C,
+    environment: C,
+) -> Result<Target, Error> {
+    let (database, environment): (String, String) =
+        (row.column(database)?, row.column(environment)?);
     Target::new(&database, &environment)
         .map_err(|error| Error::bug(format!("a stored target is invalid: {error}")))
 }

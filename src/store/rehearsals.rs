@@ -1,16 +1,18 @@
 //! Reading rehearsals: those that agents may take, those of a request, and whether the bound that one has set is proved.
 
-use super::query::{RunStatement, first};
-use super::{View, corrupt, db, requests};
+use super::View;
+use super::query::{RunStatement, first, tuple};
+use super::row_columns::{ReadColumn, columns};
+use super::values::Unsigned;
 use crate::clock::Timestamp;
 use crate::domain::accounts::EventMetadata;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
-use crate::domain::rehearsal::{ANSWER_SECS, Rehearsal, RehearsalStatus};
+use crate::domain::rehearsal::{ANSWER_SECS, Rehearsal};
 use crate::domain::request::Request;
 use crate::domain::sql::DialectFact;
 use crate::error::Error;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
 /// A rehearsal that waits for an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,23 @@ pub struct WaitingRehearsal {
     pub target: Target,
     /// The dialect that the request was read in.
     pub dialect: DialectFact,
+}
+
+columns! {
+    enum Column of "rehearsals" from "rehearsals h" {
+        Id = "h.id",
+        Status = "h.status",
+        AskedBy = "h.asked_by",
+        AskedAt = "h.asked_at_ms",
+        Agent = "h.agent_id",
+        FinishedAt = "h.finished_at_ms",
+        RowsAffected = "h.rows_affected",
+        Result = "h.result_json",
+        ErrorMessage = "h.error_message",
+        Count = "(SELECT count(*) FROM rehearsals c WHERE c.request_seq = h.request_seq)",
+    }
+    FIND = "WHERE h.id = ?1";
+    LAST_OF = "WHERE h.request_seq = ?1 ORDER BY h.seq DESC LIMIT 1";
 }
 
 impl View<'_> {
@@ -47,19 +66,15 @@ impl View<'_> {
             dialect,
             limit
         ];
-        let rows: Vec<(String, String, String)> = self
-            .connection
-            .list(SQL, values, |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
-        rows.into_iter()
-            .map(|(id, request_id, fact)| {
-                Ok(WaitingRehearsal {
-                    dialect: requests::dialect(&fact, &request_id)?,
-                    id,
-                    request_id,
-                    target: target.clone(),
-                })
+        self.connection.list(SQL, values, |r| {
+            let (id, request_id, dialect) = tuple(r)?;
+            Ok(WaitingRehearsal {
+                id,
+                request_id,
+                target: target.clone(),
+                dialect,
             })
-            .collect()
+        })
     }
 
     /// A rehearsal with its request.
@@ -72,12 +87,7 @@ impl View<'_> {
         let Some(request) = found else {
             return Ok(None);
         };
-        let rehearsal = self.connection.one(
-            "SELECT id, status, asked_by, asked_at_ms, agent_id, finished_at_ms, rows_affected, result_json, \
-             error_message FROM rehearsals WHERE id = ?1",
-            [id],
-            rehearsal,
-        )?;
+        let rehearsal = self.connection.one(FIND, [id], rehearsal)?;
         Ok(Some((rehearsal, self.request(&request)?)))
     }
 
@@ -92,13 +102,9 @@ impl View<'_> {
 
     /// The last rehearsal of a request, and how many there are.
     pub fn last_rehearsal(&self, request_seq: i64) -> Result<Option<(Rehearsal, u32)>, Error> {
-        self.connection.find(
-            "SELECT id, status, asked_by, asked_at_ms, agent_id, finished_at_ms, rows_affected, result_json, \
-             error_message, (SELECT count(*) FROM rehearsals WHERE request_seq = ?1) FROM rehearsals \
-             WHERE request_seq = ?1 ORDER BY seq DESC LIMIT 1",
-            [request_seq],
-            |r| Ok((rehearsal(r)?, r.get(9)?)),
-        )
+        self.connection.find(LAST_OF, [request_seq], |r| {
+            Ok((rehearsal(r)?, r.column(Column::Count)?))
+        })
     }
 
     /// Ids of rehearsals that are open and were asked for before `before`, oldest first.
@@ -117,17 +123,8 @@ impl View<'_> {
         const STORED: &str = "SELECT rehearsed_rows FROM requests WHERE seq = ?1";
         const LAST: &str = "SELECT max(seq) FROM audit_events WHERE request_id = ?1 AND to_status IS NULL \
             AND event_type = 'rehearsal.completed' AND json_extract(metadata_json, '$.sets_bound') = 1";
-        let stored: Option<i64> = self
-            .connection
-            .prepare_cached(STORED)
-            .and_then(|mut s| s.query_row([request.seq], |r| r.get(0)))
-            .map_err(db)?;
-        let last: Option<i64> = self
-            .connection
-            .prepare_cached(LAST)
-            .and_then(|mut s| s.query_row([&request.id], |r| r.get(0)).optional())
-            .map_err(db)?
-            .flatten();
+        let stored: Option<i64> = self.connection.one(STORED, [request.seq], first)?;
+        let last: Option<i64> = self.connection.one(LAST, [&request.id], first)?;
         let Some(last) = last else {
             return Ok(stored.is_none());
         };
@@ -143,28 +140,17 @@ impl View<'_> {
 }
 
 fn rehearsal(row: &Row) -> Result<Rehearsal, Error> {
-    let raw = |row: &Row| -> rusqlite::Result<(Rehearsal, String, Option<i64>)> {
-        let rehearsal = Rehearsal {
-            id: row.get(0)?,
-            status: RehearsalStatus::Waiting,
-            asked_by: row.get(2)?,
-            asked_at: Timestamp(row.get(3)?),
-            agent_id: row.get(4)?,
-            finished_at: row.get::<_, Option<i64>>(5)?.map(Timestamp),
-            rows_affected: None,
-            result_json: row.get(7)?,
-            error_message: row.get(8)?,
-        };
-        Ok((rehearsal, row.get(1)?, row.get(6)?))
-    };
-    let (rehearsal, status, rows) = raw(row)?;
-    let bad = |column| corrupt("rehearsals", &rehearsal.id, column);
+    use Column as C;
+    let rows_affected: Option<Unsigned> = row.column(C::RowsAffected)?;
     Ok(Rehearsal {
-        status: RehearsalStatus::parse(&status).ok_or_else(|| bad("status"))?,
-        rows_affected: rows
-            .map(u64::try_from)
-            .transpose()
-            .map_err(|_| bad("rows_affected"))?,
-        ..rehearsal
+        id: row.column(C::Id)?,
+        status: row.column(C::Status)?,
+        asked_by: row.column(C::AskedBy)?,
+        asked_at: row.column(C::AskedAt)?,
+        agent_id: row.column(C::Agent)?,
+        finished_at: row.column(C::FinishedAt)?,
+        rows_affected: rows_affected.map(|rows| rows.0),
+        result_json: row.column(C::Result)?,
+        error_message: row.column(C::ErrorMessage)?,
     })
 }

@@ -3,7 +3,8 @@
 
 use super::View;
 use super::query::{RunStatement, first};
-use super::requests::{COLUMN_COUNT, COLUMNS, LAST_EXECUTION, read_request};
+use super::requests::{LAST_EXECUTION, RequestColumn, read_request};
+use super::row_columns::Columns;
 use super::scopes::within;
 use crate::domain::id::Operation;
 use crate::domain::permission::Scopes;
@@ -12,6 +13,9 @@ use crate::domain::scope::RoleScope;
 use crate::error::Error;
 use rusqlite::types::Value as Sql;
 use rusqlite::{Row, params, params_from_iter};
+
+/// Columns of a request, which come first.
+const REQUEST: &str = RequestColumn::LIST;
 
 /// Characters of a statement that lists read; each of them has one to four bytes.
 pub const EXCERPT_CHARS: u32 = 1024;
@@ -73,7 +77,7 @@ impl View<'_> {
         values.push(i64::from(limit).into());
         values.push(i64::from(offset).into());
         let sql = format!(
-            "SELECT {COLUMNS}, substr(t.detail, 1, {EXCERPT_CHARS}), octet_length(t.detail) FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ? OFFSET ?)) \
+            "SELECT {REQUEST}, substr(t.detail, 1, {EXCERPT_CHARS}), octet_length(t.detail) FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ? OFFSET ?)) \
              JOIN requests r ON r.seq = s JOIN request_texts t ON t.request_seq = s {LAST_EXECUTION} ORDER BY s DESC"
         );
         self.items(&sql, values)
@@ -97,10 +101,10 @@ impl View<'_> {
         let (seqs, mut values) = branches.finish();
         values.push(i64::from(limit).into());
         let sql = format!(
-            "SELECT {COLUMNS}, t.workflow_json FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ?)) \
+            "SELECT {REQUEST}, t.workflow_json FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ?)) \
              JOIN requests r ON r.seq = s JOIN request_texts t ON t.request_seq = s {LAST_EXECUTION} ORDER BY s DESC"
         );
-        self.rows(&sql, values, |r| r.get(COLUMN_COUNT))
+        self.rows(&sql, values, |r| r.get(RequestColumn::COUNT))
     }
 
     /// A request as lists show it.
@@ -115,7 +119,7 @@ impl View<'_> {
     }
 
     fn item(&self, request: Request, detail: String, bytes: i64) -> Result<RequestItem, Error> {
-        let next_approvers = if request.status == Status::Pending {
+        let next_approvers = if request.status() == Status::Pending {
             self.next_approvers(&request)?
         } else {
             Vec::new()
@@ -179,7 +183,12 @@ impl View<'_> {
     }
 
     fn items(&self, sql: &str, values: Vec<Sql>) -> Result<Vec<RequestItem>, Error> {
-        let read = |r: &Row<'_>| Ok((r.get(COLUMN_COUNT)?, r.get(COLUMN_COUNT + 1)?));
+        let read = |r: &Row<'_>| {
+            Ok((
+                r.get(RequestColumn::COUNT)?,
+                r.get(RequestColumn::COUNT + 1)?,
+            ))
+        };
         let rows: Vec<(Request, (String, i64))> = self.rows(sql, values, read)?;
         rows.into_iter()
             .map(|(request, (detail, bytes))| self.item(request, detail, bytes))
@@ -193,13 +202,9 @@ impl View<'_> {
         values: Vec<Sql>,
         more: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<(Request, T)>, Error> {
-        let rows: Vec<(Result<Request, Error>, T)> =
-            self.connection.list(sql, params_from_iter(values), |r| {
-                Ok((read_request(r), more(r)?))
-            })?;
-        rows.into_iter()
-            .map(|(request, more)| Ok((request?, more)))
-            .collect()
+        self.connection.list(sql, params_from_iter(values), |r| {
+            Ok((read_request(r)?, more(r)?))
+        })
     }
 }
 

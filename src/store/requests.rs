@@ -1,31 +1,122 @@
 //! Reading requests: one by id, what is due, and what agents may take; lists are in `request_lists`.
 
-use super::audit::status;
-use super::query::{RunStatement, first, target};
-use super::{RowCursor, View, corrupt, executions, snapshot};
+use super::query::{RunStatement, first, target, tuple};
+use super::row_columns::{ReadColumn, columns};
+use super::values::Unsigned;
+use super::{RowCursor, View, corrupt, snapshot};
 use crate::clock::Timestamp;
-use crate::domain::approval::{Vote, VoteAction};
+use crate::domain::approval::Vote;
 use crate::domain::change::RequestText;
 use crate::domain::execution::ExecutionStatus;
 use crate::domain::id::{Operation, Target};
 use crate::domain::policy::workflow::Workflow;
-use crate::domain::request::{ExecutionOutcome, Request, Status};
+use crate::domain::request::{ExecutionOutcome, Request, RequestFacts, Status};
 use crate::domain::row_bound::{self, RowBound, RowBoundSource};
 use crate::domain::sql::DialectFact;
 use crate::error::Error;
-use rusqlite::types::Value as Sql;
-use rusqlite::{Row, params, params_from_iter};
+use rusqlite::{Row, params};
 
-pub(super) const COLUMNS: &str = "r.seq, r.id, r.requester, r.database_name, r.environment, r.operation, r.status, r.audit_seq, \
-     r.emergency, r.no_result_store, r.reason, r.current_step, r.total_steps, r.risk_level, r.policy_version, \
-     r.created_at_ms, r.updated_at_ms, r.resolved_at_ms, r.expires_at_ms, r.approved_at_ms, \
-     r.approval_expires_at_ms, r.dispatched_from, r.dispatch_deadline_ms, r.first_completed_at_ms, \
-     r.executions_finished, r.executions_lost, r.execution_id, r.claimed_by, r.cancelled_by, r.cancel_reason, \
-     x.status, x.outcome, x.outcome_unproven, r.dialect, \
-     r.corrupt_seq IS NOT NULL, r.max_affected_rows, r.row_bound_source, r.rehearsed_rows";
-/// How many columns that are.
-pub(super) const COLUMN_COUNT: usize = 38;
-/// What they are read from, besides `requests r`.
+columns! {
+    /// What a request is read from.
+    pub(super) enum RequestColumn of "requests" from "requests r LEFT JOIN executions x ON x.id = r.execution_id" {
+        Id = "r.id",
+        Seq = "r.seq",
+        Requester = "r.requester",
+        Database = "r.database_name",
+        Environment = "r.environment",
+        Operation = "r.operation",
+        Status = "r.status",
+        AuditSeq = "r.audit_seq",
+        Emergency = "r.emergency",
+        NoResultStore = "r.no_result_store",
+        Reason = "r.reason",
+        CurrentStep = "r.current_step",
+        TotalSteps = "r.total_steps",
+        RiskLevel = "r.risk_level",
+        PolicyVersion = "r.policy_version",
+        CreatedAt = "r.created_at_ms",
+        UpdatedAt = "r.updated_at_ms",
+        ResolvedAt = "r.resolved_at_ms",
+        ExpiresAt = "r.expires_at_ms",
+        ApprovedAt = "r.approved_at_ms",
+        ApprovalExpiresAt = "r.approval_expires_at_ms",
+        DispatchedFrom = "r.dispatched_from",
+        DispatchDeadline = "r.dispatch_deadline_ms",
+        FirstCompletedAt = "r.first_completed_at_ms",
+        ExecutionsFinished = "r.executions_finished",
+        ExecutionsLost = "r.executions_lost",
+        ExecutionId = "r.execution_id",
+        ClaimedBy = "r.claimed_by",
+        CancelledBy = "r.cancelled_by",
+        CancelReason = "r.cancel_reason",
+        LastStatus = "x.status",
+        LastOutcome = "x.outcome",
+        LastUnproven = "x.outcome_unproven",
+        Dialect = "r.dialect",
+        IsCorrupt = "r.corrupt_seq IS NOT NULL",
+        BoundRows = "r.max_affected_rows",
+        BoundSource = "r.row_bound_source",
+        RehearsedRows = "r.rehearsed_rows",
+    }
+    FIND = "WHERE r.id = ?1";
+    PENDING_VOTED_BY = "WHERE r.status = 'pending' \
+        AND r.seq IN (SELECT request_seq FROM approvals WHERE actor_id = ?1) ORDER BY r.seq";
+    CANCELLABLE_OF = "WHERE r.requester = ?1 AND r.status IN ('pending', 'approved', 'auto_approved', 'break_glass', \
+        'dispatched', 'running', 'execution_lost') AND r.corrupt_seq IS NULL ORDER BY r.seq LIMIT ?2";
+}
+
+columns! {
+    enum TextColumn of "request_texts" from "request_texts t \
+        LEFT JOIN request_contexts c ON c.request_seq = t.request_seq \
+        LEFT JOIN idempotency_keys k ON k.requester = ?2 AND k.request_seq = t.request_seq" {
+        RequestSeq = "t.request_seq",
+        Detail = "t.detail",
+        Plan = "t.plan_json",
+        Workflow = "t.workflow_json",
+        Facts = "t.facts_json",
+        Trace = "t.trace_json",
+        Metadata = "t.metadata_json",
+        ShareWith = "t.share_with_json",
+        Fingerprint = "t.fingerprint",
+        Redacted = "t.redacted",
+        Context = "c.context_json",
+        IdempotencyKey = "k.key",
+        IdempotencyFingerprint = "k.fingerprint",
+    }
+    TEXT_OF = "WHERE t.request_seq = ?1";
+}
+
+columns! {
+    enum VoteColumn of "approvals" from "approvals a \
+        JOIN requests r ON r.seq = a.request_seq LEFT JOIN users u ON u.id = a.actor_id" {
+        RequestId = "r.id",
+        Actor = "a.actor_id",
+        Action = "a.action",
+        Selector = "a.matched_selector",
+        Step = "a.step_index",
+        Comment = "a.comment",
+        IssuedByRequester = "a.issued_by_requester",
+        At = "a.created_at_ms",
+        Counts = "a.step_index < r.current_step OR u.status IS NOT 'suspended'",
+    }
+    VOTES_OF = "WHERE a.request_seq = ?1 ORDER BY a.id";
+}
+
+columns! {
+    enum JobColumn of "requests" from "requests r" {
+        Id = "r.id",
+        Requester = "r.requester",
+        Operation = "r.operation",
+        Seq = "r.seq",
+        AuditSeq = "r.audit_seq",
+        Dialect = "r.dialect",
+        BoundByPeople = "r.row_bound_source IS 'request' OR r.rehearsed_rows IS NOT NULL",
+    }
+    JOBS_OF = "WHERE r.status = 'dispatched' AND r.corrupt_seq IS NULL AND r.database_name = ?1 \
+        AND r.environment = ?2 ORDER BY r.audit_seq LIMIT ?3";
+}
+
+/// What requests are read from, `r` among it.
 pub(super) const LAST_EXECUTION: &str = "LEFT JOIN executions x ON x.id = r.execution_id";
 
 /// A dispatched request, as an agent's poll shows it.
@@ -45,8 +136,7 @@ pub struct DispatchedJob {
 
 impl View<'_> {
     pub fn find_request(&self, id: &str) -> Result<Option<Request>, Error> {
-        let sql = format!("SELECT {COLUMNS} FROM requests r {LAST_EXECUTION} WHERE r.id = ?1");
-        self.connection.find(&sql, [id], read_request)
+        self.connection.find(FIND, [id], read_request)
     }
 
     /// The request of that id.
@@ -69,41 +159,27 @@ impl View<'_> {
     }
 
     pub fn request_text(&self, request: &Request) -> Result<RequestText, Error> {
-        const SQL: &str = "SELECT t.detail, t.plan_json, t.workflow_json, t.facts_json, t.trace_json, \
-            t.metadata_json, t.share_with_json, t.fingerprint, t.redacted, c.context_json, k.key, k.fingerprint \
-            FROM request_texts t LEFT JOIN request_contexts c ON c.request_seq = t.request_seq \
-            LEFT JOIN idempotency_keys k ON k.requester = ?2 AND k.request_seq = t.request_seq \
-            WHERE t.request_seq = ?1";
-        let (text, workflow, share): (RequestText, Option<String>, String) =
-            self.connection
-                .one(SQL, params![request.seq, request.requester], |r| {
-                    let text = RequestText {
-                        detail: r.get(0)?,
-                        plan_json: r.get(1)?,
-                        workflow: None,
-                        facts_json: r.get(3)?,
-                        trace_json: r.get(4)?,
-                        metadata_json: r.get(5)?,
-                        share_with: Vec::new(),
-                        fingerprint: r.get(7)?,
-                        redacted: r.get(8)?,
-                        context_json: r.get(9)?,
-                        dry_runs: Vec::new(),
-                        idempotency_key: r.get(10)?,
-                        idempotency_fingerprint: r.get(11)?,
-                    };
-                    Ok((text, r.get(2)?, r.get(6)?))
-                })?;
-        let bad = |column| corrupt("request_texts", &request.id, column);
-        let workflow = match workflow {
-            Some(json) => Some(Workflow::from_text(&json).ok_or_else(|| bad("workflow_json"))?),
-            None => None,
-        };
-        let share_with = snapshot::read_selectors(&share).ok_or_else(|| bad("share_with_json"))?;
-        Ok(RequestText {
-            workflow,
-            share_with,
-            ..text
+        use TextColumn as C;
+        let params = params![request.seq, request.requester];
+        self.connection.one(TEXT_OF, params, |r| {
+            let share_with: String = r.column(C::ShareWith)?;
+            let share_with = snapshot::read_selectors(&share_with)
+                .ok_or_else(|| corrupt("request_texts", &request.id, "share_with_json"))?;
+            Ok(RequestText {
+                detail: r.column(C::Detail)?,
+                plan_json: r.column(C::Plan)?,
+                workflow: r.column(C::Workflow)?,
+                facts_json: r.column(C::Facts)?,
+                trace_json: r.column(C::Trace)?,
+                metadata_json: r.column(C::Metadata)?,
+                share_with,
+                fingerprint: r.column(C::Fingerprint)?,
+                redacted: r.column(C::Redacted)?,
+                context_json: r.column(C::Context)?,
+                dry_runs: Vec::new(),
+                idempotency_key: r.column(C::IdempotencyKey)?,
+                idempotency_fingerprint: r.column(C::IdempotencyFingerprint)?,
+            })
         })
     }
 
@@ -119,31 +195,19 @@ impl View<'_> {
 
     /// Votes on a request, oldest first.
     pub fn votes(&self, request: &Request) -> Result<Vec<Vote>, Error> {
-        let rows: Vec<(Vote, String)> = self
-            .connection
-            .list("SELECT a.actor_id, a.action, a.matched_selector, a.step_index, a.comment, a.issued_by_requester, \
-                 a.created_at_ms, a.step_index < r.current_step OR u.status IS NOT 'suspended' FROM approvals a \
-                 JOIN requests r ON r.seq = a.request_seq LEFT JOIN users u ON u.id = a.actor_id \
-                 WHERE a.request_seq = ?1 ORDER BY a.id", [request.seq], |r| {
-                    let vote = Vote {
-                        actor: r.get(0)?,
-                        action: VoteAction::Reject,
-                        selector: r.get(2)?,
-                        step: r.get(3)?,
-                        comment: r.get(4)?,
-                        issued_by_requester: r.get(5)?,
-                        at: Timestamp(r.get(6)?),
-                        counts: r.get(7)?,
-                    };
-                    Ok((vote, r.get(1)?))
-                })?;
-        rows.into_iter()
-            .map(|(vote, action)| {
-                let action = VoteAction::parse(&action)
-                    .ok_or_else(|| corrupt("approvals", &request.id, "action"))?;
-                Ok(Vote { action, ..vote })
+        use VoteColumn as C;
+        self.connection.list(VOTES_OF, [request.seq], |r| {
+            Ok(Vote {
+                actor: r.column(C::Actor)?,
+                action: r.column(C::Action)?,
+                selector: r.column(C::Selector)?,
+                step: r.column(C::Step)?,
+                comment: r.column(C::Comment)?,
+                issued_by_requester: r.column(C::IssuedByRequester)?,
+                at: r.column(C::At)?,
+                counts: r.column(C::Counts)?,
             })
-            .collect()
+        })
     }
 
     /// What an idempotency key of `requester` was used for: its fingerprint and the request.
@@ -156,7 +220,7 @@ impl View<'_> {
             .connection
             .find("SELECT k.fingerprint, r.id FROM idempotency_keys k JOIN requests r ON r.seq = k.request_seq \
                  AND r.requester = k.requester \
-                 WHERE k.requester = ?1 AND k.key = ?2", [requester, key], |r| Ok((r.get(0)?, r.get(1)?)))?;
+                 WHERE k.requester = ?1 AND k.key = ?2", [requester, key], tuple)?;
         found
             .map(|(fingerprint, id)| Ok((fingerprint, self.request(&id)?)))
             .transpose()
@@ -188,24 +252,14 @@ impl View<'_> {
 
     /// Pending requests that a person has voted on, oldest first.
     pub fn pending_voted_by(&self, actor: &str) -> Result<Vec<Request>, Error> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM requests r {LAST_EXECUTION} WHERE r.status = 'pending' \
-             AND r.seq IN (SELECT request_seq FROM approvals WHERE actor_id = ?1) ORDER BY r.seq"
-        );
-        self.requests(&sql, vec![actor.to_owned().into()])
+        self.connection
+            .list(PENDING_VOTED_BY, [actor], read_request)
     }
 
     /// Requests of a person that can still be cancelled, oldest first.
     pub fn cancellable_of(&self, requester: &str, limit: u32) -> Result<Vec<Request>, Error> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM requests r {LAST_EXECUTION} WHERE r.requester = ?1 AND r.status IN ('pending', 'approved', \
-             'auto_approved', 'break_glass', 'dispatched', 'running', 'execution_lost') AND r.corrupt_seq IS NULL \
-             ORDER BY r.seq LIMIT ?2"
-        );
-        self.requests(
-            &sql,
-            vec![requester.to_owned().into(), i64::from(limit).into()],
-        )
+        self.connection
+            .list(CANCELLABLE_OF, params![requester, limit], read_request)
     }
 
     /// Dispatched requests of one target, first dispatched first; without their statements, which [`View::fill_in`]
@@ -215,40 +269,22 @@ impl View<'_> {
         target: &Target,
         limit: u32,
     ) -> Result<Vec<DispatchedJob>, Error> {
-        const SQL: &str = "SELECT r.id, r.requester, r.operation, r.seq, r.audit_seq, r.dialect, \
-            r.row_bound_source IS 'request' OR r.rehearsed_rows IS NOT NULL FROM requests r \
-            WHERE r.status = 'dispatched' AND r.corrupt_seq IS NULL AND r.database_name = ?1 AND r.environment = ?2 \
-            ORDER BY r.audit_seq LIMIT ?3";
-        let rows: Vec<(DispatchedJob, String, String)> = self.connection.list(
-            SQL,
-            params![target.database(), target.environment(), limit],
-            |r| {
-                let job = DispatchedJob {
-                    id: r.get(0)?,
-                    requester: r.get(1)?,
-                    target: target.clone(),
-                    operation: Operation::ExecuteDml,
-                    dialect: DialectFact::Unknown,
-                    detail: String::new(),
-                    needs_row_bound: r.get(6)?,
-                    request_seq: r.get(3)?,
-                    dispatch_seq: r.get(4)?,
-                };
-                Ok((job, r.get(2)?, r.get(5)?))
-            },
-        )?;
-        rows.into_iter()
-            .map(|(job, operation, fact)| {
-                let operation = Operation::parse(&operation)
-                    .ok_or_else(|| corrupt("requests", &job.id, "operation"))?;
-                Ok(DispatchedJob {
-                    needs_row_bound: job.needs_row_bound && !operation.is_read(),
-                    operation,
-                    dialect: dialect(&fact, &job.id)?,
-                    ..job
-                })
+        use JobColumn as C;
+        let params = params![target.database(), target.environment(), limit];
+        self.connection.list(JOBS_OF, params, |r| {
+            let operation: Operation = r.column(C::Operation)?;
+            Ok(DispatchedJob {
+                id: r.column(C::Id)?,
+                requester: r.column(C::Requester)?,
+                target: target.clone(),
+                operation,
+                dialect: r.column(C::Dialect)?,
+                detail: String::new(),
+                needs_row_bound: r.column(C::BoundByPeople)? && !operation.is_read(),
+                request_seq: r.column(C::Seq)?,
+                dispatch_seq: r.column(C::AuditSeq)?,
             })
-            .collect()
+        })
     }
 
     /// Reads the statement of a job.
@@ -280,11 +316,6 @@ impl View<'_> {
             first,
         )
     }
-
-    fn requests(&self, sql: &str, values: Vec<Sql>) -> Result<Vec<Request>, Error> {
-        self.connection
-            .list(sql, params_from_iter(values), read_request)
-    }
 }
 
 /// A stored workflow; a corrupt one is an error, never none.
@@ -292,103 +323,81 @@ pub fn read_workflow(request: &Request, json: &str) -> Result<Workflow, Error> {
     Workflow::from_text(json).ok_or_else(|| corrupt("request_texts", &request.id, "workflow_json"))
 }
 
-pub(super) fn dialect(text: &str, id: &str) -> Result<DialectFact, Error> {
-    DialectFact::parse(text).ok_or_else(|| corrupt("requests", id, "dialect"))
-}
-
 /// The bound of a request. One that cannot be read is an error, never no bound.
-fn row_bound(row: &Row, id: &str) -> Result<Option<RowBound>, Error> {
-    let bad = || corrupt("requests", id, "max_affected_rows");
-    let (rows, source): (Option<i64>, Option<String>) =
-        row.get(35).and_then(|rows| Ok((rows, row.get(36)?)))?;
-    let rehearsed: Option<i64> = row.get(37)?;
+fn row_bound(row: &Row) -> Result<Option<RowBound>, Error> {
+    use RequestColumn as C;
+    let rows: Option<Unsigned> = row.column(C::BoundRows)?;
+    let source: Option<RowBoundSource> = row.column(C::BoundSource)?;
+    let rehearsed: Option<Unsigned> = row.column(C::RehearsedRows)?;
     let stored = match (rows, source) {
         (None, None) => None,
-        (Some(rows), Some(source)) => Some(RowBound {
-            rows: u64::try_from(rows).map_err(|_| bad())?,
-            source: RowBoundSource::parse(&source).ok_or_else(bad)?,
-        }),
-        _ => return Err(bad()),
+        (Some(Unsigned(rows)), Some(source)) => Some(RowBound { rows, source }),
+        _ => {
+            let id: String = row.column(C::Id)?;
+            return Err(corrupt("requests", id, "max_affected_rows"));
+        }
     };
-    let rehearsed = rehearsed
-        .map(u64::try_from)
-        .transpose()
-        .map_err(|_| corrupt("requests", id, "rehearsed_rows"))?;
-    Ok(row_bound::after_rehearsal(stored, rehearsed))
+    Ok(row_bound::after_rehearsal(stored, rehearsed.map(|r| r.0)))
 }
 
 /// What the last execution left in the database, once the request has an outcome.
-fn outcome(row: &Row, state: &str, id: &str) -> Result<Option<ExecutionOutcome>, Error> {
-    let left: (Option<String>, Option<String>) =
-        row.get(30).and_then(|status| Ok((status, row.get(31)?)))?;
-    match left {
-        (Some(execution), outcome) if status(state, id)?.is_outcome() => {
-            let request = status(state, id)?;
-            ExecutionStatus::parse(&execution)
-                .and_then(|execution| executions::left(execution, outcome.as_deref(), request))
-                .ok_or_else(|| corrupt("executions", id, "outcome"))
-        }
-        _ => Ok(None),
+fn outcome(row: &Row, request: Status) -> Result<Option<ExecutionOutcome>, Error> {
+    use RequestColumn as C;
+    let Some(execution) = row.column::<Option<ExecutionStatus>>(C::LastStatus)? else {
+        return Ok(None);
+    };
+    if !request.is_outcome() {
+        return Ok(None);
+    }
+    match execution.left(row.column(C::LastOutcome)?, request) {
+        Some(left) => Ok(left),
+        None => Err(corrupt(
+            "executions",
+            row.column::<String>(C::Id)?,
+            "outcome",
+        )),
     }
 }
 
 pub(super) fn read_request(row: &Row) -> Result<Request, Error> {
-    let target = target(row, 3, 4)?;
-    let raw = |row: &Row| -> rusqlite::Result<(Request, String, String, Option<String>, String)> {
-        let time = |n: usize| -> rusqlite::Result<Option<Timestamp>> {
-            Ok(row.get::<_, Option<i64>>(n)?.map(Timestamp))
-        };
-        let request = Request {
-            seq: row.get(0)?,
-            id: row.get(1)?,
-            requester: row.get(2)?,
-            target,
-            operation: Operation::ExecuteDml,
-            dialect: DialectFact::Unknown,
-            status: Status::Pending,
-            audit_seq: row.get(7)?,
-            emergency: row.get(8)?,
-            no_result_store: row.get(9)?,
-            reason: row.get(10)?,
-            current_step: row.get(11)?,
-            total_steps: row.get(12)?,
-            risk_level: row.get(13)?,
-            policy_version: row.get(14)?,
-            created_at: Timestamp(row.get(15)?),
-            updated_at: Timestamp(row.get(16)?),
-            resolved_at: time(17)?,
-            expires_at: time(18)?,
-            approved_at: time(19)?,
-            approval_expires_at: time(20)?,
-            dispatched_from: None,
-            dispatch_deadline: time(22)?,
-            first_completed_at: time(23)?,
-            executions_finished: row.get(24)?,
-            executions_lost: row.get(25)?,
-            execution_id: row.get(26)?,
-            claimed_by: row.get(27)?,
-            cancelled_by: row.get(28)?,
-            cancel_reason: row.get(29)?,
-            row_bound: None,
-            outcome: None,
-            outcome_unproven: row.get::<_, Option<bool>>(32)?.unwrap_or(false),
-            corrupt: row.get(34)?,
-        };
-        let texts = (row.get(5)?, row.get(6)?, row.get(21)?, row.get(33)?);
-        Ok((request, texts.0, texts.1, texts.2, texts.3))
-    };
-    let (request, operation, state, from, fact) = raw(row)?;
-    let row_bound = row_bound(row, &request.id)?;
-    let outcome = outcome(row, &state, &request.id)?;
-    Ok(Request {
-        operation: Operation::parse(&operation)
-            .ok_or_else(|| corrupt("requests", &request.id, "operation"))?,
-        dialect: dialect(&fact, &request.id)?,
-        row_bound,
-        status: status(&state, &request.id)?,
-        dispatched_from: from.map(|f| status(&f, &request.id)).transpose()?,
-        outcome_unproven: outcome.is_some() && request.outcome_unproven,
+    use RequestColumn as C;
+    let status = row.column(C::Status)?;
+    let outcome = outcome(row, status)?;
+    let unproven: Option<bool> = row.column(C::LastUnproven)?;
+    let facts = RequestFacts {
+        seq: row.column(C::Seq)?,
+        id: row.column(C::Id)?,
+        requester: row.column(C::Requester)?,
+        target: target(row, C::Database, C::Environment)?,
+        operation: row.column(C::Operation)?,
+        dialect: row.column(C::Dialect)?,
+        audit_seq: row.column(C::AuditSeq)?,
+        emergency: row.column(C::Emergency)?,
+        no_result_store: row.column(C::NoResultStore)?,
+        reason: row.column(C::Reason)?,
+        current_step: row.column(C::CurrentStep)?,
+        total_steps: row.column(C::TotalSteps)?,
+        risk_level: row.column(C::RiskLevel)?,
+        policy_version: row.column(C::PolicyVersion)?,
+        created_at: row.column(C::CreatedAt)?,
+        updated_at: row.column(C::UpdatedAt)?,
+        resolved_at: row.column(C::ResolvedAt)?,
+        expires_at: row.column(C::ExpiresAt)?,
+        approved_at: row.column(C::ApprovedAt)?,
+        approval_expires_at: row.column(C::ApprovalExpiresAt)?,
+        dispatched_from: row.column(C::DispatchedFrom)?,
+        dispatch_deadline: row.column(C::DispatchDeadline)?,
+        first_completed_at: row.column(C::FirstCompletedAt)?,
+        executions_finished: row.column(C::ExecutionsFinished)?,
+        executions_lost: row.column(C::ExecutionsLost)?,
+        execution_id: row.column(C::ExecutionId)?,
+        claimed_by: row.column(C::ClaimedBy)?,
+        cancelled_by: row.column(C::CancelledBy)?,
+        cancel_reason: row.column(C::CancelReason)?,
+        row_bound: row_bound(row)?,
+        outcome_unproven: outcome.is_some() && unproven.unwrap_or(false),
         outcome,
-        ..request
-    })
+        corrupt: row.column(C::IsCorrupt)?,
+    };
+    Request::new(status, facts)
 }

@@ -1,8 +1,10 @@
 //! Reading what is known of stored results.
 
 use super::query::{RunStatement, first, target};
+use super::row_columns::{Columns, ReadColumn, columns};
 use super::scopes::within;
-use super::{View, Viewer, corrupt};
+use super::values::Unsigned;
+use super::{View, Viewer};
 use crate::clock::Timestamp;
 use crate::domain::id::{Operation, Target};
 use crate::error::Error;
@@ -38,21 +40,45 @@ pub struct ResultItem {
     pub content_length: u64,
 }
 
+columns! {
+    enum ResultColumn of "results" from "results x" {
+        Key = "x.object_key",
+        Backend = "x.backend",
+        ContentLength = "x.content_length",
+        Checksum = "x.checksum_sha256",
+        StoredAt = "x.stored_at_ms",
+        ExpiresAt = "x.expires_at_ms",
+    }
+    RESULT_OF = "WHERE x.execution_seq = ?1";
+}
+
+columns! {
+    enum ItemColumn of "results" {
+        RequestId = "q.id",
+        ExecutionId = "e.id",
+        Database = "q.database_name",
+        Environment = "q.environment",
+        Operation = "q.operation",
+        StoredAt = "x.stored_at_ms",
+        ContentLength = "x.content_length",
+    }
+}
+
 impl View<'_> {
     /// The stored result of an execution.
     pub fn find_result(&self, execution_seq: i64) -> Result<Option<ResultRow>, Error> {
-        self.connection
-            .find("SELECT backend, object_key, content_length, checksum_sha256, stored_at_ms, expires_at_ms \
-                 FROM results WHERE execution_seq = ?1", [execution_seq], |r| {
-                    Ok(ResultRow {
-                        backend: r.get(0)?,
-                        key: r.get(1)?,
-                        content_length: u64::try_from(r.get::<_, i64>(2)?).unwrap_or(0),
-                        checksum_sha256: r.get(3)?,
-                        stored_at: Timestamp(r.get(4)?),
-                        expires_at: Timestamp(r.get(5)?),
-                    })
-                })
+        use ResultColumn as C;
+        self.connection.find(RESULT_OF, [execution_seq], |r| {
+            let content_length: Unsigned = r.column(C::ContentLength)?;
+            Ok(ResultRow {
+                backend: r.column(C::Backend)?,
+                key: r.column(C::Key)?,
+                content_length: content_length.0,
+                checksum_sha256: r.column(C::Checksum)?,
+                stored_at: r.column(C::StoredAt)?,
+                expires_at: r.column(C::ExpiresAt)?,
+            })
+        })
     }
 
     /// The envelope of a result that is a row, of the backend [`ROW`].
@@ -85,31 +111,24 @@ impl View<'_> {
         values.push(now.0.into());
         values.push(i64::from(limit).into());
         values.push(i64::from(offset).into());
+        let columns = ItemColumn::LIST;
         let sql = format!(
-            "SELECT q.id, e.id, q.database_name, q.environment, q.operation, x.stored_at_ms, x.content_length \
-             FROM ({branches}) v JOIN results x ON x.execution_seq = v.seq JOIN executions e ON e.seq = v.seq \
-             JOIN requests q ON q.seq = x.request_seq WHERE ({viewed}) AND x.expires_at_ms > ? \
-             ORDER BY v.seq DESC LIMIT ? OFFSET ?"
+            "SELECT {columns} FROM ({branches}) v JOIN results x ON x.execution_seq = v.seq \
+             JOIN executions e ON e.seq = v.seq JOIN requests q ON q.seq = x.request_seq \
+             WHERE ({viewed}) AND x.expires_at_ms > ? ORDER BY v.seq DESC LIMIT ? OFFSET ?"
         );
-        let rows: Vec<(ResultItem, String)> =
-            self.connection.list(&sql, params_from_iter(values), |r| {
-                let item = ResultItem {
-                    request_id: r.get(0)?,
-                    execution_id: r.get(1)?,
-                    target: target(r, 2, 3)?,
-                    operation: Operation::ExecuteDml,
-                    stored_at: Timestamp(r.get(5)?),
-                    content_length: u64::try_from(r.get::<_, i64>(6)?).unwrap_or(0),
-                };
-                Ok((item, r.get(4)?))
-            })?;
-        rows.into_iter()
-            .map(|(item, operation)| {
-                let operation = Operation::parse(&operation)
-                    .ok_or_else(|| corrupt("requests", &item.request_id, "operation"))?;
-                Ok(ResultItem { operation, ..item })
+        use ItemColumn as C;
+        self.connection.list(&sql, params_from_iter(values), |r| {
+            let content_length: Unsigned = r.column(C::ContentLength)?;
+            Ok(ResultItem {
+                request_id: r.column(C::RequestId)?,
+                execution_id: r.column(C::ExecutionId)?,
+                target: target(r, C::Database, C::Environment)?,
+                operation: r.column(C::Operation)?,
+                stored_at: r.column(C::StoredAt)?,
+                content_length: content_length.0,
             })
-            .collect()
+        })
     }
 }
 

@@ -1,7 +1,8 @@
 //! Reading what agents reported of their databases.
 
-use super::query::RunStatement;
-use super::{View, corrupt};
+use super::View;
+use super::query::{RunStatement, tuple};
+use super::row_columns::{ReadColumn, columns};
 use crate::clock::Timestamp;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
@@ -32,72 +33,56 @@ pub struct ReportedDialect {
     pub dialect: Dialect,
 }
 
+columns! {
+    enum Column of "schema_snapshots" from "schema_snapshots" {
+        Agent = "agent_id",
+        Dialect = "dialect",
+        Snapshot = "snapshot_json",
+        CollectedAt = "collected_at_ms",
+        LastStatus = "last_status",
+        LastError = "last_error",
+        LastSync = "last_sync_ms",
+    }
+    OF_TARGET = "WHERE database_name = ?1 AND environment = ?2";
+}
+
 impl View<'_> {
     /// What agents last reported of a database's dialect, newest report first.
     pub fn reported_dialects(&self, target: &Target) -> Result<Vec<ReportedDialect>, Error> {
-        let rows: Vec<(String, String)> = self
-            .connection
-            .prepare_cached(
-                "SELECT agent_id, dialect FROM reported_dialects WHERE database_name = ?1 AND environment = ?2 \
-                 ORDER BY audit_seq DESC",
-            )
-            .and_then(|mut s| {
-                let values = [target.database(), target.environment()];
-                s.query_map(values, |r| Ok((r.get(0)?, r.get(1)?)))?
-                    .collect()
-            })
-            ?;
-        rows.into_iter()
-            .map(|(agent_id, dialect)| {
-                let dialect = Dialect::parse(&dialect)
-                    .ok_or_else(|| corrupt("reported_dialects", target, "dialect"))?;
+        self.connection.list(
+            "SELECT agent_id, dialect FROM reported_dialects WHERE database_name = ?1 AND environment = ?2 \
+             ORDER BY audit_seq DESC",
+            [target.database(), target.environment()],
+            |r| {
+                let (agent_id, dialect) = tuple(r)?;
                 Ok(ReportedDialect { agent_id, dialect })
-            })
-            .collect()
+            },
+        )
     }
 
     /// What each agent last stated of a database's dialect, be it with a description that failed.
     pub fn stated_dialects(&self, target: &Target) -> Result<Vec<(String, Dialect)>, Error> {
-        let rows: Vec<(String, String)> = self
-            .connection
-            .prepare_cached(
-                "SELECT agent_id, dialect FROM stated_dialects WHERE database_name = ?1 AND environment = ?2",
-            )
-            .and_then(|mut s| {
-                let values = [target.database(), target.environment()];
-                s.query_map(values, |r| Ok((r.get(0)?, r.get(1)?)))?
-                    .collect()
-            })?;
-        let parsed = |(agent_id, name): (String, String)| {
-            let dialect = Dialect::parse(&name)
-                .ok_or_else(|| corrupt("stated_dialects", target, "dialect"))?;
-            Ok((agent_id, dialect))
-        };
-        rows.into_iter().map(parsed).collect()
+        self.connection.list(
+            "SELECT agent_id, dialect FROM stated_dialects WHERE database_name = ?1 AND environment = ?2",
+            [target.database(), target.environment()],
+            tuple,
+        )
     }
 
     /// What is known of a database.
     pub fn find_schema(&self, target: &Target) -> Result<Option<SchemaRow>, Error> {
-        let row: Option<(String, SchemaRow)> = self
-            .connection
-            .find("SELECT dialect, snapshot_json, collected_at_ms, last_status, last_error, last_sync_ms, agent_id \
-                 FROM schema_snapshots WHERE database_name = ?1 AND environment = ?2", [target.database(), target.environment()], |r| {
-                    let row = SchemaRow {
-                        dialect: Dialect::Postgres,
-                        snapshot_json: r.get(1)?,
-                        collected_at: r.get::<_, Option<i64>>(2)?.map(Timestamp),
-                        last_status: r.get(3)?,
-                        last_error: r.get(4)?,
-                        last_sync: Timestamp(r.get(5)?),
-                        agent_id: r.get(6)?,
-                    };
-                    Ok((r.get(0)?, row))
-                })?;
-        row.map(|(dialect, row)| {
-            let dialect = Dialect::parse(&dialect)
-                .ok_or_else(|| corrupt("schema_snapshots", target, "dialect"))?;
-            Ok(SchemaRow { dialect, ..row })
+        use Column as C;
+        let target = [target.database(), target.environment()];
+        self.connection.find(OF_TARGET, target, |r| {
+            Ok(SchemaRow {
+                dialect: r.column(C::Dialect)?,
+                snapshot_json: r.column(C::Snapshot)?,
+                collected_at: r.column(C::CollectedAt)?,
+                last_status: r.column(C::LastStatus)?,
+                last_error: r.column(C::LastError)?,
+                last_sync: r.column(C::LastSync)?,
+                agent_id: r.column(C::Agent)?,
+            })
         })
-        .transpose()
     }
 }

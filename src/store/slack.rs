@@ -1,7 +1,7 @@
 //! What the Slack app posted, and who is known there. Which message is about which request is bookkeeping: lost, the next
 //! event posts a new one.
 
-use super::query::RunStatement;
+use super::query::{RunStatement, tuple};
 use super::{Store, View};
 use crate::error::Error;
 use rusqlite::params;
@@ -22,10 +22,8 @@ impl View<'_> {
             "SELECT channel, ts FROM slack_messages WHERE request_seq = ?1",
             [request_seq],
             |r| {
-                Ok(SlackMessage {
-                    channel: r.get(0)?,
-                    ts: r.get(1)?,
-                })
+                let (channel, ts) = tuple(r)?;
+                Ok(SlackMessage { channel, ts })
             },
         )
     }
@@ -36,7 +34,7 @@ impl View<'_> {
             "SELECT id, slack_user_id FROM users WHERE slack_user_id IS NOT NULL AND subject_type = 'user' \
              AND status = 'active' ORDER BY slack_user_id LIMIT ?1",
             [limit],
-            |r| Ok((r.get(0)?, r.get(1)?)),
+            tuple,
         )
     }
 }

@@ -151,7 +151,7 @@ fn many_writers_share_commits_and_nothing_is_lost() {
     assert_eq!(ids.len(), 800);
     for id in &ids {
         assert_eq!(
-            store.read(|v| v.request(id)).unwrap().status,
+            store.read(|v| v.request(id)).unwrap().status(),
             Status::Pending
         );
     }

@@ -120,11 +120,11 @@ impl RequestPost<'_> {
     }
 
     fn waits(&self) -> bool {
-        self.request.status == Status::Pending && !self.is_late && !self.request.corrupt
+        self.request.status() == Status::Pending && !self.is_late && !self.request.corrupt
     }
 
     fn title(&self) -> &'static str {
-        match self.request.status {
+        match self.request.status() {
             _ if self.request.corrupt => "Differs from what was approved: it does not run",
             Status::Pending if self.is_late => "Expired",
             Status::Pending => "Approval needed",
@@ -198,7 +198,7 @@ impl RequestPost<'_> {
             "Risk: {}",
             short(&request.risk_level, VALUE_MAX, line)
         )];
-        if request.status == Status::Pending && request.total_steps > 1 {
+        if request.status() == Status::Pending && request.total_steps > 1 {
             let step = (request.current_step + 1).min(request.total_steps);
             parts.push(format!("step {step} of {}", request.total_steps));
         }
@@ -217,7 +217,7 @@ impl RequestPost<'_> {
 
     /// The one button there is for what can be done now.
     fn actions(&self) -> Option<Value> {
-        let (text, action) = match self.request.status {
+        let (text, action) = match self.request.status() {
             Status::Pending if self.waits() => ("Review", REVIEW_ACTION),
             Status::Approved | Status::AutoApproved | Status::BreakGlass
                 if !self.request.corrupt =>

@@ -38,7 +38,7 @@ impl From<&Request> for RequestRef {
             requester: r.requester.clone(),
             target: r.target.clone(),
             operation: r.operation,
-            status: r.status,
+            status: r.status(),
         }
     }
 }

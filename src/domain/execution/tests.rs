@@ -1,7 +1,8 @@
 //! What a report, a silence or a repeated claim does to an execution, as tables.
 
 use super::*;
-use crate::domain::request::tests::request;
+use crate::domain::request::RequestFacts;
+use crate::domain::request::tests::{facts, request};
 
 /// The execution `e`, which runs and whose lease ends at 10.
 fn execution(status: ExecutionStatus) -> Execution {
@@ -49,6 +50,15 @@ fn end(outcome: ExecutionOutcome) -> ExecutionEnd {
     }
 }
 
+/// A request in that status, of another execution.
+fn of_another(status: Status) -> Request {
+    let facts = RequestFacts {
+        execution_id: Some("another".to_owned()),
+        ..facts()
+    };
+    Request::new(status, facts).unwrap()
+}
+
 #[test]
 fn statuses_have_names_and_two_are_final() {
     let names = ["claimed", "completed", "failed", "lost"];
@@ -80,10 +90,7 @@ fn report_moves_the_request_whose_execution_it_is() {
             };
             let own = request(of_request);
             assert_eq!(moves(&own, status), expected, "{of_request} {status:?}");
-            let other = Request {
-                execution_id: Some("another".to_owned()),
-                ..own
-            };
+            let other = of_another(of_request);
             assert_eq!(
                 moves(&other, status),
                 "lease_lost",
@@ -147,16 +154,12 @@ fn lease_decides_what_is_late_and_what_lapses() {
 fn silence_loses_only_the_request_that_runs_it() {
     let lapse = |request: &Request, now| {
         let step = execution(ExecutionStatus::Claimed).lapse(request, Timestamp(now));
-        step.unwrap().map(|step| step.to())
+        step.map(|step| step.to())
     };
     let running = request(Status::Running);
     assert_eq!(lapse(&running, 9), None);
     assert_eq!(lapse(&running, 10), Some(Status::ExecutionLost));
-    let another = Request {
-        execution_id: Some("another".to_owned()),
-        ..running
-    };
-    assert_eq!(lapse(&another, 10), None);
+    assert_eq!(lapse(&of_another(Status::Running), 10), None);
     assert_eq!(lapse(&request(Status::Cancelled), 10), None);
 }
 

@@ -208,11 +208,19 @@ impl Opening {
     }
 }
 
-/// A stored request: its identity, where it stands, and the times that bind it. The texts are [`RequestText`].
+/// A stored request: what is recorded of it, which reads as its own fields, and what holds of it now. Its texts are
+/// [`RequestText`].
 ///
 /// [`RequestText`]: crate::domain::change::RequestText
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
+    facts: RequestFacts,
+    state: State,
+}
+
+/// What is recorded of a request besides its status: who wants what where, and the times that bind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestFacts {
     /// Order of creation; dense enough to page by, never shown.
     pub seq: i64,
     /// UUID.
@@ -223,8 +231,7 @@ pub struct Request {
     pub operation: Operation,
     /// The dialect that its text was read in.
     pub dialect: DialectFact,
-    pub status: Status,
-    /// The audit event that put it there.
+    /// The audit event that gave it its status.
     pub audit_seq: i64,
     /// Whether it is an emergency.
     pub emergency: bool,
@@ -291,7 +298,7 @@ pub enum State {
     Ended(Ended),
     /// Lost; the outcome is unknown.
     Lost(Lost),
-    /// Rejected, cancelled or expired: nothing moves it any more.
+    /// Rejected, cancelled or expired, or corrupt beyond telling: nothing moves it any more.
     Closed(Status),
 }
 
@@ -400,70 +407,96 @@ impl Refusal {
     }
 }
 
-impl Request {
-    /// What holds now.
+impl State {
+    /// What holds of a request of that status.
     ///
     /// # Errors
-    /// `internal` for a row that cannot be: it names the request and what is missing.
-    pub fn state(&self) -> Result<State, Error> {
-        let missing = |column: &str| Error::bug(format!("request {} has no {column}", self.id));
-        let runs = || -> Result<Runs, Error> {
-            let lost = if self.operation.is_read() {
-                0
-            } else {
-                self.executions_lost
-            };
-            Ok(Runs {
-                counted: self.executions_finished + lost,
-                reads_only: self.operation.is_read(),
-                first_completed_at: self.first_completed_at,
-                approval_expires_at: self
-                    .approval_expires_at
-                    .ok_or_else(|| missing("approval_expires_at"))?,
-            })
-        };
+    /// `internal` for facts that cannot be: it names the request and what is missing.
+    fn of(status: Status, facts: &RequestFacts) -> Result<State, Error> {
+        let missing = |column: &str| Error::bug(format!("request {} has no {column}", facts.id));
         let execution = || {
-            self.execution_id
-                .clone()
-                .ok_or_else(|| missing("execution_id"))
+            let id = facts.execution_id.clone();
+            id.ok_or_else(|| missing("execution_id"))
         };
-        Ok(match self.status {
+        Ok(match status {
             Status::Pending => State::Pending(Pending {
-                expires_at: self.expires_at.ok_or_else(|| missing("expires_at"))?,
+                expires_at: facts.expires_at.ok_or_else(|| missing("expires_at"))?,
             }),
             Status::Approved | Status::AutoApproved | Status::BreakGlass => State::Ready(Ready {
-                status: self.status,
-                expires_at: runs()?.approval_expires_at,
+                status,
+                expires_at: Runs::of(facts)?.approval_expires_at,
             }),
             Status::Dispatched => State::Dispatched(Dispatched {
-                from: self
+                from: facts
                     .dispatched_from
                     .filter(|from| Status::MOVES.contains(&(Some(*from), Status::Dispatched)))
                     .ok_or_else(|| missing("dispatched_from"))?,
-                deadline: self
+                deadline: facts
                     .dispatch_deadline
                     .ok_or_else(|| missing("dispatch_deadline"))?,
             }),
             Status::Running => State::Running(Running {
                 execution_id: execution()?,
-                agent_id: self
+                agent_id: facts
                     .claimed_by
                     .clone()
                     .ok_or_else(|| missing("claimed_by"))?,
             }),
             Status::Executed | Status::Failed => State::Ended(Ended {
-                status: self.status,
-                runs: runs()?,
-                uncertain: self.status == Status::Failed
-                    && !self.operation.is_read()
-                    && self.outcome != Some(ExecutionOutcome::RolledBack),
+                status,
+                runs: Runs::of(facts)?,
+                uncertain: status == Status::Failed
+                    && !facts.operation.is_read()
+                    && facts.outcome != Some(ExecutionOutcome::RolledBack),
             }),
             Status::ExecutionLost => State::Lost(Lost {
                 execution_id: execution()?,
-                runs: runs()?,
+                runs: Runs::of(facts)?,
             }),
-            Status::Rejected | Status::Cancelled | Status::Expired => State::Closed(self.status),
+            Status::Rejected | Status::Cancelled | Status::Expired => State::Closed(status),
         })
+    }
+
+    fn status(&self) -> Status {
+        match self {
+            State::Pending(_) => Status::Pending,
+            State::Ready(ready) => ready.status,
+            State::Dispatched(_) => Status::Dispatched,
+            State::Running(_) => Status::Running,
+            State::Ended(ended) => ended.status,
+            State::Lost(_) => Status::ExecutionLost,
+            State::Closed(status) => *status,
+        }
+    }
+}
+
+impl std::ops::Deref for Request {
+    type Target = RequestFacts;
+
+    fn deref(&self) -> &RequestFacts {
+        &self.facts
+    }
+}
+
+impl Request {
+    /// The request of that status. A corrupt one that no state can be told of is closed to everything.
+    ///
+    /// # Errors
+    /// `internal` for facts that cannot be: it names the request and what is missing.
+    pub fn new(status: Status, facts: RequestFacts) -> Result<Request, Error> {
+        let state = match State::of(status, &facts) {
+            Err(_) if facts.corrupt => State::Closed(status),
+            state => state?,
+        };
+        Ok(Request { facts, state })
+    }
+
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub fn status(&self) -> Status {
+        self.state.status()
     }
 
     /// See [`row_bound::is_needed`].
@@ -476,16 +509,15 @@ impl Request {
     /// # Errors
     /// [`Refusal::WrongStatus`].
     pub fn cancel(&self) -> Result<Transition, Refusal> {
-        match self.status {
-            Status::Executed
-            | Status::Failed
-            | Status::Rejected
-            | Status::Cancelled
-            | Status::Expired => Err(Refusal::WrongStatus {
-                status: self.status,
-                wanted: "a request that can still be cancelled",
-            }),
-            from => Ok(Transition::new(from, Status::Cancelled)),
+        match &self.state {
+            State::Ended(_) | State::Closed(_) => {
+                Err(self.refused("a request that can still be cancelled"))
+            }
+            State::Pending(_)
+            | State::Ready(_)
+            | State::Dispatched(_)
+            | State::Running(_)
+            | State::Lost(_) => Ok(Transition::new(self.status(), Status::Cancelled)),
         }
     }
 
@@ -498,47 +530,48 @@ impl Request {
         policy: &ExecutionPolicy,
         acknowledged: bool,
         now: Timestamp,
-    ) -> Result<Result<Transition, Refusal>, Error> {
-        Ok(match self.state()? {
+    ) -> Result<Transition, Refusal> {
+        match &self.state {
             State::Ready(ready) => ready.dispatch(now),
             State::Ended(ended) => ended.dispatch(policy, acknowledged, now),
             State::Lost(lost) => lost.dispatch(policy, acknowledged, now),
             State::Closed(Status::Expired) => Err(Refusal::Expired),
             State::Pending(pending) if now >= pending.expires_at => Err(Refusal::Expired),
             State::Pending(_) | State::Dispatched(_) | State::Running(_) | State::Closed(_) => {
-                Err(Refusal::WrongStatus {
-                    status: self.status,
-                    wanted: "one that may be dispatched",
-                })
+                Err(self.refused("one that may be dispatched"))
             }
-        })
+        }
     }
 
     /// The pending state, for a vote.
     ///
     /// # Errors
     /// [`Refusal::Expired`] for what expired, swept or not; otherwise [`Refusal::WrongStatus`].
-    pub fn pending(&self, now: Timestamp) -> Result<Result<Pending, Refusal>, Error> {
-        Ok(match self.state()? {
+    pub fn pending(&self, now: Timestamp) -> Result<&Pending, Refusal> {
+        match &self.state {
             State::Pending(pending) if now >= pending.expires_at => Err(Refusal::Expired),
             State::Pending(pending) => Ok(pending),
             State::Closed(Status::Expired) => Err(Refusal::Expired),
-            _ => Err(Refusal::WrongStatus {
-                status: self.status,
-                wanted: "pending",
-            }),
-        })
+            _ => Err(self.refused("pending")),
+        }
+    }
+
+    fn refused(&self, wanted: &'static str) -> Refusal {
+        Refusal::WrongStatus {
+            status: self.status(),
+            wanted,
+        }
     }
 
     /// The move that the clock makes, if one is due: pending and ready requests expire, an unclaimed dispatch goes
     /// back to where it came from.
-    pub fn due(&self, now: Timestamp) -> Result<Option<Transition>, Error> {
-        Ok(match self.state()? {
+    pub fn due(&self, now: Timestamp) -> Option<Transition> {
+        match &self.state {
             State::Pending(pending) => pending.expire(now),
             State::Ready(ready) => ready.expire(now),
             State::Dispatched(dispatched) => dispatched.time_out(now),
             State::Running(_) | State::Ended(_) | State::Lost(_) | State::Closed(_) => None,
-        })
+        }
     }
 }
 
@@ -662,6 +695,18 @@ impl Lost {
 }
 
 impl Runs {
+    fn of(facts: &RequestFacts) -> Result<Runs, Error> {
+        let reads_only = facts.operation.is_read();
+        let lost = if reads_only { 0 } else { facts.executions_lost };
+        let missing = || Error::bug(format!("request {} has no approval_expires_at", facts.id));
+        Ok(Runs {
+            counted: facts.executions_finished + lost,
+            reads_only,
+            first_completed_at: facts.first_completed_at,
+            approval_expires_at: facts.approval_expires_at.ok_or_else(missing)?,
+        })
+    }
+
     fn count_allows(&self, policy: &ExecutionPolicy) -> Result<(), Refusal> {
         if self.counted >= policy.max_executions {
             return Err(Refusal::MaxExecutions);

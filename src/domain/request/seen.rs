@@ -10,7 +10,7 @@ impl Request {
     pub fn version(&self) -> String {
         let text = format!(
             "{} {} {} {} {} {}",
-            self.status,
+            self.status(),
             self.current_step,
             self.updated_at.0,
             self.audit_seq,

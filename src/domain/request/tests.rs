@@ -6,15 +6,19 @@ const HOUR: u64 = 3600;
 
 /// A write in that status, of the execution `e`.
 pub(in crate::domain) fn request(status: Status) -> Request {
+    Request::new(status, facts()).unwrap()
+}
+
+/// Facts with which every status is possible.
+pub(in crate::domain) fn facts() -> RequestFacts {
     let t = Timestamp(0);
-    Request {
+    RequestFacts {
         seq: 1,
         id: "r".into(),
         requester: "requester".into(),
         target: Target::new("app", "production").unwrap(),
         operation: Operation::ExecuteDml,
         dialect: DialectFact::Any,
-        status,
         audit_seq: 1,
         emergency: false,
         no_result_store: false,
@@ -68,14 +72,14 @@ fn outcome(verb: &str, request: &Request) -> String {
     };
     let step = |r: Result<Transition, Refusal>| r.map_or_else(refused, |s| s.to().to_string());
     let maybe = |s: Option<Transition>| s.map_or("-".to_owned(), |s| s.to().to_string());
-    let state = request.state().unwrap();
+    let state = request.state();
     match verb {
-        "approve" => step(request.pending(now).unwrap().map(|p| p.approve())),
-        "reject" => step(request.pending(now).unwrap().map(|p| p.reject())),
-        "approve late" => step(request.pending(late).unwrap().map(|p| p.approve())),
+        "approve" => step(request.pending(now).map(|p| p.approve())),
+        "reject" => step(request.pending(now).map(|p| p.reject())),
+        "approve late" => step(request.pending(late).map(|p| p.approve())),
         "cancel" => step(request.cancel()),
-        "resume" => step(request.resume(&policy, false, now).unwrap()),
-        "resume late" => step(request.resume(&policy, false, late).unwrap()),
+        "resume" => step(request.resume(&policy, false, now)),
+        "resume late" => step(request.resume(&policy, false, late)),
         "claim" => match state {
             State::Dispatched(d) => d.claim().to().to_string(),
             _ => "conflict".to_owned(),
@@ -95,8 +99,8 @@ fn outcome(verb: &str, request: &Request) -> String {
             State::Lost(l) => maybe(l.finish_late(end("unknown"))),
             _ => "conflict".to_owned(),
         },
-        "clock" => maybe(request.due(now).unwrap()),
-        "clock late" => maybe(request.due(late).unwrap()),
+        "clock" => maybe(request.due(now)),
+        "clock late" => maybe(request.due(late)),
         "lease over" => match state {
             State::Running(r) => maybe(r.lapse(now, now)),
             _ => "-".to_owned(),
@@ -146,10 +150,13 @@ execution_lost | conflict | conflict | conflict     | cancelled | OutcomeUnknown
 #[test]
 fn a_dispatch_can_only_have_come_from_where_a_dispatch_is_legal() {
     for from in Status::ALL {
-        let mut r = request(Status::Dispatched);
-        r.dispatched_from = Some(from);
+        let facts = RequestFacts {
+            dispatched_from: Some(from),
+            ..facts()
+        };
         let legal = Status::MOVES.contains(&(Some(from), Status::Dispatched));
-        assert_eq!(r.state().is_ok(), legal, "{from}");
+        let made = Request::new(Status::Dispatched, facts);
+        assert_eq!(made.is_ok(), legal, "{from}");
     }
 }
 
@@ -211,7 +218,7 @@ execution_lost | migrate_status | unknown     | 1   | 0        | 1    | no    | 
             execution_window_secs: HOUR,
             ..ExecutionPolicy::default()
         };
-        let mut r = request(Status::parse(cell[0]).unwrap());
+        let mut r = facts();
         r.operation = Operation::parse(cell[1]).unwrap();
         r.outcome = ExecutionOutcome::parse(cell[2]);
         r.executions_finished = cell[4].parse().unwrap();
@@ -221,7 +228,8 @@ execution_lost | migrate_status | unknown     | 1   | 0        | 1    | no    | 
             "passed" => Timestamp(0).plus_secs(HOUR),
             _ => Timestamp(1),
         };
-        let got = match r.resume(&policy, cell[7] == "yes", now).unwrap() {
+        let r = Request::new(Status::parse(cell[0]).unwrap(), r).unwrap();
+        let got = match r.resume(&policy, cell[7] == "yes", now) {
             Ok(step) => step.to().to_string(),
             Err(refusal) => refusal.error().code().to_owned(),
         };
@@ -239,21 +247,61 @@ fn an_unclaimed_dispatch_goes_back_to_where_it_came_from() {
         Status::Failed,
         Status::ExecutionLost,
     ] {
-        let mut r = request(Status::Dispatched);
-        r.dispatched_from = Some(from);
-        let step = r.due(Timestamp(0).plus_secs(HOUR)).unwrap().unwrap();
+        let facts = RequestFacts {
+            dispatched_from: Some(from),
+            ..facts()
+        };
+        let r = Request::new(Status::Dispatched, facts).unwrap();
+        let step = r.due(Timestamp(0).plus_secs(HOUR)).unwrap();
         assert_eq!(step.to(), from);
     }
 }
 
 #[test]
-fn a_row_that_cannot_be_is_an_error_and_not_a_state() {
-    let mut r = request(Status::Running);
-    r.claimed_by = None;
-    assert!(r.state().is_err());
-    let mut r = request(Status::Pending);
-    r.expires_at = None;
-    assert!(r.state().is_err());
+fn facts_that_lack_what_the_status_needs_make_no_request_unless_it_is_corrupt() {
+    type Lack = (&'static str, fn(&mut RequestFacts));
+    let lacks: [Lack; 6] = [
+        ("expires_at", |f| f.expires_at = None),
+        ("approval_expires_at", |f| f.approval_expires_at = None),
+        ("dispatched_from", |f| f.dispatched_from = None),
+        ("dispatch_deadline", |f| f.dispatch_deadline = None),
+        ("execution_id", |f| f.execution_id = None),
+        ("claimed_by", |f| f.claimed_by = None),
+    ];
+    let needs = |status| match status {
+        Status::Pending => "expires_at",
+        Status::Approved | Status::AutoApproved | Status::BreakGlass => "approval_expires_at",
+        Status::Executed | Status::Failed => "approval_expires_at",
+        Status::Dispatched => "dispatched_from dispatch_deadline",
+        Status::Running => "execution_id claimed_by",
+        Status::ExecutionLost => "execution_id approval_expires_at",
+        Status::Rejected | Status::Cancelled | Status::Expired => "",
+    };
+    for status in Status::ALL {
+        for (column, lack) in lacks {
+            let mut facts = facts();
+            lack(&mut facts);
+            let needed = needs(status).split(' ').any(|need| need == column);
+            match Request::new(status, facts.clone()) {
+                Ok(made) => {
+                    assert!(!needed, "{status} without {column}");
+                    assert_eq!(made.status(), status);
+                }
+                Err(error) => {
+                    assert!(needed, "{status} without {column}");
+                    let expected = format!("internal: request r has no {column}");
+                    assert_eq!(error.to_string(), expected);
+                }
+            }
+            facts.corrupt = true;
+            let made = Request::new(status, facts).unwrap();
+            assert_eq!(made.status(), status);
+            assert_eq!(
+                made.cancel().is_err(),
+                needed || request(status).cancel().is_err()
+            );
+        }
+    }
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl<'a> RequestJson<'a> {
             detail: &text.detail,
             detail_escaped: escaped(&text.detail, usize::MAX),
             dialect: r.dialect.as_str(),
-            status: r.status.as_str(),
+            status: r.status().as_str(),
             outcome: r.outcome.map(ExecutionOutcome::as_str),
             outcome_unproven: r.outcome_unproven,
             next: self::next(next.as_ref()),
@@ -214,7 +214,7 @@ fn name_fixes(context: &mut Map<String, Value>) {
 fn next_approvers(request: &Request, workflow: Option<&Workflow>) -> Vec<String> {
     let index = usize::try_from(request.current_step).unwrap_or(usize::MAX);
     workflow
-        .filter(|_| request.status == Status::Pending)
+        .filter(|_| request.status() == Status::Pending)
         .and_then(|w| w.steps.get(index))
         .map(|step| step.approvers.iter().map(|a| a.selector.to_string()))
         .map(Iterator::collect)
@@ -295,7 +295,7 @@ pub(super) fn item(item: &RequestItem) -> Value {
         "detail_escaped": escaped(detail, DETAIL_BYTES),
         "detail_truncated": detail.len() as u64 != item.detail_bytes,
         "detail_bytes": item.detail_bytes,
-        "status": r.status.as_str(),
+        "status": r.status().as_str(),
         "outcome": r.outcome.map(ExecutionOutcome::as_str),
         "outcome_unproven": r.outcome_unproven,
         "corrupt": r.corrupt,

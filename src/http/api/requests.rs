@@ -186,11 +186,11 @@ pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
     };
     let detail = view_requests::show(&context.app, caller, ask.id())?;
     let request = &detail.request;
-    let stands = format!("{}:{}", request.status, request.current_step);
+    let stands = format!("{}:{}", request.status(), request.current_step);
     // Who saw it elsewhere does not wait: it moved between two of its calls.
     let seen = ask.query().text("seen")?;
     let moved = ask.memo().is_some_and(|memo| memo != stands) || seen.is_some_and(|s| s != stands);
-    if let Some(watch) = watch.filter(|_| !moved && !request.status.is_outcome()) {
+    if let Some(watch) = watch.filter(|_| !moved && !request.status().is_outcome()) {
         return Ok(watch.park(ask, wait, &stands));
     }
     let mut reply = replies::json(200, &RequestJson::new(&detail)?)?;

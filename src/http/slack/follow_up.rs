@@ -66,12 +66,10 @@ impl FollowUp {
 fn review(desk: &SlackDesk, slack: &Slack, action: &Action) -> Result<(), String> {
     let detail = detail(desk, slack, action)?;
     let request = &detail.request;
-    if request.status != Status::Pending {
+    if request.status() != Status::Pending {
         return Err(format!("The request is {} already.", status_words(request)));
     }
-    let is_open = request
-        .pending(desk.app.clock.now())
-        .is_ok_and(|open| open.is_ok());
+    let is_open = request.pending(desk.app.clock.now()).is_ok();
     let active = desk.app.active();
     let view = views::review(&detail, is_open, active.outlets.public_url.as_deref());
     open(desk, slack, &action.trigger_id, &view).map_err(|failure| not_opened(&failure))?;
@@ -83,7 +81,7 @@ fn resume(desk: &SlackDesk, slack: &Slack, action: &Action) -> Result<(), String
     let detail = detail(desk, slack, action)?;
     let request = &detail.request;
     let waits = [Status::Approved, Status::AutoApproved, Status::BreakGlass];
-    if !waits.contains(&request.status) {
+    if !waits.contains(&request.status()) {
         return Err(format!("The request is {} already.", status_words(request)));
     }
     let view = views::resume(&detail);
@@ -128,7 +126,7 @@ fn detail(
 }
 
 fn status_words(request: &Request) -> String {
-    request.status.as_str().replace('_', " ")
+    request.status().as_str().replace('_', " ")
 }
 
 /// Takes the button from a message that was posted and never recorded: the one that is recorded is kept true.

@@ -172,7 +172,7 @@ fn about(detail: &Detail) -> Vec<Value> {
         ("Requester", request.requester.clone()),
         ("Database", request.target.to_string()),
         ("Operation", request.operation.as_str().to_owned()),
-        ("Status", request.status.as_str().to_owned()),
+        ("Status", request.status().as_str().to_owned()),
         ("Risk", request.risk_level.clone()),
         ("Request", request.id.clone()),
     ]
@@ -187,7 +187,7 @@ fn about(detail: &Detail) -> Vec<Value> {
         let reason = short(&escaped(reason), BLOCK_CHARS - 20, line);
         blocks.push(section(&format!("*Reason*\n{reason}")));
     }
-    if request.status == Status::Pending && request.total_steps > 1 {
+    if request.status() == Status::Pending && request.total_steps > 1 {
         let step = (request.current_step + 1).min(request.total_steps);
         blocks.push(context(&format!("Step {step} of {}", request.total_steps)));
     }

@@ -110,7 +110,7 @@ fn the_schema_refuses_attacks() {
     }
     drop(connection);
     assert_eq!(
-        store.read(|v| v.request(&id)).unwrap().status,
+        store.read(|v| v.request(&id)).unwrap().status(),
         Status::Pending
     );
     assert!(verified(&temp, &store).valid);

@@ -4,6 +4,7 @@
 use super::super::audit::{EventRow, events_of};
 use super::super::db;
 use super::super::proof::{STORED, VOTES, stored_request, stored_vote};
+use super::super::query::{RunStatement, first, tuple};
 use super::differences::{Differences, RowDifference, RowOwner};
 use crate::crypto::sha256_hex;
 use crate::domain::accounts::{
@@ -12,7 +13,7 @@ use crate::domain::accounts::{
 use crate::domain::policy::workflow::Workflow;
 use crate::error::Error;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 
 const NEXT_REQUEST: &str = "SELECT * FROM requests WHERE seq >= ?1 ORDER BY seq LIMIT 1";
@@ -118,13 +119,11 @@ pub(super) fn requests(
 
 /// Rows of requests that are open by their status, or by what the log has of them.
 fn open_requests(connection: &Connection) -> Result<Vec<i64>, Error> {
-    connection
-        .prepare_cached(&format!(
-            "SELECT r.seq FROM requests r WHERE r.status IN ({OPEN_STATUSES}) OR r.corrupt_seq IS NOT NULL \
-             OR r.id IN ({FROZEN}) OR r.id IN ({LEFT_OPEN}) ORDER BY r.seq"
-        ))
-        .and_then(|mut s| s.query_map([], |r| r.get(0))?.collect())
-        .map_err(db)
+    let sql = format!(
+        "SELECT r.seq FROM requests r WHERE r.status IN ({OPEN_STATUSES}) OR r.corrupt_seq IS NOT NULL \
+         OR r.id IN ({FROZEN}) OR r.id IN ({LEFT_OPEN}) ORDER BY r.seq"
+    );
+    connection.list(&sql, [], first)
 }
 
 /// Requests that were open by their last move, and whose rows are missing. Those that were found to be corrupt are
@@ -283,16 +282,11 @@ impl Parts<'_> {
         let Some(created) = &account.created else {
             return Ok(());
         };
-        let shown: Option<(Option<String>, Option<String>)> = self
-            .connection
-            .prepare_cached(
-                "SELECT redacted, fingerprint FROM request_texts WHERE request_seq = ?1",
-            )
-            .and_then(|mut s| {
-                s.query_row([self.seq], |r| Ok((r.get(0)?, r.get(1)?)))
-                    .optional()
-            })
-            .map_err(db)?;
+        let shown: Option<(Option<String>, Option<String>)> = self.connection.find(
+            "SELECT redacted, fingerprint FROM request_texts WHERE request_seq = ?1",
+            [self.seq],
+            tuple,
+        )?;
         let Some((redacted, fingerprint)) = shown else {
             self.add_missing("request_texts", None);
             return Ok(());
@@ -310,7 +304,7 @@ impl Parts<'_> {
         }
         let stored = self
             .connection
-            .prepare_cached(&format!("SELECT {STORED} WHERE r.seq = ?1"))
+            .prepare_cached(STORED)
             .and_then(|mut s| s.query_row([self.seq], stored_request));
         let broken = match stored {
             Err(e) if is_unreadable(&e) => Some("texts"),
@@ -329,11 +323,12 @@ impl Parts<'_> {
 
     /// Whom a pending request waits for: the approvers of its step, and nobody otherwise.
     fn approvers(&mut self, account: &RequestAccount) -> Result<(), Error> {
-        let stored: BTreeSet<String> = self
-            .connection
-            .prepare_cached("SELECT selector FROM request_approvers WHERE request_seq = ?1")
-            .and_then(|mut s| s.query_map([self.seq], |r| r.get(0))?.collect())
-            .map_err(db)?;
+        let stored: Vec<String> = self.connection.list(
+            "SELECT selector FROM request_approvers WHERE request_seq = ?1",
+            [self.seq],
+            first,
+        )?;
+        let stored = BTreeSet::from_iter(stored);
         let pending =
             account.request.get("status") == Some(&AccountedValue::Text("pending".to_owned()));
         let expected = match (pending, account.request.get("current_step")) {
@@ -353,13 +348,12 @@ impl Parts<'_> {
 
     /// The selectors of one step of its workflow; none where that cannot be read, which its texts say.
     fn step_approvers(&self, step: i64) -> Result<Option<BTreeSet<String>>, Error> {
-        let workflow: Option<String> = self
-            .connection
-            .prepare_cached("SELECT workflow_json FROM request_texts WHERE request_seq = ?1")
-            .and_then(|mut s| s.query_row([self.seq], |r| r.get(0)).optional())
-            .map_err(db)?
-            .flatten();
-        let workflow = workflow.as_deref().and_then(Workflow::from_text);
+        let workflow: Option<Option<String>> = self.connection.find(
+            "SELECT workflow_json FROM request_texts WHERE request_seq = ?1",
+            [self.seq],
+            first,
+        )?;
+        let workflow = workflow.flatten().as_deref().and_then(Workflow::from_text);
         let step = usize::try_from(step).ok();
         Ok(workflow.zip(step).and_then(|(workflow, step)| {
             let approvers = &workflow.steps.get(step)?.approvers;
@@ -421,11 +415,12 @@ impl Parts<'_> {
             if !body_is_intact(self.connection, row, number)? {
                 self.add_row("result_bodies", &execution, &[]);
             }
-            let access: BTreeSet<String> = self
-                .connection
-                .prepare_cached("SELECT selector FROM result_access WHERE execution_seq = ?1")
-                .and_then(|mut s| s.query_map([number], |r| r.get(0))?.collect())
-                .map_err(db)?;
+            let access: Vec<String> = self.connection.list(
+                "SELECT selector FROM result_access WHERE execution_seq = ?1",
+                [number],
+                first,
+            )?;
+            let access = BTreeSet::from_iter(access);
             if account.access.get(&execution).is_some_and(|a| *a != access) {
                 self.add_row("result_access", &execution, &[]);
             }
@@ -437,9 +432,7 @@ impl Parts<'_> {
             };
             let purged: bool = self
                 .connection
-                .prepare_cached(PURGED)
-                .and_then(|mut s| s.query_row(params![execution, since], |r| r.get(0)))
-                .map_err(db)?;
+                .one(PURGED, params![execution, since], first)?;
             if !purged {
                 self.add_missing("results", Some(execution));
             }
@@ -454,10 +447,11 @@ fn body_is_intact(connection: &Connection, row: &Row, execution: i64) -> Result<
         .get("backend")
         .and_then(|backend| Ok((backend, row.get("checksum_sha256")?)))
         .map_err(db)?;
-    let body: Option<Vec<u8>> = connection
-        .prepare_cached("SELECT body FROM result_bodies WHERE execution_seq = ?1")
-        .and_then(|mut s| s.query_row([execution], |r| r.get(0)).optional())
-        .map_err(db)?;
+    let body: Option<Vec<u8>> = connection.find(
+        "SELECT body FROM result_bodies WHERE execution_seq = ?1",
+        [execution],
+        first,
+    )?;
     Ok(match (&body, backend == super::super::ROW) {
         (Some(body), true) => sha256_hex(body) == checksum,
         (None, false) => true,

@@ -274,7 +274,7 @@ fn another_edit_of_a_frozen_request_stops_the_start_and_is_verified() {
         view.request(frozen.unwrap().event.request_id.as_deref().unwrap())
     });
     let thawed = thawed.unwrap();
-    assert!(thawed.corrupt && thawed.status == Status::Approved);
+    assert!(thawed.corrupt && thawed.status() == Status::Approved);
 }
 
 #[test]
