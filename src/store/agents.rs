@@ -3,7 +3,7 @@
 
 use super::query::{RunStatement, first};
 use super::row_columns::{ReadColumn, columns, invalid};
-use super::values::Unsigned;
+use super::values::NotNegative;
 use super::{Store, View};
 use crate::clock::Timestamp;
 use crate::domain::agent::Agent;
@@ -142,7 +142,7 @@ fn read_agent(row: &Row) -> Result<Agent, Error> {
     let active: String = row.column(C::ActiveJobs)?;
     let capabilities: Value =
         serde_json::from_str(&capabilities).map_err(|_| bad(C::Capabilities))?;
-    let uptime: Unsigned = row.column(C::Uptime)?;
+    let uptime: NotNegative = row.column(C::Uptime)?;
     let text = |v: &Value, key: &str| v.get(key).and_then(Value::as_str).map(str::to_owned);
     let mut scopes = Vec::new();
     for scope in capabilities["scopes"].as_array().into_iter().flatten() {

@@ -53,6 +53,9 @@ columns! {
     NEWEST_CHECKPOINT = "WHERE a.event_type = 'audit.signed_checkpoint' AND a.seq <= ?1 ORDER BY a.seq DESC LIMIT 1";
 }
 
+/// As a SELECT lists them.
+const COLUMNS: &str = EventColumn::LIST;
+
 const INSERT: &str = "INSERT INTO audit_events (seq, id, event_type, event_category, event_version, outcome, actor_id, \
      actor_type, resource_type, resource_id, peer_ip, client_ip, client_ip_source, request_id, operation, \
      database_name, environment, detail_fingerprint, detail_raw, reason, metadata_json, prev_hash, created_at, \
@@ -343,9 +346,8 @@ impl View<'_> {
         let (conditions, mut values) = filter.conditions();
         values.push(i64::from(limit).into());
         values.push(i64::from(offset).into());
-        let columns = EventColumn::LIST;
         let sql = format!(
-            "SELECT {columns} FROM audit_events a WHERE {conditions} ORDER BY seq DESC LIMIT ? OFFSET ?"
+            "SELECT {COLUMNS} FROM audit_events a WHERE {conditions} ORDER BY seq DESC LIMIT ? OFFSET ?"
         );
         self.connection.list(&sql, params_from_iter(values), event)
     }
@@ -374,9 +376,8 @@ impl View<'_> {
     /// hashed.
     pub(super) fn proved_event(&self, seq: i64) -> Result<Option<EventRow>, Error> {
         let sql = format!(
-            "SELECT {}, (SELECT n.prev_hash FROM audit_events n WHERE n.seq = a.seq + 1) FROM audit_events a \
-             WHERE a.seq = ?1",
-            EventColumn::LIST
+            "SELECT {COLUMNS}, (SELECT n.prev_hash FROM audit_events n WHERE n.seq = a.seq + 1) FROM audit_events a \
+             WHERE a.seq = ?1"
         );
         let found: Option<(EventRow, Option<String>)> = self
             .connection

@@ -2,7 +2,7 @@
 
 use super::query::{RunStatement, first};
 use super::row_columns::{ReadColumn, columns};
-use super::values::Unsigned;
+use super::values::NotNegative;
 use super::{RowCursor, View, corrupt};
 use crate::clock::Timestamp;
 use crate::domain::execution::{Execution, ExecutionStatus, Lease};
@@ -102,7 +102,7 @@ impl View<'_> {
     fn execution(&self, row: &Row) -> Result<Execution, Error> {
         use Column as C;
         let number = |column| -> Result<Option<u64>, Error> {
-            let number: Option<Unsigned> = row.column(column)?;
+            let number: Option<NotNegative> = row.column(column)?;
             Ok(number.map(|n| n.0))
         };
         let id: String = row.column(C::Id)?;

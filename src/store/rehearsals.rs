@@ -3,7 +3,7 @@
 use super::View;
 use super::query::{RunStatement, first, tuple};
 use super::row_columns::{ReadColumn, columns};
-use super::values::Unsigned;
+use super::values::NotNegative;
 use crate::clock::Timestamp;
 use crate::domain::accounts::EventMetadata;
 use crate::domain::dialect::Dialect;
@@ -141,7 +141,7 @@ impl View<'_> {
 
 fn rehearsal(row: &Row) -> Result<Rehearsal, Error> {
     use Column as C;
-    let rows_affected: Option<Unsigned> = row.column(C::RowsAffected)?;
+    let rows_affected: Option<NotNegative> = row.column(C::RowsAffected)?;
     Ok(Rehearsal {
         id: row.column(C::Id)?,
         status: row.column(C::Status)?,

@@ -2,7 +2,7 @@
 
 use super::query::{RunStatement, first, target, tuple};
 use super::row_columns::{ReadColumn, columns};
-use super::values::Unsigned;
+use super::values::NotNegative;
 use super::{RowCursor, View, corrupt, snapshot};
 use crate::clock::Timestamp;
 use crate::domain::approval::Vote;
@@ -326,12 +326,12 @@ pub fn read_workflow(request: &Request, json: &str) -> Result<Workflow, Error> {
 /// The bound of a request. One that cannot be read is an error, never no bound.
 fn row_bound(row: &Row) -> Result<Option<RowBound>, Error> {
     use RequestColumn as C;
-    let rows: Option<Unsigned> = row.column(C::BoundRows)?;
+    let rows: Option<NotNegative> = row.column(C::BoundRows)?;
     let source: Option<RowBoundSource> = row.column(C::BoundSource)?;
-    let rehearsed: Option<Unsigned> = row.column(C::RehearsedRows)?;
+    let rehearsed: Option<NotNegative> = row.column(C::RehearsedRows)?;
     let stored = match (rows, source) {
         (None, None) => None,
-        (Some(Unsigned(rows)), Some(source)) => Some(RowBound { rows, source }),
+        (Some(NotNegative(rows)), Some(source)) => Some(RowBound { rows, source }),
         _ => {
             let id: String = row.column(C::Id)?;
             return Err(corrupt("requests", id, "max_affected_rows"));

@@ -3,7 +3,7 @@
 use super::query::{RunStatement, first, target};
 use super::row_columns::{Columns, ReadColumn, columns};
 use super::scopes::within;
-use super::values::Unsigned;
+use super::values::NotNegative;
 use super::{View, Viewer};
 use crate::clock::Timestamp;
 use crate::domain::id::{Operation, Target};
@@ -69,7 +69,7 @@ impl View<'_> {
     pub fn find_result(&self, execution_seq: i64) -> Result<Option<ResultRow>, Error> {
         use ResultColumn as C;
         self.connection.find(RESULT_OF, [execution_seq], |r| {
-            let content_length: Unsigned = r.column(C::ContentLength)?;
+            let content_length: NotNegative = r.column(C::ContentLength)?;
             Ok(ResultRow {
                 backend: r.column(C::Backend)?,
                 key: r.column(C::Key)?,
@@ -119,7 +119,7 @@ impl View<'_> {
         );
         use ItemColumn as C;
         self.connection.list(&sql, params_from_iter(values), |r| {
-            let content_length: Unsigned = r.column(C::ContentLength)?;
+            let content_length: NotNegative = r.column(C::ContentLength)?;
             Ok(ResultItem {
                 request_id: r.column(C::RequestId)?,
                 execution_id: r.column(C::ExecutionId)?,

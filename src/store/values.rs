@@ -1,5 +1,5 @@
-//! Columns as values of the domain: a name that is none of its type's, or a number out of its range, is an error where
-//! it is read.
+//! Columns as values of the domain: a name that its type does not have, or a number out of its range, is an error
+//! where it is read.
 
 use crate::clock::Timestamp;
 use crate::domain::actor::SubjectType;
@@ -49,12 +49,12 @@ impl FromSql for Timestamp {
 }
 
 /// A number that is not negative: a negative one must not become "no limit".
-pub(super) struct Unsigned(pub u64);
+pub(super) struct NotNegative(pub u64);
 
-impl FromSql for Unsigned {
+impl FromSql for NotNegative {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let number = i64::column_result(value)?;
         let number = u64::try_from(number).map_err(|_| FromSqlError::OutOfRange(number))?;
-        Ok(Unsigned(number))
+        Ok(NotNegative(number))
     }
 }

@@ -4,6 +4,7 @@
 //! when the rule came; it may only shrink, and what has become small enough must leave it.
 
 mod codes;
+mod declared_columns;
 mod documents;
 mod layers;
 mod names;

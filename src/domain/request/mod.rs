@@ -4,9 +4,13 @@
 //! [`Transition`] that nothing else can make. The store applies a step and never a bare status (contract section 5).
 
 mod outcome;
+mod refusal;
 mod seen;
+mod status;
 
 pub use outcome::{ExecutionEnd, ExecutionOutcome};
+pub use refusal::Refusal;
+pub use status::{Opening, Status, Transition};
 
 use crate::clock::Timestamp;
 use crate::domain::id::{Operation, Target};
@@ -14,199 +18,6 @@ use crate::domain::policy::execution::ExecutionPolicy;
 use crate::domain::row_bound::{self, RowBound};
 use crate::domain::sql::DialectFact;
 use crate::error::Error;
-use std::fmt;
-
-/// The twelve statuses of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Status {
-    Pending,
-    /// All steps approved; waits for its requester to resume it.
-    Approved,
-    /// No approval was needed.
-    AutoApproved,
-    /// An emergency that skipped its approvals.
-    BreakGlass,
-    /// Handed to the agents; none has claimed it.
-    Dispatched,
-    /// An agent holds it.
-    Running,
-    /// Ran, and the database confirmed it.
-    Executed,
-    /// Did not take effect, as far as the agent can tell.
-    Failed,
-    /// Turned down by an approver.
-    Rejected,
-    Cancelled,
-    /// Not approved, or not used, in time.
-    Expired,
-    /// The agent went silent: nobody knows whether it ran.
-    ExecutionLost,
-}
-
-impl Status {
-    pub const ALL: [Status; 12] = [
-        Status::Pending,
-        Status::Approved,
-        Status::AutoApproved,
-        Status::BreakGlass,
-        Status::Dispatched,
-        Status::Running,
-        Status::Executed,
-        Status::Failed,
-        Status::Rejected,
-        Status::Cancelled,
-        Status::Expired,
-        Status::ExecutionLost,
-    ];
-
-    /// Its name on the wire and in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Status::Pending => "pending",
-            Status::Approved => "approved",
-            Status::AutoApproved => "auto_approved",
-            Status::BreakGlass => "break_glass",
-            Status::Dispatched => "dispatched",
-            Status::Running => "running",
-            Status::Executed => "executed",
-            Status::Failed => "failed",
-            Status::Rejected => "rejected",
-            Status::Cancelled => "cancelled",
-            Status::Expired => "expired",
-            Status::ExecutionLost => "execution_lost",
-        }
-    }
-
-    /// The status of that name.
-    pub fn parse(text: &str) -> Option<Status> {
-        Status::ALL.into_iter().find(|s| s.as_str() == text)
-    }
-
-    /// Whether a client that waits for an outcome has one.
-    pub fn is_outcome(self) -> bool {
-        matches!(
-            self,
-            Status::Executed
-                | Status::Failed
-                | Status::Rejected
-                | Status::Cancelled
-                | Status::Expired
-                | Status::ExecutionLost
-        )
-    }
-
-    /// The one list of legal moves: the schema's table of transitions must equal it. `None` is a new request.
-    pub const MOVES: &'static [(Option<Status>, Status)] = &[
-        (None, Status::Pending),
-        (None, Status::AutoApproved),
-        (None, Status::BreakGlass),
-        (Some(Status::Pending), Status::Approved),
-        (Some(Status::Pending), Status::Rejected),
-        (Some(Status::Pending), Status::Cancelled),
-        (Some(Status::Pending), Status::Expired),
-        (Some(Status::Approved), Status::Dispatched),
-        (Some(Status::Approved), Status::Cancelled),
-        (Some(Status::Approved), Status::Expired),
-        (Some(Status::AutoApproved), Status::Dispatched),
-        (Some(Status::AutoApproved), Status::Cancelled),
-        (Some(Status::AutoApproved), Status::Expired),
-        (Some(Status::BreakGlass), Status::Dispatched),
-        (Some(Status::BreakGlass), Status::Cancelled),
-        (Some(Status::BreakGlass), Status::Expired),
-        (Some(Status::Dispatched), Status::Running),
-        (Some(Status::Dispatched), Status::Cancelled),
-        (Some(Status::Dispatched), Status::Approved),
-        (Some(Status::Dispatched), Status::AutoApproved),
-        (Some(Status::Dispatched), Status::BreakGlass),
-        (Some(Status::Dispatched), Status::Executed),
-        (Some(Status::Dispatched), Status::Failed),
-        (Some(Status::Dispatched), Status::ExecutionLost),
-        (Some(Status::Running), Status::Executed),
-        (Some(Status::Running), Status::Failed),
-        (Some(Status::Running), Status::ExecutionLost),
-        (Some(Status::Running), Status::Cancelled),
-        (Some(Status::Executed), Status::Dispatched),
-        (Some(Status::Failed), Status::Dispatched),
-        (Some(Status::ExecutionLost), Status::Dispatched),
-        (Some(Status::ExecutionLost), Status::Executed),
-        (Some(Status::ExecutionLost), Status::Failed),
-        (Some(Status::ExecutionLost), Status::Cancelled),
-    ];
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// One legal move. Only this module makes one.
-#[must_use]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Transition {
-    from: Option<Status>,
-    to: Status,
-}
-
-impl Transition {
-    /// Where from; `None` for a new request.
-    pub fn from(&self) -> Option<Status> {
-        self.from
-    }
-
-    pub fn to(&self) -> Status {
-        self.to
-    }
-
-    /// A move for tests that need one without a request.
-    #[cfg(test)]
-    pub(in crate::domain) fn for_test(from: Status, to: Status) -> Transition {
-        Transition::new(from, to)
-    }
-
-    fn new(from: Status, to: Status) -> Transition {
-        debug_assert!(
-            Status::MOVES.contains(&(Some(from), to)),
-            "{from} to {to} is not a transition"
-        );
-        Transition {
-            from: Some(from),
-            to,
-        }
-    }
-}
-
-/// How a new request starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opening {
-    Pending,
-    /// Nobody must.
-    AutoApproved,
-    BreakGlass,
-}
-
-impl Opening {
-    /// The first move of a request.
-    pub fn step(self) -> Transition {
-        let to = match self {
-            Opening::Pending => Status::Pending,
-            Opening::AutoApproved => Status::AutoApproved,
-            Opening::BreakGlass => Status::BreakGlass,
-        };
-        Transition { from: None, to }
-    }
-
-    /// The dispatch that follows in the same transaction, for what needs no approval.
-    pub fn dispatch(self) -> Option<Transition> {
-        match self {
-            Opening::Pending => None,
-            Opening::AutoApproved => {
-                Some(Transition::new(Status::AutoApproved, Status::Dispatched))
-            }
-            Opening::BreakGlass => Some(Transition::new(Status::BreakGlass, Status::Dispatched)),
-        }
-    }
-}
 
 /// A stored request: what is recorded of it, which reads as its own fields, and what holds of it now. Its texts are
 /// [`RequestText`].
@@ -298,7 +109,7 @@ pub enum State {
     Ended(Ended),
     /// Lost; the outcome is unknown.
     Lost(Lost),
-    /// Rejected, cancelled or expired, or corrupt beyond telling: nothing moves it any more.
+    /// Rejected, cancelled or expired, or corrupt and of no state: nothing moves it any more.
     Closed(Status),
 }
 
@@ -351,60 +162,6 @@ struct Runs {
     reads_only: bool,
     first_completed_at: Option<Timestamp>,
     approval_expires_at: Timestamp,
-}
-
-/// Why a verb does not apply.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    /// The status does not allow it.
-    WrongStatus {
-        /// The status it has.
-        status: Status,
-        /// The status or verb that was asked for, in words.
-        wanted: &'static str,
-    },
-    /// Its time for approval, or for use, has passed.
-    Expired,
-    /// The execution window has passed.
-    WindowPassed,
-    /// It ran as often as it may.
-    MaxExecutions,
-    /// It failed, and policy does not allow another try.
-    NoRetry,
-    /// Nobody knows whether the last write took effect, or it did in part.
-    OutcomeUnknown,
-}
-
-impl Refusal {
-    /// The refusal as the client reads it.
-    pub fn error(&self) -> Error {
-        match self {
-            Refusal::WrongStatus { status, wanted } => Error::conflict(
-                "conflict",
-                format!("request is {status}, expected {wanted}"),
-            ),
-            Refusal::Expired => Error::gone("request expired")
-                .hint("make a new request; an approval is for one request and one time"),
-            Refusal::WindowPassed => Error::gone("execution window expired")
-                .hint("make a new request to run the statement again"),
-            Refusal::MaxExecutions => Error::conflict(
-                "max_executions_reached",
-                "max executions reached for this request",
-            )
-            .hint("make a new request, or raise max_executions in the execution policy"),
-            Refusal::NoRetry => Error::conflict("retry_disabled", "retry on failure disabled")
-                .hint("make a new request, or set retry_on_failure in the execution policy"),
-            // Existing clients show the message of a 422 and hide that of a 409.
-            Refusal::OutcomeUnknown => Error::refused(
-                "outcome_unknown",
-                "whether the last execution took effect is unknown",
-            )
-            .hint(
-                "look at the database first; then resume with \
-                 {\"acknowledge_unknown_outcome\": true, \"reason\": \"...\"}",
-            ),
-        }
-    }
 }
 
 impl State {
@@ -479,7 +236,7 @@ impl std::ops::Deref for Request {
 }
 
 impl Request {
-    /// The request of that status. A corrupt one that no state can be told of is closed to everything.
+    /// The request of that status. A corrupt one that makes no state is closed to everything.
     ///
     /// # Errors
     /// `internal` for facts that cannot be: it names the request and what is missing.

@@ -11,7 +11,7 @@ const FILE_LINES_MAX: usize = 700;
 const FUNCTION_LINES: usize = 70;
 
 /// Files that were longer than `FILE_LINES` when the rule came. Only ever shorten this list.
-const LONG_FILES: &[&str] = &["src/actions/create_request.rs", "src/domain/request/mod.rs"];
+const LONG_FILES: &[&str] = &["src/actions/create_request.rs"];
 
 /// Functions that were longer than `FUNCTION_LINES` when the rule came. Only ever shorten this list.
 /// Most are one flat match over every case there is.

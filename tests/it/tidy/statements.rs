@@ -1,5 +1,6 @@
 //! Every SQL text of the store against the schema: it prepares, it finds by an index, and it writes only where it may.
 
+use super::declared_columns::{declared_columns, filled};
 use super::source::{Source, is_name, sources};
 use super::{files_under, none, read, root};
 use dbward::crypto::sha256_hex;
@@ -392,17 +393,26 @@ fn fresh() -> Connection {
 fn statements() -> Vec<Statement> {
     let mut found = Vec::new();
     for source in sources("src/store") {
+        let declared = declared_columns(&source);
+        for (at, text) in declared.iter().flat_map(|columns| &columns.statements) {
+            found.push(Statement {
+                place: source.place(*at),
+                path: source.path.clone(),
+                dynamic: false,
+                text: text.clone(),
+            });
+        }
         for quoted in source.strings.iter().filter(|s| !source.is_test(s.at)) {
             let first = quoted.value.split_whitespace().next().unwrap_or_default();
             if ![
                 "SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "BEGIN",
             ]
             .contains(&first)
-                || !quoted.value.contains(' ')
+                || !quoted.value.trim_end().contains(' ')
             {
                 continue;
             }
-            let text = filled(&source, &quoted.value);
+            let text = filled(&source, &declared, &quoted.value);
             found.push(Statement {
                 place: source.place(quoted.at),
                 path: source.path.clone(),
@@ -417,20 +427,6 @@ fn statements() -> Vec<Statement> {
         found.len()
     );
     found
-}
-
-/// A text with the constants of its file in their places.
-fn filled(source: &Source, text: &str) -> String {
-    let mut text = text.to_owned();
-    for quoted in &source.strings {
-        let before = source.code[..quoted.at].trim_end();
-        let Some(before) = before.strip_suffix(": &str =") else {
-            continue;
-        };
-        let start = before.rfind(|c| !is_name(c)).map_or(0, |n| n + 1);
-        text = text.replace(&format!("{{{}}}", &before[start..]), &quoted.value);
-    }
-    text
 }
 
 /// Every table that a text writes to, and the columns an UPDATE of it sets.
