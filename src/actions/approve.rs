@@ -90,12 +90,12 @@ pub fn approve(
         let ttl = workflow
             .approval_ttl_secs
             .unwrap_or(active.policies.approval_ttl_secs);
-        let (change, mut answer) = book(&request, &pending, &workflow, votes, vote, ttl, now);
+        let (change, mut answer) = book(&request, pending, &workflow, votes, vote, ttl, now);
         let mut changes = vec![change];
         if answer.status == Status::Approved && workflow.dispatch == Dispatch::OnApproval {
             answer.status = Status::Dispatched;
             answer.left = Left::of(&request, Status::Dispatched, None, &[]);
-            changes.push(dispatch(&request, &pending, &active, now));
+            changes.push(dispatch(&request, pending, &active, now));
         }
         Ok(Verdict::Write(
             changes.into_iter().map(Into::into).collect(),

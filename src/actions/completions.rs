@@ -38,7 +38,7 @@ pub(super) fn completed_by(
             let completed = completed(
                 policies,
                 &request,
-                &pending,
+                pending,
                 &workflow,
                 (current, subject),
                 now,
