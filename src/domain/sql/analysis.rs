@@ -1,8 +1,7 @@
 //! What the analysis says about a text: its class, its statements, its findings, and why a text is not analysed at all.
 
-use super::any::DialectFact;
 use super::rules::Finding;
-use crate::domain::dialect::Dialect;
+use crate::domain::dialect::{Dialect, DialectFact};
 
 /// What a text is as a whole: the operation it becomes, or why it becomes none.
 #[derive(Debug, Clone, PartialEq, Eq)]

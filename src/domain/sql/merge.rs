@@ -1,8 +1,8 @@
 //! The analyses of several texts that one request runs, as one.
 
 use super::analysis::{Analysis, Class, Redacted};
-use super::any::DialectFact;
 use crate::crypto::sha256_hex;
+use crate::domain::dialect::DialectFact;
 use std::collections::BTreeSet;
 
 impl Analysis {

@@ -2,8 +2,8 @@
 //!
 //! The order of reading (code map):
 //!
-//! - `token`, `lex`: tokens by the rules of the database; `agree`: the parser's tokens must be the same.
-//! - `limits`: what a text may cost. `heads`, `settings`: what first words settle.
+//! - `token`, `lex`: tokens by the rules of the database; `cross_check`: the parser's tokens must be the same.
+//! - `limits`: what a text may cost. `leading_keywords`, `settings`, `compound`: what first words settle.
 //! - `judge`: the verdict on a statement, from the tree that `walk`, `walk_dml` and `walk_expr` walk and from
 //!   `functions`. `catalogue`: functions that are known to do nothing but compute. `condition`: conditions that choose
 //!   no rows. `by_words`: what words tell where the parser fails.
@@ -46,10 +46,11 @@ mod walk_dml;
 mod walk_expr;
 mod word_list;
 
+pub use crate::domain::dialect::DialectFact;
 pub use analysis::{
     Analysis, Category, Class, DdlFacts, InputError, Redacted, StatementClass, StatementFacts,
 };
-pub use any::{DialectFact, analyze_any};
+pub use any::analyze_any;
 pub use characters::{escaped, shows_nothing};
 pub use limits::{
     CHAIN_MAX, SHORT_TEXT_BYTES_MAX, STACK_BYTES, STATEMENTS_MAX, TEXT_BYTES_MAX, WORD_RUN_MAX,

@@ -1,7 +1,6 @@
 //! Tokens of a text, and the statements that they make: the values that `lex` produces and the rest of the analysis
 //! reads.
 
-use super::compound::StatementCut;
 use crate::domain::dialect::Dialect;
 
 /// What a token is.
@@ -155,5 +154,101 @@ impl<'a> Lexed<'a> {
             begin = next;
         }
         stmts
+    }
+}
+
+/// Words after which a statement of a body may begin.
+pub(super) const OPENERS: &[&str] = &["begin", "then", "else", "do", "loop", "repeat", "row"];
+
+/// Follows the tokens of one statement, and knows whether a semicolon ends it.
+struct StatementCut<'a> {
+    src: &'a str,
+    dialect: Dialect,
+    /// Tokens so far.
+    seen: usize,
+    creates: bool,
+    /// It creates a trigger or an event.
+    has_body: bool,
+    depth: usize,
+    /// The token before.
+    last: Option<Tok>,
+}
+
+impl<'a> StatementCut<'a> {
+    fn new(src: &'a str, dialect: Dialect) -> StatementCut<'a> {
+        StatementCut {
+            src,
+            dialect,
+            seen: 0,
+            creates: false,
+            has_body: false,
+            depth: 0,
+            last: None,
+        }
+    }
+
+    fn word(&self, tok: Option<Tok>) -> &'a str {
+        match tok {
+            Some(t) if t.kind == TokenKind::Word => &self.src[t.start..t.end],
+            _ => "",
+        }
+    }
+
+    /// Takes the next token; whether it separates two statements.
+    fn separates(&mut self, tok: Tok) -> bool {
+        /// The kind of object stands within so many tokens: `CREATE OR REPLACE DEFINER = a@b TRIGGER`.
+        const HEAD_TOKENS_MAX: usize = 16;
+        if tok.kind == TokenKind::Semi {
+            if self.depth == 0 {
+                *self = StatementCut::new(self.src, self.dialect);
+                return true;
+            }
+            self.last = Some(tok);
+            return false;
+        }
+        let word = self.word(Some(tok));
+        let is = |words: &[&str]| words.iter().any(|w| word.eq_ignore_ascii_case(w));
+        if self.seen == 0 {
+            self.creates = self.dialect != Dialect::Postgres && is(&["create"]);
+        } else if self.creates && self.seen < HEAD_TOKENS_MAX {
+            self.has_body |= is(&["trigger"]) || (self.dialect == Dialect::MySql && is(&["event"]));
+        }
+        if self.has_body {
+            match self.dialect {
+                Dialect::Sqlite => self.sqlite(word),
+                _ => self.mysql(word),
+            }
+        }
+        self.seen += 1;
+        self.last = Some(tok);
+        false
+    }
+
+    /// `BEGIN ...; ...; END`: the END after a semicolon is the last.
+    fn sqlite(&mut self, word: &str) {
+        let after_semicolon = self.last.is_some_and(|t| t.kind == TokenKind::Semi);
+        if word.eq_ignore_ascii_case("begin") {
+            self.depth = 1;
+        } else if word.eq_ignore_ascii_case("end") && after_semicolon {
+            self.depth = 0;
+        }
+    }
+
+    fn mysql(&mut self, word: &str) {
+        let before = self.word(self.last);
+        let ends = before.eq_ignore_ascii_case("end");
+        let colon = self.last.is_some_and(|t| &self.src[t.start..t.end] == ":");
+        let begins = colon
+            || self.last.is_some_and(|t| t.kind == TokenKind::Semi)
+            || OPENERS.iter().any(|w| before.eq_ignore_ascii_case(w));
+        let is = |words: &[&str]| words.iter().any(|w| word.eq_ignore_ascii_case(w));
+        if is(&["end"]) {
+            self.depth = self.depth.saturating_sub(1);
+        } else if (is(&["begin", "if", "loop", "while", "repeat"]) && begins && !ends)
+            // A CASE may stand in an expression, too.
+            || (is(&["case"]) && !ends)
+        {
+            self.depth += 1;
+        }
     }
 }
