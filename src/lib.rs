@@ -19,6 +19,9 @@
 //! - [`client`], [`agent`]: the other end: a typed client of the API, and the executor next to the database.
 //! - [`server`], [`cli`]: the wiring, and the command line.
 
+// What cannot fail says why by its shape; a failure is an error, never a panic.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+
 pub mod actions;
 pub mod agent;
 pub mod analyzer;
