@@ -23,7 +23,7 @@ enum Try {
     Later(ClientError),
 }
 
-/// Hands in the outcome of an execution that runs in this process, trying for a while. What is not settled then stays
+/// Submits the outcome of an execution that runs in this process, trying for a while. What is not settled then stays
 /// in the journal.
 pub fn deliver(shared: &AgentShared, execution_id: &str, body: &str) {
     let began = Instant::now();
@@ -40,11 +40,11 @@ pub fn deliver(shared: &AgentShared, execution_id: &str, body: &str) {
     }
 }
 
-/// Hands in that a claimed execution is not run. It is not in the journal, for nothing happened: one try, and where it
+/// Reports that a claimed execution is not run. It is not in the journal, for nothing happened: one try, and where it
 /// fails the lease runs out.
 pub fn refuse(shared: &AgentShared, execution_id: &str, body: &str) {
     if let Err(error) = shared.client.submit_result(execution_id, body) {
-        log::warn!("handing in the refusal of execution {execution_id}: {error}");
+        log::warn!("reporting the refusal of execution {execution_id}: {error}");
     }
 }
 

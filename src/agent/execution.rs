@@ -41,7 +41,7 @@ pub struct CheckedExecution {
 /// Checks what the server says is to be run against what it has signed.
 ///
 /// # Errors
-/// The sentence to hand in as the outcome.
+/// The sentence to submit as the outcome.
 pub fn check(shared: &AgentShared, claim: &Claim, asked: &str) -> Result<CheckedExecution, String> {
     let Some(operation) = Operation::parse(&claim.operation) else {
         return Err("this agent does not know the operation".to_owned());

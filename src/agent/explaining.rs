@@ -164,7 +164,7 @@ fn next(shared: &AgentShared) -> Option<DryRunJob> {
     }
 }
 
-/// Claims, explains and hands in; how long the job is to be left alone then.
+/// Claims, explains and submits; how long the job is to be left alone then.
 fn explain(shared: &AgentShared, job: &DryRunJob) -> Duration {
     let Some(driver) = target(shared, job).and_then(|target| shared.drivers.get(&target)) else {
         return SETTLED_FOR;

@@ -1,7 +1,7 @@
 //! The agent's journal: what it was about to run, and what came of it, on disk before anything is reported.
 //!
 //! A small SQLite file in `state_dir`. An execution is written down before it starts and never starts twice. Its
-//! outcome is written down before it is handed in, and kept until the server has it; so a crash at any point loses no
+//! outcome is written down before it is submitted, and kept until the server has it; so a crash at any point loses no
 //! outcome that is known, and reports honestly the one that is not.
 //!
 //! ```text
@@ -210,7 +210,7 @@ impl Journal {
         )
     }
 
-    /// Writes down what came of an execution: the body to hand in.
+    /// Writes down what came of an execution: the body to submit.
     ///
     /// # Errors
     /// `internal` when it is not safely on disk, or not one that has started.

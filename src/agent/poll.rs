@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const WAIT_MAX: Duration = Duration::from_secs(15);
 /// How long a claim is repeated under its key.
 const CLAIM_FOR: Duration = Duration::from_secs(20);
-/// How often an agent with its hands full shows itself; the server takes it for gone after 60 s.
+/// How often an agent that has no room for another job shows itself; the server takes it for gone after 60 s.
 const BUSY_POLL_EVERY: Duration = Duration::from_secs(15);
 /// The least time a fruitless poll takes, by pausing after one that was answered at once: a server that is stopping
 /// or too old does not hold polls.
@@ -290,7 +290,7 @@ impl Poller<'_> {
                     Err(_) => "not run: the agent has no thread left for it".to_owned(),
                 },
                 None => {
-                    // Nothing is handed in: its own thread does, and a refusal from here would contradict it.
+                    // Nothing is submitted: its own thread does, and a refusal from here would contradict it.
                     log::error!("execution {} runs already", claim.execution_id);
                     self.leave_alone(request_id, TAKEN_FOR);
                     return;

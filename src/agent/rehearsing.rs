@@ -1,4 +1,4 @@
-//! The thread that rehearses writes for approvers, one at a time, and hands in what came of it. It goes no way that an
+//! The thread that rehearses writes for approvers, one at a time, and submits what came of it. It goes no way that an
 //! execution goes: no journal, no execution id, no result route. What is cut off leaves nothing in the database and is
 //! reported as nothing; the server gives it up by itself.
 
@@ -90,7 +90,7 @@ fn next(shared: &AgentShared) -> Option<RehearsalJob> {
     }
 }
 
-/// Claims, checks, runs and hands in.
+/// Claims, checks, runs and submits.
 fn rehearse(shared: &AgentShared, job: &RehearsalJob) {
     let Some(claim) = claim(shared, job) else {
         return;

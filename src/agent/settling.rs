@@ -59,7 +59,7 @@ fn crashed(effect: JobEffect, rows: u64) -> String {
     body(&RunOutcome::failure(message, effect), Duration::ZERO)
 }
 
-/// The thread's body: asks about each, hands in what comes of it, and ends.
+/// The thread's body: asks about each, submits what comes of it, and ends.
 pub fn run(shared: &Arc<AgentShared>) {
     let all = shared.change(|state| std::mem::take(&mut state.asked_about));
     let (commits, sessions): (Vec<Unfinished>, Vec<Unfinished>) = all

@@ -1,7 +1,7 @@
 //! Posts what happens to a request by the Slack app: one message a request, updated, with a thread below it.
 //!
-//! A message that was posted and not recorded, because the server ended in between, is posted again: its twin keeps a
-//! button, which is as good as the other's, since a click is decided by what is stored.
+//! A message that was posted and not recorded, because the server ended in between, is posted again: both messages keep
+//! their button, and either may be used, since a click is decided by what is stored.
 
 use super::messages::{self, Account, NotificationFacts, RequestPost};
 use super::{Attempt, Shared};

@@ -117,7 +117,7 @@ pub fn deliveries(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -
     replies::json(200, &answer)
 }
 
-/// By what it goes: `webhook`, `email` or `slack`.
+/// The kind of its channel: `webhook`, `email` or `slack`.
 pub(super) fn channel(d: &DeliveryRow) -> &'static str {
     match d.webhook_id.as_str() {
         EMAIL => "email",
