@@ -1,6 +1,6 @@
 //! The README's first session and first team, as they stand there: its two configurations, and its commands run by a shell.
 
-use crate::command_line::console::{shown, without_colours};
+use crate::command_line::console::{shown, steady_durations, without_colours};
 use crate::support::{Program, Temp, binary};
 use std::fs;
 use std::net::TcpListener;
@@ -168,8 +168,9 @@ fn in_demo(folder: &Path, command: &str) -> String {
 /// The text with ids and lengths of time that are the same in every run.
 fn steady(text: &str, id: &str) -> String {
     let mut out = Vec::new();
+    let text = steady_durations(text);
     let text = match id {
-        "" => text.to_owned(),
+        "" => text,
         id => text.replace(id, WHOLE_ID).replace(short(id), SHOWN_ID),
     };
     for line in text.lines() {

@@ -148,6 +148,8 @@ fn cell(session: &ServerSession, item: &Value, member: &str, kind: Kind) -> Grid
     let text = raw.clone().unwrap_or_default();
     let shown = match kind {
         _ if raw.is_none() => Some("-".to_owned()),
+        Kind::List if text.is_empty() => Some("-".to_owned()),
+        _ if value.is_boolean() => Some(if text == "true" { "yes" } else { "no" }.to_owned()),
         Kind::Id => Some(short_id(&text)),
         Kind::Time => Some(session.ages.ago(&text)),
         Kind::Age => Some(session.ages.age(&text)),

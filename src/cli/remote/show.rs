@@ -12,6 +12,7 @@ use crate::client::{
     with_query,
 };
 use crate::error::counted;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// The first lines about a request: what, where, how risky, the statement, what was found, who must approve.
@@ -146,7 +147,36 @@ fn needs(request: &RequestReply) -> Option<String> {
             .join(if step.mode == "any" { " or " } else { " and " })
     };
     let steps: Vec<String> = steps(request).iter().map(step).collect();
-    (!steps.is_empty()).then(|| format!("Needs {}.", steps.join(", then ")))
+    let needs = format!("Needs {}.", steps.join(", then "));
+    let notified = match notified(request).join(", ") {
+        all if all.is_empty() => all,
+        all => format!(" Notifies {all}."),
+    };
+    (!steps.is_empty()).then(|| format!("{needs}{notified}"))
+}
+
+/// Where the notifications of a request go, each place once.
+fn notified(request: &RequestReply) -> Vec<String> {
+    let mut places = Vec::new();
+    let mut people = BTreeSet::new();
+    for one in &request.notifications {
+        let place = match (one.channel.as_str(), &one.webhook_id, &one.recipient) {
+            ("email", _, Some(person)) => {
+                people.insert(person);
+                continue;
+            }
+            ("slack", ..) => "Slack".to_owned(),
+            (channel, Some(id), _) => format!("{} {}", visible(channel), visible(id)),
+            (channel, ..) => visible(channel),
+        };
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    if !people.is_empty() {
+        places.push(format!("{} by e-mail", people.len()));
+    }
+    places
 }
 
 /// `request show`
@@ -352,9 +382,19 @@ fn notification_words(session: &ServerSession, n: &NotificationReply) -> String 
     let why = why.unwrap_or_default();
     let outcome = match n.status.as_str() {
         "delivered" => format!("delivered {ago}"),
-        "dead" => format!("not delivered after {} attempts{why}", n.attempts),
+        "dead" => {
+            format!(
+                "not delivered after {}{why}",
+                counted(n.attempts, "attempt")
+            )
+        }
         "cancelled" => "not delivered: it is not wanted any more".to_owned(),
-        _ if n.attempts > 0 => format!("failed {} times, is tried again{why}", n.attempts),
+        _ if n.attempts > 0 => {
+            format!(
+                "failed {}, is tried again{why}",
+                counted(n.attempts, "time")
+            )
+        }
         _ => "not yet delivered".to_owned(),
     };
     format!(

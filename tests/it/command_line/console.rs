@@ -200,7 +200,7 @@ impl Console {
 }
 
 /// How long executions took as ` · 7 ms`.
-fn steady_durations(text: &str) -> String {
+pub fn steady_durations(text: &str) -> String {
     let mut parts = text.split(" ms");
     let mut out = parts.next().unwrap().to_owned();
     for part in parts {
