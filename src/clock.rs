@@ -97,12 +97,14 @@ fn civil(days: i64) -> (i64, i64, i64) {
 #[derive(Clone)]
 pub struct Clock {
     turned_ms: Arc<AtomicI64>,
+    set_back_ms: Arc<AtomicI64>,
 }
 
 impl Clock {
     pub fn system() -> Clock {
         Clock {
             turned_ms: Arc::new(AtomicI64::new(0)),
+            set_back_ms: Arc::new(AtomicI64::new(0)),
         }
     }
 
@@ -111,7 +113,8 @@ impl Clock {
             .duration_since(UNIX_EPOCH)
             .unwrap_or(Duration::ZERO);
         let ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-        Timestamp(ms.saturating_add(self.turned_ms.load(Ordering::Relaxed)))
+        let turned = self.turned_ms.load(Ordering::Relaxed);
+        Timestamp(ms.saturating_add(turned) - self.set_back_ms.load(Ordering::Relaxed))
     }
 
     pub fn instant(&self) -> Instant {
@@ -123,6 +126,12 @@ impl Clock {
     pub fn turn(&self, by: Duration) {
         let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.turned_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// Sets the time of day back, as an administrator may; time goes on all the same. Only tests do.
+    pub fn set_back(&self, by: Duration) {
+        let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.set_back_ms.fetch_add(ms, Ordering::Relaxed);
     }
 }
 

@@ -3,14 +3,27 @@
 //! Every family there can ever be is a field of [`Metrics`], with its labels and its help text: a test holds
 //! this list against the documentation.
 
+pub mod process;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Mutex;
 
-/// Bounds of every histogram, in seconds.
-pub const BUCKETS: [f64; 14] = [
+/// Bounds of a histogram where it has none of its own, in seconds.
+const SECONDS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0,
 ];
+/// The same for what mostly takes less than a few milliseconds.
+const SHORT_SECONDS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
+/// The same for what people take their time for: the bounds of [`SECONDS`], then up to three days.
+const LONG_SECONDS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0,
+    3_600.0, 14_400.0, 86_400.0, 259_200.0,
+];
+/// Bounds of a number of writers.
+const WRITERS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
 /// At most this many label combinations a family; further ones are counted under `other`, so that nobody can grow
 /// the page (or our memory) by inventing names.
@@ -22,8 +35,11 @@ pub struct Counter(Family<u64>);
 /// A value that goes up and down.
 pub struct Gauge(Family<i64>);
 
-/// Observations in [`BUCKETS`], with their sum and count.
-pub struct Histogram(Family<Observed>);
+/// Observations by the bounds they do not exceed, with their sum and count.
+pub struct Histogram {
+    family: Family<Observed>,
+    bounds: &'static [f64],
+}
 
 struct Family<T> {
     name: &'static str,
@@ -34,7 +50,8 @@ struct Family<T> {
 
 #[derive(Default, Clone)]
 struct Observed {
-    buckets: [u64; BUCKETS.len()],
+    /// As many as there are bounds, once something was observed.
+    buckets: Vec<u64>,
     count: u64,
     sum: f64,
 }
@@ -132,30 +149,39 @@ impl Gauge {
 
 impl Histogram {
     fn new(name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Histogram {
-        Histogram(Family::new(name, help, labels))
+        let family = Family::new(name, help, labels);
+        Histogram {
+            family,
+            bounds: SECONDS,
+        }
     }
 
-    /// Records one observation, in seconds.
-    pub fn observe(&self, values: &[&str], secs: f64) {
-        self.0.with(values, |seen| {
-            for (bucket, bound) in seen.buckets.iter_mut().zip(BUCKETS) {
-                *bucket += u64::from(secs <= bound);
+    fn bounded(self, bounds: &'static [f64]) -> Histogram {
+        Histogram { bounds, ..self }
+    }
+
+    /// Records one observation, in the unit of the name.
+    pub fn observe(&self, values: &[&str], value: f64) {
+        self.family.with(values, |seen| {
+            seen.buckets.resize(self.bounds.len(), 0);
+            for (bucket, bound) in seen.buckets.iter_mut().zip(self.bounds) {
+                *bucket += u64::from(value <= *bound);
             }
             seen.count += 1;
-            seen.sum += secs;
+            seen.sum += value;
         });
     }
 }
 
 macro_rules! metrics {
-    ($($(#[$doc:meta])* $field:ident: $kind:ident($name:literal, $help:literal, [$($label:literal),*]);)*) => {
+    ($($(#[$doc:meta])* $field:ident: $kind:ident($name:literal, $help:literal, [$($label:literal),*] $(, $bounds:ident)?);)*) => {
         /// Every metric family of the server.
         pub struct Metrics { $($(#[$doc])* #[doc = $help] pub $field: $kind,)* }
 
         impl Metrics {
             /// All families, at zero.
             pub fn new() -> Metrics {
-                Metrics { $($field: $kind::new($name, $help, &[$($label),*]),)* }
+                Metrics { $($field: $kind::new($name, $help, &[$($label),*])$(.bounded($bounds))?,)* }
             }
 
             /// The page, in the Prometheus text format 0.0.4.
@@ -194,11 +220,12 @@ impl Gauge {
 
 impl Histogram {
     fn render(&self, out: &mut String) {
-        self.0.print(out, "histogram", |out, key, seen| {
+        self.family.print(out, "histogram", |out, key, seen| {
             let inner = key.trim_start_matches('{').trim_end_matches('}');
             let comma = if inner.is_empty() { "" } else { "," };
-            let name = self.0.name;
-            for (count, bound) in seen.buckets.iter().zip(BUCKETS) {
+            let name = self.family.name;
+            let none = std::iter::repeat(&0);
+            for (count, bound) in seen.buckets.iter().chain(none).zip(self.bounds) {
                 let _ = writeln!(out, "{name}_bucket{{{inner}{comma}le=\"{bound}\"}} {count}");
             }
             let _ = writeln!(
@@ -215,10 +242,12 @@ impl Histogram {
 metrics! {
     http_requests: Counter("dbward_http_requests_total", "Answers sent, by route template.", ["method", "path", "status"]);
     http_duration: Histogram("dbward_http_request_duration_seconds", "Time from a whole request read to its answer ready; parked time of long-polls included.", ["method", "path"]);
+    build_info: Gauge("dbward_build_info", "Always 1; the label says which version runs.", ["version"]);
     requests: Counter("dbward_requests_total", "Requests that entered a status.", ["status", "environment", "database"]);
     requests_current: Gauge("dbward_requests_current", "Requests in a status now.", ["status"]);
+    oldest_pending: Gauge("dbward_requests_oldest_pending_seconds", "Age of the request that has waited longest for approval; 0 when none waits.", []);
     approvals: Counter("dbward_approvals_total", "Votes, by action: approve or reject.", ["action"]);
-    approval_wait: Histogram("dbward_approval_wait_seconds", "Time from creation to final approval.", []);
+    approval_wait: Histogram("dbward_approval_wait_seconds", "Time from creation to final approval.", [], LONG_SECONDS);
     executions: Counter("dbward_agent_executions_total", "Executions that ended, by status: completed, failed or lost.", ["status"]);
     execution_duration: Histogram("dbward_execution_duration_seconds", "Duration of executions as their agent reports it.", ["database", "environment"]);
     lease_expirations: Counter("dbward_agent_lease_expirations_total", "Executions lost because their lease ran out.", []);
@@ -239,6 +268,7 @@ metrics! {
     delivery_duration: Histogram("dbward_delivery_duration_seconds", "Time an attempt to deliver took, by endpoint.", ["endpoint"]);
     slack_calls: Counter("dbward_slack_calls_total", "Calls of Slack, by kind (command, button, dialog or other) and outcome: done, queued, refused or dropped.", ["kind", "outcome"]);
     outbox_current: Gauge("dbward_outbox_current", "Notifications in the outbox now, by status.", ["status"]);
+    outbox_oldest: Gauge("dbward_outbox_oldest_seconds", "Age of the notification that has waited longest to be delivered; 0 when none waits.", []);
     purged: Counter("dbward_purged_total", "What retention removed, by kind: result, request, message, event or object.", ["kind"]);
     sweep_stuck: Counter("dbward_sweep_stuck_total", "Things that a job could not move or remove, once a turn, by job.", ["job"]);
     result_store_duration: Histogram("dbward_result_store_duration_seconds", "Time the result store took, by operation and outcome: ok or failed.", ["operation", "outcome"]);
@@ -247,18 +277,33 @@ metrics! {
     call_panics: Counter("dbward_call_panics_total", "Panics caught in calls; each was answered 500.", []);
     store_batches: Counter("dbward_store_batches_total", "Transactions committed by the store.", []);
     store_changes: Counter("dbward_store_changes_total", "Changes inside those transactions.", []);
+    store_batch_writers: Histogram("dbward_store_batch_writers", "Writers that shared a transaction.", [], WRITERS);
+    store_commit_duration: Histogram("dbward_store_commit_duration_seconds", "Time a transaction took, from its beginning until it was durable.", [], SHORT_SECONDS);
+    store_lock_wait: Histogram("dbward_store_lock_wait_seconds", "Time a read or a transaction waited for the one connection to the database.", [], SHORT_SECONDS);
+    store_database_bytes: Gauge("dbward_store_database_bytes", "Size of the database file.", []);
     store_wal_bytes: Gauge("dbward_store_wal_bytes", "Size of the write-ahead log file.", []);
+    disk_free_bytes: Gauge("dbward_disk_free_bytes", "Bytes free in the file system of the state directory.", []);
     audit_events: Counter("dbward_audit_events_total", "Audit events written.", []);
+    audit_chain_length: Gauge("dbward_audit_chain_length", "Number of the newest audit event, counted since the database was made.", []);
+    audit_last_checkpoint: Gauge("dbward_audit_last_checkpoint_seconds", "When the newest checkpoint of the audit log was signed, in seconds since 1970; 0 before the first.", []);
     gate_connections: Gauge("dbward_gate_connections", "Open client connections.", []);
+    gate_connections_max: Gauge("dbward_gate_connections_max", "Most client connections at once.", []);
     gate_parked: Gauge("dbward_gate_parked", "Long-polls waiting without a worker.", []);
     gate_refused: Counter("dbward_gate_refused_total", "Connections and heads the gate turned away, by reason.", ["reason"]);
     gate_backend_lost: Counter("dbward_gate_backend_lost_total", "Backend connections dropped because the backend did not answer properly or in time.", []);
     queue_depth: Gauge("dbward_queue_depth", "Calls waiting for a worker.", []);
+    workers: Gauge("dbward_workers", "Threads that handle calls.", []);
+    workers_busy: Gauge("dbward_workers_busy", "Those of them that handle one now.", []);
     queue_full: Counter("dbward_queue_full_total", "Calls refused because the queue was full.", []);
     config_reload_failures: Counter("dbward_config_reload_failures_total", "Reloads that changed nothing because the new file was refused.", []);
     config_last_reload_success: Gauge("dbward_config_last_reload_success", "Whether the last reload took the new file over; 1 before the first.", []);
     tls_certificate_not_after: Gauge("dbward_tls_certificate_not_after_seconds", "When the certificate of the listener ends, in seconds since 1970; 0 without TLS.", []);
     config_generation: Gauge("dbward_config_generation", "Number of configurations applied since the start.", []);
+    process_start_time: Gauge("process_start_time_seconds", "When the server started, in seconds since 1970.", []);
+    process_resident_memory: Gauge("process_resident_memory_bytes", "Memory of the process that is in RAM.", []);
+    process_threads: Gauge("process_threads", "Threads of the process.", []);
+    process_open_fds: Gauge("process_open_fds", "Open file descriptors.", []);
+    process_max_fds: Gauge("process_max_fds", "Most file descriptors that may be open.", []);
 }
 
 #[cfg(test)]

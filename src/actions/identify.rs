@@ -101,11 +101,8 @@ pub fn authenticate(
     origin: Origin,
 ) -> Result<Caller, Error> {
     let now = app.clock.now();
-    let failed = |reason: &'static str| {
-        app.metrics.auth_failures.inc(&[reason]);
-        if let Some(address) = &origin.client_ip {
-            app.caches.refusals.note_failure(address, reason);
-        }
+    let failed = |reason| {
+        failed(app, origin.client_ip.as_deref(), reason);
         Error::unauthenticated()
     };
     let Some(header) = authorization else {
@@ -150,6 +147,14 @@ pub fn authenticate(
         expires_at: known.stored.token.expires_at,
         origin,
     })
+}
+
+/// Counts that a call was not authenticated, under its client's address where that is known.
+pub fn failed(app: &App, address: Option<&str>, reason: &'static str) {
+    app.metrics.auth_failures.inc(&[reason]);
+    if let Some(address) = address {
+        app.caches.refusals.note_failure(address, reason);
+    }
 }
 
 /// What is known of credentials at once, without a call to the identity provider.

@@ -256,6 +256,20 @@ fn read_server(
         Some(path) => Some(settings::path(path, base, notes)?),
         None => None,
     };
+    options.client_certificate = match (given(&raw.client_cert_file), given(&raw.client_key_file)) {
+        (Some(certificate), Some(key)) => Some((
+            settings::path(certificate, base, notes)?,
+            settings::path(key, base, notes)?,
+        )),
+        (None, None) => None,
+        (Some(one), None) | (None, Some(one)) => {
+            notes.problem(
+                &one.at,
+                "`client_cert_file` and `client_key_file` go together",
+            );
+            None
+        }
+    };
     options.proxy = given(&raw.proxy).map(|proxy| proxy.value.clone());
     // What the client would refuse at start is a problem of the file now.
     if let Err(e) = crate::client::Client::new(&options) {

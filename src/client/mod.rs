@@ -31,10 +31,10 @@ use crate::error::{Error, Shown};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use ureq::http::{Method, Request, Uri, header};
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
 /// Longest answer that is read, in bytes: the largest result rendered as CSV, and a little.
 const REPLY_BYTES_MAX: u64 = 64 << 20;
@@ -131,6 +131,9 @@ pub struct ClientOptions {
     pub allow_insecure: bool,
     /// Certificates to trust instead of the usual authorities: a file in PEM.
     pub ca_file: Option<PathBuf>,
+    /// What to present when the server asks for a certificate: a file with the certificate and those of its issuers, and
+    /// one with the private key, both in PEM.
+    pub client_certificate: Option<(PathBuf, PathBuf)>,
     /// An HTTP proxy; the environment is not asked.
     pub proxy: Option<String>,
     /// How long to wait for a connection.
@@ -147,6 +150,7 @@ impl ClientOptions {
             token,
             allow_insecure: false,
             ca_file: None,
+            client_certificate: None,
             proxy: None,
             connect_timeout: CONNECT_TIMEOUT,
             call_timeout: Duration::from_secs(10),
@@ -285,17 +289,25 @@ impl Client {
     }
 }
 
-/// Whose certificates are trusted.
+/// Whose certificates are trusted, and what is presented.
 fn tls(options: &ClientOptions) -> Result<TlsConfig, Error> {
-    let Some(path) = &options.ca_file else {
-        return Ok(TlsConfig::default());
-    };
-    let bad = || {
-        Error::invalid(format!(
-            "`{}` does not hold certificates in PEM",
-            Shown(&path.display().to_string())
-        ))
-    };
+    let mut tls = TlsConfig::builder();
+    if let Some(path) = &options.ca_file {
+        tls = tls.root_certs(RootCerts::from(certificates(path)?));
+    }
+    if let Some((certificate, key)) = &options.client_certificate {
+        let bad = || not_pem(key, "a private key");
+        let pem = std::fs::read(key).map_err(|_| bad())?;
+        let key = PrivateKey::from_pem(&pem).map_err(|_| bad())?;
+        let certificate = ClientCert::new_with_certs(&certificates(certificate)?, key);
+        tls = tls.client_cert(Some(certificate));
+    }
+    Ok(tls.build())
+}
+
+/// One at least.
+fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Error> {
+    let bad = || not_pem(path, "certificates");
     let pem = std::fs::read(path).map_err(|_| bad())?;
     let mut certificates = Vec::new();
     for item in parse_pem(&pem) {
@@ -305,10 +317,15 @@ fn tls(options: &ClientOptions) -> Result<TlsConfig, Error> {
     }
     match certificates.is_empty() {
         true => Err(bad()),
-        false => Ok(TlsConfig::builder()
-            .root_certs(RootCerts::from(certificates))
-            .build()),
+        false => Ok(certificates),
     }
+}
+
+fn not_pem(path: &Path, what: &str) -> Error {
+    Error::invalid(format!(
+        "`{}` does not hold {what} in PEM",
+        Shown(&path.display().to_string())
+    ))
 }
 
 fn read(

@@ -30,7 +30,7 @@ pub use raw::{KEYS, example};
 pub use reach::NetworkReach;
 pub use slack::Slack;
 pub use storage::{ResultStorage, S3Credentials, S3Storage};
-pub use tls::{ServerTls, TlsIdentity};
+pub use tls::{ServerTls, TlsIdentity, is_for};
 pub use webhooks::{Webhook, WebhookFormat};
 
 use crate::domain::audit::Redaction;
@@ -243,6 +243,13 @@ impl Outlets {
 }
 
 impl Config {
+    /// Whether agents have to present a certificate.
+    pub fn agents_certified(&self) -> bool {
+        self.tls
+            .as_ref()
+            .is_some_and(|tls| tls.agents_ca_file.is_some())
+    }
+
     /// Where notifications go.
     pub fn outlets(&self) -> Outlets {
         Outlets {

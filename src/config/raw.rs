@@ -119,6 +119,10 @@ section! {
         cert_file: Text, shown "\"tls/server.crt\"";
         /// PEM file with its private key. A reload reads it again. Required in this section.
         key_file: Text, shown "\"tls/server.key\"";
+        /// PEM file with the authorities of agents' certificates. With it, the token of an agent counts only on a
+        /// connection that presents a certificate for the agent's name. A reload reads the file again; adding or
+        /// removing the key takes effect at a restart. No default: certificates are not asked for.
+        agents_ca_file: Text, shown "\"tls/agents-ca.crt\"";
     }
 }
 

@@ -2,9 +2,13 @@
 
 use super::raw::RawTls;
 use crate::settings::{Notes, Spanned};
-use rustls::ServerConfig;
+use rustls::client::verify_server_name;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +18,8 @@ use std::sync::Arc;
 pub struct ServerTls {
     pub cert_file: PathBuf,
     pub key_file: PathBuf,
+    /// The authorities of agents' certificates, where those are required.
+    pub agents_ca_file: Option<PathBuf>,
     pub identity: TlsIdentity,
 }
 
@@ -25,34 +31,35 @@ pub struct TlsIdentity {
 }
 
 impl TlsIdentity {
-    /// Reads both files, PEM. The first certificate is the server's, those of its issuers follow.
+    /// Reads the files, PEM. The first certificate is the server's, those of its issuers follow. With authorities of
+    /// agents, clients may present a certificate of theirs.
     ///
     /// # Errors
     /// A sentence for the operator that names the file; never its content.
-    pub fn read(cert_file: &Path, key_file: &Path) -> Result<TlsIdentity, String> {
-        let text =
-            |path: &Path| std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()));
-        let (certs, key) = (text(cert_file)?, text(key_file)?);
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&certs)
-            .collect::<Result<_, _>>()
-            .map_err(|_| format!("{}: not a file of PEM certificates", cert_file.display()))?;
-        let leaf = chain.first().cloned();
-        let leaf = leaf.ok_or_else(|| format!("{}: no certificate in it", cert_file.display()))?;
-        let key = PrivateKeyDer::from_pem_slice(&key)
+    pub fn read(
+        cert_file: &Path,
+        key_file: &Path,
+        agents_ca_file: Option<&Path>,
+    ) -> Result<TlsIdentity, String> {
+        let chain = certificates(cert_file)?;
+        let leaf = chain[0].clone();
+        let key = PrivateKeyDer::from_pem_slice(&bytes(key_file)?)
             .map_err(|_| format!("{}: no PEM private key in it", key_file.display()))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(|e| e.to_string())?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .map_err(|e| {
-                format!(
-                    "{} and {} do not go together: {e}",
-                    cert_file.display(),
-                    key_file.display()
-                )
-            })?;
+            .map_err(|e| e.to_string())?;
+        let builder = match agents_ca_file {
+            Some(file) => builder.with_client_cert_verifier(verifier(file, provider)?),
+            None => builder.with_no_client_auth(),
+        };
+        let config = builder.with_single_cert(chain, key).map_err(|e| {
+            format!(
+                "{} and {} do not go together: {e}",
+                cert_file.display(),
+                key_file.display()
+            )
+        })?;
         let mut config = config;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(TlsIdentity {
@@ -86,6 +93,50 @@ impl fmt::Debug for TlsIdentity {
     }
 }
 
+fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// One at least.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let list: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&bytes(path)?)
+        .collect::<Result<_, _>>()
+        .map_err(|_| format!("{}: not a file of PEM certificates", path.display()))?;
+    if list.is_empty() {
+        return Err(format!("{}: no certificate in it", path.display()));
+    }
+    Ok(list)
+}
+
+/// Verifies the certificate of a client that presents one; people present none.
+fn verifier(
+    authorities: &Path,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(authorities)? {
+        roots
+            .add(authority)
+            .map_err(|e| format!("{}: {e}", authorities.display()))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .allow_unauthenticated()
+        .build()
+        .map_err(|e| format!("{}: {e}", authorities.display()))
+}
+
+/// Whether a verified certificate, DER, is for the agent of that name: it must be one of its DNS names.
+pub fn is_for(certificate: &[u8], agent: &str) -> bool {
+    let certificate = CertificateDer::from(certificate);
+    let Ok(parsed) = ParsedCertificate::try_from(&certificate) else {
+        return false;
+    };
+    match ServerName::try_from(agent) {
+        Ok(name @ ServerName::DnsName(_)) => verify_server_name(&parsed, &name).is_ok(),
+        _ => false,
+    }
+}
+
 /// Reads the files of the section, relative to `base`.
 pub(super) fn check(raw: Option<&RawTls>, base: &Path, notes: &mut Notes) -> Option<ServerTls> {
     let raw = raw?;
@@ -101,10 +152,15 @@ pub(super) fn check(raw: Option<&RawTls>, base: &Path, notes: &mut Notes) -> Opt
         file(&raw.key_file, "key_file"),
     );
     let (cert_file, key_file) = (cert_file?, key_file?);
-    match TlsIdentity::read(&cert_file, &key_file) {
+    let agents_ca_file = raw
+        .agents_ca_file
+        .as_ref()
+        .map(|file| base.join(&file.value));
+    match TlsIdentity::read(&cert_file, &key_file, agents_ca_file.as_deref()) {
         Ok(identity) => Some(ServerTls {
             cert_file,
             key_file,
+            agents_ca_file,
             identity,
         }),
         Err(problem) => {
@@ -179,7 +235,7 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/tls");
         for (name, secs) in [("first", 2_426_630_803), ("second", 4_906_310_789)] {
             let file = |end: &str| folder.join(format!("{name}.{end}"));
-            let identity = TlsIdentity::read(&file("crt"), &file("key")).unwrap();
+            let identity = TlsIdentity::read(&file("crt"), &file("key"), None).unwrap();
             assert_eq!(identity.expires_at_secs(), Some(secs), "{name}");
         }
     }

@@ -27,6 +27,8 @@ pub const LEFT_MS: &str = "x-internal-left-ms";
 pub const OVERSIZE: &str = "x-internal-oversize";
 /// The body was not read, since no credential of the head allows it: the answer is a refusal.
 pub const UNREAD: &str = "x-internal-unread";
+/// The verified certificate that the client has presented, DER in base64.
+pub const CERTIFICATE: &str = "x-internal-certificate";
 /// On an answer: the body is a [`crate::gate::park::Park`], and the call waits in the gate.
 pub const PARK: &str = "x-internal-park";
 /// The path of the call that confirms a new backend connection; answered 204 by a worker.

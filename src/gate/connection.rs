@@ -255,6 +255,14 @@ impl<'i> Connection<'i> {
         head.keep_alive
             && self.seat.over().is_none()
             && !self.shared.draining.load(Ordering::Acquire)
+            && !self.outdated()
+    }
+
+    /// Whether the client has presented a certificate, and another configuration of TLS is served by now.
+    fn outdated(&self) -> bool {
+        let source = self.shared.options.tls.as_deref();
+        let both = self.client.tls().zip(source);
+        both.is_some_and(|(stream, source)| stream.is_outdated(source))
     }
 
     pub(super) fn common<'a>(&self, request_id: &'a str, keep_alive: bool) -> Common<'a> {

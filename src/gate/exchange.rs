@@ -14,10 +14,16 @@ use crate::gate::limits::{PARK_WAIT_MAX, SMALL_ANSWER_BYTES};
 use crate::gate::park::Park;
 use crate::gate::pool::PooledConnection;
 use crate::gate::stream::is_pause;
+use crate::gate::tls::TlsStream;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use std::io::{Read, Write};
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
+
+/// Bytes of a client's certificate, DER; a larger one counts as none.
+const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
 
 /// Head of an answer of the backend; the application's are below 1 KiB.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -134,7 +140,12 @@ impl Connection<'_> {
 
     /// The fields that are the same on every pass.
     fn push_fixed(&mut self, head: &RequestHead, mark: Option<Mark>) {
+        let certificate = self.client.tls().and_then(TlsStream::certificate);
+        let certificate = certificate.filter(|der| der.len() <= CERTIFICATE_BYTES_MAX);
         let out = &mut self.forward;
+        if let Some(der) = certificate {
+            let _ = write!(out, "{}: {}\r\n", backend::CERTIFICATE, BASE64.encode(der));
+        }
         let key = self.shared.options.key.reveal();
         let _ = write!(
             out,

@@ -209,6 +209,9 @@ impl Gate {
         prepare(&listener, options.limits.tick).map_err(failed)?;
         let metrics = options.metrics.clone();
         let limits = &options.limits;
+        metrics
+            .gate_connections_max
+            .set(&[], limits.connections_max as i64);
         let (bodies, stranger_bodies, result_bodies) = body_budgets(limits);
         let answers = ByteBudget::new(limits.answers_bytes_max, limits.answers_per_token_max);
         let calls = Calls::new(limits.calls_per_token_max);

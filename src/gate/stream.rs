@@ -94,6 +94,14 @@ impl ClientStream {
         }
     }
 
+    /// The TLS below, where there is any.
+    pub(super) fn tls(&self) -> Option<&TlsStream> {
+        match &self.wire {
+            Transport::Plain(_) => None,
+            Transport::Tls(stream) => Some(stream),
+        }
+    }
+
     /// Reads some bytes before `deadline`; looks at the clock at least every `slice`.
     pub(super) fn read(&mut self, buf: &mut [u8], deadline: Instant, slice: Duration) -> Got {
         loop {

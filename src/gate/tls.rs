@@ -22,16 +22,29 @@ impl TlsSource {
         TlsSource(RwLock::new(config))
     }
 
-    /// Serves connections from now on by `config`; those that stand keep theirs.
+    /// Serves connections from now on by `config`; those that stand keep theirs. One on which the client has presented
+    /// a certificate ends after the call that is under way, or after the next, since other authorities may count now.
     pub fn replace(&self, config: Arc<ServerConfig>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
     pub(super) fn accept(&self, socket: Arc<TcpStream>) -> Result<TlsStream, rustls::Error> {
         let config = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
-        let mut session = ServerConnection::new(config)?;
+        let mut session = ServerConnection::new(Arc::clone(&config))?;
         session.set_buffer_limit(Some(PENDING_BYTES_MAX));
-        Ok(TlsStream { socket, session })
+        Ok(TlsStream {
+            socket,
+            session,
+            config,
+        })
+    }
+
+    /// Whether connections are served by `config` now.
+    pub(super) fn is(&self, config: &Arc<ServerConfig>) -> bool {
+        Arc::ptr_eq(
+            &self.0.read().unwrap_or_else(PoisonError::into_inner),
+            config,
+        )
     }
 }
 
@@ -39,11 +52,24 @@ impl TlsSource {
 pub(super) struct TlsStream {
     socket: Arc<TcpStream>,
     session: ServerConnection,
+    /// What it was accepted by.
+    config: Arc<ServerConfig>,
 }
 
 impl TlsStream {
     pub(super) fn socket(&self) -> &TcpStream {
         &self.socket
+    }
+
+    /// The certificate, DER, that the client has presented and that was verified.
+    pub(super) fn certificate(&self) -> Option<&[u8]> {
+        let chain = self.session.peer_certificates()?;
+        chain.first().map(|leaf| leaf.as_ref())
+    }
+
+    /// Whether what it was verified by has been replaced in `source` since.
+    pub(super) fn is_outdated(&self, source: &TlsSource) -> bool {
+        self.certificate().is_some() && !source.is(&self.config)
     }
 
     pub(super) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {

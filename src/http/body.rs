@@ -281,6 +281,7 @@ mod tests {
             resume: None,
             oversize: None,
             unread: false,
+            certificate: None,
         }
     }
 

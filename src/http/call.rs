@@ -28,6 +28,8 @@ pub struct HttpRequest {
     pub oversize: Option<u64>,
     /// The body was not read, since nothing in the head allows one: the answer is a refusal.
     pub unread: bool,
+    /// The certificate, DER, that the client presented and that an authority of agents has signed.
+    pub certificate: Option<Vec<u8>>,
 }
 
 impl HttpRequest {

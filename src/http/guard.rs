@@ -5,7 +5,7 @@ use super::router::{Guarded, Route, RoutedRequest, allowed};
 use super::{HttpContext, slack};
 use crate::actions::identify;
 use crate::actions::refusals::FAILURES_PER_MINUTE;
-use crate::config::Cidr;
+use crate::config::{Cidr, is_for};
 use crate::domain::actor::{Caller, Origin, SubjectType};
 use crate::error::{Error, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -122,11 +122,20 @@ fn within_rate(context: &HttpContext, caller: &Caller) -> Result<(), Error> {
 /// # Errors
 /// `unauthenticated`.
 pub(super) fn authenticate(context: &HttpContext, call: &HttpRequest) -> Result<Caller, Error> {
-    identify::authenticate(
-        &context.app,
-        call.header("authorization"),
-        origin(context, call),
-    )
+    let origin = origin(context, call);
+    let address = origin.client_ip.clone();
+    let caller = identify::authenticate(&context.app, call.header("authorization"), origin)?;
+    let presents = |name: &str| {
+        let certificate = call.certificate.as_deref();
+        certificate.is_some_and(|certificate| is_for(certificate, name))
+    };
+    if context.agents_certified && caller.kind == SubjectType::Agent && !presents(&caller.subject) {
+        identify::failed(&context.app, address.as_deref(), "certificate");
+        return Err(Error::unauthenticated().hint(
+            "an agent's token counts only on a connection with a certificate for the agent's name",
+        ));
+    }
+    Ok(caller)
 }
 
 /// Where a call came from.

@@ -8,6 +8,8 @@ use crate::gate::park;
 use crate::http::call::{HttpRequest, HttpResponse, Resume};
 use crate::http::queue::WorkQueue;
 use crate::metrics::Metrics;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
@@ -94,6 +96,7 @@ impl Listener {
             key,
             metrics: metrics.clone(),
         });
+        metrics.workers.set(&[], workers.max(1) as i64);
         for n in 1..=workers.max(1) {
             let (queue, worker) = (queue.clone(), worker.clone());
             let run = move || worker.work(&queue);
@@ -219,9 +222,11 @@ impl Worker {
     fn work(&self, queue: &WorkQueue<Request>) {
         while let Some((mut request, depth)) = queue.pop() {
             self.metrics.queue_depth.set(&[], depth as i64);
+            self.metrics.workers_busy.add(&[], 1);
             if let Some(reply) = self.answer(&mut request) {
                 respond(request, reply);
             }
+            self.metrics.workers_busy.add(&[], -1);
         }
     }
 
@@ -333,6 +338,7 @@ fn call(request: &Request, body: Vec<u8>) -> HttpRequest {
         resume,
         oversize: own(backend::OVERSIZE).and_then(|bytes| bytes.parse().ok()),
         unread: own(backend::UNREAD).is_some(),
+        certificate: own(backend::CERTIFICATE).and_then(|text| BASE64.decode(text).ok()),
     }
 }
 

@@ -45,14 +45,14 @@ pub struct HttpContext {
     pub version: &'static str,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Cidr>,
+    /// Whether the token of an agent counts only next to a certificate for its name.
+    pub agents_certified: bool,
     /// What comes from Slack.
     pub slack: Arc<slack::SlackDesk>,
     /// How the result store did when it was last tried.
     pub(crate) readiness: api::health::Readiness,
     /// Held by the one verification of the audit log that may run.
     pub(crate) verifying: std::sync::Mutex<()>,
-    /// Held while the page of metrics is made.
-    pub(crate) scraping: std::sync::Mutex<()>,
 }
 
 /// What is known of a call once it was answered, for the access log.
@@ -77,10 +77,10 @@ impl HttpContext {
             hub,
             version,
             trusted_proxies,
+            agents_certified: false,
             slack,
             readiness: api::health::Readiness::default(),
             verifying: std::sync::Mutex::new(()),
-            scraping: std::sync::Mutex::new(()),
         }
     }
 

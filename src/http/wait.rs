@@ -137,6 +137,7 @@ mod tests {
             resume,
             oversize: None,
             unread: false,
+            certificate: None,
         }
     }
 

@@ -116,6 +116,7 @@ impl Server {
         let state = StateDir::open(&config.state_dir)?;
         let metrics = Arc::new(Metrics::new());
         let app = Arc::new(app(config, &state, &options, &metrics)?);
+        measured(&app, &metrics);
         let hub = Arc::new(Hub::new(&options.limits, Arc::clone(&metrics)));
         let watch = Activity::attach(&app, &hub)?;
         start::sync_config(&app, config, false)?;
@@ -308,13 +309,17 @@ fn app(
 
 /// The HTTP layer, with the threads that answer Slack late.
 fn http(config: &Config, app: &Arc<App>, hub: &Arc<Hub>) -> Result<Arc<HttpContext>, Error> {
-    Ok(Arc::new(HttpContext::new(
+    let context = HttpContext::new(
         Arc::clone(app),
         Arc::clone(hub),
         VERSION,
         config.trusted_proxies.clone(),
         SlackDesk::start(app, &config.reach())?,
-    )))
+    );
+    Ok(Arc::new(HttpContext {
+        agents_certified: config.agents_certified(),
+        ..context
+    }))
 }
 
 fn delivery(config: &Config, delivers: bool, app: &Arc<App>) -> Result<Option<Delivery>, Error> {
@@ -368,6 +373,14 @@ fn presented(config: &Config, listen: SocketAddr, metrics: &Metrics) -> Option<A
     };
     reload::note_certificate(metrics, tls);
     Some(Arc::new(TlsSource::new(tls.identity.config())))
+}
+
+/// Lets the store count, and shows what does not change.
+fn measured(app: &App, metrics: &Arc<Metrics>) {
+    app.store.count_into(Arc::clone(metrics));
+    metrics.build_info.set(&[VERSION], 1);
+    let started = app.clock.now().0 / 1000;
+    metrics.process_start_time.set(&[], started);
 }
 
 /// As many open files as the system lets this process have: each client connection is one.

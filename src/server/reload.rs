@@ -68,9 +68,11 @@ impl Server {
         }
     }
 
-    /// Serves new connections with the certificate that the files hold now.
+    /// Serves new connections with what the files hold now, unless agents have to present certificates as they did not
+    /// before, or the other way round.
     fn present(&self, config: &Config) {
-        if let (Some(source), Some(tls)) = (&self.tls, &config.tls) {
+        let certified = self.started_with.agents_certified() == config.agents_certified();
+        if let (Some(source), Some(tls), true) = (&self.tls, &config.tls, certified) {
             source.replace(tls.identity.config());
             note_certificate(&self.app.metrics, tls);
         }
@@ -100,6 +102,10 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("state_dir", old.state_dir != new.state_dir),
         ("listen", old.listen != new.listen),
         ("tls", old.tls.is_some() != new.tls.is_some()),
+        (
+            "tls.agents_ca_file",
+            old.agents_certified() != new.agents_certified(),
+        ),
         ("audit.redaction", old.redaction != new.redaction),
         ("result_storage", old.result_storage != new.result_storage),
         ("result_channel", old.result_channel != new.result_channel),

@@ -17,27 +17,11 @@ use crate::error::Error;
 use rusqlite::{Connection, ErrorCode, params};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+use std::time::Instant;
 
 /// Most closures in one transaction: bounds how long the first of a batch waits for the last.
 const BATCH_MAX: usize = 128;
-
-/// Transactions and changes since the start.
-#[derive(Default)]
-pub(super) struct CommitCounts {
-    batches: AtomicU64,
-    changes: AtomicU64,
-}
-
-impl CommitCounts {
-    pub(super) fn read(&self) -> (u64, u64) {
-        (
-            self.batches.load(Ordering::Relaxed),
-            self.changes.load(Ordering::Relaxed),
-        )
-    }
-}
 
 /// Writers that wait for a leader.
 #[derive(Default)]
@@ -329,6 +313,7 @@ impl Store {
     }
 
     fn commit_batch(&self, connection: &Connection, batch: &mut [Box<dyn WriteJob>]) {
+        let begun = Instant::now();
         if let Err(e) = execute(connection, "BEGIN IMMEDIATE") {
             log::error!("cannot begin a transaction: {e}");
             for job in batch {
@@ -364,14 +349,19 @@ impl Store {
         }
         match execute(connection, "COMMIT") {
             Ok(()) => {
+                let (took, writers) = (begun.elapsed(), batch.len());
                 *self.routes.lock().unwrap_or_else(|e| e.into_inner()) = routes;
                 self.remember_chain_end(connection);
                 self.complete_checkpoint_file(connection);
                 let changes: usize = batch.iter().map(|job| job.changes().len()).sum();
-                self.commits.batches.fetch_add(1, Ordering::Relaxed);
-                self.commits
-                    .changes
-                    .fetch_add(changes as u64, Ordering::Relaxed);
+                self.count(|metrics| {
+                    metrics.store_batches.inc(&[]);
+                    metrics.store_changes.add(&[], changes as u64);
+                    metrics.store_batch_writers.observe(&[], writers as f64);
+                    metrics
+                        .store_commit_duration
+                        .observe(&[], took.as_secs_f64());
+                });
             }
             Err(e) => {
                 self.live.restore(sums);

@@ -19,6 +19,7 @@ mod executions;
 mod export;
 mod identities;
 mod live;
+mod measures;
 mod migrate;
 mod outbox;
 mod proof;
@@ -46,12 +47,14 @@ use crate::domain::actor::Actor;
 use crate::domain::change::{Change, LogChange};
 use crate::domain::policy::notification::Routes;
 use crate::error::Error;
+use crate::metrics::Metrics;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 pub use audit::{AuditFilter, EventRow};
 pub use backup::{StoredObject, broken_pages, copy_database, each_object};
@@ -149,7 +152,8 @@ pub struct Store {
     /// Those of the last configuration that was committed; only the holder of the connection changes them.
     routes: Mutex<Arc<Routes>>,
     fatal: Fatal,
-    commits: commit::CommitCounts,
+    /// Where what it does is counted, from [`Store::count_into`] on.
+    metrics: OnceLock<Arc<Metrics>>,
     checkpoint_file: Mutex<Option<checkpoint_file::CheckpointFile>>,
     /// Number and hash of the last event that this process committed or found at its start; only the holder of the
     /// connection changes it.
@@ -230,7 +234,7 @@ impl Store {
             observer: Mutex::new(None),
             routes: Mutex::new(Arc::new(Routes::default())),
             fatal,
-            commits: commit::CommitCounts::default(),
+            metrics: OnceLock::new(),
             checkpoint_file: Mutex::new(None),
             chain_end: Mutex::new(chain_end),
         });
@@ -299,11 +303,6 @@ impl Store {
         self.audit_keys.known.get(id).copied()
     }
 
-    /// Transactions committed and changes in them, since the start.
-    pub fn commit_counts(&self) -> (u64, u64) {
-        self.commits.read()
-    }
-
     /// The time, as this store's transactions see it.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
@@ -346,7 +345,10 @@ impl Store {
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
+        let asked = Instant::now();
         let guard = self.connection.lock().unwrap_or_else(|e| e.into_inner());
+        let waited = asked.elapsed().as_secs_f64();
+        self.count(|metrics| metrics.store_lock_wait.observe(&[], waited));
         // A panic elsewhere may have left a transaction open; its work was never acknowledged.
         if !guard.is_autocommit() {
             log::error!("a transaction was left open; rolling it back");

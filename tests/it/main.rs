@@ -29,7 +29,9 @@
 //! - `roles`: deleting a custom role, effective at once.
 //! - `abuse`: failed authentications and calls without end.
 //! - `overload`: strangers, crowds and large answers, while the work of others goes on.
+//! - `soak`: weeks of work in turned clock.
 //! - `strict`: what is unknown is refused, never dropped.
+//! - `faults`: what the machine may do to the server, and the table of limits.
 //! - `matrix`: every route by every kind of caller, in one table.
 //! - `oidc`: people of an identity provider: their tokens, their rights, and the provider in every mood.
 //! - `auto_approve`: what risk lets through, and what never passes.
@@ -54,6 +56,7 @@
 //! - `one_request`: one request from end to end, and what each step leaves.
 //! - `openapi`: the document held against the server.
 //! - `metrics`: who reads them, and that they count.
+//! - `monitoring`: alert rules and dashboard name only what exists.
 //! - `agent_start`: how the real agent starts, and when it refuses to.
 //! - `readme`: the README's first session and first team, as they stand there.
 //! - `process`: the real program: files, signals, command line, an agent next to it.
@@ -65,6 +68,7 @@
 //! - `demo`: the commands that the demo prints.
 //! - `gate`: the gate under attack, over raw sockets.
 //! - `tls`: the listener with a certificate.
+//! - `upgrades`: states of earlier schemas open, prove themselves and go on.
 //! - `tidy`: the rules of the house, held against the source tree.
 //! - `support`: what all of them stand on.
 
@@ -94,6 +98,7 @@ mod downloads;
 mod drivers;
 mod dry_runs;
 mod errors;
+mod faults;
 mod gate;
 mod gone;
 mod groups;
@@ -106,6 +111,7 @@ mod lists;
 mod matrix;
 mod metrics;
 mod migrations;
+mod monitoring;
 mod notifications;
 mod oidc;
 mod openapi;
@@ -132,6 +138,7 @@ mod row_bounds;
 mod schemas;
 mod shared_tokens;
 mod slack;
+mod soak;
 mod state_file;
 mod strict;
 mod support;
@@ -139,4 +146,5 @@ mod suspensions;
 mod tidy;
 mod tls;
 mod tokens;
+mod upgrades;
 mod waiting;

@@ -85,6 +85,54 @@ fn answers_carry_what_the_document_requires_of_them() {
     }
 }
 
+/// Slack's own shapes, this document, and a part of a result have none.
+#[test]
+fn every_body_and_answer_has_an_example_that_fits_its_schema() {
+    let document = Server::with(SHOP).nobody().get("/api/openapi.json").json;
+    let mut without = Vec::new();
+    let mut tried = 0;
+    let mut contents = vec![(String::new(), &document)];
+    while let Some((at, part)) = contents.pop() {
+        for (name, inner) in part.as_object().into_iter().flatten() {
+            let at = format!("{at}/{name}");
+            if name == "application/json" {
+                let example = &inner["example"];
+                match example {
+                    Value::Null => without.push(at),
+                    _ => {
+                        let missing = missing(&document, &inner["schema"], example, &at);
+                        assert!(missing.is_empty(), "{missing:?}");
+                        tried += 1;
+                    }
+                }
+            } else if name != "example" && name != "schemas" {
+                contents.push((at, inner));
+            }
+        }
+    }
+    assert!(tried > 80, "{tried}");
+    without.sort();
+    let get = |path: &str| format!("/paths/{path}/get/responses");
+    let post = |path: &str| format!("/paths/{path}/post/responses");
+    let mut known = [
+        format!("{}/200/content/application/json", get("/api/openapi.json")),
+        format!(
+            "{}/206/content/application/json",
+            get("/api/requests/{id}/result/content")
+        ),
+        format!(
+            "{}/200/content/application/json",
+            post("/api/slack/commands")
+        ),
+        format!(
+            "{}/200/content/application/json",
+            post("/api/slack/interactions")
+        ),
+    ];
+    known.sort();
+    assert_eq!(without, known);
+}
+
 /// What an agent reads is for no eye; its answers are not named here.
 #[test]
 fn answers_that_show_a_statement_show_it_escaped_too() {

@@ -1,6 +1,8 @@
 //! Overload: strangers who hold bodies, crowds that say nothing, pages of large texts, results of strange shape. The
 //! work of others goes on meanwhile, which is measured where it could stand still.
 
+mod attacks;
+
 use crate::support::{Request, SHOP, Server, connect, eventually};
 use serde_json::{Value, json};
 use std::io::{Read, Write};

@@ -1,9 +1,10 @@
-//! The units of systemd name commands, codes and folders that are ours, and systemd can read them.
+//! The units of systemd name commands, codes and folders that are ours, and systemd can read them; the package and the
+//! image install what there is.
 
-use crate::support::{Temp, binary};
+use crate::support::{Server, Temp, binary};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Each unit and the command that it runs.
 const UNITS: [(&str, &str); 2] = [("dbward", "serve"), ("dbward-agent", "agent")];
@@ -78,4 +79,105 @@ fn systemd_reads_the_units_and_finds_them_hardened() {
         let (hardened, complaint) = analyze(&["security", "--offline=true", "--threshold=20"]);
         assert!(hardened, "{name}: {complaint}");
     }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn debian_package_installs_program_units_and_users() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let deb = &manifest["package"]["metadata"]["deb"];
+    let mut installed = Vec::new();
+    for asset in deb["assets"].as_array().unwrap() {
+        let [from, to, mode] = [0, 1, 2].map(|n| asset[n].as_str().unwrap());
+        let folder = Path::new(from).parent().unwrap();
+        // The program is there once it is built.
+        assert!(
+            from.starts_with("target/") || root().join(folder).is_dir(),
+            "{from}"
+        );
+        assert!(
+            from.starts_with("target/") || from.contains('*') || root().join(from).is_file(),
+            "{from}"
+        );
+        let name = Path::new(from).file_name().unwrap().to_str().unwrap();
+        installed.push(format!("{mode} {to}{name}"));
+    }
+    for wanted in ["755 usr/bin/dbward", "644 usr/lib/sysusers.d/dbward.conf"] {
+        assert!(
+            installed.iter().any(|file| file == wanted),
+            "{wanted}: {installed:?}"
+        );
+    }
+    let units: Vec<&str> = deb["systemd-units"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            assert_eq!(entry["unit-scripts"].as_str(), Some("packaging/systemd"));
+            assert_eq!(entry["start"].as_bool(), Some(false));
+            entry["unit-name"].as_str().unwrap()
+        })
+        .collect();
+    assert_eq!(units, UNITS.map(|(name, _)| name));
+    let script = fs::read_to_string(root().join("packaging/deb/postinst")).unwrap();
+    assert!(script.contains("systemd-sysusers dbward.conf") && script.ends_with("#DEBHELPER#\n"));
+}
+
+#[test]
+fn image_runs_the_program_as_nobody_special_and_asks_whether_it_is_ready() {
+    let file = fs::read_to_string(root().join("Dockerfile")).unwrap();
+    let run: Vec<&str> = file.split("\nFROM ").last().unwrap().lines().collect();
+    let line = |word: &str| -> &str {
+        let found: Vec<&&str> = run
+            .iter()
+            .filter(|line| line.starts_with(&format!("{word} ")))
+            .collect();
+        assert_eq!(found.len(), 1, "one {word}");
+        found[0]
+    };
+    // By number, so that a cluster which refuses root can see that it is not.
+    assert_eq!(line("USER"), "USER 65532:65532");
+    assert_eq!(line("ENTRYPOINT"), "ENTRYPOINT [\"/usr/bin/dbward\"]");
+    assert_eq!(
+        line("CMD"),
+        "CMD [\"serve\", \"--config\", \"/etc/dbward/server.toml\"]"
+    );
+    assert!(
+        line("HEALTHCHECK").contains("CMD [\"/bin/bash\"") && file.contains("GET /ready HTTP/1.1")
+    );
+    // No base without a version, and nothing fetched besides.
+    for base in file.lines().filter_map(|line| line.strip_prefix("FROM ")) {
+        let (_, tag) = base.split_once(':').unwrap();
+        assert!(!tag.starts_with("latest"), "{base}");
+    }
+    for word in ["curl ", "wget ", "ADD ", "sudo", "apt-get", "chmod 777"] {
+        assert!(!file.contains(word), "{word}");
+    }
+    // What the health check runs, against a server.
+    let check = file
+        .split("\"-c\", \\\n    \"")
+        .nth(1)
+        .unwrap()
+        .split("\"]")
+        .next()
+        .unwrap();
+    let check = check.replace("\\\\", "\\");
+    let s = Server::shop();
+    let port = s.inner().addr().port();
+    let ready = |port: u16| {
+        let check = check.replace("/3000", &format!("/{port}"));
+        Command::new("bash")
+            .args(["-c", &check])
+            .stderr(Stdio::null())
+            .status()
+            .unwrap()
+            .success()
+    };
+    assert!(ready(port));
+    drop(s);
+    assert!(!ready(port));
 }

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
 const SECTION: &str = "[tls]\ncert_file = \"server.crt\"\nkey_file = \"server.key\"\n";
 
@@ -43,9 +43,21 @@ struct Client {
 
 impl Client {
     fn new(at: SocketAddr, dir: &Path, trusted: &str) -> Client {
+        let token = fs::read_to_string(dir.join("state/admin-token")).unwrap();
+        Client::presenting(at, trusted, token, None)
+    }
+
+    /// With the certificate of that name, if any.
+    fn presenting(at: SocketAddr, trusted: &str, token: String, own: Option<&str>) -> Client {
+        let certificate = own.map(|own| {
+            let chain = [Certificate::from_pem(&fixture(&format!("{own}.crt"))).unwrap()];
+            let key = PrivateKey::from_pem(&fixture(&format!("{own}.key"))).unwrap();
+            ClientCert::new_with_certs(&chain, key)
+        });
         let root = Certificate::from_pem(&fixture(&format!("{trusted}.crt"))).unwrap();
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::new_with_certs(&[root]))
+            .client_cert(certificate)
             .build();
         let config = ureq::Agent::config_builder()
             .tls_config(tls)
@@ -55,12 +67,22 @@ impl Client {
         Client {
             agent: config.into(),
             at,
-            token: fs::read_to_string(dir.join("state/admin-token")).unwrap(),
+            token,
         }
     }
 
     fn url(&self, path: &str) -> String {
         format!("https://{}{path}", self.at)
+    }
+
+    /// Status and body.
+    fn ask(&self, path: &str) -> Result<(u16, String), ureq::Error> {
+        let call = self.agent.get(self.url(path));
+        let mut answer = call
+            .header("authorization", format!("Bearer {}", self.token))
+            .call()?;
+        let status = answer.status().as_u16();
+        Ok((status, answer.body_mut().read_to_string()?))
     }
 
     fn get(&self, path: &str) -> Result<Value, ureq::Error> {
@@ -122,14 +144,23 @@ fn calls_waits_and_large_bodies_go_over_tls() {
 
 /// What the log of an agent says that trusts `trusted`, until it is connected or has given up.
 fn agent_log(dir: &Path, at: SocketAddr, trusted: &str) -> String {
+    agent_log_with(dir, at, trusted, "")
+}
+
+/// The same, with more in the section of its server.
+fn agent_log_with(dir: &Path, at: SocketAddr, trusted: &str, more: &str) -> String {
     fs::write(dir.join("agent-ca.pem"), fixture(&format!("{trusted}.crt"))).unwrap();
     let text = format!(
-        "[server]\nurl = \"https://localhost:{}\"\nca_file = \"agent-ca.pem\"\nagent_token_file = \"state/agent-token\"\n\
+        "[server]\nurl = \"https://localhost:{}\"\nca_file = \"agent-ca.pem\"\nagent_token_file = \"state/agent-token\"\n{more}\
          [agent]\nstate_dir = \"agent-{trusted}\"\n\
          [[databases]]\nname = \"shop\"\nenvironment = \"development\"\ndriver = \"sqlite\"\npath = \"shop.db\"\n",
         at.port()
     );
     fs::write(dir.join("agent.toml"), text).unwrap();
+    for end in ["crt", "key"] {
+        let name = format!("agent.{end}");
+        fs::write(dir.join(&name), fixture(&name)).unwrap();
+    }
     rusqlite::Connection::open(dir.join("shop.db"))
         .and_then(|c| c.execute_batch("CREATE TABLE IF NOT EXISTS items (id INTEGER)"))
         .unwrap();
@@ -146,7 +177,8 @@ fn agent_log(dir: &Path, at: SocketAddr, trusted: &str) -> String {
         let line = line.unwrap();
         log.push_str(&line);
         log.push('\n');
-        if line.contains("connected to the server") || line.contains("trying again") {
+        let refused = line.contains("trying again") || line.contains("authenticat");
+        if line.contains("connected to the server") || refused {
             break;
         }
     }
@@ -245,4 +277,110 @@ fn what_cannot_be_served_is_named_before_the_start() {
     let without = text.replace("key_file = \"server.key\"\n", "");
     fs::write(dir.path().join("server.toml"), without).unwrap();
     check("needs `key_file`");
+}
+
+/// The same folder, with certificates required of agents.
+fn certified() -> Temp {
+    let dir = folder();
+    let text = fs::read_to_string(dir.path().join("server.toml")).unwrap();
+    let section = format!("{SECTION}agents_ca_file = \"agents-ca.crt\"\n");
+    fs::write(
+        dir.path().join("server.toml"),
+        text.replace(SECTION, &section),
+    )
+    .unwrap();
+    fs::write(dir.path().join("agents-ca.crt"), fixture("agents-ca.crt")).unwrap();
+    dir
+}
+
+#[test]
+fn token_of_an_agent_counts_only_next_to_its_certificate() {
+    let dir = certified();
+    let (program, at) = Program::serve(dir.path());
+    let admin = Client::new(at, dir.path(), "first");
+    assert_eq!(admin.get("/api/me").unwrap()["subject_id"], "admin");
+    let token = fs::read_to_string(dir.path().join("state/agent-token")).unwrap();
+    let other = admin.post(
+        "/api/tokens",
+        &json!({"subject_id": "agent-2", "subject_type": "agent", "roles": ["agent-default"]}),
+    );
+    let other = other["token"].as_str().unwrap().to_owned();
+    let ask = |token: &str, own| {
+        Client::presenting(at, "first", token.to_owned(), own).ask("/api/public-key")
+    };
+    assert_eq!(ask(&token, Some("agent")).unwrap().0, 200);
+    for (token, own) in [(&token, None), (&other, None), (&other, Some("agent"))] {
+        let (status, body) = ask(token, own).unwrap();
+        assert_eq!(status, 401, "{own:?}: {body}");
+        assert!(body.contains("certificate for the agent's name"), "{body}");
+    }
+    // Nobody whom the authorities have not signed comes as far as a call.
+    ask(&token, Some("second")).unwrap_err();
+    let (_, page) = admin.ask("/metrics").unwrap();
+    assert!(
+        page.contains("dbward_auth_failures_total{reason=\"certificate\"} 3\n"),
+        "{page}"
+    );
+    // The real agent.
+    let log = agent_log(dir.path(), at, "first");
+    assert!(!log.contains("connected to the server"), "{log}");
+    let own = "client_cert_file = \"agent.crt\"\nclient_key_file = \"agent.key\"\n";
+    let log = agent_log_with(dir.path(), at, "first", own);
+    assert!(log.contains("connected to the server"), "{log}");
+    program.stop();
+}
+
+#[test]
+fn a_reload_takes_other_authorities_of_agents_and_ends_connections_of_the_old_ones() {
+    let dir = certified();
+    let (program, at) = Program::serve(dir.path());
+    let token = fs::read_to_string(dir.path().join("state/agent-token")).unwrap();
+    let agent = Client::presenting(at, "first", token, Some("agent"));
+    assert_eq!(agent.ask("/api/public-key").unwrap().0, 200);
+    fs::write(dir.path().join("agents-ca.crt"), "nothing").unwrap();
+    program.signal(Signal::HUP);
+    eventually("it is refused", || {
+        program.errors().contains("no certificate in it")
+    });
+    assert_eq!(agent.ask("/api/public-key").unwrap().0, 200);
+    fs::write(dir.path().join("agents-ca.crt"), fixture("second.crt")).unwrap();
+    program.signal(Signal::HUP);
+    // Its standing connection carries one more call at most.
+    eventually("it is refused", || agent.ask("/api/public-key").is_err());
+    Client::new(at, dir.path(), "first").get("/api/me").unwrap();
+    program.stop();
+}
+
+#[test]
+fn handshakes_that_never_end_deny_nothing() {
+    let dir = folder();
+    let (program, at) = Program::serve(dir.path());
+    // A record that announces 512 bytes of a ClientHello; one of them in time, or none.
+    let held: Vec<TcpStream> = (0..200)
+        .map(|n| {
+            let mut stream = TcpStream::connect(at).unwrap();
+            let begun = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
+            stream.write_all(&begun[..n % begun.len()]).unwrap();
+            stream
+        })
+        .collect();
+    for _ in 0..50 {
+        // Whole, but not TLS: closed with an alert at once.
+        let mut stream = TcpStream::connect(at).unwrap();
+        stream.write_all(&[0x16, 3, 1, 0, 4, 1, 0, 0, 0]).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+    }
+    let start = std::time::Instant::now();
+    for _ in 0..5 {
+        let client = Client::new(at, dir.path(), "first");
+        assert_eq!(client.get("/health").unwrap()["status"], "ok");
+    }
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        start.elapsed()
+    );
+    drop(held);
+    program.stop();
 }

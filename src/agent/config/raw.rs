@@ -30,6 +30,11 @@ section! {
         proxy: Text;
         /// Certificates to trust instead of the usual authorities, in PEM.
         ca_file: Text;
+        /// What to present where the server asks agents for a certificate, in PEM: one with the agent's name among its
+        /// DNS names, then those of its issuers.
+        client_cert_file: Text;
+        /// The private key of that certificate, in PEM.
+        client_key_file: Text;
         /// The key that signs execution tokens, in hexadecimal.
         public_key: Text;
     }

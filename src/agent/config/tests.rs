@@ -188,9 +188,14 @@ fn the_example_shows_every_key_at_its_default() {
         .map(|line| match line.strip_prefix("# ") {
             Some(key)
                 if key.contains(" = ")
-                    && !["token_file", "ca_file"]
-                        .iter()
-                        .any(|name| key.starts_with(name)) =>
+                    && ![
+                        "token_file",
+                        "ca_file",
+                        "client_cert_file",
+                        "client_key_file",
+                    ]
+                    .iter()
+                    .any(|name| key.starts_with(name)) =>
             {
                 key
             }

@@ -1,6 +1,8 @@
 //! `GET /metrics`: the page, with everything brought up to date that nobody counts as it happens.
 
 use super::require;
+use crate::actions::App;
+use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::permission::Permission;
 use crate::domain::request::Status;
@@ -8,9 +10,10 @@ use crate::error::Error;
 use crate::http::HttpContext;
 use crate::http::call::HttpResponse;
 use crate::http::router::{HandlerResult, RoutedRequest};
-use crate::metrics::Counter;
-use crate::store::DELIVERY_STATUSES;
+use crate::metrics::process;
+use crate::store::{DELIVERY_STATUSES, View};
 use std::ffi::OsString;
+use std::path::Path;
 
 /// Media type of the Prometheus text format.
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -25,34 +28,50 @@ const CURRENT: [Status; 4] = [
 /// `GET /metrics`
 pub fn page(context: &HttpContext, caller: &Caller, _: &RoutedRequest) -> HandlerResult {
     require(caller, Permission::MetricsView)?;
-    // One at a time: what is caught up below must not be caught up twice.
-    let _one = context.scraping.lock().unwrap_or_else(|e| e.into_inner());
-    refresh(context)?;
+    let app = &context.app;
+    app.store.read(|view| counts(app, view))?;
+    agents(app);
+    machine(app);
     Ok(HttpResponse::with_body(
         200,
         MEDIA_TYPE,
-        context.app.metrics.render(),
+        app.metrics.render(),
     ))
 }
 
-fn refresh(context: &HttpContext) -> Result<(), Error> {
-    let (app, metrics) = (&context.app, &context.app.metrics);
-    let counts = app.store.read(|view| view.request_counts())?;
+/// What the database knows, from counters and indexes: nothing here takes longer with its size.
+fn counts(app: &App, view: &View) -> Result<(), Error> {
+    let metrics = &app.metrics;
+    let counts = view.request_counts()?;
     for status in CURRENT {
         let name = status.as_str();
-        let now = counts
-            .iter()
-            .find(|(s, _)| s == name)
-            .map_or(0, |(_, n)| *n);
-        metrics.requests_current.set(&[name], now);
+        let now = counts.iter().find(|(s, _)| s == name);
+        metrics
+            .requests_current
+            .set(&[name], now.map_or(0, |(_, n)| *n));
     }
-    let outbox = app.store.read(|view| view.outbox_counts())?;
+    let outbox = view.outbox_counts()?;
     for status in DELIVERY_STATUSES {
         let now = outbox.iter().find(|(s, _)| s == status);
         metrics
             .outbox_current
             .set(&[status], now.map_or(0, |(_, n)| *n));
     }
+    let found = view.measures()?;
+    let now = app.clock.now();
+    let age = |since: Option<Timestamp>| since.map_or(0, |since| signed(now.since(since) / 1000));
+    metrics.oldest_pending.set(&[], age(found.oldest_pending));
+    metrics
+        .outbox_oldest
+        .set(&[], age(found.oldest_undelivered));
+    metrics.audit_chain_length.set(&[], found.chain_length);
+    metrics
+        .audit_last_checkpoint
+        .set(&[], found.last_checkpoint.map_or(0, |at| at.0 / 1000));
+    Ok(())
+}
+
+fn agents(app: &App) {
     let now = app.clock.now();
     let (mut active, mut saturated) = (0, 0);
     for agent in app.store.list_agents() {
@@ -60,21 +79,39 @@ fn refresh(context: &HttpContext) -> Result<(), Error> {
         active += i64::from(online);
         saturated += i64::from(online && agent.in_flight >= agent.max_concurrent);
     }
-    metrics.agents_active.set(&[], active);
-    metrics.agents_saturated.set(&[], saturated);
-    let (batches, changes) = app.store.commit_counts();
-    catch_up(&metrics.store_batches, batches);
-    catch_up(&metrics.store_changes, changes);
-    let mut log: OsString = app.settings.database_path.clone().into_os_string();
-    log.push("-wal");
-    let wal_bytes = std::fs::metadata(log).map_or(0, |file| file.len());
-    metrics
-        .store_wal_bytes
-        .set(&[], i64::try_from(wal_bytes).unwrap_or(i64::MAX));
-    Ok(())
+    app.metrics.agents_active.set(&[], active);
+    app.metrics.agents_saturated.set(&[], saturated);
 }
 
-/// Brings a counter up to what was counted elsewhere.
-fn catch_up(counter: &Counter, total: u64) {
-    counter.add(&[], total.saturating_sub(counter.value(&[])));
+/// Files, disk, memory, threads and descriptors.
+fn machine(app: &App) {
+    let metrics = &app.metrics;
+    let database = &app.settings.database_path;
+    let mut log: OsString = database.clone().into_os_string();
+    log.push("-wal");
+    metrics.store_database_bytes.set(&[], size(database));
+    metrics.store_wal_bytes.set(&[], size(Path::new(&log)));
+    let quotas = &app.settings.quotas;
+    metrics
+        .disk_free_bytes
+        .set(&[], signed((quotas.free_bytes)(&quotas.folder)));
+    let process = process::state();
+    metrics
+        .process_resident_memory
+        .set(&[], signed(process.resident_bytes));
+    metrics.process_threads.set(&[], signed(process.threads));
+    metrics
+        .process_open_fds
+        .set(&[], signed(process.open_files));
+    metrics
+        .process_max_fds
+        .set(&[], signed(process.open_files_max));
+}
+
+fn size(file: &Path) -> i64 {
+    std::fs::metadata(file).map_or(0, |file| signed(file.len()))
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -100,6 +100,10 @@ impl Program {
         (program, at)
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line of its output.
     pub fn line(&self) -> String {
         self.lines

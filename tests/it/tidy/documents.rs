@@ -53,7 +53,12 @@ fn every_metric_moves() {
     let fields: Vec<_> = page
         .strings
         .iter()
-        .filter(|s| s.value.starts_with("dbward_") && !page.is_test(s.at))
+        .filter(|s| {
+            ["dbward_", "process_"]
+                .iter()
+                .any(|own| s.value.starts_with(own))
+                && !page.is_test(s.at)
+        })
         .collect();
     assert_eq!(fields.len(), Metrics::FAMILIES.len());
     let sources = super::source::sources("src");

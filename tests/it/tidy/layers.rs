@@ -86,7 +86,7 @@ const CRATES: &[(&str, &str)] = &[
     ("signal_hook", "src/cli/"),
     (
         "rustix",
-        "src/gate/ src/server/ src/agent/wall/ src/agent/drivers/postgres/ src/cli/output/",
+        "src/metrics/process.rs src/gate/ src/server/ src/agent/wall/ src/agent/drivers/postgres/ src/cli/output/",
     ),
     ("postgres_protocol", "src/agent/drivers/postgres/"),
     ("bytes", "src/agent/drivers/postgres/"),
@@ -102,7 +102,10 @@ const CRATES: &[(&str, &str)] = &[
         "src/http/ src/objects/s3/ src/agent/config src/client/people_api.rs",
     ),
     // Keys in files, and bytes in bodies.
-    ("base64", "src/crypto.rs src/http/ src/server/"),
+    (
+        "base64",
+        "src/crypto.rs src/gate/exchange.rs src/http/ src/server/",
+    ),
     // Shapes that travel or rest as JSON. Of the domain: the claims, which are signed as their JSON bytes, the tables
     // of a database as its agent reports them, policies, facts and traces as kept text, and what an identity provider
     // signed.

@@ -1,0 +1,97 @@
+//! States that servers of earlier schemas left: each opens, proves itself, and work goes on in it.
+
+use crate::support::{Program, Temp, admin_of, verified};
+use dbward::crypto::unhex;
+use rusqlite::Connection;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// What marks a state file as ours.
+const APPLICATION_ID: i64 = 0x6462_7764;
+
+/// A folder for each schema version, with its number as name, oldest first.
+fn stored() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/upgrades");
+    let entries = fs::read_dir(folder).unwrap();
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    found
+}
+
+/// Puts a stored state into `dir`, as its server left it.
+fn put(stored: &Path, dir: &Path) {
+    let state = dir.join("state");
+    fs::create_dir(&state).unwrap();
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::copy(stored.join("server.toml"), dir.join("server.toml")).unwrap();
+    for entry in fs::read_dir(stored).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if name == "server.toml" || name == "state.sql" {
+            continue;
+        }
+        let text = fs::read_to_string(entry.path()).unwrap();
+        // Keys are bytes, which are stored in hexadecimal.
+        let (name, bytes) = match name.strip_suffix(".hex") {
+            Some(name) => (name, unhex(text.trim_end()).unwrap()),
+            None => (name.as_str(), text.trim_end().as_bytes().to_vec()),
+        };
+        fs::write(state.join(name), bytes).unwrap();
+        fs::set_permissions(state.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let version: i64 = stored
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let file = Connection::open(state.join("dbward.db")).unwrap();
+    file.pragma_update(None, "foreign_keys", false).unwrap();
+    file.execute_batch(&fs::read_to_string(stored.join("state.sql")).unwrap())
+        .unwrap();
+    file.pragma_update(None, "application_id", APPLICATION_ID)
+        .unwrap();
+    file.pragma_update(None, "user_version", version).unwrap();
+}
+
+#[test]
+fn states_of_earlier_schemas_open_prove_themselves_and_go_on() {
+    let newest = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/migrations"))
+        .unwrap()
+        .count() as i64;
+    let stored = stored();
+    assert!(!stored.is_empty());
+    for stored in stored {
+        let what = stored.display();
+        let dir = Temp::new();
+        put(&stored, dir.path());
+        let (program, at) = Program::serve(dir.path());
+        let admin = admin_of(at, dir.path());
+        let proof = admin.get("/api/audit/verify").is(200);
+        assert_eq!(proof.json["valid"], true, "{what}: {}", proof.json);
+        // What was decided, what it left, and what waits.
+        let executed = admin.ids("status=executed");
+        assert!(!executed.is_empty(), "{what}");
+        for id in executed {
+            admin
+                .get(&format!("/api/requests/{id}/result/content"))
+                .is(200);
+        }
+        let [waiting] = &admin.ids("status=pending")[..] else {
+            panic!("{what}: one request waits");
+        };
+        admin
+            .poke(&format!("/api/requests/{waiting}/approve"))
+            .is(200);
+        program.stop();
+        let proof = verified(&dir.path().join("state"));
+        assert!(proof.valid, "{what}");
+        let file = Connection::open(dir.path().join("state/dbward.db")).unwrap();
+        let version: i64 = file
+            .query_row("PRAGMA user_version", [], |r| r.get(0))
+            .unwrap();
+        assert_eq!(version, newest, "{what}");
+    }
+}
