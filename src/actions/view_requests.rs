@@ -6,10 +6,10 @@ use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::approval::{Ballot, Vote, VoteRefusal};
 use crate::domain::change::RequestText;
-use crate::domain::id::{Selector, Target};
+use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Permission;
-use crate::domain::policy::workflow::Workflow;
-use crate::domain::rehearsal::Rehearsal;
+use crate::domain::policy::workflow::{Rehearse, Workflow};
+use crate::domain::rehearsal::{Rehearsal, RehearsalStatus};
 use crate::domain::request::{Request, Status};
 use crate::error::Error;
 use crate::store::{
@@ -49,6 +49,20 @@ pub struct Detail {
     pub queue_hint: Option<&'static str>,
     /// Who was notified of it, newest first, and how that went.
     pub notifications: Vec<DeliveryRow>,
+}
+
+impl Detail {
+    /// Whether a rehearsal may be asked for now, as far as shows without reading the text again.
+    pub fn is_rehearsable(&self) -> bool {
+        let workflow = self.text.workflow.as_ref();
+        let last = self.rehearsal.as_ref().map(|r| r.status_at(self.now));
+        let bars = |s: RehearsalStatus| s.is_open() || s == RehearsalStatus::Refused;
+        self.request.status() == Status::Pending
+            && self.request.operation == Operation::ExecuteDml
+            && workflow.is_some_and(|w| w.rehearse != Rehearse::Off)
+            && !self.request.corrupt
+            && !last.is_some_and(bars)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -38,6 +38,8 @@ pub struct NewRequestBody {
     pub metadata: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_affected_rows: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rehearse: bool,
 }
 
 /// Answer of POST /api/requests.
@@ -96,6 +98,9 @@ pub struct RequestReply {
     pub cancelled_by: Option<String>,
     pub cancel_reason: Option<String>,
     pub max_affected_rows: Option<u64>,
+    pub row_bound_source: Option<String>,
+    pub rehearsal: Option<RehearsalReply>,
+    pub rehearsable: bool,
     pub notifications: Vec<NotificationReply>,
 }
 
@@ -108,10 +113,63 @@ impl RequestReply {
         )
     }
 
-    /// Where it stands, as `?seen=` wants it.
-    pub fn seen(&self) -> String {
-        format!("{}:{}", self.status, self.current_step)
+    /// Whether something can still come of its rehearsal.
+    pub fn is_rehearsing(&self) -> bool {
+        self.rehearsal.as_ref().is_some_and(RehearsalReply::is_open)
     }
+
+    /// Where it stands, as `?seen=` wants it; with its rehearsal while that is awaited.
+    pub fn seen(&self) -> String {
+        let step = format!("{}:{}", self.status, self.current_step);
+        match self.rehearsal.as_ref().filter(|r| r.is_open()) {
+            Some(rehearsal) => format!("{step}:{}", rehearsal.status),
+            None => step,
+        }
+    }
+}
+
+/// A rehearsal of a request.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct RehearsalReply {
+    pub id: String,
+    pub status: String,
+    pub stale: bool,
+    pub rehearsed_at: Option<String>,
+    pub agent_id: Option<String>,
+    pub rows_affected: Option<u64>,
+    pub error_message: Option<String>,
+    pub statements: Option<Vec<RehearsedReply>>,
+    pub triggers: Option<Vec<String>>,
+    pub warnings: Option<Vec<String>>,
+    pub lock_wait_ms: Option<u64>,
+}
+
+impl RehearsalReply {
+    /// Whether something can still come of it.
+    pub fn is_open(&self) -> bool {
+        matches!(self.status.as_str(), "waiting" | "claimed")
+    }
+}
+
+/// One statement of a rehearsal.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct RehearsedReply {
+    pub kind: String,
+    pub table: String,
+    pub rows: u64,
+    pub more_rows: u64,
+    /// Tables that its triggers and cascades changed, where the database tells.
+    pub more: Option<Vec<TableRowsReply>>,
+}
+
+/// How many rows of a table changed.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct TableRowsReply {
+    pub table: String,
+    pub rows: u64,
 }
 
 /// Who was notified of a request, and how that went.

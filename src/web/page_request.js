@@ -69,7 +69,7 @@ export async function request({ page, signal, id, me, can, go }) {
       places.sql,
       card("SQL", h("span", null, r.dialect ? `${r.dialect} · ` : "", `exactly these ${plural(size, "byte")} will run `, h("button", { class: "link-button", type: "button", onclick: () => copy(r.detail, "SQL") }, "Copy")), text.show(r.detail, { dialect, findings: found(r) }), findings(r)),
     );
-    fill(places.impact, impact(r, sizes));
+    fill(places.impact, impact(r, sizes, act));
     fill(places.decide, decision(r, parts));
     fill(places.approval, approval(r));
   };
@@ -102,7 +102,9 @@ export async function request({ page, signal, id, me, can, go }) {
         if (document.hidden || shown.status !== was) continue;
       }
       const collecting = shown.context && shown.context.status === "collecting";
-      const answer = await tagged(`${path}${query({ wait: collecting ? 2 : 25 })}`, { signal });
+      // What moved since the last answer is answered at once.
+      const seen = [shown.status, shown.current_step, shown.rehearsal ? shown.rehearsal.status : "none"].join(":");
+      const answer = await tagged(`${path}${query({ wait: collecting ? 2 : 25, seen })}`, { signal });
       failures = 0;
       if (JSON.stringify(answer.body) !== JSON.stringify(shown)) {
         shown = answer.body;
@@ -138,15 +140,12 @@ function findings(r) {
   );
 }
 
-function impact(r, sizes) {
+function impact(r, sizes, act) {
   const c = r.context || {};
   const factors = (c.risk && c.risk.factors) || [];
-  const rehearsal = c.rehearsal || r.rehearsal;
   const tables = c.tables || [];
   const content = [];
-  if (rehearsal && rehearsal.rows_affected !== undefined) {
-    content.push(h("div", null, h("div", { class: "big" }, number(rehearsal.rows_affected)), h("div", { class: "muted" }, "rows change, as rehearsed and rolled back")));
-  }
+  content.push(rehearsal(r, act));
   content.push(h("p", null, h("strong", null, `Risk ${r.risk_level}.`), factors.length ? ` Because ${factors.map(factor).join(", ")}.` : ""));
   if (tables.length) content.push(h("dl", { class: "pairs" }, tables.slice(0, 50).map((t) => h("div", null, h("dt", { class: "mono" }, visible(t)), h("dd", null, Number.isFinite(sizes.get(t)) ? `of about ${plural(sizes.get(t), "row")}` : "")))));
   for (const plan of c.explain || []) {
@@ -155,6 +154,35 @@ function impact(r, sizes) {
   }
   const note = { collecting: "the plan is being asked for", ready: "plan from the database", partial: "some plans are missing", unavailable: "no plan: no agent answered" }[c.status];
   return card("What will happen", c.explain_enabled === false ? "plans are off for this workflow" : note, content);
+}
+
+/** What a rehearsal found, or why there is none; a button where one may be asked for. */
+function rehearsal(r, act) {
+  const last = r.rehearsal;
+  const ask = r.rehearsable && h("button", { class: "button", type: "button", onclick: () => act("rehearse", {}, "An agent rehearses it") }, last ? "Rehearse again" : "Rehearse");
+  if (!last) return ask && h("p", null, ask, h("span", { class: "hint" }, " An agent tries it and takes it back: the rows are shown, nothing stays."));
+  const about = {
+    waiting: "Being rehearsed: waiting for an agent.",
+    claimed: `Being rehearsed on ${last.agent_id}.`,
+    failed: "The rehearsal failed: ",
+    refused: "Not rehearsed: ",
+    unavailable: "No rehearsal: no agent answered within a minute.",
+  }[last.status];
+  if (about) return h("div", { class: "rehearsal" }, h("p", { class: last.status === "failed" ? "banner warn" : "muted" }, about, last.error_message && visible(last.error_message)), ask);
+  const statements = last.statements || [];
+  const where = new Set(statements.map((s) => s.table));
+  const more = (s) => (s.more && s.more.length ? s.more.map((m) => `${number(m.rows)} in ${m.table}`).join(", ") : s.more_rows > 0 ? plural(s.more_rows, "more row") : "");
+  const notes = [...(last.triggers || []).map((t) => `trigger ${t}`), ...(last.warnings || [])];
+  return h(
+    "div",
+    { class: "rehearsal" },
+    h("div", { class: "big" }, plural(last.rows_affected, "row"), where.size === 1 && h("span", null, " in ", visible([...where][0]))),
+    h("div", { class: "muted" }, "changed when it was rehearsed, and taken back, ", when(last.rehearsed_at), last.agent_id && ` on ${last.agent_id}`),
+    last.stale && h("p", { class: "banner warn" }, "This rehearsal is stale: the rows may be others by now."),
+    (statements.length > 1 || statements.some(more)) && h("dl", { class: "pairs" }, statements.slice(0, 50).map((s) => h("div", null, h("dt", { class: "mono" }, visible(`${s.kind} ${s.table}`)), h("dd", null, plural(s.rows, "row"), more(s) && h("span", { class: "muted" }, " and ", visible(more(s)), " by triggers or cascades"))))),
+    notes.map((n) => h("p", { class: "muted" }, visible(n))),
+    ask,
+  );
 }
 
 /** A plan as text, its most expensive line marked. */
@@ -266,6 +294,9 @@ const EVENTS = {
   "request.cancelled": "cancelled",
   "request.expired": "expired",
   "request.dispatched": "handed to an agent",
+  "rehearsal.requested": "asked for a rehearsal",
+  "rehearsal.started": "started to rehearse it",
+  "rehearsal.completed": "rehearsed it",
   "execution.started": "started to run it",
   "execution.completed": "finished",
   "execution.lost": "the agent was lost",

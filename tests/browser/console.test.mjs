@@ -146,6 +146,19 @@ test("a request is submitted, approved by somebody else, run, and its result rea
   await requester.finish();
 });
 
+test("a write is rehearsed, its rows are shown, and approving names them", async () => {
+  const { id } = await demo.submit("production", "UPDATE orders SET status = 'paid' WHERE customer_id = 42", "ticket 4472");
+  const { page, finish } = await window("approver", `/requests/${id}`);
+  await page.getByRole("button", { name: "Rehearse", exact: true }).click();
+  await page.getByText(/^[\d,.]+ rows? in orders$/).waitFor(SLOW);
+  const rows = (await demo.call("approver", "GET", `/api/requests/${id}`)).rehearsal.rows_affected;
+  assert.ok(rows > 0);
+  await page.getByRole("button", { name: new RegExp(`^Approve ${rows} rows?$`) }).waitFor(SLOW);
+  await page.getByRole("button", { name: "Rehearse again" }).waitFor(SLOW);
+  await demo.call("requester", "POST", `/api/requests/${id}/cancel`, {});
+  await finish();
+});
+
 test("a result scrolls through its rows, marks NULL, and can be saved", async () => {
   const made = await demo.submit("development", "SELECT id, NULL AS missing, '' AS empty, 9007199254740993 AS large FROM orders", "rows");
   const { page, finish } = await window("requester", `/requests/${made.id}`);

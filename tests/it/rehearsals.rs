@@ -363,6 +363,84 @@ fn nobody_rehearses_one_request_for_ever() {
 }
 
 #[test]
+fn polls_and_people_who_wait_learn_of_a_rehearsal_at_once() {
+    let workflow = "environment = \"production\"\n";
+    let quiet = format!("{workflow}rehearse = \"on_request\"\nexplain = false\n");
+    let s = Server::with(&SHOP.replace(workflow, &quiet));
+    let agent = capable(&s);
+    let request = s.requester().submit("production", UPDATE);
+    let mut more = features();
+    more["wait"] = json!(30);
+    let poll = agent.begin_poll_with(more);
+    s.until_parked(1);
+    let id = ask(&request.by, &request).is(202).text("id");
+    let offered = poll.answer().is(200).list("rehearsal_jobs");
+    assert_eq!(offered[0]["id"], json!(id));
+    let wait = |seen: &str| request.path(&format!("?wait=30&seen={seen}"));
+    // Who has seen it waiting is answered when it moves.
+    let waiting = request
+        .by
+        .begin("GET", &wait("pending:0:waiting"), &[], b"");
+    s.until_parked(1);
+    claim(&agent, &id).is(200);
+    let moved = waiting.answer().is(200);
+    assert_eq!(moved.json["rehearsal"]["status"], "claimed");
+    let waiting = request.by.begin("GET", &wait("pending:0"), &[], b"");
+    s.until_parked(1);
+    report(&agent, &id, rows(3)).is(200);
+    let moved = waiting.answer().is(200);
+    assert_eq!(moved.json["rehearsal"]["rows_affected"], 3);
+    let at_once = request.by.get(&wait("pending:0:claimed")).is(200);
+    assert_eq!(at_once.json["rehearsal"]["status"], "done");
+}
+
+#[test]
+fn what_an_agent_reports_has_its_shape_or_is_left_out() {
+    let s = shop("on_request");
+    let agent = capable(&s);
+    let request = s.requester().submit("production", UPDATE);
+    let shown = |result: Value| {
+        let id = ask(&request.by, &request).is(202).text("id");
+        claim(&agent, &id).is(200);
+        report(&agent, &id, json!({"result": result})).is(200);
+        rehearsal(&request)
+    };
+    let more = json!([{"table": "log", "rows": 2}]);
+    let full = shown(json!({
+        "rows_affected": 3, "triggers": ["noted on items"], "warnings": ["w"], "lock_wait_ms": 7, "more": "ignored",
+        "statements": [{"kind": "update", "table": "items", "rows": 1, "more_rows": 2, "more": more}],
+    }));
+    assert_eq!(full["statements"][0]["more"], more);
+    assert_eq!((&full["lock_wait_ms"], full.get("more")), (&json!(7), None));
+    let odd = shown(json!({
+        "rows_affected": 3, "triggers": [1], "warnings": "w", "lock_wait_ms": -1, "statements": [{"kind": "update"}],
+    }));
+    for name in ["statements", "triggers", "warnings", "lock_wait_ms"] {
+        assert_eq!(odd[name], Value::Null, "{name}");
+    }
+}
+
+#[test]
+fn whether_one_may_ask_for_a_rehearsal_is_shown() {
+    let s = shop("on_request");
+    let agent = capable(&s);
+    let rehearsable = |r: &Request| r.by.show(r).is(200).json["rehearsable"].clone();
+    let request = s.requester().submit("production", UPDATE);
+    assert_eq!(rehearsable(&request), true);
+    let id = ask(&request.by, &request).is(202).text("id");
+    assert_eq!(rehearsable(&request), false);
+    claim(&agent, &id).is(200);
+    report(&agent, &id, rows(3)).is(200);
+    assert_eq!(rehearsable(&request), true);
+    let read = s.requester().submit("production", "SELECT 1");
+    let elsewhere = s.requester().submit("staging", UPDATE);
+    let decided = request.approved_by(&s.approver());
+    for request in [read, elsewhere, decided] {
+        assert_eq!(rehearsable(&request), false);
+    }
+}
+
+#[test]
 fn an_edited_bound_of_a_rehearsal_is_never_signed() {
     let s = shop("on_request");
     let agent = capable(&s);

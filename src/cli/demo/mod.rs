@@ -55,9 +55,10 @@ operations = ["execute_dml", "migrate_up", "migrate_down", "migrate_status", "mi
 [[workflows.steps.approvers]]
 group = "approvers"
 
-# Production: everything waits for an approver.
+# Production: everything waits for an approver, and writes may be rehearsed.
 [[workflows]]
 environment = "production"
+rehearse = "on_request"
 [[workflows.steps]]
 [[workflows.steps.approvers]]
 group = "approvers"

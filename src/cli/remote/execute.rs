@@ -1,7 +1,7 @@
 //! `execute`: sends SQL, and waits for what comes of it.
 
 use super::follow::{FollowOptions, Follower, PENDING};
-use super::show::heading;
+use super::show::{heading, needed, rehearsed};
 use super::target::TargetOptions;
 use super::{CommandError, CommonOptions, ServerSession, question};
 use crate::cli::output::{note, to_errors};
@@ -14,6 +14,7 @@ use std::time::Duration;
 pub const EXAMPLES: &str = "Examples:\n  \
     dbward execute \"SELECT count(*) FROM orders\" -d app\n  \
     dbward execute \"UPDATE orders SET status = 'refunded' WHERE id = 8812\" -d app -e production --reason \"ticket 4471\"\n  \
+    dbward execute \"DELETE FROM carts WHERE idle > 90\" -d app -e production --rehearse\n  \
     dbward execute --file fix.sql -d app -e production --wait --timeout 30m --fail\n  \
     dbward execute \"SELECT 1\" --format csv --output one.csv";
 
@@ -33,6 +34,9 @@ pub struct ExecuteOptions {
     target: TargetOptions,
     #[command(flatten)]
     about: AboutOptions,
+    /// Have an agent try it and take it back before anybody approves: the rows are shown, and no more may change later
+    #[arg(long, help_heading = "Request")]
+    rehearse: bool,
     #[command(flatten)]
     wait: WaitOptions,
     #[command(flatten)]
@@ -70,6 +74,9 @@ pub struct AboutOptions {
     /// Refuse to commit when more rows than this would change
     #[arg(long, value_name = "N")]
     pub max_rows_affected: Option<u64>,
+    /// Whether an agent is to try it before anybody approves.
+    #[arg(skip)]
+    pub rehearse: bool,
     /// Do not ask before an emergency
     #[arg(long, short = 'y')]
     pub yes: bool,
@@ -108,10 +115,14 @@ impl WaitOptions {
 /// `execute`
 pub fn run(session: &ServerSession, options: &ExecuteOptions) -> Result<u8, CommandError> {
     let sql = read_sql(options)?;
+    let about = AboutOptions {
+        rehearse: options.rehearse,
+        ..options.about.clone()
+    };
     submit(
         session,
         &options.target,
-        &options.about,
+        &about,
         &options.wait,
         "execute_query",
         sql,
@@ -131,9 +142,7 @@ pub fn submit(
     if about.emergency && !about.yes && !confirmed(&database, &environment)? {
         return Err(CommandError::new("nothing was sent"));
     }
-    if about.max_rows_affected.is_some() {
-        ensure_rows_are_bounded(session)?;
-    }
+    ensure_known(session, about)?;
     let metadata = [("ticket", &about.ticket), ("repo", &about.repo)];
     let metadata: serde_json::Map<String, Value> = metadata
         .into_iter()
@@ -152,9 +161,10 @@ pub fn submit(
         share_with: about.share_with.clone(),
         metadata: (!metadata.is_empty()).then(|| metadata.into()),
         max_affected_rows: about.max_rows_affected,
+        rehearse: about.rehearse,
     };
     let text = serde_json::to_string(&body).map_err(|e| CommandError::new(e.to_string()))?;
-    let follower = Follower::new(session, wait.follow(true))?;
+    let mut follower = Follower::new(session, wait.follow(true))?;
     let sent = session.client.send(&path_of(&["requests"]), &text);
     let document = sent.map_err(|e| CommandError::from(e).in_statement(&body.detail))?;
     let created: CreatedReply = document.read()?;
@@ -169,6 +179,15 @@ pub fn submit(
         Err(e) => return Err(CommandError::from(e)),
     };
     to_errors(format_args!("{}", heading(session, &request)));
+    let request = match about.rehearse && !wait.no_wait {
+        true => match follower.rehearsed(request)? {
+            Ok(request) => request,
+            Err(code) => return Ok(code),
+        },
+        false => request,
+    };
+    let (rehearsed, needed) = (rehearsed(&request), needed(&request));
+    to_errors(format_args!("{rehearsed}{needed}"));
     if created.status == "pending" && !wait.follow(true).approval {
         note!(
             "Continue with:  dbward request watch {}",
@@ -182,18 +201,24 @@ pub fn submit(
     follower.follow(request)
 }
 
-/// Fails where the server would take the bound and not keep it.
-fn ensure_rows_are_bounded(session: &ServerSession) -> Result<(), CommandError> {
-    let document: Value = session.client.fetch(&path_of(&["openapi.json"]))?.read()?;
-    let known =
-        &document["components"]["schemas"]["CreateRequest"]["properties"]["max_affected_rows"];
-    match known.is_null() {
-        true => Err(CommandError::new(
-            "this server cannot bound the rows that a statement changes",
-        )
-        .hint("without --max-rows-affected the statement runs unbounded")),
-        false => Ok(()),
+/// Fails where the server would take a wish that it does not know, and leave it out.
+fn ensure_known(session: &ServerSession, about: &AboutOptions) -> Result<(), CommandError> {
+    if about.max_rows_affected.is_none() && !about.rehearse {
+        return Ok(());
     }
+    let document: Value = session.client.fetch(&path_of(&["openapi.json"]))?.read()?;
+    let known = &document["components"]["schemas"]["CreateRequest"]["properties"];
+    if about.max_rows_affected.is_some() && known["max_affected_rows"].is_null() {
+        let message = "this server cannot bound the rows that a statement changes";
+        return Err(CommandError::new(message)
+            .hint("without --max-rows-affected the statement runs unbounded"));
+    }
+    if about.rehearse && known["rehearse"].is_null() {
+        let message = "this server cannot rehearse a statement";
+        return Err(CommandError::new(message)
+            .hint("without --rehearse nobody knows the rows before it runs"));
+    }
+    Ok(())
 }
 
 /// Asks on a terminal; a script is taken to mean it.

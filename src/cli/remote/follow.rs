@@ -5,7 +5,7 @@
 
 use super::super::output::{Paint, selector_words, short_id, span, status_words, visible};
 use super::interrupts::Interrupts;
-use super::{CommandError, ServerSession, question, result};
+use super::{CommandError, ServerSession, question, rehearsal, result};
 use crate::cli::output::{note, to_errors};
 use crate::client::{Client, ClientError, MovedReply, RequestReply, path_of};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -21,6 +21,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 const FAILURES_MAX: u32 = 20;
 /// How often a request is sent to the agents again when no agent took it.
 const RESUMES_MAX: u32 = 3;
+/// How long a rehearsal is waited for: the server gives it up after a minute.
+const REHEARSAL_WAIT: Duration = Duration::from_secs(90);
 /// How long a result may take to be there after its request ended.
 const RESULT_WAIT: Duration = Duration::from_secs(20);
 
@@ -113,11 +115,38 @@ impl<'a> Follower<'a> {
                 continue;
             }
             let _ = asked.send(request.seen());
+            let rehearses = request.is_rehearsing();
             request = match self.next(&request, &asked)? {
                 Ok(request) => request,
                 Err(code) => return Ok(code),
             };
+            if rehearses && !request.is_rehearsing() {
+                let lines = rehearsal::lines(&request);
+                let first = lines.first().map_or("", String::as_str);
+                self.progress.line(&request, &format!("rehearsal: {first}"));
+            }
         }
+    }
+
+    /// Waits until an open rehearsal of the request is over, for a little longer than the server does; the request as it
+    /// is then, or the exit code of who waits no longer.
+    pub fn rehearsed(
+        &mut self,
+        mut request: RequestReply,
+    ) -> Result<Result<RequestReply, u8>, CommandError> {
+        self.interrupts.take_next();
+        let asked = self.poller(request.id.clone())?;
+        let end = Instant::now() + REHEARSAL_WAIT;
+        while request.status == "pending" && request.is_rehearsing() && Instant::now() < end {
+            self.progress.show(&request);
+            let _ = asked.send(request.seen());
+            request = match self.next(&request, &asked)? {
+                Ok(request) => request,
+                Err(code) => return Ok(Err(code)),
+            };
+        }
+        self.progress.clear();
+        Ok(Ok(request))
     }
 
     /// Where it stands next, or the exit code of who waits no longer.
@@ -400,9 +429,15 @@ impl Progress {
     }
 
     fn show(&mut self, request: &RequestReply) {
-        let words = waiting_words(request);
+        let mut words = waiting_words(request);
+        if request.is_rehearsing() {
+            words.push_str(" · being rehearsed");
+        }
         if words == self.last {
             return;
+        }
+        if self.bar.is_finished() {
+            self.bar.reset();
         }
         let (took, before) = (
             self.since.elapsed().as_secs(),
@@ -428,6 +463,12 @@ impl Progress {
             note!("{} {words}", short_id(&request.id));
         }
         self.was_pending = request.status == "pending";
+    }
+
+    /// Prints a line that stays.
+    fn line(&self, request: &RequestReply, words: &str) {
+        let id = short_id(&request.id);
+        self.bar.suspend(|| note!("{id} {words}"));
     }
 
     fn note(&self, words: &str) {

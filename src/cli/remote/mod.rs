@@ -17,6 +17,7 @@ mod people;
 mod plan;
 mod preflight;
 mod question;
+mod rehearsal;
 mod requests;
 mod result;
 mod settings;

@@ -8,7 +8,7 @@ use super::execute::WaitOptions;
 use super::follow::{FollowOptions, Follower};
 use super::listing::{Kind, Listing};
 use super::result::{self, ResultOptions, ResultsOptions};
-use super::{CommandError, CommonOptions, ServerSession, question, show, with};
+use super::{CommandError, CommonOptions, ServerSession, question, rehearsal, show, with};
 use crate::client::{MovedReply, RequestReply, path_of, with_query};
 use crate::error::counted;
 use serde_json::{Value, json};
@@ -45,6 +45,9 @@ pub enum RequestVerb {
         before_help = "Examples:\n  dbward request cancel 69ee3b17 --reason \"not needed any more\""
     )]
     Cancel(CancelOptions),
+    /// Have an agent try a write that waits for approval, and take it back
+    #[command(before_help = "Examples:\n  dbward request rehearse 69ee3b17")]
+    Rehearse(RehearseOptions),
     /// Send an approved request to an agent, and wait for its result
     #[command(before_help = "Examples:\n  \
         dbward request resume 69ee3b17\n  \
@@ -132,6 +135,15 @@ pub struct CancelOptions {
 }
 
 #[derive(Debug, clap::Args)]
+pub struct RehearseOptions {
+    /// Do not wait for what comes of it
+    #[arg(long)]
+    no_wait: bool,
+    #[command(flatten)]
+    request: OneRequest,
+}
+
+#[derive(Debug, clap::Args)]
 pub struct ResumeOptions {
     /// Run a lost execution again, having looked at what it did
     #[arg(long, requires = "reason")]
@@ -162,6 +174,9 @@ pub(super) fn run(verb: RequestVerb) -> Result<u8, Failure> {
         RequestVerb::Approve(o) => with(&o.request.common, |s| approve(s, &o)),
         RequestVerb::Reject(o) => with(&o.request.common, |s| reject(s, &o)),
         RequestVerb::Cancel(o) => with(&o.request.common, |s| cancel(s, &o)),
+        RequestVerb::Rehearse(o) => with(&o.request.common, |s| {
+            rehearsal::run(s, &o.request.id, o.no_wait)
+        }),
         RequestVerb::Resume(o) => with(&o.request.common, |s| resume(s, &o)),
         RequestVerb::Result(o) => with(&o.common, |s| result::show(s, &o)),
         RequestVerb::Watch(o) => with(&o.request.common, |s| watch(s, &o)),

@@ -6,6 +6,7 @@ use super::super::output::{
 };
 use super::follow::waiting_words;
 use super::plan;
+use super::rehearsal;
 use super::{CommandError, ServerSession};
 use crate::client::{
     FindingReply, MeReply, NotificationReply, RequestIds, RequestReply, StepReply, path_of,
@@ -15,7 +16,7 @@ use crate::error::counted;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-/// The first lines about a request: what, where, how risky, the statement, what was found, who must approve.
+/// What a request is: where, how risky, the statement, and what was found in it.
 pub fn heading(session: &ServerSession, request: &RequestReply) -> String {
     let mut out = String::new();
     let id = short_id(&request.id);
@@ -60,10 +61,23 @@ pub fn heading(session: &ServerSession, request: &RequestReply) -> String {
         }
     }
     out.push('\n');
-    if let Some(needs) = needs(request) {
-        let _ = writeln!(out, "  {needs}\n");
-    }
     out
+}
+
+/// Who must approve a request, as a paragraph.
+pub fn needed(request: &RequestReply) -> String {
+    needs(request).map_or_else(String::new, |needs| format!("  {needs}\n\n"))
+}
+
+/// What a rehearsal came to, as a paragraph.
+pub fn rehearsed(request: &RequestReply) -> String {
+    let mut lines = rehearsal::lines(request);
+    let Some(first) = lines.first_mut() else {
+        return String::new();
+    };
+    first.insert_str(0, "Rehearsal: ");
+    lines.extend(rehearsal::bound(request));
+    format!("{}\n", indented(&lines.join("\n")))
 }
 
 /// What a migration request runs, as its files have it. `None` for JSON that holds anything else: nothing is left out.
@@ -189,12 +203,20 @@ pub fn run(session: &ServerSession, prefix: &str) -> Result<u8, CommandError> {
     let request: RequestReply = document.read()?;
     let me = session.me()?;
     let mut out = heading(session, &request);
+    out.push_str(&needed(&request));
     for (label, text) in facts(session, &request) {
         let _ = writeln!(
             out,
             "  {}  {text}",
             session.screen.paint.dim(&format!("{label:<9}"))
         );
+    }
+    let mut lines = rehearsal::lines(&request);
+    lines.extend(rehearsal::offer(&request));
+    for (n, line) in lines.iter().enumerate() {
+        let label = if n == 0 { "Rehearsal" } else { "" };
+        let label = session.screen.paint.dim(&format!("{label:<9}"));
+        let _ = writeln!(out, "  {label}  {line}");
     }
     out.push_str(&plans(&request));
     out.push_str(&approvals(session, &request));

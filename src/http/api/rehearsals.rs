@@ -9,11 +9,37 @@ use crate::error::Error;
 use crate::http::HttpContext;
 use crate::http::replies;
 use crate::http::router::{HandlerResult, RoutedRequest};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-/// What of an agent's report is shown, each as the agent says it.
-const REPORTED: [&str; 4] = ["statements", "triggers", "warnings", "lock_wait_ms"];
+/// A statement of a rehearsal, as an agent reports it.
+#[derive(Serialize, Deserialize)]
+struct ReportedStatement {
+    kind: String,
+    table: String,
+    rows: u64,
+    #[serde(default)]
+    more_rows: u64,
+    /// The tables of `more_rows`, where the database tells.
+    #[serde(default)]
+    more: Vec<ReportedTable>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ReportedTable {
+    table: String,
+    rows: u64,
+}
+
+/// A field of an agent's report; null where it is not what it should be.
+fn reported<T: Serialize + DeserializeOwned>(report: &Map<String, Value>, name: &str) -> Value {
+    let read = report
+        .get(name)
+        .and_then(|value| T::deserialize(value).ok());
+    read.map_or(Value::Null, |read| json!(read))
+}
 
 /// `POST /api/requests/{id}/rehearse`
 pub fn ask(context: &HttpContext, caller: &Caller, request: &RoutedRequest) -> HandlerResult {
@@ -61,7 +87,7 @@ pub(super) fn shown(rehearsal: &Rehearsal, now: Timestamp, has_run: bool) -> Val
     let report: Map<String, Value> = report
         .and_then(|json| serde_json::from_str(json).ok())
         .unwrap_or_default();
-    let mut shown = json!({
+    json!({
         "id": rehearsal.id,
         "status": rehearsal.status_at(now).as_str(),
         "stale": rehearsal.is_stale(now, has_run),
@@ -71,9 +97,9 @@ pub(super) fn shown(rehearsal: &Rehearsal, now: Timestamp, has_run: bool) -> Val
         "agent_id": rehearsal.agent_id,
         "rows_affected": rehearsal.rows_affected,
         "error_message": rehearsal.error_message,
-    });
-    for name in REPORTED {
-        shown[name] = report.get(name).cloned().unwrap_or_default();
-    }
-    shown
+        "statements": reported::<Vec<ReportedStatement>>(&report, "statements"),
+        "triggers": reported::<Vec<String>>(&report, "triggers"),
+        "warnings": reported::<Vec<String>>(&report, "warnings"),
+        "lock_wait_ms": reported::<u64>(&report, "lock_wait_ms"),
+    })
 }

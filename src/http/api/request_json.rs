@@ -52,6 +52,7 @@ pub(super) struct RequestJson<'a> {
     approval_progress: Option<Value>,
     context: Option<Value>,
     rehearsal: Option<Value>,
+    rehearsable: bool,
     decision_trace: &'a RawValue,
     metadata: Option<&'a RawValue>,
     idempotency_key: Option<&'a str>,
@@ -120,6 +121,7 @@ impl<'a> RequestJson<'a> {
             rehearsal: rehearsal
                 .as_ref()
                 .map(|last| rehearsals::shown(last, *now, r.execution_id.is_some())),
+            rehearsable: detail.is_rehearsable(),
             decision_trace: raw(&text.trace_json)?,
             metadata: text.metadata_json.as_deref().map(raw).transpose()?,
             idempotency_key: text.idempotency_key.as_deref(),

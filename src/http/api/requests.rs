@@ -172,7 +172,7 @@ pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
 }
 
 /// `GET /api/requests/{id}`, with `?wait=` held until it moves on: from where it stands, or from where the client `seen`
-/// it last, as `status:step`.
+/// it last, as `status:step`, or `status:step:rehearsal` for who waits for a rehearsal too.
 pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let wait = ask.query().number("wait")?.unwrap_or(0).min(WAIT_SECS_MAX);
     let watch = match ask.may_wait(wait) {
@@ -186,10 +186,14 @@ pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
     };
     let detail = view_requests::show(&context.app, caller, ask.id())?;
     let request = &detail.request;
-    let stands = format!("{}:{}", request.status(), request.current_step);
+    let step = format!("{}:{}", request.status(), request.current_step);
+    let rehearsal = detail.rehearsal.as_ref();
+    let rehearsal = rehearsal.map_or("none", |r| r.status_at(detail.now).as_str());
+    let stands = format!("{step}:{rehearsal}");
     // Who saw it elsewhere does not wait: it moved between two of its calls.
     let seen = ask.query().text("seen")?;
-    let moved = ask.memo().is_some_and(|memo| memo != stands) || seen.is_some_and(|s| s != stands);
+    let moved = ask.memo().is_some_and(|memo| memo != stands)
+        || seen.is_some_and(|seen| seen != step && seen != stands);
     if let Some(watch) = watch.filter(|_| !moved && !request.status().is_outcome()) {
         return Ok(watch.park(ask, wait, &stands));
     }

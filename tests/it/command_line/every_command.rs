@@ -49,7 +49,10 @@ impl Stage {
     /// A server with an agent, tables, a webhook and people, and a shell whose home has a migration, two configurations
     /// and a token.
     pub fn start() -> (Stage, Console) {
-        let server = Server::with(&format!("{SHOP}{WEBHOOK}"));
+        let workflow = "environment = \"production\"\n";
+        let rehearsing = format!("{workflow}rehearse = \"on_request\"\n");
+        let shop = SHOP.replace(workflow, &rehearsing);
+        let server = Server::with(&format!("{shop}{WEBHOOK}"));
         server
             .person("visitor", &["readonly"])
             .get("/api/me")
@@ -159,6 +162,9 @@ pub(super) const CASES: &[Case] = &[
             .collect()
     }),
     ("request cancel", By::Requester, 0, |s| vec![s.pending()]),
+    ("request rehearse", By::Requester, 0, |s| {
+        vec![s.pending(), "--no-wait".to_owned()]
+    }),
     ("request resume", By::Requester, 0, |s| {
         vec![s.approved().id, "--no-wait".to_owned()]
     }),

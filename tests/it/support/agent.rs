@@ -61,7 +61,12 @@ impl Agent {
 
     /// Starts a poll that waits.
     pub fn begin_poll(&self, secs: u64) -> Waiting {
-        let body = self.report(json!({"wait": secs})).to_string();
+        self.begin_poll_with(json!({"wait": secs}))
+    }
+
+    /// The same, with further fields.
+    pub fn begin_poll_with(&self, more: Value) -> Waiting {
+        let body = self.report(more).to_string();
         self.person.begin(
             "POST",
             "/api/agent/poll",
