@@ -1,7 +1,8 @@
 //! agent.toml as the agent of 0.1.6 reads it, brought to our form line by line, so that problems keep their place.
 //!
-//! `[databases.NAME.ENVIRONMENT]` becomes an element of `[[databases]]`, `agent_token` becomes `token`; the rhythm of polls
-//! and of descriptions is ours, so `poll_interval_ms` and `[schema_sync]` are left out.
+//! `[databases.NAME.ENVIRONMENT]` becomes an element of `[[databases]]`, `agent_token` becomes `token`,
+//! `max_concurrent` of the outermost table one of `[agent]`; the rhythm of polls and of descriptions is ours, so
+//! `poll_interval_ms` and `[schema_sync]` are left out.
 
 /// Keys of 0.1.6 that mean nothing here.
 const WITHOUT_EFFECT: [&str; 3] = ["poll_interval_ms", "agent_id", "health_file"];
@@ -39,6 +40,7 @@ pub(super) fn translated(text: &str) -> Translated {
         let renamed = match (table.as_str(), key) {
             ("server", "agent_token") => Some("token"),
             ("server", "agent_token_file") => Some("token_file"),
+            ("", "max_concurrent") => Some("agent.max_concurrent"),
             _ => None,
         };
         if table == "schema_sync" || WITHOUT_EFFECT.contains(&key) {

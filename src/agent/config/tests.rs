@@ -228,11 +228,13 @@ fn a_file_of_the_old_agent_loads_unchanged() {
     let old = r#"
 agent_id = "agent-1"
 poll_interval_ms = 1000
+max_concurrent = 4
 [server]
 url = "http://127.0.0.1:3000"
 agent_token = "${TOKEN}"
 [schema_sync] # at start
 enabled = true
+sync_on_startup = true
 interval_secs = 0
 [databases.app.development]
 url = "postgres://me:secret@127.0.0.1/app"
@@ -244,6 +246,7 @@ password = "p"
 "#;
     let config = parse(old).unwrap();
     assert_eq!(config.state_dir, Path::new("/base/agent-state"));
+    assert_eq!(config.work.max_concurrent, 4);
     let targets: Vec<String> = config
         .databases
         .iter()
@@ -262,7 +265,7 @@ password = "p"
         "[databases.app.development]\nuri",
     );
     let problems = parse(&wrong).unwrap_err().to_string();
-    assert!(problems.contains("agent.toml:11: "), "{problems}");
+    assert!(problems.contains("agent.toml:13: "), "{problems}");
 }
 
 #[test]
