@@ -3,6 +3,8 @@
 //! server on which databases may be made.
 
 mod chaos;
+mod held;
+mod lies;
 mod locks;
 mod migrations;
 mod mysql;

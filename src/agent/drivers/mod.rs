@@ -8,6 +8,7 @@ mod cell_types;
 #[cfg(feature = "mysql")]
 mod geometry;
 pub mod guard;
+mod lock_waits;
 mod migrations;
 #[cfg(feature = "mysql")]
 pub mod mysql;

@@ -8,9 +8,31 @@ use crate::domain::id::Operation;
 use crate::domain::rehearsal::refusal;
 use crate::domain::sql::analyze;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
-/// Triggers that a report names, at most.
+/// Triggers that a report names, at most, and tables of one statement.
 const TRIGGERS_MAX: usize = 100;
+const TABLES_MAX: usize = 100;
+
+/// Rows by the name of their table.
+pub type TableRows = BTreeMap<String, u64>;
+
+/// What `now` counts and `before` did not, but for `rows` of `own`, which the statement has changed itself.
+pub fn beyond(now: &TableRows, before: &TableRows, own: &str, rows: u64) -> TableRows {
+    let more = now.iter().map(|(table, rows_now)| {
+        let itself = if table == own { rows } else { 0 };
+        let known = before.get(table).copied().unwrap_or(0);
+        let left = rows_now.saturating_sub(known).saturating_sub(itself);
+        (table.clone(), left)
+    });
+    more.filter(|(_, rows)| *rows > 0).collect()
+}
+
+fn list(rows: &TableRows) -> Vec<Value> {
+    let each = rows.iter().take(TABLES_MAX);
+    each.map(|(table, rows)| json!({"table": table, "rows": rows}))
+        .collect()
+}
 
 /// A statement that may be rehearsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,26 +98,30 @@ pub struct Report {
 
 impl Report {
     /// Takes the end of a statement: it says that it changed `rows` itself, and the transaction as a whole has changed
-    /// `total` by now, as far as the database counts.
-    pub fn ran(&mut self, write: &OneTableWrite, rows: u64, total: u64) {
-        let more = total.saturating_sub(self.rows).saturating_sub(rows);
-        self.rows = self.rows.saturating_add(rows).saturating_add(more);
+    /// `total` by now, as far as the database counts; `more` is where, as far as it tells.
+    pub fn ran(&mut self, write: &OneTableWrite, rows: u64, total: u64, more: &TableRows) {
+        let more_rows = total.saturating_sub(self.rows).saturating_sub(rows);
+        self.rows = self.rows.saturating_add(rows).saturating_add(more_rows);
         self.statements.push(json!({
             "kind": write.kind,
             "table": write.table,
             "rows": rows,
-            "more_rows": more,
+            "more_rows": more_rows,
+            "more": list(more),
         }));
     }
 
-    /// What was put off until the end has brought the changes of the transaction to `total`; the last statement is
-    /// charged with it.
-    pub fn settled(&mut self, total: u64) {
+    /// What was put off until the end has brought the changes of the transaction to `total`, those to the tables of
+    /// `put_off` among them; the last statement is charged with it.
+    pub fn settled(&mut self, total: u64, put_off: &TableRows) {
         let more = total.saturating_sub(self.rows);
         self.rows = self.rows.saturating_add(more);
         if let Some(last) = self.statements.last_mut() {
             let known = last["more_rows"].as_u64().unwrap_or(0);
             last["more_rows"] = known.saturating_add(more).into();
+            if let Some(known) = last["more"].as_array_mut() {
+                known.extend(list(put_off));
+            }
         }
     }
 
@@ -117,9 +143,7 @@ impl Report {
 
     /// Says that new values of a sequence are used up, which no rollback takes back.
     pub fn advances_sequence(&mut self, table: &str) {
-        self.warn(format!(
-            "a sequence of `{table}` has advanced; that is not rolled back"
-        ));
+        self.warn(format!("a sequence of `{table}` has advanced; that stays"));
     }
 
     /// The report as JSON.
@@ -188,13 +212,29 @@ mod tests {
             table: table.to_owned(),
         };
         let mut report = Report::default();
-        report.ran(&write("orders"), 37, 74);
-        report.ran(&write("items"), 2, 76);
-        report.settled(79);
+        let of = |table: &str, rows| TableRows::from([(table.to_owned(), rows)]);
+        let counted = TableRows::from([("orders".to_owned(), 38), ("events".to_owned(), 36)]);
+        let more = beyond(&counted, &TableRows::new(), "orders", 37);
+        report.ran(&write("orders"), 37, 74, &more);
+        report.ran(
+            &write("items"),
+            2,
+            76,
+            &beyond(&of("items", 2), &of("events", 36), "items", 2),
+        );
+        report.settled(79, &of("log", 3));
         let json: Value = serde_json::from_str(&report.json()).unwrap();
         assert_eq!(json["rows_affected"], 79);
         assert_eq!(json["statements"][0]["more_rows"], 37);
         assert_eq!(json["statements"][1]["rows"], 2);
         assert_eq!(json["statements"][1]["more_rows"], 3);
+        assert_eq!(
+            json["statements"][0]["more"],
+            json!([{"table": "events", "rows": 36}, {"table": "orders", "rows": 1}])
+        );
+        assert_eq!(
+            json["statements"][1]["more"],
+            json!([{"table": "log", "rows": 3}])
+        );
     }
 }

@@ -151,6 +151,9 @@ fn postgres_tells_what_triggers_cascades_and_sequences_do() {
     assert_eq!(report["rows_affected"], 5, "{report}");
     assert_eq!(report["statements"][0]["more_rows"], 1);
     assert_eq!(report["statements"][1]["more_rows"], 2);
+    let more: Vec<&Value> = (0..2).map(|n| &report["statements"][n]["more"]).collect();
+    assert_eq!(more[0], &json!([{"table": "log", "rows": 1}]));
+    assert_eq!(more[1], &json!([{"table": "c", "rows": 2}]));
     assert_eq!(report["triggers"], json!(["noted on p"]));
     let warnings = report["warnings"].to_string();
     assert!(

@@ -4,8 +4,13 @@
 use super::bound::{named, provable};
 use super::session::{MySqlDeadline, MySqlStop, Session};
 use super::{MySql, NOT_ROLLED_BACK, Progress, numbered};
-use crate::agent::drivers::rehearsal::{OneTableWrite, Report};
+use crate::agent::drivers::lock_waits::{ASK_WITHIN_SECS, watched};
+use crate::agent::drivers::rehearsal::{OneTableWrite, Report, TableRows};
 use crate::agent::drivers::{Control, DriverJob};
+use std::time::Duration;
+
+/// How a message of the database ends where a lock was not free in time.
+const LOCK_NOT_FREE: &str = "(error 1205, SQLSTATE HY000)";
 
 /// Runs the plan and takes it back; the report as JSON.
 pub(super) fn rehearse(
@@ -21,11 +26,23 @@ pub(super) fn rehearse(
         .started(Some(&session.id), true)
         .map_err(MySqlStop::Failed)?;
     let mut report = Report::default();
-    let ran = run_all(driver, &mut session, job, plan, watch, &mut report);
-    // Over a session that is gone the server rolls back by itself.
-    session.own("ROLLBACK", watch)?;
-    let warnings = session.ask("SHOW WARNINGS", watch)?;
-    ran?;
+    let (id, mariadb) = (session.id.clone(), session.mariadb);
+    let (ran, waits) = watched(
+        || holders(driver, &id, mariadb, watch),
+        || {
+            let ran = run_all(driver, &mut session, job, plan, watch, &mut report);
+            // Over a session that is gone the server rolls back by itself.
+            session.own("ROLLBACK", watch)?;
+            let warnings = session.ask("SHOW WARNINGS", watch)?;
+            ran.map(|()| warnings)
+        },
+    );
+    let warnings = match ran {
+        Err(MySqlStop::Failed(message)) if message.ends_with(LOCK_NOT_FREE) => {
+            return Err(MySqlStop::Failed(waits.cut_off(watch.lock_secs)));
+        }
+        ran => ran?,
+    };
     let stays =
         |row: &Vec<Option<String>>| row.get(1).and_then(Option::as_deref) == Some(NOT_ROLLED_BACK);
     if warnings.iter().any(stays) {
@@ -33,7 +50,46 @@ pub(super) fn rehearse(
             "a table could not roll back all of it".to_owned(),
         ));
     }
+    waits.note(&mut report);
     Ok(report.json())
+}
+
+/// A connection that asks who holds what the session waits for. Without the right to see other sessions it finds none.
+fn holders(
+    driver: &MySql,
+    id: &str,
+    mariadb: bool,
+    watch: &MySqlDeadline,
+) -> Option<impl FnMut() -> Option<Vec<String>> + use<>> {
+    let id: u64 = id.parse().ok()?;
+    let watch = MySqlDeadline::new(ASK_WITHIN_SECS, &watch.cancel);
+    let within = Duration::from_secs(ASK_WITHIN_SECS);
+    let mut session = driver.connect(&watch, Some(within)).ok()?;
+    let waits = match mariadb {
+        true => {
+            "information_schema.INNODB_LOCK_WAITS w JOIN information_schema.INNODB_TRX r \
+             ON r.trx_id = w.requesting_trx_id JOIN information_schema.INNODB_TRX b ON b.trx_id = w.blocking_trx_id"
+        }
+        false => {
+            "performance_schema.data_lock_waits w JOIN information_schema.INNODB_TRX r \
+             ON r.trx_id = w.REQUESTING_ENGINE_TRANSACTION_ID JOIN information_schema.INNODB_TRX b \
+             ON b.trx_id = w.BLOCKING_ENGINE_TRANSACTION_ID"
+        }
+    };
+    let rows = format!(
+        "SELECT CONCAT('session ', b.trx_mysql_thread_id, COALESCE(CONCAT(' of ', p.USER), ''), ', in its transaction for ', \
+         TIMESTAMPDIFF(SECOND, b.trx_started, NOW()), ' s') FROM {waits} \
+         LEFT JOIN information_schema.PROCESSLIST p ON p.ID = b.trx_mysql_thread_id WHERE r.trx_mysql_thread_id = {id}"
+    );
+    // Nobody names who holds the lock of a whole table.
+    let question = format!(
+        "{rows} UNION SELECT 'somebody who is not named' FROM information_schema.PROCESSLIST \
+         WHERE ID = {id} AND STATE LIKE 'Waiting for % lock'"
+    );
+    Some(move || {
+        let found = session.ask(&question, &watch).ok()?;
+        Some(found.into_iter().flatten().flatten().collect())
+    })
 }
 
 fn run_all(
@@ -58,7 +114,12 @@ fn run_all(
                 "the statement ended the transaction".to_owned(),
             ));
         }
-        report.ran(write, progress.rows - before, progress.rows);
+        report.ran(
+            write,
+            progress.rows - before,
+            progress.rows,
+            &TableRows::new(),
+        );
     }
     Ok(())
 }

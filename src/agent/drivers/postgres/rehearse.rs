@@ -4,8 +4,12 @@ use super::statement::command;
 use super::watch::{PgDeadline, PgStop};
 use super::wire::PgConnection;
 use super::{ENDED, Postgres, numbered};
-use crate::agent::drivers::rehearsal::{OneTableWrite, Report};
+use crate::agent::drivers::lock_waits::{ASK_WITHIN_SECS, watched};
+use crate::agent::drivers::rehearsal::{OneTableWrite, Report, TableRows, beyond};
 use crate::agent::drivers::{Control, DriverJob};
+
+/// SQLSTATE of a lock that was not free in time.
+const LOCK_NOT_FREE: &str = "55P03";
 
 /// Runs the plan and takes it back; the report as JSON.
 pub(super) fn rehearse(
@@ -21,14 +25,48 @@ pub(super) fn rehearse(
         .started(Some(&session), true)
         .map_err(PgStop::Failed)?;
     let mut report = Report::default();
-    let ran = run_all(&mut conn, job, plan, watch, &mut report);
-    // Locks of a session outlive its transaction, and a pooler gives the session to somebody else. Where this fails,
-    // the transaction is at its end already, and the connection is closed, which rolls back as well.
-    let _unlocked = conn.own("SELECT pg_catalog.pg_advisory_unlock_all()");
-    let rolled_back = conn.own("ROLLBACK");
-    ran?;
-    rolled_back?;
-    Ok(report.json())
+    let (ran, waits) = watched(
+        || holders(driver, &session, watch),
+        || {
+            let ran = run_all(&mut conn, job, plan, watch, &mut report);
+            // Locks of a session outlive its transaction, and a pooler gives the session to somebody else. Where this
+            // fails, the transaction is at its end already, and the connection is closed, which rolls back as well.
+            let _unlocked = conn.own("SELECT pg_catalog.pg_advisory_unlock_all()");
+            let rolled_back = conn.own("ROLLBACK");
+            ran?;
+            rolled_back?;
+            Ok(())
+        },
+    );
+    match ran {
+        Err(PgStop::Refused(refusal)) if refusal.code == LOCK_NOT_FREE => {
+            Err(PgStop::Failed(waits.cut_off(watch.lock_secs)))
+        }
+        Err(stop) => Err(stop),
+        Ok(()) => {
+            waits.note(&mut report);
+            Ok(report.json())
+        }
+    }
+}
+
+/// A connection that asks who holds what the session waits for.
+fn holders(
+    driver: &Postgres,
+    session: &str,
+    watch: &PgDeadline,
+) -> Option<impl FnMut() -> Option<Vec<String>> + use<>> {
+    let pid: i32 = session.split_once('@')?.0.parse().ok()?;
+    let mut conn = driver
+        .connect(&PgDeadline::new(ASK_WITHIN_SECS, &watch.cancel))
+        .ok()?;
+    let question = format!(
+        "SELECT 'process ' || h || coalesce(' of ' || a.usename, '') || coalesce(' (' || nullif(a.application_name, '') \
+         || ')', '') || coalesce(', ' || a.state, '') \
+         || coalesce(', in its transaction for ' || extract(epoch FROM clock_timestamp() - a.xact_start)::int || ' s', '') \
+         FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids({pid})) h LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = h"
+    );
+    Some(move || Some(super::rows_text(conn.own(&question).ok()?)))
 }
 
 fn run_all(
@@ -38,30 +76,89 @@ fn run_all(
     watch: &PgDeadline,
     report: &mut Report,
 ) -> Result<(), PgStop> {
-    for write in plan {
-        look(conn, write, report)?;
+    let counts = conn.own("SELECT pg_catalog.current_setting('track_counts')")?;
+    let counts = super::rows_text(counts) == ["on"];
+    if !counts {
+        report
+            .warn("rows of triggers and cascades are not counted: track_counts is off".to_owned());
     }
-    let mut own_rows = 0_u64;
-    for (n, write) in plan.iter().enumerate() {
+    let mut parts = Vec::new();
+    for write in plan {
+        parts.push(look(conn, write, report)?);
+    }
+    let (mut own_rows, mut before) = (0_u64, Vec::new());
+    for (n, (write, parts)) in plan.iter().zip(&parts).enumerate() {
         watch.look()?;
         let rows = command(conn, &write.sql).map_err(|stop| numbered(stop, n, job))?;
         if conn.status != b'T' {
             return Err(PgStop::Failed(ENDED.to_owned()));
         }
         own_rows = own_rows.saturating_add(rows);
-        let total = counted(conn, report)?.unwrap_or(0).max(own_rows);
-        report.ran(write, rows, total);
+        let now = counted(conn)?;
+        let named = |found: &[Counted]| by_table(found, parts, &write.table);
+        let more = beyond(&named(&now), &named(&before), &write.table, rows);
+        report.ran(write, rows, total(&now).max(own_rows), &more);
+        before = now;
     }
     // What waits for a commit that never comes happens now, where it is counted, or refused.
     conn.own("SET CONSTRAINTS ALL IMMEDIATE")?;
-    if let Some(total) = counted(conn, report)? {
-        report.settled(total);
+    if counts {
+        let now = counted(conn)?;
+        let named = |found: &[Counted]| by_table(found, &[], "");
+        let put_off = beyond(&named(&now), &named(&before), "", 0);
+        report.settled(total(&now), &put_off);
     }
     Ok(())
 }
 
-/// Only a table whose rows are in this database is written to, and what fires with it is named.
-fn look(conn: &mut PgConnection, write: &OneTableWrite, report: &mut Report) -> Result<(), PgStop> {
+/// Rows of a table that this transaction has changed.
+struct Counted {
+    oid: String,
+    name: String,
+    rows: u64,
+}
+
+/// The rows that this transaction has changed by table, as the database counts them; none where it does not count.
+fn counted(conn: &mut PgConnection) -> Result<Vec<Counted>, PgStop> {
+    let rows = conn.own(
+        "SELECT relid::text, relid::regclass::text, (n_tup_ins + n_tup_upd + n_tup_del)::text \
+         FROM pg_catalog.pg_stat_xact_all_tables WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 \
+         AND schemaname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')",
+    )?;
+    let one = |row: Vec<Option<String>>| {
+        let mut texts = row.into_iter().flatten();
+        Some(Counted {
+            oid: texts.next()?,
+            name: texts.next()?,
+            rows: texts.next()?.parse().unwrap_or(u64::MAX),
+        })
+    };
+    Ok(rows.into_iter().filter_map(one).collect())
+}
+
+fn total(found: &[Counted]) -> u64 {
+    found.iter().map(|c| c.rows).fold(0, u64::saturating_add)
+}
+
+/// The rows by the name of their table; those of the `parts` of a table under its name.
+fn by_table(found: &[Counted], parts: &[String], table: &str) -> TableRows {
+    let mut rows = TableRows::new();
+    for one in found {
+        let is_part = parts.contains(&one.oid);
+        let name = if is_part { table } else { &one.name };
+        let sum = rows.entry(name.to_owned()).or_insert(0);
+        *sum = sum.saturating_add(one.rows);
+    }
+    rows
+}
+
+/// Only a table whose rows are in this database is written to, and what fires with it is named. Returns its oid, and
+/// those of its parts.
+fn look(
+    conn: &mut PgConnection,
+    write: &OneTableWrite,
+    report: &mut Report,
+) -> Result<Vec<String>, PgStop> {
     let (fired, table) = (bit(write.kind), quoted(&write.table));
     let found = conn.own(&format!(
         "WITH RECURSIVE named AS (SELECT pg_catalog.to_regclass({table})::oid AS oid), \
@@ -71,7 +168,8 @@ fn look(conn: &mut PgConnection, write: &OneTableWrite, report: &mut Report) -> 
          JOIN pg_catalog.pg_class c ON c.oid = p.oid), \
          (SELECT bool_or(a.attidentity <> '' OR pg_catalog.pg_get_expr(d.adbin, d.adrelid) LIKE '%nextval(%')::text \
          FROM named n JOIN pg_catalog.pg_attribute a ON a.attrelid = n.oid AND a.attnum > 0 AND NOT a.attisdropped \
-         LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum)"
+         LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum), \
+         (SELECT pg_catalog.string_agg(oid::text, ' ') FROM parts)"
     ))?;
     let row = found.into_iter().next().unwrap_or_default();
     let is = |n: usize| row.get(n).cloned().flatten().as_deref() == Some("true");
@@ -90,10 +188,11 @@ fn look(conn: &mut PgConnection, write: &OneTableWrite, report: &mut Report) -> 
     ))?;
     let names: Vec<String> = super::rows_text(triggers);
     if !names.is_empty() {
-        report.warn("what a trigger does outside of the transaction is not rolled back".to_owned());
+        report.warn("what a trigger does outside the transaction stays".to_owned());
     }
     report.fires(&write.table, names);
-    Ok(())
+    let parts = row.get(2).cloned().flatten().unwrap_or_default();
+    Ok(parts.split(' ').map(str::to_owned).collect())
 }
 
 /// The bits of `pg_trigger.tgtype` for what a statement does.
@@ -114,14 +213,4 @@ fn quoted(table: &str) -> String {
         .map(|part| format!("\"{}\"", part.replace('"', "\"\"")))
         .collect();
     format!("'{}'", parts.join(".").replace('\'', "''"))
-}
-
-/// The rows that this transaction has changed, as the database counts them; none where it does not count.
-fn counted(conn: &mut PgConnection, report: &mut Report) -> Result<Option<u64>, PgStop> {
-    let count = super::changed_rows(conn)?;
-    if count.is_none() {
-        report
-            .warn("rows of triggers and cascades are not counted: track_counts is off".to_owned());
-    }
-    Ok(count)
 }

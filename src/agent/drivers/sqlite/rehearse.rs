@@ -1,12 +1,13 @@
 //! A rehearsal on SQLite: the plan in one transaction, counted and rolled back.
 
 use super::{EarlyStop, JobDeadline, Sqlite, authorize, write_one};
-use crate::agent::drivers::rehearsal::{OneTableWrite, Report};
+use crate::agent::drivers::rehearsal::{OneTableWrite, Report, TableRows, beyond};
 use crate::agent::drivers::{Control, DriverJob};
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthContext, Authorization};
 use std::collections::BTreeSet;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Runs the plan and takes it back; the report as JSON.
@@ -21,22 +22,36 @@ pub(super) fn rehearse(
     control.started(None, true).map_err(EarlyStop::Failed)?;
     watch.attach(&mut conn)?;
     let mut report = Report::default();
+    let counted = Arc::new(Mutex::new(TableRows::new()));
+    let counts = Arc::clone(&counted);
+    conn.update_hook(Some(move |_, _: &str, table: &str, _| {
+        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(table.to_owned()).or_insert(0) += 1;
+    }))?;
     let began = Instant::now();
     watch.when_unlocked(&conn, "BEGIN IMMEDIATE")?;
     let waited = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     report.lock_wait_ms = Some(waited);
     // While SQLite compiles a statement it names the triggers that go with it.
     let (fired, names) = channel();
-    let ran = look(&conn, plan).and_then(|()| {
+    let broken = look(&conn, plan).and_then(|()| broken_keys(&conn));
+    let ran = broken.and_then(|broken| {
         conn.authorizer(Some(move |asked: AuthContext<'_>| {
             if let Some(name) = asked.accessor {
                 let _listens = fired.send(name.to_owned());
             }
             authorize(asked)
         }))?;
-        run_all(&conn, job, plan, watch, &mut report)
+        run_all(&conn, job, plan, watch, &counted, &mut report).map(|()| broken)
     });
     conn.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)?;
+    // Keys that would be looked at by a commit that never comes.
+    let ran = ran.and_then(|before| match broken_keys(&conn)? > before {
+        true => Err(EarlyStop::Failed(
+            "FOREIGN KEY constraint failed, when it would be committed".to_owned(),
+        )),
+        false => Ok(()),
+    });
     conn.progress_handler(0, None::<fn() -> bool>)?;
     let ran = ran.and_then(|()| name_triggers(&conn, &names.try_iter().collect(), &mut report));
     // Closing the connection rolls back as well; what is reported is only what is known to be taken back.
@@ -46,10 +61,20 @@ pub(super) fn rehearse(
     ran.map(|()| report.json())
 }
 
+/// Rows that break a foreign key, looked for only where one is put off until the commit.
+fn broken_keys(conn: &Connection) -> Result<i64, EarlyStop> {
+    let deferred = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE sql LIKE '%deferred%')";
+    if !conn.query_row(deferred, [], |row| row.get::<_, bool>(0))? {
+        return Ok(0);
+    }
+    let all = "SELECT count(*) FROM pragma_foreign_key_check";
+    Ok(conn.query_row(all, [], |row| row.get(0))?)
+}
+
 /// Only real tables are written to: a virtual one may keep nothing to roll back.
 fn look(conn: &Connection, plan: &[OneTableWrite]) -> Result<(), EarlyStop> {
     for write in plan {
-        let name = write.table.rsplit('.').next().unwrap_or(&write.table);
+        let name = bare(&write.table);
         let kind: Option<String> = conn
             .prepare("SELECT type FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE")?
             .query_map([name], |row| row.get(0))?
@@ -63,6 +88,11 @@ fn look(conn: &Connection, plan: &[OneTableWrite]) -> Result<(), EarlyStop> {
         }
     }
     Ok(())
+}
+
+/// The name of a table without its schema.
+fn bare(table: &str) -> &str {
+    table.rsplit('.').next().unwrap_or(table)
 }
 
 /// Notes which of `names` are triggers; others are views that a trigger reads.
@@ -88,9 +118,11 @@ fn run_all(
     job: &DriverJob,
     plan: &[OneTableWrite],
     watch: &JobDeadline,
+    counted: &Mutex<TableRows>,
     report: &mut Report,
 ) -> Result<(), EarlyStop> {
     let before = conn.total_changes();
+    let mut known = TableRows::new();
     for (n, write) in plan.iter().enumerate() {
         if watch.over() {
             return Err(EarlyStop::Interrupted);
@@ -106,7 +138,21 @@ fn run_all(
                 "the statement ended the transaction".into(),
             ));
         }
-        report.ran(write, rows, conn.total_changes().saturating_sub(before));
+        let total = conn.total_changes().saturating_sub(before);
+        let now = counted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let own = now
+            .keys()
+            .find(|name| name.eq_ignore_ascii_case(bare(&write.table)));
+        let own = own.map_or("", String::as_str);
+        let more = beyond(&now, &known, own, rows);
+        // Not every change is known by table, of tables without row ids none.
+        let all = now.values().sum::<u64>() == total;
+        let more = if all { more } else { TableRows::new() };
+        report.ran(write, rows, total, &more);
+        known = now;
     }
     Ok(())
 }
@@ -158,7 +204,12 @@ mod tests {
         assert_eq!(report["rows_affected"], 8);
         assert_eq!(report["statements"][0]["rows"], 3);
         assert_eq!(report["statements"][0]["more_rows"], 3);
+        assert_eq!(
+            report["statements"][0]["more"],
+            json!([{"table": "events", "rows": 3}])
+        );
         assert_eq!(report["statements"][1]["rows"], 2);
+        assert_eq!(report["statements"][1]["more"], json!([]));
         assert_eq!(report["triggers"], json!(["noted on orders"]));
         assert!(report["lock_wait_ms"].is_u64());
         unchanged(&file);
@@ -183,6 +234,26 @@ mod tests {
             assert!(matches!(outcome, RunOutcome::Failed { .. }), "{plan:?}");
             unchanged(&file);
         }
+    }
+
+    #[test]
+    fn what_a_commit_would_refuse_is_refused_in_the_rehearsal() {
+        let file = File::new(
+            "CREATE TABLE p (id INTEGER PRIMARY KEY); INSERT INTO p VALUES (1); \
+             CREATE TABLE c (p INTEGER REFERENCES p DEFERRABLE INITIALLY DEFERRED); INSERT INTO c VALUES (1);",
+        );
+        let outcome = rehearse(&file, &["DELETE FROM p WHERE id = 1"]);
+        let RunOutcome::Failed { message, .. } = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert!(message.contains("FOREIGN KEY"), "{message}");
+        let mended = ["DELETE FROM p WHERE id = 1", "DELETE FROM c WHERE p = 1"];
+        let outcome = rehearse(&file, &mended);
+        assert!(
+            matches!(outcome, RunOutcome::Rehearsed { .. }),
+            "{outcome:?}"
+        );
+        assert_eq!(file.one("SELECT count(*) FROM p"), 1);
     }
 
     #[test]

@@ -1,0 +1,169 @@
+//! Rehearsals that wait for somebody else's lock: what they say, and what an agent leaves that is killed meanwhile.
+
+use super::places::{mysql, placed, postgres, sqlite};
+use super::served::Served;
+use super::{Place, job, running};
+use crate::support::eventually;
+use dbward::agent::config::DriverConfig;
+use dbward::agent::drivers::{Cancel, StopReason};
+use dbward::domain::id::Operation;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const DELETE: &str = "DELETE FROM t WHERE id = 1";
+
+/// Somebody who has changed the row of id 1 and does not commit.
+enum Holder {
+    File(rusqlite::Connection),
+    Server(Cancel, std::thread::JoinHandle<super::RunOutcome>),
+}
+
+impl Holder {
+    fn of(place: &Place) -> Holder {
+        let (wait, held) = match &place.driver {
+            DriverConfig::Sqlite { path, .. } => {
+                let conn = rusqlite::Connection::open(path).unwrap();
+                conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+                return Holder::File(conn);
+            }
+            DriverConfig::Postgres(_) => (
+                "SELECT pg_sleep(60)",
+                "SELECT count(*) AS n FROM pg_locks WHERE mode = 'RowExclusiveLock' AND granted AND relation = 't'::regclass",
+            ),
+            DriverConfig::MySql(_) => (
+                "SELECT SLEEP(60)",
+                "SELECT count(*) AS n FROM information_schema.innodb_trx WHERE trx_rows_modified > 0 \
+                 AND trx_mysql_thread_id IN (SELECT id FROM information_schema.processlist WHERE db = DATABASE())",
+            ),
+        };
+        let shared = Arc::new(placed(place.driver.clone()));
+        let change = ["UPDATE t SET v = 'x' WHERE id = 1", wait];
+        let mut holder = job(Operation::ExecuteDml, &change);
+        holder.timeout_secs = 120;
+        let (cancel, started, thread) = running(&shared, holder);
+        started.recv().unwrap();
+        eventually("the lock is held", || place.value(held) == "1");
+        Holder::Server(cancel, thread)
+    }
+
+    fn lets_go(self) {
+        match self {
+            Holder::File(conn) => drop(conn),
+            Holder::Server(cancel, thread) => {
+                cancel.ask(StopReason::Cancelled);
+                super::failure(thread.join().unwrap());
+            }
+        }
+    }
+}
+
+fn made(place: &Place) {
+    place.done(&["CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))"]);
+    place.done(&["INSERT INTO t VALUES (1, 'a'), (2, 'a')"]);
+}
+
+fn rehearse(place: &Place, plan: &[&str], lock_secs: u64) -> Result<Value, String> {
+    let mut job = job(Operation::ExecuteDml, plan);
+    (job.timeout_secs, job.lock_timeout_secs) = (20, lock_secs);
+    let report = place.wall.rehearse(&place.driver, &job, &Cancel::new())?;
+    Ok(serde_json::from_str(&report).unwrap())
+}
+
+fn a_lock_is_reported_as_a_lock(mut place: Place, who: &str) {
+    match &mut place.driver {
+        DriverConfig::Postgres(at) | DriverConfig::MySql(at) => at.lock_timeout_secs = 15,
+        DriverConfig::Sqlite { .. } => panic!("no server"),
+    }
+    made(&place);
+    let holder = Holder::of(&place);
+    let why = rehearse(&place, &[DELETE], 1).unwrap_err();
+    assert!(
+        why.starts_with("lock wait: after 1 s the lock was still not free"),
+        "{why}"
+    );
+    assert!(why.contains(&format!("held by {who} ")), "{why}");
+    assert!(why.contains("the statement was not refused"), "{why}");
+    let place = Arc::new(place);
+    let waiting = {
+        let place = Arc::clone(&place);
+        std::thread::spawn(move || rehearse(&place, &[DELETE], 15))
+    };
+    eventually("it waits", || waits(&place));
+    holder.lets_go();
+    let report = waiting.join().unwrap().unwrap();
+    assert_eq!(report["rows_affected"], 1, "{report}");
+    assert!(report["lock_wait_ms"].as_u64().unwrap() > 0, "{report}");
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains(&format!("held by {who} ")), "{warnings}");
+    assert_eq!(place.count("t WHERE v = 'a'"), 2);
+    let free = rehearse(&place, &[DELETE], 1).unwrap();
+    assert_eq!(
+        (&free["lock_wait_ms"], &free["warnings"]),
+        (&json!(0), &json!([]))
+    );
+}
+
+/// Whether somebody waits for a lock.
+fn waits(place: &Place) -> bool {
+    let sql = match &place.driver {
+        DriverConfig::MySql(_) => {
+            "SELECT count(*) AS n FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT' \
+             AND trx_mysql_thread_id IN (SELECT id FROM information_schema.processlist WHERE db = DATABASE())"
+        }
+        _ => {
+            "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        }
+    };
+    place.value(sql) != "0"
+}
+
+fn a_killed_agent_leaves_nothing(place: Place) {
+    let mut served = Served::start(place, 60);
+    made(&served.place);
+    let holder = Holder::of(&served.place);
+    let more = json!({"rehearse": true});
+    let request = served
+        .server
+        .requester()
+        .submit_with("production", DELETE, more);
+    let seen = |what: &str| request.by.show(&request).is(200).json["rehearsal"][what].clone();
+    eventually("the agent has it", || seen("status") == "claimed");
+    served.kill_agent();
+    holder.lets_go();
+    assert_eq!(served.place.count("t WHERE v = 'a'"), 2);
+    // Nobody can vote too late for it, and the next agent may have another go.
+    served.start_agent();
+    assert_eq!(seen("status"), "claimed");
+    served.server.turn(60);
+    assert_eq!(seen("status"), "unavailable");
+    assert_eq!(
+        request.by.show(&request).json["max_affected_rows"],
+        Value::Null
+    );
+    request.by.poke(&request.path("/rehearse")).is(202);
+    eventually("it is rehearsed", || seen("status") == "done");
+    assert_eq!(seen("rows_affected"), 1);
+    let request = request.approved_by(&served.server.approver()).resumed();
+    let done = served.result(&request).is(200);
+    assert_eq!(done.json["rows_affected"], 1, "{}", done.raw());
+    assert_eq!(served.place.count("t"), 1);
+}
+
+#[test]
+fn an_agent_killed_in_a_rehearsal_leaves_nothing_on_sqlite() {
+    a_killed_agent_leaves_nothing(sqlite());
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn postgres_says_whose_lock_a_rehearsal_waits_for() {
+    a_lock_is_reported_as_a_lock(postgres(), "process");
+    a_killed_agent_leaves_nothing(postgres());
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn mysql_says_whose_lock_a_rehearsal_waits_for() {
+    a_lock_is_reported_as_a_lock(mysql(), "session");
+    a_killed_agent_leaves_nothing(mysql());
+}
