@@ -97,7 +97,7 @@ impl Stage {
         who.token.clone().unwrap()
     }
 
-    fn pending(&self) -> String {
+    pub fn pending(&self) -> String {
         self.requester.submit("production", UPDATE).id
     }
 
@@ -162,9 +162,6 @@ pub(super) const CASES: &[Case] = &[
             .collect()
     }),
     ("request cancel", By::Requester, 0, |s| vec![s.pending()]),
-    ("request rehearse", By::Requester, 0, |s| {
-        vec![s.pending(), "--no-wait".to_owned()]
-    }),
     ("request resume", By::Requester, 0, |s| {
         vec![s.approved().id, "--no-wait".to_owned()]
     }),

@@ -80,7 +80,7 @@ fn a_rehearsal_is_waited_for_shown_and_asked_for_again() {
     console.record(&token, &["request", "show", &id]).is(0);
     let no_wait = ["request", "rehearse", &id, "--no-wait"];
     console.record(&token, &no_wait).is(0);
-    console.record(&token, &again).is(1);
+    console.record_wide(&token, &again).is(1);
     console.record(&token, &["request", "show", &id]).is(0);
     server.turn(60);
     console.record(&token, &["request", "show", &id]).is(0);
