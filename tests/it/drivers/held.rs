@@ -14,7 +14,7 @@ const DELETE: &str = "DELETE FROM t WHERE id = 1";
 
 /// Somebody who has changed the row of id 1 and does not commit.
 enum Holder {
-    File(rusqlite::Connection),
+    File(Box<rusqlite::Connection>),
     Server(Cancel, std::thread::JoinHandle<super::RunOutcome>),
 }
 
@@ -24,7 +24,7 @@ impl Holder {
             DriverConfig::Sqlite { path, .. } => {
                 let conn = rusqlite::Connection::open(path).unwrap();
                 conn.execute_batch("BEGIN IMMEDIATE").unwrap();
-                return Holder::File(conn);
+                return Holder::File(Box::new(conn));
             }
             DriverConfig::Postgres(_) => (
                 "SELECT pg_sleep(60)",
