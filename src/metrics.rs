@@ -273,6 +273,8 @@ metrics! {
     sweep_stuck: Counter("dbward_sweep_stuck_total", "Things that a job could not move or remove, once a turn, by job.", ["job"]);
     result_store_duration: Histogram("dbward_result_store_duration_seconds", "Time the result store took, by operation and outcome: ok or failed.", ["operation", "outcome"]);
     result_store_retries: Counter("dbward_result_store_retries_total", "Calls to a bucket that were made again, by reason: lost, or the status of the answer.", ["reason"]);
+    on_call_fetches: Counter("dbward_on_call_fetches_total", "Times a service was asked who is on call, by group and outcome: ok or failed.", ["group", "outcome"]);
+    on_call_people: Gauge("dbward_on_call_people", "People who are on call, by group.", ["group"]);
     background_panics: Counter("dbward_background_panics_total", "Panics caught in background threads.", []);
     call_panics: Counter("dbward_call_panics_total", "Panics caught in calls; each was answered 500.", []);
     store_batches: Counter("dbward_store_batches_total", "Transactions committed by the store.", []);

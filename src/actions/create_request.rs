@@ -271,6 +271,7 @@ fn decide(
         sql: analysis.map(|a| SqlFacts::new(a, schema.schema(read.dialect))),
         schema_collected_at: schema.collected_at(read.dialect).map(str::to_owned),
         requester: requester(caller),
+        on_call: app.on_call_by(active, app.clock.now()).0,
     };
     // A caller who may not even make the request it turned out to be learns nothing else about it; a text that no right
     // can pass is refused first.

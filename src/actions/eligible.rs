@@ -262,7 +262,7 @@ fn copy<'a>(step: &StepNeeds<'a>) -> StepNeeds<'a> {
 fn steps<'a>(
     workflow: &'a Workflow,
     target: &Target,
-    policies: &Policies,
+    policies: &'a Policies,
     directory: &'a Directory,
 ) -> Vec<StepNeeds<'a>> {
     workflow
@@ -283,7 +283,12 @@ fn steps<'a>(
 }
 
 impl Directory {
-    fn who<'a>(&'a self, selector: &'a Selector, target: &Target, policies: &Policies) -> Who<'a> {
+    fn who<'a>(
+        &'a self,
+        selector: &'a Selector,
+        target: &Target,
+        policies: &'a Policies,
+    ) -> Who<'a> {
         let few = |people: Option<&'a BTreeSet<String>>| {
             let people = people.into_iter().flatten().map(String::as_str);
             let people: BTreeSet<&str> = people.take(PEOPLE_LOOKED_AT + 1).collect();
@@ -298,6 +303,12 @@ impl Directory {
             Selector::User(id) => Who::Known(BTreeSet::from([id.as_str()])),
             Selector::Group(name) if self.open_groups && policies.is_from_claim(name) => {
                 Who::Unknown
+            }
+            Selector::Group(name) if policies.is_on_call(name) => {
+                // Somebody else may be on call once the request has waited.
+                policies
+                    .everybody_on_call(name)
+                    .map_or(Who::Unknown, Who::Known)
             }
             Selector::Group(name) => few(self.groups.get(name)),
             Selector::Role(name) => match policies.roles.get(name) {

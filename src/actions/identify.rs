@@ -134,6 +134,12 @@ pub fn authenticate(
         return Err(failed("mode"));
     }
     note_use(app, &known, now);
+    let mut groups = known.groups.clone();
+    if is_person {
+        let on_call = app.on_call(now);
+        let subject = &known.stored.token.subject_id;
+        groups.extend(on_call.groups_of(subject).map(str::to_owned));
+    }
     Ok(Caller {
         subject: known.stored.token.subject_id.clone(),
         kind: known.stored.token.subject_type,
@@ -142,7 +148,7 @@ pub fn authenticate(
         token_issuers: known.stored.token.issuers.clone(),
         bound_to: known.stored.token.bound_to.clone(),
         rights: known.rights.clone(),
-        groups: known.groups.clone(),
+        groups,
         generation: known.generation,
         expires_at: known.stored.token.expires_at,
         origin,

@@ -19,6 +19,7 @@ pub mod heartbeat;
 pub mod identify;
 mod last_admin;
 mod migrations;
+pub mod on_call;
 pub mod preflight;
 pub mod quotas;
 pub mod rates;
@@ -90,6 +91,8 @@ pub struct Caches {
     pub refusals: refusals::RefusalBudget,
     /// What agents reported of their databases.
     pub schemas: schemas::SnapshotCache,
+    /// What services answered when asked who is on call.
+    pub on_call: on_call::ServiceAnswers,
     pub eligible: eligible::DirectoryCache,
     /// What people have taken.
     pub quotas: quotas::Quotas,
@@ -158,6 +161,7 @@ impl Caches {
             identities: identify::CallerCache::default(),
             refusals: refusals::RefusalBudget::default(),
             schemas: schemas::SnapshotCache::default(),
+            on_call: on_call::ServiceAnswers::default(),
             eligible: eligible::DirectoryCache::default(),
             quotas: quotas::Quotas::new(settings.quotas.clone()),
             rates: rates::Rates::new(u64::from(settings.calls_per_minute), MINUTE_MS),
@@ -224,20 +228,21 @@ impl App {
             .unwrap_or_else(|e| e.into_inner())
     }
 
-    /// A write of a person, decided while the policies that their rights were read from are in effect.
+    /// A write of a person, decided while the policies that their rights were read from are in effect, and while they
+    /// are on call where they were.
     ///
     /// # Errors
-    /// As [`Store::change`]; `unavailable` where other policies were applied since: then they have to be authenticated
-    /// again.
+    /// As [`Store::change`]; `unavailable` where that has changed since: then they have to be authenticated again.
     pub(crate) fn change_by<T: Send + 'static>(
         self: &Arc<Self>,
         caller: &Caller,
         decide: impl FnOnce(&View, Timestamp) -> Result<Verdict<T>, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let (app, generation) = (Arc::clone(self), caller.generation);
+        let (app, by) = (Arc::clone(self), caller.clone());
         self.store.change(caller.actor(), move |view, now| {
-            if app.active().generation != generation {
-                let error = Error::unavailable("the configuration has just changed");
+            if app.is_overtaken(&by, now) {
+                let error =
+                    Error::unavailable("the configuration, or who is on call, has just changed");
                 return Err(error.retry_after(1));
             }
             decide(view, now)

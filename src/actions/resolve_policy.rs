@@ -7,7 +7,7 @@ use super::{Active, App};
 use crate::domain::actor::Caller;
 use crate::domain::decision::{self, Assessment, Decision};
 use crate::domain::facts::{Facts, Requester, SqlFacts};
-use crate::domain::id::{Operation, Target};
+use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Permission;
 use crate::domain::policy::auto_approve::AutoApprove;
 use crate::domain::policy::execution::ExecutionPolicy;
@@ -18,6 +18,7 @@ use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::Opening;
 use crate::domain::sql::Analysis;
 use crate::error::{Error, ErrorKind};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What would be decided.
@@ -87,6 +88,8 @@ pub struct Resolution {
     pub notification: Option<NotificationPolicy>,
     /// The webhooks that fire there: by policy or not.
     pub firing: Vec<WebhookFiring>,
+    /// Who is on call now, in the groups that approve or are notified there.
+    pub on_call: BTreeMap<String, BTreeSet<String>>,
     /// The policies these are from.
     pub policy_version: String,
     /// What the statement would come to, where one was given.
@@ -138,15 +141,24 @@ pub fn resolve(
         Some(sql) => Some(predict(app, caller, &target, sql)?),
         None => None,
     };
+    let operations: Vec<Resolved> = wanted.into_iter().map(resolved).collect();
+    let notification = policies.notification(&target).cloned();
+    let workflows = operations.iter().filter_map(|o| o.workflow.as_ref());
+    let approvers = workflows.flat_map(|w| &w.steps).flat_map(|s| &s.approvers);
+    let escalated = notification.iter().flat_map(|n| &n.escalate_to);
+    let named: Vec<&Selector> = approvers.map(|a| &a.selector).chain(escalated).collect();
+    let mut on_call = app.on_call_by(&active, app.clock.now()).0;
+    on_call.retain(|group, _| named.contains(&&Selector::Group(group.clone())));
     Ok(Resolution {
         registered,
-        operations: wanted.into_iter().map(resolved).collect(),
+        operations,
+        on_call,
         auto_approve: auto.clone(),
         execution_is_explicit: policies.has_execution(&target),
         execution: policies.execution(&target),
         review: policies.review(&target),
         result: policies.result(&target),
-        notification: policies.notification(&target).cloned(),
+        notification,
         firing: firing(&active, &target),
         policy_version: active.version.clone(),
         predicted,
@@ -194,6 +206,7 @@ pub(super) fn predict(
         sql: Some(SqlFacts::new(&analysis, schema.schema(dialect))),
         schema_collected_at: schema.collected_at(dialect).map(str::to_owned),
         requester: Requester::default(),
+        on_call: app.on_call_by(&active, app.clock.now()).0,
     };
     let mut is_allowed = true;
     let decision = decision::classify(&facts).and_then(|operation| {

@@ -8,7 +8,7 @@ use super::descendants::Descendants;
 use super::last_admin::{self, Loss};
 use super::refusals::refusal;
 use super::{App, eligible};
-use crate::domain::actor::{Actor, Caller};
+use crate::domain::actor::{Actor, Caller, SubjectType};
 use crate::domain::change::{
     Change, ConfigurationChange, IdentityChange, LostStep, RequestChange, RequestRef, UserStatus,
 };
@@ -92,7 +92,13 @@ fn detail(app: &App, view: &View, user: User) -> Result<UserDetail, Error> {
         .collect();
     let provider = app.sign_in.provider.as_ref();
     let seen = provider.and_then(|provider| provider.seen(&user.id));
-    let access = Access::of(&app.active().policies, &user, &tokens, seen.as_deref());
+    let active = app.active();
+    let mut access = Access::of(&active.policies, &user, &tokens, seen.as_deref());
+    if user.subject_type == SubjectType::User {
+        for group in app.on_call_by(&active, now).groups_of(&user.id) {
+            access.on_call(group);
+        }
+    }
     let names = access.roles.iter().map(|held| held.role.name.clone());
     let groups = access.groups.iter().map(|held| held.group.clone());
     Ok(UserDetail {

@@ -3,8 +3,10 @@
 
 use crate::agent::config::{AgentConfig, DRIVERS};
 use crate::cli::output::say;
+use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::domain::policy::Policies;
+use crate::domain::policy::on_call::{OnCallGroup, OnCallSource};
 use crate::error::counted;
 use std::path::{Path, PathBuf};
 
@@ -73,7 +75,9 @@ fn remarks(config: &Config, drivers: &[&str]) -> Vec<(&'static str, String)> {
     let policies = &config.policies;
     let warnings = config.warnings.iter().map(ToString::to_string);
     let warnings = warnings.chain(undriven(policies, drivers));
+    let now = Clock::system().now();
     let notes = overridable(policies).into_iter().chain(groups(config));
+    let notes = notes.chain(policies.on_call.iter().map(|group| on_call(group, now)));
     let notes = notes.map(|note| ("note", note));
     warnings.map(|w| ("warning", w)).chain(notes).collect()
 }
@@ -115,7 +119,7 @@ fn groups(config: &Config) -> Vec<String> {
     };
     let policies = &config.policies;
     let mut undefined = policies.group_names();
-    undefined.retain(|name| !policies.groups.contains_key(*name));
+    undefined.retain(|name| !policies.groups.contains_key(*name) && !policies.is_on_call(name));
     let claim = &oidc.groups_claim;
     let list = |names: Vec<&str>| (!names.is_empty()).then(|| names.join(", "));
     let alone = list(undefined.into_iter().collect()).map(|names| {
@@ -133,12 +137,32 @@ fn groups(config: &Config) -> Vec<String> {
     [alone, added, configured].into_iter().flatten().collect()
 }
 
+/// Who is on call in a group, or what decides that.
+fn on_call(group: &OnCallGroup, now: Timestamp) -> String {
+    let name = &group.name;
+    match &group.source {
+        OnCallSource::Service { service } => format!(
+            "on_call: {} decides who is on call in {name}, while the server runs and reaches it",
+            service.kind.as_str()
+        ),
+        OnCallSource::Rotation { rotation } => {
+            let people: Vec<String> = rotation.at(now).into_iter().collect();
+            match people.is_empty() {
+                true => format!("on_call: nobody is on call in {name} now"),
+                false => format!("on_call: {} is on call in {name} now", people.join(", ")),
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::remarks;
     use crate::config::Config;
     use std::path::Path;
 
+    const ROTATION: &str =
+        "[[on_call]]\nname = \"night\"\ntime_zone = \"UTC\"\npeople = [\"lead\"]\n";
     const TARGET: &str =
         "state_dir = \"state\"\n[[databases]]\nname = \"app\"\nenvironments = [\"production\"]\n";
     const STEP: &str = "[[workflows]]\n[[workflows.steps]]\nmode = \"any\"\n[[workflows.steps.approvers]]\n\
@@ -223,6 +247,39 @@ mod tests {
                 None => found.is_empty(),
             };
             assert!(as_expected, "{text}\n{found:#?} and not {expected:?}");
+        }
+    }
+
+    #[test]
+    fn those_on_call_are_named_or_what_decides_who_that_is() {
+        let alone = |rest: &str| format!("{TARGET}{rest}");
+        let cases = [
+            (
+                alone(&format!(
+                    "[[workflows]]\n{ROTATION}first_handover = \"2026-01-05\"\n"
+                )),
+                "note: on_call: lead is on call in night now",
+            ),
+            (
+                alone(&format!(
+                    "[[workflows]]\n{ROTATION}first_handover = \"2999-01-05\"\n"
+                )),
+                "note: on_call: nobody is on call in night now",
+            ),
+            (
+                alone(
+                    "[[workflows]]\n[[on_call]]\nname = \"night\"\nservice = \"opsgenie\"\nschedule = \"S\"\ntoken = \"t\"\n",
+                ),
+                "note: on_call: opsgenie decides who is on call in night, while the server",
+            ),
+        ];
+        for (text, expected) in cases {
+            let found = of(&text);
+            let is_it = |remark: &String| remark.starts_with(expected);
+            assert!(
+                found.iter().any(is_it),
+                "{text}\n{found:#?} and not {expected}"
+            );
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn check(
     }
     // Also where `mode` shuts the provider out for a while: that must not take more than this one key.
     notes.open_groups = raw.auth.oidc.is_some();
-    let users = identities::check(raw, &mut policies, notes);
+    let (users, on_call_tokens) = identities::check(raw, base, &mut policies, notes);
     let (auth_mode, oidc) = oidc::check(raw, &mut policies, notes);
     workflows::check(raw, &users, &mut policies, notes);
     policies::check(raw, &mut policies, notes);
@@ -54,6 +54,7 @@ pub(super) fn check(
         outbound_proxy: outbound_proxy(raw, notes),
         email,
         slack,
+        on_call_tokens,
         users,
         redaction,
         audit_key_file: raw.audit.key_file.as_ref().map(|f| base.join(&f.value)),

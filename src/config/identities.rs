@@ -1,8 +1,8 @@
 //! Databases, people, groups, roles and bindings: what the rest of the configuration may refer to.
 
-use super::ConfiguredUser;
 use super::check::{database_name, environment_name, id, is_id, not_a_name, one_of};
 use super::raw::{RawBinding, RawConfig, RawDatabase, RawGroup, RawRole};
+use super::{ConfiguredUser, Secret};
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{is_name, is_subject};
 use crate::domain::permission::{Permission, Role};
@@ -10,14 +10,17 @@ use crate::domain::policy::{Binding, Database, Policies};
 use crate::domain::scope::RoleScope;
 use crate::error::Shown;
 use crate::settings::{Notes, Spanned, Text, Texts};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-/// Fills in databases, groups, roles, bindings and the default role, and returns the users.
+/// Fills in databases, groups, roles, bindings and the default role, and returns the users, and the tokens with which
+/// services are asked who is on call.
 pub(super) fn check(
     raw: &RawConfig,
+    base: &Path,
     policies: &mut Policies,
     notes: &mut Notes,
-) -> Vec<ConfiguredUser> {
+) -> (Vec<ConfiguredUser>, BTreeMap<String, Secret>) {
     for entry in &raw.databases {
         database(entry, policies, notes);
     }
@@ -25,6 +28,7 @@ pub(super) fn check(
     for entry in &raw.auth.groups {
         group(entry, policies, notes);
     }
+    let on_call_tokens = super::on_call::check(raw, base, policies, notes);
     for entry in &raw.auth.roles {
         role(entry, policies, notes);
     }
@@ -32,7 +36,7 @@ pub(super) fn check(
         binding(entry, policies, notes);
     }
     policies.default_role = role_of_people(&raw.auth.default_role, policies, notes);
-    users
+    (users, on_call_tokens)
 }
 
 /// The name of a role that people are to get, if it exists; that it is the role of agents is a warning.
@@ -54,7 +58,12 @@ pub(super) fn role_of_people(
 }
 
 /// Notes a problem and returns `false` where `taken` says that the value is there already.
-fn is_new(spanned: &Spanned<String>, what: &str, taken: bool, notes: &mut Notes) -> bool {
+pub(super) fn is_new(
+    spanned: &Spanned<String>,
+    what: &str,
+    taken: bool,
+    notes: &mut Notes,
+) -> bool {
     if taken {
         let message = format!("{what} `{}` is there already", Shown(&spanned.value));
         notes.problem(&spanned.at, message);
@@ -148,7 +157,7 @@ fn email_address(spanned: &Text, notes: &mut Notes) -> Option<String> {
 }
 
 /// Whether an id of the right shape can be a person's; otherwise a problem is noted.
-fn is_person(spanned: &Spanned<String>, notes: &mut Notes) -> bool {
+pub(super) fn is_person(spanned: &Spanned<String>, notes: &mut Notes) -> bool {
     let good = is_subject(&spanned.value);
     if !good {
         let message = format!(
@@ -182,7 +191,7 @@ fn group(raw: &RawGroup, policies: &mut Policies, notes: &mut Notes) {
 }
 
 /// The ids of a list of people; one that is repeated is a warning.
-fn people(list: &Texts, notes: &mut Notes) -> BTreeSet<String> {
+pub(super) fn people(list: &Texts, notes: &mut Notes) -> BTreeSet<String> {
     let mut set = BTreeSet::new();
     for spanned in &list.value {
         if is_id(spanned, notes) && is_person(spanned, notes) && !set.insert(spanned.value.clone())
@@ -259,7 +268,10 @@ fn binding(raw: &RawBinding, policies: &mut Policies, notes: &mut Notes) {
     let subjects = people(&raw.subjects, notes);
     let mut groups = BTreeSet::new();
     for spanned in &raw.groups.value {
-        if group_exists(spanned, policies, notes) {
+        if policies.is_on_call(&spanned.value) {
+            let message = "its members take turns, and a role lasts; bind the role to people who are to have it always";
+            notes.problem(&spanned.at, message);
+        } else if group_exists(spanned, policies, notes) {
             groups.insert(spanned.value.clone());
         }
     }
@@ -312,13 +324,14 @@ pub(super) fn group_exists(
     policies: &Policies,
     notes: &mut Notes,
 ) -> bool {
-    let exists = policies.groups.contains_key(&spanned.value);
+    let exists =
+        policies.groups.contains_key(&spanned.value) || policies.is_on_call(&spanned.value);
     if !exists && notes.open_groups {
         return true;
     }
-    if !exists && !notes.names_unclear("auth.groups") {
+    if !exists && !notes.names_unclear("auth.groups") && !notes.names_unclear("on_call") {
         let message = format!(
-            "group `{}` is not under `[[auth.groups]]`",
+            "group `{}` is not under `[[auth.groups]]` or `[[on_call]]`",
             Shown(&spanned.value)
         );
         notes.problem(&spanned.at, message);

@@ -10,6 +10,7 @@ mod email;
 mod endpoint;
 mod identities;
 mod oidc;
+mod on_call;
 mod policies;
 mod raw;
 mod reach;
@@ -144,6 +145,8 @@ pub struct Config {
     pub email: Option<Email>,
     /// How the server speaks to Slack, if it does.
     pub slack: Option<Slack>,
+    /// Tokens with which services are asked who is on call, by the name of the group.
+    pub on_call_tokens: BTreeMap<String, Secret>,
     /// People named in `[[users]]`, in the order of the file.
     pub users: Vec<ConfiguredUser>,
     /// How much of the SQL text the audit log keeps.
@@ -211,6 +214,8 @@ pub struct Outlets {
     pub email: Option<Email>,
     /// How the Slack app posts, if there is one.
     pub slack: Option<Slack>,
+    /// Tokens with which services are asked who is on call, by the name of the group.
+    pub on_call_tokens: BTreeMap<String, Secret>,
     /// Addresses of people, by their ids.
     pub addresses: BTreeMap<String, String>,
 }
@@ -238,7 +243,8 @@ impl Outlets {
                 groups,
             }
         });
-        routes.with_mail(people.collect())
+        let on_call = policies.on_call.iter().map(|g| g.name.clone());
+        routes.with_mail(people.collect(), on_call.collect())
     }
 }
 
@@ -257,6 +263,7 @@ impl Config {
             public_url: self.public_url.clone(),
             email: self.email.clone(),
             slack: self.slack.clone(),
+            on_call_tokens: self.on_call_tokens.clone(),
             addresses: self
                 .users
                 .iter()

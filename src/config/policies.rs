@@ -94,7 +94,11 @@ pub(super) fn selector(
         Selector::Role(name) if !policies.roles.contains_key(name) => {
             Err(format!("role `{}` is not defined", Shown(name)))
         }
-        Selector::Group(name) if !open_groups && !policies.groups.contains_key(name) => {
+        Selector::Group(name)
+            if !open_groups
+                && !policies.groups.contains_key(name)
+                && !policies.is_on_call(name) =>
+        {
             Err(format!("group `{}` is not defined", Shown(name)))
         }
         _ => Ok(selector),

@@ -9,7 +9,7 @@ mod policies;
 mod storage;
 
 pub use auth::{RawAuth, RawBinding, RawGroup, RawOidc, RawRole};
-pub use outward::{RawEmail, RawNotificationPolicy, RawSlack, RawWebhook};
+pub use outward::{RawEmail, RawNotificationPolicy, RawOnCall, RawOverride, RawSlack, RawWebhook};
 pub use policies::{
     RawApprover, RawAutoApprove, RawExecutionPolicy, RawResultPolicy, RawReview, RawScope, RawStep,
     RawWorkflow,
@@ -39,6 +39,10 @@ pub const PEOPLE_MAX: usize = 10_000;
 pub const NAMES_MAX: usize = 64;
 /// Webhooks, at most: each may be notified of every event, with a row for it.
 pub const WEBHOOKS_MAX: usize = 50;
+/// On-call groups, at most: who is on call is found out for every call.
+pub const ON_CALL_MAX: usize = 50;
+/// People of one rotation, and overrides of it, at most of each.
+pub const TURNS_MAX: usize = 100;
 /// Channels of Slack, at most: one an environment.
 pub const CHANNELS_MAX: usize = 500;
 /// Trusted proxies, at most: the list is walked for every call.
@@ -97,6 +101,7 @@ section! {
         result_policies: Vec<RawResultPolicy>, within 0..=POLICIES_MAX;
         webhooks: Vec<RawWebhook>, within 0..=WEBHOOKS_MAX;
         notification_policies: Vec<RawNotificationPolicy>, within 0..=POLICIES_MAX;
+        on_call: Vec<RawOnCall>, within 0..=ON_CALL_MAX;
         email: Option<RawEmail>;
         slack: Option<RawSlack>;
         sql_review: OneOrMore<RawReview>, within 0..=POLICIES_MAX;

@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 mod oidc;
+mod on_call;
 mod outward;
 mod people;
 mod storage;
@@ -36,7 +37,11 @@ fn env(name: &str) -> Option<String> {
         "LINES" => "a\"\nworkers = 1\n#",
         "AGAIN" => "${NUMBER}",
         "DIR" => "/data",
-        "WEBHOOK_SECRET" | "SMTP_PASSWORD" | "SLACK_BOT_TOKEN" | "SLACK_SIGNING_SECRET" => "s3cret",
+        "WEBHOOK_SECRET"
+        | "SMTP_PASSWORD"
+        | "SLACK_BOT_TOKEN"
+        | "SLACK_SIGNING_SECRET"
+        | "ON_CALL_TOKEN" => "s3cret",
         _ => return None,
     };
     Some(value.to_owned())

@@ -48,6 +48,7 @@ pub(super) fn check(
     policies.execution = execution;
     if notes.names_unclear("auth.roles")
         || notes.names_unclear("auth.groups")
+        || notes.names_unclear("on_call")
         || notes.has_problem("databases")
     {
         return;
@@ -210,7 +211,11 @@ fn approver(raw: &RawApprover, policies: &Policies, notes: &mut Notes) -> Option
 }
 
 fn few_members(group: &str, min: u32, at: &Location, policies: &Policies, notes: &mut Notes) {
-    let members = policies.groups.get(group).map_or(0, BTreeSet::len);
+    let members = match policies.is_on_call(group) {
+        true => policies.everybody_on_call(group).map(|all| all.len()),
+        false => Some(policies.groups.get(group).map_or(0, BTreeSet::len)),
+    };
+    let members = members.unwrap_or(usize::MAX);
     if members < min as usize {
         let message = format!(
             "group `{}` has {members} members, fewer than the {min} who must approve",
@@ -445,6 +450,9 @@ fn steps<'a>(
             Selector::Role(_) if covers => Who::Unknown,
             Selector::User(id) => Who::Known(BTreeSet::from([id.as_str()])),
             Selector::Group(name) if open_groups && policies.is_from_claim(name) => Who::Unknown,
+            Selector::Group(name) if policies.is_on_call(name) => policies
+                .everybody_on_call(name)
+                .map_or(Who::Unknown, Who::Known),
             Selector::Group(name) => {
                 let members = policies.groups.get(name).into_iter().flatten();
                 Who::Known(members.map(String::as_str).collect())

@@ -4,18 +4,31 @@ use super::messages::{self, NotificationFacts};
 use super::{Attempt, Shared};
 use crate::config::Outlets;
 use crate::domain::delivery::{FailedAttempt, FailureKind};
+use crate::domain::id::Selector;
+use crate::domain::policy::notification::ASKED_MAX;
+use crate::error::Error;
 use crate::outbound::{Mail, MailFailure, smtp};
 use crate::store::DueDelivery;
+use std::collections::BTreeSet;
 
 /// Makes one attempt.
 pub(super) fn attempt(shared: &Shared, outlets: &Outlets, row: &DueDelivery) -> Attempt {
     let Some(email) = &outlets.email else {
         return Attempt::Cancelled("e-mail is not configured any more");
     };
-    let person = row.recipient.as_deref().unwrap_or_default();
-    match is_suspended(shared, person) {
-        Ok(false) => {}
-        Ok(true) => return Attempt::Cancelled("the person is suspended"),
+    let public_url = outlets.public_url.as_deref();
+    let facts = NotificationFacts::read(&row.payload_json, row.risk_level.as_deref(), public_url);
+    let Some(facts) = facts else {
+        return failed(FailureKind::Refused, "the stored facts are not JSON");
+    };
+    let recipient = row.recipient.as_deref().unwrap_or_default();
+    let found = match on_call(shared, recipient) {
+        Some(people) => addresses_on_call(shared, outlets, row, &facts, people),
+        None => address_of(shared, outlets, recipient).map(|found| found.map(|one| vec![one])),
+    };
+    let addresses = match found {
+        Ok(Ok(addresses)) => addresses,
+        Ok(Err(why)) => return Attempt::Cancelled(why),
         Err(error) => {
             log::error!("delivery cannot use the store: {error}");
             return failed(
@@ -23,18 +36,10 @@ pub(super) fn attempt(shared: &Shared, outlets: &Outlets, row: &DueDelivery) -> 
                 "the server could not read who it is for",
             );
         }
-    }
-    let Some(address) = address(shared, outlets, person) else {
-        return Attempt::Cancelled("no e-mail address of this person is known");
     };
-    let public_url = outlets.public_url.as_deref();
-    let facts = NotificationFacts::read(&row.payload_json, row.risk_level.as_deref(), public_url);
-    let Some(facts) = facts else {
-        return failed(FailureKind::Refused, "the stored facts are not JSON");
-    };
-    let letter = messages::letter(&facts, person);
+    let letter = messages::letter(&facts, recipient);
     let mail = Mail {
-        to: address,
+        to: addresses,
         subject: letter.subject,
         text: letter.text,
         html: letter.html,
@@ -59,16 +64,55 @@ fn failed(kind: FailureKind, why: impl Into<String>) -> Attempt {
     Attempt::Failed(FailedAttempt::new(kind, why))
 }
 
-fn is_suspended(shared: &Shared, person: &str) -> Result<bool, crate::error::Error> {
-    let known = shared.app.store.read(|view| view.find_user(person))?;
-    Ok(known.is_some_and(|user| !user.active))
+/// Who is on call now, where the recipient is such a group.
+fn on_call(shared: &Shared, recipient: &str) -> Option<BTreeSet<String>> {
+    let Some(Selector::Group(group)) = Selector::parse(recipient) else {
+        return None;
+    };
+    let mut now = shared.app.on_call(shared.app.clock.now()).0;
+    now.remove(&group)
 }
 
-/// The configured address, or the one that the identity provider last gave.
-fn address(shared: &Shared, outlets: &Outlets, person: &str) -> Option<String> {
-    if let Some(address) = outlets.addresses.get(person) {
-        return Some(address.clone());
+/// The addresses of people, or why there are none; none for the requester, nor for those with a mail of their own.
+fn addresses_on_call(
+    shared: &Shared,
+    outlets: &Outlets,
+    row: &DueDelivery,
+    facts: &NotificationFacts,
+    people: BTreeSet<String>,
+) -> Result<Result<Vec<String>, &'static str>, Error> {
+    let own = shared
+        .app
+        .store
+        .read(|view| view.recipients_besides(row.seq))?;
+    let is_asked = |person: &&String| {
+        facts.requester() != Some(person.as_str()) && !own.contains(person.as_str())
+    };
+    let mut addresses = Vec::new();
+    for person in people.iter().filter(is_asked).take(ASKED_MAX) {
+        addresses.extend(address_of(shared, outlets, person)?.ok());
     }
-    let provider = shared.app.sign_in.provider.as_ref()?;
-    provider.seen(person)?.email.clone()
+    Ok(match addresses.is_empty() {
+        true => Err("nobody else is on call whose e-mail address is known"),
+        false => Ok(addresses),
+    })
+}
+
+/// The address of an active person, or why there is none: the configured one, or the one that the identity provider last
+/// gave.
+fn address_of(
+    shared: &Shared,
+    outlets: &Outlets,
+    person: &str,
+) -> Result<Result<String, &'static str>, Error> {
+    let known = shared.app.store.read(|view| view.find_user(person))?;
+    if known.is_some_and(|user| !user.active) {
+        return Ok(Err("the person is suspended"));
+    }
+    if let Some(address) = outlets.addresses.get(person) {
+        return Ok(Ok(address.clone()));
+    }
+    let provider = shared.app.sign_in.provider.as_ref();
+    let seen = provider.and_then(|provider| provider.seen(person)?.email.clone());
+    Ok(seen.ok_or("no e-mail address of this person is known"))
 }

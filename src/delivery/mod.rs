@@ -5,6 +5,7 @@
 //! answer, and new ones, share half of the threads. Nothing here is needed to keep a notification: what is claimed is a row, and a
 //! start makes due again what a crash left claimed.
 
+mod asked;
 mod dispatcher;
 mod email;
 mod lane;
@@ -240,8 +241,7 @@ fn attempt(shared: &Shared, row: &DueDelivery) -> Attempt {
     let Some(webhook) = found else {
         return Attempt::Cancelled("the webhook is not configured any more");
     };
-    let public_url = active.outlets.public_url.as_deref();
-    match webhook::call(shared, webhook, public_url, row) {
+    match webhook::call(shared, &active.outlets, webhook, row) {
         Ok(()) => Attempt::Delivered,
         Err(failure) => Attempt::Failed(failure),
     }

@@ -3,19 +3,19 @@
 //! A message that was posted and not recorded, because the server ended in between, is posted again: both messages keep
 //! their button, and either may be used, since a click is decided by what is stored.
 
+use super::asked::{self, ACCOUNTS_MAX};
 use super::messages::{self, Account, NotificationFacts, RequestPost};
 use super::{Attempt, Shared};
 use crate::config::{Outlets, Slack};
 use crate::domain::delivery::{FailedAttempt, FailureKind};
 use crate::domain::policy::Policies;
+use crate::domain::policy::on_call::OnCall;
 use crate::error::Error;
 use crate::outbound::SlackFailure;
 use crate::outbound::slack::CALL_TIMEOUT;
 use crate::store::{DueDelivery, SlackMessage};
 use serde_json::Value;
 
-/// People with accounts who are looked at for mentions.
-const ACCOUNTS_MAX: u32 = 2_000;
 /// Events that the message itself reports.
 const OPENING: [&str; 3] = [
     "request.created",
@@ -115,12 +115,21 @@ fn about_request(
     let Some((request, workflow, votes, posted, people)) = found else {
         return Err(Stopped::Cancelled("the request is not kept any more"));
     };
-    let accounts = accounts(&active.policies, people);
+    let on_call = shared.app.on_call_by(&active, now);
+    let accounts = accounts(&active.policies, &on_call, people);
+    let asked = asked::selectors(
+        &row.event_type,
+        &request.target,
+        workflow.as_ref(),
+        &votes,
+        &active.policies,
+    );
     let post = RequestPost {
         request: &request,
         workflow: workflow.as_ref(),
         votes: &votes,
         accounts: &accounts,
+        asked: &asked,
         public_url,
         is_late: request.expires_at.is_some_and(|at| at <= now),
     };
@@ -220,10 +229,11 @@ fn failed(failure: &SlackFailure) -> FailedAttempt {
     }
 }
 
-fn accounts(policies: &Policies, people: Vec<(String, String)>) -> Vec<Account> {
+fn accounts(policies: &Policies, on_call: &OnCall, people: Vec<(String, String)>) -> Vec<Account> {
     let account = |(person, slack_user_id): (String, String)| {
-        let groups = policies.groups_of(&person);
+        let mut groups = policies.groups_of(&person);
         let roles = policies.roles_of(&person, &groups);
+        groups.extend(on_call.groups_of(&person).map(str::to_owned));
         Account {
             roles: roles.into_iter().map(|role| role.name).collect(),
             groups: groups.into_iter().collect(),

@@ -1,9 +1,9 @@
 //! Calls a webhook: the message in its format, signed where it has a secret.
 
-use super::Shared;
 use super::messages::{self, NotificationFacts};
+use super::{Shared, asked};
 use crate::clock::Timestamp;
-use crate::config::Webhook;
+use crate::config::{Outlets, Webhook, WebhookFormat};
 use crate::crypto::{hex, hmac_sha256};
 use crate::domain::delivery::{FailedAttempt, FailureKind};
 use crate::store::DueDelivery;
@@ -14,14 +14,23 @@ use crate::store::DueDelivery;
 /// Why the notification was not delivered.
 pub(super) fn call(
     shared: &Shared,
+    outlets: &Outlets,
     webhook: &Webhook,
-    public_url: Option<&str>,
     row: &DueDelivery,
 ) -> Result<(), FailedAttempt> {
-    let facts = NotificationFacts::read(&row.payload_json, row.risk_level.as_deref(), public_url)
-        .ok_or_else(|| {
-        FailedAttempt::new(FailureKind::Refused, "the stored facts are not JSON")
-    })?;
+    let public_url = outlets.public_url.as_deref();
+    let mut facts =
+        NotificationFacts::read(&row.payload_json, row.risk_level.as_deref(), public_url)
+            .ok_or_else(|| {
+                FailedAttempt::new(FailureKind::Refused, "the stored facts are not JSON")
+            })?;
+    if webhook.format != WebhookFormat::Generic {
+        facts.asked = asked::people(shared, outlets, &row.event_type, &facts).map_err(|error| {
+            log::error!("delivery cannot use the store: {error}");
+            let why = "the server could not read who is asked";
+            FailedAttempt::new(FailureKind::Rejected, why)
+        })?;
+    }
     let body = messages::body(webhook.format, &facts);
     let now = shared.app.clock.now();
     let mut headers = vec![

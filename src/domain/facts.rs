@@ -8,6 +8,7 @@ use crate::domain::dialect::Dialect;
 use crate::domain::id::{Operation, Target};
 use crate::domain::schema::{Schema, Snapshot};
 use crate::domain::sql::{Analysis, Class, DialectFact, Finding, StatementClass, StatementFacts};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that a decision looks at besides the policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Facts {
     pub schema_collected_at: Option<String>,
     /// Who asks, as known at that time.
     pub requester: Requester,
+    /// Who was on call at that time, by the name of the group; empty where there are no such groups.
+    pub on_call: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Who asked. Decides only whether the request may be made at all.

@@ -135,7 +135,8 @@ pub struct Grant<'a> {
 
 impl Grant<'_> {
     /// Rights and groups under these policies (contract section 4, `POST /api/tokens`). An agent has the role of agents
-    /// and no group, whatever its token carries; a person never has the role of agents.
+    /// and no group, whatever its token carries; a person never has the role of agents. No token puts anybody on call,
+    /// and who is now is not in the groups.
     pub fn rights(&self, policies: &Policies) -> (Rights, BTreeSet<String>) {
         if self.subject_type == SubjectType::Agent {
             let held = policies.named_roles(&[Role::AGENT.to_owned()]);
@@ -146,7 +147,8 @@ impl Grant<'_> {
             return (rights, BTreeSet::new());
         }
         let mut groups = policies.groups_of(self.subject_id);
-        groups.extend(self.groups.iter().cloned());
+        let own = self.groups.iter().filter(|g| !policies.is_on_call(g));
+        groups.extend(own.cloned());
         let named: Vec<Role> = policies
             .named_roles(self.roles)
             .into_iter()

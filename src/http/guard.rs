@@ -74,10 +74,11 @@ pub(super) fn admit(
     }
 }
 
-/// Whether nothing was done because other policies were applied after the caller was authenticated: then that is
-/// done again, with the rights they give.
+/// Whether nothing was done because other policies were applied after the caller was authenticated, or somebody else is
+/// on call: then that is done again, with the rights of now.
 fn overtaken(context: &HttpContext, caller: &Caller, error: &Error) -> bool {
-    error.kind() == ErrorKind::Unavailable && context.app.active().generation != caller.generation
+    let now = context.app.clock.now();
+    error.kind() == ErrorKind::Unavailable && context.app.is_overtaken(caller, now)
 }
 
 /// Refuses with 429 where authentication failed too often.

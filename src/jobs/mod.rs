@@ -3,6 +3,7 @@
 
 mod close_minute;
 mod expiry;
+mod on_call;
 mod purge_audit;
 mod purge_messages;
 mod purge_requests;
@@ -12,6 +13,7 @@ mod sweep_objects;
 
 use crate::actions::{App, rehearse, webhooks};
 use crate::error::Error;
+use crate::outbound::{NetworkReach, OnCallApi};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -28,15 +30,21 @@ pub struct JobState {
     purged_results: purge_results::PurgeProgress,
     /// How far the objects have been looked at.
     swept: sweep_objects::SweepProgress,
+    /// When services were asked who is on call, and how.
+    on_call: on_call::OnCallProgress,
+    on_call_api: OnCallApi,
 }
 
 impl JobState {
-    pub fn new(app: Arc<App>) -> Arc<JobState> {
+    /// The state of jobs that call others as far as `reach` goes.
+    pub fn new(app: Arc<App>, reach: &NetworkReach) -> Arc<JobState> {
         Arc::new(JobState {
             app,
             stuck: stuck::Stuck::default(),
             purged_results: purge_results::PurgeProgress::default(),
             swept: sweep_objects::SweepProgress::default(),
+            on_call: on_call::OnCallProgress::default(),
+            on_call_api: OnCallApi::new(reach),
         })
     }
 }
@@ -52,6 +60,7 @@ const JOBS: &[(&str, u64, u64, Tick)] = &[
     ("job-flush", 5, 5, flush),
     ("job-minute", 60, 60, minute),
     ("job-outbox", 60, 60, outbox),
+    ("job-on-call", 0, 1, on_call),
     ("job-results", 30, 3_600, results),
     ("job-retention", 60, 3_600, retention),
 ];
@@ -113,6 +122,15 @@ pub fn outbox(jobs: &JobState) -> Result<(), Error> {
     Ok(())
 }
 
+/// Asks services who is on call, where that is due.
+///
+/// # Errors
+/// Never; a service that is away leaves its last answer.
+pub fn on_call(jobs: &JobState) -> Result<(), Error> {
+    on_call::turn(jobs);
+    Ok(())
+}
+
 /// Removes results whose time is over, and objects that nobody refers to.
 ///
 /// # Errors
@@ -137,6 +155,7 @@ pub fn retention(jobs: &JobState) -> Result<(), Error> {
 /// The running jobs; stopped and joined when dropped.
 pub struct Jobs {
     stop: Arc<StopSignal>,
+    state: Arc<JobState>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -154,6 +173,7 @@ impl Jobs {
     pub fn start(state: &Arc<JobState>) -> Result<Jobs, Error> {
         let mut jobs = Jobs {
             stop: Arc::new(StopSignal::default()),
+            state: Arc::clone(state),
             threads: Vec::new(),
         };
         for (name, first_secs, pause_secs, tick) in JOBS {
@@ -201,6 +221,7 @@ impl Drop for Jobs {
     fn drop(&mut self) {
         *self.stop.asked.lock().unwrap_or_else(|e| e.into_inner()) = true;
         self.stop.changed.notify_all();
+        self.state.on_call_api.shutdown();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }

@@ -128,6 +128,33 @@ impl Http {
             .map_err(OutboundFailure::new)
     }
 
+    /// As [`Http::get`], with headers of the caller's.
+    ///
+    /// # Errors
+    /// As there; the URL is never part of it.
+    pub fn get_with(
+        &self,
+        url: &str,
+        headers: &[(&'static str, String)],
+        bytes_max: u64,
+    ) -> Result<Vec<u8>, OutboundFailure> {
+        let mut request = Request::builder().method("GET").uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request
+            .body(())
+            .map_err(|_| OutboundFailure::new("the call cannot be written"))?;
+        let failed = |e: ureq::Error| OutboundFailure::new(described(&e));
+        let mut answer = self.run(request, CALL_TIMEOUT).map_err(failed)?;
+        if answer.status() != 200 {
+            let status = answer.status().as_u16();
+            return Err(OutboundFailure::new(format!("the answer is {status}")));
+        }
+        let read = answer.body_mut().with_config().limit(bytes_max);
+        read.read_to_vec().map_err(failed)
+    }
+
     /// Posts `body` and reads the head of the answer, whatever its status.
     ///
     /// # Errors

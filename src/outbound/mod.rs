@@ -5,11 +5,13 @@ pub mod clip;
 pub mod guard;
 pub mod http;
 pub mod jwks;
+pub mod on_call;
 pub mod slack;
 pub mod smtp;
 
 pub use guard::NetworkReach;
 pub use http::{Http, OutboundFailure};
 pub use jwks::Jwks;
+pub use on_call::OnCallApi;
 pub use slack::{SlackApi, SlackFailure};
 pub use smtp::{Mail, MailFailure};

@@ -17,11 +17,11 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Codes by which a server refuses us and not the mail.
 const REFUSES_SENDER: [&str; 4] = ["530", "534", "535", "538"];
 
-/// A mail to one person.
+/// A mail to one person, or to several who see each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// An address.
-    pub to: String,
+    /// Addresses, at least one.
+    pub to: Vec<String>,
     pub subject: String,
     pub text: String,
     pub html: String,
@@ -150,17 +150,18 @@ fn message(email: &Email, mail: &Mail) -> Result<Message, String> {
         .from
         .parse()
         .map_err(|_| "`from` is not an address".to_owned())?;
-    let to: Address = mail
-        .to
-        .parse()
-        .map_err(|_| "this is not an e-mail address".to_owned())?;
     let domain = from.email.domain().to_owned();
     let mut builder = Message::builder()
         .from(from)
-        .to(Mailbox::new(None, to))
         .subject(&mail.subject)
         .message_id(Some(format!("<{}@{domain}>", mail.id)))
         .date_now();
+    for to in &mail.to {
+        let to: Address = to
+            .parse()
+            .map_err(|_| "this is not an e-mail address".to_owned())?;
+        builder = builder.to(Mailbox::new(None, to));
+    }
     if let Some(thread) = &mail.thread {
         let root = format!("<{thread}@{domain}>");
         builder = builder.in_reply_to(root.clone()).references(root);
@@ -216,7 +217,7 @@ mod tests {
 
     fn mail() -> Mail {
         Mail {
-            to: "requester@example.com".to_owned(),
+            to: vec!["requester@example.com".to_owned()],
             subject: "Approved\r\nBcc: x@example.com".to_owned(),
             text: "text".to_owned(),
             html: "<p>text</p>".to_owned(),
@@ -252,7 +253,7 @@ mod tests {
         }
         assert!(!text.contains("\nBcc:"), "{text}");
         let lost = Mail {
-            to: "nobody".to_owned(),
+            to: vec!["nobody".to_owned()],
             ..mail()
         };
         assert!(message(&email("smtp.example.com"), &lost).is_err());

@@ -156,7 +156,7 @@ impl Server {
         )?;
         outcome::clear(state.path())?;
         state.write_pid()?;
-        let job_state = JobState::new(Arc::clone(&app));
+        let job_state = JobState::new(Arc::clone(&app), &config.reach());
         Ok(Server {
             jobs: Some(Jobs::start(&job_state)?),
             job_state,

@@ -9,6 +9,7 @@ use super::{Store, View};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use rusqlite::{Connection, params};
+use std::collections::BTreeSet;
 
 /// A channel with notifications that wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +84,18 @@ impl View<'_> {
             due.extend(due_at.map(|due_at| DueChannel { channel, due_at }));
         }
         Ok(due)
+    }
+
+    /// Whom other notifications of the same event, by the same channel, are for.
+    pub fn recipients_besides(&self, seq: i64) -> Result<BTreeSet<String>, Error> {
+        let others: Vec<String> = self.connection.list(
+            "SELECT o.recipient FROM outbox own JOIN outbox o ON o.request_seq = own.request_seq \
+             WHERE own.seq = ?1 AND o.seq <> own.seq AND o.audit_seq = own.audit_seq \
+             AND o.event_type = own.event_type AND o.channel = own.channel AND o.recipient IS NOT NULL",
+            [seq],
+            first,
+        )?;
+        Ok(others.into_iter().collect())
     }
 }
 

@@ -117,6 +117,7 @@ fn each_answer_delivers_is_tried_again_or_ends_it() {
             Some("the answer is 302; redirects are not followed"),
         ),
         (Manner::HangsUp, "pending", None),
+        (Manner::Resets, "pending", None),
         (Manner::Babbles, "pending", Some("the answer is not HTTP")),
     ] {
         let sink = Sink::start();

@@ -49,13 +49,13 @@ fn groups_have_members_and_roles() {
         groups[2],
         json!({
             "name": "staff", "source": "config", "from_claim": false,
-            "members": ["bound", "named"], "roles": ["readonly"],
+            "on_call": null, "members": ["bound", "named"], "roles": ["readonly"],
         })
     );
     // A binding names it, and nothing says who is in it.
     assert_eq!(
         groups[1],
-        json!({"name": "outside", "source": "claims", "from_claim": true, "members": [], "roles": ["readonly"]})
+        json!({"name": "outside", "source": "claims", "from_claim": true, "on_call": null, "members": [], "roles": ["readonly"]})
     );
     let one = s.admin().get("/api/groups/staff").is(200);
     assert_eq!(one.json, groups[2]);

@@ -23,6 +23,7 @@
 //! - `last_admin`: that the last administrator's token stays.
 //! - `people`: who is known, Slack accounts, who may suspend whom.
 //! - `groups`: what the configuration says of groups.
+//! - `on_call`: groups whose members take turns.
 //! - `gone`: votes of suspended people, and databases that left the configuration.
 //! - `suspensions`: that they take effect everywhere at once.
 //! - `row_bounds`: how many rows a request may change, and which agents run it.
@@ -114,6 +115,7 @@ mod migrations;
 mod monitoring;
 mod notifications;
 mod oidc;
+mod on_call;
 mod openapi;
 mod oracle;
 mod outcomes;

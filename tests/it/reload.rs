@@ -3,7 +3,10 @@
 mod command;
 mod running;
 
-use crate::support::{Person, ROWS, Request, SHOP, eventually};
+use crate::support::{
+    FakeSlack, Person, ROWS, Request, SHOP, SIGNING_SECRET, eventually, form, signed,
+};
+use dbward::clock::Clock;
 use running::Running;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -439,4 +442,41 @@ fn what_runs_is_finished_though_its_database_is_not_registered_any_more() {
     requester.get(&running.path("/result/content")).is(200);
     requester.cancel(&dispatched).is(200);
     s.stop();
+}
+
+#[test]
+fn the_slack_app_comes_moves_and_goes_with_a_reload() {
+    let (first, second) = (FakeSlack::start(), FakeSlack::start());
+    let s = Running::start(SHOP);
+    let requester = s.requester();
+    let call = |secret: &str| {
+        let body = form(&[("text", "help"), ("user_id", "U1"), ("trigger_id", "t")]);
+        let secs = Clock::system().now().0 / 1_000;
+        let head = signed(secret, secs, &body);
+        let head: Vec<(&str, &str)> = head.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        requester.call("POST", "/api/slack/commands", &head, body.as_bytes())
+    };
+    call(SIGNING_SECRET).is(404);
+    s.take(&format!("{SHOP}{}", first.section()));
+    call(SIGNING_SECRET).is(200);
+    requester.submit("production", UPDATE);
+    first.nth("chat.postMessage", 1);
+    // Another workspace, another channel, another secret.
+    let other = second
+        .section()
+        .replace(SIGNING_SECRET, "another-secret-of-the-test");
+    s.take(&format!("{SHOP}{}", other.replace("#db", "#elsewhere")));
+    call(SIGNING_SECRET).is(401);
+    call("another-secret-of-the-test").is(200);
+    requester.submit("production", UPDATE);
+    assert_eq!(
+        second.nth("chat.postMessage", 1).body["channel"],
+        "#elsewhere"
+    );
+    assert_eq!(first.of("chat.postMessage").len(), 1);
+    s.take(SHOP);
+    call("another-secret-of-the-test").is(404);
+    requester.submit("production", UPDATE);
+    s.stop();
+    assert_eq!(second.of("chat.postMessage").len(), 1);
 }

@@ -1,9 +1,11 @@
 //! The Slack app, against a Slack on this machine that signs what it sends, enforces its limits, and fails where it is to:
 //! requests are posted, decided, executed and made there by the people whose accounts are linked, and by nobody else.
 
+mod crowds;
 mod delivery;
 mod dialogs;
 mod identity;
+mod outcomes;
 mod signatures;
 
 use crate::support::{

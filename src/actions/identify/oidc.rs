@@ -185,6 +185,8 @@ pub(super) fn caller(
         .collect();
     groups.extend(claimed.iter().cloned());
     let held = policies.roles_by_claims(&subject, &groups, &claims.values);
+    let on_call = app.on_call_by(&active, now);
+    groups.extend(on_call.groups_of(&subject).map(str::to_owned));
     let caller = Caller {
         subject,
         kind: SubjectType::User,

@@ -20,7 +20,10 @@ pub fn by_slack(app: &App, slack_user_id: &str, origin: Origin) -> Result<Caller
         .flatten()
         .filter(|p| p.active && p.subject_type == SubjectType::User)
         .ok_or_else(Error::unauthenticated)?;
-    let groups = active.policies.groups_of(&person.id);
+    let mut groups = active.policies.groups_of(&person.id);
+    let held = active.policies.roles_of(&person.id, &groups);
+    let on_call = app.on_call_by(&active, app.clock.now());
+    groups.extend(on_call.groups_of(&person.id).map(str::to_owned));
     Ok(Caller {
         kind: SubjectType::User,
         token_id: None,
@@ -28,7 +31,7 @@ pub fn by_slack(app: &App, slack_user_id: &str, origin: Origin) -> Result<Caller
         token_issuers: person.slack_linkers,
         bound_to: None,
         rights: Rights {
-            held: active.policies.roles_of(&person.id, &groups),
+            held,
             ceiling: None,
         },
         groups,

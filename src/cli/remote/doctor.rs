@@ -80,6 +80,12 @@ pub fn run(options: &DoctorOptions) -> Result<u8, CommandError> {
                     .and_then(|d| d.read()),
             ));
             checks.push(of_approvers(&session.client));
+            checks.extend(of_on_call(
+                session
+                    .client
+                    .fetch(&path_of(&["groups"]))
+                    .and_then(|d| d.read()),
+            ));
         }
         Ok(_) => {}
         Err(e) => checks.push(check("token", Some(false), e.sentence())),
@@ -236,6 +242,34 @@ fn of_agents(agents: Result<Value, ClientError>) -> Check {
             format!("{} there", counted(n, "agent"))
         }),
         Err(_) => from("agents", agents, |_| String::new()),
+    }
+}
+
+/// Whether somebody is on call in every group whose members take turns; nothing where there is no such group, or the
+/// caller may not see groups.
+fn of_on_call(groups: Result<Value, ClientError>) -> Option<Check> {
+    let groups = groups.ok()?;
+    let list = groups["groups"].as_array()?.iter();
+    let on_call: Vec<&Value> = list.filter(|g| g["on_call"].is_object()).collect();
+    let nobody = |g: &&&Value| g["members"].as_array().is_none_or(Vec::is_empty);
+    let empty: Vec<String> = on_call.iter().filter(nobody).map(|g| reason(g)).collect();
+    match (on_call.len(), empty.is_empty()) {
+        (0, _) => None,
+        (n, true) => Some(check(
+            "on call",
+            Some(true),
+            format!("somebody in each of {n} groups"),
+        )),
+        (_, false) => Some(check("on call", Some(false), empty.join("\n"))),
+    }
+}
+
+/// Why nobody is on call in a group.
+fn reason(group: &Value) -> String {
+    let name = group["name"].as_str().unwrap_or_default();
+    match group["on_call"]["failure"].as_str() {
+        Some(why) => format!("nobody in {name}: its service does not say ({why})"),
+        None => format!("nobody in {name}"),
     }
 }
 

@@ -223,6 +223,7 @@ fn resolution(read: &Value) -> String {
             who.join(" or ")
         );
     }
+    on_call(&read["on_call"], &mut out);
     let predicted = &read["prediction"];
     if !predicted.is_null() {
         let _ = writeln!(out, "  {:<18}  {}", "this statement", decision(predicted));
@@ -231,6 +232,19 @@ fn resolution(read: &Value) -> String {
         let _ = writeln!(out, "  {:<18}  {}", "", visible(message));
     }
     out
+}
+
+/// Who is on call, a line a group.
+fn on_call(groups: &Value, out: &mut String) {
+    for (group, people) in groups.as_object().into_iter().flatten() {
+        let people = people.as_array().into_iter().flatten();
+        let people: Vec<String> = people.filter_map(Value::as_str).map(visible).collect();
+        let people = match people.is_empty() {
+            true => "nobody".to_owned(),
+            false => people.join(", "),
+        };
+        let _ = writeln!(out, "  {:<18}  {}: {people}", "on call", visible(group));
+    }
 }
 
 /// The commands under `webhook`.

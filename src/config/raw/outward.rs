@@ -1,6 +1,6 @@
 //! The keys of server.toml that say whom the server notifies: webhooks, policies for them, and Slack.
 
-use super::{CHANNELS_MAX, NAMES_MAX, RawScope, WEBHOOKS_MAX};
+use super::{CHANNELS_MAX, NAMES_MAX, RawScope, TURNS_MAX, WEBHOOKS_MAX};
 use crate::settings::{Number, RawSecret, Spanned, Text, Texts, section};
 
 /// Longest time until a reminder, in seconds.
@@ -45,6 +45,41 @@ section! {
         remind_after_secs: Number, within 60..=REMIND_SECS_MAX, shown "14400";
         escalate_after_secs: Number, within 60..=REMIND_SECS_MAX, shown "28800";
         escalate_to: Texts, within 0..=NAMES_MAX, shown "[]";
+    }
+}
+
+section! {
+    /// A group whose members take turns: `group:NAME` names those who are on call at that moment, in workflows, notification
+    /// policies and result policies; it gives no role. A rotation decides, or a service. No default.
+    pub struct RawOnCall {
+        name: Text, shown "\"dba-on-call\"";
+        /// The zone in which all times of this group are.
+        time_zone: Text, shown "\"Europe/Berlin\"";
+        /// People who are on call a week each, in this order, and when the first of them begins: the next begins
+        /// every week on that day, at that time.
+        people: Texts, within 0..=TURNS_MAX, shown "[\"approver\", \"requester-one\"]";
+        first_handover: Text, shown "\"2026-01-05T09:00\"";
+        overrides: Vec<RawOverride>, within 0..=TURNS_MAX;
+        /// In place of a rotation: `pagerduty` or `opsgenie`, which is asked every minute; its id of the schedule; and a
+        /// token that may read it, either itself or in a file. People are known by the `email` of [[users]], else by an
+        /// id that is their address there. What it answered counts for an hour; after that, nobody is on call by it.
+        service: Text, shown "\"pagerduty\"";
+        schedule: Text, shown "\"PSCHED1\"";
+        token: RawSecret, shown "\"${ON_CALL_TOKEN}\"";
+        /// Where its API is. No default: that of the service.
+        api_base_url: Text, shown "\"https://api.eu.opsgenie.com\"";
+    }
+}
+
+section! {
+    /// Who is on call in place of the one whose turn it is. No default.
+    pub struct RawOverride {
+        /// [] for nobody.
+        people: Texts, within 0..=TURNS_MAX, shown "[\"lead\"]";
+        /// A time, or a date for its midnight, and the first minute after it. Of two for one time, the later in the file
+        /// counts.
+        from: Text, shown "\"2026-12-24T09:00\"";
+        until: Text, shown "\"2026-12-27\"";
     }
 }
 

@@ -12,6 +12,9 @@ pub fn uncommented(example: &str) -> String {
         .filter(|line| !line.contains("_file = ") && *line != "#[tls]")
         // An approver is one of three.
         .filter(|line| !line.starts_with("#group = ") && !line.starts_with("#user = "))
+        // A rotation or a service decides who is on call.
+        .filter(|line| !line.starts_with("#service = ") && !line.starts_with("#schedule = "))
+        .filter(|line| !line.contains("ON_CALL_TOKEN") && !line.contains("opsgenie.com\""))
         .map(|line| match line.strip_prefix('#') {
             Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => format!("{rest}\n"),
             _ => format!("{line}\n"),

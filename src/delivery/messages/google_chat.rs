@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 const TITLE_MAX: usize = 300;
 const VALUE_MAX: usize = 1_000;
 const DETAIL_MAX: usize = 12_000;
+/// A name of somebody who is asked; there are at most twenty.
+const NAME_MAX: usize = 100;
 
 pub(super) fn message(facts: &NotificationFacts) -> Value {
     let card = Card::new(facts);
@@ -19,6 +21,15 @@ pub(super) fn message(facts: &NotificationFacts) -> Value {
             json!({"decoratedText": {"topLabel": label, "text": short(value, VALUE_MAX, html), "wrapText": true}})
         })
         .collect();
+    if !facts.asked.is_empty() {
+        // A mention needs an account's number there, which nobody tells us.
+        let names = facts
+            .asked
+            .iter()
+            .map(|person| short(&person.id, NAME_MAX, html));
+        let names: Vec<String> = names.collect();
+        widgets.push(json!({"decoratedText": {"topLabel": "Asked", "text": names.join(", "), "wrapText": true}}));
+    }
     if let Some(detail) = &card.detail {
         let clipped = clip(detail, DETAIL_MAX, html);
         let note = clipped.note(card.detail_truncated);

@@ -9,6 +9,7 @@ mod posted;
 mod slack;
 mod teams;
 
+use super::asked::AskedPerson;
 use crate::config::WebhookFormat;
 use crate::domain::sql::escaped;
 use crate::store::DueDelivery;
@@ -20,6 +21,8 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct NotificationFacts {
     fields: Map<String, Value>,
+    /// Whom it asks, for messages in a channel.
+    pub(super) asked: Vec<AskedPerson>,
 }
 
 impl NotificationFacts {
@@ -38,12 +41,20 @@ impl NotificationFacts {
         if fields.get("risk_level").is_none_or(Value::is_null) {
             fields.insert("risk_level".to_owned(), risk_level.into());
         }
-        Some(NotificationFacts { fields })
+        Some(NotificationFacts {
+            fields,
+            asked: Vec::new(),
+        })
     }
 
     /// The request it is about.
     pub(super) fn request_id(&self) -> Option<&str> {
         self.text("request_id")
+    }
+
+    /// Who made the request.
+    pub(super) fn requester(&self) -> Option<&str> {
+        self.text("requester")
     }
 
     fn text(&self, name: &str) -> Option<&str> {
@@ -180,15 +191,56 @@ mod tests {
         assert_eq!(plain.get("detail_escaped"), Some(&Value::Null));
     }
 
+    fn asked(id: &str, slack: Option<&str>, email: Option<&str>) -> AskedPerson {
+        AskedPerson {
+            id: id.to_owned(),
+            slack_user_id: slack.map(str::to_owned),
+            email: email.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn those_who_are_asked_are_mentioned_where_they_are_known_and_named_elsewhere() {
+        let mut facts = facts(json!({}));
+        facts.asked = vec![
+            asked("ann", Some("U1"), Some("ann@example.com")),
+            asked("<!channel> [x](y)", None, None),
+        ];
+        let slack = written(WebhookFormat::Slack, &facts);
+        let blocks = slack["blocks"].to_string();
+        assert!(
+            blocks.contains("Asked: <@U1>, &lt;!channel&gt; [x](y)"),
+            "{blocks}"
+        );
+        let teams = written(WebhookFormat::Teams, &facts);
+        let card = &teams["attachments"][0]["content"];
+        let line = "Asked: <at>ann</at>,   channel   x  y ";
+        let is_it = |block: &Value| block["text"] == line;
+        assert!(card["body"].as_array().unwrap().iter().any(is_it), "{card}");
+        assert_eq!(
+            card["msteams"]["entities"],
+            json!([{"type": "mention", "text": "<at>ann</at>",
+                    "mentioned": {"id": "ann@example.com", "name": "ann"}}])
+        );
+        let chat = written(WebhookFormat::GoogleChat, &facts).to_string();
+        assert!(chat.contains("ann, &lt;!channel&gt; [x](y)"), "{chat}");
+        let generic = written(WebhookFormat::Generic, &facts);
+        assert_eq!(generic.get("asked"), None);
+    }
+
     /// NotificationFacts of which everything is as long, and as hard to write, as it can be.
     fn hostile(filler: &str) -> NotificationFacts {
         let long = filler.repeat(16 * 1024 / filler.len());
         let short: String = filler.chars().cycle().take(1000 / filler.len()).collect();
-        facts(json!({
+        let mut facts = facts(json!({
             "detail": long, "detail_truncated": true, "reason": short, "comment": short, "requester": short,
             "actor": format!("x{short}"), "database": short, "environment": short, "event": "request.rejected",
             "step_number": 1, "rows_affected": u64::MAX, "agent_id": short,
-        }))
+        }));
+        let id: String = filler.chars().cycle().take(250 / filler.len()).collect();
+        let address = format!("{}@example.com", "a".repeat(60));
+        facts.asked = (0..20).map(|_| asked(&id, None, Some(&address))).collect();
+        facts
     }
 
     #[test]

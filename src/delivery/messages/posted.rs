@@ -47,6 +47,8 @@ pub(in crate::delivery) struct RequestPost<'r> {
     pub(in crate::delivery) workflow: Option<&'r Workflow>,
     pub(in crate::delivery) votes: &'r [Vote],
     pub(in crate::delivery) accounts: &'r [Account],
+    /// Whom the event asks, while the request waits.
+    pub(in crate::delivery) asked: &'r [&'r Selector],
     pub(in crate::delivery) public_url: Option<&'r str>,
     /// Whether it has expired, although nobody has written that yet.
     pub(in crate::delivery) is_late: bool,
@@ -75,7 +77,7 @@ impl RequestPost<'_> {
             blocks.push(actions);
         }
         let asked = match asks && self.waits() {
-            true => self.mentions(&self.asked()),
+            true => self.mentions(self.asked),
             false => String::new(),
         };
         if !asked.is_empty() {
@@ -106,7 +108,7 @@ impl RequestPost<'_> {
         let mut mentioned = Vec::new();
         let asks = event == "step.approved" || REMINDERS.contains(&event);
         if asks && self.waits() {
-            mentioned.push(self.mentions(&self.asked()));
+            mentioned.push(self.mentions(self.asked));
         }
         let own = facts.text("actor") == Some(&self.request.requester);
         if !asks && !own {
@@ -234,16 +236,6 @@ impl RequestPost<'_> {
             "action_id": action,
             "value": self.request.id,
         }]}))
-    }
-
-    /// The selectors of the step that waits.
-    fn asked(&self) -> Vec<&Selector> {
-        let Some(workflow) = self.workflow else {
-            return Vec::new();
-        };
-        let index = usize::try_from(current_step(workflow, self.votes)).unwrap_or(usize::MAX);
-        let entries = workflow.steps.get(index).map(|step| &step.approvers);
-        entries.into_iter().flatten().map(|e| &e.selector).collect()
     }
 
     /// Mentions of the people whom these selectors name, but of the requester and of those who voted.

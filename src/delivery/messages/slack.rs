@@ -2,13 +2,16 @@
 
 use super::NotificationFacts;
 use super::card::Card;
-use crate::outbound::clip::{clip, code, html, plain, short};
+use crate::delivery::asked::AskedPerson;
+use crate::outbound::clip::{clip, code, html, line, plain, short};
 use serde_json::{Value, json};
 
 /// Slack's limits are 150 characters a header, 2,000 a field and 3,000 a text; bytes are at least as many.
 const HEADER_MAX: usize = 140;
 const FIELD_MAX: usize = 1_800;
 const DETAIL_MAX: usize = 2_800;
+/// A name of somebody who is asked; there are at most twenty.
+const NAME_MAX: usize = 100;
 /// Fields of one section.
 const FIELDS_MAX: usize = 10;
 
@@ -36,10 +39,22 @@ pub(super) fn message(facts: &NotificationFacts) -> Value {
             blocks.push(json!({"type": "context", "elements": [{"type": "mrkdwn", "text": note}]}));
         }
     }
+    if !facts.asked.is_empty() {
+        let people: Vec<String> = facts.asked.iter().map(mention).collect();
+        blocks.push(section(&format!("Asked: {}", people.join(", "))));
+    }
     if let Some(url) = card.url {
         blocks.push(section(&format!("<{url}|Open the request>")));
     }
     json!({"text": short(&card.headline(), HEADER_MAX, html), "blocks": blocks})
+}
+
+/// A mention of somebody with an account, else their id.
+fn mention(person: &AskedPerson) -> String {
+    match &person.slack_user_id {
+        Some(account) => format!("<@{account}>"),
+        None => short(&person.id, NAME_MAX, line),
+    }
 }
 
 fn section(text: &str) -> Value {

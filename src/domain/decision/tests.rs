@@ -72,6 +72,7 @@ fn facts(sql: &str, schema: Schema<'_>) -> Facts {
         sql: analysis.as_ref().map(|a| SqlFacts::new(a, schema)),
         schema_collected_at: None,
         requester: Requester::default(),
+        on_call: std::collections::BTreeMap::new(),
     }
 }
 

@@ -3,8 +3,9 @@
 
 use super::{Effect, Facts, Requester, SchemaStatus, SqlFacts};
 use crate::domain::id::Operation;
-use crate::domain::kept::{Kept, Younger, kept, kept_enum, write};
+use crate::domain::kept::{Kept, OrDefault, Younger, kept, kept_enum, write};
 use crate::domain::sql::{Class, DialectFact, Finding, ReviewRule};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The form. Texts of version 1 kept the outcome of risk without what it was computed from; they are not read.
 const VERSION: u32 = 3;
@@ -21,6 +22,9 @@ kept! {
         sql: Option<SqlFacts>,
         schema_collected_at: Option<String>,
         requester: Requester,
+        // Younger than the first texts of the version.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on_call: OrDefault<BTreeMap<String, BTreeSet<String>>>,
     }
 }
 
@@ -190,6 +194,7 @@ mod tests {
                 roles: vec!["developer".to_owned()],
                 groups: vec!["backend-team".to_owned()],
             },
+            on_call: BTreeMap::new(),
         }
     }
 
@@ -211,6 +216,18 @@ mod tests {
                 assert_eq!(Facts::from_text(&text).as_ref(), Some(&facts), "{text}");
             }
         }
+        let mut on_call = facts("SELECT 1", Schema::NotSynced);
+        assert!(!on_call.to_text().contains("on_call"));
+        on_call.on_call = BTreeMap::from([
+            ("day".to_owned(), BTreeSet::new()),
+            ("night".to_owned(), BTreeSet::from(["lead".to_owned()])),
+        ]);
+        let text = on_call.to_text();
+        assert!(
+            text.contains(r#""on_call":{"day":[],"night":["lead"]}"#),
+            "{text}"
+        );
+        assert_eq!(Facts::from_text(&text), Some(on_call));
         let migration = Facts {
             sql: None,
             schema_collected_at: None,

@@ -6,6 +6,7 @@
 pub mod auto_approve;
 pub mod execution;
 pub mod notification;
+pub mod on_call;
 pub mod result;
 pub mod review;
 mod text;
@@ -19,6 +20,7 @@ use crate::domain::scope::{Scope, most_specific};
 use auto_approve::AutoApprove;
 use execution::ExecutionPolicy;
 use notification::NotificationPolicy;
+use on_call::{OnCallGroup, OnCallSource};
 use result::{RESULT_TTL_DAYS, ResultPolicy};
 use review::ReviewPolicy;
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,6 +80,8 @@ pub struct Policies {
     pub groups: BTreeMap<String, BTreeSet<String>>,
     /// Those of them that claims of the identity provider add people to.
     pub claim_groups: BTreeSet<String>,
+    /// Groups whose members take turns; none of them is in `groups`.
+    pub on_call: Vec<OnCallGroup>,
     /// Who gets which role.
     pub bindings: Vec<Binding>,
     /// The role of somebody whom no binding names.
@@ -111,6 +115,7 @@ impl Policies {
                 .collect(),
             groups: BTreeMap::new(),
             claim_groups: BTreeSet::new(),
+            on_call: Vec::new(),
             bindings: Vec::new(),
             default_role: None,
             role_mappings: Vec::new(),
@@ -210,7 +215,22 @@ impl Policies {
     /// Whether a claim of the identity provider puts people into that group: not into one whose members the
     /// configuration lists, unless it says so.
     pub fn is_from_claim(&self, group: &str) -> bool {
-        !self.groups.contains_key(group) || self.claim_groups.contains(group)
+        let is_listed = self.groups.contains_key(group) || self.is_on_call(group);
+        !is_listed || self.claim_groups.contains(group)
+    }
+
+    /// Whether the members of that group take turns.
+    pub fn is_on_call(&self, group: &str) -> bool {
+        self.on_call.iter().any(|g| g.name == group)
+    }
+
+    /// Everybody who can be in that on-call group; none where a service decides, which may name anybody.
+    pub fn everybody_on_call(&self, group: &str) -> Option<BTreeSet<&str>> {
+        let found = self.on_call.iter().find(|g| g.name == group)?;
+        match &found.source {
+            OnCallSource::Rotation { rotation } => Some(rotation.everybody()),
+            OnCallSource::Service { .. } => None,
+        }
     }
 
     /// Every group that is defined, or that a step, a result policy or a binding names.
@@ -225,7 +245,8 @@ impl Policies {
                 _ => None,
             });
         let bound = self.bindings.iter().flat_map(|b| &b.groups);
-        let names = self.groups.keys().chain(named).chain(bound);
+        let on_call = self.on_call.iter().map(|g| &g.name);
+        let names = self.groups.keys().chain(named).chain(bound).chain(on_call);
         names.map(String::as_str).collect()
     }
 

@@ -162,6 +162,8 @@ pub struct Routes {
     slack: bool,
     /// People who can be asked by mail.
     people: Vec<MailedPerson>,
+    /// Names of the groups whose members take turns: who of them is asked is known when the mail is sent.
+    on_call: BTreeSet<String>,
 }
 
 /// A person with an address, and what they are as an approver.
@@ -194,6 +196,7 @@ impl Routes {
             mails: false,
             slack: false,
             people: Vec::new(),
+            on_call: BTreeSet::new(),
         }
     }
 
@@ -210,32 +213,43 @@ impl Routes {
         self.slack && event != UNSEEN_IN_SLACK
     }
 
-    /// The same with mail to requesters, and to these people where they are asked to approve.
-    pub fn with_mail(self, people: Vec<MailedPerson>) -> Routes {
+    /// The same with mail to requesters, and to these people, and to those on call in these groups, where they are
+    /// asked to approve.
+    pub fn with_mail(self, people: Vec<MailedPerson>, on_call: BTreeSet<String>) -> Routes {
         Routes {
             mails: true,
             people,
+            on_call,
             ..self
         }
     }
 
-    /// Ids of the people who are notified by mail of an event: the requester of an outcome, unless they cancelled it
-    /// themselves, and whom it asks to approve.
-    pub fn mailed<'a>(
-        &'a self,
+    /// Who is notified by mail of an event: the requester of an outcome, unless they cancelled it themselves, and whom it
+    /// asks to approve. Ids of people, and on-call groups as selectors.
+    pub fn mailed(
+        &self,
         event: &str,
-        requester: &'a str,
+        requester: &str,
         actor: &str,
         asked: &[Selector],
-    ) -> Vec<&'a str> {
+    ) -> Vec<String> {
         if !self.mails {
             return Vec::new();
         }
         let own = event == "request.cancelled" && actor == requester;
         if OUTCOMES.contains(&event) && !own {
-            return vec![requester];
+            return vec![requester.to_owned()];
         }
-        self.people_of(requester, asked)
+        let people = self.people_of(requester, asked).into_iter();
+        let on_call = asked.iter().filter(|selector| self.is_on_call(selector));
+        people
+            .map(str::to_owned)
+            .chain(on_call.map(ToString::to_string))
+            .collect()
+    }
+
+    fn is_on_call(&self, selector: &Selector) -> bool {
+        matches!(selector, Selector::Group(name) if self.on_call.contains(name))
     }
 
     /// The reminders of a step that waits on a target: event, seconds after which it is sent, and who is asked by mail,
@@ -305,185 +319,4 @@ impl Routes {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn filter(names: &str) -> EventFilter {
-        EventFilter::new(names.split_whitespace().map(str::to_owned))
-    }
-
-    fn policy(
-        database: &str,
-        environment: &str,
-        webhooks: &str,
-        events: &str,
-    ) -> NotificationPolicy {
-        NotificationPolicy {
-            scope: Scope {
-                database: database.to_owned(),
-                environment: environment.to_owned(),
-            },
-            webhooks: webhooks.split_whitespace().map(str::to_owned).collect(),
-            events: filter(events),
-            remind_after_secs: None,
-            escalate_after_secs: None,
-            escalate_to: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn the_most_specific_policy_plans_the_reminders_of_what_waits() {
-        let lead = [Selector::User("lead".to_owned())];
-        let asked = [Selector::Role("dba".to_owned())];
-        let mut everywhere = policy("*", "*", "ops", "");
-        everywhere.remind_after_secs = Some(600);
-        let mut production = policy("*", "production", "ops", "");
-        production.escalate_after_secs = Some(3_600);
-        production.escalate_to = lead.to_vec();
-        let routes = routes(&[everywhere, production]);
-        let on = |environment: &str, asked| {
-            let target = Target::new("app", environment).unwrap();
-            routes.reminders(&target, asked)
-        };
-        assert_eq!(on("staging", &asked), [(REMINDED, 600, &asked[..])]);
-        assert_eq!(on("production", &asked), [(ESCALATED, 3_600, &lead[..])]);
-        assert_eq!(on("staging", &[]), []);
-    }
-
-    /// Webhooks `ops` (everything), `chat` (created only) and `free` (break-glass only) under these policies.
-    fn routes(policies: &[NotificationPolicy]) -> Routes {
-        let webhook = |id: &str, events: &str| RoutedWebhook {
-            id: id.to_owned(),
-            events: filter(events),
-        };
-        let webhooks = vec![
-            webhook("ops", ""),
-            webhook("chat", "request.created"),
-            webhook("free", "request.break_glass"),
-        ];
-        Routes::new(webhooks, policies)
-    }
-
-    fn notified(routes: &Routes, event: &str, target: &str) -> String {
-        let (database, environment) = target.split_once('/').unwrap();
-        let target = Target::new(database, environment).unwrap();
-        let notified: Vec<&str> = routes.select(event, &target).collect();
-        notified.join(" ")
-    }
-
-    #[test]
-    fn without_policies_a_webhook_fires_by_its_own_events_everywhere() {
-        let routes = routes(&[]);
-        for target in ["app/production", "shop/staging"] {
-            for (event, who) in [
-                ("request.created", "ops chat"),
-                ("request.break_glass", "ops free"),
-                ("execution.lost", "ops"),
-                ("execution.completed", "ops"),
-            ] {
-                assert_eq!(notified(&routes, event, target), who, "{event} on {target}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_webhook_that_a_policy_names_fires_through_policies_only() {
-        let routes = routes(&[policy(
-            "*",
-            "production",
-            "ops chat",
-            "request.created execution.lost",
-        )]);
-        for (event, target, who) in [
-            ("request.created", "app/production", "ops chat"),
-            // Its own events count no more.
-            ("execution.lost", "app/production", "ops chat"),
-            ("execution.completed", "app/production", ""),
-            // Nor does it fire where no policy covers the target.
-            ("request.created", "app/staging", ""),
-            // Whom no policy names is not touched by any.
-            ("request.break_glass", "app/production", "free"),
-            ("request.break_glass", "app/staging", "free"),
-        ] {
-            assert_eq!(notified(&routes, event, target), who, "{event} on {target}");
-        }
-    }
-
-    #[test]
-    fn the_most_specific_scope_decides_alone() {
-        let routes = routes(&[
-            policy("*", "*", "ops", "*"),
-            policy("app", "*", "chat", ""),
-            policy("*", "production", "ops chat", "request.approved"),
-            policy("app", "production", "", "*"),
-        ]);
-        for (event, target, who) in [
-            ("request.approved", "shop/staging", "ops"),
-            ("request.approved", "app/staging", "chat"),
-            ("request.approved", "shop/production", "ops chat"),
-            ("request.created", "shop/production", ""),
-            // An empty list keeps quiet what wider scopes would tell.
-            ("request.approved", "app/production", ""),
-            ("request.break_glass", "app/production", "free"),
-        ] {
-            assert_eq!(notified(&routes, event, target), who, "{event} on {target}");
-        }
-    }
-
-    #[test]
-    fn a_star_or_no_name_is_every_event() {
-        for all in ["", "*", "request.created *"] {
-            assert!(filter(all).takes("execution.lost"), "{all}");
-            assert_eq!(filter(all).names(), ["*"]);
-        }
-        let never = filter(LICENCE_EVENTS[0]);
-        assert!(EVENTS.iter().all(|event| !never.takes(event)));
-    }
-
-    #[test]
-    fn requesters_learn_the_outcome_and_approvers_are_asked() {
-        let person = |id: &str, role: &str, group: &str| MailedPerson {
-            id: id.to_owned(),
-            roles: [role.to_owned()].into(),
-            groups: [group.to_owned()].into(),
-        };
-        let people = vec![
-            person("ann", "dba", "x"),
-            person("bob", "y", "team"),
-            person("requester", "dba", "team"),
-        ];
-        let routes = routes(&[]).with_mail(people);
-        let dba = [Selector::Role("dba".to_owned())];
-        let team = [Selector::Group("team".to_owned())];
-        let bob = [Selector::User("bob".to_owned())];
-        for (event, actor, asked, wanted) in [
-            ("request.created", "requester", &dba[..], &["ann"][..]),
-            ("request.created", "requester", &team, &["bob"]),
-            ("step.approved", "ann", &bob, &["bob"]),
-            ("request.approved", "ann", &[], &["requester"]),
-            ("request.cancelled", "requester", &[], &[]),
-            ("request.cancelled", "admin", &[], &["requester"]),
-            ("execution.lost", "system", &[], &["requester"]),
-            ("execution.started", "agent", &[], &[]),
-        ] {
-            assert_eq!(
-                routes.mailed(event, "requester", actor, asked),
-                wanted,
-                "{event} by {actor}"
-            );
-        }
-        assert!(routes.has(EMAIL) && !Routes::default().has(EMAIL));
-        let none = Routes::default();
-        assert!(
-            none.mailed("request.approved", "requester", "ann", &[])
-                .is_empty()
-        );
-    }
-
-    #[test]
-    fn without_webhooks_there_is_nobody() {
-        let none = Routes::new(Vec::new(), &[]);
-        assert!(none.is_empty() && !none.has("ops"));
-        assert_eq!(none, Routes::default());
-    }
-}
+mod tests;

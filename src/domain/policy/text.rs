@@ -4,13 +4,15 @@
 
 use super::auto_approve::AutoApprove;
 use super::notification::{EventFilter, NotificationPolicy};
+use super::on_call::{OnCallGroup, OnCallService, OnCallSource, Override, Rotation, ServiceKind};
 use super::result::RESULT_TTL_DAYS;
 use super::review::ReviewPolicy;
 use super::workflow::{ApproverEntry, Mode, Workflow, WorkflowStep};
 use super::{Binding, Database, Policies, RoleMapping};
+use crate::clock::{LocalTime, Zone};
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Selector;
-use crate::domain::kept::{Form, Kept, Sorted, kept, read, write};
+use crate::domain::kept::{Form, Kept, Sorted, kept, kept_enum, read, word, write};
 use crate::domain::permission::{Permission, Role};
 use crate::domain::policy::execution::ExecutionPolicy;
 use crate::domain::policy::result::ResultPolicy;
@@ -38,6 +40,9 @@ kept! {
         // Younger too.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         claim_groups: BTreeSet<String>,
+        // Younger too.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        on_call: Sorted<OnCallGroup>,
         #[serde(rename = "role_bindings")]
         bindings: Sorted<Binding>,
         default_role: Option<String>,
@@ -65,6 +70,51 @@ kept! {
         environments: Vec<String>,
         dialect: Option<Dialect>,
     }
+}
+
+kept! {
+    OnCallGroup => OnCallText {
+        name: String,
+        source: OnCallSource,
+    }
+}
+
+kept_enum! {
+    OnCallSource => OnCallSourceText, "kind" {
+        Rotation { rotation: Rotation },
+        Service { service: OnCallService },
+    }
+}
+
+kept! {
+    Rotation => RotationText {
+        time_zone: Zone,
+        first_handover: LocalTime,
+        people: Vec<String>,
+        overrides: Vec<Override>,
+    }
+}
+
+kept! {
+    Override => OverrideText {
+        from: LocalTime,
+        until: LocalTime,
+        people: BTreeSet<String>,
+    }
+}
+
+kept! {
+    OnCallService => OnCallServiceText {
+        kind: ServiceKind,
+        api_base_url: String,
+        schedule: String,
+    }
+}
+
+word! {
+    Zone, |zone| zone.name().to_owned(), Zone::parse;
+    LocalTime, ToString::to_string, LocalTime::parse;
+    ServiceKind, |kind| kind.as_str().to_owned(), ServiceKind::parse;
 }
 
 kept! {
@@ -313,6 +363,36 @@ mod tests {
     use super::*;
     use crate::domain::id::Operation;
 
+    fn on_call() -> Vec<OnCallGroup> {
+        vec![
+            OnCallGroup {
+                name: "night".to_owned(),
+                source: OnCallSource::Rotation {
+                    rotation: Rotation {
+                        time_zone: Zone::parse("Europe/Berlin").unwrap(),
+                        first_handover: LocalTime::parse("2026-01-05T09:00").unwrap(),
+                        people: vec!["lead".to_owned(), "approver".to_owned()],
+                        overrides: vec![Override {
+                            from: LocalTime::parse("2026-12-24").unwrap(),
+                            until: LocalTime::parse("2026-12-26").unwrap(),
+                            people: BTreeSet::new(),
+                        }],
+                    },
+                },
+            },
+            OnCallGroup {
+                name: "day".to_owned(),
+                source: OnCallSource::Service {
+                    service: OnCallService {
+                        kind: ServiceKind::PagerDuty,
+                        api_base_url: "https://api.example.com".to_owned(),
+                        schedule: "P1".to_owned(),
+                    },
+                },
+            },
+        ]
+    }
+
     fn some() -> Policies {
         let mut workflow = Workflow::new(Scope::any());
         workflow.operations = [Operation::ExecuteDml].into();
@@ -355,6 +435,7 @@ mod tests {
         }];
         p.groups
             .insert("dba \"team\"".to_owned(), ["approver".to_owned()].into());
+        p.on_call = on_call();
         p.bindings = vec![Binding {
             role: "developer".to_owned(),
             subjects: ["requester".to_owned()].into(),
@@ -372,6 +453,9 @@ mod tests {
         assert_eq!(read.roles, policies.roles);
         assert_eq!(read.execution, policies.execution);
         assert_eq!(read.notification, policies.notification);
+        let mut on_call = policies.on_call.clone();
+        on_call.reverse();
+        assert_eq!(read.on_call, on_call);
         let workflow = &policies.workflows[0];
         assert_eq!(
             Workflow::from_text(&workflow.to_text()).as_ref(),

@@ -16,7 +16,7 @@ use crate::domain::policy::{Binding, Database, Policies, RoleMapping};
 use crate::domain::risk_level::{Allowance, RiskLevel};
 use crate::domain::scope::{RoleScope, Scope};
 use crate::domain::sql::{Class, DialectFact, Finding, ReviewRule, RuleAction};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Names each text, shows it, and gives its SHA-256, by which it is kept.
@@ -263,6 +263,7 @@ fn migration() -> Facts {
         sql: None,
         schema_collected_at: None,
         requester: Requester::default(),
+        on_call: BTreeMap::new(),
     }
 }
 
@@ -364,6 +365,14 @@ fn facts_keep_their_text() {
         sql.dialect = Some(DialectFact::Unknown);
     }
     facts.push(("unknown dialect", read_differently));
+    let mut while_on_call = migration();
+    let people = names(["lead", "ä"]).into_iter().collect();
+    while_on_call.on_call = [
+        ("day".to_owned(), BTreeSet::new()),
+        ("night".to_owned(), people),
+    ]
+    .into();
+    facts.push(("on call", while_on_call));
     for asked in Operation::ALL {
         let facts_of = Facts {
             asked,

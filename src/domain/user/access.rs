@@ -20,6 +20,8 @@ pub enum AccessSource {
     Token(String),
     /// What the identity provider reported of them last.
     Claims,
+    /// It is their turn now.
+    OnCall,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +80,11 @@ impl Access {
             }
         }
         access
+    }
+
+    /// Adds a group in which they are on call.
+    pub fn on_call(&mut self, group: &str) {
+        self.group(group, AccessSource::OnCall);
     }
 
     fn role(&mut self, role: &Role, source: AccessSource) {

@@ -54,6 +54,7 @@ fn shown(access: &Access) -> String {
         AccessSource::Default => "default".to_owned(),
         AccessSource::Token(id) => format!("token {id}"),
         AccessSource::Claims => "claims".to_owned(),
+        AccessSource::OnCall => "on_call".to_owned(),
     };
     let roles = access.roles.iter();
     let roles = roles.map(|h| format!("{} from {}", h.role.name, source(&h.source)));

@@ -1,6 +1,7 @@
 //! `/api/groups`: the groups of the configuration.
 
 use crate::actions::groups::{self, GroupDetail};
+use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::http::HttpContext;
 use crate::http::replies;
@@ -23,6 +24,11 @@ fn group(g: &GroupDetail) -> Value {
     json!({
         "name": g.name,
         "source": if g.is_defined { "config" } else { "claims" },
+        "on_call": g.on_call.as_ref().map(|o| json!({
+            "by": o.by,
+            "answered_at": o.answered_at.map(Timestamp::rfc3339),
+            "failure": o.failure,
+        })),
         "from_claim": g.from_claim,
         "members": g.members,
         "roles": g.roles,

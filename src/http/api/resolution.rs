@@ -90,6 +90,7 @@ fn shown(r: &Resolution, one: bool) -> Value {
         }),
     );
     out.insert("notification_policy".into(), notification(r));
+    out.insert("on_call".into(), json!(r.on_call));
     if let Some(predicted) = &r.predicted {
         out.insert("prediction".into(), prediction(predicted));
     }

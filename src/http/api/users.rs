@@ -137,6 +137,7 @@ fn access(access: &Access) -> Value {
 fn given_by(json: &mut Value, source: &AccessSource) {
     let (name, group, token_id) = match source {
         AccessSource::Config => ("config", None, None),
+        AccessSource::OnCall => ("on_call", None, None),
         AccessSource::Group(group) => ("group", Some(group), None),
         AccessSource::Default => ("default", None, None),
         AccessSource::Token(id) => ("token", None, Some(id)),

@@ -185,7 +185,7 @@ impl SlackDesk {
             match verb(&caller) {
                 Ok(done) => return Ok(done),
                 Err(error) => {
-                    let overtaken = self.app.active().generation != caller.generation;
+                    let overtaken = self.app.is_overtaken(&caller, self.app.clock.now());
                     tries += 1;
                     if !(overtaken && tries < OVERTAKEN_MAX) {
                         if error.status() >= 500 {

@@ -2,6 +2,7 @@
 //! way to decide. They stand in preformatted text, in which nothing is a mention or a link.
 
 use crate::actions::view_requests::Detail;
+use crate::domain::rehearsal::RehearsalStatus;
 use crate::domain::request::{Request, Status};
 use crate::domain::sql::escaped;
 use crate::outbound::clip::{line, short};
@@ -45,6 +46,7 @@ pub(super) fn review(detail: &Detail, is_open: bool, public_url: Option<&str>) -
     let (statement, is_whole) = code(&detail.text.detail, REVIEWED_CHARS_MAX);
     blocks.extend(statement);
     blocks.extend(findings(detail));
+    blocks.extend(rows(detail).map(|text| section(&text)));
     let decides = is_open && is_whole;
     if !is_whole {
         let place = match public_url {
@@ -205,6 +207,34 @@ fn findings(detail: &Detail) -> Option<Value> {
         .map(|message| format!("• {}", short(message, 400, line)))
         .collect();
     (!lines.is_empty()).then(|| section(&format!("*Findings*\n{}", lines.join("\n"))))
+}
+
+/// How many rows it may change at most, and what its last rehearsal came to.
+fn rows(detail: &Detail) -> Option<String> {
+    let request = &detail.request;
+    let bound = request.row_bound.map(|bound| {
+        let source = bound.source.as_str();
+        format!("It may change at most {} rows ({source}).", bound.rows)
+    });
+    let rehearsal = detail.rehearsal.as_ref().map(|rehearsal| {
+        let has_run = request.execution_id.is_some();
+        let age = match rehearsal.is_stale(detail.now, has_run) {
+            true => ", which may be others by now",
+            false => "",
+        };
+        match (rehearsal.status_at(detail.now), rehearsal.rows_affected) {
+            (RehearsalStatus::Done, Some(rows)) => {
+                format!("A rehearsal changed {rows} rows and was rolled back{age}.")
+            }
+            (status, _) => {
+                let why = rehearsal.error_message.as_deref().unwrap_or_default();
+                let why = short(&escaped(why), VALUE_MAX, line);
+                format!("Rehearsal: {} {why}", status.as_str())
+            }
+        }
+    });
+    let lines: Vec<String> = bound.into_iter().chain(rehearsal).collect();
+    (!lines.is_empty()).then(|| format!("*Rows*\n{}", lines.join("\n")))
 }
 
 /// A text as preformatted blocks, and whether that is all of it.

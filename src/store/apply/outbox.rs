@@ -32,8 +32,9 @@ pub(super) fn announced(
     for webhook in routes.select(event, notice.target) {
         insert(cx, &notice, &row(webhook, None))?;
     }
-    for person in routes.mailed(event, notice.requester, actor, notice.asked) {
-        insert(cx, &notice, &row(EMAIL, Some(person)))?;
+    let mailed = routes.mailed(event, notice.requester, actor, notice.asked);
+    for recipient in &mailed {
+        insert(cx, &notice, &row(EMAIL, Some(recipient.as_str())))?;
     }
     if routes.posts(event) {
         insert(cx, &notice, &row(SLACK, None))?;
@@ -48,8 +49,9 @@ pub(super) fn announced(
         for webhook in routes.select(event, notice.target) {
             insert(cx, &notice, &row(webhook, None))?;
         }
-        for person in routes.mailed(event, notice.requester, actor, asked) {
-            insert(cx, &notice, &row(EMAIL, Some(person)))?;
+        let mailed = routes.mailed(event, notice.requester, actor, asked);
+        for recipient in &mailed {
+            insert(cx, &notice, &row(EMAIL, Some(recipient.as_str())))?;
         }
         if routes.posts(event) {
             insert(cx, &notice, &row(SLACK, None))?;

@@ -1,7 +1,7 @@
 //! What a stop or a crash cuts off is delivered after the next start, under the id that it had.
 
 use super::{UPDATE, deliveries, server};
-use crate::support::{Manner, Program, SHOP, Sink, admin_of, eventually, settled};
+use crate::support::{FakeSlack, Manner, Program, SHOP, Sink, admin_of, eventually, settled};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,5 +74,42 @@ fn a_kill_during_delivery_loses_nothing_and_repeats_under_one_id() {
         assert!(ids.values().all(|ids| ids.len() == 1));
     }
     assert_eq!(admin.get("/api/audit/verify").is(200).json["valid"], true);
+    server.stop();
+}
+
+#[test]
+fn a_kill_between_a_call_and_its_record_repeats_it_under_one_id() {
+    let (sink, slack) = (Sink::start(), FakeSlack::start());
+    sink.manner(Manner::Silent);
+    slack.hold("chat.postMessage");
+    let hook = sink.webhook("ops", "events = [\"request.created\"]");
+    let dir = settled(&format!("{SHOP}{hook}{}", slack.section()));
+    let (server, at) = Program::serve(dir.path());
+    let body = json!({"database": "shop", "environment": "production", "detail": UPDATE});
+    let made = admin_of(at, dir.path())
+        .post("/api/requests", &body)
+        .is(201);
+    // Both have it, and the server does not know.
+    eventually("the call", || sink.count() == 1);
+    slack.nth("chat.postMessage", 1);
+    server.kill();
+    sink.manner(Manner::Accepts);
+    slack.release();
+    let (server, at) = Program::serve(dir.path());
+    let admin = admin_of(at, dir.path());
+    let path = format!("/api/webhook-deliveries?request_id={}", made.text("id"));
+    let mut rows = Vec::new();
+    eventually("both ended", || {
+        rows = admin.get(&path).is(200).list("deliveries");
+        rows.len() == 2 && rows.iter().all(|row| row["status"] == "delivered")
+    });
+    let ids: BTreeSet<String> = sink
+        .received()
+        .iter()
+        .map(|r| r.text("delivery_id"))
+        .collect();
+    assert_eq!((sink.count(), ids.len()), (2, 1));
+    // Slack has no name for a message but the one that it gives, and the app may not read channels: a twin, no more.
+    assert_eq!(slack.of("chat.postMessage").len(), 2);
     server.stop();
 }

@@ -121,6 +121,20 @@ impl Program {
         kill_process(pid, signal).unwrap();
     }
 
+    /// A number of its /proc/PID/status: threads, or KiB of memory.
+    pub fn status(&self, name: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let text = std::fs::read_to_string(path).unwrap();
+        let line = text
+            .lines()
+            .find_map(|l| l.strip_prefix(name)?.strip_prefix(':'));
+        let number = line.and_then(|l| l.split_whitespace().next());
+        number
+            .unwrap_or_else(|| panic!("no {name} in {text}"))
+            .parse()
+            .unwrap()
+    }
+
     /// Waits for its end; how it ended and what it wrote as errors.
     pub fn end(mut self) -> (ExitStatus, String) {
         // Its output ends with it.

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// How it answers.
 #[derive(Clone, PartialEq)]
@@ -16,6 +17,8 @@ pub enum Manner {
     Endless,
     /// Takes the call and closes the connection.
     HangsUp,
+    /// Takes the call and resets the connection.
+    Resets,
     /// Takes the call and says nothing until its manner changes.
     Silent,
     /// What is not HTTP.
@@ -172,6 +175,10 @@ fn serve(mut stream: TcpStream, state: &(Mutex<SinkState>, Condvar)) {
             return;
         }
         Manner::Babbles => "hello\r\n".to_owned(),
+        Manner::Resets => {
+            let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+            return;
+        }
         Manner::HangsUp | Manner::Silent => return,
     };
     let _ = stream.write_all(answer.as_bytes());

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
 pub const SIGNING_SECRET: &str = "signing-secret-of-the-test";
@@ -56,12 +56,15 @@ struct SlackState {
     /// Calls that the real one would not have taken.
     offences: Vec<String>,
     number: u64,
+    /// A method that takes calls and does not answer.
+    held: Option<&'static str>,
     stop: bool,
 }
 
 pub struct FakeSlack {
     at: SocketAddr,
     state: Arc<Mutex<SlackState>>,
+    released: Arc<Condvar>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -70,19 +73,21 @@ impl FakeSlack {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(SlackState::default()));
-        let shared = Arc::clone(&state);
+        let released = Arc::new(Condvar::new());
+        let (shared, freed) = (Arc::clone(&state), Arc::clone(&released));
         let thread = thread::spawn(move || {
             for stream in listener.incoming() {
                 if shared.lock().unwrap().stop {
                     return;
                 }
-                let shared = Arc::clone(&shared);
-                thread::spawn(move || serve(stream.unwrap(), &shared));
+                let (shared, freed) = (Arc::clone(&shared), Arc::clone(&freed));
+                thread::spawn(move || serve(stream.unwrap(), &shared, &freed));
             }
         });
         FakeSlack {
             at,
             state,
+            released,
             thread: Some(thread),
         }
     }
@@ -101,6 +106,16 @@ impl FakeSlack {
         let mut state = self.state.lock().unwrap();
         let moods = state.moods.entry(method.to_owned()).or_default();
         moods.push_back(mood);
+    }
+
+    /// Answers no call of a method until it is released.
+    pub fn hold(&self, method: &'static str) {
+        self.state.lock().unwrap().held = Some(method);
+    }
+
+    pub fn release(&self) {
+        self.state.lock().unwrap().held = None;
+        self.released.notify_all();
     }
 
     pub fn calls(&self) -> Vec<SlackCall> {
@@ -127,6 +142,7 @@ impl FakeSlack {
 impl Drop for FakeSlack {
     fn drop(&mut self) {
         self.state.lock().unwrap().stop = true;
+        self.release();
         let _ = TcpStream::connect(self.at);
         let _ = self.thread.take().map(thread::JoinHandle::join);
         if !thread::panicking() {
@@ -253,7 +269,7 @@ pub fn decision(choice: &str, comment: Option<&str>) -> Value {
     })
 }
 
-fn serve(mut stream: TcpStream, state: &Mutex<SlackState>) {
+fn serve(mut stream: TcpStream, state: &Mutex<SlackState>, released: &Condvar) {
     let Some((method, authorization, body)) = read(&stream) else {
         return;
     };
@@ -265,6 +281,9 @@ fn serve(mut stream: TcpStream, state: &Mutex<SlackState>) {
         method: method.clone(),
         body: body.clone(),
     });
+    while state.held == Some(method.as_str()) {
+        state = released.wait(state).unwrap();
+    }
     let mood = state.moods.get_mut(&method).and_then(VecDeque::pop_front);
     let say = |status: u16, more: &str, body: &str| {
         let length = body.len();

@@ -1,6 +1,6 @@
 //! The rules and what they stand on, mounted from the program's own files. Nothing is written here.
 
-#[path = "../../../src/clock.rs"]
+#[path = "../../../src/clock/mod.rs"]
 pub mod clock;
 #[path = "../../../src/crypto.rs"]
 pub mod crypto;

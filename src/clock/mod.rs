@@ -2,6 +2,10 @@
 //!
 //! Tests turn the clock instead of sleeping. Both readings move together when it is turned.
 
+mod zone;
+
+pub use zone::{LocalTime, Zone};
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
