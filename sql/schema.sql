@@ -145,7 +145,7 @@ CREATE TABLE tokens (
     revoked_at_ms   INTEGER,
     last_used_at_ms INTEGER,
     audit_seq       INTEGER NOT NULL
-, issuers_json TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(issuers_json)), bound_to_json TEXT CHECK (json_valid(bound_to_json)), parent_id TEXT REFERENCES tokens (id)) STRICT, WITHOUT ROWID;
+, issuers_json TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(issuers_json)), bound_to_json TEXT CHECK (json_valid(bound_to_json)), parent_id TEXT REFERENCES tokens (id), session_id TEXT) STRICT, WITHOUT ROWID;
 
 CREATE INDEX tokens__subject ON tokens (subject_id);
 
@@ -700,19 +700,6 @@ CREATE INDEX tokens__parent ON tokens (parent_id) WHERE parent_id IS NOT NULL;
 
 CREATE INDEX tokens__issuer ON tokens (issuer);
 
-CREATE TRIGGER tokens_update
-BEFORE UPDATE OF id, subject_type, subject_id, token_hash, token_prefix, name, roles_json, role_mode, groups_json,
-    issuer, issuers_json, bound_to_json, created_at_ms, expires_at_ms, revoked_at_ms, parent_id, audit_seq ON tokens
-WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <= OLD.audit_seq
-  -- All that ever changes is that a token is revoked, once.
-  OR OLD.revoked_at_ms IS NOT NULL OR NEW.revoked_at_ms IS NULL
-  OR NEW.id IS NOT OLD.id OR NEW.subject_type IS NOT OLD.subject_type OR NEW.subject_id IS NOT OLD.subject_id
-  OR NEW.token_hash IS NOT OLD.token_hash OR NEW.roles_json IS NOT OLD.roles_json
-  OR NEW.role_mode IS NOT OLD.role_mode OR NEW.groups_json IS NOT OLD.groups_json OR NEW.issuer IS NOT OLD.issuer
-  OR NEW.issuers_json IS NOT OLD.issuers_json OR NEW.bound_to_json IS NOT OLD.bound_to_json
-  OR NEW.expires_at_ms IS NOT OLD.expires_at_ms OR NEW.parent_id IS NOT OLD.parent_id
-BEGIN SELECT RAISE(ABORT, 'token changed without its audit event'); END;
-
 CREATE TRIGGER users_update
 BEFORE UPDATE OF id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, slack_linkers_json,
     audit_seq ON users
@@ -830,3 +817,59 @@ WHEN OLD.status IS NOT 'pending' OR EXISTS (SELECT 1 FROM approvals WHERE reques
 BEGIN SELECT RAISE(ABORT, 'a bound without its rehearsal'); END;
 
 CREATE INDEX requests__frozen ON requests (corrupt_seq) WHERE corrupt_seq IS NOT NULL;
+
+CREATE TABLE sessions (
+    id              TEXT PRIMARY KEY,
+    subject_id      TEXT NOT NULL REFERENCES users (id),
+    session_hash    TEXT NOT NULL UNIQUE CHECK (length(session_hash) = 64),
+    issuer          TEXT NOT NULL,
+    -- What the claims said at sign-in.
+    groups_json     TEXT NOT NULL CHECK (json_valid(groups_json)),
+    claims_json     TEXT NOT NULL CHECK (json_valid(claims_json)),
+    name            TEXT,
+    email           TEXT,
+    started_at_ms   INTEGER NOT NULL,
+    expires_at_ms   INTEGER NOT NULL CHECK (expires_at_ms > started_at_ms),
+    last_used_at_ms INTEGER NOT NULL,
+    audit_seq       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX sessions__subject ON sessions (subject_id);
+
+CREATE INDEX sessions__expires ON sessions (expires_at_ms);
+
+CREATE INDEX sessions__used ON sessions (last_used_at_ms);
+
+CREATE TRIGGER sessions_insert BEFORE INSERT ON sessions
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events)
+  OR (SELECT resource_id FROM audit_events WHERE seq = NEW.audit_seq) IS NOT NEW.id
+  OR (SELECT event_type FROM audit_events WHERE seq = NEW.audit_seq) IS NOT 'session.started'
+  OR EXISTS (SELECT 1 FROM sessions WHERE id = NEW.id OR session_hash = NEW.session_hash)
+BEGIN SELECT RAISE(ABORT, 'session without its audit event'); END;
+
+CREATE TRIGGER sessions_update
+BEFORE UPDATE OF id, subject_id, session_hash, issuer, groups_json, claims_json, name, email, started_at_ms,
+    expires_at_ms, audit_seq ON sessions
+BEGIN SELECT RAISE(ABORT, 'sessions do not change'); END;
+
+CREATE TRIGGER sessions_delete BEFORE DELETE ON sessions
+WHEN (SELECT resource_id FROM audit_events ORDER BY seq DESC LIMIT 1) IS NOT OLD.id
+  OR (SELECT event_type FROM audit_events ORDER BY seq DESC LIMIT 1) IS NOT 'session.ended'
+BEGIN SELECT RAISE(ABORT, 'session ended without its audit event'); END;
+
+CREATE INDEX tokens__session ON tokens (session_id) WHERE session_id IS NOT NULL;
+
+CREATE TRIGGER tokens_update
+BEFORE UPDATE OF id, subject_type, subject_id, token_hash, token_prefix, name, roles_json, role_mode, groups_json,
+    issuer, issuers_json, bound_to_json, created_at_ms, expires_at_ms, revoked_at_ms, parent_id, session_id,
+    audit_seq ON tokens
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <= OLD.audit_seq
+  -- All that ever changes is that a token is revoked, once.
+  OR OLD.revoked_at_ms IS NOT NULL OR NEW.revoked_at_ms IS NULL
+  OR NEW.id IS NOT OLD.id OR NEW.subject_type IS NOT OLD.subject_type OR NEW.subject_id IS NOT OLD.subject_id
+  OR NEW.token_hash IS NOT OLD.token_hash OR NEW.roles_json IS NOT OLD.roles_json
+  OR NEW.role_mode IS NOT OLD.role_mode OR NEW.groups_json IS NOT OLD.groups_json OR NEW.issuer IS NOT OLD.issuer
+  OR NEW.issuers_json IS NOT OLD.issuers_json OR NEW.bound_to_json IS NOT OLD.bound_to_json
+  OR NEW.expires_at_ms IS NOT OLD.expires_at_ms OR NEW.parent_id IS NOT OLD.parent_id
+  OR NEW.session_id IS NOT OLD.session_id
+BEGIN SELECT RAISE(ABORT, 'token changed without its audit event'); END;

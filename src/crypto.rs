@@ -3,7 +3,7 @@
 
 use crate::error::Error;
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use ring::rand::SecureRandom;
 use ring::signature;
@@ -255,6 +255,11 @@ impl PublicKey {
 /// exactly one text.
 pub fn base64url(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// `bytes` as base64, with padding.
+pub fn base64_text(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
 }
 
 /// The one text that [`base64url`] reads as these bytes.

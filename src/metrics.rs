@@ -260,6 +260,9 @@ metrics! {
     break_glass_ddl_denied: Counter("dbward_break_glass_ddl_denied_total", "Emergency requests with DDL that were refused.", []);
     auth_failures: Counter("dbward_auth_failures_total", "Failed authentications, by reason.", ["reason"]);
     oidc_fetches: Counter("dbward_oidc_fetches_total", "Times the keys of the identity provider were asked for, by outcome: ok or failed.", ["outcome"]);
+    sign_ins: Counter("dbward_sign_ins_total", "Sign-ins to the console by browser that came back, by outcome: ok, or why not.", ["outcome"]);
+    sessions_ended: Counter("dbward_sessions_ended_total", "Sessions of the console that ended, by why.", ["why"]);
+    sessions: Gauge("dbward_sessions", "Sessions of the console that have not ended.", []);
     oidc_keys: Gauge("dbward_oidc_keys", "Keys of the identity provider that can be used, as last fetched.", []);
     refusals: Counter("dbward_refusals_total", "Attempts refused by a rule, by error code.", ["code"]);
     result_storage: Counter("dbward_result_storage_total", "Results written to the store, by outcome: stored, failed or skipped.", ["status"]);

@@ -32,6 +32,18 @@ impl Descendants {
         Ok(found)
     }
 
+    /// What comes of the end of a session: what its person issued in it for themselves ends.
+    pub(super) fn of_session(view: &View, session_id: &str) -> Result<Descendants, Error> {
+        let (mut found, mut seen) = (Descendants::default(), BTreeSet::new());
+        for stored in view.tokens_issued_in(session_id)? {
+            if seen.insert(stored.token.id.clone()) {
+                found.follow(view, &stored, true, false, &mut seen)?;
+                found.put(stored, true);
+            }
+        }
+        Ok(found)
+    }
+
     /// The same for a person whose own tokens all end: what they issued for others, and what was issued with that.
     pub(super) fn of_person(view: &View, subject: &str, all: bool) -> Result<Descendants, Error> {
         let (mut found, mut seen) = (Descendants::default(), BTreeSet::new());

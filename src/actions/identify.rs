@@ -1,13 +1,15 @@
 //! Who is asking: turns a bearer token into a caller with the rights of this moment.
 //!
-//! Tokens of ours are here, those of an identity provider in `oidc`. Ours are looked up by the SHA-256 of their secret.
+//! Tokens of ours are here, those of an identity provider in `oidc`, the sessions of browsers in `session`. Ours are looked up by the SHA-256 of their secret.
 //! What was found is remembered until anything about tokens, people or policies changes; a write reads it again inside
 //! its transaction all the same.
 
 mod oidc;
+mod session;
 mod slack;
 
-pub use oidc::{Provider, SignIn};
+pub use oidc::{ConsoleSignIn, Provider, SignIn};
+pub(super) use oidc::{Rejection, id_token};
 pub use slack::by_slack;
 
 use super::App;
@@ -38,6 +40,28 @@ pub struct CallerCache {
     callers: Mutex<HashMap<String, Arc<CachedCaller>>>,
     /// Hashes that no token had, each with the epoch in which that was so.
     unknown: Mutex<HashMap<String, u64>>,
+    sessions: session::SessionCache,
+}
+
+/// What a call presents of who makes it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Presented<'a> {
+    /// An `Authorization` header; where there is one, nothing else counts.
+    pub authorization: Option<&'a str>,
+    /// The secret of a browser's session.
+    pub session: Option<&'a str>,
+    /// Whether somebody is at the browser: what it does by itself keeps no session from being idle.
+    pub is_use: bool,
+}
+
+impl<'a> Presented<'a> {
+    /// An `Authorization` header alone.
+    pub fn header(authorization: &'a str) -> Presented<'a> {
+        Presented {
+            authorization: Some(authorization),
+            ..Presented::default()
+        }
+    }
 }
 
 struct CachedCaller {
@@ -90,34 +114,37 @@ impl CallerCache {
     }
 }
 
-/// The caller of an `Authorization` header.
+/// The caller of what a call presents.
 ///
 /// # Errors
 /// `unauthenticated`, in the same words whatever is wrong; what it was is counted. `unavailable` for a token of an
 /// identity provider that cannot be reached.
-pub fn authenticate(
-    app: &App,
-    authorization: Option<&str>,
-    origin: Origin,
-) -> Result<Caller, Error> {
+pub fn authenticate(app: &App, presented: Presented, origin: Origin) -> Result<Caller, Error> {
     let now = app.clock.now();
     let failed = |reason| {
         failed(app, origin.client_ip.as_deref(), reason);
         Error::unauthenticated()
     };
-    let Some(header) = authorization else {
-        app.metrics.auth_failures.inc(&["missing"]);
-        return Err(Error::unauthenticated());
+    let decided = |rejected: oidc::Rejection| match rejected {
+        oidc::Rejection::Refused(reason) => failed(reason),
+        oidc::Rejection::Failed(error) => error,
+    };
+    let header = match (presented.authorization, presented.session) {
+        (Some(header), _) => header,
+        (None, Some(secret)) => {
+            let found = session::caller(app, secret, presented.is_use, origin.clone(), now);
+            return found.map_err(decided);
+        }
+        (None, None) => {
+            app.metrics.auth_failures.inc(&["missing"]);
+            return Err(Error::unauthenticated());
+        }
     };
     let Some(secret) = bearer(header) else {
         return Err(failed("malformed"));
     };
     if secret.starts_with(oidc::PREFIX) {
-        return match oidc::caller(app, secret, origin.clone(), now) {
-            Ok(caller) => Ok(caller),
-            Err(oidc::Rejection::Refused(reason)) => Err(failed(reason)),
-            Err(oidc::Rejection::Failed(error)) => Err(error),
-        };
+        return oidc::caller(app, secret, origin.clone(), now).map_err(decided);
     }
     if !is_ours(secret) {
         return Err(failed("malformed"));
@@ -144,6 +171,7 @@ pub fn authenticate(
         subject: known.stored.token.subject_id.clone(),
         kind: known.stored.token.subject_type,
         token_id: Some(known.stored.token.id.clone()),
+        session_id: None,
         token_issuer: Some(known.stored.token.issuer.clone()),
         token_issuers: known.stored.token.issuers.clone(),
         bound_to: known.stored.token.bound_to.clone(),
@@ -174,11 +202,14 @@ pub enum Recognized {
     Undecided,
 }
 
-/// Whether an `Authorization` header is worth reading a body for. Nothing is counted or audited here: a call that is
+/// Whether what a call presents is worth reading a body for. Nothing is counted or audited here: a call that is
 /// refused comes to [`authenticate`] without its body.
-pub fn recognize(app: &App, authorization: Option<&str>) -> Recognized {
+pub fn recognize(app: &App, presented: Presented) -> Recognized {
     let now = app.clock.now();
-    let Some(secret) = authorization.and_then(bearer) else {
+    if let (None, Some(secret)) = (presented.authorization, presented.session) {
+        return session::recognize(app, secret, now);
+    }
+    let Some(secret) = presented.authorization.and_then(bearer) else {
         return Recognized::Nobody;
     };
     if secret.starts_with(oidc::PREFIX) {

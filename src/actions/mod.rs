@@ -32,6 +32,7 @@ mod result_shape;
 pub mod resume;
 mod row_bounds;
 pub mod schemas;
+pub mod sessions;
 pub mod start;
 pub mod submit_result;
 pub mod tokens;
@@ -100,6 +101,8 @@ pub struct Caches {
     pub rates: rates::Rates,
     /// Statements that people try beforehand.
     pub preflights: rates::Rates,
+    /// Sign-ins by browser.
+    pub sign_ins: rates::Rates,
     /// Executions whose report is being handled.
     pub reports: submit_result::Reports,
 }
@@ -166,6 +169,7 @@ impl Caches {
             quotas: quotas::Quotas::new(settings.quotas.clone()),
             rates: rates::Rates::new(u64::from(settings.calls_per_minute), MINUTE_MS),
             preflights: preflight::rates(MINUTE_MS),
+            sign_ins: sessions::rates(MINUTE_MS),
             reports: submit_result::Reports::default(),
         }
     }

@@ -68,6 +68,7 @@ pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Is
         expires_at: expiry.at,
         ..asked
     };
+    let session_id = caller.session_id.clone().filter(|_| asked.is_for(caller));
     let new = issue::draft(
         &active.policies,
         chain,
@@ -75,6 +76,7 @@ pub fn create(app: &Arc<App>, caller: &Caller, asked: TokenRequest) -> Result<Is
         asked,
         (uuid(), &secret),
     );
+    let new = Token { session_id, ..new };
     let rights = new.grant().rights(&active.policies).0;
     if let Err(error) = issue::within_own(caller, &new, &rights, &active.policies) {
         return Err(refused(app, caller, error));

@@ -36,6 +36,11 @@ pub fn token(id: &str) -> String {
     format!("token:{id}")
 }
 
+/// The same for a session.
+pub fn session(id: &str) -> String {
+    format!("session:{id}")
+}
+
 /// Everything that waits on behalf of a person.
 pub fn subject(id: &str) -> String {
     format!("subject:{id}")
@@ -109,7 +114,9 @@ fn of_identity(change: &IdentityChange) -> Vec<(String, WakeMode)> {
         IdentityChange::UserActivated(user) | IdentityChange::UserSuspended(user) => {
             vec![(subject(&user.id), WakeMode::All)]
         }
+        IdentityChange::SessionEnded { id, .. } => vec![(session(id), WakeMode::All)],
         IdentityChange::AgentRegistered { .. }
+        | IdentityChange::SessionStarted(_)
         | IdentityChange::TokenCreated(_)
         | IdentityChange::UserCreated { .. }
         | IdentityChange::UserUpdated { .. }

@@ -7,7 +7,7 @@ use super::completions::completed_by;
 use super::descendants::Descendants;
 use super::last_admin::{self, Loss};
 use super::refusals::refusal;
-use super::{App, eligible};
+use super::{App, eligible, sessions};
 use crate::domain::actor::{Actor, Caller, SubjectType};
 use crate::domain::change::{
     Change, ConfigurationChange, IdentityChange, LostStep, RequestChange, RequestRef, UserStatus,
@@ -245,6 +245,7 @@ pub(super) fn suspension(
         );
     }
     changes.extend(done.descendants.revocations(None).map(Change::from));
+    changes.extend(sessions::suspended(view, id)?);
     let cancelled = cancellations(view, id)?;
     for change in &cancelled {
         done.cancelled

@@ -1,12 +1,13 @@
 //! What `[auth] mode` and `[auth.oidc]` mean: how people prove who they are, and which identity provider vouches for
 //! them.
 
-use super::Endpoint;
-use super::check::{id, is_id, one_of};
+use super::check::{id, is_id, one_of, secret};
 use super::identities::role_of_people;
 use super::raw::{RawConfig, RawOidc};
+use super::{Endpoint, Secret};
 use crate::domain::policy::{Policies, RoleMapping};
-use crate::settings::{Notes, Spanned, Text};
+use crate::settings::{Notes, Spanned, Text, Texts};
+use std::path::Path;
 
 /// The claim in which most providers list groups.
 pub const GROUPS_CLAIM_DEFAULT: &str = "groups";
@@ -44,6 +45,10 @@ pub struct Oidc {
     pub jwks_uri: Option<Endpoint>,
     /// What people's programs are called there; they sign in under that name.
     pub client_id: Option<String>,
+    /// With which this server proves that it is `client_id`; without it, it is a public client.
+    pub client_secret: Option<Secret>,
+    /// What is asked for when somebody signs in to the console.
+    pub scopes: Vec<String>,
     /// What its tokens say in `aud` when they are for us; never empty.
     pub audiences: Vec<String>,
     /// The claim that lists groups.
@@ -59,6 +64,7 @@ pub struct Oidc {
 /// Checks the mode and the provider. There is a provider only where the mode lets people come from it.
 pub(super) fn check(
     raw: &RawConfig,
+    base: &Path,
     policies: &mut Policies,
     notes: &mut Notes,
 ) -> (AuthMode, Option<Oidc>) {
@@ -84,7 +90,15 @@ pub(super) fn check(
     policies.oidc_default_role = role_of_people(&section.default_role, policies, notes);
     mappings(section, policies, notes);
     let trusts_private = raw.process.allow_private_networks;
-    let provider = provider(section, trusts_private, notes);
+    let client_secret = secret(&section.client_secret, base, notes);
+    let has_public_url = raw.public_url.is_some();
+    let provider = provider(
+        section,
+        client_secret,
+        has_public_url,
+        trusts_private,
+        notes,
+    );
     if !mode.takes_oidc() {
         notes.warn(
             &section.at,
@@ -95,7 +109,14 @@ pub(super) fn check(
     (mode, provider)
 }
 
-fn provider(raw: &RawOidc, trusts_private: bool, notes: &mut Notes) -> Option<Oidc> {
+fn provider(
+    raw: &RawOidc,
+    client_secret: Option<Secret>,
+    has_public_url: bool,
+    trusts_private: bool,
+    notes: &mut Notes,
+) -> Option<Oidc> {
+    let scopes = scopes(&raw.scopes, notes);
     let issuer = issuer(raw, trusts_private, notes);
     let jwks_uri = raw
         .jwks_uri
@@ -127,17 +148,16 @@ fn provider(raw: &RawOidc, trusts_private: bool, notes: &mut Notes) -> Option<Oi
     let subject_claim = claim(&raw.subject_claim, "sub");
     let name_claim = claim(&raw.name_claim, "name");
     let email_claim = claim(&raw.email_claim, "email");
+    let client_id = client(raw, client_secret.is_some(), has_public_url, notes);
     Some(Oidc {
         issuer: issuer?,
         jwks_uri: match jwks_uri {
             Some(read) => Some(read?),
             None => None,
         },
-        client_id: raw
-            .client_id
-            .as_ref()
-            .map(|spanned| spanned.value.clone())
-            .filter(|id| !id.is_empty()),
+        client_id,
+        client_secret,
+        scopes,
         audiences: Some(audiences).filter(|a| !a.is_empty())?,
         groups_claim: groups_claim?,
         minted_token_ttl_max_secs: raw
@@ -148,6 +168,55 @@ fn provider(raw: &RawOidc, trusts_private: bool, notes: &mut Notes) -> Option<Oi
         name_claim: name_claim?,
         email_claim: email_claim?,
     })
+}
+
+/// What this server is called there, and what is odd about its secret.
+fn client(
+    raw: &RawOidc,
+    has_secret: bool,
+    has_public_url: bool,
+    notes: &mut Notes,
+) -> Option<String> {
+    let client_id = raw
+        .client_id
+        .as_ref()
+        .map(|spanned| spanned.value.clone())
+        .filter(|id| !id.is_empty());
+    let at = &raw.client_secret.at;
+    if has_secret && client_id.is_none() && !notes.has_problem("auth.oidc.client_id") {
+        notes.problem(
+            at,
+            "this is the secret of a client; name it with `client_id`",
+        );
+    }
+    if has_secret && !has_public_url {
+        notes.warn(
+            at,
+            "without `public_url` people who sign in come back to the address in their browser; the provider must know it",
+        );
+    }
+    client_id
+}
+
+/// What is asked for at a sign-in to the console, `openid` first.
+fn scopes(raw: &Texts, notes: &mut Notes) -> Vec<String> {
+    let mut scopes = vec!["openid".to_owned()];
+    if raw.value.is_empty() {
+        scopes.extend(["profile", "email"].map(str::to_owned));
+    }
+    for spanned in &raw.value {
+        let value = &spanned.value;
+        let is_scope = |b: u8| (0x21..=0x7e).contains(&b) && b != b'"' && b != b'\\';
+        if value.is_empty() || !value.bytes().all(is_scope) {
+            notes.problem(
+                &spanned.at,
+                "this is not a scope: visible ASCII without blanks",
+            );
+        } else if !scopes.contains(value) {
+            scopes.push(value.clone());
+        }
+    }
+    scopes
 }
 
 fn issuer(raw: &RawOidc, trusts_private: bool, notes: &mut Notes) -> Option<Endpoint> {

@@ -41,7 +41,8 @@ fn env(name: &str) -> Option<String> {
         | "SMTP_PASSWORD"
         | "SLACK_BOT_TOKEN"
         | "SLACK_SIGNING_SECRET"
-        | "ON_CALL_TOKEN" => "s3cret",
+        | "ON_CALL_TOKEN"
+        | "OIDC_CLIENT_SECRET" => "s3cret",
         _ => return None,
     };
     Some(value.to_owned())

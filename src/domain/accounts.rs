@@ -114,6 +114,7 @@ pub fn token_row(event: &Event, at: Timestamp) -> (AccountedRow, Option<String>)
             ("name", "name", false),
             ("prefix", "token_prefix", false),
             ("parent_id", "parent_id", false),
+            ("session_id", "session_id", false),
         ],
     );
     if let Some(scopes) = metadata.value("scopes") {

@@ -56,6 +56,8 @@ pub struct Actor {
     pub kind: &'static str,
     /// The token of the call.
     pub token_id: Option<String>,
+    /// The session of the call.
+    pub session_id: Option<String>,
     /// Whether the actor makes this call: then the token, or without one the person's status, is read again inside the
     /// transaction. Not where the server writes, even about a person.
     pub acts: bool,
@@ -68,6 +70,7 @@ impl Actor {
             id: "system".to_owned(),
             kind: "system",
             token_id: None,
+            session_id: None,
             acts: false,
             origin: Origin::default(),
         }
@@ -82,6 +85,8 @@ pub struct Caller {
     pub kind: SubjectType,
     /// The token of the call; none where the identity provider vouches for the caller.
     pub token_id: Option<String>,
+    /// The session of the call, where the person signed in to the console.
+    pub session_id: Option<String>,
     /// Who counts as the issuer of that token, where somebody does.
     pub token_issuer: Option<String>,
     /// The issuer chain of that token: its issuer, the issuer of the token it was issued with, and so on. Any
@@ -108,6 +113,7 @@ impl Caller {
             id: self.subject.clone(),
             kind: self.kind.as_str(),
             token_id: self.token_id.clone(),
+            session_id: self.session_id.clone(),
             acts: true,
             origin: self.origin.clone(),
         }

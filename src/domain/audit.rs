@@ -134,6 +134,10 @@ impl AuditEntry {
             self.metadata
                 .insert("actor_token_id".into(), actor.token_id.clone().into());
         }
+        if let Some(session) = &actor.session_id {
+            self.metadata
+                .insert("actor_session_id".into(), session.clone().into());
+        }
         if let Some(call) = &origin.http_request_id {
             self.metadata
                 .insert("http_request_id".into(), call.clone().into());

@@ -31,6 +31,8 @@ pub mod risk_level;
 pub mod row_bound;
 pub mod schema;
 pub mod scope;
+pub mod session;
+pub mod sign_in;
 pub mod sql;
 pub mod token;
 pub mod user;

@@ -67,6 +67,8 @@ pub struct Token {
     pub expires_at: Option<Timestamp>,
     /// The token that it was issued with, if there was one.
     pub parent_id: Option<String>,
+    /// The session that its subject issued it in, if they did: it ends with it.
+    pub session_id: Option<String>,
 }
 
 impl Token {

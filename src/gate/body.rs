@@ -63,6 +63,7 @@ impl<'i> Connection<'i> {
             method: head.method(&self.forward),
             path: head.path(&self.forward),
             authorization: head.authorization(&self.forward),
+            cookie: head.cookie(&self.forward),
         });
         if admission == Admission::HeadOnly {
             let keep = self.skip_body(head);

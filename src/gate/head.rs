@@ -6,8 +6,8 @@
 
 use crate::crypto;
 use crate::error::{Error, ErrorKind, Shown};
-use crate::gate::backend;
 use crate::gate::limits::{GateLimits, HEADERS_MAX, METHOD_BYTES_MAX};
+use crate::gate::{backend, cookie};
 use std::io::Write as _;
 use std::ops::Range;
 
@@ -79,6 +79,7 @@ pub(super) struct RequestHead {
     method: Range<usize>,
     path: Range<usize>,
     authorization: Option<Range<usize>>,
+    cookie: Option<Range<usize>>,
     pub(super) framing: Framing,
     /// Whether the client would send another request here.
     pub(super) keep_alive: bool,
@@ -104,10 +105,21 @@ impl RequestHead {
         Some(text(&forward[self.authorization.clone()?]))
     }
 
+    /// The value of `Cookie`.
+    pub(super) fn cookie<'f>(&self, forward: &'f [u8]) -> Option<&'f str> {
+        Some(text(&forward[self.cookie.clone()?]))
+    }
+
     /// The credentials of `Authorization`, without the scheme and the blanks around them: the same bytes in whatever
-    /// form a client writes the field.
+    /// form a client writes the field. Without it, the session of a browser.
     pub(super) fn credentials<'f>(&self, forward: &'f [u8]) -> Option<&'f [u8]> {
-        let value = self.authorization(forward)?.trim_ascii();
+        let Some(value) = self.authorization(forward) else {
+            return self
+                .cookie(forward)
+                .and_then(cookie::session)
+                .map(str::as_bytes);
+        };
+        let value = value.trim_ascii();
         let credentials = value
             .split_once([' ', '\t'])
             .map_or(value, |(_, rest)| rest.trim_ascii());
@@ -166,6 +178,7 @@ pub(super) fn parse(
         expects_continue: fields.expects_continue && minor == 1,
         is_head: method == "HEAD",
         authorization: fields.authorization,
+        cookie: fields.cookie,
         request_id: fields
             .request_id
             .unwrap_or_else(|| crypto::hex(&crypto::random::<8>())),
@@ -223,6 +236,7 @@ struct HeaderFields {
     expects_continue: bool,
     request_id: Option<String>,
     authorization: Option<Range<usize>>,
+    cookie: Option<Range<usize>>,
 }
 
 impl HeaderFields {
@@ -272,6 +286,12 @@ impl HeaderFields {
             }
             let start = forward.len() + name.len() + 2;
             self.authorization = Some(start..start + value.len());
+        } else if is("cookie") {
+            if self.cookie.is_some() {
+                return Err(Error::invalid("repeated `Cookie` header"));
+            }
+            let start = forward.len() + name.len() + 2;
+            self.cookie = Some(start..start + value.len());
         } else if stays_here(name) {
             return Ok(());
         }

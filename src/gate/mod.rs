@@ -18,6 +18,7 @@ mod budget;
 mod calls;
 mod chunks;
 mod connection;
+pub mod cookie;
 mod exchange;
 mod head;
 pub mod hub;
@@ -110,6 +111,8 @@ pub struct RequestPreview<'a> {
     pub path: &'a str,
     /// The value of `Authorization`.
     pub authorization: Option<&'a str>,
+    /// The value of `Cookie`.
+    pub cookie: Option<&'a str>,
 }
 
 /// Whose a body is, and so which budget it is held in.

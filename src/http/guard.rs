@@ -1,9 +1,10 @@
 //! Authentication, where a call comes from, and the line between people and agents.
 
 use super::call::{HttpRequest, HttpResponse};
+use super::params::Query;
 use super::router::{Guarded, Route, RoutedRequest, allowed};
-use super::{HttpContext, slack};
-use crate::actions::identify;
+use super::{HttpContext, browser, slack};
+use crate::actions::identify::{self, Presented};
 use crate::actions::refusals::FAILURES_PER_MINUTE;
 use crate::config::{Cidr, is_for};
 use crate::domain::actor::{Caller, Origin, SubjectType};
@@ -37,6 +38,9 @@ pub(super) fn admit(
     *subject = Some(caller.subject.clone());
     if ask.call.resume.is_none() && caller.kind == SubjectType::User && !caller.rights.is_admin() {
         within_rate(context, &caller)?;
+    }
+    if caller.session_id.is_some() {
+        browser::is_ours(context, ask.call)?;
     }
     match (wanted, caller.kind) {
         (SubjectType::User, SubjectType::Agent) => {
@@ -83,7 +87,8 @@ fn overtaken(context: &HttpContext, caller: &Caller, error: &Error) -> bool {
 
 /// Refuses with 429 where authentication failed too often.
 fn too_often(context: &HttpContext, call: &HttpRequest, error: Error) -> Error {
-    if error.kind() != ErrorKind::Unauthenticated || call.header("authorization").is_none() {
+    let presents = call.header("authorization").is_some() || call.header("cookie").is_some();
+    if error.kind() != ErrorKind::Unauthenticated || !presents {
         return error;
     }
     let failures = origin(context, call)
@@ -125,7 +130,13 @@ fn within_rate(context: &HttpContext, caller: &Caller) -> Result<(), Error> {
 pub(super) fn authenticate(context: &HttpContext, call: &HttpRequest) -> Result<Caller, Error> {
     let origin = origin(context, call);
     let address = origin.client_ip.clone();
-    let caller = identify::authenticate(&context.app, call.header("authorization"), origin)?;
+    let presented = Presented {
+        authorization: call.header("authorization"),
+        session: browser::session(context, call),
+        // A page waits for news whether anybody looks at it or not.
+        is_use: call.resume.is_none() && !Query::new(call.query.as_deref()).has("wait"),
+    };
+    let caller = identify::authenticate(&context.app, presented, origin)?;
     let presents = |name: &str| {
         let certificate = call.certificate.as_deref();
         certificate.is_some_and(|certificate| is_for(certificate, name))

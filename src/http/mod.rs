@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod body;
+mod browser;
 pub mod call;
 pub mod guard;
 pub mod listener;
@@ -19,12 +20,13 @@ pub mod slack;
 pub mod wait;
 
 use crate::actions::App;
-use crate::actions::identify::{self, Recognized};
+use crate::actions::identify::{self, Presented, Recognized};
 use crate::clock::Timestamp;
 use crate::config::Cidr;
 use crate::domain::actor::SubjectType;
 use crate::domain::agent::MIN_AGENT_VERSION;
 use crate::error::{Error, ErrorKind, Shown};
+use crate::gate::cookie;
 use crate::gate::{Admission, CallLimits, DirectResponse, Hub, RequestPreview, ResumeReason};
 use call::{HttpRequest, HttpResponse};
 use router::{Guarded, RouteMatch, RoutedRequest};
@@ -47,6 +49,8 @@ pub struct HttpContext {
     pub trusted_proxies: Vec<Cidr>,
     /// Whether the token of an agent counts only next to a certificate for its name.
     pub agents_certified: bool,
+    /// Whether our own listener speaks TLS.
+    pub speaks_tls: bool,
     /// What comes from Slack.
     pub slack: Arc<slack::SlackDesk>,
     /// How the result store did when it was last tried.
@@ -70,6 +74,7 @@ impl HttpContext {
         hub: Arc<Hub>,
         version: &'static str,
         trusted_proxies: Vec<Cidr>,
+        speaks_tls: bool,
         slack: Arc<slack::SlackDesk>,
     ) -> HttpContext {
         HttpContext {
@@ -78,6 +83,7 @@ impl HttpContext {
             version,
             trusted_proxies,
             agents_certified: false,
+            speaks_tls,
             slack,
             readiness: api::health::Readiness::default(),
             verifying: std::sync::Mutex::new(()),
@@ -121,7 +127,12 @@ impl HttpContext {
             Guarded::User(_) => SubjectType::User,
             Guarded::Agent(_) => SubjectType::Agent,
         };
-        match identify::recognize(&self.app, preview.authorization) {
+        let presented = Presented {
+            authorization: preview.authorization,
+            session: preview.cookie.and_then(cookie::session),
+            is_use: false,
+        };
+        match identify::recognize(&self.app, presented) {
             Recognized::Undecided => Admission::Stranger,
             Recognized::As(kind) if kind != wanted => Admission::HeadOnly,
             Recognized::As(_) if route.bounds.result => Admission::Result,

@@ -46,6 +46,7 @@ static ASSETS: &[Asset] = &[
     asset!("page_request.js", SCRIPT),
     asset!("page_results.js", SCRIPT),
     asset!("parts.js", SCRIPT),
+    asset!("plan.js", SCRIPT),
     asset!("sql.js", SCRIPT),
 ];
 
@@ -81,6 +82,20 @@ pub fn asset(_: &HttpContext, ask: &RoutedRequest) -> HandlerResult {
     Ok(reply(asset, ask))
 }
 
+/// A page that goes on to an address of the console by itself.
+pub(super) fn onward(address: &str) -> HttpResponse {
+    let address = address.replace('&', "&amp;");
+    let page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>dbward</title>\n\
+         <meta http-equiv=\"refresh\" content=\"0;url={address}\">\n<link rel=\"icon\" href=\"/assets/icon.svg\">\n<link rel=\"stylesheet\" href=\"/assets/app.css\">\n\
+         </head>\n<body><p class=\"onward\">You are signed in. <a href=\"{address}\">Go on</a></p></body>\n</html>\n"
+    );
+    let mut reply = HttpResponse::with_body(200, HTML, page);
+    reply.headers.push(("cache-control", "no-store".to_owned()));
+    protect(&mut reply);
+    reply
+}
+
 fn reply(asset: &Asset, ask: &RoutedRequest) -> HttpResponse {
     let held = ask.call.header("if-none-match");
     let mut reply = match held.is_some_and(|list| ranges::names(list, &ETAG)) {
@@ -90,6 +105,14 @@ fn reply(asset: &Asset, ask: &RoutedRequest) -> HttpResponse {
     reply.headers.extend([
         ("cache-control", "no-cache".to_owned()),
         ("etag", ETAG.clone()),
+    ]);
+    protect(&mut reply);
+    reply
+}
+
+/// Has browsers keep a page to what it is for.
+fn protect(reply: &mut HttpResponse) {
+    reply.headers.extend([
         ("content-security-policy", POLICY.to_owned()),
         ("referrer-policy", "no-referrer".to_owned()),
         ("cross-origin-opener-policy", "same-origin".to_owned()),
@@ -99,7 +122,6 @@ fn reply(asset: &Asset, ask: &RoutedRequest) -> HttpResponse {
             "camera=(), geolocation=(), microphone=()".to_owned(),
         ),
     ]);
-    reply
 }
 
 #[cfg(test)]

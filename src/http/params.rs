@@ -58,6 +58,11 @@ impl<'a> Query<'a> {
         self.pairs.iter().map(|(name, _)| name.as_str())
     }
 
+    /// Whether a parameter of that name is given.
+    pub fn has(&self, name: &str) -> bool {
+        self.names().any(|n| n == name)
+    }
+
     /// The text of a parameter.
     ///
     /// # Errors

@@ -6,13 +6,14 @@ pub use matching::{RouteMatch, allowed, find};
 
 use super::api::{
     agents, audit, databases, dry_runs, groups, health, me, metrics, policies, preflight,
-    rehearsals, requests, resolution, results, schemas, sign_in, tokens, users, webhooks, work,
+    rehearsals, requests, resolution, results, schemas, sessions, sign_in, tokens, users, webhooks,
+    work,
 };
 use super::body::JsonFields;
 use super::call::{HttpRequest, HttpResponse};
 use super::params::Query;
 use super::slack::SlackCall;
-use super::{HttpContext, openapi, pages, slack, wait};
+use super::{HttpContext, browser, openapi, pages, slack, wait};
 use crate::domain::actor::Caller;
 use crate::error::{Error, Shown};
 use std::time::Duration;
@@ -91,6 +92,8 @@ pub const ROUTES: &[Route] = &[
     get("/policies", Page(pages::shell)),
     get("/people", Page(pages::shell)),
     get("/assets/{name}", Page(pages::asset)),
+    get("/auth/sign-in", Page(browser::sign_in)),
+    get("/auth/callback", Page(browser::callback)),
     get("/health", Public(health::health)).always(),
     get("/ready", Public(health::ready)).always(),
     get("/metrics", User(metrics::page)).always(),
@@ -114,6 +117,9 @@ pub const ROUTES: &[Route] = &[
     get("/api/policy-resolution", User(resolution::resolve)).query(&["database", "environment", "operation", "sql"]),
     post("/api/preflight", User(preflight::check)).body(CREATE_BODY_BYTES),
     get("/api/me", User(me::show)),
+    get("/api/sessions", User(sessions::list)),
+    delete("/api/sessions", User(sessions::end_all)),
+    delete("/api/session", User(sessions::end)),
     get("/api/roles", User(policies::roles)),
     post("/api/roles", Managed("auth.roles")),
     delete("/api/roles/{name}", User(policies::delete_role)),

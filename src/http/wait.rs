@@ -40,10 +40,12 @@ impl TopicWatch {
         names: impl IntoIterator<Item = String>,
     ) -> Result<TopicWatch, Error> {
         let token = caller.token_id.as_deref().map(topics::token);
+        let session = caller.session_id.as_deref().map(topics::session);
         let topics = names
             .into_iter()
             .take(OWN_TOPICS_MAX)
             .chain(token)
+            .chain(session)
             .chain([
                 topics::subject(&caller.subject),
                 topics::POLICIES.to_owned(),

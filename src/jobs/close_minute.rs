@@ -17,6 +17,7 @@ pub(super) fn close_minute(app: &App) -> Result<(), Error> {
         // The row stands for many: the token of the actor may be gone by now.
         let actor = Actor {
             token_id: None,
+            session_id: None,
             acts: false,
             ..actor
         };

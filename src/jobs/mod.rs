@@ -11,7 +11,7 @@ mod purge_results;
 mod stuck;
 mod sweep_objects;
 
-use crate::actions::{App, rehearse, webhooks};
+use crate::actions::{App, rehearse, sessions, webhooks};
 use crate::error::Error;
 use crate::outbound::{NetworkReach, OnCallApi};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -65,13 +65,14 @@ const JOBS: &[(&str, u64, u64, Tick)] = &[
     ("job-retention", 60, 3_600, retention),
 ];
 
-/// Expires requests, takes back unclaimed dispatches and gives up rehearsals, all that are due.
+/// Expires requests, takes back unclaimed dispatches, gives up rehearsals and ends sessions, all that are due.
 ///
 /// # Errors
 /// When the store cannot read or write.
 pub fn expire(jobs: &JobState) -> Result<(), Error> {
     expiry::expire_due(jobs)?;
-    rehearse::give_up(&jobs.app)
+    rehearse::give_up(&jobs.app)?;
+    sessions::end_those_over(&jobs.app).map(drop)
 }
 
 /// Frees EXPLAIN jobs that nobody answered, and gives up contexts that took too long.

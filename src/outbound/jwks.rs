@@ -4,6 +4,7 @@
 //! Calls never fetch. The one thread here does, and a call that needs its outcome waits for it a few seconds, together
 //! with few others: however slow the provider is, and whatever tokens strangers make up, workers stay free.
 
+use super::discovery::ProviderDocument;
 use super::guard::NetworkReach;
 use super::http::{Http, OutboundFailure};
 use crate::clock::{Clock, Timestamp};
@@ -11,7 +12,6 @@ use crate::config::{Endpoint, Oidc};
 use crate::domain::jwt::{KEY_SET_BYTES_MAX, KeySet, KeySource};
 use crate::error::Error;
 use crate::metrics::Metrics;
-use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -33,15 +33,6 @@ const WAIT_MAX: Duration = Duration::from_secs(3);
 const WAITERS_MAX: usize = 4;
 /// How often the thread looks at the clock, which may have been set, or have run on while the machine slept.
 const LOOK: Duration = Duration::from_secs(1);
-/// Largest answer of the provider about itself, in bytes; they have a few thousand.
-const DOCUMENT_BYTES_MAX: u64 = 256 * 1024;
-/// Where the provider tells about itself.
-const DISCOVERY: &str = "/.well-known/openid-configuration";
-
-/// Where the provider of an issuer tells about itself.
-pub fn description_url(issuer: &Endpoint) -> String {
-    format!("{}{DISCOVERY}", issuer.url().trim_end_matches('/'))
-}
 
 /// The keys of a provider. Dropping it ends its thread.
 pub struct Jwks {
@@ -298,28 +289,7 @@ impl JwksShared {
     /// Where the provider says that its keys are.
     fn discover(&self) -> Result<Endpoint, OutboundFailure> {
         let issuer = &self.oidc.issuer;
-        let url = description_url(issuer);
-        let body = self.http.get(&url, DOCUMENT_BYTES_MAX)?;
-        let document: Value = serde_json::from_slice(&body)
-            .map_err(|_| OutboundFailure::new("its document is not JSON"))?;
-        let text = |name: &str| document.get(name).and_then(Value::as_str);
-        if text("issuer") != Some(issuer.url()) {
-            return Err(OutboundFailure::new(
-                "its document names another issuer than issuer_url",
-            ));
-        }
-        let configured =
-            text("jwks_uri").ok_or_else(|| OutboundFailure::new("its document has no jwks_uri"))?;
-        let place = Endpoint::parse(configured).map_err(|why| {
-            OutboundFailure::new(format!("the jwks_uri in its document is {why}"))
-        })?;
-        // What came encrypted must not lead to what is not.
-        let is_as_safe = !place.is_plain() || issuer.is_plain();
-        if !is_as_safe || !place.is_allowed(self.allow_private_networks) {
-            return Err(OutboundFailure::new(
-                "the jwks_uri in its document is not encrypted",
-            ));
-        }
-        Ok(place)
+        let document = ProviderDocument::fetch(&self.http, issuer, self.allow_private_networks)?;
+        document.endpoint("jwks_uri")
     }
 }

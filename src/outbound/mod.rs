@@ -2,6 +2,8 @@
 //! so nobody far away who is slow can hold it.
 
 pub mod clip;
+mod code_exchange;
+pub mod discovery;
 pub mod guard;
 pub mod http;
 pub mod jwks;
@@ -9,6 +11,7 @@ pub mod on_call;
 pub mod slack;
 pub mod smtp;
 
+pub use code_exchange::CodeClient;
 pub use guard::NetworkReach;
 pub use http::{Http, OutboundFailure};
 pub use jwks::Jwks;

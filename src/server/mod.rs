@@ -10,7 +10,7 @@ pub mod state;
 mod watch;
 
 use crate::actions::due_signal::DueSignal;
-use crate::actions::identify::{Provider, SignIn};
+use crate::actions::identify::{ConsoleSignIn, Provider, SignIn};
 use crate::actions::submit_result::ROW_BYTES_MAX;
 use crate::actions::{App, Caches, InEffect, Settings, quotas, start};
 use crate::analyzer::Analyzer;
@@ -29,7 +29,7 @@ use crate::http::slack::SlackDesk;
 use crate::jobs::{JobState, Jobs};
 use crate::metrics::Metrics;
 use crate::objects::live::Live;
-use crate::outbound::Jwks;
+use crate::outbound::{CodeClient, Jwks};
 use crate::store::{StartChecks, Store};
 use state::StateDir;
 use std::net::{SocketAddr, TcpListener};
@@ -314,6 +314,7 @@ fn http(config: &Config, app: &Arc<App>, hub: &Arc<Hub>) -> Result<Arc<HttpConte
         Arc::clone(hub),
         VERSION,
         config.trusted_proxies.clone(),
+        config.tls.is_some(),
         SlackDesk::start(app, &config.reach())?,
     );
     Ok(Arc::new(HttpContext {
@@ -339,9 +340,15 @@ fn sign_in(
         let keys = Jwks::start(oidc, &config.reach(), clock, metrics)?;
         Ok(Provider::new(oidc.clone(), Arc::new(keys)))
     };
+    let browser = |oidc: &Oidc| {
+        let clock = options.clock.clone();
+        let client = CodeClient::new(oidc, &config.reach(), clock, config.process.workers)?;
+        ConsoleSignIn::new(oidc, Arc::new(client))
+    };
     Ok(SignIn {
         mode: config.auth_mode,
         provider: config.oidc.as_ref().map(start).transpose()?,
+        browser: config.oidc.as_ref().and_then(browser),
     })
 }
 

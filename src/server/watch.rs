@@ -113,6 +113,7 @@ fn concerns_identity(change: &Change) -> bool {
         Change::Identity(
             IdentityChange::TokenCreated(_)
                 | IdentityChange::TokenRevoked { .. }
+                | IdentityChange::SessionEnded { .. }
                 | IdentityChange::UserActivated(_)
                 | IdentityChange::UserSuspended(_)
         )
@@ -122,6 +123,9 @@ fn concerns_identity(change: &Change) -> bool {
 fn count(app: &App, change: &Change) {
     let metrics = &app.metrics;
     metrics.audit_events.inc(&[]);
+    if let Change::Identity(IdentityChange::SessionEnded { why, .. }) = change {
+        metrics.sessions_ended.inc(&[why.as_str()]);
+    }
     let Change::Request(change) = change else {
         return;
     };

@@ -18,6 +18,7 @@ pub(super) struct Bookkeeping {
     leases: HashMap<String, Lease>,
     tokens_used: HashMap<String, Timestamp>,
     users_seen: HashMap<String, Timestamp>,
+    sessions_used: HashMap<String, Timestamp>,
     pub(super) agents: BTreeMap<String, Agent>,
     /// Other reports that came lately under an id, the newest first: several programs may share a token.
     pub(super) other_reports: HashMap<String, Vec<Agent>>,
@@ -59,9 +60,18 @@ impl Store {
         }
     }
 
+    /// Notes that a session was used, and by whom.
+    pub fn session_used(&self, session_id: &str, subject: &str, now: Timestamp) {
+        let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
+        if memory.sessions_used.len() < ENTRIES_MAX {
+            memory.sessions_used.insert(session_id.to_owned(), now);
+            memory.users_seen.insert(subject.to_owned(), now);
+        }
+    }
+
     /// Writes what is kept in memory.
     pub fn flush(&self) -> Result<(), Error> {
-        let (leases, tokens, users, agents) = {
+        let (leases, tokens, users, sessions, agents) = {
             let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
             let changed = std::mem::take(&mut memory.agents_changed);
             let agents: Vec<Agent> = changed
@@ -70,11 +80,15 @@ impl Store {
                 .collect();
             let tokens = std::mem::take(&mut memory.tokens_used);
             let users = std::mem::take(&mut memory.users_seen);
-            (memory.leases.clone(), tokens, users, agents)
+            // Kept until they are written: a session must not seem idle meanwhile.
+            let sessions = memory.sessions_used.clone();
+            (memory.leases.clone(), tokens, users, sessions, agents)
         };
-        if leases.is_empty() && tokens.is_empty() && users.is_empty() && agents.is_empty() {
+        let nobody = tokens.is_empty() && users.is_empty() && sessions.is_empty();
+        if leases.is_empty() && nobody && agents.is_empty() {
             return Ok(());
         }
+        let used = sessions.clone();
         let written: Vec<(String, Lease)> = leases.iter().map(|(k, v)| (k.clone(), *v)).collect();
         self.bookkeep(move |connection| {
             for (id, lease) in &leases {
@@ -96,12 +110,21 @@ impl Store {
                     params![id, at.0],
                 )?;
             }
+            for (id, at) in &sessions {
+                connection.run(
+                    "UPDATE sessions SET last_used_at_ms = max(last_used_at_ms, ?2) WHERE id = ?1",
+                    params![id, at.0],
+                )?;
+            }
             for agent in &agents {
                 write_agent(connection, agent)?;
             }
             Ok(())
         })?;
         let mut memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
+        memory
+            .sessions_used
+            .retain(|id, at| used.get(id) != Some(at));
         for (id, lease) in written {
             // Only what was written and has not moved since may be forgotten.
             if memory.leases.get(&id) == Some(&lease) {
@@ -143,6 +166,12 @@ fn write_agent(connection: &rusqlite::Connection, agent: &Agent) -> Result<(), E
 }
 
 impl View<'_> {
+    /// When a session was last used, where that is not written yet.
+    pub(super) fn remembered_use(&self, session_id: &str) -> Option<Timestamp> {
+        let memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());
+        memory.sessions_used.get(session_id).copied()
+    }
+
     /// The lease as heartbeats since the last flush have it.
     pub(super) fn remembered_lease(&self, execution_id: &str) -> Option<Lease> {
         let memory = self.bookkeeping.lock().unwrap_or_else(|e| e.into_inner());

@@ -25,6 +25,7 @@ columns! {
         Issuers = "t.issuers_json",
         BoundTo = "t.bound_to_json",
         Parent = "t.parent_id",
+        Session = "t.session_id",
         CreatedAt = "t.created_at_ms",
         ExpiresAt = "t.expires_at_ms",
         RevokedAt = "t.revoked_at_ms",
@@ -36,6 +37,7 @@ columns! {
     NEWEST_FIRST = "ORDER BY t.created_at_ms DESC, t.id LIMIT ?1 OFFSET ?2";
     ACTIVE_OF = "WHERE t.subject_id = ?1 AND t.revoked_at_ms IS NULL ORDER BY t.id";
     ISSUED_WITH = "WHERE t.parent_id = ?1 ORDER BY t.id";
+    ISSUED_IN = "WHERE t.session_id = ?1 ORDER BY t.id";
     ISSUED_BY = "WHERE t.issuer = ?1 ORDER BY t.id";
     LIVE_OF_PEOPLE = "WHERE t.revoked_at_ms IS NULL AND t.subject_type = 'user' AND u.status = 'active'";
 }
@@ -80,6 +82,11 @@ impl View<'_> {
     /// Tokens that were issued with a token.
     pub fn tokens_issued_with(&self, id: &str) -> Result<Vec<StoredToken>, Error> {
         self.connection.list(ISSUED_WITH, [id], read_token)
+    }
+
+    /// Tokens that were issued in a session.
+    pub fn tokens_issued_in(&self, session_id: &str) -> Result<Vec<StoredToken>, Error> {
+        self.connection.list(ISSUED_IN, [session_id], read_token)
     }
 
     /// Tokens of which that person counts as the issuer.
@@ -147,12 +154,18 @@ impl View<'_> {
         if !actor.acts {
             return Ok(());
         }
-        let counts: Option<bool> = match &actor.token_id {
-            Some(token_id) => self
+        let counts: Option<bool> = match (&actor.token_id, &actor.session_id) {
+            (Some(token_id), _) => self
                 .connection
                 .find("SELECT t.revoked_at_ms IS NULL AND coalesce(t.expires_at_ms > ?2, 1) AND u.status = 'active' \
                      FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.id = ?1", params![token_id, now.0], first)?,
-            None => self
+            (None, Some(session_id)) => self.connection.find(
+                "SELECT s.expires_at_ms > ?2 AND u.status = 'active' AND u.id = ?3 \
+                     FROM sessions s JOIN users u ON u.id = s.subject_id WHERE s.id = ?1",
+                params![session_id, now.0, actor.id],
+                first,
+            )?,
+            (None, None) => self
                 .find_user(&actor.id)?
                 .map(|u| u.active && u.subject_type.as_str() == actor.kind),
         };
@@ -194,6 +207,7 @@ fn read_token(row: &Row) -> Result<StoredToken, Error> {
         bound_to: bound_to.transpose()?,
         expires_at: row.column(C::ExpiresAt)?,
         parent_id: row.column(C::Parent)?,
+        session_id: row.column(C::Session)?,
     };
     Ok(StoredToken {
         token,

@@ -89,6 +89,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0020_frozen_requests",
         include_str!("../../sql/migrations/0020_frozen_requests.sql"),
     ),
+    (
+        "0021_sessions",
+        include_str!("../../sql/migrations/0021_sessions.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

@@ -33,6 +33,7 @@ mod retention;
 mod row_columns;
 mod schemas;
 mod scopes;
+mod sessions;
 mod slack;
 mod snapshot;
 mod values;

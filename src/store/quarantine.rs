@@ -281,7 +281,8 @@ impl Taken {
         bound: i64,
     ) -> Result<(), Error> {
         match table {
-            "outbox" | "schema_snapshots" | "stated_dialects" | "reported_dialects" => {
+            "outbox" | "schema_snapshots" | "stated_dialects" | "reported_dialects"
+            | "sessions" => {
                 self.given_up.insert(table);
             }
             "tokens" => {

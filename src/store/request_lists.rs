@@ -6,6 +6,8 @@ use super::query::{RunStatement, first};
 use super::requests::{LAST_EXECUTION, RequestColumn, read_request};
 use super::row_columns::Columns;
 use super::scopes::within;
+use crate::clock::Timestamp;
+use crate::domain::approval::VoteAction;
 use crate::domain::id::Operation;
 use crate::domain::permission::Scopes;
 use crate::domain::request::{Request, Status};
@@ -30,6 +32,8 @@ pub struct RequestItem {
     pub detail_bytes: u64,
     /// Selectors of the current step, while pending.
     pub next_approvers: Vec<String>,
+    /// The last vote of whom the list is about, where it is about somebody's votes.
+    pub vote: Option<(VoteAction, Timestamp)>,
 }
 
 /// Which requests to list; every field that is set must match.
@@ -40,6 +44,8 @@ pub struct RequestFilter {
     pub database: Option<String>,
     pub environment: Option<String>,
     pub operation: Option<Operation>,
+    /// Who has voted on it.
+    pub voter: Option<String>,
     /// Only requests before this row: the cursor.
     pub before: Option<i64>,
 }
@@ -80,7 +86,27 @@ impl View<'_> {
             "SELECT {REQUEST}, substr(t.detail, 1, {EXCERPT_CHARS}), octet_length(t.detail) FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ? OFFSET ?)) \
              JOIN requests r ON r.seq = s JOIN request_texts t ON t.request_seq = s {LAST_EXECUTION} ORDER BY s DESC"
         );
-        self.items(&sql, values)
+        let mut items = self.items(&sql, values)?;
+        if let Some(voter) = &filter.voter {
+            for item in &mut items {
+                item.vote = self.last_vote(item.request.seq, voter)?;
+            }
+        }
+        Ok(items)
+    }
+
+    fn last_vote(
+        &self,
+        request_seq: i64,
+        voter: &str,
+    ) -> Result<Option<(VoteAction, Timestamp)>, Error> {
+        let found: Option<(String, i64)> = self.connection.find(
+            "SELECT action, created_at_ms FROM approvals WHERE actor_id = ?1 AND request_seq = ?2 \
+             ORDER BY id DESC LIMIT 1",
+            params![voter, request_seq],
+            |r| Ok((r.get(0)?, r.get(1)?)),
+        )?;
+        Ok(found.and_then(|(action, at)| Some((VoteAction::parse(&action)?, Timestamp(at)))))
     }
 
     /// Pending requests that may wait for `viewer`, newest first, each with the text of its workflow: candidates, which
@@ -129,6 +155,7 @@ impl View<'_> {
             detail,
             detail_bytes: bytes.unsigned_abs(),
             next_approvers,
+            vote: None,
         })
     }
 
@@ -274,6 +301,10 @@ impl Branches {
         add(
             "r.operation = ?",
             filter.operation.map(|o| o.as_str().to_owned().into()),
+        );
+        add(
+            "r.seq IN (SELECT request_seq FROM approvals WHERE actor_id = ?)",
+            text(&filter.voter),
         );
         add("r.seq < ?", filter.before.map(Sql::from));
         Branches {

@@ -124,6 +124,7 @@ fn token(id: &str, hash: char) -> Change {
         bound_to: None,
         expires_at: None,
         parent_id: None,
+        session_id: None,
     })
     .into()
 }
@@ -252,6 +253,7 @@ fn a_revoked_token_cannot_write_even_if_it_was_good_a_moment_ago() {
         id: "requester".into(),
         kind: "user",
         token_id: Some("t1".into()),
+        session_id: None,
         acts: true,
         origin: crate::domain::actor::Origin::default(),
     };
@@ -284,6 +286,7 @@ fn a_person_without_a_token_writes_only_while_known_and_active() {
         id: id.into(),
         kind,
         token_id: None,
+        session_id: None,
         acts,
         origin: crate::domain::actor::Origin::default(),
     };

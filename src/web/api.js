@@ -2,6 +2,7 @@
 
 const KEY = "dbward.token";
 let lost = null;
+let csrf = null;
 
 export class ApiError extends Error {
   constructor(status, body) {
@@ -18,8 +19,18 @@ export class ApiError extends Error {
 export const session = {
   token: () => sessionStorage.getItem(KEY),
   open: (token) => sessionStorage.setItem(KEY, token),
-  close: () => sessionStorage.removeItem(KEY),
+  close: () => {
+    sessionStorage.removeItem(KEY);
+    csrf = null;
+  },
 };
+
+/** Who is signed in: by the token of this tab, or else by the session of the browser. */
+export async function whoAmI() {
+  const me = await get("/api/me");
+  csrf = me.session ? me.session.csrf_token : null;
+  return me;
+}
 
 /** Called with true when the server cannot be reached, with false when it can again. */
 export function onConnection(listener) {
@@ -30,8 +41,9 @@ async function send(method, path, options) {
   const headers = { accept: "application/json", ...(options.headers || {}) };
   const token = session.token();
   if (token) headers.authorization = `Bearer ${token}`;
+  if (csrf && !token && method !== "GET") headers["x-csrf-token"] = csrf;
   if (options.body !== undefined) headers["content-type"] = "application/json";
-  const init = { method, headers, signal: options.signal, cache: "no-store", credentials: "omit", redirect: "error" };
+  const init = { method, headers, signal: options.signal, cache: "no-store", credentials: token ? "omit" : "same-origin", redirect: "error" };
   if (options.body !== undefined) init.body = JSON.stringify(options.body);
   try {
     const response = await fetch(path, init);

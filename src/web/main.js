@@ -1,6 +1,6 @@
 // The frame: who is signed in, which page is shown, keys, the connection. Every page has an address.
 import { fill, h } from "./dom.js";
-import { get, onConnection, pause, query, session, tagged } from "./api.js";
+import { get, onConnection, pause, query, remove, session, tagged, whoAmI } from "./api.js";
 import { problem } from "./parts.js";
 import { inbox, requests } from "./page_lists.js";
 import { request } from "./page_request.js";
@@ -69,7 +69,7 @@ function rail() {
       { class: "rail-foot" },
       h("div", { class: "who" }, context.me.subject_id),
       h("div", { class: "faint" }, groups || "no role"),
-      h("div", { class: "rail-actions" }, h("button", { class: "link-button", type: "button", onclick: theme }, "Light or dark"), h("button", { class: "link-button", type: "button", onclick: signOut }, "Sign out")),
+      h("div", { class: "rail-actions" }, h("button", { class: "link-button", type: "button", onclick: theme }, "Light or dark"), h("button", { class: "link-button", type: "button", onclick: () => signOut(false) }, "Sign out"), context.me.session && h("button", { class: "link-button", type: "button", onclick: () => signOut(true) }, "Sign out everywhere")),
     ),
   );
 }
@@ -81,12 +81,20 @@ function theme() {
   localStorage.setItem("dbward.theme", next);
 }
 
-function signOut() {
-  session.close();
+async function signOut(everywhere) {
+  const { me } = context;
   stop();
+  if (me.session) {
+    try {
+      await remove(everywhere ? "/api/sessions" : "/api/session");
+    } catch (error) {
+      if (error.status !== 401) return begin();
+    }
+  }
+  session.close();
   context.me = null;
   history.pushState(null, "", "/");
-  render();
+  signIn(me.session ? (everywhere ? "You are signed out here and in every other browser." : "You are signed out.") : null);
 }
 
 function stop() {
@@ -149,10 +157,43 @@ function expired() {
   signIn("Your session is over. Sign in to go on where you were.");
 }
 
-function signIn(message) {
+const FAILED = {
+  expired: "The sign-in took too long, or began in another browser. Try again.",
+  foreign: "The answer of the identity provider belongs to another sign-in. Try again.",
+  denied: "The identity provider did not let you in.",
+  token: "What the identity provider says of you does not count here. Ask an administrator: the log of the server says why.",
+  suspended: "You are suspended here. Ask an administrator.",
+  unavailable: "The identity provider cannot be reached. Try again in a moment.",
+};
+
+/** The ways in that the server knows; a token where it cannot be asked. */
+async function ways() {
+  try {
+    return await get("/api/sign-in");
+  } catch {
+    return { takes_tokens: true, oidc: null };
+  }
+}
+
+async function signIn(message, failure, known) {
+  const holder = h("div", { "aria-live": "polite" }, failure ? h("p", { class: "banner bad", role: "alert" }, FAILED[failure] || FAILED.expired) : message && h("p", { class: "banner" }, message));
+  const form = h("div", { class: "form" }, h("a", { class: "brand", href: "/" }, h("img", { src: "/assets/icon.svg", alt: "" }), "dbward"), h("h1", null, "Sign in"), holder);
+  fill(app, h("main", { class: "sign-in" }, h("div", { class: "card" }, h("div", { class: "card-body" }, form))));
+  const way = known || (await ways());
+  if (!form.isConnected || context.me) return;
+  const provider = way.oidc && way.oidc.by_browser ? new URL(way.oidc.issuer).host : null;
+  const back = location.pathname + location.search;
+  const byProvider = provider && h("a", { class: "button accent wide", href: `/auth/sign-in${query({ to: back === "/" ? null : back })}` }, `Continue with ${provider}`);
+  if (byProvider) form.append(byProvider);
+  if (way.takes_tokens) form.append(...byToken(holder, provider));
+  if (!byProvider && !way.takes_tokens) form.append(h("p", { class: "sub" }, way.oidc ? "People sign in by https only. Open the address that an administrator gave you." : "Nobody can sign in here by browser: the server names no identity provider for it."));
+  const first = form.querySelector("input, a.wide");
+  if (first) first.focus();
+}
+
+function byToken(holder, provider) {
   const input = h("input", { id: "token", type: "password", autocomplete: "off", spellcheck: "false", placeholder: "dbw_…", required: true });
-  const holder = h("div", { "aria-live": "polite" }, message && h("p", { class: "banner" }, message));
-  const button = h("button", { class: "button accent", type: "submit" }, "Sign in");
+  const button = h("button", { class: provider ? "button" : "button accent", type: "submit" }, provider ? "Sign in with the token" : "Sign in");
   const form = h(
     "form",
     {
@@ -162,7 +203,7 @@ function signIn(message) {
         button.disabled = true;
         session.open(input.value.trim());
         try {
-          context.me = await get("/api/me");
+          context.me = await whoAmI();
           begin();
         } catch (error) {
           session.close();
@@ -172,14 +213,10 @@ function signIn(message) {
         }
       },
     },
-    h("a", { class: "brand", href: "/" }, h("img", { src: "/assets/icon.svg", alt: "" }), "dbward"),
-    h("h1", null, "Sign in"),
-    holder,
     h("label", { class: "field" }, h("span", { class: "label" }, "Your token"), input, h("span", { class: "hint" }, "It stays in this tab and is forgotten when the tab closes.")),
     button,
   );
-  fill(app, h("main", { class: "sign-in" }, h("div", { class: "card" }, h("div", { class: "card-body" }, form))));
-  input.focus();
+  return [provider && h("div", { class: "or" }, "or"), form].filter(Boolean);
 }
 
 function begin() {
@@ -222,7 +259,7 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest("a[href]");
   if (!link || event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || link.hasAttribute("download")) return;
   const address = new URL(link.href);
-  if (address.origin !== location.origin || address.hash || address.pathname.startsWith("/api/") || address.pathname.startsWith("/assets/")) return;
+  if (address.origin !== location.origin || address.hash || ["/api/", "/assets/", "/auth/"].some((start) => address.pathname.startsWith(start))) return;
   event.preventDefault();
   go(address.pathname + address.search);
 });
@@ -286,19 +323,20 @@ onConnection((gone) => {
 
 const chosen = localStorage.getItem("dbward.theme");
 if (chosen) document.documentElement.dataset.theme = chosen;
-const handed = new URLSearchParams(location.hash.slice(1)).get("token");
-if (handed) {
-  session.open(handed);
-  history.replaceState(null, "", location.pathname + location.search);
+const handed = new URLSearchParams(location.hash.slice(1));
+if (handed.get("token")) session.open(handed.get("token"));
+if (handed.has("token") || handed.has("sign-in")) history.replaceState(null, "", location.pathname + location.search);
+/** Shows the page of the address, or how to sign in. */
+async function enter() {
+  try {
+    const way = session.token() ? null : await get("/api/sign-in");
+    if (way && !way.signed_in) return signIn(null, handed.get("sign-in"), way);
+    context.me = await whoAmI();
+    begin();
+  } catch (error) {
+    if (error.status === 401) expired();
+    else fill(app, h("main", null, h("div", { class: "page" }, problem(error), h("button", { class: "button", type: "button", onclick: () => location.reload() }, "Try again"))));
+  }
 }
-if (session.token()) {
-  get("/api/me").then(
-    (me) => {
-      context.me = me;
-      begin();
-    },
-    (error) => (error.status === 401 ? expired() : fill(app, h("main", null, h("div", { class: "page" }, problem(error), h("button", { class: "button", type: "button", onclick: () => location.reload() }, "Try again"))))),
-  );
-} else {
-  signIn();
-}
+
+enter();

@@ -1,17 +1,19 @@
 // A new request: the text, what would happen to it while it is typed, then submit and stay with it.
 import { fill, h, plural, visible } from "./dom.js";
-import { get, pause, post } from "./api.js";
-import { OPERATIONS, card, field, heading, pill, problem, selector } from "./parts.js";
-import { SqlText } from "./sql.js";
+import { get, pause, post, query } from "./api.js";
+import { OPERATIONS, card, confirm, field, heading, pill, problem, selector } from "./parts.js";
+import { SqlText, line } from "./sql.js";
 
 const DRAFT = "dbward.draft";
+/** Earlier requests that are offered as a start. */
+const EARLIER_MAX = 8;
 
 export async function compose({ page, signal, parameters, me, go }) {
   const { databases } = await get("/api/databases", { signal });
   const draft = JSON.parse(sessionStorage.getItem(DRAFT) || "{}");
   if (parameters.get("from")) {
-    const earlier = await get(`/api/requests/${encodeURIComponent(parameters.get("from"))}`, { signal });
-    Object.assign(draft, { detail: earlier.detail, place: `${earlier.database}/${earlier.environment}`, reason: earlier.reason || "" });
+    const source = await get(`/api/requests/${encodeURIComponent(parameters.get("from"))}`, { signal });
+    Object.assign(draft, { detail: source.detail, place: `${source.database}/${source.environment}`, reason: source.reason || "" });
   }
   const place = h("select", { required: true }, h("option", { value: "" }, "Choose"), databases.map((d) => h("option", { value: `${d.database}/${d.environment}`, selected: `${d.database}/${d.environment}` === draft.place }, `${d.database} / ${d.environment}`)));
   const detail = h("textarea", { class: "code", rows: 9, spellcheck: "false", autocapitalize: "off", autocomplete: "off", required: true, "data-key": "c", value: draft.detail || "" });
@@ -71,9 +73,26 @@ export async function compose({ page, signal, parameters, me, go }) {
     outcome,
     h("div", { class: "actions" }, submit),
   );
-  fill(page, heading("New request", `As ${me.subject_id}.`), h("div", { class: "columns" }, card(null, null, form), h("div", { class: "stack" }, card("What would happen", null, verdict))));
+  const templates = h("div");
+  const take = async (item) => {
+    if (detail.value.trim() && detail.value !== item.detail && !(await confirm("Replace what you typed?", h("p", null, "The text, the database and the reason of the earlier request take its place."), "Replace"))) return;
+    const whole = item.detail_truncated ? await get(`/api/requests/${item.id}`, { signal }) : item;
+    detail.value = whole.detail;
+    place.value = `${item.database}/${item.environment}`;
+    reason.value = item.reason || "";
+    detail.focus();
+    await look();
+  };
+  const earlier = async () => {
+    const { requests } = await get(`/api/requests${query({ user: me.subject_id, limit: 50 })}`, { signal });
+    const seen = new Set();
+    const distinct = requests.filter((r) => !r.operation.startsWith("migrate") && !seen.has(r.detail) && seen.add(r.detail)).slice(0, EARLIER_MAX);
+    if (distinct.length === 0) return;
+    fill(templates, card("Earlier requests of yours", "click to start from one", distinct.map((r) => h("button", { class: "template", type: "button", onclick: () => take(r).catch((error) => error.name !== "AbortError" && fill(outcome, problem(error))) }, h("code", { class: "row-sql" }, line(r.detail, "")), h("span", { class: "hint" }, `${r.database} / ${r.environment}`, r.reason ? [" · ", visible(r.reason)] : null)))));
+  };
+  fill(page, heading("New request", `As ${me.subject_id}.`), h("div", { class: "columns" }, card(null, null, form), h("div", { class: "stack" }, card("What would happen", null, verdict), templates)));
   detail.focus();
-  await look();
+  await Promise.all([look(), earlier().catch(() => {})]);
 }
 
 /** The text with the places that an error names. */

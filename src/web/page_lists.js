@@ -24,15 +24,16 @@ export async function inbox({ page, signal, me, can, context }) {
     fill(
       list,
       sorted.length
-        ? [rows(sorted), h("div", { class: "keys", "aria-hidden": "true" }, h("span", null, h("kbd", null, "j"), " ", h("kbd", null, "k"), " move"), h("span", null, h("kbd", null, "Enter"), " open"), h("span", null, h("kbd", null, "?"), " all keys"))]
+        ? rows(sorted)
         : h("div", { class: "card" }, empty("Nothing waits for you.", "New requests appear here within a second; this page need not be reloaded.", can("request.create_select") ? h("a", { class: "button", href: "/new" }, "New request") : null)),
     );
     const again = focused && list.querySelector(`[data-id="${CSS.escape(focused)}"]`);
     if (again) again.focus();
   };
-  fill(page, head, ask, list, mine);
+  const decided = h("div");
+  fill(page, head, ask, list, decided, mine, keys());
   if ("Notification" in window && Notification.permission === "default") {
-    fill(ask, h("p", { class: "hint" }, h("button", { class: "link-button", type: "button", onclick: async () => ((await Notification.requestPermission()), fill(ask)) }, "Show a desktop notification when something new waits")));
+    fill(ask, h("p", { class: "hint ask" }, h("button", { class: "link-button", type: "button", onclick: async () => ((await Notification.requestPermission()), fill(ask)) }, "Show a desktop notification when something new waits")));
   }
   if (context.inbox.items) show(context.inbox.items);
   else {
@@ -43,12 +44,31 @@ export async function inbox({ page, signal, me, can, context }) {
     });
     if (context.inbox.items) show(context.inbox.items);
   }
-  context.inbox.listeners.add(show);
+  const votes = () => load(decided, signal, () => decidedToday(signal));
+  context.inbox.listeners.add((items) => {
+    show(items);
+    votes();
+  });
+  await votes();
   if (can("request.resume") || can("request.create_select")) {
     const [ready, open] = await Promise.all(["approved", "pending"].map((status) => get(`/api/requests${query({ status, user: me.subject_id, limit: 10 })}`, { signal })));
     const yours = [...ready.requests, ...open.requests];
     if (yours.length) fill(mine, h("h2", { class: "section-label" }, "Your open requests"), rows(yours, { state: true }));
   }
+}
+
+function keys() {
+  const one = (words, ...names) => h("span", null, names.map((n) => [h("kbd", null, n), " "]), words);
+  return h("div", { class: "keys", "aria-hidden": "true" }, one("move", "j", "k"), one("open", "Enter"), one("approve", "a"), one("reject", "r"), one("all keys", "?"));
+}
+
+/** What the caller has voted on since midnight, and what came of it; nothing where that is nothing. */
+async function decidedToday(signal) {
+  const { requests: found } = await get(`/api/requests${query({ decided_by_me: "true", limit: 50 })}`, { signal });
+  const midnight = new Date();
+  midnight.setHours(0, 0, 0, 0);
+  const today = found.filter((r) => new Date(r.your_vote.at) >= midnight).sort((a, b) => b.your_vote.at.localeCompare(a.your_vote.at));
+  return today.length ? [h("h2", { class: "section-label" }, "Decided today"), rows(today.slice(0, 10), { state: true, voted: true })] : null;
 }
 
 /** A list with the filters of the API, kept in the address. */

@@ -2,6 +2,7 @@
 import { clock, exact, fill, h, number, plural, visible, when } from "./dom.js";
 import { get, pause, post, query, tagged } from "./api.js";
 import { OPERATIONS, card, confirm, copy, empty, facts, load, pill, problem, risk, selector, state, target, toast } from "./parts.js";
+import { planTree } from "./plan.js";
 import { SqlText } from "./sql.js";
 import { resultCard } from "./page_results.js";
 
@@ -50,8 +51,16 @@ export async function request({ page, signal, id, me, can, go }) {
 
   const vanished = () => fill(places.decide, h("p", { class: "banner warn", role: "alert" }, "This request was decided or withdrawn meanwhile, and you may no longer see it."));
   const parts = { act, can, comment, confirm, go, me };
+  // What is drawn again must not take the comment from under the hands of who writes it.
   const draw = () => {
-    const r = shown;
+    const typing = document.activeElement === comment;
+    const at = comment.selectionStart;
+    paint(shown);
+    if (!typing) return;
+    comment.focus();
+    comment.setSelectionRange(at, at);
+  };
+  const paint = (r) => {
     fill(places.head, h("div", { class: "title-line" }, h("h1", { tabindex: "-1" }, visible(r.reason || `${OPERATIONS[r.operation] || r.operation} on ${r.database}`)), target(r.database, r.environment), state(r), r.emergency && pill("bad", "emergency"), r.corrupt && pill("bad", "differs from what was approved")));
     places.head.append(
       facts([
@@ -109,13 +118,7 @@ export async function request({ page, signal, id, me, can, go }) {
       if (JSON.stringify(answer.body) !== JSON.stringify(shown)) {
         shown = answer.body;
         etag = answer.etag;
-        const typing = document.activeElement === comment;
-        const at = comment.selectionStart;
         draw();
-        if (typing) {
-          comment.focus();
-          comment.setSelectionRange(at, at);
-        }
         await after();
       }
       if (collecting) await pause(1000, signal);
@@ -150,7 +153,7 @@ function impact(r, sizes, act) {
   if (tables.length) content.push(h("dl", { class: "pairs" }, tables.slice(0, 50).map((t) => h("div", null, h("dt", { class: "mono" }, visible(t)), h("dd", null, Number.isFinite(sizes.get(t)) ? `of about ${plural(sizes.get(t), "row")}` : "")))));
   for (const plan of c.explain || []) {
     if (plan.error) content.push(h("p", { class: "banner warn" }, "The database could not plan this: ", visible(plan.error), plan.hint && ` (${plan.hint})`));
-    else content.push(planText(plan));
+    else content.push(planTree(plan, sizes));
   }
   const note = { collecting: "the plan is being asked for", ready: "plan from the database", partial: "some plans are missing", unavailable: "no plan: no agent answered" }[c.status];
   return card("What will happen", c.explain_enabled === false ? "plans are off for this workflow" : note, content);
@@ -183,36 +186,6 @@ function rehearsal(r, act) {
     notes.map((n) => h("p", { class: "muted" }, visible(n))),
     ask,
   );
-}
-
-/** A plan as text, its most expensive line marked. */
-function planText(plan) {
-  const value = plan.plan !== undefined ? plan.plan : plan.explain !== undefined ? plan.explain : plan;
-  const lines = (typeof value === "string" ? value.split("\n") : tree(value)).slice(0, 300);
-  const cost = (text) => Number((/(?:cost=[\d.]+\.\.|rows[=: ]+)([\d.]+)/.exec(text) || [0, 0])[1]);
-  const costs = lines.slice(1).map(cost);
-  const most = Math.max(0, ...costs);
-  return h("pre", { class: "plan", tabindex: "0", "aria-label": "Plan" }, lines.map((l, i) => h("span", { class: most > 0 && i > 0 && costs[i - 1] === most ? "costly" : null }, visible(l), "\n")));
-}
-
-/** A plan of nested objects as indented lines. */
-function tree(value, depth = 0) {
-  if (Array.isArray(value) && value.length > 0 && value.every((v) => v && v.detail !== undefined && v.parent !== undefined)) {
-    const depths = new Map();
-    return value.map((v) => {
-      depths.set(v.id, (depths.get(v.parent) ?? -1) + 1);
-      return `${"  ".repeat(depths.get(v.id))}${v.detail}`;
-    });
-  }
-  if (Array.isArray(value)) return value.flatMap((v) => tree(v, depth));
-  if (value === null || typeof value !== "object") return ["  ".repeat(depth) + String(value)];
-  const plain = [];
-  const nested = [];
-  for (const [key, item] of Object.entries(value)) {
-    if (item !== null && typeof item === "object") nested.push(...tree(item, depth + 1));
-    else if (key !== "sql") plain.push(`${key}: ${item}`);
-  }
-  return [...(plain.length ? ["  ".repeat(depth) + plain.join(" · ")] : []), ...nested];
 }
 
 function decision(r, { act, can, comment, me, go }) {

@@ -1,5 +1,5 @@
 // What several pages show in the same way.
-import { fill, h, number, plural, visible, when } from "./dom.js";
+import { clock, fill, h, number, plural, visible, when } from "./dom.js";
 import { ApiError } from "./api.js";
 import { line } from "./sql.js";
 
@@ -121,7 +121,7 @@ export function requestRow(request, options = {}) {
       h(
         "div",
         { class: "row-sub" },
-        h("span", null, visible(request.requester), request.reason ? [" · ", visible(request.reason)] : null),
+        h("span", null, visible(request.requester), options.voted ? ` · you ${request.your_vote.action === "reject" ? "rejected" : "approved"} at ${clock(request.your_vote.at)}` : request.reason ? [" · ", visible(request.reason)] : null),
         request.emergency && pill("bad", "emergency"),
         h("span", { class: "muted" }, OPERATIONS[request.operation] || request.operation),
         risk(request.risk_level),

@@ -218,6 +218,47 @@ test("every page has an address that can be reloaded, and back works", async () 
   await finish(/404/);
 });
 
+test("a plan is a tree, and its expensive part is marked, for every database", async () => {
+  const { page, finish } = await window("approver");
+  await page.getByRole("heading", { name: "Waiting for you" }).waitFor(SLOW);
+  const shown = (plan, sizes) =>
+    page.evaluate(
+      async ([plan, sizes]) => {
+        const { planTree } = await import("/assets/plan.js");
+        const tree = planTree({ plan }, new Map(sizes));
+        return [tree.textContent.trimEnd().split("\n"), [...tree.querySelectorAll(".costly")].map((n) => n.textContent.trim())];
+      },
+      [plan, sizes],
+    );
+  const scan = { "Node Type": "Seq Scan", "Relation Name": "orders", "Total Cost": 96, "Plan Rows": 2104882 };
+  const index = { "Node Type": "Index Scan", "Index Name": "customers_pkey", "Relation Name": "customers", "Total Cost": 3, "Plan Rows": 1 };
+  const postgres = [{ Plan: { "Node Type": "ModifyTable", Operation: "Update", "Relation Name": "orders", "Total Cost": 100, Plans: [scan, index] } }];
+  const costly = "Seq Scan on orders · 2.1 M rows · 96 % of cost (the most expensive part)";
+  assert.deepEqual(await shown(postgres, []), [["Update on orders", `├ ${costly}`, "└ Index Scan using customers_pkey on customers · 1 row"], [`├ ${costly}`]]);
+  const sqlite = [{ id: 2, parent: 0, detail: "SCAN orders" }, { id: 5, parent: 0, detail: "SEARCH customers USING INTEGER PRIMARY KEY (rowid=?)" }];
+  assert.deepEqual((await shown(sqlite, [["orders", 3000]]))[1], ["SCAN orders · 3,000 rows (the most expensive part)"]);
+  const mysql = { query_block: { nested_loop: [{ table: { table_name: "a", access_type: "ALL", rows: 500, cost: 9 } }, { table: { table_name: "b", access_type: "ref", key: "b_a", rows: 1, cost: 1 } }] } };
+  assert.deepEqual((await shown(mysql, []))[1], ["├ ALL on a · 500 rows · 90 % of cost (the most expensive part)"]);
+  // Whatever a database writes, it stays text.
+  assert.deepEqual((await shown("<b>x</b>", []))[0], ["<b>x</b>"]);
+  await finish();
+});
+
+test("a new request starts from an earlier one", async () => {
+  const made = await demo.submit("production", "UPDATE customers SET active = 0 WHERE id = 77", "as last month");
+  const { page, finish } = await window("requester", "/new");
+  await page.getByRole("button", { name: /as last month/ }).click();
+  assert.equal(await page.getByLabel("SQL").inputValue(), "UPDATE customers SET active = 0 WHERE id = 77");
+  assert.equal(await page.getByLabel("Reason").inputValue(), "as last month");
+  // What was typed is asked about before it goes.
+  await page.getByLabel("SQL").fill("SELECT 1");
+  await page.getByRole("button", { name: /as last month/ }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Back" }).click();
+  assert.equal(await page.getByLabel("SQL").inputValue(), "SELECT 1");
+  await demo.call("requester", "POST", `/api/requests/${made.id}/cancel`, {});
+  await finish();
+});
+
 test("the keyboard alone decides", async () => {
   const made = await demo.submit("production", "UPDATE customers SET active = 1 WHERE id = 7", "by keyboard");
   const { page, finish } = await window("approver");

@@ -264,3 +264,36 @@ fn the_total_is_what_paging_finds_for_everybody() {
     let all: Vec<usize> = seen.chunks(5).map(|by_filter| by_filter[0]).collect();
     assert_eq!(all, [13, 6, 6, 9, 3, 5, 0]);
 }
+
+#[test]
+fn what_somebody_has_decided_is_listed_with_their_vote() {
+    let s = Server::shop();
+    let (person, approver) = (s.requester(), s.approver());
+    let update = "UPDATE items SET price = 2 WHERE id = 1";
+    let (approved, rejected) = (
+        person.submit("production", update),
+        person.submit("production", update),
+    );
+    person.submit("production", update);
+    approver.approve(&approved).is(200);
+    approver.reject(&rejected).is(200);
+    let path = "/api/requests?decided_by_me=true";
+    let listed = approver.get(path).is(200).list("requests");
+    let votes: Vec<_> = listed
+        .iter()
+        .map(|r| (r["id"].as_str().unwrap(), r["your_vote"]["action"].as_str()))
+        .collect();
+    assert_eq!(
+        votes,
+        [
+            (rejected.id.as_str(), Some("reject")),
+            (approved.id.as_str(), Some("approve"))
+        ]
+    );
+    assert!(person.get(path).is(200).list("requests").is_empty());
+    let all = s.admin().get("/api/requests").is(200).list("requests");
+    assert!(all.iter().all(|r| r.get("your_vote").is_none()) && all.len() == 3);
+    s.admin()
+        .get(&format!("{path}&pending_for_me=true"))
+        .refused(400, "validation_error");
+}

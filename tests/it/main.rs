@@ -138,6 +138,7 @@ mod reviews;
 mod roles;
 mod row_bounds;
 mod schemas;
+mod sessions;
 mod shared_tokens;
 mod slack;
 mod soak;

@@ -11,6 +11,7 @@ use dbward::clock::Clock;
 use dbward::crypto::Keypair;
 use dbward::domain::actor::Actor;
 use dbward::domain::change::IdentityChange;
+use dbward::domain::session::ConsoleSession;
 use dbward::server::state::StateDir;
 use dbward::store::SlackMessage;
 use dbward::store::columns::{ColumnGuard, GuardedTable, LiveRows, NOT_VERIFIED, TABLES};
@@ -18,6 +19,7 @@ use dbward::store::{AuditFilter, STATE_DIFFERS, StartChecks, Store, Verdict};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -41,6 +43,28 @@ rehearse = "on_request"
 group = "approvers"
 min = 2
 "#;
+
+/// Somebody who is signed in to the console.
+fn sign_in(s: &Server) {
+    let session = ConsoleSession {
+        id: "session".to_owned(),
+        subject_id: "requester".to_owned(),
+        hash: "0".repeat(64),
+        issuer: "https://id.example.com".to_owned(),
+        groups: BTreeSet::new(),
+        claims: BTreeMap::new(),
+        name: None,
+        email: None,
+        expires_at: s.clock.now().plus_secs(3600),
+    };
+    let started = IdentityChange::SessionStarted(session);
+    let store = &s.inner().app().store;
+    store
+        .change(Actor::system(), move |_, _| {
+            Ok(Verdict::Write(vec![started.into()], ()))
+        })
+        .unwrap();
+}
 
 /// A stopped server's folder, with open and closed requests of every kind.
 fn stopped() -> Temp {
@@ -98,6 +122,7 @@ fn stopped() -> Temp {
         .store
         .keep_slack_message(1, Some(posted))
         .unwrap();
+    sign_in(&s);
     s.flush();
     s.stop_in_background().join().unwrap();
     let copy = Temp::new();

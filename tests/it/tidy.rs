@@ -9,6 +9,7 @@ mod documents;
 mod layers;
 mod names;
 mod prose;
+mod scans;
 mod sizes;
 mod source;
 mod statements;

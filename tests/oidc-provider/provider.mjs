@@ -1,23 +1,28 @@
 // An identity provider on this machine, for the tests. It prints its address. What a person would click in a browser is
 // `POST /test/approve?user_code=...`, and for a sign-in that returns to the command line `POST /test/browse` with the
-// address as its body; everything else is the provider as it is.
+// address as its body; everything else is the provider as it is. With REDIRECT_URI people sign in to a server there, on
+// the provider's own page, which asks for a name and a password and takes any; with CLIENT_SECRET that server has to
+// prove who it is.
 import Provider from "oidc-provider";
 import http from "node:http";
 
 const server = http.createServer();
 await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
 const issuer = `http://127.0.0.1:${server.address().port}`;
+const redirect = process.env.REDIRECT_URI;
+const secret = process.env.CLIENT_SECRET;
 const provider = new Provider(issuer, {
     clients: [{
         client_id: "dbward",
-        token_endpoint_auth_method: "none",
+        token_endpoint_auth_method: secret ? "client_secret_basic" : "none",
+        ...(secret ? {client_secret: secret} : {}),
         grant_types: ["urn:ietf:params:oauth:grant-type:device_code", "authorization_code", "refresh_token"],
         response_types: ["code"],
-        redirect_uris: ["http://127.0.0.1/callback"],
+        redirect_uris: ["http://127.0.0.1/callback", ...(redirect ? [redirect] : [])],
         application_type: "native",
     }],
-    features: {deviceFlow: {enabled: true}, devInteractions: {enabled: false}},
-    scopes: ["openid", "offline_access"],
+    features: {deviceFlow: {enabled: true}, devInteractions: {enabled: Boolean(redirect)}},
+    scopes: ["openid", "offline_access", "profile", "email"],
     ttl: {AccessToken: 60, IdToken: Number(process.env.ID_TOKEN_SECS ?? 3600), DeviceCode: 60, RefreshToken: 3600, Grant: 3600},
     findAccount: (_, id) => ({accountId: id, claims: () => ({sub: id})}),
     rotateRefreshToken: true,
@@ -70,7 +75,7 @@ async function text(request) {
 const serve = provider.callback();
 server.on("request", async (request, answer) => {
     const url = new URL(request.url, issuer);
-    const isOurs = url.pathname.startsWith("/test/") || url.pathname.startsWith("/interaction/");
+    const isOurs = url.pathname.startsWith("/test/") || (!redirect && url.pathname.startsWith("/interaction/"));
     if (!isOurs) return serve(request, answer);
     try {
         if (url.pathname.startsWith("/interaction/")) return await agree(request, answer);

@@ -2,18 +2,20 @@
 //! claims, bindings and defaults give them now.
 
 use super::Recognized;
-use crate::actions::App;
+use crate::actions::{Active, App};
 use crate::clock::Timestamp;
 use crate::config::{AuthMode, Oidc};
+use crate::crypto::{MacKey, random, same};
 use crate::domain::actor::{Actor, Caller, Origin, SubjectType};
 use crate::domain::change::IdentityChange;
 use crate::domain::jwt::{JwtClaims, JwtError, JwtRules, KeySource, LEEWAY_SECS, verify};
 use crate::domain::permission::Rights;
 use crate::domain::policy::Policies;
+use crate::domain::sign_in::CodeExchange;
 use crate::domain::user::SeenClaims;
 use crate::error::Error;
 use crate::store::Verdict;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
@@ -35,6 +37,34 @@ pub struct SignIn {
     pub mode: AuthMode,
     /// The identity provider, if there is one.
     pub provider: Option<Provider>,
+    /// How people sign in to the console with it, where they can.
+    pub browser: Option<ConsoleSignIn>,
+}
+
+/// What signing in by browser needs.
+pub struct ConsoleSignIn {
+    pub exchange: Arc<dyn CodeExchange>,
+    /// What this server is called at the provider.
+    pub client_id: String,
+    /// What is asked for.
+    pub scopes: Vec<String>,
+    /// From which what is secret about a sign-in is derived; new at every start.
+    pub key: MacKey,
+    /// Sign-ins that came back, until when they could: none comes back twice.
+    pub(in crate::actions) used: Mutex<HashMap<String, Timestamp>>,
+}
+
+impl ConsoleSignIn {
+    /// Signing in as `oidc` says, where it names the client that this server is.
+    pub fn new(oidc: &Oidc, exchange: Arc<dyn CodeExchange>) -> Option<ConsoleSignIn> {
+        Some(ConsoleSignIn {
+            exchange,
+            client_id: oidc.client_id.clone()?,
+            scopes: oidc.scopes.clone(),
+            key: MacKey::new(&random::<32>()),
+            used: Mutex::new(HashMap::new()),
+        })
+    }
 }
 
 /// An identity provider, and who came from it lately.
@@ -59,7 +89,7 @@ struct Person {
 }
 
 /// Why somebody is not authenticated.
-pub(super) enum Rejection {
+pub(in crate::actions) enum Rejection {
     /// The token does not count; a label for the metric.
     Refused(&'static str),
     /// It cannot be decided now.
@@ -84,6 +114,24 @@ impl SignIn {
         let provider = self.provider.as_ref().filter(|_| self.mode.takes_oidc())?;
         let oidc = &provider.oidc;
         Some((oidc.issuer.url(), oidc.client_id.as_deref()))
+    }
+
+    /// The provider whose people may have sessions.
+    pub(super) fn session_issuer(&self) -> Option<&str> {
+        let provider = self.provider.as_ref().filter(|_| self.mode.takes_oidc())?;
+        self.browser.as_ref()?;
+        Some(provider.oidc.issuer.url())
+    }
+
+    /// What the claims of somebody's sign-in gave them, unless a newer token was presented since.
+    pub(super) fn note_seen(&self, subject: &str, seen: SeenClaims) {
+        if let Some(provider) = &self.provider {
+            provider.remember(subject, |p| {
+                if p.seen.as_ref().is_none_or(|old| old.at <= seen.at) {
+                    p.seen = Some(Arc::new(seen));
+                }
+            });
+        }
     }
 
     /// Seconds that a token may live which a person of the identity provider issues for themselves; 0 for none.
@@ -175,46 +223,108 @@ pub(super) fn caller(
     let policies = &active.policies;
     let rules = rules(provider, policies);
     let claims = provider.claims(token, &rules, now)?;
-    let subject = claims.subject;
-    let mut groups = policies.groups_of(&subject);
-    // Who is in a group that the configuration lists is for the configuration to say.
-    let claimed: BTreeSet<String> = claims
-        .groups
-        .into_iter()
-        .filter(|group| policies.is_from_claim(group))
-        .collect();
-    groups.extend(claimed.iter().cloned());
-    let held = policies.roles_by_claims(&subject, &groups, &claims.values);
+    let (mut caller, seen) = Vouched::by(&claims).caller(&active, now);
     let on_call = app.on_call_by(&active, now);
-    groups.extend(on_call.groups_of(&subject).map(str::to_owned));
+    let duties = on_call.groups_of(&caller.subject).map(str::to_owned);
+    caller.groups.extend(duties);
     let caller = Caller {
-        subject,
-        kind: SubjectType::User,
-        token_id: None,
-        token_issuer: None,
-        token_issuers: BTreeSet::new(),
-        bound_to: None,
-        rights: Rights {
-            held,
-            ceiling: None,
-        },
-        groups,
-        generation: active.generation,
         expires_at: Some(claims.expires_at.plus_secs(LEEWAY_SECS)),
         origin,
+        ..caller
     };
     is_known(app, provider, &caller)?;
-    let seen = SeenClaims {
-        groups: claimed,
-        roles: caller.rights.held.clone(),
-        name: claims.name,
-        email: claims.email,
-        at: now,
-    };
     provider.remember(&caller.subject, |p| p.seen = Some(Arc::new(seen)));
     note_login(app, provider, &caller, now)?;
     note_use(app, provider, &caller, now);
     Ok(caller)
+}
+
+/// Somebody for whom the provider vouches.
+pub(super) struct Vouched<'a> {
+    pub(super) subject: &'a str,
+    /// Groups that the claims list.
+    pub(super) groups: &'a BTreeSet<String>,
+    /// Values of the claims that role mappings ask for.
+    pub(super) values: &'a BTreeMap<String, BTreeSet<String>>,
+    pub(super) name: &'a Option<String>,
+    pub(super) email: &'a Option<String>,
+}
+
+impl<'a> Vouched<'a> {
+    fn by(claims: &'a JwtClaims) -> Vouched<'a> {
+        Vouched {
+            subject: &claims.subject,
+            groups: &claims.groups,
+            values: &claims.values,
+            name: &claims.name,
+            email: &claims.email,
+        }
+    }
+
+    /// The caller with the rights that these claims give under the policies in effect, and what they gave at `at`.
+    pub(super) fn caller(&self, active: &Active, at: Timestamp) -> (Caller, SeenClaims) {
+        let policies = &active.policies;
+        let mut groups = policies.groups_of(self.subject);
+        // Who is in a group that the configuration lists is for the configuration to say.
+        let claimed = self.groups.iter();
+        let claimed: BTreeSet<String> = claimed
+            .filter(|group| policies.is_from_claim(group))
+            .cloned()
+            .collect();
+        groups.extend(claimed.iter().cloned());
+        let held = policies.roles_by_claims(self.subject, &groups, self.values);
+        let seen = SeenClaims {
+            groups: claimed,
+            roles: held.clone(),
+            name: self.name.clone(),
+            email: self.email.clone(),
+            at,
+        };
+        let caller = Caller {
+            subject: self.subject.to_owned(),
+            kind: SubjectType::User,
+            token_id: None,
+            session_id: None,
+            token_issuer: None,
+            token_issuers: BTreeSet::new(),
+            bound_to: None,
+            rights: Rights {
+                held,
+                ceiling: None,
+            },
+            groups,
+            generation: active.generation,
+            expires_at: None,
+            origin: Origin::default(),
+        };
+        (caller, seen)
+    }
+}
+
+/// What the ID token of a sign-in says: it is for this client, and of that sign-in.
+pub(in crate::actions) fn id_token(
+    app: &App,
+    token: &str,
+    nonce: &str,
+    now: Timestamp,
+) -> Result<(JwtClaims, String), Rejection> {
+    let sign_in = &app.sign_in;
+    let provider = sign_in.provider.as_ref();
+    let (Some(provider), Some(browser)) = (provider, &sign_in.browser) else {
+        return Err(Rejection::Refused("mode"));
+    };
+    let active = app.active();
+    let audiences = [browser.client_id.clone()];
+    let rules = JwtRules {
+        audiences: &audiences,
+        ..rules(provider, &active.policies)
+    };
+    let claims = provider.claims(token, &rules, now)?;
+    let held = claims.nonce.as_deref().unwrap_or_default();
+    if !same(held.as_bytes(), nonce.as_bytes()) {
+        return Err(Rejection::Refused("jwt_nonce"));
+    }
+    Ok((claims, provider.oidc.issuer.url().to_owned()))
 }
 
 fn rules<'a>(provider: &'a Provider, policies: &'a Policies) -> JwtRules<'a> {

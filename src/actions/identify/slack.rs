@@ -27,6 +27,7 @@ pub fn by_slack(app: &App, slack_user_id: &str, origin: Origin) -> Result<Caller
     Ok(Caller {
         kind: SubjectType::User,
         token_id: None,
+        session_id: None,
         token_issuer: None,
         token_issuers: person.slack_linkers,
         bound_to: None,

@@ -240,7 +240,11 @@ fn configuration(folder: &Path, places: &[SamplePlace]) -> Result<Config, Error>
 /// Tokens of the people of the demo, made at its first start and kept in files like the server's own first ones.
 fn issue_tokens(app: &Arc<App>, folder: &Path) -> Result<(), Error> {
     let admin = read(&folder.join(start::BOOTSTRAP[0].0))?;
-    let caller = identify::authenticate(app, Some(&format!("Bearer {admin}")), Origin::default())?;
+    let caller = identify::authenticate(
+        app,
+        identify::Presented::header(&format!("Bearer {admin}")),
+        Origin::default(),
+    )?;
     for (subject, role) in PEOPLE {
         let file = folder.join(format!("{subject}-token"));
         if file.exists() {

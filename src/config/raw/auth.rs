@@ -2,7 +2,7 @@
 
 use super::{DATABASES_MAX, ENVIRONMENTS_MAX, NAMES_MAX, PEOPLE_MAX, ROLES_MAX, SECS_MAX};
 use crate::config::oidc::MINTED_SECS_DEFAULT;
-use crate::settings::{Number, Text, Texts, section};
+use crate::settings::{Number, RawSecret, Text, Texts, section};
 
 section! {
     /// Who people are, and what they may do.
@@ -62,6 +62,11 @@ section! {
         /// For whom its tokens must be (`aud`): at least one of the two.
         client_id: Text, shown "\"dbward\"";
         audience: Text, shown "\"https://dbward.example.com\"";
+        /// With which this server proves there that it is `client_id`, where people sign in to the console; without it,
+        /// it is a public client. It comes back to <public_url>/auth/callback.
+        client_secret: RawSecret, shown "\"${OIDC_CLIENT_SECRET}\"";
+        /// What is asked for then; `openid` always is.
+        scopes: Texts, within 0..=NAMES_MAX, shown "[\"openid\", \"profile\", \"email\"]";
         /// Where its keys are. No default: found by <issuer_url>/.well-known/openid-configuration.
         jwks_uri: Text, shown "\"https://id.example.com/keys\"";
         /// The claim that lists groups; dots lead into objects.

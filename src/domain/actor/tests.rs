@@ -9,6 +9,7 @@ pub(crate) fn caller(subject: &str, held: &str, ceiling: &str, groups: &str) -> 
         subject: subject.to_owned(),
         kind: SubjectType::User,
         token_id: Some("token-1".to_owned()),
+        session_id: None,
         token_issuer: None,
         token_issuers: BTreeSet::new(),
         bound_to: None,
@@ -42,6 +43,7 @@ fn a_caller_acts_and_the_server_does_not() {
         id: "agent-1".to_owned(),
         kind: "agent",
         token_id: Some("token-1".to_owned()),
+        session_id: None,
         acts: true,
         origin: agent.origin.clone(),
     };

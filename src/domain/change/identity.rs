@@ -5,6 +5,7 @@ use crate::clock::Timestamp;
 use crate::crypto::sha256_hex;
 use crate::domain::audit::AuditEntry;
 use crate::domain::scope::Scope;
+use crate::domain::session::{ConsoleSession, SessionEnd};
 use crate::domain::token::Token;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -53,6 +54,16 @@ pub enum IdentityChange {
         /// Names of the roles held now.
         roles: BTreeSet<String>,
     },
+    /// A person signed in to the console.
+    SessionStarted(ConsoleSession),
+    /// They are signed out.
+    SessionEnded {
+        id: String,
+        subject_id: String,
+        why: SessionEnd,
+        /// Tokens issued in it that end too.
+        ended: Vec<String>,
+    },
     /// What is known of a person changed.
     UserUpdated {
         id: String,
@@ -91,11 +102,8 @@ impl IdentityChange {
                 if let Some(with) = with {
                     m.insert("revoked_with".into(), with.clone().into());
                 }
-                for (key, ids) in [("ended_descendants", ended), ("kept_descendants", kept)] {
-                    if !ids.is_empty() {
-                        m.insert(key.into(), ids.clone().into());
-                    }
-                }
+                put_ids(&mut e, "ended_descendants", ended);
+                put_ids(&mut e, "kept_descendants", kept);
                 e
             }
             IdentityChange::UserActivated(user) => status_entry("user.activated", user),
@@ -108,6 +116,18 @@ impl IdentityChange {
             IdentityChange::LoginSucceeded { id, roles } => {
                 let mut e = about("auth.login_success", "auth", "user", id);
                 e.metadata = object(json!({"method": "oidc", "roles": roles}));
+                e
+            }
+            IdentityChange::SessionStarted(session) => session_started(session),
+            IdentityChange::SessionEnded {
+                id,
+                subject_id,
+                why,
+                ended,
+            } => {
+                let mut e = about("session.ended", "auth", "session", id);
+                e.metadata = object(json!({"subject_id": subject_id, "why": why.as_str()}));
+                put_ids(&mut e, "ended_tokens", ended);
                 e
             }
             IdentityChange::UserUpdated {
@@ -128,6 +148,25 @@ impl IdentityChange {
     }
 }
 
+fn put_ids(entry: &mut AuditEntry, key: &str, ids: &[String]) {
+    if !ids.is_empty() {
+        entry.metadata.insert(key.into(), ids.into());
+    }
+}
+
+fn session_started(session: &ConsoleSession) -> AuditEntry {
+    let mut e = about("session.started", "auth", "session", &session.id);
+    e.metadata = object(json!({
+        "subject_id": session.subject_id,
+        "method": "oidc",
+        "issuer": session.issuer,
+        "groups": session.groups,
+        "claims": session.claims,
+        "expires_at": session.expires_at.rfc3339(),
+    }));
+    e
+}
+
 fn token_created(new: &Token) -> AuditEntry {
     let mut e = about("token.created", "token", "token", &new.id);
     e.metadata = object(json!({
@@ -141,6 +180,7 @@ fn token_created(new: &Token) -> AuditEntry {
         "scopes": new.bound_to.as_deref().map(scopes),
         "expires_at": new.expires_at.map(Timestamp::rfc3339),
         "parent_id": new.parent_id,
+        "session_id": new.session_id,
         "name": new.name,
         "prefix": new.prefix,
         // Not what is stored, so that the log helps nobody to forge a row.

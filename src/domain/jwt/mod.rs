@@ -62,6 +62,8 @@ pub struct JwtClaims {
     pub values: BTreeMap<String, BTreeSet<String>>,
     /// When the token ends.
     pub expires_at: Timestamp,
+    /// The sign-in that it was asked for in, where there is one.
+    pub nonce: Option<String>,
 }
 
 /// Why a token does not count. For a metric; a client does not learn it.
@@ -259,6 +261,7 @@ fn judge(
             .map(|name| ((*name).to_owned(), values(claims, name)))
             .collect(),
         expires_at,
+        nonce: text(claims, "nonce")?.map(str::to_owned),
     })
 }
 

@@ -19,6 +19,7 @@ fn person() -> Actor {
         id: "approver".into(),
         kind: "user",
         token_id: Some("token-id".into()),
+        session_id: None,
         acts: true,
         origin: Origin {
             peer_ip: Some("192.0.2.1".into()),

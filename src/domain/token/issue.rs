@@ -127,12 +127,12 @@ pub fn expiry(
     if !asked.is_for(caller) {
         return Ok(own);
     }
-    let (end, what) = match &caller.token_id {
-        Some(_) => (caller.expires_at, "the token that it is issued with"),
-        None => {
-            let end = now.plus_secs(ttl_max_secs);
-            (Some(end), "`minted_token_ttl_max_secs`")
-        }
+    let longest = now.plus_secs(ttl_max_secs);
+    let session = caller.expires_at.filter(|_| caller.session_id.is_some());
+    let (end, what) = match (&caller.token_id, session) {
+        (Some(_), _) => (caller.expires_at, "the token that it is issued with"),
+        (None, Some(end)) if end < longest => (Some(end), "the session that it is issued in"),
+        (None, _) => (Some(longest), "`minted_token_ttl_max_secs`"),
     };
     let Some(end) = end else {
         return Ok(own);
@@ -255,6 +255,7 @@ pub fn draft(
         bound_to: asked.bound_to,
         expires_at: asked.expires_at,
         parent_id,
+        session_id: None,
     }
 }
 

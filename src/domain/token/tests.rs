@@ -110,6 +110,7 @@ fn stored() -> StoredToken {
             bound_to: None,
             expires_at: None,
             parent_id: None,
+            session_id: None,
         },
         created_at: Timestamp(0),
         revoked_at: None,

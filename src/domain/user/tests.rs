@@ -43,6 +43,7 @@ fn token(user: &User, roles: &[&str], groups: &[&str]) -> Token {
         bound_to: None,
         expires_at: None,
         parent_id: None,
+        session_id: None,
     }
 }
 

@@ -1,15 +1,16 @@
 //! `GET /api/me`: who the caller is, and what they may do now.
 
-use super::role_json;
+use super::{role_json, time};
 use crate::domain::actor::Caller;
 use crate::domain::permission::{Permission, Rights, Role};
 use crate::http::HttpContext;
+use crate::http::browser;
 use crate::http::replies;
 use crate::http::router::{HandlerResult, RoutedRequest};
 use serde_json::{Value, json};
 
 /// `GET /api/me`
-pub fn show(_: &HttpContext, caller: &Caller, _: &RoutedRequest) -> HandlerResult {
+pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let rights = &caller.rights;
     let answer = json!({
         "subject_id": caller.subject,
@@ -18,8 +19,21 @@ pub fn show(_: &HttpContext, caller: &Caller, _: &RoutedRequest) -> HandlerResul
         "token_ceiling": rights.ceiling.as_deref().map(roles),
         "permissions": permissions(rights),
         "groups": caller.groups,
+        "session": session(context, caller, ask),
     });
     replies::json(200, &answer)
+}
+
+/// The session of the call, with what a page must send with changes in it; null for a token.
+fn session(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Value {
+    match &caller.session_id {
+        None => Value::Null,
+        Some(id) => json!({
+            "id": id,
+            "csrf_token": browser::csrf_token_of(context, ask.call),
+            "expires_at": time(caller.expires_at),
+        }),
+    }
 }
 
 /// Roles with what they permit. Where a token is limited to less than its subject holds, those of its ceiling too must

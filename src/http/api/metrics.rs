@@ -68,6 +68,7 @@ fn counts(app: &App, view: &View) -> Result<(), Error> {
     metrics
         .audit_last_checkpoint
         .set(&[], found.last_checkpoint.map_or(0, |at| at.0 / 1000));
+    metrics.sessions.set(&[], view.count_sessions()?);
     Ok(())
 }
 

@@ -20,6 +20,7 @@ pub mod requests;
 pub mod resolution;
 pub mod results;
 pub mod schemas;
+pub mod sessions;
 pub mod sign_in;
 mod table;
 pub mod tokens;

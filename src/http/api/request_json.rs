@@ -287,7 +287,7 @@ pub(super) fn item(item: &RequestItem) -> Value {
         left = left.saturating_sub(selector.len());
         left > 0
     });
-    json!({
+    let mut shown = json!({
         "id": r.id,
         "requester": r.requester,
         "database": r.target.database(),
@@ -311,7 +311,11 @@ pub(super) fn item(item: &RequestItem) -> Value {
         "created_at": Timestamp::rfc3339(r.created_at),
         "updated_at": Timestamp::rfc3339(r.updated_at),
         "expires_at": time(r.expires_at),
-    })
+    });
+    if let Some((action, at)) = &item.vote {
+        shown["your_vote"] = json!({"action": action.as_str(), "at": at.rfc3339()});
+    }
+    shown
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ pub const LIST_QUERY: &[&str] = &[
     "environment",
     "operation",
     "pending_for_me",
+    "decided_by_me",
     "wait",
 ];
 
@@ -114,17 +115,24 @@ fn idempotency_key(ask: &RoutedRequest, body: &JsonFields) -> Result<Option<Stri
 pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let query = ask.query();
     let paging = query.paging(LIST, PAGE_DEFAULT, PAGE_MAX)?;
+    let decided = query.flag("decided_by_me")?.unwrap_or(false);
     let filter = RequestFilter {
         status: query.one_of("status", "the name of a status", Status::parse)?,
         requester: query.text("user")?,
         database: query.text("database")?,
         environment: query.text("environment")?,
         operation: query.one_of("operation", "the name of an operation", Operation::parse)?,
+        voter: decided.then(|| caller.subject.clone()),
         before: paging.before,
     };
     let (limit, offset) = (paging.limit, paging.offset);
     let wait = query.number("wait")?.unwrap_or(0).min(WAIT_SECS_MAX);
     let inbox = query.flag("pending_for_me")?.unwrap_or(false);
+    if inbox && decided {
+        return Err(Error::invalid(
+            "pending_for_me and decided_by_me exclude each other",
+        ));
+    }
     if wait > 0 && !inbox {
         return Err(Error::invalid("wait works with pending_for_me=true only")
             .hint("to follow one request, send wait to GET /api/requests/{id}"));

@@ -4,6 +4,7 @@ use super::Context;
 use super::outbox::slack_linked;
 use crate::domain::change::{IdentityChange, UserStatus};
 use crate::domain::policy::notification::{Routes, SLACK};
+use crate::domain::session::ConsoleSession;
 use crate::domain::token::Token;
 use crate::error::Error;
 use crate::store::snapshot;
@@ -30,6 +31,10 @@ pub(super) fn apply(cx: &Context, change: &IdentityChange, routes: &Routes) -> R
             slack_user_id,
             linkers,
         } => user_updated(cx, id, slack_user_id.as_deref(), linkers, routes),
+        IdentityChange::SessionStarted(session) => session_started(cx, session),
+        IdentityChange::SessionEnded { id, .. } => {
+            cx.one("DELETE FROM sessions WHERE id = ?1", [id])
+        }
         // Stands in the audit log alone.
         IdentityChange::LoginSucceeded { .. } => Ok(()),
     }
@@ -48,8 +53,8 @@ fn token_created(cx: &Context, new: &Token) -> Result<(), Error> {
     )?;
     cx.one(
         "INSERT INTO tokens (id, subject_type, subject_id, token_hash, token_prefix, name, roles_json, role_mode, \
-         groups_json, issuer, created_at_ms, expires_at_ms, audit_seq, issuers_json, bound_to_json, parent_id) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+         groups_json, issuer, created_at_ms, expires_at_ms, audit_seq, issuers_json, bound_to_json, parent_id, session_id) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         params![
             new.id,
             new.subject_type.as_str(),
@@ -67,6 +72,29 @@ fn token_created(cx: &Context, new: &Token) -> Result<(), Error> {
             Value::from(Vec::from_iter(new.issuers.iter().cloned())).to_string(),
             new.bound_to.as_deref().map(snapshot::scopes_json),
             new.parent_id,
+            new.session_id,
+        ],
+    )
+}
+
+fn session_started(cx: &Context, session: &ConsoleSession) -> Result<(), Error> {
+    let json = |what: &str, e: serde_json::Error| Error::internal(what, e);
+    cx.one(
+        "INSERT INTO sessions (id, subject_id, session_hash, issuer, groups_json, claims_json, name, email, \
+         started_at_ms, expires_at_ms, last_used_at_ms, audit_seq) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?9, ?11)",
+        params![
+            session.id,
+            session.subject_id,
+            session.hash,
+            session.issuer,
+            serde_json::to_string(&session.groups).map_err(|e| json("groups of a session", e))?,
+            serde_json::to_string(&session.claims).map_err(|e| json("claims of a session", e))?,
+            session.name,
+            session.email,
+            cx.now.0,
+            session.expires_at.0,
+            cx.audit_seq,
         ],
     )
 }

@@ -17,7 +17,8 @@ pub(super) fn apply(cx: &Context, step: &Quarantined) -> Result<(), Error> {
             "UPDATE tokens SET revoked_at_ms = ?2, audit_seq = ?3 WHERE id = ?1",
             params![id, cx.now.0, cx.audit_seq],
         )?,
-        Quarantined::Person { id, .. } => cx.any(
+        Quarantined::Person { id, .. } => cx.any("DELETE FROM sessions WHERE subject_id = ?1", [id])?
+            + cx.any(
             "UPDATE users SET status = 'suspended', slack_user_id = NULL, slack_linkers_json = '[]', \
              updated_at_ms = ?2, audit_seq = ?3 WHERE id = ?1",
             params![id, cx.now.0, cx.audit_seq],
@@ -34,6 +35,7 @@ pub(super) fn apply(cx: &Context, step: &Quarantined) -> Result<(), Error> {
                     "schema_snapshots" => cx.any("DELETE FROM schema_snapshots", [])?,
                     "stated_dialects" => cx.any("DELETE FROM stated_dialects", [])?,
                     "reported_dialects" => cx.any("DELETE FROM reported_dialects", [])?,
+                    "sessions" => cx.any("DELETE FROM sessions", [])?,
                     other => return Err(Error::bug(format!("no quarantine of {other}"))),
                 };
             }

@@ -1,4 +1,5 @@
-//! The columns of what agents do for reviewers, apart from executions: as `columns`, for these tables.
+//! As `columns`, for tables next to those of requests and tokens: what agents do for reviewers, apart from executions,
+//! and sessions.
 
 use super::columns::{ColumnGuard, GuardedTable, LiveRows};
 use ColumnGuard::Digested;
@@ -41,6 +42,25 @@ pub(super) const REHEARSALS: GuardedTable = GuardedTable {
         ("rows_affected", Digested),
         ("result_json", Digested),
         ("error_message", Digested),
+        ("audit_seq", Digested),
+    ],
+};
+
+pub(super) const SESSIONS: GuardedTable = GuardedTable {
+    name: "sessions",
+    live: LiveRows::Always,
+    columns: &[
+        ("id", Digested),
+        ("subject_id", Digested),
+        ("session_hash", Digested),
+        ("issuer", Digested),
+        ("groups_json", Digested),
+        ("claims_json", Digested),
+        ("name", Digested),
+        ("email", Digested),
+        ("started_at_ms", Digested),
+        ("expires_at_ms", Digested),
+        ("last_used_at_ms", Digested),
         ("audit_seq", Digested),
     ],
 };

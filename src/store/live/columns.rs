@@ -213,8 +213,10 @@ pub const TABLES: &[GuardedTable] = &[
             ("issuers_json", Digested),
             ("bound_to_json", Digested),
             ("parent_id", Digested),
+            ("session_id", Digested),
         ],
     },
+    asides::SESSIONS,
     GuardedTable {
         name: "schema_snapshots",
         live: LiveRows::Always,

@@ -142,4 +142,5 @@ pub const UNTOLD: &[(&str, &[&str])] = &[
     ("stated_dialects", &[]),
     ("reported_dialects", &[]),
     ("outbox", &[]),
+    ("sessions", &[]),
 ];

@@ -107,6 +107,17 @@ pub const LINES: &[Lines] = &[
     plain!("/api/sign-in"),
     plain!("/metrics"),
     plain!("/api/me"),
+    plain!("/api/sessions"),
+    Lines {
+        method: "DELETE",
+        path: "/api/sessions",
+        cases: &[("", |_, w| call(w, "DELETE", "/api/sessions"))],
+    },
+    Lines {
+        method: "DELETE",
+        path: "/api/session",
+        cases: &[("", |_, w| call(w, "DELETE", "/api/session"))],
+    },
     plain!("/api/agents"),
     plain!("/api/audit/events"),
     plain!("/api/audit/export"),

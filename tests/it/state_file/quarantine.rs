@@ -118,7 +118,8 @@ fn after_a_quarantine_of_any_edit_the_log_holds_and_nothing_edited_counts() {
             let taken = match table.name {
                 "tokens" => revoked > 0,
                 "users" => suspended > 0,
-                "schema_snapshots" | "stated_dialects" | "reported_dialects" | "outbox" => true,
+                "schema_snapshots" | "stated_dialects" | "reported_dialects" | "outbox"
+                | "sessions" => true,
                 _ => frozen > 0,
             };
             if !taken || events(&store, "state.quarantined") != 1 {

@@ -438,6 +438,11 @@ impl Answer {
         found.map(|(_, value)| value.as_str())
     }
 
+    pub fn headers_named(&self, name: &str) -> Vec<&str> {
+        let named = self.headers.iter().filter(|(n, _)| n == name);
+        named.map(|(_, value)| value.as_str()).collect()
+    }
+
     #[track_caller]
     pub fn text(&self, field: &str) -> String {
         let value = self.json[field].as_str();

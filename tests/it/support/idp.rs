@@ -3,10 +3,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -30,6 +32,12 @@ struct Inside {
     /// The document about itself, where it differs from the usual.
     document: Option<Value>,
     asked: Vec<String>,
+    /// By code, the challenge of its sign-in and the ID token for it.
+    codes: HashMap<String, (String, String)>,
+    /// Whether a code may be used again, as none may.
+    forgetful: bool,
+    /// What was sent for an ID token: the credentials and the form.
+    exchanges: Vec<(String, String)>,
     stop: bool,
 }
 
@@ -37,6 +45,30 @@ pub struct Idp {
     at: SocketAddr,
     inside: Arc<(Mutex<Inside>, Condvar)>,
     thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Inside {
+    /// The ID token for a code, once, to who knows the verifier.
+    fn exchange(&mut self, form: &str) -> (u16, Value) {
+        let field = |name: &str| {
+            let mut pairs = form.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.find(|(n, _)| *n == name).map(|(_, value)| value)
+        };
+        let code = field("code").unwrap_or_default();
+        let verifier = field("code_verifier").unwrap_or_default();
+        let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
+        let granted = self.codes.get(code).cloned();
+        if !self.forgetful {
+            self.codes.remove(code);
+        }
+        match granted {
+            Some((wanted, token)) if wanted == challenge => (
+                200,
+                json!({"id_token": token, "access_token": "a", "token_type": "Bearer"}),
+            ),
+            _ => (400, json!({"error": "invalid_grant"})),
+        }
+    }
 }
 
 /// A key that signs.
@@ -91,6 +123,9 @@ impl Idp {
             keys: keys.to_owned(),
             document: None,
             asked: Vec::new(),
+            codes: HashMap::new(),
+            forgetful: false,
+            exchanges: Vec::new(),
             stop: false,
         };
         let inside = Arc::new((Mutex::new(inside), Condvar::new()));
@@ -129,6 +164,23 @@ impl Idp {
         self.inside.0.lock().unwrap().document = Some(document);
     }
 
+    /// Will give this ID token for a code, to who knows the verifier of the challenge.
+    pub fn grant(&self, code: &str, challenge: &str, id_token: &str) {
+        let mut inside = self.inside.0.lock().unwrap();
+        let granted = (challenge.to_owned(), id_token.to_owned());
+        inside.codes.insert(code.to_owned(), granted);
+    }
+
+    /// Takes every code again and again from now on.
+    pub fn forget_used_codes(&self) {
+        self.inside.0.lock().unwrap().forgetful = true;
+    }
+
+    /// What was sent for ID tokens: the credentials and the form.
+    pub fn exchanges(&self) -> Vec<(String, String)> {
+        self.inside.0.lock().unwrap().exchanges.clone()
+    }
+
     /// How often its keys were asked for.
     pub fn asked(&self) -> usize {
         let inside = self.inside.0.lock().unwrap();
@@ -150,22 +202,45 @@ fn serve(stream: TcpStream, at: SocketAddr, inside: &(Mutex<Inside>, Condvar)) {
     let mut line = String::new();
     let _ = reader.read_line(&mut line);
     let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    let (mut length, mut credentials) = (0, String::new());
     while line.trim() != "" {
         line.clear();
         if reader.read_line(&mut line).unwrap_or(0) == 0 {
             return;
         }
+        match line.trim().split_once(": ") {
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                length = value.parse().unwrap();
+            }
+            Some((name, value)) if name.eq_ignore_ascii_case("authorization") => {
+                credentials = value.to_owned();
+            }
+            _ => {}
+        }
     }
+    let mut form = vec![0; length];
+    reader.read_exact(&mut form).unwrap();
+    let form = String::from_utf8(form).unwrap();
     let mut state = inside.0.lock().unwrap();
     state.asked.push(path.clone());
     while state.mood == Mood::Slow && !state.stop {
         state = inside.1.wait(state).unwrap();
     }
-    let usual = json!({"issuer": format!("http://{at}"), "jwks_uri": format!("http://{at}/keys")});
+    let usual = json!({
+        "issuer": format!("http://{at}"),
+        "jwks_uri": format!("http://{at}/keys"),
+        "authorization_endpoint": format!("http://{at}/authorize"),
+        "token_endpoint": format!("http://{at}/token"),
+    });
     let (status, more, body) = match (&state.mood, path.as_str()) {
         (Mood::HangUp | Mood::Slow, _) => return,
         (Mood::Status(status), _) => (*status, String::new(), "{}".to_owned()),
         (Mood::Redirect(to), _) => (302, format!("location: {to}\r\n"), String::new()),
+        (Mood::Well, "/token") => {
+            state.exchanges.push((credentials, form.clone()));
+            let (status, answer) = state.exchange(&form);
+            (status, String::new(), answer.to_string())
+        }
         (Mood::Well, "/keys") => (200, String::new(), state.keys.clone()),
         (Mood::Well, "/.well-known/openid-configuration") => {
             let document = state.document.clone().unwrap_or(usual);

@@ -375,6 +375,24 @@ impl Server {
         self.start_again(&toml)
     }
 
+    /// Why a start is refused after this edit of the state file.
+    pub fn refused_after(mut self, sql: &str) -> String {
+        self.running.take().unwrap().stop().unwrap();
+        self.edit_state(sql);
+        let dir = self.dir.as_ref().unwrap().path();
+        let text = format!(
+            "state_dir = \"state\"\nlisten = \"127.0.0.1:0\"\n{}",
+            self.toml
+        );
+        let config = Config::parse(&text, dir, &|_| None).unwrap();
+        let options = StartOptions {
+            clock: self.clock.clone(),
+            ..StartOptions::default()
+        };
+        let refused = dbward::server::Server::start(&config, options).err();
+        refused.expect("the start goes on").to_string()
+    }
+
     /// Edits the state file under the running server, with every guard of its schema switched off.
     pub fn edit_state(&self, sql: &str) {
         self.edited.store(true, Ordering::SeqCst);

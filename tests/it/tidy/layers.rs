@@ -99,7 +99,7 @@ const CRATES: &[(&str, &str)] = &[
     ("mysql", "src/agent/drivers/mod.rs"),
     (
         "percent_encoding",
-        "src/http/ src/objects/s3/ src/agent/config src/client/people_api.rs",
+        "src/http/ src/objects/s3/ src/outbound/code_exchange.rs src/agent/config src/client/people_api.rs",
     ),
     // Keys in files, and bytes in bodies.
     (

@@ -1,6 +1,7 @@
 //! Every SQL text of the store against the schema: it prepares, it finds by an index, and it writes only where it may.
 
 use super::declared_columns::{declared_columns, filled};
+use super::scans::SCANS;
 use super::source::{Source, is_name, sources};
 use super::{files_under, none, read, root};
 use dbward::crypto::sha256_hex;
@@ -12,77 +13,6 @@ const LANDED: &str = include_str!("migrations.sha256");
 /// is covered by a test of its list; and what sums live rows, whose columns are those of `live::columns`. Make it smaller
 /// where you can.
 const DYNAMIC_MAX: usize = 9;
-
-/// Statements that read a whole table or index, by a part of their text, and why they may. One that has no condition and
-/// stops at its LIMIT needs no reason.
-const SCANS: &[(&str, &str)] = &[
-    (
-        "e.event_type = 'result.purged' AND j.value",
-        "the names in one event of a purge",
-    ),
-    (
-        "LEFT JOIN request_texts t ON t.request_seq = r.seq \
-             WHERE r.created_at_ms",
-        "a replay reads every decision, through a connection of its own",
-    ),
-    ("SELECT status, n FROM request_counts", "a row a status"),
-    ("WHERE backend <> ?1", "a backup copies every result"),
-    ("FROM outbox_counts", "a row a webhook and status"),
-    (
-        "SELECT coalesce(sum(n), 0) FROM request_counts",
-        "a row a status",
-    ),
-    (
-        "SELECT name, sha256 FROM schema_migrations",
-        "a row a migration",
-    ),
-    ("SELECT sql FROM sqlite_schema", "for the golden file"),
-    (
-        "FROM sqlite_schema WHERE type = 'table' AND name",
-        "a row a table; once a start",
-    ),
-    (
-        "SELECT value FROM json_each(?)",
-        "not a table, but the list that comes with it",
-    ),
-    (
-        "SELECT r.seq AS seq FROM requests r WHERE 1 = 1",
-        "the part of a list without a filter; the list stops at its LIMIT",
-    ),
-    (
-        "SELECT x.execution_seq AS seq FROM results x",
-        "the part of a list without a filter; the list stops at its LIMIT",
-    ),
-    (
-        "WHERE t.revoked_at_ms IS NULL AND t.subject_type = 'user' AND u.status = 'active'",
-        "looks until a token passes; only when a person or a role is taken away",
-    ),
-    (
-        "SELECT id FROM users WHERE status = 'suspended'",
-        "once after people, tokens or policies changed",
-    ),
-    (
-        "SELECT id FROM audit_events WHERE from_status IS NOT",
-        "verification reads all",
-    ),
-    (
-        "(SELECT id FROM requests ORDER BY seq LIMIT 1)",
-        "the oldest one and no other",
-    ),
-    (
-        "SELECT p.id FROM purged_requests p LEFT JOIN",
-        "verification reads all; the list of one event",
-    ),
-    (
-        "SELECT r.id FROM requests r WHERE NOT EXISTS",
-        "verification reads all",
-    ),
-    ("SELECT a.request_id FROM audit_events a", "edited rows"),
-    ("SELECT id FROM tokens WHERE audit_seq", "a quarantine"),
-    ("SELECT id FROM users", "a start, a reload, a quarantine"),
-    ("DELETE FROM stated_dialects", "a quarantine"),
-    ("DELETE FROM reported_dialects", "a quarantine"),
-];
 
 /// Who may write which table: place, table, columns (none: all), reason. Everything else goes through a `Change`.
 const WRITERS: &[(&str, &str, &str, &str)] = &[
@@ -161,6 +91,12 @@ const WRITERS: &[(&str, &str, &str, &str)] = &[
     (
         "src/store/bookkeeping.rs",
         "tokens",
+        "last_used_at_ms",
+        "may be late by seconds",
+    ),
+    (
+        "src/store/bookkeeping.rs",
+        "sessions",
         "last_used_at_ms",
         "may be late by seconds",
     ),

@@ -9,7 +9,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::error::counted;
 use crate::outbound::http::Answered;
-use crate::outbound::{Http, SlackApi, jwks, smtp};
+use crate::outbound::{Http, SlackApi, discovery, smtp};
 use crate::server::object_stores::try_bucket;
 use crate::server::state::{StateDir, free_bytes};
 use serde_json::json;
@@ -212,7 +212,7 @@ fn outward(config: &Config, seen: &mut Vec<(String, Timestamp)>) -> Vec<Check> {
     if let Some(oidc) = &config.oidc {
         let url = match &oidc.jwks_uri {
             Some(keys) => keys.url().to_owned(),
-            None => jwks::description_url(&oidc.issuer),
+            None => discovery::description_url(&oidc.issuer),
         };
         checks.push(head("oidc", "the provider ", &url, oidc.issuer.origin()));
     }

@@ -3,6 +3,7 @@
 mod deliveries;
 mod executions;
 mod quarantine;
+mod sessions;
 
 use super::AT;
 use crate::domain::actor::SubjectType;
@@ -227,6 +228,7 @@ fn tokens() -> Vec<(&'static str, IdentityChange)> {
         bound_to: None,
         expires_at: None,
         parent_id: None,
+        session_id: None,
     };
     let ceiling = Token {
         name: Some("ci".into()),
@@ -470,7 +472,7 @@ pub(super) fn every_change() -> Vec<Case> {
             executions::rehearsed(),
             executions::corrupted(),
         ]),
-        group([tokens(), people()]),
+        group([tokens(), people(), sessions::all()]),
         group([configuration()]),
         group([deliveries::deliveries()]),
         group([refused(), purged()]),

@@ -13,6 +13,7 @@ fn ann(held: &str, ceiling: &str, token_id: Option<&str>) -> Caller {
         subject: "ann".to_owned(),
         kind: SubjectType::User,
         token_id: token_id.map(str::to_owned),
+        session_id: None,
         token_issuer: None,
         token_issuers: BTreeSet::new(),
         bound_to: None,
