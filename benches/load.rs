@@ -22,6 +22,8 @@ mod history;
 mod instructions;
 #[path = "load/jobs.rs"]
 mod jobs;
+#[path = "load/million.rs"]
+mod million;
 #[path = "load/outward.rs"]
 mod outward;
 #[path = "load/parked.rs"]
@@ -48,6 +50,8 @@ pub type Outcome<T> = Result<T, String>;
 /// Longest run. One that hangs is ended, and its server with it.
 const QUICK_MAX: Duration = Duration::from_secs(240);
 const FULL_MAX: Duration = Duration::from_secs(1200);
+/// The same where a million requests are made.
+const MILLION_MAX: Duration = Duration::from_secs(3600);
 /// Operations of one case, at most: about half a gigabyte of database.
 const OPERATIONS_MAX: usize = 120_000;
 /// Open files we ask for: two thousand parked polls and some.
@@ -59,12 +63,15 @@ const PROBES: usize = 200;
 
 const USAGE: &str = "usage: cargo bench [-- [--quick] [--json FILE] [--only CASE]...]
 cases: me, parked, create, life, audit, history, jobs, outward, sql; without --only, all of them
-instructions is a case that only --only runs: what each call takes, counted by callgrind";
+only --only runs these two: million: the list, the inbox and a start with a million requests, which the first run makes;
+instructions: what each call takes, counted by callgrind";
 const CASES: [&str; 9] = [
     "me", "parked", "create", "life", "audit", "history", "jobs", "outward", "sql",
 ];
 /// The case that is slow, and says nothing about rates.
 const INSTRUCTIONS: &str = "instructions";
+/// The case that takes a quarter of an hour and 6 GB.
+const MILLION: &str = "million";
 
 /// What to run, and how long.
 pub struct Plan {
@@ -80,7 +87,12 @@ pub struct Plan {
 impl Plan {
     /// Whether a case was asked for.
     pub fn wants(&self, case: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|o| o == case)
+        self.only.is_empty() || self.asks(case)
+    }
+
+    /// Whether a case was asked for by its name.
+    fn asks(&self, case: &str) -> bool {
+        self.only.iter().any(|o| o == case)
     }
 
     /// Whether it shall take little time.
@@ -122,7 +134,9 @@ impl Plan {
                 }
                 "--only" => {
                     let case = arguments.next().unwrap_or_default();
-                    if case != INSTRUCTIONS && !CASES.contains(&case.as_str()) {
+                    if ![INSTRUCTIONS, MILLION].contains(&case.as_str())
+                        && !CASES.contains(&case.as_str())
+                    {
                         return Err(format!("there is no case `{case}`\n{USAGE}"));
                     }
                     plan.only.push(case);
@@ -142,7 +156,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    watch(if plan.quick { QUICK_MAX } else { FULL_MAX });
+    watch(match plan.quick {
+        _ if plan.asks(MILLION) => MILLION_MAX,
+        true => QUICK_MAX,
+        false => FULL_MAX,
+    });
     let mut rows = Vec::new();
     let before = Processor::now();
     let ended = measure(&plan, &mut rows);
@@ -188,7 +206,10 @@ fn measure(plan: &Plan, rows: &mut Vec<Row>) -> Outcome<()> {
     if plan.wants("sql") {
         cases::sql(plan, rows)?;
     }
-    if plan.only.iter().any(|case| case == INSTRUCTIONS) {
+    if plan.asks(MILLION) {
+        million::measure(plan, rows)?;
+    }
+    if plan.asks(INSTRUCTIONS) {
         instructions::measure(rows)?;
     }
     Ok(())

@@ -186,6 +186,11 @@ impl Error {
         Error::new(ErrorKind::Internal, "internal", context)
     }
 
+    /// What caused it, if that is known.
+    pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        self.0.source.as_deref()
+    }
+
     /// Adds what caused it, for the log only.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {

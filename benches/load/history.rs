@@ -25,7 +25,7 @@ const FILL_MAX: Duration = Duration::from_secs(180);
 const SHARE: f64 = 1.0 / 1.3;
 
 /// Makes a request, then votes on it.
-struct Vote {
+pub struct Vote {
     create: Creator,
     approver: String,
     verb: &'static str,
@@ -34,7 +34,8 @@ struct Vote {
 }
 
 impl Vote {
-    fn new(tokens: &Tokens, clients: usize, verb: &'static str) -> Outcome<Vec<Vote>> {
+    /// `clients` that make and vote, the people in turn.
+    pub fn new(tokens: &Tokens, clients: usize, verb: &'static str) -> Outcome<Vec<Vote>> {
         let approvers = tokens.approvers.iter().cycle();
         let creators = Creator::new(tokens, clients)?.into_iter();
         let vote = |(create, approver): (Creator, &String)| Vote {
@@ -87,8 +88,10 @@ pub fn measure(plan: &Plan, rows: &mut Vec<Row>) -> Outcome<()> {
         let mut over = Vote::new(&tokens, FILLERS, "reject")?;
         let more = fill(size.saturating_sub(stored), FILLERS);
         stored += run(server.address, &mut over, more)?.operations_all;
+        let mib = server.rss_kib()? >> 10;
         rows.push(Row {
-            note: format!("{} MiB in memory", server.rss_kib()? >> 10),
+            memory_mib: Some(mib),
+            note: format!("{mib} MiB in memory"),
             ..Row::new(format!("memory, {size} stored"))
         });
         for (n, (name, measured)) in round(plan, &server, &tokens)?.into_iter().enumerate() {
@@ -117,7 +120,7 @@ pub fn measure(plan: &Plan, rows: &mut Vec<Row>) -> Outcome<()> {
 }
 
 /// What makes so many requests.
-fn fill(requests: usize, clients: usize) -> Span {
+pub fn fill(requests: usize, clients: usize) -> Span {
     Span {
         warm_up: Duration::ZERO,
         measured: FILL_MAX,

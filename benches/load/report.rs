@@ -17,6 +17,8 @@ pub enum Goal {
     P99(Duration),
     /// The slowest within this.
     Slowest(Duration),
+    /// Less memory than so many MiB.
+    Memory(u64),
 }
 
 /// One line of the table. What does not apply is `None`.
@@ -36,6 +38,8 @@ pub struct Row {
     pub slowest: Option<Duration>,
     /// What the same machine does without us, operations a second.
     pub floor: Option<f64>,
+    /// Memory in use, in MiB.
+    pub memory_mib: Option<u64>,
     /// What it should be.
     pub goal: Option<Goal>,
     /// Whatever else there is to say.
@@ -66,6 +70,7 @@ impl Row {
             Goal::P50(most) => self.p50.is_some_and(|t| t <= most),
             Goal::P99(most) => self.p99.is_some_and(|t| t < most),
             Goal::Slowest(most) => self.slowest.is_some_and(|t| t < most),
+            Goal::Memory(most) => self.memory_mib.is_some_and(|mib| mib < most),
         })
     }
 
@@ -100,6 +105,7 @@ impl Row {
             "p50_ms": ms(self.p50),
             "p99_ms": ms(self.p99),
             "slowest_ms": ms(self.slowest),
+            "memory_mib": self.memory_mib,
             "floor_per_sec": self.floor,
             "share_of_floor": self.share(),
             "goal": self.goal.map(format_goal),
@@ -121,6 +127,7 @@ fn format_goal(goal: Goal) -> String {
         Goal::P50(most) => format!("p50 <= {} ms", most.as_millis()),
         Goal::P99(most) => format!("p99 < {} ms", most.as_millis()),
         Goal::Slowest(most) => format!("all < {} ms", most.as_millis()),
+        Goal::Memory(most) => format!("< {most} MiB"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! An agent says what it can do and asks for work.
 
-use super::{App, dry_run, rehearse};
+use super::{App, dry_run, rehearse, unreadable};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::agent::{Agent, AgentReport};
@@ -10,7 +10,7 @@ use crate::domain::id::Target;
 use crate::domain::permission::Permission;
 use crate::domain::scope::Scope;
 use crate::error::Error;
-use crate::store::{DispatchedJob, DryRun, Verdict, View, WaitingRehearsal};
+use crate::store::{DispatchedJob, DryRun, Verdict, View, WaitingRehearsal, is_unreadable};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -75,13 +75,17 @@ pub fn poll(
     }
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut jobs, mut left) = (Vec::new(), BTreeMap::new());
+    let mut unread = Vec::new();
     let (dry_runs, rehearsals) = app.store.read(|view| {
-        let found = dispatched(view, &agent, &targets)?;
+        let found = dispatched(view, &agent, &targets, &mut unread)?;
         for (takes, mut job) in found {
             if jobs.len() < wanted && takes {
                 // Statements are long, and a backlog has many that nobody asked for.
-                view.fill_in(&mut job)?;
-                jobs.push(job);
+                match view.fill_in(&mut job) {
+                    Ok(()) => jobs.push(job),
+                    Err(error) if is_unreadable(&error) => unread.push(job.id),
+                    Err(error) => return Err(error),
+                }
             } else {
                 // In the order of dispatch, so that the last one is the newest.
                 left.insert(job.target, job.dispatch_seq);
@@ -89,6 +93,7 @@ pub fn poll(
         }
         aside(view, &agent, &targets, now)
     })?;
+    unreadable::freeze_all(app, &unread);
     Ok(AgentWork {
         jobs,
         dry_runs,
@@ -149,11 +154,12 @@ fn with_dialects(
 }
 
 /// The first jobs of each target, first dispatched first, each with whether the agent takes it: it runs that operation,
-/// and its database reads the text as it was read when it was approved.
+/// and its database reads the text as it was read when it was approved. Ids of those that cannot be read go to `unread`.
 fn dispatched(
     view: &View,
     agent: &Agent,
     targets: &[(Target, Option<Dialect>)],
+    unread: &mut Vec<String>,
 ) -> Result<Vec<(bool, DispatchedJob)>, Error> {
     let mut found = Vec::new();
     for (target, dialect) in targets {
@@ -162,8 +168,12 @@ fn dispatched(
                 && job.dialect.runs_on(*dialect)
                 && (agent.counts_rows() || !job.needs_row_bound)
         };
-        let jobs = jobs_on(view, target, takes)?;
-        found.extend(jobs.into_iter().map(|job| (takes(&job), job)));
+        for job in jobs_on(view, target, takes)? {
+            match job {
+                Ok(job) => found.push((takes(&job), job)),
+                Err(id) => unread.push(id),
+            }
+        }
     }
     found.sort_by_key(|(_, job)| job.dispatch_seq);
     Ok(found)
@@ -175,10 +185,10 @@ fn jobs_on(
     view: &View,
     target: &Target,
     takes: impl Fn(&DispatchedJob) -> bool,
-) -> Result<Vec<DispatchedJob>, Error> {
+) -> Result<Vec<Result<DispatchedJob, String>>, Error> {
     let first = view.dispatched_jobs(target, JOBS_MAX)?;
     let full = first.len() >= usize::try_from(JOBS_MAX).unwrap_or(usize::MAX);
-    if full && !first.iter().any(takes) {
+    if full && !first.iter().flatten().any(takes) {
         return view.dispatched_jobs(target, BACKLOG_MAX);
     }
     Ok(first)

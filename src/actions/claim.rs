@@ -1,7 +1,7 @@
 //! An agent takes a dispatched request: it gets the SQL, a lease, and a token that binds both.
 
 use super::approve::refuse_verb;
-use super::{Active, App, dialects};
+use super::{Active, App, dialects, unreadable};
 use crate::clock::Timestamp;
 use crate::crypto::uuid_at;
 use crate::domain::actor::Caller;
@@ -11,7 +11,7 @@ use crate::domain::execution::Execution;
 use crate::domain::execution_token::{self, ExecutionClaims};
 use crate::domain::permission::Permission;
 use crate::domain::policy::execution::ROWS_MAX;
-use crate::domain::request::{Request, State, Status};
+use crate::domain::request::{Request, State, Status, corrupt_error};
 use crate::error::Error;
 use crate::store::{Verdict, View};
 use std::sync::Arc;
@@ -55,20 +55,30 @@ pub fn claim(
     let reports = reports(app, &caller.subject)?;
     let (cx, caller, id) = (Arc::clone(app), caller.clone(), id.to_owned());
     app.store.change(caller.actor(), move |view, now| {
-        let request = view.request(&id)?;
+        let request = match view.request(&id) {
+            Ok(request) => request,
+            Err(error) => return unreadable::refuse(view, &id, error),
+        };
         let agent = report_for(&reports, &request);
         if let Err(error) = is_its_own(&caller, agent, &request) {
             return refuse_verb(&cx, &caller, &request, VERB, error);
         }
         request.ensure_intact()?;
         // Before each signature, and before the text is handed out again: a file can be edited under a running server.
-        if matches!(request.status(), Status::Dispatched | Status::Running)
-            && let Some(what) = view.unproven(&request)?
-        {
-            return Ok(frozen(&request, what));
-        }
+        let proved = match request.status() {
+            Status::Dispatched | Status::Running => view.unproven(&request),
+            _ => Ok(None),
+        };
+        let text = match proved {
+            Ok(None) => view.request_text(&request),
+            Ok(Some(what)) => return Ok(frozen(&request, what)),
+            Err(error) => Err(error),
+        };
+        let text = match text {
+            Ok(text) => text,
+            Err(error) => return unreadable::refuse(view, &id, error),
+        };
         if let Some(execution) = again(view, agent, &request, claim_key.as_deref())? {
-            let text = view.request_text(&request)?;
             return Ok(Verdict::Same(claimed_again(request, text, execution)));
         }
         let State::Dispatched(dispatched) = request.state() else {
@@ -92,7 +102,6 @@ pub fn claim(
             return refuse_verb(&cx, &caller, &request, VERB, error);
         }
         ensure_counts(agent, &request)?;
-        let text = view.request_text(&request)?;
         let execution = execution(&cx, view, agent, &request, &text, claim_key, now)?;
         let claimed = Claimed {
             execution_id: execution.id.clone(),
@@ -228,7 +237,7 @@ pub(super) fn frozen<T>(request: &Request, what: &'static str) -> Verdict<T> {
         request: RequestRef::from(request),
         what,
     };
-    Verdict::Refuse(change.into(), request.corrupt_error())
+    Verdict::Refuse(change.into(), corrupt_error(&request.id))
 }
 
 fn execution(

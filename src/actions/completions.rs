@@ -1,6 +1,6 @@
 //! What the votes of a person complete when they count again.
 
-use super::dialects;
+use super::{dialects, unreadable};
 use crate::clock::Timestamp;
 use crate::domain::approval::current_step;
 use crate::domain::change::{Change, CompletedSteps, RequestChange, RequestRef};
@@ -11,7 +11,8 @@ use crate::error::Error;
 use crate::store::View;
 
 /// The changes of pending requests whose current step the votes of `subject` complete, now that they count again. A
-/// request that cannot run where it is for stays as it is.
+/// request that cannot run where it is for stays as it is; one that cannot be read, or is not what the log says of it,
+/// is frozen.
 pub(super) fn completed_by(
     policies: &Policies,
     view: &View,
@@ -19,34 +20,54 @@ pub(super) fn completed_by(
     now: Timestamp,
 ) -> Result<Vec<Change>, Error> {
     let mut changes = Vec::new();
-    for request in view.pending_voted_by(subject)? {
-        let Ok(pending) = request.pending(now) else {
-            continue;
-        };
-        let Some(workflow) = view.request_workflow(&request)? else {
-            continue;
-        };
-        if dialects::ensure_current(policies, view, &request, now).is_err() {
-            continue;
-        }
-        let mut votes = view.votes(&request)?;
-        for vote in votes.iter_mut().filter(|vote| vote.actor == subject) {
-            vote.counts = true;
-        }
-        let current = current_step(&workflow, &votes);
-        if current > request.current_step {
-            let completed = completed(
-                policies,
-                &request,
-                pending,
-                &workflow,
-                (current, subject),
-                now,
-            );
-            changes.extend(completed.into_iter().map(Change::from));
+    for id in view.pending_voted_by(subject)? {
+        match of_request(policies, view, &id, subject, now) {
+            Ok(completed) => changes.extend(completed.into_iter().map(Change::from)),
+            Err(error) => changes.extend(unreadable::freeze(view, &id, error)?),
         }
     }
     Ok(changes)
+}
+
+fn of_request(
+    policies: &Policies,
+    view: &View,
+    id: &str,
+    subject: &str,
+    now: Timestamp,
+) -> Result<Vec<RequestChange>, Error> {
+    let request = view.request(id)?;
+    let Ok(pending) = request.pending(now) else {
+        return Ok(Vec::new());
+    };
+    if let Some(what) = view.unproven_pending(&request)? {
+        log::error!("request {id} is corrupt: its {what} differ from the audit log");
+        let request = RequestRef::from(&request);
+        return Ok(vec![RequestChange::Corrupted { request, what }]);
+    }
+    let Some(workflow) = view.request_workflow(&request)? else {
+        return Ok(Vec::new());
+    };
+    let mut votes = view.votes(&request)?;
+    for vote in votes.iter_mut().filter(|vote| vote.actor == subject) {
+        vote.counts = true;
+    }
+    let current = current_step(&workflow, &votes);
+    if current <= request.current_step {
+        return Ok(Vec::new());
+    }
+    if let Err(error) = dialects::ensure_current(policies, view, &request, now) {
+        log::warn!("the votes of {subject} count again and do not approve request {id}: {error}");
+        return Ok(Vec::new());
+    }
+    Ok(completed(
+        policies,
+        &request,
+        pending,
+        &workflow,
+        (current, subject),
+        now,
+    ))
 }
 
 fn completed(

@@ -37,6 +37,7 @@ pub mod start;
 pub mod submit_result;
 pub mod tokens;
 pub mod topics;
+mod unreadable;
 pub mod users;
 pub mod view_requests;
 pub mod webhooks;

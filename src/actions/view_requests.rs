@@ -26,7 +26,7 @@ pub const OFFSET_MAX: u32 = 10_000;
 /// Pending requests examined for one page of what waits for the caller; beyond it the page ends early.
 pub const CANDIDATES_MAX: usize = 2_000;
 /// Candidates read at once, so that nobody waits long for the database.
-const CANDIDATES_STEP: u32 = 100;
+const CANDIDATES_STEP: usize = 100;
 
 /// What a token with a ceiling must let through for its holder to see what they have decided.
 const DECIDED: [Permission; 2] = [Permission::RequestView, Permission::RequestApprove];
@@ -245,16 +245,18 @@ pub fn list_pending_for(
     let now = app.clock.now();
     let before = filter.before;
     let mut cursor = before.unwrap_or(i64::MAX);
-    let (mut items, mut skipped, mut seen) = (Vec::new(), 0, 0);
+    let (mut items, mut skipped) = (Vec::new(), 0);
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-    let (mut total, mut ended) = (0, false);
+    let mut total = 0;
     let mut last = LastWorkflow::default();
-    while seen < CANDIDATES_MAX && !ended {
+    // All at once: to find the first of many costs as much as to find some thousands.
+    let rows = app
+        .store
+        .read(|view| view.candidates(&viewer, cursor, CANDIDATES_MAX))?;
+    let ended = rows.len() < CANDIDATES_MAX;
+    for step in rows.chunks(CANDIDATES_STEP) {
         app.store.read(|view| {
-            let page = view.list_candidates(&viewer, cursor, CANDIDATES_STEP)?;
-            ended = page.len() < usize::try_from(CANDIDATES_STEP).unwrap_or(usize::MAX);
-            seen += page.len();
-            for (request, workflow) in page {
+            for (request, workflow) in view.candidates_of(step)? {
                 cursor = request.seq;
                 let workflow = last.read(&request, workflow)?;
                 if !matches(filter, &request)

@@ -8,7 +8,7 @@ use super::{Cidr, Endpoint, NetworkReach, Secret};
 use crate::domain::id::Selector;
 use crate::domain::policy::Policies;
 use crate::domain::policy::notification::{
-    EVENTS, EventFilter, LICENCE_EVENTS, NotificationPolicy, REMINDERS,
+    CHECKPOINTED, EVENTS, EventFilter, LICENCE_EVENTS, NotificationPolicy, REMINDERS,
 };
 use crate::error::Shown;
 use crate::settings::{Notes, Spanned, Texts};
@@ -276,6 +276,17 @@ fn policy(
             notes.problem(&spanned.at, message);
         }
     }
+    if let Some(name) = raw
+        .events
+        .value
+        .iter()
+        .find(|n| event(&n.value) == Some(CHECKPOINTED))
+    {
+        notes.problem(
+            &name.at,
+            "checkpoints are of no database: name this event under `[[webhooks]]`",
+        );
+    }
     NotificationPolicy {
         scope: scope(&raw.scope, policies, notes),
         webhooks,
@@ -335,7 +346,8 @@ fn event(name: &str) -> Option<&'static str> {
     if name == EventFilter::EVERY {
         return Some(EventFilter::EVERY);
     }
-    EVENTS.into_iter().chain(REMINDERS).find(|event| {
+    let mut known = EVENTS.into_iter().chain(REMINDERS).chain([CHECKPOINTED]);
+    known.find(|event| {
         let short = event.split_once('.').map_or(*event, |(_, short)| short);
         name == *event || name == event.replace('.', "_") || (name == short && name.contains('_'))
     })

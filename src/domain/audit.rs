@@ -323,6 +323,13 @@ impl Checkpoint {
         map
     }
 
+    /// A line of a checkpoint file: the same metadata with the time of the checkpoint.
+    pub fn line(&self, created_at: &str) -> serde_json::Value {
+        let mut map = self.metadata();
+        map.insert("created_at".into(), created_at.into());
+        map.into()
+    }
+
     /// Reads that metadata back; `None` if anything is missing.
     pub fn read(metadata_json: &str) -> Option<Checkpoint> {
         let map: serde_json::Value = serde_json::from_str(metadata_json).ok()?;

@@ -15,7 +15,7 @@ mod quarantine;
 mod request;
 
 pub use configuration::{ConfigurationChange, LostStep, NewSchema};
-pub use delivery::{DeliveryChange, linked_payload, test_payload};
+pub use delivery::{DeliveryChange, checkpoint_payload, linked_payload, test_payload};
 pub use identity::{IdentityChange, UserStatus};
 pub use logged::{AuthFailures, LogChange, PurgedRequest, PurgedResult, Refused};
 pub use notice::{DETAIL_BYTES_MAX, Notice};

@@ -1,5 +1,6 @@
 //! The audit log: appending to the chain, its checkpoints, and the list.
 
+use super::apply::outbox::checkpointed;
 use super::live::last_event;
 use super::query::{RunStatement, first, tuple};
 use super::row_columns::{Columns, ReadColumn, columns};
@@ -11,6 +12,7 @@ use crate::domain::audit::{
     AuditEntry, CHECKPOINT, CHECKPOINT_AFTER_MS, CHECKPOINT_EVERY, Checkpoint, Event, EventOutcome,
     checkpoint_message, hashed_time,
 };
+use crate::domain::policy::notification::Routes;
 use crate::error::Error;
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, Row, named_params, params, params_from_iter};
@@ -114,12 +116,13 @@ pub(super) fn append(
     insert(connection, actor, now, entry, head(connection)?)
 }
 
-/// Signs a checkpoint if one is due: after [`CHECKPOINT_EVERY`] events, or [`CHECKPOINT_AFTER_MS`] after the last one
+/// Signs a checkpoint, and tells whom `routes` say, if one is due: after [`CHECKPOINT_EVERY`] events, or [`CHECKPOINT_AFTER_MS`] after the last one
 /// (or the first event) if anything happened since.
 pub(super) fn checkpoint_if_due(
     connection: &Connection,
     keys: &AuditKeys,
     now: Timestamp,
+    routes: &Routes,
 ) -> Result<(), Error> {
     let Some((seq, hash)) = head(connection)? else {
         return Ok(());
@@ -132,7 +135,7 @@ pub(super) fn checkpoint_if_due(
     let due = seq - last_seq >= CHECKPOINT_EVERY
         || (seq > last_seq && now.0 - last_ms >= CHECKPOINT_AFTER_MS);
     match due {
-        true => checkpoint(connection, keys, now, seq, hash),
+        true => checkpoint(connection, keys, now, (seq, hash), routes),
         false => Ok(()),
     }
 }
@@ -142,9 +145,10 @@ pub(super) fn checkpoint_now(
     connection: &Connection,
     keys: &AuditKeys,
     now: Timestamp,
+    routes: &Routes,
 ) -> Result<(), Error> {
     match head(connection)? {
-        Some((seq, hash)) => checkpoint(connection, keys, now, seq, hash),
+        Some(head) => checkpoint(connection, keys, now, head, routes),
         None => Ok(()),
     }
 }
@@ -153,8 +157,8 @@ fn checkpoint(
     connection: &Connection,
     keys: &AuditKeys,
     now: Timestamp,
-    seq: i64,
-    hash: String,
+    (seq, hash): (i64, String),
+    routes: &Routes,
 ) -> Result<(), Error> {
     // The numbers are dense from 1, so the number of the head is the number of events before the checkpoint.
     let message = checkpoint_message(&hash, seq, &hashed_time(now));
@@ -166,8 +170,8 @@ fn checkpoint(
     };
     let mut entry = AuditEntry::new(CHECKPOINT, "policy", EventOutcome::Info);
     entry.metadata = checkpoint.metadata();
-    insert(connection, &Actor::system(), now, entry, Some((seq, hash)))?;
-    Ok(())
+    let audit_seq = insert(connection, &Actor::system(), now, entry, Some((seq, hash)))?;
+    checkpointed(connection, audit_seq, now, &checkpoint, routes)
 }
 
 fn head(connection: &Connection) -> Result<Option<(i64, String)>, Error> {
@@ -440,7 +444,9 @@ impl Store {
     pub fn checkpoint_audit(self: &std::sync::Arc<Self>) -> Result<(), Error> {
         let store = std::sync::Arc::clone(self);
         let now = self.now();
-        self.bookkeep(move |connection| checkpoint_if_due(connection, &store.audit_keys, now))
+        self.bookkeep_routed(move |connection, routes| {
+            checkpoint_if_due(connection, &store.audit_keys, now, routes)
+        })
     }
 }
 

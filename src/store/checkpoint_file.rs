@@ -222,9 +222,12 @@ pub(super) fn set_aside(path: &Path, now: Timestamp) -> Result<(), Error> {
 }
 
 impl Store {
-    /// Appends new checkpoints to their file, after the COMMIT that holds them. What fails is tried again by the next
-    /// commit and by the next start.
-    pub(super) fn complete_checkpoint_file(&self, connection: &Connection) {
+    /// Says new checkpoints in the log and appends them to their file, after the COMMIT that holds them. What fails is
+    /// tried again by the next commit; what the file misses, by the next start too.
+    pub(super) fn tell_checkpoints(&self, connection: &Connection) {
+        if let Err(error) = self.log_checkpoints(connection) {
+            log::error!("checkpoints cannot be read: {error}");
+        }
         let mut file = self
             .checkpoint_file
             .lock()
@@ -234,6 +237,21 @@ impl Store {
         {
             log::error!("{error}");
         }
+    }
+
+    /// Each as a line of a checkpoint file, so that one can be made of the log.
+    fn log_checkpoints(&self, connection: &Connection) -> Result<(), Error> {
+        let mut told = self
+            .checkpoints_told
+            .lock()
+            .unwrap_or_else(|e| e.into_inner());
+        for (seq, metadata, at) in checkpoints_after(connection, *told)? {
+            if let Some(checkpoint) = Checkpoint::read(&metadata) {
+                log::info!("audit checkpoint: {}", checkpoint.line(&at));
+            }
+            *told = seq;
+        }
+        Ok(())
     }
 }
 
@@ -283,7 +301,9 @@ impl Store {
         self.change(Actor::system(), move |_, _| Ok(Verdict::Write(changes, ())))?;
         // Whatever is started can be missed: there is a line from the first start on.
         let (keys, now) = (Arc::clone(&self.audit_keys), self.now());
-        self.bookkeep(move |connection| checkpoint_now(connection, &keys, now))?;
+        self.bookkeep_routed(move |connection, routes| {
+            checkpoint_now(connection, &keys, now, routes)
+        })?;
         file.complete(&self.lock())?;
         *self
             .checkpoint_file

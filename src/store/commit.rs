@@ -326,6 +326,9 @@ impl Store {
             (self.fatal)(&e.to_string());
             return give_up(connection, batch, "the audit log is not the one we wrote");
         }
+        if let Err(e) = self.ensure_alone(connection) {
+            return give_up(connection, batch, &e.to_string());
+        }
         // Read once for the whole batch, after the lock: waiting cannot make it stale, and all agree on it.
         let now = self.clock.now();
         let sums = self.live.sums();
@@ -352,7 +355,7 @@ impl Store {
                 let (took, writers) = (begun.elapsed(), batch.len());
                 *self.routes.lock().unwrap_or_else(|e| e.into_inner()) = routes;
                 self.remember_chain_end(connection);
-                self.complete_checkpoint_file(connection);
+                self.tell_checkpoints(connection);
                 let changes: usize = batch.iter().map(|job| job.changes().len()).sum();
                 self.count(|metrics| {
                     metrics.store_batches.inc(&[]);

@@ -3,6 +3,7 @@
 
 use super::query::{RunStatement, first, target, tuple};
 use super::row_columns::{ReadColumn, columns};
+use super::unreadable::readable;
 use super::{Store, View, corrupt};
 use crate::clock::Timestamp;
 use crate::crypto::uuid;
@@ -10,7 +11,7 @@ use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
 use crate::domain::sql::DialectFact;
 use crate::error::Error;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
 /// Milliseconds after which a claimed job that nobody answered may be claimed again.
@@ -62,24 +63,24 @@ impl View<'_> {
         dialect: Option<Dialect>,
         limit: u32,
     ) -> Result<Vec<DryRun>, Error> {
-        let name = dialect.map(Dialect::as_str);
-        self.connection.list(
-            "SELECT j.id, r.id, r.dialect, j.sql_text FROM dry_run_jobs j JOIN requests r ON r.seq = j.request_seq \
+        const SQL: &str = "SELECT j.id, r.id, r.dialect, j.sql_text FROM dry_run_jobs j \
+             JOIN requests r ON r.seq = j.request_seq \
              WHERE j.status = 'pending' AND r.status = 'pending' AND r.corrupt_seq IS NULL \
-             AND j.database_name = ?1 AND j.environment = ?2 AND r.dialect IN ('any', ?4) \
-             ORDER BY j.created_at_ms LIMIT ?3",
-            params![target.database(), target.environment(), limit, name],
-            |r| {
-                let (id, request_id, dialect, sql) = tuple(r)?;
-                Ok(DryRun {
-                    id,
-                    request_id,
-                    target: target.clone(),
-                    dialect,
-                    sql,
-                })
-            },
-        )
+             AND j.database_name = ?1 AND j.environment = ?2 \
+             AND r.dialect IN ('any', ?4) ORDER BY j.created_at_ms LIMIT ?3";
+        let name = dialect.map(Dialect::as_str);
+        let read = |r: &Row<'_>| -> Result<DryRun, Error> {
+            let (id, request_id, dialect, sql) = tuple(r)?;
+            Ok(DryRun {
+                id,
+                request_id,
+                target: target.clone(),
+                dialect,
+                sql,
+            })
+        };
+        let values = params![target.database(), target.environment(), limit, name];
+        readable(self.connection.list(SQL, values, |r| Ok(read(r)))?)
     }
 
     /// Where a job's statement belongs, the dialect that it was read in, and the id of its request.

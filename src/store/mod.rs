@@ -5,6 +5,7 @@
 //! for one another share a commit (see [`commit`]). Nothing is answered or announced before the COMMIT.
 
 mod agents;
+mod alone;
 mod apply;
 mod audit;
 mod backup;
@@ -36,6 +37,7 @@ mod scopes;
 mod sessions;
 mod slack;
 mod snapshot;
+mod unreadable;
 mod values;
 mod verify;
 
@@ -53,6 +55,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -74,6 +77,7 @@ pub use results::{ROW, ResultItem, ResultRow};
 pub use retention::{ExpiredResult, PurgeLimit, SettledRequest};
 pub use schemas::{ReportedDialect, SchemaRow};
 pub use slack::SlackMessage;
+pub use unreadable::{LoggedRequest, is_unreadable};
 pub use verify::{Verified, VerifyKeys, verify_chain};
 
 /// Where a look at rows in order of some time stands: that time, in milliseconds, and the row. The next look goes on
@@ -156,9 +160,13 @@ pub struct Store {
     /// Where what it does is counted, from [`Store::count_into`] on.
     metrics: OnceLock<Arc<Metrics>>,
     checkpoint_file: Mutex<Option<checkpoint_file::CheckpointFile>>,
+    /// The last checkpoint that is in the log, by number.
+    checkpoints_told: Mutex<i64>,
     /// Number and hash of the last event that this process committed or found at its start; only the holder of the
     /// connection changes it.
     chain_end: Mutex<(i64, String)>,
+    /// What SQLite said of the file when it was last ours alone.
+    file_version: AtomicI64,
     /// When a write was last tried for its own sake.
     probed: Mutex<Option<Timestamp>>,
 }
@@ -223,6 +231,7 @@ impl Store {
         let instance = live::instance(&connection)?;
         let chain_end = live::last_event(&connection)?;
         let store = Arc::new(Store {
+            file_version: AtomicI64::new(alone::version(&connection)?),
             connection: Mutex::new(connection),
             queue: Arc::default(),
             writer: Mutex::new(None),
@@ -237,6 +246,7 @@ impl Store {
             fatal,
             metrics: OnceLock::new(),
             checkpoint_file: Mutex::new(None),
+            checkpoints_told: Mutex::new(chain_end.0),
             chain_end: Mutex::new(chain_end),
         });
         let (queue, weak) = (Arc::clone(&store.queue), Arc::downgrade(&store));
@@ -267,6 +277,7 @@ impl Store {
     /// Whatever `look` returns; database errors are `internal`.
     pub fn read<T>(&self, look: impl FnOnce(&View) -> Result<T, Error>) -> Result<T, Error> {
         let connection = self.lock();
+        self.ensure_alone(&connection)?;
         look(&View {
             connection: &connection,
             bookkeeping: &self.bookkeeping,

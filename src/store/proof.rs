@@ -94,7 +94,7 @@ columns! {
 }
 
 /// The first event of a request: the move from `new`. Later moves may end in the same status, but none comes before.
-const CREATED: &str = "SELECT coalesce(\
+pub(super) const CREATED: &str = "SELECT coalesce(\
      (SELECT min(seq) FROM audit_events WHERE request_id = ?1 AND to_status = 'pending'), \
      (SELECT min(seq) FROM audit_events WHERE request_id = ?1 AND to_status = 'auto_approved'), \
      (SELECT min(seq) FROM audit_events WHERE request_id = ?1 AND to_status = 'break_glass'))";
@@ -199,16 +199,22 @@ impl StoredRequest {
 }
 
 impl View<'_> {
-    /// What of a request is not what the audit log says of it: `request`, `texts`, `context`, `status`, `rehearsal` or `votes`; none
-    /// where all of it is proved.
+    /// What of a request is not what the audit log says of it: `request`, `texts`, `context`, `status`, `rehearsal`, `votes` or
+    /// `expiry`; none where all of it is proved.
     pub fn unproven(&self, request: &Request) -> Result<Option<&'static str>, Error> {
         let (stored, created) = match self.proved_but_votes(request)? {
             Ok(proved) => proved,
             Err(what) => return Ok(Some(what)),
         };
-        let approved = EventMetadata::by(&created.event).text("to_status") != Some("pending")
-            || self.approved_by_votes(request, stored.workflow_json.as_deref())?;
-        Ok((!approved).then_some("votes"))
+        if EventMetadata::by(&created.event).text("to_status") != Some("pending") {
+            return Ok((!expires_as_logged(request, &created)).then_some("expiry"));
+        }
+        let workflow = stored.workflow_json.as_deref();
+        Ok(match self.approval_by_votes(request, workflow)? {
+            Some(approved) if expires_as_logged(request, &approved) => None,
+            Some(_) => Some("expiry"),
+            None => Some("votes"),
+        })
     }
 
     /// The same for a request that waits for approval, whose votes decide nothing yet.
@@ -271,17 +277,17 @@ impl View<'_> {
         )
     }
 
-    /// Whether the stored votes are those that were cast, each one once, and approve the request.
-    fn approved_by_votes(
+    /// The event of the approval, where the stored votes are those that were cast, each one once, and approve the request.
+    fn approval_by_votes(
         &self,
         request: &Request,
         workflow_json: Option<&str>,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<EventRow>, Error> {
         let Some(workflow) = workflow_json.and_then(Workflow::from_text) else {
-            return Ok(false);
+            return Ok(None);
         };
         let Some(approved) = self.first_event(APPROVED, &request.id)? else {
-            return Ok(false);
+            return Ok(None);
         };
         let stored = self
             .connection
@@ -293,7 +299,7 @@ impl View<'_> {
                 .is_some_and(|row| vote.differing(&request.id, &row.event, row.at).is_empty());
             let Some(vote_read) = read_vote(vote).filter(|_| proved && cast.insert(vote.audit_seq))
             else {
-                return Ok(false);
+                return Ok(None);
             };
             votes.push(vote_read);
         }
@@ -302,18 +308,29 @@ impl View<'_> {
             .filter(|v| v.action == VoteAction::Approve)
             .count();
         let steps = u32::try_from(workflow.steps.len()).unwrap_or(u32::MAX);
-        Ok(EventMetadata::by(&approved.event).agrees("votes", count)
-            && current_step(&workflow, &votes) >= steps)
+        let approves = EventMetadata::by(&approved.event).agrees("votes", count)
+            && current_step(&workflow, &votes) >= steps;
+        Ok(approves.then_some(approved))
     }
 
     /// The event that a statement finds for a request, if the chain holds there.
-    fn first_event(&self, sql: &str, request_id: &str) -> Result<Option<EventRow>, Error> {
+    pub(super) fn first_event(
+        &self,
+        sql: &str,
+        request_id: &str,
+    ) -> Result<Option<EventRow>, Error> {
         let seq: Option<i64> = self.connection.one(sql, [request_id], first)?;
         match seq {
             Some(seq) => self.proved_event(seq),
             None => Ok(None),
         }
     }
+}
+
+/// Whether the approval ends when the event that gave it says.
+fn expires_as_logged(request: &Request, approved: &EventRow) -> bool {
+    let until = request.approval_expires_at.map(|at| at.0);
+    EventMetadata::by(&approved.event).agrees_time("approval_expires_at", until)
 }
 
 fn read_vote(vote: &StoredVote) -> Option<Vote> {

@@ -3,6 +3,7 @@
 use super::View;
 use super::query::{RunStatement, first, tuple};
 use super::row_columns::{ReadColumn, columns};
+use super::unreadable::readable;
 use super::values::NotNegative;
 use crate::clock::Timestamp;
 use crate::domain::accounts::EventMetadata;
@@ -66,7 +67,7 @@ impl View<'_> {
             dialect,
             limit
         ];
-        self.connection.list(SQL, values, |r| {
+        let read = |r: &Row<'_>| -> Result<WaitingRehearsal, Error> {
             let (id, request_id, dialect) = tuple(r)?;
             Ok(WaitingRehearsal {
                 id,
@@ -74,7 +75,8 @@ impl View<'_> {
                 target: target.clone(),
                 dialect,
             })
-        })
+        };
+        readable(self.connection.list(SQL, values, |r| Ok(read(r)))?)
     }
 
     /// A rehearsal with its request.

@@ -59,8 +59,6 @@ columns! {
         RehearsedRows = "r.rehearsed_rows",
     }
     FIND = "WHERE r.id = ?1";
-    PENDING_VOTED_BY = "WHERE r.status = 'pending' \
-        AND r.seq IN (SELECT request_seq FROM approvals WHERE actor_id = ?1) ORDER BY r.seq";
     CANCELLABLE_OF = "WHERE r.requester = ?1 AND r.status IN ('pending', 'approved', 'auto_approved', 'break_glass', \
         'dispatched', 'running', 'execution_lost') AND r.corrupt_seq IS NULL ORDER BY r.seq LIMIT ?2";
 }
@@ -250,10 +248,14 @@ impl View<'_> {
                 })
     }
 
-    /// Pending requests that a person has voted on, oldest first.
-    pub fn pending_voted_by(&self, actor: &str) -> Result<Vec<Request>, Error> {
-        self.connection
-            .list(PENDING_VOTED_BY, [actor], read_request)
+    /// Ids of pending requests that a person has voted on, oldest first; of corrupt ones none.
+    pub fn pending_voted_by(&self, actor: &str) -> Result<Vec<String>, Error> {
+        self.connection.list(
+            "SELECT r.id FROM requests r WHERE r.status = 'pending' AND r.corrupt_seq IS NULL \
+             AND r.seq IN (SELECT request_seq FROM approvals WHERE actor_id = ?1) ORDER BY r.seq",
+            [actor],
+            first,
+        )
     }
 
     /// Requests of a person that can still be cancelled, oldest first.
@@ -263,15 +265,14 @@ impl View<'_> {
     }
 
     /// Dispatched requests of one target, first dispatched first; without their statements, which [`View::fill_in`]
-    /// reads for those that are given out.
+    /// reads for those that are given out. Of one that cannot be read there is the id.
     pub fn dispatched_jobs(
         &self,
         target: &Target,
         limit: u32,
-    ) -> Result<Vec<DispatchedJob>, Error> {
+    ) -> Result<Vec<Result<DispatchedJob, String>>, Error> {
         use JobColumn as C;
-        let params = params![target.database(), target.environment(), limit];
-        self.connection.list(JOBS_OF, params, |r| {
+        let read = |r: &Row<'_>| -> Result<DispatchedJob, Error> {
             let operation: Operation = r.column(C::Operation)?;
             Ok(DispatchedJob {
                 id: r.column(C::Id)?,
@@ -284,6 +285,11 @@ impl View<'_> {
                 request_seq: r.column(C::Seq)?,
                 dispatch_seq: r.column(C::AuditSeq)?,
             })
+        };
+        let params = params![target.database(), target.environment(), limit];
+        self.connection.list(JOBS_OF, params, |r| {
+            let id = r.column(C::Id).unwrap_or_default();
+            Ok(read(r).map_err(|_| id))
         })
     }
 

@@ -1,7 +1,7 @@
 //! The state file, edited under a running server: what was edited is never signed.
 
 use crate::support::{Agent, NOT_OF_THE_HEAD, ROWS, Request, SHOP, Server};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
 
@@ -59,6 +59,61 @@ fn is_frozen(s: &Server, agent: &Agent, request: &Request, differs: &str) {
     assert!(problem.ends_with(NOT_OF_THE_HEAD), "{problem}");
 }
 
+/// The same of a request that nobody can look at any more.
+#[track_caller]
+fn is_frozen_unseen(s: &Server, agent: &Agent, request: &Request, differs: &str) {
+    agent.poll();
+    agent.try_claim(&request.id).refused(409, "corrupt");
+    agent.try_claim(&request.id).refused(409, "corrupt");
+    assert!(!agent.jobs().contains(&request.id));
+    let about = format!("request_id={}", request.id);
+    let events = s.events(&format!("event_type=request.corrupt&{about}"));
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(metadata(&events[0])["differs"], differs);
+    assert_eq!(events[0]["database_name"], "shop");
+    let started = s.events(&format!("event_type=execution.started&{about}"));
+    assert_eq!(started, Vec::<Value>::new());
+}
+
+/// Edits that leave what can be no value.
+const UNREADABLE: &[&str] = &[
+    "UPDATE requests SET operation = 'anything' WHERE seq = ?",
+    "UPDATE requests SET dialect = 'klingon' WHERE seq = ?",
+    "UPDATE requests SET requester = CAST(X'FF' AS TEXT) WHERE seq = ?",
+    "UPDATE requests SET reason = CAST(X'FF' AS TEXT) WHERE seq = ?",
+    "UPDATE requests SET environment = '' WHERE seq = ?",
+    "UPDATE requests SET current_step = -1 WHERE seq = ?",
+    "UPDATE requests SET row_bound_source = 'nobody' WHERE seq = ?",
+    "UPDATE request_texts SET detail = CAST(X'FF' AS TEXT) WHERE request_seq = ?",
+    "UPDATE request_texts SET redacted = CAST(X'FF' AS TEXT) WHERE request_seq = ?",
+];
+
+#[test]
+fn a_request_that_cannot_be_read_is_frozen_and_stops_no_other() {
+    let s = shop();
+    let agent = s.agent("agent-1");
+    for edited in UNREADABLE {
+        let (request, other) = (dispatched(&s), dispatched(&s));
+        s.edit_request(&request, edited);
+        assert!(agent.jobs().contains(&other.id), "{edited}");
+        is_frozen_unseen(&s, &agent, &request, "request");
+        agent.run(&other.id);
+    }
+    assert_eq!(s.forgive_faults(), 0);
+}
+
+#[test]
+fn a_poll_freezes_what_it_cannot_read() {
+    let s = shop();
+    let agent = s.agent("agent-1");
+    let request = dispatched(&s);
+    s.edit_request(&request, UNREADABLE[0]);
+    assert_eq!(agent.jobs(), Vec::<String>::new());
+    let events = s.events("event_type=request.corrupt");
+    assert_eq!(events[0]["request_id"], request.id.as_str());
+    assert_eq!(events[0]["actor_id"], "system");
+}
+
 /// Edits of a request whose row is `?`, and what the event says of each.
 const EDITS: &[(&str, &str)] = &[
     (
@@ -111,6 +166,10 @@ const EDITS: &[(&str, &str)] = &[
         "texts",
     ),
     ("UPDATE requests SET emergency = 1 WHERE seq = ?", "texts"),
+    (
+        "UPDATE requests SET approval_expires_at_ms = approval_expires_at_ms + 1000 WHERE seq = ?",
+        "expiry",
+    ),
     ("DELETE FROM approvals WHERE request_seq = ?", "votes"),
     (
         "UPDATE approvals SET actor_id = 'approver-two' WHERE request_seq = ?",
@@ -135,9 +194,7 @@ fn an_edited_request_is_never_signed() {
         s.edit_request(&request, edited);
         if edited.starts_with("DELETE FROM request_texts") {
             // Nothing of it can be shown any more.
-            agent.poll_with(json!({"limit": 0}));
-            agent.try_claim(&request.id).refused(409, "corrupt");
-            s.forgive_faults();
+            is_frozen_unseen(&s, &agent, &request, differs);
             continue;
         }
         is_frozen(&s, &agent, &request, differs);
@@ -223,6 +280,21 @@ fn what_runs_is_called_off_and_its_report_is_kept() {
     request.clone().is("executed");
     s.requester().get(&request.path("/result/content")).is(200);
     s.requester().resume(&request).refused(409, "corrupt");
+}
+
+#[test]
+fn a_server_whose_trial_write_fails_is_not_ready() {
+    let s = shop();
+    let ready = || s.admin().get("/ready");
+    ready().is(200);
+    s.edit_state("ALTER TABLE meta RENAME TO meta_away");
+    // It is tried again once this time is over.
+    s.turn_only(11);
+    let answer = ready();
+    assert_eq!(answer.status, 503, "{}", answer.raw());
+    assert_eq!(answer.json["checks"]["sqlite"], "unavailable");
+    s.edit_state("ALTER TABLE meta_away RENAME TO meta");
+    ready().is(200);
 }
 
 #[test]

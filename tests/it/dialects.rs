@@ -10,7 +10,7 @@ const PLAIN: &str = "UPDATE items SET price = 2 WHERE id = 1";
 const NESTED: &str = "/* /* */ DROP TABLE secret -- */ UPDATE t SET a=1 WHERE id=1";
 const HASH: &str = "UPDATE t SET a = 1 # 2\n WHERE id = 1";
 /// One text for each construct that dialects cut into tokens differently.
-const CONSTRUCTS: [(&str, &str); 16] = [
+pub(crate) const CONSTRUCTS: [(&str, &str); 16] = [
     ("nested comment", NESTED),
     (
         "nested comment over two lines",
@@ -407,5 +407,7 @@ fn every_construct_runs_as_it_was_read_or_not_at_all() {
                 agent.succeed(&claim.text("execution_id"), "{}").is(200);
             }
         }
+        let page = String::from_utf8(s.admin().get("/metrics").is(200).body).unwrap();
+        assert!(page.contains("dbward_refusals_total{code=\"dialect_mismatch\"}"));
     }
 }

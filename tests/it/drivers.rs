@@ -3,6 +3,7 @@
 //! server on which databases may be made.
 
 mod chaos;
+mod constructs;
 mod held;
 mod lies;
 mod locks;

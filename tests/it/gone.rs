@@ -99,6 +99,40 @@ fn activation_approves_and_dispatches_what_it_completes() {
 }
 
 #[test]
+fn activation_freezes_what_it_cannot_prove_and_completes_the_rest() {
+    for (edited, differs) in [
+        (
+            "UPDATE request_texts SET detail = 'DELETE FROM items' WHERE request_seq = ?",
+            "texts",
+        ),
+        (
+            "UPDATE requests SET risk_level = CAST(X'FF' AS TEXT) WHERE seq = ?",
+            "request",
+        ),
+    ] {
+        let two = "[[workflows.steps]]\n[[workflows.steps.approvers]]\ngroup = \"ops\"\nmin = 2\n";
+        let s = shop(two);
+        let (broken, whole) = (submit(&s), submit(&s));
+        for request in [&broken, &whole] {
+            reader(&s, "op-one").approve(request).is(200);
+        }
+        suspend(&s.admin(), "op-one").is(200);
+        for request in [&broken, &whole] {
+            reader(&s, "op-two").approve(request).is(200);
+        }
+        s.edit_request(&broken, edited);
+        activate(&s.admin(), "op-one").is(200);
+        whole.is("approved");
+        let frozen = s.events("event_type=request.corrupt");
+        assert_eq!(frozen.len(), 1, "{frozen:?}");
+        assert_eq!(frozen[0]["request_id"], broken.id.as_str());
+        assert_eq!(metadata(&frozen[0])["differs"], differs);
+        let about = format!("event_type=request.approved&request_id={}", broken.id);
+        assert_eq!(s.events(&about), Vec::<Value>::new());
+    }
+}
+
+#[test]
 fn override_of_a_suspended_administrator_does_not_count() {
     let two = "[[workflows.steps]]\n[[workflows.steps.approvers]]\ngroup = \"ops\"\nmin = 2\n";
     let s = shop(two);

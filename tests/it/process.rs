@@ -1,5 +1,6 @@
 //! The real program: how it starts, what it leaves on disk, and how it ends.
 
+mod edited;
 mod first_tokens;
 
 use crate::support::{Program, SHOP, Temp, admin_of, binary, eventually, settled};
@@ -40,6 +41,22 @@ fn is_one_sentence(errors: &str, words: &str) {
         lines[0].starts_with("dbward: ") && lines[0].contains(words),
         "{errors}"
     );
+}
+
+#[test]
+fn the_log_has_the_lines_of_the_checkpoint_file() {
+    let elsewhere = Temp::new();
+    let file = elsewhere.path().join("checkpoints.jsonl");
+    let dir = settled(&format!("{SHOP}[audit]\ncheckpoint_file = {file:?}\n"));
+    let (server, _) = Program::serve(dir.path());
+    let errors = server.stop();
+    let told: Vec<&str> = errors
+        .lines()
+        .filter_map(|line| Some(line.split_once("audit checkpoint: ")?.1))
+        .collect();
+    let kept = fs::read_to_string(&file).unwrap();
+    assert!(!told.is_empty(), "{errors}");
+    assert_eq!(told, kept.lines().collect::<Vec<_>>());
 }
 
 #[test]

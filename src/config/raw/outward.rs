@@ -21,7 +21,8 @@ section! {
         /// Events it is notified of, everywhere, as long as no notification policy names it; [] for all:
         /// request.created, request.auto_approved, request.break_glass, request.dispatched, request.dispatch_timeout,
         /// step.approved, request.approved, request.rejected, request.cancelled, request.expired, request.corrupt,
-        /// execution.started, execution.completed, execution.failed, execution.lost.
+        /// execution.started, execution.completed, execution.failed, execution.lost. Only who names
+        /// audit.signed_checkpoint receives it, also where a policy names the webhook.
         events: Texts, within 0..=NAMES_MAX, shown "[]";
         /// `generic` for a JSON object, `slack` for an incoming webhook of Slack, `teams` for a Workflows webhook of
         /// Microsoft Teams, `google_chat` for one of Google Chat. Statements in it follow [audit] redaction.

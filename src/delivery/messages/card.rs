@@ -102,6 +102,7 @@ fn title(facts: &NotificationFacts) -> String {
         "execution.lost" => "Execution lost: its outcome is unknown",
         "request.reminded" => "Still waiting for approval",
         "request.escalated" => "Waiting too long for approval",
+        "audit.signed_checkpoint" => "Signed checkpoint of the audit log",
         "webhook.tested" => "Test message",
         other => other,
     };

@@ -1,7 +1,8 @@
 //! What people ask of deliveries: a test message, or to try once more what has ended.
 
 use super::entry::about;
-use crate::domain::audit::AuditEntry;
+use crate::domain::audit::{AuditEntry, Checkpoint, hashed_time};
+use crate::domain::policy::notification::CHECKPOINTED;
 use serde_json::{Value, json};
 
 /// The event of a test message.
@@ -79,6 +80,17 @@ pub fn linked_payload(
 ) -> Value {
     let mut facts = of_no_request("user.updated", actor, delivery_id, at);
     facts["person"] = person.into();
+    facts
+}
+
+/// The facts of a checkpoint of the audit log, which `checkpoint` holds in full; those of a request are null.
+pub fn checkpoint_payload(
+    checkpoint: &Checkpoint,
+    delivery_id: &str,
+    at: crate::clock::Timestamp,
+) -> Value {
+    let mut facts = of_no_request(CHECKPOINTED, "system", delivery_id, at);
+    facts["checkpoint"] = checkpoint.line(&hashed_time(at));
     facts
 }
 

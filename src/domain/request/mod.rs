@@ -8,6 +8,8 @@ mod refusal;
 mod seen;
 mod status;
 
+pub use seen::corrupt_error;
+
 pub use outcome::{ExecutionEnd, ExecutionOutcome};
 pub use refusal::Refusal;
 pub use status::{Opening, Status, Transition};

@@ -48,20 +48,17 @@ impl Request {
     /// 409 `corrupt`.
     pub fn ensure_intact(&self) -> Result<(), Error> {
         match self.corrupt {
-            true => Err(self.corrupt_error()),
+            true => Err(corrupt_error(&self.id)),
             false => Ok(()),
         }
     }
+}
 
-    /// The refusal of a corrupt request.
-    pub fn corrupt_error(&self) -> Error {
-        Error::conflict(
-            "corrupt",
-            format!(
-                "what is stored of request {} is not what the audit log says of it",
-                self.id
-            ),
-        )
-        .hint("see its event `request.corrupt`; make a new request")
-    }
+/// The refusal of a corrupt request.
+pub fn corrupt_error(id: &str) -> Error {
+    Error::conflict(
+        "corrupt",
+        format!("what is stored of request {id} is not what the audit log says of it"),
+    )
+    .hint("see its event `request.corrupt`; make a new request")
 }

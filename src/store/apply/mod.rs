@@ -8,7 +8,7 @@ mod deliveries;
 mod executions;
 mod identities;
 mod logged;
-mod outbox;
+pub(super) mod outbox;
 mod quarantine;
 mod rehearsals;
 mod requests;
@@ -73,5 +73,5 @@ pub(super) fn apply(
         Change::Delivery(change) => deliveries::apply(&cx, change)?,
         Change::Log(change) => logged::apply(&cx, keys, change)?,
     }
-    checkpoint_if_due(connection, keys, now)
+    checkpoint_if_due(connection, keys, now, routes)
 }

@@ -288,3 +288,26 @@ fn sum_rows(
     }
     Ok(sums)
 }
+
+/// Those of these tables whose rows do not have the sums that `state` keeps.
+pub(super) fn changed(
+    connection: &Connection,
+    state: &LiveState,
+    tables: &[&str],
+) -> Result<Vec<String>, Error> {
+    let asked = |line: &&str| {
+        line.split_once(": ")
+            .is_some_and(|(table, _)| tables.contains(&table))
+    };
+    let text = recipe();
+    let lines: Vec<&str> = text.lines().filter(asked).collect();
+    let (kept, named) = (state.sums(), state.named());
+    let found = sum_rows(connection, state, &lines.join("\n"));
+    state.restore(kept);
+    let differs = |(table, sum): &(String, Sum)| named.get(table) != Some(&sum.hex());
+    Ok(found?
+        .into_iter()
+        .filter(differs)
+        .map(|(table, _)| table)
+        .collect())
+}

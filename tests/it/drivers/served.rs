@@ -55,9 +55,19 @@ pub fn keys(driver: &DriverConfig) -> String {
 
 impl Served {
     pub fn start(place: Place, timeout_secs: u64) -> Served {
-        let toml = TOML
-            .replace("DIALECT", place.driver.dialect().as_str())
-            .replace("SECS", &timeout_secs.to_string());
+        let dialect = place.driver.dialect().as_str();
+        Served::reading(place, dialect, timeout_secs)
+    }
+
+    /// The same with a server that reads texts in `dialect`, or does not say which one where that is empty.
+    pub fn reading(place: Place, dialect: &str, timeout_secs: u64) -> Served {
+        let toml = TOML.replace("SECS", &timeout_secs.to_string()).replace(
+            "dialect = \"DIALECT\"",
+            &match dialect {
+                "" => String::new(),
+                dialect => format!("dialect = \"{dialect}\""),
+            },
+        );
         let mut served = Served {
             server: Server::with(&toml),
             place,

@@ -1,0 +1,91 @@
+//! Requests whose rows cannot be read: they are frozen, as those are that differ from the log, and stop nobody else.
+
+use super::App;
+use crate::domain::actor::Actor;
+use crate::domain::change::{Change, RequestChange};
+use crate::domain::request::{Request, corrupt_error};
+use crate::error::Error;
+use crate::store::{LoggedRequest, Verdict, View, is_unreadable};
+use std::sync::Arc;
+
+/// What the event says differs, where it cannot be told further.
+const DIFFERS: &str = "request";
+/// Requests frozen after one poll, at most; the next one goes on.
+const AT_ONCE: usize = 20;
+
+/// What the log says of request `id` where `error` means that its rows cannot be read.
+///
+/// # Errors
+/// `error` itself where it means something else, or the log has nothing of that request.
+fn logged(view: &View, id: &str, error: Error) -> Result<LoggedRequest, Error> {
+    if !is_unreadable(&error) {
+        return Err(error);
+    }
+    let Some(found) = view.logged_request(id)? else {
+        return Err(error);
+    };
+    if !found.frozen {
+        log::error!("request {id} is corrupt: its rows cannot be read: {error}");
+    }
+    Ok(found)
+}
+
+/// The refusal of request `id`, of which nothing is done any more because reading it ended with `error`.
+///
+/// # Errors
+/// As [`logged`].
+pub(super) fn refuse<T>(view: &View, id: &str, error: Error) -> Result<Verdict<T>, Error> {
+    let found = logged(view, id, error)?;
+    if found.frozen {
+        return Err(corrupt_error(id));
+    }
+    Ok(Verdict::Refuse(freezing(found).into(), corrupt_error(id)))
+}
+
+/// The change that freezes request `id`; none where it is frozen already.
+///
+/// # Errors
+/// As [`logged`].
+pub(super) fn freeze(view: &View, id: &str, error: Error) -> Result<Option<Change>, Error> {
+    let found = logged(view, id, error)?;
+    Ok((!found.frozen).then(|| freezing(found).into()))
+}
+
+fn freezing(found: LoggedRequest) -> RequestChange {
+    RequestChange::Corrupted {
+        request: found.request,
+        what: DIFFERS,
+    }
+}
+
+/// Freezes those of these requests that cannot be read or proved, each in a transaction of its own.
+pub(super) fn freeze_all(app: &Arc<App>, ids: &[String]) {
+    for id in ids.iter().take(AT_ONCE) {
+        let of = id.clone();
+        let frozen = app.store.change(Actor::system(), move |view, _| {
+            let read = |view: &View| -> Result<(Request, Option<&'static str>), Error> {
+                let request = view.request(&of)?;
+                let what = view.unproven(&request)?;
+                if what.is_none() {
+                    view.request_text(&request)?;
+                }
+                Ok((request, what))
+            };
+            Ok(match read(view) {
+                Ok((request, Some(what))) if !request.corrupt => {
+                    let request = (&request).into();
+                    let change = RequestChange::Corrupted { request, what };
+                    Verdict::Write(vec![change.into()], ())
+                }
+                Ok(_) => Verdict::Same(()),
+                Err(error) => match freeze(view, &of, error)? {
+                    Some(change) => Verdict::Write(vec![change], ()),
+                    None => Verdict::Same(()),
+                },
+            })
+        });
+        if let Err(error) = frozen {
+            log::error!("request {id} cannot be read, and was not frozen: {error}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Notices that another process wrote into the state file while the server runs. What is signed is proved each time
+//! (see `proof`); tokens, people and dialects are believed at every call, so their rows are held against the sums as soon
+//! as somebody else has written.
+
+use super::Store;
+use super::live::changed;
+use super::query::{RunStatement, first};
+use crate::error::Error;
+use rusqlite::Connection;
+use std::sync::atomic::Ordering;
+
+/// Tables whose rows are believed.
+const BELIEVED: [&str; 5] = [
+    "reported_dialects",
+    "schema_snapshots",
+    "stated_dialects",
+    "tokens",
+    "users",
+];
+
+/// What SQLite says of the file: another number after every commit of another connection, and of none of ours.
+pub(super) fn version(connection: &Connection) -> Result<i64, Error> {
+    connection.one("PRAGMA data_version", [], first)
+}
+
+impl Store {
+    /// Whether what is believed is what this process wrote; where it is not, the process ends, since the next start
+    /// names the rows. Nothing is under way on the connection, or a transaction that has written nothing yet.
+    pub(super) fn ensure_alone(&self, connection: &Connection) -> Result<(), Error> {
+        let found = version(connection)?;
+        if found == self.file_version.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        log::warn!("another process wrote into the state file");
+        let changed = changed(connection, &self.live, &BELIEVED)?;
+        if changed.is_empty() {
+            self.file_version.store(found, Ordering::Relaxed);
+            return Ok(());
+        }
+        (self.fatal)(&format!(
+            "another process changed rows of {}",
+            changed.join(", ")
+        ));
+        Err(Error::unavailable("the state file was changed"))
+    }
+}

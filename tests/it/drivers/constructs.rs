@@ -1,0 +1,140 @@
+//! What dialects cut into tokens differently, on real databases and through a real agent: a text runs as it was read, or
+//! not at all, whichever dialect the server reads it in.
+
+use super::Place;
+use super::places::{mysql, postgres, sqlite};
+use super::served::Served;
+use crate::dialects::CONSTRUCTS;
+use crate::support::{Request, eventually};
+use dbward::agent::drivers::RunOutcome;
+use serde_json::Value;
+
+/// What the server may read a text in, and nothing said of it: then the agent says what its database is.
+const READ_IN: [&str; 4] = ["postgresql", "mysql", "sqlite", ""];
+/// Texts that each dialect lets through, at least.
+const PASS_MIN: usize = 5;
+
+/// Makes the tables anew.
+fn made(place: &Place) {
+    for sql in [
+        "DROP TABLE IF EXISTS t",
+        "DROP TABLE IF EXISTS secret",
+        "CREATE TABLE t (id INTEGER, a VARCHAR(20))",
+        "CREATE TABLE secret (id INTEGER)",
+        "INSERT INTO t VALUES (1, '0'), (2, '0'), (3, '0')",
+        "INSERT INTO secret VALUES (1)",
+    ] {
+        place.done(&[sql]);
+    }
+}
+
+/// The tables that are not as they were made.
+fn touched(place: &Place) -> Vec<&'static str> {
+    let [t, secret] = [
+        ("t", "SELECT count(*) AS n FROM t WHERE a = '0'", "3"),
+        ("secret", "SELECT count(*) AS n FROM secret", "1"),
+    ]
+    .map(|(table, sql, rows)| {
+        let same = match place.read(&[sql]) {
+            RunOutcome::Rows { json, .. } => json.contains(&format!("\"n\":{rows}")),
+            _ => false,
+        };
+        (!same).then_some(table)
+    });
+    t.into_iter().chain(secret).collect()
+}
+
+/// Makes a request of a text that is let through, which is approved and resumed.
+fn submitted(served: &Served, text: &str) -> Option<Request> {
+    let person = served.server.requester();
+    let answer = person.create("production", text);
+    if answer.status == 422 {
+        return None;
+    }
+    let request = Request {
+        by: person,
+        id: answer.is(201).text("id"),
+        answer,
+    };
+    Some(request.approved_by(&served.server.approver()).resumed())
+}
+
+fn shown(request: &Request) -> Value {
+    request.by.show(request).is(200).json.clone()
+}
+
+/// Runs every construct where the server reads in `read_in` and the agent has `place`.
+fn reads_in(place: Place, read_in: &str) {
+    let native = place.driver.dialect().as_str();
+    made(&place);
+    let served = Served::reading(place, read_in, 30);
+    let same = read_in.is_empty() || read_in == native;
+    // An agent that has said nothing yet may claim, and refuses what its driver would read otherwise.
+    let says = match same {
+        true => "schema.snapshot_updated",
+        false => "schema.dialect_differs",
+    };
+    eventually("the agent says what its database is", || {
+        !served
+            .server
+            .events(&format!("event_type={says}"))
+            .is_empty()
+    });
+    let mut made_of = Vec::new();
+    for (construct, text) in CONSTRUCTS {
+        let Some(request) = submitted(&served, text) else {
+            continue;
+        };
+        let case = format!("{construct}, read in `{read_in}`, on {native}");
+        if same {
+            served.result(&request).is(200);
+            let read = shown(&request)["context"]["tables"].to_string();
+            for table in touched(&served.place) {
+                assert!(
+                    read.contains(&format!("\"{table}\"")),
+                    "{case}: {table} is not of {read}"
+                );
+            }
+            made(&served.place);
+        } else {
+            eventually("nobody may run it", || {
+                shown(&request)["queue_hint"] == "dialect_mismatch"
+            });
+        }
+        made_of.push((case, request));
+    }
+    assert!(
+        made_of.len() >= PASS_MIN,
+        "{read_in} on {native}: {}",
+        made_of.len()
+    );
+    if !same {
+        for (case, request) in &made_of {
+            assert_eq!(request.status(), "dispatched", "{case}");
+        }
+        assert_eq!(touched(&served.place), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn constructs_run_on_sqlite_as_they_were_read_or_not_at_all() {
+    for dialect in READ_IN {
+        reads_in(sqlite(), dialect);
+    }
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn postgres_runs_constructs_as_they_were_read_or_not_at_all() {
+    for dialect in READ_IN {
+        reads_in(postgres(), dialect);
+    }
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn mysql_runs_constructs_as_they_were_read_or_not_at_all() {
+    for dialect in READ_IN {
+        reads_in(mysql(), dialect);
+    }
+}

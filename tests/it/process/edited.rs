@@ -1,0 +1,130 @@
+//! Rows that are believed at every call, edited under the running server: nobody gains by it, the server ends, and the
+//! next start names the rows.
+
+use crate::support::{Program, SHOP, admin_of, settled};
+use dbward::crypto::sha256_hex;
+use serde_json::json;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+
+/// Edits, and the table that the next start names.
+const EDITS: [(&str, &str); 8] = [
+    (
+        "UPDATE tokens SET roles_json = '[\"admin\"]' WHERE subject_id = 'eve'",
+        "tokens",
+    ),
+    (
+        "UPDATE tokens SET groups_json = '[\"approvers\"]' WHERE subject_id = 'eve'",
+        "tokens",
+    ),
+    (
+        "UPDATE tokens SET token_hash = 'STOLEN' WHERE subject_id = 'admin'",
+        "tokens",
+    ),
+    (
+        "UPDATE tokens SET revoked_at_ms = NULL WHERE subject_id = 'rob'",
+        "tokens",
+    ),
+    (
+        "UPDATE tokens SET expires_at_ms = expires_at_ms + 3600000 WHERE subject_id = 'eve'",
+        "tokens",
+    ),
+    (
+        "UPDATE tokens SET subject_id = 'admin' WHERE subject_id = 'eve'",
+        "tokens",
+    ),
+    (
+        "UPDATE users SET status = 'active' WHERE id = 'sue'",
+        "users",
+    ),
+    (
+        "INSERT INTO reported_dialects (database_name, environment, agent_id, dialect, reported_at_ms, audit_seq) \
+         VALUES ('shop', 'production', 'agent-1', 'mysql', 0, 1)",
+        "reported_dialects",
+    ),
+];
+
+fn edit(dir: &Path, sql: &str) {
+    let db = rusqlite::Connection::open(dir.join("state/dbward.db")).unwrap();
+    let off = rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
+    db.set_db_config(off, false).unwrap();
+    db.execute_batch(&format!(
+        "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF; {sql}"
+    ))
+    .unwrap();
+    assert!(db.changes() > 0, "{sql}");
+}
+
+/// The status of a call, or nothing where the server is gone.
+fn status(at: SocketAddr, token: &str) -> Option<u16> {
+    let call = format!(
+        "GET /api/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+    );
+    let mut answer = String::new();
+    let mut stream = TcpStream::connect(at).ok()?;
+    stream.write_all(call.as_bytes()).ok()?;
+    stream.read_to_string(&mut answer).ok()?;
+    answer.split(' ').nth(1)?.parse().ok()
+}
+
+#[test]
+fn what_is_believed_gives_nobody_more_under_a_running_server() {
+    for (sql, table) in EDITS {
+        let dir = settled(SHOP);
+        let (server, at) = Program::serve(dir.path());
+        let admin = admin_of(at, dir.path());
+        let issue = |subject: &str, roles: serde_json::Value| {
+            let body = json!({"subject_id": subject, "subject_type": "user", "roles": roles});
+            let answer = admin.post("/api/tokens", &body).is(201);
+            (answer.text("token"), answer.text("id"))
+        };
+        let (eve, _) = issue("eve", json!(["readonly"]));
+        let (rob, revoked) = issue("rob", json!(["admin"]));
+        admin.delete(&format!("/api/tokens/{revoked}")).is(200);
+        let (sue, _) = issue("sue", json!(["admin"]));
+        admin.poke("/api/users/sue/suspend").is(200);
+        let stolen = "not-a-token-of-this-server";
+        for token in [&eve, &rob, &sue, stolen] {
+            assert!(matches!(status(at, token), Some(401 | 403)));
+        }
+        edit(
+            dir.path(),
+            &sql.replace("STOLEN", &sha256_hex(stolen.as_bytes())),
+        );
+        for token in [stolen, &rob, &sue, &eve] {
+            let answered = status(at, token);
+            assert!(!matches!(answered, Some(200)), "{sql}: {answered:?}");
+        }
+        let (status, log) = server.end();
+        assert_eq!(status.code(), Some(74), "{sql}: {log}");
+        assert!(
+            log.contains(&format!("another process changed rows of {table}")),
+            "{log}"
+        );
+        let refused = super::serve(dir.path()).output().unwrap();
+        assert_eq!(refused.status.code(), Some(3), "{sql}");
+        let words = String::from_utf8(refused.stderr).unwrap();
+        assert!(
+            words.contains(&format!("rows of {table}")),
+            "{sql}: {words}"
+        );
+    }
+}
+
+#[test]
+fn another_process_that_writes_nothing_believed_does_not_end_the_server() {
+    let dir = settled(SHOP);
+    let (server, at) = Program::serve(dir.path());
+    let admin = admin_of(at, dir.path());
+    edit(
+        dir.path(),
+        "INSERT INTO meta (key, value) VALUES ('note', 'x')",
+    );
+    admin.get("/api/users").is(200);
+    assert!(
+        server
+            .stop()
+            .contains("another process wrote into the state file")
+    );
+}
