@@ -25,7 +25,7 @@ const NOTIFICATIONS_MAX: u32 = 50;
 pub const OFFSET_MAX: u32 = 10_000;
 /// Pending requests examined for one page of what waits for the caller; beyond it the page ends early.
 pub const CANDIDATES_MAX: usize = 2_000;
-/// Candidates read at once, so that nobody waits long for the database.
+/// Candidates judged at once, so that nobody waits long for the database.
 const CANDIDATES_STEP: usize = 100;
 
 /// What a token with a ceiling must let through for its holder to see what they have decided.
@@ -250,13 +250,15 @@ pub fn list_pending_for(
     let mut total = 0;
     let mut last = LastWorkflow::default();
     // All at once: to find the first of many costs as much as to find some thousands.
-    let rows = app
+    let most = u32::try_from(CANDIDATES_MAX).unwrap_or(u32::MAX);
+    let found = app
         .store
-        .read(|view| view.candidates(&viewer, cursor, CANDIDATES_MAX))?;
-    let ended = rows.len() < CANDIDATES_MAX;
-    for step in rows.chunks(CANDIDATES_STEP) {
+        .read(|view| view.list_candidates(&viewer, cursor, most))?;
+    let ended = found.len() < CANDIDATES_MAX;
+    let mut found = found.into_iter().peekable();
+    while found.peek().is_some() {
         app.store.read(|view| {
-            for (request, workflow) in view.candidates_of(step)? {
+            for (request, workflow) in found.by_ref().take(CANDIDATES_STEP) {
                 cursor = request.seq;
                 let workflow = last.read(&request, workflow)?;
                 if !matches(filter, &request)

@@ -23,6 +23,7 @@ mod live;
 mod measures;
 mod migrate;
 mod outbox;
+mod probe;
 mod proof;
 mod quarantine;
 mod query;
@@ -170,9 +171,6 @@ pub struct Store {
     /// When a write was last tried for its own sake.
     probed: Mutex<Option<Timestamp>>,
 }
-
-/// How often a write is tried for its own sake.
-const PROBE_EVERY_MS: u64 = 10_000;
 
 /// A view of the database inside one transaction, or between transactions. Reads only.
 pub struct View<'a> {
@@ -334,26 +332,6 @@ impl Store {
         self.lock()
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
             .map_err(db)
-    }
-
-    /// Whether the database answers and can be written to: a row is, and committed, at most once in a few seconds, since
-    /// each costs a sync. In between, only whether it could be.
-    pub fn probe(&self) -> Result<(), Error> {
-        let now = self.now();
-        let connection = self.lock();
-        connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")?;
-        let mut probed = self.probed.lock().unwrap_or_else(|e| e.into_inner());
-        if probed.is_some_and(|at| now.since(at) < PROBE_EVERY_MS) {
-            return Ok(());
-        }
-        connection
-            .prepare_cached(
-                "INSERT INTO meta (key, value) VALUES ('probed_at', ?1) \
-                 ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            )
-            .and_then(|mut s| s.execute([now.0.to_string()]))?;
-        *probed = Some(now);
-        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {

@@ -109,13 +109,14 @@ impl View<'_> {
         Ok(found.and_then(|(action, at)| Some((VoteAction::parse(&action)?, Timestamp(at)))))
     }
 
-    /// Rows of pending requests that may wait for `viewer`, newest first: candidates, which the rules then decide.
-    pub fn candidates(
+    /// Pending requests that may wait for `viewer`, newest first, each with the text of its workflow: candidates, which
+    /// the rules then decide.
+    pub fn list_candidates(
         &self,
         viewer: &Viewer,
         before: i64,
-        limit: usize,
-    ) -> Result<Vec<i64>, Error> {
+        limit: u32,
+    ) -> Result<Vec<(Request, Option<String>)>, Error> {
         let filter = RequestFilter {
             before: Some(before),
             ..RequestFilter::default()
@@ -124,19 +125,12 @@ impl View<'_> {
         branches.designated(viewer);
         branches.scoped(&viewer.admin, Some("r.status = 'pending'"));
         let (seqs, mut values) = branches.finish();
-        values.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
-        let sql = format!("{seqs} ORDER BY seq DESC LIMIT ?");
-        self.connection.list(&sql, params_from_iter(values), first)
-    }
-
-    /// The requests of these rows that are still there, newest first, each with the text of its workflow.
-    pub fn candidates_of(&self, rows: &[i64]) -> Result<Vec<(Request, Option<String>)>, Error> {
+        values.push(i64::from(limit).into());
         let sql = format!(
-            "SELECT {REQUEST}, t.workflow_json FROM (SELECT value AS s FROM json_each(?)) \
+            "SELECT {REQUEST}, t.workflow_json FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ?)) \
              JOIN requests r ON r.seq = s JOIN request_texts t ON t.request_seq = s {LAST_EXECUTION} ORDER BY s DESC"
         );
-        let rows = serde_json::Value::from(rows).to_string();
-        self.rows(&sql, vec![rows.into()], |r| r.get(RequestColumn::COUNT))
+        self.rows(&sql, values, |r| r.get(RequestColumn::COUNT))
     }
 
     /// A request as lists show it.

@@ -1,0 +1,29 @@
+//! Whether the database can be written to, for those who ask whether the server is ready.
+
+use super::Store;
+use crate::error::Error;
+
+/// How often a write is tried for its own sake.
+const PROBE_EVERY_MS: u64 = 10_000;
+
+impl Store {
+    /// Whether the database answers and can be written to: a row is, and committed, at most once in a few seconds, since
+    /// each costs a sync. In between, only whether it could be.
+    pub fn probe(&self) -> Result<(), Error> {
+        let now = self.now();
+        let connection = self.lock();
+        connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")?;
+        let mut probed = self.probed.lock().unwrap_or_else(|e| e.into_inner());
+        if probed.is_some_and(|at| now.since(at) < PROBE_EVERY_MS) {
+            return Ok(());
+        }
+        connection
+            .prepare_cached(
+                "INSERT INTO meta (key, value) VALUES ('probed_at', ?1) \
+                 ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            )
+            .and_then(|mut s| s.execute([now.0.to_string()]))?;
+        *probed = Some(now);
+        Ok(())
+    }
+}
