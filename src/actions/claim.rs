@@ -65,17 +65,9 @@ pub fn claim(
         }
         request.ensure_intact()?;
         // Before each signature, and before the text is handed out again: a file can be edited under a running server.
-        let proved = match request.status() {
-            Status::Dispatched | Status::Running => view.unproven(&request),
-            _ => Ok(None),
-        };
-        let text = match proved {
-            Ok(None) => view.request_text(&request),
-            Ok(Some(what)) => return Ok(frozen(&request, what)),
-            Err(error) => Err(error),
-        };
-        let text = match text {
-            Ok(text) => text,
+        let text = match proved_text(view, &request) {
+            Ok(Ok(text)) => text,
+            Ok(Err(what)) => return Ok(frozen(&request, what)),
             Err(error) => return unreadable::refuse(view, &id, error),
         };
         if let Some(execution) = again(view, agent, &request, claim_key.as_deref())? {
@@ -119,6 +111,18 @@ pub fn claim(
         };
         Ok(Verdict::Write(vec![change.into()], claimed))
     })
+}
+
+/// The texts of a request, or what of it is not proved.
+fn proved_text(view: &View, request: &Request) -> Result<Result<RequestText, &'static str>, Error> {
+    let unproven = match request.status() {
+        Status::Dispatched | Status::Running => view.unproven(request)?,
+        _ => None,
+    };
+    match unproven {
+        Some(what) => Ok(Err(what)),
+        None => Ok(Ok(view.request_text(request)?)),
+    }
 }
 
 /// What came under that id lately; never empty.

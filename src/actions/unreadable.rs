@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::store::{LoggedRequest, Verdict, View, is_unreadable};
 use std::sync::Arc;
 
-/// What the event says differs, where it cannot be told further.
+/// What the event says differs, where nothing more is known.
 const DIFFERS: &str = "request";
 /// Requests frozen after one poll, at most; the next one goes on.
 const AT_ONCE: usize = 20;

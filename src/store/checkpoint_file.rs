@@ -241,15 +241,15 @@ impl Store {
 
     /// Each as a line of a checkpoint file, so that one can be made of the log.
     fn log_checkpoints(&self, connection: &Connection) -> Result<(), Error> {
-        let mut told = self
-            .checkpoints_told
+        let mut logged = self
+            .checkpoints_logged
             .lock()
             .unwrap_or_else(|e| e.into_inner());
-        for (seq, metadata, at) in checkpoints_after(connection, *told)? {
+        for (seq, metadata, at) in checkpoints_after(connection, *logged)? {
             if let Some(checkpoint) = Checkpoint::read(&metadata) {
                 log::info!("audit checkpoint: {}", checkpoint.line(&at));
             }
-            *told = seq;
+            *logged = seq;
         }
         Ok(())
     }

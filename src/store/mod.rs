@@ -162,11 +162,11 @@ pub struct Store {
     metrics: OnceLock<Arc<Metrics>>,
     checkpoint_file: Mutex<Option<checkpoint_file::CheckpointFile>>,
     /// The last checkpoint that is in the log, by number.
-    checkpoints_told: Mutex<i64>,
+    checkpoints_logged: Mutex<i64>,
     /// Number and hash of the last event that this process committed or found at its start; only the holder of the
     /// connection changes it.
     chain_end: Mutex<(i64, String)>,
-    /// What SQLite said of the file when it was last ours alone.
+    /// The version of the file, by SQLite, when it was last ours alone.
     file_version: AtomicI64,
     /// When a write was last tried for its own sake.
     probed: Mutex<Option<Timestamp>>,
@@ -244,7 +244,7 @@ impl Store {
             fatal,
             metrics: OnceLock::new(),
             checkpoint_file: Mutex::new(None),
-            checkpoints_told: Mutex::new(chain_end.0),
+            checkpoints_logged: Mutex::new(chain_end.0),
             chain_end: Mutex::new(chain_end),
         });
         let (queue, weak) = (Arc::clone(&store.queue), Arc::downgrade(&store));

@@ -1,6 +1,7 @@
 //! Who is notified of what: every event of a request goes into the outbox with what it reports, for the webhooks that
 //! the configuration in effect at that point of the log names, and reports no more than the log does.
 
+mod checkpoints;
 mod deliveries;
 
 use crate::support::{Person, SHOP, Server, eventually, golden};
@@ -224,41 +225,6 @@ fn the_facts_say_who_did_what_and_how_the_request_stands() {
         ("execution.completed", "status", json!("cancelled")),
     ] {
         assert_eq!(says(event, field), value, "{event} {field}");
-    }
-}
-
-#[test]
-fn a_checkpoint_is_told_to_webhooks_that_name_it_and_to_no_other() {
-    let hook = |id: &str, events: &str| {
-        format!(
-            "[[webhooks]]\nid = \"{id}\"\nurl = \"http://127.0.0.1:9/{id}\"\nevents = {events}\n"
-        )
-    };
-    let hooks = [
-        hook("proof", "[\"audit.signed_checkpoint\"]"),
-        hook("all", "[]"),
-        hook("every", "[\"*\"]"),
-    ];
-    // A policy decides about databases only.
-    let policy = "[[notification_policies]]\nenvironment = \"staging\"\nwebhooks = [\"proof\"]\n";
-    let s = Server::with(&format!("{SHOP}{}{policy}", hooks.concat()));
-    for _ in 0..60 {
-        let request = s.requester().submit("production", UPDATE);
-        s.requester().cancel(&request).is(200);
-    }
-    let events = s.events("event_type=audit.signed_checkpoint");
-    assert!(!events.is_empty());
-    let mut told = notified(&s);
-    told.retain(|(_, facts)| facts["event"] == "audit.signed_checkpoint");
-    told.reverse();
-    assert_eq!(told.len(), events.len());
-    for ((webhook, facts), event) in told.iter().zip(&events) {
-        let mut line: Value =
-            serde_json::from_str(event["metadata_json"].as_str().unwrap()).unwrap();
-        line["created_at"] = event["created_at"].clone();
-        assert_eq!((webhook.as_str(), &facts["checkpoint"]), ("proof", &line));
-        assert_eq!(facts["actor"], "system");
-        assert_eq!(facts["request_id"], Value::Null);
     }
 }
 

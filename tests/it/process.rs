@@ -50,13 +50,13 @@ fn the_log_has_the_lines_of_the_checkpoint_file() {
     let dir = settled(&format!("{SHOP}[audit]\ncheckpoint_file = {file:?}\n"));
     let (server, _) = Program::serve(dir.path());
     let errors = server.stop();
-    let told: Vec<&str> = errors
+    let logged: Vec<&str> = errors
         .lines()
         .filter_map(|line| Some(line.split_once("audit checkpoint: ")?.1))
         .collect();
     let kept = fs::read_to_string(&file).unwrap();
-    assert!(!told.is_empty(), "{errors}");
-    assert_eq!(told, kept.lines().collect::<Vec<_>>());
+    assert!(!logged.is_empty(), "{errors}");
+    assert_eq!(logged, kept.lines().collect::<Vec<_>>());
 }
 
 #[test]

@@ -27,8 +27,7 @@ pub const EVENTS: [&str; 15] = [
     "execution.lost",
 ];
 
-/// A signed checkpoint of the audit log. It is of no database, so policies do not count, and only a webhook whose own
-/// events name it receives it: `*` does not.
+/// A signed checkpoint of the audit log, for webhooks whose own events name it: it is of no database.
 pub const CHECKPOINTED: &str = crate::domain::audit::CHECKPOINT;
 
 /// Events that configurations of 0.1.6 may name and that are never sent: there are no licences.
@@ -95,11 +94,6 @@ impl EventFilter {
     /// Whether `event` is among them.
     pub fn takes(&self, event: &str) -> bool {
         self.names.is_empty() || self.names.contains(event)
-    }
-
-    /// Whether `event` is among them by its name.
-    pub fn names_it(&self, event: &str) -> bool {
-        self.names.contains(event)
     }
 
     /// Their names, sorted; `*` alone for every event.
@@ -321,7 +315,7 @@ impl Routes {
 
     /// Ids of the webhooks that receive checkpoints, in the order of the file.
     pub fn checkpointed(&self) -> impl Iterator<Item = &str> {
-        let asks = |w: &&RoutedWebhook| w.events.names_it(CHECKPOINTED);
+        let asks = |w: &&RoutedWebhook| w.events.names.contains(CHECKPOINTED);
         self.webhooks.iter().filter(asks).map(|w| w.id.as_str())
     }
 

@@ -9,7 +9,7 @@ use crate::support::{Request, eventually};
 use dbward::agent::drivers::RunOutcome;
 use serde_json::Value;
 
-/// What the server may read a text in, and nothing said of it: then the agent says what its database is.
+/// What the server may read a text in; empty where it has no dialect but what the agent reports.
 const READ_IN: [&str; 4] = ["postgresql", "mysql", "sqlite", ""];
 /// Texts that each dialect lets through, at least.
 const PASS_MIN: usize = 5;
@@ -69,7 +69,7 @@ fn reads_in(place: Place, read_in: &str) {
     made(&place);
     let served = Served::reading(place, read_in, 30);
     let same = read_in.is_empty() || read_in == native;
-    // An agent that has said nothing yet may claim, and refuses what its driver would read otherwise.
+    // An agent that has reported nothing yet may claim, and refuses what its driver would read otherwise.
     let says = match same {
         true => "schema.snapshot_updated",
         false => "schema.dialect_differs",

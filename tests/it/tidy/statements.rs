@@ -77,7 +77,7 @@ const WRITERS: &[(&str, &str, &str, &str)] = &[
         "the id of a new database",
     ),
     (
-        "src/store/mod.rs",
+        "src/store/probe.rs",
         "meta",
         "",
         "the probe, which is always rolled back",
