@@ -1,7 +1,8 @@
 //! `execute`: sends SQL, and waits for what comes of it.
 
 use super::follow::{FollowOptions, Follower, PENDING};
-use super::show::{heading, needed, rehearsed};
+use super::rehearsal::rehearsed;
+use super::show::{heading, needed};
 use super::target::TargetOptions;
 use super::{CommandError, CommonOptions, ServerSession, question};
 use crate::cli::output::{note, to_errors};

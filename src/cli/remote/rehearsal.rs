@@ -1,6 +1,6 @@
 //! Rehearsals: what an agent found that a request would change, and `request rehearse`.
 
-use super::super::output::{Ages, short_id, visible};
+use super::super::output::{Ages, indented, short_id, visible};
 use super::follow::{FollowOptions, Follower};
 use super::{CommandError, ServerSession};
 use crate::client::{RehearsalReply, RehearsedReply, RequestReply, path_of};
@@ -74,6 +74,17 @@ pub fn lines(request: &RequestReply) -> Vec<String> {
     let warnings = rehearsal.warnings.iter().flatten();
     lines.extend(warnings.map(|w| format!("warning: {}", visible(w))));
     lines
+}
+
+/// What a rehearsal came to, as a paragraph.
+pub fn rehearsed(request: &RequestReply) -> String {
+    let mut all = lines(request);
+    let Some(first) = all.first_mut() else {
+        return String::new();
+    };
+    first.insert_str(0, "Rehearsal: ");
+    all.extend(bound(request));
+    format!("{}\n", indented(&all.join("\n")))
 }
 
 /// The bound that a rehearsal has set.

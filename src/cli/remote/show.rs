@@ -69,17 +69,6 @@ pub fn needed(request: &RequestReply) -> String {
     needs(request).map_or_else(String::new, |needs| format!("  {needs}\n\n"))
 }
 
-/// What a rehearsal came to, as a paragraph.
-pub fn rehearsed(request: &RequestReply) -> String {
-    let mut lines = rehearsal::lines(request);
-    let Some(first) = lines.first_mut() else {
-        return String::new();
-    };
-    first.insert_str(0, "Rehearsal: ");
-    lines.extend(rehearsal::bound(request));
-    format!("{}\n", indented(&lines.join("\n")))
-}
-
 /// What a migration request runs, as its files have it. `None` for JSON that holds anything else: nothing is left out.
 fn migration_words(detail: &str) -> Option<String> {
     #[derive(serde::Deserialize)]

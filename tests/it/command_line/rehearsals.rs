@@ -19,13 +19,14 @@ fn offered(agent: &Agent) -> Vec<String> {
     jobs.iter().map(id).collect()
 }
 
-/// Rehearses whatever is asked for next, with this report.
-fn rehearses(agent: &Agent, report: &Value) {
+/// Rehearses whatever is asked for next, with this report, once it is waited for.
+fn rehearses(server: &Server, agent: &Agent, report: &Value) {
     let mut id = None;
     eventually("a rehearsal is offered", || {
         id = offered(agent).pop();
         id.is_some()
     });
+    server.until_parked(1);
     let path = format!("/api/agent/rehearsals/{}", id.unwrap());
     agent.person.poke(&format!("{path}/claim")).is(200);
     agent.person.post(&format!("{path}/result"), report).is(200);
@@ -34,16 +35,15 @@ fn rehearses(agent: &Agent, report: &Value) {
 /// Runs a command while an agent rehearses what it asks for.
 fn recorded(
     console: &mut Console,
-    agent: &Agent,
+    (server, agent): (&Server, &Agent),
     report: &Value,
     token: &str,
     call: &[&str],
 ) -> Ran {
     std::thread::scope(|scope| {
-        let working = scope.spawn(|| rehearses(agent, report));
-        let ran = console.record(token, call);
-        working.join().unwrap();
-        ran
+        let running = scope.spawn(|| console.record(token, call));
+        rehearses(server, agent, report);
+        running.join().unwrap()
     })
 }
 
@@ -68,15 +68,15 @@ fn a_rehearsal_is_waited_for_shown_and_asked_for_again() {
     let agent = server.agent("agent-1");
     offered(&agent);
     let call = ["execute", UPDATE, "-e", "production", "--rehearse"];
-    let ran = recorded(&mut console, &agent, &done(), &token, &call).is(2);
+    let ran = recorded(&mut console, (&server, &agent), &done(), &token, &call).is(2);
     let id = ran.out.trim().to_owned();
     console.record_wide(&token, &["request", "show", &id]).is(0);
     let again = ["request", "rehearse", &id];
     let report = json!({"result": {"rows_affected": 1, "statements": [
         {"kind": "update", "table": "items", "rows": 1, "more_rows": 0}]}});
-    recorded(&mut console, &agent, &report, &token, &again).is(0);
+    recorded(&mut console, (&server, &agent), &report, &token, &again).is(0);
     let failed = json!({"error": "lock wait: after 2 s the lock was still not free"});
-    recorded(&mut console, &agent, &failed, &token, &again).is(1);
+    recorded(&mut console, (&server, &agent), &failed, &token, &again).is(1);
     console.record(&token, &["request", "show", &id]).is(0);
     let no_wait = ["request", "rehearse", &id, "--no-wait"];
     console.record(&token, &no_wait).is(0);
@@ -86,7 +86,7 @@ fn a_rehearsal_is_waited_for_shown_and_asked_for_again() {
     console.record(&token, &["request", "show", &id]).is(0);
     // What an agent reports is nothing that the shape of an answer depends on.
     let odd = json!({"result": {"rows_affected": 2, "statements": 7, "triggers": {"a": 1}, "warnings": [1]}});
-    recorded(&mut console, &agent, &odd, &token, &again).is(0);
+    recorded(&mut console, (&server, &agent), &odd, &token, &again).is(0);
     server.turn(3601);
     console.record(&token, &["request", "show", &id]).is(0);
     console.golden("rehearsal");
@@ -120,7 +120,7 @@ fn a_rehearsal_that_ends_is_seen_by_those_who_wait_for_approval() {
     let call = ["execute", UPDATE, "-e", "production", "--wait"];
     let ran = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| console.run(Some(&token), &call));
-        rehearses(&agent, &done());
+        rehearses(&server, &agent, &done());
         let id = requester.ids("limit=1").remove(0);
         let seen = format!("/api/requests/{id}");
         let bound = || requester.get(&seen).is(200).json["max_affected_rows"] == 74;
