@@ -98,9 +98,12 @@ impl Provider {
     /// The same, for the sign-in of that nonce.
     pub(super) fn gives_for(&self, secs: i64, refresh_token: &str, nonce: Value) {
         let now = dbward::clock::Clock::system().now().0 / 1000;
-        let claims = json!({
-            "iss": self.url(), "aud": "dbward", "sub": "somebody", "exp": now + secs, "nonce": nonce,
+        let mut claims = json!({
+            "iss": self.url(), "aud": "dbward", "sub": "somebody", "exp": now + secs,
         });
+        if nonce != Value::Null {
+            claims["nonce"] = nonce;
+        }
         let id_token = self.key.sign(&claims);
         self.answers(
             200,
@@ -289,7 +292,7 @@ fn a_server_without_a_provider_takes_tokens_only() {
     );
     assert_eq!(
         server.nobody().get("/api/sign-in").is(200).json,
-        json!({"takes_tokens": true, "oidc": null})
+        json!({"signed_in": false, "takes_tokens": true, "oidc": null})
     );
 }
 
@@ -298,7 +301,9 @@ fn a_server_tells_strangers_its_provider_and_no_more() {
     let server = server("https://id.example.com");
     assert_eq!(
         server.nobody().get("/api/sign-in").is(200).json,
-        json!({"takes_tokens": true, "oidc": {"issuer": "https://id.example.com", "client_id": "dbward"}})
+        json!({"signed_in": false, "takes_tokens": true, "oidc": {
+            "issuer": "https://id.example.com", "client_id": "dbward", "by_browser": false,
+        }})
     );
 }
 

@@ -27,7 +27,7 @@ const EDITS: [(&str, &str); 8] = [
         "tokens",
     ),
     (
-        "UPDATE tokens SET expires_at_ms = expires_at_ms + 3600000 WHERE subject_id = 'eve'",
+        "UPDATE tokens SET expires_at_ms = 4102444800000 WHERE subject_id = 'eve'",
         "tokens",
     ),
     (
