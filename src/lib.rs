@@ -16,6 +16,7 @@
 //! - [`gate`]: the only code on the network.
 //! - [`http`]: the HTTP layer: routes, guards, replies.
 //! - [`jobs`]: what happens by the clock.
+//! - [`replication`]: the second copy of the state, and who may write it.
 //! - [`client`], [`agent`]: the other end: a typed client of the API, and the executor next to the database.
 //! - [`server`], [`cli`]: the wiring, and the command line.
 
@@ -41,6 +42,7 @@ pub mod jobs;
 pub mod metrics;
 pub mod objects;
 pub mod outbound;
+pub mod replication;
 pub mod server;
 pub mod settings;
 pub mod store;

@@ -303,6 +303,10 @@ metrics! {
     config_reload_failures: Counter("dbward_config_reload_failures_total", "Reloads that changed nothing because the new file was refused.", []);
     config_last_reload_success: Gauge("dbward_config_last_reload_success", "Whether the last reload took the new file over; 1 before the first.", []);
     tls_certificate_not_after: Gauge("dbward_tls_certificate_not_after_seconds", "When the certificate of the listener ends, in seconds since 1970; 0 without TLS.", []);
+    replication_epoch: Gauge("dbward_replication_epoch", "Epoch of this server's lease; 0 without replication.", []);
+    replication_confirmed: Gauge("dbward_replication_last_confirmed_seconds", "When everything was last known to be in the copy, in seconds since 1970; 0 without replication.", []);
+    replication_sync: Histogram("dbward_replication_sync_duration_seconds", "Time until what was committed was in the copy.", []);
+    replication_failures: Counter("dbward_replication_failures_total", "Times that the copy, or the lease, could not be reached.", ["what"]);
     config_generation: Gauge("dbward_config_generation", "Number of configurations applied since the start.", []);
     process_start_time: Gauge("process_start_time_seconds", "When the server started, in seconds since 1970.", []);
     process_resident_memory: Gauge("process_resident_memory_bytes", "Memory of the process that is in RAM.", []);

@@ -288,6 +288,7 @@ fn execution(
         lock_timeout_secs: policy.lock_secs(),
         policy_version: request.policy_version.clone(),
         dialect: request.dialect,
+        epoch: app.settings.epoch,
     };
     Ok(NewExecution {
         id,

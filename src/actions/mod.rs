@@ -132,6 +132,8 @@ pub struct Settings {
     pub result_row_bytes_max: usize,
     /// Calls a minute of one person's token; 0 for no limit.
     pub calls_per_minute: u32,
+    /// The reign of this server, which execution tokens carry; 0 where there never was another.
+    pub epoch: u64,
     /// What one person may take, and what must be left.
     pub quotas: quotas::Limits,
 }

@@ -67,6 +67,7 @@ pub fn check(shared: &AgentShared, claim: &Claim, asked: &str) -> Result<Checked
     };
     let claims = verify(&claim.execution_token, &key, shared.clock.now(), &expected)
         .map_err(|e| format!("token verification failed: {e}"))?;
+    refuse_replaced(shared, claims.epoch)?;
     let plan = statements(plan_json, &claim.detail)?;
     let mut job = DriverJob {
         operation,
@@ -94,6 +95,20 @@ pub fn check(shared: &AgentShared, claim: &Claim, asked: &str) -> Result<Checked
         job,
         cancel: Cancel::new(),
     })
+}
+
+/// Refuses a server that another one has replaced, and that may not know it yet.
+fn refuse_replaced(shared: &AgentShared, epoch: u64) -> Result<(), String> {
+    let highest = shared.journal.enter_epoch(epoch).map_err(|e| {
+        log::error!("{e}");
+        "the agent's journal cannot be written".to_owned()
+    })?;
+    match highest > epoch {
+        true => Err(format!(
+            "token verification failed: it is of epoch {epoch}, and a server of epoch {highest} has replaced that one"
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Time between heartbeats. The lease is measured between two times of the server: our clock may differ.

@@ -348,6 +348,30 @@ impl Journal {
         self.set_meta("public_key", hex)
     }
 
+    /// Notes the epoch of a server; the highest there ever was, this one included. Writes only where it is a new one.
+    ///
+    /// # Errors
+    /// `internal` when the journal cannot be read or written.
+    pub fn enter_epoch(&self, epoch: u64) -> Result<u64, Error> {
+        let number = |text: String| text.parse::<u64>().map_err(|e| Error::internal("epoch", e));
+        let known = self.meta("epoch")?.map_or(Ok(0), number)?;
+        if epoch <= known {
+            return Ok(known);
+        }
+        // Another thread may note one at the same time.
+        self.conn()
+            .query_row(
+                "INSERT INTO meta (name, value) VALUES ('epoch', ?1)
+                 ON CONFLICT (name) DO UPDATE
+                 SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))
+                 RETURNING CAST(value AS TEXT)",
+                [epoch.to_string()],
+                |row| row.get(0),
+            )
+            .map_err(database)
+            .and_then(number)
+    }
+
     /// The agent's id as of the first use of the token with that fingerprint.
     ///
     /// # Errors

@@ -182,6 +182,39 @@ fn nothing_runs_that_was_not_signed() {
 }
 
 #[test]
+fn server_of_a_lower_epoch_is_refused_also_after_a_restart() {
+    let (fake, place) = (Fake::start(), Place::new());
+    let offer = |alter: fn(&mut ExecutionClaims)| {
+        let mut offer = Offer::new(Operation::ExecuteDml, &["DELETE FROM t WHERE id = 1"]);
+        offer.alter = alter;
+        fake.offer(offer);
+    };
+    let outcome = |n: usize| {
+        fake.wait(|seen| seen.results.len() > n).results[n]
+            .1
+            .clone()
+    };
+    let agent = place.agent(&fake);
+    offer(|c| c.epoch = 2);
+    assert_eq!(outcome(0)["success"], json!(true));
+    offer(|c| c.epoch = 1);
+    let message = outcome(1)["error_message"].to_string();
+    assert!(
+        message.contains("a server of epoch 2 has replaced that one"),
+        "{message}"
+    );
+    agent.stop(LONG);
+    drop(agent);
+    let agent = place.agent(&fake);
+    offer(|_| {});
+    let message = outcome(2)["error_message"].to_string();
+    assert!(message.contains("it is of epoch 0"), "{message}");
+    offer(|c| c.epoch = 3);
+    assert_eq!(outcome(3)["success"], json!(true));
+    agent.stop(LONG);
+}
+
+#[test]
 fn another_agents_token_is_refused_where_the_agent_knows_its_name() {
     let (fake, place) = (Fake::start(), Place::new());
     let mut config = place.config(&fake);

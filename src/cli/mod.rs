@@ -22,6 +22,7 @@ mod signals;
 pub use pages::command;
 
 use crate::cli::output::note;
+use crate::replication;
 use arguments::{Arguments, PolicyVerb, Verb};
 use clap::FromArgMatches;
 use std::ffi::OsString;
@@ -31,6 +32,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if arguments.get(1).is_some_and(|first| first == agent::CHILD) {
         return ended(agent::child().map_err(Failure::from));
+    }
+    if arguments
+        .get(1)
+        .is_some_and(|first| first == replication::CHILD)
+    {
+        let rest = arguments.into_iter().skip(2);
+        return ended(replication::become_litestream(rest).map_err(Failure::from));
     }
     let read = command()
         .try_get_matches_from(arguments)

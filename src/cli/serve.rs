@@ -4,7 +4,7 @@ use super::{Failure, arguments, logging, signals};
 use crate::cli::output::{note, say};
 use crate::config::Config;
 use crate::error::Error;
-use crate::server::{Server, StartOptions};
+use crate::server::{Server, StartOptions, stand_by};
 use crate::store::STATE_DIFFERS;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -32,6 +32,9 @@ pub struct ServeOptions {
     /// revoked and its changed people suspended; audited
     #[arg(long)]
     pub quarantine: bool,
+    /// Follow the copy of another server, and serve once that server's lease is over
+    #[arg(long)]
+    pub standby: bool,
 }
 
 /// Serves until SIGTERM or SIGINT; a second one ends the grace. SIGHUP takes a changed configuration over.
@@ -42,7 +45,17 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
         log::warn!("{}: {warning}", options.config.display());
     }
     let signals = signals::Signals::start().map_err(|e| e.to_string())?;
+    let take_over = match options.standby {
+        true => {
+            match stand_by(&config, |time| signals.arrived(time)).map_err(|e| cannot_start(&e))? {
+                None => return Ok(()),
+                taken => taken,
+            }
+        }
+        false => None,
+    };
     let start = StartOptions {
+        take_over,
         force_bootstrap: options.force_bootstrap,
         accept_rollback: options.accept_rollback.clone(),
         quarantine: options.quarantine,

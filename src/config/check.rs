@@ -42,6 +42,7 @@ pub(super) fn check(
     let logging = logging(&raw.logging, notes);
     let trusted_proxies = proxies(raw, notes);
     let result_storage = storage::check(raw, state_dir.as_deref(), base, env, notes);
+    let replication = replication::check(raw, result_storage.as_ref(), base, notes);
     Some(Config {
         state_dir: state_dir?,
         listen,
@@ -64,6 +65,7 @@ pub(super) fn check(
             .as_ref()
             .map(|f| base.join(&f.value)),
         result_storage: result_storage?,
+        replication,
         retention,
         result_channel: raw.result_channel.channel.clone(),
         logging,

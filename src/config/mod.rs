@@ -14,6 +14,7 @@ mod on_call;
 mod policies;
 mod raw;
 mod reach;
+mod replication;
 mod slack;
 mod storage;
 mod tls;
@@ -29,6 +30,7 @@ pub use endpoint::Endpoint;
 pub use oidc::{AuthMode, Oidc};
 pub use raw::{KEYS, example};
 pub use reach::NetworkReach;
+pub use replication::Replication;
 pub use slack::Slack;
 pub use storage::{ResultStorage, S3Credentials, S3Storage};
 pub use tls::{ServerTls, TlsIdentity, is_for};
@@ -157,6 +159,8 @@ pub struct Config {
     pub checkpoint_file: Option<PathBuf>,
     /// Where results are stored.
     pub result_storage: ResultStorage,
+    /// The second copy of the state, if there is one.
+    pub replication: Option<Replication>,
     /// How long what is over is kept.
     pub retention: Retention,
     /// How live results are handed on.

@@ -6,6 +6,7 @@
 mod auth;
 mod outward;
 mod policies;
+mod replication;
 mod storage;
 
 pub use auth::{RawAuth, RawBinding, RawGroup, RawOidc, RawRole};
@@ -14,6 +15,7 @@ pub use policies::{
     RawApprover, RawAutoApprove, RawExecutionPolicy, RawResultPolicy, RawReview, RawScope, RawStep,
     RawWorkflow,
 };
+pub use replication::RawReplication;
 pub use storage::{RawResultStorage, RawS3};
 
 use super::{DAYS_MAX, Process, ResultChannel, Retention};
@@ -110,6 +112,7 @@ section! {
         retention: OrEmpty<RawRetention>;
         audit: OrEmpty<RawAudit>;
         result_storage: Option<RawResultStorage>;
+        replication: Option<RawReplication>;
         result_channel: OrEmpty<RawResultChannel>;
         logging: OrEmpty<RawLogging>;
     } [process: Process]

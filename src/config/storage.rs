@@ -166,7 +166,7 @@ fn s3(
 }
 
 /// A value that was given and is valid, the default where none was given, or `None` with a problem noted.
-fn text_or(
+pub(super) fn text_or(
     spanned: &Text,
     default: &str,
     notes: &mut Notes,
@@ -197,7 +197,7 @@ fn is_bucket(text: &str) -> bool {
 }
 
 /// The prefix with single slashes, and none around it. Only letters that no part of a URL changes.
-fn tidy_prefix(text: &str) -> Result<String, &'static str> {
+pub(super) fn tidy_prefix(text: &str) -> Result<String, &'static str> {
     if text.len() > PREFIX_BYTES_MAX {
         return Err("longer than 512 bytes");
     }

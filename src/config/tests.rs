@@ -1,5 +1,6 @@
 //! Claims about the configuration: what loads, what it then means, and what is refused where.
 
+use super::replication::{LEASE_SECS_DEFAULT, PREFIX_DEFAULT, PROGRAM_DEFAULT, SYNC_SECS_DEFAULT};
 use super::*;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{Operation, Selector, Target};
@@ -105,6 +106,15 @@ fn defaults_are_those_that_are_documented() {
 fn example_uncommented_equals_the_defaults() {
     let mut config = loads(&storage::uncommented(EXAMPLE));
     storage::assert_defaults(config.result_storage.s3.take());
+    let replication = config.replication.take().unwrap();
+    assert_eq!(
+        (replication.lease_secs, replication.sync_timeout_secs),
+        (LEASE_SECS_DEFAULT, SYNC_SECS_DEFAULT)
+    );
+    assert_eq!(
+        (replication.bucket.prefix.as_str(), replication.litestream),
+        (PREFIX_DEFAULT, PROGRAM_DEFAULT.into())
+    );
 
     // What has no default: the entries of lists, the role of strangers, limits that other keys set otherwise.
     let workflow = Workflow {

@@ -59,6 +59,8 @@ pub struct ExecutionClaims {
     pub policy_version: String,
     /// The dialect that the text was read in when it was approved.
     pub dialect: DialectFact,
+    /// The reign of the server that signed it; 0 for a server that has always been the only one. Not in the token then.
+    pub epoch: u64,
 }
 
 /// What the agent was asked to run, to be held against the token.
@@ -204,6 +206,9 @@ pub fn sign(claims: &ExecutionClaims, key: &Keypair) -> String {
     member("dialect", claims.dialect.as_str().into());
     member("detail_hash", claims.detail_hash.as_str().into());
     member("environment", claims.environment.as_str().into());
+    if claims.epoch > 0 {
+        member("epoch", claims.epoch.into());
+    }
     member("execution_id", claims.execution_id.as_str().into());
     member("expires_at", expires_at.into());
     member("issued_at", issued_at.into());
@@ -269,7 +274,13 @@ pub fn verify(
 /// there. An absent number is the empty field, which no number is.
 fn bound_message(claims: &ExecutionClaims, issued_at: &str, expires_at: &str) -> Vec<u8> {
     let number = |n: Option<u64>| n.map_or(String::new(), |n| n.to_string());
-    let fields = [
+    let (timeout, lock_timeout) = (
+        claims.statement_timeout_secs.to_string(),
+        claims.lock_timeout_secs.to_string(),
+    );
+    let (max_rows, max_affected_rows) = (number(claims.max_rows), number(claims.max_affected_rows));
+    let epoch = claims.epoch.to_string();
+    let mut fields = vec![
         claims.request_id.as_str(),
         &claims.execution_id,
         claims.operation.as_str(),
@@ -281,13 +292,17 @@ fn bound_message(claims: &ExecutionClaims, issued_at: &str, expires_at: &str) ->
         &claims.requester_role,
         &claims.requester_subject_id,
         &claims.agent_id,
-        &claims.statement_timeout_secs.to_string(),
-        &number(claims.max_rows),
-        &number(claims.max_affected_rows),
-        &claims.lock_timeout_secs.to_string(),
+        &timeout,
+        &max_rows,
+        &max_affected_rows,
+        &lock_timeout,
         &claims.policy_version,
         claims.dialect.as_str(),
     ];
+    // One more field at the end, so that a token without an epoch is signed as ever.
+    if claims.epoch > 0 {
+        fields.push(&epoch);
+    }
     framed(DOMAIN, &fields)
 }
 
@@ -338,6 +353,8 @@ struct TokenJson {
     policy_version: String,
     #[serde(default)]
     dialect: String,
+    #[serde(default)]
+    epoch: u64,
     signature_v2: Option<String>,
 }
 
@@ -363,6 +380,7 @@ impl TokenJson {
             policy_version: self.policy_version.clone(),
             // A token that names none is for no driver.
             dialect: DialectFact::parse(&self.dialect).unwrap_or(DialectFact::Unknown),
+            epoch: self.epoch,
         })
     }
 }

@@ -31,6 +31,7 @@ pub mod risk_level;
 pub mod row_bound;
 pub mod schema;
 pub mod scope;
+pub mod server_lease;
 pub mod session;
 pub mod sign_in;
 pub mod sql;

@@ -262,6 +262,7 @@ mod tests {
             lock_timeout_secs: 2,
             policy_version: "policy".to_owned(),
             dialect: claims.dialect,
+            epoch: 0,
         };
         let token = execution_token::sign(&execution, &key);
         // Dressed up as a rehearsal, an execution's signature does not hold, nor the other way round.

@@ -44,6 +44,8 @@ pub struct WireResponse {
     pub status: u16,
     /// The body, or as much of it as was to be read.
     pub body: Vec<u8>,
+    /// The header `etag`, which names this version of the object.
+    pub etag: Option<String>,
 }
 
 /// There was no whole answer; a sentence for the log, without anything secret.

@@ -246,9 +246,11 @@ impl Http {
         body.into_reader()
             .take(call.answer_bytes_max)
             .read_to_end(&mut bytes)?;
+        let etag = head.headers.get(header::ETAG);
         Ok(WireResponse {
             status: head.status.as_u16(),
             body: bytes,
+            etag: etag.and_then(|v| v.to_str().ok()).map(str::to_owned),
         })
     }
 

@@ -6,6 +6,7 @@
 pub mod object_stores;
 pub mod outcome;
 mod reload;
+mod second_machine;
 pub mod state;
 mod watch;
 
@@ -30,7 +31,9 @@ use crate::jobs::{JobState, Jobs};
 use crate::metrics::Metrics;
 use crate::objects::live::Live;
 use crate::outbound::{CodeClient, Jwks};
+use crate::replication::Reign;
 use crate::store::{StartChecks, Store};
+pub use second_machine::{TakeOver, stand_by};
 use state::StateDir;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,6 +66,8 @@ pub struct StartOptions {
     pub accept_rollback: Option<String>,
     /// Whether live rows that were changed while no server ran are taken out of effect, instead of stopping the start.
     pub quarantine: bool,
+    /// What a standby hands to the server that it becomes.
+    pub take_over: Option<TakeOver>,
     /// Whether notifications are delivered; tests that look at the outbox keep it still.
     pub delivers: bool,
 }
@@ -77,6 +82,7 @@ impl Default for StartOptions {
             result_row_bytes_max: ROW_BYTES_MAX,
             accept_rollback: None,
             quarantine: false,
+            take_over: None,
             delivers: true,
         }
     }
@@ -98,6 +104,7 @@ pub struct Server {
     bootstrapped: bool,
     started_with: Config,
     tls: Option<Arc<TlsSource>>,
+    reign: Option<Reign>,
     reloading: Mutex<()>,
     state: StateDir,
 }
@@ -108,15 +115,16 @@ impl Server {
     /// # Errors
     /// `internal` with a sentence for the operator: the address is taken, another server uses the state directory, a
     /// file cannot be read or written.
-    pub fn start(config: &Config, options: StartOptions) -> Result<Server, Error> {
+    pub fn start(config: &Config, mut options: StartOptions) -> Result<Server, Error> {
         raise_open_files();
         // Bound before anything is written, so that a taken port changes nothing.
         let listen = options.listen.unwrap_or(config.listen);
         let socket = TcpListener::bind(listen).map_err(|e| bind_failed(listen, e))?;
-        let state = StateDir::open(&config.state_dir)?;
-        let metrics = Arc::new(Metrics::new());
-        let app = Arc::new(app(config, &state, &options, &metrics)?);
+        let (state, metrics, mut reign) = second_machine::begin(config, options.take_over.take())?;
+        let epoch = second_machine::epoch(reign.as_ref(), &state)?;
+        let app = Arc::new(app(config, &state, &options, &metrics, epoch)?);
         measured(&app, &metrics);
+        second_machine::copy(reign.as_mut(), &app.store)?;
         let hub = Arc::new(Hub::new(&options.limits, Arc::clone(&metrics)));
         let watch = Activity::attach(&app, &hub)?;
         start::sync_config(&app, config, false)?;
@@ -172,6 +180,7 @@ impl Server {
             bootstrapped,
             started_with: config.clone(),
             tls,
+            reign,
             reloading: Mutex::new(()),
             state,
         })
@@ -233,7 +242,11 @@ impl Server {
         self.delivery = None;
         self.jobs = None;
         crate::jobs::minute(&self.job_state)?;
-        self.app.store.close()
+        let closed = self.app.store.close();
+        if let Some(reign) = self.reign.take() {
+            reign.end(&self.app.store);
+        }
+        closed
     }
 }
 
@@ -250,6 +263,7 @@ fn app(
     state: &StateDir,
     options: &StartOptions,
     metrics: &Arc<Metrics>,
+    epoch: u64,
 ) -> Result<App, Error> {
     let database_path = state.path().join("dbward.db");
     let store = Store::open_with(
@@ -278,6 +292,7 @@ fn app(
         max_persist_bytes: config.result_storage.max_persist_bytes,
         result_row_bytes_max: options.result_row_bytes_max,
         calls_per_minute: config.process.calls_per_minute,
+        epoch,
         quotas: quotas::Limits {
             pending_max: config.process.pending_requests_per_person,
             bytes_per_day: config.process.request_bytes_per_day,

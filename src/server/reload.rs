@@ -108,6 +108,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ),
         ("audit.redaction", old.redaction != new.redaction),
         ("result_storage", old.result_storage != new.result_storage),
+        ("replication", old.replication != new.replication),
         ("result_channel", old.result_channel != new.result_channel),
         ("logging.format", old.logging.format != new.logging.format),
         (

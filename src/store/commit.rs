@@ -8,7 +8,10 @@
 //! else.
 
 use super::live::{head_now, write_head};
-use super::{Store, Verdict, View, apply, db};
+use super::replica::outcome_unknown;
+use super::reply_slot::ReplySlot;
+use super::write_job::{Bookkeep, Write, WriteJob};
+use super::{Store, Verdict, View, db};
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::change::{Change, ConfigurationChange};
@@ -83,138 +86,11 @@ pub(super) fn lead_when_called(queue: &WriterQueue, store: &Weak<Store>) {
     }
 }
 
-trait WriteJob: Send {
-    /// Decides and applies inside the transaction; keeps its answer to itself.
-    fn run(
-        &mut self,
-        store: &Store,
-        connection: &Connection,
-        now: Timestamp,
-        routes: &Routes,
-    ) -> Result<(), Error>;
-    /// Takes back what `run` answered: the transaction did not hold.
-    fn undo(&mut self, error: Error);
-    /// What was written, once it is durable.
-    fn changes(&self) -> &[Change];
-    /// Gives the answer to the caller that waits.
-    fn settle(&mut self);
-}
-
-/// Where a caller waits for the answer.
-struct ReplySlot<T> {
-    answer: Mutex<Option<Result<T, Error>>>,
-    given: Condvar,
-}
-
-struct Write<T, F> {
-    actor: Actor,
-    decide: Option<F>,
-    changes: Vec<Change>,
-    answer: Option<Result<T, Error>>,
-    slot: Arc<ReplySlot<T>>,
-}
-
-impl<T, F> WriteJob for Write<T, F>
-where
-    T: Send,
-    F: FnOnce(&View, Timestamp) -> Result<Verdict<T>, Error> + Send,
-{
-    fn run(
-        &mut self,
-        store: &Store,
-        connection: &Connection,
-        now: Timestamp,
-        routes: &Routes,
-    ) -> Result<(), Error> {
-        let view = View {
-            connection,
-            bookkeeping: &store.bookkeeping,
-        };
-        view.actor_counts(&self.actor, now)?;
-        let decide = self
-            .decide
-            .take()
-            .ok_or_else(|| Error::bug("a write ran twice"))?;
-        let (changes, answer) = match decide(&view, now)? {
-            Verdict::Same(value) => (Vec::new(), Ok(value)),
-            Verdict::Write(changes, value) => (changes, Ok(value)),
-            Verdict::Refuse(change, error) => (vec![change], Err(error)),
-        };
-        let mut routes = routes;
-        for change in &changes {
-            // From here on, in this very transaction, what the new configuration says.
-            if let Change::Configuration(ConfigurationChange::ConfigSynced {
-                routes: new, ..
-            }) = change
-            {
-                routes = new;
-            }
-            apply::apply(
-                connection,
-                &store.audit_keys,
-                &self.actor,
-                now,
-                change,
-                routes,
-            )?;
-        }
-        self.changes = changes;
-        self.answer = Some(answer);
-        Ok(())
-    }
-
-    fn undo(&mut self, error: Error) {
-        self.changes.clear();
-        self.answer = Some(Err(error));
-    }
-
-    fn changes(&self) -> &[Change] {
-        &self.changes
-    }
-
-    fn settle(&mut self) {
-        self.slot.give(self.answer.take());
-    }
-}
-
-/// An unaudited write of bookkeeping columns.
-struct Bookkeep<T, F> {
-    write: Option<F>,
-    answer: Option<Result<T, Error>>,
-    slot: Arc<ReplySlot<T>>,
-}
-
-impl<T, F> WriteJob for Bookkeep<T, F>
-where
-    T: Send,
-    F: FnOnce(&Connection, &Routes) -> Result<T, Error> + Send,
-{
-    fn run(
-        &mut self,
-        _: &Store,
-        connection: &Connection,
-        _: Timestamp,
-        routes: &Routes,
-    ) -> Result<(), Error> {
-        let write = self
-            .write
-            .take()
-            .ok_or_else(|| Error::bug("a write ran twice"))?;
-        self.answer = Some(Ok(write(connection, routes)?));
-        Ok(())
-    }
-
-    fn undo(&mut self, error: Error) {
-        self.answer = Some(Err(error));
-    }
-
-    fn changes(&self) -> &[Change] {
-        &[]
-    }
-
-    fn settle(&mut self) {
-        self.slot.give(self.answer.take());
-    }
+/// What was served together.
+struct Batch {
+    jobs: Vec<Box<dyn WriteJob>>,
+    /// The group whose copy the answers wait for; none where nothing was committed.
+    group: Option<u64>,
 }
 
 impl Store {
@@ -271,63 +147,86 @@ impl Store {
     }
 
     /// Serves one batch: when it returns, all of it is durable, or all that is not was taken back.
-    fn serve(&self) -> Vec<Box<dyn WriteJob>> {
+    fn serve(&self) -> Batch {
         let connection = self.lock();
-        let mut batch: Vec<Box<dyn WriteJob>> = {
+        let mut jobs: Vec<Box<dyn WriteJob>> = {
             let mut waiting = self.queue.lock();
             let n = waiting.jobs.len().min(BATCH_MAX);
             waiting.jobs.drain(..n).collect()
         };
         let sums = self.live.sums();
-        let served = catch_unwind(AssertUnwindSafe(|| {
-            self.commit_batch(&connection, &mut batch);
+        let served = catch_unwind(AssertUnwindSafe(|| match self.may_begin() {
+            Ok(()) => self.commit_batch(&connection, &mut jobs),
+            Err(refusal) => {
+                jobs.iter_mut().for_each(|job| job.undo(refusal()));
+                None
+            }
         }));
-        if served.is_err() {
+        let group = served.unwrap_or_else(|_| {
             // Whatever it was, those who wait must not wait for ever, nor the next leader never come.
             self.live.restore(sums);
-            give_up(&connection, &mut batch, "a transaction panicked");
-        }
-        batch
+            give_up(&connection, &mut jobs, "a transaction panicked");
+            None
+        });
+        Batch { jobs, group }
     }
 
-    /// Tells the observer what became durable, then everybody who waits.
-    fn settle(&self, mut batch: Vec<Box<dyn WriteJob>>) {
+    /// Once the copy has it too, where there is one: tells the observer what became durable, then everybody who waits.
+    fn settle(&self, batch: Batch) {
+        let Batch { mut jobs, group } = batch;
+        let may_answer = group.is_none_or(|group| {
+            self.await_copy(group, || {
+                jobs.iter_mut().flat_map(|job| job.take_changes()).collect()
+            })
+        });
+        match may_answer {
+            true => self.announce(jobs.iter().flat_map(|job| job.changes())),
+            false => jobs.iter_mut().for_each(|job| job.undo(outcome_unknown())),
+        }
+        for job in &mut jobs {
+            job.settle();
+        }
+    }
+
+    /// Tells the observer what became durable.
+    pub(super) fn announce<'a>(&self, changes: impl Iterator<Item = &'a Change>) {
         let observer = self
             .observer
             .lock()
             .unwrap_or_else(|e| e.into_inner())
             .clone();
-        for job in &batch {
-            for change in job.changes() {
-                if let Some(observer) = &observer {
-                    // A watcher's panic must not keep the answer of a durable change from its caller.
-                    if catch_unwind(AssertUnwindSafe(|| observer(change))).is_err() {
-                        log::error!("the observer of changes panicked");
-                    }
-                }
+        let Some(observer) = observer else { return };
+        for change in changes {
+            // A watcher's panic must not keep the answer of a durable change from its caller.
+            if catch_unwind(AssertUnwindSafe(|| observer(change))).is_err() {
+                log::error!("the observer of changes panicked");
             }
-        }
-        for job in &mut batch {
-            job.settle();
         }
     }
 
-    fn commit_batch(&self, connection: &Connection, batch: &mut [Box<dyn WriteJob>]) {
+    /// Commits what holds of a batch; which group its answers have to wait for, unless nothing was committed.
+    fn commit_batch(
+        &self,
+        connection: &Connection,
+        batch: &mut [Box<dyn WriteJob>],
+    ) -> Option<u64> {
         let begun = Instant::now();
         if let Err(e) = execute(connection, "BEGIN IMMEDIATE") {
             log::error!("cannot begin a transaction: {e}");
             for job in batch {
                 job.undo(Error::unavailable("the server cannot write now"));
             }
-            return;
+            return None;
         }
         if let Err(e) = self.still_our_chain(connection) {
             // Another process wrote into the file: to go on would be to sign what it wrote.
             (self.fatal)(&e.to_string());
-            return give_up(connection, batch, "the audit log is not the one we wrote");
+            give_up(connection, batch, "the audit log is not the one we wrote");
+            return None;
         }
         if let Err(e) = self.ensure_alone(connection) {
-            return give_up(connection, batch, &e.to_string());
+            give_up(connection, batch, &e.to_string());
+            return None;
         }
         // Read once for the whole batch, after the lock: waiting cannot make it stale, and all agree on it.
         let now = self.clock.now();
@@ -342,13 +241,15 @@ impl Store {
                 // SQLite gave up the whole transaction (disk full, out of memory, I/O), or we had to: nobody's write
                 // holds.
                 self.live.restore(sums);
-                return give_up(connection, batch, "the transaction was lost");
+                give_up(connection, batch, "the transaction was lost");
+                return None;
             }
         }
         if let Err(e) = self.sign_head(connection) {
             log::error!("the head of the audit log cannot be written: {e}");
             self.live.restore(sums);
-            return give_up(connection, batch, "the transaction has no signed head");
+            give_up(connection, batch, "the transaction has no signed head");
+            return None;
         }
         match execute(connection, "COMMIT") {
             Ok(()) => {
@@ -365,10 +266,12 @@ impl Store {
                         .store_commit_duration
                         .observe(&[], took.as_secs_f64());
                 });
+                Some(self.copy_owes(batch.iter().any(|job| job.wrote())))
             }
             Err(e) => {
                 self.live.restore(sums);
                 self.commit_failed(connection, &e, batch);
+                None
             }
         }
     }
@@ -431,31 +334,6 @@ impl Store {
         }
         for job in batch {
             job.undo(Error::unavailable("the server cannot write now"));
-        }
-    }
-}
-
-impl<T> ReplySlot<T> {
-    fn new() -> ReplySlot<T> {
-        ReplySlot {
-            answer: Mutex::new(None),
-            given: Condvar::new(),
-        }
-    }
-
-    fn give(&self, answer: Option<Result<T, Error>>) {
-        let answer = answer.unwrap_or_else(|| Err(Error::bug("a write has no answer")));
-        *self.answer.lock().unwrap_or_else(|e| e.into_inner()) = Some(answer);
-        self.given.notify_one();
-    }
-
-    fn wait(&self) -> Result<T, Error> {
-        let mut answer = self.answer.lock().unwrap_or_else(|e| e.into_inner());
-        loop {
-            if let Some(answer) = answer.take() {
-                return answer;
-            }
-            answer = self.given.wait(answer).unwrap_or_else(|e| e.into_inner());
         }
     }
 }

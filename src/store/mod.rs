@@ -13,6 +13,7 @@ mod bookkeeping;
 mod chain;
 mod checkpoint_file;
 mod commit;
+mod connection;
 mod decisions;
 mod deliveries;
 mod dry_runs;
@@ -28,6 +29,8 @@ mod proof;
 mod quarantine;
 mod query;
 mod rehearsals;
+mod replica;
+mod reply_slot;
 mod request_lists;
 mod requests;
 mod results;
@@ -41,6 +44,7 @@ mod snapshot;
 mod unreadable;
 mod values;
 mod verify;
+mod write_job;
 
 #[cfg(test)]
 mod tests;
@@ -52,8 +56,8 @@ use crate::domain::change::{Change, LogChange};
 use crate::domain::policy::notification::Routes;
 use crate::error::Error;
 use crate::metrics::Metrics;
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use connection::{open_connection, read_only};
+use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicI64;
@@ -72,6 +76,7 @@ pub use live::columns;
 pub use migrate::schema_text;
 pub use outbox::{DELIVERY_STATUSES, DeliveryCounts, DeliveryFilter, DeliveryRow};
 pub use rehearsals::WaitingRehearsal;
+pub use replica::Replica;
 pub use request_lists::{RequestFilter, RequestItem, Viewer};
 pub use requests::{DispatchedJob, read_workflow};
 pub use results::{ROW, ResultItem, ResultRow};
@@ -89,9 +94,6 @@ pub struct RowCursor(pub i64, pub i64);
 impl RowCursor {
     pub const START: RowCursor = RowCursor(i64::MIN, i64::MIN);
 }
-
-/// Prepared statements kept; more than the code has, so that none is ever prepared twice.
-const STATEMENTS_CACHED: usize = 256;
 
 /// What a decision comes to.
 // There is one for each change, and it is moved once: a box would save nothing.
@@ -160,6 +162,8 @@ pub struct Store {
     fatal: Fatal,
     /// Where what it does is counted, from [`Store::count_into`] on.
     metrics: OnceLock<Arc<Metrics>>,
+    /// The second copy of the state, if there is one.
+    copy: OnceLock<replica::CopyState>,
     checkpoint_file: Mutex<Option<checkpoint_file::CheckpointFile>>,
     /// The last checkpoint that is in the log, by number.
     checkpoints_logged: Mutex<i64>,
@@ -243,6 +247,7 @@ impl Store {
             routes: Mutex::new(Arc::new(Routes::default())),
             fatal,
             metrics: OnceLock::new(),
+            copy: OnceLock::new(),
             checkpoint_file: Mutex::new(None),
             checkpoints_logged: Mutex::new(chain_end.0),
             chain_end: Mutex::new(chain_end),
@@ -321,6 +326,9 @@ impl Store {
     /// Writes what is kept in memory and folds the write-ahead log into the file; the last thing before the end.
     pub fn close(&self) -> Result<(), Error> {
         self.flush()?;
+        if self.copy.get().is_some() {
+            return Ok(());
+        }
         let connection = self.lock();
         connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
@@ -329,6 +337,9 @@ impl Store {
 
     /// Folds the write-ahead log into the file.
     pub fn checkpoint_wal(&self) -> Result<(), Error> {
+        if self.copy.get().is_some() {
+            return Ok(());
+        }
         self.lock()
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
             .map_err(db)
@@ -359,116 +370,6 @@ impl Drop for Store {
             let _ = writer.join();
         }
     }
-}
-
-/// A connection of its own to the database file that cannot write, in one snapshot: for what reads much of it.
-fn read_only(path: &Path) -> Result<Connection, Error> {
-    let connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )
-    .map_err(|e| Error::internal(format!("database {}", path.display()), e))?;
-    tune(&connection)?;
-    connection.execute_batch(
-        "PRAGMA busy_timeout = 5000;
-         PRAGMA trusted_schema = OFF;
-         PRAGMA cell_size_check = ON;
-         PRAGMA cache_size = -32768;
-         BEGIN",
-    )?;
-    Ok(connection)
-}
-
-/// Statements are prepared once. Plans must not depend on bound values: otherwise SQLite compiles a cached statement
-/// anew at every use, since giving it back to the cache clears its bindings.
-fn tune(connection: &Connection) -> rusqlite::Result<()> {
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    Ok(())
-}
-
-/// Takes from everybody else what a file of the database lets them do: it was not always we who made it.
-fn make_private(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    for suffix in ["", "-wal", "-shm"] {
-        let mut file = path.as_os_str().to_owned();
-        file.push(suffix);
-        let mode = match std::fs::metadata(&file) {
-            Ok(found) => found.permissions().mode(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
-        };
-        if mode & 0o077 != 0 {
-            log::warn!(
-                "{} could be read or written by others; it is made private",
-                Path::new(&file).display()
-            );
-            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
-        }
-    }
-    Ok(())
-}
-
-/// Opens the file with the settings that everything here relies on, and reads them back.
-fn open_connection(path: &Path) -> Result<Connection, Error> {
-    let name = path.display();
-    let failed = |e: rusqlite::Error| Error::internal(format!("database {name}"), e);
-    if !path.exists() {
-        // Created by us and not by SQLite, so that nobody else can ever read it.
-        use std::os::unix::fs::OpenOptionsExt;
-        std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(|e| Error::internal(format!("database {name}"), e))?;
-    }
-    make_private(path).map_err(|e| Error::internal(format!("database {name}"), e))?;
-    let connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )
-    .map_err(failed)?;
-    tune(&connection).map_err(failed)?;
-    connection
-        .execute_batch(
-            "PRAGMA busy_timeout = 5000;
-             PRAGMA synchronous = FULL;
-             PRAGMA foreign_keys = ON;
-             PRAGMA recursive_triggers = ON;
-             PRAGMA trusted_schema = OFF;
-             PRAGMA cell_size_check = ON;
-             PRAGMA cache_size = -16384;
-             PRAGMA temp_store = MEMORY;
-             PRAGMA journal_size_limit = 67108864;
-             PRAGMA secure_delete = ON;",
-        )
-        .map_err(failed)?;
-    let mode: String = connection
-        .query_row("PRAGMA journal_mode = WAL", [], |r| r.get(0))
-        .map_err(failed)?;
-    for (pragma, want) in [
-        ("synchronous", 2),
-        ("foreign_keys", 1),
-        ("recursive_triggers", 1),
-        ("trusted_schema", 0),
-        ("secure_delete", 1),
-    ] {
-        let value: i64 = connection
-            .query_row(&format!("PRAGMA {pragma}"), [], |r| r.get(0))
-            .map_err(failed)?;
-        if value != want {
-            return Err(Error::bug(format!(
-                "database {name}: PRAGMA {pragma} is {value}, not {want}"
-            )));
-        }
-    }
-    if mode != "wal" {
-        return Err(Error::bug(format!(
-            "database {name}: the file system does not allow a write-ahead log (journal mode {mode})"
-        )));
-    }
-    Ok(connection)
 }
 
 /// A database error is our bug: what can be expected was looked up in the same transaction.

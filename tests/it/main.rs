@@ -66,6 +66,7 @@
 //! - `command_line`: what people type, and what they get.
 //! - `console`: the pages for people, and what the API does for them.
 //! - `crash`: the real program killed under load.
+//! - `replication`: two machines, and what is lost with one of them.
 //! - `demo`: the commands that the demo prints.
 //! - `gate`: the gate under attack, over raw sockets.
 //! - `tls`: the listener with a certificate.
@@ -128,6 +129,7 @@ mod readme;
 mod rehearsals;
 mod rejections;
 mod reload;
+mod replication;
 mod reports;
 mod requests;
 mod resolution;

@@ -108,6 +108,16 @@ fn only_what_is_settled_and_old_is_forgotten() {
 }
 
 #[test]
+fn highest_epoch_is_kept() {
+    let folder = Folder::new();
+    let journal = folder.open();
+    let seen = [0, 3, 10, 9, 0, 11].map(|epoch| journal.enter_epoch(epoch).unwrap());
+    assert_eq!(seen, [0, 3, 10, 10, 10, 11]);
+    drop(journal);
+    assert_eq!(folder.open().enter_epoch(2).unwrap(), 11);
+}
+
+#[test]
 fn the_folder_is_private_and_has_one_agent() {
     let folder = Folder::new();
     let journal = folder.open();

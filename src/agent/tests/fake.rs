@@ -306,6 +306,7 @@ fn claimed(offer: &Offer, key: &Keypair) -> Value {
         lock_timeout_secs: 5,
         policy_version: "p".into(),
         dialect: DialectFact::Known(Dialect::Sqlite),
+        epoch: 0,
     };
     (offer.alter)(&mut claims);
     json!({

@@ -28,6 +28,7 @@ fn claims() -> ExecutionClaims {
         lock_timeout_secs: 5,
         policy_version: "ab12".into(),
         dialect: DialectFact::Known(Dialect::Sqlite),
+        epoch: 0,
     }
 }
 
@@ -58,6 +59,27 @@ fn what_was_signed_is_read_back() {
         c.statement_timeout_secs = u64::MAX;
         assert_eq!(check(&sign(&c, &key()), &c, NOW), Ok(c));
     }
+}
+
+#[test]
+fn epoch_is_bound_and_its_absence_changes_nothing() {
+    let without = sign(&claims(), &key());
+    assert!(!without.contains("epoch"), "{without}");
+    let mut with = claims();
+    with.epoch = 7;
+    let token = sign(&with, &key());
+    assert_eq!(check(&token, &with, NOW).unwrap().epoch, 7);
+    for altered in ["\"epoch\":8,", ""] {
+        let altered = token.replace("\"epoch\":7,", altered);
+        assert_ne!(altered, token);
+        assert_eq!(check(&altered, &with, NOW), Err(TokenError::BadSignature));
+    }
+    // What existing agents verify does not know of it.
+    let signature = |token: &str| {
+        let value: Value = serde_json::from_str(token).unwrap();
+        value["signature"].clone()
+    };
+    assert_eq!(signature(&token), signature(&without));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! way at once that a slow store never takes all workers. Whatever goes wrong is "not now" to the caller: the agent
 //! keeps its report and comes back. The reason is for the log, without anything that was signed.
 
+mod document;
 mod failure;
 mod page;
 mod sign;
@@ -18,6 +19,7 @@ use crate::config::S3Storage;
 use crate::crypto::{hex, random};
 use crate::error::Error;
 use crate::metrics::Metrics;
+pub use document::{BucketDocument, WriteOutcome};
 use failure::{S3Failure, absent, is_passing, refused};
 use sign::{Unsigned, encode, encode_path, query_text, sign};
 use std::sync::Arc;

@@ -42,6 +42,7 @@ fn over(storage: S3Storage, status: u16) -> (S3, Arc<Ear>) {
         reply: WireResponse {
             status,
             body: b"<ListBucketResult></ListBucketResult>".to_vec(),
+            etag: None,
         },
         calls: Mutex::new(Vec::new()),
     });

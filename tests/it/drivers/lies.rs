@@ -170,6 +170,7 @@ impl Maker<'_> {
             max_affected_rows: None,
             lock_timeout_secs: 2,
             policy_version: "p".to_owned(),
+            epoch: 0,
             dialect: DialectFact::Known(self.dialect),
         };
         alter(&mut claims);

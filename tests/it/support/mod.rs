@@ -14,7 +14,7 @@ mod smtp;
 
 pub use agent::{Agent, Claim, ROWS, ids};
 pub use bucket::{Bucket, Mood as StoreMood, real_bucket, storage};
-pub use client::{Answer, Person, Request, Waiting, connect};
+pub use client::{Answer, Faults, Person, Request, Waiting, connect};
 pub use idp::{Idp, Key, Mood, key_set};
 pub use json::golden;
 pub use program::{Program, admin_of, binary, settled};

@@ -45,9 +45,14 @@ const LAYERS: &[(&str, &str)] = &[
         "jobs",
         "error clock crypto metrics declare settings domain analyzer config store objects actions outbound",
     ),
+    // Knows no verb: it copies what the store commits, and says when that may be answered.
+    (
+        "replication",
+        "error clock crypto metrics domain config store objects outbound",
+    ),
     (
         "server",
-        "error clock crypto metrics declare settings domain analyzer config store objects actions outbound delivery gate http jobs",
+        "error clock crypto metrics declare settings domain analyzer config store objects actions outbound delivery gate http jobs replication",
     ),
     // The other end of the wire: these two could be a program of their own.
     ("client", "error clock crypto domain"),
@@ -55,7 +60,7 @@ const LAYERS: &[(&str, &str)] = &[
     (
         "cli",
         "error clock crypto metrics declare settings domain analyzer export config store objects actions outbound delivery gate http jobs \
-         server client agent",
+         replication server client agent",
     ),
 ];
 
@@ -86,7 +91,7 @@ const CRATES: &[(&str, &str)] = &[
     ("signal_hook", "src/cli/"),
     (
         "rustix",
-        "src/metrics/process.rs src/gate/ src/server/ src/agent/wall/ src/agent/drivers/postgres/ src/cli/output/",
+        "src/metrics/process.rs src/gate/ src/replication/ src/server/ src/agent/wall/ src/agent/drivers/postgres/ src/cli/output/",
     ),
     ("postgres_protocol", "src/agent/drivers/postgres/"),
     ("bytes", "src/agent/drivers/postgres/"),

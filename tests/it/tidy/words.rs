@@ -26,6 +26,11 @@ const PANICS_ALLOWED: &[Allowed] = &[
         "process::exit",
         "after a COMMIT of unknown outcome only recovery can tell what is true",
     ),
+    (
+        "src/server/second_machine.rs",
+        "process::exit",
+        "a server that another one has replaced ends at once",
+    ),
 ];
 
 /// What writes past the log.
@@ -53,6 +58,26 @@ const SLEEPS_ALLOWED: &[Allowed] = &[
         "src/http/listener.rs",
         "sleep(",
         "std cannot join a thread with a limit",
+    ),
+    (
+        "src/replication/keeper.rs",
+        "sleep(",
+        "nothing tells when a bucket can be reached again",
+    ),
+    (
+        "src/replication/litestream.rs",
+        "sleep(",
+        "nothing tells when a child process or a bucket is ready",
+    ),
+    (
+        "src/replication/mod.rs",
+        "sleep(",
+        "nothing tells when a bucket can be reached, or a lease is over",
+    ),
+    (
+        "src/replication/standby.rs",
+        "sleep(",
+        "Litestream leaves in a file how far it is",
     ),
     (
         "src/objects/s3/mod.rs",

@@ -1,0 +1,25 @@
+//! The keys of server.toml below `[replication]`.
+
+use crate::config::replication::{
+    LEASE_SECS_DEFAULT, LEASE_SECS_MAX, PREFIX_DEFAULT, PROGRAM_DEFAULT, SYNC_SECS_DEFAULT,
+    SYNC_SECS_MAX,
+};
+use crate::settings::{Number, Text, section};
+
+section! {
+    /// A second copy of the state in the bucket of [result_storage], kept by Litestream 0.5, which a server that
+    /// runs `dbward serve --standby` follows and continues; see docs/high-availability.md. Takes effect at a restart.
+    pub struct RawReplication {
+        /// `confirmed`: nothing is answered before its change is in the bucket. `async`: answers do not wait, and the
+        /// last changes may be lost with the machine. Required in this section.
+        mode: Text, shown "\"confirmed\"";
+        /// What the keys of the copy begin with; each reign of a server has a folder of its own below it.
+        prefix: Text, shown format!("\"{PREFIX_DEFAULT}\"");
+        /// Litestream's program: a name that PATH has, or a path that starts at the folder of this file.
+        litestream: Text, shown format!("\"{PROGRAM_DEFAULT}\"");
+        /// Seconds that the lease of the server in the bucket lasts without being renewed.
+        lease_secs: Number, within 3..=LEASE_SECS_MAX, shown LEASE_SECS_DEFAULT;
+        /// Seconds that a change may take to reach the bucket; after that its outcome is unknown to the caller.
+        sync_timeout_secs: Number, within 1..=SYNC_SECS_MAX, shown SYNC_SECS_DEFAULT;
+    }
+}

@@ -1,0 +1,291 @@
+//! Litestream as a child process: its configuration, its control socket, and its end, which is never later than ours.
+
+use crate::config::Replication;
+use crate::crypto::write_private;
+use crate::error::Error;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// First argument of this program where it becomes Litestream.
+pub const CHILD: &str = "litestream-child";
+/// Names in the state directory.
+const CONFIG: &str = "litestream.json";
+const SOCKET: &str = "litestream.sock";
+/// Where Litestream keeps how far it is, next to the database.
+const PROGRESS: &str = ".dbward.db-litestream";
+/// Longest answer of the control socket that is read, in bytes.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+/// Pause after a sync that failed at once, before it is tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// How long it may take to end by itself, and how often it is looked at meanwhile.
+const END_WITHIN: Duration = Duration::from_secs(5);
+const END_LOOK: Duration = Duration::from_millis(20);
+
+/// How Litestream runs in a state directory.
+#[derive(Debug, Clone)]
+pub(super) struct Litestream {
+    program: PathBuf,
+    folder: PathBuf,
+    replication: Replication,
+}
+
+/// A Litestream that runs.
+pub(super) struct RunningChild(Child);
+
+impl Litestream {
+    pub(super) fn new(replication: &Replication, state_dir: &Path) -> Litestream {
+        Litestream {
+            program: replication.litestream.clone(),
+            folder: state_dir.to_owned(),
+            replication: replication.clone(),
+        }
+    }
+
+    /// The folder of an epoch in the bucket.
+    pub(super) fn epoch_folder(epoch: u64) -> String {
+        format!("epoch-{epoch:08}")
+    }
+
+    /// Forgets how far the copy of an earlier epoch was: that of the next begins with the whole state.
+    ///
+    /// # Errors
+    /// `internal` where it cannot be removed.
+    pub(super) fn forget_progress(&self) -> Result<(), Error> {
+        let path = self.folder.join(PROGRESS);
+        match std::fs::remove_dir_all(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(Error::internal(format!("{}", path.display()), e))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts to copy the database into the folder of the epoch.
+    ///
+    /// # Errors
+    /// `internal` where the program cannot be started.
+    pub(super) fn replicate(&self, database: &Path, epoch: u64) -> Result<RunningChild, Error> {
+        let _ = std::fs::remove_file(self.folder.join(SOCKET));
+        self.write_config(CONFIG, database, epoch)?;
+        self.start(&["replicate", "-no-expand-env", "-config", CONFIG])
+    }
+
+    /// Starts to bring the copy of the epoch into a file, and to follow it.
+    ///
+    /// # Errors
+    /// `internal` where the program cannot be started.
+    pub(super) fn follow(
+        &self,
+        target: &Path,
+        epoch: u64,
+        every: Duration,
+    ) -> Result<RunningChild, Error> {
+        self.restore(
+            target,
+            epoch,
+            &[
+                "-f",
+                "-follow-interval",
+                &format!("{}ms", every.as_millis()),
+            ],
+        )
+    }
+
+    /// Brings the copy of the epoch into a file once.
+    ///
+    /// # Errors
+    /// `internal` where that fails.
+    pub(super) fn fetch(&self, target: &Path, epoch: u64) -> Result<(), Error> {
+        let mut child = self.restore(target, epoch, &[])?;
+        match child.0.wait() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(Error::bug(format!(
+                "litestream restore ended with {status}"
+            ))),
+            Err(e) => Err(Error::internal("litestream restore", e)),
+        }
+    }
+
+    fn restore(&self, target: &Path, epoch: u64, more: &[&str]) -> Result<RunningChild, Error> {
+        let config = "litestream-restore.json";
+        self.write_config(config, target, epoch)?;
+        let target = target.to_string_lossy();
+        let mut arguments = vec!["restore", "-no-expand-env", "-config", config];
+        arguments.extend(more);
+        arguments.extend(["-o", &target, &target]);
+        self.start(&arguments)
+    }
+
+    fn write_config(&self, name: &str, database: &Path, epoch: u64) -> Result<(), Error> {
+        let bucket = &self.replication.bucket;
+        let mut replica = json!({
+            "type": "s3",
+            "bucket": bucket.bucket,
+            "path": format!("{}/{}", bucket.prefix, Litestream::epoch_folder(epoch)),
+            "region": bucket.region,
+            "force-path-style": bucket.path_style,
+            "sync-interval": "1s",
+        });
+        if let Some(endpoint) = &bucket.endpoint {
+            replica["endpoint"] = endpoint.url().trim_end_matches('/').into();
+        }
+        // Read as YAML, of which JSON is a part.
+        let config = json!({
+            "logging": {"level": "warn"},
+            "socket": {"enabled": true, "path": SOCKET, "permissions": 0o600},
+            "dbs": [{"path": database.to_string_lossy(), "replica": replica}],
+        });
+        let path = self.folder.join(name);
+        write_private(&path, config.to_string().as_bytes())
+            .map_err(|e| Error::internal(format!("{}", path.display()), e))
+    }
+
+    /// Starts the program, by way of our own, which asks the system to end it with us.
+    fn start(&self, arguments: &[&str]) -> Result<RunningChild, Error> {
+        let failed = |e| Error::internal(format!("starting {}", self.program.display()), e);
+        let credentials = &self.replication.bucket.credentials;
+        let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+        command
+            .arg(CHILD)
+            .arg(std::process::id().to_string())
+            .arg(&self.program)
+            .args(arguments)
+            .current_dir(&self.folder)
+            .env("AWS_ACCESS_KEY_ID", &credentials.access_key_id)
+            .env(
+                "AWS_SECRET_ACCESS_KEY",
+                credentials.secret_access_key.expose(),
+            )
+            .env_remove("AWS_SESSION_TOKEN")
+            .env_remove("AWS_PROFILE")
+            // With it, this version refuses to start.
+            .env_remove("AWS_CA_BUNDLE")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit());
+        if let Some(token) = &credentials.session_token {
+            command.env("AWS_SESSION_TOKEN", token.expose());
+        }
+        command.spawn().map(RunningChild).map_err(failed)
+    }
+
+    /// Asks a running Litestream to bring everything into the bucket, again where it fails at once; returns when it is
+    /// there.
+    ///
+    /// # Errors
+    /// `unavailable` with the reason, after the time that a sync may take.
+    pub(super) fn sync(&self, database: &Path) -> Result<(), Error> {
+        let until = Instant::now() + Duration::from_secs(self.replication.sync_timeout_secs);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.sync_once(database, left.max(RETRY_PAUSE)) {
+                Ok(()) => return Ok(()),
+                Err(why) if left <= RETRY_PAUSE => {
+                    return Err(Error::unavailable("the copy is not confirmed").because(why));
+                }
+                Err(_) => thread::sleep(RETRY_PAUSE),
+            }
+        }
+    }
+
+    fn sync_once(&self, database: &Path, timeout: Duration) -> Result<(), String> {
+        let secs = timeout.as_secs().max(1);
+        let body = json!({"path": database.to_string_lossy(), "wait": true, "timeout": secs});
+        let answer = self
+            .ask("/sync", &body.to_string(), timeout)
+            .map_err(|e| format!("Litestream's control socket: {e}"))?;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+        let value: Value = serde_json::from_str(body).unwrap_or_default();
+        let copied = value["replicated_txid"].as_u64();
+        match (head.split(' ').nth(1), value["txid"].as_u64(), copied) {
+            (Some("200"), Some(there), Some(copied)) if copied >= there => Ok(()),
+            (Some("200"), ..) => Err("Litestream answers that the copy is not complete".to_owned()),
+            _ => {
+                let why = value["error"]
+                    .as_str()
+                    .unwrap_or("an answer that is not expected");
+                Err(format!("Litestream: {}", crate::error::Shown(why)))
+            }
+        }
+    }
+
+    /// One call over the control socket: the whole answer.
+    fn ask(&self, path: &str, body: &str, timeout: Duration) -> io::Result<String> {
+        // The path of a socket may have 108 bytes only, a state directory more.
+        let folder = File::open(&self.folder)?;
+        let socket = format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd());
+        let mut stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut answer = Vec::new();
+        stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+}
+
+impl RunningChild {
+    /// How it ended, if it has.
+    pub(super) fn ended(&mut self) -> Option<String> {
+        match self.0.try_wait() {
+            Ok(None) => None,
+            Ok(Some(status)) => Some(status.to_string()),
+            Err(e) => Some(e.to_string()),
+        }
+    }
+
+    /// Asks it to end, and ends it where it does not.
+    pub(super) fn stop(mut self) {
+        if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let until = Instant::now() + END_WITHIN;
+        while self.ended().is_none() && Instant::now() < until {
+            thread::sleep(END_LOOK);
+        }
+    }
+}
+
+impl Drop for RunningChild {
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}
+
+/// Becomes Litestream, which the system ends with the thread that started this process: two of them must never copy one
+/// database.
+///
+/// # Errors
+/// Why it did not.
+pub fn become_litestream(
+    mut arguments: impl Iterator<Item = std::ffi::OsString>,
+) -> Result<(), String> {
+    use rustix::process::{getppid, set_parent_process_death_signal};
+    let parent = arguments.next().unwrap_or_default();
+    let program = arguments.next().ok_or("no program")?;
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| e.to_string())?;
+    // It may have ended before we asked.
+    let now = getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
+    if parent != now.to_string().as_str() {
+        return Err("the server is gone".to_owned());
+    }
+    let error = Command::new(&program).args(arguments).exec();
+    Err(format!("{}: {error}", Path::new(&program).display()))
+}

@@ -1,0 +1,86 @@
+//! What a state directory knows of its own part: `replication.json`.
+
+use crate::crypto::{uuid, write_private};
+use crate::domain::server_lease::ServerLease;
+use crate::error::Error;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const FILE: &str = "replication.json";
+
+/// Which state lies in the directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LocalState {
+    path: PathBuf,
+    /// Who holds a lease that this directory's server takes.
+    pub(super) holder: String,
+    /// The epoch in which the state here was last written; 0 before the first.
+    pub(super) epoch: u64,
+    /// The epoch of the copy that the state then came from, or went on from.
+    pub(super) from: u64,
+}
+
+impl LocalState {
+    pub(super) fn exists(folder: &Path) -> bool {
+        folder.join(FILE).exists()
+    }
+
+    /// Reads it, or begins one.
+    ///
+    /// # Errors
+    /// `internal` naming the file.
+    pub(super) fn read(folder: &Path) -> Result<LocalState, Error> {
+        let path = folder.join(FILE);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                let fresh = LocalState {
+                    path,
+                    holder: uuid(),
+                    epoch: 0,
+                    from: 0,
+                };
+                fresh.write()?;
+                return Ok(fresh);
+            }
+            Err(e) => return Err(Error::internal(format!("{}", path.display()), e)),
+        };
+        let value: Value = serde_json::from_str(&text).unwrap_or_default();
+        let read = || {
+            Some((
+                value["holder"].as_str()?.to_owned(),
+                value["epoch"].as_u64()?,
+                value["from"].as_u64()?,
+            ))
+        };
+        let (holder, epoch, from) =
+            read().ok_or_else(|| Error::bug(format!("{} is not readable", path.display())))?;
+        Ok(LocalState {
+            path,
+            holder,
+            epoch,
+            from,
+        })
+    }
+
+    /// Notes that the state here is that of the epoch from now on.
+    ///
+    /// # Errors
+    /// `internal` naming the file.
+    pub(super) fn enter(&mut self, epoch: u64, from: u64) -> Result<(), Error> {
+        (self.epoch, self.from) = (epoch, from);
+        self.write()
+    }
+
+    /// Whether nothing was written elsewhere since the state here was.
+    pub(super) fn is_newest(&self, lease: &ServerLease) -> bool {
+        [self.epoch, self.from].contains(&lease.copy_epoch)
+    }
+
+    fn write(&self) -> Result<(), Error> {
+        let text = json!({"holder": self.holder, "epoch": self.epoch, "from": self.from});
+        write_private(&self.path, text.to_string().as_bytes())
+            .map_err(|e| Error::internal(format!("{}", self.path.display()), e))
+    }
+}

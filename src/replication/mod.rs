@@ -1,0 +1,483 @@
+//! The second copy of the state, in a bucket, and the lease of the one server that writes it.
+//!
+//! [`Reign`] is the part of the server that writes: it holds the lease and renews it, has Litestream copy the
+//! write-ahead log into the folder of its epoch, and says when a transaction may begin and be answered
+//! ([`Replica`]). [`standby`] is the other part: it follows the copy until the lease is over, and takes it.
+//! docs/high-availability.md follows a change from its commit to its answer.
+//!
+//! Why no acknowledged change is lost: an answer is given after its change was in the bucket, and at a moment at which
+//! the lease lasted. The next server takes the lease after that moment, reads the copy after that, and so has it. What
+//! the old server copies from then on goes into a folder that nobody reads any more.
+
+mod keeper;
+mod lease_document;
+mod litestream;
+mod local_state;
+pub mod standby;
+
+pub use litestream::{CHILD, become_litestream};
+
+use crate::clock::Clock;
+use crate::config::{Config, Replication};
+use crate::crypto::Keypair;
+use crate::domain::server_lease::{LeaseWatch, ServerKeys, ServerLease, renew_every};
+use crate::error::Error;
+use crate::metrics::Metrics;
+use crate::objects::S3;
+use crate::objects::s3::Patience;
+use crate::outbound::{Http, NetworkReach};
+use crate::store::{Fatal, Replica, STATE_DIFFERS, Store};
+use keeper::Keeper;
+use lease_document::{LeaseDocument, StandingLease};
+use litestream::{Litestream, RunningChild};
+use local_state::LocalState;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How often the copy is asked whether it has everything, and how often while it is not reached.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+const SYNC_AGAIN: Duration = Duration::from_millis(200);
+/// How often it is looked whether Litestream runs; after its end it is started again.
+const CHILD_LOOK: Duration = Duration::from_millis(500);
+/// How long the first copy of the whole state may take.
+const FIRST_COPY: Duration = Duration::from_secs(600);
+/// Connections to the bucket: one for the lease, one for lists.
+const CONNECTIONS: usize = 2;
+/// How long a start tries to reach the bucket.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server's time with the lease. Dropping it lets the lease run out; [`Reign::end`] gives it up.
+pub struct Reign {
+    keeper: Arc<Keeper>,
+    litestream: Litestream,
+    /// The lease as it was before we took it; none for the first.
+    inherited: Option<ServerLease>,
+    copier: Arc<Copier>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What the threads of a reign share.
+struct Copier {
+    keeper: Arc<Keeper>,
+    litestream: Litestream,
+    database: PathBuf,
+    confirmed: bool,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    stopping: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Reign {
+    /// Takes the lease for the state in `state_dir`, if nothing newer is in the bucket. Waits while another server may
+    /// hold it.
+    ///
+    /// # Errors
+    /// `internal` with a sentence for the operator: the bucket cannot be reached, has a newer state, or is one of a
+    /// server with other keys.
+    pub fn begin(
+        config: &Config,
+        replication: &Replication,
+        metrics: &Arc<Metrics>,
+        keys: &ServerKeys,
+        on_lost: &Fatal,
+    ) -> Result<Reign, Error> {
+        let document = document(config, replication, metrics);
+        let mut local = LocalState::read(&config.state_dir)?;
+        let mut watch: Option<LeaseWatch> = None;
+        let until = Instant::now() + START_PATIENCE;
+        loop {
+            let sent = document.now();
+            let taken = match document.read() {
+                Err(error) if Instant::now() >= until => return Err(error),
+                Err(_) => None,
+                Ok(None) => {
+                    let lease = first(&local, replication, keys);
+                    document
+                        .write(lease, None)
+                        .unwrap_or_default()
+                        .map(|taken| (taken, None))
+                }
+                Ok(Some(standing)) => {
+                    refuse_foreign(&standing.lease, keys)?;
+                    refuse_older(&standing.lease, &local)?;
+                    let read = document.clock.instant();
+                    let watch = watch
+                        .get_or_insert_with(|| LeaseWatch::new(standing.version.clone(), read));
+                    watch.note(&standing.version, read);
+                    let free = standing.lease.holder == local.holder
+                        || watch.is_over(&standing.lease, read);
+                    let take = || take(&document, &standing, &local, replication);
+                    free.then(take)
+                        .flatten()
+                        .map(|taken| (taken, Some(standing.lease)))
+                }
+            };
+            if let Some((taken, inherited)) = taken {
+                return Reign::of(
+                    config,
+                    replication,
+                    metrics,
+                    document,
+                    taken,
+                    sent,
+                    inherited,
+                    &mut local,
+                    on_lost,
+                );
+            }
+            thread::sleep(SYNC_AGAIN);
+        }
+    }
+
+    /// Keeps a lease that was just taken.
+    #[allow(clippy::too_many_arguments)]
+    fn of(
+        config: &Config,
+        replication: &Replication,
+        metrics: &Arc<Metrics>,
+        document: LeaseDocument,
+        taken: StandingLease,
+        sent: crate::domain::server_lease::Moment,
+        inherited: Option<ServerLease>,
+        local: &mut LocalState,
+        on_lost: &Fatal,
+    ) -> Result<Reign, Error> {
+        let (epoch, from) = (taken.lease.epoch, taken.lease.copy_epoch);
+        log::info!("the lease is ours, epoch {epoch}");
+        metrics
+            .replication_epoch
+            .set(&[], i64::try_from(epoch).unwrap_or(i64::MAX));
+        let litestream = Litestream::new(replication, &config.state_dir);
+        let keeper = Arc::new(Keeper::new(
+            document,
+            taken,
+            sent,
+            Arc::clone(metrics),
+            Arc::clone(on_lost),
+        ));
+        let copier = Arc::new(Copier {
+            keeper: Arc::clone(&keeper),
+            litestream: litestream.clone(),
+            database: config.state_dir.join("dbward.db"),
+            confirmed: replication.confirmed,
+            metrics: Arc::clone(metrics),
+            clock: keeper.clock(),
+            stopping: Mutex::new(false),
+            changed: Condvar::new(),
+        });
+        let mut reign = Reign {
+            keeper,
+            litestream,
+            inherited,
+            copier,
+            threads: Vec::new(),
+        };
+        reign.spawn("replica-lease", |copier| copier.renew())?;
+        local.enter(epoch, from)?;
+        Ok(reign)
+    }
+
+    /// The number of this reign, which execution tokens carry.
+    pub fn epoch(&self) -> u64 {
+        self.keeper.epoch()
+    }
+
+    /// Copies that store from now on; returns when the bucket has the whole of it. Nothing may be answered before.
+    ///
+    /// # Errors
+    /// `state_differs` where the bucket knew of events that this state does not have; `internal` or `unavailable` where
+    /// the first copy fails.
+    pub fn copy(&mut self, store: &Arc<Store>) -> Result<(), Error> {
+        self.compare(store)?;
+        self.litestream.forget_progress()?;
+        let replica: Arc<dyn Replica> = Arc::clone(&self.copier) as Arc<dyn Replica>;
+        store.replicate(replica)?;
+        self.keeper.watch(store);
+        self.spawn("replica-child", Copier::keep_running)?;
+        let until = Instant::now() + FIRST_COPY;
+        while let Err(error) = store.sync_copy() {
+            if Instant::now() >= until || self.keeper.is_lost() {
+                return Err(error);
+            }
+            thread::sleep(SYNC_AGAIN);
+        }
+        self.keeper.announce_copy(until)?;
+        let weak = Arc::downgrade(store);
+        self.spawn("replica-sync", move |copier| copier.keep_synced(&weak))?;
+        log::info!("the state is copied to the bucket, epoch {}", self.epoch());
+        Ok(())
+    }
+
+    /// Refuses a state that lacks what was in the copy.
+    fn compare(&self, store: &Store) -> Result<(), Error> {
+        let Some(before) = &self.inherited else {
+            return Ok(());
+        };
+        let head = &before.head;
+        if head.seq == 0 || store.event_hash(head.seq)?.as_ref() == Some(&head.hash) {
+            return Ok(());
+        }
+        let ours = store.log_head().seq;
+        if !before.confirmed {
+            log::warn!(
+                "changes are lost: the server of epoch {} had written {} events, the state here ends at {ours}",
+                before.epoch,
+                head.seq
+            );
+            return Ok(());
+        }
+        Err(Error::new(
+            crate::error::ErrorKind::Internal,
+            STATE_DIFFERS,
+            format!(
+                "the copy held event {} of the audit log, which the state here (it ends at {ours}) does not have",
+                head.seq
+            ),
+        )
+        .hint("start with --standby, which fetches the state from the bucket"))
+    }
+
+    /// Ends it: what is committed is copied, and the lease is given up if that worked.
+    pub fn end(mut self, store: &Store) {
+        let copied = store.sync_copy();
+        self.stop();
+        match copied {
+            Ok(()) => self.keeper.give_up(),
+            Err(error) => {
+                log::warn!("the lease is left to run out, since the copy is not complete: {error}")
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        *self.copier.lock() = true;
+        self.copier.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(&Copier) + Send + 'static,
+    ) -> Result<(), Error> {
+        let copier = Arc::clone(&self.copier);
+        let thread = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || work(&copier))
+            .map_err(|e| Error::internal(format!("starting {name}"), e))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+}
+
+impl Drop for Reign {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Copier {
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.stopping.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Waits; false when everything stops.
+    fn pause(&self, time: Duration) -> bool {
+        let stopping = self.lock();
+        let (stopping, _) = self
+            .changed
+            .wait_timeout_while(stopping, time, |stopping| !*stopping)
+            .unwrap_or_else(|e| e.into_inner());
+        !*stopping
+    }
+
+    /// Renews the lease until everything stops.
+    fn renew(&self) {
+        let mut wait = renew_every(self.keeper.lease());
+        while self.pause(wait) {
+            wait = match self.keeper.renew() {
+                true => renew_every(self.keeper.lease()),
+                false => SYNC_AGAIN,
+            };
+        }
+    }
+
+    /// Keeps Litestream running. This thread is its parent: when it ends, so does Litestream.
+    fn keep_running(&self) {
+        let mut child: Option<RunningChild> = None;
+        loop {
+            if let Some(how) = child.as_mut().and_then(RunningChild::ended) {
+                log::error!("Litestream ended ({how}); it is started again");
+                child = None;
+            }
+            if child.is_none() {
+                match self
+                    .litestream
+                    .replicate(&self.database, self.keeper.epoch())
+                {
+                    Ok(started) => child = Some(started),
+                    Err(error) => log::error!("{error}"),
+                }
+            }
+            if !self.pause(CHILD_LOOK) {
+                break;
+            }
+        }
+        if let Some(child) = child {
+            child.stop();
+        }
+    }
+
+    /// Asks for the copy even where nobody waits for it, so that it is known how far it is.
+    fn keep_synced(&self, store: &Weak<Store>) {
+        let mut wait = SYNC_EVERY;
+        while self.pause(wait) {
+            let Some(store) = store.upgrade() else { return };
+            wait = match store.sync_copy() {
+                Ok(()) => SYNC_EVERY,
+                Err(_) => SYNC_AGAIN,
+            };
+        }
+    }
+}
+
+impl Replica for Copier {
+    fn is_awaited(&self) -> bool {
+        self.confirmed
+    }
+
+    fn may_write(&self) -> bool {
+        self.keeper.may_write()
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        let began = Instant::now();
+        let synced = self.litestream.sync(&self.database);
+        match &synced {
+            Ok(()) => {
+                self.metrics
+                    .replication_sync
+                    .observe(&[], began.elapsed().as_secs_f64());
+                self.metrics
+                    .replication_confirmed
+                    .set(&[], self.clock.now().0 / 1000);
+            }
+            Err(_) => self.metrics.replication_failures.inc(&["copy"]),
+        }
+        synced
+    }
+}
+
+/// The last epoch of the state directory at `path`; 0 where it never had one.
+///
+/// # Errors
+/// `internal` naming the file that cannot be read.
+pub fn kept_epoch(path: &Path) -> Result<u64, Error> {
+    match LocalState::exists(path) {
+        true => Ok(LocalState::read(path)?.epoch),
+        false => Ok(0),
+    }
+}
+
+/// The keys of a server, by their ids.
+pub fn server_keys(signer: &Keypair, audit: &Keypair) -> ServerKeys {
+    ServerKeys {
+        signing: signer.public().id(),
+        audit: audit.public().id(),
+    }
+}
+
+fn first(local: &LocalState, replication: &Replication, keys: &ServerKeys) -> ServerLease {
+    if local.epoch > 0 {
+        log::warn!(
+            "there is no lease in the bucket, although this server had epoch {}: it begins anew",
+            local.epoch
+        );
+    }
+    ServerLease::first(
+        &local.holder,
+        replication.lease_secs,
+        replication.confirmed,
+        keys,
+        local.epoch,
+    )
+}
+
+/// Takes the lease that stands; none where somebody else was faster, or nobody knows.
+fn take(
+    document: &LeaseDocument,
+    standing: &StandingLease,
+    local: &LocalState,
+    replication: &Replication,
+) -> Option<StandingLease> {
+    let lease =
+        standing
+            .lease
+            .taken_by(&local.holder, replication.lease_secs, replication.confirmed);
+    match document.write(lease, Some(&standing.version)) {
+        Ok(taken) => taken,
+        Err(error) => {
+            log::warn!("taking the lease: {error}");
+            None
+        }
+    }
+}
+
+fn refuse_foreign(lease: &ServerLease, keys: &ServerKeys) -> Result<(), Error> {
+    let which = match (
+        lease.keys.signing == keys.signing,
+        lease.keys.audit == keys.audit,
+    ) {
+        (true, true) => return Ok(()),
+        (false, _) => "signing.key",
+        (true, false) => "the key of the audit log",
+    };
+    Err(Error::bug(format!(
+        "{which} here is not the one of the server whose copy is in the bucket; all servers of an installation need the same keys"
+    )))
+}
+
+fn refuse_older(lease: &ServerLease, local: &LocalState) -> Result<(), Error> {
+    if local.is_newest(lease) {
+        return Ok(());
+    }
+    Err(Error::bug(format!(
+        "the bucket has the state of epoch {}, and the one in state_dir is of epoch {}: another server has replaced it; \
+         start with --standby, which keeps the old state aside",
+        lease.copy_epoch, local.epoch
+    )))
+}
+
+fn document(config: &Config, replication: &Replication, metrics: &Arc<Metrics>) -> LeaseDocument {
+    let bucket = &replication.bucket;
+    let is_here = bucket.endpoint.as_ref().is_some_and(|e| e.is_here());
+    let reach = NetworkReach {
+        // The operator named this machine; no name that leads here can.
+        here: config.process.allow_private_networks || is_here,
+        proxy: config.outbound_proxy.clone().filter(|_| !is_here),
+        ..config.reach()
+    };
+    let clock = Clock::system();
+    LeaseDocument {
+        s3: S3::new(
+            bucket.clone(),
+            Arc::new(Http::keeping(reach, CONNECTIONS)),
+            clock.clone(),
+            Arc::clone(metrics),
+            CONNECTIONS,
+            Patience::default(),
+        ),
+        clock,
+        call_timeout: renew_every(Duration::from_secs(replication.lease_secs)),
+    }
+}
+
+/// The database in a state directory.
+fn database(state_dir: &Path) -> PathBuf {
+    state_dir.join("dbward.db")
+}

@@ -1,0 +1,264 @@
+//! The standby: follows the copy of the server that writes, and takes its lease when that is over.
+
+use super::lease_document::{LeaseDocument, StandingLease};
+use super::litestream::{Litestream, RunningChild};
+use super::local_state::LocalState;
+use super::{Reign, database, document, refuse_foreign, take};
+use crate::config::{Config, Replication};
+use crate::domain::server_lease::{LeaseWatch, ServerKeys};
+use crate::error::Error;
+use crate::metrics::Metrics;
+use crate::store::Fatal;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The followed copy, in the state directory, and where Litestream notes how far it is.
+const FILE: &str = "standby.db";
+const FILE_PROGRESS: &str = "standby.db-txid";
+/// How often the followed copy is brought up to date, and the least time between two looks at the lease.
+const FOLLOW_EVERY: Duration = Duration::from_millis(500);
+const LOOK_MIN: Duration = Duration::from_millis(200);
+/// Looks at the lease within its time.
+const LOOKS: u32 = 10;
+/// How long the followed copy may take to be complete, after the lease was taken; then it is fetched anew.
+const CATCH_UP: Duration = Duration::from_secs(3);
+const CATCH_UP_LOOK: Duration = Duration::from_millis(20);
+/// Longest time of a list of the copy's files.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a standby needs.
+pub struct Standby<'a> {
+    pub config: &'a Config,
+    pub replication: &'a Replication,
+    pub metrics: &'a Arc<Metrics>,
+    pub keys: &'a ServerKeys,
+    pub on_lost: &'a Fatal,
+}
+
+/// A copy that is followed.
+struct Followed {
+    epoch: u64,
+    child: RunningChild,
+}
+
+impl Standby<'_> {
+    /// Follows until the lease is ours, and puts the state in its place. `pause` waits, and returns true when
+    /// everything shall end; then there is no reign.
+    ///
+    /// # Errors
+    /// A sentence for the operator: other keys, or a copy that cannot be fetched.
+    pub fn follow(&self, pause: impl Fn(Duration) -> bool) -> Result<Option<Reign>, Error> {
+        let document = document(self.config, self.replication, self.metrics);
+        let litestream = Litestream::new(self.replication, &self.config.state_dir);
+        let mut local = LocalState::read(&self.config.state_dir)?;
+        let (mut watch, mut followed): (Option<LeaseWatch>, Option<Followed>) = (None, None);
+        let mut reached = true;
+        loop {
+            let sent = document.now();
+            let read = document.read();
+            if reached != read.is_ok() {
+                reached = read.is_ok();
+                match &read {
+                    Ok(_) => log::info!("the bucket is reached again"),
+                    Err(error) => log::warn!("the lease cannot be read: {error}"),
+                }
+            }
+            if read.is_err() {
+                // The holder of the lease may not have reached the bucket either: it gets its whole time again.
+                watch = None;
+            }
+            let mut look = Duration::from_secs(self.replication.lease_secs) / LOOKS;
+            if let Ok(Some(standing)) = read {
+                refuse_foreign(&standing.lease, self.keys)?;
+                look = standing.lease.duration() / LOOKS;
+                let now = document.clock.instant();
+                let watch =
+                    watch.get_or_insert_with(|| LeaseWatch::new(standing.version.clone(), now));
+                watch.note(&standing.version, now);
+                followed = self.followed(&litestream, followed, standing.lease.copy_epoch)?;
+                let free = standing.lease.copy_epoch > 0 && watch.is_over(&standing.lease, now);
+                if free && let Some(taken) = take(&document, &standing, &local, self.replication) {
+                    return self
+                        .take_over(
+                            document,
+                            &litestream,
+                            followed,
+                            standing,
+                            taken,
+                            sent,
+                            &mut local,
+                        )
+                        .map(Some);
+                }
+            }
+            if pause(look.max(LOOK_MIN)) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Follows that epoch's copy, if not already.
+    fn followed(
+        &self,
+        litestream: &Litestream,
+        followed: Option<Followed>,
+        epoch: u64,
+    ) -> Result<Option<Followed>, Error> {
+        if let Some(mut now) = followed {
+            match now.child.ended() {
+                None if now.epoch == epoch => return Ok(Some(now)),
+                None => {}
+                Some(how) => log::warn!("following the copy ended ({how}); it begins again"),
+            }
+        }
+        if epoch == 0 {
+            return Ok(None);
+        }
+        log::info!("following the copy of epoch {epoch}");
+        self.remove_file()?;
+        let child = litestream.follow(&self.file(), epoch, FOLLOW_EVERY)?;
+        Ok(Some(Followed { epoch, child }))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn take_over(
+        &self,
+        document: LeaseDocument,
+        litestream: &Litestream,
+        followed: Option<Followed>,
+        before: StandingLease,
+        taken: StandingLease,
+        sent: crate::domain::server_lease::Moment,
+        local: &mut LocalState,
+    ) -> Result<Reign, Error> {
+        let began = Instant::now();
+        let epoch = before.lease.copy_epoch;
+        let names = document
+            .s3
+            .names(&Litestream::epoch_folder(epoch), LIST_TIMEOUT);
+        // The lease is kept from here on, however long the rest takes.
+        let reign = Reign::of(
+            self.config,
+            self.replication,
+            self.metrics,
+            document,
+            taken,
+            sent,
+            Some(before.lease),
+            local,
+            self.on_lost,
+        )?;
+        let end = newest(&names?)
+            .ok_or_else(|| Error::bug(format!("the copy of epoch {epoch} is empty")))?;
+        let caught_up = followed.as_ref().is_some_and(|f| f.epoch == epoch) && self.catches_up(end);
+        if let Some(followed) = followed {
+            followed.child.stop();
+        }
+        if !caught_up {
+            log::info!("the followed copy is not complete; fetching the whole");
+            self.remove_file()?;
+            litestream.fetch(&self.file(), epoch)?;
+        }
+        self.put_in_place()?;
+        log::info!(
+            "the state of epoch {epoch} is here after {} ms",
+            began.elapsed().as_millis()
+        );
+        Ok(reign)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.config.state_dir.join(FILE)
+    }
+
+    /// Waits until the followed copy has everything up to that transaction; whether it has.
+    fn catches_up(&self, end: u64) -> bool {
+        let until = Instant::now() + CATCH_UP;
+        let progress = self.config.state_dir.join(FILE_PROGRESS);
+        loop {
+            let text = fs::read_to_string(&progress).unwrap_or_default();
+            if u64::from_str_radix(text.trim(), 16).is_ok_and(|there| there >= end) {
+                return true;
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+            thread::sleep(CATCH_UP_LOOK);
+        }
+    }
+
+    fn remove_file(&self) -> Result<(), Error> {
+        for suffix in ["", "-txid", "-wal", "-shm"] {
+            remove(&with(&self.file(), suffix))?;
+        }
+        Ok(())
+    }
+
+    /// Puts the copy where the server has its state; one that was there is kept aside.
+    fn put_in_place(&self) -> Result<(), Error> {
+        let place = database(&self.config.state_dir);
+        if place.exists() {
+            let aside = with(&place, ".replaced");
+            for suffix in ["-wal", "-shm", ""] {
+                let (from, to) = (with(&place, suffix), with(&aside, suffix));
+                remove(&to)?;
+                match fs::rename(&from, &to) {
+                    Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                        return Err(Error::internal(format!("{}", from.display()), e));
+                    }
+                    _ => {}
+                }
+            }
+            log::info!("the state that was here is kept as {}", aside.display());
+        }
+        fs::rename(self.file(), &place)
+            .map_err(|e| Error::internal(format!("{}", place.display()), e))?;
+        self.remove_file()
+    }
+}
+
+/// The last transaction that the files of a copy hold; they are named `<level>/<first>-<last>.ltx`.
+fn newest(names: &[String]) -> Option<u64> {
+    names
+        .iter()
+        .filter_map(|name| {
+            let last = name.strip_suffix(".ltx")?.rsplit('-').next()?;
+            u64::from_str_radix(last, 16).ok()
+        })
+        .max()
+}
+
+fn with(path: &Path, suffix: &str) -> PathBuf {
+    let mut text = path.as_os_str().to_owned();
+    text.push(suffix);
+    PathBuf::from(text)
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(Error::internal(format!("{}", path.display()), e))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::newest;
+
+    #[test]
+    fn newest_transaction_is_found_over_all_levels() {
+        let names = [
+            "epoch-00000001/0000/0000000000000009-000000000000000a.ltx",
+            "epoch-00000001/0001/0000000000000001-0000000000000008.ltx",
+            "epoch-00000001/other",
+        ];
+        assert_eq!(newest(&names.map(str::to_owned)), Some(10));
+        assert_eq!(newest(&[]), None);
+    }
+}

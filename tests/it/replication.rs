@@ -1,0 +1,139 @@
+//! Two machines, the real Litestream and a real bucket: what is acknowledged survives the first machine with its disk,
+//! a bucket that says nothing loses nobody a change, and a server that was replaced cannot write.
+//!
+//! DBWARD_TEST_LITESTREAM names Litestream's program, DBWARD_TEST_S3_URL the bucket. DBWARD_TEST_LEASE_SECS sets the
+//! lease of the take-over that is measured (10 unless set).
+
+mod faults;
+mod proxy;
+
+use crate::support::{
+    Faults, Person, Program, SHOP, Temp, binary, eventually, real_bucket, settled,
+};
+use dbward::crypto::{hex, random};
+use proxy::Proxy;
+use serde_json::json;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// Keys that a standby needs.
+const KEYS: [&str; 3] = ["signing.key", "audit-signing.key", "audit-keys.json"];
+const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
+
+/// The configuration of all machines of one installation, over a proxy to the bucket.
+struct Installation {
+    toml: String,
+    proxy: Proxy,
+}
+
+impl Installation {
+    fn new(mode: &str, lease_secs: u64) -> Installation {
+        let litestream = std::env::var("DBWARD_TEST_LITESTREAM").expect("DBWARD_TEST_LITESTREAM");
+        let id = hex(&random::<6>());
+        let bucket = real_bucket(&format!("results-{id}")).expect("DBWARD_TEST_S3_URL");
+        let place = bucket
+            .lines()
+            .find_map(|line| line.strip_prefix("endpoint = \"http://"))
+            .and_then(|rest| rest.strip_suffix('"'))
+            .unwrap();
+        let proxy = Proxy::start(place.parse().unwrap());
+        let bucket = bucket.replace(place, &proxy.addr().to_string());
+        let toml = format!(
+            "{SHOP}{bucket}\n[replication]\nmode = \"{mode}\"\nprefix = \"copy-{id}\"\n\
+             litestream = \"{litestream}\"\nlease_secs = {lease_secs}\nsync_timeout_secs = 2\n"
+        );
+        Installation { toml, proxy }
+    }
+
+    fn machine(&self) -> Temp {
+        settled(&self.toml)
+    }
+
+    /// A machine with the keys of another.
+    fn second(&self, first: &Path) -> Temp {
+        let dir = self.machine();
+        fs::create_dir(dir.path().join("state")).unwrap();
+        for key in KEYS {
+            let place = |dir: &Path| dir.join("state").join(key);
+            fs::copy(place(first), place(dir.path())).unwrap();
+        }
+        dir
+    }
+}
+
+fn standby(dir: &Path) -> Program {
+    let mut command = binary();
+    command.args(["serve", "--standby", "--config"]);
+    Program::start(command.arg(dir.join("server.toml")).env("RUST_LOG", "info"))
+}
+
+/// Waits until the standby has begun to follow.
+fn follows(standby: &Program) {
+    eventually("a standby that follows", || {
+        standby.errors().contains("following the copy")
+    });
+}
+
+fn address(line: &str) -> SocketAddr {
+    line.strip_prefix("listening on http://")
+        .unwrap_or_else(|| panic!("{line}"))
+        .parse()
+        .unwrap()
+}
+
+/// Somebody whose token lies in the state directory of the first machine.
+fn person(at: SocketAddr, dir: &Path, role: &str) -> Person {
+    let token = fs::read_to_string(dir.join(format!("state/{role}-token"))).unwrap();
+    Person::new(at, role, Some(token), Faults::default())
+}
+
+/// The same person at another server.
+fn at(person: &Person, at: SocketAddr) -> Person {
+    Person::new(at, "same", person.token.clone(), Faults::default())
+}
+
+fn body() -> String {
+    json!({"database": "shop", "environment": "production", "detail": UPDATE}).to_string()
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
+fn other_keys_and_an_older_state_are_refused() {
+    let installation = Installation::new("confirmed", 3);
+    let first = installation.machine();
+    Program::serve(first.path()).0.stop();
+    let refused = |dir: &Path, more: &[&str], words: &str| {
+        let mut command = binary();
+        command
+            .arg("serve")
+            .args(more)
+            .arg("--config")
+            .arg(dir.join("server.toml"));
+        let (status, errors) = Program::start(&mut command).end();
+        assert_eq!(status.code(), Some(1), "{errors}");
+        assert!(errors.contains(words), "{errors}");
+    };
+    // Without keys, with others, and without the state.
+    let stranger = installation.machine();
+    refused(stranger.path(), &["--standby"], "signing.key is missing");
+    let other = installation.second(first.path());
+    let state = other.path().join("state");
+    fs::remove_file(state.join("signing.key")).unwrap();
+    refused(
+        other.path(),
+        &[],
+        "signing.key here is not the one of the server",
+    );
+    let empty = installation.second(first.path());
+    refused(empty.path(), &[], "start with --standby");
+    // It does once it may fetch it; the first machine is the older one then.
+    let (second, line) = {
+        let second = standby(empty.path());
+        let line = second.line();
+        (second, line)
+    };
+    address(&line);
+    refused(first.path(), &[], "another server has replaced it");
+    second.stop();
+}
