@@ -1,5 +1,5 @@
 //! Notices that another process wrote into the state file while the server runs. What is signed is proved each time
-//! (see `proof`); tokens, people and dialects are believed at every call, so their rows are held against the sums as soon
+//! (see `proof`); tokens, sessions, people and dialects are believed at every call, so their rows are held against the sums as soon
 //! as somebody else has written.
 
 use super::Store;
@@ -10,9 +10,10 @@ use rusqlite::Connection;
 use std::sync::atomic::Ordering;
 
 /// Tables whose rows are believed.
-const BELIEVED: [&str; 5] = [
+const BELIEVED: [&str; 6] = [
     "reported_dialects",
     "schema_snapshots",
+    "sessions",
     "stated_dialects",
     "tokens",
     "users",

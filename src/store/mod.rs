@@ -17,6 +17,7 @@ mod connection;
 mod decisions;
 mod deliveries;
 mod dry_runs;
+mod earlier_runs;
 mod executions;
 mod export;
 mod identities;

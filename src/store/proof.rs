@@ -199,13 +199,16 @@ impl StoredRequest {
 }
 
 impl View<'_> {
-    /// What of a request is not what the audit log says of it: `request`, `texts`, `context`, `status`, `rehearsal`, `votes` or
-    /// `expiry`; none where all of it is proved.
+    /// What of a request is not what the audit log says of it: `request`, `texts`, `context`, `status`, `rehearsal`,
+    /// `executions`, `votes` or `expiry`; none where all of it is proved.
     pub fn unproven(&self, request: &Request) -> Result<Option<&'static str>, Error> {
         let (stored, created) = match self.proved_but_votes(request)? {
             Ok(proved) => proved,
             Err(what) => return Ok(Some(what)),
         };
+        if !self.ran_as_logged(request)? {
+            return Ok(Some("executions"));
+        }
         if EventMetadata::by(&created.event).text("to_status") != Some("pending") {
             return Ok((!expires_as_logged(request, &created)).then_some("expiry"));
         }

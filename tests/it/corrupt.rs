@@ -201,6 +201,35 @@ fn an_edited_request_is_never_signed() {
     }
 }
 
+/// Edits that would let a request run once more.
+const RUN_AGAIN: &[&str] = &[
+    "UPDATE requests SET executions_finished = 0 WHERE seq = ?",
+    "UPDATE requests SET executions_finished = 0, first_completed_at_ms = NULL WHERE seq = ?",
+    "UPDATE requests SET executions_finished = 0 WHERE seq = ?; \
+     DELETE FROM executions WHERE request_seq = ?",
+];
+
+#[test]
+fn a_request_that_ran_is_not_run_again_by_an_edit() {
+    for edited in RUN_AGAIN {
+        let s = shop();
+        let agent = s.agent("agent-1");
+        let request = dispatched(&s);
+        agent.run(&request.id);
+        s.requester()
+            .resume(&request)
+            .refused(409, "max_executions_reached");
+        s.edit_request(&request, edited);
+        s.requester().resume(&request).is(200);
+        agent.poll();
+        agent.try_claim(&request.id).refused(409, "corrupt");
+        let events = s.events("event_type=request.corrupt");
+        assert_eq!(metadata(&events[0])["differs"], "executions", "{edited}");
+        let runs = format!("event_type=execution.started&request_id={}", request.id);
+        assert_eq!(s.events(&runs).len(), 1, "{edited}");
+    }
+}
+
 #[test]
 fn a_vote_that_nobody_cast_approves_nothing() {
     // Dispatched by hand: the only vote there is does not suffice, so a second one is made of the first.

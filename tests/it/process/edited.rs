@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
 /// Edits, and the table that the next start names.
-const EDITS: [(&str, &str); 8] = [
+const EDITS: [(&str, &str); 9] = [
     (
         "UPDATE tokens SET roles_json = '[\"admin\"]' WHERE subject_id = 'eve'",
         "tokens",
@@ -42,6 +42,12 @@ const EDITS: [(&str, &str); 8] = [
         "INSERT INTO reported_dialects (database_name, environment, agent_id, dialect, reported_at_ms, audit_seq) \
          VALUES ('shop', 'production', 'agent-1', 'mysql', 0, 1)",
         "reported_dialects",
+    ),
+    (
+        "INSERT INTO sessions (id, subject_id, session_hash, issuer, groups_json, claims_json, started_at_ms, \
+         expires_at_ms, last_used_at_ms, audit_seq) VALUES ('s', 'admin', 'STOLEN', 'https://id.example.com', '[]', \
+         '{}', 0, 4102444800000, 0, 1)",
+        "sessions",
     ),
 ];
 
