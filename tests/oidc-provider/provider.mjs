@@ -31,7 +31,7 @@ const provider = new Provider(issuer, {
 async function approve(userCode) {
     const code = await provider.DeviceCode.findByUserCode(userCode.replace(/[^A-Z0-9]/gi, "").toUpperCase());
     const grant = new provider.Grant({accountId: "somebody", clientId: "dbward"});
-    grant.addOIDCScope("openid offline_access");
+    grant.addOIDCScope("openid offline_access profile email");
     code.grantId = await grant.save();
     code.accountId = "somebody";
     code.scope = "openid offline_access";
@@ -43,7 +43,7 @@ async function approve(userCode) {
 async function agree(request, answer) {
     const details = await provider.interactionDetails(request, answer);
     const grant = new provider.Grant({accountId: "somebody", clientId: "dbward"});
-    grant.addOIDCScope("openid offline_access");
+    grant.addOIDCScope("openid offline_access profile email");
     const grantId = await grant.save();
     const result = {login: {accountId: "somebody"}, consent: {grantId}};
     await provider.interactionFinished(request, answer, result, {mergeWithLastSubmission: Boolean(details)});
