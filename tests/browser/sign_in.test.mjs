@@ -152,9 +152,9 @@ test("a session makes a request, lives through a restart in two windows, and end
   const second = await open("/");
   await second.getByRole("heading", { name: "Waiting for you" }).waitFor(SLOW);
   await ended(house.server);
-  await second.getByText("The server cannot be reached").waitFor(SLOW);
+  await second.locator(".offline").waitFor(SLOW);
   await house.serve();
-  await second.getByText("The server cannot be reached").waitFor({ state: "detached", timeout: 60000 });
+  await second.locator(".offline").waitFor({ state: "detached", timeout: 60000 });
   await page.reload();
   await page.getByText("waits for approval").first().waitFor(SLOW);
   await page.getByRole("button", { name: "Sign out everywhere" }).click();
