@@ -287,6 +287,15 @@ impl Config {
         }
     }
 
+    /// What calls to that bucket may reach: where the operator named this machine, this machine; no name that leads here
+    /// can.
+    pub fn bucket_reach(&self, bucket: &S3Storage) -> NetworkReach {
+        match bucket.endpoint.as_ref().is_some_and(Endpoint::is_here) {
+            true => self.reach().of_this_machine(),
+            false => self.reach(),
+        }
+    }
+
     /// Reads and checks the file at `path`. Relative paths in it start at its folder; variables come from the
     /// environment of the process.
     ///

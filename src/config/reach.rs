@@ -56,6 +56,15 @@ pub struct NetworkReach {
 }
 
 impl NetworkReach {
+    /// The reach of calls to a service that the operator named on this machine: there too, and by no proxy.
+    pub fn of_this_machine(&self) -> NetworkReach {
+        NetworkReach {
+            here: true,
+            proxy: None,
+            ..self.clone()
+        }
+    }
+
     /// Whether `address` may be called.
     pub fn covers(&self, address: IpAddr) -> bool {
         static RANGES: OnceLock<[Vec<Cidr>; 3]> = OnceLock::new();

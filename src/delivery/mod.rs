@@ -91,15 +91,10 @@ impl Delivery {
     /// When the store cannot write; `internal` when a thread cannot be made.
     pub fn start(app: &Arc<App>, workers: usize, reach: &NetworkReach) -> Result<Delivery, Error> {
         app.store.return_deliveries(None)?;
-        let local = NetworkReach {
-            here: true,
-            proxy: None,
-            ..reach.clone()
-        };
         let shared = Arc::new(Shared {
             app: Arc::clone(app),
             http: Clients {
-                local: Http::new(local),
+                local: Http::new(reach.of_this_machine()),
                 others: Http::new(reach.clone()),
             },
             slack: SlackApi::new(reach),

@@ -8,12 +8,13 @@ use super::pages;
 use super::router::{HandlerResult, RoutedRequest};
 use crate::actions::identify::{self, Presented, Recognized};
 use crate::actions::sessions::{self, CameBack, SignInFailure};
+use crate::config::Endpoint;
 use crate::crypto::same;
 use crate::domain::session::SESSION_SECS_MAX;
 use crate::domain::sign_in::{SIGN_IN_SECS_MAX, csrf_token, is_return_address};
 use crate::error::{Error, ErrorKind};
 use crate::gate::cookie::{SESSION_COOKIES, find};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use crate::outbound::form_encoded;
 
 /// The cookie of a sign-in that is under way: over TLS, and on this machine without.
 const SIGN_IN_COOKIES: [&str; 2] = ["__Secure-dbward-sign-in", "dbward-sign-in"];
@@ -44,11 +45,11 @@ impl Site {
     }
 
     fn at(origin: String) -> Option<Site> {
-        let (scheme, host) = origin.split_once("://")?;
-        let is_secure = scheme == "https";
+        let url = Endpoint::parse(&origin).ok()?;
+        let is_secure = !url.is_plain();
         // Pages have absolute addresses: there is no console below a path.
-        let is_origin = !host.is_empty() && !host.contains('/');
-        (is_origin && (is_secure || is_here(host))).then_some(Site { origin, is_secure })
+        let is_origin = url.origin() == origin;
+        (is_origin && (is_secure || url.is_here())).then_some(Site { origin, is_secure })
     }
 
     fn name(&self, names: [&'static str; 2]) -> &'static str {
@@ -73,16 +74,6 @@ impl Site {
     fn sign_in_cookie(&self, value: &str, secs: u64) -> String {
         self.cookie(self.name(SIGN_IN_COOKIES), value, "/auth", "Lax", secs)
     }
-}
-
-/// Whether a host with or without a port is this machine.
-fn is_here(host: &str) -> bool {
-    let bare = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    let address: Option<std::net::IpAddr> = bare.parse().ok();
-    bare.eq_ignore_ascii_case("localhost") || address.is_some_and(|ip| ip.is_loopback())
 }
 
 /// Whether people can sign in by browser where this call came.
@@ -175,16 +166,16 @@ pub fn sign_in(context: &HttpContext, ask: &RoutedRequest) -> HandlerResult {
         ("code_challenge", &begun.challenge),
         ("code_challenge_method", "S256"),
     ];
-    let query: Vec<String> = fields
-        .iter()
-        .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)))
-        .collect();
     let start = if begun.authorization_endpoint.contains('?') {
         '&'
     } else {
         '?'
     };
-    let location = format!("{}{start}{}", begun.authorization_endpoint, query.join("&"));
+    let location = format!(
+        "{}{start}{}",
+        begun.authorization_endpoint,
+        form_encoded(&fields)
+    );
     let mut reply = redirect(location);
     let cookie = site.sign_in_cookie(&begun.cookie, SIGN_IN_SECS_MAX);
     reply.headers.push(("set-cookie", cookie));

@@ -3,7 +3,7 @@
 //!
 //! A sign-in waits for the provider on a worker, so few may at once; further ones are asked to come back.
 
-use super::discovery::ProviderDocument;
+use super::discovery::{ProviderDocument, provider_reach};
 use super::guard::NetworkReach;
 use super::http::{Http, OutboundFailure};
 use crate::clock::{Clock, Timestamp};
@@ -70,18 +70,11 @@ impl CodeClient {
         clock: Clock,
         workers: usize,
     ) -> Option<CodeClient> {
-        let allow_private_networks = reach.private;
-        let reach = NetworkReach {
-            // The operator named this machine; nothing that the provider says can.
-            here: reach.here || (oidc.issuer.is_plain() && oidc.issuer.is_here()),
-            proxy: reach.proxy.clone().filter(|_| !oidc.issuer.is_here()),
-            ..reach.clone()
-        };
         Some(CodeClient {
             client_id: oidc.client_id.clone()?,
             oidc: oidc.clone(),
-            allow_private_networks,
-            http: Http::new(reach),
+            allow_private_networks: reach.private,
+            http: Http::new(provider_reach(reach, &oidc.issuer)),
             clock,
             known: Mutex::new(None),
             free: Mutex::new((workers / WORKERS_A_CALL).max(1)),
@@ -166,11 +159,7 @@ impl CodeClient {
             }
             None => {}
         }
-        let body = fields
-            .iter()
-            .map(|(name, value)| format!("{name}={}", encoded(value)))
-            .collect::<Vec<_>>()
-            .join("&");
+        let body = form_encoded(&fields);
         let (answer, body) = self.http.post_for_body(
             &endpoints.token,
             &headers,
@@ -203,6 +192,15 @@ impl CodeExchange for CodeClient {
         let _slot = self.slot()?;
         self.ask(&endpoints, grant).map_err(|why| unreachable(&why))
     }
+}
+
+/// Names and values as a form or a query has them. Names are written as they are.
+pub fn form_encoded(fields: &[(&str, &str)]) -> String {
+    let pairs: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("{name}={}", encoded(value)))
+        .collect();
+    pairs.join("&")
 }
 
 fn encoded(text: &str) -> String {

@@ -1,5 +1,6 @@
 //! What an identity provider says about itself.
 
+use super::guard::NetworkReach;
 use super::http::{Http, OutboundFailure};
 use crate::config::Endpoint;
 use serde_json::Value;
@@ -12,6 +13,16 @@ const DISCOVERY: &str = "/.well-known/openid-configuration";
 /// Where the provider of an issuer tells about itself.
 pub fn description_url(issuer: &Endpoint) -> String {
     format!("{}{DISCOVERY}", issuer.url().trim_end_matches('/'))
+}
+
+/// What calls to the provider may reach whose address the operator wrote: this machine where that says so; nothing that
+/// the provider says can.
+pub(super) fn provider_reach(reach: &NetworkReach, configured: &Endpoint) -> NetworkReach {
+    NetworkReach {
+        here: reach.here || (configured.is_plain() && configured.is_here()),
+        proxy: reach.proxy.clone().filter(|_| !configured.is_here()),
+        ..reach.clone()
+    }
 }
 
 /// The document of a provider about itself.

@@ -4,7 +4,7 @@
 //! Calls never fetch. The one thread here does, and a call that needs its outcome waits for it a few seconds, together
 //! with few others: however slow the provider is, and whatever tokens strangers make up, workers stay free.
 
-use super::discovery::ProviderDocument;
+use super::discovery::{ProviderDocument, provider_reach};
 use super::guard::NetworkReach;
 use super::http::{Http, OutboundFailure};
 use crate::clock::{Clock, Timestamp};
@@ -80,17 +80,11 @@ impl Jwks {
     ) -> Result<Jwks, Error> {
         let configured = oidc.jwks_uri.as_ref().unwrap_or(&oidc.issuer);
         let allow_private_networks = reach.private;
-        let reach = NetworkReach {
-            // The operator named this machine; nothing that the provider says can.
-            here: reach.here || (configured.is_plain() && configured.is_here()),
-            proxy: reach.proxy.clone().filter(|_| !configured.is_here()),
-            ..reach.clone()
-        };
         let now = clock.instant();
         let shared = Arc::new(JwksShared {
             oidc: oidc.clone(),
             allow_private_networks,
-            http: Http::new(reach),
+            http: Http::new(provider_reach(reach, configured)),
             clock,
             metrics,
             state: Mutex::new(JwksState {

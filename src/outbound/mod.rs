@@ -11,7 +11,7 @@ pub mod on_call;
 pub mod slack;
 pub mod smtp;
 
-pub use code_exchange::CodeClient;
+pub use code_exchange::{CodeClient, form_encoded};
 pub use guard::NetworkReach;
 pub use http::{Http, OutboundFailure};
 pub use jwks::Jwks;

@@ -26,13 +26,8 @@ pub type OnCallPerson = (String, Option<Timestamp>);
 impl OnCallApi {
     /// Asks as far as `reach` goes, and this machine where the configuration names it.
     pub fn new(reach: &NetworkReach) -> OnCallApi {
-        let local = NetworkReach {
-            here: true,
-            proxy: None,
-            ..reach.clone()
-        };
         OnCallApi {
-            local: Http::new(local),
+            local: Http::new(reach.of_this_machine()),
             others: Http::new(reach.clone()),
         }
     }

@@ -56,13 +56,8 @@ impl std::fmt::Display for SlackFailure {
 impl SlackApi {
     /// Calls as far as `reach` goes, and to this machine where the configuration names it.
     pub fn new(reach: &NetworkReach) -> SlackApi {
-        let local = NetworkReach {
-            here: true,
-            proxy: None,
-            ..reach.clone()
-        };
         SlackApi {
-            local: Http::new(local),
+            local: Http::new(reach.of_this_machine()),
             others: Http::new(reach.clone()),
         }
     }

@@ -1,8 +1,9 @@
 //! Holds the lease: renews it, and knows whether it lasts.
 
+use super::SYNC_AGAIN;
 use super::lease_document::{LeaseDocument, StandingLease};
 use crate::clock::Clock;
-use crate::domain::server_lease::{LeaseTerm, LogHead, Moment};
+use crate::domain::server_lease::{LeaseTerm, LogHead, Moment, ServerLease};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::store::{Fatal, Store};
@@ -10,9 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// Pause between two tries to write that the copy is complete.
-const AGAIN: Duration = Duration::from_millis(200);
 
 /// Holds a lease that was taken.
 pub(super) struct Keeper {
@@ -126,7 +124,7 @@ impl Keeper {
                 _ if self.is_lost() => {
                     return Err(Error::bug("another server has taken the lease"));
                 }
-                _ => thread::sleep(AGAIN),
+                _ => thread::sleep(SYNC_AGAIN),
             }
         }
     }
@@ -149,7 +147,7 @@ impl Keeper {
     fn replace(
         &self,
         held: &mut StandingLease,
-        next: impl Fn(&StandingLease) -> crate::domain::server_lease::ServerLease,
+        next: impl Fn(&StandingLease) -> ServerLease,
     ) -> Result<(), Error> {
         loop {
             let sent = self.document.now();

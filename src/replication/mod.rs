@@ -20,12 +20,12 @@ pub use litestream::{CHILD, become_litestream};
 use crate::clock::Clock;
 use crate::config::{Config, Replication};
 use crate::crypto::Keypair;
-use crate::domain::server_lease::{LeaseWatch, ServerKeys, ServerLease, renew_every};
-use crate::error::Error;
+use crate::domain::server_lease::{LeaseWatch, Moment, ServerKeys, ServerLease, renew_every};
+use crate::error::{Error, ErrorKind};
 use crate::metrics::Metrics;
 use crate::objects::S3;
 use crate::objects::s3::Patience;
-use crate::outbound::{Http, NetworkReach};
+use crate::outbound::Http;
 use crate::store::{Fatal, Replica, STATE_DIFFERS, Store};
 use keeper::Keeper;
 use lease_document::{LeaseDocument, StandingLease};
@@ -70,22 +70,35 @@ struct Copier {
     changed: Condvar,
 }
 
-impl Reign {
+/// What a server comes to its reign with, at its start or as a standby.
+pub struct ReignSetup<'a> {
+    pub config: &'a Config,
+    pub replication: &'a Replication,
+    pub metrics: &'a Arc<Metrics>,
+    pub keys: &'a ServerKeys,
+    pub on_lost: &'a Fatal,
+}
+
+/// A lease that was just taken.
+struct TakenLease {
+    document: LeaseDocument,
+    standing: StandingLease,
+    /// When it was asked for: it counts from then.
+    sent: Moment,
+    /// As it was before; none for the first.
+    inherited: Option<ServerLease>,
+}
+
+impl ReignSetup<'_> {
     /// Takes the lease for the state in `state_dir`, if nothing newer is in the bucket. Waits while another server may
     /// hold it.
     ///
     /// # Errors
     /// `internal` with a sentence for the operator: the bucket cannot be reached, has a newer state, or is one of a
     /// server with other keys.
-    pub fn begin(
-        config: &Config,
-        replication: &Replication,
-        metrics: &Arc<Metrics>,
-        keys: &ServerKeys,
-        on_lost: &Fatal,
-    ) -> Result<Reign, Error> {
-        let document = document(config, replication, metrics);
-        let mut local = LocalState::read(&config.state_dir)?;
+    pub fn begin(&self) -> Result<Reign, Error> {
+        let (document, replication) = (self.document(), self.replication);
+        let mut local = LocalState::read(&self.config.state_dir)?;
         let mut watch: Option<LeaseWatch> = None;
         let until = Instant::now() + START_PATIENCE;
         loop {
@@ -94,14 +107,14 @@ impl Reign {
                 Err(error) if Instant::now() >= until => return Err(error),
                 Err(_) => None,
                 Ok(None) => {
-                    let lease = first(&local, replication, keys);
+                    let lease = first(&local, replication, self.keys);
                     document
                         .write(lease, None)
                         .unwrap_or_default()
                         .map(|taken| (taken, None))
                 }
                 Ok(Some(standing)) => {
-                    refuse_foreign(&standing.lease, keys)?;
+                    refuse_foreign(&standing.lease, self.keys)?;
                     refuse_older(&standing.lease, &local)?;
                     let read = document.clock.instant();
                     let watch = watch
@@ -115,55 +128,41 @@ impl Reign {
                         .map(|taken| (taken, Some(standing.lease)))
                 }
             };
-            if let Some((taken, inherited)) = taken {
-                return Reign::of(
-                    config,
-                    replication,
-                    metrics,
+            if let Some((standing, inherited)) = taken {
+                let taken = TakenLease {
                     document,
-                    taken,
+                    standing,
                     sent,
                     inherited,
-                    &mut local,
-                    on_lost,
-                );
+                };
+                return self.keep(taken, &mut local);
             }
             thread::sleep(SYNC_AGAIN);
         }
     }
 
-    /// Keeps a lease that was just taken.
-    #[allow(clippy::too_many_arguments)]
-    fn of(
-        config: &Config,
-        replication: &Replication,
-        metrics: &Arc<Metrics>,
-        document: LeaseDocument,
-        taken: StandingLease,
-        sent: crate::domain::server_lease::Moment,
-        inherited: Option<ServerLease>,
-        local: &mut LocalState,
-        on_lost: &Fatal,
-    ) -> Result<Reign, Error> {
-        let (epoch, from) = (taken.lease.epoch, taken.lease.copy_epoch);
+    /// Keeps a lease from now on.
+    fn keep(&self, taken: TakenLease, local: &mut LocalState) -> Result<Reign, Error> {
+        let lease = &taken.standing.lease;
+        let (epoch, from) = (lease.epoch, lease.copy_epoch);
         log::info!("the lease is ours, epoch {epoch}");
-        metrics
+        self.metrics
             .replication_epoch
             .set(&[], i64::try_from(epoch).unwrap_or(i64::MAX));
-        let litestream = Litestream::new(replication, &config.state_dir);
+        let litestream = self.litestream();
         let keeper = Arc::new(Keeper::new(
-            document,
-            taken,
-            sent,
-            Arc::clone(metrics),
-            Arc::clone(on_lost),
+            taken.document,
+            taken.standing,
+            taken.sent,
+            Arc::clone(self.metrics),
+            Arc::clone(self.on_lost),
         ));
         let copier = Arc::new(Copier {
             keeper: Arc::clone(&keeper),
             litestream: litestream.clone(),
-            database: config.state_dir.join("dbward.db"),
-            confirmed: replication.confirmed,
-            metrics: Arc::clone(metrics),
+            database: self.database(),
+            confirmed: self.replication.confirmed,
+            metrics: Arc::clone(self.metrics),
             clock: keeper.clock(),
             stopping: Mutex::new(false),
             changed: Condvar::new(),
@@ -171,7 +170,7 @@ impl Reign {
         let mut reign = Reign {
             keeper,
             litestream,
-            inherited,
+            inherited: taken.inherited,
             copier,
             threads: Vec::new(),
         };
@@ -180,6 +179,33 @@ impl Reign {
         Ok(reign)
     }
 
+    fn litestream(&self) -> Litestream {
+        Litestream::new(self.replication, &self.config.state_dir)
+    }
+
+    fn database(&self) -> PathBuf {
+        self.config.state_dir.join("dbward.db")
+    }
+
+    fn document(&self) -> LeaseDocument {
+        let bucket = &self.replication.bucket;
+        let clock = Clock::system();
+        LeaseDocument {
+            s3: S3::new(
+                bucket.clone(),
+                Arc::new(Http::keeping(self.config.bucket_reach(bucket), CONNECTIONS)),
+                clock.clone(),
+                Arc::clone(self.metrics),
+                CONNECTIONS,
+                Patience::default(),
+            ),
+            clock,
+            call_timeout: renew_every(Duration::from_secs(self.replication.lease_secs)),
+        }
+    }
+}
+
+impl Reign {
     /// The number of this reign, which execution tokens carry.
     pub fn epoch(&self) -> u64 {
         self.keeper.epoch()
@@ -230,7 +256,7 @@ impl Reign {
             return Ok(());
         }
         Err(Error::new(
-            crate::error::ErrorKind::Internal,
+            ErrorKind::Internal,
             STATE_DIFFERS,
             format!(
                 "the copy held event {} of the audit log, which the state here (it ends at {ours}) does not have",
@@ -451,33 +477,4 @@ fn refuse_older(lease: &ServerLease, local: &LocalState) -> Result<(), Error> {
          start with --standby, which keeps the old state aside",
         lease.copy_epoch, local.epoch
     )))
-}
-
-fn document(config: &Config, replication: &Replication, metrics: &Arc<Metrics>) -> LeaseDocument {
-    let bucket = &replication.bucket;
-    let is_here = bucket.endpoint.as_ref().is_some_and(|e| e.is_here());
-    let reach = NetworkReach {
-        // The operator named this machine; no name that leads here can.
-        here: config.process.allow_private_networks || is_here,
-        proxy: config.outbound_proxy.clone().filter(|_| !is_here),
-        ..config.reach()
-    };
-    let clock = Clock::system();
-    LeaseDocument {
-        s3: S3::new(
-            bucket.clone(),
-            Arc::new(Http::keeping(reach, CONNECTIONS)),
-            clock.clone(),
-            Arc::clone(metrics),
-            CONNECTIONS,
-            Patience::default(),
-        ),
-        clock,
-        call_timeout: renew_every(Duration::from_secs(replication.lease_secs)),
-    }
-}
-
-/// The database in a state directory.
-fn database(state_dir: &Path) -> PathBuf {
-    state_dir.join("dbward.db")
 }

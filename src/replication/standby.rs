@@ -1,18 +1,13 @@
 //! The standby: follows the copy of the server that writes, and takes its lease when that is over.
 
-use super::lease_document::{LeaseDocument, StandingLease};
 use super::litestream::{Litestream, RunningChild};
 use super::local_state::LocalState;
-use super::{Reign, database, document, refuse_foreign, take};
-use crate::config::{Config, Replication};
-use crate::domain::server_lease::{LeaseWatch, ServerKeys};
+use super::{Reign, ReignSetup, TakenLease, refuse_foreign, take};
+use crate::domain::server_lease::LeaseWatch;
 use crate::error::Error;
-use crate::metrics::Metrics;
-use crate::store::Fatal;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,30 +25,20 @@ const CATCH_UP_LOOK: Duration = Duration::from_millis(20);
 /// Longest time of a list of the copy's files.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a standby needs.
-pub struct Standby<'a> {
-    pub config: &'a Config,
-    pub replication: &'a Replication,
-    pub metrics: &'a Arc<Metrics>,
-    pub keys: &'a ServerKeys,
-    pub on_lost: &'a Fatal,
-}
-
 /// A copy that is followed.
 struct Followed {
     epoch: u64,
     child: RunningChild,
 }
 
-impl Standby<'_> {
+impl ReignSetup<'_> {
     /// Follows until the lease is ours, and puts the state in its place. `pause` waits, and returns true when
     /// everything shall end; then there is no reign.
     ///
     /// # Errors
     /// A sentence for the operator: other keys, or a copy that cannot be fetched.
     pub fn follow(&self, pause: impl Fn(Duration) -> bool) -> Result<Option<Reign>, Error> {
-        let document = document(self.config, self.replication, self.metrics);
-        let litestream = Litestream::new(self.replication, &self.config.state_dir);
+        let (document, litestream) = (self.document(), self.litestream());
         let mut local = LocalState::read(&self.config.state_dir)?;
         let (mut watch, mut followed): (Option<LeaseWatch>, Option<Followed>) = (None, None);
         let mut reached = true;
@@ -82,16 +67,14 @@ impl Standby<'_> {
                 followed = self.followed(&litestream, followed, standing.lease.copy_epoch)?;
                 let free = standing.lease.copy_epoch > 0 && watch.is_over(&standing.lease, now);
                 if free && let Some(taken) = take(&document, &standing, &local, self.replication) {
+                    let taken = TakenLease {
+                        document,
+                        standing: taken,
+                        sent,
+                        inherited: Some(standing.lease),
+                    };
                     return self
-                        .take_over(
-                            document,
-                            &litestream,
-                            followed,
-                            standing,
-                            taken,
-                            sent,
-                            &mut local,
-                        )
+                        .take_over(taken, &litestream, followed, &mut local)
                         .map(Some);
                 }
             }
@@ -124,34 +107,21 @@ impl Standby<'_> {
         Ok(Some(Followed { epoch, child }))
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn take_over(
         &self,
-        document: LeaseDocument,
+        taken: TakenLease,
         litestream: &Litestream,
         followed: Option<Followed>,
-        before: StandingLease,
-        taken: StandingLease,
-        sent: crate::domain::server_lease::Moment,
         local: &mut LocalState,
     ) -> Result<Reign, Error> {
         let began = Instant::now();
-        let epoch = before.lease.copy_epoch;
-        let names = document
+        let epoch = taken.standing.lease.copy_epoch;
+        let names = taken
+            .document
             .s3
             .names(&Litestream::epoch_folder(epoch), LIST_TIMEOUT);
         // The lease is kept from here on, however long the rest takes.
-        let reign = Reign::of(
-            self.config,
-            self.replication,
-            self.metrics,
-            document,
-            taken,
-            sent,
-            Some(before.lease),
-            local,
-            self.on_lost,
-        )?;
+        let reign = self.keep(taken, local)?;
         let end = newest(&names?)
             .ok_or_else(|| Error::bug(format!("the copy of epoch {epoch} is empty")))?;
         let caught_up = followed.as_ref().is_some_and(|f| f.epoch == epoch) && self.catches_up(end);
@@ -200,7 +170,7 @@ impl Standby<'_> {
 
     /// Puts the copy where the server has its state; one that was there is kept aside.
     fn put_in_place(&self) -> Result<(), Error> {
-        let place = database(&self.config.state_dir);
+        let place = self.database();
         if place.exists() {
             let aside = with(&place, ".replaced");
             for suffix in ["-wal", "-shm", ""] {

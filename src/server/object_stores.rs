@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::objects::s3::Patience;
 use crate::objects::{Local, Measured, Objects, S3};
-use crate::outbound::{Http, NetworkReach};
+use crate::outbound::Http;
 use std::sync::Arc;
 
 /// The place of new results, and the one of older results if it is another.
@@ -45,18 +45,11 @@ pub fn try_bucket(config: &Config) -> Result<(), Error> {
 }
 
 fn s3(bucket: &S3Storage, config: &Config, metrics: &Arc<Metrics>) -> S3 {
-    let is_here = bucket.endpoint.as_ref().is_some_and(|e| e.is_here());
-    let reach = NetworkReach {
-        // The operator named this machine; no name that leads here can.
-        here: config.process.allow_private_networks || is_here,
-        proxy: config.outbound_proxy.clone().filter(|_| !is_here),
-        ..config.reach()
-    };
     // However slow the store is, as many workers are left for everything else.
     let calls_max = (config.process.workers / 2).max(1);
     S3::new(
         bucket.clone(),
-        Arc::new(Http::keeping(reach, calls_max)),
+        Arc::new(Http::keeping(config.bucket_reach(bucket), calls_max)),
         // What is signed goes by the time of day, whatever a test has turned its clock to.
         Clock::system(),
         Arc::clone(metrics),

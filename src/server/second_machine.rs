@@ -6,8 +6,7 @@ use crate::crypto::Keypair;
 use crate::domain::server_lease::ServerKeys;
 use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::replication::standby::Standby;
-use crate::replication::{Reign, kept_epoch, server_keys};
+use crate::replication::{Reign, ReignSetup, kept_epoch, server_keys};
 use crate::store::{Fatal, Store};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,14 +45,14 @@ pub fn stand_by(
     }
     let metrics = Arc::new(Metrics::new());
     let keys = keys(config, &state)?;
-    let standby = Standby {
+    let setup = ReignSetup {
         config,
         replication,
         metrics: &metrics,
         keys: &keys,
         on_lost: &replaced(),
     };
-    let reign = standby.follow(pause)?;
+    let reign = setup.follow(pause)?;
     Ok(reign.map(|reign| TakeOver {
         state,
         metrics,
@@ -83,7 +82,14 @@ pub(super) fn begin(
     let metrics = Arc::new(Metrics::new());
     let begin = |replication| {
         let keys = keys(config, &state)?;
-        Reign::begin(config, replication, &metrics, &keys, &replaced())
+        ReignSetup {
+            config,
+            replication,
+            metrics: &metrics,
+            keys: &keys,
+            on_lost: &replaced(),
+        }
+        .begin()
     };
     let reign = config.replication.as_ref().map(begin).transpose()?;
     Ok((state, metrics, reign))

@@ -7,7 +7,7 @@ mod people;
 mod rows;
 
 pub(super) use differences::{Differences, RowDifference, RowOwner};
-pub(super) use rows::{RequestScope, missing_requests};
+pub(super) use rows::{RequestScope, columns_differ, missing_requests};
 
 use super::chain::walk_chain;
 use super::live::{LiveState, STATE_DIFFERS, differing_sums, has_baseline, instance, read_head};

@@ -58,7 +58,7 @@ pub(in crate::store) enum RequestScope {
 }
 
 /// The columns of a row that do not hold what they must.
-pub(super) fn columns_differ(
+pub(in crate::store) fn columns_differ(
     row: &Row,
     expected: &AccountedRow,
 ) -> rusqlite::Result<Vec<&'static str>> {

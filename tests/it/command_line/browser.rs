@@ -1,7 +1,7 @@
 //! Signing in in a browser on this machine: by authorization code with PKCE, over an address on the loopback.
 
 use super::console::Console;
-use super::device::{Provider, WHOAMI, points, server};
+use super::device::{Provider, WHOAMI, points, real_provider, server};
 use crate::support::{Program, connect, eventually};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -225,19 +225,11 @@ fn a_server_without_a_provider_opens_no_browser() {
     );
 }
 
-/// The provider of npm, in the folder that the variable names; its `/test/browse` is a browser without a person.
+/// The provider's `/test/browse` is a browser without a person.
 #[test]
 #[ignore = "needs DBWARD_TEST_OIDC_PROVIDER"]
 fn a_real_provider_signs_somebody_in_in_a_browser() {
-    let folder = std::env::var("DBWARD_TEST_OIDC_PROVIDER").unwrap();
-    let mut command = Command::new("node");
-    // So short that every command has to renew it.
-    command
-        .arg("provider.mjs")
-        .current_dir(folder)
-        .env("ID_TOKEN_SECS", "30");
-    let provider = Program::start(&mut command);
-    let issuer = provider.line();
+    let (_provider, issuer) = real_provider();
     let server = server(&issuer);
     let console = Console::at("");
     points(&console, &server);

@@ -307,19 +307,24 @@ fn a_server_tells_strangers_its_provider_and_no_more() {
     );
 }
 
-/// The provider of npm, in the folder that the variable names.
-#[test]
-#[ignore = "needs DBWARD_TEST_OIDC_PROVIDER"]
-fn a_real_provider_signs_somebody_in_and_renews_it() {
+/// The provider of npm, in the folder that the variable names, and its address. Its tokens end so soon that every
+/// command has to renew them.
+pub(super) fn real_provider() -> (Program, String) {
     let folder = std::env::var("DBWARD_TEST_OIDC_PROVIDER").unwrap();
     let mut command = Command::new("node");
-    // So short that every command has to renew it.
     command
         .arg("provider.mjs")
         .current_dir(folder)
         .env("ID_TOKEN_SECS", "30");
     let provider = Program::start(&mut command);
     let issuer = provider.line();
+    (provider, issuer)
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_OIDC_PROVIDER"]
+fn a_real_provider_signs_somebody_in_and_renews_it() {
+    let (_provider, issuer) = real_provider();
     let server = server(&issuer);
     let console = Console::at("");
     points(&console, &server);

@@ -247,8 +247,8 @@ mod tests {
             panic!("{outcome:?}");
         };
         assert!(message.contains("FOREIGN KEY"), "{message}");
-        let mended = ["DELETE FROM p WHERE id = 1", "DELETE FROM c WHERE p = 1"];
-        let outcome = rehearse(&file, &mended);
+        let fixed = ["DELETE FROM p WHERE id = 1", "DELETE FROM c WHERE p = 1"];
+        let outcome = rehearse(&file, &fixed);
         assert!(
             matches!(outcome, RunOutcome::Rehearsed { .. }),
             "{outcome:?}"
