@@ -35,6 +35,8 @@ pub const PLAN_BYTES_MAX: usize = 64 << 10;
 /// Most statements in one job; the server accepts no more in one request.
 pub const STATEMENTS_MAX: usize = 100;
 
+/// What stands for the words of a database that may quote values of rows.
+const WITHHELD: &str = "the database refused it in words of its own, which may quote rows";
 /// The answer to a write where the configuration allows reads only.
 const READ_ONLY: &str = "this agent serves the database read-only";
 

@@ -1,14 +1,16 @@
 //! PostgreSQL: the claims of every database, awkward values, and what is its own.
 
+mod bounds;
 mod cluster;
 mod logins;
 mod migrations;
 mod served;
+mod words;
 
 use super::places::{on_server, postgres, postgres_made};
 use super::{Journal, claims, failure, job};
 use dbward::agent::config::DriverConfig;
-use dbward::agent::drivers::{Cancel, JobEffect, RunOutcome};
+use dbward::agent::drivers::{Cancel, JobEffect};
 use dbward::domain::id::Operation;
 use serde_json::json;
 
@@ -200,41 +202,6 @@ fn bytes_that_are_not_text_are_marked_and_cost_no_result() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn rows_of_cascades_and_triggers_count_against_the_bound() {
-    let place = postgres();
-    place.done(&["CREATE TABLE p (id INTEGER PRIMARY KEY)"]);
-    place.done(&[
-        "CREATE TABLE c (p INTEGER REFERENCES p ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED)",
-    ]);
-    place.done(&[
-        "INSERT INTO p SELECT generate_series(1, 3)",
-        "INSERT INTO c SELECT 1 FROM generate_series(1, 100)",
-    ]);
-    let mut delete = job(Operation::ExecuteDml, &["DELETE FROM p WHERE id = 1"]);
-    delete.max_affected_rows = Some(100);
-    let (message, effect) = failure(place.run(&delete));
-    assert_eq!(effect, JobEffect::RolledBack);
-    assert!(
-        message.contains("101 rows would change, 100 approved"),
-        "{message}"
-    );
-    assert_eq!(place.count("c"), 100);
-    let mut hidden = job(
-        Operation::ExecuteDml,
-        &["WITH d AS (DELETE FROM c RETURNING 1) SELECT count(*) FROM d"],
-    );
-    hidden.max_affected_rows = Some(99);
-    let (message, _) = failure(place.run(&hidden));
-    assert!(
-        message.contains("100 rows would change, 99 approved"),
-        "{message}"
-    );
-    delete.max_affected_rows = Some(101);
-    assert_eq!(place.run(&delete), RunOutcome::Changed { rows: 1 });
-}
-
-#[test]
-#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn what_a_commit_came_to_is_asked_of_the_database() {
     let place = postgres();
     place.done(&["CREATE TABLE t (id INTEGER)"]);
@@ -289,36 +256,6 @@ fn a_lock_is_waited_for_no_longer_than_allowed() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn values_of_rows_stand_apart_from_the_message() {
-    let place = postgres();
-    place.done(&["CREATE TABLE t (email TEXT PRIMARY KEY)"]);
-    place.done(&["INSERT INTO t VALUES ('secret@example.com')"]);
-    let RunOutcome::Failed {
-        message, detail, ..
-    } = place.write(&["INSERT INTO t VALUES ('secret@example.com')"])
-    else {
-        panic!("it worked");
-    };
-    assert!(
-        message.contains("t_pkey") && message.contains("23505") && !message.contains("secret"),
-        "{message}"
-    );
-    assert!(detail.unwrap().contains("secret@example.com"));
-    let RunOutcome::Failed {
-        message, detail, ..
-    } = place.read(&["SELECT email::integer FROM t"])
-    else {
-        panic!("it worked");
-    };
-    assert!(
-        message.contains("22P02") && !message.contains("secret"),
-        "{message}"
-    );
-    assert!(detail.unwrap().contains("secret@example.com"));
-}
-
-#[test]
-#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn a_server_that_is_not_there_is_a_sentence_without_secrets() {
     let place = postgres();
     let DriverConfig::Postgres(endpoint) = place.driver.clone() else {
@@ -337,6 +274,38 @@ fn a_server_that_is_not_there_is_a_sentence_without_secrets() {
     assert!(why.contains("nobody_here"), "{why}");
     place.wall.check(&place.driver).unwrap();
     on_server(&place.driver, "SELECT 1");
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn a_description_tells_triggers_and_the_rows_of_the_statistics() {
+    let place = postgres();
+    let table = || {
+        let text = place.wall.describe(&place.driver, &Cancel::new()).unwrap();
+        let all: serde_json::Value = serde_json::from_str(&text).unwrap();
+        all["tables"][0].clone()
+    };
+    place.done(&[
+        "CREATE TABLE t (id INTEGER)",
+        "INSERT INTO t SELECT generate_series(1, 1234)",
+    ]);
+    assert_eq!(table()["triggers"], json!([]));
+    place.done(&[
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "CREATE TRIGGER notes AFTER INSERT OR DELETE ON t FOR EACH ROW EXECUTE FUNCTION f()",
+        "CREATE TRIGGER off AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()",
+        "ALTER TABLE t DISABLE TRIGGER off",
+        "ANALYZE t",
+    ]);
+    let described = table();
+    assert_eq!(
+        described["triggers"],
+        json!([{"name": "notes", "event": "INSERT OR DELETE"}])
+    );
+    assert_eq!(described["estimated_rows"], 1234);
+    // Estimates are of the statistics, not counted.
+    place.done(&["INSERT INTO t SELECT generate_series(1, 10)"]);
+    assert_eq!(table()["estimated_rows"], 1234);
 }
 
 #[test]

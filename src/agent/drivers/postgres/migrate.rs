@@ -1,9 +1,10 @@
 //! Migrations on PostgreSQL. Each has a connection of its own, so that nothing that one of them sets reaches the next.
 
-use super::statement::{command, invalid_indexes};
+use super::alone::Alone;
+use super::statement::command;
 use super::watch::{PgDeadline, PgStop};
 use super::wire::{Fault, PgConnection};
-use super::{ENDED, LEAVE_NOTHING, Postgres, rows_text};
+use super::{ENDED, LEAVE_NOTHING, Postgres, abandon, rows_text};
 use crate::agent::drivers::migrations::{Failure, MigrationRunner, Step, create_table};
 use crate::agent::drivers::{Cancel, Control, JobEffect};
 use crate::domain::migration::TABLE;
@@ -71,8 +72,7 @@ impl PgMigrations<'_> {
         let mark = match all {
             Ok(mark) => mark,
             Err(stop) => {
-                // Closing the connection rolls back as well.
-                let _rolled_back = conn.own("ROLLBACK");
+                abandon(conn);
                 return Err(self.rolled_back(stop));
             }
         };
@@ -130,31 +130,18 @@ impl PgMigrations<'_> {
 
     /// Each statement by itself, then the record.
     fn one_by_one(&self, step: &Step<'_>, control: &dyn Control) -> Result<(), Failure> {
-        let prepared = self.prepared();
-        let (mut conn, session, invalid_before) =
-            prepared.map_err(|stop| self.rolled_back(stop))?;
+        let opened = Alone::open(self.driver, self.watch);
+        let mut alone = opened.map_err(|stop| self.rolled_back(stop))?;
         control
-            .started(Some(&session), false)
+            .started(Some(&alone.session), false)
             .map_err(Failure::rolled_back)?;
-        let lock_ms = self.watch.lock_secs * 1000;
         for (n, statement) in step.statements.iter().enumerate() {
-            let limits = format!(
-                "SET statement_timeout = {}; SET lock_timeout = {lock_ms}",
-                self.watch.left_ms()
-            );
-            let ran = self
-                .watch
-                .look()
-                .and_then(|()| Ok(conn.own(&limits)?))
-                .and_then(|_| command(&mut conn, &statement.text));
-            if let Err(stop) = ran {
-                return Err(self.left(&mut conn, numbered(stop, step, n), n, &invalid_before));
+            if let Err(stop) = alone.run(&statement.text, self.watch) {
+                return Err(self.left(&mut alone, numbered(stop, step, n), n));
             }
         }
-        // A pooler gives the connection to somebody else afterwards.
-        let _reset = conn.own("RESET statement_timeout; RESET lock_timeout");
-        self.ensure_valid(&mut conn, step, &invalid_before)?;
-        drop(conn);
+        self.ensure_valid(&mut alone, step)?;
+        drop(alone);
         let record = Step {
             version: step.version,
             statements: &[],
@@ -172,38 +159,17 @@ impl PgMigrations<'_> {
         })
     }
 
-    /// A connection outside a transaction, and the indexes that are invalid already.
-    fn prepared(&self) -> Result<(PgConnection, String, Vec<String>), PgStop> {
-        let mut conn = self.driver.connect(self.watch)?;
-        let session = self.driver.begin(&mut conn, "", self.watch)?;
-        conn.own("COMMIT")?;
-        let invalid = invalid_indexes(&mut conn)?;
-        Ok((conn, session, invalid))
-    }
-
     /// What statement `n` left when it failed, and those before it.
-    fn left(
-        &self,
-        conn: &mut PgConnection,
-        stop: PgStop,
-        n: usize,
-        invalid_before: &[String],
-    ) -> Failure {
+    fn left(&self, alone: &mut Alone, stop: PgStop, n: usize) -> Failure {
         let mut failure = self.failure(stop, JobEffect::RolledBack);
-        let _reset = conn.own("RESET statement_timeout; RESET lock_timeout");
-        match invalid_indexes(conn) {
-            Ok(now) => {
-                let left: Vec<String> = now
-                    .into_iter()
-                    .filter(|name| !invalid_before.contains(name))
-                    .collect();
-                if !left.is_empty() {
-                    let names = left.join(", ");
-                    failure
-                        .message
-                        .push_str(&format!("; it left an invalid index: {names}"));
-                    failure.effect = JobEffect::Partial;
-                }
+        match alone.newly_invalid() {
+            Ok(left) if left.is_empty() => {}
+            Ok(left) => {
+                let names = left.join(", ");
+                failure
+                    .message
+                    .push_str(&format!("; it left an invalid index: {names}"));
+                failure.effect = JobEffect::Partial;
             }
             Err(_) => {
                 failure
@@ -227,13 +193,10 @@ impl PgMigrations<'_> {
 
     /// Refuses to record a migration while an index of it is invalid: one that an earlier attempt left is not
     /// built again by `IF NOT EXISTS`.
-    fn ensure_valid(
-        &self,
-        conn: &mut PgConnection,
-        step: &Step<'_>,
-        invalid_before: &[String],
-    ) -> Result<(), Failure> {
-        let now = invalid_indexes(conn).map_err(|stop| self.failure(stop, JobEffect::Unknown))?;
+    fn ensure_valid(&self, alone: &mut Alone, step: &Step<'_>) -> Result<(), Failure> {
+        let failed = |stop| self.failure(stop, JobEffect::Unknown);
+        let new = alone.newly_invalid().map_err(failed)?;
+        let now = alone.invalid().map_err(failed)?;
         let named = |name: &String| {
             let bare = name.rsplit('.').next().unwrap_or(name).trim_matches('"');
             let bare = bare.to_lowercase();
@@ -243,7 +206,7 @@ impl PgMigrations<'_> {
         };
         let bad: Vec<String> = now
             .into_iter()
-            .filter(|name| named(name) || !invalid_before.contains(name))
+            .filter(|name| named(name) || new.contains(name))
             .collect();
         match bad.is_empty() {
             true => Ok(()),
@@ -260,14 +223,7 @@ impl PgMigrations<'_> {
 }
 
 fn numbered(stop: PgStop, step: &Step<'_>, n: usize) -> PgStop {
-    match stop {
-        PgStop::Refused(mut refusal) if refusal.code != "57014" => {
-            refusal.message = step.numbered(n, &refusal.message);
-            PgStop::Refused(refusal)
-        }
-        PgStop::Failed(message) => PgStop::Failed(step.numbered(n, &message)),
-        stop => stop,
-    }
+    stop.labelled(step.numbered(n, ""))
 }
 
 impl MigrationRunner for PgMigrations<'_> {

@@ -5,9 +5,11 @@
 //! first statement, after which PostgreSQL lets nobody make it writable; it is always rolled back. A write is one
 //! transaction; before COMMIT its id is noted, so that the database can say later what became of it.
 
+mod alone;
 mod describe;
 mod explain;
 mod migrate;
+mod refusal;
 mod rehearse;
 mod statement;
 mod tls;
@@ -22,7 +24,7 @@ use super::{
 };
 use crate::agent::config::DatabaseEndpoint;
 use crate::domain::dialect::Dialect;
-use statement::{EMPTY, command, invalid_indexes, query};
+use statement::{EMPTY, command, query};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use watch::{PgDeadline, PgStop};
@@ -67,7 +69,8 @@ impl Postgres {
         )?)
     }
 
-    /// Begins a transaction with everything that holds in it; the session's name for [`Driver::interrupt`].
+    /// Begins a transaction with everything that holds in it; its name for [`Driver::interrupt`]: process, start of the
+    /// process and start of the transaction, joined by `@`.
     fn begin(
         &self,
         conn: &mut PgConnection,
@@ -123,8 +126,8 @@ impl Postgres {
             ));
         }
         out.push_str(
-            "SELECT pid::text || '@' || extract(epoch FROM backend_start)::text FROM pg_catalog.pg_stat_activity \
-             WHERE pid = pg_catalog.pg_backend_pid()",
+            "SELECT pid::text || '@' || extract(epoch FROM backend_start)::text || '@' || extract(epoch FROM xact_start)::text \
+             FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()",
         );
         out
     }
@@ -178,12 +181,11 @@ impl Postgres {
         let rows = match written {
             Ok(rows) => rows,
             Err(PgStop::Refused(refusal)) if refusal.code == "25001" && job.plan.len() == 1 => {
-                drop(conn);
-                return self.write_alone(job, watch, control);
+                abandon(conn);
+                return alone::write(self, job, watch, control);
             }
             Err(stop) => {
-                // Closing the connection rolls back as well.
-                let _rolled_back = conn.own("ROLLBACK");
+                abandon(conn);
                 return Err(stop);
             }
         };
@@ -252,65 +254,13 @@ impl Postgres {
                 "the database does not count rows (track_counts is off), and a number of rows was approved".to_owned(),
             ));
         };
+        if let Some(why) = uncounted(conn, job)? {
+            return Err(PgStop::Failed(why));
+        }
         let counted = counted.max(changed);
         match counted > max {
             true => Err(PgStop::Failed(super::over_bound(counted, max))),
             false => Ok(()),
-        }
-    }
-
-    /// Runs the only statement of a plan outside a transaction: PostgreSQL does not run it inside one.
-    fn write_alone(
-        &self,
-        job: &DriverJob,
-        watch: &PgDeadline,
-        control: &dyn Control,
-    ) -> Result<RunOutcome, PgStop> {
-        if job.max_affected_rows.is_some() {
-            return Err(PgStop::Failed(
-                "the statement cannot run in a transaction, and a number of rows was approved"
-                    .to_owned(),
-            ));
-        }
-        let mut conn = self.connect(watch)?;
-        let session = self.begin(&mut conn, "", watch)?;
-        conn.own("COMMIT")?;
-        control
-            .started(Some(&session), false)
-            .map_err(PgStop::Failed)?;
-        let invalid_before = invalid_indexes(&mut conn)?;
-        let lock_ms = watch.lock_secs * 1000;
-        conn.own(&format!(
-            "SET statement_timeout = {}; SET lock_timeout = {lock_ms}",
-            watch.left_ms()
-        ))?;
-        let sql = job.plan.first().map_or("", String::as_str);
-        let done = command(&mut conn, sql);
-        // A pooler gives the connection to somebody else afterwards.
-        let _reset = conn.own("RESET statement_timeout; RESET lock_timeout");
-        match done {
-            Ok(rows) => Ok(RunOutcome::Changed { rows }),
-            Err(stop) => {
-                let (mut message, _) = watch.why(stop);
-                let left = invalid_indexes(&mut conn).map(|now| {
-                    now.into_iter()
-                        .filter(|name| !invalid_before.contains(name))
-                        .collect::<Vec<_>>()
-                });
-                let effect = match left {
-                    Ok(left) if left.is_empty() => JobEffect::RolledBack,
-                    Ok(left) => {
-                        message
-                            .push_str(&format!("; it left an invalid index: {}", left.join(", ")));
-                        JobEffect::Partial
-                    }
-                    Err(_) => {
-                        message.push_str("; it may or may not have taken effect");
-                        JobEffect::Unknown
-                    }
-                };
-                Ok(RunOutcome::failure(message, effect))
-            }
         }
     }
 
@@ -350,6 +300,19 @@ impl Postgres {
     }
 }
 
+/// Takes back a transaction, and what a session keeps of it all the same: what is prepared, locks of the session, values
+/// of sequences. Where that fails, the connection is closed inside a transaction, and then no pooler gives its session
+/// to anybody.
+fn abandon(mut conn: PgConnection) {
+    if conn
+        .own(&format!("ROLLBACK; BEGIN; {LEAVE_NOTHING}"))
+        .is_ok()
+    {
+        // Closed before it is answered, it is inside the transaction as well.
+        let _left = conn.own("COMMIT");
+    }
+}
+
 /// What no statement may do.
 const ENDED: &str = "the statement ended the transaction";
 
@@ -366,6 +329,29 @@ fn changed_rows(conn: &mut PgConnection) -> Result<Option<u64>, PgStop> {
     Ok((text(1) == "on").then(|| text(0).parse().unwrap_or(u64::MAX)))
 }
 
+/// What this transaction has done to rows that the database does not count, from the locks that it holds for it: rows of
+/// foreign tables, and rows that a function or a trigger has truncated.
+fn uncounted(conn: &mut PgConnection, job: &DriverJob) -> Result<Option<String>, PgStop> {
+    // What changes a schema locks its tables as TRUNCATE does.
+    let changes_rows = |sql: &String| {
+        let word = guard::leading_words(sql, Dialect::Postgres).0;
+        ["INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "SELECT"].contains(&word.as_str())
+    };
+    let exclusive = match job.plan.iter().all(changes_rows) {
+        true => "c.relkind IN ('r', 'p') AND l.mode = 'AccessExclusiveLock'",
+        false => "false",
+    };
+    let found = conn.own(&format!(
+        "SELECT c.oid::regclass::text FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation \
+         JOIN pg_catalog.pg_database d ON d.oid = l.database AND d.datname = pg_catalog.current_database() \
+         WHERE l.locktype = 'relation' AND l.pid = pg_catalog.pg_backend_pid() AND l.granted AND c.relpersistence <> 't' \
+         AND (c.relkind = 'f' AND l.mode = 'RowExclusiveLock' OR {exclusive}) ORDER BY 1 LIMIT 1"
+    ))?;
+    Ok(rows_text(found).into_iter().next().map(|table| {
+        format!("rows of `{table}` change uncounted (it is foreign, or truncated), and a number of rows was approved")
+    }))
+}
+
 /// The first value of each row, where there is one.
 fn rows_text(rows: Vec<Vec<Option<String>>>) -> Vec<String> {
     let first = |row: Vec<Option<String>>| row.into_iter().next().flatten();
@@ -373,15 +359,9 @@ fn rows_text(rows: Vec<Vec<Option<String>>>) -> Vec<String> {
 }
 
 fn numbered(stop: PgStop, n: usize, job: &DriverJob) -> PgStop {
-    match stop {
-        PgStop::Refused(mut refusal) if job.plan.len() > 1 && refusal.code != "57014" => {
-            refusal.message = format!("statement {}: {}", n + 1, refusal.message);
-            PgStop::Refused(refusal)
-        }
-        PgStop::Failed(message) if job.plan.len() > 1 => {
-            PgStop::Failed(format!("statement {}: {message}", n + 1))
-        }
-        stop => stop,
+    match job.plan.len() {
+        0 | 1 => stop,
+        _ => stop.labelled(format!("statement {}: ", n + 1)),
     }
 }
 
@@ -452,12 +432,18 @@ impl Driver for Postgres {
 
     fn interrupt(&self, session: &str, hard: bool, cancel: &Cancel) -> Result<(), String> {
         let digits =
-            |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        let Some((pid, since)) = session
-            .split_once('@')
-            .filter(|(pid, since)| digits(pid) && digits(since))
-        else {
-            return Err("not a session".to_owned());
+            |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let parts: Vec<&str> = session.split('@').take_while(digits).collect();
+        // Starts as well: the process may be another by now, or a pooler has it work for somebody else.
+        let which = match parts[..] {
+            [pid, since] => {
+                format!("pid = {pid} AND extract(epoch FROM backend_start)::text = '{since}'")
+            }
+            [pid, since, transaction] => format!(
+                "pid = {pid} AND extract(epoch FROM backend_start)::text = '{since}' \
+                 AND extract(epoch FROM xact_start)::text = '{transaction}'"
+            ),
+            _ => return Err("not a session".to_owned()),
         };
         let function = if hard {
             "pg_terminate_backend"
@@ -466,10 +452,8 @@ impl Driver for Postgres {
         };
         let watch = PgDeadline::new(INTERRUPT_WITHIN.as_secs(), cancel);
         let asked = self.connect(&watch).and_then(|mut conn| {
-            // The start as well: the process id may belong to somebody else by now.
             Ok(conn.own(&format!(
-                "SELECT pg_catalog.{function}(pid) FROM pg_catalog.pg_stat_activity \
-                 WHERE pid = {pid} AND extract(epoch FROM backend_start)::text = '{since}'"
+                "SELECT pg_catalog.{function}(pid) FROM pg_catalog.pg_stat_activity WHERE {which}"
             ))?)
         });
         asked.map(|_| ()).map_err(|stop| watch.why(stop).0)

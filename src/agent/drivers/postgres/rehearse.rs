@@ -29,13 +29,8 @@ pub(super) fn rehearse(
         || holders(driver, &session, watch),
         || {
             let ran = run_all(&mut conn, job, plan, watch, &mut report);
-            // Locks of a session outlive its transaction, and a pooler gives the session to somebody else. Where this
-            // fails, the transaction is at its end already, and the connection is closed, which rolls back as well.
-            let _unlocked = conn.own("SELECT pg_catalog.pg_advisory_unlock_all()");
-            let rolled_back = conn.own("ROLLBACK");
-            ran?;
-            rolled_back?;
-            Ok(())
+            super::abandon(conn);
+            ran
         },
     );
     match ran {

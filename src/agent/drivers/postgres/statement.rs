@@ -2,20 +2,28 @@
 
 use super::values::{self, PgKind};
 use super::watch::PgStop;
-use super::wire::{End, PgConnection, Shape};
+use super::wire::{End, PgConnection, Shape, Sink};
 use crate::agent::drivers::rows::{Cell, Results};
 
 /// What a plan may not hold.
 pub(super) const EMPTY: &str = "one element of the plan holds no statement";
 
 pub(super) fn prepared(conn: &mut PgConnection, sql: &str) -> Result<Shape, PgStop> {
-    let shape = conn.prepare(sql)?;
+    let shape = conn
+        .prepare(sql)
+        .map_err(|fault| PgStop::of_statement(fault, sql))?;
     match shape.parameters {
         0 => Ok(shape),
         _ => Err(PgStop::Failed(
             "the statement has a parameter, and there is no value for it".to_owned(),
         )),
     }
+}
+
+/// Runs what [`prepared`] has read of `sql`.
+fn run(conn: &mut PgConnection, sql: &str, sink: &mut Sink<'_>) -> Result<End, PgStop> {
+    conn.execute(sink)
+        .map_err(|fault| PgStop::of_statement(fault, sql))
 }
 
 /// The types of a statement's columns: known ones by themselves, others as the catalogue names them.
@@ -68,7 +76,7 @@ pub(super) fn query(
 ) -> Result<End, PgStop> {
     let shape = prepared(conn, sql)?;
     if shape.columns.is_empty() {
-        return Ok(conn.execute(&mut |_| true)?);
+        return run(conn, sql, &mut |_| true);
     }
     let types = column_types(conn, sql, &shape)?;
     let columns = shape
@@ -83,7 +91,7 @@ pub(super) fn query(
         return Ok(End::Enough);
     };
     let mut room = vec![String::new(); types.len()];
-    let end = conn.execute(&mut |row| {
+    let end = run(conn, sql, &mut |row| {
         let cells: Vec<Cell<'_>> = row
             .iter()
             .zip(&types)
@@ -103,7 +111,7 @@ pub(super) fn query(
 /// Runs a statement of a write; the rows that it says it has changed. Rows that it returns are read and dropped.
 pub(super) fn command(conn: &mut PgConnection, sql: &str) -> Result<u64, PgStop> {
     prepared(conn, sql)?;
-    match conn.execute(&mut |_| true)? {
+    match run(conn, sql, &mut |_| true)? {
         End::Done(tag) => Ok(changed(&tag)),
         End::Empty => Err(PgStop::Failed(EMPTY.to_owned())),
         End::Enough | End::TooLong => Err(PgStop::Failed(

@@ -100,6 +100,12 @@ fn config(endpoint: &DatabaseEndpoint) -> io::Result<ClientConfig> {
             .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
             .with_no_client_auth());
     }
+    let roots = authorities(endpoint)?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Whose certificates count: those of the file, or else the public authorities.
+fn authorities(endpoint: &DatabaseEndpoint) -> io::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     match &endpoint.ca_file {
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
@@ -111,7 +117,7 @@ fn config(endpoint: &DatabaseEndpoint) -> io::Result<ClientConfig> {
             }
         }
     }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    Ok(roots)
 }
 
 /// Accepts every certificate: `tls = "require"` asks for encryption only, as libpq's `sslmode=require` does.
@@ -188,5 +194,32 @@ impl Write for Stream {
             Stream::Unix(unix) => unix.flush(),
             Stream::Tls(tls) => tls.flush(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_ca_file_stands_instead_of_the_public_authorities() {
+        let mut endpoint = DatabaseEndpoint {
+            host: "db".to_owned(),
+            port: 5432,
+            user: "u".to_owned(),
+            password: None,
+            database: "d".to_owned(),
+            tls: Tls::VerifyFull,
+            ca_file: None,
+            read_only: false,
+            lock_timeout_secs: 1,
+            schema: None,
+        };
+        let public = authorities(&endpoint).unwrap().len();
+        assert!(public > 50, "{public}");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/tls/agents-ca.crt");
+        endpoint.ca_file = Some(file);
+        assert_eq!(authorities(&endpoint).unwrap().len(), 1);
     }
 }

@@ -1,9 +1,13 @@
 //! When a job on PostgreSQL has to end, and the words for why it did.
 
-use super::wire::{Fault, PgRefusal};
-use crate::agent::drivers::{Cancel, DriverJob};
+use super::refusal::PgRefusal;
+use super::wire::Fault;
+use crate::agent::drivers::{Cancel, DriverJob, StopReason};
 use crate::domain::policy::execution::LOCK_SECS_DEFAULT;
 use std::time::{Duration, Instant};
+
+/// SQLSTATE of a cancelled query.
+const CANCELLED: &str = "57014";
 
 /// Why a job ends early.
 #[derive(Debug)]
@@ -13,6 +17,33 @@ pub(super) enum PgStop {
     /// The database refuses, in its own words.
     Refused(Box<PgRefusal>),
     Interrupted,
+}
+
+impl PgStop {
+    /// A refusal of `statement` of the plan; everything else as it is.
+    pub(super) fn of_statement(fault: Fault, statement: &str) -> PgStop {
+        match PgStop::from(fault) {
+            PgStop::Refused(mut refusal) => {
+                refusal.statement = Some(statement.to_owned());
+                PgStop::Refused(refusal)
+            }
+            stop => stop,
+        }
+    }
+
+    /// The same, with which of several statements it is.
+    pub(super) fn labelled(self, label: String) -> PgStop {
+        match self {
+            // A cancelled query, whose words are ours.
+            PgStop::Refused(refusal) if refusal.code == CANCELLED => PgStop::Refused(refusal),
+            PgStop::Refused(mut refusal) => {
+                refusal.label = label;
+                PgStop::Refused(refusal)
+            }
+            PgStop::Failed(message) => PgStop::Failed(format!("{label}{message}")),
+            PgStop::Interrupted => PgStop::Interrupted,
+        }
+    }
 }
 
 impl From<Fault> for PgStop {
@@ -76,42 +107,27 @@ impl PgDeadline {
     pub(super) fn why(&self, stop: PgStop) -> (String, Option<String>) {
         match stop {
             // A cancelled query: by us, by time, or by somebody else.
-            PgStop::Refused(refusal) if refusal.code == "57014" => match self.cancel.asked() {
-                Some(reason) => (reason.message().to_owned(), None),
+            PgStop::Refused(refusal) if refusal.code == CANCELLED => match self.cancel.asked() {
+                Some(_) => (self.interrupted(), None),
                 None if self.late() => (self.timed_out(), None),
-                None => described(*refusal),
+                None => refusal.described(),
             },
-            PgStop::Refused(refusal) => described(*refusal),
+            PgStop::Refused(refusal) => refusal.described(),
             PgStop::Failed(message) => (message, None),
-            PgStop::Interrupted => match self.cancel.asked() {
-                Some(reason) => (reason.message().to_owned(), None),
-                None => (self.timed_out(), None),
-            },
+            PgStop::Interrupted => (self.interrupted(), None),
+        }
+    }
+
+    /// Why it was interrupted. What is late is asked to stop as well.
+    fn interrupted(&self) -> String {
+        match self.cancel.asked() {
+            Some(StopReason::Stopping) if self.late() => self.timed_out(),
+            Some(reason) => reason.message().to_owned(),
+            None => self.timed_out(),
         }
     }
 
     pub(super) fn timed_out(&self) -> String {
         format!("statement timeout reached ({} s)", self.timeout_secs)
     }
-}
-
-/// The words of the database: the message with SQLSTATE, and apart from it the detail, which quotes values of rows.
-pub(super) fn described(mut refusal: PgRefusal) -> (String, Option<String>) {
-    // What cannot be read as its type is quoted: `invalid input syntax for type integer: "VALUE"`.
-    if refusal.code.starts_with("22")
-        && let Some(at) = refusal.message.find(": \"")
-    {
-        let quoted = refusal.message.split_off(at).split_off(2);
-        let detail = refusal.detail.take();
-        refusal.detail =
-            Some(detail.map_or(quoted.clone(), |detail| format!("{quoted}; {detail}")));
-    }
-    let mut message = format!("{} (SQLSTATE {})", refusal.message, refusal.code);
-    if let Some(position) = &refusal.position {
-        message.push_str(&format!(" at character {position}"));
-    }
-    if let Some(hint) = &refusal.hint {
-        message.push_str(&format!("; {hint}"));
-    }
-    (message, refusal.detail)
 }

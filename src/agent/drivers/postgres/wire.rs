@@ -4,6 +4,7 @@
 //! itself refuses a second statement, under the unnamed statement, so that a pooler finds nothing left. Values come as
 //! text, as the server writes them. A message that is longer than a result may be is read and dropped.
 
+use super::refusal::PgRefusal;
 use super::tls::Stream;
 use crate::agent::config::{DatabaseEndpoint, Tls};
 use crate::agent::drivers::Cancel;
@@ -12,7 +13,7 @@ use fallible_iterator::FallibleIterator;
 use postgres_protocol::IsNull;
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
-use postgres_protocol::message::backend::{DataRowBody, ErrorResponseBody, Header, Message};
+use postgres_protocol::message::backend::{DataRowBody, Header, Message};
 use postgres_protocol::message::frontend;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
@@ -27,37 +28,6 @@ const READ_SLICE: Duration = Duration::from_millis(100);
 const GRACE: Duration = Duration::from_secs(3);
 /// Longest wait for a connection.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-
-/// An error that the server sent.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PgRefusal {
-    /// SQLSTATE.
-    pub code: String,
-    pub message: String,
-    pub detail: Option<String>,
-    pub hint: Option<String>,
-    /// Place in the statement, in characters from 1.
-    pub position: Option<String>,
-}
-
-impl PgRefusal {
-    fn of(body: &ErrorResponseBody) -> PgRefusal {
-        let mut refusal = PgRefusal::default();
-        let mut fields = body.fields();
-        while let Ok(Some(field)) = fields.next() {
-            let text = String::from_utf8_lossy(field.value_bytes()).into_owned();
-            match field.type_() {
-                b'C' => refusal.code = text,
-                b'M' => refusal.message = text,
-                b'D' => refusal.detail = Some(text),
-                b'H' => refusal.hint = Some(text),
-                b'P' => refusal.position = Some(text),
-                _ => {}
-            }
-        }
-        refusal
-    }
-}
 
 /// Why something did not work.
 #[derive(Debug)]
@@ -121,6 +91,8 @@ pub struct PgConnection {
     /// `I` idle, `T` in a transaction, `E` in a failed one.
     pub status: u8,
     pub server_encoding: String,
+    /// The process that the login named: that of this session, unless a pooler stands before it and names none.
+    pub backend: Option<i32>,
 }
 
 impl PgConnection {
@@ -156,6 +128,7 @@ impl PgConnection {
             cancelled_at: None,
             status: b'I',
             server_encoding: String::new(),
+            backend: None,
         };
         connection.log_in(endpoint)?;
         connection.deadline = deadline.map(|at| at + GRACE);
@@ -182,7 +155,8 @@ impl PgConnection {
         let mut scram: Option<ScramSha256> = None;
         loop {
             match self.next()? {
-                Message::AuthenticationOk | Message::BackendKeyData(_) => {}
+                Message::AuthenticationOk => {}
+                Message::BackendKeyData(body) => self.backend = Some(body.process_id()),
                 Message::AuthenticationCleartextPassword => {
                     if endpoint.tls == Tls::Off
                         && !endpoint.host.starts_with('/')

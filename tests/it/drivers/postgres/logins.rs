@@ -1,11 +1,11 @@
 //! How the agent logs in to PostgreSQL: passwords by SCRAM, TLS with every degree of care, and through PgBouncer.
 
 use super::super::served::Served;
-use super::super::{failure, job};
+use super::super::{Journal, Place, failure, job, migrations, running};
 use super::cluster::{Cluster, command, free_port};
 use crate::support::eventually;
 use dbward::agent::config::{AgentConfig, DatabaseEndpoint, DriverConfig, Password, Tls};
-use dbward::agent::drivers::{JobEffect, RunOutcome};
+use dbward::agent::drivers::{Cancel, JobEffect, RunOutcome};
 use dbward::domain::id::Operation;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -58,6 +58,40 @@ fn passwords_are_proved_by_scram_and_never_shown() {
         Some(Password(SECRET.as_bytes().to_vec()))
     );
     check(endpoint.clone()).unwrap();
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn a_password_may_be_bytes_that_are_not_text() {
+    let Some(cluster) = with_logins() else { return };
+    let bytes = b"p\xff\xfe'\x80w";
+    let verifier = postgres_protocol::password::scram_sha_256(bytes);
+    let place = cluster.place(cluster.endpoint());
+    place.done(&[&format!("ALTER ROLE plain PASSWORD '{verifier}'")]);
+    std::fs::write(
+        cluster.folder().join("password"),
+        [&bytes[..], b"\n"].concat(),
+    )
+    .unwrap();
+    let of = |keys: &str| {
+        let text = format!(
+            "[server]\nurl = \"http://127.0.0.1:1\"\ntoken = \"t\"\n[agent]\nstate_dir = \"a\"\n\
+             [[databases]]\nname = \"shop\"\nenvironment = \"development\"\ndriver = \"postgresql\"\n{keys}"
+        );
+        let config = AgentConfig::parse(&text, cluster.folder(), &|_| None).unwrap();
+        let place = super::super::places::placed(config.databases[0].driver.clone());
+        place.wall.check(&place.driver)
+    };
+    let (port, host) = (cluster.port, "127.0.0.1");
+    of(&format!(
+        "host = \"{host}\"\nport = {port}\ndatabase = \"postgres\"\nuser = \"plain\"\npassword_file = \"password\"\n"
+    ))
+    .unwrap();
+    let url =
+        |password: &str| format!("url = \"postgres://plain:{password}@{host}:{port}/postgres\"\n");
+    of(&url("p%FF%FE'%80w")).unwrap();
+    let why = of(&url("p%FF%FD'%80w")).unwrap_err();
+    assert!(why.contains("28P01"), "{why}");
 }
 
 #[test]
@@ -154,6 +188,129 @@ fn pooled(cluster: &Cluster) -> Option<(Pooler, DatabaseEndpoint)> {
     Some((Pooler(child), endpoint))
 }
 
+/// What is in the session that everybody shares.
+fn left(place: &Place) -> String {
+    place.value(
+        "SELECT (SELECT count(*) FROM pg_prepared_statements) || ' ' || (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory') \
+         || ' ' || current_setting('search_path') || ' ' || current_setting('role') || ' ' || (SELECT count(*) FROM pg_cursors WHERE name <> '') \
+         || ' ' || (SELECT count(*) FROM pg_listening_channels()) \
+         || ' ' || (SELECT count(*) FROM pg_class WHERE relname = 'only_mine') AS v",
+    )
+}
+
+const NOTHING: &str = "\"0 0 \\\"$user\\\", public none 0 0 0\"";
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn nothing_of_a_failure_stays_in_a_session_of_pgbouncer() {
+    let Some(cluster) = Cluster::start("") else {
+        return;
+    };
+    let Some((_pooler, endpoint)) = pooled(&cluster) else {
+        return;
+    };
+    let place = cluster.place(endpoint);
+    place.done(&["CREATE TABLE t (id INTEGER)"]);
+    let takes = "CREATE FUNCTION takes() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN PERFORM pg_advisory_lock(8); RETURN NEW; END $$";
+    place.done(&[
+        takes,
+        "CREATE TRIGGER takes BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION takes()",
+    ]);
+    let leaves = [
+        "PREPARE mine AS SELECT 1",
+        "SELECT pg_advisory_lock(7)",
+        "SET search_path = nowhere",
+    ];
+    for sql in leaves {
+        let (_, effect) = failure(place.write(&[sql, "SELECT 1 / 0"]));
+        assert_eq!(effect, JobEffect::RolledBack);
+        assert_eq!(left(&place), NOTHING, "{sql}");
+        let file = format!("{sql}; SELECT 1 / 0");
+        let (_, effect) = failure(migrations::up(&place, &[("1", &file)]));
+        assert_eq!(effect, JobEffect::RolledBack);
+        assert_eq!(left(&place), NOTHING, "a migration with {sql}");
+    }
+    for plan in [
+        &["INSERT INTO t VALUES (1)"][..],
+        &["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (1 / 0)"],
+    ] {
+        let rehearsed = job(Operation::ExecuteDml, plan);
+        let report = place
+            .wall
+            .rehearse(&place.driver, &rehearsed, &Cancel::new());
+        assert_eq!(report.is_ok(), plan.len() == 1, "{report:?}");
+        assert_eq!(left(&place), NOTHING, "a rehearsal of {plan:?}");
+    }
+    assert_eq!(place.count("t"), 0);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn what_runs_in_no_transaction_is_refused_the_sessions_of_pgbouncer() {
+    let Some(cluster) = Cluster::start("") else {
+        return;
+    };
+    let Some((_pooler, endpoint)) = pooled(&cluster) else {
+        return;
+    };
+    let place = cluster.place(endpoint);
+    place.done(&["CREATE TABLE t (id INTEGER)"]);
+    let sql = "CREATE INDEX CONCURRENTLY i ON t (id)";
+    let file = format!("-- migrate:up transaction:false\n{sql}");
+    for outcome in [place.write(&[sql]), migrations::up(&place, &[("1", &file)])] {
+        let (message, effect) = failure(outcome);
+        assert!(
+            message.contains("a connection pooler stands before"),
+            "{message}"
+        );
+        assert_eq!(effect, JobEffect::RolledBack);
+    }
+    assert_eq!(place.count("pg_class WHERE relname = 'i'"), 0);
+    let direct = cluster.place(cluster.endpoint());
+    direct.done(&[sql]);
+    migrations::migrated(migrations::up(
+        &direct,
+        &[(
+            "1",
+            "-- migrate:up transaction:false\nDROP INDEX CONCURRENTLY i",
+        )],
+    ));
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn a_session_of_pgbouncer_is_ended_in_its_own_transaction_only() {
+    let Some(cluster) = Cluster::start("") else {
+        return;
+    };
+    let Some((_pooler, endpoint)) = pooled(&cluster) else {
+        return;
+    };
+    let place = std::sync::Arc::new(cluster.place(endpoint));
+    place.done(&["CREATE TABLE t (id INTEGER)"]);
+    let mut earlier = Journal::default();
+    let write = job(Operation::ExecuteDml, &["INSERT INTO t VALUES (1)"]);
+    place
+        .wall
+        .run(&place.driver, &write, &Cancel::new(), &mut earlier);
+    let direct = cluster.place(cluster.endpoint());
+    let process = |session: &str| session.split('@').next().unwrap().to_owned();
+    let ended = earlier.session.unwrap();
+    // Somebody else, in the same process.
+    let sleeps = ["INSERT INTO t VALUES (2)", "SELECT pg_sleep(2)"];
+    let (_, started, other) = running(&place, job(Operation::ExecuteDml, &sleeps));
+    started.recv().unwrap();
+    let works = "SELECT pid::text AS v FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()";
+    eventually("it sleeps", || {
+        direct.rows(works).0["rows"] != serde_json::json!([])
+    });
+    assert_eq!(direct.value(works), format!("\"{}\"", process(&ended)));
+    direct.wall.end_session(&direct.driver, &ended);
+    let outcome = other.join().unwrap();
+    assert_eq!(outcome, RunOutcome::Changed { rows: 1 });
+}
+
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn nothing_of_a_job_stays_in_a_session_of_pgbouncer() {
@@ -180,13 +337,7 @@ fn nothing_of_a_job_stays_in_a_session_of_pgbouncer() {
             "{plan:?}: {outcome:?}"
         );
     }
-    let left = place.value(
-        "SELECT (SELECT count(*) FROM pg_prepared_statements) || ' ' || (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory') \
-         || ' ' || current_setting('search_path') || ' ' || current_setting('role') || ' ' || (SELECT count(*) FROM pg_cursors WHERE name <> '') \
-         || ' ' || (SELECT count(*) FROM pg_listening_channels()) \
-         || ' ' || (SELECT count(*) FROM pg_class WHERE relname = 'only_mine') AS v",
-    );
-    assert_eq!(left, "\"0 0 \\\"$user\\\", public none 0 0 0\"");
+    assert_eq!(left(&place), NOTHING);
     assert_eq!(place.done(&["INSERT INTO t VALUES (1), (2)"]), 2);
     assert_eq!(place.count("t"), 2);
     let (_, effect) = failure(place.write(&["INSERT INTO t VALUES (3)", "SELECT 1 / 0"]));

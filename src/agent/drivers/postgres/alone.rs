@@ -1,0 +1,100 @@
+//! Statements that PostgreSQL runs in no transaction. They need a session of their own: limits that are set in a session
+//! stay there, and a pooler gives each statement another one, in which somebody else works.
+
+use super::statement::{command, invalid_indexes};
+use super::watch::{PgDeadline, PgStop};
+use super::wire::PgConnection;
+use super::{Control, DriverJob, JobEffect, Postgres, RunOutcome};
+
+/// The answer where a pooler stands before the database.
+const POOLED: &str = "what runs in no transaction needs a session of its own, and a connection pooler stands before \
+     this database; configure the address of the database itself for the agent";
+
+/// A session of our own, outside a transaction.
+pub(super) struct Alone {
+    pub conn: PgConnection,
+    /// Its name for [`crate::agent::drivers::Driver::interrupt`]: process and start of the process.
+    pub session: String,
+    /// The indexes that are invalid already.
+    invalid_before: Vec<String>,
+}
+
+impl Alone {
+    /// Connects; refuses where the session is not the one that the login named.
+    pub fn open(driver: &Postgres, watch: &PgDeadline) -> Result<Alone, PgStop> {
+        let mut conn = driver.connect(watch)?;
+        let name = driver.begin(&mut conn, "", watch)?;
+        conn.own("COMMIT")?;
+        let (session, _) = name.rsplit_once('@').unwrap_or_default();
+        let process = session.split('@').next().and_then(|pid| pid.parse().ok());
+        if process.is_none() || process != conn.backend {
+            return Err(PgStop::Failed(POOLED.to_owned()));
+        }
+        Ok(Alone {
+            session: session.to_owned(),
+            invalid_before: invalid_indexes(&mut conn)?,
+            conn,
+        })
+    }
+
+    /// Runs one statement under the limits of `watch`; the rows that it has changed.
+    pub fn run(&mut self, sql: &str, watch: &PgDeadline) -> Result<u64, PgStop> {
+        watch.look()?;
+        self.conn.own(&format!(
+            "SET statement_timeout = {}; SET lock_timeout = {}",
+            watch.left_ms(),
+            watch.lock_secs * 1000
+        ))?;
+        command(&mut self.conn, sql)
+    }
+
+    /// Indexes that are invalid now.
+    pub fn invalid(&mut self) -> Result<Vec<String>, PgStop> {
+        self.conn.own("RESET statement_timeout")?;
+        invalid_indexes(&mut self.conn)
+    }
+
+    /// Those that were not when the session began.
+    pub fn newly_invalid(&mut self) -> Result<Vec<String>, PgStop> {
+        let mut now = self.invalid()?;
+        now.retain(|name| !self.invalid_before.contains(name));
+        Ok(now)
+    }
+}
+
+/// Runs the only statement of a plan.
+pub(super) fn write(
+    driver: &Postgres,
+    job: &DriverJob,
+    watch: &PgDeadline,
+    control: &dyn Control,
+) -> Result<RunOutcome, PgStop> {
+    if job.max_affected_rows.is_some() {
+        return Err(PgStop::Failed(
+            "the statement cannot run in a transaction, and a number of rows was approved"
+                .to_owned(),
+        ));
+    }
+    let mut alone = Alone::open(driver, watch)?;
+    control
+        .started(Some(&alone.session), false)
+        .map_err(PgStop::Failed)?;
+    let sql = job.plan.first().map_or("", String::as_str);
+    let stop = match alone.run(sql, watch) {
+        Ok(rows) => return Ok(RunOutcome::Changed { rows }),
+        Err(stop) => stop,
+    };
+    let (mut message, detail) = watch.why(stop);
+    let effect = match alone.newly_invalid() {
+        Ok(left) if left.is_empty() => JobEffect::RolledBack,
+        Ok(left) => {
+            message.push_str(&format!("; it left an invalid index: {}", left.join(", ")));
+            JobEffect::Partial
+        }
+        Err(_) => {
+            message.push_str("; it may or may not have taken effect");
+            JobEffect::Unknown
+        }
+    };
+    Ok(RunOutcome::failure(message, effect).with_detail(detail))
+}
