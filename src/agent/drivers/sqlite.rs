@@ -8,31 +8,31 @@
 
 mod describe;
 mod explain;
+mod limits;
 mod migrate;
 mod rehearse;
+mod stop;
 
 use super::rows::{Cell, Results};
 use super::{
-    Cancel, Control, Driver, DriverJob, JobEffect, READ_ONLY, RunOutcome, guard, migrations,
-    over_bound, rehearsal,
+    Cancel, Control, Driver, DriverJob, JobEffect, READ_ONLY, RunOutcome, StopReason, guard,
+    migrations, over_bound, rehearsal,
 };
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Operation;
 use crate::domain::policy::execution::LOCK_SECS_DEFAULT;
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
-use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use stop::EarlyStop;
 
 /// Steps of SQLite's virtual machine between two looks at the clock: well below a millisecond.
 const STEPS_BETWEEN_LOOKS: i32 = 2000;
 /// How long SQLite waits for a lock before we look at clock and cancellation, in milliseconds.
 const LOCK_SLICE_MS: u64 = 50;
-/// Longest single value that a read may make, in bytes: more than fits into a result, less than hurts the agent.
-const READ_VALUE_BYTES_MAX: i32 = 64 << 20;
 
 /// Pragmas that tell and do not change.
 const PRAGMAS_TELLING: [&str; 16] = [
@@ -57,36 +57,6 @@ const PRAGMAS_TELLING: [&str; 16] = [
 pub struct Sqlite {
     path: PathBuf,
     read_only: bool,
-}
-
-/// Why a job ends early.
-#[derive(Debug)]
-enum EarlyStop {
-    /// The database, or we, refuse; the text for the requester.
-    Failed(String),
-    /// Interrupted by time or cancellation.
-    Interrupted,
-}
-
-impl From<rusqlite::Error> for EarlyStop {
-    fn from(error: rusqlite::Error) -> EarlyStop {
-        if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
-            return EarlyStop::Interrupted;
-        }
-        match error {
-            rusqlite::Error::MultipleStatement => {
-                EarlyStop::Failed("one element of the plan holds more than one statement".into())
-            }
-            rusqlite::Error::Empty => {
-                EarlyStop::Failed("one element of the plan holds no statement".into())
-            }
-            // Without the text of the statement, which the requester has.
-            rusqlite::Error::SqliteFailure(code, None) => EarlyStop::Failed(code.to_string()),
-            rusqlite::Error::SqliteFailure(_, Some(text))
-            | rusqlite::Error::SqlInputError { msg: text, .. } => EarlyStop::Failed(text),
-            other => EarlyStop::Failed(other.to_string()),
-        }
-    }
 }
 
 impl Sqlite {
@@ -118,10 +88,9 @@ impl Sqlite {
         // The analysis read double quotes as names: one that names nothing is an error and not a string.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
-        conn.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+        limits::apply(&conn, write)?;
         conn.busy_timeout(Duration::from_millis(LOCK_SLICE_MS))?;
         if !write {
-            conn.set_limit(Limit::SQLITE_LIMIT_LENGTH, READ_VALUE_BYTES_MAX)?;
             conn.pragma_update(None, "query_only", true)?;
         }
         Ok(conn)
@@ -150,10 +119,8 @@ impl Driver for Sqlite {
                 done => Ok(done?),
             }
         });
-        opened.map_err(|stop| match stop {
-            EarlyStop::Failed(message) => message,
-            EarlyStop::Interrupted => "interrupted".to_owned(),
-        })
+        let watch = JobDeadline::new(0, &Cancel::new());
+        opened.map_err(|stop| stop.described(&watch).0)
     }
 
     fn interrupt(&self, _: &str, _: bool, _: &Cancel) -> Result<(), String> {
@@ -177,8 +144,7 @@ impl Driver for Sqlite {
         let watch = JobDeadline::of_job(job, control.cancel());
         match rehearse::rehearse(self, job, &plan, &watch, control) {
             Ok(json) => RunOutcome::Rehearsed { json },
-            Err(EarlyStop::Failed(message)) => RunOutcome::failed(message),
-            Err(EarlyStop::Interrupted) => RunOutcome::failed(watch.why()),
+            Err(stop) => stop.outcome(&watch),
         }
     }
 
@@ -209,11 +175,7 @@ impl Driver for Sqlite {
                 run_read(&mut conn, job, &watch, control)
             }
         });
-        match done {
-            Ok(outcome) => outcome,
-            Err(EarlyStop::Failed(message)) => RunOutcome::failed(message),
-            Err(EarlyStop::Interrupted) => RunOutcome::failed(watch.why()),
-        }
+        done.unwrap_or_else(|stop| stop.outcome(&watch))
     }
 }
 
@@ -249,14 +211,24 @@ impl JobDeadline {
     }
 
     fn over(&self) -> bool {
-        self.cancel.asked().is_some() || self.deadline.is_some_and(|at| Instant::now() >= at)
+        self.cancel.asked().is_some() || self.late()
     }
 
+    fn late(&self) -> bool {
+        self.deadline.is_some_and(|at| Instant::now() >= at)
+    }
+
+    /// Why it was interrupted. What is late is asked to stop as well.
     fn why(&self) -> String {
         match self.cancel.asked() {
+            Some(StopReason::Stopping) if self.late() => self.timed_out(),
             Some(reason) => reason.message().to_owned(),
-            None => format!("statement timeout reached ({} s)", self.timeout_secs),
+            None => self.timed_out(),
         }
+    }
+
+    fn timed_out(&self) -> String {
+        format!("statement timeout reached ({} s)", self.timeout_secs)
     }
 
     /// Makes SQLite look at this watch while it works on `conn`.
@@ -317,7 +289,8 @@ fn run_read(
             ));
         }
         if statement.column_count() == 0 {
-            while statement.query([])?.next()?.is_some() {}
+            let mut rows = statement.query([])?;
+            while rows.next().map_err(EarlyStop::running)?.is_some() {}
             continue;
         }
         let columns = statement
@@ -329,7 +302,7 @@ fn run_read(
         }
         let Some(rows) = results.last() else { break };
         let mut found = statement.query([])?;
-        while let Some(row) = found.next()? {
+        while let Some(row) = found.next().map_err(EarlyStop::running)? {
             if !rows.push(|n| row.get_ref(n).map_or(Cell::Null, cell)) {
                 break;
             }
@@ -381,12 +354,7 @@ fn write_all(conn: &Connection, job: &DriverJob, watch: &JobDeadline) -> Result<
         if watch.over() {
             return Err(EarlyStop::Interrupted);
         }
-        let rows = write_one(conn, sql).map_err(|stop| match stop {
-            EarlyStop::Failed(text) if job.plan.len() > 1 => {
-                EarlyStop::Failed(format!("statement {}: {text}", n + 1))
-            }
-            stop => stop,
-        })?;
+        let rows = write_one(conn, sql).map_err(|stop| numbered(stop, n, job))?;
         changed = changed.saturating_add(rows);
         // What triggers and cascades change counts here, though it is not reported.
         let all = conn.total_changes().saturating_sub(before);
@@ -413,7 +381,7 @@ fn write_one(conn: &Connection, sql: &str) -> Result<u64, EarlyStop> {
     let before = conn.total_changes();
     let mut rows = statement.query([])?;
     // A RETURNING clause returns rows; the change is complete only when the last was fetched.
-    while rows.next()?.is_some() {}
+    while rows.next().map_err(EarlyStop::running)?.is_some() {}
     drop(rows);
     Ok(match conn.total_changes() == before {
         true => 0,
@@ -421,16 +389,24 @@ fn write_one(conn: &Connection, sql: &str) -> Result<u64, EarlyStop> {
     })
 }
 
+/// A failure of statement `n` of the plan, named where there are several.
+fn numbered(stop: EarlyStop, n: usize, job: &DriverJob) -> EarlyStop {
+    match job.plan.len() {
+        0 | 1 => stop,
+        _ => stop.reworded(|text| format!("statement {}: {text}", n + 1)),
+    }
+}
+
 fn rolled_back(conn: &Connection, stop: EarlyStop, watch: &JobDeadline) -> EarlyStop {
-    let why = match stop {
-        EarlyStop::Failed(text) => text,
-        EarlyStop::Interrupted => watch.why(),
+    let stop = match stop {
+        EarlyStop::Interrupted => EarlyStop::Failed(watch.why()),
+        stop => stop,
     };
     // Closing the connection rolls back as well, so a failure here changes nothing.
     if !conn.is_autocommit() && conn.execute_batch("ROLLBACK").is_err() {
         log::warn!("rolling back failed; closing the connection does it");
     }
-    EarlyStop::Failed(format!("{why}; rolled back"))
+    stop.reworded(|why| format!("{why}; rolled back"))
 }
 
 /// Exactly one statement, and one that is complete: SQLite would bind NULL to a parameter without a value.

@@ -1,6 +1,7 @@
 //! The child's side: one task, then the end.
 
 use super::{FromChild, Task, TaskKind, ToChild, WireJob, WireOutcome, frame, limits};
+use crate::agent::config::DriverConfig;
 use crate::agent::drivers::{Cancel, Control, DriverJob, RunOutcome, StopReason, driver};
 use std::io::{Stdout, stdin, stdout};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -8,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// Exit code of a child whose parent is gone.
 const ORPHANED: i32 = 4;
+/// Exit code of a child that needed more temporary disk than it may have.
+pub(super) const TOO_MUCH_DISK: i32 = 5;
 
 /// The body of the internal command: reads a task and does it. The process is to end when this returns.
 ///
@@ -26,6 +29,10 @@ pub fn run() -> Result<(), String> {
         _ => 0,
     };
     limits::apply(task.work.reads(), timeout_secs)?;
+    if let DriverConfig::Sqlite { .. } = task.driver {
+        limits::watch_temporary_files(|| std::process::exit(TOO_MUCH_DISK))
+            .map_err(|e| format!("the child of the agent has no thread: {e}"))?;
+    }
     let (go, gone_on) = channel();
     let link = Link {
         cancel: Cancel::new(),

@@ -1,11 +1,18 @@
 //! What a child may use. It sets the limits itself, before it opens anything.
 
 use rustix::process::{Resource, Rlimit, setrlimit};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 /// Address space, in bytes: a result at its limit several times over, and what a driver needs.
 pub const MEMORY_BYTES_MAX: u64 = 1 << 30;
-/// Longest file that a read may write, in bytes: what SQLite sorts on disk.
+/// Temporary files together, in bytes: what SQLite sorts on disk. Also the longest file that a read may write.
 pub const TEMPORARY_BYTES_MAX: u64 = 512 << 20;
+/// How often temporary files are measured: well below what a disk takes of the limit meanwhile.
+const MEASURE_EVERY: Duration = Duration::from_millis(20);
+/// Bytes of a block, as files are measured.
+const BLOCK_BYTES: u64 = 512;
 const FILES_MAX: u64 = 256;
 /// Seconds of processor time beyond the limit of the job.
 const CPU_GRACE_SECS: u64 = 60;
@@ -39,4 +46,51 @@ pub fn apply(reads: bool, timeout_secs: u64) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Calls `over` once the temporary files of this process take more than [`TEMPORARY_BYTES_MAX`]. A write may make files of
+/// any size, so the system cannot limit it; and a read may have several. Nothing is measured where the system does not
+/// show open files.
+///
+/// # Errors
+/// Where there is no thread for it.
+pub fn watch_temporary_files(over: fn()) -> io::Result<()> {
+    std::thread::Builder::new()
+        .name("child-files".to_owned())
+        .spawn(move || {
+            while temporary_bytes() <= TEMPORARY_BYTES_MAX {
+                std::thread::park_timeout(MEASURE_EVERY);
+            }
+            over();
+        })?;
+    Ok(())
+}
+
+/// Bytes on disk of the files that this process has open and that have no name, as those that SQLite sorts in.
+fn temporary_bytes() -> u64 {
+    let Ok(open) = std::fs::read_dir("/proc/self/fd") else {
+        return 0;
+    };
+    let bytes = open.filter_map(|entry| {
+        let file = std::fs::metadata(entry.ok()?.path()).ok()?;
+        (file.is_file() && file.nlink() == 0).then(|| file.blocks() * BLOCK_BYTES)
+    });
+    bytes.fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn files_without_a_name_are_measured() {
+        let path = std::env::temp_dir().join(crate::crypto::hex(&crate::crypto::random::<8>()));
+        let mut file = std::fs::File::create_new(&path).unwrap();
+        file.write_all(&vec![7; 3 << 20]).unwrap();
+        file.sync_all().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(temporary_bytes() >= 3 << 20);
+    }
 }

@@ -20,6 +20,9 @@ const KILL_AFTER: Duration = Duration::from_secs(4);
 const ANSWER_WITHIN: Duration = Duration::from_secs(45);
 /// How long cancelling a session may take.
 const INTERRUPT_WITHIN: Duration = Duration::from_secs(12);
+/// Children that are asked what became of a commit, one after another.
+const SETTLE_TRIES: u32 = 3;
+
 /// What of a run must be on disk.
 pub trait Record {
     /// The run begins in `session`; nothing stays of it unless a commit is announced, if it is `atomic`.
@@ -234,12 +237,15 @@ impl Wall {
             .map(|_| ())
     }
 
-    /// What became of a commit that was announced with `mark`.
+    /// What became of a commit that was announced with `mark`. A child that dies over the question is followed by
+    /// another, up to [`SETTLE_TRIES`].
     pub fn settle(&self, driver: &DriverConfig, mark: Option<&str>, cancel: &Cancel) -> JobEffect {
-        let work = TaskKind::Settle(mark.map(str::to_owned));
-        let answer = self.answer(driver, work, ANSWER_WITHIN, cancel);
+        let mut tries = (0..SETTLE_TRIES).filter_map(|_| {
+            let work = TaskKind::Settle(mark.map(str::to_owned));
+            self.answer(driver, work, ANSWER_WITHIN, cancel).ok()
+        });
+        let answer = tries.next();
         answer
-            .ok()
             .and_then(|word| JobEffect::parse(&word))
             .unwrap_or(JobEffect::Unknown)
     }
@@ -389,17 +395,18 @@ impl Run<'_> {
     /// Kills the child, and its session; `why` begins the message.
     fn killed(&mut self, why: &str) -> RunOutcome {
         self.process.kill();
+        self.died(why)
+    }
+
+    /// What is known of a run whose child has ended without an outcome. What is left of it in the database is ended, so
+    /// that nobody waits for its locks until the database has noticed.
+    fn died(&mut self, why: &str) -> RunOutcome {
         if let (Some(session), false) = (
             &self.session,
             matches!(self.stage, Stage::Committing { .. }),
         ) {
             self.wall.interrupt(self.driver, session, true);
         }
-        self.died(why)
-    }
-
-    /// What is known of a run whose child has ended without an outcome.
-    fn died(&mut self, why: &str) -> RunOutcome {
         let effect = match &self.stage {
             Stage::Claimed | Stage::Started { atomic: true } => JobEffect::RolledBack,
             Stage::Started { atomic: false } => JobEffect::Unknown,

@@ -1,5 +1,6 @@
 //! One child process: started with nothing but its pipes, killed at the latest when it is dropped.
 
+use super::child::TOO_MUCH_DISK;
 use super::{FromChild, frame};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -91,9 +92,13 @@ fn how(status: ExitStatus) -> &'static str {
     const SIGKILL: i32 = 9;
     const SIGXCPU: i32 = 24;
     const SIGXFSZ: i32 = 25;
+    const MORE_DISK: &str = "the statement needed more temporary disk than 512 MiB";
+    if status.code() == Some(TOO_MUCH_DISK) {
+        return MORE_DISK;
+    }
     match status.signal() {
         Some(SIGABRT) => "the statement needed more memory than 1 GiB",
-        Some(SIGXFSZ) => "the statement needed more temporary disk than 512 MiB",
+        Some(SIGXFSZ) => MORE_DISK,
         Some(SIGXCPU) => "the statement needed more processor time than it may",
         Some(SIGKILL) => "the process that ran the statement was killed",
         _ => "the process that ran the statement broke down",

@@ -8,10 +8,14 @@ use dbward::domain::id::Operation;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const ENDLESS: &str =
+pub const ENDLESS: &str =
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
 /// Looks at nothing that could interrupt it, for minutes.
-const DEAF: &str = "SELECT instr(hex(zeroblob(16000000)), hex(zeroblob(8000000))||'1')";
+pub const DEAF: &str = "SELECT instr(hex(zeroblob(16000000)), hex(zeroblob(8000000))||'1')";
+
+/// Sorts 1.8 GB.
+const SORTED: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60)
+    SELECT length(b) FROM (SELECT randomblob(30000000) AS b FROM n ORDER BY b)";
 
 #[test]
 fn sqlite_writes_all_or_nothing() {
@@ -96,8 +100,12 @@ fn sqlite_is_described_and_explains() {
 }
 
 fn ends_soon(place: &Place, sql: &str, says: &[&str]) {
+    ended_soon(|| place.read(&[sql]), says);
+}
+
+fn ended_soon(run: impl FnOnce() -> RunOutcome, says: &[&str]) {
     let began = Instant::now();
-    let (message, effect) = failure(place.read(&[sql]));
+    let (message, effect) = failure(run());
     assert!(says.iter().any(|says| message.contains(says)), "{message}");
     assert_eq!(effect, JobEffect::RolledBack);
     assert!(
@@ -128,23 +136,73 @@ fn a_statement_that_ignores_interrupts_is_killed_when_it_is_cancelled() {
     );
 }
 
-#[test]
-fn a_row_of_two_gigabytes_hurts_nobody() {
-    let columns: Vec<String> = (0..30)
+/// Large values of `columns` columns, each as long as a value may be.
+fn wide_row(columns: usize) -> String {
+    let columns: Vec<String> = (0..columns)
         .map(|n| format!("randomblob(67000000) AS c{n}"))
         .collect();
-    ends_soon(
-        &sqlite(),
-        &format!("SELECT {}", columns.join(", ")),
-        &["memory", "too big"],
+    format!("SELECT {}", columns.join(", "))
+}
+
+#[test]
+fn a_row_of_two_gigabytes_hurts_nobody() {
+    ends_soon(&sqlite(), &wide_row(30), &["out of memory", "too big"]);
+}
+
+#[test]
+fn sqlite_has_less_memory_than_its_process() {
+    // 600 MB, which would fit into the process.
+    ends_soon(&sqlite(), &wide_row(9), &["out of memory"]);
+}
+
+#[test]
+fn a_write_is_held_to_the_limits_of_sqlite() {
+    let place = sqlite();
+    let ended = |sql: &str, says: &str| ended_soon(|| place.write(&[sql]), &[says]);
+    ended(
+        &format!("CREATE TABLE w AS {}", wide_row(9)),
+        "out of memory",
     );
+    place.done(&["CREATE TABLE t (id INTEGER)"]);
+    let long = "INSERT INTO t SELECT length(zeroblob(300000000) || 'x')";
+    ended(long, "too big");
+    let columns = |n: usize| {
+        (0..n)
+            .map(|n| format!("c{n}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let wide = format!("CREATE TABLE v ({})", columns(2001));
+    ended(&wide, "too many columns");
+    place.done(&[&format!("CREATE TABLE v ({})", columns(2000))]);
+    assert_eq!(place.count("t"), 0);
+}
+
+#[test]
+fn a_write_that_sorts_large_values_stays_within_its_temporary_disk() {
+    let place = sqlite();
+    place.done(&["CREATE TABLE t (id INTEGER)"]);
+    let sql = format!("INSERT INTO t {SORTED}");
+    ended_soon(|| place.write(&[&sql]), &["temporary disk"]);
+    assert_eq!(place.count("t"), 0);
+}
+
+#[test]
+fn a_write_that_ignores_interrupts_is_killed_when_its_time_is_up() {
+    let place = sqlite();
+    place.done(&["CREATE TABLE t (id INTEGER)"]);
+    let mut job = job(Operation::ExecuteDml, &[&format!("INSERT INTO t {DEAF}")]);
+    job.timeout_secs = 1;
+    ended_soon(
+        || place.run(&job),
+        &["statement timeout reached (1 s); rolled back"],
+    );
+    assert_eq!(place.done(&["INSERT INTO t VALUES (1)"]), 1);
 }
 
 #[test]
 fn a_sort_of_large_values_stays_within_its_temporary_disk() {
-    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60)
-               SELECT length(b) FROM (SELECT randomblob(30000000) AS b FROM n ORDER BY b)";
-    ends_soon(&sqlite(), sql, &["temporary disk", "memory", "disk"]);
+    ends_soon(&sqlite(), SORTED, &["temporary disk", "memory", "disk"]);
 }
 
 #[test]

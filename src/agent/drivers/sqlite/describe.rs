@@ -93,7 +93,7 @@ pub(super) fn describe(sqlite: &Sqlite, cancel: &Cancel) -> Result<String, Strin
         read(&conn, &watch)
     });
     done.map_err(|stop| match (stop, cancel.asked()) {
-        (EarlyStop::Failed(message), _) => cut(message),
+        (EarlyStop::Failed(message) | EarlyStop::Quoting { shown: message, .. }, _) => cut(message),
         (EarlyStop::Interrupted, Some(reason)) => reason.message().to_owned(),
         (EarlyStop::Interrupted, None) => {
             format!("describing the tables took longer than {DESCRIBE_SECS_MAX} s")
@@ -128,8 +128,8 @@ fn read(conn: &Connection, watch: &JobDeadline) -> Result<String, EarlyStop> {
         table.estimated_rows = match estimate(conn, watch, table, may_count) {
             Ok(rows) => rows,
             // Gone meanwhile, or broken; the rest is still worth telling.
-            Err(EarlyStop::Failed(_)) => UNKNOWN,
             Err(EarlyStop::Interrupted) => return Err(EarlyStop::Interrupted),
+            Err(_) => UNKNOWN,
         };
     }
     let text = json(&DatabaseDescription { tables })?;

@@ -21,10 +21,7 @@ pub(super) fn explain(sqlite: &Sqlite, sql: &str, cancel: &Cancel) -> Result<Str
         conn.authorizer(Some(authorize))?;
         plan(&conn, sql)
     });
-    done.map_err(|stop| match stop {
-        EarlyStop::Failed(message) => cut(message),
-        EarlyStop::Interrupted => watch.why(),
-    })
+    done.map_err(|stop| cut(stop.described(&watch).0))
 }
 
 fn plan(conn: &Connection, sql: &str) -> Result<String, EarlyStop> {

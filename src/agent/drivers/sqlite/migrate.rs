@@ -29,15 +29,12 @@ fn authorize_migration(asked: AuthContext<'_>) -> Authorization {
 }
 
 impl SqliteMigrations<'_> {
-    fn why(&self, stop: EarlyStop) -> String {
-        match stop {
-            EarlyStop::Failed(message) => message,
-            EarlyStop::Interrupted => self.watch.why(),
-        }
-    }
-
     fn rolled_back(&self, stop: EarlyStop) -> Failure {
-        Failure::rolled_back(self.why(stop))
+        let (message, detail) = stop.described(self.watch);
+        Failure {
+            detail,
+            ..Failure::rolled_back(message)
+        }
     }
 
     fn opened(&self, step: &Step<'_>, control: &dyn Control) -> Result<Connection, EarlyStop> {
@@ -62,13 +59,10 @@ impl SqliteMigrations<'_> {
                 }
                 let mut statement = prepare(conn, &statement.text)?;
                 let mut rows = statement.query([])?;
-                while rows.next()?.is_some() {}
+                while rows.next().map_err(EarlyStop::running)?.is_some() {}
                 Ok(())
             };
-            run().map_err(|stop| match stop {
-                EarlyStop::Failed(text) => (n, EarlyStop::Failed(step.numbered(n, &text))),
-                stop => (n, stop),
-            })?;
+            run().map_err(|stop| (n, stop.reworded(|text| step.numbered(n, text))))?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! A rehearsal on SQLite: the plan in one transaction, counted and rolled back.
 
-use super::{EarlyStop, JobDeadline, Sqlite, authorize, write_one};
+use super::{EarlyStop, JobDeadline, Sqlite, authorize, numbered, write_one};
 use crate::agent::drivers::rehearsal::{OneTableWrite, Report, TableRows, beyond};
 use crate::agent::drivers::{Control, DriverJob};
 use rusqlite::Connection;
@@ -127,12 +127,7 @@ fn run_all(
         if watch.over() {
             return Err(EarlyStop::Interrupted);
         }
-        let rows = write_one(conn, &write.sql).map_err(|stop| match stop {
-            EarlyStop::Failed(text) if job.plan.len() > 1 => {
-                EarlyStop::Failed(format!("statement {}: {text}", n + 1))
-            }
-            stop => stop,
-        })?;
+        let rows = write_one(conn, &write.sql).map_err(|stop| numbered(stop, n, job))?;
         if conn.is_autocommit() {
             return Err(EarlyStop::Failed(
                 "the statement ended the transaction".into(),
