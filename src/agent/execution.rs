@@ -13,6 +13,7 @@ use crate::domain::execution_token::{ExecutionClaims, Expected, detail_hash, ver
 use crate::domain::id::{Operation, Target};
 use crate::domain::policy::execution::LOCK_SECS_DEFAULT;
 use crate::error::Error;
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -269,47 +270,52 @@ fn describe_outcome(outcome: &RunOutcome) -> &'static str {
     }
 }
 
-/// The body that hands an outcome in. The result goes as JSON, not as JSON in a string: its bytes are what is stored.
+/// The body that hands an outcome in: every field of the protocol, and what ours adds. The result is JSON in a string,
+/// which keeps its bytes through every reader.
 pub fn body(outcome: &RunOutcome, took: Duration) -> String {
-    let mut out = String::new();
+    let (mut data, mut error, mut detail, mut rows, mut cut) = (None, None, None, None, false);
     match outcome {
         RunOutcome::Rows { json, truncated } => {
-            out.reserve(json.len() + 96);
-            out.push_str("{\"success\":true,\"result_data\":");
-            out.push_str(json);
-            out.push_str(&format!(",\"truncated\":{truncated}"));
+            data = Some(Cow::from(json.as_str()));
+            cut = *truncated;
         }
-        RunOutcome::Changed { rows } => out.push_str(&format!(
-            "{{\"success\":true,\"result_data\":{{\"rows_affected\":{rows}}},\"rows_affected\":{rows}"
-        )),
-        RunOutcome::Migrated { json } => {
-            out.push_str("{\"success\":true,\"result_data\":");
-            out.push_str(json);
+        RunOutcome::Changed { rows: changed } => {
+            data = Some(Cow::from(format!("{{\"rows_affected\":{changed}}}")));
+            rows = Some(*changed);
         }
+        RunOutcome::Migrated { json } => data = Some(Cow::from(json.as_str())),
         // Nobody asks for one by an execution; what came of it is not the outcome of one.
-        RunOutcome::Rehearsed { .. } => {
-            out.push_str("{\"success\":false,\"error_message\":\"a rehearsal is not an execution\"");
-        }
+        RunOutcome::Rehearsed { .. } => error = Some("a rehearsal is not an execution"),
         RunOutcome::Failed {
             message,
-            detail,
+            detail: added,
             json,
             ..
         } => {
-            out.push_str("{\"success\":false,\"error_message\":");
-            push_string(&mut out, message);
-            if let Some(detail) = detail {
-                out.push_str(",\"error_detail\":");
-                push_string(&mut out, detail);
-            }
-            if let Some(json) = json {
-                out.push_str(",\"result_data\":");
-                out.push_str(json);
-            }
+            error = Some(message.as_str());
+            detail = added.as_deref();
+            data = json.as_deref().map(Cow::from);
         }
     }
+    let data = data.as_deref();
+    let mut out = String::with_capacity(data.map_or(0, str::len) + 256);
+    out.push_str(&format!("{{\"success\":{}", error.is_none()));
+    for (name, text) in [
+        ("result_data", data),
+        ("error_message", error),
+        ("error_detail", detail),
+    ] {
+        match text {
+            Some(text) => {
+                out.push_str(&format!(",\"{name}\":"));
+                push_string(&mut out, text);
+            }
+            None => out.push_str(&format!(",\"{name}\":null")),
+        }
+    }
+    let rows = rows.map_or("null".to_owned(), |rows| rows.to_string());
     out.push_str(&format!(
-        ",\"outcome\":\"{}\",\"duration_ms\":{}}}",
+        ",\"rows_affected\":{rows},\"truncated\":{cut},\"outcome\":\"{}\",\"duration_ms\":{}}}",
         outcome.effect().as_str(),
         took.as_millis()
     ));

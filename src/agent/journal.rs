@@ -25,8 +25,8 @@ use std::sync::{Mutex, MutexGuard};
 const KEEP_DAYS: i64 = 30;
 /// Most old entries removed at once, so that no start and no execution waits for a long clean-up.
 const PRUNE_MAX: i64 = 500;
-/// Longest outcome that is kept, in bytes: a result at its limit, with its columns and its frame.
-pub const OUTCOME_BYTES_MAX: usize = 12 << 20;
+/// Longest outcome that is kept, in bytes: a result at its limit with its columns, as JSON in a string, and its frame.
+pub const OUTCOME_BYTES_MAX: usize = 24 << 20;
 /// How long to wait for a lock on the journal, in milliseconds; nobody but a curious administrator holds one.
 const BUSY_MS: u64 = 5000;
 
