@@ -13,6 +13,7 @@ pub mod places;
 mod postgres;
 mod rehearsals;
 mod served;
+mod silence;
 mod sqlite;
 
 use crate::support::Temp;

@@ -5,7 +5,7 @@
 //! lease of the take-over that is measured (10 unless set).
 
 mod faults;
-mod proxy;
+pub mod proxy;
 
 use crate::support::{
     Faults, Person, Program, SHOP, Temp, binary, eventually, real_bucket, settled,

@@ -1,7 +1,7 @@
-//! Jobs on real databases while server, agents and database sessions are killed: none runs twice, none is lost, and
-//! what every route says of a request is what the database shows.
+//! Jobs on real databases while server, agents, the children in which they run statements, and database sessions are
+//! killed: none runs twice, none is lost, and what every route says of a request is what the database shows.
 //!
-//! DBWARD_CHAOS_JOBS says how many jobs (20 unless set), DBWARD_CHAOS_SECS for how long they are made at most (60),
+//! DBWARD_CHAOS_JOBS says how many jobs (20 unless set), DBWARD_CHAOS_SECS within which time they have to be made (300),
 //! DBWARD_CHAOS_SEED repeats the order of the kills.
 
 use super::Place;
@@ -10,6 +10,7 @@ use super::served::keys;
 use crate::support::{Person, Program, Temp, admin_of, binary, settled, verified};
 use dbward::agent::config::DriverConfig;
 use dbward::crypto::random;
+use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -27,6 +28,10 @@ const AHEAD: usize = 8;
 const KILL_EVERY_MS: (u64, u64) = (250, 900);
 /// How long everything may take to come to its end after the last kill: a lease, the grace of a restart, and a margin.
 const SETTLED_WITHIN: Duration = Duration::from_secs(240);
+/// What is killed.
+const KINDS: [&str; 4] = ["children", "agent", "session", "server"];
+/// With so many jobs each of them is.
+const MANY: usize = 300;
 /// Pause of those who wait for a server that is down.
 const PAUSE: Duration = Duration::from_millis(30);
 
@@ -54,6 +59,8 @@ struct World {
     place: Place,
     server: Option<Program>,
     agents: Vec<Option<Program>>,
+    /// How often each kind of thing was killed.
+    killed: BTreeMap<&'static str, u64>,
 }
 
 fn server_toml(place: &Place) -> String {
@@ -78,6 +85,7 @@ impl World {
             place,
             server: None,
             agents: Vec::new(),
+            killed: BTreeMap::new(),
         };
         world.start_server();
         let admin = admin_of(world.at, world.dir.path());
@@ -121,16 +129,29 @@ impl World {
 
     /// Kills one of everything, and starts it again where that is ours to do.
     fn kill(&mut self, dice: &mut Dice) {
-        match dice.below(6) {
-            0 => {
+        let n = dice.below(AGENTS);
+        let at = usize::try_from(n).unwrap();
+        // Each at least once.
+        let first = KINDS.iter().find(|kind| !self.killed.contains_key(*kind));
+        let kind = match first {
+            Some(kind) => kind,
+            None => KINDS[usize::try_from(dice.below(KINDS.len() as u64)).unwrap()],
+        };
+        *self.killed.entry(kind).or_default() += 1;
+        match kind {
+            "server" => {
                 self.server.take().unwrap().kill();
                 self.start_server();
             }
-            1..=3 => {
-                let n = dice.below(AGENTS);
-                let at = usize::try_from(n).unwrap();
+            "agent" => {
                 self.agents[at].take().unwrap().kill();
                 self.agents[at] = Some(self.agent(n));
+            }
+            "children" => {
+                for (child, _) in self.agents[at].as_ref().unwrap().children() {
+                    // One may have ended by itself.
+                    let _ = kill_process(child, Signal::KILL);
+                }
             }
             _ => self.kill_session(),
         }
@@ -215,9 +236,10 @@ fn client(dir: &Path, at: SocketAddr, client: usize, jobs: u64, until: Instant, 
     for n in (client as u64..jobs).step_by(CLIENTS) {
         while open.len() >= AHEAD {
             open.retain(|id| end(&who, id).is_none());
-            if Instant::now() >= until {
-                return;
-            }
+            assert!(
+                Instant::now() < until,
+                "only {n} of {jobs} jobs were made in time"
+            );
             thread::park_timeout(PAUSE);
         }
         let id = made(&who, n);
@@ -270,7 +292,7 @@ fn chaos(place: Place, remembers: bool) {
     let jobs = number("DBWARD_CHAOS_JOBS", 20);
     let seed = number("DBWARD_CHAOS_SEED", u64::from(u32::from_le_bytes(random()))).max(1);
     println!("DBWARD_CHAOS_SEED={seed}");
-    let until = Instant::now() + Duration::from_secs(number("DBWARD_CHAOS_SECS", 60));
+    let until = Instant::now() + Duration::from_secs(number("DBWARD_CHAOS_SECS", 300));
     let mut world = World::new(place);
     let (dir, at) = (world.dir.path().to_owned(), world.at);
     let all = Made::default();
@@ -299,6 +321,10 @@ fn chaos(place: Place, remembers: bool) {
         ended.into_iter().for_each(|end| end.unwrap());
     });
     let made = all.lock().unwrap().clone();
+    assert_eq!(
+        made.keys().copied().collect::<Vec<_>>(),
+        (0..jobs).collect::<Vec<_>>()
+    );
     let admin = admin_of(at, &dir);
     let ended = ends(&admin, &made);
     world.stop();
@@ -318,7 +344,12 @@ fn chaos(place: Place, remembers: bool) {
         assert!(is_true, "job {n} is {end:?} and ran {ran} times");
         *tally.entry(end.clone()).or_default() += 1;
     }
-    println!("{} jobs: {tally:?}", ended.len());
+    println!(
+        "{} jobs: {tally:?}; killed: {:?}",
+        ended.len(),
+        world.killed
+    );
+    assert!(ended.len() < MANY || world.killed.len() == KINDS.len());
     assert!(verified(&dir.join("state")).valid);
 }
 

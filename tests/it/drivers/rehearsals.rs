@@ -106,6 +106,40 @@ fn approvers_see_what_an_agent_counted(served: &Served) {
     assert_eq!(place.count("t WHERE v = 'a'"), 3);
 }
 
+/// A MERGE that changes one row of `t` and adds one: its rows are counted before and held against the bound.
+pub fn a_merge_is_rehearsed_bounded_and_run(served: &Served, sql: &str) {
+    let place = &served.place;
+    made(place);
+    let report = rehearse(place, &[sql]).unwrap();
+    assert_eq!(report["rows_affected"], 2, "{report}");
+    assert_eq!(report["statements"][0]["kind"], "merge");
+    unchanged(place);
+    let bounded = |rows: u64| {
+        let mut merge = job(Operation::ExecuteDml, &[sql]);
+        merge.max_affected_rows = Some(rows);
+        place.run(&merge)
+    };
+    let (message, _) = super::failure(bounded(1));
+    assert!(
+        message.contains("2 rows would change, 1 approved"),
+        "{message}"
+    );
+    unchanged(place);
+    let more = json!({"rehearse": true});
+    let requester = served.server.requester();
+    let request = requester.submit_with("production", sql, more);
+    eventually("it is rehearsed", || {
+        request.by.show(&request).is(200).json["rehearsal"]["status"] == "done"
+    });
+    let shown = request.by.show(&request).json;
+    assert_eq!(shown["max_affected_rows"], 2, "{shown}");
+    let request = request.approved_by(&served.server.approver()).resumed();
+    let done = served.result(&request).is(200);
+    assert_eq!(done.json["rows_affected"], 2, "{}", done.raw());
+    assert_eq!(place.count("t WHERE v IN ('x', 'y')"), 2);
+    assert_eq!(place.count("t"), 4);
+}
+
 #[test]
 fn sqlite_rehearses() {
     rows_are_counted_and_nothing_is_left(&sqlite());

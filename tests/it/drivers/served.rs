@@ -5,6 +5,7 @@ use super::Place;
 use crate::support::{Answer, Program, Request, Server, Temp, binary, eventually};
 use dbward::agent::config::{DatabaseEndpoint, DriverConfig};
 use serde_json::json;
+use std::net::SocketAddr;
 
 /// Everything waits for an approver, and takes at most so many seconds.
 const TOML: &str = r#"
@@ -80,19 +81,35 @@ impl Served {
 
     /// Starts the agent, which has the folder of the one before.
     pub fn start_agent(&mut self) {
+        let at = self.server.requester().at;
+        self.start_agent_with(at, "", &[]);
+    }
+
+    /// The same agent, which calls the server at `at`, with further `keys` of the table `agent` and these variables.
+    pub fn start_agent_with(&mut self, at: SocketAddr, keys: &str, variables: &[(&str, &str)]) {
         let person = self.server.agent("agent-1").person;
         let path = self.folder.path().join("agent.toml");
         let text = format!(
-            "[server]\nurl = \"http://{}\"\ntoken = \"{}\"\n[agent]\nid = \"agent-1\"\nstate_dir = \"agent\"\n\
+            "[server]\nurl = \"http://{at}\"\ntoken = \"{}\"\n[agent]\nid = \"agent-1\"\nstate_dir = \"agent\"\n{keys}\
              [[databases]]\nname = \"shop\"\nenvironment = \"production\"\n{}",
-            person.at,
             person.token.unwrap_or_default(),
-            keys(&self.place.driver)
+            self::keys(&self.place.driver)
         );
         std::fs::write(&path, text).unwrap();
+        let mut command = binary();
+        command.envs(variables.iter().copied());
         self.agent = Some(Program::start(
-            binary().arg("agent").arg("--config").arg(&path),
+            command.arg("agent").arg("--config").arg(&path),
         ));
+    }
+
+    pub fn agent(&self) -> &Program {
+        self.agent.as_ref().unwrap()
+    }
+
+    /// Asks the agent to stop, and waits until it has.
+    pub fn stop_agent(&mut self) {
+        self.agent.take().unwrap().stop();
     }
 
     pub fn kill_agent(&mut self) {
@@ -117,7 +134,7 @@ impl Served {
     }
 
     /// Sends `endless` on its way, and waits until the database runs it.
-    fn begin(&self, endless: &Endless) -> Request {
+    pub fn begin(&self, endless: &Endless) -> Request {
         let request = self.submit(endless.sql, "");
         eventually("the statement runs", || self.runs(endless));
         request
@@ -147,7 +164,7 @@ pub struct Endless {
     pub kill: &'static str,
 }
 
-fn prepared(served: &Served) {
+pub fn prepared(served: &Served) {
     served
         .place
         .done(&["CREATE TABLE t (id BIGINT PRIMARY KEY)"]);

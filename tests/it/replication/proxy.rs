@@ -1,4 +1,4 @@
-//! What stands between the machines and the bucket: it passes everything on, or says nothing.
+//! What stands between two ends of a network: it passes everything on, or says nothing.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

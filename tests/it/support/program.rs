@@ -121,6 +121,24 @@ impl Program {
         kill_process(pid, signal).unwrap();
     }
 
+    /// Its own children, each with the processor time that it has used, in ticks.
+    pub fn children(&self) -> Vec<(Pid, u64)> {
+        let all = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+        all.filter_map(|entry| {
+            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            // The name, in brackets, may hold anything.
+            let (_, fields) = stat.rsplit_once(')')?;
+            let fields: Vec<u64> = fields
+                .split_whitespace()
+                .map(|field| field.parse().unwrap_or(0))
+                .collect();
+            let is_ours = *fields.get(1)? == u64::from(self.id());
+            Some((Pid::from_raw(pid)?, *fields.get(11)?)).filter(|_| is_ours)
+        })
+        .collect()
+    }
+
     /// A number of its /proc/PID/status: threads, or KiB of memory.
     pub fn status(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());

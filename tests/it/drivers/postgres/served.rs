@@ -2,6 +2,7 @@
 
 use super::super::places::postgres;
 use super::super::served::{self, Endless, Served};
+use super::super::{rehearsals, silence};
 
 pub const ENDLESS: Endless = Endless {
     sql: "INSERT INTO t SELECT 7 FROM pg_sleep(60)",
@@ -40,4 +41,46 @@ fn a_session_that_postgres_loses_is_a_failure() {
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn an_agent_killed_next_to_postgres_tells_what_is_left() {
     served::a_killed_agent_says_afterwards_what_is_left(Served::start(postgres(), 60), &ENDLESS);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn a_postgres_that_says_nothing_ends_a_statement_with_its_time() {
+    silence::a_database_that_says_nothing_ends_a_statement_with_its_time(postgres(), &ENDLESS);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn readers_of_postgres_go_on_after_a_statement_that_waits() {
+    let waits = "SELECT count(*) AS n FROM pg_locks WHERE NOT granted AND relation = 't'::regclass";
+    silence::readers_after_a_waiting_statement_go_on(postgres(), waits);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn times_of_postgres_do_not_follow_the_clock_of_the_agent() {
+    let sql = "SELECT '2024-07-01 12:00:00'::timestamp AS plain, '2024-07-01 12:00:00+02'::timestamptz AS zoned, \
+               '2024-07-01'::date AS day, current_setting('TimeZone') AS zone";
+    let mut served = Served::start(postgres(), 60);
+    served.kill_agent();
+    let at = served.server.requester().at;
+    let (expected, _) = served.place.rows(sql);
+    assert_eq!(expected["rows"][0]["plain"], "2024-07-01 12:00:00");
+    for zone in ["Asia/Kolkata", "America/St_Johns"] {
+        served.start_agent_with(at, "", &[("TZ", zone), ("PGTZ", zone)]);
+        let request = served.submit(sql, "");
+        served.result(&request).is(200);
+        let content = request.by.get(&request.path("/result/content?format=json"));
+        let found = &content.is(200).json["result_data"]["rows"];
+        assert_eq!(*found, expected["rows"], "{zone}");
+        served.stop_agent();
+    }
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn a_merge_is_rehearsed_bounded_and_run_by_postgres() {
+    let sql = "MERGE INTO t USING (VALUES (1, 'x'), (9, 'y')) AS s (id, v) ON t.id = s.id \
+               WHEN MATCHED THEN UPDATE SET v = s.v WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.v)";
+    rehearsals::a_merge_is_rehearsed_bounded_and_run(&Served::start(postgres(), 60), sql);
 }

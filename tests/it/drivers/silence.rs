@@ -1,0 +1,160 @@
+//! What says nothing any more: a network between the agent and its server or its database, and a statement that
+//! notices nothing while the agent has to stop.
+
+use super::places::{placed, sqlite};
+use super::served::{Endless, Served, prepared};
+use super::sqlite::{DEAF, ENDLESS};
+use super::{JobEffect, Place, failure, job, running};
+use crate::replication::proxy::Proxy;
+use crate::support::eventually;
+use dbward::agent::config::{DatabaseEndpoint, DriverConfig};
+use dbward::domain::id::Operation;
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Seconds that a request may run, in the server's time; its lease is half a minute longer.
+const TIMEOUT_SECS: u64 = 50;
+const LEASE_SECS: u64 = TIMEOUT_SECS + 30;
+
+#[test]
+fn an_execution_on_a_silent_network_is_lost_with_its_lease() {
+    let mut served = Served::start(sqlite(), TIMEOUT_SECS);
+    served.kill_agent();
+    let proxy = Proxy::start(served.server.requester().at);
+    served.start_agent_with(proxy.addr(), "max_concurrent = 1\n", &[]);
+    served.place.done(&["CREATE TABLE t (id INTEGER)"]);
+    let request = served.submit(&format!("INSERT INTO t {ENDLESS}"), "");
+    eventually("it runs", || {
+        request.by.show(&request).text("status") == "running"
+    });
+    proxy.shut();
+    served.server.turn(LEASE_SECS - 1);
+    request.clone().is("running");
+    served.server.turn(1);
+    request.clone().is("execution_lost");
+    // The agent learns of it as soon as anything gets through, and has its only place for the next one.
+    proxy.open();
+    let began = Instant::now();
+    let next = served.run("INSERT INTO t VALUES (7)");
+    assert_eq!(next.json["success"], true, "{}", next.raw());
+    assert!(began.elapsed() < Duration::from_secs(TIMEOUT_SECS / 2));
+    assert_eq!(served.place.count("t"), 1);
+}
+
+#[test]
+fn a_statement_that_ignores_everything_keeps_no_agent_from_stopping() {
+    let mut served = Served::start(sqlite(), 120);
+    served.kill_agent();
+    let at = served.server.requester().at;
+    served.start_agent_with(at, "drain_secs = 0\n", &[]);
+    let request = served.submit(DEAF, "");
+    eventually("the statement works", || {
+        let children = served.agent().children();
+        children.iter().any(|(_, ticks)| *ticks > 50)
+    });
+    let began = Instant::now();
+    served.stop_agent();
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
+    let reported = served.result(&request).is(200);
+    let message = reported.text("error_message");
+    assert!(message.contains("the agent had to stop"), "{message}");
+}
+
+/// A network to the database of `place` that can go silent.
+fn behind_a_proxy(place: &Place) -> (Proxy, Place) {
+    let (DriverConfig::Postgres(at) | DriverConfig::MySql(at)) = &place.driver else {
+        panic!("no server");
+    };
+    let mut addresses = (at.host.as_str(), at.port).to_socket_addrs().unwrap();
+    let proxy = Proxy::start(addresses.next().unwrap());
+    let endpoint = DatabaseEndpoint {
+        host: proxy.addr().ip().to_string(),
+        port: proxy.addr().port(),
+        ..at.clone()
+    };
+    let driver = match &place.driver {
+        DriverConfig::Postgres(_) => DriverConfig::Postgres(endpoint),
+        _ => DriverConfig::MySql(endpoint),
+    };
+    (proxy, placed(driver))
+}
+
+/// A statement whose database says nothing more ends with its time, has changed nothing, and frees its slot.
+pub fn a_database_that_says_nothing_ends_a_statement_with_its_time(
+    place: Place,
+    endless: &Endless,
+) {
+    let (proxy, silent) = behind_a_proxy(&place);
+    let mut served = Served::start(silent, 3);
+    served.kill_agent();
+    let at = served.server.requester().at;
+    served.start_agent_with(at, "max_concurrent = 1\n", &[]);
+    prepared(&served);
+    let request = served.submit(endless.sql, "");
+    eventually("the statement runs", || place.value(endless.running) != "0");
+    proxy.shut();
+    let late = served.result(&request).is(200);
+    assert_eq!(late.json["success"], false, "{}", late.raw());
+    let message = late.text("error_message");
+    assert!(
+        message.contains("statement timeout reached (3 s); rolled back"),
+        "{message}"
+    );
+    proxy.open();
+    eventually("the database has ended it", || {
+        place.value(endless.running) == "0"
+    });
+    assert_eq!(place.count("t"), 1);
+    let next = served.run("INSERT INTO t VALUES (5)");
+    assert_eq!(next.json["success"], true, "{}", next.raw());
+}
+
+/// Nobody who comes after a statement that waits for a lock waits longer than that statement may.
+pub fn readers_after_a_waiting_statement_go_on(mut place: Place, waits: &str) {
+    match &mut place.driver {
+        DriverConfig::Postgres(at) | DriverConfig::MySql(at) => at.lock_timeout_secs = 60,
+        other => panic!("no server: {other:?}"),
+    }
+    place.done(&["CREATE TABLE t (id INTEGER)", "INSERT INTO t VALUES (1)"]);
+    let place = Arc::new(place);
+    let waiting = |n: &str| place.value(waits) == n;
+    let (let_go, held, holder) = running(
+        &place,
+        job(
+            Operation::ExecuteDml,
+            &["SELECT count(*) FROM t", "SELECT pg_sleep(60)"],
+        ),
+    );
+    held.recv().unwrap();
+    let sleeps = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
+                  AND query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()";
+    eventually("the lock is held", || place.value(sleeps) == "1");
+    let mut alter = job(
+        Operation::ExecuteDml,
+        &["ALTER TABLE t ADD COLUMN v INTEGER"],
+    );
+    alter.lock_timeout_secs = 5;
+    let (_cancel, _started, altering) = running(&place, alter);
+    eventually("the change waits", || waiting("1"));
+    let mut read = job(Operation::ExecuteSelect, &["SELECT count(*) AS n FROM t"]);
+    read.lock_timeout_secs = 60;
+    let (_cancel, _started, reading) = running(&place, read);
+    eventually("the reader waits for it", || waiting("2"));
+    let outcome = reading.join().unwrap();
+    assert!(
+        matches!(outcome, super::RunOutcome::Rows { .. }),
+        "{outcome:?}"
+    );
+    // All the while the lock was held.
+    assert_eq!(place.value(sleeps), "1");
+    let (message, effect) = failure(altering.join().unwrap());
+    assert!(message.contains("55P03"), "{message}");
+    assert_eq!(effect, JobEffect::RolledBack);
+    let_go.ask(super::StopReason::Cancelled);
+    failure(holder.join().unwrap());
+}
