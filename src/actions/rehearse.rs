@@ -294,6 +294,7 @@ fn sign(
         statement_timeout_secs: TIMEOUT_SECS,
         lock_timeout_secs: LOCK_SECS,
         dialect: request.dialect,
+        epoch: app.settings.epoch,
     };
     rehearsal_token::sign(&claims, &app.signer)
 }

@@ -99,7 +99,10 @@ pub fn check(shared: &AgentShared, claim: &Claim, asked: &str) -> Result<Checked
 }
 
 /// Refuses a server that another one has replaced, and that may not know it yet.
-fn refuse_replaced(shared: &AgentShared, epoch: u64) -> Result<(), String> {
+///
+/// # Errors
+/// The sentence to submit as the outcome.
+pub fn refuse_replaced(shared: &AgentShared, epoch: u64) -> Result<(), String> {
     let highest = shared.journal.enter_epoch(epoch).map_err(|e| {
         log::error!("{e}");
         "the agent's journal cannot be written".to_owned()

@@ -6,7 +6,7 @@ use super::AgentShared;
 use super::caps;
 use super::config::DriverConfig;
 use super::drivers::{DriverJob, ROWS_BYTES_MAX};
-use super::execution::statements;
+use super::execution::{refuse_replaced, statements};
 use super::explaining::AsideJob;
 use super::pacing::Backoff;
 use crate::client::{RehearsalClaim, RehearsalJob, RehearsalResult};
@@ -159,6 +159,7 @@ fn check<'a>(
     };
     let claims = verify(&claim.rehearsal_token, &key, shared.clock.now(), &expected)
         .map_err(|e| format!("token verification failed: {e}"))?;
+    refuse_replaced(shared, claims.epoch)?;
     let plan = statements(plan_json, &claim.detail)?;
     let mut job = DriverJob {
         operation: Operation::ExecuteDml,

@@ -40,6 +40,8 @@ pub struct RehearsalClaims {
     pub lock_timeout_secs: u64,
     /// The dialect that the text was read in.
     pub dialect: DialectFact,
+    /// As in [`super::execution_token::ExecutionClaims::epoch`].
+    pub epoch: u64,
 }
 
 /// What the agent was asked to rehearse, to be held against the token.
@@ -62,7 +64,7 @@ pub fn sign(claims: &RehearsalClaims, key: &Keypair) -> String {
     let issued_at = claims.issued_at.rfc3339_offset();
     let expires_at = claims.expires_at.rfc3339_offset();
     let signature = key.sign_hex(&message(claims, &issued_at, &expires_at));
-    json!({
+    let mut token = json!({
         "agent_id": claims.agent_id,
         "database": claims.database,
         "detail_hash": claims.detail_hash,
@@ -76,8 +78,11 @@ pub fn sign(claims: &RehearsalClaims, key: &Keypair) -> String {
         "request_id": claims.request_id,
         "signature_v2": signature,
         "statement_timeout_secs": claims.statement_timeout_secs,
-    })
-    .to_string()
+    });
+    if claims.epoch > 0 {
+        token["epoch"] = claims.epoch.into();
+    }
+    token.to_string()
 }
 
 /// Reads `token`, and returns its claims if `key` signed all of them, it has not expired by `now`, and it was issued
@@ -120,7 +125,12 @@ pub fn verify(
 
 /// The signed message: each field is preceded by its length, and times are as the token writes them.
 fn message(claims: &RehearsalClaims, issued_at: &str, expires_at: &str) -> Vec<u8> {
-    let fields = [
+    let (timeout, lock_timeout, epoch) = (
+        claims.statement_timeout_secs.to_string(),
+        claims.lock_timeout_secs.to_string(),
+        claims.epoch.to_string(),
+    );
+    let mut fields = vec![
         MODE,
         &claims.request_id,
         &claims.rehearsal_id,
@@ -130,10 +140,14 @@ fn message(claims: &RehearsalClaims, issued_at: &str, expires_at: &str) -> Vec<u
         issued_at,
         expires_at,
         &claims.agent_id,
-        &claims.statement_timeout_secs.to_string(),
-        &claims.lock_timeout_secs.to_string(),
+        &timeout,
+        &lock_timeout,
         claims.dialect.as_str(),
     ];
+    // As in an execution token: without an epoch it is signed as ever.
+    if claims.epoch > 0 {
+        fields.push(&epoch);
+    }
     framed(DOMAIN, &fields)
 }
 
@@ -152,6 +166,8 @@ struct RehearsalJson {
     statement_timeout_secs: u64,
     lock_timeout_secs: u64,
     dialect: String,
+    #[serde(default)]
+    epoch: u64,
     signature_v2: String,
 }
 
@@ -169,6 +185,7 @@ impl RehearsalJson {
             statement_timeout_secs: self.statement_timeout_secs,
             lock_timeout_secs: self.lock_timeout_secs,
             dialect: DialectFact::parse(&self.dialect)?,
+            epoch: self.epoch,
         })
     }
 }
@@ -193,6 +210,7 @@ mod tests {
             statement_timeout_secs: 10,
             lock_timeout_secs: 2,
             dialect: DialectFact::Known(Dialect::Sqlite),
+            epoch: 3,
         }
     }
 
@@ -222,7 +240,7 @@ mod tests {
         assert_eq!(forged, Err(TokenError::BadSignature));
         let whole: Value = serde_json::from_str(&token).unwrap();
         let members = whole.as_object().unwrap();
-        assert_eq!(members.len(), 13);
+        assert_eq!(members.len(), 14);
         for (name, value) in members {
             let mut edited = whole.clone();
             edited[name] = match value {
@@ -235,6 +253,26 @@ mod tests {
             let result = verified(&edited.to_string(), &key.public(), 1_000);
             assert!(result.is_err(), "{name}");
         }
+        // Nor may the epoch be left out.
+        let mut edited = whole.clone();
+        edited.as_object_mut().unwrap().remove("epoch");
+        let result = verified(&edited.to_string(), &key.public(), 1_000);
+        assert_eq!(result, Err(TokenError::BadSignature));
+    }
+
+    #[test]
+    fn without_an_epoch_the_token_says_none() {
+        let key = Keypair::from_seed([7; 32]);
+        let token = sign(
+            &RehearsalClaims {
+                epoch: 0,
+                ..claims()
+            },
+            &key,
+        );
+        assert!(!token.contains("epoch"), "{token}");
+        let read = verified(&token, &key.public(), 1_000).unwrap();
+        assert_eq!(read.epoch, 0);
     }
 
     #[test]

@@ -216,6 +216,7 @@ impl Maker<'_> {
             statement_timeout_secs: 10,
             lock_timeout_secs: 2,
             dialect: DialectFact::Known(self.dialect),
+            epoch: 0,
         };
         alter(&mut claims);
         let mut claim = json!({
@@ -421,6 +422,20 @@ fn no_lie_changes_anything(place: &Place) {
     let report = liar.tell(&rehearsed);
     assert_eq!(report["result"]["rows_affected"], 2, "{report}");
     assert_eq!(place.count("t"), 2);
+    // Once a server of a higher epoch was seen, one that it has replaced has nothing rehearsed.
+    let read = (Operation::ExecuteSelect, &["SELECT 1"][..]);
+    let newer = maker.execution("a newer server", "", read, |c| c.epoch = 2, |_| {});
+    assert_eq!(liar.tell(&newer)["success"], true);
+    let plan = &["DELETE FROM t"];
+    let replaced = maker.rehearsal("a replaced server", "", plan, |c| c.epoch = 1, |_| {});
+    let report = liar.tell(&replaced);
+    let why = report["error"].as_str().unwrap_or_default();
+    assert!(
+        why.contains("a server of epoch 2 has replaced that one"),
+        "{report}"
+    );
+    let newest = maker.rehearsal("the newer server", "", plan, |c| c.epoch = 2, |_| {});
+    assert_eq!(liar.tell(&newest)["result"]["rows_affected"], 2);
     liar.exchange.0.lock().unwrap().closed = true;
     liar.exchange.1.notify_all();
     agent.stop();
