@@ -14,6 +14,7 @@ use crate::domain::token::{RoleMode, Token};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 mod attacks;
+mod live_state;
 mod outbox;
 
 struct Temp(std::path::PathBuf);

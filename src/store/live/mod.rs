@@ -21,7 +21,7 @@ use super::db;
 use crate::crypto::MacKey;
 use crate::domain::head::Sum;
 use crate::error::Error;
-use columns::{ColumnGuard, GuardedTable, LiveRows, OPEN, TABLES};
+use columns::{ColumnGuard, GuardedTable, LiveRows, OPEN, OPEN_SEQS, TABLES};
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
@@ -189,17 +189,19 @@ fn live_tables() -> impl Iterator<Item = (usize, &'static GuardedTable)> {
 
 /// How the sums are computed from the rows: a line a table, its name and its statement. A head names the hash of this
 /// text, and the text is kept, so that a later version can still compute what an earlier one signed.
-fn recipe() -> String {
+pub(super) fn recipe() -> String {
     let mut text = String::new();
     for (_, table) in live_tables() {
         let call = row_call(0, table, "1", "t");
         let name = table.name;
         let _ = match table.live {
-            // From the open requests to their rows, so that the cost does not grow with those that are closed.
+            LiveRows::While(OPEN) => writeln!(
+                text,
+                "{name}: SELECT {call} FROM ({OPEN_SEQS}) o CROSS JOIN {name} t ON t.seq = o.seq"
+            ),
             LiveRows::WithRequest => writeln!(
                 text,
-                "{name}: SELECT {call} FROM requests o CROSS JOIN {name} t ON t.request_seq = o.seq WHERE {}",
-                OPEN.replace("{}", "o")
+                "{name}: SELECT {call} FROM ({OPEN_SEQS}) o CROSS JOIN {name} t ON t.request_seq = o.seq"
             ),
             _ => writeln!(
                 text,
