@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::domain::server_lease::{LeaseTerm, LogHead, Moment, ServerLease};
 use crate::error::Error;
 use crate::metrics::Metrics;
+use crate::objects::S3;
 use crate::store::{Fatal, Store};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
@@ -55,6 +56,11 @@ impl Keeper {
 
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// The bucket that the lease and the copies are in.
+    pub(super) fn bucket(&self) -> &S3 {
+        &self.document.s3
     }
 
     pub(super) fn lease(&self) -> Duration {

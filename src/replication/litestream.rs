@@ -22,6 +22,8 @@ const CONFIG: &str = "litestream.json";
 const SOCKET: &str = "litestream.sock";
 /// Where Litestream keeps how far it is, next to the database.
 const PROGRESS: &str = ".dbward.db-litestream";
+/// What the name of an epoch's folder begins with.
+pub(super) const EPOCH_FOLDERS: &str = "epoch-";
 /// Longest answer of the control socket that is read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 /// Pause after a sync that failed at once, before it is tried again.
@@ -50,9 +52,15 @@ impl Litestream {
         }
     }
 
-    /// The folder of an epoch in the bucket.
+    /// The folder of an epoch in the bucket. In the order of their names they are in the order of their numbers.
     pub(super) fn epoch_folder(epoch: u64) -> String {
-        format!("epoch-{epoch:08}")
+        format!("{EPOCH_FOLDERS}{epoch:08}")
+    }
+
+    /// The epoch in whose folder an object of that name lies; none for names of other things.
+    pub(super) fn epoch_of(name: &str) -> Option<u64> {
+        let (number, _) = name.strip_prefix(EPOCH_FOLDERS)?.split_once('/')?;
+        number.parse().ok()
     }
 
     /// Forgets how far the copy of an earlier epoch was: that of the next begins with the whole state.

@@ -9,6 +9,7 @@
 //! the lease lasted. The next server takes the lease after that moment, reads the copy after that, and so has it. What
 //! the old server copies from then on goes into a folder that nobody reads any more.
 
+mod clean;
 mod keeper;
 mod lease_document;
 mod litestream;
@@ -233,8 +234,19 @@ impl Reign {
         self.keeper.announce_copy(until)?;
         let weak = Arc::downgrade(store);
         self.spawn("replica-sync", move |copier| copier.keep_synced(&weak))?;
+        self.clean()?;
         log::info!("the state is copied to the bucket, epoch {}", self.epoch());
         Ok(())
+    }
+
+    /// Removes the copies of epochs before the last one, in a thread of its own.
+    fn clean(&mut self) -> Result<(), Error> {
+        let Some(last) = self.inherited.as_ref().map(|before| before.copy_epoch) else {
+            return Ok(());
+        };
+        self.spawn("replica-clean", move |copier| {
+            clean::remove_below(copier, last)
+        })
     }
 
     /// Refuses a state that lacks what was in the copy.

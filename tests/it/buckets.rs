@@ -42,7 +42,8 @@ fn over(section: &str, calls_max: usize, patience: Patience, metrics: &Arc<Metri
     )
 }
 
-fn patient(section: &str) -> S3 {
+/// The bucket of that section, over the network.
+pub fn patient(section: &str) -> S3 {
     over(section, 4, Patience::default(), &Arc::new(Metrics::new()))
 }
 

@@ -7,6 +7,7 @@
 mod faults;
 pub mod proxy;
 
+use crate::buckets::patient;
 use crate::support::{
     Faults, Person, Program, SHOP, Temp, binary, eventually, real_bucket, settled,
 };
@@ -16,15 +17,20 @@ use serde_json::json;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 /// Keys that a standby needs.
 const KEYS: [&str; 3] = ["signing.key", "audit-signing.key", "audit-keys.json"];
 const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
 
+const LIST_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The configuration of all machines of one installation, over a proxy to the bucket.
 struct Installation {
     toml: String,
     proxy: Proxy,
+    /// Where the copies lie, as a section of its own.
+    copies: String,
 }
 
 impl Installation {
@@ -43,7 +49,11 @@ impl Installation {
             "{SHOP}{bucket}\n[replication]\nmode = \"{mode}\"\nprefix = \"copy-{id}\"\n\
              litestream = \"{litestream}\"\nlease_secs = {lease_secs}\nsync_timeout_secs = 2\n"
         );
-        Installation { toml, proxy }
+        Installation {
+            toml,
+            proxy,
+            copies: real_bucket(&format!("copy-{id}")).unwrap(),
+        }
     }
 
     fn machine(&self) -> Temp {
@@ -136,4 +146,23 @@ fn other_keys_and_an_older_state_are_refused() {
     address(&line);
     refused(first.path(), &[], "another server has replaced it");
     second.stop();
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
+fn copies_before_the_last_epoch_are_removed() {
+    let installation = Installation::new("confirmed", 3);
+    let dir = installation.machine();
+    for _ in 0..3 {
+        Program::serve(dir.path()).0.stop();
+    }
+    let (server, _) = Program::serve(dir.path());
+    let bucket = patient(&installation.copies);
+    let there = |epoch: u32| {
+        let folder = format!("epoch-{epoch:08}");
+        !bucket.names(&folder, LIST_TIMEOUT).unwrap().is_empty()
+    };
+    eventually("the old copies to go", || !there(1) && !there(2));
+    assert_eq!([there(3), there(4)], [true, true]);
+    server.stop();
 }

@@ -28,6 +28,15 @@ pub enum WriteOutcome {
     Conflict,
 }
 
+/// A part of a list of names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamesPage {
+    /// Without the prefix.
+    pub names: Vec<String>,
+    /// Whether there are more after them.
+    pub truncated: bool,
+}
+
 impl S3 {
     /// The document of that name below the prefix; `None` if there is none.
     ///
@@ -95,39 +104,68 @@ impl S3 {
     /// # Errors
     /// `unavailable`, or there are more than can be read.
     pub fn names(&self, folder: &str, timeout: Duration) -> Result<Vec<String>, Error> {
-        let (root, prefix) = (self.name(""), self.name(&format!("{folder}/")));
-        let failed = |e: S3Failure| self.failed("listing", folder, &e);
         let (mut names, mut from): (Vec<String>, String) = (Vec::new(), String::new());
+        let begins = format!("{folder}/");
         loop {
-            let mut query = vec![("list-type", "2"), ("prefix", prefix.as_str())];
-            if !from.is_empty() {
-                query.push(("start-after", &from));
-            }
-            let ask = S3Request {
-                query: &query,
-                answer_bytes_max: super::PAGE_BYTES_MAX,
-                ..S3Request::of(Method::Get, "")
-            };
-            let reply = self.call(ask, once(timeout)).map_err(failed)?;
-            if reply.status != 200 {
-                return Err(failed(refused(reply)));
-            }
-            let unreadable = || failed(S3Failure::Odd("its list cannot be read"));
-            let page = page::page(&reply.body).ok_or_else(unreadable)?;
-            let last = page.objects.last().map(|(name, _)| name.clone());
-            names.extend(
-                page.objects
-                    .iter()
-                    .filter_map(|(name, _)| Some(name.strip_prefix(&root)?.to_owned())),
-            );
+            let page = self.names_after(&begins, &from, timeout)?;
+            let (truncated, last) = (page.truncated, page.names.last().cloned());
+            names.extend(page.names);
             match last {
-                Some(last) if page.truncated && last > from && names.len() < NAMES_MAX => {
-                    from = last;
+                Some(last) if truncated && last > from && names.len() < NAMES_MAX => from = last,
+                _ if truncated => {
+                    let odd = S3Failure::Odd("its list does not end");
+                    return Err(self.failed("listing", folder, &odd));
                 }
-                _ if page.truncated => return Err(failed(S3Failure::Odd("its list does not end"))),
                 _ => return Ok(names),
             }
         }
+    }
+
+    /// The first names that begin so and come after `from`, in the order of their bytes: as many as the store gives at
+    /// a time.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub fn names_after(
+        &self,
+        begins: &str,
+        from: &str,
+        timeout: Duration,
+    ) -> Result<NamesPage, Error> {
+        let (root, prefix, after) = (self.name(""), self.name(begins), self.name(from));
+        let failed = |e: S3Failure| self.failed("listing", begins, &e);
+        let mut query = vec![("list-type", "2"), ("prefix", prefix.as_str())];
+        if !from.is_empty() {
+            query.push(("start-after", &after));
+        }
+        let ask = S3Request {
+            query: &query,
+            answer_bytes_max: super::PAGE_BYTES_MAX,
+            ..S3Request::of(Method::Get, "")
+        };
+        let reply = self.call(ask, once(timeout)).map_err(failed)?;
+        if reply.status != 200 {
+            return Err(failed(refused(reply)));
+        }
+        let unreadable = || failed(S3Failure::Odd("its list cannot be read"));
+        let page = page::page(&reply.body).ok_or_else(unreadable)?;
+        let names = page
+            .objects
+            .iter()
+            .filter_map(|(name, _)| Some(name.strip_prefix(&root)?.to_owned()));
+        Ok(NamesPage {
+            names: names.collect(),
+            truncated: page.truncated,
+        })
+    }
+
+    /// Removes the object of that name; one that is not there is removed already.
+    ///
+    /// # Errors
+    /// `unavailable`: it may be gone, or not.
+    pub fn remove_name(&self, name: &str, timeout: Duration) -> Result<(), Error> {
+        self.remove(name, once(timeout))
+            .map_err(|e| self.failed("removing", name, &e))
     }
 }
 
