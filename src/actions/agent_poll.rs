@@ -66,7 +66,9 @@ pub fn poll(
     }
     let targets = with_dialects(app, &agent.id, served(app, caller, &agent.scopes))?;
     if limit == 0 {
-        let (dry_runs, rehearsals) = app.store.read(|view| aside(view, &agent, &targets, now))?;
+        let (dry_runs, rehearsals) = app
+            .store
+            .read(|view| aside(app, view, &agent, &targets, now))?;
         return Ok(AgentWork {
             dry_runs,
             rehearsals,
@@ -91,7 +93,7 @@ pub fn poll(
                 left.insert(job.target, job.dispatch_seq);
             }
         }
-        aside(view, &agent, &targets, now)
+        aside(app, view, &agent, &targets, now)
     })?;
     unreadable::freeze_all(app, &unread);
     Ok(AgentWork {
@@ -108,6 +110,7 @@ type Aside = (Vec<DryRun>, Option<Vec<WaitingRehearsal>>);
 
 /// What an agent may do for reviewers.
 fn aside(
+    app: &App,
     view: &View,
     agent: &Agent,
     targets: &[(Target, Option<Dialect>)],
@@ -117,7 +120,7 @@ fn aside(
         true => Some(rehearse::waiting(view, targets, now)?),
         false => None,
     };
-    Ok((dry_run::waiting(view, targets)?, rehearsals))
+    Ok((dry_run::waiting(app, view, targets, now)?, rehearsals))
 }
 
 /// Where work would appear for an agent that reports this.

@@ -539,9 +539,13 @@ fn dry_runs(checked: &Checked, decision: &Decision, analysis: Option<&Analysis>)
     if !explains || checked.no_result_store || decision.opening != Opening::Pending {
         return Vec::new();
     }
-    let plan = analysis.and_then(|a| a.plan.as_ref());
-    let statements = plan.map(|p| p.iter().take(STATEMENTS_MAX).cloned().collect());
-    statements.unwrap_or_default()
+    analysis.map(explained_statements).unwrap_or_default()
+}
+
+/// The statements of a text that are explained; none of one that cannot be read.
+pub(super) fn explained_statements(analysis: &Analysis) -> Vec<String> {
+    let plan = analysis.plan.iter().flatten();
+    plan.take(STATEMENTS_MAX).cloned().collect()
 }
 
 /// Checks every field on its own, before anything is looked up.

@@ -1,6 +1,7 @@
 //! EXPLAIN jobs, for the agents: which wait, who takes one, and what came of it.
 
 use super::{App, dialects};
+use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
@@ -18,12 +19,18 @@ pub const JOBS_MAX: u32 = 10;
 const ERROR_BYTES_MAX: usize = 4096;
 
 /// Jobs that an agent may claim, oldest first of each target; `targets` with the dialect that the agent runs there.
+/// First those for which somebody waits.
 ///
 /// # Errors
 /// When the store cannot read.
-pub fn waiting(view: &View, targets: &[(Target, Option<Dialect>)]) -> Result<Vec<DryRun>, Error> {
+pub fn waiting(
+    app: &App,
+    view: &View,
+    targets: &[(Target, Option<Dialect>)],
+    now: Timestamp,
+) -> Result<Vec<DryRun>, Error> {
     let limit = usize::try_from(JOBS_MAX).unwrap_or(usize::MAX);
-    let mut jobs = Vec::new();
+    let mut jobs = app.caches.open_preflights.waiting(targets, now);
     for (target, dialect) in targets {
         jobs.extend(view.pending_dry_runs(target, *dialect, JOBS_MAX)?);
         if jobs.len() >= limit {
@@ -40,13 +47,14 @@ pub fn waiting(view: &View, targets: &[(Target, Option<Dialect>)]) -> Result<Vec
 /// 404; 403 for a target that the agent does not serve; 409 for one that somebody else took, `dialect_mismatch` for one
 /// that the agent's database would read differently.
 pub fn claim(app: &App, caller: &Caller, id: &str) -> Result<String, Error> {
-    may(app, caller, id)?;
-    app.store
-        .claim_dry_run(id, &caller.subject)?
-        .ok_or_else(|| Error::conflict("conflict", "this dry run is taken or done"))
+    let claimed = match find(app, caller, id)? {
+        Owner::Preflight => app.caches.open_preflights.claim(id, &caller.subject),
+        Owner::Request => app.store.claim_dry_run(id, &caller.subject)?,
+    };
+    claimed.ok_or_else(|| Error::conflict("conflict", "this dry run is taken or done"))
 }
 
-/// Takes the answer of a job.
+/// Takes the answer of a job; the id of the preflight that it was for, if it was.
 ///
 /// # Errors
 /// 404; 403; 409 when the claim does not count any more.
@@ -57,8 +65,8 @@ pub fn finish(
     claim_token: &str,
     result: Option<String>,
     error: Option<String>,
-) -> Result<(), Error> {
-    may(app, caller, id)?;
+) -> Result<Option<String>, Error> {
+    let owner = find(app, caller, id)?;
     let explained = match (error, result) {
         (Some(error), _) => Explained::Failed(cut(error, ERROR_BYTES_MAX)),
         (None, Some(plan)) if plan.len() > PLAN_BYTES_MAX => Explained::Failed(format!(
@@ -68,27 +76,41 @@ pub fn finish(
         (None, Some(plan)) => Explained::Plan(plan),
         (None, None) => return Err(Error::invalid("either result or error is needed")),
     };
-    if app
-        .store
-        .finish_dry_run(id, &caller.subject, claim_token, explained)?
-    {
-        return Ok(());
+    let stale = || Error::conflict("conflict", "this dry run is not claimed with that token");
+    let agent = &caller.subject;
+    if let Owner::Preflight = owner {
+        let open = &app.caches.open_preflights;
+        let preflight = open.finish(id, agent, claim_token, explained);
+        return preflight.map(Some).ok_or_else(stale);
     }
-    Err(Error::conflict(
-        "conflict",
-        "this dry run is not claimed with that token",
-    ))
+    match app
+        .store
+        .finish_dry_run(id, agent, claim_token, explained)?
+    {
+        true => Ok(None),
+        false => Err(stale()),
+    }
 }
 
-fn may(app: &App, caller: &Caller, id: &str) -> Result<(), Error> {
+/// What a job was made for.
+enum Owner {
+    Request,
+    Preflight,
+}
+
+/// Finds a job that the agent may do.
+fn find(app: &App, caller: &Caller, id: &str) -> Result<Owner, Error> {
     caller.require(Permission::AgentPoll)?;
-    let (target, fact) = app.store.read(|view| {
-        let (target, fact, request) = view
-            .find_dry_run(id)?
-            .ok_or_else(|| Error::not_found("dry run", id))?;
-        view.request(&request)?.ensure_intact()?;
-        Ok((target, fact))
-    })?;
+    let (owner, target, fact) = match app.caches.open_preflights.find(id) {
+        Some((target, fact)) => (Owner::Preflight, target, fact),
+        None => app.store.read(|view| {
+            let (target, fact, request) = view
+                .find_dry_run(id)?
+                .ok_or_else(|| Error::not_found("dry run", id))?;
+            view.request(&request)?.ensure_intact()?;
+            Ok((Owner::Request, target, fact))
+        })?,
+    };
     let serves = app
         .store
         .agent_reports(&caller.subject)
@@ -99,6 +121,8 @@ fn may(app: &App, caller: &Caller, id: &str) -> Result<(), Error> {
         return Err(Error::forbidden(message));
     }
     let active = app.active();
-    app.store
-        .read(|view| dialects::ensure_runs(&active.policies, view, &target, &caller.subject, fact))
+    app.store.read(|view| {
+        dialects::ensure_runs(&active.policies, view, &target, &caller.subject, fact)
+    })?;
+    Ok(owner)
 }

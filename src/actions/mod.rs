@@ -14,6 +14,7 @@ mod dialects;
 pub mod dry_run;
 pub mod due_signal;
 pub mod eligible;
+pub mod explain;
 pub mod groups;
 pub mod heartbeat;
 pub mod identify;
@@ -102,6 +103,8 @@ pub struct Caches {
     pub rates: rates::Rates,
     /// Statements that people try beforehand.
     pub preflights: rates::Rates,
+    /// Those of them that wait for plans.
+    pub open_preflights: explain::OpenPreflights,
     /// Sign-ins by browser.
     pub sign_ins: rates::Rates,
     /// Executions whose report is being handled.
@@ -172,6 +175,7 @@ impl Caches {
             quotas: quotas::Quotas::new(settings.quotas.clone()),
             rates: rates::Rates::new(u64::from(settings.calls_per_minute), MINUTE_MS),
             preflights: preflight::rates(MINUTE_MS),
+            open_preflights: explain::OpenPreflights::default(),
             sign_ins: sessions::rates(MINUTE_MS),
             reports: submit_result::Reports::default(),
         }

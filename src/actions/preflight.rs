@@ -28,7 +28,7 @@ pub fn rates(minute_ms: u32) -> Rates {
     Rates::new(PER_MINUTE, minute_ms)
 }
 
-/// Predicts what a request of `sql` would come to.
+/// Predicts what a request of `sql` would come to. Counted with `first`, and not where the same call looks once more.
 ///
 /// # Errors
 /// 400 `validation_error`; 403 `forbidden` for somebody who may not even make a request that only reads; 429
@@ -38,6 +38,7 @@ pub fn preflight(
     caller: &Caller,
     target: Target,
     sql: &str,
+    first: bool,
 ) -> Result<Preflight, Error> {
     if !caller.may_on(Permission::RequestCreate, &target) {
         caller.require_on(Permission::RequestCreateSelect, &target)?;
@@ -54,14 +55,9 @@ pub fn preflight(
     if sql.trim().is_empty() {
         return Err(Error::invalid("sql is empty"));
     }
-    let taken = app
-        .caches
-        .preflights
-        .take(&caller.subject, 1, app.clock.now());
-    taken.map_err(|secs| {
-        let message = format!("at most {PER_MINUTE} statements a minute are tried for one person");
-        Error::new(ErrorKind::TooMany, "rate_limited", message).retry_after(secs)
-    })?;
+    if first {
+        count(app, caller)?;
+    }
     let predicted = predict(app, caller, &target, sql)?;
     let tables = tables(app, caller, &target, &predicted)?;
     Ok(Preflight {
@@ -70,6 +66,17 @@ pub fn preflight(
         tables,
         target,
     })
+}
+
+fn count(app: &App, caller: &Caller) -> Result<(), Error> {
+    let rates = &app.caches.preflights;
+    rates
+        .take(&caller.subject, 1, app.clock.now())
+        .map_err(|secs| {
+            let message =
+                format!("at most {PER_MINUTE} statements a minute are tried for one person");
+            Error::new(ErrorKind::TooMany, "rate_limited", message).retry_after(secs)
+        })
 }
 
 fn tables(

@@ -26,6 +26,11 @@ pub fn request(id: &str) -> String {
     format!("request:{id}")
 }
 
+/// Somebody who waits for the plans of a preflight.
+pub fn preflight(id: &str) -> String {
+    format!("preflight:{id}")
+}
+
 /// Agents that wait for work on a target.
 pub fn jobs(target: &Target) -> String {
     format!("jobs:{}:{}", target.database(), target.environment())

@@ -212,6 +212,10 @@ fn hand_in(
     let began = Instant::now();
     let mut backoff = Backoff::up_to(WAIT_MAX);
     while let Err(error) = shared.breakable_client.finish_dry_run(&job.id, &result) {
+        if matches!(error.status, Some(404 | 409)) {
+            log::debug!("nobody waits any more for the plan of statement {}", job.id);
+            return;
+        }
         let wait = backoff.next(error.retry_after);
         let expired = began.elapsed() + wait > TRY_FOR;
         if !error.retryable || expired || shared.pause(wait) {

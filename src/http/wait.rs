@@ -67,22 +67,27 @@ impl TopicWatch {
 
     /// Waits for everybody's news: all who wait for it are woken.
     pub fn park(self, ask: &RoutedRequest, wait_secs: u64, memo: &str) -> HttpResponse {
-        self.wait(ask, wait_secs, memo, false)
+        self.park_for(ask, Duration::from_secs(wait_secs), memo)
+    }
+
+    /// The same, where seconds are too coarse.
+    pub fn park_for(self, ask: &RoutedRequest, wait: Duration, memo: &str) -> HttpResponse {
+        self.wait(ask, wait, memo, false)
     }
 
     /// Waits for something that one of all who wait can take.
     pub fn park_in_line(self, ask: &RoutedRequest, wait_secs: u64, memo: &str) -> HttpResponse {
-        self.wait(ask, wait_secs, memo, true)
+        self.wait(ask, Duration::from_secs(wait_secs), memo, true)
     }
 
     fn wait(
         self,
         ask: &RoutedRequest,
-        wait_secs: u64,
+        wait: Duration,
         memo: &str,
         exclusive: bool,
     ) -> HttpResponse {
-        let asked = Duration::from_secs(wait_secs).min(self.longest);
+        let asked = wait.min(self.longest);
         let wait = ask
             .call
             .resume

@@ -2,6 +2,7 @@
 import { fill, h, plural, visible } from "./dom.js";
 import { get, pause, post, query } from "./api.js";
 import { OPERATIONS, card, confirm, field, heading, pill, problem, selector } from "./parts.js";
+import { planTree } from "./plan.js";
 import { SqlText, line } from "./sql.js";
 
 const DRAFT = "dbward.draft";
@@ -108,9 +109,31 @@ function offset(sql, line, column) {
   return new TextEncoder().encode(sql.slice(0, start + column - 1)).length;
 }
 
-/** The server's own forecast; nothing is created. */
+/** The server's own forecast; nothing is created. The database is asked for its plan only where somebody wants it. */
 async function preview(database, environment, sql, signal) {
-  return forecast(await post("/api/preflight", { database, environment, sql, include_explain: false }, { signal }));
+  const ask = (include_explain) => post("/api/preflight", { database, environment, sql, include_explain }, { signal });
+  const foreseen = await ask(false);
+  if (foreseen.status === "blocked" || foreseen.unparsable) return forecast(foreseen);
+  const plans = h("div", { class: "stack", "aria-live": "polite" });
+  const look = async () => {
+    button.disabled = true;
+    try {
+      fill(plans, planned((await ask(true)).impact));
+    } catch (error) {
+      if (error.name !== "AbortError") fill(plans, problem(error));
+    }
+    button.disabled = false;
+  };
+  const button = h("button", { class: "button", type: "button", onclick: look }, "Show the plan");
+  return [forecast(foreseen), h("div", { class: "actions" }, button), plans];
+}
+
+/** How the database would run each statement, or why nobody knows. */
+function planned(impact) {
+  const sizes = new Map(impact.tables.map((t) => [t.name, t.estimated_rows]));
+  if (impact.explain) return impact.explain.map((one) => (one.error ? h("p", { class: "banner warn" }, "The database could not plan this: ", visible(one.error)) : planTree(one, sizes)));
+  const why = { timeout: "no agent explained it in time", unavailable: "no agent is online for this database", busy: "too many statements are being explained; try again", disabled: "plans are off for this workflow", forbidden: "it is for those who may see the tables (request.view)" }[impact.explain_status];
+  return h("p", { class: "muted" }, `No plan: ${why || "it would be refused"}.`);
 }
 
 function forecast(f) {
@@ -119,11 +142,12 @@ function forecast(f) {
   const kind = f.classification && (f.classification.operation || f.classification.resolved_operation);
   const found = (f.review && f.review.findings) || [];
   const policy = f.policy || {};
-  const who = policy.approvers || policy.next_approvers || [];
+  const steps = (policy.workflow && policy.workflow.steps) || [];
+  const who = policy.decision === "needs_approval" ? steps.flatMap((step) => step.approvers) : [];
   return [
     h("div", { class: "actions" }, pill(tone, words), kind && pill("muted", OPERATIONS[kind] || kind), f.risk && pill(f.risk.level === "high" || f.risk.level === "critical" ? "bad" : "muted", `risk ${String(f.risk.level).toLowerCase()}`)),
     policy.decision && h("p", null, String(policy.decision).replaceAll("_", " ")),
-    who.length > 0 && h("p", { class: "muted" }, "Must approve: ", who.map((w) => selector(typeof w === "string" ? w : w.selector)).join(", ")),
+    who.length > 0 && h("p", { class: "muted" }, "Must approve: ", who.map((w) => selector(w.selector)).join(", ")),
     found.map((x) => h("div", { class: `banner ${tone === "bad" ? "bad" : "warn"}` }, h("strong", null, visible(x.message), ". "), x.fix && `Fix: ${x.fix}.`, x.line && h("span", { class: "faint" }, ` Line ${x.line}, column ${x.column}.`))),
     found.length === 0 && h("p", { class: "muted" }, plural(0, "finding")),
     (f.fix_hints || []).slice(0, 5).map((x) => h("p", { class: "muted" }, typeof x === "string" ? x : x.hint || x.message)),

@@ -1,5 +1,7 @@
 //! Statements that agents explain before anybody approves: which, by whom, and what reviewers see of it.
 
+mod preflights;
+
 use crate::support::{Agent, Answer, Request, SHOP, Server, eventually};
 use serde_json::{Value, json};
 

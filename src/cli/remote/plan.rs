@@ -1,14 +1,37 @@
 //! What a database plans to do, as people read it: one line a step, the steps that feed it below it.
 
-use super::super::output::visible;
+use super::super::output::{indented, visible};
+use crate::error::counted;
 use serde_json::Value;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 /// Steps that are shown, and how deep they are followed.
 const STEPS: usize = 20;
 
+/// Each statement's plan, or why it has none.
+pub fn printed(explained: &[Value]) -> String {
+    let mut out = String::new();
+    for one in explained {
+        if let Value::String(error) = &one["error"] {
+            let _ = writeln!(out, "  Plan       not explained: {}", visible(error));
+            continue;
+        }
+        let plan = &one["plan"];
+        let steps = lines(plan).unwrap_or_else(|| {
+            let text = plan
+                .as_str()
+                .map_or_else(|| format!("{plan:#}"), str::to_owned);
+            text.lines().take(STEPS).map(visible).collect()
+        });
+        let shown: String = steps.iter().map(|step| format!("  {step}\n")).collect();
+        let _ = write!(out, "  Plan\n{}", indented(&shown));
+    }
+    out
+}
+
 /// The plan of SQLite or PostgreSQL as lines; `None` for plans of another shape.
-pub fn lines(plan: &Value) -> Option<Vec<String>> {
+fn lines(plan: &Value) -> Option<Vec<String>> {
     let mut lines = of_sqlite(plan).or_else(|| of_postgres(plan))?;
     lines.truncate(STEPS);
     Some(lines)
@@ -46,7 +69,7 @@ fn of_postgres(plan: &Value) -> Option<Vec<String>> {
             }
         }
         if let Some(rows) = node["Plan Rows"].as_f64() {
-            text.push_str(&format!(", about {rows:.0} rows"));
+            text.push_str(&format!(", about {}", counted(rows as u64, "row")));
         }
         lines.push(line(depth, &text));
         let inner = node["Plans"].as_array().into_iter().flatten().rev();
@@ -90,6 +113,8 @@ mod tests {
                 "    Seq Scan on b, about 7 rows",
             ]
         );
+        let one = json!([{"Plan": {"Node Type": "Result", "Plan Rows": 1}}]);
+        assert_eq!(lines(&one).unwrap(), ["Result, about 1 row"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::super::output::{
     Paint, factor_words, operation_words, reason_words, selector_words, underlined, visible,
 };
 use super::execute::{read_text, standard_input};
+use super::plan;
 use super::target::TargetOptions;
 use super::{CommandError, CommonOptions, ConnectionOptions, ServerSession};
 use crate::client::path_of;
@@ -44,6 +45,9 @@ pub struct PreflightOptions {
     /// Read the SQL from this file
     #[arg(long, short = 'f', value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Ask no database how it would run it
+    #[arg(long)]
+    no_explain: bool,
     /// Exit with 1 from here on
     #[arg(long, value_enum, default_value = "blocked")]
     fail_on: FailOn,
@@ -68,8 +72,14 @@ pub fn run(o: &PreflightOptions) -> Result<u8, CommandError> {
         _ => standard_input()?,
     };
     let (database, environment) = o.target.resolve(&session.settings)?;
-    let body = json!({"database": database, "environment": environment, "sql": sql}).to_string();
-    let document = session.client.send(&path_of(&["preflight"]), &body)?;
+    let body = json!({
+        "database": database,
+        "environment": environment,
+        "sql": sql,
+        "include_explain": !o.no_explain,
+    });
+    let path = path_of(&["preflight"]);
+    let document = session.client.send(&path, &body.to_string())?;
     let tried: Value = document.read()?;
     let file = o
         .file
@@ -202,7 +212,25 @@ fn words(tried: &Value, sql: &str, paint: Paint) -> String {
             .unwrap_or_default();
         let _ = writeln!(out, "  Table {}{rows}", text(&table["name"]));
     }
+    out.push_str(&plans(&tried["impact"]));
     out
+}
+
+/// What the database plans to do, or why nobody asked it.
+fn plans(impact: &Value) -> String {
+    if let Some(explained) = impact["explain"].as_array() {
+        return plan::printed(explained);
+    }
+    let why = match impact["explain_status"].as_str() {
+        Some("timeout") => "no agent explained it in time",
+        Some("unavailable") => "no agent is online for this database",
+        Some("busy") => "too many statements are being explained; try again",
+        Some("disabled") => "the workflow has statements not explained",
+        Some("forbidden") => "it is for those who may see the tables (request.view)",
+        // What would be refused is not sent to a database, and its reason stands above.
+        _ => return String::new(),
+    };
+    format!("  No plan: {why}\n")
 }
 
 /// What would be decided, and whose approval it would need.

@@ -298,28 +298,9 @@ fn risk_words(request: &RequestReply) -> Option<String> {
 
 /// What the database says of the plan.
 fn plans(request: &RequestReply) -> String {
-    let Some(context) = &request.context else {
-        return String::new();
-    };
-    let mut out = String::new();
-    for explained in context.explain.iter().flatten() {
-        match (&explained["error"], &explained["plan"]) {
-            (serde_json::Value::String(error), _) => {
-                let _ = writeln!(out, "  Plan       not explained: {}", visible(error));
-            }
-            (_, plan) => {
-                let lines = plan::lines(plan).unwrap_or_else(|| {
-                    let text = plan
-                        .as_str()
-                        .map_or_else(|| format!("{plan:#}"), str::to_owned);
-                    text.lines().take(20).map(visible).collect()
-                });
-                let shown: String = lines.iter().map(|l| format!("  {l}\n")).collect();
-                let _ = write!(out, "  Plan\n{}", indented(&shown));
-            }
-        }
-    }
-    out
+    let context = request.context.as_ref();
+    let explained = context.and_then(|context| context.explain.as_deref());
+    plan::printed(explained.unwrap_or_default())
 }
 
 /// Step by step, who approved and who can.

@@ -1,7 +1,8 @@
 //! Statements that agents explain for reviewers.
 
-use crate::actions::dry_run;
+use crate::actions::{dry_run, topics};
 use crate::domain::actor::Caller;
+use crate::gate::Wake;
 use crate::http::HttpContext;
 use crate::http::replies;
 use crate::http::router::{HandlerResult, RoutedRequest};
@@ -21,6 +22,9 @@ pub fn result(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
     body.value("result")?;
     let plan = body.raw("result").map(str::to_owned);
     let error = body.text("error")?;
-    dry_run::finish(&context.app, caller, ask.id(), &claim_token, plan, error)?;
+    let preflight = dry_run::finish(&context.app, caller, ask.id(), &claim_token, plan, error)?;
+    if let Some(id) = preflight {
+        context.hub.publish(&topics::preflight(&id), Wake::All);
+    }
     replies::json(200, &json!({"status": "accepted"}))
 }

@@ -2,17 +2,23 @@
 
 use super::request_json;
 use crate::actions::create_request::UnparsableAt;
+use crate::actions::explain::{self, PlanStart, PlanStatus, Plans, WAIT_MS_DEFAULT, WAIT_MS_MAX};
 use crate::actions::preflight::{Preflight, preflight};
+use crate::actions::topics;
 use crate::domain::actor::Caller;
 use crate::domain::decision::Decision;
 use crate::domain::id::{Operation, Target};
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::Opening;
 use crate::error::{Error, ErrorKind};
+use crate::gate::Wake;
 use crate::http::HttpContext;
 use crate::http::replies;
 use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::wait::TopicWatch;
+use crate::store::Explained;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Members of the body; another one is refused, since it could have been meant to change the prediction.
 const FIELDS: [&str; 5] = [
@@ -23,23 +29,54 @@ const FIELDS: [&str; 5] = [
     "explain_timeout_ms",
 ];
 
-/// `POST /api/preflight`
+/// `POST /api/preflight`; held until agents have explained the statements, or as long as the caller waits for that.
 pub fn check(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let body = ask.body()?;
     body.only(&FIELDS)?;
-    // Both are taken, and no plan is made: see `impact.explain_status`.
-    body.flag("include_explain")?;
-    body.number("explain_timeout_ms")?;
+    let wants_plans = body.flag("include_explain")?.unwrap_or(true);
+    let wait_ms = body
+        .number("explain_timeout_ms")?
+        .unwrap_or(WAIT_MS_DEFAULT)
+        .min(WAIT_MS_MAX);
     let target = Target::new(
         &body.needed_text("database")?,
         &body.needed_text("environment")?,
     )?;
     let sql = body.needed_text("sql")?;
-    let tried = preflight(&context.app, caller, target, &sql)?;
-    replies::json(200, &shown(&tried))
+    let first = ask.memo().is_none();
+    let tried = preflight(&context.app, caller, target, &sql, first)?;
+    let begun = match ask.memo() {
+        Some(id) => PlanStart::Asked(id.to_owned()),
+        None if !wants_plans => PlanStart::Refused(PlanStatus::NotRequested),
+        None => explain::begin(&context.app, caller, &tried, wait_ms)?,
+    };
+    let id = match begun {
+        PlanStart::Asked(id) => id,
+        PlanStart::Refused(why) => return replies::json(200, &shown(&tried, Plans::none(why))),
+    };
+    if first {
+        // Any agent may lack what it takes, so all look.
+        let agents = topics::jobs(&tried.target);
+        context.hub.publish(&agents, Wake::All);
+    }
+    let watch = match ask.may_wait(wait_ms) {
+        true => {
+            let plans = [topics::preflight(&id)];
+            Some(TopicWatch::begin(context, caller, ask, plans)?)
+        }
+        false => None,
+    };
+    let plans = explain::take(&context.app, caller, &tried, &id, watch.is_some());
+    match (plans, watch) {
+        (None, Some(watch)) => Ok(watch.park_for(ask, Duration::from_millis(wait_ms), &id)),
+        (plans, _) => {
+            let plans = plans.unwrap_or_else(|| Plans::none(PlanStatus::Timeout));
+            replies::json(200, &shown(&tried, plans))
+        }
+    }
 }
 
-fn shown(tried: &Preflight) -> Value {
+fn shown(tried: &Preflight, plans: Plans) -> Value {
     let decided = &tried.predicted.decision;
     let known = tried.predicted.assessment.as_ref();
     let context: Value = known
@@ -84,12 +121,25 @@ fn shown(tried: &Preflight) -> Value {
         "unparsable": request_json::unparsable(unparsable.as_ref()),
         "impact": {
             "tables": tried.tables.iter().map(|(name, rows)| json!({"name": name, "estimated_rows": rows})).collect::<Vec<_>>(),
-            "explain": null,
-            "explain_status": "not_available",
+            "explain_status": plans.status.as_str(),
+            "explain": explained(plans),
         },
         "fix_hints": fixes,
         "next_actions": next_actions(decided),
     })
+}
+
+/// Each statement with its plan, as a request shows them; null where there is none at all.
+fn explained(plans: Plans) -> Option<Vec<Value>> {
+    let statement = |(sql, explained): (String, Explained)| match explained {
+        Explained::Plan(plan) => {
+            let plan: Value = serde_json::from_str(&plan).unwrap_or_default();
+            json!({"sql": sql, "plan": plan})
+        }
+        Explained::Failed(error) => json!({"sql": sql, "error": error, "hint": null}),
+    };
+    let explained = plans.explained;
+    (!explained.is_empty()).then(|| explained.into_iter().map(statement).collect())
 }
 
 /// A refusal as a submit would get it.

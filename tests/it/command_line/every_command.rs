@@ -149,7 +149,9 @@ pub(super) const CASES: &[Case] = &[
         words
     }),
     ("preflight", By::Requester, 0, |_| {
-        vec![UPDATE.to_owned(), "-e".to_owned(), "production".to_owned()]
+        // No agent explains anything here.
+        let place = ["-e", "production", "--no-explain"].map(str::to_owned);
+        [UPDATE.to_owned()].into_iter().chain(place).collect()
     }),
     ("request list", By::Requester, 0, none),
     ("request show", By::Approver, 0, |s| vec![s.pending()]),

@@ -4,6 +4,7 @@ use super::console::Console;
 use crate::support::{SHOP, Server};
 use serde_json::{Value, json};
 use std::fs;
+use std::thread;
 
 fn tried(server: &Server, sql: &str) -> Value {
     let body = json!({"database": "shop", "environment": "production", "sql": sql});
@@ -208,6 +209,40 @@ fn the_command_fails_where_it_should_and_annotates() {
     let region = &result["locations"][0]["physicalLocation"]["region"];
     assert_eq!(region, &json!({"startLine": 1, "startColumn": 1}));
     console.golden("preflight");
+}
+
+#[test]
+fn the_command_shows_the_plan_that_an_agent_brings() {
+    let server = Server::shop();
+    let console = Console::before(&server);
+    let mine = server.requester().token.unwrap();
+    let agent = server.agent("agent-1");
+    agent.poll();
+    let run = |more: &[&str]| {
+        let mut call = vec!["preflight", "SELECT * FROM items WHERE id = 1", "-e"];
+        call.push("production");
+        call.extend(more);
+        console.run(Some(&mine), &call).is(0).out
+    };
+    let shown = thread::scope(|scope| {
+        scope.spawn(|| {
+            let work = agent.begin_poll(30).answer().is(200).json;
+            let id = work["dry_run_jobs"][0]["id"].as_str().unwrap();
+            let path = format!("/api/agent/dry-run/{id}");
+            let claimed = agent.person.poke(&format!("{path}/claim")).is(200);
+            let plan = json!([{"Plan": {
+                "Node Type": "Index Scan", "Index Name": "items_pkey", "Relation Name": "items", "Plan Rows": 1,
+            }}]);
+            let body = json!({"claim_token": claimed.text("claim_token"), "result": plan});
+            agent.person.post(&format!("{path}/result"), &body).is(200);
+        });
+        run(&[])
+    });
+    let plan = "  Table items\n  Plan\n    Index Scan using items_pkey on items, about 1 row\n";
+    assert!(shown.ends_with(plan), "{shown}");
+    // Where nobody wants one, nobody is asked and nobody waits.
+    assert!(run(&["--no-explain"]).ends_with("  Table items\n"));
+    assert_eq!(agent.poll().json["dry_run_jobs"], json!([]));
 }
 
 /// What the schema of SARIF 2.1.0 requires of a run with results, and what code scanning needs to show them.

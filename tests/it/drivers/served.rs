@@ -2,6 +2,7 @@
 //! that hold on every database server.
 
 use super::Place;
+use super::places::sqlite;
 use crate::support::{Answer, Program, Request, Server, Temp, binary, eventually};
 use dbward::agent::config::{DatabaseEndpoint, DriverConfig};
 use serde_json::json;
@@ -198,6 +199,37 @@ pub fn what_was_approved_runs_and_is_read(served: &Served) {
     assert_eq!(served.place.count("t"), 3);
     let ids = served.server.requester().ids("status=failed");
     assert_eq!(ids.len(), 1);
+}
+
+pub fn a_preflight_shows_the_plan_of_the_database(served: &Served) {
+    prepared(served);
+    let body = json!({
+        "database": "shop", "environment": "production", "explain_timeout_ms": 30_000,
+        "sql": "SELECT id FROM t; DELETE FROM t WHERE id = 7",
+    });
+    let requester = served.server.requester();
+    let impact = || {
+        let answer = requester.post("/api/preflight", &body).is(200);
+        answer.json["impact"].clone()
+    };
+    let mut last = impact();
+    eventually("the agent is online", || {
+        last = impact();
+        last["explain_status"] != "unavailable"
+    });
+    assert_eq!(last["explain_status"], "ready", "{last}");
+    let explained = last["explain"].as_array().unwrap();
+    assert_eq!(explained.len(), 2, "{last}");
+    for one in explained {
+        let plan = one["plan"].to_string().to_lowercase();
+        assert!(plan.contains('t') && plan.len() > 20, "{one}");
+    }
+    assert_eq!(served.place.count("t"), 1);
+}
+
+#[test]
+fn a_preflight_shows_the_plan_of_sqlite() {
+    a_preflight_shows_the_plan_of_the_database(&Served::start(sqlite(), 60));
 }
 
 pub fn cancelling_a_request_ends_its_statement(served: &Served, endless: &Endless) {

@@ -339,7 +339,9 @@ pub const LINES: &[Lines] = &[
 ];
 
 fn tried(who: &Who, environment: &str) -> String {
-    let body = json!({"database": "shop", "environment": environment, "sql": "SELECT 1"});
+    let body = json!({
+        "database": "shop", "environment": environment, "sql": "SELECT 1", "include_explain": false,
+    });
     status(&who.person.post("/api/preflight", &body))
 }
 

@@ -21,6 +21,12 @@ fn mysql_runs_what_was_approved() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_preflight_shows_the_plan_of_mysql() {
+    served::a_preflight_shows_the_plan_of_the_database(&Served::start(mysql(), 60));
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
 fn cancelling_a_request_ends_its_statement_in_mysql() {
     served::cancelling_a_request_ends_its_statement(&Served::start(mysql(), 60), &ENDLESS);
 }

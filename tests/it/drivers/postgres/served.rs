@@ -21,6 +21,12 @@ fn postgres_runs_what_was_approved() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn a_preflight_shows_the_plan_of_postgres() {
+    served::a_preflight_shows_the_plan_of_the_database(&Served::start(postgres(), 60));
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn cancelling_a_request_ends_its_statement_in_postgres() {
     served::cancelling_a_request_ends_its_statement(&Served::start(postgres(), 60), &ENDLESS);
 }
