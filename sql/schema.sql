@@ -126,7 +126,7 @@ CREATE TABLE users (
     updated_at_ms   INTEGER NOT NULL,
     last_seen_at_ms INTEGER,
     audit_seq       INTEGER NOT NULL
-, slack_linkers_json TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(slack_linkers_json))) STRICT, WITHOUT ROWID;
+, slack_linkers_json TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(slack_linkers_json)), claimed_email TEXT) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tokens (
     id              TEXT PRIMARY KEY,
@@ -700,12 +700,6 @@ CREATE INDEX tokens__parent ON tokens (parent_id) WHERE parent_id IS NOT NULL;
 
 CREATE INDEX tokens__issuer ON tokens (issuer);
 
-CREATE TRIGGER users_update
-BEFORE UPDATE OF id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, slack_linkers_json,
-    audit_seq ON users
-WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <= OLD.audit_seq OR NEW.id IS NOT OLD.id
-BEGIN SELECT RAISE(ABORT, 'user changed without its audit event'); END;
-
 CREATE TRIGGER requests_frozen BEFORE UPDATE OF corrupt_seq ON requests
 WHEN OLD.corrupt_seq IS NOT NULL
   OR NEW.corrupt_seq IS NOT (SELECT max(seq) FROM audit_events)
@@ -873,3 +867,11 @@ WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <
   OR NEW.expires_at_ms IS NOT OLD.expires_at_ms OR NEW.parent_id IS NOT OLD.parent_id
   OR NEW.session_id IS NOT OLD.session_id
 BEGIN SELECT RAISE(ABORT, 'token changed without its audit event'); END;
+
+CREATE INDEX users__claimed_email ON users (id) WHERE claimed_email IS NOT NULL;
+
+CREATE TRIGGER users_update
+BEFORE UPDATE OF id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, slack_linkers_json,
+    claimed_email, audit_seq ON users
+WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <= OLD.audit_seq OR NEW.id IS NOT OLD.id
+BEGIN SELECT RAISE(ABORT, 'user changed without its audit event'); END;

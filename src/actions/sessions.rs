@@ -2,7 +2,7 @@
 
 use super::App;
 use super::descendants::Descendants;
-use super::identify::{ConsoleSignIn, Rejection, id_token};
+use super::identify::{ConsoleSignIn, Rejection, email_change, id_token};
 use crate::clock::Timestamp;
 use crate::crypto::{hex, random, same, sha256_hex, uuid};
 use crate::domain::actor::{Actor, Caller, Origin, SubjectType};
@@ -235,7 +235,8 @@ fn start(app: &Arc<App>, session: ConsoleSession, origin: Origin) -> Result<(), 
     };
     let started = app.store.change(actor, move |view, _| {
         let mut changes: Vec<Change> = Vec::new();
-        match view.find_user(&session.subject_id)? {
+        let known = view.find_user(&session.subject_id)?;
+        match &known {
             None => {
                 let id = session.subject_id.clone();
                 changes.push(IdentityChange::UserCreated { id }.into());
@@ -248,6 +249,8 @@ fn start(app: &Arc<App>, session: ConsoleSession, origin: Origin) -> Result<(), 
             }
             Some(_) => {}
         }
+        let email = session.email.as_deref();
+        changes.extend(email_change(known.as_ref(), &session.subject_id, email));
         let held = view.sessions_of(&session.subject_id)?;
         let room = SESSIONS_PER_PERSON_MAX.saturating_sub(1);
         for old in &held[..held.len().saturating_sub(room)] {

@@ -124,6 +124,7 @@ fn of_identity(change: &IdentityChange) -> Vec<(String, WakeMode)> {
         | IdentityChange::SessionStarted(_)
         | IdentityChange::TokenCreated(_)
         | IdentityChange::UserCreated { .. }
+        | IdentityChange::UserEmailChanged { .. }
         | IdentityChange::UserUpdated { .. }
         | IdentityChange::LoginSucceeded { .. } => Vec::new(),
     }

@@ -238,11 +238,14 @@ impl Outlets {
         if self.email.is_none() {
             return routes;
         }
-        let people = self.addresses.keys().map(|id| {
+        let mut ids = policies.people();
+        ids.extend(self.addresses.keys().map(String::as_str));
+        let people = ids.into_iter().map(|id| {
             let groups = policies.groups_of(id);
             let roles = policies.roles_of(id, &groups).into_iter().map(|r| r.name);
             MailedPerson {
-                id: id.clone(),
+                id: id.to_owned(),
+                has_address: self.addresses.contains_key(id),
                 roles: roles.collect(),
                 groups,
             }

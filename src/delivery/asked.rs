@@ -68,9 +68,10 @@ pub(super) fn people(
         let workflow = view.request_workflow(&request)?;
         let votes = view.votes(&request)?;
         let accounts = view.slack_people(ACCOUNTS_MAX)?;
-        Ok(Some((request, workflow, votes, accounts)))
+        let claimed = view.claimed_emails(ACCOUNTS_MAX)?;
+        Ok(Some((request, workflow, votes, accounts, claimed)))
     })?;
-    let Some((request, workflow, votes, accounts)) = found else {
+    let Some((request, workflow, votes, accounts, claimed)) = found else {
         return Ok(Vec::new());
     };
     let now = shared.app.clock.now();
@@ -81,7 +82,9 @@ pub(super) fn people(
     let policies = &active.policies;
     let selectors = selectors(event, &request.target, workflow.as_ref(), &votes, policies);
     let accounts: BTreeMap<String, String> = accounts.into_iter().collect();
-    let known = accounts.keys().chain(outlets.addresses.keys());
+    let mut addresses: BTreeMap<String, String> = claimed.into_iter().collect();
+    addresses.extend(outlets.addresses.clone());
+    let known = accounts.keys().chain(addresses.keys());
     let known: BTreeSet<&str> = known.map(String::as_str).collect();
     let on_call = shared.app.on_call_by(&active, now);
     let mut people = named(&selectors, policies, &on_call, &known);
@@ -89,7 +92,7 @@ pub(super) fn people(
     people.retain(|id| !votes.iter().any(|v| v.actor == *id));
     let asked = people.into_iter().take(ASKED_MAX).map(|id| AskedPerson {
         slack_user_id: accounts.get(id).cloned(),
-        email: outlets.addresses.get(id).cloned(),
+        email: addresses.get(id).cloned(),
         id: id.to_owned(),
     });
     Ok(asked.collect())

@@ -106,7 +106,7 @@ fn address_of(
     person: &str,
 ) -> Result<Result<String, &'static str>, Error> {
     let known = shared.app.store.read(|view| view.find_user(person))?;
-    if known.is_some_and(|user| !user.active) {
+    if known.as_ref().is_some_and(|user| !user.active) {
         return Ok(Err("the person is suspended"));
     }
     if let Some(address) = outlets.addresses.get(person) {
@@ -114,5 +114,6 @@ fn address_of(
     }
     let provider = shared.app.sign_in.provider.as_ref();
     let seen = provider.and_then(|provider| provider.seen(person)?.email.clone());
-    Ok(seen.ok_or("no e-mail address of this person is known"))
+    let address = seen.or_else(|| known?.claimed_email);
+    Ok(address.ok_or("no e-mail address of this person is known"))
 }

@@ -21,6 +21,8 @@ pub struct User {
     pub slack_user_id: Option<String>,
     /// Who else may have linked that account, and so may vote with it.
     pub slack_linkers: BTreeSet<String>,
+    /// The e-mail address that the identity provider last gave of them.
+    pub claimed_email: Option<String>,
     /// When the person was first known.
     pub created_at: Timestamp,
     /// When the row last changed.

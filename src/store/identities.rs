@@ -1,6 +1,6 @@
 //! Reading people and tokens, and whether an actor still counts.
 
-use super::query::{RunStatement, first};
+use super::query::{RunStatement, first, tuple};
 use super::row_columns::{Columns, ReadColumn, columns, invalid};
 use super::{View, snapshot};
 use crate::clock::Timestamp;
@@ -50,6 +50,7 @@ columns! {
         Source = "u.source",
         SlackId = "u.slack_user_id",
         SlackLinkers = "u.slack_linkers_json",
+        ClaimedEmail = "u.claimed_email",
         CreatedAt = "u.created_at_ms",
         UpdatedAt = "u.updated_at_ms",
         LastSeenAt = "u.last_seen_at_ms",
@@ -103,6 +104,16 @@ impl View<'_> {
     pub fn list_users(&self, limit: u32, offset: u32) -> Result<Vec<User>, Error> {
         self.connection
             .list(USERS, params![limit, offset], read_user)
+    }
+
+    /// Active people whose e-mail address the identity provider gave, and that address, up to `limit`.
+    pub fn claimed_emails(&self, limit: u32) -> Result<Vec<(String, String)>, Error> {
+        self.connection.list(
+            "SELECT id, claimed_email FROM users WHERE claimed_email IS NOT NULL AND status = 'active' \
+             ORDER BY id LIMIT ?1",
+            [limit],
+            tuple,
+        )
     }
 
     /// People who may not act.
@@ -227,6 +238,7 @@ fn read_user(row: &Row) -> Result<User, Error> {
         source: row.column(C::Source)?,
         slack_user_id: row.column(C::SlackId)?,
         slack_linkers: names(row, C::SlackLinkers)?.into_iter().collect(),
+        claimed_email: row.column(C::ClaimedEmail)?,
         created_at: row.column(C::CreatedAt)?,
         updated_at: row.column(C::UpdatedAt)?,
         last_seen_at: row.column(C::LastSeenAt)?,

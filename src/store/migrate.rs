@@ -93,6 +93,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0021_sessions",
         include_str!("../../sql/migrations/0021_sessions.sql"),
     ),
+    (
+        "0022_claimed_emails",
+        include_str!("../../sql/migrations/0022_claimed_emails.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

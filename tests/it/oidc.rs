@@ -1,6 +1,7 @@
 //! People of an identity provider: which tokens count, what they permit, and what happens while the provider is slow,
 //! wrong or away.
 
+mod emails;
 mod provider;
 mod refused;
 mod subjects;

@@ -7,12 +7,12 @@ use crate::clock::Timestamp;
 use crate::config::{AuthMode, Oidc};
 use crate::crypto::{MacKey, random, same};
 use crate::domain::actor::{Actor, Caller, Origin, SubjectType};
-use crate::domain::change::IdentityChange;
+use crate::domain::change::{Change, IdentityChange};
 use crate::domain::jwt::{JwtClaims, JwtError, JwtRules, KeySource, LEEWAY_SECS, verify};
 use crate::domain::permission::Rights;
 use crate::domain::policy::Policies;
 use crate::domain::sign_in::CodeExchange;
-use crate::domain::user::SeenClaims;
+use crate::domain::user::{SeenClaims, User};
 use crate::error::Error;
 use crate::store::Verdict;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -234,7 +234,7 @@ pub(super) fn caller(
     };
     is_known(app, provider, &caller)?;
     provider.remember(&caller.subject, |p| p.seen = Some(Arc::new(seen)));
-    note_login(app, provider, &caller, now)?;
+    note_login(app, provider, &caller, claims.email.as_deref(), now)?;
     note_use(app, provider, &caller, now);
     Ok(caller)
 }
@@ -401,11 +401,24 @@ fn is_known(app: &App, provider: &Provider, caller: &Caller) -> Result<(), Rejec
     Ok(())
 }
 
-/// Audits a login, once an hour.
+/// Keeps an e-mail address that is not the one kept of somebody; a token that names none says nothing of it.
+pub(in crate::actions) fn email_change(
+    known: Option<&User>,
+    id: &str,
+    claimed: Option<&str>,
+) -> Option<Change> {
+    let kept = known.and_then(|user| user.claimed_email.as_deref());
+    let email = claimed.filter(|email| kept != Some(*email))?.to_owned();
+    let id = id.to_owned();
+    Some(IdentityChange::UserEmailChanged { id, email }.into())
+}
+
+/// Audits a login, once an hour, and keeps the e-mail address that it names.
 fn note_login(
     app: &App,
     provider: &Provider,
     caller: &Caller,
+    email: Option<&str>,
     now: Timestamp,
 ) -> Result<(), Rejection> {
     // Noted before it is written, so that of two calls at once only one writes.
@@ -421,8 +434,12 @@ fn note_login(
         id: caller.subject.clone(),
         roles,
     };
-    let written = app.store.change(caller.actor(), move |_, _| {
-        Ok(Verdict::Write(vec![change.into()], ()))
+    let (id, email) = (caller.subject.clone(), email.map(str::to_owned));
+    let written = app.store.change(caller.actor(), move |view, _| {
+        let known = view.find_user(&id)?;
+        let mut changes = vec![Change::from(change)];
+        changes.extend(email_change(known.as_ref(), &id, email.as_deref()));
+        Ok(Verdict::Write(changes, ()))
     });
     if written.is_err() {
         provider.remember(&caller.subject, |p| p.login = before);

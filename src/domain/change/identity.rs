@@ -64,6 +64,8 @@ pub enum IdentityChange {
         /// Tokens issued in it that end too.
         ended: Vec<String>,
     },
+    /// The identity provider gave another e-mail address of a person than before.
+    UserEmailChanged { id: String, email: String },
     /// What is known of a person changed.
     UserUpdated {
         id: String,
@@ -108,11 +110,7 @@ impl IdentityChange {
             }
             IdentityChange::UserActivated(user) => status_entry("user.activated", user),
             IdentityChange::UserSuspended(user) => status_entry("user.disabled", user),
-            IdentityChange::UserCreated { id } => {
-                let mut e = about("user.created", "identity", "user", id);
-                e.metadata.insert("source".into(), "oidc".into());
-                e
-            }
+            IdentityChange::UserCreated { id } => by_provider("user.created", id),
             IdentityChange::LoginSucceeded { id, roles } => {
                 let mut e = about("auth.login_success", "auth", "user", id);
                 e.metadata = object(json!({"method": "oidc", "roles": roles}));
@@ -130,6 +128,7 @@ impl IdentityChange {
                 put_ids(&mut e, "ended_tokens", ended);
                 e
             }
+            IdentityChange::UserEmailChanged { id, email } => email_changed(id, email),
             IdentityChange::UserUpdated {
                 id,
                 slack_user_id,
@@ -146,6 +145,19 @@ impl IdentityChange {
             }
         }
     }
+}
+
+/// What the identity provider says of a person.
+fn by_provider(event_type: &'static str, id: &str) -> AuditEntry {
+    let mut e = about(event_type, "identity", "user", id);
+    e.metadata.insert("source".into(), "oidc".into());
+    e
+}
+
+fn email_changed(id: &str, email: &str) -> AuditEntry {
+    let mut e = by_provider("user.email_changed", id);
+    e.metadata.insert("email".into(), email.into());
+    e
 }
 
 fn put_ids(entry: &mut AuditEntry, key: &str, ids: &[String]) {

@@ -250,10 +250,16 @@ fn judge(
         let value = find(claims, name).and_then(Value::as_str);
         value.filter(|text| is_value(text)).map(str::to_owned)
     };
+    // An address that its provider does not vouch for may be somebody else's.
+    let is_unverified = match claims.get("email_verified") {
+        Some(Value::Bool(verified)) => !verified,
+        Some(Value::String(verified)) => verified == "false",
+        _ => false,
+    };
     Ok(JwtClaims {
         subject: subject.to_owned(),
         name: shown(rules.name_claim),
-        email: shown(rules.email_claim),
+        email: shown(rules.email_claim).filter(|_| !is_unverified),
         groups: values(claims, rules.groups_claim),
         values: rules
             .claims

@@ -250,6 +250,23 @@ impl Policies {
         names.map(String::as_str).collect()
     }
 
+    /// Every person whom a group, a binding, a step or a notification policy names.
+    pub fn people(&self) -> BTreeSet<&str> {
+        let steps = self.workflows.iter().flat_map(|w| &w.steps);
+        let approvers = steps.flat_map(|s| s.approvers.iter().map(|a| &a.selector));
+        let escalated = self.notification.iter().flat_map(|n| &n.escalate_to);
+        let named = approvers
+            .chain(escalated)
+            .filter_map(|selector| match selector {
+                Selector::User(id) => Some(id),
+                _ => None,
+            });
+        let listed = self.groups.values().flatten();
+        let bound = self.bindings.iter().flat_map(|b| &b.subjects);
+        let ids = listed.chain(bound).chain(named);
+        ids.map(String::as_str).collect()
+    }
+
     /// Roles that bindings give to `subject`, directly or through `groups`.
     pub fn bound_roles(&self, subject: &str, groups: &BTreeSet<String>) -> Vec<Role> {
         let mut names = BTreeSet::new();

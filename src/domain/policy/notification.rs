@@ -169,10 +169,12 @@ pub struct Routes {
     on_call: BTreeSet<String>,
 }
 
-/// A person with an address, and what they are as an approver.
+/// A person whom the configuration names, and what they are as an approver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailedPerson {
     pub id: String,
+    /// Whether the configuration has their address; otherwise the identity provider may have given one.
+    pub has_address: bool,
     /// Names of the roles they have by configuration.
     pub roles: BTreeSet<String>,
     pub groups: BTreeSet<String>,
@@ -228,13 +230,15 @@ impl Routes {
     }
 
     /// Who is notified by mail of an event: the requester of an outcome, unless they cancelled it themselves, and whom it
-    /// asks to approve. Ids of people, and on-call groups as selectors.
+    /// asks to approve, of whom the configuration has the address or who is in `claimed`. Ids of people, and on-call
+    /// groups as selectors.
     pub fn mailed(
         &self,
         event: &str,
         requester: &str,
         actor: &str,
         asked: &[Selector],
+        claimed: &BTreeSet<String>,
     ) -> Vec<String> {
         if !self.mails {
             return Vec::new();
@@ -243,7 +247,7 @@ impl Routes {
         if OUTCOMES.contains(&event) && !own {
             return vec![requester.to_owned()];
         }
-        let people = self.people_of(requester, asked).into_iter();
+        let people = self.people_of(requester, asked, claimed).into_iter();
         let on_call = asked.iter().filter(|selector| self.is_on_call(selector));
         people
             .map(str::to_owned)
@@ -272,9 +276,20 @@ impl Routes {
         remind.into_iter().chain(escalate).collect()
     }
 
-    fn people_of<'a>(&'a self, requester: &str, asked: &[Selector]) -> Vec<&'a str> {
+    /// Whether somebody may be asked by mail whose address only the identity provider knows.
+    pub fn asks_by_claim(&self) -> bool {
+        self.mails && self.people.iter().any(|person| !person.has_address)
+    }
+
+    fn people_of<'a>(
+        &'a self,
+        requester: &str,
+        asked: &[Selector],
+        claimed: &BTreeSet<String>,
+    ) -> Vec<&'a str> {
         self.people
             .iter()
+            .filter(|person| person.has_address || claimed.contains(&person.id))
             .filter(|person| person.id != requester && asked.iter().any(|s| person.is(s)))
             .map(|person| person.id.as_str())
             .take(ASKED_MAX)

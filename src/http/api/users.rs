@@ -104,7 +104,7 @@ fn shown(known: &UserDetail) -> Value {
         "claims_seen_at": time(known.seen.as_ref().map(|seen| seen.at)),
         "slack_user_id": user.slack_user_id,
         "display_name": known.seen.as_ref().and_then(|seen| seen.name.as_deref()),
-        "email": known.seen.as_ref().and_then(|seen| seen.email.as_deref()),
+        "email": known.seen.as_ref().and_then(|seen| seen.email.as_ref()).or(user.claimed_email.as_ref()),
         "created_at": time(Some(user.created_at)),
         "updated_at": time(Some(user.updated_at)),
         "last_seen_at": time(user.last_seen_at),

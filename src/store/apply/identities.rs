@@ -26,6 +26,10 @@ pub(super) fn apply(cx: &Context, change: &IdentityChange, routes: &Routes) -> R
             user_set(cx, user)
         }
         IdentityChange::UserCreated { id } => user_created(cx, id),
+        IdentityChange::UserEmailChanged { id, email } => cx.one(
+            "UPDATE users SET claimed_email = ?2, updated_at_ms = ?3, audit_seq = ?4 WHERE id = ?1",
+            params![id, email, cx.now.0, cx.audit_seq],
+        ),
         IdentityChange::UserUpdated {
             id,
             slack_user_id,

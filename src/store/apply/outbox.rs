@@ -8,8 +8,12 @@ use crate::domain::audit::Checkpoint;
 use crate::domain::change::{Notice, RequestChange, checkpoint_payload, linked_payload};
 use crate::domain::policy::notification::{CHECKPOINTED, EMAIL, Routes, SLACK};
 use crate::error::Error;
-use crate::store::query::RunStatement;
+use crate::store::query::{RunStatement, first};
 use rusqlite::{Connection, params};
+use std::collections::BTreeSet;
+
+/// People with an address of the identity provider who are looked at.
+const CLAIMED_MAX: u32 = 2_000;
 
 /// Writes a row for every webhook that receives `event`, the type of the change's audit event. It is due at once.
 pub(super) fn announced(
@@ -34,7 +38,11 @@ pub(super) fn announced(
     for webhook in routes.select(event, notice.target) {
         insert(cx, &notice, &row(webhook, None))?;
     }
-    let mailed = routes.mailed(event, notice.requester, actor, notice.asked);
+    let claimed = match routes.asks_by_claim() && !notice.asked.is_empty() {
+        true => claimed(cx)?,
+        false => BTreeSet::new(),
+    };
+    let mailed = routes.mailed(event, notice.requester, actor, notice.asked, &claimed);
     for recipient in &mailed {
         insert(cx, &notice, &row(EMAIL, Some(recipient.as_str())))?;
     }
@@ -51,7 +59,7 @@ pub(super) fn announced(
         for webhook in routes.select(event, notice.target) {
             insert(cx, &notice, &row(webhook, None))?;
         }
-        let mailed = routes.mailed(event, notice.requester, actor, asked);
+        let mailed = routes.mailed(event, notice.requester, actor, asked, &claimed);
         for recipient in &mailed {
             insert(cx, &notice, &row(EMAIL, Some(recipient.as_str())))?;
         }
@@ -60,6 +68,16 @@ pub(super) fn announced(
         }
     }
     Ok(())
+}
+
+/// Active people whose address the identity provider gave.
+fn claimed(cx: &Context) -> Result<BTreeSet<String>, Error> {
+    let ids: Vec<String> = cx.connection.list(
+        "SELECT id FROM users WHERE claimed_email IS NOT NULL AND status = 'active' ORDER BY id LIMIT ?1",
+        [CLAIMED_MAX],
+        first,
+    )?;
+    Ok(ids.into_iter().collect())
 }
 
 /// Writes the row that notifies a Slack account that it was linked to a person.

@@ -195,6 +195,7 @@ pub const TABLES: &[GuardedTable] = &[
             ("last_seen_at_ms", SHOWN),
             ("audit_seq", Digested),
             ("slack_linkers_json", Digested),
+            ("claimed_email", Digested),
         ],
     },
     GuardedTable {

@@ -127,6 +127,7 @@ struct Person {
     last_change: Option<(i64, i64)>,
     status: Option<(i64, &'static str)>,
     slack: Option<(AccountedValue, AccountedValue)>,
+    email: Option<AccountedValue>,
     /// Configuration has set the status since then: the row is its own from there on.
     by_config: bool,
     /// A quarantine found the row changed, or missing: its number.
@@ -137,12 +138,13 @@ struct Person {
 
 /// Kinds of events that make or change the row of a person. What a quarantine says comes first: it counts for the
 /// others.
-const OF_PEOPLE: [&str; 5] = [
+const OF_PEOPLE: [&str; 6] = [
     "user.disabled",
     "user.activated",
     "user.created",
     "token.created",
     "user.updated",
+    "user.email_changed",
 ];
 
 /// Each person has the row that the events since `bound` make.
@@ -215,6 +217,7 @@ impl Person {
                 }
                 self.changed = true;
                 self.slack = Some((AccountedValue::Null, AccountedValue::Text("[]".to_owned())));
+                self.email = Some(AccountedValue::Null);
             }
             "token.created" => {
                 self.made(seq, at, "token", text("subject_type", "user"));
@@ -229,6 +232,9 @@ impl Person {
                     slack.map_or(AccountedValue::Null, |s| AccountedValue::Text(s.to_owned())),
                     AccountedValue::Text(linkers.to_string()),
                 ));
+            }
+            "user.email_changed" => {
+                self.email = Some(AccountedValue::Text(text("email", "")));
             }
             _ => {
                 let by_config = metadata.value("by_config") == Some(&Value::Bool(true));
@@ -277,10 +283,14 @@ impl Person {
             row.insert("subject_type", AccountedValue::Text(subject_type));
             row.insert("slack_user_id", AccountedValue::Null);
             row.insert("slack_linkers_json", AccountedValue::Text("[]".to_owned()));
+            row.insert("claimed_email", AccountedValue::Null);
         }
         if let Some((slack, linkers)) = self.slack {
             row.insert("slack_user_id", slack);
             row.insert("slack_linkers_json", linkers);
+        }
+        if let Some(email) = self.email {
+            row.insert("claimed_email", email);
         }
         if self.by_config {
             row.insert("source", AccountedValue::Text("config".to_owned()));

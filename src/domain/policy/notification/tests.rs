@@ -133,12 +133,14 @@ fn a_star_or_no_name_is_every_event() {
 fn requesters_learn_the_outcome_and_approvers_are_asked() {
     let person = |id: &str, role: &str, group: &str| MailedPerson {
         id: id.to_owned(),
+        has_address: id != "eve",
         roles: [role.to_owned()].into(),
         groups: [group.to_owned()].into(),
     };
     let people = vec![
         person("ann", "dba", "x"),
         person("bob", "y", "team"),
+        person("eve", "y", "team"),
         person("requester", "dba", "team"),
     ];
     let routes = routes(&[]).with_mail(people, ["night".to_owned()].into());
@@ -146,6 +148,7 @@ fn requesters_learn_the_outcome_and_approvers_are_asked() {
     let team = [Selector::Group("team".to_owned())];
     let bob = [Selector::User("bob".to_owned())];
     let night = [dba[0].clone(), Selector::Group("night".to_owned())];
+    let none = BTreeSet::new();
     for (event, actor, asked, wanted) in [
         ("request.created", "requester", &dba[..], &["ann"][..]),
         ("request.created", "requester", &team, &["bob"]),
@@ -164,15 +167,23 @@ fn requesters_learn_the_outcome_and_approvers_are_asked() {
         ("execution.started", "agent", &[], &[]),
     ] {
         assert_eq!(
-            routes.mailed(event, "requester", actor, asked),
+            routes.mailed(event, "requester", actor, asked, &none),
             wanted,
             "{event} by {actor}"
         );
     }
+    // The identity provider has given an address meanwhile.
+    let claimed = BTreeSet::from(["eve".to_owned(), "stranger".to_owned()]);
+    assert!(routes.asks_by_claim());
+    assert_eq!(
+        routes.mailed("request.created", "requester", "requester", &team, &claimed),
+        ["bob", "eve"]
+    );
     assert!(routes.has(EMAIL) && !Routes::default().has(EMAIL));
-    let none = Routes::default();
+    let nobody = Routes::default();
     assert!(
-        none.mailed("request.approved", "requester", "ann", &[])
+        nobody
+            .mailed("request.approved", "requester", "ann", &[], &none)
             .is_empty()
     );
 }

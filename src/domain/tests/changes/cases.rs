@@ -286,6 +286,10 @@ fn people() -> Vec<(&'static str, IdentityChange)> {
         linkers: slack_user_id.iter().map(|_| "admin".into()).collect(),
         slack_user_id,
     };
+    let email = || IdentityChange::UserEmailChanged {
+        id: id(),
+        email: "requester@example.com".into(),
+    };
     let agent = |version| IdentityChange::AgentRegistered {
         agent_id: "agent-1".into(),
         capabilities_json: "{}".into(),
@@ -303,6 +307,7 @@ fn people() -> Vec<(&'static str, IdentityChange)> {
         ("", IdentityChange::UserCreated { id: id() }),
         ("no role", login(BTreeSet::new())),
         ("roles", login(["developer".into(), "a".into()].into())),
+        ("", email()),
         ("", updated(None)),
         ("Slack", updated(Some("U123".into()))),
         ("", agent(None)),
