@@ -226,12 +226,19 @@ impl Litestream {
         }
     }
 
-    /// One call over the control socket: the whole answer.
-    fn ask(&self, path: &str, body: &str, timeout: Duration) -> io::Result<String> {
+    /// A connection to the control socket of the one that copies.
+    ///
+    /// # Errors
+    /// Where none runs.
+    pub(super) fn connect(&self) -> io::Result<UnixStream> {
         // The path of a socket may have 108 bytes only, a state directory more.
         let folder = File::open(&self.folder)?;
-        let socket = format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd());
-        let mut stream = UnixStream::connect(socket)?;
+        UnixStream::connect(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()))
+    }
+
+    /// One call over the control socket: the whole answer.
+    fn ask(&self, path: &str, body: &str, timeout: Duration) -> io::Result<String> {
+        let mut stream = self.connect()?;
         stream.set_read_timeout(Some(timeout))?;
         stream.set_write_timeout(Some(timeout))?;
         write!(

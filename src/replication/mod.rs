@@ -14,6 +14,7 @@ mod keeper;
 mod lease_document;
 mod litestream;
 mod local_state;
+pub mod look;
 pub mod standby;
 
 pub use litestream::{CHILD, become_litestream};
@@ -189,20 +190,25 @@ impl ReignSetup<'_> {
     }
 
     fn document(&self) -> LeaseDocument {
-        let bucket = &self.replication.bucket;
-        let clock = Clock::system();
-        LeaseDocument {
-            s3: S3::new(
-                bucket.clone(),
-                Arc::new(Http::keeping(self.config.bucket_reach(bucket), CONNECTIONS)),
-                clock.clone(),
-                Arc::clone(self.metrics),
-                CONNECTIONS,
-                Patience::default(),
-            ),
-            clock,
-            call_timeout: renew_every(Duration::from_secs(self.replication.lease_secs)),
-        }
+        lease_of(self.config, self.replication, self.metrics)
+    }
+}
+
+/// The lease of an installation, in its bucket.
+fn lease_of(config: &Config, replication: &Replication, metrics: &Arc<Metrics>) -> LeaseDocument {
+    let bucket = &replication.bucket;
+    let clock = Clock::system();
+    LeaseDocument {
+        s3: S3::new(
+            bucket.clone(),
+            Arc::new(Http::keeping(config.bucket_reach(bucket), CONNECTIONS)),
+            clock.clone(),
+            Arc::clone(metrics),
+            CONNECTIONS,
+            Patience::default(),
+        ),
+        clock,
+        call_timeout: renew_every(Duration::from_secs(replication.lease_secs)),
     }
 }
 

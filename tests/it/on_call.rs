@@ -1,8 +1,9 @@
 //! Groups whose members take turns: by a rotation, and by a service that keeps the schedule.
 
-use crate::support::{DELIVERS, PostOffice, Server, eventually};
+use crate::support::{DELIVERS, PostOffice, Server, Temp, eventually};
 use dbward::clock::Clock;
 use serde_json::{Value, json};
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -347,6 +348,52 @@ fn answers_of_a_service_count_for_an_hour_and_then_nobody_is_on_call() {
     s.turn(60);
     eventually("back", || group(&s)["members"] == json!(["ann"]));
     ann.approve(&request).is(200);
+}
+
+#[test]
+fn the_token_of_a_service_may_stand_in_a_file() {
+    let (folder, schedules) = (Temp::new(), Schedules::start(&pagerduty("ann@example.com")));
+    let file = folder.path().join("pager-token");
+    fs::write(&file, "token-of-the-file\n").unwrap();
+    let by_file = format!("token_file = {file:?}");
+    let section = schedules.section("pagerduty");
+    let section = section.replace("token = \"the-token\"", &by_file);
+    let s = Server::with(&format!("{SHOP}{section}"));
+    eventually("the answer", || group(&s)["members"] == json!(["ann"]));
+    let head = schedules.asked()[0].to_lowercase();
+    assert!(
+        head.contains("authorization: token token=token-of-the-file\r\n"),
+        "{head}"
+    );
+}
+
+#[test]
+fn a_configured_proxy_asks_services_but_not_one_of_this_machine() {
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = proxy.local_addr().unwrap();
+    let first = std::thread::spawn(move || {
+        let mut reader = BufReader::new(proxy.accept().unwrap().0);
+        let mut head = String::new();
+        while reader.read_line(&mut head).is_ok_and(|n| n > 2) {}
+        head
+    });
+    let schedules = Schedules::start(&pagerduty("ann@example.com"));
+    let away = "[[on_call]]\nname = \"day\"\nservice = \"opsgenie\"\nschedule = \"PS2\"\ntoken = \"another-token\"\n";
+    let s = Server::with(&format!(
+        "outbound_proxy = \"http://{at}\"\n{SHOP}{}{away}",
+        schedules.section("pagerduty")
+    ));
+    eventually("the answer", || group(&s)["members"] == json!(["ann"]));
+    let head = first.join().unwrap();
+    assert!(
+        head.starts_with("CONNECT api.opsgenie.com:443 HTTP/1.1\r\n"),
+        "{head}"
+    );
+    // What is for the service goes through the tunnel, encrypted.
+    assert!(
+        !head.contains("another-token") && !head.contains("PS2"),
+        "{head}"
+    );
 }
 
 #[test]

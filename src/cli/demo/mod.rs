@@ -16,7 +16,7 @@ use crate::crypto::{hex, make_private_folder, random, write_private};
 use crate::domain::actor::{Origin, SubjectType};
 use crate::domain::id::Target;
 use crate::domain::token::issue::TokenRequest;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::server::{Server, StartOptions};
 use std::fs;
 use std::io::IsTerminal;
@@ -98,15 +98,11 @@ pub fn run(options: DemoOptions) -> Result<(), String> {
     demo.stop().map_err(|e| sentence(&e))
 }
 
-/// An error as one sentence for the operator: internal ones with their cause, which the log would have.
+/// An error as one sentence for the operator, with its causes, which the log would have.
 pub fn sentence(error: &Error) -> String {
     let text = error.to_string();
-    match error.kind() {
-        ErrorKind::Internal => text
-            .strip_prefix(&format!("{}: ", error.code()))
-            .map_or(text.clone(), str::to_owned),
-        _ => text,
-    }
+    let code = format!("{}: ", error.code());
+    text.strip_prefix(&code).unwrap_or(&text).to_owned()
 }
 
 /// Where the demo keeps everything; removed at the end if it was made for it.

@@ -1,6 +1,7 @@
 //! `doctor`: every part of the way from here to a result, tried one after the other. For an agent, the way from its
 //! databases to its server.
 
+mod copy;
 mod host;
 
 use super::settings::ClientSettings;
@@ -255,6 +256,7 @@ fn of_on_call(groups: Result<Value, ClientError>) -> Option<Check> {
     let empty: Vec<String> = on_call.iter().filter(nobody).map(|g| reason(g)).collect();
     match (on_call.len(), empty.is_empty()) {
         (0, _) => None,
+        (1, true) => Some(check("on call", Some(true), "somebody is")),
         (n, true) => Some(check(
             "on call",
             Some(true),

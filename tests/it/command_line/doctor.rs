@@ -1,7 +1,9 @@
 //! `doctor`: a server at an address, and an agent where it runs.
 
+mod outward;
+
 use super::console::Console;
-use crate::support::{Program, SHOP, Server, Temp, settled};
+use crate::support::{Program, SHOP, Server, Temp, eventually, settled};
 use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};
@@ -253,4 +255,31 @@ fn a_target_that_nobody_could_approve_is_named() {
         "{}",
         ran.out
     );
+}
+
+#[test]
+fn a_group_in_which_nobody_is_on_call_is_named() {
+    let on_call = |more: &str| format!("{SHOP}[[on_call]]\nname = \"night\"\n{more}");
+    let rotation =
+        "time_zone = \"UTC\"\npeople = [\"approver\"]\nfirst_handover = \"2020-01-06T08:00\"\n";
+    let server = Server::with(&on_call(rotation));
+    let look = |server: &Server| {
+        let console = Console::before(server);
+        server.agent("agent-1").poll();
+        console.run(server.admin().token.as_deref(), &["doctor"])
+    };
+    holds(
+        &look(&server).is(0).out,
+        &["ok    on call        somebody is\n"],
+    );
+    let service = "service = \"opsgenie\"\nschedule = \"PS1\"\ntoken = \"the-token\"\napi_base_url = \"https://10.1.2.3\"\n";
+    let server = Server::with(&on_call(service));
+    eventually("it was asked", || {
+        let group = server.admin().get("/api/groups/night").is(200).json;
+        !group["on_call"]["failure"].is_null()
+    });
+    let out = look(&server).is(1).out;
+    let line = "BAD   on call        nobody in night: its service does not say (";
+    holds(&out, &[line, "10.1.2.3"]);
+    assert!(!out.contains("the-token"), "{out}");
 }

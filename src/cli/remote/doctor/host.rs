@@ -1,14 +1,16 @@
 //! `doctor --server server.toml`: what an operator has to know of the server of this machine. Every finding says what to
 //! do. Nothing is changed but a small object in the bucket, which is removed again, as at every start.
 
+use super::copy::of_copy;
 use super::{Check, check, of_agents, of_approvers, of_ready};
 use crate::cli::backup::newest_of;
+use crate::cli::demo::sentence;
 use crate::cli::output::span;
 use crate::client::{BearerToken, Client, ClientOptions, path_of};
 use crate::clock::{Clock, Timestamp};
-use crate::config::Config;
+use crate::config::{Config, Endpoint};
 use crate::error::counted;
-use crate::outbound::http::Answered;
+use crate::outbound::http::{Answered, OutboundFailure};
 use crate::outbound::{Http, SlackApi, discovery, smtp};
 use crate::server::object_stores::try_bucket;
 use crate::server::state::{StateDir, free_bytes};
@@ -57,6 +59,10 @@ pub fn of_host(file: &Path, backups: Option<&Path>) -> Vec<Check> {
     let mut seen = Vec::new();
     checks.extend(outward(&config, &mut seen));
     checks.push(clock(&seen));
+    checks.extend(of_copy(
+        &config,
+        StateDir::holder(&config.state_dir).is_some(),
+    ));
     checks.push(of_backups(backups));
     checks.extend(running(file, &config));
     checks
@@ -178,10 +184,12 @@ fn certificate(config: &Config) -> Option<Check> {
 
 /// Everything that the server calls. What an answer says of the time goes to `seen`.
 fn outward(config: &Config, seen: &mut Vec<(String, Timestamp)>) -> Vec<Check> {
-    let http = Http::new(config.reach());
     let mut checks = Vec::new();
-    let mut head = |name: &'static str, of: &str, url: &str, origin: &str| match http.head(url) {
+    let mut head = |name: &'static str, of: &str, url: &str, place: &Endpoint| match head_of(
+        config, url, place,
+    ) {
         Ok(Answered { status, date }) => {
+            let origin = place.origin();
             let at = date.as_deref().and_then(Timestamp::parse_http_date);
             seen.extend(at.map(|at| (origin.to_owned(), at)));
             let words = format!("{of}{origin} answers");
@@ -194,32 +202,37 @@ fn outward(config: &Config, seen: &mut Vec<(String, Timestamp)>) -> Vec<Check> {
                 _ => check(name, Some(true), words),
             }
         }
-        Err(e) => check(
-            name,
-            Some(false),
-            format!("{of}{origin}: {e}; see network, firewall, outbound_proxy and allow_networks"),
-        ),
+        Err(e) => {
+            let origin = place.origin();
+            let hint = "see network, firewall, outbound_proxy and allow_networks";
+            check(name, Some(false), format!("{of}{origin}: {e}; {hint}"))
+        }
     };
     for webhook in &config.webhooks {
         let of = format!("{} at ", webhook.id);
-        checks.push(head(
-            "webhook",
-            &of,
-            webhook.url.url(),
-            webhook.url.origin(),
-        ));
+        checks.push(head("webhook", &of, webhook.url.url(), &webhook.url));
     }
     if let Some(oidc) = &config.oidc {
-        let url = match &oidc.jwks_uri {
-            Some(keys) => keys.url().to_owned(),
-            None => discovery::description_url(&oidc.issuer),
+        let description = discovery::description_url(&oidc.issuer);
+        let (url, place) = match &oidc.jwks_uri {
+            Some(keys) => (keys.url(), keys),
+            None => (description.as_str(), &oidc.issuer),
         };
-        checks.push(head("oidc", "the provider ", &url, oidc.issuer.origin()));
+        checks.push(head("oidc", "the provider ", url, place));
     }
     checks.extend(of_mail(config));
     checks.extend(of_slack(config));
     checks.extend(of_bucket(config));
     checks
+}
+
+/// The head of what is at `url` of `place`, reached as the server reaches it.
+fn head_of(config: &Config, url: &str, place: &Endpoint) -> Result<Answered, OutboundFailure> {
+    let reach = match place.is_here() {
+        true => config.reach().of_this_machine(),
+        false => config.reach(),
+    };
+    Http::new(reach).head(url)
 }
 
 fn of_mail(config: &Config) -> Option<Check> {
@@ -257,7 +270,7 @@ fn of_bucket(config: &Config) -> Option<Check> {
             check(
                 "bucket",
                 Some(false),
-                format!("{bucket}: {}{hint}", e.message()),
+                format!("{bucket}: {}{hint}", sentence(&e)),
             )
         }
     })

@@ -1,0 +1,64 @@
+//! What an operator can see of the second copy on a machine of it. Nothing is written, and the lease is not touched.
+
+use super::lease_of;
+use super::litestream::Litestream;
+use super::local_state::LocalState;
+use crate::config::{Config, Replication};
+use crate::error::Error;
+use crate::metrics::Metrics;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The lease as it stands in the bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenLease {
+    pub epoch: u64,
+    /// Whether the server of this state directory has it.
+    pub is_ours: bool,
+}
+
+/// The lease in the bucket; `None` before a server took one.
+///
+/// # Errors
+/// `unavailable` where the bucket does not say; `internal` for what is not a lease, and for an unreadable file.
+pub fn lease(config: &Config, replication: &Replication) -> Result<Option<SeenLease>, Error> {
+    let metrics = Arc::new(Metrics::new());
+    let Some(standing) = lease_of(config, replication, &metrics).read()? else {
+        return Ok(None);
+    };
+    // Reading it where it is missing would begin one.
+    let is_ours = LocalState::exists(&config.state_dir)
+        && LocalState::read(&config.state_dir)?.holder == standing.lease.holder;
+    Ok(Some(SeenLease {
+        epoch: standing.lease.epoch,
+        is_ours,
+    }))
+}
+
+/// Whether the Litestream that copies the state in `state_dir` takes calls.
+///
+/// # Errors
+/// Why its control socket cannot be reached.
+pub fn reach_litestream(replication: &Replication, state_dir: &Path) -> io::Result<()> {
+    Litestream::new(replication, state_dir)
+        .connect()
+        .map(|_| ())
+}
+
+/// Where Litestream's program is, if it is there: as configured, or in PATH.
+pub fn program(replication: &Replication) -> Option<PathBuf> {
+    let is_program = |path: &PathBuf| {
+        path.metadata()
+            .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+    };
+    let named = &replication.litestream;
+    if named.components().count() > 1 {
+        return Some(named.clone()).filter(is_program);
+    }
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders)
+        .map(|folder| folder.join(named))
+        .find(is_program)
+}
