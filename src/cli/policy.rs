@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 const DIFFERENCES_SHOWN: usize = 100;
 /// Kinds of change counted one by one in a test: beyond these they are counted under one head.
 const KINDS_MAX: usize = 1000;
+/// Why a record is not decided again.
+const BEFORE_FACTS: &str = "recorded before facts were kept whole";
 
 /// Which decisions, and where they are recorded.
 #[derive(Debug, clap::Args)]
@@ -86,14 +88,20 @@ pub fn replay(options: &PolicyOptions) -> Result<(), String> {
     if shown > DIFFERENCES_SHOWN {
         say!("{}", counted(shown - DIFFERENCES_SHOWN, "more difference"));
     }
-    say!("{same} decisions come out as they were recorded");
+    say!("{} out as recorded", come(same));
     if too_old > 0 {
-        say!("{too_old} were recorded before their facts were kept whole, and were not tried");
+        say!("{too_old} not tried: {BEFORE_FACTS}");
     }
     if different > 0 {
-        return Err(format!("{different} decisions come out differently"));
+        return Err(format!("{} out differently", come(different)));
     }
     Ok(())
+}
+
+/// `1 decision comes`, `2 decisions come`.
+fn come(count: u64) -> String {
+    let verb = if count == 1 { "comes" } else { "come" };
+    format!("{} {verb}", counted(count, "decision"))
 }
 
 /// Changes of one kind to requests of one target and operation.
@@ -166,9 +174,9 @@ pub fn test(test: &PolicyTestOptions) -> Result<(), String> {
             counted(others, "more change")
         );
     }
-    say!("{same} would be decided as they were");
+    say!("{same} would be decided as before");
     if unknown > 0 {
-        say!("{unknown} were recorded before their facts were kept whole, and were not tried");
+        say!("{unknown} not tried: {BEFORE_FACTS}");
     }
     if test.strict && changed > 0 {
         return Err(format!(

@@ -38,7 +38,7 @@ pub use limits::GateLimits;
 pub use park::Park;
 
 use crate::clock::Clock;
-use crate::error::Error;
+use crate::error::{Error, counted};
 use crate::metrics::Metrics;
 use budget::{ByteBudget, Share};
 use calls::Calls;
@@ -313,7 +313,7 @@ impl Gate {
         }
         let stuck = shared.thread_pool.join(CUT_GRACE);
         if stuck > 0 {
-            log::warn!("{stuck} connection threads have not ended");
+            log::warn!("not ended: {}", counted(stuck, "connection thread"));
         }
         shared.pool.close();
         cut

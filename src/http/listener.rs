@@ -2,7 +2,7 @@
 //! workers. Only the gate connects to it; nothing here is ever on a network.
 
 use crate::crypto;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, counted};
 use crate::gate::backend::{self, BackendKey, ResumeReason};
 use crate::gate::park;
 use crate::http::call::{HttpRequest, HttpResponse, Resume};
@@ -150,7 +150,10 @@ impl Listener {
             }
         }
         if stuck > 0 {
-            log::warn!("{stuck} workers have not finished their calls");
+            log::warn!(
+                "not finished with their calls: {}",
+                counted(stuck, "worker")
+            );
         }
         // The server connects to its own path when it is dropped, so the path must still be there.
         drop(server);

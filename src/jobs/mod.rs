@@ -12,7 +12,7 @@ mod stuck;
 mod sweep_objects;
 
 use crate::actions::{App, rehearse, sessions, webhooks};
-use crate::error::Error;
+use crate::error::{Error, counted};
 use crate::outbound::{NetworkReach, OnCallApi};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
@@ -118,7 +118,10 @@ pub fn outbox(jobs: &JobState) -> Result<(), Error> {
     webhooks::cancel_unrouted(&jobs.app)?;
     let old = expiry::give_up_deliveries(&jobs.app)?;
     if old > 0 {
-        log::warn!("{old} notifications were not delivered in time and are given up");
+        log::warn!(
+            "not delivered in time and given up: {}",
+            counted(old, "notification")
+        );
     }
     Ok(())
 }

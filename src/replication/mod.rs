@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Replication};
 use crate::crypto::Keypair;
 use crate::domain::server_lease::{LeaseWatch, Moment, ServerKeys, ServerLease, renew_every};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, counted};
 use crate::metrics::Metrics;
 use crate::objects::S3;
 use crate::objects::s3::Patience;
@@ -267,9 +267,9 @@ impl Reign {
         let ours = store.log_head().seq;
         if !before.confirmed {
             log::warn!(
-                "changes are lost: the server of epoch {} had written {} events, the state here ends at {ours}",
+                "changes are lost: the server of epoch {} had written {}, the state here ends at {ours}",
                 before.epoch,
-                head.seq
+                counted(head.seq, "event")
             );
             return Ok(());
         }

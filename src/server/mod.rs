@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Oidc};
 use crate::crypto::Keypair;
 use crate::delivery::Delivery;
-use crate::error::Error;
+use crate::error::{Error, counted};
 use crate::gate::backend::BackendKey;
 use crate::gate::hub::Hub;
 use crate::gate::limits::GateLimits;
@@ -233,7 +233,7 @@ impl Server {
         self.gate.drain();
         let cut = self.gate.stop(within);
         if cut > 0 {
-            log::warn!("{cut} connections were cut");
+            log::warn!("cut off: {}", counted(cut, "connection"));
         }
         if let Some(listener) = self.listener.take() {
             listener.stop();

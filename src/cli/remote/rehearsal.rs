@@ -63,7 +63,7 @@ pub fn lines(request: &RequestReply) -> Vec<String> {
     }
     let left_out = all.len().saturating_sub(STATEMENTS_SHOWN);
     if left_out > 0 {
-        lines.push(format!("and {left_out} more statements"));
+        lines.push(format!("and {}", counted(left_out, "more statement")));
     }
     if let Some(triggers) = rehearsal.triggers.as_ref().filter(|t| !t.is_empty()) {
         lines.push(format!("triggers: {}", visible(&triggers.join(", "))));

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::execution::Execution;
 use crate::domain::request::ExecutionOutcome;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, counted};
 use crate::http::HttpContext;
 use crate::http::call::{HttpRequest, HttpResponse};
 use crate::http::params::Query;
@@ -224,7 +224,10 @@ fn outside(call: &HttpRequest, total: usize) -> HttpResponse {
     let error = Error::new(
         ErrorKind::RangeNotSatisfiable,
         "range_not_satisfiable",
-        format!("the result has {total} bytes, and none in that range"),
+        format!(
+            "the result has {}, and none in that range",
+            counted(total, "byte")
+        ),
     );
     let mut reply = replies::error(&error, &call.request_id);
     reply

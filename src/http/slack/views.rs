@@ -5,6 +5,7 @@ use crate::actions::view_requests::Detail;
 use crate::domain::rehearsal::RehearsalStatus;
 use crate::domain::request::{Request, Status};
 use crate::domain::sql::escaped;
+use crate::error::counted;
 use crate::outbound::clip::{line, short};
 use serde_json::{Value, json};
 
@@ -149,7 +150,10 @@ pub(super) fn result(detail: &str, content: &[u8]) -> Value {
     };
     let mut blocks = code(detail, EXCERPT_CHARS).0;
     blocks.extend(code(&text, RESULT_CHARS).0);
-    blocks.push(context(&format!("{} bytes in all", content.len())));
+    blocks.push(context(&format!(
+        "{} in all",
+        counted(content.len(), "byte")
+    )));
     modal("Result", blocks)
 }
 
@@ -214,7 +218,8 @@ fn rows(detail: &Detail) -> Option<String> {
     let request = &detail.request;
     let bound = request.row_bound.map(|bound| {
         let source = bound.source.as_str();
-        format!("It may change at most {} rows ({source}).", bound.rows)
+        let rows = counted(bound.rows, "row");
+        format!("It may change at most {rows} ({source}).")
     });
     let rehearsal = detail.rehearsal.as_ref().map(|rehearsal| {
         let has_run = request.execution_id.is_some();
@@ -224,7 +229,8 @@ fn rows(detail: &Detail) -> Option<String> {
         };
         match (rehearsal.status_at(detail.now), rehearsal.rows_affected) {
             (RehearsalStatus::Done, Some(rows)) => {
-                format!("A rehearsal changed {rows} rows and was rolled back{age}.")
+                let rows = counted(rows, "row");
+                format!("A rehearsal changed {rows} and was rolled back{age}.")
             }
             (status, _) => {
                 let why = rehearsal.error_message.as_deref().unwrap_or_default();
