@@ -3,6 +3,7 @@
 
 mod mail;
 mod outages;
+mod page;
 mod restarts;
 
 use crate::support::{DELIVERS, Manner, SHOP, Server, Sink, eventually};
