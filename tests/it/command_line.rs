@@ -11,6 +11,7 @@ mod old_command_line;
 mod operations;
 mod pages;
 mod preflight;
+mod programs;
 mod rehearsals;
 mod requests;
 mod terminal;

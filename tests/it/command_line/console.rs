@@ -1,7 +1,8 @@
 //! The program as a person runs it: into a pipe, or on a terminal of some width; what it printed is kept as one
 //! transcript, with ids and times made the same in every run.
 
-use crate::support::{PATIENCE, Program, Server, Temp, binary};
+use crate::support::{PATIENCE, Program, Server, Temp, binary, eventually};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::fs::{self, File, OpenOptions};
@@ -99,12 +100,7 @@ impl Console {
     /// Runs it into pipes, and adds all it printed to the transcript.
     pub fn record(&mut self, token: &str, arguments: &[&str]) -> Ran {
         let ran = self.run(Some(token), arguments);
-        let errors: String = ran
-            .errors
-            .lines()
-            .map(|l| format!("{}\n", format!("! {l}").trim_end()))
-            .collect();
-        self.add(arguments, "", &format!("{}{errors}", ran.out), ran.code);
+        self.add_pipes(arguments, &ran);
         ran
     }
 
@@ -115,6 +111,47 @@ impl Console {
             self.record_at(Some(columns), token, arguments);
         }
         ran
+    }
+
+    /// Runs it into pipes and on terminals of both widths, and adds all it printed to the transcript: what is a sentence
+    /// of any length is the same on all of them.
+    pub fn record_sentences(&mut self, arguments: &[&str], code: i32) {
+        let ran = self.run(None, arguments).is(code);
+        self.add_pipes(arguments, &ran);
+        for columns in [80, 200] {
+            let ran = shown(self.command(None, arguments), columns, None).is(code);
+            self.add_terminal(arguments, columns, &ran);
+        }
+    }
+
+    /// The same of what goes on until it is interrupted, which it is once it has shown `prompt`. `before` is called
+    /// before each run.
+    pub fn record_until(&mut self, arguments: &[&str], prompt: &str, before: impl Fn()) {
+        before();
+        let ran = interrupted_in_pipes(&mut self.command(None, arguments), prompt).is(0);
+        self.add_pipes(arguments, &ran);
+        for columns in [80, 200] {
+            before();
+            let reaction = (prompt, Reaction::Interrupt);
+            let ran = on_terminal(self.command(None, arguments), columns, Some(reaction)).is(0);
+            self.add_terminal(arguments, columns, &ran);
+        }
+    }
+
+    fn add_pipes(&mut self, arguments: &[&str], ran: &Ran) {
+        let errors: String = ran
+            .errors
+            .lines()
+            .map(|l| format!("{}\n", format!("! {l}").trim_end()))
+            .collect();
+        self.add(arguments, "", &format!("{}{errors}", ran.out), ran.code);
+    }
+
+    fn add_terminal(&mut self, arguments: &[&str], columns: u16, ran: &Ran) {
+        // How long the name of the home is differs from machine to machine.
+        let home = self.home().to_str().unwrap();
+        let text = without_colours(&ran.out).replace(home, "~");
+        self.add(arguments, &format!(" # {columns} columns"), &text, ran.code);
     }
 
     /// Runs it on a terminal of so many columns, or into pipes, and adds all it showed to the transcript.
@@ -174,9 +211,14 @@ impl Console {
             );
         }
         let version = format!("dbward {}", env!("CARGO_PKG_VERSION"));
+        let text = steady_ports(&text);
         steady_times(&text)
             .replace(self.home().to_str().unwrap(), "~")
             .replace(&version, "dbward VERSION")
+            .replace(
+                concat!("version ", env!("CARGO_PKG_VERSION")),
+                "version VERSION",
+            )
     }
 
     /// Knows an id, so that its beginning is replaced too.
@@ -211,6 +253,21 @@ pub fn steady_durations(text: &str) -> String {
         }
         out.push_str(" ms");
         out.push_str(part);
+    }
+    out
+}
+
+/// Ports of this machine that are different in every run.
+fn steady_ports(text: &str) -> String {
+    const HERE: &str = "127.0.0.1:";
+    let mut parts = text.split(HERE);
+    let mut out = parts.next().unwrap().to_owned();
+    for part in parts {
+        let digits = part.len() - part.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        out.push_str(HERE);
+        // What a test names itself is short.
+        out.push_str(if digits > 3 { "PORT" } else { &part[..digits] });
+        out.push_str(&part[digits..]);
     }
     out
 }
@@ -279,8 +336,38 @@ pub fn finished(command: &mut Command, input: &str) -> Ran {
     }
 }
 
+/// Runs a program into pipes until it has shown `prompt`; then it is interrupted.
+fn interrupted_in_pipes(command: &mut Command, prompt: &str) -> Ran {
+    let program = Program::start(command);
+    let mut out = String::new();
+    eventually(prompt, || {
+        while let Some(line) = program.try_line() {
+            out.push_str(&format!("{line}\n"));
+        }
+        out.contains(prompt) || program.errors().contains(prompt)
+    });
+    program.signal(Signal::INT);
+    let (status, errors) = program.end();
+    Ran {
+        code: status.code().unwrap(),
+        out,
+        errors,
+    }
+}
+
+/// What is done once a program has shown something.
+pub enum Reaction<'a> {
+    Type(&'a str),
+    Interrupt,
+}
+
 /// Runs a program on a terminal of so many columns; once it shows a `prompt`, `keys` are typed.
-pub fn shown(mut command: Command, columns: u16, typed: Option<(&str, &str)>) -> Ran {
+pub fn shown(command: Command, columns: u16, typed: Option<(&str, &str)>) -> Ran {
+    let reaction = typed.map(|(prompt, keys)| (prompt, Reaction::Type(keys)));
+    on_terminal(command, columns, reaction)
+}
+
+fn on_terminal(mut command: Command, columns: u16, reaction: Option<(&str, Reaction)>) -> Ran {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -308,7 +395,7 @@ pub fn shown(mut command: Command, columns: u16, typed: Option<(&str, &str)>) ->
     drop(command);
     drop(slave);
     let mut terminal = File::from(master);
-    let mut typed = typed;
+    let mut reaction = reaction;
     let start = Instant::now();
     let (mut out, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(n) = terminal.read(&mut buffer) {
@@ -316,10 +403,12 @@ pub fn shown(mut command: Command, columns: u16, typed: Option<(&str, &str)>) ->
             break;
         }
         out.extend_from_slice(&buffer[..n]);
-        if let Some((_, keys)) =
-            typed.take_if(|(prompt, _)| String::from_utf8_lossy(&out).contains(*prompt))
-        {
-            terminal.write_all(keys.as_bytes()).unwrap();
+        let is_shown =
+            |(prompt, _): &mut (&str, Reaction)| String::from_utf8_lossy(&out).contains(*prompt);
+        match reaction.take_if(is_shown) {
+            Some((_, Reaction::Type(keys))) => terminal.write_all(keys.as_bytes()).unwrap(),
+            Some((_, Reaction::Interrupt)) => interrupt(child.id()),
+            None => {}
         }
         assert!(
             start.elapsed() < PATIENCE,
@@ -332,6 +421,11 @@ pub fn shown(mut command: Command, columns: u16, typed: Option<(&str, &str)>) ->
         out: String::from_utf8(out).unwrap().replace("\r\n", "\n"),
         errors: String::new(),
     }
+}
+
+fn interrupt(process: u32) {
+    let process = Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
+    kill_process(process, Signal::INT).unwrap();
 }
 
 /// What a terminal shows in the end: no colours, and nothing that was drawn over.

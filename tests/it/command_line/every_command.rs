@@ -20,21 +20,11 @@ events = ["*"]
 
 /// Commands whose output is not kept, and where it is held instead.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("serve", "process.rs: it prints a log until it is stopped"),
-    (
-        "agent",
-        "agent_start.rs: it prints a log until it is stopped",
-    ),
-    ("demo", "demo.rs: what it prints is run, line by line"),
     (
         "completion",
         "pages.rs: a script for a shell, held against the parser",
     ),
     ("man", "pages.rs: pages in roff, held against the parser"),
-    (
-        "check-config",
-        "process.rs: sentences about a file, of any length",
-    ),
 ];
 
 /// Everything that a command may be about.

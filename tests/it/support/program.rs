@@ -111,6 +111,11 @@ impl Program {
             .unwrap_or_else(|_| panic!("no line; errors: {}", self.errors()))
     }
 
+    /// The next line of its output, if there is one already.
+    pub fn try_line(&self) -> Option<String> {
+        self.lines.try_recv().ok()
+    }
+
     /// What it wrote as errors and log so far.
     pub fn errors(&self) -> String {
         self.errors.lock().unwrap().clone()
