@@ -12,6 +12,7 @@ mod limits;
 mod migrate;
 mod rehearse;
 mod stop;
+mod uncounted;
 
 use super::rows::{Cell, Results};
 use super::{
@@ -28,6 +29,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use stop::EarlyStop;
+use uncounted::refuse_replacing;
 
 /// Steps of SQLite's virtual machine between two looks at the clock: well below a millisecond.
 const STEPS_BETWEEN_LOOKS: i32 = 2000;
@@ -349,6 +351,9 @@ fn run_write(
 }
 
 fn write_all(conn: &Connection, job: &DriverJob, watch: &JobDeadline) -> Result<u64, EarlyStop> {
+    if job.max_affected_rows.is_some() {
+        refuse_replacing(conn, job.plan.iter().map(String::as_str))?;
+    }
     let (mut changed, before) = (0_u64, conn.total_changes());
     for (n, sql) in job.plan.iter().enumerate() {
         if watch.over() {

@@ -1,5 +1,6 @@
 //! A rehearsal on SQLite: the plan in one transaction, counted and rolled back.
 
+use super::uncounted::refuse_replacing;
 use super::{EarlyStop, JobDeadline, Sqlite, authorize, numbered, write_one};
 use crate::agent::drivers::rehearsal::{OneTableWrite, Report, TableRows, beyond};
 use crate::agent::drivers::{Control, DriverJob};
@@ -73,6 +74,8 @@ fn broken_keys(conn: &Connection) -> Result<i64, EarlyStop> {
 
 /// Only real tables are written to: a virtual one may keep nothing to roll back.
 fn look(conn: &Connection, plan: &[OneTableWrite]) -> Result<(), EarlyStop> {
+    refuse_replacing(conn, plan.iter().map(|write| write.sql.as_str()))
+        .map_err(|stop| stop.reworded(|why| format!("not rehearsed: {why}")))?;
     for write in plan {
         let name = bare(&write.table);
         let kind: Option<String> = conn

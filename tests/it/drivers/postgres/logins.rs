@@ -338,6 +338,12 @@ fn nothing_of_a_job_stays_in_a_session_of_pgbouncer() {
         );
     }
     assert_eq!(left(&place), NOTHING);
+    let described = place.wall.describe(&place.driver, &Cancel::new()).unwrap();
+    assert!(described.contains("\"name\":\"t\""), "{described}");
+    let explain = |sql: &str| place.wall.explain(&place.driver, sql, &Cancel::new());
+    explain("DELETE FROM t").unwrap();
+    explain("DELETE FROM missing").unwrap_err();
+    assert_eq!(left(&place), NOTHING);
     assert_eq!(place.done(&["INSERT INTO t VALUES (1), (2)"]), 2);
     assert_eq!(place.count("t"), 2);
     let (_, effect) = failure(place.write(&["INSERT INTO t VALUES (3)", "SELECT 1 / 0"]));
