@@ -3,7 +3,7 @@
 use crate::calls::{Creator, Life, Repeat};
 use crate::drive::{Measured, run};
 use crate::floor_http::{Bare, Gated};
-use crate::floor_store::Rows;
+use crate::floor_store::{Heads, Rows};
 use crate::parked;
 use crate::report::{Goal, Row};
 use crate::server::{Folder, Server, Tokens};
@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 const CREATORS: [usize; 3] = [1, 16, 64];
 /// Clients of everything else that runs at full load.
 const CLIENTS: usize = 64;
+/// What signed heads leave of the rate of creates: they may cost a tenth.
+const HEADS_SHARE: f64 = 0.9;
 /// Acknowledged requests that are asked for after the restart, at most.
 const ASKED_AFTERWARDS_MAX: usize = 500;
 
@@ -149,7 +151,9 @@ fn create(
     kept.extend(creators.into_iter().flat_map(|c| c.remembered));
     announce("create, floor", clients);
     let copied = Rows::read(&server.database())?;
-    let floor = copied.run(folder.path(), clients, span)?;
+    let floor = copied.run(folder.path(), clients, span, Heads::Without)?;
+    announce("create, floor with signed heads", clients);
+    let signed = copied.run(folder.path(), clients, span, Heads::Signed)?;
     rows.push(Row {
         floor: Some(floor.rate()),
         goal: (clients == CLIENTS).then_some(Goal::RateAndShare(6000.0, 0.6)),
@@ -159,6 +163,12 @@ fn create(
     rows.push(Row {
         note: format!("SQLite alone, {} rows each", copied.count()),
         ..row("  its floor", clients, &floor)
+    });
+    rows.push(Row {
+        floor: Some(floor.rate()),
+        goal: Some(Goal::Share(HEADS_SHARE)),
+        note: "the same with a signed head in each commit".to_owned(),
+        ..row("  its floor, signed", clients, &signed)
     });
     Ok(())
 }

@@ -3,13 +3,17 @@
 //!
 //! The rows are copies of the ones the server has just written, so the floor follows the schema and the texts by
 //! itself. Only numbers, ids and hashes are new, as the triggers demand. There is no analysis, no rule, no look-up, no
-//! savepoint and no signed checkpoint in it: what those cost is ours to answer for.
+//! savepoint and no signed checkpoint in it: what those cost is ours to answer for. With [`Heads::Signed`] it also adds
+//! up keyed hashes of the rows and signs a head with each commit, as the server does: what those alone cost.
 
 use crate::Outcome;
 use crate::drive::{Measured, Span};
-use dbward::crypto::{sha256_hex, uuid};
+use dbward::crypto::{Keypair, MacKey, sha256_hex, uuid};
+use dbward::domain::head::{Head, Sum};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -30,6 +34,21 @@ const SETTINGS: &str = "PRAGMA journal_mode = WAL;
     PRAGMA cache_size = -16384;
     PRAGMA temp_store = MEMORY;";
 
+/// Whether each commit of the floor writes a signed head.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Heads {
+    Without,
+    Signed,
+}
+
+/// What signs them.
+struct Signer {
+    key: Keypair,
+    mac: MacKey,
+    sum: RefCell<Sum>,
+    template: Head,
+}
+
 /// A row to be copied.
 struct Template {
     table: &'static str,
@@ -44,6 +63,9 @@ pub struct Rows {
     event: Template,
     request: Template,
     details: Vec<Template>,
+    /// The head of the server, of which the tables are taken, and the recipe that it names.
+    head: Template,
+    recipe: Template,
     /// Id of the copied request, wherever it stands.
     id: String,
 }
@@ -98,6 +120,51 @@ struct Place {
     audit_seq: i64,
     request_seq: i64,
     head: Option<String>,
+    signer: Option<Signer>,
+}
+
+impl Signer {
+    /// Adds a row to the sum.
+    fn add(&self, values: &[Value]) {
+        let mut row = Vec::with_capacity(1024);
+        for value in values {
+            match value {
+                Value::Text(text) => row.extend_from_slice(text.as_bytes()),
+                Value::Blob(bytes) => row.extend_from_slice(bytes),
+                Value::Integer(number) => row.extend_from_slice(&number.to_be_bytes()),
+                Value::Real(_) | Value::Null => {}
+            }
+            row.push(0);
+        }
+        self.sum.borrow_mut().add(&self.mac.sign(&row));
+    }
+
+    /// Writes the head of what stands at `place`.
+    fn write(&self, db: &Connection, place: &Place) -> rusqlite::Result<()> {
+        const WRITE: &str = "INSERT INTO audit_head \
+             (id, seq, event_hash, recipe_sha256, sums_json, key_id, signature) VALUES (1, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, event_hash = excluded.event_hash, \
+             recipe_sha256 = excluded.recipe_sha256, sums_json = excluded.sums_json, key_id = excluded.key_id, \
+             signature = excluded.signature";
+        let mut head = Head {
+            seq: place.audit_seq,
+            hash: place.head.clone().unwrap_or_default(),
+            ..self.template.clone()
+        };
+        let sum = self.sum.borrow().hex();
+        head.sums.values_mut().for_each(|s| s.clone_from(&sum));
+        let sums = Value::Text(serde_json::to_string(&head.sums).unwrap_or_default());
+        let signed = head.sign("floor", &self.key);
+        db.prepare_cached(WRITE)?.execute(rusqlite::params![
+            signed.head.seq,
+            signed.head.hash,
+            signed.head.recipe,
+            sums,
+            signed.key_id,
+            signed.signature
+        ])?;
+        Ok(())
+    }
 }
 
 impl Rows {
@@ -122,8 +189,11 @@ impl Rows {
             let condition = format!("request_seq = {newest}");
             details.extend(Template::read(&db, table, &condition)?);
         }
+        let recipe = "sha256 = (SELECT recipe_sha256 FROM audit_head)";
         Ok(Rows {
             id: request.text("id")?,
+            head: Template::one(&db, "audit_head", "id = 1")?,
+            recipe: Template::one(&db, "audit_recipes", recipe)?,
             policy,
             event,
             request,
@@ -182,9 +252,30 @@ impl Rows {
                 other => other.clone(),
             },
         });
+        let values: Vec<Value> = values.collect();
+        if let Some(signer) = &place.signer {
+            signer.add(&values);
+        }
         db.prepare_cached(&template.insert)?
             .execute(params_from_iter(values))?;
         Ok(())
+    }
+
+    /// What signs heads like the server's.
+    fn signer(&self) -> Outcome<Signer> {
+        let sums: BTreeMap<String, String> =
+            serde_json::from_str(&self.head.text("sums_json")?).map_err(|e| e.to_string())?;
+        Ok(Signer {
+            key: Keypair::from_seed([7; 32]),
+            mac: MacKey::new(&[7; 32]),
+            sum: RefCell::default(),
+            template: Head {
+                seq: 0,
+                hash: String::new(),
+                recipe: self.head.text("recipe_sha256")?,
+                sums,
+            },
+        })
     }
 
     /// A new database with our schema in `folder`, with the policies and the event that accounts for them.
@@ -200,18 +291,29 @@ impl Rows {
             audit_seq: 0,
             request_seq: 0,
             head: None,
+            signer: None,
         };
         db.execute_batch("BEGIN").map_err(plain)?;
         self.write_event(&db, &mut place, &uuid()).map_err(plain)?;
-        self.copy(&db, &self.policy, &place, "", None)
-            .map_err(plain)?;
+        for template in [&self.policy, &self.recipe] {
+            self.copy(&db, template, &place, "", None).map_err(plain)?;
+        }
         db.execute_batch("COMMIT").map_err(plain)?;
         Ok((db, place))
     }
 
     /// Lets `clients` threads write creates for `span`, each waiting until its own is durable.
-    pub fn run(&self, folder: &Path, clients: usize, span: Span) -> Outcome<Measured> {
-        let (db, place) = self.prepare(folder)?;
+    pub fn run(
+        &self,
+        folder: &Path,
+        clients: usize,
+        span: Span,
+        heads: Heads,
+    ) -> Outcome<Measured> {
+        let (db, mut place) = self.prepare(folder)?;
+        if heads == Heads::Signed {
+            place.signer = Some(self.signer()?);
+        }
         let from = Instant::now() + span.warm_up;
         let until = from + span.measured;
         let (ask, asked) = sync_channel(clients);
@@ -268,6 +370,9 @@ impl Rows {
                 .map_err(plain)?;
             for _ in &batch {
                 self.write(db, &mut place).map_err(plain)?;
+            }
+            if let Some(signer) = &place.signer {
+                signer.write(db, &place).map_err(plain)?;
             }
             db.prepare_cached("COMMIT")
                 .and_then(|mut s| s.execute([]))

@@ -4,13 +4,11 @@ use std::collections::HashMap;
 
 /// Parts by what the name of a function, or of its file, holds; the first that fits counts. What fits none is the rest:
 /// routes, actions and the standard library.
-const PARTS: [(&str, &[&str]); 9] = [
+const PARTS: [(&str, &[&str]); 10] = [
     ("SQLite", &["sqlite3.c", "rusqlite"]),
     ("memory", &["malloc", "calloc", "realloc", "free", "mem"]),
-    (
-        "hash and signature",
-        &["sha2::", "digest::", "curve25519", "ed25519", "hmac"],
-    ),
+    ("signature", &["curve25519", "ed25519"]),
+    ("hash", &["sha2::", "digest::", "hmac"]),
     ("parse", &["sqlparser"]),
     ("JSON", &["serde", "itoa::", "ryu::", "zmij"]),
     (

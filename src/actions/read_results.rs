@@ -1,6 +1,7 @@
 //! Results, for those who may see them: waited for, downloaded, or listed.
 
 use super::App;
+use super::unreadable::frozen_if_corrupt;
 use super::view_requests::{ensure_visible, viewer};
 use crate::crypto::sha256_hex;
 use crate::domain::actor::{Actor, Caller};
@@ -9,7 +10,7 @@ use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::id::{Operation, Selector};
 use crate::domain::permission::Permission;
-use crate::domain::request::{ExecutionOutcome, Request, Status};
+use crate::domain::request::{ExecutionOutcome, Request, Status, corrupt_error};
 use crate::error::Error;
 use crate::store::{ROW, ResultItem, ResultRow, Verdict, View, Viewer};
 use std::sync::Arc;
@@ -48,19 +49,25 @@ pub struct Content {
 /// The result of request `id`, if it is there.
 ///
 /// # Errors
-/// 404; 403 `forbidden`; 410 `gone` for a result that was not stored and is not in memory any more.
+/// 404; 403 `forbidden`; 409 `corrupt` where the audit log says otherwise who may read it; 410 `gone` for a result that
+/// was not stored and is not in memory any more.
 pub fn stream(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Streamed, Error> {
     let now = app.clock.now();
-    let (request, last, message) = app.store.read(|view| {
-        let request = view.request(id)?;
+    let looked = app.store.read(|view| {
+        let request = view.request_to_read(id)?;
         may_see(app, view, caller, &request)?;
         let last = match &request.execution_id {
             Some(execution_id) if request.outcome.is_some() => view.find_execution(execution_id)?,
             _ => None,
         };
+        let own = match &last {
+            Some(execution) => view.ended_as_logged(&request, execution)?,
+            None => true,
+        };
         let message = ended(view, &request)?;
-        Ok((request, last, message))
-    })?;
+        Ok((request, last, own, message))
+    });
+    let (request, last, own, message) = frozen_if_corrupt(app, id, looked)?;
     if !request.status().is_outcome() {
         return Ok(Streamed::NotYet);
     }
@@ -84,6 +91,9 @@ pub fn stream(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Streamed, Err
             request.status()
         ))
     })?;
+    if !own {
+        return Err(corrupt(app, &request, &execution));
+    }
     if let Some(envelope) = app.live.get(&execution.id, now) {
         return Ok(Streamed::Envelope(envelope));
     }
@@ -111,16 +121,17 @@ fn ended(view: &View, request: &Request) -> Result<String, Error> {
 /// The stored result of request `id`: of its newest execution, or of `execution_id`.
 ///
 /// # Errors
-/// 404 for an unknown request or execution, or a lost one; 403; 409 for an execution that still runs; 410 `gone`
-/// for one that was not stored, or is past its retention.
+/// 404 for an unknown request or execution, or a lost one; 403; 409 for an execution that still runs, `corrupt` where the
+/// audit log says otherwise who may read it; 410 `gone` for one that was not stored, or is past its retention; 500 for a
+/// result that is not the reported one.
 pub fn content(
     app: &Arc<App>,
     caller: &Caller,
     id: &str,
     execution_id: Option<&str>,
 ) -> Result<Content, Error> {
-    let (request, execution) = app.store.read(|view| {
-        let request = view.request(id)?;
+    let looked = app.store.read(|view| {
+        let request = view.request_to_read(id)?;
         may_see(app, view, caller, &request)?;
         let execution = match execution_id {
             Some(execution_id) => view
@@ -145,7 +156,8 @@ pub fn content(
             ExecutionStatus::Completed | ExecutionStatus::Failed => {}
         }
         Ok((request, execution))
-    })?;
+    });
+    let (request, execution) = frozen_if_corrupt(app, id, looked)?;
     load(app, &request, &execution)
 }
 
@@ -159,8 +171,8 @@ pub fn executions(
     id: &str,
     limit: u32,
 ) -> Result<Vec<(Execution, bool)>, Error> {
-    app.store.read(|view| {
-        let request = view.request(id)?;
+    let looked = app.store.read(|view| {
+        let request = view.request_to_read(id)?;
         ensure_visible(view, caller, &request)?;
         let mut rows = view.list_executions(request.seq, limit)?;
         if request.requester != caller.subject {
@@ -169,7 +181,8 @@ pub fn executions(
             }
         }
         Ok(rows)
-    })
+    });
+    frozen_if_corrupt(app, id, looked)
 }
 
 /// Stored results that the caller may see, newest first.
@@ -194,11 +207,16 @@ fn may_see(app: &App, view: &View, caller: &Caller, request: &Request) -> Result
     if request.requester == caller.subject || caller.rights.is_admin_on(target) {
         return Ok(());
     }
-    let shared = view.request_text(request)?.share_with;
     let policy = app.active().policies.result(target);
     let named = |s: &Selector| caller.matches(s, target, &request.requester);
-    if shared.iter().chain(&policy.access).any(named) {
+    if policy.access.iter().any(named) {
         return Ok(());
+    }
+    if view.request_text(request)?.share_with.iter().any(named) {
+        return match view.is_shared_as_logged(request)? {
+            true => Ok(()),
+            false => Err(corrupt_error(&request.id)),
+        };
     }
     Err(Error::forbidden(
         "this result is not shared with you, and you are not its requester",
@@ -207,20 +225,29 @@ fn may_see(app: &App, view: &View, caller: &Caller, request: &Request) -> Result
 
 fn load(app: &Arc<App>, request: &Request, execution: &Execution) -> Result<Content, Error> {
     let now = app.clock.now();
-    let row = app
+    let found = app
         .store
-        .read(|view| view.find_result(execution.seq))?
-        .ok_or_else(|| {
-            Error::gone("result not stored for this request")
-                .hint("its policy or its requester asked for it not to be kept")
+        .read(|view| match view.find_result(execution.seq)? {
+            Some(row) => {
+                let reported = view.is_as_reported(request, execution, &row)?;
+                Ok(Some((row, reported)))
+            }
+            None => Ok(None),
         })?;
+    let (row, reported) = found.ok_or_else(|| {
+        Error::gone("result not stored for this request")
+            .hint("its policy or its requester asked for it not to be kept")
+    })?;
+    if !reported {
+        return Err(corrupt(app, request, execution));
+    }
     if row.expires_at <= now {
         return Err(Error::gone("the result is past its retention"));
     }
     let bytes = body(app, execution, &row)?
         .ok_or_else(|| Error::gone("the stored result is not there any more"))?;
     if bytes.len() as u64 != row.content_length || sha256_hex(&bytes) != row.checksum_sha256 {
-        return Err(corrupt(app, request, execution, &row));
+        return Err(corrupt(app, request, execution));
     }
     Ok(Content {
         sha256: row.checksum_sha256,
@@ -249,8 +276,8 @@ fn body(app: &App, execution: &Execution, row: &ResultRow) -> Result<Option<Vec<
         .inspect_err(|error| log::error!("result {} could not be read: {error}", row.key))
 }
 
-/// A stored object that is not what was stored: audited, and never shown.
-fn corrupt(app: &Arc<App>, request: &Request, execution: &Execution, row: &ResultRow) -> Error {
+/// A stored result that is not what was reported: audited, and never shown.
+fn corrupt(app: &App, request: &Request, execution: &Execution) -> Error {
     let change = RequestChange::ResultCorrupt {
         request: RequestRef::from(request),
         execution_id: execution.id.clone(),
@@ -262,7 +289,7 @@ fn corrupt(app: &Arc<App>, request: &Request, execution: &Execution, row: &Resul
         log::error!("a corrupt result could not be audited: {error}");
     }
     Error::bug(format!(
-        "stored result {} does not match its checksum",
-        row.key
+        "the result of execution {} of request {} is not the one that the audit log says was reported",
+        execution.id, request.id
     ))
 }

@@ -1,6 +1,6 @@
 //! Requests whose rows cannot be read: they are frozen, as those are that differ from the log, and stop nobody else.
 
-use super::App;
+use super::{App, claim};
 use crate::domain::actor::Actor;
 use crate::domain::change::{Change, RequestChange};
 use crate::domain::request::{Request, corrupt_error};
@@ -56,6 +56,35 @@ fn freezing(found: LoggedRequest) -> RequestChange {
         request: found.request,
         what: DIFFERS,
     }
+}
+
+/// What a look at request `id` came to. Where it was refused because what decides who may read the request is not as
+/// the log says, the request is frozen.
+///
+/// # Errors
+/// That of `looked`.
+pub(super) fn frozen_if_corrupt<T>(
+    app: &App,
+    id: &str,
+    looked: Result<T, Error>,
+) -> Result<T, Error> {
+    let refused = corrupt_error(id);
+    if looked.as_ref().is_err_and(|e| e.code() == refused.code()) {
+        let of = id.to_owned();
+        let frozen = app.store.change(Actor::system(), move |view, _| {
+            let request = view.request(&of)?;
+            Ok(match view.unproven_to_read(&request)? {
+                Some(what) if !request.corrupt => claim::frozen(&request, what),
+                _ => Verdict::Same(()),
+            })
+        });
+        if let Err(error) = frozen
+            && error.code() != refused.code()
+        {
+            log::error!("request {id} is corrupt, and was not frozen: {error}");
+        }
+    }
+    looked
 }
 
 /// Freezes those of these requests that cannot be read or proved, each in a transaction of its own.

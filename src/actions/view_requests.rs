@@ -2,6 +2,7 @@
 
 use super::App;
 use super::awaited::{self, NextAction};
+use super::unreadable::frozen_if_corrupt;
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::approval::{Ballot, Vote, VoteRefusal};
@@ -79,31 +80,33 @@ pub struct RequestPage {
 /// One request.
 ///
 /// # Errors
-/// `not_found`; `forbidden` for one that the caller may not see.
+/// `not_found`; `forbidden` for one that the caller may not see; `corrupt`, once, where its requester or target are not
+/// those of the audit log.
 pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
     let now = app.clock.now();
     let about = DeliveryFilter {
         request_id: Some(id.to_owned()),
         ..DeliveryFilter::default()
     };
+    let looked = app.store.read(|view| {
+        let request = view.request_to_read(id)?;
+        let text = view.request_text(&request)?;
+        let votes = view.votes(&request)?;
+        may_view(caller, &request, text.workflow.as_ref(), &votes)?;
+        let context_state = view.context_state(request.seq)?;
+        let rehearsal = view.last_rehearsal(request.seq)?.map(|(last, _)| last);
+        let notifications = view.list_deliveries(&about, NOTIFICATIONS_MAX, 0)?;
+        Ok((
+            request,
+            text,
+            votes,
+            context_state,
+            rehearsal,
+            notifications,
+        ))
+    });
     let (request, text, votes, context_state, rehearsal, notifications) =
-        app.store.read(|view| {
-            let request = view.request(id)?;
-            let text = view.request_text(&request)?;
-            let votes = view.votes(&request)?;
-            may_view(caller, &request, text.workflow.as_ref(), &votes)?;
-            let context_state = view.context_state(request.seq)?;
-            let rehearsal = view.last_rehearsal(request.seq)?.map(|(last, _)| last);
-            let notifications = view.list_deliveries(&about, NOTIFICATIONS_MAX, 0)?;
-            Ok((
-                request,
-                text,
-                votes,
-                context_state,
-                rehearsal,
-                notifications,
-            ))
-        })?;
+        frozen_if_corrupt(app, id, looked)?;
     let queue_hint = match request.status() {
         Status::Dispatched => awaited::queue_hint(app, &request, now)?,
         _ => None,

@@ -376,25 +376,6 @@ impl View<'_> {
             .list(PAGE_AFTER, params![after, limit], event)
     }
 
-    /// An event whose hash is that of its fields, and is named by the event after it. Its columns agree with what is
-    /// hashed.
-    pub(super) fn proved_event(&self, seq: i64) -> Result<Option<EventRow>, Error> {
-        let sql = format!(
-            "SELECT {COLUMNS}, (SELECT n.prev_hash FROM audit_events n WHERE n.seq = a.seq + 1) FROM audit_events a \
-             WHERE a.seq = ?1"
-        );
-        let found: Option<(EventRow, Option<String>)> = self
-            .connection
-            .find(&sql, [seq], |r| Ok((event(r)?, r.get(EventColumn::COUNT)?)))?;
-        Ok(found
-            .filter(|(row, next)| {
-                row.event.hash() == row.hash
-                    && next.as_ref().is_none_or(|prev| *prev == row.hash)
-                    && Timestamp::parse(&row.event.created_at) == Some(row.at)
-            })
-            .map(|(row, _)| row))
-    }
-
     /// The newest event up to number `max` that says it is a checkpoint.
     pub(super) fn last_checkpoint(&self, max: i64) -> Result<Option<EventRow>, Error> {
         self.connection.find(NEWEST_CHECKPOINT, [max], event)

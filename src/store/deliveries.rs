@@ -136,7 +136,8 @@ impl Store {
         })
     }
 
-    /// Makes claimed notifications due at once: those of one channel, or all where a start finds what a crash left.
+    /// Makes claimed notifications due at once: those of one channel, or all where a start finds what a crash left, or
+    /// what somebody made of the status of what is due.
     ///
     /// # Errors
     /// When the store cannot write.
@@ -150,7 +151,7 @@ impl Store {
             ),
             None => connection.run(
                 "UPDATE outbox SET status = 'pending', next_attempt_ms = ?1, updated_at_ms = ?1 \
-                     WHERE status = 'in_progress'",
+                     WHERE next_attempt_ms IS NOT NULL AND status <> 'pending'",
                 [now],
             ),
         })

@@ -14,6 +14,7 @@ mod chain;
 mod checkpoint_file;
 mod commit;
 mod connection;
+mod counts;
 mod decisions;
 mod deliveries;
 mod dry_runs;
@@ -29,6 +30,7 @@ mod probe;
 mod proof;
 mod quarantine;
 mod query;
+mod readers;
 mod rehearsals;
 mod replica;
 mod reply_slot;
@@ -40,6 +42,7 @@ mod row_columns;
 mod schemas;
 mod scopes;
 mod sessions;
+mod signed_events;
 mod slack;
 mod snapshot;
 mod unreadable;
@@ -171,6 +174,8 @@ pub struct Store {
     /// Number and hash of the last event that this process committed or found at its start; only the holder of the
     /// connection changes it.
     chain_end: Mutex<(i64, String)>,
+    /// Events that were found to be covered by a signature.
+    signed_events: Mutex<signed_events::SignedEvents>,
     /// The version of the file, by SQLite, when it was last ours alone.
     file_version: AtomicI64,
     /// When a write was last tried for its own sake.
@@ -181,6 +186,7 @@ pub struct Store {
 pub struct View<'a> {
     connection: &'a Connection,
     bookkeeping: &'a Mutex<bookkeeping::Bookkeeping>,
+    store: &'a Store,
 }
 
 impl Store {
@@ -211,7 +217,25 @@ impl Store {
         fatal: Fatal,
         checks: &StartChecks,
     ) -> Result<Arc<Store>, Error> {
-        let mut connection = open_connection(path)?;
+        Store::open_on(
+            open_connection(path)?,
+            path,
+            clock,
+            audit_keys,
+            fatal,
+            checks,
+        )
+    }
+
+    /// The same, over that connection to the file.
+    fn open_on(
+        mut connection: Connection,
+        path: &Path,
+        clock: Clock,
+        audit_keys: AuditKeys,
+        fatal: Fatal,
+        checks: &StartChecks,
+    ) -> Result<Arc<Store>, Error> {
         migrate::check_owner(&connection, path)?;
         let kept = checks.examine(&connection, &audit_keys)?;
         let live = live::LiveState::new(&audit_keys.live_key());
@@ -252,6 +276,7 @@ impl Store {
             checkpoint_file: Mutex::new(None),
             checkpoints_logged: Mutex::new(chain_end.0),
             chain_end: Mutex::new(chain_end),
+            signed_events: Mutex::default(),
         });
         let (queue, weak) = (Arc::clone(&store.queue), Arc::downgrade(&store));
         let writer = std::thread::Builder::new()
@@ -266,6 +291,7 @@ impl Store {
             store.attach_checkpoint_file(path, found, checks)?;
         }
         store.extend_leases_after_restart()?;
+        store.count_open()?;
         store.load_agents()?;
         Ok(store)
     }
@@ -285,6 +311,7 @@ impl Store {
         look(&View {
             connection: &connection,
             bookkeeping: &self.bookkeeping,
+            store: self,
         })
     }
 

@@ -151,15 +151,16 @@ impl StoredRequest {
     /// What is not what the event of its creation committed to: `texts` or `context`. An event from before there were
     /// commitments has none; the live state proved those texts at every start.
     pub(super) fn breaks_commitment(&self, metadata: &EventMetadata) -> Option<&'static str> {
-        let (Some(detail), Some(facts), Some(trace), Some(share)) = (
-            &self.detail,
-            &self.facts_json,
-            &self.trace_json,
-            &self.share_with_json,
-        ) else {
+        if self.breaks_texts(metadata) {
             return Some("texts");
+        }
+        self.breaks_context(metadata).then_some("context")
+    }
+
+    fn breaks_texts(&self, metadata: &EventMetadata) -> bool {
+        let Some(detail) = &self.detail else {
+            return true;
         };
-        let salt = self.salt.as_deref().unwrap_or_default();
         let request = CommittedRequest {
             requester: &self.requester,
             database: &self.database,
@@ -177,12 +178,18 @@ impl StoredRequest {
                 (rows.unsigned_abs(), source.unwrap_or_default())
             }),
         };
-        if metadata
+        metadata
             .text("commitment")
-            .is_some_and(|c| c != request.hash(salt))
-        {
-            return Some("texts");
-        }
+            .is_some_and(|c| c != request.hash(self.salt()))
+    }
+
+    /// The same for what goes along with it, among it with whom results are shared.
+    pub(super) fn breaks_context(&self, metadata: &EventMetadata) -> bool {
+        let (Some(facts), Some(trace), Some(share)) =
+            (&self.facts_json, &self.trace_json, &self.share_with_json)
+        else {
+            return true;
+        };
         let context = CommittedContext {
             facts_json: facts,
             trace_json: trace,
@@ -190,11 +197,13 @@ impl StoredRequest {
             share_with_json: share,
             context_json: self.context_json.as_deref(),
         };
-        let differs = |c: &str| c != context.hash(salt);
         metadata
             .text("context_commitment")
-            .is_some_and(differs)
-            .then_some("context")
+            .is_some_and(|c| c != context.hash(self.salt()))
+    }
+
+    fn salt(&self) -> &[u8] {
+        self.salt.as_deref().unwrap_or_default()
     }
 }
 

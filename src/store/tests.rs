@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 mod attacks;
 mod live_state;
 mod outbox;
+mod start;
 
 struct Temp(std::path::PathBuf);
 

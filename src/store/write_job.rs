@@ -54,6 +54,7 @@ where
         let view = View {
             connection,
             bookkeeping: &store.bookkeeping,
+            store,
         };
         view.actor_counts(&self.actor, now)?;
         let decide = self

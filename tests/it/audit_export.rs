@@ -1,7 +1,10 @@
 //! The audit log on another machine: exported by the server, from its file and over the API, and proved with public keys
 //! alone, by the program and by the tool in docs.
 
+mod at_length;
 mod attacks;
+mod changes;
+mod memory;
 mod offline;
 
 use crate::command_line::console::Console;

@@ -238,6 +238,13 @@ impl std::ops::Deref for Request {
 }
 
 impl Request {
+    /// The same of another requester and on another target.
+    pub fn owned_by(mut self, requester: String, target: Target) -> Request {
+        self.facts.requester = requester;
+        self.facts.target = target;
+        self
+    }
+
     /// The request of that status. A corrupt one that makes no state is closed to everything.
     ///
     /// # Errors

@@ -133,7 +133,9 @@ pub const TABLES: &[GuardedTable] = &[
             ("lease_secs", Digested),
             (
                 "lease_until_ms",
-                Clamped("a start gives every claimed execution exactly one lease"),
+                Clamped(
+                    "a start gives every claimed execution exactly one lease; of others it is nothing",
+                ),
             ),
             (
                 "heartbeats",
@@ -274,10 +276,7 @@ pub const TABLES: &[GuardedTable] = &[
             ("request_seq", Digested),
             ("audit_seq", Digested),
             ("payload_json", Digested),
-            (
-                "status",
-                Harmless("of what is due, it only says whether an attempt is under way"),
-            ),
+            ("status", Clamped("a start makes pending what is due")),
             (
                 "attempts",
                 Harmless("a notification is tried sooner, later or less often"),
@@ -307,7 +306,7 @@ pub const TABLES: &[GuardedTable] = &[
             ("fingerprint", Harmless("a repeat is refused")),
             (
                 "request_seq",
-                Clamped("a request of another requester is never shown"),
+                Clamped("a request of another requester is never shown; a repeat fails"),
             ),
         ],
     },
@@ -326,7 +325,7 @@ pub const TABLES: &[GuardedTable] = &[
         name: "agents",
         live: LiveRows::Never,
         columns: &[
-            ("id", REPORTED),
+            ("id", Clamped("an agent that polls has its row made again")),
             ("capabilities_json", REPORTED),
             ("version", REPORTED),
             ("max_concurrent", REPORTED),
@@ -334,9 +333,9 @@ pub const TABLES: &[GuardedTable] = &[
             ("draining", REPORTED),
             ("uptime_secs", REPORTED),
             ("active_jobs_json", REPORTED),
-            ("first_seen_at_ms", REPORTED),
+            ("first_seen_at_ms", SHOWN),
             ("last_seen_at_ms", REPORTED),
-            ("audit_seq", REPORTED),
+            ("audit_seq", SHOWN),
         ],
     },
     GuardedTable {
@@ -430,7 +429,10 @@ pub const TABLES: &[GuardedTable] = &[
         name: "purged_requests",
         live: LiveRows::Never,
         columns: &[
-            ("request_seq", Verified("the event of the purge names them")),
+            (
+                "request_seq",
+                Verified("requests are numbered without a gap, in the order of their creation"),
+            ),
             ("id", Verified("the event of the purge names them")),
             ("audit_seq", Verified("the event of the purge names them")),
         ],
@@ -452,7 +454,7 @@ pub const TABLES: &[GuardedTable] = &[
             ("channel", COUNTS),
             ("status", COUNTS),
             ("n", COUNTS),
-            ("last_ms", COUNTS),
+            ("last_ms", SHOWN),
         ],
     },
     GuardedTable {

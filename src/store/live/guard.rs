@@ -114,7 +114,7 @@ pub const NOT_VERIFIED: &[(&str, &[&str], &str)] = &[
 pub(super) const CHAIN: ColumnGuard =
     ColumnGuard::Verified("the chain hashes it; the signed head covers the end of the chain");
 pub(super) const COUNTS: ColumnGuard =
-    ColumnGuard::Harmless("a total for lists; no right and no decision depends on it");
+    ColumnGuard::Clamped("a start counts what is open anew; of the rest it is a total for lists");
 pub(super) const SIGNED: ColumnGuard = ColumnGuard::Clamped("signed, and checked by every start");
 pub(super) const MIGRATED: ColumnGuard =
     ColumnGuard::Clamped("compared with the migrations of the program");

@@ -3,7 +3,7 @@
 use super::Difference;
 use crate::error::Error;
 use crate::store::db;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 
 /// Compares the moves the log tells of with the requests: each move starts where the one before ended, and the last
 /// one is where the request stands. Returns the first event at odds, and none for a request that has no event.
@@ -24,22 +24,7 @@ pub(super) fn differ(connection: &Connection, bound: i64) -> Result<Difference, 
             "its statuses are not the hashed ones".to_owned(),
         )));
     }
-    let gap: Option<String> = connection
-        .query_row(
-            "SELECT id FROM (SELECT id, seq, from_status, lag(to_status) OVER moves AS before, \
-             row_number() OVER moves AS n, request_id FROM audit_events \
-             WHERE to_status IS NOT NULL AND request_id IS NOT NULL AND seq > ?1 \
-             WINDOW moves AS (PARTITION BY request_id ORDER BY seq)) \
-             WHERE (n > 1 AND from_status IS NOT before) \
-             OR (n = 1 AND from_status <> 'new' \
-             AND request_id NOT IN (SELECT id FROM purged_requests WHERE audit_seq > ?1)) \
-             ORDER BY seq LIMIT 1",
-            [bound],
-            |r| r.get(0),
-        )
-        .optional()
-        .map_err(db)?;
-    if let Some(id) = gap {
+    if let Some(id) = gap(connection, bound)? {
         return Ok(Some((
             Some(id),
             "it moves a request from where it was not".to_owned(),
@@ -68,6 +53,40 @@ pub(super) fn differ(connection: &Connection, bound: i64) -> Result<Difference, 
     unaccounted(connection, bound)
 }
 
+/// The event of a move that does not start where the request's move before it ended. One request at a time, so that
+/// memory does not grow with the log.
+fn gap(connection: &Connection, bound: i64) -> Result<Option<String>, Error> {
+    let mut next =
+        connection.prepare("SELECT min(request_id) FROM audit_events WHERE request_id > ?1")?;
+    let mut moves = connection.prepare(
+        "SELECT id, from_status, to_status FROM audit_events \
+         WHERE request_id = ?1 AND to_status IS NOT NULL AND seq > ?2 ORDER BY seq",
+    )?;
+    let mut purged = connection.prepare(
+        "SELECT EXISTS (SELECT 1 FROM purged_requests WHERE id = ?1 AND audit_seq > ?2)",
+    )?;
+    let mut request = String::new();
+    while let Some(id) = next.query_row([&request], |r| r.get::<_, Option<String>>(0))? {
+        request = id;
+        let mut stands: Option<String> = None;
+        let mut rows = moves.query(params![request, bound])?;
+        while let Some(row) = rows.next()? {
+            let from: Option<String> = row.get(1)?;
+            let follows = match &stands {
+                Some(_) => stands == from,
+                // Where the request is gone, the beginning of its moves may be gone.
+                None if from.as_deref() == Some("new") => true,
+                None => purged.query_row(params![request, bound], |r| r.get(0))?,
+            };
+            if !follows {
+                return Ok(row.get(0)?);
+            }
+            stands = row.get(2)?;
+        }
+    }
+    Ok(None)
+}
+
 /// A request, there or removed, that no event accounts for.
 fn unaccounted(connection: &Connection, bound: i64) -> Result<Difference, Error> {
     let orphan: Option<String> = connection
@@ -94,10 +113,34 @@ fn unaccounted(connection: &Connection, bound: i64) -> Result<Difference, Error>
         )
         .optional()
         .map_err(db)?;
-    Ok(unnamed.map(|request| {
-        (
-            None,
-            format!("no event tells that request {request} was removed"),
-        )
-    }))
+    if let Some(request) = unnamed {
+        let problem = format!("no event tells that request {request} was removed");
+        return Ok(Some((None, problem)));
+    }
+    numbered(connection, bound)
+}
+
+/// Requests have the numbers in which they were made, without a gap, and keep them when they are removed.
+fn numbered(connection: &Connection, bound: i64) -> Result<Difference, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT a.id, a.request_id, coalesce(r.seq, p.request_seq) FROM audit_events a \
+         LEFT JOIN requests r ON r.id = a.request_id AND r.corrupt_seq IS NULL \
+         LEFT JOIN purged_requests p ON p.id = a.request_id \
+         WHERE a.seq > ?1 AND a.from_status = 'new' ORDER BY a.seq",
+    )?;
+    let mut rows = statement.query([bound])?;
+    let mut before: Option<i64> = None;
+    while let Some(row) = rows.next()? {
+        // Of a frozen one its events tell that its rows are not what they were.
+        let number: Option<i64> = row.get(2)?;
+        if let (Some(before), Some(number)) = (before, number)
+            && before.checked_add(1) != Some(number)
+        {
+            let (event, request): (String, String) = (row.get(0)?, row.get(1)?);
+            let problem = format!("request {request} has a number out of turn");
+            return Ok(Some((Some(event), problem)));
+        }
+        before = number;
+    }
+    Ok(None)
 }

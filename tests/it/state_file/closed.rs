@@ -1,18 +1,7 @@
 //! Rows that do not count any more, edited, taken out and put in: `verify` finds it, or nothing comes of it.
 
-use super::{Outcome, columns, edit_row, harmless, outcome, stopped, unguarded};
-use crate::support::Temp;
+use super::{Outcome, columns, copied, edit_row, harmless, outcome, stopped, unguarded};
 use dbward::store::columns::{LiveRows, TABLES};
-use std::fs;
-use std::path::Path;
-
-fn copied(folder: &Path) -> Temp {
-    let copy = Temp::new();
-    for name in ["dbward.db", "audit-signing.key", "audit-keys.json"] {
-        fs::copy(folder.join(name), copy.path().join(name)).unwrap();
-    }
-    copy
-}
 
 #[test]
 fn an_edit_of_a_closed_row_is_found_or_harmless() {

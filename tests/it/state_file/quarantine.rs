@@ -1,7 +1,6 @@
 //! What a refused start names of live rows that were edited, and what `--quarantine` makes of them.
 
-use super::{columns, edit, stopped, unguarded};
-use crate::support::Temp;
+use super::{columns, copied, edit, stopped, unguarded};
 use dbward::clock::Clock;
 use dbward::crypto::Keypair;
 use dbward::domain::request::Status;
@@ -13,14 +12,6 @@ use dbward::store::{
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-
-fn copied(folder: &Path) -> Temp {
-    let copy = Temp::new();
-    for name in ["dbward.db", "audit-signing.key", "audit-keys.json"] {
-        fs::copy(folder.join(name), copy.path().join(name)).unwrap();
-    }
-    copy
-}
 
 fn start(folder: &Path, quarantine: bool) -> Result<Arc<Store>, dbward::error::Error> {
     let keys = StateDir::open(folder).unwrap().audit_keys(None).unwrap();

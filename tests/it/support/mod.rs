@@ -18,7 +18,7 @@ pub use client::{Answer, Faults, Person, Request, Waiting, connect};
 pub use idp::{Idp, Key, Mood, key_set};
 pub use json::golden;
 pub use program::{Program, admin_of, binary, settled};
-pub use server::{DELIVERS, NOT_OF_THE_HEAD, OBJECTS, SHOP, Server, Temp, verified};
+pub use server::{DELIVERS, NOT_OF_THE_HEAD, OBJECTS, SHOP, Server, Stopped, Temp, verified};
 pub use sink::{Manner, Sink};
 pub use slack::{
     FakeSlack, SIGNING_SECRET, SlackCall, SlackMood, clicked, decision, form, signed, submitted,

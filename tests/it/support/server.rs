@@ -1,6 +1,11 @@
 //! A server in this process: free port, folder of its own, a clock that tests turn. When it goes, its audit log is
 //! verified, and that nobody was answered an internal error.
 
+mod filled;
+mod stopped;
+
+pub use stopped::Stopped;
+
 use super::agent::Agent;
 use super::client::{Faults, Person, Request};
 use base64::Engine;
@@ -372,6 +377,14 @@ impl Server {
         self.running.take().unwrap().stop().unwrap();
         self.edit_state(sql);
         let toml = format!("{}{QUARANTINE}", self.toml.trim_end_matches(QUARANTINE));
+        self.start_again(&toml)
+    }
+
+    /// Stops, edits the state file, and starts again.
+    pub fn restart_edited(mut self, edit: impl FnOnce(&Server)) -> Server {
+        self.running.take().unwrap().stop().unwrap();
+        edit(&self);
+        let toml = self.toml.clone();
         self.start_again(&toml)
     }
 

@@ -74,4 +74,12 @@ pub(super) const SCANS: &[(&str, &str)] = &[
     ("SELECT id FROM users", "a start, a reload, a quarantine"),
     ("DELETE FROM stated_dialects", "a quarantine"),
     ("DELETE FROM reported_dialects", "a quarantine"),
+    (
+        "UPDATE requester_counts SET n = 0",
+        "a row a person and status, once a start",
+    ),
+    (
+        "UPDATE outbox_counts SET n = 0",
+        "a row a webhook and status, once a start",
+    ),
 ];

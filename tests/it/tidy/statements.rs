@@ -77,6 +77,24 @@ const WRITERS: &[(&str, &str, &str, &str)] = &[
         "the id of a new database",
     ),
     (
+        "src/store/counts.rs",
+        "request_counts",
+        "",
+        "a start counts what is open anew",
+    ),
+    (
+        "src/store/counts.rs",
+        "requester_counts",
+        "",
+        "as `request_counts`",
+    ),
+    (
+        "src/store/counts.rs",
+        "outbox_counts",
+        "",
+        "as `request_counts`",
+    ),
+    (
         "src/store/probe.rs",
         "meta",
         "",

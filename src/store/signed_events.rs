@@ -1,0 +1,101 @@
+//! Events of the log that a signature covers: that of the next checkpoint, or that of the head, which this process wrote
+//! or proved at its start. The hash of an event proves nothing by itself: who can write the file can compute one, and put
+//! it into the event after it.
+
+use super::audit::{AFTER, EventRow, event_at, read_event};
+use super::{Store, View};
+use crate::clock::Timestamp;
+use crate::domain::audit::{CHECKPOINT, Checkpoint};
+use crate::error::Error;
+use std::collections::BTreeMap;
+
+/// Hashes of covered events that are remembered; beyond it the oldest are walked from again.
+const REMEMBERED_MAX: usize = 10_000;
+/// Events between one and the signature that covers it. A checkpoint is due after a hundred, and comes after the
+/// transaction in which it became due: no transaction writes so many.
+const WALKED_MAX: usize = 10_000;
+
+/// Hashes of covered events, by number.
+#[derive(Default)]
+pub(super) struct SignedEvents(BTreeMap<i64, String>);
+
+impl SignedEvents {
+    fn contains(&self, row: &EventRow) -> bool {
+        self.0.get(&row.seq).is_some_and(|hash| *hash == row.hash)
+    }
+
+    fn remember(&mut self, walked: Vec<EventRow>) {
+        self.0
+            .extend(walked.into_iter().map(|row| (row.seq, row.hash)));
+        while self.0.len() > REMEMBERED_MAX {
+            self.0.pop_first();
+        }
+    }
+}
+
+impl View<'_> {
+    /// The event of that number, if a signature covers it. Its columns agree with what is hashed.
+    pub(super) fn proved_event(&self, seq: i64) -> Result<Option<EventRow>, Error> {
+        let Some(row) = event_at(self.connection, seq)? else {
+            return Ok(None);
+        };
+        let holds = row.event.hash() == row.hash
+            && Timestamp::parse(&row.event.created_at) == Some(row.at)
+            && self.is_covered(&row)?;
+        Ok(holds.then_some(row))
+    }
+
+    /// Whether the chain leads from an event, whose hash is right, to a signature.
+    fn is_covered(&self, row: &EventRow) -> Result<bool, Error> {
+        let end = self.store.log_head();
+        if row.seq > end.seq {
+            // Nobody else can write while a transaction lasts, and its head is signed with it.
+            return Ok(!self.connection.is_autocommit());
+        }
+        let known = |row: &EventRow| {
+            let events = &self.store.signed_events;
+            (row.seq == end.seq && row.hash == end.hash)
+                || events
+                    .lock()
+                    .unwrap_or_else(|e| e.into_inner())
+                    .contains(row)
+        };
+        let mut walked = Vec::new();
+        let mut last = row.clone();
+        let mut statement = self.connection.prepare_cached(AFTER)?;
+        let mut rows = statement.query([row.seq])?;
+        while !known(&last) {
+            let Some(next) = rows.next()? else {
+                return Ok(false);
+            };
+            let next = read_event(next)?;
+            let follows = next.seq == last.seq + 1
+                && next.event.prev_hash.as_ref() == Some(&last.hash)
+                && next.event.hash() == next.hash;
+            if !follows || walked.len() >= WALKED_MAX {
+                return Ok(false);
+            }
+            let signed = self.store.signs(&next, &last);
+            walked.push(std::mem::replace(&mut last, next));
+            if signed {
+                break;
+            }
+        }
+        let events = &self.store.signed_events;
+        events
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .remember(walked);
+        Ok(true)
+    }
+}
+
+impl Store {
+    /// Whether `event` is a checkpoint by which our key signs what comes before it, up to `last`.
+    fn signs(&self, event: &EventRow, last: &EventRow) -> bool {
+        let key = self.audit_keys.current.public();
+        event.event.event_type == CHECKPOINT
+            && Checkpoint::read(&event.event.metadata_json)
+                .is_some_and(|c| c.is_valid(&last.hash, last.seq, &event.event.created_at, &key))
+    }
+}

@@ -1,0 +1,195 @@
+//! Everything that can be done to an export at one of its lines.
+
+use dbward::domain::audit::{FIELD_NAMES, event_hash};
+use serde_json::{Value, json};
+use std::ops::Range;
+
+/// Lines after a forged event that are chained to it anew: more than there are between two signed checkpoints.
+const CHAINED_ANEW: usize = 300;
+
+/// An export, and where its lines begin.
+pub(super) struct Lines<'a> {
+    pub text: &'a str,
+    starts: Vec<usize>,
+}
+
+/// What was done to an export: these lines are others, or gone.
+pub(super) struct Change {
+    pub what: String,
+    pub lines: Range<usize>,
+    pub instead: String,
+}
+
+impl<'a> Lines<'a> {
+    pub fn of(text: &'a str) -> Lines<'a> {
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        Lines {
+            text,
+            starts: std::iter::once(0).chain(ends).collect(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Lines with their line feeds.
+    pub fn at(&self, lines: Range<usize>) -> &'a str {
+        &self.text[self.starts[lines.start]..self.starts[lines.end]]
+    }
+
+    fn line(&self, n: usize) -> &'a str {
+        self.at(n..n + 1)
+    }
+
+    /// The export with a change, in three parts.
+    pub fn with<'c>(&'c self, change: &'c Change) -> [&'c str; 3] {
+        let after = self.at(change.lines.end..self.len());
+        [self.at(0..change.lines.start), &change.instead, after]
+    }
+
+    /// What can be done at line `n`.
+    pub fn changes(&self, n: usize) -> Vec<Change> {
+        let mut changes = self.moves(n);
+        for (key, edited) in edits(self.line(n).trim_end()) {
+            changes.push(change(format!("line {n}, {key}"), n..n + 1, edited + "\n"));
+        }
+        changes
+    }
+
+    /// The same, without edits of its values.
+    pub fn moves(&self, n: usize) -> Vec<Change> {
+        let (line, last) = (self.line(n), self.len() - 1);
+        let mut changes = vec![
+            change(format!("line {n} removed"), n..n + 1, String::new()),
+            change(format!("line {n} twice"), n..n, line.to_owned()),
+            change(format!("cut before line {n}"), n..last + 1, String::new()),
+        ];
+        if n < last {
+            let swapped = format!("{}{line}", self.line(n + 1));
+            let what = format!("lines {n} and the next swapped");
+            changes.push(change(what, n..n + 2, swapped));
+        }
+        if n > 0 && n < last {
+            let what = format!("from line {n} on cut, but for the head");
+            changes.push(change(what, n..last, String::new()));
+            changes.extend(self.forgeries(n));
+        }
+        changes
+    }
+
+    /// Events whose hashes are right, at line `n` of an event: in its place or before it, with the events after it as they
+    /// were, or chained to it anew.
+    fn forgeries(&self, n: usize) -> Vec<Change> {
+        let event: Value = serde_json::from_str(self.line(n)).unwrap();
+        let mut forged = event.clone();
+        forged["actor_id"] = json!("somebody-else");
+        let forged = hashed(forged);
+        let until = (n + CHAINED_ANEW).min(self.len() - 1);
+        let (mut edited, mut inserted) = (forged.clone(), forged.clone());
+        let (mut replacing, mut before) = (line_of(&edited), line_of(&inserted));
+        for line in n..until {
+            let next: Value = serde_json::from_str(self.line(line)).unwrap();
+            inserted = chained(next.clone(), &inserted);
+            before.push_str(&line_of(&inserted));
+            if line > n {
+                edited = chained(next, &edited);
+                replacing.push_str(&line_of(&edited));
+            }
+        }
+        let forged = line_of(&forged);
+        vec![
+            change(format!("line {n} forged"), n..n + 1, forged.clone()),
+            change(format!("a forged event before line {n}"), n..n, forged),
+            change(
+                format!("line {n} forged, the rest chained anew"),
+                n..until,
+                replacing,
+            ),
+            change(
+                format!("a forged event before line {n}, the rest chained anew"),
+                n..until,
+                before,
+            ),
+        ]
+    }
+}
+
+fn change(what: String, lines: Range<usize>, instead: String) -> Change {
+    Change {
+        what,
+        lines,
+        instead,
+    }
+}
+
+/// An event with the hash of its fields.
+fn hashed(mut event: Value) -> Value {
+    let texts = FIELD_NAMES.map(|name| match &event[name] {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    });
+    let fields = texts.each_ref().map(String::as_str);
+    event["event_hash"] = json!(event_hash(&fields, &mut Vec::new()));
+    event
+}
+
+/// An event as the one after another, with a right hash.
+fn chained(mut event: Value, before: &Value) -> Value {
+    event["seq"] = json!(before["seq"].as_i64().unwrap() + 1);
+    event["prev_hash"] = before["event_hash"].clone();
+    hashed(event)
+}
+
+fn line_of(event: &Value) -> String {
+    ordered(event) + "\n"
+}
+
+/// A line with each of its values changed, one at a time, and with one more.
+fn edits(line: &str) -> Vec<(String, String)> {
+    let value: Value = serde_json::from_str(line).unwrap();
+    let mut edits = Vec::new();
+    each_edit(&value, String::new(), &value, &mut edits);
+    let more = line.replacen("{\"", "{\"more\":1,\"", 1);
+    edits.push(("more".to_owned(), more));
+    let first = line.split(',').next().unwrap();
+    edits.push((
+        "twice".to_owned(),
+        line.replacen(first, &format!("{first},{}", &first[1..]), 1),
+    ));
+    edits
+}
+
+fn each_edit(value: &Value, path: String, all: &Value, edits: &mut Vec<(String, String)>) {
+    for (key, inner) in value.as_object().unwrap() {
+        let at = format!("{path}/{}", key.replace('/', "~1"));
+        if inner.is_object() {
+            each_edit(inner, at, all, edits);
+            continue;
+        }
+        let mut edited = all.clone();
+        *edited.pointer_mut(&at).unwrap() = match inner {
+            Value::String(text) => json!(format!("{text}x")),
+            Value::Number(n) => json!(n.as_i64().unwrap() + 1),
+            // The empty text hashes as null.
+            _ => json!(""),
+        };
+        edits.push((at, ordered(&edited)));
+    }
+}
+
+/// The line with the key first by which the kinds of lines are distinguished.
+pub(super) fn ordered(value: &Value) -> String {
+    let text = value.to_string();
+    let first = ["export", "seq", "head"]
+        .into_iter()
+        .find(|key| value.get(*key).is_some())
+        .unwrap();
+    let mut rest = value.clone();
+    rest.as_object_mut().unwrap().remove(first);
+    match rest.as_object().unwrap().is_empty() {
+        true => text,
+        false => format!("{{\"{first}\":{},{}", value[first], &rest.to_string()[1..]),
+    }
+}
