@@ -74,6 +74,7 @@ export async function resultCard(request, signal) {
   const parts = [];
   if (ran.rows_affected !== null) parts.push(h("div", null, h("div", { class: "big" }, number(ran.rows_affected)), h("div", { class: "muted" }, ran.rows_affected === 1 ? "row changed" : "rows changed")));
   if (ran.error_message) parts.push(h("p", { class: "banner bad" }, visible(ran.error_message)));
+  if (ran.error_detail) parts.push(h("p", { class: "muted" }, visible(ran.error_detail)));
   if (ran.outcome && ran.outcome !== "committed") parts.push(pill(ran.outcome === "unknown" ? "warn" : "muted", `outcome: ${ran.outcome.replaceAll("_", " ")}`));
   if (!ran.has_stored_result) return card("Result", facts, parts.length ? parts : empty("This execution left no result."));
   let content;

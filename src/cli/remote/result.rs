@@ -65,6 +65,11 @@ pub fn print(
             .unwrap_or_else(|| "the agent gave no reason".to_owned());
         if session.screen.format() != OutputFormat::Json {
             note!("Execution failed: {}", visible(&why));
+            let ran = execution_of(session, request, envelope.execution_id.as_deref());
+            // What the database adds, for the requester alone.
+            if let Some(detail) = ran.as_ref().and_then(|ran| ran["error_detail"].as_str()) {
+                note!("Detail: {}", visible(detail));
+            }
         }
         return Ok(false);
     }
@@ -77,13 +82,18 @@ pub fn print(
 
 /// How many milliseconds an execution took, for people at a terminal.
 fn took(session: &ServerSession, request: &str, execution: Option<&str>) -> Option<u64> {
-    let execution = execution.filter(|_| session.screen.is_terminal())?;
+    let asked = execution.filter(|_| session.screen.is_terminal());
+    execution_of(session, request, asked)?["duration_ms"].as_u64()
+}
+
+/// What the server says of an execution. It is worth no error: the result is there.
+fn execution_of(session: &ServerSession, request: &str, execution: Option<&str>) -> Option<Value> {
+    let execution = execution?;
     let path = path_of(&["requests", request, "executions"]);
-    // It is worth no error: the result is there.
-    let read: Value = session.client.fetch(&path).ok()?.read().ok()?;
-    let all = read["executions"].as_array()?;
-    let one = all.iter().find(|one| one["id"] == execution)?;
-    one["duration_ms"].as_u64()
+    let mut read: Value = session.client.fetch(&path).ok()?.read().ok()?;
+    let all = read["executions"].as_array_mut()?;
+    let at = all.iter().position(|one| one["id"] == execution)?;
+    Some(all.swap_remove(at))
 }
 
 fn print_data(

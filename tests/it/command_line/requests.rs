@@ -317,7 +317,8 @@ fn exit_codes_tell_what_came_of_it() {
     assert_eq!(ran.out, "");
     // A failed execution is only a failure where somebody says so.
     let agent = server.agent("agent-1");
-    for (flag, code) in [(None, 0), (Some("--fail"), 3)] {
+    let detail = "Key (email)=(a@example.com)";
+    for (flag, code, added) in [(None, 0, None), (Some("--fail"), 3, Some(detail))] {
         let args: Vec<&str> = ["execute", "SELECT nope"].into_iter().chain(flag).collect();
         let ran = std::thread::scope(|scope| {
             let running = scope.spawn(|| console.run(Some(&mine), &args));
@@ -327,15 +328,14 @@ fn exit_codes_tell_what_came_of_it() {
                 job.is_some()
             });
             let claim = agent.claim(&job.unwrap());
-            agent.fail(&claim.execution, "no such column: nope").is(200);
+            let message = "no such column: nope";
+            let report = json!({"success": false, "error_message": message, "error_detail": added});
+            agent.result(&claim.execution, &report).is(200);
             running.join().unwrap()
         });
-        assert!(
-            ran.errors
-                .ends_with("Execution failed: no such column: nope\n"),
-            "{}",
-            ran.errors
-        );
+        let added = added.map_or(String::new(), |added| format!("Detail: {added}\n"));
+        let ends = format!("Execution failed: no such column: nope\n{added}");
+        assert!(ran.errors.ends_with(&ends), "{}", ran.errors);
         ran.is(code);
     }
 }
