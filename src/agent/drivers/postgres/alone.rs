@@ -25,13 +25,13 @@ impl Alone {
         let mut conn = driver.connect(watch)?;
         let name = driver.begin(&mut conn, "", watch)?;
         conn.own("COMMIT")?;
-        let (session, _) = name.rsplit_once('@').unwrap_or_default();
-        let process = session.split('@').next().and_then(|pid| pid.parse().ok());
+        let parts: Vec<&str> = name.split('@').take(2).collect();
+        let process = parts.first().and_then(|pid| pid.parse().ok());
         if process.is_none() || process != conn.backend {
             return Err(PgStop::Failed(POOLED.to_owned()));
         }
         Ok(Alone {
-            session: session.to_owned(),
+            session: parts.join("@"),
             invalid_before: invalid_indexes(&mut conn)?,
             conn,
         })

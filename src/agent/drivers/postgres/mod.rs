@@ -70,7 +70,7 @@ impl Postgres {
     }
 
     /// Begins a transaction with everything that holds in it; its name for [`Driver::interrupt`]: process, start of the
-    /// process and start of the transaction, joined by `@`.
+    /// process and, where the database tracks it, start of the transaction, joined by `@`.
     fn begin(
         &self,
         conn: &mut PgConnection,
@@ -126,7 +126,8 @@ impl Postgres {
             ));
         }
         out.push_str(
-            "SELECT pid::text || '@' || extract(epoch FROM backend_start)::text || '@' || extract(epoch FROM xact_start)::text \
+            "SELECT pid::text || '@' || extract(epoch FROM backend_start)::text \
+             || coalesce('@' || extract(epoch FROM xact_start)::text, '') \
              FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()",
         );
         out

@@ -1,7 +1,7 @@
 //! How the agent logs in to PostgreSQL: passwords by SCRAM, TLS with every degree of care, and through PgBouncer.
 
 use super::super::served::Served;
-use super::super::{Journal, Place, failure, job, migrations, running};
+use super::super::{Journal, Place, claims, failure, job, migrations, running};
 use super::cluster::{Cluster, command, free_port};
 use crate::support::eventually;
 use dbward::agent::config::{AgentConfig, DatabaseEndpoint, DriverConfig, Password, Tls};
@@ -361,6 +361,22 @@ fn nothing_of_a_job_stays_in_a_session_of_pgbouncer() {
         }
     ));
     assert_eq!(place.count("t"), 2);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn a_session_is_known_where_the_server_tracks_no_activities() {
+    let Some(cluster) = Cluster::start("track_activities = off") else {
+        return;
+    };
+    let place = cluster.place(cluster.endpoint());
+    place.done(&["CREATE TABLE u (id INTEGER)"]);
+    place.done(&["CREATE INDEX CONCURRENTLY i ON u (id)"]);
+    claims::cancelling_ends_a_write_in_the_database(
+        place,
+        "CREATE TABLE t (id INTEGER)",
+        "INSERT INTO t SELECT 1 FROM generate_series(1, 100000000000) g WHERE g < 0",
+    );
 }
 
 #[test]
