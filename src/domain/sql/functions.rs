@@ -11,6 +11,7 @@
 use super::catalogue;
 use super::token::{StatementTokens, TokenKind};
 use crate::domain::dialect::Dialect;
+use std::collections::BTreeSet;
 
 /// Whole names, lower case, sorted.
 pub(super) const NAMES: &[&str] = &[
@@ -191,12 +192,89 @@ pub(super) const DESCRIBING_PRAGMAS: &[&str] = &[
     "table_xinfo",
 ];
 
+/// Functions that MySQL takes for its own only where no space stands before the parenthesis; with one, it calls what
+/// somebody defined under that name. Sorted.
+///
+/// Source: <https://dev.mysql.com/doc/refman/8.4/en/function-resolution.html>
+pub(super) const OWN_WITHOUT_SPACE: &[&str] = &[
+    "adddate",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "cast",
+    "count",
+    "curdate",
+    "curtime",
+    "date_add",
+    "date_sub",
+    "extract",
+    "group_concat",
+    "max",
+    "mid",
+    "min",
+    "now",
+    "position",
+    "session_user",
+    "std",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "subdate",
+    "substr",
+    "substring",
+    "sum",
+    "sysdate",
+    "system_user",
+    "trim",
+    "var_pop",
+    "var_samp",
+    "variance",
+];
+
+/// Calls in a statement of MySQL that look like the server's own functions, and are not.
+pub(super) fn spaced_calls(stmt: &StatementTokens<'_>) -> BTreeSet<String> {
+    /// Words after which a table or a key has such a name.
+    const NAMES_FOLLOW: &[&str] = &[
+        "exists", "from", "index", "into", "join", "key", "table", "update", "view",
+    ];
+    let spaced = |i: &usize| match (stmt.toks.get(*i), stmt.toks.get(i + 1)) {
+        (Some(name), Some(open)) => {
+            name.kind == TokenKind::Word
+                && open.kind == TokenKind::Open
+                && open.start > name.end
+                && !(*i > 0 && stmt.is_any(i - 1, NAMES_FOLLOW))
+        }
+        _ => false,
+    };
+    let names = (0..stmt.toks.len()).filter(spaced);
+    names
+        .map(|i| stmt.text(i).to_ascii_lowercase())
+        .filter(|name| OWN_WITHOUT_SPACE.binary_search(&name.as_str()).is_ok())
+        .collect()
+}
+
 /// The first thing in `piece` that makes even a query a write: why, and the token it is.
 pub(super) fn first_danger(
     stmt: &StatementTokens<'_>,
     dialect: Dialect,
 ) -> Option<(String, usize)> {
     (0..stmt.toks.len()).find_map(|i| danger_at(stmt, i, dialect).map(|why| (why, i)))
+}
+
+/// The same, but for functions that wait or take locks of the session: they change no row.
+pub(super) fn may_change_rows(stmt: &StatementTokens<'_>, dialect: Dialect) -> bool {
+    const CHANGES_NO_ROW: &[&str] = &[
+        "get_lock",
+        "is_free_lock",
+        "is_used_lock",
+        "release_all_locks",
+        "release_lock",
+        "sleep",
+    ];
+    (0..stmt.toks.len()).any(|i| {
+        danger_at(stmt, i, dialect).is_some()
+            && !(stmt.kind(i) == Some(TokenKind::Word) && stmt.is_any(i, CHANGES_NO_ROW))
+    })
 }
 
 fn danger_at(stmt: &StatementTokens<'_>, i: usize, dialect: Dialect) -> Option<String> {

@@ -5,7 +5,7 @@ use super::analysis::{Category, SqlVerdict, StatementClass};
 use super::by_words;
 use super::cross_check::{self, ParseFailure, Tokens};
 use super::definitions::{definition, safe_ddl};
-use super::functions::first_danger;
+use super::functions::{first_danger, spaced_calls};
 use super::leading_keywords;
 use super::names_by_words;
 use super::review;
@@ -66,6 +66,9 @@ pub(super) fn judge(
     escalate(&mut judged, stmt, dialect, hint_sets);
     if judged.verdict.kind == "unknown" {
         judged.verdict.kind = leading_keywords::label(stmt);
+    }
+    if dialect == Dialect::MySql {
+        judged.unknown_functions.extend(spaced_calls(stmt));
     }
     for finding in &mut judged.findings {
         finding.fit(dialect);
@@ -158,7 +161,7 @@ pub(super) fn is_foreseen(
 }
 
 /// Whether the words of a write stand inside another statement.
-fn hides_another_write(stmt: &StatementTokens<'_>) -> bool {
+pub(super) fn hides_another_write(stmt: &StatementTokens<'_>) -> bool {
     (1..stmt.toks.len()).any(|i| {
         (stmt.is(i, "delete") && stmt.is(i + 1, "from"))
             || (stmt.is(i, "update") && stmt.is(i + 2, "set"))

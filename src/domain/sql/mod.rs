@@ -9,6 +9,7 @@
 //!   no rows. `by_words`: what words tell where the parser fails.
 //! - `review`, `locking`, `upkeep`, `characters`: rules and findings. `redact`: the text without its data.
 //! - `any`: a text whose dialect nobody knows. `script`: statements of a migration; `merge`: its texts as one.
+//!   `row_changes`: whether a statement or a trigger may change more rows than it says.
 //!
 //! It is right about what it knows and humble about the rest: a kind of statement that is not listed, a part of a tree
 //! that the walk does not know, a function whose name can be read in two ways are writes; a text that cannot be read
@@ -33,6 +34,7 @@ mod merge;
 mod names_by_words;
 mod redact;
 mod review;
+mod row_changes;
 mod rules;
 mod script;
 mod settings;
@@ -55,6 +57,7 @@ pub use characters::{escaped, shows_nothing};
 pub use limits::{
     CHAIN_MAX, SHORT_TEXT_BYTES_MAX, STACK_BYTES, STATEMENTS_MAX, TEXT_BYTES_MAX, WORD_RUN_MAX,
 };
+pub use row_changes::{is_plain_write, only_computes};
 pub use rules::{Finding, IN_LIST_MAX, ReviewRule, RuleAction};
 pub use script::{ScriptError, ScriptStatement, comments, mentions, statements};
 
