@@ -7,7 +7,9 @@ mod text;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{Operation, Target};
 use crate::domain::schema::{Schema, Snapshot};
-use crate::domain::sql::{Analysis, Class, DialectFact, Finding, StatementClass, StatementFacts};
+use crate::domain::sql::{
+    Analysis, Category, Class, DialectFact, Finding, StatementClass, StatementFacts,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that a decision looks at besides the policies.
@@ -67,6 +69,8 @@ pub struct SqlFacts {
     pub schema: SchemaStatus,
     /// What it would touch, in the order of its statements, each once; empty where no table is known.
     pub effects: Vec<Effect>,
+    /// Statements, from 1, that commit at once with everything before them, although there are others.
+    pub commits_at_once: Vec<usize>,
 }
 
 /// What is known of the tables of a target.
@@ -109,6 +113,11 @@ pub enum Effect {
         /// Tables whose rows go with those that are deleted, sorted.
         cascade: Vec<String>,
     },
+    /// What is changed in it stays, whatever becomes of the transaction.
+    NotTransactional {
+        /// Its name in the statement.
+        table: String,
+    },
 }
 
 impl SqlFacts {
@@ -136,6 +145,7 @@ impl SqlFacts {
             unknown_functions: analysis.unknown_functions.clone(),
             schema,
             effects,
+            commits_at_once: commits_at_once(analysis),
         }
     }
 
@@ -145,17 +155,55 @@ impl SqlFacts {
     }
 }
 
+/// MySQL and MariaDB commit at changes of structure and of privileges.
+fn commits_at_once(analysis: &Analysis) -> Vec<usize> {
+    let several = analysis.statements.len() > 1;
+    if !several || analysis.dialect_fact != DialectFact::Known(Dialect::MySql) {
+        return Vec::new();
+    }
+    let commits = |statement: &StatementFacts| {
+        statement.class == StatementClass::Ddl
+            || matches!(
+                statement.category,
+                Category::SafeDdl | Category::BreakGlassDdl | Category::PrivilegeDdl
+            )
+            || ["create_", "drop_", "alter_", "rename_"]
+                .iter()
+                .any(|kind| statement.kind.starts_with(kind))
+    };
+    let all = analysis.statements.iter().enumerate();
+    all.filter(|(_, statement)| commits(statement))
+        .map(|(n, _)| n + 1)
+        .collect()
+}
+
 fn effects(analysis: &Analysis, snapshot: &Snapshot) -> Vec<Effect> {
     let mut effects = Vec::new();
     for statement in &analysis.statements {
         for name in &statement.tables {
-            let effect = effect(statement, name, snapshot, analysis.dialect);
-            if let Some(effect) = effect.filter(|e| !effects.contains(e)) {
-                effects.push(effect);
+            let reach = effect(statement, name, snapshot, analysis.dialect);
+            let stays = stays(statement, name, snapshot, analysis.dialect);
+            for effect in reach.into_iter().chain(stays) {
+                if !effects.contains(&effect) {
+                    effects.push(effect);
+                }
             }
         }
     }
     effects
+}
+
+fn stays(
+    statement: &StatementFacts,
+    name: &str,
+    snapshot: &Snapshot,
+    dialect: Dialect,
+) -> Option<Effect> {
+    let writes = ["insert", "update", "delete"].contains(&statement.kind);
+    let table = snapshot.table(name, dialect).filter(|_| writes)?;
+    (table.transactional == Some(false)).then(|| Effect::NotTransactional {
+        table: name.to_owned(),
+    })
 }
 
 fn effect(

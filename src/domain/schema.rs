@@ -35,6 +35,9 @@ pub struct Table {
     pub estimated_rows: i64,
     #[serde(default)]
     pub constraints: Vec<Constraint>,
+    /// `false` where changes of its rows stay whatever becomes of the transaction.
+    #[serde(default)]
+    pub transactional: Option<bool>,
 }
 
 /// A constraint of a table.

@@ -18,6 +18,9 @@ pub struct TableDescription {
     pub constraints: Vec<ConstraintDescription>,
     pub indexes: Vec<Index>,
     pub triggers: Vec<Trigger>,
+    /// `false` where its engine cannot roll back; of MySQL and MariaDB alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transactional: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]

@@ -124,6 +124,8 @@ pub fn factor_words(factor: &str) -> String {
         "UnknownTable" => format!("{value} is not a known table"),
         "UnknownRows" => format!("how many rows {value} has is not known"),
         "CascadeDelete" => format!("deleting goes on in {value}"),
+        "CommitsAtOnce" => format!("commits at once, with all before it: statement {value}"),
+        "NotTransactional" => format!("changes of {value} stay even if it fails"),
         "LargeTable" => format!("a table of about {value} rows"),
         "UnknownFunction" => format!("function {value} is not known to be free of side effects"),
         _ => visible(factor),
@@ -250,6 +252,14 @@ mod tests {
             (
                 "CascadeDelete { targets: [\"a\", \"b\"] }",
                 "deleting goes on in a, b",
+            ),
+            (
+                "CommitsAtOnce { statements: [2, 3] }",
+                "commits at once, with all before it: statement 2, 3",
+            ),
+            (
+                "NotTransactional { table: \"m\" }",
+                "changes of m stay even if it fails",
             ),
             ("Later\u{1b} { x: 1 }", "Later\\u{1b} { x: 1 }"),
         ] {

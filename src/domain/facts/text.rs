@@ -45,6 +45,9 @@ kept! {
         unknown_functions: Younger<Vec<String>>,
         schema: SchemaStatus,
         effects: Vec<Effect>,
+        // Younger than the first texts of the version.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commits_at_once: OrDefault<Vec<usize>>,
     }
 }
 
@@ -62,6 +65,7 @@ kept_enum! {
         UnknownTable { table: String },
         UnknownRows { table: String },
         Rows { rows: i64, cascade: Vec<String> },
+        NotTransactional { table: String },
     }
 }
 

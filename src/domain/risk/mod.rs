@@ -56,13 +56,16 @@ pub fn score(
     if allowance.allow_safe_ddl && sql.safe_ddl && counted.is_empty() && unknown.is_empty() {
         return only(RiskLevel::Low, "SafeDdl");
     }
-    if !sql.foreseen {
-        return only(RiskLevel::Unknown, "Unforeseeable");
-    }
-    match sql.schema {
-        SchemaStatus::NotSynced => return only(RiskLevel::Unknown, "SchemaNotSynced"),
-        SchemaStatus::Failed => return only(RiskLevel::Unknown, "SchemaUnreadable"),
-        SchemaStatus::Ready => {}
+    let unknown_reach = match sql.schema {
+        _ if !sql.foreseen => Some("Unforeseeable"),
+        SchemaStatus::NotSynced => Some("SchemaNotSynced"),
+        SchemaStatus::Failed => Some("SchemaUnreadable"),
+        SchemaStatus::Ready => None,
+    };
+    if let Some(factor) = unknown_reach {
+        let mut risk = only(RiskLevel::Unknown, factor);
+        risk.commits(&sql.commits_at_once);
+        return risk;
     }
     let mut risk = Risk {
         level: RiskLevel::Low,
@@ -72,19 +75,8 @@ pub fn score(
     if sql.statements > 1 && operation == Operation::ExecuteDml {
         risk.raise(RiskLevel::High, "MultiStatement".to_owned());
     }
-    match counted.len() {
-        0 => {}
-        n if n >= MANY_FINDINGS => {
-            risk.raise(RiskLevel::High, format!("ManyWarnings {{ count: {n} }}"));
-        }
-        _ => risk.level = risk.level.max(RiskLevel::Medium),
-    }
-    if counted
-        .iter()
-        .any(|r| matches!(r, ReviewRule::DropTable | ReviewRule::Truncate))
-    {
-        risk.raise(RiskLevel::High, "DropOperation".to_owned());
-    }
+    risk.commits(&sql.commits_at_once);
+    risk.finds(&counted);
     for effect in &sql.effects {
         reach(&mut risk, effect, allowance);
     }
@@ -113,6 +105,10 @@ fn reach(risk: &mut Risk, effect: &Effect, allowance: &Allowance) {
             let factor = format!("UnknownRows {{ table: {table:?} }}");
             risk.raise(RiskLevel::Unknown, factor);
         }
+        Effect::NotTransactional { table } => {
+            let factor = format!("NotTransactional {{ table: {table:?} }}");
+            risk.raise(RiskLevel::Medium, factor);
+        }
         Effect::Rows { rows, cascade } => {
             let large = *rows > allowance.max_estimated_rows;
             if !cascade.is_empty() {
@@ -136,6 +132,28 @@ impl Risk {
                 RiskLevel::Medium,
                 format!("UnknownFunction {{ name: {name:?} }}"),
             );
+        }
+    }
+
+    fn finds(&mut self, counted: &[ReviewRule]) {
+        match counted.len() {
+            0 => {}
+            n if n >= MANY_FINDINGS => {
+                self.raise(RiskLevel::High, format!("ManyWarnings {{ count: {n} }}"));
+            }
+            _ => self.level = self.level.max(RiskLevel::Medium),
+        }
+        let drops =
+            |rule: &ReviewRule| matches!(rule, ReviewRule::DropTable | ReviewRule::Truncate);
+        if counted.iter().any(drops) {
+            self.raise(RiskLevel::High, "DropOperation".to_owned());
+        }
+    }
+
+    fn commits(&mut self, statements: &[usize]) {
+        if !statements.is_empty() {
+            let factor = format!("CommitsAtOnce {{ statements: {statements:?} }}");
+            self.raise(RiskLevel::Medium, factor);
         }
     }
 

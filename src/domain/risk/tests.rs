@@ -80,6 +80,41 @@ what is this                                             | unavailable |
 }
 
 #[test]
+fn what_mysql_cannot_take_back_is_a_factor() {
+    let table = "
+INSERT INTO small VALUES (1); CREATE TABLE x (a int)     | high    | MultiStatement, CommitsAtOnce { statements: [2] }
+CREATE TABLE x (a int); ALTER TABLE small ADD COLUMN b int | high  | MultiStatement, CommitsAtOnce { statements: [1, 2] }
+ALTER TABLE small ADD COLUMN b int                       | low     |
+INSERT INTO small VALUES (1); INSERT INTO small VALUES (2) | high  | MultiStatement
+INSERT INTO flat VALUES (1)                              | medium  | NotTransactional { table: \"flat\" }
+INSERT INTO small SELECT * FROM flat                     | medium  | NotTransactional { table: \"flat\" }
+SELECT * FROM flat                                       | low     | ReadOnly
+CALL p(); CREATE TABLE x (a int)                         | unknown | Unforeseeable, CommitsAtOnce { statements: [2] }
+";
+    let snapshot = r#"{"tables": [{"name": "small", "estimated_rows": 10},
+      {"name": "flat", "estimated_rows": 10, "transactional": false}]}"#;
+    let snapshot = Snapshot::parse(snapshot).unwrap();
+    for line in table.trim().lines() {
+        let cell: Vec<&str> = line.split('|').map(str::trim).collect();
+        let analysis = analyze(cell[0], Dialect::MySql).unwrap();
+        let facts = SqlFacts::new(&analysis, Schema::Ready(&snapshot));
+        let operation = match analysis.class {
+            Class::Select => Operation::ExecuteSelect,
+            _ => Operation::ExecuteDml,
+        };
+        let review = ReviewPolicy::default_policy();
+        let risk = score(Some(&facts), operation, &review, &Allowance::default());
+        assert_eq!(risk.level.as_str(), cell[1], "{line}: {risk:?}");
+        assert_eq!(risk.factors.join(", "), cell[2], "{line}");
+        let elsewhere = analyze(cell[0], Dialect::Postgres).unwrap();
+        assert_eq!(
+            SqlFacts::new(&elsewhere, Schema::NotSynced).commits_at_once,
+            Vec::<usize>::new()
+        );
+    }
+}
+
+#[test]
 fn nothing_that_writes_is_low_where_the_tables_are_not_known() {
     let sql = "UPDATE small SET a = 1 WHERE b = 2";
     for schema in [Schema::NotSynced, Schema::Failed] {

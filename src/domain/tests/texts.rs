@@ -286,6 +286,7 @@ fn of_sql(class: Class, schema: SchemaStatus) -> Facts {
             findings: Vec::new(),
             schema,
             effects: Vec::new(),
+            commits_at_once: Vec::new(),
         }),
         schema_collected_at: Some("2026-01-01T00:00:00Z".to_owned()),
         requester: Requester {
@@ -328,7 +329,11 @@ fn with_findings_and_effects() -> Facts {
                 rows: 9,
                 cascade: names(["a", "b"]),
             },
+            Effect::NotTransactional {
+                table: "z".to_owned(),
+            },
         ];
+        sql.commits_at_once = vec![1, 3];
     }
     facts
 }

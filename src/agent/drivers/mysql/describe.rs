@@ -43,7 +43,9 @@ fn tables(
 ) -> Result<(), MySqlStop> {
     let rows = session.ask(
         &format!(
-            "SELECT TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() \
+            "SELECT TABLE_NAME, TABLE_ROWS, \
+             ENGINE IN (SELECT ENGINE FROM information_schema.ENGINES WHERE TRANSACTIONS = 'YES') \
+             FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() \
              AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY TABLE_NAME LIMIT {}",
             TABLES_MAX + 1
         ),
@@ -53,6 +55,7 @@ fn tables(
         let table = TableDescription {
             name: text(&row, 0),
             estimated_rows: text(&row, 1).parse().unwrap_or(-1),
+            transactional: (text(&row, 2) == "0").then_some(false),
             ..TableDescription::default()
         };
         snapshot.add(table).map_err(MySqlStop::Failed)?;
