@@ -286,6 +286,14 @@ pub fn body(outcome: &RunOutcome, took: Duration) -> String {
             data = Some(Cow::from(format!("{{\"rows_affected\":{changed}}}")));
             rows = Some(*changed);
         }
+        RunOutcome::Returned {
+            rows: changed,
+            json,
+            truncated,
+        } => {
+            data = Some(Cow::from(json.as_str()));
+            (rows, cut) = (Some(*changed), *truncated);
+        }
         RunOutcome::Migrated { json } => data = Some(Cow::from(json.as_str())),
         // Nobody asks for one by an execution; what came of it is not the outcome of one.
         RunOutcome::Rehearsed { .. } => error = Some("a rehearsal is not an execution"),

@@ -85,12 +85,12 @@ export async function resultCard(request, signal) {
     return card("Result", facts, parts, problem(error));
   }
   const data = content.result_data;
-  const sets = Array.isArray(data && data.results) ? data.results : [data];
+  const sets = [data, ...((data && data.more_results) || [])];
   const download = async (format) => save(await blob(`${path}/result/content?format=${format}`), `${request.id.slice(0, 8)}.${format}`);
   const buttons = [h("button", { class: "button small", type: "button", onclick: () => download("csv") }, "CSV"), h("button", { class: "button small", type: "button", onclick: () => download("json") }, "JSON")];
   for (const set of sets) {
     if (!set || !Array.isArray(set.columns) || !Array.isArray(set.rows)) continue;
-    if (set.truncated || content.truncated) parts.push(h("p", { class: "banner warn" }, `This result was cut${set.truncation_reason ? ` (${set.truncation_reason})` : ""}: ${plural(set.rows.length, "row")} of more are here.`));
+    if (set === sets[0] && (set.truncated || content.truncated)) parts.push(h("p", { class: "banner warn" }, `This result was cut${set.truncation_reason ? ` (${set.truncation_reason})` : ""}: ${plural(set.rows.length, "row")} of more are here.`));
     const chart = h("div");
     const columns = set.columns.map((c) => (typeof c === "string" ? { name: c, key: c } : c));
     const draws = chartKinds(columns, set.rows);

@@ -29,6 +29,8 @@ pub struct ServerKind {
     port: u16,
     /// The user where none is given.
     user: &'static str,
+    /// Whether its driver takes passwords in UTF-8 only.
+    text_password: bool,
 }
 
 #[cfg(feature = "postgres")]
@@ -36,12 +38,14 @@ pub const POSTGRES: ServerKind = ServerKind {
     schemes: &["postgres", "postgresql"],
     port: 5432,
     user: "postgres",
+    text_password: false,
 };
 #[cfg(feature = "mysql")]
 pub const MYSQL: ServerKind = ServerKind {
     schemes: &["mysql", "mariadb"],
     port: 3306,
     user: "root",
+    text_password: true,
 };
 
 /// A password: any bytes. Never shown.
@@ -166,6 +170,10 @@ pub fn read(
         notes.problem(&url.at, "it names no host, or no database");
     }
     let password = read_password(raw, base, notes);
+    let bytes = password.as_ref().or(parts.password.as_ref());
+    if let (true, Some(bytes)) = (kind.text_password, bytes) {
+        refuse_bytes(bytes, raw, notes);
+    }
     let tls = read_tls(raw, notes).or(parts.tls);
     let ca_file = match given(&raw.ca_file) {
         Some(path) => Some(settings::path(path, base, notes)?),
@@ -259,6 +267,17 @@ fn tls(text: &str) -> Option<Tls> {
         "require" | "required" => Some(Tls::Require),
         "verify-full" | "verify_full" | "verify_identity" => Some(Tls::VerifyFull),
         _ => None,
+    }
+}
+
+/// Notes a password that is not text, where the driver takes no other.
+fn refuse_bytes(password: &[u8], raw: &RawAgentDatabase, notes: &mut Notes) {
+    // One that is written out is text anyway.
+    let holds_it = raw.password.file.as_ref().or(given(&raw.url));
+    if let (Some(key), Err(_)) = (holds_it, std::str::from_utf8(password)) {
+        let message =
+            "the password is not UTF-8, and the driver of MySQL and MariaDB takes no other";
+        notes.problem(&key.at, message);
     }
 }
 

@@ -80,7 +80,7 @@ section! {
         /// Name of the database on the server.
         database: Text;
         user: Text;
-        /// Any bytes; the newline at the end of a file is dropped.
+        /// Any bytes, for MySQL in UTF-8; the newline at the end of a file is dropped.
         password: RawSecret;
         /// `verify-full`, `require` (server not verified) or `off`. `off` on this machine, else `verify-full`.
         tls: Text;

@@ -356,6 +356,33 @@ fn a_url_is_read_part_by_part() {
 }
 
 #[test]
+fn a_password_that_the_driver_cannot_take_is_named_at_the_start() {
+    let folder = std::env::temp_dir().join(format!("dbward-password-{}", std::process::id()));
+    std::fs::write(&folder, b"p\xff\n").unwrap();
+    let file = format!(
+        "host = \"h\"\ndatabase = \"d\"\npassword_file = {:?}",
+        folder.to_str().unwrap()
+    );
+    let mysql = server(&format!("driver = \"mysql\"\n{file}"))
+        .unwrap_err()
+        .to_string();
+    let postgres = server(&format!("driver = \"postgresql\"\n{file}")).unwrap();
+    std::fs::remove_file(&folder).unwrap();
+    assert!(
+        mysql.contains("databases[0].password_file") && mysql.contains("is not UTF-8"),
+        "{mysql}"
+    );
+    assert_eq!(postgres.password, Some(Password(b"p\xff".to_vec())));
+    let url = server("driver = \"mysql\"\nurl = \"mysql://me:p%FF@h/d\"")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        url.contains("databases[0].url") && url.contains("is not UTF-8"),
+        "{url}"
+    );
+}
+
+#[test]
 fn keys_of_a_server_are_checked_together() {
     let ok = server("driver = \"mysql\"\nhost = \"127.0.0.1\"\ndatabase = \"d\"\npassword = \"p\"")
         .unwrap();

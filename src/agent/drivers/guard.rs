@@ -6,7 +6,7 @@
 
 use super::{DriverJob, STATEMENTS_MAX};
 use crate::domain::dialect::Dialect;
-use crate::domain::sql::{Class, analyze};
+use crate::domain::sql::{Class, StatementClass, analyze, is_plain_write};
 use crate::error::counted;
 
 /// What a read may begin with.
@@ -102,12 +102,41 @@ fn writes_file(sql: &str) -> bool {
     lower.contains("outfile") || lower.contains("dumpfile")
 }
 
-/// The tables that `sql` names, each `schema.table` or `table`; `None` where it cannot be read.
-pub fn tables(sql: &str, dialect: Dialect) -> Option<Vec<String>> {
-    on_large_stack(|| {
-        let analysis = analyze(sql, dialect).ok()?;
-        (!matches!(analysis.class, Class::Unparsable { .. })).then_some(analysis.tables)
-    })?
+/// What the agent's own reading makes of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// `insert`, `update`, `select` and so on.
+    pub kind: &'static str,
+    /// Whether it only reads, or sets what ends with its session.
+    pub reads: bool,
+    /// Whether it changes no rows but those of its own kind in its own tables, as far as words tell.
+    pub plain: bool,
+    /// The tables that it names, each `schema.table` or `table`.
+    pub tables: Vec<String>,
+    /// The functions that are not known to do nothing but compute.
+    pub unknown_functions: Vec<String>,
+}
+
+/// The reading of each statement of `plan`; `None` for one that cannot be read.
+pub fn readings(plan: &[String], dialect: Dialect) -> Vec<Option<Reading>> {
+    let all = on_large_stack(|| plan.iter().map(|sql| reading(sql, dialect)).collect());
+    all.unwrap_or_else(|| vec![None; plan.len()])
+}
+
+fn reading(sql: &str, dialect: Dialect) -> Option<Reading> {
+    let analysis = analyze(sql, dialect).ok()?;
+    match analysis.statements.as_slice() {
+        [one] if !matches!(analysis.class, Class::Unparsable { .. }) && !one.by_words => {
+            Some(Reading {
+                kind: one.kind,
+                reads: one.class == StatementClass::Select,
+                plain: is_plain_write(sql, dialect),
+                tables: one.tables.clone(),
+                unknown_functions: analysis.unknown_functions,
+            })
+        }
+        _ => None,
+    }
 }
 
 /// What `work` returns; `None` where it panics or no thread can be started.

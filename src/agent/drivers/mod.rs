@@ -123,6 +123,15 @@ pub enum RunOutcome {
         /// Rows inserted, updated or deleted, over all statements.
         rows: u64,
     },
+    /// A write that is committed and that returned results, as a procedure does.
+    Returned {
+        /// As of [`RunOutcome::Changed`].
+        rows: u64,
+        /// As of [`RunOutcome::Rows`].
+        json: String,
+        /// Whether something of the results was left out.
+        truncated: bool,
+    },
     /// An operation on migrations that is done: its result as JSON text.
     Migrated {
         /// `{"applied":[..]}` and the like.

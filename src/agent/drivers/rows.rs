@@ -297,6 +297,11 @@ impl Results {
         self.sets.last_mut()
     }
 
+    /// Whether no result was begun.
+    pub fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+    }
+
     /// Whether something was left out.
     pub fn truncated(&self) -> bool {
         self.sets.iter().any(ResultRows::truncated)

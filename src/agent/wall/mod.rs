@@ -147,6 +147,11 @@ enum WireOutcome {
     Changed {
         rows: u64,
     },
+    Returned {
+        rows: u64,
+        json: Box<serde_json::value::RawValue>,
+        truncated: bool,
+    },
     Migrated {
         json: String,
     },
@@ -169,6 +174,15 @@ impl WireOutcome {
                 truncated,
             },
             RunOutcome::Changed { rows } => WireOutcome::Changed { rows },
+            RunOutcome::Returned {
+                rows,
+                json,
+                truncated,
+            } => WireOutcome::Returned {
+                rows,
+                json: serde_json::value::RawValue::from_string(json)?,
+                truncated,
+            },
             RunOutcome::Migrated { json } => WireOutcome::Migrated { json },
             RunOutcome::Rehearsed { json } => WireOutcome::Rehearsed { json },
             RunOutcome::Failed {
@@ -192,6 +206,15 @@ impl WireOutcome {
                 truncated,
             },
             WireOutcome::Changed { rows } => RunOutcome::Changed { rows },
+            WireOutcome::Returned {
+                rows,
+                json,
+                truncated,
+            } => RunOutcome::Returned {
+                rows,
+                json: String::from(Box::<str>::from(json)),
+                truncated,
+            },
             WireOutcome::Migrated { json } => RunOutcome::Migrated { json },
             WireOutcome::Rehearsed { json } => RunOutcome::Rehearsed { json },
             WireOutcome::Failed {

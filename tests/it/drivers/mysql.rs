@@ -1,12 +1,21 @@
 //! MySQL and MariaDB: the claims of every database, awkward values, and what is their own.
 
+mod bounds;
+mod errors;
 mod migrations;
+mod results;
 mod served;
+mod server;
+mod tls;
+mod transactions;
 
 use super::places::mysql;
 use super::{claims, failure, job};
-use dbward::agent::drivers::{JobEffect, RunOutcome};
+use crate::support::eventually;
+use dbward::agent::drivers::{Cancel, JobEffect, RunOutcome};
 use dbward::domain::id::Operation;
+use serde_json::Value;
+use std::time::{Duration, Instant};
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
@@ -233,6 +242,63 @@ fn an_update_counts_the_rows_that_it_finds() {
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
 fn mysql_describes_two_thousand_tables_in_time() {
     claims::many_tables_are_described_in_time(&mysql(), "ENGINE = MEMORY");
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_description_of_mysql_has_estimates_triggers_and_engines() {
+    let place = mysql();
+    for sql in [
+        "CREATE TABLE kept (id INTEGER PRIMARY KEY) ENGINE = InnoDB",
+        "CREATE TABLE flat (id INTEGER) ENGINE = MyISAM",
+        "INSERT INTO kept VALUES (1), (2), (3)",
+        "INSERT INTO flat VALUES (1), (2)",
+        "CREATE TRIGGER counts AFTER DELETE ON kept FOR EACH ROW INSERT INTO flat VALUES (OLD.id)",
+        "ANALYZE TABLE kept",
+    ] {
+        place.write(&[sql]);
+    }
+    let text = place.wall.describe(&place.driver, &Cancel::new()).unwrap();
+    let all: Value = serde_json::from_str(&text).unwrap();
+    let tables = [&all["tables"][0], &all["tables"][1]];
+    assert_eq!(
+        (&tables[0]["name"], &tables[1]["name"]),
+        (&"flat".into(), &"kept".into())
+    );
+    assert_eq!(tables[0]["estimated_rows"], 2, "{text}");
+    assert_eq!(tables[1]["estimated_rows"], 3, "{text}");
+    assert_eq!(
+        tables[1]["triggers"],
+        serde_json::json!([{"name": "counts", "event": "DELETE"}])
+    );
+    assert_eq!(tables[0]["transactional"], false);
+    assert_eq!(tables[1]["transactional"], Value::Null);
+}
+
+/// Nothing interrupts a search inside one value.
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_statement_that_ignores_its_kill_does_not_hold_the_agent() {
+    let place = mysql();
+    place.done(&["CREATE TABLE t (id INTEGER)"]);
+    let deaf = "SELECT LOCATE(CONCAT(REPEAT('a', 90000), 'b'), REPEAT('a', 450000)) AS deaf";
+    let mut job = job(Operation::ExecuteDml, &["INSERT INTO t VALUES (1)", deaf]);
+    job.timeout_secs = 1;
+    let began = Instant::now();
+    let (message, effect) = failure(place.run(&job));
+    let took = began.elapsed();
+    assert_eq!(
+        (message.as_str(), effect),
+        (
+            "statement timeout reached (1 s); rolled back",
+            JobEffect::RolledBack
+        )
+    );
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    let running = "SELECT count(*) AS n FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND INFO LIKE '%AS deaf'";
+    assert_eq!(place.value(running), "1");
+    eventually("its session ends with it", || place.value(running) == "0");
+    assert_eq!(place.count("t"), 0);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! PostgreSQL: the claims of every database, awkward values, and what is its own.
 
 mod bounds;
-mod cluster;
+pub mod cluster;
 mod logins;
 mod migrations;
 mod served;

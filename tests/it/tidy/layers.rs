@@ -78,7 +78,10 @@ const CRATES: &[(&str, &str)] = &[
     ("lettre", "src/config/email.rs src/outbound/smtp.rs"),
     ("ed25519_dalek", "src/crypto.rs"),
     ("sha2", "src/crypto.rs"),
-    ("ring", "src/crypto.rs src/agent/drivers/postgres/tls.rs"),
+    (
+        "ring",
+        "src/crypto.rs src/agent/drivers/postgres/tls.rs src/agent/drivers/mysql/tls.rs",
+    ),
     ("subtle", "src/crypto.rs"),
     ("jiff", "src/clock"),
     ("toml", "src/settings/"),
@@ -98,9 +101,9 @@ const CRATES: &[(&str, &str)] = &[
     ("fallible_iterator", "src/agent/drivers/postgres/"),
     (
         "rustls",
-        "src/agent/drivers/postgres/ src/config/tls.rs src/gate/tls.rs",
+        "src/agent/drivers/postgres/ src/agent/drivers/mysql/ src/config/tls.rs src/gate/tls.rs",
     ),
-    ("webpki_roots", "src/agent/drivers/postgres/"),
+    ("webpki_roots", "src/agent/drivers/postgres/ src/agent/drivers/mysql/"),
     ("mysql", "src/agent/drivers/mod.rs"),
     (
         "percent_encoding",

@@ -1,8 +1,11 @@
 //! Whether the number of rows that a plan changes can be known: only of plain INSERT, UPDATE and DELETE on
-//! transactional tables without triggers and without keys that pass a change on. These databases count nothing else.
+//! transactional tables without triggers and without keys that pass a change on, where nothing is called that might
+//! change rows itself. These databases count nothing else; what the agent's user cannot see is not provable either.
 
 use super::session::{MySqlDeadline, MySqlStop, Session};
-use crate::agent::drivers::{DriverJob, guard};
+use super::tables::{KnownTables, TableFacts};
+use crate::agent::drivers::DriverJob;
+use crate::agent::drivers::guard::{self, Reading};
 use crate::domain::dialect::Dialect;
 
 /// Opens the refusal of an execution.
@@ -16,57 +19,61 @@ pub(super) fn provable(
     refused: &str,
 ) -> Result<(), MySqlStop> {
     let unprovable = |why: String| Err(MySqlStop::Failed(format!("{refused}{why}")));
-    for sql in &job.plan {
+    let mut tables = KnownTables::default();
+    let readings = guard::readings(&job.plan, Dialect::MySql);
+    for (sql, reading) in job.plan.iter().zip(readings) {
         let (first, _) = guard::leading_words(sql, Dialect::MySql);
         if !["INSERT", "UPDATE", "DELETE"].contains(&first.as_str()) {
             return unprovable(format!("what `{first}` changes is not counted"));
         }
-        let Some(tables) = guard::tables(sql, Dialect::MySql).filter(|tables| !tables.is_empty())
-        else {
+        let Some(reading) = reading.filter(|reading| !reading.tables.is_empty()) else {
             return unprovable("the tables of a statement cannot be determined".to_owned());
         };
-        for table in tables {
-            let (schema, name) = named(&table);
-            let found = session.ask(
-                &format!(
-                    "SELECT (SELECT e.TRANSACTIONS FROM information_schema.TABLES t JOIN information_schema.ENGINES e \
-                     ON e.ENGINE = t.ENGINE WHERE t.TABLE_SCHEMA = {schema} AND t.TABLE_NAME = {name}), \
-                     (SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = {schema} \
-                     AND EVENT_OBJECT_TABLE = {name}), \
-                     (SELECT COUNT(*) FROM information_schema.REFERENTIAL_CONSTRAINTS \
-                     WHERE UNIQUE_CONSTRAINT_SCHEMA = {schema} AND REFERENCED_TABLE_NAME = {name} \
-                     AND (DELETE_RULE NOT IN ('RESTRICT', 'NO ACTION') OR UPDATE_RULE NOT IN ('RESTRICT', 'NO ACTION')))"
-                ),
-                watch,
-            )?;
-            let row = found.into_iter().next().unwrap_or_default();
-            let text = |n: usize| row.get(n).cloned().flatten().unwrap_or_default();
-            if text(0) != "YES" {
-                return unprovable(format!("`{table}` is not a table that can roll back"));
-            }
-            if text(1) != "0" {
-                return unprovable(format!(
-                    "`{table}` has triggers, whose rows are not counted"
-                ));
-            }
-            if text(2) != "0" {
-                return unprovable(format!(
-                    "keys that point to `{table}` pass changes on, whose rows are not counted"
-                ));
+        if let Some(why) = hidden(&reading) {
+            return unprovable(why);
+        }
+        let keys_matter = first != "INSERT" || sql.to_ascii_lowercase().contains("duplicate");
+        for table in &reading.tables {
+            let facts = tables.facts(session, table, watch)?;
+            if let Some(why) = uncounted(table, &facts, keys_matter) {
+                return unprovable(why);
             }
         }
     }
     Ok(())
 }
 
-/// Schema and name of a table, each as the text of an expression.
-pub(super) fn named(table: &str) -> (String, String) {
-    match table.split_once('.') {
-        Some((schema, name)) => (quoted(schema), quoted(name)),
-        None => ("DATABASE()".to_owned(), quoted(table)),
+/// Why a statement may change rows that its own count does not have.
+fn hidden(reading: &Reading) -> Option<String> {
+    if let Some(name) = reading.unknown_functions.first() {
+        return Some(format!("rows that `{name}` may change are not counted"));
     }
+    (!reading.plain).then(|| "a statement may do more than its words show".to_owned())
 }
 
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+/// Why what a change of `table` brings about is not counted.
+fn uncounted(table: &str, facts: &TableFacts, keys_matter: bool) -> Option<String> {
+    if !facts.transactional {
+        return Some(format!("`{table}` is not a table that can roll back"));
+    }
+    if !facts.triggers.is_empty() {
+        return Some(format!(
+            "`{table}` has triggers, whose rows are not counted"
+        ));
+    }
+    if !facts.triggers_visible {
+        return Some(format!(
+            "the agent's user cannot see the triggers of `{table}`: it needs the privilege TRIGGER there"
+        ));
+    }
+    if facts.passes_on {
+        return Some(format!(
+            "keys that point to `{table}` pass changes on, whose rows are not counted"
+        ));
+    }
+    (keys_matter && !facts.keys_visible).then(|| {
+        format!(
+            "the agent's user cannot see which keys of other databases point to `{table}`: it needs the privilege PROCESS"
+        )
+    })
 }

@@ -14,6 +14,13 @@ pub(super) fn explain(mysql: &MySql, sql: &str, cancel: &Cancel) -> Result<Strin
     plan(mysql, sql, &watch).map_err(|stop| cut(watch.why(stop)))
 }
 
+/// Whether nothing that `sql` calls could change rows: what cannot roll back would stay.
+fn computes(sql: &str) -> bool {
+    let reading = guard::readings(&[sql.to_owned()], Dialect::MySql);
+    let reading = reading.into_iter().flatten().next();
+    reading.is_some_and(|one| one.plain && one.unknown_functions.is_empty())
+}
+
 fn plan(mysql: &MySql, sql: &str, watch: &MySqlDeadline) -> Result<String, MySqlStop> {
     let failed = |message: &str| Err(MySqlStop::Failed(message.to_owned()));
     if sql.contains('\0') {
@@ -23,6 +30,12 @@ fn plan(mysql: &MySql, sql: &str, watch: &MySqlDeadline) -> Result<String, MySql
     let reads = matches!(first.as_str(), "SELECT" | "WITH" | "VALUES" | "TABLE");
     if !reads && !matches!(first.as_str(), "INSERT" | "UPDATE" | "DELETE" | "REPLACE") {
         return failed("MySQL has no plan for a statement of this kind");
+    }
+    if !reads && !computes(sql) {
+        return failed(
+            "no plan is made: the server may call functions of a write for it, and not all are known to do nothing but \
+             compute",
+        );
     }
     let mut session = mysql.connect(watch, Some(ANSWER_WITHIN))?;
     session.read_as_analysed(watch)?;

@@ -1,10 +1,16 @@
 //! Migrations on MySQL and MariaDB, where DDL commits by itself: a failure says which statements stay.
 
 use super::session::{MySqlDeadline, MySqlStop, Session};
-use super::{MySql, Progress, commits, one_statement, query, undone};
+use super::tables::revocable;
+use super::transaction::Progress;
+use super::{MySql, Write};
 use crate::agent::drivers::migrations::{Failure, MigrationRunner, Step, create_table};
+use crate::agent::drivers::rows::Results;
 use crate::agent::drivers::{Control, JobEffect, RunOutcome};
 use crate::domain::migration::TABLE;
+
+/// Where a migration stays and its version is not in the table.
+const NOT_RECORDED: &str = "; the version is not recorded, which migrate_repair does";
 
 pub(super) struct MySqlMigrations<'a> {
     pub driver: &'a MySql,
@@ -39,16 +45,9 @@ impl MySqlMigrations<'_> {
         Ok((session, table))
     }
 
-    fn statement(&self, session: &mut Session, sql: &str) -> Result<(), MySqlStop> {
-        self.watch.look()?;
-        self.driver.limit_time(session, self.watch)?;
-        one_statement(session, sql, self.watch)?;
-        query(session, sql, None, self.watch).map(|_| ())
-    }
-
-    /// What stays where `stop` came after `progress`.
-    fn left(&self, session: &mut Session, stop: MySqlStop, progress: &Progress) -> Failure {
-        match undone(session, stop, self.watch, progress) {
+    /// What stays where `stop` came.
+    fn left(&self, write: Write, stop: MySqlStop) -> Failure {
+        match write.undone(stop, self.watch) {
             RunOutcome::Failed {
                 message,
                 effect,
@@ -100,51 +99,57 @@ impl MigrationRunner for MySqlMigrations<'_> {
 
     fn run(&mut self, step: &Step<'_>, control: &dyn Control) -> Result<(), Failure> {
         let (mut session, table) = self.prepared(step).map_err(|stop| self.rolled_back(stop))?;
-        let ddl = |sql: &str| !step.transactional || commits(sql);
-        let atomic = step.alone && !step.statements.iter().any(|s| ddl(&s.text));
+        // The record is the last of its statements.
+        let mut plan: Vec<String> = step.statements.iter().map(|s| s.text.clone()).collect();
+        plan.push(step.record_sql(&table));
+        let revocable =
+            revocable(&mut session, &plan, self.watch).map_err(|stop| self.rolled_back(stop))?;
+        let atomic = step.alone && step.transactional && revocable.iter().all(|one| *one);
         control
             .started(Some(&session.id), atomic)
             .map_err(Failure::rolled_back)?;
-        let mut progress = Progress::default();
-        for (n, statement) in step.statements.iter().enumerate() {
-            let ran = self.statement(&mut session, &statement.text);
-            if let Err(stop) = ran {
-                // What commits by itself has committed what came before, also where it failed.
-                let open = session.in_transaction(self.watch).unwrap_or(false);
-                if commits(&statement.text) && !open {
-                    progress.committed = n;
+        let mut write = Write {
+            session,
+            progress: match step.transactional {
+                true => Progress::new(revocable),
+                false => Progress::each_alone(revocable),
+            },
+            results: Results::new(0, 0),
+        };
+        for (n, sql) in plan.iter().enumerate() {
+            if let Err(stop) = self.driver.step(&mut write, sql, None, self.watch) {
+                let unrecorded = n == step.statements.len() && write.progress.has_committed();
+                let mut failure = self.left(write, numbered(stop, step, n));
+                if unrecorded {
+                    failure.message.push_str(NOT_RECORDED);
                 }
-                return Err(self.left(&mut session, numbered(stop, step, n), &progress));
-            }
-            if ddl(&statement.text) {
-                progress.committed = n + 1;
+                return Err(failure);
             }
         }
-        let recorded = session
-            .own(&step.record_sql(&table), self.watch)
-            .and_then(|()| {
-                self.watch.look()?;
-                match atomic {
-                    true => control.committing(None, 0).map_err(MySqlStop::Failed),
-                    false => Ok(()),
-                }
-            });
-        if let Err(stop) = recorded {
-            let mut failure = self.left(&mut session, stop, &progress);
-            if progress.committed > 0 {
-                failure
-                    .message
-                    .push_str("; the version is not recorded, which migrate_repair does");
+        let announced = self.watch.look().and_then(|()| match atomic {
+            true => control.committing(None, 0).map_err(MySqlStop::Failed),
+            false => Ok(()),
+        });
+        if let Err(stop) = announced
+            && step.transactional
+        {
+            let unrecorded = write.progress.has_committed();
+            let mut failure = self.left(write, stop);
+            if unrecorded {
+                failure.message.push_str(NOT_RECORDED);
             }
             return Err(failure);
         }
-        session.own("COMMIT", self.watch).map_err(|stop| Failure {
-            message: format!(
-                "{} while committing; it may or may not have taken effect",
-                self.watch.why(stop)
-            ),
-            detail: None,
-            effect: JobEffect::Unknown,
-        })
+        write
+            .session
+            .own("COMMIT", self.watch)
+            .map_err(|stop| Failure {
+                message: format!(
+                    "{} while committing; it may or may not have taken effect",
+                    self.watch.why(stop)
+                ),
+                detail: None,
+                effect: JobEffect::Unknown,
+            })
     }
 }

@@ -3,28 +3,36 @@
 //! A fresh connection for each job, which ends with it. Statements are sent as text, since only then the server writes
 //! every value itself; each was prepared before, since only then the server refuses a second statement. A read runs in
 //! a session whose every transaction is read-only. A write is one transaction as far as these databases let it: what
-//! commits by itself (DDL) and tables that cannot roll back (MyISAM) are named in the outcome.
+//! was committed on the way (`transaction`) and tables that cannot roll back (MyISAM) are named in the outcome.
 
 mod bound;
 mod describe;
 mod explain;
+mod grants;
 mod migrate;
 mod rehearse;
+mod scrub;
 mod session;
+mod statement;
+mod tables;
+mod tls;
+mod transaction;
 mod values;
 
-use super::rows::{Cell, Results};
+use super::rows::Results;
 use super::{
     Cancel, Control, Driver, DriverJob, JobEffect, READ_ONLY, RunOutcome, guard, migrations,
     rehearsal,
 };
-use crate::agent::config::{DatabaseEndpoint, Tls};
+use crate::agent::config::DatabaseEndpoint;
 use crate::domain::dialect::Dialect;
 use ::mysql::consts::CapabilityFlags;
 use ::mysql::prelude::Queryable;
-use ::mysql::{Conn, Error, OptsBuilder, SslOpts, Value};
+use ::mysql::{Conn, Error, OptsBuilder};
 use session::{MySqlDeadline, MySqlStop, Session};
+use statement::{Ran, WhenFull, numbered, one_statement, query};
 use std::time::Duration;
+use transaction::Progress;
 
 /// Longest wait for a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -34,15 +42,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const KEEPALIVE_MS: u32 = 30_000;
 /// Seconds that a connection may stand idle: between two statements of ours pass microseconds.
 const IDLE_SECS_MAX: u64 = 120;
-/// Number of the error about what cannot be prepared; the text was read whole before it comes.
-const NOT_PREPARABLE: u16 = 1295;
-/// Number of the warning that something could not be rolled back.
-const NOT_ROLLED_BACK: &str = "1196";
-/// First words of statements that never commit by themselves.
-const NEVER_COMMIT: [&str; 14] = [
-    "INSERT", "UPDATE", "DELETE", "REPLACE", "SELECT", "WITH", "VALUES", "TABLE", "SHOW",
-    "EXPLAIN", "DESCRIBE", "DESC", "SET", "LOAD",
-];
+/// The savepoint that proves that a read has not ended its transaction.
+const READING: &str = "dbward_read";
 
 /// A database on a MySQL or MariaDB server.
 pub struct MySql {
@@ -69,11 +70,7 @@ impl MySql {
                 )
             })?),
         };
-        let tls = match at.tls {
-            Tls::Off => None,
-            Tls::Require => Some(SslOpts::default().with_danger_accept_invalid_certs(true)),
-            Tls::VerifyFull => Some(SslOpts::default().with_root_cert_path(at.ca_file.clone())),
-        };
+        let tls = tls::options(at).map_err(MySqlStop::Failed)?;
         let mut options = OptsBuilder::new()
             .user(Some(at.user.clone()))
             .pass(password)
@@ -150,8 +147,9 @@ impl MySql {
         for (n, sql) in job.plan.iter().enumerate() {
             watch.look()?;
             self.limit_time(&mut session, watch)?;
+            transaction::set_savepoint(&mut session, READING, watch)?;
             let done = one_statement(&mut session, sql, watch)
-                .and_then(|()| query(&mut session, sql, Some(&mut results), watch));
+                .and_then(|()| query(&mut session, sql, &mut results, WhenFull::Stop, watch));
             match done.map_err(|stop| numbered(stop, n, job))? {
                 Ran::Enough => {
                     // Closing it in good order would read everything that is left; it ends with this process.
@@ -160,7 +158,7 @@ impl MySql {
                 }
                 Ran::Changed(_) => {}
             }
-            if session.in_transaction(watch) == Some(false) {
+            if transaction::is_there(&mut session, READING) != Some(true) {
                 return Err(MySqlStop::Failed(
                     "the statement ended the transaction".to_owned(),
                 ));
@@ -179,49 +177,33 @@ impl MySql {
         if job.max_affected_rows.is_some() {
             bound::provable(&mut session, job, watch, bound::APPROVED)?;
         }
-        let atomic = !job.plan.iter().any(|sql| commits(sql));
+        let revocable = tables::revocable(&mut session, &job.plan, watch)?;
+        let atomic = revocable.iter().all(|one| *one);
         control
             .started(Some(&session.id), atomic)
             .map_err(MySqlStop::Failed)?;
-        let mut progress = Progress::default();
+        let mut write = Write {
+            session,
+            progress: Progress::new(revocable),
+            results: Results::new(job.rows_max(), job.bytes_max()),
+        };
         for (n, sql) in job.plan.iter().enumerate() {
-            let commits = commits(sql);
-            if let Err(stop) = self.step(&mut session, sql, job, watch, &mut progress) {
-                if commits && n > 0 {
-                    // It committed what came before, unless the server says that the transaction is still open.
-                    let open = session.in_transaction(watch).unwrap_or(false);
-                    progress.committed = if open { progress.committed } else { n };
-                }
-                return Ok(undone(
-                    &mut session,
-                    numbered(stop, n, job),
-                    watch,
-                    &progress,
-                ));
-            }
-            if commits {
-                progress.committed = n + 1;
+            if let Err(stop) = self.step(&mut write, sql, job.max_affected_rows, watch) {
+                return Ok(write.undone(numbered(stop, n, job), watch));
             }
         }
         if let Err(why) = watch
             .look()
             .map_err(|stop| watch.why(stop))
-            .and_then(|()| control.committing(None, progress.rows))
+            .and_then(|()| control.committing(None, write.progress.rows))
         {
-            return Ok(undone(
-                &mut session,
-                MySqlStop::Failed(why),
-                watch,
-                &progress,
-            ));
+            return Ok(write.undone(MySqlStop::Failed(why), watch));
         }
-        match session.conn.query_drop("COMMIT") {
-            Ok(()) => Ok(RunOutcome::Changed {
-                rows: progress.rows,
-            }),
+        match write.session.conn.query_drop("COMMIT") {
+            Ok(()) => Ok(write.done()),
             Err(Error::MySqlError(e)) => {
                 let stop = watch.stop(Error::MySqlError(e));
-                Ok(undone(&mut session, stop, watch, &progress))
+                Ok(write.undone(stop, watch))
             }
             Err(e) => Ok(RunOutcome::failure(
                 format!(
@@ -233,21 +215,31 @@ impl MySql {
         }
     }
 
+    /// Runs a statement of a write; more than `rows_max` rows are a failure.
     fn step(
         &self,
-        session: &mut Session,
+        write: &mut Write,
         sql: &str,
-        job: &DriverJob,
+        rows_max: Option<u64>,
         watch: &MySqlDeadline,
-        progress: &mut Progress,
     ) -> Result<(), MySqlStop> {
+        let Write {
+            session,
+            progress,
+            results,
+        } = write;
         watch.look()?;
-        self.limit_time(session, watch)?;
-        one_statement(session, sql, watch)?;
-        if let Ran::Changed(rows) = query(session, sql, None, watch)? {
-            progress.rows = progress.rows.saturating_add(rows);
+        progress.begin(session, sql, watch)?;
+        let ran = self
+            .limit_time(session, watch)
+            .and_then(|()| one_statement(session, sql, watch))
+            .and_then(|()| query(session, sql, results, WhenFull::ReadOn, watch));
+        if let Ok(Ran::Changed(rows)) = &ran {
+            progress.rows = progress.rows.saturating_add(*rows);
         }
-        match job.max_affected_rows {
+        let ended = progress.end(session, sql, ran.is_ok(), watch);
+        ran.and(ended)?;
+        match rows_max {
             Some(max) if progress.rows > max => {
                 Err(MySqlStop::Failed(super::over_bound(progress.rows, max)))
             }
@@ -256,158 +248,37 @@ impl MySql {
     }
 }
 
-/// Whether `sql` may commit by itself.
-fn commits(sql: &str) -> bool {
-    !NEVER_COMMIT.contains(&guard::leading_words(sql, Dialect::MySql).0.as_str())
+/// A write under way.
+struct Write {
+    session: Session,
+    progress: Progress,
+    results: Results,
 }
 
-/// How far a write has come.
-#[derive(Default)]
-struct Progress {
-    rows: u64,
-    /// Statements at the beginning of the plan that are committed already.
-    committed: usize,
-}
+impl Write {
+    /// What a write has come to whose commit worked.
+    fn done(self) -> RunOutcome {
+        let rows = self.progress.rows;
+        match self.results.is_empty() {
+            true => RunOutcome::Changed { rows },
+            false => RunOutcome::Returned {
+                rows,
+                truncated: self.results.truncated(),
+                json: self.results.finish(),
+            },
+        }
+    }
 
-/// How a statement ended.
-enum Ran {
-    /// It changed so many rows.
-    Changed(u64),
-    /// The result is full; the connection is of no more use.
-    Enough,
+    /// What it has come to where it is to end: everything is rolled back that can be.
+    fn undone(mut self, stop: MySqlStop, watch: &MySqlDeadline) -> RunOutcome {
+        self.progress.undone(&mut self.session, stop, watch)
+    }
 }
 
 fn rows(results: Results) -> RunOutcome {
     RunOutcome::Rows {
         truncated: results.truncated(),
         json: results.finish(),
-    }
-}
-
-fn numbered(stop: MySqlStop, n: usize, job: &DriverJob) -> MySqlStop {
-    match stop {
-        MySqlStop::Failed(message) if job.plan.len() > 1 => {
-            MySqlStop::Failed(format!("statement {}: {message}", n + 1))
-        }
-        stop => stop,
-    }
-}
-
-/// Has the server read `sql`: it refuses a second statement here, and only here.
-fn one_statement(session: &mut Session, sql: &str, watch: &MySqlDeadline) -> Result<(), MySqlStop> {
-    match session.conn.prep(sql) {
-        Ok(statement) => {
-            let parameters = statement.num_params();
-            session.conn.close(statement).map_err(|e| watch.stop(e))?;
-            match parameters {
-                0 => Ok(()),
-                _ => Err(MySqlStop::Failed(
-                    "the statement has a parameter, and there is no value for it".to_owned(),
-                )),
-            }
-        }
-        Err(Error::MySqlError(e)) if e.code == NOT_PREPARABLE => Ok(()),
-        Err(e) => Err(watch.stop(e)),
-    }
-}
-
-/// Runs `sql`; its rows go to `results`, or are read and dropped.
-fn query(
-    session: &mut Session,
-    sql: &str,
-    mut results: Option<&mut Results>,
-    watch: &MySqlDeadline,
-) -> Result<Ran, MySqlStop> {
-    let mut found = session.conn.query_iter(sql).map_err(|e| watch.stop(e))?;
-    let (mut changed, mut enough) = (0_u64, false);
-    while let Some(mut set) = found.iter() {
-        let columns = set.columns().as_ref().to_vec();
-        // Known only until it is read to its end.
-        let affected = set.affected_rows();
-        let mut into = None;
-        if let (Some(results), false) = (results.as_deref_mut(), columns.is_empty()) {
-            let named = columns
-                .iter()
-                .map(|c| (c.name_str().into_owned(), Some(values::type_name(c))));
-            if results.begin(named.collect()) {
-                into = results.last();
-            }
-        }
-        let mut full = false;
-        for row in set.by_ref() {
-            let row = row.map_err(|e| watch.stop(e))?;
-            let Some(rows) = into.as_deref_mut() else {
-                continue;
-            };
-            let mut room = vec![String::new(); columns.len()];
-            let cells: Vec<Cell<'_>> = columns
-                .iter()
-                .zip(&mut room)
-                .enumerate()
-                .map(|(n, (column, room))| match row.as_ref(n) {
-                    Some(Value::Bytes(bytes)) => values::cell(column, bytes, room),
-                    _ => Cell::Null,
-                })
-                .collect();
-            if !rows.push(|n| cells.get(n).copied().unwrap_or(Cell::Null)) {
-                full = true;
-                break;
-            }
-        }
-        if full {
-            // Dropping either would read all that is left.
-            std::mem::forget(set);
-            enough = true;
-            break;
-        }
-        if columns.is_empty() {
-            changed = changed.saturating_add(affected);
-        }
-    }
-    if enough {
-        std::mem::forget(found);
-        return Ok(Ran::Enough);
-    }
-    Ok(Ran::Changed(changed))
-}
-
-/// Rolls back, and says what that could not undo.
-fn undone(
-    session: &mut Session,
-    stop: MySqlStop,
-    watch: &MySqlDeadline,
-    progress: &Progress,
-) -> RunOutcome {
-    let why = watch.why(stop);
-    // Over a session that is gone the server rolls back by itself.
-    let rolled_back = session.conn.query_drop("ROLLBACK").is_ok();
-    let warnings = match rolled_back {
-        true => session.ask("SHOW WARNINGS", watch).unwrap_or_default(),
-        false => Vec::new(),
-    };
-    let stays = warnings
-        .iter()
-        .any(|row| row.get(1).and_then(Option::as_deref) == Some(NOT_ROLLED_BACK));
-    match (progress.committed, stays) {
-        (0, false) => RunOutcome::failed(format!("{why}; rolled back")),
-        (0, true) => RunOutcome::failure(
-            format!(
-                "{why}; rolled back, but for changes to tables that cannot roll back (MyISAM and the like)"
-            ),
-            JobEffect::Partial,
-        ),
-        (1, _) => RunOutcome::failure(
-            format!(
-                "{why}; statement 1 of the plan stays, since this database commits DDL at once"
-            ),
-            JobEffect::Partial,
-        ),
-        (n, _) => RunOutcome::failure(
-            format!(
-                "{why}; statements 1 to {n} of the plan stay, since this database commits DDL at once"
-            ),
-            JobEffect::Partial,
-        ),
     }
 }
 

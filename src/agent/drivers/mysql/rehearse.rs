@@ -1,11 +1,15 @@
 //! A rehearsal on MySQL or MariaDB: plain writes of tables that can roll back, without triggers and without keys that
 //! pass a change on, counted and rolled back.
 
-use super::bound::{named, provable};
+use super::bound::provable;
 use super::session::{MySqlDeadline, MySqlStop, Session};
-use super::{MySql, NOT_ROLLED_BACK, Progress, numbered};
+use super::statement::numbered;
+use super::tables::named;
+use super::transaction::{Progress, rolled_back};
+use super::{MySql, Write};
 use crate::agent::drivers::lock_waits::{ASK_WITHIN_SECS, watched};
 use crate::agent::drivers::rehearsal::{OneTableWrite, Report, TableRows};
+use crate::agent::drivers::rows::Results;
 use crate::agent::drivers::{Control, DriverJob};
 use std::time::Duration;
 
@@ -27,27 +31,29 @@ pub(super) fn rehearse(
         .map_err(MySqlStop::Failed)?;
     let mut report = Report::default();
     let (id, mariadb) = (session.id.clone(), session.mariadb);
+    let mut write = Write {
+        session,
+        progress: Progress::new(Vec::new()),
+        results: Results::new(0, 0),
+    };
     let (ran, waits) = watched(
         || holders(driver, &id, mariadb, watch),
         || {
-            let ran = run_all(driver, &mut session, job, plan, watch, &mut report);
+            let ran = run_all(driver, &mut write, job, plan, watch, &mut report);
             // Over a session that is gone the server rolls back by itself.
-            session.own("ROLLBACK", watch)?;
-            let warnings = session.ask("SHOW WARNINGS", watch)?;
-            ran.map(|()| warnings)
+            let stays = rolled_back(&mut write.session, watch);
+            ran.map(|()| stays)
         },
     );
-    let warnings = match ran {
+    let stays = match ran {
         Err(MySqlStop::Failed(message)) if message.ends_with(LOCK_NOT_FREE) => {
             return Err(MySqlStop::Failed(waits.cut_off(watch.lock_secs)));
         }
         ran => ran?,
     };
-    let stays =
-        |row: &Vec<Option<String>>| row.get(1).and_then(Option::as_deref) == Some(NOT_ROLLED_BACK);
-    if warnings.iter().any(stays) {
+    if stays != Some(false) {
         return Err(MySqlStop::Failed(
-            "a table could not roll back all of it".to_owned(),
+            "it is not certain that all of it was rolled back".to_owned(),
         ));
     }
     waits.note(&mut report);
@@ -94,32 +100,27 @@ fn holders(
 
 fn run_all(
     driver: &MySql,
-    session: &mut Session,
+    write: &mut Write,
     job: &DriverJob,
     plan: &[OneTableWrite],
     watch: &MySqlDeadline,
     report: &mut Report,
 ) -> Result<(), MySqlStop> {
-    let mut progress = Progress::default();
-    for (n, write) in plan.iter().enumerate() {
-        if write.inserts() && counts_up(session, &write.table, watch)? {
-            report.advances_sequence(&write.table);
+    for (n, one) in plan.iter().enumerate() {
+        if one.inserts() && counts_up(&mut write.session, &one.table, watch)? {
+            report.advances_sequence(&one.table);
         }
-        let before = progress.rows;
+        let before = write.progress.rows;
         driver
-            .step(session, &write.sql, job, watch, &mut progress)
+            .step(write, &one.sql, job.max_affected_rows, watch)
             .map_err(|stop| numbered(stop, n, job))?;
-        if session.in_transaction(watch) == Some(false) {
+        if write.progress.has_committed() {
             return Err(MySqlStop::Failed(
                 "the statement ended the transaction".to_owned(),
             ));
         }
-        report.ran(
-            write,
-            progress.rows - before,
-            progress.rows,
-            &TableRows::new(),
-        );
+        let rows = write.progress.rows;
+        report.ran(one, rows - before, rows, &TableRows::new());
     }
     Ok(())
 }

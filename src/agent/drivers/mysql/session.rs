@@ -1,9 +1,12 @@
 //! A session of ours on MySQL or MariaDB, when its job has to end, and the words for why it did.
 
-use crate::agent::drivers::{Cancel, DriverJob};
+use super::scrub::without_values;
+use crate::agent::drivers::{Cancel, DriverJob, StopReason};
 use crate::domain::policy::execution::LOCK_SECS_DEFAULT;
 use ::mysql::prelude::Queryable;
-use ::mysql::{Conn, Error, Value};
+use ::mysql::{Conn, DriverError, Error, Value};
+use std::error::Error as _;
+use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -55,9 +58,12 @@ impl MySqlDeadline {
         quoted.clone()
     }
 
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|at| Instant::now() >= at)
+    }
+
     pub(super) fn look(&self) -> Result<(), MySqlStop> {
-        let late = self.deadline.is_some_and(|at| Instant::now() >= at);
-        match late || self.cancel.asked().is_some() {
+        match self.is_late() || self.cancel.asked().is_some() {
             true => Err(MySqlStop::Interrupted),
             false => Ok(()),
         }
@@ -87,13 +93,20 @@ impl MySqlDeadline {
                 };
                 MySqlStop::Failed(format!("{words} (error {}, SQLSTATE {})", e.code, e.state))
             }
-            Error::IoError(e) => {
-                MySqlStop::Failed(format!("the connection to the database broke: {e}"))
-            }
+            Error::IoError(e) => MySqlStop::Failed(broken(&e)),
+            Error::CodecError(e) => MySqlStop::Failed(
+                match e.source().and_then(|e| e.downcast_ref::<io::Error>()) {
+                    Some(e) => broken(e),
+                    None => format!("the connection to the database broke: {e}"),
+                },
+            ),
             // Without what the driver adds, which may quote the URL.
             Error::TlsError(e) => {
                 MySqlStop::Failed(format!("no TLS connection to the database: {e}"))
             }
+            Error::DriverError(DriverError::TlsNotSupported) => MySqlStop::Failed(
+                "no TLS connection to the database: the server does not offer it".to_owned(),
+            ),
             Error::DriverError(e) => MySqlStop::Failed(format!("the driver refuses: {e}")),
             _ => {
                 MySqlStop::Failed("the database answered something that cannot be read".to_owned())
@@ -104,29 +117,22 @@ impl MySqlDeadline {
     pub(super) fn why(&self, stop: MySqlStop) -> String {
         match stop {
             MySqlStop::Failed(message) => message,
+            // One whose time is up is asked to stop as well.
             MySqlStop::Interrupted => match self.cancel.asked() {
-                Some(reason) => reason.message().to_owned(),
-                None => format!("statement timeout reached ({} s)", self.timeout_secs),
+                Some(StopReason::Cancelled) => StopReason::Cancelled.message().to_owned(),
+                Some(reason) if !self.is_late() => reason.message().to_owned(),
+                _ => format!("statement timeout reached ({} s)", self.timeout_secs),
             },
         }
     }
 }
 
-/// The message without the value of a row that it quotes; `None` where it quotes none.
-fn without_values(code: u16, message: &str) -> Option<String> {
-    let (start, end) = match code {
-        // Duplicate entry 'VALUE' for key 'NAME'
-        1062 | 1586 => (message.find('\'')?, message.rfind("' for key ")? + 1),
-        // Incorrect integer value: 'VALUE' for column ..., or to the end
-        1292 | 1366 | 1411 => {
-            let start = message.find(": '")?;
-            let end = message.rfind("' for ").map(|at| at + 1);
-            (start, end.unwrap_or(message.len()))
-        }
-        _ => return None,
-    };
-    let (before, after) = (message.get(..start)?, message.get(end..)?);
-    Some(format!("{}{}", before.trim_end(), after))
+/// The words for a connection that ends.
+fn broken(error: &io::Error) -> String {
+    match error.get_ref().is_some_and(|e| e.is::<rustls::Error>()) {
+        true => format!("no TLS connection to the database: {error}"),
+        false => format!("the connection to the database broke: {error}"),
+    }
 }
 
 /// A session of ours.
@@ -168,15 +174,6 @@ impl Session {
             .map(|row| ::mysql::Row::unwrap(row).into_iter().map(text).collect())
             .collect())
     }
-
-    /// Whether a transaction is open; `None` where the server does not tell.
-    pub(super) fn in_transaction(&mut self, watch: &MySqlDeadline) -> Option<bool> {
-        if !self.mariadb {
-            return None;
-        }
-        let rows = self.ask("SELECT @@in_transaction", watch).ok()?;
-        rows.first()?.first()?.as_deref().map(|flag| flag == "1")
-    }
 }
 
 /// Modes of the server that change how it reads text, and the names that stand for several modes, one of these among
@@ -208,7 +205,7 @@ fn harmless_modes(modes: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{harmless_modes, without_values};
+    use super::harmless_modes;
 
     #[test]
     fn modes_that_change_the_reading_are_left_out() {
@@ -231,34 +228,6 @@ mod tests {
             ("A','B,STRICT_ALL_TABLES", "STRICT_ALL_TABLES"),
         ] {
             assert_eq!(harmless_modes(modes), kept);
-        }
-    }
-
-    #[test]
-    fn values_of_rows_are_left_out_of_messages() {
-        for (code, message, expected) in [
-            (
-                1062,
-                "Duplicate entry 'a' for key 'b@c' for key 'email'",
-                Some("Duplicate entry for key 'email'"),
-            ),
-            (
-                1366,
-                "Incorrect integer value: 'x' for column `a`.`b`.`c` at row 1",
-                Some("Incorrect integer value for column `a`.`b`.`c` at row 1"),
-            ),
-            (
-                1292,
-                "Truncated incorrect DOUBLE value: 'x'",
-                Some("Truncated incorrect DOUBLE value"),
-            ),
-            (1146, "Table 'a.b' doesn't exist", None),
-        ] {
-            assert_eq!(
-                without_values(code, message).as_deref(),
-                expected,
-                "{message}"
-            );
         }
     }
 }

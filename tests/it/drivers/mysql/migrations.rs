@@ -56,6 +56,44 @@ fn routines_and_triggers_keep_their_bodies_in_mysql() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn each_statement_of_a_migration_without_transaction_is_reported_on_mysql() {
+    let place = mysql();
+    let marker = "-- migrate:up transaction:false\n";
+    let good = "CREATE TABLE t (id INTEGER PRIMARY KEY) ENGINE = InnoDB;\nINSERT INTO t VALUES (1), (2);\n";
+    let bad = "INSERT INTO t VALUES (3), (1);\nINSERT INTO t VALUES (4);";
+    let (message, effect) = failure(up(&place, &[("1", &format!("{marker}{good}{bad}"))]));
+    assert_eq!(effect, JobEffect::Partial, "{message}");
+    assert!(
+        message.contains("statement 3 at line 3: ")
+            && message
+                .contains("statements 1 to 2 of the plan stay, committed on the way (2 rows)"),
+        "{message}"
+    );
+    assert_eq!(place.count("t"), 2);
+    assert_eq!(recorded(&place), json!([]));
+    migrated(up(
+        &place,
+        &[(
+            "2",
+            &format!("{marker}INSERT INTO t VALUES (5);\nDELETE FROM t; -- done"),
+        )],
+    ));
+    assert_eq!(place.count("t"), 0);
+    assert_eq!(recorded(&place), json!(["2"]));
+    // A statement of its own cannot be taken back where the engine cannot.
+    let flat =
+        "CREATE TABLE m (id INTEGER PRIMARY KEY) ENGINE = MyISAM;\nINSERT INTO m VALUES (1), (1);";
+    let (message, effect) = failure(up(&place, &[("3", &format!("{marker}{flat}"))]));
+    assert_eq!(effect, JobEffect::Unknown, "{message}");
+    assert!(
+        message.contains("statement 1 of the plan stays"),
+        "{message}"
+    );
+    assert_eq!(place.count("m"), 1);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
 fn migrations_run_from_request_to_result_on_mysql() {
     served::migrations_run_from_request_to_result(&Served::start(mysql(), 60));
 }

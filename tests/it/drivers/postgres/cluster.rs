@@ -178,7 +178,7 @@ fn append(path: &Path, text: &str) {
 }
 
 /// An authority, and a certificate of it for `localhost`.
-fn certificates(folder: &Path) {
+pub fn certificates(folder: &Path) {
     let openssl = |arguments: &[&str]| {
         let output = Command::new("openssl")
             .args(arguments)

@@ -1,0 +1,188 @@
+//! What the database says of tables that a write names: whether their engine can roll back, which triggers they have,
+//! which keys pass their changes on. What it does not let the agent's user see counts as unknown.
+
+use super::grants::Grants;
+use super::session::{MySqlDeadline, MySqlStop, Session};
+use crate::agent::drivers::guard;
+use crate::domain::dialect::Dialect;
+use crate::domain::sql::only_computes;
+use std::collections::BTreeMap;
+
+/// A table that a statement names.
+#[derive(Debug, Clone)]
+pub(super) struct TableFacts {
+    /// Whether it is a table, and one whose engine can roll back.
+    pub transactional: bool,
+    /// Whether all its triggers can be seen.
+    pub triggers_visible: bool,
+    /// The bodies of those that can be seen.
+    pub triggers: Vec<String>,
+    /// Whether keys of other tables pass a change of its rows on.
+    pub passes_on: bool,
+    /// Whether all keys that point to it can be seen.
+    pub keys_visible: bool,
+}
+
+/// Tables that were asked about, by the name in the statement.
+#[derive(Default)]
+pub(super) struct KnownTables {
+    grants: Option<Grants>,
+    known: BTreeMap<String, TableFacts>,
+}
+
+impl KnownTables {
+    /// What is known of `table`, a name as the analysis gives it: `schema.table` or `table`.
+    pub(super) fn facts(
+        &mut self,
+        session: &mut Session,
+        table: &str,
+        watch: &MySqlDeadline,
+    ) -> Result<TableFacts, MySqlStop> {
+        if let Some(facts) = self.known.get(table) {
+            return Ok(facts.clone());
+        }
+        if self.grants.is_none() {
+            let rows = session.ask("SHOW GRANTS", watch)?;
+            self.grants = Some(Grants::read(rows.into_iter().flatten().flatten()));
+        }
+        let grants = self.grants.as_ref();
+        let facts = ask(session, grants, table, watch)?;
+        self.known.insert(table.to_owned(), facts.clone());
+        Ok(facts)
+    }
+}
+
+fn ask(
+    session: &mut Session,
+    grants: Option<&Grants>,
+    table: &str,
+    watch: &MySqlDeadline,
+) -> Result<TableFacts, MySqlStop> {
+    let (schema, name) = named(table);
+    let place = session.ask(&format!("SELECT {schema}, {name}"), watch)?;
+    let mut place = place.into_iter().flatten().map(Option::unwrap_or_default);
+    let (in_schema, bare) = (
+        place.next().unwrap_or_default(),
+        place.next().unwrap_or_default(),
+    );
+    // Names that differ by case only are several tables on some systems: then every one has to be as it should.
+    let counted = session.ask(
+        &format!(
+            "SELECT COUNT(*), COALESCE(SUM(COALESCE(ENGINE IN \
+             (SELECT ENGINE FROM information_schema.ENGINES WHERE TRANSACTIONS = 'YES'), 0)), 0) \
+             FROM information_schema.TABLES WHERE TABLE_SCHEMA = {schema} AND TABLE_NAME = {name}"
+        ),
+        watch,
+    )?;
+    let mut counted = counted.into_iter().flatten().map(Option::unwrap_or_default);
+    let (all, able) = (
+        counted.next().unwrap_or_default(),
+        counted.next().unwrap_or_default(),
+    );
+    let triggers = session.ask(
+        &format!(
+            "SELECT ACTION_STATEMENT FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = {schema} \
+             AND EVENT_OBJECT_TABLE = {name}"
+        ),
+        watch,
+    )?;
+    let may = |privilege: &str| grants.is_some_and(|g| g.holds(privilege, &in_schema, &bare));
+    let (passes_on, keys_visible) = keys(session, grants, table, watch)?;
+    Ok(TableFacts {
+        transactional: all != "0" && all == able,
+        triggers_visible: may("TRIGGER"),
+        triggers: triggers
+            .into_iter()
+            .map(|row| row.into_iter().next().flatten().unwrap_or_default())
+            .collect(),
+        passes_on,
+        keys_visible,
+    })
+}
+
+/// Whether keys that point to `table` pass a change on, and whether all of them can be seen: those of the tables of
+/// other schemas only by who may see every table, or ask the engine.
+fn keys(
+    session: &mut Session,
+    grants: Option<&Grants>,
+    table: &str,
+    watch: &MySqlDeadline,
+) -> Result<(bool, bool), MySqlStop> {
+    let (schema, name) = named(table);
+    let seen = session.ask(
+        &format!(
+            "SELECT COUNT(*) FROM information_schema.REFERENTIAL_CONSTRAINTS \
+             WHERE UNIQUE_CONSTRAINT_SCHEMA = {schema} AND REFERENCED_TABLE_NAME = {name} \
+             AND (DELETE_RULE NOT IN ('RESTRICT', 'NO ACTION') OR UPDATE_RULE NOT IN ('RESTRICT', 'NO ACTION'))"
+        ),
+        watch,
+    )?;
+    if seen.into_iter().flatten().flatten().next().as_deref() != Some("0") {
+        return Ok((true, true));
+    }
+    if grants.is_some_and(|g| g.holds_everywhere("SELECT")) {
+        return Ok((false, true));
+    }
+    if !grants.is_some_and(|g| g.holds_everywhere("PROCESS")) {
+        return Ok((false, false));
+    }
+    let catalogue = match session.mariadb {
+        true => "information_schema.INNODB_SYS_FOREIGN",
+        false => "information_schema.INNODB_FOREIGN",
+    };
+    // The engine encodes other characters than these; then any key to such a name could be one to this table.
+    let found = session.ask(
+        &format!(
+            "SELECT COUNT(*) FROM {catalogue} WHERE TYPE & 15 AND (REF_NAME = CONCAT({schema}, '/', {name}) \
+             OR CONCAT({schema}, {name}) REGEXP '[^0-9A-Za-z_]' AND REF_NAME LIKE '%@%')"
+        ),
+        watch,
+    )?;
+    let none = found.into_iter().flatten().flatten().next().as_deref() == Some("0");
+    Ok((!none, true))
+}
+
+/// Whether nothing of each statement stays that is not committed: it reads, or it is a plain write of tables whose
+/// engines can roll back, as the database says, and nothing that it sets off writes into others.
+pub(super) fn revocable(
+    session: &mut Session,
+    plan: &[String],
+    watch: &MySqlDeadline,
+) -> Result<Vec<bool>, MySqlStop> {
+    let mut tables = KnownTables::default();
+    let mut all = Vec::with_capacity(plan.len());
+    for reading in guard::readings(plan, Dialect::MySql) {
+        let plain = reading.filter(|one| {
+            one.plain
+                && one.unknown_functions.is_empty()
+                && (one.reads || ["insert", "update", "delete", "select"].contains(&one.kind))
+        });
+        let mut leaves_nothing = plain.is_some();
+        let writes = plain
+            .iter()
+            .filter(|one| ["insert", "update", "delete"].contains(&one.kind));
+        for table in writes.flat_map(|one| &one.tables) {
+            let facts = tables.facts(session, table, watch)?;
+            leaves_nothing &= facts.transactional
+                && facts.triggers_visible
+                && facts
+                    .triggers
+                    .iter()
+                    .all(|body| only_computes(body, Dialect::MySql));
+        }
+        all.push(leaves_nothing);
+    }
+    Ok(all)
+}
+
+/// Schema and name of a table, each as the text of an expression.
+pub(super) fn named(table: &str) -> (String, String) {
+    match table.split_once('.') {
+        Some((schema, name)) => (quoted(schema), quoted(name)),
+        None => ("DATABASE()".to_owned(), quoted(table)),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
