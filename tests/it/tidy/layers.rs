@@ -103,7 +103,10 @@ const CRATES: &[(&str, &str)] = &[
         "rustls",
         "src/agent/drivers/postgres/ src/agent/drivers/mysql/ src/config/tls.rs src/gate/tls.rs",
     ),
-    ("webpki_roots", "src/agent/drivers/postgres/ src/agent/drivers/mysql/"),
+    (
+        "webpki_roots",
+        "src/agent/drivers/postgres/ src/agent/drivers/mysql/",
+    ),
     ("mysql", "src/agent/drivers/mod.rs"),
     (
         "percent_encoding",

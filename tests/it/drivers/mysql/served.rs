@@ -2,6 +2,7 @@
 
 use super::super::places::mysql;
 use super::super::served::{self, Endless, Served};
+use super::super::silence;
 
 /// No longer than the patience of a test: the server does not notice that its client is gone before the end.
 const ENDLESS: Endless = Endless {
@@ -47,4 +48,38 @@ fn a_session_that_mysql_loses_is_a_failure() {
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
 fn an_agent_killed_next_to_mysql_tells_what_is_left() {
     served::a_killed_agent_says_afterwards_what_is_left(Served::start(mysql(), 60), &ENDLESS);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_mysql_that_says_nothing_ends_a_statement_with_its_time() {
+    silence::a_database_that_says_nothing_ends_a_statement_with_its_time(mysql(), &ENDLESS);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn the_zone_of_the_agent_moves_no_time_of_mysql() {
+    let mut served = Served::start(mysql(), 60);
+    served.kill_agent();
+    let at = served.server.requester().at;
+    served.start_agent_with(at, "", &[("TZ", "Asia/Kolkata")]);
+    served
+        .place
+        .done(&["CREATE TABLE t (d DATETIME, s TIMESTAMP)"]);
+    let moment = "'2024-07-01 12:00:00'";
+    let write = served.run(&format!("INSERT INTO t VALUES ({moment}, {moment})"));
+    assert_eq!(write.json["success"], true, "{}", write.raw());
+    let read = served.submit("SELECT d, s FROM t", "");
+    served.result(&read).is(200);
+    let content = read.by.get(&read.path("/result/content")).is(200);
+    let row = &content.json["result_data"]["rows"][0];
+    assert_eq!(
+        (&row["d"], &row["s"]),
+        (&"2024-07-01 12:00:00".into(), &"2024-07-01 12:00:00".into())
+    );
+    // As the database itself has them.
+    assert_eq!(
+        served.place.value("SELECT s FROM t"),
+        "\"2024-07-01 12:00:00\""
+    );
 }

@@ -14,7 +14,7 @@ pub struct OwnServer {
 }
 
 impl OwnServer {
-    /// One whose certificate, for `localhost`, the authority in [`OwnServer::authority`] has signed. Whoever comes by
+    /// One whose certificate, for `localhost`, the authority in [`OwnServer::authority`] has signed. A client that comes by
     /// TCP has to use TLS and the password `secret`.
     pub fn start() -> Option<OwnServer> {
         let folder = Temp::new();

@@ -39,7 +39,7 @@ fn mysql_is_verified_by_its_name_and_its_authority() {
         Tls::VerifyFull,
         own.clone()
     )));
-    // Encrypted to whoever is there, as the word says.
+    // Encrypted, to any server.
     assert!(is_encrypted(server.endpoint(
         "127.0.0.1",
         Tls::Require,

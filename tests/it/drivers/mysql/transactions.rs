@@ -1,5 +1,5 @@
-//! What stays of a write that fails, is killed or loses its session: told from what the database shows, not from the
-//! words of the statements.
+//! What stays of a write that fails, is killed or loses its session, as the database shows it and not as the words of the
+//! statements say.
 
 use super::super::places::{mysql, on_server};
 use super::super::{Journal, Place, failure, job, running};
@@ -20,7 +20,7 @@ fn made(sql: &[&str]) -> Place {
     place
 }
 
-/// Whether the journal is told that nothing stays of `plan` unless its commit is announced. The plan is not committed.
+/// Whether the journal notes that nothing stays of `plan` unless its commit is announced. The plan is not committed.
 fn is_atomic(place: &Place, plan: &[&str]) -> bool {
     let mut journal = Journal {
         refuses: true,
