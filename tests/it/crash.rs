@@ -2,6 +2,8 @@
 //!
 //! DBWARD_CRASH_ROUNDS sets how often (3 unless set), DBWARD_CRASH_SEED repeats a run.
 
+mod purges;
+
 use crate::support::{Person, Program, SHOP, admin_of, settled, verified};
 use dbward::crypto::random;
 use serde_json::json;

@@ -218,6 +218,15 @@ impl Server {
         self.start_again(&toml)
     }
 
+    /// The same; `work` is done in its folder while no server of ours runs.
+    pub fn restart_around(mut self, secs: u64, work: impl FnOnce(&Path)) -> Server {
+        self.running.take().unwrap().stop().unwrap();
+        work(self.dir.as_ref().unwrap().path());
+        self.clock.turn(Duration::from_secs(secs));
+        let toml = self.toml.clone();
+        self.start_again(&toml)
+    }
+
     fn start_again(mut self, toml: &str) -> Server {
         let (dir, tokens) = (
             self.dir.take().unwrap(),
