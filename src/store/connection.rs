@@ -85,7 +85,7 @@ pub(super) fn open_connection(path: &Path) -> Result<Connection, Error> {
              PRAGMA recursive_triggers = ON;
              PRAGMA trusted_schema = OFF;
              PRAGMA cell_size_check = ON;
-             PRAGMA cache_size = -16384;
+             PRAGMA cache_size = -8192;
              PRAGMA temp_store = MEMORY;
              PRAGMA journal_size_limit = 67108864;
              PRAGMA secure_delete = ON;",
