@@ -5,7 +5,8 @@ use super::HttpContext;
 use super::call::{HttpRequest, HttpResponse};
 use super::guard;
 use super::pages;
-use super::router::{HandlerResult, RoutedRequest};
+use super::params::Query;
+use super::router::{Guarded, HandlerResult, RouteMatch, RoutedRequest, find as find_route};
 use crate::actions::identify::{self, Presented, Recognized};
 use crate::actions::sessions::{self, CameBack, SignInFailure};
 use crate::config::Endpoint;
@@ -16,10 +17,13 @@ use crate::error::{Error, ErrorKind};
 use crate::gate::cookie::{SESSION_COOKIES, find};
 use crate::outbound::form_encoded;
 
-/// The cookie of a sign-in that is under way: over TLS, and on this machine without.
-const SIGN_IN_COOKIES: [&str; 2] = ["__Secure-dbward-sign-in", "dbward-sign-in"];
+/// The cookie of a sign-in that is under way: over TLS, where no other host of the domain can set it, and on this machine
+/// without.
+const SIGN_IN_COOKIES: [&str; 2] = ["__Host-dbward-sign-in", "dbward-sign-in"];
 /// The header in which a page sends its token with a change.
 const CSRF_HEADER: &str = "x-csrf-token";
+/// The header of what a page does by itself while its reader may be elsewhere.
+const UNATTENDED_HEADER: &str = "x-unattended";
 
 /// Where people reach this server by browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,19 +64,17 @@ impl Site {
         format!("{}/auth/callback", self.origin)
     }
 
-    fn cookie(&self, name: &str, value: &str, path: &str, same_site: &str, secs: u64) -> String {
+    fn cookie(&self, name: &str, value: &str, same_site: &str, secs: u64) -> String {
         let secure = if self.is_secure { "; Secure" } else { "" };
-        format!(
-            "{name}={value}; Path={path}; Max-Age={secs}; HttpOnly; SameSite={same_site}{secure}"
-        )
+        format!("{name}={value}; Path=/; Max-Age={secs}; HttpOnly; SameSite={same_site}{secure}")
     }
 
     fn session_cookie(&self, value: &str, secs: u64) -> String {
-        self.cookie(self.name(SESSION_COOKIES), value, "/", "Strict", secs)
+        self.cookie(self.name(SESSION_COOKIES), value, "Strict", secs)
     }
 
     fn sign_in_cookie(&self, value: &str, secs: u64) -> String {
-        self.cookie(self.name(SIGN_IN_COOKIES), value, "/auth", "Lax", secs)
+        self.cookie(self.name(SIGN_IN_COOKIES), value, "Lax", secs)
     }
 }
 
@@ -107,24 +109,35 @@ pub(super) fn csrf_token_of(context: &HttpContext, call: &HttpRequest) -> Option
     session(context, call).map(csrf_token)
 }
 
-/// Refuses a change in a session that no page of ours made.
+/// Whether somebody is at the browser: a page that waits for news, or says so, is open whether anybody looks or not.
+pub(super) fn is_attended(call: &HttpRequest) -> bool {
+    let waits = || Query::new(call.query.as_deref()).has("wait");
+    call.resume.is_none() && call.header(UNATTENDED_HEADER).is_none() && !waits()
+}
+
+/// Refuses a call in a session that no page of ours made. Another host of our domain is another site here, although
+/// browsers send it a strict cookie.
 ///
 /// # Errors
-/// 403 `cross_site` for one of another site, `csrf_token_invalid` for one without the token of the session.
+/// 403 `cross_site` for one of another site, `csrf_token_invalid` for a change without the token of the session.
 pub(super) fn is_ours(context: &HttpContext, call: &HttpRequest) -> Result<(), Error> {
-    if matches!(call.method.as_str(), "GET" | "HEAD") {
-        return Ok(());
-    }
+    let is_change = !matches!(call.method.as_str(), "GET" | "HEAD");
     let site = Site::of(context, call);
     let origin = call.header("origin");
-    let from_elsewhere = origin.is_some_and(|o| site.is_none_or(|site| site.origin != o))
-        || call
-            .header("sec-fetch-site")
-            .is_some_and(|from| from != "same-origin");
-    if from_elsewhere {
+    let is_foreign = origin.is_some_and(|o| site.is_none_or(|site| site.origin != o));
+    let comes_from_elsewhere = match call.header("sec-fetch-site") {
+        None | Some("same-origin") => false,
+        // Somebody typed the address of what they read.
+        Some("none") => is_change,
+        Some(_) => true,
+    };
+    if is_foreign || comes_from_elsewhere {
         let message = "this call was made by a page of another site";
         return Err(Error::new(ErrorKind::Forbidden, "cross_site", message)
             .hint("behind a proxy, `public_url` must be the address that people open"));
+    }
+    if !is_change {
+        return Ok(());
     }
     let expected = csrf_token_of(context, call).unwrap_or_default();
     let given = call.only_header(CSRF_HEADER).unwrap_or_default();
@@ -143,7 +156,7 @@ pub fn sign_in(context: &HttpContext, ask: &RoutedRequest) -> HandlerResult {
     let app = &context.app;
     sessions::within_rate(app, &guard::origin(context, ask.call))?;
     let to = ask.query().text("to")?.unwrap_or_else(|| "/".to_owned());
-    if !is_return_address(&to) {
+    if !is_return_address(&to) || !leads_to_a_page(&to) {
         return Err(Error::invalid(
             "query parameter `to` is not an address of this console",
         ));
@@ -180,6 +193,17 @@ pub fn sign_in(context: &HttpContext, ask: &RoutedRequest) -> HandlerResult {
     let cookie = site.sign_in_cookie(&begun.cookie, SIGN_IN_SECS_MAX);
     reply.headers.push(("set-cookie", cookie));
     Ok(reply)
+}
+
+/// Whether an address shows a page of the console. What else there is to get is not for a link to have somebody get.
+fn leads_to_a_page(to: &str) -> bool {
+    let path = to.split(['?', '#']).next().unwrap_or_default();
+    match find_route("GET", path) {
+        RouteMatch::Route(route, _) => {
+            matches!(route.guarded, Guarded::Page(_)) && !route.path.starts_with("/auth/")
+        }
+        _ => false,
+    }
 }
 
 /// `GET /auth/callback`: back from the identity provider. A page navigates on, since a browser sends a strict cookie
@@ -283,7 +307,7 @@ mod tests {
         let here = site("http://127.0.0.1:3000").unwrap();
         assert_eq!(
             here.sign_in_cookie("x", 600),
-            "dbward-sign-in=x; Path=/auth; Max-Age=600; HttpOnly; SameSite=Lax"
+            "dbward-sign-in=x; Path=/; Max-Age=600; HttpOnly; SameSite=Lax"
         );
     }
 }

@@ -1,7 +1,6 @@
 //! Authentication, where a call comes from, and the line between people and agents.
 
 use super::call::{HttpRequest, HttpResponse};
-use super::params::Query;
 use super::router::{Guarded, Route, RoutedRequest, allowed};
 use super::{HttpContext, browser, slack};
 use crate::actions::identify::{self, Presented};
@@ -133,8 +132,7 @@ pub(super) fn authenticate(context: &HttpContext, call: &HttpRequest) -> Result<
     let presented = Presented {
         authorization: call.header("authorization"),
         session: browser::session(context, call),
-        // A page waits for news whether anybody looks at it or not.
-        is_use: call.resume.is_none() && !Query::new(call.query.as_deref()).has("wait"),
+        is_use: browser::is_attended(call),
     };
     let caller = identify::authenticate(&context.app, presented, origin)?;
     let presents = |name: &str| {

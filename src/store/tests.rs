@@ -9,6 +9,7 @@ use crate::domain::change::{
 };
 use crate::domain::id::{Operation, Target};
 use crate::domain::request::{Opening, Status};
+use crate::domain::session::{ConsoleSession, SessionEnd};
 use crate::domain::sql::DialectFact;
 use crate::domain::token::{RoleMode, Token};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -278,6 +279,50 @@ fn a_revoked_token_cannot_write_even_if_it_was_good_a_moment_ago() {
         .change(actor, |_, _| Ok(Verdict::Same(())))
         .unwrap_err();
     assert_eq!(refused.code(), "unauthenticated");
+}
+
+#[test]
+fn an_ended_session_cannot_write_even_if_it_was_good_a_moment_ago() {
+    let temp = temp();
+    let store = open(&temp);
+    let write = |change: IdentityChange| {
+        let written = store.change(Actor::system(), |_, _| {
+            Ok(Verdict::Write(vec![change.into()], ()))
+        });
+        written.unwrap();
+    };
+    write(IdentityChange::UserCreated { id: "ann".into() });
+    let session = ConsoleSession {
+        id: "open".into(),
+        subject_id: "ann".into(),
+        hash: crate::crypto::sha256_hex(b"secret"),
+        issuer: "https://id.example.com".into(),
+        groups: Default::default(),
+        claims: Default::default(),
+        name: None,
+        email: None,
+        expires_at: Timestamp(i64::MAX),
+    };
+    write(IdentityChange::SessionStarted(session));
+    let counts = |who: &str, id: &str| {
+        let actor = Actor {
+            id: who.into(),
+            kind: "user",
+            session_id: Some(id.into()),
+            acts: true,
+            ..Actor::system()
+        };
+        store.change(actor, |_, _| Ok(Verdict::Same(()))).is_ok()
+    };
+    assert!(counts("ann", "open"));
+    assert!(!counts("bob", "open") && !counts("ann", "none"));
+    write(IdentityChange::SessionEnded {
+        id: "open".into(),
+        subject_id: "ann".into(),
+        why: SessionEnd::SignedOut,
+        ended: Vec::new(),
+    });
+    assert!(!counts("ann", "open"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Signing in to the console through an identity provider: the way there and back, the session that comes of it, and its
 //! end.
 
+mod browser;
 mod ends;
 mod refused;
 
@@ -199,13 +200,13 @@ fn a_sign_in_asks_for_a_code_with_pkce_state_and_nonce() {
         assert_eq!(URL_SAFE_NO_PAD.decode(&asked[name]).unwrap().len(), 32);
         assert_ne!(asked[name], other[name]);
     }
-    // What the browser keeps is Lax, for ten minutes, and goes nowhere else.
+    // What the browser keeps is Lax, for ten minutes, and no other host can set it.
     let answer = h.s.nobody().get("/auth/sign-in");
     let (name, value, attributes) = cookies(&answer).remove(0);
-    assert_eq!(name, "__Secure-dbward-sign-in");
+    assert_eq!(name, "__Host-dbward-sign-in");
     assert_eq!(
         attributes,
-        "Path=/auth; Max-Age=600; HttpOnly; SameSite=Lax; Secure"
+        "Path=/; Max-Age=600; HttpOnly; SameSite=Lax; Secure"
     );
     assert!(!value.contains(&asked["state"]));
     let code = h.code(&begun, "ann", json!({}));
@@ -232,7 +233,7 @@ fn a_sign_in_asks_for_a_code_with_pkce_state_and_nonce() {
     );
     assert_eq!(
         (kept[1].0.as_str(), kept[1].1.as_str()),
-        ("__Secure-dbward-sign-in", "")
+        ("__Host-dbward-sign-in", "")
     );
     let (credentials, form) = h.idp.exchanges().remove(0);
     assert_eq!(credentials, "", "a public client");

@@ -26,6 +26,9 @@ fn a_session_ends_an_hour_after_its_last_use() {
     // A page that waits for news does not count as one.
     let path = "/api/requests?pending_for_me=true&wait=0";
     h.get(&ann, path).is(200);
+    // Nor does what a page says that it does by itself.
+    let headers = [("cookie", ann.cookie.as_str()), ("x-unattended", "1")];
+    h.s.nobody().get_with("/api/agents", &headers);
     h.s.turn_only(60);
     h.get(&ann, "/api/me").refused(401, "unauthenticated");
     assert!(ends(&h).is_empty());

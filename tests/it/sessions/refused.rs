@@ -2,6 +2,7 @@
 
 use super::{SITE, cookies, house, house_with};
 use crate::support::{Idp, Key, Mood, SHOP, Server, key_set};
+use dbward::http::router::{Guarded, ROUTES};
 use serde_json::json;
 
 #[test]
@@ -166,6 +167,42 @@ fn a_change_needs_the_token_of_the_session_and_comes_from_our_pages() {
 }
 
 #[test]
+fn every_route_that_changes_something_needs_the_token_of_the_session() {
+    let h = house();
+    let ann = h.sign_in("ann");
+    let changing = ROUTES.iter().filter(|route| route.method != "GET");
+    // Slack signs what it sends, and has no session.
+    let changing = changing.filter(|route| !matches!(route.guarded, Guarded::Signed(_)));
+    let mut count = 0;
+    for route in changing {
+        let path = route.path.replace(['{', '}'], "");
+        let headers = [("cookie", ann.cookie.as_str()), ("origin", SITE)];
+        let answer = h.s.nobody().call(route.method, &path, &headers, b"");
+        answer.refused(403, "csrf_token_invalid");
+        count += 1;
+    }
+    assert!(count > 20, "{count}");
+    h.get(&ann, "/api/me").is(200);
+}
+
+#[test]
+fn another_host_of_the_domain_reads_nothing_with_a_session() {
+    let h = house();
+    let ann = h.sign_in("ann");
+    let from = |name: &str, value: &str| {
+        let headers = [("cookie", ann.cookie.as_str()), (name, value)];
+        h.s.nobody().get_with("/api/requests", &headers)
+    };
+    for site in ["same-site", "cross-site"] {
+        from("sec-fetch-site", site).refused(403, "cross_site");
+    }
+    from("origin", "https://other.example.com").refused(403, "cross_site");
+    // A page of ours, and somebody who typed the address.
+    from("sec-fetch-site", "same-origin").is(200);
+    from("sec-fetch-site", "none").is(200);
+}
+
+#[test]
 fn sign_ins_lead_back_into_the_console_only() {
     let h = house();
     for to in [
@@ -174,6 +211,11 @@ fn sign_ins_lead_back_into_the_console_only() {
         "%2F%5Cevil.example",
         "%2F%22%3E%3Cscript%3E",
         "",
+        // Nor to what is not a page: a download, or another sign-in.
+        "%2Fapi%2Frequests%2F1%2Fresult%2Fcontent",
+        "%2Fauth%2Fsign-in",
+        "%2F.%2Frequests",
+        "%2Fnowhere",
     ] {
         h.s.nobody()
             .get(&format!("/auth/sign-in?to={to}"))

@@ -3,6 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::percent_decode_str;
 use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
@@ -26,8 +27,12 @@ pub enum Mood {
     HangUp,
 }
 
+/// The ID token for the person at the browser, with this nonce.
+type SignsIn = Box<dyn Fn(&str) -> String + Send>;
+
 struct Inside {
     mood: Mood,
+    signs_in: Option<SignsIn>,
     keys: String,
     /// The document about itself, where it differs from the usual.
     document: Option<Value>,
@@ -48,6 +53,24 @@ pub struct Idp {
 }
 
 impl Inside {
+    /// Where a browser goes that was sent here with this query: back, with a code.
+    fn signed_in(&mut self, query: &str) -> String {
+        let field = |name: &str| {
+            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            let value = pairs.find(|(n, _)| *n == name).unwrap().1;
+            percent_decode_str(value)
+                .decode_utf8()
+                .unwrap()
+                .into_owned()
+        };
+        let sign = self.signs_in.as_ref().unwrap();
+        let granted = (field("code_challenge"), sign(&field("nonce")));
+        let code = format!("code-{}", self.asked.len());
+        self.codes.insert(code.clone(), granted);
+        let (back, state) = (field("redirect_uri"), field("state"));
+        format!("{back}?code={code}&state={state}")
+    }
+
     /// The ID token for a code, once, to who knows the verifier.
     fn exchange(&mut self, form: &str) -> (u16, Value) {
         let field = |name: &str| {
@@ -120,6 +143,7 @@ impl Idp {
         let at = listener.local_addr().unwrap();
         let inside = Inside {
             mood: Mood::Well,
+            signs_in: None,
             keys: keys.to_owned(),
             document: None,
             asked: Vec::new(),
@@ -169,6 +193,11 @@ impl Idp {
         let mut inside = self.inside.0.lock().unwrap();
         let granted = (challenge.to_owned(), id_token.to_owned());
         inside.codes.insert(code.to_owned(), granted);
+    }
+
+    /// Signs in every browser that comes, without a page.
+    pub fn signs_in(&self, sign: impl Fn(&str) -> String + Send + 'static) {
+        self.inside.0.lock().unwrap().signs_in = Some(Box::new(sign));
     }
 
     /// Takes every code again and again from now on.
@@ -246,7 +275,14 @@ fn serve(stream: TcpStream, at: SocketAddr, inside: &(Mutex<Inside>, Condvar)) {
             let document = state.document.clone().unwrap_or(usual);
             (200, String::new(), document.to_string())
         }
-        (Mood::Well, _) => (404, String::new(), String::new()),
+        (Mood::Well, path) => match path.strip_prefix("/authorize?") {
+            Some(query) => (
+                302,
+                format!("location: {}\r\n", state.signed_in(query)),
+                String::new(),
+            ),
+            None => (404, String::new(), String::new()),
+        },
     };
     drop(state);
     let head = format!(
