@@ -1,8 +1,14 @@
 // Calls of the API: one place for the credential, for errors, for waiting and for a lost connection.
 
 const KEY = "dbward.token";
+/** What a page does by itself so long after the last key or click of its reader keeps no session alive. */
+const ATTENDED_MS = 60000;
 let lost = null;
+let ended = null;
 let csrf = null;
+let reader = null;
+let attendedAt = Date.now();
+for (const kind of ["keydown", "pointerdown", "wheel"]) addEventListener(kind, () => (attendedAt = Date.now()), { capture: true, passive: true });
 
 export class ApiError extends Error {
   constructor(status, body) {
@@ -22,6 +28,7 @@ export const session = {
   close: () => {
     sessionStorage.removeItem(KEY);
     csrf = null;
+    reader = null;
   },
 };
 
@@ -29,7 +36,13 @@ export const session = {
 export async function whoAmI() {
   const me = await get("/api/me");
   csrf = me.session ? me.session.csrf_token : null;
+  reader = me.subject_id;
   return me;
+}
+
+/** Called when the server no longer knows the reader, or knows another one: somebody signed in in another window. */
+export function onEnd(listener) {
+  ended = listener;
 }
 
 /** Called with true when the server cannot be reached, with false when it can again. */
@@ -42,6 +55,7 @@ async function send(method, path, options) {
   const token = session.token();
   if (token) headers.authorization = `Bearer ${token}`;
   if (csrf && !token && method !== "GET") headers["x-csrf-token"] = csrf;
+  if (Date.now() - attendedAt > ATTENDED_MS) headers["x-unattended"] = "1";
   if (options.body !== undefined) headers["content-type"] = "application/json";
   const init = { method, headers, signal: options.signal, cache: "no-store", credentials: token ? "omit" : "same-origin", redirect: "error" };
   if (options.body !== undefined) init.body = JSON.stringify(options.body);
@@ -52,53 +66,67 @@ async function send(method, path, options) {
   } catch (error) {
     if (error.name === "AbortError") throw error;
     if (lost) lost(true);
-    throw new ApiError(0, { error: { code: "offline", message: "the server cannot be reached" }, hint: "what you typed is kept; try again when the connection is back" });
+    throw unreachable();
   }
 }
 
-async function read(response) {
-  const text = await response.text();
-  let body = null;
+function unreachable() {
+  return new ApiError(0, { error: { code: "offline", message: "the server cannot be reached" }, hint: "what you typed is kept; try again when the connection is back" });
+}
+
+async function parsed(response) {
+  const text = await response.text().catch((error) => {
+    throw error.name === "AbortError" ? error : unreachable();
+  });
   try {
-    body = text ? JSON.parse(text) : null;
+    return text ? JSON.parse(text) : null;
   } catch {
-    body = null;
+    return null;
   }
-  if (!response.ok && response.status !== 304) throw new ApiError(response.status, body);
-  return body;
+}
+
+/** An answer that is not an error. */
+async function call(method, path, options) {
+  const response = await send(method, path, options);
+  if (response.ok || response.status === 304) return response;
+  const error = new ApiError(response.status, await parsed(response));
+  if (error.code === "csrf_token_invalid" && !options.isSecond) {
+    // The browser has a newer session: of the same person it is as good.
+    const before = reader;
+    const me = await whoAmI();
+    if (me.subject_id === before) return call(method, path, { ...options, isSecond: true });
+    if (ended) ended("other");
+  }
+  if (error.status === 401 && ended) ended("over");
+  throw error;
 }
 
 export async function get(path, options = {}) {
-  return read(await send("GET", path, options));
+  return parsed(await call("GET", path, options));
 }
 
 /** The body with its ETag; the body is null where the server says that nothing changed. */
 export async function tagged(path, options = {}) {
   const headers = options.etag ? { "if-none-match": options.etag } : {};
-  const response = await send("GET", path, { ...options, headers });
-  const body = await read(response);
-  return { body: response.status === 304 ? null : body, etag: response.headers.get("etag") };
+  const response = await call("GET", path, { ...options, headers });
+  return { body: await parsed(response), etag: response.headers.get("etag") };
 }
 
 export async function post(path, body, options = {}) {
-  return read(await send("POST", path, { ...options, body: body === undefined ? {} : body }));
+  return parsed(await call("POST", path, { ...options, body: body === undefined ? {} : body }));
 }
 
 export async function remove(path, options = {}) {
-  return read(await send("DELETE", path, options));
+  return parsed(await call("DELETE", path, options));
 }
 
-export async function text(path) {
-  const response = await send("GET", path, { headers: { accept: "text/plain" } });
-  if (!response.ok) return read(response);
-  return response.text();
+export async function text(path, options = {}) {
+  return (await call("GET", path, { ...options, headers: { accept: "text/plain" } })).text();
 }
 
 /** A download with the credential in its header, never in an address. */
-export async function blob(path) {
-  const response = await send("GET", path, { headers: { accept: "*/*" } });
-  if (!response.ok) return read(response);
-  return response.blob();
+export async function blob(path, options = {}) {
+  return (await call("GET", path, { ...options, headers: { accept: "*/*" } })).blob();
 }
 
 /** A query string of what is set. */

@@ -1,4 +1,5 @@
-// Elements without markup in strings: what comes from the server only ever becomes text.
+// Elements without markup in strings: what comes from the server only ever becomes text, in which characters that hide or
+// reorder others are shown by their code.
 
 /** Makes an element. `props`: `class`, `on*` listeners, `data*`, booleans and attributes. Children: nodes, text, lists, null. */
 export function h(tag, props, ...children) {
@@ -8,47 +9,62 @@ export function h(tag, props, ...children) {
     if (name === "class") element.className = value;
     else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (name === "value" || name === "checked" || name === "disabled" || name === "selected") element[name] = value;
-    else element.setAttribute(name, value === true ? "" : String(value));
+    else element.setAttribute(name, value === true ? "" : READ.has(name) ? plain(value) : String(value));
   }
-  append(element, children);
+  append(element, children, visible);
   return element;
 }
+
+/** Attributes that somebody reads. */
+const READ = new Set(["title", "aria-label", "alt", "placeholder", "label"]);
 
 /** Makes an SVG element. */
 export function s(tag, attributes, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes || {})) element.setAttribute(name, String(value));
-  append(element, children);
+  for (const [name, value] of Object.entries(attributes || {})) element.setAttribute(name, READ.has(name) ? plain(value) : String(value));
+  append(element, children, plain);
   return element;
 }
 
-function append(element, children) {
+function append(element, children, shown) {
   for (const child of children.flat(Infinity)) {
     if (child === null || child === undefined || child === false) continue;
-    element.append(child instanceof Node ? child : String(child));
+    if (child instanceof Node) element.append(child);
+    else element.append(...[shown(String(child))].flat());
   }
 }
 
 /** Puts `children` in place of what `element` holds. */
 export function fill(element, ...children) {
   element.replaceChildren();
-  append(element, children);
+  append(element, children, visible);
   return element;
 }
 
 const LIES = /\r(?!\n)|[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e0fff}]/gu;
 
-/** Text with characters that hide or reorder others shown by their code. */
-export function visible(text) {
+const code = (character) => `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+
+/** Text in which characters that hide or reorder others are replaced by their code, where there can be no element. */
+export function plain(text) {
+  return String(text).replace(LIES, code);
+}
+
+/** Codes of one text that are elements; the rest is text, so that a page of such characters does not stop the browser. */
+const MARKED_MAX = 2000;
+
+/** The same with these codes as elements of their own. Whatever `h` and `fill` are given goes through it. */
+function visible(value) {
+  const text = String(value);
   const parts = [];
   let from = 0;
-  for (const match of String(text).matchAll(LIES)) {
+  for (const match of text.matchAll(LIES)) {
+    if (parts.length >= MARKED_MAX) return [...parts, plain(text.slice(from))];
     if (match.index > from) parts.push(text.slice(from, match.index));
-    const code = match[0].codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
-    parts.push(h("span", { class: "hidden-char", title: "a character that cannot be seen" }, `U+${code}`));
+    parts.push(h("span", { class: "hidden-char", title: "a character that cannot be seen" }, code(match[0])));
     from = match.index + match[0].length;
   }
-  if (from === 0) return String(text);
+  if (from === 0) return text;
   if (from < text.length) parts.push(text.slice(from));
   return parts;
 }

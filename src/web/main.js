@@ -1,7 +1,9 @@
 // The frame: who is signed in, which page is shown, keys, the connection. Every page has an address.
-import { fill, h } from "./dom.js";
-import { get, onConnection, pause, query, remove, session, tagged, whoAmI } from "./api.js";
-import { problem } from "./parts.js";
+import { fill, h, plain } from "./dom.js";
+import { get, onConnection, onEnd, pause, query, remove, session, tagged, whoAmI } from "./api.js";
+import { forgetTyped, typedBy } from "./drafts.js";
+import { failedPage, sayAbout, skeleton, toast } from "./parts.js";
+import { signInPage, takeHanded } from "./sign_in.js";
 import { inbox, requests } from "./page_lists.js";
 import { request } from "./page_request.js";
 import { compose } from "./page_compose.js";
@@ -14,6 +16,7 @@ const app = document.getElementById("app");
 const context = { me: null, go, can, inbox: { items: null, listeners: new Set() } };
 let leave = null;
 let watcher = null;
+let shownPage = "";
 
 const PAGES = [
   [/^\/$/, "Inbox", inbox],
@@ -84,14 +87,23 @@ function theme() {
 async function signOut(everywhere) {
   const { me } = context;
   stop();
+  // What ends now is no news to this window.
+  context.me = null;
   if (me.session) {
     try {
       await remove(everywhere ? "/api/sessions" : "/api/session");
     } catch (error) {
-      if (error.status !== 401) return begin();
+      if (error.status !== 401) {
+        context.me = me;
+        begin();
+        toast(`You are still signed in: ${sayAbout(error)}`);
+        return;
+      }
     }
+    windows.postMessage(null);
   }
   session.close();
+  forgetTyped();
   context.me = null;
   history.pushState(null, "", "/");
   signIn(me.session ? (everywhere ? "You are signed out here and in every other browser." : "You are signed out.") : null);
@@ -103,7 +115,14 @@ function stop() {
   if (watcher) watcher.abort();
   watcher = null;
   context.inbox.items = null;
-  document.title = "dbward";
+  shownPage = "";
+  titled();
+}
+
+/** The window's title: how much waits, and which page it is. */
+function titled() {
+  const waiting = context.inbox.items ? context.inbox.items.length : 0;
+  document.title = `${waiting ? `(${waiting}) ` : ""}${shownPage ? `${shownPage} · ` : ""}dbward`;
 }
 
 /** Follows what waits for the caller: one long-poll for the whole console. */
@@ -125,8 +144,7 @@ async function watch() {
       }
       if (!etag) await pause(25000, signal);
     } catch (error) {
-      if (error.name === "AbortError") return;
-      if (error.status === 401) return expired();
+      if (error.name === "AbortError" || !context.me) return;
       failures = Math.min(failures + 1, 5);
       try {
         await pause(1000 * 2 ** failures, signal);
@@ -138,88 +156,61 @@ async function watch() {
 }
 
 function news(before, items) {
-  document.title = items.length ? `(${items.length}) dbward` : "dbward";
+  titled();
   const old = document.querySelector(".rail");
-  if (old) old.replaceWith(rail());
+  if (old) {
+    const held = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    const now = rail();
+    old.replaceWith(now);
+    const same = held && [...now.querySelectorAll("a")].find((a) => a.getAttribute("href") === held);
+    if (same) same.focus();
+  }
   for (const listener of context.inbox.listeners) listener(items);
   if (before === null || !("Notification" in window) || Notification.permission !== "granted" || !document.hidden) return;
   const known = new Set(before.map((r) => r.id));
   for (const item of items.filter((r) => !known.has(r.id)).slice(0, 3)) {
-    new Notification(`${item.requester} asks for ${item.database} / ${item.environment}`, { body: item.reason || "", tag: item.id });
+    new Notification(plain(`${item.requester} asks for ${item.database} / ${item.environment}`), { body: plain(item.reason || ""), tag: item.id });
   }
 }
 
-/** Shows that the session is over, and keeps the page's address. */
+/** Shows that the session is over. The address stays, and so does what was typed; what was shown goes. */
 function expired() {
   session.close();
   stop();
   context.me = null;
-  signIn("Your session is over. Sign in to go on where you were.");
+  for (const open of document.querySelectorAll("dialog")) open.close();
+  signIn("Your session is over. Sign in to go on where you were; what you typed is kept.");
 }
 
-const FAILED = {
-  expired: "The sign-in took too long, or began in another browser. Try again.",
-  foreign: "The answer of the identity provider belongs to another sign-in. Try again.",
-  denied: "The identity provider did not let you in.",
-  token: "What the identity provider says of you does not count here. Ask an administrator: the log of the server says why.",
-  suspended: "You are suspended here. Ask an administrator.",
-  unavailable: "The identity provider cannot be reached. Try again in a moment.",
+function signIn(message, failure, known) {
+  signInPage(app, { message, failure, known, isWanted: () => !context.me, done });
+}
+
+/** Somebody signed in with a token of theirs. */
+function done(me) {
+  context.me = me;
+  begin();
+}
+
+onEnd((why) => {
+  if (!context.me) return;
+  if (why === "other") location.reload();
+  else expired();
+});
+
+/** The windows of this browser: they share a session. Each says when it has another one than before, or none. */
+const windows = new BroadcastChannel("dbward.session");
+windows.onmessage = async ({ data: started }) => {
+  const held = context.me ? context.me.session : null;
+  if (session.token() || (held && held.id === started)) return;
+  // Who waits here to sign in goes on where they were; whose page this was sees it no longer.
+  if (held && started) return location.reload();
+  if (held) return void whoAmI().catch(() => {});
+  if (!context.me && started) location.reload();
 };
 
-/** The ways in that the server knows; a token where it cannot be asked. */
-async function ways() {
-  try {
-    return await get("/api/sign-in");
-  } catch {
-    return { takes_tokens: true, oidc: null };
-  }
-}
-
-async function signIn(message, failure, known) {
-  const holder = h("div", { "aria-live": "polite" }, failure ? h("p", { class: "banner bad", role: "alert" }, FAILED[failure] || FAILED.expired) : message && h("p", { class: "banner" }, message));
-  const form = h("div", { class: "form" }, h("a", { class: "brand", href: "/" }, h("img", { src: "/assets/icon.svg", alt: "" }), "dbward"), h("h1", null, "Sign in"), holder);
-  fill(app, h("main", { class: "sign-in" }, h("div", { class: "card" }, h("div", { class: "card-body" }, form))));
-  const way = known || (await ways());
-  if (!form.isConnected || context.me) return;
-  const provider = way.oidc && way.oidc.by_browser ? new URL(way.oidc.issuer).host : null;
-  const back = location.pathname + location.search;
-  const byProvider = provider && h("a", { class: "button accent wide", href: `/auth/sign-in${query({ to: back === "/" ? null : back })}` }, `Continue with ${provider}`);
-  if (byProvider) form.append(byProvider);
-  if (way.takes_tokens) form.append(...byToken(holder, provider));
-  if (!byProvider && !way.takes_tokens) form.append(h("p", { class: "sub" }, way.oidc ? "People sign in by https only. Open the address that an administrator gave you." : "Nobody can sign in here by browser: the server names no identity provider for it."));
-  const first = form.querySelector("input, a.wide");
-  if (first) first.focus();
-}
-
-function byToken(holder, provider) {
-  const input = h("input", { id: "token", type: "password", autocomplete: "off", spellcheck: "false", placeholder: "dbw_…", required: true });
-  const button = h("button", { class: provider ? "button" : "button accent", type: "submit" }, provider ? "Sign in with the token" : "Sign in");
-  const form = h(
-    "form",
-    {
-      class: "form",
-      onsubmit: async (event) => {
-        event.preventDefault();
-        button.disabled = true;
-        session.open(input.value.trim());
-        try {
-          context.me = await whoAmI();
-          begin();
-        } catch (error) {
-          session.close();
-          fill(holder, error.status === 401 ? h("p", { class: "banner bad", role: "alert" }, "This token is not known, or it has ended. Ask an administrator for another one.") : problem(error));
-          button.disabled = false;
-          input.select();
-        }
-      },
-    },
-    h("label", { class: "field" }, h("span", { class: "label" }, "Your token"), input, h("span", { class: "hint" }, "It stays in this tab and is forgotten when the tab closes.")),
-    button,
-  );
-  return [provider && h("div", { class: "or" }, "or"), form].filter(Boolean);
-}
-
 function begin() {
+  typedBy(context.me.subject_id);
   watch();
   render();
 }
@@ -238,23 +229,25 @@ function render() {
     fill(page, h("h1", null, "No such page"), h("p", { class: "sub" }, h("a", { href: "/" }, "Go to the inbox")));
     return;
   }
-  const waiting = context.inbox.items ? context.inbox.items.length : 0;
-  document.title = waiting ? `(${waiting}) ${found.name} · dbward` : `${found.name} · dbward`;
+  shownPage = found.name;
+  titled();
   const parameters = new URLSearchParams(location.search);
+  whenSlow(page, signal);
   found.show({ ...context, context, page, signal, parameters, id: found.match[1] ? decodeURIComponent(found.match[1]) : null }).catch((error) => {
     if (signal.aborted || error.name === "AbortError") return;
-    if (error.status === 401) expired();
-    else page.append(problem(error));
+    failedPage(page, error, render);
   });
 }
 
+/** Shows that something is coming where nothing has come yet. */
+function whenSlow(holder, signal) {
+  const timer = setTimeout(() => holder.childElementCount === 0 && fill(holder, skeleton()), 150);
+  if (signal) signal.addEventListener("abort", () => clearTimeout(timer));
+}
+
 addEventListener("popstate", () => render());
-addEventListener("unhandledrejection", (event) => {
-  if (event.reason && event.reason.status === 401) {
-    event.preventDefault();
-    expired();
-  }
-});
+// A page that the browser kept while somebody was elsewhere may show what is no longer theirs.
+addEventListener("pageshow", (event) => event.persisted && location.reload());
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[href]");
   if (!link || event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || link.hasAttribute("download")) return;
@@ -323,20 +316,22 @@ onConnection((gone) => {
 
 const chosen = localStorage.getItem("dbward.theme");
 if (chosen) document.documentElement.dataset.theme = chosen;
-const handed = new URLSearchParams(location.hash.slice(1));
-if (handed.get("token")) session.open(handed.get("token"));
-if (handed.has("token") || handed.has("sign-in")) history.replaceState(null, "", location.pathname + location.search);
+
 /** Shows the page of the address, or how to sign in. */
-async function enter() {
+async function enter(failure) {
+  whenSlow(app);
   try {
     const way = session.token() ? null : await get("/api/sign-in");
-    if (way && !way.signed_in) return signIn(null, handed.get("sign-in"), way);
+    if (way && !way.signed_in) return signIn(null, failure, way);
     context.me = await whoAmI();
     begin();
+    if (context.me.session) windows.postMessage(context.me.session.id);
   } catch (error) {
-    if (error.status === 401) expired();
-    else fill(app, h("main", null, h("div", { class: "page" }, problem(error), h("button", { class: "button", type: "button", onclick: () => location.reload() }, "Try again"))));
+    if (error.status === 401) return expired();
+    const page = h("div", { class: "page" });
+    fill(app, h("main", null, page));
+    failedPage(page, error, () => enter(failure));
   }
 }
 
-enter();
+enter(takeHanded());

@@ -1,5 +1,5 @@
 // The audit log: search, one request's story, whether the chain holds, an export.
-import { clock, exact, fill, h, number, visible } from "./dom.js";
+import { clock, exact, fill, h, number } from "./dom.js";
 import { get, query } from "./api.js";
 import { empty, heading, load, pill, problem, save } from "./parts.js";
 
@@ -14,14 +14,18 @@ export async function audit({ page, signal, parameters, go }) {
     else next.delete(name);
     go(`/audit${next.toString() ? `?${next}` : ""}`, { replace: true });
   };
-  const labels = { actor_id: "Who", event_type: "Event, as request.approved", request_id: "Request id", database: "Database", environment: "Environment", since: "Since, as 2026-01-31T00:00:00Z", until: "Until" };
-  const inputs = FIELDS.map((n, i) => h("input", { "aria-label": labels[n], placeholder: labels[n], value: values[n], "data-key": i === 0 ? "/" : null, onchange: (e) => change(n, e.target.value.trim()) }));
+  const labels = { actor_id: "Who", event_type: "Event, as request.approved", request_id: "Request id", database: "Database", environment: "Environment", since: "Since", until: "Until" };
+  const input = (n, i) => {
+    if (n !== "since" && n !== "until") return h("input", { "aria-label": labels[n], placeholder: labels[n], value: values[n], "data-key": i === 0 ? "/" : null, onchange: (e) => change(n, e.target.value.trim()) });
+    return h("label", { class: "dated" }, h("span", null, labels[n]), h("input", { type: "datetime-local", value: localTime(values[n]), onchange: (e) => change(n, e.target.value ? new Date(e.target.value).toISOString() : "") }));
+  };
+  const inputs = FIELDS.map(input);
   const verdict = h("div", { "aria-live": "polite" });
   const prove = h("button", { class: "button", type: "button", onclick: () => verify(verdict, prove, signal) }, "Verify the whole log");
   const exported = h("button", { class: "button", type: "button", onclick: () => download(values, exported, verdict, signal) }, "Export");
   const list = h("div");
   const more = h("div", { class: "controls" });
-  fill(page, heading(values.request_id ? "The story of one request" : "Audit", "Everything anybody did, each event bound to the one before it.", exported, prove), verdict, h("div", { class: "form-row section-label" }, inputs), list, more);
+  fill(page, heading(values.request_id ? "The story of one request" : "Audit", "Everything anybody did, each event bound to the one before it.", exported, prove), verdict, h("div", { class: "filters" }, inputs), list, more);
   let events = [];
   const next = async (cursor) => {
     const answer = await get(`/api/audit/events${query({ ...values, limit: 100, cursor })}`, { signal });
@@ -32,13 +36,20 @@ export async function audit({ page, signal, parameters, go }) {
   await load(more, signal, () => next(null));
 }
 
+/** A time of the address as the browser's control for it writes it: local, without a zone. */
+function localTime(iso) {
+  const at = new Date(iso);
+  if (!iso || Number.isNaN(at.getTime())) return "";
+  return new Date(at.getTime() - at.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+}
+
 function eventRow(e) {
   const tone = { success: "good", denied: "bad", failure: "bad", error: "bad" }[e.outcome] || "muted";
   const where = e.database_name ? `${e.database_name} / ${e.environment || ""}` : "";
   return h(
     "div",
     { class: "row" },
-    h("div", { class: "row-main" }, h("div", null, h("strong", null, e.event_type), " ", pill(tone, e.outcome || "recorded")), h("div", { class: "row-sub" }, h("span", null, e.actor_id || "the server", e.client_ip ? ` from ${e.client_ip}` : ""), where && h("span", null, where), e.request_id && h("a", { href: `/requests/${e.request_id}` }, `request ${e.request_id.slice(0, 8)}`), e.reason && h("span", null, visible(e.reason)))),
+    h("div", { class: "row-main" }, h("div", null, h("strong", null, e.event_type), " ", pill(tone, e.outcome || "recorded")), h("div", { class: "row-sub" }, h("span", null, e.actor_id || "the server", e.client_ip ? ` from ${e.client_ip}` : ""), where && h("span", null, where), e.request_id && h("a", { href: `/requests/${e.request_id}` }, `request ${e.request_id.slice(0, 8)}`), e.reason && h("span", null, e.reason))),
     h("div", { class: "row-side" }, h("time", { datetime: e.created_at, title: exact(e.created_at) }, clock(e.created_at)), h("span", { class: "note mono", title: e.event_hash }, e.event_hash.slice(0, 12))),
   );
 }

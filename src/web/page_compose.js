@@ -1,24 +1,21 @@
 // A new request: the text, what would happen to it while it is typed, then submit and stay with it.
-import { fill, h, plural, visible } from "./dom.js";
+import { fill, h, plural } from "./dom.js";
 import { get, pause, post, query } from "./api.js";
-import { OPERATIONS, card, confirm, field, heading, pill, problem, selector } from "./parts.js";
+import { keep } from "./drafts.js";
+import { OPERATIONS, card, confirm, field, heading, pill, problem, risk, selector } from "./parts.js";
 import { planTree } from "./plan.js";
 import { SqlText, line } from "./sql.js";
 
-const DRAFT = "dbward.draft";
 /** Earlier requests that are offered as a start. */
 const EARLIER_MAX = 8;
 
 export async function compose({ page, signal, parameters, me, go }) {
   const { databases } = await get("/api/databases", { signal });
-  const draft = JSON.parse(sessionStorage.getItem(DRAFT) || "{}");
-  if (parameters.get("from")) {
-    const source = await get(`/api/requests/${encodeURIComponent(parameters.get("from"))}`, { signal });
-    Object.assign(draft, { detail: source.detail, place: `${source.database}/${source.environment}`, reason: source.reason || "" });
-  }
-  const place = h("select", { required: true }, h("option", { value: "" }, "Choose"), databases.map((d) => h("option", { value: `${d.database}/${d.environment}`, selected: `${d.database}/${d.environment}` === draft.place }, `${d.database} / ${d.environment}`)));
-  const detail = h("textarea", { class: "code", rows: 9, spellcheck: "false", autocapitalize: "off", autocomplete: "off", required: true, "data-key": "c", value: draft.detail || "" });
-  const reason = h("input", { maxlength: 1000, value: draft.reason || "", placeholder: "Ticket, and why" });
+  const source = parameters.get("from") ? await get(`/api/requests/${encodeURIComponent(parameters.get("from"))}`, { signal }) : null;
+  const from = source ? `${source.database}/${source.environment}` : "";
+  const place = h("select", { required: true }, h("option", { value: "" }, "Choose"), databases.map((d) => h("option", { value: `${d.database}/${d.environment}`, selected: `${d.database}/${d.environment}` === from }, `${d.database} / ${d.environment}`)));
+  const detail = h("textarea", { class: "code", rows: 9, spellcheck: "false", autocapitalize: "off", autocomplete: "off", required: true, "data-key": "c", value: source ? source.detail : "" });
+  const reason = h("input", { maxlength: 1000, value: (source && source.reason) || "", placeholder: "Ticket, and why" });
   const bound = h("input", { type: "number", min: 0, step: 1, placeholder: "no bound" });
   const emergency = h("input", { type: "checkbox" });
   const outcome = h("div", { "aria-live": "polite" });
@@ -28,14 +25,14 @@ export async function compose({ page, signal, parameters, me, go }) {
     const [database, environment] = place.value.split("/");
     return { database, environment, detail: detail.value };
   };
-  const keep = () => sessionStorage.setItem(DRAFT, JSON.stringify({ detail: detail.value, place: place.value, reason: reason.value }));
+  const draft = keep(location.pathname + location.search, { place, detail, reason, bound, emergency });
   let turn = 0;
   const look = async () => {
-    keep();
     turn += 1;
     const mine = turn;
     const { database, environment, detail: sql } = values();
     if (!database || !sql.trim()) return fill(verdict, h("p", { class: "muted" }, "Choose a database and write SQL: what would happen to it is shown here."));
+    if (verdict.childElementCount === 0) fill(verdict, h("p", { class: "muted" }, "Being looked at."));
     try {
       await pause(350, signal);
       if (mine !== turn) return;
@@ -47,7 +44,6 @@ export async function compose({ page, signal, parameters, me, go }) {
     }
   };
   for (const input of [place, detail]) input.addEventListener("input", look);
-  reason.addEventListener("input", keep);
   const form = h(
     "form",
     {
@@ -60,7 +56,7 @@ export async function compose({ page, signal, parameters, me, go }) {
         if (emergency.checked) body.emergency = true;
         try {
           const created = await post("/api/requests", body, { signal });
-          sessionStorage.removeItem(DRAFT);
+          draft.forget();
           go(`/requests/${created.id}`);
         } catch (error) {
           if (error.name !== "AbortError") fill(outcome, problem(error), placed(error, detail.value));
@@ -68,7 +64,7 @@ export async function compose({ page, signal, parameters, me, go }) {
         }
       },
     },
-    h("div", { class: "form-row" }, field("Database and environment", place), field("Reason", reason), field("Rows at most", bound, "one more and nothing is committed")),
+    h("div", { class: "form-row compose" }, field("Database and environment", place), field("Reason", reason), field("Rows at most", bound, "one more and nothing is committed")),
     field("SQL", detail, "Exactly this text is reviewed, approved and run."),
     h("label", { class: "check" }, emergency, "Emergency: run without approval; everybody who watches is notified"),
     outcome,
@@ -81,6 +77,7 @@ export async function compose({ page, signal, parameters, me, go }) {
     detail.value = whole.detail;
     place.value = `${item.database}/${item.environment}`;
     reason.value = item.reason || "";
+    draft.save();
     detail.focus();
     await look();
   };
@@ -89,7 +86,7 @@ export async function compose({ page, signal, parameters, me, go }) {
     const seen = new Set();
     const distinct = requests.filter((r) => !r.operation.startsWith("migrate") && !seen.has(r.detail) && seen.add(r.detail)).slice(0, EARLIER_MAX);
     if (distinct.length === 0) return;
-    fill(templates, card("Earlier requests of yours", "click to start from one", distinct.map((r) => h("button", { class: "template", type: "button", onclick: () => take(r).catch((error) => error.name !== "AbortError" && fill(outcome, problem(error))) }, h("code", { class: "row-sql" }, line(r.detail, "")), h("span", { class: "hint" }, `${r.database} / ${r.environment}`, r.reason ? [" · ", visible(r.reason)] : null)))));
+    fill(templates, card("Earlier requests of yours", "click to start from one", distinct.map((r) => h("button", { class: "template", type: "button", onclick: () => take(r).catch((error) => error.name !== "AbortError" && fill(outcome, problem(error))) }, h("code", { class: "row-sql" }, line(r.detail, "")), h("span", { class: "hint" }, `${r.database} / ${r.environment}`, r.reason ? [" · ", r.reason] : null)))));
   };
   fill(page, heading("New request", `As ${me.subject_id}.`), h("div", { class: "columns" }, card(null, null, form), h("div", { class: "stack" }, card("What would happen", null, verdict), templates)));
   detail.focus();
@@ -131,7 +128,7 @@ async function preview(database, environment, sql, signal) {
 /** How the database would run each statement, or why nobody knows. */
 function planned(impact) {
   const sizes = new Map(impact.tables.map((t) => [t.name, t.estimated_rows]));
-  if (impact.explain) return impact.explain.map((one) => (one.error ? h("p", { class: "banner warn" }, "The database could not plan this: ", visible(one.error)) : planTree(one, sizes)));
+  if (impact.explain) return impact.explain.map((one) => (one.error ? h("p", { class: "banner warn" }, "The database could not plan this: ", one.error) : planTree(one, sizes)));
   const why = { timeout: "no agent explained it in time", unavailable: "no agent is online for this database", busy: "too many statements are being explained; try again", disabled: "plans are off for this workflow", forbidden: "it is for those who may see the tables (request.view)" }[impact.explain_status];
   return h("p", { class: "muted" }, `No plan: ${why || "it would be refused"}.`);
 }
@@ -139,17 +136,26 @@ function planned(impact) {
 function forecast(f) {
   const tone = { blocked: "bad", warning: "warn", requestable: "good" }[f.status] || "muted";
   const words = { blocked: "would be refused", warning: "can be requested, with warnings", requestable: "can be requested" }[f.status] || f.status;
-  const kind = f.classification && (f.classification.operation || f.classification.resolved_operation);
+  const kind = f.classification && f.classification.operation;
   const found = (f.review && f.review.findings) || [];
-  const policy = f.policy || {};
-  const steps = (policy.workflow && policy.workflow.steps) || [];
-  const who = policy.decision === "needs_approval" ? steps.flatMap((step) => step.approvers) : [];
+  const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
+  const refusal = f.refusal && found.length === 0 ? h("p", { class: "banner bad" }, h("strong", null, sentence(f.refusal.message)), f.refusal.hint && ` ${sentence(f.refusal.hint)}`) : null;
+  const tables = ((f.impact && f.impact.tables) || []).slice(0, 20);
   return [
-    h("div", { class: "actions" }, pill(tone, words), kind && pill("muted", OPERATIONS[kind] || kind), f.risk && pill(f.risk.level === "high" || f.risk.level === "critical" ? "bad" : "muted", `risk ${String(f.risk.level).toLowerCase()}`)),
-    policy.decision && h("p", null, String(policy.decision).replaceAll("_", " ")),
-    who.length > 0 && h("p", { class: "muted" }, "Must approve: ", who.map((w) => selector(w.selector)).join(", ")),
-    found.map((x) => h("div", { class: `banner ${tone === "bad" ? "bad" : "warn"}` }, h("strong", null, visible(x.message), ". "), x.fix && `Fix: ${x.fix}.`, x.line && h("span", { class: "faint" }, ` Line ${x.line}, column ${x.column}.`))),
-    found.length === 0 && h("p", { class: "muted" }, plural(0, "finding")),
-    (f.fix_hints || []).slice(0, 5).map((x) => h("p", { class: "muted" }, typeof x === "string" ? x : x.hint || x.message)),
+    h("div", { class: "actions" }, pill(tone, words), kind && pill("muted", OPERATIONS[kind] || kind), f.risk && f.risk.level && risk(String(f.risk.level).toLowerCase())),
+    refusal,
+    f.unparsable && h("p", { class: "banner warn" }, h("strong", null, "This text cannot be read as SQL. "), sentence(f.unparsable.message), h("span", { class: "faint" }, ` Line ${f.unparsable.line}, column ${f.unparsable.column}.`)),
+    found.map((x) => h("div", { class: `banner ${tone === "bad" ? "bad" : "warn"}` }, h("strong", null, sentence(x.message)), x.fix && ` Fix: ${x.fix}.`, x.line && h("span", { class: "faint" }, ` Line ${x.line}, column ${x.column}.`))),
+    f.status === "blocked" ? null : approvers(f.policy || {}),
+    tables.length > 0 && h("dl", { class: "pairs" }, tables.map((t) => h("div", null, h("dt", { class: "mono" }, t.name), h("dd", null, Number.isFinite(t.estimated_rows) ? `about ${plural(t.estimated_rows, "row")}` : "size unknown")))),
   ];
+}
+
+/** Who must approve, step by step. */
+function approvers(policy) {
+  const steps = (policy.workflow && policy.workflow.steps) || [];
+  const reason = policy.workflow && policy.workflow.require_reason ? " A reason is required." : "";
+  if (policy.decision !== "needs_approval") return h("p", { class: "muted" }, `Runs without approval.${reason}`);
+  const one = (step) => step.approvers.map((a) => `${a.min} of ${selector(a.selector)}`).join(step.mode === "any" ? " or " : " and ");
+  return [h("div", null, h("div", { class: "label" }, "Must approve"), h("ol", { class: "plain" }, steps.map((step, i) => h("li", null, steps.length > 1 ? `${i + 1}. ` : "", one(step)))), reason && h("p", { class: "muted" }, reason.trim()))];
 }

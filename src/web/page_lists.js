@@ -1,6 +1,7 @@
 // Lists of requests: what waits for the caller, their own, all they may see.
 import { fill, h, plural, span } from "./dom.js";
 import { get, query } from "./api.js";
+import { firstSteps } from "./page_first.js";
 import { empty, heading, load, rows } from "./parts.js";
 
 const STATUSES = ["pending", "approved", "auto_approved", "break_glass", "dispatched", "running", "executed", "failed", "rejected", "cancelled", "expired", "execution_lost"];
@@ -12,49 +13,61 @@ export async function inbox({ page, signal, me, can, context }) {
   const mine = h("div");
   const ask = h("div");
   let environment = null;
-  const show = (items) => {
+  const drawn = (items) => {
     const environments = [...new Set(items.map((r) => r.environment))].sort();
+    if (!environments.includes(environment)) environment = null;
     const shown = environment ? items.filter((r) => r.environment === environment) : items;
     const sorted = [...shown].sort((a, b) => a.created_at.localeCompare(b.created_at));
     const oldest = sorted[0];
     const sub = oldest ? `${plural(items.length, "request")} ${items.length === 1 ? "needs" : "need"} your decision. The oldest has waited ${span((Date.now() - new Date(oldest.created_at)) / 1000)}.` : "Nothing needs your decision.";
     const filters = environments.length > 1 ? [null, ...environments].map((e) => h("button", { class: "filter", type: "button", "aria-pressed": String(e === environment), onclick: () => ((environment = e), show(items)) }, e || "All")) : [];
-    const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.id : null;
     fill(head, heading("Waiting for you", sub, ...filters));
-    fill(
-      list,
-      sorted.length
-        ? rows(sorted)
-        : h("div", { class: "card" }, empty("Nothing waits for you.", "New requests appear here within a second; this page need not be reloaded.", can("request.create_select") ? h("a", { class: "button", href: "/new" }, "New request") : null)),
-    );
+    if (sorted.length) return rows(sorted);
+    return h("div", { class: "card" }, empty("Nothing waits for you.", "New requests appear here within a second; this page need not be reloaded.", can("request.create_select") ? h("a", { class: "button", href: "/new" }, "New request") : null));
+  };
+  const show = (items) => {
+    const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.id : null;
+    fill(list, drawn(items));
     const again = focused && list.querySelector(`[data-id="${CSS.escape(focused)}"]`);
     if (again) again.focus();
   };
-  const decided = h("div");
-  fill(page, head, ask, list, decided, mine, keys());
+  const [decided, first] = [h("div"), h("div")];
+  fill(page, head, first, list, decided, mine, ask, keys());
+  fill(head, heading("Waiting for you"));
   if ("Notification" in window && Notification.permission === "default") {
     fill(ask, h("p", { class: "hint ask" }, h("button", { class: "link-button", type: "button", onclick: async () => ((await Notification.requestPermission()), fill(ask)) }, "Show a desktop notification when something new waits")));
   }
-  if (context.inbox.items) show(context.inbox.items);
-  else {
-    await load(list, signal, async () => {
-      const answer = await get("/api/requests?pending_for_me=true&limit=100", { signal });
-      context.inbox.items = context.inbox.items || answer.requests;
-      return null;
-    });
-    if (context.inbox.items) show(context.inbox.items);
-  }
   const votes = () => load(decided, signal, () => decidedToday(signal));
+  // These are extras: without them the page is whole.
+  const extra = (holder, work) => work().then((content) => signal.aborted || fill(holder, content), () => {});
+  const below = () =>
+    Promise.all([
+      votes(),
+      can("token.manage") && extra(first, () => firstSteps({ signal, can, me })),
+      (can("request.resume") || can("request.create_select")) && extra(mine, () => yours(me, signal)),
+    ]);
   context.inbox.listeners.add((items) => {
     show(items);
     votes();
   });
-  await votes();
-  if (can("request.resume") || can("request.create_select")) {
-    const [ready, open] = await Promise.all(["approved", "pending"].map((status) => get(`/api/requests${query({ status, user: me.subject_id, limit: 10 })}`, { signal })));
-    const yours = [...ready.requests, ...open.requests];
-    if (yours.length) fill(mine, h("h2", { class: "section-label" }, "Your open requests"), rows(yours, { state: true }));
+  if (context.inbox.items) {
+    show(context.inbox.items);
+    return below();
   }
+  // What could not be loaded says so once, for the whole page.
+  return load(list, signal, async () => {
+    const answer = await get("/api/requests?pending_for_me=true&limit=100", { signal });
+    context.inbox.items = context.inbox.items || answer.requests;
+    below();
+    return drawn(context.inbox.items);
+  });
+}
+
+/** What the caller asked for that is open: it waits for somebody, or may be run. */
+async function yours(me, signal) {
+  const [ready, open] = await Promise.all(["approved", "pending"].map((status) => get(`/api/requests${query({ status, user: me.subject_id, limit: 10 })}`, { signal })));
+  const found = [...ready.requests, ...open.requests];
+  return found.length ? [h("h2", { class: "section-label" }, "Your open requests"), rows(found, { state: true })] : null;
 }
 
 function keys() {
@@ -87,7 +100,7 @@ export async function requests({ page, signal, me, parameters, go }) {
   const status = h("select", { "aria-label": "Status", onchange: (e) => change("status", e.target.value) }, h("option", { value: "" }, "Any status"), STATUSES.map((s) => h("option", { value: s, selected: s === values.status }, s.replaceAll("_", " "))));
   const list = h("div");
   const more = h("div", { class: "controls" });
-  fill(page, heading(mine ? "My requests" : "All requests", mine ? "What you asked for, newest first." : "What you may see, newest first."), h("div", { class: "form-row section-label" }, status, input("user", "Requester", { "data-key": "/" }), input("database", "Database"), input("environment", "Environment")), list, more);
+  fill(page, heading(mine ? "My requests" : "All requests", mine ? "What you asked for, newest first." : "What you may see, newest first."), h("div", { class: "filters" }, status, input("user", "Requester", { "data-key": "/" }), input("database", "Database"), input("environment", "Environment")), list, more);
   let items = [];
   const next = async (cursor) => {
     const answer = await get(`/api/requests${query({ ...values, limit: 50, cursor })}`, { signal });

@@ -1,40 +1,59 @@
-// Operations: is anything wrong? Requests over time, agents, deliveries, the log.
-import { fill, h, number, plural, s, span, when } from "./dom.js";
+// Operations: is anything wrong? Requests over time, time to approval, agents, deliveries, the log, the server itself.
+import { bytes, fill, h, number, plural, s, span, when } from "./dom.js";
 import { get, pause, query, text } from "./api.js";
-import { card, empty, heading, pill, problem, table } from "./parts.js";
+import { OPERATIONS, card, empty, heading, pill, problem, skeleton, table } from "./parts.js";
 import { verify } from "./page_audit.js";
 
 const PAGES_MAX = 5;
+/** Longer than a long-poll is held. */
+const REFRESH_MS = 30000;
+const DAY_MS = 86400000;
 const DONE = new Set(["executed"]);
 const WAITING = new Set(["pending", "approved", "auto_approved", "break_glass", "dispatched", "running"]);
 
 export async function operations({ page, signal, can }) {
-  const places = Object.fromEntries(["tiles", "chart", "proof", "agents", "deliveries", "health"].map((n) => [n, h("div")]));
-  fill(page, heading("Operations", "Last 24 hours, as far as you may see them."), h("div", { class: "stack" }, places.tiles, h("div", { class: "columns" }, places.chart, places.proof), places.agents, places.deliveries, places.health));
+  const sees = can("metrics.view");
+  const places = Object.fromEntries(["tiles", "chart", "proof", "times", "agents", "deliveries", "health"].map((n) => [n, h("div")]));
+  fill(page, heading("Operations", sees ? "Last 24 hours. Refreshed by itself; everything about the server is on /metrics too." : "Last 24 hours, as far as you may see them."), h("div", { class: "stack" }, places.tiles, h("div", { class: "columns wide" }, places.chart, places.proof), places.times, places.agents, places.deliveries, places.health));
   if (can("audit.view")) {
     const verdict = h("div", { "aria-live": "polite" });
     const button = h("button", { class: "button", type: "button", onclick: () => verify(verdict, button, signal) }, "Verify the log");
     fill(places.proof, card("Proof", null, h("p", { class: "muted" }, "Every event of the audit log is bound to the one before it. Prove it again now:"), button, verdict));
   }
+  const slow = setTimeout(() => places.tiles.childElementCount === 0 && fill(places.tiles, skeleton(3)), 150);
   while (!signal.aborted) {
-    await Promise.all([requests(places, signal), ...(can("metrics.view") ? [part(places.agents, () => agents(signal)), part(places.deliveries, () => deliveries(signal)), part(places.health, health)] : [])]);
-    await pause(30000, signal);
+    const draw = (items, more) => {
+      fill(places.tiles, tiles(items, more));
+      fill(places.times, times(items));
+      return card("Requests by hour", legend(), items.length ? byHour(items, Date.now() - DAY_MS) : empty("No request in the last 24 hours."));
+    };
+    const parts = [part(places.chart, async () => draw(...(await lastDay(signal))), places.tiles)];
+    if (sees) parts.push(part(places.agents, () => agents(signal)), part(places.deliveries, () => deliveries(signal)), part(places.health, () => health(signal)));
+    await Promise.all(parts);
+    clearTimeout(slow);
+    await pause(REFRESH_MS, signal);
     while (document.hidden) await pause(2000, signal);
   }
 }
 
-/** A part that failed says so; the others stay. */
-async function part(holder, work) {
+/** A part that failed says so, unless it shows what it was a moment ago, or another part says the same. */
+async function part(holder, work, failures = holder) {
   try {
-    fill(holder, await work());
+    const content = await work();
+    if (failures !== holder) failures.querySelectorAll(":scope > .banner").forEach((banner) => banner.remove());
+    fill(holder, content);
   } catch (error) {
-    if (error.name === "AbortError" || error.status === 401) throw error;
-    fill(holder, problem(error));
+    if (error.name === "AbortError") throw error;
+    if (error.status === 0 && holder.childElementCount > 0) return;
+    const words = problem(error);
+    const elsewhere = [...document.querySelectorAll("main .banner")].some((one) => one.textContent === words.textContent && !failures.contains(one));
+    fill(failures, elsewhere ? null : words);
   }
 }
 
-async function requests(places, signal) {
-  const from = Date.now() - 86400000;
+/** The requests of the last day, and whether there are more than are read. */
+async function lastDay(signal) {
+  const from = Date.now() - DAY_MS;
   let items = [];
   let cursor = null;
   let more = false;
@@ -46,15 +65,55 @@ async function requests(places, signal) {
     more = Boolean(cursor) && fresh.length === answer.requests.length;
     if (!more) break;
   }
+  return [items, more];
+}
+
+/** Seconds that a request waited for people, where it did and was approved. */
+const waited = (r) => (r.total_steps > 0 && r.approved_at ? (new Date(r.approved_at) - new Date(r.created_at)) / 1000 : null);
+
+/** The value below which a share of them lies. */
+function share(values, part) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(sorted.length * part) - 1)];
+}
+
+function short(seconds) {
+  if (seconds < 1) return "< 1 s";
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (seconds < 3600) return `${(seconds / 60).toFixed(seconds < 600 ? 1 : 0)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}
+
+function tiles(items, more) {
   const waiting = items.filter((r) => r.status === "pending");
   const oldest = waiting.length ? Math.min(...waiting.map((r) => new Date(r.created_at))) : null;
   const count = (status) => items.filter((r) => r.status === status).length;
+  const approvals = items.map(waited).filter((secs) => secs !== null);
   const tile = (value, words, tone) => h("div", { class: "card tile" }, h("div", { class: `big ${tone || ""}` }, value), h("div", { class: "muted" }, words));
-  fill(
-    places.tiles,
-    h("div", { class: "tiles" }, tile(number(items.length), more ? `requests, the newest ${items.length} counted` : "requests"), tile(number(waiting.length), oldest ? `waiting, the oldest ${span((Date.now() - oldest) / 1000)}` : "waiting"), tile(number(count("executed")), `executed, ${count("failed")} failed`), tile(number(count("execution_lost")), "with unknown outcome", count("execution_lost") ? "bad" : "")),
+  return h(
+    "div",
+    { class: "tiles" },
+    approvals.length ? tile(short(share(approvals, 0.5)), "median time to approval") : tile(number(items.length), more ? `requests, the newest ${number(items.length)} counted` : "requests"),
+    tile(number(waiting.length), oldest ? `waiting, the oldest ${span((Date.now() - oldest) / 1000)}` : "waiting for approval"),
+    tile(number(count("executed")), `executed, ${count("failed")} failed`),
+    tile(number(count("execution_lost")), "with unknown outcome", count("execution_lost") ? "bad" : ""),
   );
-  fill(places.chart, card("Requests by hour", "executed · waiting · refused or failed", items.length ? byHour(items, from) : empty("No request in the last 24 hours.")));
+}
+
+/** How long people took to approve, by what a workflow goes by: the place and the kind. */
+function times(items) {
+  const places = new Map();
+  for (const r of items) {
+    const secs = waited(r);
+    const name = `${r.database} / ${r.environment} · ${OPERATIONS[r.operation] || r.operation}`;
+    if (secs !== null) places.set(name, [...(places.get(name) || []), secs]);
+  }
+  if (places.size === 0) return null;
+  return card("Time to approval", "from the request to the last vote", table(["Where and what", "Approved", "Median", "95 of 100 within"], [...places].sort().map(([name, secs]) => [name, number(secs.length), short(share(secs, 0.5)), short(share(secs, 0.95))]), "Time to approval"));
+}
+
+function legend() {
+  return h("span", { class: "legend" }, [["one", "executed"], ["two", "waiting"], ["three", "refused or failed"]].map(([kind, words]) => h("span", null, h("span", { class: `key ${kind}` }), words)));
 }
 
 function byHour(items, from) {
@@ -81,7 +140,7 @@ async function agents(signal) {
   const { agents: list } = await get("/api/agents", { signal });
   if (!list.length) return card("Agents", null, empty("No agent has polled yet.", "An agent runs next to a database and asks this server for work:", h("code", null, "dbward agent --config agent.toml")));
   const serves = (a) => ((a.capabilities && a.capabilities.databases) || []).map((d) => (typeof d === "string" ? d : `${d.database} / ${d.environment}`)).join(", ");
-  return card("Agents", plural(list.length, "agent"), table(["Agent", "Serves", "Running", "Seen", ""], list.map((a) => [a.id, serves(a), `${a.in_flight} of ${a.max_concurrent ?? "-"}`, when(a.last_seen_at), pill(a.status === "healthy" ? "good" : "bad", a.status)]), "Agents"));
+  return card("Agents", plural(list.length, "agent"), table(["Agent", "Serves", "Running", "Seen", ""], list.map((a) => [a.id, serves(a), `${a.in_flight} of ${a.max_concurrent ?? "-"}`, when(a.last_seen_at), pill({ healthy: "good", offline: "bad" }[a.status] || "warn", a.status)]), "Agents"));
 }
 
 async function deliveries(signal) {
@@ -91,9 +150,43 @@ async function deliveries(signal) {
   return card("Notifications", "newest first", table(["Event", "To", "Attempts", "When", "State", ""], list.map((d) => [d.event_type, d.webhook_id, `${d.attempts} of ${d.max_attempts}`, when(d.updated_at), pill(tone[d.status] || "muted", d.status.replaceAll("_", " ")), d.last_error || ""]), "Notifications"));
 }
 
-async function health() {
-  const page = await text("/metrics");
-  const wanted = /^(dbward_[a-z_]*(?:queue|parked|busy|connections|outbox|bytes|free|pending)[a-z_]*)(\{[^}]*\})? ([-+0-9.e]+)$/;
-  const rows = page.split("\n").map((l) => wanted.exec(l)).filter((m) => m && !m[1].endsWith("_bucket")).slice(0, 24);
-  return rows.length ? card("Queues and store", "from /metrics", h("dl", { class: "pairs" }, rows.map(([, name, labels, value]) => h("div", null, h("dt", { class: "mono" }, name.replace(/^dbward_/, ""), labels || ""), h("dd", null, number(Number(value))))))) : null;
+/** What is shown of the server: a label, where it is on the page of metrics, and how it is written. */
+const SERIES = [
+  ["Calls under way", /^dbward_workers_busy$/, number],
+  ["Calls that wait for a worker", /^dbward_queue_depth$/, number],
+  ["Calls that are held", /^dbward_gate_parked$/, number],
+  ["Notifications that wait", /^dbward_outbox_current\{status="pending"\}$/, number],
+  ["Database", /^dbward_store_database_bytes$/, bytes],
+  ["Write-ahead log", /^dbward_store_wal_bytes$/, bytes],
+  ["Free on the disk", /^dbward_disk_free_bytes$/, bytes],
+  ["Memory", /^process_resident_memory_bytes$/, bytes],
+];
+/** Values kept of each: half an hour of them. */
+const SAMPLES_MAX = 60;
+const samples = new Map();
+
+async function health(signal) {
+  const values = new Map();
+  for (const line of (await text("/metrics", { signal })).split("\n")) {
+    const at = line.lastIndexOf(" ");
+    if (at > 0 && line[0] !== "#") values.set(line.slice(0, at), Number(line.slice(at + 1)));
+  }
+  const plots = SERIES.map(([label, name, format]) => {
+    const found = [...values].find(([key]) => name.test(key));
+    if (!found) return null;
+    const kept = [...(samples.get(label) || []), found[1]].slice(-SAMPLES_MAX);
+    samples.set(label, kept);
+    return h("div", { class: "plot" }, h("div", { class: "label" }, label), h("div", { class: "plot-value" }, format(found[1])), spark(kept, `${label}: ${format(found[1])}`));
+  });
+  return card("Queues and store", "since this page was opened, at most half an hour", h("div", { class: "plots" }, plots));
+}
+
+/** A small line of values, the newest on the right. */
+function spark(values, label) {
+  const [width, height] = [160, 32];
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const x = (i) => width - 2 - ((values.length - 1 - i) * (width - 4)) / (SAMPLES_MAX - 1);
+  const y = (v) => (high === low ? height - 4 : 3 + (height - 7) * (1 - (v - low) / (high - low)));
+  const path = values.map((v, i) => `${i ? "L" : "M"}${x(i).toFixed(1)} ${y(v).toFixed(1)}`).join("");
+  return s("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "xMinYMid meet", role: "img", "aria-label": label }, s("line", { class: "axis", x1: 0, x2: width, y1: height - 1, y2: height - 1 }), values.length > 1 && s("path", { class: "path", d: path }), s("circle", { class: "one", cx: x(values.length - 1), cy: y(values[values.length - 1]), r: 2 }));
 }

@@ -1,6 +1,7 @@
 // People and tokens: who can do what now, suspend, activate, issue, revoke.
 import { fill, h, when } from "./dom.js";
 import { get, post, remove } from "./api.js";
+import { keep } from "./drafts.js";
 import { card, confirm, copy, empty, field, heading, load, pill, problem, table, toast } from "./parts.js";
 
 export async function people({ page, signal, can, me }) {
@@ -9,8 +10,8 @@ export async function people({ page, signal, can, me }) {
   const issue = h("div");
   fill(page, heading("People and tokens", "Who can do what now, and with which credential."), h("div", { class: "stack" }, users, tokens, issue));
   const outcome = h("div", { "aria-live": "polite" });
-  const change = async (question, text, action, work, done) => {
-    if (!(await confirm(question, h("p", null, text), action, "danger"))) return;
+  const change = async (question, text, action, work, done, tone = "danger") => {
+    if (!(await confirm(question, h("p", null, text), action, tone))) return;
     try {
       await work();
       toast(done);
@@ -24,7 +25,6 @@ export async function people({ page, signal, can, me }) {
     return card(
       "People",
       null,
-      outcome,
       table(
         ["Who", "Roles", "Groups", "Seen", "State", ""],
         answer.users.map((u) => [
@@ -33,10 +33,11 @@ export async function people({ page, signal, can, me }) {
           names(u.groups),
           when(u.last_seen_at),
           pill(u.status === "active" ? "good" : "bad", u.status),
-          u.id !== me.subject_id && (u.status === "active" ? h("button", { class: "button small bad", type: "button", onclick: () => change(`Suspend ${u.id}?`, "Their tokens stop working at once and their open requests are cancelled.", "Suspend", () => post(`/api/users/${encodeURIComponent(u.id)}/suspend`, {}, { signal }), `${u.id} is suspended`) }, "Suspend") : h("button", { class: "button small", type: "button", onclick: () => change(`Activate ${u.id}?`, "Their tokens work again.", "Activate", () => post(`/api/users/${encodeURIComponent(u.id)}/activate`, {}, { signal }), `${u.id} is active`) }, "Activate")),
+          u.id !== me.subject_id && (u.status === "active" ? h("button", { class: "button small bad", type: "button", onclick: () => change(`Suspend ${u.id}?`, "Their tokens and sessions end at once and for good, and their open requests are cancelled.", "Suspend", () => post(`/api/users/${encodeURIComponent(u.id)}/suspend`, {}, { signal }), `${u.id} is suspended`) }, "Suspend") : h("button", { class: "button small", type: "button", onclick: () => change(`Activate ${u.id}?`, "They can act again. Tokens that were revoked stay revoked: issue a new one, or have them sign in.", "Activate", () => post(`/api/users/${encodeURIComponent(u.id)}/activate`, {}, { signal }), `${u.id} is active`, "accent") }, "Activate")),
         ]),
         "People",
       ),
+      outcome,
     );
   };
   const showTokens = async () => {
@@ -78,6 +79,7 @@ function issueForm(signal, done, me) {
   const name = h("input", { placeholder: "what it is for" });
   const days = h("input", { type: "number", min: 1, max: 3650, value: "90" });
   const outcome = h("div", { "aria-live": "polite" });
+  const draft = keep("/people", { subject, type, roles, name, days });
   return card(
     "Issue a token",
     null,
@@ -91,6 +93,7 @@ function issueForm(signal, done, me) {
           if (days.value) body.expires_at = new Date(Date.now() + Number(days.value) * 86400000).toISOString();
           try {
             const made = await post("/api/tokens", body, { signal });
+            draft.forget();
             await done();
             fill(outcome, h("div", { class: "banner good" }, h("p", null, "Copy it now: it is shown once."), h("p", { class: "mono" }, made.token), h("button", { class: "button small", type: "button", onclick: () => copy(made.token, "Token") }, "Copy")), made.warning && h("p", { class: "banner warn" }, made.warning));
           } catch (error) {

@@ -25,11 +25,20 @@ export async function policies({ page, signal, can }) {
   }
   if (workflows) parts.push(workflowCard(workflows));
   if (roles) parts.push(card("Roles", null, table(["Role", "Permissions", "Databases", "Environments"], roles.map((r) => [[r.name, r.built_in && h("span", { class: "muted" }, " built in")], r.permissions.join(", "), r.databases.join(", "), r.environments.join(", ")]), "Roles")));
-  const plain = (title, list) => list && list.length && parts.push(card(title, null, list.map((p) => h("dl", { class: "pairs" }, Object.entries(p).filter(([, v]) => v !== null).map(([k, v]) => h("div", null, h("dt", null, k.replaceAll("_", " ")), h("dd", null, typeof v === "object" ? JSON.stringify(v) : String(v))))))));
+  const plain = (title, list) => list && list.length && parts.push(card(title, null, list.map((p) => h("dl", { class: "pairs" }, Object.entries(p).filter(([, v]) => v !== null).map(([k, v]) => h("div", null, h("dt", null, k.replaceAll("_", " ")), h("dd", null, written(v))))))));
   plain("Execution policies", executions);
   plain("Result policies", results);
   plain("Notification policies", notices);
   fill(page, heading("Policies", "Read-only: they are set in server.toml and take effect with dbward reload."), h("div", { class: "stack" }, parts.length ? parts : card(null, null, empty("You may not see the policies.", "They are shown to holders of workflow.manage, policy.manage and role.manage."))));
+}
+
+/** A value of a policy in words. */
+function written(value) {
+  if (value === true) return "yes";
+  if (value === false) return "no";
+  if (Array.isArray(value)) return value.length ? value.map(written).join(", ") : "none";
+  if (value !== null && typeof value === "object") return Object.entries(value).map(([k, v]) => `${k.replaceAll("_", " ")}: ${written(v)}`).join(", ");
+  return String(value);
 }
 
 /** What the server resolves for a place: the rule of the most specific scope is its own. */
@@ -45,7 +54,7 @@ function matrix(places, workflows, count) {
     if (w.steps.length === 0) return pill("good", "runs at once");
     return w.steps.map((step, i) => h("div", null, w.steps.length > 1 ? `${i + 1}. ` : "", step.approvers.map((a) => `${a.min} of ${selector(a.selector)}`).join(step.mode === "any" ? " or " : " and ")));
   };
-  return card("Who could approve what", places.length < count ? `the first ${places.length} of ${count} places` : "by database and environment", h("div", { class: "matrix" }, table(["Place", ...kinds.map((k) => OPERATIONS[k])], places.map(({ place, workflows: ids }) => [`${place.database} / ${place.environment}`, ...kinds.map((k) => words(workflows.find((w) => w.id === ids[k])))]), "Who could approve what")));
+  return card("Who could approve what", places.length < count ? `the first ${places.length} of ${count} places` : "by database and environment", table(["Place", ...kinds.map((k) => OPERATIONS[k])], places.map(({ place, workflows: ids }) => [`${place.database} / ${place.environment}`, ...kinds.map((k) => words(workflows.find((w) => w.id === ids[k])))]), "Who could approve what"));
 }
 
 function workflowCard(workflows) {
@@ -57,7 +66,7 @@ function workflowCard(workflows) {
       workflows.map((w) => [
         `${w.database} / ${w.environment}`,
         w.operations.length ? w.operations.map((o) => OPERATIONS[o] || o).join(", ") : "everything",
-        w.steps.length ? w.steps.map((step, i) => h("div", null, `${i + 1}. `, step.approvers.map((a) => `${a.min} of ${selector(a.selector)}`).join(step.mode === "any" ? " or " : " and "))) : "none: runs at once",
+        w.steps.length ? w.steps.map((step, i) => h("div", null, w.steps.length > 1 ? `${i + 1}. ` : "", step.approvers.map((a) => `${a.min} of ${selector(a.selector)}`).join(step.mode === "any" ? " or " : " and "))) : "none: runs at once",
         [w.require_reason && "needs a reason", w.allow_self_approve && "own requests may be approved", w.admin_override && "administrators may override", w.distinct_token_issuer && "tokens of distinct issuers", w.dispatch === "on_approval" && "runs when approved"].filter(Boolean).join(", "),
       ]),
       "Workflows",

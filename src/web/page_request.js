@@ -1,12 +1,20 @@
 // One request: may this run? The text, what is known of it, the votes, the decision, what happened.
-import { clock, exact, fill, h, number, plural, visible, when } from "./dom.js";
+import { clock, exact, fill, h, number, plural, when } from "./dom.js";
 import { get, pause, post, query, tagged } from "./api.js";
+import { keep } from "./drafts.js";
 import { OPERATIONS, card, confirm, copy, empty, facts, load, pill, problem, risk, selector, state, target, toast } from "./parts.js";
 import { planTree } from "./plan.js";
 import { SqlText } from "./sql.js";
 import { resultCard } from "./page_results.js";
 
 const OVER = new Set(["executed", "failed", "rejected", "cancelled", "expired", "execution_lost"]);
+const DIALECTS = { postgresql: "PostgreSQL", mysql: "MySQL", sqlite: "SQLite" };
+/** Why nobody had to approve. */
+const REASONS = { empty_steps: "Its workflow asks nobody.", auto_approve: "Its workflow approves what has so little risk.", break_glass: "It was an emergency." };
+/** How often a request that is over is looked at: it may be run again. */
+const OVER_MS = 30000;
+/** Requests that the inbox holds at most. */
+const INBOX_MAX = 100;
 const CAN_RUN = new Set(["approved", "auto_approved", "break_glass", "execution_lost", "failed"]);
 /** A factor of the risk in words: the server names it as `Name` or as `Name { key: value }`. */
 function factor(text) {
@@ -15,7 +23,7 @@ function factor(text) {
   return more ? `${words} (${more.replaceAll('"', "")})` : words;
 }
 
-export async function request({ page, signal, id, me, can, go }) {
+export async function request({ page, signal, id, me, can, go, context }) {
   const path = `/api/requests/${encodeURIComponent(id)}`;
   let { body: shown, etag } = await tagged(path, { signal });
   let dialect = "";
@@ -30,18 +38,21 @@ export async function request({ page, signal, id, me, can, go }) {
     () => {},
   );
   const text = new SqlText();
-  const comment = h("textarea", { "data-key": "c", "aria-label": "Comment", placeholder: "Comment", rows: 3 });
+  const comment = h("textarea", { "data-key": "c", "aria-label": "Comment", rows: 3 });
+  const draft = keep(location.pathname, { comment });
   const places = Object.fromEntries(["head", "sql", "impact", "result", "decide", "approval", "timeline"].map((n) => [n, h("div")]));
   fill(page, places.head, h("div", { class: "columns" }, h("div", { class: "stack" }, places.sql, places.impact, places.result), h("div", { class: "stack" }, h("div", { class: "decision" }, places.decide), places.approval, places.timeline)));
 
-  const act = async (verb, body, said) => {
+  // What is done counts for the request as `seen`, however long a question about it stood open.
+  const act = async (verb, body, said, seen = etag) => {
     try {
-      await post(`${path}/${verb}`, body, { signal, headers: etag ? { "if-match": etag } : {} });
+      await post(`${path}/${verb}`, body, { signal, headers: seen ? { "if-match": seen } : {} });
       toast(said);
       comment.value = "";
+      draft.forget();
       await refresh();
     } catch (error) {
-      if (error.name === "AbortError") return;
+      if (error.name === "AbortError" || signal.aborted) return;
       const gone = error.status === 412 && (await refresh().then(() => false, () => true));
       if (gone) return vanished();
       const holder = places.decide.querySelector(".outcome");
@@ -49,24 +60,40 @@ export async function request({ page, signal, id, me, can, go }) {
     }
   };
 
-  const vanished = () => fill(places.decide, h("p", { class: "banner warn", role: "alert" }, "This request was decided or withdrawn meanwhile, and you may no longer see it."));
-  const parts = { act, can, comment, confirm, go, me };
-  // What is drawn again must not take the comment from under the hands of who writes it.
+  let isGone = false;
+  const vanished = () => {
+    isGone = true;
+    fill(places.decide, h("p", { class: "banner warn", role: "alert" }, "This request was decided or withdrawn meanwhile, and you may no longer see it."));
+  };
+  // Whether it waits for the caller is the server's word, as their inbox has it; one that is cut says nothing.
+  const inbox = () => context.inbox.items;
+  const awaitsMe = () => !inbox() || inbox().length >= INBOX_MAX || inbox().some((item) => item.id === shown.id);
+  const turn = () => `${Boolean(inbox())} ${awaitsMe()}`;
+  let drawnFor = "";
+  context.inbox.listeners.add(() => turn() !== drawnFor && draw());
+  const parts = { can, comment, go, me };
+  // What is drawn again must not take the comment from under the hands of who writes it, nor the place of who goes by keys.
   const draw = () => {
-    const typing = document.activeElement === comment;
+    if (isGone) return;
+    const held = document.activeElement;
     const at = comment.selectionStart;
+    drawnFor = turn();
     paint(shown);
-    if (!typing) return;
-    comment.focus();
-    comment.setSelectionRange(at, at);
+    if (held === comment) {
+      comment.focus();
+      comment.setSelectionRange(at, at);
+    } else if (held && !held.isConnected) {
+      const same = [...page.querySelectorAll("button, a, pre")].find((one) => one.textContent === held.textContent);
+      if (same) same.focus({ preventScroll: true });
+    }
   };
   const paint = (r) => {
-    fill(places.head, h("div", { class: "title-line" }, h("h1", { tabindex: "-1" }, visible(r.reason || `${OPERATIONS[r.operation] || r.operation} on ${r.database}`)), target(r.database, r.environment), state(r), r.emergency && pill("bad", "emergency"), r.corrupt && pill("bad", "differs from what was approved")));
+    fill(places.head, h("div", { class: "title-line" }, h("h1", { tabindex: "-1" }, r.reason || `${OPERATIONS[r.operation] || r.operation} on ${r.database}`), target(r.database, r.environment), r.status === "pending" && inbox() && awaitsMe() ? pill("accent", forMe(r)) : state(r), r.emergency && pill("bad", "emergency"), r.corrupt && pill("bad", "differs from what was approved")));
     places.head.append(
       facts([
         ["Requested by", [r.requester, ", ", when(r.created_at)]],
         ["Kind", OPERATIONS[r.operation] || r.operation],
-        ["Risk", risk(r.risk_level)],
+        ["Risk", h("span", { class: `risk-${r.risk_level}` }, r.risk_level)],
         [r.status === "pending" ? "Expires" : "Decided", r.status === "pending" ? when(r.expires_at) : r.approved_at && when(r.approved_at)],
         ["Run until", r.status === "approved" && when(r.approval_expires_at)],
         ["At most", r.max_affected_rows !== undefined && r.max_affected_rows !== null && plural(r.max_affected_rows, "row")],
@@ -76,19 +103,22 @@ export async function request({ page, signal, id, me, can, go }) {
     const size = new TextEncoder().encode(r.detail).length;
     fill(
       places.sql,
-      card("SQL", h("span", null, r.dialect ? `${r.dialect} · ` : "", `exactly these ${plural(size, "byte")} will run `, h("button", { class: "link-button", type: "button", onclick: () => copy(r.detail, "SQL") }, "Copy")), text.show(r.detail, { dialect, findings: found(r) }), findings(r)),
+      card("SQL", h("span", null, r.dialect ? `${DIALECTS[r.dialect] || r.dialect} · ` : "", `exactly these ${plural(size, "byte")}${OVER.has(r.status) ? "" : " will run"} `, h("button", { class: "link-button", type: "button", onclick: () => copy(r.detail, "SQL") }, "Copy")), text.show(r.detail, { dialect, findings: found(r) }), findings(r)),
     );
     fill(places.impact, impact(r, sizes, act));
-    fill(places.decide, decision(r, parts));
-    fill(places.approval, approval(r));
+    const seen = etag;
+    fill(places.decide, decision(r, { ...parts, awaitsMe: awaitsMe(), act: (verb, body, said) => act(verb, body, said, seen) }));
+    fill(places.approval, approval(r, awaitsMe() && Boolean(inbox())));
   };
 
   let timelineOf = "";
+  let wake = () => {};
   const refresh = async () => {
     const answer = await tagged(path, { signal });
     shown = answer.body;
     etag = answer.etag;
     draw();
+    wake();
     await after();
   };
   const after = async () => {
@@ -104,11 +134,10 @@ export async function request({ page, signal, id, me, can, go }) {
   let failures = 0;
   while (!signal.aborted) {
     try {
-      if (OVER.has(shown.status) || shown.status === "approved") {
-        // What an action of this page has moved is followed at once.
-        const was = shown.status;
-        for (let i = 0; i < 150 && shown.status === was; i += 1) await pause(200, signal);
-        if (document.hidden || shown.status !== was) continue;
+      if (OVER.has(shown.status)) {
+        // The server holds no call for what is over; what an action of this page has moved is followed at once.
+        await Promise.race([pause(OVER_MS, signal), new Promise((resolve) => (wake = resolve))]);
+        if (document.hidden) continue;
       }
       const collecting = shown.context && shown.context.status === "collecting";
       // What moved since the last answer is answered at once.
@@ -123,8 +152,7 @@ export async function request({ page, signal, id, me, can, go }) {
       }
       if (collecting) await pause(1000, signal);
     } catch (error) {
-      if (error.name === "AbortError") return;
-      if (error.status === 401) throw error;
+      if (error.name === "AbortError" || signal.aborted) return;
       if (error.status === 403 || error.status === 404) return vanished();
       failures = Math.min(failures + 1, 5);
       await pause(1000 * 2 ** failures, signal).catch(() => {});
@@ -139,7 +167,7 @@ function found(r) {
 
 function findings(r) {
   return found(r).map((f) =>
-    h("div", { class: `banner ${f.level === "block" ? "bad" : "warn"}` }, h("strong", null, visible(f.message), ". "), f.why ? `${f.why[0].toUpperCase()}${f.why.slice(1)}. ` : "", f.fix && `Fix: ${f.fix}.`, f.line && h("span", { class: "faint" }, ` Line ${f.line}, column ${f.column}.`)),
+    h("div", { class: `banner ${f.level === "block" ? "bad" : "warn"}` }, h("strong", null, f.message, ". "), f.why ? `${f.why[0].toUpperCase()}${f.why.slice(1)}. ` : "", f.fix && `Fix: ${f.fix}.`, f.line && h("span", { class: "faint" }, ` Line ${f.line}, column ${f.column}.`)),
   );
 }
 
@@ -150,13 +178,13 @@ function impact(r, sizes, act) {
   const content = [];
   content.push(rehearsal(r, act));
   content.push(h("p", null, h("strong", null, `Risk ${r.risk_level}.`), factors.length ? ` Because ${factors.map(factor).join(", ")}.` : ""));
-  if (tables.length) content.push(h("dl", { class: "pairs" }, tables.slice(0, 50).map((t) => h("div", null, h("dt", { class: "mono" }, visible(t)), h("dd", null, Number.isFinite(sizes.get(t)) ? `of about ${plural(sizes.get(t), "row")}` : "")))));
+  if (tables.length) content.push(h("dl", { class: "pairs" }, tables.slice(0, 50).map((t) => h("div", null, h("dt", { class: "mono" }, t), h("dd", null, Number.isFinite(sizes.get(t)) ? `of about ${plural(sizes.get(t), "row")}` : "")))));
   for (const plan of c.explain || []) {
-    if (plan.error) content.push(h("p", { class: "banner warn" }, "The database could not plan this: ", visible(plan.error), plan.hint && ` (${plan.hint})`));
+    if (plan.error) content.push(h("p", { class: "banner warn" }, "The database could not plan this: ", plan.error, plan.hint && ` (${plan.hint})`));
     else content.push(planTree(plan, sizes));
   }
   const note = { collecting: "the plan is being asked for", ready: "plan from the database", partial: "some plans are missing", unavailable: "no plan: no agent answered" }[c.status];
-  return card("What will happen", c.explain_enabled === false ? "plans are off for this workflow" : note, content);
+  return card(OVER.has(r.status) ? "What was expected" : "What will happen", c.explain_enabled === false ? "plans are off for this workflow" : note, content);
 }
 
 /** What a rehearsal found, or why there is none; a button where one may be asked for. */
@@ -171,7 +199,7 @@ function rehearsal(r, act) {
     refused: "Not rehearsed: ",
     unavailable: "No rehearsal: no agent answered within a minute.",
   }[last.status];
-  if (about) return h("div", { class: "rehearsal" }, h("p", { class: last.status === "failed" ? "banner warn" : "muted" }, about, last.error_message && visible(last.error_message)), ask);
+  if (about) return h("div", { class: "rehearsal" }, h("p", { class: last.status === "failed" ? "banner warn" : "muted" }, about, last.error_message && last.error_message), ask);
   const statements = last.statements || [];
   const where = new Set(statements.map((s) => s.table));
   const more = (s) => (s.more && s.more.length ? s.more.map((m) => `${number(m.rows)} in ${m.table}`).join(", ") : s.more_rows > 0 ? plural(s.more_rows, "more row") : "");
@@ -179,23 +207,25 @@ function rehearsal(r, act) {
   return h(
     "div",
     { class: "rehearsal" },
-    h("div", { class: "big" }, plural(last.rows_affected, "row"), where.size === 1 && h("span", null, " in ", visible([...where][0]))),
+    h("div", { class: "big" }, plural(last.rows_affected, "row"), where.size === 1 && h("span", null, " in ", [...where][0])),
     h("div", { class: "muted" }, "changed when it was rehearsed, and taken back, ", when(last.rehearsed_at), last.agent_id && ` on ${last.agent_id}`),
     last.stale && h("p", { class: "banner warn" }, "This rehearsal is stale: the rows may be others by now."),
-    (statements.length > 1 || statements.some(more)) && h("dl", { class: "pairs" }, statements.slice(0, 50).map((s) => h("div", null, h("dt", { class: "mono" }, visible(`${s.kind} ${s.table}`)), h("dd", null, plural(s.rows, "row"), more(s) && h("span", { class: "muted" }, " and ", visible(more(s)), " by triggers or cascades"))))),
-    notes.map((n) => h("p", { class: "muted" }, visible(n))),
+    (statements.length > 1 || statements.some(more)) && h("dl", { class: "pairs" }, statements.slice(0, 50).map((s) => h("div", null, h("dt", { class: "mono" }, `${s.kind} ${s.table}`), h("dd", null, plural(s.rows, "row"), more(s) && h("span", { class: "muted" }, " and ", more(s), " by triggers or cascades"))))),
+    notes.map((n) => h("p", { class: "muted" }, n)),
     ask,
   );
 }
 
-function decision(r, { act, can, comment, me, go }) {
+/** What may be decided or done now; `act` counts for the request as it is drawn. */
+function decision(r, { act, awaitsMe, can, comment, me, go }) {
   const outcome = h("div", { class: "outcome" });
   const mine = r.requester === me.subject_id;
-  const waits = r.status === "pending";
+  const waits = r.status === "pending" && awaitsMe;
   const bound = r.max_affected_rows;
   const rows = bound !== undefined && bound !== null ? ` ${plural(bound, "row")}` : "";
   const where = `${r.database} / ${r.environment}`;
-  const asked = (verb) => [h("p", null, `${verb} on ${where}, asked by ${r.requester}.`), bound !== undefined && bound !== null ? h("p", null, `At most ${plural(bound, "row")} may change; one more and nothing is committed.`) : h("p", { class: "muted" }, "No bound on rows is set."), h("p", { class: "muted" }, `Risk ${r.risk_level}. ${found(r).length ? plural(found(r).length, "finding") + "." : "No findings."}`)];
+  const rehearsed = r.rehearsal && r.rehearsal.status === "done" ? h("p", null, `${plural(r.rehearsal.rows_affected, "row")} changed when it was rehearsed.`) : null;
+  const asked = (verb) => [h("p", null, `${verb} on ${where}, asked by ${r.requester}.`), rehearsed, bound !== undefined && bound !== null ? h("p", null, `At most ${plural(bound, "row")} may change; one more and nothing is committed.`) : h("p", { class: "muted" }, "No bound on rows is set."), h("p", { class: "muted" }, `Risk ${r.risk_level}. ${found(r).length ? plural(found(r).length, "finding") + "." : "No findings."}`)];
   const approve = async () => {
     if (await confirm("Approve this request?", asked("It may then run"), `Approve${rows}`)) await act("approve", { comment: comment.value.trim() || undefined }, "Approved");
   };
@@ -220,18 +250,49 @@ function decision(r, { act, can, comment, me, go }) {
     buttons.push(h("div", { class: "actions" }, h("button", { class: "button accent wide", type: "button", "data-key": "a", onclick: approve }, `Approve${rows}`), h("button", { class: "button bad", type: "button", "data-key": "r", onclick: reject }, "Reject")));
   }
   if (CAN_RUN.has(r.status) && (mine || can("request.resume")) && !r.corrupt) buttons.push(h("button", { class: "button accent", type: "button", onclick: run }, `Run on ${where}`));
+  const mayCancel = !OVER.has(r.status) && (mine || can("request.cancel"));
+  comment.placeholder = waits ? "Comment (needed to reject)" : "Comment";
   const extra = [];
-  if (!OVER.has(r.status) && (mine || can("request.cancel"))) extra.push(h("button", { class: "link-button", type: "button", onclick: cancel }, "Cancel the request"));
+  if (mayCancel) extra.push(h("button", { class: "link-button", type: "button", onclick: cancel }, "Cancel the request"));
   if (mine || can("request.create_select")) extra.push(h("button", { class: "link-button", type: "button", onclick: () => go(`/new?from=${encodeURIComponent(r.id)}`) }, "New request from this text"));
-  const note = waits ? (mine ? "This is your own request; whether you may approve it is set by its workflow." : "Your vote binds this text, as it is shown here.") : r.queue_hint ? r.queue_hint : OVER.has(r.status) ? "Nothing is left to decide." : "";
-  return h("section", { class: "card", "aria-label": "Decision" }, h("div", { class: "card-body" }, waits && comment, buttons, outcome, note && h("p", { class: "hint" }, note), r.next && typeof r.next === "string" && h("p", { class: "hint" }, r.next), extra.length > 0 && h("div", { class: "actions" }, extra)));
+  const note = waits ? "Your vote binds this text, as it is shown here." : r.status === "pending" ? `${whoseTurn(r)} ${mine ? "You asked for it." : "You have nothing to decide here."}` : OVER.has(r.status) ? "Nothing is left to decide." : whoseTurn(r);
+  return h("section", { class: "card", "aria-label": "Decision" }, h("div", { class: "card-body" }, (waits || mayCancel) && comment, buttons, outcome, note && h("p", { class: "hint" }, note), r.queue_hint && h("p", { class: "banner warn" }, QUEUE[r.queue_hint] || r.queue_hint.replaceAll("_", " ")), extra.length > 0 && h("div", { class: "actions" }, extra)));
 }
 
-function approval(r) {
+/** Why no agent takes it, or would. */
+const QUEUE = {
+  no_agents: "No agent that is online serves this database.",
+  no_agents_for_operation: "No agent that is online runs this kind of request.",
+  agents_lack_row_bound: "No agent that is online can keep to a bound on rows.",
+  dialect_mismatch: "The agents that are online read this SQL in another dialect.",
+  agents_saturated: "Every agent for it is busy; it runs when one has room.",
+  agents_draining: "Every agent for it is about to stop; it runs when another one comes.",
+};
+
+const all = (selectors) => selectors.map(selector).join(" or ");
+
+/** Who can act now, in words. */
+function whoseTurn(r) {
+  const next = r.next;
+  if (!next) return "";
+  if (next.action === "approve") return `Waits for ${all(next.by) || "an approver"}${next.remaining && next.remaining.steps_after > 0 ? `, then ${plural(next.remaining.steps_after, "more step")}` : ""}.`;
+  if (next.action === "resume") return `${all(next.by)} can run it now.`;
+  if (next.action === "run") return "The next agent that is free runs it.";
+  return `${next.by.join(", ") || "An agent"} runs it now.`;
+}
+
+/** The state of a request that waits for who reads it. */
+function forMe(r) {
+  const votes = (r.next && r.next.remaining && r.next.remaining.votes) || 1;
+  const steps = (r.next && r.next.remaining && r.next.remaining.steps_after) || 0;
+  return `waits for you${votes > 1 ? ` and ${votes === 2 ? "one" : votes - 1} more` : ""}${steps > 0 ? `, then ${plural(steps, "more step")}` : ""}`;
+}
+
+function approval(r, isMine) {
   const progress = r.approval_progress || { steps: [] };
   if (progress.steps.length === 0) {
     const why = r.decision_trace && r.decision_trace.decision;
-    return card("Approval", null, h("p", null, r.status === "break_glass" || r.emergency ? "An emergency: nobody had to approve." : "No approval is needed here."), why && why.reasons && h("p", { class: "muted" }, why.reasons.map((w) => String(w).replaceAll("_", " ")).join(", ")));
+    return card("Approval", null, h("p", null, r.status === "break_glass" || r.emergency ? "An emergency: nobody had to approve." : "No approval is needed here."), why && why.reasons && h("p", { class: "muted" }, why.reasons.map((w) => REASONS[w] || String(w).replaceAll("_", " ")).join(" ")));
   }
   return card(
     "Approval",
@@ -249,9 +310,9 @@ function approval(r) {
           h(
             "div",
             null,
-            h("div", null, h("strong", null, `Step ${i + 1}`), step.approvers_required.length > 1 ? ` · ${step.mode} of these` : ""),
-            step.approvers_required.map((a) => h("div", { class: "muted" }, `${a.current} of ${a.min} of ${selector(a.selector)}`)),
-            step.approvals.map((v) => h("div", { class: v.counts === false ? "muted struck" : null }, `${v.user} ${v.action === "reject" ? "rejected" : "approved"} `, when(v.at), v.comment && h("div", { class: "muted" }, "“", visible(v.comment), "”"))),
+            h("div", null, h("strong", null, `Step ${i + 1}`), ` · ${step.approvers_required.map((a) => `${a.min} of ${selector(a.selector)}`).join(step.mode === "any" ? " or " : " and ")}`),
+            now && h("div", { class: "muted" }, `${step.approvers_required.map((a) => `${a.current} of ${a.min}`).join(", ")} so far${isMine ? " · you can act" : ""}`),
+            step.approvals.map((v) => h("div", { class: v.counts === false ? "muted struck" : null }, `${v.user} ${v.action === "reject" ? "rejected" : "approved"} `, when(v.at), v.comment && h("div", { class: "muted" }, "“", v.comment, "”"))),
           ),
         );
       }),
@@ -293,6 +354,6 @@ async function timeline(r, can, signal) {
 }
 
 function entry(at, words, tone, reason) {
-  return h("li", null, h("span", { class: `dot ${tone}` }), h("div", null, h("time", { datetime: at, title: exact(at) }, clock(at)), " ", words, reason && h("div", { class: "muted" }, visible(reason))));
+  return h("li", null, h("span", { class: `dot ${tone}` }), h("div", null, h("time", { datetime: at, title: exact(at) }, clock(at)), " ", words, reason && h("div", { class: "muted" }, reason)));
 }
 

@@ -1,5 +1,5 @@
 // The result of an execution: a table that scrolls through any number of rows, downloads, a simple chart.
-import { fill, h, number, plural, s, visible } from "./dom.js";
+import { fill, h, number, plural, s } from "./dom.js";
 import { blob, get } from "./api.js";
 import { card, copy, empty, pill, problem, save } from "./parts.js";
 
@@ -9,7 +9,7 @@ const NUMERIC = /int|float|double|real|numeric|decimal|number/i;
 /** Rows drawn only where they are seen. */
 export class ResultGrid extends HTMLElement {
   show(columns, rows) {
-    const head = h("div", { class: "grid-head", role: "row" }, h("div", { class: "grid-cell grid-no", role: "columnheader" }, "#"), columns.map((c) => h("div", { class: `grid-cell${NUMERIC.test(c.type || "") ? " num" : ""}`, role: "columnheader", title: `${c.name}${c.type ? ` (${c.type})` : ""}` }, visible(c.name))));
+    const head = h("div", { class: "grid-head", role: "row" }, h("div", { class: "grid-cell grid-no", role: "columnheader" }, "#"), columns.map((c) => h("div", { class: `grid-cell${NUMERIC.test(c.type || "") ? " num" : ""}`, role: "columnheader", title: `${c.name}${c.type ? ` (${c.type})` : ""}` }, c.name)));
     const body = h("div", { role: "rowgroup" });
     body.style.height = `${rows.length * ROW}px`;
     body.style.width = `${64 + columns.length * 180}px`;
@@ -44,8 +44,9 @@ function cell(value, column) {
   if (value === null || value === undefined) return h("div", { class: "grid-cell null", role: "cell" }, "NULL");
   const text = typeof value === "object" ? JSON.stringify(value) : String(value);
   const kind = `grid-cell${NUMERIC.test(column.type || "") ? " num" : ""}`;
-  if (text.length <= 24 && !text.includes("\n")) return h("div", { class: kind, role: "cell" }, visible(text));
-  return h("div", { class: "grid-cell", role: "cell", title: "Open the whole value", onclick: () => whole(column.name, text) }, visible(text.slice(0, 120)), text.length > 120 ? "…" : "");
+  if (text.length <= 24 && !text.includes("\n")) return h("div", { class: kind, role: "cell" }, text);
+  const open = h("button", { type: "button", title: "Open the whole value", onclick: () => whole(column.name, text) }, text.slice(0, 120), text.length > 120 ? "…" : "");
+  return h("div", { class: "grid-cell", role: "cell" }, open);
 }
 
 function whole(name, text) {
@@ -53,8 +54,8 @@ function whole(name, text) {
   const dialog = h(
     "dialog",
     { class: "dialog", "aria-label": `Value of ${name}` },
-    h("h2", null, visible(name), " ", h("span", { class: "note" }, plural(text.length, "character"))),
-    h("pre", { class: "plan" }, visible(shown)),
+    h("h2", null, name, " ", h("span", { class: "note" }, plural(text.length, "character"))),
+    h("pre", { class: "plan" }, shown),
     shown.length < text.length && h("p", { class: "banner warn" }, `The first ${number(shown.length)} characters are shown. Copy or download it to have all of it.`),
     h("div", { class: "dialog-actions" }, h("button", { class: "button", type: "button", onclick: () => copy(text, "Value") }, "Copy"), h("button", { class: "button accent", type: "button", onclick: () => dialog.close() }, "Close")),
   );
@@ -73,16 +74,16 @@ export async function resultCard(request, signal) {
   const facts = [ran.agent_id, ran.duration_ms !== null ? `${number(ran.duration_ms)} ms` : null, ran.attempt > 1 ? `attempt ${ran.attempt}` : null].filter(Boolean).join(" · ");
   const parts = [];
   if (ran.rows_affected !== null) parts.push(h("div", null, h("div", { class: "big" }, number(ran.rows_affected)), h("div", { class: "muted" }, ran.rows_affected === 1 ? "row changed" : "rows changed")));
-  if (ran.error_message) parts.push(h("p", { class: "banner bad" }, visible(ran.error_message)));
-  if (ran.error_detail) parts.push(h("p", { class: "muted" }, visible(ran.error_detail)));
+  if (ran.error_message) parts.push(h("p", { class: "banner bad" }, ran.error_message));
+  if (ran.error_detail) parts.push(h("p", { class: "muted" }, ran.error_detail));
   if (ran.outcome && ran.outcome !== "committed") parts.push(pill(ran.outcome === "unknown" ? "warn" : "muted", `outcome: ${ran.outcome.replaceAll("_", " ")}`));
   if (!ran.has_stored_result) return card("Result", facts, parts.length ? parts : empty("This execution left no result."));
   let content;
   try {
     content = await get(`${path}/result/content?values=exact`, { signal });
   } catch (error) {
-    if (error.name === "AbortError" || error.status === 401) throw error;
-    return card("Result", facts, parts, problem(error));
+    if (error.name === "AbortError") throw error;
+    return card("Result", facts, parts, error.status === 403 ? h("p", { class: "muted" }, "What it returned is shown to its requester and to those it is shared with.") : problem(error));
   }
   const data = content.result_data;
   const sets = [data, ...((data && data.more_results) || [])];

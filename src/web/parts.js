@@ -1,5 +1,5 @@
 // What several pages show in the same way.
-import { clock, fill, h, number, plural, visible, when } from "./dom.js";
+import { clock, fill, h, when } from "./dom.js";
 import { ApiError } from "./api.js";
 import { line } from "./sql.js";
 
@@ -72,16 +72,49 @@ export function heading(title, sub, ...controls) {
   );
 }
 
-/** An error in the server's words with its hint. */
-export function problem(error) {
+/** An error in one line: the server's words and its hint. */
+export function sayAbout(error) {
+  const known = error instanceof ApiError;
+  const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
+  return known ? [error.message, error.hint].filter(Boolean).map(sentence).join(" ") : "This page failed.";
+}
+
+/** Whether the same may go well a moment later. */
+const mayPass = (error) => error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
+
+/** An error in the server's words with its hint; `again` tries once more. */
+export function problem(error, again) {
   const known = error instanceof ApiError;
   const message = known ? error.message : "this page failed";
   return h(
     "div",
-    { class: "banner bad", role: "alert" },
+    { class: `banner ${known && error.status < 500 ? "warn" : "bad"}`, role: "alert" },
     h("strong", null, message[0].toUpperCase() + message.slice(1), "."),
     known && error.hint && h("span", null, " ", error.hint[0].toUpperCase() + error.hint.slice(1), "."),
     known && error.requestId && h("span", { class: "faint" }, ` Call ${error.requestId}.`),
+    again && mayPass(error) && h("button", { class: "button small", type: "button", onclick: again }, "Try again"),
+  );
+}
+
+const FAILED = { 0: "The server cannot be reached", 403: "Not yours to see", 404: "Not found", 429: "Too many calls", 503: "Not now" };
+
+/** In place of a page that could not be shown: what happened, and where to go from there. */
+export function failedPage(page, error, again) {
+  const known = error instanceof ApiError;
+  fill(
+    page,
+    heading((known && FAILED[error.status]) || "This page failed"),
+    h(
+      "div",
+      { class: "card" },
+      h(
+        "div",
+        { class: "empty", role: "alert" },
+        h("p", { class: "empty-title" }, sayAbout(error)),
+        known && error.requestId && h("p", { class: "note" }, "Call ", h("span", { class: "mono" }, error.requestId)),
+        h("div", { class: "actions" }, h("button", { class: "button accent", type: "button", onclick: again }, "Try again"), h("a", { class: "button", href: "/" }, "Go to the inbox")),
+      ),
+    ),
   );
 }
 
@@ -90,7 +123,7 @@ export function empty(title, ...more) {
 }
 
 export function skeleton(rows = 4) {
-  return h("div", { class: "skeleton", "aria-busy": "true", "aria-label": "loading" }, Array.from({ length: rows }, () => h("div", { class: "bone" })));
+  return h("div", { class: "skeleton", role: "status", "aria-busy": "true", "aria-label": "loading" }, Array.from({ length: rows }, () => h("div", { class: "bone" })));
 }
 
 /** Puts what `work` gives into `holder`: a skeleton after 150 ms, the error in its place if it fails. */
@@ -101,8 +134,7 @@ export async function load(holder, signal, work) {
     if (!signal.aborted) fill(holder, content);
   } catch (error) {
     if (error.name === "AbortError" || signal.aborted) return;
-    if (error.status === 401) throw error;
-    fill(holder, problem(error));
+    fill(holder, problem(error, () => load(holder, signal, work)));
   } finally {
     clearTimeout(timer);
   }
@@ -121,7 +153,7 @@ export function requestRow(request, options = {}) {
       h(
         "div",
         { class: "row-sub" },
-        h("span", null, visible(request.requester), options.voted ? ` · you ${request.your_vote.action === "reject" ? "rejected" : "approved"} at ${clock(request.your_vote.at)}` : request.reason ? [" · ", visible(request.reason)] : null),
+        h("span", null, request.requester, options.voted ? ` · you ${request.your_vote.action === "reject" ? "rejected" : "approved"} at ${clock(request.your_vote.at)}` : request.reason ? [" · ", request.reason] : null),
         request.emergency && pill("bad", "emergency"),
         h("span", { class: "muted" }, OPERATIONS[request.operation] || request.operation),
         risk(request.risk_level),
@@ -202,5 +234,3 @@ export function save(blob, name) {
 export function field(label, control, hint) {
   return h("label", { class: "field" }, h("span", { class: "label" }, label), control, hint && h("span", { class: "hint" }, hint));
 }
-
-export { number, plural };

@@ -1,5 +1,5 @@
 // SQL for reading: tokens with colours, line numbers, marks where findings are, hidden characters by their code.
-import { h, visible } from "./dom.js";
+import { h } from "./dom.js";
 
 const KEYWORDS = new Set(
   ("add all alter analyze and any as asc begin between by call cascade case cast check collate column commit concurrently " +
@@ -75,7 +75,7 @@ export function tokens(text, dialect) {
 }
 
 function coloured(kind, text) {
-  return kind === "p" ? visible(text) : h("span", { class: `t-${kind}` }, visible(text));
+  return kind === "p" ? text : h("span", { class: `t-${kind}` }, text);
 }
 
 /** One line for a list: blanks and line ends folded. */

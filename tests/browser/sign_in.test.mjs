@@ -1,127 +1,23 @@
-// Signing in to the console in headless Chromium through an identity provider from npm, as a public and as a
-// confidential client. DBWARD_BIN names the program, OIDC_PROVIDER a folder with provider.mjs and its packages.
+// Signing in to the console in headless Chromium through an identity provider from npm: as a public and as a confidential
+// client, on this machine, over our own TLS and through a proxy.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
-
-const require = createRequire(import.meta.url);
-const { chromium } = require("playwright-core");
-const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
-const BIN = process.env.DBWARD_BIN || "target/release/dbward";
-const PROVIDER = process.env.OIDC_PROVIDER;
-const SLOW = { timeout: 15000 };
+import { House, SLOW, ended, faults, launch, picture, signIn, visit } from "./support.mjs";
 
 let browser;
 
-async function free() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-async function says(child, words) {
-  let said = "";
-  return new Promise((resolve, reject) => {
-    const take = (chunk) => {
-      said += chunk;
-      const line = said.split("\n").find((l) => words.test(l));
-      if (line) resolve(line);
-    };
-    child.stdout.on("data", take);
-    child.stderr.on("data", take);
-    child.on("exit", (code) => reject(new Error(`it ended with ${code}: ${said}`)));
-  });
-}
-
-async function ended(child) {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exit = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGTERM");
-  await exit;
-}
-
-/** A provider and a server whose people come from it. */
-class House {
-  static async start(secret) {
-    const one = new House();
-    one.dir = mkdtempSync(join(tmpdir(), "dbward-sign-in-"));
-    one.port = await free();
-    const env = { ...process.env, REDIRECT_URI: `${one.url}/auth/callback`, ...(secret ? { CLIENT_SECRET: secret } : {}) };
-    one.provider = spawn("node", [join(PROVIDER, "provider.mjs")], { env, stdio: ["ignore", "pipe", "pipe"] });
-    one.issuer = await says(one.provider, /^http:/);
-    writeFileSync(
-      join(one.dir, "server.toml"),
-      `listen = "127.0.0.1:${one.port}"\nstate_dir = "state"\n[auth.oidc]\nissuer_url = "${one.issuer}"\nclient_id = "dbward"\n` +
-        `${secret ? `client_secret = "${secret}"\n` : ""}default_role = "developer"\n[[auth.role_bindings]]\nrole = "admin"\nsubjects = ["ann"]\n` +
-        `[[databases]]\nname = "shop"\nenvironments = ["production"]\n[[workflows]]\ndatabase = "shop"\nenvironment = "production"\n` +
-        `[[workflows.steps]]\n[[workflows.steps.approvers]]\nrole = "admin"\nmin = 1\n`,
-    );
-    await one.serve();
-    return one;
-  }
-
-  get url() {
-    return `http://127.0.0.1:${this.port}`;
-  }
-
-  async serve() {
-    this.server = spawn(BIN, ["serve", "--config", join(this.dir, "server.toml")], { stdio: ["ignore", "pipe", "pipe"] });
-    await says(this.server, /listening|ready/i);
-  }
-
-  async stop() {
-    await ended(this.server);
-    await ended(this.provider);
-    rmSync(this.dir, { recursive: true, force: true });
-  }
-}
-
-/** A browser of its own; `finish` closes it and fails on anything that went wrong in the console. */
-async function visit(house, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
-  const wrong = [];
-  const open = async (path) => {
-    const page = await context.newPage();
-    const ours = () => page.url().startsWith(house.url);
-    page.on("pageerror", (error) => ours() && wrong.push(`script error: ${error.message}`));
-    page.on("console", (message) => message.type() === "error" && ours() && wrong.push(`console: ${message.text()}`));
-    await page.addInitScript(() => document.addEventListener("securitypolicyviolation", (e) => console.error(`policy violated: ${e.violatedDirective}`)));
-    await page.goto(house.url + path);
-    return page;
-  };
-  const finish = async (allowed = /^$/) => {
-    await context.close();
-    assert.deepEqual(wrong.filter((w) => !allowed.test(w)), []);
-  };
-  return { context, open, finish };
-}
-
-/** From our sign-in page through the provider's own pages and back. */
-async function signIn(page, who) {
-  await page.getByRole("link", { name: /^Continue with/ }).click();
-  await page.locator("input[name=login]").fill(who);
-  await page.locator("input[name=password]").fill("anything");
-  await page.locator("button[type=submit]").click();
-  await page.getByRole("button", { name: "Continue" }).click();
-}
-
 before(async () => {
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--no-sandbox"] });
+  // A name for this machine, as a server has one elsewhere.
+  browser = await launch({ args: ["--no-sandbox", "--host-resolver-rules=MAP dbward.test 127.0.0.1"] });
 });
 
 after(() => browser.close());
 
 for (const secret of [null, "a secret: with + signs"]) {
   test(`somebody signs in as the provider says, ${secret ? "confidential" : "public"} client`, async () => {
-    const house = await House.start(secret);
-    const { context, open, finish } = await visit(house);
+    const house = await House.start({ secret });
+    const { context, open, finish } = await visit(browser, house.url);
     const page = await open("/requests?user=me");
     await signIn(page, "bob");
     // Back where they wanted to go, and a reload stays signed in.
@@ -141,7 +37,7 @@ for (const secret of [null, "a secret: with + signs"]) {
 
 test("a session makes a request, lives through a restart in two windows, and ends in both", async () => {
   const house = await House.start();
-  const { context, open, finish } = await visit(house);
+  const { context, open, finish } = await visit(browser, house.url);
   const page = await open("/new");
   await signIn(page, "bob");
   await page.getByLabel("Database and environment").selectOption("shop/production");
@@ -168,7 +64,7 @@ test("a session makes a request, lives through a restart in two windows, and end
 
 test("another site can neither change anything nor read with the session of a visitor", async () => {
   const house = await House.start();
-  const { context, open, finish } = await visit(house);
+  const { context, open, finish } = await visit(browser, house.url);
   const page = await open("/");
   await signIn(page, "ann");
   await page.getByRole("heading", { name: "Waiting for you" }).waitFor(SLOW);
@@ -198,24 +94,124 @@ test("another site can neither change anything nor read with the session of a vi
 
 test("what goes wrong on the way is said on the page to sign in", async () => {
   const house = await House.start();
-  const { open, finish } = await visit(house);
+  const { open, finish } = await visit(browser, house.url);
   const page = await open("/auth/callback?code=x&state=y");
   await page.getByText("The sign-in took too long, or began in another browser").waitFor(SLOW);
   assert.equal(page.url(), `${house.url}/`);
-  for (const [scheme, theme] of [["light", "light"], ["dark", "dark"]]) {
-    await page.emulateMedia({ colorScheme: scheme });
-    const looked = await browser.newContext({ bypassCSP: true, colorScheme: scheme });
-    const other = await looked.newPage();
-    await other.goto(`${house.url}/#sign-in=denied`);
+  for (const scheme of ["light", "dark"]) {
+    const looking = await visit(browser, house.url, { bypassCSP: true, colorScheme: scheme });
+    const other = await looking.open("/#sign-in=denied");
     await other.getByRole("link", { name: /^Continue with/ }).waitFor(SLOW);
-    await other.evaluate(AXE);
-    const { violations } = await other.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-    const serious = violations.filter((v) => ["serious", "critical"].includes(v.impact));
-    assert.deepEqual(serious.map((v) => `${theme}: ${v.id}`), []);
-    if (process.env.SCREENSHOTS) await other.screenshot({ path: join(process.env.SCREENSHOTS, `console-sign-in-${theme}.png`) });
-    await looked.close();
+    assert.deepEqual(await faults(other, scheme), []);
+    await picture(other, `console-sign-in-${scheme}.png`);
+    await looking.finish();
   }
   await ended(house.provider);
   await finish();
+  await house.stop();
+});
+
+for (const way of ["tls", "proxy"]) {
+  test(`a session is kept to TLS and does everything, ${way === "tls" ? "over our own" : "through a proxy"}`, async () => {
+    const house = await House.start({ way });
+    const [one, two, approver] = [await visit(browser, house.url), await visit(browser, house.url), await visit(browser, house.url)];
+    const ann = await approver.open("/");
+    await signIn(ann, "ann");
+    await ann.getByText("Nothing waits for you.").waitFor(SLOW);
+    const page = await one.open("/new");
+    await page.getByRole("link", { name: /^Continue with/ }).click();
+    await page.locator("input[name=login]").waitFor(SLOW);
+    // What is kept while somebody is at the provider, and what comes of it: no other host of the domain can set either.
+    const underWay = (await one.context.cookies(house.url)).filter((c) => c.name.includes("dbward"));
+    assert.deepEqual(underWay.map((c) => [c.name, c.secure, c.httpOnly, c.sameSite, c.path]), [["__Host-dbward-sign-in", true, true, "Lax", "/"]]);
+    await page.goBack();
+    await signIn(page, "bob");
+    await page.getByLabel("Database and environment").selectOption("shop/production");
+    const kept = (await one.context.cookies(house.url)).filter((c) => c.name.includes("dbward"));
+    assert.deepEqual(kept.map((c) => [c.name, c.secure, c.httpOnly, c.sameSite, c.path]), [["__Host-dbward-session", true, true, "Strict", "/"]]);
+    // A change of a page of ours; one without its token is refused.
+    await page.getByLabel("Reason").fill("ticket 4471");
+    await page.getByLabel("SQL").fill("UPDATE customers SET active = 0 WHERE id = 42");
+    await page.getByRole("button", { name: "Submit" }).click();
+    await page.getByText("waits for approval").first().waitFor(SLOW);
+    const bare = await page.evaluate(async () => (await (await fetch("/api/sessions", { method: "DELETE" })).json()).error.code);
+    assert.equal(bare, "csrf_token_invalid");
+    // The inbox of another person hears of it while its call is held: asking again would take 25 seconds.
+    await ann.getByText("ticket 4471").waitFor({ timeout: 8000 });
+    await ann.locator("a.row").first().click();
+    await ann.getByRole("button", { name: /^Approve/ }).click();
+    await ann.getByRole("dialog").getByRole("button", { name: /^Approve/ }).click();
+    await page.getByText("approved, not yet run").waitFor({ timeout: 8000 });
+    // Another browser of the same person is signed out from this one.
+    const elsewhere = await two.open("/requests?user=me");
+    await signIn(elsewhere, "bob");
+    await elsewhere.getByText("ticket 4471").waitFor(SLOW);
+    await page.getByRole("button", { name: "Sign out everywhere" }).click();
+    await page.getByText("You are signed out here and in every other browser.").waitFor(SLOW);
+    await elsewhere.getByText("Your session is over").waitFor(SLOW);
+    assert.equal(new URL(elsewhere.url()).search, "?user=me");
+    for (const { context } of [one, two]) assert.deepEqual((await context.cookies(house.url)).filter((c) => c.name === kept[0].name && c.value === kept[0].value), []);
+    // Nothing of this is in the log: no secret, no code, no state.
+    for (const secret of [kept[0].value, underWay[0].value, "code=", "state="]) assert.ok(!house.log.includes(secret), secret);
+    const log = await approver.context.request.get(`${house.url}/api/audit/events?event_type=session.started&limit=100`, { headers: { authorization: `Bearer ${house.token()}` } });
+    const { events } = await log.json();
+    assert.ok(events.length >= 3);
+    assert.deepEqual([...new Set(events.map((e) => e.client_ip_source))], [way === "tls" ? "peer" : "xff"]);
+    // No agent has reported the tables of this database.
+    await one.finish(/403.*api.sessions|404.*api.schemas/);
+    await two.finish(/401/);
+    await approver.finish(/404.*api.schemas/);
+    await house.stop();
+  });
+
+  test(`a token signs in and leaves no cookie, ${way === "tls" ? "over our own TLS" : "through a proxy"}`, async () => {
+    const house = await House.start({ way });
+    const { context, open, finish } = await visit(browser, house.url);
+    const page = await open("/people");
+    await page.getByLabel("Your token").fill(house.token());
+    await page.getByRole("button", { name: "Sign in with the token" }).click();
+    await page.getByRole("heading", { name: "People and tokens" }).waitFor(SLOW);
+    assert.deepEqual((await context.cookies(house.url)).filter((c) => c.name.includes("dbward")), []);
+    assert.ok(!house.log.includes(house.token()));
+    await finish();
+    await house.stop();
+  });
+}
+
+test("a link with a token signs nobody in where strangers could have made it", async () => {
+  const house = await House.start({ way: "tls", hasProvider: false });
+  const url = `https://dbward.test:${house.port}`;
+  const { open, finish } = await visit(browser, url);
+  const page = await open(`/policies#token=${house.token()}`);
+  await page.getByText("Links with a token sign in on this machine only").waitFor(SLOW);
+  assert.equal(page.url(), `${url}/policies`);
+  assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+  await page.getByLabel("Your token").fill(house.token());
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("heading", { name: "Policies" }).waitFor(SLOW);
+  await finish();
+  await house.stop();
+});
+
+test("a window learns that somebody else signed in next to it before it changes anything", async () => {
+  const house = await House.start();
+  const { context, open, finish } = await visit(browser, house.url);
+  const page = await open("/new");
+  await signIn(page, "bob");
+  await page.getByLabel("Reason").fill("typed by bob");
+  const second = await open("/");
+  await second.getByRole("button", { name: "Sign out", exact: true }).click();
+  await second.getByRole("link", { name: /^Continue with/ }).waitFor(SLOW);
+  await page.getByText("Your session is over").waitFor(SLOW);
+  // The provider knows bob still; somebody else is at the keyboard now.
+  await context.clearCookies();
+  await second.reload();
+  await signIn(second, "ann");
+  await second.getByText("ann", { exact: true }).first().waitFor(SLOW);
+  // The first window goes on as the person of now, to whom nothing of the other one is shown.
+  await page.getByText("ann", { exact: true }).first().waitFor(SLOW);
+  assert.equal(new URL(page.url()).pathname, "/new");
+  assert.equal(await page.getByLabel("Reason").inputValue(), "");
+  await finish(/401/);
   await house.stop();
 });

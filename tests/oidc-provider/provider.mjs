@@ -18,8 +18,9 @@ const provider = new Provider(issuer, {
         ...(secret ? {client_secret: secret} : {}),
         grant_types: ["urn:ietf:params:oauth:grant-type:device_code", "authorization_code", "refresh_token"],
         response_types: ["code"],
+        // A program on this machine comes back to any port of it; a server that speaks TLS is not one.
         redirect_uris: ["http://127.0.0.1/callback", ...(redirect ? [redirect] : [])],
-        application_type: "native",
+        application_type: redirect?.startsWith("https:") ? "web" : "native",
     }],
     features: {deviceFlow: {enabled: true}, devInteractions: {enabled: Boolean(redirect)}},
     scopes: ["openid", "offline_access", "profile", "email"],

@@ -311,6 +311,7 @@ pub(super) fn item(item: &RequestItem) -> Value {
         "created_at": Timestamp::rfc3339(r.created_at),
         "updated_at": Timestamp::rfc3339(r.updated_at),
         "expires_at": time(r.expires_at),
+        "approved_at": time(r.approved_at),
     });
     if let Some((action, at)) = &item.vote {
         shown["your_vote"] = json!({"action": action.as_str(), "at": at.rfc3339()});

@@ -1,0 +1,230 @@
+// How the console looks, in headless Chromium: every page full, empty, loading and failed, light and dark, on a desk and
+// on a phone. No serious fault of accessibility, nothing wider than the window. SCREENSHOTS names a folder for the pictures
+// of docs/, ALL_SCREENSHOTS one for a picture of each state.
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { Demo, House, SLOW, faults, launch, picture, visit } from "./support.mjs";
+
+const PAGES = ["/", "/requests", "/requests?user=me", "/new", "/audit", "/operations", "/policies", "/people"];
+const SCHEMES = ["light", "dark"];
+const DESK = { width: 1280, height: 860 };
+const PHONE = { width: 390, height: 780 };
+
+/** An answer of the API that is an error. */
+const refused = (status, code, message, hint) => (route) => route.fulfill({ status, contentType: "application/json", body: JSON.stringify({ error: { code, message, request_id: "0123456789abcdef" }, hint }) });
+
+/** What becomes of the calls of a page, but for those that say who reads it. */
+const STATES = {
+  loading: () => {},
+  down: (route) => route.abort(),
+  forbidden: refused(403, "forbidden", "you may not see this", "ask an administrator for `request.view`"),
+  missing: refused(404, "not_found", "request `0b0e` does not exist"),
+  busy: refused(429, "rate_limited", "too many calls with this token", "wait for a moment"),
+  unavailable: refused(503, "unavailable", "the server stops", "send the call again"),
+};
+
+let browser;
+let demo;
+/** A server on which nothing happened yet. */
+let bare;
+const ids = {};
+
+before(async () => {
+  [demo, bare, browser] = await Promise.all([Demo.start(), House.start({ hasProvider: false }), launch()]);
+  const waits = await demo.submit("production", "UPDATE orders\n   SET status = 'refunded'\n WHERE customer_id = 42 OR id = 17;", "ticket 4471: double charge", { max_affected_rows: 40 });
+  await demo.submit("production", "DELETE FROM order_items WHERE order_id = 17", "an order that was never paid");
+  const read = await demo.submit("development", "SELECT id, customer_id, status, total_cents FROM orders", "how many are open");
+  const rejected = await demo.submit("production", "UPDATE customers SET active = 0 WHERE id < 100", "clean up");
+  await demo.call("approver", "POST", `/api/requests/${rejected.id}/reject`, { comment: "these are customers of today" });
+  const failed = await demo.submit("development", "SELECT * FROM orders_of_last_year", "report");
+  const approved = await demo.submit("production", "UPDATE products SET price_cents = 990 WHERE id = 5", "price list of May");
+  await demo.call("approver", "POST", `/api/requests/${approved.id}/approve`, { comment: "as agreed" });
+  await demo.call("approver", "POST", `/api/requests/${waits.id}/rehearse`, {});
+  Object.assign(ids, { waits: waits.id, read: read.id, rejected: rejected.id, failed: failed.id });
+});
+
+after(async () => {
+  await browser.close();
+  await demo.end();
+  await bare.stop();
+});
+
+/** Opens `path` of a server as the holder of `token`, in a state, and waits until it stands still. */
+async function look(where, token, path, { scheme = "light", viewport = DESK, state = null, prepare = null } = {}) {
+  const { context, open, finish } = await visit(browser, where, { colorScheme: scheme, viewport, bypassCSP: true });
+  if (state) {
+    await context.route(/\/(api\/(?!me$|sign-in$)|metrics)/, STATES[state]);
+  }
+  const page = await open(`${path}#token=${token}`);
+  await page.locator("h1, .bone").first().waitFor(SLOW);
+  if (!state) await page.waitForLoadState("load");
+  if (path.endsWith(ids.read) && !state) await page.locator("dbw-grid").waitFor(SLOW);
+  if (state === "loading") await page.locator(".bone").first().waitFor(SLOW).catch(() => {});
+  else await page.locator(".bone").first().waitFor({ state: "detached", ...SLOW });
+  if (prepare) await prepare(page);
+  return { page, finish };
+}
+
+async function kept(page, name) {
+  const folder = process.env.ALL_SCREENSHOTS;
+  if (folder) await page.screenshot({ path: join(folder, `${name.replace(/[^a-z0-9]+/gi, "-")}.png`), fullPage: true });
+}
+
+/** What is wrong with the page as it stands: for readers of screens, and sideways. */
+async function wrong(page, where) {
+  await kept(page, where);
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  return [...(await faults(page, where)), ...(over > 0 ? [`${where} is ${over} px too wide`] : [])];
+}
+
+const EXPECTED = /40[0-9]|429|503|ERR_|Failed to load/;
+
+/** The pages with something on them, each with who reads it. */
+const full = () => [...PAGES.map((path) => ["admin", path]), ["approver", "/"], ["requester", "/"], ["approver", `/requests/${ids.waits}`], ["requester", `/requests/${ids.read}`], ["requester", `/requests/${ids.rejected}`], ["requester", `/requests/${ids.failed}`], ["requester", `/new?from=${ids.waits}`], ["requester", "/people"], ["requester", "/policies"]];
+
+for (const scheme of SCHEMES) {
+  test(`full pages have no serious fault of accessibility, ${scheme}`, async () => {
+    const found = [];
+    for (const [who, path] of full()) {
+      const { page, finish } = await look(demo.url, demo.token(who), path, { scheme });
+      found.push(...(await wrong(page, `${scheme} desk ${who} ${named(path)}`)));
+      await finish();
+    }
+    assert.deepEqual(found, []);
+  });
+
+  test(`empty pages have none, ${scheme}`, async () => {
+    const found = [];
+    for (const path of PAGES) {
+      const { page, finish } = await look(bare.url, bare.token(), path, { scheme });
+      found.push(...(await wrong(page, `${scheme} desk empty ${path}`)));
+      await finish();
+    }
+    assert.deepEqual(found, []);
+  });
+
+  test(`pages that load and that failed have none, ${scheme}`, async () => {
+    const found = [];
+    // In the dark only colours are others.
+    const some = scheme === "dark" ? ["/", "/policies"] : PAGES.filter((path) => !path.includes("?"));
+    for (const state of ["loading", "down", "forbidden"]) {
+      for (const path of [...some, `/requests/${ids.waits}`]) {
+        const { page, finish } = await look(demo.url, demo.token("admin"), path, { scheme, state });
+        found.push(...(await wrong(page, `${scheme} desk ${state} ${named(path)}`)));
+        await finish(EXPECTED);
+      }
+    }
+    assert.deepEqual(found, []);
+  });
+
+  test(`dialogs have none, ${scheme}`, async () => {
+    const found = [];
+    const click = (name) => async (page) => {
+      await page.getByRole("button", { name }).first().click();
+      await page.getByRole("dialog").waitFor(SLOW);
+    };
+    const comment = async (page) => {
+      await page.getByLabel("Comment").fill("no");
+      await click(/^Reject/)(page);
+    };
+    const help = async (page) => {
+      await page.keyboard.press("?");
+      await page.getByRole("dialog").waitFor(SLOW);
+    };
+    const value = async (page) => {
+      await page.evaluate(async () => {
+        const grid = document.createElement("dbw-grid");
+        document.querySelector("main .page").append(grid);
+        grid.show([{ name: "words", key: 0 }], [["a value that is longer than its cell is wide, so that it opens on its own"]]);
+      });
+      await page.getByTitle("Open the whole value").click();
+    };
+    for (const [who, path, prepare] of [
+      ["approver", `/requests/${ids.waits}`, click(/^Approve/)],
+      ["approver", `/requests/${ids.waits}`, comment],
+      ["requester", `/requests/${ids.waits}`, click("Cancel the request")],
+      ["admin", "/people", click("Suspend")],
+      ["admin", "/people", click("Revoke")],
+      ["admin", "/", help],
+      ["requester", `/requests/${ids.read}`, value],
+    ]) {
+      const { page, finish } = await look(demo.url, demo.token(who), path, { scheme, prepare });
+      found.push(...(await wrong(page, `${scheme} desk dialog ${found.length} ${prepare.name} ${who} ${named(path)}`)));
+      await finish();
+    }
+    assert.deepEqual(found, []);
+  });
+}
+
+test("a phone shows every page without scrolling sideways", async () => {
+  const found = [];
+  for (const [who, path] of full()) {
+    const { page, finish } = await look(demo.url, demo.token(who), path, { viewport: PHONE });
+    found.push(...(await wrong(page, `light phone ${who} ${named(path)}`)));
+    await finish();
+  }
+  for (const state of ["loading", "down", "missing"]) {
+    const { page, finish } = await look(demo.url, demo.token("admin"), `/requests/${ids.waits}`, { viewport: PHONE, state });
+    found.push(...(await wrong(page, `light phone ${state} request`)));
+    await finish(EXPECTED);
+  }
+  assert.deepEqual(found, []);
+});
+
+test("what may pass can be tried again, in place", async () => {
+  const { context, open, finish } = await visit(browser, demo.url);
+  let state = "busy";
+  await context.route(/\/api\/(requests|databases|workflows)/, (route) => (state ? STATES[state](route) : route.continue()));
+  const page = await open(`/requests#token=${demo.token("admin")}`);
+  for (const next of ["unavailable", "down", null]) {
+    await page.getByRole("alert").getByText({ busy: "Too many calls", unavailable: "The server stops", down: "The server cannot be reached" }[state]).waitFor(SLOW);
+    state = next;
+    await page.getByRole("button", { name: "Try again" }).click();
+  }
+  await page.locator("a.row").first().waitFor(SLOW);
+  // A page that cannot be shown at all says so in its place, and where to go.
+  state = "missing";
+  await page.goto(`${demo.url}/requests/${ids.waits}`);
+  await page.getByRole("heading", { name: "Not found" }).waitFor(SLOW);
+  state = null;
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByRole("heading", { name: "ticket 4471: double charge" }).waitFor(SLOW);
+  await finish(EXPECTED);
+});
+
+test("a new server says what to do next, with commands to copy", async () => {
+  const { context, open, finish } = await visit(browser, bare.url);
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  const page = await open(`/#token=${bare.token()}`);
+  // Its workflow has been written.
+  await page.getByText("1 of 3 done").waitFor(SLOW);
+  await page.getByRole("button", { name: "Copy the command", exact: true }).click();
+  await page.getByText("The command copied").waitFor(SLOW);
+  assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^dbward token create --subject alice/);
+  // Who finds requests here knows how to go on.
+  await page.goto(`${demo.url}/#token=${demo.token("admin")}`);
+  await page.getByRole("heading", { name: "Waiting for you" }).waitFor(SLOW);
+  await page.getByText("Show a desktop notification").or(page.getByText("all keys")).first().waitFor(SLOW);
+  assert.equal(await page.getByText("First steps").count(), 0);
+  await finish();
+});
+
+/** A path in words, without what differs from run to run. */
+function named(path) {
+  return Object.entries(ids).reduce((text, [name, id]) => text.replace(id, name), path);
+}
+
+test("pictures of the main pages", { skip: !process.env.SCREENSHOTS }, async () => {
+  for (const [who, path, name, scheme] of [
+    ["approver", "/", "console-inbox.png", "light"],
+    ["approver", `/requests/${ids.waits}`, "console-request.png", "light"],
+    ["approver", `/requests/${ids.waits}`, "console-request-dark.png", "dark"],
+    ["admin", "/operations", "console-operations.png", "light"],
+  ]) {
+    const { page, finish } = await look(demo.url, demo.token(who), path, { scheme });
+    await page.locator(".card").first().waitFor(SLOW);
+    await picture(page, name);
+    await finish();
+  }
+});

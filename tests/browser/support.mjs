@@ -1,0 +1,246 @@
+// What the tests of the console share: programs on ports of their own, windows that note everything that goes wrong in
+// them, certificates, a proxy. DBWARD_BIN names the program, OIDC_PROVIDER a folder with provider.mjs and its packages.
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import http from "node:http";
+import https from "node:https";
+import { createRequire } from "node:module";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const require = createRequire(import.meta.url);
+const { chromium } = require("playwright-core");
+const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+const BIN = process.env.DBWARD_BIN || "target/release/dbward";
+
+/** How long something on a page may take on a busy machine. */
+export const SLOW = { timeout: 15000 };
+
+export function launch(options = {}) {
+  return chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--no-sandbox"], ...options });
+}
+
+/** A port on which nothing listens. */
+export async function free() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** The first line with these words that a program writes. */
+export async function says(child, words) {
+  let said = "";
+  return new Promise((resolve, reject) => {
+    const take = (chunk) => {
+      said += chunk;
+      const line = said.split("\n").find((l) => words.test(l));
+      if (line) resolve(line);
+    };
+    child.stdout.on("data", take);
+    child.stderr.on("data", take);
+    child.on("exit", (code) => reject(new Error(`it ended with ${code}: ${said}`)));
+  });
+}
+
+export async function ended(child) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGTERM");
+  await exit;
+}
+
+/** A call of the API with a token. */
+export async function call(url, token, method, path, body) {
+  const response = await fetch(url + path, { method, headers: { authorization: `Bearer ${token}`, "content-type": "application/json" }, body: body && JSON.stringify(body) });
+  const text = await response.text();
+  assert.ok(response.ok, `${method} ${path}: ${response.status} ${text}`);
+  return text ? JSON.parse(text) : null;
+}
+
+/** A running demo. */
+export class Demo {
+  static async start() {
+    const one = new Demo();
+    one.dir = mkdtempSync(join(tmpdir(), "dbward-console-"));
+    one.port = await free();
+    await one.run();
+    return one;
+  }
+
+  async run() {
+    this.process = spawn(BIN, ["demo", "--listen", `127.0.0.1:${this.port}`, "--state-dir", this.dir], { stdio: ["ignore", "pipe", "pipe"] });
+    this.guide = "";
+    this.process.stdout.on("data", (chunk) => (this.guide += chunk));
+    await says(this.process, /Ctrl-C/);
+  }
+
+  async stop() {
+    await ended(this.process);
+  }
+
+  async end() {
+    await this.stop();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  token(who) {
+    return readFileSync(join(this.dir, `${who}-token`), "utf8").trim();
+  }
+
+  call(who, method, path, body) {
+    return call(this.url, this.token(who), method, path, body);
+  }
+
+  submit(environment, detail, reason, more = {}) {
+    return this.call("requester", "POST", "/api/requests", { database: "shop", environment, detail, reason, ...more });
+  }
+
+  cancel(id) {
+    return this.call("requester", "POST", `/api/requests/${id}/cancel`, {});
+  }
+}
+
+/** A certificate for this machine, as files in `folder`. */
+export function certificate(folder) {
+  const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+  const about = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"];
+  execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", ...about, "-keyout", key, "-out", cert], { stdio: "pipe" });
+  return { cert, key };
+}
+
+/** A reverse proxy that ends TLS and passes calls on as they are, with the address of the client. */
+export async function proxy(folder, port, to) {
+  const { cert, key } = certificate(folder);
+  const server = https.createServer({ cert: readFileSync(cert), key: readFileSync(key) }, (incoming, answer) => {
+    const headers = { ...incoming.headers, "x-forwarded-for": incoming.socket.remoteAddress, "x-forwarded-proto": "https" };
+    const outgoing = http.request({ host: "127.0.0.1", port: to, method: incoming.method, path: incoming.url, headers }, (got) => {
+      answer.writeHead(got.statusCode, got.rawHeaders);
+      got.pipe(answer);
+    });
+    outgoing.on("error", () => answer.writableEnded || answer.destroy());
+    answer.on("close", () => outgoing.destroy());
+    incoming.pipe(outgoing);
+  });
+  await new Promise((resolve) => server.listen(port, "127.0.0.1", resolve));
+  return {
+    stop: () => {
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** How people reach a house: on this machine, over our own TLS, or through a proxy. */
+export const WAYS = ["here", "tls", "proxy"];
+
+/** A server, and a provider from which its people come. */
+export class House {
+  static async start({ secret = null, way = "here", hasProvider = true } = {}) {
+    const one = new House();
+    one.way = way;
+    one.dir = mkdtempSync(join(tmpdir(), "dbward-house-"));
+    one.port = await free();
+    one.outside = way === "proxy" ? await free() : one.port;
+    if (hasProvider) {
+      const env = { ...process.env, REDIRECT_URI: `${one.url}/auth/callback`, ...(secret ? { CLIENT_SECRET: secret } : {}) };
+      one.provider = spawn("node", [join(process.env.OIDC_PROVIDER, "provider.mjs")], { env, stdio: ["ignore", "pipe", "pipe"] });
+      one.issuer = await says(one.provider, /^http:/);
+    }
+    writeFileSync(join(one.dir, "server.toml"), one.config(secret));
+    await one.serve();
+    if (way === "proxy") one.proxy = await proxy(one.dir, one.outside, one.port);
+    return one;
+  }
+
+  config(secret) {
+    const { cert, key } = this.way === "tls" ? certificate(this.dir) : {};
+    return [
+      `listen = "127.0.0.1:${this.port}"`,
+      `state_dir = "state"`,
+      this.way === "proxy" ? `public_url = "${this.url}"\ntrusted_proxies = ["127.0.0.1"]` : "",
+      cert ? `[tls]\ncert_file = "${cert}"\nkey_file = "${key}"` : "",
+      this.issuer ? `[auth.oidc]\nissuer_url = "${this.issuer}"\nclient_id = "dbward"\ndefault_role = "developer"` : "",
+      secret ? `client_secret = "${secret}"` : "",
+      `[[auth.role_bindings]]\nrole = "admin"\nsubjects = ["ann"]`,
+      `[[databases]]\nname = "shop"\nenvironments = ["production"]`,
+      `[[workflows]]\ndatabase = "shop"\nenvironment = "production"`,
+      `[[workflows.steps]]\n[[workflows.steps.approvers]]\nrole = "admin"\nmin = 1\n`,
+    ].join("\n");
+  }
+
+  /** The address that people open. */
+  get url() {
+    return `${this.way === "here" ? "http" : "https"}://127.0.0.1:${this.outside}`;
+  }
+
+  async serve() {
+    this.server = spawn(BIN, ["serve", "--config", join(this.dir, "server.toml")], { stdio: ["ignore", "pipe", "pipe"] });
+    this.log = "";
+    for (const stream of [this.server.stdout, this.server.stderr]) stream.on("data", (chunk) => (this.log += chunk));
+    await says(this.server, /listening|ready/i);
+  }
+
+  token() {
+    return readFileSync(join(this.dir, "state", "admin-token"), "utf8").trim();
+  }
+
+  async stop() {
+    if (this.proxy) await this.proxy.stop();
+    await ended(this.server);
+    if (this.provider) await ended(this.provider);
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+/**
+ * A browser of its own that opens pages of `url`. `finish` closes it and fails on what went wrong in it: errors on the
+ * console, in scripts, and violations of the content security policy; `allowed` are those that the test brought about.
+ */
+export async function visit(browser, url, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ignoreHTTPSErrors: true, ...options });
+  const wrong = [];
+  const open = async (path) => {
+    const page = await context.newPage();
+    const ours = () => page.url().startsWith(url);
+    page.on("pageerror", (error) => ours() && wrong.push(`script error: ${error.message}`));
+    page.on("console", (message) => message.type() === "error" && ours() && wrong.push(`console: ${message.text()} ${message.location().url}`));
+    await page.addInitScript(() => document.addEventListener("securitypolicyviolation", (e) => console.error(`policy violated: ${e.violatedDirective}`)));
+    await page.goto(url + path);
+    return page;
+  };
+  const finish = async (allowed = /^$/) => {
+    await context.close();
+    assert.deepEqual(wrong.filter((w) => !allowed.test(w)), []);
+  };
+  return { context, open, finish };
+}
+
+/** From our sign-in page through the provider's own pages and back. */
+export async function signIn(page, who) {
+  await page.getByRole("link", { name: /^Continue with/ }).click();
+  await page.locator("input[name=login]").fill(who);
+  await page.locator("input[name=password]").fill("anything");
+  await page.locator("button[type=submit]").click();
+  await page.getByRole("button", { name: "Continue" }).click();
+}
+
+/** Serious faults of accessibility of what a page shows now. The page's context has to bypass the policy. */
+export async function faults(page, where) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  const serious = violations.filter((v) => ["serious", "critical"].includes(v.impact));
+  return serious.map((v) => `${where}: ${v.id} ${v.nodes.map((n) => n.html.slice(0, 120)).slice(0, 3).join(" | ")}`);
+}
+
+/** Saves a picture of a page, where pictures are wanted. */
+export async function picture(page, name) {
+  if (process.env.SCREENSHOTS) await page.screenshot({ path: join(process.env.SCREENSHOTS, name) });
+}
