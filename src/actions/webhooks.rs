@@ -3,7 +3,7 @@
 
 use super::App;
 use super::refusals::refusal;
-use crate::config::Webhook;
+use crate::config::{Outlets, Webhook};
 use crate::crypto::uuid;
 use crate::domain::actor::Caller;
 use crate::domain::change::DeliveryChange;
@@ -91,14 +91,13 @@ pub fn send_test(app: &Arc<App>, caller: &Caller, id: &str) -> Result<String, Er
     let (webhook_id, person) = (id.to_owned(), caller.subject.clone());
     let cx = Arc::clone(app);
     app.change_by(caller, move |_, _| {
-        let outlets = &cx.active().outlets;
-        let is_webhook = outlets.webhooks.iter().any(|w| w.id == webhook_id);
-        let (webhook_id, recipient) = match webhook_id.as_str() {
-            _ if is_webhook => (webhook_id, None),
-            "email" if outlets.email.is_some() => (EMAIL.to_owned(), Some(person)),
-            "slack" if outlets.slack.is_some() => (SLACK.to_owned(), None),
-            _ => return Err(Error::not_found("webhook", &webhook_id)),
-        };
+        let active = cx.active();
+        let channel = channel(&active.outlets, &webhook_id);
+        if !active.routes().has(channel) {
+            return Err(Error::not_found("webhook", &webhook_id));
+        }
+        let recipient = (channel == EMAIL).then_some(person);
+        let webhook_id = channel.to_owned();
         let delivery_id = format!("wd-{}", uuid());
         let change = DeliveryChange::WebhookTested {
             webhook_id,
@@ -107,6 +106,16 @@ pub fn send_test(app: &Arc<App>, caller: &Caller, id: &str) -> Result<String, Er
         };
         Ok(Verdict::Write(vec![change.into()], delivery_id))
     })
+}
+
+/// The channel that people call `id`: the webhook of that id, else mail for `email` and the Slack app for `slack`.
+pub fn channel<'a>(outlets: &Outlets, id: &'a str) -> &'a str {
+    match id {
+        _ if outlets.webhooks.iter().any(|w| w.id == id) => id,
+        "email" => EMAIL,
+        "slack" => SLACK,
+        id => id,
+    }
 }
 
 /// Has a delivery that has ended made once more, from the first attempt on, under its old id.

@@ -7,8 +7,9 @@ use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// Columns that a narrow terminal goes without, the first to go first.
-const OPTIONAL: [&str; 10] = [
-    "RISK", "USED", "SLACK", "VERSION", "TRIES", "FORMAT", "SIGNED", "OUTCOME", "REQUEST", "WHO",
+const OPTIONAL: [&str; 11] = [
+    "RISK", "TO", "USED", "SLACK", "VERSION", "TRIES", "FORMAT", "SIGNED", "OUTCOME", "REQUEST",
+    "WHO",
 ];
 
 /// How a member is shown to people. Programs get it as it is.
@@ -37,7 +38,8 @@ pub enum Kind {
 pub struct Listing {
     /// The member of the answer that is the list.
     pub key: &'static str,
-    /// Title, member and kind of each column. A path inside a member is written with `.`.
+    /// Title, member and kind of each column. A path inside a member is written with `.`, and `|` stands between members
+    /// of which the first counts that is not null.
     pub columns: &'static [(&'static str, &'static str, Kind)],
     /// The sentence for an empty one.
     pub empty: &'static str,
@@ -143,7 +145,11 @@ fn cell(session: &ServerSession, item: &Value, member: &str, kind: Kind) -> Grid
             raw: Some(names.join("/")),
         };
     }
-    let value = member.split('.').fold(item, |value, key| &value[key]);
+    let inside = |path: &str| path.split('.').fold(item, |value, key| &value[key]);
+    let mut values = member.split('|').map(inside);
+    let value = values
+        .find(|value| !value.is_null())
+        .unwrap_or(&Value::Null);
     let raw = text_of(value);
     let text = raw.clone().unwrap_or_default();
     let shown = match kind {

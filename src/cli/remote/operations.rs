@@ -271,7 +271,7 @@ pub struct DeliveriesOptions {
     /// Only with this status: pending, in_progress, delivered, dead or cancelled
     #[arg(long)]
     status: Option<String>,
-    /// Only of this webhook
+    /// Only of this webhook, or of `email` or `slack`
     #[arg(long, value_name = "ID")]
     webhook: Option<String>,
     /// At most so many
@@ -315,7 +315,8 @@ const DELIVERIES: Listing = Listing {
     key: "deliveries",
     columns: &[
         ("DELIVERY", "id", Kind::Text),
-        ("WEBHOOK", "webhook_id", Kind::Text),
+        ("CHANNEL", "webhook_id|channel", Kind::Text),
+        ("TO", "recipient", Kind::Text),
         ("EVENT", "event_type", Kind::Text),
         ("REQUEST", "request_id", Kind::Id),
         ("STATUS", "status", Kind::Text),

@@ -94,7 +94,9 @@ pub fn deliveries(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -
     let query = ask.query();
     let paging = query.paging(LIST, PAGE_DEFAULT, PAGE_MAX)?;
     let filter = DeliveryFilter {
-        webhook_id: query.text("webhook_id")?,
+        webhook_id: query
+            .text("webhook_id")?
+            .map(|id| webhooks::channel(&context.app.active().outlets, &id).to_owned()),
         status: query.one_of("status", &DELIVERY_STATUSES.join(", "), |text| {
             DELIVERY_STATUSES.into_iter().find(|s| *s == text)
         })?,

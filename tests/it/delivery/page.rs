@@ -202,6 +202,11 @@ fn a_test_mail_arrives_as_the_page_says() {
     eventually("the mail", || post.letters().len() == 1);
     assert_eq!(post.letters()[0].to, "admin@example.com");
     newcomer.delivered();
+    let out = newcomer.run(&command(HEADING, "dbward webhook deliveries"));
+    let line = out.lines().nth(1).unwrap_or_default();
+    for word in ["email", "admin", "webhook.tested", "delivered"] {
+        assert!(line.split_whitespace().any(|w| w == word), "{word}: {out}");
+    }
     newcomer.program.stop();
 }
 

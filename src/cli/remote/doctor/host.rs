@@ -194,7 +194,8 @@ fn outward(config: &Config, seen: &mut Vec<(String, Timestamp)>) -> Vec<Check> {
             seen.extend(at.map(|at| (origin.to_owned(), at)));
             let words = format!("{of}{origin} answers");
             match status {
-                500.. => check(
+                // Who does not know HEAD is there all the same.
+                500.. if status != 501 => check(
                     name,
                     Some(false),
                     format!("{words} {status}: ask its operator"),

@@ -106,6 +106,9 @@ fn an_identity_provider_is_looked_for_where_its_keys_are() {
             " answers",
         ],
     );
+    // It does not know the method, and is there.
+    idp.mood(Mood::Status(501));
+    holds(&look(&section(&idp.url())), &["ok    oidc           "]);
     idp.mood(Mood::Status(503));
     holds(
         &look(&section(&idp.url())),
