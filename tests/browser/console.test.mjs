@@ -149,6 +149,19 @@ test("a plan is a tree, and its expensive part is marked, for every database", a
   await finish();
 });
 
+test("the plan of a statement is shown before it is requested", async () => {
+  const { page, finish } = await window("requester", "/new");
+  await page.getByLabel("Database and environment").selectOption("shop/production");
+  await page.getByLabel("SQL").fill("UPDATE customers SET active = 0 WHERE id = 42");
+  await page.getByText("Must approve: group approvers").waitFor(SLOW);
+  await page.getByRole("button", { name: "Show the plan" }).click();
+  await page.getByText("SEARCH customers USING INTEGER PRIMARY KEY").waitFor(SLOW);
+  await page.getByLabel("SQL").fill("DELETE FROM customers");
+  await page.getByText("would be refused").waitFor(SLOW);
+  assert.equal(await page.getByRole("button", { name: "Show the plan" }).count(), 0);
+  await finish();
+});
+
 test("a new request starts from an earlier one", async () => {
   const made = await demo.submit("production", "UPDATE customers SET active = 0 WHERE id = 77", "as last month");
   const { page, finish } = await window("requester", "/new");
