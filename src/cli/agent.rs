@@ -26,9 +26,9 @@ pub fn run(path: &Path) -> Result<(), String> {
     });
     let signals = signals::Signals::start().map_err(|e| e.to_string())?;
     let drain = Duration::from_secs(config.work.drain_secs);
+    log::info!("agent starts");
     let agent = RunningAgent::start(config, Clock::system()).map_err(|e| demo::sentence(&e))?;
     let agent = Arc::new(agent);
-    log::info!("agent started");
     while !signals.arrived(LOOK) {
         if let Some(why) = agent.wait_failure(Duration::ZERO) {
             agent.stop(drain);

@@ -371,12 +371,7 @@ fn the_token_of_a_service_may_stand_in_a_file() {
 fn a_configured_proxy_asks_services_but_not_one_of_this_machine() {
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = proxy.local_addr().unwrap();
-    let first = std::thread::spawn(move || {
-        let mut reader = BufReader::new(proxy.accept().unwrap().0);
-        let mut head = String::new();
-        while reader.read_line(&mut head).is_ok_and(|n| n > 2) {}
-        head
-    });
+    proxy.set_nonblocking(true).unwrap();
     let schedules = Schedules::start(&pagerduty("ann@example.com"));
     let away = "[[on_call]]\nname = \"day\"\nservice = \"opsgenie\"\nschedule = \"PS2\"\ntoken = \"another-token\"\n";
     let s = Server::with(&format!(
@@ -384,7 +379,15 @@ fn a_configured_proxy_asks_services_but_not_one_of_this_machine() {
         schedules.section("pagerduty")
     ));
     eventually("the answer", || group(&s)["members"] == json!(["ann"]));
-    let head = first.join().unwrap();
+    let mut first = None;
+    eventually("the proxy is called", || {
+        first = proxy.accept().ok();
+        first.is_some()
+    });
+    let (stream, _) = first.unwrap();
+    stream.set_nonblocking(false).unwrap();
+    let (mut reader, mut head) = (BufReader::new(stream), String::new());
+    while reader.read_line(&mut head).is_ok_and(|n| n > 2) {}
     assert!(
         head.starts_with("CONNECT api.opsgenie.com:443 HTTP/1.1\r\n"),
         "{head}"

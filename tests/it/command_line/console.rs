@@ -125,15 +125,23 @@ impl Console {
     }
 
     /// The same of what goes on until it is interrupted, which it is once it has shown `prompt`. `before` is called
-    /// before each run.
-    pub fn record_until(&mut self, arguments: &[&str], prompt: &str, before: impl Fn()) {
-        before();
-        let ran = interrupted_in_pipes(&mut self.command(None, arguments), prompt).is(0);
+    /// before each run, with its command.
+    pub fn record_until(
+        &mut self,
+        arguments: &[&str],
+        prompt: &str,
+        before: impl Fn(&mut Command),
+    ) {
+        let fresh = |console: &Console| {
+            let mut command = console.command(None, arguments);
+            before(&mut command);
+            command
+        };
+        let ran = interrupted_in_pipes(&mut fresh(self), prompt).is(0);
         self.add_pipes(arguments, &ran);
         for columns in [80, 200] {
-            before();
             let reaction = (prompt, Reaction::Interrupt);
-            let ran = on_terminal(self.command(None, arguments), columns, Some(reaction)).is(0);
+            let ran = on_terminal(fresh(self), columns, Some(reaction)).is(0);
             self.add_terminal(arguments, columns, &ran);
         }
     }

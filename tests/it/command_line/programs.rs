@@ -5,6 +5,7 @@ use super::console::Console;
 use crate::support::{Program, SHOP, settled};
 use std::fs;
 use std::net::TcpListener;
+use std::process::Command;
 
 fn write(console: &Console, name: &str, text: &str) {
     fs::write(console.home().join(name), text).unwrap();
@@ -49,7 +50,7 @@ fn serve_prints_what_its_golden_says() {
     let state = console.home().join("state");
     write(&console, "server.toml", &server_toml(SHOP));
     write(&console, "broken.toml", BROKEN);
-    console.record_until(&["serve"], "listening on ", || {
+    console.record_until(&["serve"], "listening on ", |_| {
         let _ = fs::remove_dir_all(&state);
     });
     // The port is somebody else's.
@@ -84,7 +85,9 @@ fn agent_prints_what_its_golden_says() {
     write(&console, "closed.toml", &closed);
     write(&console, "broken.toml", "[server]\nurl = 1\n");
     let state = console.home().join("agent-state");
-    let fresh = || {
+    let fresh = |command: &mut Command| {
+        // When the tables are described is for another thread.
+        command.env("RUST_LOG", "info,dbward::agent::schema_sync=warn");
         let _ = fs::remove_dir_all(&state);
     };
     console.record_until(&["agent"], "connected to the server", fresh);
@@ -105,7 +108,7 @@ fn demo_prints_what_its_golden_says() {
     let mut console = Console::at("http://nowhere");
     let state = console.home().join("demo");
     let call = ["demo", "--port", "0", "--state-dir", "demo"];
-    console.record_until(&call, "Ctrl-C ends the demo.", || {
+    console.record_until(&call, "Ctrl-C ends the demo.", |_| {
         let _ = fs::remove_dir_all(&state);
     });
     let away = "postgres://somebody:secret@127.0.0.1:1/x";
