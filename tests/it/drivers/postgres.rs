@@ -238,6 +238,15 @@ fn what_runs_in_no_transaction_runs_alone_and_says_what_it_left() {
     assert!(message.contains("left an invalid index: u"), "{message}");
     place.done(&["DROP INDEX CONCURRENTLY u"]);
     place.done(&["CREATE INDEX CONCURRENTLY i ON t (id)"]);
+    // A function that says so is not believed: outside a transaction it would have changed something for good.
+    let body = "BEGIN IF nextval('s') < 3 THEN RAISE EXCEPTION USING ERRCODE = '25001'; END IF; RETURN 1; END";
+    place.done(&[
+        "CREATE SEQUENCE s",
+        &format!("CREATE FUNCTION f() RETURNS integer LANGUAGE plpgsql AS $${body}$$"),
+    ]);
+    let (message, effect) = failure(place.write(&["SELECT f()"]));
+    assert_eq!(effect, JobEffect::RolledBack, "{message}");
+    assert_eq!(place.value("SELECT last_value FROM s"), "1");
     let (message, effect) = failure(place.write(&["INSERT INTO t VALUES (2)", "VACUUM t"]));
     assert_eq!(effect, JobEffect::RolledBack, "{message}");
     assert_eq!(place.count("t"), 2);

@@ -138,7 +138,7 @@ pub fn readers_after_a_waiting_statement_go_on(mut place: Place, waits: &str) {
         Operation::ExecuteDml,
         &["ALTER TABLE t ADD COLUMN v INTEGER"],
     );
-    alter.lock_timeout_secs = 5;
+    alter.lock_timeout_secs = 10;
     let (_cancel, _started, altering) = running(&place, alter);
     eventually("the change waits", || waiting("1"));
     let mut read = job(Operation::ExecuteSelect, &["SELECT count(*) AS n FROM t"]);

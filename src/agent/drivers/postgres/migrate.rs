@@ -14,13 +14,10 @@ pub(super) struct PgMigrations<'a> {
     pub watch: &'a PgDeadline,
 }
 
-/// SQLSTATE of what cannot run inside a transaction.
-const NOT_IN_A_TRANSACTION: &str = "25001";
-
 impl PgMigrations<'_> {
     fn failure(&self, stop: PgStop, effect: JobEffect) -> Failure {
         let hint = match &stop {
-            PgStop::Refused(refusal) if refusal.code == NOT_IN_A_TRANSACTION => {
+            PgStop::Refused(refusal) if refusal.is_of_a_transaction() => {
                 "; write `transaction:false` at its marker"
             }
             _ => "",

@@ -181,7 +181,9 @@ impl Postgres {
         let written = self.write_all(&mut conn, job, watch);
         let rows = match written {
             Ok(rows) => rows,
-            Err(PgStop::Refused(refusal)) if refusal.code == "25001" && job.plan.len() == 1 => {
+            Err(PgStop::Refused(refusal))
+                if refusal.is_of_a_transaction() && job.plan.len() == 1 =>
+            {
                 abandon(conn);
                 return alone::write(self, job, watch, control);
             }

@@ -90,6 +90,11 @@ impl PgRefusal {
         refusal
     }
 
+    /// Whether the server itself says that the statement runs in no transaction; a function may say it of anything.
+    pub fn is_of_a_transaction(&self) -> bool {
+        self.code == "25001" && self.context.is_none()
+    }
+
     /// The sentence for everybody, with SQLSTATE; and apart from it all that may quote values of rows.
     pub fn described(self) -> (String, Option<String>) {
         let naming = self.naming();

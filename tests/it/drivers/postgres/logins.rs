@@ -298,7 +298,7 @@ fn a_session_of_pgbouncer_is_ended_in_its_own_transaction_only() {
     let process = |session: &str| session.split('@').next().unwrap().to_owned();
     let ended = earlier.session.unwrap();
     // Somebody else, in the same process.
-    let sleeps = ["INSERT INTO t VALUES (2)", "SELECT pg_sleep(2)"];
+    let sleeps = ["INSERT INTO t VALUES (2)", "SELECT pg_sleep(5)"];
     let (_, started, other) = running(&place, job(Operation::ExecuteDml, &sleeps));
     started.recv().unwrap();
     let works = "SELECT pid::text AS v FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()";
