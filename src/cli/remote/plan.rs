@@ -30,9 +30,11 @@ pub fn printed(explained: &[Value]) -> String {
     out
 }
 
-/// The plan of SQLite or PostgreSQL as lines; `None` for plans of another shape.
+/// The plan of a database as lines; `None` for plans of another shape.
 fn lines(plan: &Value) -> Option<Vec<String>> {
-    let mut lines = of_sqlite(plan).or_else(|| of_postgres(plan))?;
+    let mut lines = of_sqlite(plan)
+        .or_else(|| of_postgres(plan))
+        .or_else(|| of_mysql(plan))?;
     lines.truncate(STEPS);
     Some(lines)
 }
@@ -78,6 +80,53 @@ fn of_postgres(plan: &Value) -> Option<Vec<String>> {
     Some(lines)
 }
 
+/// Objects in objects with tables among them, as MySQL and MariaDB write them.
+fn of_mysql(plan: &Value) -> Option<Vec<String>> {
+    let mut lines = Vec::new();
+    let mut open = vec![(0, "", plan.get("query_block")?)];
+    while let Some((mut depth, key, value)) = open.pop() {
+        let text = operation(key).map(str::to_owned).or_else(|| table(value));
+        if let Some(text) = text.filter(|_| value.is_object()) {
+            lines.push(line(depth, &text));
+            depth = (depth + 1).min(STEPS);
+        }
+        match value {
+            Value::Array(items) => open.extend(items.iter().rev().map(|item| (depth, "", item))),
+            Value::Object(members) => {
+                let inner = members.iter().rev();
+                open.extend(inner.map(|(key, item)| (depth, key.as_str(), item)));
+            }
+            _ => {}
+        }
+    }
+    (!lines.is_empty()).then_some(lines)
+}
+
+/// What a member stands for that holds the steps that feed it.
+fn operation(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "filesort" | "ordering_operation" => "sort",
+        "temporary_table" => "temporary table",
+        "grouping_operation" => "group",
+        "duplicates_removal" => "distinct",
+        _ => return None,
+    })
+}
+
+/// How a table is read, where that is what the object tells.
+fn table(object: &Value) -> Option<String> {
+    let name = object["table_name"].as_str()?;
+    let mut text = format!("{} on {name}", object["access_type"].as_str()?);
+    if let Some(key) = object["key"].as_str() {
+        text.push_str(&format!(" using {key}"));
+    }
+    let rows = ["rows_examined_per_scan", "rows"].map(|key| object[key].as_f64());
+    if let Some(rows) = rows.into_iter().flatten().next() {
+        text.push_str(&format!(", about {}", counted(rows as u64, "row")));
+    }
+    Some(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +164,29 @@ mod tests {
         );
         let one = json!([{"Plan": {"Node Type": "Result", "Plan Rows": 1}}]);
         assert_eq!(lines(&one).unwrap(), ["Result, about 1 row"]);
+    }
+
+    #[test]
+    fn plans_of_mysql_and_mariadb_name_their_tables() {
+        let mariadb = json!({"query_block": {"select_id": 1, "filesort": {"sort_key": "b.id", "temporary_table": {
+            "nested_loop": [
+                {"table": {"table_name": "a", "access_type": "range", "possible_keys": ["v"], "key": "v", "rows": 1}},
+                {"block-nl-join": {"table": {"table_name": "b", "access_type": "ALL", "rows": 12}, "join_type": "BNL"}},
+            ],
+        }}}});
+        assert_eq!(
+            lines(&mariadb).unwrap(),
+            [
+                "sort",
+                "  temporary table",
+                "    range on a using v, about 1 row",
+                "    ALL on b, about 12 rows",
+            ]
+        );
+        let mysql = json!({"query_block": {"select_id": 1, "cost_info": {"query_cost": "1.00"}, "table": {
+            "delete": true, "table_name": "t\u{1b}", "access_type": "const", "rows_examined_per_scan": 2, "rows": 9,
+        }}});
+        assert_eq!(lines(&mysql).unwrap(), ["const on t\\u{1b}, about 2 rows"]);
     }
 
     #[test]
