@@ -29,7 +29,7 @@ fn in_effect(set: Option<&str>) -> Option<String> {
 }
 
 #[test]
-fn server_has_few_arenas_unless_told_otherwise() {
+fn server_has_few_arenas_unless_its_environment_sets_them() {
     assert_eq!(in_effect(None).as_deref(), Some("2"));
     assert_eq!(in_effect(Some("7")).as_deref(), Some("7"));
 }
