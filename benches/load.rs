@@ -10,6 +10,8 @@ mod agent;
 mod calls;
 #[path = "load/cases.rs"]
 mod cases;
+#[path = "load/copies.rs"]
+mod copies;
 #[path = "load/drive.rs"]
 mod drive;
 #[path = "load/floor_http.rs"]
@@ -63,7 +65,8 @@ const PROBES: usize = 200;
 
 const USAGE: &str = "usage: cargo bench [-- [--quick] [--json FILE] [--only CASE]...]
 cases: me, parked, create, life, audit, history, jobs, outward, sql; without --only, all of them
-only --only runs these two: million: the list, the inbox and a start with a million requests, which the first run makes;
+only --only runs these: million: the list, the inbox and a start with a million requests, which the first run makes;
+copies: creates with copies in a bucket (DBWARD_TEST_LITESTREAM, DBWARD_TEST_S3_URL);
 instructions: what each call takes, counted by callgrind";
 const CASES: [&str; 9] = [
     "me", "parked", "create", "life", "audit", "history", "jobs", "outward", "sql",
@@ -72,6 +75,9 @@ const CASES: [&str; 9] = [
 const INSTRUCTIONS: &str = "instructions";
 /// The case that takes a quarter of an hour and 6 GB.
 const MILLION: &str = "million";
+
+/// The case that needs Litestream and a bucket.
+const COPIES: &str = "copies";
 
 /// What to run, and how long.
 pub struct Plan {
@@ -134,7 +140,7 @@ impl Plan {
                 }
                 "--only" => {
                     let case = arguments.next().unwrap_or_default();
-                    if ![INSTRUCTIONS, MILLION].contains(&case.as_str())
+                    if ![INSTRUCTIONS, MILLION, COPIES].contains(&case.as_str())
                         && !CASES.contains(&case.as_str())
                     {
                         return Err(format!("there is no case `{case}`\n{USAGE}"));
@@ -208,6 +214,9 @@ fn measure(plan: &Plan, rows: &mut Vec<Row>) -> Outcome<()> {
     }
     if plan.asks(MILLION) {
         million::measure(plan, rows)?;
+    }
+    if plan.asks(COPIES) {
+        copies::measure(plan, rows)?;
     }
     if plan.asks(INSTRUCTIONS) {
         instructions::measure(rows)?;
