@@ -1,11 +1,15 @@
 //! States that servers of earlier schemas left: each opens, proves itself, and work goes on in it.
 
-use crate::support::{Program, Temp, admin_of, verified};
+use crate::support::{Temp, admin_of, verified};
+use dbward::clock::{Clock, Timestamp};
+use dbward::config::Config;
 use dbward::crypto::unhex;
+use dbward::server::{Server, StartOptions};
 use rusqlite::Connection;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What marks a state file as ours.
 const APPLICATION_ID: i64 = 0x6462_7764;
@@ -19,6 +23,33 @@ fn stored() -> Vec<PathBuf> {
     found
 }
 
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let place = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy_folder(&entry.path(), &place),
+            false => drop(fs::copy(entry.path(), place).unwrap()),
+        }
+    }
+}
+
+/// The time at which the state in `dir` was left, a minute later: what waits in it has not expired, and its results have
+/// not either.
+fn clock_of(dir: &Path) -> Clock {
+    let file = Connection::open(dir.join("state/dbward.db")).unwrap();
+    let last: i64 = file
+        .query_row("SELECT max(created_at_ms) FROM audit_events", [], |r| {
+            r.get(0)
+        })
+        .unwrap();
+    let clock = Clock::system();
+    let since = clock.now().since(Timestamp(last).plus_secs(60));
+    clock.set_back(Duration::from_millis(since));
+    clock
+}
+
 /// Puts a stored state into `dir`, as its server left it.
 fn put(stored: &Path, dir: &Path) {
     let state = dir.join("state");
@@ -28,6 +59,11 @@ fn put(stored: &Path, dir: &Path) {
     for entry in fs::read_dir(stored).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
+        if entry.path().is_dir() {
+            // Results that are files: a folder for each request.
+            copy_folder(&entry.path(), &state.join(name));
+            continue;
+        }
         if name == "server.toml" || name == "state.sql" {
             continue;
         }
@@ -67,8 +103,14 @@ fn states_of_earlier_schemas_open_prove_themselves_and_go_on() {
         let what = stored.display();
         let dir = Temp::new();
         put(&stored, dir.path());
-        let (program, at) = Program::serve(dir.path());
-        let admin = admin_of(at, dir.path());
+        let text = fs::read_to_string(dir.path().join("server.toml")).unwrap();
+        let config = Config::parse(&text, dir.path(), &|_| None).unwrap();
+        let options = StartOptions {
+            clock: clock_of(dir.path()),
+            ..StartOptions::default()
+        };
+        let server = Server::start(&config, options).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let admin = admin_of(server.addr(), dir.path());
         let proof = admin.get("/api/audit/verify").is(200);
         assert_eq!(proof.json["valid"], true, "{what}: {}", proof.json);
         // What was decided, what it left, and what waits.
@@ -85,7 +127,7 @@ fn states_of_earlier_schemas_open_prove_themselves_and_go_on() {
         admin
             .poke(&format!("/api/requests/{waiting}/approve"))
             .is(200);
-        program.stop();
+        server.stop().unwrap();
         let proof = verified(&dir.path().join("state"));
         assert!(proof.valid, "{what}");
         let file = Connection::open(dir.path().join("state/dbward.db")).unwrap();
