@@ -1,4 +1,4 @@
-//! What a copy in a bucket costs: creates that are answered once the bucket has them (`mode = "confirmed"`), beside those
+//! What a copy in a bucket costs: creates that are answered once the bucket has them (`mode = "confirmed"`), next to those
 //! that are copied afterwards (`async`) and those of a server that copies nothing. Litestream and the bucket share the
 //! machine, so it is the least that the round trip of a group takes, and the most of its processor time.
 
