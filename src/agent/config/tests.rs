@@ -390,6 +390,8 @@ fn keys_of_a_server_are_checked_together() {
         (ok.port, ok.user.as_str(), ok.tls, ok.lock_timeout_secs),
         (3306, "root", Tls::Off, 3600)
     );
+    let far = server("driver = \"mysql\"\nhost = \"db.example.com\"\ndatabase = \"d\"").unwrap();
+    assert_eq!(far.tls, Tls::VerifyFull);
     for (keys, says) in [
         ("driver = \"mysql\"", "databases[0].host"),
         ("driver = \"mysql\"\nhost = \"h\"", "databases[0].database"),

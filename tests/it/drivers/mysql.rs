@@ -90,6 +90,28 @@ fn mysql_results_stop_at_their_limits() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_row_of_any_length_is_cut_and_not_an_error() {
+    let place = mysql();
+    for (short, long) in [
+        ("'short'", "REPEAT('x', 12000000)"),
+        (
+            "'short', ''",
+            "REPEAT('x', 12000000), REPEAT('y', 12000000)",
+        ),
+    ] {
+        let sql = format!("SELECT {short} UNION ALL SELECT {long}");
+        let RunOutcome::Rows { json, truncated } = place.read(&[&sql]) else {
+            panic!("no rows: {long}");
+        };
+        let json: Value = serde_json::from_str(&json).unwrap();
+        assert!(truncated, "{long}");
+        assert_eq!(json["rows"].as_array().map(Vec::len), Some(1), "{long}");
+        assert_eq!(json["truncation_reason"], "size limit reached (10 MB)");
+    }
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
 fn mysql_keeps_to_the_rows_approved() {
     claims::more_rows_than_approved_change_nothing(&mysql());
 }

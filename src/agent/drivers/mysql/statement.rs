@@ -7,6 +7,7 @@ use crate::agent::drivers::{DriverJob, guard};
 use crate::domain::dialect::Dialect;
 use ::mysql::prelude::Queryable;
 use ::mysql::{Column, Error, Row, Value};
+use std::error::Error as _;
 
 /// Number of the error about what cannot be prepared; the text was read whole before it comes.
 const NOT_PREPARABLE: u16 = 1295;
@@ -86,7 +87,16 @@ pub(super) fn query(
         let mut into = begun(results, &columns);
         let (mut rows, mut full) = (0_u64, into.is_none());
         for row in set.by_ref() {
-            let row = row.map_err(|e| watch.stop(e))?;
+            let row = match row {
+                Err(e) if is_too_long(&e) && when_full == WhenFull::Stop => {
+                    if let Some(into) = into {
+                        into.too_long();
+                    }
+                    full = true;
+                    break;
+                }
+                row => row.map_err(|e| watch.stop(e))?,
+            };
             rows = rows.saturating_add(1);
             full |= into
                 .as_deref_mut()
@@ -113,6 +123,11 @@ pub(super) fn query(
         return Ok(Ran::Enough);
     }
     Ok(Ran::Changed(changed))
+}
+
+/// Whether the error is about a row that is longer than the connection takes.
+fn is_too_long(error: &Error) -> bool {
+    matches!(error, Error::CodecError(e) if e.source().is_none() && e.to_string().contains("max_allowed_packet"))
 }
 
 /// Whether each row that a result of `sql` has is one that it changed: MariaDB counts none where a statement has RETURNING.

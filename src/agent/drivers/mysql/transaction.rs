@@ -299,9 +299,9 @@ impl Progress {
         }
         let unsure = of(Fate::Unsure);
         if !unsure.is_empty() {
-            let verb = if unsure.len() == 1 { "is" } else { "are" };
+            let verb = if unsure.len() == 1 { "stays" } else { "stay" };
             message.push_str(&format!(
-                "; {} of the plan {verb} committed, rolled back or neither: nobody can tell",
+                "; whether {} of the plan {verb}, nobody can tell",
                 listed(&unsure)
             ));
         }
@@ -439,7 +439,7 @@ mod tests {
             (
                 &[Unsure, Open, Unsure],
                 false,
-                "no; statements 1, 3 of the plan are committed, rolled back or neither: nobody can tell",
+                "no; whether statements 1, 3 of the plan stay, nobody can tell",
                 JobEffect::Unknown,
             ),
         ] {

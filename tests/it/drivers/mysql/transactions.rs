@@ -59,7 +59,7 @@ fn a_killed_session_is_rolled_back_only_where_the_engine_can() {
     let (place, message, effect) = killed(made(&[TABLE, flat]), &["INSERT INTO m VALUES (1)"]);
     assert_eq!(effect, JobEffect::Unknown, "{message}");
     assert!(
-        message.contains("statement 1 of the plan is committed, rolled back or neither")
+        message.contains("whether statement 1 of the plan stays, nobody can tell")
             && !message.contains("; rolled back"),
         "{message}"
     );
@@ -143,9 +143,9 @@ INSERT INTO t VALUES (1); CREATE TEMPORARY TABLE x (a INTEGER); FAILS | rolled_b
 INSERT INTO t VALUES (1); CALL commits(); FAILS                | partial | '1,20' | statement 1 of the plan stays, committed on the way (
 INSERT INTO t VALUES (1); CALL commits(); FAILS                | partial | '1,20' | of statement 2 a part is committed
 INSERT INTO t VALUES (1); CALL fails()                         | partial | '1,50' | (1 row); of statement 2 a part is committed
-INSERT INTO t VALUES (1); CALL repeats()                       | unknown | '1,60' | statements 1 to 2 of the plan are committed, rolled back or neither
+INSERT INTO t VALUES (1); CALL repeats()                       | unknown | '1,60' | whether statements 1 to 2 of the plan stay, nobody can tell
 INSERT INTO t VALUES (1); CALL takes_back(); INSERT INTO t VALUES (2) | unknown | null | statement 2: the statement ended the transaction
-CALL takes_back(); INSERT INTO t VALUES (3); FAILS             | unknown | null   | statement 1 of the plan is committed, rolled back or neither
+CALL takes_back(); INSERT INTO t VALUES (3); FAILS             | unknown | null   | whether statement 1 of the plan stays, nobody can tell
 INSERT INTO t VALUES (1); ANALYZE TABLE u; INSERT INTO t VALUES (2); FAILS | partial | '1' | statements 1 to 2 of the plan stay, committed on the way (1 row)
 INSERT INTO t VALUES (1), (2); SET PASSWORD FOR 'no'@'where' = PASSWORD('x') | partial | '1,2' | statement 1 of the plan stays, committed on the way (2 rows)
 INSERT INTO t VALUES (1), (2); FLUSH TABLES; FAILS             | partial | '1,2'  | committed on the way (2 rows)
