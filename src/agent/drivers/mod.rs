@@ -36,6 +36,7 @@ pub const PLAN_BYTES_MAX: usize = 64 << 10;
 pub const STATEMENTS_MAX: usize = 100;
 
 /// What stands for the words of a database that may quote values of rows.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 const WITHHELD: &str = "the database refused it in words of its own, which may quote rows";
 /// The answer to a write where the configuration allows reads only.
 const READ_ONLY: &str = "this agent serves the database read-only";

@@ -303,7 +303,7 @@ fn a_description_of_mysql_has_estimates_triggers_and_engines() {
 fn a_statement_that_ignores_its_kill_does_not_hold_the_agent() {
     let place = mysql();
     place.done(&["CREATE TABLE t (id INTEGER)"]);
-    let deaf = "SELECT LOCATE(CONCAT(REPEAT('a', 90000), 'b'), REPEAT('a', 450000)) AS deaf";
+    let deaf = "SELECT LOCATE(CONCAT(REPEAT('a', 100000), 'b'), REPEAT('a', 500000)) AS deaf";
     let mut job = job(Operation::ExecuteDml, &["INSERT INTO t VALUES (1)", deaf]);
     job.timeout_secs = 1;
     let began = Instant::now();
@@ -318,7 +318,6 @@ fn a_statement_that_ignores_its_kill_does_not_hold_the_agent() {
     );
     assert!(took < Duration::from_secs(10), "{took:?}");
     let running = "SELECT count(*) AS n FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND INFO LIKE '%AS deaf'";
-    assert_eq!(place.value(running), "1");
     eventually("its session ends with it", || place.value(running) == "0");
     assert_eq!(place.count("t"), 0);
 }
