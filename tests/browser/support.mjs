@@ -211,7 +211,8 @@ export async function visit(browser, url, options = {}) {
     const page = await context.newPage();
     const ours = () => page.url().startsWith(url);
     page.on("pageerror", (error) => ours() && wrong.push(`script error: ${error.message}`));
-    page.on("console", (message) => message.type() === "error" && ours() && wrong.push(`console: ${message.text()} ${message.location().url}`));
+    // What is not a page of ours names no icon, and the browser asks for one.
+    page.on("console", (message) => message.type() === "error" && ours() && !message.location().url.endsWith("/favicon.ico") && wrong.push(`console: ${message.text()} ${message.location().url}`));
     await page.addInitScript(() => document.addEventListener("securitypolicyviolation", (e) => console.error(`policy violated: ${e.violatedDirective}`)));
     await page.goto(url + path);
     return page;
