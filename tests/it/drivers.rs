@@ -7,6 +7,7 @@ mod constructs;
 mod held;
 mod lies;
 mod locks;
+mod logs;
 mod migrations;
 mod mysql;
 pub mod places;

@@ -66,6 +66,52 @@ fn a_bound_of_the_policy_reaches_agents_that_count_and_holds_up_no_other() {
 }
 
 #[test]
+fn a_job_waits_only_for_the_features_that_it_needs() {
+    let s = Server::with(&SHOP.replace(
+        "environment = \"production\"\n",
+        "environment = \"production\"\nrehearse = \"on_request\"\n",
+    ));
+    let (agent, requester) = (s.agent("agent-1"), s.requester());
+    let all = ["claims_v2", "row_bound", "rehearsal", "outcome", "dialect"];
+    let bound = json!({"max_affected_rows": 5});
+    for missing in all.map(Some).into_iter().chain([None]) {
+        // What came before under this token does not count any more.
+        s.turn_only(61);
+        let features: Vec<&str> = all.into_iter().filter(|f| Some(*f) != missing).collect();
+        let report = json!({"features": features, "limit": 10});
+        agent.poll_with(report.clone()).is(200);
+        let plain = requester.submit("development", UPDATE);
+        let bounded = requester.submit_with("development", UPDATE, bound.clone());
+        let waiting = requester.submit("production", UPDATE);
+        requester.poke(&waiting.path("/rehearse"));
+        let offered = agent.poll_with(report).is(200);
+        let jobs = crate::support::ids(&offered);
+        let lacks = |feature: &str| missing == Some(feature);
+        // An agent of 0.1.6 names none of the others, and gets its work all the same.
+        assert!(jobs.contains(&plain.id), "{missing:?}");
+        assert_eq!(
+            jobs.contains(&bounded.id),
+            !lacks("row_bound"),
+            "{missing:?}"
+        );
+        let rehearsals = offered.json["rehearsal_jobs"].as_array();
+        let rehearsals = rehearsals.map_or(0, Vec::len);
+        let rehearses = !lacks("rehearsal");
+        assert_eq!(rehearsals, usize::from(rehearses), "{missing:?}");
+        agent.try_claim(&plain.id).is(200);
+        if lacks("row_bound") {
+            agent.try_claim(&bounded.id).refused(409, "feature_missing");
+            let shown = requester.show(&bounded).is(200);
+            assert_eq!(shown.text("status"), "dispatched");
+            assert_eq!(shown.json["queue_hint"], "agents_lack_row_bound");
+        } else {
+            agent.try_claim(&bounded.id).is(200);
+        }
+        requester.cancel(&waiting).is(200);
+    }
+}
+
+#[test]
 fn a_bound_that_nobody_could_hold_is_refused() {
     let s = Server::shop();
     let bounded = |sql: &str, rows: Value| {

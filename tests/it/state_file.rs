@@ -367,6 +367,51 @@ fn rows_taken_out_or_put_in_are_refused() {
 }
 
 #[test]
+fn an_event_with_a_right_hash_is_refused_without_a_signature() {
+    let folder = stopped();
+    let last = |store: &Store| {
+        let newest = store.read(|view| view.list_events(&AuditFilter::default(), 1, 0));
+        newest.unwrap().remove(0)
+    };
+    let keys = StateDir::open(folder.path()).unwrap().audit_keys(None);
+    let fatal = Arc::new(|why: &str| panic!("{why}"));
+    let path = folder.path().join("dbward.db");
+    let store = Store::open(&path, Clock::system(), keys.unwrap(), fatal).unwrap();
+    let row = last(&store);
+    store.close().unwrap();
+    drop(store);
+    let (mut appended, mut edited) = (row.event.clone(), row.event.clone());
+    appended.id = "appended".to_owned();
+    appended.prev_hash = Some(row.hash.clone());
+    edited.actor_id = "somebody-else".to_owned();
+    let forged = [
+        format!(
+            "CREATE TEMP TABLE forged AS SELECT * FROM audit_events WHERE seq = {0}; \
+             UPDATE forged SET seq = {0} + 1, id = 'appended', prev_hash = event_hash, event_hash = '{1}'; \
+             INSERT INTO audit_events SELECT * FROM forged",
+            row.seq,
+            appended.hash()
+        ),
+        format!(
+            "UPDATE audit_events SET actor_id = 'somebody-else', event_hash = '{}' WHERE seq = {}",
+            edited.hash(),
+            row.seq
+        ),
+        format!("DELETE FROM audit_events WHERE seq = {}", row.seq),
+    ];
+    for forged in forged {
+        let copy = copied(folder.path());
+        unguarded(copy.path()).execute_batch(&forged).unwrap();
+        assert_eq!(
+            outcome(copy.path(), "audit_events"),
+            Outcome::Refused,
+            "{forged}"
+        );
+        assert!(!verified(copy.path()).valid, "{forged}");
+    }
+}
+
+#[test]
 fn a_head_of_another_key_is_refused() {
     let folder = stopped();
     let key = folder.path().join("audit-signing.key");

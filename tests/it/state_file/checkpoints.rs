@@ -67,7 +67,7 @@ fn a_state_older_than_its_checkpoint_file_is_a_rollback() {
 }
 
 #[test]
-fn a_checkpoint_file_that_is_gone_or_forged_stops_the_start() {
+fn a_checkpoint_file_that_is_gone_unreadable_or_forged_stops_the_start() {
     let folder = stopped();
     let file = folder.path().join("checkpoints.jsonl");
     let store = start_with(folder.path(), None).unwrap();
@@ -81,7 +81,14 @@ fn a_checkpoint_file_that_is_gone_or_forged_stops_the_start() {
     fs::write(&file, text.replace("\"event_count\":", "\"event_count\":1")).unwrap();
     let forged = start_with(folder.path(), None).err().unwrap();
     assert!(forged.contains("not signed"), "{forged}");
+    // A folder in its place cannot be read.
     fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    let unreadable = start_with(folder.path(), None).err().unwrap();
+    assert!(unreadable.contains("cannot be read"), "{unreadable}");
+    let accepted = start_with(folder.path(), Some("the disk is gone")).err();
+    assert!(accepted.unwrap().contains("cannot be read"));
+    fs::remove_dir(&file).unwrap();
     let gone = start_with(folder.path(), None).err().unwrap();
     assert!(gone.contains("missing"), "{gone}");
 }

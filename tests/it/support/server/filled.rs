@@ -15,7 +15,7 @@ impl Server {
     pub fn fill(&self, requests: usize) {
         let like = self
             .requester()
-            .submit("production", "UPDATE items SET price = 2");
+            .submit("production", "UPDATE items SET price = 2 WHERE id = 1");
         let store = &self.inner().app().store;
         let actor = Actor {
             id: "requester".to_owned(),
