@@ -416,7 +416,9 @@ impl Store {
 
     /// Remembers where the audit log ends, after a COMMIT of ours.
     pub(super) fn remember_chain_end(&self, connection: &Connection) {
+        let before = self.log_head().seq;
         if let Ok(end) = last_event(connection) {
+            self.remember_signed(connection, before);
             *self.chain_end.lock().unwrap_or_else(|e| e.into_inner()) = end;
         }
     }

@@ -3,10 +3,12 @@
 //! it into the event after it.
 
 use super::audit::{AFTER, EventRow, event_at, read_event};
+use super::query::{RunStatement, tuple};
 use super::{Store, View};
 use crate::clock::Timestamp;
 use crate::domain::audit::{CHECKPOINT, Checkpoint};
 use crate::error::Error;
+use rusqlite::Connection;
 use std::collections::BTreeMap;
 
 /// Hashes of covered events that are remembered; beyond it the oldest are walked from again.
@@ -24,9 +26,8 @@ impl SignedEvents {
         self.0.get(&row.seq).is_some_and(|hash| *hash == row.hash)
     }
 
-    fn remember(&mut self, walked: Vec<EventRow>) {
-        self.0
-            .extend(walked.into_iter().map(|row| (row.seq, row.hash)));
+    fn remember(&mut self, covered: impl IntoIterator<Item = (i64, String)>) {
+        self.0.extend(covered);
         while self.0.len() > REMEMBERED_MAX {
             self.0.pop_first();
         }
@@ -85,12 +86,26 @@ impl View<'_> {
         events
             .lock()
             .unwrap_or_else(|e| e.into_inner())
-            .remember(walked);
+            .remember(walked.into_iter().map(|row| (row.seq, row.hash)));
         Ok(true)
     }
 }
 
 impl Store {
+    /// Remembers what a commit of ours wrote after event number `before`: its head covers that.
+    pub(super) fn remember_signed(&self, connection: &Connection, before: i64) {
+        let sql = "SELECT seq, event_hash FROM audit_events WHERE seq > ?1 ORDER BY seq";
+        // What is not remembered is walked to.
+        let written: Result<Vec<(i64, String)>, Error> = connection.list(sql, [before], tuple);
+        if let Ok(written) = written {
+            let events = &self.signed_events;
+            events
+                .lock()
+                .unwrap_or_else(|e| e.into_inner())
+                .remember(written);
+        }
+    }
+
     /// Whether `event` is a checkpoint by which our key signs what comes before it, up to `last`.
     fn signs(&self, event: &EventRow, last: &EventRow) -> bool {
         let key = self.audit_keys.current.public();
