@@ -16,6 +16,11 @@ use crate::error::Error;
 use rusqlite::Row;
 use std::collections::BTreeSet;
 
+/// The events that move a request, by their column or by what of it is hashed. There are four, and three for each
+/// further run.
+const MOVES: &str = "SELECT seq FROM audit_events WHERE request_id = ?1 \
+    AND (to_status IS NOT NULL OR metadata_json ->> '$.to_status' IS NOT NULL) ORDER BY seq";
+
 /// A request and its texts, as stored.
 pub(super) struct StoredRequest {
     pub id: String,
@@ -262,11 +267,7 @@ impl View<'_> {
         if let Some(what) = stored.breaks_commitment(&metadata) {
             return Ok(Err(what));
         }
-        let stands = self.proved_event(stored.audit_seq)?.is_some_and(|row| {
-            row.event.request_id.as_deref() == Some(stored.id.as_str())
-                && EventMetadata::by(&row.event).text("to_status") == Some(stored.status.as_str())
-        });
-        if !stands {
+        if !self.stands_as_logged(&stored)? {
             return Ok(Err("status"));
         }
         let rehearses = stored
@@ -278,6 +279,27 @@ impl View<'_> {
             return Ok(Err("rehearsal"));
         }
         Ok(Ok((stored, created)))
+    }
+
+    /// Whether the request stands where its moves lead, each from where the one before ended: one that somebody put back
+    /// to an earlier place does not, nor does one that was moved on from there.
+    fn stands_as_logged(&self, stored: &StoredRequest) -> Result<bool, Error> {
+        let (mut at, mut last) = ("new".to_owned(), 0);
+        for seq in self.connection.list(MOVES, [&stored.id], first)? {
+            let Some(row) = self.proved_event(seq)? else {
+                return Ok(false);
+            };
+            let moved = EventMetadata::by(&row.event);
+            let of_it = row.event.request_id.as_deref() == Some(stored.id.as_str());
+            let Some(to) = moved.text("to_status") else {
+                return Ok(false);
+            };
+            if !of_it || moved.text("from_status") != Some(&at) {
+                return Ok(false);
+            }
+            (at, last) = (to.to_owned(), seq);
+        }
+        Ok(at == stored.status && last == stored.audit_seq)
     }
 
     /// Whether the log says that the request was found to be corrupt, whatever its row says.

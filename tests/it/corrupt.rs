@@ -1,6 +1,7 @@
 //! The state file, edited under a running server: what was edited is never signed.
 
 mod ended;
+mod rewound;
 
 use crate::support::{Agent, NOT_OF_THE_HEAD, ROWS, Request, SHOP, Server};
 use serde_json::Value;

@@ -242,6 +242,12 @@ impl Server {
         )
     }
 
+    /// Ends it without a look at its log, in which the test left what `verify` finds.
+    pub fn abandon(mut self) {
+        self.running.take().unwrap().stop().unwrap();
+        self.dir = None;
+    }
+
     pub fn inner(&self) -> &dbward::server::Server {
         self.running.as_ref().unwrap()
     }
