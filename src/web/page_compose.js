@@ -86,7 +86,7 @@ export async function compose({ page, signal, parameters, me, go }) {
     const seen = new Set();
     const distinct = requests.filter((r) => !r.operation.startsWith("migrate") && !seen.has(r.detail) && seen.add(r.detail)).slice(0, EARLIER_MAX);
     if (distinct.length === 0) return;
-    fill(templates, card("Earlier requests of yours", "click to start from one", distinct.map((r) => h("button", { class: "template", type: "button", onclick: () => take(r).catch((error) => error.name !== "AbortError" && fill(outcome, problem(error))) }, h("code", { class: "row-sql" }, line(r.detail, "")), h("span", { class: "hint" }, `${r.database} / ${r.environment}`, r.reason ? [" · ", r.reason] : null)))));
+    fill(templates, card("Earlier requests of yours", "click to start from one", distinct.map((r) => h("button", { class: "template", type: "button", onclick: () => take(r).catch((error) => error.name !== "AbortError" && fill(outcome, problem(error))) }, h("code", { class: "row-sql" }, line(r.detail, r.dialect)), h("span", { class: "hint" }, `${r.database} / ${r.environment}`, r.reason ? [" · ", r.reason] : null)))));
   };
   fill(page, heading("New request", `As ${me.subject_id}.`), h("div", { class: "columns" }, card(null, null, form), h("div", { class: "stack" }, card("What would happen", null, verdict), templates)));
   detail.focus();

@@ -26,12 +26,10 @@ function factor(text) {
 export async function request({ page, signal, id, me, can, go, context }) {
   const path = `/api/requests/${encodeURIComponent(id)}`;
   let { body: shown, etag } = await tagged(path, { signal });
-  let dialect = "";
   let sizes = new Map();
   // Sizes of tables are an extra: without them the page is whole.
   get(`/api/schemas/${encodeURIComponent(shown.database)}${query({ environment: shown.environment, summary: "true" })}`, { signal }).then(
     (schema) => {
-      dialect = schema.dialect || "";
       sizes = new Map((schema.tables || []).map((t) => [t.name, t.estimated_rows]));
       draw();
     },
@@ -103,7 +101,7 @@ export async function request({ page, signal, id, me, can, go, context }) {
     const size = new TextEncoder().encode(r.detail).length;
     fill(
       places.sql,
-      card("SQL", h("span", null, r.dialect ? `${DIALECTS[r.dialect] || r.dialect} · ` : "", `exactly these ${plural(size, "byte")}${OVER.has(r.status) ? "" : " will run"} `, h("button", { class: "link-button", type: "button", onclick: () => copy(r.detail, "SQL") }, "Copy")), text.show(r.detail, { dialect, findings: found(r) }), findings(r)),
+      card("SQL", h("span", null, r.dialect ? `${DIALECTS[r.dialect] || r.dialect} · ` : "", `exactly these ${plural(size, "byte")}${OVER.has(r.status) ? "" : " will run"} `, h("button", { class: "link-button", type: "button", onclick: () => copy(r.detail, "SQL") }, "Copy")), text.show(r.detail, { dialect: r.dialect, findings: found(r) }), findings(r)),
     );
     fill(places.impact, impact(r, sizes, act));
     const seen = etag;

@@ -149,7 +149,7 @@ export function requestRow(request, options = {}) {
     h(
       "div",
       { class: "row-main" },
-      h("code", { class: "row-sql" }, line(request.detail, ""), request.detail_truncated ? " …" : null),
+      h("code", { class: "row-sql" }, line(request.detail, request.dialect), request.detail_truncated ? " …" : null),
       h(
         "div",
         { class: "row-sub" },

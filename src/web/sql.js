@@ -11,17 +11,75 @@ const KEYWORDS = new Set(
     "true truncate union unique unlogged update using values vacuum view when where window with without").split(" "),
 );
 
-/** The text as [kind, text] pairs: k keyword, s string, n number, c comment, q quoted name, p everything else. */
+const DIALECTS = ["postgresql", "mysql", "sqlite"];
+const COMMENT_OF_POSTGRESQL = /[\r\n]|$/g;
+const COMMENT = /\n|$/g;
+/** `$$` or `$tag$`. */
+const TAG = /\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y;
+/** A comment of MySQL or MariaDB that runs, up to the version that it wants. */
+const EXECUTABLE = /\/\*M?!\d{0,6}/y;
+/** A parameter of SQLite, whose suffix in parentheses may hold quotes. */
+const PARAMETER = /[$@:#](?:[\w$\u0080-\uffff]|::)+(?:\([^\t-\r )]*\)?)?/y;
+const WORD = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
+const NUMBER = /0x[0-9a-f]+|[0-9][0-9_]*(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?/iy;
+/** What begins nothing but itself. */
+const PLAIN = /[^][^\w'"`$#@:[\-/*\u0080-\uffff]*/y;
+
+/**
+ * The text as [kind, text] pairs: k keyword, s string, n number, c comment, q quoted name, p everything else.
+ *
+ * What might run is never shown as what does not. A dialect that is not known is all of them: what one of them reads in
+ * another way is p. So is everything from where a version or a setting of the database decides how the text goes on.
+ */
 export function tokens(text, dialect) {
-  const mysql = dialect === "mysql";
+  return DIALECTS.includes(dialect) ? read(text, dialect) : agreed(text, DIALECTS.map((one) => read(text, one)));
+}
+
+/** The text cut where a reading cuts it, each piece of the kind that all give it. */
+function agreed(text, readings) {
+  const found = [];
+  const heads = readings.map((reading) => ({ reading, next: 0, kind: "p", end: 0 }));
+  for (let at = 0; at < text.length; ) {
+    let end = text.length;
+    for (const head of heads) {
+      if (head.end === at) {
+        const [kind, part] = head.reading[head.next];
+        head.kind = kind;
+        head.end += part.length;
+        head.next += 1;
+      }
+      end = Math.min(end, head.end);
+    }
+    const { kind } = heads[0];
+    found.push([heads.every((head) => head.kind === kind) ? kind : "p", text.slice(at, end)]);
+    at = end;
+  }
+  return found;
+}
+
+/** The tokens of one dialect, by the rules of src/domain/sql/lex.rs; what is refused there is p here. */
+function read(text, dialect) {
+  const [postgresql, mysql, sqlite] = DIALECTS.map((one) => one === dialect);
   const found = [];
   let at = 0;
+  // Where the executable comment that is open ends: a server that is too old for it reads no quotes up to there.
+  let open = -1;
+  // After an escape string, which may go on in the next line.
+  let escaping = false;
   const take = (kind, end) => {
-    found.push([kind, text.slice(at, end)]);
-    at = end;
+    const crosses = open >= 0 && end > open;
+    const part = text.slice(at, crosses ? text.length : end);
+    if (kind !== "c" && part.trim() !== "") escaping = false;
+    found.push([crosses ? "p" : kind, part]);
+    at += part.length;
   };
-  const closing = (quote, from, escapes) => {
-    let i = from;
+  const here = (pattern) => {
+    pattern.lastIndex = at;
+    const match = pattern.exec(text);
+    return match ? match[0] : "";
+  };
+  const closing = (quote, escapes) => {
+    let i = at + 1;
     while (i < text.length) {
       if (escapes && text[i] === "\\") i += 2;
       else if (text[i] === quote && text[i + 1] === quote) i += 2;
@@ -30,58 +88,74 @@ export function tokens(text, dialect) {
     }
     return text.length;
   };
+  const after = (words, from) => {
+    const end = text.indexOf(words, from);
+    return end < 0 ? text.length : end + words.length;
+  };
   while (at < text.length) {
     const c = text[at];
-    const rest = text.slice(at, at + 2);
-    if (rest === "--" || (mysql && c === "#")) {
-      const end = text.indexOf("\n", at);
-      take("c", end < 0 ? text.length : end);
-    } else if (rest === "/*") {
-      let depth = 1;
-      let i = at + 2;
-      while (i < text.length && depth > 0) {
-        if (text.startsWith("*/", i)) {
-          depth -= 1;
-          i += 2;
-        } else if (dialect === "postgresql" && text.startsWith("/*", i)) {
-          depth += 1;
-          i += 2;
-        } else i += 1;
-      }
-      take("c", i);
+    if (at === open) {
+      open = -1;
+      take("p", at + 2);
+    } else if ((mysql && c === "#") || (text.startsWith("--", at) && (!mysql || opensComment(text.charCodeAt(at + 2))))) {
+      const end = postgresql ? COMMENT_OF_POSTGRESQL : COMMENT;
+      end.lastIndex = at;
+      take("c", end.exec(text).index);
+    } else if (mysql && here(EXECUTABLE)) {
+      const end = text.indexOf("*/", at);
+      if (text.slice(at + 2, end < 0 ? text.length : end).includes("/*")) take("p", text.length);
+      else take("p", at + here(EXECUTABLE).length);
+      open = end < at ? -1 : end;
+    } else if (text.startsWith("/*", at)) {
+      // A hint changes how a statement runs, and what may be set by it.
+      take(text[at + 2] === "+" ? "p" : "c", postgresql ? nested(text, at) : after("*/", at + 2));
     } else if (c === "'") {
-      const escaped = mysql || (found.length > 0 && /^e$/i.test(found[found.length - 1][1]));
-      take("s", closing("'", at + 1, escaped));
-    } else if (c === '"' || c === "`") {
-      take(mysql && c === '"' ? "s" : "q", closing(c, at + 1, false));
-    } else if (c === "$" && dialect !== "mysql" && /^\$(?:[A-Za-z_]\w*)?\$/.test(text.slice(at, at + 70))) {
-      const tag = /^\$(?:[A-Za-z_]\w*)?\$/.exec(text.slice(at, at + 70))[0];
-      const end = text.indexOf(tag, at + tag.length);
-      take("s", end < 0 ? text.length : end + tag.length);
-    } else if (/[A-Za-z_\u0080-\uffff]/.test(c)) {
-      let end = at + 1;
-      while (end < text.length && /[\w$\u0080-\uffff]/.test(text[end])) end += 1;
-      take(KEYWORDS.has(text.slice(at, end).toLowerCase()) ? "k" : "p", end);
-    } else if (/[0-9]/.test(c)) {
-      const digits = /^(?:0x[0-9a-f]+|[0-9][0-9_]*(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)/i.exec(text.slice(at, at + 100))[0];
-      take("n", at + digits.length);
-    } else {
-      let end = at + 1;
-      while (end < text.length && /[^\w'"`$#\-/\u0080-\uffff]/.test(text[end])) end += 1;
-      take("p", end);
-    }
+      const isEscape = postgresql && found.length > 0 && /^e$/i.test(found[found.length - 1][1]);
+      if (escaping) take("p", text.length);
+      else take("s", closing(c, mysql || isEscape));
+      escaping = isEscape;
+    } else if (c === '"' || (c === "`" && !postgresql)) {
+      take(mysql && c === '"' ? "s" : "q", closing(c, mysql && c === '"'));
+    } else if (sqlite && c === "[") {
+      take("q", after("]", at));
+    } else if (sqlite && here(PARAMETER)) {
+      take("p", at + here(PARAMETER).length);
+    } else if (postgresql && here(TAG)) {
+      take("s", after(here(TAG), at + here(TAG).length));
+    } else if (here(WORD)) {
+      take(KEYWORDS.has(here(WORD).toLowerCase()) ? "k" : "p", at + here(WORD).length);
+    } else if (here(NUMBER)) {
+      take("n", at + here(NUMBER).length);
+    } else take("p", at + here(PLAIN).length);
   }
   return found;
+}
+
+/** Whether MySQL takes two dashes for a comment before a character of this code, or before the end, which has none. */
+function opensComment(code) {
+  return !(code > 32) || code === 127;
+}
+
+/** Where a comment that may hold others ends. */
+function nested(text, from) {
+  let depth = 0;
+  let i = from;
+  do {
+    const step = text.startsWith("/*", i) ? 1 : text.startsWith("*/", i) ? -1 : 0;
+    depth += step;
+    i += step ? 2 : 1;
+  } while (depth > 0 && i < text.length);
+  return i;
 }
 
 function coloured(kind, text) {
   return kind === "p" ? text : h("span", { class: `t-${kind}` }, text);
 }
 
-/** One line for a list: blanks and line ends folded. */
+/** One line for a list: blanks and line ends folded, each read as what it was before. */
 export function line(text, dialect) {
-  const flat = text.slice(0, 400).replace(/\s+/g, " ").trim();
-  return tokens(flat, dialect).map(([kind, part]) => coloured(kind, part));
+  const whole = text.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, "");
+  return tokens(whole, dialect).map(([kind, part]) => coloured(kind, part.replace(/[ \t\r\n]+/g, " ")));
 }
 
 /** The place of a finding as an offset in the text: the server counts bytes of UTF-8. */
