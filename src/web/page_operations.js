@@ -24,7 +24,7 @@ export async function operations({ page, signal, can }) {
   while (!signal.aborted) {
     const draw = (items, more) => {
       fill(places.tiles, tiles(items, more));
-      fill(places.times, times(items));
+      fill(places.times, times(items, more));
       return card("Requests by hour", legend(), items.length ? byHour(items, Date.now() - DAY_MS) : empty("No request in the last 24 hours."));
     };
     const parts = [part(places.chart, async () => draw(...(await lastDay(signal))), places.tiles)];
@@ -84,24 +84,28 @@ function short(seconds) {
   return `${(seconds / 3600).toFixed(1)} h`;
 }
 
+/** What a number is of, where there are more requests than are read. */
+const of = (items, more) => (more ? `, of the newest ${number(items.length)} requests` : "");
+
 function tiles(items, more) {
   const waiting = items.filter((r) => r.status === "pending");
   const oldest = waiting.length ? Math.min(...waiting.map((r) => new Date(r.created_at))) : null;
   const count = (status) => items.filter((r) => r.status === status).length;
   const approvals = items.map(waited).filter((secs) => secs !== null);
   const tile = (value, words, tone) => h("div", { class: "card tile" }, h("div", { class: `big ${tone || ""}` }, value), h("div", { class: "muted" }, words));
-  return h(
+  const shown = h(
     "div",
     { class: "tiles" },
-    approvals.length ? tile(short(share(approvals, 0.5)), "median time to approval") : tile(number(items.length), more ? `requests, the newest ${number(items.length)} counted` : "requests"),
+    approvals.length ? tile(short(share(approvals, 0.5)), `median time to approval${of(items, more)}`) : tile(number(items.length), "requests"),
     tile(number(waiting.length), oldest ? `waiting, the oldest ${span((Date.now() - oldest) / 1000)}` : "waiting for approval"),
     tile(number(count("executed")), `executed, ${count("failed")} failed`),
     tile(number(count("execution_lost")), "with unknown outcome", count("execution_lost") ? "bad" : ""),
   );
+  return [shown, more && h("p", { class: "hint" }, `There were more requests in the last 24 hours: the newest ${number(items.length)} are counted here.`)];
 }
 
 /** How long people took to approve, by what a workflow goes by: the place and the kind. */
-function times(items) {
+function times(items, more) {
   const places = new Map();
   for (const r of items) {
     const secs = waited(r);
@@ -109,7 +113,7 @@ function times(items) {
     if (secs !== null) places.set(name, [...(places.get(name) || []), secs]);
   }
   if (places.size === 0) return null;
-  return card("Time to approval", "from the request to the last vote", table(["Where and what", "Approved", "Median", "95 of 100 within"], [...places].sort().map(([name, secs]) => [name, number(secs.length), short(share(secs, 0.5)), short(share(secs, 0.95))]), "Time to approval"));
+  return card("Time to approval", `from the request to the last vote${of(items, more)}`, table(["Where and what", "Approved", "Median", "95 of 100 within"], [...places].sort().map(([name, secs]) => [name, number(secs.length), short(share(secs, 0.5)), short(share(secs, 0.95))]), "Time to approval"));
 }
 
 function legend() {

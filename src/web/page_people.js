@@ -1,10 +1,16 @@
 // People and tokens: who can do what now, suspend, activate, issue, revoke.
-import { fill, h, when } from "./dom.js";
-import { get, post, remove } from "./api.js";
+import { fill, h, number, when } from "./dom.js";
+import { get, post, query, remove } from "./api.js";
 import { keep } from "./drafts.js";
 import { card, confirm, copy, empty, field, heading, load, pill, problem, table, toast } from "./parts.js";
 
+/** People or tokens that are shown at first; that a call of the API gives at most; that it lists whatever the offset. */
+const SHOWN = 200;
+const CALL_MAX = 1000;
+const LISTED_MAX = 10000;
+
 export async function people({ page, signal, can, me }) {
+  const counts = { users: SHOWN, tokens: SHOWN };
   const users = h("div");
   const tokens = h("div");
   const issue = h("div");
@@ -21,13 +27,13 @@ export async function people({ page, signal, can, me }) {
     }
   };
   const showUsers = async () => {
-    const answer = await get("/api/users?limit=200", { signal });
+    const { items, hasMore } = await newest("users", counts.users, signal);
     return card(
       "People",
       null,
       table(
         ["Who", "Roles", "Groups", "Seen", "State", ""],
-        answer.users.map((u) => [
+        items.map((u) => [
           [u.display_name ? `${u.display_name} (${u.id})` : u.id, u.subject_type === "agent" && h("span", { class: "muted" }, " agent")],
           names(u.roles),
           names(u.groups),
@@ -37,18 +43,19 @@ export async function people({ page, signal, can, me }) {
         ]),
         "People",
       ),
+      hasMore && older(items.length, () => ((counts.users = Math.min(2 * counts.users, LISTED_MAX)), load(users, signal, showUsers))),
       outcome,
     );
   };
   const showTokens = async () => {
-    const answer = await get("/api/tokens?limit=200", { signal });
+    const { items, hasMore } = await newest("tokens", counts.tokens, signal);
     return card(
       "Tokens",
       null,
-      answer.tokens.length
+      items.length
         ? table(
             ["Token", "Whose", "Roles", "Last used", "Ends", "State", ""],
-            answer.tokens.map((t) => [
+            items.map((t) => [
               [h("span", { class: "mono" }, `${t.token_prefix}…`), t.name && h("div", { class: "muted" }, t.name)],
               t.subject_id,
               names(t.roles),
@@ -60,12 +67,31 @@ export async function people({ page, signal, can, me }) {
             "Tokens",
           )
         : empty("No tokens."),
+      hasMore && older(items.length, () => ((counts.tokens = Math.min(2 * counts.tokens, LISTED_MAX)), load(tokens, signal, showTokens))),
     );
   };
   const show = () => Promise.all([can("user.manage") && load(users, signal, showUsers), can("token.manage") && load(tokens, signal, showTokens)]);
   if (!can("user.manage")) fill(users, card("You", null, h("dl", { class: "pairs" }, [["Subject", me.subject_id], ["Groups", me.groups.join(", ") || "none"], ["Permissions", me.permissions.join(", ") || "none"]].map(([k, v]) => h("div", null, h("dt", null, k), h("dd", null, v))))));
   if (can("token.manage")) fill(issue, issueForm(signal, show, me));
   await show();
+}
+
+/** The newest `count` of `users` or `tokens`, and whether there are more. */
+async function newest(what, count, signal) {
+  const items = [];
+  while (items.length <= count) {
+    const limit = Math.min(CALL_MAX, count + 1 - items.length);
+    const { [what]: read } = await get(`/api/${what}${query({ limit, offset: items.length })}`, { signal });
+    items.push(...read);
+    if (read.length < limit) break;
+  }
+  return { items: items.slice(0, count), hasMore: items.length > count };
+}
+
+/** How many are shown where that is not all, and the way to the others. */
+function older(shown, next) {
+  if (shown >= LISTED_MAX) return h("p", { class: "muted" }, `Only the newest ${number(shown)} can be listed.`);
+  return h("div", { class: "actions" }, h("span", { class: "muted" }, `The newest ${number(shown)} are shown.`), h("button", { class: "button small", type: "button", onclick: next }, "Show older ones"));
 }
 
 function names(list) {

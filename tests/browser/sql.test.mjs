@@ -1,34 +1,9 @@
 // How the console reads SQL, by Node.js alone: what might run is never shown as a comment, a string or a name.
 import assert from "node:assert/strict";
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, test } from "node:test";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { test } from "node:test";
+import { Element, script } from "./bare.mjs";
 
-/** What the scripts want of a browser. */
-class Element {
-  constructor() {
-    this.className = "";
-    this.children = [];
-  }
-
-  append(...children) {
-    this.children.push(...children);
-  }
-
-  get textContent() {
-    return this.children.map((child) => child.textContent ?? child).join("");
-  }
-}
-Object.assign(globalThis, { Node: Element, HTMLElement: Element, customElements: { define() {} }, document: { createElement: () => new Element() } });
-
-// The folder says that these are modules, for releases of Node.js that do not look.
-const folder = mkdtempSync(join(tmpdir(), "dbward-sql-"));
-after(() => rmSync(folder, { recursive: true }));
-writeFileSync(join(folder, "package.json"), '{"type": "module"}');
-for (const name of ["sql.js", "dom.js"]) copyFileSync(fileURLToPath(new URL(`../../src/web/${name}`, import.meta.url)), join(folder, name));
-const { line, tokens } = await import(pathToFileURL(join(folder, "sql.js")));
+const { line, tokens } = await script("sql.js");
 
 const KNOWN = ["postgresql", "mysql", "sqlite"];
 const UNKNOWN = ["", "any", "unknown", undefined];
