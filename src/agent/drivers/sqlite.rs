@@ -56,6 +56,9 @@ const PRAGMAS_TELLING: [&str; 16] = [
     "user_version",
 ];
 
+/// Reads a page.
+const LOOK: &str = "SELECT 1 FROM sqlite_schema LIMIT 1";
+
 pub struct Sqlite {
     path: PathBuf,
     read_only: bool,
@@ -93,9 +96,19 @@ impl Sqlite {
         limits::apply(&conn, write)?;
         conn.busy_timeout(Duration::from_millis(LOCK_SLICE_MS))?;
         if !write {
+            self.take_back(&conn)?;
             conn.pragma_update(None, "query_only", true)?;
         }
         Ok(conn)
+    }
+
+    /// Takes back what a writer left when it was killed: a connection that only reads may not, and reads nothing before.
+    fn take_back(&self, reader: &Connection) -> Result<(), EarlyStop> {
+        let is_left = |e: rusqlite::Error| e.sqlite_error_code() == Some(ErrorCode::ReadOnly);
+        if !self.read_only && reader.execute_batch(LOOK).is_err_and(is_left) {
+            self.open(true)?.execute_batch(LOOK)?;
+        }
+        Ok(())
     }
 }
 
@@ -114,8 +127,7 @@ impl Driver for Sqlite {
 
     fn check(&self, _: &Cancel) -> Result<(), String> {
         let opened = self.open(false).and_then(|conn| {
-            let schema = "SELECT 1 FROM sqlite_schema LIMIT 1";
-            match conn.execute_batch(schema) {
+            match conn.execute_batch(LOOK) {
                 // Somebody writes: the database is there.
                 Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
                 done => Ok(done?),

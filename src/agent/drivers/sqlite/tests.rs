@@ -464,3 +464,23 @@ fn a_write_ahead_log_database_is_read_without_writing_it() {
     );
     assert_eq!(file.one("SELECT count(*) FROM t"), 2);
 }
+
+#[test]
+fn what_a_killed_writer_left_is_taken_back_before_anything_is_read() {
+    let file = File::new("CREATE TABLE t (a TEXT); INSERT INTO t VALUES ('before');");
+    let writer = file.conn();
+    // More than the cache holds: some of it is in the file, and the journal that takes it back next to it.
+    writer
+        .execute_batch(
+            "PRAGMA cache_size = 5; BEGIN; UPDATE t SET a = 'after'; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL \
+             SELECT i + 1 FROM n WHERE i < 500) INSERT INTO t SELECT hex(randomblob(500)) FROM n;",
+        )
+        .unwrap();
+    let killed = File::new("");
+    let journal = |path: &Path| path.with_extension("db-journal");
+    std::fs::copy(journal(&file.path), journal(&killed.path)).unwrap();
+    std::fs::copy(&file.path, &killed.path).unwrap();
+    assert_eq!(killed.driver().check(&Cancel::new()), Ok(()));
+    assert!(!journal(&killed.path).exists());
+    assert_eq!(killed.one("SELECT count(*) FROM t WHERE a = 'before'"), 1);
+}
