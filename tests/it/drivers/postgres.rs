@@ -1,5 +1,6 @@
 //! PostgreSQL: the claims of every database, awkward values, and what is its own.
 
+mod alone;
 mod bounds;
 pub mod cluster;
 mod logins;
@@ -45,7 +46,10 @@ fn postgres_gets_the_bytes_of_a_plan() {
 fn postgres_sessions_share_nothing() {
     claims::nothing_of_a_session_reaches_the_next(
         &postgres(),
-        "SET search_path = nowhere",
+        [
+            "SET work_mem = '77MB'",
+            "SELECT current_setting('work_mem') AS v",
+        ],
         "CREATE TEMPORARY TABLE only_mine (a INTEGER)",
     );
 }
@@ -53,10 +57,20 @@ fn postgres_sessions_share_nothing() {
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn postgres_is_stopped_by_time() {
+    let place = postgres();
     claims::time_ends_what_does_not_end(
-        &postgres(),
+        &place,
         "SELECT count(*) FROM generate_series(1, 100000000000)",
     );
+    // The database has the limit itself, in a transaction and outside.
+    let limit = "(SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout')";
+    let has_it = format!("{limit} BETWEEN 1 AND 30000");
+    assert_eq!(place.value(&format!("SELECT {has_it} AS v")), "true");
+    place.done(&["CREATE TABLE t (v BOOLEAN)"]);
+    place.done(&[&format!("INSERT INTO t SELECT {has_it}")]);
+    let file = format!("-- migrate:up transaction:false\nINSERT INTO t SELECT {has_it}");
+    super::migrations::migrated(super::migrations::up(&place, &[("1", &file)]));
+    assert_eq!(place.count("t WHERE v"), 2);
 }
 
 #[test]
@@ -65,8 +79,7 @@ fn postgres_is_stopped_by_cancelling() {
     let endless = "INSERT INTO t SELECT 1 FROM generate_series(1, 100000000000) g WHERE g < 0";
     claims::cancelling_ends_a_write_in_the_database(
         postgres(),
-        "CREATE TABLE t (id INTEGER)",
-        endless,
+        &["UPDATE t SET id = 3 WHERE id = 1", endless],
     );
 }
 

@@ -205,6 +205,57 @@ fn postgres_tells_what_triggers_cascades_and_sequences_do() {
 }
 
 #[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn postgres_names_the_triggers_of_partitions_and_of_cascades() {
+    let place = postgres();
+    place.done(&["CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS \
+                  $$ BEGIN RETURN coalesce(NEW, OLD); END $$"]);
+    place.done(&[
+        "CREATE TABLE p (id integer PRIMARY KEY) PARTITION BY RANGE (id)",
+        "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10)",
+        "CREATE TABLE c (id integer PRIMARY KEY REFERENCES p ON DELETE CASCADE)",
+        "CREATE TABLE g (c integer REFERENCES c ON DELETE SET NULL)",
+        "CREATE TABLE other (p integer REFERENCES p)",
+        "INSERT INTO p VALUES (1)",
+        "INSERT INTO c VALUES (1)",
+        "INSERT INTO g VALUES (1)",
+    ]);
+    for (name, when) in [
+        ("everywhere", "AFTER DELETE ON p FOR EACH ROW"),
+        ("whole", "AFTER DELETE ON p1 FOR EACH STATEMENT"),
+        ("part", "BEFORE DELETE OR INSERT ON p1 FOR EACH ROW"),
+        ("child", "AFTER DELETE ON c FOR EACH STATEMENT"),
+        ("added", "AFTER INSERT ON c FOR EACH ROW"),
+        ("grandchild", "AFTER UPDATE ON g FOR EACH ROW"),
+        ("gone", "AFTER DELETE ON g FOR EACH ROW"),
+        ("unrelated", "AFTER UPDATE ON other FOR EACH ROW"),
+    ] {
+        let sql = format!("CREATE TRIGGER {name} {when} EXECUTE FUNCTION f()");
+        place.done(&[&sql]);
+    }
+    let report = rehearse(&place, &["DELETE FROM p WHERE id = 1"]).unwrap();
+    let expected = [
+        "everywhere on p",
+        "child on c",
+        "grandchild on g",
+        "part on p1",
+    ];
+    assert_eq!(report["triggers"], json!(expected), "{report}");
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("what a trigger does"), "{warnings}");
+    // What a part has of the whole is named where the part is.
+    let report = rehearse(&place, &["DELETE FROM p1 WHERE id = 1"]).unwrap();
+    let expected = ["everywhere", "part", "whole"].map(|name| format!("{name} on p1"));
+    assert_eq!(report["triggers"].as_array().unwrap()[..3], expected);
+    assert_eq!(report["triggers"][3], "child on c", "{report}");
+    let report = rehearse(&place, &["INSERT INTO p VALUES (2)"]).unwrap();
+    assert_eq!(report["triggers"], json!(["part on p1"]), "{report}");
+    // It might move to another part.
+    let report = rehearse(&place, &["UPDATE p SET id = 3 WHERE id = 2"]).unwrap();
+    assert_eq!(report["triggers"], json!(["everywhere on p", "part on p1"]));
+}
+
+#[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
 fn mysql_rehearses() {
     rows_are_counted_and_nothing_is_left(&mysql());

@@ -47,8 +47,7 @@ fn sqlite_is_stopped_by_cancelling() {
     let endless = format!("INSERT INTO t {ENDLESS}");
     claims::cancelling_ends_a_write_in_the_database(
         sqlite(),
-        "CREATE TABLE t (id INTEGER)",
-        &endless,
+        &["UPDATE t SET id = 3 WHERE id = 1", &endless],
     );
 }
 

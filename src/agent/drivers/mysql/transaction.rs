@@ -110,6 +110,8 @@ pub(super) struct Progress {
     rollbacks: Option<u64>,
     /// Each statement is a transaction of its own.
     each_alone: bool,
+    /// Whether a statement has run that may have made or changed tables.
+    tables_may_differ: bool,
 }
 
 impl Progress {
@@ -123,6 +125,7 @@ impl Progress {
             savepoint: format!("dbward_{}", hex(&random::<8>())),
             rollbacks: None,
             each_alone: false,
+            tables_may_differ: false,
         }
     }
 
@@ -146,12 +149,13 @@ impl Progress {
         sql: &str,
         watch: &MySqlDeadline,
     ) -> Result<(), MySqlStop> {
-        // A statement before it may have made the table.
+        // A statement before it may have made the table, or given it an engine that cannot roll back.
         let at = self.fates.len();
-        if self.has_committed() && self.revocable.get(at) == Some(&false) {
+        if self.tables_may_differ && at < self.revocable.len() {
             let again = revocable(session, &[sql.to_owned()], watch)?;
             self.revocable[at] = again.first() == Some(&true);
         }
+        self.tables_may_differ |= ending(sql) != Ending::Never;
         if !self.each_alone {
             self.rollbacks = match ending(sql) {
                 Ending::Either => Some(rollbacks(session, watch)?),

@@ -1,14 +1,25 @@
 //! Statements that PostgreSQL runs in no transaction. They need a session of their own: limits that are set in a session
 //! stay there, and a pooler gives each statement another one, in which somebody else works.
 
-use super::statement::{command, invalid_indexes};
+use super::statement::{command, detached_halfway, invalid_indexes};
 use super::watch::{PgDeadline, PgStop};
 use super::wire::PgConnection;
-use super::{Control, DriverJob, JobEffect, Postgres, RunOutcome};
+use super::{Control, DriverJob, JobEffect, Postgres, RunOutcome, guard};
+use crate::domain::dialect::Dialect;
 
 /// The answer where a pooler stands before the database.
 const POOLED: &str = "what runs in no transaction needs a session of its own, and a connection pooler stands before \
      this database; configure the address of the database itself for the agent";
+
+/// Whether a statement that fails may have committed a part of its work where nobody looks for it: procedures and blocks
+/// commit by themselves, subscriptions change another server, and a database is marked before it is dropped.
+fn may_stop_halfway(sql: &str) -> bool {
+    let (first, second) = guard::leading_words(sql, Dialect::Postgres);
+    matches!(
+        (first.as_str(), second.as_str()),
+        ("CALL" | "DO", _) | ("CREATE" | "ALTER" | "DROP", "SUBSCRIPTION") | ("DROP", "DATABASE")
+    )
+}
 
 /// A session of our own, outside a transaction.
 pub(super) struct Alone {
@@ -17,6 +28,8 @@ pub(super) struct Alone {
     pub session: String,
     /// The indexes that are invalid already.
     invalid_before: Vec<String>,
+    /// The partitions that are detached by half already.
+    detached_before: Vec<String>,
 }
 
 impl Alone {
@@ -33,6 +46,7 @@ impl Alone {
         Ok(Alone {
             session: parts.join("@"),
             invalid_before: invalid_indexes(&mut conn)?,
+            detached_before: detached_halfway(&mut conn)?,
             conn,
         })
     }
@@ -60,6 +74,38 @@ impl Alone {
         now.retain(|name| !self.invalid_before.contains(name));
         Ok(now)
     }
+
+    /// What `sql` has left, which failed, and the end of the sentence that says so.
+    pub fn left_by(&mut self, sql: &str) -> (JobEffect, String) {
+        match self.left() {
+            Ok(left) if !left.is_empty() => (JobEffect::Partial, left),
+            Ok(_) if !may_stop_halfway(sql) => (JobEffect::RolledBack, String::new()),
+            _ => (
+                JobEffect::Unknown,
+                "; it may or may not have taken effect".to_owned(),
+            ),
+        }
+    }
+
+    fn left(&mut self) -> Result<String, PgStop> {
+        let mut sentence = String::new();
+        let invalid = self.newly_invalid()?;
+        if !invalid.is_empty() {
+            sentence.push_str(&format!(
+                "; it left an invalid index: {}",
+                invalid.join(", ")
+            ));
+        }
+        let mut detached = detached_halfway(&mut self.conn)?;
+        detached.retain(|name| !self.detached_before.contains(name));
+        if !detached.is_empty() {
+            sentence.push_str(&format!(
+                "; it left a partition detached by half, which FINALIZE ends: {}",
+                detached.join(", ")
+            ));
+        }
+        Ok(sentence)
+    }
 }
 
 /// Runs the only statement of a plan.
@@ -85,16 +131,7 @@ pub(super) fn write(
         Err(stop) => stop,
     };
     let (mut message, detail) = watch.why(stop);
-    let effect = match alone.newly_invalid() {
-        Ok(left) if left.is_empty() => JobEffect::RolledBack,
-        Ok(left) => {
-            message.push_str(&format!("; it left an invalid index: {}", left.join(", ")));
-            JobEffect::Partial
-        }
-        Err(_) => {
-            message.push_str("; it may or may not have taken effect");
-            JobEffect::Unknown
-        }
-    };
+    let (effect, left) = alone.left_by(sql);
+    message.push_str(&left);
     Ok(RunOutcome::failure(message, effect).with_detail(detail))
 }

@@ -134,7 +134,8 @@ impl PgMigrations<'_> {
             .map_err(Failure::rolled_back)?;
         for (n, statement) in step.statements.iter().enumerate() {
             if let Err(stop) = alone.run(&statement.text, self.watch) {
-                return Err(self.left(&mut alone, numbered(stop, step, n), n));
+                let (effect, left) = alone.left_by(&statement.text);
+                return Err(self.left(effect, &left, numbered(stop, step, n), n));
             }
         }
         self.ensure_valid(&mut alone, step)?;
@@ -156,25 +157,10 @@ impl PgMigrations<'_> {
         })
     }
 
-    /// What statement `n` left when it failed, and those before it.
-    fn left(&self, alone: &mut Alone, stop: PgStop, n: usize) -> Failure {
-        let mut failure = self.failure(stop, JobEffect::RolledBack);
-        match alone.newly_invalid() {
-            Ok(left) if left.is_empty() => {}
-            Ok(left) => {
-                let names = left.join(", ");
-                failure
-                    .message
-                    .push_str(&format!("; it left an invalid index: {names}"));
-                failure.effect = JobEffect::Partial;
-            }
-            Err(_) => {
-                failure
-                    .message
-                    .push_str("; it may or may not have taken effect");
-                failure.effect = JobEffect::Unknown;
-            }
-        }
+    /// What statement `n` has come to, which failed with `effect` and left what `left` says, and those before it.
+    fn left(&self, effect: JobEffect, left: &str, stop: PgStop, n: usize) -> Failure {
+        let mut failure = self.failure(stop, effect);
+        failure.message.push_str(left);
         if n > 0 {
             let stay = match n {
                 1 => "; statement 1 stays".to_owned(),

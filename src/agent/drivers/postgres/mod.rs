@@ -257,7 +257,7 @@ impl Postgres {
                 "the database does not count rows (track_counts is off), and a number of rows was approved".to_owned(),
             ));
         };
-        if let Some(why) = uncounted(conn, job)? {
+        if let Some(why) = uncounted(conn)? {
             return Err(PgStop::Failed(why));
         }
         let counted = counted.max(changed);
@@ -333,25 +333,23 @@ fn changed_rows(conn: &mut PgConnection) -> Result<Option<u64>, PgStop> {
 }
 
 /// What this transaction has done to rows that the database does not count, from the locks that it holds for it: rows of
-/// foreign tables, and rows that a function or a trigger has truncated.
-fn uncounted(conn: &mut PgConnection, job: &DriverJob) -> Result<Option<String>, PgStop> {
-    // What changes a schema locks its tables as TRUNCATE does.
-    let changes_rows = |sql: &String| {
-        let word = guard::leading_words(sql, Dialect::Postgres).0;
-        ["INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "SELECT"].contains(&word.as_str())
-    };
-    let exclusive = match job.plan.iter().all(changes_rows) {
-        true => "c.relkind IN ('r', 'p') AND l.mode = 'AccessExclusiveLock'",
-        false => "false",
-    };
-    let found = conn.own(&format!(
-        "SELECT c.oid::regclass::text FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation \
+/// foreign tables, and all rows of a table that has been truncated, rewritten or dropped, whatever did it. A table that is
+/// gone may have been a temporary one; nobody can tell any more.
+fn uncounted(conn: &mut PgConnection) -> Result<Option<String>, PgStop> {
+    let found = conn.own(
+        "SELECT coalesce('`' || c.oid::regclass::text || '`', 'a table that is dropped') \
+         FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation \
          JOIN pg_catalog.pg_database d ON d.oid = l.database AND d.datname = pg_catalog.current_database() \
-         WHERE l.locktype = 'relation' AND l.pid = pg_catalog.pg_backend_pid() AND l.granted AND c.relpersistence <> 't' \
-         AND (c.relkind = 'f' AND l.mode = 'RowExclusiveLock' OR {exclusive}) ORDER BY 1 LIMIT 1"
-    ))?;
+         WHERE l.locktype = 'relation' AND l.pid = pg_catalog.pg_backend_pid() AND l.granted \
+         AND CASE WHEN c.oid IS NULL THEN l.mode = 'AccessExclusiveLock' WHEN c.relpersistence = 't' THEN false \
+         WHEN c.relkind = 'f' THEN l.mode = 'RowExclusiveLock' \
+         ELSE c.relkind IN ('r', 'p') AND l.mode = 'AccessExclusiveLock' END ORDER BY 1 LIMIT 1",
+    )?;
     Ok(rows_text(found).into_iter().next().map(|table| {
-        format!("rows of `{table}` change uncounted (it is foreign, or truncated), and a number of rows was approved")
+        format!(
+            "rows of {table} change uncounted (it is foreign, or truncated, rewritten, dropped or locked against \
+             everybody), and a number of rows was approved"
+        )
     }))
 }
 

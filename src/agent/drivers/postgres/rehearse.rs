@@ -154,7 +154,7 @@ fn look(
     write: &OneTableWrite,
     report: &mut Report,
 ) -> Result<Vec<String>, PgStop> {
-    let (fired, table) = (bit(write.kind), quoted(&write.table));
+    let table = quoted(&write.table);
     let found = conn.own(&format!(
         "WITH RECURSIVE named AS (SELECT pg_catalog.to_regclass({table})::oid AS oid), \
          parts AS (SELECT oid FROM named UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i \
@@ -177,27 +177,63 @@ fn look(
     if write.inserts() && is(1) {
         report.advances_sequence(&write.table);
     }
-    let triggers = conn.own(&format!(
-        "SELECT tgname::text FROM pg_catalog.pg_trigger WHERE tgrelid = pg_catalog.to_regclass({table}) \
-         AND NOT tgisinternal AND tgenabled <> 'D' AND (tgtype & {fired}) <> 0 ORDER BY 1"
-    ))?;
-    let names: Vec<String> = super::rows_text(triggers);
-    if !names.is_empty() {
-        report.warn("what a trigger does outside the transaction stays".to_owned());
-    }
-    report.fires(&write.table, names);
+    triggers(conn, write, report)?;
     let parts = row.get(2).cloned().flatten().unwrap_or_default();
     Ok(parts.split(' ').map(str::to_owned).collect())
 }
 
-/// The bits of `pg_trigger.tgtype` for what a statement does.
-fn bit(kind: &str) -> u8 {
-    match kind {
-        "insert" => 4,
-        "delete" => 8,
-        "update" => 16,
+/// Names the triggers that may fire: those of the table, of its parts, and of the tables to which keys pass its changes
+/// on, over any number of keys. A row that moves from part to part is deleted and inserted.
+fn triggers(
+    conn: &mut PgConnection,
+    write: &OneTableWrite,
+    report: &mut Report,
+) -> Result<(), PgStop> {
+    let (fired, table) = (bits(write), quoted(&write.table));
+    let found = conn.own(&format!(
+        "WITH RECURSIVE hit(oid, bits, by_statement) AS (SELECT pg_catalog.to_regclass({table})::oid, {fired}, true \
+         UNION SELECT n.oid, n.bits, n.by_statement FROM hit CROSS JOIN LATERAL (\
+         SELECT i.inhrelid AS oid, hit.bits, false AS by_statement FROM pg_catalog.pg_inherits i WHERE i.inhparent = hit.oid \
+         UNION ALL SELECT k.conrelid, CASE k.confdeltype WHEN 'c' THEN {DELETES} ELSE {UPDATES} END, true \
+         FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND k.confrelid = hit.oid AND (hit.bits & {DELETES}) <> 0 \
+         AND k.confdeltype IN ('c', 'n', 'd') \
+         UNION ALL SELECT k.conrelid, {UPDATES}, true FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' \
+         AND k.confrelid = hit.oid AND (hit.bits & {UPDATES}) <> 0 AND k.confupdtype IN ('c', 'n', 'd')) n) \
+         SELECT DISTINCT t.tgname::text, CASE WHEN hit.oid <> pg_catalog.to_regclass({table})::oid \
+         THEN hit.oid::regclass::text END FROM hit JOIN pg_catalog.pg_class c USING (oid) JOIN pg_catalog.pg_trigger t \
+         ON t.tgrelid = hit.oid WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND (t.tgtype & CASE WHEN \
+         (hit.bits & {UPDATES}) <> 0 AND (t.tgtype & {EACH_ROW}) <> 0 \
+         AND (c.relkind = 'p' OR c.relispartition AND NOT hit.by_statement) THEN {EVERY} ELSE hit.bits END) <> 0 \
+         AND (hit.by_statement OR (t.tgtype & {EACH_ROW}) <> 0 \
+         AND coalesce(pg_catalog.to_jsonb(t) ->> 'tgparentid', '0') = '0') ORDER BY 2 NULLS FIRST, 1"
+    ))?;
+    if !found.is_empty() {
+        report.warn("what a trigger does outside the transaction stays".to_owned());
+    }
+    for row in found {
+        let mut texts = row.into_iter();
+        let (name, other) = (texts.next().flatten(), texts.next().flatten());
+        report.fires(other.as_deref().unwrap_or(&write.table), name);
+    }
+    Ok(())
+}
+
+/// Bits of `pg_trigger.tgtype`.
+const EACH_ROW: u8 = 1;
+const INSERTS: u8 = 4;
+const DELETES: u8 = 8;
+const UPDATES: u8 = 16;
+const EVERY: u8 = INSERTS | DELETES | UPDATES;
+
+/// Those for what a statement does.
+fn bits(write: &OneTableWrite) -> u8 {
+    match write.kind {
+        "insert" if write.sql.to_ascii_lowercase().contains("conflict") => INSERTS | UPDATES,
+        "insert" => INSERTS,
+        "delete" => DELETES,
+        "update" => UPDATES,
         // A MERGE may do all three.
-        _ => 4 | 8 | 16,
+        _ => EVERY,
     }
 }
 

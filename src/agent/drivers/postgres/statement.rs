@@ -1,5 +1,6 @@
 //! Single statements of a plan: read by the server as one, run, their rows made into a result or counted.
 
+use super::rows_text;
 use super::values::{self, PgKind};
 use super::watch::PgStop;
 use super::wire::{End, PgConnection, Shape, Sink};
@@ -134,10 +135,16 @@ pub(super) fn changed(tag: &str) -> u64 {
 /// Indexes that a broken off CONCURRENTLY has left.
 pub(super) fn invalid_indexes(conn: &mut PgConnection) -> Result<Vec<String>, PgStop> {
     let rows = conn.own("SELECT indexrelid::regclass::text FROM pg_catalog.pg_index WHERE NOT indisvalid ORDER BY 1")?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|row| row.into_iter().next().flatten())
-        .collect())
+    Ok(rows_text(rows))
+}
+
+/// Partitions that a broken off DETACH PARTITION CONCURRENTLY has left, which servers before 14 do not have.
+pub(super) fn detached_halfway(conn: &mut PgConnection) -> Result<Vec<String>, PgStop> {
+    let rows = conn.own(
+        "SELECT inhrelid::regclass::text FROM pg_catalog.pg_inherits i \
+         WHERE pg_catalog.to_jsonb(i) ->> 'inhdetachpending' = 'true' ORDER BY 1",
+    )?;
+    Ok(rows_text(rows))
 }
 
 #[cfg(test)]

@@ -4,13 +4,12 @@ use super::super::places::mysql;
 use super::super::served::{self, Endless, Served};
 use super::super::silence;
 
-/// No longer than the patience of a test: the server does not notice that its client is gone before the end.
 const ENDLESS: Endless = Endless {
-    sql: "INSERT INTO t SELECT 7 + sleep(15)",
+    sql: "INSERT INTO t SELECT 7 + sleep(120)",
     running: "SELECT count(*) AS n FROM information_schema.PROCESSLIST WHERE DB = DATABASE() \
-              AND INFO LIKE '%7 + sleep(15)%' AND ID <> CONNECTION_ID()",
+              AND INFO LIKE '%7 + sleep(120)%' AND ID <> CONNECTION_ID()",
     session: "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE() \
-              AND INFO LIKE '%7 + sleep(15)%' AND ID <> CONNECTION_ID()",
+              AND INFO LIKE '%7 + sleep(120)%' AND ID <> CONNECTION_ID()",
     kill: "KILL ID",
 };
 

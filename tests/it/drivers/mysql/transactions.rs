@@ -64,6 +64,15 @@ fn a_killed_session_is_rolled_back_only_where_the_engine_can() {
         "{message}"
     );
     assert_eq!(place.count("m"), 1);
+    // The plan itself takes that away from the table.
+    let plan = ["ALTER TABLE t ENGINE = MyISAM", "INSERT INTO t VALUES (1)"];
+    let (place, message, effect) = killed(made(&[TABLE]), &plan);
+    assert_eq!(effect, JobEffect::Unknown, "{message}");
+    assert!(
+        message.contains("whether statements 2 to 3 of the plan stay, nobody can tell"),
+        "{message}"
+    );
+    assert_eq!(place.count("t WHERE id = 1"), 1);
 }
 
 #[test]

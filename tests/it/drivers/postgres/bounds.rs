@@ -64,30 +64,44 @@ fn rows_that_postgres_does_not_count_are_within_no_bound() {
         &user,
         "CREATE FOREIGN TABLE far (id INTEGER) SERVER here OPTIONS (table_name 't')",
         "CREATE FUNCTION wipe() RETURNS integer LANGUAGE plpgsql AS 'BEGIN TRUNCATE t; RETURN 1; END'",
+        "CREATE PROCEDURE wipes() LANGUAGE plpgsql AS 'BEGIN TRUNCATE t; END'",
+        "CREATE PROCEDURE drops() LANGUAGE plpgsql AS 'BEGIN DROP TABLE t CASCADE; END'",
+        "CREATE PROCEDURE deletes() LANGUAGE plpgsql AS 'BEGIN DELETE FROM t; END'",
         "CREATE FUNCTION notes() RETURNS integer LANGUAGE plpgsql AS 'BEGIN CREATE TEMP TABLE n (a int); INSERT INTO t VALUES (0); RETURN 1; END'",
     ]);
-    let bounded = |sql: &str| {
-        let mut write = job(Operation::ExecuteDml, &[sql]);
+    let bounded = |plan: &[&str]| {
+        let mut write = job(Operation::ExecuteDml, plan);
         write.max_affected_rows = Some(5);
         place.run(&write)
     };
-    for (sql, table) in [
-        ("SELECT wipe()", "t"),
+    for (plan, why) in [
+        (&["SELECT wipe()"][..], "rows of `t` change uncounted"),
+        (&["CALL wipes()"], "rows of `t` change uncounted"),
         (
-            "WITH d AS (DELETE FROM far RETURNING 1) SELECT count(*) FROM d",
-            "far",
+            &["CALL drops()"],
+            "rows of a table that is dropped change uncounted",
+        ),
+        (
+            &["CALL deletes()"],
+            "100 rows would change, 5 approved: nothing was changed",
+        ),
+        // Statements next to it change nothing about it.
+        (&["SET a.b = 1", "SELECT wipe()"], "rows of `t`"),
+        (&["SELECT wipe()", "TABLE t"], "rows of `t`"),
+        (&["VALUES (1)", "SELECT wipe()"], "rows of `t`"),
+        (&["EXPLAIN ANALYZE SELECT wipe()"], "rows of `t`"),
+        (
+            &["WITH d AS (DELETE FROM far RETURNING 1) SELECT count(*) FROM d"],
+            "rows of `far` change uncounted",
         ),
     ] {
-        let (message, effect) = failure(bounded(sql));
-        assert!(
-            message.contains(&format!("rows of `{table}` change uncounted")),
-            "{sql}: {message}"
-        );
+        let (message, effect) = failure(bounded(plan));
+        assert!(message.contains(why), "{plan:?}: {message}");
         assert_eq!(effect, JobEffect::RolledBack);
         assert_eq!(place.count("t"), 100);
     }
     // What it does count, next to a temporary table and to reading a foreign one.
     let counts = "INSERT INTO t SELECT notes() FROM far WHERE id = 1";
-    assert_eq!(bounded(counts), RunOutcome::Changed { rows: 1 });
+    assert_eq!(bounded(&[counts]), RunOutcome::Changed { rows: 1 });
     assert_eq!(place.count("t"), 102);
 }

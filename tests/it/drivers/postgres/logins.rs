@@ -374,8 +374,10 @@ fn a_session_is_known_where_the_server_tracks_no_activities() {
     place.done(&["CREATE INDEX CONCURRENTLY i ON u (id)"]);
     claims::cancelling_ends_a_write_in_the_database(
         place,
-        "CREATE TABLE t (id INTEGER)",
-        "INSERT INTO t SELECT 1 FROM generate_series(1, 100000000000) g WHERE g < 0",
+        &[
+            "UPDATE t SET id = 1 WHERE id = 1",
+            "INSERT INTO t SELECT 1 FROM generate_series(1, 100000000000) g WHERE g < 0",
+        ],
     );
 }
 

@@ -109,6 +109,31 @@ fn outside_a_transaction_each_statement_is_reported() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn a_procedure_that_commits_and_fails_is_not_called_rolled_back() {
+    let place = postgres();
+    let body = "BEGIN INSERT INTO t VALUES (1); COMMIT; RAISE EXCEPTION 'no'; END";
+    place.done(&["CREATE TABLE t (id INTEGER)"]);
+    place.done(&[&format!(
+        "CREATE PROCEDURE p() LANGUAGE plpgsql AS $${body}$$"
+    )]);
+    let block = format!("DO $${body}$$");
+    for (n, sql) in ["CALL p()", &block].into_iter().enumerate() {
+        let file = format!("-- migrate:up transaction:false\n{sql}");
+        let (message, effect) = failure(up(&place, &[("1", &file)]));
+        assert_eq!(effect, JobEffect::Unknown, "{sql}: {message}");
+        assert!(
+            message.contains("it may or may not have taken effect"),
+            "{sql}: {message}"
+        );
+        assert_eq!(place.count("t"), 1 + n as i64, "{sql}");
+    }
+    let file = "-- migrate:up transaction:false\nINSERT INTO t VALUES (1 / 0)";
+    let (message, effect) = failure(up(&place, &[("1", file)]));
+    assert_eq!(effect, JobEffect::RolledBack, "{message}");
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn a_migration_cannot_hide_the_record() {
     let place = postgres();
     let sql = "CREATE SCHEMA other; SET search_path = other; SET standard_conforming_strings = off; \
