@@ -88,6 +88,19 @@ fn tables(
     let Some(analysis) = &predicted.analysis else {
         return Ok(Vec::new());
     };
+    estimated_rows(app, caller, target, &analysis.tables)
+}
+
+/// Tables with the rows that their database estimates, where it is known and the caller may know it.
+///
+/// # Errors
+/// When the store cannot read.
+pub fn estimated_rows(
+    app: &App,
+    caller: &Caller,
+    target: &Target,
+    names: &[String],
+) -> Result<Vec<(String, Option<i64>)>, Error> {
     let snapshot = app.schema(target)?;
     let dialect = known_dialect(app, &app.active(), target)?;
     let schema = snapshot.schema(dialect);
@@ -103,6 +116,8 @@ fn tables(
         }
         _ => None,
     };
-    let names = analysis.tables.iter();
-    Ok(names.map(|name| (name.clone(), rows(name))).collect())
+    Ok(names
+        .iter()
+        .map(|name| (name.clone(), rows(name)))
+        .collect())
 }

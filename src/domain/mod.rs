@@ -22,6 +22,7 @@ mod kept;
 pub mod migration;
 pub mod permission;
 pub mod policy;
+pub mod query_plan;
 pub mod reach;
 pub mod rehearsal;
 pub mod rehearsal_token;

@@ -105,31 +105,9 @@ pub fn reason_words(code: &str) -> String {
     words.to_owned()
 }
 
-/// What makes a risk, in words: `UnknownTable { table: "items" }` as `items is not a known table`.
+/// What makes a risk, in words, with what nobody sees written out.
 pub fn factor_words(factor: &str) -> String {
-    let (name, rest) = factor.split_once(" { ").unwrap_or((factor, ""));
-    let (_, value) = rest.split_once(": ").unwrap_or_default();
-    let value = value.strip_suffix(" }").unwrap_or(value);
-    let value = visible(&value.replace(['[', ']', '"'], ""));
-    match name {
-        "AnyDialect" => "which kind of database reads it is not known".to_owned(),
-        "ReadOnly" => "it only reads".to_owned(),
-        "SafeDdl" => "its change of tables is a safe one".to_owned(),
-        "Unforeseeable" => "what it does cannot be foreseen".to_owned(),
-        "SchemaNotSynced" => "no agent has reported the tables yet".to_owned(),
-        "SchemaUnreadable" => "the agent could not read the tables".to_owned(),
-        "MultiStatement" => "it has more than one statement".to_owned(),
-        "ManyWarnings" => format!("{value} findings"),
-        "DropOperation" => "it drops or empties a table".to_owned(),
-        "UnknownTable" => format!("{value} is not a known table"),
-        "UnknownRows" => format!("how many rows {value} has is not known"),
-        "CascadeDelete" => format!("deleting goes on in {value}"),
-        "CommitsAtOnce" => format!("commits at once, with all before it: statement {value}"),
-        "NotTransactional" => format!("changes of {value} stay even if it fails"),
-        "LargeTable" => format!("a table of about {value} rows"),
-        "UnknownFunction" => format!("function {value} is not known to be free of side effects"),
-        _ => visible(factor),
-    }
+    visible(&crate::domain::risk::factor_words(factor))
 }
 
 /// What a status means to somebody who waits.

@@ -110,6 +110,9 @@ impl RequestPost<'_> {
         if asks && self.waits() {
             mentioned.push(self.mentions(self.asked));
         }
+        if event == "request.cancelled" || event == "request.expired" {
+            mentioned.push(self.mentions_of_released(facts.text("actor")));
+        }
         let own = facts.text("actor") == Some(&self.request.requester);
         if !asks && !own {
             mentioned.push(self.mention_of(&self.request.requester));
@@ -238,10 +241,24 @@ impl RequestPost<'_> {
         }]}))
     }
 
+    /// Mentions of those who were asked by a request that ended while it waited for them, but of who ended it.
+    fn mentions_of_released(&self, actor: Option<&str>) -> String {
+        let never_waits = self.request.approved_at.is_some() || self.request.emergency;
+        match never_waits {
+            true => String::new(),
+            false => self.mentions_but(self.asked, actor),
+        }
+    }
+
     /// Mentions of the people whom these selectors name, but of the requester and of those who voted.
     fn mentions(&self, asked: &[&Selector]) -> String {
+        self.mentions_but(asked, None)
+    }
+
+    fn mentions_but(&self, asked: &[&Selector], left_out: Option<&str>) -> String {
         let is_asked = |account: &&Account| {
             account.person != self.request.requester
+                && left_out != Some(account.person.as_str())
                 && !self.votes.iter().any(|v| v.actor == account.person)
                 && asked.iter().any(|selector| account.is(selector))
         };

@@ -1,8 +1,8 @@
 //! What comes after the answer: dialogs that are opened, and sentences for the one person who clicked.
 
 use super::payload::{Action, Button};
-use super::{Refusal, SlackDesk, views};
-use crate::actions::{read_results, view_requests};
+use super::{Refusal, SlackDesk, evidence, views};
+use crate::actions::{preflight, read_results, view_requests};
 use crate::config::Slack;
 use crate::domain::request::{Request, Status};
 use crate::outbound::SlackFailure;
@@ -64,14 +64,23 @@ impl FollowUp {
 }
 
 fn review(desk: &SlackDesk, slack: &Slack, action: &Action) -> Result<(), String> {
-    let detail = detail(desk, slack, action)?;
+    let reviewed = desk.act(slack, &action.actor, |caller| {
+        let detail = view_requests::show(&desk.app, caller, &action.request_id)?;
+        let mut names = evidence::tables(&detail);
+        names.truncate(evidence::TABLES_MAX);
+        let target = &detail.request.target;
+        let tables = preflight::estimated_rows(&desk.app, caller, target, &names)?;
+        Ok((detail, tables))
+    });
+    let (detail, tables) = reviewed.map_err(|refusal| refusal.words())?;
     let request = &detail.request;
     if request.status() != Status::Pending {
         return Err(format!("The request is {} already.", status_words(request)));
     }
     let is_open = request.pending(desk.app.clock.now()).is_ok();
     let active = desk.app.active();
-    let view = views::review(&detail, is_open, active.outlets.public_url.as_deref());
+    let public_url = active.outlets.public_url.as_deref();
+    let view = views::review(&detail, &tables, is_open, public_url);
     open(desk, slack, &action.trigger_id, &view).map_err(|failure| not_opened(&failure))?;
     replace_if_outdated(desk, slack, action, request);
     Ok(())

@@ -7,6 +7,7 @@
 //! Slack waits three seconds for an answer. Dialogs are opened by threads of their own from a bounded queue; votes and
 //! new requests are decided before the answer, since only then can a field say what is wrong with it.
 
+mod evidence;
 mod follow_up;
 mod payload;
 mod signature;

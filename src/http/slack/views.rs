@@ -1,8 +1,8 @@
 //! The dialogs of the Slack app. Statements are shown here only, to those who may see them: whole, or cut and without a
 //! way to decide. They stand in preformatted text, in which nothing is a mention or a link.
 
+use super::evidence;
 use crate::actions::view_requests::Detail;
-use crate::domain::rehearsal::RehearsalStatus;
 use crate::domain::request::{Request, Status};
 use crate::domain::sql::escaped;
 use crate::error::counted;
@@ -20,7 +20,7 @@ pub(super) const SQL: (&str, &str) = ("sql_block", "sql_input");
 pub(super) const REASON: (&str, &str) = ("reason_block", "reason_input");
 
 /// Characters of one block; Slack has 3,000.
-const BLOCK_CHARS: usize = 2_900;
+pub(super) const BLOCK_CHARS: usize = 2_900;
 /// Characters of a statement that a review shows; of a longer one nobody decides here.
 pub(super) const REVIEWED_CHARS_MAX: usize = 5 * BLOCK_CHARS;
 /// Characters of a result that are shown, and of a statement next to a button.
@@ -29,9 +29,8 @@ const EXCERPT_CHARS: usize = 200;
 /// Characters that can be entered: a statement, a comment, a reason.
 const SQL_CHARS_MAX: usize = 3_000;
 const COMMENT_CHARS_MAX: usize = 1_000;
-/// Longest value of a line, in bytes, and findings that are listed.
-const VALUE_MAX: usize = 600;
-const FINDINGS_MAX: usize = 5;
+/// Longest value of a line, in bytes.
+pub(super) const VALUE_MAX: usize = 600;
 /// Characters of an option.
 const OPTION_CHARS: usize = 70;
 
@@ -40,14 +39,19 @@ pub(super) fn subject(request: &Request) -> String {
     format!("{} {}", request.id, request.version())
 }
 
-/// The dialog in which a request is looked at and, where it waits and all of it can be seen, decided.
-pub(super) fn review(detail: &Detail, is_open: bool, public_url: Option<&str>) -> Value {
+/// The dialog in which a request is looked at and, where it waits and all of it can be seen, decided; `tables` are the
+/// first that it names, with the rows that their database estimates.
+pub(super) fn review(
+    detail: &Detail,
+    tables: &[(String, Option<i64>)],
+    is_open: bool,
+    public_url: Option<&str>,
+) -> Value {
     let request = &detail.request;
     let mut blocks = about(detail);
     let (statement, is_whole) = code(&detail.text.detail, REVIEWED_CHARS_MAX);
     blocks.extend(statement);
-    blocks.extend(findings(detail));
-    blocks.extend(rows(detail).map(|text| section(&text)));
+    blocks.extend(evidence::blocks(detail, tables));
     let decides = is_open && is_whole;
     if !is_whole {
         let place = match public_url {
@@ -200,51 +204,8 @@ fn about(detail: &Detail) -> Vec<Value> {
     blocks
 }
 
-/// What the review of the SQL found, the first of it.
-fn findings(detail: &Detail) -> Option<Value> {
-    let context: Value = serde_json::from_str(detail.text.context_json.as_deref()?).ok()?;
-    let found = context.pointer("/sql_review/findings")?.as_array()?;
-    let lines: Vec<String> = found
-        .iter()
-        .filter_map(|finding| finding["message"].as_str())
-        .take(FINDINGS_MAX)
-        .map(|message| format!("• {}", short(message, 400, line)))
-        .collect();
-    (!lines.is_empty()).then(|| section(&format!("*Findings*\n{}", lines.join("\n"))))
-}
-
-/// How many rows it may change at most, and what its last rehearsal came to.
-fn rows(detail: &Detail) -> Option<String> {
-    let request = &detail.request;
-    let bound = request.row_bound.map(|bound| {
-        let source = bound.source.as_str();
-        let rows = counted(bound.rows, "row");
-        format!("It may change at most {rows} ({source}).")
-    });
-    let rehearsal = detail.rehearsal.as_ref().map(|rehearsal| {
-        let has_run = request.execution_id.is_some();
-        let age = match rehearsal.is_stale(detail.now, has_run) {
-            true => ", which may be others by now",
-            false => "",
-        };
-        match (rehearsal.status_at(detail.now), rehearsal.rows_affected) {
-            (RehearsalStatus::Done, Some(rows)) => {
-                let rows = counted(rows, "row");
-                format!("A rehearsal changed {rows} and was rolled back{age}.")
-            }
-            (status, _) => {
-                let why = rehearsal.error_message.as_deref().unwrap_or_default();
-                let why = short(&escaped(why), VALUE_MAX, line);
-                format!("Rehearsal: {} {why}", status.as_str())
-            }
-        }
-    });
-    let lines: Vec<String> = bound.into_iter().chain(rehearsal).collect();
-    (!lines.is_empty()).then(|| format!("*Rows*\n{}", lines.join("\n")))
-}
-
 /// A text as preformatted blocks, and whether that is all of it.
-fn code(text: &str, chars_max: usize) -> (Vec<Value>, bool) {
+pub(super) fn code(text: &str, chars_max: usize) -> (Vec<Value>, bool) {
     let total = text.chars().count();
     let shown: String = text.chars().take(chars_max).collect();
     let is_whole = total <= chars_max;
@@ -270,11 +231,11 @@ fn plain(text: &str) -> Value {
     json!({"type": "plain_text", "text": text, "emoji": false})
 }
 
-fn section(text: &str) -> Value {
+pub(super) fn section(text: &str) -> Value {
     json!({"type": "section", "text": {"type": "mrkdwn", "text": text}})
 }
 
-fn context(text: &str) -> Value {
+pub(super) fn context(text: &str) -> Value {
     json!({"type": "context", "elements": [{"type": "mrkdwn", "text": text}]})
 }
 

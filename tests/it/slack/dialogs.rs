@@ -1,9 +1,12 @@
 //! Dialogs: new requests, long statements, words for what went wrong.
 
 use super::{
-    APPROVER, REQUESTER, UPDATE, link_all, posted, reviewing, server, server_with, written_in,
+    APPROVER, REQUESTER, UPDATE, link, link_all, posted, reviewing, server, server_with, written_in,
 };
-use crate::support::{FakeSlack, Server, SlackCall, SlackMood, decision, eventually, submitted};
+use crate::schemas::{describe, table};
+use crate::support::{
+    Agent, FakeSlack, Server, SlackCall, SlackMood, decision, eventually, submitted,
+};
 use serde_json::{Value, json};
 
 /// The fields of a new request.
@@ -101,6 +104,88 @@ fn a_request_is_made_by_a_command_once_a_dialog() {
         json!({"source": "slack", "slack_user_id": REQUESTER})
     );
     assert_eq!(made["emergency"], false);
+}
+
+/// Explains all that the agent is offered, each statement so.
+fn explain(agent: &Agent, plan: &Value) {
+    loop {
+        let jobs = agent.poll().list("dry_run_jobs");
+        if jobs.is_empty() {
+            return;
+        }
+        for job in jobs {
+            let path = format!("/api/agent/dry-run/{}", job["id"].as_str().unwrap());
+            let token = agent.person.poke(&format!("{path}/claim")).is(200);
+            let body = json!({"result": plan, "claim_token": token.text("claim_token")});
+            agent.person.post(&format!("{path}/result"), &body).is(200);
+        }
+    }
+}
+
+#[test]
+fn a_review_shows_risk_tables_and_plans_to_those_who_may_see_them() {
+    let slack = FakeSlack::start();
+    let sees = "[[auth.role_bindings]]\nrole = \"readonly\"\nsubjects = [\"approver\"]\n";
+    let s = server_with(&slack, sees);
+    link_all(&s);
+    let names = ["customers", "items", "orders", "stock"];
+    let tables = names.map(|name| table(name, 1_200));
+    describe(&s, "production", &tables);
+    let sql: String = (1..=7)
+        .map(|n| format!("UPDATE {} SET price = {n} WHERE id = 1;", names[n % 4]))
+        .collect();
+    let request = s.requester().submit("production", &sql);
+    let ts = posted(&s, &request);
+    let review = |n: usize| {
+        s.click(APPROVER, "dbward_review", &request.id, &ts).is(200);
+        written_in(&slack.nth("views.open", n).body)
+    };
+    let text = review(1);
+    for words in [
+        "*Risk*\\n• it has more than one statement",
+        "• customers, about 1200 rows\\n",
+        "and 1 more",
+        "No agent has explained it yet.",
+    ] {
+        assert!(text.contains(words), "no {words} in {text}");
+    }
+    assert_eq!(text.matches(", about 1200 rows").count(), 3, "{text}");
+    // As large as the widest plan, which does not break the dialog.
+    let nodes: Vec<Value> = (0..40)
+        .map(|n| json!({"Node Type": "Seq Scan", "Relation Name": format!("t<!channel>{n}{}", "x".repeat(60))}))
+        .collect();
+    let plan = json!([{"Plan": {"Node Type": "ModifyTable", "Plans": nodes}}]);
+    explain(&s.agent("agent-1"), &plan);
+    let text = review(2);
+    assert!(text.contains("Statement 1\\nModifyTable\\n  Seq Scan on t<!channel>0"));
+    assert!(
+        text.contains("2900 of ") && text.contains("5 of 7 statements"),
+        "{text}"
+    );
+    assert!(text.contains("decision_input"), "{text}");
+    // Somebody who may not see the request is shown nothing of it.
+    link(
+        &s.person("stranger", &["developer"]),
+        "stranger",
+        "U0STRANGER",
+    );
+    s.click("U0STRANGER", "dbward_review", &request.id, &ts)
+        .is(200);
+    slack.nth("chat.postEphemeral", 1);
+    assert_eq!(slack.of("views.open").len(), 2);
+}
+
+#[test]
+fn a_review_hides_how_large_tables_are_from_those_who_may_not_see_them() {
+    let slack = FakeSlack::start();
+    let s = server(&slack);
+    link_all(&s);
+    describe(&s, "production", &[table("items", 1_200)]);
+    let request = s.requester().submit("production", UPDATE);
+    let ts = posted(&s, &request);
+    s.click(APPROVER, "dbward_review", &request.id, &ts).is(200);
+    let text = written_in(&slack.nth("views.open", 1).body);
+    assert!(text.contains("*Tables*\\n• items\""), "{text}");
 }
 
 #[test]

@@ -112,6 +112,51 @@ fn suspension_of_the_requester_takes_the_button_away() {
 }
 
 #[test]
+fn who_was_asked_learns_that_a_request_does_not_wait_for_them_any_more() {
+    let slack = FakeSlack::start();
+    let hurry = "[[auth.roles]]\nname = \"hurry\"\npermissions = [\"request.break_glass\"]\n";
+    let s = server_with(&slack, hurry);
+    link_all(&s);
+    let (asked, requester) = (format!("<@{APPROVER}>"), format!("<@{REQUESTER}>"));
+    let reply = |ts: &str, words: &str| written_in(&replied(&slack, ts, words));
+
+    let cancelled = s.requester().submit("production", UPDATE);
+    let ts = posted(&s, &cancelled);
+    s.requester().cancel(&cancelled).is(200);
+    let text = reply(&ts, "Cancelled");
+    assert!(
+        text.contains(&asked) && !text.contains(&requester),
+        "{text}"
+    );
+
+    // It did not wait for them any more.
+    let approved = s.requester().submit("production", UPDATE);
+    let ts = posted(&s, &approved);
+    let approved = approved.approved_by(&s.approver());
+    s.admin().cancel(&approved).is(200);
+    let text = reply(&ts, "Cancelled");
+    assert!(
+        !text.contains(&asked) && text.contains(&requester),
+        "{text}"
+    );
+
+    // Nor did it ever.
+    let urgent = json!({"emergency": true, "reason": "outage"});
+    let hurried = s.person("operator", &["developer", "hurry"]);
+    let emergency = hurried.submit_with("production", UPDATE, urgent);
+    let ts = posted(&s, &emergency);
+    s.admin().cancel(&emergency).is(200);
+    let text = reply(&ts, "Cancelled");
+    assert!(!text.contains(&asked), "{text}");
+
+    let late = s.requester().submit("production", UPDATE);
+    let ts = posted(&s, &late);
+    s.turn(86_401);
+    let text = reply(&ts, "Expired");
+    assert!(text.contains(&asked) && text.contains(&requester), "{text}");
+}
+
+#[test]
 fn what_needs_no_approval_is_posted_as_that() {
     let slack = FakeSlack::start();
     let hurry = "[[auth.roles]]\nname = \"hurry\"\npermissions = [\"request.break_glass\"]\n";
