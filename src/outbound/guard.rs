@@ -9,9 +9,10 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-/// Finds addresses as usual, and keeps those that may be called.
+/// Finds addresses by `R`, and keeps those that may be called.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(super) struct Guard<R = DefaultResolver> {
+    names: R,
     reach: NetworkReach,
     /// Nothing at all may be called.
     is_closed: bool,
@@ -21,6 +22,7 @@ impl Guard {
     /// Lets through what `reach` covers.
     pub(super) fn new(reach: NetworkReach) -> Guard {
         Guard {
+            names: DefaultResolver::default(),
             reach,
             is_closed: false,
         }
@@ -29,8 +31,8 @@ impl Guard {
     /// Lets nothing through.
     pub(super) fn closed() -> Guard {
         Guard {
-            reach: NetworkReach::default(),
             is_closed: true,
+            ..Guard::new(NetworkReach::default())
         }
     }
 }
@@ -51,7 +53,7 @@ impl fmt::Display for Forbidden {
 
 impl std::error::Error for Forbidden {}
 
-impl Resolver for Guard {
+impl<R: Resolver> Resolver for Guard<R> {
     fn resolve(
         &self,
         uri: &Uri,
@@ -61,7 +63,7 @@ impl Resolver for Guard {
         if self.is_closed {
             return Err(ureq::Error::HostNotFound);
         }
-        let found = DefaultResolver::default().resolve(uri, config, timeout)?;
+        let found = self.names.resolve(uri, config, timeout)?;
         let mut kept = self.empty();
         let (good, bad): (Vec<SocketAddr>, Vec<SocketAddr>) =
             found.iter().partition(|a| self.reach.covers(a.ip()));
@@ -81,6 +83,9 @@ impl Resolver for Guard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use ureq::unversioned::transport::DefaultConnector;
 
     const STRICT: NetworkReach = NetworkReach {
         here: false,
@@ -109,5 +114,54 @@ mod tests {
             let stopped = text.contains("may not be called") || text.contains("host");
             assert!(stopped || text.contains("lookup"), "{host}: {text}");
         }
+    }
+
+    /// Leads to a public address first, and to one of this machine from then on.
+    #[derive(Debug)]
+    struct Rebound {
+        here: SocketAddr,
+        was_asked: AtomicBool,
+    }
+
+    impl Resolver for Rebound {
+        fn resolve(
+            &self,
+            _: &Uri,
+            _: &Config,
+            _: NextTimeout,
+        ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+            let mut found = self.empty();
+            found.push(match self.was_asked.swap(true, Ordering::SeqCst) {
+                false => SocketAddr::from(([1, 1, 1, 1], 80)),
+                true => self.here,
+            });
+            Ok(found)
+        }
+    }
+
+    #[test]
+    fn a_name_that_leads_here_after_it_was_looked_at_is_not_called() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let guard = Guard {
+            names: Rebound {
+                here: listener.local_addr().unwrap(),
+                was_asked: AtomicBool::new(false),
+            },
+            reach: STRICT,
+            is_closed: false,
+        };
+        let uri = Uri::from_static("http://rebound.example.com/");
+        let config = ureq::Agent::config_builder().proxy(None).build();
+        let looked = guard.resolve(&uri, &config, NextTimeout::default());
+        assert_eq!(looked.unwrap()[0].ip().to_string(), "1.1.1.1");
+        let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), guard);
+        let failed = agent.get(uri).call().unwrap_err().to_string();
+        assert!(failed.contains("127.0.0.1 may not be called"), "{failed}");
+        let connected = listener.accept().map(drop);
+        assert_eq!(
+            connected.unwrap_err().kind(),
+            std::io::ErrorKind::WouldBlock
+        );
     }
 }
