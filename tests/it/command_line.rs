@@ -15,6 +15,7 @@ mod programs;
 mod rehearsals;
 mod requests;
 mod terminal;
+mod waiting;
 
 use crate::support::binary;
 use std::process::Output;

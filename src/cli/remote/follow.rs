@@ -294,11 +294,11 @@ impl<'a> Follower<'a> {
             );
             return Ok(INTERRUPTED);
         }
+        self.interrupts.take_next();
         to_errors(format_args!(
             "Still {doing}. Cancel request {short}? [y/N] "
         ));
         let _ = io::stderr().flush();
-        self.interrupts.take_next();
         let sender = self.sender.clone();
         let _ = std::thread::Builder::new()
             .name("answer".to_owned())

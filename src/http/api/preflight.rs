@@ -163,8 +163,8 @@ fn policy(tried: &Preflight) -> Value {
     json!({
         "decision": preview,
         "reason_code": reason,
-        // Where nobody can approve, the decision is a refusal that says so.
-        "approvable": reason != "no_eligible_approver",
+        // Where nobody can approve, the decision is a refusal that says so, as it is where no request would be made.
+        "approvable": tried.predicted.decision.is_ok(),
         "workflow": workflow.map(steps),
         "policy_version": tried.policy_version,
     })

@@ -141,7 +141,7 @@ impl Console {
         self.add_pipes(arguments, &ran);
         for columns in [80, 200] {
             let reaction = (prompt, Reaction::Interrupt);
-            let ran = on_terminal(fresh(self), columns, Some(reaction)).is(0);
+            let ran = on_terminal(fresh(self), columns, vec![reaction]).is(0);
             self.add_terminal(arguments, columns, &ran);
         }
     }
@@ -367,15 +367,18 @@ fn interrupted_in_pipes(command: &mut Command, prompt: &str) -> Ran {
 pub enum Reaction<'a> {
     Type(&'a str),
     Interrupt,
+    /// Something elsewhere.
+    Do(Box<dyn FnOnce() + 'a>),
 }
 
 /// Runs a program on a terminal of so many columns; once it shows a `prompt`, `keys` are typed.
 pub fn shown(command: Command, columns: u16, typed: Option<(&str, &str)>) -> Ran {
     let reaction = typed.map(|(prompt, keys)| (prompt, Reaction::Type(keys)));
-    on_terminal(command, columns, reaction)
+    on_terminal(command, columns, reaction.into_iter().collect())
 }
 
-fn on_terminal(mut command: Command, columns: u16, reaction: Option<(&str, Reaction)>) -> Ran {
+/// Runs a program on a terminal of so many columns; each reaction follows once its prompt is shown after the one before.
+pub fn on_terminal(mut command: Command, columns: u16, reactions: Vec<(&str, Reaction)>) -> Ran {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -403,20 +406,22 @@ fn on_terminal(mut command: Command, columns: u16, reaction: Option<(&str, React
     drop(command);
     drop(slave);
     let mut terminal = File::from(master);
-    let mut reaction = reaction;
+    let mut reactions = reactions.into_iter().peekable();
     let start = Instant::now();
-    let (mut out, mut buffer) = (Vec::new(), [0; 4096]);
+    let (mut out, mut buffer, mut reacted) = (Vec::new(), [0; 4096], 0);
     while let Ok(n) = terminal.read(&mut buffer) {
         if n == 0 {
             break;
         }
         out.extend_from_slice(&buffer[..n]);
-        let is_shown =
-            |(prompt, _): &mut (&str, Reaction)| String::from_utf8_lossy(&out).contains(*prompt);
-        match reaction.take_if(is_shown) {
-            Some((_, Reaction::Type(keys))) => terminal.write_all(keys.as_bytes()).unwrap(),
-            Some((_, Reaction::Interrupt)) => interrupt(child.id()),
-            None => {}
+        let fresh = String::from_utf8_lossy(&out[reacted..]);
+        if let Some((_, reaction)) = reactions.next_if(|(prompt, _)| fresh.contains(prompt)) {
+            reacted = out.len();
+            match reaction {
+                Reaction::Type(keys) => terminal.write_all(keys.as_bytes()).unwrap(),
+                Reaction::Interrupt => interrupt(child.id()),
+                Reaction::Do(act) => act(),
+            }
         }
         assert!(
             start.elapsed() < PATIENCE,

@@ -255,6 +255,13 @@ fn a_target_that_nobody_could_approve_is_named() {
         "{}",
         ran.out
     );
+    // To who may not write it is unknown.
+    let reader = server.person("reader", &["readonly"]);
+    let out = console.run(reader.token.as_deref(), &["doctor"]).out;
+    holds(
+        &out,
+        &["skip  approvers      known only to who may request writes\n"],
+    );
 }
 
 #[test]

@@ -2,33 +2,36 @@
 
 use super::console::Console;
 use crate::support::Server;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 
 /// A line of a script, in which names in capitals are ids; how it ends, and what it prints.
 type Line = (&'static str, i32, &'static str);
+
+/// What ends with 2 prints: the request is there, and waits. A mistake in the line ends with 2 as well, without it.
+const WAITS: &str = "Continue with:  dbward request watch ";
 
 /// Those of the requester.
 const REQUESTER: &[Line] = &[
     (
         "execute SELECT_1 --database shop --environment production --reason because",
         2,
-        "",
+        WAITS,
     ),
     (
         "execute SELECT_1 --environment production --no-result-store --share-with user:approver",
         2,
-        "",
+        WAITS,
     ),
     (
         "execute SELECT_1 --environment production --ticket 7 --repo app --idempotency-key k",
         2,
-        "",
+        WAITS,
     ),
     (
         "execute SELECT_1 --environment production --timeout 1",
         124,
-        "",
+        "after the time limit",
     ),
     (
         "execute SELECT_1 --environment production --emergency --reason down --yes",
@@ -38,9 +41,9 @@ const REQUESTER: &[Line] = &[
     ("execute DELETE_ALL", 1, "DELETE without WHERE"),
     ("execute", 1, "SQL"),
     ("execute --nonsense", 2, "--nonsense"),
-    ("migrate up --environment production", 2, ""),
-    ("migrate down --environment production --count 1", 2, ""),
-    ("migrate status --environment production", 2, ""),
+    ("migrate up --environment production", 2, WAITS),
+    ("migrate down --environment production --count 1", 2, WAITS),
+    ("migrate status --environment production", 2, WAITS),
     ("request list", 0, "PENDING"),
     (
         "request list --limit 100 --status pending --database shop --environment production --user requester",
@@ -129,7 +132,7 @@ const ADMIN: &[Line] = &[
     (
         "migrate repair --mark-applied 20260102030405 --environment production --reason x --emergency --yes --timeout 1",
         124,
-        "",
+        "after the time limit",
     ),
 ];
 
@@ -145,10 +148,7 @@ fn scripts_of_the_old_command_line_work() {
     agent
         .succeed(&claim.execution, r#"{"rows_affected":37}"#)
         .is(200);
-    let migrations = console.home().join("migrations");
-    fs::create_dir(&migrations).unwrap();
-    let text = "-- migrate:up\nALTER TABLE items ADD paid_at text;\n-- migrate:down\nALTER TABLE items DROP paid_at;\n";
-    fs::write(migrations.join("20260102030405_add_paid_at.sql"), text).unwrap();
+    add_migration(&console);
     for name in ["server.toml", "agent.toml"] {
         fs::write(console.home().join(name), "nonsense = true\n").unwrap();
     }
@@ -183,12 +183,74 @@ fn scripts_of_the_old_command_line_work() {
             // Lists show the beginning of an id.
             let prints = named(prints);
             let found = all.contains(&prints) || (prints.len() == 36 && all.contains(&prints[..8]));
+            let is_misread = all.contains("Usage:") && !line.contains("--nonsense");
             assert!(
-                ran.code == *code && found,
+                ran.code == *code && found && !is_misread,
                 "dbward {line}\n[{}] {all}",
                 ran.code
             );
         }
+    }
+}
+
+fn add_migration(console: &Console) {
+    let migrations = console.home().join("migrations");
+    fs::create_dir(&migrations).unwrap();
+    let text = "-- migrate:up\nALTER TABLE items ADD paid_at text;\n-- migrate:down\nALTER TABLE items DROP paid_at;\n";
+    fs::write(migrations.join("20260102030405_add_paid_at.sql"), text).unwrap();
+}
+
+#[test]
+fn options_of_old_scripts_reach_the_server() {
+    let server = Server::shop();
+    let console = Console::before(&server);
+    let requester = server.requester();
+    add_migration(&console);
+    let made = |line: &str| {
+        let words = line.split(' ').map(|word| match word {
+            "UPDATE_1" => "UPDATE items SET price = 3 WHERE id = 1",
+            word => word,
+        });
+        let words: Vec<&str> = words.collect();
+        let ran = console.run(requester.token.as_deref(), &words).is(2);
+        let path = format!("/api/requests/{}", ran.out.trim());
+        requester.get(&path).is(200).json
+    };
+    let plain = made("execute UPDATE_1 --environment production --reason because");
+    assert_eq!(plain["reason"], "because");
+    assert_eq!(
+        (
+            &plain["no_result_store"],
+            &plain["share_with"],
+            &plain["metadata"]
+        ),
+        (&json!(false), &json!([]), &Value::Null)
+    );
+    let silent = made(
+        "execute UPDATE_1 --environment production --no-result-store --share-with user:approver --share-with group:approvers",
+    );
+    assert_eq!(silent["no_result_store"], true);
+    assert_eq!(
+        silent["share_with"],
+        json!(["user:approver", "group:approvers"])
+    );
+    let keyed =
+        "execute UPDATE_1 --environment production --ticket 7 --repo app --idempotency-key k";
+    let first = made(keyed);
+    assert_eq!(first["metadata"], json!({"ticket": "7", "repo": "app"}));
+    assert_eq!(made(keyed)["id"], first["id"], "made once");
+    for (line, operation, count) in [
+        ("migrate up", "migrate_up", Value::Null),
+        ("migrate down", "migrate_down", json!(1)),
+        ("migrate down --count 3", "migrate_down", json!(3)),
+        ("migrate status", "migrate_status", Value::Null),
+    ] {
+        let request = made(&format!("{line} --environment production"));
+        assert_eq!(request["operation"], operation, "{line}");
+        // To ask where a database stands, nothing is sent.
+        let detail: Value =
+            serde_json::from_str(request["detail"].as_str().unwrap()).unwrap_or_default();
+        assert_eq!(detail["max_count"], count, "{line}");
     }
 }
 

@@ -1,7 +1,8 @@
 //! `POST /api/preflight` and its command: what would happen, and that nothing does.
 
 use super::console::Console;
-use crate::support::{SHOP, Server};
+use crate::schemas::{describe, table};
+use crate::support::{Person, SHOP, Server};
 use serde_json::{Value, json};
 use std::fs;
 use std::thread;
@@ -107,6 +108,99 @@ members = ["requester"]
         "{rejected}"
     );
     assert!(rejected["risk"]["level"].is_string(), "{rejected}");
+}
+
+/// `policy` of an answer, as whether somebody can approve it and what is decided.
+fn approvable(by: &Person, environment: &str, sql: &str) -> (bool, String) {
+    let body = json!({"database": "shop", "environment": environment, "sql": sql});
+    let answer = by.post("/api/preflight", &body).is(200).json;
+    let policy = &answer["policy"];
+    let reason = policy["reason_code"].as_str().unwrap().to_owned();
+    (policy["approvable"].as_bool().unwrap(), reason)
+}
+
+#[test]
+fn what_no_request_can_be_made_of_is_not_approvable() {
+    let closed = SHOP.replace("environment = \"staging\"", "environment = \"nowhere\"");
+    let closed = closed.replace("\"staging\", ", "\"nowhere\", \"staging\", ");
+    let server = Server::with(&closed);
+    let (requester, reader) = (server.requester(), server.approver());
+    let write = "UPDATE items SET price = 2 WHERE id = 1";
+    for (by, environment, sql, can, reason) in [
+        (
+            &requester,
+            "production",
+            write,
+            true,
+            "no_auto_approve_rule",
+        ),
+        (&requester, "development", write, true, "empty_steps"),
+        (
+            &reader,
+            "production",
+            "SELECT 1",
+            true,
+            "no_auto_approve_rule",
+        ),
+        (&reader, "production", write, false, "forbidden"),
+        (
+            &requester,
+            "production",
+            "DELETE FROM items",
+            false,
+            "sql_blocked_by_review",
+        ),
+        (
+            &requester,
+            "production",
+            "GRANT ALL ON items TO x",
+            false,
+            "sql_rejected",
+        ),
+        (&requester, "staging", write, false, "no_matching_workflow"),
+        (
+            &requester,
+            "elsewhere",
+            write,
+            false,
+            "database_not_registered",
+        ),
+    ] {
+        assert_eq!(
+            approvable(by, environment, sql),
+            (can, reason.to_owned()),
+            "{environment}: {sql}"
+        );
+    }
+}
+
+#[test]
+fn the_rows_of_tables_are_shown_where_they_are_known_and_to_who_may_view() {
+    let blind = "[[auth.roles]]\nname = \"blind\"\npermissions = [\"request.create\"]\n";
+    let server = Server::with(&format!("{SHOP}{blind}"));
+    let sql = "UPDATE items SET note = 'a' WHERE id IN (SELECT id FROM orders)";
+    let rows = |by: &Person| {
+        let body = json!({
+            "database": "shop", "environment": "production", "sql": sql, "include_explain": false,
+        });
+        by.post("/api/preflight", &body).is(200).json["impact"]["tables"].clone()
+    };
+    let named = |items: Value| {
+        json!([
+            {"name": "items", "estimated_rows": items},
+            {"name": "orders", "estimated_rows": null},
+        ])
+    };
+    assert_eq!(rows(&server.requester()), named(Value::Null));
+    // A database that has not counted a table says -1.
+    describe(
+        &server,
+        "production",
+        &[table("items", 12_345), table("orders", -1)],
+    );
+    assert_eq!(rows(&server.requester()), named(json!(12_345)));
+    let blind = server.person("blind", &["blind"]);
+    assert_eq!(rows(&blind), named(Value::Null));
 }
 
 #[test]

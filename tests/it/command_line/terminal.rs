@@ -1,6 +1,7 @@
 //! What terminals, pipes and files do to the output: readers that leave, bytes that are not text, files half written.
 
 use super::console::{Console, shown, without_colours};
+use crate::schemas::{describe, table};
 use crate::support::{Server, binary};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -145,6 +146,61 @@ fn the_waiting_line_says_who_how_long_and_how_to_stop() {
         seen.out.contains("Continue with:  dbward request watch"),
         "{}",
         seen.out
+    );
+}
+
+/// What it showed, and what a pager of this line took; `None` where none was started.
+fn paged(mut command: Command, console: &Console, pager: &str) -> (String, Option<String>) {
+    command.env("DBWARD_PAGER", pager);
+    let seen = shown(command, 200, None).is(0).out;
+    let taken = console.home().join("taken");
+    let text = fs::read_to_string(&taken).ok();
+    let _ = fs::remove_file(taken);
+    (seen, text)
+}
+
+#[test]
+fn output_longer_than_the_terminal_goes_through_the_pager() {
+    let server = Server::shop();
+    let console = Console::before(&server);
+    let token = server.requester().token.unwrap();
+    // The terminal of these tests has 50 lines.
+    let tables: Vec<_> = (0..60).map(|n| table(&format!("table_{n}"), n)).collect();
+    describe(&server, "production", &tables);
+    const PAGER: &str = "cat > taken; echo left the pager";
+    let long = ["schema", "-e", "production"];
+    let command = || console.command(Some(&token), &long);
+    let (seen, taken) = paged(command(), &console, PAGER);
+    let taken = taken.unwrap();
+    assert_eq!(seen, "left the pager\n");
+    assert!(
+        taken.contains("table_0") && taken.contains("table_59"),
+        "{taken}"
+    );
+    // The one of the system, where there is none for this program.
+    let mut other = command();
+    other.env_remove("DBWARD_PAGER").env("PAGER", PAGER);
+    assert_eq!(shown(other, 200, None).is(0).out, "left the pager\n");
+    fs::remove_file(console.home().join("taken")).unwrap();
+    // One that is not there, or leaves nothing out, changes nothing.
+    for pager in ["no-such-pager", "cat", ""] {
+        let (seen, _) = paged(command(), &console, pager);
+        assert!(seen.contains("table_59"), "{pager}: {seen}");
+    }
+    let short = console.command(Some(&token), &["databases"]);
+    let mut unpaged = command();
+    unpaged.arg("--no-pager");
+    for (command, holds) in [(short, "shop"), (unpaged, "table_59")] {
+        let (seen, taken) = paged(command, &console, PAGER);
+        assert!(seen.contains(holds), "{seen}");
+        assert_eq!(taken, None, "{seen}");
+    }
+    let output = command().env("DBWARD_PAGER", PAGER).output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert!(out.contains("table_59"), "a pipe: {out}");
+    assert!(
+        !console.home().join("taken").exists(),
+        "a pipe is not paged"
     );
 }
 
