@@ -13,6 +13,7 @@ use crate::domain::change::{
     Change, ConfigurationChange, IdentityChange, LostStep, RequestChange, RequestRef, UserStatus,
 };
 use crate::domain::permission::Permission;
+use crate::domain::request::SUSPENDED_REQUESTER;
 use crate::domain::token::Token;
 use crate::domain::user::{Access, SeenClaims, User};
 use crate::error::{Error, Shown};
@@ -263,7 +264,7 @@ fn cancellations(view: &View, id: &str) -> Result<Vec<RequestChange>, Error> {
             Ok(RequestChange::Cancelled {
                 request: RequestRef::from(request),
                 step,
-                reason: Some("its requester was suspended".to_owned()),
+                reason: Some(SUSPENDED_REQUESTER.to_owned()),
             })
         })
         .collect()

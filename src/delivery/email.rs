@@ -24,7 +24,13 @@ pub(super) fn attempt(shared: &Shared, outlets: &Outlets, row: &DueDelivery) -> 
     let recipient = row.recipient.as_deref().unwrap_or_default();
     let found = match on_call(shared, recipient) {
         Some(people) => addresses_on_call(shared, outlets, row, &facts, people),
-        None => address_of(shared, outlets, recipient).map(|found| found.map(|one| vec![one])),
+        None => {
+            let found = match facts.is_cancellation_by_suspension_of(recipient) {
+                true => address_even_if_suspended(shared, outlets, recipient),
+                false => address_of(shared, outlets, recipient),
+            };
+            found.map(|found| found.map(|one| vec![one]))
+        }
     };
     let addresses = match found {
         Ok(Ok(addresses)) => addresses,
@@ -98,22 +104,31 @@ fn addresses_on_call(
     })
 }
 
-/// The address of an active person, or why there is none: the configured one, or the one that the identity provider last
-/// gave.
+/// The address of an active person, or why there is none.
 fn address_of(
     shared: &Shared,
     outlets: &Outlets,
     person: &str,
 ) -> Result<Result<String, &'static str>, Error> {
     let known = shared.app.store.read(|view| view.find_user(person))?;
-    if known.as_ref().is_some_and(|user| !user.active) {
+    if known.is_some_and(|user| !user.active) {
         return Ok(Err("the person is suspended"));
     }
+    address_even_if_suspended(shared, outlets, person)
+}
+
+/// The address of a person, or why there is none: the configured one, or the one that the identity provider last gave.
+fn address_even_if_suspended(
+    shared: &Shared,
+    outlets: &Outlets,
+    person: &str,
+) -> Result<Result<String, &'static str>, Error> {
     if let Some(address) = outlets.addresses.get(person) {
         return Ok(Ok(address.clone()));
     }
     let provider = shared.app.sign_in.provider.as_ref();
     let seen = provider.and_then(|provider| provider.seen(person)?.email.clone());
+    let known = shared.app.store.read(|view| view.find_user(person))?;
     let address = seen.or_else(|| known?.claimed_email);
     Ok(address.ok_or("no e-mail address of this person is known"))
 }

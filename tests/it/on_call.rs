@@ -1,6 +1,6 @@
 //! Groups whose members take turns: by a rotation, and by a service that keeps the schedule.
 
-use crate::support::{DELIVERS, PostOffice, Server, Temp, eventually};
+use crate::support::{DELIVERS, PostOffice, Server, Temp, binary, eventually};
 use dbward::clock::Clock;
 use serde_json::{Value, json};
 use std::fs;
@@ -100,10 +100,29 @@ fn who_was_on_call_stays_with_the_request() {
     };
     let first = s.requester().submit("production", UPDATE);
     assert_eq!(facts(&first.id)["on_call"], json!({"night": ["ann"]}));
+    s.person("ann", &["readonly"]).approve(&first).is(200);
     s.turn(6 * DAY);
     let second = s.requester().submit("production", UPDATE);
     assert_eq!(facts(&second.id)["on_call"], json!({"night": ["bob"]}));
     assert_eq!(facts(&first.id)["on_call"], json!({"night": ["ann"]}));
+    // Neither whose turn it is now nor the time of day decides again.
+    let mut replay = binary();
+    replay.args(["policy", "replay", "--db"]);
+    let done = replay
+        .arg(s.state_dir().join("dbward.db"))
+        .output()
+        .unwrap();
+    let (out, errors) = (
+        String::from_utf8(done.stdout).unwrap(),
+        String::from_utf8(done.stderr).unwrap(),
+    );
+    assert_eq!(
+        (done.status.code(), &*out),
+        (Some(0), "2 decisions come out as recorded\n"),
+        "{errors}"
+    );
+    let votes = s.requester().show(&first).is(200).json["approval_progress"].to_string();
+    assert!(votes.contains("\"ann\""), "{votes}");
 }
 
 #[test]

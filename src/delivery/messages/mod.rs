@@ -11,6 +11,7 @@ mod teams;
 
 use super::asked::AskedPerson;
 use crate::config::WebhookFormat;
+use crate::domain::request::SUSPENDED_REQUESTER;
 use crate::domain::sql::escaped;
 use crate::store::DueDelivery;
 pub(super) use letter::letter;
@@ -55,6 +56,13 @@ impl NotificationFacts {
     /// Who made the request.
     pub(super) fn requester(&self) -> Option<&str> {
         self.text("requester")
+    }
+
+    /// Whether it reports that a suspension cancelled the request of `person`.
+    pub(super) fn is_cancellation_by_suspension_of(&self, person: &str) -> bool {
+        self.text("event") == Some("request.cancelled")
+            && self.requester() == Some(person)
+            && self.text("reason") == Some(SUSPENDED_REQUESTER)
     }
 
     fn text(&self, name: &str) -> Option<&str> {

@@ -21,6 +21,9 @@ use crate::domain::row_bound::{self, RowBound};
 use crate::domain::sql::DialectFact;
 use crate::error::Error;
 
+/// Why a request is cancelled whose requester is suspended.
+pub const SUSPENDED_REQUESTER: &str = "its requester was suspended";
+
 /// A stored request: what is recorded of it, which reads as its own fields, and what holds of it now. Its texts are
 /// [`RequestText`].
 ///

@@ -236,6 +236,48 @@ fn a_request_shows_who_was_notified_and_why_somebody_was_not() {
 }
 
 #[test]
+fn mail_is_sent_by_tls_with_the_password_that_no_message_shows() {
+    let post = PostOffice::locked();
+    let s = server(&post);
+    let request = s.requester().submit("production", UPDATE);
+    eventually("asked", || post.letters().len() == 1);
+    post.admit(false);
+    s.approver().approve(&request).is(200);
+    // A wrong password may be put right: it is tried again, and given up at the end.
+    for attempt in 1..=10 {
+        eventually("an attempt", || {
+            deliveries(&s, "")[0]["attempts"] == attempt
+        });
+        s.turn_only(6_600);
+    }
+    let dead = deliveries(&s, "status=dead").remove(0);
+    assert_eq!(
+        dead["last_error"],
+        "mail: permanent error (535): 5.7.8 nobody known"
+    );
+    let shown = s.admin().show(&request).is(200).raw();
+    let log = s
+        .events("")
+        .iter()
+        .map(Value::to_string)
+        .collect::<String>();
+    assert!(shown.contains("nobody known"));
+    for text in [shown, log] {
+        assert!(!text.contains("a-secret-password"), "{text}");
+    }
+    post.admit(true);
+    let again = dead["id"].as_str().unwrap();
+    s.admin()
+        .poke(&format!("/api/webhook-deliveries/{again}/redeliver"))
+        .is(202);
+    eventually("the outcome", || post.letters().len() == 2);
+    assert_eq!(
+        sent(&post)[1],
+        "requester@example.com: [dbward] Approved: shop/production"
+    );
+}
+
+#[test]
 fn nobody_who_is_suspended_gets_mail() {
     let post = PostOffice::start();
     let s = server(&post);
@@ -251,6 +293,43 @@ fn nobody_who_is_suspended_gets_mail() {
         "the person is suspended"
     );
     assert!(post.letters().is_empty());
+}
+
+#[test]
+fn who_is_suspended_learns_that_it_cancelled_their_requests_and_nothing_else() {
+    let post = PostOffice::start();
+    let s = server(&post);
+    let (requester, agent) = (s.requester(), s.agent("agent-1"));
+    let waiting = requester.submit("production", UPDATE);
+    let running = requester.submit("development", UPDATE);
+    let claim = agent.claim(&running.id);
+    let own = || -> Vec<String> {
+        let mut sent = sent(&post);
+        sent.retain(|line| line.starts_with("requester@"));
+        sent
+    };
+    eventually("one was approved automatically", || own().len() == 1);
+    s.admin().poke("/api/users/requester/suspend").is(200);
+    eventually("both were cancelled", || own().len() == 3);
+    agent.succeed(&claim.execution, crate::support::ROWS);
+    eventually("how it ended is sent to nobody", || {
+        let path = format!("request_id={}&status=cancelled", running.id);
+        let cancelled = deliveries(&s, &path);
+        cancelled.len() == 1 && cancelled[0]["last_error"] == "the person is suspended"
+    });
+    let mut cancelled = own().split_off(1);
+    cancelled.sort();
+    assert_eq!(
+        cancelled,
+        [
+            "requester@example.com: [dbward] Cancelled: shop/development",
+            "requester@example.com: [dbward] Cancelled: shop/production",
+        ]
+    );
+    let letters = post.letters();
+    let about = |id: &str| letters.iter().filter(|l| l.text.contains(id)).count();
+    // The approver was asked about the one that waited.
+    assert_eq!((about(&waiting.id), about(&running.id)), (2, 2));
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! Receivers that are away, slow or busy: nothing is lost, and nobody else waits.
 
 use super::{UPDATE, deliveries, server, settled};
-use crate::support::{DELIVERS, Manner, Program, SHOP, Server, Sink, admin_of, eventually};
-use serde_json::json;
+use crate::support::{DELIVERS, Manner, Person, Program, SHOP, Server, Sink, admin_of, eventually};
+use rustix::process::Signal;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Notifications of each sink in the large test; DBWARD_DELIVERIES overrides it.
 const DELIVERIES: usize = 20;
 const SINKS: usize = 50;
+/// Receivers that are not known to answer and are called at once: half of the workers.
+const UNPROVEN_MAX: usize = 4;
 /// Threads that the server may have at most besides those that it has while nothing happens: one a connection of ours.
 const THREADS_MORE: u64 = 8;
 /// Memory that it may take besides, in KiB, however many notifications wait.
@@ -120,27 +123,67 @@ fn receivers_that_say_nothing_delay_nobody() {
     let well = Sink::start();
     let mut toml = well.webhook("well", "");
     for (n, sink) in silent.iter().enumerate() {
-        toml.push_str(&sink.webhook(&format!("silent-{n}"), ""));
+        sink.manner(Manner::Silent);
+        toml.push_str(&sink.webhook(&format!("silent-{n}"), "events = [\"request.created\"]"));
     }
     let s = server(&toml);
     let requester = s.requester();
     // Known as one that answers.
-    let first = requester.submit("production", UPDATE);
-    eventually("the first", || well.count() == 1);
-    silent.iter().for_each(|sink| sink.manner(Manner::Silent));
-    requester.cancel(&first).is(200);
-    for n in 0..20 {
+    s.admin().poke("/api/webhooks/well/test").is(202);
+    settled(&s, "well", "delivered");
+    for n in 2..=7 {
         requester.submit("production", UPDATE);
-        eventually("the next", || {
-            well.count() == n + 3 || well.count() == n + 2
-        });
+        eventually("the next", || well.count() == n);
     }
-    eventually("all", || well.count() == 22);
+    // Calls without an answer are still under way, and none of them has ended.
+    let mut silenced = deliveries(&s, "");
+    silenced.retain(|d| d["webhook_id"] != "well");
+    assert_eq!(silenced.len(), 6 * silent.len());
+    assert!(silenced.iter().all(|d| d["attempts"] == 0), "{silenced:?}");
+    eventually("as many as may be under way", || {
+        silent.iter().filter(|sink| sink.count() == 1).count() == UNPROVEN_MAX
+    });
+}
+
+#[test]
+fn a_call_without_an_answer_is_ended_and_made_again() {
+    let sink = Sink::start();
+    let s = server(&sink.webhook("ops", "events = [\"request.created\"]"));
+    sink.manner(Manner::Silent);
+    let requester = s.requester();
+    let made = [(); 3].map(|()| requester.submit("production", UPDATE).id);
+    eventually("the end of the first call", || {
+        deliveries(&s, "").iter().any(|d| d["attempts"] == 1)
+    });
+    let pending = deliveries(&s, "status=pending");
+    let ended: Vec<&Value> = pending.iter().filter(|d| d["attempts"] == 1).collect();
+    assert_eq!((pending.len(), ended.len()), (3, 1), "{pending:?}");
+    assert_eq!(ended[0]["last_error"], "no answer in time");
+    assert!(ended[0]["next_retry_at"].is_string(), "{pending:?}");
+    sink.manner(Manner::Accepts);
+    s.turn_only(60);
+    eventually("all", || deliveries(&s, "status=delivered").len() == 3);
+    // The one that had no answer came twice, under one id.
+    let received = sink.received();
+    let mut got: Vec<String> = received.iter().map(|r| r.text("request_id")).collect();
+    assert_eq!(got.len(), 4);
+    let ids: BTreeSet<String> = received.iter().map(|r| r.text("delivery_id")).collect();
+    assert_eq!(ids.len(), 3);
+    got.sort();
+    got.dedup();
+    assert_eq!(got, BTreeSet::from(made).into_iter().collect::<Vec<_>>());
+}
+
+/// How many deliveries have this status.
+fn total(admin: &Person, status: &str) -> usize {
+    let path = format!("/api/webhook-deliveries?status={status}&limit=1");
+    let total = admin.get(&path).is(200).json["total"].as_u64().unwrap();
+    usize::try_from(total).unwrap()
 }
 
 #[test]
 fn many_notifications_to_many_receivers_drain() {
-    let deliveries: usize = std::env::var("DBWARD_DELIVERIES")
+    let made: usize = std::env::var("DBWARD_DELIVERIES")
         .ok()
         .and_then(|n| n.parse().ok())
         .unwrap_or(DELIVERIES);
@@ -155,28 +198,35 @@ fn many_notifications_to_many_receivers_drain() {
     let admin = admin_of(at, dir.path());
     let body = json!({"database": "shop", "environment": "production", "detail": UPDATE});
     admin.post("/api/requests", &body).is(201);
-    eventually("the first", || sinks.iter().all(|sink| sink.count() == 1));
+    eventually("the first", || total(&admin, "delivered") == SINKS);
     let (threads, memory) = (server.status("Threads"), server.status("VmRSS"));
     let mut threads_most = threads;
-    for _ in 1..deliveries {
+    // Each asks for an hour's pause at the first call, and so all others wait.
+    let busy = Manner::Status(503, "retry-after: 3600\r\n".to_owned());
+    sinks.iter().for_each(|sink| sink.manner(busy.clone()));
+    for _ in 1..made {
         admin.post("/api/requests", &body).is(201);
         threads_most = threads_most.max(server.status("Threads"));
     }
-    let all = deliveries * SINKS;
-    for some in (0..=all).step_by(250) {
+    let backlog = (made - 1) * SINKS;
+    eventually("all wait", || {
+        sinks.iter().all(|sink| sink.count() == 2) && total(&admin, "pending") == backlog
+    });
+    sinks.iter().for_each(|sink| sink.manner(Manner::Accepts));
+    // A reload ends the pauses, and a success makes due what else waits for that receiver.
+    server.signal(Signal::HUP);
+    for some in (0..=backlog).step_by(250) {
         eventually("more", || {
-            sinks.iter().map(Sink::count).sum::<usize>() >= some
+            let received: usize = sinks.iter().map(Sink::count).sum();
+            received - 2 * SINKS >= some
         });
         threads_most = threads_most.max(server.status("Threads"));
     }
     eventually("the end of each", || {
-        let delivered = admin
-            .get("/api/webhook-deliveries?status=delivered&limit=1")
-            .is(200);
-        delivered.json["total"] == all
+        total(&admin, "delivered") == made * SINKS
     });
-    // Once each: there was nothing to repeat.
-    assert!(sinks.iter().all(|sink| sink.count() == deliveries));
+    // Once each besides the call that was refused.
+    assert!(sinks.iter().all(|sink| sink.count() == made + 1));
     assert!(
         threads_most <= threads + THREADS_MORE,
         "{threads_most} threads, {threads} before"

@@ -1,9 +1,16 @@
 //! A mail server that keeps what it gets, and refuses or hangs up where it is to.
 
-use std::io::{BufRead, BufReader, Write};
+use dbward::crypto::base64_text;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+
+/// The certificate of one that speaks TLS.
+const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls/first.crt");
 
 /// A mail that was accepted.
 #[derive(Clone)]
@@ -13,8 +20,13 @@ pub struct Letter {
     pub text: String,
 }
 
+/// Name and password of who may send by a server that wants to know.
+const SENDER: (&str, &str) = ("dbward", "a-secret-password");
+
 struct PostState {
     letters: Vec<Letter>,
+    /// Whether the password counts.
+    admits: bool,
     /// What a recipient is answered instead of 250.
     refusal: Option<String>,
     stop: bool,
@@ -22,16 +34,38 @@ struct PostState {
 
 pub struct PostOffice {
     at: SocketAddr,
+    /// It speaks TLS from the first byte, and takes mail only of [`SENDER`].
+    is_locked: bool,
     state: Arc<Mutex<PostState>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl PostOffice {
     pub fn start() -> PostOffice {
+        PostOffice::open(None)
+    }
+
+    /// One that speaks TLS from the first byte and wants a password.
+    pub fn locked() -> PostOffice {
+        let chain = vec![CertificateDer::from_pem_file(CERTIFICATE).unwrap()];
+        let key = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls/first.key");
+        let key = PrivateKeyDer::from_pem_file(key).unwrap();
+        let tls =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(chain, key);
+        PostOffice::open(Some(Arc::new(tls.unwrap())))
+    }
+
+    fn open(tls: Option<Arc<ServerConfig>>) -> PostOffice {
+        let is_locked = tls.is_some();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(PostState {
             letters: Vec::new(),
+            admits: true,
             refusal: None,
             stop: false,
         }));
@@ -41,12 +75,19 @@ impl PostOffice {
                 if shared.lock().unwrap().stop {
                     return;
                 }
-                let shared = Arc::clone(&shared);
-                thread::spawn(move || serve(stream.unwrap(), &shared));
+                let (shared, tls, stream) = (Arc::clone(&shared), tls.clone(), stream.unwrap());
+                thread::spawn(move || match tls {
+                    None => serve(stream, false, &shared),
+                    Some(tls) => {
+                        let connection = ServerConnection::new(tls).unwrap();
+                        serve(StreamOwned::new(connection, stream), true, &shared);
+                    }
+                });
             }
         });
         PostOffice {
             at,
+            is_locked,
             state,
             thread: Some(thread),
         }
@@ -54,10 +95,22 @@ impl PostOffice {
 
     /// An `[email]` section that sends by it.
     pub fn section(&self) -> String {
+        let (name, password) = SENDER;
+        let more = match self.is_locked {
+            false => "security = \"none\"".to_owned(),
+            true => format!(
+                "security = \"tls\"\nusername = \"{name}\"\npassword = \"{password}\"\nca_file = \"{CERTIFICATE}\""
+            ),
+        };
         format!(
-            "[email]\nserver = \"127.0.0.1\"\nport = {}\nsecurity = \"none\"\nfrom = \"dbward <dbward@example.com>\"\n",
+            "[email]\nserver = \"127.0.0.1\"\nport = {}\n{more}\nfrom = \"dbward <dbward@example.com>\"\n",
             self.at.port()
         )
+    }
+
+    /// Whether the password counts from now on.
+    pub fn admit(&self, admits: bool) {
+        self.state.lock().unwrap().admits = admits;
     }
 
     /// Every recipient is answered so from now on.
@@ -78,49 +131,77 @@ impl Drop for PostOffice {
     }
 }
 
-fn serve(stream: TcpStream, state: &Mutex<PostState>) {
-    let mut reader = BufReader::new(&stream);
-    let say = |text: &str| (&stream).write_all(format!("{text}\r\n").as_bytes());
-    let _ = say("220 post.example.com");
-    let mut to = String::new();
+/// Whether these words are the login of [`SENDER`].
+fn is_login(words: &str) -> bool {
+    let (name, password) = SENDER;
+    let known = base64_text(format!("\0{name}\0{password}").as_bytes());
+    words == format!("AUTH PLAIN {known}")
+}
+
+fn serve(stream: impl Read + Write, is_locked: bool, state: &Mutex<PostState>) {
+    let mut stream = BufReader::new(stream);
+    let (mut is_in, mut to) = (!is_locked, String::new());
+    let mut answer = "220 post.example.com".to_owned();
     loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).unwrap_or(0) == 0 {
+        let written = stream
+            .get_mut()
+            .write_all(format!("{answer}\r\n").as_bytes());
+        if written.and_then(|()| stream.get_mut().flush()).is_err() || answer.starts_with("221") {
             return;
         }
+        let Some(line) = line(&mut stream) else {
+            return;
+        };
         let upper = line.to_ascii_uppercase();
-        let answered = if upper.starts_with("RCPT TO:") {
+        answer = if upper.starts_with("AUTH ") {
+            is_in = is_login(&line) && state.lock().unwrap().admits;
+            match is_in {
+                true => "235 welcome".to_owned(),
+                false => "535 5.7.8 nobody known".to_owned(),
+            }
+        } else if upper.starts_with("EHLO") && is_locked {
+            "250-post.example.com\r\n250 AUTH PLAIN LOGIN".to_owned()
+        } else if upper.starts_with("QUIT") {
+            "221 bye".to_owned()
+        } else if !is_in && !upper.starts_with("EHLO") {
+            "530 5.7.0 who are you".to_owned()
+        } else if upper.starts_with("RCPT TO:") {
             let refusal = state.lock().unwrap().refusal.clone();
             let address = line["RCPT TO:".len()..].trim().trim_matches(['<', '>']);
             to = address.to_owned();
-            say(&refusal.unwrap_or_else(|| "250 ok".to_owned()))
+            refusal.unwrap_or_else(|| "250 ok".to_owned())
         } else if upper.starts_with("DATA") {
-            let _ = say("354 go on");
-            let mut text = String::new();
-            loop {
-                let mut line = String::new();
-                if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                    return;
-                }
-                if line == ".\r\n" {
-                    break;
-                }
-                text.push_str(&line);
-            }
-            let letter = Letter {
-                to: to.clone(),
-                text,
+            let _ = stream.get_mut().write_all(b"354 go on\r\n");
+            let Some(text) = text(&mut stream) else {
+                return;
             };
-            state.lock().unwrap().letters.push(letter);
-            say("250 ok")
-        } else if upper.starts_with("QUIT") {
-            let _ = say("221 bye");
-            return;
+            let to = to.clone();
+            state.lock().unwrap().letters.push(Letter { to, text });
+            "250 ok".to_owned()
         } else {
-            say("250 ok")
+            "250 ok".to_owned()
         };
-        if answered.is_err() {
-            return;
+    }
+}
+
+/// The next line without its end; none where the connection ends.
+fn line(stream: &mut impl BufRead) -> Option<String> {
+    let mut line = String::new();
+    let read = stream.read_line(&mut line).ok()?;
+    (read > 0).then(|| line.trim_end().to_owned())
+}
+
+/// A mail as it was sent, up to the dot.
+fn text(stream: &mut impl BufRead) -> Option<String> {
+    let mut text = String::new();
+    loop {
+        let start = text.len();
+        if stream.read_line(&mut text).ok()? == 0 {
+            return None;
+        }
+        if &text[start..] == ".\r\n" {
+            text.truncate(start);
+            return Some(text);
         }
     }
 }
