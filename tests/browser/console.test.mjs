@@ -153,7 +153,7 @@ test("the plan of a statement is shown before it is requested", async () => {
   const { page, finish } = await window("requester", "/new");
   await page.getByLabel("Database and environment").selectOption("shop/production");
   await page.getByLabel("SQL").fill("UPDATE customers SET active = 0 WHERE id = 42");
-  await page.getByText("Must approve: group approvers").waitFor(SLOW);
+  await page.getByText("1 of group approvers").waitFor(SLOW);
   await page.getByRole("button", { name: "Show the plan" }).click();
   await page.getByText("SEARCH customers USING INTEGER PRIMARY KEY").waitFor(SLOW);
   await page.getByLabel("SQL").fill("DELETE FROM customers");
