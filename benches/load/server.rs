@@ -83,8 +83,6 @@ impl Server {
         command
             .args(["--tool=callgrind", "--instr-atstart=no", "--quiet"])
             .arg(counts)
-            // As a server has it; without, it would begin again where nothing is counted.
-            .env("MALLOC_ARENA_MAX", "2")
             .arg(env!("CARGO_BIN_EXE_dbward"));
         Server::start_as(folder, "", command)
     }

@@ -6,12 +6,9 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::server::{Server, StartOptions, stand_by};
 use crate::store::STATE_DIFFERS;
-use std::env;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::Ordering;
 
 /// Exit code where the state file is not the one the server left.
@@ -40,32 +37,8 @@ pub struct ServeOptions {
     pub standby: bool,
 }
 
-/// What glibc reads the number of its arenas from.
-const ARENAS: &str = "MALLOC_ARENA_MAX";
-/// Arenas of a server: enough where the store writes in one thread and two cores parse.
-const ARENAS_MAX: &str = "2";
-
-/// Begins this process again, once, with few arenas: glibc keeps one for every few threads, each with what its busiest
-/// moment took, and reads how many there may be only when a process starts. docs/performance.md has what it saves. A
-/// number that stands in the environment already is left alone.
-fn begin_with_few_arenas() {
-    if env::var_os(ARENAS).is_some() || !cfg!(target_env = "gnu") {
-        return;
-    }
-    let mut arguments = env::args_os();
-    if let (Ok(program), Some(name)) = (env::current_exe(), arguments.next()) {
-        // Returns only where it failed; then this process goes on with as many as there are.
-        let _ = Command::new(program)
-            .arg0(name)
-            .args(arguments)
-            .env(ARENAS, ARENAS_MAX)
-            .exec();
-    }
-}
-
 /// Serves until SIGTERM or SIGINT; a second one ends the grace. SIGHUP takes a changed configuration over.
 pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
-    begin_with_few_arenas();
     let config = Config::load(&options.config).map_err(|problems| problems.to_string())?;
     logging::start(&config.logging);
     for warning in &config.warnings {

@@ -1,6 +1,5 @@
 //! The real program: how it starts, what it leaves on disk, and how it ends.
 
-mod arenas;
 mod edited;
 mod first_tokens;
 
