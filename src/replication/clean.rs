@@ -3,6 +3,7 @@
 
 use super::Copier;
 use super::litestream::{EPOCH_FOLDERS, Litestream};
+use crate::error::Error;
 use std::time::Duration;
 
 /// Longest time of one call.
@@ -25,7 +26,7 @@ pub(super) fn remove_below(copier: &Copier, last: u64) {
     }
 }
 
-fn removed(copier: &Copier, last: u64) -> Result<usize, crate::error::Error> {
+fn removed(copier: &Copier, last: u64) -> Result<usize, Error> {
     let (bucket, mut count) = (copier.keeper.bucket(), 0);
     loop {
         let page = bucket.names_after(EPOCH_FOLDERS, "", CALL_TIMEOUT)?;

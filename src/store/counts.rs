@@ -3,19 +3,10 @@
 
 use super::Store;
 use super::query::RunStatement;
+use crate::domain::request::Status;
 use crate::error::Error;
 use rusqlite::Connection;
 
-/// Statuses of requests that something can still come of.
-const OPEN: [&str; 7] = [
-    "pending",
-    "approved",
-    "auto_approved",
-    "break_glass",
-    "dispatched",
-    "running",
-    "execution_lost",
-];
 /// Statuses of notifications that are due.
 const DUE: [&str; 2] = ["pending", "in_progress"];
 
@@ -23,8 +14,8 @@ impl Store {
     /// Counts open requests and due notifications, at a cost in proportion to them.
     pub(super) fn count_open(&self) -> Result<(), Error> {
         self.bookkeep(|connection| {
-            for status in OPEN {
-                count_requests(connection, status)?;
+            for status in Status::ALL.into_iter().filter(|s| s.is_open()) {
+                count_requests(connection, status.as_str())?;
             }
             for status in DUE {
                 count_notifications(connection, status)?;

@@ -10,6 +10,7 @@ use crate::domain::audit::{CHECKPOINT, Checkpoint};
 use crate::error::Error;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
+use std::sync::MutexGuard;
 
 /// Hashes of covered events that are remembered; beyond it the oldest are walked from again.
 const REMEMBERED_MAX: usize = 10_000;
@@ -54,12 +55,7 @@ impl View<'_> {
             return Ok(!self.connection.is_autocommit());
         }
         let known = |row: &EventRow| {
-            let events = &self.store.signed_events;
-            (row.seq == end.seq && row.hash == end.hash)
-                || events
-                    .lock()
-                    .unwrap_or_else(|e| e.into_inner())
-                    .contains(row)
+            (row.seq == end.seq && row.hash == end.hash) || self.store.signed().contains(row)
         };
         let mut walked = Vec::new();
         let mut last = row.clone();
@@ -82,27 +78,25 @@ impl View<'_> {
                 break;
             }
         }
-        let events = &self.store.signed_events;
-        events
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
+        self.store
+            .signed()
             .remember(walked.into_iter().map(|row| (row.seq, row.hash)));
         Ok(true)
     }
 }
 
 impl Store {
+    fn signed(&self) -> MutexGuard<'_, SignedEvents> {
+        self.signed_events.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
     /// Remembers what a commit of ours wrote after event number `before`: its head covers that.
     pub(super) fn remember_signed(&self, connection: &Connection, before: i64) {
         let sql = "SELECT seq, event_hash FROM audit_events WHERE seq > ?1 ORDER BY seq";
         // What is not remembered is walked to.
         let written: Result<Vec<(i64, String)>, Error> = connection.list(sql, [before], tuple);
         if let Ok(written) = written {
-            let events = &self.signed_events;
-            events
-                .lock()
-                .unwrap_or_else(|e| e.into_inner())
-                .remember(written);
+            self.signed().remember(written);
         }
     }
 

@@ -38,7 +38,7 @@ await page.getByText("can be requested").first().waitFor(SLOW);
 await there(`turn ${HOUR}`);
 await over(page);
 assert.equal(page.url(), `${url}/new`);
-assert.equal(await page.locator("textarea").count(), 0, "what was typed is not shown to whoever comes by");
+assert.equal(await page.locator("textarea").count(), 0, "what was typed is not shown to somebody who comes by");
 await again(page);
 await page.getByLabel("SQL").waitFor(SLOW);
 assert.equal(page.url(), `${url}/new`);

@@ -68,6 +68,11 @@ impl Status {
         Status::ALL.into_iter().find(|s| s.as_str() == text)
     }
 
+    /// Whether something can still come of a request that is not asked to run once more.
+    pub fn is_open(self) -> bool {
+        !self.is_outcome() || self == Status::ExecutionLost
+    }
+
     /// Whether a client that waits for an outcome has one.
     pub fn is_outcome(self) -> bool {
         matches!(

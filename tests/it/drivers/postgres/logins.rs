@@ -157,6 +157,25 @@ impl Drop for Pooler {
     }
 }
 
+/// A database with a pooler of its own in front, where both can be started. Dropped in this order.
+struct Pooled {
+    place: Place,
+    _pooler: Pooler,
+    cluster: Cluster,
+}
+
+impl Pooled {
+    fn start() -> Option<Pooled> {
+        let cluster = Cluster::start("")?;
+        let (pooler, endpoint) = pooled(&cluster)?;
+        Some(Pooled {
+            place: cluster.place(endpoint),
+            _pooler: pooler,
+            cluster,
+        })
+    }
+}
+
 /// PgBouncer in front of `cluster`, in transaction mode with one session for everybody.
 fn pooled(cluster: &Cluster) -> Option<(Pooler, DatabaseEndpoint)> {
     let Some(program) = std::env::var_os("DBWARD_TEST_PGBOUNCER").map(PathBuf::from) else {
@@ -203,13 +222,10 @@ const NOTHING: &str = "\"0 0 \\\"$user\\\", public none 0 0 0\"";
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn nothing_of_a_failure_stays_in_a_session_of_pgbouncer() {
-    let Some(cluster) = Cluster::start("") else {
+    let Some(pooled) = Pooled::start() else {
         return;
     };
-    let Some((_pooler, endpoint)) = pooled(&cluster) else {
-        return;
-    };
-    let place = cluster.place(endpoint);
+    let place = &pooled.place;
     place.done(&["CREATE TABLE t (id INTEGER)"]);
     let takes = "CREATE FUNCTION takes() RETURNS trigger LANGUAGE plpgsql AS \
                  $$ BEGIN PERFORM pg_advisory_lock(8); RETURN NEW; END $$";
@@ -225,11 +241,11 @@ fn nothing_of_a_failure_stays_in_a_session_of_pgbouncer() {
     for sql in leaves {
         let (_, effect) = failure(place.write(&[sql, "SELECT 1 / 0"]));
         assert_eq!(effect, JobEffect::RolledBack);
-        assert_eq!(left(&place), NOTHING, "{sql}");
+        assert_eq!(left(place), NOTHING, "{sql}");
         let file = format!("{sql}; SELECT 1 / 0");
-        let (_, effect) = failure(migrations::up(&place, &[("1", &file)]));
+        let (_, effect) = failure(migrations::up(place, &[("1", &file)]));
         assert_eq!(effect, JobEffect::RolledBack);
-        assert_eq!(left(&place), NOTHING, "a migration with {sql}");
+        assert_eq!(left(place), NOTHING, "a migration with {sql}");
     }
     for plan in [
         &["INSERT INTO t VALUES (1)"][..],
@@ -240,7 +256,7 @@ fn nothing_of_a_failure_stays_in_a_session_of_pgbouncer() {
             .wall
             .rehearse(&place.driver, &rehearsed, &Cancel::new());
         assert_eq!(report.is_ok(), plan.len() == 1, "{report:?}");
-        assert_eq!(left(&place), NOTHING, "a rehearsal of {plan:?}");
+        assert_eq!(left(place), NOTHING, "a rehearsal of {plan:?}");
     }
     assert_eq!(place.count("t"), 0);
 }
@@ -248,17 +264,14 @@ fn nothing_of_a_failure_stays_in_a_session_of_pgbouncer() {
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn what_runs_in_no_transaction_is_refused_the_sessions_of_pgbouncer() {
-    let Some(cluster) = Cluster::start("") else {
+    let Some(pooled) = Pooled::start() else {
         return;
     };
-    let Some((_pooler, endpoint)) = pooled(&cluster) else {
-        return;
-    };
-    let place = cluster.place(endpoint);
+    let place = &pooled.place;
     place.done(&["CREATE TABLE t (id INTEGER)"]);
     let sql = "CREATE INDEX CONCURRENTLY i ON t (id)";
     let file = format!("-- migrate:up transaction:false\n{sql}");
-    for outcome in [place.write(&[sql]), migrations::up(&place, &[("1", &file)])] {
+    for outcome in [place.write(&[sql]), migrations::up(place, &[("1", &file)])] {
         let (message, effect) = failure(outcome);
         assert!(
             message.contains("a connection pooler stands before"),
@@ -267,7 +280,7 @@ fn what_runs_in_no_transaction_is_refused_the_sessions_of_pgbouncer() {
         assert_eq!(effect, JobEffect::RolledBack);
     }
     assert_eq!(place.count("pg_class WHERE relname = 'i'"), 0);
-    let direct = cluster.place(cluster.endpoint());
+    let direct = pooled.cluster.place(pooled.cluster.endpoint());
     direct.done(&[sql]);
     migrations::migrated(migrations::up(
         &direct,
@@ -281,20 +294,17 @@ fn what_runs_in_no_transaction_is_refused_the_sessions_of_pgbouncer() {
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn a_session_of_pgbouncer_is_ended_in_its_own_transaction_only() {
-    let Some(cluster) = Cluster::start("") else {
+    let Some(pooled) = Pooled::start() else {
         return;
     };
-    let Some((_pooler, endpoint)) = pooled(&cluster) else {
-        return;
-    };
-    let place = std::sync::Arc::new(cluster.place(endpoint));
+    let place = std::sync::Arc::new(pooled.place);
     place.done(&["CREATE TABLE t (id INTEGER)"]);
     let mut earlier = Journal::default();
     let write = job(Operation::ExecuteDml, &["INSERT INTO t VALUES (1)"]);
     place
         .wall
         .run(&place.driver, &write, &Cancel::new(), &mut earlier);
-    let direct = cluster.place(cluster.endpoint());
+    let direct = pooled.cluster.place(pooled.cluster.endpoint());
     let process = |session: &str| session.split('@').next().unwrap().to_owned();
     let ended = earlier.session.unwrap();
     // Somebody else, in the same process.
@@ -314,13 +324,10 @@ fn a_session_of_pgbouncer_is_ended_in_its_own_transaction_only() {
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn nothing_of_a_job_stays_in_a_session_of_pgbouncer() {
-    let Some(cluster) = Cluster::start("") else {
+    let Some(pooled) = Pooled::start() else {
         return;
     };
-    let Some((_pooler, endpoint)) = pooled(&cluster) else {
-        return;
-    };
-    let place = cluster.place(endpoint);
+    let place = &pooled.place;
     place.done(&["CREATE TABLE t (id INTEGER)"]);
     for plan in [
         &["SET search_path = nowhere", "SET statement_timeout = 1"][..],
@@ -337,13 +344,13 @@ fn nothing_of_a_job_stays_in_a_session_of_pgbouncer() {
             "{plan:?}: {outcome:?}"
         );
     }
-    assert_eq!(left(&place), NOTHING);
+    assert_eq!(left(place), NOTHING);
     let described = place.wall.describe(&place.driver, &Cancel::new()).unwrap();
     assert!(described.contains("\"name\":\"t\""), "{described}");
     let explain = |sql: &str| place.wall.explain(&place.driver, sql, &Cancel::new());
     explain("DELETE FROM t").unwrap();
     explain("DELETE FROM missing").unwrap_err();
-    assert_eq!(left(&place), NOTHING);
+    assert_eq!(left(place), NOTHING);
     assert_eq!(place.done(&["INSERT INTO t VALUES (1), (2)"]), 2);
     assert_eq!(place.count("t"), 2);
     let (_, effect) = failure(place.write(&["INSERT INTO t VALUES (3)", "SELECT 1 / 0"]));
