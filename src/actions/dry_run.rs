@@ -1,6 +1,6 @@
 //! EXPLAIN jobs, for the agents: which wait, who takes one, and what came of it.
 
-use super::{App, dialects};
+use super::{App, dialects, topics};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::dialect::Dialect;
@@ -49,12 +49,12 @@ pub fn waiting(
 pub fn claim(app: &App, caller: &Caller, id: &str) -> Result<String, Error> {
     let claimed = match find(app, caller, id)? {
         Owner::Preflight => app.caches.open_preflights.claim(id, &caller.subject),
-        Owner::Request => app.store.claim_dry_run(id, &caller.subject)?,
+        Owner::Request(_) => app.store.claim_dry_run(id, &caller.subject)?,
     };
     claimed.ok_or_else(|| Error::conflict("conflict", "this dry run is taken or done"))
 }
 
-/// Takes the answer of a job; the id of the preflight that it was for, if it was.
+/// Takes the answer of a job; the topic of those who wait for it.
 ///
 /// # Errors
 /// 404; 403; 409 when the claim does not count any more.
@@ -65,7 +65,7 @@ pub fn finish(
     claim_token: &str,
     result: Option<String>,
     error: Option<String>,
-) -> Result<Option<String>, Error> {
+) -> Result<String, Error> {
     let owner = find(app, caller, id)?;
     let explained = match (error, result) {
         (Some(error), _) => Explained::Failed(cut(error, ERROR_BYTES_MAX)),
@@ -78,23 +78,24 @@ pub fn finish(
     };
     let stale = || Error::conflict("conflict", "this dry run is not claimed with that token");
     let agent = &caller.subject;
-    if let Owner::Preflight = owner {
+    let Owner::Request(request) = owner else {
         let open = &app.caches.open_preflights;
         let preflight = open.finish(id, agent, claim_token, explained);
-        return preflight.map(Some).ok_or_else(stale);
-    }
+        return preflight.map(|id| topics::preflight(&id)).ok_or_else(stale);
+    };
     match app
         .store
         .finish_dry_run(id, agent, claim_token, explained)?
     {
-        true => Ok(None),
+        true => Ok(topics::request(&request)),
         false => Err(stale()),
     }
 }
 
 /// What a job was made for.
 enum Owner {
-    Request,
+    /// The request of this id.
+    Request(String),
     Preflight,
 }
 
@@ -108,7 +109,7 @@ fn find(app: &App, caller: &Caller, id: &str) -> Result<Owner, Error> {
                 .find_dry_run(id)?
                 .ok_or_else(|| Error::not_found("dry run", id))?;
             view.request(&request)?.ensure_intact()?;
-            Ok((Owner::Request, target, fact))
+            Ok((Owner::Request(request), target, fact))
         })?,
     };
     let serves = app

@@ -64,6 +64,13 @@ impl Detail {
             && !self.request.corrupt
             && !last.is_some_and(bars)
     }
+
+    /// How far the plans of its statements are: `collecting`, `ready`, `partial` or `unavailable`; none where none are
+    /// asked for.
+    pub fn plans(&self) -> Option<&str> {
+        let (status, _) = self.context_state.as_ref()?;
+        self.text.context_json.as_ref().map(|_| status.as_str())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

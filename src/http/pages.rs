@@ -36,6 +36,7 @@ static ASSETS: &[Asset] = &[
     asset!("app.css", STYLE),
     asset!("dom.js", SCRIPT),
     asset!("drafts.js", SCRIPT),
+    asset!("early.js", SCRIPT),
     asset!("icon.svg", "image/svg+xml"),
     asset!("main.js", SCRIPT),
     asset!("page_audit.js", SCRIPT),
@@ -58,13 +59,23 @@ static ASSETS: &[Asset] = &[
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// SHA-256 of all files: what a browser keeps is asked for again with it, so a new binary is seen at once.
-static ETAG: LazyLock<String> = LazyLock::new(|| {
+/// Seconds that a browser may keep a file: its address changes with it.
+const KEPT: &str = "public, max-age=31536000, immutable";
+
+/// SHA-256 of all files, in part. It is in the address of each, so a browser asks for none twice, and sees a new binary
+/// at once.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut all = Vec::new();
     for asset in ASSETS.iter().chain([&SHELL]) {
         all.extend_from_slice(asset.body);
     }
-    format!("\"{}\"", crypto::hex(&crypto::sha256(&all)[..16]))
+    crypto::hex(&crypto::sha256(&all)[..16])
+});
+
+/// The shell with the addresses of the files.
+static PAGE: LazyLock<String> = LazyLock::new(|| {
+    let text = String::from_utf8_lossy(SHELL.body);
+    text.replace("/assets/", &format!("/assets/{}/", *VERSION))
 });
 
 /// Any page: the files decide by the address what to show.
@@ -72,43 +83,45 @@ static ETAG: LazyLock<String> = LazyLock::new(|| {
 /// # Errors
 /// None.
 pub fn shell(_: &HttpContext, ask: &RoutedRequest) -> HandlerResult {
-    Ok(reply(&SHELL, ask))
+    let etag = format!("\"{}\"", *VERSION);
+    let held = ask.call.header("if-none-match");
+    let mut reply = match held.is_some_and(|list| ranges::names(list, &etag)) {
+        true => HttpResponse::empty(304),
+        false => HttpResponse::with_body(200, SHELL.media_type, PAGE.as_str()),
+    };
+    let kept = [("cache-control", "no-cache".to_owned()), ("etag", etag)];
+    reply.headers.extend(kept);
+    protect(&mut reply);
+    Ok(reply)
 }
 
-/// `GET /assets/{name}`
+/// `GET /assets/{version}/{name}`
 ///
 /// # Errors
-/// `not_found` for a name that no file has.
+/// `not_found` for a name that no file has, and for files of another binary.
 pub fn asset(_: &HttpContext, ask: &RoutedRequest) -> HandlerResult {
-    let found = ASSETS.iter().find(|a| a.name == ask.id());
-    let asset = found.ok_or_else(|| Error::not_found("file", ask.id()))?;
-    Ok(reply(asset, ask))
+    let (version, name) = (ask.id(), ask.second());
+    let found = ASSETS.iter().find(|a| a.name == name);
+    let asset = found
+        .filter(|_| version == *VERSION)
+        .ok_or_else(|| Error::not_found("file", name))?;
+    let mut reply = HttpResponse::with_body(200, asset.media_type, asset.body);
+    reply.headers.push(("cache-control", KEPT.to_owned()));
+    protect(&mut reply);
+    Ok(reply)
 }
 
 /// A page that goes on to an address of the console by itself.
 pub(super) fn onward(address: &str) -> HttpResponse {
     let address = address.replace('&', "&amp;");
+    let version = &*VERSION;
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>dbward</title>\n\
-         <meta http-equiv=\"refresh\" content=\"0;url={address}\">\n<link rel=\"icon\" href=\"/assets/icon.svg\">\n<link rel=\"stylesheet\" href=\"/assets/app.css\">\n\
+         <meta http-equiv=\"refresh\" content=\"0;url={address}\">\n<link rel=\"icon\" href=\"/assets/{version}/icon.svg\">\n<link rel=\"stylesheet\" href=\"/assets/{version}/app.css\">\n\
          </head>\n<body><p class=\"onward\">You are signed in. <a href=\"{address}\">Go on</a></p></body>\n</html>\n"
     );
     let mut reply = HttpResponse::with_body(200, HTML, page);
     reply.headers.push(("cache-control", "no-store".to_owned()));
-    protect(&mut reply);
-    reply
-}
-
-fn reply(asset: &Asset, ask: &RoutedRequest) -> HttpResponse {
-    let held = ask.call.header("if-none-match");
-    let mut reply = match held.is_some_and(|list| ranges::names(list, &ETAG)) {
-        true => HttpResponse::empty(304),
-        false => HttpResponse::with_body(200, asset.media_type, asset.body),
-    };
-    reply.headers.extend([
-        ("cache-control", "no-cache".to_owned()),
-        ("etag", ETAG.clone()),
-    ]);
     protect(&mut reply);
     reply
 }
@@ -158,37 +171,71 @@ mod tests {
         }
     }
 
+    fn text(asset: &Asset) -> std::borrow::Cow<'static, str> {
+        String::from_utf8_lossy(asset.body)
+    }
+
+    fn script(name: &str) -> &'static Asset {
+        let found = ASSETS.iter().find(|a| a.name == name);
+        found.unwrap_or_else(|| panic!("there is no {name}"))
+    }
+
+    /// What a script imports when it is loaded: the names, and the file of each line.
+    fn imports(asset: &Asset) -> Vec<(Vec<String>, String)> {
+        let text = text(asset);
+        let lines = text.lines().filter_map(|l| l.strip_prefix("import { "));
+        lines
+            .map(|line| {
+                let (names, from) = line.split_once(" } from \"./").unwrap();
+                let names = names.split(", ").map(str::to_owned).collect();
+                (names, from.strip_suffix("\";").unwrap().to_owned())
+            })
+            .collect()
+    }
+
     #[test]
     fn what_is_imported_is_served_and_exported() {
         let mut count = 0;
         for asset in ASSETS {
-            let text = String::from_utf8_lossy(asset.body);
-            for line in text.lines().filter(|l| l.starts_with("import {")) {
-                let (names, from) = line.split_once("} from \"./").unwrap();
-                let file = from.strip_suffix("\";").unwrap();
-                let exporter = ASSETS.iter().find(|a| a.name == file).unwrap();
-                let exporter = String::from_utf8_lossy(exporter.body);
-                for name in names.trim_start_matches("import {").split(',') {
-                    let name = name.trim();
+            for (names, file) in imports(asset) {
+                let exporter = text(script(&file));
+                for name in names {
                     let kinds = ["function", "async function", "const", "class"];
                     let is_exported = kinds.iter().any(|kind| {
                         let start = format!("export {kind} {name}");
-                        let after = exporter.split(&start).nth(1);
-                        after.is_some_and(|rest| rest.starts_with(['(', ' ']))
+                        let mut found = exporter.split(&start).skip(1);
+                        found.any(|rest| rest.starts_with(['(', ' ']))
                     });
-                    assert!(is_exported, "{}: {line}", asset.name);
+                    assert!(is_exported, "{} imports {name} of {file}", asset.name);
                     count += 1;
                 }
             }
+            for later in text(asset).split("import(\"./").skip(1) {
+                script(later.split('"').next().unwrap());
+                count += 1;
+            }
         }
         assert!(count > 50, "{count}");
-        // All at once, without waiting for one to name the next.
+    }
+
+    #[test]
+    fn the_shell_names_what_the_first_page_loads_and_no_more() {
+        let mut needed = vec!["main.js".to_owned()];
+        let mut at = 0;
+        while let Some(name) = needed.get(at) {
+            for (_, file) in imports(script(name)) {
+                if !needed.contains(&file) {
+                    needed.push(file);
+                }
+            }
+            at += 1;
+        }
+        needed.extend(["app.css", "early.js", "icon.svg"].map(str::to_owned));
+        let shell = text(&SHELL);
         for asset in ASSETS {
-            let link = format!("/assets/{}", asset.name);
-            assert!(
-                String::from_utf8_lossy(SHELL.body).contains(&link),
-                "{link}"
-            );
+            let named = shell.contains(&format!("\"/assets/{}\"", asset.name));
+            let is_needed = needed.iter().any(|n| n == asset.name);
+            assert_eq!(named, is_needed, "{}", asset.name);
         }
     }
 }

@@ -91,7 +91,7 @@ pub const ROUTES: &[Route] = &[
     get("/operations", Page(pages::shell)),
     get("/policies", Page(pages::shell)),
     get("/people", Page(pages::shell)),
-    get("/assets/{name}", Page(pages::asset)),
+    get("/assets/{version}/{name}", Page(pages::asset)),
     get("/auth/sign-in", Page(browser::sign_in)),
     get("/auth/callback", Page(browser::callback)),
     get("/health", Public(health::health)).always(),
@@ -285,9 +285,14 @@ impl<'a> RoutedRequest<'a> {
         RoutedRequest { call, params, memo }
     }
 
-    /// The value of the route's parameter; no route has two.
+    /// The value of the route's first parameter.
     pub fn id(&self) -> &str {
         self.params.first().map_or("", String::as_str)
+    }
+
+    /// The value of its second one; empty where it has none.
+    pub fn second(&self) -> &str {
+        self.params.get(1).map_or("", String::as_str)
     }
 
     /// What the call left when it was parked; `None` on its first pass.

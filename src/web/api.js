@@ -1,6 +1,8 @@
 // Calls of the API: one place for the credential, for errors, for waiting and for a lost connection.
 
 const KEY = "dbward.token";
+/** Seconds for which a call that waits for news is held. */
+export const HELD_SECS = 25;
 /** What a page does by itself so long after the last key or click of its reader keeps no session alive. */
 const ATTENDED_MS = 60000;
 let lost = null;
@@ -27,6 +29,7 @@ export const session = {
   open: (token) => sessionStorage.setItem(KEY, token),
   close: () => {
     sessionStorage.removeItem(KEY);
+    globalThis.early = null;
     csrf = null;
     reader = null;
   },
@@ -57,10 +60,11 @@ async function send(method, path, options) {
   if (csrf && !token && method !== "GET") headers["x-csrf-token"] = csrf;
   if (Date.now() - attendedAt > ATTENDED_MS) headers["x-unattended"] = "1";
   if (options.body !== undefined) headers["content-type"] = "application/json";
+  const begun = method === "GET" && !options.signal?.aborted && takeEarly(path, token);
   const init = { method, headers, signal: options.signal, cache: "no-store", credentials: token ? "omit" : "same-origin", redirect: "error" };
   if (options.body !== undefined) init.body = JSON.stringify(options.body);
   try {
-    const response = await fetch(path, init);
+    const response = await (begun || fetch(path, init));
     if (lost) lost(false);
     return response;
   } catch (error) {
@@ -68,6 +72,14 @@ async function send(method, path, options) {
     if (lost) lost(true);
     throw unreachable();
   }
+}
+
+/** The answer of a call that `early.js` began, once, if it was of the same reader. */
+function takeEarly(path, token) {
+  const { early } = globalThis;
+  const begun = early && early.token === token ? early.calls.get(path) : null;
+  if (begun) early.calls.delete(path);
+  return begun;
 }
 
 function unreachable() {
@@ -136,13 +148,28 @@ export function query(values) {
   return text ? `?${text}` : "";
 }
 
+/**
+ * Paces calls that are to be held. One that brought news, or was held to its end, may be repeated at once; those that a
+ * server answers early, since it stops or has no room, are made more and more seldom.
+ */
+export function pacer() {
+  let unheld = 0;
+  return async (began, isNews, signal) => {
+    const left = HELD_SECS * 1000 - (Date.now() - began);
+    unheld = isNews || left <= 0 ? 0 : unheld + 1;
+    if (unheld > 0) await pause(Math.min(left, 1000 * 2 ** unheld), signal);
+  };
+}
+
 /** Waits, unless the page is left first. */
 export function pause(ms, signal) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
+    const left = () => {
       clearTimeout(timer);
       reject(new DOMException("left", "AbortError"));
-    });
+    };
+    if (signal.aborted) left();
+    signal.addEventListener("abort", left);
   });
 }

@@ -89,11 +89,17 @@ export function when(iso) {
   const at = new Date(iso);
   const seconds = (Date.now() - at.getTime()) / 1000;
   const words = seconds < 0 ? `in ${span(seconds)}` : seconds < 60 ? "just now" : `${span(seconds)} ago`;
-  return h("time", { datetime: iso, title: exact(iso) }, words);
+  return time(iso, words);
+}
+
+/** A time in `words`, with the exact one on hover, which is written then: that takes the browser long. */
+export function time(iso, words) {
+  const element = h("time", { datetime: iso, onpointerenter: () => (element.title = exact(iso)) }, words);
+  return element;
 }
 
 /** The local time with its zone. */
-export function exact(iso) {
+function exact(iso) {
   const options = { dateStyle: "medium", timeStyle: "long" };
   return new Intl.DateTimeFormat(undefined, options).format(new Date(iso));
 }

@@ -1,33 +1,34 @@
 // The frame: who is signed in, which page is shown, keys, the connection. Every page has an address.
 import { fill, h, plain } from "./dom.js";
-import { get, onConnection, onEnd, pause, query, remove, session, tagged, whoAmI } from "./api.js";
+import { HELD_SECS, get, onConnection, onEnd, pacer, pause, query, remove, session, tagged, whoAmI } from "./api.js";
 import { forgetTyped, typedBy } from "./drafts.js";
-import { failedPage, sayAbout, skeleton, toast } from "./parts.js";
+import { ICON, failedPage, outdatedPage, sayAbout, skeleton, toast } from "./parts.js";
 import { signInPage, takeHanded } from "./sign_in.js";
 import { inbox, requests } from "./page_lists.js";
-import { request } from "./page_request.js";
-import { compose } from "./page_compose.js";
-import { audit } from "./page_audit.js";
-import { operations } from "./page_operations.js";
-import { policies } from "./page_policies.js";
-import { people } from "./page_people.js";
 
 const app = document.getElementById("app");
-const context = { me: null, go, can, inbox: { items: null, listeners: new Set() } };
+/** `inbox.first` settles with what waited at first, or why that is not known. */
+const context = { me: null, go, can, inbox: { items: null, first: null, listeners: new Set() } };
 let leave = null;
 let watcher = null;
 let shownPage = "";
 
+/** Pages by address; all but the first ones come when they are needed, or when nothing else is done. */
 const PAGES = [
-  [/^\/$/, "Inbox", inbox],
-  [/^\/requests$/, "Requests", requests],
-  [/^\/requests\/([^/]+)$/, "Request", request],
-  [/^\/new$/, "New request", compose],
-  [/^\/audit$/, "Audit", audit],
-  [/^\/operations$/, "Operations", operations],
-  [/^\/policies$/, "Policies", policies],
-  [/^\/people$/, "People", people],
+  [/^\/$/, "Inbox", async () => inbox],
+  [/^\/requests$/, "Requests", async () => requests],
+  [/^\/requests\/([^/]+)$/, "Request", async () => (await import("./page_request.js")).request],
+  [/^\/new$/, "New request", async () => (await import("./page_compose.js")).compose],
+  [/^\/audit$/, "Audit", async () => (await import("./page_audit.js")).audit],
+  [/^\/operations$/, "Operations", async () => (await import("./page_operations.js")).operations],
+  [/^\/policies$/, "Policies", async () => (await import("./page_policies.js")).policies],
+  [/^\/people$/, "People", async () => (await import("./page_people.js")).people],
 ];
+
+/** The page of an address: its name, how to get it, what its pattern matched. */
+function pageAt(path) {
+  return PAGES.map(([pattern, name, page]) => ({ match: pattern.exec(path), name, page })).find((one) => one.match);
+}
 
 const RAIL = [
   ["/", "Inbox", null],
@@ -65,7 +66,7 @@ function rail() {
   return h(
     "div",
     { class: "rail" },
-    h("a", { class: "brand", href: "/" }, h("img", { src: "/assets/icon.svg", alt: "" }), "dbward"),
+    h("a", { class: "brand", href: "/" }, h("img", { src: ICON, alt: "" }), "dbward"),
     h("nav", { "aria-label": "Pages" }, links),
     h(
       "div",
@@ -115,6 +116,7 @@ function stop() {
   if (watcher) watcher.abort();
   watcher = null;
   context.inbox.items = null;
+  context.inbox.first = null;
   shownPage = "";
   titled();
 }
@@ -129,20 +131,27 @@ function titled() {
 async function watch() {
   watcher = new AbortController();
   const { signal } = watcher;
+  const paced = pacer();
   let etag = null;
   let failures = 0;
+  const look = async () => {
+    const began = Date.now();
+    const path = `/api/requests${query({ pending_for_me: "true", limit: 100, wait: etag ? HELD_SECS : null })}`;
+    const answer = await tagged(path, { signal, etag });
+    if (!answer.body) return { began, isNew: false };
+    etag = answer.etag;
+    const before = context.inbox.items;
+    context.inbox.items = answer.body.requests;
+    news(before, context.inbox.items);
+    return { began, isNew: Boolean(etag) };
+  };
+  let next = look();
+  context.inbox.first = next;
   while (!signal.aborted) {
     try {
-      const path = `/api/requests${query({ pending_for_me: "true", limit: 100, wait: etag ? 25 : null })}`;
-      const answer = await tagged(path, { signal, etag });
+      const { began, isNew } = await next;
       failures = 0;
-      if (answer.body) {
-        etag = answer.etag;
-        const before = context.inbox.items;
-        context.inbox.items = answer.body.requests;
-        news(before, context.inbox.items);
-      }
-      if (!etag) await pause(25000, signal);
+      await paced(began, isNew, signal);
     } catch (error) {
       if (error.name === "AbortError" || !context.me) return;
       failures = Math.min(failures + 1, 5);
@@ -152,6 +161,7 @@ async function watch() {
         return;
       }
     }
+    next = look();
   }
 }
 
@@ -213,6 +223,14 @@ function begin() {
   typedBy(context.me.subject_id);
   watch();
   render();
+  const idle = globalThis.requestIdleCallback || ((work) => setTimeout(work, 500));
+  const ready = () => idle(readyOthers);
+  context.inbox.first.then(ready, ready);
+}
+
+/** Has the other pages ready: they open at once, and still do when the server was replaced by a newer one meanwhile. */
+function readyOthers() {
+  for (const [, , page] of PAGES) page().catch(() => {});
 }
 
 function render() {
@@ -223,7 +241,7 @@ function render() {
   const { signal } = leave;
   const page = h("div", { class: "page" });
   const path = location.pathname;
-  const found = PAGES.map(([pattern, name, show]) => ({ match: pattern.exec(path), name, show })).find((p) => p.match);
+  const found = pageAt(path);
   fill(app, h("a", { class: "skip", href: "#page" }, "Skip to the page"), h("div", { class: "shell" }, rail(), h("main", { id: "page" }, page)));
   if (!found) {
     fill(page, h("h1", null, "No such page"), h("p", { class: "sub" }, h("a", { href: "/" }, "Go to the inbox")));
@@ -233,10 +251,23 @@ function render() {
   titled();
   const parameters = new URLSearchParams(location.search);
   whenSlow(page, signal);
-  found.show({ ...context, context, page, signal, parameters, id: found.match[1] ? decodeURIComponent(found.match[1]) : null }).catch((error) => {
-    if (signal.aborted || error.name === "AbortError") return;
-    failedPage(page, error, render);
-  });
+  show(found, { ...context, context, page, signal, parameters, id: found.match[1] ? decodeURIComponent(found.match[1]) : null });
+}
+
+async function show(found, about) {
+  const { page, signal } = about;
+  let draw;
+  try {
+    draw = await found.page();
+  } catch {
+    if (!signal.aborted) outdatedPage(page);
+    return;
+  }
+  try {
+    if (!signal.aborted) await draw(about);
+  } catch (error) {
+    if (!signal.aborted && error.name !== "AbortError") failedPage(page, error, render);
+  }
 }
 
 /** Shows that something is coming where nothing has come yet. */
@@ -334,4 +365,8 @@ async function enter(failure) {
   }
 }
 
-enter(takeHanded());
+const handed = takeHanded();
+const first = pageAt(location.pathname);
+// Its file comes while it is asked who is signed in.
+if (first) first.page().catch(() => {});
+enter(handed);

@@ -1,5 +1,5 @@
 // The audit log: search, one request's story, whether the chain holds, an export.
-import { clock, exact, fill, h, number } from "./dom.js";
+import { clock, fill, h, number, time } from "./dom.js";
 import { get, query } from "./api.js";
 import { empty, heading, load, pill, problem, save } from "./parts.js";
 
@@ -16,7 +16,7 @@ export async function audit({ page, signal, parameters, go }) {
   };
   const labels = { actor_id: "Who", event_type: "Event, as request.approved", request_id: "Request id", database: "Database", environment: "Environment", since: "Since", until: "Until" };
   const input = (n, i) => {
-    if (n !== "since" && n !== "until") return h("input", { "aria-label": labels[n], placeholder: labels[n], value: values[n], "data-key": i === 0 ? "/" : null, onchange: (e) => change(n, e.target.value.trim()) });
+    if (n !== "since" && n !== "until") return h("input", { "aria-label": labels[n], placeholder: labels[n].split(",")[0], value: values[n], "data-key": i === 0 ? "/" : null, onchange: (e) => change(n, e.target.value.trim()) });
     return h("label", { class: "dated" }, h("span", null, labels[n]), h("input", { type: "datetime-local", value: localTime(values[n]), onchange: (e) => change(n, e.target.value ? new Date(e.target.value).toISOString() : "") }));
   };
   const inputs = FIELDS.map(input);
@@ -49,8 +49,8 @@ function eventRow(e) {
   return h(
     "div",
     { class: "row" },
-    h("div", { class: "row-main" }, h("div", null, h("strong", null, e.event_type), " ", pill(tone, e.outcome || "recorded")), h("div", { class: "row-sub" }, h("span", null, e.actor_id || "the server", e.client_ip ? ` from ${e.client_ip}` : ""), where && h("span", null, where), e.request_id && h("a", { href: `/requests/${e.request_id}` }, `request ${e.request_id.slice(0, 8)}`), e.reason && h("span", null, e.reason))),
-    h("div", { class: "row-side" }, h("time", { datetime: e.created_at, title: exact(e.created_at) }, clock(e.created_at)), h("span", { class: "note mono", title: e.event_hash }, e.event_hash.slice(0, 12))),
+    h("div", { class: "row-main" }, h("div", null, h("strong", null, e.event_type), " ", tone !== "good" && pill(tone, e.outcome || "recorded")), h("div", { class: "row-sub" }, h("span", null, e.actor_id || "the server", e.client_ip ? ` from ${e.client_ip}` : ""), where && h("span", null, where), e.request_id && h("a", { href: `/requests/${e.request_id}` }, `request ${e.request_id.slice(0, 8)}`), e.reason && h("span", null, e.reason))),
+    h("div", { class: "row-side" }, time(e.created_at, clock(e.created_at)), h("span", { class: "note mono", title: e.event_hash }, e.event_hash.slice(0, 12))),
   );
 }
 

@@ -19,7 +19,7 @@ export async function compose({ page, signal, parameters, me, go }) {
   const bound = h("input", { type: "number", min: 0, step: 1, placeholder: "no bound" });
   const emergency = h("input", { type: "checkbox" });
   const outcome = h("div", { "aria-live": "polite" });
-  const verdict = h("div", { "aria-live": "polite" });
+  const verdict = h("div", { class: "look", "aria-live": "polite" });
   const submit = h("button", { class: "button accent", type: "submit" }, "Submit");
   const values = () => {
     const [database, environment] = place.value.split("/");
@@ -86,7 +86,7 @@ export async function compose({ page, signal, parameters, me, go }) {
     const seen = new Set();
     const distinct = requests.filter((r) => !r.operation.startsWith("migrate") && !seen.has(r.detail) && seen.add(r.detail)).slice(0, EARLIER_MAX);
     if (distinct.length === 0) return;
-    fill(templates, card("Earlier requests of yours", "click to start from one", distinct.map((r) => h("button", { class: "template", type: "button", onclick: () => take(r).catch((error) => error.name !== "AbortError" && fill(outcome, problem(error))) }, h("code", { class: "row-sql" }, line(r.detail, r.dialect)), h("span", { class: "hint" }, `${r.database} / ${r.environment}`, r.reason ? [" · ", r.reason] : null)))));
+    fill(templates, card("Start from an earlier one", null, h("div", { class: "templates" }, distinct.map((r) => h("button", { class: "template", type: "button", onclick: () => take(r).catch((error) => error.name !== "AbortError" && fill(outcome, problem(error))) }, h("code", { class: "row-sql" }, line(r.detail, r.dialect)), h("span", { class: "hint" }, `${r.database} / ${r.environment}`, r.reason ? [" · ", r.reason] : null))))));
   };
   fill(page, heading("New request", `As ${me.subject_id}.`), h("div", { class: "columns" }, card(null, null, form), h("div", { class: "stack" }, card("What would happen", null, verdict), templates)));
   detail.focus();

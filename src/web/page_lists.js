@@ -1,7 +1,6 @@
 // Lists of requests: what waits for the caller, their own, all they may see.
 import { fill, h, plural, span } from "./dom.js";
 import { get, query } from "./api.js";
-import { firstSteps } from "./page_first.js";
 import { empty, heading, load, rows } from "./parts.js";
 
 const STATUSES = ["pending", "approved", "auto_approved", "break_glass", "dispatched", "running", "executed", "failed", "rejected", "cancelled", "expired", "execution_lost"];
@@ -43,21 +42,30 @@ export async function inbox({ page, signal, me, can, context }) {
   const below = () =>
     Promise.all([
       votes(),
-      can("token.manage") && extra(first, () => firstSteps({ signal, can, me })),
+      can("token.manage") && extra(first, async () => (await import("./page_first.js")).firstSteps({ signal, can, me })),
       (can("request.resume") || can("request.create_select")) && extra(mine, () => yours(me, signal)),
     ]);
-  context.inbox.listeners.add((items) => {
+  const follow = (items) => {
     show(items);
     votes();
-  });
+  };
   if (context.inbox.items) {
+    context.inbox.listeners.add(follow);
     show(context.inbox.items);
     return below();
   }
-  // What could not be loaded says so once, for the whole page.
+  // The console's own call, and one of this page's once that has failed. What could not be loaded says so once, for the
+  // whole page.
+  let { first: call } = context.inbox;
   return load(list, signal, async () => {
-    const answer = await get("/api/requests?pending_for_me=true&limit=100", { signal });
-    context.inbox.items = context.inbox.items || answer.requests;
+    const begun = call;
+    call = null;
+    try {
+      if (begun) await begun;
+      else if (!context.inbox.items) context.inbox.items = (await get("/api/requests?pending_for_me=true&limit=100", { signal })).requests;
+    } finally {
+      context.inbox.listeners.add(follow);
+    }
     below();
     return drawn(context.inbox.items);
   });

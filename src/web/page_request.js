@@ -1,6 +1,6 @@
 // One request: may this run? The text, what is known of it, the votes, the decision, what happened.
-import { clock, exact, fill, h, number, plural, when } from "./dom.js";
-import { get, pause, post, query, tagged } from "./api.js";
+import { clock, fill, h, number, plural, time, when } from "./dom.js";
+import { HELD_SECS, get, pacer, pause, post, query, tagged } from "./api.js";
 import { keep } from "./drafts.js";
 import { OPERATIONS, card, confirm, copy, empty, facts, load, pill, problem, risk, selector, state, target, toast } from "./parts.js";
 import { planTree } from "./plan.js";
@@ -101,7 +101,7 @@ export async function request({ page, signal, id, me, can, go, context }) {
     const size = new TextEncoder().encode(r.detail).length;
     fill(
       places.sql,
-      card("SQL", h("span", null, r.dialect ? `${DIALECTS[r.dialect] || r.dialect} · ` : "", `exactly these ${plural(size, "byte")}${OVER.has(r.status) ? "" : " will run"} `, h("button", { class: "link-button", type: "button", onclick: () => copy(r.detail, "SQL") }, "Copy")), text.show(r.detail, { dialect: r.dialect, findings: found(r) }), findings(r)),
+      card("SQL", h("span", { class: "actions" }, h("span", null, r.dialect ? `${DIALECTS[r.dialect] || r.dialect} · ` : "", `exactly these ${plural(size, "byte")}${OVER.has(r.status) ? "" : " will run"}`), h("button", { class: "link-button", type: "button", onclick: () => copy(r.detail, "SQL") }, "Copy")), text.show(r.detail, { dialect: r.dialect, findings: found(r) }), findings(r)),
     );
     fill(places.impact, impact(r, sizes, act));
     const seen = etag;
@@ -123,32 +123,40 @@ export async function request({ page, signal, id, me, can, go, context }) {
     const stamp = `${shown.status} ${shown.updated_at} ${shown.current_step}`;
     if (stamp === timelineOf) return;
     timelineOf = stamp;
+    // What came of it is what people come for, once it is over.
+    if (OVER.has(shown.status) && places.result.nextSibling === null) places.sql.after(places.result);
     await Promise.all([load(places.timeline, signal, () => timeline(shown, can, signal)), OVER.has(shown.status) ? load(places.result, signal, () => resultCard(shown, signal)) : null]);
   };
   draw();
   page.querySelector("h1").focus({ preventScroll: true });
   await after();
 
+  const paced = pacer();
   let failures = 0;
   while (!signal.aborted) {
     try {
-      if (OVER.has(shown.status)) {
+      const isOver = OVER.has(shown.status);
+      if (isOver) {
         // The server holds no call for what is over; what an action of this page has moved is followed at once.
         await Promise.race([pause(OVER_MS, signal), new Promise((resolve) => (wake = resolve))]);
         if (document.hidden) continue;
       }
-      const collecting = shown.context && shown.context.status === "collecting";
       // What moved since the last answer is answered at once.
-      const seen = [shown.status, shown.current_step, shown.rehearsal ? shown.rehearsal.status : "none"].join(":");
-      const answer = await tagged(`${path}${query({ wait: collecting ? 2 : 25, seen })}`, { signal });
+      const votes = ((shown.approval_progress && shown.approval_progress.steps) || []).flatMap((step) => step.approvals).length;
+      const seen = [shown.status, shown.current_step, shown.rehearsal ? shown.rehearsal.status : "none", shown.context ? shown.context.status : "none", votes].join(":");
+      const before = JSON.stringify(shown);
+      const began = Date.now();
+      const answer = await tagged(`${path}${query({ wait: HELD_SECS, seen })}`, { signal });
       failures = 0;
-      if (JSON.stringify(answer.body) !== JSON.stringify(shown)) {
+      const now = JSON.stringify(answer.body);
+      // An action of this page may have shown it already.
+      if (now !== JSON.stringify(shown)) {
         shown = answer.body;
         etag = answer.etag;
         draw();
         await after();
       }
-      if (collecting) await pause(1000, signal);
+      if (!isOver) await paced(began, now !== before, signal);
     } catch (error) {
       if (error.name === "AbortError" || signal.aborted) return;
       if (error.status === 403 || error.status === 404) return vanished();
@@ -181,7 +189,7 @@ function impact(r, sizes, act) {
     if (plan.error) content.push(h("p", { class: "banner warn" }, "The database could not plan this: ", plan.error, plan.hint && ` (${plan.hint})`));
     else content.push(planTree(plan, sizes));
   }
-  const note = { collecting: "the plan is being asked for", ready: "plan from the database", partial: "some plans are missing", unavailable: "no plan: no agent answered" }[c.status];
+  const note = { collecting: OVER.has(r.status) ? null : "the plan is being asked for", ready: "plan from the database", partial: "some plans are missing", unavailable: "no plan: no agent answered" }[c.status];
   return card(OVER.has(r.status) ? "What was expected" : "What will happen", c.explain_enabled === false ? "plans are off for this workflow" : note, content);
 }
 
@@ -243,17 +251,18 @@ function decision(r, { act, awaitsMe, can, comment, me, go }) {
   const cancel = async () => {
     if (await confirm("Cancel this request?", asked("It will not run"), "Cancel the request", "danger")) await act("cancel", { reason: comment.value.trim() || undefined }, "Cancelled");
   };
+  const mayRun = CAN_RUN.has(r.status) && (mine || can("request.resume")) && !r.corrupt;
   const buttons = [];
   if (waits && !r.corrupt) {
     buttons.push(h("div", { class: "actions" }, h("button", { class: "button accent wide", type: "button", "data-key": "a", onclick: approve }, `Approve${rows}`), h("button", { class: "button bad", type: "button", "data-key": "r", onclick: reject }, "Reject")));
   }
-  if (CAN_RUN.has(r.status) && (mine || can("request.resume")) && !r.corrupt) buttons.push(h("button", { class: "button accent", type: "button", onclick: run }, `Run on ${where}`));
+  if (mayRun) buttons.push(h("button", { class: "button accent", type: "button", onclick: run }, `Run on ${where}`));
   const mayCancel = !OVER.has(r.status) && (mine || can("request.cancel"));
   comment.placeholder = waits ? "Comment (needed to reject)" : "Comment";
   const extra = [];
   if (mayCancel) extra.push(h("button", { class: "link-button", type: "button", onclick: cancel }, "Cancel the request"));
   if (mine || can("request.create_select")) extra.push(h("button", { class: "link-button", type: "button", onclick: () => go(`/new?from=${encodeURIComponent(r.id)}`) }, "New request from this text"));
-  const note = waits ? "Your vote binds this text, as it is shown here." : r.status === "pending" ? `${whoseTurn(r)} ${mine ? "You asked for it." : "You have nothing to decide here."}` : OVER.has(r.status) ? "Nothing is left to decide." : whoseTurn(r);
+  const note = waits ? "Your vote binds this text, as it is shown here." : r.status === "pending" ? `${whoseTurn(r)} ${mine ? "You asked for it." : "You have nothing to decide here."}` : OVER.has(r.status) ? (mayRun ? "It may be run again." : "Nothing is left to decide.") : whoseTurn(r);
   return h("section", { class: "card", "aria-label": "Decision" }, h("div", { class: "card-body" }, (waits || mayCancel) && comment, buttons, outcome, note && h("p", { class: "hint" }, note), r.queue_hint && h("p", { class: "banner warn" }, QUEUE[r.queue_hint] || r.queue_hint.replaceAll("_", " ")), extra.length > 0 && h("div", { class: "actions" }, extra)));
 }
 
@@ -338,7 +347,7 @@ const EVENTS = {
 async function timeline(r, can, signal) {
   const notices = (r.notifications || []).map((n) => h("div", { class: n.status === "dead" ? "banner bad" : "muted" }, `${n.recipient || n.webhook || n.webhook_id} by ${n.channel || n.format || "webhook"}: ${n.status}${n.last_error ? ` (${n.last_error})` : ""}`));
   if (!can("audit.view")) {
-    const known = [["asked", r.created_at, r.requester, "good"], ...(r.approval_progress ? r.approval_progress.steps : []).flatMap((s) => s.approvals.map((v) => [v.action === "reject" ? "rejected" : "approved", v.at, v.user, v.action === "reject" ? "bad" : "good"])), r.resolved_at ? [r.status.replaceAll("_", " "), r.resolved_at, "", r.status === "executed" ? "good" : "muted"] : null].filter(Boolean);
+    const known = [["asked", r.created_at, r.requester, "good"], ...(r.approval_progress ? r.approval_progress.steps : []).flatMap((s) => s.approvals.map((v) => [v.action === "reject" ? "rejected" : "approved", v.at, v.user, v.action === "reject" ? "bad" : "good"])), r.resolved_at && r.status !== "rejected" ? [r.status.replaceAll("_", " "), r.resolved_at, "", { executed: "good", failed: "bad", execution_lost: "warn" }[r.status] || "muted"] : null].filter(Boolean);
     return card("Timeline", null, h("ul", { class: "timeline" }, known.map(([what, at, who, tone]) => entry(at, `${who} ${what}`, tone))), notices);
   }
   const answer = await get(`/api/audit/events${query({ request_id: r.id, limit: 100 })}`, { signal });
@@ -352,6 +361,6 @@ async function timeline(r, can, signal) {
 }
 
 function entry(at, words, tone, reason) {
-  return h("li", null, h("span", { class: `dot ${tone}` }), h("div", null, h("time", { datetime: at, title: exact(at) }, clock(at)), " ", words, reason && h("div", { class: "muted" }, reason)));
+  return h("li", null, h("span", { class: `dot ${tone}` }), h("div", null, time(at, clock(at)), " ", words, reason && h("div", { class: "muted" }, reason)));
 }
 

@@ -4,15 +4,20 @@ import { blob, get } from "./api.js";
 import { card, copy, empty, pill, problem, save } from "./parts.js";
 
 const ROW = 28;
+/** Widths of columns, in pixels: of a character, of what stands around one, and bounds of the whole. */
+const [CHARACTER, AROUND, NARROW, WIDE] = [7.9, 22, 72, 300];
+/** Rows that widths are taken from. */
+const MEASURED = 200;
 const NUMERIC = /int|float|double|real|numeric|decimal|number/i;
 
 /** Rows drawn only where they are seen. */
 export class ResultGrid extends HTMLElement {
-  show(columns, rows) {
-    const head = h("div", { class: "grid-head", role: "row" }, h("div", { class: "grid-cell grid-no", role: "columnheader" }, "#"), columns.map((c) => h("div", { class: `grid-cell${NUMERIC.test(c.type || "") ? " num" : ""}`, role: "columnheader", title: `${c.name}${c.type ? ` (${c.type})` : ""}` }, c.name)));
+  show(given, rows) {
+    const columns = given.map((c) => ({ ...c, width: `${width(c, rows)}px` }));
+    const head = h("div", { class: "grid-head", role: "row" }, h("div", { class: "grid-cell grid-no", role: "columnheader" }, "#"), columns.map((c) => wide(c, h("div", { class: `grid-cell${NUMERIC.test(c.type || "") ? " num" : ""}`, role: "columnheader", title: `${c.name}${c.type ? ` (${c.type})` : ""}` }, c.name))));
     const body = h("div", { role: "rowgroup" });
     body.style.height = `${rows.length * ROW}px`;
-    body.style.width = `${64 + columns.length * 180}px`;
+    body.style.width = `${columns.reduce((sum, c) => sum + parseFloat(c.width), 64)}px`;
     let drawn = "";
     const draw = () => {
       const first = Math.max(0, Math.floor(this.scrollTop / ROW) - 10);
@@ -35,16 +40,28 @@ export class ResultGrid extends HTMLElement {
 customElements.define("dbw-grid", ResultGrid);
 
 function gridRow(columns, row, index) {
-  const line = h("div", { class: "grid-row", role: "row", "aria-rowindex": index + 2 }, h("div", { class: "grid-cell grid-no", role: "rowheader" }, index + 1), columns.map((c) => cell(row[c.key], c)));
+  const line = h("div", { class: "grid-row", role: "row", "aria-rowindex": index + 2 }, h("div", { class: "grid-cell grid-no", role: "rowheader" }, index + 1), columns.map((c) => wide(c, cell(row[c.key], c))));
   line.style.top = `${index * ROW + ROW}px`;
   return line;
+}
+
+/** Pixels for the longest of a column's name and its first values. */
+function width(column, rows) {
+  const length = (value) => (value === null || value === undefined ? 4 : typeof value === "object" ? WIDE : Math.min(String(value).length, WIDE));
+  const most = rows.slice(0, MEASURED).reduce((longest, row) => Math.max(longest, length(row[column.key])), String(column.name).length);
+  return Math.min(WIDE, Math.max(NARROW, Math.ceil(most * CHARACTER + AROUND)));
+}
+
+function wide(column, cell) {
+  cell.style.width = column.width;
+  return cell;
 }
 
 function cell(value, column) {
   if (value === null || value === undefined) return h("div", { class: "grid-cell null", role: "cell" }, "NULL");
   const text = typeof value === "object" ? JSON.stringify(value) : String(value);
   const kind = `grid-cell${NUMERIC.test(column.type || "") ? " num" : ""}`;
-  if (text.length <= 24 && !text.includes("\n")) return h("div", { class: kind, role: "cell" }, text);
+  if (text.length <= (WIDE - AROUND) / CHARACTER && !text.includes("\n")) return h("div", { class: kind, role: "cell" }, text);
   const open = h("button", { type: "button", title: "Open the whole value", onclick: () => whole(column.name, text) }, text.slice(0, 120), text.length > 120 ? "…" : "");
   return h("div", { class: "grid-cell", role: "cell" }, open);
 }
@@ -88,7 +105,8 @@ export async function resultCard(request, signal) {
   const data = content.result_data;
   const sets = [data, ...((data && data.more_results) || [])];
   const download = async (format) => save(await blob(`${path}/result/content?format=${format}`), `${request.id.slice(0, 8)}.${format}`);
-  const buttons = [h("button", { class: "button small", type: "button", onclick: () => download("csv") }, "CSV"), h("button", { class: "button small", type: "button", onclick: () => download("json") }, "JSON")];
+  const hasRows = sets.some((set) => set && Array.isArray(set.columns) && set.columns.length > 0);
+  const buttons = hasRows && [h("button", { class: "button small", type: "button", onclick: () => download("csv") }, "CSV"), h("button", { class: "button small", type: "button", onclick: () => download("json") }, "JSON")];
   for (const set of sets) {
     if (!set || !Array.isArray(set.columns) || !Array.isArray(set.rows)) continue;
     if (set === sets[0] && (set.truncated || content.truncated)) parts.push(h("p", { class: "banner warn" }, `This result was cut${set.truncation_reason ? ` (${set.truncation_reason})` : ""}: ${plural(set.rows.length, "row")} of more are here.`));
@@ -128,8 +146,8 @@ function draw(kind, columns, rows) {
   const values = shown.map((r) => Number(r[y.key]));
   const low = Math.min(0, ...values);
   const high = Math.max(0, ...values) || 1;
-  const [width, height, left, bottom] = [640, 240, 64, 28];
-  const up = (v) => 8 + (height - bottom - 8) * (1 - (v - low) / (high - low || 1));
+  const [width, height, left, bottom, top] = [640, 250, 84, 28, 18];
+  const up = (v) => top + (height - bottom - top) * (1 - (v - low) / (high - low || 1));
   const xs = kind === "scatter" ? shown.map((r) => Number(r[x.key])) : shown.map((_, i) => i);
   const from = kind === "scatter" ? Math.min(...xs) : -0.5;
   const to = kind === "scatter" ? Math.max(...xs) : shown.length - 0.5;
@@ -142,6 +160,7 @@ function draw(kind, columns, rows) {
   else values.forEach((v, i) => marks.push(s("circle", { class: "one", cx: across(xs[i]), cy: up(v), r: 3 })));
   const grid = [low, (low + high) / 2, high].map((v) => [s("line", { class: "axis", x1: left, x2: width, y1: up(v), y2: up(v) }), s("text", { x: left - 8, y: up(v) + 4, "text-anchor": "end" }, Number(v.toPrecision(3)).toLocaleString())]);
   const every = Math.ceil(shown.length / 6);
-  const labels = kind === "scatter" ? [s("text", { x: left, y: height - 8 }, String(from)), s("text", { x: width - 8, y: height - 8, "text-anchor": "end" }, String(to))] : shown.map((r, i) => (i % every === 0 ? s("text", { x: across(i), y: height - 8, "text-anchor": "middle" }, String(r[x.key]).slice(0, 14)) : null));
-  return s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${kind} chart of ${y.name} by ${x.name}` }, grid, marks, labels);
+  const labels = kind === "scatter" ? [s("text", { x: left, y: height - 8 }, from.toLocaleString()), s("text", { x: width - 8, y: height - 8, "text-anchor": "end" }, to.toLocaleString())] : shown.map((r, i) => (i % every === 0 ? s("text", { x: across(i), y: height - 8, "text-anchor": "middle" }, String(r[x.key]).slice(0, 14)) : null));
+  const chart = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${kind} chart of ${y.name} by ${x.name}` }, grid, marks, labels);
+  return h("figure", { class: "figure" }, chart, h("figcaption", { class: "note" }, y.name, " by ", x.name));
 }

@@ -3,6 +3,9 @@ import { clock, fill, h, when } from "./dom.js";
 import { ApiError } from "./api.js";
 import { line } from "./sql.js";
 
+/** The address of our sign, next to this file. */
+export const ICON = new URL("./icon.svg", import.meta.url).pathname;
+
 const STATES = {
   pending: ["accent", "waits for approval"],
   approved: ["accent", "approved, not yet run"],
@@ -116,6 +119,11 @@ export function failedPage(page, error, again) {
       ),
     ),
   );
+}
+
+/** In place of a page whose files are not there. */
+export function outdatedPage(page) {
+  fill(page, heading("This page could not be loaded"), h("div", { class: "card" }, h("div", { class: "empty", role: "alert" }, h("p", { class: "empty-title" }, "The server cannot be reached, or it is newer than this page."), h("p", { class: "muted" }, "What you typed is kept."), h("div", { class: "actions" }, h("button", { class: "button accent", type: "button", onclick: () => location.reload() }, "Load it again")))));
 }
 
 export function empty(title, ...more) {

@@ -1,7 +1,7 @@
 // Signing in: through the identity provider, or with a token.
 import { fill, h } from "./dom.js";
 import { get, query, session, whoAmI } from "./api.js";
-import { problem } from "./parts.js";
+import { ICON, problem } from "./parts.js";
 
 const FAILED = {
   expired: "The sign-in took too long, or began in another browser. Try again.",
@@ -54,7 +54,7 @@ export function takeHanded() {
  */
 export async function signInPage(app, { message, failure, known, isWanted, done }) {
   const holder = h("div", { "aria-live": "polite" }, failure ? h("p", { class: "banner bad", role: "alert" }, FAILED[failure] || FAILED.expired) : message && h("p", { class: "banner" }, message));
-  const form = h("div", { class: "form" }, h("a", { class: "brand", href: "/" }, h("img", { src: "/assets/icon.svg", alt: "" }), "dbward"), h("h1", null, "Sign in"), holder);
+  const form = h("div", { class: "form" }, h("a", { class: "brand", href: "/" }, h("img", { src: ICON, alt: "" }), "dbward"), h("h1", null, "Sign in"), holder);
   fill(app, h("main", { class: "sign-in" }, h("div", { class: "card" }, h("div", { class: "card-body" }, form))));
   const way = known || (await ways());
   if (!form.isConnected || !isWanted()) return;

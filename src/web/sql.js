@@ -152,10 +152,10 @@ function coloured(kind, text) {
   return kind === "p" ? text : h("span", { class: `t-${kind}` }, text);
 }
 
-/** One line for a list: blanks and line ends folded, each read as what it was before. */
+/** One line for a list: blanks and line ends folded, each read as what it was before. A CR alone stays, to be marked. */
 export function line(text, dialect) {
-  const whole = text.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, "");
-  return tokens(whole, dialect).map(([kind, part]) => coloured(kind, part.replace(/[ \t\r\n]+/g, " ")));
+  const whole = text.replaceAll("\r\n", "\n").replace(/^[ \t\n]+|[ \t\n]+$/g, "");
+  return tokens(whole, dialect).map(([kind, part]) => coloured(kind, part.replace(/[ \t\n]+/g, " ")));
 }
 
 /** The place of a finding as an offset in the text: the server counts bytes of UTF-8. */
@@ -171,8 +171,12 @@ export class SqlText extends HTMLElement {
     let at = 0;
     for (const [kind, part] of tokens(text, dialect)) {
       const hit = marks.find((m) => m.at >= at && m.at < at + part.length);
-      part.split("\n").forEach((piece, i) => {
+      let end = at - 1;
+      part.split("\n").forEach((whole, i) => {
         if (i > 0) lines.push([]);
+        end += 1 + whole.length;
+        // CR and LF together are the end of a line, and nothing to mark.
+        const piece = whole.endsWith("\r") && text[end] === "\n" ? whole.slice(0, -1) : whole;
         if (piece === "") return;
         const node = coloured(kind, piece);
         const row = lines[lines.length - 1];
@@ -188,6 +192,7 @@ export class SqlText extends HTMLElement {
         shown.map((row, i) => h("span", { class: "sql-line" }, h("span", { class: "sql-no", "aria-hidden": "true" }, i + 1), h("code", null, row, "\n"))),
       ),
     );
+    if (text.includes("\r\n")) this.append(h("p", { class: "note" }, "Its lines end with CR LF."));
     if (lines.length > shown.length) {
       this.append(h("p", { class: "banner warn" }, `The first ${shown.length} of ${lines.length} lines are shown here. Copy the text to read all of it.`));
     }

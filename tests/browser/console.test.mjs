@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { Demo, SLOW, launch, visit } from "./support.mjs";
+import { Demo, SLOW, file, launch, visit } from "./support.mjs";
 
 const PAGES = ["/", "/requests", "/requests?user=me", "/new", "/audit", "/operations", "/policies", "/people"];
 
@@ -104,6 +104,46 @@ test("a result scrolls through its rows, marks NULL, and can be saved", async ()
   await finish();
 });
 
+test("a result is drawn as bars, a line or dots, and copied as it is", async () => {
+  const sql = "SELECT 'item ' || id AS name, id * 10 AS price, 9007199254740993 AS large, NULL AS missing FROM orders LIMIT 3";
+  const made = await demo.submit("development", sql, "drawn");
+  const { context, open, finish } = await visit(browser, demo.url);
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  const page = await open(`/requests/${made.id}#token=${demo.token("requester")}`);
+  await page.locator("dbw-grid .grid-row").first().waitFor(SLOW);
+  const svg = page.locator("main svg.chart");
+  for (const [kind, marks] of [["bar", "rect.one"], ["line", "path.path"], ["scatter", "circle.one"]]) {
+    await page.getByRole("button", { name: `Chart: ${kind}` }).click();
+    await page.getByRole("img", { name: new RegExp(`^${kind} chart of (price|large) by (name|price)$`) }).waitFor(SLOW);
+    assert.equal(await svg.locator(marks).count(), kind === "line" ? 1 : 3, kind);
+    assert.equal(await svg.count(), 1);
+  }
+  // The first two numbers of each row: larger ones are further to the right.
+  const places = await svg.locator("circle.one").evaluateAll((dots) => dots.map((dot) => Number(dot.getAttribute("cx"))));
+  assert.deepEqual(places, [...places].sort((a, b) => a - b));
+  assert.ok(places[0] < places[2]);
+  const copied = () => page.evaluate(() => navigator.clipboard.readText());
+  await page.locator(".card").filter({ has: page.locator("dbw-grid") }).getByRole("button", { name: "Copy", exact: true }).click();
+  await page.getByText("Table copied").waitFor(SLOW);
+  const rows = (await copied()).split("\n").map((row) => row.split("\t"));
+  assert.deepEqual(rows[0], ["name", "price", "large", "missing"]);
+  assert.deepEqual([rows.length, rows[1][2], rows[1][3]], [4, "9007199254740993", ""]);
+  await page.getByRole("button", { name: "Copy", exact: true }).first().click();
+  await page.getByText("SQL copied").waitFor(SLOW);
+  assert.equal(await copied(), sql);
+  await finish();
+});
+
+test("a request names its tables with their rows", async () => {
+  const { id } = await demo.submit("production", "UPDATE orders SET status = 'paid' WHERE customer_id = 42", "rows of tables");
+  const { page, finish } = await window("approver", `/requests/${id}`);
+  const rows = (await demo.call("approver", "GET", "/api/schemas/shop?environment=production&summary=true")).tables.find((t) => t.name === "orders").estimated_rows;
+  assert.ok(rows > 0);
+  await page.locator(".pairs div").filter({ has: page.getByText("orders", { exact: true }) }).getByText(`of about ${rows.toLocaleString("en")} rows`).waitFor(SLOW);
+  await finish();
+  await demo.cancel(id);
+});
+
 test("every page has an address that can be reloaded, and back works", async () => {
   const { page, finish } = await window("admin");
   for (const path of PAGES) {
@@ -126,14 +166,15 @@ test("every page has an address that can be reloaded, and back works", async () 
 test("a plan is a tree, and its expensive part is marked, for every database", async () => {
   const { page, finish } = await window("approver");
   await page.getByRole("heading", { name: "Waiting for you" }).waitFor(SLOW);
+  const script = await file(page, "plan.js");
   const shown = (plan, sizes) =>
     page.evaluate(
-      async ([plan, sizes]) => {
-        const { planTree } = await import("/assets/plan.js");
+      async ([script, plan, sizes]) => {
+        const { planTree } = await import(script);
         const tree = planTree({ plan }, new Map(sizes));
         return [tree.textContent.trimEnd().split("\n"), [...tree.querySelectorAll(".costly")].map((n) => n.textContent.trim())];
       },
-      [plan, sizes],
+      [script, plan, sizes],
     );
   const scan = { "Node Type": "Seq Scan", "Relation Name": "orders", "Total Cost": 96, "Plan Rows": 2104882 };
   const index = { "Node Type": "Index Scan", "Index Name": "customers_pkey", "Relation Name": "customers", "Total Cost": 3, "Plan Rows": 1 };
@@ -197,6 +238,37 @@ test("the keyboard alone decides", async () => {
   await page.getByRole("heading", { name: "Waiting for you" }).waitFor(SLOW);
   await page.keyboard.press("?");
   await page.getByRole("dialog").getByText("next and previous row").waitFor(SLOW);
+  await finish();
+});
+
+test("keys go to pages, along rows, and to what is searched or written", async () => {
+  const made = [await demo.submit("production", "UPDATE customers SET active = 1 WHERE id = 21", "one"), await demo.submit("production", "UPDATE customers SET active = 1 WHERE id = 22", "two")];
+  const { page, finish } = await window("admin");
+  const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label") || document.activeElement.getAttribute("data-id") || document.activeElement.tagName);
+  await page.getByRole("heading", { name: "Waiting for you" }).waitFor(SLOW);
+  for (const [keys, heading] of [["ga", "Audit"], ["n", "New request"]]) {
+    for (const key of keys) await page.keyboard.press(key);
+    await page.getByRole("heading", { name: heading }).waitFor(SLOW);
+    if (heading !== "Audit") continue;
+    await page.keyboard.press("/");
+    assert.equal(await focused(), "Who");
+    // What is typed into a field is no key.
+    await page.keyboard.type("gi/n?");
+    assert.equal(await page.getByLabel("Who").inputValue(), "gi/n?");
+    await page.getByLabel("Who").fill("");
+    await page.evaluate(() => document.activeElement.blur());
+  }
+  assert.equal(await focused(), "TEXTAREA");
+  await page.goto(`${demo.url}/requests`);
+  await page.locator("a.row").first().waitFor(SLOW);
+  await page.keyboard.press("/");
+  assert.equal(await focused(), "Requester");
+  await page.evaluate(() => document.activeElement.blur());
+  for (const [key, id] of [["j", made[1].id], ["j", made[0].id], ["k", made[1].id]]) {
+    await page.keyboard.press(key);
+    assert.equal(await focused(), id);
+  }
+  for (const { id } of made) await demo.cancel(id);
   await finish();
 });
 
@@ -306,7 +378,12 @@ test("a session that ended asks to sign in again and keeps the address", async (
 test("operations says how long approvals take, and how the server does", async () => {
   const { page, finish } = await window("admin", "/operations");
   await page.getByText("median time to approval").waitFor(SLOW);
-  await page.getByRole("region", { name: "Time to approval" }).getByText("shop / production · write").waitFor(SLOW);
+  // By workflow: that of the demo takes everything in any database's production.
+  const times = page.getByRole("region", { name: "Time to approval" }).getByRole("row");
+  const row = times.filter({ hasText: "any database / production · everything" });
+  const [, approved, median, most] = await row.getByRole("cell").allTextContents();
+  assert.ok(Number(approved) > 0);
+  for (const time of [median, most]) assert.match(time, /^(< 1 s|\d+ s)$/);
   await page.getByRole("img", { name: /^Calls under way: \d+$/ }).waitFor(SLOW);
   await page.getByRole("img", { name: /^Database: [\d.]+ [KM]iB$/ }).waitFor(SLOW);
   await finish();

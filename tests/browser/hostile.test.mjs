@@ -43,21 +43,29 @@ after(async () => {
 });
 
 test("a request, its text, its result and its chart stay text", async () => {
-  const sql = `SELECT '${MARKUP}' || char(8238) || id AS "<b>name</b>", id AS n FROM orders LIMIT 5 -- ${MARKUP}`;
+  const sql = `SELECT '${MARKUP}' || char(8238) || id AS "<b>name</b>", id AS n, id * 2 AS m FROM orders LIMIT 5 -- ${MARKUP}`;
   const made = await demo.submit("development", sql, EVIL);
   const { context, open, finish } = await visit(browser, demo.url);
   // No text with such a name gets past the review; a table may have one.
   await context.route(/content\?values=exact/, async (route) => {
     const answer = await route.fetch();
-    await route.fulfill({ response: answer, body: (await answer.text()).replaceAll("<b>name</b>", "<b>name\u202e</b>") });
+    await route.fulfill({ response: answer, body: (await answer.text()).replaceAll("<b>name</b>", "<b>name\u202e</b>").replaceAll('"m"', '"m<i>\u202e"') });
+  });
+  // Receivers answer what they like, and their addresses may be anything.
+  await context.route(new RegExp(`api/requests/${made.id}(\\?.*)?$`), async (route) => {
+    const answer = await route.fetch();
+    const body = await answer.json();
+    body.notifications = [{ recipient: EVIL, channel: EVIL, status: "dead", last_error: EVIL }];
+    await route.fulfill({ response: answer, json: body });
   });
   const page = await open(`/requests/${made.id}#token=${demo.token("requester")}`);
   await page.getByRole("heading", { level: 1 }).getByText("U+202E").waitFor(SLOW);
   await page.locator("dbw-grid").getByText("U+202E").first().waitFor(SLOW);
+  await page.getByText(/: dead \(<img/).waitFor(SLOW);
   await harmless(page, "the request");
-  for (const kind of ["bar", "line"]) {
+  for (const kind of ["bar", "line", "scatter"]) {
     await page.getByRole("button", { name: `Chart: ${kind}` }).click();
-    await page.getByRole("img", { name: /chart of n by <b>nameU\+202E/ }).waitFor(SLOW);
+    await page.getByRole("img", { name: kind === "scatter" ? /chart of m<i>U\+202E by n/ : /chart of m<i>U\+202E by <b>nameU\+202E/ }).waitFor(SLOW);
     await harmless(page, kind);
   }
   await page.locator("dbw-grid [title='Open the whole value']").first().click();
@@ -100,6 +108,13 @@ test("what others say of a request, of a token and of a failure stays text", asy
   await harmless(approver.page, "an inbox");
   await approver.finish();
   await demo.cancel(waits.id);
+  // The whole story of a request, the log proved, and a page that lost its server.
+  await page.goto(`${demo.url}/audit?request_id=${made.id}`);
+  await page.getByRole("heading", { name: "The story of one request" }).waitFor(SLOW);
+  await page.getByText("U+202E").first().waitFor(SLOW);
+  await page.getByRole("button", { name: "Verify the whole log" }).click();
+  await page.getByText("The log proves itself").waitFor(SLOW);
+  await harmless(page, "a story, proved");
   // The requester reads why: the comment is there, as text.
   const own = await window("requester", `/requests/${made.id}`);
   await own.page.getByText(/“.*<script>window.hacked=1<\/script>/).first().waitFor(SLOW);

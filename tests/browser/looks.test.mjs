@@ -60,7 +60,7 @@ async function look(where, token, path, { scheme = "light", viewport = DESK, sta
   await page.locator("h1, .bone").first().waitFor(SLOW);
   if (!state) await page.waitForLoadState("load");
   if (path.endsWith(ids.read) && !state) await page.locator("dbw-grid").waitFor(SLOW);
-  if (state === "loading") await page.locator(".bone").first().waitFor(SLOW).catch(() => {});
+  if (state === "loading") await page.locator(".bone").first().waitFor(SLOW);
   else await page.locator(".bone").first().waitFor({ state: "detached", ...SLOW });
   if (prepare) await prepare(page);
   return { page, finish };
@@ -157,20 +157,78 @@ for (const scheme of SCHEMES) {
   });
 }
 
-test("a phone shows every page without scrolling sideways", async () => {
-  const found = [];
-  for (const [who, path] of full()) {
-    const { page, finish } = await look(demo.url, demo.token(who), path, { viewport: PHONE });
-    found.push(...(await wrong(page, `light phone ${who} ${named(path)}`)));
-    await finish();
-  }
-  for (const state of ["loading", "down", "missing"]) {
-    const { page, finish } = await look(demo.url, demo.token("admin"), `/requests/${ids.waits}`, { viewport: PHONE, state });
-    found.push(...(await wrong(page, `light phone ${state} request`)));
+for (const scheme of SCHEMES) {
+  test(`a phone shows every page without scrolling sideways, ${scheme}`, async () => {
+    const found = [];
+    for (const [who, path] of full()) {
+      const { page, finish } = await look(demo.url, demo.token(who), path, { scheme, viewport: PHONE });
+      found.push(...(await wrong(page, `${scheme} phone ${who} ${named(path)}`)));
+      await finish();
+    }
+    for (const state of ["loading", "down", "missing"]) {
+      const { page, finish } = await look(demo.url, demo.token("admin"), `/requests/${ids.waits}`, { scheme, viewport: PHONE, state });
+      found.push(...(await wrong(page, `${scheme} phone ${state} request`)));
+      await finish(EXPECTED);
+    }
+    assert.deepEqual(found, []);
+  });
+}
+
+for (const [scheme, viewport] of [["light", DESK], ["dark", DESK], ["dark", PHONE]]) {
+  const size = viewport === DESK ? "desk" : "phone";
+
+  test(`what comes of a click or of a loss has no fault either, ${scheme}, ${size}`, async () => {
+    const found = [];
+    const chart = (kind) => async (page) => {
+      await page.getByRole("button", { name: `Chart: ${kind}` }).click();
+      await page.getByRole("img", { name: /chart of/ }).waitFor(SLOW);
+    };
+    const story = (page) => page.getByRole("heading", { name: "The story of one request" }).waitFor(SLOW);
+    const proved = async (page) => {
+      await page.getByRole("button", { name: /^Verify/ }).click();
+      await page.getByText("The log proves itself").waitFor(SLOW);
+    };
+    const issued = async (page) => {
+      await page.getByLabel("Whose").fill("somebody");
+      await page.getByRole("button", { name: "Issue" }).click();
+      await page.getByText("Copy it now").waitFor(SLOW);
+    };
+    const refusal = async (page) => {
+      await page.getByLabel("Database and environment").selectOption("shop/production");
+      await page.getByLabel("SQL").fill("DELETE FROM customers");
+      await page.getByText("would be refused").waitFor(SLOW);
+    };
+    for (const [name, who, path, prepare] of [
+      ["bars", "requester", `/requests/${ids.read}`, chart("bar")],
+      ["dots", "requester", `/requests/${ids.read}`, chart("scatter")],
+      ["story", "admin", `/audit?request_id=${ids.rejected}`, story],
+      ["proved", "admin", "/audit", proved],
+      ["proof", "admin", "/operations", proved],
+      ["issued", "admin", "/people", issued],
+      ["refusal", "requester", "/new", refusal],
+    ]) {
+      const { page, finish } = await look(demo.url, demo.token(who), path, { scheme, viewport, prepare });
+      found.push(...(await wrong(page, `${scheme} ${size} after ${name}`)));
+      await finish();
+    }
+    // The server is gone, and a session is over, while a page is shown.
+    const { token, id } = await demo.call("admin", "POST", "/api/tokens", { subject_id: "visitor", subject_type: "user", roles: ["admin"] });
+    const { page, finish } = await look(demo.url, token, `/requests/${ids.waits}`, { scheme, viewport });
+    await page.getByLabel("Comment").fill("half a thought");
+    await page.context().setOffline(true);
+    await page.getByRole("button", { name: /^(Rehearse|Cancel)/ }).first().click();
+    const sure = page.getByRole("dialog").getByRole("button", { name: "Cancel the request" });
+    if (await page.getByRole("dialog").count()) await sure.click();
+    await page.locator(".offline").waitFor(SLOW);
+    found.push(...(await wrong(page, `${scheme} ${size} after a loss`)));
+    await page.context().setOffline(false);
+    await demo.call("admin", "DELETE", `/api/tokens/${id}`);
+    await page.getByText("Your session is over").waitFor({ timeout: 40000 });
+    found.push(...(await wrong(page, `${scheme} ${size} after a session`)));
     await finish(EXPECTED);
-  }
-  assert.deepEqual(found, []);
-});
+    assert.deepEqual(found, []);
+  });
+}
 
 test("what may pass can be tried again, in place", async () => {
   const { context, open, finish } = await visit(browser, demo.url);
@@ -216,15 +274,38 @@ function named(path) {
 }
 
 test("pictures of the main pages", { skip: !process.env.SCREENSHOTS }, async () => {
-  for (const [who, path, name, scheme] of [
-    ["approver", "/", "console-inbox.png", "light"],
-    ["approver", `/requests/${ids.waits}`, "console-request.png", "light"],
-    ["approver", `/requests/${ids.waits}`, "console-request-dark.png", "dark"],
-    ["admin", "/operations", "console-operations.png", "light"],
+  const made = await demo.submit("development", "SELECT status, count(*) AS orders, sum(total_cents) / 100 AS total\n  FROM orders\n GROUP BY status", "orders by status, for the weekly report");
+  const bars = async (page) => {
+    await page.getByRole("button", { name: "Chart: bar" }).click();
+    await page.getByRole("img", { name: /chart of/ }).waitFor(SLOW);
+    await page.mouse.move(0, 0);
+  };
+  const compose = async (page) => {
+    await page.getByLabel("Database and environment").selectOption("shop/production");
+    await page.getByLabel("Reason").fill("ticket 4499: prices of May");
+    await page.getByLabel("SQL").fill("UPDATE products\n   SET price_cents = price_cents * 2\n WHERE id IN (5, 7, 9)");
+    await page.getByRole("button", { name: "Show the plan" }).click();
+    await page.getByText(/^SEARCH products/).waitFor(SLOW);
+  };
+  const proved = async (page) => {
+    await page.getByRole("button", { name: /^Verify/ }).click();
+    await page.getByText("The log proves itself").waitFor(SLOW);
+  };
+  for (const [who, path, name, options] of [
+    ["approver", "/", "inbox"],
+    ["approver", `/requests/${ids.waits}`, "request"],
+    ["approver", `/requests/${ids.waits}`, "request-dark", { scheme: "dark" }],
+    ["approver", `/requests/${ids.waits}`, "small", { viewport: PHONE }],
+    ["requester", `/requests/${made.id}`, "result", { prepare: bars }],
+    ["requester", "/new", "compose", { prepare: compose }],
+    ["admin", "/audit", "audit", { prepare: proved }],
+    ["admin", "/operations", "operations"],
+    ["admin", "/policies", "policies"],
+    ["admin", "/people", "people"],
   ]) {
-    const { page, finish } = await look(demo.url, demo.token(who), path, { scheme });
+    const { page, finish } = await look(demo.url, demo.token(who), path, options);
     await page.locator(".card").first().waitFor(SLOW);
-    await picture(page, name);
+    await picture(page, `console-${name}.png`);
     await finish();
   }
 });

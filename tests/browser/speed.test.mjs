@@ -1,58 +1,84 @@
 // How fast the console is and how often it calls, in headless Chromium. STORED is the number of requests that the server
-// holds, 10,000 unless it is set; the times are printed, since a busy machine says nothing about them.
+// holds, 100,000 unless it is set; the times are printed.
 import assert from "node:assert/strict";
-import http from "node:http";
+import { connect } from "node:net";
 import { after, before, test } from "node:test";
-import { House, SLOW, call, launch, visit } from "./support.mjs";
+import { House, SLOW, call, file, launch, signIn, until, visit } from "./support.mjs";
 
-const STORED = Number(process.env.STORED || 10000);
+const STORED = Number(process.env.STORED || 100000);
 const WAITING = 30;
 // One token may have 32 calls under way.
-const CLIENTS = 24;
+const CLIENTS = 30;
 const ROUNDS = 9;
-/** Far beyond what a slow machine takes; the goal is 100 ms. */
-const INTERACTIVE_MS_MAX = 3000;
+/** What docs/performance.md promises for a quiet machine. */
+const GOAL_MS = 100;
+/** What a machine that is three times slower, and busy at that, keeps to. */
+const INTERACTIVE_MS_MAX = 600;
 
 let browser;
 let house;
 let reader;
 
-/** A call on a connection that stays open. */
-function kept(agent, token, path, body) {
+/**
+ * Calls on a connection of its own, one after the other: `next` gets the answer to the one before and gives path and
+ * body, or nothing at the end. Node's own client takes three times as long.
+ */
+function lane(token, next) {
   return new Promise((resolve, reject) => {
-    const text = JSON.stringify(body);
-    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json", "content-length": Buffer.byteLength(text) };
-    const sent = http.request({ agent, host: "127.0.0.1", port: house.port, method: "POST", path, headers }, (answer) => {
-      let said = "";
-      answer.on("data", (chunk) => (said += chunk));
-      answer.on("end", () => (answer.statusCode < 300 ? resolve(JSON.parse(said)) : reject(new Error(`${path}: ${answer.statusCode} ${said}`))));
+    const socket = connect(house.port, "127.0.0.1");
+    let said = "";
+    const send = (answer) => {
+      const wanted = next(answer);
+      if (!wanted) return socket.end(resolve);
+      const body = JSON.stringify(wanted[1]);
+      socket.write(`POST ${wanted[0]} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${token}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+    };
+    socket.setEncoding("latin1");
+    socket.on("error", reject);
+    socket.on("close", () => reject(new Error(`the connection ended: ${said}`)));
+    socket.on("data", (chunk) => {
+      said += chunk;
+      const head = said.indexOf("\r\n\r\n") + 4;
+      const length = head > 3 && /content-length: (\d+)/i.exec(said);
+      if (!length || said.length < head + Number(length[1])) return;
+      if (!/^HTTP\/1.1 20[01]/.test(said)) return reject(new Error(said));
+      const answer = JSON.parse(said.slice(head));
+      said = "";
+      send(answer);
     });
-    sent.on("error", reject);
-    sent.end(text);
+    socket.on("connect", () => send(null));
   });
 }
 
 /** Makes `count` requests as the holder of `token`; all are withdrawn but the last of `waiting`. */
 async function fill(token, count, waiting) {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: CLIENTS });
   let left = count;
-  const work = async () => {
-    for (let n = left--; n > 0; n = left--) {
-      const made = await kept(agent, token, "/api/requests", { database: "shop", environment: "production", detail: `SELECT id, email, created_at FROM customers WHERE id = ${n}`, reason: "customer asks where the order is" });
-      if (n > waiting) await kept(agent, token, `/api/requests/${made.id}/cancel`, {});
-    }
+  const work = () => {
+    let open = 0;
+    return lane(token, (answer) => {
+      if (answer && open > waiting) {
+        open = 0;
+        return [`/api/requests/${answer.id}/cancel`, {}];
+      }
+      if (left <= 0) return null;
+      open = left--;
+      return ["/api/requests", { database: "shop", environment: "production", detail: `SELECT id, email, created_at FROM customers WHERE id = ${open}`, reason: "customer asks where the order is" }];
+    });
   };
   await Promise.all(Array.from({ length: CLIENTS }, work));
-  agent.destroy();
 }
 
 before(async () => {
-  house = await House.start({ hasProvider: false });
+  house = await House.start();
   browser = await launch();
   // Who makes them may not approve them: somebody else reads the inbox.
   const token = await call(house.url, house.token(), "POST", "/api/tokens", { subject_id: "reader", subject_type: "user", roles: ["admin"] });
   reader = token.token;
+  const began = Date.now();
   await fill(house.token(), STORED, WAITING);
+  console.log(`${STORED.toLocaleString("en")} requests were made in ${((Date.now() - began) / 1000).toFixed(0)} s`);
+  const { total, total_is_lower_bound: atLeast } = await call(house.url, house.token(), "GET", "/api/requests?limit=1");
+  assert.ok(total === STORED || atLeast, `${total} are stored`);
 });
 
 after(async () => {
@@ -60,43 +86,70 @@ after(async () => {
   await house.stop();
 });
 
-/** Notes when the first row stands there: from then on a key opens it. */
-function note() {
+/** Notes when the first of what `selector` names has been drawn: from then on it takes a key. */
+function note(selector) {
   new MutationObserver((_, observer) => {
-    if (!document.querySelector("a.row")) return;
+    if (!document.querySelector(selector)) return;
     observer.disconnect();
     requestAnimationFrame(() => setTimeout(() => (window.interactiveAt = performance.now())));
   }).observe(document, { childList: true, subtree: true });
 }
 
-async function opened(page, path) {
-  await page.goto(house.url + path);
-  await page.locator("a.row").first().waitFor(SLOW);
-  await page.keyboard.press("j");
-  assert.equal(await page.locator("a.row").first().evaluate((row) => row === document.activeElement), true);
-  return page.evaluate(() => window.interactiveAt);
-}
+const middle = (times) => [...times].sort((a, b) => a - b)[Math.floor(times.length / 2)];
 
-const middle = (times) => times.sort((a, b) => a - b)[Math.floor(times.length / 2)];
-
-test(`the first page is there at once with ${STORED.toLocaleString("en")} requests stored`, async () => {
-  const { total } = { total: STORED };
+/**
+ * Opens the first page in `ROUNDS` new browsers with what `storage` keeps, twice each: with no file of the console kept,
+ * and with all. `used` tries what is shown.
+ */
+async function timed(what, selector, { token, storage, used }) {
   const times = { "nothing kept": [], "files kept": [] };
   for (let n = 0; n < ROUNDS; n += 1) {
-    const { context, open, finish } = await visit(browser, house.url);
-    await context.addInitScript(note);
-    const page = await open(`/health`);
-    await page.evaluate((token) => sessionStorage.setItem("dbward.token", token), reader);
-    times["nothing kept"].push(await opened(page, "/"));
-    times["files kept"].push(await opened(page, "/"));
-    assert.equal(await page.locator("a.row").count(), WAITING);
+    const { context, open, finish } = await visit(browser, house.url, { storageState: storage });
+    await context.addInitScript(note, selector);
+    const page = await open("/health");
+    if (token) await page.evaluate((token) => sessionStorage.setItem("dbward.token", token), token);
+    for (const all of Object.values(times)) {
+      await page.goto(`${house.url}/`);
+      await page.locator(selector).first().waitFor(SLOW);
+      await used(page);
+      all.push(await until("it is noted", () => page.evaluate(() => window.interactiveAt)));
+    }
     await finish();
   }
-  for (const [what, all] of Object.entries(times)) {
-    console.log(`inbox with ${total} stored, ${what}: interactive after ${middle(all).toFixed(0)} ms (median of ${ROUNDS}, ${Math.min(...all).toFixed(0)} to ${Math.max(...all).toFixed(0)})`);
-    assert.ok(middle(all) < INTERACTIVE_MS_MAX, `${what}: ${all}`);
+  for (const [kept, all] of Object.entries(times)) {
+    console.log(`${what}, ${kept}: ${middle(all).toFixed(0)} ms (median of ${ROUNDS}, ${Math.min(...all).toFixed(0)} to ${Math.max(...all).toFixed(0)}; goal ${GOAL_MS})`);
+    assert.ok(middle(all) < INTERACTIVE_MS_MAX, `${what}, ${kept}: ${all}`);
   }
+}
+
+/** The inbox takes a key: the first of all rows has the focus after it. */
+async function moves(page) {
+  await page.keyboard.press("j");
+  assert.equal(await page.locator("a.row").first().evaluate((row) => row === document.activeElement), true);
+  assert.equal(await page.locator("a.row").count(), WAITING);
+}
+
+const HELD = `with ${STORED.toLocaleString("en")} requests stored`;
+
+test(`the inbox is there at once ${HELD}, for who has a token`, () => timed("inbox by token", "a.row", { token: reader, used: moves }));
+
+test(`the inbox is there at once ${HELD}, for who has a session`, async () => {
+  const { context, open, finish } = await visit(browser, house.url);
+  const page = await open("/");
+  await signIn(page, "ann");
+  await page.getByRole("heading", { name: "Waiting for you" }).waitFor(SLOW);
+  const storage = await context.storageState();
+  await finish();
+  await timed("inbox by session", "a.row", { storage, used: moves });
 });
+
+test(`the page to sign in is there at once ${HELD}`, () =>
+  timed("sign-in", "#token", {
+    used: async (page) => {
+      await page.getByRole("link", { name: /^Continue with/ }).waitFor(SLOW);
+      await page.getByLabel("Your token").fill("dbw_0");
+    },
+  }));
 
 /** The calls that a page makes from now on, without its files. */
 function calls(page) {
@@ -116,54 +169,109 @@ function unanswered(page) {
   return open;
 }
 
-/** Waits until a page has all that it asked for, and has drawn it. */
+/** Waits until a page has all that it asked for, and has drawn it; its clock may stand still. */
 async function settled(page, open) {
-  do await page.evaluate(() => new Promise((done) => setTimeout(done)));
+  // Tasks of the page, which are no timers.
+  const turn = () =>
+    page.evaluate(async () => {
+      for (let n = 0; n < 5; n += 1) {
+        const { port1, port2 } = new MessageChannel();
+        await new Promise((done) => ((port1.onmessage = done), port2.postMessage(0)));
+      }
+    });
+  do await turn();
   while (open.size > 0);
-  await page.evaluate(() => new Promise((done) => setTimeout(done)));
+  await turn();
 }
 
-test("a page at which nobody does anything makes the calls that are held, and no others", async () => {
-  for (const [path, held] of [["/", 1], ["/requests", 1], ["/new", 1], ["/audit", 1], ["/policies", 1], ["/people", 1]]) {
-    const { context, open, finish } = await visit(browser, house.url);
-    await context.addInitScript((token) => sessionStorage.setItem("dbward.token", token), reader);
-    const page = await open("/health");
-    const before = calls(page);
-    await page.clock.install();
-    await page.goto(house.url + path);
-    await page.locator("h1").waitFor(SLOW);
-    await page.locator(".bone").first().waitFor({ state: "detached", ...SLOW });
-    // The inbox is held by now.
-    await assert.doesNotReject(async () => {
-      for (let n = 0; n < 100 && !before.some((c) => c.what.includes("wait=25")); n += 1) await page.evaluate(() => new Promise((done) => requestAnimationFrame(done)));
-    });
-    const made = before.length;
-    await page.clock.fastForward("20:00");
-    await page.evaluate(() => new Promise((done) => requestAnimationFrame(done)));
-    assert.deepEqual(before.slice(made).map((c) => c.what), [], path);
-    assert.equal(before.filter((c) => c.what.includes("wait=25")).length, held, path);
-    await finish();
-  }
-});
-
-test("operations refreshes itself less often than a call is held, and keeps no session alive by it", async () => {
+/** Opens a page and stops its clock once all that it asks for at first was answered: only the test turns it on. */
+async function still(path, answered = null) {
   const { context, open, finish } = await visit(browser, house.url);
   await context.addInitScript((token) => sessionStorage.setItem("dbward.token", token), reader);
   const page = await open("/health");
-  await page.clock.install();
   const made = calls(page);
   const pending = unanswered(page);
-  await page.goto(`${house.url}/operations`);
+  await page.clock.install();
+  if (answered) await context.route(/[?&]wait=/, answered);
+  await page.goto(house.url + path);
+  await page.locator("h1").waitFor(SLOW);
+  await page.locator(".bone").first().waitFor({ state: "detached", ...SLOW });
+  await until("the inbox is followed", () => made.some((c) => isHeld(c) && c.what.includes("pending_for_me")));
+  await settled(page, pending);
+  await page.clock.pauseAt((await page.evaluate(() => Date.now())) + 1000);
+  return { page, made, pending, finish };
+}
+
+/** Turns the clock of a page on, second by second, until `done`. */
+async function turn(page, pending, secs, done = () => false) {
+  for (let n = 0; n < secs && !done(); n += 1) {
+    await page.clock.runFor(1000);
+    await settled(page, pending);
+  }
+}
+
+const isHeld = ({ what }) => what.includes("wait=25");
+
+test("a page at which nobody does anything makes the calls that are held, and no others", async () => {
+  const { requests } = await call(house.url, reader, "GET", "/api/requests?pending_for_me=true&limit=1");
+  // What it is followed by, its plans are waited for as well: no agent is there to explain it.
+  const writes = await call(house.url, house.token(), "POST", "/api/requests", { database: "shop", environment: "production", detail: "UPDATE customers SET active = 0 WHERE id = 1", reason: "planned" });
+  const { context } = await call(house.url, reader, "GET", `/api/requests/${writes.id}`);
+  assert.equal(context.status, "collecting");
+  for (const [path, held] of [["/", 1], ["/requests", 1], ["/requests?user=me", 1], ["/new", 1], ["/audit", 1], ["/policies", 1], ["/people", 1], [`/requests/${requests[0].id}`, 2], [`/requests/${writes.id}`, 2]]) {
+    const { page, made, pending, finish } = await still(path);
+    await until(`${path} follows what it shows`, () => made.filter(isHeld).length >= held);
+    const before = made.length;
+    await page.clock.fastForward("20:00");
+    await settled(page, pending);
+    assert.deepEqual(made.slice(before).map((c) => c.what), [], path);
+    assert.equal(made.filter(isHeld).length, held, path);
+    await finish(/404.*api.schemas/);
+  }
+  await call(house.url, house.token(), "POST", `/api/requests/${writes.id}/cancel`, {});
+});
+
+test("calls that the server does not hold are soon made no more often than held ones", async () => {
+  const { requests } = await call(house.url, reader, "GET", "/api/requests?pending_for_me=true&limit=1");
+  const path = `/requests/${requests[0].id}`;
+  // As a server with no room for another call that waits.
+  const turnedAway = (route) => route.continue({ url: route.request().url().replace("wait=25", "wait=0") });
+  const { page, made, pending, finish } = await still(path, turnedAway);
+  const own = () => made.filter((c) => isHeld(c) && c.what.includes(path)).length;
+  await until("both are followed", () => made.filter(isHeld).length >= 2 && own() > 0);
+  await turn(page, pending, 60);
+  // After 2, 4, 8, 16 seconds, and then every 25.
+  const before = [made.filter(isHeld).length, own()];
+  assert.ok(before[0] <= 12, `${before[0]} calls in a minute`);
+  await turn(page, pending, 100);
+  assert.deepEqual([made.filter(isHeld).length - before[0], own() - before[1]], [8, 4]);
+  await finish(/404.*api.schemas/);
+});
+
+test("a request that is over is looked at less often than a call is held", async () => {
+  const { requests } = await call(house.url, reader, "GET", "/api/requests?status=cancelled&limit=1");
+  const path = `/requests/${requests[0].id}`;
+  const { page, made, pending, finish } = await still(path);
+  const own = () => made.filter((c) => isHeld(c) && c.what.includes(path)).length;
+  for (let n = 0; n < 3; n += 1) {
+    assert.equal(own(), n);
+    await turn(page, pending, 25);
+    assert.equal(own(), n, "not within 25 seconds");
+    await turn(page, pending, 35, () => own() > n);
+  }
+  assert.equal(own(), 3);
+  await finish(/404.*api.schemas/);
+});
+
+test("operations refreshes itself less often than a call is held, and keeps no session alive by it", async () => {
+  const { page, made, pending, finish } = await still("/operations");
   await page.getByText("Queues and store").waitFor(SLOW);
   const refreshes = () => made.filter((c) => c.what.startsWith("/api/agents"));
   for (let n = 1; n <= 4; n += 1) {
     assert.equal(refreshes().length, n);
-    await settled(page, pending);
-    await page.clock.runFor(25000);
+    await turn(page, pending, 25);
     assert.equal(refreshes().length, n, "not within 25 seconds");
-    const next = page.waitForRequest(/\/api\/agents/);
-    for (let secs = 25; secs < 60 && refreshes().length === n; secs += 1) await page.clock.runFor(1000);
-    await next;
+    await turn(page, pending, 35, () => refreshes().length > n);
   }
   assert.deepEqual(refreshes().map((c) => c.isUnattended), [false, false, true, true, true]);
   await finish();
@@ -173,8 +281,8 @@ test("a result of 100,000 rows scrolls without a stop", async () => {
   const { open, finish } = await visit(browser, house.url);
   const page = await open(`/policies#token=${reader}`);
   await page.getByRole("heading", { name: "Policies" }).waitFor(SLOW);
-  const { slowest, rows, last } = await page.evaluate(async () => {
-    await import("/assets/page_results.js");
+  const { slowest, rows, last } = await page.evaluate(async (script) => {
+    await import(script);
     const columns = Array.from({ length: 12 }, (_, k) => ({ name: `column ${k}`, key: k, type: k ? "text" : "integer" }));
     const rows = Array.from({ length: 100000 }, (_, i) => [i + 1, ...Array.from({ length: 11 }, (_, k) => `value ${k} of ${i}`)]);
     const grid = document.createElement("dbw-grid");
@@ -190,7 +298,7 @@ test("a result of 100,000 rows scrolls without a stop", async () => {
       slowest = Math.max(slowest, performance.now() - from);
     }
     return { slowest, rows: grid.querySelectorAll(".grid-row").length, last: grid.querySelector(".grid-row:last-child").textContent };
-  });
+  }, await file(page, "page_results.js"));
   console.log(`100,000 rows: the slowest of 60 jumps took ${slowest.toFixed(0)} ms, two frames`);
   assert.ok(rows < 100, `${rows} rows drawn`);
   assert.match(last, /^100000/);

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Element, script } from "./bare.mjs";
 
-const { line, tokens } = await script("sql.js");
+const { h } = await script("dom.js");
+const { SqlText, line, tokens } = await script("sql.js");
 
 const KNOWN = ["postgresql", "mysql", "sqlite"];
 const UNKNOWN = ["", "any", "unknown", undefined];
@@ -97,4 +98,26 @@ test("a list folds the line ends after it has read them", () => {
 
 test("a list shows what stands after many blanks", () => {
   assert.match(line(`SELECT 1;${" ".repeat(900)}DELETE FROM t`, "").map((part) => part.textContent ?? part).join(""), /^SELECT 1; DELETE FROM t$/);
+});
+
+/** The lines of a text as they are numbered, and the codes that are marked in it. */
+function numbered(text, dialect) {
+  const shown = new SqlText().show(text, { dialect });
+  const codes = shown.all("span").filter((one) => one.className === "hidden-char");
+  return { lines: shown.all("code").map((one) => one.textContent), codes: codes.map((one) => one.textContent), all: shown.textContent };
+}
+
+test("CR LF ends a line and is said once, and a CR alone is marked", () => {
+  for (const dialect of [...KNOWN, ""]) {
+    const ordinary = numbered("SELECT 'a\r\nb' -- x\r\n/* y\r\n */ FROM t\r\n", dialect);
+    assert.deepEqual(ordinary.lines, ["SELECT 'a\n", "b' -- x\n", "/* y\n", " */ FROM t\n", "\n"], dialect);
+    assert.deepEqual(ordinary.codes, []);
+    assert.match(ordinary.all, /Its lines end with CR LF\.$/);
+    const alone = numbered("SELECT 1 -- x\rDELETE FROM t\r\r\n", dialect);
+    assert.deepEqual(alone.codes, ["U+000D", "U+000D"], dialect);
+    assert.match(alone.lines[0], /U\+000DDELETE FROM tU\+000D\n$/);
+    assert.doesNotMatch(numbered("SELECT 1\n", dialect).all, /CR LF/);
+    const listed = h("code", null, line("SELECT 1 -- x\rDELETE FROM t\r\nWHERE a\r\n", dialect)).textContent;
+    assert.equal(listed, "SELECT 1 -- xU+000DDELETE FROM t WHERE a", dialect);
+  }
 });

@@ -1,5 +1,6 @@
 // What the tests of the console share: programs on ports of their own, windows that note everything that goes wrong in
-// them, certificates, a proxy. DBWARD_BIN names the program, OIDC_PROVIDER a folder with provider.mjs and its packages.
+// them, certificates, a proxy. DBWARD_BIN names the program, OIDC_PROVIDER a folder with provider.mjs and its packages, WEB
+// a folder whose files are shown instead of those in the program.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -14,6 +15,9 @@ const require = createRequire(import.meta.url);
 const { chromium } = require("playwright-core");
 const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const BIN = process.env.DBWARD_BIN || "target/release/dbward";
+
+/** A picture of docs/ has at most so many. */
+const PICTURE_BYTES = 60000;
 
 /** How long something on a page may take on a busy machine. */
 export const SLOW = { timeout: 15000 };
@@ -143,9 +147,10 @@ export const WAYS = ["here", "tls", "proxy"];
 
 /** A server, and a provider from which its people come. */
 export class House {
-  static async start({ secret = null, way = "here", hasProvider = true } = {}) {
+  /** `votes` are needed to approve something; `more` ends the configuration. */
+  static async start({ secret = null, way = "here", hasProvider = true, votes = 1, more = "" } = {}) {
     const one = new House();
-    one.way = way;
+    Object.assign(one, { way, votes, more });
     one.dir = mkdtempSync(join(tmpdir(), "dbward-house-"));
     one.port = await free();
     one.outside = way === "proxy" ? await free() : one.port;
@@ -172,7 +177,8 @@ export class House {
       `[[auth.role_bindings]]\nrole = "admin"\nsubjects = ["ann"]`,
       `[[databases]]\nname = "shop"\nenvironments = ["production"]`,
       `[[workflows]]\ndatabase = "shop"\nenvironment = "production"`,
-      `[[workflows.steps]]\n[[workflows.steps.approvers]]\nrole = "admin"\nmin = 1\n`,
+      `[[workflows.steps]]\n[[workflows.steps.approvers]]\nrole = "admin"\nmin = ${this.votes}\n`,
+      this.more,
     ].join("\n");
   }
 
@@ -206,6 +212,7 @@ export class House {
  */
 export async function visit(browser, url, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ignoreHTTPSErrors: true, ...options });
+  if (process.env.WEB) await context.route(/\/assets\//, (route) => route.fulfill({ path: join(process.env.WEB, new URL(route.request().url()).pathname.split("/").pop()) }));
   const wrong = [];
   const open = async (path) => {
     const page = await context.newPage();
@@ -222,6 +229,21 @@ export async function visit(browser, url, options = {}) {
     assert.deepEqual(wrong.filter((w) => !allowed.test(w)), []);
   };
   return { context, open, finish };
+}
+
+/** A file of the console as its pages load it. */
+export function file(page, name) {
+  return page.evaluate((name) => document.querySelector("script[type=module]").src.replace("main.js", name), name);
+}
+
+/** Waits until `done` gives something, and returns that. */
+export async function until(what, done) {
+  for (const end = Date.now() + SLOW.timeout; Date.now() < end; ) {
+    const got = await done();
+    if (got) return got;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.fail(`it does not come: ${what}`);
 }
 
 /** From our sign-in page through the provider's own pages and back. */
@@ -243,5 +265,9 @@ export async function faults(page, where) {
 
 /** Saves a picture of a page, where pictures are wanted. */
 export async function picture(page, name) {
-  if (process.env.SCREENSHOTS) await page.screenshot({ path: join(process.env.SCREENSHOTS, name) });
+  if (!process.env.SCREENSHOTS) return;
+  const { small } = await import("./png.mjs");
+  const bytes = small(await page.screenshot());
+  assert.ok(bytes.length < PICTURE_BYTES, `${name} has ${bytes.length} bytes`);
+  writeFileSync(join(process.env.SCREENSHOTS, name), bytes);
 }

@@ -48,21 +48,38 @@ fn every_page_is_the_same_shell_without_data_or_inline_code() {
 }
 
 #[test]
-fn files_are_revalidated_and_unknown_names_are_refused() {
+fn files_are_kept_for_good_under_an_address_that_changes_with_them() {
     let s = Server::shop();
-    let first = s.nobody().get("/assets/main.js").is(200);
+    let shell = s.nobody().get("/").is(200);
+    assert_eq!(shell.header("cache-control"), Some("no-cache"));
+    let tag = shell.header("etag").unwrap().to_owned();
+    let same = [("If-None-Match", tag.as_str())];
+    s.nobody().get_with("/", &same).is(304);
+    let text = shell.raw();
+    let files: Vec<&str> = text
+        .split('"')
+        .filter(|part| part.starts_with("/assets/"))
+        .collect();
+    assert!(files.len() > 5, "{text}");
+    for file in &files {
+        let answer = s.nobody().get(file).is(200);
+        assert_eq!(
+            answer.header("cache-control"),
+            Some("public, max-age=31536000, immutable")
+        );
+    }
+    let (folder, _) = files[0].rsplit_once('/').unwrap();
+    let main = s.nobody().get(&format!("{folder}/main.js")).is(200);
     assert_eq!(
-        first.header("content-type"),
+        main.header("content-type"),
         Some("text/javascript; charset=utf-8")
     );
-    assert_eq!(first.header("cache-control"), Some("no-cache"));
-    let tag = first.header("etag").unwrap().to_owned();
-    s.nobody()
-        .get_with("/assets/main.js", &[("If-None-Match", &tag)])
-        .is(304);
     for name in ["nothing.js", "..%2findex.html", "index.html", "%2e%2e"] {
-        s.nobody().get(&format!("/assets/{name}")).is(404);
+        s.nobody().get(&format!("{folder}/{name}")).is(404);
     }
+    // Those of another binary are not these.
+    let other = "/assets/00000000000000000000000000000000/main.js";
+    s.nobody().get(other).refused(404, "not_found");
     s.nobody().call("POST", "/", &[], b"").is(405);
 }
 

@@ -206,6 +206,20 @@ fn agent_of_another_dialect_than_configured_gets_nothing() {
 }
 
 #[test]
+fn lists_say_the_dialect_of_each_text() {
+    for dialect in ["postgresql", "mysql", "sqlite"] {
+        let s = Server::with(&speaking(dialect));
+        let request = s.requester().submit("production", PLAIN).is_pending();
+        for list in ["/api/requests", "/api/requests?pending_for_me=true"] {
+            let answer = s.approver().get(list).is(200);
+            let item = &answer.list("requests")[0];
+            assert_eq!(item["dialect"], detail(&request)["dialect"], "{list}");
+            assert_eq!(item["dialect"], dialect, "{list}");
+        }
+    }
+}
+
+#[test]
 fn sync_that_failed_or_is_partial_changes_no_dialect() {
     let s = Server::with(&unconfigured());
     agent(&s, "postgresql");

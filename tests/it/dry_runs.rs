@@ -96,6 +96,33 @@ fn every_statement_of_what_waits_for_somebody_is_explained() {
 }
 
 #[test]
+fn who_waits_for_the_plans_learns_of_them_and_nobody_else_does() {
+    let s = Server::shop();
+    let request = s.requester().submit("production", UPDATE);
+    let agent = s.agent("agent-1");
+    let wait = |seen: &str| {
+        let path = request.path(&format!("?wait=60&seen={seen}"));
+        s.approver().begin("GET", &path, &[], b"")
+    };
+    let plans = wait("pending:0:none:collecting:0");
+    s.until_parked(1);
+    let others = [wait("pending:0"), wait("pending:0:none")];
+    s.until_parked(3);
+    let id = offered(&agent)[0].0.clone();
+    explain(&agent, &id, plan(1)).is(200);
+    let seen = plans.answer().is(200).json;
+    assert_eq!(seen["context"]["status"], "ready");
+    assert_eq!(seen["context"]["explain"][0]["plan"], plan(1)["result"]);
+    // Who saw less than there is now is answered at once.
+    let late = wait("pending:0:none:collecting:0").answer().is(200).json;
+    assert_eq!(late["context"]["status"], "ready");
+    for other in others {
+        assert!(other.is_waiting());
+        other.hang_up();
+    }
+}
+
+#[test]
 fn what_waits_for_nobody_or_is_not_to_be_kept_is_not_explained() {
     let toml = SHOP.replace(
         "environment = \"staging\"\n",

@@ -1,6 +1,6 @@
 //! Statements that agents explain for reviewers.
 
-use crate::actions::{dry_run, topics};
+use crate::actions::dry_run;
 use crate::domain::actor::Caller;
 use crate::gate::Wake;
 use crate::http::HttpContext;
@@ -22,9 +22,7 @@ pub fn result(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Ha
     body.value("result")?;
     let plan = body.raw("result").map(str::to_owned);
     let error = body.text("error")?;
-    let preflight = dry_run::finish(&context.app, caller, ask.id(), &claim_token, plan, error)?;
-    if let Some(id) = preflight {
-        context.hub.publish(&topics::preflight(&id), Wake::All);
-    }
+    let topic = dry_run::finish(&context.app, caller, ask.id(), &claim_token, plan, error)?;
+    context.hub.publish(&topic, Wake::All);
     replies::json(200, &json!({"status": "accepted"}))
 }

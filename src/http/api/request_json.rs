@@ -297,6 +297,7 @@ pub(super) fn item(item: &RequestItem) -> Value {
         "detail_escaped": escaped(detail, DETAIL_BYTES),
         "detail_truncated": detail.len() as u64 != item.detail_bytes,
         "detail_bytes": item.detail_bytes,
+        "dialect": r.dialect.as_str(),
         "status": r.status().as_str(),
         "outcome": r.outcome.map(ExecutionOutcome::as_str),
         "outcome_unproven": r.outcome_unproven,

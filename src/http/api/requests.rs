@@ -180,7 +180,8 @@ pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
 }
 
 /// `GET /api/requests/{id}`, with `?wait=` held until it moves on: from where it stands, or from where the client `seen`
-/// it last, as `status:step`, or `status:step:rehearsal` for who waits for a rehearsal too.
+/// it last: as `status:step`, as `status:step:rehearsal` for who waits for a rehearsal too, or as
+/// `status:step:rehearsal:plans:votes` for who waits for the plans of its statements and for every vote as well.
 pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let wait = ask.query().number("wait")?.unwrap_or(0).min(WAIT_SECS_MAX);
     let watch = match ask.may_wait(wait) {
@@ -197,13 +198,17 @@ pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
     let step = format!("{}:{}", request.status(), request.current_step);
     let rehearsal = detail.rehearsal.as_ref();
     let rehearsal = rehearsal.map_or("none", |r| r.status_at(detail.now).as_str());
-    let stands = format!("{step}:{rehearsal}");
-    // Who saw it elsewhere does not wait: it moved between two of its calls.
+    let rehearsed = format!("{step}:{rehearsal}");
+    let plans = detail.plans().unwrap_or("none");
+    let whole = format!("{rehearsed}:{plans}:{}", detail.votes.len());
     let seen = ask.query().text("seen")?;
+    let asks_for_all = seen.as_ref().is_some_and(|s| s.matches(':').count() > 2);
+    let stands = if asks_for_all { &whole } else { &rehearsed };
+    // Who saw it elsewhere does not wait: it moved between two of its calls.
     let moved = ask.memo().is_some_and(|memo| memo != stands)
-        || seen.is_some_and(|seen| seen != step && seen != stands);
+        || seen.is_some_and(|seen| seen != step && seen != *stands);
     if let Some(watch) = watch.filter(|_| !moved && !request.status().is_outcome()) {
-        return Ok(watch.park(ask, wait, &stands));
+        return Ok(watch.park(ask, wait, stands));
     }
     let mut reply = replies::json(200, &RequestJson::new(&detail)?)?;
     reply

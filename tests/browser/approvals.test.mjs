@@ -1,0 +1,116 @@
+// Deciding together in headless Chromium: two people have to approve, somebody else is faster, receivers are notified.
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { after, before, test } from "node:test";
+import { House, SLOW, call, launch, until, visit } from "./support.mjs";
+
+let browser;
+let house;
+let receiver;
+const tokens = {};
+
+before(async () => {
+  receiver = createServer((call, answer) => answer.writeHead(call.url === "/there" ? 200 : 500).end("<b>not \u202e today</b>"));
+  await new Promise((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+  const hook = (id) => `[[webhooks]]\nid = "${id}"\nurl = "http://127.0.0.1:${receiver.address().port}/${id}"\nevents = ["request.created"]\n`;
+  house = await House.start({ hasProvider: false, votes: 2, more: hook("there") + hook("failing") });
+  for (const [who, role] of [["ann", "admin"], ["ben", "admin"], ["carl", "developer"]]) {
+    tokens[who] = (await call(house.url, house.token(), "POST", "/api/tokens", { subject_id: who, subject_type: "user", roles: [role] })).token;
+  }
+  browser = await launch();
+});
+
+after(async () => {
+  await browser.close();
+  await house.stop();
+  receiver.close();
+});
+
+const as = (who, method, path, body) => call(house.url, tokens[who], method, path, body);
+
+const submit = (reason) => as("carl", "POST", "/api/requests", { database: "shop", environment: "production", detail: "UPDATE customers SET active = 0 WHERE id = 42", reason });
+
+async function window(who, path) {
+  const { open, finish } = await visit(browser, house.url);
+  return { page: await open(`${path}#token=${tokens[who]}`), finish };
+}
+
+// First, since a receiver that fails is called more seldom.
+test("who was notified of a request is said, and what did not go through", async () => {
+  const { id } = await submit("notified");
+  const tried = async () => {
+    const { notifications } = await as("carl", "GET", `/api/requests/${id}`);
+    return notifications.some((n) => n.status === "delivered") && notifications.some((n) => n.last_error);
+  };
+  await until("both were tried", tried);
+  const { page, finish } = await window("carl", `/requests/${id}`);
+  await page.getByText(/^there by webhook: delivered$/).waitFor(SLOW);
+  await page.getByText(/^failing by webhook: pending \(.*500.*\)$/).waitFor(SLOW);
+  assert.equal(await page.locator("main b").count(), 0);
+  await finish(/404.*api.schemas/);
+  await as("carl", "POST", `/api/requests/${id}/cancel`, {});
+});
+
+test("who approves what has changed meanwhile looks again, then decides", async () => {
+  const { id } = await submit("two must approve");
+  const { page, finish } = await window("ann", `/requests/${id}`);
+  await page.getByText("waits for you and one more").waitFor(SLOW);
+  await page.getByLabel("Comment").fill("matches the ticket");
+  await page.getByRole("button", { name: /^Approve/ }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByText("shop / production").waitFor(SLOW);
+  await as("ben", "POST", `/api/requests/${id}/approve`, { comment: "seen by ben" });
+  // The page follows behind the question, which counts for what it asked about all the same.
+  await page.getByText("1 of 2 so far").waitFor(SLOW);
+  await dialog.getByRole("button", { name: /^Approve/ }).click();
+  await page.getByText("This request changed while you looked").waitFor(SLOW);
+  const votes = async () => (await as("carl", "GET", `/api/requests/${id}`)).approval_progress.steps[0].approvals.map((v) => v.user);
+  assert.deepEqual(await votes(), ["ben"]);
+  assert.equal(await page.getByLabel("Comment").inputValue(), "matches the ticket");
+  await page.getByRole("button", { name: /^Approve/ }).click();
+  await dialog.getByRole("button", { name: /^Approve/ }).click();
+  await page.getByText("approved, not yet run").waitFor(SLOW);
+  assert.deepEqual(await votes(), ["ben", "ann"]);
+  await finish(/412|404.*api.schemas/);
+});
+
+test("what waits for somebody is there by the call that is held, with no timer", async () => {
+  const { context, open, finish } = await visit(browser, house.url);
+  // No timer of the page fires, and the call that is held ends by itself only after 25 seconds.
+  await context.addInitScript((token) => {
+    sessionStorage.setItem("dbward.token", token);
+    window.setTimeout = window.setInterval = () => 0;
+  }, tokens.ann);
+  const page = await open("/health");
+  const held = page.waitForRequest(/pending_for_me=true.*wait=25/);
+  await page.goto(`${house.url}/`);
+  await held;
+  const began = Date.now();
+  const { id } = await submit("just now");
+  await page.getByText("just now", { exact: false }).first().waitFor({ timeout: 10000 });
+  console.log(`the inbox showed a new request ${Date.now() - began} ms after it was begun to be made`);
+  assert.match(await page.title(), /^\(1\)/);
+  await as("carl", "POST", `/api/requests/${id}/cancel`, {});
+  await page.getByText("Nothing waits for you.").waitFor({ timeout: 10000 });
+  assert.doesNotMatch(await page.title(), /^\(/);
+  await finish();
+});
+
+test("the timeline tells who did what, from the log or from what its reader may see", async () => {
+  const { id } = await submit("told in order");
+  await as("ben", "POST", `/api/requests/${id}/approve`, { comment: "seen by ben" });
+  await as("ann", "POST", `/api/requests/${id}/reject`, { comment: "not this week" });
+  const told = async (who) => {
+    const { page, finish } = await window(who, `/requests/${id}`);
+    const line = page.locator(".timeline li");
+    await line.getByText(/ann rejected/).waitFor(SLOW);
+    const all = await line.evaluateAll((lines) => lines.map((one) => one.querySelector("div").childNodes[2].textContent.trim()));
+    const times = await line.locator("time").evaluateAll((list) => list.map((one) => one.dateTime));
+    await finish(/404.*api.schemas/);
+    assert.deepEqual(times, [...times].sort());
+    return all;
+  };
+  const whole = await told("ann");
+  assert.deepEqual(whole.filter((words) => /asked|approved|rejected/.test(words)), ["carl asked", "ben approved a step", "ann rejected"]);
+  assert.deepEqual(await told("carl"), ["carl asked", "ben approved", "ann rejected"]);
+});
