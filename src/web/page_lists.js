@@ -1,7 +1,7 @@
 // Lists of requests: what waits for the caller, their own, all they may see.
 import { fill, h, plural, span } from "./dom.js";
 import { get, query } from "./api.js";
-import { empty, heading, load, rows } from "./parts.js";
+import { OPERATIONS, empty, heading, load, rows } from "./parts.js";
 
 const STATUSES = ["pending", "approved", "auto_approved", "break_glass", "dispatched", "running", "executed", "failed", "rejected", "cancelled", "expired", "execution_lost"];
 
@@ -105,10 +105,12 @@ export async function requests({ page, signal, me, parameters, go }) {
     go(`/requests${text ? `?${text}` : ""}`, { replace: true });
   };
   const input = (name, label, extra) => h("input", { placeholder: label, "aria-label": label, value: name === "user" && mine ? "me" : values[name], ...extra, onchange: (e) => change(name, e.target.value.trim()) });
-  const status = h("select", { "aria-label": "Status", onchange: (e) => change("status", e.target.value) }, h("option", { value: "" }, "Any status"), STATUSES.map((s) => h("option", { value: s, selected: s === values.status }, s.replaceAll("_", " "))));
+  const choice = (name, label, any, options) => h("select", { "aria-label": label, onchange: (e) => change(name, e.target.value) }, h("option", { value: "" }, any), options.map(([value, words]) => h("option", { value, selected: value === values[name] }, words)));
+  const status = choice("status", "Status", "Any status", STATUSES.map((s) => [s, s.replaceAll("_", " ")]));
+  const operation = choice("operation", "Kind", "Any kind", Object.entries(OPERATIONS));
   const list = h("div");
   const more = h("div", { class: "controls" });
-  fill(page, heading(mine ? "My requests" : "All requests", mine ? "What you asked for, newest first." : "What you may see, newest first."), h("div", { class: "filters" }, status, input("user", "Requester", { "data-key": "/" }), input("database", "Database"), input("environment", "Environment")), list, more);
+  fill(page, heading(mine ? "My requests" : "All requests", mine ? "What you asked for, newest first." : "What you may see, newest first."), h("div", { class: "filters" }, status, operation, input("user", "Requester", { "data-key": "/" }), input("database", "Database"), input("environment", "Environment")), list, more);
   let items = [];
   const next = async (cursor) => {
     const answer = await get(`/api/requests${query({ ...values, limit: 50, cursor })}`, { signal });

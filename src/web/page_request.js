@@ -262,7 +262,7 @@ function decision(r, { act, awaitsMe, can, comment, me, go }) {
   const extra = [];
   if (mayCancel) extra.push(h("button", { class: "link-button", type: "button", onclick: cancel }, "Cancel the request"));
   if (mine || can("request.create_select")) extra.push(h("button", { class: "link-button", type: "button", onclick: () => go(`/new?from=${encodeURIComponent(r.id)}`) }, "New request from this text"));
-  const note = waits ? "Your vote binds this text, as it is shown here." : r.status === "pending" ? `${whoseTurn(r)} ${mine ? "You asked for it." : "You have nothing to decide here."}` : OVER.has(r.status) ? (mayRun ? "It may be run again." : "Nothing is left to decide.") : whoseTurn(r);
+  const note = waits ? "Your vote binds this text, as it is shown here." : r.status === "pending" ? `${whoseTurn(r)} ${mine ? "You asked for it." : "You have nothing to decide here."}` : OVER.has(r.status) ? (mayRun ? "It may be run again, as often as its execution policy lets it." : "Nothing is left to decide.") : whoseTurn(r);
   return h("section", { class: "card", "aria-label": "Decision" }, h("div", { class: "card-body" }, (waits || mayCancel) && comment, buttons, outcome, note && h("p", { class: "hint" }, note), r.queue_hint && h("p", { class: "banner warn" }, QUEUE[r.queue_hint] || r.queue_hint.replaceAll("_", " ")), extra.length > 0 && h("div", { class: "actions" }, extra)));
 }
 
@@ -347,8 +347,8 @@ const EVENTS = {
 async function timeline(r, can, signal) {
   const notices = (r.notifications || []).map((n) => h("div", { class: n.status === "dead" ? "banner bad" : "muted" }, `${n.recipient || n.webhook || n.webhook_id} by ${n.channel || n.format || "webhook"}: ${n.status}${n.last_error ? ` (${n.last_error})` : ""}`));
   if (!can("audit.view")) {
-    const known = [["asked", r.created_at, r.requester, "good"], ...(r.approval_progress ? r.approval_progress.steps : []).flatMap((s) => s.approvals.map((v) => [v.action === "reject" ? "rejected" : "approved", v.at, v.user, v.action === "reject" ? "bad" : "good"])), r.resolved_at && r.status !== "rejected" ? [r.status.replaceAll("_", " "), r.resolved_at, "", { executed: "good", failed: "bad", execution_lost: "warn" }[r.status] || "muted"] : null].filter(Boolean);
-    return card("Timeline", null, h("ul", { class: "timeline" }, known.map(([what, at, who, tone]) => entry(at, `${who} ${what}`, tone))), notices);
+    const known = [["asked", r.created_at, r.requester, "good"], ...(r.approval_progress ? r.approval_progress.steps : []).flatMap((s) => s.approvals.map((v) => [v.action === "reject" ? "rejected" : "approved", v.at, v.user, v.action === "reject" ? "bad" : "good"])), r.resolved_at && r.status !== "rejected" ? [r.status.replaceAll("_", " "), r.resolved_at, r.cancelled_by || "", { executed: "good", failed: "bad", execution_lost: "warn" }[r.status] || "muted", r.cancel_reason] : null].filter(Boolean);
+    return card("Timeline", null, h("ul", { class: "timeline" }, known.map(([what, at, who, tone, reason]) => entry(at, `${who} ${what}`, tone, reason))), notices);
   }
   const answer = await get(`/api/audit/events${query({ request_id: r.id, limit: 100 })}`, { signal });
   const events = [...answer.events].reverse();

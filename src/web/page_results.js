@@ -1,5 +1,5 @@
 // The result of an execution: a table that scrolls through any number of rows, downloads, a simple chart.
-import { fill, h, number, plural, s } from "./dom.js";
+import { fill, h, number, plural, s, when } from "./dom.js";
 import { blob, get } from "./api.js";
 import { card, copy, empty, pill, problem, save } from "./parts.js";
 
@@ -90,17 +90,18 @@ export async function resultCard(request, signal) {
   if (!ran) return null;
   const facts = [ran.agent_id, ran.duration_ms !== null ? `${number(ran.duration_ms)} ms` : null, ran.attempt > 1 ? `attempt ${ran.attempt}` : null].filter(Boolean).join(" · ");
   const parts = [];
+  const before = earlier(executions.slice(1));
   if (ran.rows_affected !== null) parts.push(h("div", null, h("div", { class: "big" }, number(ran.rows_affected)), h("div", { class: "muted" }, ran.rows_affected === 1 ? "row changed" : "rows changed")));
   if (ran.error_message) parts.push(h("p", { class: "banner bad" }, ran.error_message));
   if (ran.error_detail) parts.push(h("p", { class: "muted" }, ran.error_detail));
   if (ran.outcome && ran.outcome !== "committed") parts.push(pill(ran.outcome === "unknown" ? "warn" : "muted", `outcome: ${ran.outcome.replaceAll("_", " ")}`));
-  if (!ran.has_stored_result) return card("Result", facts, parts.length ? parts : empty("This execution left no result."));
+  if (!ran.has_stored_result) return card("Result", facts, parts.length ? parts : empty("This execution left no result."), before);
   let content;
   try {
     content = await get(`${path}/result/content?values=exact`, { signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    return card("Result", facts, parts, error.status === 403 ? h("p", { class: "muted" }, "What it returned is shown to its requester and to those it is shared with.") : problem(error));
+    return card("Result", facts, parts, error.status === 403 ? h("p", { class: "muted" }, "What it returned is shown to its requester and to those it is shared with.") : problem(error), before);
   }
   const data = content.result_data;
   const sets = [data, ...((data && data.more_results) || [])];
@@ -116,7 +117,14 @@ export async function resultCard(request, signal) {
     parts.push(h("div", { class: "actions" }, h("span", { class: "muted" }, `${plural(set.rows.length, "row")}, ${plural(columns.length, "column")}`), set.rows.length > 0 && h("button", { class: "button small", type: "button", onclick: () => copy(tabbed(columns, set.rows), "Table") }, "Copy"), draws.map((kind) => h("button", { class: "button small", type: "button", onclick: () => fill(chart, draw(kind, columns, set.rows)) }, `Chart: ${kind}`))), chart);
     parts.push(set.rows.length ? document.createElement("dbw-grid").show(columns, set.rows) : empty("No rows."));
   }
-  return card("Result", h("span", { class: "actions" }, h("span", null, facts), buttons), parts);
+  return card("Result", h("span", { class: "actions" }, h("span", null, facts), buttons), parts, before);
+}
+
+/** Executions before the last one: when, by whom, and what came of each. */
+function earlier(executions) {
+  if (executions.length === 0) return null;
+  const outcome = (one) => [one.status, one.outcome && one.outcome.replaceAll("_", " "), one.error_message].filter(Boolean).join(", ");
+  return [h("h3", { class: "label" }, "Earlier executions"), h("dl", { class: "pairs" }, executions.slice(0, 20).map((one) => h("div", null, h("dt", null, `Attempt ${one.attempt} on ${one.agent_id}, `, when(one.started_at)), h("dd", null, outcome(one)))))];
 }
 
 function tabbed(columns, rows) {

@@ -80,7 +80,12 @@ test("a write is rehearsed, its rows are shown, and approving names them", async
   await page.getByText(/^[\d,.]+ rows? in orders$/).waitFor(SLOW);
   const rows = (await demo.call("approver", "GET", `/api/requests/${id}`)).rehearsal.rows_affected;
   assert.ok(rows > 0);
-  await page.getByRole("button", { name: new RegExp(`^Approve ${rows} rows?$`) }).waitFor(SLOW);
+  // Asked about are the place, the rows and the risk.
+  await page.getByRole("button", { name: new RegExp(`^Approve ${rows} rows?$`) }).click();
+  const dialog = page.getByRole("dialog");
+  for (const words of [/shop \/ production, asked by requester/, new RegExp(`^${rows} rows? changed when it was rehearsed`), new RegExp(`^At most ${rows} rows? may change`), /^Risk (low|medium)/]) await dialog.getByText(words).waitFor(SLOW);
+  await dialog.getByRole("button", { name: "Back" }).click();
+  await page.getByText(/^Risk (low|medium)\.$/).waitFor(SLOW);
   await page.getByRole("button", { name: "Rehearse again" }).waitFor(SLOW);
   // Who has not voted sees nothing of a request that is over: the window closes before.
   await finish();
@@ -144,6 +149,65 @@ test("a request names its tables with their rows", async () => {
   await demo.cancel(id);
 });
 
+test("lists have the filters of the API in their address", async () => {
+  const made = await demo.submit("production", "UPDATE customers SET active = 1 WHERE id = 31", "filtered");
+  const { page, finish } = await window("admin", "/requests");
+  await page.locator("a.row").first().waitFor(SLOW);
+  const filters = { status: "pending", operation: "execute_dml", user: "requester", database: "shop", environment: "production" };
+  const inputs = { user: "Requester", database: "Database", environment: "Environment" };
+  for (const [name, value] of Object.entries(filters)) {
+    if (inputs[name]) {
+      await page.getByLabel(inputs[name]).fill(value);
+      await page.keyboard.press("Tab");
+    } else await page.getByLabel(name === "status" ? "Status" : "Kind").selectOption(value);
+    await page.waitForURL(new RegExp(`[?&]${name}=${value}`));
+  }
+  await page.getByText("filtered").waitFor(SLOW);
+  const expected = (await demo.call("admin", "GET", `/api/requests?${new URLSearchParams(filters)}`)).requests.map((r) => r.id);
+  assert.ok(expected.length > 0);
+  const shown = () => page.locator("a.row").evaluateAll((rows) => rows.map((row) => row.dataset.id));
+  assert.deepEqual(await shown(), expected);
+  await page.reload();
+  await page.getByText("filtered").waitFor(SLOW);
+  assert.deepEqual(await shown(), expected);
+  assert.equal(await page.getByLabel("Kind").inputValue(), "execute_dml");
+  await page.getByLabel("Status").selectOption("expired");
+  await page.getByText("No request matches.").waitFor(SLOW);
+  await demo.cancel(made.id);
+  await finish();
+});
+
+test("each execution of a request is shown, the last one first", async () => {
+  const made = await demo.submit("development", "SELECT * FROM orders_of_last_year", "fails twice");
+  const { context, open, finish } = await visit(browser, demo.url);
+  await context.route(/\/executions$/, async (route) => {
+    const answer = await route.fetch();
+    const body = await answer.json();
+    if (body.executions.length) body.executions = [{ ...body.executions[0], attempt: 2 }, { ...body.executions[0], agent_id: "agent-2", status: "lost", outcome: "unknown", error_message: null }];
+    await route.fulfill({ response: answer, json: body });
+  });
+  const page = await open(`/requests/${made.id}#token=${demo.token("requester")}`);
+  await page.getByText("no such table: orders_of_last_year").first().waitFor(SLOW);
+  await page.getByText(/^agent · .* ms · attempt 2$/).waitFor(SLOW);
+  await page.getByText(/^Attempt 1 on agent-2/).waitFor(SLOW);
+  await page.getByText("lost, unknown").waitFor(SLOW);
+  await page.getByText("It may be run again").waitFor(SLOW);
+  await finish();
+});
+
+test("a request is cancelled with a reason, which is told", async () => {
+  const made = await demo.submit("production", "UPDATE customers SET active = 1 WHERE id = 32", "a mistake");
+  const { page, finish } = await window("requester", `/requests/${made.id}`);
+  await page.getByLabel("Comment").fill("wrong customer");
+  await page.getByRole("button", { name: "Cancel the request" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel the request" }).click();
+  await page.getByText("cancelled").first().waitFor(SLOW);
+  await page.locator(".timeline").getByText("wrong customer").waitFor(SLOW);
+  const { status, cancel_reason: reason } = await demo.call("requester", "GET", `/api/requests/${made.id}`);
+  assert.deepEqual([status, reason], ["cancelled", "wrong customer"]);
+  await finish();
+});
+
 test("every page has an address that can be reloaded, and back works", async () => {
   const { page, finish } = await window("admin");
   for (const path of PAGES) {
@@ -200,6 +264,24 @@ test("the plan of a statement is shown before it is requested", async () => {
   await page.getByLabel("SQL").fill("DELETE FROM customers");
   await page.getByText("would be refused").waitFor(SLOW);
   assert.equal(await page.getByRole("button", { name: "Show the plan" }).count(), 0);
+  await finish();
+});
+
+test("what is typed is looked at once it stands, not with each key", async () => {
+  const { page, finish } = await window("requester", "/new");
+  await page.getByLabel("Database and environment").selectOption("shop/production");
+  const looks = [];
+  page.on("request", (request) => request.url().endsWith("/api/preflight") && looks.push(request.postDataJSON().sql));
+  const sql = "UPDATE customers SET active = 0 WHERE id = 3";
+  // All keys in one turn of the page.
+  await page.getByLabel("SQL").evaluate((field, sql) => {
+    for (let n = 1; n <= sql.length; n += 1) {
+      field.value = sql.slice(0, n);
+      field.dispatchEvent(new Event("input"));
+    }
+  }, sql);
+  await page.getByText("can be requested").first().waitFor(SLOW);
+  assert.deepEqual(looks, [sql]);
   await finish();
 });
 
@@ -384,6 +466,10 @@ test("operations says how long approvals take, and how the server does", async (
   const [, approved, median, most] = await row.getByRole("cell").allTextContents();
   assert.ok(Number(approved) > 0);
   for (const time of [median, most]) assert.match(time, /^(< 1 s|\d+ s)$/);
+  const agent = page.getByRole("region", { name: "Agents" }).getByRole("row").filter({ hasText: "shop / development, shop / production" });
+  await agent.getByText("healthy").waitFor(SLOW);
+  assert.match(await agent.textContent(), /[0-2] of 2/);
+  assert.ok((await page.getByRole("img", { name: "Requests by hour" }).locator("rect").count()) > 0);
   await page.getByRole("img", { name: /^Calls under way: \d+$/ }).waitFor(SLOW);
   await page.getByRole("img", { name: /^Database: [\d.]+ [KM]iB$/ }).waitFor(SLOW);
   await finish();
@@ -410,6 +496,18 @@ test("the log is proved again on demand", async () => {
   await page.waitForURL(/event_type=request.created/);
   await page.getByText("request.created").first().waitFor(SLOW);
   assert.equal(await page.getByText("execution.completed").count(), 0);
+  await finish();
+});
+
+test("a log that does not hold is told in plain words", async () => {
+  const { context, open, finish } = await visit(browser, demo.url);
+  await context.route(/api\/audit\/verify/, async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ response: answer, json: { ...(await answer.json()), valid: false, first_broken_id: "0b0e" } });
+  });
+  const page = await open(`/audit#token=${demo.token("admin")}`);
+  await page.getByRole("button", { name: "Verify the whole log" }).click();
+  await page.getByRole("alert").getByText(/The log does not hold\. +The first event that differs is 0b0e\./).waitFor(SLOW);
   await finish();
 });
 

@@ -160,7 +160,9 @@ for (const scheme of SCHEMES) {
 for (const scheme of SCHEMES) {
   test(`a phone shows every page without scrolling sideways, ${scheme}`, async () => {
     const found = [];
-    for (const [who, path] of full()) {
+    // In the dark only colours are others.
+    const some = ["/", "/new", "/operations", `/requests/${ids.waits}`, `/requests/${ids.read}`];
+    for (const [who, path] of full().filter(([, path]) => scheme === "light" || some.includes(path))) {
       const { page, finish } = await look(demo.url, demo.token(who), path, { scheme, viewport: PHONE });
       found.push(...(await wrong(page, `${scheme} phone ${who} ${named(path)}`)));
       await finish();
@@ -174,7 +176,7 @@ for (const scheme of SCHEMES) {
   });
 }
 
-for (const [scheme, viewport] of [["light", DESK], ["dark", DESK], ["dark", PHONE]]) {
+for (const [scheme, viewport] of [["light", DESK], ["dark", PHONE]]) {
   const size = viewport === DESK ? "desk" : "phone";
 
   test(`what comes of a click or of a loss has no fault either, ${scheme}, ${size}`, async () => {
