@@ -1,6 +1,8 @@
 // Calls of the API: one place for the credential, for errors, for waiting and for a lost connection.
 
 const KEY = "dbward.token";
+/** Where the address is kept that a sign-in leads back to, in case it fails. */
+export const BACK = "dbward.back";
 /** Seconds for which a call that waits for news is held. */
 export const HELD_SECS = 25;
 /** What a page does by itself so long after the last key or click of its reader keeps no session alive. */
@@ -34,6 +36,21 @@ export const session = {
     reader = null;
   },
 };
+
+/** What a link handed over after `#`: a token, or why a sign-in failed. It does not stay in the address. */
+export function takeHanded() {
+  const handed = new URLSearchParams(location.hash.slice(1));
+  const back = sessionStorage.getItem(BACK);
+  sessionStorage.removeItem(BACK);
+  if (!handed.has("token") && !handed.has("sign-in")) return null;
+  const failure = handed.get("sign-in");
+  history.replaceState(null, "", (failure && back) || location.pathname + location.search);
+  if (failure || !handed.get("token")) return failure;
+  // Elsewhere a stranger's link could have somebody work, unnoticed, as somebody else.
+  if (!["127.0.0.1", "[::1]", "localhost"].includes(location.hostname)) return "link";
+  session.open(handed.get("token"));
+  return null;
+}
 
 /** Who is signed in: by the token of this tab, or else by the session of the browser. */
 export async function whoAmI() {

@@ -1,12 +1,13 @@
 // The frame: who is signed in, which page is shown, keys, the connection. Every page has an address.
 import { fill, h, plain } from "./dom.js";
-import { HELD_SECS, get, onConnection, onEnd, pacer, pause, query, remove, session, tagged, whoAmI } from "./api.js";
+import { HELD_SECS, get, onConnection, onEnd, pacer, pause, query, remove, session, tagged, takeHanded, whoAmI } from "./api.js";
 import { forgetTyped, typedBy } from "./drafts.js";
-import { ICON, failedPage, outdatedPage, sayAbout, skeleton, toast } from "./parts.js";
-import { signInPage, takeHanded } from "./sign_in.js";
+import { brand, failedPage, outdatedPage, sayAbout, skeleton, toast } from "./parts.js";
 import { inbox, requests } from "./page_lists.js";
 
 const app = document.getElementById("app");
+/** So long the page waits for what it would draw a moment later, in milliseconds. */
+const TOGETHER_MS = 50;
 /** `inbox.first` settles with what waited at first, or why that is not known. */
 const context = { me: null, go, can, inbox: { items: null, first: null, listeners: new Set() } };
 let leave = null;
@@ -66,7 +67,7 @@ function rail() {
   return h(
     "div",
     { class: "rail" },
-    h("a", { class: "brand", href: "/" }, h("img", { src: ICON, alt: "" }), "dbward"),
+    brand(),
     h("nav", { "aria-label": "Pages" }, links),
     h(
       "div",
@@ -192,8 +193,17 @@ function expired() {
   signIn("Your session is over. Sign in to go on where you were; what you typed is kept.");
 }
 
-function signIn(message, failure, known) {
-  signInPage(app, { message, failure, known, isWanted: () => !context.me, done });
+async function signIn(message, failure, known) {
+  // What was shown goes at once.
+  fill(app);
+  try {
+    const { signInPage } = await import("./sign_in.js");
+    if (!context.me) await signInPage(app, { message, failure, known, isWanted: () => !context.me, done });
+  } catch {
+    const page = h("div", { class: "page" });
+    fill(app, h("main", null, page));
+    outdatedPage(page);
+  }
 }
 
 /** Somebody signed in with a token of theirs. */
@@ -219,18 +229,23 @@ windows.onmessage = async ({ data: started }) => {
   if (!context.me && started) location.reload();
 };
 
-function begin() {
-  typedBy(context.me.subject_id);
+/** Everything of somebody who has just signed in; what waits for them is drawn with the rest, if it comes at once. */
+async function begin() {
+  const { me } = context;
+  typedBy(me.subject_id);
   watch();
+  const { first } = context.inbox;
+  await Promise.race([first.catch(() => {}), new Promise((resolve) => setTimeout(resolve, TOGETHER_MS))]);
+  if (context.me !== me) return;
   render();
   const idle = globalThis.requestIdleCallback || ((work) => setTimeout(work, 500));
   const ready = () => idle(readyOthers);
-  context.inbox.first.then(ready, ready);
+  first.then(ready, ready);
 }
 
 /** Has the other pages ready: they open at once, and still do when the server was replaced by a newer one meanwhile. */
 function readyOthers() {
-  for (const [, , page] of PAGES) page().catch(() => {});
+  for (const come of [...PAGES.map(([, , page]) => page), () => import("./sign_in.js")]) come().catch(() => {});
 }
 
 function render() {
@@ -367,6 +382,7 @@ async function enter(failure) {
 
 const handed = takeHanded();
 const first = pageAt(location.pathname);
-// Its file comes while it is asked who is signed in.
+// What will be shown comes while it is asked who is signed in.
 if (first) first.page().catch(() => {});
+if (!session.token()) import("./sign_in.js").catch(() => {});
 enter(handed);

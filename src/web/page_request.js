@@ -215,7 +215,7 @@ function rehearsal(r, act) {
     { class: "rehearsal" },
     h("div", { class: "big" }, plural(last.rows_affected, "row"), where.size === 1 && h("span", null, " in ", [...where][0])),
     h("div", { class: "muted" }, "changed when it was rehearsed, and taken back, ", when(last.rehearsed_at), last.agent_id && ` on ${last.agent_id}`),
-    last.stale && h("p", { class: "banner warn" }, "This rehearsal is stale: the rows may be others by now."),
+    last.stale && !OVER.has(r.status) && h("p", { class: "banner warn" }, "This rehearsal is stale: the rows may be others by now."),
     (statements.length > 1 || statements.some(more)) && h("dl", { class: "pairs" }, statements.slice(0, 50).map((s) => h("div", null, h("dt", { class: "mono" }, `${s.kind} ${s.table}`), h("dd", null, plural(s.rows, "row"), more(s) && h("span", { class: "muted" }, " and ", more(s), " by triggers or cascades"))))),
     notes.map((n) => h("p", { class: "muted" }, n)),
     ask,
@@ -283,9 +283,9 @@ function whoseTurn(r) {
   const next = r.next;
   if (!next) return "";
   if (next.action === "approve") return `Waits for ${all(next.by) || "an approver"}${next.remaining && next.remaining.steps_after > 0 ? `, then ${plural(next.remaining.steps_after, "more step")}` : ""}.`;
-  if (next.action === "resume") return `${all(next.by)} can run it now.`;
+  if (next.action === "resume") return `It can be run now, by ${all(next.by)}.`;
   if (next.action === "run") return "The next agent that is free runs it.";
-  return `${next.by.join(", ") || "An agent"} runs it now.`;
+  return `It runs now, on ${next.by.join(", ") || "an agent"}.`;
 }
 
 /** The state of a request that waits for who reads it. */

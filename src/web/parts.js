@@ -1,10 +1,14 @@
 // What several pages show in the same way.
-import { clock, fill, h, when } from "./dom.js";
+import { clock, fill, h, s, when } from "./dom.js";
 import { ApiError } from "./api.js";
 import { line } from "./sql.js";
 
-/** The address of our sign, next to this file. */
-export const ICON = new URL("./icon.svg", import.meta.url).pathname;
+/** Our sign and name, as in icon.svg: a file less to wait for. */
+export function brand() {
+  const bars = { d: "M5.5 8h9M5.5 12h9", stroke: "#fff", "stroke-width": 2, "stroke-linecap": "round" };
+  const sign = s("svg", { viewBox: "0 0 20 20", "aria-hidden": "true" }, s("rect", { width: 20, height: 20, rx: 5, fill: "#2b57d6" }), s("path", bars));
+  return h("a", { class: "brand", href: "/" }, sign, "dbward");
+}
 
 const STATES = {
   pending: ["accent", "waits for approval"],
@@ -54,7 +58,7 @@ export function risk(level) {
 /** A selector in words. */
 export function selector(text) {
   const [kind, name] = text.includes(":") ? [text.slice(0, text.indexOf(":")), text.slice(text.indexOf(":") + 1)] : ["", text];
-  return kind ? `${kind} ${name}` : name;
+  return kind && kind !== "user" ? `${kind} ${name}` : name;
 }
 
 export function card(title, note, ...content) {

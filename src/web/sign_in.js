@@ -1,7 +1,7 @@
 // Signing in: through the identity provider, or with a token.
 import { fill, h } from "./dom.js";
-import { get, query, session, whoAmI } from "./api.js";
-import { ICON, problem } from "./parts.js";
+import { BACK, get, query, session, whoAmI } from "./api.js";
+import { brand, problem } from "./parts.js";
 
 const FAILED = {
   expired: "The sign-in took too long, or began in another browser. Try again.",
@@ -12,8 +12,6 @@ const FAILED = {
   unavailable: "The identity provider cannot be reached. Try again in a moment.",
   link: "Links with a token sign in on this machine only. Paste the token here instead.",
 };
-/** Where the address is kept that a sign-in leads back to, in case it fails. */
-const BACK = "dbward.back";
 /** Longest address that a sign-in leads back to, in bytes; one that is longer loses its filters. */
 const RETURN_BYTES_MAX = 1024;
 
@@ -33,28 +31,13 @@ function back() {
   return address === "/" ? null : address;
 }
 
-/** What a link handed over after `#`: a token, or why a sign-in failed. It does not stay in the address. */
-export function takeHanded() {
-  const handed = new URLSearchParams(location.hash.slice(1));
-  const back = sessionStorage.getItem(BACK);
-  sessionStorage.removeItem(BACK);
-  if (!handed.has("token") && !handed.has("sign-in")) return null;
-  const failure = handed.get("sign-in");
-  history.replaceState(null, "", (failure && back) || location.pathname + location.search);
-  if (failure || !handed.get("token")) return failure;
-  // Elsewhere a stranger's link could have somebody work, unnoticed, as somebody else.
-  if (!["127.0.0.1", "[::1]", "localhost"].includes(location.hostname)) return "link";
-  session.open(handed.get("token"));
-  return null;
-}
-
 /**
  * Shows how to sign in, unless that is no longer wanted once it is known. `message` says what came before, `failure` is
  * the name of what went wrong, `known` what the server said of its ways; `done` gets who signed in with a token.
  */
 export async function signInPage(app, { message, failure, known, isWanted, done }) {
   const holder = h("div", { "aria-live": "polite" }, failure ? h("p", { class: "banner bad", role: "alert" }, FAILED[failure] || FAILED.expired) : message && h("p", { class: "banner" }, message));
-  const form = h("div", { class: "form" }, h("a", { class: "brand", href: "/" }, h("img", { src: ICON, alt: "" }), "dbward"), h("h1", null, "Sign in"), holder);
+  const form = h("div", { class: "form" }, brand(), h("h1", null, "Sign in"), holder);
   fill(app, h("main", { class: "sign-in" }, h("div", { class: "card" }, h("div", { class: "card-body" }, form))));
   const way = known || (await ways());
   if (!form.isConnected || !isWanted()) return;

@@ -63,6 +63,7 @@ test("a request is submitted, approved by somebody else, run, and its result rea
   await dialog.getByRole("button", { name: /^Approve/ }).click();
   await requester.page.getByText("approved, not yet run").waitFor(SLOW);
   await requester.page.getByText("“matches the ticket”").first().waitFor(SLOW);
+  await requester.page.getByText("It can be run now, by requester.").waitFor(SLOW);
   await requester.page.getByRole("button", { name: "Run on shop / production" }).click();
   await requester.page.getByRole("dialog").getByRole("button", { name: "Run on shop / production" }).click();
   await requester.page.getByText("executed").first().waitFor(SLOW);
