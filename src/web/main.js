@@ -3,13 +3,15 @@ import { fill, h, plain } from "./dom.js";
 import { HELD_SECS, get, onConnection, onEnd, pacer, pause, query, remove, session, tagged, takeHanded, whoAmI } from "./api.js";
 import { forgetTyped, typedBy } from "./drafts.js";
 import { brand, failedPage, outdatedPage, sayAbout, skeleton, toast } from "./parts.js";
-import { inbox, requests } from "./page_lists.js";
+import { inbox, requests, waits } from "./page_lists.js";
 
 const app = document.getElementById("app");
+/** Nothing is known yet of what waits: the newest requests, the cursor of older ones, and how many there are in words. */
+const NOTHING = { items: null, older: null, total: "" };
 /** So long the page waits for what it would draw a moment later, in milliseconds. */
 const TOGETHER_MS = 50;
 /** `inbox.first` settles with what waited at first, or why that is not known. */
-const context = { me: null, go, can, inbox: { items: null, first: null, listeners: new Set() } };
+const context = { me: null, go, can, inbox: { ...NOTHING, first: null, listeners: new Set() } };
 let leave = null;
 let watcher = null;
 let shownPage = "";
@@ -60,8 +62,8 @@ function rail() {
   const links = RAIL.filter(([, , permission]) => !permission || can(permission)).map(([address, name]) => {
     if (!address) return h("div", { class: "rail-label" }, name);
     const current = address === here || (address !== "/" && address === location.pathname && !location.search);
-    const waiting = address === "/" && context.inbox.items ? context.inbox.items.length : 0;
-    return h("a", { class: "rail-link", href: address, "aria-current": current ? "page" : null }, name, waiting > 0 && h("span", { class: "count", "aria-label": `${waiting} waiting` }, waiting));
+    const waiting = address === "/" ? context.inbox.total : "";
+    return h("a", { class: "rail-link", href: address, "aria-current": current ? "page" : null }, name, waiting && h("span", { class: "count", "aria-label": `${waiting} waiting` }, waiting));
   });
   const groups = context.me.groups.length ? `group ${context.me.groups.join(", ")}` : context.me.roles.map((r) => r.name).join(", ");
   return h(
@@ -116,15 +118,14 @@ function stop() {
   leave = null;
   if (watcher) watcher.abort();
   watcher = null;
-  context.inbox.items = null;
-  context.inbox.first = null;
+  Object.assign(context.inbox, NOTHING, { first: null });
   shownPage = "";
   titled();
 }
 
 /** The window's title: how much waits, and which page it is. */
 function titled() {
-  const waiting = context.inbox.items ? context.inbox.items.length : 0;
+  const waiting = context.inbox.total;
   document.title = `${waiting ? `(${waiting}) ` : ""}${shownPage ? `${shownPage} · ` : ""}dbward`;
 }
 
@@ -142,7 +143,7 @@ async function watch() {
     if (!answer.body) return { began, isNew: false };
     etag = answer.etag;
     const before = context.inbox.items;
-    context.inbox.items = answer.body.requests;
+    Object.assign(context.inbox, waits(answer.body));
     news(before, context.inbox.items);
     return { began, isNew: Boolean(etag) };
   };

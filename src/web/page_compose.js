@@ -18,6 +18,10 @@ export async function compose({ page, signal, parameters, me, go }) {
   const reason = h("input", { maxlength: 1000, value: (source && source.reason) || "", placeholder: "Ticket, and why" });
   const bound = h("input", { type: "number", min: 0, step: 1, placeholder: "no bound" });
   const emergency = h("input", { type: "checkbox" });
+  // A call that is sent again, since its answer was lost, makes no second request; what is changed is another one.
+  const key = h("input", { type: "hidden", value: newKey() });
+  const renew = () => (key.value = newKey());
+  for (const control of [place, detail, reason, bound, emergency]) control.addEventListener("input", renew);
   const outcome = h("div", { "aria-live": "polite" });
   const verdict = h("div", { class: "look", "aria-live": "polite" });
   const submit = h("button", { class: "button accent", type: "submit" }, "Submit");
@@ -25,7 +29,7 @@ export async function compose({ page, signal, parameters, me, go }) {
     const [database, environment] = place.value.split("/");
     return { database, environment, detail: detail.value };
   };
-  const draft = keep(location.pathname + location.search, { place, detail, reason, bound, emergency });
+  const draft = keep(location.pathname + location.search, { place, detail, reason, bound, emergency, key });
   let turn = 0;
   const look = async () => {
     turn += 1;
@@ -51,7 +55,8 @@ export async function compose({ page, signal, parameters, me, go }) {
       onsubmit: async (event) => {
         event.preventDefault();
         submit.disabled = true;
-        const body = { ...values(), reason: reason.value.trim() || undefined };
+        const body = { ...values(), reason: reason.value.trim() || undefined, idempotency_key: key.value };
+        draft.save();
         if (bound.value !== "") body.max_affected_rows = Number(bound.value);
         if (emergency.checked) body.emergency = true;
         try {
@@ -77,6 +82,7 @@ export async function compose({ page, signal, parameters, me, go }) {
     detail.value = whole.detail;
     place.value = `${item.database}/${item.environment}`;
     reason.value = item.reason || "";
+    renew();
     draft.save();
     detail.focus();
     await look();
@@ -91,6 +97,11 @@ export async function compose({ page, signal, parameters, me, go }) {
   fill(page, heading("New request", `As ${me.subject_id}.`), h("div", { class: "columns" }, card(null, null, form), h("div", { class: "stack" }, card("What would happen", null, verdict), templates)));
   detail.focus();
   await Promise.all([look(), earlier().catch(() => {})]);
+}
+
+/** A name for what is about to be sent that no other has. */
+function newKey() {
+  return `console-${[...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
 /** The text with the places that an error names. */

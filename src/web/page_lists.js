@@ -1,9 +1,15 @@
 // Lists of requests: what waits for the caller, their own, all they may see.
-import { fill, h, plural, span } from "./dom.js";
+import { fill, h, number, plural, span } from "./dom.js";
 import { get, query } from "./api.js";
 import { OPERATIONS, empty, heading, load, rows } from "./parts.js";
 
 const STATUSES = ["pending", "approved", "auto_approved", "break_glass", "dispatched", "running", "executed", "failed", "rejected", "cancelled", "expired", "execution_lost"];
+
+/** What an answer of the inbox says: the newest requests, the cursor of older ones, and how many there are in words. */
+export function waits(answer) {
+  const count = answer.total === undefined ? answer.requests.length : answer.total;
+  return { items: answer.requests, older: answer.next_cursor || null, total: count ? `${number(count)}${answer.total_is_lower_bound ? "+" : ""}` : "" };
+}
 
 /** What needs a decision now, oldest first, and what the caller may run. */
 export async function inbox({ page, signal, me, can, context }) {
@@ -11,6 +17,20 @@ export async function inbox({ page, signal, me, can, context }) {
   const list = h("div");
   const mine = h("div");
   const ask = h("div");
+  // Those after the newest ones, as far as somebody asks for them; from then on they stay.
+  const more = h("div");
+  let asked = false;
+  const olderOnes = (cursor) => {
+    const holder = h("div");
+    const look = () => {
+      asked = true;
+      return load(holder, signal, async () => {
+        const answer = await get(`/api/requests${query({ pending_for_me: "true", limit: 100, cursor })}`, { signal });
+        return [h("h2", { class: "section-label" }, "Older"), answer.requests.length ? rows(answer.requests) : empty("There are none."), answer.next_cursor && olderOnes(answer.next_cursor)];
+      });
+    };
+    return fill(holder, h("p", { class: "controls ask" }, h("button", { class: "button", type: "button", onclick: look }, "Show older ones")));
+  };
   let environment = null;
   const drawn = (items) => {
     const environments = [...new Set(items.map((r) => r.environment))].sort();
@@ -18,7 +38,9 @@ export async function inbox({ page, signal, me, can, context }) {
     const shown = environment ? items.filter((r) => r.environment === environment) : items;
     const sorted = [...shown].sort((a, b) => a.created_at.localeCompare(b.created_at));
     const oldest = sorted[0];
-    const sub = oldest ? `${plural(items.length, "request")} ${items.length === 1 ? "needs" : "need"} your decision. The oldest has waited ${span((Date.now() - new Date(oldest.created_at)) / 1000)}.` : "Nothing needs your decision.";
+    const { older, total } = context.inbox;
+    if (!asked) fill(more, older && olderOnes(older));
+    const sub = older ? `${total} requests need your decision. The newest ${number(items.length)} are shown first.` : oldest ? `${plural(items.length, "request")} ${items.length === 1 ? "needs" : "need"} your decision. The oldest has waited ${span((Date.now() - new Date(oldest.created_at)) / 1000)}.` : "Nothing needs your decision.";
     const filters = environments.length > 1 ? [null, ...environments].map((e) => h("button", { class: "filter", type: "button", "aria-pressed": String(e === environment), onclick: () => ((environment = e), show(items)) }, e || "All")) : [];
     fill(head, heading("Waiting for you", sub, ...filters));
     if (sorted.length) return rows(sorted);
@@ -31,7 +53,7 @@ export async function inbox({ page, signal, me, can, context }) {
     if (again) again.focus();
   };
   const [decided, first] = [h("div"), h("div")];
-  fill(page, head, first, list, decided, mine, ask, keys());
+  fill(page, head, first, list, more, decided, mine, ask, keys());
   fill(head, heading("Waiting for you"));
   if ("Notification" in window && Notification.permission === "default") {
     fill(ask, h("p", { class: "hint ask" }, h("button", { class: "link-button", type: "button", onclick: async () => ((await Notification.requestPermission()), fill(ask)) }, "Show a desktop notification when something new waits")));
@@ -62,7 +84,7 @@ export async function inbox({ page, signal, me, can, context }) {
     call = null;
     try {
       if (begun) await begun;
-      else if (!context.inbox.items) context.inbox.items = (await get("/api/requests?pending_for_me=true&limit=100", { signal })).requests;
+      else if (!context.inbox.items) Object.assign(context.inbox, waits(await get("/api/requests?pending_for_me=true&limit=100", { signal })));
     } finally {
       context.inbox.listeners.add(follow);
     }

@@ -13,8 +13,6 @@ const DIALECTS = { postgresql: "PostgreSQL", mysql: "MySQL", sqlite: "SQLite" };
 const REASONS = { empty_steps: "Its workflow asks nobody.", auto_approve: "Its workflow approves what has so little risk.", break_glass: "It was an emergency." };
 /** How often a request that is over is looked at: it may be run again. */
 const OVER_MS = 30000;
-/** Requests that the inbox holds at most. */
-const INBOX_MAX = 100;
 const CAN_RUN = new Set(["approved", "auto_approved", "break_glass", "execution_lost", "failed"]);
 /** A factor of the risk in words: the server names it as `Name` or as `Name { key: value }`. */
 function factor(text) {
@@ -63,9 +61,10 @@ export async function request({ page, signal, id, me, can, go, context }) {
     isGone = true;
     fill(places.decide, h("p", { class: "banner warn", role: "alert" }, "This request was decided or withdrawn meanwhile, and you may no longer see it."));
   };
-  // Whether it waits for the caller is the server's word, as their inbox has it; one that is cut says nothing.
+  // Whether it waits for the caller is the server's word, as their inbox has it; where that is not there, or holds but the
+  // newest, whom the step names has to do.
   const inbox = () => context.inbox.items;
-  const awaitsMe = () => !inbox() || inbox().length >= INBOX_MAX || inbox().some((item) => item.id === shown.id);
+  const awaitsMe = () => (inbox() && (!context.inbox.older || inbox().some((item) => item.id === shown.id)) ? inbox().some((item) => item.id === shown.id) : names(shown, me));
   const turn = () => `${Boolean(inbox())} ${awaitsMe()}`;
   let drawnFor = "";
   context.inbox.listeners.add(() => turn() !== drawnFor && draw());
@@ -228,9 +227,10 @@ function decision(r, { act, awaitsMe, can, comment, me, go }) {
   const mine = r.requester === me.subject_id;
   const waits = r.status === "pending" && awaitsMe;
   const bound = r.max_affected_rows;
-  const rows = bound !== undefined && bound !== null ? ` ${plural(bound, "row")}` : "";
+  // A rehearsal says what happens, anything else only what may.
+  const rows = bound !== undefined && bound !== null ? `${r.row_bound_source === "rehearsal" ? "" : " up to"} ${plural(bound, "row")}` : "";
   const where = `${r.database} / ${r.environment}`;
-  const rehearsed = r.rehearsal && r.rehearsal.status === "done" ? h("p", null, `${plural(r.rehearsal.rows_affected, "row")} changed when it was rehearsed.`) : null;
+  const rehearsed = r.rehearsal && r.rehearsal.status === "done" ? h("p", null, `${plural(r.rehearsal.rows_affected, "row")} changed when it was rehearsed.${r.rehearsal.stale ? " That is stale: the rows may be others by now." : ""}`) : null;
   const asked = (verb) => [h("p", null, `${verb} on ${where}, asked by ${r.requester}.`), rehearsed, bound !== undefined && bound !== null ? h("p", null, `At most ${plural(bound, "row")} may change; one more and nothing is committed.`) : h("p", { class: "muted" }, "No bound on rows is set."), h("p", { class: "muted" }, `Risk ${r.risk_level}. ${found(r).length ? plural(found(r).length, "finding") + "." : "No findings."}`)];
   const approve = async () => {
     if (await confirm("Approve this request?", asked("It may then run"), `Approve${rows}`)) await act("approve", { comment: comment.value.trim() || undefined }, "Approved");
@@ -245,7 +245,7 @@ function decision(r, { act, awaitsMe, can, comment, me, go }) {
   };
   const run = async () => {
     const unsure = r.status === "execution_lost" || r.outcome === "unknown";
-    const words = unsure ? [h("p", null, "The earlier execution was lost: it may have taken effect."), h("p", null, "Look at the data first; running it again may apply it twice.")] : asked("It runs now");
+    const words = unsure ? [h("p", null, "The earlier execution was lost: it may have taken effect."), h("p", null, "Look at the data first; running it again may apply it twice."), ...asked("It runs once more")] : asked("It runs now");
     if (await confirm("Run it?", words, `Run on ${where}`, /prod/.test(r.environment) ? "danger" : "accent")) await act("resume", unsure ? { acknowledge_unknown_outcome: true, reason: comment.value.trim() || undefined } : {}, "Handed to an agent");
   };
   const cancel = async () => {
@@ -275,6 +275,12 @@ const QUEUE = {
   agents_saturated: "Every agent for it is busy; it runs when one has room.",
   agents_draining: "Every agent for it is about to stop; it runs when another one comes.",
 };
+
+/** Whether the current step names this person, who did not ask for it themselves. */
+function names(r, me) {
+  const mine = new Set([`user:${me.subject_id}`, ...me.groups.map((g) => `group:${g}`), ...me.roles.map((role) => `role:${role.name}`)]);
+  return r.status === "pending" && r.requester !== me.subject_id && Boolean(r.next) && r.next.by.some((selector) => mine.has(selector));
+}
 
 const all = (selectors) => selectors.map(selector).join(" or ");
 

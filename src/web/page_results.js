@@ -1,6 +1,6 @@
 // The result of an execution: a table that scrolls through any number of rows, downloads, a simple chart.
 import { fill, h, number, plural, s, when } from "./dom.js";
-import { blob, get } from "./api.js";
+import { blob, get, query } from "./api.js";
 import { card, copy, empty, pill, problem, save } from "./parts.js";
 
 const ROW = 28;
@@ -105,16 +105,26 @@ export async function resultCard(request, signal) {
   }
   const data = content.result_data;
   const sets = [data, ...((data && data.more_results) || [])];
-  const download = async (format) => save(await blob(`${path}/result/content?format=${format}`), `${request.id.slice(0, 8)}.${format}`);
+  const outcome = h("div", { role: "status" });
+  const download = async (format, which) => {
+    try {
+      save(await blob(`${path}/result/content${query({ format, result: which })}`), `${request.id.slice(0, 8)}${which ? `-${which}` : ""}.${format}`);
+      fill(outcome);
+    } catch (error) {
+      if (error.name !== "AbortError") fill(outcome, problem(error));
+    }
+  };
+  parts.push(outcome);
   const hasRows = sets.some((set) => set && Array.isArray(set.columns) && set.columns.length > 0);
-  const buttons = hasRows && [h("button", { class: "button small", type: "button", onclick: () => download("csv") }, "CSV"), h("button", { class: "button small", type: "button", onclick: () => download("json") }, "JSON")];
-  for (const set of sets) {
+  const several = sets.length > 1;
+  const buttons = hasRows && [!several && h("button", { class: "button small", type: "button", onclick: () => download("csv") }, "CSV"), h("button", { class: "button small", type: "button", onclick: () => download("json") }, "JSON")];
+  for (const [i, set] of sets.entries()) {
     if (!set || !Array.isArray(set.columns) || !Array.isArray(set.rows)) continue;
     if (set === sets[0] && (set.truncated || content.truncated)) parts.push(h("p", { class: "banner warn" }, `This result was cut${set.truncation_reason ? ` (${set.truncation_reason})` : ""}: ${plural(set.rows.length, "row")} of more are here.`));
     const chart = h("div");
     const columns = set.columns.map((c) => (typeof c === "string" ? { name: c, key: c } : c));
     const draws = chartKinds(columns, set.rows);
-    parts.push(h("div", { class: "actions" }, h("span", { class: "muted" }, `${plural(set.rows.length, "row")}, ${plural(columns.length, "column")}`), set.rows.length > 0 && h("button", { class: "button small", type: "button", onclick: () => copy(tabbed(columns, set.rows), "Table") }, "Copy"), draws.map((kind) => h("button", { class: "button small", type: "button", onclick: () => fill(chart, draw(kind, columns, set.rows)) }, `Chart: ${kind}`))), chart);
+    parts.push(h("div", { class: "actions" }, h("span", { class: "muted" }, `${plural(set.rows.length, "row")}, ${plural(columns.length, "column")}`), set.rows.length > 0 && h("button", { class: "button small", type: "button", onclick: () => copy(tabbed(columns, set.rows), "Table") }, "Copy"), several && h("button", { class: "button small", type: "button", "aria-label": `CSV of table ${i + 1}`, onclick: () => download("csv", i + 1) }, "CSV"), draws.map((kind) => h("button", { class: "button small", type: "button", onclick: () => fill(chart, draw(kind, columns, set.rows)) }, `Chart: ${kind}`))), chart);
     parts.push(set.rows.length ? document.createElement("dbw-grid").show(columns, set.rows) : empty("No rows."));
   }
   return card("Result", h("span", { class: "actions" }, h("span", null, facts), buttons), parts, before);

@@ -232,8 +232,12 @@ export function toast(text) {
 }
 
 export async function copy(text, what) {
-  await navigator.clipboard.writeText(text);
-  toast(`${what} copied`);
+  try {
+    await navigator.clipboard.writeText(text);
+    toast(`${what} copied`);
+  } catch {
+    toast(`${what} not copied: this browser lets pages of this address copy nothing`);
+  }
 }
 
 /** Lets the browser save something. */

@@ -96,6 +96,28 @@ test("what waits for somebody is there by the call that is held, with no timer",
   await finish();
 });
 
+test("more than the inbox shows at first are counted and reached, and nobody decides on their own", async () => {
+  const made = await Promise.all(Array.from({ length: 105 }, (_, n) => submit(`one of many, ${n}`)));
+  const own = await as("ann", "POST", "/api/requests", { database: "shop", environment: "production", detail: "UPDATE customers SET active = 0 WHERE id = 7", reason: "asked by ann" });
+  const { page, finish } = await window("ann", "/");
+  await page.getByText("105 requests need your decision. The newest 100 are shown first.").waitFor(SLOW);
+  assert.match(await page.title(), /^\(105\)/);
+  assert.equal(await page.locator("a.row[href]").filter({ hasText: "one of many" }).count(), 100);
+  await page.getByRole("button", { name: "Show older ones" }).click();
+  await page.getByRole("heading", { name: "Older" }).waitFor(SLOW);
+  const shown = await page.locator("a.row").filter({ hasText: "one of many" }).evaluateAll((rows) => rows.map((row) => row.dataset.id));
+  assert.deepEqual([...shown].sort(), made.map(({ id }) => id).sort());
+  // One that is not among the newest can be decided on, one's own cannot.
+  await page.goto(`${house.url}/requests/${shown[shown.length - 1]}`);
+  await page.getByRole("button", { name: /^Approve/ }).waitFor(SLOW);
+  await page.goto(`${house.url}/requests/${own.id}`);
+  await page.getByText("You asked for it.").waitFor(SLOW);
+  assert.equal(await page.getByRole("button", { name: /^(Approve|Reject)/ }).count(), 0);
+  await finish(/404.*api.schemas/);
+  for (const { id } of made) await as("carl", "POST", `/api/requests/${id}/cancel`, {});
+  await as("ann", "POST", `/api/requests/${own.id}/cancel`, {});
+});
+
 test("the timeline tells who did what, from the log or from what its reader may see", async () => {
   const { id } = await submit("told in order");
   await as("ben", "POST", `/api/requests/${id}/approve`, { comment: "seen by ben" });

@@ -140,6 +140,91 @@ test("a result is drawn as bars, a line or dots, and copied as it is", async () 
   await finish();
 });
 
+test("several tables are saved one by one, and what cannot be saved or copied says so", async () => {
+  const made = await demo.submit("development", "SELECT id FROM orders LIMIT 3", "two tables");
+  const { context, open, finish } = await visit(browser, demo.url);
+  await context.route(/result\/content\?values=exact/, async (route) => {
+    const answer = await route.fetch();
+    const body = await answer.json();
+    body.result_data.more_results = [{ columns: body.result_data.columns, rows: body.result_data.rows.slice(1) }];
+    await route.fulfill({ response: answer, json: body });
+  });
+  const asked = [];
+  await context.route(/result\/content\?format=csv/, (route) => {
+    asked.push(new URL(route.request().url()).searchParams.get("result"));
+    return route.fulfill({ status: 410, contentType: "application/json", body: JSON.stringify({ error: { code: "gone", message: "the result was removed" } }) });
+  });
+  await context.addInitScript(() => Object.defineProperty(navigator, "clipboard", { value: undefined }));
+  const page = await open(`/requests/${made.id}#token=${demo.token("requester")}`);
+  assert.equal(await page.locator("dbw-grid").first().waitFor(SLOW).then(() => page.locator("dbw-grid").count()), 2);
+  assert.equal(await page.getByRole("button", { name: "CSV", exact: true }).count(), 0);
+  await page.getByRole("button", { name: "CSV of table 2" }).click();
+  await page.getByText("The result was removed.").waitFor(SLOW);
+  assert.deepEqual(asked, ["2"]);
+  await page.getByRole("button", { name: "Copy", exact: true }).first().click();
+  await page.getByText(/^SQL not copied/).waitFor(SLOW);
+  await finish(/410/);
+});
+
+test("a request that is sent again, since its answer was lost, is made once", async () => {
+  const { context, open, finish } = await visit(browser, demo.url);
+  let lost = 0;
+  await context.route(/\/api\/requests$/, async (route) => {
+    if (route.request().method() !== "POST" || lost > 0) return route.continue();
+    lost += 1;
+    await route.fetch();
+    return route.abort();
+  });
+  const page = await open(`/new#token=${demo.token("requester")}`);
+  await page.getByLabel("Database and environment").selectOption("shop/production");
+  await page.getByLabel("Reason").fill("sent twice");
+  await page.getByLabel("SQL").fill("UPDATE customers SET active = 1 WHERE id = 33");
+  await page.getByRole("button", { name: "Submit" }).click();
+  await page.getByText("The server cannot be reached").first().waitFor(SLOW);
+  // Also after the page was loaded anew, which keeps what was typed.
+  await page.reload();
+  await page.getByRole("button", { name: "Submit" }).click();
+  await page.getByText("waits for approval").first().waitFor(SLOW);
+  const { requests } = await demo.call("requester", "GET", "/api/requests?user=requester&limit=100");
+  const made = requests.filter((r) => r.reason === "sent twice");
+  assert.equal(made.length, 1);
+  assert.equal(new URL(page.url()).pathname, `/requests/${made[0].id}`);
+  await demo.cancel(made[0].id);
+  await finish(/Failed to load|ERR_/);
+});
+
+test("somebody decides on a small screen, with the text before them", async () => {
+  const { id } = await demo.submit("production", "UPDATE customers SET active = 0 WHERE id = 34", "on the way", { max_affected_rows: 40 });
+  const { page, finish } = await window("approver", "/", { viewport: { width: 390, height: 780 } });
+  await page.locator("a.row").filter({ hasText: "on the way" }).click();
+  await page.locator("dbw-sql").waitFor(SLOW);
+  const approve = page.getByRole("button", { name: "Approve up to 40 rows" });
+  const [text, button] = [await page.locator("dbw-sql pre").boundingBox(), await approve.boundingBox()];
+  assert.ok(text.y > 0 && text.y + text.height < button.y && button.y + button.height < 780);
+  await approve.click();
+  await page.getByRole("dialog").getByRole("button", { name: /^Approve/ }).click();
+  await page.getByText("approved, not yet run").waitFor(SLOW);
+  assert.equal((await demo.call("requester", "GET", `/api/requests/${id}`)).status, "approved");
+  await demo.cancel(id);
+  await finish();
+});
+
+test("what may have run says so before it is run again", async () => {
+  const made = await demo.submit("production", "UPDATE customers SET active = 0 WHERE id = 35", "lost on the way");
+  const { context, open, finish } = await visit(browser, demo.url);
+  await context.route(new RegExp(`api/requests/${made.id}(\\?.*)?$`), async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ response: answer, json: { ...(await answer.json()), status: "execution_lost", outcome: "unknown", next: null } });
+  });
+  const page = await open(`/requests/${made.id}#token=${demo.token("requester")}`);
+  await page.getByText("outcome unknown").first().waitFor(SLOW);
+  await page.getByRole("button", { name: "Run on shop / production" }).click();
+  for (const words of [/it may have taken effect/, /may apply it twice/, /^It runs once more on shop \/ production/, /^No bound on rows is set/]) await page.getByRole("dialog").getByText(words).waitFor(SLOW);
+  await page.getByRole("dialog").getByRole("button", { name: "Back" }).click();
+  await finish();
+  await demo.cancel(made.id);
+});
+
 test("a request names its tables with their rows", async () => {
   const { id } = await demo.submit("production", "UPDATE orders SET status = 'paid' WHERE customer_id = 42", "rows of tables");
   const { page, finish } = await window("approver", `/requests/${id}`);

@@ -13,7 +13,7 @@ const ROUNDS = 9;
 /** What docs/performance.md promises for a quiet machine. */
 const GOAL_MS = 100;
 /** What a machine that is three times slower, and busy at that, keeps to. */
-const INTERACTIVE_MS_MAX = 600;
+const INTERACTIVE_MS_MAX = 1000;
 
 let browser;
 let house;
