@@ -1,6 +1,8 @@
 //! Copies of the database file, made while a server writes it.
 
-use super::{db, read_only};
+use super::query::{RunStatement, first};
+use super::read_only;
+use super::row_columns::{ReadColumn, columns};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use rusqlite::backup::{Backup, StepResult};
@@ -26,6 +28,17 @@ pub struct StoredObject {
     pub sha256: String,
     /// When it is purged.
     pub expires_at: Timestamp,
+}
+
+columns! {
+    enum ObjectColumn of "results" from "results x" {
+        Key = "x.object_key",
+        Backend = "x.backend",
+        Length = "x.content_length",
+        Sha256 = "x.checksum_sha256",
+        ExpiresAt = "x.expires_at_ms",
+    }
+    OBJECTS = "WHERE x.backend <> ?1 ORDER BY x.execution_seq";
 }
 
 /// Copies the database at `from`, as of one moment, into the new file `to`, which needs no write-ahead log next to it.
@@ -63,9 +76,7 @@ pub fn copy_database(from: &Path, to: &Path) -> Result<(), Error> {
 pub fn broken_pages(path: &Path) -> Result<Vec<String>, Error> {
     let connection = read_only(path)?;
     let sql = format!("PRAGMA integrity_check({COMPLAINTS_MAX})");
-    let mut statement = connection.prepare(&sql).map_err(db)?;
-    let found = statement.query_map([], |r| r.get(0)).map_err(db)?;
-    let found: Vec<String> = found.collect::<Result<_, _>>().map_err(db)?;
+    let found: Vec<String> = connection.list(&sql, [], first)?;
     Ok(found.into_iter().filter(|line| line != "ok").collect())
 }
 
@@ -77,22 +88,18 @@ pub fn each_object(
     path: &Path,
     mut each: impl FnMut(StoredObject) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    use ObjectColumn as C;
     let connection = read_only(path)?;
-    let mut statement = connection
-        .prepare(
-            "SELECT object_key, backend, content_length, checksum_sha256, expires_at_ms FROM results \
-             WHERE backend <> ?1 ORDER BY execution_seq",
-        )
-        .map_err(db)?;
-    let mut rows = statement.query([super::ROW]).map_err(db)?;
-    while let Some(row) = rows.next().map_err(db)? {
-        let length: i64 = row.get(2).map_err(db)?;
+    let mut statement = connection.prepare(OBJECTS)?;
+    let mut rows = statement.query([super::ROW])?;
+    while let Some(row) = rows.next()? {
+        let length: i64 = row.column(C::Length)?;
         each(StoredObject {
-            key: row.get(0).map_err(db)?,
-            backend: row.get(1).map_err(db)?,
+            key: row.column(C::Key)?,
+            backend: row.column(C::Backend)?,
             length: u64::try_from(length).unwrap_or(0),
-            sha256: row.get(3).map_err(db)?,
-            expires_at: Timestamp(row.get(4).map_err(db)?),
+            sha256: row.column(C::Sha256)?,
+            expires_at: row.column(C::ExpiresAt)?,
         })?;
     }
     Ok(())

@@ -1,7 +1,6 @@
 //! Reads the events of the chain as they are hashed, in their order and without copying them.
 
 use super::audit::{AFTER, EventColumn};
-use super::db;
 use super::row_columns::{Columns, ReadColumn};
 use crate::clock::Timestamp;
 use crate::domain::audit::{EVENT_VERSION_FIELD, HASHED_FIELDS};
@@ -19,10 +18,10 @@ pub(super) fn walk_chain(
     after: i64,
     mut each: impl FnMut(WalkedEvent) -> bool,
 ) -> Result<(), Error> {
-    let mut statement = connection.prepare(AFTER).map_err(db)?;
-    let mut rows = statement.query([after]).map_err(db)?;
+    let mut statement = connection.prepare(AFTER)?;
+    let mut rows = statement.query([after])?;
     let mut version = String::new();
-    while let Some(row) = rows.next().map_err(db)? {
+    while let Some(row) = rows.next()? {
         version.clear();
         let event = chained(row, &mut version).map_err(|e| {
             (

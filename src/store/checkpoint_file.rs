@@ -6,13 +6,14 @@
 
 use super::audit::checkpoint_now;
 use super::live::{differs, has_table};
-use super::{AuditKeys, StartChecks, Store, Verdict, db};
+use super::query::{RunStatement, first, tuple};
+use super::{AuditKeys, StartChecks, Store, Verdict};
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::audit::{CHECKPOINT, CHECKPOINT_FILE, Checkpoint};
 use crate::domain::change::LogChange;
 use crate::error::Error;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -103,25 +104,20 @@ pub(super) fn examine(
 }
 
 fn stored_checkpoint(connection: &Connection, seq: i64) -> Result<Option<String>, Error> {
-    connection
-        .query_row(
-            "SELECT metadata_json FROM audit_events WHERE seq = ?1 AND event_type = 'audit.signed_checkpoint'",
-            [seq],
-            |r| r.get(0),
-        )
-        .optional()
-        .map_err(db)
+    connection.find(
+        "SELECT metadata_json FROM audit_events WHERE seq = ?1 AND event_type = 'audit.signed_checkpoint'",
+        [seq],
+        first,
+    )
 }
 
 /// Whether the chain says that there is a checkpoint file.
 fn is_attached(connection: &Connection) -> Result<bool, Error> {
-    connection
-        .query_row(
-            "SELECT EXISTS (SELECT 1 FROM audit_events WHERE event_type = ?1)",
-            [CHECKPOINT_FILE],
-            |r| r.get(0),
-        )
-        .map_err(db)
+    connection.one(
+        "SELECT EXISTS (SELECT 1 FROM audit_events WHERE event_type = ?1)",
+        [CHECKPOINT_FILE],
+        first,
+    )
 }
 
 /// The last whole line; none of an empty file. What a crash left of a line does not count.
@@ -196,18 +192,12 @@ fn checkpoints_after(
     connection: &Connection,
     seq: i64,
 ) -> Result<Vec<(i64, String, String)>, Error> {
-    connection
-        .prepare_cached(
-            "SELECT seq, metadata_json, created_at FROM audit_events WHERE event_type = ?1 AND seq > ?2 \
-             ORDER BY seq LIMIT ?3",
-        )
-        .and_then(|mut s| {
-            s.query_map(params![CHECKPOINT, seq, PAGE], |r| {
-                Ok((r.get(0)?, r.get(1)?, r.get(2)?))
-            })?
-            .collect()
-        })
-        .map_err(db)
+    connection.list(
+        "SELECT seq, metadata_json, created_at FROM audit_events WHERE event_type = ?1 AND seq > ?2 \
+         ORDER BY seq LIMIT ?3",
+        params![CHECKPOINT, seq, PAGE],
+        tuple,
+    )
 }
 
 /// Where a file goes that belongs to a state that was given up.

@@ -1,6 +1,6 @@
 //! Reading executions: one by id, those of a request, and those whose lease has run out.
 
-use super::query::{RunStatement, first};
+use super::query::{RunStatement, first, tuple};
 use super::row_columns::{ReadColumn, columns};
 use super::values::NotNegative;
 use super::{RowCursor, View, corrupt};
@@ -95,7 +95,8 @@ impl View<'_> {
         self.connection
             .list("SELECT lease_until_ms, seq, id FROM executions WHERE status = 'claimed' AND lease_until_ms <= ?1 \
                  AND (lease_until_ms, seq) > (?2, ?3) ORDER BY lease_until_ms, seq LIMIT ?4", params![now.0, after.0, after.1, limit], |r| {
-                    Ok((RowCursor(r.get(0)?, r.get(1)?), r.get(2)?))
+                    let (at, seq, id) = tuple(r)?;
+                    Ok((RowCursor(at, seq), id))
                 })
     }
 

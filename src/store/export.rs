@@ -2,14 +2,15 @@
 //! through a connection of its own, so that nobody waits.
 
 use super::chain::walk_chain;
-use super::live::{instance, last_event, read_head};
+use super::live::{hash_of, instance, last_event, read_head};
+use super::query::{RunStatement, first};
+use super::read_only;
 use super::verify::last_purge;
-use super::{db, read_only};
 use crate::clock::Timestamp;
 use crate::domain::chain::ChainStart;
 use crate::error::{Error, ErrorKind};
 use crate::export::{ExportStart, event_line, head_line, start_line};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -146,26 +147,13 @@ fn start_of(connection: &Connection, since: ExportSince) -> Result<ExportStart, 
 /// The number before the first event that is not before `at`; clocks are set back, so it is not the one before it in
 /// time.
 fn before(connection: &Connection, at: Timestamp) -> Result<i64, Error> {
-    let first: Option<i64> = connection
-        .query_row(
-            "SELECT min(seq) FROM audit_events WHERE created_at_ms >= ?1",
-            [at.0],
-            |r| r.get(0),
-        )
-        .map_err(db)?;
-    match first {
+    let found: Option<i64> = connection.one(
+        "SELECT min(seq) FROM audit_events WHERE created_at_ms >= ?1",
+        [at.0],
+        first,
+    )?;
+    match found {
         Some(seq) => Ok(seq.saturating_sub(1)),
         None => Ok(last_event(connection)?.0),
     }
-}
-
-fn hash_of(connection: &Connection, seq: i64) -> Result<Option<String>, Error> {
-    connection
-        .query_row(
-            "SELECT event_hash FROM audit_events WHERE seq = ?1",
-            [seq],
-            |r| r.get(0),
-        )
-        .optional()
-        .map_err(db)
 }

@@ -1,6 +1,7 @@
 //! Brings the schema up to date. Each migration runs once, in one transaction, and its SHA-256 is kept and compared at
 //! every start: an edited migration stops the server with its name.
 
+use super::query::{RunStatement, first};
 use crate::clock::Timestamp;
 use crate::crypto::{sha256_hex, uuid};
 use crate::error::Error;
@@ -187,17 +188,15 @@ pub(super) fn check_owner(connection: &Connection, path: &Path) -> Result<(), Er
 
 /// The schema as a fresh database has it: the sum of all migrations, for the golden file.
 pub fn schema_text() -> Result<String, Error> {
-    let connection = Connection::open_in_memory().map_err(super::db)?;
+    let connection = Connection::open_in_memory()?;
     for (_, text) in MIGRATIONS {
-        connection.execute_batch(text).map_err(super::db)?;
+        connection.execute_batch(text)?;
     }
-    let mut statement = connection
-        .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")
-        .map_err(super::db)?;
-    let texts: Vec<String> = statement
-        .query_map([], |r| r.get(0))
-        .and_then(Iterator::collect)
-        .map_err(super::db)?;
+    let texts: Vec<String> = connection.list(
+        "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid",
+        [],
+        first,
+    )?;
     Ok(texts
         .iter()
         .map(|t| format!("{t};\n"))

@@ -357,10 +357,9 @@ impl Store {
         if self.copy.get().is_some() {
             return Ok(());
         }
-        let connection = self.lock();
-        connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-            .map_err(db)
+        Ok(self
+            .lock()
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
     }
 
     /// Folds the write-ahead log into the file.
@@ -368,9 +367,9 @@ impl Store {
         if self.copy.get().is_some() {
             return Ok(());
         }
-        self.lock()
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-            .map_err(db)
+        Ok(self
+            .lock()
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {

@@ -212,13 +212,23 @@ impl StoredRequest {
     }
 }
 
+/// A request without its votes, held against the log.
+// There is one for each proof, and it is moved once: a box would save nothing.
+#[allow(clippy::large_enum_variant)]
+enum ButVotes {
+    /// As stored, and the event of its creation.
+    Proved(StoredRequest, EventRow),
+    /// What of it is not what the log says.
+    Differs(&'static str),
+}
+
 impl View<'_> {
     /// What of a request is not what the audit log says of it: `request`, `texts`, `context`, `status`, `rehearsal`,
     /// `executions`, `votes` or `expiry`; none where all of it is proved.
     pub fn unproven(&self, request: &Request) -> Result<Option<&'static str>, Error> {
         let (stored, created) = match self.proved_but_votes(request)? {
-            Ok(proved) => proved,
-            Err(what) => return Ok(Some(what)),
+            ButVotes::Proved(stored, created) => (stored, created),
+            ButVotes::Differs(what) => return Ok(Some(what)),
         };
         if !self.ran_as_logged(request)? {
             return Ok(Some("executions"));
@@ -236,22 +246,21 @@ impl View<'_> {
 
     /// The same for a request that waits for approval, whose votes decide nothing yet.
     pub fn unproven_pending(&self, request: &Request) -> Result<Option<&'static str>, Error> {
-        Ok(self.proved_but_votes(request)?.err())
+        Ok(match self.proved_but_votes(request)? {
+            ButVotes::Proved(..) => None,
+            ButVotes::Differs(what) => Some(what),
+        })
     }
 
-    /// The request as stored and the event of its creation, or what of all but its votes is not proved.
-    fn proved_but_votes(
-        &self,
-        request: &Request,
-    ) -> Result<Result<(StoredRequest, EventRow), &'static str>, Error> {
+    fn proved_but_votes(&self, request: &Request) -> Result<ButVotes, Error> {
         let stored = self
             .connection
             .one(STORED, [request.seq], |row| Ok(stored_request(row)?))?;
         if self.was_frozen(&request.id)? {
-            return Ok(Err("request"));
+            return Ok(ButVotes::Differs("request"));
         }
         let Some(created) = self.first_event(CREATED, &request.id)? else {
-            return Ok(Err("request"));
+            return Ok(ButVotes::Differs("request"));
         };
         let event = &created.event;
         let metadata = EventMetadata::by(event);
@@ -262,13 +271,13 @@ impl View<'_> {
             && event.environment.as_deref() == Some(stored.environment.as_str())
             && metadata.text("from_status") == Some("new");
         if !same {
-            return Ok(Err("request"));
+            return Ok(ButVotes::Differs("request"));
         }
         if let Some(what) = stored.breaks_commitment(&metadata) {
-            return Ok(Err(what));
+            return Ok(ButVotes::Differs(what));
         }
         if !self.stands_as_logged(&stored)? {
-            return Ok(Err("status"));
+            return Ok(ButVotes::Differs("status"));
         }
         let rehearses = stored
             .workflow_json
@@ -276,9 +285,9 @@ impl View<'_> {
             .and_then(Workflow::from_text)
             .is_some_and(|w| w.rehearse != Rehearse::Off);
         if (rehearses || stored.rehearsed_rows.is_some()) && !self.rehearsed_as_logged(request)? {
-            return Ok(Err("rehearsal"));
+            return Ok(ButVotes::Differs("rehearsal"));
         }
-        Ok(Ok((stored, created)))
+        Ok(ButVotes::Proved(stored, created))
     }
 
     /// Whether the request stands where its moves lead, each from where the one before ended: one that somebody put back

@@ -5,10 +5,11 @@
 //! not say all of a row, every row that may be one is treated as if it were.
 
 use super::live::{LiveState, columns, differs, head_now, instance, rebase, write_head};
+use super::query::{RunStatement, first};
 use super::verify::{
     Differences, RequestScope, RowDifference, RowOwner, last_purge, missing_requests, rows_differ,
 };
-use super::{AuditKeys, apply, db};
+use super::{AuditKeys, apply};
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::change::{Change, LogChange, QuarantineSummary, Quarantined};
@@ -115,13 +116,11 @@ impl Damage {
 
 /// Whether any request was found to be corrupt before.
 fn any_frozen(connection: &Connection) -> Result<bool, Error> {
-    connection
-        .query_row(
-            "SELECT EXISTS (SELECT 1 FROM audit_events WHERE event_type = 'request.corrupt')",
-            [],
-            |r| r.get(0),
-        )
-        .map_err(db)
+    connection.one(
+        "SELECT EXISTS (SELECT 1 FROM audit_events WHERE event_type = 'request.corrupt')",
+        [],
+        first,
+    )
 }
 
 /// The refusal of a state whose rows in these tables are not those of the signed head.
@@ -154,22 +153,20 @@ pub(super) fn quarantine(
 ) -> Result<(), Error> {
     let guards = |on: bool| -> Result<(), Error> {
         let off = if on { "OFF" } else { "ON" };
-        connection
-            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, on)
-            .map_err(db)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, on)?;
         let pragma = format!("PRAGMA ignore_check_constraints = {off}");
-        connection.execute_batch(&pragma).map_err(db)?;
+        connection.execute_batch(&pragma)?;
         Ok(())
     };
-    connection.execute_batch("BEGIN IMMEDIATE").map_err(db)?;
+    connection.execute_batch("BEGIN IMMEDIATE")?;
     let done = guards(false)
         .and_then(|()| isolate(connection, keys, live, tables, now))
         .and_then(|summary| {
-            connection.execute_batch("COMMIT").map_err(db)?;
+            connection.execute_batch("COMMIT")?;
             Ok(summary)
         });
     if !connection.is_autocommit() {
-        connection.execute_batch("ROLLBACK").map_err(db)?;
+        connection.execute_batch("ROLLBACK")?;
     }
     guards(true)?;
     let summary = done?;
@@ -287,16 +284,16 @@ impl Taken {
             }
             "tokens" => {
                 // Those whose creation the log still has were compared by the walk.
-                let all = ids(
-                    connection,
+                let all = connection.list(
                     "SELECT id FROM tokens WHERE audit_seq <= ?1 OR ?1 = 0 OR NOT EXISTS (SELECT 1 FROM audit_events \
                      WHERE event_type = 'token.created' AND resource_id = tokens.id)",
                     [bound],
+                    first,
                 )?;
                 add(&mut self.tokens, all, MAY_DIFFER);
             }
             "users" => {
-                let all = ids(connection, "SELECT id FROM users", [])?;
+                let all = connection.list("SELECT id FROM users", [], first)?;
                 add(&mut self.people, all, MAY_DIFFER);
             }
             _ => add(
@@ -311,10 +308,10 @@ impl Taken {
     /// As with every suspension, a person's tokens end.
     fn tokens_of_people(&mut self, connection: &Connection) -> Result<(), Error> {
         for id in self.people.keys() {
-            let of = ids(
-                connection,
+            let of = connection.list(
                 "SELECT id FROM tokens WHERE subject_id = ?1 AND revoked_at_ms IS NULL",
                 [id],
+                first,
             )?;
             add(&mut self.tokens, of, OF_PERSON);
         }
@@ -330,8 +327,7 @@ fn add(into: &mut TakenRows, ids: Vec<String>, why: &str) {
 
 /// Open requests that have rows in a table.
 fn with_rows(connection: &Connection, table: &str) -> Result<Vec<String>, Error> {
-    ids(
-        connection,
+    connection.list(
         "SELECT r.id FROM requests r WHERE r.corrupt_seq IS NULL AND r.status IN ('pending', 'approved', \
          'auto_approved', 'break_glass', 'dispatched', 'running', 'execution_lost') AND CASE ?1 \
          WHEN 'request_texts' THEN EXISTS (SELECT 1 FROM request_texts t WHERE t.request_seq = r.seq) \
@@ -344,16 +340,6 @@ fn with_rows(connection: &Connection, table: &str) -> Result<Vec<String>, Error>
          WHEN 'dry_run_jobs' THEN EXISTS (SELECT 1 FROM dry_run_jobs t WHERE t.request_seq = r.seq) \
          ELSE 1 END",
         [table],
+        first,
     )
-}
-
-fn ids(
-    connection: &Connection,
-    sql: &str,
-    values: impl rusqlite::Params,
-) -> Result<Vec<String>, Error> {
-    connection
-        .prepare(sql)
-        .and_then(|mut s| s.query_map(values, |r| r.get(0))?.collect())
-        .map_err(db)
 }

@@ -5,7 +5,8 @@
 //! fails, what was committed stands here and its outcome is unknown: it is announced once the copy has it after all,
 //! and until then no further transaction begins.
 
-use super::{Change, Store, db};
+use super::live::hash_of;
+use super::{Change, Store};
 use crate::domain::server_lease::LogHead;
 use crate::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -148,8 +149,7 @@ impl Store {
     /// `internal` where there is a copy already.
     pub fn replicate(&self, replica: Arc<dyn Replica>) -> Result<(), Error> {
         self.lock()
-            .query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))
-            .map_err(db)?;
+            .query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
         let copy = CopyState {
             replica,
             progress: Mutex::default(),
@@ -205,15 +205,7 @@ impl Store {
     /// # Errors
     /// `internal`.
     pub fn event_hash(&self, seq: i64) -> Result<Option<String>, Error> {
-        use rusqlite::OptionalExtension;
-        self.lock()
-            .query_row(
-                "SELECT event_hash FROM audit_events WHERE seq = ?1",
-                [seq],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(db)
+        hash_of(&self.lock(), seq)
     }
 
     /// Whether a transaction may begin; otherwise what its callers are answered.

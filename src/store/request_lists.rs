@@ -2,7 +2,7 @@
 //! are.
 
 use super::View;
-use super::query::{RunStatement, first};
+use super::query::{RunStatement, first, tuple};
 use super::requests::{LAST_EXECUTION, RequestColumn, read_request};
 use super::row_columns::Columns;
 use super::scopes::within;
@@ -100,13 +100,12 @@ impl View<'_> {
         request_seq: i64,
         voter: &str,
     ) -> Result<Option<(VoteAction, Timestamp)>, Error> {
-        let found: Option<(String, i64)> = self.connection.find(
+        self.connection.find(
             "SELECT action, created_at_ms FROM approvals WHERE actor_id = ?1 AND request_seq = ?2 \
              ORDER BY id DESC LIMIT 1",
             params![voter, request_seq],
-            |r| Ok((r.get(0)?, r.get(1)?)),
-        )?;
-        Ok(found.and_then(|(action, at)| Some((VoteAction::parse(&action)?, Timestamp(at)))))
+            tuple,
+        )
     }
 
     /// Pending requests that may wait for `viewer`, newest first, each with the text of its workflow: candidates, which
@@ -136,11 +135,8 @@ impl View<'_> {
     /// A request as lists show it.
     pub fn request_item(&self, request: Request) -> Result<RequestItem, Error> {
         const SQL: &str = "SELECT substr(detail, 1, ?2), octet_length(detail) FROM request_texts WHERE request_seq = ?1";
-        let (detail, bytes) =
-            self.connection
-                .one(SQL, params![request.seq, EXCERPT_CHARS], |r| {
-                    Ok((r.get(0)?, r.get(1)?))
-                })?;
+        let params = params![request.seq, EXCERPT_CHARS];
+        let (detail, bytes) = self.connection.one(SQL, params, tuple)?;
         self.item(request, detail, bytes)
     }
 

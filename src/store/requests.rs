@@ -244,7 +244,8 @@ impl View<'_> {
         self.connection
             .list("SELECT due_at_ms, seq, id FROM requests WHERE due_at_ms <= ?1 AND (due_at_ms, seq) > (?2, ?3) \
                  ORDER BY due_at_ms, seq LIMIT ?4", params![now.0, after.0, after.1, limit], |r| {
-                    Ok((RowCursor(r.get(0)?, r.get(1)?), r.get(2)?))
+                    let (at, seq, id) = tuple(r)?;
+                    Ok((RowCursor(at, seq), id))
                 })
     }
 

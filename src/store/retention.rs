@@ -5,10 +5,11 @@
 
 use super::audit::EventRow;
 use super::query::{RunStatement, first};
-use super::{RowCursor, Store, View, db};
+use super::row_columns::{Columns, ReadColumn, columns};
+use super::{RowCursor, Store, View};
 use crate::clock::Timestamp;
 use crate::error::Error;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Row, params};
 
 /// A request that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,18 +44,37 @@ pub struct PurgeLimit {
     pub retained: i64,
 }
 
+columns! {
+    enum SettledColumn of "requests" {
+        Id = "r.id",
+        Seq = "r.seq",
+        UpdatedAt = "r.updated_at_ms",
+        IsFree = "NOT EXISTS (SELECT 1 FROM results x WHERE x.request_seq = r.seq) \
+            AND NOT EXISTS (SELECT 1 FROM executions e WHERE e.request_seq = r.seq AND e.status = 'claimed') \
+            AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.request_seq = r.seq AND o.next_attempt_ms IS NOT NULL)",
+    }
+}
+
+/// As a SELECT lists them.
+const COLUMNS: &str = SettledColumn::LIST;
+
 /// Requests that have ended. The condition is that of their index, word for word.
-const SETTLED: &str = "r.updated_at_ms, r.seq, r.id, \
-     NOT EXISTS (SELECT 1 FROM results x WHERE x.request_seq = r.seq) \
-     AND NOT EXISTS (SELECT 1 FROM executions e WHERE e.request_seq = r.seq AND e.status = 'claimed') \
-     AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.request_seq = r.seq AND o.next_attempt_ms IS NOT NULL) \
-     FROM requests r \
-     WHERE (r.status = 'executed' OR r.status = 'failed' OR r.status = 'rejected' OR r.status = 'cancelled' \
+const SETTLED: &str = "FROM requests r WHERE (r.status = 'executed' OR r.status = 'failed' OR r.status = 'rejected' OR r.status = 'cancelled' \
      OR r.status = 'expired' OR r.status = 'execution_lost') \
      AND r.updated_at_ms <= ?1";
 
-const EXPIRED: &str = "x.expires_at_ms, x.execution_seq, e.id, x.backend, x.object_key \
-     FROM results x JOIN executions e ON e.seq = x.execution_seq WHERE x.expires_at_ms <= ?1";
+columns! {
+    enum ExpiredColumn of "results" from "results x JOIN executions e ON e.seq = x.execution_seq" {
+        ExecutionId = "e.id",
+        ExecutionSeq = "x.execution_seq",
+        ExpiresAt = "x.expires_at_ms",
+        Backend = "x.backend",
+        Key = "x.object_key",
+    }
+    EXPIRED = "WHERE x.expires_at_ms <= ?1 AND (x.expires_at_ms, x.execution_seq) > (?2, ?3) \
+        ORDER BY x.expires_at_ms, x.execution_seq LIMIT ?4";
+    EXPIRED_OF = "WHERE x.expires_at_ms <= ?1 AND x.execution_seq = ?2";
+}
 
 const BOUND: &str = "SELECT coalesce(max(bound_seq), 0) FROM audit_purges";
 
@@ -67,7 +87,7 @@ impl View<'_> {
         limit: u32,
     ) -> Result<Vec<SettledRequest>, Error> {
         let sql = format!(
-            "SELECT {SETTLED} AND (r.updated_at_ms, r.seq) > (?2, ?3) ORDER BY r.updated_at_ms, r.seq LIMIT ?4"
+            "SELECT {COLUMNS} {SETTLED} AND (r.updated_at_ms, r.seq) > (?2, ?3) ORDER BY r.updated_at_ms, r.seq LIMIT ?4"
         );
         self.connection
             .list(&sql, params![before.0, after.0, after.1, limit], settled)
@@ -79,7 +99,7 @@ impl View<'_> {
         seq: i64,
         before: Timestamp,
     ) -> Result<Option<SettledRequest>, Error> {
-        let sql = format!("SELECT {SETTLED} AND r.seq = ?2");
+        let sql = format!("SELECT {COLUMNS} {SETTLED} AND r.seq = ?2");
         let found = self
             .connection
             .find(&sql, params![before.0, seq], settled)?;
@@ -93,20 +113,15 @@ impl View<'_> {
         after: RowCursor,
         limit: u32,
     ) -> Result<Vec<ExpiredResult>, Error> {
-        let sql = format!(
-            "SELECT {EXPIRED} AND (x.expires_at_ms, x.execution_seq) > (?2, ?3) \
-             ORDER BY x.expires_at_ms, x.execution_seq LIMIT ?4"
-        );
         self.connection
-            .list(&sql, params![now.0, after.0, after.1, limit], expired)
+            .list(EXPIRED, params![now.0, after.0, after.1, limit], expired)
     }
 
     /// Whether there still is a stored result of that execution, and its time is over.
     pub fn is_result_expired(&self, execution_seq: i64, now: Timestamp) -> Result<bool, Error> {
-        let sql = format!("SELECT {EXPIRED} AND x.execution_seq = ?2");
         let found = self
             .connection
-            .find(&sql, params![now.0, execution_seq], expired)?;
+            .find(EXPIRED_OF, params![now.0, execution_seq], expired)?;
         Ok(found.is_some())
     }
 
@@ -123,13 +138,7 @@ impl View<'_> {
     /// How far the audit log may be purged: to the newest checkpoint that is older than `before` and not younger than
     /// the oldest request that is kept. `None` where it is already there.
     pub fn purge_limit(&self, before: Timestamp) -> Result<Option<PurgeLimit>, Error> {
-        let number = |sql: &str| {
-            self.connection
-                .prepare_cached(sql)
-                .and_then(|mut s| s.query_row([], |r| r.get::<_, Option<i64>>(0)).optional())
-                .map(Option::flatten)
-                .map_err(db)
-        };
+        let number = |sql: &str| self.connection.one(sql, [], first::<Option<i64>>);
         // Requests are made in the order of their rows: nothing that a kept one did comes before the oldest was made.
         let oldest = number(
             "SELECT min(seq) FROM audit_events \
@@ -162,7 +171,7 @@ impl View<'_> {
         self.connection.find(
             "SELECT created_at_ms FROM audit_purges ORDER BY id DESC LIMIT 1",
             [],
-            |r| Ok(Timestamp(r.get(0)?)),
+            first,
         )
     }
 }
@@ -204,19 +213,21 @@ impl Store {
     }
 }
 
-fn settled(row: &rusqlite::Row) -> Result<SettledRequest, Error> {
+fn settled(row: &Row) -> Result<SettledRequest, Error> {
+    use SettledColumn as C;
     Ok(SettledRequest {
-        place: RowCursor(row.get(0)?, row.get(1)?),
-        id: row.get(2)?,
-        is_free: row.get(3)?,
+        place: RowCursor(row.column(C::UpdatedAt)?, row.column(C::Seq)?),
+        id: row.column(C::Id)?,
+        is_free: row.column(C::IsFree)?,
     })
 }
 
-fn expired(row: &rusqlite::Row) -> Result<ExpiredResult, Error> {
+fn expired(row: &Row) -> Result<ExpiredResult, Error> {
+    use ExpiredColumn as C;
     Ok(ExpiredResult {
-        place: RowCursor(row.get(0)?, row.get(1)?),
-        execution_id: row.get(2)?,
-        backend: row.get(3)?,
-        key: row.get(4)?,
+        place: RowCursor(row.column(C::ExpiresAt)?, row.column(C::ExecutionSeq)?),
+        execution_id: row.column(C::ExecutionId)?,
+        backend: row.column(C::Backend)?,
+        key: row.column(C::Key)?,
     })
 }

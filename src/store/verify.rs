@@ -11,14 +11,16 @@ pub(super) use rows::{RequestScope, columns_differ, missing_requests};
 
 use super::chain::walk_chain;
 use super::live::{LiveState, STATE_DIFFERS, differing_sums, has_baseline, instance, read_head};
-use super::{Store, db, read_only};
+use super::query::{RunStatement, tuple};
+use super::row_columns::{ReadColumn, columns};
+use super::{Store, read_only};
 use crate::clock::Timestamp;
 use crate::crypto::Keypair;
 use crate::domain::audit::Purge;
 use crate::domain::chain::{ChainStart, ChainWalk, ChainedEvent, KeptLines, KeyLookup};
 use crate::domain::head::SignedHead;
 use crate::error::Error;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use std::path::Path;
 
 /// What a verification found.
@@ -36,6 +38,18 @@ pub struct Verified {
     /// Requests that were found to be corrupt and that nothing comes of any more: of their rows, only the sums are
     /// compared. How many, and the first of them by id.
     pub frozen: (i64, Vec<String>),
+}
+
+columns! {
+    enum PurgeColumn of "audit_purges" from "audit_purges p" {
+        Bound = "p.bound_seq",
+        LastHash = "p.last_hash",
+        Before = "p.purged_before",
+        Retained = "p.retained",
+        KeyId = "p.key_id",
+        Signature = "p.signature",
+    }
+    NEWEST = "ORDER BY p.id DESC LIMIT 1";
 }
 
 /// Frozen requests that a verification names.
@@ -134,8 +148,9 @@ fn compare(
         return Ok(Some((None, problem)));
     }
     let signed = match head(connection, keys, &walk)? {
-        Ok(signed) => signed,
-        Err(problem) => return Ok(Some((None, problem))),
+        FoundHead::Never => None,
+        FoundHead::Valid(signed) => Some(signed),
+        FoundHead::Invalid(problem) => return Ok(Some((None, problem))),
     };
     if let Some(found) = moves::differ(connection, bound)? {
         return Ok(Some(found));
@@ -170,13 +185,7 @@ pub(super) fn rows_differ(
 /// How many requests are frozen, and the first of them.
 fn frozen(connection: &Connection) -> Result<(i64, Vec<String>), Error> {
     let frozen = "SELECT id, count(*) OVER () FROM requests WHERE corrupt_seq IS NOT NULL ORDER BY id LIMIT ?1";
-    let rows: Vec<(String, i64)> = connection
-        .prepare_cached(frozen)
-        .and_then(|mut s| {
-            s.query_map([FROZEN_NAMED_MAX], |r| Ok((r.get(0)?, r.get(1)?)))?
-                .collect()
-        })
-        .map_err(db)?;
+    let rows: Vec<(String, i64)> = connection.list(frozen, [FROZEN_NAMED_MAX], tuple)?;
     let total = rows.first().map_or(0, |(_, n)| *n);
     Ok((total, rows.into_iter().map(|(id, _)| id).collect()))
 }
@@ -190,20 +199,25 @@ fn step(walk: &mut ChainWalk, event: &ChainedEvent, at: Timestamp) -> Result<(),
     }
 }
 
-/// The signed head, none where no head was ever written; or what of it is not what the chain ends with.
-fn head(
-    connection: &Connection,
-    keys: &VerifyKeys,
-    walk: &ChainWalk,
-) -> Result<Result<Option<SignedHead>, String>, Error> {
+/// The signed head, as a verification finds it.
+enum FoundHead {
+    /// No head was ever written.
+    Never,
+    /// Signed, and for the end of the chain.
+    Valid(SignedHead),
+    Invalid(String),
+}
+
+/// The signed head, held against the end of the chain.
+fn head(connection: &Connection, keys: &VerifyKeys, walk: &ChainWalk) -> Result<FoundHead, Error> {
     let Some(signed) = read_head(connection)? else {
         return Ok(match has_baseline(connection)? {
-            true => Err("the signed head is missing".to_owned()),
-            false => Ok(None),
+            true => FoundHead::Invalid("the signed head is missing".to_owned()),
+            false => FoundHead::Never,
         });
     };
     if signed.head.seq != walk.at.seq || signed.head.hash != walk.at.hash {
-        return Ok(Err(format!(
+        return Ok(FoundHead::Invalid(format!(
             "the log ends at {}, and its signed head is {}",
             walk.at.seq, signed.head.seq
         )));
@@ -211,8 +225,8 @@ fn head(
     let instance = instance(connection)?;
     let valid = (keys.public)(&signed.key_id).is_some_and(|key| signed.is_valid(&instance, &key));
     Ok(match valid {
-        true => Ok(Some(signed)),
-        false => Err("the signature of the head does not hold".to_owned()),
+        true => FoundHead::Valid(signed),
+        false => FoundHead::Invalid("the signature of the head does not hold".to_owned()),
     })
 }
 
@@ -240,24 +254,17 @@ fn live_differs(
 
 /// The newest bound: everything up to it may be gone.
 pub(super) fn last_purge(connection: &Connection) -> Result<Option<Purge>, Error> {
-    connection
-        .query_row(
-            "SELECT bound_seq, last_hash, purged_before, retained, key_id, signature FROM audit_purges \
-             ORDER BY id DESC LIMIT 1",
-            [],
-            |r| {
-                Ok(Purge {
-                    bound_seq: r.get(0)?,
-                    last_hash: r.get(1)?,
-                    purged_before: r.get(2)?,
-                    retained: r.get(3)?,
-                    key_id: r.get(4)?,
-                    signature: r.get(5)?,
-                })
-            },
-        )
-        .optional()
-        .map_err(db)
+    use PurgeColumn as C;
+    connection.find(NEWEST, [], |r| {
+        Ok(Purge {
+            bound_seq: r.column(C::Bound)?,
+            last_hash: r.column(C::LastHash)?,
+            purged_before: r.column(C::Before)?,
+            retained: r.column(C::Retained)?,
+            key_id: r.column(C::KeyId)?,
+            signature: r.column(C::Signature)?,
+        })
+    })
 }
 
 impl Store {

@@ -13,11 +13,10 @@ mod start;
 
 pub use start::STATE_DIFFERS;
 pub(super) use start::{
-    Proof, differing_sums, differs, has_baseline, has_table, head_now, instance, last_event, prove,
-    read_head, rebase, settle, write_head,
+    Proof, differing_sums, differs, has_baseline, has_table, hash_of, head_now, instance,
+    last_event, prove, read_head, rebase, settle, write_head,
 };
 
-use super::db;
 use crate::crypto::MacKey;
 use crate::domain::head::Sum;
 use crate::error::Error;
@@ -88,11 +87,8 @@ impl LiveState {
     /// Makes `live_row` known to the connection.
     pub(super) fn register(&self, connection: &Connection) -> Result<(), Error> {
         let state = self.clone();
-        connection
-            .create_scalar_function("live_row", -1, FunctionFlags::SQLITE_UTF8, move |cx| {
-                state.count(cx)
-            })
-            .map_err(db)
+        let flags = FunctionFlags::SQLITE_UTF8;
+        Ok(connection.create_scalar_function("live_row", -1, flags, move |cx| state.count(cx))?)
     }
 
     /// `live_row(slot, sign, table, column, ..)`: adds the row to that sum, or takes it away where `sign` is -1.
@@ -220,7 +216,7 @@ pub(super) fn attach(connection: &Connection) -> Result<(), Error> {
         triggers(&mut text, number, table);
     }
     reopened(&mut text);
-    connection.execute_batch(&text).map_err(db)
+    Ok(connection.execute_batch(&text)?)
 }
 
 fn triggers(text: &mut String, number: usize, table: &GuardedTable) {
@@ -283,9 +279,9 @@ fn sum_rows(
             .split_once(": ")
             .ok_or_else(|| Error::bug("a recipe of the live state is not readable"))?;
         state.restore([Sum::default(); TABLES.len()]);
-        let mut prepared = connection.prepare(statement).map_err(db)?;
-        let mut rows = prepared.query(params![]).map_err(db)?;
-        while rows.next().map_err(db)?.is_some() {}
+        let mut prepared = connection.prepare(statement)?;
+        let mut rows = prepared.query(params![])?;
+        while rows.next()?.is_some() {}
         sums.push((table.to_owned(), state.sums()[0]));
     }
     Ok(sums)

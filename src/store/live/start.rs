@@ -5,8 +5,10 @@ use super::{LiveState, attach, recipe, sum_rows};
 use crate::crypto::sha256_hex;
 use crate::domain::head::{Head, SignedHead, Sum};
 use crate::error::{Error, ErrorKind, counted};
-use crate::store::{AuditKeys, db};
-use rusqlite::{Connection, OptionalExtension, params};
+use crate::store::AuditKeys;
+use crate::store::query::{RunStatement, first, tuple};
+use crate::store::row_columns::{ReadColumn, columns};
+use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -17,6 +19,18 @@ const WRITE: &str = "INSERT INTO audit_head (id, seq, event_hash, recipe_sha256,
      VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, \
      event_hash = excluded.event_hash, recipe_sha256 = excluded.recipe_sha256, sums_json = excluded.sums_json, \
      key_id = excluded.key_id, signature = excluded.signature";
+
+columns! {
+    enum HeadColumn of "audit_head" from "audit_head h" {
+        Seq = "h.seq",
+        Hash = "h.event_hash",
+        Recipe = "h.recipe_sha256",
+        Sums = "h.sums_json",
+        KeyId = "h.key_id",
+        Signature = "h.signature",
+    }
+    HEAD = "WHERE h.id = 1";
+}
 
 /// SHA-256 of the recipe of this version: every head names it, so it is computed once and not with each commit.
 static RECIPE_SHA256: LazyLock<String> = LazyLock::new(|| sha256_hex(recipe().as_bytes()));
@@ -165,12 +179,10 @@ pub(in crate::store) fn settle(
 /// Computes the sums from the rows as they are, by the recipe of this version.
 pub(in crate::store) fn rebase(connection: &Connection, live: &LiveState) -> Result<(), Error> {
     let current = recipe();
-    connection
-        .execute(
-            "INSERT OR IGNORE INTO audit_recipes (sha256, text) VALUES (?1, ?2)",
-            params![*RECIPE_SHA256, current],
-        )
-        .map_err(db)?;
+    connection.execute(
+        "INSERT OR IGNORE INTO audit_recipes (sha256, text) VALUES (?1, ?2)",
+        params![*RECIPE_SHA256, current],
+    )?;
     let sums = sum_rows(connection, live, &current)?;
     live.set(&sums);
     Ok(())
@@ -194,30 +206,22 @@ pub(in crate::store) fn write_head(
 ) -> Result<(), Error> {
     let head = &signed.head;
     let sums = serde_json::to_string(&head.sums).map_err(|e| Error::internal("sums", e))?;
-    connection
-        .prepare_cached(WRITE)
-        .and_then(|mut s| {
-            s.execute(params![
-                head.seq,
-                head.hash,
-                head.recipe,
-                sums,
-                signed.key_id,
-                signed.signature
-            ])
-        })
-        .map_err(db)?;
+    let values = params![
+        head.seq,
+        head.hash,
+        head.recipe,
+        sums,
+        signed.key_id,
+        signed.signature
+    ];
+    connection.run(WRITE, values)?;
     Ok(())
 }
 
 /// The id of this database.
 pub(in crate::store) fn instance(connection: &Connection) -> Result<String, Error> {
     connection
-        .query_row("SELECT value FROM meta WHERE key = 'instance'", [], |r| {
-            r.get(0)
-        })
-        .optional()
-        .map_err(db)?
+        .find("SELECT value FROM meta WHERE key = 'instance'", [], first)?
         .ok_or_else(|| differs("meta has no row `instance`"))
 }
 
@@ -226,73 +230,68 @@ pub(in crate::store) fn read_head(connection: &Connection) -> Result<Option<Sign
     if !has_table(connection, "audit_head")? {
         return Ok(None);
     }
-    let row: Option<(Head, String, String, String)> = connection
-        .query_row(
-            "SELECT seq, event_hash, recipe_sha256, sums_json, key_id, signature FROM audit_head WHERE id = 1",
-            [],
-            |r| {
-                let head = Head {
-                    seq: r.get("seq")?,
-                    hash: r.get("event_hash")?,
-                    recipe: r.get("recipe_sha256")?,
-                    sums: BTreeMap::new(),
-                };
-                Ok((head, r.get("sums_json")?, r.get("key_id")?, r.get("signature")?))
+    connection.find(HEAD, [], |r| {
+        let sums: String = r.column(HeadColumn::Sums)?;
+        let sums = serde_json::from_str(&sums)
+            .map_err(|_| differs("audit_head, column sums_json is not readable"))?;
+        Ok(SignedHead {
+            head: Head {
+                seq: r.column(HeadColumn::Seq)?,
+                hash: r.column(HeadColumn::Hash)?,
+                recipe: r.column(HeadColumn::Recipe)?,
+                sums,
             },
-        )
-        .optional()
-        .map_err(db)?;
-    let Some((head, sums, key_id, signature)) = row else {
-        return Ok(None);
-    };
-    let sums = serde_json::from_str(&sums)
-        .map_err(|_| differs("audit_head, column sums_json is not readable"))?;
-    Ok(Some(SignedHead {
-        head: Head { sums, ..head },
-        key_id,
-        signature,
-    }))
+            key_id: r.column(HeadColumn::KeyId)?,
+            signature: r.column(HeadColumn::Signature)?,
+        })
+    })
 }
 
 fn stored_recipe(connection: &Connection, sha256: &str) -> Result<String, Error> {
-    let text: Option<String> = connection
-        .query_row(
-            "SELECT text FROM audit_recipes WHERE sha256 = ?1",
-            [sha256],
-            |r| r.get(0),
-        )
-        .optional()
-        .map_err(db)?;
+    let text: Option<String> = connection.find(
+        "SELECT text FROM audit_recipes WHERE sha256 = ?1",
+        [sha256],
+        first,
+    )?;
     text.filter(|text| sha256_hex(text.as_bytes()) == sha256)
         .ok_or_else(|| differs("audit_recipes has no row that hashes to what the head names"))
 }
 
 /// Number and hash of the last event; 0 and an empty text where there is none.
 pub(in crate::store) fn last_event(connection: &Connection) -> Result<(i64, String), Error> {
-    let last = connection
-        .prepare_cached("SELECT seq, event_hash FROM audit_events ORDER BY seq DESC LIMIT 1")
-        .and_then(|mut s| s.query_row([], |r| Ok((r.get(0)?, r.get(1)?))).optional())
-        .map_err(db)?;
+    let last = connection.find(
+        "SELECT seq, event_hash FROM audit_events ORDER BY seq DESC LIMIT 1",
+        [],
+        tuple,
+    )?;
     Ok(last.unwrap_or_default())
 }
 
+/// The hash of an event; none where there is no such event, or no more.
+pub(in crate::store) fn hash_of(
+    connection: &Connection,
+    seq: i64,
+) -> Result<Option<String>, Error> {
+    connection.find(
+        "SELECT event_hash FROM audit_events WHERE seq = ?1",
+        [seq],
+        first,
+    )
+}
+
 pub(in crate::store) fn has_table(connection: &Connection, name: &str) -> Result<bool, Error> {
-    connection
-        .query_row(
-            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)",
-            [name],
-            |r| r.get(0),
-        )
-        .map_err(db)
+    connection.one(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)",
+        [name],
+        first,
+    )
 }
 
 /// Whether the chain says that heads are written: then there must be one.
 pub(in crate::store) fn has_baseline(connection: &Connection) -> Result<bool, Error> {
-    connection
-        .query_row(
-            "SELECT EXISTS (SELECT 1 FROM audit_events WHERE event_type = 'state.baseline')",
-            [],
-            |r| r.get(0),
-        )
-        .map_err(db)
+    connection.one(
+        "SELECT EXISTS (SELECT 1 FROM audit_events WHERE event_type = 'state.baseline')",
+        [],
+        first,
+    )
 }

@@ -1,17 +1,18 @@
 //! Compares tokens and people with what the events say of them. Only people are held all at once.
 
 use super::super::audit::{EventRow, event_at, events_of_type};
-use super::super::db;
+use super::super::query::{RunStatement, tuple};
 use super::differences::{Differences, RowDifference, RowOwner};
 use super::rows::columns_differ;
 use crate::crypto::sha256_hex;
 use crate::domain::accounts::{AccountedRow, AccountedValue, EventMetadata, token_row};
 use crate::error::Error;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-const NEXT_TOKEN: &str = "SELECT * FROM tokens WHERE id > ?1 ORDER BY id LIMIT 1";
+const NEXT_TOKEN: &str =
+    "SELECT id, audit_seq, revoked_at_ms FROM tokens WHERE id > ?1 ORDER BY id LIMIT 1";
 const NEXT_USER: &str = "SELECT * FROM users WHERE id > ?1 ORDER BY id LIMIT 1";
 
 /// Each event of a creation has its row, and each row the event that it names. Of tokens that a quarantine revoked,
@@ -35,14 +36,9 @@ pub(super) fn tokens(
         Ok(())
     })?;
     let mut after = String::new();
-    let mut next = connection.prepare(NEXT_TOKEN).map_err(db)?;
     while !differences.is_full() {
-        let row: Option<(String, i64, Option<i64>)> = next
-            .query_row([&after], |r| {
-                Ok((r.get("id")?, r.get("audit_seq")?, r.get("revoked_at_ms")?))
-            })
-            .optional()
-            .map_err(db)?;
+        let row: Option<(String, i64, Option<i64>)> =
+            connection.find(NEXT_TOKEN, [&after], tuple)?;
         let Some((id, seq, revoked)) = row else {
             break;
         };
@@ -90,23 +86,17 @@ fn token(
     created: &EventRow,
 ) -> Result<Option<RowDifference>, Error> {
     let (expected, hash) = token_row(&created.event, created.at);
-    let columns = connection
-        .prepare_cached("SELECT * FROM tokens WHERE id = ?1")
-        .and_then(|mut s| {
-            s.query_row([id], |r| {
-                let stored: String = r.get("token_hash")?;
-                let mut columns = columns_differ(r, &expected)?;
-                if hash
-                    .as_ref()
-                    .is_some_and(|h| *h != sha256_hex(stored.as_bytes()))
-                {
-                    columns.push("token_hash");
-                }
-                Ok(columns)
-            })
-            .optional()
-        })
-        .map_err(db)?;
+    let columns = connection.find("SELECT * FROM tokens WHERE id = ?1", [id], |r| {
+        let stored: String = r.get("token_hash")?;
+        let mut columns = columns_differ(r, &expected)?;
+        if hash
+            .as_ref()
+            .is_some_and(|h| *h != sha256_hex(stored.as_bytes()))
+        {
+            columns.push("token_hash");
+        }
+        Ok(columns)
+    })?;
     let owner = RowOwner::Token(id.to_owned());
     let difference = match columns {
         None => RowDifference::missing(owner, "tokens"),
@@ -166,21 +156,21 @@ pub(super) fn users(
         })?;
     }
     let mut after = String::new();
-    let mut next = connection.prepare(NEXT_USER).map_err(db)?;
+    let mut next = connection.prepare(NEXT_USER)?;
     while !differences.is_full() {
-        let mut rows = next.query([&after]).map_err(db)?;
-        let Some(row) = rows.next().map_err(db)? else {
+        let mut rows = next.query([&after])?;
+        let Some(row) = rows.next()? else {
             break;
         };
-        let id: String = row.get("id").map_err(db)?;
+        let id: String = row.get("id")?;
         after.clone_from(&id);
-        let seq: i64 = row.get("audit_seq").map_err(db)?;
+        let seq: i64 = row.get("audit_seq")?;
         let expected = match (people.remove(&id), seq <= bound) {
             (None, true) => continue,
             (None, false) => AccountedRow::from([("audit_seq", AccountedValue::Null)]),
             (Some(person), older) => person.row(older, bound > 0),
         };
-        let columns = columns_differ(row, &expected).map_err(db)?;
+        let columns = columns_differ(row, &expected)?;
         if !columns.is_empty() {
             let event = event_at(connection, seq)?.map(|row| row.event.id);
             let difference = RowDifference::new(RowOwner::Person(id), "users", columns);

@@ -2,7 +2,6 @@
 //! votes, executions and results. One request at a time, so that memory does not grow with the log.
 
 use super::super::audit::{EventRow, events_of};
-use super::super::db;
 use super::super::proof::{STORED, VOTES, stored_request, stored_vote};
 use super::super::query::{RunStatement, first, tuple};
 use super::differences::{Differences, RowDifference, RowOwner};
@@ -93,7 +92,7 @@ pub(super) fn requests(
     scope: RequestScope,
     differences: &mut Differences,
 ) -> Result<(), Error> {
-    let mut next = connection.prepare(NEXT_REQUEST).map_err(db)?;
+    let mut next = connection.prepare(NEXT_REQUEST)?;
     let mut open = match scope {
         RequestScope::All => None,
         RequestScope::Open => Some(open_requests(connection)?.into_iter()),
@@ -107,11 +106,11 @@ pub(super) fn requests(
                 None => break,
             },
         };
-        let mut rows = next.query([from]).map_err(db)?;
-        let Some(row) = rows.next().map_err(db)? else {
+        let mut rows = next.query([from])?;
+        let Some(row) = rows.next()? else {
             break;
         };
-        after = row.get("seq").map_err(db)?;
+        after = row.get("seq")?;
         request(connection, row, after, differences)?;
     }
     Ok(())
@@ -140,13 +139,12 @@ pub(in crate::store) fn missing_requests(
              AND request_id NOT IN (SELECT id FROM purged_requests) \
              AND request_id NOT IN (SELECT request_id FROM audit_events WHERE event_type = 'request.corrupt') \
              GROUP BY request_id"
-        ))
-        .map_err(db)?;
-    let mut rows = statement.query([bound]).map_err(db)?;
-    while let Some(row) = rows.next().map_err(db)? {
-        let owner = RowOwner::Request(row.get("request_id").map_err(db)?);
+        ))?;
+    let mut rows = statement.query([bound])?;
+    while let Some(row) = rows.next()? {
+        let owner = RowOwner::Request(row.get("request_id")?);
         differences.add(RowDifference {
-            event: row.get("id").map_err(db)?,
+            event: row.get("id")?,
             ..RowDifference::missing(owner, "requests")
         });
     }
@@ -159,7 +157,7 @@ fn request(
     seq: i64,
     differences: &mut Differences,
 ) -> Result<(), Error> {
-    let id: String = row.get("id").map_err(db)?;
+    let id: String = row.get("id")?;
     let mut account = RequestAccount::default();
     let mut last = None;
     events_of(connection, &id, |event: EventRow| {
@@ -181,7 +179,7 @@ fn request(
         id: &id,
         found: Vec::new(),
     };
-    let columns = columns_differ(row, &account.request).map_err(db)?;
+    let columns = columns_differ(row, &account.request)?;
     if !columns.is_empty() {
         found.add("requests", &columns);
     }
@@ -259,15 +257,15 @@ impl Parts<'_> {
         sql: &str,
         mut account: BTreeMap<String, AccountedRow>,
     ) -> Result<(), Error> {
-        let mut statement = self.connection.prepare_cached(sql).map_err(db)?;
-        let mut rows = statement.query([self.seq]).map_err(db)?;
-        while let Some(row) = rows.next().map_err(db)? {
-            let id: String = row.get("id").map_err(db)?;
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([self.seq])?;
+        while let Some(row) = rows.next()? {
+            let id: String = row.get("id")?;
             let Some(expected) = account.remove(&id) else {
                 self.add_row(table, &id, &[]);
                 continue;
             };
-            let columns = columns_differ(row, &expected).map_err(db)?;
+            let columns = columns_differ(row, &expected)?;
             if !columns.is_empty() {
                 self.add_row(table, &id, &columns);
             }
@@ -308,7 +306,7 @@ impl Parts<'_> {
             .and_then(|mut s| s.query_row([self.seq], stored_request));
         let broken = match stored {
             Err(e) if is_unreadable(&e) => Some("texts"),
-            stored => stored.map_err(db)?.breaks_commitment(created),
+            stored => stored?.breaks_commitment(created),
         };
         match broken {
             None => {}
@@ -371,7 +369,7 @@ impl Parts<'_> {
                 self.add("approvals", &[]);
                 return Ok(());
             }
-            stored => stored.map_err(db)?,
+            stored => stored?,
         };
         let mut cast: BTreeSet<i64> = account.votes.keys().copied().collect();
         let before = self.found.len();
@@ -398,20 +396,20 @@ impl Parts<'_> {
     }
 
     fn results(&mut self, mut account: RequestAccount) -> Result<(), Error> {
-        let mut statement = self.connection.prepare_cached(RESULTS).map_err(db)?;
-        let mut rows = statement.query([self.seq]).map_err(db)?;
-        while let Some(row) = rows.next().map_err(db)? {
-            let execution: Option<String> = row.get("execution").map_err(db)?;
+        let mut statement = self.connection.prepare_cached(RESULTS)?;
+        let mut rows = statement.query([self.seq])?;
+        while let Some(row) = rows.next()? {
+            let execution: Option<String> = row.get("execution")?;
             let execution = execution.unwrap_or_default();
             let Some(expected) = account.results.remove(&execution) else {
                 self.add("results", &["execution_seq"]);
                 continue;
             };
-            let columns = columns_differ(row, &expected).map_err(db)?;
+            let columns = columns_differ(row, &expected)?;
             if !columns.is_empty() {
                 self.add_row("results", &execution, &columns);
             }
-            let number: i64 = row.get("execution_seq").map_err(db)?;
+            let number: i64 = row.get("execution_seq")?;
             if !body_is_intact(self.connection, row, number)? {
                 self.add_row("result_bodies", &execution, &[]);
             }
@@ -443,10 +441,8 @@ impl Parts<'_> {
 
 /// A result that is a row of its own hashes to what the row of the result says.
 fn body_is_intact(connection: &Connection, row: &Row, execution: i64) -> Result<bool, Error> {
-    let (backend, checksum): (String, String) = row
-        .get("backend")
-        .and_then(|backend| Ok((backend, row.get("checksum_sha256")?)))
-        .map_err(db)?;
+    let backend: String = row.get("backend")?;
+    let checksum: String = row.get("checksum_sha256")?;
     let body: Option<Vec<u8>> = connection.find(
         "SELECT body FROM result_bodies WHERE execution_seq = ?1",
         [execution],

@@ -13,7 +13,7 @@ pub(super) const SCANS: &[(&str, &str)] = &[
         "a replay reads every decision, through a connection of its own",
     ),
     ("SELECT status, n FROM request_counts", "a row a status"),
-    ("WHERE backend <> ?1", "a backup copies every result"),
+    ("x.backend <> ?1", "a backup copies every result"),
     ("FROM outbox_counts", "a row a webhook and status"),
     (
         "SELECT coalesce(sum(n), 0) FROM request_counts",
