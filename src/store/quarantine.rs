@@ -4,6 +4,7 @@
 //! The walk compares the live rows with their events. Where it finds none in a table that differs, or where events do
 //! not say all of a row, every row that may be one is treated as if it were.
 
+use super::live::open::OPEN_STATUSES;
 use super::live::{LiveState, columns, differs, head_now, instance, rebase, write_head};
 use super::query::{RunStatement, first};
 use super::verify::{
@@ -327,9 +328,8 @@ fn add(into: &mut TakenRows, ids: Vec<String>, why: &str) {
 
 /// Open requests that have rows in a table.
 fn with_rows(connection: &Connection, table: &str) -> Result<Vec<String>, Error> {
-    connection.list(
-        "SELECT r.id FROM requests r WHERE r.corrupt_seq IS NULL AND r.status IN ('pending', 'approved', \
-         'auto_approved', 'break_glass', 'dispatched', 'running', 'execution_lost') AND CASE ?1 \
+    let sql = format!(
+        "SELECT r.id FROM requests r WHERE r.corrupt_seq IS NULL AND r.status IN ({OPEN_STATUSES}) AND CASE ?1 \
          WHEN 'request_texts' THEN EXISTS (SELECT 1 FROM request_texts t WHERE t.request_seq = r.seq) \
          WHEN 'request_contexts' THEN EXISTS (SELECT 1 FROM request_contexts t WHERE t.request_seq = r.seq) \
          WHEN 'request_approvers' THEN EXISTS (SELECT 1 FROM request_approvers t WHERE t.request_seq = r.seq) \
@@ -338,8 +338,7 @@ fn with_rows(connection: &Connection, table: &str) -> Result<Vec<String>, Error>
          WHEN 'results' THEN EXISTS (SELECT 1 FROM results t WHERE t.request_seq = r.seq) \
          WHEN 'rehearsals' THEN EXISTS (SELECT 1 FROM rehearsals t WHERE t.request_seq = r.seq) \
          WHEN 'dry_run_jobs' THEN EXISTS (SELECT 1 FROM dry_run_jobs t WHERE t.request_seq = r.seq) \
-         ELSE 1 END",
-        [table],
-        first,
-    )
+         ELSE 1 END"
+    );
+    connection.list(&sql, [table], first)
 }

@@ -16,7 +16,7 @@ use dbward::domain::change::IdentityChange;
 use dbward::domain::session::ConsoleSession;
 use dbward::server::state::StateDir;
 use dbward::store::SlackMessage;
-use dbward::store::columns::{ColumnGuard, GuardedTable, LiveRows, NOT_VERIFIED, TABLES};
+use dbward::store::columns::{ColumnGuard, GuardedTable, LiveRows, NOT_VERIFIED, TABLES, is_open};
 use dbward::store::{AuditFilter, STATE_DIFFERS, StartChecks, Store, Verdict};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -228,6 +228,7 @@ fn edit_row(folder: &Path, table: &GuardedTable, column: &str, kind: &str, live:
     .join(", ");
     let open = "x.status NOT IN ('executed', 'failed', 'rejected', 'cancelled', 'expired')";
     let counts = match table.live {
+        LiveRows::Open => is_open("x"),
         LiveRows::While(condition) => condition.replace("{}", "x"),
         LiveRows::WithRequest => {
             let open = open.replace("x.", "o.");

@@ -4,26 +4,16 @@
 //! or a column without an entry fails the tests.
 
 pub use super::guard::{ColumnGuard, GuardedTable, LiveRows, NOT_VERIFIED, UNTOLD};
+pub use super::open::is_open;
 
 use super::asides;
 use super::guard::{CHAIN, COUNTS, INSTANCE, MIGRATED, POSTED, REPORTED, SHOWN, SIGNED};
 use ColumnGuard::{Clamped, Digested, Harmless, Verified};
 
-/// A request that something can still come of, or one that is frozen: no further edit of it goes unnoticed.
-pub const OPEN: &str = "({}.status = 'pending' OR {}.status = 'approved' OR {}.status = 'auto_approved' \
-    OR {}.status = 'break_glass' OR {}.status = 'dispatched' OR {}.status = 'running' \
-    OR {}.status = 'execution_lost' OR {}.corrupt_seq IS NOT NULL)";
-
-/// Their rows in `requests`, by two indexes, so that finding them does not cost more the more are closed. An index that
-/// somebody made to leave one out hides it from a start; the proof before a signature, and `verify`, still find it.
-pub const OPEN_SEQS: &str = "SELECT seq FROM requests INDEXED BY requests__status WHERE status IN \
-    ('pending', 'approved', 'auto_approved', 'break_glass', 'dispatched', 'running', 'execution_lost') \
-    UNION SELECT seq FROM requests INDEXED BY requests__frozen WHERE corrupt_seq IS NOT NULL";
-
 pub const TABLES: &[GuardedTable] = &[
     GuardedTable {
         name: "requests",
-        live: LiveRows::While(OPEN),
+        live: LiveRows::Open,
         columns: &[
             ("seq", Digested),
             ("id", Digested),

@@ -17,6 +17,8 @@ pub enum ColumnGuard {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LiveRows {
     Always,
+    /// While something can still come of the request that it is, or the request is frozen.
+    Open,
     /// While this condition over its own columns holds; `{}` stands for the row.
     While(&'static str),
     /// As long as its request is open; the table has a column `request_seq`.

@@ -9,6 +9,7 @@
 mod asides;
 pub mod columns;
 mod guard;
+pub(super) mod open;
 mod start;
 
 pub use start::STATE_DIFFERS;
@@ -20,7 +21,8 @@ pub(super) use start::{
 use crate::crypto::MacKey;
 use crate::domain::head::Sum;
 use crate::error::Error;
-use columns::{ColumnGuard, GuardedTable, LiveRows, OPEN, OPEN_SEQS, TABLES};
+use columns::{ColumnGuard, GuardedTable, LiveRows, TABLES};
+use open::{is_open, open_seqs};
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
@@ -166,10 +168,11 @@ fn row_call(slot: usize, table: &GuardedTable, sign: &str, row: &str) -> String 
 fn condition(table: &GuardedTable, row: &str) -> String {
     match table.live {
         LiveRows::Always => "1".to_owned(),
+        LiveRows::Open => is_open(row),
         LiveRows::While(condition) => condition.replace("{}", row),
         LiveRows::WithRequest => format!(
             "EXISTS (SELECT 1 FROM requests o WHERE o.seq = {row}.request_seq AND {})",
-            OPEN.replace("{}", "o")
+            is_open("o")
         ),
         LiveRows::Never => "0".to_owned(),
     }
@@ -186,18 +189,18 @@ fn live_tables() -> impl Iterator<Item = (usize, &'static GuardedTable)> {
 /// How the sums are computed from the rows: a line a table, its name and its statement. A head names the hash of this
 /// text, and the text is kept, so that a later version can still compute what an earlier one signed.
 pub(super) fn recipe() -> String {
-    let mut text = String::new();
+    let (mut text, open) = (String::new(), open_seqs());
     for (_, table) in live_tables() {
         let call = row_call(0, table, "1", "t");
         let name = table.name;
         let _ = match table.live {
-            LiveRows::While(OPEN) => writeln!(
+            LiveRows::Open => writeln!(
                 text,
-                "{name}: SELECT {call} FROM ({OPEN_SEQS}) o CROSS JOIN {name} t ON t.seq = o.seq"
+                "{name}: SELECT {call} FROM ({open}) o CROSS JOIN {name} t ON t.seq = o.seq"
             ),
             LiveRows::WithRequest => writeln!(
                 text,
-                "{name}: SELECT {call} FROM ({OPEN_SEQS}) o CROSS JOIN {name} t ON t.request_seq = o.seq"
+                "{name}: SELECT {call} FROM ({open}) o CROSS JOIN {name} t ON t.request_seq = o.seq"
             ),
             _ => writeln!(
                 text,
@@ -227,6 +230,7 @@ fn triggers(text: &mut String, number: usize, table: &GuardedTable) {
         row_call(number, table, "1", "NEW"),
     );
     let counts = |column: &str| match table.live {
+        LiveRows::Open => ["status", "corrupt_seq"].contains(&column),
         LiveRows::While(condition) => condition.contains(column),
         _ => false,
     };
@@ -248,7 +252,7 @@ fn triggers(text: &mut String, number: usize, table: &GuardedTable) {
 
 /// When a request closes, its rows leave the sums with it; when it is opened again, they come back.
 fn reopened(text: &mut String) {
-    let (old, new) = (OPEN.replace("{}", "OLD"), OPEN.replace("{}", "NEW"));
+    let (old, new) = (is_open("OLD"), is_open("NEW"));
     let _ = writeln!(
         text,
         "CREATE TEMP TRIGGER live_requests_moved AFTER UPDATE OF status, corrupt_seq ON main.requests \

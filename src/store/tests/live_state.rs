@@ -1,7 +1,7 @@
 //! What a start computes again, and what that costs.
 
 use super::*;
-use crate::store::live::columns::{OPEN, OPEN_SEQS};
+use crate::store::live::open::{OPEN_STATUSES, is_open};
 use crate::store::live::{LiveState, recipe};
 
 #[test]
@@ -33,22 +33,18 @@ fn start_reads_no_closed_request() {
 }
 
 #[test]
-fn open_requests_are_the_same_by_list_and_by_condition() {
-    let (_, list) = OPEN_SEQS.split_once("IN (").unwrap();
-    let (list, _) = list.split_once(')').unwrap();
-    let listed: Vec<&str> = list.split(", ").collect();
-    let named = listed
-        .iter()
-        .filter(|status| OPEN.contains(&format!("{{}}.status = {status} ")));
-    assert_eq!(named.count(), listed.len());
-    assert_eq!(OPEN.matches(".status = ").count(), listed.len());
-    // What is over has no entry, and of all else something can still come.
-    for status in Status::ALL {
-        let quoted = format!("'{}'", status.as_str());
-        assert_eq!(
-            listed.contains(&quoted.as_str()),
-            status.is_open(),
-            "{quoted}"
-        );
-    }
+fn open_requests_are_the_same_for_the_rules_and_in_statements() {
+    let open = Status::ALL.into_iter().filter(|s| s.is_open());
+    let mut named: Vec<String> = open.map(|s| format!("'{}'", s.as_str())).collect();
+    named.sort_unstable();
+    let mut listed: Vec<&str> = OPEN_STATUSES.split(", ").collect();
+    listed.sort_unstable();
+    assert_eq!(listed, named);
+    let comparisons = named.iter().map(|s| format!("r.status = {s}"));
+    let condition = is_open("r");
+    assert_eq!(
+        comparisons.filter(|c| condition.contains(c)).count(),
+        condition.matches(".status = ").count()
+    );
+    assert_eq!(condition.matches(".status = ").count(), named.len());
 }

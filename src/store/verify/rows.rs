@@ -2,6 +2,7 @@
 //! votes, executions and results. One request at a time, so that memory does not grow with the log.
 
 use super::super::audit::{EventRow, events_of};
+use super::super::live::open::OPEN_STATUSES;
 use super::super::proof::{STORED, VOTES, stored_request, stored_vote};
 use super::super::query::{RunStatement, first, tuple};
 use super::differences::{Differences, RowDifference, RowOwner};
@@ -28,15 +29,9 @@ const PURGED: &str = "SELECT EXISTS (SELECT 1 FROM audit_events e, json_each(e.m
 /// Requests that were found to be corrupt.
 const FROZEN: &str = "SELECT request_id FROM audit_events WHERE event_type = 'request.corrupt'";
 
-/// Statuses of which something can still come.
-const OPEN_STATUSES: &str = "'pending', 'approved', 'auto_approved', 'break_glass', 'dispatched', 'running', \
-     'execution_lost'";
-
-/// Requests that their last move left open.
-const LEFT_OPEN: &str = "SELECT a.request_id FROM audit_events a WHERE a.to_status IN ('pending', 'approved', \
-     'auto_approved', 'break_glass', 'dispatched', 'running', 'execution_lost') \
-     AND NOT EXISTS (SELECT 1 FROM audit_events b WHERE b.request_id = a.request_id AND b.to_status IS NOT NULL \
-     AND b.seq > a.seq)";
+/// Requests whose last move left them in one of the statuses that follow.
+const LEFT_IN: &str = "SELECT a.request_id FROM audit_events a WHERE NOT EXISTS (SELECT 1 FROM audit_events b \
+     WHERE b.request_id = a.request_id AND b.to_status IS NOT NULL AND b.seq > a.seq) AND a.to_status IN";
 
 /// What the commitment of a request covers of its texts; which of them differs, a hash cannot tell.
 const COMMITTED: [&str; 4] = ["detail", "plan_json", "workflow_json", "salt"];
@@ -120,7 +115,7 @@ pub(super) fn requests(
 fn open_requests(connection: &Connection) -> Result<Vec<i64>, Error> {
     let sql = format!(
         "SELECT r.seq FROM requests r WHERE r.status IN ({OPEN_STATUSES}) OR r.corrupt_seq IS NOT NULL \
-         OR r.id IN ({FROZEN}) OR r.id IN ({LEFT_OPEN}) ORDER BY r.seq"
+         OR r.id IN ({FROZEN}) OR r.id IN ({LEFT_IN} ({OPEN_STATUSES})) ORDER BY r.seq"
     );
     connection.list(&sql, [], first)
 }
@@ -135,7 +130,7 @@ pub(in crate::store) fn missing_requests(
     let mut statement = connection
         .prepare_cached(&format!(
             "SELECT id, request_id, max(seq) FROM audit_events WHERE seq > ?1 AND to_status IS NOT NULL \
-             AND request_id IN ({LEFT_OPEN}) AND request_id NOT IN (SELECT id FROM requests) \
+             AND request_id IN ({LEFT_IN} ({OPEN_STATUSES})) AND request_id NOT IN (SELECT id FROM requests) \
              AND request_id NOT IN (SELECT id FROM purged_requests) \
              AND request_id NOT IN (SELECT request_id FROM audit_events WHERE event_type = 'request.corrupt') \
              GROUP BY request_id"

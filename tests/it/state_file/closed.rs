@@ -7,9 +7,12 @@ use dbward::store::columns::{LiveRows, TABLES};
 fn an_edit_of_a_closed_row_is_found_or_harmless() {
     let folder = stopped();
     let (mut wrong, mut found) = (Vec::new(), 0);
-    let tables = TABLES
-        .iter()
-        .filter(|t| matches!(t.live, LiveRows::While(_) | LiveRows::WithRequest));
+    let tables = TABLES.iter().filter(|t| {
+        matches!(
+            t.live,
+            LiveRows::Open | LiveRows::While(_) | LiveRows::WithRequest
+        )
+    });
     for table in tables {
         let kinds = columns(&unguarded(folder.path()), table.name);
         for column in table.digested() {

@@ -57,14 +57,23 @@ fn declared(source: &Source, start: usize) -> DeclaredColumns {
     }
 }
 
-/// A text with the constants of its file in their places: texts, and lists of declared columns.
-pub fn filled(source: &Source, declared: &[DeclaredColumns], text: &str) -> String {
+/// A text with the constants of its file in their places: texts, lists of declared columns, and what it takes from
+/// `others`.
+pub fn filled(
+    source: &Source,
+    others: &[Source],
+    declared: &[DeclaredColumns],
+    text: &str,
+) -> String {
     let mut text = text.to_owned();
-    for quoted in &source.strings {
-        let before = source.code[..quoted.at].trim_end();
-        if let Some(before) = before.strip_suffix(": &str =") {
-            fill(&mut text, before, &quoted.value);
-        }
+    fill_texts(&mut text, source);
+    let taken = |other: &&Source| {
+        let module = other.path.rsplit('/').next().unwrap_or_default();
+        let module = module.trim_end_matches(".rs");
+        source.code.contains(&format!("::{module}::"))
+    };
+    for other in others.iter().filter(taken) {
+        fill_texts(&mut text, other);
     }
     for columns in declared {
         let is = format!(": &str = {}::LIST;", columns.name);
@@ -73,6 +82,16 @@ pub fn filled(source: &Source, declared: &[DeclaredColumns], text: &str) -> Stri
         }
     }
     text
+}
+
+/// Puts the texts that are constants of `source` in their places.
+fn fill_texts(text: &mut String, source: &Source) {
+    for quoted in &source.strings {
+        let before = source.code[..quoted.at].trim_end();
+        if let Some(before) = before.strip_suffix(": &str =") {
+            fill(text, before, &quoted.value);
+        }
+    }
 }
 
 /// Puts `value` where `text` has the constant whose name `before` ends with.
@@ -94,6 +113,6 @@ fn a_declaration_is_read_as_the_macro_reads_it() {
         .collect();
     let expected = "SELECT p.name, p.legs FROM pets p WHERE p.legs = ?1";
     assert_eq!(statements, [expected]);
-    let listed = filled(&source, &declared, "SELECT {ALL} FROM pets p");
+    let listed = filled(&source, &[], &declared, "SELECT {ALL} FROM pets p");
     assert_eq!(listed, "SELECT p.name, p.legs FROM pets p");
 }

@@ -343,11 +343,12 @@ fn fresh() -> Connection {
     db
 }
 
-/// Every statement of the store outside its tests. A `{NAME}` that is a constant of the same file is filled in.
+/// Every statement of the store outside its tests. A `{NAME}` that is a constant of the same file, or of a module that it names, is filled in.
 fn statements() -> Vec<Statement> {
     let mut found = Vec::new();
-    for source in sources("src/store") {
-        let declared = declared_columns(&source);
+    let files = sources("src/store");
+    for source in &files {
+        let declared = declared_columns(source);
         for (at, text) in declared.iter().flat_map(|columns| &columns.statements) {
             found.push(Statement {
                 place: source.place(*at),
@@ -366,7 +367,7 @@ fn statements() -> Vec<Statement> {
             {
                 continue;
             }
-            let text = filled(&source, &declared, &quoted.value);
+            let text = filled(source, &files, &declared, &quoted.value);
             found.push(Statement {
                 place: source.place(quoted.at),
                 path: source.path.clone(),
