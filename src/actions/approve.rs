@@ -1,12 +1,13 @@
 //! Approves a pending request: books one vote, and approves the request with the last one needed.
 
 use super::awaited::Left;
+use super::refusals::refuse_verb;
 use super::view_requests::{issued_by, may_learn_status};
 use super::{Active, App, dialects, note};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::approval::{Ballot, StepRemaining, Vote, VoteAction, current_step, remaining};
-use crate::domain::change::{Refused, RequestChange, RequestRef};
+use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::id::Selector;
 use crate::domain::policy::workflow::{Dispatch, Workflow};
 use crate::domain::request::{Pending, Request, Status};
@@ -199,25 +200,4 @@ fn refuse<T>(
     error: Error,
 ) -> Result<Verdict<T>, Error> {
     refuse_verb(app, caller, request, "request.approve", error)
-}
-
-/// Records that the caller was refused a verb on a request, and returns the reason.
-pub(super) fn refuse_verb<T>(
-    app: &App,
-    caller: &Caller,
-    request: &Request,
-    attempt: &'static str,
-    error: Error,
-) -> Result<Verdict<T>, Error> {
-    let refused = Refused {
-        attempt,
-        code: error.code(),
-        message: error.message().to_owned(),
-        request: Some(RequestRef::from(request)),
-        target: Some(request.target.clone()),
-        fingerprint: None,
-        blocked_rules: Vec::new(),
-        count: 1,
-    };
-    app.refuse(&caller.actor(), refused, error)
 }

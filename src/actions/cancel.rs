@@ -1,6 +1,6 @@
 //! Calls a request off. One that runs is cancelled at once; its agent learns of it at the next heartbeat.
 
-use super::approve::refuse_verb;
+use super::refusals::refuse_verb;
 use super::view_requests::ensure_visible;
 use super::{App, note};
 use crate::domain::actor::Caller;

@@ -1,6 +1,7 @@
 //! An agent takes a dispatched request: it gets the SQL, a lease, and a token that binds both.
 
-use super::approve::refuse_verb;
+use super::refusals::refuse_verb;
+use super::unreadable::frozen;
 use super::{Active, App, dialects, unreadable};
 use crate::clock::Timestamp;
 use crate::crypto::uuid_at;
@@ -11,7 +12,7 @@ use crate::domain::execution::Execution;
 use crate::domain::execution_token::{self, ExecutionClaims};
 use crate::domain::permission::Permission;
 use crate::domain::policy::execution::ROWS_MAX;
-use crate::domain::request::{Request, State, Status, corrupt_error};
+use crate::domain::request::{Request, State, Status};
 use crate::error::Error;
 use crate::store::{Verdict, View};
 use std::sync::Arc;
@@ -66,9 +67,9 @@ pub fn claim(
         request.ensure_intact()?;
         // Before each signature, and before the text is handed out again: a file can be edited under a running server.
         let text = match proved_text(view, &request) {
-            Ok(Ok(text)) => text,
-            Ok(Err(what)) => return Ok(frozen(&request, what)),
-            Err(error) => return unreadable::refuse(view, &id, error),
+            Ok(text) => text,
+            Err(Unproved::Differs(what)) => return Ok(frozen(&request, what)),
+            Err(Unproved::Unread(error)) => return unreadable::refuse(view, &id, error),
         };
         if let Some(execution) = again(view, agent, &request, claim_key.as_deref())? {
             return Ok(Verdict::Same(claimed_again(request, text, execution)));
@@ -113,15 +114,29 @@ pub fn claim(
     })
 }
 
-/// The texts of a request, or what of it is not proved.
-fn proved_text(view: &View, request: &Request) -> Result<Result<RequestText, &'static str>, Error> {
+/// Why a request is not proved.
+enum Unproved {
+    /// What of it is not what the audit log says.
+    Differs(&'static str),
+    /// It could not be read.
+    Unread(Error),
+}
+
+impl From<Error> for Unproved {
+    fn from(error: Error) -> Unproved {
+        Unproved::Unread(error)
+    }
+}
+
+/// The texts of a request, once it is proved.
+fn proved_text(view: &View, request: &Request) -> Result<RequestText, Unproved> {
     let unproven = match request.status() {
         Status::Dispatched | Status::Running => view.unproven(request)?,
         _ => None,
     };
     match unproven {
-        Some(what) => Ok(Err(what)),
-        None => Ok(Ok(view.request_text(request)?)),
+        Some(what) => Err(Unproved::Differs(what)),
+        None => Ok(view.request_text(request)?),
     }
 }
 
@@ -229,19 +244,6 @@ fn claimed_again(request: Request, text: RequestText, execution: Execution) -> C
         max_rows: execution.max_rows,
         lease_until: execution.lease.until,
     }
-}
-
-/// What is stored is not what was asked for or approved: nothing is signed, and nothing is done with it any more.
-pub(super) fn frozen<T>(request: &Request, what: &'static str) -> Verdict<T> {
-    log::error!(
-        "request {} is corrupt: its {what} differ from the audit log",
-        request.id
-    );
-    let change = RequestChange::Corrupted {
-        request: RequestRef::from(request),
-        what,
-    };
-    Verdict::Refuse(change.into(), corrupt_error(&request.id))
 }
 
 fn execution(

@@ -189,10 +189,10 @@ fn create_checked(app: &Arc<App>, caller: &Caller, checked: &Checked) -> Result<
     let active = app.active();
     let read = Read {
         schema: app.schema(&checked.target)?,
-        dialect: known_dialect(app, &active, &checked.target)?,
+        dialect: dialects::known_dialect(app, &active, &checked.target)?,
     };
     let analysis = if checked.operation.is_execute() {
-        Some(analyze(app, &checked.detail, read.dialect)?)
+        Some(dialects::analyze(app, &checked.detail, read.dialect)?)
     } else {
         migrations::analyze(app, checked.operation, &checked.detail, read.dialect)
             .map_err(|e| refuse(e, None))?
@@ -222,34 +222,6 @@ fn create_checked(app: &Arc<App>, caller: &Caller, checked: &Checked) -> Result<
 struct Read {
     schema: Arc<CachedSnapshot>,
     dialect: Option<Dialect>,
-}
-
-/// The dialect of a target, if it is known.
-pub(super) fn known_dialect(
-    app: &App,
-    active: &Active,
-    target: &Target,
-) -> Result<Option<Dialect>, Error> {
-    if let Some(configured) = active.policies.dialect(target) {
-        return Ok(Some(configured));
-    }
-    let now = app.clock.now();
-    let found = app
-        .store
-        .read(|view| dialects::of_target(&active.policies, view, target, now))?;
-    Ok(found.known)
-}
-
-/// Reads a text in the dialect of its database, or in all where nobody knows which that is.
-pub(super) fn analyze(
-    app: &App,
-    text: &str,
-    dialect: Option<Dialect>,
-) -> Result<Arc<Analysis>, Error> {
-    match dialect {
-        Some(dialect) => app.analyzer.analyze(text, dialect),
-        None => app.analyzer.analyze_any(text),
-    }
 }
 
 /// Decides; returns the texts of the request too.

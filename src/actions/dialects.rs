@@ -1,14 +1,15 @@
 //! Which dialect a database speaks: it decides how texts are read, and which agents may run them.
 
-use super::App;
+use super::{Active, App};
 use crate::clock::Timestamp;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
 use crate::domain::policy::Policies;
 use crate::domain::request::Request;
-use crate::domain::sql::DialectFact;
+use crate::domain::sql::{Analysis, DialectFact};
 use crate::error::Error;
 use crate::store::View;
+use std::sync::Arc;
 
 /// What is known of a target's dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,4 +174,32 @@ pub(super) fn contradictions(app: &App, policies: &Policies) -> Result<Vec<Contr
         }
     }
     Ok(found)
+}
+
+/// The dialect of a target, if it is known.
+pub(super) fn known_dialect(
+    app: &App,
+    active: &Active,
+    target: &Target,
+) -> Result<Option<Dialect>, Error> {
+    if let Some(configured) = active.policies.dialect(target) {
+        return Ok(Some(configured));
+    }
+    let now = app.clock.now();
+    let found = app
+        .store
+        .read(|view| of_target(&active.policies, view, target, now))?;
+    Ok(found.known)
+}
+
+/// Reads a text in the dialect of its database, or in all where nobody knows which that is.
+pub(super) fn analyze(
+    app: &App,
+    text: &str,
+    dialect: Option<Dialect>,
+) -> Result<Arc<Analysis>, Error> {
+    match dialect {
+        Some(dialect) => app.analyzer.analyze(text, dialect),
+        None => app.analyzer.analyze_any(text),
+    }
 }

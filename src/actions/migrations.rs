@@ -1,7 +1,7 @@
 //! The migrations of a new request: checked, and read as all SQL is, so that people see what they would do.
 
 use super::App;
-use super::create_request::analyze as analyzed;
+use super::dialects::analyze as analyzed;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Operation;
 use crate::domain::migration::{self, Direction, MigrationError, MigrationPlan};

@@ -1,7 +1,7 @@
 //! What would become of a statement if somebody made a request of it now. Nothing is stored and nothing is audited.
 
 use super::App;
-use super::create_request::known_dialect;
+use super::dialects::known_dialect;
 use super::rates::Rates;
 use super::resolve_policy::{Predicted, predict};
 use crate::domain::actor::Caller;

@@ -2,8 +2,9 @@
 //! as one row; failed authentications as one row a minute and address.
 
 use super::App;
-use crate::domain::actor::Actor;
-use crate::domain::change::{AuthFailures, LogChange, Refused};
+use crate::domain::actor::{Actor, Caller};
+use crate::domain::change::{AuthFailures, LogChange, Refused, RequestRef};
+use crate::domain::request::Request;
 use crate::error::{Error, ErrorKind};
 use crate::store::Verdict;
 use std::collections::HashMap;
@@ -147,6 +148,27 @@ pub(super) fn refusal(attempt: &'static str, error: &Error) -> Refused {
         blocked_rules: Vec::new(),
         count: 1,
     }
+}
+
+/// Records that the caller was refused a verb on a request, and returns the reason.
+pub(super) fn refuse_verb<T>(
+    app: &App,
+    caller: &Caller,
+    request: &Request,
+    attempt: &'static str,
+    error: Error,
+) -> Result<Verdict<T>, Error> {
+    let refused = Refused {
+        attempt,
+        code: error.code(),
+        message: error.message().to_owned(),
+        request: Some(RequestRef::from(request)),
+        target: Some(request.target.clone()),
+        fingerprint: None,
+        blocked_rules: Vec::new(),
+        count: 1,
+    };
+    app.refuse(&caller.actor(), refused, error)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Rehearsals: writes that agents run before anybody has approved them, in transactions that are always rolled back.
 //! Asked for by people or by the workflow, taken by an agent, and over within a minute, whatever comes of it.
 
-use super::approve::refuse_verb;
-use super::claim::{frozen, means_the_same, reports};
-use super::create_request::analyze;
+use super::claim::{means_the_same, reports};
+use super::dialects::analyze;
+use super::refusals::refuse_verb;
+use super::unreadable::frozen;
 use super::view_requests::ensure_visible;
 use super::{App, dialects};
 use crate::clock::Timestamp;

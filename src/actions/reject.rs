@@ -1,6 +1,7 @@
 //! Turns a pending request down. One rejection is final.
 
-use super::approve::{refuse_verb, without_workflow};
+use super::approve::without_workflow;
+use super::refusals::refuse_verb;
 use super::view_requests::{issued_by, may_learn_status};
 use super::{App, note};
 use crate::domain::actor::Caller;

@@ -1,7 +1,7 @@
 //! What would happen: which policies apply to a target, and what they would decide, for each operation or for a
 //! statement. Nothing is stored.
 
-use super::create_request::{analyze, known_dialect};
+use super::dialects::{analyze, known_dialect};
 use super::eligible;
 use super::{Active, App};
 use crate::domain::actor::Caller;

@@ -1,8 +1,8 @@
 //! Hands an approved request to the agents; or runs one again where policy allows.
 
-use super::approve::refuse_verb;
 use super::awaited::Left;
 use super::cancel::owner_may;
+use super::refusals::refuse_verb;
 use super::{App, dialects, note};
 use crate::domain::actor::Caller;
 use crate::domain::change::{RequestChange, RequestRef};

@@ -1,8 +1,8 @@
 //! Requests whose rows cannot be read: they are frozen, as those are that differ from the log, and stop nobody else.
 
-use super::{App, claim};
+use super::App;
 use crate::domain::actor::Actor;
-use crate::domain::change::{Change, RequestChange};
+use crate::domain::change::{Change, RequestChange, RequestRef};
 use crate::domain::request::{Request, corrupt_error};
 use crate::error::Error;
 use crate::store::{LoggedRequest, Verdict, View, is_unreadable};
@@ -58,6 +58,19 @@ fn freezing(found: LoggedRequest) -> RequestChange {
     }
 }
 
+/// What is stored is not what was asked for or approved: nothing is signed, and nothing is done with it any more.
+pub(super) fn frozen<T>(request: &Request, what: &'static str) -> Verdict<T> {
+    log::error!(
+        "request {} is corrupt: its {what} differ from the audit log",
+        request.id
+    );
+    let change = RequestChange::Corrupted {
+        request: RequestRef::from(request),
+        what,
+    };
+    Verdict::Refuse(change.into(), corrupt_error(&request.id))
+}
+
 /// What a look at request `id` came to. Where it was refused because what decides who may read the request is not as
 /// the log says, the request is frozen.
 ///
@@ -74,7 +87,7 @@ pub(super) fn frozen_if_corrupt<T>(
         let frozen = app.store.change(Actor::system(), move |view, _| {
             let request = view.request(&of)?;
             Ok(match view.unproven_to_read(&request)? {
-                Some(what) if !request.corrupt => claim::frozen(&request, what),
+                Some(what) if !request.corrupt => frozen(&request, what),
                 _ => Verdict::Same(()),
             })
         });

@@ -24,7 +24,9 @@ pub(super) fn check(
     }
     // Also where `mode` shuts the provider out for a while: that must not take more than this one key.
     notes.open_groups = raw.auth.oidc.is_some();
-    let (users, on_call_tokens) = identities::check(raw, base, &mut policies, notes);
+    let users = identities::check(raw, &mut policies, notes);
+    let on_call_tokens = on_call::check(raw, base, &mut policies, notes);
+    identities::check_roles(raw, &mut policies, notes);
     let (auth_mode, oidc) = oidc::check(raw, base, &mut policies, notes);
     workflows::check(raw, &users, &mut policies, notes);
     policies::check(raw, &mut policies, notes);

@@ -1,15 +1,13 @@
 //! What `[email]` means: by which server mail is sent, and from whom.
 
 use super::check::{one_of, secret};
+use super::raw::outward::PORT_DEFAULT;
 use super::raw::{RawConfig, RawEmail};
 use super::{Endpoint, Secret};
 use crate::error::Shown;
 use crate::settings::{Notes, Spanned};
 use lettre::message::Mailbox;
 use std::path::{Path, PathBuf};
-
-/// The port for mail of users, with STARTTLS.
-pub const PORT_DEFAULT: u16 = 587;
 
 /// How the connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

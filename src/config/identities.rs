@@ -1,8 +1,8 @@
 //! Databases, people, groups, roles and bindings: what the rest of the configuration may refer to.
 
+use super::ConfiguredUser;
 use super::check::{database_name, environment_name, id, is_id, not_a_name, one_of};
 use super::raw::{RawBinding, RawConfig, RawDatabase, RawGroup, RawRole};
-use super::{ConfiguredUser, Secret};
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{is_name, is_subject};
 use crate::domain::permission::{Permission, Role};
@@ -10,17 +10,14 @@ use crate::domain::policy::{Binding, Database, Policies};
 use crate::domain::scope::RoleScope;
 use crate::error::Shown;
 use crate::settings::{Notes, Spanned, Text, Texts};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeSet;
 
-/// Fills in databases, groups, roles, bindings and the default role, and returns the users, and the tokens with which
-/// services are asked who is on call.
+/// Fills in databases and groups, and returns the users.
 pub(super) fn check(
     raw: &RawConfig,
-    base: &Path,
     policies: &mut Policies,
     notes: &mut Notes,
-) -> (Vec<ConfiguredUser>, BTreeMap<String, Secret>) {
+) -> Vec<ConfiguredUser> {
     for entry in &raw.databases {
         database(entry, policies, notes);
     }
@@ -28,7 +25,11 @@ pub(super) fn check(
     for entry in &raw.auth.groups {
         group(entry, policies, notes);
     }
-    let on_call_tokens = super::on_call::check(raw, base, policies, notes);
+    users
+}
+
+/// Fills in roles, bindings, whose groups must be known, and the default role.
+pub(super) fn check_roles(raw: &RawConfig, policies: &mut Policies, notes: &mut Notes) {
     for entry in &raw.auth.roles {
         role(entry, policies, notes);
     }
@@ -36,7 +37,6 @@ pub(super) fn check(
         binding(entry, policies, notes);
     }
     policies.default_role = role_of_people(&raw.auth.default_role, policies, notes);
-    (users, on_call_tokens)
 }
 
 /// The name of a role that people are to get, if it exists; that it is the role of agents is a warning.

@@ -3,6 +3,7 @@
 
 use super::check::{id, is_id, one_of, secret};
 use super::identities::role_of_people;
+use super::raw::auth::MINTED_SECS_DEFAULT;
 use super::raw::{RawConfig, RawOidc};
 use super::{Endpoint, Secret};
 use crate::domain::policy::{Policies, RoleMapping};
@@ -11,8 +12,6 @@ use std::path::Path;
 
 /// The claim in which most providers list groups.
 pub const GROUPS_CLAIM_DEFAULT: &str = "groups";
-/// Seconds that a token lives at most which a person of the provider issues for themselves: a day.
-pub const MINTED_SECS_DEFAULT: u64 = 86_400;
 
 /// How people authenticate. Agents always present a token of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,11 +3,11 @@
 //! [`RawConfig`] knows types, bounds and key names only; what the values mean is for the checks. Values that need no
 //! further check stand in plain structs, some of them in `domain::policy`, and are named in brackets here.
 
-mod auth;
-mod outward;
+pub(super) mod auth;
+pub(super) mod outward;
 mod policies;
-mod replication;
-mod storage;
+pub(super) mod replication;
+pub(super) mod storage;
 
 pub use auth::{RawAuth, RawBinding, RawGroup, RawOidc, RawRole};
 pub use outward::{RawEmail, RawNotificationPolicy, RawOnCall, RawOverride, RawSlack, RawWebhook};
@@ -20,7 +20,8 @@ pub use storage::{RawResultStorage, RawS3};
 
 use super::{DAYS_MAX, Process, ResultChannel, Retention};
 use crate::declare::TableSpec;
-use crate::domain::policy::{Policies, SECS_MAX};
+use crate::domain::policy::Policies;
+use crate::domain::policy::execution::SECS_MAX;
 use crate::settings::{Declared, Number, OneOrMore, OrEmpty, Text, Texts, example, section};
 
 /// Registered databases, at most: each is looked at for every workflow.

@@ -2,19 +2,13 @@
 
 use super::check::one_of;
 use super::raw::RawConfig;
+use super::raw::replication::{
+    LEASE_SECS_DEFAULT, PREFIX_DEFAULT, PROGRAM_DEFAULT, SYNC_SECS_DEFAULT,
+};
 use super::storage::{S3Storage, text_or, tidy_prefix};
 use super::{ResultStorage, storage};
 use crate::settings::{Notes, Text};
 use std::path::{Path, PathBuf};
-
-pub const PREFIX_DEFAULT: &str = "replica";
-pub const PROGRAM_DEFAULT: &str = "litestream";
-pub const LEASE_SECS_DEFAULT: u64 = 10;
-/// Longest time without a server after a crash.
-pub const LEASE_SECS_MAX: u64 = 300;
-pub const SYNC_SECS_DEFAULT: u64 = 5;
-/// Existing agents wait 30 s for the answer to a report.
-pub const SYNC_SECS_MAX: u64 = 20;
 
 /// `[replication]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

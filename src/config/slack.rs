@@ -3,16 +3,13 @@
 use super::Secret;
 use super::check::{environment_name, is_id, secret};
 use super::endpoint::Endpoint;
+use super::raw::outward::{API_BASE_URL, CHANNEL_DEFAULT};
 use super::raw::{RawConfig, RawSlack};
 use crate::domain::policy::Policies;
 use crate::settings::Notes;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Where messages go unless configured.
-pub const CHANNEL_DEFAULT: &str = "#db-approvals";
-/// Slack's API, unless configured: with its methods below it.
-pub const API_BASE_URL: &str = "https://slack.com/api";
 /// The key of `[slack.channels]` for what concerns no environment.
 const NO_ENVIRONMENT: &str = "default";
 

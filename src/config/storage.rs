@@ -3,6 +3,7 @@
 use super::Endpoint;
 use super::Secret;
 use super::check::{one_of, path};
+use super::raw::storage::{BUCKET_DEFAULT, PERSIST_BYTES_DEFAULT, PREFIX_DEFAULT, REGION_DEFAULT};
 use super::raw::{RawConfig, RawS3};
 use crate::error::Shown;
 use crate::settings::{Env, Location, Notes, Spanned, Text};
@@ -10,16 +11,6 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Largest stored result, in bytes, unless configured: what existing agents send at most.
-pub const PERSIST_BYTES_DEFAULT: u64 = 10 * 1024 * 1024;
-/// Largest stored result, in bytes: results are held in memory on their way.
-pub(super) const PERSIST_BYTES_MAX: u64 = 32 * 1024 * 1024;
-/// The bucket unless configured.
-pub const BUCKET_DEFAULT: &str = "dbward";
-/// The region unless the file or the environment says another.
-pub const REGION_DEFAULT: &str = "us-east-1";
-/// What keys begin with unless configured.
-pub const PREFIX_DEFAULT: &str = "results";
 /// Longest region, in bytes; the longest there is has 14.
 const REGION_BYTES_MAX: usize = 64;
 /// Longest prefix, in bytes: followed by a key of ours, a key of the store (at most 1024).

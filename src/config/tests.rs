@@ -1,6 +1,8 @@
 //! Claims about the configuration: what loads, what it then means, and what is refused where.
 
-use super::replication::{LEASE_SECS_DEFAULT, PREFIX_DEFAULT, PROGRAM_DEFAULT, SYNC_SECS_DEFAULT};
+use super::raw::replication::{
+    LEASE_SECS_DEFAULT, PREFIX_DEFAULT, PROGRAM_DEFAULT, SYNC_SECS_DEFAULT,
+};
 use super::*;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{Operation, Selector, Target};

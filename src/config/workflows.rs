@@ -14,8 +14,6 @@ use crate::error::Shown;
 use crate::settings::{Location, Notes, Spanned, Texts};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Most approvals that one entry may ask for.
-pub(super) const APPROVALS_MAX: u64 = 100;
 /// Names that a warning lists.
 const NAMES_SHOWN_MAX: usize = 5;
 /// People tried in the role of the requester, for a warning.

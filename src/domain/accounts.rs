@@ -3,12 +3,19 @@
 
 mod request;
 
-pub use request::{ERROR_SHA256, RESULT_SHA256, RequestAccount, TOKEN_SHA256};
+pub use request::RequestAccount;
 
 use crate::clock::Timestamp;
 use crate::domain::audit::Event;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+
+/// Stands for the hash of `token_json` in a row of executions.
+pub const TOKEN_SHA256: &str = "token_sha256";
+/// Stands for the hash of `error_message`.
+pub const ERROR_SHA256: &str = "error_sha256";
+/// Stands for the hash of `result_json`.
+pub const RESULT_SHA256: &str = "result_sha256";
 
 /// The metadata of an event, and what it says of a column.
 #[derive(Debug, Clone, Default)]

@@ -1,8 +1,10 @@
 //! The keys of server.toml below `[auth]`.
 
 use super::{DATABASES_MAX, ENVIRONMENTS_MAX, NAMES_MAX, PEOPLE_MAX, ROLES_MAX, SECS_MAX};
-use crate::config::oidc::MINTED_SECS_DEFAULT;
 use crate::settings::{Number, RawSecret, Text, Texts, section};
+
+/// Seconds that a token lives at most which a person of the provider issues for themselves: a day.
+pub const MINTED_SECS_DEFAULT: u64 = 86_400;
 
 section! {
     /// Who people are, and what they may do.

@@ -3,6 +3,13 @@
 use super::{CHANNELS_MAX, NAMES_MAX, RawScope, TURNS_MAX, WEBHOOKS_MAX};
 use crate::settings::{Number, RawSecret, Spanned, Text, Texts, section};
 
+/// Where messages go unless configured.
+pub const CHANNEL_DEFAULT: &str = "#db-approvals";
+/// Slack's API, unless configured: with its methods below it.
+pub const API_BASE_URL: &str = "https://slack.com/api";
+/// The port for mail of users, with STARTTLS.
+pub const PORT_DEFAULT: u16 = 587;
+
 /// Longest time until a reminder, in seconds.
 const REMIND_SECS_MAX: u64 = 30 * 24 * 3600;
 /// Highest port.
@@ -90,7 +97,7 @@ section! {
     pub struct RawEmail {
         /// Its host; a private address needs allow_networks.
         server: Text, shown "\"smtp.example.com\"";
-        port: Number, within 1..=PORT_MAX, shown crate::config::email::PORT_DEFAULT;
+        port: Number, within 1..=PORT_MAX, shown PORT_DEFAULT;
         /// starttls, tls, or none, which is for a server on this machine only.
         security: Text, shown "\"starttls\"";
         /// Both or neither; the password itself or a file that holds it.
@@ -111,10 +118,10 @@ section! {
         bot_token: RawSecret, shown "\"${SLACK_BOT_TOKEN}\"";
         signing_secret: RawSecret, shown "\"${SLACK_SIGNING_SECRET}\"";
         /// Where messages go, by id or name.
-        channel: Text, shown format!("\"{}\"", crate::config::slack::CHANNEL_DEFAULT);
+        channel: Text, shown format!("\"{CHANNEL_DEFAULT}\"");
         /// The same by environment, and under `default` for what concerns none; or as a table [slack.channels].
         channels: Vec<(String, Spanned<String>)>, within 0..=CHANNELS_MAX, shown "{ production = \"C0000000002\" }";
         /// Where Slack's methods are, for a gateway of your own in front of it.
-        api_base_url: Text, shown format!("\"{}\"", crate::config::slack::API_BASE_URL);
+        api_base_url: Text, shown format!("\"{API_BASE_URL}\"");
     }
 }

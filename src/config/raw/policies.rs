@@ -1,7 +1,6 @@
 //! The keys of policies in server.toml: what decides about requests.
 
 use super::{APPROVERS_MAX, NAMES_MAX, STEPS_MAX};
-use crate::config::workflows::APPROVALS_MAX;
 use crate::declare::{KeyKind, KeySpec};
 use crate::domain::policy::execution::ExecutionPolicy;
 use crate::domain::policy::result::RESULT_TTL_DAYS;
@@ -9,6 +8,9 @@ use crate::domain::policy::workflow::Workflow;
 use crate::domain::risk_level::Allowance;
 use crate::domain::sql::ReviewRule;
 use crate::settings::{Number, Part, Present, Section, Spanned, Text, Texts, section};
+
+/// Most approvals that one entry may ask for.
+const APPROVALS_MAX: u64 = 100;
 
 section! {
     /// Where a policy applies.

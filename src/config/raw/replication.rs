@@ -1,10 +1,15 @@
 //! The keys of server.toml below `[replication]`.
 
-use crate::config::replication::{
-    LEASE_SECS_DEFAULT, LEASE_SECS_MAX, PREFIX_DEFAULT, PROGRAM_DEFAULT, SYNC_SECS_DEFAULT,
-    SYNC_SECS_MAX,
-};
 use crate::settings::{Number, Text, section};
+
+pub const PREFIX_DEFAULT: &str = "replica";
+pub const PROGRAM_DEFAULT: &str = "litestream";
+pub const LEASE_SECS_DEFAULT: u64 = 10;
+/// Longest time without a server after a crash.
+const LEASE_SECS_MAX: u64 = 300;
+pub const SYNC_SECS_DEFAULT: u64 = 5;
+/// Existing agents wait 30 s for the answer to a report.
+const SYNC_SECS_MAX: u64 = 20;
 
 section! {
     /// A second copy of the state in the bucket of [result_storage], kept by Litestream 0.5, which a server that

@@ -1,9 +1,17 @@
 //! The keys of server.toml below `[result_storage]`.
 
-use crate::config::storage::{
-    BUCKET_DEFAULT, PERSIST_BYTES_DEFAULT, PERSIST_BYTES_MAX, PREFIX_DEFAULT, REGION_DEFAULT,
-};
 use crate::settings::{Number, Part, Present, RawSecret, Text, section};
+
+/// Largest stored result, in bytes, unless configured: what existing agents send at most.
+pub const PERSIST_BYTES_DEFAULT: u64 = 10 * 1024 * 1024;
+/// Largest stored result, in bytes: results are held in memory on their way.
+const PERSIST_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// The bucket unless configured.
+pub const BUCKET_DEFAULT: &str = "dbward";
+/// The region unless the file or the environment says another.
+pub const REGION_DEFAULT: &str = "us-east-1";
+/// What keys begin with unless configured.
+pub const PREFIX_DEFAULT: &str = "results";
 
 section! {
     /// Where results are stored.

@@ -2,7 +2,9 @@
 
 mod rehearsed;
 
-use super::{AccountedKey, AccountedRow, AccountedValue, EventMetadata};
+use super::{
+    AccountedKey, AccountedRow, AccountedValue, ERROR_SHA256, EventMetadata, TOKEN_SHA256,
+};
 use crate::clock::Timestamp;
 use crate::domain::audit::Event;
 use rehearsed::rehearsed;
@@ -45,13 +47,6 @@ const RESULT: &[AccountedKey] = &[
     ("result_sha256", "checksum_sha256", false),
     ("result_expires_at", "expires_at_ms", true),
 ];
-
-/// Stands for the hash of `token_json` in a row of executions.
-pub const TOKEN_SHA256: &str = "token_sha256";
-/// Stands for the hash of `error_message`.
-pub const ERROR_SHA256: &str = "error_sha256";
-/// Stands for the hash of `result_json`.
-pub const RESULT_SHA256: &str = "result_sha256";
 
 /// A request, its votes, executions and results.
 #[derive(Debug, Default)]

@@ -1,6 +1,5 @@
 //! Execution policies: how often, how long and how much a request may run.
 
-use super::SECS_MAX;
 use crate::declare::Plain;
 use crate::domain::id::Operation;
 use crate::domain::kept::policy;
@@ -13,7 +12,8 @@ pub const LEASE_MARGIN_SECS: u64 = 30;
 pub const MIGRATION_LEASE_SECS: u64 = 600;
 /// Rows that an agent returns at most, whatever a policy says.
 pub const ROWS_MAX: u64 = 10_000;
-
+/// Longest time that any policy of seconds may give: a leap year.
+pub const SECS_MAX: u64 = 366 * 24 * 3600;
 /// Longest time of one statement, and longest lease, in seconds.
 pub const STATEMENT_SECS_MAX: u64 = 24 * 3600;
 /// Seconds that a statement waits for a lock where nothing else says.

@@ -16,7 +16,7 @@ use crate::crypto::sha256_hex;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Role;
-use crate::domain::scope::{Scope, most_specific};
+use crate::domain::scope::most_specific;
 use auto_approve::AutoApprove;
 use execution::ExecutionPolicy;
 use notification::NotificationPolicy;
@@ -25,9 +25,6 @@ use result::{RESULT_TTL_DAYS, ResultPolicy};
 use review::ReviewPolicy;
 use std::collections::{BTreeMap, BTreeSet};
 use workflow::Workflow;
-
-/// Longest time that any policy of seconds may give: a leap year.
-pub const SECS_MAX: u64 = 366 * 24 * 3600;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
@@ -360,19 +357,6 @@ impl Policies {
     pub fn version(&self) -> String {
         sha256_hex(self.canonical().as_bytes())
     }
-}
-
-/// The id of a workflow: its scope and a hash of its sorted operations, as existing clients know it.
-pub fn workflow_id(scope: &Scope, operations: &BTreeSet<Operation>) -> String {
-    let mut names: Vec<_> = operations.iter().map(|o| o.as_str()).collect();
-    names.sort_unstable();
-    let hash = sha256_hex(names.join(",").as_bytes());
-    format!(
-        "wf:{}:{}:{}",
-        scope.database,
-        scope.environment,
-        &hash[..12]
-    )
 }
 
 /// Whether an approver entry may name the selector; `requester` it may not.

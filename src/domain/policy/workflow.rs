@@ -1,10 +1,10 @@
 //! Workflows: whose approval a request needs, step by step.
 
-use super::workflow_id;
+use super::execution::{SECS_MAX, STATEMENT_SECS_MAX};
+use crate::crypto::sha256_hex;
 use crate::declare::Plain;
 use crate::domain::id::{Operation, Selector};
 use crate::domain::kept::{policy, word};
-use crate::domain::policy::{SECS_MAX, execution::STATEMENT_SECS_MAX};
 use crate::domain::scope::Scope;
 use std::collections::BTreeSet;
 
@@ -169,9 +169,16 @@ impl Workflow {
         }
     }
 
-    /// Its id, as clients see it.
+    /// Its id, as existing clients know it: its scope and a hash of its sorted operations.
     pub fn id(&self) -> String {
-        workflow_id(&self.scope, &self.operations)
+        let mut names: Vec<_> = self.operations.iter().map(|o| o.as_str()).collect();
+        names.sort_unstable();
+        let hash = sha256_hex(names.join(",").as_bytes());
+        let Scope {
+            database,
+            environment,
+        } = &self.scope;
+        format!("wf:{database}:{environment}:{}", &hash[..12])
     }
 
     /// Whether it applies to this operation.

@@ -4,7 +4,7 @@
 
 use super::analysis::{Category, Class, SqlVerdict, StatementClass};
 use super::condition::{Rows, rows};
-use super::judge::{Judged, write};
+use super::judged::{Judged, write};
 use super::rules::{Finding, ReviewRule};
 use super::token::{StatementTokens, TokenKind};
 use super::{cross_check, leading_keywords, names_by_words, upkeep};

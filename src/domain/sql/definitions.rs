@@ -2,7 +2,7 @@
 //! change of rows.
 
 use super::analysis::{Category, SqlVerdict, StatementClass};
-use super::judge::write;
+use super::judged::write;
 use super::walk::Walk;
 use crate::domain::dialect::Dialect;
 use sqlparser::ast::{AlterTableOperation, CreateTable, ObjectName, ObjectType, Statement};

@@ -6,45 +6,15 @@ use super::by_words;
 use super::cross_check::{self, ParseFailure, Tokens};
 use super::definitions::{definition, safe_ddl};
 use super::functions::{first_danger, spaced_calls};
+use super::judged::{Judged, write};
 use super::leading_keywords;
 use super::names_by_words;
 use super::review;
-use super::rules::Finding;
 use super::token::{StatementTokens, TokenKind};
 use super::upkeep;
 use super::walk::Walk;
 use crate::domain::dialect::Dialect;
 use sqlparser::ast::{CopySource, CopyTarget, SetExpr, Statement};
-use std::collections::BTreeSet;
-
-/// All that is known about one statement.
-pub(super) struct Judged {
-    pub verdict: SqlVerdict,
-    /// Set where the parser could not read it and its first words did not settle it; the verdict is then a guess.
-    pub parse_failure: Option<ParseFailure>,
-    pub tables: BTreeSet<String>,
-    pub findings: Vec<Finding>,
-    /// Functions that are not known to be free of side effects: `schema.name` or `name`.
-    pub unknown_functions: BTreeSet<String>,
-    /// DDL of a shape that harms nothing, if there are no findings.
-    pub safe_ddl: bool,
-    /// Read by its words alone, because the parser does not know it.
-    pub by_words: bool,
-}
-
-impl Judged {
-    fn settled(verdict: SqlVerdict) -> Judged {
-        Judged {
-            verdict,
-            parse_failure: None,
-            tables: BTreeSet::new(),
-            findings: Vec::new(),
-            unknown_functions: BTreeSet::new(),
-            safe_ddl: false,
-            by_words: false,
-        }
-    }
-}
 
 /// Judges the statement of `piece`, the `number`th of its text; `hint_sets` where an optimizer hint changes a setting.
 pub(super) fn judge(
@@ -362,16 +332,6 @@ fn query_verdict(walk: &Walk) -> SqlVerdict {
         class,
         reason: reason.to_owned(),
         returns_rows: true,
-    }
-}
-
-pub(super) fn write(kind: &'static str, reason: &str, returns_rows: bool) -> SqlVerdict {
-    SqlVerdict {
-        kind,
-        category: Category::Dml,
-        class: StatementClass::Dml,
-        reason: reason.to_owned(),
-        returns_rows,
     }
 }
 

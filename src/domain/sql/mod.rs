@@ -26,6 +26,7 @@ mod cross_check;
 mod definitions;
 mod functions;
 mod judge;
+mod judged;
 mod leading_keywords;
 mod lex;
 mod limits;
@@ -63,7 +64,7 @@ pub use script::{ScriptError, ScriptStatement, comments, mentions, statements};
 
 use crate::crypto::sha256_hex;
 use crate::domain::dialect::Dialect;
-use judge::Judged;
+use judged::Judged;
 use std::collections::BTreeSet;
 use token::{LexError, StatementTokens};
 

@@ -4,7 +4,7 @@
 //! After the lists of Squawk and strong_migrations (PostgreSQL), of users of gh-ost and pt-online-schema-change (MySQL),
 //! and the pages of ALTER TABLE, VACUUM, REINDEX and REFRESH of each database.
 
-use super::judge::Judged;
+use super::judged::Judged;
 use super::rules::{Finding, ReviewRule};
 use super::token::{StatementTokens, TokenKind};
 use crate::domain::dialect::Dialect;

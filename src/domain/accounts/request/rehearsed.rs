@@ -1,9 +1,9 @@
 //! One rehearsal, as its events account for it.
 
-use super::{
+use crate::clock::Timestamp;
+use crate::domain::accounts::{
     AccountedRow, AccountedValue, ERROR_SHA256, EventMetadata, RESULT_SHA256, TOKEN_SHA256,
 };
-use crate::clock::Timestamp;
 use crate::domain::audit::Event;
 
 /// Changes the row of a rehearsal as its next event says.
