@@ -59,9 +59,7 @@ pub enum KeyKind {
     Flag,
     /// A whole number within bounds.
     Number {
-        /// The smallest.
         min: u64,
-        /// The largest.
         max: u64,
     },
     /// A string, which its reader checks.

@@ -69,7 +69,7 @@ pub fn claim(
         let text = match proved_text(view, &request) {
             Ok(text) => text,
             Err(Unproved::Differs(what)) => return Ok(frozen(&request, what)),
-            Err(Unproved::Unread(error)) => return unreadable::refuse(view, &id, error),
+            Err(Unproved::Unreadable(error)) => return unreadable::refuse(view, &id, error),
         };
         if let Some(execution) = again(view, agent, &request, claim_key.as_deref())? {
             return Ok(Verdict::Same(claimed_again(request, text, execution)));
@@ -119,12 +119,12 @@ enum Unproved {
     /// What of it is not what the audit log says.
     Differs(&'static str),
     /// It could not be read.
-    Unread(Error),
+    Unreadable(Error),
 }
 
 impl From<Error> for Unproved {
     fn from(error: Error) -> Unproved {
-        Unproved::Unread(error)
+        Unproved::Unreadable(error)
     }
 }
 

@@ -3,13 +3,15 @@
 //! The order of checks is the contract's (section 1): rights for the cheapest thing the caller could mean come before
 //! idempotency and analysis, so that somebody without rights on a database learns nothing about its rules.
 
+pub use super::submission::Submission;
+
 use super::awaited::{JobNeeds, Left, next_in};
-use super::dry_run::STATEMENTS_MAX;
 use super::eligible;
 use super::schemas::CachedSnapshot;
-use super::{Active, App, dialects, migrations, note, rehearse, row_bounds};
+use super::submission::{CheckedSubmission, check};
+use super::{Active, App, dialects, explain, migrations, rehearse, row_bounds};
 use crate::clock::Timestamp;
-use crate::crypto::{hex, random, sha256_fields, sha256_hex, uuid};
+use crate::crypto::{random, sha256_hex, uuid};
 use crate::domain::actor::Caller;
 use crate::domain::audit::Redaction;
 use crate::domain::change::{
@@ -19,52 +21,16 @@ use crate::domain::change::{
 use crate::domain::decision::{self, Decision};
 use crate::domain::dialect::Dialect;
 use crate::domain::facts::{Facts, Requester, SqlFacts};
-use crate::domain::id::{Operation, Selector, Target};
+use crate::domain::id::Operation;
 use crate::domain::permission::Permission;
-use crate::domain::request::{Opening, Status};
+use crate::domain::policy::workflow::Workflow;
+use crate::domain::request::{Opening, Status, Transition};
 use crate::domain::row_bound::{self, RowBound};
-use crate::domain::sql::{Analysis, Class, DialectFact, TEXT_BYTES_MAX};
+use crate::domain::sql::{Analysis, Class, DialectFact};
 use crate::error::{Error, ErrorKind, Shown};
 use crate::store::{Verdict, View};
 use serde_json::Value;
 use std::sync::Arc;
-
-/// Longest idempotency key, in bytes.
-pub const KEY_BYTES_MAX: usize = 255;
-/// Longest metadata of a client, in bytes.
-pub const METADATA_BYTES_MAX: usize = 16 * 1024;
-/// Selectors in `share_with`, at most.
-pub const SHARES_MAX: usize = 50;
-
-/// A request as a client sends it.
-#[derive(Debug, Clone, Default)]
-pub struct Submission {
-    /// Name of the database.
-    pub database: String,
-    /// Name of the environment.
-    pub environment: String,
-    /// What the client calls it; the SQL decides.
-    pub operation: String,
-    /// The SQL, or the JSON of a migration.
-    pub detail: String,
-    pub reason: Option<String>,
-    /// Makes repeating it harmless.
-    pub idempotency_key: Option<String>,
-    /// The client's own facts, as JSON text.
-    pub metadata: Option<String>,
-    /// Skips approvals, for those who may.
-    pub emergency: bool,
-    /// Lets some DDL through in an emergency.
-    pub allow_ddl: bool,
-    /// The result is not kept.
-    pub no_result_store: bool,
-    /// Who else may see the result.
-    pub share_with: Vec<String>,
-    /// Rows it may change at most.
-    pub max_affected_rows: Option<u64>,
-    /// Whether an agent is to rehearse it for its approvers.
-    pub rehearse: bool,
-}
 
 /// What became of a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,24 +77,6 @@ impl UnparsableAt {
     }
 }
 
-/// A submission whose every field was checked.
-#[derive(Clone)]
-struct Checked {
-    target: Target,
-    operation: Operation,
-    detail: String,
-    reason: Option<String>,
-    key: Option<String>,
-    fingerprint: String,
-    metadata: Option<String>,
-    emergency: bool,
-    allow_ddl: bool,
-    no_result_store: bool,
-    share_with: Vec<Selector>,
-    max_affected_rows: Option<u64>,
-    rehearse: bool,
-}
-
 /// Makes a request, or finds the one made under the same idempotency key.
 ///
 /// # Errors
@@ -155,7 +103,11 @@ pub fn create_request(
     answer
 }
 
-fn create_checked(app: &Arc<App>, caller: &Caller, checked: &Checked) -> Result<Created, Error> {
+fn create_checked(
+    app: &Arc<App>,
+    caller: &Caller,
+    checked: &CheckedSubmission,
+) -> Result<Created, Error> {
     let refuse = |error: Error, fingerprint: Option<String>| {
         let refused = Refused {
             blocked_rules: decision::blocked_rules(&error),
@@ -198,9 +150,8 @@ fn create_checked(app: &Arc<App>, caller: &Caller, checked: &Checked) -> Result<
             .map_err(|e| refuse(e, None))?
     };
     let fingerprint = analysis.as_ref().map(|a| a.fingerprint.clone());
-    let (decision, new, bound, rehearsal) =
-        decide(app, caller, checked, &active, &read, analysis.as_deref())
-            .map_err(|e| refuse(e, fingerprint))?;
+    let decided = decide(app, caller, checked, &active, &read, analysis.as_deref())
+        .map_err(|e| refuse(e, fingerprint))?;
     // What carries no SQL has the dialect of the database.
     let fact = match (&analysis, read.dialect) {
         (Some(analysis), _) => analysis.dialect_fact,
@@ -208,14 +159,8 @@ fn create_checked(app: &Arc<App>, caller: &Caller, checked: &Checked) -> Result<
         (None, None) => DialectFact::Any,
     };
     let unparsable = UnparsableAt::of(analysis.as_ref().map(|a| &a.class));
-    write(
-        app,
-        caller,
-        checked,
-        &active,
-        &decision,
-        (new, fact, read.dialect, unparsable, bound, rehearsal),
-    )
+    let read_in = (fact, read.dialect);
+    write(app, caller, checked, &active, decided, read_in, unparsable)
 }
 
 /// What was known of the target when the text was read.
@@ -224,11 +169,18 @@ struct Read {
     dialect: Option<Dialect>,
 }
 
-/// Decides; returns the texts of the request too.
+/// A decision, and what is kept of the request with it.
+struct Decided {
+    decision: Decision,
+    text: RequestText,
+    row_bound: Option<RowBound>,
+    rehearsal: Option<NewRehearsal>,
+}
+
 fn decide(
     app: &App,
     caller: &Caller,
-    checked: &Checked,
+    checked: &CheckedSubmission,
     active: &Active,
     read: &Read,
     analysis: Option<&Analysis>,
@@ -254,7 +206,7 @@ fn decide(
         eligible::ensure(app, workflow, &checked.target, &caller.subject)?;
     }
     let policy = active.policies.execution(&checked.target);
-    let bound = row_bounds::of(checked.max_affected_rows, &policy, operation, analysis)?;
+    let row_bound = row_bounds::of(checked.max_affected_rows, &policy, operation, analysis)?;
     let rehearsal = rehearse::of_new(
         decision.workflow.as_ref(),
         decision.opening == Opening::Pending,
@@ -263,15 +215,13 @@ fn decide(
         analysis,
     )?;
     let text = text(app, checked, &decision, &facts, analysis);
-    Ok((decision, text, bound, rehearsal))
+    Ok(Decided {
+        decision,
+        text,
+        row_bound,
+        rehearsal,
+    })
 }
-
-type Decided = (
-    Decision,
-    RequestText,
-    Option<RowBound>,
-    Option<NewRehearsal>,
-);
 
 fn requester(caller: &Caller) -> Requester {
     Requester {
@@ -281,38 +231,106 @@ fn requester(caller: &Caller) -> Requester {
     }
 }
 
+/// Stores the request, dispatched at once where nobody must approve. `read_in` is the dialect in which its text was read,
+/// and the one that its database was known to speak.
 fn write(
     app: &Arc<App>,
     caller: &Caller,
-    checked: &Checked,
+    checked: &CheckedSubmission,
+    active: &Active,
+    decided: Decided,
+    read_in: (DialectFact, Option<Dialect>),
+    unparsable: Option<UnparsableAt>,
+) -> Result<Created, Error> {
+    let Decided {
+        decision,
+        text,
+        row_bound,
+        rehearsal,
+    } = decided;
+    let ttls = Ttls::of(active, decision.workflow.as_ref());
+    let pending = decision.opening == Opening::Pending;
+    let (dispatch, passed) = (decision.opening.dispatch(), decision.passed);
+    let kept = (read_in.0, row_bound, text);
+    let mut new = new_request(caller, checked, active, &decision, kept);
+    let key = checked.key.clone();
+    let fingerprint = checked.fingerprint.clone();
+    let (cx, by) = (Arc::clone(app), caller.clone());
+    app.change_by(caller, move |view, now| {
+        if let Some(key) = &key
+            && let Some(created) = repeated(view, &new.requester, key, &fingerprint)?
+        {
+            return Ok(Verdict::Same(created));
+        }
+        let policies = &cx.active().policies;
+        let known = dialects::of_target(policies, view, &new.target, now)?.known;
+        if known != read_in.1 {
+            let error = format!("the dialect of {} has just changed", new.target);
+            return Err(Error::unavailable(error).retry_after(1));
+        }
+        new.seq = view.next_request_seq()?;
+        if pending {
+            cx.caches.quotas.ensure_pending(view, &by)?;
+            new.expires_at = Some(now.plus_secs(ttls.pending_secs));
+        } else {
+            new.approval_expires_at = Some(now.plus_secs(ttls.approval_secs));
+        }
+        let created = created(&new, dispatch, unparsable);
+        let reference = RequestRef::from(&new);
+        let passed = passed.map(|passed| DdlPassed::new(&reference, &new, passed));
+        let mut changes = vec![RequestChange::Created(Box::new(new))];
+        let asked = rehearsal.map(RehearsalStep::Asked);
+        changes.extend(asked.map(|step| rehearse::step(reference.clone(), step)));
+        if let Some(step) = dispatch {
+            changes.push(RequestChange::Dispatched {
+                request: reference,
+                step,
+                deadline: now.plus_secs(ttls.dispatch_secs),
+                acknowledged: None,
+            });
+        }
+        changes.extend(passed.map(|passed| RequestChange::DdlPassed(Box::new(passed))));
+        Ok(Verdict::Write(
+            changes.into_iter().map(Into::into).collect(),
+            created,
+        ))
+    })
+}
+
+/// How long a request may wait, in seconds: for its approval, for being run after that, and for an agent.
+struct Ttls {
+    pending_secs: u64,
+    approval_secs: u64,
+    dispatch_secs: u64,
+}
+
+impl Ttls {
+    fn of(active: &Active, workflow: Option<&Workflow>) -> Ttls {
+        let policies = &active.policies;
+        let or_usual = |secs: Option<u64>| secs.unwrap_or(policies.approval_ttl_secs);
+        Ttls {
+            pending_secs: or_usual(workflow.and_then(|w| w.pending_ttl_secs)),
+            approval_secs: or_usual(workflow.and_then(|w| w.approval_ttl_secs)),
+            dispatch_secs: policies.dispatch_timeout_secs,
+        }
+    }
+}
+
+/// The request, but for its row and its times.
+fn new_request(
+    caller: &Caller,
+    checked: &CheckedSubmission,
     active: &Active,
     decision: &Decision,
-    (text, dialect, read_in, unparsable, row_bound, rehearsal): (
-        RequestText,
-        DialectFact,
-        Option<Dialect>,
-        Option<UnparsableAt>,
-        Option<RowBound>,
-        Option<NewRehearsal>,
-    ),
-) -> Result<Created, Error> {
-    let policies = &active.policies;
-    let workflow = decision.workflow.as_ref();
-    let pending_secs = workflow
-        .and_then(|w| w.pending_ttl_secs)
-        .unwrap_or(policies.approval_ttl_secs);
-    let approval_secs = workflow
-        .and_then(|w| w.approval_ttl_secs)
-        .unwrap_or(policies.approval_ttl_secs);
-    let dispatch_secs = policies.dispatch_timeout_secs;
-    let pending = decision.opening == Opening::Pending;
-    let steps = workflow.map_or(&[][..], |w| &w.steps[..]);
-    let approvers: Vec<Selector> = steps
+    (dialect, row_bound, text): (DialectFact, Option<RowBound>, RequestText),
+) -> NewRequest {
+    let steps = decision.workflow.as_ref().map_or(&[][..], |w| &w.steps[..]);
+    let approvers = steps
         .first()
-        .filter(|_| pending)
+        .filter(|_| decision.opening == Opening::Pending)
         .map(|s| s.approvers.iter().map(|a| a.selector.clone()).collect())
         .unwrap_or_default();
-    let mut new = NewRequest {
+    NewRequest {
         seq: 0,
         id: uuid(),
         requester: caller.subject.clone(),
@@ -334,77 +352,35 @@ fn write(
         row_bound,
         text,
         salt: random(),
+    }
+}
+
+/// What the client gets of a new request, which may be dispatched already.
+fn created(
+    new: &NewRequest,
+    dispatch: Option<Transition>,
+    unparsable: Option<UnparsableAt>,
+) -> Created {
+    let status = dispatch.map_or(new.step.to(), |step| step.to());
+    let workflow = new.text.workflow.as_ref();
+    let next = next_in(status, &new.requester, None, workflow, &[]);
+    let needs = JobNeeds {
+        status,
+        target: new.target.clone(),
+        operation: new.operation,
+        dialect: new.dialect,
+        needs_row_bound: row_bound::is_needed(new.operation, new.row_bound),
     };
-    let dispatch = decision.opening.dispatch();
-    let passed = decision.passed;
-    let key = checked.key.clone();
-    let fingerprint = checked.fingerprint.clone();
-    let (cx, by) = (Arc::clone(app), caller.clone());
-    app.change_by(caller, move |view, now| {
-        if let Some(key) = &key
-            && let Some(created) = repeated(view, &new.requester, key, &fingerprint)?
-        {
-            return Ok(Verdict::Same(created));
-        }
-        let policies = &cx.active().policies;
-        let known = dialects::of_target(policies, view, &new.target, now)?.known;
-        if known != read_in {
-            let error = format!("the dialect of {} has just changed", new.target);
-            return Err(Error::unavailable(error).retry_after(1));
-        }
-        new.seq = view.next_request_seq()?;
-        if pending {
-            cx.caches.quotas.ensure_pending(view, &by)?;
-            new.expires_at = Some(now.plus_secs(pending_secs));
-        } else {
-            new.approval_expires_at = Some(now.plus_secs(approval_secs));
-        }
-        let reference = RequestRef {
-            seq: new.seq,
-            id: new.id.clone(),
-            requester: new.requester.clone(),
-            target: new.target.clone(),
-            operation: new.operation,
-            status: new.step.to(),
-        };
-        let status = dispatch.map_or(new.step.to(), |step| step.to());
-        let workflow = new.text.workflow.as_ref();
-        let next = next_in(status, &new.requester, None, workflow, &[]);
-        let needs = JobNeeds {
-            status,
-            target: new.target.clone(),
-            operation: new.operation,
-            dialect: new.dialect,
-            needs_row_bound: row_bound::is_needed(new.operation, new.row_bound),
-        };
-        let created = Created {
-            id: new.id.clone(),
-            status,
-            operation: new.operation,
-            expires_at: new.expires_at,
-            approvers: new.approvers.iter().map(ToString::to_string).collect(),
-            repeated: false,
-            unparsable: unparsable.clone(),
-            left: Left::new(needs, next),
-        };
-        let passed = passed.map(|passed| DdlPassed::new(&reference, &new, passed));
-        let mut changes = vec![RequestChange::Created(Box::new(new))];
-        let asked = rehearsal.map(RehearsalStep::Asked);
-        changes.extend(asked.map(|step| rehearse::step(reference.clone(), step)));
-        if let Some(step) = dispatch {
-            changes.push(RequestChange::Dispatched {
-                request: reference,
-                step,
-                deadline: now.plus_secs(dispatch_secs),
-                acknowledged: None,
-            });
-        }
-        changes.extend(passed.map(|passed| RequestChange::DdlPassed(Box::new(passed))));
-        Ok(Verdict::Write(
-            changes.into_iter().map(Into::into).collect(),
-            created,
-        ))
-    })
+    Created {
+        id: new.id.clone(),
+        status,
+        operation: new.operation,
+        expires_at: new.expires_at,
+        approvers: new.approvers.iter().map(ToString::to_string).collect(),
+        repeated: false,
+        unparsable,
+        left: Left::new(needs, next),
+    }
 }
 
 /// The request made under this key, if there is one and it was the same submission.
@@ -444,7 +420,7 @@ fn repeated(
 /// Rights: without an `operation`, for the cheapest thing the caller could mean.
 fn may_create(
     caller: &Caller,
-    checked: &Checked,
+    checked: &CheckedSubmission,
     operation: Option<Operation>,
 ) -> Result<(), Error> {
     let target = &checked.target;
@@ -471,7 +447,7 @@ fn may_create(
 
 fn text(
     app: &App,
-    checked: &Checked,
+    checked: &CheckedSubmission,
     decision: &Decision,
     facts: &Facts,
     analysis: Option<&Analysis>,
@@ -506,133 +482,14 @@ fn text(
 }
 
 /// Statements to be explained for those who have to approve: nobody looks at what runs at once.
-fn dry_runs(checked: &Checked, decision: &Decision, analysis: Option<&Analysis>) -> Vec<String> {
+fn dry_runs(
+    checked: &CheckedSubmission,
+    decision: &Decision,
+    analysis: Option<&Analysis>,
+) -> Vec<String> {
     let explains = decision.workflow.as_ref().is_some_and(|w| w.explain);
     if !explains || checked.no_result_store || decision.opening != Opening::Pending {
         return Vec::new();
     }
-    analysis.map(explained_statements).unwrap_or_default()
-}
-
-/// The statements of a text that are explained; none of one that cannot be read.
-pub(super) fn explained_statements(analysis: &Analysis) -> Vec<String> {
-    let plan = analysis.plan.iter().flatten();
-    plan.take(STATEMENTS_MAX).cloned().collect()
-}
-
-/// Checks every field on its own, before anything is looked up.
-fn check(s: Submission) -> Result<Checked, Error> {
-    let target = Target::new(&s.database, &s.environment)?;
-    let operation = Operation::parse_input(&s.operation).ok_or_else(|| {
-        Error::invalid(format!("unknown operation `{}`", Shown(&s.operation))).hint(
-            "one of execute_select, execute_dml, migrate_up, migrate_down, migrate_status, migrate_repair",
-        )
-    })?;
-    if s.detail.len() > TEXT_BYTES_MAX {
-        return Err(Error::invalid(format!(
-            "detail is {} bytes long, at most {TEXT_BYTES_MAX} are allowed",
-            s.detail.len()
-        )));
-    }
-    if s.detail.contains('\0') {
-        return Err(Error::invalid("detail contains a NUL character"));
-    }
-    if s.detail.trim().is_empty() && operation != Operation::MigrateStatus {
-        return Err(Error::invalid("detail is empty"));
-    }
-    if operation.is_migration_change() && serde_json::from_str::<Value>(&s.detail).is_err() {
-        return Err(Error::invalid("detail of a migration is not JSON"));
-    }
-    if s.allow_ddl && !s.emergency {
-        return Err(Error::invalid("allow_ddl needs emergency"));
-    }
-    if operation == Operation::MigrateRepair && !s.emergency {
-        return Err(Error::invalid("migrate_repair needs emergency"));
-    }
-    let key = key(s.idempotency_key)?;
-    let metadata = metadata(s.metadata)?;
-    let share_with = shares(&s.share_with)?;
-    let mut checked = Checked {
-        target,
-        operation,
-        detail: s.detail,
-        reason: note("reason", s.reason)?,
-        key,
-        fingerprint: String::new(),
-        metadata,
-        emergency: s.emergency,
-        allow_ddl: s.allow_ddl,
-        no_result_store: s.no_result_store,
-        share_with,
-        max_affected_rows: row_bounds::asked(s.max_affected_rows)?,
-        rehearse: s.rehearse,
-    };
-    checked.fingerprint = fingerprint(&checked);
-    Ok(checked)
-}
-
-fn key(key: Option<String>) -> Result<Option<String>, Error> {
-    match key {
-        Some(k) if k.is_empty() || k.len() > KEY_BYTES_MAX || k.chars().any(char::is_control) => {
-            Err(Error::invalid(format!(
-                "idempotency_key must have 1 to {KEY_BYTES_MAX} bytes and no control characters"
-            )))
-        }
-        other => Ok(other),
-    }
-}
-
-fn metadata(metadata: Option<String>) -> Result<Option<String>, Error> {
-    match metadata {
-        Some(m) if m.len() > METADATA_BYTES_MAX => Err(Error::invalid(format!(
-            "metadata is {} bytes long, at most {METADATA_BYTES_MAX} are allowed",
-            m.len()
-        ))),
-        other => Ok(other),
-    }
-}
-
-fn shares(texts: &[String]) -> Result<Vec<Selector>, Error> {
-    if texts.len() > SHARES_MAX {
-        return Err(Error::invalid(format!(
-            "share_with has {} entries, at most {SHARES_MAX} are allowed",
-            texts.len()
-        )));
-    }
-    texts
-        .iter()
-        .map(|t| {
-            Selector::parse(t).ok_or_else(|| {
-                Error::invalid(format!("share_with entry `{}` is not a selector", Shown(t)))
-                    .hint("write requester, role:<name>, group:<name> or user:<id>")
-            })
-        })
-        .collect()
-}
-
-/// What an idempotency key stands for: every field that makes the request what it is.
-fn fingerprint(c: &Checked) -> String {
-    let flags = [
-        u8::from(c.emergency),
-        u8::from(c.allow_ddl),
-        u8::from(c.no_result_store),
-        u8::from(c.reason.is_some()),
-        u8::from(c.metadata.is_some()),
-    ];
-    let shares: Vec<String> = c.share_with.iter().map(ToString::to_string).collect();
-    let shares = Value::from(shares).to_string();
-    let bound = c.max_affected_rows.map(|rows| rows.to_string());
-    let mut fields = vec![
-        c.target.database().as_bytes(),
-        c.target.environment().as_bytes(),
-        c.operation.as_str().as_bytes(),
-        c.detail.as_bytes(),
-        c.reason.as_deref().unwrap_or_default().as_bytes(),
-        &flags,
-        shares.as_bytes(),
-        c.metadata.as_deref().unwrap_or_default().as_bytes(),
-    ];
-    fields.extend(bound.as_ref().map(String::as_bytes));
-    fields.extend(c.rehearse.then_some(&b"rehearse"[..]));
-    hex(&sha256_fields(fields))
+    analysis.map(explain::statements).unwrap_or_default()
 }

@@ -2,8 +2,7 @@
 //! and not audited: they change nothing, nothing depends on them, and a restart costs a plan.
 
 use super::App;
-use super::create_request::explained_statements;
-use super::dry_run::JOBS_MAX;
+use super::dry_run::{JOBS_MAX, STATEMENTS_MAX};
 use super::preflight::Preflight;
 use crate::clock::Timestamp;
 use crate::crypto::uuid;
@@ -11,7 +10,7 @@ use crate::domain::actor::Caller;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
 use crate::domain::permission::Permission;
-use crate::domain::sql::DialectFact;
+use crate::domain::sql::{Analysis, DialectFact};
 use crate::error::Error;
 use crate::store::{DryRun, Explained};
 use std::sync::{Mutex, MutexGuard};
@@ -294,6 +293,12 @@ pub fn take(
     Some(Plans { status, explained })
 }
 
+/// The statements of a text that are explained; none of one that cannot be read.
+pub(super) fn statements(analysis: &Analysis) -> Vec<String> {
+    let plan = analysis.plan.iter().flatten();
+    plan.take(STATEMENTS_MAX).cloned().collect()
+}
+
 /// The statements of what could be requested, and the dialect that they were read in.
 fn explainable(
     caller: &Caller,
@@ -309,7 +314,7 @@ fn explainable(
     if !decision.workflow.as_ref().is_some_and(|w| w.explain) {
         return Err(PlanStatus::Disabled);
     }
-    let statements = explained_statements(analysis).into_iter();
+    let statements = statements(analysis).into_iter();
     let statements: Vec<Statement> = statements
         .map(|sql| Statement {
             id: uuid(),

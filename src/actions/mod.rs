@@ -35,6 +35,7 @@ mod row_bounds;
 pub mod schemas;
 pub mod sessions;
 pub mod start;
+pub mod submission;
 pub mod submit_result;
 pub mod tokens;
 pub mod topics;

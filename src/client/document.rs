@@ -6,7 +6,6 @@ use serde::Deserialize;
 /// A successful answer.
 #[derive(Debug, Clone)]
 pub struct Document {
-    /// The HTTP status.
     pub status: u16,
     bytes: Vec<u8>,
 }

@@ -35,7 +35,6 @@ impl RiskLevel {
         RiskLevel::Unavailable,
     ];
 
-    /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             RiskLevel::Low => "low",

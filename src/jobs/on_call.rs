@@ -24,7 +24,6 @@ struct Asked {
     counted: BTreeSet<String>,
 }
 
-/// One turn.
 pub(super) fn turn(jobs: &JobState) {
     let app = &jobs.app;
     let active = app.active();

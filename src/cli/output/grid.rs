@@ -9,7 +9,6 @@ const SHRUNK: usize = 16;
 /// What stands left of every row, and between two columns.
 const GAP: usize = 2;
 
-/// A column.
 #[derive(Debug, Clone)]
 pub struct GridColumn {
     pub title: String,
@@ -19,7 +18,6 @@ pub struct GridColumn {
     pub shrinks: bool,
 }
 
-/// A cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GridCell {
     /// For people; `None` is NULL.

@@ -173,7 +173,6 @@ impl ClientSettings {
         }
     }
 
-    /// The token.
     pub fn token(&self) -> Result<BearerToken, CommandError> {
         let text = match &self.source {
             TokenSource::Text(text) => text.clone(),

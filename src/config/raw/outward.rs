@@ -12,7 +12,6 @@ pub const PORT_DEFAULT: u16 = 587;
 
 /// Longest time until a reminder, in seconds.
 const REMIND_SECS_MAX: u64 = 30 * 24 * 3600;
-/// Highest port.
 const PORT_MAX: u64 = 65_535;
 
 section! {

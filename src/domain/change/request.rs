@@ -43,6 +43,20 @@ impl From<&Request> for RequestRef {
     }
 }
 
+/// As it opens.
+impl From<&NewRequest> for RequestRef {
+    fn from(new: &NewRequest) -> Self {
+        RequestRef {
+            seq: new.seq,
+            id: new.id.clone(),
+            requester: new.requester.clone(),
+            target: new.target.clone(),
+            operation: new.operation,
+            status: new.step.to(),
+        }
+    }
+}
+
 /// The texts of a request: written once, never changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestText {

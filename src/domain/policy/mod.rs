@@ -358,8 +358,3 @@ impl Policies {
         sha256_hex(self.canonical().as_bytes())
     }
 }
-
-/// Whether an approver entry may name the selector; `requester` it may not.
-pub fn is_approver(selector: &Selector) -> bool {
-    !matches!(selector, Selector::Requester)
-}

@@ -12,7 +12,6 @@ columns! {
         From = "a.from_status",
         To = "a.to_status",
     }
-    /// The moves of a request, in order.
     MOVES = "WHERE a.request_id = ?1 AND a.to_status IS NOT NULL AND a.seq > ?2 ORDER BY a.seq";
 }
 

@@ -29,8 +29,8 @@ const PURGED: &str = "SELECT EXISTS (SELECT 1 FROM audit_events e, json_each(e.m
 /// Requests that were found to be corrupt.
 const FROZEN: &str = "SELECT request_id FROM audit_events WHERE event_type = 'request.corrupt'";
 
-/// Requests whose last move left them in one of the statuses that follow.
-const LEFT_IN: &str = "SELECT a.request_id FROM audit_events a WHERE NOT EXISTS (SELECT 1 FROM audit_events b \
+/// Selects requests whose last move left them in one of the statuses that follow.
+const LEFT_IN: &str = "a.request_id FROM audit_events a WHERE NOT EXISTS (SELECT 1 FROM audit_events b \
      WHERE b.request_id = a.request_id AND b.to_status IS NOT NULL AND b.seq > a.seq) AND a.to_status IN";
 
 /// What the commitment of a request covers of its texts; which of them differs, a hash cannot tell.
@@ -115,7 +115,7 @@ pub(super) fn requests(
 fn open_requests(connection: &Connection) -> Result<Vec<i64>, Error> {
     let sql = format!(
         "SELECT r.seq FROM requests r WHERE r.status IN ({OPEN_STATUSES}) OR r.corrupt_seq IS NOT NULL \
-         OR r.id IN ({FROZEN}) OR r.id IN ({LEFT_IN} ({OPEN_STATUSES})) ORDER BY r.seq"
+         OR r.id IN ({FROZEN}) OR r.id IN (SELECT {LEFT_IN} ({OPEN_STATUSES})) ORDER BY r.seq"
     );
     connection.list(&sql, [], first)
 }
@@ -130,7 +130,7 @@ pub(in crate::store) fn missing_requests(
     let mut statement = connection
         .prepare_cached(&format!(
             "SELECT id, request_id, max(seq) FROM audit_events WHERE seq > ?1 AND to_status IS NOT NULL \
-             AND request_id IN ({LEFT_IN} ({OPEN_STATUSES})) AND request_id NOT IN (SELECT id FROM requests) \
+             AND request_id IN (SELECT {LEFT_IN} ({OPEN_STATUSES})) AND request_id NOT IN (SELECT id FROM requests) \
              AND request_id NOT IN (SELECT id FROM purged_requests) \
              AND request_id NOT IN (SELECT request_id FROM audit_events WHERE event_type = 'request.corrupt') \
              GROUP BY request_id"

@@ -67,6 +67,12 @@ pub fn filled(
 ) -> String {
     let mut text = text.to_owned();
     fill_texts(&mut text, source);
+    for columns in declared {
+        let is = format!(": &str = {}::LIST;", columns.name);
+        for (at, _) in source.code.match_indices(&is) {
+            fill(&mut text, &source.code[..at], &columns.list);
+        }
+    }
     let taken = |other: &&Source| {
         let module = other.path.rsplit('/').next().unwrap_or_default();
         let module = module.trim_end_matches(".rs");
@@ -74,12 +80,6 @@ pub fn filled(
     };
     for other in others.iter().filter(taken) {
         fill_texts(&mut text, other);
-    }
-    for columns in declared {
-        let is = format!(": &str = {}::LIST;", columns.name);
-        for (at, _) in source.code.match_indices(&is) {
-            fill(&mut text, &source.code[..at], &columns.list);
-        }
     }
     text
 }
