@@ -184,6 +184,7 @@ fn explain(shared: &AgentShared, job: &DryRunJob) -> Duration {
         shared.wall.explain(driver, &job.sql, &shared.breaking_off)
     }))
     .unwrap_or_else(|_| Err(PANICKED.to_owned()));
+    shared.wall.warm_up();
     // The server gives it to another agent, which need not know that this one stops.
     if !shared.stopping() {
         hand_in(shared, job, &claim.claim_token, &explained);

@@ -126,6 +126,7 @@ impl SyncedTarget {
             shared.wall.describe(driver, &shared.breaking_off)
         }))
         .unwrap_or_else(|_| Err(PANICKED.to_owned()));
+        shared.wall.warm_up();
         if shared.stopping() {
             return Ok(());
         }

@@ -62,13 +62,11 @@ fn crashed(effect: JobEffect, rows: u64) -> String {
 /// The thread's body: asks about each, submits what comes of it, and ends.
 pub fn run(shared: &Arc<AgentShared>) {
     let all = shared.change(|state| std::mem::take(&mut state.asked_about));
-    let (commits, sessions): (Vec<Unfinished>, Vec<Unfinished>) = all
+    let (commits, mut sessions): (Vec<Unfinished>, Vec<Unfinished>) = all
         .into_iter()
         .partition(|left| matches!(left.stage, Stage::Committing { .. }));
     // First, for they may hold locks that whatever runs next would wait for.
-    for left in sessions {
-        end_session(shared, &left);
-    }
+    sessions.retain(|left| !end_session(shared, left));
     for left in commits {
         let Some(effect) = ask(shared, &left) else {
             return;
@@ -88,6 +86,13 @@ pub fn run(shared: &Arc<AgentShared>) {
             Err(e) => log::error!("the outcome of execution {id} is not in the journal: {e}"),
         }
     }
+    let began = Instant::now();
+    while !sessions.is_empty() && began.elapsed() <= ASK_FOR {
+        if shared.pause(ASK_EVERY) {
+            return;
+        }
+        sessions.retain(|left| !end_session(shared, left));
+    }
 }
 
 /// The database in which an execution ran, if this agent still serves it.
@@ -97,15 +102,15 @@ fn driver<'s>(shared: &'s AgentShared, left: &Unfinished) -> Option<&'s DriverCo
     shared.drivers.get(&target)
 }
 
-/// Ends the session that an earlier process has left, before the database finds out by itself that nobody is there.
-/// Only where no other session can ever have its name: MySQL gives numbers again after it was restarted.
-fn end_session(shared: &AgentShared, left: &Unfinished) {
+/// Ends the session that an earlier process has left, before the database finds out by itself that nobody is there;
+/// `false` if the database cannot be asked. Only where no other session can ever have its name, which then holds when
+/// its process or its server was started.
+fn end_session(shared: &AgentShared, left: &Unfinished) -> bool {
     match (driver(shared, left), &left.session) {
-        #[cfg(feature = "postgres")]
-        (Some(driver @ DriverConfig::Postgres(_)), Some(session)) => {
-            shared.wall.end_session(driver, session);
+        (Some(driver), Some(session)) if session.contains('@') => {
+            shared.wall.end_session(driver, session)
         }
-        _ => {}
+        _ => true,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What an agent reported of a database's tables, as far as risk looks at it.
 
 use crate::domain::dialect::Dialect;
+use crate::domain::sql::table_parts;
 use serde::Deserialize;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -66,13 +67,10 @@ impl Snapshot {
             Dialect::Postgres => a == b,
             Dialect::MySql | Dialect::Sqlite => a.eq_ignore_ascii_case(b),
         };
-        let (schema, table) = match name.rsplit_once('.') {
-            Some((schema, table)) => (Some(schema), table),
-            None => (None, name),
-        };
+        let (schema, table) = table_parts(name);
         let mut found = self.tables.iter().filter(|t| {
-            same(&t.name, table)
-                && schema.is_none_or(|s| t.schema_name.is_empty() || same(&t.schema_name, s))
+            let in_schema = |s: &String| t.schema_name.is_empty() || same(&t.schema_name, s);
+            same(&t.name, &table) && schema.as_ref().is_none_or(in_schema)
         });
         let first = found.next()?;
         found.next().is_none().then_some(first)

@@ -13,9 +13,11 @@ mod mysql;
 pub mod places;
 mod postgres;
 mod rehearsals;
+mod returned;
 mod served;
 mod silence;
 mod sqlite;
+mod walled;
 
 use crate::support::Temp;
 use dbward::agent::config::DriverConfig;
@@ -107,10 +109,7 @@ impl Place {
 
     /// Runs `plan`, which must commit; the rows that it changed.
     pub fn done(&self, plan: &[&str]) -> u64 {
-        match self.write(plan) {
-            RunOutcome::Changed { rows } => rows,
-            other => panic!("{plan:?}: {other:?}"),
-        }
+        committed(self.write(plan))
     }
 
     /// The rows of a read, and their text.
@@ -144,6 +143,15 @@ impl Place {
         self.value(&format!("SELECT count(*) AS n FROM {table}"))
             .parse()
             .unwrap()
+    }
+}
+
+/// The rows that a write has changed, which committed and may have returned some.
+#[track_caller]
+pub fn committed(outcome: RunOutcome) -> u64 {
+    match outcome {
+        RunOutcome::Changed { rows } | RunOutcome::Returned { rows, .. } => rows,
+        other => panic!("{other:?}"),
     }
 }
 

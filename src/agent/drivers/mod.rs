@@ -124,7 +124,7 @@ pub enum RunOutcome {
         /// Rows inserted, updated or deleted, over all statements.
         rows: u64,
     },
-    /// A write that is committed and that returned results, as a procedure does.
+    /// A write that is committed and that returned results: by RETURNING, or as a procedure does.
     Returned {
         /// As of [`RunOutcome::Changed`].
         rows: u64,
@@ -169,6 +169,18 @@ impl RunOutcome {
             effect,
             detail: None,
             json: None,
+        }
+    }
+
+    /// A write that is committed and changed `rows` rows, with what it returned.
+    fn changed(rows: u64, results: rows::Results) -> RunOutcome {
+        match results.is_empty() {
+            true => RunOutcome::Changed { rows },
+            false => RunOutcome::Returned {
+                rows,
+                truncated: results.truncated(),
+                json: results.finish(),
+            },
         }
     }
 
@@ -230,6 +242,15 @@ fn grouped(n: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// What becomes of rows that no longer fit into the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Nothing more is read.
+    Stop,
+    /// They are read and dropped, since the statement has to come to its end.
+    ReadOn,
 }
 
 /// What a driver reports while it runs a job. It goes on only after each call has returned `Ok`: then the report is

@@ -8,23 +8,24 @@
 
 mod describe;
 mod explain;
+mod fill;
 mod limits;
 mod migrate;
 mod rehearse;
 mod stop;
 mod uncounted;
 
-use super::rows::{Cell, Results};
+use super::rows::Results;
 use super::{
-    Cancel, Control, Driver, DriverJob, JobEffect, READ_ONLY, RunOutcome, StopReason, guard,
-    migrations, over_bound, rehearsal,
+    Cancel, Control, Driver, DriverJob, JobEffect, READ_ONLY, RunOutcome, StopReason, WhenFull,
+    guard, migrations, over_bound, rehearsal,
 };
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Operation;
 use crate::domain::policy::execution::LOCK_SECS_DEFAULT;
+use fill::{columns_of, fill};
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
-use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -303,24 +304,13 @@ fn run_read(
             ));
         }
         if statement.column_count() == 0 {
-            let mut rows = statement.query([])?;
-            while rows.next().map_err(EarlyStop::running)?.is_some() {}
+            fill(&mut statement, None, WhenFull::ReadOn)?;
             continue;
         }
-        let columns = statement
-            .columns()
-            .map(|c| (c.name().to_owned(), c.decl_type().map(str::to_owned)))
-            .collect();
-        if !results.begin(columns) {
+        if !results.begin(columns_of(&statement)) {
             break;
         }
-        let Some(rows) = results.last() else { break };
-        let mut found = statement.query([])?;
-        while let Some(row) = found.next().map_err(EarlyStop::running)? {
-            if !rows.push(|n| row.get_ref(n).map_or(Cell::Null, cell)) {
-                break;
-            }
-        }
+        fill(&mut statement, results.last(), WhenFull::Stop)?;
     }
     Ok(RunOutcome::Rows {
         truncated: results.truncated(),
@@ -341,7 +331,8 @@ fn run_write(
     watch.attach(conn)?;
     watch.when_unlocked(conn, "BEGIN IMMEDIATE")?;
     conn.authorizer(Some(authorize))?;
-    let changed = write_all(conn, job, watch);
+    let mut results = Results::of_any_type(job.rows_max(), job.bytes_max());
+    let changed = write_all(conn, job, &mut results, watch);
     // From here on nothing may interrupt, and COMMIT is ours to say.
     conn.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)?;
     conn.progress_handler(0, None::<fn() -> bool>)?;
@@ -353,7 +344,7 @@ fn run_write(
         return Err(rolled_back(conn, EarlyStop::Failed(why), watch));
     }
     match watch.when_unlocked(conn, "COMMIT") {
-        Ok(()) => Ok(RunOutcome::Changed { rows }),
+        Ok(()) => Ok(RunOutcome::changed(rows, results)),
         Err(EarlyStop::Failed(text)) if conn.is_autocommit() => Ok(RunOutcome::failure(
             format!("commit failed: {text}; the statement may or may not have taken effect"),
             JobEffect::Unknown,
@@ -362,7 +353,12 @@ fn run_write(
     }
 }
 
-fn write_all(conn: &Connection, job: &DriverJob, watch: &JobDeadline) -> Result<u64, EarlyStop> {
+fn write_all(
+    conn: &Connection,
+    job: &DriverJob,
+    results: &mut Results,
+    watch: &JobDeadline,
+) -> Result<u64, EarlyStop> {
     if job.max_affected_rows.is_some() {
         refuse_replacing(conn, job.plan.iter().map(String::as_str))?;
     }
@@ -371,7 +367,7 @@ fn write_all(conn: &Connection, job: &DriverJob, watch: &JobDeadline) -> Result<
         if watch.over() {
             return Err(EarlyStop::Interrupted);
         }
-        let rows = write_one(conn, sql).map_err(|stop| numbered(stop, n, job))?;
+        let rows = write_one(conn, sql, results).map_err(|stop| numbered(stop, n, job))?;
         changed = changed.saturating_add(rows);
         // What triggers and cascades change counts here, though it is not reported.
         let all = conn.total_changes().saturating_sub(before);
@@ -392,14 +388,17 @@ fn write_all(conn: &Connection, job: &DriverJob, watch: &JobDeadline) -> Result<
 
 /// Runs one statement and counts the rows that it changed itself; what triggers and foreign keys did besides is not
 /// counted. Only a statement that counts moves `total_changes`: after any other, `changes` still tells of an
-/// earlier one.
-fn write_one(conn: &Connection, sql: &str) -> Result<u64, EarlyStop> {
+/// earlier one. Rows that it returns go to `results`, as far as they fit.
+fn write_one(conn: &Connection, sql: &str, results: &mut Results) -> Result<u64, EarlyStop> {
     let mut statement = prepare(conn, sql)?;
     let before = conn.total_changes();
-    let mut rows = statement.query([])?;
-    // A RETURNING clause returns rows; the change is complete only when the last was fetched.
-    while rows.next().map_err(EarlyStop::running)?.is_some() {}
-    drop(rows);
+    let rows = match statement.column_count() > 0 && results.begin(columns_of(&statement)) {
+        true => results.last(),
+        false => None,
+    };
+    // The change is complete only when the last row was fetched.
+    fill(&mut statement, rows, WhenFull::ReadOn)?;
+    drop(statement);
     Ok(match conn.total_changes() == before {
         true => 0,
         false => conn.changes(),
@@ -465,16 +464,6 @@ fn authorize(asked: AuthContext<'_>) -> Authorization {
             }
         }
         _ => Authorization::Allow,
-    }
-}
-
-fn cell(value: ValueRef<'_>) -> Cell<'_> {
-    match value {
-        ValueRef::Null => Cell::Null,
-        ValueRef::Integer(n) => Cell::Integer(n),
-        ValueRef::Real(x) => Cell::Real(x),
-        ValueRef::Text(bytes) => Cell::Text(bytes),
-        ValueRef::Blob(bytes) => Cell::Bytes(bytes),
     }
 }
 

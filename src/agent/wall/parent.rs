@@ -250,18 +250,23 @@ impl Wall {
             .unwrap_or(JobEffect::Unknown)
     }
 
-    /// Ends a session that an earlier process has left in its database.
-    pub fn end_session(&self, driver: &DriverConfig, session: &str) {
-        self.interrupt(driver, session, true);
+    /// Ends a session that an earlier process has left in its database, if it is still there; `false` where the
+    /// database cannot be asked to.
+    pub fn end_session(&self, driver: &DriverConfig, session: &str) -> bool {
+        self.interrupt(driver, session, true)
     }
 
-    fn interrupt(&self, driver: &DriverConfig, session: &str, hard: bool) {
+    fn interrupt(&self, driver: &DriverConfig, session: &str, hard: bool) -> bool {
         let work = TaskKind::Interrupt {
             session: session.to_owned(),
             hard,
         };
-        if let Err(why) = self.answer(driver, work, INTERRUPT_WITHIN, &Cancel::new()) {
-            log::warn!("a session cannot be ended in its database: {why}");
+        match self.answer(driver, work, INTERRUPT_WITHIN, &Cancel::new()) {
+            Ok(_) => true,
+            Err(why) => {
+                log::warn!("a session cannot be ended in its database: {why}");
+                false
+            }
         }
     }
 

@@ -102,7 +102,7 @@ pub struct StatementFacts {
     pub line: u64,
     /// Column of its first word in characters, from 1.
     pub column: u64,
-    /// Tables it names: `schema.table` or `table`, sorted.
+    /// Tables it names, sorted; each as `table_parts` takes it: `schema.table` or `table`.
     pub tables: Vec<String>,
     /// Whether what it does shows in its kind and its tables alone: a read, plain DDL, or a write that calls nothing
     /// dangerous and hides no other write. Whatever else is done, nobody can tell how far it reaches.
@@ -143,7 +143,7 @@ pub struct Analysis {
     pub plan: Option<Vec<String>>,
     /// Findings of the review rules, by statement; configuration decides what they do.
     pub findings: Vec<Finding>,
-    /// Tables that are read or written, sorted: `schema.table` or `table`. Unquoted PostgreSQL names are in lower case;
+    /// Tables that are read or written, sorted; each as `table_parts` takes it: `schema.table` or `table`. Unquoted PostgreSQL names are in lower case;
     /// in MySQL and SQLite names keep their letter case and are to be compared without regard to case.
     pub tables: Vec<String>,
     /// Functions it calls that are not known to be free of side effects: `schema.name` or `name`, sorted.

@@ -258,7 +258,15 @@ pub(super) fn first_danger(
     stmt: &StatementTokens<'_>,
     dialect: Dialect,
 ) -> Option<(String, usize)> {
-    (0..stmt.toks.len()).find_map(|i| danger_at(stmt, i, dialect).map(|why| (why, i)))
+    dangers(stmt, dialect).next()
+}
+
+/// The same of all such things.
+pub(super) fn dangers<'s>(
+    stmt: &'s StatementTokens<'_>,
+    dialect: Dialect,
+) -> impl Iterator<Item = (String, usize)> + 's {
+    (0..stmt.toks.len()).filter_map(move |i| danger_at(stmt, i, dialect).map(|why| (why, i)))
 }
 
 /// The same, but for functions that wait or take locks of the session: they change no row.

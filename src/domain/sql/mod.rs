@@ -9,7 +9,8 @@
 //!   no rows. `by_words`: what words tell where the parser fails.
 //! - `review`, `locking`, `upkeep`, `characters`: rules and findings. `redact`: the text without its data.
 //! - `any`: a text whose dialect nobody knows. `script`: statements of a migration; `merge`: its texts as one.
-//!   `row_changes`: whether a statement or a trigger may change more rows than it says.
+//!   `row_changes`: whether a statement or a trigger may change more rows than it says. `schema_expressions`: what a
+//!   default or a check calls. `table_name`: how a table is named.
 //!
 //! It is right about what it knows and humble about the rest: a kind of statement that is not listed, a part of a tree
 //! that the walk does not know, a function whose name can be read in two ways are writes; a text that cannot be read
@@ -37,8 +38,10 @@ mod redact;
 mod review;
 mod row_changes;
 mod rules;
+mod schema_expressions;
 mod script;
 mod settings;
+mod table_name;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -58,9 +61,13 @@ pub use characters::{escaped, shows_nothing};
 pub use limits::{
     CHAIN_MAX, SHORT_TEXT_BYTES_MAX, STACK_BYTES, STATEMENTS_MAX, TEXT_BYTES_MAX, WORD_RUN_MAX,
 };
-pub use row_changes::{is_plain_write, only_computes};
+pub use row_changes::{
+    InsertedColumns, inserted_columns, is_plain_write, only_computes, trigger_event,
+};
 pub use rules::{Finding, IN_LIST_MAX, ReviewRule, RuleAction};
+pub use schema_expressions::{UnreadableExpression, unknown_calls};
 pub use script::{ScriptError, ScriptStatement, comments, mentions, statements};
+pub use table_name::table_parts;
 
 use crate::crypto::sha256_hex;
 use crate::domain::dialect::Dialect;

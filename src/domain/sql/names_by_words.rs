@@ -4,7 +4,7 @@
 //! is a table. A name that could be a call counts as one, because that only raises the risk.
 
 use super::token::{StatementTokens, TokenKind};
-use super::{catalogue, functions, leading_keywords};
+use super::{catalogue, functions, leading_keywords, table_name};
 use crate::domain::dialect::Dialect;
 use std::collections::BTreeSet;
 
@@ -439,7 +439,7 @@ fn may_be_named_so(stmt: &StatementTokens<'_>, i: usize, dialect: Dialect) -> bo
 }
 
 /// A name as it is compared: case counts only for quoted names of PostgreSQL.
-fn compared(stmt: &StatementTokens<'_>, i: usize, dialect: Dialect) -> String {
+pub(super) fn compared(stmt: &StatementTokens<'_>, i: usize, dialect: Dialect) -> String {
     let name = stmt.name(i);
     match dialect == Dialect::Postgres && stmt.kind(i) == Some(TokenKind::Quoted) {
         true => name,
@@ -447,15 +447,15 @@ fn compared(stmt: &StatementTokens<'_>, i: usize, dialect: Dialect) -> String {
     }
 }
 
-/// `schema.table` or `table`, of the dotted name from token `first` to `last`.
+/// As of `table_name`, the dotted name from token `first` to `last`.
 fn full(stmt: &StatementTokens<'_>, first: usize, last: usize, dialect: Dialect) -> String {
     let shown = |i: usize| match dialect == Dialect::Postgres {
         true => compared(stmt, i, dialect),
         false => stmt.name(i),
     };
     match last > first {
-        true => format!("{}.{}", shown(last - 2), shown(last)),
-        false => shown(last),
+        true => table_name::joined(&[shown(last - 2), shown(last)]),
+        false => table_name::joined(&[shown(last)]),
     }
 }
 

@@ -6,7 +6,7 @@
 //! `limits` for what chains.
 
 use super::rules::{Finding, ReviewRule};
-use super::{catalogue, functions};
+use super::{catalogue, functions, table_name};
 use crate::domain::dialect::Dialect;
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
@@ -122,7 +122,7 @@ impl Walk {
         });
     }
 
-    /// `schema.table` or `table`; in PostgreSQL unquoted parts are folded to lower case, as the server does.
+    /// The name as of `table_name`; in PostgreSQL unquoted parts are folded to lower case, as the server does.
     fn full_name(&self, name: &ObjectName) -> Option<String> {
         let mut parts = Vec::with_capacity(2);
         for part in name.0.iter().rev().take(2) {
@@ -137,7 +137,7 @@ impl Walk {
             });
         }
         parts.reverse();
-        (!parts.is_empty()).then(|| parts.join("."))
+        (!parts.is_empty()).then(|| table_name::joined(&parts))
     }
 
     /// A name as it is compared: case counts only for quoted names of PostgreSQL.
@@ -232,7 +232,7 @@ impl Walk {
                     .flatten()
                     .map(|i| i.value.clone())
                     .collect();
-                self.tables.insert(parts.join("."));
+                self.tables.insert(table_name::joined(&parts));
             }
             SetExpr::SetOperation { .. } => {}
         }

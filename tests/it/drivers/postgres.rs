@@ -5,6 +5,8 @@ mod bounds;
 pub mod cluster;
 mod logins;
 mod migrations;
+mod rehearsed;
+mod rows_returned;
 mod served;
 mod words;
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 const TABLE: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(20))";
 const ROWS: &str = "INSERT INTO t VALUES (1, 'a'), (2, 'a'), (3, 'b')";
 
-fn rehearse(place: &Place, plan: &[&str]) -> Result<Value, String> {
+pub fn rehearse(place: &Place, plan: &[&str]) -> Result<Value, String> {
     let mut job = job(Operation::ExecuteDml, plan);
     (job.timeout_secs, job.lock_timeout_secs) = (10, 1);
     let report = place.wall.rehearse(&place.driver, &job, &Cancel::new())?;

@@ -108,9 +108,22 @@ impl Served {
         self.agent.as_ref().unwrap()
     }
 
+    /// The token with which the agent calls the server.
+    pub fn agent_token(&self) -> String {
+        let text = std::fs::read_to_string(self.folder.path().join("agent.toml")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("token = "));
+        line.unwrap().trim_matches('"').to_owned()
+    }
+
     /// Asks the agent to stop, and waits until it has.
     pub fn stop_agent(&mut self) {
         self.agent.take().unwrap().stop();
+    }
+
+    /// Waits until the agent, which was asked to stop, has.
+    pub fn agent_ends(&mut self) {
+        let (status, errors) = self.agent.take().unwrap().end();
+        assert!(status.success(), "{status}: {errors}");
     }
 
     pub fn kill_agent(&mut self) {
@@ -287,6 +300,47 @@ pub fn a_killed_agent_says_afterwards_what_is_left(mut served: Served, endless: 
     eventually("its session has ended", || !served.runs(endless));
     assert_eq!(served.place.count("t"), 1);
     assert_eq!(served.run("INSERT INTO t VALUES (5)").json["success"], true);
+}
+
+/// The agent is killed in the middle of a migration that holds locks on `t`: `sql` writes there and does not end, which
+/// `runs` sees. What is reported holds, nobody has to do anything about the locks, and the next migration runs.
+pub fn an_agent_killed_in_a_migration_leaves_no_lock(
+    mut served: Served,
+    sql: &str,
+    runs: impl Fn(&Served) -> bool,
+    says: &str,
+) {
+    prepared(&served);
+    let migration =
+        |version: &str, sql: &str| super::migrations::detail("up", &[(version, sql)], None);
+    let request = served.submit(&migration("1", sql), "migrate_up");
+    eventually("the migration runs", || runs(&served));
+    served.kill_agent();
+    served.start_agent();
+    let ended = || {
+        let status = request.by.show(&request).text("status");
+        ["failed", "execution_lost"].contains(&status.as_str())
+    };
+    eventually("its end is reported", ended);
+    let reported = request.by.get(&request.path("/executions")).is(200);
+    let execution = &reported.json["executions"][0];
+    let message = execution["error_message"].as_str().unwrap();
+    assert!(message.contains(says), "{}", reported.raw());
+    let rolled_back = execution["outcome"] == "rolled_back";
+    assert_eq!(
+        rolled_back,
+        says.contains("rolled back"),
+        "{}",
+        reported.raw()
+    );
+    eventually("nothing of it runs any more", || !runs(&served));
+    // It needs the table for itself alone.
+    let next = migration("2", "ALTER TABLE t ADD COLUMN v INTEGER");
+    let next = served.result(&served.submit(&next, "migrate_up"));
+    assert_eq!(next.is(200).json["success"], true, "{}", next.raw());
+    assert_eq!(super::migrations::recorded(&served.place), json!(["2"]));
+    assert_eq!(served.place.count("t"), 1);
+    assert_eq!(served.place.count("t WHERE id = 9007199254740993"), 1);
 }
 
 pub fn migrations_run_from_request_to_result(served: &Served) {

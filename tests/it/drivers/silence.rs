@@ -4,8 +4,8 @@
 use super::places::{placed, sqlite};
 use super::served::{Endless, Served, prepared};
 use super::sqlite::{DEAF, ENDLESS};
-use super::{JobEffect, Place, failure, job, running};
-use crate::replication::proxy::Proxy;
+use super::{Cancel, JobEffect, Place, Record, RunOutcome, failure, job, running};
+use crate::replication::proxy::{Lost, Proxy};
 use crate::support::eventually;
 use dbward::agent::config::{DatabaseEndpoint, DriverConfig};
 use dbward::domain::id::Operation;
@@ -159,4 +159,58 @@ pub fn readers_after_a_waiting_statement_go_on(mut place: Place, waits: &str) {
     assert_eq!(effect, JobEffect::RolledBack);
     let_go.ask(super::StopReason::Cancelled);
     failure(holder.join().unwrap());
+}
+
+/// Does something between the moment at which the journal knows of a commit and the commit.
+struct AtCommit<F>(F);
+
+impl<F: FnMut()> Record for AtCommit<F> {
+    fn started(&mut self, _: Option<&str>, _: bool) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn committing(&mut self, _: Option<&str>, _: u64) -> Result<(), String> {
+        (self.0)();
+        Ok(())
+    }
+}
+
+/// Inserts a row through a network to which `happens` just before COMMIT is sent, with three seconds of time.
+fn commits_while(place: &Place, happens: impl FnMut(&Proxy) + Send) -> RunOutcome {
+    place.done(&["CREATE TABLE t (id INTEGER)"]);
+    let (proxy, through) = behind_a_proxy(place);
+    let mut happens = happens;
+    let mut record = AtCommit(|| happens(&proxy));
+    let mut insert = job(Operation::ExecuteDml, &["INSERT INTO t VALUES (1)"]);
+    insert.timeout_secs = 3;
+    let outcome = through
+        .wall
+        .run(&through.driver, &insert, &Cancel::new(), &mut record);
+    proxy.cut();
+    outcome
+}
+
+/// COMMIT arrives, and its answer does not.
+pub fn an_answer_to_a_commit_that_is_lost_is_proved(place: Place) {
+    let outcome = commits_while(&place, |proxy| proxy.lose(Lost::Answers));
+    assert_eq!(outcome, RunOutcome::Changed { rows: 1 });
+    assert_eq!(place.count("t"), 1);
+}
+
+/// COMMIT does not arrive, and neither does anything about that.
+pub fn a_commit_that_is_lost_is_never_called_executed(place: Place) {
+    let outcome = commits_while(&place, |proxy| proxy.lose(Lost::Everything));
+    let (message, effect) = failure(outcome);
+    assert_eq!(effect, JobEffect::Unknown, "{message}");
+    assert!(
+        message.contains("may or may not have taken effect"),
+        "{message}"
+    );
+    assert_eq!(place.count("t"), 0);
+}
+
+/// The connection ends instead of passing COMMIT on; the failure, and the rows that are there.
+pub fn the_connection_breaks_at_a_commit(place: Place) -> (String, JobEffect, i64) {
+    let (message, effect) = failure(commits_while(&place, Proxy::cut));
+    (message, effect, place.count("t"))
 }

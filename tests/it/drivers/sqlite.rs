@@ -2,6 +2,7 @@
 
 use super::migrations::{self, migrated, recorded, up};
 use super::places::sqlite;
+use super::served::{self, Served};
 use super::{Place, claims, failure, job, running};
 use dbward::agent::drivers::{JobEffect, RunOutcome, StopReason};
 use dbward::domain::id::Operation;
@@ -267,5 +268,28 @@ fn a_result_stops_at_the_bytes_of_the_agent() {
     assert!(
         truncated && json.contains("size limit reached (50 bytes)"),
         "{json}"
+    );
+}
+
+/// The file as others find it once the system has ended the process that wrote.
+#[test]
+fn an_agent_killed_in_a_migration_leaves_no_lock_in_sqlite() {
+    let sql = format!("UPDATE t SET id = 3; INSERT INTO t {ENDLESS}");
+    let works = |served: &Served| {
+        let children = served.agent().children();
+        children.iter().any(|(_, ticks)| *ticks > 50)
+    };
+    served::an_agent_killed_in_a_migration_leaves_no_lock(
+        Served::start(sqlite(), 60),
+        &sql,
+        works,
+        "agent stopped while the statement ran; rolled back",
+    );
+    let each_alone = format!("-- migrate:up transaction:false\nINSERT INTO t {ENDLESS}");
+    served::an_agent_killed_in_a_migration_leaves_no_lock(
+        Served::start(sqlite(), 60),
+        &each_alone,
+        works,
+        "it may or may not have taken effect",
     );
 }

@@ -41,7 +41,7 @@ fn plan(mysql: &MySql, sql: &str, watch: &MySqlDeadline) -> Result<String, MySql
     session.read_as_analysed(watch)?;
     session.own("SET SESSION autocommit = 0", watch)?;
     // MariaDB explains a write only where it could run; the transaction is rolled back, and nothing runs.
-    if reads || !session.mariadb {
+    if reads || session.kind.explains_writes_read_only() {
         session.own("START TRANSACTION READ ONLY", watch)?;
     }
     mysql.limit_time(&mut session, watch)?;

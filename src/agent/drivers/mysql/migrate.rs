@@ -106,7 +106,7 @@ impl MigrationRunner for MySqlMigrations<'_> {
             revocable(&mut session, &plan, self.watch).map_err(|stop| self.rolled_back(stop))?;
         let atomic = step.alone && step.transactional && revocable.iter().all(|one| *one);
         control
-            .started(Some(&session.id), atomic)
+            .started(Some(&session.name()), atomic)
             .map_err(Failure::rolled_back)?;
         let mut write = Write {
             session,

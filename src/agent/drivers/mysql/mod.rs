@@ -8,6 +8,7 @@
 mod bound;
 mod describe;
 mod explain;
+mod flavor;
 mod grants;
 mod migrate;
 mod rehearse;
@@ -21,16 +22,17 @@ mod values;
 
 use super::rows::Results;
 use super::{
-    Cancel, Control, Driver, DriverJob, JobEffect, READ_ONLY, RunOutcome, guard, migrations,
-    rehearsal,
+    Cancel, Control, Driver, DriverJob, JobEffect, READ_ONLY, RunOutcome, WhenFull, guard,
+    migrations, rehearsal,
 };
 use crate::agent::config::DatabaseEndpoint;
 use crate::domain::dialect::Dialect;
 use ::mysql::consts::CapabilityFlags;
 use ::mysql::prelude::Queryable;
 use ::mysql::{Conn, Error, OptsBuilder};
+use flavor::MySqlFlavor;
 use session::{MySqlDeadline, MySqlStop, Session};
-use statement::{Ran, WhenFull, numbered, one_statement, query};
+use statement::{Ran, numbered, one_statement, query};
 use std::time::Duration;
 use transaction::Progress;
 
@@ -98,13 +100,17 @@ impl MySql {
         Ok(Session {
             conn,
             id,
-            mariadb: version.to_ascii_lowercase().contains("mariadb"),
+            since: None,
+            kind: MySqlFlavor::of_version(&version),
         })
     }
 
     /// A session with everything that holds in it.
     fn open(&self, watch: &MySqlDeadline, read: bool) -> Result<Session, MySqlStop> {
         let mut session = self.connect(watch, None)?;
+        if !read {
+            session.since = session.server_start(watch);
+        }
         let lock_secs = watch.lock_secs;
         session.read_as_analysed(watch)?;
         session.own(
@@ -125,12 +131,7 @@ impl MySql {
         let Some(left) = watch.left() else {
             return Ok(());
         };
-        let sql = match session.mariadb {
-            true => format!("SET SESSION max_statement_time = {:.3}", left.as_secs_f64()),
-            // Reads only; for everything else the agent's own limit holds.
-            false => format!("SET SESSION max_execution_time = {}", left.as_millis()),
-        };
-        session.own(&sql, watch)
+        session.own(&session.kind.limits_time(left), watch)
     }
 
     fn read(
@@ -141,7 +142,7 @@ impl MySql {
     ) -> Result<RunOutcome, MySqlStop> {
         let mut session = self.open(watch, true)?;
         control
-            .started(Some(&session.id), true)
+            .started(Some(&session.name()), true)
             .map_err(MySqlStop::Failed)?;
         let mut results = Results::new(job.rows_max(), job.bytes_max());
         for (n, sql) in job.plan.iter().enumerate() {
@@ -180,7 +181,7 @@ impl MySql {
         let revocable = tables::revocable(&mut session, &job.plan, watch)?;
         let atomic = revocable.iter().all(|one| *one);
         control
-            .started(Some(&session.id), atomic)
+            .started(Some(&session.name()), atomic)
             .map_err(MySqlStop::Failed)?;
         let mut write = Write {
             session,
@@ -258,15 +259,7 @@ struct Write {
 impl Write {
     /// What a write has come to whose commit worked.
     fn done(self) -> RunOutcome {
-        let rows = self.progress.rows;
-        match self.results.is_empty() {
-            true => RunOutcome::Changed { rows },
-            false => RunOutcome::Returned {
-                rows,
-                truncated: self.results.truncated(),
-                json: self.results.finish(),
-            },
-        }
+        RunOutcome::changed(self.progress.rows, self.results)
     }
 
     /// What it has come to where it is to end: everything is rolled back that can be.
@@ -348,12 +341,20 @@ impl Driver for MySql {
     }
 
     fn interrupt(&self, session: &str, hard: bool, cancel: &Cancel) -> Result<(), String> {
-        let id: u64 = session.parse().map_err(|_| "not a session".to_owned())?;
+        let (id, since) = match session.split_once('@') {
+            Some((id, since)) => (id, Some(since)),
+            None => (session, None),
+        };
+        let id: u64 = id.parse().map_err(|_| "not a session".to_owned())?;
         let watch = MySqlDeadline::new(ANSWER_WITHIN.as_secs(), cancel);
         let kill = if hard { "KILL" } else { "KILL QUERY" };
         let mut own = self
             .connect(&watch, Some(CONNECT_WITHIN))
             .map_err(|stop| watch.why(stop))?;
+        // A server that was started again gives the number to somebody else.
+        if since.is_some() && own.server_start(&watch).as_deref() != since {
+            return Ok(());
+        }
         match own.conn.query_drop(format!("{kill} {id}")) {
             Ok(()) => Ok(()),
             // It has ended by itself.

@@ -2,15 +2,19 @@
 //! pass a change on, counted and rolled back.
 
 use super::bound::provable;
+use super::flavor::MySqlFlavor;
 use super::session::{MySqlDeadline, MySqlStop, Session};
 use super::statement::numbered;
 use super::tables::named;
 use super::transaction::{Progress, rolled_back};
 use super::{MySql, Write};
 use crate::agent::drivers::lock_waits::{ASK_WITHIN_SECS, watched};
-use crate::agent::drivers::rehearsal::{OneTableWrite, Report, TableRows};
+use crate::agent::drivers::rehearsal::{
+    OneTableWrite, Report, SchemaExpression, TableRows, TakenDefaults, only_computing,
+};
 use crate::agent::drivers::rows::Results;
 use crate::agent::drivers::{Control, DriverJob};
+use crate::domain::dialect::Dialect;
 use std::time::Duration;
 
 /// How a message of the database ends where a lock was not free in time.
@@ -26,18 +30,21 @@ pub(super) fn rehearse(
 ) -> Result<String, MySqlStop> {
     let mut session = driver.open(watch, false)?;
     provable(&mut session, job, watch, "not rehearsed: ")?;
+    for write in plan {
+        refuse_more_than_computing(&mut session, write, watch)?;
+    }
     control
-        .started(Some(&session.id), true)
+        .started(Some(&session.name()), true)
         .map_err(MySqlStop::Failed)?;
     let mut report = Report::default();
-    let (id, mariadb) = (session.id.clone(), session.mariadb);
+    let (id, kind) = (session.id.clone(), session.kind);
     let mut write = Write {
         session,
         progress: Progress::new(Vec::new()),
         results: Results::new(0, 0),
     };
     let (ran, waits) = watched(
-        || holders(driver, &id, mariadb, watch),
+        || holders(driver, &id, kind, watch),
         || {
             let ran = run_all(driver, &mut write, job, plan, watch, &mut report);
             // Over a session that is gone the server rolls back by itself.
@@ -64,24 +71,14 @@ pub(super) fn rehearse(
 fn holders(
     driver: &MySql,
     id: &str,
-    mariadb: bool,
+    kind: MySqlFlavor,
     watch: &MySqlDeadline,
 ) -> Option<impl FnMut() -> Option<Vec<String>> + use<>> {
     let id: u64 = id.parse().ok()?;
     let watch = MySqlDeadline::new(ASK_WITHIN_SECS, &watch.cancel);
     let within = Duration::from_secs(ASK_WITHIN_SECS);
     let mut session = driver.connect(&watch, Some(within)).ok()?;
-    let waits = match mariadb {
-        true => {
-            "information_schema.INNODB_LOCK_WAITS w JOIN information_schema.INNODB_TRX r \
-             ON r.trx_id = w.requesting_trx_id JOIN information_schema.INNODB_TRX b ON b.trx_id = w.blocking_trx_id"
-        }
-        false => {
-            "performance_schema.data_lock_waits w JOIN information_schema.INNODB_TRX r \
-             ON r.trx_id = w.REQUESTING_ENGINE_TRANSACTION_ID JOIN information_schema.INNODB_TRX b \
-             ON b.trx_id = w.BLOCKING_ENGINE_TRANSACTION_ID"
-        }
-    };
+    let waits = kind.lock_waits();
     let rows = format!(
         "SELECT CONCAT('session ', b.trx_mysql_thread_id, COALESCE(CONCAT(' of ', p.USER), ''), ', in its transaction for ', \
          TIMESTAMPDIFF(SECOND, b.trx_started, NOW()), ' s') FROM {waits} \
@@ -125,13 +122,57 @@ fn run_all(
     Ok(())
 }
 
-/// Whether a table numbers its rows by itself.
+/// Refuses a write with which a function may run that is not known to do nothing but compute: by a default, a check or a
+/// generated column. Neither server lets a stored function stand there; MariaDB lets those of a library.
+fn refuse_more_than_computing(
+    session: &mut Session,
+    write: &OneTableWrite,
+    watch: &MySqlDeadline,
+) -> Result<(), MySqlStop> {
+    if !session.kind.schema_may_call_libraries() || !write.writes_rows() {
+        return Ok(());
+    }
+    let (schema, name) = named(&write.table);
+    let of_table = format!("TABLE_SCHEMA = {schema} AND TABLE_NAME = {name}");
+    let found = session.ask(
+        &format!(
+            "SELECT COLUMN_NAME, CONCAT('the default of `', COLUMN_NAME, '`'), COLUMN_DEFAULT \
+             FROM information_schema.COLUMNS WHERE {of_table} AND COLUMN_DEFAULT IS NOT NULL \
+             UNION ALL SELECT NULL, CONCAT('the column `', COLUMN_NAME, '`'), GENERATION_EXPRESSION \
+             FROM information_schema.COLUMNS WHERE {of_table} AND GENERATION_EXPRESSION IS NOT NULL \
+             UNION ALL SELECT NULL, CONCAT('the check `', CONSTRAINT_NAME, '`'), CHECK_CLAUSE \
+             FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = {schema} AND TABLE_NAME = {name}"
+        ),
+        watch,
+    )?;
+    let taken = |column: &Option<String>| match (&write.defaults, column) {
+        (_, None) | (TakenDefaults::Any, _) => true,
+        (TakenDefaults::None, _) => false,
+        (TakenDefaults::AllBut(given), Some(name)) => !given.contains(&name.to_lowercase()),
+    };
+    let mut all = Vec::new();
+    for row in found {
+        let mut texts = row.into_iter();
+        let mut next = || texts.next().flatten();
+        let (column, what, text) = (next(), next().unwrap_or_default(), next());
+        if taken(&column) {
+            all.push(SchemaExpression {
+                what,
+                text: text.unwrap_or_default(),
+                known: Vec::new(),
+            });
+        }
+    }
+    only_computing(&all, Dialect::MySql).map_err(MySqlStop::Failed)
+}
+
+/// Whether a table numbers its rows by itself, or by a sequence.
 fn counts_up(session: &mut Session, table: &str, watch: &MySqlDeadline) -> Result<bool, MySqlStop> {
     let (schema, name) = named(table);
     let found = session.ask(
         &format!(
             "SELECT 1 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {schema} AND TABLE_NAME = {name} \
-             AND EXTRA LIKE '%auto_increment%' LIMIT 1"
+             AND (EXTRA LIKE '%auto_increment%' OR COLUMN_DEFAULT LIKE '%nextval(%') LIMIT 1"
         ),
         watch,
     )?;

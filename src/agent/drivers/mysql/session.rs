@@ -1,5 +1,6 @@
 //! A session of ours on MySQL or MariaDB, when its job has to end, and the words for why it did.
 
+use super::flavor::MySqlFlavor;
 use super::scrub::without_values;
 use crate::agent::drivers::{Cancel, DriverJob, StopReason};
 use crate::domain::policy::execution::LOCK_SECS_DEFAULT;
@@ -139,10 +140,27 @@ fn broken(error: &io::Error) -> String {
 pub(super) struct Session {
     pub(super) conn: Conn,
     pub(super) id: String,
-    pub(super) mariadb: bool,
+    /// When its server was started; of what writes, where the server says it.
+    pub(super) since: Option<String>,
+    pub(super) kind: MySqlFlavor,
 }
 
 impl Session {
+    /// Its name for [`crate::agent::drivers::Driver::interrupt`]: its number, and after an `@` when its server was
+    /// started. Both together no other session ever has.
+    pub(super) fn name(&self) -> String {
+        match &self.since {
+            Some(since) => format!("{}@{since}", self.id),
+            None => self.id.clone(),
+        }
+    }
+
+    /// When the server was started, as it says it; none where it does not.
+    pub(super) fn server_start(&mut self, watch: &MySqlDeadline) -> Option<String> {
+        let found = self.ask(&self.kind.asks_for_start(), watch).ok()?;
+        found.into_iter().flatten().flatten().next()
+    }
+
     /// Runs text of our own.
     pub(super) fn own(&mut self, sql: &str, watch: &MySqlDeadline) -> Result<(), MySqlStop> {
         self.conn.query_drop(sql).map_err(|e| watch.stop(e))

@@ -2,6 +2,7 @@
 
 use super::session::{MySqlDeadline, MySqlStop, Session};
 use super::values;
+use crate::agent::drivers::WhenFull;
 use crate::agent::drivers::rows::{Cell, ResultRows, Results};
 use crate::agent::drivers::{DriverJob, guard};
 use crate::domain::dialect::Dialect;
@@ -18,15 +19,6 @@ pub(super) enum Ran {
     Changed(u64),
     /// The result is full; the connection is of no more use.
     Enough,
-}
-
-/// What becomes of rows that no longer fit into the result.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum WhenFull {
-    /// Nothing more is read.
-    Stop,
-    /// They are read and dropped, since the statement has to come to its end.
-    ReadOn,
 }
 
 /// The message with the number of its statement, where the plan has several.

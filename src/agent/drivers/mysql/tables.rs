@@ -5,7 +5,7 @@ use super::grants::Grants;
 use super::session::{MySqlDeadline, MySqlStop, Session};
 use crate::agent::drivers::guard;
 use crate::domain::dialect::Dialect;
-use crate::domain::sql::only_computes;
+use crate::domain::sql::{only_computes, table_parts};
 use std::collections::BTreeMap;
 
 /// A table that a statement names.
@@ -126,10 +126,7 @@ fn keys(
     if !grants.is_some_and(|g| g.holds_everywhere("PROCESS")) {
         return Ok((false, false));
     }
-    let catalogue = match session.mariadb {
-        true => "information_schema.INNODB_SYS_FOREIGN",
-        false => "information_schema.INNODB_FOREIGN",
-    };
+    let catalogue = session.kind.engine_keys();
     // The engine encodes other characters than these; then any key to such a name could be one to this table.
     let found = session.ask(
         &format!(
@@ -177,9 +174,9 @@ pub(super) fn revocable(
 
 /// Schema and name of a table, each as the text of an expression.
 pub(super) fn named(table: &str) -> (String, String) {
-    match table.split_once('.') {
-        Some((schema, name)) => (quoted(schema), quoted(name)),
-        None => ("DATABASE()".to_owned(), quoted(table)),
+    match table_parts(table) {
+        (Some(schema), name) => (quoted(&schema), quoted(&name)),
+        (None, name) => ("DATABASE()".to_owned(), quoted(&name)),
     }
 }
 

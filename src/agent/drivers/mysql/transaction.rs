@@ -361,10 +361,8 @@ pub(super) fn is_there(session: &mut Session, savepoint: &str) -> Option<bool> {
 
 /// Whether the database says that no transaction is open; MySQL does not say.
 fn nothing_is_open(session: &mut Session, watch: &MySqlDeadline) -> bool {
-    let asked = match session.mariadb {
-        true => session.ask("SELECT @@in_transaction", watch).ok(),
-        false => None,
-    };
+    let question = session.kind.asks_for_transaction();
+    let asked = question.and_then(|sql| session.ask(sql, watch).ok());
     let flag = asked.and_then(|rows| rows.into_iter().flatten().flatten().next());
     flag.as_deref() == Some("0")
 }
@@ -381,10 +379,7 @@ fn rollbacks(session: &mut Session, watch: &MySqlDeadline) -> Result<u64, MySqlS
 /// Rolls back; whether changes stay that could not be. `None` where the session is gone.
 pub(super) fn rolled_back(session: &mut Session, watch: &MySqlDeadline) -> Option<bool> {
     // A plan may have turned warnings off, its time may be up, and its end may come to the first statement after it.
-    let heard = match session.mariadb {
-        true => "SET SESSION max_error_count = 64, SESSION max_statement_time = 30",
-        false => "SET SESSION max_error_count = 64, SESSION max_execution_time = 30000",
-    };
+    let heard = session.kind.listens_again();
     if session.conn.query_drop(heard).is_err() {
         session.conn.query_drop(heard).ok()?;
     }

@@ -1,10 +1,11 @@
 //! Statements that PostgreSQL runs in no transaction. They need a session of their own: limits that are set in a session
 //! stay there, and a pooler gives each statement another one, in which somebody else works.
 
-use super::statement::{command, detached_halfway, invalid_indexes};
+use super::statement::{change, detached_halfway, invalid_indexes};
 use super::watch::{PgDeadline, PgStop};
 use super::wire::PgConnection;
 use super::{Control, DriverJob, JobEffect, Postgres, RunOutcome, guard};
+use crate::agent::drivers::rows::Results;
 use crate::domain::dialect::Dialect;
 
 /// The answer where a pooler stands before the database.
@@ -51,15 +52,21 @@ impl Alone {
         })
     }
 
-    /// Runs one statement under the limits of `watch`; the rows that it has changed.
-    pub fn run(&mut self, sql: &str, watch: &PgDeadline) -> Result<u64, PgStop> {
+    /// Runs one statement under the limits of `watch`; the rows that it has changed. Those that it returns go to
+    /// `results`.
+    pub fn run(
+        &mut self,
+        sql: &str,
+        results: &mut Results,
+        watch: &PgDeadline,
+    ) -> Result<u64, PgStop> {
         watch.look()?;
         self.conn.own(&format!(
             "SET statement_timeout = {}; SET lock_timeout = {}",
             watch.left_ms(),
             watch.lock_secs * 1000
         ))?;
-        command(&mut self.conn, sql)
+        change(&mut self.conn, sql, results)
     }
 
     /// Indexes that are invalid now.
@@ -126,8 +133,9 @@ pub(super) fn write(
         .started(Some(&alone.session), false)
         .map_err(PgStop::Failed)?;
     let sql = job.plan.first().map_or("", String::as_str);
-    let stop = match alone.run(sql, watch) {
-        Ok(rows) => return Ok(RunOutcome::Changed { rows }),
+    let mut results = Results::new(job.rows_max(), job.bytes_max());
+    let stop = match alone.run(sql, &mut results, watch) {
+        Ok(rows) => return Ok(RunOutcome::changed(rows, results)),
         Err(stop) => stop,
     };
     let (mut message, detail) = watch.why(stop);

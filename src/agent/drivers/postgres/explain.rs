@@ -30,14 +30,15 @@ fn plan(postgres: &Postgres, sql: &str, watch: &PgDeadline) -> Result<String, Pg
     // Read on its own first: what follows EXPLAIN must be the whole of one statement.
     prepared(&mut conn, sql)?;
     prepared(&mut conn, &format!("EXPLAIN (FORMAT JSON) {sql}"))?;
-    let mut plan = String::new();
+    let (mut plan, mut too_long) = (String::new(), false);
     conn.execute(&mut |row| {
-        if let Some(Some(text)) = row.first() {
+        too_long |= row.is_none();
+        if let Some(text) = row.and_then(|row| row.first().copied().flatten()) {
             plan.push_str(&String::from_utf8_lossy(text));
         }
         true
     })?;
-    match plan.len() > PLAN_BYTES_MAX {
+    match too_long || plan.len() > PLAN_BYTES_MAX {
         true => Err(PgStop::Failed(format!(
             "the plan is longer than {} KiB",
             PLAN_BYTES_MAX >> 10

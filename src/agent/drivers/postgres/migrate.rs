@@ -1,11 +1,12 @@
 //! Migrations on PostgreSQL. Each has a connection of its own, so that nothing that one of them sets reaches the next.
 
 use super::alone::Alone;
-use super::statement::command;
+use super::statement::change;
 use super::watch::{PgDeadline, PgStop};
 use super::wire::{Fault, PgConnection};
 use super::{ENDED, LEAVE_NOTHING, Postgres, abandon, rows_text};
 use crate::agent::drivers::migrations::{Failure, MigrationRunner, Step, create_table};
+use crate::agent::drivers::rows::Results;
 use crate::agent::drivers::{Cancel, Control, JobEffect};
 use crate::domain::migration::TABLE;
 
@@ -107,7 +108,8 @@ impl PgMigrations<'_> {
         let table = Self::ensured_table(conn)?;
         for (n, statement) in step.statements.iter().enumerate() {
             self.watch.look()?;
-            command(conn, &statement.text).map_err(|stop| numbered(stop, step, n))?;
+            change(conn, &statement.text, &mut Results::new(0, 0))
+                .map_err(|stop| numbered(stop, step, n))?;
             if conn.status != b'T' {
                 return Err(numbered(PgStop::Failed(ENDED.to_owned()), step, n));
             }
@@ -133,7 +135,7 @@ impl PgMigrations<'_> {
             .started(Some(&alone.session), false)
             .map_err(Failure::rolled_back)?;
         for (n, statement) in step.statements.iter().enumerate() {
-            if let Err(stop) = alone.run(&statement.text, self.watch) {
+            if let Err(stop) = alone.run(&statement.text, &mut Results::new(0, 0), self.watch) {
                 let (effect, left) = alone.left_by(&statement.text);
                 return Err(self.left(effect, &left, numbered(stop, step, n), n));
             }

@@ -6,6 +6,7 @@
 //! transaction; before COMMIT its id is noted, so that the database can say later what became of it.
 
 mod alone;
+mod called;
 mod describe;
 mod explain;
 mod migrate;
@@ -19,12 +20,12 @@ mod wire;
 
 use super::rows::Results;
 use super::{
-    Cancel, Control, Driver, DriverJob, JobEffect, READ_ONLY, RunOutcome, guard, migrations,
-    rehearsal,
+    Cancel, Control, Driver, DriverJob, JobEffect, READ_ONLY, RunOutcome, WhenFull, guard,
+    migrations, rehearsal,
 };
 use crate::agent::config::DatabaseEndpoint;
 use crate::domain::dialect::Dialect;
-use statement::{EMPTY, command, query};
+use statement::{EMPTY, change, query};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use watch::{PgDeadline, PgStop};
@@ -151,9 +152,10 @@ impl Postgres {
         let mut results = Results::new(job.rows_max(), job.bytes_max());
         for (n, sql) in job.plan.iter().enumerate() {
             watch.look()?;
-            match query(&mut conn, sql, &mut results).map_err(|stop| numbered(stop, n, job))? {
+            let end = query(&mut conn, sql, &mut results, WhenFull::Stop);
+            match end.map_err(|stop| numbered(stop, n, job))? {
                 // A closed connection is a transaction rolled back.
-                End::Enough | End::TooLong => break,
+                End::Enough => break,
                 End::Empty => return Err(PgStop::Failed(EMPTY.to_owned())),
                 End::Done(_) if conn.status != b'T' => {
                     return Err(PgStop::Failed(ENDED.to_owned()));
@@ -178,7 +180,8 @@ impl Postgres {
         control
             .started(Some(&session), true)
             .map_err(PgStop::Failed)?;
-        let written = self.write_all(&mut conn, job, watch);
+        let mut results = Results::new(job.rows_max(), job.bytes_max());
+        let written = self.write_all(&mut conn, job, &mut results, watch);
         let rows = match written {
             Ok(rows) => rows,
             Err(PgStop::Refused(refusal))
@@ -200,14 +203,14 @@ impl Postgres {
             .committing(mark.as_deref(), rows)
             .map_err(PgStop::Failed)?;
         match conn.own("COMMIT") {
-            Ok(_) => Ok(RunOutcome::Changed { rows }),
+            Ok(_) => Ok(RunOutcome::changed(rows, results)),
             // The database says that it did not commit.
             Err(Fault::Refused(refusal)) => Err(PgStop::Refused(refusal)),
             Err(fault) => {
                 drop(conn);
                 let (why, _) = watch.why(fault.into());
                 Ok(match self.settled(mark.as_deref(), &Cancel::new()) {
-                    JobEffect::Committed => RunOutcome::Changed { rows },
+                    JobEffect::Committed => RunOutcome::changed(rows, results),
                     JobEffect::RolledBack => RunOutcome::failed(format!("{why}; rolled back")),
                     effect => RunOutcome::failure(
                         format!("{why} while committing; it may or may not have taken effect"),
@@ -222,6 +225,7 @@ impl Postgres {
         &self,
         conn: &mut PgConnection,
         job: &DriverJob,
+        results: &mut Results,
         watch: &PgDeadline,
     ) -> Result<u64, PgStop> {
         let mut changed = 0_u64;
@@ -233,7 +237,7 @@ impl Postgres {
                     "TRUNCATE does not count rows, and a number of rows was approved".to_owned(),
                 ));
             }
-            let rows = command(conn, sql).map_err(|stop| numbered(stop, n, job))?;
+            let rows = change(conn, sql, results).map_err(|stop| numbered(stop, n, job))?;
             if conn.status != b'T' {
                 return Err(PgStop::Failed(ENDED.to_owned()));
             }

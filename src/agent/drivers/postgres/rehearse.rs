@@ -1,12 +1,14 @@
 //! A rehearsal on PostgreSQL: the plan in one transaction, counted as the row bound counts, and rolled back.
 
-use super::statement::command;
+use super::statement::change;
 use super::watch::{PgDeadline, PgStop};
 use super::wire::PgConnection;
-use super::{ENDED, Postgres, numbered};
+use super::{ENDED, Postgres, called, numbered};
 use crate::agent::drivers::lock_waits::{ASK_WITHIN_SECS, watched};
 use crate::agent::drivers::rehearsal::{OneTableWrite, Report, TableRows, beyond};
+use crate::agent::drivers::rows::Results;
 use crate::agent::drivers::{Control, DriverJob};
+use crate::domain::sql::table_parts;
 
 /// SQLSTATE of a lock that was not free in time.
 const LOCK_NOT_FREE: &str = "55P03";
@@ -80,11 +82,13 @@ fn run_all(
     let mut parts = Vec::new();
     for write in plan {
         parts.push(look(conn, write, report)?);
+        called::refuse_more_than_computing(conn, write)?;
     }
     let (mut own_rows, mut before) = (0_u64, Vec::new());
     for (n, (write, parts)) in plan.iter().zip(&parts).enumerate() {
         watch.look()?;
-        let rows = command(conn, &write.sql).map_err(|stop| numbered(stop, n, job))?;
+        let rows = change(conn, &write.sql, &mut Results::new(0, 0))
+            .map_err(|stop| numbered(stop, n, job))?;
         if conn.status != b'T' {
             return Err(PgStop::Failed(ENDED.to_owned()));
         }
@@ -237,10 +241,12 @@ fn bits(write: &OneTableWrite) -> u8 {
     }
 }
 
-/// A name as `to_regclass` reads it, as a literal. A name with a dot in one of its parts finds nothing.
-fn quoted(table: &str) -> String {
-    let parts: Vec<String> = table
-        .split('.')
+/// A name as `to_regclass` reads it, as a literal.
+pub(super) fn quoted(table: &str) -> String {
+    let (schema, name) = table_parts(table);
+    let parts: Vec<String> = schema
+        .iter()
+        .chain([&name])
         .map(|part| format!("\"{}\"", part.replace('"', "\"\"")))
         .collect();
     format!("'{}'", parts.join(".").replace('\'', "''"))

@@ -4,7 +4,8 @@ use super::rows_text;
 use super::values::{self, PgKind};
 use super::watch::PgStop;
 use super::wire::{End, PgConnection, Shape, Sink};
-use crate::agent::drivers::rows::{Cell, Results};
+use crate::agent::drivers::WhenFull;
+use crate::agent::drivers::rows::{Cell, ResultRows, Results};
 
 /// What a plan may not hold.
 pub(super) const EMPTY: &str = "one element of the plan holds no statement";
@@ -69,11 +70,12 @@ fn column_types(
     Ok(shape.columns.iter().map(|c| of(c.type_oid)).collect())
 }
 
-/// Runs a statement of a read; its rows become the next of `results`.
+/// Runs a statement; its rows become the next of `results`.
 pub(super) fn query(
     conn: &mut PgConnection,
     sql: &str,
     results: &mut Results,
+    when_full: WhenFull,
 ) -> Result<End, PgStop> {
     let shape = prepared(conn, sql)?;
     if shape.columns.is_empty() {
@@ -85,38 +87,59 @@ pub(super) fn query(
         .iter()
         .zip(&types)
         .map(|(c, (name, _))| (c.name.clone(), name.clone()));
-    if !results.begin(columns.collect()) {
-        return Ok(End::Enough);
-    }
-    let Some(rows) = results.last() else {
-        return Ok(End::Enough);
+    let reads_on = when_full == WhenFull::ReadOn;
+    let mut rows = match results.begin(columns.collect()) {
+        true => results.last(),
+        false if reads_on => None,
+        false => return Ok(End::Enough),
     };
     let mut room = vec![String::new(); types.len()];
-    let end = run(conn, sql, &mut |row| {
-        let cells: Vec<Cell<'_>> = row
-            .iter()
-            .zip(&types)
-            .zip(&mut room)
-            .map(|((value, (_, kind)), room)| {
-                value.map_or(Cell::Null, |text| values::cell(*kind, text, room))
-            })
-            .collect();
-        rows.push(|n| cells.get(n).copied().unwrap_or(Cell::Null))
-    })?;
-    if end == End::TooLong {
-        rows.too_long();
-    }
-    Ok(end)
+    run(conn, sql, &mut |row| {
+        let fits = match (rows.as_deref_mut(), row) {
+            (Some(rows), Some(row)) => push(rows, row, &types, &mut room),
+            (Some(rows), None) => {
+                rows.too_long();
+                false
+            }
+            (None, _) => false,
+        };
+        if !fits {
+            rows = None;
+        }
+        fits || reads_on
+    })
 }
 
-/// Runs a statement of a write; the rows that it says it has changed. Rows that it returns are read and dropped.
-pub(super) fn command(conn: &mut PgConnection, sql: &str) -> Result<u64, PgStop> {
-    prepared(conn, sql)?;
-    match run(conn, sql, &mut |_| true)? {
+/// Adds a row; `false` when it did not fit.
+fn push(
+    rows: &mut ResultRows,
+    row: &[Option<&[u8]>],
+    types: &[(Option<String>, PgKind)],
+    room: &mut [String],
+) -> bool {
+    let cells: Vec<Cell<'_>> = row
+        .iter()
+        .zip(types)
+        .zip(room)
+        .map(|((value, (_, kind)), room)| {
+            value.map_or(Cell::Null, |text| values::cell(*kind, text, room))
+        })
+        .collect();
+    rows.push(|n| cells.get(n).copied().unwrap_or(Cell::Null))
+}
+
+/// Runs a statement of a write to its end; the rows that it says it has changed. Those that it returns become the next of
+/// `results`, as far as they fit.
+pub(super) fn change(
+    conn: &mut PgConnection,
+    sql: &str,
+    results: &mut Results,
+) -> Result<u64, PgStop> {
+    match query(conn, sql, results, WhenFull::ReadOn)? {
         End::Done(tag) => Ok(changed(&tag)),
         End::Empty => Err(PgStop::Failed(EMPTY.to_owned())),
-        End::Enough | End::TooLong => Err(PgStop::Failed(
-            "the statement returns a row that is too long".to_owned(),
+        End::Enough => Err(PgStop::Failed(
+            "the rows of the statement were not read to their end".to_owned(),
         )),
     }
 }

@@ -64,8 +64,9 @@ pub struct Shape {
     pub parameters: usize,
 }
 
-/// What is done with a row: its values as text, none for NULL. `false` wants no more.
-pub type Sink<'a> = dyn FnMut(&[Option<&[u8]>]) -> bool + 'a;
+/// What is done with a row: its values as text, none for NULL; no values at all where it was longer than a result may
+/// be, and is dropped. `false` wants no more.
+pub type Sink<'a> = dyn FnMut(Option<&[Option<&[u8]>]>) -> bool + 'a;
 
 /// How a statement ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,10 +75,8 @@ pub enum End {
     Done(String),
     /// There was no statement.
     Empty,
-    /// The sink wanted no more; the connection is closed.
+    /// The sink wanted no more; the connection is to be closed.
     Enough,
-    /// A row was longer than a result may be; the connection is closed.
-    TooLong,
 }
 
 pub struct PgConnection {
@@ -382,10 +381,13 @@ impl PgConnection {
         let (mut end, mut refused) = (End::Empty, None);
         loop {
             if self.dropped_row()? {
-                return Ok(End::TooLong);
+                match sink(None) {
+                    true => continue,
+                    false => return Ok(End::Enough),
+                }
             }
             match self.next()? {
-                Message::DataRow(body) if sink(&values(&body)?) => {}
+                Message::DataRow(body) if sink(Some(&values(&body)?)) => {}
                 Message::DataRow(_) => return Ok(End::Enough),
                 Message::CommandComplete(body) => end = End::Done(body.tag()?.to_owned()),
                 Message::CopyInResponse(_) => {

@@ -7,6 +7,7 @@
 
 use super::{EarlyStop, JobDeadline, Sqlite};
 use crate::agent::drivers::{Cancel, cut};
+use crate::domain::sql::trigger_event;
 use rusqlite::{Connection, Row};
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -36,6 +37,7 @@ struct TableDescription {
     columns: Vec<ColumnDescription>,
     constraints: Vec<ConstraintDescription>,
     indexes: Vec<Index>,
+    triggers: Vec<Trigger>,
     #[serde(skip)]
     storage: Storage,
 }
@@ -78,6 +80,13 @@ struct Index {
     /// Why it is there: `c` for CREATE INDEX, `u` for UNIQUE, `pk` for PRIMARY KEY.
     #[serde(skip)]
     origin: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Trigger {
+    name: String,
+    /// `INSERT`, `UPDATE` or `DELETE`.
+    event: &'static str,
 }
 
 #[derive(Serialize)]
@@ -188,6 +197,7 @@ fn table(conn: &Connection, name: String, storage: Storage) -> Result<TableDescr
         columns => columns?,
     };
     let indexes = indexes(conn, &name)?;
+    let triggers = triggers(conn, &name)?;
     let mut table = TableDescription {
         name,
         schema_name: "",
@@ -195,6 +205,7 @@ fn table(conn: &Connection, name: String, storage: Storage) -> Result<TableDescr
         columns,
         constraints: Vec::new(),
         indexes,
+        triggers,
         storage,
     };
     primary_key(&mut table);
@@ -296,6 +307,21 @@ fn indexes(conn: &Connection, table: &str) -> Result<Vec<Index>, EarlyStop> {
         })?;
     }
     Ok(indexes)
+}
+
+fn triggers(conn: &Connection, table: &str) -> Result<Vec<Trigger>, EarlyStop> {
+    let sql = "SELECT name, sql FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE
+               ORDER BY name";
+    let found = list(conn, sql, table, |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+    })?;
+    Ok(found
+        .into_iter()
+        .map(|(name, sql)| Trigger {
+            name,
+            event: trigger_event(&sql).unwrap_or("unknown"),
+        })
+        .collect())
 }
 
 fn foreign_keys(conn: &Connection, table: &str) -> Result<Vec<ConstraintDescription>, EarlyStop> {

@@ -1,6 +1,6 @@
 //! Migrations on SQLite.
 
-use super::{EarlyStop, JobDeadline, Sqlite, authorize, prepare, rolled_back};
+use super::{EarlyStop, JobDeadline, Sqlite, WhenFull, authorize, fill, prepare, rolled_back};
 use crate::agent::drivers::migrations::{Failure, MigrationRunner, Step, create_table};
 use crate::agent::drivers::{Control, JobEffect};
 use crate::domain::migration::TABLE;
@@ -58,9 +58,7 @@ impl SqliteMigrations<'_> {
                     return Err(EarlyStop::Interrupted);
                 }
                 let mut statement = prepare(conn, &statement.text)?;
-                let mut rows = statement.query([])?;
-                while rows.next().map_err(EarlyStop::running)?.is_some() {}
-                Ok(())
+                fill(&mut statement, None, WhenFull::ReadOn)
             };
             run().map_err(|stop| (n, stop.reworded(|text| step.numbered(n, text))))?;
         }

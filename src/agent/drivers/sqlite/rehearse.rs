@@ -3,7 +3,9 @@
 use super::uncounted::refuse_replacing;
 use super::{EarlyStop, JobDeadline, Sqlite, authorize, numbered, write_one};
 use crate::agent::drivers::rehearsal::{OneTableWrite, Report, TableRows, beyond};
+use crate::agent::drivers::rows::Results;
 use crate::agent::drivers::{Control, DriverJob};
+use crate::domain::sql::table_parts;
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthContext, Authorization};
 use std::collections::BTreeSet;
@@ -94,8 +96,8 @@ fn look(conn: &Connection, plan: &[OneTableWrite]) -> Result<(), EarlyStop> {
 }
 
 /// The name of a table without its schema.
-fn bare(table: &str) -> &str {
-    table.rsplit('.').next().unwrap_or(table)
+fn bare(table: &str) -> String {
+    table_parts(table).1
 }
 
 /// Notes which of `names` are triggers; others are views that a trigger reads.
@@ -130,7 +132,8 @@ fn run_all(
         if watch.over() {
             return Err(EarlyStop::Interrupted);
         }
-        let rows = write_one(conn, &write.sql).map_err(|stop| numbered(stop, n, job))?;
+        let rows = write_one(conn, &write.sql, &mut Results::new(0, 0))
+            .map_err(|stop| numbered(stop, n, job))?;
         if conn.is_autocommit() {
             return Err(EarlyStop::Failed(
                 "the statement ended the transaction".into(),
@@ -143,7 +146,7 @@ fn run_all(
             .clone();
         let own = now
             .keys()
-            .find(|name| name.eq_ignore_ascii_case(bare(&write.table)));
+            .find(|name| name.eq_ignore_ascii_case(&bare(&write.table)));
         let own = own.map_or("", String::as_str);
         let more = beyond(&now, &known, own, rows);
         // Not every change is known by table, of tables without row ids none.

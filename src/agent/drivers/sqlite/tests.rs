@@ -249,16 +249,28 @@ fn only_rows_that_statements_change_are_counted() {
         )
         .unwrap();
     assert_eq!(file.write(&["UPDATE t SET v = v || '!'"]), changed(3));
+    let RunOutcome::Returned {
+        rows,
+        json,
+        truncated,
+    } = file.write(&[
+        "DELETE FROM t WHERE id < 3",
+        "CREATE TABLE u AS SELECT * FROM log",
+        "CREATE INDEX i ON u (id)",
+        "SELECT * FROM u",
+        "INSERT INTO t VALUES (7, 'x'), (8, 'y') RETURNING id",
+        "UPDATE t SET v = 'z' WHERE id = 99",
+    ])
+    else {
+        panic!("nothing is returned");
+    };
+    assert_eq!((rows, truncated), (4, false));
+    // Of the SELECT and of RETURNING.
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["rows"].as_array().map(Vec::len), Some(4));
     assert_eq!(
-        file.write(&[
-            "DELETE FROM t WHERE id < 3",
-            "CREATE TABLE u AS SELECT * FROM log",
-            "CREATE INDEX i ON u (id)",
-            "SELECT * FROM u",
-            "INSERT INTO t VALUES (7, 'x'), (8, 'y') RETURNING id",
-            "UPDATE t SET v = 'z' WHERE id = 99",
-        ]),
-        changed(4)
+        json["more_results"][0]["rows"],
+        serde_json::json!([{"id": 7}, {"id": 8}])
     );
     assert_eq!(file.one("SELECT count(*) FROM u"), 4);
     assert_eq!(file.write(&["DROP TABLE u"]), changed(0));

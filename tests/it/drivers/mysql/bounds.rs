@@ -1,6 +1,7 @@
 //! The row bound on MySQL and MariaDB: what cannot be counted, or not be seen, is refused before it runs.
 
 use super::super::places::mysql;
+use super::super::rehearsals::rehearse;
 use super::super::{Place, failure, job};
 use dbward::agent::config::{DriverConfig, Password};
 use dbward::agent::drivers::{JobEffect, RunOutcome};
@@ -164,4 +165,83 @@ fn keys_of_tables_in_other_databases_count() {
     );
     drop(limited);
     other.done(&["DROP TABLE child"]);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_dot_in_the_name_of_a_table_ends_no_schema() {
+    let place = mysql();
+    for sql in [
+        "CREATE TABLE `a.b` (id INTEGER AUTO_INCREMENT PRIMARY KEY, v INTEGER) ENGINE=InnoDB",
+        "INSERT INTO `a.b` VALUES (1, 1), (2, 2)",
+        "CREATE TABLE `flat.one` (id INTEGER PRIMARY KEY) ENGINE=MyISAM",
+    ] {
+        place.done(&[sql]);
+    }
+    let name = database(&place);
+    for table in ["`a.b`".to_owned(), format!("`{name}`.`a.b`")] {
+        let sql = format!("UPDATE {table} SET v = 7 WHERE id = 1");
+        assert_eq!(
+            bounded(&place, &sql),
+            RunOutcome::Changed { rows: 1 },
+            "{sql}"
+        );
+        let report = rehearse(&place, &[&sql]).unwrap();
+        assert_eq!(report["rows_affected"], 1, "{report}");
+    }
+    let report = rehearse(&place, &["INSERT INTO `a.b` (v) VALUES (3)"]).unwrap();
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("has advanced"), "{report}");
+    refused(
+        &place,
+        "DELETE FROM `flat.one` WHERE id = 1",
+        "can roll back",
+    );
+    place.done(&["CREATE TRIGGER g AFTER DELETE ON `a.b` FOR EACH ROW DELETE FROM `flat.one`"]);
+    refused(&place, "DELETE FROM `a.b` WHERE id = 1", "has triggers");
+    assert_eq!(place.count("`a.b`"), 2);
+}
+
+/// MariaDB itself lets nothing stand in a schema that does more than compute, but for sequences.
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn what_a_schema_of_mysql_computes_is_rehearsed() {
+    let place = mysql();
+    place.done(&["CREATE FUNCTION f() RETURNS INTEGER DETERMINISTIC RETURN 1"]);
+    for column in [
+        "DEFAULT (f())",
+        "DEFAULT (get_lock('a', 0))",
+        "DEFAULT (sleep(1))",
+        "CHECK (f() > 0)",
+        "CHECK (get_lock('a', 0) = 1)",
+        "CHECK (benchmark(1, 1) = 0)",
+        "AS (f()) VIRTUAL",
+    ] {
+        let (message, _) =
+            failure(place.write(&[&format!("CREATE TABLE n (id INTEGER {column})")]));
+        let numbers = ["1901", "3770", "3772"];
+        assert!(
+            numbers.iter().any(|number| message.contains(number)),
+            "{column}: {message}"
+        );
+    }
+    place.done(&[
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, u VARCHAR(90) DEFAULT (concat('it''s ', uuid())), \
+         d DATETIME DEFAULT current_timestamp(), v INTEGER CHECK (v BETWEEN 0 AND 99), \
+         g INTEGER AS (v + 1) STORED, CONSTRAINT c CHECK (u LIKE '%' AND length(u) < 99))",
+    ]);
+    let report = rehearse(&place, &["INSERT INTO t (id, v) VALUES (1, 7)"]).unwrap();
+    assert_eq!(report["rows_affected"], 1, "{report}");
+    assert_eq!(place.count("t"), 0);
+    let version = place.value("SELECT VERSION() AS v");
+    if version.contains("MariaDB") {
+        place.done(&["CREATE SEQUENCE s"]);
+        place.done(&["ALTER TABLE t ALTER id SET DEFAULT nextval(s)"]);
+        let report = rehearse(&place, &["INSERT INTO t (v) VALUES (7)"]).unwrap();
+        let warnings = report["warnings"].to_string();
+        assert!(
+            warnings.contains("a sequence of `t` has advanced"),
+            "{report}"
+        );
+    }
 }

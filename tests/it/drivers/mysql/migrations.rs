@@ -1,10 +1,12 @@
 //! Migrations on MySQL and MariaDB.
 
-use super::super::failure;
 use super::super::migrations::{self, migrated, recorded, up};
 use super::super::places::mysql;
 use super::super::served::{self, Served};
+use super::super::{committed, failure, job, running};
+use crate::support::eventually;
 use dbward::agent::drivers::JobEffect;
+use dbward::domain::id::Operation;
 use serde_json::json;
 
 #[test]
@@ -96,4 +98,64 @@ fn each_statement_of_a_migration_without_transaction_is_reported_on_mysql() {
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
 fn migrations_run_from_request_to_result_on_mysql() {
     served::migrations_run_from_request_to_result(&Served::start(mysql(), 60));
+}
+
+/// What MariaDB goes on with although nobody is there any more: it looks only where it waits.
+const BUSY: &str = "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) \
+                    SELECT 7 + count(*) FROM n a, n b, n c, n d";
+
+fn is_busy(served: &Served) -> bool {
+    let sql = "SELECT count(*) AS n FROM information_schema.PROCESSLIST WHERE DB = DATABASE() \
+               AND INFO LIKE '%7 + count(*)%' AND ID <> CONNECTION_ID()";
+    served.place.value(sql) != "0"
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn an_agent_killed_in_a_migration_leaves_no_lock_in_mysql() {
+    // Alone this is one transaction.
+    let sql = format!("UPDATE t SET id = id + 1; {BUSY}");
+    served::an_agent_killed_in_a_migration_leaves_no_lock(
+        Served::start(mysql(), 120),
+        &sql,
+        is_busy,
+        "agent stopped while the statement ran; rolled back",
+    );
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn an_agent_killed_after_ddl_of_a_migration_claims_nothing() {
+    let place = mysql();
+    let looks = super::super::places::placed(place.driver.clone());
+    let sql = format!("CREATE TABLE m (id INTEGER); {BUSY}");
+    // Killed with the server in the middle of it: the table stays, and the version is not recorded.
+    served::an_agent_killed_in_a_migration_leaves_no_lock(
+        Served::start(place, 120),
+        &sql,
+        |served| {
+            let busy = is_busy(served);
+            assert!(!busy || looks.count("m") == 0);
+            busy
+        },
+        "it may or may not have taken effect",
+    );
+}
+
+/// A number of a session may be somebody else's after the server was started again.
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_session_of_another_reign_of_the_server_is_left_alone() {
+    let place = std::sync::Arc::new(mysql());
+    place.done(&["CREATE TABLE t (id INTEGER)"]);
+    let sleeps = ["INSERT INTO t VALUES (1)", "SELECT sleep(3)"];
+    let (_cancel, started, other) = running(&place, job(Operation::ExecuteDml, &sleeps));
+    started.recv().unwrap();
+    let session = "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND INFO LIKE '%sleep(3)%' \
+                   AND ID <> CONNECTION_ID()";
+    eventually("it sleeps", || place.rows(session).0["rows"] != json!([]));
+    let id = place.value(session);
+    assert!(place.wall.end_session(&place.driver, &format!("{id}@1")));
+    assert_eq!(committed(other.join().unwrap()), 1);
+    assert_eq!(place.count("t"), 1);
 }

@@ -2,7 +2,7 @@
 
 use super::super::places::mysql;
 use super::super::served::Served;
-use super::super::{Place, job};
+use super::super::{Place, job, returned};
 use crate::command_line::console::Console;
 use dbward::agent::drivers::{DriverJob, RunOutcome};
 use dbward::domain::id::Operation;
@@ -21,7 +21,7 @@ fn made() -> Place {
 }
 
 /// The results of a write that returns some, and whether something was left out.
-fn returned(place: &Place, job: &DriverJob) -> (Value, bool) {
+fn results_of(place: &Place, job: &DriverJob) -> (Value, bool) {
     match place.run(job) {
         RunOutcome::Returned {
             json, truncated, ..
@@ -35,7 +35,7 @@ fn returned(place: &Place, job: &DriverJob) -> (Value, bool) {
 fn every_result_of_a_call_is_returned() {
     let place = made();
     let call = job(Operation::ExecuteDml, &["CALL several()", "SELECT 4 AS e"]);
-    let (all, truncated) = returned(&place, &call);
+    let (all, truncated) = results_of(&place, &call);
     assert!(!truncated);
     assert_eq!(all["rows"], json!([{"a": 1}, {"a": 2}]));
     let more: Vec<&Value> = (0..3).map(|n| &all["more_results"][n]["rows"]).collect();
@@ -55,7 +55,7 @@ fn results_of_a_call_share_their_limits_and_all_of_it_runs() {
     let place = made();
     let mut call = job(Operation::ExecuteDml, &["CALL several()"]);
     call.max_rows = Some(3);
-    let (all, truncated) = returned(&place, &call);
+    let (all, truncated) = results_of(&place, &call);
     assert!(truncated);
     assert_eq!(all["truncation_reason"], "row limit reached (3)");
     assert_eq!(all["rows"].as_array().map(Vec::len), Some(2));
@@ -65,7 +65,7 @@ fn results_of_a_call_share_their_limits_and_all_of_it_runs() {
     place.done(&["DELETE FROM t"]);
     call.max_rows = None;
     call.max_result_bytes = 16;
-    let (all, truncated) = returned(&place, &call);
+    let (all, truncated) = results_of(&place, &call);
     assert!(truncated);
     assert_eq!(all["truncation_reason"], "size limit reached (16 bytes)");
     assert_eq!(all["more_results"][0]["rows"], json!([]));
@@ -104,4 +104,23 @@ fn results_of_a_call_reach_the_requester() {
             .any(|line| line.split_whitespace().any(|word| word == column));
         assert!(titled, "{column}: {shown}");
     }
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_write_of_mysql_shows_what_it_returns() {
+    returned::a_write_shows_what_it_returns(&mysql(), false);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn rows_that_mysql_returns_are_bounded() {
+    returned::returned_rows_are_bounded_like_those_of_a_read(&mysql());
+    returned::returned_rows_are_held_against_the_bound(&mysql());
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn rows_that_mysql_returns_reach_the_requester() {
+    returned::returned_rows_reach_the_requester(&Served::start(mysql(), 60));
 }

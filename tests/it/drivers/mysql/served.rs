@@ -3,6 +3,7 @@
 use super::super::places::mysql;
 use super::super::served::{self, Endless, Served};
 use super::super::silence;
+use dbward::agent::drivers::JobEffect;
 
 const ENDLESS: Endless = Endless {
     sql: "INSERT INTO t SELECT 7 + sleep(120)",
@@ -81,4 +82,23 @@ fn the_zone_of_the_agent_moves_no_time_of_mysql() {
         served.place.value("SELECT s FROM t"),
         "\"2024-07-01 12:00:00\""
     );
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_commit_that_never_reaches_mysql_is_never_called_executed() {
+    silence::a_commit_that_is_lost_is_never_called_executed(mysql());
+}
+
+/// These databases keep no record of a transaction.
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_connection_that_breaks_before_a_commit_of_mysql_leaves_it_unknown() {
+    let (message, effect, rows) = silence::the_connection_breaks_at_a_commit(mysql());
+    assert_eq!(effect, JobEffect::Unknown, "{message}");
+    assert!(
+        message.contains("it may or may not have taken effect"),
+        "{message}"
+    );
+    assert_eq!(rows, 0);
 }

@@ -1,5 +1,5 @@
 //! A MariaDB of a test's own, for what the shared one cannot be made to do: TLS with certificates of the test. Made by the
-//! programs of an installed server; where there are none, the tests are skipped.
+//! programs of an installed server, which have to be there where DBWARD_TEST_MYSQL_URL is set.
 
 use super::super::postgres::cluster::{certificates, free_port};
 use crate::support::{Temp, eventually};
@@ -16,17 +16,16 @@ pub struct OwnServer {
 impl OwnServer {
     /// One whose certificate, for `localhost`, the authority in [`OwnServer::authority`] has signed. A client that comes by
     /// TCP has to use TLS and the password `secret`.
-    pub fn start() -> Option<OwnServer> {
+    pub fn start() -> OwnServer {
         let folder = Temp::new();
         let data = folder.path().join("data");
         let mut made = Command::new("mariadb-install-db");
         made.arg("--no-defaults")
             .arg(format!("--datadir={}", data.display()))
             .args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
-        let Ok(status) = quiet(&mut made).status() else {
-            println!("skipped: no programs of a MariaDB server are installed");
-            return None;
-        };
+        let status = quiet(&mut made).status();
+        let status =
+            status.expect("no programs of a MariaDB server are installed, which this test needs");
         assert!(status.success());
         certificates(folder.path());
         let init = folder.path().join("init.sql");
@@ -65,7 +64,7 @@ impl OwnServer {
         eventually("the server listens", || {
             std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
-        Some(server)
+        server
     }
 
     pub fn folder(&self) -> &Path {

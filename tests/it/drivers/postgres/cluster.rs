@@ -1,5 +1,5 @@
 //! A PostgreSQL of a test's own, for what no shared one can be made to do: logins with passwords, TLS, commits that
-//! hang. Made by the programs of an installed server; where there are none, the tests are skipped.
+//! hang. Made by the programs of an installed server, which have to be there where DBWARD_TEST_POSTGRES_URL is set.
 
 use super::super::Place;
 use super::super::places::placed;
@@ -20,10 +20,13 @@ pub struct Cluster {
 }
 
 /// The newest folder of server programs.
-fn programs() -> Option<PathBuf> {
-    let all = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+fn programs() -> PathBuf {
+    let all = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
     let folders = all.filter_map(Result::ok).map(|e| e.path().join("bin"));
-    folders.filter(|bin| bin.join("initdb").is_file()).max()
+    let newest = folders.filter(|bin| bin.join("initdb").is_file()).max();
+    newest.expect("no programs of a PostgreSQL server are installed, which this test needs")
 }
 
 fn superuser(folder: &Path) -> bool {
@@ -70,12 +73,9 @@ pub fn free_port() -> u16 {
 }
 
 impl Cluster {
-    /// One with these further lines of postgresql.conf; none where no server is installed.
-    pub fn start(settings: &str) -> Option<Cluster> {
-        let Some(programs) = programs() else {
-            println!("skipped: no programs of a PostgreSQL server are installed");
-            return None;
-        };
+    /// One with these further lines of postgresql.conf.
+    pub fn start(settings: &str) -> Cluster {
+        let programs = programs();
         let folder = Temp::new();
         let path = folder.path().to_owned();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -124,7 +124,7 @@ impl Cluster {
         eventually("the server is up", || {
             place.wall.check(&place.driver).is_ok()
         });
-        Some(cluster)
+        cluster
     }
 
     pub fn folder(&self) -> &Path {

@@ -1,20 +1,21 @@
 //! How the agent logs in to PostgreSQL: passwords by SCRAM, TLS with every degree of care, and through PgBouncer.
 
 use super::super::served::Served;
-use super::super::{Journal, Place, claims, failure, job, migrations, running};
+use super::super::{Journal, Place, claims, committed, failure, job, migrations, running};
 use super::cluster::{Cluster, command, free_port};
-use crate::support::eventually;
+use crate::support::{Request, eventually};
 use dbward::agent::config::{AgentConfig, DatabaseEndpoint, DriverConfig, Password, Tls};
 use dbward::agent::drivers::{Cancel, JobEffect, RunOutcome};
 use dbward::domain::id::Operation;
+use rustix::process::Signal;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Child;
 
 const SECRET: &str = "p w'\"%$é";
 
-fn with_logins() -> Option<Cluster> {
-    let cluster = Cluster::start("")?;
+fn with_logins() -> Cluster {
+    let cluster = Cluster::start("");
     let place = cluster.place(cluster.endpoint());
     for user in ["secured", "plain"] {
         let quoted = SECRET.replace('\'', "''");
@@ -22,13 +23,13 @@ fn with_logins() -> Option<Cluster> {
             "CREATE ROLE {user} LOGIN SUPERUSER PASSWORD '{quoted}'"
         )]);
     }
-    Some(cluster)
+    cluster
 }
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn passwords_are_proved_by_scram_and_never_shown() {
-    let Some(cluster) = with_logins() else { return };
+    let cluster = with_logins();
     let check = |endpoint: DatabaseEndpoint| {
         let place = cluster.place(endpoint);
         place.wall.check(&place.driver)
@@ -63,7 +64,7 @@ fn passwords_are_proved_by_scram_and_never_shown() {
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn a_password_may_be_bytes_that_are_not_text() {
-    let Some(cluster) = with_logins() else { return };
+    let cluster = with_logins();
     let bytes = b"p\xff\xfe'\x80w";
     let verifier = postgres_protocol::password::scram_sha_256(bytes);
     let place = cluster.place(cluster.endpoint());
@@ -97,7 +98,7 @@ fn a_password_may_be_bytes_that_are_not_text() {
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn tls_is_as_careful_as_configured() {
-    let Some(cluster) = with_logins() else { return };
+    let cluster = with_logins();
     let check = |endpoint: DatabaseEndpoint| {
         let place = cluster.place(endpoint);
         place.wall.check(&place.driver)
@@ -157,7 +158,7 @@ impl Drop for Pooler {
     }
 }
 
-/// A database with a pooler of its own in front, where both can be started. Dropped in this order.
+/// A database with a pooler of its own in front. Dropped in this order.
 struct Pooled {
     place: Place,
     _pooler: Pooler,
@@ -165,23 +166,21 @@ struct Pooled {
 }
 
 impl Pooled {
-    fn start() -> Option<Pooled> {
-        let cluster = Cluster::start("")?;
-        let (pooler, endpoint) = pooled(&cluster)?;
-        Some(Pooled {
+    fn start() -> Pooled {
+        let cluster = Cluster::start("");
+        let (pooler, endpoint) = pooled(&cluster);
+        Pooled {
             place: cluster.place(endpoint),
             _pooler: pooler,
             cluster,
-        })
+        }
     }
 }
 
 /// PgBouncer in front of `cluster`, in transaction mode with one session for everybody.
-fn pooled(cluster: &Cluster) -> Option<(Pooler, DatabaseEndpoint)> {
-    let Some(program) = std::env::var_os("DBWARD_TEST_PGBOUNCER").map(PathBuf::from) else {
-        println!("skipped: DBWARD_TEST_PGBOUNCER does not name the program");
-        return None;
-    };
+fn pooled(cluster: &Cluster) -> (Pooler, DatabaseEndpoint) {
+    let program = std::env::var_os("DBWARD_TEST_PGBOUNCER").map(PathBuf::from);
+    let program = program.expect("DBWARD_TEST_PGBOUNCER does not name the program");
     let port = free_port();
     let ini = format!(
         "[databases]\n* = host=127.0.0.1 port={} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
@@ -204,7 +203,7 @@ fn pooled(cluster: &Cluster) -> Option<(Pooler, DatabaseEndpoint)> {
     eventually("the pooler is up", || {
         place.wall.check(&place.driver).is_ok()
     });
-    Some((Pooler(child), endpoint))
+    (Pooler(child), endpoint)
 }
 
 /// What is in the session that everybody shares.
@@ -220,11 +219,9 @@ fn left(place: &Place) -> String {
 const NOTHING: &str = "\"0 0 \\\"$user\\\", public none 0 0 0\"";
 
 #[test]
-#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+#[ignore = "needs DBWARD_TEST_PGBOUNCER"]
 fn nothing_of_a_failure_stays_in_a_session_of_pgbouncer() {
-    let Some(pooled) = Pooled::start() else {
-        return;
-    };
+    let pooled = Pooled::start();
     let place = &pooled.place;
     place.done(&["CREATE TABLE t (id INTEGER)"]);
     let takes = "CREATE FUNCTION takes() RETURNS trigger LANGUAGE plpgsql AS \
@@ -262,11 +259,9 @@ fn nothing_of_a_failure_stays_in_a_session_of_pgbouncer() {
 }
 
 #[test]
-#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+#[ignore = "needs DBWARD_TEST_PGBOUNCER"]
 fn what_runs_in_no_transaction_is_refused_the_sessions_of_pgbouncer() {
-    let Some(pooled) = Pooled::start() else {
-        return;
-    };
+    let pooled = Pooled::start();
     let place = &pooled.place;
     place.done(&["CREATE TABLE t (id INTEGER)"]);
     let sql = "CREATE INDEX CONCURRENTLY i ON t (id)";
@@ -292,11 +287,9 @@ fn what_runs_in_no_transaction_is_refused_the_sessions_of_pgbouncer() {
 }
 
 #[test]
-#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+#[ignore = "needs DBWARD_TEST_PGBOUNCER"]
 fn a_session_of_pgbouncer_is_ended_in_its_own_transaction_only() {
-    let Some(pooled) = Pooled::start() else {
-        return;
-    };
+    let pooled = Pooled::start();
     let place = std::sync::Arc::new(pooled.place);
     place.done(&["CREATE TABLE t (id INTEGER)"]);
     let mut earlier = Journal::default();
@@ -318,15 +311,13 @@ fn a_session_of_pgbouncer_is_ended_in_its_own_transaction_only() {
     assert_eq!(direct.value(works), format!("\"{}\"", process(&ended)));
     direct.wall.end_session(&direct.driver, &ended);
     let outcome = other.join().unwrap();
-    assert_eq!(outcome, RunOutcome::Changed { rows: 1 });
+    assert_eq!(committed(outcome), 1);
 }
 
 #[test]
-#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+#[ignore = "needs DBWARD_TEST_PGBOUNCER"]
 fn nothing_of_a_job_stays_in_a_session_of_pgbouncer() {
-    let Some(pooled) = Pooled::start() else {
-        return;
-    };
+    let pooled = Pooled::start();
     let place = &pooled.place;
     place.done(&["CREATE TABLE t (id INTEGER)"]);
     for plan in [
@@ -338,11 +329,7 @@ fn nothing_of_a_job_stays_in_a_session_of_pgbouncer() {
         &["SET ROLE pg_monitor"],
         &["DECLARE held CURSOR WITH HOLD FOR SELECT 1"],
     ] {
-        let outcome = place.write(plan);
-        assert!(
-            matches!(outcome, RunOutcome::Changed { .. }),
-            "{plan:?}: {outcome:?}"
-        );
+        assert_eq!(place.done(plan), 0);
     }
     assert_eq!(left(place), NOTHING);
     let described = place.wall.describe(&place.driver, &Cancel::new()).unwrap();
@@ -373,9 +360,7 @@ fn nothing_of_a_job_stays_in_a_session_of_pgbouncer() {
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn a_session_is_known_where_the_server_tracks_no_activities() {
-    let Some(cluster) = Cluster::start("track_activities = off") else {
-        return;
-    };
+    let cluster = Cluster::start("track_activities = off");
     let place = cluster.place(cluster.endpoint());
     place.done(&["CREATE TABLE u (id INTEGER)"]);
     place.done(&["CREATE INDEX CONCURRENTLY i ON u (id)"]);
@@ -388,39 +373,100 @@ fn a_session_is_known_where_the_server_tracks_no_activities() {
     );
 }
 
+/// A server on which commits can be made to wait for somebody who is not there.
+struct Hanging {
+    served: Served,
+    admin: Place,
+    _cluster: Cluster,
+}
+
+impl Hanging {
+    fn start() -> Hanging {
+        let cluster = Cluster::start("synchronous_commit = on");
+        let served = Served::start(cluster.place(cluster.endpoint()), 60);
+        served
+            .place
+            .done(&["CREATE TABLE t (id BIGINT PRIMARY KEY)"]);
+        Hanging {
+            served,
+            admin: cluster.place(cluster.endpoint()),
+            _cluster: cluster,
+        }
+    }
+
+    /// Has a request stop in its COMMIT.
+    fn inside_a_commit(&self) -> Request {
+        committed(
+            self.admin
+                .write(&["ALTER SYSTEM SET synchronous_standby_names = 'nobody'"]),
+        );
+        self.admin.done(&["SELECT pg_reload_conf()"]);
+        let request = self.served.submit("INSERT INTO t VALUES (1)", "");
+        let hangs = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT'";
+        eventually("the commit hangs", || self.admin.value(hangs) != "0");
+        request
+    }
+
+    fn let_go(&self) {
+        // These wait for nobody only when the second has worked.
+        self.admin
+            .write(&["ALTER SYSTEM RESET synchronous_standby_names"]);
+        self.admin.write(&["SELECT pg_reload_conf()"]);
+    }
+
+    fn is_reported_as_committed(&self, request: &Request) {
+        let reported = self.served.result(request).is(200);
+        assert_eq!(
+            (&reported.json["success"], &reported.json["rows_affected"]),
+            (&true.into(), &1.into()),
+            "{}",
+            reported.raw()
+        );
+        assert_eq!(self.served.place.count("t"), 1);
+    }
+}
+
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn an_agent_killed_inside_a_commit_learns_how_it_ended() {
-    let Some(cluster) = Cluster::start("synchronous_commit = on") else {
-        return;
-    };
-    let admin = cluster.place(cluster.endpoint());
-    let mut served = Served::start(cluster.place(cluster.endpoint()), 60);
-    served
-        .place
-        .done(&["CREATE TABLE t (id BIGINT PRIMARY KEY)"]);
-    let standby = |names: &str| {
-        let set = format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'");
-        assert!(matches!(admin.write(&[&set]), RunOutcome::Changed { .. }));
-        admin.done(&["SELECT pg_reload_conf()"]);
-    };
-    // From here on a commit waits for somebody who is not there.
-    standby("nobody");
-    let request = served.submit("INSERT INTO t VALUES (1)", "");
-    let hangs = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT'";
-    eventually("the commit hangs", || admin.value(hangs) != "0");
-    served.kill_agent();
-    served.start_agent();
+    let mut hanging = Hanging::start();
+    let request = hanging.inside_a_commit();
+    hanging.served.kill_agent();
+    hanging.served.start_agent();
     std::thread::park_timeout(std::time::Duration::from_millis(300));
-    let set = "ALTER SYSTEM RESET synchronous_standby_names";
-    admin.write(&[set]);
-    admin.write(&["SELECT pg_reload_conf()"]);
-    let reported = served.result(&request).is(200);
-    assert_eq!(
-        (&reported.json["success"], &reported.json["rows_affected"]),
-        (&true.into(), &1.into()),
-        "{}",
-        reported.raw()
-    );
-    assert_eq!(served.place.count("t"), 1);
+    hanging.let_go();
+    hanging.is_reported_as_committed(&request);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn an_agent_asked_to_stop_inside_a_commit_tells_how_it_ended() {
+    let mut hanging = Hanging::start();
+    let request = hanging.inside_a_commit();
+    hanging.served.agent().signal(Signal::TERM);
+    hanging.let_go();
+    hanging.served.agent_ends();
+    hanging.is_reported_as_committed(&request);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn an_agent_that_has_to_stop_inside_a_commit_claims_nothing() {
+    let mut hanging = Hanging::start();
+    hanging.served.stop_agent();
+    let at = hanging.served.server.requester().at;
+    hanging.served.start_agent_with(at, "drain_secs = 0\n", &[]);
+    let request = hanging.inside_a_commit();
+    hanging.served.agent().signal(Signal::TERM);
+    hanging.served.agent_ends();
+    // The database commits it after all.
+    assert_eq!(hanging.served.place.count("t"), 0);
+    hanging.let_go();
+    let place = &hanging.served.place;
+    eventually("it is committed", || place.count("t") == 1);
+    let lost = request.clone().is("execution_lost");
+    let executions = lost.by.get(&lost.path("/executions")).is(200);
+    assert_eq!(executions.json["executions"][0]["outcome"], "unknown");
+    let resumed = lost.by.poke(&lost.path("/resume"));
+    resumed.refused(422, "outcome_unknown");
 }

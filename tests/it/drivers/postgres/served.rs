@@ -2,7 +2,9 @@
 
 use super::super::places::postgres;
 use super::super::served::{self, Endless, Served};
-use super::super::{rehearsals, silence};
+use super::super::{rehearsals, silence, walled};
+use dbward::agent::config::{DriverConfig, Password};
+use dbward::agent::drivers::JobEffect;
 
 pub const ENDLESS: Endless = Endless {
     sql: "INSERT INTO t SELECT 7 FROM pg_sleep(60)",
@@ -89,4 +91,39 @@ fn a_merge_is_rehearsed_bounded_and_run_by_postgres() {
     let sql = "MERGE INTO t USING (VALUES (1, 'x'), (9, 'y')) AS s (id, v) ON t.id = s.id \
                WHEN MATCHED THEN UPDATE SET v = s.v WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.v)";
     rehearsals::a_merge_is_rehearsed_bounded_and_run(&Served::start(postgres(), 60), sql);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn the_password_of_postgres_is_on_no_command_line() {
+    let mut place = postgres();
+    let DriverConfig::Postgres(at) = &mut place.driver else {
+        panic!("no server");
+    };
+    // A server that asks for none takes any.
+    let password = at
+        .password
+        .get_or_insert(Password(b"only-on-the-pipe".to_vec()));
+    let password = String::from_utf8(password.0.clone()).unwrap();
+    walled::no_child_shows_a_password(&Served::start(place, 60), &ENDLESS, &password);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn a_commit_of_postgres_that_nothing_answers_is_proved() {
+    silence::an_answer_to_a_commit_that_is_lost_is_proved(postgres());
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn a_commit_that_never_reaches_postgres_is_never_called_executed() {
+    silence::a_commit_that_is_lost_is_never_called_executed(postgres());
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn a_connection_that_breaks_before_a_commit_of_postgres_is_proved_rolled_back() {
+    let (message, effect, rows) = silence::the_connection_breaks_at_a_commit(postgres());
+    assert_eq!(effect, JobEffect::RolledBack, "{message}");
+    assert_eq!(rows, 0);
 }

@@ -30,6 +30,8 @@ fn a_table_is_described_as_the_server_reads_it() {
              CHECK (code <> '')
          );
          CREATE INDEX child__parent ON child (parent, lower(code));
+         CREATE TRIGGER noted AFTER UPDATE OF code ON Child BEGIN DELETE FROM parent WHERE id = 9; END;
+         CREATE TRIGGER \"insert\" BEFORE DELETE ON child BEGIN SELECT 1; END;
          INSERT INTO parent VALUES (1);
          INSERT INTO child (parent, code) VALUES (1, 'a'), (1, 'b');",
     );
@@ -60,6 +62,10 @@ fn a_table_is_described_as_the_server_reads_it() {
                  "index_type": "btree"},
                 {"name": "sqlite_autoindex_child_1", "columns": ["code"], "is_unique": true,
                  "index_type": "btree"},
+            ],
+            "triggers": [
+                {"name": "insert", "event": "DELETE"},
+                {"name": "noted", "event": "UPDATE"},
             ],
         })
     );
