@@ -84,6 +84,9 @@ fn a_lock_is_reported_as_a_lock(mut place: Place, who: &str) {
     assert!(why.contains(&format!("held by {who} ")), "{why}");
     assert!(why.contains("the statement was not refused"), "{why}");
     let place = Arc::new(place);
+    eventually("the first has asked for the last time", || {
+        !is_asked(&place)
+    });
     let waiting = {
         let place = Arc::clone(&place);
         std::thread::spawn(move || rehearse(&place, &[DELETE], 15))
