@@ -109,7 +109,7 @@ impl MySql {
     fn open(&self, watch: &MySqlDeadline, read: bool) -> Result<Session, MySqlStop> {
         let mut session = self.connect(watch, None)?;
         if !read {
-            session.since = session.server_start(watch);
+            session.since = session.server_start();
         }
         let lock_secs = watch.lock_secs;
         session.read_as_analysed(watch)?;
@@ -352,7 +352,7 @@ impl Driver for MySql {
             .connect(&watch, Some(CONNECT_WITHIN))
             .map_err(|stop| watch.why(stop))?;
         // A server that was started again gives the number to somebody else.
-        if since.is_some() && own.server_start(&watch).as_deref() != since {
+        if since.is_some() && own.server_start().as_deref() != since {
             return Ok(());
         }
         match own.conn.query_drop(format!("{kill} {id}")) {

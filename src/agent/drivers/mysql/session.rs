@@ -156,9 +156,9 @@ impl Session {
     }
 
     /// When the server was started, as it says it; none where it does not.
-    pub(super) fn server_start(&mut self, watch: &MySqlDeadline) -> Option<String> {
-        let found = self.ask(&self.kind.asks_for_start(), watch).ok()?;
-        found.into_iter().flatten().flatten().next()
+    pub(super) fn server_start(&mut self) -> Option<String> {
+        let found = self.conn.query_first(self.kind.asks_for_start());
+        found.ok().flatten()
     }
 
     /// Runs text of our own.
