@@ -2,7 +2,7 @@
 import { clock, fill, h, number, plural, time, when } from "./dom.js";
 import { HELD_SECS, get, pacer, pause, post, query, tagged } from "./api.js";
 import { keep } from "./drafts.js";
-import { OPERATIONS, card, confirm, copy, empty, facts, load, pill, problem, risk, selector, state, target, toast } from "./parts.js";
+import { OPERATIONS, card, confirm, copy, empty, facts, isProduction, load, pill, problem, risk, selector, state, target, toast } from "./parts.js";
 import { planTree } from "./plan.js";
 import { SqlText } from "./sql.js";
 import { resultCard } from "./page_results.js";
@@ -246,7 +246,7 @@ function decision(r, { act, awaitsMe, can, comment, me, go }) {
   const run = async () => {
     const unsure = r.status === "execution_lost" || r.outcome === "unknown";
     const words = unsure ? [h("p", null, "The earlier execution was lost: it may have taken effect."), h("p", null, "Look at the data first; running it again may apply it twice."), ...asked("It runs once more")] : asked("It runs now");
-    if (await confirm("Run it?", words, `Run on ${where}`, /prod/.test(r.environment) ? "danger" : "accent")) await act("resume", unsure ? { acknowledge_unknown_outcome: true, reason: comment.value.trim() || undefined } : {}, "Handed to an agent");
+    if (await confirm("Run it?", words, `Run on ${where}`, isProduction(r.environment) ? "danger" : "accent")) await act("resume", unsure ? { acknowledge_unknown_outcome: true, reason: comment.value.trim() || undefined } : {}, "Handed to an agent");
   };
   const cancel = async () => {
     if (await confirm("Cancel this request?", asked("It will not run"), "Cancel the request", "danger")) await act("cancel", { reason: comment.value.trim() || undefined }, "Cancelled");

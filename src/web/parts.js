@@ -45,9 +45,14 @@ export function pill(tone, ...words) {
   return h("span", { class: `pill ${tone}` }, words);
 }
 
+/** Whether an environment is one of production, by its name: `prod-eu` is, `non-production` and `preprod` are not. */
+export function isProduction(environment) {
+  return /prod/.test(environment) && !/non|pre/.test(environment);
+}
+
 /** Where it runs; production is red and nothing else is. */
 export function target(database, environment) {
-  return pill(/prod/.test(environment) ? "bad" : "muted", `${database} / ${environment}`);
+  return pill(isProduction(environment) ? "bad" : "muted", `${database} / ${environment}`);
 }
 
 export function risk(level) {

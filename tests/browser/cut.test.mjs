@@ -1,10 +1,11 @@
-// Lists that are longer than a page, by Node.js alone: what is not shown is named, and can be reached.
+// Lists that are longer than a page, and what is red, by Node.js alone: what is not shown is named, and can be reached.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Element, script, served } from "./bare.mjs";
 
 const { people } = await script("page_people.js");
 const { operations } = await script("page_operations.js");
+const { target } = await script("parts.js");
 
 /** A window of a list, as the API gives it. */
 function window(items, url, most) {
@@ -87,4 +88,9 @@ test("operations says where it counts only the newest requests", async () => {
 
 test("and says nothing of it where it counts all", async () => {
   assert.doesNotMatch(await shownOperations(500), /newest/);
+});
+
+test("production is red, and what is not production is not", () => {
+  const red = (environment) => target("shop", environment).className === "pill bad";
+  assert.deepEqual(["production", "prod-eu", "non-production", "preprod", "staging"].map(red), [true, true, false, false, false]);
 });
