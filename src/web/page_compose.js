@@ -31,20 +31,23 @@ export async function compose({ page, signal, parameters, me, go }) {
   };
   const draft = keep(location.pathname + location.search, { place, detail, reason, bound, emergency, key });
   let turn = 0;
+  const said = (...content) => fill(verdict, content).removeAttribute("aria-busy");
   const look = async () => {
     turn += 1;
     const mine = turn;
     const { database, environment, detail: sql } = values();
-    if (!database || !sql.trim()) return fill(verdict, h("p", { class: "muted" }, "Choose a database and write SQL: what would happen to it is shown here."));
+    if (!database || !sql.trim()) return said( h("p", { class: "muted" }, "Choose a database and write SQL: what would happen to it is shown here."));
     if (verdict.childElementCount === 0) fill(verdict, h("p", { class: "muted" }, "Being looked at."));
+    // What is shown still is of the text before.
+    verdict.setAttribute("aria-busy", "true");
     try {
       await pause(350, signal);
       if (mine !== turn) return;
       const shown = await preview(database, environment, sql, signal);
-      if (mine === turn) fill(verdict, shown);
+      if (mine === turn) said(shown);
     } catch (error) {
       if (error.name === "AbortError") return;
-      if (mine === turn) fill(verdict, problem(error));
+      if (mine === turn) said(problem(error));
     }
   };
   for (const input of [place, detail]) input.addEventListener("input", look);

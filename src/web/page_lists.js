@@ -117,7 +117,7 @@ async function decidedToday(signal) {
 /** A list with the filters of the API, kept in the address. */
 export async function requests({ page, signal, me, parameters, go }) {
   const mine = parameters.get("user") === "me";
-  const values = Object.fromEntries(["status", "user", "database", "environment", "operation"].map((n) => [n, parameters.get(n) || ""]));
+  const values = Object.fromEntries(["status", "user", "database", "environment", "operation", "decided_by_me"].map((n) => [n, parameters.get(n) || ""]));
   if (mine) values.user = me.subject_id;
   const change = (name, value) => {
     const next = new URLSearchParams(parameters);
@@ -132,7 +132,7 @@ export async function requests({ page, signal, me, parameters, go }) {
   const operation = choice("operation", "Kind", "Any kind", Object.entries(OPERATIONS));
   const list = h("div");
   const more = h("div", { class: "controls" });
-  fill(page, heading(mine ? "My requests" : "All requests", mine ? "What you asked for, newest first." : "What you may see, newest first."), h("div", { class: "filters" }, status, operation, input("user", "Requester", { "data-key": "/" }), input("database", "Database"), input("environment", "Environment")), list, more);
+  fill(page, heading(mine ? "My requests" : "All requests", mine ? "What you asked for, newest first." : "What you may see, newest first."), h("div", { class: "filters" }, status, operation, choice("decided_by_me", "Decided", "Decided by anybody", [["true", "Decided by me"]]), input("user", "Requester", { "data-key": "/" }), input("database", "Database"), input("environment", "Environment")), list, more);
   let items = [];
   const next = async (cursor) => {
     const answer = await get(`/api/requests${query({ ...values, limit: 50, cursor })}`, { signal });

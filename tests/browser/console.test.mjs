@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { Demo, SLOW, file, launch, visit } from "./support.mjs";
+import { Demo, SLOW, file, launch, until, visit } from "./support.mjs";
 
 const PAGES = ["/", "/requests", "/requests?user=me", "/new", "/audit", "/operations", "/policies", "/people"];
 
@@ -100,6 +100,9 @@ test("a result scrolls through its rows, marks NULL, and can be saved", async ()
   await grid.waitFor(SLOW);
   await grid.getByText("9007199254740993").first().waitFor(SLOW);
   await grid.getByText("NULL").first().waitFor(SLOW);
+  // Nothing and an empty text are not the same.
+  const cells = await grid.locator(".grid-row").first().locator(".grid-cell").evaluateAll((all) => all.map((cell) => [cell.textContent, cell.classList.contains("null")]));
+  assert.deepEqual(cells.slice(2, 4), [["NULL", true], ["", false]]);
   assert.ok((await grid.locator(".grid-row").count()) < 100);
   await grid.evaluate((g) => (g.scrollTop = g.scrollHeight));
   await grid.getByText("3000", { exact: true }).first().waitFor(SLOW);
@@ -259,6 +262,10 @@ test("lists have the filters of the API in their address", async () => {
   assert.equal(await page.getByLabel("Kind").inputValue(), "execute_dml");
   await page.getByLabel("Status").selectOption("expired");
   await page.getByText("No request matches.").waitFor(SLOW);
+  await page.goto(`${demo.url}/requests`);
+  await page.getByLabel("Decided").selectOption("true");
+  await page.waitForURL(/decided_by_me=true/);
+  await page.getByText("No request matches.").waitFor(SLOW);
   await demo.cancel(made.id);
   await finish();
 });
@@ -368,6 +375,20 @@ test("what is typed is looked at once it stands, not with each key", async () =>
   }, sql);
   await page.getByText("can be requested").first().waitFor(SLOW);
   assert.deepEqual(looks, [sql]);
+  // Until the next answer is there, the one before is marked as what it is.
+  const marked = page.locator(".look[aria-busy]");
+  assert.equal(await marked.count(), 0);
+  let go;
+  await page.route(/api\/preflight/, async (route) => {
+    await new Promise((resolve) => (go = resolve));
+    await route.continue();
+  });
+  await page.getByLabel("SQL").fill("DELETE FROM customers");
+  await marked.getByText("can be requested").waitFor(SLOW);
+  await until("it is asked for", () => go);
+  go();
+  await page.getByText("would be refused").waitFor(SLOW);
+  assert.equal(await marked.count(), 0);
   await finish();
 });
 

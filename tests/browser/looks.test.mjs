@@ -263,7 +263,9 @@ test("a new server says what to do next, with commands to copy", async () => {
   await page.getByText("The command copied").waitFor(SLOW);
   assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^dbward token create --subject alice/);
   // Who finds requests here knows how to go on.
+  const looked = page.waitForResponse(/api\/requests\?limit=1$/);
   await page.goto(`${demo.url}/#token=${demo.token("admin")}`);
+  await (await looked).finished();
   await page.getByRole("heading", { name: "Waiting for you" }).waitFor(SLOW);
   await page.getByText("Show a desktop notification").or(page.getByText("all keys")).first().waitFor(SLOW);
   assert.equal(await page.getByText("First steps").count(), 0);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { after, before, test } from "node:test";
-import { House, SLOW, ended, faults, launch, picture, signIn, visit } from "./support.mjs";
+import { House, SLOW, call, ended, faults, launch, picture, signIn, visit } from "./support.mjs";
 
 let browser;
 
@@ -70,21 +70,28 @@ test("another site can neither change anything nor read with the session of a vi
   await page.getByRole("heading", { name: "Waiting for you" }).waitFor(SLOW);
   const evil = createServer((socket) => socket.end("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 4\r\nconnection: close\r\n\r\nevil"));
   await new Promise((resolve) => evil.listen(0, "127.0.0.1", resolve));
-  const stranger = await context.newPage();
-  await stranger.goto(`http://localhost:${evil.address().port}/`);
-  const tried = await stranger.evaluate(async (url) => {
-    const outcome = [];
-    for (const init of [{ method: "GET" }, { method: "POST", body: "{}" }]) {
-      try {
-        const answer = await fetch(`${url}/api/me`, { ...init, credentials: "include" });
-        outcome.push(answer.status);
-      } catch (error) {
-        outcome.push(error.name);
+  // Of another site, and of the same site at another port, to whose pages the browser gives the cookie.
+  for (const host of ["localhost", "127.0.0.1"]) {
+    const stranger = await context.newPage();
+    await stranger.goto(`http://${host}:${evil.address().port}/`);
+    const tried = await stranger.evaluate(async (url) => {
+      const body = JSON.stringify({ database: "shop", environment: "production", detail: "UPDATE customers SET active = 0 WHERE id = 42", reason: "by a stranger" });
+      const outcome = [];
+      for (const [path, init] of [["/api/me", {}], ["/api/requests", { method: "POST", body }], ["/api/requests", { method: "POST", body, mode: "no-cors" }]]) {
+        try {
+          const answer = await fetch(url + path, { ...init, credentials: "include" });
+          outcome.push(answer.type);
+        } catch (error) {
+          outcome.push(error.name);
+        }
       }
-    }
-    return outcome;
-  }, house.url);
-  assert.deepEqual(tried, ["TypeError", "TypeError"]);
+      return outcome;
+    }, house.url);
+    // The last one is sent, whatever comes back of it.
+    assert.deepEqual(tried, ["TypeError", "TypeError", "opaque"], host);
+    await stranger.close();
+  }
+  assert.equal((await call(house.url, house.token(), "GET", "/api/requests?limit=1")).total, 0);
   await page.reload();
   await page.getByRole("heading", { name: "Waiting for you" }).waitFor(SLOW);
   evil.close();
