@@ -191,7 +191,8 @@ section! {
 section! {
     /// What the server logs.
     pub struct RawLogging {
-        /// off, error, warn, info, debug or trace; the variable RUST_LOG overrides it.
+        /// off, error, warn, info, debug or trace; the variable RUST_LOG overrides it. Of libraries, which may write
+        /// SQL, only warnings and errors are written, whatever it says.
         level: Text, shown "\"info\"";
         /// `text` for people, `json` for one object a line.
         format: Text, shown "\"text\"";

@@ -1,4 +1,6 @@
-//! What an agent writes into its log at the most talkative level: no statement, and no value of one.
+//! What an agent writes into its log at the most talkative level: no statement, and no value of one. The drivers run in
+//! its children, which have no log at all; what is tried here is that the agent, which knows the statement and learns what
+//! became of it, and its children's standard error, show nothing of it.
 
 use super::Place;
 use super::places::{mysql, postgres, sqlite};

@@ -84,11 +84,17 @@ impl Program {
 
     /// `dbward serve` with the server.toml in `dir`, and where it listens.
     pub fn serve(dir: &Path) -> (Program, SocketAddr) {
+        Program::serve_with(dir, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn serve_with(dir: &Path, variables: &[(&str, &str)]) -> (Program, SocketAddr) {
         let mut command = binary();
         command
             .arg("serve")
             .arg("--config")
-            .arg(dir.join("server.toml"));
+            .arg(dir.join("server.toml"))
+            .envs(variables.iter().copied());
         let program = Program::start(&mut command);
         let line = program.line();
         let at = line
