@@ -252,6 +252,13 @@ impl Error {
         }
     }
 
+    /// All of it without the code, for the log and the command line; never for a client.
+    pub fn reason(&self) -> String {
+        let text = self.to_string();
+        let code = format!("{}: ", self.code());
+        text.strip_prefix(&code).unwrap_or(&text).to_owned()
+    }
+
     /// What the client can do about it, if the error says.
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()

@@ -77,6 +77,7 @@ fn remarks(config: &Config, drivers: &[&str]) -> Vec<(&'static str, String)> {
     let warnings = warnings.chain(undriven(policies, drivers));
     let now = Clock::system().now();
     let notes = overridable(policies).into_iter().chain(groups(config));
+    let notes = notes.chain([audit_key(config)]);
     let notes = notes.chain(policies.on_call.iter().map(|group| on_call(group, now)));
     let notes = notes.map(|note| ("note", note));
     warnings.map(|w| ("warning", w)).chain(notes).collect()
@@ -95,6 +96,19 @@ fn undriven(policies: &Policies, drivers: &[&str]) -> Vec<String> {
         })
     };
     policies.databases.iter().filter_map(dialect).collect()
+}
+
+/// Who can sign the audit log.
+fn audit_key(config: &Config) -> String {
+    match &config.audit_key_file {
+        Some(file) => format!(
+            "audit.key_file: those who can read {} can sign the audit log; a backup does not hold it",
+            file.display()
+        ),
+        None => "audit.key_file: the key that signs the audit log lies in state_dir, and those who can read it can \
+                 sign; it may lie elsewhere"
+            .to_owned(),
+    }
 }
 
 /// Workflows in which a holder of `*` may vote without being named.
@@ -171,13 +185,39 @@ mod tests {
         "[auth.oidc]\nissuer_url = \"https://id.example.com\"\nclient_id = \"dbward\"\n";
     const STRICT: &str = "[[workflows]]\nadmin_override = false\n";
 
-    fn of(text: &str) -> Vec<String> {
+    fn all_of(text: &str) -> Vec<String> {
         let config = Config::parse(text, Path::new("/"), &|_| None)
             .unwrap_or_else(|problems| panic!("{problems}"));
         let remarks = remarks(&config, &["sqlite", "postgresql"]).into_iter();
         remarks
             .map(|(kind, what)| format!("{kind}: {what}"))
             .collect()
+    }
+
+    /// All but where the audit key is, which always has a note.
+    fn of(text: &str) -> Vec<String> {
+        let mut remarks = all_of(text);
+        remarks.retain(|remark| !remark.starts_with("note: audit.key_file: "));
+        remarks
+    }
+
+    #[test]
+    fn a_note_names_who_can_sign_the_log_wherever_the_key_is() {
+        for (rest, expected) in [
+            (
+                "",
+                "note: audit.key_file: the key that signs the audit log lies in state_dir, and those who can read it can \
+                 sign; it may lie elsewhere",
+            ),
+            (
+                "[audit]\nkey_file = \"tmp/../tmp/no-such-key\"\n",
+                "note: audit.key_file: those who can read /tmp/../tmp/no-such-key can sign the audit log; a backup does \
+                 not hold it",
+            ),
+        ] {
+            let found = all_of(&format!("{TARGET}[[workflows]]\n{rest}"));
+            assert_eq!(found, [expected]);
+        }
     }
 
     /// Each with the one remark that it earns; what is in order earns none.

@@ -3,6 +3,7 @@
 
 use super::raw::{RawConfig, RawLogging, RawScope};
 use super::*;
+use crate::crypto::Keypair;
 use crate::domain::policy::Policies;
 use crate::domain::scope::Scope;
 use crate::error::Shown;
@@ -60,7 +61,7 @@ pub(super) fn check(
         on_call_tokens,
         users,
         redaction,
-        audit_key_file: raw.audit.key_file.as_ref().map(|f| base.join(&f.value)),
+        audit_key_file: audit_key_file(raw, base, notes),
         checkpoint_file: raw
             .audit
             .checkpoint_file
@@ -88,6 +89,27 @@ fn retention(raw: &RawConfig, policies: &mut Policies) -> Retention {
         policies.result_ttl_days = days.value as u32;
     }
     raw.kept
+}
+
+/// The file of the audit key. There need be none yet, but a start must be able to make it.
+fn audit_key_file(raw: &RawConfig, base: &Path, notes: &mut Notes) -> Option<PathBuf> {
+    let given = raw.audit.key_file.as_ref()?;
+    let file = base.join(&given.value);
+    let refused = match Keypair::load(&file) {
+        Err(error) => Some(error.reason()),
+        Ok(None) if !file.parent().is_some_and(Path::is_dir) => Some(format!(
+            "key file {}: there is no such folder",
+            file.display()
+        )),
+        Ok(_) => None,
+    };
+    match refused {
+        Some(reason) => {
+            notes.problem(&given.at, reason);
+            None
+        }
+        None => Some(file),
+    }
 }
 
 fn redaction(raw: &RawConfig, notes: &mut Notes) -> Redaction {

@@ -1,5 +1,6 @@
 //! The real program: how it starts, what it leaves on disk, and how it ends.
 
+mod audit_key;
 mod edited;
 mod first_tokens;
 

@@ -100,9 +100,7 @@ pub fn run(options: DemoOptions) -> Result<(), String> {
 
 /// An error as one sentence for the operator, with its causes, which the log would have.
 pub fn sentence(error: &Error) -> String {
-    let text = error.to_string();
-    let code = format!("{}: ", error.code());
-    text.strip_prefix(&code).unwrap_or(&text).to_owned()
+    error.reason()
 }
 
 /// Where the demo keeps everything; removed at the end if it was made for it.
