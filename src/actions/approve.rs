@@ -2,6 +2,7 @@
 
 use super::awaited::Left;
 use super::refusals::refuse_verb;
+use super::unreadable::frozen;
 use super::view_requests::{issued_by, may_learn_status};
 use super::{Active, App, dialects, note};
 use crate::clock::Timestamp;
@@ -37,7 +38,7 @@ pub struct Approved {
 ///
 /// # Errors
 /// 400 for a bad comment or selector; 404; 403 `forbidden`, `self_approval`, `not_an_approver`; 409 `conflict`,
-/// `already_approved`, `dialect_changed`; 410 `gone`; 422 `database_not_registered`.
+/// `already_approved`, `dialect_changed`, `corrupt`; 410 `gone`; 422 `database_not_registered`.
 pub fn approve(
     app: &Arc<App>,
     caller: &Caller,
@@ -77,6 +78,9 @@ pub fn approve(
             Ok(selector) => selector,
             Err(refusal) => return refuse(&cx, &caller, &request, refusal.error()),
         };
+        if let Some(what) = view.unproven_pending(&request)? {
+            return Ok(frozen(&request, what));
+        }
         let step = ballot.step().map_or(0, |(index, _)| index);
         let vote = Vote {
             actor: caller.subject.clone(),

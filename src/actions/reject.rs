@@ -2,6 +2,7 @@
 
 use super::approve::without_workflow;
 use super::refusals::refuse_verb;
+use super::unreadable::frozen;
 use super::view_requests::{issued_by, may_learn_status};
 use super::{App, note};
 use crate::domain::actor::Caller;
@@ -16,7 +17,8 @@ use std::sync::Arc;
 /// they may step in. `comment` says why.
 ///
 /// # Errors
-/// 400 for a bad comment; 404; 403 `forbidden`, `not_an_approver`; 409 `conflict`; 410 `gone`.
+/// 400 for a bad comment; 404; 403 `forbidden`, `not_an_approver`; 409 `conflict`, `corrupt`; 410
+/// `gone`.
 pub fn reject(
     app: &Arc<App>,
     caller: &Caller,
@@ -55,6 +57,9 @@ pub fn reject(
                 return refuse_verb(&cx, &caller, &request, VERB, refusal.error());
             }
         };
+        if let Some(what) = view.unproven_pending(&request)? {
+            return Ok(frozen(&request, what));
+        }
         let vote = Vote {
             actor: caller.subject.clone(),
             action: VoteAction::Reject,

@@ -25,7 +25,7 @@ pub struct ServeOptions {
     /// Make the first tokens again; the old ones stop to count
     #[arg(long)]
     pub force_bootstrap: bool,
-    /// Start a state that is older than its checkpoint file; audited
+    /// Start a state that is older than its checkpoint file, or than signed heads; audited
     #[arg(long, value_name = "REASON", value_parser = arguments::words)]
     pub accept_rollback: Option<String>,
     /// Start a state file that was changed while no server ran: its changed requests are frozen, its changed tokens

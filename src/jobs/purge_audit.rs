@@ -2,8 +2,8 @@
 //! first event that stays is a signed checkpoint with the number of those before it, and nothing that a kept request
 //! did is ever removed.
 //!
-//! The bound is set first, in one short transaction with its event; then the events before it go in small parts. A
-//! crash in between leaves a log that verifies, and the next turn goes on.
+//! The bound is set first, in one short transaction with its event and a new baseline; then the events before it go in
+//! small parts. A crash in between leaves a log that verifies, and the next turn goes on.
 
 use super::purge_requests::days_before;
 use crate::actions::App;
@@ -80,7 +80,8 @@ fn set_bound(app: &Arc<App>, limit: PurgeLimit, before: Timestamp) -> Result<(),
             before,
             retained: now.retained,
         };
-        Ok(Verdict::Write(vec![purged.into()], ()))
+        let baseline = LogChange::StateBaselined(view.signed_head()?);
+        Ok(Verdict::Write(vec![purged.into(), baseline.into()], ()))
     })
 }
 

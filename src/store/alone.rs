@@ -1,10 +1,12 @@
 //! Notices that another process wrote into the state file while the server runs. What is signed is proved each time
-//! (see `proof`); tokens, sessions, people and dialects are believed at every call, so their rows are held against the sums as soon
-//! as somebody else has written.
+//! (see `proof`); tokens, sessions, people and dialects are believed at every call, so their rows are held against the
+//! sums as soon as somebody else has written, and the schema, whose triggers our own commits would run, against the
+//! migrations.
 
 use super::Store;
 use super::live::changed;
 use super::query::{RunStatement, first};
+use super::schema::differing_from_newest;
 use crate::error::Error;
 use rusqlite::Connection;
 use std::sync::atomic::Ordering;
@@ -25,23 +27,26 @@ pub(super) fn version(connection: &Connection) -> Result<i64, Error> {
 }
 
 impl Store {
-    /// Whether what is believed is what this process wrote; where it is not, the process ends, since the next start
-    /// names the rows. Nothing is under way on the connection, or a transaction that has written nothing yet.
+    /// Whether the schema and what is believed are what this process made; where they are not, the process ends, since
+    /// the next start names what differs. Nothing is under way on the connection, or a transaction that has written
+    /// nothing yet.
     pub(super) fn ensure_alone(&self, connection: &Connection) -> Result<(), Error> {
         let found = version(connection)?;
         if found == self.file_version.load(Ordering::Relaxed) {
             return Ok(());
         }
         log::warn!("another process wrote into the state file");
-        let changed = changed(connection, &self.live, &BELIEVED)?;
-        if changed.is_empty() {
-            self.file_version.store(found, Ordering::Relaxed);
-            return Ok(());
-        }
-        (self.fatal)(&format!(
-            "another process changed rows of {}",
-            changed.join(", ")
-        ));
+        let changed = match differing_from_newest(connection)? {
+            Some(what) => format!("the schema: {what}"),
+            None => match changed(connection, &self.live, &BELIEVED)?.join(", ") {
+                tables if tables.is_empty() => {
+                    self.file_version.store(found, Ordering::Relaxed);
+                    return Ok(());
+                }
+                tables => format!("rows of {tables}"),
+            },
+        };
+        (self.fatal)(&format!("another process changed {changed}"));
         Err(Error::unavailable("the state file was changed"))
     }
 }

@@ -414,8 +414,9 @@ impl Store {
         }
     }
 
-    /// Remembers where the audit log ends, after a COMMIT of ours.
+    /// Remembers where the audit log ends, and that nothing of it is undone any more, after a COMMIT of ours.
     pub(super) fn remember_chain_end(&self, connection: &Connection) {
+        self.live.committed();
         let before = self.log_head().seq;
         if let Ok(end) = last_event(connection) {
             self.remember_signed(connection, before);

@@ -5,14 +5,14 @@
 //! is older than its last line.
 
 use super::audit::checkpoint_now;
-use super::live::{differs, has_table};
+use super::live::{STATE_DIFFERS, differs, has_table};
 use super::query::{RunStatement, first, tuple};
 use super::{AuditKeys, StartChecks, Store, Verdict};
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::audit::{CHECKPOINT, CHECKPOINT_FILE, Checkpoint};
 use crate::domain::change::LogChange;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
@@ -264,6 +264,28 @@ impl StartChecks {
                 "restore the newest state; where there is none, start once with --accept-rollback REASON, which is audited",
             )),
             _ => Ok(Some(found)),
+        }
+    }
+}
+
+impl StartChecks {
+    /// What the log says of a start with a state from before signed heads.
+    ///
+    /// # Errors
+    /// `state_differs` where no reason is given.
+    pub(super) fn accept_unproved(&self) -> Result<LogChange, Error> {
+        let found = "it is from before signed heads, and nothing proves its rows";
+        match &self.accept_rollback {
+            Some(reason) => Ok(LogChange::RollbackAccepted {
+                reason: reason.clone(),
+                found: found.to_owned(),
+            }),
+            None => Err(Error::new(
+                ErrorKind::Internal,
+                STATE_DIFFERS,
+                format!("the state file has no signed head: {found}"),
+            )
+            .hint("where it is yours, start once with --accept-rollback REASON, which is audited")),
         }
     }
 }

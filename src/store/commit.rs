@@ -154,7 +154,7 @@ impl Store {
             let n = waiting.jobs.len().min(BATCH_MAX);
             waiting.jobs.drain(..n).collect()
         };
-        let sums = self.live.sums();
+        let mark = self.live.mark();
         let served = catch_unwind(AssertUnwindSafe(|| match self.may_begin() {
             Ok(()) => self.commit_batch(&connection, &mut jobs),
             Err(refusal) => {
@@ -164,7 +164,7 @@ impl Store {
         }));
         let group = served.unwrap_or_else(|_| {
             // Whatever it was, those who wait must not wait for ever, nor the next leader never come.
-            self.live.restore(sums);
+            self.live.restore(mark);
             give_up(&connection, &mut jobs, "a transaction panicked");
             None
         });
@@ -230,7 +230,7 @@ impl Store {
         }
         // Read once for the whole batch, after the lock: waiting cannot make it stale, and all agree on it.
         let now = self.clock.now();
-        let sums = self.live.sums();
+        let mark = self.live.mark();
         let mut routes = Arc::clone(&self.routes.lock().unwrap_or_else(|e| e.into_inner()));
         for n in 0..batch.len() {
             match self.run_one(connection, &mut batch[n], now, &routes) {
@@ -240,14 +240,14 @@ impl Store {
             if connection.is_autocommit() {
                 // SQLite gave up the whole transaction (disk full, out of memory, I/O), or we had to: nobody's write
                 // holds.
-                self.live.restore(sums);
+                self.live.restore(mark);
                 give_up(connection, batch, "the transaction was lost");
                 return None;
             }
         }
         if let Err(e) = self.sign_head(connection) {
             log::error!("the head of the audit log cannot be written: {e}");
-            self.live.restore(sums);
+            self.live.restore(mark);
             give_up(connection, batch, "the transaction has no signed head");
             return None;
         }
@@ -269,7 +269,7 @@ impl Store {
                 Some(self.copy_owes(batch.iter().any(|job| job.wrote())))
             }
             Err(e) => {
-                self.live.restore(sums);
+                self.live.restore(mark);
                 self.commit_failed(connection, &e, batch);
                 None
             }
@@ -296,11 +296,11 @@ impl Store {
         routes: &Routes,
     ) -> Result<(), Error> {
         execute(connection, "SAVEPOINT one")?;
-        let sums = self.live.sums();
+        let mark = self.live.mark();
         let ran = catch_unwind(AssertUnwindSafe(|| job.run(self, connection, now, routes)))
             .unwrap_or_else(|_| Err(Error::bug("a write panicked")));
         if ran.is_err() {
-            self.live.restore(sums);
+            self.live.restore(mark);
         }
         let end = match &ran {
             Ok(()) => execute(connection, "RELEASE one"),

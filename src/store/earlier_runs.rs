@@ -2,6 +2,7 @@
 //! were, since when, and how they ended decide whether it may run again.
 
 use super::View;
+use super::audit::EventRow;
 use super::query::{RunStatement, first};
 use super::verify::columns_differ;
 use crate::domain::accounts::{AccountedRow, AccountedValue, RequestAccount};
@@ -17,8 +18,13 @@ const EXECUTION: &str = "SELECT status, outcome FROM executions WHERE id = ?1 AN
 
 impl View<'_> {
     /// Whether the request's executions are those that the audit log tells of, and their count and the beginning of the
-    /// window too.
-    pub(super) fn ran_as_logged(&self, request: &Request) -> Result<bool, Error> {
+    /// window too. The sums of live rows do not cover a request that has run, so that nothing else shows whether the log
+    /// still has all of its runs: where it has one, it must be whole from the request's creation on.
+    pub(super) fn ran_as_logged(
+        &self,
+        request: &Request,
+        created: &EventRow,
+    ) -> Result<bool, Error> {
         let begun = AccountedRow::from([
             ("executions_finished", AccountedValue::Integer(0)),
             ("executions_lost", AccountedValue::Integer(0)),
@@ -26,7 +32,11 @@ impl View<'_> {
         ]);
         let mut account = RequestAccount::default();
         account.request.clone_from(&begun);
-        for seq in self.connection.list(ENDS, [&request.id], first)? {
+        let ends = self.connection.list(ENDS, [&request.id], first)?;
+        if !ends.is_empty() && !self.is_whole_after(created)? {
+            return Ok(false);
+        }
+        for seq in ends {
             let Some(row) = self.proved_event(seq)? else {
                 return Ok(false);
             };

@@ -1,11 +1,12 @@
-//! Brings the schema up to date. Each migration runs once, in one transaction, and its SHA-256 is kept and compared at
-//! every start: an edited migration stops the server with its name.
+//! Brings the schema up to date. Each migration runs once, all of a start in one transaction, and its SHA-256 is kept and
+//! compared at every start: an edited migration stops the server with its name.
 
-use super::query::{RunStatement, first};
+use super::live::{differs, has_table};
+use super::query::{RunStatement, first, tuple};
 use crate::clock::Timestamp;
 use crate::crypto::{sha256_hex, uuid};
-use crate::error::Error;
-use rusqlite::{Connection, TransactionBehavior, params};
+use crate::error::{Error, Shown};
+use rusqlite::{Connection, params};
 use std::path::Path;
 
 /// All migrations, in order; the number in the name is the schema version after it.
@@ -109,62 +110,87 @@ const JOURNAL: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID";
 
-/// Migrates the database to the newest schema.
-pub(super) fn migrate(
-    connection: &mut Connection,
-    path: &Path,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let name = path.display();
-    let failed = |e: rusqlite::Error| Error::internal(format!("database {name}"), e);
-    let tx = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(failed)?;
-    tx.execute_batch(JOURNAL).map_err(failed)?;
-    let applied: Vec<(String, String)> = tx
-        .prepare("SELECT name, sha256 FROM schema_migrations ORDER BY name")
-        .and_then(|mut s| {
-            s.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
-                .collect::<Result<_, _>>()
-        })
-        .map_err(failed)?;
-    for (n, (applied, hash)) in applied.iter().enumerate() {
+/// The migration that made the table of the signed head.
+pub(super) const HEADS: usize = 6;
+
+/// How many migrations there are.
+pub(super) const NEWEST: usize = MIGRATIONS.len();
+
+/// How many migrations the file lists as applied; 0 for a file that is new.
+///
+/// # Errors
+/// `state_differs` where one of them is not the one of that name; `internal` for those of a newer version.
+pub(super) fn applied(connection: &Connection) -> Result<usize, Error> {
+    if !has_table(connection, "schema_migrations")? {
+        return Ok(0);
+    }
+    let listed: Vec<(String, String)> = connection.list(
+        "SELECT name, sha256 FROM schema_migrations ORDER BY name",
+        [],
+        tuple,
+    )?;
+    for (n, (applied, hash)) in listed.iter().enumerate() {
         match MIGRATIONS.get(n) {
             Some((known, text)) if known == applied => {
                 if sha256_hex(text.as_bytes()) != *hash {
-                    return Err(Error::bug(format!(
-                        "database {name}: migration {known} is not the one that was applied"
+                    return Err(differs(format!(
+                        "migration {known} is not the one that was applied"
                     )));
                 }
             }
             _ => {
                 return Err(Error::bug(format!(
-                    "database {name} was made by a newer version (migration {applied})"
+                    "the database was made by a newer version (migration {})",
+                    Shown(applied)
                 )));
             }
         }
     }
-    for (n, (migration, text)) in MIGRATIONS.iter().enumerate().skip(applied.len()) {
-        tx.execute_batch(text)
+    Ok(listed.len())
+}
+
+/// Migrates the database to the newest schema, inside the transaction that is open.
+pub(super) fn migrate(connection: &Connection, path: &Path, now: Timestamp) -> Result<(), Error> {
+    let name = path.display();
+    let failed = |e: rusqlite::Error| Error::internal(format!("database {name}"), e);
+    let applied = applied(connection)?;
+    connection.execute_batch(JOURNAL).map_err(failed)?;
+    for (n, (migration, text)) in MIGRATIONS.iter().enumerate().skip(applied) {
+        connection
+            .execute_batch(text)
             .map_err(|e| Error::internal(format!("database {name}: migration {migration}"), e))?;
-        tx.execute(
-            "INSERT INTO schema_migrations (name, sha256, applied_at_ms) VALUES (?1, ?2, ?3)",
-            params![migration, sha256_hex(text.as_bytes()), now.0],
-        )
-        .map_err(failed)?;
-        tx.pragma_update(None, "user_version", n as i64 + 1)
+        connection
+            .execute(
+                "INSERT INTO schema_migrations (name, sha256, applied_at_ms) VALUES (?1, ?2, ?3)",
+                params![migration, sha256_hex(text.as_bytes()), now.0],
+            )
+            .map_err(failed)?;
+        connection
+            .pragma_update(None, "user_version", n as i64 + 1)
             .map_err(failed)?;
     }
-    if applied.is_empty() {
-        tx.pragma_update(None, "application_id", APPLICATION_ID)
+    if applied == 0 {
+        connection
+            .pragma_update(None, "application_id", APPLICATION_ID)
             .map_err(failed)?;
-        tx.execute(
-            "INSERT INTO meta (key, value) VALUES ('instance', ?1)",
-            params![uuid()],
-        )
-        .map_err(failed)?;
+        connection
+            .execute(
+                "INSERT INTO meta (key, value) VALUES ('instance', ?1)",
+                params![uuid()],
+            )
+            .map_err(failed)?;
     }
-    tx.commit().map_err(failed)
+    Ok(())
+}
+
+/// A database in memory after that many migrations.
+pub(super) fn in_memory(migrations: usize) -> Result<Connection, Error> {
+    let connection = Connection::open_in_memory()?;
+    connection.execute_batch(JOURNAL)?;
+    for (_, text) in MIGRATIONS.iter().take(migrations) {
+        connection.execute_batch(text)?;
+    }
+    Ok(connection)
 }
 
 /// Refuses a file that is not ours before anything is written to it.
@@ -188,12 +214,9 @@ pub(super) fn check_owner(connection: &Connection, path: &Path) -> Result<(), Er
 
 /// The schema as a fresh database has it: the sum of all migrations, for the golden file.
 pub fn schema_text() -> Result<String, Error> {
-    let connection = Connection::open_in_memory()?;
-    for (_, text) in MIGRATIONS {
-        connection.execute_batch(text)?;
-    }
+    let connection = in_memory(NEWEST)?;
     let texts: Vec<String> = connection.list(
-        "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid",
+        "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name <> 'schema_migrations' ORDER BY rowid",
         [],
         first,
     )?;
@@ -210,11 +233,14 @@ mod tests {
     use rusqlite::config::DbConfig;
 
     #[test]
+    fn heads_came_with_their_migration() {
+        assert_eq!(MIGRATIONS[HEADS - 1].0, "0006_head");
+    }
+
+    #[test]
     fn older_tokens_get_their_issuer_as_issuer_chain() {
-        let mut connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(JOURNAL).unwrap();
+        let connection = in_memory(1).unwrap();
         let (name, text) = MIGRATIONS[0];
-        connection.execute_batch(text).unwrap();
         connection
             .execute(
                 "INSERT INTO schema_migrations VALUES (?1, ?2, 0)",
@@ -237,7 +263,7 @@ mod tests {
             )
             .unwrap();
         triggers(&connection, true);
-        migrate(&mut connection, Path::new("old"), Timestamp(0)).unwrap();
+        migrate(&connection, Path::new("old"), Timestamp(0)).unwrap();
         let issuers: String = connection
             .query_row("SELECT issuers_json FROM tokens", [], |r| r.get(0))
             .unwrap();

@@ -39,6 +39,7 @@ mod requests;
 mod results;
 mod retention;
 mod row_columns;
+mod schema;
 mod schemas;
 mod scopes;
 mod sessions;
@@ -131,7 +132,7 @@ pub struct AuditKeys {
 pub struct StartChecks {
     /// A copy of every checkpoint, best on another disk.
     pub checkpoint_file: Option<PathBuf>,
-    /// Why a state that is older than the checkpoint file may start all the same.
+    /// Why a state that is older than the checkpoint file, or than signed heads, may start all the same.
     pub accept_rollback: Option<String>,
     /// Whether live rows that are not those of the signed head are taken out of effect, instead of stopping the start.
     pub quarantine: bool,
@@ -229,36 +230,27 @@ impl Store {
 
     /// The same, over that connection to the file.
     fn open_on(
-        mut connection: Connection,
+        connection: Connection,
         path: &Path,
         clock: Clock,
         audit_keys: AuditKeys,
         fatal: Fatal,
         checks: &StartChecks,
     ) -> Result<Arc<Store>, Error> {
-        migrate::check_owner(&connection, path)?;
-        let kept = checks.examine(&connection, &audit_keys)?;
         let live = live::LiveState::new(&audit_keys.live_key());
         live.register(&connection)?;
-        let proof = live::prove(&connection, &audit_keys, &live)?;
-        if let live::Proof::Differs(tables) = &proof
-            && !checks.quarantine
-        {
-            return Err(quarantine::refusal(&connection, tables));
-        }
-        migrate::migrate(&mut connection, path, clock.now())?;
-        let baseline_due = match proof {
-            live::Proof::Differs(tables) => {
-                quarantine::quarantine(&connection, &audit_keys, &live, &tables, clock.now())?;
-                live::attach(&connection)?;
-                false
-            }
-            proof => live::settle(&connection, &live, proof)?,
-        };
+        // From the proof to the migrated schema nobody else can write; what fails leaves no trace.
+        connection
+            .execute_batch("BEGIN IMMEDIATE")
+            .map_err(|e| Error::internal(format!("database {}", path.display()), e))?;
+        let kept = prove_and_migrate(&connection, path, &audit_keys, &live, checks, clock.now())?;
+        let file_version = alone::version(&connection)?;
         let instance = live::instance(&connection)?;
         let chain_end = live::last_event(&connection)?;
+        connection.execute_batch("COMMIT")?;
+        live.committed();
         let store = Arc::new(Store {
-            file_version: AtomicI64::new(alone::version(&connection)?),
+            file_version: AtomicI64::new(file_version),
             connection: Mutex::new(connection),
             queue: Arc::default(),
             writer: Mutex::new(None),
@@ -284,9 +276,6 @@ impl Store {
             .spawn(move || commit::lead_when_called(&queue, &weak))
             .map_err(|e| Error::internal("starting store-writer", e))?;
         *store.writer.lock().unwrap_or_else(|e| e.into_inner()) = Some(writer);
-        if baseline_due {
-            store.write_baseline()?;
-        }
         if let (Some(path), Some(found)) = (&checks.checkpoint_file, kept) {
             store.attach_checkpoint_file(path, found, checks)?;
         }
@@ -327,18 +316,6 @@ impl Store {
         decide: impl FnOnce(&View, Timestamp) -> Result<Verdict<T>, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.submit(actor, decide)
-    }
-
-    /// Writes into the chain where the sums start: a state that no earlier head covers.
-    fn write_baseline(&self) -> Result<(), Error> {
-        let head = live::head_now(&self.lock(), &self.live)?;
-        let signed = head.sign(&self.instance, &self.audit_keys.current);
-        self.change(Actor::system(), move |_, _| {
-            Ok(Verdict::Write(
-                vec![LogChange::StateBaselined(signed).into()],
-                (),
-            ))
-        })
     }
 
     /// The public key that proves checkpoints, by its id.
@@ -397,6 +374,75 @@ impl Drop for Store {
             let _ = writer.join();
         }
     }
+}
+
+/// Proves the file, and only then brings its schema up to date and takes out of effect what a quarantine shall: inside the
+/// transaction that is open. Returns what is known of the checkpoint file.
+fn prove_and_migrate(
+    connection: &Connection,
+    path: &Path,
+    audit_keys: &AuditKeys,
+    live: &live::LiveState,
+    checks: &StartChecks,
+    now: Timestamp,
+) -> Result<Option<checkpoint_file::Found>, Error> {
+    migrate::check_owner(connection, path)?;
+    if let Some(what) = schema::differing_schema(connection)? {
+        return Err(live::differs(what));
+    }
+    let kept = checks.examine(connection, audit_keys)?;
+    let proof = live::prove(connection, audit_keys, live)?;
+    let accepted = match &proof {
+        live::Proof::Differs(tables) if !checks.quarantine => {
+            return Err(quarantine::refusal(connection, tables));
+        }
+        live::Proof::BeforeHeads => Some(checks.accept_unproved()?),
+        _ => None,
+    };
+    migrate::migrate(connection, path, now)?;
+    match proof {
+        live::Proof::Differs(tables) => {
+            quarantine::quarantine(connection, audit_keys, live, &tables, now)?;
+            live::attach(connection)?;
+        }
+        proof => {
+            if live::settle(connection, live, proof)? {
+                if let Some(accepted) = accepted {
+                    log_event(connection, audit_keys, accepted, now)?;
+                }
+                write_baseline(connection, audit_keys, live, now)?;
+            }
+        }
+    }
+    Ok(kept)
+}
+
+/// Writes into the chain where the sums start, since no head before covers this state, and the head that does.
+fn write_baseline(
+    connection: &Connection,
+    audit_keys: &AuditKeys,
+    live: &live::LiveState,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let instance = live::instance(connection)?;
+    let signed = || -> Result<_, Error> {
+        Ok(live::head_now(connection, live)?.sign(&instance, &audit_keys.current))
+    };
+    let baseline = LogChange::StateBaselined(signed()?);
+    log_event(connection, audit_keys, baseline, now)?;
+    live::write_head(connection, &signed()?)
+}
+
+/// Writes a change of a start into the chain, with its rows.
+fn log_event(
+    connection: &Connection,
+    audit_keys: &AuditKeys,
+    change: LogChange,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let (actor, routes) = (Actor::system(), Routes::default());
+    apply::apply(connection, audit_keys, &actor, now, &change.into(), &routes)?;
+    Ok(())
 }
 
 /// A database error is our bug: what can be expected was looked up in the same transaction.

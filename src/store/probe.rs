@@ -1,6 +1,7 @@
 //! Whether the database can be written to, for those who ask whether the server is ready.
 
 use super::Store;
+use super::query::RunStatement;
 use crate::error::Error;
 
 /// How often a write is tried for its own sake.
@@ -12,18 +13,24 @@ impl Store {
     pub fn probe(&self) -> Result<(), Error> {
         let now = self.now();
         let connection = self.lock();
-        connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")?;
+        connection.execute_batch("BEGIN IMMEDIATE")?;
         let mut probed = self.probed.lock().unwrap_or_else(|e| e.into_inner());
         if probed.is_some_and(|at| now.since(at) < PROBE_EVERY_MS) {
-            return Ok(());
+            return Ok(connection.execute_batch("ROLLBACK")?);
         }
-        connection
-            .prepare_cached(
+        let written = self.ensure_alone(&connection).and_then(|()| {
+            connection.run(
                 "INSERT INTO meta (key, value) VALUES ('probed_at', ?1) \
                  ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            )
-            .and_then(|mut s| s.execute([now.0.to_string()]))?;
-        *probed = Some(now);
-        Ok(())
+                [now.0.to_string()],
+            )?;
+            Ok(connection.execute_batch("COMMIT")?)
+        });
+        match written {
+            Ok(()) => *probed = Some(now),
+            Err(_) if connection.is_autocommit() => {}
+            Err(_) => connection.execute_batch("ROLLBACK")?,
+        }
+        written
     }
 }

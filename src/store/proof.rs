@@ -1,9 +1,11 @@
-//! Proves one request against the audit log, before something is signed for it: that its texts are those it was made
-//! with, that its votes are those that were cast and approve it, and that it stands where its event put it. Each event
-//! is a look-up of its own, so the cost does not grow with the log.
+//! Proves one request against the audit log, before something is signed for it or a vote is cast: that its texts are
+//! those it was made with, that its votes are those that were cast and approve it, and that it stands where its event put
+//! it. Each event is a look-up of its own, so the cost does not grow with the log; only before it runs once more is the
+//! log walked from its creation on.
 
 use super::View;
 use super::audit::EventRow;
+use super::live::RequestPlace;
 use super::query::{RunStatement, first};
 use super::row_columns::{ReadColumn, columns};
 use crate::clock::Timestamp;
@@ -230,7 +232,7 @@ impl View<'_> {
             ButVotes::Proved(stored, created) => (stored, created),
             ButVotes::Differs(what) => return Ok(Some(what)),
         };
-        if !self.ran_as_logged(request)? {
+        if !self.ran_as_logged(request, &created)? {
             return Ok(Some("executions"));
         }
         if EventMetadata::by(&created.event).text("to_status") != Some("pending") {
@@ -244,12 +246,18 @@ impl View<'_> {
         })
     }
 
-    /// The same for a request that waits for approval, whose votes decide nothing yet.
+    /// The same for a request that waits for approval, whose votes do not suffice yet: `request`, `texts`, `context`,
+    /// `status`, `rehearsal`, `expiry` or `votes`.
     pub fn unproven_pending(&self, request: &Request) -> Result<Option<&'static str>, Error> {
-        Ok(match self.proved_but_votes(request)? {
-            ButVotes::Proved(..) => None,
-            ButVotes::Differs(what) => Some(what),
-        })
+        let created = match self.proved_but_votes(request)? {
+            ButVotes::Proved(_, created) => created,
+            ButVotes::Differs(what) => return Ok(Some(what)),
+        };
+        let until = request.expires_at.map(|at| at.0);
+        if !EventMetadata::by(&created.event).agrees_time("expires_at", until) {
+            return Ok(Some("expiry"));
+        }
+        Ok(self.votes_as_cast(request)?.is_none().then_some("votes"))
     }
 
     fn proved_but_votes(&self, request: &Request) -> Result<ButVotes, Error> {
@@ -276,7 +284,7 @@ impl View<'_> {
         if let Some(what) = stored.breaks_commitment(&metadata) {
             return Ok(ButVotes::Differs(what));
         }
-        if !self.stands_as_logged(&stored)? {
+        if !self.stands_where_put(request, &stored) || !self.stands_as_logged(&stored)? {
             return Ok(ButVotes::Differs("status"));
         }
         let rehearses = stored
@@ -288,6 +296,16 @@ impl View<'_> {
             return Ok(ButVotes::Differs("rehearsal"));
         }
         Ok(ButVotes::Proved(stored, created))
+    }
+
+    /// Whether this process put the request where it stands. Of one that has ended it does not remember that, and nothing
+    /// is signed for it.
+    fn stands_where_put(&self, request: &Request, stored: &StoredRequest) -> bool {
+        let place = RequestPlace {
+            audit_seq: stored.audit_seq,
+            corrupt_seq: None,
+        };
+        !request.status().is_open() || self.store.live.place(request.seq) == Some(place)
     }
 
     /// Whether the request stands where its moves lead, each from where the one before ended: one that somebody put back
@@ -332,6 +350,21 @@ impl View<'_> {
         let Some(approved) = self.first_event(APPROVED, &request.id)? else {
             return Ok(None);
         };
+        let Some(votes) = self.votes_as_cast(request)? else {
+            return Ok(None);
+        };
+        let count = votes
+            .iter()
+            .filter(|v| v.action == VoteAction::Approve)
+            .count();
+        let steps = u32::try_from(workflow.steps.len()).unwrap_or(u32::MAX);
+        let approves = EventMetadata::by(&approved.event).agrees("votes", count)
+            && current_step(&workflow, &votes) >= steps;
+        Ok(approves.then_some(approved))
+    }
+
+    /// The stored votes, where each is one that was cast, and stands there once.
+    fn votes_as_cast(&self, request: &Request) -> Result<Option<Vec<Vote>>, Error> {
         let stored = self
             .connection
             .list(VOTES, [request.seq], |row| Ok(stored_vote(row)?))?;
@@ -346,14 +379,7 @@ impl View<'_> {
             };
             votes.push(vote_read);
         }
-        let count = votes
-            .iter()
-            .filter(|v| v.action == VoteAction::Approve)
-            .count();
-        let steps = u32::try_from(workflow.steps.len()).unwrap_or(u32::MAX);
-        let approves = EventMetadata::by(&approved.event).agrees("votes", count)
-            && current_step(&workflow, &votes) >= steps;
-        Ok(approves.then_some(approved))
+        Ok(Some(votes))
     }
 
     /// The event that a statement finds for a request, if the chain holds there.

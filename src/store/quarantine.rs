@@ -5,16 +5,14 @@
 //! not say all of a row, every row that may be one is treated as if it were.
 
 use super::live::open::OPEN_STATUSES;
-use super::live::{LiveState, columns, differs, head_now, instance, rebase, write_head};
+use super::live::{LiveState, columns, differs, rebase};
 use super::query::{RunStatement, first};
 use super::verify::{
     Differences, RequestScope, RowDifference, RowOwner, last_purge, missing_requests, rows_differ,
 };
-use super::{AuditKeys, apply};
+use super::{AuditKeys, log_event, write_baseline};
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
-use crate::domain::change::{Change, LogChange, QuarantineSummary, Quarantined};
-use crate::domain::policy::notification::Routes;
+use crate::domain::change::{LogChange, QuarantineSummary, Quarantined};
 use crate::error::{Error, counted};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -141,10 +139,11 @@ pub(super) fn refusal(connection: &Connection, tables: &[String]) -> Error {
     )
 }
 
-/// Takes everything out of effect that is not, or may not be, what the signed head covers; afterwards a new head does.
+/// Takes everything out of effect that is not, or may not be, what the signed head covers; afterwards a new head does. Inside
+/// the transaction that is open.
 ///
 /// # Errors
-/// When the rows cannot be read or written; then nothing is changed.
+/// When the rows cannot be read or written; then the transaction must be rolled back.
 pub(super) fn quarantine(
     connection: &Connection,
     keys: &AuditKeys,
@@ -159,16 +158,7 @@ pub(super) fn quarantine(
         connection.execute_batch(&pragma)?;
         Ok(())
     };
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    let done = guards(false)
-        .and_then(|()| isolate(connection, keys, live, tables, now))
-        .and_then(|summary| {
-            connection.execute_batch("COMMIT")?;
-            Ok(summary)
-        });
-    if !connection.is_autocommit() {
-        connection.execute_batch("ROLLBACK")?;
-    }
+    let done = guards(false).and_then(|()| isolate(connection, keys, live, tables, now));
     guards(true)?;
     let summary = done?;
     log::error!(
@@ -192,26 +182,11 @@ fn isolate(
     let damage = Damage::find(connection, tables)?;
     let (mut steps, summary) = steps(connection, &damage)?;
     steps.push(Quarantined::State(summary.clone()));
-    let write = |change: LogChange| {
-        let (actor, routes) = (Actor::system(), Routes::default());
-        apply::apply(
-            connection,
-            keys,
-            &actor,
-            now,
-            &Change::from(change),
-            &routes,
-        )
-    };
     for step in steps {
-        write(LogChange::Quarantined(step))?;
+        log_event(connection, keys, LogChange::Quarantined(step), now)?;
     }
     rebase(connection, live)?;
-    let instance = instance(connection)?;
-    let signed =
-        || -> Result<_, Error> { Ok(head_now(connection, live)?.sign(&instance, &keys.current)) };
-    write(LogChange::StateBaselined(signed()?))?;
-    write_head(connection, &signed()?)?;
+    write_baseline(connection, keys, live, now)?;
     Ok(summary)
 }
 

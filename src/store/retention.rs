@@ -4,10 +4,12 @@
 //! Every look takes a bounded number of rows by an index, and goes on after the last one.
 
 use super::audit::EventRow;
+use super::live::head_now;
 use super::query::{RunStatement, first};
 use super::row_columns::{Columns, ReadColumn, columns};
 use super::{RowCursor, Store, View};
 use crate::clock::Timestamp;
+use crate::domain::head::SignedHead;
 use crate::error::Error;
 use rusqlite::{Row, params};
 
@@ -133,6 +135,16 @@ impl View<'_> {
             [execution_id, key],
             first,
         )
+    }
+
+    /// The head of the log and of the live rows as the transaction finds them, signed: from where a purged log goes on.
+    ///
+    /// # Errors
+    /// `internal`.
+    pub fn signed_head(&self) -> Result<SignedHead, Error> {
+        let store = self.store;
+        let head = head_now(self.connection, &store.live)?;
+        Ok(head.sign(&store.instance, &store.audit_keys.current))
     }
 
     /// How far the audit log may be purged: to the newest checkpoint that is older than `before` and not younger than

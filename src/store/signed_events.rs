@@ -3,10 +3,12 @@
 //! it into the event after it.
 
 use super::audit::{AFTER, EventRow, event_at, read_event};
+use super::chain::walk_chain;
 use super::query::{RunStatement, tuple};
 use super::{Store, View};
 use crate::clock::Timestamp;
 use crate::domain::audit::{CHECKPOINT, Checkpoint};
+use crate::domain::chain::{ChainStart, ChainWalk};
 use crate::error::Error;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -45,6 +47,31 @@ impl View<'_> {
             && Timestamp::parse(&row.event.created_at) == Some(row.at)
             && self.is_covered(&row)?;
         Ok(holds.then_some(row))
+    }
+
+    /// Whether every event after `row`, which is proved, is there as it was written, up to the end that this process
+    /// knows.
+    pub(super) fn is_whole_after(&self, row: &EventRow) -> Result<bool, Error> {
+        let end = self.store.log_head();
+        if row.seq > end.seq {
+            // Written by this very transaction.
+            return Ok(true);
+        }
+        let key = |id: &str| self.store.audit_key(id);
+        let start = ChainStart {
+            seq: row.seq,
+            hash: row.hash.clone(),
+        };
+        let mut walk = ChainWalk::new(&key, start, None);
+        let mut holds = true;
+        walk_chain(self.connection, row.seq, |event| {
+            if walk.at.seq < end.seq {
+                holds = event.is_ok_and(|(event, _)| walk.next(&event).is_ok());
+                return holds;
+            }
+            false
+        })?;
+        Ok(holds && walk.at.seq == end.seq && walk.at.hash == end.hash)
     }
 
     /// Whether the chain leads from an event, whose hash is right, to a signature.

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 mod attacks;
 mod live_state;
 mod outbox;
+mod probe;
 mod start;
 
 struct Temp(std::path::PathBuf);
@@ -424,6 +425,16 @@ fn events_that_another_process_appended_are_never_signed() {
     assert_eq!(fatal.load(Ordering::SeqCst), 1);
 }
 
+/// Somebody with the file and their own shell, which runs none of our triggers.
+fn unguarded(temp: &Temp) -> Connection {
+    use rusqlite::config::DbConfig;
+    let raw = Connection::open(temp.0.join("dbward.db")).unwrap();
+    raw.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)
+        .unwrap();
+    raw.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    raw
+}
+
 #[test]
 fn an_edited_event_is_found_and_named() {
     let temp = temp();
@@ -432,9 +443,7 @@ fn an_edited_event_is_found_and_named() {
         create(&store).unwrap();
     }
     store.close().unwrap();
-    // Somebody with the file and their own shell, where none of our triggers need stay.
-    let raw = Connection::open(temp.0.join("dbward.db")).unwrap();
-    raw.execute_batch("DROP TRIGGER audit_no_update").unwrap();
+    let raw = unguarded(&temp);
     let id: String = raw
         .query_row("SELECT id FROM audit_events WHERE seq = 3", [], |r| {
             r.get(0)
@@ -452,18 +461,15 @@ fn an_edited_event_is_found_and_named() {
 #[test]
 fn a_request_moved_or_made_without_the_log_is_found() {
     for tampering in [
-        "DROP TRIGGER requests_move; UPDATE requests SET status = 'approved'",
-        "DROP TRIGGER requests_insert; CREATE TEMP TABLE copied AS SELECT * FROM requests; \
+        "UPDATE requests SET status = 'approved'",
+        "CREATE TEMP TABLE copied AS SELECT * FROM requests; \
          UPDATE copied SET seq = 9, id = 'made'; INSERT INTO requests SELECT * FROM copied",
     ] {
         let temp = temp();
         let store = open(&temp);
         create(&store).unwrap();
         store.close().unwrap();
-        let raw = Connection::open(temp.0.join("dbward.db")).unwrap();
-        raw.execute_batch(&format!("PRAGMA foreign_keys = OFF; {tampering}"))
-            .unwrap();
-        drop(raw);
+        unguarded(&temp).execute_batch(tampering).unwrap();
         assert!(!verified(&temp, &store).valid, "{tampering}");
     }
 }

@@ -1,5 +1,6 @@
-//! Proves the audit log: the chain event by event, its signed checkpoints and its head, that the moves it records are
-//! the ones the requests made, that every row that an event accounts for is as it says, and the sums of the live rows.
+//! Proves the schema of a state file and its audit log: the chain event by event, its signed checkpoints and its head,
+//! that the moves it records are the ones the requests made, that every row that an event accounts for is as it says, and
+//! the sums of the live rows.
 
 mod differences;
 mod moves;
@@ -10,9 +11,10 @@ pub(super) use differences::{Differences, RowDifference, RowOwner};
 pub(super) use rows::{RequestScope, columns_differ, missing_requests};
 
 use super::chain::walk_chain;
-use super::live::{LiveState, STATE_DIFFERS, differing_sums, has_baseline, instance, read_head};
+use super::live::{LiveState, STATE_DIFFERS, differing_sums, instance, read_head};
 use super::query::{RunStatement, tuple};
 use super::row_columns::{ReadColumn, columns};
+use super::schema::differing_schema;
 use super::{Store, read_only};
 use crate::clock::Timestamp;
 use crate::crypto::Keypair;
@@ -96,7 +98,7 @@ pub fn verify_chain(
     };
     let found = match compare(&connection, keys, kept, &mut verified) {
         // What cannot be read of the head is a difference, and no failure of ours.
-        Err(e) if e.code() == STATE_DIFFERS => Some((None, e.message().to_owned())),
+        Err(e) if e.code() == STATE_DIFFERS => Some((None, e.reason())),
         found => found?,
     };
     match found {
@@ -109,13 +111,16 @@ pub fn verify_chain(
     Ok(verified)
 }
 
-/// The first difference: in the chain, then at its end, then between the chain and everything else.
+/// The first difference: in the schema, in the chain, then at its end, then between the chain and everything else.
 fn compare(
     connection: &Connection,
     keys: &VerifyKeys,
     kept: Option<KeptLines>,
     verified: &mut Verified,
 ) -> Result<Difference, Error> {
+    if let Some(what) = differing_schema(connection)? {
+        return Ok(Some((None, what)));
+    }
     let purge = last_purge(connection)?;
     let bound = purge.as_ref().map_or(0, |p| p.bound_seq);
     // What stands before the bound may be gone, or on its way.
@@ -148,8 +153,7 @@ fn compare(
         return Ok(Some((None, problem)));
     }
     let signed = match head(connection, keys, &walk)? {
-        FoundHead::Never => None,
-        FoundHead::Valid(signed) => Some(signed),
+        FoundHead::Valid(signed) => signed,
         FoundHead::Invalid(problem) => return Ok(Some((None, problem))),
     };
     if let Some(found) = moves::differ(connection, bound)? {
@@ -161,13 +165,11 @@ fn compare(
         let problem = row.to_string();
         return Ok(Some((row.event, problem)));
     }
-    match (signed, keys.live) {
-        (Some(signed), Some(key)) => {
-            verified.live_compared = true;
-            live_differs(connection, &signed, &key, verified.frozen.0)
-        }
-        _ => Ok(None),
-    }
+    let Some(key) = keys.live else {
+        return Ok(None);
+    };
+    verified.live_compared = true;
+    live_differs(connection, &signed, &key, verified.frozen.0)
 }
 
 /// Rows at odds with the events after number `bound`.
@@ -201,8 +203,6 @@ fn step(walk: &mut ChainWalk, event: &ChainedEvent, at: Timestamp) -> Result<(),
 
 /// The signed head, as a verification finds it.
 enum FoundHead {
-    /// No head was ever written.
-    Never,
     /// Signed, and for the end of the chain.
     Valid(SignedHead),
     Invalid(String),
@@ -211,10 +211,7 @@ enum FoundHead {
 /// The signed head, held against the end of the chain.
 fn head(connection: &Connection, keys: &VerifyKeys, walk: &ChainWalk) -> Result<FoundHead, Error> {
     let Some(signed) = read_head(connection)? else {
-        return Ok(match has_baseline(connection)? {
-            true => FoundHead::Invalid("the signed head is missing".to_owned()),
-            false => FoundHead::Never,
-        });
+        return Ok(FoundHead::Invalid("the signed head is missing".to_owned()));
     };
     if signed.head.seq != walk.at.seq || signed.head.hash != walk.at.hash {
         return Ok(FoundHead::Invalid(format!(

@@ -123,12 +123,37 @@ fn edited_row_is_found_even_if_the_sums_of_the_backup_fit() {
     let (_s, _dir, backup, _) = backed_up();
     let database = backup.join("dbward.db");
     let db = rusqlite::Connection::open(&database).unwrap();
+    let triggers = rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
+    db.set_db_config(triggers, false).unwrap();
+    db.execute_batch("UPDATE request_texts SET detail = 'DROP TABLE items'")
+        .unwrap();
+    db.close().unwrap();
+    with_sums_that_fit(&backup);
+    let text = ended(&dbward(&["restore", "--check"], &[&backup]), 1);
+    assert!(text.contains("the audit log does not hold"), "{text}");
+    assert!(text.contains("request_texts"), "{text}");
+}
+
+#[test]
+fn trigger_in_a_backup_is_found() {
+    let (_s, _dir, backup, _) = backed_up();
+    let db = rusqlite::Connection::open(backup.join("dbward.db")).unwrap();
     db.execute_batch(
-        "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE type = 'trigger'; PRAGMA writable_schema = RESET;
-         UPDATE request_texts SET detail = 'DROP TABLE items'",
+        "CREATE TRIGGER more AFTER INSERT ON audit_events BEGIN UPDATE sessions SET subject_id = 'admin'; END",
     )
     .unwrap();
     db.close().unwrap();
+    with_sums_that_fit(&backup);
+    let text = ended(&dbward(&["restore", "--check"], &[&backup]), 1);
+    assert!(
+        text.contains("no migration made trigger more of table audit_events"),
+        "{text}"
+    );
+}
+
+/// Writes size and SHA-256 of the database into the list of the backup's files.
+fn with_sums_that_fit(backup: &Path) {
+    let database = backup.join("dbward.db");
     let manifest = backup.join("backup.json");
     let mut text: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
     let bytes = fs::read(&database).unwrap();
@@ -137,8 +162,6 @@ fn edited_row_is_found_even_if_the_sums_of_the_backup_fit() {
     file["bytes"] = bytes.len().into();
     file["sha256"] = dbward::crypto::sha256_hex(&bytes).into();
     fs::write(&manifest, text.to_string()).unwrap();
-    let text = ended(&dbward(&["restore", "--check"], &[&backup]), 1);
-    assert!(text.contains("the audit log does not hold"), "{text}");
 }
 
 #[test]

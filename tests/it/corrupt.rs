@@ -259,6 +259,58 @@ fn a_vote_that_nobody_cast_approves_nothing() {
     agent.run(&other.id);
 }
 
+/// Edits of a request that waits, whose row is `?`, and what the event says of each.
+const WAITING: &[(&str, &str)] = &[
+    (
+        "UPDATE request_texts SET detail = 'DELETE FROM items' WHERE request_seq = ?",
+        "texts",
+    ),
+    (
+        "UPDATE request_texts SET workflow_json = json_set(workflow_json, '$.steps[0].approvers[0].min', 3) \
+         WHERE request_seq = ?",
+        "texts",
+    ),
+    (
+        "UPDATE request_texts SET facts_json = json_set(facts_json, '$.sql.dialect', 'mysql') WHERE request_seq = ?",
+        "context",
+    ),
+    (
+        "UPDATE requests SET requester = 'somebody' WHERE seq = ?",
+        "request",
+    ),
+    (
+        "UPDATE requests SET expires_at_ms = expires_at_ms + 1000 WHERE seq = ?",
+        "expiry",
+    ),
+    (
+        "UPDATE approvals SET actor_id = 'admin' WHERE request_seq = ?",
+        "votes",
+    ),
+];
+
+#[test]
+fn an_edited_request_takes_no_vote() {
+    for (edited, differs) in WAITING {
+        for verb in ["approve", "reject"] {
+            let s = shop();
+            let second = s.person("approver-two", &["readonly"]);
+            let request = s.requester().submit("staging", UPDATE);
+            s.approver().approve(&request).is(200);
+            s.edit_request(&request, edited);
+            let path = request.path(&format!("/{verb}"));
+            second.poke(&path).refused(409, "corrupt");
+            let about = format!("request_id={}", request.id);
+            let events = s.events(&format!("event_type=request.corrupt&{about}"));
+            assert_eq!(events.len(), 1, "{edited}");
+            assert_eq!(metadata(&events[0])["differs"], *differs, "{edited}");
+            for voted in ["request.approved", "request.rejected"] {
+                let events = s.events(&format!("event_type={voted}&{about}"));
+                assert_eq!(events, Vec::<Value>::new(), "{edited}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_verb_but_reading_refuses_a_corrupt_request() {
     let s = shop();
@@ -315,17 +367,16 @@ fn what_runs_is_called_off_and_its_report_is_kept() {
 }
 
 #[test]
-fn a_server_whose_trial_write_fails_is_not_ready() {
+fn a_server_that_cannot_write_is_not_ready() {
     let s = shop();
     let ready = || s.admin().get("/ready");
     ready().is(200);
-    s.edit_state("ALTER TABLE meta RENAME TO meta_away");
-    // It is tried again once this time is over.
-    s.turn_only(11);
+    let other = rusqlite::Connection::open(s.state_dir().join("dbward.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let answer = ready();
     assert_eq!(answer.status, 503, "{}", answer.raw());
     assert_eq!(answer.json["checks"]["sqlite"], "unavailable");
-    s.edit_state("ALTER TABLE meta_away RENAME TO meta");
+    other.execute_batch("ROLLBACK").unwrap();
     ready().is(200);
 }
 

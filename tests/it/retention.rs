@@ -188,7 +188,14 @@ fn the_log_is_cut_at_a_checkpoint_and_what_is_left_proves_itself() {
         (&json!(true), &Value::Null)
     );
     assert_eq!(proof["total_events"], left.total_events);
-    assert_eq!(s.events("event_type=audit.purge_checkpoint").len(), 1);
+    let purges = s.events("event_type=audit.purge_checkpoint");
+    assert_eq!(purges.len(), 1);
+    // That of the first start is gone, and the purge wrote another: from there the log goes on, at the head before it.
+    let baselines = s.events("event_type=state.baseline");
+    assert_eq!(baselines.len(), 1);
+    let facts: Value =
+        serde_json::from_str(baselines[0]["metadata_json"].as_str().unwrap()).unwrap();
+    assert_eq!(facts["head_hash"], purges[0]["prev_hash"]);
     // Twice in a day changes nothing, and the log goes on.
     s.purge();
     assert_eq!(s.events("event_type=audit.purge_checkpoint").len(), 1);

@@ -4,6 +4,7 @@ mod checkpoints;
 mod closed;
 mod purged;
 mod quarantine;
+mod schema;
 mod unsigned;
 
 use quarantine::untold;
@@ -356,6 +357,7 @@ fn rows_taken_out_or_put_in_are_refused() {
             "UPDATE audit_events SET event_hash = upper(event_hash) WHERE seq = (SELECT max(seq) FROM audit_events)",
         ),
         ("head", "DELETE FROM audit_head"),
+        ("head", "DELETE FROM audit_head; DELETE FROM audit_events"),
         ("head", "DROP TABLE audit_head"),
         ("head", "UPDATE audit_head SET seq = seq + 1"),
     ];
@@ -452,7 +454,7 @@ fn the_page_of_the_state_file_lists_every_column() {
     let mut text = String::from(
         "# The state file, column by column\n\n\
          What comes of an edit of `dbward.db` while no server runs. *Refused*: the next start names table, row and \
-         column,\nand ends with exit code 3; *by table*: it names the table, for no event says what the column must hold. \
+         column,\nand ends with exit code 3; *by table*: it names the table, for no event says what the column must hold, and why. \
          *Verified*:\n`verify` finds it. Otherwise the reason why nothing comes of it. Rows of a request count while it is \
          open, and always\nonce it is frozen; notifications while they are due.\n\n| table | column | what comes of an edit |\n| --- | --- | --- |\n",
     );
@@ -461,11 +463,11 @@ fn the_page_of_the_state_file_lists_every_column() {
             let what = match guard {
                 ColumnGuard::Digested => {
                     let refused = match untold(table.name, column) {
-                        true => "refused, by table",
-                        false => "refused",
+                        Some(why) => format!("refused, by table: {why}"),
+                        None => "refused".to_owned(),
                     };
                     match (table.live, harmless(table.name, column)) {
-                        (LiveRows::Always, _) => refused.to_owned(),
+                        (LiveRows::Always, _) => refused,
                         (_, None) => format!("{refused}; of a closed request: verified"),
                         (_, Some(why)) => format!("{refused}; otherwise harmless: {why}"),
                     }

@@ -5,6 +5,7 @@ use dbward::clock::{Clock, Timestamp};
 use dbward::config::Config;
 use dbward::crypto::unhex;
 use dbward::server::{Server, StartOptions};
+use dbward::store::STATE_DIFFERS;
 use rusqlite::Connection;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,6 +15,9 @@ use std::time::Duration;
 /// What marks a state file as ours.
 const APPLICATION_ID: i64 = 0x6462_7764;
 
+/// The version since which the head of the log is signed.
+const HEADS: i64 = 6;
+
 /// A folder for each schema version, with its number as name, oldest first.
 fn stored() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/upgrades");
@@ -21,6 +25,12 @@ fn stored() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     found.sort();
     found
+}
+
+/// The version of the schema of a stored state.
+fn version_of(stored: &Path) -> i64 {
+    let name = stored.file_name().unwrap().to_str().unwrap();
+    name.parse().unwrap()
 }
 
 fn copy_folder(from: &Path, to: &Path) {
@@ -76,13 +86,7 @@ fn put(stored: &Path, dir: &Path) {
         fs::write(state.join(name), bytes).unwrap();
         fs::set_permissions(state.join(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
-    let version: i64 = stored
-        .file_name()
-        .unwrap()
-        .to_str()
-        .unwrap()
-        .parse()
-        .unwrap();
+    let version = version_of(stored);
     let file = Connection::open(state.join("dbward.db")).unwrap();
     file.pragma_update(None, "foreign_keys", false).unwrap();
     file.execute_batch(&fs::read_to_string(stored.join("state.sql")).unwrap())
@@ -105,12 +109,28 @@ fn states_of_earlier_schemas_open_prove_themselves_and_go_on() {
         put(&stored, dir.path());
         let text = fs::read_to_string(dir.path().join("server.toml")).unwrap();
         let config = Config::parse(&text, dir.path(), &|_| None).unwrap();
-        let options = StartOptions {
-            clock: clock_of(dir.path()),
-            ..StartOptions::default()
+        let start = |accept_rollback: Option<&str>| {
+            let options = StartOptions {
+                clock: clock_of(dir.path()),
+                accept_rollback: accept_rollback.map(str::to_owned),
+                ..StartOptions::default()
+            };
+            Server::start(&config, options)
         };
-        let server = Server::start(&config, options).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let mut accepted = None;
+        if version_of(&stored) < HEADS {
+            let refused = start(None).err().expect("nothing proves it");
+            assert_eq!(refused.code(), STATE_DIFFERS, "{what}: {refused}");
+            accepted = Some("of the last version");
+        }
+        let server = start(accepted).unwrap_or_else(|e| panic!("{what}: {e}"));
         let admin = admin_of(server.addr(), dir.path());
+        let events = admin
+            .get("/api/audit/events?event_type=audit.rollback_accepted")
+            .is(200)
+            .list("events");
+        let reasons: Vec<_> = events.iter().map(|e| e["reason"].as_str()).collect();
+        assert_eq!(reasons, Vec::from_iter(accepted.map(Some)), "{what}");
         let proof = admin.get("/api/audit/verify").is(200);
         assert_eq!(proof.json["valid"], true, "{what}: {}", proof.json);
         // What was decided, what it left, and what waits.

@@ -128,21 +128,134 @@ pub(super) const INSTANCE: ColumnGuard =
 pub(super) const POSTED: ColumnGuard =
     ColumnGuard::Harmless("which message is updated; a click is decided by what is stored");
 
-/// Digested columns of rows that count, of which no event says what they must hold: where one of them was edited, the
-/// next start names the table only, and a quarantine takes every row of the table out of effect. No columns stand for all.
-pub const UNTOLD: &[(&str, &[&str])] = &[
+const ASKED: &str = "agents are asked for plans, and give them, without an event";
+const ORDERS: &str = "a number that orders the rows; the event names its id";
+const DESCRIBED: &str = "the event of a report says that it came, and repeats nothing of it";
+const REPORTED_OFTEN: &str =
+    "an agent says it again at every start, and its event may be gone by retention";
+const ROUTED: &str = "made of an event by the channels of that time, which the log does not repeat";
+const SIGNED_IN: &str = "the event of a sign-in names the session and its person; the log keeps nothing of what the provider sends";
+
+/// Digested columns of rows that count, of which no event says what they must hold, and why: where one of them was
+/// edited, the next start names the table only, and a quarantine takes every row of the table out of effect.
+pub const UNTOLD: &[(&str, &[&str], &str)] = &[
     (
         "request_contexts",
         &["status", "explain_json", "created_at_ms", "updated_at_ms"],
+        ASKED,
     ),
-    ("approvals", &["id"]),
-    ("executions", &["seq", "claim_key", "error_detail"]),
-    ("results", &["object_key"]),
-    ("dry_run_jobs", &[]),
-    ("rehearsals", &["seq"]),
-    ("schema_snapshots", &[]),
-    ("stated_dialects", &[]),
-    ("reported_dialects", &[]),
-    ("outbox", &[]),
-    ("sessions", &[]),
+    (
+        "approvals",
+        &["id"],
+        "a number that orders the votes; each has its event",
+    ),
+    ("executions", &["seq"], ORDERS),
+    (
+        "executions",
+        &["claim_key"],
+        "what an agent repeats a claim with; the log quotes no secret",
+    ),
+    (
+        "executions",
+        &["error_detail"],
+        "it may quote values of rows, which no event does, not even by a hash",
+    ),
+    (
+        "results",
+        &["object_key"],
+        "where the bytes are; the event has their hash",
+    ),
+    (
+        "dry_run_jobs",
+        &[
+            "id",
+            "request_seq",
+            "statement_index",
+            "database_name",
+            "environment",
+            "sql_text",
+            "status",
+            "claimed_by",
+            "claim_token",
+            "claimed_at_ms",
+            "result_json",
+            "error_message",
+            "created_at_ms",
+            "finished_at_ms",
+        ],
+        ASKED,
+    ),
+    ("rehearsals", &["seq"], ORDERS),
+    (
+        "schema_snapshots",
+        &[
+            "database_name",
+            "environment",
+            "dialect",
+            "snapshot_json",
+            "collected_at_ms",
+            "last_status",
+            "last_error",
+            "last_sync_ms",
+            "agent_id",
+            "audit_seq",
+        ],
+        DESCRIBED,
+    ),
+    (
+        "stated_dialects",
+        &[
+            "database_name",
+            "environment",
+            "agent_id",
+            "dialect",
+            "audit_seq",
+        ],
+        REPORTED_OFTEN,
+    ),
+    (
+        "reported_dialects",
+        &[
+            "database_name",
+            "environment",
+            "agent_id",
+            "dialect",
+            "reported_at_ms",
+            "audit_seq",
+        ],
+        REPORTED_OFTEN,
+    ),
+    (
+        "outbox",
+        &[
+            "seq",
+            "delivery_id",
+            "channel",
+            "event_type",
+            "request_seq",
+            "audit_seq",
+            "payload_json",
+            "created_at_ms",
+            "recipient",
+        ],
+        ROUTED,
+    ),
+    (
+        "sessions",
+        &[
+            "id",
+            "subject_id",
+            "session_hash",
+            "issuer",
+            "groups_json",
+            "claims_json",
+            "name",
+            "email",
+            "started_at_ms",
+            "expires_at_ms",
+            "last_used_at_ms",
+            "audit_seq",
+        ],
+        SIGNED_IN,
+    ),
 ];

@@ -4,7 +4,7 @@
 //! The triggers are temporary: made anew for each connection from [`columns::TABLES`], they are not part of the file,
 //! so nobody can take them out of it, and a new column needs no migration of triggers. They call `live_row`, which adds
 //! a row to the sums or takes it away. Sums live in memory next to the transaction: whatever undoes rows puts the sums
-//! back too (see [`LiveState::sums`]).
+//! back too (see [`LiveState::mark`]).
 
 mod asides;
 pub mod columns;
@@ -14,8 +14,8 @@ mod start;
 
 pub use start::STATE_DIFFERS;
 pub(super) use start::{
-    Proof, differing_sums, differs, has_baseline, has_table, hash_of, head_now, instance,
-    last_event, prove, read_head, rebase, settle, write_head,
+    Proof, differing_sums, differs, has_table, hash_of, head_now, instance, last_event, prove,
+    read_head, rebase, settle, write_head,
 };
 
 use crate::crypto::MacKey;
@@ -26,15 +26,32 @@ use open::{is_open, open_seqs};
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 /// Sums by number of the table in [`TABLES`].
 pub(super) type Sums = [Sum; TABLES.len()];
 
+const REQUESTS: &str = "requests";
+
 /// Most arguments of `live_row`: more than any table has columns.
 const ARGUMENTS_MAX: usize = 64;
+
+/// Where an open request stands by what this process wrote: its last move, and the event that froze it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RequestPlace {
+    pub audit_seq: i64,
+    pub corrupt_seq: Option<i64>,
+}
+
+/// What undoes a part of a transaction.
+#[derive(Clone, Copy)]
+pub(super) struct LiveMark {
+    sums: Sums,
+    /// Changes of places that stay.
+    places_changed: usize,
+}
 
 /// The sums of one connection. Cheap to clone; all clones are the same sums.
 #[derive(Clone)]
@@ -48,6 +65,45 @@ struct Inner {
     /// Last event and sums of the newest head; none where that is not known.
     signed: Option<(i64, Sums)>,
     buffer: Vec<u8>,
+    places: Places,
+}
+
+/// Every open request, by its number in `requests`; no place where another process changed it before this one did.
+#[derive(Default)]
+struct Places {
+    known: HashMap<i64, Option<RequestPlace>>,
+    /// What the transaction that is open replaced, oldest first.
+    replaced: Vec<(i64, Option<Option<RequestPlace>>)>,
+}
+
+impl Places {
+    /// A row begins to count.
+    fn add(&mut self, seq: i64, place: RequestPlace) {
+        // What was not ours does not become ours by what we write over it.
+        if self.known.get(&seq) != Some(&None) {
+            let before = self.known.insert(seq, Some(place));
+            self.replaced.push((seq, before));
+        }
+    }
+
+    /// A row that counted does no longer, or will be another.
+    fn remove(&mut self, seq: i64, place: RequestPlace) {
+        let before = match self.known.get(&seq) {
+            Some(known) if *known == Some(place) => self.known.remove(&seq),
+            _ => self.known.insert(seq, None),
+        };
+        self.replaced.push((seq, before));
+    }
+
+    fn undo(&mut self, stay: usize) {
+        while self.replaced.len() > stay {
+            match self.replaced.pop() {
+                Some((seq, Some(before))) => drop(self.known.insert(seq, before)),
+                Some((seq, None)) => drop(self.known.remove(&seq)),
+                None => {}
+            }
+        }
+    }
 }
 
 impl LiveState {
@@ -59,6 +115,7 @@ impl LiveState {
                 sums: [Sum::default(); TABLES.len()],
                 signed: None,
                 buffer: Vec::with_capacity(1024),
+                places: Places::default(),
             })),
         }
     }
@@ -67,16 +124,32 @@ impl LiveState {
         self.inner.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// The sums as they are: remembered before what may be undone.
-    pub(super) fn sums(&self) -> Sums {
-        self.lock().sums
+    /// How things stand: remembered before what may be undone.
+    pub(super) fn mark(&self) -> LiveMark {
+        let inner = self.lock();
+        LiveMark {
+            sums: inner.sums,
+            places_changed: inner.places.replaced.len(),
+        }
     }
 
-    /// Puts remembered sums back, after the rows were.
-    pub(super) fn restore(&self, sums: Sums) {
+    /// Puts sums and places back, after the rows were.
+    pub(super) fn restore(&self, mark: LiveMark) {
         let mut inner = self.lock();
-        inner.sums = sums;
+        inner.sums = mark.sums;
         inner.signed = None;
+        inner.places.undo(mark.places_changed);
+    }
+
+    /// After a COMMIT: nothing of it is undone any more.
+    pub(super) fn committed(&self) {
+        self.lock().places.replaced.clear();
+    }
+
+    /// Where the open request of that number in `requests` stands; none where there is no such one, or where it was not
+    /// this process that put it there.
+    pub(super) fn place(&self, seq: i64) -> Option<RequestPlace> {
+        self.lock().places.known.get(&seq).copied().flatten()
     }
 
     /// Whether a head is due where `seq` is the last event: chain or sums have moved since the newest one.
@@ -122,22 +195,45 @@ impl LiveState {
         } else {
             sums[slot].subtract(&mac);
         }
+        let of_requests = cx.get_raw(2).as_str().is_ok_and(|table| table == REQUESTS);
+        // The recipe of an earlier version has fewer columns; its places are not used.
+        if of_requests && PLACED_BY.iter().all(|n| *n < cx.len()) {
+            let [seq, audit_seq, corrupt_seq] = PLACED_BY.map(|n| cx.get::<Option<i64>>(n));
+            if let (Ok(Some(seq)), Ok(Some(audit_seq)), Ok(corrupt_seq)) =
+                (seq, audit_seq, corrupt_seq)
+            {
+                let place = RequestPlace {
+                    audit_seq,
+                    corrupt_seq,
+                };
+                match adds {
+                    true => inner.places.add(seq, place),
+                    false => inner.places.remove(seq, place),
+                }
+            }
+        }
         Ok(adds)
     }
 
-    /// Sets sums that were computed from the rows, by name of their table.
+    /// Sets sums that were computed from the rows, by name of their table. Places are those of the rows already.
     fn set(&self, computed: &[(String, Sum)]) {
         let mut sums = [Sum::default(); TABLES.len()];
         for (slot, table) in live_tables() {
             let found = computed.iter().find(|(name, _)| name == table.name);
             sums[slot] = found.map_or(Sum::default(), |(_, sum)| *sum);
         }
-        self.restore(sums);
+        self.set_sums(sums);
+    }
+
+    fn set_sums(&self, sums: Sums) {
+        let mut inner = self.lock();
+        inner.sums = sums;
+        inner.signed = None;
     }
 
     /// The sums by name of their table, as a head says them.
     pub(super) fn named(&self) -> BTreeMap<String, String> {
-        let sums = self.sums();
+        let sums = self.lock().sums;
         TABLES
             .iter()
             .zip(sums)
@@ -146,6 +242,17 @@ impl LiveState {
             .collect()
     }
 }
+
+/// The arguments of `live_row` that say where a request stands: `seq`, `audit_seq` and `corrupt_seq`.
+static PLACED_BY: LazyLock<[usize; 3]> = LazyLock::new(|| {
+    ["seq", "audit_seq", "corrupt_seq"].map(|name| {
+        let of_requests = TABLES.iter().filter(|table| table.name == REQUESTS);
+        let place = of_requests
+            .flat_map(GuardedTable::digested)
+            .position(|column| column == name);
+        place.map_or(ARGUMENTS_MAX, |n| 3 + n)
+    })
+});
 
 /// Kind, length and bytes of a value, so that no two rows have the same encoding.
 fn push(buffer: &mut Vec<u8>, kind: u8, bytes: &[u8]) {
@@ -282,16 +389,19 @@ fn sum_rows(
         let (table, statement) = line
             .split_once(": ")
             .ok_or_else(|| Error::bug("a recipe of the live state is not readable"))?;
-        state.restore([Sum::default(); TABLES.len()]);
+        state.set_sums([Sum::default(); TABLES.len()]);
+        if table == REQUESTS {
+            state.lock().places = Places::default();
+        }
         let mut prepared = connection.prepare(statement)?;
         let mut rows = prepared.query(params![])?;
         while rows.next()?.is_some() {}
-        sums.push((table.to_owned(), state.sums()[0]));
+        sums.push((table.to_owned(), state.lock().sums[0]));
     }
     Ok(sums)
 }
 
-/// Those of these tables whose rows do not have the sums that `state` keeps.
+/// Those of these tables, never `requests`, whose rows do not have the sums that `state` keeps.
 pub(super) fn changed(
     connection: &Connection,
     state: &LiveState,
@@ -303,9 +413,10 @@ pub(super) fn changed(
     };
     let text = recipe();
     let lines: Vec<&str> = text.lines().filter(asked).collect();
-    let (kept, named) = (state.sums(), state.named());
+    let kept = state.lock().sums;
+    let named = state.named();
     let found = sum_rows(connection, state, &lines.join("\n"));
-    state.restore(kept);
+    state.set_sums(kept);
     let differs = |(table, sum): &(String, Sum)| named.get(table) != Some(&sum.hex());
     Ok(found?
         .into_iter()

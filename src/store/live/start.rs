@@ -6,6 +6,7 @@ use crate::crypto::sha256_hex;
 use crate::domain::head::{Head, SignedHead, Sum};
 use crate::error::{Error, ErrorKind, counted};
 use crate::store::AuditKeys;
+use crate::store::migrate::{HEADS, applied};
 use crate::store::query::{RunStatement, first, tuple};
 use crate::store::row_columns::{ReadColumn, columns};
 use rusqlite::{Connection, params};
@@ -37,8 +38,10 @@ static RECIPE_SHA256: LazyLock<String> = LazyLock::new(|| sha256_hex(recipe().as
 
 /// What a start found.
 pub(in crate::store) enum Proof {
-    /// No head was ever written: a new file, or one from before there were heads.
-    NoHead,
+    /// A new file.
+    New,
+    /// A file of a version from before there were heads: nothing proves its rows.
+    BeforeHeads,
     /// Chain and live rows are those of the head. Its recipe, and the sums that were computed by it.
     Holds(String, Vec<(String, Sum)>),
     /// The chain is that of the head, the rows of these tables are not.
@@ -64,14 +67,12 @@ pub(in crate::store) fn prove(
     keys: &AuditKeys,
     live: &LiveState,
 ) -> Result<Proof, Error> {
-    if !has_table(connection, "audit_events")? {
-        return Ok(Proof::NoHead);
-    }
     let Some(signed) = read_head(connection)? else {
-        if has_baseline(connection)? {
-            return Err(differs("the signed head of the audit log is missing"));
-        }
-        return Ok(Proof::NoHead);
+        return match applied(connection)? {
+            0 => Ok(Proof::New),
+            migrations if migrations < HEADS => Ok(Proof::BeforeHeads),
+            _ => Err(differs("the signed head of the audit log is missing")),
+        };
     };
     check_signature(connection, keys, &signed)?;
     check_end(connection, &signed.head)?;
@@ -283,15 +284,6 @@ pub(in crate::store) fn has_table(connection: &Connection, name: &str) -> Result
     connection.one(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)",
         [name],
-        first,
-    )
-}
-
-/// Whether the chain says that heads are written: then there must be one.
-pub(in crate::store) fn has_baseline(connection: &Connection) -> Result<bool, Error> {
-    connection.one(
-        "SELECT EXISTS (SELECT 1 FROM audit_events WHERE event_type = 'state.baseline')",
-        [],
         first,
     )
 }

@@ -48,3 +48,78 @@ fn open_requests_are_the_same_for_the_rules_and_in_statements() {
     );
     assert_eq!(condition.matches(".status = ").count(), named.len());
 }
+
+fn cancelled(view: &View, id: &str) -> Result<Change, Error> {
+    let request = view.request(id)?;
+    Ok(RequestChange::Cancelled {
+        request: RequestRef::from(&request),
+        step: request.cancel().unwrap(),
+        reason: None,
+    }
+    .into())
+}
+
+#[test]
+fn where_open_requests_stand_is_remembered_as_committed() {
+    let temp = temp();
+    let store = open(&temp);
+    let (id, other) = (create(&store).unwrap(), create(&store).unwrap());
+    let stored = |store: &Store, id: &str| -> (i64, i64) {
+        let sql = "SELECT seq, audit_seq FROM requests WHERE id = ?1";
+        let row = store
+            .lock()
+            .query_row(sql, [id], |r| Ok((r.get(0)?, r.get(1)?)));
+        row.unwrap()
+    };
+    let place = |store: &Store, id: &str| store.live.place(stored(store, id).0);
+    let stands = |store: &Store, id: &str| {
+        let place = place(store, id).map(|p| (p.audit_seq, p.corrupt_seq));
+        assert_eq!(place, Some((stored(store, id).1, None)));
+    };
+    stands(&store, &id);
+    // The second of these is refused, and takes the first along.
+    let twice = id.clone();
+    let refused = store.change(Actor::system(), move |view, _| {
+        let changes = vec![cancelled(view, &twice)?, cancelled(view, &twice)?];
+        Ok(Verdict::Write(changes, ()))
+    });
+    refused.unwrap_err();
+    stands(&store, &id);
+    let ended = id.clone();
+    store
+        .change(Actor::system(), move |view, _| {
+            Ok(Verdict::Write(vec![cancelled(view, &ended)?], ()))
+        })
+        .unwrap();
+    assert_eq!(place(&store, &id), None);
+    stands(&store, &other);
+    store.close().unwrap();
+    drop(store);
+    let store = open(&temp);
+    assert_eq!(place(&store, &id), None);
+    stands(&store, &other);
+}
+
+#[test]
+fn a_row_that_somebody_else_changed_is_not_ours_again() {
+    let temp = temp();
+    let store = open(&temp);
+    let id = create(&store).unwrap();
+    let raw = unguarded(&temp);
+    raw.execute("UPDATE requests SET audit_seq = audit_seq - 1", [])
+        .unwrap();
+    let seq = raw
+        .query_row("SELECT seq FROM requests", [], |r| r.get(0))
+        .unwrap();
+    assert!(store.live.place(seq).is_some());
+    let frozen = store.change(Actor::system(), move |view, _| {
+        let request = RequestRef::from(&view.request(&id)?);
+        let what = "status";
+        Ok(Verdict::Write(
+            vec![RequestChange::Corrupted { request, what }.into()],
+            (),
+        ))
+    });
+    frozen.unwrap();
+    assert_eq!(store.live.place(seq), None);
+}

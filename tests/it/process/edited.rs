@@ -120,6 +120,62 @@ fn what_is_believed_gives_nobody_more_under_a_running_server() {
     }
 }
 
+/// Changes of the schema, each of which would make the server's next commit do more than it says or less than it must, and
+/// what the server and the next start say.
+const SCHEMA: [(&str, &str); 4] = [
+    (
+        "CREATE TRIGGER more AFTER INSERT ON audit_events BEGIN UPDATE tokens SET roles_json = '[\"admin\"]'; END",
+        "no migration made trigger more of table audit_events",
+    ),
+    (
+        "CREATE TRIGGER more AFTER UPDATE ON meta BEGIN UPDATE tokens SET roles_json = '[\"admin\"]'; END",
+        "no migration made trigger more of table meta",
+    ),
+    (
+        "DROP TRIGGER tokens_update",
+        "trigger tokens_update of table tokens is missing",
+    ),
+    (
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, '<= OLD.audit_seq', '< 0') \
+         WHERE name = 'requests_move'",
+        "trigger requests_move of table requests is not the one that a migration made",
+    ),
+];
+
+#[test]
+fn a_schema_that_is_changed_under_a_running_server_does_nothing() {
+    for (sql, words) in SCHEMA {
+        let dir = settled(SHOP);
+        let (server, at) = Program::serve(dir.path());
+        let admin = admin_of(at, dir.path());
+        admin.get("/ready").is(200);
+        let stored = || {
+            let db = rusqlite::Connection::open(dir.path().join("state/dbward.db")).unwrap();
+            let text = "SELECT group_concat(id || roles_json) || (SELECT max(seq) FROM audit_events) FROM tokens";
+            db.query_row(text, [], |r| r.get::<_, String>(0)).unwrap()
+        };
+        let before = stored();
+        let db = rusqlite::Connection::open(dir.path().join("state/dbward.db")).unwrap();
+        db.execute_batch(&format!("PRAGMA busy_timeout = 5000; {sql}"))
+            .unwrap();
+        drop(db);
+        let known = admin.token.clone().unwrap_or_default();
+        let answered = status(at, &known);
+        assert!(!matches!(answered, Some(200)), "{sql}: {answered:?}");
+        let (status, log) = server.end();
+        assert_eq!(status.code(), Some(74), "{sql}: {log}");
+        assert!(
+            log.contains(&format!("another process changed the schema: {words}")),
+            "{log}"
+        );
+        assert_eq!(stored(), before, "{sql}");
+        let refused = super::serve(dir.path()).output().unwrap();
+        assert_eq!(refused.status.code(), Some(3), "{sql}");
+        let refusal = String::from_utf8(refused.stderr).unwrap();
+        assert!(refusal.contains(words), "{sql}: {refusal}");
+    }
+}
+
 #[test]
 fn another_process_that_writes_nothing_believed_does_not_end_the_server() {
     let dir = settled(SHOP);
@@ -130,6 +186,17 @@ fn another_process_that_writes_nothing_believed_does_not_end_the_server() {
         "INSERT INTO meta (key, value) VALUES ('note', 'x')",
     );
     admin.get("/api/users").is(200);
+    // As Litestream does when it begins to copy the file.
+    edit(
+        dir.path(),
+        "CREATE TABLE IF NOT EXISTS _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER); \
+         CREATE TABLE IF NOT EXISTS _litestream_lock (id INTEGER); \
+         INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET seq = seq + 1",
+    );
+    admin.get("/api/users").is(200);
+    admin
+        .create("production", "UPDATE items SET price = 2 WHERE id = 1")
+        .is(201);
     assert!(
         server
             .stop()

@@ -98,7 +98,7 @@ const WRITERS: &[(&str, &str, &str, &str)] = &[
         "src/store/probe.rs",
         "meta",
         "",
-        "the probe, which is always rolled back",
+        "the probe: when it last wrote",
     ),
     (
         "src/store/bookkeeping.rs",
