@@ -5,6 +5,7 @@ mod crowds;
 mod delivery;
 mod dialogs;
 mod identity;
+mod limits;
 mod outcomes;
 mod signatures;
 

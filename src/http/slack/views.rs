@@ -209,11 +209,10 @@ pub(super) fn code(text: &str, chars_max: usize) -> (Vec<Value>, bool) {
     let total = text.chars().count();
     let shown: String = text.chars().take(chars_max).collect();
     let is_whole = total <= chars_max;
-    let chars: Vec<char> = escaped(&shown).chars().collect();
-    let mut blocks: Vec<Value> = chars
-        .chunks(BLOCK_CHARS)
+    let mut blocks: Vec<Value> = chunks(&escaped(&shown))
+        .into_iter()
         .map(|chunk| {
-            let text = json!({"type": "text", "text": String::from_iter(chunk)});
+            let text = json!({"type": "text", "text": chunk});
             json!({"type": "rich_text", "elements": [{"type": "rich_text_preformatted", "elements": [text]}]})
         })
         .collect();
@@ -221,6 +220,22 @@ pub(super) fn code(text: &str, chars_max: usize) -> (Vec<Value>, bool) {
         blocks.push(context(&format!("{chars_max} of {total} characters")));
     }
     (blocks, is_whole)
+}
+
+/// A text in parts of one block each, counted as Slack counts: some characters twice.
+fn chunks(text: &str) -> Vec<String> {
+    let (mut chunks, mut used) = (Vec::new(), BLOCK_CHARS);
+    for c in text.chars() {
+        used += c.len_utf16();
+        if used > BLOCK_CHARS {
+            chunks.push(String::new());
+            used = c.len_utf16();
+        }
+        if let Some(last) = chunks.last_mut() {
+            last.push(c);
+        }
+    }
+    chunks
 }
 
 fn modal(title: &str, blocks: Vec<Value>) -> Value {
@@ -259,6 +274,19 @@ mod tests {
                 .unwrap();
             assert!(text.chars().count() <= 3_000);
         }
+    }
+
+    #[test]
+    fn characters_that_slack_counts_twice_fit_into_a_block() {
+        let text = format!("x{}", "😀".repeat(BLOCK_CHARS));
+        let (blocks, is_whole) = code(&text, REVIEWED_CHARS_MAX);
+        let shown: Vec<&str> = blocks
+            .iter()
+            .map(|b| b["elements"][0]["elements"][0]["text"].as_str().unwrap())
+            .collect();
+        assert!(is_whole && shown.concat() == text);
+        let counts = shown.iter().map(|text| text.encode_utf16().count());
+        assert!(counts.max().unwrap() <= BLOCK_CHARS);
     }
 
     #[test]

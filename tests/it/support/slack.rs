@@ -1,6 +1,8 @@
 //! A Slack on this machine: it keeps what it was asked, enforces the limits of the real one, answers badly where it is
 //! to, and signs what it sends.
 
+mod limits;
+
 use super::client::Answer;
 use super::server::Server;
 use dbward::crypto::{hex, hmac_sha256};
@@ -9,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
@@ -52,7 +55,12 @@ struct SlackState {
     calls: Vec<SlackCall>,
     moods: BTreeMap<String, VecDeque<SlackMood>>,
     messages: BTreeSet<String>,
+    views: BTreeSet<String>,
     triggers: BTreeSet<String>,
+    /// Triggers with a number below it are too old.
+    expired: u64,
+    /// Accounts of people, by their addresses.
+    accounts: BTreeMap<String, Value>,
     /// Calls that the real one would not have taken.
     offences: Vec<String>,
     number: u64,
@@ -116,6 +124,28 @@ impl FakeSlack {
     pub fn release(&self) {
         self.state.lock().unwrap().held = None;
         self.released.notify_all();
+    }
+
+    /// The account with an address, as `users.lookupByEmail` finds it.
+    pub fn knows(&self, email: &str, user: Value) {
+        let mut state = self.state.lock().unwrap();
+        state.accounts.insert(email.to_owned(), user);
+    }
+
+    /// Three seconds pass: no dialog opens by a trigger that was there before.
+    pub fn expire_triggers(&self) {
+        let newest = TRIGGERS.load(Ordering::SeqCst);
+        self.state.lock().unwrap().expired = newest;
+    }
+
+    /// Calls a method, as the server does.
+    pub fn call(&self, method: &str, body: &Value) -> Value {
+        done(&mut self.state.lock().unwrap(), method, body)
+    }
+
+    /// Calls that the real one would not have taken, which this test expects.
+    pub fn forgive(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().unwrap().offences)
     }
 
     pub fn calls(&self) -> Vec<SlackCall> {
@@ -229,8 +259,12 @@ impl Server {
     }
 }
 
+/// Triggers that were made, in all tests.
+static TRIGGERS: AtomicU64 = AtomicU64::new(1);
+
 fn trigger() -> String {
-    format!("trigger-{}", hex(&dbward::crypto::random::<8>()))
+    let number = TRIGGERS.fetch_add(1, Ordering::SeqCst);
+    format!("{number}.{}", hex(&dbward::crypto::random::<8>()))
 }
 
 pub fn clicked(user: &str, button: &str, request: &str, ts: &str) -> Value {
@@ -317,7 +351,7 @@ fn read(stream: &TcpStream) -> Option<(String, String, Value)> {
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
     let path = line.split(' ').nth(1)?.to_owned();
-    let (mut length, mut authorization) = (0, String::new());
+    let (mut length, mut authorization, mut is_form) = (0, String::new(), false);
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).ok()? == 0 {
@@ -329,23 +363,33 @@ fn read(stream: &TcpStream) -> Option<(String, String, Value)> {
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.parse().ok()?,
             "authorization" => authorization = value.to_owned(),
+            "content-type" => is_form = value.starts_with("application/x-www-form-urlencoded"),
             _ => {}
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let method = path.strip_prefix("/api/")?.to_owned();
-    Some((method, authorization, serde_json::from_slice(&body).ok()?))
+    let body = match is_form {
+        true => json!({"form": String::from_utf8(body).ok()?}),
+        false => serde_json::from_slice(&body).ok()?,
+    };
+    Some((method, authorization, body))
 }
 
-/// What the real one would do.
+/// What the real one would do: it refuses what it does not take, and then the test fails.
 fn done(state: &mut SlackState, method: &str, body: &Value) -> Value {
-    let mut offences = Vec::new();
-    limits(body, &mut offences);
+    let offences = limits::offences(method, body);
+    if let Some((error, _)) = offences.first() {
+        let answer = json!({"ok": false, "error": error});
+        let words = offences.iter().map(|(_, what)| format!("{method}: {what}"));
+        state.offences.extend(words);
+        return answer;
+    }
     state.number += 1;
     let n = state.number;
     let refuse = |error: &str| json!({"ok": false, "error": error});
-    let answer = match method {
+    match method {
         "auth.test" => json!({"ok": true, "team_id": TEAM, "user_id": "U0BOT"}),
         "chat.postMessage" => {
             let thread = body["thread_ts"].as_str();
@@ -361,80 +405,42 @@ fn done(state: &mut SlackState, method: &str, body: &Value) -> Value {
             Some(ts) if state.messages.contains(ts) => json!({"ok": true, "ts": ts}),
             _ => refuse("message_not_found"),
         },
-        "views.open" => {
-            let trigger = body["trigger_id"].as_str().unwrap_or_default();
-            match state.triggers.insert(trigger.to_owned()) {
-                true => json!({"ok": true, "view": {"id": format!("V{n}")}}),
-                false => refuse("exchanged_trigger_id"),
+        "views.open" => match used(state, body["trigger_id"].as_str().unwrap_or_default()) {
+            Ok(()) => {
+                let id = format!("V{n}");
+                state.views.insert(id.clone());
+                json!({"ok": true, "view": {"id": id}})
+            }
+            Err(error) => refuse(error),
+        },
+        "views.update" => match body["view_id"].as_str() {
+            Some(id) if state.views.contains(id) => json!({"ok": true}),
+            _ => refuse("not_found"),
+        },
+        "chat.postEphemeral" => json!({"ok": true}),
+        "users.lookupByEmail" => {
+            let form = body["form"].as_str().unwrap_or_default();
+            let known = state.accounts.iter();
+            let mut found = known.filter(|(email, _)| form == self::form(&[("email", email)]));
+            match found.next() {
+                Some((_, user)) => json!({"ok": true, "user": user}),
+                None => refuse("users_not_found"),
             }
         }
-        "views.update" | "chat.postEphemeral" => json!({"ok": true}),
         _ => refuse("unknown_method"),
-    };
-    let offences = offences.into_iter().map(|o| format!("{method}: {o}"));
-    state.offences.extend(offences);
-    answer
+    }
 }
 
-/// The limits of Block Kit that our messages and dialogs can come near.
-fn limits(body: &Value, offences: &mut Vec<String>) {
-    let view = &body["view"];
-    let (blocks, blocks_max) = match view.is_object() {
-        true => (&view["blocks"], 100),
-        false => (&body["blocks"], 50),
-    };
-    let long = |text: &Value, most: usize| {
-        text.as_str()
-            .is_some_and(|t| t.is_empty() || t.encode_utf16().count() > most)
-    };
-    let mut check = |bad: bool, what: &str| {
-        if bad {
-            offences.push(what.to_owned());
-        }
-    };
-    check(long(&body["text"], 40_000), "text");
-    check(long(&view["title"]["text"], 24), "title");
-    check(long(&view["submit"]["text"], 24), "submit");
-    check(long(&view["private_metadata"], 3_000), "private_metadata");
-    let has_input = |blocks: &[Value]| blocks.iter().any(|b| b["type"] == "input");
-    let blocks = blocks.as_array().cloned().unwrap_or_default();
-    check(blocks.len() > blocks_max, "blocks");
-    check(
-        view.is_object() && has_input(&blocks) && view["submit"].is_null(),
-        "inputs without submit",
-    );
-    for block in &blocks {
-        check(long(&block["text"]["text"], 3_000), "text of a block");
-        check(
-            block["type"] == "header" && long(&block["text"]["text"], 150),
-            "header",
-        );
-        let fields = block["fields"].as_array().cloned().unwrap_or_default();
-        check(fields.len() > 10, "fields");
-        for field in &fields {
-            check(long(&field["text"], 2_000), "a field");
-        }
-        for element in block["elements"].as_array().into_iter().flatten() {
-            check(long(&element["text"]["text"], 75), "a button");
-            check(long(&element["value"], 2_000), "value of a button");
-            check(
-                block["type"] == "context" && long(&element["text"], 2_000),
-                "a context",
-            );
-            for part in element["elements"].as_array().into_iter().flatten() {
-                check(long(&part["text"], 3_000), "preformatted text");
-            }
-        }
-        let input = &block["element"];
-        check(
-            input["max_length"].as_u64().is_some_and(|n| n > 3_000),
-            "max_length",
-        );
-        let options = input["options"].as_array().cloned().unwrap_or_default();
-        check(options.len() > 100, "options");
-        for option in &options {
-            check(long(&option["text"]["text"], 75), "text of an option");
-            check(long(&option["value"], 150), "value of an option");
-        }
+/// Uses a trigger, which opens one dialog within three seconds.
+fn used(state: &mut SlackState, trigger: &str) -> Result<(), &'static str> {
+    let number = trigger
+        .split('.')
+        .next()
+        .and_then(|n| n.parse::<u64>().ok());
+    match number {
+        None => Err("invalid_trigger_id"),
+        Some(number) if number < state.expired => Err("expired_trigger_id"),
+        Some(_) if !state.triggers.insert(trigger.to_owned()) => Err("exchanged_trigger_id"),
+        Some(_) => Ok(()),
     }
 }
