@@ -9,7 +9,7 @@ mod session;
 mod slack;
 
 pub use oidc::{ConsoleSignIn, Provider, SignIn};
-pub(super) use oidc::{Rejection, email_change, id_token};
+pub(super) use oidc::{Rejection, id_token, kept_changes};
 pub use slack::by_slack;
 
 use super::App;

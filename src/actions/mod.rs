@@ -3,6 +3,7 @@
 
 pub mod agent_poll;
 pub mod approve;
+pub mod approvers;
 pub mod audit;
 pub mod awaited;
 pub mod cancel;

@@ -1,12 +1,15 @@
 //! What would become of a statement if somebody made a request of it now. Nothing is stored and nothing is audited.
 
 use super::App;
+use super::approvers::{NamedApprovers, of_step};
 use super::dialects::known_dialect;
 use super::rates::Rates;
 use super::resolve_policy::{Predicted, predict};
 use crate::domain::actor::Caller;
+use crate::domain::decision::Decision;
 use crate::domain::id::Target;
 use crate::domain::permission::Permission;
+use crate::domain::request::Opening;
 use crate::domain::schema::Schema;
 use crate::domain::sql::TEXT_BYTES_MAX;
 use crate::error::{Error, ErrorKind};
@@ -19,6 +22,8 @@ pub struct Preflight {
     pub target: Target,
     pub policy_version: String,
     pub predicted: Predicted,
+    /// Who could approve it, for each entry of each step of the workflow; none where nobody has to.
+    pub approvers: Vec<Vec<NamedApprovers>>,
     /// Tables that the statement names, with the rows that their database estimates, where it is known.
     pub tables: Vec<(String, Option<i64>)>,
 }
@@ -60,7 +65,9 @@ pub fn preflight(
     }
     let predicted = predict(app, caller, &target, sql)?;
     let tables = tables(app, caller, &target, &predicted)?;
+    let approvers = approvers(app, caller, &target, &predicted)?;
     Ok(Preflight {
+        approvers,
         policy_version: app.active().version.clone(),
         predicted,
         tables,
@@ -77,6 +84,30 @@ fn count(app: &App, caller: &Caller) -> Result<(), Error> {
                 format!("at most {PER_MINUTE} statements a minute are tried for one person");
             Error::new(ErrorKind::TooMany, "rate_limited", message).retry_after(secs)
         })
+}
+
+fn approvers(
+    app: &App,
+    caller: &Caller,
+    target: &Target,
+    predicted: &Predicted,
+) -> Result<Vec<Vec<NamedApprovers>>, Error> {
+    let workflow = predicted
+        .assessment
+        .as_ref()
+        .and_then(|a| a.workflow.as_ref());
+    let waits = |decision: &Decision| decision.opening == Opening::Pending;
+    let Some(workflow) = workflow.filter(|_| predicted.decision.as_ref().is_ok_and(waits)) else {
+        return Ok(Vec::new());
+    };
+    let own = (!workflow.allow_self_approve).then_some(caller.subject.as_str());
+    let left_out = own.into_iter().collect();
+    let (active, now) = (app.active(), app.clock.now());
+    app.store.read(|view| {
+        let steps = workflow.steps.iter();
+        let people = steps.map(|step| of_step(app, view, &active, step, target, now, &left_out));
+        people.collect()
+    })
 }
 
 fn tables(

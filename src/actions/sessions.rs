@@ -2,7 +2,7 @@
 
 use super::App;
 use super::descendants::Descendants;
-use super::identify::{ConsoleSignIn, Rejection, email_change, id_token};
+use super::identify::{ConsoleSignIn, Rejection, id_token, kept_changes};
 use crate::clock::Timestamp;
 use crate::crypto::{hex, random, same, sha256_hex, uuid};
 use crate::domain::actor::{Actor, Caller, Origin, SubjectType};
@@ -194,8 +194,7 @@ fn signed_in(
         subject_id: claims.subject,
         hash: sha256_hex(secret.as_bytes()),
         issuer,
-        groups: claims.groups,
-        claims: claims.values,
+        access: claims.access,
         name: claims.name,
         email: claims.email,
         expires_at: now.plus_secs(SESSION_SECS_MAX),
@@ -233,7 +232,7 @@ fn start(app: &Arc<App>, session: ConsoleSession, origin: Origin) -> Result<(), 
         origin,
         ..Actor::system()
     };
-    let started = app.store.change(actor, move |view, _| {
+    let started = app.store.change(actor, move |view, now| {
         let mut changes: Vec<Change> = Vec::new();
         let known = view.find_user(&session.subject_id)?;
         match &known {
@@ -250,7 +249,14 @@ fn start(app: &Arc<App>, session: ConsoleSession, origin: Origin) -> Result<(), 
             Some(_) => {}
         }
         let email = session.email.as_deref();
-        changes.extend(email_change(known.as_ref(), &session.subject_id, email));
+        let access = &session.access;
+        changes.extend(kept_changes(
+            known.as_ref(),
+            &session.subject_id,
+            email,
+            access,
+            now,
+        ));
         let held = view.sessions_of(&session.subject_id)?;
         let room = SESSIONS_PER_PERSON_MAX.saturating_sub(1);
         for old in &held[..held.len().saturating_sub(room)] {

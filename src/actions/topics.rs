@@ -125,6 +125,7 @@ fn of_identity(change: &IdentityChange) -> Vec<(String, WakeMode)> {
         | IdentityChange::TokenCreated(_)
         | IdentityChange::UserCreated { .. }
         | IdentityChange::UserEmailChanged { .. }
+        | IdentityChange::UserClaimsKept { .. }
         | IdentityChange::UserUpdated { .. }
         | IdentityChange::LoginSucceeded { .. } => Vec::new(),
     }

@@ -1,11 +1,12 @@
 //! Looking at requests: one, with everything that explains it, or a page of those the caller may see.
 
 use super::App;
+use super::approvers::{NamedApprovers, of_step};
 use super::awaited::{self, NextAction};
 use super::unreadable::frozen_if_corrupt;
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
-use crate::domain::approval::{Ballot, Vote, VoteRefusal};
+use crate::domain::approval::{Ballot, Vote, VoteRefusal, current_step};
 use crate::domain::change::RequestText;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Permission;
@@ -46,6 +47,8 @@ pub struct Detail {
     pub now: Timestamp,
     /// Who must act; none once it has an outcome.
     pub next: Option<NextAction>,
+    /// Who can give the approvals that it waits for now, for each entry of the step; none where it does not wait.
+    pub approvers: Vec<NamedApprovers>,
     /// Why no agent has taken it yet.
     pub queue_hint: Option<&'static str>,
     /// Who was notified of it, newest first, and how that went.
@@ -103,6 +106,7 @@ pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
         let context_state = view.context_state(request.seq)?;
         let rehearsal = view.last_rehearsal(request.seq)?.map(|(last, _)| last);
         let notifications = view.list_deliveries(&about, NOTIFICATIONS_MAX, 0)?;
+        let approvers = approvers(app, view, &request, text.workflow.as_ref(), &votes, now)?;
         Ok((
             request,
             text,
@@ -110,9 +114,10 @@ pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
             context_state,
             rehearsal,
             notifications,
+            approvers,
         ))
     });
-    let (request, text, votes, context_state, rehearsal, notifications) =
+    let (request, text, votes, context_state, rehearsal, notifications, approvers) =
         frozen_if_corrupt(app, id, looked)?;
     let queue_hint = match request.status() {
         Status::Dispatched => awaited::queue_hint(app, &request, now)?,
@@ -127,9 +132,39 @@ pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
         rehearsal,
         now,
         next,
+        approvers,
         queue_hint,
         notifications,
     })
+}
+
+/// The people who can give the approvals that a request waits for, but for those who may not any more.
+fn approvers(
+    app: &App,
+    view: &View,
+    request: &Request,
+    workflow: Option<&Workflow>,
+    votes: &[Vote],
+    now: Timestamp,
+) -> Result<Vec<NamedApprovers>, Error> {
+    let Some(workflow) = workflow.filter(|_| request.pending(now).is_ok() && !request.corrupt)
+    else {
+        return Ok(Vec::new());
+    };
+    let current = current_step(workflow, votes);
+    let Some(step) = usize::try_from(current)
+        .ok()
+        .and_then(|n| workflow.steps.get(n))
+    else {
+        return Ok(Vec::new());
+    };
+    let requester = (!workflow.allow_self_approve).then_some(request.requester.as_str());
+    let distinct = !workflow.allow_same_approver_across_steps;
+    let voted = votes.iter().filter(|v| distinct || v.step == current);
+    let voted = voted.map(|vote| vote.actor.as_str());
+    let left_out = voted.chain(requester).collect();
+    let active = app.active();
+    of_step(app, view, &active, step, &request.target, now, &left_out)
 }
 
 /// Whether the caller may see a request: their own, those they may decide or have decided, everybody's where they hold

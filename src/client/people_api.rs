@@ -211,6 +211,9 @@ pub struct RequiredReply {
     pub selector: String,
     pub min: u32,
     pub current: u32,
+    /// Who can give it, where the step waits; and whether others may be able to.
+    pub people: Vec<String>,
+    pub others: bool,
 }
 
 /// A vote that was cast.

@@ -44,6 +44,7 @@ pub use crate::settings::{Problem, Problems, Secret};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Longest id of a person and longest name of a group or role, in bytes: such a one still fits a selector.
 pub const ID_BYTES_MAX: usize = crate::domain::id::Selector::BYTES_MAX - "group:".len();
@@ -250,8 +251,7 @@ impl Outlets {
                 groups,
             }
         });
-        let on_call = policies.on_call.iter().map(|g| g.name.clone());
-        routes.with_mail(people.collect(), on_call.collect())
+        routes.with_mail(people.collect(), Arc::new(policies.clone()))
     }
 }
 

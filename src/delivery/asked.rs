@@ -1,8 +1,9 @@
 //! Who is asked by a message in a channel, so that it can address them: by mention where their account there is known,
 //! else by name.
 
-use super::Shared;
 use super::messages::NotificationFacts;
+use super::{Shared, lookups};
+use crate::clock::Timestamp;
 use crate::config::Outlets;
 use crate::domain::approval::{Vote, current_step};
 use crate::domain::id::{Selector, Target};
@@ -11,12 +12,16 @@ use crate::domain::policy::notification::{ESCALATED, REMINDED};
 use crate::domain::policy::on_call::OnCall;
 use crate::domain::policy::workflow::Workflow;
 use crate::error::Error;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::store::View;
+use std::collections::BTreeSet;
+use std::time::Instant;
 
 /// People addressed by one message, at most.
 const ASKED_MAX: usize = 20;
-/// People with Slack accounts who are looked at.
-pub(super) const ACCOUNTS_MAX: u32 = 2_000;
+/// People with Slack accounts, or with addresses of the identity provider, who are looked at for a role that the
+/// configuration gives; and people who are asked of whom it is looked up where they are known.
+const ACCOUNTS_MAX: u32 = 2_000;
+const LOOKED_AT_MAX: usize = 500;
 /// Events of a request that waits for approval.
 const ASKING: [&str; 4] = ["request.created", "step.approved", REMINDED, ESCALATED];
 
@@ -48,7 +53,81 @@ pub(super) fn selectors<'a>(
     entries.into_iter().flatten().map(|e| &e.selector).collect()
 }
 
-/// The people whom a notification asks, in the order of their ids; none where it asks nobody.
+/// The people whom selectors name but for those `left_out`: whose account is known first, then whose address is.
+///
+/// # Errors
+/// When the store cannot read.
+pub(super) fn asked(
+    view: &View,
+    selectors: &[&Selector],
+    policies: &Policies,
+    on_call: &OnCall,
+    outlets: &Outlets,
+    now: Timestamp,
+    left_out: impl Fn(&str) -> bool,
+) -> Result<Vec<AskedPerson>, Error> {
+    let with_account = view.slack_people(ACCOUNTS_MAX)?.into_iter();
+    let with_address = view.claimed_emails(ACCOUNTS_MAX)?.into_iter();
+    let known: Vec<String> = with_account.chain(with_address).map(|(id, _)| id).collect();
+    let by_state = view.approvers_by_state(selectors, policies, now)?;
+    let known = known.iter().chain(outlets.addresses.keys());
+    let known = known.map(String::as_str).collect();
+    let mut people = named(selectors, policies, on_call, &known);
+    people.extend(by_state.iter().map(String::as_str));
+    let people = people.into_iter().filter(|id| !left_out(id));
+    let mut asked = Vec::new();
+    for id in people.take(LOOKED_AT_MAX) {
+        asked.extend(person(view, id, outlets)?);
+    }
+    asked.sort_by_key(|p| (p.slack_user_id.is_none(), p.email.is_none()));
+    asked.truncate(ASKED_MAX);
+    Ok(asked)
+}
+
+/// A person, and where they are known; none who may not act: they are asked nothing, and mentioned nowhere.
+///
+/// # Errors
+/// When the store cannot read.
+pub(super) fn person(
+    view: &View,
+    id: &str,
+    outlets: &Outlets,
+) -> Result<Option<AskedPerson>, Error> {
+    let user = view.find_user(id)?;
+    if user.as_ref().is_some_and(|user| !user.active) {
+        return Ok(None);
+    }
+    let (account, claimed) = user.map_or((None, None), |u| (u.slack_user_id, u.claimed_email));
+    Ok(Some(AskedPerson {
+        slack_user_id: account,
+        email: outlets.addresses.get(id).cloned().or(claimed),
+        id: id.to_owned(),
+    }))
+}
+
+/// Finds accounts of people of whom only an address is known, where the Slack app may ask for them; for messages that go
+/// to Slack, since its answers may be slow.
+pub(super) fn look_up<'p>(
+    shared: &Shared,
+    outlets: &Outlets,
+    people: impl Iterator<Item = &'p mut AskedPerson>,
+) {
+    let Some(slack) = &outlets.slack else {
+        return;
+    };
+    let (now, deadline) = (
+        shared.app.clock.now(),
+        Instant::now() + lookups::MESSAGE_TIMEOUT,
+    );
+    for person in people.filter(|p| p.slack_user_id.is_none()) {
+        if let Some(email) = &person.email {
+            let (lookups, api) = (&shared.lookups, &shared.slack);
+            person.slack_user_id = lookups.account(api, slack, email, now, deadline);
+        }
+    }
+}
+
+/// The people whom a notification asks; none where it asks nobody. Accounts are looked up where they are `for_slack`.
 ///
 /// # Errors
 /// When the store cannot read.
@@ -57,45 +136,34 @@ pub(super) fn people(
     outlets: &Outlets,
     event: &str,
     facts: &NotificationFacts,
+    for_slack: bool,
 ) -> Result<Vec<AskedPerson>, Error> {
     let Some(id) = facts.request_id().filter(|_| ASKING.contains(&event)) else {
         return Ok(Vec::new());
     };
+    let (active, now) = (shared.app.active(), shared.app.clock.now());
+    let policies = &active.policies;
+    let on_call = shared.app.on_call_by(&active, now);
     let found = shared.app.store.read(|view| {
         let Some(request) = view.find_request(id)? else {
             return Ok(None);
         };
+        if request.corrupt || request.pending(now).is_err() {
+            return Ok(None);
+        }
         let workflow = view.request_workflow(&request)?;
         let votes = view.votes(&request)?;
-        let accounts = view.slack_people(ACCOUNTS_MAX)?;
-        let claimed = view.claimed_emails(ACCOUNTS_MAX)?;
-        Ok(Some((request, workflow, votes, accounts, claimed)))
+        let selectors = selectors(event, &request.target, workflow.as_ref(), &votes, policies);
+        let is_out =
+            |id: &str| id == request.requester || votes.iter().any(|vote| vote.actor == id);
+        let people = asked(view, &selectors, policies, &on_call, outlets, now, is_out)?;
+        Ok(Some(people))
     })?;
-    let Some((request, workflow, votes, accounts, claimed)) = found else {
-        return Ok(Vec::new());
-    };
-    let now = shared.app.clock.now();
-    if request.corrupt || request.pending(now).is_err() {
-        return Ok(Vec::new());
+    let mut people = found.unwrap_or_default();
+    if for_slack {
+        look_up(shared, outlets, people.iter_mut());
     }
-    let active = shared.app.active();
-    let policies = &active.policies;
-    let selectors = selectors(event, &request.target, workflow.as_ref(), &votes, policies);
-    let accounts: BTreeMap<String, String> = accounts.into_iter().collect();
-    let mut addresses: BTreeMap<String, String> = claimed.into_iter().collect();
-    addresses.extend(outlets.addresses.clone());
-    let known = accounts.keys().chain(addresses.keys());
-    let known: BTreeSet<&str> = known.map(String::as_str).collect();
-    let on_call = shared.app.on_call_by(&active, now);
-    let mut people = named(&selectors, policies, &on_call, &known);
-    people.remove(request.requester.as_str());
-    people.retain(|id| !votes.iter().any(|v| v.actor == *id));
-    let asked = people.into_iter().take(ASKED_MAX).map(|id| AskedPerson {
-        slack_user_id: accounts.get(id).cloned(),
-        email: addresses.get(id).cloned(),
-        id: id.to_owned(),
-    });
-    Ok(asked.collect())
+    Ok(people)
 }
 
 /// The people whom selectors name: by the configuration, and of those who are known anywhere, by their roles.

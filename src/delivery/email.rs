@@ -2,14 +2,18 @@
 
 use super::messages::{self, NotificationFacts};
 use super::{Attempt, Shared};
-use crate::config::Outlets;
+use crate::config::{Email, Outlets};
 use crate::domain::delivery::{FailedAttempt, FailureKind};
 use crate::domain::id::Selector;
 use crate::domain::policy::notification::ASKED_MAX;
 use crate::error::Error;
 use crate::outbound::{Mail, MailFailure, smtp};
 use crate::store::DueDelivery;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Mutex;
+
+/// Mails of which is remembered who has them; beyond it remembering starts anew, and somebody gets one twice.
+const PARTLY_SENT_MAX: usize = 1_000;
 
 /// Makes one attempt.
 pub(super) fn attempt(shared: &Shared, outlets: &Outlets, row: &DueDelivery) -> Attempt {
@@ -45,7 +49,7 @@ pub(super) fn attempt(shared: &Shared, outlets: &Outlets, row: &DueDelivery) -> 
     };
     let letter = messages::letter(&facts, recipient);
     let mail = Mail {
-        to: addresses,
+        to: String::new(),
         subject: letter.subject,
         text: letter.text,
         html: letter.html,
@@ -58,11 +62,73 @@ pub(super) fn attempt(shared: &Shared, outlets: &Outlets, row: &DueDelivery) -> 
             ("X-Dbward-Delivery", row.id.clone()),
         ],
     };
-    match smtp::send(email, &shared.reach, &mail) {
-        Ok(()) => Attempt::Delivered,
-        Err(MailFailure::Refused(why)) => failed(FailureKind::Refused, why),
-        Err(MailFailure::NotNow(why)) => failed(FailureKind::Rejected, why),
-        Err(MailFailure::Unreachable(why)) => failed(FailureKind::Unreachable, why),
+    send_to_each(shared, email, mail, addresses)
+}
+
+/// Sends a mail to each address by itself: one that is refused keeps it from nobody else, and nobody reads who else got
+/// it. Who has it, or was refused, is left out where the others are tried again.
+fn send_to_each(shared: &Shared, email: &Email, mail: Mail, addresses: Vec<String>) -> Attempt {
+    let mut settled = shared.partly_sent.take(&mail.id);
+    let mut mail = mail;
+    let mut later = None;
+    for address in addresses {
+        if settled.contains_key(&address) {
+            continue;
+        }
+        mail.to = address;
+        match smtp::send(email, &shared.reach, &mail) {
+            Ok(()) => drop(settled.insert(mail.to.clone(), None)),
+            Err(MailFailure::Refused(why)) => drop(settled.insert(mail.to.clone(), Some(why))),
+            Err(MailFailure::NotNow(why)) => later = Some(failed(FailureKind::Rejected, why)),
+            Err(MailFailure::Unreachable(why)) => {
+                later = Some(failed(FailureKind::Unreachable, why));
+                break;
+            }
+        }
+    }
+    if let Some(failure) = later {
+        shared.partly_sent.keep(&mail.id, settled);
+        return failure;
+    }
+    let is_sent = settled.values().any(Option::is_none);
+    let all = settled.len();
+    let mut refused = settled.into_values().flatten().peekable();
+    match refused.peek().cloned() {
+        Some(why) if !is_sent => failed(FailureKind::Refused, why),
+        Some(why) => {
+            let refused = refused.count();
+            log::warn!(
+                "mail {}: {refused} of {all} addresses are refused: {why}",
+                mail.id
+            );
+            Attempt::Delivered
+        }
+        None => Attempt::Delivered,
+    }
+}
+
+/// Mails to several people of whom some are to be tried again.
+#[derive(Default)]
+pub(super) struct PartlySent(Mutex<HashMap<String, SettledAddresses>>);
+
+/// Addresses that need no further attempt, each with why it was refused, if it was.
+type SettledAddresses = BTreeMap<String, Option<String>>;
+
+impl PartlySent {
+    fn take(&self, id: &str) -> SettledAddresses {
+        let mut mails = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        mails.remove(id).unwrap_or_default()
+    }
+
+    fn keep(&self, id: &str, settled: SettledAddresses) {
+        if settled.is_empty() {
+            return;
+        }
+        let mut mails = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        if mails.len() >= PARTLY_SENT_MAX {
+            mails.clear();
+        }
+        mails.insert(id.to_owned(), settled);
     }
 }
 

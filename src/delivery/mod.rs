@@ -9,6 +9,7 @@ mod asked;
 mod dispatcher;
 mod email;
 mod lane;
+mod lookups;
 mod messages;
 mod slack;
 mod webhook;
@@ -46,6 +47,8 @@ struct Shared {
     app: Arc<App>,
     http: Clients,
     slack: SlackApi,
+    lookups: lookups::SlackLookups,
+    partly_sent: email::PartlySent,
     reach: NetworkReach,
     reports: Mutex<Vec<LaneReport>>,
     stop: AtomicBool,
@@ -98,6 +101,8 @@ impl Delivery {
                 others: Http::new(reach.clone()),
             },
             slack: SlackApi::new(reach),
+            lookups: lookups::SlackLookups::default(),
+            partly_sent: email::PartlySent::default(),
             reach: reach.clone(),
             reports: Mutex::new(Vec::new()),
             stop: AtomicBool::new(false),

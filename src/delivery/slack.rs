@@ -3,13 +3,15 @@
 //! A message that was posted and not recorded, because the server ended in between, is posted again: both messages keep
 //! their button, and either may be used, since a click is decided by what is stored.
 
-use super::asked::{self, ACCOUNTS_MAX};
-use super::messages::{self, Account, NotificationFacts, RequestPost};
+use super::asked::{self, AskedPerson};
+use super::messages::{self, NotificationFacts, RequestPost};
 use super::{Attempt, Shared};
+use crate::clock::Timestamp;
 use crate::config::{Outlets, Slack};
+use crate::domain::approval::{Vote, VoteAction};
 use crate::domain::delivery::{FailedAttempt, FailureKind};
-use crate::domain::policy::Policies;
-use crate::domain::policy::on_call::OnCall;
+use crate::domain::policy::workflow::Workflow;
+use crate::domain::request::Request;
 use crate::error::Error;
 use crate::outbound::SlackFailure;
 use crate::outbound::slack::CALL_TIMEOUT;
@@ -38,8 +40,13 @@ const CREDENTIALS: [&str; 5] = [
     "token_revoked",
     "token_expired",
 ];
-/// Errors of an update whose message is not there any more.
-const GONE: [&str; 2] = ["message_not_found", "channel_not_found"];
+/// Errors of an update whose message is not there any more, or cannot be written by this app: another is posted.
+const GONE: [&str; 4] = [
+    "message_not_found",
+    "channel_not_found",
+    "cant_update_message",
+    "edit_window_closed",
+];
 
 /// One call of Slack that failed, or why there was none.
 enum Stopped {
@@ -73,7 +80,7 @@ pub(super) fn attempt(shared: &Shared, outlets: &Outlets, row: &DueDelivery) -> 
         return Attempt::Failed(FailedAttempt::new(FailureKind::Refused, why));
     };
     let done = match (facts.request_id(), &row.recipient) {
-        (Some(id), _) => about_request(shared, slack, public_url, row, &facts, id),
+        (Some(id), _) => about_request(shared, outlets, slack, row, &facts, id),
         (None, Some(account)) => {
             let mut message = messages::linked(&facts);
             message["channel"] = account.as_str().into();
@@ -92,45 +99,87 @@ pub(super) fn attempt(shared: &Shared, outlets: &Outlets, row: &DueDelivery) -> 
     }
 }
 
-fn about_request(
+/// A request, and who is written of with it.
+struct Found {
+    request: Request,
+    workflow: Option<Workflow>,
+    votes: Vec<Vote>,
+    /// The message about it.
+    posted: Option<SlackMessage>,
+    /// Its requester, and who rejected it.
+    named: Vec<AskedPerson>,
+    asked: Vec<AskedPerson>,
+}
+
+/// What is stored of a request; none where it is not kept any more.
+fn read(
     shared: &Shared,
-    slack: &Slack,
-    public_url: Option<&str>,
-    row: &DueDelivery,
-    facts: &NotificationFacts,
+    outlets: &Outlets,
+    event: &str,
     id: &str,
-) -> Result<(), Stopped> {
+    now: Timestamp,
+) -> Result<Option<Found>, Error> {
     let active = shared.app.active();
-    let now = shared.app.clock.now();
-    let found = shared.app.store.read(|view| {
+    let policies = &active.policies;
+    let on_call = shared.app.on_call_by(&active, now);
+    shared.app.store.read(|view| {
         let Some(request) = view.find_request(id)? else {
             return Ok(None);
         };
         let workflow = view.request_workflow(&request)?;
         let votes = view.votes(&request)?;
-        let posted = view.slack_message(request.seq)?;
-        let people = view.slack_people(ACCOUNTS_MAX)?;
-        Ok(Some((request, workflow, votes, posted, people)))
-    })?;
-    let Some((request, workflow, votes, posted, people)) = found else {
+        let selectors =
+            asked::selectors(event, &request.target, workflow.as_ref(), &votes, policies);
+        let is_out =
+            |id: &str| id == request.requester || votes.iter().any(|vote| vote.actor == id);
+        let asked = asked::asked(view, &selectors, policies, &on_call, outlets, now, is_out)?;
+        let rejecter = votes.iter().rfind(|v| v.action == VoteAction::Reject);
+        let rejecter = rejecter.map(|vote| &vote.actor);
+        let mut named = Vec::new();
+        for id in rejecter.into_iter().chain([&request.requester]) {
+            named.extend(asked::person(view, id, outlets)?);
+        }
+        Ok(Some(Found {
+            posted: view.slack_message(request.seq)?,
+            request,
+            workflow,
+            votes,
+            named,
+            asked,
+        }))
+    })
+}
+
+fn about_request(
+    shared: &Shared,
+    outlets: &Outlets,
+    slack: &Slack,
+    row: &DueDelivery,
+    facts: &NotificationFacts,
+    id: &str,
+) -> Result<(), Stopped> {
+    let now = shared.app.clock.now();
+    let found = read(shared, outlets, &row.event_type, id, now)?;
+    let Some(Found {
+        request,
+        workflow,
+        votes,
+        posted,
+        mut named,
+        mut asked,
+    }) = found
+    else {
         return Err(Stopped::Cancelled("the request is not kept any more"));
     };
-    let on_call = shared.app.on_call_by(&active, now);
-    let accounts = accounts(&active.policies, &on_call, people);
-    let asked = asked::selectors(
-        &row.event_type,
-        &request.target,
-        workflow.as_ref(),
-        &votes,
-        &active.policies,
-    );
+    let people = named.iter_mut().chain(asked.iter_mut());
+    asked::look_up(shared, outlets, people);
     let post = RequestPost {
         request: &request,
         workflow: workflow.as_ref(),
         votes: &votes,
-        accounts: &accounts,
+        named: &named,
         asked: &asked,
-        public_url,
+        public_url: outlets.public_url.as_deref(),
         is_late: request.expires_at.is_some_and(|at| at <= now),
     };
     let opening = OPENING.contains(&row.event_type.as_str());
@@ -227,21 +276,6 @@ fn failed(failure: &SlackFailure) -> FailedAttempt {
             FailedAttempt::new(kind, why)
         }
     }
-}
-
-fn accounts(policies: &Policies, on_call: &OnCall, people: Vec<(String, String)>) -> Vec<Account> {
-    let account = |(person, slack_user_id): (String, String)| {
-        let mut groups = policies.groups_of(&person);
-        let roles = policies.roles_of(&person, &groups);
-        groups.extend(on_call.groups_of(&person).map(str::to_owned));
-        Account {
-            roles: roles.into_iter().map(|role| role.name).collect(),
-            groups: groups.into_iter().collect(),
-            person,
-            slack_user_id,
-        }
-    };
-    people.into_iter().map(account).collect()
 }
 
 #[cfg(test)]

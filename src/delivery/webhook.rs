@@ -25,7 +25,9 @@ pub(super) fn call(
                 FailedAttempt::new(FailureKind::Refused, "the stored facts are not JSON")
             })?;
     if webhook.format != WebhookFormat::Generic {
-        facts.asked = asked::people(shared, outlets, &row.event_type, &facts).map_err(|error| {
+        let for_slack = webhook.format == WebhookFormat::Slack;
+        let people = asked::people(shared, outlets, &row.event_type, &facts, for_slack);
+        facts.asked = people.map_err(|error| {
             log::error!("delivery cannot use the store: {error}");
             let why = "the server could not read who is asked";
             FailedAttempt::new(FailureKind::Rejected, why)

@@ -1,7 +1,7 @@
 //! Sessions: a person who signed in to the console through the identity provider, and how long that counts.
 
 use crate::clock::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::domain::user::ClaimedAccess;
 
 /// Seconds that a session counts at most, however much it is used: a working day.
 pub const SESSION_SECS_MAX: u64 = 8 * 60 * 60;
@@ -20,10 +20,8 @@ pub struct ConsoleSession {
     pub hash: String,
     /// The identity provider that vouched for the person.
     pub issuer: String,
-    /// Groups that the claims put them in at sign-in.
-    pub groups: BTreeSet<String>,
-    /// Values of the claims that role mappings asked for at sign-in.
-    pub claims: BTreeMap<String, BTreeSet<String>>,
+    /// What was claimed at sign-in.
+    pub access: ClaimedAccess,
     pub name: Option<String>,
     pub email: Option<String>,
     /// When it ends at the latest.
@@ -99,8 +97,7 @@ mod tests {
                 subject_id: "ann".into(),
                 hash: "0".repeat(64),
                 issuer: "https://id.example.com".into(),
-                groups: BTreeSet::new(),
-                claims: BTreeMap::new(),
+                access: ClaimedAccess::default(),
                 name: None,
                 email: None,
                 expires_at: Timestamp(expires_at * 1000),

@@ -7,7 +7,14 @@ pub use access::{Access, AccessSource, HeldGroup, HeldRole};
 use crate::clock::Timestamp;
 use crate::domain::actor::SubjectType;
 use crate::domain::permission::Role;
-use std::collections::BTreeSet;
+use crate::domain::policy::Policies;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Seconds for which kept claims count: 30 days. Who has not come from the provider for longer may be somebody else's by
+/// then.
+pub const KEPT_CLAIMS_SECS_MAX: u64 = 30 * 24 * 60 * 60;
+/// Milliseconds after which claims that are the same are kept anew.
+const KEEP_AGAIN_AFTER_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// A person, or an agent as somebody who has tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +30,8 @@ pub struct User {
     pub slack_linkers: BTreeSet<String>,
     /// The e-mail address that the identity provider last gave of them.
     pub claimed_email: Option<String>,
+    /// What it claims of them, and when that was kept.
+    pub kept_claims: Option<KeptClaims>,
     /// When the person was first known.
     pub created_at: Timestamp,
     /// When the row last changed.
@@ -35,6 +44,51 @@ impl User {
     /// Whether configuration names them, and says at every start whether they may act.
     pub fn is_from_config(&self) -> bool {
         self.source == "config"
+    }
+}
+
+/// What the identity provider claims of a person, as far as it may give them groups and roles.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClaimedAccess {
+    /// Groups that the claims list.
+    pub groups: BTreeSet<String>,
+    /// Values of the claims that role mappings ask for.
+    pub values: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl ClaimedAccess {
+    /// The groups that these policies leave to claims, of those that are listed; and the roles that they, the values,
+    /// bindings and defaults give.
+    pub fn under(&self, policies: &Policies, subject: &str) -> (BTreeSet<String>, Vec<Role>) {
+        // Who is in a group that the configuration lists is for the configuration to say.
+        let claimed = self.groups.iter().filter(|g| policies.is_from_claim(g));
+        let claimed: BTreeSet<String> = claimed.cloned().collect();
+        let mut groups = policies.groups_of(subject);
+        groups.extend(claimed.iter().cloned());
+        let roles = policies.roles_by_claims(subject, &groups, &self.values);
+        (claimed, roles)
+    }
+}
+
+/// Claims that are kept over a restart. They decide who is notified and shown as an approver, never what anybody may do:
+/// for that a token counts that is presented.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptClaims {
+    pub access: ClaimedAccess,
+    /// When they were last kept.
+    pub at: Timestamp,
+}
+
+impl KeptClaims {
+    /// Whether claims are to be kept now in place of `kept`: others, or the same after a day.
+    pub fn is_due(kept: Option<&KeptClaims>, access: &ClaimedAccess, now: Timestamp) -> bool {
+        match kept {
+            None => *access != ClaimedAccess::default(),
+            Some(kept) if kept.access != *access => true,
+            Some(kept) => {
+                *access != ClaimedAccess::default() && now.since(kept.at) >= KEEP_AGAIN_AFTER_MS
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The methods of Slack's Web API: a JSON object there, a JSON object back, which says itself whether it is a success.
 
+use super::code_exchange::form_encoded;
 use super::guard::NetworkReach;
 use super::http::Http;
 use crate::config::Slack;
@@ -10,6 +11,8 @@ use std::time::Duration;
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 /// Longest name of an error that is repeated; Slack's have some thirty characters.
 const ERROR_CHARS_MAX: usize = 60;
+const JSON: &str = "application/json; charset=utf-8";
+const FORM: &str = "application/x-www-form-urlencoded";
 /// Longest time for a call that nobody waits for.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -73,21 +76,47 @@ impl SlackApi {
         arguments: &Value,
         timeout: Duration,
     ) -> Result<Value, SlackFailure> {
+        let body = arguments.to_string().into_bytes();
+        self.post(slack, method, JSON, &body, timeout)
+    }
+
+    /// The same for a method that reads a form alone.
+    ///
+    /// # Errors
+    /// As [`SlackApi::call`].
+    pub fn call_with_form(
+        &self,
+        slack: &Slack,
+        method: &str,
+        fields: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Result<Value, SlackFailure> {
+        let body = form_encoded(fields).into_bytes();
+        self.post(slack, method, FORM, &body, timeout)
+    }
+
+    fn post(
+        &self,
+        slack: &Slack,
+        method: &str,
+        content_type: &str,
+        body: &[u8],
+        timeout: Duration,
+    ) -> Result<Value, SlackFailure> {
         let http = match slack.api.is_here() {
             true => &self.local,
             false => &self.others,
         };
         let headers = [
-            ("content-type", "application/json; charset=utf-8".to_owned()),
+            ("content-type", content_type.to_owned()),
             (
                 "authorization",
                 format!("Bearer {}", slack.bot_token.expose()),
             ),
         ];
         let url = format!("{}/{method}", slack.api.url());
-        let body = arguments.to_string().into_bytes();
         let (head, bytes) = http
-            .post_for_body(&url, &headers, &body, ANSWER_BYTES_MAX, timeout)
+            .post_for_body(&url, &headers, body, ANSWER_BYTES_MAX, timeout)
             .map_err(|why| SlackFailure::Unreachable(why.to_string()))?;
         if head.status != 200 {
             return Err(SlackFailure::Status(head.status, head.retry_after));

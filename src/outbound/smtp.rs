@@ -17,11 +17,11 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Codes by which a server refuses us and not the mail.
 const REFUSES_SENDER: [&str; 4] = ["530", "534", "535", "538"];
 
-/// A mail to one person, or to several who see each other.
+/// A mail to one person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// Addresses, at least one.
-    pub to: Vec<String>,
+    /// An address.
+    pub to: String,
     pub subject: String,
     pub text: String,
     pub html: String,
@@ -156,12 +156,11 @@ fn message(email: &Email, mail: &Mail) -> Result<Message, String> {
         .subject(&mail.subject)
         .message_id(Some(format!("<{}@{domain}>", mail.id)))
         .date_now();
-    for to in &mail.to {
-        let to: Address = to
-            .parse()
-            .map_err(|_| "this is not an e-mail address".to_owned())?;
-        builder = builder.to(Mailbox::new(None, to));
-    }
+    let to: Address = mail
+        .to
+        .parse()
+        .map_err(|_| "this is not an e-mail address".to_owned())?;
+    builder = builder.to(Mailbox::new(None, to));
     if let Some(thread) = &mail.thread {
         let root = format!("<{thread}@{domain}>");
         builder = builder.in_reply_to(root.clone()).references(root);
@@ -217,7 +216,7 @@ mod tests {
 
     fn mail() -> Mail {
         Mail {
-            to: vec!["requester@example.com".to_owned()],
+            to: "requester@example.com".to_owned(),
             subject: "Approved\r\nBcc: x@example.com".to_owned(),
             text: "text".to_owned(),
             html: "<p>text</p>".to_owned(),
@@ -253,7 +252,7 @@ mod tests {
         }
         assert!(!text.contains("\nBcc:"), "{text}");
         let lost = Mail {
-            to: vec!["nobody".to_owned()],
+            to: "nobody".to_owned(),
             ..mail()
         };
         assert!(message(&email("smtp.example.com"), &lost).is_err());

@@ -6,12 +6,12 @@ use super::{View, snapshot};
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::token::{StoredToken, Token};
-use crate::domain::user::User;
+use crate::domain::user::{KeptClaims, User};
 use crate::error::Error;
 use rusqlite::{Row, params};
 
 columns! {
-    enum TokenColumn of "tokens" from "tokens t JOIN users u ON u.id = t.subject_id" {
+    pub(super) enum TokenColumn of "tokens" from "tokens t JOIN users u ON u.id = t.subject_id" {
         Id = "t.id",
         SubjectType = "t.subject_type",
         SubjectId = "t.subject_id",
@@ -39,7 +39,7 @@ columns! {
     ISSUED_WITH = "WHERE t.parent_id = ?1 ORDER BY t.id";
     ISSUED_IN = "WHERE t.session_id = ?1 ORDER BY t.id";
     ISSUED_BY = "WHERE t.issuer = ?1 ORDER BY t.id";
-    LIVE_OF_PEOPLE = "WHERE t.revoked_at_ms IS NULL AND t.subject_type = 'user' AND u.status = 'active'";
+    pub(super) LIVE_OF_PEOPLE = "WHERE t.revoked_at_ms IS NULL AND t.subject_type = 'user' AND u.status = 'active'";
 }
 
 columns! {
@@ -51,6 +51,8 @@ columns! {
         SlackId = "u.slack_user_id",
         SlackLinkers = "u.slack_linkers_json",
         ClaimedEmail = "u.claimed_email",
+        Claims = "u.claims_json",
+        ClaimsAt = "u.claims_at_ms",
         CreatedAt = "u.created_at_ms",
         UpdatedAt = "u.updated_at_ms",
         LastSeenAt = "u.last_seen_at_ms",
@@ -193,7 +195,7 @@ fn names<C: Columns>(row: &Row, column: C) -> Result<Vec<String>, Error> {
     snapshot::read_names(&json).ok_or_else(|| invalid(row, column))
 }
 
-fn read_token(row: &Row) -> Result<StoredToken, Error> {
+pub(super) fn read_token(row: &Row) -> Result<StoredToken, Error> {
     use TokenColumn as C;
     let issuer: String = row.column(C::Issuer)?;
     let bound_to: Option<String> = row.column(C::BoundTo)?;
@@ -239,8 +241,19 @@ fn read_user(row: &Row) -> Result<User, Error> {
         slack_user_id: row.column(C::SlackId)?,
         slack_linkers: names(row, C::SlackLinkers)?.into_iter().collect(),
         claimed_email: row.column(C::ClaimedEmail)?,
+        kept_claims: kept_claims(row)?,
         created_at: row.column(C::CreatedAt)?,
         updated_at: row.column(C::UpdatedAt)?,
         last_seen_at: row.column(C::LastSeenAt)?,
     })
+}
+
+fn kept_claims(row: &Row) -> Result<Option<KeptClaims>, Error> {
+    use UserColumn as C;
+    let (claims, at): (Option<String>, _) = (row.column(C::Claims)?, row.column(C::ClaimsAt)?);
+    let (Some(claims), Some(at)) = (claims, at) else {
+        return Ok(None);
+    };
+    let access = snapshot::read_claims(&claims).ok_or_else(|| invalid(row, C::Claims))?;
+    Ok(Some(KeptClaims { access, at }))
 }

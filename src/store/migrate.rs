@@ -99,6 +99,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0022_claimed_emails",
         include_str!("../../sql/migrations/0022_claimed_emails.sql"),
     ),
+    (
+        "0023_kept_claims",
+        include_str!("../../sql/migrations/0023_kept_claims.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

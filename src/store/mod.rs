@@ -7,6 +7,7 @@
 mod agents;
 mod alone;
 mod apply;
+mod approvers;
 mod audit;
 mod backup;
 mod bookkeeping;

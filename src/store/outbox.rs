@@ -225,12 +225,12 @@ impl Store {
     pub fn give_up_deliveries(&self) -> Result<usize, Error> {
         let now = self.now().0;
         self.bookkeep(move |connection| {
-            // The oldest are looked at first, and no more of them than may be given up.
+            // The oldest are given up first. What is planned for later has not waited yet, however old its row is.
             connection.run(
                 "UPDATE outbox SET status = 'dead', next_attempt_ms = NULL, updated_at_ms = ?1, \
                      last_error = coalesce(last_error, 'not delivered within a day') WHERE seq IN \
-                     (SELECT seq FROM outbox WHERE status = 'pending' ORDER BY seq LIMIT ?2) \
-                     AND coalesce(pending_since_ms, created_at_ms) <= ?3",
+                     (SELECT seq FROM outbox WHERE status = 'pending' \
+                     AND coalesce(pending_since_ms, created_at_ms) <= ?3 ORDER BY seq LIMIT ?2)",
                 params![now, ROWS_AT_ONCE, now - PENDING_MS_MAX],
             )
         })

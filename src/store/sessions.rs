@@ -5,6 +5,7 @@ use super::row_columns::{ReadColumn, columns, invalid};
 use super::{View, snapshot};
 use crate::clock::Timestamp;
 use crate::domain::session::{ConsoleSession, SESSION_IDLE_SECS, StoredSession};
+use crate::domain::user::ClaimedAccess;
 use crate::error::Error;
 use rusqlite::{Row, params};
 
@@ -79,15 +80,17 @@ fn read_session(row: &Row) -> Result<StoredSession, Error> {
     use SessionColumn as C;
     let (groups, claims): (String, String) = (row.column(C::Groups)?, row.column(C::Claims)?);
     let groups = snapshot::read_names(&groups).ok_or_else(|| invalid(row, C::Groups))?;
-    let claims = serde_json::from_str(&claims).map_err(|_| invalid(row, C::Claims))?;
+    let values = serde_json::from_str(&claims).map_err(|_| invalid(row, C::Claims))?;
     Ok(StoredSession {
         session: ConsoleSession {
             id: row.column(C::Id)?,
             subject_id: row.column(C::SubjectId)?,
             hash: row.column(C::Hash)?,
             issuer: row.column(C::Issuer)?,
-            groups: groups.into_iter().collect(),
-            claims,
+            access: ClaimedAccess {
+                groups: groups.into_iter().collect(),
+                values,
+            },
             name: row.column(C::Name)?,
             email: row.column(C::Email)?,
             expires_at: row.column(C::ExpiresAt)?,

@@ -2,10 +2,12 @@
 
 use crate::domain::id::Selector;
 use crate::domain::scope::Scope;
+use crate::domain::user::ClaimedAccess;
+use serde_json::Value;
 
 pub(super) fn selectors_json(selectors: &[Selector]) -> String {
     let texts: Vec<String> = selectors.iter().map(ToString::to_string).collect();
-    serde_json::Value::from(texts).to_string()
+    Value::from(texts).to_string()
 }
 
 pub(super) fn read_selectors(text: &str) -> Option<Vec<Selector>> {
@@ -33,4 +35,18 @@ pub(super) fn read_scopes(text: &str) -> Option<Vec<Scope>> {
 
 pub(super) fn read_names(text: &str) -> Option<Vec<String>> {
     serde_json::from_str(text).ok()
+}
+
+/// Claims of the identity provider, as the event that keeps them says them.
+pub(super) fn claims_json(access: &ClaimedAccess) -> String {
+    serde_json::json!({"groups": access.groups, "values": access.values}).to_string()
+}
+
+pub(super) fn read_claims(text: &str) -> Option<ClaimedAccess> {
+    let claims: Value = serde_json::from_str(text).ok()?;
+    let part = |name: &str| claims.get(name).cloned();
+    Some(ClaimedAccess {
+        groups: serde_json::from_value(part("groups")?).ok()?,
+        values: serde_json::from_value(part("values")?).ok()?,
+    })
 }

@@ -1,5 +1,6 @@
 //! The command line: parser, help, completion and man pages say the same.
 
+mod approvers;
 mod browser;
 mod connections;
 pub(crate) mod console;

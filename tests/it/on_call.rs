@@ -431,3 +431,46 @@ fn services_in_private_networks_are_not_asked() {
     );
     assert_eq!(group(&s)["members"], json!([]));
 }
+
+#[test]
+fn one_refused_address_keeps_mail_from_nobody_else_on_call() {
+    let post = PostOffice::start();
+    let both = format!(
+        "[[on_call.overrides]]\npeople = [\"ann\", \"bob\"]\nfrom = \"{}\"\nuntil = \"{}\"\n",
+        in_days(-1),
+        in_days(2)
+    );
+    let s = Server::with(&format!(
+        "{SHOP}{}{both}{DELIVERS}{}",
+        rotation(),
+        post.section()
+    ));
+    let sent = || {
+        let letters = post.letters();
+        let mut to: Vec<String> = letters.into_iter().map(|letter| letter.to).collect();
+        to.sort();
+        to.join(" ")
+    };
+    let status = |request: &crate::support::Request| {
+        let path = format!("/api/webhook-deliveries?request_id={}", request.id);
+        let row = s.admin().get(&path).is(200).list("deliveries").remove(0);
+        format!("{} {}", row["status"].as_str().unwrap(), row["attempts"])
+    };
+    post.refuse_one("ann@example.com", Some("550 no such user here"));
+    let request = s.requester().submit("production", UPDATE);
+    eventually("delivered", || status(&request) == "delivered 1");
+    assert_eq!(sent(), "bob@example.com");
+    // Who has it gets it once, however often the other is tried.
+    post.refuse_one("ann@example.com", Some("451 try again later"));
+    let request = s.requester().submit("production", UPDATE);
+    eventually("an attempt", || status(&request) == "pending 1");
+    assert_eq!(sent(), "bob@example.com bob@example.com");
+    post.refuse_one("ann@example.com", None);
+    s.turn_only(900);
+    eventually("delivered", || status(&request) == "delivered 2");
+    assert_eq!(sent(), "ann@example.com bob@example.com bob@example.com");
+    // Where all are refused, it is dead.
+    post.refuse(Some("550 no such user here"));
+    let request = s.requester().submit("production", UPDATE);
+    eventually("dead", || status(&request) == "dead 1");
+}

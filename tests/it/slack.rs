@@ -6,6 +6,7 @@ mod delivery;
 mod dialogs;
 mod identity;
 mod limits;
+mod mentions;
 mod outcomes;
 mod signatures;
 

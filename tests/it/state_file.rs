@@ -22,7 +22,6 @@ use dbward::store::{AuditFilter, STATE_DIFFERS, StartChecks, Store, Verdict};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -54,8 +53,7 @@ fn sign_in(s: &Server) {
         subject_id: "requester".to_owned(),
         hash: "0".repeat(64),
         issuer: "https://id.example.com".to_owned(),
-        groups: BTreeSet::new(),
-        claims: BTreeMap::new(),
+        access: Default::default(),
         name: None,
         email: None,
         expires_at: s.clock.now().plus_secs(3600),

@@ -12,10 +12,10 @@ use crate::domain::jwt::{JwtClaims, JwtError, JwtRules, KeySource, LEEWAY_SECS, 
 use crate::domain::permission::Rights;
 use crate::domain::policy::Policies;
 use crate::domain::sign_in::CodeExchange;
-use crate::domain::user::{SeenClaims, User};
+use crate::domain::user::{ClaimedAccess, KeptClaims, SeenClaims, User};
 use crate::error::Error;
 use crate::store::Verdict;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
@@ -234,7 +234,7 @@ pub(super) fn caller(
     };
     is_known(app, provider, &caller)?;
     provider.remember(&caller.subject, |p| p.seen = Some(Arc::new(seen)));
-    note_login(app, provider, &caller, claims.email.as_deref(), now)?;
+    note_login(app, provider, &caller, &claims, now)?;
     note_use(app, provider, &caller, now);
     Ok(caller)
 }
@@ -242,10 +242,7 @@ pub(super) fn caller(
 /// Somebody for whom the provider vouches.
 pub(super) struct Vouched<'a> {
     pub(super) subject: &'a str,
-    /// Groups that the claims list.
-    pub(super) groups: &'a BTreeSet<String>,
-    /// Values of the claims that role mappings ask for.
-    pub(super) values: &'a BTreeMap<String, BTreeSet<String>>,
+    pub(super) access: &'a ClaimedAccess,
     pub(super) name: &'a Option<String>,
     pub(super) email: &'a Option<String>,
 }
@@ -254,8 +251,7 @@ impl<'a> Vouched<'a> {
     fn by(claims: &'a JwtClaims) -> Vouched<'a> {
         Vouched {
             subject: &claims.subject,
-            groups: &claims.groups,
-            values: &claims.values,
+            access: &claims.access,
             name: &claims.name,
             email: &claims.email,
         }
@@ -264,15 +260,9 @@ impl<'a> Vouched<'a> {
     /// The caller with the rights that these claims give under the policies in effect, and what they gave at `at`.
     pub(super) fn caller(&self, active: &Active, at: Timestamp) -> (Caller, SeenClaims) {
         let policies = &active.policies;
+        let (claimed, held) = self.access.under(policies, self.subject);
         let mut groups = policies.groups_of(self.subject);
-        // Who is in a group that the configuration lists is for the configuration to say.
-        let claimed = self.groups.iter();
-        let claimed: BTreeSet<String> = claimed
-            .filter(|group| policies.is_from_claim(group))
-            .cloned()
-            .collect();
         groups.extend(claimed.iter().cloned());
-        let held = policies.roles_by_claims(self.subject, &groups, self.values);
         let seen = SeenClaims {
             groups: claimed,
             roles: held.clone(),
@@ -401,24 +391,37 @@ fn is_known(app: &App, provider: &Provider, caller: &Caller) -> Result<(), Rejec
     Ok(())
 }
 
-/// Keeps an e-mail address that is not the one kept of somebody; a token that names none says nothing of it.
-pub(in crate::actions) fn email_change(
+/// Keeps what the provider says of somebody where it is not what is kept: the e-mail address (a token that names none
+/// says nothing of it), and the claims that may give groups and roles.
+pub(in crate::actions) fn kept_changes(
     known: Option<&User>,
     id: &str,
-    claimed: Option<&str>,
-) -> Option<Change> {
+    email: Option<&str>,
+    access: &ClaimedAccess,
+    now: Timestamp,
+) -> Vec<Change> {
+    let mut changes: Vec<Change> = Vec::new();
     let kept = known.and_then(|user| user.claimed_email.as_deref());
-    let email = claimed.filter(|email| kept != Some(*email))?.to_owned();
-    let id = id.to_owned();
-    Some(IdentityChange::UserEmailChanged { id, email }.into())
+    if let Some(email) = email.filter(|email| kept != Some(*email)) {
+        let (id, email) = (id.to_owned(), email.to_owned());
+        changes.push(IdentityChange::UserEmailChanged { id, email }.into());
+    }
+    let mut access = access.clone();
+    access.values.retain(|_, values| !values.is_empty());
+    let kept = known.and_then(|user| user.kept_claims.as_ref());
+    if KeptClaims::is_due(kept, &access, now) {
+        let id = id.to_owned();
+        changes.push(IdentityChange::UserClaimsKept { id, access }.into());
+    }
+    changes
 }
 
-/// Audits a login, once an hour, and keeps the e-mail address that it names.
+/// Audits a login, once an hour, and keeps what it says of the person.
 fn note_login(
     app: &App,
     provider: &Provider,
     caller: &Caller,
-    email: Option<&str>,
+    claims: &JwtClaims,
     now: Timestamp,
 ) -> Result<(), Rejection> {
     // Noted before it is written, so that of two calls at once only one writes.
@@ -434,11 +437,13 @@ fn note_login(
         id: caller.subject.clone(),
         roles,
     };
-    let (id, email) = (caller.subject.clone(), email.map(str::to_owned));
-    let written = app.store.change(caller.actor(), move |view, _| {
+    let (id, email) = (caller.subject.clone(), claims.email.clone());
+    let access = claims.access.clone();
+    let written = app.store.change(caller.actor(), move |view, now| {
         let known = view.find_user(&id)?;
         let mut changes = vec![Change::from(change)];
-        changes.extend(email_change(known.as_ref(), &id, email.as_deref()));
+        let kept = kept_changes(known.as_ref(), &id, email.as_deref(), &access, now);
+        changes.extend(kept);
         Ok(Verdict::Write(changes, ()))
     });
     if written.is_err() {

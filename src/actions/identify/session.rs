@@ -123,8 +123,7 @@ fn look_up(app: &App, secret: &str) -> Result<Option<Arc<CachedSession>>, Error>
     }
     let vouched = oidc::Vouched {
         subject: &session.subject_id,
-        groups: &session.groups,
-        values: &session.claims,
+        access: &session.access,
         name: &session.name,
         email: &session.email,
     };

@@ -2,18 +2,19 @@
 
 mod cells;
 mod grid;
+mod help;
 mod lines;
 mod terminal;
 mod words;
 
 pub use grid::{Grid, GridCell, GridColumn};
+pub use help::wrapped;
 pub use lines::{is_incomplete, to_errors, to_output};
 pub(crate) use lines::{note, say};
-pub use terminal::Paint;
-pub use terminal::hidden_line;
+pub use terminal::{Paint, columns, hidden_line};
 pub use words::{
-    Ages, decision_words, factor_words, indented, operation_words, reason_words, selector_words,
-    short_id, span, status_words, underlined, visible,
+    Ages, approver_words, decision_words, factor_words, indented, operation_words, reason_words,
+    selector_words, short_id, span, status_words, underlined, visible,
 };
 
 use crate::crypto::write_private;

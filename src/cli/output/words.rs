@@ -54,6 +54,19 @@ pub fn selector_words(selector: &str) -> String {
     visible(&selector.replacen(':', " ", 1))
 }
 
+/// A selector with the people it stands for, as far as the server names them.
+pub fn approver_words(selector: &str, people: &[String], others: bool) -> String {
+    let words = selector_words(selector);
+    let mut names: Vec<String> = people.iter().map(|id| visible(id)).collect();
+    let is_named = selector.starts_with("user:") || names.is_empty();
+    match others {
+        _ if is_named => return words,
+        true => names.push("others".to_owned()),
+        false => {}
+    }
+    format!("{words} ({})", names.join(", "))
+}
+
 /// What an operation is, in a word.
 pub fn operation_words(operation: &str) -> &str {
     match operation {

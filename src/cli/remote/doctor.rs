@@ -172,7 +172,7 @@ fn of_approvers(client: &Client) -> Check {
         Ok(list) => list["databases"].as_array().cloned().unwrap_or_default(),
         Err(e) => return from("approvers", Err::<Value, _>(e), |_| String::new()),
     };
-    let (mut findings, mut is_known) = (Vec::new(), true);
+    let mut tally = WriteTally::default();
     for target in list.iter().take(TARGETS_MAX) {
         let body = json!({
             "database": target["database"], "environment": target["environment"], "sql": WRITE,
@@ -180,18 +180,7 @@ fn of_approvers(client: &Client) -> Check {
         });
         let tried = client.send(&path_of(&["preflight"]), &body.to_string());
         match tried.and_then(|d| d.read::<Value>()) {
-            Ok(tried) => match tried["refusal"]["code"].as_str() {
-                Some("no_eligible_approver") => {
-                    let why = tried["refusal"]["message"].as_str().unwrap_or_default();
-                    findings.push(format!(
-                        "{} / {}: {why}; add people to the group or role in server.toml",
-                        target["database"].as_str().unwrap_or_default(),
-                        target["environment"].as_str().unwrap_or_default()
-                    ));
-                }
-                Some("forbidden") => is_known = false,
-                _ => {}
-            },
+            Ok(tried) => tally.take(&tried),
             // Servers before 0.3 do not say it.
             Err(e) if e.status == Some(404) => {
                 return check("approvers", None, "the server does not tell");
@@ -199,10 +188,80 @@ fn of_approvers(client: &Client) -> Check {
             Err(e) => return from("approvers", Err::<Value, _>(e), |_| String::new()),
         }
     }
-    match findings.is_empty() {
-        true if is_known => check("approvers", Some(true), "every write finds some"),
-        true => check("approvers", None, "known only to who may request writes"),
-        false => check("approvers", Some(false), findings.join("\n")),
+    tally.check()
+}
+
+/// What comes of a write on each database.
+#[derive(Default)]
+struct WriteTally {
+    /// Where it waits for approval, and where it runs without.
+    waits: usize,
+    runs: usize,
+    /// Where nobody could approve it, and why.
+    stuck: Vec<String>,
+    /// Where no workflow takes it.
+    untaken: Vec<String>,
+    /// Whether somewhere the caller may not ask.
+    is_hidden: bool,
+}
+
+impl WriteTally {
+    fn take(&mut self, tried: &Value) {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let place = format!(
+            "{} / {}",
+            text(&tried["database"]),
+            text(&tried["environment"])
+        );
+        let refusal = &tried["refusal"];
+        match (
+            refusal["code"].as_str(),
+            tried["policy"]["decision"].as_str(),
+        ) {
+            (Some("no_eligible_approver"), _) => self.stuck.push(format!(
+                "{place}: {}; add people to the group or role in server.toml",
+                text(&refusal["message"])
+            )),
+            (Some("no_matching_workflow"), _) => self.untaken.push(place),
+            (Some("forbidden"), _) => self.is_hidden = true,
+            (_, Some("needs_approval")) => self.waits += 1,
+            (_, Some("auto_approved")) => self.runs += 1,
+            _ => {}
+        }
+    }
+
+    fn check(&self) -> Check {
+        if !self.stuck.is_empty() {
+            return check("approvers", Some(false), self.stuck.join("\n"));
+        }
+        let mut words = match (self.waits, self.runs) {
+            (0, 0) if self.untaken.is_empty() && self.is_hidden => {
+                return check("approvers", None, "known only to who may request writes");
+            }
+            (0, 0) if self.untaken.is_empty() => {
+                return check(
+                    "approvers",
+                    None,
+                    "there is no write that they could be asked for",
+                );
+            }
+            (0, 0) => String::new(),
+            (0, _) => "no write waits for approval".to_owned(),
+            (_, 0) => "every write finds some".to_owned(),
+            (..) => "every write that waits for approval finds some".to_owned(),
+        };
+        if !self.untaken.is_empty() {
+            let join = if words.is_empty() { "" } else { "; " };
+            words = format!(
+                "{words}{join}no workflow takes a write on {}",
+                self.untaken.join(", ")
+            );
+        }
+        if self.is_hidden {
+            words.push_str("; others are known only to who may request writes there");
+        }
+        let is_fine = self.untaken.is_empty() && !self.is_hidden;
+        check("approvers", is_fine.then_some(true), words)
     }
 }
 

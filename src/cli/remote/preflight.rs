@@ -1,7 +1,7 @@
 //! `preflight`: what a request of a statement would come to, for people, for SARIF readers and for pull requests.
 
 use super::super::output::{
-    Paint, factor_words, operation_words, reason_words, selector_words, underlined, visible,
+    Paint, approver_words, factor_words, operation_words, reason_words, underlined, visible,
 };
 use super::execute::{read_text, standard_input};
 use super::plan;
@@ -238,8 +238,15 @@ fn decision(policy: &Value) -> String {
     let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let step = |step: &Value| {
         let one = |a: &Value| {
-            let selector = selector_words(a["selector"].as_str().unwrap_or_default());
-            format!("{} of {selector}", a["min"])
+            let people = items(&a["people"]);
+            let people: Vec<String> = people
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect();
+            let selector = a["selector"].as_str().unwrap_or_default();
+            let words = approver_words(selector, &people, a["others"] == true);
+            format!("{} of {words}", a["min"])
         };
         let approvers: Vec<String> = items(&step["approvers"]).iter().map(one).collect();
         approvers.join(if step["mode"] == "any" {

@@ -1,8 +1,8 @@
 //! `request show`: what it is, what was found, who decided and who can, and the one next step for who asks.
 
 use super::super::output::{
-    factor_words, indented, operation_words, selector_words, short_id, status_words, underlined,
-    visible,
+    approver_words, factor_words, indented, operation_words, selector_words, short_id,
+    status_words, underlined, visible,
 };
 use super::follow::waiting_words;
 use super::plan;
@@ -311,7 +311,10 @@ fn approvals(session: &ServerSession, request: &RequestReply) -> String {
         let wanted: Vec<String> = step
             .approvers_required
             .iter()
-            .map(|r| format!("{} of {} {}", r.current, r.min, selector_words(&r.selector)))
+            .map(|r| {
+                let whom = approver_words(&r.selector, &r.people, r.others);
+                format!("{} of {} {whom}", r.current, r.min)
+            })
             .collect();
         let label = match (n, steps.len()) {
             (_, 1) => "Approval".to_owned(),

@@ -15,7 +15,7 @@ use crate::domain::request::SUSPENDED_REQUESTER;
 use crate::domain::sql::escaped;
 use crate::store::DueDelivery;
 pub(super) use letter::letter;
-pub(super) use posted::{Account, RequestPost, linked, tested};
+pub(super) use posted::{RequestPost, linked, tested};
 use serde_json::{Map, Value};
 
 /// The facts of a notification, as they are stored.

@@ -3,8 +3,8 @@
 
 use super::NotificationFacts;
 use super::card::Card;
+use crate::delivery::asked::AskedPerson;
 use crate::domain::approval::{Vote, VoteAction, count, current_step};
-use crate::domain::id::Selector;
 use crate::domain::policy::notification::REMINDERS;
 use crate::domain::policy::workflow::{Mode, Workflow, WorkflowStep};
 use crate::domain::request::{Request, Status};
@@ -18,37 +18,17 @@ const HEADER_MAX: usize = 140;
 const VALUE_MAX: usize = 300;
 const STEPS_MAX: usize = 1_500;
 const REASON_MAX: usize = 300;
-/// People mentioned in one message.
-const MENTIONS_MAX: usize = 20;
-
-/// Somebody with a Slack account, and what they are as an approver.
-#[derive(Debug, Clone)]
-pub(in crate::delivery) struct Account {
-    pub(in crate::delivery) person: String,
-    pub(in crate::delivery) slack_user_id: String,
-    pub(in crate::delivery) roles: Vec<String>,
-    pub(in crate::delivery) groups: Vec<String>,
-}
-
-impl Account {
-    fn is(&self, selector: &Selector) -> bool {
-        match selector {
-            Selector::Requester => false,
-            Selector::User(id) => *id == self.person,
-            Selector::Role(name) => self.roles.contains(name),
-            Selector::Group(name) => self.groups.contains(name),
-        }
-    }
-}
-
+/// Longest name of somebody who is asked; there are at most twenty.
+const NAME_MAX: usize = 100;
 /// A request as Slack shows it.
 pub(in crate::delivery) struct RequestPost<'r> {
     pub(in crate::delivery) request: &'r Request,
     pub(in crate::delivery) workflow: Option<&'r Workflow>,
     pub(in crate::delivery) votes: &'r [Vote],
-    pub(in crate::delivery) accounts: &'r [Account],
-    /// Whom the event asks, while the request waits.
-    pub(in crate::delivery) asked: &'r [&'r Selector],
+    /// People who are written of, and their accounts.
+    pub(in crate::delivery) named: &'r [AskedPerson],
+    /// Whom the event asks, while the request waits: neither its requester nor anybody who voted.
+    pub(in crate::delivery) asked: &'r [AskedPerson],
     pub(in crate::delivery) public_url: Option<&'r str>,
     /// Whether it has expired, although nobody has written that yet.
     pub(in crate::delivery) is_late: bool,
@@ -77,12 +57,10 @@ impl RequestPost<'_> {
             blocks.push(actions);
         }
         let asked = match asks && self.waits() {
-            true => self.mentions(self.asked),
-            false => String::new(),
+            true => self.asked(),
+            false => None,
         };
-        if !asked.is_empty() {
-            blocks.push(section(&format!("Asked: {asked}")));
-        }
+        blocks.extend(asked.map(|asked| section(&asked)));
         json!({"text": short(&headline, HEADER_MAX, line), "blocks": blocks})
     }
 
@@ -108,7 +86,7 @@ impl RequestPost<'_> {
         let mut mentioned = Vec::new();
         let asks = event == "step.approved" || REMINDERS.contains(&event);
         if asks && self.waits() {
-            mentioned.push(self.mentions(self.asked));
+            mentioned.extend(self.asked());
         }
         if event == "request.cancelled" || event == "request.expired" {
             mentioned.push(self.mentions_of_released(facts.text("actor")));
@@ -177,14 +155,15 @@ impl RequestPost<'_> {
             format!("{}. {} ({mark})", index + 1, self.step(step, index))
         });
         let text: Vec<String> = lines.collect();
-        let text = short(&text.join("; "), STEPS_MAX, plain);
+        let text = short(&text.join("; "), STEPS_MAX, line);
         Some(format!("*Approvers*\n{text}"))
     }
 
     fn step(&self, step: &WorkflowStep, index: u32) -> String {
         let entries = step.approvers.iter().map(|entry| {
             let has = count(&entry.selector, index, self.votes).min(entry.min);
-            let name = short(&entry.selector.to_string(), VALUE_MAX, line);
+            // Escaped with all of them, so that no escape is cut.
+            let name = short(&entry.selector.to_string(), VALUE_MAX, plain);
             match entry.min {
                 1 if has == 0 => name,
                 min => format!("{name} {has} of {min}"),
@@ -241,38 +220,36 @@ impl RequestPost<'_> {
         }]}))
     }
 
+    /// Those who are asked, by mention where their account is known, else by name.
+    fn asked(&self) -> Option<String> {
+        let names: Vec<String> = self.asked.iter().map(mention).collect();
+        (!names.is_empty()).then(|| format!("Asked: {}", names.join(", ")))
+    }
+
     /// Mentions of those who were asked by a request that ended while it waited for them, but of who ended it.
     fn mentions_of_released(&self, actor: Option<&str>) -> String {
-        let never_waits = self.request.approved_at.is_some() || self.request.emergency;
-        match never_waits {
-            true => String::new(),
-            false => self.mentions_but(self.asked, actor),
+        if self.request.approved_at.is_some() || self.request.emergency {
+            return String::new();
         }
-    }
-
-    /// Mentions of the people whom these selectors name, but of the requester and of those who voted.
-    fn mentions(&self, asked: &[&Selector]) -> String {
-        self.mentions_but(asked, None)
-    }
-
-    fn mentions_but(&self, asked: &[&Selector], left_out: Option<&str>) -> String {
-        let is_asked = |account: &&Account| {
-            account.person != self.request.requester
-                && left_out != Some(account.person.as_str())
-                && !self.votes.iter().any(|v| v.actor == account.person)
-                && asked.iter().any(|selector| account.is(selector))
-        };
-        let names = self.accounts.iter().filter(is_asked).take(MENTIONS_MAX);
-        let names: Vec<String> = names.map(|a| format!("<@{}>", a.slack_user_id)).collect();
-        names.join(" ")
+        let others = self.asked.iter().filter(|p| actor != Some(p.id.as_str()));
+        let mentioned = others.filter(|p| p.slack_user_id.is_some());
+        let mentions: Vec<String> = mentioned.map(mention).collect();
+        mentions.join(" ")
     }
 
     /// The mention of a person with an account, else their id.
     fn mention_of(&self, person: &str) -> String {
-        match self.accounts.iter().find(|a| a.person == person) {
-            Some(account) => format!("<@{}>", account.slack_user_id),
+        match self.named.iter().find(|p| p.id == person) {
+            Some(known) => mention(known),
             None => short(person, VALUE_MAX, line),
         }
+    }
+}
+
+fn mention(person: &AskedPerson) -> String {
+    match &person.slack_user_id {
+        Some(account) => format!("<@{account}>"),
+        None => short(&person.id, NAME_MAX, line),
     }
 }
 

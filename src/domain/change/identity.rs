@@ -7,6 +7,7 @@ use crate::domain::audit::AuditEntry;
 use crate::domain::scope::Scope;
 use crate::domain::session::{ConsoleSession, SessionEnd};
 use crate::domain::token::Token;
+use crate::domain::user::ClaimedAccess;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -66,6 +67,8 @@ pub enum IdentityChange {
     },
     /// The identity provider gave another e-mail address of a person than before.
     UserEmailChanged { id: String, email: String },
+    /// It claims other groups or values of a person than were kept, or the same for longer than a day.
+    UserClaimsKept { id: String, access: ClaimedAccess },
     /// What is known of a person changed.
     UserUpdated {
         id: String,
@@ -129,6 +132,7 @@ impl IdentityChange {
                 e
             }
             IdentityChange::UserEmailChanged { id, email } => email_changed(id, email),
+            IdentityChange::UserClaimsKept { id, access } => claims_kept(id, access),
             IdentityChange::UserUpdated {
                 id,
                 slack_user_id,
@@ -160,6 +164,13 @@ fn email_changed(id: &str, email: &str) -> AuditEntry {
     e
 }
 
+fn claims_kept(id: &str, access: &ClaimedAccess) -> AuditEntry {
+    let mut e = by_provider("user.claims_kept", id);
+    let claims = json!({"groups": access.groups, "values": access.values});
+    e.metadata.insert("claims".into(), claims);
+    e
+}
+
 fn put_ids(entry: &mut AuditEntry, key: &str, ids: &[String]) {
     if !ids.is_empty() {
         entry.metadata.insert(key.into(), ids.into());
@@ -172,8 +183,8 @@ fn session_started(session: &ConsoleSession) -> AuditEntry {
         "subject_id": session.subject_id,
         "method": "oidc",
         "issuer": session.issuer,
-        "groups": session.groups,
-        "claims": session.claims,
+        "groups": session.access.groups,
+        "claims": session.access.values,
         "expires_at": session.expires_at.rfc3339(),
     }));
     e

@@ -15,9 +15,10 @@ pub use keys::{KEY_SET_BYTES_MAX, KEYS_MAX, KeySet, KeySetError};
 use crate::clock::Timestamp;
 use crate::crypto::base64url;
 use crate::domain::id::{Selector, is_subject};
+use crate::domain::user::ClaimedAccess;
 use crate::error::Error;
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Longest token, in bytes; a head of the gate holds no more together with its other fields.
@@ -56,10 +57,8 @@ pub struct JwtClaims {
     /// What people call them.
     pub name: Option<String>,
     pub email: Option<String>,
-    /// The groups it lists.
-    pub groups: BTreeSet<String>,
-    /// Values of the further claims, by the name asked for.
-    pub values: BTreeMap<String, BTreeSet<String>>,
+    /// The groups it lists, and the values of the further claims.
+    pub access: ClaimedAccess,
     /// When the token ends.
     pub expires_at: Timestamp,
     /// The sign-in that it was asked for in, where there is one.
@@ -260,12 +259,14 @@ fn judge(
         subject: subject.to_owned(),
         name: shown(rules.name_claim),
         email: shown(rules.email_claim).filter(|_| !is_unverified),
-        groups: values(claims, rules.groups_claim),
-        values: rules
-            .claims
-            .iter()
-            .map(|name| ((*name).to_owned(), values(claims, name)))
-            .collect(),
+        access: ClaimedAccess {
+            groups: values(claims, rules.groups_claim),
+            values: rules
+                .claims
+                .iter()
+                .map(|name| ((*name).to_owned(), values(claims, name)))
+                .collect(),
+        },
         expires_at,
         nonce: text(claims, "nonce")?.map(str::to_owned),
     })

@@ -65,7 +65,7 @@ fn good_tokens_of_every_algorithm_count() {
         let claims = claims.unwrap_or_else(|e| panic!("{name}: {e:?}"));
         if !name.starts_with("good-claims") {
             assert_eq!(claims.subject, "requester", "{name}");
-            assert_eq!(claims.groups, set(&["backend", "staff"]), "{name}");
+            assert_eq!(claims.access.groups, set(&["backend", "staff"]), "{name}");
         }
         checked += 1;
     }
@@ -191,8 +191,8 @@ fn clocks_may_differ_by_thirty_seconds() {
 fn claims_are_found_by_name_or_through_objects_and_only_strings_count() {
     let claims = check("good-claims").unwrap();
     assert_eq!(claims.subject, "approver");
-    assert_eq!(claims.groups, set(&["single"]));
-    let values = |name: &str| claims.values[name].clone();
+    assert_eq!(claims.access.groups, set(&["single"]));
+    let values = |name: &str| claims.access.values[name].clone();
     assert_eq!(values("level"), set(&["high"]));
     assert_eq!(values("realm_access.roles"), set(&["lead", "dev"]));
     assert_eq!(values("https://example.com/roles"), set(&["literal"]));
@@ -207,7 +207,7 @@ fn subjects_and_groups_are_taken_as_they_are_written() {
     let claims = check("good-claims-email").unwrap();
     assert_eq!(claims.subject, "first.last+tag@example.com");
     // What looks like a selector or stands for everybody elsewhere is a name here, and no more.
-    assert_eq!(claims.groups, set(&["team:backend", "a b", "*"]));
+    assert_eq!(claims.access.groups, set(&["team:backend", "a b", "*"]));
 }
 
 #[test]

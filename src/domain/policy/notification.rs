@@ -5,8 +5,10 @@
 //! webhooks by their ids; where those lead, and with which secret, is not a policy.
 
 use crate::domain::id::{Selector, Target};
+use crate::domain::policy::Policies;
 use crate::domain::scope::{Scope, most_specific};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Every event that can be notified. They are the types of the audit events that account for them.
 pub const EVENTS: [&str; 15] = [
@@ -165,8 +167,17 @@ pub struct Routes {
     slack: bool,
     /// People who can be asked by mail.
     people: Vec<MailedPerson>,
-    /// Names of the groups whose members take turns: who of them is asked is known when the mail is sent.
-    on_call: BTreeSet<String>,
+    /// The policies by which tokens and claims make others approvers, where there is mail to ask them by.
+    policies_of_mail: Option<Arc<Policies>>,
+}
+
+/// What the state knows of the people who may be asked by mail.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KnownRecipients {
+    /// Whose address the identity provider gave.
+    pub claimed: BTreeSet<String>,
+    /// Who is asked by a token or by claims.
+    pub asked_by_state: BTreeSet<String>,
 }
 
 /// A person whom the configuration names, and what they are as an approver.
@@ -201,7 +212,7 @@ impl Routes {
             mails: false,
             slack: false,
             people: Vec::new(),
-            on_call: BTreeSet::new(),
+            policies_of_mail: None,
         }
     }
 
@@ -218,27 +229,31 @@ impl Routes {
         self.slack && event != UNSEEN_IN_SLACK
     }
 
-    /// The same with mail to requesters, and to these people, and to those on call in these groups, where they are
-    /// asked to approve.
-    pub fn with_mail(self, people: Vec<MailedPerson>, on_call: BTreeSet<String>) -> Routes {
+    /// The same with mail to requesters, and to these people where they are asked to approve, to others who are so by
+    /// these policies, and to those on call.
+    pub fn with_mail(self, people: Vec<MailedPerson>, policies: Arc<Policies>) -> Routes {
         Routes {
             mails: true,
             people,
-            on_call,
+            policies_of_mail: Some(policies),
             ..self
         }
     }
 
+    /// The policies by which the state makes people approvers who are asked by mail; none without mail.
+    pub fn policies_of_mail(&self) -> Option<&Policies> {
+        self.policies_of_mail.as_deref()
+    }
+
     /// Who is notified by mail of an event: the requester of an outcome, unless they cancelled it themselves, and whom it
-    /// asks to approve, of whom the configuration has the address or who is in `claimed`. Ids of people, and on-call
-    /// groups as selectors.
+    /// asks to approve, as far as their address is known. Ids of people, and on-call groups as selectors.
     pub fn mailed(
         &self,
         event: &str,
         requester: &str,
         actor: &str,
         asked: &[Selector],
-        claimed: &BTreeSet<String>,
+        known: &KnownRecipients,
     ) -> Vec<String> {
         if !self.mails {
             return Vec::new();
@@ -247,7 +262,7 @@ impl Routes {
         if OUTCOMES.contains(&event) && !own {
             return vec![requester.to_owned()];
         }
-        let people = self.people_of(requester, asked, claimed).into_iter();
+        let people = self.people_of(requester, asked, known).into_iter();
         let on_call = asked.iter().filter(|selector| self.is_on_call(selector));
         people
             .map(str::to_owned)
@@ -256,7 +271,8 @@ impl Routes {
     }
 
     fn is_on_call(&self, selector: &Selector) -> bool {
-        matches!(selector, Selector::Group(name) if self.on_call.contains(name))
+        let policies = self.policies_of_mail.as_ref();
+        matches!(selector, Selector::Group(name) if policies.is_some_and(|p| p.is_on_call(name)))
     }
 
     /// The reminders of a step that waits on a target: event, seconds after which it is sent, and who is asked by mail,
@@ -276,24 +292,37 @@ impl Routes {
         remind.into_iter().chain(escalate).collect()
     }
 
-    /// Whether somebody may be asked by mail whose address only the identity provider knows.
-    pub fn asks_by_claim(&self) -> bool {
-        self.mails && self.people.iter().any(|person| !person.has_address)
+    /// Who is asked, as far as the configuration has no address of them.
+    pub fn unaddressed<'a>(
+        &'a self,
+        asked: &'a [Selector],
+        asked_by_state: &'a BTreeSet<String>,
+    ) -> BTreeSet<&'a str> {
+        let has_address = |id: &str| self.people.iter().any(|p| p.has_address && p.id == id);
+        let listed = self.people.iter().filter(|p| !p.has_address);
+        let listed = listed.filter(|p| asked.iter().any(|s| p.is(s)));
+        let others = asked_by_state.iter().map(String::as_str);
+        let others = others.filter(|id| !has_address(id));
+        listed.map(|p| p.id.as_str()).chain(others).collect()
     }
 
     fn people_of<'a>(
         &'a self,
         requester: &str,
         asked: &[Selector],
-        claimed: &BTreeSet<String>,
-    ) -> Vec<&'a str> {
-        self.people
-            .iter()
-            .filter(|person| person.has_address || claimed.contains(&person.id))
-            .filter(|person| person.id != requester && asked.iter().any(|s| person.is(s)))
-            .map(|person| person.id.as_str())
-            .take(ASKED_MAX)
-            .collect()
+        known: &'a KnownRecipients,
+    ) -> BTreeSet<&'a str> {
+        let is_asked = |person: &&MailedPerson| {
+            known.asked_by_state.contains(&person.id) || asked.iter().any(|s| person.is(s))
+        };
+        let has_address =
+            |person: &&MailedPerson| person.has_address || known.claimed.contains(&person.id);
+        let listed = self.people.iter().filter(has_address).filter(is_asked);
+        let listed = listed.map(|person| person.id.as_str());
+        let others = known.asked_by_state.intersection(&known.claimed);
+        let people: BTreeSet<&str> = listed.chain(others.map(String::as_str)).collect();
+        let people = people.into_iter().filter(|id| *id != requester);
+        people.take(ASKED_MAX).collect()
     }
 
     /// Whether nobody is notified of anything.

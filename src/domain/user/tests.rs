@@ -21,6 +21,7 @@ fn user(id: &str, subject_type: SubjectType, source: &str) -> User {
         slack_user_id: None,
         slack_linkers: BTreeSet::new(),
         claimed_email: None,
+        kept_claims: None,
         created_at: Timestamp(0),
         updated_at: Timestamp(0),
         last_seen_at: None,

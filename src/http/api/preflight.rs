@@ -1,6 +1,7 @@
 //! `POST /api/preflight`: what a request of a statement would come to, without making one.
 
 use super::request_json;
+use crate::actions::approvers::NamedApprovers;
 use crate::actions::create_request::UnparsableAt;
 use crate::actions::explain::{self, PlanStart, PlanStatus, Plans, WAIT_MS_DEFAULT, WAIT_MS_MAX};
 use crate::actions::preflight::{Preflight, preflight};
@@ -165,7 +166,7 @@ fn policy(tried: &Preflight) -> Value {
         "reason_code": reason,
         // Where nobody can approve, the decision is a refusal that says so, as it is where no request would be made.
         "approvable": tried.predicted.decision.is_ok(),
-        "workflow": workflow.map(steps),
+        "workflow": workflow.map(|workflow| steps(workflow, &tried.approvers)),
         "policy_version": tried.policy_version,
     })
 }
@@ -177,11 +178,16 @@ fn preview(decision: &Decision) -> &'static str {
     }
 }
 
-fn steps(workflow: &Workflow) -> Value {
-    let steps = workflow.steps.iter().map(|step| {
-        let approvers = step.approvers.iter();
-        let approvers =
-            approvers.map(|a| json!({"selector": a.selector.to_string(), "min": a.min}));
+fn steps(workflow: &Workflow, people: &[Vec<NamedApprovers>]) -> Value {
+    let steps = workflow.steps.iter().enumerate().map(|(index, step)| {
+        let people = people.get(index);
+        let approvers = step.approvers.iter().enumerate().map(|(n, a)| {
+            let mut entry = json!({"selector": a.selector.to_string(), "min": a.min});
+            if let Some(named) = people.and_then(|people| people.get(n)) {
+                request_json::put_people(&mut entry, named);
+            }
+            entry
+        });
         json!({"mode": step.mode.as_str(), "approvers": approvers.collect::<Vec<_>>()})
     });
     json!({

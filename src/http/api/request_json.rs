@@ -3,6 +3,7 @@
 use super::rehearsals;
 use super::webhooks::{channel, webhook_id};
 use super::{escaped, excerpt, time};
+use crate::actions::approvers::NamedApprovers;
 use crate::actions::awaited::NextAction;
 use crate::actions::create_request::UnparsableAt;
 use crate::actions::view_requests::Detail;
@@ -76,6 +77,7 @@ impl<'a> RequestJson<'a> {
             rehearsal,
             now,
             next,
+            approvers,
             queue_hint,
             notifications,
         } = detail;
@@ -111,7 +113,7 @@ impl<'a> RequestJson<'a> {
             current_step: r.current_step,
             total_steps: r.total_steps,
             next_approvers: next_approvers(r, workflow),
-            approval_progress: workflow.map(|w| progress(w, votes)),
+            approval_progress: workflow.map(|w| progress(w, votes, approvers)),
             context: match (&text.context_json, context_state) {
                 (Some(stored), Some((status, explain))) => {
                     Some(context(stored, status, explain.as_ref())?)
@@ -223,8 +225,15 @@ fn next_approvers(request: &Request, workflow: Option<&Workflow>) -> Vec<String>
         .unwrap_or_default()
 }
 
-/// How far the approvals have come, step by step.
-fn progress(workflow: &Workflow, votes: &[Vote]) -> Value {
+/// Adds who is known to be able to give an approval.
+pub(super) fn put_people(entry: &mut Value, named: &NamedApprovers) {
+    entry["people"] = named.people.clone().into();
+    entry["others"] = named.others.into();
+}
+
+/// How far the approvals have come, step by step; with who can go on, for the one that waits.
+fn progress(workflow: &Workflow, votes: &[Vote], approvers: &[NamedApprovers]) -> Value {
+    let current = current_step(workflow, votes);
     let steps: Vec<Value> = workflow
         .steps
         .iter()
@@ -233,12 +242,17 @@ fn progress(workflow: &Workflow, votes: &[Vote]) -> Value {
             let required: Vec<Value> = step
                 .approvers
                 .iter()
-                .map(|a| {
-                    json!({
+                .enumerate()
+                .map(|(n, a)| {
+                    let mut entry = json!({
                         "selector": a.selector.to_string(),
                         "min": a.min,
                         "current": count(&a.selector, index, votes),
-                    })
+                    });
+                    if let Some(named) = approvers.get(n).filter(|_| index == current) {
+                        put_people(&mut entry, named);
+                    }
+                    entry
                 })
                 .collect();
             let cast = votes.iter().filter(|v| v.step == index);
@@ -252,7 +266,7 @@ fn progress(workflow: &Workflow, votes: &[Vote]) -> Value {
         })
         .collect();
     json!({
-        "current_step": current_step(workflow, votes),
+        "current_step": current,
         "total_steps": workflow.steps.len(),
         "steps": steps,
     })

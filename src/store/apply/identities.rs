@@ -30,6 +30,10 @@ pub(super) fn apply(cx: &Context, change: &IdentityChange, routes: &Routes) -> R
             "UPDATE users SET claimed_email = ?2, updated_at_ms = ?3, audit_seq = ?4 WHERE id = ?1",
             params![id, email, cx.now.0, cx.audit_seq],
         ),
+        IdentityChange::UserClaimsKept { id, access } => cx.one(
+            "UPDATE users SET claims_json = ?2, claims_at_ms = ?3, updated_at_ms = ?3, audit_seq = ?4 WHERE id = ?1",
+            params![id, snapshot::claims_json(access), cx.now.0, cx.audit_seq],
+        ),
         IdentityChange::UserUpdated {
             id,
             slack_user_id,
@@ -92,8 +96,8 @@ fn session_started(cx: &Context, session: &ConsoleSession) -> Result<(), Error> 
             session.subject_id,
             session.hash,
             session.issuer,
-            serde_json::to_string(&session.groups).map_err(|e| json("groups of a session", e))?,
-            serde_json::to_string(&session.claims).map_err(|e| json("claims of a session", e))?,
+            serde_json::to_string(&session.access.groups).map_err(|e| json("groups of a session", e))?,
+            serde_json::to_string(&session.access.values).map_err(|e| json("claims of a session", e))?,
             session.name,
             session.email,
             cx.now.0,

@@ -6,14 +6,17 @@ use crate::clock::Timestamp;
 use crate::crypto::uuid;
 use crate::domain::audit::Checkpoint;
 use crate::domain::change::{Notice, RequestChange, checkpoint_payload, linked_payload};
-use crate::domain::policy::notification::{CHECKPOINTED, EMAIL, Routes, SLACK};
+use crate::domain::id::Selector;
+use crate::domain::policy::notification::{CHECKPOINTED, EMAIL, KnownRecipients, Routes, SLACK};
 use crate::error::Error;
+use crate::store::approvers::by_state;
 use crate::store::query::{RunStatement, first};
 use rusqlite::{Connection, params};
 use std::collections::BTreeSet;
 
-/// People with an address of the identity provider who are looked at.
-const CLAIMED_MAX: u32 = 2_000;
+/// Whether the identity provider gave the address of an active person.
+const CLAIMED: &str =
+    "SELECT 1 FROM users WHERE id = ?1 AND claimed_email IS NOT NULL AND status = 'active'";
 
 /// Writes a row for every webhook that receives `event`, the type of the change's audit event. It is due at once.
 pub(super) fn announced(
@@ -38,11 +41,8 @@ pub(super) fn announced(
     for webhook in routes.select(event, notice.target) {
         insert(cx, &notice, &row(webhook, None))?;
     }
-    let claimed = match routes.asks_by_claim() && !notice.asked.is_empty() {
-        true => claimed(cx)?,
-        false => BTreeSet::new(),
-    };
-    let mailed = routes.mailed(event, notice.requester, actor, notice.asked, &claimed);
+    let known = known(cx, routes, notice.asked)?;
+    let mailed = routes.mailed(event, notice.requester, actor, notice.asked, &known);
     for recipient in &mailed {
         insert(cx, &notice, &row(EMAIL, Some(recipient.as_str())))?;
     }
@@ -59,7 +59,15 @@ pub(super) fn announced(
         for webhook in routes.select(event, notice.target) {
             insert(cx, &notice, &row(webhook, None))?;
         }
-        let mailed = routes.mailed(event, notice.requester, actor, asked, &claimed);
+        let escalated;
+        let known = match asked == notice.asked {
+            true => &known,
+            false => {
+                escalated = self::known(cx, routes, asked)?;
+                &escalated
+            }
+        };
+        let mailed = routes.mailed(event, notice.requester, actor, asked, known);
         for recipient in &mailed {
             insert(cx, &notice, &row(EMAIL, Some(recipient.as_str())))?;
         }
@@ -70,14 +78,22 @@ pub(super) fn announced(
     Ok(())
 }
 
-/// Active people whose address the identity provider gave.
-fn claimed(cx: &Context) -> Result<BTreeSet<String>, Error> {
-    let ids: Vec<String> = cx.connection.list(
-        "SELECT id FROM users WHERE claimed_email IS NOT NULL AND status = 'active' ORDER BY id LIMIT ?1",
-        [CLAIMED_MAX],
-        first,
-    )?;
-    Ok(ids.into_iter().collect())
+/// Who can be asked by mail although the configuration does not say so.
+fn known(cx: &Context, routes: &Routes, asked: &[Selector]) -> Result<KnownRecipients, Error> {
+    let Some(policies) = routes.policies_of_mail().filter(|_| !asked.is_empty()) else {
+        return Ok(KnownRecipients::default());
+    };
+    let selectors: Vec<&Selector> = asked.iter().collect();
+    let asked_by_state = by_state(cx.connection, &selectors, policies, cx.now)?;
+    let mut claimed = BTreeSet::new();
+    for id in routes.unaddressed(asked, &asked_by_state) {
+        let is_known = cx.connection.find(CLAIMED, [id], first::<i64>)?;
+        claimed.extend(is_known.map(|_| id.to_owned()));
+    }
+    Ok(KnownRecipients {
+        claimed,
+        asked_by_state,
+    })
 }
 
 /// Writes the row that notifies a Slack account that it was linked to a person.

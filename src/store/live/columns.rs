@@ -188,6 +188,8 @@ pub const TABLES: &[GuardedTable] = &[
             ("audit_seq", Digested),
             ("slack_linkers_json", Digested),
             ("claimed_email", Digested),
+            ("claims_json", Digested),
+            ("claims_at_ms", Digested),
         ],
     },
     GuardedTable {

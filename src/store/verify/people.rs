@@ -118,6 +118,7 @@ struct Person {
     status: Option<(i64, &'static str)>,
     slack: Option<(AccountedValue, AccountedValue)>,
     email: Option<AccountedValue>,
+    claims: Option<(AccountedValue, AccountedValue)>,
     /// Configuration has set the status since then: the row is its own from there on.
     by_config: bool,
     /// A quarantine found the row changed, or missing: its number.
@@ -128,13 +129,14 @@ struct Person {
 
 /// Kinds of events that make or change the row of a person. What a quarantine says comes first: it counts for the
 /// others.
-const OF_PEOPLE: [&str; 6] = [
+const OF_PEOPLE: [&str; 7] = [
     "user.disabled",
     "user.activated",
     "user.created",
     "token.created",
     "user.updated",
     "user.email_changed",
+    "user.claims_kept",
 ];
 
 /// Each person has the row that the events since `bound` make.
@@ -208,6 +210,7 @@ impl Person {
                 self.changed = true;
                 self.slack = Some((AccountedValue::Null, AccountedValue::Text("[]".to_owned())));
                 self.email = Some(AccountedValue::Null);
+                self.claims = Some((AccountedValue::Null, AccountedValue::Null));
             }
             "token.created" => {
                 self.made(seq, at, "token", text("subject_type", "user"));
@@ -225,6 +228,11 @@ impl Person {
             }
             "user.email_changed" => {
                 self.email = Some(AccountedValue::Text(text("email", "")));
+            }
+            "user.claims_kept" => {
+                let claims = metadata.value("claims").map(Value::to_string);
+                let claims = AccountedValue::Text(claims.unwrap_or_default());
+                self.claims = Some((claims, AccountedValue::Integer(at)));
             }
             _ => {
                 let by_config = metadata.value("by_config") == Some(&Value::Bool(true));
@@ -274,6 +282,8 @@ impl Person {
             row.insert("slack_user_id", AccountedValue::Null);
             row.insert("slack_linkers_json", AccountedValue::Text("[]".to_owned()));
             row.insert("claimed_email", AccountedValue::Null);
+            row.insert("claims_json", AccountedValue::Null);
+            row.insert("claims_at_ms", AccountedValue::Null);
         }
         if let Some((slack, linkers)) = self.slack {
             row.insert("slack_user_id", slack);
@@ -281,6 +291,10 @@ impl Person {
         }
         if let Some(email) = self.email {
             row.insert("claimed_email", email);
+        }
+        if let Some((claims, at)) = self.claims {
+            row.insert("claims_json", claims);
+            row.insert("claims_at_ms", at);
         }
         if self.by_config {
             row.insert("source", AccountedValue::Text("config".to_owned()));

@@ -180,7 +180,7 @@ fn an_operator_learns_what_is_wrong_and_what_to_do() {
             "ok    process        process ",
             "ok    ready          ok",
             "BAD   agents         none is there",
-            "ok    approvers      every write finds some",
+            "ok    approvers      every write that waits for approval finds some",
         ],
     );
     program.stop();
@@ -262,6 +262,45 @@ fn a_target_that_nobody_could_approve_is_named() {
         &out,
         &["skip  approvers      known only to who may request writes\n"],
     );
+}
+
+#[test]
+fn approvers_are_found_only_where_a_workflow_takes_writes() {
+    let databases = "[[databases]]\nname = \"shop\"\nenvironments = [\"development\", \"production\", \"staging\"]\n";
+    let reads = "[[workflows]]\noperations = [\"execute_select\"]\n";
+    let free = "[[workflows]]\nenvironment = \"development\"\n";
+    let waits = "[[workflows]]\nenvironment = \"production\"\n\
+        steps = [{ approvers = [{ user = \"approver\", min = 1 }] }]\n";
+    for (workflows, line) in [
+        (
+            vec![reads],
+            "skip  approvers      no workflow takes a write on shop / development, shop / production, shop / staging\n",
+        ),
+        (
+            vec![reads, free],
+            "skip  approvers      no write waits for approval; no workflow takes a write on shop / production, shop / staging\n",
+        ),
+        (
+            vec![reads, free, waits],
+            "skip  approvers      every write that waits for approval finds some; no workflow takes a write on shop / staging\n",
+        ),
+        (
+            vec!["[[workflows]]\n", waits],
+            "ok    approvers      every write that waits for approval finds some\n",
+        ),
+        (
+            vec!["[[workflows]]\n"],
+            "ok    approvers      no write waits for approval\n",
+        ),
+    ] {
+        let server = Server::with(&format!("{databases}{}", workflows.concat()));
+        server.agent("agent-1").poll();
+        let console = Console::before(&server);
+        let out = console
+            .run(server.admin().token.as_deref(), &["doctor"])
+            .out;
+        holds(&out, &[line]);
+    }
 }
 
 #[test]

@@ -119,3 +119,33 @@ fn what_nobody_delivers_is_given_up_after_a_day() {
         assert!(page.contains(line), "no {line}");
     }
 }
+
+#[test]
+fn planned_reminders_do_not_keep_others_from_being_given_up() {
+    let policy = "[[notification_policies]]\nenvironment = \"staging\"\nwebhooks = [\"late\"]\nevents = [\"request.escalated\"]\n\
+        escalate_after_secs = 2000000\nescalate_to = [\"user:lead\"]\n";
+    let webhooks = "[[webhooks]]\nid = \"late\"\nurl = \"https://late.example.com\"\n\
+        [[webhooks]]\nid = \"ops\"\nurl = \"https://ops.example.com\"\nevents = [\"request.created\"]\n";
+    let s = Server::with(&format!("{SHOP}{webhooks}{policy}"));
+    for _ in 0..501 {
+        s.requester().submit("staging", UPDATE);
+    }
+    s.requester().submit("production", UPDATE);
+    s.turn_only(u64::try_from(PENDING_MS_MAX / 1000).unwrap());
+    for _ in 0..4 {
+        dbward::jobs::outbox(s.inner().job_state()).unwrap();
+    }
+    let of =
+        |id: &str| s.admin().get(&format!("/api/webhooks/{id}")).is(200).json["deliveries"].clone();
+    let (ops, late) = (of("ops"), of("late"));
+    assert_eq!(
+        (&ops["pending"], &ops["dead"]),
+        (&json!(0), &json!(502)),
+        "{ops}"
+    );
+    assert_eq!(
+        (&late["pending"], &late["dead"]),
+        (&json!(501), &json!(0)),
+        "{late}"
+    );
+}

@@ -213,3 +213,21 @@ fn reminders_mention_those_who_are_still_asked() {
         "{text}"
     );
 }
+
+#[test]
+fn a_message_that_this_app_may_not_write_any_more_is_posted_anew() {
+    for error in ["cant_update_message", "edit_window_closed"] {
+        let slack = FakeSlack::start();
+        let s = server(&slack);
+        let request = s.requester().submit("production", UPDATE);
+        let old = posted(&s, &request);
+        slack.next("chat.update", SlackMood::Error(error));
+        s.approver().approve(&request).is(200);
+        let anew = slack.nth("chat.postMessage", 2);
+        assert_eq!(anew.button().as_deref(), Some("dbward_resume"), "{error}");
+        let reply = slack.nth("chat.postMessage", 3).body;
+        let ts = posted(&s, &request);
+        assert_ne!(ts, old, "{error}");
+        assert_eq!(reply["thread_ts"], ts.as_str(), "{error}");
+    }
+}

@@ -4,6 +4,7 @@ use dbward::crypto::base64_text;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -29,6 +30,8 @@ struct PostState {
     admits: bool,
     /// What a recipient is answered instead of 250.
     refusal: Option<String>,
+    /// Answers to single recipients.
+    refused: BTreeMap<String, String>,
     stop: bool,
 }
 
@@ -67,6 +70,7 @@ impl PostOffice {
             letters: Vec::new(),
             admits: true,
             refusal: None,
+            refused: BTreeMap::new(),
             stop: false,
         }));
         let shared = Arc::clone(&state);
@@ -111,6 +115,14 @@ impl PostOffice {
     /// Whether the password counts from now on.
     pub fn admit(&self, admits: bool) {
         self.state.lock().unwrap().admits = admits;
+    }
+
+    /// This recipient is answered so from now on.
+    pub fn refuse_one(&self, address: &str, answer: Option<&str>) {
+        let mut state = self.state.lock().unwrap();
+        state.refused.remove(address);
+        let refused = answer.map(|answer| (address.to_owned(), answer.to_owned()));
+        state.refused.extend(refused);
     }
 
     /// Every recipient is answered so from now on.
@@ -166,8 +178,13 @@ fn serve(stream: impl Read + Write, is_locked: bool, state: &Mutex<PostState>) {
         } else if !is_in && !upper.starts_with("EHLO") {
             "530 5.7.0 who are you".to_owned()
         } else if upper.starts_with("RCPT TO:") {
-            let refusal = state.lock().unwrap().refusal.clone();
             let address = line["RCPT TO:".len()..].trim().trim_matches(['<', '>']);
+            let state = state.lock().unwrap();
+            let refusal = state
+                .refused
+                .get(address)
+                .or(state.refusal.as_ref())
+                .cloned();
             to = address.to_owned();
             refusal.unwrap_or_else(|| "250 ok".to_owned())
         } else if upper.starts_with("DATA") {

@@ -1,6 +1,8 @@
 //! Claims about who is notified of what.
 
 use super::*;
+use crate::clock::{LocalTime, Zone};
+use crate::domain::policy::on_call::{OnCallGroup, OnCallSource, Rotation};
 
 fn filter(names: &str) -> EventFilter {
     EventFilter::new(names.split_whitespace().map(str::to_owned))
@@ -129,6 +131,20 @@ fn a_star_or_no_name_is_every_event() {
     assert!(EVENTS.iter().all(|event| !never.takes(event)));
 }
 
+fn night_group() -> OnCallGroup {
+    OnCallGroup {
+        name: "night".to_owned(),
+        source: OnCallSource::Rotation {
+            rotation: Rotation {
+                time_zone: Zone::parse("UTC").unwrap(),
+                first_handover: LocalTime::parse("2026-01-05T09:00").unwrap(),
+                people: vec!["owl".to_owned()],
+                overrides: Vec::new(),
+            },
+        },
+    }
+}
+
 #[test]
 fn requesters_learn_the_outcome_and_approvers_are_asked() {
     let person = |id: &str, role: &str, group: &str| MailedPerson {
@@ -143,12 +159,14 @@ fn requesters_learn_the_outcome_and_approvers_are_asked() {
         person("eve", "y", "team"),
         person("requester", "dba", "team"),
     ];
-    let routes = routes(&[]).with_mail(people, ["night".to_owned()].into());
+    let mut policies = Policies::empty();
+    policies.on_call.push(night_group());
+    let routes = routes(&[]).with_mail(people, Arc::new(policies));
     let dba = [Selector::Role("dba".to_owned())];
     let team = [Selector::Group("team".to_owned())];
     let bob = [Selector::User("bob".to_owned())];
     let night = [dba[0].clone(), Selector::Group("night".to_owned())];
-    let none = BTreeSet::new();
+    let none = KnownRecipients::default();
     for (event, actor, asked, wanted) in [
         ("request.created", "requester", &dba[..], &["ann"][..]),
         ("request.created", "requester", &team, &["bob"]),
@@ -173,12 +191,19 @@ fn requesters_learn_the_outcome_and_approvers_are_asked() {
         );
     }
     // The identity provider has given an address meanwhile.
-    let claimed = BTreeSet::from(["eve".to_owned(), "stranger".to_owned()]);
-    assert!(routes.asks_by_claim());
-    assert_eq!(
-        routes.mailed("request.created", "requester", "requester", &team, &claimed),
-        ["bob", "eve"]
-    );
+    let set = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
+    let mut known = KnownRecipients {
+        claimed: set(&["eve", "max", "stranger"]),
+        asked_by_state: set(&[]),
+    };
+    let mailed = |known: &_| {
+        let asked = routes.mailed("request.created", "requester", "requester", &team, known);
+        asked.join(" ")
+    };
+    assert_eq!(mailed(&known), "bob eve");
+    // Others are asked by a token or by claims: who has an address, and is not the requester.
+    known.asked_by_state = set(&["ann", "max", "nowhere", "requester"]);
+    assert_eq!(mailed(&known), "ann bob eve max");
     assert!(routes.has(EMAIL) && !Routes::default().has(EMAIL));
     let nobody = Routes::default();
     assert!(

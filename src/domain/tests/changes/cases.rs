@@ -20,6 +20,7 @@ use crate::domain::id::{Operation, Target};
 use crate::domain::request::{Opening, Status, Transition};
 use crate::domain::scope::Scope;
 use crate::domain::token::{RoleMode, Token};
+use crate::domain::user::ClaimedAccess;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -290,6 +291,13 @@ fn people() -> Vec<(&'static str, IdentityChange)> {
         id: id(),
         email: "requester@example.com".into(),
     };
+    let claims = || IdentityChange::UserClaimsKept {
+        id: id(),
+        access: ClaimedAccess {
+            groups: ["dba".into()].into(),
+            values: [("team".into(), ["data".into()].into())].into(),
+        },
+    };
     let agent = |version| IdentityChange::AgentRegistered {
         agent_id: "agent-1".into(),
         capabilities_json: "{}".into(),
@@ -308,6 +316,7 @@ fn people() -> Vec<(&'static str, IdentityChange)> {
         ("no role", login(BTreeSet::new())),
         ("roles", login(["developer".into(), "a".into()].into())),
         ("", email()),
+        ("", claims()),
         ("", updated(None)),
         ("Slack", updated(Some("U123".into()))),
         ("", agent(None)),

@@ -3,6 +3,7 @@
 use super::AT;
 use crate::domain::change::IdentityChange;
 use crate::domain::session::{ConsoleSession, SessionEnd};
+use crate::domain::user::ClaimedAccess;
 
 pub(super) fn all() -> Vec<(&'static str, IdentityChange)> {
     let session = ConsoleSession {
@@ -10,8 +11,10 @@ pub(super) fn all() -> Vec<(&'static str, IdentityChange)> {
         subject_id: "requester".into(),
         hash: "5".repeat(64),
         issuer: "https://id.example.com".into(),
-        groups: ["backend".into()].into(),
-        claims: [("level".into(), ["high".into()].into())].into(),
+        access: ClaimedAccess {
+            groups: ["backend".into()].into(),
+            values: [("level".into(), ["high".into()].into())].into(),
+        },
         name: Some("Ann".into()),
         email: None,
         expires_at: AT,
