@@ -26,6 +26,7 @@ use crate::replication;
 use arguments::{Arguments, PolicyVerb, Verb};
 use clap::FromArgMatches;
 use std::ffi::OsString;
+use std::io::IsTerminal;
 
 /// Runs the program with these arguments, the program's name first. Returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
@@ -47,9 +48,29 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(arguments) => ended(execute(arguments.verb)),
         // Help and the version come this way too, to standard output and with 0.
         Err(e) => {
-            let _ = e.print();
+            match is_help(&e) && std::io::stdout().is_terminal() {
+                true => print_page(&e),
+                false => drop(e.print()),
+            }
             u8::try_from(e.exit_code()).unwrap_or(2)
         }
+    }
+}
+
+fn is_help(e: &clap::Error) -> bool {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand};
+    matches!(
+        e.kind(),
+        DisplayHelp | DisplayHelpOnMissingArgumentOrSubcommand
+    )
+}
+
+/// Prints a page of help on a terminal, as wide as that is.
+fn print_page(e: &clap::Error) {
+    let page = output::wrapped(&e.render().to_string(), output::columns());
+    match e.use_stderr() {
+        true => output::to_errors(format_args!("{page}")),
+        false => output::to_output(format_args!("{page}")),
     }
 }
 

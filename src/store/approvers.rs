@@ -3,6 +3,7 @@
 //! that are presented with it.
 
 use super::identities::{LIVE_OF_PEOPLE, TokenColumn, read_token};
+use super::query::tuple;
 use super::row_columns::ReadColumn;
 use super::{View, snapshot};
 use crate::clock::Timestamp;
@@ -147,7 +148,7 @@ fn by_claims(
     let mut rows = statement.query([since])?;
     let mut read = 0;
     while let Some(row) = rows.next()? {
-        let (id, claims): (String, String) = (row.get(0)?, row.get(1)?);
+        let (id, claims): (String, String) = tuple(row)?;
         let has_mark = |marks: &Vec<String>| marks.iter().any(|mark| claims.contains(mark));
         if !marks.as_ref().is_none_or(has_mark) {
             continue;

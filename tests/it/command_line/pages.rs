@@ -1,5 +1,6 @@
 //! Help, completion and man pages, held against the parser.
 
+use super::console::Console;
 use super::run;
 use crate::support::Temp;
 use clap::Command;
@@ -160,4 +161,33 @@ fn a_slip_of_the_finger_is_answered_with_the_nearest_word() {
             "{call:?}: {errors}"
         );
     }
+}
+
+#[test]
+fn help_fits_a_terminal_of_80_columns_and_is_whole() {
+    let console = Console::at("");
+    for (words, _) in commands() {
+        let mut call: Vec<&str> = words.iter().map(String::as_str).collect();
+        call.push("--help");
+        let piped = console.run(None, &call).is(0).out;
+        let seen = console
+            .on_terminal(80, "", &call)
+            .is(0)
+            .out
+            .replace('\r', "");
+        let wide =
+            |line: &&str| line.chars().count() > 80 && !line.trim_start().starts_with("dbward ");
+        let wide: Vec<&str> = seen.lines().filter(wide).collect();
+        assert!(wide.is_empty(), "{words:?}: {wide:#?}");
+        let all = |page: &str| page.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(all(&seen), all(&piped), "{words:?}");
+    }
+}
+
+#[test]
+fn help_on_a_terminal_looks_as_its_golden_says() {
+    let mut console = Console::at("");
+    console.record_sentences(&["help", "preflight"], 0);
+    console.record_sentences(&["help", "policy"], 0);
+    console.golden("help");
 }
