@@ -3,6 +3,7 @@
 mod bounds;
 mod errors;
 mod migrations;
+mod plans;
 mod results;
 mod served;
 mod server;

@@ -11,7 +11,11 @@ use crate::domain::dialect::Dialect;
 /// Opens the refusal of an execution.
 pub(super) const APPROVED: &str = "not run: a number of rows was approved, and ";
 
-/// Refuses a plan whose rows nobody can count, in a sentence that `refused` opens.
+/// Opens the same after its statements have run.
+pub(super) const APPROVED_AND_RUN: &str = "not committed: a number of rows was approved, and ";
+
+/// Refuses a plan whose rows nobody can count, in a sentence that `refused` opens. Asked before the statements, and again
+/// when their locks keep others from adding to what was seen.
 pub(super) fn provable(
     session: &mut Session,
     job: &DriverJob,

@@ -21,6 +21,7 @@ pub(super) fn describe(mysql: &MySql, cancel: &Cancel) -> Result<String, String>
 fn read(mysql: &MySql, watch: &MySqlDeadline) -> Result<String, MySqlStop> {
     let mut session = mysql.connect(watch, Some(ANSWER_WITHIN))?;
     session.own("SET NAMES utf8mb4", watch)?;
+    session.wait_briefly(watch)?;
     mysql.limit_time(&mut session, watch)?;
     let mut snapshot = SchemaDescription::default();
     for fill in [tables, columns, keys, indexes, triggers] {

@@ -1,20 +1,22 @@
-//! How MySQL or MariaDB would go about a statement, without running it.
+//! How MySQL or MariaDB would go about a statement, without running it, and without a word of what its rows hold.
 
 use super::session::{MySqlDeadline, MySqlStop};
-use super::{ANSWER_WITHIN, MySql, one_statement};
+use super::{ANSWER_WITHIN, MySql, one_statement, plan as shown};
 use crate::agent::drivers::{Cancel, PLAN_BYTES_MAX, cut, guard};
 use crate::domain::dialect::Dialect;
 
 /// Longest time for one statement, in seconds.
 const EXPLAIN_SECS_MAX: u64 = 5;
 
-/// The plan of `sql` as the server writes it: `{"query_block":{..}}`; the message says why it is missing.
+/// The plan of `sql` in the form of the server, `{"query_block":{..}}`, without values of rows; the message says why it is
+/// missing.
 pub(super) fn explain(mysql: &MySql, sql: &str, cancel: &Cancel) -> Result<String, String> {
     let watch = MySqlDeadline::new(EXPLAIN_SECS_MAX, cancel);
     plan(mysql, sql, &watch).map_err(|stop| cut(watch.why(stop)))
 }
 
-/// Whether nothing that `sql` calls could change rows: what cannot roll back would stay.
+/// Whether nothing that `sql` calls could change rows, which would stay where they cannot roll back, or tell of them: the
+/// server calls while it plans.
 fn computes(sql: &str) -> bool {
     let reading = guard::readings(&[sql.to_owned()], Dialect::MySql);
     let reading = reading.into_iter().flatten().next();
@@ -31,15 +33,20 @@ fn plan(mysql: &MySql, sql: &str, watch: &MySqlDeadline) -> Result<String, MySql
     if !reads && !matches!(first.as_str(), "INSERT" | "UPDATE" | "DELETE" | "REPLACE") {
         return failed("MySQL has no plan for a statement of this kind");
     }
-    if !reads && !computes(sql) {
+    if !computes(sql) {
         return failed(
-            "no plan is made: the server may call functions of a write for it, and not all are known to do nothing but \
-             compute",
+            "no plan is made: the server may call functions of a statement for it, and not all are known to do nothing \
+             but compute",
         );
     }
     let mut session = mysql.connect(watch, Some(ANSWER_WITHIN))?;
     session.read_as_analysed(watch)?;
-    session.own("SET SESSION autocommit = 0", watch)?;
+    session.wait_briefly(watch)?;
+    // MariaDB runs a subquery that it holds for cheap while it plans.
+    session.own(
+        "SET SESSION autocommit = 0 /*M! , SESSION expensive_subquery_limit = 0 */",
+        watch,
+    )?;
     // MariaDB explains a write only where it could run; the transaction is rolled back, and nothing runs.
     if reads || session.kind.explains_writes_read_only() {
         session.own("START TRANSACTION READ ONLY", watch)?;
@@ -49,7 +56,11 @@ fn plan(mysql: &MySql, sql: &str, watch: &MySqlDeadline) -> Result<String, MySql
     one_statement(&mut session, sql, watch)?;
     let explained = format!("EXPLAIN FORMAT=JSON {sql}");
     one_statement(&mut session, &explained, watch)?;
-    let rows = session.ask(&explained, watch)?;
+    let rows = match session.ask(&explained, watch) {
+        // An error that quotes values is one of values that were read.
+        Err(MySqlStop::Failed(_)) if watch.quoted().is_some() => return Ok(shown::of_rows()),
+        answer => answer?,
+    };
     session.own("ROLLBACK", watch)?;
     let plan = rows
         .into_iter()
@@ -62,6 +73,9 @@ fn plan(mysql: &MySql, sql: &str, watch: &MySqlDeadline) -> Result<String, MySql
             "the plan is longer than {} KiB",
             PLAN_BYTES_MAX >> 10
         ))),
-        Some(plan) => Ok(plan),
+        Some(plan) => match shown::without_values(&plan) {
+            Some(plan) => Ok(plan),
+            None => failed("the database gives a plan of another form"),
+        },
     }
 }

@@ -11,6 +11,7 @@ mod explain;
 mod flavor;
 mod grants;
 mod migrate;
+mod plan;
 mod rehearse;
 mod scrub;
 mod session;
@@ -192,6 +193,13 @@ impl MySql {
             if let Err(stop) = self.step(&mut write, sql, job.max_affected_rows, watch) {
                 return Ok(write.undone(numbered(stop, n, job), watch));
             }
+        }
+        // What was made meanwhile was not counted; from here on the locks of the transaction keep it as it is.
+        if job.max_affected_rows.is_some()
+            && let Err(stop) =
+                bound::provable(&mut write.session, job, watch, bound::APPROVED_AND_RUN)
+        {
+            return Ok(write.undone(stop, watch));
         }
         if let Err(why) = watch
             .look()

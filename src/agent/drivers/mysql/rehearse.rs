@@ -17,6 +17,8 @@ use crate::agent::drivers::{Control, DriverJob};
 use crate::domain::dialect::Dialect;
 use std::time::Duration;
 
+/// Opens a refusal.
+const NOT_REHEARSED: &str = "not rehearsed: ";
 /// How a message of the database ends where a lock was not free in time.
 const LOCK_NOT_FREE: &str = "(error 1205, SQLSTATE HY000)";
 
@@ -29,7 +31,7 @@ pub(super) fn rehearse(
     control: &dyn Control,
 ) -> Result<String, MySqlStop> {
     let mut session = driver.open(watch, false)?;
-    provable(&mut session, job, watch, "not rehearsed: ")?;
+    provable(&mut session, job, watch, NOT_REHEARSED)?;
     for write in plan {
         refuse_more_than_computing(&mut session, write, watch)?;
     }
@@ -46,7 +48,8 @@ pub(super) fn rehearse(
     let (ran, waits) = watched(
         || holders(driver, &id, kind, watch),
         || {
-            let ran = run_all(driver, &mut write, job, plan, watch, &mut report);
+            let ran = run_all(driver, &mut write, job, plan, watch, &mut report)
+                .and_then(|()| provable(&mut write.session, job, watch, NOT_REHEARSED));
             // Over a session that is gone the server rolls back by itself.
             let stays = rolled_back(&mut write.session, watch);
             ran.map(|()| stays)

@@ -59,6 +59,10 @@ const NAMES_ONLY: &[(u16, &str)] = &[
         1318,
         "Incorrect number of arguments for *; expected *, got *",
     ),
+    (
+        1345,
+        "EXPLAIN/SHOW can not be issued; lacking privileges for underlying table",
+    ),
     (1348, "Column '*' is not updatable"),
     (1364, "Field '*' doesn't have a default value"),
     (1365, "Division by 0"),

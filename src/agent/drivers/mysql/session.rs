@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 /// Number of the error of a cancelled query, and of those of its time limits in MySQL and MariaDB.
 const INTERRUPTED: u16 = 1317;
 const TIMED_OUT: [u16; 2] = [3024, 1969];
+/// Seconds that a plan or a description waits for a lock.
+const QUESTION_LOCK_SECS: u64 = 2;
 
 /// Why a job ends early.
 #[derive(Debug)]
@@ -174,6 +176,15 @@ impl Session {
         let modes = rows.into_iter().flatten().next().flatten();
         let kept = harmless_modes(&modes.unwrap_or_default());
         self.own(&format!("SET SESSION sql_mode = '{kept}'"), watch)
+    }
+
+    /// Waits for the locks of others only as long as a question that nothing depends on may: the server's own limit may be
+    /// a day.
+    pub(super) fn wait_briefly(&mut self, watch: &MySqlDeadline) -> Result<(), MySqlStop> {
+        self.own(
+            &format!("SET SESSION lock_wait_timeout = {QUESTION_LOCK_SECS}"),
+            watch,
+        )
     }
 
     /// The rows of a question of our own, their values as text.

@@ -38,7 +38,7 @@ impl Alone {
     pub fn open(driver: &Postgres, watch: &PgDeadline) -> Result<Alone, PgStop> {
         let mut conn = driver.connect(watch)?;
         let name = driver.begin(&mut conn, "", watch)?;
-        conn.own("COMMIT")?;
+        conn.commit()?;
         let parts: Vec<&str> = name.split('@').take(2).collect();
         let process = parts.first().and_then(|pid| pid.parse().ok());
         if process.is_none() || process != conn.backend {

@@ -74,8 +74,8 @@ impl PgMigrations<'_> {
                 return Err(self.rolled_back(stop));
             }
         };
-        match conn.own("COMMIT") {
-            Ok(_) => Ok(()),
+        match conn.commit() {
+            Ok(()) => Ok(()),
             Err(Fault::Refused(refusal)) => Err(self.rolled_back(PgStop::Refused(refusal))),
             Err(fault) => {
                 drop(conn);

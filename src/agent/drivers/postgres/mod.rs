@@ -7,6 +7,7 @@
 
 mod alone;
 mod called;
+mod counted;
 mod describe;
 mod explain;
 mod migrate;
@@ -25,6 +26,7 @@ use super::{
 };
 use crate::agent::config::DatabaseEndpoint;
 use crate::domain::dialect::Dialect;
+use counted::{RowCounter, uncounted};
 use statement::{EMPTY, change, query};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -202,8 +204,8 @@ impl Postgres {
         control
             .committing(mark.as_deref(), rows)
             .map_err(PgStop::Failed)?;
-        match conn.own("COMMIT") {
-            Ok(_) => Ok(RunOutcome::changed(rows, results)),
+        match conn.commit() {
+            Ok(()) => Ok(RunOutcome::changed(rows, results)),
             // The database says that it did not commit.
             Err(Fault::Refused(refusal)) => Err(PgStop::Refused(refusal)),
             Err(fault) => {
@@ -229,10 +231,13 @@ impl Postgres {
         watch: &PgDeadline,
     ) -> Result<u64, PgStop> {
         let mut changed = 0_u64;
+        let counter = match job.max_affected_rows {
+            Some(_) => Some(RowCounter::begin(conn)?),
+            None => None,
+        };
         for (n, sql) in job.plan.iter().enumerate() {
             watch.look()?;
-            let bounded = job.max_affected_rows.is_some();
-            if bounded && guard::leading_words(sql, Dialect::Postgres).0 == "TRUNCATE" {
+            if counter.is_some() && guard::leading_words(sql, Dialect::Postgres).0 == "TRUNCATE" {
                 return Err(PgStop::Failed(
                     "TRUNCATE does not count rows, and a number of rows was approved".to_owned(),
                 ));
@@ -242,38 +247,20 @@ impl Postgres {
                 return Err(PgStop::Failed(ENDED.to_owned()));
             }
             changed = changed.saturating_add(rows);
-            self.bound(conn, job, changed)?;
+            bound(conn, counter.as_ref(), job, changed)?;
         }
-        // What waits for the commit happens now, where it can still be counted and refused.
-        conn.own("SET CONSTRAINTS ALL IMMEDIATE")?;
-        self.bound(conn, job, changed)?;
+        match &counter {
+            Some(counter) => counter.run_deferred(conn)?,
+            // What waits for the commit happens now, where its refusal has words.
+            None => drop(conn.own("SET CONSTRAINTS ALL IMMEDIATE")?),
+        }
+        bound(conn, counter.as_ref(), job, changed)?;
         Ok(changed)
-    }
-
-    /// Holds the rows that this transaction has changed against the number approved: as the database counts them,
-    /// triggers, cascades and functions included.
-    fn bound(&self, conn: &mut PgConnection, job: &DriverJob, changed: u64) -> Result<(), PgStop> {
-        let Some(max) = job.max_affected_rows else {
-            return Ok(());
-        };
-        let Some(counted) = changed_rows(conn)? else {
-            return Err(PgStop::Failed(
-                "the database does not count rows (track_counts is off), and a number of rows was approved".to_owned(),
-            ));
-        };
-        if let Some(why) = uncounted(conn)? {
-            return Err(PgStop::Failed(why));
-        }
-        let counted = counted.max(changed);
-        match counted > max {
-            true => Err(PgStop::Failed(super::over_bound(counted, max))),
-            false => Ok(()),
-        }
     }
 
     /// The id of the transaction, if it has written anything.
     fn mark(&self, conn: &mut PgConnection) -> Result<Option<String>, PgStop> {
-        let found = conn.own("SELECT pg_catalog.txid_current_if_assigned()::text")?;
+        let found = conn.own("SELECT pg_catalog.txid_current_if_assigned()::pg_catalog.text")?;
         Ok(rows_text(found).into_iter().next())
     }
 
@@ -323,38 +310,30 @@ fn abandon(mut conn: PgConnection) {
 /// What no statement may do.
 const ENDED: &str = "the statement ended the transaction";
 
-/// The rows that this transaction has changed, as the database counts them: triggers, cascades and functions included;
-/// none where it does not count.
-fn changed_rows(conn: &mut PgConnection) -> Result<Option<u64>, PgStop> {
-    let counted = conn.own(
-        "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint::text, \
-         pg_catalog.current_setting('track_counts') FROM pg_catalog.pg_stat_xact_all_tables \
-         WHERE schemaname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')",
-    )?;
-    let row = counted.into_iter().next().unwrap_or_default();
-    let text = |n: usize| row.get(n).cloned().flatten().unwrap_or_default();
-    Ok((text(1) == "on").then(|| text(0).parse().unwrap_or(u64::MAX)))
-}
-
-/// What this transaction has done to rows that the database does not count, from the locks that it holds for it: rows of
-/// foreign tables, and all rows of a table that has been truncated, rewritten or dropped, whatever did it. A table that is
-/// gone may have been a temporary one; nobody can tell any more.
-fn uncounted(conn: &mut PgConnection) -> Result<Option<String>, PgStop> {
-    let found = conn.own(
-        "SELECT coalesce('`' || c.oid::regclass::text || '`', 'a table that is dropped') \
-         FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation \
-         JOIN pg_catalog.pg_database d ON d.oid = l.database AND d.datname = pg_catalog.current_database() \
-         WHERE l.locktype = 'relation' AND l.pid = pg_catalog.pg_backend_pid() AND l.granted \
-         AND CASE WHEN c.oid IS NULL THEN l.mode = 'AccessExclusiveLock' WHEN c.relpersistence = 't' THEN false \
-         WHEN c.relkind = 'f' THEN l.mode = 'RowExclusiveLock' \
-         ELSE c.relkind IN ('r', 'p') AND l.mode = 'AccessExclusiveLock' END ORDER BY 1 LIMIT 1",
-    )?;
-    Ok(rows_text(found).into_iter().next().map(|table| {
-        format!(
-            "rows of {table} change uncounted (it is foreign, or truncated, rewritten, dropped or locked against \
-             everybody), and a number of rows was approved"
-        )
-    }))
+/// Holds the rows that this transaction has changed against the number approved: as the database counts them, triggers,
+/// cascades and functions included.
+fn bound(
+    conn: &mut PgConnection,
+    counter: Option<&RowCounter>,
+    job: &DriverJob,
+    changed: u64,
+) -> Result<(), PgStop> {
+    let (Some(max), Some(counter)) = (job.max_affected_rows, counter) else {
+        return Ok(());
+    };
+    let Some(counted) = counter.rows(conn)? else {
+        return Err(PgStop::Failed(
+            "the database does not count rows (track_counts is off), and a number of rows was approved".to_owned(),
+        ));
+    };
+    if let Some(why) = uncounted(conn)? {
+        return Err(PgStop::Failed(why));
+    }
+    let counted = counted.max(changed);
+    match counted > max {
+        true => Err(PgStop::Failed(super::over_bound(counted, max))),
+        false => Ok(()),
+    }
 }
 
 /// The first value of each row, where there is one.

@@ -1,5 +1,6 @@
 //! A rehearsal on PostgreSQL: the plan in one transaction, counted as the row bound counts, and rolled back.
 
+use super::counted::{CountedTable, RowCounter, total};
 use super::statement::change;
 use super::watch::{PgDeadline, PgStop};
 use super::wire::PgConnection;
@@ -84,6 +85,7 @@ fn run_all(
         parts.push(look(conn, write, report)?);
         called::refuse_more_than_computing(conn, write)?;
     }
+    let counter = RowCounter::begin(conn)?;
     let (mut own_rows, mut before) = (0_u64, Vec::new());
     for (n, (write, parts)) in plan.iter().zip(&parts).enumerate() {
         watch.look()?;
@@ -93,54 +95,25 @@ fn run_all(
             return Err(PgStop::Failed(ENDED.to_owned()));
         }
         own_rows = own_rows.saturating_add(rows);
-        let now = counted(conn)?;
-        let named = |found: &[Counted]| by_table(found, parts, &write.table);
+        let now = counter.by_table(conn)?.unwrap_or_default();
+        let named = |found: &[CountedTable]| by_table(found, parts, &write.table);
         let more = beyond(&named(&now), &named(&before), &write.table, rows);
         report.ran(write, rows, total(&now).max(own_rows), &more);
         before = now;
     }
     // What waits for a commit that never comes happens now, where it is counted, or refused.
-    conn.own("SET CONSTRAINTS ALL IMMEDIATE")?;
+    counter.run_deferred(conn)?;
     if counts {
-        let now = counted(conn)?;
-        let named = |found: &[Counted]| by_table(found, &[], "");
+        let now = counter.by_table(conn)?.unwrap_or_default();
+        let named = |found: &[CountedTable]| by_table(found, &[], "");
         let put_off = beyond(&named(&now), &named(&before), "", 0);
         report.settled(total(&now), &put_off);
     }
     Ok(())
 }
 
-/// Rows of a table that this transaction has changed.
-struct Counted {
-    oid: String,
-    name: String,
-    rows: u64,
-}
-
-/// The rows that this transaction has changed by table, as the database counts them; none where it does not count.
-fn counted(conn: &mut PgConnection) -> Result<Vec<Counted>, PgStop> {
-    let rows = conn.own(
-        "SELECT relid::text, relid::regclass::text, (n_tup_ins + n_tup_upd + n_tup_del)::text \
-         FROM pg_catalog.pg_stat_xact_all_tables WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 \
-         AND schemaname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')",
-    )?;
-    let one = |row: Vec<Option<String>>| {
-        let mut texts = row.into_iter().flatten();
-        Some(Counted {
-            oid: texts.next()?,
-            name: texts.next()?,
-            rows: texts.next()?.parse().unwrap_or(u64::MAX),
-        })
-    };
-    Ok(rows.into_iter().filter_map(one).collect())
-}
-
-fn total(found: &[Counted]) -> u64 {
-    found.iter().map(|c| c.rows).fold(0, u64::saturating_add)
-}
-
 /// The rows by the name of their table; those of the `parts` of a table under its name.
-fn by_table(found: &[Counted], parts: &[String], table: &str) -> TableRows {
+fn by_table(found: &[CountedTable], parts: &[String], table: &str) -> TableRows {
     let mut rows = TableRows::new();
     for one in found {
         let is_part = parts.contains(&one.oid);

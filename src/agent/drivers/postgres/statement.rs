@@ -46,9 +46,9 @@ fn column_types(
     if !unknown.is_empty() {
         let list: Vec<String> = unknown.iter().map(u32::to_string).collect();
         asked = conn.own(&format!(
-            "SELECT oid::text, pg_catalog.format_type(oid, NULL), typcategory::text FROM pg_catalog.pg_type \
-             WHERE oid IN ({})",
-            list.join(", ")
+            "SELECT oid::pg_catalog.text, pg_catalog.format_type(oid, NULL), typcategory::pg_catalog.text \
+             FROM pg_catalog.pg_type WHERE oid OPERATOR(pg_catalog.=) ANY ('{{{}}}'::pg_catalog.oid[])",
+            list.join(",")
         ))?;
         // The question has taken the place of the statement.
         prepared(conn, sql)?;
@@ -157,15 +157,15 @@ pub(super) fn changed(tag: &str) -> u64 {
 
 /// Indexes that a broken off CONCURRENTLY has left.
 pub(super) fn invalid_indexes(conn: &mut PgConnection) -> Result<Vec<String>, PgStop> {
-    let rows = conn.own("SELECT indexrelid::regclass::text FROM pg_catalog.pg_index WHERE NOT indisvalid ORDER BY 1")?;
+    let rows = conn.own("SELECT indexrelid::pg_catalog.regclass::pg_catalog.text FROM pg_catalog.pg_index WHERE NOT indisvalid ORDER BY 1")?;
     Ok(rows_text(rows))
 }
 
 /// Partitions that a broken off DETACH PARTITION CONCURRENTLY has left, which servers before 14 do not have.
 pub(super) fn detached_halfway(conn: &mut PgConnection) -> Result<Vec<String>, PgStop> {
     let rows = conn.own(
-        "SELECT inhrelid::regclass::text FROM pg_catalog.pg_inherits i \
-         WHERE pg_catalog.to_jsonb(i) ->> 'inhdetachpending' = 'true' ORDER BY 1",
+        "SELECT inhrelid::pg_catalog.regclass::pg_catalog.text FROM pg_catalog.pg_inherits i \
+         WHERE (pg_catalog.to_jsonb(i) OPERATOR(pg_catalog.->>) 'inhdetachpending') OPERATOR(pg_catalog.=) 'true' ORDER BY 1",
     )?;
     Ok(rows_text(rows))
 }

@@ -302,9 +302,24 @@ impl PgConnection {
 
     /// Runs text of our own, of any number of statements; the rows of all, their values as text.
     pub fn own(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Fault> {
+        Ok(self.own_tagged(sql)?.0)
+    }
+
+    /// Commits. A failed transaction is rolled back by COMMIT, which is no error to the server: its tag says so.
+    pub fn commit(&mut self) -> Result<(), Fault> {
+        match self.own_tagged("COMMIT")?.1.as_str() {
+            "COMMIT" => Ok(()),
+            tag => Err(Fault::Lost(format!(
+                "the database answered COMMIT with `{tag}`"
+            ))),
+        }
+    }
+
+    /// The same as [`PgConnection::own`], with the tag of the last statement.
+    fn own_tagged(&mut self, sql: &str) -> Result<(Vec<Vec<Option<String>>>, String), Fault> {
         frontend::query(sql, &mut self.outbox)?;
         self.flush()?;
-        let (mut rows, mut refused) = (Vec::new(), None);
+        let (mut rows, mut refused, mut last) = (Vec::new(), None, String::new());
         loop {
             match self.next()? {
                 Message::DataRow(body) => rows.push(
@@ -313,12 +328,13 @@ impl PgConnection {
                         .map(|v| v.map(|v| String::from_utf8_lossy(v).into_owned()))
                         .collect(),
                 ),
+                Message::CommandComplete(body) => last = body.tag()?.to_owned(),
                 Message::ErrorResponse(body) => refused = Some(PgRefusal::of(&body)),
                 Message::ReadyForQuery(body) => {
                     self.status = body.status();
                     return match refused {
                         Some(refusal) => Err(Fault::Refused(Box::new(refusal))),
-                        None => Ok(rows),
+                        None => Ok((rows, last)),
                     };
                 }
                 _ => {}
@@ -430,4 +446,57 @@ fn values(body: &DataRowBody) -> Result<Vec<Option<&[u8]>>, Fault> {
         .ranges()
         .map(|range| Ok(range.and_then(|range| buffer.get(range))))
         .collect()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// What becomes of a COMMIT that a server answers with `tag`.
+    fn answered(tag: &str) -> Result<(), Fault> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let body = format!("{tag}\0");
+        let server = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let _startup = client.read(&mut [0; 1024]).unwrap();
+            let ready = b"Z\0\0\0\x05I";
+            client.write_all(b"R\0\0\0\x08\0\0\0\0").unwrap();
+            client.write_all(ready).unwrap();
+            let _query = client.read(&mut [0; 1024]).unwrap();
+            let length = u32::try_from(body.len() + 4).unwrap();
+            client.write_all(b"C").unwrap();
+            client.write_all(&length.to_be_bytes()).unwrap();
+            client.write_all(body.as_bytes()).unwrap();
+            client.write_all(ready).unwrap();
+        });
+        let endpoint = DatabaseEndpoint {
+            host: "127.0.0.1".to_owned(),
+            port,
+            user: "u".to_owned(),
+            password: None,
+            database: "d".to_owned(),
+            tls: Tls::Off,
+            ca_file: None,
+            read_only: false,
+            lock_timeout_secs: 1,
+            schema: None,
+        };
+        let mut connection = PgConnection::open(&endpoint, None, &Cancel::new()).unwrap();
+        let committed = connection.commit();
+        server.join().unwrap();
+        committed
+    }
+
+    #[test]
+    fn only_a_commit_that_says_so_has_committed() {
+        answered("COMMIT").unwrap();
+        for tag in ["ROLLBACK", "", "PREPARE TRANSACTION"] {
+            match answered(tag) {
+                Err(Fault::Lost(why)) => assert!(why.contains("COMMIT with `"), "{why}"),
+                other => panic!("{tag}: {other:?}"),
+            }
+        }
+    }
 }

@@ -1,12 +1,14 @@
 //! The row bound on MySQL and MariaDB: what cannot be counted, or not be seen, is refused before it runs.
 
-use super::super::places::mysql;
+use super::super::places::{mysql, placed};
 use super::super::rehearsals::rehearse;
-use super::super::{Place, failure, job};
+use super::super::{Place, failure, job, running};
+use crate::support::eventually;
 use dbward::agent::config::{DriverConfig, Password};
-use dbward::agent::drivers::{JobEffect, RunOutcome};
+use dbward::agent::drivers::{JobEffect, RunOutcome, StopReason};
 use dbward::crypto::{hex, random};
 use dbward::domain::id::Operation;
+use std::sync::Arc;
 
 fn bounded(place: &Place, sql: &str) -> RunOutcome {
     let mut job = job(Operation::ExecuteDml, &[sql]);
@@ -244,4 +246,54 @@ fn what_a_schema_of_mysql_computes_is_rehearsed() {
             "{report}"
         );
     }
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_trigger_that_is_made_while_a_bounded_write_waits_is_not_overlooked() {
+    let mut place = mysql();
+    let DriverConfig::MySql(at) = &mut place.driver else {
+        panic!("no server");
+    };
+    at.lock_timeout_secs = 30;
+    let place = Arc::new(place);
+    place.done(&["CREATE TABLE a (id INTEGER PRIMARY KEY) ENGINE = InnoDB"]);
+    place.done(&["CREATE TABLE t (id INTEGER) ENGINE = InnoDB"]);
+    place.done(&["CREATE TABLE log (id INTEGER) ENGINE = InnoDB"]);
+    place.done(&["INSERT INTO a VALUES (1)"]);
+    let transactions = |which: &str| {
+        let sql = format!(
+            "SELECT count(*) AS n FROM information_schema.innodb_trx WHERE {which} \
+             AND trx_mysql_thread_id IN (SELECT id FROM information_schema.processlist WHERE db = DATABASE())"
+        );
+        place.value(&sql) == "1"
+    };
+    let shared = Arc::new(placed(place.driver.clone()));
+    let held = ["UPDATE a SET id = 2 WHERE id = 1", "SELECT SLEEP(60)"];
+    let (cancel, started, holder) = running(&shared, job(Operation::ExecuteDml, &held));
+    started.recv().unwrap();
+    eventually("the row is held", || transactions("trx_rows_modified > 0"));
+    let plan = [
+        "UPDATE a SET id = 3 WHERE id = 1",
+        "INSERT INTO t VALUES (1)",
+    ];
+    let mut write = job(Operation::ExecuteDml, &plan);
+    (write.max_affected_rows, write.lock_timeout_secs) = (Some(2), 30);
+    let (_, started, writer) = running(&place, write);
+    started.recv().unwrap();
+    eventually("the write waits", || {
+        transactions("trx_state = 'LOCK WAIT'")
+    });
+    place.done(&[
+        "CREATE TRIGGER logs AFTER INSERT ON t FOR EACH ROW INSERT INTO log VALUES (1), (2)",
+    ]);
+    cancel.ask(StopReason::Cancelled);
+    failure(holder.join().unwrap());
+    let (message, effect) = failure(writer.join().unwrap());
+    assert!(
+        message.starts_with("not committed: a number of rows was approved, and `t` has triggers"),
+        "{message}"
+    );
+    assert_eq!(effect, JobEffect::RolledBack);
+    assert_eq!(place.count("log") + place.count("t"), 0);
 }

@@ -1,10 +1,23 @@
 //! Rows that change beyond those that a statement tells of.
 
 use super::super::places::postgres;
-use super::super::{failure, job};
+use super::super::rehearsals::rehearse;
+use super::super::{Place, failure, job};
 use dbward::agent::config::DriverConfig;
 use dbward::agent::drivers::{JobEffect, RunOutcome};
 use dbward::domain::id::Operation;
+
+fn bounded(place: &Place, sql: &str, rows: u64) -> RunOutcome {
+    let mut write = job(Operation::ExecuteDml, &[sql]);
+    write.max_affected_rows = Some(rows);
+    place.run(&write)
+}
+
+/// The rows that a rehearsal of `sql` tells of.
+pub fn rehearsed(place: &Place, sql: &str) -> u64 {
+    let report = rehearse(place, &[sql]).unwrap();
+    report["rows_affected"].as_u64().unwrap()
+}
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
@@ -64,6 +77,7 @@ fn rows_that_postgres_does_not_count_are_within_no_bound() {
         &user,
         "CREATE FOREIGN TABLE far (id INTEGER) SERVER here OPTIONS (table_name 't')",
         "CREATE FUNCTION wipe() RETURNS integer LANGUAGE plpgsql AS 'BEGIN TRUNCATE t; RETURN 1; END'",
+        "CREATE FUNCTION wipe_far() RETURNS integer LANGUAGE plpgsql AS 'BEGIN TRUNCATE far; RETURN 1; END'",
         "CREATE PROCEDURE wipes() LANGUAGE plpgsql AS 'BEGIN TRUNCATE t; END'",
         "CREATE PROCEDURE drops() LANGUAGE plpgsql AS 'BEGIN DROP TABLE t CASCADE; END'",
         "CREATE PROCEDURE deletes() LANGUAGE plpgsql AS 'BEGIN DELETE FROM t; END'",
@@ -76,6 +90,7 @@ fn rows_that_postgres_does_not_count_are_within_no_bound() {
     };
     for (plan, why) in [
         (&["SELECT wipe()"][..], "rows of `t` change uncounted"),
+        (&["SELECT wipe_far()"], "rows of `far` change uncounted"),
         (&["CALL wipes()"], "rows of `t` change uncounted"),
         (
             &["CALL drops()"],
@@ -104,4 +119,87 @@ fn rows_that_postgres_does_not_count_are_within_no_bound() {
     let counts = "INSERT INTO t SELECT notes() FROM far WHERE id = 1";
     assert_eq!(bounded(&[counts]), RunOutcome::Changed { rows: 1 });
     assert_eq!(place.count("t"), 102);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn what_a_trigger_makes_of_the_search_path_bends_no_count() {
+    let place = postgres();
+    for sql in [
+        "CREATE TABLE t (id INTEGER)",
+        "CREATE TABLE log (id INTEGER)",
+        "CREATE TABLE kept (id INTEGER)",
+        "CREATE SCHEMA evil",
+        "CREATE FUNCTION evil.none(bigint, bigint) RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint'",
+        "CREATE OPERATOR evil.+ (leftarg = bigint, rightarg = bigint, function = evil.none)",
+        "CREATE AGGREGATE evil.sum(bigint) (sfunc = evil.none, stype = bigint, initcond = '0')",
+        "CREATE FUNCTION evil.no(bigint, integer) RETURNS boolean LANGUAGE sql AS 'SELECT false'",
+        "CREATE OPERATOR evil.> (leftarg = bigint, rightarg = integer, function = evil.no)",
+        "CREATE OPERATOR evil.<> (leftarg = bigint, rightarg = integer, function = evil.no)",
+        "CREATE FUNCTION evil.no(oid, oid) RETURNS boolean LANGUAGE sql AS 'SELECT false'",
+        "CREATE OPERATOR evil.= (leftarg = oid, rightarg = oid, function = evil.no)",
+        "CREATE FUNCTION evil.no(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT false'",
+        "CREATE OPERATOR evil.= (leftarg = text, rightarg = text, function = evil.no)",
+        "CREATE TYPE evil.text AS ENUM ('0')",
+        "CREATE FUNCTION bends() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN INSERT INTO public.log SELECT generate_series(1, 100); \
+         PERFORM pg_catalog.set_config('search_path', 'evil, pg_catalog, public', true); RETURN NEW; END $$",
+        "CREATE TRIGGER bends AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION bends()",
+        "CREATE FUNCTION wipes() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN TRUNCATE public.log; PERFORM pg_catalog.set_config('search_path', 'evil, pg_catalog, public', true); \
+         RETURN NEW; END $$",
+        "CREATE TRIGGER wipes AFTER INSERT ON kept FOR EACH ROW EXECUTE FUNCTION wipes()",
+    ] {
+        place.done(&[sql]);
+    }
+    let insert = "INSERT INTO t VALUES (1)";
+    let (message, _) = failure(bounded(&place, insert, 5));
+    assert!(
+        message.contains("101 rows would change, 5 approved"),
+        "{message}"
+    );
+    assert_eq!(rehearsed(&place, insert), 101);
+    assert_eq!(place.count("log"), 0);
+    place.done(&[insert]);
+    assert_eq!(place.count("log"), 100);
+    let (message, _) = failure(bounded(&place, "INSERT INTO kept VALUES (1)", 5));
+    assert!(
+        message.contains("rows of `log` change uncounted"),
+        "{message}"
+    );
+    assert_eq!(place.count("log"), 100);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn what_is_put_off_again_is_counted_all_the_same() {
+    let place = postgres();
+    for sql in [
+        "CREATE TABLE q (id INTEGER)",
+        "CREATE TABLE big (id INTEGER)",
+        "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN SET CONSTRAINTS ALL DEFERRED; IF NEW.id <> 3 THEN INSERT INTO q VALUES (NEW.id + 1); \
+         ELSE INSERT INTO big SELECT generate_series(1, 500); END IF; RETURN NEW; END $$",
+        "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON q DEFERRABLE INITIALLY DEFERRED \
+         FOR EACH ROW EXECUTE FUNCTION late()",
+    ] {
+        place.done(&[sql]);
+    }
+    let (message, effect) = failure(bounded(&place, "INSERT INTO q VALUES (1)", 5));
+    assert!(
+        message.contains("503 rows would change, 5 approved"),
+        "{message}"
+    );
+    assert_eq!(effect, JobEffect::RolledBack);
+    assert_eq!(place.count("q") + place.count("big"), 0);
+    assert_eq!(rehearsed(&place, "INSERT INTO q VALUES (1)"), 503);
+    assert_eq!(
+        bounded(&place, "INSERT INTO q VALUES (1)", 503),
+        RunOutcome::Changed { rows: 1 }
+    );
+    assert_eq!(place.count("big"), 500);
+    // What never comes to an end.
+    let (message, _) = failure(bounded(&place, "INSERT INTO q VALUES (4)", 10_000));
+    assert!(message.contains("again and again"), "{message}");
+    assert_eq!(place.count("big"), 500);
 }

@@ -260,6 +260,23 @@ fn nothing_of_a_failure_stays_in_a_session_of_pgbouncer() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_PGBOUNCER"]
+fn rows_of_others_do_not_count_in_a_session_of_pgbouncer() {
+    let pooled = Pooled::start();
+    let place = &pooled.place;
+    place.done(&["CREATE TABLE t (id INTEGER)"]);
+    // The database keeps counts of a session for a second or more after its transaction.
+    let many = "INSERT INTO t SELECT generate_series(1, 100)";
+    assert_eq!(place.done(&[many]), 100);
+    let delete = "DELETE FROM t WHERE id = 1";
+    assert_eq!(super::bounds::rehearsed(place, delete), 1);
+    let mut bounded = job(Operation::ExecuteDml, &[delete]);
+    bounded.max_affected_rows = Some(1);
+    assert_eq!(place.run(&bounded), RunOutcome::Changed { rows: 1 });
+    assert_eq!(place.count("t"), 99);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_PGBOUNCER"]
 fn what_runs_in_no_transaction_is_refused_the_sessions_of_pgbouncer() {
     let pooled = Pooled::start();
     let place = &pooled.place;
