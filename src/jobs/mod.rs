@@ -141,11 +141,13 @@ pub fn on_call(jobs: &JobState) -> Result<(), Error> {
 /// When the store cannot read or write, or the object store cannot list.
 pub fn results(jobs: &JobState) -> Result<(), Error> {
     purge_results::purge_results(jobs)?;
+    jobs.app.store.empty_log()?;
     sweep_objects::sweep_objects(jobs)?;
     Ok(())
 }
 
 /// Removes requests, messages and audit events whose time is over. One kind that fails keeps no other from its turn.
+/// The write-ahead log still has what was removed until it is emptied.
 ///
 /// # Errors
 /// The first of them, when the store cannot read or write.
@@ -153,7 +155,8 @@ pub fn retention(jobs: &JobState) -> Result<(), Error> {
     let requests = purge_requests::purge_requests(jobs).map(drop);
     let messages = purge_messages::purge_messages(&jobs.app).map(drop);
     let events = purge_audit::purge_audit(&jobs.app).map(drop);
-    requests.and(messages).and(events)
+    let log = jobs.app.store.empty_log().map(drop);
+    requests.and(messages).and(events).and(log)
 }
 
 /// The running jobs; stopped and joined when dropped.

@@ -144,6 +144,17 @@ impl Keeper {
         }
     }
 
+    /// Writes into the log what an answer is worth.
+    pub(super) fn log_mode(&self) {
+        match self.confirmed {
+            true => log::info!("nothing is answered before the copy in the bucket has it"),
+            false => log::warn!(
+                "answers do not wait for the copy in the bucket (mode = \"async\"): \
+                 the last changes may be lost with this machine"
+            ),
+        }
+    }
+
     fn held(&self) -> MutexGuard<'_, StandingLease> {
         self.held.lock().unwrap_or_else(|e| e.into_inner())
     }

@@ -242,6 +242,7 @@ impl Reign {
         self.spawn("replica-sync", move |copier| copier.keep_synced(&weak))?;
         self.clean()?;
         log::info!("the state is copied to the bucket, epoch {}", self.epoch());
+        self.keeper.log_mode();
         Ok(())
     }
 

@@ -4,9 +4,13 @@ use crate::error::Error;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
+use std::time::Duration;
 
 /// Prepared statements kept; more than the code has, so that none is ever prepared twice.
 const STATEMENTS_CACHED: usize = 256;
+
+/// How long a statement waits for another process that has the file, such as what copies it.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection of its own to the database file that cannot write, in one snapshot: for what reads much of it.
 pub(super) fn read_only(path: &Path) -> Result<Connection, Error> {
@@ -17,8 +21,7 @@ pub(super) fn read_only(path: &Path) -> Result<Connection, Error> {
     .map_err(|e| Error::internal(format!("database {}", path.display()), e))?;
     tune(&connection)?;
     connection.execute_batch(
-        "PRAGMA busy_timeout = 5000;
-         PRAGMA trusted_schema = OFF;
+        "PRAGMA trusted_schema = OFF;
          PRAGMA cell_size_check = ON;
          PRAGMA cache_size = -32768;
          BEGIN",
@@ -29,6 +32,7 @@ pub(super) fn read_only(path: &Path) -> Result<Connection, Error> {
 /// Statements are prepared once. Plans must not depend on bound values: otherwise SQLite compiles a cached statement
 /// anew at every use, since giving it back to the cache clears its bindings.
 fn tune(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
@@ -79,8 +83,7 @@ pub(super) fn open_connection(path: &Path) -> Result<Connection, Error> {
     tune(&connection).map_err(failed)?;
     connection
         .execute_batch(
-            "PRAGMA busy_timeout = 5000;
-             PRAGMA synchronous = FULL;
+            "PRAGMA synchronous = FULL;
              PRAGMA foreign_keys = ON;
              PRAGMA recursive_triggers = ON;
              PRAGMA trusted_schema = OFF;

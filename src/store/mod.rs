@@ -62,14 +62,14 @@ use crate::domain::change::{Change, LogChange};
 use crate::domain::policy::notification::Routes;
 use crate::error::Error;
 use crate::metrics::Metrics;
-use connection::{open_connection, read_only};
+use connection::{BUSY_TIMEOUT, open_connection, read_only};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use audit::{AuditFilter, EventRow};
 pub use backup::{StoredObject, broken_pages, copy_database, each_object};
@@ -340,14 +340,23 @@ impl Store {
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
     }
 
-    /// Folds the write-ahead log into the file.
-    pub fn checkpoint_wal(&self) -> Result<(), Error> {
+    /// Folds the write-ahead log into the file and empties it, so that neither has what was removed; whether that was
+    /// possible. It is not while somebody reads it, such as a backup, of which nobody waits for the end; and where there
+    /// is a copy, the log is left to what copies it.
+    ///
+    /// # Errors
+    /// `internal`.
+    pub fn empty_log(&self) -> Result<bool, Error> {
         if self.copy.get().is_some() {
-            return Ok(());
+            return Ok(false);
         }
-        Ok(self
-            .lock()
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
+        let connection = self.lock();
+        connection.busy_timeout(Duration::ZERO)?;
+        let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+            row.get::<_, i64>(0)
+        });
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        Ok(emptied? == 0)
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {

@@ -163,7 +163,7 @@ impl Store {
     /// Brings everything committed into the copy, and announces what could not be announced before.
     ///
     /// # Errors
-    /// `unavailable` where it is not reached.
+    /// `unavailable` where it is not reached, or the lease is over.
     pub fn sync_copy(&self) -> Result<(), Error> {
         let Some(copy) = self.copy.get() else {
             return Ok(());
@@ -172,6 +172,10 @@ impl Store {
         let failures = progress.failures;
         let mut progress = copy.ask(self, progress);
         if progress.failures != failures || progress.broken {
+            return Err(not_reached());
+        }
+        if !copy.replica.may_write() {
+            // Another server may have begun from a copy without it.
             return Err(not_reached());
         }
         let late = std::mem::take(&mut progress.late);

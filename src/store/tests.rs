@@ -18,6 +18,7 @@ mod attacks;
 mod live_state;
 mod outbox;
 mod probe;
+mod replica;
 mod start;
 
 struct Temp(std::path::PathBuf);
