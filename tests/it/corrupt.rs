@@ -339,6 +339,19 @@ fn every_verb_but_reading_refuses_a_corrupt_request() {
 }
 
 #[test]
+fn a_request_that_changed_hands_is_not_shown() {
+    let s = shop();
+    for rest in ["", "/executions"] {
+        let request = s.requester().submit("production", "SELECT 1");
+        s.edit_request(
+            &request,
+            "UPDATE requests SET requester = 'approver' WHERE seq = ?",
+        );
+        s.admin().get(&request.path(rest)).refused(409, "corrupt");
+    }
+}
+
+#[test]
 fn what_runs_is_called_off_and_its_report_is_kept() {
     let s = shop();
     let agent = s.agent("agent-1");

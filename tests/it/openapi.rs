@@ -1,6 +1,9 @@
 //! The document that describes the API, held against the server that serves it.
 
-use crate::support::{SHOP, Server};
+use crate::support::{
+    FakeSlack, SHOP, SIGNING_SECRET, Server, form, given_answers, missing, signed,
+};
+use dbward::http::router::{Guarded, ROUTES};
 use serde_json::Value;
 
 #[test]
@@ -200,58 +203,114 @@ fn answers_that_show_a_statement_show_it_escaped_too() {
     assert_eq!(created.get("detail_raw_escaped"), Some(&Value::Null));
 }
 
-/// Required properties that are not there, and values of another type.
-fn missing(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
-    if let Some(reference) = schema["$ref"].as_str() {
-        let target = document.pointer(&reference[1..]).unwrap();
-        return missing(document, target, value, at);
-    }
-    let mut found = Vec::new();
-    for part in schema["allOf"].as_array().into_iter().flatten() {
-        found.extend(missing(document, part, value, at));
-    }
-    let named: Vec<&str> = match &schema["type"] {
-        Value::String(one) => vec![one],
-        Value::Array(many) => many.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    };
-    let is = |name: &&str| match *name {
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "string" => value.is_string(),
-        "integer" => value.is_i64() || value.is_u64(),
-        "number" => value.is_number(),
-        "boolean" => value.is_boolean(),
-        "null" => value.is_null(),
-        _ => true,
-    };
-    if !named.is_empty() && !named.iter().any(is) {
-        found.push(format!("{at} is not a {named:?}: {value}"));
-    }
-    for name in schema["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-    {
-        if value.is_object() && value.get(name).is_none() {
-            found.push(format!("{at}.{name} is missing"));
+/// Largest body that is sent here.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+#[test]
+fn bodies_too_large_or_of_another_kind_are_refused_as_the_document_says() {
+    let s = Server::with(SHOP);
+    let document = s.nobody().get("/api/openapi.json").json;
+    let (admin, agent) = (s.admin(), s.agent("agent-1").person);
+    let (mut large, mut other) = (0, 0);
+    for route in ROUTES {
+        let caller = match route.guarded {
+            Guarded::User(_) => &admin,
+            Guarded::Agent(_) => &agent,
+            _ => continue,
+        };
+        let responses =
+            &document["paths"][route.path][route.method.to_ascii_lowercase()]["responses"];
+        let path = route.path.replace(['{', '}'], "");
+        let call = |kind: &str, body: &[u8]| {
+            caller.call(route.method, &path, &[("content-type", kind)], body)
+        };
+        if !responses["413"].is_null() && route.bounds.body_max <= BODY_BYTES_MAX {
+            call("application/json", &vec![b' '; route.bounds.body_max + 1])
+                .refused(413, "payload_too_large");
+            large += 1;
+        }
+        if !responses["415"].is_null() {
+            call("text/plain", b"{}").refused(415, "unsupported_media_type");
+            other += 1;
         }
     }
-    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-        if let Some(inner) = value.get(name) {
-            found.extend(missing(document, property, inner, &format!("{at}.{name}")));
+    assert!(large > 10 && other > 10, "{large} {other}");
+}
+
+#[test]
+fn parameters_that_no_call_has_are_refused_as_the_document_says() {
+    let s = Server::with(SHOP);
+    let (admin, agent, nobody) = (s.admin(), s.agent("agent-1").person, s.nobody());
+    let mut tried = 0;
+    for route in ROUTES.iter().filter(|r| r.path.starts_with("/api/")) {
+        let caller = match route.guarded {
+            Guarded::User(_) => &admin,
+            Guarded::Agent(_) => &agent,
+            Guarded::Public(_) => &nobody,
+            _ => continue,
+        };
+        let path = format!("{}?nothing=1", route.path.replace(['{', '}'], ""));
+        let answer = caller.call(route.method, &path, &[], b"");
+        answer.refused(400, "validation_error").saying("nothing");
+        tried += 1;
+    }
+    assert!(tried > 40, "{tried}");
+}
+
+#[test]
+fn what_no_call_has_is_refused_as_the_document_says() {
+    let slack = FakeSlack::start();
+    let s = Server::with(&format!("{SHOP}{}", slack.section()));
+    let request = s.requester().submit("production", "SELECT 1");
+    for path in [
+        request.path("?wait=x"),
+        request.path("/executions?limit=x"),
+        "/api/tokens?limit=x".to_owned(),
+    ] {
+        s.admin().get(&path).refused(400, "validation_error");
+    }
+    for path in [
+        "/api/users/requester/activate",
+        "/api/webhooks/ops/test",
+        "/api/webhook-deliveries/x/redeliver",
+    ] {
+        let kind = [("content-type", "application/json")];
+        let answer = s.admin().call("POST", path, &kind, b"{");
+        answer.refused(400, "validation_error");
+    }
+    let commands = "/api/slack/commands";
+    s.signed_call(commands, "text=%zz").is(400);
+    let large = form(&[("text", &"x".repeat(300 * 1024))]);
+    s.signed_call(commands, &large)
+        .refused(413, "payload_too_large");
+    let mut head = signed(SIGNING_SECRET, s.secs(), "{}").to_vec();
+    head[0].1 = "application/json".to_owned();
+    let head: Vec<(&str, &str)> = head.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    s.nobody()
+        .call("POST", commands, &head, b"{}")
+        .refused(415, "unsupported_media_type");
+}
+
+/// What any call may be answered: too much at once, not now, and a defect, which no test gets.
+const OF_ANY_CALL: [&str; 3] = ["429", "500", "503"];
+
+/// The others were held against their schemas when they came.
+#[test]
+#[ignore = "needs DBWARD_TEST_ANSWERS, where all other tests left what they were answered"]
+fn every_answer_in_the_document_is_given_in_some_test() {
+    let given = given_answers();
+    let document = Server::with(SHOP).nobody().get("/api/openapi.json").json;
+    let mut never = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let statuses = operation["responses"].as_object().into_iter().flatten();
+            for (status, _) in statuses.filter(|(s, _)| !OF_ANY_CALL.contains(&s.as_str())) {
+                let answer = format!("{} {path} {status}", method.to_uppercase());
+                if !given.contains(&answer) {
+                    never.push(answer);
+                }
+            }
         }
     }
-    for inner in value.as_array().into_iter().flatten() {
-        if schema["items"].is_object() {
-            found.extend(missing(
-                document,
-                &schema["items"],
-                inner,
-                &format!("{at}[]"),
-            ));
-        }
-    }
-    found
+    assert!(given.len() > 200 && never.is_empty(), "{never:#?}");
 }

@@ -454,3 +454,16 @@ fn an_edited_bound_of_a_rehearsal_is_never_signed() {
     agent.try_claim(&request.id).refused(409, "corrupt");
     s.forgive_faults();
 }
+
+#[test]
+fn nobody_rehearses_what_is_over_or_left_the_configuration() {
+    let s = shop("on_request");
+    let request = s.requester().submit("production", UPDATE);
+    let id = ask(&request.by, &request).is(202).text("id");
+    let s = s.restart_with(&SHOP.replace(", \"production\"]", "]"));
+    claim(&capable(&s), &id).refused(422, "database_not_registered");
+    let s = s.restart_with(SHOP);
+    s.turn_only(86_400);
+    claim(&capable(&s), &id).refused(410, "gone");
+    ask(&s.requester(), &request).refused(410, "gone");
+}

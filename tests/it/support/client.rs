@@ -1,6 +1,7 @@
 //! People who call the server: a blocking HTTP client that sends exactly what the test says, and answers that know what
 //! the contract wants of every answer.
 
+use super::documented::is_documented;
 use super::{PATIENCE, eventually};
 use serde_json::{Value, json};
 use std::io::{self, Read, Write};
@@ -247,6 +248,7 @@ impl Waiting {
                         .push(format!("{}: {}", self.asked, answer.raw()));
                 }
                 answer.is_well_formed(is_head);
+                is_documented(&answer);
                 return answer;
             }
             match self.stream.read(&mut buffer) {

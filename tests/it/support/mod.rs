@@ -4,6 +4,7 @@
 mod agent;
 mod bucket;
 mod client;
+mod documented;
 mod idp;
 mod json;
 mod program;
@@ -15,6 +16,7 @@ mod smtp;
 pub use agent::{Agent, Claim, ROWS, ids};
 pub use bucket::{Bucket, Mood as StoreMood, real_bucket, storage};
 pub use client::{Answer, Faults, Person, Request, Waiting, connect};
+pub use documented::{given_answers, missing};
 pub use idp::{Idp, Key, Mood, key_set};
 pub use json::golden;
 pub use program::{Program, admin_of, binary, settled};
@@ -30,6 +32,29 @@ use std::time::{Duration, Instant};
 
 /// Longest wait for anything; reached only when a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Longest time from the end of a fault to the first answer, on a machine that is busy; on one that is not, a second.
+pub const RECOVERY: Duration = Duration::from_secs(10);
+
+/// Makes the first call after a fault has ended, once: whatever fails in it fails the test. Prints how long it took.
+pub fn recovered<T>(fault: &str, first_call: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let answer = first_call();
+    let took = start.elapsed();
+    println!("{fault}: served again after {took:?}");
+    assert!(took < RECOVERY, "{fault}: {took:?}");
+    answer
+}
+
+/// Whether something may be missing on this machine: not where DBWARD_TEST_ALL is set, as CI does.
+#[track_caller]
+pub fn skipped(what: &str) {
+    assert!(
+        std::env::var_os("DBWARD_TEST_ALL").is_none(),
+        "{what}, and DBWARD_TEST_ALL wants every test to run"
+    );
+    println!("skipped: {what}");
+}
 
 /// Waits for a condition, not for a time.
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
