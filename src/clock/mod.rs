@@ -132,6 +132,12 @@ impl Clock {
         self.turned_ms.fetch_add(ms, Ordering::Relaxed);
     }
 
+    /// Sets the time of day forward, as an administrator may; time goes on all the same. Only tests do.
+    pub fn set_forward(&self, by: Duration) {
+        let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.set_back_ms.fetch_sub(ms, Ordering::Relaxed);
+    }
+
     /// Sets the time of day back, as an administrator may; time goes on all the same. Only tests do.
     pub fn set_back(&self, by: Duration) {
         let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);

@@ -4,7 +4,7 @@
 
 mod purges;
 
-use crate::support::{Person, Program, SHOP, admin_of, settled, verified};
+use crate::support::{Person, Program, SHOP, admin_of, recovered, settled, verified};
 use dbward::crypto::random;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -119,8 +119,12 @@ fn everything_acknowledged_survives_kill_under_load() {
         clients.into_iter().for_each(|c| c.join().unwrap());
         // The file as it was left, before anybody repaired it.
         assert!(verified(&dir.path().join("state")).valid, "round {round}");
-        let (server, at) = Program::serve(dir.path());
-        let admin = admin_of(at, dir.path());
+        let (server, admin) = recovered("a kill", || {
+            let (server, at) = Program::serve(dir.path());
+            let admin = admin_of(at, dir.path());
+            admin.create("production", UPDATE).is(201);
+            (server, admin)
+        });
         let known = known.lock().unwrap().clone();
         for (id, at_least) in &known {
             let shown = admin.get(&format!("/api/requests/{id}")).is(200);

@@ -1,7 +1,13 @@
 //! Faults of machine and network: a disk without space, a clock that is set back, crowds, nonsense; and the table of limits,
 //! held against the program.
 
-use crate::support::{Person, Program, SHOP, Server, admin_of, binary, eventually, settled};
+mod clocks;
+mod descriptors;
+mod nonsense;
+
+use crate::support::{
+    Person, Program, SHOP, Server, admin_of, binary, eventually, recovered, settled, skipped,
+};
 use dbward::gate::GateLimits;
 use rustix::process::Signal;
 use std::fs::{self, OpenOptions};
@@ -27,7 +33,7 @@ fn can_mount() -> bool {
 #[test]
 fn a_full_disk_refuses_writes_and_serves_reads_until_there_is_room() {
     if !can_mount() {
-        return;
+        return skipped("no file system can be mounted here");
     }
     let dir = settled(&format!("min_free_bytes = 0\n{SHOP}"));
     let state = dir.path().join("state");
@@ -81,9 +87,7 @@ fn a_full_disk_refuses_writes_and_serves_reads_until_there_is_room() {
     }
     drop(filler);
     fs::remove_file(&path).unwrap();
-    eventually("it writes again", || {
-        admin.create("production", SELECT).status == 201
-    });
+    recovered("a full disk", || admin.create("production", SELECT).is(201));
     admin.cancel(&first).is(200);
     let proof = admin.get("/api/audit/verify").is(200);
     assert_eq!(proof.json["valid"], true, "{}", proof.json);
@@ -173,7 +177,7 @@ fn four_thousand_idle_connections_leave_the_service_as_it_was() {
     files.current = files.maximum;
     setrlimit(Resource::Nofile, files).unwrap();
     if files.current.is_some_and(|most| most < IDLE as u64 + 2_000) {
-        return;
+        return skipped("so many files cannot be open here");
     }
     let dir = settled(SHOP);
     let (program, at) = Program::serve(dir.path());

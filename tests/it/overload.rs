@@ -3,7 +3,7 @@
 
 mod attacks;
 
-use crate::support::{Request, SHOP, Server, connect, eventually};
+use crate::support::{Request, SHOP, Server, connect, eventually, recovered};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -272,6 +272,10 @@ fn during(s: &Server, what: &str, attack: impl FnOnce(&(dyn Fn() -> bool + Sync)
             let claim = agent.claim(&request.id);
             timed(&mut results, || agent.succeed(&claim.execution, &data)).is(200);
         }
+    });
+    recovered(what, || {
+        s.nobody().get("/health").is(200);
+        requester.submit("development", SELECT)
     });
     health.within(&format!("{what}: /health"), Duration::from_secs(2));
     results.within(

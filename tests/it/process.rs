@@ -3,6 +3,7 @@
 mod audit_key;
 mod edited;
 mod first_tokens;
+mod plain_http;
 
 use crate::support::{Program, SHOP, Temp, admin_of, binary, eventually, settled};
 use rustix::process::Signal;

@@ -5,6 +5,7 @@
 //! lease of the take-over that is measured (10 unless set).
 
 mod faults;
+mod lost;
 pub mod proxy;
 
 use crate::buckets::patient;
@@ -130,11 +131,13 @@ fn other_keys_and_an_older_state_are_refused() {
     let other = installation.second(first.path());
     let state = other.path().join("state");
     fs::remove_file(state.join("signing.key")).unwrap();
-    refused(
-        other.path(),
-        &[],
-        "signing.key here is not the one of the server",
-    );
+    for more in [&[][..], &["--standby"]] {
+        refused(
+            other.path(),
+            more,
+            "signing.key here is not the one of the server",
+        );
+    }
     let empty = installation.second(first.path());
     refused(empty.path(), &[], "start with --standby");
     // It does once it may fetch it; the first machine is the older one then.

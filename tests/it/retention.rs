@@ -1,6 +1,8 @@
 //! Retention: results, requests, notifications and audit events go when their time is over, and nothing else does; what
 //! is left proves itself.
 
+mod traces;
+
 use super::audit::found_out;
 use super::results::content;
 use crate::support::{OBJECTS, Request, SHOP, Server, verified};

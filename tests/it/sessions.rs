@@ -15,10 +15,10 @@ const SITE: &str = "https://dbward.example.com";
 const HOUR: u64 = 3600;
 
 /// A shop whose people sign in by browser.
-struct House {
-    idp: Idp,
+pub struct House {
+    pub idp: Idp,
     key: Key,
-    s: Server,
+    pub s: Server,
 }
 
 /// A sign-in that the server has begun.
@@ -31,8 +31,8 @@ struct Begun {
 
 /// A browser that is signed in.
 #[derive(Clone)]
-struct Browser {
-    cookie: String,
+pub struct Browser {
+    pub cookie: String,
     csrf: String,
 }
 
@@ -51,7 +51,7 @@ fn house_with(more: &str) -> House {
     House { idp, key, s }
 }
 
-fn house() -> House {
+pub fn house() -> House {
     house_with("")
 }
 
@@ -127,7 +127,7 @@ impl House {
         Browser { cookie, csrf }
     }
 
-    fn sign_in(&self, subject: &str) -> Browser {
+    pub fn sign_in(&self, subject: &str) -> Browser {
         self.sign_in_with(subject, json!({}))
     }
 

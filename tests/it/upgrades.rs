@@ -1,6 +1,6 @@
 //! States that servers of earlier schemas left: each opens, proves itself, and work goes on in it.
 
-use crate::support::{Temp, admin_of, verified};
+use crate::support::{Faults, Person, Temp, admin_of, verified};
 use dbward::clock::{Clock, Timestamp};
 use dbward::config::Config;
 use dbward::crypto::unhex;
@@ -96,17 +96,160 @@ fn put(stored: &Path, dir: &Path) {
     file.pragma_update(None, "user_version", version).unwrap();
 }
 
+/// What a state holds, whatever its schema is: one line a row.
+const CONTENTS: [(&str, &str); 8] = [
+    (
+        "requests",
+        "SELECT concat_ws('|', id, requester, database_name, environment, operation, status, reason, audit_seq, \
+         created_at_ms, resolved_at_ms, claimed_by, executions_finished) FROM requests ORDER BY seq",
+    ),
+    (
+        "texts",
+        "SELECT concat_ws('|', request_seq, detail, redacted, share_with_json, metadata_json) FROM request_texts ORDER BY 1",
+    ),
+    (
+        "votes",
+        "SELECT concat_ws('|', request_seq, step_index, action, actor_id, token_id, matched_selector, comment, \
+         created_at_ms, audit_seq) FROM approvals ORDER BY id",
+    ),
+    (
+        "executions",
+        "SELECT concat_ws('|', id, request_seq, attempt, agent_id, status, started_at_ms) FROM executions ORDER BY seq",
+    ),
+    (
+        "results",
+        "SELECT concat_ws('|', execution_seq, backend, object_key, content_length, checksum_sha256, expires_at_ms) \
+         FROM results ORDER BY 1",
+    ),
+    (
+        "tokens",
+        "SELECT concat_ws('|', id, subject_id, token_hash, name, roles_json, role_mode, issuer, issuers_json, \
+         expires_at_ms, revoked_at_ms IS NOT NULL) FROM tokens ORDER BY id",
+    ),
+    (
+        "users",
+        "SELECT concat_ws('|', id, subject_type, status, slack_user_id) FROM users ORDER BY id",
+    ),
+    (
+        "events",
+        "SELECT concat_ws('|', seq, id, event_type, actor_id, created_at, prev_hash, event_hash) FROM audit_events ORDER BY seq",
+    ),
+];
+
+/// Rows of each kind that a stored state has, by its version: so that none is emptied unnoticed.
+const ROWS: [(&str, [usize; 8]); 6] = [
+    ("0005", [3, 3, 1, 1, 1, 3, 3, 12]),
+    ("0007", [3, 3, 1, 1, 1, 3, 3, 13]),
+    ("0015", [3, 3, 1, 1, 1, 3, 3, 13]),
+    ("0017", [3, 3, 1, 1, 1, 3, 3, 13]),
+    ("0020", [5, 5, 2, 2, 2, 6, 6, 30]),
+    ("0021", [2, 2, 0, 1, 1, 4, 4, 13]),
+];
+
+fn contents(dir: &Path) -> [Vec<String>; 8] {
+    let file = Connection::open(dir.join("state/dbward.db")).unwrap();
+    CONTENTS.map(|(_, sql)| {
+        let mut rows = file.prepare(sql).unwrap();
+        let rows = rows.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    })
+}
+
+/// Whether everything is there as it was; of the log, what has been written since comes after it.
+fn kept(what: &str, before: &[Vec<String>; 8], dir: &Path) {
+    let after = contents(dir);
+    for (n, (kind, _)) in CONTENTS.iter().enumerate() {
+        let after = &after[n][..before[n].len().min(after[n].len())];
+        assert_eq!(after, before[n], "{what}: {kind}");
+    }
+    for kind in [
+        "requests",
+        "texts",
+        "votes",
+        "executions",
+        "tokens",
+        "users",
+    ] {
+        let n = CONTENTS
+            .iter()
+            .position(|(known, _)| *known == kind)
+            .unwrap();
+        assert_eq!(after[n].len(), before[n].len(), "{what}: {kind}");
+    }
+}
+
+/// What people see of it: every request as it stands there with its text and its votes, every token with whether it
+/// counts, and every first token still does.
+fn shown(what: &str, dir: &Path, admin: &Person) {
+    let file = Connection::open(dir.join("state/dbward.db")).unwrap();
+    let mut rows = file
+        .prepare(
+            "SELECT r.id, r.status, t.detail, (SELECT json_group_array(comment) FROM approvals a WHERE a.request_seq = r.seq) \
+             FROM requests r JOIN request_texts t ON t.request_seq = r.seq",
+        )
+        .unwrap();
+    let rows = rows.query_map([], |r| Ok([r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?]));
+    for row in rows.unwrap() {
+        let [id, status, detail, comments]: [String; 4] = row.unwrap();
+        let shown = admin.get(&format!("/api/requests/{id}")).is(200);
+        assert_eq!(
+            (shown.text("status"), shown.text("detail")),
+            (status, detail),
+            "{what}"
+        );
+        let comments: Vec<String> = serde_json::from_str(&comments).unwrap();
+        let progress = shown.json["approval_progress"].to_string();
+        for comment in comments {
+            let written = serde_json::to_string(&comment).unwrap();
+            assert!(
+                progress.contains(&written),
+                "{what}: {written} in {progress}"
+            );
+        }
+    }
+    let mut revoked: Vec<String> = admin
+        .get("/api/tokens?limit=100")
+        .is(200)
+        .list("tokens")
+        .iter()
+        .filter(|token| token["status"] == "revoked")
+        .map(|token| token["id"].as_str().unwrap().to_owned())
+        .collect();
+    revoked.sort();
+    let mut rows = file
+        .prepare("SELECT id FROM tokens WHERE revoked_at_ms IS NOT NULL ORDER BY id")
+        .unwrap();
+    let stored: Vec<String> = rows
+        .query_map([], |r| r.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(revoked, stored, "{what}");
+    let developer = fs::read_to_string(dir.join("state/developer-token")).unwrap();
+    let developer = Person::new(admin.at, "developer", Some(developer), Faults::default());
+    assert_eq!(
+        developer.get("/api/me").is(200).text("subject_id"),
+        "developer"
+    );
+}
+
 #[test]
 fn states_of_earlier_schemas_open_prove_themselves_and_go_on() {
     let newest = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/migrations"))
         .unwrap()
         .count() as i64;
     let stored = stored();
-    assert!(!stored.is_empty());
-    for stored in stored {
-        let what = stored.display();
+    let versions: Vec<&str> = stored
+        .iter()
+        .map(|path| path.file_name().unwrap().to_str().unwrap())
+        .collect();
+    assert_eq!(versions, ROWS.map(|(version, _)| version));
+    for (stored, (version, rows)) in stored.iter().zip(ROWS) {
+        let what = version;
         let dir = Temp::new();
-        put(&stored, dir.path());
+        put(stored, dir.path());
+        let before = contents(dir.path());
+        assert_eq!(before.each_ref().map(Vec::len), rows, "{what}");
         let text = fs::read_to_string(dir.path().join("server.toml")).unwrap();
         let config = Config::parse(&text, dir.path(), &|_| None).unwrap();
         let start = |accept_rollback: Option<&str>| {
@@ -133,6 +276,8 @@ fn states_of_earlier_schemas_open_prove_themselves_and_go_on() {
         assert_eq!(reasons, Vec::from_iter(accepted.map(Some)), "{what}");
         let proof = admin.get("/api/audit/verify").is(200);
         assert_eq!(proof.json["valid"], true, "{what}: {}", proof.json);
+        kept(what, &before, dir.path());
+        shown(what, dir.path(), &admin);
         // What was decided, what it left, and what waits.
         let executed = admin.ids("status=executed");
         assert!(!executed.is_empty(), "{what}");

@@ -2,7 +2,7 @@
 //! went.
 
 use super::{UPDATE, deliveries};
-use crate::support::{DELIVERS, Letter, PostOffice, SHOP, Server, Sink, eventually};
+use crate::support::{DELIVERS, Letter, Manner, PostOffice, SHOP, Server, Sink, eventually};
 use serde_json::{Value, json};
 
 /// People with addresses; `approver-two` has none.
@@ -76,6 +76,33 @@ fn approvers_are_asked_and_the_requester_learns_the_outcome() {
     assert!(plain.contains("you may approve the request"));
     assert!(plain.contains("text/html"));
     assert!(!plain.contains("a secret name"), "{plain}");
+}
+
+#[test]
+fn webhooks_that_say_nothing_delay_no_mail() {
+    let post = PostOffice::start();
+    let silent: Vec<Sink> = (0..12).map(|_| Sink::start()).collect();
+    let hooks: String = silent
+        .iter()
+        .enumerate()
+        .map(|(n, sink)| {
+            sink.manner(Manner::Silent);
+            sink.webhook(&format!("silent-{n}"), "events = [\"request.created\"]")
+        })
+        .collect();
+    let s = Server::with(&format!(
+        "{SHOP}{PEOPLE}{DELIVERS}{hooks}{}",
+        post.section()
+    ));
+    for n in 1..=5 {
+        s.requester().submit("production", UPDATE);
+        eventually("a mail", || post.letters().len() == n);
+    }
+    // Calls without an answer are still under way, and none of them has ended.
+    let silenced = deliveries(&s, "status=delivered");
+    let mut channels = silenced.iter().map(|d| d["channel"].as_str().unwrap());
+    assert!(channels.all(|channel| channel == "email"), "{silenced:?}");
+    assert!(silent.iter().any(|sink| sink.count() > 0));
 }
 
 /// Has requests end in every way of which their requester is notified.

@@ -1,7 +1,7 @@
 //! The faults: a machine that is gone with its disk, a bucket that says nothing, a server that sleeps.
 
 use super::*;
-use crate::support::verified;
+use crate::support::{RECOVERY, verified};
 use rustix::process::Signal;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -174,6 +174,7 @@ fn bucket_that_says_nothing_loses_nobody_a_change() {
         requester.create("production", UPDATE).status == 201
     });
     println!("writes again after {:.1} s", opened.elapsed().as_secs_f64());
+    assert!(opened.elapsed() < RECOVERY, "{:?}", opened.elapsed());
     // The one of which nobody knew stands, and no other.
     assert_eq!(total(), 3);
     admin.post(&reject, &json!({"reason": "no"})).is(200);

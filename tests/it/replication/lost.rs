@@ -1,0 +1,199 @@
+//! What each mode can lose, and how that is noticed; and a copy that is not what the server wrote.
+
+use super::*;
+use dbward::store::copy_database;
+use rustix::process::{Signal, kill_process};
+use serde_json::Value;
+
+/// The lease as it stands in the bucket.
+fn lease(installation: &Installation) -> Value {
+    let document = patient(&installation.copies).document("lease", LIST_TIMEOUT);
+    serde_json::from_slice(&document.unwrap().expect("a lease").bytes).unwrap()
+}
+
+/// The number of the last event of the log.
+fn last_event(admin: &Person) -> i64 {
+    let proof = admin.get("/api/audit/verify").is(200);
+    proof.json["total_events"].as_i64().unwrap()
+}
+
+/// Waits until a renewal of the lease has named that event, or a later one.
+fn renewed_with(installation: &Installation, event: i64) {
+    eventually("a renewal", || {
+        lease(installation)["head"]["seq"].as_i64().unwrap() >= event
+    });
+}
+
+/// How often everything committed was seen in the copy.
+fn confirmations(admin: &Person) -> u64 {
+    let page = String::from_utf8(admin.get("/metrics").is(200).body).unwrap();
+    let line = page
+        .lines()
+        .find_map(|line| line.strip_prefix("dbward_replication_sync_duration_seconds_count "));
+    line.unwrap().parse().unwrap()
+}
+
+/// Stops Litestream where it is, so that it copies nothing more and does not end.
+fn freeze_litestream(server: &Program) {
+    let children = server.children();
+    assert_eq!(children.len(), 1, "{children:?}");
+    kill_process(children[0].0, Signal::STOP).unwrap();
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
+fn asynchronous_mode_says_so_loses_the_last_changes_and_counts_them() {
+    let installation = Installation::new("async", 3);
+    let first = installation.machine();
+    let (server, first_at) = Program::serve(first.path());
+    assert!(
+        server.errors().contains("answers do not wait for the copy"),
+        "{}",
+        server.errors()
+    );
+    let (requester, admin) = (
+        person(first_at, first.path(), "developer"),
+        person(first_at, first.path(), "admin"),
+    );
+    let kept = requester.create("production", UPDATE).is(201).text("id");
+    // The second from now has begun after it.
+    let copied = confirmations(&admin) + 2;
+    eventually("a copy of it", || confirmations(&admin) >= copied);
+    let second = installation.second(first.path());
+    let standby = standby(second.path());
+    follows(&standby);
+
+    freeze_litestream(&server);
+    let lost: Vec<String> = (0..3)
+        .map(|_| requester.create("production", UPDATE).is(201).text("id"))
+        .collect();
+    let written = last_event(&admin);
+    renewed_with(&installation, written);
+    server.kill();
+    fs::remove_dir_all(first.path().join("state")).unwrap();
+
+    let at_second = address(&standby.line());
+    let admin = at(&admin, at_second);
+    admin.get(&format!("/api/requests/{kept}")).is(200);
+    for id in &lost {
+        admin.get(&format!("/api/requests/{id}")).is(404);
+    }
+    let log = standby.stop();
+    // Both numbers: what was known to have been written, and what the next server has.
+    let (_, rest) = log
+        .split_once("changes are lost: the server of epoch 1 had written ")
+        .unwrap_or_else(|| panic!("{log}"));
+    let line = rest.lines().next().unwrap();
+    let numbers: Vec<i64> = line
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    assert!(
+        numbers[0] >= written && numbers[1] <= written - 3,
+        "{written}: {line}"
+    );
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
+fn confirmed_mode_refuses_a_state_that_lacks_what_the_copy_had() {
+    let installation = Installation::new("confirmed", 3);
+    let dir = installation.machine();
+    let (server, addr) = Program::serve(dir.path());
+    assert!(
+        server
+            .errors()
+            .contains("nothing is answered before the copy"),
+        "{}",
+        server.errors()
+    );
+    let (requester, admin) = (
+        person(addr, dir.path(), "developer"),
+        person(addr, dir.path(), "admin"),
+    );
+    let first = requester.create("production", UPDATE).is(201).text("id");
+    let state = dir.path().join("state");
+    let older = dir.path().join("older.db");
+    copy_database(&state.join("dbward.db"), &older).unwrap();
+    let second = requester.create("production", UPDATE).is(201).text("id");
+    renewed_with(&installation, last_event(&admin));
+    server.kill();
+    for suffix in ["-wal", "-shm"] {
+        let _ = fs::remove_file(state.join(format!("dbward.db{suffix}")));
+    }
+    fs::rename(&older, state.join("dbward.db")).unwrap();
+
+    let mut command = binary();
+    command
+        .args(["serve", "--config"])
+        .arg(dir.path().join("server.toml"));
+    let (status, errors) = Program::start(&mut command).end();
+    assert_eq!(status.code(), Some(3), "{errors}");
+    for words in ["the copy held event", "start with --standby"] {
+        assert!(errors.contains(words), "no `{words}` in {errors}");
+    }
+    // From the bucket it is all there.
+    let server = super::standby(dir.path());
+    let admin = at(&admin, address(&server.line()));
+    for id in [first, second] {
+        admin.get(&format!("/api/requests/{id}")).is(200);
+    }
+    assert_eq!(admin.get("/api/audit/verify").is(200).json["valid"], true);
+    server.stop();
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
+fn litestream_that_stands_still_makes_writes_unknown_until_it_goes_on() {
+    let installation = Installation::new("confirmed", 3);
+    let dir = installation.machine();
+    let (server, addr) = Program::serve(dir.path());
+    let (requester, admin) = (
+        person(addr, dir.path(), "developer"),
+        person(addr, dir.path(), "admin"),
+    );
+    requester.create("production", UPDATE).is(201);
+    freeze_litestream(&server);
+    requester
+        .create("production", UPDATE)
+        .refused(503, "unavailable")
+        .saying("outcome unknown");
+    assert_eq!(admin.get("/api/requests").is(200).json["total"], 2);
+    kill_process(server.children()[0].0, Signal::CONT).unwrap();
+    eventually("writes", || {
+        requester.create("production", UPDATE).status == 201
+    });
+    // One that is killed is started again.
+    kill_process(server.children()[0].0, Signal::KILL).unwrap();
+    eventually("writes", || {
+        requester.create("production", UPDATE).status == 201
+    });
+    server.stop();
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
+fn standby_refuses_a_copy_of_rows_that_no_server_wrote() {
+    let installation = Installation::new("confirmed", 3);
+    let first = installation.machine();
+    let (server, first_at) = Program::serve(first.path());
+    let (requester, admin) = (
+        person(first_at, first.path(), "developer"),
+        person(first_at, first.path(), "admin"),
+    );
+    requester.create("production", UPDATE).is(201);
+    let second = installation.second(first.path());
+    let standby = standby(second.path());
+    follows(&standby);
+    let file = rusqlite::Connection::open(first.path().join("state/dbward.db")).unwrap();
+    let off = rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
+    file.set_db_config(off, false).unwrap();
+    file.execute_batch("PRAGMA busy_timeout = 5000; UPDATE requests SET requester = 'admin'")
+        .unwrap();
+    let copied = confirmations(&admin) + 2;
+    eventually("a copy of it", || confirmations(&admin) >= copied);
+    server.kill();
+    let (status, errors) = standby.end();
+    assert_eq!(status.code(), Some(3), "{errors}");
+    assert!(errors.contains("requests"), "{errors}");
+}
