@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Each unit and the command that it runs.
-const UNITS: [(&str, &str); 2] = [("dbward", "serve"), ("dbward-agent", "agent")];
+const UNITS: [(&str, &str); 3] = [
+    ("dbward", "serve"),
+    ("dbward-standby", "serve"),
+    ("dbward-agent", "agent"),
+];
 
 fn unit(name: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/systemd");
@@ -45,9 +49,25 @@ fn units_run_commands_that_exist() {
 
 #[test]
 fn server_that_refuses_its_state_is_not_started_again() {
-    let unit = unit("dbward");
-    let codes = values(&unit, "RestartPreventExitStatus")[0];
-    assert!(codes.split(' ').any(|code| code == "3"), "{codes}");
+    let prevented = |name: &str, code: &str| {
+        let unit = unit(name);
+        let codes = values(&unit, "RestartPreventExitStatus")[0];
+        codes.split(' ').any(|known| known == code)
+    };
+    assert!(prevented("dbward", "3") && prevented("dbward-standby", "3"));
+    // One that was replaced would refuse to start, and stands by where it can.
+    assert!(prevented("dbward", "75") && !prevented("dbward-standby", "75"));
+}
+
+#[test]
+fn child_processes_are_left_to_the_program_that_started_them() {
+    for (name, _) in UNITS {
+        assert_eq!(values(&unit(name), "KillMode"), ["mixed"], "{name}");
+    }
+    // Never both on one machine.
+    let standby = unit("dbward-standby");
+    assert_eq!(values(&standby, "Conflicts"), ["dbward.service"]);
+    assert!(values(&standby, "ExecStart")[0].ends_with(" --standby"));
 }
 
 #[test]
