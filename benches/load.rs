@@ -36,6 +36,8 @@ mod parts;
 mod report;
 #[path = "load/server.rs"]
 mod server;
+#[path = "load/soak.rs"]
+mod soak;
 #[path = "load/wire.rs"]
 mod wire;
 
@@ -67,6 +69,7 @@ const USAGE: &str = "usage: cargo bench [-- [--quick] [--json FILE] [--only CASE
 cases: me, parked, create, life, audit, history, jobs, outward, sql; without --only, all of them
 only --only runs these: million: the list, the inbox and a start with a million requests, which the first run makes;
 copies: creates with copies in a bucket (DBWARD_TEST_LITESTREAM, DBWARD_TEST_S3_URL);
+soak: days of turned clock at a tenth of full load, in 135 s or DBWARD_SOAK_SECS;
 instructions: what each call takes, counted by callgrind";
 const CASES: [&str; 9] = [
     "me", "parked", "create", "life", "audit", "history", "jobs", "outward", "sql",
@@ -75,6 +78,9 @@ const CASES: [&str; 9] = [
 const INSTRUCTIONS: &str = "instructions";
 /// The case that takes a quarter of an hour and 6 GB.
 const MILLION: &str = "million";
+
+/// The case that looks at what grows.
+const SOAK: &str = "soak";
 
 /// The case that needs Litestream and a bucket.
 const COPIES: &str = "copies";
@@ -140,7 +146,7 @@ impl Plan {
                 }
                 "--only" => {
                     let case = arguments.next().unwrap_or_default();
-                    if ![INSTRUCTIONS, MILLION, COPIES].contains(&case.as_str())
+                    if ![INSTRUCTIONS, MILLION, COPIES, SOAK].contains(&case.as_str())
                         && !CASES.contains(&case.as_str())
                     {
                         return Err(format!("there is no case `{case}`\n{USAGE}"));
@@ -164,6 +170,7 @@ fn main() -> ExitCode {
     };
     watch(match plan.quick {
         _ if plan.asks(MILLION) => MILLION_MAX,
+        _ if plan.asks(SOAK) => soak::longest(),
         true => QUICK_MAX,
         false => FULL_MAX,
     });
@@ -217,6 +224,9 @@ fn measure(plan: &Plan, rows: &mut Vec<Row>) -> Outcome<()> {
     }
     if plan.asks(COPIES) {
         copies::measure(plan, rows)?;
+    }
+    if plan.asks(SOAK) {
+        soak::measure(rows)?;
     }
     if plan.asks(INSTRUCTIONS) {
         instructions::measure(rows)?;

@@ -265,9 +265,14 @@ pub struct Tokens {
 impl Tokens {
     /// Issues them through the API, `watchers` of the last kind, and lets every agent poll once.
     pub fn issue(server: &Server, watchers: usize) -> Outcome<Tokens> {
-        let admin = fs::read_to_string(server.folder.join("state/admin-token"))
+        Tokens::issue_at(server.address, &server.folder, watchers)
+    }
+
+    /// The same, of the server at that address whose folder this is.
+    pub fn issue_at(address: SocketAddr, folder: &Path, watchers: usize) -> Outcome<Tokens> {
+        let admin = fs::read_to_string(folder.join("state/admin-token"))
             .map_err(|e| format!("reading the first token: {e}"))?;
-        let mut connection = Connection::open(server.address)?;
+        let mut connection = Connection::open(address)?;
         let mut issue = |subject: String, kind: &str, roles: &[&str]| -> Outcome<String> {
             let body = json!({"subject_id": subject, "subject_type": kind, "roles": roles});
             let call = request("POST", "/api/tokens", &admin, Some(&body.to_string()));
@@ -295,21 +300,28 @@ impl Tokens {
                 .collect::<Outcome<_>>()?,
             admin: admin.clone(),
         };
+        tokens.poll(address)?;
+        Ok(tokens)
+    }
+
+    /// Lets every agent say that it is there.
+    pub fn poll(&self, address: SocketAddr) -> Outcome<()> {
         let report = json!({
             "capabilities": {"databases": ["app"], "environments": ["production"]},
             "limit": 1,
         });
-        for agent in &tokens.agents {
+        let mut connection = Connection::open(address)?;
+        for agent in &self.agents {
             let poll = request("POST", "/api/agent/poll", agent, Some(&report.to_string()));
             connection.call(&poll)?.expect(200)?;
         }
-        Ok(tokens)
+        Ok(())
     }
 }
 
 /// Two databases where everything needs one approval. All addresses here are loopback, so it is exempt, as a proxy, from
 /// the cap for one address; everything else is as it comes, the access log included.
-const CONFIG: &str = r#"
+pub const CONFIG: &str = r#"
 pending_requests_per_person = 1000000
 state_dir = "state"
 trusted_proxies = ["127.0.0.1"]

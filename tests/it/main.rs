@@ -30,7 +30,6 @@
 //! - `roles`: deleting a custom role, effective at once.
 //! - `abuse`: failed authentications and calls without end.
 //! - `overload`: strangers, crowds and large answers, while the work of others goes on.
-//! - `soak`: weeks of work in turned clock.
 //! - `strict`: what is unknown is refused, never dropped.
 //! - `faults`: what the machine may do to the server, and the table of limits.
 //! - `matrix`: every route by every kind of caller, in one table.
@@ -143,7 +142,6 @@ mod schemas;
 mod sessions;
 mod shared_tokens;
 mod slack;
-mod soak;
 mod state_file;
 mod strict;
 mod support;
