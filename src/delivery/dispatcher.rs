@@ -5,7 +5,7 @@ use super::{Batch, Shared};
 use crate::clock::Timestamp;
 use crate::crypto::random;
 use crate::error::Error;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -23,6 +23,9 @@ pub(super) struct Dispatcher {
     shared: Arc<Shared>,
     batches: Sender<Batch>,
     lanes: BTreeMap<String, Lane>,
+    /// Channels that nobody works at and whose rows may be claimed all the same, since the store failed; none is served
+    /// before they are returned.
+    stranded: BTreeSet<String>,
     /// Workers without a batch.
     idle: usize,
     /// Batches of lanes that are not proven that may be under way at once.
@@ -38,6 +41,7 @@ impl Dispatcher {
             shared,
             batches,
             lanes: BTreeMap::new(),
+            stranded: BTreeSet::new(),
             idle: workers,
             unproven_max: (workers / 2).max(1),
             turns: 0,
@@ -49,7 +53,8 @@ impl Dispatcher {
     pub(super) fn round(&mut self) {
         let signal = &self.shared.app.due;
         let seen = signal.generation();
-        let wait = match self.take_reports().and_then(|()| self.hand_out()) {
+        let taken = self.take_reports().and_then(|()| self.return_stranded());
+        let wait = match taken.and_then(|()| self.hand_out()) {
             Ok(next) => {
                 let left = next.map(|at| at.since(self.shared.app.clock.now()));
                 left.map_or(WAIT_MAX, |ms| Duration::from_millis(ms.max(1)))
@@ -79,15 +84,24 @@ impl Dispatcher {
             let lane = self.lanes.entry(report.channel.clone()).or_default();
             let [roll] = random::<1>();
             let is_back = lane.take(&report, roll);
-            let (channel, limit) = (report.channel, HURRIED_MAX);
-            let done = match (report.unwritten, is_back) {
-                (true, _) => app.store.return_deliveries(Some(channel)),
-                (false, true) => app.store.hurry_deliveries(channel, limit),
-                (false, false) => Ok(0),
-            };
-            failed = done.err().or(failed);
+            if report.unwritten {
+                self.stranded.insert(report.channel);
+            } else if is_back {
+                let done = app.store.hurry_deliveries(report.channel, HURRIED_MAX);
+                failed = done.err().or(failed);
+            }
         }
         failed.map_or(Ok(()), Err)
+    }
+
+    /// Makes due again what is claimed of stranded channels.
+    fn return_stranded(&mut self) -> Result<(), Error> {
+        while let Some(channel) = self.stranded.first() {
+            let store = &self.shared.app.store;
+            store.return_deliveries(Some(channel.clone()))?;
+            self.stranded.pop_first();
+        }
+        Ok(())
     }
 
     /// Gives idle workers what is due; when there is more to give.
@@ -146,12 +160,12 @@ impl Dispatcher {
     }
 
     fn claim(&mut self, channels: Vec<String>) -> Result<(), Error> {
-        for (channel, rows) in self
-            .shared
-            .app
-            .store
-            .claim_deliveries(channels, BATCH_MAX)?
-        {
+        // A claim that fails may have been written, where the copy of the state is what failed.
+        self.stranded.extend(channels.iter().cloned());
+        let store = &self.shared.app.store;
+        let claimed = store.claim_deliveries(channels, BATCH_MAX)?;
+        self.stranded.clear();
+        for (channel, rows) in claimed {
             if rows.is_empty() {
                 continue;
             }

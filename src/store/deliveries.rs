@@ -157,7 +157,8 @@ impl Store {
         })
     }
 
-    /// Makes notifications of a channel that wait for a further attempt due at once: what made them wait is over.
+    /// Makes notifications of a channel that wait for a further attempt due at once: what made them wait is over. One that
+    /// was never attempted waits for its own time, as reminders do.
     ///
     /// # Errors
     /// When the store cannot write.
@@ -167,7 +168,7 @@ impl Store {
             connection
                 .run("UPDATE outbox SET next_attempt_ms = ?1 WHERE seq IN \
                      (SELECT seq FROM outbox WHERE channel = ?2 AND next_attempt_ms > ?1 AND status = 'pending' \
-                     ORDER BY next_attempt_ms LIMIT ?3)", params![now, channel, limit])
+                     AND attempts > 0 ORDER BY next_attempt_ms LIMIT ?3)", params![now, channel, limit])
         })
     }
 }

@@ -60,6 +60,71 @@ fn an_hour_of(manner: Manner) {
 }
 
 #[test]
+fn what_is_planned_keeps_its_time_when_a_receiver_is_back() {
+    let sink = Sink::start();
+    let policy = "[[notification_policies]]\nwebhooks = [\"ops\"]\nevents = [\"request.created\", \"request.escalated\"]\n\
+        escalate_after_secs = 7200\nescalate_to = [\"user:approver\"]\n";
+    let s = server(&format!("{}{policy}", sink.webhook("ops", "")));
+    let events = || -> Vec<String> { sink.received().iter().map(|r| r.text("event")).collect() };
+    sink.manner(Manner::Status(503, String::new()));
+    s.requester().submit("production", UPDATE);
+    eventually("an attempt", || {
+        deliveries(&s, "").iter().any(|d| d["attempts"] == 1)
+    });
+    sink.manner(Manner::Accepts);
+    s.turn_only(60);
+    eventually("it is back", || {
+        deliveries(&s, "status=delivered").len() == 1
+    });
+    // This one comes after whatever the return of the receiver made due.
+    s.requester().submit("production", UPDATE);
+    eventually("the next", || deliveries(&s, "status=delivered").len() == 2);
+    assert_eq!(events(), ["request.created"; 3]);
+    let planned = deliveries(&s, "status=pending");
+    assert!(planned.iter().all(|d| d["attempts"] == 0), "{planned:?}");
+    s.turn_only(7_200);
+    eventually("both", || deliveries(&s, "status=delivered").len() == 4);
+    assert_eq!(events()[3..], ["request.escalated"; 2]);
+}
+
+/// Nobody else writes to the state of a server; while this one holds its lock, the server cannot.
+fn locked(state_dir: &std::path::Path) -> rusqlite::Connection {
+    let lock = rusqlite::Connection::open(state_dir.join("dbward.db")).unwrap();
+    lock.execute_batch("PRAGMA busy_timeout = 30000; BEGIN IMMEDIATE")
+        .unwrap();
+    lock
+}
+
+#[test]
+fn what_was_claimed_when_the_store_failed_is_delivered_once_it_is_back() {
+    let sink = Sink::start();
+    sink.manner(Manner::Silent);
+    let dir = crate::support::settled(&format!("{SHOP}{}", sink.webhook("ops", "")));
+    let (server, at) = Program::serve(dir.path());
+    let admin = admin_of(at, dir.path());
+    let body = json!({"database": "shop", "environment": "production", "detail": UPDATE});
+    admin.post("/api/requests", &body).is(201);
+    eventually("a call", || sink.count() == 1);
+    let lock = locked(&dir.path().join("state"));
+    sink.manner(Manner::Accepts);
+    // Neither how it ended is written, nor that it is due again.
+    for words in [
+        "how a delivery ended could not be written",
+        "delivery cannot use the store",
+    ] {
+        eventually(words, || server.errors().contains(words));
+    }
+    assert_eq!(total(&admin, "in_progress"), 1);
+    lock.execute_batch("ROLLBACK").unwrap();
+    drop(lock);
+    eventually("it is delivered", || total(&admin, "delivered") == 1);
+    let received = sink.received();
+    let ids: BTreeSet<String> = received.iter().map(|r| r.text("delivery_id")).collect();
+    assert_eq!((received.len(), ids.len()), (2, 1));
+    server.stop();
+}
+
+#[test]
 fn what_is_never_accepted_is_given_up_after_ten_attempts() {
     let sink = Sink::start();
     let s = server(&sink.webhook("ops", ""));
