@@ -92,13 +92,25 @@ impl Grid {
             let Some(at) = narrow.columns.iter().position(|c| c.title == *title) else {
                 continue;
             };
-            narrow.columns.remove(at);
-            for row in &mut narrow.rows {
-                row.remove(at);
-            }
+            narrow.remove_column(at);
             left_out.push(*title);
         }
         Some((narrow, left_out))
+    }
+
+    fn remove_column(&mut self, at: usize) {
+        self.columns.remove(at);
+        for row in &mut self.rows {
+            row.remove(at);
+        }
+    }
+
+    /// Leaves out the column of this place if every cell of it is null.
+    pub fn drop_if_null(&mut self, at: usize) {
+        let is_null = |row: &Vec<GridCell>| row.get(at).is_none_or(|cell| cell.raw.is_none());
+        if self.rows.iter().all(is_null) && at < self.columns.len() {
+            self.remove_column(at);
+        }
     }
 
     /// The widest cell of each column.

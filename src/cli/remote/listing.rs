@@ -1,15 +1,17 @@
 //! Lists of the API as tables: which members of each item are shown, and how.
 
-use super::super::output::{Grid, GridCell, GridColumn, operation_words, short_id, visible};
+use super::super::output::{
+    Grid, GridCell, GridColumn, OutputFormat, operation_words, short_id, visible,
+};
 use super::{CommandError, ServerSession};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// Columns that a narrow terminal goes without, the first to go first.
-const OPTIONAL: [&str; 11] = [
+const OPTIONAL: [&str; 12] = [
     "RISK", "TO", "USED", "SLACK", "VERSION", "TRIES", "FORMAT", "SIGNED", "OUTCOME", "REQUEST",
-    "WHO",
+    "WHO", "ROWS",
 ];
 
 /// How a member is shown to people. Programs get it as it is.
@@ -21,6 +23,8 @@ pub enum Kind {
     /// Its first characters.
     Id,
     Number,
+    /// A number that few items have: a table in which none has one goes without it.
+    RareNumber,
     /// How long ago.
     Time,
     /// How long, alone.
@@ -91,7 +95,7 @@ impl Listing {
         items: &[Value],
         foot: Option<String>,
     ) -> Result<u8, CommandError> {
-        let grid = Grid {
+        let mut grid = Grid {
             columns: self.heads(),
             rows: items.iter().map(|item| self.row(session, item)).collect(),
             objects,
@@ -99,6 +103,13 @@ impl Listing {
             ids: true,
             optional: &OPTIONAL,
         };
+        if session.screen.format() == OutputFormat::Table {
+            for (at, (_, _, kind)) in self.columns.iter().enumerate().rev() {
+                if *kind == Kind::RareNumber {
+                    grid.drop_if_null(at);
+                }
+            }
+        }
         session.screen.rows(text, &grid, foot.as_deref())?;
         Ok(0)
     }
@@ -122,7 +133,7 @@ impl Listing {
     fn heads(&self) -> Vec<GridColumn> {
         let head = |(title, _, kind): &(&str, &str, Kind)| GridColumn {
             title: (*title).to_owned(),
-            numeric: matches!(kind, Kind::Number | Kind::Age),
+            numeric: matches!(kind, Kind::Number | Kind::RareNumber | Kind::Age),
             shrinks: matches!(kind, Kind::Long | Kind::List | Kind::Targets),
         };
         self.columns.iter().map(head).collect()
@@ -162,7 +173,7 @@ fn cell(session: &ServerSession, item: &Value, member: &str, kind: Kind) -> Grid
         Kind::Operation => Some(operation_words(&text).to_owned()),
         Kind::Targets => Some(targets(value)),
         Kind::Long => Some(text.split_whitespace().collect::<Vec<_>>().join(" ")),
-        Kind::Text | Kind::Number | Kind::List | Kind::Where => Some(text),
+        Kind::Text | Kind::Number | Kind::RareNumber | Kind::List | Kind::Where => Some(text),
     };
     GridCell { shown, raw }
 }

@@ -192,6 +192,7 @@ const INBOX: Listing = Listing {
         ("WHERE", "database environment", Kind::Where),
         ("WHO", "requester", Kind::Text),
         ("WHAT", "detail", Kind::Long),
+        ("ROWS", "max_affected_rows", Kind::RareNumber),
         ("RISK", "risk_level", Kind::Text),
     ],
     empty: "Nothing waits for you.",

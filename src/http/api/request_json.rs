@@ -320,6 +320,8 @@ pub(super) fn item(item: &RequestItem) -> Value {
         "reason": reason.map(|text| excerpt(text, REASON_BYTES)),
         "reason_truncated": reason.is_some_and(|text| text.len() > REASON_BYTES),
         "risk_level": r.risk_level,
+        "max_affected_rows": r.row_bound.map(|bound| bound.rows),
+        "row_bound_source": r.row_bound.map(|bound| bound.source.as_str()),
         "current_step": r.current_step,
         "total_steps": r.total_steps,
         "next_approvers": approvers.collect::<Vec<_>>(),

@@ -143,3 +143,36 @@ fn a_rehearsal_that_ends_is_seen_by_those_who_wait_for_approval() {
         ran.errors
     );
 }
+
+#[test]
+fn who_approves_sees_how_many_rows_a_request_may_change() {
+    let server = Server::shop();
+    let console = Console::before(&server);
+    let (mine, theirs) = (
+        server.requester().token.unwrap(),
+        server.approver().token.unwrap(),
+    );
+    let make = |more: &[&str]| {
+        let call = [&["execute", UPDATE, "-e", "production"], more].concat();
+        console.run(Some(&mine), &call).is(2);
+    };
+    let inbox = |more: &[&str]| {
+        let call = [&["request", "list", "--mine-to-approve"], more].concat();
+        console.run(Some(&theirs), &call).is(0).out
+    };
+    make(&[]);
+    // Where none is bounded, a table has no column for it; programs have one in any case.
+    assert!(!inbox(&[]).contains("ROWS"), "{}", inbox(&[]));
+    assert!(inbox(&["--format", "csv"]).starts_with("ID,WAITS,WHERE,WHO,WHAT,ROWS,RISK\n"));
+    make(&["--max-rows-affected", "37"]);
+    let table = inbox(&[]);
+    let row = table
+        .lines()
+        .find(|line| line.contains(" 37  unknown"))
+        .unwrap_or_default();
+    assert!(
+        table.lines().next().unwrap().ends_with("ROWS  RISK") && !row.is_empty(),
+        "{table}"
+    );
+    assert!(inbox(&["--format", "json"]).contains("\"max_affected_rows\":37,"));
+}
