@@ -368,6 +368,13 @@ fn checked_url(url: &str, allow_insecure: bool) -> Result<String, Error> {
     Ok(url.trim_end_matches('/').to_owned())
 }
 
+/// Whether this is an address of plain HTTP on another machine than this one.
+pub fn is_plain_http_beyond(url: &str) -> bool {
+    url.parse::<Uri>().is_ok_and(|uri| {
+        uri.scheme_str() == Some("http") && uri.host().is_some_and(|host| !is_loopback(host))
+    })
+}
+
 fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")

@@ -73,3 +73,20 @@ fn shutdown_ends_a_call_that_waits() {
     assert_eq!(error.status, None);
     assert_eq!(client.public_key().unwrap_err().code, "stopped");
 }
+
+#[test]
+fn plain_http_stays_on_this_machine_only_by_its_whole_name() {
+    for (url, beyond) in [
+        ("http://localhost:3000", false),
+        ("http://LOCALHOST", false),
+        ("http://127.0.0.2:3000/dbward", false),
+        ("http://[::1]:3000", false),
+        ("http://localhost.evil.example", true),
+        ("http://127.evil.example:3000", true),
+        ("http://127.0.0.1@evil.example", true),
+        ("http://192.0.2.1", true),
+        ("https://evil.example", false),
+    ] {
+        assert_eq!(is_plain_http_beyond(url), beyond, "{url}");
+    }
+}

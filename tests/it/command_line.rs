@@ -8,6 +8,7 @@ mod device;
 mod doctor;
 mod every_command;
 mod every_option;
+mod interrupts;
 mod old_command_line;
 mod operations;
 mod pages;
@@ -15,6 +16,7 @@ mod preflight;
 mod programs;
 mod rehearsals;
 mod requests;
+pub(crate) mod steady;
 mod terminal;
 mod waiting;
 

@@ -1,6 +1,7 @@
 //! The README's first session and first team, as they stand there: its two configurations, and its commands run by a shell.
 
-use crate::command_line::console::{shown, steady_durations, without_colours};
+use crate::command_line::console::{shown, without_colours};
+use crate::command_line::steady::steady_durations;
 use crate::support::{Program, Temp, binary};
 use std::fs;
 use std::net::TcpListener;

@@ -124,10 +124,15 @@ impl Screen {
     /// # Errors
     /// That it cannot be written.
     pub fn rows(&self, json: &str, grid: &Grid, foot: Option<&str>) -> Result<(), String> {
+        self.write(&self.formatted(json, grid, foot))
+    }
+
+    /// Rows as [`Screen::rows`] prints them, for what is printed together with others.
+    pub fn formatted(&self, json: &str, grid: &Grid, foot: Option<&str>) -> String {
         let foot = foot.map(|foot| format!("{foot}\n")).unwrap_or_default();
         let table = |grid: &Grid| format!("{}{foot}", grid.table(self.width, self.paint));
         let vertical = |grid: &Grid| format!("{}{foot}", grid.vertical(self.paint));
-        let text = match self.format {
+        match self.format {
             OutputFormat::Table if grid.rows.is_empty() && grid.empty.is_some() => {
                 format!("{}\n", grid.empty.unwrap_or_default())
             }
@@ -146,8 +151,7 @@ impl Screen {
             OutputFormat::Csv => grid.csv(),
             OutputFormat::Markdown => grid.markdown(),
             OutputFormat::Quiet => grid.quiet(),
-        };
-        self.write(&text)
+        }
     }
 
     /// Prints what a command did: a sentence for people, `json` for programs, `quiet` for scripts; the members of `json` as

@@ -5,7 +5,7 @@ use super::rehearsal::rehearsed;
 use super::show::{heading, needed};
 use super::target::TargetOptions;
 use super::{CommandError, CommonOptions, ServerSession, question};
-use crate::cli::output::{note, to_errors};
+use crate::cli::output::{Paint, note, short_id, to_errors};
 use crate::client::{CreatedReply, NewRequestBody, RequestReply, path_of};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Read};
@@ -90,7 +90,7 @@ pub struct WaitOptions {
     /// Wait for approval [default on a terminal]
     #[arg(long, overrides_with = "no_wait")]
     pub wait: bool,
-    /// Print the id, and exit with 2, where approval is needed [default in a pipe]
+    /// Print the id, and exit with 2, where approval is needed [default where standard output is not a terminal]
     #[arg(long)]
     pub no_wait: bool,
     /// Stop waiting after so long, such as 90, 90s, 30m or 2h, and exit with 124
@@ -103,7 +103,9 @@ pub struct WaitOptions {
 
 impl WaitOptions {
     pub fn follow(&self, resume: bool) -> FollowOptions {
-        let wanted = self.wait || self.timeout.is_some() || io::stderr().is_terminal();
+        // A script that reads standard output wants the id, although its errors are on a terminal.
+        let is_watched = io::stdout().is_terminal() && io::stderr().is_terminal();
+        let wanted = self.wait || self.timeout.is_some() || is_watched;
         FollowOptions {
             approval: wanted && !self.no_wait,
             timeout: self.timeout,
@@ -144,12 +146,73 @@ pub fn submit(
         return Err(CommandError::new("nothing was sent"));
     }
     ensure_known(session, about)?;
+    let body = request_body(about, operation, (database, environment), detail);
+    let text = serde_json::to_string(&body).map_err(|e| CommandError::new(e.to_string()))?;
+    let mut follower = Follower::new(session, wait.follow(true))?;
+    let (sent, interrupted) = follower.sent(path_of(&["requests"]), text)?;
+    let document = sent.map_err(|e| CommandError::from(e).in_statement(&body.detail))?;
+    let created: CreatedReply = document.read()?;
+    let unseen = RequestReply {
+        id: created.id.clone(),
+        status: created.status.clone(),
+        ..RequestReply::default()
+    };
+    let path = path_of(&["requests", &created.id]);
+    let read = match interrupted {
+        true => None,
+        false => follower.unless_interrupted(move |client| client.fetch(&path))?,
+    };
+    let request = match read {
+        Some(Ok(document)) => document.read()?,
+        // Somebody who may make requests and not look at them still learns what came of it.
+        Some(Err(e)) if e.status == Some(403) => unseen,
+        Some(Err(e)) => {
+            let made = format!(
+                "request {} is made; continue with: dbward request watch {}",
+                created.id,
+                short_id(&created.id)
+            );
+            return Err(CommandError::from(e).hint(made));
+        }
+        None => return follower.interrupted(&unseen),
+    };
+    let paint = Paint::new(io::stderr().is_terminal());
+    to_errors(format_args!("{}", heading(paint, &request)));
+    let request = match about.rehearse && !wait.no_wait {
+        true => match follower.rehearsed(request)? {
+            Ok(request) => request,
+            Err(code) => return Ok(code),
+        },
+        false => request,
+    };
+    let (rehearsed, needed) = (rehearsed(&request), needed(&request));
+    to_errors(format_args!("{rehearsed}{needed}"));
+    if created.status == "pending" && !wait.follow(true).approval {
+        note!(
+            "Continue with:  dbward request watch {}",
+            short_id(&created.id)
+        );
+        session
+            .screen
+            .done(&document.text(), &created.id, &created.id)?;
+        return Ok(PENDING);
+    }
+    follower.follow(request)
+}
+
+/// The body that makes a request on a target, which is a database and an environment.
+fn request_body(
+    about: &AboutOptions,
+    operation: &'static str,
+    (database, environment): (String, String),
+    detail: String,
+) -> NewRequestBody {
     let metadata = [("ticket", &about.ticket), ("repo", &about.repo)];
     let metadata: serde_json::Map<String, Value> = metadata
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), json!(value.as_ref()?))))
         .collect();
-    let body = NewRequestBody {
+    NewRequestBody {
         operation,
         database,
         environment,
@@ -163,43 +226,7 @@ pub fn submit(
         metadata: (!metadata.is_empty()).then(|| metadata.into()),
         max_affected_rows: about.max_rows_affected,
         rehearse: about.rehearse,
-    };
-    let text = serde_json::to_string(&body).map_err(|e| CommandError::new(e.to_string()))?;
-    let mut follower = Follower::new(session, wait.follow(true))?;
-    let sent = session.client.send(&path_of(&["requests"]), &text);
-    let document = sent.map_err(|e| CommandError::from(e).in_statement(&body.detail))?;
-    let created: CreatedReply = document.read()?;
-    let request = match session.client.fetch(&path_of(&["requests", &created.id])) {
-        Ok(document) => document.read()?,
-        // Somebody who may make requests and not look at them still learns what came of it.
-        Err(e) if e.status == Some(403) => RequestReply {
-            id: created.id.clone(),
-            status: created.status.clone(),
-            ..RequestReply::default()
-        },
-        Err(e) => return Err(CommandError::from(e)),
-    };
-    to_errors(format_args!("{}", heading(session, &request)));
-    let request = match about.rehearse && !wait.no_wait {
-        true => match follower.rehearsed(request)? {
-            Ok(request) => request,
-            Err(code) => return Ok(code),
-        },
-        false => request,
-    };
-    let (rehearsed, needed) = (rehearsed(&request), needed(&request));
-    to_errors(format_args!("{rehearsed}{needed}"));
-    if created.status == "pending" && !wait.follow(true).approval {
-        note!(
-            "Continue with:  dbward request watch {}",
-            super::super::output::short_id(&created.id)
-        );
-        session
-            .screen
-            .done(&document.text(), &created.id, &created.id)?;
-        return Ok(PENDING);
     }
-    follower.follow(request)
 }
 
 /// Fails where the server would take a wish that it does not know, and leave it out.

@@ -3,12 +3,12 @@
 //! The server holds each call until something moves; what moved between two calls is not missed, since each says what
 //! was seen last.
 
-use super::super::output::{Paint, selector_words, short_id, span, status_words, visible};
+use super::super::output::{selector_words, short_id, status_words, visible};
 use super::interrupts::Interrupts;
+use super::progress::Progress;
 use super::{CommandError, ServerSession, question, rehearsal, result};
 use crate::cli::output::{note, to_errors};
-use crate::client::{Client, ClientError, MovedReply, RequestReply, path_of};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use crate::client::{Client, ClientError, Document, MovedReply, RequestReply, path_of};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -48,11 +48,13 @@ pub struct FollowOptions {
 #[derive(Clone)]
 enum News {
     Reply(Box<Result<RequestReply, ClientError>>),
+    /// What came of a call that was made once.
+    Answer(Box<Result<Document, ClientError>>),
     Interrupted,
     Line(String),
 }
 
-/// Everything that waiting needs. Made before a request is, so that no Ctrl-C is missed.
+/// Everything that waiting needs. Made before a request is, and makes the calls around it, so that no Ctrl-C is missed.
 pub struct Follower<'a> {
     session: &'a ServerSession,
     options: FollowOptions,
@@ -80,6 +82,68 @@ impl<'a> Follower<'a> {
             progress: Progress::new(),
             end: options.timeout.map(|timeout| Instant::now() + timeout),
         })
+    }
+
+    /// Sends what makes or moves a request; also whether Ctrl-C came meanwhile. The answer is waited for all the same, since
+    /// only it says what became of the request; a second Ctrl-C ends the process.
+    pub fn sent(
+        &mut self,
+        path: String,
+        body: String,
+    ) -> Result<(Result<Document, ClientError>, bool), CommandError> {
+        self.begin(move |client| client.send(&path, &body))?;
+        let mut interrupted = false;
+        loop {
+            match self.receive(None) {
+                Ok(News::Answer(answer)) => return Ok((*answer, interrupted)),
+                Ok(News::Interrupted) => {
+                    interrupted = true;
+                    self.progress.clear();
+                    note!(
+                        "\nWaiting for the server to say what became of the request. Ctrl-C again stops that."
+                    );
+                }
+                Ok(News::Reply(_) | News::Line(_)) => {}
+                Err(()) => return Err(CommandError::new("no news can come")),
+            }
+        }
+    }
+
+    /// What came of a call that changes nothing; none where Ctrl-C came first.
+    pub fn unless_interrupted(
+        &mut self,
+        call: impl FnOnce(&Client) -> Result<Document, ClientError> + Send + 'static,
+    ) -> Result<Option<Result<Document, ClientError>>, CommandError> {
+        self.begin(call)?;
+        loop {
+            match self.receive(None) {
+                Ok(News::Answer(answer)) => return Ok(Some(*answer)),
+                Ok(News::Interrupted) => return Ok(None),
+                Ok(News::Reply(_) | News::Line(_)) => {}
+                Err(()) => return Err(CommandError::new("no news can come")),
+            }
+        }
+    }
+
+    /// Makes a call on a thread of its own, from where its answer comes as news, as a Ctrl-C does.
+    fn begin(
+        &mut self,
+        call: impl FnOnce(&Client) -> Result<Document, ClientError> + Send + 'static,
+    ) -> Result<(), CommandError> {
+        self.interrupts.take_next();
+        let (client, sender): (Client, _) = (self.session.client.clone(), self.sender.clone());
+        std::thread::Builder::new()
+            .name("call".to_owned())
+            .spawn(move || {
+                let _ = sender.send(News::Answer(Box::new(call(&client))));
+            })
+            .map_err(|e| CommandError::new(e.to_string()))?;
+        Ok(())
+    }
+
+    /// From here on Ctrl-C ends the process.
+    pub fn release(&self) {
+        self.interrupts.release();
     }
 
     /// Waits until the request has an outcome, and prints its result. Returns the exit code.
@@ -111,7 +175,10 @@ impl<'a> Follower<'a> {
             }
             if waits && resumes < RESUMES_MAX {
                 resumes += 1;
-                request = self.resume(&request)?;
+                request = match self.resume(&request)? {
+                    Ok(request) => request,
+                    Err(code) => return Ok(code),
+                };
                 continue;
             }
             let _ = asked.send(request.seen());
@@ -177,7 +244,7 @@ impl<'a> Follower<'a> {
                     }
                 },
                 Ok(News::Interrupted) => return self.interrupted(request).map(Err),
-                Ok(News::Line(_)) => {}
+                Ok(News::Line(_) | News::Answer(_)) => {}
                 Err(()) => {
                     self.progress.clear();
                     note!(
@@ -222,12 +289,11 @@ impl<'a> Follower<'a> {
         Ok(asked)
     }
 
-    fn resume(&self, request: &RequestReply) -> Result<RequestReply, CommandError> {
-        match self
-            .session
-            .client
-            .send(&path_of(&["requests", &request.id, "resume"]), "")
-        {
+    /// Sends it to the agents again; the request as it is then, or the exit code of who waits no longer.
+    fn resume(&mut self, request: &RequestReply) -> Result<Result<RequestReply, u8>, CommandError> {
+        let path = path_of(&["requests", &request.id, "resume"]);
+        let (answer, interrupted) = self.sent(path, String::new())?;
+        match answer {
             Ok(_) => {}
             // Somebody else was faster, or it moved on.
             Err(e) if e.status == Some(409) => {}
@@ -236,15 +302,19 @@ impl<'a> Follower<'a> {
                 return Err(CommandError::from(e));
             }
         }
-        Ok(self
-            .session
-            .client
-            .fetch(&path_of(&["requests", &request.id]))?
-            .read()?)
+        let path = path_of(&["requests", &request.id]);
+        let read = match interrupted {
+            true => None,
+            false => self.unless_interrupted(move |client| client.fetch(&path))?,
+        };
+        match read {
+            Some(document) => Ok(Ok(document?.read()?)),
+            None => self.interrupted(request).map(Err),
+        }
     }
 
     /// Prints what came of it. Returns the exit code.
-    fn ended(&self, request: &RequestReply) -> Result<u8, CommandError> {
+    fn ended(&mut self, request: &RequestReply) -> Result<u8, CommandError> {
         match request.status.as_str() {
             "executed" | "failed" => {}
             "rejected" => return Err(rejected(request)),
@@ -265,12 +335,23 @@ impl<'a> Follower<'a> {
                 )));
             }
         }
-        let client = &self.session.client;
-        let document = match client.await_result(&request.id, RESULT_WAIT) {
-            Ok(Some(document)) => document,
-            // Not streamed there: then it is stored.
-            _ => client.fetch(&path_of(&["requests", &request.id, "result", "content"]))?,
+        let id = request.id.clone();
+        let read =
+            self.unless_interrupted(move |client| match client.await_result(&id, RESULT_WAIT) {
+                Ok(Some(document)) => Ok(document),
+                // Not streamed there: then it is stored.
+                _ => client.fetch(&path_of(&["requests", &id, "result", "content"])),
+            })?;
+        let Some(document) = read else {
+            let (doing, short) = (status_words(&request.status), short_id(&request.id));
+            note!(
+                "\nRequest {} is {doing}. Print its result with:  dbward request result {short}",
+                request.id
+            );
+            return Ok(INTERRUPTED);
         };
+        let document = document?;
+        self.interrupts.release();
         let succeeded = result::print(self.session, &document, &request.id)?;
         Ok(if self.options.fail && !succeeded {
             EXECUTION_FAILED
@@ -280,7 +361,7 @@ impl<'a> Follower<'a> {
     }
 
     /// Ctrl-C: the request goes on, unless its owner wants it cancelled.
-    fn interrupted(&mut self, request: &RequestReply) -> Result<u8, CommandError> {
+    pub fn interrupted(&mut self, request: &RequestReply) -> Result<u8, CommandError> {
         self.progress.clear();
         let short = short_id(&request.id);
         note!();
@@ -314,7 +395,7 @@ impl<'a> Follower<'a> {
                     note!();
                     break false;
                 }
-                Ok(News::Reply(_)) => {}
+                Ok(News::Reply(_) | News::Answer(_)) => {}
             }
         };
         if !yes {
@@ -392,93 +473,5 @@ pub fn waiting_words(request: &RequestReply) -> String {
             None => "running".to_owned(),
         },
         other => status_words(other).to_owned(),
-    }
-}
-
-/// The line that says what is waited for.
-struct Progress {
-    bar: ProgressBar,
-    terminal: bool,
-    last: String,
-    since: Instant,
-    was_pending: bool,
-}
-
-impl Progress {
-    fn new() -> Progress {
-        let terminal = io::stderr().is_terminal();
-        let target = if terminal {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let bar = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {took}{prefix}") {
-            let took = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                let _ = out.write_str(&span(state.elapsed().as_secs()));
-            };
-            bar.set_style(style.with_key("took", took));
-        }
-        Progress {
-            bar,
-            terminal,
-            last: String::new(),
-            since: Instant::now(),
-            was_pending: false,
-        }
-    }
-
-    fn show(&mut self, request: &RequestReply) {
-        let mut words = waiting_words(request);
-        if request.is_rehearsing() {
-            words.push_str(" · being rehearsed");
-        }
-        if words == self.last {
-            return;
-        }
-        if self.bar.is_finished() {
-            self.bar.reset();
-        }
-        let (took, before) = (
-            self.since.elapsed().as_secs(),
-            std::mem::replace(&mut self.last, words.clone()),
-        );
-        self.since = Instant::now();
-        if self.terminal {
-            if self.was_pending && request.status != "pending" && request.approved_at.is_some() {
-                let paint = Paint::new(true);
-                self.bar
-                    .suspend(|| note!("{} approved · after {}", paint.accent("✓"), span(took)));
-            }
-            let stop = if request.is_outcome() {
-                ""
-            } else {
-                " · Ctrl-C to stop waiting"
-            };
-            self.bar.set_prefix(stop);
-            self.bar.set_message(words);
-            self.bar.reset_elapsed();
-            self.bar.enable_steady_tick(Duration::from_millis(120));
-        } else if !before.is_empty() || !request.is_outcome() {
-            note!("{} {words}", short_id(&request.id));
-        }
-        self.was_pending = request.status == "pending";
-    }
-
-    /// Prints a line that stays.
-    fn line(&self, request: &RequestReply, words: &str) {
-        let id = short_id(&request.id);
-        self.bar.suspend(|| note!("{id} {words}"));
-    }
-
-    fn note(&self, words: &str) {
-        match self.terminal {
-            true => self.bar.set_message(visible(words)),
-            false => note!("{}", visible(words)),
-        }
-    }
-
-    fn clear(&self) {
-        self.bar.finish_and_clear();
     }
 }

@@ -127,15 +127,22 @@ impl ServerSession {
                 break;
             }
         }
-        only(prefix, &found, ids)
+        only(prefix, &found, ids, cursor.is_some())
     }
 }
 
-/// The one id that was found, or why there is not one.
-fn only(prefix: &str, found: &[String], ids: &Ids) -> Result<String, CommandError> {
+/// The one id that was found, or why there is not one; `is_cut` where older ones were not looked at.
+fn only(prefix: &str, found: &[String], ids: &Ids, is_cut: bool) -> Result<String, CommandError> {
     let (shown, what) = (visible(prefix), ids.what);
     match found {
         [id] if !prefix.is_empty() && prefix != DELIVERY => Ok(id.clone()),
+        [] if is_cut => {
+            let newest = ID_PAGE * ID_PAGES;
+            let message =
+                format!("none of the newest {newest} is a {what} that begins with `{shown}`");
+            Err(CommandError::new(message)
+                .hint(format!("write the whole id of an older one; {}", ids.list)))
+        }
         [] => Err(CommandError::new(format!("no {what} begins with `{shown}`")).hint(ids.list)),
         [first, ..] => {
             let longer = first.get(..prefix.len().max(13)).unwrap_or_default();

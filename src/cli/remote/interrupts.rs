@@ -36,4 +36,9 @@ impl Interrupts {
     pub fn take_next(&self) {
         self.taken.store(true, Ordering::SeqCst);
     }
+
+    /// Lets the next one end the process.
+    pub fn release(&self) {
+        self.taken.store(false, Ordering::SeqCst);
+    }
 }

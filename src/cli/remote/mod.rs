@@ -16,6 +16,7 @@ mod operations;
 mod people;
 mod plan;
 mod preflight;
+mod progress;
 mod question;
 mod rehearsal;
 mod requests;
@@ -148,7 +149,10 @@ pub struct CommonOptions {
 pub(super) fn run(verb: RemoteVerb) -> Result<(), Failure> {
     let code = match verb {
         RemoteVerb::Execute(o) => with(&o.common, |s| execute::run(s, &o)),
-        RemoteVerb::Preflight(o) => preflight::run(&o).map_err(|e| e.failure(false)),
+        RemoteVerb::Preflight(o) => preflight::run(&o).map_err(|e| Failure {
+            code: preflight::NOT_TRIED,
+            ..e.failure(false)
+        }),
         RemoteVerb::Request(verb) => requests::run(verb),
         RemoteVerb::Results(o) => with(&o.common, |s| result::list(s, &o)),
         RemoteVerb::Migrate(verb) => migrate::run(verb),

@@ -20,6 +20,9 @@ pub const EXAMPLES: &str = "Examples:\n  \
     dbward preflight --file migration.sql -d app -e production --fail-on warning --format github\n  \
     dbward preflight --file migration.sql -d app -e production --format sarif";
 
+/// Exit code where there is no answer, so that a pipeline can tell that from a finding, which is 1.
+pub const NOT_TRIED: u8 = 2;
+
 /// What to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum PreflightFormat {

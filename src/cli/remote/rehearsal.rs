@@ -38,6 +38,7 @@ pub fn run(session: &ServerSession, prefix: &str, no_wait: bool) -> Result<u8, C
         Ok(request) => request,
         Err(code) => return Ok(code),
     };
+    follower.release();
     let rehearsal = request.rehearsal.clone().unwrap_or_default();
     if rehearsal.status != "done" {
         let words = words(&rehearsal);

@@ -76,6 +76,9 @@ pub fn print(
     if session.screen.format() != OutputFormat::Json {
         let took = took(session, request, envelope.execution_id.as_deref());
         print_data(session, &envelope, took)?;
+        if envelope.truncated {
+            note!("warning: the result was cut; ask for fewer rows, or a higher max_rows");
+        }
     }
     Ok(true)
 }
@@ -102,10 +105,12 @@ fn print_data(
     took: Option<u64>,
 ) -> Result<(), CommandError> {
     let data = envelope.result_data.map_or("null", RawValue::get);
-    if let Ok(table) = serde_json::from_str::<TableReply>(data) {
+    // An array would be read as the members of a table, in their order.
+    let is_array = data.starts_with('[');
+    if !is_array && let Ok(table) = serde_json::from_str::<TableReply>(data) {
         return print_tables(session, &table, envelope.truncated, took);
     }
-    if data.starts_with('[') {
+    if is_array {
         let rows: &RawValue = serde_json::from_str(data)
             .map_err(|_| CommandError::new("the result is not as expected"))?;
         if let Some(grid) = Grid::of_rows(rows, None) {
@@ -128,6 +133,8 @@ fn print_tables(
     truncated: bool,
     took: Option<u64>,
 ) -> Result<(), CommandError> {
+    // Written at once: a file holds all of them, and a pager shows all.
+    let mut text = String::new();
     let several = table.more_results.len();
     for (n, one) in std::iter::once(table)
         .chain(&table.more_results)
@@ -152,12 +159,9 @@ fn print_tables(
             table.truncation_reason.as_deref(),
             took.filter(|_| last),
         );
-        session.screen.rows("", &grid, Some(&foot))?;
-        if truncated && last {
-            note!("warning: the result was cut; ask for fewer rows, or a higher max_rows");
-        }
+        text.push_str(&session.screen.formatted("", &grid, Some(&foot)));
     }
-    Ok(())
+    Ok(session.screen.write(&text)?)
 }
 
 /// The last line: rows, time, and whether the result was cut.
@@ -189,6 +193,12 @@ fn sentence(rows_affected: Option<u64>, data: &Value) -> String {
         Some(items.join(", "))
     };
     let applied = list(&data["applied"]).or_else(|| list(&data["applied_versions"]));
+    let version = data["version"].as_str().map(visible).unwrap_or_default();
+    match data["repaired"].as_str() {
+        Some("mark_applied") => return format!("Recorded {version} as applied."),
+        Some("remove") => return format!("Removed {version} from what is applied."),
+        _ => {}
+    }
     match (count, applied, list(&data["reverted"]), data) {
         (_, Some(versions), _, _) if versions.is_empty() => "Nothing to apply.".to_owned(),
         (_, Some(versions), _, _) => format!("Applied {versions}."),

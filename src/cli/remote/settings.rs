@@ -8,7 +8,7 @@ use super::super::output::OutputFormat;
 use super::kept::KeptTokens;
 use super::{CommandError, ConnectionOptions};
 use crate::cli::output::note;
-use crate::client::BearerToken;
+use crate::client::{BearerToken, is_plain_http_beyond};
 use crate::error::Shown;
 use crate::settings::{process_env, read_file, values};
 use serde::Deserialize;
@@ -64,6 +64,8 @@ pub struct OidcText {
 #[serde(default)]
 struct ResultsText {
     format: Option<String>,
+    /// The folder in which the 0.1.6 command line kept results.
+    dir: Option<Value>,
 }
 
 /// Where a token comes from.
@@ -160,12 +162,7 @@ impl ClientSettings {
     }
 
     fn warn_of_plain_http(&self) {
-        let host = self.url.strip_prefix("http://");
-        let Some(host) = host.filter(|_| !self.allow_insecure) else {
-            return;
-        };
-        let local = ["localhost", "127.", "[::1]"];
-        if !local.iter().any(|name| host.starts_with(name)) {
+        if !self.allow_insecure && is_plain_http_beyond(&self.url) {
             note!(
                 "warning: {} sends your token unencrypted; use https, or set allow_insecure = true",
                 Shown(&self.url)
@@ -235,6 +232,11 @@ impl Layer {
             .map_err(|e| CommandError::new(format!("{name}: {e}")))?;
         for key in text.unknown.keys() {
             note!("warning: {name}: `{}` means nothing here", Shown(key));
+        }
+        if text.results.dir.is_some() {
+            note!(
+                "warning: {name}: `results.dir` is not used; --output FILE writes a result into a file"
+            );
         }
         Ok(Layer { name, base, text })
     }

@@ -1,7 +1,7 @@
 //! `request show`: what it is, what was found, who decided and who can, and the one next step for who asks.
 
 use super::super::output::{
-    approver_words, factor_words, indented, operation_words, selector_words, short_id,
+    Paint, approver_words, factor_words, indented, operation_words, selector_words, short_id,
     status_words, underlined, visible,
 };
 use super::follow::waiting_words;
@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// What a request is: where, how risky, the statement, and what was found in it.
-pub fn heading(session: &ServerSession, request: &RequestReply) -> String {
+pub fn heading(paint: Paint, request: &RequestReply) -> String {
     let mut out = String::new();
     let id = short_id(&request.id);
     if request.database.is_empty() {
@@ -28,14 +28,18 @@ pub fn heading(session: &ServerSession, request: &RequestReply) -> String {
     } else {
         ""
     };
+    // Of migrations none is known.
+    let risk = match request.risk_level.as_str() {
+        "unavailable" => String::new(),
+        level => format!(" · risk {}", visible(level)),
+    };
     let _ = writeln!(
         out,
-        "Request {} · {} on {} / {} · risk {}{emergency}",
-        session.screen.paint.bold(&id),
+        "Request {} · {} on {} / {}{risk}{emergency}",
+        paint.bold(&id),
         operation_words(&request.operation),
         visible(&request.database),
-        visible(&request.environment),
-        visible(&request.risk_level)
+        visible(&request.environment)
     );
     out.push('\n');
     let findings = findings(request);
@@ -48,7 +52,7 @@ pub fn heading(session: &ServerSession, request: &RequestReply) -> String {
         let _ = writeln!(
             out,
             "  {}  {}{}",
-            session.screen.paint.accent("warning"),
+            paint.accent("warning"),
             visible(&finding.message),
             place(request, finding)
         );
@@ -191,7 +195,7 @@ pub fn run(session: &ServerSession, prefix: &str) -> Result<u8, CommandError> {
     }
     let request: RequestReply = document.read()?;
     let me = session.me()?;
-    let mut out = heading(session, &request);
+    let mut out = heading(session.screen.paint, &request);
     out.push_str(&needed(&request));
     for (label, text) in facts(session, &request) {
         let _ = writeln!(

@@ -198,6 +198,130 @@ fn plain_http_to_another_machine_is_warned_of() {
     );
 }
 
+/// The database and environment that a command is about, by what files, variables and options say.
+fn target(console: &Console, token: &str, env: &[(&str, &str)], more: &[&str]) -> (String, String) {
+    let call = [
+        &["preflight", "SELECT 1", "--no-explain", "--format", "json"],
+        more,
+    ]
+    .concat();
+    let mut command = console.command(Some(token), &call);
+    command
+        .env_remove("DBWARD_DATABASE")
+        .envs(env.iter().copied());
+    // Whether it may run there is another question.
+    let ran = super::console::finished(&mut command, "");
+    let tried: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let text = |name: &str| tried[name].as_str().unwrap().to_owned();
+    (text("database"), text("environment"))
+}
+
+#[test]
+fn database_and_environment_come_from_files_variables_and_options() {
+    let books = "[[databases]]\nname = \"books\"\nenvironments = [\"development\", \"staging\", \"production\"]\n";
+    let server = Server::with(&format!("{}{books}", crate::support::SHOP));
+    let console = Console::before(&server);
+    let token = server.requester().token.unwrap();
+    let mut nothing = console.command(Some(&token), &["preflight", "SELECT 1"]);
+    let ran = super::console::finished(nothing.env_remove("DBWARD_DATABASE"), "").is(2);
+    assert!(
+        ran.errors.contains("no database is named"),
+        "{}",
+        ran.errors
+    );
+    let is = |env: &[(&str, &str)], more: &[&str], database: &str, environment: &str| {
+        let found = target(&console, &token, env, more);
+        assert_eq!(
+            found,
+            (database.to_owned(), environment.to_owned()),
+            "{env:?} {more:?}"
+        );
+    };
+    let folder = console.home().join(".config/dbward");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("config.toml"), "default_database = \"shop\"\n").unwrap();
+    is(&[], &[], "shop", "development");
+    let project = "default_environment = \"staging\"\n";
+    fs::write(console.home().join("dbward.toml"), project).unwrap();
+    is(&[], &[], "shop", "staging");
+    let both = format!("default_database = \"books\"\n{project}");
+    fs::write(console.home().join("dbward.toml"), both).unwrap();
+    is(&[], &[], "books", "staging");
+    is(&[("DBWARD_DATABASE", "shop")], &[], "shop", "staging");
+    is(&[("DBWARD_ENV", "production")], &[], "books", "production");
+    let variables = [("DBWARD_DATABASE", "shop"), ("DBWARD_ENV", "production")];
+    is(
+        &variables,
+        &["-d", "books", "-e", "staging"],
+        "books",
+        "staging",
+    );
+    // What is empty counts for nothing.
+    is(
+        &[("DBWARD_DATABASE", ""), ("DBWARD_ENV", "")],
+        &[],
+        "books",
+        "staging",
+    );
+    // A server may have its own.
+    let own = format!(
+        "default_database = \"shop\"\n{project}[servers.one]\nurl = \"{}\"\ntoken = \"{token}\"\n\
+         database = \"books\"\nenvironment = \"production\"\n",
+        url(&server)
+    );
+    fs::write(console.home().join("dbward.toml"), own).unwrap();
+    is(&[], &[], "shop", "staging");
+    is(&[], &["--server", "one"], "books", "production");
+    is(
+        &[("DBWARD_ENV", "development")],
+        &["--server", "one"],
+        "books",
+        "development",
+    );
+}
+
+#[test]
+fn who_allows_plain_http_is_not_warned_of_it() {
+    let server = Server::shop();
+    let console = Console::before(&server);
+    // Not an address of this machine by its name, and refused at once.
+    let away = "http://0.0.0.0:1";
+    let errors = |env: &[(&str, &str)]| {
+        let mut command = console.command(None, &["whoami"]);
+        command
+            .env("DBWARD_SERVER_URL", away)
+            .env("DBWARD_TOKEN", "dbw_x");
+        super::console::finished(command.envs(env.iter().copied()), "")
+            .is(1)
+            .errors
+    };
+    let warned = |env: &[(&str, &str)]| errors(env).contains("sends your token unencrypted");
+    let variable = |value: &'static str| [("DBWARD_ALLOW_INSECURE", value)];
+    assert!(warned(&[]) && warned(&variable("0")) && warned(&variable("false")));
+    assert!(!warned(&variable("1")) && !warned(&variable("true")));
+    let file = console.home().join("dbward.toml");
+    for (allowed, warns) in [("true", false), ("false", true)] {
+        fs::write(&file, format!("[server]\nallow_insecure = {allowed}\n")).unwrap();
+        assert_eq!(warned(&[]), warns, "allow_insecure = {allowed}");
+    }
+}
+
+#[test]
+fn the_folder_of_results_of_old_files_is_not_used_and_says_so() {
+    let server = Server::shop();
+    let console = Console::before(&server);
+    let token = server.requester().token.unwrap();
+    let whoami = |toml: &str| {
+        fs::write(console.home().join("dbward.toml"), toml).unwrap();
+        console.run(Some(&token), &["whoami"]).is(0).errors
+    };
+    assert_eq!(
+        whoami("[results]\ndir = \"results\"\nformat = \"table\"\n"),
+        "warning: dbward.toml: `results.dir` is not used; --output FILE writes a result into a file\n"
+    );
+    assert_eq!(whoami("[results]\nformat = \"table\"\n"), "");
+}
+
 #[test]
 fn whoami_looks_the_same_on_every_terminal() {
     let server = Server::shop();

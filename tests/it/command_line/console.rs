@@ -1,6 +1,7 @@
 //! The program as a person runs it: into a pipe, or on a terminal of some width; what it printed is kept as one
 //! transcript, with ids and times made the same in every run.
 
+use super::steady::{steady_durations, steady_ports, steady_processes, steady_times};
 use crate::support::{PATIENCE, Program, Server, Temp, binary, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -219,7 +220,7 @@ impl Console {
             );
         }
         let version = format!("dbward {}", env!("CARGO_PKG_VERSION"));
-        let text = steady_ports(&text);
+        let text = steady_processes(&steady_ports(&text));
         steady_times(&text)
             .replace(self.home().to_str().unwrap(), "~")
             .replace(&version, "dbward VERSION")
@@ -247,78 +248,6 @@ impl Console {
         let kept = fs::read_to_string(&path).unwrap_or_default();
         assert_eq!(text, kept, "{}", path.display());
     }
-}
-
-/// How long executions took as ` · 7 ms`.
-pub fn steady_durations(text: &str) -> String {
-    let mut parts = text.split(" ms");
-    let mut out = parts.next().unwrap().to_owned();
-    for part in parts {
-        let digits = out.len() - out.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-        let start = out.len() - digits;
-        if digits > 0 && out[..start].ends_with(" · ") {
-            out.replace_range(start.., "7");
-        }
-        out.push_str(" ms");
-        out.push_str(part);
-    }
-    out
-}
-
-/// Ports of this machine that are different in every run.
-fn steady_ports(text: &str) -> String {
-    const HERE: &str = "127.0.0.1:";
-    let mut parts = text.split(HERE);
-    let mut out = parts.next().unwrap().to_owned();
-    for part in parts {
-        let digits = part.len() - part.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        out.push_str(HERE);
-        // What a test names itself is short.
-        out.push_str(if digits > 3 { "PORT" } else { &part[..digits] });
-        out.push_str(&part[digits..]);
-    }
-    out
-}
-
-/// Dates as `2026-01-02 03:04`, `2026-01-02T03:04:05.678Z` and the like.
-fn steady_times(text: &str) -> String {
-    let pattern = |c: char, p: char| match p {
-        '0' => c.is_ascii_digit(),
-        '#' => c.is_ascii_hexdigit(),
-        p => c == p,
-    };
-    let fits = |rest: &str, shape: &str| {
-        rest.chars().count() >= shape.len()
-            && rest.chars().zip(shape.chars()).all(|(c, p)| pattern(c, p))
-    };
-    let shapes = [
-        (
-            "\"request_id\":\"################\"",
-            "\"request_id\":\"0123456789abcdef\"",
-        ),
-        ("0000-00-00T00:00:00.000", "2026-01-02T03:04:05.678"),
-        ("0000-00-00 00:00 UTC", "2026-01-02 03:04 UTC"),
-        ("00000000000000_", "20260102030405_"),
-        (
-            "dbw_################################",
-            "dbw_00000000000000000000000000000000",
-        ),
-    ];
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        match shapes.iter().find(|(shape, _)| fits(rest, shape)) {
-            Some((shape, steady)) => {
-                out.push_str(steady);
-                rest = &rest[shape.len()..];
-            }
-            None => {
-                out.push(c);
-                rest = &rest[c.len_utf8()..];
-            }
-        }
-    }
-    out
 }
 
 pub fn finished(command: &mut Command, input: &str) -> Ran {
@@ -378,7 +307,31 @@ pub fn shown(command: Command, columns: u16, typed: Option<(&str, &str)>) -> Ran
 }
 
 /// Runs a program on a terminal of so many columns; each reaction follows once its prompt is shown after the one before.
-pub fn on_terminal(mut command: Command, columns: u16, reactions: Vec<(&str, Reaction)>) -> Ran {
+pub fn on_terminal(command: Command, columns: u16, reactions: Vec<(&str, Reaction)>) -> Ran {
+    typed(command, columns, reactions, Piped::Neither)
+}
+
+/// Runs a program on a terminal as `$(..)` does in a shell: its standard output is captured, and `errors` is what the
+/// terminal showed.
+pub fn captured(command: Command) -> Ran {
+    typed(command, 80, Vec::new(), Piped::Output)
+}
+
+/// Runs a program on a terminal with its errors in a pipe, as `2> file` does; `out` is what the terminal showed.
+pub fn with_errors_piped(command: Command) -> Ran {
+    typed(command, 80, Vec::new(), Piped::Errors)
+}
+
+/// What of a program on a terminal goes elsewhere.
+#[derive(PartialEq)]
+enum Piped {
+    Neither,
+    Output,
+    Errors,
+}
+
+/// A terminal of so many columns: our end of it, and that of a program.
+fn opened(columns: u16) -> (File, File) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -395,17 +348,34 @@ pub fn on_terminal(mut command: Command, columns: u16, reactions: Vec<(&str, Rea
         .write(true)
         .open(name.to_str().unwrap())
         .unwrap();
+    (File::from(master), slave)
+}
+
+fn typed(
+    mut command: Command,
+    columns: u16,
+    reactions: Vec<(&str, Reaction)>,
+    piped: Piped,
+) -> Ran {
+    let (mut terminal, slave) = opened(columns);
     let end = || Stdio::from(slave.try_clone().unwrap());
     let mut child = command
         .stdin(end())
-        .stdout(end())
-        .stderr(end())
+        .stdout(if piped == Piped::Output {
+            Stdio::piped()
+        } else {
+            end()
+        })
+        .stderr(if piped == Piped::Errors {
+            Stdio::piped()
+        } else {
+            end()
+        })
         .spawn()
         .unwrap();
     // Only the child holds the other end now: reading stops when it is gone.
     drop(command);
     drop(slave);
-    let mut terminal = File::from(master);
     let mut reactions = reactions.into_iter().peekable();
     let start = Instant::now();
     let (mut out, mut buffer, mut reacted) = (Vec::new(), [0; 4096], 0);
@@ -429,11 +399,20 @@ pub fn on_terminal(mut command: Command, columns: u16, reactions: Vec<(&str, Rea
             String::from_utf8_lossy(&out)
         );
     }
-    Ran {
-        code: child.wait().unwrap().code().unwrap(),
-        out: String::from_utf8(out).unwrap().replace("\r\n", "\n"),
-        errors: String::new(),
+    let shown = String::from_utf8(out).unwrap().replace("\r\n", "\n");
+    let code = child.wait().unwrap().code().unwrap();
+    let mut read = String::new();
+    if let Some(mut pipe) = child.stdout.take() {
+        pipe.read_to_string(&mut read).unwrap();
     }
+    if let Some(mut pipe) = child.stderr.take() {
+        pipe.read_to_string(&mut read).unwrap();
+    }
+    let (out, errors) = match piped {
+        Piped::Output => (read, shown),
+        Piped::Neither | Piped::Errors => (shown, read),
+    };
+    Ran { code, out, errors }
 }
 
 fn interrupt(process: u32) {

@@ -2,7 +2,7 @@
 
 use super::console::Console;
 use super::pages::commands;
-use crate::support::{Person, Request, SHOP, Server};
+use crate::support::{Person, Program, Request, SHOP, Server, eventually};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -26,6 +26,84 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ),
     ("man", "pages.rs: pages in roff, held against the parser"),
 ];
+
+/// A shell before a server with a delivery that was given up for each of three runs; their ids.
+fn given_up() -> (Server, Console, Vec<String>) {
+    let server = Server::with(&format!("{SHOP}{WEBHOOK}"));
+    for _ in 0..3 {
+        server.requester().submit("production", UPDATE);
+    }
+    server.turn_only(86_401);
+    dbward::jobs::outbox(server.inner().job_state()).unwrap();
+    let mut console = Console::before(&server);
+    let path = "/api/webhook-deliveries?status=dead";
+    let dead = server.admin().get(path).is(200).list("deliveries");
+    let ids: Vec<String> = dead
+        .iter()
+        .map(|d| d["id"].as_str().unwrap().to_owned())
+        .collect();
+    for id in &ids {
+        console.knows(id.strip_prefix("wd-").unwrap());
+    }
+    (server, console, ids)
+}
+
+#[test]
+fn redelivery_prints_what_its_golden_says() {
+    let (server, mut console, ids) = given_up();
+    let admin = server.admin().token.unwrap();
+    for (columns, id) in [None, Some(80), Some(200)].into_iter().zip(&ids) {
+        console
+            .record_at(columns, &admin, &["webhook", "redeliver", id])
+            .is(0);
+    }
+    console.golden("redelivery");
+}
+
+#[test]
+fn a_repair_prints_what_its_golden_says() {
+    let server = Server::shop();
+    let mut console = Console::before(&server);
+    let (admin, agent) = (server.admin(), server.agent("agent-1"));
+    let token = admin.token.clone().unwrap();
+    let agent = agent.serving(json!({
+        "databases": ["shop"], "environments": ["production"], "operations": ["migrate_repair"],
+    }));
+    agent.poll();
+    for option in ["--mark-applied", "--remove"] {
+        let key = option.trim_start_matches('-');
+        let call = format!(
+            "migrate repair {option} 20260102030405 -e production --reason restored --yes --idempotency-key {key}"
+        );
+        let call: Vec<&str> = call.split(' ').collect();
+        // The first waits for the agent; those that are kept find it done.
+        let first = console.start(&token, &call);
+        let mut jobs = Vec::new();
+        eventually("a job", || {
+            jobs = agent.jobs();
+            !jobs.is_empty()
+        });
+        console.knows(&jobs[0]);
+        let claim = agent.claim(&jobs[0]);
+        let repaired = key.replace('-', "_");
+        let data = json!({"repaired": repaired, "version": "20260102030405"}).to_string();
+        agent.succeed(&claim.execution, &data).is(200);
+        assert!(first.end().0.success());
+        console.record_wide(&token, &call).is(0);
+    }
+    console.golden("repair");
+}
+
+#[test]
+fn a_reload_prints_what_its_golden_says() {
+    let mut console = Console::at("http://127.0.0.1:9");
+    let text = format!("state_dir = \"state\"\nlisten = \"127.0.0.1:0\"\n{SHOP}");
+    fs::write(console.home().join("server.toml"), text).unwrap();
+    let (program, _) = Program::serve(console.home());
+    console.record_sentences(&["reload", "--config", "server.toml"], 0);
+    program.stop();
+    console.golden("reload");
+}
 
 /// Everything that a command may be about.
 pub(super) struct Stage {
@@ -222,6 +300,9 @@ pub(super) const CASES: &[Case] = &[
         words(&format!("copy-{n} --config served.toml"))
     }),
     ("restore", By::Admin, 0, |_| words("--check copy-1")),
+    ("request rehearse", By::Requester, 0, |s| {
+        vec![s.pending(), "--no-wait".to_owned()]
+    }),
 ];
 
 #[test]
@@ -239,6 +320,19 @@ fn every_command_prints_what_its_golden_says() {
     console.golden("every_command");
 }
 
+/// The calls of transcripts, without the name of the program, and how each ended.
+fn kept_calls(transcripts: &str) -> Vec<(&str, i32)> {
+    let blocks = transcripts.split("$ dbward ").skip(1);
+    let call = |block: &'_ str| -> i32 {
+        let last = block.trim_end().lines().last().unwrap_or_default();
+        let code = last.strip_prefix('[').and_then(|l| l.strip_suffix(']'));
+        code.and_then(|code| code.parse().ok()).unwrap_or(0)
+    };
+    blocks
+        .map(|block| (block.lines().next().unwrap_or_default(), call(block)))
+        .collect()
+}
+
 #[test]
 fn no_command_is_without_a_golden() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cli");
@@ -246,7 +340,7 @@ fn no_command_is_without_a_golden() {
     for entry in fs::read_dir(folder).unwrap() {
         kept.push_str(&fs::read_to_string(entry.unwrap().path()).unwrap());
     }
-    let lines: Vec<&str> = kept.lines().collect();
+    let calls = kept_calls(&kept);
     let mut looked_at = 0;
     for (words, command) in commands() {
         // Commands that only hold others print help, which pages.rs holds against the parser.
@@ -258,17 +352,25 @@ fn no_command_is_without_a_golden() {
             continue;
         }
         looked_at += 1;
-        let call = format!("$ dbward {name}");
-        let is_call = |line: &str| {
-            line.strip_prefix(&call)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        // What waits for approval ends with 2.
+        let succeeds = |(line, code): &&(&str, i32)| {
+            let rest = line.strip_prefix(&name);
+            [0, 2].contains(code) && rest.is_some_and(|r| r.is_empty() || r.starts_with(' '))
         };
+        let calls: Vec<&str> = calls
+            .iter()
+            .filter(succeeds)
+            .map(|(line, _)| *line)
+            .collect();
         for columns in [" # 80 columns", " # 200 columns"] {
-            let found = lines.iter().any(|l| is_call(l) && l.ends_with(columns));
-            assert!(found, "no golden of `dbward {name}`{columns}");
+            let found = calls.iter().any(|line| line.ends_with(columns));
+            assert!(found, "no golden of `dbward {name}`{columns} that succeeds");
         }
-        let piped = lines.iter().any(|l| is_call(l) && !l.ends_with(" columns"));
-        assert!(piped, "no golden of `dbward {name}` in a pipe");
+        let piped = calls.iter().any(|line| !line.ends_with(" columns"));
+        assert!(
+            piped,
+            "no golden of `dbward {name}` in a pipe that succeeds"
+        );
     }
     assert!(looked_at > 30, "{looked_at}");
     let known: Vec<String> = commands()

@@ -47,10 +47,6 @@ const REFUSED: &[(&str, &str, &str)] = &[
 /// Calls of commands that have no golden.
 const CALLS: &[Case] = &[
     ("audit", By::Admin, 0, none),
-    // How its output looks is in rehearsals.rs.
-    ("request rehearse", By::Requester, 0, |s| {
-        vec![s.pending(), "--no-wait".to_owned()]
-    }),
     ("check-config", By::Admin, 0, |_| {
         words("--config server.toml")
     }),

@@ -103,6 +103,39 @@ fn tokens_are_issued_listed_and_revoked() {
 }
 
 #[test]
+fn an_id_is_looked_for_among_the_newest() {
+    let hooks: String = (0..20)
+        .map(|n| format!("[[webhooks]]\nid = \"ops-{n}\"\nurl = \"http://127.0.0.1:9/hook\"\nevents = [\"request.created\"]\n"))
+        .collect();
+    let server = Server::with(&format!("{SHOP}{hooks}"));
+    let console = Console::before(&server);
+    let admin = server.admin();
+    // More deliveries than are looked at.
+    for _ in 0..26 {
+        server
+            .requester()
+            .submit("production", "SELECT id FROM items");
+    }
+    let path = "/api/webhook-deliveries?limit=1&offset=519";
+    let oldest = admin.get(path).is(200).list("deliveries").remove(0);
+    let oldest = oldest["id"].as_str().unwrap();
+    let redeliver = |id: &str| {
+        let call = ["webhook", "redeliver", id];
+        console.run(admin.token.as_deref(), &call).is(1).errors
+    };
+    let errors = redeliver(&oldest[..20]);
+    let why = "error: none of the newest 500 is a delivery that begins with `wd-";
+    let hint = "hint: write the whole id of an older one; dbward webhook deliveries\n";
+    assert!(
+        errors.starts_with(why) && errors.ends_with(hint),
+        "{errors}"
+    );
+    // It waits, and so it is refused by the server, which knows it.
+    let errors = redeliver(oldest);
+    assert!(!errors.contains("begins with"), "{errors}");
+}
+
+#[test]
 fn deliveries_and_executions_are_named_by_their_beginning() {
     let sink = Sink::start();
     let server = Server::with(&format!(

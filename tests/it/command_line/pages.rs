@@ -141,7 +141,8 @@ fn a_man_page_of_no_command_is_refused() {
     );
     let (code, page, _) = run(&["man", "policy", "test"]);
     assert!(
-        code == 0 && page.contains("dbward-policy-test") || page.contains("dbward\\-policy\\-test"),
+        code == 0
+            && (page.contains("dbward-policy-test") || page.contains("dbward\\-policy\\-test")),
         "{page}"
     );
 }

@@ -306,6 +306,26 @@ fn the_command_fails_where_it_should_and_annotates() {
 }
 
 #[test]
+fn a_pipeline_tells_a_finding_from_a_missing_answer() {
+    let server = Server::shop();
+    let console = Console::before(&server);
+    let mine = server.requester().token.unwrap();
+    let bad = ["preflight", "DELETE FROM items", "-e", "production"];
+    console.run(Some(&mine), &bad).is(1);
+    // No file, no right, no server.
+    let no_file = ["preflight", "--file", "nothing.sql", "-e", "production"];
+    console.run(Some(&mine), &no_file).is(2);
+    console
+        .run(Some("dbw_00000000000000000000000000000000"), &bad)
+        .is(2);
+    let away = Console::at("http://127.0.0.1:9")
+        .run(Some(&mine), &bad)
+        .is(2);
+    let why = "error: the server cannot be reached: ";
+    assert!(away.errors.starts_with(why), "{}", away.errors);
+}
+
+#[test]
 fn the_command_shows_the_plan_that_an_agent_brings() {
     let server = Server::shop();
     let console = Console::before(&server);

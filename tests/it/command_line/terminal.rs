@@ -1,8 +1,9 @@
 //! What terminals, pipes and files do to the output: readers that leave, bytes that are not text, files half written.
 
-use super::console::{Console, shown, without_colours};
+use super::console::{Console, shown, with_errors_piped, without_colours};
 use crate::schemas::{describe, table};
 use crate::support::{Server, binary};
+use serde_json::json;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -201,6 +202,107 @@ fn output_longer_than_the_terminal_goes_through_the_pager() {
     assert!(
         !console.home().join("taken").exists(),
         "a pipe is not paged"
+    );
+}
+
+/// A result of an execution with three sets, of 30, none and 30 rows.
+fn several_sets(server: &Server) -> String {
+    let request = server.requester().submit("development", "SELECT 1");
+    let agent = server.agent("agent-1");
+    let claim = agent.claim(&request.id);
+    let rows = |name: &str| -> Vec<_> { (0..30).map(|n| json!({name: n})).collect() };
+    let (columns, none) = (
+        json!([{"name": "none", "key": "none", "type": "text"}]),
+        json!([]),
+    );
+    let data = json!({
+        "rows": rows("first"),
+        "more_results": [{"rows": none, "columns": columns}, {"rows": rows("third")}],
+    });
+    agent.succeed(&claim.execution, &data.to_string()).is(200);
+    request.id
+}
+
+#[test]
+fn several_result_sets_stand_in_one_file() {
+    let server = Server::shop();
+    let console = Console::before(&server);
+    let token = server.requester().token.unwrap();
+    let id = several_sets(&server);
+    for format in [
+        "table", "vertical", "json", "jsonl", "csv", "markdown", "quiet",
+    ] {
+        let call = ["request", "result", &id, "--format", format];
+        let piped = console.run(Some(&token), &call).is(0).out;
+        assert!(piped.contains("first") && piped.contains("third") || format == "quiet");
+        let into = [&call[..], &["--output", "sets"]].concat();
+        assert_eq!(console.run(Some(&token), &into).is(0).out, "");
+        let kept = fs::read_to_string(console.home().join("sets")).unwrap();
+        assert_eq!(kept, piped, "{format}");
+    }
+}
+
+#[test]
+fn several_result_sets_are_shown_in_one_pager() {
+    let server = Server::shop();
+    let console = Console::before(&server);
+    let token = server.requester().token.unwrap();
+    let id = several_sets(&server);
+    let command = console.command(Some(&token), &["request", "result", &id]);
+    let (seen, taken) = paged(command, &console, "cat > taken; echo left the pager");
+    assert_eq!(seen, "left the pager\n");
+    let taken = taken.unwrap();
+    assert!(
+        taken.contains("first") && taken.contains("third"),
+        "{taken}"
+    );
+}
+
+#[test]
+fn a_result_that_was_cut_is_warned_of_in_every_format_but_json() {
+    let server = Server::shop();
+    let console = Console::before(&server);
+    let token = server.requester().token.unwrap();
+    let agent = server.agent("agent-1");
+    for data in ["[{\"n\":1}]", "{\"rows\":[{\"n\":1}]}"] {
+        let request = server.requester().submit("development", "SELECT 1");
+        let claim = agent.claim(&request.id);
+        let body = json!({
+            "success": true, "result_data": data, "error_message": null, "rows_affected": null, "duration_ms": 12,
+            "truncated": true,
+        });
+        agent.result(&claim.execution, &body).is(200);
+        for format in ["table", "vertical", "jsonl", "csv", "markdown", "quiet"] {
+            let call = ["request", "result", &request.id, "--format", format];
+            let errors = console.run(Some(&token), &call).is(0).errors;
+            let warns = "warning: the result was cut; ask for fewer rows, or a higher max_rows\n";
+            assert_eq!(errors, warns, "{data} {format}");
+        }
+        let call = ["request", "result", &request.id, "--format", "json"];
+        let ran = console.run(Some(&token), &call).is(0);
+        assert!(ran.out.contains("\"truncated\":true"), "{}", ran.out);
+    }
+}
+
+#[test]
+fn colours_are_only_where_a_terminal_shows_them() {
+    let server = Server::shop();
+    let console = Console::before(&server);
+    let token = server.requester().token.unwrap();
+    let update = "UPDATE items SET price = 2 WHERE id = 1";
+    let call = ["execute", update, "-e", "production", "--no-wait"];
+    let colour = '\u{1b}';
+    let piped = with_errors_piped(console.command(Some(&token), &call)).is(2);
+    assert!(
+        piped.errors.starts_with("Request ") && !piped.errors.contains(colour),
+        "{}",
+        piped.errors
+    );
+    let captured = super::console::captured(console.command(Some(&token), &call)).is(2);
+    assert!(
+        captured.errors.contains(colour) && !captured.out.contains(colour),
+        "{}",
+        captured.errors
     );
 }
 

@@ -1,6 +1,6 @@
 //! Waiting on a terminal: what the line says while an agent runs, and what Ctrl-C leaves.
 
-use super::console::{Console, Ran, Reaction, on_terminal, without_colours};
+use super::console::{Console, Ran, Reaction, captured, on_terminal, without_colours};
 use crate::support::{Person, SHOP, Server};
 use serde_json::{Value, json};
 
@@ -29,6 +29,24 @@ fn newest(by: &Person) -> Value {
 /// The first eight characters of its id, as people type it.
 fn short(request: &Value) -> &str {
     &request["id"].as_str().unwrap()[..8]
+}
+
+#[test]
+fn a_script_on_a_terminal_gets_the_id_at_once_and_the_code_2() {
+    let server = Server::shop();
+    let console = Console::before(&server);
+    let requester = server.requester();
+    // As in ID=$(dbward execute ..), typed at a shell.
+    let call = ["execute", UPDATE, "-e", "production"];
+    let ran = captured(console.command(requester.token.as_deref(), &call)).is(2);
+    let request = newest(&requester);
+    assert_eq!(ran.out, format!("{}\n", request["id"].as_str().unwrap()));
+    let watch = format!("Continue with:  dbward request watch {}\n", short(&request));
+    assert!(ran.errors.ends_with(&watch), "{}", ran.errors);
+    // Asked to wait, it waits.
+    let call = ["execute", UPDATE, "-e", "production", "--timeout", "1"];
+    let ran = captured(console.command(requester.token.as_deref(), &call)).is(124);
+    assert_eq!(ran.out, "");
 }
 
 #[test]
