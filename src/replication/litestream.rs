@@ -108,18 +108,29 @@ impl Litestream {
         )
     }
 
-    /// Brings the copy of the epoch into a file once.
+    /// Brings the copy of the epoch into a file once. `pause` waits; once it returns true this ends with false.
     ///
     /// # Errors
     /// `internal` where that fails.
-    pub(super) fn fetch(&self, target: &Path, epoch: u64) -> Result<(), Error> {
+    pub(super) fn fetch(
+        &self,
+        target: &Path,
+        epoch: u64,
+        pause: impl Fn(Duration) -> bool,
+    ) -> Result<bool, Error> {
         let mut child = self.restore(target, epoch, &[])?;
-        match child.0.wait() {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(Error::bug(format!(
-                "litestream restore ended with {status}"
-            ))),
-            Err(e) => Err(Error::internal("litestream restore", e)),
+        loop {
+            match child.0.try_wait() {
+                Ok(Some(status)) if status.success() => return Ok(true),
+                Ok(Some(status)) => {
+                    return Err(Error::bug(format!(
+                        "litestream restore ended with {status}"
+                    )));
+                }
+                Ok(None) if pause(END_LOOK) => return Ok(false),
+                Ok(None) => {}
+                Err(e) => return Err(Error::internal("litestream restore", e)),
+            }
         }
     }
 

@@ -19,6 +19,8 @@ pub(super) struct LocalState {
     pub(super) epoch: u64,
     /// The epoch of the copy that the state then came from, or went on from.
     pub(super) from: u64,
+    /// A backup was put here: nothing in the bucket is older.
+    restored: bool,
 }
 
 impl LocalState {
@@ -40,6 +42,7 @@ impl LocalState {
                     holder: uuid(),
                     epoch: 0,
                     from: 0,
+                    restored: false,
                 };
                 fresh.write()?;
                 return Ok(fresh);
@@ -52,16 +55,33 @@ impl LocalState {
                 value["holder"].as_str()?.to_owned(),
                 value["epoch"].as_u64()?,
                 value["from"].as_u64()?,
+                value["restored"].as_bool().unwrap_or(false),
             ))
         };
-        let (holder, epoch, from) =
+        let (holder, epoch, from, restored) =
             read().ok_or_else(|| Error::bug(format!("{} is not readable", path.display())))?;
         Ok(LocalState {
             path,
             holder,
             epoch,
             from,
+            restored,
         })
+    }
+
+    /// Begins one for a backup that was put into `folder`.
+    ///
+    /// # Errors
+    /// `internal` naming the file.
+    pub(super) fn write_restored(folder: &Path, epoch: u64) -> Result<(), Error> {
+        LocalState {
+            path: folder.join(FILE),
+            holder: uuid(),
+            epoch,
+            from: 0,
+            restored: true,
+        }
+        .write()
     }
 
     /// Notes that the state here is that of the epoch from now on.
@@ -69,17 +89,27 @@ impl LocalState {
     /// # Errors
     /// `internal` naming the file.
     pub(super) fn enter(&mut self, epoch: u64, from: u64) -> Result<(), Error> {
-        (self.epoch, self.from) = (epoch, from);
+        (self.epoch, self.from, self.restored) = (epoch, from, false);
         self.write()
     }
 
     /// Whether nothing was written elsewhere since the state here was.
     pub(super) fn is_newest(&self, lease: &ServerLease) -> bool {
-        [self.epoch, self.from].contains(&lease.copy_epoch)
+        !self.restored && [self.epoch, self.from].contains(&lease.copy_epoch)
+    }
+
+    /// Whether the lease is still the one under which the state here was written: nobody else has written since.
+    pub(super) fn wrote_last(&self, lease: &ServerLease) -> bool {
+        !self.restored && self.holder == lease.holder && self.epoch == lease.epoch
     }
 
     fn write(&self) -> Result<(), Error> {
-        let text = json!({"holder": self.holder, "epoch": self.epoch, "from": self.from});
+        let text = json!({
+            "holder": self.holder,
+            "epoch": self.epoch,
+            "from": self.from,
+            "restored": self.restored,
+        });
         write_private(&self.path, text.to_string().as_bytes())
             .map_err(|e| Error::internal(format!("{}", self.path.display()), e))
     }

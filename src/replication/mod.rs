@@ -22,13 +22,15 @@ pub use litestream::{CHILD, become_litestream};
 use crate::clock::Clock;
 use crate::config::{Config, Replication};
 use crate::crypto::Keypair;
+use crate::domain::actor::Actor;
+use crate::domain::change::LogChange;
 use crate::domain::server_lease::{LeaseWatch, Moment, ServerKeys, ServerLease, renew_every};
 use crate::error::{Error, ErrorKind, counted};
 use crate::metrics::Metrics;
 use crate::objects::S3;
 use crate::objects::s3::Patience;
 use crate::outbound::Http;
-use crate::store::{Fatal, Replica, STATE_DIFFERS, Store};
+use crate::store::{Fatal, Replica, STATE_DIFFERS, Store, Verdict};
 use keeper::Keeper;
 use lease_document::{LeaseDocument, StandingLease};
 use litestream::{Litestream, RunningChild};
@@ -47,6 +49,9 @@ const CHILD_LOOK: Duration = Duration::from_millis(500);
 const FIRST_COPY: Duration = Duration::from_secs(600);
 /// Connections to the bucket: one for the lease, one for lists.
 const CONNECTIONS: usize = 2;
+/// How far the epoch of a restored state is above that of its backup: each start and each take-over in between counted
+/// one, and agents refuse an epoch below the last they saw.
+const RESTORED_AHEAD: u64 = 1000;
 /// How long a start tries to reach the bucket.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -56,6 +61,11 @@ pub struct Reign {
     litestream: Litestream,
     /// The lease as it was before we took it; none for the first.
     inherited: Option<ServerLease>,
+    /// Whether the state was fetched from the bucket just now.
+    fetched: bool,
+    /// Whether the bucket has what another server, or this one since, wrote.
+    is_older: bool,
+    accept_rollback: Option<String>,
     copier: Arc<Copier>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -79,6 +89,8 @@ pub struct ReignSetup<'a> {
     pub metrics: &'a Arc<Metrics>,
     pub keys: &'a ServerKeys,
     pub on_lost: &'a Fatal,
+    /// Why a state may begin that is older than the one in the bucket.
+    pub accept_rollback: Option<&'a str>,
 }
 
 /// A lease that was just taken.
@@ -117,7 +129,9 @@ impl ReignSetup<'_> {
                 }
                 Ok(Some(standing)) => {
                     refuse_foreign(&standing.lease, self.keys)?;
-                    refuse_older(&standing.lease, &local)?;
+                    if self.accept_rollback.is_none() {
+                        refuse_older(&standing.lease, &local)?;
+                    }
                     let read = document.clock.instant();
                     let watch = watch
                         .get_or_insert_with(|| LeaseWatch::new(standing.version.clone(), read));
@@ -137,16 +151,26 @@ impl ReignSetup<'_> {
                     sent,
                     inherited,
                 };
-                return self.keep(taken, &mut local);
+                return self.go_on(taken, &mut local);
             }
             thread::sleep(SYNC_AGAIN);
         }
     }
 
-    /// Keeps a lease from now on.
-    fn keep(&self, taken: TakenLease, local: &mut LocalState) -> Result<Reign, Error> {
-        let lease = &taken.standing.lease;
-        let (epoch, from) = (lease.epoch, lease.copy_epoch);
+    /// Keeps a lease from now on, for the state that lies in `state_dir`.
+    fn go_on(&self, taken: TakenLease, local: &mut LocalState) -> Result<Reign, Error> {
+        let (epoch, from) = (taken.standing.lease.epoch, taken.standing.lease.copy_epoch);
+        let inherited = taken.inherited.as_ref();
+        let is_older = inherited.is_some_and(|before| !local.is_newest(before));
+        let mut reign = self.keep(taken)?;
+        reign.is_older = is_older;
+        local.enter(epoch, from)?;
+        Ok(reign)
+    }
+
+    /// Keeps a lease from now on. Which state it is for is noted once that state lies there ([`LocalState::enter`]).
+    fn keep(&self, taken: TakenLease) -> Result<Reign, Error> {
+        let epoch = taken.standing.lease.epoch;
         log::info!("the lease is ours, epoch {epoch}");
         self.metrics
             .replication_epoch
@@ -173,11 +197,13 @@ impl ReignSetup<'_> {
             keeper,
             litestream,
             inherited: taken.inherited,
+            fetched: false,
+            is_older: false,
+            accept_rollback: self.accept_rollback.map(str::to_owned),
             copier,
             threads: Vec::new(),
         };
         reign.spawn("replica-lease", |copier| copier.renew())?;
-        local.enter(epoch, from)?;
         Ok(reign)
     }
 
@@ -218,6 +244,11 @@ impl Reign {
         self.keeper.epoch()
     }
 
+    /// Whether the state was fetched from the bucket just now: it is what another server wrote.
+    pub fn is_fetched(&self) -> bool {
+        self.fetched
+    }
+
     /// Copies that store from now on; returns when the bucket has the whole of it. Nothing may be answered before.
     ///
     /// # Errors
@@ -256,16 +287,28 @@ impl Reign {
         })
     }
 
-    /// Refuses a state that lacks what was in the copy.
-    fn compare(&self, store: &Store) -> Result<(), Error> {
+    /// Refuses a state that lacks what was in the copy, unless somebody said why it may begin: that is audited.
+    fn compare(&self, store: &Arc<Store>) -> Result<(), Error> {
         let Some(before) = &self.inherited else {
             return Ok(());
         };
-        let head = &before.head;
-        if head.seq == 0 || store.event_hash(head.seq)?.as_ref() == Some(&head.hash) {
+        let (head, ours) = (&before.head, store.log_head().seq);
+        let has_all = head.seq == 0 || store.event_hash(head.seq)?.as_ref() == Some(&head.hash);
+        if let Some(reason) = self.accept_rollback.clone()
+            && (self.is_older || !has_all)
+        {
+            let found = format!(
+                "the copy of epoch {} held event {} of the audit log at least, the state here ends at {ours}",
+                before.copy_epoch, head.seq
+            );
+            let accepted = LogChange::RollbackAccepted { reason, found };
+            return store.change(Actor::system(), |_, _| {
+                Ok(Verdict::Write(vec![accepted.into()], ()))
+            });
+        }
+        if has_all {
             return Ok(());
         }
-        let ours = store.log_head().seq;
         if !before.confirmed {
             log::warn!(
                 "changes are lost: the server of epoch {} had written {}, the state here ends at {ours}",
@@ -429,6 +472,15 @@ pub fn kept_epoch(path: &Path) -> Result<u64, Error> {
     }
 }
 
+/// Notes in the state directory at `path` that a backup was put there, made in that epoch. It begins anew, far above the
+/// epochs that agents have seen since the backup.
+///
+/// # Errors
+/// `internal` naming the file that cannot be written.
+pub fn note_restored(path: &Path, epoch: u64) -> Result<(), Error> {
+    LocalState::write_restored(path, epoch + RESTORED_AHEAD)
+}
+
 /// The keys of a server, by their ids.
 pub fn server_keys(signer: &Keypair, audit: &Keypair) -> ServerKeys {
     ServerKeys {
@@ -460,10 +512,11 @@ fn take(
     local: &LocalState,
     replication: &Replication,
 ) -> Option<StandingLease> {
-    let lease =
+    let mut lease =
         standing
             .lease
             .taken_by(&local.holder, replication.lease_secs, replication.confirmed);
+    lease.epoch = lease.epoch.max(local.epoch + 1);
     match document.write(lease, Some(&standing.version)) {
         Ok(taken) => taken,
         Err(error) => {
@@ -495,5 +548,6 @@ fn refuse_older(lease: &ServerLease, local: &LocalState) -> Result<(), Error> {
         "the bucket has the state of epoch {}, and the one in state_dir is of epoch {}: another server has replaced it; \
          start with --standby, which keeps the old state aside",
         lease.copy_epoch, local.epoch
-    )))
+    ))
+    .hint("where this state shall replace it, start once with --accept-rollback REASON, which is audited"))
 }

@@ -2,7 +2,7 @@
 
 use super::litestream::{Litestream, RunningChild};
 use super::local_state::LocalState;
-use super::{Reign, ReignSetup, TakenLease, refuse_foreign, take};
+use super::{Reign, ReignSetup, SYNC_AGAIN, TakenLease, refuse_foreign, take};
 use crate::domain::server_lease::LeaseWatch;
 use crate::error::Error;
 use std::fs;
@@ -21,6 +21,8 @@ const LOOK_MIN: Duration = Duration::from_millis(200);
 const LOOKS: u32 = 10;
 /// How long the followed copy may take to be complete, after the lease was taken; then it is fetched anew.
 const CATCH_UP: Duration = Duration::from_secs(3);
+/// How long a server that has taken the lease tries to fetch the state, before it leaves the lease to another.
+const TAKE_OVER_PATIENCE: Duration = Duration::from_secs(15);
 const CATCH_UP_LOOK: Duration = Duration::from_millis(20);
 /// Longest time of a list of the copy's files.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -65,17 +67,22 @@ impl ReignSetup<'_> {
                     watch.get_or_insert_with(|| LeaseWatch::new(standing.version.clone(), now));
                 watch.note(&standing.version, now);
                 followed = self.followed(&litestream, followed, standing.lease.copy_epoch)?;
-                let free = standing.lease.copy_epoch > 0 && watch.is_over(&standing.lease, now);
-                if free && let Some(taken) = take(&document, &standing, &local, self.replication) {
+                let own = local.wrote_last(&standing.lease) && self.database().exists();
+                let over = standing.lease.copy_epoch > 0 && watch.is_over(&standing.lease, now);
+                if (own || over)
+                    && let Some(taken) = take(&document, &standing, &local, self.replication)
+                {
                     let taken = TakenLease {
                         document,
                         standing: taken,
                         sent,
                         inherited: Some(standing.lease),
                     };
-                    return self
-                        .take_over(taken, &litestream, followed, &mut local)
-                        .map(Some);
+                    if own {
+                        log::info!("nobody else has written since: the state here goes on");
+                        return self.go_on(taken, &mut local).map(Some);
+                    }
+                    return self.take_over(taken, &litestream, followed, &mut local, pause);
                 }
             }
             if pause(look.max(LOOK_MIN)) {
@@ -107,38 +114,72 @@ impl ReignSetup<'_> {
         Ok(Some(Followed { epoch, child }))
     }
 
+    /// Keeps a lease that was taken, and puts the state into its place; tries for a while where the bucket or Litestream
+    /// fail. No reign where everything shall end meanwhile.
     fn take_over(
         &self,
         taken: TakenLease,
         litestream: &Litestream,
-        followed: Option<Followed>,
+        mut followed: Option<Followed>,
         local: &mut LocalState,
-    ) -> Result<Reign, Error> {
+        pause: impl Fn(Duration) -> bool,
+    ) -> Result<Option<Reign>, Error> {
         let began = Instant::now();
-        let epoch = taken.standing.lease.copy_epoch;
-        let names = taken
-            .document
-            .s3
-            .names(&Litestream::epoch_folder(epoch), LIST_TIMEOUT);
+        let (epoch, from) = (taken.standing.lease.epoch, taken.standing.lease.copy_epoch);
         // The lease is kept from here on, however long the rest takes.
-        let reign = self.keep(taken, local)?;
-        let end = newest(&names?)
-            .ok_or_else(|| Error::bug(format!("the copy of epoch {epoch} is empty")))?;
-        let caught_up = followed.as_ref().is_some_and(|f| f.epoch == epoch) && self.catches_up(end);
-        if let Some(followed) = followed {
-            followed.child.stop();
-        }
-        if !caught_up {
-            log::info!("the followed copy is not complete; fetching the whole");
-            self.remove_file()?;
-            litestream.fetch(&self.file(), epoch)?;
+        let mut reign = self.keep(taken)?;
+        loop {
+            let ending = match self.bring(&reign, litestream, &mut followed, from, &pause) {
+                Ok(true) => break,
+                Ok(false) => true,
+                Err(error) if reign.keeper.is_lost() || began.elapsed() >= TAKE_OVER_PATIENCE => {
+                    reign.keeper.give_up();
+                    return Err(error);
+                }
+                Err(error) => {
+                    log::warn!("{error}; it is tried again");
+                    pause(SYNC_AGAIN)
+                }
+            };
+            if ending {
+                reign.keeper.give_up();
+                return Ok(None);
+            }
         }
         self.put_in_place()?;
+        local.enter(epoch, from)?;
+        reign.fetched = true;
         log::info!(
-            "the state of epoch {epoch} is here after {} ms",
+            "the state of epoch {from} is here after {} ms",
             began.elapsed().as_millis()
         );
-        Ok(reign)
+        Ok(Some(reign))
+    }
+
+    /// Completes the followed copy of that epoch, or fetches the whole; false when everything shall end before.
+    fn bring(
+        &self,
+        reign: &Reign,
+        litestream: &Litestream,
+        followed: &mut Option<Followed>,
+        epoch: u64,
+        pause: impl Fn(Duration) -> bool,
+    ) -> Result<bool, Error> {
+        let folder = Litestream::epoch_folder(epoch);
+        let names = reign.keeper.bucket().names(&folder, LIST_TIMEOUT)?;
+        let end = newest(&names)
+            .ok_or_else(|| Error::bug(format!("the copy of epoch {epoch} is empty")))?;
+        let follows = followed.as_ref().is_some_and(|f| f.epoch == epoch);
+        let caught_up = follows && self.catches_up(end);
+        if let Some(followed) = followed.take() {
+            followed.child.stop();
+        }
+        if caught_up {
+            return Ok(true);
+        }
+        log::info!("the followed copy is not complete; fetching the whole");
+        self.remove_file()?;
+        litestream.fetch(&self.file(), epoch, pause)
     }
 
     fn file(&self) -> PathBuf {

@@ -120,9 +120,20 @@ impl Server {
         // Bound before anything is written, so that a taken port changes nothing.
         let listen = options.listen.unwrap_or(config.listen);
         let socket = TcpListener::bind(listen).map_err(|e| bind_failed(listen, e))?;
-        let (state, metrics, mut reign) = second_machine::begin(config, options.take_over.take())?;
+        let (state, metrics, mut reign) = second_machine::begin(
+            config,
+            options.take_over.take(),
+            options.accept_rollback.as_deref(),
+        )?;
         let epoch = second_machine::epoch(reign.as_ref(), &state)?;
-        let app = Arc::new(app(config, &state, &options, &metrics, epoch)?);
+        let app = Arc::new(app(
+            config,
+            &state,
+            &options,
+            &metrics,
+            epoch,
+            reign.as_ref(),
+        )?);
         measured(&app, &metrics);
         second_machine::copy(reign.as_mut(), &app.store)?;
         let hub = Arc::new(Hub::new(&options.limits, Arc::clone(&metrics)));
@@ -264,6 +275,7 @@ fn app(
     options: &StartOptions,
     metrics: &Arc<Metrics>,
     epoch: u64,
+    reign: Option<&Reign>,
 ) -> Result<App, Error> {
     let database_path = state.path().join("dbward.db");
     let store = Store::open_with(
@@ -281,6 +293,8 @@ fn app(
             checkpoint_file: config.checkpoint_file.clone(),
             accept_rollback: options.accept_rollback.clone(),
             quarantine: options.quarantine,
+            fetched: reign.is_some_and(Reign::is_fetched),
+            confirmed: config.replication.as_ref().is_some_and(|r| r.confirmed),
         },
     )?;
     let (objects, older_objects) = object_stores::open(config, metrics)?;

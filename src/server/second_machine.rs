@@ -51,6 +51,7 @@ pub fn stand_by(
         metrics: &metrics,
         keys: &keys,
         on_lost: &replaced(),
+        accept_rollback: None,
     };
     let reign = setup.follow(pause)?;
     Ok(reign.map(|reign| TakeOver {
@@ -69,6 +70,7 @@ pub(super) fn copy(reign: Option<&mut Reign>, store: &Arc<Store>) -> Result<(), 
 pub(super) fn begin(
     config: &Config,
     take_over: Option<TakeOver>,
+    accept_rollback: Option<&str>,
 ) -> Result<(StateDir, Arc<Metrics>, Option<Reign>), Error> {
     if let Some(TakeOver {
         state,
@@ -88,6 +90,7 @@ pub(super) fn begin(
             metrics: &metrics,
             keys: &keys,
             on_lost: &replaced(),
+            accept_rollback,
         }
         .begin()
     };

@@ -32,6 +32,8 @@ pub(super) struct CheckpointFile {
     file: File,
     /// Number of the last checkpoint's event that it holds.
     written: i64,
+    /// Whether it gets only checkpoints that the second copy has.
+    confirmed: bool,
 }
 
 /// What a start found out about the file.
@@ -40,7 +42,9 @@ pub(super) enum Found {
     New,
     /// It holds checkpoints up to the event of that number, all of them in the chain.
     Current(i64),
-    /// The state is older than its last line, or the file is gone; in words.
+    /// It is gone or empty, although the log says that there is one; in words.
+    Missing(String),
+    /// The state is older than its last line; in words.
     Rollback(String),
 }
 
@@ -59,7 +63,7 @@ pub(super) fn examine(
         Ok(last) => last,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             return Ok(match attached {
-                true => Found::Rollback(format!("the checkpoint file {shown} is missing")),
+                true => Found::Missing(format!("the checkpoint file {shown} is missing")),
                 false => Found::New,
             });
         }
@@ -71,7 +75,7 @@ pub(super) fn examine(
     };
     let Some(line) = last else {
         return Ok(match attached {
-            true => Found::Rollback(format!("the checkpoint file {shown} is empty")),
+            true => Found::Missing(format!("the checkpoint file {shown} is empty")),
             false => Found::New,
         });
     };
@@ -134,7 +138,11 @@ fn last_line(path: &Path) -> std::io::Result<Option<String>> {
 
 impl CheckpointFile {
     /// Opens the file for appending, and drops what a crash left of a last line.
-    pub(super) fn open(path: &Path, written: i64) -> Result<CheckpointFile, Error> {
+    pub(super) fn open(
+        path: &Path,
+        written: i64,
+        confirmed: bool,
+    ) -> Result<CheckpointFile, Error> {
         let failed =
             |e: std::io::Error| Error::internal(format!("checkpoint file {}", path.display()), e);
         let mut file = OpenOptions::new()
@@ -157,13 +165,15 @@ impl CheckpointFile {
             path: path.to_owned(),
             file,
             written,
+            confirmed,
         })
     }
 
-    /// Appends what the chain has and the file has not, and syncs it.
-    pub(super) fn complete(&mut self, connection: &Connection) -> Result<(), Error> {
+    /// Appends what the chain has and the file has not, up to the event `until`, and syncs it.
+    fn complete(&mut self, connection: &Connection, until: i64) -> Result<(), Error> {
         loop {
-            let rows = checkpoints_after(connection, self.written)?;
+            let mut rows = checkpoints_after(connection, self.written)?;
+            rows.retain(|(seq, ..)| *seq <= until);
             let Some((last, ..)) = rows.last() else {
                 return Ok(());
             };
@@ -223,9 +233,18 @@ impl Store {
             .lock()
             .unwrap_or_else(|e| e.into_inner());
         if let Some(file) = file.as_mut()
-            && let Err(error) = file.complete(connection)
+            && let Err(error) = file.complete(connection, self.told_until(file.confirmed))
         {
             log::error!("{error}");
+        }
+    }
+
+    /// Up to which event checkpoints may stand in their file. One that the second copy lacks may be of a change that
+    /// nobody was acknowledged, and that is gone when this machine is.
+    fn told_until(&self, confirmed: bool) -> i64 {
+        match confirmed {
+            true => self.copied_head().map_or(0, |head| head.seq),
+            false => i64::MAX,
         }
     }
 
@@ -257,12 +276,17 @@ impl StartChecks {
         };
         let found = examine(connection, keys, path)?;
         match &found {
-            Found::Rollback(what) if self.accept_rollback.is_none() => Err(differs(format!(
-                "it is older than what was acknowledged: {what}"
-            ))
-            .hint(
-                "restore the newest state; where there is none, start once with --accept-rollback REASON, which is audited",
-            )),
+            Found::Missing(_) if self.fetched => Ok(Some(found)),
+            // Such a copy may lack the last changes, and says so.
+            Found::Rollback(_) if self.fetched && !self.confirmed => Ok(Some(found)),
+            Found::Missing(what) | Found::Rollback(what) if self.accept_rollback.is_none() => {
+                Err(differs(format!(
+                    "it is older than what was acknowledged: {what}"
+                ))
+                .hint(
+                    "restore the newest state; where there is none, start once with --accept-rollback REASON, which is audited",
+                ))
+            }
             _ => Ok(Some(found)),
         }
     }
@@ -302,21 +326,23 @@ impl Store {
         let written = match found {
             Found::New => 0,
             Found::Current(seq) => seq,
-            Found::Rollback(found) => {
+            Found::Missing(_) if checks.fetched => 0,
+            Found::Missing(found) | Found::Rollback(found) => {
                 set_aside(path, self.now())?;
-                let reason = checks.accept_rollback.clone().unwrap_or_default();
+                let fetched = || "the state is a copy that answers do not wait for".to_owned();
+                let reason = checks.accept_rollback.clone().unwrap_or_else(fetched);
                 changes.insert(0, LogChange::RollbackAccepted { reason, found }.into());
                 0
             }
         };
-        let mut file = CheckpointFile::open(path, written)?;
+        let mut file = CheckpointFile::open(path, written, checks.confirmed)?;
         self.change(Actor::system(), move |_, _| Ok(Verdict::Write(changes, ())))?;
         // Whatever is started can be missed: there is a line from the first start on.
         let (keys, now) = (Arc::clone(&self.audit_keys), self.now());
         self.bookkeep_routed(move |connection, routes| {
             checkpoint_now(connection, &keys, now, routes)
         })?;
-        file.complete(&self.lock())?;
+        file.complete(&self.lock(), self.told_until(checks.confirmed))?;
         *self
             .checkpoint_file
             .lock()

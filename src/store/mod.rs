@@ -137,6 +137,11 @@ pub struct StartChecks {
     pub accept_rollback: Option<String>,
     /// Whether live rows that are not those of the signed head are taken out of effect, instead of stopping the start.
     pub quarantine: bool,
+    /// Whether the state was fetched from its second copy just now: it is not the one that the checkpoint file here goes
+    /// with.
+    pub fetched: bool,
+    /// Whether answers will wait for a second copy: the checkpoint file then gets only what that has.
+    pub confirmed: bool,
 }
 
 impl AuditKeys {

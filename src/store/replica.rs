@@ -181,12 +181,18 @@ impl Store {
         let late = std::mem::take(&mut progress.late);
         drop(progress);
         self.announce(late.iter());
+        self.tell_checkpoints(&self.lock());
         Ok(())
     }
 
     /// Whether the copy was not reached when last asked for.
     pub fn is_copy_broken(&self) -> bool {
         self.copy.get().is_some_and(|copy| copy.lock().broken)
+    }
+
+    /// Whether the second copy lets a transaction begin; none where there is no such copy.
+    pub fn copy_allows_writes(&self) -> Option<bool> {
+        self.copy.get().map(CopyState::may_begin)
     }
 
     /// The log's last event that the copy has for certain, as of the last time that somebody asked.

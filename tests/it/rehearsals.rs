@@ -165,6 +165,29 @@ fn the_bound_of_a_rehearsal_freezes_at_the_first_vote() {
 }
 
 #[test]
+fn a_vote_counts_only_for_the_rows_that_were_read() {
+    let s = shop("on_request");
+    let agent = capable(&s);
+    let request = s.requester().submit("production", UPDATE);
+    let tag = || {
+        let answer = s.approver().show(&request).is(200);
+        answer.header("etag").unwrap().to_owned()
+    };
+    let approve = |tag: &str| {
+        let path = request.path("/approve");
+        s.approver().call("POST", &path, &[("If-Match", tag)], b"")
+    };
+    rehearse(&agent, &request, 37);
+    let seen = tag();
+    rehearse(&agent, &request, 37);
+    assert_eq!(tag(), seen, "as many rows are the same request");
+    rehearse(&agent, &request, 5000);
+    approve(&seen).refused(412, "changed");
+    assert_eq!(request.status(), "pending");
+    approve(&tag()).is(200);
+}
+
+#[test]
 fn agents_without_the_feature_never_get_a_rehearsal() {
     let s = shop("on_request");
     let old = s.agent("agent-1");

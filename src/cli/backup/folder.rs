@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::crypto::{Keypair, Sha256Writer, make_private_folder, write_private};
 use crate::error::{Error, counted};
 use crate::objects::is_key;
+use crate::replication::{kept_epoch, note_restored};
 use crate::server::state::{AUDIT_KEY, AUDIT_KEYS, PUBLIC_KEY, SIGNING_KEY, StateDir, read_keys};
 use crate::store::{
     StoredObject, VerifyKeys, broken_pages, copy_database, each_object, verify_chain,
@@ -52,6 +53,13 @@ pub struct Manifest {
     /// Results that it names, and that are in a bucket.
     pub results_elsewhere: u64,
     files: Vec<ManifestFile>,
+    /// The last epoch of a server with a second copy; 0 of one that never had any.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    epoch: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -135,6 +143,7 @@ fn fill(config: &Config, folder: &Path, clock: &Clock) -> Result<Manifest, Error
         results,
         results_elsewhere,
         files: files.collect::<Result<_, _>>()?,
+        epoch: kept_epoch(from)?,
     };
     let text = serde_json::to_vec_pretty(&manifest)
         .map_err(|e| Error::internal(MANIFEST.to_owned(), e))?;
@@ -271,6 +280,9 @@ pub fn restore(folder: &Path, config: &Config, clock: &Clock) -> Result<Manifest
         .partition(|file| file.name == DATABASE);
     for file in others {
         copy_private(&folder.join(&file.name), &state.path().join(&file.name))?;
+    }
+    if manifest.epoch > 0 {
+        note_restored(state.path(), manifest.epoch)?;
     }
     for file in databases {
         let partial = state.path().join(format!("{DATABASE}.{PARTIAL}"));

@@ -5,11 +5,14 @@ use crate::crypto;
 use crate::error::{Error, ErrorKind};
 
 impl Request {
-    /// Names where the request stands, as 32 hexadecimal digits: another one after every vote and every move. It is the
-    /// ETag of the request.
+    /// Names where the request stands, as 32 hexadecimal digits: another one after every vote and every move, and after a
+    /// rehearsal that changes how many rows may be changed. It is the ETag of the request.
     pub fn version(&self) -> String {
+        let bound = self.row_bound.map_or_else(String::new, |bound| {
+            format!("{} {}", bound.source.as_str(), bound.rows)
+        });
         let text = format!(
-            "{} {} {} {} {} {}",
+            "{} {} {} {} {} {} {bound}",
             self.status(),
             self.current_step,
             self.updated_at.0,

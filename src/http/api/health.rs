@@ -71,8 +71,12 @@ pub fn ready(context: &HttpContext, _: &RoutedRequest) -> HandlerResult {
         .readiness
         .of(app.clock.instant(), || app.objects.probe());
     let word = |works| if works { "ok" } else { "unavailable" };
-    let checks = json!({"sqlite": word(sqlite), "result_store": word(result_store)});
-    if sqlite && result_store {
+    let mut checks = json!({"sqlite": word(sqlite), "result_store": word(result_store)});
+    let copy = app.store.copy_allows_writes();
+    if let Some(works) = copy {
+        checks["replication"] = word(works).into();
+    }
+    if sqlite && result_store && copy != Some(false) {
         return replies::json(200, &json!({"status": "ok", "checks": checks}));
     }
     not_ready(json!({"status": "degraded", "checks": checks}))

@@ -3,6 +3,7 @@
 use super::*;
 use crate::support::{RECOVERY, verified};
 use rustix::process::Signal;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -137,7 +138,9 @@ fn bucket_that_says_nothing_loses_nobody_a_change() {
         .create("production", UPDATE)
         .refused(503, "unavailable")
         .saying("outcome unknown");
-    // From then on nothing is written, and reads go on.
+    // From then on nothing is written, and reads go on; who asks whether it is ready hears so.
+    let ready = || admin.get("/ready");
+    assert_eq!(ready().is(503).json["checks"]["replication"], "unavailable");
     requester
         .create("production", UPDATE)
         .refused(503, "unavailable")
@@ -175,6 +178,7 @@ fn bucket_that_says_nothing_loses_nobody_a_change() {
     });
     println!("writes again after {:.1} s", opened.elapsed().as_secs_f64());
     assert!(opened.elapsed() < RECOVERY, "{:?}", opened.elapsed());
+    assert_eq!(ready().json["checks"]["replication"], "ok");
     // The one of which nobody knew stands, and no other.
     assert_eq!(total(), 3);
     admin.post(&reject, &json!({"reason": "no"})).is(200);
@@ -250,5 +254,137 @@ fn restart_after_a_kill_goes_on_at_once_in_a_new_epoch() {
         Some(1)
     );
     assert!(metrics(&admin).contains("dbward_replication_epoch 2\n"));
+    server.stop();
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
+fn take_over_that_failed_leaves_no_state_that_counts() {
+    let installation = Installation::new("async", 3);
+    let first = installation.machine();
+    let (server, addr) = Program::serve(first.path());
+    let requester = person(addr, first.path(), "developer");
+    requester.create("production", UPDATE).is(201);
+    let second = installation.second(first.path());
+    server.stop();
+    // A Litestream that fetches nothing.
+    let broken = second.path().join("litestream");
+    fs::write(&broken, "#!/bin/sh\nexit 1\n").unwrap();
+    fs::set_permissions(&broken, fs::Permissions::from_mode(0o700)).unwrap();
+    let config = second.path().join("server.toml");
+    let whole = fs::read_to_string(&config).unwrap();
+    let program = std::env::var("DBWARD_TEST_LITESTREAM").unwrap();
+    fs::write(&config, whole.replace(&program, &broken.to_string_lossy())).unwrap();
+    let (status, errors) = standby(second.path()).end();
+    assert_eq!(status.code(), Some(1), "{errors}");
+    assert!(errors.contains("the lease is ours, epoch 2"), "{errors}");
+    // Nothing was fetched, so nothing may begin here as if it were the newest.
+    fs::write(&config, whole).unwrap();
+    let mut serve = binary();
+    serve.arg("serve").arg("--config").arg(&config);
+    let (status, errors) = Program::start(&mut serve).end();
+    assert_eq!(status.code(), Some(1), "{errors}");
+    assert!(errors.contains("start with --standby"), "{errors}");
+    assert!(!second.path().join("state/dbward.db").exists());
+    // It has given the lease up, so that the next need not wait for its end.
+    let standby = standby(second.path());
+    let admin = person(address(&standby.line()), first.path(), "admin");
+    let total = admin.get("/api/requests").is(200).json["total"].as_u64();
+    assert_eq!(total, Some(1));
+    standby.stop();
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
+fn standby_whose_own_state_is_the_newest_goes_on_with_it() {
+    let installation = Installation::new("async", 3);
+    let dir = installation.machine();
+    let (server, addr) = Program::serve(dir.path());
+    let requester = person(addr, dir.path(), "developer");
+    // What the bucket never gets.
+    installation.proxy.shut();
+    requester.create("production", UPDATE).is(201);
+    server.kill();
+    installation.proxy.open();
+    let standby = standby(dir.path());
+    let admin = person(address(&standby.line()), dir.path(), "admin");
+    let total = admin.get("/api/requests").is(200).json["total"].as_u64();
+    assert_eq!(total, Some(1));
+    assert!(!dir.path().join("state/dbward.db.replaced").exists());
+    standby.stop();
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
+fn both_machines_have_checkpoint_files_and_take_over_from_each_other() {
+    let mut installation = Installation::new("confirmed", 3);
+    installation.toml += "[audit]\ncheckpoint_file = \"checkpoints.jsonl\"\n";
+    let first = installation.machine();
+    let (server, addr) = Program::serve(first.path());
+    let requester = person(addr, first.path(), "developer");
+    requester.create("production", UPDATE).is(201);
+    let second = installation.second(first.path());
+    let at_second = standby(second.path());
+    follows(&at_second);
+    server.kill();
+    let addr = address(&at_second.line());
+    at(&requester, addr).create("production", UPDATE).is(201);
+    let back = standby(first.path());
+    follows(&back);
+    at_second.kill();
+    let addr = address(&back.line());
+    at(&requester, addr).create("production", UPDATE).is(201);
+    for dir in [first.path(), second.path()] {
+        let text = fs::read_to_string(dir.join("checkpoints.jsonl")).unwrap();
+        assert!(text.lines().count() > 0);
+    }
+    back.stop();
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
+fn restored_backup_begins_above_every_epoch_that_agents_saw() {
+    let installation = Installation::new("confirmed", 3);
+    let dir = installation.machine();
+    let (server, addr) = Program::serve(dir.path());
+    let requester = person(addr, dir.path(), "developer");
+    requester.create("production", UPDATE).is(201);
+    let config = dir.path().join("server.toml");
+    let dbward = |arguments: &[&str], config: &Path| {
+        let mut command = binary();
+        command.args(arguments).arg("--config").arg(config);
+        Program::start(&mut command).end()
+    };
+    let backup = dir.path().join("backup");
+    let backup = backup.to_string_lossy();
+    let (status, errors) = dbward(&["backup", &backup], &config);
+    assert!(status.success(), "{errors}");
+    requester.create("production", UPDATE).is(201);
+    server.kill();
+    let new = installation.machine();
+    let config = new.path().join("server.toml");
+    let (status, errors) = dbward(&["restore", &backup], &config);
+    assert!(status.success(), "{errors}");
+    // The bucket has more than the backup.
+    let (status, errors) = dbward(&["serve"], &config);
+    assert_eq!(status.code(), Some(1), "{errors}");
+    assert!(errors.contains("--accept-rollback"), "{errors}");
+    let mut command = binary();
+    command
+        .args(["serve", "--accept-rollback", "the last hour is wrong"])
+        .arg("--config")
+        .arg(&config);
+    let server = Program::start(&mut command);
+    let admin = person(address(&server.line()), dir.path(), "admin");
+    let total = admin.get("/api/requests").is(200).json["total"].as_u64();
+    assert_eq!(total, Some(1));
+    let accepted = admin.get("/api/audit/events?event_type=audit.rollback_accepted");
+    assert!(accepted.is(200).raw().contains("the last hour is wrong"));
+    let page = metrics(&admin);
+    let epoch = page
+        .lines()
+        .find_map(|line| line.strip_prefix("dbward_replication_epoch "))
+        .and_then(|number| number.parse::<u64>().ok());
+    assert!(epoch > Some(1000), "{epoch:?}");
     server.stop();
 }
