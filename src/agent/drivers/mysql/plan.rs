@@ -42,7 +42,7 @@ pub(super) fn of_rows() -> String {
     json!({"query_block": {"select_id": 1, "table": {"message": message}}}).to_string()
 }
 
-/// `plan` without what it may tell of values; `None` for text that is no plan.
+/// `plan` without what it may tell of values; `None` for other text than a plan.
 pub(super) fn without_values(plan: &str) -> Option<String> {
     let mut plan: Value = serde_json::from_str(plan).ok()?;
     if !plan.is_object() {
@@ -64,9 +64,11 @@ fn keep_names(value: &mut Value) -> bool {
         Value::Object(members) => {
             let text_of = |key: &str| members.get(key).and_then(Value::as_str);
             let no_row = text_of("access_type").is_none_or(|way| !READ.contains(&way))
-                && members
-                    .get("message")
-                    .is_none_or(|said| said.as_str().is_some_and(|said| OF_NO_ROW.contains(&said)));
+                && members.get("message").is_none_or(|message| {
+                    message
+                        .as_str()
+                        .is_some_and(|text| OF_NO_ROW.contains(&text))
+                });
             let is_text = |value: &Value| match value {
                 Value::String(_) => true,
                 Value::Array(items) => items.iter().any(Value::is_string),
@@ -120,9 +122,9 @@ mod tests {
             ]}},
             "subqueries": [{"query_block": {"select_id": 2, "table": {"message": "No tables used"}}}],
         }});
-        let told: Value =
+        let shown: Value =
             serde_json::from_str(&without_values(&plan.to_string()).unwrap()).unwrap();
-        assert_eq!(told, expected);
+        assert_eq!(shown, expected);
     }
 
     #[test]
