@@ -1,6 +1,7 @@
 //! How slow a sender or a reader may be: an absolute deadline that grows with the size, and a nearer one for every
 //! stage, so that bytes sent fast at first do not buy minutes of silence afterwards.
 
+use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
 /// Bytes of one stage: ten seconds' worth at the slowest rate.
@@ -43,6 +44,14 @@ impl Pace {
             self.stage = now() + self.base + Duration::from_secs(stage);
         }
     }
+}
+
+/// Whether an error only says that nothing happened for a while.
+pub(super) fn is_pause(e: &io::Error) -> bool {
+    matches!(
+        e.kind(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+    )
 }
 
 #[cfg(test)]

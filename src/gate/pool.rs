@@ -8,7 +8,7 @@
 use crate::error::Error;
 use crate::gate::backend::{self, BackendKey};
 use crate::gate::limits::GateLimits;
-use crate::gate::stream::is_pause;
+use crate::gate::pace::is_pause;
 use crate::metrics::Metrics;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;

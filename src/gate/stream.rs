@@ -1,9 +1,9 @@
 //! The client's end: reads and writes that hold an absolute deadline, however the bytes trickle.
 
 use crate::clock::Clock;
-use crate::gate::pace::Pace;
+use crate::gate::pace::{Pace, is_pause};
 use crate::gate::tls::TlsStream;
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -186,12 +186,4 @@ impl ClientStream {
         }
         Ok(())
     }
-}
-
-/// Whether an error only says that nothing happened for a while.
-pub(super) fn is_pause(e: &io::Error) -> bool {
-    matches!(
-        e.kind(),
-        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-    )
 }

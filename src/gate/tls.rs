@@ -3,7 +3,7 @@
 //! One thread owns a connection, so the session needs no lock. Reads and writes keep the socket's timeouts: what would
 //! block for longer comes back as a pause, and the caller's deadlines hold for the handshake as well.
 
-use crate::gate::stream::is_pause;
+use crate::gate::pace::is_pause;
 use rustls::{ServerConfig, ServerConnection};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -2,7 +2,7 @@
 //! renewed when they end, as long as the provider does so.
 
 use super::CommandError;
-use super::settings::folder;
+use super::environment::folder;
 use crate::client::{IdentityProvider, ProviderOptions, ProviderTokens};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::{base64url, make_private_folder, write_private};

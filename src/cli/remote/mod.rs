@@ -4,6 +4,7 @@ mod accounts;
 mod audit;
 mod callback;
 mod doctor;
+mod environment;
 mod execute;
 mod failure;
 mod follow;

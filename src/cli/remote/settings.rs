@@ -5,6 +5,7 @@
 //! variables. `--config` (or `DBWARD_CONFIG`) reads one file in place of both.
 
 use super::super::output::OutputFormat;
+use super::environment::{folder, variable};
 use super::kept::KeptTokens;
 use super::{CommandError, ConnectionOptions};
 use crate::cli::output::note;
@@ -338,17 +339,4 @@ impl Reached {
             server,
         })
     }
-}
-
-/// A variable that is set and not empty.
-fn variable(name: &str) -> Option<String> {
-    process_env(name).filter(|value| !value.is_empty())
-}
-
-/// The folder of the user's own configuration.
-pub fn folder() -> Option<PathBuf> {
-    let base = variable("XDG_CONFIG_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".config")))?;
-    Some(base.join("dbward"))
 }
