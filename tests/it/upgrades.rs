@@ -261,7 +261,7 @@ fn states_of_earlier_schemas_open_prove_themselves_and_go_on() {
             Server::start(&config, options)
         };
         let mut accepted = None;
-        if version_of(&stored) < HEADS {
+        if version_of(stored) < HEADS {
             let refused = start(None).err().expect("nothing proves it");
             assert_eq!(refused.code(), STATE_DIFFERS, "{what}: {refused}");
             accepted = Some("of the last version");
