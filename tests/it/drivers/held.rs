@@ -106,15 +106,19 @@ fn a_lock_is_reported_as_a_lock(mut place: Place, who: &str) {
     );
 }
 
-/// Whether somebody has asked whose lock is waited for: that is the fourth session of this database.
+/// Whether somebody has asked whose lock is waited for, since it is waited for.
 fn is_asked(place: &Place) -> bool {
     let sql = match &place.driver {
         DriverConfig::MySql(_) => {
-            "SELECT count(*) > 3 AS n FROM information_schema.processlist WHERE db = DATABASE()"
+            "SELECT count(*) AS n FROM information_schema.INNODB_TRX t JOIN information_schema.PROCESSLIST w \
+             ON w.ID = t.trx_mysql_thread_id JOIN information_schema.PROCESSLIST a ON a.DB = w.DB WHERE w.DB = DATABASE() \
+             AND t.trx_state = 'LOCK WAIT' AND a.COMMAND = 'Sleep' \
+             AND a.TIME + 1 < TIMESTAMPDIFF(SECOND, t.trx_wait_started, NOW())"
         }
         _ => {
-            "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' \
-             AND query LIKE '%pg_blocking_pids%'"
+            "SELECT count(*) AS n FROM pg_locks l JOIN pg_stat_activity a ON a.query_start > l.waitstart \
+             WHERE NOT l.granted AND l.pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database()) \
+             AND a.datname = current_database() AND a.state = 'idle' AND a.query LIKE '%pg_blocking_pids%'"
         }
     };
     place.value(sql) != "0"
