@@ -1,7 +1,7 @@
 //! Removes the copies of earlier epochs from the bucket. The one before ours is kept: it is what an operator falls back
 //! to, and a standby may still be reading it.
 
-use super::Copier;
+use super::copier::Copier;
 use super::litestream::{EPOCH_FOLDERS, Litestream};
 use crate::error::Error;
 use std::time::Duration;

@@ -10,6 +10,7 @@
 //! the old server copies from then on goes into a folder that nobody reads any more.
 
 mod clean;
+mod copier;
 mod keeper;
 mod lease_document;
 mod litestream;
@@ -31,20 +32,18 @@ use crate::objects::S3;
 use crate::objects::s3::Patience;
 use crate::outbound::Http;
 use crate::store::{Fatal, Replica, STATE_DIFFERS, Store, Verdict};
+use copier::Copier;
 use keeper::Keeper;
 use lease_document::{LeaseDocument, StandingLease};
-use litestream::{Litestream, RunningChild};
+use litestream::Litestream;
 use local_state::LocalState;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How often the copy is asked whether it has everything, and how often while it is not reached.
-const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// How soon the bucket is tried again that was not reached.
 const SYNC_AGAIN: Duration = Duration::from_millis(200);
-/// How often it is looked whether Litestream runs; after its end it is started again.
-const CHILD_LOOK: Duration = Duration::from_millis(500);
 /// How long the first copy of the whole state may take.
 const FIRST_COPY: Duration = Duration::from_secs(600);
 /// Connections to the bucket: one for the lease, one for lists.
@@ -68,18 +67,6 @@ pub struct Reign {
     accept_rollback: Option<String>,
     copier: Arc<Copier>,
     threads: Vec<JoinHandle<()>>,
-}
-
-/// What the threads of a reign share.
-struct Copier {
-    keeper: Arc<Keeper>,
-    litestream: Litestream,
-    database: PathBuf,
-    confirmed: bool,
-    metrics: Arc<Metrics>,
-    clock: Clock,
-    stopping: Mutex<bool>,
-    changed: Condvar,
 }
 
 /// What a server comes to its reign with, at its start or as a standby.
@@ -366,98 +353,6 @@ impl Reign {
 impl Drop for Reign {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-impl Copier {
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.stopping.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
-    /// Waits; false when everything stops.
-    fn pause(&self, time: Duration) -> bool {
-        let stopping = self.lock();
-        let (stopping, _) = self
-            .changed
-            .wait_timeout_while(stopping, time, |stopping| !*stopping)
-            .unwrap_or_else(|e| e.into_inner());
-        !*stopping
-    }
-
-    /// Renews the lease until everything stops.
-    fn renew(&self) {
-        let mut wait = renew_every(self.keeper.lease());
-        while self.pause(wait) {
-            wait = match self.keeper.renew() {
-                true => renew_every(self.keeper.lease()),
-                false => SYNC_AGAIN,
-            };
-        }
-    }
-
-    /// Keeps Litestream running. This thread is its parent: when it ends, so does Litestream.
-    fn keep_running(&self) {
-        let mut child: Option<RunningChild> = None;
-        loop {
-            if let Some(how) = child.as_mut().and_then(RunningChild::ended) {
-                log::error!("Litestream ended ({how}); it is started again");
-                child = None;
-            }
-            if child.is_none() {
-                match self
-                    .litestream
-                    .replicate(&self.database, self.keeper.epoch())
-                {
-                    Ok(started) => child = Some(started),
-                    Err(error) => log::error!("{error}"),
-                }
-            }
-            if !self.pause(CHILD_LOOK) {
-                break;
-            }
-        }
-        if let Some(child) = child {
-            child.stop();
-        }
-    }
-
-    /// Asks for the copy even where nobody waits for it, so that it is known how far it is.
-    fn keep_synced(&self, store: &Weak<Store>) {
-        let mut wait = SYNC_EVERY;
-        while self.pause(wait) {
-            let Some(store) = store.upgrade() else { return };
-            wait = match store.sync_copy() {
-                Ok(()) => SYNC_EVERY,
-                Err(_) => SYNC_AGAIN,
-            };
-        }
-    }
-}
-
-impl Replica for Copier {
-    fn is_awaited(&self) -> bool {
-        self.confirmed
-    }
-
-    fn may_write(&self) -> bool {
-        self.keeper.may_write()
-    }
-
-    fn sync(&self) -> Result<(), Error> {
-        let began = Instant::now();
-        let synced = self.litestream.sync(&self.database);
-        match &synced {
-            Ok(()) => {
-                self.metrics
-                    .replication_sync
-                    .observe(&[], began.elapsed().as_secs_f64());
-                self.metrics
-                    .replication_confirmed
-                    .set(&[], self.clock.now().0 / 1000);
-            }
-            Err(_) => self.metrics.replication_failures.inc(&["copy"]),
-        }
-        synced
     }
 }
 
