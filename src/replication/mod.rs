@@ -274,7 +274,7 @@ impl Reign {
         })
     }
 
-    /// Refuses a state that lacks what was in the copy, unless somebody said why it may begin: that is audited.
+    /// Refuses a state that lacks what was in the copy, unless a reason is given, which is audited.
     fn compare(&self, store: &Arc<Store>) -> Result<(), Error> {
         let Some(before) = &self.inherited else {
             return Ok(());

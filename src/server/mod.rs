@@ -120,20 +120,8 @@ impl Server {
         // Bound before anything is written, so that a taken port changes nothing.
         let listen = options.listen.unwrap_or(config.listen);
         let socket = TcpListener::bind(listen).map_err(|e| bind_failed(listen, e))?;
-        let (state, metrics, mut reign) = second_machine::begin(
-            config,
-            options.take_over.take(),
-            options.accept_rollback.as_deref(),
-        )?;
-        let epoch = second_machine::epoch(reign.as_ref(), &state)?;
-        let app = Arc::new(app(
-            config,
-            &state,
-            &options,
-            &metrics,
-            epoch,
-            reign.as_ref(),
-        )?);
+        let (state, metrics, mut reign) = second_machine::begin(config, &mut options)?;
+        let app = Arc::new(app(config, &state, &options, &metrics, reign.as_ref())?);
         measured(&app, &metrics);
         second_machine::copy(reign.as_mut(), &app.store)?;
         let hub = Arc::new(Hub::new(&options.limits, Arc::clone(&metrics)));
@@ -274,7 +262,6 @@ fn app(
     state: &StateDir,
     options: &StartOptions,
     metrics: &Arc<Metrics>,
-    epoch: u64,
     reign: Option<&Reign>,
 ) -> Result<App, Error> {
     let database_path = state.path().join("dbward.db");
@@ -306,7 +293,7 @@ fn app(
         max_persist_bytes: config.result_storage.max_persist_bytes,
         result_row_bytes_max: options.result_row_bytes_max,
         calls_per_minute: config.process.calls_per_minute,
-        epoch,
+        epoch: second_machine::epoch(reign, state)?,
         quotas: quotas::Limits {
             pending_max: config.process.pending_requests_per_person,
             bytes_per_day: config.process.request_bytes_per_day,

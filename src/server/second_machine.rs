@@ -1,5 +1,6 @@
 //! A server with a second copy of its state: how it comes to the lease, at its start or as a standby.
 
+use super::StartOptions;
 use super::state::{self, StateDir};
 use crate::config::Config;
 use crate::crypto::Keypair;
@@ -69,14 +70,13 @@ pub(super) fn copy(reign: Option<&mut Reign>, store: &Arc<Store>) -> Result<(), 
 /// The state directory, with the lease if there is a second copy.
 pub(super) fn begin(
     config: &Config,
-    take_over: Option<TakeOver>,
-    accept_rollback: Option<&str>,
+    options: &mut StartOptions,
 ) -> Result<(StateDir, Arc<Metrics>, Option<Reign>), Error> {
     if let Some(TakeOver {
         state,
         metrics,
         reign,
-    }) = take_over
+    }) = options.take_over.take()
     {
         return Ok((state, metrics, Some(reign)));
     }
@@ -90,7 +90,7 @@ pub(super) fn begin(
             metrics: &metrics,
             keys: &keys,
             on_lost: &replaced(),
-            accept_rollback,
+            accept_rollback: options.accept_rollback.as_deref(),
         }
         .begin()
     };

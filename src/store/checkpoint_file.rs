@@ -233,7 +233,7 @@ impl Store {
             .lock()
             .unwrap_or_else(|e| e.into_inner());
         if let Some(file) = file.as_mut()
-            && let Err(error) = file.complete(connection, self.told_until(file.confirmed))
+            && let Err(error) = file.complete(connection, self.written_until(file.confirmed))
         {
             log::error!("{error}");
         }
@@ -241,7 +241,7 @@ impl Store {
 
     /// Up to which event checkpoints may stand in their file. One that the second copy lacks may be of a change that
     /// nobody was acknowledged, and that is gone when this machine is.
-    fn told_until(&self, confirmed: bool) -> i64 {
+    fn written_until(&self, confirmed: bool) -> i64 {
         match confirmed {
             true => self.copied_head().map_or(0, |head| head.seq),
             false => i64::MAX,
@@ -342,7 +342,7 @@ impl Store {
         self.bookkeep_routed(move |connection, routes| {
             checkpoint_now(connection, &keys, now, routes)
         })?;
-        file.complete(&self.lock(), self.told_until(checks.confirmed))?;
+        file.complete(&self.lock(), self.written_until(checks.confirmed))?;
         *self
             .checkpoint_file
             .lock()

@@ -138,7 +138,7 @@ fn bucket_that_says_nothing_loses_nobody_a_change() {
         .create("production", UPDATE)
         .refused(503, "unavailable")
         .saying("outcome unknown");
-    // From then on nothing is written, and reads go on; who asks whether it is ready hears so.
+    // From then on nothing is written, and reads go on; who asks whether it is ready learns so.
     let ready = || admin.get("/ready");
     assert_eq!(ready().is(503).json["checks"]["replication"], "unavailable");
     requester

@@ -127,7 +127,7 @@ impl Replica for Bucket {
 }
 
 /// The last event that the checkpoint file of the folder goes to.
-fn told(folder: &Path) -> i64 {
+fn last_in_file(folder: &Path) -> i64 {
     let text = fs::read_to_string(folder.join("checkpoints.jsonl")).unwrap_or_default();
     let count = |line: &str| {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -144,15 +144,15 @@ fn checkpoints_that_the_second_copy_lacks_are_not_in_the_file() {
         ..StartChecks::default()
     };
     let store = start_checked(folder.path(), confirmed()).unwrap();
-    assert_eq!(told(folder.path()), 0, "there is no copy yet");
+    assert_eq!(last_in_file(folder.path()), 0, "there is no copy yet");
     let bucket = Arc::new(Bucket::default());
     store.replicate(Arc::clone(&bucket) as _).unwrap();
     store.sync_copy().unwrap();
-    let first = told(folder.path());
+    let first = last_in_file(folder.path());
     assert!(first > 0);
     checkpointed(&store);
     store.sync_copy().unwrap();
-    let before = told(folder.path());
+    let before = last_in_file(folder.path());
     assert!(before > first);
     bucket.away.store(true, Ordering::SeqCst);
     let login = IdentityChange::LoginSucceeded {
@@ -164,10 +164,10 @@ fn checkpoints_that_the_second_copy_lacks_are_not_in_the_file() {
         Ok(Verdict::Write(changes.collect(), ()))
     });
     assert!(unknown.unwrap_err().to_string().contains("outcome unknown"));
-    assert_eq!(told(folder.path()), before);
+    assert_eq!(last_in_file(folder.path()), before);
     bucket.away.store(false, Ordering::SeqCst);
     store.sync_copy().unwrap();
-    assert!(told(folder.path()) > before);
+    assert!(last_in_file(folder.path()) > before);
     store.close().unwrap();
 }
 
@@ -191,7 +191,7 @@ fn a_fetched_state_starts_without_the_checkpoint_file_of_the_machine_before() {
     let store = start_with(folder.path(), None).unwrap();
     checkpointed(&store);
     stop(store);
-    let far = told(folder.path());
+    let far = last_in_file(folder.path());
     fs::copy(&older, &db).unwrap();
     let refused = start_checked(folder.path(), fetched(true)).err().unwrap();
     assert!(
@@ -199,7 +199,7 @@ fn a_fetched_state_starts_without_the_checkpoint_file_of_the_machine_before() {
         "{refused}"
     );
     let store = start_checked(folder.path(), fetched(false)).unwrap();
-    assert!(told(folder.path()) < far);
+    assert!(last_in_file(folder.path()) < far);
     let filter = AuditFilter {
         event_type: Some("audit.rollback_accepted".to_owned()),
         ..AuditFilter::default()

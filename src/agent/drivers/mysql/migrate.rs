@@ -2,7 +2,7 @@
 
 use super::session::{MySqlDeadline, MySqlStop, Session};
 use super::tables::revocable;
-use super::transaction::Progress;
+use super::transaction::WriteProgress;
 use super::{MySql, Write};
 use crate::agent::drivers::migrations::{Failure, MigrationRunner, Step, create_table};
 use crate::agent::drivers::rows::Results;
@@ -111,8 +111,8 @@ impl MigrationRunner for MySqlMigrations<'_> {
         let mut write = Write {
             session,
             progress: match step.transactional {
-                true => Progress::new(revocable),
-                false => Progress::each_alone(revocable),
+                true => WriteProgress::new(revocable),
+                false => WriteProgress::each_alone(revocable),
             },
             results: Results::new(0, 0),
         };

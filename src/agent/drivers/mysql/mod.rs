@@ -35,7 +35,7 @@ use flavor::MySqlFlavor;
 use session::{MySqlDeadline, MySqlStop, Session};
 use statement::{Ran, numbered, one_statement, query};
 use std::time::Duration;
-use transaction::Progress;
+use transaction::WriteProgress;
 
 /// Longest wait for a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -186,7 +186,7 @@ impl MySql {
             .map_err(MySqlStop::Failed)?;
         let mut write = Write {
             session,
-            progress: Progress::new(revocable),
+            progress: WriteProgress::new(revocable),
             results: Results::new(job.rows_max(), job.bytes_max()),
         };
         for (n, sql) in job.plan.iter().enumerate() {
@@ -260,7 +260,7 @@ impl MySql {
 /// A write under way.
 struct Write {
     session: Session,
-    progress: Progress,
+    progress: WriteProgress,
     results: Results,
 }
 

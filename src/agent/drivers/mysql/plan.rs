@@ -57,10 +57,8 @@ pub(super) fn without_values(plan: &str) -> Option<String> {
 /// Leaves out all text that may hold values; whether no row was read for it. The parser follows 128 levels at most.
 fn keep_names(value: &mut Value) -> bool {
     match value {
-        Value::Array(items) => items.iter_mut().fold(true, |kept, item| {
-            // A list of names is looked at with its name.
-            keep_names(item) && kept
-        }),
+        // A list of names is looked at with its name. Where one item is of a row, nothing of the plan is shown.
+        Value::Array(items) => items.iter_mut().all(keep_names),
         Value::Object(members) => {
             let text_of = |key: &str| members.get(key).and_then(Value::as_str);
             let no_row = text_of("access_type").is_none_or(|way| !READ.contains(&way))

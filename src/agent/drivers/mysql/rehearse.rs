@@ -6,7 +6,7 @@ use super::flavor::MySqlFlavor;
 use super::session::{MySqlDeadline, MySqlStop, Session};
 use super::statement::numbered;
 use super::tables::named;
-use super::transaction::{Progress, rolled_back};
+use super::transaction::{WriteProgress, rolled_back};
 use super::{MySql, Write};
 use crate::agent::drivers::lock_waits::{ASK_WITHIN_SECS, watched};
 use crate::agent::drivers::rehearsal::{
@@ -42,7 +42,7 @@ pub(super) fn rehearse(
     let (id, kind) = (session.id.clone(), session.kind);
     let mut write = Write {
         session,
-        progress: Progress::new(Vec::new()),
+        progress: WriteProgress::new(Vec::new()),
         results: Results::new(0, 0),
     };
     let (ran, waits) = watched(

@@ -98,7 +98,7 @@ enum Fate {
 }
 
 /// How far a write has come.
-pub(super) struct Progress {
+pub(super) struct WriteProgress {
     pub(super) rows: u64,
     /// Rows of the statements that are committed.
     committed_rows: u64,
@@ -114,10 +114,10 @@ pub(super) struct Progress {
     tables_may_differ: bool,
 }
 
-impl Progress {
+impl WriteProgress {
     /// Of statements of which `revocable` says whether they leave nothing unless they are committed.
-    pub(super) fn new(revocable: Vec<bool>) -> Progress {
-        Progress {
+    pub(super) fn new(revocable: Vec<bool>) -> WriteProgress {
+        WriteProgress {
             rows: 0,
             committed_rows: 0,
             fates: Vec::new(),
@@ -130,10 +130,10 @@ impl Progress {
     }
 
     /// The same where each statement is a transaction of its own.
-    pub(super) fn each_alone(revocable: Vec<bool>) -> Progress {
-        Progress {
+    pub(super) fn each_alone(revocable: Vec<bool>) -> WriteProgress {
+        WriteProgress {
             each_alone: true,
-            ..Progress::new(revocable)
+            ..WriteProgress::new(revocable)
         }
     }
 
@@ -395,7 +395,7 @@ mod tests {
     use super::*;
 
     fn outcome(fates: &[Fate], stays: bool) -> (String, JobEffect) {
-        let mut progress = Progress::new(Vec::new());
+        let mut progress = WriteProgress::new(Vec::new());
         progress.fates = fates.to_vec();
         progress.committed_rows = 2;
         match progress.outcome("no", stays) {

@@ -18,6 +18,9 @@ use postgres_protocol::message::frontend;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
+/// Rows of our own questions: each cell as text, or NULL.
+type TextRows = Vec<Vec<Option<String>>>;
+
 /// Longest message that is kept, in bytes: more than a whole result may have.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// Longest row that is dropped instead, in bytes; PostgreSQL sends no longer row.
@@ -301,7 +304,7 @@ impl PgConnection {
     }
 
     /// Runs text of our own, of any number of statements; the rows of all, their values as text.
-    pub fn own(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Fault> {
+    pub fn own(&mut self, sql: &str) -> Result<TextRows, Fault> {
         Ok(self.own_tagged(sql)?.0)
     }
 
@@ -316,7 +319,7 @@ impl PgConnection {
     }
 
     /// The same as [`PgConnection::own`], with the tag of the last statement.
-    fn own_tagged(&mut self, sql: &str) -> Result<(Vec<Vec<Option<String>>>, String), Fault> {
+    fn own_tagged(&mut self, sql: &str) -> Result<(TextRows, String), Fault> {
         frontend::query(sql, &mut self.outbox)?;
         self.flush()?;
         let (mut rows, mut refused, mut last) = (Vec::new(), None, String::new());
