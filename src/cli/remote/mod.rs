@@ -152,7 +152,7 @@ pub(super) fn run(verb: RemoteVerb) -> Result<(), Failure> {
         RemoteVerb::Execute(o) => with(&o.common, |s| execute::run(s, &o)),
         RemoteVerb::Preflight(o) => preflight::run(&o).map_err(|e| Failure {
             code: preflight::NOT_TRIED,
-            ..e.failure(false)
+            ..e.failure(o.wants_json())
         }),
         RemoteVerb::Request(verb) => requests::run(verb),
         RemoteVerb::Results(o) => with(&o.common, |s| result::list(s, &o)),

@@ -63,6 +63,13 @@ pub struct PreflightOptions {
     connection: ConnectionOptions,
 }
 
+impl PreflightOptions {
+    /// Whether a program reads what is printed, errors included.
+    pub fn wants_json(&self) -> bool {
+        self.format == PreflightFormat::Json
+    }
+}
+
 /// `preflight`
 pub fn run(o: &PreflightOptions) -> Result<u8, CommandError> {
     let session = ServerSession::open(&CommonOptions {

@@ -318,6 +318,11 @@ fn a_pipeline_tells_a_finding_from_a_missing_answer() {
     console
         .run(Some("dbw_00000000000000000000000000000000"), &bad)
         .is(2);
+    let json = [&bad[..], &["--format", "json"]].concat();
+    let unknown = "dbw_00000000000000000000000000000000";
+    let ran = console.run(Some(unknown), &json).is(2);
+    let body: Value = serde_json::from_str(&ran.errors).unwrap();
+    assert_eq!(body["error"]["code"], "unauthenticated", "{body}");
     let away = Console::at("http://127.0.0.1:9")
         .run(Some(&mine), &bad)
         .is(2);
