@@ -4,6 +4,7 @@ mod cells;
 mod grid;
 mod help;
 mod lines;
+mod pager;
 mod terminal;
 mod words;
 
@@ -11,6 +12,7 @@ pub use grid::{Grid, GridCell, GridColumn};
 pub use help::wrapped;
 pub use lines::{is_incomplete, to_errors, to_output};
 pub(crate) use lines::{note, say};
+pub use pager::is_paging;
 pub use terminal::{Paint, columns, hidden_line};
 pub use words::{
     Ages, approver_words, decision_words, factor_words, indented, operation_words, reason_words,
@@ -21,7 +23,6 @@ use crate::crypto::write_private;
 use serde_json::value::RawValue;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 /// How to show an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -192,7 +193,7 @@ impl Screen {
             return write_private(file, text.as_bytes())
                 .map_err(|e| format!("{}: {e}", file.display()));
         }
-        if self.pager && text.lines().count() > terminal::lines() && paged(text) {
+        if self.pager && text.lines().count() > terminal::lines() && pager::shows(text) {
             return Ok(());
         }
         let mut out = io::stdout().lock();
@@ -207,32 +208,4 @@ impl Screen {
 /// The text with one line end.
 fn line(text: &str) -> String {
     format!("{}\n", text.trim_end_matches('\n'))
-}
-
-/// Shows a text in the pager of the user; whether that worked.
-fn paged(text: &str) -> bool {
-    let pager = ["DBWARD_PAGER", "PAGER"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok())
-        .unwrap_or_else(|| "less".to_owned());
-    if pager.trim().is_empty() || pager.trim() == "cat" {
-        return false;
-    }
-    let started = Command::new("sh")
-        .arg("-c")
-        .arg(&pager)
-        .env(
-            "LESS",
-            std::env::var("LESS").unwrap_or_else(|_| "FRSX".to_owned()),
-        )
-        .stdin(Stdio::piped())
-        .spawn();
-    let Ok(mut child) = started else {
-        return false;
-    };
-    if let Some(mut input) = child.stdin.take() {
-        let _ = input.write_all(text.as_bytes());
-    }
-    // 127: the shell found no such program.
-    child.wait().is_ok_and(|status| status.code() != Some(127))
 }

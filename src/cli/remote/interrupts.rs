@@ -1,5 +1,6 @@
 //! Ctrl-C, as something that can be waited for together with other news.
 
+use crate::cli::output::is_paging;
 use signal_hook::consts::SIGINT;
 use std::io;
 use std::sync::Arc;
@@ -22,6 +23,9 @@ impl Interrupts {
             .name("interrupts".to_owned())
             .spawn(move || {
                 for signal in signals.forever() {
+                    if is_paging() {
+                        continue;
+                    }
                     let sent =
                         seen.swap(false, Ordering::SeqCst) && sender.send(news.clone()).is_ok();
                     if !sent {

@@ -259,6 +259,20 @@ fn several_result_sets_are_shown_in_one_pager() {
 }
 
 #[test]
+fn ctrl_c_in_a_pager_is_for_the_pager() {
+    let server = Server::shop();
+    let console = Console::before(&server);
+    let token = server.requester().token.unwrap();
+    let id = several_sets(&server);
+    let command = console.command(Some(&token), &["request", "result", &id]);
+    // The terminal sends it to both; here the pager sends it to its parent.
+    let pager = "cat > taken; kill -INT $PPID; echo left the pager";
+    let (seen, taken) = paged(command, &console, pager);
+    assert_eq!(seen, "left the pager\n");
+    assert!(taken.unwrap().contains("third"));
+}
+
+#[test]
 fn a_result_that_was_cut_is_warned_of_in_every_format_but_json() {
     let server = Server::shop();
     let console = Console::before(&server);
