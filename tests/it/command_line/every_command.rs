@@ -121,10 +121,7 @@ impl Stage {
         let rehearsing = format!("{workflow}rehearse = \"on_request\"\n");
         let shop = SHOP.replace(workflow, &rehearsing);
         let server = Server::with(&format!("{shop}{WEBHOOK}"));
-        server
-            .person("visitor", &["readonly"])
-            .get("/api/me")
-            .is(200);
+        let visitor = server.person("visitor", &["readonly"]);
         let stage = Stage {
             admin: server.admin(),
             requester: server.requester(),
@@ -140,6 +137,11 @@ impl Stage {
         agent.person.post("/api/agent/schema-sync", &tables).is(200);
         let console = Console::before(&stage.server);
         agent.poll();
+        for person in [&visitor, &stage.admin, &stage.requester, &stage.approver] {
+            person.get("/api/me").is(200);
+        }
+        // Lists say when they were last here from now on, and not only after some seconds.
+        stage.server.flush();
         let migrations = console.home().join("migrations");
         fs::create_dir(&migrations).unwrap();
         let text = "-- migrate:up\nALTER TABLE items ADD paid_at text;\n-- migrate:down\nALTER TABLE items DROP paid_at;\n";

@@ -16,9 +16,12 @@ events = ["*"]
 fn lists_fit_every_terminal() {
     let server = Server::with(&format!("{SHOP}{WEBHOOK}"));
     let mut console = Console::before(&server);
-    let admin = server.admin().token.unwrap();
     let agent = server.agent("agent-1");
     agent.poll();
+    server.admin().get("/api/me").is(200);
+    // Lists say when they were last here from now on, and not only after some seconds.
+    server.flush();
+    let admin = server.admin().token.unwrap();
     for call in [
         &["databases"][..],
         &["agents"],
