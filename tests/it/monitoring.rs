@@ -12,6 +12,7 @@ const DOCUMENTED: &str = include_str!("../../docs/metrics.md");
 const WORDS: &[&str] = &[
     "and",
     "by",
+    "changes",
     "delta",
     "histogram_quantile",
     "increase",

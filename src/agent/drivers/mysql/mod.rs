@@ -39,6 +39,9 @@ use transaction::WriteProgress;
 
 /// Longest wait for a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// Errors of COMMIT that say that nothing was committed: a conflict with other transactions of a cluster (1213, 3101), and
+/// a transaction that may not write (1792).
+const REFUSES_COMMIT: [u16; 3] = [1213, 1792, 3101];
 /// How long a question of our own waits for its answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Quiet milliseconds after which the system asks whether the other end is still there.
@@ -210,10 +213,11 @@ impl MySql {
         }
         match write.session.conn.query_drop("COMMIT") {
             Ok(()) => Ok(write.done()),
-            Err(Error::MySqlError(e)) => {
+            Err(Error::MySqlError(e)) if REFUSES_COMMIT.contains(&e.code) => {
                 let stop = watch.stop(Error::MySqlError(e));
                 Ok(write.undone(stop, watch))
             }
+            // Other errors may come after it has taken effect, such as one of a replica that did not answer in time.
             Err(e) => Ok(RunOutcome::failure(
                 format!(
                     "{} while committing; it may or may not have taken effect",
@@ -360,8 +364,12 @@ impl Driver for MySql {
             .connect(&watch, Some(CONNECT_WITHIN))
             .map_err(|stop| watch.why(stop))?;
         // A server that was started again gives the number to somebody else.
-        if since.is_some() && own.server_start().as_deref() != since {
-            return Ok(());
+        if let Some(since) = since {
+            match own.server_start() {
+                Some(start) if start == since => {}
+                Some(_) => return Ok(()),
+                None => return Err("the database does not answer since when it runs".to_owned()),
+            }
         }
         match own.conn.query_drop(format!("{kill} {id}")) {
             Ok(()) => Ok(()),
