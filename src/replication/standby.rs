@@ -5,6 +5,7 @@ use super::local_state::LocalState;
 use super::{Reign, ReignSetup, SYNC_AGAIN, TakenLease, refuse_foreign, take};
 use crate::domain::server_lease::LeaseWatch;
 use crate::error::Error;
+use crate::store::log_holds;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -67,7 +68,9 @@ impl ReignSetup<'_> {
                     watch.get_or_insert_with(|| LeaseWatch::new(standing.version.clone(), now));
                 watch.note(&standing.version, now);
                 followed = self.followed(&litestream, followed, standing.lease.copy_epoch)?;
-                let own = local.wrote_last(&standing.lease) && self.database().exists();
+                // A start that was refused took the lease as well, so what the log lacks is looked at too.
+                let own = local.wrote_last(&standing.lease)
+                    && log_holds(&self.database(), &standing.lease.head).unwrap_or(false);
                 let over = standing.lease.copy_epoch > 0 && watch.is_over(&standing.lease, now);
                 if (own || over)
                     && let Some(taken) = take(&document, &standing, &local, self.replication)

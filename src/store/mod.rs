@@ -82,7 +82,7 @@ pub use live::columns;
 pub use migrate::schema_text;
 pub use outbox::{DELIVERY_STATUSES, DeliveryCounts, DeliveryFilter, DeliveryRow};
 pub use rehearsals::WaitingRehearsal;
-pub use replica::Replica;
+pub use replica::{Replica, log_holds};
 pub use request_lists::{RequestFilter, RequestItem, Viewer};
 pub use requests::{DispatchedJob, read_workflow};
 pub use results::{ROW, ResultItem, ResultRow};

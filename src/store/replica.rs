@@ -5,11 +5,13 @@
 //! fails, what was committed stands here and its outcome is unknown: it is announced once the copy has it after all,
 //! and until then no further transaction begins.
 
+use super::connection::read_only;
 use super::live::hash_of;
 use super::{Change, Store};
 use crate::domain::server_lease::LogHead;
 use crate::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// Keeps the copy, and knows whether this server may write.
@@ -140,6 +142,15 @@ pub(super) fn outcome_unknown() -> Error {
     Error::unavailable("outcome unknown: the change is stored here, but its copy was not confirmed")
         .hint("read the state, or repeat the call with the same idempotency key")
         .retry_after(1)
+}
+
+/// Whether the log in the state file at `path`, which nobody serves, has that event; so has every log the one before the
+/// first.
+///
+/// # Errors
+/// `internal` where the file cannot be read.
+pub fn log_holds(path: &Path, head: &LogHead) -> Result<bool, Error> {
+    Ok(head.seq == 0 || hash_of(&read_only(path)?, head.seq)?.as_ref() == Some(&head.hash))
 }
 
 impl Store {
