@@ -164,16 +164,17 @@ fn load(connection: &mut Connection) -> Outcome<(usize, usize)> {
         let answer = connection.call(&call)?;
         let body = answer.expect(200).map_err(|e| format!("{target}: {e}"))?;
         bytes += body.len();
-        open.extend(named_in(&String::from_utf8_lossy(body)));
+        let folder = target.rsplit_once('/').map_or("", |(folder, _)| folder);
+        open.extend(named_in(&String::from_utf8_lossy(body), folder));
     }
     Ok((seen.len(), bytes))
 }
 
-/// The files of the console that a text names in quotes: `/assets/..`, or `./..` of a module.
-fn named_in(text: &str) -> Vec<String> {
+/// The files of the console that a text in that folder names in quotes: `/assets/..`, or `./..` of a module.
+fn named_in(text: &str, folder: &str) -> Vec<String> {
     text.split(['"', '\''])
         .filter_map(|word| match word.strip_prefix("./") {
-            Some(name) => Some(format!("/assets/{name}")),
+            Some(name) => Some(format!("{folder}/{name}")),
             None => word.starts_with("/assets/").then(|| word.to_owned()),
         })
         .filter(|name| name.ends_with(".js") || name.ends_with(".css") || name.ends_with(".svg"))
