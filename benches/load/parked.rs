@@ -17,7 +17,7 @@ pub const TOKENS: usize = 40;
 const READERS: usize = 2;
 /// Others that call meanwhile.
 const OTHERS: usize = 4;
-/// Longest time until all of them are parked.
+/// Longest time until nearly all of them are parked; one in a hundred may have its answer already.
 const PARK_MAX: Duration = Duration::from_secs(15);
 /// How often the server is asked how many are parked.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -110,7 +110,7 @@ fn park(server: &Server, tokens: &Tokens, id: &str) -> Outcome<Vec<Connection>> 
 fn await_parked(server: &Server, tokens: &Tokens, began: Instant) -> Outcome<()> {
     loop {
         let parked = server.metric(&tokens.admin, "dbward_gate_parked")?;
-        if parked as usize >= POLLS {
+        if parked as usize >= POLLS - POLLS / 100 {
             return Ok(());
         }
         if began.elapsed() > PARK_MAX {
