@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 /// Calls that wait.
 const POLLS: usize = 2_000;
-/// Tokens they are spread over: one may park 64 at a time by default.
-pub const TOKENS: usize = 40;
+/// Tokens they are spread over: one may have 32 calls under way that are not parked yet.
+pub const TOKENS: usize = 80;
 /// Threads that read the answers when all are woken.
 const READERS: usize = 2;
 /// Others that call meanwhile.
 const OTHERS: usize = 4;
-/// Longest time until nearly all of them are parked; one in a hundred may have its answer already.
+/// Longest time until all of them are parked.
 const PARK_MAX: Duration = Duration::from_secs(15);
 /// How often the server is asked how many are parked.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -110,7 +110,7 @@ fn park(server: &Server, tokens: &Tokens, id: &str) -> Outcome<Vec<Connection>> 
 fn await_parked(server: &Server, tokens: &Tokens, began: Instant) -> Outcome<()> {
     loop {
         let parked = server.metric(&tokens.admin, "dbward_gate_parked")?;
-        if parked as usize >= POLLS - POLLS / 100 {
+        if parked as usize >= POLLS {
             return Ok(());
         }
         if began.elapsed() > PARK_MAX {

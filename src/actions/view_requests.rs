@@ -47,8 +47,6 @@ pub struct Detail {
     pub now: Timestamp,
     /// Who must act; none once it has an outcome.
     pub next: Option<NextAction>,
-    /// Who can give the approvals that it waits for now, for each entry of the step; none where it does not wait.
-    pub approvers: Vec<NamedApprovers>,
     /// Why no agent has taken it yet.
     pub queue_hint: Option<&'static str>,
     /// Who was notified of it, newest first, and how that went.
@@ -106,7 +104,6 @@ pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
         let context_state = view.context_state(request.seq)?;
         let rehearsal = view.last_rehearsal(request.seq)?.map(|(last, _)| last);
         let notifications = view.list_deliveries(&about, NOTIFICATIONS_MAX, 0)?;
-        let approvers = approvers(app, view, &request, text.workflow.as_ref(), &votes, now)?;
         Ok((
             request,
             text,
@@ -114,10 +111,9 @@ pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
             context_state,
             rehearsal,
             notifications,
-            approvers,
         ))
     });
-    let (request, text, votes, context_state, rehearsal, notifications, approvers) =
+    let (request, text, votes, context_state, rehearsal, notifications) =
         frozen_if_corrupt(app, id, looked)?;
     let queue_hint = match request.status() {
         Status::Dispatched => awaited::queue_hint(app, &request, now)?,
@@ -132,22 +128,25 @@ pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
         rehearsal,
         now,
         next,
-        approvers,
         queue_hint,
         notifications,
     })
 }
 
-/// The people who can give the approvals that a request waits for, but for those who may not any more.
-fn approvers(
-    app: &App,
-    view: &View,
-    request: &Request,
-    workflow: Option<&Workflow>,
-    votes: &[Vote],
-    now: Timestamp,
-) -> Result<Vec<NamedApprovers>, Error> {
-    let Some(workflow) = workflow.filter(|_| request.pending(now).is_ok() && !request.corrupt)
+/// The people who can give the approvals that a request waits for, but for those who may not any more: for each entry of
+/// the step, none where it does not wait. Tokens and kept claims are read for it, so only who shows it asks.
+///
+/// # Errors
+/// `internal`.
+pub fn approvers(app: &App, shown: &Detail) -> Result<Vec<NamedApprovers>, Error> {
+    let Detail {
+        request,
+        votes,
+        now,
+        ..
+    } = shown;
+    let workflow = shown.text.workflow.as_ref();
+    let Some(workflow) = workflow.filter(|_| request.pending(*now).is_ok() && !request.corrupt)
     else {
         return Ok(Vec::new());
     };
@@ -164,7 +163,8 @@ fn approvers(
     let voted = voted.map(|vote| vote.actor.as_str());
     let left_out = voted.chain(requester).collect();
     let active = app.active();
-    of_step(app, view, &active, step, &request.target, now, &left_out)
+    app.store
+        .read(|view| of_step(app, view, &active, step, &request.target, *now, &left_out))
 }
 
 /// Whether the caller may see a request: their own, those they may decide or have decided, everybody's where they hold

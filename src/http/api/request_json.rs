@@ -68,7 +68,10 @@ pub(super) struct RequestJson<'a> {
 impl<'a> RequestJson<'a> {
     /// # Errors
     /// `internal` when a stored text is not JSON.
-    pub(super) fn new(detail: &'a Detail) -> Result<RequestJson<'a>, Error> {
+    pub(super) fn new(
+        detail: &'a Detail,
+        approvers: &[NamedApprovers],
+    ) -> Result<RequestJson<'a>, Error> {
         let Detail {
             request: r,
             text,
@@ -77,7 +80,6 @@ impl<'a> RequestJson<'a> {
             rehearsal,
             now,
             next,
-            approvers,
             queue_hint,
             notifications,
         } = detail;

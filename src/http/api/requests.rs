@@ -210,7 +210,8 @@ pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
     if let Some(watch) = watch.filter(|_| !moved && !request.status().is_outcome()) {
         return Ok(watch.park(ask, wait, stands));
     }
-    let mut reply = replies::json(200, &RequestJson::new(&detail)?)?;
+    let approvers = view_requests::approvers(&context.app, &detail)?;
+    let mut reply = replies::json(200, &RequestJson::new(&detail, &approvers)?)?;
     reply
         .headers
         .push(("etag", format!("\"{}\"", request.version())));
