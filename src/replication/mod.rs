@@ -280,7 +280,7 @@ impl Reign {
             return Ok(());
         };
         let (head, ours) = (&before.head, store.log_head().seq);
-        let has_all = head.seq == 0 || store.event_hash(head.seq)?.as_ref() == Some(&head.hash);
+        let has_all = store.holds(head)?;
         if let Some(reason) = self.accept_rollback.clone()
             && (self.is_older || !has_all)
         {

@@ -10,6 +10,7 @@ use super::live::hash_of;
 use super::{Change, Store};
 use crate::domain::server_lease::LogHead;
 use crate::error::Error;
+use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -144,13 +145,16 @@ pub(super) fn outcome_unknown() -> Error {
         .retry_after(1)
 }
 
-/// Whether the log in the state file at `path`, which nobody serves, has that event; so has every log the one before the
-/// first.
+/// The same as [`Store::holds`] of the state file at `path`, which nobody serves.
 ///
 /// # Errors
 /// `internal` where the file cannot be read.
 pub fn log_holds(path: &Path, head: &LogHead) -> Result<bool, Error> {
-    Ok(head.seq == 0 || hash_of(&read_only(path)?, head.seq)?.as_ref() == Some(&head.hash))
+    holds(&read_only(path)?, head)
+}
+
+fn holds(connection: &Connection, head: &LogHead) -> Result<bool, Error> {
+    Ok(head.seq == 0 || hash_of(connection, head.seq)?.as_ref() == Some(&head.hash))
 }
 
 impl Store {
@@ -182,11 +186,8 @@ impl Store {
         let progress = copy.lock();
         let failures = progress.failures;
         let mut progress = copy.ask(self, progress);
-        if progress.failures != failures || progress.broken {
-            return Err(not_reached());
-        }
-        if !copy.replica.may_write() {
-            // Another server may have begun from a copy without it.
+        // Once the lease is over, another server may have begun from a copy without it.
+        if progress.failures != failures || progress.broken || !copy.replica.may_write() {
             return Err(not_reached());
         }
         let late = std::mem::take(&mut progress.late);
@@ -221,12 +222,12 @@ impl Store {
         LogHead { seq, hash }
     }
 
-    /// The hash of an event; none where there is no such event, or no more.
+    /// Whether the log has that event; so has every log the one before the first.
     ///
     /// # Errors
     /// `internal`.
-    pub fn event_hash(&self, seq: i64) -> Result<Option<String>, Error> {
-        hash_of(&self.lock(), seq)
+    pub fn holds(&self, head: &LogHead) -> Result<bool, Error> {
+        holds(&self.lock(), head)
     }
 
     /// Whether a transaction may begin; otherwise what its callers are answered.

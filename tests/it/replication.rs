@@ -61,6 +61,15 @@ impl Installation {
         settled(&self.toml)
     }
 
+    /// A machine that serves, with its requester and its administrator.
+    fn served(&self) -> (Temp, Program, Person, Person) {
+        let dir = self.machine();
+        let (server, at) = Program::serve(dir.path());
+        let requester = person(at, dir.path(), "developer");
+        let admin = person(at, dir.path(), "admin");
+        (dir, server, requester, admin)
+    }
+
     /// A machine with the keys of another.
     fn second(&self, first: &Path) -> Temp {
         let dir = self.machine();

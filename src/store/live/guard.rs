@@ -47,6 +47,35 @@ impl GuardedTable {
 const DECIDED: &str = "of a closed request it is only shown; nothing is decided by it any more";
 const SENT: &str = "of a notification that is not due any more it is only shown in lists";
 
+/// Columns of which no event says what they must hold, of plans that agents are asked for and of notifications.
+const OF_DRY_RUNS: &[&str] = &[
+    "id",
+    "request_seq",
+    "statement_index",
+    "database_name",
+    "environment",
+    "sql_text",
+    "status",
+    "claimed_by",
+    "claim_token",
+    "claimed_at_ms",
+    "result_json",
+    "error_message",
+    "created_at_ms",
+    "finished_at_ms",
+];
+const OF_NOTIFICATIONS: &[&str] = &[
+    "seq",
+    "delivery_id",
+    "channel",
+    "event_type",
+    "request_seq",
+    "audit_seq",
+    "payload_json",
+    "created_at_ms",
+    "recipient",
+];
+
 /// Digested columns of rows that do not count any more, of which an edit is not found by `verify`, and why nothing comes
 /// of it. All others are found.
 pub const NOT_VERIFIED: &[(&str, &[&str], &str)] = &[
@@ -75,42 +104,9 @@ pub const NOT_VERIFIED: &[(&str, &[&str], &str)] = &[
         &["object_key"],
         "bytes that do not hash to what the row says are never shown",
     ),
-    (
-        "dry_run_jobs",
-        &[
-            "id",
-            "request_seq",
-            "statement_index",
-            "database_name",
-            "environment",
-            "sql_text",
-            "status",
-            "claimed_by",
-            "claim_token",
-            "claimed_at_ms",
-            "result_json",
-            "error_message",
-            "created_at_ms",
-            "finished_at_ms",
-        ],
-        DECIDED,
-    ),
+    ("dry_run_jobs", OF_DRY_RUNS, DECIDED),
     ("rehearsals", &["seq"], DECIDED),
-    (
-        "outbox",
-        &[
-            "seq",
-            "delivery_id",
-            "channel",
-            "event_type",
-            "request_seq",
-            "audit_seq",
-            "payload_json",
-            "created_at_ms",
-            "recipient",
-        ],
-        SENT,
-    ),
+    ("outbox", OF_NOTIFICATIONS, SENT),
 ];
 
 pub(super) const CHAIN: ColumnGuard =
@@ -165,26 +161,7 @@ pub const UNTOLD: &[(&str, &[&str], &str)] = &[
         &["object_key"],
         "where the bytes are; the event has their hash",
     ),
-    (
-        "dry_run_jobs",
-        &[
-            "id",
-            "request_seq",
-            "statement_index",
-            "database_name",
-            "environment",
-            "sql_text",
-            "status",
-            "claimed_by",
-            "claim_token",
-            "claimed_at_ms",
-            "result_json",
-            "error_message",
-            "created_at_ms",
-            "finished_at_ms",
-        ],
-        ASKED,
-    ),
+    ("dry_run_jobs", OF_DRY_RUNS, ASKED),
     ("rehearsals", &["seq"], ORDERS),
     (
         "schema_snapshots",
@@ -225,21 +202,7 @@ pub const UNTOLD: &[(&str, &[&str], &str)] = &[
         ],
         REPORTED_OFTEN,
     ),
-    (
-        "outbox",
-        &[
-            "seq",
-            "delivery_id",
-            "channel",
-            "event_type",
-            "request_seq",
-            "audit_seq",
-            "payload_json",
-            "created_at_ms",
-            "recipient",
-        ],
-        ROUTED,
-    ),
+    ("outbox", OF_NOTIFICATIONS, ROUTED),
     (
         "sessions",
         &[

@@ -50,12 +50,7 @@ fn nothing_acknowledged_is_lost_with_the_machine() {
     let lease = std::env::var("DBWARD_TEST_LEASE_SECS").ok();
     let lease = lease.and_then(|secs| secs.parse().ok()).unwrap_or(10);
     let installation = Installation::new("confirmed", lease);
-    let first = installation.machine();
-    let (server, first_at) = Program::serve(first.path());
-    let (requester, admin) = (
-        person(first_at, first.path(), "developer"),
-        person(first_at, first.path(), "admin"),
-    );
+    let (first, server, requester, admin) = installation.served();
     let second = installation.second(first.path());
     let standby = standby(second.path());
     follows(&standby);
@@ -119,12 +114,7 @@ fn nothing_acknowledged_is_lost_with_the_machine() {
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
 fn bucket_that_says_nothing_loses_nobody_a_change() {
     let installation = Installation::new("confirmed", 3);
-    let dir = installation.machine();
-    let (server, addr) = Program::serve(dir.path());
-    let (requester, admin) = (
-        person(addr, dir.path(), "developer"),
-        person(addr, dir.path(), "admin"),
-    );
+    let (dir, server, requester, admin) = installation.served();
     let id = requester.create("production", UPDATE).is(201).text("id");
     let total = || {
         admin.get("/api/requests").is(200).json["total"]
@@ -190,12 +180,7 @@ fn bucket_that_says_nothing_loses_nobody_a_change() {
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
 fn server_that_wakes_up_replaced_writes_nothing_and_ends() {
     let installation = Installation::new("confirmed", 3);
-    let first = installation.machine();
-    let (server, first_at) = Program::serve(first.path());
-    let (requester, admin) = (
-        person(first_at, first.path(), "developer"),
-        person(first_at, first.path(), "admin"),
-    );
+    let (first, server, requester, admin) = installation.served();
     requester.create("production", UPDATE).is(201);
     let second = installation.second(first.path());
     let standby = standby(second.path());

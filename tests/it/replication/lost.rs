@@ -146,12 +146,7 @@ fn confirmed_mode_refuses_a_state_that_lacks_what_the_copy_had() {
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
 fn litestream_that_stands_still_makes_writes_unknown_until_it_goes_on() {
     let installation = Installation::new("confirmed", 3);
-    let dir = installation.machine();
-    let (server, addr) = Program::serve(dir.path());
-    let (requester, admin) = (
-        person(addr, dir.path(), "developer"),
-        person(addr, dir.path(), "admin"),
-    );
+    let (_dir, server, requester, admin) = installation.served();
     requester.create("production", UPDATE).is(201);
     freeze_litestream(&server);
     requester
@@ -175,12 +170,7 @@ fn litestream_that_stands_still_makes_writes_unknown_until_it_goes_on() {
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
 fn standby_refuses_a_copy_of_rows_that_no_server_wrote() {
     let installation = Installation::new("confirmed", 3);
-    let first = installation.machine();
-    let (server, first_at) = Program::serve(first.path());
-    let (requester, admin) = (
-        person(first_at, first.path(), "developer"),
-        person(first_at, first.path(), "admin"),
-    );
+    let (first, server, requester, admin) = installation.served();
     requester.create("production", UPDATE).is(201);
     let second = installation.second(first.path());
     let standby = standby(second.path());

@@ -122,6 +122,11 @@ fn is_own(class: &str, oid: &str) -> String {
     )
 }
 
+/// Refuses the write for what its statement would run, if it would.
+fn none_of(what: &str, found: Option<&String>) -> Result<(), PgStop> {
+    found.map_or(Ok(()), |name| Err(PgStop::Failed(does_more(what, name))))
+}
+
 /// Refuses names that somebody has given to a function of their own as well: which of them the statement calls, its words
 /// do not say.
 fn own_functions(conn: &mut PgConnection, words: &Words) -> Result<(), PgStop> {
@@ -130,10 +135,7 @@ fn own_functions(conn: &mut PgConnection, words: &Words) -> Result<(), PgStop> {
         array(&words.called),
         is_own("pg_proc", "p.oid")
     ))?;
-    match rows_text(found).first() {
-        Some(name) => Err(PgStop::Failed(does_more("the statement", name))),
-        None => Ok(()),
-    }
+    none_of("the statement", rows_text(found).first())
 }
 
 /// Refuses operators that somebody has made for a type of the table.
@@ -148,13 +150,9 @@ fn own_operators(
         tables_and_types(write, words),
         is_own("pg_operator", "o.oid")
     ))?;
-    match rows_text(found)
-        .into_iter()
-        .find(|name| write.sql.contains(name.as_str()))
-    {
-        Some(name) => Err(PgStop::Failed(does_more("the statement", &name))),
-        None => Ok(()),
-    }
+    let found = rows_text(found);
+    let used = found.iter().find(|name| write.sql.contains(*name));
+    none_of("the statement", used)
 }
 
 /// Refuses casts that somebody has made between types that the table has or the statement names; some are made without a
@@ -170,10 +168,7 @@ fn own_casts(conn: &mut PgConnection, write: &OneTableWrite, words: &Words) -> R
         array(&words.all),
         is_own("pg_proc", "p.oid")
     ))?;
-    match rows_text(found).first() {
-        Some(name) => Err(PgStop::Failed(does_more("a cast of the statement", name))),
-        None => Ok(()),
-    }
+    none_of("a cast of the statement", rows_text(found).first())
 }
 
 /// The tables whose rows may change with the write, and the types of their columns and what these are made of; domains
