@@ -1,6 +1,10 @@
 //! Decisions as a table that a reviewer can read, and as properties over a small universe that is walked whole: every
 //! kind of statement, in every state of knowledge, under every set of a few policies.
 
+mod refusals;
+mod replayed;
+mod shown;
+
 use super::*;
 use crate::domain::dialect::Dialect;
 use crate::domain::facts::{Requester, SqlFacts};

@@ -217,6 +217,69 @@ fn existing_agents_find_their_signature() {
     assert_eq!(text("issued_at"), "2026-01-01T00:00:00.000+00:00");
 }
 
+/// The message is written out here a second time, so that agents of every version build the same.
+#[test]
+fn second_signature_covers_every_claim_with_its_length() {
+    let field = |text: &str| [&(text.len() as u64).to_be_bytes(), text.as_bytes()].concat();
+    let mut c = claims();
+    let hash = c.detail_hash.clone();
+    for epoch in [0, 7] {
+        c.epoch = epoch;
+        let mut fields = vec![
+            "5f6d7c1e-0000-4000-8000-000000000001",
+            "5f6d7c1e-0000-4000-8000-000000000002",
+            "execute_select",
+            "app",
+            "production",
+            &hash,
+            "2026-01-01T00:00:00.000+00:00",
+            "2026-01-01T00:05:00.000+00:00",
+            "unknown",
+            "requester",
+            "agent-1",
+            "30",
+            "100",
+            "",
+            "5",
+            "ab12",
+            "sqlite",
+        ];
+        fields.extend((epoch > 0).then_some("7"));
+        let mut message = b"dbward/execution-token/v2\n".to_vec();
+        message.extend(fields.into_iter().flat_map(field));
+        let token: Value = serde_json::from_str(&sign(&c, &key())).unwrap();
+        let signature = token["signature_v2"].as_str().unwrap();
+        assert!(key().public().verifies(&message, signature), "{epoch}");
+    }
+}
+
+#[test]
+fn a_token_of_the_largest_size_is_read_and_no_larger_one() {
+    assert_eq!(TOKEN_BYTES_MAX, 16_384);
+    let token = sign(&claims(), &key());
+    let largest = format!("{token:<TOKEN_BYTES_MAX$}");
+    assert_eq!(check(&largest, &claims(), NOW), Ok(claims()));
+    let larger = format!("{largest} ");
+    assert_eq!(check(&larger, &claims(), NOW), Err(TokenError::Malformed));
+}
+
+#[test]
+fn refusals_say_what_is_wrong_without_the_token() {
+    let table = [
+        (TokenError::Malformed, "the token is malformed"),
+        (TokenError::Unbound, "the token has no `signature_v2`"),
+        (TokenError::BadSignature, "the signature does not match"),
+        (TokenError::Expired, "the token has expired"),
+        (
+            TokenError::Mismatch("database"),
+            "the token was issued for another `database`",
+        ),
+    ];
+    for (error, text) in table {
+        assert_eq!(error.to_string(), text);
+    }
+}
+
 #[test]
 fn the_hash_covers_the_plan_else_the_detail() {
     let of = |text: &str| sha256_hex(text.as_bytes());

@@ -358,3 +358,6 @@ impl Policies {
         sha256_hex(self.canonical().as_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests;

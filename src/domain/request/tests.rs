@@ -1,6 +1,7 @@
 //! The whole state machine as one grid, and the rules of running again as tables.
 
 use super::*;
+use crate::domain::row_bound::RowBoundSource;
 
 const HOUR: u64 = 3600;
 
@@ -187,6 +188,8 @@ executed       | execute_select | committed   | 1   | 1        | 0    | no    | 
 executed       | execute_select | committed   | 2   | 1        | 0    | no    | no  | open   | dispatched
 executed       | execute_select | committed   | 2   | 1        | 0    | no    | no  | passed | gone
 executed       | execute_dml    | committed   | 2   | 1        | 0    | no    | no  | open   | dispatched
+executed       | execute_dml    | committed   | 2   | 1        | 1    | no    | no  | open   | max_executions_reached
+executed       | execute_dml    | committed   | 3   | 1        | 1    | no    | no  | open   | dispatched
 failed         | execute_dml    | rolled_back | 3   | 1        | 0    | no    | no  | open   | retry_disabled
 failed         | execute_dml    | rolled_back | 3   | 1        | 0    | no    | yes | open   | retry_disabled
 failed         | execute_dml    | rolled_back | 3   | 1        | 0    | yes   | no  | open   | dispatched
@@ -329,5 +332,158 @@ unknown     | true    | execute_select | unknown     | false    | execution_lost
         let got = [end.outcome.as_str(), &unproven, end.status().as_str()];
         assert_eq!(got, cell[3..], "{line}");
         assert_eq!(end.is_lost(), end.status() == Status::ExecutionLost);
+    }
+}
+
+#[test]
+fn statuses_are_outcomes_open_and_legal_moves() {
+    let outcomes = "executed failed rejected cancelled expired execution_lost";
+    let open = "pending approved auto_approved break_glass dispatched running execution_lost";
+    let named = |is: fn(Status) -> bool| -> String {
+        let all = Status::ALL.into_iter().filter(|status| is(*status));
+        all.map(Status::as_str).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(named(Status::is_outcome), outcomes);
+    assert_eq!(named(Status::is_open), open);
+    for status in Status::ALL {
+        assert_eq!(Status::parse(status.as_str()), Some(status));
+        let cancelled = request(status).cancel().ok();
+        let step = (Some(status), Status::Cancelled);
+        let legal = Status::MOVES.contains(&step).then_some(step);
+        assert_eq!(cancelled.map(|s| (s.from(), s.to())), legal, "{status}");
+    }
+    assert_eq!(Status::parse("open"), None);
+}
+
+#[test]
+fn a_request_opens_and_what_needs_no_approval_is_dispatched() {
+    // How it opens; its first status, and where it is dispatched from at once.
+    let table = [
+        (Opening::Pending, Status::Pending, None),
+        (
+            Opening::AutoApproved,
+            Status::AutoApproved,
+            Some(Status::AutoApproved),
+        ),
+        (
+            Opening::BreakGlass,
+            Status::BreakGlass,
+            Some(Status::BreakGlass),
+        ),
+    ];
+    for (opening, status, dispatched_from) in table {
+        let first = opening.step();
+        assert_eq!((first.from(), first.to()), (None, status));
+        let then = opening.dispatch();
+        assert_eq!(then.map(|step| step.from()), dispatched_from.map(Some));
+        let to = dispatched_from.map(|_| Status::Dispatched);
+        assert_eq!(then.map(|step| step.to()), to);
+    }
+}
+
+#[test]
+fn only_failed_writes_that_may_have_taken_effect_are_uncertain() {
+    let uncertain = |status, operation, outcome| {
+        let facts = RequestFacts {
+            operation,
+            outcome,
+            ..facts()
+        };
+        match Request::new(status, facts).unwrap().state() {
+            State::Ended(ended) => ended.is_uncertain(),
+            state => panic!("{state:?}"),
+        }
+    };
+    let (read, write) = (Operation::ExecuteSelect, Operation::ExecuteDml);
+    for outcome in ExecutionOutcome::REPORTED {
+        let back = outcome == ExecutionOutcome::RolledBack;
+        assert_eq!(uncertain(Status::Failed, write, Some(outcome)), !back);
+        assert!(!uncertain(Status::Failed, read, Some(outcome)));
+        assert!(!uncertain(Status::Executed, write, Some(outcome)));
+    }
+    assert!(uncertain(Status::Failed, write, None));
+}
+
+#[test]
+fn a_bound_by_people_needs_an_agent_that_counts() {
+    let needs = |operation, source: Option<RowBoundSource>| {
+        let facts = RequestFacts {
+            operation,
+            row_bound: source.map(|source| RowBound { rows: 5, source }),
+            ..facts()
+        };
+        Request::new(Status::Pending, facts)
+            .unwrap()
+            .needs_row_bound()
+    };
+    let (read, write) = (Operation::ExecuteSelect, Operation::ExecuteDml);
+    assert!(needs(write, Some(RowBoundSource::Request)));
+    assert!(needs(write, Some(RowBoundSource::Rehearsal)));
+    assert!(!needs(write, Some(RowBoundSource::Policy)));
+    assert!(!needs(write, None));
+    assert!(!needs(read, Some(RowBoundSource::Request)));
+}
+
+#[test]
+fn version_changes_with_everything_that_a_decision_looks_at() {
+    type Change = fn(&mut RequestFacts);
+    let changes: [(&str, Change); 7] = [
+        ("nothing", |_| {}),
+        ("a vote", |f| f.current_step += 1),
+        ("a move", |f| f.updated_at = Timestamp(1)),
+        ("an event", |f| f.audit_seq += 1),
+        ("an execution", |f| f.executions_finished += 1),
+        ("being found corrupt", |f| f.corrupt = true),
+        ("a bound", |f| {
+            f.row_bound = Some(RowBound {
+                rows: 5,
+                source: RowBoundSource::Rehearsal,
+            });
+        }),
+    ];
+    let mut versions: Vec<String> = Vec::new();
+    for (what, change) in changes {
+        let mut facts = facts();
+        change(&mut facts);
+        let request = Request::new(Status::Pending, facts).unwrap();
+        let version = request.version();
+        assert_eq!(version.len(), 32, "{what}");
+        assert!(version.bytes().all(|b| b.is_ascii_hexdigit()), "{version}");
+        assert_eq!(version, request.clone().version(), "{what}");
+        assert!(!versions.contains(&version), "{what}");
+        versions.push(version);
+    }
+    let approved = request(Status::Approved).version();
+    assert!(!versions.contains(&approved));
+}
+
+#[test]
+fn a_decision_counts_for_the_version_that_was_seen() {
+    let request = request(Status::Pending);
+    let current = format!("\"{}\"", request.version());
+    let among = format!("\"other\" , {current}");
+    for seen in [
+        None,
+        Some("*"),
+        Some(&*current),
+        Some(&*among),
+        Some("\"a\", *"),
+    ] {
+        assert!(request.ensure_seen(seen).is_ok(), "{seen:?}");
+    }
+    let bare = request.version();
+    for seen in ["", "\"other\"", &*bare, "\"a\", \"b\"", "W/*"] {
+        let refused = request.ensure_seen(Some(seen)).unwrap_err();
+        assert_eq!(refused.code(), "changed", "{seen}");
+    }
+}
+
+#[test]
+fn nothing_is_done_with_a_corrupt_request() {
+    for corrupt in [false, true] {
+        let facts = RequestFacts { corrupt, ..facts() };
+        let request = Request::new(Status::Pending, facts).unwrap();
+        let refused = request.ensure_intact().map_err(|e| e.code());
+        assert_eq!(refused.err(), corrupt.then_some("corrupt"));
     }
 }

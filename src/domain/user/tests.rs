@@ -118,3 +118,64 @@ fn only_configuration_names_people_again() {
         assert_eq!(user.is_from_config(), source == "config");
     }
 }
+
+fn claimed(groups: &[&str]) -> ClaimedAccess {
+    ClaimedAccess {
+        groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+        values: BTreeMap::new(),
+    }
+}
+
+#[test]
+fn claims_add_groups_that_configuration_leaves_to_them() {
+    let mut policies = policies();
+    policies.bindings[0].groups.insert("staff".to_owned());
+    let under = |access: &ClaimedAccess, policies: &Policies| {
+        let (groups, roles) = access.under(policies, "eve");
+        let groups: Vec<String> = groups.into_iter().collect();
+        let roles: Vec<String> = roles.into_iter().map(|r| r.name).collect();
+        format!("{} / {}", groups.join(" "), roles.join(" "))
+    };
+    let access = claimed(&["dba", "staff"]);
+    // Who is in `dba` is for the configuration to say, unless it leaves that to claims too.
+    assert_eq!(under(&access, &policies), "staff / writer");
+    assert_eq!(under(&claimed(&["dba"]), &policies), " / reader");
+    policies.claim_groups.insert("dba".to_owned());
+    assert_eq!(under(&access, &policies), "dba staff / writer");
+    assert_eq!(under(&claimed(&[]), &policies), " / reader");
+}
+
+#[test]
+fn claims_are_kept_when_they_change_and_once_a_day() {
+    assert_eq!(KEPT_CLAIMS_SECS_MAX, 2_592_000);
+    let day = Timestamp(86_400_000);
+    let kept = |groups: &[&str]| KeptClaims {
+        access: claimed(groups),
+        at: Timestamp(0),
+    };
+    // What is kept since 0, what is claimed, and when; whether it is to be kept now.
+    let table = [
+        (None, claimed(&[]), day, false),
+        (None, claimed(&["dba"]), Timestamp(0), true),
+        (
+            Some(kept(&["dba"])),
+            claimed(&["staff"]),
+            Timestamp(0),
+            true,
+        ),
+        (Some(kept(&["dba"])), claimed(&[]), Timestamp(0), true),
+        (Some(kept(&["dba"])), claimed(&["dba"]), Timestamp(0), false),
+        (
+            Some(kept(&["dba"])),
+            claimed(&["dba"]),
+            Timestamp(day.0 - 1),
+            false,
+        ),
+        (Some(kept(&["dba"])), claimed(&["dba"]), day, true),
+        (Some(kept(&[])), claimed(&[]), day, false),
+    ];
+    for (kept, access, now, due) in table {
+        let found = KeptClaims::is_due(kept.as_ref(), &access, now);
+        assert_eq!(found, due, "{kept:?} {access:?} {now:?}");
+    }
+}
