@@ -126,6 +126,7 @@ fn everything_acknowledged_survives_kill_under_load() {
             (server, admin)
         });
         let known = known.lock().unwrap().clone();
+        assert!(!known.is_empty(), "round {round}");
         for (id, at_least) in &known {
             let shown = admin.get(&format!("/api/requests/{id}")).is(200);
             let status = shown.text("status");

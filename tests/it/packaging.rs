@@ -170,10 +170,14 @@ fn image_runs_the_program_as_nobody_special_and_asks_whether_it_is_ready() {
         line("HEALTHCHECK").contains("CMD [\"/bin/bash\"") && file.contains("GET /ready HTTP/1.1")
     );
     // No base without a version, and nothing fetched besides.
-    for base in file.lines().filter_map(|line| line.strip_prefix("FROM ")) {
+    let bases = file.lines().filter_map(|line| line.strip_prefix("FROM "));
+    let mut counted = 0;
+    for base in bases {
         let (_, tag) = base.split_once(':').unwrap();
         assert!(!tag.starts_with("latest"), "{base}");
+        counted += 1;
     }
+    assert!(counted >= 2, "{counted}");
     for word in ["curl ", "wget ", "ADD ", "sudo", "apt-get", "chmod 777"] {
         assert!(!file.contains(word), "{word}");
     }

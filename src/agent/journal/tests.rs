@@ -128,10 +128,14 @@ fn the_folder_is_private_and_has_one_agent() {
     assert!(second.contains("another agent"), "{second}");
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&folder.0), 0o700);
+    let mut files = 0;
     for entry in std::fs::read_dir(&folder.0).unwrap() {
         let path = entry.unwrap().path();
         assert_eq!(mode(&path), 0o600, "{}", path.display());
+        files += 1;
     }
+    // The journal, and the lock of its one agent.
+    assert!(files >= 2, "{files}");
     drop(journal);
     folder.open();
 }

@@ -56,6 +56,7 @@ fn the_tool_of_the_docs_finds_the_same() {
     assert_eq!(tool(&python, &folder, &s.state_dir(), &joined).0, 0);
     let lines = Lines::of(&export);
     let changes: Vec<_> = (0..lines.len()).flat_map(|n| lines.changes(n)).collect();
+    assert!(changes.len() > 70, "{}", changes.len());
     for change in changes.iter().step_by(7) {
         let changed = lines.with(change).concat();
         let (code, text) = tool(&python, &folder, &s.state_dir(), &changed);
