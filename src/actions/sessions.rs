@@ -87,9 +87,19 @@ impl SignInFailure {
     }
 }
 
-fn browser(app: &App) -> Result<&ConsoleSignIn, Error> {
+/// The sign-in by browser, where it is configured.
+pub struct SignInByBrowser<'a> {
+    app: &'a Arc<App>,
+    console: &'a ConsoleSignIn,
+}
+
+/// The sign-in by browser.
+///
+/// # Errors
+/// 404 where nobody does.
+pub fn by_browser(app: &Arc<App>) -> Result<SignInByBrowser<'_>, Error> {
     let found = app.sign_in.browser.as_ref();
-    found
+    let console = found
         .filter(|_| app.sign_in.mode.takes_oidc())
         .ok_or_else(|| {
             Error::new(
@@ -98,7 +108,8 @@ fn browser(app: &App) -> Result<&ConsoleSignIn, Error> {
                 "nobody signs in here by browser",
             )
             .hint("[auth.oidc] of server.toml needs a `client_id`, and people https")
-        })
+        })?;
+    Ok(SignInByBrowser { app, console })
 }
 
 /// Refuses an address that begins, or comes back from, more sign-ins than people do.
@@ -114,46 +125,43 @@ pub fn within_rate(app: &App, origin: &Origin) -> Result<(), Error> {
     })
 }
 
-/// Begins a sign-in that leads back to `return_to`.
-///
-/// # Errors
-/// 404 where nobody signs in by browser; `unavailable` when the provider cannot be reached.
-pub fn begin(app: &App, return_to: String) -> Result<Begun, Error> {
-    let browser = browser(app)?;
-    let attempt = SignInAttempt {
-        id: hex(&random::<16>()),
-        expires_at: app.clock.now().plus_secs(SIGN_IN_SECS_MAX),
-        return_to,
-    };
-    let key = &browser.key;
-    Ok(Begun {
-        authorization_endpoint: browser.exchange.authorization_endpoint()?,
-        client_id: browser.client_id.clone(),
-        scopes: browser.scopes.clone(),
-        state: attempt.state(key),
-        nonce: attempt.nonce(key),
-        challenge: attempt.challenge(key),
-        cookie: attempt.cookie(key),
-    })
-}
+impl SignInByBrowser<'_> {
+    /// Begins a sign-in that leads back to `return_to`.
+    ///
+    /// # Errors
+    /// `unavailable` when the provider cannot be reached.
+    pub fn begin(&self, return_to: String) -> Result<Begun, Error> {
+        let console = self.console;
+        let attempt = SignInAttempt {
+            id: hex(&random::<16>()),
+            expires_at: self.app.clock.now().plus_secs(SIGN_IN_SECS_MAX),
+            return_to,
+        };
+        let key = &console.key;
+        Ok(Begun {
+            authorization_endpoint: console.exchange.authorization_endpoint()?,
+            client_id: console.client_id.clone(),
+            scopes: console.scopes.clone(),
+            state: attempt.state(key),
+            nonce: attempt.nonce(key),
+            challenge: attempt.challenge(key),
+            cookie: attempt.cookie(key),
+        })
+    }
 
-/// Ends a sign-in with a session, or says why there is none.
-///
-/// # Errors
-/// 404 where nobody signs in by browser.
-pub fn finish(
-    app: &Arc<App>,
-    back: &CameBack,
-    origin: Origin,
-) -> Result<Result<SignedIn, SignInFailure>, Error> {
-    let browser = browser(app)?;
-    let done = signed_in(app, browser, back, origin);
-    let outcome = match &done {
-        Ok(_) => "ok",
-        Err(failure) => failure.as_str(),
-    };
-    app.metrics.sign_ins.inc(&[outcome]);
-    Ok(done)
+    /// Ends a sign-in with a session.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn finish(&self, back: &CameBack, origin: Origin) -> Result<SignedIn, SignInFailure> {
+        let done = signed_in(self.app, self.console, back, origin);
+        let outcome = match &done {
+            Ok(_) => "ok",
+            Err(failure) => failure.as_str(),
+        };
+        self.app.metrics.sign_ins.inc(&[outcome]);
+        done
+    }
 }
 
 fn signed_in(

@@ -7,7 +7,6 @@ pub mod endpoint;
 mod old_form;
 mod raw;
 
-use crate::agent::drivers::ROWS_BYTES_MAX;
 use crate::client::{BearerToken, ClientOptions};
 use crate::crypto::{PublicKey, unhex};
 use crate::declare::Plain;
@@ -24,6 +23,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+/// Most bytes of row JSON in a result: the promise of the protocol, and what a server stores by default.
+pub const ROWS_BYTES_MAX: usize = 10 << 20;
 /// Longest poll, in seconds: the answer must come before existing proxies lose patience at 30.
 pub const POLL_WAIT_SECS_MAX: u64 = 25;
 /// Most executions at once: each is two threads and a connection.

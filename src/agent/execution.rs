@@ -1,9 +1,10 @@
 //! One execution: from the server's answer to a claim to the outcome handed in.
 
 use super::caps;
+use super::config::ROWS_BYTES_MAX;
 use super::delivery::{deliver, refuse};
 use super::drivers::rows::push_string;
-use super::drivers::{Cancel, DriverJob, JobEffect, ROWS_BYTES_MAX, RunOutcome, StopReason};
+use super::drivers::{Cancel, DriverJob, JobEffect, RunOutcome, StopReason};
 use super::schema_sync::alters;
 use super::wall::Record;
 use super::{AgentShared, RunningExecution};

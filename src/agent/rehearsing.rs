@@ -5,7 +5,8 @@
 use super::AgentShared;
 use super::caps;
 use super::config::DriverConfig;
-use super::drivers::{DriverJob, ROWS_BYTES_MAX};
+use super::config::ROWS_BYTES_MAX;
+use super::drivers::DriverJob;
 use super::execution::{refuse_replaced, statements};
 use super::explaining::AsideJob;
 use super::pacing::Backoff;

@@ -2,9 +2,10 @@
 //! each time; every address is at example.com.
 
 use super::config::DriverConfig;
+use super::config::ROWS_BYTES_MAX;
 #[cfg(feature = "postgres")]
 use super::config::postgres_at;
-use super::drivers::{Cancel, DriverJob, ROWS_BYTES_MAX, RunOutcome};
+use super::drivers::{Cancel, DriverJob, RunOutcome};
 use super::wall::{Record, Wall};
 #[cfg(feature = "postgres")]
 use crate::crypto::{hex, random};

@@ -4,9 +4,10 @@ mod aside;
 mod fake;
 mod shapes;
 
+use super::config::ROWS_BYTES_MAX;
 use super::config::{DatabaseConfig, DriverConfig};
 use super::drivers::sqlite::Sqlite;
-use super::drivers::{Driver as _, DriverJob, ROWS_BYTES_MAX, RunOutcome};
+use super::drivers::{Driver as _, DriverJob, RunOutcome};
 use super::*;
 use crate::client::{BearerToken, ClientOptions};
 use crate::clock::Timestamp;

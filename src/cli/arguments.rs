@@ -1,5 +1,6 @@
 //! Every command and its options, declared once: parser, help, completion and man pages are made from this.
 
+use super::values::address;
 use super::{backup, check_config, demo, pages, policy, remote, serve};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,6 +21,14 @@ use std::path::PathBuf;
 pub struct Arguments {
     #[command(subcommand)]
     pub verb: Verb,
+}
+
+/// The whole command line, every page in the same style.
+pub fn command() -> clap::Command {
+    let mut command = pages::styled(<Arguments as clap::CommandFactory>::command());
+    // Names of the subcommands become whole: `dbward policy test`.
+    command.build();
+    command
 }
 
 /// The commands.
@@ -146,19 +155,5 @@ impl From<DemoArguments> for demo::DemoOptions {
             #[cfg(not(feature = "postgres"))]
             postgres: None,
         }
-    }
-}
-
-/// Reads an address to listen on.
-pub fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse()
-        .map_err(|_| "not an address; write one like 127.0.0.1:3000".to_owned())
-}
-
-/// Reads a text that must say something.
-pub fn words(text: &str) -> Result<String, String> {
-    match text.trim() {
-        "" => Err("it must not be empty".to_owned()),
-        text => Ok(text.to_owned()),
     }
 }

@@ -3,8 +3,8 @@
 //! Exit codes: 0 it holds, 1 it does not, 2 it could not be tried.
 
 use super::Failure;
+use super::command_error::CommandError;
 use super::output::{OutputOptions, Screen, visible};
-use super::remote::CommandError;
 use crate::clock::Timestamp;
 use crate::crypto::{Keypair, PublicKey, hex, random, unhex};
 use crate::domain::chain::KeptLines;

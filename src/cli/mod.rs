@@ -9,6 +9,7 @@ mod arguments;
 mod audit_offline;
 mod backup;
 mod check_config;
+mod command_error;
 mod demo;
 mod logging;
 mod output;
@@ -18,8 +19,9 @@ mod reload;
 mod remote;
 mod serve;
 mod signals;
+mod values;
 
-pub use pages::command;
+pub use arguments::command;
 
 use crate::cli::output::note;
 use crate::replication;
@@ -121,8 +123,8 @@ fn execute(verb: Verb) -> Result<(), Failure> {
         Verb::Policy(PolicyVerb::Test(options)) => policy::test(&options),
         Verb::Policy(PolicyVerb::Resolve(options)) => return remote::resolve(&options),
         Verb::Demo(options) => demo::run(options.into()),
-        Verb::Completion(options) => pages::completion(&options),
-        Verb::Man(options) => pages::man(&options),
+        Verb::Completion(options) => pages::completion(&options, command()),
+        Verb::Man(options) => pages::man(&options, &command()),
     };
     Ok(done?)
 }

@@ -1,7 +1,6 @@
 //! What is made from the declared commands: help, completion scripts and man pages.
 
-use super::arguments::Arguments;
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
@@ -31,37 +30,29 @@ pub struct ManOptions {
     dir: Option<PathBuf>,
 }
 
-/// The whole command line, every page in the same style.
-pub fn command() -> Command {
-    let mut command = styled(Arguments::command());
-    // Names of the subcommands become whole: `dbward policy test`.
-    command.build();
-    command
-}
-
-fn styled(command: Command) -> Command {
+/// A command and all below it, with help pages of our form.
+pub fn styled(command: Command) -> Command {
     command.help_template(HELP).mut_subcommands(styled)
 }
 
-/// Prints the completion script.
-pub fn completion(options: &CompletionOptions) -> Result<(), String> {
+/// Prints the completion script of the whole command line.
+pub fn completion(options: &CompletionOptions, mut root: Command) -> Result<(), String> {
     let shell = match options.shell.as_str() {
         "bash" => Shell::Bash,
         "zsh" => Shell::Zsh,
         _ => Shell::Fish,
     };
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command(), "dbward", &mut script);
+    clap_complete::generate(shell, &mut root, "dbward", &mut script);
     print(&script)
 }
 
 /// Prints one man page, or writes all.
-pub fn man(options: &ManOptions) -> Result<(), String> {
-    let root = command();
+pub fn man(options: &ManOptions, root: &Command) -> Result<(), String> {
     if let Some(dir) = &options.dir {
-        return write_pages(&root, "dbward", dir);
+        return write_pages(root, "dbward", dir);
     }
-    let mut at = &root;
+    let mut at = root;
     let mut name = "dbward".to_owned();
     for word in &options.command {
         at = at

@@ -1,6 +1,6 @@
 //! `dbward serve`: the server until a signal ends it.
 
-use super::{Failure, arguments, logging, signals};
+use super::{Failure, logging, signals, values};
 use crate::cli::output::{note, say};
 use crate::config::Config;
 use crate::error::Error;
@@ -20,13 +20,13 @@ pub struct ServeOptions {
     #[arg(long, value_name = "FILE", default_value = "server.toml")]
     pub config: PathBuf,
     /// Address to listen on; overrides the one in the file
-    #[arg(long, value_name = "ADDR", value_parser = arguments::address)]
+    #[arg(long, value_name = "ADDR", value_parser = values::address)]
     pub listen: Option<SocketAddr>,
     /// Make the first tokens again; the old ones stop to count
     #[arg(long)]
     pub force_bootstrap: bool,
     /// Start a state that is older than its checkpoint file, or than signed heads; audited
-    #[arg(long, value_name = "REASON", value_parser = arguments::words)]
+    #[arg(long, value_name = "REASON", value_parser = values::words)]
     pub accept_rollback: Option<String>,
     /// Start a state file that was changed while no server ran: its changed requests are frozen, its changed tokens
     /// revoked and its changed people suspended; audited

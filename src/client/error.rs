@@ -43,6 +43,11 @@ impl ClientError {
         }
     }
 
+    /// A call that this machine did not make.
+    pub fn not_made(why: impl fmt::Display) -> ClientError {
+        ClientError::no_answer("stopped", why)
+    }
+
     /// An answer of `status` with a body that is an error, if all is well.
     pub(super) fn refused(status: u16, retry_after: Option<&str>, body: &[u8]) -> ClientError {
         let json: Value = serde_json::from_slice(body).unwrap_or(Value::Null);

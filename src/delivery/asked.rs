@@ -1,7 +1,7 @@
 //! Who is asked by a message in a channel, so that it can address them: by mention where their account there is known,
 //! else by name.
 
-use super::messages::NotificationFacts;
+use super::messages::{AskedPerson, NotificationFacts};
 use super::{Shared, lookups};
 use crate::clock::Timestamp;
 use crate::config::Outlets;
@@ -24,14 +24,6 @@ const ACCOUNTS_MAX: u32 = 2_000;
 const LOOKED_AT_MAX: usize = 500;
 /// Events of a request that waits for approval.
 const ASKING: [&str; 4] = ["request.created", "step.approved", REMINDED, ESCALATED];
-
-/// Somebody who is asked, and where they are known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct AskedPerson {
-    pub(super) id: String,
-    pub(super) slack_user_id: Option<String>,
-    pub(super) email: Option<String>,
-}
 
 /// Selectors of the people whom an event asks, while a request waits: those of its step, or to whom it is escalated.
 pub(super) fn selectors<'a>(

@@ -3,8 +3,8 @@
 //! A message that was posted and not recorded, because the server ended in between, is posted again: both messages keep
 //! their button, and either may be used, since a click is decided by what is stored.
 
-use super::asked::{self, AskedPerson};
-use super::messages::{self, NotificationFacts, RequestPost};
+use super::asked;
+use super::messages::{self, AskedPerson, NotificationFacts, RequestPost};
 use super::{Attempt, Shared};
 use crate::clock::Timestamp;
 use crate::config::{Outlets, Slack};

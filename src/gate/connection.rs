@@ -1,16 +1,19 @@
 //! One client connection on its own thread: head, body, exchange with the backend, answer, and again.
 
+mod body;
+mod exchange;
+
 use crate::crypto;
 use crate::error::Error;
 use crate::gate::answer::{self, Common, OwnResponse};
-use crate::gate::body::Body;
-use crate::gate::exchange::Credentials;
 use crate::gate::head::{self, Framing, HeadScan, RequestHead};
 use crate::gate::pace::Pace;
 use crate::gate::read_buffer::ReadBuffer;
 use crate::gate::registry::{ConnectionLimit, Seat};
 use crate::gate::stream::{ClientStream, Got, Transport};
 use crate::gate::{CallLimits, DirectResponse, GateShared};
+use body::Body;
+use exchange::Credentials;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

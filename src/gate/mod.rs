@@ -13,13 +13,11 @@
 
 mod answer;
 pub mod backend;
-mod body;
 mod budget;
 mod calls;
 mod chunks;
 mod connection;
 pub mod cookie;
-mod exchange;
 mod head;
 pub mod hub;
 pub mod limits;

@@ -47,6 +47,11 @@ impl HttpRequest {
         let (_, value) = found.next()?;
         found.next().is_none().then_some(value.as_str())
     }
+
+    /// Whether it may be parked: on its first pass, and when it was woken by news.
+    pub fn may_wait(&self) -> bool {
+        self.resume.as_ref().is_none_or(|r| r.reason.may_wait())
+    }
 }
 
 /// Why and how a call that waited is run again. It writes nothing before it answers.

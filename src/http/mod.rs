@@ -1,10 +1,12 @@
 //! The HTTP layer: what the gate lets through is routed, guarded, handed to a verb, and answered.
 //!
-//! Reading order: `router` (the one table of routes), `guard` (authentication), `params` and `body` (what a call
-//! says), `wait` (long-polls), `replies` (what is given back), `api` (the handlers). `listener`, `queue` and `call` are
-//! the side towards the gate.
+//! Reading order: `router` (the one table of routes; `route` says what a line is), `guard` (who gets to which handler),
+//! `authentication`, `site` and `browser` (the console's cookies and sign-in), `params` and `body` (what a call says),
+//! `wait` (long-polls), `replies` (what is given back), `api` (the handlers). `listener`, `queue` and `call` are the side
+//! towards the gate.
 
 pub mod api;
+mod authentication;
 pub mod body;
 mod browser;
 pub mod call;
@@ -15,7 +17,9 @@ mod pages;
 pub mod params;
 mod queue;
 pub mod replies;
+pub mod route;
 pub mod router;
+mod site;
 pub mod slack;
 pub mod wait;
 
@@ -29,7 +33,8 @@ use crate::error::{Error, ErrorKind, Shown};
 use crate::gate::cookie;
 use crate::gate::{Admission, CallLimits, DirectResponse, Hub, RequestPreview, ResumeReason};
 use call::{HttpRequest, HttpResponse};
-use router::{Guarded, RouteMatch, RoutedRequest};
+use route::{Guarded, RoutedRequest};
+use router::RouteMatch;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -93,7 +98,7 @@ impl HttpContext {
     /// The gate's bounds of a call, by method and raw path.
     pub fn rule(&self, method: &str, path: &str) -> CallLimits {
         let RouteMatch::Route(route, _) = router::find(method, path) else {
-            return CallLimits::new(router::BODY_BYTES);
+            return CallLimits::new(route::BODY_BYTES);
         };
         let answer_here = (route.path == "/health").then(|| DirectResponse {
             status: 200,
@@ -206,7 +211,7 @@ impl HttpContext {
             .http_duration
             .observe(&[method, record.template], record.took.as_secs_f64());
         if log::log_enabled!(target: "access", log::Level::Info) {
-            let origin = guard::origin(self, record.call);
+            let origin = authentication::origin(self, record.call);
             log::info!(
                 target: "access",
                 "{method} {} {status} {:.1} ms request_id={} subject={} client_ip={}",

@@ -4,7 +4,7 @@
 use super::HttpContext;
 use super::api::ranges;
 use super::call::HttpResponse;
-use super::router::{HandlerResult, RoutedRequest};
+use super::route::{HandlerResult, RoutedRequest};
 use crate::crypto;
 use crate::error::Error;
 use std::sync::LazyLock;
@@ -77,6 +77,30 @@ static PAGE: LazyLock<String> = LazyLock::new(|| {
     let text = String::from_utf8_lossy(SHELL.body);
     text.replace("/assets/", &format!("/assets/{}/", *VERSION))
 });
+
+/// The addresses of pages; `{id}` takes one segment.
+pub(super) const PATHS: [&str; 8] = [
+    "/",
+    "/requests",
+    "/requests/{id}",
+    "/new",
+    "/audit",
+    "/operations",
+    "/policies",
+    "/people",
+];
+
+/// Whether an address shows a page of the console. What else there is to get is not for a link to have somebody get.
+pub(super) fn is_shown_at(to: &str) -> bool {
+    let path = to.split(['?', '#']).next().unwrap_or_default();
+    let is_id =
+        |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    PATHS.iter().any(|template| {
+        let is_same = |(part, segment)| part == segment || (part == "{id}" && is_id(segment));
+        template.split('/').count() == path.split('/').count()
+            && template.split('/').zip(path.split('/')).all(is_same)
+    })
+}
 
 /// Any page: the files decide by the address what to show.
 ///
@@ -191,6 +215,20 @@ mod tests {
                 (names, from.strip_suffix("\";").unwrap().to_owned())
             })
             .collect()
+    }
+
+    #[test]
+    fn only_pages_are_shown_at_an_address() {
+        let pages = "/ /?a=/api /requests /requests?user=me /requests/5f6d7c1e-0000 /new#x /people";
+        for page in pages.split(' ') {
+            assert!(is_shown_at(page), "{page}");
+        }
+        let others = "/api /api/me /health /assets/a/app.css /auth/sign-in /auth/callback /requests/ /requests/.. \
+                      /requests/%2e%2e /requests/a/b /requests/{id}/b //evil.example /unknown requests";
+        for other in others.split_whitespace() {
+            assert!(!is_shown_at(other), "{other}");
+        }
+        assert!(!is_shown_at(""));
     }
 
     #[test]

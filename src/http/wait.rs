@@ -4,9 +4,9 @@
 //! more, and only then does the handler read its data.
 
 use super::HttpContext;
+use super::authentication;
 use super::call::{HttpRequest, HttpResponse};
-use super::guard;
-use super::router::RoutedRequest;
+use super::route::RoutedRequest;
 use crate::actions::topics;
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
@@ -55,7 +55,7 @@ impl TopicWatch {
                 (name, seen)
             })
             .collect();
-        let caller = guard::authenticate(context, ask.call)?;
+        let caller = authentication::authenticate(context, ask.call)?;
         let left = caller
             .expires_at
             .map(|at| at.since(context.app.clock.now()));
@@ -100,11 +100,6 @@ impl TopicWatch {
             exclusive,
         })
     }
-}
-
-/// Whether the call may be parked: on its first pass, and when it was woken by news.
-pub(super) fn may_go_on(call: &HttpRequest) -> bool {
-    call.resume.as_ref().is_none_or(|r| r.reason.may_wait())
 }
 
 /// When the call began, and what its handler left in its memo; on a first pass, now and nothing.
@@ -174,8 +169,8 @@ mod tests {
                 memo: String::new(),
                 left: Duration::ZERO,
             };
-            assert_eq!(may_go_on(&call(Some(resume))), may, "{reason:?}");
+            assert_eq!(call(Some(resume)).may_wait(), may, "{reason:?}");
         }
-        assert!(may_go_on(&call(None)));
+        assert!(call(None).may_wait());
     }
 }

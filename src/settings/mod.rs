@@ -76,7 +76,7 @@ pub fn read<R: Declared, T>(
 ) -> Result<(T, Vec<Problem>), Problems> {
     let (expanded, mut list) = expand(text, env);
     let unexpanded: Vec<_> = list.iter().map(|p| p.line).collect();
-    let (raw, mut notes) = section::read::<R>(&expanded);
+    let (raw, mut notes) = section::read(&expanded, &R::TABLE, R::read);
     let checked = raw.and_then(|raw| check(&raw, &mut notes));
     // What a missing variable left out is not a problem of its own.
     let own = notes.problems.into_iter();

@@ -2,7 +2,6 @@
 //! keeps the place of each value. Our own instead of derived reading, which would stop at the first wrong type or
 //! unknown key.
 
-use super::declared::Declared;
 use super::problem::{Location, Notes, Problem, Spanned};
 use crate::declare::{Given, KeyKind, KeySpec, Plain, TableSpec};
 use crate::error::Shown;
@@ -31,7 +30,11 @@ struct Document {
 }
 
 /// Parses `text` and reads its outermost table. `None` where the syntax is wrong.
-pub(super) fn read<R: Declared>(text: &str) -> (Option<R>, Notes) {
+pub(super) fn read<T>(
+    text: &str,
+    table: &'static TableSpec,
+    make: impl FnOnce(&Section<'_>) -> T,
+) -> (Option<T>, Notes) {
     let newlines = text.match_indices('\n').map(|(n, _)| n + 1);
     let document = Document {
         starts: std::iter::once(0).chain(newlines).collect(),
@@ -57,7 +60,7 @@ pub(super) fn read<R: Declared>(text: &str) -> (Option<R>, Notes) {
         key: String::new(),
         line: 1,
     };
-    let value = R::read(&Section::open(&document, &R::TABLE, at, root.get_ref()));
+    let value = make(&Section::open(&document, table, at, root.get_ref()));
     (Some(value), document.notes.into_inner())
 }
 

@@ -5,8 +5,8 @@
 //! is older than its last line.
 
 use super::audit::checkpoint_now;
-use super::live::{STATE_DIFFERS, differs, has_table};
 use super::query::{RunStatement, first, tuple};
+use super::state_file::{STATE_DIFFERS, differs, has_table};
 use super::{AuditKeys, StartChecks, Store, Verdict};
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;

@@ -1,8 +1,8 @@
 //! Brings the schema up to date. Each migration runs once, all of a start in one transaction, and its SHA-256 is kept and
 //! compared at every start: an edited migration stops the server with its name.
 
-use super::live::{differs, has_table};
 use super::query::{RunStatement, first, tuple};
+use super::state_file::{differs, has_table};
 use crate::clock::Timestamp;
 use crate::crypto::{sha256_hex, uuid};
 use crate::error::{Error, Shown};

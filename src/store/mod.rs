@@ -47,6 +47,7 @@ mod sessions;
 mod signed_events;
 mod slack;
 mod snapshot;
+mod state_file;
 mod unreadable;
 mod values;
 mod verify;
@@ -77,7 +78,6 @@ pub use decisions::each_decision;
 pub use deliveries::{DeliveryEnd, DueChannel, DueDelivery};
 pub use dry_runs::{DryRun, Explained};
 pub use export::{ExportPage, ExportSince, export_events};
-pub use live::STATE_DIFFERS;
 pub use live::columns;
 pub use migrate::schema_text;
 pub use outbox::{DELIVERY_STATUSES, DeliveryCounts, DeliveryFilter, DeliveryRow};
@@ -89,6 +89,7 @@ pub use results::{ROW, ResultItem, ResultRow};
 pub use retention::{ExpiredResult, PurgeLimit, SettledRequest};
 pub use schemas::{ReportedDialect, SchemaRow};
 pub use slack::SlackMessage;
+pub use state_file::STATE_DIFFERS;
 pub use unreadable::{LoggedRequest, is_unreadable};
 pub use verify::{Verified, VerifyKeys, verify_chain};
 
@@ -403,7 +404,7 @@ fn prove_and_migrate(
 ) -> Result<Option<checkpoint_file::Found>, Error> {
     migrate::check_owner(connection, path)?;
     if let Some(what) = schema::differing_schema(connection)? {
-        return Err(live::differs(what));
+        return Err(state_file::differs(what));
     }
     let kept = checks.examine(connection, audit_keys)?;
     let proof = live::prove(connection, audit_keys, live)?;

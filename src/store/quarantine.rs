@@ -5,8 +5,9 @@
 //! not say all of a row, every row that may be one is treated as if it were.
 
 use super::live::open::OPEN_STATUSES;
-use super::live::{LiveState, columns, differs, rebase};
+use super::live::{LiveState, columns, rebase};
 use super::query::{RunStatement, first};
+use super::state_file::differs;
 use super::verify::{
     Differences, RequestScope, RowDifference, RowOwner, last_purge, missing_requests, rows_differ,
 };

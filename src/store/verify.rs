@@ -11,10 +11,11 @@ pub(super) use differences::{Differences, RowDifference, RowOwner};
 pub(super) use rows::{RequestScope, columns_differ, missing_requests};
 
 use super::chain::walk_chain;
-use super::live::{LiveState, STATE_DIFFERS, differing_sums, instance, read_head};
+use super::live::{LiveState, differing_sums, instance, read_head};
 use super::query::{RunStatement, tuple};
 use super::row_columns::{ReadColumn, columns};
 use super::schema::differing_schema;
+use super::state_file::STATE_DIFFERS;
 use super::{Store, read_only};
 use crate::clock::Timestamp;
 use crate::crypto::Keypair;

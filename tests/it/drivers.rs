@@ -20,10 +20,8 @@ mod sqlite;
 mod walled;
 
 use crate::support::Temp;
-use dbward::agent::config::DriverConfig;
-use dbward::agent::drivers::{
-    Cancel, DriverJob, JobEffect, ROWS_BYTES_MAX, RunOutcome, StopReason,
-};
+use dbward::agent::config::{DriverConfig, ROWS_BYTES_MAX};
+use dbward::agent::drivers::{Cancel, DriverJob, JobEffect, RunOutcome, StopReason};
 use dbward::agent::wall::{Record, Wall};
 use dbward::domain::id::Operation;
 use dbward::domain::policy::execution::LOCK_SECS_DEFAULT;

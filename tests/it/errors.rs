@@ -1,7 +1,8 @@
 //! Bad input of every kind, and the one shape of every error.
 
 use crate::support::{Answer, SHOP, Server, connect, golden};
-use dbward::http::router::{Guarded, ROUTES};
+use dbward::http::route::Guarded;
+use dbward::http::router::ROUTES;
 use serde_json::json;
 use std::io::{Read, Write};
 

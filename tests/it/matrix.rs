@@ -7,7 +7,8 @@ mod people;
 mod work;
 
 use cast::{COLUMNS, Stage, Who};
-use dbward::http::router::{Guarded, ROUTES, Route};
+use dbward::http::route::{Guarded, Route};
+use dbward::http::router::ROUTES;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;

@@ -3,7 +3,8 @@
 use crate::support::{
     FakeSlack, SHOP, SIGNING_SECRET, Server, form, given_answers, missing, signed,
 };
-use dbward::http::router::{Guarded, ROUTES};
+use dbward::http::route::Guarded;
+use dbward::http::router::ROUTES;
 use serde_json::Value;
 
 #[test]

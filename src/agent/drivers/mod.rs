@@ -19,7 +19,7 @@ pub mod rows;
 pub mod snapshot;
 pub mod sqlite;
 
-use super::config::DriverConfig;
+use super::config::{DriverConfig, ROWS_BYTES_MAX};
 use crate::domain::id::Operation;
 use crate::domain::policy::execution::ROWS_MAX;
 use crate::error;
@@ -28,8 +28,6 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Longest error text of a database that is passed on, in bytes; the server keeps as much.
 pub const ERROR_BYTES_MAX: usize = 4096;
-/// Most bytes of row JSON in a result: the promise of the protocol, and what a server stores by default.
-pub const ROWS_BYTES_MAX: usize = 10 << 20;
 /// Longest plan of a statement, in bytes of JSON; the server keeps no longer one.
 pub const PLAN_BYTES_MAX: usize = 64 << 10;
 /// Most statements in one job; the server accepts no more in one request.

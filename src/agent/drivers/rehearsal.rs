@@ -222,8 +222,8 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ROWS_BYTES_MAX;
     use super::*;
+    use crate::agent::config::ROWS_BYTES_MAX;
 
     fn job(plan: &[&str]) -> DriverJob {
         DriverJob {

@@ -1,6 +1,6 @@
 //! `execute`: sends SQL, and waits for what comes of it.
 
-use super::follow::{FollowOptions, Follower, PENDING};
+use super::follow::{CallEnd, FollowOptions, Follower, PENDING};
 use super::rehearsal::rehearsed;
 use super::show::{heading, needed};
 use super::target::TargetOptions;
@@ -149,8 +149,9 @@ pub fn submit(
     let body = request_body(about, operation, (database, environment), detail);
     let text = serde_json::to_string(&body).map_err(|e| CommandError::new(e.to_string()))?;
     let mut follower = Follower::new(session, wait.follow(true))?;
-    let (sent, interrupted) = follower.sent(path_of(&["requests"]), text)?;
-    let document = sent.map_err(|e| CommandError::from(e).in_statement(&body.detail))?;
+    let document = follower
+        .sent(path_of(&["requests"]), text)
+        .map_err(|e| CommandError::from(e).in_statement(&body.detail))?;
     let created: CreatedReply = document.read()?;
     let unseen = RequestReply {
         id: created.id.clone(),
@@ -158,15 +159,12 @@ pub fn submit(
         ..RequestReply::default()
     };
     let path = path_of(&["requests", &created.id]);
-    let read = match interrupted {
-        true => None,
-        false => follower.unless_interrupted(move |client| client.fetch(&path))?,
-    };
-    let request = match read {
-        Some(Ok(document)) => document.read()?,
+    let request = match follower.unless_interrupted(move |client| client.fetch(&path)) {
+        Ok(document) => document.read()?,
+        Err(CallEnd::Interrupted) => return follower.interrupted(&unseen),
         // Somebody who may make requests and not look at them still learns what came of it.
-        Some(Err(e)) if e.status == Some(403) => unseen,
-        Some(Err(e)) => {
+        Err(CallEnd::Failed(e)) if e.status == Some(403) => unseen,
+        Err(CallEnd::Failed(e)) => {
             let made = format!(
                 "request {} is made; continue with: dbward request watch {}",
                 created.id,
@@ -174,14 +172,13 @@ pub fn submit(
             );
             return Err(CommandError::from(e).hint(made));
         }
-        None => return follower.interrupted(&unseen),
     };
     let paint = Paint::new(io::stderr().is_terminal());
     to_errors(format_args!("{}", heading(paint, &request)));
     let request = match about.rehearse && !wait.no_wait {
-        true => match follower.rehearsed(request)? {
+        true => match follower.rehearsed(request) {
             Ok(request) => request,
-            Err(code) => return Ok(code),
+            Err(end) => return end.ended(),
         },
         false => request,
     };

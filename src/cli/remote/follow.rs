@@ -3,7 +3,7 @@
 //! The server holds each call until something moves; what moved between two calls is not missed, since each says what
 //! was seen last.
 
-use super::super::output::{selector_words, short_id, status_words, visible};
+use super::super::output::{short_id, status_words, visible};
 use super::interrupts::Interrupts;
 use super::progress::Progress;
 use super::{CommandError, ServerSession, question, rehearsal, result};
@@ -63,6 +63,43 @@ pub struct Follower<'a> {
     interrupts: Interrupts,
     progress: Progress,
     end: Option<Instant>,
+    /// Whether Ctrl-C came while a call was waited for that is not given up.
+    was_interrupted: bool,
+}
+
+/// Why a call that changes nothing has no answer.
+pub enum CallEnd {
+    Interrupted,
+    Failed(ClientError),
+}
+
+/// Why a request is waited for no longer, although it is not where it was waited for.
+pub enum WaitEnd {
+    /// Everything is printed: the command ends with that exit code.
+    Exit(u8),
+    Failed(CommandError),
+}
+
+impl WaitEnd {
+    /// How the command ends.
+    pub fn ended(self) -> Result<u8, CommandError> {
+        match self {
+            WaitEnd::Exit(code) => Ok(code),
+            WaitEnd::Failed(error) => Err(error),
+        }
+    }
+}
+
+impl From<CommandError> for WaitEnd {
+    fn from(error: CommandError) -> WaitEnd {
+        WaitEnd::Failed(error)
+    }
+}
+
+impl From<ClientError> for WaitEnd {
+    fn from(error: ClientError) -> WaitEnd {
+        WaitEnd::Failed(error.into())
+    }
 }
 
 impl<'a> Follower<'a> {
@@ -81,46 +118,45 @@ impl<'a> Follower<'a> {
             interrupts,
             progress: Progress::new(),
             end: options.timeout.map(|timeout| Instant::now() + timeout),
+            was_interrupted: false,
         })
     }
 
-    /// Sends what makes or moves a request; also whether Ctrl-C came meanwhile. The answer is waited for all the same, since
-    /// only it says what became of the request; a second Ctrl-C ends the process.
-    pub fn sent(
-        &mut self,
-        path: String,
-        body: String,
-    ) -> Result<(Result<Document, ClientError>, bool), CommandError> {
+    /// Sends what makes or moves a request. After a Ctrl-C the answer is waited for all the same, since only it says what
+    /// became of the request; the next call ends by it then. A second Ctrl-C ends the process.
+    pub fn sent(&mut self, path: String, body: String) -> Result<Document, ClientError> {
         self.begin(move |client| client.send(&path, &body))?;
-        let mut interrupted = false;
         loop {
             match self.receive(None) {
-                Ok(News::Answer(answer)) => return Ok((*answer, interrupted)),
+                Ok(News::Answer(answer)) => return *answer,
                 Ok(News::Interrupted) => {
-                    interrupted = true;
+                    self.was_interrupted = true;
                     self.progress.clear();
                     note!(
                         "\nWaiting for the server to say what became of the request. Ctrl-C again stops that."
                     );
                 }
                 Ok(News::Reply(_) | News::Line(_)) => {}
-                Err(()) => return Err(CommandError::new("no news can come")),
+                Err(()) => return Err(ClientError::not_made("no news can come")),
             }
         }
     }
 
-    /// What came of a call that changes nothing; none where Ctrl-C came first.
+    /// What a call reads that changes nothing; a Ctrl-C ends it.
     pub fn unless_interrupted(
         &mut self,
         call: impl FnOnce(&Client) -> Result<Document, ClientError> + Send + 'static,
-    ) -> Result<Option<Result<Document, ClientError>>, CommandError> {
-        self.begin(call)?;
+    ) -> Result<Document, CallEnd> {
+        if std::mem::take(&mut self.was_interrupted) {
+            return Err(CallEnd::Interrupted);
+        }
+        self.begin(call).map_err(CallEnd::Failed)?;
         loop {
             match self.receive(None) {
-                Ok(News::Answer(answer)) => return Ok(Some(*answer)),
-                Ok(News::Interrupted) => return Ok(None),
+                Ok(News::Answer(answer)) => return (*answer).map_err(CallEnd::Failed),
+                Ok(News::Interrupted) => return Err(CallEnd::Interrupted),
                 Ok(News::Reply(_) | News::Line(_)) => {}
-                Err(()) => return Err(CommandError::new("no news can come")),
+                Err(()) => return Err(CallEnd::Failed(ClientError::not_made("no news can come"))),
             }
         }
     }
@@ -129,7 +165,7 @@ impl<'a> Follower<'a> {
     fn begin(
         &mut self,
         call: impl FnOnce(&Client) -> Result<Document, ClientError> + Send + 'static,
-    ) -> Result<(), CommandError> {
+    ) -> Result<(), ClientError> {
         self.interrupts.take_next();
         let (client, sender): (Client, _) = (self.session.client.clone(), self.sender.clone());
         std::thread::Builder::new()
@@ -137,7 +173,7 @@ impl<'a> Follower<'a> {
             .spawn(move || {
                 let _ = sender.send(News::Answer(Box::new(call(&client))));
             })
-            .map_err(|e| CommandError::new(e.to_string()))?;
+            .map_err(ClientError::not_made)?;
         Ok(())
     }
 
@@ -147,7 +183,11 @@ impl<'a> Follower<'a> {
     }
 
     /// Waits until the request has an outcome, and prints its result. Returns the exit code.
-    pub fn follow(mut self, mut request: RequestReply) -> Result<u8, CommandError> {
+    pub fn follow(mut self, request: RequestReply) -> Result<u8, CommandError> {
+        self.outcome(request).or_else(WaitEnd::ended)
+    }
+
+    fn outcome(&mut self, mut request: RequestReply) -> Result<u8, WaitEnd> {
         self.interrupts.take_next();
         let asked = self.poller(request.id.clone())?;
         let mut resumes = 0;
@@ -155,7 +195,7 @@ impl<'a> Follower<'a> {
             self.progress.show(&request);
             if request.is_outcome() {
                 self.progress.clear();
-                return self.ended(&request);
+                return Ok(self.ended(&request)?);
             }
             if request.status == "pending" && !self.options.approval {
                 self.progress.clear();
@@ -175,18 +215,12 @@ impl<'a> Follower<'a> {
             }
             if waits && resumes < RESUMES_MAX {
                 resumes += 1;
-                request = match self.resume(&request)? {
-                    Ok(request) => request,
-                    Err(code) => return Ok(code),
-                };
+                request = self.resume(&request)?;
                 continue;
             }
             let _ = asked.send(request.seen());
             let rehearses = request.is_rehearsing();
-            request = match self.next(&request, &asked)? {
-                Ok(request) => request,
-                Err(code) => return Ok(code),
-            };
+            request = self.next(&request, &asked)?;
             if rehearses && !request.is_rehearsing() {
                 let lines = rehearsal::lines(&request);
                 let first = lines.first().map_or("", String::as_str);
@@ -196,43 +230,37 @@ impl<'a> Follower<'a> {
     }
 
     /// Waits until an open rehearsal of the request is over, for a little longer than the server does; the request as it
-    /// is then, or the exit code of who waits no longer.
-    pub fn rehearsed(
-        &mut self,
-        mut request: RequestReply,
-    ) -> Result<Result<RequestReply, u8>, CommandError> {
+    /// is then.
+    pub fn rehearsed(&mut self, mut request: RequestReply) -> Result<RequestReply, WaitEnd> {
         self.interrupts.take_next();
         let asked = self.poller(request.id.clone())?;
         let end = Instant::now() + REHEARSAL_WAIT;
         while request.status == "pending" && request.is_rehearsing() && Instant::now() < end {
             self.progress.show(&request);
             let _ = asked.send(request.seen());
-            request = match self.next(&request, &asked)? {
-                Ok(request) => request,
-                Err(code) => return Ok(Err(code)),
-            };
+            request = self.next(&request, &asked)?;
         }
         self.progress.clear();
-        Ok(Ok(request))
+        Ok(request)
     }
 
-    /// Where it stands next, or the exit code of who waits no longer.
+    /// Where it stands next.
     fn next(
         &mut self,
         request: &RequestReply,
         asked: &Sender<String>,
-    ) -> Result<Result<RequestReply, u8>, CommandError> {
+    ) -> Result<RequestReply, WaitEnd> {
         let mut failures = 0;
         loop {
             match self.receive(self.end) {
                 Ok(News::Reply(reply)) => match *reply {
-                    Ok(request) => return Ok(Ok(request)),
+                    Ok(request) => return Ok(request),
                     Err(e) if e.retryable && failures < FAILURES_MAX => {
                         failures += 1;
                         self.progress.note(&format!("{}; trying again", e.message));
                         let pause = Duration::from_secs(1 << failures.min(4)).min(PAUSE_MAX);
                         match self.receive(Some(Instant::now() + e.retry_after.unwrap_or(pause))) {
-                            Ok(News::Interrupted) => return self.interrupted(request).map(Err),
+                            Ok(News::Interrupted) => return Err(self.stopped(request)),
                             _ => {
                                 let _ = asked.send(request.seen());
                             }
@@ -240,10 +268,10 @@ impl<'a> Follower<'a> {
                     }
                     Err(e) => {
                         self.progress.clear();
-                        return Err(CommandError::from(e));
+                        return Err(e.into());
                     }
                 },
-                Ok(News::Interrupted) => return self.interrupted(request).map(Err),
+                Ok(News::Interrupted) => return Err(self.stopped(request)),
                 Ok(News::Line(_) | News::Answer(_)) => {}
                 Err(()) => {
                     self.progress.clear();
@@ -252,7 +280,7 @@ impl<'a> Follower<'a> {
                         status_words(&request.status),
                         goes_on(request)
                     );
-                    return Ok(Err(TIMED_OUT));
+                    return Err(WaitEnd::Exit(TIMED_OUT));
                 }
             }
         }
@@ -289,28 +317,30 @@ impl<'a> Follower<'a> {
         Ok(asked)
     }
 
-    /// Sends it to the agents again; the request as it is then, or the exit code of who waits no longer.
-    fn resume(&mut self, request: &RequestReply) -> Result<Result<RequestReply, u8>, CommandError> {
+    /// Sends it to the agents again; the request as it is then.
+    fn resume(&mut self, request: &RequestReply) -> Result<RequestReply, WaitEnd> {
         let path = path_of(&["requests", &request.id, "resume"]);
-        let (answer, interrupted) = self.sent(path, String::new())?;
-        match answer {
+        match self.sent(path, String::new()) {
             Ok(_) => {}
             // Somebody else was faster, or it moved on.
             Err(e) if e.status == Some(409) => {}
             Err(e) => {
                 self.progress.clear();
-                return Err(CommandError::from(e));
+                return Err(e.into());
             }
         }
         let path = path_of(&["requests", &request.id]);
-        let read = match interrupted {
-            true => None,
-            false => self.unless_interrupted(move |client| client.fetch(&path))?,
-        };
-        match read {
-            Some(document) => Ok(Ok(document?.read()?)),
-            None => self.interrupted(request).map(Err),
+        match self.unless_interrupted(move |client| client.fetch(&path)) {
+            Ok(document) => Ok(document.read()?),
+            Err(CallEnd::Interrupted) => Err(self.stopped(request)),
+            Err(CallEnd::Failed(e)) => Err(e.into()),
         }
+    }
+
+    /// What a Ctrl-C makes of waiting.
+    fn stopped(&mut self, request: &RequestReply) -> WaitEnd {
+        self.interrupted(request)
+            .map_or_else(WaitEnd::Failed, WaitEnd::Exit)
     }
 
     /// Prints what came of it. Returns the exit code.
@@ -341,16 +371,19 @@ impl<'a> Follower<'a> {
                 Ok(Some(document)) => Ok(document),
                 // Not streamed there: then it is stored.
                 _ => client.fetch(&path_of(&["requests", &id, "result", "content"])),
-            })?;
-        let Some(document) = read else {
-            let (doing, short) = (status_words(&request.status), short_id(&request.id));
-            note!(
-                "\nRequest {} is {doing}. Print its result with:  dbward request result {short}",
-                request.id
-            );
-            return Ok(INTERRUPTED);
+            });
+        let document = match read {
+            Ok(document) => document,
+            Err(CallEnd::Failed(e)) => return Err(e.into()),
+            Err(CallEnd::Interrupted) => {
+                let (doing, short) = (status_words(&request.status), short_id(&request.id));
+                note!(
+                    "\nRequest {} is {doing}. Print its result with:  dbward request result {short}",
+                    request.id
+                );
+                return Ok(INTERRUPTED);
+            }
         };
-        let document = document?;
         self.interrupts.release();
         let succeeded = result::print(self.session, &document, &request.id)?;
         Ok(if self.options.fail && !succeeded {
@@ -429,49 +462,4 @@ fn goes_on(request: &RequestReply) -> String {
         "It goes on without you. Continue with:  dbward request watch {}",
         short_id(&request.id)
     )
-}
-
-/// What a request waits for, on one line.
-pub fn waiting_words(request: &RequestReply) -> String {
-    match request.status.as_str() {
-        "pending" => {
-            let steps = request
-                .approval_progress
-                .as_ref()
-                .map(|p| p.steps.as_slice())
-                .unwrap_or_default();
-            let index = usize::try_from(request.current_step).unwrap_or(usize::MAX);
-            let Some(step) = steps.get(index) else {
-                return status_words("pending").to_owned();
-            };
-            let wanted = step
-                .approvers_required
-                .iter()
-                .map(|r| format!("{} of {} {}", r.current, r.min, selector_words(&r.selector)));
-            let joined =
-                wanted
-                    .collect::<Vec<_>>()
-                    .join(if step.mode == "any" { " or " } else { ", " });
-            let of = match steps.len() {
-                0 | 1 => String::new(),
-                n => format!(" · step {} of {n}", index + 1),
-            };
-            format!("waiting for approval · {joined}{of}")
-        }
-        "dispatched" => match request.queue_hint.as_deref() {
-            Some("no_agents") => format!(
-                "waiting for an agent · none serves {} / {}",
-                visible(&request.database),
-                visible(&request.environment)
-            ),
-            Some("agents_saturated") => "waiting for an agent · all are busy".to_owned(),
-            Some("agents_draining") => "waiting for an agent · all are stopping".to_owned(),
-            _ => "waiting for an agent".to_owned(),
-        },
-        "running" => match &request.claimed_by {
-            Some(agent) => format!("running on {}", visible(agent)),
-            None => "running".to_owned(),
-        },
-        other => status_words(other).to_owned(),
-    }
 }

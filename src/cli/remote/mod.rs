@@ -6,7 +6,6 @@ mod callback;
 mod doctor;
 mod environment;
 mod execute;
-mod failure;
 mod follow;
 mod ids;
 mod interrupts;
@@ -20,6 +19,7 @@ mod preflight;
 mod progress;
 mod question;
 mod rehearsal;
+mod rehearse;
 mod requests;
 mod result;
 mod settings;
@@ -27,7 +27,7 @@ mod show;
 mod sign_in;
 mod target;
 
-pub use failure::CommandError;
+pub use super::command_error::CommandError;
 pub use operations::ResolveOptions;
 
 use super::Failure;

@@ -1,7 +1,6 @@
 //! What is waited for, as people see it: one line that changes on a terminal, one line a change elsewhere.
 
-use super::super::output::{Paint, short_id, span, visible};
-use super::follow::waiting_words;
+use super::super::output::{Paint, selector_words, short_id, span, status_words, visible};
 use crate::cli::output::note;
 use crate::client::RequestReply;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -93,5 +92,50 @@ impl Progress {
 
     pub(super) fn clear(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// What a request waits for, on one line.
+pub fn waiting_words(request: &RequestReply) -> String {
+    match request.status.as_str() {
+        "pending" => {
+            let steps = request
+                .approval_progress
+                .as_ref()
+                .map(|p| p.steps.as_slice())
+                .unwrap_or_default();
+            let index = usize::try_from(request.current_step).unwrap_or(usize::MAX);
+            let Some(step) = steps.get(index) else {
+                return status_words("pending").to_owned();
+            };
+            let wanted = step
+                .approvers_required
+                .iter()
+                .map(|r| format!("{} of {} {}", r.current, r.min, selector_words(&r.selector)));
+            let joined =
+                wanted
+                    .collect::<Vec<_>>()
+                    .join(if step.mode == "any" { " or " } else { ", " });
+            let of = match steps.len() {
+                0 | 1 => String::new(),
+                n => format!(" · step {} of {n}", index + 1),
+            };
+            format!("waiting for approval · {joined}{of}")
+        }
+        "dispatched" => match request.queue_hint.as_deref() {
+            Some("no_agents") => format!(
+                "waiting for an agent · none serves {} / {}",
+                visible(&request.database),
+                visible(&request.environment)
+            ),
+            Some("agents_saturated") => "waiting for an agent · all are busy".to_owned(),
+            Some("agents_draining") => "waiting for an agent · all are stopping".to_owned(),
+            _ => "waiting for an agent".to_owned(),
+        },
+        "running" => match &request.claimed_by {
+            Some(agent) => format!("running on {}", visible(agent)),
+            None => "running".to_owned(),
+        },
+        other => status_words(other).to_owned(),
     }
 }

@@ -1,55 +1,12 @@
-//! Rehearsals: what an agent found that a request would change, and `request rehearse`.
+//! Rehearsals in words: what an agent found that a request would change.
 
 use super::super::output::{Ages, indented, short_id, visible};
-use super::follow::{FollowOptions, Follower};
-use super::{CommandError, ServerSession};
-use crate::client::{RehearsalReply, RehearsedReply, RequestReply, path_of};
+use crate::client::{RehearsalReply, RehearsedReply, RequestReply};
 use crate::clock::Clock;
 use crate::error::counted;
 
 /// Statements of a rehearsal that are shown; all of them are in `--format json`.
 const STATEMENTS_SHOWN: usize = 20;
-
-/// `request rehearse`
-pub fn run(session: &ServerSession, prefix: &str, no_wait: bool) -> Result<u8, CommandError> {
-    let id = session.request_id(prefix)?;
-    let mut follower = Follower::new(
-        session,
-        FollowOptions {
-            approval: false,
-            timeout: None,
-            fail: false,
-            resume: false,
-        },
-    )?;
-    let path = path_of(&["requests", &id]);
-    let asked = session
-        .client
-        .send(&path_of(&["requests", &id, "rehearse"]), "")?;
-    if no_wait {
-        let sentence = format!(
-            "Asked for. See what came of it: dbward request show {}",
-            short_id(&id)
-        );
-        return session.done(&asked, &sentence, &id);
-    }
-    let request: RequestReply = session.client.fetch(&path)?.read()?;
-    let request = match follower.rehearsed(request)? {
-        Ok(request) => request,
-        Err(code) => return Ok(code),
-    };
-    follower.release();
-    let rehearsal = request.rehearsal.clone().unwrap_or_default();
-    if rehearsal.status != "done" {
-        let words = words(&rehearsal);
-        return Err(CommandError::new(format!("the rehearsal is {words}"))
-            .hint("votes are open all the same; a rehearsal only shows rows"));
-    }
-    let document = session.client.fetch(&path)?;
-    let mut text = lines(&request);
-    text.extend(bound(&request));
-    session.done(&document, &text.join("\n"), &id)
-}
 
 /// What came of a rehearsal, or comes: one line, and one for everything else that is known of it.
 pub fn lines(request: &RequestReply) -> Vec<String> {
@@ -107,7 +64,8 @@ pub fn offer(request: &RequestReply) -> Option<String> {
         .then(|| format!("{first}: dbward request rehearse {}", short_id(&request.id)))
 }
 
-fn words(rehearsal: &RehearsalReply) -> String {
+/// Where a rehearsal stands, on one line.
+pub fn words(rehearsal: &RehearsalReply) -> String {
     // The command may have waited for it.
     let ages = Ages {
         now: Clock::system().now(),

@@ -8,7 +8,7 @@ use super::execute::WaitOptions;
 use super::follow::{FollowOptions, Follower};
 use super::listing::{Kind, Listing};
 use super::result::{self, ResultOptions, ResultsOptions};
-use super::{CommandError, CommonOptions, ServerSession, question, rehearsal, show, with};
+use super::{CommandError, CommonOptions, ServerSession, question, rehearse, show, with};
 use crate::client::{MovedReply, RequestReply, path_of, with_query};
 use crate::error::counted;
 use serde_json::{Value, json};
@@ -175,7 +175,7 @@ pub(super) fn run(verb: RequestVerb) -> Result<u8, Failure> {
         RequestVerb::Reject(o) => with(&o.request.common, |s| reject(s, &o)),
         RequestVerb::Cancel(o) => with(&o.request.common, |s| cancel(s, &o)),
         RequestVerb::Rehearse(o) => with(&o.request.common, |s| {
-            rehearsal::run(s, &o.request.id, o.no_wait)
+            rehearse::run(s, &o.request.id, o.no_wait)
         }),
         RequestVerb::Resume(o) => with(&o.request.common, |s| resume(s, &o)),
         RequestVerb::Result(o) => with(&o.common, |s| result::show(s, &o)),

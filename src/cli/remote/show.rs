@@ -4,8 +4,8 @@ use super::super::output::{
     Paint, approver_words, factor_words, indented, operation_words, selector_words, short_id,
     status_words, underlined, visible,
 };
-use super::follow::waiting_words;
 use super::plan;
+use super::progress::waiting_words;
 use super::rehearsal;
 use super::{CommandError, ServerSession};
 use crate::client::{

@@ -9,7 +9,6 @@ mod posted;
 mod slack;
 mod teams;
 
-use super::asked::AskedPerson;
 use crate::config::WebhookFormat;
 use crate::domain::request::SUSPENDED_REQUESTER;
 use crate::domain::sql::escaped;
@@ -17,6 +16,14 @@ use crate::store::DueDelivery;
 pub(super) use letter::letter;
 pub(super) use posted::{RequestPost, linked, tested};
 use serde_json::{Map, Value};
+
+/// Somebody who is asked, and where they are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AskedPerson {
+    pub(super) id: String,
+    pub(super) slack_user_id: Option<String>,
+    pub(super) email: Option<String>,
+}
 
 /// The facts of a notification, as they are stored.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,9 +1,8 @@
 //! The message of the Slack app about a request: one a request, written anew from what is stored whenever something
 //! happens, so that it never shows a button for what is over. Statements are never in it.
 
-use super::NotificationFacts;
 use super::card::Card;
-use crate::delivery::asked::AskedPerson;
+use super::{AskedPerson, NotificationFacts};
 use crate::domain::approval::{Vote, VoteAction, count, current_step};
 use crate::domain::policy::notification::REMINDERS;
 use crate::domain::policy::workflow::{Mode, Workflow, WorkflowStep};

@@ -1,8 +1,7 @@
 //! A message for an incoming webhook of Slack, by Block Kit.
 
-use super::NotificationFacts;
 use super::card::Card;
-use crate::delivery::asked::AskedPerson;
+use super::{AskedPerson, NotificationFacts};
 use crate::outbound::clip::{clip, code, html, line, plain, short};
 use serde_json::{Value, json};
 

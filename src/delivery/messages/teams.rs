@@ -2,9 +2,8 @@
 //!
 //! All texts of others are runs of a rich text block, which knows no markup, so that none can be a link.
 
-use super::NotificationFacts;
 use super::card::Card;
-use crate::delivery::asked::AskedPerson;
+use super::{AskedPerson, NotificationFacts};
 use crate::outbound::clip::{clip, plain, short};
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@
 //! of PostgreSQL that only look, names of newer versions, of MySQL, and of what is written with keywords. A function
 //! that is neither here nor in `functions` may do anything, and its call is never approved by risk alone.
 
-use super::functions;
+use super::dangerous::{DESCRIBING_PRAGMAS, is_dangerous};
 use crate::domain::dialect::Dialect;
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -358,10 +358,10 @@ pub(super) fn is_pure(name: &str, dialect: Dialect) -> bool {
         Dialect::Sqlite => {
             let pragma = name.strip_prefix("pragma_");
             SQLITE.contains_key(name)
-                || pragma.is_some_and(|p| functions::DESCRIBING_PRAGMAS.binary_search(&p).is_ok())
+                || pragma.is_some_and(|p| DESCRIBING_PRAGMAS.binary_search(&p).is_ok())
         }
     };
-    listed && !functions::is_dangerous(name)
+    listed && !is_dangerous(name)
 }
 
 /// Whether PostgreSQL computes the function once for a statement: it is immutable or stable.
@@ -385,6 +385,7 @@ pub(super) fn is_called_as_field(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::sql::dangerous::NAMES;
 
     #[test]
     fn hand_made_lists_are_sorted() {
@@ -405,7 +406,7 @@ mod tests {
         let mut unjudged = Vec::new();
         for line in include_str!("catalogue/postgresql.txt").lines() {
             let (name, volatility) = line.split_once(' ').unwrap();
-            let judged = functions::is_dangerous(name)
+            let judged = is_dangerous(name)
                 || POSTGRES_LOOKS.binary_search(&name).is_ok()
                 || POSTGRES_DOUBTFUL.binary_search(&name).is_ok();
             if volatility.starts_with('v') && !judged {
@@ -417,7 +418,7 @@ mod tests {
 
     #[test]
     fn dangerous_functions_are_never_pure() {
-        for name in functions::NAMES {
+        for name in NAMES {
             for dialect in [Dialect::Postgres, Dialect::MySql, Dialect::Sqlite] {
                 assert!(!is_pure(name, dialect), "{name}");
             }

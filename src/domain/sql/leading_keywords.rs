@@ -5,7 +5,7 @@
 
 use super::analysis::{Category, Leading, SqlVerdict, StatementClass, settled};
 use super::compound;
-use super::functions::DESCRIBING_PRAGMAS;
+use super::dangerous::DESCRIBING_PRAGMAS;
 use super::token::{StatementTokens, TokenKind};
 use crate::domain::dialect::Dialect;
 

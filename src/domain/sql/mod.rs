@@ -24,6 +24,7 @@ mod characters;
 mod compound;
 mod condition;
 mod cross_check;
+mod dangerous;
 mod definitions;
 mod functions;
 mod judge;

@@ -4,7 +4,7 @@
 //! is a table. A name that could be a call counts as one, because that only raises the risk.
 
 use super::token::{StatementTokens, TokenKind};
-use super::{catalogue, functions, leading_keywords, table_name};
+use super::{catalogue, dangerous, leading_keywords, table_name};
 use crate::domain::dialect::Dialect;
 use std::collections::BTreeSet;
 
@@ -384,7 +384,7 @@ fn call(stmt: &StatementTokens<'_>, i: usize, dialect: Dialect, names: &mut Name
         None => true,
         Some(schema) => dialect == Dialect::Postgres && schema == "pg_catalog",
     };
-    if (own && catalogue::is_pure(&name, dialect)) || functions::is_dangerous(&name) {
+    if (own && catalogue::is_pure(&name, dialect)) || dangerous::is_dangerous(&name) {
         return;
     }
     names.unknown_functions.insert(match schema {

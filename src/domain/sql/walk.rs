@@ -6,7 +6,7 @@
 //! `limits` for what chains.
 
 use super::rules::{Finding, ReviewRule};
-use super::{catalogue, functions, table_name};
+use super::{catalogue, dangerous, table_name};
 use crate::domain::dialect::Dialect;
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
@@ -113,7 +113,7 @@ impl Walk {
             (Dialect::Postgres, Some(schema)) => schema == "pg_catalog",
             _ => false,
         };
-        if (own && catalogue::is_pure(&last, self.dialect)) || functions::is_dangerous(&last) {
+        if (own && catalogue::is_pure(&last, self.dialect)) || dangerous::is_dangerous(&last) {
             return;
         }
         self.unknown_functions.insert(match schema {

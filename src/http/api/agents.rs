@@ -6,7 +6,7 @@ use crate::domain::actor::Caller;
 use crate::domain::agent::Agent;
 use crate::http::HttpContext;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
 use serde_json::{Value, json};
 
 /// `GET /api/agents`

@@ -11,7 +11,7 @@ use crate::http::HttpContext;
 use crate::http::call::HttpResponse;
 use crate::http::params::cursor;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
 use crate::store::{AuditFilter, EventRow, ExportPage, ExportSince};
 use serde_json::{Value, json};
 use std::sync::TryLockError;

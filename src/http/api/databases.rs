@@ -4,7 +4,7 @@ use crate::actions::view_requests;
 use crate::domain::actor::Caller;
 use crate::http::HttpContext;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
 use serde_json::{Value, json};
 
 /// `GET /api/databases`

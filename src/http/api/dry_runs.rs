@@ -5,7 +5,7 @@ use crate::domain::actor::Caller;
 use crate::gate::Wake;
 use crate::http::HttpContext;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
 use serde_json::json;
 
 /// `POST /api/agent/dry-run/{id}/claim`

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::http::HttpContext;
 use crate::http::call::HttpResponse;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
 use serde_json::json;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

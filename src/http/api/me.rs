@@ -4,9 +4,9 @@ use super::{role_json, time};
 use crate::domain::actor::Caller;
 use crate::domain::permission::{Permission, Rights, Role};
 use crate::http::HttpContext;
-use crate::http::browser;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
+use crate::http::site;
 use serde_json::{Value, json};
 
 /// `GET /api/me`
@@ -30,7 +30,7 @@ fn session(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Value
         None => Value::Null,
         Some(id) => json!({
             "id": id,
-            "csrf_token": browser::csrf_token_of(context, ask.call),
+            "csrf_token": site::csrf_token_of(context, ask.call),
             "expires_at": time(caller.expires_at),
         }),
     }

@@ -9,7 +9,7 @@ use crate::domain::request::Status;
 use crate::error::Error;
 use crate::http::HttpContext;
 use crate::http::call::HttpResponse;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
 use crate::metrics::process;
 use crate::store::{DELIVERY_STATUSES, View};
 use std::ffi::OsString;

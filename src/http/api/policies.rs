@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::http::HttpContext;
 use crate::http::call::HttpResponse;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
 use serde_json::{Value, json};
 
 /// `GET /api/workflows`

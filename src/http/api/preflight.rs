@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::gate::Wake;
 use crate::http::HttpContext;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
 use crate::http::wait::TopicWatch;
 use crate::store::Explained;
 use serde_json::{Value, json};

@@ -8,7 +8,7 @@ use crate::domain::rehearsal::Rehearsal;
 use crate::error::Error;
 use crate::http::HttpContext;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

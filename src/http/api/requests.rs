@@ -19,7 +19,7 @@ use crate::http::body::JsonFields;
 use crate::http::call::HttpResponse;
 use crate::http::params::cursor;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
 use crate::http::wait::TopicWatch;
 use crate::store::RequestFilter;
 use serde_json::{Value, json};

@@ -11,7 +11,7 @@ use crate::domain::sql::ReviewRule;
 use crate::error::{Error, Shown};
 use crate::http::HttpContext;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
 use serde_json::{Map, Value, json};
 
 /// `GET /api/policy-resolution`

@@ -15,7 +15,7 @@ use crate::http::HttpContext;
 use crate::http::call::{HttpRequest, HttpResponse};
 use crate::http::params::Query;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
 use crate::http::wait::TopicWatch;
 use crate::store::ResultItem;
 use serde_json::{Value, json};

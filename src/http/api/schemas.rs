@@ -4,7 +4,7 @@ use crate::actions::schemas::{self, Described, Description};
 use crate::domain::actor::Caller;
 use crate::http::HttpContext;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
 use serde_json::{Map, Value, json};
 
 /// `POST /api/agent/schema-sync`

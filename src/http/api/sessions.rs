@@ -7,7 +7,7 @@ use crate::http::HttpContext;
 use crate::http::browser;
 use crate::http::call::HttpResponse;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
 use serde_json::{Value, json};
 
 /// `GET /api/sessions`

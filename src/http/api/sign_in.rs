@@ -3,7 +3,8 @@
 use crate::http::HttpContext;
 use crate::http::browser;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
+use crate::http::site;
 use serde_json::json;
 
 /// `GET /api/sign-in`
@@ -17,7 +18,7 @@ pub fn show(context: &HttpContext, ask: &RoutedRequest) -> HandlerResult {
     let answer = json!({
         "takes_tokens": sign_in.mode.takes_tokens(),
         "oidc": oidc,
-        "signed_in": browser::is_signed_in(context, ask.call),
+        "signed_in": site::is_signed_in(context, ask.call),
     });
     replies::json(200, &answer)
 }

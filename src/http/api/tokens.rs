@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::http::HttpContext;
 use crate::http::body::JsonFields;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
 use serde_json::{Value, json};
 
 /// Tokens of a page, at most and where the client does not say: existing clients do not page.

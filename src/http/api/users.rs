@@ -8,7 +8,7 @@ use crate::domain::user::{Access, AccessSource};
 use crate::error::Error;
 use crate::http::HttpContext;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
 use serde_json::{Map, Value, json};
 
 /// People of one page where the caller does not say, and at most.

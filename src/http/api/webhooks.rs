@@ -9,7 +9,7 @@ use crate::domain::policy::notification::{ATTEMPTS_MAX, EMAIL, SLACK};
 use crate::http::HttpContext;
 use crate::http::params::cursor;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
 use crate::store::{DELIVERY_STATUSES, DeliveryFilter, DeliveryRow};
 use serde_json::{Value, json};
 

@@ -14,7 +14,7 @@ use crate::gate::{ResumeReason, Wake};
 use crate::http::HttpContext;
 use crate::http::body::JsonFields;
 use crate::http::replies;
-use crate::http::router::{HandlerResult, RoutedRequest};
+use crate::http::route::{HandlerResult, RoutedRequest};
 use crate::http::wait::{OWN_TOPICS_MAX, TURNED_AWAY_RETRY_SECS, TopicWatch};
 use crate::store::{DispatchedJob, DryRun, WaitingRehearsal};
 use serde::Serialize;

@@ -1,7 +1,8 @@
 //! Which route a method and a path come to.
 
-use super::Guarded::Managed;
-use super::{ROUTES, Route};
+use super::ROUTES;
+use crate::http::route::Guarded::Managed;
+use crate::http::route::Route;
 use percent_encoding::percent_decode_str;
 use std::collections::HashMap;
 use std::sync::LazyLock;

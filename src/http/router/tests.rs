@@ -1,6 +1,7 @@
 //! Claims about paths and their routes.
 
 use super::*;
+use crate::http::pages;
 
 fn found(method: &str, path: &str) -> String {
     match find(method, path) {
@@ -98,4 +99,14 @@ fn only_a_short_list_is_public() {
         let agents = route.path.starts_with("/api/agent/") || route.path == "/api/public-key";
         assert!(agents, "{}", route.path);
     }
+}
+
+#[test]
+fn pages_are_where_the_table_shows_them() {
+    let shown: Vec<&str> = ROUTES
+        .iter()
+        .filter(|r| matches!(r.guarded, Page(handler) if std::ptr::fn_addr_eq(handler, pages::shell as fn(_, _) -> _)))
+        .map(|r| r.path)
+        .collect();
+    assert_eq!(shown, pages::PATHS);
 }

@@ -1,7 +1,7 @@
 //! What a reviewer goes by besides the statement: what makes its risk, the tables that it names, findings, rows, and
 //! what the database plans to do. Each is cut within Slack's limits, and says so.
 
-use super::views::{BLOCK_CHARS, VALUE_MAX, code, context, section};
+use super::blocks::{BLOCK_CHARS, VALUE_MAX, code, context, section};
 use crate::actions::view_requests::Detail;
 use crate::domain::query_plan;
 use crate::domain::rehearsal::RehearsalStatus;

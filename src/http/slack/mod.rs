@@ -2,25 +2,24 @@
 //! is linked, by the same verbs as everything else.
 //!
 //! Reading order: `signature` (is it Slack), `payload` (what was done, by whom), `follow_up` (what takes a call of ours
-//! and so comes after the answer), `submission` (what a dialog decides, at once), `views` (the dialogs).
+//! and so comes after the answer), `submission` (what a dialog decides, at once), `views` (the dialogs, of `evidence` and `blocks`).
 //!
 //! Slack waits three seconds for an answer. Dialogs are opened by threads of their own from a bounded queue; votes and
 //! new requests are decided before the answer, since only then can a field say what is wrong with it.
 
+mod blocks;
 mod evidence;
 mod follow_up;
-mod payload;
+pub mod payload;
 mod signature;
 mod submission;
 mod views;
 
-pub use payload::SlackCall;
-
 use super::HttpContext;
+use super::authentication;
 use super::call::HttpResponse;
-use super::guard;
 use super::replies;
-use super::router::{HandlerResult, RoutedRequest};
+use super::route::{HandlerResult, RoutedRequest};
 use crate::actions::App;
 use crate::actions::identify;
 use crate::config::{NetworkReach, Slack};
@@ -30,7 +29,7 @@ use crate::domain::permission::Permission;
 use crate::error::{Error, ErrorKind};
 use crate::outbound::SlackApi;
 use follow_up::FollowUp;
-use payload::{Action, Interaction};
+use payload::{Action, Interaction, SlackCall};
 use serde_json::json;
 use signature::{Forged, SeenCalls};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -272,7 +271,7 @@ pub(super) fn admit(context: &HttpContext, ask: &RoutedRequest) -> Result<SlackC
         .hint("add [slack] to server.toml")
     })?;
     let call = ask.call;
-    let origin = guard::origin(context, call);
+    let origin = authentication::origin(context, call);
     let now = context.app.clock.now().0.div_euclid(1_000);
     let time = call.only_header("x-slack-request-timestamp");
     let signature = call.only_header("x-slack-signature");

@@ -1,7 +1,7 @@
 //! As `columns`, for tables next to those of requests and tokens: what agents do for reviewers, apart from executions,
 //! and sessions.
 
-use super::columns::{ColumnGuard, GuardedTable, LiveRows};
+use super::guard::{ColumnGuard, GuardedTable, LiveRows};
 use ColumnGuard::Digested;
 
 pub(super) const DRY_RUN_JOBS: GuardedTable = GuardedTable {

@@ -12,10 +12,9 @@ mod guard;
 pub(super) mod open;
 mod start;
 
-pub use start::STATE_DIFFERS;
 pub(super) use start::{
-    Proof, differing_sums, differs, has_table, hash_of, head_now, instance, last_event, prove,
-    read_head, rebase, settle, write_head,
+    Proof, differing_sums, hash_of, head_now, instance, last_event, prove, read_head, rebase,
+    settle, write_head,
 };
 
 use crate::crypto::MacKey;

@@ -4,17 +4,16 @@
 use super::{LiveState, attach, recipe, sum_rows};
 use crate::crypto::sha256_hex;
 use crate::domain::head::{Head, SignedHead, Sum};
-use crate::error::{Error, ErrorKind, counted};
+use crate::error::{Error, counted};
 use crate::store::AuditKeys;
 use crate::store::migrate::{HEADS, applied};
 use crate::store::query::{RunStatement, first, tuple};
+
 use crate::store::row_columns::{ReadColumn, columns};
+use crate::store::state_file::{differs, has_table};
 use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
-
-/// Error code of a state file that is not the one the server left; the process ends with exit code 3.
-pub const STATE_DIFFERS: &str = "state_differs";
 
 const WRITE: &str = "INSERT INTO audit_head (id, seq, event_hash, recipe_sha256, sums_json, key_id, signature) \
      VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, \
@@ -46,16 +45,6 @@ pub(in crate::store) enum Proof {
     Holds(String, Vec<(String, Sum)>),
     /// The chain is that of the head, the rows of these tables are not.
     Differs(Vec<String>),
-}
-
-/// The refusal of a state file, in one line.
-pub(in crate::store) fn differs(what: impl std::fmt::Display) -> Error {
-    Error::new(
-        ErrorKind::Internal,
-        STATE_DIFFERS,
-        format!("the state file was changed while no server ran: {what}"),
-    )
-    .hint("restore the state directory from a backup")
 }
 
 /// Proves the head of the file, before any migration, by the recipe that the head was made by.
@@ -276,14 +265,6 @@ pub(in crate::store) fn hash_of(
     connection.find(
         "SELECT event_hash FROM audit_events WHERE seq = ?1",
         [seq],
-        first,
-    )
-}
-
-pub(in crate::store) fn has_table(connection: &Connection, name: &str) -> Result<bool, Error> {
-    connection.one(
-        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)",
-        [name],
         first,
     )
 }

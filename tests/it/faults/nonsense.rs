@@ -3,7 +3,8 @@
 
 use super::SELECT;
 use crate::support::{Faults, Person, Program, SHOP, admin_of, connect, settled};
-use dbward::http::router::{Guarded, ROUTES, Route};
+use dbward::http::route::{Guarded, Route};
+use dbward::http::router::ROUTES;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;

@@ -2,7 +2,8 @@
 
 use super::{SITE, cookies, house, house_with};
 use crate::support::{Idp, Key, Mood, SHOP, Server, key_set};
-use dbward::http::router::{Guarded, ROUTES};
+use dbward::http::route::Guarded;
+use dbward::http::router::ROUTES;
 use serde_json::json;
 
 #[test]

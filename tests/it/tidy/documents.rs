@@ -311,3 +311,80 @@ fn the_licence_is_the_one_the_manifest_names() {
         assert!(licence.contains(part), "LICENSE lacks `{part}`");
     }
 }
+
+/// What stands in the repository, as documents name it: `actions/approve`, `tests/it/matrix/`, `domain/{token,user}.rs`.
+#[test]
+fn every_path_in_the_documents_is_there() {
+    let entries = |folder: &str| -> Vec<String> {
+        let folder = std::fs::read_dir(root().join(folder)).unwrap();
+        let names = folder.map(|e| e.unwrap().file_name().into_string().unwrap());
+        names
+            .map(|n| n.trim_end_matches(".rs").to_owned())
+            .collect()
+    };
+    let mut known = entries("src");
+    let ours = "src tests sql docs packaging benches fuzz .ci";
+    known.extend(ours.split(' ').map(str::to_owned));
+    let mut documents: Vec<String> = entries("docs")
+        .into_iter()
+        .map(|n| format!("docs/{n}"))
+        .collect();
+    documents.extend(["ARCHITECTURE.md", "README.md"].map(str::to_owned));
+    documents.retain(|name| name.ends_with(".md"));
+    let (mut found, mut missing) = (0, Vec::new());
+    for document in &documents {
+        let mut in_code = false;
+        for (n, line) in read(document).lines().enumerate() {
+            in_code ^= line.starts_with("```");
+            let spans = line.split('`').skip(1).step_by(2).filter(|_| !in_code);
+            for path in spans.flat_map(alternatives) {
+                let Some((first, _)) = path.split_once('/') else {
+                    continue;
+                };
+                // `x` stands for any name.
+                let any = path
+                    .split(['/', '.'])
+                    .any(|part| part == "x" || part.starts_with('<'));
+                if any || path.contains(' ') || !known.iter().any(|name| name == first) {
+                    continue;
+                }
+                found += 1;
+                if !is_there(&path) {
+                    missing.push(format!("{document}:{} {path}", n + 1));
+                }
+            }
+        }
+    }
+    assert!(found > 100, "only {found} paths were read");
+    none("documents name only what is there", &missing);
+}
+
+/// `a/{b,c}` is `a/b` and `a/c`.
+fn alternatives(text: &str) -> Vec<String> {
+    let parts = text
+        .split_once('{')
+        .and_then(|(before, rest)| Some((before, rest.split_once('}')?)));
+    match parts {
+        Some((before, (names, after))) => {
+            let names = names.split(',');
+            names.map(|name| format!("{before}{name}{after}")).collect()
+        }
+        None => vec![text.to_owned()],
+    }
+}
+
+/// Whether a file or a folder has that path, from the root or from `src`; a module may leave out its `.rs`, and the end
+/// of a name may be `*`.
+fn is_there(path: &str) -> bool {
+    let path = path.trim_end_matches('/');
+    ["", "src/"].into_iter().any(|from| {
+        let whole = root().join(format!("{from}{path}"));
+        let Some(start) = path.strip_suffix('*') else {
+            return whole.exists() || root().join(format!("{from}{path}.rs")).is_file();
+        };
+        let (folder, start) = start.rsplit_once('/').unwrap_or(("", start));
+        let entries = std::fs::read_dir(root().join(format!("{from}{folder}")));
+        let mut names = entries.into_iter().flatten().flatten();
+        names.any(|e| e.file_name().to_string_lossy().starts_with(start))
+    })
+}

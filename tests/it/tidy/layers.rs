@@ -115,7 +115,7 @@ const CRATES: &[(&str, &str)] = &[
     // Keys in files, and bytes in bodies.
     (
         "base64",
-        "src/crypto.rs src/gate/exchange.rs src/http/ src/server/",
+        "src/crypto.rs src/gate/connection/exchange.rs src/http/ src/server/",
     ),
     // Shapes that travel or rest as JSON. Of the domain: the claims, which are signed as their JSON bytes, the tables
     // of a database as its agent reports them, policies, facts and traces as kept text, and what an identity provider

@@ -1,7 +1,7 @@
 //! A rehearsal on PostgreSQL: the plan in one transaction, counted as the row bound counts, and rolled back.
 
 use super::counted::{CountedTable, RowCounter, total};
-use super::statement::change;
+use super::statement::{change, quoted};
 use super::watch::{PgDeadline, PgStop};
 use super::wire::PgConnection;
 use super::{ENDED, Postgres, called, numbered};
@@ -9,7 +9,6 @@ use crate::agent::drivers::lock_waits::{ASK_WITHIN_SECS, watched};
 use crate::agent::drivers::rehearsal::{OneTableWrite, Report, TableRows, beyond};
 use crate::agent::drivers::rows::Results;
 use crate::agent::drivers::{Control, DriverJob};
-use crate::domain::sql::table_parts;
 
 /// SQLSTATE of a lock that was not free in time.
 const LOCK_NOT_FREE: &str = "55P03";
@@ -212,15 +211,4 @@ fn bits(write: &OneTableWrite) -> u8 {
         // A MERGE may do all three.
         _ => EVERY,
     }
-}
-
-/// A name as `to_regclass` reads it, as a literal.
-pub(super) fn quoted(table: &str) -> String {
-    let (schema, name) = table_parts(table);
-    let parts: Vec<String> = schema
-        .iter()
-        .chain([&name])
-        .map(|part| format!("\"{}\"", part.replace('"', "\"\"")))
-        .collect();
-    format!("'{}'", parts.join(".").replace('\'', "''"))
 }

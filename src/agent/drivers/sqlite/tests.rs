@@ -1,7 +1,8 @@
 //! The SQLite driver on real files: exact values, the wall around reads, all or nothing for writes, and the limits.
 
 use super::*;
-use crate::agent::drivers::{ROWS_BYTES_MAX, StopReason, Unrecorded};
+use crate::agent::config::ROWS_BYTES_MAX;
+use crate::agent::drivers::{StopReason, Unrecorded};
 use serde_json::{Value, json};
 use std::path::Path;
 

@@ -293,9 +293,9 @@ fn fingerprint_ignores_space_comments_case_and_literals() {
 #[test]
 fn lists_that_are_searched_are_sorted() {
     for list in [
-        functions::NAMES,
-        functions::PREFIXES,
-        functions::DESCRIBING_PRAGMAS,
+        dangerous::NAMES,
+        dangerous::PREFIXES,
+        dangerous::DESCRIBING_PRAGMAS,
         limits::CHAINING,
         limits::COPYING,
         redact::KEYWORDS,

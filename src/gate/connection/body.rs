@@ -1,10 +1,10 @@
 //! Bodies of calls: whose they are is asked first; then they are read whole, dropped, or left where they are.
 
+use super::Connection;
 use crate::error::Error;
 use crate::gate::answer;
 use crate::gate::budget::Share;
 use crate::gate::chunks::Chunks;
-use crate::gate::connection::Connection;
 use crate::gate::head::{Framing, RequestHead};
 use crate::gate::pace::Pace;
 use crate::gate::stream::Got;

@@ -1,7 +1,7 @@
 //! Why a command failed, as people read it: one sentence, the place in the statement, one hint.
 
-use super::super::Failure;
-use super::super::output::{underlined, visible};
+use super::Failure;
+use super::output::{underlined, visible};
 use crate::client::ClientError;
 use crate::error::Error;
 use serde_json::Value;
@@ -71,7 +71,7 @@ impl CommandError {
     }
 
     /// As it is printed: for people, or as the body that came.
-    pub(in crate::cli) fn failure(self, json: bool) -> Failure {
+    pub(super) fn failure(self, json: bool) -> Failure {
         let text = match self.body {
             Some(body) if json => body,
             _ => {

@@ -1,13 +1,13 @@
 //! One call and the backend: sent whole, answered whole, and sent again after each wait.
 
+use super::body::Mark;
+use super::{Connection, Next};
 use crate::error::Error;
 use crate::gate::CallLimits;
 use crate::gate::answer::{self, Relayed};
 use crate::gate::backend::{self, ResumeReason};
-use crate::gate::body::Mark;
 use crate::gate::budget::Share;
 use crate::gate::calls::UnderWay;
-use crate::gate::connection::{Connection, Next};
 use crate::gate::head::RequestHead;
 use crate::gate::hub::{ParkOutcome, Stay, WakeGrant};
 use crate::gate::limits::{PARK_WAIT_MAX, SMALL_ANSWER_BYTES};
