@@ -11,7 +11,7 @@ use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::id::{Operation, Selector};
 use crate::domain::permission::Permission;
 use crate::domain::request::{ExecutionOutcome, Request, Status, corrupt_error};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::store::{ROW, ResultItem, ResultRow, Verdict, View, Viewer};
 use std::sync::Arc;
 
@@ -161,26 +161,39 @@ pub fn content(
     load(app, &request, &execution)
 }
 
-/// Executions of request `id`, newest first, each with whether its result is stored.
+/// What was run of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Executions {
+    /// Newest first, each with whether its result is stored.
+    pub rows: Vec<(Execution, bool)>,
+    /// Whether the caller may read what they returned.
+    pub results_readable: bool,
+}
+
+/// Executions of request `id`.
 ///
 /// # Errors
 /// 404; 403.
-pub fn executions(
-    app: &App,
-    caller: &Caller,
-    id: &str,
-    limit: u32,
-) -> Result<Vec<(Execution, bool)>, Error> {
+pub fn executions(app: &App, caller: &Caller, id: &str, limit: u32) -> Result<Executions, Error> {
     let looked = app.store.read(|view| {
         let request = view.request_to_read(id)?;
         ensure_visible(view, caller, &request)?;
+        let results_readable = match may_see(app, view, caller, &request) {
+            Ok(()) => true,
+            // Nor is a result read whose list of readers differs from the log.
+            Err(e) if matches!(e.kind(), ErrorKind::Forbidden | ErrorKind::Conflict) => false,
+            Err(e) => return Err(e),
+        };
         let mut rows = view.list_executions(request.seq, limit)?;
         if request.requester != caller.subject {
             for (execution, _) in &mut rows {
                 execution.error_detail = None;
             }
         }
-        Ok(rows)
+        Ok(Executions {
+            rows,
+            results_readable,
+        })
     });
     frozen_if_corrupt(app, id, looked)
 }

@@ -70,6 +70,8 @@ pub struct StartOptions {
     pub take_over: Option<TakeOver>,
     /// Whether notifications are delivered; tests that look at the outbox keep it still.
     pub delivers: bool,
+    /// Whether links with a token sign in to the console; those of the demo do.
+    pub takes_token_links: bool,
 }
 
 impl Default for StartOptions {
@@ -84,6 +86,7 @@ impl Default for StartOptions {
             quarantine: false,
             take_over: None,
             delivers: true,
+            takes_token_links: false,
         }
     }
 }
@@ -365,6 +368,7 @@ fn sign_in(
         mode: config.auth_mode,
         provider: config.oidc.as_ref().map(start).transpose()?,
         browser: config.oidc.as_ref().and_then(browser),
+        takes_token_links: options.takes_token_links,
     })
 }
 

@@ -1,6 +1,6 @@
 //! `dbward demo`: what it prints is what works.
 
-use crate::support::{Program, Temp, binary};
+use crate::support::{Faults, Person, Program, Temp, binary};
 use rustix::process::Signal;
 use std::path::PathBuf;
 use std::process::Command;
@@ -80,6 +80,12 @@ fn the_printed_commands_work_as_printed() {
         assert!(link.ends_with(person), "{link}");
     }
     assert_eq!(guide.links.len(), 3);
+    // Other servers take no such links (command_line::device).
+    let (address, _) = guide.links[0].split_once("/#").unwrap();
+    let at = address.strip_prefix("http://").unwrap().parse().unwrap();
+    let stranger = Person::new(at, "nobody", None, Faults::default());
+    let ways = stranger.get("/api/sign-in").is(200);
+    assert_eq!(ways.json["takes_token_links"], true);
     guide.prints(1, 0, "delivered    1222");
     guide.prints(2, 2, "Needs 1 of group approvers.");
     guide.prints(3, 0, "UPDATE customers SET active = 0 WHERE id = 42");

@@ -3,6 +3,7 @@
 use super::results::{content, stream};
 use crate::support::{OBJECTS, Person, ROWS, Request, SHOP, Server};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const SELECT: &str = "SELECT id FROM items WHERE id = 1";
 
@@ -194,6 +195,7 @@ environments = ["staging"]
         run(&s, "production", json!({})),
         run(&s, "staging", json!({})),
     ];
+    let mut told = BTreeSet::new();
     for person in [
         s.person("friend", &["stager"]),
         s.person("friend", &["blind"]),
@@ -210,7 +212,17 @@ environments = ["staging"]
             .map(|r| r.id.clone())
             .collect();
         assert_eq!(listed(&person), readable, "{}", person.subject);
+        // Who sees the executions learns there whether to ask for what they returned.
+        for request in &requests {
+            let executions = person.get(&request.path("/executions"));
+            if executions.status == 200 {
+                let is_readable = readable.contains(&request.id);
+                assert_eq!(executions.json["results_readable"], is_readable);
+                told.insert(is_readable);
+            }
+        }
     }
+    assert_eq!(told.len(), 2, "one who may read and one who may not");
 }
 
 #[test]

@@ -39,6 +39,9 @@ pub struct SignIn {
     pub provider: Option<Provider>,
     /// How people sign in to the console with it, where they can.
     pub browser: Option<ConsoleSignIn>,
+    /// Whether a link to the console may bring a token with it. Who follows a stranger's link would work as somebody else
+    /// without notice, so only the demo, whose people are made up, has such links.
+    pub takes_token_links: bool,
 }
 
 /// What signing in by browser needs.

@@ -146,7 +146,13 @@ impl Demo {
         let databases = databases(places)?;
         let mut config = configuration(&folder.path, places)?;
         config.listen = listen;
-        let server = Server::start(&config, StartOptions::default())?;
+        let server = Server::start(
+            &config,
+            StartOptions {
+                takes_token_links: true,
+                ..StartOptions::default()
+            },
+        )?;
         issue_tokens(server.app(), &folder.path)?;
         let url = format!("http://{}", server.addr());
         guide::write_profile(&url, &folder.path, &["requester", "approver", "admin"])?;

@@ -239,12 +239,14 @@ fn outside(call: &HttpRequest, total: usize) -> HttpResponse {
 /// `GET /api/requests/{id}/executions`
 pub fn executions(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let limit = ask.query().capped("limit", EXECUTIONS_DEFAULT, PAGE_MAX)?;
-    let rows = read_results::executions(&context.app, caller, ask.id(), limit)?;
-    let executions: Vec<Value> = rows
+    let found = read_results::executions(&context.app, caller, ask.id(), limit)?;
+    let executions: Vec<Value> = found
+        .rows
         .iter()
         .map(|(e, stored)| execution(e, *stored))
         .collect();
-    replies::json(200, &json!({"executions": executions}))
+    let answer = json!({"executions": executions, "results_readable": found.results_readable});
+    replies::json(200, &answer)
 }
 
 fn execution(e: &Execution, stored: bool) -> Value {

@@ -17,6 +17,7 @@ pub fn show(context: &HttpContext, ask: &RoutedRequest) -> HandlerResult {
     });
     let answer = json!({
         "takes_tokens": sign_in.mode.takes_tokens(),
+        "takes_token_links": sign_in.takes_token_links,
         "oidc": oidc,
         "signed_in": site::is_signed_in(context, ask.call),
     });

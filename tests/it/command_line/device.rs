@@ -292,7 +292,7 @@ fn a_server_without_a_provider_takes_tokens_only() {
     );
     assert_eq!(
         server.nobody().get("/api/sign-in").is(200).json,
-        json!({"signed_in": false, "takes_tokens": true, "oidc": null})
+        json!({"signed_in": false, "takes_tokens": true, "takes_token_links": false, "oidc": null})
     );
 }
 
@@ -301,7 +301,7 @@ fn a_server_tells_strangers_its_provider_and_no_more() {
     let server = server("https://id.example.com");
     assert_eq!(
         server.nobody().get("/api/sign-in").is(200).json,
-        json!({"signed_in": false, "takes_tokens": true, "oidc": {
+        json!({"signed_in": false, "takes_tokens": true, "takes_token_links": false, "oidc": {
             "issuer": "https://id.example.com", "client_id": "dbward", "by_browser": false,
         }})
     );
