@@ -37,19 +37,14 @@ export const session = {
   },
 };
 
-/** What a link handed over after `#`: a token, or why a sign-in failed. It does not stay in the address. */
+/** What a link handed over after `#`: a token, or why a sign-in failed. Neither stays in the address. */
 export function takeHanded() {
   const handed = new URLSearchParams(location.hash.slice(1));
   const back = sessionStorage.getItem(BACK);
   sessionStorage.removeItem(BACK);
-  if (!handed.has("token") && !handed.has("sign-in")) return null;
-  const failure = handed.get("sign-in");
-  history.replaceState(null, "", (failure && back) || location.pathname + location.search);
-  if (failure || !handed.get("token")) return failure;
-  // Elsewhere a stranger's link could have somebody work, unnoticed, as somebody else.
-  if (!["127.0.0.1", "[::1]", "localhost"].includes(location.hostname)) return "link";
-  session.open(handed.get("token"));
-  return null;
+  const [token, failure] = [handed.get("token"), handed.get("sign-in")];
+  if (token !== null || failure !== null) history.replaceState(null, "", (failure && back) || location.pathname + location.search);
+  return { token, failure };
 }
 
 /** Who is signed in: by the token of this tab, or else by the session of the browser. */

@@ -178,7 +178,7 @@ function news(before, items) {
     if (same) same.focus();
   }
   for (const listener of context.inbox.listeners) listener(items);
-  if (before === null || !("Notification" in window) || Notification.permission !== "granted" || !document.hidden) return;
+  if (before === null || !("Notification" in globalThis) || Notification.permission !== "granted" || !document.hidden) return;
   const known = new Set(before.map((r) => r.id));
   for (const item of items.filter((r) => !known.has(r.id)).slice(0, 3)) {
     new Notification(plain(`${item.requester} asks for ${item.database} / ${item.environment}`), { body: plain(item.reason || ""), tag: item.id });
@@ -293,6 +293,8 @@ function whenSlow(holder, signal) {
 }
 
 addEventListener("popstate", () => render());
+// A link with a token that is opened in a window of the console begins anew.
+addEventListener("hashchange", () => /^#(token|sign-in)=/.test(location.hash) && location.reload());
 // A page that the browser kept while somebody was elsewhere may show what is no longer theirs.
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 document.addEventListener("click", (event) => {
@@ -365,11 +367,14 @@ const chosen = localStorage.getItem("dbward.theme");
 if (chosen) document.documentElement.dataset.theme = chosen;
 
 /** Shows the page of the address, or how to sign in. */
-async function enter(failure) {
+async function enter({ token, failure }) {
   whenSlow(app);
   try {
-    const way = session.token() ? null : await get("/api/sign-in");
-    if (way && !way.signed_in) return signIn(null, failure, way);
+    const way = session.token() && !token ? null : await get("/api/sign-in");
+    // A stranger's link could have somebody work as somebody else without notice; people of the demo are made up.
+    const isTaken = token && way.takes_token_links && ["127.0.0.1", "[::1]", "localhost"].includes(location.hostname);
+    if (isTaken) session.open(token);
+    if (way && !way.signed_in && !session.token()) return signIn(null, token ? "link" : failure, way);
     context.me = await whoAmI();
     begin();
     if (context.me.session) windows.postMessage(context.me.session.id);
@@ -377,7 +382,7 @@ async function enter(failure) {
     if (error.status === 401) return expired();
     const page = h("div", { class: "page" });
     fill(app, h("main", null, page));
-    failedPage(page, error, () => enter(failure));
+    failedPage(page, error, () => enter({ token, failure }));
   }
 }
 

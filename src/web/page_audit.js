@@ -1,10 +1,11 @@
 // The audit log: search, one request's story, whether the chain holds, an export.
 import { clock, fill, h, number, time } from "./dom.js";
-import { get, query } from "./api.js";
+import { blob, get, query } from "./api.js";
 import { empty, heading, load, pill, problem, save } from "./parts.js";
 
 const FIELDS = ["actor_id", "event_type", "request_id", "database", "environment", "since", "until"];
-const EXPORT_PAGES_MAX = 200;
+/** Pages of found events that are saved at most: these are kept in memory. */
+const SHOWN_PAGES_MAX = 200;
 
 export async function audit({ page, signal, parameters, go }) {
   const values = Object.fromEntries(FIELDS.map((n) => [n, parameters.get(n) || ""]));
@@ -22,10 +23,16 @@ export async function audit({ page, signal, parameters, go }) {
   const inputs = FIELDS.map(input);
   const verdict = h("div", { "aria-live": "polite" });
   const prove = h("button", { class: "button", type: "button", onclick: () => verify(verdict, prove, signal) }, "Verify the whole log");
-  const exported = h("button", { class: "button", type: "button", onclick: () => download(values, exported, verdict, signal) }, "Export");
+  const isFiltered = FIELDS.some((n) => values[n]);
+  const saver = (words, work) => {
+    const button = h("button", { class: "button", type: "button", onclick: () => busy(button, verdict, work) }, words);
+    return button;
+  };
+  const shown = isFiltered && saver("Save these events", () => saveShown(values, verdict, signal));
+  const whole = saver(values.since ? "Export the log since then" : "Export the log", () => saveLog(values.since, verdict, signal));
   const list = h("div");
   const more = h("div", { class: "controls" });
-  fill(page, heading(values.request_id ? "The story of one request" : "Audit", "Everything anybody did, each event bound to the one before it.", exported, prove), verdict, h("div", { class: "filters" }, inputs), list, more);
+  fill(page, heading(values.request_id ? "The story of one request" : "Audit", "Everything anybody did, each event bound to the one before it.", shown, whole, prove), verdict, h("div", { class: "filters" }, inputs), list, more);
   let events = [];
   const next = async (cursor) => {
     const answer = await get(`/api/audit/events${query({ ...values, limit: 100, cursor })}`, { signal });
@@ -55,34 +62,55 @@ function eventRow(e) {
 }
 
 export async function verify(holder, button, signal) {
-  button.disabled = true;
   fill(holder, h("p", { class: "banner" }, "Every event is read and proved again. This can take a while."));
-  try {
+  await busy(button, holder, async () => {
     const answer = await get("/api/audit/verify", { signal });
     fill(holder, answer.valid ? h("p", { class: "banner good" }, h("strong", null, "The log proves itself. "), `${number(answer.total_events)} events, each bound to the one before.`) : h("p", { class: "banner bad", role: "alert" }, h("strong", null, "The log does not hold. "), answer.first_broken_id ? `The first event that differs is ${answer.first_broken_id}. ` : "", answer.message || answer.problem || "", " Keep the file as it is, and restore from a backup."));
-  } catch (error) {
-    if (error.name !== "AbortError") fill(holder, problem(error));
-  }
-  button.disabled = false;
+  });
 }
 
-async function download(values, button, holder, signal) {
+/** A button that is off while `work` goes on; what fails is said in `holder`. */
+async function busy(button, holder, work) {
   button.disabled = true;
-  const lines = [];
   try {
-    let cursor = null;
-    let pages = 0;
-    do {
-      const answer = await get(`/api/audit/events${query({ ...values, limit: 100, cursor })}`, { signal });
-      for (const event of answer.events) lines.push(JSON.stringify(event));
-      cursor = answer.next_cursor;
-      pages += 1;
-    } while (cursor && pages < EXPORT_PAGES_MAX);
-    save(new Blob([`${lines.join("\n")}\n`], { type: "application/x-ndjson" }), "audit.jsonl");
-    if (cursor) fill(holder, h("p", { class: "banner warn" }, `The newest ${number(lines.length)} events were saved; there are more. Use dbward audit export for all of them.`));
+    await work();
   } catch (error) {
     if (error.name !== "AbortError") fill(holder, problem(error));
   }
   button.disabled = false;
 }
 
+/**
+ * Saves the log as lines that public keys alone prove, from a time on where one is given. Pages are kept as blobs, which
+ * the browser puts on its disk: one page is in memory, however long the log is.
+ */
+async function saveLog(since, holder, signal) {
+  const pages = [];
+  let from = since || null;
+  for (let isWhole = false; !isWhole; ) {
+    const page = await blob(`/api/audit/export${query({ since: from })}`, { signal });
+    pages.push(page);
+    const lines = (await page.text()).trimEnd();
+    const last = JSON.parse(lines.slice(lines.lastIndexOf("\n") + 1));
+    isWhole = "head" in last;
+    from = isWhole ? last.head.seq : last.seq;
+    fill(holder, h("p", { class: "banner" }, `Saving the log: ${number(from)} events so far.`));
+  }
+  save(new Blob(pages, { type: "application/x-ndjson" }), "audit.jsonl");
+  fill(holder, h("p", { class: "banner good" }, `The log up to event ${number(from)} is saved. Its signed head is the last line: `, h("code", null, "dbward audit verify --export audit.jsonl --public-key audit-keys.json"), " proves it on any machine."));
+}
+
+/** Saves the events that a filter finds, as the page shows them. */
+async function saveShown(values, holder, signal) {
+  const lines = [];
+  let cursor = null;
+  let pages = 0;
+  do {
+    const answer = await get(`/api/audit/events${query({ ...values, limit: 100, cursor })}`, { signal });
+    for (const event of answer.events) lines.push(JSON.stringify(event));
+    cursor = answer.next_cursor;
+    pages += 1;
+  } while (cursor && pages < SHOWN_PAGES_MAX);
+  save(new Blob([`${lines.join("\n")}\n`], { type: "application/x-ndjson" }), "audit-shown.jsonl");
+  if (cursor) fill(holder, h("p", { class: "banner warn" }, `The newest ${number(lines.length)} of these events were saved; there are more. The whole log has all of them.`));
+}

@@ -2,12 +2,14 @@
 import { fill, h, plural } from "./dom.js";
 import { get, pause, post, query } from "./api.js";
 import { keep } from "./drafts.js";
-import { OPERATIONS, card, confirm, field, heading, pill, problem, risk, selector } from "./parts.js";
+import { OPERATIONS, card, confirm, cut, field, heading, pill, problem, risk, selector } from "./parts.js";
 import { planTree } from "./plan.js";
 import { SqlText, line } from "./sql.js";
 
 /** Earlier requests that are offered as a start. */
 const EARLIER_MAX = 8;
+/** Tables that a forecast lists. */
+const TABLES_MAX = 20;
 
 export async function compose({ page, signal, parameters, me, go }) {
   const { databases } = await get("/api/databases", { signal });
@@ -154,14 +156,14 @@ function forecast(f) {
   const found = (f.review && f.review.findings) || [];
   const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
   const refusal = f.refusal && found.length === 0 ? h("p", { class: "banner bad" }, h("strong", null, sentence(f.refusal.message)), f.refusal.hint && ` ${sentence(f.refusal.hint)}`) : null;
-  const tables = ((f.impact && f.impact.tables) || []).slice(0, 20);
+  const tables = (f.impact && f.impact.tables) || [];
   return [
     h("div", { class: "actions" }, pill(tone, words), kind && pill("muted", OPERATIONS[kind] || kind), f.risk && f.risk.level && risk(String(f.risk.level).toLowerCase())),
     refusal,
     f.unparsable && h("p", { class: "banner warn" }, h("strong", null, "This text cannot be read as SQL. "), sentence(f.unparsable.message), h("span", { class: "faint" }, ` Line ${f.unparsable.line}, column ${f.unparsable.column}.`)),
     found.map((x) => h("div", { class: `banner ${tone === "bad" ? "bad" : "warn"}` }, h("strong", null, sentence(x.message)), x.fix && ` Fix: ${x.fix}.`, x.line && h("span", { class: "faint" }, ` Line ${x.line}, column ${x.column}.`))),
     f.status === "blocked" ? null : approvers(f.policy || {}),
-    tables.length > 0 && h("dl", { class: "pairs" }, tables.map((t) => h("div", null, h("dt", { class: "mono" }, t.name), h("dd", null, Number.isFinite(t.estimated_rows) ? `about ${plural(t.estimated_rows, "row")}` : "size unknown")))),
+    tables.length > 0 && [h("dl", { class: "pairs" }, tables.slice(0, TABLES_MAX).map((t) => h("div", null, h("dt", { class: "mono" }, t.name), h("dd", null, Number.isFinite(t.estimated_rows) ? `about ${plural(t.estimated_rows, "row")}` : "size unknown")))), cut(tables, TABLES_MAX, "tables")],
   ];
 }
 

@@ -5,6 +5,9 @@ import { OPERATIONS, empty, heading, load, rows } from "./parts.js";
 
 const STATUSES = ["pending", "approved", "auto_approved", "break_glass", "dispatched", "running", "executed", "failed", "rejected", "cancelled", "expired", "execution_lost"];
 
+/** Requests of a short list below the inbox. */
+const SHORT_MAX = 10;
+
 /** What an answer of the inbox says: the newest requests, the cursor of older ones, and how many there are in words. */
 export function waits(answer) {
   const count = answer.total === undefined ? answer.requests.length : answer.total;
@@ -55,7 +58,7 @@ export async function inbox({ page, signal, me, can, context }) {
   const [decided, first] = [h("div"), h("div")];
   fill(page, head, first, list, more, decided, mine, ask, keys());
   fill(head, heading("Waiting for you"));
-  if ("Notification" in window && Notification.permission === "default") {
+  if ("Notification" in globalThis && Notification.permission === "default") {
     fill(ask, h("p", { class: "hint ask" }, h("button", { class: "link-button", type: "button", onclick: async () => ((await Notification.requestPermission()), fill(ask)) }, "Show a desktop notification when something new waits")));
   }
   const votes = () => load(decided, signal, () => decidedToday(signal));
@@ -95,9 +98,19 @@ export async function inbox({ page, signal, me, can, context }) {
 
 /** What the caller asked for that is open: it waits for somebody, or may be run. */
 async function yours(me, signal) {
-  const [ready, open] = await Promise.all(["approved", "pending"].map((status) => get(`/api/requests${query({ status, user: me.subject_id, limit: 10 })}`, { signal })));
-  const found = [...ready.requests, ...open.requests];
-  return found.length ? [h("h2", { class: "section-label" }, "Your open requests"), rows(found, { state: true })] : null;
+  const kinds = [["approved", "that may be run"], ["pending", "that wait for approval"]];
+  const answers = await Promise.all(kinds.map(([status]) => get(`/api/requests${query({ status, user: me.subject_id, limit: SHORT_MAX })}`, { signal })));
+  const found = answers.flatMap((answer) => answer.requests);
+  const more = answers.map((answer, i) => answer.next_cursor && others(`The newest ${SHORT_MAX} of ${total(answer)} ${kinds[i][1]} are shown.`, `/requests?user=me&status=${kinds[i][0]}`));
+  return found.length ? [h("h2", { class: "section-label" }, "Your open requests"), rows(found, { state: true }), more] : null;
+}
+
+/** How many there are of what an answer lists, in words. */
+const total = (answer) => `${number(answer.total)}${answer.total_is_lower_bound ? "+" : ""}`;
+
+/** Says that a list was cut, with the way to all of it. */
+function others(words, address) {
+  return h("p", { class: "hint below" }, words, " ", h("a", { href: address }, "Show all"));
 }
 
 function keys() {
@@ -107,11 +120,13 @@ function keys() {
 
 /** What the caller has voted on since midnight, and what came of it; nothing where that is nothing. */
 async function decidedToday(signal) {
-  const { requests: found } = await get(`/api/requests${query({ decided_by_me: "true", limit: 50 })}`, { signal });
+  const { requests: found, next_cursor: older } = await get(`/api/requests${query({ decided_by_me: "true", limit: 50 })}`, { signal });
   const midnight = new Date();
   midnight.setHours(0, 0, 0, 0);
   const today = found.filter((r) => new Date(r.your_vote.at) >= midnight).sort((a, b) => b.your_vote.at.localeCompare(a.your_vote.at));
-  return today.length ? [h("h2", { class: "section-label" }, "Decided today"), rows(today.slice(0, 10), { state: true, voted: true })] : null;
+  const count = `${number(today.length)}${older && today.length === found.length ? "+" : ""}`;
+  const more = today.length > SHORT_MAX && others(`The last ${SHORT_MAX} of ${count} are shown.`, "/requests?decided_by_me=true");
+  return today.length ? [h("h2", { class: "section-label" }, "Decided today"), rows(today.slice(0, SHORT_MAX), { state: true, voted: true }), more] : null;
 }
 
 /** A list with the filters of the API, kept in the address. */

@@ -173,10 +173,11 @@ async function agents(signal) {
 }
 
 async function deliveries(signal) {
-  const { deliveries: list } = await get("/api/webhook-deliveries?limit=20", { signal });
+  const { deliveries: list, total, total_is_lower_bound: isMore } = await get("/api/webhook-deliveries?limit=20", { signal });
   if (!list.length) return null;
   const tone = { delivered: "good", dead: "bad", pending: "muted", in_progress: "accent", cancelled: "muted" };
-  return card("Notifications", "newest first", table(["Event", "To", "Attempts", "When", "State", ""], list.map((d) => [d.event_type, d.webhook_id, `${d.attempts} of ${d.max_attempts}`, when(d.updated_at), pill(tone[d.status] || "muted", d.status.replaceAll("_", " ")), d.last_error || ""]), "Notifications"));
+  const note = total > list.length ? `the newest ${number(list.length)} of ${number(total)}${isMore ? "+" : ""}` : "newest first";
+  return card("Notifications", note, table(["Event", "To", "Attempts", "When", "State", ""], list.map((d) => [d.event_type, d.recipient || d.webhook_id || d.channel, `${d.attempts} of ${d.max_attempts}`, when(d.updated_at), pill(tone[d.status] || "muted", d.status.replaceAll("_", " ")), d.last_error || ""]), "Notifications"));
 }
 
 /** What is shown of the server: a label, where it is on the page of metrics, and how it is written. */

@@ -32,10 +32,10 @@ export async function people({ page, signal, can, me }) {
       "People",
       null,
       table(
-        ["Who", "Roles", "Groups", "Seen", "State", ""],
+        ["Who", "Rights", "Groups", "Seen", "State", ""],
         items.map((u) => [
           [u.display_name ? `${u.display_name} (${u.id})` : u.id, u.subject_type === "agent" && h("span", { class: "muted" }, " agent")],
-          names(u.roles),
+          rights(u),
           names(u.groups),
           when(u.last_seen_at),
           pill(u.status === "active" ? "good" : "bad", u.status),
@@ -93,6 +93,16 @@ function older(shown, next) {
   if (shown >= LISTED_MAX) return h("p", { class: "muted" }, `Only the newest ${number(shown)} can be listed.`);
   return h("div", { class: "actions" }, h("span", { class: "muted" }, `The newest ${number(shown)} are shown.`), h("button", { class: "button small", type: "button", onclick: next }, "Show older ones"));
 }
+
+/** What somebody may do: role by role, what each permits and where. */
+function rights({ access, roles }) {
+  if (!access || access.roles.length === 0) return names(roles);
+  const where = (r) => (r.databases.includes("*") && r.environments.includes("*") ? "everywhere" : `on ${either(r.databases, "any database")} / ${either(r.environments, "any environment")}`);
+  const source = (r) => ({ group: `by group ${r.group}`, token: "by a token", claims: "by the sign-in", default: "by default", on_call: "on call" })[r.source];
+  return access.roles.map((r) => h("div", { class: "right" }, h("strong", null, r.name), source(r) && h("span", { class: "muted" }, ` ${source(r)}`), h("div", { class: "note" }, r.permissions.includes("*") ? "everything" : r.permissions.join(", ") || "nothing", `, ${where(r)}`)));
+}
+
+const either = (list, any) => (list.includes("*") ? any : list.join(" or "));
 
 function names(list) {
   return (list || []).map((x) => (typeof x === "string" ? x : x.name + (x.source ? ` (${x.source})` : ""))).join(", ") || h("span", { class: "muted" }, "none");

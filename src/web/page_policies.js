@@ -1,16 +1,17 @@
 // Policies in effect, as the server resolved them: who could approve what, and every rule behind it.
-import { fill, h } from "./dom.js";
+import { fill, h, number } from "./dom.js";
 import { get, query } from "./api.js";
-import { OPERATIONS, card, empty, heading, pill, selector, table } from "./parts.js";
+import { OPERATIONS, card, empty, heading, load, pill, selector, table } from "./parts.js";
 
-// Each place is a call of the API.
+/** Places that are resolved at a time, and calls for them that are under way at once. */
 const PLACES_MAX = 100;
+const CALLS_MAX = 6;
 
 export async function policies({ page, signal, can }) {
   // What the caller may not see is not asked for.
   const optional = (path, name, permission) => (!permission || can(permission) ? get(path, { signal }).then((a) => a[name]) : null);
   const [databases, workflows, roles, executions, results, notices] = await Promise.all([
-    optional("/api/databases", "databases"),
+    optional("/api/databases", "databases", "request.view"),
     optional("/api/workflows", "workflows", "workflow.manage"),
     optional("/api/roles", "roles", "role.manage"),
     optional("/api/execution-policies", "execution_policies", "policy.manage"),
@@ -18,11 +19,7 @@ export async function policies({ page, signal, can }) {
     optional("/api/notification-policies", "notification_policies", "policy.manage"),
   ]);
   const parts = [];
-  if (databases && workflows && can("request.view")) {
-    const places = [];
-    for (const place of databases.slice(0, PLACES_MAX)) places.push(await resolved(place, signal));
-    parts.push(matrix(places, workflows, databases.length));
-  }
+  if (databases && databases.length && workflows && can("request.view")) parts.push(await matrix(databases, workflows, signal));
   if (workflows) parts.push(workflowCard(workflows));
   if (roles) parts.push(card("Roles", null, table(["Role", "Permissions", "Databases", "Environments"], roles.map((r) => [[r.name, r.built_in && h("span", { class: "muted" }, " built in")], r.permissions.join(", "), r.databases.join(", "), r.environments.join(", ")]), "Roles")));
   const plain = (title, list) => list && list.length && parts.push(card(title, null, list.map((p) => h("dl", { class: "pairs" }, Object.entries(p).filter(([, v]) => v !== null).map(([k, v]) => h("div", null, h("dt", null, k.replaceAll("_", " ")), h("dd", null, written(v))))))));
@@ -47,14 +44,38 @@ async function resolved(place, signal) {
   return { place, workflows: Object.fromEntries(answer.resolutions.map((r) => [r.operation, r.workflow_id])) };
 }
 
-function matrix(places, workflows, count) {
-  const kinds = ["execute_select", "execute_dml", "migrate_up"];
+/** The places from `from` on, resolved by a few calls at a time. */
+async function nextPlaces(databases, from, signal) {
+  const wanted = databases.slice(from, from + PLACES_MAX);
+  const found = [];
+  const left = [...wanted.keys()];
+  const work = async () => {
+    for (let i = left.shift(); i !== undefined; i = left.shift()) found[i] = await resolved(wanted[i], signal);
+  };
+  await Promise.all(Array.from({ length: CALLS_MAX }, work));
+  return found;
+}
+
+/** Who could approve each kind of request in each place; those after the first ones are a click away. */
+async function matrix(databases, workflows, signal) {
+  const holder = h("div");
+  const places = [];
+  const next = async () => {
+    places.push(...(await nextPlaces(databases, places.length, signal)));
+    const more = places.length < databases.length && h("div", { class: "actions" }, h("span", { class: "muted" }, `The first ${number(places.length)} of ${number(databases.length)} places are shown.`), h("button", { class: "button small", type: "button", onclick: () => load(holder, signal, next) }, "Show more places"));
+    return card("Who could approve what", "by database and environment", who(places, workflows), more);
+  };
+  return fill(holder, await next());
+}
+
+function who(places, workflows) {
+  const kinds = Object.keys(OPERATIONS);
   const words = (w) => {
     if (!w) return pill("bad", "refused: no workflow");
     if (w.steps.length === 0) return pill("good", "runs at once");
     return w.steps.map((step, i) => h("div", null, w.steps.length > 1 ? `${i + 1}. ` : "", step.approvers.map((a) => `${a.min} of ${selector(a.selector)}`).join(step.mode === "any" ? " or " : " and ")));
   };
-  return card("Who could approve what", places.length < count ? `the first ${places.length} of ${count} places` : "by database and environment", table(["Place", ...kinds.map((k) => OPERATIONS[k])], places.map(({ place, workflows: ids }) => [`${place.database} / ${place.environment}`, ...kinds.map((k) => words(workflows.find((w) => w.id === ids[k])))]), "Who could approve what"));
+  return table(["Place", ...kinds.map((k) => OPERATIONS[k])], places.map(({ place, workflows: ids }) => [`${place.database} / ${place.environment}`, ...kinds.map((k) => words(workflows.find((w) => w.id === ids[k])))]), "Who could approve what");
 }
 
 function workflowCard(workflows) {

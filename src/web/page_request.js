@@ -2,7 +2,7 @@
 import { clock, fill, h, number, plural, time, when } from "./dom.js";
 import { HELD_SECS, get, pacer, pause, post, query, tagged } from "./api.js";
 import { keep } from "./drafts.js";
-import { OPERATIONS, card, confirm, copy, empty, facts, isProduction, load, pill, problem, risk, selector, state, target, toast } from "./parts.js";
+import { OPERATIONS, card, confirm, copy, cut, empty, facts, isProduction, load, pill, problem, risk, selector, state, target, toast } from "./parts.js";
 import { planTree } from "./plan.js";
 import { SqlText } from "./sql.js";
 import { resultCard } from "./page_results.js";
@@ -11,6 +11,8 @@ const OVER = new Set(["executed", "failed", "rejected", "cancelled", "expired", 
 const DIALECTS = { postgresql: "PostgreSQL", mysql: "MySQL", sqlite: "SQLite" };
 /** Why nobody had to approve. */
 const REASONS = { empty_steps: "Its workflow asks nobody.", auto_approve: "Its workflow approves what has so little risk.", break_glass: "It was an emergency." };
+/** Tables, or statements, that are listed. */
+const LISTED_MAX = 50;
 /** How often a request that is over is looked at: it may be run again. */
 const OVER_MS = 30000;
 const CAN_RUN = new Set(["approved", "auto_approved", "break_glass", "execution_lost", "failed"]);
@@ -25,8 +27,10 @@ export async function request({ page, signal, id, me, can, go, context }) {
   const path = `/api/requests/${encodeURIComponent(id)}`;
   let { body: shown, etag } = await tagged(path, { signal });
   let sizes = new Map();
-  // Sizes of tables are an extra: without them the page is whole.
-  get(`/api/schemas/${encodeURIComponent(shown.database)}${query({ environment: shown.environment, summary: "true" })}`, { signal }).then(
+  // Sizes of tables are an extra: without them the page is whole. They are asked for where they were known when the request
+  // was made, by who may see them.
+  const sized = shown.context && shown.context.schema_snapshot_collected_at && mayOn(me, "request.view", shown);
+  if (sized) get(`/api/schemas/${encodeURIComponent(shown.database)}${query({ environment: shown.environment, summary: "true" })}`, { signal }).then(
     (schema) => {
       sizes = new Map((schema.tables || []).map((t) => [t.name, t.estimated_rows]));
       draw();
@@ -122,9 +126,10 @@ export async function request({ page, signal, id, me, can, go, context }) {
     const stamp = `${shown.status} ${shown.updated_at} ${shown.current_step}`;
     if (stamp === timelineOf) return;
     timelineOf = stamp;
-    // What came of it is what people come for, once it is over.
-    if (OVER.has(shown.status) && places.result.nextSibling === null) places.sql.after(places.result);
-    await Promise.all([load(places.timeline, signal, () => timeline(shown, can, signal)), OVER.has(shown.status) ? load(places.result, signal, () => resultCard(shown, signal)) : null]);
+    // What came of it is what people come for, once it runs or is over.
+    const ran = shown.execution_id !== null;
+    if (ran && places.result.nextSibling === null) places.sql.after(places.result);
+    await Promise.all([load(places.timeline, signal, () => timeline(shown, can, signal)), ran ? load(places.result, signal, () => resultCard(shown, signal)) : null]);
   };
   draw();
   page.querySelector("h1").focus({ preventScroll: true });
@@ -183,7 +188,7 @@ function impact(r, sizes, act) {
   const content = [];
   content.push(rehearsal(r, act));
   content.push(h("p", null, h("strong", null, `Risk ${r.risk_level}.`), factors.length ? ` Because ${factors.map(factor).join(", ")}.` : ""));
-  if (tables.length) content.push(h("dl", { class: "pairs" }, tables.slice(0, 50).map((t) => h("div", null, h("dt", { class: "mono" }, t), h("dd", null, Number.isFinite(sizes.get(t)) ? `of about ${plural(sizes.get(t), "row")}` : "")))));
+  if (tables.length) content.push(h("dl", { class: "pairs" }, tables.slice(0, LISTED_MAX).map((t) => h("div", null, h("dt", { class: "mono" }, t), h("dd", null, Number.isFinite(sizes.get(t)) ? `of about ${plural(sizes.get(t), "row")}` : "")))), cut(tables, LISTED_MAX, "tables"));
   for (const plan of c.explain || []) {
     if (plan.error) content.push(h("p", { class: "banner warn" }, "The database could not plan this: ", plan.error, plan.hint && ` (${plan.hint})`));
     else content.push(planTree(plan, sizes));
@@ -215,7 +220,8 @@ function rehearsal(r, act) {
     h("div", { class: "big" }, plural(last.rows_affected, "row"), where.size === 1 && h("span", null, " in ", [...where][0])),
     h("div", { class: "muted" }, "changed when it was rehearsed, and taken back, ", when(last.rehearsed_at), last.agent_id && ` on ${last.agent_id}`),
     last.stale && !OVER.has(r.status) && h("p", { class: "banner warn" }, "This rehearsal is stale: the rows may be others by now."),
-    (statements.length > 1 || statements.some(more)) && h("dl", { class: "pairs" }, statements.slice(0, 50).map((s) => h("div", null, h("dt", { class: "mono" }, `${s.kind} ${s.table}`), h("dd", null, plural(s.rows, "row"), more(s) && h("span", { class: "muted" }, " and ", more(s), " by triggers or cascades"))))),
+    (statements.length > 1 || statements.some(more)) && h("dl", { class: "pairs" }, statements.slice(0, LISTED_MAX).map((s) => h("div", null, h("dt", { class: "mono" }, `${s.kind} ${s.table}`), h("dd", null, plural(s.rows, "row"), more(s) && h("span", { class: "muted" }, " and ", more(s), " by triggers or cascades"))))),
+    cut(statements, LISTED_MAX, "statements"),
     notes.map((n) => h("p", { class: "muted" }, n)),
     ask,
   );
@@ -275,6 +281,13 @@ const QUEUE = {
   agents_saturated: "Every agent for it is busy; it runs when one has room.",
   agents_draining: "Every agent for it is about to stop; it runs when another one comes.",
 };
+
+/** Whether the caller holds a permission on a request's target: by a role, and by one of the token's ceiling if it has one. */
+function mayOn(me, permission, { database, environment }) {
+  const has = (list, name) => list.includes("*") || list.includes(name);
+  const grants = (roles) => roles.some((role) => has(role.permissions, permission) && has(role.databases, database) && has(role.environments, environment));
+  return grants(me.roles) && (!me.token_ceiling || grants(me.token_ceiling));
+}
 
 /** Whether the current step names this person, who did not ask for it themselves. */
 function names(r, me) {

@@ -10,6 +10,11 @@ const [CHARACTER, AROUND, NARROW, WIDE] = [7.9, 22, 72, 300];
 const MEASURED = 200;
 const NUMERIC = /int|float|double|real|numeric|decimal|number/i;
 
+/** Executions that are listed, the newest first. */
+const EXECUTIONS_MAX = 20;
+/** What is drawn of a table: bars, points of a line or dots. */
+const [BARS_MAX, POINTS_MAX] = [60, 1000];
+
 /** Rows drawn only where they are seen. */
 export class ResultGrid extends HTMLElement {
   show(given, rows) {
@@ -81,13 +86,15 @@ function whole(name, text) {
   dialog.showModal();
 }
 
-/** The outcome of a request that is over, with what it gave. */
+/** The last execution of a request, with what it gave or how long it has run, and those before. */
 export async function resultCard(request, signal) {
-  if (!["executed", "failed", "execution_lost", "cancelled"].includes(request.status)) return null;
   const path = `/api/requests/${encodeURIComponent(request.id)}`;
-  const { executions } = await get(`${path}/executions`, { signal });
+  const { executions, results_readable: readable } = await get(`${path}/executions${query({ limit: EXECUTIONS_MAX })}`, { signal });
   const ran = executions[0];
   if (!ran) return null;
+  if (ran.status === "claimed") return card("Execution", `attempt ${ran.attempt}`, h("p", null, h("strong", null, `Runs on ${ran.agent_id}`), ", since ", when(ran.started_at), "."), earlier(executions.slice(1)));
+  // It waits to be run once more: what came of the last time is in the past.
+  if (!["executed", "failed", "execution_lost", "cancelled"].includes(request.status)) return card("Executions", null, earlier(executions));
   const facts = [ran.agent_id, ran.duration_ms !== null ? `${number(ran.duration_ms)} ms` : null, ran.attempt > 1 ? `attempt ${ran.attempt}` : null].filter(Boolean).join(" · ");
   const parts = [];
   const before = earlier(executions.slice(1));
@@ -96,12 +103,13 @@ export async function resultCard(request, signal) {
   if (ran.error_detail) parts.push(h("p", { class: "muted" }, ran.error_detail));
   if (ran.outcome && ran.outcome !== "committed") parts.push(pill(ran.outcome === "unknown" ? "warn" : "muted", `outcome: ${ran.outcome.replaceAll("_", " ")}`));
   if (!ran.has_stored_result) return card("Result", facts, parts.length ? parts : empty("This execution left no result."), before);
+  if (!readable) return card("Result", facts, parts, h("p", { class: "muted" }, "What it returned is shown to its requester and to those it is shared with."), before);
   let content;
   try {
     content = await get(`${path}/result/content?values=exact`, { signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    return card("Result", facts, parts, error.status === 403 ? h("p", { class: "muted" }, "What it returned is shown to its requester and to those it is shared with.") : problem(error), before);
+    return card("Result", facts, parts, problem(error), before);
   }
   const data = content.result_data;
   const sets = [data, ...((data && data.more_results) || [])];
@@ -134,7 +142,12 @@ export async function resultCard(request, signal) {
 function earlier(executions) {
   if (executions.length === 0) return null;
   const outcome = (one) => [one.status, one.outcome && one.outcome.replaceAll("_", " "), one.error_message].filter(Boolean).join(", ");
-  return [h("h3", { class: "label" }, "Earlier executions"), h("dl", { class: "pairs" }, executions.slice(0, 20).map((one) => h("div", null, h("dt", null, `Attempt ${one.attempt} on ${one.agent_id}, `, when(one.started_at)), h("dd", null, outcome(one)))))];
+  const left = executions[executions.length - 1].attempt - 1;
+  return [
+    h("h3", { class: "label" }, "Earlier executions"),
+    h("dl", { class: "pairs" }, executions.map((one) => h("div", null, h("dt", null, `Attempt ${one.attempt} on ${one.agent_id}, `, when(one.started_at)), h("dd", null, outcome(one))))),
+    left > 0 && h("p", { class: "hint" }, `${plural(left, "attempt")} before these ${left === 1 ? "is" : "are"} not shown.`),
+  ];
 }
 
 function tabbed(columns, rows) {
@@ -160,7 +173,8 @@ function draw(kind, columns, rows) {
   const numbers = numeric(columns, rows);
   const y = kind === "scatter" ? numbers[1] : numbers[numbers.length - 1];
   const x = kind === "scatter" ? numbers[0] : columns.find((c) => c !== y);
-  const shown = rows.slice(0, kind === "bar" ? 60 : 1000).filter((r) => r[y.key] !== null);
+  const most = kind === "bar" ? BARS_MAX : POINTS_MAX;
+  const shown = rows.slice(0, most).filter((r) => r[y.key] !== null);
   const values = shown.map((r) => Number(r[y.key]));
   const low = Math.min(0, ...values);
   const high = Math.max(0, ...values) || 1;
@@ -180,5 +194,5 @@ function draw(kind, columns, rows) {
   const every = Math.ceil(shown.length / 6);
   const labels = kind === "scatter" ? [s("text", { x: left, y: height - 8 }, from.toLocaleString()), s("text", { x: width - 8, y: height - 8, "text-anchor": "end" }, to.toLocaleString())] : shown.map((r, i) => (i % every === 0 ? s("text", { x: across(i), y: height - 8, "text-anchor": "middle" }, String(r[x.key]).slice(0, 14)) : null));
   const chart = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${kind} chart of ${y.name} by ${x.name}` }, grid, marks, labels);
-  return h("figure", { class: "figure" }, chart, h("figcaption", { class: "note" }, y.name, " by ", x.name));
+  return h("figure", { class: "figure" }, chart, h("figcaption", { class: "note" }, y.name, " by ", x.name, rows.length > most && `, the first ${number(most)} of ${number(rows.length)} rows`));
 }

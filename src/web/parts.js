@@ -1,5 +1,5 @@
 // What several pages show in the same way.
-import { clock, fill, h, s, when } from "./dom.js";
+import { clock, fill, h, number, s, when } from "./dom.js";
 import { ApiError } from "./api.js";
 import { line } from "./sql.js";
 
@@ -182,6 +182,11 @@ export function requestRow(request, options = {}) {
 
 export function rows(items, options) {
   return h("div", { class: "card rows" }, items.map((item) => requestRow(item, options)));
+}
+
+/** Says that a list was cut, where it was. */
+export function cut(list, most, what) {
+  return list.length > most && h("p", { class: "hint" }, `The first ${number(most)} of ${number(list.length)} ${what} are shown.`);
 }
 
 export function facts(pairs) {

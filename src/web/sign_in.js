@@ -10,7 +10,7 @@ const FAILED = {
   token: "What the identity provider says of you does not count here. Ask an administrator: the log of the server says why.",
   suspended: "You are suspended here. Ask an administrator.",
   unavailable: "The identity provider cannot be reached. Try again in a moment.",
-  link: "Links with a token sign in on this machine only. Paste the token here instead.",
+  link: "A link with a token signs in to a demo on this machine only. Paste the token here instead.",
 };
 /** Longest address that a sign-in leads back to, in bytes; one that is longer loses its filters. */
 const RETURN_BYTES_MAX = 1024;

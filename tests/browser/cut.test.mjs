@@ -5,6 +5,8 @@ import { Element, script, served } from "./bare.mjs";
 
 const { people } = await script("page_people.js");
 const { operations } = await script("page_operations.js");
+const { policies } = await script("page_policies.js");
+const { inbox } = await script("page_lists.js");
 const { target } = await script("parts.js");
 
 /** A window of a list, as the API gives it. */
@@ -88,6 +90,92 @@ test("operations says where it counts only the newest requests", async () => {
 
 test("and says nothing of it where it counts all", async () => {
   assert.doesNotMatch(await shownOperations(500), /newest/);
+});
+
+/** The page of policies, with so many places; `most` says how many calls were under way at once. */
+async function shownPolicies(count) {
+  const databases = numbered(count, (i) => ({ database: `d${i}`, environment: "production" }));
+  const operations = ["execute_select", "execute_dml", "migrate_up", "migrate_down", "migrate_status", "migrate_repair"];
+  const workflows = operations.map((operation) => ({ id: operation, database: "*", environment: "*", operations: [operation], steps: [{ mode: "all", approvers: [{ min: 1, selector: `group:${operation}` }] }] }));
+  let [open, most] = [0, 0];
+  const answer = (url) => ({ "/api/databases": { databases }, "/api/workflows": { workflows }, "/api/policy-resolution": { resolutions: operations.map((operation) => ({ operation, workflow_id: operation })) } })[url.pathname] || { roles: [], execution_policies: [], result_policies: [], notification_policies: [] };
+  globalThis.fetch = async (path) => {
+    most = Math.max(most, (open += 1));
+    await new Promise(setImmediate);
+    open -= 1;
+    return new Response(JSON.stringify(answer(new URL(path, "http://localhost"))));
+  };
+  const page = new Element();
+  await policies({ page, signal: new AbortController().signal, can: () => true });
+  return { page, operations, matrix: () => page.all("table")[0], most: () => most };
+}
+
+test("who could approve what is said of each kind of request, by a few calls at once", async () => {
+  const { page, operations, matrix, most } = await shownPolicies(40);
+  const [head, first] = matrix().all("tr");
+  assert.equal(head.all("th").length, 1 + operations.length);
+  assert.deepEqual(first.all("td").slice(1).map((cell) => cell.textContent), operations.map((operation) => `1 of group ${operation}`));
+  assert.deepEqual(matrix().all("tr").slice(1).map((row) => row.all("td")[0].textContent), numbered(40, (i) => `d${i} / production`));
+  assert.equal(most(), 6);
+  assert.doesNotMatch(page.textContent, /places are shown/);
+});
+
+test("places after the first hundred are a click away", async () => {
+  const { page, matrix } = await shownPolicies(150);
+  assert.equal(matrix().all("tr").length, 101);
+  assert.match(page.textContent, /The first 100 of 150 places are shown/);
+  const more = page.all("button").find((button) => button.textContent === "Show more places");
+  await more.click();
+  assert.equal(matrix().all("tr").length, 151);
+  assert.doesNotMatch(page.textContent, /places are shown/);
+});
+
+/** The inbox of somebody with so many open requests of their own, and so many decisions today. */
+async function shownInbox(own, decided) {
+  const one = (i) => ({ id: `r${i}`, detail: "SELECT 1", dialect: "sqlite", operation: "execute_select", status: "pending", requester: "me", database: "d", environment: "e", created_at: new Date().toISOString(), your_vote: { action: "approve", at: new Date().toISOString() }, total_steps: 0 });
+  const list = (count, most) => ({ requests: numbered(Math.min(count, most), one), total: count, total_is_lower_bound: false, next_cursor: count > most ? "c" : null });
+  served((url) => {
+    const limit = Number(url.searchParams.get("limit"));
+    if (url.searchParams.has("decided_by_me")) return list(decided, limit);
+    return list(url.searchParams.get("status") === "pending" ? own : 0, limit);
+  });
+  const page = new Element();
+  const context = { inbox: { items: [], older: null, total: "", first: null, listeners: new Set() } };
+  await inbox({ page, signal: new AbortController().signal, me: { subject_id: "me" }, can: (right) => right !== "token.manage", context });
+  return page.textContent;
+}
+
+test("below the inbox, lists that are cut say of how many, and lead to all", async () => {
+  const text = await shownInbox(37, 60);
+  assert.match(text, /The newest 10 of 37 that wait for approval are shown\. Show all/);
+  assert.match(text, /The last 10 of 50\+ are shown\. Show all/);
+  assert.doesNotMatch(await shownInbox(10, 10), /are shown/);
+});
+
+test("operations says of how many notifications it shows the newest", async () => {
+  const delivery = (i) => ({ id: `w${i}`, event_type: "request.created", webhook_id: "ops", attempts: 1, max_attempts: 8, status: "delivered", updated_at: new Date().toISOString() });
+  const shown = async (total) => {
+    served((url) => (url.pathname === "/metrics" ? "" : url.pathname === "/api/webhook-deliveries" ? { deliveries: numbered(Math.min(total, 20), delivery), total } : { requests: [], agents: [], next_cursor: null }));
+    const page = new Element();
+    const left = new AbortController();
+    const open = operations({ page, signal: left.signal, can: (right) => right === "metrics.view" });
+    for (let turn = 0; turn < 1000 && !/Queues and store/.test(page.textContent); turn += 1) await new Promise(setImmediate);
+    left.abort();
+    await assert.rejects(open, { name: "AbortError" });
+    return page.textContent;
+  };
+  assert.match(await shown(1234), /the newest 20 of 1\D?234/);
+  assert.doesNotMatch(await shown(20), /the newest 20/);
+});
+
+test("people are shown with what each role permits, where, and what gives it", async () => {
+  const role = (name, permissions, databases, environments, source, group) => ({ name, permissions, databases, environments, source, group });
+  const access = { roles: [role("dba", ["request.view", "request.approve"], ["shop", "crm"], ["*"], "group", "oncall"), role("admin", ["*"], ["*"], ["*"], "config")] };
+  served((url) => (url.pathname === "/api/users" ? { users: [{ id: "ann", subject_type: "user", roles: ["dba", "admin"], groups: [], access, status: "active" }] } : { tokens: [] }));
+  const page = new Element();
+  await people({ page, signal: new AbortController().signal, can: () => true, me: { subject_id: "admin", groups: [], permissions: [] } });
+  const cell = page.all("table")[0].all("tr")[1].all("td")[1].textContent;
+  assert.equal(cell, "dba by group oncallrequest.view, request.approve, on shop or crm / any environmentadmineverything, everywhere");
 });
 
 test("production is red, and what is not production is not", () => {

@@ -1,5 +1,5 @@
 // How the console looks, in headless Chromium: every page full, empty, loading and failed, light and dark, on a desk and
-// on a phone. No serious fault of accessibility, nothing wider than the window. SCREENSHOTS names a folder for the pictures
+// on a phone. No serious fault of accessibility, nothing wider than the window. SCREENSHOTS names a folder for new pictures
 // of docs/, ALL_SCREENSHOTS one for a picture of each state.
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -56,7 +56,7 @@ async function look(where, token, path, { scheme = "light", viewport = DESK, sta
   if (state) {
     await context.route(/\/(api\/(?!me$|sign-in$)|metrics)/, STATES[state]);
   }
-  const page = await open(`${path}#token=${token}`);
+  const page = await open(path, token);
   await page.locator("h1, .bone").first().waitFor(SLOW);
   if (!state) await page.waitForLoadState("load");
   if (path.endsWith(ids.read) && !state) await page.locator("dbw-grid").waitFor(SLOW);
@@ -236,7 +236,7 @@ test("what may pass can be tried again, in place", async () => {
   const { context, open, finish } = await visit(browser, demo.url);
   let state = "busy";
   await context.route(/\/api\/(requests|databases|workflows)/, (route) => (state ? STATES[state](route) : route.continue()));
-  const page = await open(`/requests#token=${demo.token("admin")}`);
+  const page = await open("/requests", demo.token("admin"));
   for (const next of ["unavailable", "down", null]) {
     await page.getByRole("alert").getByText({ busy: "Too many calls", unavailable: "The server stops", down: "The server cannot be reached" }[state]).waitFor(SLOW);
     state = next;
@@ -256,7 +256,7 @@ test("what may pass can be tried again, in place", async () => {
 test("a new server says what to do next, with commands to copy", async () => {
   const { context, open, finish } = await visit(browser, bare.url);
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
-  const page = await open(`/#token=${bare.token()}`);
+  const page = await open("/", bare.token());
   // Its workflow has been written.
   await page.getByText("1 of 3 done").waitFor(SLOW);
   await page.getByRole("button", { name: "Copy the command", exact: true }).click();
@@ -277,7 +277,7 @@ function named(path) {
   return Object.entries(ids).reduce((text, [name, id]) => text.replace(id, name), path);
 }
 
-test("pictures of the main pages", { skip: !process.env.SCREENSHOTS }, async () => {
+test("the main pages look as on the pictures of docs/", async () => {
   const made = await demo.submit("development", "SELECT status, count(*) AS orders, sum(total_cents) / 100 AS total\n  FROM orders\n GROUP BY status", "orders by status, for the weekly report");
   const bars = async (page) => {
     await page.getByRole("button", { name: "Chart: bar" }).click();

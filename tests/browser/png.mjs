@@ -1,5 +1,5 @@
-// Smaller pictures for docs/: a screenshot with 256 colours, the most frequent ones and one of each kind, the others as the
-// nearest of them.
+// Pictures for docs/: a screenshot with 256 colours, the most frequent ones and one of each kind, the others as the nearest
+// of them; and how much of two pictures is alike.
 import assert from "node:assert/strict";
 import { crc32, deflateSync, inflateSync } from "node:zlib";
 
@@ -46,6 +46,41 @@ function chunk(name, data) {
   length.writeUInt32BE(data.length);
   sum.writeUInt32BE(crc32(body));
   return Buffer.concat([length, body, sum]);
+}
+
+/** Width and height of squares that are compared as wholes, in pixels: text that moved by a hair is the same text. */
+const SQUARE = 20;
+/** By how much the means of two squares may differ, of 255. */
+const ALIKE = 12;
+
+/** Mean colours of the squares of a PNG of ours, or of a screenshot, row by row. */
+function squares(png) {
+  const { IHDR: head, IDAT: data, PLTE: table } = chunks(png);
+  const [width, height] = [head.readUInt32BE(0), head.readUInt32BE(4)];
+  const size = { 2: 3, 3: 1, 6: 4 }[head[9]];
+  assert.ok(head[8] === 8 && size && head[12] === 0, "a picture of another kind");
+  const pixels = unfiltered(inflateSync(data), width, height, size);
+  const colour = table ? (at, channel) => table[pixels[at] * 3 + channel] : (at, channel) => pixels[at + channel];
+  const [across, down] = [Math.floor(width / SQUARE), Math.floor(height / SQUARE)];
+  const sums = new Float64Array(across * down * 3);
+  for (let y = 0; y < down * SQUARE; y += 1) {
+    for (let x = 0; x < across * SQUARE; x += 1) {
+      const to = (Math.floor(y / SQUARE) * across + Math.floor(x / SQUARE)) * 3;
+      for (let channel = 0; channel < 3; channel += 1) sums[to + channel] += colour((y * width + x) * size, channel);
+    }
+  }
+  return { width, height, means: sums.map((sum) => sum / SQUARE ** 2) };
+}
+
+/** The share of what is drawn on two pictures that is alike; what has the colour of its surroundings in both is not counted. */
+export function alike(one, other) {
+  const [a, b] = [squares(one), squares(other)];
+  if (a.width !== b.width || a.height !== b.height) return 0;
+  const across = Math.floor(a.width / SQUARE);
+  const differ = (left, i, right, j) => [0, 1, 2].some((channel) => Math.abs(left.means[i * 3 + channel] - right.means[j * 3 + channel]) > ALIKE);
+  const isDrawn = (picture, i) => [i - 1, i - across].some((j) => j >= 0 && differ(picture, i, picture, j));
+  const drawn = Array.from({ length: a.means.length / 3 }, (_, i) => i).filter((i) => isDrawn(a, i) || isDrawn(b, i));
+  return drawn.length ? drawn.filter((i) => !differ(a, i, b, i)).length / drawn.length : 1;
 }
 
 /** A PNG of 8 bits a channel, made smaller. */

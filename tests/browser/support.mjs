@@ -1,6 +1,7 @@
 // What the tests of the console share: programs on ports of their own, windows that note everything that goes wrong in
 // them, certificates, a proxy. DBWARD_BIN names the program, OIDC_PROVIDER a folder with provider.mjs and its packages, WEB
-// a folder whose files are shown instead of those in the program.
+// a folder whose files are shown instead of those in the program, DOCS the folder docs/ where these files are a copy
+// elsewhere; Python finds the package `cryptography` by PYTHONPATH.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -10,14 +11,18 @@ import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { alike, small } from "./png.mjs";
 
 const require = createRequire(import.meta.url);
 const { chromium } = require("playwright-core");
 const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+const DOCS = process.env.DOCS || new URL("../../docs", import.meta.url).pathname;
 const BIN = process.env.DBWARD_BIN || "target/release/dbward";
 
 /** A picture of docs/ has at most so many. */
 const PICTURE_BYTES = 60000;
+/** How much of a picture has to be as in docs/: times and names differ from run to run, pages do not. */
+const ALIKE_MIN = 0.6;
 
 /** How long something on a page may take on a busy machine. */
 export const SLOW = { timeout: 15000 };
@@ -148,9 +153,9 @@ export const WAYS = ["here", "tls", "proxy"];
 /** A server, and a provider from which its people come. */
 export class House {
   /** `votes` are needed to approve something; `more` ends the configuration. */
-  static async start({ secret = null, way = "here", hasProvider = true, votes = 1, more = "" } = {}) {
+  static async start({ secret = null, way = "here", hasProvider = true, votes = 1, dialect = null, rehearse = "off", more = "" } = {}) {
     const one = new House();
-    Object.assign(one, { way, votes, more });
+    Object.assign(one, { way, votes, dialect, rehearse, more });
     one.dir = mkdtempSync(join(tmpdir(), "dbward-house-"));
     one.port = await free();
     one.outside = way === "proxy" ? await free() : one.port;
@@ -175,8 +180,8 @@ export class House {
       this.issuer ? `[auth.oidc]\nissuer_url = "${this.issuer}"\nclient_id = "dbward"\ndefault_role = "developer"` : "",
       secret ? `client_secret = "${secret}"` : "",
       `[[auth.role_bindings]]\nrole = "admin"\nsubjects = ["ann"]`,
-      `[[databases]]\nname = "shop"\nenvironments = ["production"]`,
-      `[[workflows]]\ndatabase = "shop"\nenvironment = "production"`,
+      `[[databases]]\nname = "shop"\nenvironments = ["production"]${this.dialect ? `\ndialect = "${this.dialect}"` : ""}`,
+      `[[workflows]]\ndatabase = "shop"\nenvironment = "production"\nrehearse = "${this.rehearse}"`,
       `[[workflows.steps]]\n[[workflows.steps.approvers]]\nrole = "admin"\nmin = ${this.votes}\n`,
       this.more,
     ].join("\n");
@@ -214,13 +219,18 @@ export async function visit(browser, url, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ignoreHTTPSErrors: true, ...options });
   if (process.env.WEB) await context.route(/\/assets\//, (route) => route.fulfill({ path: join(process.env.WEB, new URL(route.request().url()).pathname.split("/").pop()) }));
   const wrong = [];
-  const open = async (path) => {
+  // Holds `token` for the tab before it shows `path`: only the demo takes links with a token.
+  const open = async (path, token = null) => {
     const page = await context.newPage();
     const ours = () => page.url().startsWith(url);
     page.on("pageerror", (error) => ours() && wrong.push(`script error: ${error.message}`));
     // What is not a page of ours names no icon, and the browser asks for one.
     page.on("console", (message) => message.type() === "error" && ours() && !message.location().url.endsWith("/favicon.ico") && wrong.push(`console: ${message.text()} ${message.location().url}`));
     await page.addInitScript(() => document.addEventListener("securitypolicyviolation", (e) => console.error(`policy violated: ${e.violatedDirective}`)));
+    if (token) {
+      await page.goto(`${url}/health`);
+      await page.evaluate((token) => sessionStorage.setItem("dbward.token", token), token);
+    }
     await page.goto(url + path);
     return page;
   };
@@ -229,6 +239,11 @@ export async function visit(browser, url, options = {}) {
     assert.deepEqual(wrong.filter((w) => !allowed.test(w)), []);
   };
   return { context, open, finish };
+}
+
+/** What docs/verify_export.py says of an export, with the public keys of a state directory alone. */
+export function proved(file, state) {
+  return execFileSync("python3", [join(DOCS, "verify_export.py"), file, join(state, "audit-keys.json")], { encoding: "utf8", stdio: "pipe" });
 }
 
 /** A file of the console as its pages load it. */
@@ -263,11 +278,12 @@ export async function faults(page, where) {
   return serious.map((v) => `${where}: ${v.id} ${v.nodes.map((n) => n.html.slice(0, 120)).slice(0, 3).join(" | ")}`);
 }
 
-/** Saves a picture of a page, where pictures are wanted. */
+/** Takes a picture of a page. It is saved where pictures are wanted, and otherwise held against the one of docs/. */
 export async function picture(page, name) {
-  if (!process.env.SCREENSHOTS) return;
-  const { small } = await import("./png.mjs");
   const bytes = small(await page.screenshot());
   assert.ok(bytes.length < PICTURE_BYTES, `${name} has ${bytes.length} bytes`);
-  writeFileSync(join(process.env.SCREENSHOTS, name), bytes);
+  if (process.env.SCREENSHOTS) return writeFileSync(join(process.env.SCREENSHOTS, name), bytes);
+  const same = alike(bytes, readFileSync(join(DOCS, name)));
+  console.log(`${name}: ${(same * 100).toFixed(0)} % of what is drawn is as in docs/`);
+  assert.ok(same >= ALIKE_MIN, `${name} shows another page than docs/: SCREENSHOTS=docs takes the pictures anew`);
 }
