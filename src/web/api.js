@@ -12,6 +12,7 @@ let ended = null;
 let csrf = null;
 let reader = null;
 let attendedAt = Date.now();
+let goodAt = Date.now();
 for (const kind of ["keydown", "pointerdown", "wheel"]) addEventListener(kind, () => (attendedAt = Date.now()), { capture: true, passive: true });
 
 export class ApiError extends Error {
@@ -60,9 +61,27 @@ export function onEnd(listener) {
   ended = listener;
 }
 
-/** Called with true when the server cannot be reached, with false when it can again. */
+/**
+ * Called with the time of the last good answer when the server cannot be reached, or does not do its work, and with
+ * nothing when it does again.
+ */
 export function onConnection(listener) {
   lost = listener;
+}
+
+/** What waits for news got none but errors. */
+export function unheard() {
+  if (lost) lost(goodAt);
+}
+
+/** Whether somebody else answers in the server's place, as a proxy does that cannot reach it. */
+const isProxys = (response) => [502, 503, 504].includes(response.status) && !/json/.test(response.headers.get("content-type"));
+
+function heard(response) {
+  if (isProxys(response)) return unheard();
+  if (response.status >= 500 || response.status === 429) return;
+  goodAt = Date.now();
+  if (lost) lost(null);
 }
 
 async function send(method, path, options) {
@@ -77,11 +96,11 @@ async function send(method, path, options) {
   if (options.body !== undefined) init.body = JSON.stringify(options.body);
   try {
     const response = await (begun || fetch(path, init));
-    if (lost) lost(false);
+    heard(response);
     return response;
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    if (lost) lost(true);
+    unheard();
     throw unreachable();
   }
 }

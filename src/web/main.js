@@ -1,6 +1,6 @@
 // The frame: who is signed in, which page is shown, keys, the connection. Every page has an address.
-import { fill, h, plain } from "./dom.js";
-import { HELD_SECS, get, onConnection, onEnd, pacer, pause, query, remove, session, tagged, takeHanded, whoAmI } from "./api.js";
+import { clock, fill, h, plain } from "./dom.js";
+import { HELD_SECS, get, onConnection, onEnd, pacer, pause, query, remove, session, tagged, takeHanded, unheard, whoAmI } from "./api.js";
 import { forgetTyped, typedBy } from "./drafts.js";
 import { brand, failedPage, outdatedPage, sayAbout, skeleton, toast } from "./parts.js";
 import { inbox, requests, waits } from "./page_lists.js";
@@ -45,10 +45,13 @@ const RAIL = [
   ["/people", "People", null],
 ];
 
+/** Each of them lets somebody ask for something. */
+const CREATE = ["request.create", "request.break_glass", "request.break_glass_ddl"];
+
 /** Whether the caller holds a permission somewhere. What it is good for is decided by the server. */
 function can(permission) {
   const held = context.me ? context.me.permissions : [];
-  return held.includes("*") || held.includes(permission) || (permission === "request.create_select" && held.includes("request.create"));
+  return held.includes("*") || held.includes(permission) || (permission === "request.create_select" && CREATE.some((other) => held.includes(other)));
 }
 
 /** Goes to a page of ours. */
@@ -157,6 +160,7 @@ async function watch() {
     } catch (error) {
       if (error.name === "AbortError" || !context.me) return;
       failures = Math.min(failures + 1, 5);
+      if (failures > 1) unheard();
       try {
         await pause(1000 * 2 ** failures, signal);
       } catch {
@@ -353,11 +357,11 @@ document.addEventListener("keydown", (event) => {
 });
 
 let offline = null;
-onConnection((gone) => {
-  if (gone && !offline) {
-    offline = h("div", { class: "banner warn offline", role: "status" }, "The server cannot be reached. This page tries again by itself; what you typed is kept.");
+onConnection((since) => {
+  if (since && !offline) {
+    offline = h("div", { class: "banner warn offline", role: "status" }, `The server cannot be reached, or does not answer as it should. What is shown is of ${clock(new Date(since).toISOString())}. This page tries again by itself; what you typed is kept.`);
     document.body.append(offline);
-  } else if (!gone && offline) {
+  } else if (!since && offline) {
     offline.remove();
     offline = null;
   }

@@ -11,11 +11,12 @@ const EARLIER_MAX = 8;
 /** Tables that a forecast lists. */
 const TABLES_MAX = 20;
 
-export async function compose({ page, signal, parameters, me, go }) {
-  const { databases } = await get("/api/databases", { signal });
+export async function compose({ page, signal, parameters, me, can, go }) {
+  // Who may ask, but see nothing, knows where.
+  const databases = can("request.view") ? (await get("/api/databases", { signal })).databases : null;
   const source = parameters.get("from") ? await get(`/api/requests/${encodeURIComponent(parameters.get("from"))}`, { signal }) : null;
   const from = source ? `${source.database}/${source.environment}` : "";
-  const place = h("select", { required: true }, h("option", { value: "" }, "Choose"), databases.map((d) => h("option", { value: `${d.database}/${d.environment}`, selected: `${d.database}/${d.environment}` === from }, `${d.database} / ${d.environment}`)));
+  const place = !databases ? h("input", { required: true, pattern: "[^/]+/[^/]+", placeholder: "app/production", value: from }) : h("select", { required: true }, h("option", { value: "" }, "Choose"), databases.map((d) => h("option", { value: `${d.database}/${d.environment}`, selected: `${d.database}/${d.environment}` === from }, `${d.database} / ${d.environment}`)));
   const detail = h("textarea", { class: "code", rows: 9, spellcheck: "false", autocapitalize: "off", autocomplete: "off", required: true, "data-key": "c", value: source ? source.detail : "" });
   const reason = h("input", { maxlength: 1000, value: (source && source.reason) || "", placeholder: "Ticket, and why" });
   const bound = h("input", { type: "number", min: 0, step: 1, placeholder: "no bound" });
@@ -45,14 +46,15 @@ export async function compose({ page, signal, parameters, me, go }) {
     try {
       await pause(350, signal);
       if (mine !== turn) return;
-      const shown = await preview(database, environment, sql, signal);
+      const shown = await preview(database, environment, sql, { isEmergency: emergency.checked, hasReason: Boolean(reason.value.trim()) }, signal);
       if (mine === turn) said(shown);
     } catch (error) {
       if (error.name === "AbortError") return;
       if (mine === turn) said(problem(error));
     }
   };
-  for (const input of [place, detail]) input.addEventListener("input", look);
+  for (const input of [place, detail, emergency]) input.addEventListener("input", look);
+  reason.addEventListener("change", look);
   const form = h(
     "form",
     {
@@ -123,10 +125,10 @@ function offset(sql, line, column) {
 }
 
 /** The server's own forecast; nothing is created. The database is asked for its plan only where somebody wants it. */
-async function preview(database, environment, sql, signal) {
+async function preview(database, environment, sql, form, signal) {
   const ask = (include_explain) => post("/api/preflight", { database, environment, sql, include_explain }, { signal });
   const foreseen = await ask(false);
-  if (foreseen.status === "blocked" || foreseen.unparsable) return forecast(foreseen);
+  if (foreseen.status === "blocked" || foreseen.unparsable) return forecast(foreseen, form);
   const plans = h("div", { class: "stack", "aria-live": "polite" });
   const look = async () => {
     button.disabled = true;
@@ -138,7 +140,7 @@ async function preview(database, environment, sql, signal) {
     button.disabled = false;
   };
   const button = h("button", { class: "button", type: "button", onclick: look }, "Show the plan");
-  return [forecast(foreseen), h("div", { class: "actions" }, button), plans];
+  return [forecast(foreseen, form), h("div", { class: "actions" }, button), plans];
 }
 
 /** How the database would run each statement, or why nobody knows. */
@@ -149,7 +151,7 @@ function planned(impact) {
   return h("p", { class: "muted" }, `No plan: ${why || "it would be refused"}.`);
 }
 
-function forecast(f) {
+function forecast(f, form) {
   const tone = { blocked: "bad", warning: "warn", requestable: "good" }[f.status] || "muted";
   const words = { blocked: "would be refused", warning: "can be requested, with warnings", requestable: "can be requested" }[f.status] || f.status;
   const kind = f.classification && f.classification.operation;
@@ -162,16 +164,18 @@ function forecast(f) {
     refusal,
     f.unparsable && h("p", { class: "banner warn" }, h("strong", null, "This text cannot be read as SQL. "), sentence(f.unparsable.message), h("span", { class: "faint" }, ` Line ${f.unparsable.line}, column ${f.unparsable.column}.`)),
     found.map((x) => h("div", { class: `banner ${tone === "bad" ? "bad" : "warn"}` }, h("strong", null, sentence(x.message)), x.fix && ` Fix: ${x.fix}.`, x.line && h("span", { class: "faint" }, ` Line ${x.line}, column ${x.column}.`))),
-    f.status === "blocked" ? null : approvers(f.policy || {}),
+    f.status === "blocked" ? null : approvers(f.policy || {}, form),
     tables.length > 0 && [h("dl", { class: "pairs" }, tables.slice(0, TABLES_MAX).map((t) => h("div", null, h("dt", { class: "mono" }, t.name), h("dd", null, Number.isFinite(t.estimated_rows) ? `about ${plural(t.estimated_rows, "row")}` : "size unknown")))), cut(tables, TABLES_MAX, "tables")],
   ];
 }
 
-/** Who must approve, step by step. */
-function approvers(policy) {
+/** Who must approve, step by step; whether a reason is missing, and that an emergency asks nobody. */
+function approvers(policy, { isEmergency, hasReason }) {
   const steps = (policy.workflow && policy.workflow.steps) || [];
-  const reason = policy.workflow && policy.workflow.require_reason ? " A reason is required." : "";
-  if (policy.decision !== "needs_approval") return h("p", { class: "muted" }, `Runs without approval.${reason}`);
+  const needsReason = isEmergency || (policy.workflow && policy.workflow.require_reason);
+  const reason = needsReason && (hasReason ? h("p", { class: "muted" }, "A reason is required.") : h("p", { class: "banner warn" }, "Without a reason it would be refused."));
+  if (isEmergency) return [h("p", { class: "banner bad" }, h("strong", null, "An emergency: it runs without approval."), " Everybody who watches is notified, and the audit log says so."), reason];
+  if (policy.decision !== "needs_approval") return [h("p", { class: "muted" }, "Runs without approval."), reason];
   const one = (step) => step.approvers.map((a) => `${a.min} of ${selector(a.selector)}`).join(step.mode === "any" ? " or " : " and ");
-  return [h("div", null, h("div", { class: "label" }, "Must approve"), h("ol", { class: "plain" }, steps.map((step, i) => h("li", null, steps.length > 1 ? `${i + 1}. ` : "", one(step)))), reason && h("p", { class: "muted" }, reason.trim()))];
+  return [h("div", null, h("div", { class: "label" }, "Must approve"), h("ol", { class: "plain" }, steps.map((step, i) => h("li", null, steps.length > 1 ? `${i + 1}. ` : "", one(step)))), reason)];
 }

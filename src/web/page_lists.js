@@ -98,7 +98,7 @@ export async function inbox({ page, signal, me, can, context }) {
 
 /** What the caller asked for that is open: it waits for somebody, or may be run. */
 async function yours(me, signal) {
-  const kinds = [["approved", "that may be run"], ["pending", "that wait for approval"]];
+  const kinds = [["execution_lost", "with an unknown outcome"], ["approved", "that may be run"], ["auto_approved", "that may be run"], ["break_glass", "that may be run"], ["pending", "that wait for approval"]];
   const answers = await Promise.all(kinds.map(([status]) => get(`/api/requests${query({ status, user: me.subject_id, limit: SHORT_MAX })}`, { signal })));
   const found = answers.flatMap((answer) => answer.requests);
   const more = answers.map((answer, i) => answer.next_cursor && others(`The newest ${SHORT_MAX} of ${total(answer)} ${kinds[i][1]} are shown.`, `/requests?user=me&status=${kinds[i][0]}`));

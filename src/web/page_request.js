@@ -316,9 +316,10 @@ function forMe(r) {
 
 function approval(r, isMine) {
   const progress = r.approval_progress || { steps: [] };
-  if (progress.steps.length === 0) {
+  // An emergency keeps the workflow that would have applied.
+  if (r.emergency || progress.steps.length === 0) {
     const why = r.decision_trace && r.decision_trace.decision;
-    return card("Approval", null, h("p", null, r.status === "break_glass" || r.emergency ? "An emergency: nobody had to approve." : "No approval is needed here."), why && why.reasons && h("p", { class: "muted" }, why.reasons.map((w) => REASONS[w] || String(w).replaceAll("_", " ")).join(" ")));
+    return card("Approval", null, h("p", null, r.emergency ? "An emergency: nobody had to approve." : "No approval is needed here."), why && why.reasons && h("p", { class: "muted" }, why.reasons.map((w) => REASONS[w] || String(w).replaceAll("_", " ")).join(" ")));
   }
   return card(
     "Approval",

@@ -45,9 +45,10 @@ export function pill(tone, ...words) {
   return h("span", { class: `pill ${tone}` }, words);
 }
 
-/** Whether an environment is one of production, by its name: `prod-eu` is, `non-production` and `preprod` are not. */
+/** Whether an environment is one of production, by the parts of its name: `prod-eu` is, `non-production` and `product` are not. */
 export function isProduction(environment) {
-  return /prod/.test(environment) && !/non|pre/.test(environment);
+  const parts = environment.toLowerCase().split(/[^a-z]+/);
+  return parts.some((part, i) => /^(prod|prd|production)$/.test(part) && !/^(non|not|pre)$/.test(parts[i - 1]));
 }
 
 /** Where it runs; production is red and nothing else is. */

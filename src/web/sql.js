@@ -163,24 +163,27 @@ function place(text, offset) {
   return new TextDecoder().decode(new TextEncoder().encode(text).slice(0, offset)).length;
 }
 
-/** The whole text as numbered lines, the first token at each finding marked. */
+/** The whole text as numbered lines. Where findings are, the token is marked; of one of several lines, theirs. */
 export class SqlText extends HTMLElement {
   show(text, { dialect = "", findings = [] } = {}) {
-    const marks = findings.filter((f) => Number.isInteger(f.offset)).map((f) => ({ at: place(text, f.offset), finding: f }));
+    // What is missing at the end is marked at the last character.
+    const last = text.trimEnd().length - 1;
+    const marks = findings.filter((f) => Number.isInteger(f.offset)).map((f) => ({ at: Math.min(place(text, f.offset), last), finding: f }));
     const lines = [[]];
     let at = 0;
     for (const [kind, part] of tokens(text, dialect)) {
-      const hit = marks.find((m) => m.at >= at && m.at < at + part.length);
       let end = at - 1;
       part.split("\n").forEach((whole, i) => {
         if (i > 0) lines.push([]);
+        const start = end + 1;
         end += 1 + whole.length;
         // CR and LF together are the end of a line, and nothing to mark.
         const piece = whole.endsWith("\r") && text[end] === "\n" ? whole.slice(0, -1) : whole;
         if (piece === "") return;
+        const hits = marks.filter((m) => m.at >= start && m.at < start + piece.length);
         const node = coloured(kind, piece);
         const row = lines[lines.length - 1];
-        row.push(hit && i === 0 ? h("mark", { class: "finding-mark", title: hit.finding.message }, node) : node);
+        row.push(hits.length ? h("mark", { class: "finding-mark", title: hits.map((m) => m.finding.message).join("; ") }, node) : node);
       });
       at += part.length;
     }

@@ -71,7 +71,7 @@ test("who approves what has changed meanwhile looks again, then decides", async 
   await dialog.getByRole("button", { name: /^Approve/ }).click();
   await page.getByText("approved, not yet run").waitFor(SLOW);
   assert.deepEqual(await votes(), ["ben", "ann"]);
-  await finish(/412/);
+  await finish("412 /approve$");
 });
 
 test("what waits for somebody is there by the call that is held, with no timer", async () => {

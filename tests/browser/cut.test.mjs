@@ -180,5 +180,5 @@ test("people are shown with what each role permits, where, and what gives it", a
 
 test("production is red, and what is not production is not", () => {
   const red = (environment) => target("shop", environment).className === "pill bad";
-  assert.deepEqual(["production", "prod-eu", "non-production", "preprod", "staging"].map(red), [true, true, false, false, false]);
+  assert.deepEqual(["production", "prod-eu", "eu_PROD", "prod-canonical", "production-preferred", "prod2", "non-production", "non-prod-eu", "preprod", "pre-production", "product-test", "staging"].map(red), [true, true, true, true, true, true, false, false, false, false, false, false]);
 });

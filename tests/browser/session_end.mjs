@@ -114,8 +114,8 @@ await page.getByRole("button", { name: "Sign out", exact: true }).click();
 await page.getByText("You are signed out.").waitFor(SLOW);
 assert.equal(await page.evaluate(() => sessionStorage.length), 0);
 
-await other.finish(/401/);
-await finish(/401/);
+await other.finish("401 ^/api/");
+await finish("401 ^/api/");
 await browser.close();
 console.log("passed");
 process.exit(0);

@@ -213,7 +213,8 @@ export class House {
 
 /**
  * A browser of its own that opens pages of `url`. `finish` closes it and fails on what went wrong in it: errors on the
- * console, in scripts, and violations of the content security policy; `allowed` are those that the test brought about.
+ * console, in scripts, and violations of the content security policy. The test may have brought about calls that fail:
+ * `allowed` has their status, or ERR for no answer, and a pattern of their path, as in "404 ^/api/requests/".
  */
 export async function visit(browser, url, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ignoreHTTPSErrors: true, ...options });
@@ -223,9 +224,14 @@ export async function visit(browser, url, options = {}) {
   const open = async (path, token = null) => {
     const page = await context.newPage();
     const ours = () => page.url().startsWith(url);
-    page.on("pageerror", (error) => ours() && wrong.push(`script error: ${error.message}`));
+    page.on("pageerror", (error) => ours() && wrong.push({ words: `script error: ${error.message}` }));
     // What is not a page of ours names no icon, and the browser asks for one.
-    page.on("console", (message) => message.type() === "error" && ours() && !message.location().url.endsWith("/favicon.ico") && wrong.push(`console: ${message.text()} ${message.location().url}`));
+    page.on("console", (message) => {
+      const address = message.location().url;
+      if (message.type() !== "error" || !ours() || address.endsWith("/favicon.ico")) return;
+      const failed = /^Failed to load resource: (?:the server responded with a status of (\d+)|net::ERR_)/.exec(message.text());
+      wrong.push({ words: `console: ${message.text()} ${address}`, call: failed && { code: failed[1] || "ERR", path: new URL(address).pathname } });
+    });
     await page.addInitScript(() => document.addEventListener("securitypolicyviolation", (e) => console.error(`policy violated: ${e.violatedDirective}`)));
     if (token) {
       await page.goto(`${url}/health`);
@@ -234,9 +240,16 @@ export async function visit(browser, url, options = {}) {
     await page.goto(url + path);
     return page;
   };
-  const finish = async (allowed = /^$/) => {
+  const finish = async (...allowed) => {
+    // Calls that a route of the test has in hand, as one that is held, are nothing to fail on.
+    await context.unrouteAll({ behavior: "ignoreErrors" });
     await context.close();
-    assert.deepEqual(wrong.filter((w) => !allowed.test(w)), []);
+    const isAllowed = ({ code, path }) =>
+      allowed.some((one) => {
+        const [wanted, pattern] = one.split(" ");
+        return wanted === code && new RegExp(pattern).test(path);
+      });
+    assert.deepEqual(wrong.filter(({ call }) => !call || !isAllowed(call)).map(({ words }) => words), []);
   };
   return { context, open, finish };
 }
