@@ -1,5 +1,5 @@
 // The audit log: search, one request's story, whether the chain holds, an export.
-import { clock, fill, h, number, time } from "./dom.js";
+import { clock, fill, h, number, plural, time } from "./dom.js";
 import { blob, get, query } from "./api.js";
 import { empty, heading, load, pill, problem, save } from "./parts.js";
 
@@ -65,7 +65,8 @@ export async function verify(holder, button, signal) {
   fill(holder, h("p", { class: "banner" }, "Every event is read and proved again. This can take a while."));
   await busy(button, holder, async () => {
     const answer = await get("/api/audit/verify", { signal });
-    fill(holder, answer.valid ? h("p", { class: "banner good" }, h("strong", null, "The log proves itself. "), `${number(answer.total_events)} events, each bound to the one before.`) : h("p", { class: "banner bad", role: "alert" }, h("strong", null, "The log does not hold. "), answer.first_broken_id ? `The first event that differs is ${answer.first_broken_id}. ` : "", answer.message || answer.problem || "", " Keep the file as it is, and restore from a backup."));
+    const frozen = answer.frozen_total > 0 && h("p", { class: "banner warn" }, h("strong", null, `${plural(answer.frozen_total, "request")} ${answer.frozen_total === 1 ? "differs" : "differ"} from what the log says and ${answer.frozen_total === 1 ? "is" : "are"} frozen: `), answer.frozen_requests.map((id) => [h("a", { href: `/requests/${id}` }, id.slice(0, 8)), " "]), answer.frozen_requests.length < answer.frozen_total && "and others.");
+    fill(holder, frozen, answer.valid ? h("p", { class: "banner good" }, h("strong", null, "The log proves itself. "), `${number(answer.total_events)} events, each bound to the one before.`) : h("p", { class: "banner bad", role: "alert" }, h("strong", null, "The log does not hold. "), answer.first_broken_id ? `The first event that differs is ${answer.first_broken_id}. ` : "", answer.message || answer.problem || "", " Keep the file as it is, and restore from a backup."));
   });
 }
 

@@ -10,13 +10,15 @@ const PLACES_MAX = 20;
 /** Longer than a long-poll is held. */
 const REFRESH_MS = 30000;
 const DAY_MS = 86400000;
+/** What is counted as it is now. */
+const OPEN = ["pending", "dispatched", "execution_lost"];
 const DONE = new Set(["executed"]);
 const WAITING = new Set(["pending", "approved", "auto_approved", "break_glass", "dispatched", "running"]);
 
 export async function operations({ page, signal, can }) {
   const sees = can("metrics.view");
   const places = Object.fromEntries(["tiles", "chart", "proof", "times", "agents", "deliveries", "health"].map((n) => [n, h("div")]));
-  fill(page, heading("Operations", sees ? "Last 24 hours. Refreshed by itself; everything about the server is on /metrics too." : "Last 24 hours, as far as you may see them."), h("div", { class: "stack" }, places.tiles, h("div", { class: "columns wide" }, places.chart, places.proof), places.times, places.agents, places.deliveries, places.health));
+  fill(page, heading("Operations", sees ? "What is open now, and the last 24 hours. Refreshed by itself; everything about the server is on /metrics too." : "What is open now, and the last 24 hours, as far as you may see them."), h("div", { class: "stack" }, places.tiles, h("div", { class: "columns wide" }, places.chart, places.proof), places.times, places.agents, places.deliveries, places.health));
   if (can("audit.view")) {
     const verdict = h("div", { "aria-live": "polite" });
     const button = h("button", { class: "button", type: "button", onclick: () => verify(verdict, button, signal) }, "Verify the log");
@@ -25,13 +27,13 @@ export async function operations({ page, signal, can }) {
   const slow = setTimeout(() => places.tiles.childElementCount === 0 && fill(places.tiles, skeleton(3)), 150);
   const workflows = new Map();
   while (!signal.aborted) {
-    const draw = async (items, more) => {
-      fill(places.tiles, tiles(items, more));
+    const draw = async ([items, more], now) => {
+      fill(places.tiles, tiles(items, more, now));
       if (can("request.view")) await lookUp(items, workflows, signal);
       fill(places.times, times(items, more, workflows));
       return card("Requests by hour", legend(), items.length ? byHour(items, Date.now() - DAY_MS) : empty("No request in the last 24 hours."));
     };
-    const parts = [part(places.chart, async () => draw(...(await lastDay(signal))), places.tiles)];
+    const parts = [part(places.chart, async () => draw(...(await Promise.all([lastDay(signal), open(signal)]))), places.tiles)];
     if (sees) parts.push(part(places.agents, () => agents(signal)), part(places.deliveries, () => deliveries(signal)), part(places.health, () => health(signal)));
     await Promise.all(parts);
     clearTimeout(slow);
@@ -53,6 +55,17 @@ async function part(holder, work, failures = holder) {
     const elsewhere = [...document.querySelectorAll("main .banner")].some((one) => one.textContent === words.textContent && !failures.contains(one));
     fill(failures, elsewhere ? null : words);
   }
+}
+
+/** What is open now, however old: how many requests of each status, and since when the oldest has waited for approval. */
+async function open(signal) {
+  const of = (status, more) => get(`/api/requests${query({ status, limit: 1, ...more })}`, { signal });
+  const [waiting, handed, lost] = await Promise.all(OPEN.map((status) => of(status)));
+  // They come newest first.
+  const last = waiting.total > 1 && !waiting.total_is_lower_bound ? await of("pending", { offset: waiting.total - 1 }) : waiting;
+  const oldest = waiting.total_is_lower_bound ? null : last.requests[0];
+  const words = ({ total, total_is_lower_bound: isMore }) => `${number(total)}${isMore ? "+" : ""}`;
+  return { waiting: words(waiting), oldest: oldest ? new Date(oldest.created_at) : null, handed: words(handed), lost: words(lost), isLost: lost.total > 0 };
 }
 
 /** The requests of the last day, and whether there are more than are read. */
@@ -91,19 +104,19 @@ function short(seconds) {
 /** What a number is of, where there are more requests than are read. */
 const of = (items, more) => (more ? `, of the newest ${number(items.length)} requests` : "");
 
-function tiles(items, more) {
-  const waiting = items.filter((r) => r.status === "pending");
-  const oldest = waiting.length ? Math.min(...waiting.map((r) => new Date(r.created_at))) : null;
+function tiles(items, more, now) {
+  const { waiting, oldest, handed, lost, isLost } = now;
   const count = (status) => items.filter((r) => r.status === status).length;
   const approvals = items.map(waited).filter((secs) => secs !== null);
-  const tile = (value, words, tone) => h("div", { class: "card tile" }, h("div", { class: `big ${tone || ""}` }, value), h("div", { class: "muted" }, words));
+  const tile = (value, words, status, tone) => h(status ? "a" : "div", { class: "card tile", href: status && `/requests?status=${status}` }, h("div", { class: `big ${tone || ""}` }, value), h("div", { class: "muted" }, words));
   const shown = h(
     "div",
     { class: "tiles" },
     approvals.length ? tile(short(share(approvals, 0.5)), `median time to approval${of(items, more)}`) : tile(number(items.length), "requests"),
-    tile(number(waiting.length), oldest ? `waiting, the oldest ${span((Date.now() - oldest) / 1000)}` : "waiting for approval"),
+    tile(waiting, oldest ? `waiting for approval, the oldest ${span((Date.now() - oldest) / 1000)}` : "waiting for approval", "pending"),
+    tile(handed, "waiting for an agent", "dispatched"),
     tile(number(count("executed")), `executed, ${count("failed")} failed`),
-    tile(number(count("execution_lost")), "with unknown outcome", count("execution_lost") ? "bad" : ""),
+    tile(lost, "with unknown outcome", "execution_lost", isLost ? "bad" : ""),
   );
   return [shown, more && h("p", { class: "hint" }, `There were more requests in the last 24 hours: the newest ${number(items.length)} are counted here.`)];
 }

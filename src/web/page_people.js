@@ -14,13 +14,17 @@ export async function people({ page, signal, can, me }) {
   const users = h("div");
   const tokens = h("div");
   const issue = h("div");
-  fill(page, heading("People and tokens", "Who can do what now, and with which credential."), h("div", { class: "stack" }, users, tokens, issue));
-  const outcome = h("div", { "aria-live": "polite" });
-  const change = async (question, text, action, work, done, tone = "danger") => {
-    if (!(await confirm(question, h("p", null, text), action, tone))) return;
+  const outcome = h("div", { class: "stack", "aria-live": "polite" });
+  fill(page, heading("People and tokens", "Who can do what now, and with which credential."), h("div", { class: "stack" }, outcome, users, tokens, issue));
+  // `work` gets whether the tokens that were issued with the ended ones end as well, which `others` asks.
+  const change = async (question, text, action, work, done, { tone = "danger", others = false } = {}) => {
+    const all = h("input", { type: "checkbox" });
+    const asked = [h("p", null, text), others && h("label", { class: "check" }, all, "End what was issued with it to others as well")];
+    if (!(await confirm(question, asked, action, tone))) return;
     try {
-      await work();
+      const answer = await work(all.checked);
       toast(done);
+      fill(outcome, others && descendants(answer));
       await show();
     } catch (error) {
       if (error.name !== "AbortError") fill(outcome, problem(error));
@@ -39,12 +43,11 @@ export async function people({ page, signal, can, me }) {
           names(u.groups),
           when(u.last_seen_at),
           pill(u.status === "active" ? "good" : "bad", u.status),
-          u.id !== me.subject_id && (u.status === "active" ? h("button", { class: "button small bad", type: "button", onclick: () => change(`Suspend ${u.id}?`, "Their tokens and sessions end at once and for good, and their open requests are cancelled.", "Suspend", () => post(`/api/users/${encodeURIComponent(u.id)}/suspend`, {}, { signal }), `${u.id} is suspended`) }, "Suspend") : h("button", { class: "button small", type: "button", onclick: () => change(`Activate ${u.id}?`, "They can act again. Tokens that were revoked stay revoked: issue a new one, or have them sign in.", "Activate", () => post(`/api/users/${encodeURIComponent(u.id)}/activate`, {}, { signal }), `${u.id} is active`, "accent") }, "Activate")),
+          u.id !== me.subject_id && (u.status === "active" ? h("button", { class: "button small bad", type: "button", onclick: () => change(`Suspend ${u.id}?`, "Their tokens and sessions end at once and for good, their open requests are cancelled, and tokens that they issued for themselves end with them.", "Suspend", (all) => post(`/api/users/${encodeURIComponent(u.id)}/suspend${query({ descendants: all || null })}`, {}, { signal }), `${u.id} is suspended`, { others: true }) }, "Suspend") : h("button", { class: "button small", type: "button", onclick: () => change(`Activate ${u.id}?`, "They can act again. Tokens that were revoked stay revoked: issue a new one, or have them sign in.", "Activate", () => post(`/api/users/${encodeURIComponent(u.id)}/activate`, {}, { signal }), `${u.id} is active`, { tone: "accent" }) }, "Activate")),
         ]),
         "People",
       ),
       hasMore && older(items.length, () => ((counts.users = Math.min(2 * counts.users, LISTED_MAX)), load(users, signal, showUsers))),
-      outcome,
     );
   };
   const showTokens = async () => {
@@ -54,15 +57,16 @@ export async function people({ page, signal, can, me }) {
       null,
       items.length
         ? table(
-            ["Token", "Whose", "Roles", "Last used", "Ends", "State", ""],
+            ["Token", "Whose", "Rights", "Issued by", "Last used", "Ends", "State", ""],
             items.map((t) => [
               [h("span", { class: "mono" }, `${t.token_prefix}…`), t.name && h("div", { class: "muted" }, t.name)],
-              t.subject_id,
-              names(t.roles),
+              [t.subject_id, t.subject_type === "agent" && h("span", { class: "muted" }, " agent")],
+              tokenRights(t),
+              t.issuer || h("span", { class: "muted" }, "the server"),
               when(t.last_used_at),
               t.expires_at ? when(t.expires_at) : "never",
               pill(t.status === "active" ? "good" : "muted", t.status),
-              t.status === "active" && h("button", { class: "button small bad", type: "button", onclick: () => change(`Revoke ${t.token_prefix}…?`, `It is ${t.subject_id}'s. It stops working at once.`, "Revoke", () => remove(`/api/tokens/${encodeURIComponent(t.id)}`, { signal }), "Revoked") }, "Revoke"),
+              t.status === "active" && h("button", { class: "button small bad", type: "button", onclick: () => change(`Revoke ${t.token_prefix}…?`, `It is ${t.subject_id}'s. It stops working at once, and so do the tokens that ${t.subject_id} issued with it for themselves.`, "Revoke", (all) => remove(`/api/tokens/${encodeURIComponent(t.id)}${query({ descendants: all || null })}`, { signal }), "Revoked", { others: true }) }, "Revoke"),
             ]),
             "Tokens",
           )
@@ -102,6 +106,23 @@ function rights({ access, roles }) {
   return access.roles.map((r) => h("div", { class: "right" }, h("strong", null, r.name), source(r) && h("span", { class: "muted" }, ` ${source(r)}`), h("div", { class: "note" }, r.permissions.includes("*") ? "everything" : r.permissions.join(", ") || "nothing", `, ${where(r)}`)));
 }
 
+/** What a token lets its holder do, as it was issued. */
+function tokenRights({ roles, role_mode: mode, groups, bound_to: bound }) {
+  const list = (roles || []).join(", ");
+  const words = !list ? "what its owner holds" : mode === "ceiling" ? `at most ${list}` : list;
+  const places = bound && `only for ${bound.map((b) => `${either([b.database], "any database")} / ${either([b.environment], "any environment")}`).join(", ") || "no database"}`;
+  return [words, groups && groups.length > 0 && h("div", { class: "note" }, `in ${groups.join(", ")}`), places && h("div", { class: "note" }, places)];
+}
+
+/** What ended with a token or a person, and what they issued that goes on. */
+function descendants({ ended_descendants: ended = [], kept_descendants: kept = [] }) {
+  const named = (tokens) => tokens.map((t) => `${t.token_prefix}… of ${t.subject_id}`).join(", ");
+  return [
+    ended.length > 0 && h("p", { class: "banner" }, `Ended with it: ${named(ended)}.`),
+    kept.length > 0 && h("p", { class: "banner warn" }, `Issued with it and still good: ${named(kept)}. Revoke those that should not be.`),
+  ];
+}
+
 const either = (list, any) => (list.includes("*") ? any : list.join(" or "));
 
 function names(list) {
@@ -130,8 +151,9 @@ function issueForm(signal, done, me) {
           try {
             const made = await post("/api/tokens", body, { signal });
             draft.forget();
+            // The secret is in this answer alone: it is shown before anything else is asked for.
+            fill(outcome, h("div", { class: "banner good" }, h("p", null, "Copy it now: it is shown once."), h("p", { class: "mono" }, made.token), h("button", { class: "button small", type: "button", onclick: () => copy(made.token, "Token") }, "Copy")), made.expires_at_inherited && h("p", { class: "banner warn" }, "It ends with yours, ", when(made.expires_at), "."), made.warning && h("p", { class: "banner warn" }, made.warning));
             await done();
-            fill(outcome, h("div", { class: "banner good" }, h("p", null, "Copy it now: it is shown once."), h("p", { class: "mono" }, made.token), h("button", { class: "button small", type: "button", onclick: () => copy(made.token, "Token") }, "Copy")), made.warning && h("p", { class: "banner warn" }, made.warning));
           } catch (error) {
             if (error.name !== "AbortError") fill(outcome, problem(error));
           }

@@ -63,11 +63,19 @@ test("where the API lists no further, the page says so", async () => {
   assert.match(page.textContent, /Only the newest 10\D?000 can be listed/);
 });
 
+/** What is open: 4,200 requests wait for approval, the oldest for three days, and two have an unknown outcome. */
+function openNow(url) {
+  const total = { pending: 4200, dispatched: 0, execution_lost: 2 }[url.searchParams.get("status")];
+  const days = Number(url.searchParams.get("offset")) === total - 1 ? 3 : 0.5;
+  return { requests: total ? [{ created_at: new Date(Date.now() - days * 86400000 - 60000).toISOString() }] : [], total, total_is_lower_bound: false };
+}
+
 /** The page of operations, with so many approved requests in the last day. */
 async function shownOperations(count) {
   const at = (secs) => new Date(Date.now() - 60000 + secs * 1000).toISOString();
   const requests = numbered(count, (i) => ({ id: `r${i}`, status: "executed", database: "shop", environment: "production", operation: "execute_dml", total_steps: 1, created_at: at(0), approved_at: at(30) }));
   served((url) => {
+    if (url.searchParams.has("status")) return openNow(url);
     const from = Number(url.searchParams.get("cursor") || 0);
     return { requests: requests.slice(from, from + 100), next_cursor: from + 100 < count ? String(from + 100) : null };
   });
@@ -88,17 +96,25 @@ test("operations says where it counts only the newest requests", async () => {
   assert.match(text, /the newest 500 are counted here/);
 });
 
+test("operations counts what is open however old it is", async () => {
+  const text = await shownOperations(3);
+  assert.match(text, /4\D?200waiting for approval, the oldest 3 days/);
+  assert.match(text, /0waiting for an agent/);
+  assert.match(text, /2with unknown outcome/);
+});
+
 test("and says nothing of it where it counts all", async () => {
   assert.doesNotMatch(await shownOperations(500), /newest/);
 });
 
 /** The page of policies, with so many places; `most` says how many calls were under way at once. */
-async function shownPolicies(count) {
+async function shownPolicies(count, previews = {}) {
   const databases = numbered(count, (i) => ({ database: `d${i}`, environment: "production" }));
   const operations = ["execute_select", "execute_dml", "migrate_up", "migrate_down", "migrate_status", "migrate_repair"];
   const workflows = operations.map((operation) => ({ id: operation, database: "*", environment: "*", operations: [operation], steps: [{ mode: "all", approvers: [{ min: 1, selector: `group:${operation}` }] }] }));
+  Object.assign(workflows[1], { admin_override: true, allow_self_approve: true });
   let [open, most] = [0, 0];
-  const answer = (url) => ({ "/api/databases": { databases }, "/api/workflows": { workflows }, "/api/policy-resolution": { resolutions: operations.map((operation) => ({ operation, workflow_id: operation })) } })[url.pathname] || { roles: [], execution_policies: [], result_policies: [], notification_policies: [] };
+  const answer = (url) => ({ "/api/databases": { databases }, "/api/workflows": { workflows }, "/api/policy-resolution": { resolutions: operations.map((operation) => ({ operation, workflow_id: operation, decision_preview: "needs_approval", reason_code: "x", ...previews[operation] })), auto_approve: { max_risk: "low" }, on_call: { migrate_up: ["ann", "ben"] } } })[url.pathname] || { roles: [], execution_policies: [], result_policies: [], notification_policies: [] };
   globalThis.fetch = async (path) => {
     most = Math.max(most, (open += 1));
     await new Promise(setImmediate);
@@ -114,10 +130,18 @@ test("who could approve what is said of each kind of request, by a few calls at 
   const { page, operations, matrix, most } = await shownPolicies(40);
   const [head, first] = matrix().all("tr");
   assert.equal(head.all("th").length, 1 + operations.length);
-  assert.deepEqual(first.all("td").slice(1).map((cell) => cell.textContent), operations.map((operation) => `1 of group ${operation}`));
-  assert.deepEqual(matrix().all("tr").slice(1).map((row) => row.all("td")[0].textContent), numbered(40, (i) => `d${i} / production`));
+  const said = ["1 of group execute_select", "1 of group execute_dmlor an administrator, own requests too", "1 of group migrate_up (now ann, ben)", "1 of group migrate_down", "1 of group migrate_status", "1 of group migrate_repair"];
+  assert.deepEqual(first.all("td").slice(1).map((cell) => cell.textContent), said);
+  assert.equal(said.length, operations.length);
+  assert.deepEqual(matrix().all("tr").slice(1).map((row) => row.all("td")[0].textContent), numbered(40, (i) => `d${i} / productionrisk up to low runs at once`));
   assert.equal(most(), 6);
   assert.doesNotMatch(page.textContent, /places are shown/);
+});
+
+test("what the server decides by itself is said where it is decided", async () => {
+  const { matrix } = await shownPolicies(1, { execute_select: { decision_preview: "auto_approved", reason_code: "read_only_low_risk" }, migrate_repair: { decision_preview: "deny", workflow_id: null, reason_code: "no_matching_workflow" } });
+  const cells = matrix().all("tr")[1].all("td").map((cell) => cell.textContent);
+  assert.deepEqual([cells[1], cells[6]], ["runs at onceby auto-approval", "refused: no workflow"]);
 });
 
 test("places after the first hundred are a click away", async () => {
@@ -155,7 +179,7 @@ test("below the inbox, lists that are cut say of how many, and lead to all", asy
 test("operations says of how many notifications it shows the newest", async () => {
   const delivery = (i) => ({ id: `w${i}`, event_type: "request.created", webhook_id: "ops", attempts: 1, max_attempts: 8, status: "delivered", updated_at: new Date().toISOString() });
   const shown = async (total) => {
-    served((url) => (url.pathname === "/metrics" ? "" : url.pathname === "/api/webhook-deliveries" ? { deliveries: numbered(Math.min(total, 20), delivery), total } : { requests: [], agents: [], next_cursor: null }));
+    served((url) => (url.pathname === "/metrics" ? "" : url.pathname === "/api/webhook-deliveries" ? { deliveries: numbered(Math.min(total, 20), delivery), total } : { requests: [], agents: [], next_cursor: null, total: 0 }));
     const page = new Element();
     const left = new AbortController();
     const open = operations({ page, signal: left.signal, can: (right) => right === "metrics.view" });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { Demo, SLOW, launch, visit } from "./support.mjs";
+import { Demo, SLOW, launch, until, visit } from "./support.mjs";
 
 const MARKUP = `<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>`;
 const EVIL = `${MARKUP} \u202e\u200b\u2066`;
@@ -84,6 +84,50 @@ test("a request, its text, its result and its chart stay text", async () => {
     await harmless(page, path);
   }
   await finish();
+});
+
+test("the browser refuses what the policy forbids: inline code, markup of strings, policies for it, other origins", async () => {
+  const { context, open } = await visit(browser, demo.url);
+  await context.addInitScript(() => {
+    window.violated = [];
+    document.addEventListener("securitypolicyviolation", (e) => window.violated.push(e.effectiveDirective));
+  });
+  const page = await open("/", demo.token("approver"));
+  await page.getByRole("heading", { name: "Waiting for you" }).waitFor(SLOW);
+  const refused = await page.evaluate(async (elsewhere) => {
+    const refused = [];
+    const attempt = async (name, work) => {
+      try {
+        await work();
+      } catch {
+        refused.push(name);
+      }
+    };
+    await attempt("markup", () => (document.createElement("div").innerHTML = "<b>x</b>"));
+    await attempt("policy", () => trustedTypes.createPolicy("any", { createHTML: (text) => text }));
+    await attempt("eval", () => (0, eval)("window.hacked = 1"));
+    await attempt("call", () => fetch(elsewhere));
+    await attempt("inline", () => {
+      const script = document.createElement("script");
+      script.append("window.hacked = 1");
+      document.body.append(script);
+      if (!window.hacked) throw new Error("it did not run");
+    });
+    const loads = (element) => new Promise((loaded, failed) => {
+      element.addEventListener("load", loaded);
+      element.addEventListener("error", failed);
+      document.body.append(element);
+    });
+    await attempt("image", () => loads(Object.assign(document.createElement("img"), { src: `${elsewhere}/x.png` })));
+    await attempt("style", () => loads(Object.assign(document.createElement("link"), { rel: "stylesheet", href: `${elsewhere}/x.css` })));
+    return refused;
+  }, demo.url.replace("127.0.0.1", "localhost"));
+  assert.deepEqual(refused, ["markup", "policy", "eval", "call", "inline", "image", "style"]);
+  assert.equal(await page.evaluate(() => window.hacked), undefined);
+  for (const rule of ["connect-src", "img-src", "style-src-elem", "require-trusted-types-for", "trusted-types"]) {
+    await until(rule, () => page.evaluate((rule) => window.violated.includes(rule), rule));
+  }
+  await context.close();
 });
 
 test("what others say of a request, of a token and of a failure stays text", async () => {
