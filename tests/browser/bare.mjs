@@ -30,9 +30,21 @@ export class Element {
     return this.listeners.click();
   }
 
-  /** Nothing is found: the pages look for what failed before in this way. */
-  querySelectorAll() {
-    return [];
+  focus() {}
+
+  remove() {}
+
+  showModal() {}
+
+  /** A dialog ends with a value. */
+  close(value = "") {
+    this.returnValue = value;
+    this.listeners.close();
+  }
+
+  /** Elements by name; nothing else is found, as what failed before. */
+  querySelectorAll(selector) {
+    return /^\w+$/.test(selector) ? this.all(selector) : [];
   }
 
   get childElementCount() {
@@ -54,7 +66,7 @@ Object.assign(globalThis, {
   Node: Element,
   HTMLElement: Element,
   customElements: { define() {} },
-  document: { createElement: create, createElementNS: (_, name) => create(name), querySelectorAll: () => [], hidden: false },
+  document: { body: new Element("body"), getElementById: () => null, createElement: create, createElementNS: (_, name) => create(name), querySelectorAll: () => [], hidden: false },
   sessionStorage: { getItem: () => null, setItem() {}, removeItem() {} },
   addEventListener() {},
 });

@@ -559,6 +559,29 @@ test("a lost server shows a bar, and the page comes back by itself", async () =>
   await finish("ERR ^/api/", "503 ^/api/");
 });
 
+test("a proxy that answers in the server's place, and a server that only fails, are told like a lost one", async () => {
+  const { context, open, finish } = await visit(browser, demo.url);
+  let answer = null;
+  await context.route(/\/api\//, (route) => (answer ? route.fulfill(answer) : route.continue()));
+  const page = await open("/", demo.token("approver"));
+  await page.getByRole("heading", { name: "Waiting for you" }).waitFor(SLOW);
+  for (const [now, words] of [
+    [{ status: 502, contentType: "text/html", body: "<h1>Bad Gateway</h1>" }, /cannot be reached.*What is shown is of \d/],
+    [{ status: 500, contentType: "application/json", body: '{"error":{"code":"internal","message":"it failed"}}' }, /does not answer as it should/],
+  ]) {
+    answer = now;
+    // The call that is held ends with the news, and the next one fails.
+    const { id } = await demo.submit("production", "UPDATE customers SET active = 1 WHERE id = 21", "while it is gone");
+    await page.locator(".offline").getByText(words).waitFor({ timeout: 40000 });
+    answer = null;
+    await page.getByText("while it is gone").first().waitFor({ timeout: 40000 });
+    await page.locator(".offline").waitFor({ state: "detached", ...SLOW });
+    await demo.cancel(id);
+    await page.getByText("Nothing waits for you.").waitFor({ timeout: 40000 });
+  }
+  await finish("502 ^/api/", "500 ^/api/");
+});
+
 test("a session that ended asks to sign in again and keeps the address", async () => {
   const issued = await demo.call("admin", "POST", "/api/tokens", { subject_id: "visitor", subject_type: "user", roles: ["readonly"] });
   const { page, finish } = await window(null, `/policies#token=${issued.token}`);

@@ -7,6 +7,7 @@ const { people } = await script("page_people.js");
 const { operations } = await script("page_operations.js");
 const { policies } = await script("page_policies.js");
 const { inbox } = await script("page_lists.js");
+const { verify } = await script("page_audit.js");
 const { target } = await script("parts.js");
 
 /** A window of a list, as the API gives it. */
@@ -200,6 +201,37 @@ test("people are shown with what each role permits, where, and what gives it", a
   await people({ page, signal: new AbortController().signal, can: () => true, me: { subject_id: "admin", groups: [], permissions: [] } });
   const cell = page.all("table")[0].all("tr")[1].all("td")[1].textContent;
   assert.equal(cell, "dba by group oncallrequest.view, request.approve, on shop or crm / any environmentadmineverything, everywhere");
+});
+
+test("tokens are shown with what they let their holder do, and what ends or goes on with one is said", async () => {
+  const token = (id, more) => ({ id, token_prefix: `p-${id}`, subject_id: "ann", subject_type: "user", roles: [], role_mode: "grant", groups: [], bound_to: null, issuer: "admin", status: "active", ...more });
+  const tokens = [token("all"), token("some", { roles: ["developer", "dba"] }), token("most", { roles: ["developer"], role_mode: "ceiling" }), token("bound", { subject_type: "agent", roles: ["agent-default"], groups: ["night"], bound_to: [{ database: "shop", environment: "*" }] })];
+  const revoked = { ended_descendants: [{ token_prefix: "e1", subject_id: "ann" }], kept_descendants: [{ token_prefix: "k1", subject_id: "ben" }] };
+  const calls = served((url) => (url.pathname === "/api/tokens" ? { tokens } : url.pathname === "/api/users" ? { users: [] } : revoked));
+  const page = new Element();
+  await people({ page, signal: new AbortController().signal, can: () => true, me: { subject_id: "admin", groups: [], permissions: [] } });
+  const rights = page.all("table")[1].all("tr").slice(1).map((row) => row.all("td")[2].textContent);
+  assert.deepEqual(rights, ["what its owner holds", "developer, dba", "at most developer", "agent-defaultin nightonly for shop / any environment"]);
+  // The question is answered with what was issued to others included.
+  const asked = page.all("button").find((button) => button.textContent === "Revoke").click();
+  const dialog = document.body.all("dialog")[0];
+  dialog.all("input")[0].checked = true;
+  dialog.close("yes");
+  await asked;
+  assert.ok(calls.includes("/api/tokens/all?descendants=true"), calls.join(" "));
+  assert.match(page.textContent, /Ended with it: e1… of ann\./);
+  assert.match(page.textContent, /Issued with it and still good: k1… of ben\./);
+});
+
+test("a log that holds names the requests that are frozen all the same", async () => {
+  const said = async (answer) => {
+    served(() => ({ valid: true, total_events: 22, first_broken_id: null, problem: null, ...answer }));
+    const holder = new Element();
+    await verify(holder, new Element(), new AbortController().signal);
+    return holder.textContent;
+  };
+  assert.match(await said({ frozen_total: 2, frozen_requests: ["0123456789", "abcdefghij"] }), /^2 requests differ from what the log says and are frozen: 01234567 abcdefgh The log proves itself/);
+  assert.match(await said({ frozen_total: 0, frozen_requests: [] }), /^The log proves itself/);
 });
 
 test("production is red, and what is not production is not", () => {

@@ -100,6 +100,16 @@ test("a list shows what stands after many blanks", () => {
   assert.match(line(`SELECT 1;${" ".repeat(900)}DELETE FROM t`, "").map((part) => part.textContent ?? part).join(""), /^SELECT 1; DELETE FROM t$/);
 });
 
+test("every finding is marked on its own line, of one token too, and at the end of the text", () => {
+  const sql = "SELECT 'a\nb\nc' FROM t -- x\n";
+  const at = (words) => new TextEncoder().encode(sql.slice(0, sql.indexOf(words))).length;
+  const finding = (message, offset) => ({ message, offset });
+  const shown = new SqlText().show(sql, { findings: [finding("second line", at("b\n")), finding("of t", at("t --")), finding("of t too", at("t --")), finding("at the end", sql.length)] });
+  const marks = shown.all("mark").map((mark) => [mark.attributes.title, mark.textContent]);
+  assert.deepEqual(marks, [["second line", "b"], ["of t; of t too", "t"], ["at the end", "-- x"]]);
+  assert.deepEqual(shown.all("code").map((one) => one.all("mark").length), [0, 1, 2, 0]);
+});
+
 /** The lines of a text as they are numbered, and the codes that are marked in it. */
 function numbered(text, dialect) {
   const shown = new SqlText().show(text, { dialect });

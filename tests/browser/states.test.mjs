@@ -14,8 +14,9 @@ const tokens = {};
 
 before(async () => {
   const agents = `[[execution_policies]]\nmax_executions = 5\nretry_on_failure = true\n`;
-  house = await House.start({ hasProvider: false, dialect: "sqlite", rehearse: "on_request", more: agents });
-  for (const [who, type, role] of [["ann", "user", "admin"], ["carl", "user", "admin"], ["robot", "agent", "agent-default"]]) {
+  const roles = `[[auth.roles]]\nname = "rules"\npermissions = ["workflow.manage", "role.manage", "policy.manage"]\n[[auth.roles]]\nname = "asks"\npermissions = ["request.create"]\n`;
+  house = await House.start({ hasProvider: false, dialect: "sqlite", rehearse: "on_request", more: agents + roles });
+  for (const [who, type, role] of [["ann", "user", "admin"], ["carl", "user", "admin"], ["robot", "agent", "agent-default"], ["rita", "user", "rules"], ["asks", "user", "asks"]]) {
     tokens[who] = (await call(house.url, house.token(), "POST", "/api/tokens", { subject_id: who, subject_type: type, roles: [role] })).token;
   }
   browser = await launch();
@@ -106,9 +107,16 @@ test("a request that runs says where and since when, next to what ran before", a
 test("an emergency is red, runs at once, and says that nobody approved it", async () => {
   const { page, finish } = await window("carl", "/new");
   await page.getByLabel("Database and environment").selectOption("shop/production");
-  await page.getByLabel("Reason").fill("the shop is down");
   await page.getByLabel("SQL").fill(UPDATE);
+  await page.getByText("1 of role admin").waitFor(SLOW);
   await page.getByLabel(/^Emergency/).check();
+  // What is foreseen is of the form as it is now.
+  await page.getByText("An emergency: it runs without approval.").waitFor(SLOW);
+  await page.getByText("Without a reason it would be refused.").waitFor(SLOW);
+  assert.equal(await page.getByText("1 of role admin").count(), 0);
+  await page.getByLabel("Reason").fill("the shop is down");
+  await page.getByLabel("Reason").blur();
+  await page.getByText("A reason is required.").waitFor(SLOW);
   await page.getByRole("button", { name: "Submit" }).click();
   await page.locator("h1").getByText("the shop is down").waitFor(SLOW);
   const pill = page.locator(".title-line .pill", { hasText: /^emergency$/ });
@@ -124,6 +132,22 @@ test("an emergency is red, runs at once, and says that nobody approved it", asyn
   await page.goto(`${house.url}/requests`);
   await page.locator("a.row").filter({ hasText: "the shop is down" }).locator(".pill.bad", { hasText: "emergency" }).waitFor(SLOW);
   await finish();
+});
+
+test("who may not see requests sees the policies and asks for something all the same", async () => {
+  const rules = await window("rita", "/policies");
+  await rules.page.getByRole("region", { name: "Workflows" }).getByText("shop / production").waitFor(SLOW);
+  assert.equal(await rules.page.getByText("Who could approve what").count(), 0);
+  await rules.finish();
+  const asks = await window("asks", "/");
+  await asks.page.getByRole("link", { name: "New request" }).first().click();
+  await asks.page.getByLabel("Database and environment").fill("shop/production");
+  await asks.page.getByLabel("SQL").fill(UPDATE);
+  await asks.page.getByText("1 of role admin").waitFor(SLOW);
+  await asks.page.getByLabel("Reason").fill("asked blindly");
+  await asks.page.getByRole("button", { name: "Submit" }).click();
+  await asks.page.locator("h1").getByText("asked blindly").waitFor(SLOW);
+  await asks.finish();
 });
 
 /** Asks for a rehearsal on the page; the agent claims it and reports `result`. */
