@@ -45,9 +45,13 @@ const LIES = /\r(?!\n)|[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00a
 
 const code = (character) => `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 
+/** Most texts have nothing to look for in them; that is seen before the browser has to learn the pattern above. */
+const ORDINARY = /^[\t\n\x20-\x7e]*$/;
+
 /** Text in which characters that hide or reorder others are replaced by their code, where there can be no element. */
 export function plain(text) {
-  return String(text).replace(LIES, code);
+  const whole = String(text);
+  return ORDINARY.test(whole) ? whole : whole.replace(LIES, code);
 }
 
 /** Codes of one text that are elements; the rest is text, so that a page of such characters does not stop the browser. */
@@ -56,6 +60,7 @@ const MARKED_MAX = 2000;
 /** The same with these codes as elements of their own. Whatever `h` and `fill` are given goes through it. */
 function visible(value) {
   const text = String(value);
+  if (ORDINARY.test(text)) return text;
   const parts = [];
   let from = 0;
   for (const match of text.matchAll(LIES)) {
@@ -113,7 +118,9 @@ export function clock(iso) {
 }
 
 export function number(value) {
-  return value === null || value === undefined ? "-" : Number(value).toLocaleString();
+  if (value === null || value === undefined) return "-";
+  // The browser takes long to load how numbers are written here; short ones are written alike everywhere.
+  return Number.isInteger(value) && value >= 0 && value < 1000 ? String(value) : Number(value).toLocaleString();
 }
 
 export function bytes(value) {

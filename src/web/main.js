@@ -2,7 +2,7 @@
 import { clock, fill, h, plain } from "./dom.js";
 import { HELD_SECS, get, onConnection, onEnd, pacer, pause, query, remove, session, tagged, takeHanded, unheard, whoAmI } from "./api.js";
 import { forgetTyped, typedBy } from "./drafts.js";
-import { brand, failedPage, outdatedPage, sayAbout, skeleton, toast } from "./parts.js";
+import { brand, failedPage, mayPass, outdatedPage, sayAbout, skeleton, toast } from "./parts.js";
 import { inbox, requests, waits } from "./page_lists.js";
 
 const app = document.getElementById("app");
@@ -141,7 +141,8 @@ async function watch() {
   let failures = 0;
   const look = async () => {
     const began = Date.now();
-    const path = `/api/requests${query({ pending_for_me: "true", limit: 100, wait: etag ? HELD_SECS : null })}`;
+    // Whether the server is back shows at once by a call that is not held.
+    const path = `/api/requests${query({ pending_for_me: "true", limit: 100, wait: etag && failures === 0 ? HELD_SECS : null })}`;
     const answer = await tagged(path, { signal, etag });
     if (!answer.body) return { began, isNew: false };
     etag = answer.etag;
@@ -370,6 +371,9 @@ onConnection((since) => {
 const chosen = localStorage.getItem("dbward.theme");
 if (chosen) document.documentElement.dataset.theme = chosen;
 
+/** How often it could not be asked who is signed in, for the pauses in between. */
+let refusals = 0;
+
 /** Shows the page of the address, or how to sign in. */
 async function enter({ token, failure }) {
   whenSlow(app);
@@ -386,7 +390,14 @@ async function enter({ token, failure }) {
     if (error.status === 401) return expired();
     const page = h("div", { class: "page" });
     fill(app, h("main", null, page));
-    failedPage(page, error, () => enter({ token, failure }));
+    const again = () => {
+      clearTimeout(timer);
+      enter({ token, failure });
+    };
+    failedPage(page, error, again);
+    // A server that starts is there a moment later.
+    refusals = Math.min(refusals + 1, 4);
+    const timer = mayPass(error) ? setTimeout(again, 1000 * 2 ** refusals) : 0;
   }
 }
 

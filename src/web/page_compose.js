@@ -69,7 +69,12 @@ export async function compose({ page, signal, parameters, me, can, go }) {
         try {
           const created = await post("/api/requests", body, { signal });
           draft.forget();
-          go(`/requests/${created.id}`);
+          if (can("request.view")) return go(`/requests/${created.id}`);
+          // Its page is not for who may see no request.
+          fill(outcome, h("p", { class: "banner good", role: "status" }, "The request was made: ", h("span", { class: "mono" }, created.id), ". Those who may decide on it find it in their inbox."));
+          detail.value = "";
+          renew();
+          submit.disabled = false;
         } catch (error) {
           if (error.name !== "AbortError") fill(outcome, problem(error), placed(error, detail.value));
           submit.disabled = false;

@@ -39,7 +39,7 @@ export async function inbox({ page, signal, me, can, context }) {
     const environments = [...new Set(items.map((r) => r.environment))].sort();
     if (!environments.includes(environment)) environment = null;
     const shown = environment ? items.filter((r) => r.environment === environment) : items;
-    const sorted = [...shown].sort((a, b) => a.created_at.localeCompare(b.created_at));
+    const sorted = [...shown].sort((a, b) => (a.created_at < b.created_at ? -1 : Number(a.created_at > b.created_at)));
     const oldest = sorted[0];
     const { older, total } = context.inbox;
     if (!asked) fill(more, older && olderOnes(older));
@@ -123,7 +123,7 @@ async function decidedToday(signal) {
   const { requests: found, next_cursor: older } = await get(`/api/requests${query({ decided_by_me: "true", limit: 50 })}`, { signal });
   const midnight = new Date();
   midnight.setHours(0, 0, 0, 0);
-  const today = found.filter((r) => new Date(r.your_vote.at) >= midnight).sort((a, b) => b.your_vote.at.localeCompare(a.your_vote.at));
+  const today = found.filter((r) => new Date(r.your_vote.at) >= midnight).sort((a, b) => (a.your_vote.at < b.your_vote.at ? 1 : -Number(a.your_vote.at > b.your_vote.at)));
   const count = `${number(today.length)}${older && today.length === found.length ? "+" : ""}`;
   const more = today.length > SHORT_MAX && others(`The last ${SHORT_MAX} of ${count} are shown.`, "/requests?decided_by_me=true");
   return today.length ? [h("h2", { class: "section-label" }, "Decided today"), rows(today.slice(0, SHORT_MAX), { state: true, voted: true }), more] : null;

@@ -93,7 +93,7 @@ export function sayAbout(error) {
 }
 
 /** Whether the same may go well a moment later. */
-const mayPass = (error) => error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
+export const mayPass = (error) => error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
 
 /** An error in the server's words with its hint; `again` tries once more. */
 export function problem(error, again) {

