@@ -92,7 +92,8 @@ crate::declare! {
         /// Bytes that must be free in `state_dir` for a new request: below it, making one is 503, and everything that
         /// ends work goes on. 256 MiB; 0 for no limit.
         min_free_bytes: u64 = 268_435_456, within 0..=FREE_BYTES_MAX;
-        /// Threads that deliver notifications; a slow receiver takes one at a time. 1 to 64; takes effect at a
+        /// Receivers of notifications that are called at one time, of those that are known to answer promptly. Each that
+        /// is new, slow or silent is called besides, so that none of these waits for it. 1 to 64; takes effect at a
         /// restart.
         delivery_workers: usize = 8, within 1..=DELIVERY_WORKERS_MAX;
         /// Whether what this server calls may be on this machine or in a private network, and without encryption.

@@ -1,19 +1,23 @@
-//! Finds what is due and hands it to the workers, one batch a lane.
+//! Finds what is due and has it attempted, one batch a lane, each by a thread of its own.
 
 use super::lane::Lane;
-use super::{Batch, Shared};
+use super::{Batch, Shared, run};
 use crate::clock::Timestamp;
 use crate::crypto::random;
 use crate::error::Error;
+use crate::store::DueDelivery;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// Notifications of one batch.
 const BATCH_MAX: u32 = 16;
 /// Notifications that are due at once when a receiver is back.
 const HURRIED_MAX: u32 = 500;
+/// Batches under way at most. There are fewer channels, but for those whose webhook is not configured any more, and such
+/// a batch ends without a call.
+const THREADS_MAX: usize = 128;
 /// Longest wait for a signal: the clock may have been set, or the machine may have slept.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Pause after the store failed.
@@ -21,35 +25,43 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Dispatcher {
     shared: Arc<Shared>,
-    batches: Sender<Batch>,
     lanes: BTreeMap<String, Lane>,
     /// Channels that nobody works at and whose rows may be claimed all the same, since the store failed; none is served
     /// before they are returned.
     stranded: BTreeSet<String>,
-    /// Workers without a batch.
-    idle: usize,
-    /// Batches of lanes that are not proven that may be under way at once.
-    unproven_max: usize,
+    /// What serves lanes now, by their channels.
+    threads: BTreeMap<String, JoinHandle<()>>,
+    /// Proven lanes that are served at one time.
+    workers: usize,
     turns: u64,
+    /// Proven lanes wait for others of them.
+    is_full: bool,
     /// The configuration that the pauses are from.
     generation: u64,
 }
 
 impl Dispatcher {
-    pub(super) fn new(shared: Arc<Shared>, batches: Sender<Batch>, workers: usize) -> Dispatcher {
+    pub(super) fn new(shared: Arc<Shared>, workers: usize) -> Dispatcher {
         Dispatcher {
             shared,
-            batches,
             lanes: BTreeMap::new(),
             stranded: BTreeSet::new(),
-            idle: workers,
-            unproven_max: (workers / 2).max(1),
+            threads: BTreeMap::new(),
+            workers,
             turns: 0,
+            is_full: false,
             generation: 0,
         }
     }
 
-    /// Takes in what workers report, gives them what is due, and waits until there may be more.
+    /// Waits for the batches that are under way.
+    pub(super) fn join(self) {
+        for thread in self.threads.into_values() {
+            let _ = thread.join();
+        }
+    }
+
+    /// Takes in what threads report, starts others for what is due, and waits until there may be more.
     pub(super) fn round(&mut self) {
         let signal = &self.shared.app.due;
         let seen = signal.generation();
@@ -57,10 +69,11 @@ impl Dispatcher {
         let wait = match taken.and_then(|()| self.hand_out()) {
             Ok(next) => {
                 let left = next.map(|at| at.since(self.shared.app.clock.now()));
-                left.map_or(WAIT_MAX, |ms| Duration::from_millis(ms.max(1)))
+                let due = left.map_or(WAIT_MAX, |ms| Duration::from_millis(ms.max(1)));
+                self.next_place().map_or(due, |place| place.min(due))
             }
             Err(error) => {
-                log::error!("delivery cannot use the store: {error}");
+                log::error!("delivery cannot use the store, or start a thread: {error}");
                 STORE_PAUSE
             }
         };
@@ -80,7 +93,10 @@ impl Dispatcher {
         let app = &self.shared.app;
         let mut failed = None;
         for report in reports {
-            self.idle += 1;
+            if let Some(thread) = self.threads.remove(&report.channel) {
+                // It has nothing left to do.
+                let _ = thread.join();
+            }
             let lane = self.lanes.entry(report.channel.clone()).or_default();
             let [roll] = random::<1>();
             let is_back = lane.take(&report, roll);
@@ -104,7 +120,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Gives idle workers what is due; when there is more to give.
+    /// Has attempted what is due; when there is more to attempt.
     fn hand_out(&mut self) -> Result<Option<Timestamp>, Error> {
         let app = Arc::clone(&self.shared.app);
         let generation = app.active().generation;
@@ -120,7 +136,7 @@ impl Dispatcher {
         for one in due {
             let lane = self.lanes.entry(one.channel.clone()).or_default();
             let at = lane.ready_at(one.due_at);
-            match (lane.busy, at <= now) {
+            match (lane.busy_since.is_some(), at <= now) {
                 // Its report is a signal.
                 (true, _) => {}
                 (false, true) => ready.push((lane.last_turn, one.channel)),
@@ -135,21 +151,20 @@ impl Dispatcher {
         Ok(next)
     }
 
-    /// Of lanes that are ready, in order of their last turn, those for which there is a worker.
-    fn chosen(&self, ready: Vec<(u64, String)>) -> Vec<String> {
-        let is_proven = |channel: &str| self.lanes.get(channel).is_some_and(|lane| lane.is_proven);
-        let busy = self
-            .lanes
-            .values()
-            .filter(|lane| lane.busy && !lane.is_proven);
-        let mut places = self.unproven_max.saturating_sub(busy.count());
+    /// Of lanes that are ready, in order of their last turn, those that are served now. One that may take long, since it is
+    /// new, slow or was away, takes no place of those that are proven.
+    fn chosen(&mut self, ready: Vec<(u64, String)>) -> Vec<String> {
+        let taken = self.lanes.values().filter_map(Lane::place_left).count();
+        let mut places = self.workers.saturating_sub(taken);
         let mut chosen = Vec::new();
+        self.is_full = false;
         for (_, channel) in ready {
-            if chosen.len() == self.idle {
+            if chosen.len() + self.threads.len() >= THREADS_MAX {
                 break;
             }
-            if !is_proven(&channel) {
+            if self.lanes.get(&channel).is_some_and(|lane| lane.is_proven) {
                 if places == 0 {
+                    self.is_full = true;
                     continue;
                 }
                 places -= 1;
@@ -159,23 +174,40 @@ impl Dispatcher {
         chosen
     }
 
+    /// When a lane that turns out slow gives its place to those that wait for one.
+    fn next_place(&self) -> Option<Duration> {
+        let left = self.lanes.values().filter_map(Lane::place_left);
+        left.min().filter(|_| self.is_full)
+    }
+
     fn claim(&mut self, channels: Vec<String>) -> Result<(), Error> {
         // A claim that fails may have been written, where the copy of the state is what failed.
         self.stranded.extend(channels.iter().cloned());
         let store = &self.shared.app.store;
         let claimed = store.claim_deliveries(channels, BATCH_MAX)?;
-        self.stranded.clear();
         for (channel, rows) in claimed {
-            if rows.is_empty() {
-                continue;
+            if !rows.is_empty() {
+                self.serve(channel.clone(), rows)?;
             }
-            self.turns += 1;
-            let lane = self.lanes.entry(channel.clone()).or_default();
-            (lane.busy, lane.last_turn) = (true, self.turns);
-            self.idle = self.idle.saturating_sub(1);
-            // It fails only where every worker is gone, at the end.
-            let _ = self.batches.send(Batch { channel, rows });
+            self.stranded.remove(&channel);
         }
+        Ok(())
+    }
+
+    fn serve(&mut self, channel: String, rows: Vec<DueDelivery>) -> Result<(), Error> {
+        self.turns += 1;
+        let shared = Arc::clone(&self.shared);
+        let batch = Batch {
+            channel: channel.clone(),
+            rows,
+        };
+        let thread = Builder::new()
+            .name(format!("delivery-{}", self.turns % 1_000))
+            .spawn(move || run(&shared, batch))
+            .map_err(|e| Error::internal("starting a thread of delivery", e))?;
+        let lane = self.lanes.entry(channel.clone()).or_default();
+        (lane.busy_since, lane.last_turn) = (Some(Instant::now()), self.turns);
+        self.threads.insert(channel, thread);
         Ok(())
     }
 }

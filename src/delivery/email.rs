@@ -1,19 +1,36 @@
-//! Sends a notification to a person by mail.
+//! Sends a notification to a person by mail, or to those of an on-call group, each by a mail of their own.
 
 use super::messages::{self, NotificationFacts};
 use super::{Attempt, Shared};
-use crate::config::{Email, Outlets};
+use crate::config::Outlets;
 use crate::domain::delivery::{FailedAttempt, FailureKind};
 use crate::domain::id::Selector;
 use crate::domain::policy::notification::ASKED_MAX;
 use crate::error::Error;
-use crate::outbound::{Mail, MailFailure, smtp};
+use crate::outbound::{Mail, MailFailure, MailSession};
 use crate::store::DueDelivery;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
-/// Mails of which is remembered who has them; beyond it remembering starts anew, and somebody gets one twice.
-const PARTLY_SENT_MAX: usize = 1_000;
+/// Longest time that one attempt sends mails for; addresses that are left have their turn with the next one.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Events of which is remembered who has their mail; beyond it the oldest is forgotten, and somebody may get one twice.
+const REMEMBERED_MAX: usize = 1_000;
+/// Longest account of who has a mail and who has not, in bytes.
+const ACCOUNT_BYTES_MAX: usize = 1_000;
+
+/// Why there is nobody to send a mail to.
+enum NoAddress {
+    Nobody(&'static str),
+    Failed(Error),
+}
+
+impl From<Error> for NoAddress {
+    fn from(error: Error) -> NoAddress {
+        NoAddress::Failed(error)
+    }
+}
 
 /// Makes one attempt.
 pub(super) fn attempt(shared: &Shared, outlets: &Outlets, row: &DueDelivery) -> Attempt {
@@ -26,30 +43,40 @@ pub(super) fn attempt(shared: &Shared, outlets: &Outlets, row: &DueDelivery) -> 
         return failed(FailureKind::Refused, "the stored facts are not JSON");
     };
     let recipient = row.recipient.as_deref().unwrap_or_default();
-    let found = match on_call(shared, recipient) {
-        Some(people) => addresses_on_call(shared, outlets, row, &facts, people),
-        None => {
-            let found = match facts.is_cancellation_by_suspension_of(recipient) {
-                true => address_even_if_suspended(shared, outlets, recipient),
-                false => address_of(shared, outlets, recipient),
-            };
-            found.map(|found| found.map(|one| vec![one]))
+    let mut session = MailSession::new(email, &shared.reach, Instant::now() + ATTEMPT_TIMEOUT);
+    let mail = |to: String| mail(row, &facts, recipient, to);
+    let done = match on_call(shared, recipient) {
+        Some(people) => on_call_people(shared, outlets, row, &facts, people)
+            .map(|people| send_to_each(shared, &mut session, row, people, mail)),
+        None => match facts.is_cancellation_by_suspension_of(recipient) {
+            true => address_even_if_suspended(shared, outlets, recipient),
+            false => address_of(shared, outlets, recipient),
         }
+        .map(|address| match session.send(&mail(address)) {
+            Ok(()) => Attempt::Delivered(None),
+            Err(MailFailure::Refused(why)) => failed(FailureKind::Refused, why),
+            Err(MailFailure::NotNow(why)) => failed(FailureKind::Rejected, why),
+            Err(MailFailure::Unreachable(why)) => failed(FailureKind::Unreachable, why),
+        }),
     };
-    let addresses = match found {
-        Ok(Ok(addresses)) => addresses,
-        Ok(Err(why)) => return Attempt::Cancelled(why),
-        Err(error) => {
+    done.unwrap_or_else(|none| match none {
+        NoAddress::Nobody(why) => Attempt::Cancelled(why),
+        NoAddress::Failed(error) => {
             log::error!("delivery cannot use the store: {error}");
-            return failed(
-                FailureKind::Rejected,
-                "the server could not read who it is for",
-            );
+            let why = "the server could not read who it is for";
+            failed(FailureKind::Rejected, why)
         }
-    };
-    let letter = messages::letter(&facts, recipient);
-    let mail = Mail {
-        to: String::new(),
+    })
+}
+
+fn failed(kind: FailureKind, why: impl Into<String>) -> Attempt {
+    Attempt::Failed(FailedAttempt::new(kind, why))
+}
+
+fn mail(row: &DueDelivery, facts: &NotificationFacts, recipient: &str, to: String) -> Mail {
+    let letter = messages::letter(facts, recipient);
+    Mail {
+        to,
         subject: letter.subject,
         text: letter.text,
         html: letter.html,
@@ -61,79 +88,153 @@ pub(super) fn attempt(shared: &Shared, outlets: &Outlets, row: &DueDelivery) -> 
             ("X-Dbward-Event", row.event_type.clone()),
             ("X-Dbward-Delivery", row.id.clone()),
         ],
-    };
-    send_to_each(shared, email, mail, addresses)
+    }
 }
 
-/// Sends a mail to each address by itself: one that is refused keeps it from nobody else, and nobody reads who else got
-/// it. Who has it, or was refused, is left out where the others are tried again.
-fn send_to_each(shared: &Shared, email: &Email, mail: Mail, addresses: Vec<String>) -> Attempt {
-    let mut settled = shared.partly_sent.take(&mail.id);
-    let mut mail = mail;
-    let mut later = None;
-    for address in addresses {
-        if settled.contains_key(&address) {
+/// Somebody on call, and their address or why none is known.
+type OnCallPerson = (String, Result<String, &'static str>);
+
+/// Sends a mail to each by itself: one who is refused, or at whom the server falls silent, keeps it from nobody else, and
+/// nobody reads who else got it. Who has it, or was refused, is left out where the others are tried again, and where they
+/// are on call in another group that is asked by the same event.
+fn send_to_each(
+    shared: &Shared,
+    session: &mut MailSession,
+    row: &DueDelivery,
+    mut people: Vec<OnCallPerson>,
+    mail: impl Fn(String) -> Mail,
+) -> Attempt {
+    let mut mails = shared.settled.take(row);
+    let is_tried = |mails: &Mails, address: &String| {
+        mails
+            .get(address)
+            .is_some_and(|m| matches!(m.end, MailEnd::NotYet(_)))
+    };
+    // First those who had no turn: the server may fall silent at one of the others again.
+    people.sort_by_key(|(_, address)| address.as_ref().is_ok_and(|a| is_tried(&mails, a)));
+    let mut unreachable = None;
+    for (_, address) in &people {
+        let Ok(address) = address else { continue };
+        let is_open = mails.get(address).is_none() || is_tried(&mails, address);
+        if !is_open || unreachable.is_some() || session.is_over() || shared.is_stopping() {
             continue;
         }
-        mail.to = address;
-        match smtp::send(email, &shared.reach, &mail) {
-            Ok(()) => drop(settled.insert(mail.to.clone(), None)),
-            Err(MailFailure::Refused(why)) => drop(settled.insert(mail.to.clone(), Some(why))),
-            Err(MailFailure::NotNow(why)) => later = Some(failed(FailureKind::Rejected, why)),
+        let end = match session.send(&mail(address.clone())) {
+            Ok(()) => MailEnd::Sent,
+            Err(MailFailure::Refused(why)) => MailEnd::Refused(why),
+            Err(MailFailure::NotNow(why)) => MailEnd::NotYet(why),
             Err(MailFailure::Unreachable(why)) => {
-                later = Some(failed(FailureKind::Unreachable, why));
-                break;
+                unreachable = Some(why);
+                continue;
             }
-        }
+        };
+        let settled = SettledMail { row: row.seq, end };
+        mails.insert(address.clone(), settled);
     }
-    if let Some(failure) = later {
-        shared.partly_sent.keep(&mail.id, settled);
-        return failure;
-    }
-    let is_sent = settled.values().any(Option::is_none);
-    let all = settled.len();
-    let mut refused = settled.into_values().flatten().peekable();
-    match refused.peek().cloned() {
-        Some(why) if !is_sent => failed(FailureKind::Refused, why),
-        Some(why) => {
-            let refused = refused.count();
-            log::warn!(
-                "mail {}: {refused} of {all} addresses are refused: {why}",
-                mail.id
-            );
-            Attempt::Delivered
-        }
-        None => Attempt::Delivered,
-    }
+    let attempt = judged(row, &people, &mails, unreachable);
+    shared.settled.keep(row, mails);
+    attempt
 }
 
-/// Mails to several people of whom some are to be tried again.
+/// What came of a mail to several people.
+fn judged(
+    row: &DueDelivery,
+    people: &[OnCallPerson],
+    mails: &Mails,
+    unreachable: Option<String>,
+) -> Attempt {
+    let (mut sent, mut unsent, mut waits) = (Vec::new(), Vec::new(), false);
+    for (person, address) in people {
+        let why = match address.as_ref().map(|address| mails.get(address)) {
+            Err(why) => why,
+            Ok(Some(mail)) => match &mail.end {
+                MailEnd::Sent => {
+                    sent.push(person.as_str());
+                    continue;
+                }
+                MailEnd::Refused(why) => why.as_str(),
+                MailEnd::NotYet(why) => {
+                    waits = true;
+                    why.as_str()
+                }
+            },
+            Ok(None) => {
+                waits = true;
+                unreachable.as_deref().unwrap_or("not tried yet")
+            }
+        };
+        unsent.push(format!("not to {person}: {why}"));
+    }
+    let is_whole = unsent.is_empty();
+    sent.sort_unstable();
+    if !sent.is_empty() {
+        unsent.insert(0, format!("sent to {}", sent.join(", ")));
+    }
+    let mut account = unsent.join("; ");
+    account.truncate(account.floor_char_boundary(ACCOUNT_BYTES_MAX));
+    let kind = match (waits, &unreachable) {
+        (true, Some(_)) => FailureKind::Unreachable,
+        (true, None) => FailureKind::Rejected,
+        (false, _) if sent.is_empty() => FailureKind::Refused,
+        // What an earlier attempt left to read is true no more.
+        (false, _) if is_whole => {
+            return Attempt::Delivered(Some(account).filter(|_| row.attempts > 0));
+        }
+        (false, _) => {
+            log::warn!("mail {}: {account}", row.id);
+            return Attempt::Delivered(Some(account));
+        }
+    };
+    Attempt::Failed(FailedAttempt {
+        reason: account,
+        ..FailedAttempt::new(kind, "")
+    })
+}
+
+/// Who has the mails of events that go to groups, as long as this server runs. Each is sent at least once; what is
+/// forgotten is sent again.
 #[derive(Default)]
-pub(super) struct PartlySent(Mutex<HashMap<String, SettledAddresses>>);
+pub(super) struct SettledMails(Mutex<VecDeque<(Event, Mails)>>);
 
-/// Addresses that need no further attempt, each with why it was refused, if it was.
-type SettledAddresses = BTreeMap<String, Option<String>>;
+/// An event as its notifications name it: that of the audit log, and what is reported of it.
+type Event = (i64, String);
 
-impl PartlySent {
-    fn take(&self, id: &str) -> SettledAddresses {
-        let mut mails = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        mails.remove(id).unwrap_or_default()
-    }
+/// Mails of one event, by their addresses.
+type Mails = BTreeMap<String, SettledMail>;
 
-    fn keep(&self, id: &str, settled: SettledAddresses) {
-        if settled.is_empty() {
-            return;
-        }
-        let mut mails = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        if mails.len() >= PARTLY_SENT_MAX {
-            mails.clear();
-        }
-        mails.insert(id.to_owned(), settled);
-    }
+struct SettledMail {
+    /// The notification that it was sent for.
+    row: i64,
+    end: MailEnd,
 }
 
-fn failed(kind: FailureKind, why: impl Into<String>) -> Attempt {
-    Attempt::Failed(FailedAttempt::new(kind, why))
+enum MailEnd {
+    Sent,
+    Refused(String),
+    NotYet(String),
+}
+
+impl SettledMails {
+    /// What is known of the event of a notification; nothing of its own mails where it is delivered anew.
+    fn take(&self, row: &DueDelivery) -> Mails {
+        let mut events = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        let is_it = |(seq, name): &Event| *seq == row.audit_seq && *name == row.event_type;
+        let at = events.iter().position(|(event, _)| is_it(event));
+        let known = at.and_then(|at| events.remove(at));
+        let mut mails = known.map(|(_, mails)| mails).unwrap_or_default();
+        if row.attempts == 0 {
+            mails.retain(|_, mail| mail.row != row.seq);
+        }
+        mails
+    }
+
+    fn keep(&self, row: &DueDelivery, mails: Mails) {
+        let mut events = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        if events.len() >= REMEMBERED_MAX {
+            events.pop_front();
+        }
+        events.push_back(((row.audit_seq, row.event_type.clone()), mails));
+    }
 }
 
 /// Who is on call now, where the recipient is such a group.
@@ -145,56 +246,61 @@ fn on_call(shared: &Shared, recipient: &str) -> Option<BTreeSet<String>> {
     now.remove(&group)
 }
 
-/// The addresses of people, or why there are none; none for the requester, nor for those with a mail of their own.
-fn addresses_on_call(
+/// The people on call who are to get a mail; neither the requester, nor those with a mail of their own.
+fn on_call_people(
     shared: &Shared,
     outlets: &Outlets,
     row: &DueDelivery,
     facts: &NotificationFacts,
     people: BTreeSet<String>,
-) -> Result<Result<Vec<String>, &'static str>, Error> {
+) -> Result<Vec<OnCallPerson>, NoAddress> {
     let own = shared
         .app
         .store
         .read(|view| view.recipients_besides(row.seq))?;
-    let is_asked = |person: &&String| {
+    let is_asked = |person: &String| {
         facts.requester() != Some(person.as_str()) && !own.contains(person.as_str())
     };
-    let mut addresses = Vec::new();
-    for person in people.iter().filter(is_asked).take(ASKED_MAX) {
-        addresses.extend(address_of(shared, outlets, person)?.ok());
+    let mut asked = Vec::new();
+    for person in people.into_iter().filter(is_asked).take(ASKED_MAX) {
+        let address = match address_of(shared, outlets, &person) {
+            Ok(address) => Ok(address),
+            Err(NoAddress::Nobody(why)) => Err(why),
+            Err(failed) => return Err(failed),
+        };
+        asked.push((person, address));
     }
-    Ok(match addresses.is_empty() {
-        true => Err("nobody else is on call whose e-mail address is known"),
-        false => Ok(addresses),
-    })
+    match asked.iter().any(|(_, address)| address.is_ok()) {
+        true => Ok(asked),
+        false => Err(NoAddress::Nobody(
+            "nobody else is on call whose e-mail address is known",
+        )),
+    }
 }
 
-/// The address of an active person, or why there is none.
-fn address_of(
-    shared: &Shared,
-    outlets: &Outlets,
-    person: &str,
-) -> Result<Result<String, &'static str>, Error> {
+/// The address of an active person.
+fn address_of(shared: &Shared, outlets: &Outlets, person: &str) -> Result<String, NoAddress> {
     let known = shared.app.store.read(|view| view.find_user(person))?;
     if known.is_some_and(|user| !user.active) {
-        return Ok(Err("the person is suspended"));
+        return Err(NoAddress::Nobody("the person is suspended"));
     }
     address_even_if_suspended(shared, outlets, person)
 }
 
-/// The address of a person, or why there is none: the configured one, or the one that the identity provider last gave.
+/// The address of a person: the configured one, or the one that the identity provider last gave.
 fn address_even_if_suspended(
     shared: &Shared,
     outlets: &Outlets,
     person: &str,
-) -> Result<Result<String, &'static str>, Error> {
+) -> Result<String, NoAddress> {
     if let Some(address) = outlets.addresses.get(person) {
-        return Ok(Ok(address.clone()));
+        return Ok(address.clone());
     }
     let provider = shared.app.sign_in.provider.as_ref();
     let seen = provider.and_then(|provider| provider.seen(person)?.email.clone());
     let known = shared.app.store.read(|view| view.find_user(person))?;
     let address = seen.or_else(|| known?.claimed_email);
-    Ok(address.ok_or("no e-mail address of this person is known"))
+    address.ok_or(NoAddress::Nobody(
+        "no e-mail address of this person is known",
+    ))
 }

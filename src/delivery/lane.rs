@@ -1,17 +1,18 @@
 //! What delivery remembers of a channel between two batches.
 
-use super::LaneReport;
+use super::{LaneReport, SLOW};
 use crate::clock::Timestamp;
 use crate::domain::delivery::FailureKind;
+use std::time::{Duration, Instant};
 
 /// A channel; its notifications are attempted one after another.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    /// A worker serves it.
-    pub(super) busy: bool,
+    /// A thread serves it.
+    pub(super) busy_since: Option<Instant>,
     /// Left alone until then, after a failure.
     pub(super) paused_until: Option<Timestamp>,
-    /// Its last attempt was fast and answered. Others share few threads: they may take long.
+    /// Its last attempt was fast and answered. Others may take long, and so never keep these waiting.
     pub(super) is_proven: bool,
     /// When it last had its turn, in turns of all.
     pub(super) last_turn: u64,
@@ -24,7 +25,7 @@ pub(super) struct Lane {
 impl Lane {
     /// Takes in how a batch went. Whether the receiver is back after it was away.
     pub(super) fn take(&mut self, report: &LaneReport, roll: u8) -> bool {
-        self.busy = false;
+        self.busy_since = None;
         let mut is_back = false;
         if report.delivered {
             (self.failures, self.is_proven) = (0, true);
@@ -45,6 +46,13 @@ impl Lane {
         is_back
     }
 
+    /// How long it keeps its place among proven lanes, where it has one: no longer than one that answers at once needs.
+    pub(super) fn place_left(&self) -> Option<Duration> {
+        let since = self.busy_since.filter(|_| self.is_proven)?;
+        SLOW.checked_sub(since.elapsed())
+            .filter(|left| !left.is_zero())
+    }
+
     /// When it may be served, for one whose first notification is due at `due_at`.
     pub(super) fn ready_at(&self, due_at: Timestamp) -> Timestamp {
         self.paused_until.map_or(due_at, |until| until.max(due_at))
@@ -60,12 +68,9 @@ mod tests {
 
     fn report(kind: Option<FailureKind>, delivered: bool) -> LaneReport {
         LaneReport {
-            channel: "ops".to_owned(),
-            ended_at: NOW,
             failure: kind.map(|kind| FailedAttempt::new(kind, "x")),
             delivered,
-            slow: false,
-            unwritten: false,
+            ..LaneReport::new("ops".to_owned(), NOW)
         }
     }
 
@@ -74,16 +79,31 @@ mod tests {
         let mut lane = Lane::default();
         let away = report(Some(FailureKind::Unreachable), false);
         for pause in [4_000, 24_000, 96_000, 480_000, 480_000] {
-            lane.busy = true;
+            lane.busy_since = Some(Instant::now());
             assert!(!lane.take(&away, 0));
             assert_eq!(lane.ready_at(NOW), Timestamp(NOW.0 + pause));
-            assert!(!lane.is_proven && !lane.busy);
+            assert!(!lane.is_proven && lane.busy_since.is_none());
         }
         assert!(lane.take(&report(None, true), 0));
         assert!(lane.is_proven);
         assert!(!lane.take(&report(None, true), 0));
         lane.take(&away, 0);
         assert_eq!(lane.ready_at(NOW), Timestamp(NOW.0 + 4_000));
+    }
+
+    #[test]
+    fn only_one_that_is_known_to_answer_takes_a_place_and_not_for_long() {
+        let mut lane = Lane {
+            busy_since: Some(Instant::now()),
+            ..Lane::default()
+        };
+        assert_eq!(lane.place_left(), None);
+        lane.is_proven = true;
+        assert!(lane.place_left().is_some_and(|left| left <= SLOW));
+        lane.busy_since = Instant::now().checked_sub(SLOW);
+        assert_eq!(lane.place_left(), None);
+        lane.busy_since = None;
+        assert_eq!(lane.place_left(), None);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Delivers what the outbox holds: one thread finds what is due, others make the attempts.
 //!
-//! Each channel is a lane: its notifications are attempted one after another, oldest first, and a lane that fails
-//! pauses, so that a receiver that is away takes no thread from others. Lanes whose last attempt was slow or got no
-//! answer, and new ones, share half of the threads. Nothing here is needed to keep a notification: what is claimed is a row, and a
-//! start makes due again what a crash left claimed.
+//! Each channel is a lane: its notifications are attempted one after another, oldest first, by a thread that lives as
+//! long as its batch. The configuration bounds how many lanes there are, and so how many threads; it bounds further how
+//! many lanes are served at one time of those that are known to answer at once. All others are served in addition, so
+//! that nobody waits for a receiver that says nothing, however many of them there are. A lane that fails pauses.
+//! Nothing here is needed to keep a notification: what is claimed is a row, and a start makes due again what a crash
+//! left claimed.
 
 mod asked;
 mod dispatcher;
@@ -26,12 +28,11 @@ use crate::store::{DeliveryEnd, DueDelivery};
 use dispatcher::Dispatcher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a worker serves one lane before others have their turn.
+/// How long a thread serves one lane before others have their turn.
 const TURN: Duration = Duration::from_secs(2);
 /// A lane whose attempt takes as long is slow.
 const SLOW: Duration = Duration::from_secs(2);
@@ -39,7 +40,7 @@ const SLOW: Duration = Duration::from_secs(2);
 /// The running delivery; stopped and joined when dropped.
 pub struct Delivery {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// What all threads work with.
@@ -48,7 +49,7 @@ struct Shared {
     http: Clients,
     slack: SlackApi,
     lookups: lookups::SlackLookups,
-    partly_sent: email::PartlySent,
+    settled: email::SettledMails,
     reach: NetworkReach,
     reports: Mutex<Vec<LaneReport>>,
     stop: AtomicBool,
@@ -60,7 +61,7 @@ struct Clients {
     others: Http,
 }
 
-/// Notifications of one lane that a worker attempts in order.
+/// Notifications of one lane that a thread attempts in order.
 struct Batch {
     channel: String,
     rows: Vec<DueDelivery>,
@@ -79,16 +80,32 @@ struct LaneReport {
     unwritten: bool,
 }
 
+impl LaneReport {
+    /// Nothing was attempted.
+    fn new(channel: String, ended_at: Timestamp) -> LaneReport {
+        LaneReport {
+            channel,
+            ended_at,
+            failure: None,
+            delivered: false,
+            slow: false,
+            unwritten: false,
+        }
+    }
+}
+
 /// What came of an attempt.
 enum Attempt {
-    Delivered,
+    /// With an account of who has it, where it is for several people and not as a matter of course.
+    Delivered(Option<String>),
     Failed(FailedAttempt),
     /// Nobody is to receive it any more.
     Cancelled(&'static str),
 }
 
 impl Delivery {
-    /// Starts delivery with so many worker threads; what an earlier process left claimed is due at once.
+    /// Starts delivery; of receivers that are known to answer at once, so many are served at one time. What an earlier
+    /// process left claimed is due at once.
     ///
     /// # Errors
     /// When the store cannot write; `internal` when a thread cannot be made.
@@ -102,34 +119,20 @@ impl Delivery {
             },
             slack: SlackApi::new(reach),
             lookups: lookups::SlackLookups::default(),
-            partly_sent: email::PartlySent::default(),
+            settled: email::SettledMails::default(),
             reach: reach.clone(),
             reports: Mutex::new(Vec::new()),
             stop: AtomicBool::new(false),
         });
-        let (batches, incoming) = channel();
-        let incoming = Arc::new(Mutex::new(incoming));
-        let mut delivery = Delivery {
-            shared: Arc::clone(&shared),
-            threads: Vec::new(),
-        };
-        for n in 1..=workers {
-            let (shared, incoming) = (Arc::clone(&shared), Arc::clone(&incoming));
-            delivery.spawn(format!("delivery-{n}"), move || work(&shared, &incoming))?;
-        }
-        delivery.spawn("delivery".to_owned(), move || {
-            dispatch(shared, batches, workers)
-        })?;
-        Ok(delivery)
-    }
-
-    fn spawn(&mut self, name: String, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+        let dispatching = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
-            .name(name.clone())
-            .spawn(run)
-            .map_err(|e| Error::internal(format!("starting {name}"), e))?;
-        self.threads.push(thread);
-        Ok(())
+            .name("delivery".to_owned())
+            .spawn(move || dispatch(dispatching, workers))
+            .map_err(|e| Error::internal("starting delivery", e))?;
+        Ok(Delivery {
+            shared,
+            thread: Some(thread),
+        })
     }
 }
 
@@ -140,9 +143,7 @@ impl Drop for Delivery {
         self.shared.http.local.shutdown();
         self.shared.http.others.shutdown();
         self.shared.slack.shutdown();
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
@@ -153,42 +154,41 @@ impl Shared {
 }
 
 /// Runs the dispatcher until the stop; a panic costs one round.
-fn dispatch(shared: Arc<Shared>, batches: Sender<Batch>, workers: usize) {
-    let mut dispatcher = Dispatcher::new(Arc::clone(&shared), batches, workers);
+fn dispatch(shared: Arc<Shared>, workers: usize) {
+    let mut dispatcher = Dispatcher::new(Arc::clone(&shared), workers);
     while !shared.is_stopping() {
         if catch_unwind(AssertUnwindSafe(|| dispatcher.round())).is_err() {
             shared.app.metrics.background_panics.inc(&[]);
             log::error!("delivery panicked; it goes on with its next round");
         }
     }
+    dispatcher.join();
 }
 
-/// Attempts one batch after another until the dispatcher ends.
-fn work(shared: &Shared, incoming: &Mutex<Receiver<Batch>>) {
-    loop {
-        let next = incoming.lock().unwrap_or_else(|e| e.into_inner()).recv();
-        let Ok(batch) = next else { return };
-        let report = serve(shared, batch);
-        shared
-            .reports
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .push(report);
-        shared.app.due.notify();
-    }
+/// Attempts a batch, and reports how that went.
+fn run(shared: &Shared, batch: Batch) {
+    let channel = batch.channel.clone();
+    let served = catch_unwind(AssertUnwindSafe(|| serve(shared, batch)));
+    let report = served.unwrap_or_else(|_| {
+        shared.app.metrics.background_panics.inc(&[]);
+        log::error!("delivery to {channel} panicked; it is made again");
+        LaneReport {
+            unwritten: true,
+            ..LaneReport::new(channel, shared.app.clock.now())
+        }
+    });
+    shared
+        .reports
+        .lock()
+        .unwrap_or_else(|e| e.into_inner())
+        .push(report);
+    shared.app.due.notify();
 }
 
 /// Attempts the notifications of a batch until one shows that the receiver is away, or the turn is over. The rest is
 /// returned.
 fn serve(shared: &Shared, batch: Batch) -> LaneReport {
-    let mut report = LaneReport {
-        channel: batch.channel,
-        ended_at: shared.app.clock.now(),
-        failure: None,
-        delivered: false,
-        slow: false,
-        unwritten: false,
-    };
+    let mut report = LaneReport::new(batch.channel, shared.app.clock.now());
     let began = Instant::now();
     let mut rows = batch.rows.into_iter();
     for row in rows.by_ref() {
@@ -202,7 +202,7 @@ fn serve(shared: &Shared, batch: Batch) -> LaneReport {
             ))
         });
         report.ended_at = shared.app.clock.now();
-        let stopped = shared.is_stopping() && !matches!(attempt, Attempt::Delivered);
+        let stopped = shared.is_stopping() && !matches!(attempt, Attempt::Delivered(_));
         let end = match stopped {
             // The stop cut it off, which says nothing about the receiver.
             true => DeliveryEnd::Returned,
@@ -210,7 +210,7 @@ fn serve(shared: &Shared, batch: Batch) -> LaneReport {
         };
         observe(shared, &row, &end, attempted.elapsed());
         report.slow |= attempted.elapsed() >= SLOW;
-        report.delivered |= end == DeliveryEnd::Delivered;
+        report.delivered |= matches!(end, DeliveryEnd::Delivered(_));
         report.unwritten |= written(shared, vec![(row.seq, end)]);
         if let Attempt::Failed(failure) = attempt {
             report.failure = Some(failure).filter(|f| f.pause_ms(1, 0) > 0);
@@ -242,14 +242,14 @@ fn attempt(shared: &Shared, row: &DueDelivery) -> Attempt {
         return Attempt::Cancelled("the webhook is not configured any more");
     };
     match webhook::call(shared, &active.outlets, webhook, row) {
-        Ok(()) => Attempt::Delivered,
+        Ok(()) => Attempt::Delivered(None),
         Err(failure) => Attempt::Failed(failure),
     }
 }
 
 fn end_of(shared: &Shared, row: &DueDelivery, attempt: &Attempt) -> DeliveryEnd {
     match attempt {
-        Attempt::Delivered => DeliveryEnd::Delivered,
+        Attempt::Delivered(account) => DeliveryEnd::Delivered(account.clone()),
         Attempt::Cancelled(why) => DeliveryEnd::Cancelled(why),
         Attempt::Failed(failure) => {
             let [roll] = random::<1>();
@@ -278,7 +278,7 @@ fn written(shared: &Shared, ends: Vec<(i64, DeliveryEnd)>) -> bool {
 fn observe(shared: &Shared, row: &DueDelivery, end: &DeliveryEnd, took: Duration) {
     let metrics = &shared.app.metrics;
     let (outcome, is_end) = match end {
-        DeliveryEnd::Delivered => ("delivered", true),
+        DeliveryEnd::Delivered(_) => ("delivered", true),
         DeliveryEnd::RetryAt(..) => ("failed", false),
         DeliveryEnd::Dead(_) => ("dead", true),
         DeliveryEnd::Cancelled(_) => ("cancelled", true),

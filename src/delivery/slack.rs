@@ -93,7 +93,7 @@ pub(super) fn attempt(shared: &Shared, outlets: &Outlets, row: &DueDelivery) -> 
         }
     };
     match done {
-        Ok(()) => Attempt::Delivered,
+        Ok(()) => Attempt::Delivered(None),
         Err(Stopped::Failed(failure)) => Attempt::Failed(failure),
         Err(Stopped::Cancelled(why)) => Attempt::Cancelled(why),
     }

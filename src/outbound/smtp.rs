@@ -1,19 +1,26 @@
-//! Sends mail by SMTP: one connection a mail, only to addresses that may be called.
+//! Sends mail by SMTP, only to addresses that may be called.
 
 use super::guard::NetworkReach;
 use crate::config::{Email, MailSecurity};
+use lettre::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
-use lettre::{Address, SmtpTransport, Transport};
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{Certificate, SmtpConnection, TlsParameters};
+use lettre::transport::smtp::commands::{self, Data, Quit, Rcpt, Rset};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use std::fmt;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest wait for each answer of the server.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same for the one to a whole mail, which some servers read for long before they accept it: a mail that is given up
+/// too early comes twice.
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(20);
+/// The same for the end, which nothing depends on.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Codes by which a server refuses us and not the mail.
 const REFUSES_SENDER: [&str; 4] = ["530", "534", "535", "538"];
 
@@ -56,14 +63,117 @@ impl fmt::Display for MailFailure {
 
 impl std::error::Error for MailFailure {}
 
-/// Sends `mail` by the server of `email`.
-///
-/// # Errors
-/// Why the server has not accepted it.
-pub fn send(email: &Email, reach: &NetworkReach, mail: &Mail) -> Result<(), MailFailure> {
-    let message = message(email, mail).map_err(MailFailure::Refused)?;
-    let transport = connected(email, reach)?;
-    transport.send(&message).map(drop).map_err(|e| failure(&e))
+/// Mails that are sent one after another, by one connection as long as the server keeps it.
+pub struct MailSession<'a> {
+    email: &'a Email,
+    reach: &'a NetworkReach,
+    open: Option<SmtpConnection>,
+    until: Instant,
+}
+
+impl MailSession<'_> {
+    /// A session by the server of `email`, which is connected with the first mail and begins none after `until`.
+    pub fn new<'a>(email: &'a Email, reach: &'a NetworkReach, until: Instant) -> MailSession<'a> {
+        MailSession {
+            email,
+            reach,
+            open: None,
+            until,
+        }
+    }
+
+    /// Whether its time is over.
+    pub fn is_over(&self) -> bool {
+        Instant::now() >= self.until
+    }
+
+    /// Sends a mail.
+    ///
+    /// # Errors
+    /// Why the server has not accepted it. [`MailFailure::Unreachable`] is about the server; where that falls silent at one
+    /// recipient, it may take mail for others.
+    pub fn send(&mut self, mail: &Mail) -> Result<(), MailFailure> {
+        let message = message(self.email, mail).map_err(MailFailure::Refused)?;
+        let mut connection = self.begun(&message)?;
+        match hand_over(&mut connection, &message) {
+            Ok(()) => {
+                self.open = Some(connection);
+                Ok(())
+            }
+            Err(error) => {
+                let is_answer = error.status().is_some();
+                if is_answer && connection.command(Rset).is_ok() {
+                    self.open = Some(connection);
+                }
+                Err(match failure(&error) {
+                    MailFailure::Unreachable(why) if !is_answer => MailFailure::NotNow(why),
+                    other => other,
+                })
+            }
+        }
+    }
+
+    /// A connection that has accepted the sender of a message: the open one, as far as it lives, or a new one.
+    fn begun(&mut self, message: &Message) -> Result<SmtpConnection, MailFailure> {
+        if let Some(mut open) = self.open.take()
+            && let Ok(command) = sender(&open, message)
+            && open.command(command).is_ok()
+        {
+            return Ok(open);
+        }
+        let mut connection = connected(self.email, self.reach)?;
+        let command = sender(&connection, message)?;
+        let accepted = connection.command(command);
+        accepted.map_err(|e| failure(&e))?;
+        Ok(connection)
+    }
+}
+
+impl Drop for MailSession<'_> {
+    fn drop(&mut self) {
+        if let Some(mut open) = self.open.take() {
+            let _ = open.set_timeout(Some(QUIT_TIMEOUT));
+            let _ = open.command(Quit);
+        }
+    }
+}
+
+/// `MAIL` for a message, as the server can take it.
+fn sender(connection: &SmtpConnection, message: &Message) -> Result<commands::Mail, MailFailure> {
+    let server = connection.server_info();
+    let (mut parameters, envelope) = (Vec::new(), message.envelope());
+    let addresses = envelope.to().iter().chain(envelope.from());
+    let is_ascii = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
+    if !addresses.into_iter().all(is_ascii) {
+        if !server.supports_feature(Extension::SmtpUtfEight) {
+            let why = "mail: the server takes addresses of plain characters only";
+            return Err(MailFailure::Refused(why.to_owned()));
+        }
+        parameters.push(MailParameter::SmtpUtfEight);
+    }
+    if !message.formatted().is_ascii() {
+        if !server.supports_feature(Extension::EightBitMime) {
+            let why = "mail: the server takes plain characters only";
+            return Err(MailFailure::Refused(why.to_owned()));
+        }
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    Ok(commands::Mail::new(envelope.from().cloned(), parameters))
+}
+
+/// Recipient and text of a message whose sender was accepted.
+fn hand_over(
+    connection: &mut SmtpConnection,
+    message: &Message,
+) -> Result<(), lettre::transport::smtp::Error> {
+    for address in message.envelope().to() {
+        connection.command(Rcpt::new(address.clone(), Vec::new()))?;
+    }
+    connection.command(Data)?;
+    let _ = connection.set_timeout(Some(ACCEPT_TIMEOUT));
+    connection.message(&message.formatted())?;
+    let _ = connection.set_timeout(Some(ANSWER_TIMEOUT));
+    Ok(())
 }
 
 /// Connects to the server of `email` as for sending, and sends nothing.
@@ -71,23 +181,42 @@ pub fn send(email: &Email, reach: &NetworkReach, mail: &Mail) -> Result<(), Mail
 /// # Errors
 /// Why no mail could be handed to it.
 pub fn greet(email: &Email, reach: &NetworkReach) -> Result<(), MailFailure> {
-    let transport = connected(email, reach)?;
-    match transport.test_connection() {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(MailFailure::Unreachable(
+    let mut connection = connected(email, reach)?;
+    match connection.test_connected() {
+        true => Ok(()),
+        false => Err(MailFailure::Unreachable(
             "it does not stay connected".to_owned(),
         )),
-        Err(e) => Err(failure(&e)),
     }
 }
 
-fn connected(email: &Email, reach: &NetworkReach) -> Result<SmtpTransport, MailFailure> {
+/// A connection on which mail may be sent.
+fn connected(email: &Email, reach: &NetworkReach) -> Result<SmtpConnection, MailFailure> {
     let reach = NetworkReach {
         here: reach.here || email.is_here(),
         ..reach.clone()
     };
     let address = resolved(email, &reach).map_err(MailFailure::Unreachable)?;
-    transport(email, address).map_err(MailFailure::Unreachable)
+    let tls = match email.security {
+        MailSecurity::None => None,
+        _ => Some(encrypted(email).map_err(MailFailure::Unreachable)?),
+    };
+    let hello = ClientId::Domain("dbward".to_owned());
+    let greeted = || {
+        let at_once = tls.as_ref().filter(|_| email.security == MailSecurity::Tls);
+        let place = SocketAddr::new(address, email.port);
+        let timeout = Some(ANSWER_TIMEOUT);
+        let mut connection = SmtpConnection::connect(place, timeout, &hello, at_once, None)?;
+        if let (MailSecurity::StartTls, Some(tls)) = (email.security, &tls) {
+            connection.starttls(tls, &hello)?;
+        }
+        if let Some((name, password)) = &email.credentials {
+            let credentials = Credentials::new(name.clone(), password.expose().to_owned());
+            connection.auth(DEFAULT_MECHANISMS, &credentials)?;
+        }
+        Ok(connection)
+    };
+    greeted().map_err(|e| failure(&e))
 }
 
 /// An address of the server that may be called; it is the one that is connected.
@@ -117,32 +246,16 @@ fn resolved(email: &Email, reach: &NetworkReach) -> Result<IpAddr, String> {
     }
 }
 
-fn transport(email: &Email, address: IpAddr) -> Result<SmtpTransport, String> {
-    let encrypted = || -> Result<TlsParameters, String> {
-        let mut tls = TlsParameters::builder(email.server.clone());
-        if let Some(file) = &email.ca_file {
-            let pem = std::fs::read(file).map_err(|e| format!("ca_file cannot be read: {e}"))?;
-            let certificate = Certificate::from_pem(&pem)
-                .map_err(|_| "ca_file holds no certificate".to_owned())?;
-            tls = tls.add_root_certificate(certificate);
-        }
-        tls.build()
-            .map_err(|_| "TLS cannot be used with this server's name".to_owned())
-    };
-    let tls = match email.security {
-        MailSecurity::None => Tls::None,
-        MailSecurity::StartTls => Tls::Required(encrypted()?),
-        MailSecurity::Tls => Tls::Wrapper(encrypted()?),
-    };
-    let mut builder = SmtpTransport::builder_dangerous(address.to_string())
-        .port(email.port)
-        .tls(tls)
-        .timeout(Some(ANSWER_TIMEOUT))
-        .hello_name(ClientId::Domain("dbward".to_owned()));
-    if let Some((name, password)) = &email.credentials {
-        builder = builder.credentials(Credentials::new(name.clone(), password.expose().to_owned()));
+fn encrypted(email: &Email) -> Result<TlsParameters, String> {
+    let mut tls = TlsParameters::builder(email.server.clone());
+    if let Some(file) = &email.ca_file {
+        let pem = std::fs::read(file).map_err(|e| format!("ca_file cannot be read: {e}"))?;
+        let certificate =
+            Certificate::from_pem(&pem).map_err(|_| "ca_file holds no certificate".to_owned())?;
+        tls = tls.add_root_certificate(certificate);
     }
-    Ok(builder.build())
+    tls.build()
+        .map_err(|_| "TLS cannot be used with this server's name".to_owned())
 }
 
 fn message(email: &Email, mail: &Mail) -> Result<Message, String> {
@@ -185,18 +298,25 @@ fn failure(error: &lettre::transport::smtp::Error) -> MailFailure {
         MailFailure::Refused(text)
     } else if error.is_transient() {
         MailFailure::NotNow(text)
-    } else if error.is_timeout() {
-        MailFailure::Unreachable("the mail server does not answer in time".to_owned())
     } else {
         // Its causes say more than it does.
         let mut text = text;
         let mut source = std::error::Error::source(error);
         while let Some(cause) = source {
-            text = format!("mail: {cause}");
+            text = match is_timeout(cause) {
+                true => "the mail server does not answer in time".to_owned(),
+                false => format!("mail: {cause}"),
+            };
             source = cause.source();
         }
         MailFailure::Unreachable(text)
     }
+}
+
+/// Whether an error is a wait that was too long; the system has two names for it.
+fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
+    let kind = error.downcast_ref::<std::io::Error>().map(|e| e.kind());
+    matches!(kind, Some(ErrorKind::TimedOut | ErrorKind::WouldBlock))
 }
 
 #[cfg(test)]

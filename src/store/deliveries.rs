@@ -29,6 +29,8 @@ pub struct DueDelivery {
     /// The person it is for, where the channel reaches many.
     pub recipient: Option<String>,
     pub event_type: String,
+    /// The event of the audit log that accounts for it.
+    pub audit_seq: i64,
     /// Failed attempts so far.
     pub attempts: u32,
     pub payload_json: String,
@@ -41,7 +43,8 @@ pub struct DueDelivery {
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeliveryEnd {
-    Delivered,
+    /// With an account of who has it, where some have not.
+    Delivered(Option<String>),
     /// It failed for this reason, and the next attempt is then.
     RetryAt(Timestamp, String),
     /// It is given up for this reason.
@@ -59,6 +62,7 @@ columns! {
         Channel = "o.channel",
         Recipient = "o.recipient",
         EventType = "o.event_type",
+        AuditSeq = "o.audit_seq",
         Attempts = "o.attempts",
         Payload = "o.payload_json",
         RiskLevel = "r.risk_level",
@@ -192,6 +196,7 @@ fn claim(
             channel: r.column(C::Channel)?,
             recipient: r.column(C::Recipient)?,
             event_type: r.column(C::EventType)?,
+            audit_seq: r.column(C::AuditSeq)?,
             attempts: r.column(C::Attempts)?,
             payload_json: r.column(C::Payload)?,
             risk_level: r.column(C::RiskLevel)?,
@@ -207,7 +212,7 @@ fn write_end(
     now: Timestamp,
 ) -> Result<(), Error> {
     let (status, attempts, next, error) = match end {
-        DeliveryEnd::Delivered => ("delivered", 1, None, None),
+        DeliveryEnd::Delivered(account) => ("delivered", 1, None, account.as_deref()),
         DeliveryEnd::RetryAt(at, why) => ("pending", 1, Some(at.0), Some(why.as_str())),
         DeliveryEnd::Dead(why) => ("dead", 1, None, Some(why.as_str())),
         DeliveryEnd::Cancelled(why) => ("cancelled", 0, None, Some(*why)),

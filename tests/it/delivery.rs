@@ -1,10 +1,12 @@
 //! Notifications reach their receivers: at least once, under one id, signed, in good time, and whatever one receiver
 //! does, no other has to wait for it.
 
+mod limits;
 mod mail;
 mod outages;
 mod page;
 mod restarts;
+mod silence;
 
 use crate::support::{DELIVERS, Manner, SHOP, Server, Sink, eventually};
 use dbward::crypto::{hex, hmac_sha256};

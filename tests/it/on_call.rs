@@ -1,6 +1,8 @@
 //! Groups whose members take turns: by a rotation, and by a service that keeps the schedule.
 
-use crate::support::{DELIVERS, PostOffice, Server, Temp, binary, eventually};
+mod mails;
+
+use crate::support::{Server, Temp, binary, eventually};
 use dbward::clock::Clock;
 use serde_json::{Value, json};
 use std::fs;
@@ -165,39 +167,6 @@ fn requester_who_is_on_call_waits_for_the_next() {
     let ann = s.person("ann", &["developer"]);
     ann.create("production", UPDATE)
         .refused(422, "no_eligible_approver");
-}
-
-#[test]
-fn mail_goes_to_those_on_call_when_it_is_sent() {
-    let post = PostOffice::start();
-    let policy = "[[notification_policies]]\nremind_after_secs = 86400\nescalate_after_secs = 172800\n\
-        escalate_to = [\"user:lead\", \"group:night\"]\n";
-    // ann's turn ends within the day.
-    let rotation = rotation().replace(&in_days(-1), &in_days(-7 + 1));
-    let long = SHOP.replace(
-        "[[workflows]]\n",
-        "[[workflows]]\npending_ttl_secs = 604800\n",
-    );
-    let s = Server::with(&format!(
-        "{long}{rotation}{policy}{DELIVERS}{}",
-        post.section()
-    ));
-    s.requester().submit("production", UPDATE);
-    eventually("asked", || post.letters().len() == 1);
-    s.turn_only(DAY + 60);
-    eventually("reminded", || post.letters().len() == 2);
-    s.turn_only(DAY);
-    eventually("escalated", || post.letters().len() == 4);
-    let to: Vec<String> = post.letters().iter().map(|l| l.to.clone()).collect();
-    assert_eq!(
-        to,
-        [
-            "ann@example.com",
-            "bob@example.com",
-            "lead@example.com",
-            "bob@example.com"
-        ]
-    );
 }
 
 /// A service that answers with what the test says.
@@ -430,47 +399,4 @@ fn services_in_private_networks_are_not_asked() {
         "{failure}"
     );
     assert_eq!(group(&s)["members"], json!([]));
-}
-
-#[test]
-fn one_refused_address_keeps_mail_from_nobody_else_on_call() {
-    let post = PostOffice::start();
-    let both = format!(
-        "[[on_call.overrides]]\npeople = [\"ann\", \"bob\"]\nfrom = \"{}\"\nuntil = \"{}\"\n",
-        in_days(-1),
-        in_days(2)
-    );
-    let s = Server::with(&format!(
-        "{SHOP}{}{both}{DELIVERS}{}",
-        rotation(),
-        post.section()
-    ));
-    let sent = || {
-        let letters = post.letters();
-        let mut to: Vec<String> = letters.into_iter().map(|letter| letter.to).collect();
-        to.sort();
-        to.join(" ")
-    };
-    let status = |request: &crate::support::Request| {
-        let path = format!("/api/webhook-deliveries?request_id={}", request.id);
-        let row = s.admin().get(&path).is(200).list("deliveries").remove(0);
-        format!("{} {}", row["status"].as_str().unwrap(), row["attempts"])
-    };
-    post.refuse_one("ann@example.com", Some("550 no such user here"));
-    let request = s.requester().submit("production", UPDATE);
-    eventually("delivered", || status(&request) == "delivered 1");
-    assert_eq!(sent(), "bob@example.com");
-    // Who has it gets it once, however often the other is tried.
-    post.refuse_one("ann@example.com", Some("451 try again later"));
-    let request = s.requester().submit("production", UPDATE);
-    eventually("an attempt", || status(&request) == "pending 1");
-    assert_eq!(sent(), "bob@example.com bob@example.com");
-    post.refuse_one("ann@example.com", None);
-    s.turn_only(900);
-    eventually("delivered", || status(&request) == "delivered 2");
-    assert_eq!(sent(), "ann@example.com bob@example.com bob@example.com");
-    // Where all are refused, it is dead.
-    post.refuse(Some("550 no such user here"));
-    let request = s.requester().submit("production", UPDATE);
-    eventually("dead", || status(&request) == "dead 1");
 }

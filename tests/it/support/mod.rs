@@ -21,11 +21,11 @@ pub use idp::{Idp, Key, Mood, key_set};
 pub use json::golden;
 pub use program::{Program, admin_of, binary, settled};
 pub use server::{DELIVERS, NOT_OF_THE_HEAD, OBJECTS, SHOP, Server, Stopped, Temp, verified};
-pub use sink::{Manner, Sink};
+pub use sink::{Manner, Received, Sink};
 pub use slack::{
     FakeSlack, SIGNING_SECRET, SlackCall, SlackMood, clicked, decision, form, signed, submitted,
 };
-pub use smtp::{Letter, PostOffice};
+pub use smtp::{Letter, PostOffice, SILENCE};
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -15,11 +15,13 @@ pub enum Manner {
     Status(u16, String),
     /// 200 and a body without an end.
     Endless,
+    /// Header lines without an end.
+    EndlessHead,
     /// Takes the call and closes the connection.
     HangsUp,
     /// Takes the call and resets the connection.
     Resets,
-    /// Takes the call and says nothing until its manner changes.
+    /// Takes the call and says nothing until its manner changes, or the test has one call answered with 200.
     Silent,
     /// What is not HTTP.
     Babbles,
@@ -54,6 +56,8 @@ impl Received {
 struct SinkState {
     manner: Manner,
     received: Vec<Received>,
+    /// Silent calls that are to be answered.
+    answers: usize,
     stop: bool,
 }
 
@@ -70,6 +74,7 @@ impl Sink {
         let state = SinkState {
             manner: Manner::Accepts,
             received: Vec::new(),
+            answers: 0,
             stop: false,
         };
         let state = Arc::new((Mutex::new(state), Condvar::new()));
@@ -104,6 +109,12 @@ impl Sink {
 
     pub fn manner(&self, manner: Manner) {
         self.state.0.lock().unwrap().manner = manner;
+        self.state.1.notify_all();
+    }
+
+    /// Has a silent call answered with 200: one that waits, or the next.
+    pub fn answer_one(&self) {
+        self.state.0.lock().unwrap().answers += 1;
         self.state.1.notify_all();
     }
 
@@ -159,10 +170,16 @@ fn serve(mut stream: TcpStream, state: &(Mutex<SinkState>, Condvar)) {
     let mut inside = state.0.lock().unwrap();
     inside.received.push(received);
     state.1.notify_all();
-    while inside.manner == Manner::Silent && !inside.stop {
+    while inside.manner == Manner::Silent && inside.answers == 0 && !inside.stop {
         inside = state.1.wait(inside).unwrap();
     }
-    let manner = inside.manner.clone();
+    let manner = match (&inside.manner, inside.answers) {
+        (Manner::Silent, 1..) => {
+            inside.answers -= 1;
+            Manner::Accepts
+        }
+        (manner, _) => manner.clone(),
+    };
     drop(inside);
     let answer = match manner {
         Manner::Accepts => "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_owned(),
@@ -172,6 +189,12 @@ fn serve(mut stream: TcpStream, state: &(Mutex<SinkState>, Condvar)) {
         Manner::Endless => {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
             while stream.write_all(&[b'x'; 4096]).is_ok() {}
+            return;
+        }
+        Manner::EndlessHead => {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n");
+            let line = format!("x: {}\r\n", "y".repeat(1_000));
+            while stream.write_all(line.as_bytes()).is_ok() {}
             return;
         }
         Manner::Babbles => "hello\r\n".to_owned(),

@@ -21,6 +21,9 @@ pub struct Letter {
     pub text: String,
 }
 
+/// In place of an answer: none, until the other side gives up.
+pub const SILENCE: &str = "";
+
 /// Name and password of who may send by a server that wants to know.
 const SENDER: (&str, &str) = ("dbward", "a-secret-password");
 
@@ -32,6 +35,7 @@ struct PostState {
     refusal: Option<String>,
     /// Answers to single recipients.
     refused: BTreeMap<String, String>,
+    connections: usize,
     stop: bool,
 }
 
@@ -71,6 +75,7 @@ impl PostOffice {
             admits: true,
             refusal: None,
             refused: BTreeMap::new(),
+            connections: 0,
             stop: false,
         }));
         let shared = Arc::clone(&state);
@@ -79,6 +84,7 @@ impl PostOffice {
                 if shared.lock().unwrap().stop {
                     return;
                 }
+                shared.lock().unwrap().connections += 1;
                 let (shared, tls, stream) = (Arc::clone(&shared), tls.clone(), stream.unwrap());
                 thread::spawn(move || match tls {
                     None => serve(stream, false, &shared),
@@ -117,7 +123,7 @@ impl PostOffice {
         self.state.lock().unwrap().admits = admits;
     }
 
-    /// This recipient is answered so from now on.
+    /// This recipient is answered so from now on, and with [`SILENCE`] not at all.
     pub fn refuse_one(&self, address: &str, answer: Option<&str>) {
         let mut state = self.state.lock().unwrap();
         state.refused.remove(address);
@@ -128,6 +134,11 @@ impl PostOffice {
     /// Every recipient is answered so from now on.
     pub fn refuse(&self, answer: Option<&str>) {
         self.state.lock().unwrap().refusal = answer.map(str::to_owned);
+    }
+
+    /// Connections that there were.
+    pub fn connections(&self) -> usize {
+        self.state.lock().unwrap().connections
     }
 
     pub fn letters(&self) -> Vec<Letter> {
@@ -186,6 +197,11 @@ fn serve(stream: impl Read + Write, is_locked: bool, state: &Mutex<PostState>) {
                 .or(state.refusal.as_ref())
                 .cloned();
             to = address.to_owned();
+            drop(state);
+            if refusal.as_deref() == Some(SILENCE) {
+                let _ = self::line(&mut stream);
+                return;
+            }
             refusal.unwrap_or_else(|| "250 ok".to_owned())
         } else if upper.starts_with("DATA") {
             let _ = stream.get_mut().write_all(b"354 go on\r\n");
