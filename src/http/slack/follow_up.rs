@@ -93,7 +93,8 @@ fn resume(desk: &SlackDesk, slack: &Slack, action: &Action) -> Result<(), String
     if !waits.contains(&request.status()) {
         return Err(format!("The request is {} already.", status_words(request)));
     }
-    let view = views::resume(&detail);
+    let active = desk.app.active();
+    let view = views::resume(&detail, active.outlets.public_url.as_deref());
     open(desk, slack, &action.trigger_id, &view).map_err(|failure| not_opened(&failure))?;
     replace_if_outdated(desk, slack, action, request);
     Ok(())
@@ -108,8 +109,10 @@ fn result(desk: &SlackDesk, slack: &Slack, action: &Action) -> Result<(), String
     let read = desk.act(slack, &action.actor, |caller| {
         read_results::content(&desk.app, caller, id, None)
     });
+    let active = desk.app.active();
+    let public_url = active.outlets.public_url.as_deref();
     let (view, refused) = match read {
-        Ok(content) => (views::result(&detail.text.detail, &content.bytes), None),
+        Ok(content) => (views::result(&detail, &content.bytes, public_url), None),
         Err(refusal) => {
             let why = refusal.words();
             (views::notice("Result", &why), Some(why))

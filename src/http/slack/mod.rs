@@ -2,7 +2,8 @@
 //! is linked, by the same verbs as everything else.
 //!
 //! Reading order: `signature` (is it Slack), `payload` (what was done, by whom), `follow_up` (what takes a call of ours
-//! and so comes after the answer), `submission` (what a dialog decides, at once), `views` (the dialogs, of `evidence` and `blocks`).
+//! and so comes after the answer), `submission` (what a dialog decides, at once), `views` (the dialogs, of `evidence` and
+//! `blocks`), `workspace` (whose members count).
 //!
 //! Slack waits three seconds for an answer. Dialogs are opened by threads of their own from a bounded queue; votes and
 //! new requests are decided before the answer, since only then can a field say what is wrong with it.
@@ -14,6 +15,7 @@ pub mod payload;
 mod signature;
 mod submission;
 mod views;
+mod workspace;
 
 use super::HttpContext;
 use super::authentication;
@@ -35,14 +37,12 @@ use signature::{Forged, SeenCalls};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use workspace::Workspaces;
 
 /// Threads that call Slack after an answer.
 const THREADS: usize = 2;
 /// Calls that wait for one; further ones are answered 503, which Slack shows as a failure.
 const WAITING_MAX: usize = 64;
-/// Longest time for learning which workspace is ours while a dialog waits.
-const WORKSPACE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Targets offered for a new request; a list of Slack has no more.
 const TARGETS_MAX: usize = 100;
 /// How often an act is tried again because another configuration was applied meanwhile.
@@ -53,8 +53,7 @@ pub struct SlackDesk {
     app: Arc<App>,
     api: SlackApi,
     seen: SeenCalls,
-    /// The workspace of the bot token, and the number of the configuration that this is of.
-    workspace: Mutex<Option<(u64, String)>>,
+    workspaces: Workspaces,
     queue: Mutex<Option<SyncSender<Box<FollowUp>>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -78,11 +77,14 @@ impl SlackDesk {
     /// `internal` when a thread cannot be made.
     pub fn start(app: &Arc<App>, reach: &NetworkReach) -> Result<Arc<SlackDesk>, Error> {
         let (queue, waiting) = sync_channel(WAITING_MAX);
+        let api = SlackApi::new(reach);
+        let workspaces = Workspaces::start(api.clone());
+        let workspaces = workspaces.map_err(|e| Error::internal("starting slack-workspace", e))?;
         let desk = Arc::new(SlackDesk {
             app: Arc::clone(app),
-            api: SlackApi::new(reach),
+            api,
             seen: SeenCalls::default(),
-            workspace: Mutex::new(None),
+            workspaces,
             queue: Mutex::new(Some(queue)),
             threads: Mutex::new(Vec::new()),
         });
@@ -104,6 +106,7 @@ impl SlackDesk {
     pub fn stop(&self) {
         drop(locked(&self.queue).take());
         self.api.shutdown();
+        self.workspaces.stop();
         let threads = std::mem::take(&mut *locked(&self.threads));
         let me = std::thread::current().id();
         for thread in threads.into_iter().filter(|t| t.thread().id() != me) {
@@ -129,22 +132,7 @@ impl SlackDesk {
 
     /// Whether somebody acts in our workspace: users of others have ids that mean nothing here.
     fn is_ours(&self, slack: &Slack, actor: &SlackActor) -> Result<bool, String> {
-        let generation = self.app.active().generation;
-        let known = locked(&self.workspace).clone();
-        let ours = match known {
-            Some((of, team)) if of == generation => team,
-            _ => {
-                let answer = self
-                    .api
-                    .call(slack, "auth.test", &json!({}), WORKSPACE_TIMEOUT)
-                    .map_err(|failure| failure.to_string())?;
-                let team = answer["team_id"].as_str();
-                let team = team.filter(|t| !t.is_empty());
-                let team = team.ok_or("Slack does not say which workspace the bot is in")?;
-                *locked(&self.workspace) = Some((generation, team.to_owned()));
-                team.to_owned()
-            }
-        };
+        let ours = self.workspaces.of(slack)?;
         Ok(actor.team.as_deref() == Some(&ours))
     }
 

@@ -51,17 +51,7 @@ pub(super) fn review(
     blocks.extend(evidence::blocks(detail, tables));
     let decides = is_open && is_whole;
     if !is_whole {
-        let place = match public_url {
-            Some(url) => format!(
-                "<{url}/requests/{}|Open the request> to read and decide it.",
-                request.id
-            ),
-            None => format!(
-                "Read and decide it with `dbward request show {}`.",
-                request.id
-            ),
-        };
-        blocks.push(section(&place));
+        blocks.push(elsewhere(request, public_url, "read and decide it"));
     }
     if decides {
         blocks.push(json!({"type": "divider"}));
@@ -86,11 +76,16 @@ pub(super) fn review(
     view
 }
 
-/// The dialog that asks whether a request is to be executed now.
-pub(super) fn resume(detail: &Detail) -> Value {
+/// The dialog that asks whether a request is to be executed now, where all of it can be seen.
+pub(super) fn resume(detail: &Detail, public_url: Option<&str>) -> Value {
     let request = &detail.request;
     let mut blocks = about(detail);
-    blocks.extend(code(&detail.text.detail, BLOCK_CHARS).0);
+    let (statement, is_whole) = code(&detail.text.detail, REVIEWED_CHARS_MAX);
+    blocks.extend(statement);
+    if !is_whole {
+        blocks.push(elsewhere(request, public_url, "read and execute it"));
+        return modal("Execute request", blocks);
+    }
     blocks.push(section(
         "It is handed to the agents, and runs on this database.",
     ));
@@ -99,6 +94,15 @@ pub(super) fn resume(detail: &Detail) -> Value {
     view["private_metadata"] = subject(request).into();
     view["submit"] = plain("Execute");
     view
+}
+
+/// Where to do what a dialog that is cut does not offer.
+fn elsewhere(request: &Request, public_url: Option<&str>, what: &str) -> Value {
+    let id = &request.id;
+    section(&match public_url {
+        Some(url) => format!("<{url}/requests/{id}|Open the request> to {what}."),
+        None => format!("Use `dbward request show {id}` to {what}."),
+    })
 }
 
 /// The dialog for a new request on one of these targets.
@@ -144,13 +148,17 @@ pub(super) fn waiting() -> Value {
 }
 
 /// The dialog with a result, or as much of it as fits.
-pub(super) fn result(detail: &str, content: &[u8]) -> Value {
+pub(super) fn result(detail: &Detail, content: &[u8], public_url: Option<&str>) -> Value {
     let text = match serde_json::from_slice::<Value>(content) {
         Ok(value) => serde_json::to_string_pretty(&value).unwrap_or_default(),
         Err(_) => String::from_utf8_lossy(content).into_owned(),
     };
-    let mut blocks = code(detail, EXCERPT_CHARS).0;
-    blocks.extend(code(&text, RESULT_CHARS).0);
+    let mut blocks = code(&detail.text.detail, EXCERPT_CHARS).0;
+    let (shown, is_whole) = code(&text, RESULT_CHARS);
+    blocks.extend(shown);
+    if !is_whole {
+        blocks.push(elsewhere(&detail.request, public_url, "see all of it"));
+    }
     blocks.push(context(&format!(
         "{} in all",
         counted(content.len(), "byte")

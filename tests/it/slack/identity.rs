@@ -5,7 +5,8 @@ use super::{
     written_in,
 };
 use crate::support::{
-    DELIVERS, FakeSlack, Person, Request, SHOP, Server, clicked, decision, submitted,
+    DELIVERS, FakeSlack, Person, Request, SHOP, Server, SlackCall, clicked, decision, eventually,
+    submitted,
 };
 use serde_json::json;
 
@@ -137,6 +138,41 @@ fn where_the_workspace_cannot_be_learned_nobody_acts() {
     s.click(APPROVER, "dbward_review", &request.id, "1").is(200);
     slack.nth("views.open", 1);
     assert_eq!(slack.of("auth.test").len(), 2);
+}
+
+#[test]
+fn a_slack_that_hangs_is_asked_once_for_the_workspace_and_nobody_waits_for_its_answer() {
+    let slack = FakeSlack::start();
+    let s = server(&slack);
+    link_all(&s);
+    let request = s.requester().submit("production", UPDATE);
+    posted(&s, &request);
+    slack.hold("auth.test");
+    // Slack gets its answers while it owes us one.
+    let typed = || s.command(REQUESTER, "execute").is(200);
+    let open = SlackCall {
+        method: "views.open".to_owned(),
+        body: json!({"view": {
+            "callback_id": "dbward_review_modal",
+            "private_metadata": format!("{} {}", request.id, "0".repeat(32)),
+        }}),
+    };
+    typed().saying("cannot reach Slack now");
+    s.submit_dialog(APPROVER, &open, decision("approve", None))
+        .is(200)
+        .saying("\"decision_block\":\"dbward cannot reach Slack now");
+    assert_eq!(slack.of("auth.test").len(), 1);
+    slack.release();
+    // What comes late counts for all that follows, and another configuration has the same bot.
+    eventually("it is known", || typed().raw().is_empty());
+    let path = s.state_dir().with_file_name("server.toml");
+    let own = "state_dir = \"state\"\nlisten = \"127.0.0.1:0\"\n";
+    let text = format!("{own}{SHOP}{BOUND}{}", slack.section());
+    std::fs::write(&path, text).unwrap();
+    s.inner().reload(&path).unwrap();
+    assert_eq!(typed().raw(), "");
+    assert_eq!(slack.of("auth.test").len(), 1);
+    request.is_pending();
 }
 
 #[test]
