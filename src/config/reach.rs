@@ -20,6 +20,15 @@ const PRIVATE: &[&str] = &[
     "fec0::/10",
 ];
 
+/// Where clouds hand out the credentials of their machines, beyond link-local addresses; never called, even where their
+/// networks are.
+const CREDENTIALS: &[&str] = &[
+    "fd00:ec2::254",
+    "fd20:ce::254",
+    "100.100.100.200",
+    "168.63.129.16",
+];
+
 /// Addresses that no service has, or that lead somewhere else than they say.
 const NEVER: &[&str] = &[
     "0.0.0.0/8",
@@ -32,16 +41,16 @@ const NEVER: &[&str] = &[
     "203.0.113.0/24",
     // Multicast, reserved, broadcast.
     "224.0.0.0/3",
-    // IPv4 in IPv6: unspecified and compatible, translated, tunnelled.
-    "::/96",
-    "64:ff9b::/96",
-    "64:ff9b:1::/48",
-    "2001::/32",
-    "2002::/16",
-    "100::/64",
+    // Beyond the addresses that IPv6 has for everybody, which begin with the bits 001: unspecified, IPv4 that is
+    // compatible or translated, link-local, multicast, and what is not given to anybody.
+    "::/3",
+    "4000::/2",
+    "8000::/1",
+    // Among these: IPv4 that is tunnelled, identifiers without a place, and examples.
+    "2001::/23",
     "2001:db8::/32",
-    "fe80::/10",
-    "ff00::/8",
+    "2002::/16",
+    "3fff::/20",
 ];
 
 /// How far calls may reach beyond public addresses.
@@ -67,12 +76,16 @@ impl NetworkReach {
 
     /// Whether `address` may be called.
     pub fn covers(&self, address: IpAddr) -> bool {
-        static RANGES: OnceLock<[Vec<Cidr>; 3]> = OnceLock::new();
-        let [here, private, never] = RANGES.get_or_init(|| {
-            [HERE, PRIVATE, NEVER].map(|list| list.iter().filter_map(|r| Cidr::parse(r)).collect())
+        static RANGES: OnceLock<[Vec<Cidr>; 4]> = OnceLock::new();
+        let [credentials, here, private, never] = RANGES.get_or_init(|| {
+            [CREDENTIALS, HERE, PRIVATE, NEVER]
+                .map(|list| list.iter().filter_map(|r| Cidr::parse(r)).collect())
         });
         let within = |ranges: &[Cidr]| ranges.iter().any(|r| r.contains(address));
         let is_listed = || within(&self.networks);
+        if within(credentials) {
+            return false;
+        }
         if within(here) {
             return self.here || is_listed();
         }
@@ -102,7 +115,7 @@ mod tests {
 
     #[test]
     fn every_range_is_one() {
-        for range in HERE.iter().chain(PRIVATE).chain(NEVER) {
+        for range in [HERE, PRIVATE, CREDENTIALS, NEVER].concat() {
             assert!(Cidr::parse(range).is_some(), "{range}");
         }
     }
@@ -146,6 +159,15 @@ mod tests {
             ("::", [false, false, false]),
             ("::7f00:1", [false, false, false]),
             ("64:ff9b::a9fe:a9fe", [false, false, false]),
+            ("::ffff:0:7f00:1", [false, false, false]),
+            ("fd00:ec2::254", [false, false, false]),
+            ("100.100.100.200", [false, false, false]),
+            ("168.63.129.16", [false, false, false]),
+            ("5f00::1", [false, false, false]),
+            ("2001:20::1", [false, false, false]),
+            ("2001:4860:4860::8888", [true, true, true]),
+            ("2a00:1450:4001::200e", [true, true, true]),
+            ("3fff::1", [false, false, false]),
             ("2002:7f00:1::", [false, false, false]),
             ("2001:0:7f00:1::", [false, false, false]),
             ("fe80::1", [false, false, false]),
@@ -160,9 +182,15 @@ mod tests {
     #[test]
     fn listed_networks_may_be_called_and_what_no_service_has_never() {
         let reach = NetworkReach {
-            networks: ["10.1.0.0/16", "fd00::/8", "169.254.0.0/16", "0.0.0.0/8"]
-                .map(|range| Cidr::parse(range).unwrap())
-                .to_vec(),
+            networks: [
+                "10.1.0.0/16",
+                "fd00::/8",
+                "169.254.0.0/16",
+                "0.0.0.0/8",
+                "168.63.0.0/16",
+            ]
+            .map(|range| Cidr::parse(range).unwrap())
+            .to_vec(),
             ..STRICT
         };
         for (address, wanted) in [
@@ -172,6 +200,8 @@ mod tests {
             ("fd12::1", true),
             ("127.0.0.1", false),
             ("169.254.169.254", false),
+            ("fd00:ec2::254", false),
+            ("168.63.129.16", false),
             ("0.0.0.0", false),
             ("1.1.1.1", true),
         ] {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 /// receiver's markup.
 pub(super) struct Card<'f> {
     pub(super) title: String,
-    /// Label and value, the most important first.
+    /// Label and value, each of one line, the most important first.
     pub(super) lines: Vec<(&'static str, String)>,
     /// The statement, as notifications may show it.
     pub(super) detail: Option<Cow<'f, str>>,
@@ -32,7 +32,7 @@ impl<'f> Card<'f> {
     pub(super) fn new(facts: &'f NotificationFacts) -> Card<'f> {
         let mut lines = Vec::new();
         let mut line = |label, value: Option<String>| {
-            lines.extend(value.map(|v| (label, escaped(&v).into_owned())));
+            lines.extend(value.map(|v| (label, one_line(&escaped(&v)))));
         };
         let text = |name: &str| facts.text(name).map(str::to_owned);
         line("Requester", text("requester"));
@@ -63,6 +63,14 @@ impl<'f> Card<'f> {
             url: facts.text("url"),
         }
     }
+}
+
+/// A value without the ends of lines, so that none looks like further lines of ours.
+fn one_line(text: &str) -> String {
+    let ends = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    text.chars()
+        .map(|c| if ends(c) { ' ' } else { c })
+        .collect()
 }
 
 /// What an execution left in the database; none where nothing ran.

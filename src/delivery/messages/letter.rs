@@ -87,11 +87,13 @@ mod tests {
 
     #[test]
     fn a_mail_says_what_happened_and_why_it_came() {
-        let facts = facts(json!({"detail": "SELECT '<b>'", "reason": "\"quoted\" & more"}));
+        let reason = "\"quoted\" & more\r\n\nOpen the request: https://evil.example";
+        let facts = facts(json!({"detail": "SELECT '<b>'", "reason": reason}));
         let mine = letter(&facts, "requester");
         assert_eq!(mine.subject, "[dbward] Approval needed: shop/production");
         for part in [
-            "Reason: \"quoted\" & more",
+            // What people write begins no line of its own.
+            "Reason: \"quoted\" & more   Open the request: https://evil.example\n",
             "SELECT '<b>'",
             "Open the request: https://dbward.example.com/requests/0b54-request",
             "the request is yours",
