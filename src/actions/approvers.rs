@@ -34,12 +34,13 @@ pub(super) fn of_step(
     let entries = step.approvers.iter().map(|entry| {
         let selector = &entry.selector;
         let mut people = by_configuration(app, active, selector, target, now);
-        people.extend(view.approvers_by_state(&[selector], &active.policies, now)?);
+        let by_state = view.approvers_by_state(&[selector], &active.policies, now)?;
+        people.extend(by_state.people);
         people.retain(|id| !left_out.contains(id.as_str()) && !suspended.contains(id));
         let is_cut = people.len() > PEOPLE_MAX;
         Ok(NamedApprovers {
             people: people.into_iter().take(PEOPLE_MAX).collect(),
-            others: is_cut || is_open(app, active, selector),
+            others: is_cut || by_state.is_cut || is_open(app, active, selector),
         })
     });
     entries.collect()

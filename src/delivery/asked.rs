@@ -65,7 +65,7 @@ pub(super) fn asked(
     let known = known.iter().chain(outlets.addresses.keys());
     let known = known.map(String::as_str).collect();
     let mut people = named(selectors, policies, on_call, &known);
-    people.extend(by_state.iter().map(String::as_str));
+    people.extend(by_state.people.iter().map(String::as_str));
     let people = people.into_iter().filter(|id| !left_out(id));
     let mut asked = Vec::new();
     for id in people.take(LOOKED_AT_MAX) {

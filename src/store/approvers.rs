@@ -17,11 +17,21 @@ use rusqlite::Connection;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// People who may be named that are read, and tokens.
+/// People who may be named that are read, and tokens: more than could be asked.
 const READ_MAX: usize = 2_000;
-/// People with kept claims who are looked at; who came last comes first.
+/// People with kept claims who are looked at.
+const CLAIMS_MAX: usize = 10_000;
+/// Who came last comes first.
 const CLAIMS: &str = "SELECT id, claims_json FROM users WHERE claims_at_ms > ?1 AND status = 'active' \
-     AND subject_type = 'user' ORDER BY claims_at_ms DESC LIMIT 10000";
+     AND subject_type = 'user' ORDER BY claims_at_ms DESC";
+
+/// People whom selectors name.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct NamedByState {
+    pub people: BTreeSet<String>,
+    /// There were more than are read, and so there may be others.
+    pub is_cut: bool,
+}
 
 impl View<'_> {
     /// Active people whom one of these selectors names by a token or by kept claims, at `now`.
@@ -30,7 +40,7 @@ impl View<'_> {
         selectors: &[&Selector],
         policies: &Policies,
         now: Timestamp,
-    ) -> Result<BTreeSet<String>, Error> {
+    ) -> Result<NamedByState, Error> {
         by_state(self.connection, selectors, policies, now)
     }
 }
@@ -41,15 +51,15 @@ pub(super) fn by_state(
     selectors: &[&Selector],
     policies: &Policies,
     now: Timestamp,
-) -> Result<BTreeSet<String>, Error> {
+) -> Result<NamedByState, Error> {
     let wanted = Wanted::of(selectors);
-    let mut people = BTreeSet::new();
+    let mut named = NamedByState::default();
     if wanted.roles.is_empty() && wanted.groups.is_empty() {
-        return Ok(people);
+        return Ok(named);
     }
-    by_tokens(connection, &wanted, policies, now, &mut people)?;
-    by_claims(connection, &wanted, policies, now, &mut people)?;
-    Ok(people)
+    by_tokens(connection, &wanted, policies, now, &mut named)?;
+    by_claims(connection, &wanted, policies, now, &mut named)?;
+    Ok(named)
 }
 
 /// Roles and groups of which people are wanted.
@@ -87,6 +97,12 @@ impl<'a> Wanted<'a> {
     }
 }
 
+/// Whether one of these marks stands in a text.
+fn may_have(marks: &Option<Vec<String>>, text: &str) -> bool {
+    let has_mark = |marks: &Vec<String>| marks.iter().any(|mark| text.contains(mark));
+    marks.as_ref().is_none_or(has_mark)
+}
+
 /// A text as it stands in JSON.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
@@ -97,8 +113,9 @@ fn by_tokens(
     wanted: &Wanted,
     policies: &Policies,
     now: Timestamp,
-    people: &mut BTreeSet<String>,
+    named: &mut NamedByState,
 ) -> Result<(), Error> {
+    let marks = wanted.marks(policies);
     let roles: Vec<String> = wanted.roles.iter().map(|name| quoted(name)).collect();
     let mut statement = connection.prepare_cached(LIVE_OF_PEOPLE)?;
     let mut rows = statement.query([])?;
@@ -108,17 +125,19 @@ fn by_tokens(
             row.column(TokenColumn::Roles)?,
             row.column(TokenColumn::Groups)?,
         );
-        // A token without groups gives no more than its roles, or what the configuration gives.
-        if groups == "[]" && !roles.iter().any(|role| held.contains(role)) {
+        // A token without such a group gives no more than its roles, or what the configuration gives.
+        let has_group = groups != "[]" && may_have(&marks, &groups);
+        if !has_group && !roles.iter().any(|role| held.contains(role)) {
             continue;
         }
         read += 1;
         if read > READ_MAX {
+            named.is_cut = true;
             break;
         }
         let stored = read_token(row)?;
         if stored.counts(now) && is_wanted_by_token(wanted, policies, &stored.token) {
-            people.insert(stored.token.subject_id);
+            named.people.insert(stored.token.subject_id);
         }
     }
     Ok(())
@@ -140,21 +159,26 @@ fn by_claims(
     wanted: &Wanted,
     policies: &Policies,
     now: Timestamp,
-    people: &mut BTreeSet<String>,
+    named: &mut NamedByState,
 ) -> Result<(), Error> {
     let marks = wanted.marks(policies);
     let since = now.0.saturating_sub_unsigned(KEPT_CLAIMS_SECS_MAX * 1000);
     let mut statement = connection.prepare_cached(CLAIMS)?;
     let mut rows = statement.query([since])?;
-    let mut read = 0;
+    let (mut looked_at, mut read) = (0, 0);
     while let Some(row) = rows.next()? {
+        looked_at += 1;
+        if looked_at > CLAIMS_MAX {
+            named.is_cut = true;
+            break;
+        }
         let (id, claims): (String, String) = tuple(row)?;
-        let has_mark = |marks: &Vec<String>| marks.iter().any(|mark| claims.contains(mark));
-        if !marks.as_ref().is_none_or(has_mark) {
+        if !may_have(&marks, &claims) {
             continue;
         }
         read += 1;
         if read > READ_MAX {
+            named.is_cut = true;
             break;
         }
         let Some(access) = snapshot::read_claims(&claims) else {
@@ -164,7 +188,7 @@ fn by_claims(
         let is_wanted = groups.iter().any(|g| wanted.groups.contains(g.as_str()))
             || roles.iter().any(|r| wanted.roles.contains(r.name.as_str()));
         if is_wanted {
-            people.insert(id);
+            named.people.insert(id);
         }
     }
     Ok(())

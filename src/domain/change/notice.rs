@@ -21,7 +21,7 @@ pub struct Notice<'c> {
     /// Row of the request.
     pub request_seq: i64,
     pub target: &'c Target,
-    request_id: &'c str,
+    pub request_id: &'c str,
     pub requester: &'c str,
     /// Selectors of the step that waits for approval since this change.
     pub asked: &'c [Selector],

@@ -180,6 +180,15 @@ pub struct KnownRecipients {
     pub asked_by_state: BTreeSet<String>,
 }
 
+/// Who is notified by mail of one event.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MailRecipients {
+    /// Ids of people, and on-call groups as selectors.
+    pub named: Vec<String>,
+    /// People who are asked as well and get none, since they are too many.
+    pub left_out: usize,
+}
+
 /// A person whom the configuration names, and what they are as an approver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailedPerson {
@@ -246,7 +255,7 @@ impl Routes {
     }
 
     /// Who is notified by mail of an event: the requester of an outcome, unless they cancelled it themselves, and whom it
-    /// asks to approve, as far as their address is known. Ids of people, and on-call groups as selectors.
+    /// asks to approve, as far as their address is known.
     pub fn mailed(
         &self,
         event: &str,
@@ -254,20 +263,24 @@ impl Routes {
         actor: &str,
         asked: &[Selector],
         known: &KnownRecipients,
-    ) -> Vec<String> {
+    ) -> MailRecipients {
         if !self.mails {
-            return Vec::new();
+            return MailRecipients::default();
         }
         let own = event == "request.cancelled" && actor == requester;
         if OUTCOMES.contains(&event) && !own {
-            return vec![requester.to_owned()];
+            return MailRecipients {
+                named: vec![requester.to_owned()],
+                left_out: 0,
+            };
         }
-        let people = self.people_of(requester, asked, known).into_iter();
+        let people = self.people_of(requester, asked, known);
         let on_call = asked.iter().filter(|selector| self.is_on_call(selector));
-        people
-            .map(str::to_owned)
-            .chain(on_call.map(ToString::to_string))
-            .collect()
+        let first = people.iter().take(ASKED_MAX).map(ToString::to_string);
+        MailRecipients {
+            named: first.chain(on_call.map(ToString::to_string)).collect(),
+            left_out: people.len().saturating_sub(ASKED_MAX),
+        }
     }
 
     fn is_on_call(&self, selector: &Selector) -> bool {
@@ -320,9 +333,9 @@ impl Routes {
         let listed = self.people.iter().filter(has_address).filter(is_asked);
         let listed = listed.map(|person| person.id.as_str());
         let others = known.asked_by_state.intersection(&known.claimed);
-        let people: BTreeSet<&str> = listed.chain(others.map(String::as_str)).collect();
-        let people = people.into_iter().filter(|id| *id != requester);
-        people.take(ASKED_MAX).collect()
+        let mut people: BTreeSet<&str> = listed.chain(others.map(String::as_str)).collect();
+        people.remove(requester);
+        people
     }
 
     /// Whether nobody is notified of anything.

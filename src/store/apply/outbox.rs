@@ -7,7 +7,9 @@ use crate::crypto::uuid;
 use crate::domain::audit::Checkpoint;
 use crate::domain::change::{Notice, RequestChange, checkpoint_payload, linked_payload};
 use crate::domain::id::Selector;
-use crate::domain::policy::notification::{CHECKPOINTED, EMAIL, KnownRecipients, Routes, SLACK};
+use crate::domain::policy::notification::{
+    ASKED_MAX, CHECKPOINTED, EMAIL, KnownRecipients, MailRecipients, Routes, SLACK,
+};
 use crate::error::Error;
 use crate::store::approvers::by_state;
 use crate::store::query::{RunStatement, first};
@@ -43,7 +45,8 @@ pub(super) fn announced(
     }
     let known = known(cx, routes, notice.asked)?;
     let mailed = routes.mailed(event, notice.requester, actor, notice.asked, &known);
-    for recipient in &mailed {
+    warn_of_left_out(event, &notice, &mailed);
+    for recipient in &mailed.named {
         insert(cx, &notice, &row(EMAIL, Some(recipient.as_str())))?;
     }
     if routes.posts(event) {
@@ -68,7 +71,8 @@ pub(super) fn announced(
             }
         };
         let mailed = routes.mailed(event, notice.requester, actor, asked, known);
-        for recipient in &mailed {
+        warn_of_left_out(event, &notice, &mailed);
+        for recipient in &mailed.named {
             insert(cx, &notice, &row(EMAIL, Some(recipient.as_str())))?;
         }
         if routes.posts(event) {
@@ -78,13 +82,29 @@ pub(super) fn announced(
     Ok(())
 }
 
+fn warn_of_left_out(event: &str, notice: &Notice, mailed: &MailRecipients) {
+    if mailed.left_out > 0 {
+        log::warn!(
+            "{event} of request {} goes to {ASKED_MAX} people by mail; {} more are asked",
+            notice.request_id,
+            mailed.left_out
+        );
+    }
+}
+
 /// Who can be asked by mail although the configuration does not say so.
 fn known(cx: &Context, routes: &Routes, asked: &[Selector]) -> Result<KnownRecipients, Error> {
     let Some(policies) = routes.policies_of_mail().filter(|_| !asked.is_empty()) else {
         return Ok(KnownRecipients::default());
     };
     let selectors: Vec<&Selector> = asked.iter().collect();
-    let asked_by_state = by_state(cx.connection, &selectors, policies, cx.now)?;
+    let found = by_state(cx.connection, &selectors, policies, cx.now)?;
+    if found.is_cut {
+        log::warn!(
+            "more people may be asked by their tokens or claims than are looked at; some get no mail"
+        );
+    }
+    let asked_by_state = found.people;
     let mut claimed = BTreeSet::new();
     for id in routes.unaddressed(asked, &asked_by_state) {
         let is_known = cx.connection.find(CLAIMED, [id], first::<i64>)?;

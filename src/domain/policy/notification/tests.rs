@@ -185,7 +185,7 @@ fn requesters_learn_the_outcome_and_approvers_are_asked() {
         ("execution.started", "agent", &[], &[]),
     ] {
         assert_eq!(
-            routes.mailed(event, "requester", actor, asked, &none),
+            routes.mailed(event, "requester", actor, asked, &none).named,
             wanted,
             "{event} by {actor}"
         );
@@ -198,7 +198,8 @@ fn requesters_learn_the_outcome_and_approvers_are_asked() {
     };
     let mailed = |known: &_| {
         let asked = routes.mailed("request.created", "requester", "requester", &team, known);
-        asked.join(" ")
+        assert_eq!(asked.left_out, 0);
+        asked.named.join(" ")
     };
     assert_eq!(mailed(&known), "bob eve");
     // Others are asked by a token or by claims: who has an address, and is not the requester.
@@ -209,8 +210,29 @@ fn requesters_learn_the_outcome_and_approvers_are_asked() {
     assert!(
         nobody
             .mailed("request.approved", "requester", "ann", &[], &none)
+            .named
             .is_empty()
     );
+}
+
+#[test]
+fn of_too_many_who_are_asked_it_is_known_how_many_get_no_mail() {
+    let person = |n: usize| MailedPerson {
+        id: format!("person-{n:03}"),
+        has_address: true,
+        roles: BTreeSet::new(),
+        groups: BTreeSet::from(["team".to_owned()]),
+    };
+    let routes = Routes::default();
+    let people = (0..=ASKED_MAX).map(person).collect();
+    let routes = routes.with_mail(people, Arc::new(Policies::empty()));
+    let asked = [Selector::parse("group:team").unwrap()];
+    let none = KnownRecipients::default();
+    let mailed = |requester| routes.mailed("request.created", requester, requester, &asked, &none);
+    let all = mailed("somebody");
+    assert_eq!((all.named.len(), all.left_out), (ASKED_MAX, 1));
+    let others = mailed("person-000");
+    assert_eq!((others.named.len(), others.left_out), (ASKED_MAX, 0));
 }
 
 #[test]
