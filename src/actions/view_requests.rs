@@ -22,7 +22,7 @@ use serde_json::Value;
 /// Requests counted exactly; beyond it the total is a lower bound.
 pub const COUNT_MAX: i64 = 10_000;
 /// Notifications shown with a request, at most; all of them are listed as deliveries.
-const NOTIFICATIONS_MAX: u32 = 50;
+const NOTIFICATIONS_MAX: u32 = 200;
 /// Largest offset; further pages need the cursor.
 pub const OFFSET_MAX: u32 = 10_000;
 /// Pending requests examined for one page of what waits for the caller; beyond it the page ends early.

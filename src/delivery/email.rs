@@ -55,7 +55,8 @@ pub(super) fn attempt(shared: &Shared, outlets: &Outlets, row: &DueDelivery) -> 
         .map(|address| match session.send(&mail(address)) {
             Ok(()) => Attempt::Delivered(None),
             Err(MailFailure::Refused(why)) => failed(FailureKind::Refused, why),
-            Err(MailFailure::NotNow(why)) => failed(FailureKind::Rejected, why),
+            Err(MailFailure::NotNow(why)) => failed(FailureKind::Postponed, why),
+            Err(MailFailure::Busy(why)) => failed(FailureKind::Rejected, why),
             Err(MailFailure::Unreachable(why)) => failed(FailureKind::Unreachable, why),
         }),
     };
@@ -112,36 +113,40 @@ fn send_to_each(
     };
     // First those who had no turn: the server may fall silent at one of the others again.
     people.sort_by_key(|(_, address)| address.as_ref().is_ok_and(|a| is_tried(&mails, a)));
-    let mut unreachable = None;
+    let mut ended = None;
     for (_, address) in &people {
         let Ok(address) = address else { continue };
         let is_open = mails.get(address).is_none() || is_tried(&mails, address);
-        if !is_open || unreachable.is_some() || session.is_over() || shared.is_stopping() {
+        if !is_open || ended.is_some() || session.is_over() || shared.is_stopping() {
             continue;
         }
         let end = match session.send(&mail(address.clone())) {
             Ok(()) => MailEnd::Sent,
             Err(MailFailure::Refused(why)) => MailEnd::Refused(why),
             Err(MailFailure::NotNow(why)) => MailEnd::NotYet(why),
+            Err(MailFailure::Busy(why)) => {
+                ended = Some((FailureKind::Rejected, why));
+                continue;
+            }
             Err(MailFailure::Unreachable(why)) => {
-                unreachable = Some(why);
+                ended = Some((FailureKind::Unreachable, why));
                 continue;
             }
         };
         let settled = SettledMail { row: row.seq, end };
         mails.insert(address.clone(), settled);
     }
-    let attempt = judged(row, &people, &mails, unreachable);
+    let attempt = judged(row, &people, &mails, ended);
     shared.settled.keep(row, mails);
     attempt
 }
 
-/// What came of a mail to several people.
+/// What came of a mail to several people; `ended` is what the server answers to all of them now.
 fn judged(
     row: &DueDelivery,
     people: &[OnCallPerson],
     mails: &Mails,
-    unreachable: Option<String>,
+    ended: Option<(FailureKind, String)>,
 ) -> Attempt {
     let (mut sent, mut unsent, mut waits) = (Vec::new(), Vec::new(), false);
     for (person, address) in people {
@@ -160,7 +165,7 @@ fn judged(
             },
             Ok(None) => {
                 waits = true;
-                unreachable.as_deref().unwrap_or("not tried yet")
+                ended.as_ref().map_or("not tried yet", |(_, why)| why)
             }
         };
         unsent.push(format!("not to {person}: {why}"));
@@ -172,9 +177,9 @@ fn judged(
     }
     let mut account = unsent.join("; ");
     account.truncate(account.floor_char_boundary(ACCOUNT_BYTES_MAX));
-    let kind = match (waits, &unreachable) {
-        (true, Some(_)) => FailureKind::Unreachable,
-        (true, None) => FailureKind::Rejected,
+    let kind = match (waits, ended) {
+        (true, Some((kind, _))) => kind,
+        (true, None) => FailureKind::Postponed,
         (false, _) if sent.is_empty() => FailureKind::Refused,
         // What an earlier attempt left to read is true no more.
         (false, _) if is_whole => {

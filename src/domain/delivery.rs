@@ -21,6 +21,8 @@ const REASON_BYTES_MAX: usize = 300;
 pub enum FailureKind {
     /// It refuses this notification for good.
     Refused,
+    /// It does not accept this notification now, because of whom it is for; that says nothing about others.
+    Postponed,
     /// It answered, but did not accept this one; another may fare better.
     Rejected,
     /// It cannot be reached, or asks for a pause.
@@ -74,7 +76,9 @@ impl FailedAttempt {
         let index = usize::try_from(failed).ok()?.checked_sub(1)?;
         let pause = match self.kind {
             FailureKind::Refused => return None,
-            FailureKind::Rejected | FailureKind::Unreachable => *RETRY_SECS.get(index)?,
+            FailureKind::Postponed | FailureKind::Rejected | FailureKind::Unreachable => {
+                *RETRY_SECS.get(index)?
+            }
         };
         Some(self.at_least_asked(jittered_ms(pause, roll)))
     }
@@ -82,7 +86,7 @@ impl FailedAttempt {
     /// Milliseconds for which the receiver is left alone after so many failures without a success between them.
     pub fn pause_ms(&self, failures: u32, roll: u8) -> u64 {
         let most = match self.kind {
-            FailureKind::Refused => return 0,
+            FailureKind::Refused | FailureKind::Postponed => return 0,
             FailureKind::Rejected => REJECTING_PAUSE_SECS_MAX,
             FailureKind::Unreachable => UNREACHABLE_PAUSE_SECS_MAX,
         };
@@ -171,6 +175,9 @@ mod tests {
         assert_eq!(failed(500).pause_ms(1, 0), 4_000);
         assert_eq!(failed(500).pause_ms(9, 0), 24_000);
         assert_eq!(failed(404).pause_ms(9, 0), 0);
+        let postponed = FailedAttempt::new(FailureKind::Postponed, "x");
+        assert_eq!(postponed.pause_ms(9, 0), 0);
+        assert_eq!(postponed.retry_ms(2, 0), failed(500).retry_ms(2, 0));
         let gone = FailedAttempt::new(FailureKind::Unreachable, "x");
         assert_eq!(gone.pause_ms(4, 0), 480_000);
         assert_eq!(gone.pause_ms(u32::MAX, 0), 480_000);

@@ -45,8 +45,10 @@ pub struct Mail {
 pub enum MailFailure {
     /// The server refuses it for good.
     Refused(String),
-    /// The server does not accept it now.
+    /// The server does not accept it now, because of its recipient or of what it says.
     NotNow(String),
+    /// The server accepts nothing now.
+    Busy(String),
     /// The server cannot be used.
     Unreachable(String),
 }
@@ -56,6 +58,7 @@ impl fmt::Display for MailFailure {
         match self {
             MailFailure::Refused(why)
             | MailFailure::NotNow(why)
+            | MailFailure::Busy(why)
             | MailFailure::Unreachable(why) => f.write_str(why),
         }
     }
@@ -90,8 +93,7 @@ impl MailSession<'_> {
     /// Sends a mail.
     ///
     /// # Errors
-    /// Why the server has not accepted it. [`MailFailure::Unreachable`] is about the server; where that falls silent at one
-    /// recipient, it may take mail for others.
+    /// Why the server has not accepted it. Where it falls silent at one recipient, it may take mail for others.
     pub fn send(&mut self, mail: &Mail) -> Result<(), MailFailure> {
         let message = message(self.email, mail).map_err(MailFailure::Refused)?;
         let mut connection = self.begun(&message)?;
@@ -106,6 +108,7 @@ impl MailSession<'_> {
                     self.open = Some(connection);
                 }
                 Err(match failure(&error) {
+                    MailFailure::Busy(why) => MailFailure::NotNow(why),
                     MailFailure::Unreachable(why) if !is_answer => MailFailure::NotNow(why),
                     other => other,
                 })
@@ -297,7 +300,7 @@ fn failure(error: &lettre::transport::smtp::Error) -> MailFailure {
     } else if error.is_permanent() {
         MailFailure::Refused(text)
     } else if error.is_transient() {
-        MailFailure::NotNow(text)
+        MailFailure::Busy(text)
     } else {
         // Its causes say more than it does.
         let mut text = text;

@@ -150,6 +150,14 @@ impl Program {
         .collect()
     }
 
+    /// How many of its threads have a name that begins so.
+    pub fn threads(&self, name: &str) -> usize {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let names =
+            tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+        names.filter(|comm| comm.starts_with(name)).count()
+    }
+
     /// A number of its /proc/PID/status: threads, or KiB of memory.
     pub fn status(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
