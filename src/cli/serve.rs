@@ -1,6 +1,7 @@
 //! `dbward serve`: the server until a signal ends it.
 
-use super::{Failure, logging, signals, values};
+use super::signals::{SignalRequest, Signals, StopLimit};
+use super::{Failure, logging, values};
 use crate::cli::output::{note, say};
 use crate::config::Config;
 use crate::error::Error;
@@ -10,9 +11,16 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Exit code where the state file is not the one the server left.
 const STATE_DIFFERS_CODE: u8 = 3;
+/// A stop before the server listens: nothing was answered that could be waited for.
+const STARTING: StopLimit = StopLimit {
+    within: Duration::ZERO,
+    code: 0,
+    words: "stopped before it listened",
+};
 
 #[derive(Debug, clap::Args)]
 pub struct ServeOptions {
@@ -37,16 +45,23 @@ pub struct ServeOptions {
     pub standby: bool,
 }
 
-/// Serves until SIGTERM or SIGINT; a second one ends the grace. SIGHUP takes a changed configuration over.
+/// Serves until SIGTERM or SIGINT; a second one ends it at once. SIGHUP takes a changed configuration over.
 pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
     let config = Config::load(&options.config).map_err(|problems| problems.to_string())?;
     logging::start(&config.logging);
     for warning in &config.warnings {
         log::warn!("{}: {warning}", options.config.display());
     }
-    let signals = signals::Signals::start().map_err(|e| e.to_string())?;
+    let signals = Signals::start().map_err(|e| e.to_string())?;
+    let limit = |limit| signals.limit(limit).map_err(|e| e.to_string());
+    let stopping = StopLimit {
+        within: Server::stop_within(&config),
+        code: 1,
+        words: "something hangs, so the process ends here; all that was acknowledged is on the disk",
+    };
     let take_over = match options.standby {
         true => {
+            limit(stopping)?;
             match stand_by(&config, |time| signals.arrived(time)).map_err(|e| cannot_start(&e))? {
                 None => return Ok(()),
                 taken => taken,
@@ -54,6 +69,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
         }
         false => None,
     };
+    limit(STARTING)?;
     let start = StartOptions {
         take_over,
         force_bootstrap: options.force_bootstrap,
@@ -63,6 +79,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
         ..StartOptions::default()
     };
     let server = Server::start(&config, start).map_err(|e| cannot_start(&e))?;
+    limit(stopping)?;
     if server.bootstrapped() {
         note!(
             "first tokens written to {0}/admin-token, {0}/developer-token and {0}/agent-token",
@@ -76,7 +93,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
     };
     say!("listening on {scheme}://{}", server.addr());
     let _ = std::io::stdout().flush();
-    while signals.wait() == signals::SignalRequest::Reload {
+    while signals.wait() == SignalRequest::Reload {
         // Why not, if not, stands in the log and in the audit log.
         let _ = server.reload(&options.config);
     }

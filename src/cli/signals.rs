@@ -1,9 +1,13 @@
 //! Signals on a thread: SIGHUP asks for a reload; the first SIGTERM or SIGINT ends the waiting, the second does what was
-//! left for it.
+//! left for it. Where a limit is set, the process ends when a stop has taken so long, wherever it hangs.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a stop may go on after the second signal: enough to close what does not hang.
+const AFTER_SECOND: Duration = Duration::from_secs(3);
 
 type Second = Box<dyn FnOnce() + Send>;
 
@@ -23,6 +27,18 @@ struct SignalState {
     arrived: u32,
     reloads: u32,
     second: Option<Second>,
+    /// When the first and the second signal to stop came.
+    stops: [Option<Instant>; 2],
+    limit: Option<StopLimit>,
+}
+
+/// How long a stop may take from its first signal, and how the process ends where it takes longer.
+#[derive(Debug, Clone, Copy)]
+pub struct StopLimit {
+    pub within: Duration,
+    pub code: i32,
+    /// What the log says then.
+    pub words: &'static str,
 }
 
 /// What a signal asks for.
@@ -38,7 +54,7 @@ impl Signals {
         let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         let shared = Arc::new(SignalShared::default());
         let seen = Arc::clone(&shared);
-        std::thread::Builder::new()
+        thread::Builder::new()
             .name("signals".to_owned())
             .spawn(move || {
                 for signal in signals.forever() {
@@ -52,9 +68,26 @@ impl Signals {
         Ok(Signals { shared })
     }
 
+    /// Limits every stop from now on, also one that has begun.
+    ///
+    /// # Errors
+    /// Where the thread that keeps the limit cannot be started.
+    pub fn limit(&self, limit: StopLimit) -> std::io::Result<()> {
+        let is_kept = self.shared.lock().limit.replace(limit).is_some();
+        self.shared.changed.notify_all();
+        if !is_kept {
+            let shared = Arc::clone(&self.shared);
+            let keep = move || shared.keep_limit();
+            thread::Builder::new()
+                .name("stop-limit".to_owned())
+                .spawn(keep)?;
+        }
+        Ok(())
+    }
+
     /// Waits for a signal: what it asks for. Several reloads that come together are one.
     pub fn wait(&self) -> SignalRequest {
-        let state = self.shared.state.lock().unwrap_or_else(|e| e.into_inner());
+        let state = self.shared.lock();
         let mut state = self
             .shared
             .changed
@@ -69,7 +102,7 @@ impl Signals {
 
     /// Waits for the first signal, at most `within`; whether it has come.
     pub fn arrived(&self, within: Duration) -> bool {
-        let state = self.shared.state.lock().unwrap_or_else(|e| e.into_inner());
+        let state = self.shared.lock();
         let (state, _) = self
             .shared
             .changed
@@ -80,7 +113,7 @@ impl Signals {
 
     /// What the second signal does, at once if it has come already.
     pub fn then(&self, second: impl FnOnce() + Send + 'static) {
-        let mut state = self.shared.state.lock().unwrap_or_else(|e| e.into_inner());
+        let mut state = self.shared.lock();
         if state.arrived > 1 {
             drop(state);
             second();
@@ -91,21 +124,99 @@ impl Signals {
 }
 
 impl SignalShared {
+    fn lock(&self) -> MutexGuard<'_, SignalState> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
     fn reload(&self) {
-        let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        let mut state = self.lock();
         state.reloads += 1;
         drop(state);
         self.changed.notify_all();
     }
 
+    /// Ends the process where a stop has reached its limit.
+    fn keep_limit(&self) {
+        let mut state = self.lock();
+        loop {
+            let left = state.left(Instant::now());
+            state = match left {
+                Some((Duration::ZERO, limit)) => {
+                    drop(state);
+                    log::warn!("{}", limit.words);
+                    log::logger().flush();
+                    std::process::exit(limit.code);
+                }
+                Some((left, _)) => {
+                    let waited = self.changed.wait_timeout(state, left);
+                    waited.unwrap_or_else(|e| e.into_inner()).0
+                }
+                None => self.changed.wait(state).unwrap_or_else(|e| e.into_inner()),
+            };
+        }
+    }
+
     fn arrive(&self) {
-        let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        let mut state = self.lock();
+        let now = Instant::now();
+        if let Some(stop) = state.stops.iter_mut().find(|stop| stop.is_none()) {
+            *stop = Some(now);
+        }
         state.arrived += 1;
         let second = (state.arrived > 1).then(|| state.second.take()).flatten();
         drop(state);
         self.changed.notify_all();
         if let Some(second) = second {
             second();
+        }
+    }
+}
+
+impl SignalState {
+    /// How long the stop that was asked for may still take; none where none was, or nothing limits it.
+    fn left(&self, now: Instant) -> Option<(Duration, StopLimit)> {
+        let limit = self.limit?;
+        let [first, second] = self.stops;
+        let end = first? + limit.within;
+        let end = second.map_or(end, |at| end.min(at + AFTER_SECOND));
+        Some((end.saturating_duration_since(now), limit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AFTER_SECOND, SignalState, StopLimit};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn second_signal_shortens_what_is_left_and_never_prolongs_it() {
+        let begun = Instant::now();
+        let secs = |n: u64| begun + Duration::from_secs(n);
+        let limit = StopLimit {
+            within: Duration::from_secs(20),
+            code: 1,
+            words: "",
+        };
+        let left = |limit, stops, now| {
+            let state = SignalState {
+                limit,
+                stops,
+                ..SignalState::default()
+            };
+            state.left(now).map(|(left, _)| left)
+        };
+        let (first, early, late) = (Some(begun), Some(secs(5)), Some(secs(19)));
+        assert_eq!(left(None, [first, early], secs(5)), None);
+        assert_eq!(left(Some(limit), [None, None], secs(5)), None);
+        let nothing = Some(Duration::ZERO);
+        for (stops, now, expected) in [
+            ([first, None], secs(5), Some(Duration::from_secs(15))),
+            ([first, early], secs(5), Some(AFTER_SECOND)),
+            ([first, late], secs(19), Some(Duration::from_secs(1))),
+            ([first, None], secs(20), nothing),
+            ([first, early], secs(9), nothing),
+        ] {
+            assert_eq!(left(Some(limit), stops, now), expected, "{stops:?}");
         }
     }
 }

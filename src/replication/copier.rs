@@ -2,7 +2,7 @@
 
 use super::SYNC_AGAIN;
 use super::keeper::Keeper;
-use super::litestream::{Litestream, RunningChild};
+use super::litestream::{END_WITHIN, Litestream, RunningChild};
 use crate::clock::Clock;
 use crate::domain::server_lease::renew_every;
 use crate::error::Error;
@@ -27,6 +27,8 @@ pub(super) struct Copier {
     pub(super) clock: Clock,
     pub(super) stopping: Mutex<bool>,
     pub(super) changed: Condvar,
+    /// When all of it shall have ended, once it ends.
+    pub(super) end_by: Mutex<Option<Instant>>,
 }
 
 impl Copier {
@@ -42,6 +44,13 @@ impl Copier {
             .wait_timeout_while(stopping, time, |stopping| !*stopping)
             .unwrap_or_else(|e| e.into_inner());
         !*stopping
+    }
+
+    /// That time, or while everything ends half of what is left, so that what comes after has some too.
+    fn bounded(&self, time: Duration) -> Duration {
+        let end_by = *self.end_by.lock().unwrap_or_else(|e| e.into_inner());
+        let left = end_by.map(|end| end.saturating_duration_since(Instant::now()));
+        left.map_or(time, |left| time.min(left / 2))
     }
 
     /// Renews the lease until everything stops.
@@ -77,7 +86,7 @@ impl Copier {
             }
         }
         if let Some(child) = child {
-            child.stop();
+            child.stop(self.bounded(END_WITHIN));
         }
     }
 
@@ -105,7 +114,8 @@ impl Replica for Copier {
 
     fn sync(&self) -> Result<(), Error> {
         let began = Instant::now();
-        let synced = self.litestream.sync(&self.database);
+        let patience = self.bounded(self.litestream.sync_patience());
+        let synced = self.litestream.sync(&self.database, patience);
         match &synced {
             Ok(()) => {
                 self.metrics

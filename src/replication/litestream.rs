@@ -3,6 +3,7 @@
 use crate::config::Replication;
 use crate::crypto::write_private;
 use crate::error::Error;
+use rustix::fs::Mode;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -29,7 +30,7 @@ const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 /// Pause after a sync that failed at once, before it is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// How long it may take to end by itself, and how often it is looked at meanwhile.
-const END_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const END_WITHIN: Duration = Duration::from_secs(5);
 const END_LOOK: Duration = Duration::from_millis(20);
 
 /// How Litestream runs in a state directory.
@@ -197,13 +198,18 @@ impl Litestream {
         command.spawn().map(RunningChild).map_err(failed)
     }
 
+    /// How long a change may take to reach the bucket.
+    pub(super) fn sync_patience(&self) -> Duration {
+        Duration::from_secs(self.replication.sync_timeout_secs)
+    }
+
     /// Asks a running Litestream to bring everything into the bucket, again where it fails at once; returns when it is
     /// there.
     ///
     /// # Errors
-    /// `unavailable` with the reason, after the time that a sync may take.
-    pub(super) fn sync(&self, database: &Path) -> Result<(), Error> {
-        let until = Instant::now() + Duration::from_secs(self.replication.sync_timeout_secs);
+    /// `unavailable` with the reason, after that time.
+    pub(super) fn sync(&self, database: &Path, patience: Duration) -> Result<(), Error> {
+        let until = Instant::now() + patience;
         loop {
             let left = until.saturating_duration_since(Instant::now());
             match self.sync_once(database, left.max(RETRY_PAUSE)) {
@@ -274,12 +280,12 @@ impl RunningChild {
         }
     }
 
-    /// Asks it to end, and ends it where it does not.
-    pub(super) fn stop(mut self) {
+    /// Asks it to end, and ends it where it has not after that time.
+    pub(super) fn stop(mut self, within: Duration) {
         if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, Signal::TERM);
         }
-        let until = Instant::now() + END_WITHIN;
+        let until = Instant::now() + within;
         while self.ended().is_none() && Instant::now() < until {
             thread::sleep(END_LOOK);
         }
@@ -312,6 +318,8 @@ pub fn become_litestream(
     if parent != now.to_string().as_str() {
         return Err("the server is gone".to_owned());
     }
+    // What it makes of the state is as private as the state.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let error = Command::new(&program).args(arguments).exec();
     Err(format!("{}: {error}", Path::new(&program).display()))
 }

@@ -3,6 +3,7 @@
 use super::lease_of;
 use super::litestream::Litestream;
 use super::local_state::LocalState;
+use super::standby::{LIST_TIMEOUT, catches_up, newest};
 use crate::config::{Config, Replication};
 use crate::error::Error;
 use crate::metrics::Metrics;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenLease {
     pub epoch: u64,
+    /// The epoch whose copy a standby follows; 0 before there is one.
+    pub copy_epoch: u64,
     /// Whether the server of this state directory has it.
     pub is_ours: bool,
 }
@@ -33,8 +36,22 @@ pub fn lease(config: &Config, replication: &Replication) -> Result<Option<SeenLe
         && LocalState::read(&config.state_dir)?.holder == standing.lease.holder;
     Ok(Some(SeenLease {
         epoch: standing.lease.epoch,
+        copy_epoch: standing.lease.copy_epoch,
         is_ours,
     }))
+}
+
+/// Whether the standby in the folder of the configuration gets what the copy of that epoch has by now, within the time
+/// that a take-over waits for it.
+///
+/// # Errors
+/// `unavailable` where the bucket does not say what the copy has.
+pub fn follows(config: &Config, replication: &Replication, copy_epoch: u64) -> Result<bool, Error> {
+    let metrics = Arc::new(Metrics::new());
+    let folder = Litestream::epoch_folder(copy_epoch);
+    let bucket = lease_of(config, replication, &metrics).s3;
+    let end = newest(&bucket.names(&folder, LIST_TIMEOUT)?).unwrap_or_default();
+    Ok(catches_up(&config.state_dir, end))
 }
 
 /// Whether the Litestream that copies the state in `state_dir` takes calls.

@@ -179,6 +179,7 @@ impl ReignSetup<'_> {
             clock: keeper.clock(),
             stopping: Mutex::new(false),
             changed: Condvar::new(),
+            end_by: Mutex::new(None),
         });
         let mut reign = Reign {
             keeper,
@@ -315,8 +316,9 @@ impl Reign {
         .hint("start with --standby, which fetches the state from the bucket"))
     }
 
-    /// Ends it: what is committed is copied, and the lease is given up if that worked.
-    pub fn end(mut self, store: &Store) {
+    /// Ends it: what is committed is copied, and the lease is given up if that worked. The copy may take until `until`.
+    pub fn end(mut self, store: &Store, until: Instant) {
+        *self.copier.end_by.lock().unwrap_or_else(|e| e.into_inner()) = Some(until);
         let copied = store.sync_copy();
         self.stop();
         match copied {

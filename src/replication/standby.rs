@@ -1,6 +1,6 @@
 //! The standby: follows the copy of the server that writes, and takes its lease when that is over.
 
-use super::litestream::{Litestream, RunningChild};
+use super::litestream::{END_WITHIN, Litestream, RunningChild};
 use super::local_state::LocalState;
 use super::{Reign, ReignSetup, SYNC_AGAIN, TakenLease, refuse_foreign, take};
 use crate::domain::server_lease::LeaseWatch;
@@ -26,7 +26,7 @@ const CATCH_UP: Duration = Duration::from_secs(3);
 const TAKE_OVER_PATIENCE: Duration = Duration::from_secs(15);
 const CATCH_UP_LOOK: Duration = Duration::from_millis(20);
 /// Longest time of a list of the copy's files.
-const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A copy that is followed.
 struct Followed {
@@ -173,9 +173,9 @@ impl ReignSetup<'_> {
         let end = newest(&names)
             .ok_or_else(|| Error::bug(format!("the copy of epoch {epoch} is empty")))?;
         let follows = followed.as_ref().is_some_and(|f| f.epoch == epoch);
-        let caught_up = follows && self.catches_up(end);
+        let caught_up = follows && catches_up(&self.config.state_dir, end);
         if let Some(followed) = followed.take() {
-            followed.child.stop();
+            followed.child.stop(END_WITHIN);
         }
         if caught_up {
             return Ok(true);
@@ -187,22 +187,6 @@ impl ReignSetup<'_> {
 
     fn file(&self) -> PathBuf {
         self.config.state_dir.join(FILE)
-    }
-
-    /// Waits until the followed copy has everything up to that transaction; whether it has.
-    fn catches_up(&self, end: u64) -> bool {
-        let until = Instant::now() + CATCH_UP;
-        let progress = self.config.state_dir.join(FILE_PROGRESS);
-        loop {
-            let text = fs::read_to_string(&progress).unwrap_or_default();
-            if u64::from_str_radix(text.trim(), 16).is_ok_and(|there| there >= end) {
-                return true;
-            }
-            if Instant::now() >= until {
-                return false;
-            }
-            thread::sleep(CATCH_UP_LOOK);
-        }
     }
 
     fn remove_file(&self) -> Result<(), Error> {
@@ -235,8 +219,24 @@ impl ReignSetup<'_> {
     }
 }
 
+/// Waits until the followed copy in that folder has everything up to that transaction; whether it has.
+pub(super) fn catches_up(state_dir: &Path, end: u64) -> bool {
+    let until = Instant::now() + CATCH_UP;
+    let progress = state_dir.join(FILE_PROGRESS);
+    loop {
+        let text = fs::read_to_string(&progress).unwrap_or_default();
+        if u64::from_str_radix(text.trim(), 16).is_ok_and(|there| there >= end) {
+            return true;
+        }
+        if Instant::now() >= until {
+            return false;
+        }
+        thread::sleep(CATCH_UP_LOOK);
+    }
+}
+
 /// The last transaction that the files of a copy hold; they are named `<level>/<first>-<last>.ltx`.
-fn newest(names: &[String]) -> Option<u64> {
+pub(super) fn newest(names: &[String]) -> Option<u64> {
     names
         .iter()
         .filter_map(|name| {

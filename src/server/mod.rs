@@ -38,7 +38,7 @@ use state::StateDir;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use watch::Activity;
 
 /// The version of this program, sent in every answer.
@@ -47,8 +47,11 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 const ANALYZERS: usize = 2;
 /// Calls that wait for a worker, for each worker; further ones are answered 503 at once.
 const QUEUE_PER_WORKER: usize = 16;
-/// How long the gate may take to close what is left when the grace is over.
-const CLOSE_GRACE: Duration = Duration::from_secs(3);
+/// What of a stop is kept for closing, at most: half of it for the connections that are left, the rest for writing what
+/// is kept in memory, and for the copy. Every stop may take so long, however short the grace is.
+const CLOSING: Duration = Duration::from_secs(5);
+/// The same after a second signal.
+const CLOSING_HURRIED: Duration = Duration::from_secs(1);
 
 /// What a start may be given besides the configuration.
 pub struct StartOptions {
@@ -165,7 +168,6 @@ impl Server {
             },
         )?;
         outcome::clear(state.path())?;
-        state.write_pid()?;
         let job_state = JobState::new(Arc::clone(&app), &config.reach());
         Ok(Server {
             jobs: Some(Jobs::start(&job_state)?),
@@ -213,7 +215,13 @@ impl Server {
         Arc::clone(&self.hurry)
     }
 
-    /// Stops in order: at once when nothing runs, otherwise after at most the configured grace.
+    /// How long a stop may take in all; what takes longer hangs.
+    pub fn stop_within(config: &Config) -> Duration {
+        Duration::from_secs(config.process.shutdown_grace_secs).max(CLOSING)
+    }
+
+    /// Stops in order: at once when nothing runs, otherwise within the configured grace, the last part of which is for
+    /// closing.
     ///
     /// # Errors
     /// When what is kept in memory could not be written; everything acknowledged is durable all the same.
@@ -221,19 +229,22 @@ impl Server {
         self.app.drain();
         self.gate.drain();
         let (gate, hurry) = (&self.gate, &self.hurry);
-        self.watch.wait_idle(self.grace, |running| {
+        let closing = CLOSING.min(self.grace / 4);
+        self.watch.wait_idle(self.grace - closing, |running| {
             hurry.load(Ordering::SeqCst) || (running <= 0 && gate.in_flight() == 0)
         });
-        self.shut(CLOSE_GRACE)
+        let hurried = hurry.load(Ordering::SeqCst);
+        self.shut(if hurried { CLOSING_HURRIED } else { CLOSING })
     }
 
     fn shut(&mut self, within: Duration) -> Result<(), Error> {
         if std::mem::replace(&mut self.stopped, true) {
             return Ok(());
         }
+        let until = Instant::now() + within;
         self.app.drain();
         self.gate.drain();
-        let cut = self.gate.stop(within);
+        let cut = self.gate.stop(within / 2);
         if cut > 0 {
             log::warn!("cut off: {}", counted(cut, "connection"));
         }
@@ -243,12 +254,12 @@ impl Server {
         self.slack.stop();
         self.delivery = None;
         self.jobs = None;
-        crate::jobs::minute(&self.job_state)?;
+        let written = crate::jobs::minute(&self.job_state);
         let closed = self.app.store.close();
         if let Some(reign) = self.reign.take() {
-            reign.end(&self.app.store);
+            reign.end(&self.app.store, until);
         }
-        closed
+        written.and(closed)
     }
 }
 

@@ -36,6 +36,7 @@ pub fn stand_by(
         return Err(Error::bug("--standby needs the section [replication]"));
     };
     let state = StateDir::open(&config.state_dir)?;
+    state.write_pid()?;
     for file in key_files(config, &state) {
         if !file.exists() {
             return Err(Error::bug(format!(
@@ -81,6 +82,7 @@ pub(super) fn begin(
         return Ok((state, metrics, Some(reign)));
     }
     let state = StateDir::open(&config.state_dir)?;
+    state.write_pid()?;
     let metrics = Arc::new(Metrics::new());
     let begin = |replication| {
         let keys = keys(config, &state)?;

@@ -90,7 +90,8 @@ impl StateDir {
         })
     }
 
-    /// Writes the number of this process, for `dbward reload`.
+    /// Writes the number of this process, for `dbward reload` and `doctor`: first of all, since the file may have the
+    /// number of an earlier one, which by now is another program's.
     ///
     /// # Errors
     /// `internal` when the file cannot be written.

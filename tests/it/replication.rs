@@ -7,6 +7,7 @@
 mod faults;
 mod lost;
 pub mod proxy;
+mod stops;
 
 use crate::buckets::patient;
 use crate::support::{
@@ -17,6 +18,7 @@ use proxy::Proxy;
 use serde_json::json;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -158,6 +160,44 @@ fn other_keys_and_an_older_state_are_refused() {
     address(&line);
     refused(first.path(), &[], "another server has replaced it");
     second.stop();
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
+fn doctor_finds_both_machines_well() {
+    let installation = Installation::new("confirmed", 3);
+    let first = installation.machine();
+    let (server, addr) = Program::serve(first.path());
+    let second = installation.second(first.path());
+    let standby = standby(second.path());
+    follows(&standby);
+    person(addr, first.path(), "developer")
+        .create("production", UPDATE)
+        .is(201);
+    let look = |dir: &Path| {
+        let file = dir.join("server.toml");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let mut doctor = binary();
+        doctor.args(["doctor", "--server"]).arg(file);
+        let ran = doctor.output().unwrap();
+        (ran.status.code(), String::from_utf8(ran.stdout).unwrap())
+    };
+    let (_, out) = look(first.path());
+    for line in ["ok    files", "ok    copying", " serves it"] {
+        assert!(out.contains(line), "no `{line}`: {out}");
+    }
+    let (code, out) = look(second.path());
+    for line in [
+        "ok    files",
+        "ok    following      all that is in the copy of epoch 1 is here",
+        " listens once it has the lease; another machine has it, epoch 1",
+        "Nothing is wrong; ",
+    ] {
+        assert!(out.contains(line), "no `{line}`: {out}");
+    }
+    assert_eq!(code, Some(0), "{out}");
+    standby.stop();
+    server.stop();
 }
 
 #[test]

@@ -22,6 +22,11 @@ const PANICS_ALLOWED: &[Allowed] = &[
         "a child whose agent is gone ends at once, whatever its other thread runs",
     ),
     (
+        "src/cli/signals.rs",
+        "process::exit",
+        "a stop that hangs ends all the same",
+    ),
+    (
         "src/server/mod.rs",
         "process::exit",
         "after a COMMIT of unknown outcome only recovery can tell what is true",
