@@ -35,7 +35,13 @@ impl Store {
         if found == self.file_version.load(Ordering::Relaxed) {
             return Ok(());
         }
-        log::warn!("another process wrote into the state file");
+        // Each of Litestream's checkpoints is such a write. What is believed is proved all the same: others may have
+        // written next to it.
+        if self.copier_wrote(connection) {
+            log::debug!("what copies the state has written into its file");
+        } else {
+            log::warn!("another process wrote into the state file");
+        }
         let changed = match differing_from_newest(connection)? {
             Some(what) => format!("the schema: {what}"),
             None => match changed(connection, &self.live, &BELIEVED)?.join(", ") {

@@ -7,6 +7,7 @@
 //! call. Each closure runs in its own SAVEPOINT, so that one that fails, or panics, leaves nothing and hurts nobody
 //! else.
 
+use super::connection::BUSY_TIMEOUT;
 use super::live::{head_now, write_head};
 use super::replica::outcome_unknown;
 use super::reply_slot::ReplySlot;
@@ -21,10 +22,13 @@ use rusqlite::{Connection, ErrorCode, params};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Most closures in one transaction: bounds how long the first of a batch waits for the last.
 const BATCH_MAX: usize = 128;
+/// Pause of a writer that waits for another process, before it tries again.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// Writers that wait for a leader.
 #[derive(Default)]
@@ -148,15 +152,16 @@ impl Store {
 
     /// Serves one batch: when it returns, all of it is durable, or all that is not was taken back.
     fn serve(&self) -> Batch {
-        let connection = self.lock();
+        let begun = Instant::now();
+        let (connection, beginning) = self.begin();
         let mut jobs: Vec<Box<dyn WriteJob>> = {
             let mut waiting = self.queue.lock();
             let n = waiting.jobs.len().min(BATCH_MAX);
             waiting.jobs.drain(..n).collect()
         };
         let mark = self.live.mark();
-        let served = catch_unwind(AssertUnwindSafe(|| match self.may_begin() {
-            Ok(()) => self.commit_batch(&connection, &mut jobs),
+        let served = catch_unwind(AssertUnwindSafe(|| match beginning {
+            Ok(()) => self.commit_batch(&connection, &mut jobs, begun),
             Err(refusal) => {
                 jobs.iter_mut().for_each(|job| job.undo(refusal()));
                 None
@@ -169,6 +174,35 @@ impl Store {
             None
         });
         Batch { jobs, group }
+    }
+
+    /// The connection, in a transaction that can write; otherwise what its callers are answered. While another process
+    /// has the file, such as a checkpoint of what copies it, this waits without the connection, so that reads go on.
+    fn begin(&self) -> (MutexGuard<'_, Connection>, Result<(), fn() -> Error>) {
+        let until = Instant::now() + BUSY_TIMEOUT;
+        loop {
+            let connection = self.lock();
+            if let Err(refusal) = self.may_begin() {
+                return (connection, Err(refusal));
+            }
+            let began = connection
+                .busy_timeout(Duration::ZERO)
+                .and_then(|()| execute(&connection, "BEGIN IMMEDIATE"));
+            let restored = connection.busy_timeout(BUSY_TIMEOUT);
+            match began.and(restored) {
+                Ok(()) => return (connection, Ok(())),
+                Err(e) if is_busy(&e) && Instant::now() < until => {}
+                Err(e) => {
+                    log::error!("cannot begin a transaction: {e}");
+                    return (
+                        connection,
+                        Err(if is_busy(&e) { held } else { cannot_write }),
+                    );
+                }
+            }
+            drop(connection);
+            thread::park_timeout(BUSY_PAUSE);
+        }
     }
 
     /// Once the copy has it too, where there is one: tells the observer what became durable, then everybody who waits.
@@ -204,20 +238,13 @@ impl Store {
         }
     }
 
-    /// Commits what holds of a batch; which group its answers have to wait for, unless nothing was committed.
+    /// Commits what holds of a batch, in the transaction that began; which group its answers have to wait for, unless nothing was committed.
     fn commit_batch(
         &self,
         connection: &Connection,
         batch: &mut [Box<dyn WriteJob>],
+        begun: Instant,
     ) -> Option<u64> {
-        let begun = Instant::now();
-        if let Err(e) = execute(connection, "BEGIN IMMEDIATE") {
-            log::error!("cannot begin a transaction: {e}");
-            for job in batch {
-                job.undo(Error::unavailable("the server cannot write now"));
-            }
-            return None;
-        }
         if let Err(e) = self.still_our_chain(connection) {
             // Another process wrote into the file: to go on would be to sign what it wrote.
             (self.fatal)(&e.to_string());
@@ -333,9 +360,25 @@ impl Store {
             (self.fatal)(&format!("commit failed: {e}"));
         }
         for job in batch {
-            job.undo(Error::unavailable("the server cannot write now"));
+            job.undo(cannot_write());
         }
     }
+}
+
+/// What everybody is answered whose transaction was lost.
+fn cannot_write() -> Error {
+    Error::unavailable("the server cannot write now")
+}
+
+/// The same where another process has not let go of the file.
+fn held() -> Error {
+    Error::unavailable("another process holds the state file; nothing was changed")
+        .hint("try again in a moment")
+        .retry_after(1)
+}
+
+fn is_busy(e: &rusqlite::Error) -> bool {
+    e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// Where notifications go from a job on that applied another configuration.
@@ -355,7 +398,7 @@ fn give_up(connection: &Connection, batch: &mut [Box<dyn WriteJob>], why: &str) 
         let _ = connection.execute_batch("ROLLBACK");
     }
     for job in batch {
-        job.undo(Error::unavailable("the server cannot write now"));
+        job.undo(cannot_write());
     }
 }
 

@@ -7,12 +7,14 @@
 
 use super::connection::read_only;
 use super::live::hash_of;
+use super::query::{RunStatement, first};
 use super::{Change, Store};
 use crate::domain::server_lease::LogHead;
 use crate::error::Error;
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// Keeps the copy, and knows whether this server may write.
@@ -33,6 +35,8 @@ pub trait Replica: Send + Sync {
 /// How far the copy is.
 pub(super) struct CopyState {
     replica: Arc<dyn Replica>,
+    /// What Litestream counts in its own table, as last seen.
+    copier_count: AtomicI64,
     progress: Mutex<Progress>,
     moved: Condvar,
 }
@@ -153,6 +157,12 @@ pub fn log_holds(path: &Path, head: &LogHead) -> Result<bool, Error> {
     holds(&read_only(path)?, head)
 }
 
+/// What Litestream has counted in its own table; -1 before it has made that.
+fn copier_count(connection: &Connection) -> i64 {
+    let sql = "SELECT coalesce(max(seq), 0) FROM _litestream_seq WHERE id = 1";
+    connection.one(sql, [], first).unwrap_or(-1)
+}
+
 fn holds(connection: &Connection, head: &LogHead) -> Result<bool, Error> {
     Ok(head.seq == 0 || hash_of(connection, head.seq)?.as_ref() == Some(&head.hash))
 }
@@ -163,10 +173,13 @@ impl Store {
     /// # Errors
     /// `internal` where there is a copy already.
     pub fn replicate(&self, replica: Arc<dyn Replica>) -> Result<(), Error> {
-        self.lock()
-            .query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
+        let connection = self.lock();
+        connection.query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
+        let count = copier_count(&connection);
+        drop(connection);
         let copy = CopyState {
             replica,
+            copier_count: AtomicI64::new(count),
             progress: Mutex::default(),
             moved: Condvar::new(),
         };
@@ -228,6 +241,15 @@ impl Store {
     /// `internal`.
     pub fn holds(&self, head: &LogHead) -> Result<bool, Error> {
         holds(&self.lock(), head)
+    }
+
+    /// Whether what copies the file has written into it since this was last asked: Litestream counts its starts and its
+    /// checkpoints in a table of its own.
+    pub(super) fn copier_wrote(&self, connection: &Connection) -> bool {
+        self.copy.get().is_some_and(|copy| {
+            let count = copier_count(connection);
+            copy.copier_count.swap(count, Ordering::Relaxed) != count
+        })
     }
 
     /// Whether a transaction may begin; otherwise what its callers are answered.

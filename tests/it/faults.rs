@@ -10,6 +10,7 @@ use crate::support::{
 };
 use dbward::gate::GateLimits;
 use rustix::process::Signal;
+use serde_json::json;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -94,6 +95,36 @@ fn a_full_disk_refuses_writes_and_serves_reads_until_there_is_room() {
     program.signal(Signal::TERM);
     let (status, errors) = program.end();
     assert!(status.success(), "{status}: {errors}");
+}
+
+#[test]
+fn reads_go_on_while_another_process_holds_the_state_file() {
+    let s = Server::shop();
+    let admin = s.admin();
+    let stored = || admin.get("/api/requests").is(200).json["total"].clone();
+    let other = rusqlite::Connection::open(s.state_dir().join("dbward.db")).unwrap();
+    let hold = || other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let body = json!({"database": "shop", "environment": "production", "detail": SELECT});
+    let begin = || admin.begin("POST", "/api/requests", &[], body.to_string().as_bytes());
+    // As a checkpoint of what copies the state does, for a moment: the write waits, and reads do not.
+    hold();
+    let waits = begin();
+    for _ in 0..3 {
+        assert_eq!(stored(), 0);
+    }
+    other.execute_batch("ROLLBACK").unwrap();
+    waits.answer().is(201);
+    // And for longer than a write waits.
+    hold();
+    begin()
+        .answer()
+        .refused(503, "unavailable")
+        .saying("another process holds the state file; nothing was changed");
+    assert_eq!(stored(), 1);
+    other.execute_batch("ROLLBACK").unwrap();
+    recovered("a file that is held", || {
+        admin.create("production", SELECT).is(201)
+    });
 }
 
 #[test]

@@ -4,7 +4,6 @@
 use super::*;
 use std::sync::{Condvar, Mutex, mpsc};
 use std::thread;
-use std::time::Duration;
 
 /// A copy that does as a test says, and keeps what it is asked.
 #[derive(Default)]
@@ -333,9 +332,6 @@ fn write_ahead_log_is_left_to_the_copy() {
     assert!(bytes() == before, "the log was folded into the file");
 }
 
-/// Time that a writer waits in these tests where another connection has the file.
-const SHORT: Duration = Duration::from_millis(50);
-
 #[test]
 fn lock_of_a_checkpoint_is_a_wait_or_503_and_never_an_end() {
     let temp = temp();
@@ -358,11 +354,12 @@ fn lock_of_a_checkpoint_is_a_wait_or_503_and_never_an_end() {
     // What Litestream takes before it folds the log.
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    store.lock().busy_timeout(SHORT).unwrap();
-    refused(create(&store), "the server cannot write now");
+    refused(
+        create(&store),
+        "another process holds the state file; nothing was changed",
+    );
     assert_eq!(shown(&store), 0);
 
-    store.lock().busy_timeout(Duration::from_secs(30)).unwrap();
     let waiting = {
         let store = Arc::clone(&store);
         thread::spawn(move || create(&store))
@@ -378,4 +375,39 @@ fn lock_of_a_checkpoint_is_a_wait_or_503_and_never_an_end() {
     }
     assert_eq!(fatal.load(Ordering::SeqCst), 0);
     assert!(verified(&temp, &store).valid);
+}
+
+#[test]
+fn litestream_is_known_by_what_it_counts() {
+    let temp = temp();
+    let (store, fake) = copied(&temp);
+    let other = Connection::open(fake.file.as_ref().unwrap()).unwrap();
+    let of_copier = || store.copier_wrote(&store.lock());
+    other
+        .execute_batch("INSERT INTO meta (key, value) VALUES ('note', 'x')")
+        .unwrap();
+    assert!(!of_copier());
+    other
+        .execute_batch("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)")
+        .unwrap();
+    let checkpoint = || {
+        let count = "INSERT INTO _litestream_seq (id, seq) VALUES (1, 1) \
+                     ON CONFLICT (id) DO UPDATE SET seq = seq + 1";
+        other.execute_batch(count).unwrap();
+    };
+    // The table is new.
+    assert!(of_copier());
+    for _ in 0..2 {
+        checkpoint();
+        assert!(of_copier());
+        assert!(!of_copier());
+    }
+    // Without a copy, nobody's writes are excused.
+    let alone = super::temp();
+    let store = open(&alone);
+    let other = Connection::open(alone.0.join("dbward.db")).unwrap();
+    other
+        .execute_batch("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER); INSERT INTO _litestream_seq VALUES (1, 1)")
+        .unwrap();
+    assert!(!store.copier_wrote(&store.lock()));
 }

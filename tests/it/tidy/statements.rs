@@ -340,6 +340,12 @@ fn fresh() -> Connection {
         .iter()
         .find(|s| s.value.starts_with("CREATE TABLE"));
     db.execute_batch(&journal.unwrap().value).unwrap();
+    // What Litestream makes in a file that it copies is read too.
+    let schema = Source::read("src/store/schema.rs");
+    let copier = schema.strings.iter();
+    for table in copier.filter(|s| s.value.starts_with("CREATE TABLE _litestream_")) {
+        db.execute_batch(&table.value).unwrap();
+    }
     db
 }
 
