@@ -14,7 +14,7 @@ use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
 use crate::domain::policy::execution::{ROWS_MAX, STATEMENT_SECS_MAX};
 use crate::error::{Error, Shown};
-use crate::settings::{self, Env, Location, Notes, Number, Problems, Spanned, Text};
+use crate::settings::{self, Env, Location, Notes, Number, Problems, SecretPlaces, Spanned, Text};
 pub use endpoint::{DRIVERS, DatabaseEndpoint, Password, Tls};
 use old_form::Translated;
 pub use raw::{KEYS, Work};
@@ -54,6 +54,8 @@ pub struct AgentConfig {
     pub work: Work,
     /// What it serves; no target twice.
     pub databases: Vec<DatabaseConfig>,
+    /// Where the secrets lie, for `doctor`.
+    pub secrets: SecretPlaces,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +108,17 @@ pub enum DriverConfig {
 }
 
 impl DriverConfig {
+    /// The certificates that its server's is held against, where those are given.
+    pub fn ca_file(&self) -> Option<&Path> {
+        match self {
+            DriverConfig::Sqlite { .. } => None,
+            #[cfg(feature = "postgres")]
+            DriverConfig::Postgres(endpoint) => endpoint.ca_file.as_deref(),
+            #[cfg(feature = "mysql")]
+            DriverConfig::MySql(endpoint) => endpoint.ca_file.as_deref(),
+        }
+    }
+
     /// The dialect of its SQL.
     pub fn dialect(&self) -> Dialect {
         match self {
@@ -132,6 +145,7 @@ impl AgentConfig {
             state_dir,
             work: Work::plain(),
             databases,
+            secrets: SecretPlaces::default(),
         }
     }
 
@@ -154,7 +168,11 @@ impl AgentConfig {
     pub fn parse(text: &str, base: &Path, env: Env<'_>) -> Result<AgentConfig, Problems> {
         let ours = old_form::translated(text);
         let check = |raw: &RawAgentConfig, notes: &mut Notes| check(raw, &ours, base, notes);
-        settings::read(&ours.text, "agent.toml", env, check).map(|(config, _)| config)
+        let read = settings::read(&ours.text, "agent.toml", env, check)?;
+        Ok(AgentConfig {
+            secrets: read.secrets.in_folder(base),
+            ..read.value
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use crate::domain::policy::Policies;
 use crate::domain::scope::Scope;
 use crate::error::Shown;
 pub(super) use crate::settings::path;
-use crate::settings::{Location, Notes, RawSecret, Spanned, Text, Texts};
+use crate::settings::{Location, Notes, RawSecret, SecretPlaces, Spanned, Text, Texts};
 use std::str::FromStr;
 
 /// Checks everything; `None` only where the state directory is unknown. Problems stand in `notes`.
@@ -76,6 +76,7 @@ pub(super) fn check(
         auth_mode,
         oidc,
         warnings: Vec::new(),
+        secrets: SecretPlaces::default(),
     })
 }
 

@@ -33,14 +33,14 @@ pub use reach::NetworkReach;
 pub use replication::Replication;
 pub use slack::Slack;
 pub use storage::{ResultStorage, S3Credentials, S3Storage};
-pub use tls::{ServerTls, TlsIdentity, is_for};
+pub use tls::{SeenCertificate, ServerTls, TlsIdentity, is_for};
 pub use webhooks::{Webhook, WebhookFormat};
 
 use crate::domain::audit::Redaction;
 use crate::domain::policy::Policies;
 use crate::domain::policy::notification::{MailedPerson, RoutedWebhook, Routes};
 use crate::settings::{self, Env};
-pub use crate::settings::{Problem, Problems, Secret};
+pub use crate::settings::{Problem, Problems, Secret, SecretPlaces};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -80,7 +80,8 @@ crate::declare! {
         /// Threads that answer calls: so many writes can share a commit. Waiting clients need none of them. 1 to 512;
         /// takes effect at a restart.
         workers: usize = 48, within 1..=WORKERS_MAX;
-        /// Seconds that a stop waits at most for executions and calls in flight, 0 to 3600.
+        /// Seconds that a stop may take, 0 to 3600: three quarters of them for executions and calls in flight, but for the
+        /// last 5 s where that is less. A stop that hangs, for which 5 s are always left, ends the process then.
         shutdown_grace_secs: u64 = 20, within 0..=GRACE_SECS_MAX;
         /// Calls a minute that one person's token may make; 0 for no limit. Agents, and holders of `*` for everything,
         /// are never limited, here and by the two keys below.
@@ -177,6 +178,8 @@ pub struct Config {
     pub oidc: Option<Oidc>,
     /// What is odd, but no error; for the log and `check-config`.
     pub warnings: Vec<Problem>,
+    /// Where the secrets lie, for `doctor`.
+    pub secrets: SecretPlaces,
 }
 
 /// An entry of `[[users]]`.
@@ -320,8 +323,11 @@ impl Config {
     pub fn parse(text: &str, base: &Path, env: Env<'_>) -> Result<Config, Problems> {
         let check =
             |raw: &raw::RawConfig, notes: &mut settings::Notes| check::check(raw, base, env, notes);
-        let (mut config, warnings) = settings::read(text, "server.toml", env, check)?;
-        config.warnings = warnings;
-        Ok(config)
+        let read = settings::read(text, "server.toml", env, check)?;
+        Ok(Config {
+            warnings: read.warnings,
+            secrets: read.secrets.in_folder(base),
+            ..read.value
+        })
     }
 }

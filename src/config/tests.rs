@@ -169,6 +169,7 @@ fn example_uncommented_equals_the_defaults() {
     default.slack = config.slack.clone();
     default.outbound_proxy = config.outbound_proxy.clone();
     default.warnings = config.warnings.clone();
+    default.secrets = config.secrets.clone();
     assert_eq!(config, default);
     let (spanned, default) = (&config.policies, Policies::empty());
     assert_eq!(spanned.approval_ttl_secs, default.approval_ttl_secs);

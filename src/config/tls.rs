@@ -170,25 +170,75 @@ pub(super) fn check(raw: Option<&RawTls>, base: &Path, notes: &mut Notes) -> Opt
     }
 }
 
-/// The end of a certificate's validity (RFC 5280, section 4.1): the second time of the fourth sequence of what is
-/// signed, in seconds since 1970.
+/// What an operator has to know of a certificate in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenCertificate {
+    /// When it ends, in seconds since 1970; `None` where its form is unknown.
+    pub expires_at_secs: Option<i64>,
+    /// The names of issuer and subject, DER.
+    names: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl SeenCertificate {
+    /// The certificates of a file, in its order, one at least.
+    ///
+    /// # Errors
+    /// A sentence for the operator that names the file.
+    pub fn all_of(file: &Path) -> Result<Vec<SeenCertificate>, String> {
+        let seen = |certificate: CertificateDer<'_>| SeenCertificate {
+            expires_at_secs: not_after(&certificate),
+            names: SignedFields::of(&certificate)
+                .map(|fields| (fields.issuer.to_owned(), fields.subject.to_owned())),
+        };
+        Ok(certificates(file)?.into_iter().map(seen).collect())
+    }
+
+    /// Whether it may be issued by the other one, by its name.
+    pub fn names_as_issuer(&self, other: &SeenCertificate) -> bool {
+        match (&self.names, &other.names) {
+            (Some((issuer, _)), Some((_, subject))) => issuer == subject,
+            _ => true,
+        }
+    }
+}
+
+/// Some of what is signed in a certificate (RFC 5280, section 4.1).
+struct SignedFields<'c> {
+    issuer: &'c [u8],
+    validity: &'c [u8],
+    subject: &'c [u8],
+}
+
+impl SignedFields<'_> {
+    fn of(certificate: &[u8]) -> Option<SignedFields<'_>> {
+        const SEQUENCE: u8 = 0x30;
+        const VERSION: u8 = 0xa0;
+        let mut rest = element(element(certificate)?.1)?.1;
+        if element(rest)?.0 == VERSION {
+            rest = element(rest)?.2;
+        }
+        // The serial number and the algorithm come first.
+        for _ in 0..2 {
+            rest = element(rest)?.2;
+        }
+        let mut next = || {
+            let (tag, content, after) = element(rest)?;
+            rest = after;
+            (tag == SEQUENCE).then_some(content)
+        };
+        Some(SignedFields {
+            issuer: next()?,
+            validity: next()?,
+            subject: next()?,
+        })
+    }
+}
+
+/// The end of a certificate's validity, in seconds since 1970.
 fn not_after(certificate: &[u8]) -> Option<i64> {
-    const SEQUENCE: u8 = 0x30;
-    const VERSION: u8 = 0xa0;
     const UTC_TIME: u8 = 0x17;
     const GENERALIZED_TIME: u8 = 0x18;
-    let mut rest = element(element(certificate)?.1)?.1;
-    if element(rest)?.0 == VERSION {
-        rest = element(rest)?.2;
-    }
-    // The serial number, the algorithm and the issuer come before the validity.
-    for _ in 0..3 {
-        rest = element(rest)?.2;
-    }
-    let (tag, validity, _) = element(rest)?;
-    if tag != SEQUENCE {
-        return None;
-    }
+    let validity = SignedFields::of(certificate)?.validity;
     let (tag, end, _) = element(element(validity)?.2)?;
     let text = std::str::from_utf8(end).ok()?;
     let text = match tag {

@@ -11,7 +11,7 @@ use crate::domain::policy::notification::{
     CHECKPOINTED, EVENTS, EventFilter, LICENCE_EVENTS, NotificationPolicy, REMINDERS,
 };
 use crate::error::Shown;
-use crate::settings::{Notes, Spanned, Texts};
+use crate::settings::{GivenSecret, Notes, Spanned, Texts};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
@@ -101,6 +101,13 @@ pub(super) fn check(
                 .find(|f| f.as_str() == text)
                 .ok_or("not one of `generic`, `slack`, `teams`, `google_chat`")
         });
+        // Who knows the address of a chat's webhook can write there.
+        if let (false, Some(url)) = (format == WebhookFormat::Generic, &entry.url) {
+            notes.secrets.push(GivenSecret {
+                at: url.at.clone(),
+                file: None,
+            });
+        }
         let secret = secret(&entry.secret, base, notes);
         let events = events(&entry.events, notes);
         if let (Some(id), Some(url)) = (id, url) {

@@ -1,6 +1,6 @@
 //! Tables that are declared: `section!`, the types that its fields may have, and how each is read.
 
-use super::problem::{Location, Notes, Spanned};
+use super::problem::{GivenSecret, Location, Notes, Spanned};
 use super::section::{Number, Section, Text, Texts};
 use crate::declare::{KeyKind, KeySpec, Plain, TableSpec};
 use std::path::{Path, PathBuf};
@@ -155,11 +155,18 @@ impl RawSecret {
 impl Setting for RawSecret {
     const KIND: KeyKind = KeyKind::Secret;
     fn read(section: &Section<'_>, key: &str) -> RawSecret {
-        RawSecret {
+        let secret = RawSecret {
             at: section.place(key),
             raw: section.text(key),
             file: section.text(&format!("{key}_file")),
+        };
+        if let Some(at) = secret.given_at() {
+            section.note_secret(GivenSecret {
+                at: at.clone(),
+                file: secret.file.as_ref().map(|file| file.value.clone()),
+            });
         }
+        secret
     }
 }
 

@@ -11,7 +11,7 @@ mod section;
 pub(crate) use declared::section;
 pub use declared::{Declared, OneOrMore, OrEmpty, Part, Present, RawSecret, Setting, path};
 pub use expand::expand;
-pub use problem::{Location, Notes, Problem, Problems, Spanned};
+pub use problem::{GivenSecret, Location, Notes, Problem, Problems, SecretPlaces, Spanned};
 pub use secret::{SECRET_BYTES_MAX, Secret};
 pub use section::{Number, Section, Text, Texts};
 
@@ -63,8 +63,14 @@ pub fn read_file(path: &Path) -> Result<(String, PathBuf), Problems> {
     Ok((text, base.to_owned()))
 }
 
-/// Reads `text` as the table `R`, with variables from `env`, and lets `check` make of it what it means. The result
-/// comes with the warnings.
+/// A configuration that can be applied.
+pub struct Applicable<T> {
+    pub value: T,
+    pub warnings: Vec<Problem>,
+    pub secrets: SecretPlaces,
+}
+
+/// Reads `text` as the table `R`, with variables from `env`, and lets `check` make of it what it means.
 ///
 /// # Errors
 /// All problems, under the name `file`.
@@ -73,7 +79,7 @@ pub fn read<R: Declared, T>(
     file: &str,
     env: Env<'_>,
     check: impl FnOnce(&R, &mut Notes) -> Option<T>,
-) -> Result<(T, Vec<Problem>), Problems> {
+) -> Result<Applicable<T>, Problems> {
     let (expanded, mut list) = expand(text, env);
     let unexpanded: Vec<_> = list.iter().map(|p| p.line).collect();
     let (raw, mut notes) = section::read(&expanded, &R::TABLE, R::read);
@@ -82,7 +88,11 @@ pub fn read<R: Declared, T>(
     let own = notes.problems.into_iter();
     list.extend(own.filter(|p| p.line.is_none() || !unexpanded.contains(&p.line)));
     match checked {
-        Some(value) if list.is_empty() => Ok((value, in_order(notes.warnings))),
+        Some(value) if list.is_empty() => Ok(Applicable {
+            value,
+            warnings: in_order(notes.warnings),
+            secrets: SecretPlaces::of(&notes.secrets, text),
+        }),
         _ => Err(Problems {
             file: file.to_owned(),
             list: in_order(list),

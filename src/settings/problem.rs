@@ -2,6 +2,7 @@
 
 use crate::error::Shown;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 /// Something wrong with the configuration, or worth a warning.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,12 +87,55 @@ pub struct Spanned<T> {
     pub at: Location,
 }
 
+/// A secret that a configuration gives.
+#[derive(Debug)]
+pub struct GivenSecret {
+    pub at: Location,
+    /// The file that holds it, as it is named; none where it stands in the configuration.
+    pub file: Option<String>,
+}
+
+/// Where the secrets of a configuration lie.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SecretPlaces {
+    /// Lines of the configuration that hold one, and not a variable.
+    pub lines: Vec<usize>,
+    /// Files that hold one.
+    pub files: Vec<PathBuf>,
+}
+
+impl SecretPlaces {
+    /// The places of those in `text`, before its variables are expanded.
+    pub(super) fn of(given: &[GivenSecret], text: &str) -> SecretPlaces {
+        let mut places = SecretPlaces::default();
+        for secret in given {
+            let line = text.lines().nth(secret.at.line.saturating_sub(1));
+            match &secret.file {
+                Some(file) => places.files.push(file.into()),
+                None if line.is_some_and(|line| line.contains("${")) => {}
+                None => places.lines.push(secret.at.line),
+            }
+        }
+        places
+    }
+
+    /// The same with the files at their places, for a configuration in that folder.
+    pub fn in_folder(mut self, base: &Path) -> SecretPlaces {
+        for file in &mut self.files {
+            *file = base.join(&*file);
+        }
+        self
+    }
+}
+
 /// Collects problems and warnings while a configuration is checked.
 #[derive(Debug, Default)]
 pub struct Notes {
     /// What keeps the configuration from loading.
     pub problems: Vec<Problem>,
     pub warnings: Vec<Problem>,
+    /// Every secret that the file gives, itself or as another file.
+    pub secrets: Vec<GivenSecret>,
     /// An identity provider may put people into groups that the file does not know.
     pub open_groups: bool,
 }

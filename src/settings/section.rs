@@ -2,7 +2,7 @@
 //! keeps the place of each value. Our own instead of derived reading, which would stop at the first wrong type or
 //! unknown key.
 
-use super::problem::{Location, Notes, Problem, Spanned};
+use super::problem::{GivenSecret, Location, Notes, Problem, Spanned};
 use crate::declare::{Given, KeyKind, KeySpec, Plain, TableSpec};
 use crate::error::Shown;
 use std::cell::RefCell;
@@ -106,6 +106,11 @@ impl<'d> Section<'d> {
             at,
             entries,
         }
+    }
+
+    /// Notes where a secret is given.
+    pub(super) fn note_secret(&self, secret: GivenSecret) {
+        self.document.notes.borrow_mut().secrets.push(secret);
     }
 
     fn find(&self, key: &str) -> Option<(&'d DeValue<'d>, Location)> {

@@ -5,7 +5,7 @@ use super::raw::RawAgentDatabase;
 use super::{given, read_bounded_bytes, required};
 use crate::domain::policy::execution::LOCK_SECS_MAX;
 use crate::error::Shown;
-use crate::settings::{self, Notes};
+use crate::settings::{self, GivenSecret, Notes, Spanned};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -145,10 +145,7 @@ pub fn read(
     let url = given(&raw.url);
     let mut parts = Parts::default();
     if let Some(url) = url {
-        match parse_url(&url.value, kind) {
-            Ok(read) => parts = read,
-            Err(why) => notes.problem(&url.at, why),
-        }
+        parts = read_url(url, kind, notes);
         if given(&raw.host).is_some() || raw.port.is_some() || given(&raw.database).is_some() {
             let message =
                 "`url` is given together with `host`, `port` or `database`; use one of the two";
@@ -199,6 +196,20 @@ pub fn read(
         lock_timeout_secs: lock_timeout_secs.unwrap_or(LOCK_SECS_MAX),
         schema: None,
     })
+}
+
+/// What the URL says, of which a password is noted as a secret.
+fn read_url(url: &Spanned<String>, kind: &ServerKind, notes: &mut Notes) -> Parts {
+    let parts = parse_url(&url.value, kind).unwrap_or_else(|why| {
+        notes.problem(&url.at, why);
+        Parts::default()
+    });
+    let secret = parts.password.as_ref().map(|_| GivenSecret {
+        at: url.at.clone(),
+        file: None,
+    });
+    notes.secrets.extend(secret);
+    parts
 }
 
 /// The endpoint that a URL of PostgreSQL says, everything else at its default.

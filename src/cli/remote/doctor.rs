@@ -1,7 +1,9 @@
 //! `doctor`: every part of the way from here to a result, tried one after the other. For an agent, the way from its
 //! databases to its server.
 
+mod certificates;
 mod copy;
+mod files;
 mod host;
 
 use super::settings::ClientSettings;
@@ -110,12 +112,13 @@ fn report(screen: &Screen, checks: &[Check]) -> Result<u8, CommandError> {
         let words = check.words.replace('\n', "\n                       ");
         out.push_str(&format!("  {mark}  {:<13}  {words}\n", check.name));
     }
-    let end = if bad {
-        "Something is wrong."
-    } else {
-        "All is well."
-    };
-    out.push_str(end);
+    let skipped = checks.iter().filter(|c| c.good.is_none()).count();
+    out.push_str(&match (bad, skipped) {
+        (true, _) => "Something is wrong.".to_owned(),
+        (false, 0) => "All is well.".to_owned(),
+        (false, 1) => "Nothing is wrong; one part was not looked at.".to_owned(),
+        (false, n) => format!("Nothing is wrong; {n} parts were not looked at."),
+    });
     screen.done(
         &json!({"ok": !bad, "checks": list}).to_string(),
         &out,
@@ -344,13 +347,15 @@ fn of_agent(file: &Path) -> Vec<Check> {
         Ok(config) => config,
         Err(problems) => return vec![check("configuration", Some(false), problems.to_string())],
     };
-    let mut checks = vec![check(
-        "configuration",
-        Some(true),
-        file.display().to_string(),
-    )];
-    checks.extend(of_server(&config.server.url));
-    if checks.iter().all(|c| c.good == Some(true)) {
+    let mut checks = vec![
+        check("configuration", Some(true), file.display().to_string()),
+        files::of_agent_files(file, &config),
+    ];
+    checks.extend(certificates::of_agent_certificates(&config));
+    let server = of_server(&config.server.url);
+    let is_there = server.iter().all(|c| c.good == Some(true));
+    checks.extend(server);
+    if is_there {
         checks.push(of_agent_token(&config));
     }
     match RunningAgent::try_databases(&config) {

@@ -146,7 +146,9 @@ fn host() -> (Program, Temp, impl Fn(&Temp) -> String) {
     // The port that it took, so that it can be asked.
     let text = format!("state_dir = \"state\"\nlisten = \"{at}\"\n{toml}");
     fs::write(dir.path().join("server.toml"), text).unwrap();
-    fs::create_dir(dir.path().join("backups")).unwrap();
+    let backups = dir.path().join("backups");
+    fs::create_dir(&backups).unwrap();
+    fs::set_permissions(&backups, fs::Permissions::from_mode(0o700)).unwrap();
     let look = |dir: &Temp| {
         let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
         let (file, backups) = (path("server.toml"), path("backups"));
@@ -223,6 +225,7 @@ fn an_operator_learns_of_old_backups_and_open_files() {
             "signing.key has mode 644, so others can read it: chmod 600 ",
         ],
     );
+    fs::set_permissions(path("state/signing.key"), fs::Permissions::from_mode(0o600)).unwrap();
     let json = [
         "doctor",
         "--server",
@@ -235,6 +238,89 @@ fn an_operator_learns_of_old_backups_and_open_files() {
     assert_eq!(read["ok"], false);
     let mut checks = read["checks"].as_array().unwrap().iter();
     assert!(checks.all(|c| c["name"].is_string()), "{out}");
+    program.stop();
+}
+
+#[test]
+fn an_agent_learns_that_others_can_read_its_token() {
+    let server = Server::shop();
+    let url = format!("http://{}", server.inner().addr());
+    let console = Console::at("");
+    let file = console.home().join("agent.toml");
+    rusqlite::Connection::open(console.home().join("shop.db"))
+        .unwrap()
+        .execute_batch("CREATE TABLE t (a)")
+        .unwrap();
+    let token = server.agent("agent-1").person.token.unwrap();
+    fs::write(&file, agent_toml(&url, &token)).unwrap();
+    let look = |mode: u32| {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        console.run(None, &["doctor", "--agent", "agent.toml"])
+    };
+    let finding = "agent.toml has mode 644, so others can read the secret in line 3: chmod o-r ";
+    holds(&look(0o644).is(1).out, &[finding]);
+    let out = look(0o600).is(0).out;
+    assert!(
+        out.ends_with("Nothing is wrong; one part was not looked at.\n"),
+        "{out}"
+    );
+}
+
+#[test]
+fn every_file_that_is_open_to_others_is_named_with_what_closes_it() {
+    let (program, dir, look) = host();
+    let path = |name: &str| dir.path().join(name);
+    let mode = |name: &str, mode: u32| {
+        fs::set_permissions(path(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode("server.toml", 0o644);
+    mode("backups", 0o755);
+    // It holds no secret, and may be read.
+    holds(
+        &look(&dir),
+        &[
+            "BAD   files          ",
+            "/backups has mode 755, so others can read the state in it: chmod o-rwx ",
+        ],
+    );
+    mode("backups", 0o700);
+    holds(&look(&dir), &["ok    files          "]);
+    for name in ["dbward.db.replaced", "litestream.json", "standby.db-wal"] {
+        fs::write(path("state").join(name), "").unwrap();
+        mode(&format!("state/{name}"), 0o640);
+        let finding = format!("/state/{name} has mode 640, so others can read it: chmod 600 ");
+        holds(&look(&dir), &["BAD   files          ", &finding]);
+        fs::remove_file(path("state").join(name)).unwrap();
+    }
+    let text = fs::read_to_string(path("server.toml")).unwrap();
+    let line = text.lines().count() + 4;
+    let more = "[[webhooks]]\nid = \"signed\"\nurl = \"http://127.0.0.1:9/hook\"\n";
+    fs::write(
+        path("server.toml"),
+        format!("{text}{more}secret = \"hush\"\n"),
+    )
+    .unwrap();
+    let finding = format!(
+        "/server.toml has mode 644, so others can read the secret in line {line}: chmod o-r "
+    );
+    holds(&look(&dir), &[&finding]);
+    // Its group may, as that of the unit does.
+    mode("server.toml", 0o640);
+    holds(&look(&dir), &["ok    files          "]);
+    mode("server.toml", 0o644);
+    fs::write(path("hush"), "hush").unwrap();
+    mode("hush", 0o644);
+    fs::write(
+        path("server.toml"),
+        format!("{text}{more}secret_file = \"hush\"\n"),
+    )
+    .unwrap();
+    holds(
+        &look(&dir),
+        &["/hush has mode 644, so others can read it: chmod o-rwx "],
+    );
+    mode("hush", 0o640);
+    holds(&look(&dir), &["ok    files          "]);
     program.stop();
 }
 

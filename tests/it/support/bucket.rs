@@ -285,7 +285,7 @@ fn list(state: &Inside, query: &str) -> Vec<u8> {
         found.map_or(String::new(), |(_, value)| value.replace("%2F", "/"))
     };
     let (prefix, after) = (parameter("prefix"), parameter("start-after"));
-    let max: usize = parameter("max-keys").parse().unwrap();
+    let max: usize = parameter("max-keys").parse().unwrap_or(1_000);
     let all: Vec<_> = state
         .objects
         .iter()

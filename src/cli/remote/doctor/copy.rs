@@ -3,12 +3,23 @@
 use super::{Check, check};
 use crate::cli::demo::sentence;
 use crate::config::{Config, Replication};
-use crate::replication::look;
+use crate::replication::look::{self, SeenLease};
 
-/// What there is to say of `[replication]`; `runs`: a process of ours uses the state here.
-pub fn of_copy(config: &Config, runs: bool) -> Vec<Check> {
+/// What a server here has to do with the copy.
+pub enum CopyPart {
+    /// It writes: there is no copy, or it is its own. So too where the bucket does not say.
+    Writes,
+    /// There is no lease to follow yet.
+    Begins,
+    /// Another machine has the lease.
+    Follows { epoch: u64 },
+}
+
+/// What there is to say of `[replication]`, and the part of this machine in it; `runs`: a process of ours uses the state
+/// here.
+pub fn of_copy(config: &Config, runs: bool) -> (Vec<Check>, CopyPart) {
     let Some(replication) = &config.replication else {
-        return Vec::new();
+        return (Vec::new(), CopyPart::Writes);
     };
     let mut checks = vec![of_program(replication)];
     let bucket = &replication.bucket;
@@ -22,7 +33,7 @@ pub fn of_copy(config: &Config, runs: bool) -> Vec<Check> {
         Err(e) => {
             let words = format!("{place}: {}; see [result_storage]", sentence(&e));
             checks.push(check("replication", Some(false), words));
-            return checks;
+            return (checks, CopyPart::Writes);
         }
     };
     let whose = match &lease {
@@ -32,11 +43,19 @@ pub fn of_copy(config: &Config, runs: bool) -> Vec<Check> {
     };
     let words = format!("a copy in {place}, {whose}; {mode}");
     checks.push(check("replication", Some(true), words));
-    if runs {
-        let is_ours = lease.is_some_and(|lease| lease.is_ours);
-        checks.push(of_litestream(config, replication, is_ours));
+    let part = match &lease {
+        None => CopyPart::Begins,
+        Some(lease) if lease.is_ours => CopyPart::Writes,
+        Some(lease) => CopyPart::Follows { epoch: lease.epoch },
+    };
+    match lease {
+        Some(lease) if runs && lease.is_ours => checks.push(of_litestream(config, replication)),
+        Some(lease) if runs && lease.copy_epoch > 0 => {
+            checks.push(of_following(config, replication, &lease));
+        }
+        _ => {}
     }
-    checks
+    (checks, part)
 }
 
 fn of_program(replication: &Replication) -> Check {
@@ -52,13 +71,9 @@ fn of_program(replication: &Replication) -> Check {
     }
 }
 
-/// Whether what copies the state takes calls, where it is here that it is copied.
-fn of_litestream(config: &Config, replication: &Replication, is_ours: bool) -> Check {
+/// Whether what copies the state takes calls.
+fn of_litestream(config: &Config, replication: &Replication) -> Check {
     const NAME: &str = "copying";
-    if !is_ours {
-        let words = "this machine follows: the one that has the lease copies";
-        return check(NAME, None, words);
-    }
     match look::reach_litestream(replication, &config.state_dir) {
         Ok(()) => check(NAME, Some(true), "Litestream takes calls"),
         Err(e) => {
@@ -67,5 +82,29 @@ fn of_litestream(config: &Config, replication: &Replication, is_ours: bool) -> C
             );
             check(NAME, Some(false), words)
         }
+    }
+}
+
+/// Whether a standby gets what the other machine copies.
+fn of_following(config: &Config, replication: &Replication, lease: &SeenLease) -> Check {
+    const NAME: &str = "following";
+    let epoch = lease.copy_epoch;
+    match look::follows(config, replication, epoch) {
+        Ok(true) => {
+            let words = format!("all that is in the copy of epoch {epoch} is here");
+            check(NAME, Some(true), words)
+        }
+        Ok(false) => {
+            let words = format!(
+                "the copy of epoch {epoch} has more than is here: the log of the server says why it does not follow; \
+                 a take-over fetches the whole first"
+            );
+            check(NAME, Some(false), words)
+        }
+        Err(e) => check(
+            NAME,
+            Some(false),
+            format!("{}; see [result_storage]", sentence(&e)),
+        ),
     }
 }

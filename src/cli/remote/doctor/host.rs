@@ -1,7 +1,9 @@
 //! `doctor --server server.toml`: what an operator has to know of the server of this machine. Every finding says what to
 //! do. Nothing is changed but a small object in the bucket, which is removed again, as at every start.
 
-use super::copy::of_copy;
+use super::certificates::of_server_certificates;
+use super::copy::{CopyPart, of_copy};
+use super::files::of_server_files;
 use super::{Check, check, of_agents, of_approvers, of_ready};
 use crate::cli::backup::newest_of;
 use crate::cli::demo::sentence;
@@ -16,25 +18,15 @@ use crate::server::object_stores::try_bucket;
 use crate::server::state::{StateDir, free_bytes};
 use serde_json::json;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 /// Clocks may differ by so much before tokens and signatures are refused somewhere, in seconds.
 const CLOCK_SECS_MAX: u64 = 60;
-/// A certificate that ends within so many seconds is renewed now.
-const CERTIFICATE_SECS_MIN: u64 = 14 * 86_400;
 /// A newest backup that is older is one that was missed, in seconds.
 const BACKUP_SECS_MAX: u64 = 2 * 86_400;
 /// How long Slack may take.
 const SLACK_TIMEOUT: Duration = Duration::from_secs(10);
-/// Files of the state folder that nobody else may read.
-const PRIVATE: [&str; 4] = [
-    "dbward.db",
-    "signing.key",
-    "audit-signing.key",
-    "admin-token",
-];
 
 /// Looks at everything that a server.toml names; `backups` is a folder that holds backups.
 pub fn of_host(file: &Path, backups: Option<&Path>) -> Vec<Check> {
@@ -52,61 +44,19 @@ pub fn of_host(file: &Path, backups: Option<&Path>) -> Vec<Check> {
     };
     let mut checks = vec![
         check("configuration", Some(true), applied),
-        files(file, &config),
+        of_server_files(file, &config, backups),
         disk(&config),
     ];
-    checks.extend(certificate(&config));
+    checks.extend(of_server_certificates(&config));
     let mut seen = Vec::new();
     checks.extend(outward(&config, &mut seen));
     checks.push(clock(&seen));
-    checks.extend(of_copy(
-        &config,
-        StateDir::holder(&config.state_dir).is_some(),
-    ));
+    let process = StateDir::holder(&config.state_dir);
+    let (copy, part) = of_copy(&config, process.is_some());
+    checks.extend(copy);
     checks.push(of_backups(backups));
-    checks.extend(running(file, &config));
+    checks.extend(running(file, &config, process, &part));
     checks
-}
-
-/// Whether others can read what is secret, or change what decides.
-fn files(file: &Path, config: &Config) -> Check {
-    let mut findings = Vec::new();
-    let mut hold = |path: &Path, forbidden: u32, what: &str, fix: &str| {
-        let Ok(data) = fs::metadata(path) else { return };
-        let mode = data.permissions().mode() & 0o777;
-        if mode & forbidden != 0 {
-            let path = path.display();
-            findings.push(format!(
-                "{path} has mode {mode:o}, so others can {what}: chmod {fix} {path}"
-            ));
-        }
-    };
-    hold(file, 0o022, "change it", "go-w");
-    hold(&config.state_dir, 0o077, "enter it", "700");
-    for name in PRIVATE {
-        hold(&config.state_dir.join(name), 0o077, "read it", "600");
-    }
-    let keys = config.audit_key_file.iter();
-    for key in keys.chain(config.tls.iter().map(|tls| &tls.key_file)) {
-        hold(key, 0o077, "read it", "600");
-    }
-    match fs::read_dir(&config.state_dir) {
-        _ if !findings.is_empty() => check("files", Some(false), findings.join("\n")),
-        Ok(_) => {
-            let words = format!(
-                "{} and its keys are closed to others",
-                config.state_dir.display()
-            );
-            check("files", Some(true), words)
-        }
-        Err(e) => {
-            let words = format!(
-                "{}: {e}; a first start makes it, and later the user of the server may look",
-                config.state_dir.display()
-            );
-            check("files", None, words)
-        }
-    }
 }
 
 fn disk(config: &Config) -> Check {
@@ -142,44 +92,6 @@ fn disk(config: &Config) -> Check {
         ),
         _ => check("disk", Some(true), words),
     }
-}
-
-fn certificate(config: &Config) -> Option<Check> {
-    let tls = config.tls.as_ref()?;
-    let file = tls.cert_file.display();
-    let Some(ends) = tls.identity.expires_at_secs() else {
-        return Some(check(
-            "certificate",
-            None,
-            format!("{file} does not say when it ends"),
-        ));
-    };
-    let ends = Timestamp(ends.saturating_mul(1000));
-    let now = Clock::system().now();
-    let left = ends.since(now) / 1000;
-    Some(match (ends <= now, left < CERTIFICATE_SECS_MIN) {
-        (true, _) => check(
-            "certificate",
-            Some(false),
-            format!(
-                "{file} ended on {}: renew it, then `dbward reload`",
-                ends.local()
-            ),
-        ),
-        (_, true) => check(
-            "certificate",
-            Some(false),
-            format!(
-                "{file} ends in {}: renew it, then `dbward reload`",
-                span(left)
-            ),
-        ),
-        _ => check(
-            "certificate",
-            Some(true),
-            format!("{file} ends in {}", span(left)),
-        ),
-    })
 }
 
 /// Everything that the server calls. What an answer says of the time goes to `seen`.
@@ -335,8 +247,8 @@ fn of_backups(folder: Option<&Path>) -> Check {
 }
 
 /// The server itself, and what the administrator of a first start may ask it.
-fn running(file: &Path, config: &Config) -> Vec<Check> {
-    let Some(number) = StateDir::holder(&config.state_dir) else {
+fn running(file: &Path, config: &Config, process: Option<u32>, part: &CopyPart) -> Vec<Check> {
+    let Some(number) = process else {
         let words = format!(
             "none uses {}: `dbward serve --config {}`",
             config.state_dir.display(),
@@ -344,6 +256,19 @@ fn running(file: &Path, config: &Config) -> Vec<Check> {
         );
         return vec![check("process", Some(false), words)];
     };
+    let waits_for = match part {
+        CopyPart::Writes => None,
+        CopyPart::Begins => Some("there is no other server's copy yet".to_owned()),
+        CopyPart::Follows { epoch } => Some(format!("another machine has it, epoch {epoch}")),
+    };
+    if let Some(other) = waits_for {
+        let words = format!("process {number} listens once it has the lease; {other}");
+        let asked = "`dbward doctor --server URL` asks the server that has the lease";
+        return vec![
+            check("process", Some(true), words),
+            check("agents", None, asked),
+        ];
+    }
     let mut checks = vec![check(
         "process",
         Some(true),

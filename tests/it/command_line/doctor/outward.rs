@@ -147,10 +147,15 @@ fn a_bucket_is_written_read_and_left_as_it_was() {
     );
 }
 
-/// A certificate of the tests with another end, and its key. Nobody proves its signature: it is our own.
-fn ending(dir: &Path, ends: Timestamp) {
+/// A certificate of the tests.
+fn certificate(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/tls");
-    let pem = fs::read_to_string(folder.join("first.crt")).unwrap();
+    fs::read_to_string(folder.join(name)).unwrap()
+}
+
+/// The first certificate of the tests with another end. Nobody proves its signature: it is its own.
+fn ending(ends: Timestamp) -> String {
+    let pem = certificate("first.crt");
     let lines = pem.lines().filter(|line| !line.starts_with("-----"));
     let mut der = STANDARD.decode(lines.collect::<String>()).unwrap();
     // 2046-11-24T00:06:43Z, as UTCTime.
@@ -162,18 +167,18 @@ fn ending(dir: &Path, ends: Timestamp) {
     let digits = ends.rfc3339().replace(['-', ':', 'T'], "");
     let new = format!("{}Z", &digits[2..14]);
     der[found[0]..found[0] + old.len()].copy_from_slice(new.as_bytes());
-    let pem = format!(
+    format!(
         "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
         STANDARD.encode(&der)
-    );
-    fs::write(dir.join("server.crt"), pem).unwrap();
-    fs::copy(folder.join("first.key"), dir.join("server.key")).unwrap();
+    )
 }
 
 #[test]
 fn a_certificate_that_ends_soon_is_renewed_now() {
     let tls = "[tls]\ncert_file = \"server.crt\"\nkey_file = \"server.key\"\n";
     let dir = settled(&format!("{SHOP}{tls}"));
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    write("server.key", &certificate("first.key"));
     let now = Clock::system().now();
     let day = 86_400;
     for (ends, words) in [
@@ -190,9 +195,54 @@ fn a_certificate_that_ends_soon_is_renewed_now() {
             ["BAD   certificate    ", "server.crt ended on "],
         ),
     ] {
-        ending(dir.path(), ends);
+        write("server.crt", &ending(ends));
         holds(&look_in(dir.path()), &words);
+        // Also the end of an issuer further on in the chain, which clients look at too.
+        write("server.crt", &(certificate("first.crt") + &ending(ends)));
+        let second = format!("{}certificate 2 of ", words[0]);
+        holds(&look_in(dir.path()), &[&second]);
     }
+    write(
+        "server.crt",
+        &(certificate("first.crt") + &certificate("second.crt")),
+    );
+    holds(
+        &look_in(dir.path()),
+        &[
+            "BAD   certificate    ",
+            "certificate 1 is not issued by the one after it",
+        ],
+    );
+}
+
+#[test]
+fn authorities_that_end_soon_are_named() {
+    let soon = Clock::system().now().plus_secs(13 * 86_400 + 3_600);
+    let tls = "[tls]\ncert_file = \"server.crt\"\nkey_file = \"server.key\"\nagents_ca_file = \"agents.crt\"\n";
+    let mail = mail(9) + "ca_file = \"mail.crt\"\n";
+    let dir = settled(&format!("{SHOP}{tls}{mail}"));
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    for (name, text) in [
+        ("server.crt", certificate("first.crt")),
+        ("server.key", certificate("first.key")),
+        ("agents.crt", certificate("second.crt") + &ending(soon)),
+        ("mail.crt", ending(soon)),
+    ] {
+        write(name, &text);
+    }
+    holds(
+        &look_in(dir.path()),
+        &[
+            "ok    certificate    ",
+            "BAD   authority      certificate 2 of ",
+            "agents.crt ends in 13 days: agents whose certificates it has issued are refused",
+            "mail.crt ends in 13 days: get that of the mail server's new one",
+        ],
+    );
+    write("agents.crt", &certificate("second.crt"));
+    write("mail.crt", &certificate("second.crt"));
+    let out = look_in(dir.path());
+    assert_eq!(out.matches("ok    authority      ").count(), 2, "{out}");
 }
 
 /// The lease of a copy, as a server of that holder wrote it.
@@ -252,10 +302,29 @@ fn litestream_has_to_take_calls_where_the_lease_is() {
     let own = json!({"holder": "this", "epoch": 3, "from": 2});
     fs::write(state.join("replication.json"), own.to_string()).unwrap();
     plant_lease(&bucket, "another");
+    // Here it is a standby.
+    let folder = "replica/epoch-00000003/0000";
+    bucket.plant(
+        &format!("{folder}/0000000000000001-000000000000000b.ltx"),
+        b"",
+    );
+    fs::write(state.join("standby.db-txid"), "000000000000000a").unwrap();
     holds(
         &look_in(dir.path()),
-        &["skip  copying        this machine follows"],
+        &[
+            "BAD   following      the copy of epoch 3 has more than is here",
+            "ok    process        process ",
+            " listens once it has the lease; another machine has it, epoch 3",
+            "skip  agents         `dbward doctor --server URL` asks the server that has the lease",
+        ],
     );
+    fs::write(state.join("standby.db-txid"), "000000000000000b").unwrap();
+    let out = look_in(dir.path());
+    holds(
+        &out,
+        &["ok    following      all that is in the copy of epoch 3 is here"],
+    );
+    assert!(!out.contains("  ready  "), "{out}");
     plant_lease(&bucket, "this");
     holds(
         &look_in(dir.path()),
