@@ -49,6 +49,10 @@ fn report(path: &Path, number: u32, outcome: &Outcome) -> Result<(), String> {
             "process {number} did not apply {file}, everything stays as it was:\n{problem}"
         ));
     }
+    if outcome.generation == 0 {
+        say!("{file} is kept by process {number}, a standby, and takes effect with the lease");
+        return Ok(());
+    }
     say!(
         "{file} is applied by process {number}: generation {}",
         outcome.generation

@@ -5,7 +5,7 @@ use super::{Failure, logging, values};
 use crate::cli::output::{note, say};
 use crate::config::Config;
 use crate::error::Error;
-use crate::server::{Server, StartOptions, stand_by};
+use crate::server::{KeptConfig, Server, StartOptions, stand_by};
 use crate::store::STATE_DIFFERS;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -59,15 +59,22 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
         code: 1,
         words: "something hangs, so the process ends here; all that was acknowledged is on the disk",
     };
-    let take_over = match options.standby {
+    let (config, take_over) = match options.standby {
         true => {
             limit(stopping)?;
-            match stand_by(&config, |time| signals.arrived(time)).map_err(|e| cannot_start(&e))? {
-                None => return Ok(()),
-                taken => taken,
-            }
+            let kept = KeptConfig::new(config, &options.config);
+            let pause = |time| {
+                if signals.reload_asked() {
+                    kept.reload();
+                }
+                signals.arrived(time)
+            };
+            let taken =
+                stand_by(kept.begun(), options.listen, pause).map_err(|e| cannot_start(&e))?;
+            let Some(taken) = taken else { return Ok(()) };
+            (kept.at_take_over(), Some(taken))
         }
-        false => None,
+        false => (config, None),
     };
     limit(STARTING)?;
     let start = StartOptions {

@@ -100,6 +100,11 @@ impl Signals {
         SignalRequest::Reload
     }
 
+    /// Whether a reload was asked for since this was last asked.
+    pub fn reload_asked(&self) -> bool {
+        std::mem::take(&mut self.shared.lock().reloads) > 0
+    }
+
     /// Waits for the first signal, at most `within`; whether it has come.
     pub fn arrived(&self, within: Duration) -> bool {
         let state = self.shared.lock();

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::store::{Replica, Store};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ pub(super) struct Copier {
     pub(super) changed: Condvar,
     /// When all of it shall have ended, once it ends.
     pub(super) end_by: Mutex<Option<Instant>>,
+    /// How often Litestream has ended by itself.
+    pub(super) child_ends: AtomicUsize,
 }
 
 impl Copier {
@@ -70,6 +73,7 @@ impl Copier {
         loop {
             if let Some(how) = child.as_mut().and_then(RunningChild::ended) {
                 log::error!("Litestream ended ({how}); it is started again");
+                self.child_ends.fetch_add(1, Ordering::SeqCst);
                 child = None;
             }
             if child.is_none() {

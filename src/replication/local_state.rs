@@ -5,6 +5,7 @@ use crate::domain::server_lease::ServerLease;
 use crate::error::Error;
 use serde_json::{Value, json};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const FILE: &str = "replication.json";
@@ -21,6 +22,8 @@ pub(super) struct LocalState {
     pub(super) from: u64,
     /// A backup was put here: nothing in the bucket is older.
     restored: bool,
+    /// Where it was last written: the folder, and the boot of its machine. A copy of the folder has another one.
+    place: String,
 }
 
 impl LocalState {
@@ -43,6 +46,7 @@ impl LocalState {
                     epoch: 0,
                     from: 0,
                     restored: false,
+                    place: place_of(folder),
                 };
                 fresh.write()?;
                 return Ok(fresh);
@@ -56,9 +60,10 @@ impl LocalState {
                 value["epoch"].as_u64()?,
                 value["from"].as_u64()?,
                 value["restored"].as_bool().unwrap_or(false),
+                value["place"].as_str().unwrap_or_default().to_owned(),
             ))
         };
-        let (holder, epoch, from, restored) =
+        let (holder, epoch, from, restored, place) =
             read().ok_or_else(|| Error::bug(format!("{} is not readable", path.display())))?;
         Ok(LocalState {
             path,
@@ -66,6 +71,7 @@ impl LocalState {
             epoch,
             from,
             restored,
+            place,
         })
     }
 
@@ -80,6 +86,7 @@ impl LocalState {
             epoch,
             from: 0,
             restored: true,
+            place: place_of(folder),
         }
         .write()
     }
@@ -90,7 +97,14 @@ impl LocalState {
     /// `internal` naming the file.
     pub(super) fn enter(&mut self, epoch: u64, from: u64) -> Result<(), Error> {
         (self.epoch, self.from, self.restored) = (epoch, from, false);
+        self.place = self.path.parent().map_or_else(String::new, place_of);
         self.write()
+    }
+
+    /// Whether it lies where it was written, since the machine was started: then no other server uses it, since ours has
+    /// its lock.
+    pub(super) fn is_in_place(&self) -> bool {
+        !self.place.is_empty() && self.path.parent().map(place_of) == Some(self.place.clone())
     }
 
     /// Whether nothing was written elsewhere since the state here was.
@@ -109,8 +123,18 @@ impl LocalState {
             "epoch": self.epoch,
             "from": self.from,
             "restored": self.restored,
+            "place": self.place,
         });
         write_private(&self.path, text.to_string().as_bytes())
             .map_err(|e| Error::internal(format!("{}", self.path.display()), e))
+    }
+}
+
+/// The folder by its number in the file system, and the boot of this machine; empty where the system does not say.
+fn place_of(folder: &Path) -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    match (boot, fs::metadata(folder)) {
+        (Ok(boot), Ok(data)) => format!("{} {}:{}", boot.trim(), data.dev(), data.ino()),
+        _ => String::new(),
     }
 }

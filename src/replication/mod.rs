@@ -25,19 +25,22 @@ use crate::config::{Config, Replication};
 use crate::crypto::Keypair;
 use crate::domain::actor::Actor;
 use crate::domain::change::LogChange;
-use crate::domain::server_lease::{LeaseWatch, Moment, ServerKeys, ServerLease, renew_every};
+use crate::domain::server_lease::{
+    LeaseWatch, LogHead, Moment, ServerKeys, ServerLease, renew_every,
+};
 use crate::error::{Error, ErrorKind, counted};
 use crate::metrics::Metrics;
 use crate::objects::S3;
 use crate::objects::s3::Patience;
 use crate::outbound::Http;
-use crate::store::{Fatal, Replica, STATE_DIFFERS, Store, Verdict};
+use crate::store::{Fatal, Replica, STATE_DIFFERS, Store, Verdict, log_holds};
 use copier::Copier;
 use keeper::Keeper;
 use lease_document::{LeaseDocument, StandingLease};
 use litestream::Litestream;
 use local_state::LocalState;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -46,6 +49,8 @@ use std::time::{Duration, Instant};
 const SYNC_AGAIN: Duration = Duration::from_millis(200);
 /// How long the first copy of the whole state may take.
 const FIRST_COPY: Duration = Duration::from_secs(600);
+/// How often Litestream may end before the first copy is complete.
+const CHILD_ENDS_MAX: usize = 10;
 /// Connections to the bucket: one for the lease, one for lists.
 const CONNECTIONS: usize = 2;
 /// How far the epoch of a restored state is above that of its backup: each start and each take-over in between counted
@@ -54,7 +59,8 @@ const RESTORED_AHEAD: u64 = 1000;
 /// How long a start tries to reach the bucket.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
-/// A server's time with the lease. Dropping it lets the lease run out; [`Reign::end`] gives it up.
+/// A server's time with the lease. [`Reign::end`] ends it; dropping it before gives the lease up, so that a server that
+/// cannot serve does not keep it from another.
 pub struct Reign {
     keeper: Arc<Keeper>,
     litestream: Litestream,
@@ -67,6 +73,8 @@ pub struct Reign {
     accept_rollback: Option<String>,
     copier: Arc<Copier>,
     threads: Vec<JoinHandle<()>>,
+    /// Whether the lease is given up already, or left to run out on purpose.
+    is_settled: bool,
 }
 
 /// What a server comes to its reign with, at its start or as a standby.
@@ -100,7 +108,7 @@ impl ReignSetup<'_> {
     pub fn begin(&self) -> Result<Reign, Error> {
         let (document, replication) = (self.document(), self.replication);
         let mut local = LocalState::read(&self.config.state_dir)?;
-        let mut watch: Option<LeaseWatch> = None;
+        let (mut watch, mut waits): (Option<LeaseWatch>, bool) = (None, false);
         let until = Instant::now() + START_PATIENCE;
         loop {
             let sent = document.now();
@@ -123,8 +131,19 @@ impl ReignSetup<'_> {
                     let watch = watch
                         .get_or_insert_with(|| LeaseWatch::new(standing.version.clone(), read));
                     watch.note(&standing.version, read);
-                    let free = standing.lease.holder == local.holder
-                        || watch.is_over(&standing.lease, read);
+                    // Who has a copy of this folder has its name too: only in the very place where it was written is it
+                    // certain that its server has ended.
+                    let own = standing.lease.holder == local.holder && local.is_in_place();
+                    let free = own || watch.is_over(&standing.lease, read);
+                    if free && self.accept_rollback.is_none() {
+                        self.refuse_lacking(&standing.lease)?;
+                    }
+                    if !free && !std::mem::replace(&mut waits, true) {
+                        log::info!(
+                            "epoch {} may last: waiting until its lease is over",
+                            standing.lease.epoch
+                        );
+                    }
                     let take = || take(&document, &standing, &local, replication);
                     free.then(take)
                         .flatten()
@@ -141,6 +160,15 @@ impl ReignSetup<'_> {
                 return self.go_on(taken, &mut local);
             }
             thread::sleep(SYNC_AGAIN);
+        }
+    }
+
+    /// Refuses a state that lacks what was in the copy, before anybody loses the lease for it. What cannot be read is
+    /// refused later.
+    fn refuse_lacking(&self, lease: &ServerLease) -> Result<(), Error> {
+        match log_holds(&self.database(), &lease.head) {
+            Ok(false) => Err(lacks(&lease.head)),
+            Ok(true) | Err(_) => Ok(()),
         }
     }
 
@@ -180,6 +208,7 @@ impl ReignSetup<'_> {
             stopping: Mutex::new(false),
             changed: Condvar::new(),
             end_by: Mutex::new(None),
+            child_ends: AtomicUsize::new(0),
         });
         let mut reign = Reign {
             keeper,
@@ -190,6 +219,7 @@ impl ReignSetup<'_> {
             accept_rollback: self.accept_rollback.map(str::to_owned),
             copier,
             threads: Vec::new(),
+            is_settled: false,
         };
         reign.spawn("replica-lease", |copier| copier.renew())?;
         Ok(reign)
@@ -254,6 +284,10 @@ impl Reign {
             if Instant::now() >= until || self.keeper.is_lost() {
                 return Err(error);
             }
+            if self.copier.child_ends.load(Ordering::SeqCst) >= CHILD_ENDS_MAX {
+                let words = "Litestream ends again and again before it has copied anything; the log has its reason";
+                return Err(Error::bug(words));
+            }
             thread::sleep(SYNC_AGAIN);
         }
         self.keeper.announce_copy(until)?;
@@ -297,7 +331,8 @@ impl Reign {
         if has_all {
             return Ok(());
         }
-        if !before.confirmed {
+        // What comes from the bucket is the newest that there is; what lies here may be an old disk.
+        if !before.confirmed && self.fetched {
             log::warn!(
                 "changes are lost: the server of epoch {} had written {}, the state here ends at {ours}",
                 before.epoch,
@@ -305,15 +340,7 @@ impl Reign {
             );
             return Ok(());
         }
-        Err(Error::new(
-            ErrorKind::Internal,
-            STATE_DIFFERS,
-            format!(
-                "the copy held event {} of the audit log, which the state here (it ends at {ours}) does not have",
-                head.seq
-            ),
-        )
-        .hint("start with --standby, which fetches the state from the bucket"))
+        Err(lacks(head))
     }
 
     /// Ends it: what is committed is copied, and the lease is given up if that worked. The copy may take until `until`.
@@ -321,6 +348,7 @@ impl Reign {
         *self.copier.end_by.lock().unwrap_or_else(|e| e.into_inner()) = Some(until);
         let copied = store.sync_copy();
         self.stop();
+        self.is_settled = true;
         match copied {
             Ok(()) => self.keeper.give_up(),
             Err(error) => {
@@ -355,6 +383,9 @@ impl Reign {
 impl Drop for Reign {
     fn drop(&mut self) {
         self.stop();
+        if !self.is_settled && !self.keeper.is_lost() {
+            self.keeper.give_up();
+        }
     }
 }
 
@@ -421,6 +452,16 @@ fn take(
             None
         }
     }
+}
+
+/// Refuses a state that lacks what another had when it last renewed the lease.
+fn lacks(head: &LogHead) -> Error {
+    let words = format!(
+        "the copy held event {} of the audit log, which the state here does not have",
+        head.seq
+    );
+    Error::new(ErrorKind::Internal, STATE_DIFFERS, words)
+        .hint("start with --standby, which fetches the state from the bucket; where this state shall replace it, start once with --accept-rollback REASON, which is audited")
 }
 
 fn refuse_foreign(lease: &ServerLease, keys: &ServerKeys) -> Result<(), Error> {

@@ -70,6 +70,7 @@ impl ReignSetup<'_> {
                 followed = self.followed(&litestream, followed, standing.lease.copy_epoch)?;
                 // A start that was refused took the lease as well, so what the log lacks is looked at too.
                 let own = local.wrote_last(&standing.lease)
+                    && (local.is_in_place() || watch.is_over(&standing.lease, now))
                     && log_holds(&self.database(), &standing.lease.head).unwrap_or(false);
                 let over = standing.lease.copy_epoch > 0 && watch.is_over(&standing.lease, now);
                 if (own || over)
@@ -136,7 +137,6 @@ impl ReignSetup<'_> {
                 Ok(true) => break,
                 Ok(false) => true,
                 Err(error) if reign.keeper.is_lost() || began.elapsed() >= TAKE_OVER_PATIENCE => {
-                    reign.keeper.give_up();
                     return Err(error);
                 }
                 Err(error) => {
@@ -145,7 +145,6 @@ impl ReignSetup<'_> {
                 }
             };
             if ending {
-                reign.keeper.give_up();
                 return Ok(None);
             }
         }

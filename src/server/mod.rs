@@ -33,7 +33,7 @@ use crate::objects::live::Live;
 use crate::outbound::{CodeClient, Jwks};
 use crate::replication::Reign;
 use crate::store::{StartChecks, Store};
-pub use second_machine::{TakeOver, stand_by};
+pub use second_machine::{KeptConfig, TakeOver, stand_by};
 use state::StateDir;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -125,7 +125,7 @@ impl Server {
         raise_open_files();
         // Bound before anything is written, so that a taken port changes nothing.
         let listen = options.listen.unwrap_or(config.listen);
-        let socket = TcpListener::bind(listen).map_err(|e| bind_failed(listen, e))?;
+        let socket = bind(listen)?;
         let (state, metrics, mut reign) = second_machine::begin(config, &mut options)?;
         let app = Arc::new(app(config, &state, &options, &metrics, reign.as_ref())?);
         measured(&app, &metrics);
@@ -390,13 +390,13 @@ pub fn rust_log() -> Option<String> {
         .filter(|filters| !filters.trim().is_empty())
 }
 
-fn bind_failed(address: SocketAddr, e: std::io::Error) -> Error {
-    match e.kind() {
+fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).map_err(|e| match e.kind() {
         std::io::ErrorKind::AddrInUse => Error::bug(format!(
             "{address} is taken by another process; stop it, or choose another address with --listen"
         )),
         _ => Error::internal(format!("cannot listen on {address}"), e),
-    }
+    })
 }
 
 /// Whom the listener speaks TLS as, if it does; a warning where tokens would cross a network in the clear.

@@ -1,15 +1,18 @@
 //! A server with a second copy of its state: how it comes to the lease, at its start or as a standby.
 
 use super::StartOptions;
+use super::outcome::{self, Outcome};
 use super::state::{self, StateDir};
-use crate::config::Config;
+use crate::config::{Config, Replication};
 use crate::crypto::Keypair;
 use crate::domain::server_lease::ServerKeys;
 use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::replication::{Reign, ReignSetup, kept_epoch, server_keys};
+use crate::replication::{Reign, ReignSetup, kept_epoch, look, server_keys};
 use crate::store::{Fatal, Store};
-use std::path::PathBuf;
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +26,83 @@ pub struct TakeOver {
     pub(super) reign: Reign,
 }
 
+/// The configuration of a standby. It follows for weeks, and the server that it replaces has read the file again since:
+/// so it reads the file when it is asked to, and once more when it has the lease.
+pub struct KeptConfig<'f> {
+    file: &'f Path,
+    /// As it was when the standby began to follow.
+    begun: Config,
+    /// The last that could be applied.
+    newest: RefCell<Config>,
+}
+
+impl KeptConfig<'_> {
+    pub fn new(config: Config, file: &Path) -> KeptConfig<'_> {
+        KeptConfig {
+            file,
+            newest: RefCell::new(config.clone()),
+            begun: config,
+        }
+    }
+
+    /// As it was when the standby began to follow.
+    pub fn begun(&self) -> &Config {
+        &self.begun
+    }
+
+    /// Reads the file again, for a reload: it takes effect with the lease. Where it cannot be applied, the one before
+    /// is kept.
+    pub fn reload(&self) {
+        let asked = outcome::take(&self.begun.state_dir);
+        let read = Config::load(self.file);
+        let problem = read.as_ref().err().map(ToString::to_string);
+        match (read, &problem) {
+            (Ok(config), _) => {
+                log::info!("{} takes effect with the lease", self.file.display());
+                *self.newest.borrow_mut() = config;
+            }
+            (Err(_), problem) => log::error!(
+                "the configuration is not kept, the one before is:\n{}",
+                problem.as_deref().unwrap_or_default()
+            ),
+        }
+        let outcome = Outcome {
+            file: std::path::absolute(self.file).unwrap_or_else(|_| self.file.to_owned()),
+            generation: 0,
+            problem,
+        };
+        outcome::answer(&asked, &outcome);
+    }
+
+    /// What the server serves that the standby becomes: the file as it is by now, or the last that could be applied; with
+    /// the state and the copy that the lease was taken for.
+    pub fn at_take_over(self) -> Config {
+        self.reload();
+        let newest = self.newest.into_inner();
+        let begun = self.begun;
+        for (key, differs) in [
+            ("state_dir", newest.state_dir != begun.state_dir),
+            ("replication", newest.replication != begun.replication),
+            (
+                "audit.key_file",
+                newest.audit_key_file != begun.audit_key_file,
+            ),
+        ] {
+            if differs {
+                log::error!(
+                    "`{key}` has changed since the standby was started: it takes effect at the next start"
+                );
+            }
+        }
+        Config {
+            state_dir: begun.state_dir,
+            replication: begun.replication,
+            audit_key_file: begun.audit_key_file,
+            ..newest
+        }
+    }
+}
+
 /// Follows the copy of another server until its lease is over. `pause` waits, and returns true when the process shall
 /// end; then there is nothing to take over.
 ///
@@ -30,12 +110,17 @@ pub struct TakeOver {
 /// `internal` with a sentence for the operator.
 pub fn stand_by(
     config: &Config,
+    listen: Option<SocketAddr>,
     pause: impl Fn(Duration) -> bool,
 ) -> Result<Option<TakeOver>, Error> {
     let Some(replication) = &config.replication else {
         return Err(Error::bug("--standby needs the section [replication]"));
     };
+    // What would keep it from serving is better known now than at the take-over.
+    drop(super::bind(listen.unwrap_or(config.listen))?);
+    find_program(replication)?;
     let state = StateDir::open(&config.state_dir)?;
+    outcome::clear(state.path())?;
     state.write_pid()?;
     for file in key_files(config, &state) {
         if !file.exists() {
@@ -85,6 +170,7 @@ pub(super) fn begin(
     state.write_pid()?;
     let metrics = Arc::new(Metrics::new());
     let begin = |replication| {
+        find_program(replication)?;
         let keys = keys(config, &state)?;
         ReignSetup {
             config,
@@ -98,6 +184,17 @@ pub(super) fn begin(
     };
     let reign = config.replication.as_ref().map(begin).transpose()?;
     Ok((state, metrics, reign))
+}
+
+/// Refuses to take a lease that nothing could be copied under.
+fn find_program(replication: &Replication) -> Result<(), Error> {
+    match look::program(replication) {
+        Some(_) => Ok(()),
+        None => Err(Error::bug(format!(
+            "there is no program {}: install Litestream 0.5, or name it by `litestream` in [replication]",
+            replication.litestream.display()
+        ))),
+    }
 }
 
 /// The epoch that execution tokens carry: also of a server that keeps no copy any more.

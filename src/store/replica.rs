@@ -13,9 +13,12 @@ use crate::domain::server_lease::LogHead;
 use crate::error::Error;
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+/// While nobody waits for the copy and it is not reached, the log grows: nothing may be removed from it.
+const LOG_BYTES_MAX: u64 = 1 << 30;
 
 /// Keeps the copy, and knows whether this server may write.
 pub trait Replica: Send + Sync {
@@ -30,6 +33,11 @@ pub trait Replica: Send + Sync {
     /// # Errors
     /// `unavailable`: it may be there or not.
     fn sync(&self) -> Result<(), Error>;
+
+    /// How large the write-ahead log may be while the copy is not reached, in bytes.
+    fn log_bytes_max(&self) -> u64 {
+        LOG_BYTES_MAX
+    }
 }
 
 /// How far the copy is.
@@ -37,6 +45,8 @@ pub(super) struct CopyState {
     replica: Arc<dyn Replica>,
     /// What Litestream counts in its own table, as last seen.
     copier_count: AtomicI64,
+    /// The write-ahead log.
+    log: PathBuf,
     progress: Mutex<Progress>,
     moved: Condvar,
 }
@@ -63,9 +73,14 @@ impl CopyState {
         self.progress.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// Whether a transaction may begin.
+    /// Whether a transaction may begin: where the copy is not reached, only as long as nobody awaits it and what it lacks
+    /// has room in the log.
     fn may_begin(&self) -> bool {
-        !(self.lock().broken && self.replica.is_awaited()) && self.replica.may_write()
+        let is_full = || {
+            let log = std::fs::metadata(&self.log).map_or(0, |data| data.len());
+            self.replica.is_awaited() || log >= self.replica.log_bytes_max()
+        };
+        !(self.lock().broken && is_full()) && self.replica.may_write()
     }
 
     /// Notes that a group was committed, or that one wrote nothing; which group its answers have to wait for.
@@ -176,10 +191,12 @@ impl Store {
         let connection = self.lock();
         connection.query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
         let count = copier_count(&connection);
+        let log = PathBuf::from(format!("{}-wal", connection.path().unwrap_or_default()));
         drop(connection);
         let copy = CopyState {
             replica,
             copier_count: AtomicI64::new(count),
+            log,
             progress: Mutex::default(),
             moved: Condvar::new(),
         };
@@ -196,9 +213,15 @@ impl Store {
         let Some(copy) = self.copy.get() else {
             return Ok(());
         };
-        let progress = copy.lock();
-        let failures = progress.failures;
-        let mut progress = copy.ask(self, progress);
+        let mut progress = copy.lock();
+        let (failures, group) = (progress.failures, progress.committed);
+        // A call that is under way when this one comes began before the last commit, perhaps.
+        loop {
+            progress = copy.ask(self, progress);
+            if progress.failures != failures || progress.confirmed >= group {
+                break;
+            }
+        }
         // Once the lease is over, another server may have begun from a copy without it.
         if progress.failures != failures || progress.broken || !copy.replica.may_write() {
             return Err(not_reached());

@@ -7,6 +7,7 @@
 mod faults;
 mod lost;
 pub mod proxy;
+mod standbys;
 mod stops;
 
 use crate::buckets::patient;

@@ -24,6 +24,8 @@ struct FakeState {
     panics: bool,
     /// Calls wait until it is false.
     held: bool,
+    /// How large the log may be while the copy is not reached.
+    log_bytes_max: u64,
     /// The lease ends while a call is under way.
     ends_lease: bool,
     calls: usize,
@@ -73,6 +75,10 @@ impl Replica for FakeReplica {
         !self.state.lock().unwrap().lease_over
     }
 
+    fn log_bytes_max(&self) -> u64 {
+        self.state.lock().unwrap().log_bytes_max
+    }
+
     fn sync(&self) -> Result<(), Error> {
         let mut state = self.state.lock().unwrap();
         state.calls += 1;
@@ -98,6 +104,7 @@ fn copied(temp: &Temp) -> (Arc<Store>, Arc<FakeReplica>) {
     let fake = Arc::new(FakeReplica {
         state: Mutex::new(FakeState {
             is_awaited: true,
+            log_bytes_max: u64::MAX,
             ..FakeState::default()
         }),
         file: Some(temp.0.join("dbward.db")),
@@ -410,4 +417,45 @@ fn litestream_is_known_by_what_it_counts() {
         .execute_batch("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER); INSERT INTO _litestream_seq VALUES (1, 1)")
         .unwrap();
     assert!(!store.copier_wrote(&store.lock()));
+}
+
+#[test]
+fn a_copy_that_is_under_way_does_not_count_for_what_was_committed_since() {
+    let temp = temp();
+    let (store, fake) = copied(&temp);
+    fake.set(|s| (s.is_awaited, s.held) = (false, true));
+    let sync = || {
+        let (store, fake) = (Arc::clone(&store), Arc::clone(&fake));
+        thread::spawn(move || {
+            store.sync_copy().unwrap();
+            fake.note("synced");
+        })
+    };
+    let first = sync();
+    fake.until_asked(1);
+    create(&store).unwrap();
+    let second = sync();
+    fake.taken();
+    fake.set(|s| s.held = false);
+    first.join().unwrap();
+    second.join().unwrap();
+    // The first call may have been answered by either; the second has not ended before a call that began after it.
+    assert!(fake.calls() >= 2, "{:?}", fake.taken());
+}
+
+#[test]
+fn asynchronous_writes_end_where_the_log_is_full_of_what_the_copy_lacks() {
+    let temp = temp();
+    let (store, fake) = copied(&temp);
+    fake.set(|s| (s.is_awaited, s.fails) = (false, true));
+    create(&store).unwrap();
+    assert!(store.sync_copy().is_err());
+    create(&store).unwrap();
+    fake.set(|s| s.log_bytes_max = 1);
+    refused(create(&store), UNCHANGED);
+    assert_eq!(shown(&store), 2);
+    // A log of any size may be copied.
+    fake.set(|s| s.fails = false);
+    store.sync_copy().unwrap();
+    create(&store).unwrap();
 }

@@ -59,6 +59,7 @@ fn an_agent_is_looked_at_where_it_runs() {
     let file = console.home().join("agent.toml");
     let look = |text: String| {
         fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         console.run(None, &["doctor", "--agent", "agent.toml"])
     };
     rusqlite::Connection::open(console.home().join("shop.db"))

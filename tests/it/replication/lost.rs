@@ -96,17 +96,21 @@ fn asynchronous_mode_says_so_loses_the_last_changes_and_counts_them() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
-fn confirmed_mode_refuses_a_state_that_lacks_what_the_copy_had() {
-    let installation = Installation::new("confirmed", 3);
+fn state_that_lacks_what_the_copy_had_is_refused_and_fetched() {
+    lacking("confirmed", "nothing is answered before the copy");
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
+fn asynchronous_mode_refuses_an_old_disk_too() {
+    lacking("async", "answers do not wait for the copy");
+}
+
+fn lacking(mode: &str, logged: &str) {
+    let installation = Installation::new(mode, 3);
     let dir = installation.machine();
     let (server, addr) = Program::serve(dir.path());
-    assert!(
-        server
-            .errors()
-            .contains("nothing is answered before the copy"),
-        "{}",
-        server.errors()
-    );
+    assert!(server.errors().contains(logged), "{}", server.errors());
     let (requester, admin) = (
         person(addr, dir.path(), "developer"),
         person(addr, dir.path(), "admin"),
@@ -116,8 +120,11 @@ fn confirmed_mode_refuses_a_state_that_lacks_what_the_copy_had() {
     let older = dir.path().join("older.db");
     copy_database(&state.join("dbward.db"), &older).unwrap();
     let second = requester.create("production", UPDATE).is(201).text("id");
+    let copied = confirmations(&admin) + 2;
+    eventually("a copy of it", || confirmations(&admin) >= copied);
     renewed_with(&installation, last_event(&admin));
     server.kill();
+    let before = lease(&installation);
     for suffix in ["-wal", "-shm"] {
         let _ = fs::remove_file(state.join(format!("dbward.db{suffix}")));
     }
@@ -132,6 +139,8 @@ fn confirmed_mode_refuses_a_state_that_lacks_what_the_copy_had() {
     for words in ["the copy held event", "start with --standby"] {
         assert!(errors.contains(words), "no `{words}` in {errors}");
     }
+    // Nobody has lost the lease for it.
+    assert_eq!(lease(&installation), before);
     // From the bucket it is all there.
     let server = super::standby(dir.path());
     let admin = at(&admin, address(&server.line()));
