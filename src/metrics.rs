@@ -160,6 +160,12 @@ impl Histogram {
         Histogram { bounds, ..self }
     }
 
+    /// Shows this combination before its first observation.
+    fn show(&self, values: &[&str]) {
+        self.family
+            .with(values, |seen| seen.buckets.resize(self.bounds.len(), 0));
+    }
+
     /// Records one observation, in the unit of the name.
     pub fn observe(&self, values: &[&str], value: f64) {
         self.family.with(values, |seen| {
@@ -179,8 +185,8 @@ macro_rules! metrics {
         pub struct Metrics { $($(#[$doc])* #[doc = $help] pub $field: $kind,)* }
 
         impl Metrics {
-            /// All families, at zero.
-            pub fn new() -> Metrics {
+            /// All families, those with labels empty.
+            fn blank() -> Metrics {
                 Metrics { $($field: $kind::new($name, $help, &[$($label),*])$(.bounded($bounds))?,)* }
             }
 
@@ -200,6 +206,31 @@ macro_rules! metrics {
             fn default() -> Self { Metrics::new() }
         }
     };
+}
+
+impl Metrics {
+    /// All families, at zero, with the combinations of labels whose first event raises an alarm: what appears only with
+    /// its first event has not increased by it.
+    pub fn new() -> Metrics {
+        let metrics = Metrics::blank();
+        let counters = [
+            (&metrics.executions, "completed failed lost"),
+            (&metrics.webhook_deliveries, "delivered dead cancelled"),
+            (&metrics.oidc_fetches, "ok failed"),
+            (
+                &metrics.sweep_stuck,
+                "expire lease results requests objects",
+            ),
+            (&metrics.replication_failures, "copy lease"),
+        ];
+        for (counter, values) in counters {
+            values.split(' ').for_each(|value| counter.add(&[value], 0));
+        }
+        for operation in ["put", "get", "delete", "list", "probe"] {
+            metrics.result_store_duration.show(&[operation, "failed"]);
+        }
+        metrics
+    }
 }
 
 impl Counter {

@@ -158,6 +158,34 @@ fn alert_rules_name_only_what_exists() {
 }
 
 #[test]
+fn every_alert_rule_is_evaluated_and_sees_the_first_event() {
+    let evaluated = include_str!("../monitoring/alerts.yml");
+    let page = Metrics::new().render();
+    for (name, expr) in rules() {
+        for kind in ["fires", "is quiet"] {
+            assert!(
+                evaluated.contains(&format!("name: {name} {kind}\n")),
+                "{name}"
+            );
+        }
+        // What appears with its first event has not increased by it.
+        for counter in expr.split("increase(").skip(1) {
+            let counter = counter.split('[').next().unwrap();
+            let (family, labels) = counter.split_once('{').unwrap_or((counter, "}"));
+            let labels = labels.trim_end_matches('}');
+            let is_there = page.lines().any(|line| {
+                line.strip_prefix(family)
+                    .is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels))
+            });
+            assert!(
+                is_there,
+                "{name}: {counter} is not on the page from the start"
+            );
+        }
+    }
+}
+
+#[test]
 fn dashboard_names_only_what_exists() {
     let families = families();
     let panels = panels();
