@@ -337,6 +337,7 @@ metrics! {
     replication_epoch: Gauge("dbward_replication_epoch", "Epoch of this server's lease; 0 without replication.", []);
     replication_confirmed: Gauge("dbward_replication_last_confirmed_seconds", "When everything was last known to be in the copy, in seconds since 1970; 0 without replication.", []);
     replication_sync: Histogram("dbward_replication_sync_duration_seconds", "Time until what was committed was in the copy.", []);
+    replication_standbys: Gauge("dbward_replication_standbys", "Servers that stand by, as far as the bucket shows; 0 without replication.", []);
     replication_failures: Counter("dbward_replication_failures_total", "Times that the copy, or the lease, could not be reached.", ["what"]);
     config_generation: Gauge("dbward_config_generation", "Number of configurations applied since the start.", []);
     process_start_time: Gauge("process_start_time_seconds", "When the server started, in seconds since 1970.", []);

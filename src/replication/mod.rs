@@ -11,6 +11,7 @@
 
 mod clean;
 mod copier;
+mod followers;
 mod keeper;
 mod lease_document;
 mod litestream;
@@ -51,8 +52,8 @@ const SYNC_AGAIN: Duration = Duration::from_millis(200);
 const FIRST_COPY: Duration = Duration::from_secs(600);
 /// How often Litestream may end before the first copy is complete.
 const CHILD_ENDS_MAX: usize = 10;
-/// Connections to the bucket: one for the lease, one for lists.
-const CONNECTIONS: usize = 2;
+/// Connections to the bucket: one for the lease, one for what is removed, one for the signs of standbys.
+const CONNECTIONS: usize = 3;
 /// How far the epoch of a restored state is above that of its backup: each start and each take-over in between counted
 /// one, and agents refuse an epoch below the last they saw.
 const RESTORED_AHEAD: u64 = 1000;
@@ -293,6 +294,7 @@ impl Reign {
         self.keeper.announce_copy(until)?;
         let weak = Arc::downgrade(store);
         self.spawn("replica-sync", move |copier| copier.keep_synced(&weak))?;
+        self.spawn("replica-standbys", followers::count)?;
         self.clean()?;
         log::info!("the state is copied to the bucket, epoch {}", self.epoch());
         self.keeper.log_mode();

@@ -1,5 +1,6 @@
 //! The standby: follows the copy of the server that writes, and takes its lease when that is over.
 
+use super::followers::SignsOfLife;
 use super::litestream::{END_WITHIN, Litestream, RunningChild};
 use super::local_state::LocalState;
 use super::{Reign, ReignSetup, SYNC_AGAIN, TakenLease, refuse_foreign, take};
@@ -44,7 +45,7 @@ impl ReignSetup<'_> {
         let (document, litestream) = (self.document(), self.litestream());
         let mut local = LocalState::read(&self.config.state_dir)?;
         let (mut watch, mut followed): (Option<LeaseWatch>, Option<Followed>) = (None, None);
-        let mut reached = true;
+        let (mut reached, mut signs) = (true, SignsOfLife::default());
         loop {
             let sent = document.now();
             let read = document.read();
@@ -68,6 +69,7 @@ impl ReignSetup<'_> {
                     watch.get_or_insert_with(|| LeaseWatch::new(standing.version.clone(), now));
                 watch.note(&standing.version, now);
                 followed = self.followed(&litestream, followed, standing.lease.copy_epoch)?;
+                signs.leave(&document.s3, &local.holder);
                 // A start that was refused took the lease as well, so what the log lacks is looked at too.
                 let own = local.wrote_last(&standing.lease)
                     && (local.is_in_place() || watch.is_over(&standing.lease, now))
@@ -76,6 +78,7 @@ impl ReignSetup<'_> {
                 if (own || over)
                     && let Some(taken) = take(&document, &standing, &local, self.replication)
                 {
+                    signs.end(&document.s3);
                     let taken = TakenLease {
                         document,
                         standing: taken,

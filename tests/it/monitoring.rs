@@ -19,6 +19,7 @@ const WORDS: &[&str] = &[
     "instance",
     "job",
     "le",
+    "max_over_time",
     "or",
     "rate",
     "sum",

@@ -197,6 +197,11 @@ fn doctor_finds_both_machines_well() {
         assert!(out.contains(line), "no `{line}`: {out}");
     }
     assert_eq!(code, Some(0), "{out}");
+    let admin = person(addr, first.path(), "admin");
+    eventually("a standby that is counted", || {
+        let page = admin.get("/metrics").is(200);
+        String::from_utf8_lossy(&page.body).contains("\ndbward_replication_standbys 1\n")
+    });
     standby.stop();
     server.stop();
 }

@@ -7,6 +7,7 @@ use super::pages::commands;
 use clap::{Arg, ArgAction, Command};
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 /// Commands that are not run here, and what holds their options.
 const ELSEWHERE: &[(&str, &str)] = &[
@@ -304,7 +305,9 @@ fn prepare(stage: &Stage, console: &Console) {
     fs::write(home.join("checkpoints.jsonl"), "").unwrap();
     rusqlite::Connection::open(home.join("app.db")).unwrap();
     let agent = stage.server.agent("agent-2").person.token.unwrap();
-    fs::write(home.join("agent-token"), agent).unwrap();
+    let token = home.join("agent-token");
+    fs::write(&token, agent).unwrap();
+    fs::set_permissions(token, fs::Permissions::from_mode(0o600)).unwrap();
     let url = format!("http://{}", stage.server.inner().addr());
     let agent = format!(
         "[server]\nurl = \"{url}\"\ntoken_file = \"agent-token\"\n[agent]\nstate_dir = \"agent-state\"\n\
