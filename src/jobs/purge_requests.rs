@@ -5,9 +5,9 @@ use super::JobState;
 use crate::actions::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
-use crate::domain::change::{LogChange, PurgedRequest};
+use crate::domain::change::{Change, LogChange, PurgedRequest, RequestChange, RequestRef};
 use crate::error::{Error, ErrorKind};
-use crate::store::{RowCursor, SettledRequest, Verdict};
+use crate::store::{RowCursor, SettledRequest, Verdict, View};
 use std::sync::Arc;
 
 /// Requests removed in one transaction: each is a dozen rows in as many tables, so that the database is held for some
@@ -69,25 +69,44 @@ fn forget(app: &Arc<App>, free: Vec<SettledRequest>, before: Timestamp) -> Resul
         return Ok(0);
     }
     let gone = app.store.change(Actor::system(), move |view, _| {
-        let mut requests = Vec::with_capacity(free.len());
+        let (mut requests, mut changes) = (Vec::with_capacity(free.len()), Vec::new());
         for request in free {
             // Anything may have happened since it was looked at.
-            if let Some(still) = view.find_free_request(request.place.1, before)? {
+            let Some(still) = view.find_free_request(request.place.1, before)? else {
+                continue;
+            };
+            if view.ended_by_log(&still.id, before)? {
                 requests.push(PurgedRequest {
                     seq: still.place.1,
                     id: still.id,
                 });
+            } else {
+                changes.extend(corrupt(view, &still.id)?);
             }
         }
         let gone = requests.len();
-        Ok(match gone {
-            0 => Verdict::Same(0),
-            _ => Verdict::Write(
-                vec![LogChange::RequestsPurged { requests, before }.into()],
-                gone,
-            ),
+        if gone > 0 {
+            changes.push(LogChange::RequestsPurged { requests, before }.into());
+        }
+        Ok(match changes.is_empty() {
+            true => Verdict::Same(0),
+            false => Verdict::Write(changes, gone),
         })
     })?;
     app.metrics.purged.add(&["request"], gone as u64);
     Ok(gone)
+}
+
+/// Freezes a request whose row says that it may go, and the log does not; none where it is frozen.
+fn corrupt(view: &View, id: &str) -> Result<Option<Change>, Error> {
+    let request = view.request(id)?;
+    if request.corrupt {
+        return Ok(None);
+    }
+    log::error!("request {id} is corrupt: its time is not over by the audit log");
+    let change = RequestChange::Corrupted {
+        request: RequestRef::from(&request),
+        what: "status",
+    };
+    Ok(Some(change.into()))
 }

@@ -9,7 +9,9 @@ use super::query::{RunStatement, first};
 use super::row_columns::{Columns, ReadColumn, columns};
 use super::{RowCursor, Store, View};
 use crate::clock::Timestamp;
+use crate::domain::accounts::EventMetadata;
 use crate::domain::head::SignedHead;
+use crate::domain::request::Status;
 use crate::error::Error;
 use rusqlite::{Row, params};
 
@@ -106,6 +108,19 @@ impl View<'_> {
             .connection
             .find(&sql, params![before.0, seq], settled)?;
         Ok(found.filter(|r| r.is_free))
+    }
+
+    /// Whether a request ended by the log, and has not moved since `before`. Its row alone shows that to nobody: it may go
+    /// with what proves what it was.
+    pub fn ended_by_log(&self, id: &str, before: Timestamp) -> Result<bool, Error> {
+        const LAST_MOVE: &str = "SELECT max(seq) FROM audit_events WHERE request_id = ?1 \
+            AND (to_status IS NOT NULL OR metadata_json ->> '$.to_status' IS NOT NULL)";
+        let last = self.first_event(LAST_MOVE, id)?;
+        Ok(last.is_some_and(|row| {
+            let moved = EventMetadata::by(&row.event);
+            let to = moved.text("to_status").and_then(Status::parse);
+            row.at <= before && to.is_some_and(Status::is_outcome)
+        }))
     }
 
     /// Stored results whose time is over, the longest over first, from after `after` on.

@@ -1,6 +1,6 @@
 //! What retention removed stands in no file any more: not in the state, nor in its log, nor in a backup made afterwards.
 
-use super::{DAY, SHORT, chatter};
+use super::{DAY, SHORT, UPDATE, chatter, executed, purged, short};
 use crate::support::{SHOP, Server, Temp, binary};
 use dbward::crypto::{hex, random};
 use serde_json::json;
@@ -143,4 +143,40 @@ fn one_turn_of_retention_leaves_nothing_in_the_write_ahead_log() {
     // It works on.
     write(&s, &word);
     assert!(fs::metadata(&log).unwrap().len() > 0);
+}
+
+/// Edits of a request, whose row is `?`, by which it would be over.
+const OVER: [&str; 2] = [
+    "UPDATE requests SET updated_at_ms = 0 WHERE seq = ?",
+    "UPDATE requests SET updated_at_ms = 0, status = 'cancelled', resolved_at_ms = 0, due_at_ms = NULL, \
+     dispatched_from = NULL, dispatch_deadline_ms = NULL WHERE seq = ?",
+];
+
+#[test]
+fn an_edited_request_is_not_removed_before_its_time() {
+    for edited in OVER {
+        let s = short();
+        let ran = executed(&s);
+        let waits = s.requester().submit("production", UPDATE);
+        s.edit_state("DELETE FROM results");
+        // The first edit alone does not end what waits.
+        let requests = match edited.contains("status") {
+            true => vec![&ran, &waits],
+            false => vec![&ran],
+        };
+        for request in &requests {
+            s.edit_request(request, edited);
+        }
+        for _ in 0..2 {
+            s.purge();
+        }
+        assert_eq!(purged(&s, "request"), 0, "{edited}");
+        assert!(s.events("event_type=request.purged").is_empty());
+        let frozen = s.events("event_type=request.corrupt");
+        assert_eq!(frozen.len(), requests.len(), "{edited}");
+        for request in requests {
+            assert_eq!(s.admin().show(request).is(200).json["corrupt"], true);
+        }
+        s.abandon();
+    }
 }
