@@ -59,7 +59,7 @@ type Step = Result<(), &'static str>;
 
 const UNTERMINATED: &str = "a literal, quoted name or comment that does not end";
 
-impl Lexer<'_> {
+impl<'a> Lexer<'a> {
     fn peek(&self, ahead: usize) -> u8 {
         self.bytes.get(self.at + ahead).copied().unwrap_or(0)
     }
@@ -272,14 +272,9 @@ impl Lexer<'_> {
                 Ok(())
             });
         }
-        let mut len = 1;
-        while self.peek(len) != b'$' && self.is_word_part(self.peek(len)) {
-            len += 1;
-        }
-        if self.peek(len) != b'$' {
+        let Some(tag) = self.dollar_tag() else {
             return self.operator();
-        }
-        let tag = self.src.get(self.at..self.at + len + 1).unwrap_or("$");
+        };
         let body = self.at + tag.len();
         match self.src.get(body..).and_then(|rest| rest.find(tag)) {
             Some(found) => {
@@ -291,6 +286,16 @@ impl Lexer<'_> {
             }
             None => Err(UNTERMINATED),
         }
+    }
+
+    /// `$$` or `$tag$`, if that is what comes.
+    fn dollar_tag(&self) -> Option<&'a str> {
+        let mut len = 1;
+        while self.peek(len) != b'$' && self.is_word_part(self.peek(len)) {
+            len += 1;
+        }
+        let tag = self.src.get(self.at..self.at + len + 1)?;
+        tag.ends_with('$').then_some(tag)
     }
 
     /// SQLite takes `$name(anything)` and `$name::name` for one parameter; nobody else does.
@@ -361,6 +366,9 @@ impl Lexer<'_> {
             (b'e', b'\'') if postgres => {
                 self.token(TokenKind::Str, |l| quote_ahead(l, 1, true))?;
                 return self.refuse_continuation();
+            }
+            (b'$', _) if mysql && self.dollar_tag().is_some() => {
+                return Err("a dollar quote, which only newer servers take for one");
             }
             (b'u', b'&') if postgres && self.peek(2) == b'\'' => {
                 return self.token(TokenKind::Str, |l| quote_ahead(l, 2, false));

@@ -142,14 +142,14 @@ const CONSTRUCTS: &[[&str; 5]] = &[
     [
         "SELECT $$ ; DROP TABLE t; $$",
         "select 1",
-        "rejected 3",
+        "unparsable",
         "rejected 3",
         "unparsable",
     ],
     [
         "SELECT $a$ ' $a$ -- '",
         "select 1",
-        "select 1",
+        "unparsable",
         "select 1",
         "unparsable",
     ],
