@@ -51,13 +51,39 @@ impl<'a> Lines<'a> {
     /// What can be done at line `n`.
     pub fn changes(&self, n: usize) -> Vec<Change> {
         let mut changes = self.moves(n);
-        for (key, edited) in edits(self.line(n).trim_end()) {
-            changes.push(change(format!("line {n}, {key}"), n..n + 1, edited + "\n"));
-        }
+        changes.extend(self.rewritings(n));
+        changes.extend(self.edits(n));
         changes
     }
 
-    /// The same, without edits of its values.
+    /// Each of its values changed, one at a time, and one more.
+    pub fn edits(&self, n: usize) -> Vec<Change> {
+        let edits = edits(self.line(n).trim_end());
+        let edits = edits.into_iter();
+        edits
+            .map(|(key, edited)| change(format!("line {n}, {key}"), n..n + 1, edited + "\n"))
+            .collect()
+    }
+
+    /// One of its values changed: another one in each line after the other.
+    pub fn edit(&self, n: usize) -> Change {
+        let value: Value = serde_json::from_str(self.line(n)).unwrap();
+        let paths = paths(&value);
+        let path = &paths[n % paths.len()];
+        let edited = edited(&value, path) + "\n";
+        change(format!("line {n}, {path}"), n..n + 1, edited)
+    }
+
+    /// A line that says that an export begins after the event of line `n`.
+    pub fn begins_after(&self, n: usize) -> String {
+        let mut start: Value = serde_json::from_str(self.line(0)).unwrap();
+        let event: Value = serde_json::from_str(self.line(n)).unwrap();
+        start["after"] = event["seq"].clone();
+        start["after_hash"] = event["event_hash"].clone();
+        line_of(&start)
+    }
+
+    /// The same as [`Lines::changes`], without edits of its values, and without what changes the lines after it.
     pub fn moves(&self, n: usize) -> Vec<Change> {
         let (line, last) = (self.line(n), self.len() - 1);
         let mut changes = vec![
@@ -73,18 +99,27 @@ impl<'a> Lines<'a> {
         if n > 0 && n < last {
             let what = format!("from line {n} on cut, but for the head");
             changes.push(change(what, n..last, String::new()));
-            changes.extend(self.forgeries(n));
+            let forged = line_of(&self.forged(n));
+            changes.push(change(format!("line {n} forged"), n..n + 1, forged.clone()));
+            let what = format!("a forged event before line {n}");
+            changes.push(change(what, n..n, forged));
         }
         changes
     }
 
-    /// Events whose hashes are right, at line `n` of an event: in its place or before it, with the events after it as they
-    /// were, or chained to it anew.
-    fn forgeries(&self, n: usize) -> Vec<Change> {
-        let event: Value = serde_json::from_str(self.line(n)).unwrap();
-        let mut forged = event.clone();
+    /// The event of line `n` with another actor, and a hash that is right.
+    fn forged(&self, n: usize) -> Value {
+        let mut forged: Value = serde_json::from_str(self.line(n)).unwrap();
         forged["actor_id"] = json!("somebody-else");
-        let forged = hashed(forged);
+        hashed(forged)
+    }
+
+    /// A forged event in place of the one of line `n` or before it, with the events after it chained to it anew.
+    pub fn rewritings(&self, n: usize) -> Vec<Change> {
+        if n == 0 || n + 1 >= self.len() {
+            return Vec::new();
+        }
+        let forged = self.forged(n);
         let until = (n + CHAINED_ANEW).min(self.len() - 1);
         let (mut edited, mut inserted) = (forged.clone(), forged.clone());
         let (mut replacing, mut before) = (line_of(&edited), line_of(&inserted));
@@ -97,10 +132,7 @@ impl<'a> Lines<'a> {
                 replacing.push_str(&line_of(&edited));
             }
         }
-        let forged = line_of(&forged);
         vec![
-            change(format!("line {n} forged"), n..n + 1, forged.clone()),
-            change(format!("a forged event before line {n}"), n..n, forged),
             change(
                 format!("line {n} forged, the rest chained anew"),
                 n..until,
@@ -149,8 +181,10 @@ fn line_of(event: &Value) -> String {
 /// A line with each of its values changed, one at a time, and with one more.
 fn edits(line: &str) -> Vec<(String, String)> {
     let value: Value = serde_json::from_str(line).unwrap();
-    let mut edits = Vec::new();
-    each_edit(&value, String::new(), &value, &mut edits);
+    let paths = paths(&value).into_iter();
+    let mut edits: Vec<_> = paths
+        .map(|path| (path.clone(), edited(&value, &path)))
+        .collect();
     let more = line.replacen("{\"", "{\"more\":1,\"", 1);
     edits.push(("more".to_owned(), more));
     let first = line.split(',').next().unwrap();
@@ -161,22 +195,33 @@ fn edits(line: &str) -> Vec<(String, String)> {
     edits
 }
 
-fn each_edit(value: &Value, path: String, all: &Value, edits: &mut Vec<(String, String)>) {
-    for (key, inner) in value.as_object().unwrap() {
-        let at = format!("{path}/{}", key.replace('/', "~1"));
-        if inner.is_object() {
-            each_edit(inner, at, all, edits);
-            continue;
+/// The places of the values of a line.
+fn paths(line: &Value) -> Vec<String> {
+    fn each(value: &Value, path: &str, paths: &mut Vec<String>) {
+        for (key, inner) in value.as_object().unwrap() {
+            let at = format!("{path}/{}", key.replace('/', "~1"));
+            match inner.is_object() {
+                true => each(inner, &at, paths),
+                false => paths.push(at),
+            }
         }
-        let mut edited = all.clone();
-        *edited.pointer_mut(&at).unwrap() = match inner {
-            Value::String(text) => json!(format!("{text}x")),
-            Value::Number(n) => json!(n.as_i64().unwrap() + 1),
-            // The empty text hashes as null.
-            _ => json!(""),
-        };
-        edits.push((at, ordered(&edited)));
     }
+    let mut paths = Vec::new();
+    each(line, "", &mut paths);
+    paths
+}
+
+/// The line with another value at that place.
+fn edited(line: &Value, path: &str) -> String {
+    let mut edited = line.clone();
+    let value = edited.pointer_mut(path).unwrap();
+    *value = match &*value {
+        Value::String(text) => json!(format!("{text}x")),
+        Value::Number(n) => json!(n.as_i64().unwrap() + 1),
+        // The empty text hashes as null.
+        _ => json!(""),
+    };
+    ordered(&edited)
 }
 
 /// The line with the key first by which the kinds of lines are distinguished.
