@@ -209,3 +209,28 @@ fn a_fetched_state_starts_without_the_checkpoint_file_of_the_machine_before() {
     stop(store);
     stop(start_with(folder.path(), None).unwrap());
 }
+
+#[test]
+fn to_accept_a_rollback_is_not_to_accept_a_file_without_its_head() {
+    let folder = stopped();
+    unguarded(folder.path())
+        .execute_batch("DELETE FROM audit_head")
+        .unwrap();
+    for accepted in [None, Some("drill")] {
+        let refused = start_with(folder.path(), accepted).err().unwrap();
+        assert!(
+            refused.contains("head of the audit log is missing"),
+            "{refused}"
+        );
+    }
+    // A file that claims to be older has another schema.
+    unguarded(folder.path())
+        .execute_batch("DELETE FROM schema_migrations WHERE name >= '0006'")
+        .unwrap();
+    let refused = start_with(folder.path(), Some("drill")).err().unwrap();
+    assert!(
+        refused.contains("is not the one that a migration made")
+            || refused.contains("no migration made"),
+        "{refused}"
+    );
+}
