@@ -95,7 +95,7 @@ pub fn poll(
         }
         aside(app, view, &agent, &targets, now)
     })?;
-    unreadable::freeze_all(app, &unread);
+    unreadable::freeze_all(app, &unread, unreadable::dispatched);
     Ok(AgentWork {
         jobs,
         dry_runs,

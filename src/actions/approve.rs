@@ -2,7 +2,7 @@
 
 use super::awaited::Left;
 use super::refusals::refuse_verb;
-use super::unreadable::frozen;
+use super::unreadable::{self, frozen_if_corrupt};
 use super::view_requests::{issued_by, may_learn_status};
 use super::{Active, App, dialects, note};
 use crate::clock::Timestamp;
@@ -49,11 +49,11 @@ pub fn approve(
 ) -> Result<Approved, Error> {
     let comment = note("comment", comment)?;
     let chosen = selector.map(|text| parse_selector(&text)).transpose()?;
-    let (cx, by, id) = (Arc::clone(app), caller, id.to_owned());
+    let (cx, by, of) = (Arc::clone(app), caller, id.to_owned());
     let seen = seen.map(str::to_owned);
     let caller = by.clone();
-    app.change_by(by, move |view, now| {
-        let request = view.request(&id)?;
+    let came_to = app.change_by(by, move |view, now| {
+        let request = view.request(&of)?;
         let workflow = view.request_workflow(&request)?;
         let votes = view.votes(&request)?;
         if let Err(error) = may_learn_status(&caller, &request, workflow.as_ref(), &votes) {
@@ -78,8 +78,8 @@ pub fn approve(
             Ok(selector) => selector,
             Err(refusal) => return refuse(&cx, &caller, &request, refusal.error()),
         };
-        if let Some(what) = view.unproven_pending(&request)? {
-            return Ok(frozen(&request, what));
+        if let Err(unproven) = view.prove_pending(&request) {
+            return unreadable::refuse(view, &request.id, unproven);
         }
         let step = ballot.step().map_or(0, |(index, _)| index);
         let vote = Vote {
@@ -106,7 +106,8 @@ pub fn approve(
             changes.into_iter().map(Into::into).collect(),
             answer,
         ))
-    })
+    });
+    frozen_if_corrupt(app, id, came_to)
 }
 
 /// What follows the last vote where the workflow dispatches on approval.

@@ -1,6 +1,7 @@
 //! Calls a request off. One that runs is cancelled at once; its agent learns of it at the next heartbeat.
 
 use super::refusals::refuse_verb;
+use super::unreadable::frozen_if_corrupt;
 use super::view_requests::ensure_visible;
 use super::{App, note};
 use crate::domain::actor::Caller;
@@ -24,11 +25,11 @@ pub fn cancel(
 ) -> Result<Status, Error> {
     const VERB: &str = "request.cancel";
     let reason = note("reason", reason)?;
-    let (cx, by, id) = (Arc::clone(app), caller, id.to_owned());
+    let (cx, by, of) = (Arc::clone(app), caller, id.to_owned());
     let seen = seen.map(str::to_owned);
     let caller = by.clone();
-    app.change_by(by, move |view, _| {
-        let request = view.request(&id)?;
+    let came_to = app.change_by(by, move |view, _| {
+        let request = view.request(&of)?;
         let allowed = owner_may(&caller, &request, Permission::RequestCancel)
             .or_else(|e| ensure_visible(view, &caller, &request).and(Err(e)));
         if let Err(error) = allowed {
@@ -43,7 +44,8 @@ pub fn cancel(
             reason,
         };
         Ok(Verdict::Write(vec![change.into()], Status::Cancelled))
-    })
+    });
+    frozen_if_corrupt(app, id, came_to)
 }
 
 /// The rule of what only the requester, or a holder of `*`, may do with a request.

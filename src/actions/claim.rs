@@ -1,7 +1,6 @@
 //! An agent takes a dispatched request: it gets the SQL, a lease, and a token that binds both.
 
 use super::refusals::refuse_verb;
-use super::unreadable::frozen;
 use super::{Active, App, dialects, unreadable};
 use crate::clock::Timestamp;
 use crate::crypto::uuid_at;
@@ -14,7 +13,7 @@ use crate::domain::permission::Permission;
 use crate::domain::policy::execution::ROWS_MAX;
 use crate::domain::request::{Request, State, Status};
 use crate::error::Error;
-use crate::store::{Verdict, View};
+use crate::store::{Unproven, Verdict, View};
 use std::sync::Arc;
 
 /// Longest claim key, in bytes.
@@ -58,7 +57,7 @@ pub fn claim(
     app.store.change(caller.actor(), move |view, now| {
         let request = match view.request(&id) {
             Ok(request) => request,
-            Err(error) => return unreadable::refuse(view, &id, error),
+            Err(error) => return unreadable::refuse(view, &id, error.into()),
         };
         let agent = report_for(&reports, &request);
         if let Err(error) = is_its_own(&caller, agent, &request) {
@@ -68,8 +67,7 @@ pub fn claim(
         // Before each signature, and before the text is handed out again: a file can be edited under a running server.
         let text = match proved_text(view, &request) {
             Ok(text) => text,
-            Err(Unproved::Differs(what)) => return Ok(frozen(&request, what)),
-            Err(Unproved::Unreadable(error)) => return unreadable::refuse(view, &id, error),
+            Err(unproven) => return unreadable::refuse(view, &id, unproven),
         };
         if let Some(execution) = again(view, agent, &request, claim_key.as_deref())? {
             return Ok(Verdict::Same(claimed_again(request, text, execution)));
@@ -114,30 +112,12 @@ pub fn claim(
     })
 }
 
-/// Why a request is not proved.
-enum Unproved {
-    /// What of it is not what the audit log says.
-    Differs(&'static str),
-    /// It could not be read.
-    Unreadable(Error),
-}
-
-impl From<Error> for Unproved {
-    fn from(error: Error) -> Unproved {
-        Unproved::Unreadable(error)
+/// The texts of a request, once it is proved where they are signed or handed out.
+fn proved_text(view: &View, request: &Request) -> Result<RequestText, Unproven> {
+    if matches!(request.status(), Status::Dispatched | Status::Running) {
+        view.prove(request)?;
     }
-}
-
-/// The texts of a request, once it is proved.
-fn proved_text(view: &View, request: &Request) -> Result<RequestText, Unproved> {
-    let unproven = match request.status() {
-        Status::Dispatched | Status::Running => view.unproven(request)?,
-        _ => None,
-    };
-    match unproven {
-        Some(what) => Err(Unproved::Differs(what)),
-        None => Ok(view.request_text(request)?),
-    }
+    Ok(view.request_text(request)?)
 }
 
 /// What came under that id lately; never empty.

@@ -8,7 +8,7 @@ use crate::domain::policy::Policies;
 use crate::domain::policy::workflow::{Dispatch, Workflow};
 use crate::domain::request::{Pending, Request, Status};
 use crate::error::Error;
-use crate::store::View;
+use crate::store::{Unproven, View};
 
 /// The changes of pending requests whose current step the votes of `subject` complete, now that they count again. A
 /// request that cannot run where it is for stays as it is; one that cannot be read, or is not what the log says of it,
@@ -23,7 +23,7 @@ pub(super) fn completed_by(
     for id in view.pending_voted_by(subject)? {
         match of_request(policies, view, &id, subject, now) {
             Ok(completed) => changes.extend(completed.into_iter().map(Change::from)),
-            Err(error) => changes.extend(unreadable::freeze(view, &id, error)?),
+            Err(unproven) => changes.extend(unreadable::freeze(view, &id, unproven)?),
         }
     }
     Ok(changes)
@@ -35,16 +35,12 @@ fn of_request(
     id: &str,
     subject: &str,
     now: Timestamp,
-) -> Result<Vec<RequestChange>, Error> {
+) -> Result<Vec<RequestChange>, Unproven> {
     let request = view.request(id)?;
     let Ok(pending) = request.pending(now) else {
         return Ok(Vec::new());
     };
-    if let Some(what) = view.unproven_pending(&request)? {
-        log::error!("request {id} is corrupt: its {what} differ from the audit log");
-        let request = RequestRef::from(&request);
-        return Ok(vec![RequestChange::Corrupted { request, what }]);
-    }
+    view.prove_pending(&request)?;
     let Some(workflow) = view.request_workflow(&request)? else {
         return Ok(Vec::new());
     };

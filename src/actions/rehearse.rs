@@ -4,7 +4,7 @@
 use super::claim::{means_the_same, reports};
 use super::dialects::analyze;
 use super::refusals::refuse_verb;
-use super::unreadable::frozen;
+use super::unreadable::{self, frozen_if_corrupt};
 use super::view_requests::ensure_visible;
 use super::{App, dialects};
 use crate::clock::Timestamp;
@@ -98,11 +98,12 @@ fn refused(why: &str) -> Error {
 pub fn ask(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Rehearsal, Error> {
     const VERB: &str = "request.rehearse";
     app.accepting()?;
-    let (request, detail, workflow) = app.store.read(|view| {
+    let read = app.store.read(|view| {
         let request = view.request(id)?;
         let text = view.request_text(&request)?;
         Ok((request, text.detail, text.workflow))
-    })?;
+    });
+    let (request, detail, workflow) = frozen_if_corrupt(app, id, read)?;
     let dialect = match request.dialect {
         DialectFact::Known(dialect) => Some(dialect),
         _ => None,
@@ -116,9 +117,9 @@ pub fn ask(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Rehearsal, Error
             refusal(request.operation, Some(&*analysis))
         }
     };
-    let (cx, by, id) = (Arc::clone(app), caller.clone(), id.to_owned());
-    app.change_by(caller, move |view, now| {
-        let request = view.request(&id)?;
+    let (cx, by, of) = (Arc::clone(app), caller.clone(), id.to_owned());
+    let came_to = app.change_by(caller, move |view, now| {
+        let request = view.request(&of)?;
         if let Err(error) = may_ask(view, &by, &request) {
             return refuse_verb(&cx, &by, &request, VERB, error);
         }
@@ -148,7 +149,8 @@ pub fn ask(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Rehearsal, Error
         };
         let change = step(RequestRef::from(&request), RehearsalStep::Asked(asked));
         Ok(Verdict::Write(vec![change.into()], rehearsal))
-    })
+    });
+    frozen_if_corrupt(app, id, came_to)
 }
 
 fn may_ask(view: &View, caller: &Caller, request: &Request) -> Result<(), Error> {
@@ -209,8 +211,8 @@ pub fn claim(app: &Arc<App>, caller: &Caller, id: &str) -> Result<ClaimedRehears
         let (rehearsal, request) = find(view, &id)?;
         let agent = able(&by, &agents, &request.target)?;
         request.ensure_intact()?;
-        if let Some(what) = view.unproven_pending(&request)? {
-            return Ok(frozen(&request, what));
+        if let Err(unproven) = view.prove_pending(&request) {
+            return unreadable::refuse(view, &request.id, unproven);
         }
         request.pending(now).map_err(|refusal| refusal.error())?;
         means_the_same(&cx.active(), view, agent, &request, now)?;
@@ -383,34 +385,37 @@ fn report(
     }
 }
 
-/// Gives up rehearsals that nobody has answered in time. Votes were open all the while.
+/// Ids of rehearsals that nobody reported in time, oldest first.
+///
+/// # Errors
+/// When the store cannot read.
+pub fn overdue(app: &App) -> Result<Vec<String>, Error> {
+    let since = i64::try_from(ANSWER_SECS * 1000).unwrap_or(i64::MAX);
+    let before = Timestamp(app.clock.now().0.saturating_sub(since));
+    app.store
+        .read(|view| view.overdue_rehearsals(before, SWEEP_ROWS))
+}
+
+/// Ends a rehearsal that nobody reported in time.
 ///
 /// # Errors
 /// When the store cannot read or write.
-pub fn give_up(app: &Arc<App>) -> Result<(), Error> {
-    let since = i64::try_from(ANSWER_SECS * 1000).unwrap_or(i64::MAX);
-    let before = Timestamp(app.clock.now().0.saturating_sub(since));
-    let overdue = app
-        .store
-        .read(|view| view.overdue_rehearsals(before, SWEEP_ROWS))?;
-    for id in overdue {
-        app.store.change(Actor::system(), move |view, now| {
-            let (rehearsal, request) = find(view, &id)?;
-            if !rehearsal.is_overdue(now) {
-                return Ok(Verdict::Same(()));
-            }
-            let ended = EndedRehearsal {
-                id: id.clone(),
-                status: RehearsalStatus::Unavailable,
-                rows_affected: None,
-                result_json: None,
-                error_message: None,
-                sets_bound: false,
-            };
-            Ok(Verdict::Write(vec![over(&request, ended)], ()))
-        })?;
-    }
-    Ok(())
+pub fn give_up(app: &App, id: String) -> Result<(), Error> {
+    app.store.change(Actor::system(), move |view, now| {
+        let (rehearsal, request) = find(view, &id)?;
+        if !rehearsal.is_overdue(now) {
+            return Ok(Verdict::Same(()));
+        }
+        let ended = EndedRehearsal {
+            id: id.clone(),
+            status: RehearsalStatus::Unavailable,
+            rows_affected: None,
+            result_json: None,
+            error_message: None,
+            sets_bound: false,
+        };
+        Ok(Verdict::Write(vec![over(&request, ended)], ()))
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::approve::without_workflow;
 use super::refusals::refuse_verb;
-use super::unreadable::frozen;
+use super::unreadable::{self, frozen_if_corrupt};
 use super::view_requests::{issued_by, may_learn_status};
 use super::{App, note};
 use crate::domain::actor::Caller;
@@ -28,11 +28,11 @@ pub fn reject(
 ) -> Result<Status, Error> {
     const VERB: &str = "request.reject";
     let comment = note("comment", comment)?;
-    let (cx, by, id) = (Arc::clone(app), caller, id.to_owned());
+    let (cx, by, of) = (Arc::clone(app), caller, id.to_owned());
     let seen = seen.map(str::to_owned);
     let caller = by.clone();
-    app.change_by(by, move |view, now| {
-        let request = view.request(&id)?;
+    let came_to = app.change_by(by, move |view, now| {
+        let request = view.request(&of)?;
         let workflow = view.request_workflow(&request)?;
         let votes = view.votes(&request)?;
         if let Err(error) = may_learn_status(&caller, &request, workflow.as_ref(), &votes) {
@@ -57,8 +57,8 @@ pub fn reject(
                 return refuse_verb(&cx, &caller, &request, VERB, refusal.error());
             }
         };
-        if let Some(what) = view.unproven_pending(&request)? {
-            return Ok(frozen(&request, what));
+        if let Err(unproven) = view.prove_pending(&request) {
+            return unreadable::refuse(view, &request.id, unproven);
         }
         let vote = Vote {
             actor: caller.subject.clone(),
@@ -76,5 +76,6 @@ pub fn reject(
             step: pending.reject(),
         };
         Ok(Verdict::Write(vec![change.into()], Status::Rejected))
-    })
+    });
+    frozen_if_corrupt(app, id, came_to)
 }

@@ -3,6 +3,7 @@
 use super::awaited::Left;
 use super::cancel::owner_may;
 use super::refusals::refuse_verb;
+use super::unreadable::frozen_if_corrupt;
 use super::{App, dialects, note};
 use crate::domain::actor::Caller;
 use crate::domain::change::{RequestChange, RequestRef};
@@ -45,11 +46,11 @@ pub fn resume(
         )
         .hint("send a `reason` with `acknowledge_unknown_outcome`"));
     }
-    let (cx, by, id) = (Arc::clone(app), caller, id.to_owned());
+    let (cx, by, of) = (Arc::clone(app), caller, id.to_owned());
     let seen = seen.map(str::to_owned);
     let caller = by.clone();
-    app.change_by(by, move |view, now| {
-        let request = view.request(&id)?;
+    let came_to = app.change_by(by, move |view, now| {
+        let request = view.request(&of)?;
         if let Err(error) = owner_may(&caller, &request, Permission::RequestResume) {
             return refuse_verb(&cx, &caller, &request, VERB, error);
         }
@@ -93,5 +94,6 @@ pub fn resume(
             vec![change.into()],
             (Status::Dispatched, left),
         ))
-    })
+    });
+    frozen_if_corrupt(app, id, came_to)
 }

@@ -1,22 +1,46 @@
-//! Requests whose rows cannot be read: they are frozen, as those are that differ from the log, and stop nobody else.
+//! Requests that cannot be read, or are not what the audit log says of them: they are frozen, and stop nobody else.
 
 use super::App;
 use crate::domain::actor::Actor;
 use crate::domain::change::{Change, RequestChange, RequestRef};
 use crate::domain::request::{Request, corrupt_error};
 use crate::error::Error;
-use crate::store::{LoggedRequest, Verdict, View, is_unreadable};
-use std::sync::Arc;
+use crate::store::{LoggedRequest, Unproven, Verdict, View, is_unreadable};
 
 /// What the event says differs, where nothing more is known.
 const DIFFERS: &str = "request";
-/// Requests frozen after one poll, at most; the next one goes on.
+/// Requests frozen after one poll or list, at most; the next one goes on.
 const AT_ONCE: usize = 20;
+/// Executions that are read of a request to see whether it can be read.
+const EXECUTIONS_MAX: u32 = 100;
 
-/// What the log says of request `id` where `error` means that its rows cannot be read.
+/// The change that freezes request `id`; none where it is frozen already.
 ///
 /// # Errors
-/// `error` itself where it means something else, or the log has nothing of that request.
+/// What `unproven` brings along where it does not mean that a row holds what cannot be read, or the log has nothing of
+/// that request.
+pub(super) fn freeze(view: &View, id: &str, unproven: Unproven) -> Result<Option<Change>, Error> {
+    let (request, what) = match unproven {
+        Unproven::Differs(what) => {
+            let request = view.request(id)?;
+            if request.corrupt {
+                return Ok(None);
+            }
+            log::error!("request {id} is corrupt: its {what} differ from the audit log");
+            (RequestRef::from(&request), what)
+        }
+        Unproven::Unreadable(error) => {
+            let found = logged(view, id, error)?;
+            if found.frozen {
+                return Ok(None);
+            }
+            (found.request, DIFFERS)
+        }
+    };
+    Ok(Some(RequestChange::Corrupted { request, what }.into()))
+}
+
+/// What the log says of request `id` where `error` means that its rows cannot be read.
 fn logged(view: &View, id: &str, error: Error) -> Result<LoggedRequest, Error> {
     if !is_unreadable(&error) {
         return Err(error);
@@ -30,104 +54,93 @@ fn logged(view: &View, id: &str, error: Error) -> Result<LoggedRequest, Error> {
     Ok(found)
 }
 
-/// The refusal of request `id`, of which nothing is done any more because reading it ended with `error`.
+/// The refusal of request `id`, of which nothing is done any more.
 ///
 /// # Errors
-/// As [`logged`].
-pub(super) fn refuse<T>(view: &View, id: &str, error: Error) -> Result<Verdict<T>, Error> {
-    let found = logged(view, id, error)?;
-    if found.frozen {
-        return Err(corrupt_error(id));
-    }
-    Ok(Verdict::Refuse(freezing(found).into(), corrupt_error(id)))
-}
-
-/// The change that freezes request `id`; none where it is frozen already.
-///
-/// # Errors
-/// As [`logged`].
-pub(super) fn freeze(view: &View, id: &str, error: Error) -> Result<Option<Change>, Error> {
-    let found = logged(view, id, error)?;
-    Ok((!found.frozen).then(|| freezing(found).into()))
-}
-
-fn freezing(found: LoggedRequest) -> RequestChange {
-    RequestChange::Corrupted {
-        request: found.request,
-        what: DIFFERS,
+/// As [`freeze`].
+pub(super) fn refuse<T>(view: &View, id: &str, unproven: Unproven) -> Result<Verdict<T>, Error> {
+    match freeze(view, id, unproven)? {
+        Some(change) => Ok(Verdict::Refuse(change, corrupt_error(id))),
+        None => Err(corrupt_error(id)),
     }
 }
 
-/// What is stored is not what was asked for or approved: nothing is signed, and nothing is done with it any more.
-pub(super) fn frozen<T>(request: &Request, what: &'static str) -> Verdict<T> {
-    log::error!(
-        "request {} is corrupt: its {what} differ from the audit log",
-        request.id
-    );
-    let change = RequestChange::Corrupted {
-        request: RequestRef::from(request),
-        what,
-    };
-    Verdict::Refuse(change.into(), corrupt_error(&request.id))
-}
-
-/// What a look at request `id` came to. Where it was refused because what decides who may read the request is not as
-/// the log says, the request is frozen.
+/// What a call about request `id` came to. Where it was refused because the request cannot be read, or is not what was
+/// made by the log, the request is frozen, and the answer says so.
 ///
 /// # Errors
-/// That of `looked`.
+/// That of `came_to`, or `corrupt`.
 pub(super) fn frozen_if_corrupt<T>(
     app: &App,
     id: &str,
-    looked: Result<T, Error>,
+    came_to: Result<T, Error>,
 ) -> Result<T, Error> {
-    let refused = corrupt_error(id);
-    if looked.as_ref().is_err_and(|e| e.code() == refused.code()) {
-        let of = id.to_owned();
-        let frozen = app.store.change(Actor::system(), move |view, _| {
-            let request = view.request(&of)?;
-            Ok(match view.unproven_to_read(&request)? {
-                Some(what) if !request.corrupt => frozen(&request, what),
-                _ => Verdict::Same(()),
-            })
-        });
-        if let Err(error) = frozen
-            && error.code() != refused.code()
-        {
-            log::error!("request {id} is corrupt, and was not frozen: {error}");
+    let Err(error) = &came_to else {
+        return came_to;
+    };
+    let corrupt = corrupt_error(id);
+    let refused = error.code() == corrupt.code();
+    if !refused && !is_unreadable(error) {
+        return came_to;
+    }
+    match freeze_where(app, id, look) {
+        Ok(true) => Err(corrupt),
+        Ok(false) => came_to,
+        Err(failed) => {
+            log::error!("request {id} was not frozen: {failed}");
+            came_to
         }
     }
-    looked
 }
 
-/// Freezes those of these requests that cannot be read or proved, each in a transaction of its own.
-pub(super) fn freeze_all(app: &Arc<App>, ids: &[String]) {
+/// Freezes those of these requests that cannot be read, or that are dispatched and not proved, each in a transaction of
+/// its own.
+pub(super) fn freeze_all(
+    app: &App,
+    ids: &[String],
+    examine: fn(&View, &Request) -> Result<(), Unproven>,
+) {
     for id in ids.iter().take(AT_ONCE) {
-        let of = id.clone();
-        let frozen = app.store.change(Actor::system(), move |view, _| {
-            let read = |view: &View| -> Result<(Request, Option<&'static str>), Error> {
-                let request = view.request(&of)?;
-                let what = view.unproven(&request)?;
-                if what.is_none() {
-                    view.request_text(&request)?;
-                }
-                Ok((request, what))
-            };
-            Ok(match read(view) {
-                Ok((request, Some(what))) if !request.corrupt => {
-                    let request = (&request).into();
-                    let change = RequestChange::Corrupted { request, what };
-                    Verdict::Write(vec![change.into()], ())
-                }
-                Ok(_) => Verdict::Same(()),
-                Err(error) => match freeze(view, &of, error)? {
-                    Some(change) => Verdict::Write(vec![change], ()),
-                    None => Verdict::Same(()),
-                },
-            })
-        });
-        if let Err(error) = frozen {
+        if let Err(error) = freeze_where(app, id, examine) {
             log::error!("request {id} cannot be read, and was not frozen: {error}");
         }
     }
+}
+
+/// Freezes request `id` if `examine` does not find it proved. Returns whether that is so.
+fn freeze_where(
+    app: &App,
+    id: &str,
+    examine: fn(&View, &Request) -> Result<(), Unproven>,
+) -> Result<bool, Error> {
+    let id = id.to_owned();
+    app.store.change(Actor::system(), move |view, _| {
+        let examined = view.request(&id).map_err(Unproven::from);
+        let Err(unproven) = examined.and_then(|request| examine(view, &request)) else {
+            return Ok(Verdict::Same(false));
+        };
+        Ok(match freeze(view, &id, unproven)? {
+            Some(change) => Verdict::Write(vec![change], true),
+            None => Verdict::Same(true),
+        })
+    })
+}
+
+/// Reads all that is shown of a request, and proves what it was made with.
+pub(super) fn look(view: &View, request: &Request) -> Result<(), Unproven> {
+    view.prove_as_made(request)?;
+    view.request_text(request)?;
+    view.votes(request)?;
+    view.next_approvers(request)?;
+    view.context_state(request.seq)?;
+    view.last_rehearsal(request.seq)?;
+    view.list_executions(request.seq, EXECUTIONS_MAX)?;
+    Ok(())
+}
+
+/// Proves a request that is dispatched, and reads what an agent gets of it.
+pub(super) fn dispatched(view: &View, request: &Request) -> Result<(), Unproven> {
+    view.prove(request)?;
+    view.request_text(request)?;
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use super::App;
 use super::approvers::{NamedApprovers, of_step};
 use super::awaited::{self, NextAction};
-use super::unreadable::frozen_if_corrupt;
+use super::unreadable::{self, frozen_if_corrupt};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::approval::{Ballot, Vote, VoteRefusal, current_step};
@@ -15,7 +15,7 @@ use crate::domain::rehearsal::{Rehearsal, RehearsalStatus};
 use crate::domain::request::{Request, Status};
 use crate::error::Error;
 use crate::store::{
-    DeliveryFilter, DeliveryRow, RequestFilter, RequestItem, View, Viewer, read_workflow,
+    DeliveryFilter, DeliveryRow, Listed, RequestFilter, RequestItem, View, Viewer, read_workflow,
 };
 use serde_json::Value;
 
@@ -88,8 +88,8 @@ pub struct RequestPage {
 /// One request.
 ///
 /// # Errors
-/// `not_found`; `forbidden` for one that the caller may not see; `corrupt`, once, where its requester or target are not
-/// those of the audit log.
+/// `not_found`; `forbidden` for one that the caller may not see; `corrupt`, once, where it is not what was made by the
+/// audit log, and always where it cannot be read.
 pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
     let now = app.clock.now();
     let about = DeliveryFilter {
@@ -101,9 +101,15 @@ pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
         let text = view.request_text(&request)?;
         let votes = view.votes(&request)?;
         may_view(caller, &request, text.workflow.as_ref(), &votes)?;
+        // Who votes goes by what they see.
+        if !request.corrupt {
+            let proof = view.prove_as_made(&request);
+            proof.map_err(|unproven| unproven.error(id))?;
+        }
         let context_state = view.context_state(request.seq)?;
         let rehearsal = view.last_rehearsal(request.seq)?.map(|(last, _)| last);
         let notifications = view.list_deliveries(&about, NOTIFICATIONS_MAX, 0)?;
+        let notifications: Vec<DeliveryRow> = notifications.into_iter().flatten().collect();
         Ok((
             request,
             text,
@@ -245,7 +251,8 @@ pub(super) fn ensure_visible(view: &View, caller: &Caller, request: &Request) ->
 }
 
 /// A page of the requests that the caller may see, newest first. With `count`, they are counted too. Somebody who may
-/// see none gets an empty page: only looking shows whether they approve something.
+/// see none gets an empty page: only looking shows whether they approve something. What cannot be read is left out, and
+/// frozen; it is still counted.
 ///
 /// # Errors
 /// When the store cannot read.
@@ -258,20 +265,33 @@ pub fn list(
     count: bool,
 ) -> Result<RequestPage, Error> {
     let viewer = viewer(caller);
-    app.store.read(|view| {
+    let (mut rows, total) = app.store.read(|view| {
         // One more than asked for tells whether there is a next page.
-        let mut items = view.list_requests(&viewer, filter, limit + 1, offset)?;
-        let next = next_page(&mut items, limit);
+        let rows = view.list_requests(&viewer, filter, limit + 1, offset)?;
         let total = match count {
             true => Some(view.count_requests(&viewer, filter, COUNT_MAX)?),
             false => None,
         };
-        Ok(RequestPage {
-            items,
-            total: total.map(|n| n.min(COUNT_MAX)),
-            total_is_lower_bound: total.is_some_and(|n| n > COUNT_MAX),
-            next,
-        })
+        Ok((rows, total))
+    })?;
+    let place = |row: &Listed<RequestItem>| match row {
+        Ok(item) => item.request.seq,
+        Err(unread) => unread.seq,
+    };
+    let next = next_page(&mut rows, limit, place);
+    let (mut items, mut unread) = (Vec::new(), Vec::new());
+    for row in rows {
+        match row {
+            Ok(item) => items.push(item),
+            Err(row) => unread.push(row.id),
+        }
+    }
+    unreadable::freeze_all(app, &unread, unreadable::look);
+    Ok(RequestPage {
+        items,
+        total: total.map(|n| n.min(COUNT_MAX)),
+        total_is_lower_bound: total.is_some_and(|n| n > COUNT_MAX),
+        next,
     })
 }
 
@@ -290,9 +310,9 @@ pub fn list_pending_for(
     let now = app.clock.now();
     let before = filter.before;
     let mut cursor = before.unwrap_or(i64::MAX);
-    let (mut items, mut skipped) = (Vec::new(), 0);
+    let mut items = Vec::new();
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-    let mut total = 0;
+    let (mut total, mut unread) = (0, Vec::new());
     let mut last = LastWorkflow::default();
     // All at once: to find the first of many costs as much as to find some thousands.
     let most = u32::try_from(CANDIDATES_MAX).unwrap_or(u32::MAX);
@@ -303,28 +323,39 @@ pub fn list_pending_for(
     let mut found = found.into_iter().peekable();
     while found.peek().is_some() {
         app.store.read(|view| {
-            for (request, workflow) in found.by_ref().take(CANDIDATES_STEP) {
+            for candidate in found.by_ref().take(CANDIDATES_STEP) {
+                let (request, workflow) = match candidate {
+                    Ok(read) => read,
+                    Err(row) => {
+                        cursor = row.seq;
+                        unread.push(row.id);
+                        continue;
+                    }
+                };
                 cursor = request.seq;
-                let workflow = last.read(&request, workflow)?;
-                if !matches(filter, &request)
-                    || !can_approve(view, caller, &request, workflow, now)?
-                {
-                    continue;
-                }
-                total += 1;
-                if skipped < offset {
-                    skipped += 1;
-                } else if items.len() <= wanted {
-                    items.push(view.request_item(request)?);
-                }
+                let judged = view.listed(request, |request| {
+                    let workflow = last.read(&request, workflow)?;
+                    if !matches(filter, &request)
+                        || !can_approve(view, caller, &request, workflow, now)?
+                    {
+                        return Ok(());
+                    }
+                    if total >= offset && items.len() <= wanted {
+                        items.push(view.request_item(request)?);
+                    }
+                    total += 1;
+                    Ok(())
+                })?;
+                unread.extend(judged.err().map(|row| row.id));
             }
             Ok(())
         })?;
     }
-    let next = next_page(&mut items, limit).or((!ended).then_some(cursor));
+    unreadable::freeze_all(app, &unread, unreadable::look);
+    let next = next_page(&mut items, limit, |item| item.request.seq).or((!ended).then_some(cursor));
     Ok(RequestPage {
         items,
-        total: before.is_none().then_some(total),
+        total: before.is_none().then_some(i64::from(total)),
         total_is_lower_bound: before.is_none() && !ended,
         next,
     })
@@ -393,13 +424,14 @@ pub(super) fn issued_by(caller: &Caller, requester: &str) -> bool {
     caller.subject != requester && caller.token_issuers.contains(requester)
 }
 
-fn next_page(items: &mut Vec<RequestItem>, limit: u32) -> Option<i64> {
+/// Cuts a page to its size. Returns where the next one starts, if there is one.
+fn next_page<T>(items: &mut Vec<T>, limit: u32, place: impl Fn(&T) -> i64) -> Option<i64> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     if items.len() <= limit {
         return None;
     }
     items.truncate(limit);
-    items.last().map(|item| item.request.seq)
+    items.last().map(place)
 }
 
 /// The caller as lists see them.

@@ -68,15 +68,18 @@ pub fn deliveries(
         let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = deliveries.len() > wanted;
         deliveries.truncate(wanted);
+        let last = deliveries
+            .last()
+            .map(|d| d.as_ref().map_or_else(|seq| *seq, |d| d.seq));
         let total = match filter.before {
             None => Some(view.count_deliveries(filter)?),
             Some(_) => None,
         };
         Ok(DeliveryPage {
-            next: deliveries.last().filter(|_| more).map(|d| d.seq),
+            next: last.filter(|_| more),
             total: total.map(|n| n.min(COUNT_MAX)),
             total_is_lower_bound: total.is_some_and(|n| n > COUNT_MAX),
-            deliveries,
+            deliveries: deliveries.into_iter().flatten().collect(),
         })
     })
 }

@@ -4,7 +4,7 @@
 //! happened in between. What cannot be moved is passed over, counted, and tried again at the next turn.
 
 use super::JobState;
-use crate::actions::{App, webhooks};
+use crate::actions::{App, rehearse, webhooks};
 use crate::domain::actor::Actor;
 use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::request::Status;
@@ -108,6 +108,20 @@ fn lapse_one(app: &Arc<App>, id: String) -> Result<bool, Error> {
         };
         Ok(Verdict::Write(vec![change.into()], true))
     })
+}
+
+/// Gives up rehearsals that nobody reported in time.
+///
+/// # Errors
+/// When the store cannot read.
+pub(super) fn give_up_rehearsals(jobs: &JobState) -> Result<(), Error> {
+    for id in rehearse::overdue(&jobs.app)? {
+        match rehearse::give_up(&jobs.app, id.clone()) {
+            Ok(()) => jobs.stuck.moved(&id),
+            Err(error) => jobs.stuck.note(&jobs.app, "rehearsals", &id, &error),
+        }
+    }
+    Ok(())
 }
 
 /// Gives up notifications that have waited too long. Returns how many.

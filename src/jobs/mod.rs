@@ -11,7 +11,7 @@ mod purge_results;
 mod stuck;
 mod sweep_objects;
 
-use crate::actions::{App, rehearse, sessions, webhooks};
+use crate::actions::{App, sessions, webhooks};
 use crate::error::{Error, counted};
 use crate::outbound::{NetworkReach, OnCallApi};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -71,7 +71,7 @@ const JOBS: &[(&str, u64, u64, Tick)] = &[
 /// When the store cannot read or write.
 pub fn expire(jobs: &JobState) -> Result<(), Error> {
     expiry::expire_due(jobs)?;
-    rehearse::give_up(&jobs.app)?;
+    expiry::give_up_rehearsals(jobs)?;
     sessions::end_those_over(&jobs.app).map(drop)
 }
 

@@ -3,6 +3,7 @@
 
 use super::query::{RunStatement, first};
 use super::row_columns::{ReadColumn, columns, invalid};
+use super::unreadable::readable;
 use super::values::NotNegative;
 use super::{Store, View};
 use crate::clock::Timestamp;
@@ -131,7 +132,9 @@ impl View<'_> {
     }
 
     fn stored_agents(&self) -> Result<Vec<Agent>, Error> {
-        self.connection.list(LAST_SEEN_FIRST, [], read_agent)
+        let read = |r: &Row<'_>| Ok(read_agent(r));
+        let agents = self.connection.list(LAST_SEEN_FIRST, [], read)?;
+        readable(agents, "an agent that is unknown until it polls again")
     }
 }
 

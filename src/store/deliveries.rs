@@ -8,7 +8,7 @@ use super::row_columns::{ReadColumn, columns};
 use super::{Store, View};
 use crate::clock::Timestamp;
 use crate::error::Error;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use std::collections::BTreeSet;
 
 /// A channel with notifications that wait.
@@ -189,7 +189,7 @@ fn claim(
              (SELECT seq FROM outbox INDEXED BY outbox__channel_status WHERE channel = ?1 AND status = 'pending' \
              AND next_attempt_ms <= ?2 ORDER BY seq LIMIT ?3)", params![channel, now.0, limit])?;
     use Column as C;
-    connection.list(CLAIMED, [channel], |r| {
+    let read = |r: &Row<'_>| -> Result<DueDelivery, Error> {
         Ok(DueDelivery {
             seq: r.column(C::Seq)?,
             id: r.column(C::Id)?,
@@ -202,7 +202,23 @@ fn claim(
             risk_level: r.column(C::RiskLevel)?,
             waiting_step: r.column(C::WaitingStep)?,
         })
-    })
+    };
+    let claimed = connection.list(CLAIMED, [channel], |r| {
+        let seq: i64 = r.column(C::Seq)?;
+        Ok(read(r).map_err(|error| (seq, error)))
+    })?;
+    let mut due = Vec::with_capacity(claimed.len());
+    for row in claimed {
+        match row {
+            Ok(delivery) => due.push(delivery),
+            Err((seq, error)) => {
+                log::error!("a notification that is given up: {error}");
+                let end = DeliveryEnd::Dead("its row cannot be read".to_owned());
+                write_end(connection, seq, &end, now)?;
+            }
+        }
+    }
+    Ok(due)
 }
 
 fn write_end(

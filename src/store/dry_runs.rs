@@ -80,7 +80,10 @@ impl View<'_> {
             })
         };
         let values = params![target.database(), target.environment(), limit, name];
-        readable(self.connection.list(SQL, values, |r| Ok(read(r)))?)
+        readable(
+            self.connection.list(SQL, values, |r| Ok(read(r)))?,
+            "not offered to agents",
+        )
     }
 
     /// Where a job's statement belongs, the dialect that it was read in, and the id of its request.

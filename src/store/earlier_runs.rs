@@ -5,8 +5,8 @@ use super::View;
 use super::audit::EventRow;
 use super::query::{RunStatement, first};
 use super::verify::columns_differ;
-use crate::domain::accounts::{AccountedRow, AccountedValue, RequestAccount};
-use crate::domain::request::Request;
+use crate::domain::accounts::{AccountedRow, AccountedValue, EventMetadata, RequestAccount};
+use crate::domain::request::{Request, Status};
 use crate::error::Error;
 use rusqlite::Row;
 
@@ -36,6 +36,7 @@ impl View<'_> {
         if !ends.is_empty() && !self.is_whole_after(created)? {
             return Ok(false);
         }
+        let mut last = None;
         for seq in ends {
             let Some(row) = self.proved_event(seq)? else {
                 return Ok(false);
@@ -44,6 +45,15 @@ impl View<'_> {
                 return Ok(false);
             }
             account.take(seq, &row.event, row.at);
+            let lost = EventMetadata::by(&row.event);
+            last = lost
+                .text("execution_id")
+                .map(str::to_owned)
+                .or(row.event.resource_id);
+        }
+        // By the last one it was decided whether it may run once more, and what that takes.
+        if request.status() == Status::Dispatched && request.execution_id != last {
+            return Ok(false);
         }
         account
             .request

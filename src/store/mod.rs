@@ -81,16 +81,17 @@ pub use export::{ExportPage, ExportSince, export_events};
 pub use live::columns;
 pub use migrate::schema_text;
 pub use outbox::{DELIVERY_STATUSES, DeliveryCounts, DeliveryFilter, DeliveryRow};
+pub use proof::Unproven;
 pub use rehearsals::WaitingRehearsal;
 pub use replica::{Replica, log_holds};
-pub use request_lists::{RequestFilter, RequestItem, Viewer};
+pub use request_lists::{Listed, RequestFilter, RequestItem, Viewer};
 pub use requests::{DispatchedJob, read_workflow};
 pub use results::{ROW, ResultItem, ResultRow};
 pub use retention::{ExpiredResult, PurgeLimit, SettledRequest};
 pub use schemas::{ReportedDialect, SchemaRow};
 pub use slack::SlackMessage;
 pub use state_file::STATE_DIFFERS;
-pub use unreadable::{LoggedRequest, is_unreadable};
+pub use unreadable::{LoggedRequest, UnreadRequest, is_unreadable};
 pub use verify::{Verified, VerifyKeys, verify_chain};
 
 /// Where a look at rows in order of some time stands: that time, in milliseconds, and the row. The next look goes on

@@ -3,6 +3,7 @@
 
 use super::query::{RunStatement, first, tuple};
 use super::row_columns::{ReadColumn, columns};
+use super::unreadable::is_unreadable;
 use super::{Store, View};
 use crate::clock::Timestamp;
 use crate::domain::policy::notification::PENDING_MS_MAX;
@@ -90,13 +91,13 @@ columns! {
 }
 
 impl View<'_> {
-    /// Deliveries that match, newest first.
+    /// Deliveries that match, newest first; of one that cannot be read its number.
     pub fn list_deliveries(
         &self,
         filter: &DeliveryFilter,
         limit: u32,
         offset: u32,
-    ) -> Result<Vec<DeliveryRow>, Error> {
+    ) -> Result<Vec<Result<DeliveryRow, i64>>, Error> {
         // One statement for each set of filters, so that each finds its rows by the index made for it.
         let sql = match (&filter.webhook_id, filter.status) {
             // A request has few.
@@ -134,7 +135,14 @@ impl View<'_> {
             },
             first,
         )?;
-        found.into_iter().map(|seq| self.delivery(seq)).collect()
+        let row = |seq| match self.delivery(seq) {
+            Err(error) if is_unreadable(&error) => {
+                log::error!("a notification that is not listed: {error}");
+                Ok(Err(seq))
+            }
+            read => read.map(Ok),
+        };
+        found.into_iter().map(row).collect()
     }
 
     pub fn find_delivery(&self, id: &str) -> Result<Option<DeliveryRow>, Error> {

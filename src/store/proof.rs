@@ -13,7 +13,7 @@ use crate::domain::accounts::{EventMetadata, StoredVote};
 use crate::domain::approval::{Vote, VoteAction, current_step};
 use crate::domain::commitment::{CommittedContext, CommittedRequest};
 use crate::domain::policy::workflow::{Rehearse, Workflow};
-use crate::domain::request::Request;
+use crate::domain::request::{Request, corrupt_error};
 use crate::error::Error;
 use rusqlite::Row;
 use std::collections::BTreeSet;
@@ -27,6 +27,8 @@ const MOVES: &str = "SELECT seq FROM audit_events WHERE request_id = ?1 \
 pub(super) struct StoredRequest {
     pub id: String,
     requester: String,
+    reason: Option<String>,
+    risk_level: Option<String>,
     database: String,
     environment: String,
     operation: String,
@@ -57,6 +59,8 @@ columns! {
         LEFT JOIN request_contexts c ON c.request_seq = r.seq" {
         Id = "r.id",
         Requester = "r.requester",
+        Reason = "r.reason",
+        RiskLevel = "r.risk_level",
         Database = "r.database_name",
         Environment = "r.environment",
         Operation = "r.operation",
@@ -115,6 +119,8 @@ pub(super) fn stored_request(row: &Row) -> rusqlite::Result<StoredRequest> {
     Ok(StoredRequest {
         id: row.try_column(C::Id)?,
         requester: row.try_column(C::Requester)?,
+        reason: row.try_column(C::Reason)?,
+        risk_level: row.try_column(C::RiskLevel)?,
         database: row.try_column(C::Database)?,
         environment: row.try_column(C::Environment)?,
         operation: row.try_column(C::Operation)?,
@@ -214,62 +220,86 @@ impl StoredRequest {
     }
 }
 
-/// A request without its votes, held against the log.
-// There is one for each proof, and it is moved once: a box would save nothing.
-#[allow(clippy::large_enum_variant)]
-enum ButVotes {
-    /// As stored, and the event of its creation.
-    Proved(StoredRequest, EventRow),
-    /// What of it is not what the log says.
+/// Why a request is not proved.
+#[derive(Debug)]
+pub enum Unproven {
+    /// What of it is not what the audit log says: `request`, `texts`, `context`, `status`, `rehearsal`, `executions`,
+    /// `votes` or `expiry`.
     Differs(&'static str),
+    /// It could not be read.
+    Unreadable(Error),
+}
+
+impl Unproven {
+    /// What a look at request `id` is answered, which can freeze nothing itself.
+    pub fn error(self, id: &str) -> Error {
+        match self {
+            Unproven::Differs(_) => corrupt_error(id),
+            Unproven::Unreadable(error) => error,
+        }
+    }
+}
+
+impl From<Error> for Unproven {
+    fn from(error: Error) -> Unproven {
+        Unproven::Unreadable(error)
+    }
+}
+
+/// Nothing where it holds, and otherwise that `what` differs.
+fn ensure(holds: bool, what: &'static str) -> Result<(), Unproven> {
+    match holds {
+        true => Ok(()),
+        false => Err(Unproven::Differs(what)),
+    }
 }
 
 impl View<'_> {
-    /// What of a request is not what the audit log says of it: `request`, `texts`, `context`, `status`, `rehearsal`,
-    /// `executions`, `votes` or `expiry`; none where all of it is proved.
-    pub fn unproven(&self, request: &Request) -> Result<Option<&'static str>, Error> {
-        let (stored, created) = match self.proved_but_votes(request)? {
-            ButVotes::Proved(stored, created) => (stored, created),
-            ButVotes::Differs(what) => return Ok(Some(what)),
-        };
-        if !self.ran_as_logged(request, &created)? {
-            return Ok(Some("executions"));
-        }
+    /// Proves all of a request against the audit log.
+    ///
+    /// # Errors
+    /// Why it is not proved.
+    pub fn prove(&self, request: &Request) -> Result<(), Unproven> {
+        let (stored, created) = self.prove_but_votes(request)?;
+        ensure(self.ran_as_logged(request, &created)?, "executions")?;
         if EventMetadata::by(&created.event).text("to_status") != Some("pending") {
-            return Ok((!expires_as_logged(request, &created)).then_some("expiry"));
+            return ensure(expires_as_logged(request, &created), "expiry");
         }
         let workflow = stored.workflow_json.as_deref();
-        Ok(match self.approval_by_votes(request, workflow)? {
-            Some(approved) if expires_as_logged(request, &approved) => None,
-            Some(_) => Some("expiry"),
-            None => Some("votes"),
-        })
+        let approved = self
+            .approval_by_votes(request, workflow)?
+            .ok_or(Unproven::Differs("votes"))?;
+        ensure(expires_as_logged(request, &approved), "expiry")
     }
 
-    /// The same for a request that waits for approval, whose votes do not suffice yet: `request`, `texts`, `context`,
-    /// `status`, `rehearsal`, `expiry` or `votes`.
-    pub fn unproven_pending(&self, request: &Request) -> Result<Option<&'static str>, Error> {
-        let created = match self.proved_but_votes(request)? {
-            ButVotes::Proved(_, created) => created,
-            ButVotes::Differs(what) => return Ok(Some(what)),
-        };
+    /// The same for a request that waits for approval, whose votes do not suffice yet.
+    ///
+    /// # Errors
+    /// Why it is not proved.
+    pub fn prove_pending(&self, request: &Request) -> Result<(), Unproven> {
+        let (_, created) = self.prove_but_votes(request)?;
         let until = request.expires_at.map(|at| at.0);
-        if !EventMetadata::by(&created.event).agrees_time("expires_at", until) {
-            return Ok(Some("expiry"));
-        }
-        Ok(self.votes_as_cast(request)?.is_none().then_some("votes"))
+        let expires = EventMetadata::by(&created.event).agrees_time("expires_at", until);
+        ensure(expires, "expiry")?;
+        ensure(self.votes_as_cast(request)?.is_some(), "votes")
     }
 
-    fn proved_but_votes(&self, request: &Request) -> Result<ButVotes, Error> {
+    /// Proves of a request all that it was made with: who decides about it goes by what is shown of it.
+    ///
+    /// # Errors
+    /// Why it is not proved: `request`, `texts` or `context` differs.
+    pub fn prove_as_made(&self, request: &Request) -> Result<(), Unproven> {
+        self.as_made(request).map(drop)
+    }
+
+    /// The same; returns it as stored, and the event of its creation.
+    fn as_made(&self, request: &Request) -> Result<(StoredRequest, EventRow), Unproven> {
         let stored = self
             .connection
             .one(STORED, [request.seq], |row| Ok(stored_request(row)?))?;
-        if self.was_frozen(&request.id)? {
-            return Ok(ButVotes::Differs("request"));
-        }
-        let Some(created) = self.first_event(CREATED, &request.id)? else {
-            return Ok(ButVotes::Differs("request"));
-        };
+        let created = self
+            .first_event(CREATED, &request.id)?
+            .ok_or(Unproven::Differs("request"))?;
         let event = &created.event;
         let metadata = EventMetadata::by(event);
         let same = event.request_id.as_deref() == Some(stored.id.as_str())
@@ -277,25 +307,31 @@ impl View<'_> {
             && event.operation.as_deref() == Some(stored.operation.as_str())
             && event.database_name.as_deref() == Some(stored.database.as_str())
             && event.environment.as_deref() == Some(stored.environment.as_str())
+            && event.reason == stored.reason
+            && metadata.agrees("risk_level", stored.risk_level.as_deref())
             && metadata.text("from_status") == Some("new");
-        if !same {
-            return Ok(ButVotes::Differs("request"));
+        ensure(same, "request")?;
+        match stored.breaks_commitment(&metadata) {
+            Some(what) => Err(Unproven::Differs(what)),
+            None => Ok((stored, created)),
         }
-        if let Some(what) = stored.breaks_commitment(&metadata) {
-            return Ok(ButVotes::Differs(what));
-        }
-        if !self.stands_where_put(request, &stored) || !self.stands_as_logged(&stored)? {
-            return Ok(ButVotes::Differs("status"));
-        }
+    }
+
+    /// A request without its votes, as stored, and the event of its creation.
+    fn prove_but_votes(&self, request: &Request) -> Result<(StoredRequest, EventRow), Unproven> {
+        ensure(!self.was_frozen(&request.id)?, "request")?;
+        let (stored, created) = self.as_made(request)?;
+        let stands = self.stands_where_put(request, &stored) && self.stands_as_logged(&stored)?;
+        ensure(stands, "status")?;
         let rehearses = stored
             .workflow_json
             .as_deref()
             .and_then(Workflow::from_text)
             .is_some_and(|w| w.rehearse != Rehearse::Off);
-        if (rehearses || stored.rehearsed_rows.is_some()) && !self.rehearsed_as_logged(request)? {
-            return Ok(ButVotes::Differs("rehearsal"));
+        if rehearses || stored.rehearsed_rows.is_some() {
+            ensure(self.rehearsed_as_logged(request)?, "rehearsal")?;
         }
-        Ok(ButVotes::Proved(stored, created))
+        Ok((stored, created))
     }
 
     /// Whether this process put the request where it stands. Of one that has ended it does not remember that, and nothing

@@ -29,15 +29,6 @@ impl View<'_> {
         }
     }
 
-    /// What of a request is not as the log says, of all that decides who may read it: `request` or `context`.
-    pub fn unproven_to_read(&self, request: &Request) -> Result<Option<&'static str>, Error> {
-        let owner = self.logged_owner(&request.id)?;
-        if owner != Some((request.requester.clone(), request.target.clone())) {
-            return Ok(Some("request"));
-        }
-        Ok((!self.is_shared_as_logged(request)?).then_some("context"))
-    }
-
     /// Whether those with whom a request's results are shared are those whom it was made with.
     pub fn is_shared_as_logged(&self, request: &Request) -> Result<bool, Error> {
         let stored = self

@@ -76,7 +76,10 @@ impl View<'_> {
                 dialect,
             })
         };
-        readable(self.connection.list(SQL, values, |r| Ok(read(r)))?)
+        readable(
+            self.connection.list(SQL, values, |r| Ok(read(r)))?,
+            "not offered to agents",
+        )
     }
 
     /// A rehearsal with its request.

@@ -4,8 +4,9 @@
 use super::View;
 use super::query::{RunStatement, first, tuple};
 use super::requests::{LAST_EXECUTION, RequestColumn, read_request};
-use super::row_columns::Columns;
+use super::row_columns::{Columns, ReadColumn};
 use super::scopes::within;
+use super::unreadable::{UnreadRequest, is_unreadable};
 use crate::clock::Timestamp;
 use crate::domain::approval::VoteAction;
 use crate::domain::id::Operation;
@@ -35,6 +36,9 @@ pub struct RequestItem {
     /// The last vote of whom the list is about, where it is about somebody's votes.
     pub vote: Option<(VoteAction, Timestamp)>,
 }
+
+/// A row of a list, which one that cannot be read does not end.
+pub type Listed<T> = Result<T, UnreadRequest>;
 
 /// Which requests to list; every field that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,7 +82,7 @@ impl View<'_> {
         filter: &RequestFilter,
         limit: u32,
         offset: u32,
-    ) -> Result<Vec<RequestItem>, Error> {
+    ) -> Result<Vec<Listed<RequestItem>>, Error> {
         let (seqs, mut values) = visible(viewer, filter);
         values.push(i64::from(limit).into());
         values.push(i64::from(offset).into());
@@ -86,13 +90,40 @@ impl View<'_> {
             "SELECT {REQUEST}, substr(t.detail, 1, {EXCERPT_CHARS}), octet_length(t.detail) FROM (SELECT seq AS s FROM ({seqs} ORDER BY seq DESC LIMIT ? OFFSET ?)) \
              JOIN requests r ON r.seq = s JOIN request_texts t ON t.request_seq = s {LAST_EXECUTION} ORDER BY s DESC"
         );
-        let mut items = self.items(&sql, values)?;
-        if let Some(voter) = &filter.voter {
-            for item in &mut items {
-                item.vote = self.last_vote(item.request.seq, voter)?;
-            }
+        let read = |r: &Row<'_>| {
+            Ok((
+                r.get(RequestColumn::COUNT)?,
+                r.get(RequestColumn::COUNT + 1)?,
+            ))
+        };
+        let rows: Vec<Listed<(Request, (String, i64))>> = self.rows(&sql, values, read)?;
+        let item = |row: Listed<_>| match row {
+            Ok((request, (detail, bytes))) => self.listed(request, |request| {
+                let mut item = self.item(request, detail, bytes)?;
+                if let Some(voter) = &filter.voter {
+                    item.vote = self.last_vote(item.request.seq, voter)?;
+                }
+                Ok(item)
+            }),
+            Err(unread) => Ok(Err(unread)),
+        };
+        rows.into_iter().map(item).collect()
+    }
+
+    /// What a list shows of a request.
+    ///
+    /// # Errors
+    /// When the store cannot read; not where it is the request that cannot be read.
+    pub fn listed<T>(
+        &self,
+        request: Request,
+        show: impl FnOnce(Request) -> Result<T, Error>,
+    ) -> Result<Listed<T>, Error> {
+        let (seq, id) = (request.seq, request.id.clone());
+        match show(request) {
+            Err(error) if is_unreadable(&error) => Ok(Err(UnreadRequest { seq, id })),
+            shown => shown.map(Ok),
         }
-        Ok(items)
     }
 
     fn last_vote(
@@ -115,7 +146,7 @@ impl View<'_> {
         viewer: &Viewer,
         before: i64,
         limit: u32,
-    ) -> Result<Vec<(Request, Option<String>)>, Error> {
+    ) -> Result<Vec<Listed<(Request, Option<String>)>>, Error> {
         let filter = RequestFilter {
             before: Some(before),
             ..RequestFilter::default()
@@ -205,28 +236,22 @@ impl View<'_> {
         self.connection.one(&sql, params_from_iter(values), first)
     }
 
-    fn items(&self, sql: &str, values: Vec<Sql>) -> Result<Vec<RequestItem>, Error> {
-        let read = |r: &Row<'_>| {
-            Ok((
-                r.get(RequestColumn::COUNT)?,
-                r.get(RequestColumn::COUNT + 1)?,
-            ))
-        };
-        let rows: Vec<(Request, (String, i64))> = self.rows(sql, values, read)?;
-        rows.into_iter()
-            .map(|(request, (detail, bytes))| self.item(request, detail, bytes))
-            .collect()
-    }
-
     /// Requests, each with what follows its own columns.
     fn rows<T>(
         &self,
         sql: &str,
         values: Vec<Sql>,
         more: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Vec<(Request, T)>, Error> {
+    ) -> Result<Vec<Listed<(Request, T)>>, Error> {
+        use RequestColumn as C;
+        let read =
+            |r: &Row<'_>| -> Result<(Request, T), Error> { Ok((read_request(r)?, more(r)?)) };
         self.connection.list(sql, params_from_iter(values), |r| {
-            Ok((read_request(r)?, more(r)?))
+            let seq = r.column(C::Seq)?;
+            Ok(read(r).map_err(|_| UnreadRequest {
+                seq,
+                id: r.column(C::Id).unwrap_or_default(),
+            }))
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::query::{RunStatement, first, target, tuple};
 use super::row_columns::{ReadColumn, columns};
+use super::unreadable::readable;
 use super::values::NotNegative;
 use super::{RowCursor, View, corrupt, snapshot};
 use crate::clock::Timestamp;
@@ -259,10 +260,13 @@ impl View<'_> {
         )
     }
 
-    /// Requests of a person that can still be cancelled, oldest first.
+    /// Requests of a person that can still be cancelled, oldest first. One that cannot be read is left out: it can do
+    /// nothing any more.
     pub fn cancellable_of(&self, requester: &str, limit: u32) -> Result<Vec<Request>, Error> {
-        self.connection
-            .list(CANCELLABLE_OF, params![requester, limit], read_request)
+        let read = |r: &Row<'_>| Ok(read_request(r));
+        let params = params![requester, limit];
+        let requests = self.connection.list(CANCELLABLE_OF, params, read)?;
+        readable(requests, "a request that is not cancelled")
     }
 
     /// Dispatched requests of one target, first dispatched first; without their statements, which [`View::fill_in`]

@@ -3,13 +3,14 @@
 use super::query::{RunStatement, first, target};
 use super::row_columns::{Columns, ReadColumn, columns};
 use super::scopes::within;
+use super::unreadable::readable;
 use super::values::NotNegative;
 use super::{View, Viewer};
 use crate::clock::Timestamp;
 use crate::domain::id::{Operation, Target};
 use crate::error::Error;
-use rusqlite::params_from_iter;
 use rusqlite::types::Value as Sql;
+use rusqlite::{Row, params_from_iter};
 
 /// Backend of a result that is a row of the database, in the transaction that reports it.
 pub const ROW: &str = "row";
@@ -118,7 +119,7 @@ impl View<'_> {
              WHERE ({viewed}) AND x.expires_at_ms > ? ORDER BY v.seq DESC LIMIT ? OFFSET ?"
         );
         use ItemColumn as C;
-        self.connection.list(&sql, params_from_iter(values), |r| {
+        let read = |r: &Row<'_>| -> Result<ResultItem, Error> {
             let content_length: NotNegative = r.column(C::ContentLength)?;
             Ok(ResultItem {
                 request_id: r.column(C::RequestId)?,
@@ -128,7 +129,11 @@ impl View<'_> {
                 stored_at: r.column(C::StoredAt)?,
                 content_length: content_length.0,
             })
-        })
+        };
+        let rows = self
+            .connection
+            .list(&sql, params_from_iter(values), |r| Ok(read(r)))?;
+        readable(rows, "a result that is not listed")
     }
 }
 

@@ -5,6 +5,7 @@
 use super::audit::{AFTER, EventRow, event_at, read_event};
 use super::chain::walk_chain;
 use super::query::{RunStatement, tuple};
+use super::unreadable::is_unreadable;
 use super::{Store, View};
 use crate::clock::Timestamp;
 use crate::domain::audit::{CHECKPOINT, Checkpoint};
@@ -38,9 +39,14 @@ impl SignedEvents {
 }
 
 impl View<'_> {
-    /// The event of that number, if a signature covers it. Its columns agree with what is hashed.
+    /// The event of that number, if a signature covers it. Its columns agree with what is hashed. One that cannot be read
+    /// is not covered.
     pub(super) fn proved_event(&self, seq: i64) -> Result<Option<EventRow>, Error> {
-        let Some(row) = event_at(self.connection, seq)? else {
+        let row = match event_at(self.connection, seq) {
+            Err(error) if is_unreadable(&error) => None,
+            found => found?,
+        };
+        let Some(row) = row else {
             return Ok(None);
         };
         let holds = row.event.hash() == row.hash
@@ -92,7 +98,10 @@ impl View<'_> {
             let Some(next) = rows.next()? else {
                 return Ok(false);
             };
-            let next = read_event(next)?;
+            let next = match read_event(next).map_err(Error::from) {
+                Err(error) if is_unreadable(&error) => return Ok(false),
+                read => read?,
+            };
             let follows = next.seq == last.seq + 1
                 && next.event.prev_hash.as_ref() == Some(&last.hash)
                 && next.event.hash() == next.hash;

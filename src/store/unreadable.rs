@@ -16,6 +16,13 @@ pub struct LoggedRequest {
     pub frozen: bool,
 }
 
+/// A request of a list that cannot be read, by what of it always can: its place, and its id where that is a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadRequest {
+    pub seq: i64,
+    pub id: String,
+}
+
 /// Whether `error` means that a row holds what cannot be read, and not that the database failed.
 pub fn is_unreadable(error: &Error) -> bool {
     let failed = error
@@ -25,13 +32,13 @@ pub fn is_unreadable(error: &Error) -> bool {
     error.kind() == ErrorKind::Internal && !failed
 }
 
-/// Those rows that could be read, so that one that cannot stops no other; the log names it.
-pub(super) fn readable<T>(rows: Vec<Result<T, Error>>) -> Result<Vec<T>, Error> {
+/// Those rows that could be read, so that one that cannot stops no other; the server's log says what `left_out` is of it.
+pub(super) fn readable<T>(rows: Vec<Result<T, Error>>, left_out: &str) -> Result<Vec<T>, Error> {
     let mut read = Vec::with_capacity(rows.len());
     for row in rows {
         match row {
             Ok(row) => read.push(row),
-            Err(error) if is_unreadable(&error) => log::error!("not offered to agents: {error}"),
+            Err(error) if is_unreadable(&error) => log::error!("{left_out}: {error}"),
             Err(error) => return Err(error),
         }
     }

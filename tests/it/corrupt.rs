@@ -2,9 +2,11 @@
 
 mod ended;
 mod rewound;
+mod unread;
+mod waiting;
 
 use crate::support::{Agent, NOT_OF_THE_HEAD, ROWS, Request, SHOP, Server};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
 
@@ -234,6 +236,37 @@ fn a_request_that_ran_is_not_run_again_by_an_edit() {
 }
 
 #[test]
+fn what_may_have_run_is_not_run_again_by_an_edit_of_its_outcome() {
+    let s = Server::with(&format!(
+        "{SHOP}[[execution_policies]]\nmax_executions = 5\nretry_on_failure = true\n"
+    ));
+    let agent = s.agent("agent-1");
+    let request = dispatched(&s);
+    let first = agent.claim(&request.id).execution;
+    let rolled_back = json!({"success": false, "result_data": null, "error_message": "no", "duration_ms": 3,
+        "outcome": "rolled_back"});
+    agent.result(&first, &rolled_back).is(200);
+    s.requester().resume(&request).is(200);
+    // As an agent reports that knows no outcomes.
+    let second = agent.claim(&request.id).execution;
+    agent.fail(&second, "no").is(200);
+    s.requester()
+        .resume(&request)
+        .refused(422, "outcome_unknown");
+    s.edit_request(
+        &request,
+        "UPDATE requests SET execution_id = (SELECT id FROM executions WHERE request_seq = requests.seq \
+         AND attempt = 1) WHERE seq = ?",
+    );
+    s.requester().resume(&request).is(200);
+    agent.poll();
+    agent.try_claim(&request.id).refused(409, "corrupt");
+    let events = s.events("event_type=request.corrupt");
+    assert_eq!(metadata(&events[0])["differs"], "executions");
+    assert_eq!(s.events("event_type=execution.started").len(), 2);
+}
+
+#[test]
 fn a_vote_that_nobody_cast_approves_nothing() {
     // Dispatched by hand: the only vote there is does not suffice, so a second one is made of the first.
     let s = shop();
@@ -257,58 +290,6 @@ fn a_vote_that_nobody_cast_approves_nothing() {
     assert_eq!(metadata(&events[0])["differs"], "status");
     // What was not touched runs.
     agent.run(&other.id);
-}
-
-/// Edits of a request that waits, whose row is `?`, and what the event says of each.
-const WAITING: &[(&str, &str)] = &[
-    (
-        "UPDATE request_texts SET detail = 'DELETE FROM items' WHERE request_seq = ?",
-        "texts",
-    ),
-    (
-        "UPDATE request_texts SET workflow_json = json_set(workflow_json, '$.steps[0].approvers[0].min', 3) \
-         WHERE request_seq = ?",
-        "texts",
-    ),
-    (
-        "UPDATE request_texts SET facts_json = json_set(facts_json, '$.sql.dialect', 'mysql') WHERE request_seq = ?",
-        "context",
-    ),
-    (
-        "UPDATE requests SET requester = 'somebody' WHERE seq = ?",
-        "request",
-    ),
-    (
-        "UPDATE requests SET expires_at_ms = expires_at_ms + 1000 WHERE seq = ?",
-        "expiry",
-    ),
-    (
-        "UPDATE approvals SET actor_id = 'admin' WHERE request_seq = ?",
-        "votes",
-    ),
-];
-
-#[test]
-fn an_edited_request_takes_no_vote() {
-    for (edited, differs) in WAITING {
-        for verb in ["approve", "reject"] {
-            let s = shop();
-            let second = s.person("approver-two", &["readonly"]);
-            let request = s.requester().submit("staging", UPDATE);
-            s.approver().approve(&request).is(200);
-            s.edit_request(&request, edited);
-            let path = request.path(&format!("/{verb}"));
-            second.poke(&path).refused(409, "corrupt");
-            let about = format!("request_id={}", request.id);
-            let events = s.events(&format!("event_type=request.corrupt&{about}"));
-            assert_eq!(events.len(), 1, "{edited}");
-            assert_eq!(metadata(&events[0])["differs"], *differs, "{edited}");
-            for voted in ["request.approved", "request.rejected"] {
-                let events = s.events(&format!("event_type={voted}&{about}"));
-                assert_eq!(events, Vec::<Value>::new(), "{edited}");
-            }
-        }
-    }
 }
 
 #[test]
@@ -377,6 +358,46 @@ fn what_runs_is_called_off_and_its_report_is_kept() {
     request.clone().is("executed");
     s.requester().get(&request.path("/result/content")).is(200);
     s.requester().resume(&request).refused(409, "corrupt");
+}
+
+#[test]
+fn a_claim_that_is_repeated_hands_out_no_edited_text() {
+    let s = shop();
+    let agent = s.agent("agent-1");
+    let request = dispatched(&s);
+    agent.poll();
+    agent.claim_keyed(&request.id, "once").is(200);
+    agent.claim_keyed(&request.id, "once").is(200);
+    s.edit_request(&request, EDITS[0].0);
+    agent
+        .claim_keyed(&request.id, "once")
+        .refused(409, "corrupt");
+    let events = s.events("event_type=request.corrupt");
+    assert_eq!(metadata(&events[0])["differs"], "texts");
+}
+
+#[test]
+fn what_the_log_calls_corrupt_stays_so_when_its_row_is_repaired() {
+    let s = shop();
+    let agent = s.agent("agent-1");
+    let request = dispatched(&s);
+    s.edit_request(&request, EDITS[0].0);
+    is_frozen(&s, &agent, &request, EDITS[0].1);
+    let repaired = format!(
+        "UPDATE request_texts SET detail = '{UPDATE}' WHERE request_seq = ?; \
+         UPDATE requests SET corrupt_seq = NULL WHERE seq = ?"
+    );
+    s.edit_request(&request, &repaired);
+    agent.try_claim(&request.id).refused(409, "corrupt");
+    // It is by the log that it is known, and nothing else of it differs.
+    let events = s.events("event_type=request.corrupt");
+    let differs: Vec<Value> = events
+        .iter()
+        .map(|e| metadata(e)["differs"].clone())
+        .collect();
+    assert_eq!(differs, ["request", "texts"]);
+    assert!(s.events("event_type=execution.started").is_empty());
+    s.abandon();
 }
 
 #[test]

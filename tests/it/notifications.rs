@@ -49,7 +49,7 @@ fn notified(s: &Server) -> Vec<(String, Value)> {
         assert_eq!(facts["event"], row.event_type.as_str());
         (row.webhook_id.clone(), facts)
     };
-    let mut notified: Vec<_> = rows.unwrap().iter().map(read).collect();
+    let mut notified: Vec<_> = rows.unwrap().iter().flatten().map(read).collect();
     notified.reverse();
     notified
 }

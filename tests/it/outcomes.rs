@@ -167,6 +167,7 @@ fn notified(s: &Server, id: &str) -> Vec<Value> {
         .read(|view| view.list_deliveries(&filter, 1000, 0))
         .unwrap();
     rows.iter()
+        .flatten()
         .map(|row| serde_json::from_str(&row.payload_json).unwrap())
         .filter(|facts: &Value| facts["request_id"] == id)
         .collect()

@@ -35,6 +35,7 @@ fn kept(store: &Store) -> Vec<String> {
     let mut all: Vec<String> = all
         .unwrap()
         .iter()
+        .flatten()
         .map(|d| format!("{} {}", d.webhook_id, d.status))
         .collect();
     all.reverse();

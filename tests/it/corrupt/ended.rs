@@ -145,6 +145,55 @@ fn an_event_with_a_right_hash_and_no_signature_proves_no_result() {
     assert_eq!(content(&request.by, &request).is(200).body, reported);
 }
 
+/// Writes an event in place of another, and those that come after it, up to a checkpoint, chained to it anew.
+fn forge_to_checkpoint(s: &Server, row: &EventRow) {
+    let filter = AuditFilter::default();
+    let store = &s.inner().app().store;
+    let mut rows = store
+        .read(|view| view.list_events(&filter, 1000, 0))
+        .unwrap();
+    rows.retain(|other| other.seq > row.seq);
+    forge(s, row);
+    let mut hash = row.event.hash();
+    for mut next in rows.into_iter().rev() {
+        next.event.prev_hash = Some(hash.clone());
+        let chained = next.event.hash();
+        s.edit_state(&format!(
+            "UPDATE audit_events SET prev_hash = '{hash}', event_hash = '{chained}' WHERE seq = {}",
+            next.seq
+        ));
+        hash = chained;
+        // The server would notice another end of its log.
+        if next.event.event_type == "audit.signed_checkpoint" {
+            return;
+        }
+    }
+    panic!("no checkpoint");
+}
+
+#[test]
+fn an_event_that_is_chained_anew_up_to_a_checkpoint_proves_no_result() {
+    let s = Server::shop();
+    let request = ran(&s, ROWS);
+    let reported = content(&request.by, &request).is(200).body;
+    later(&s);
+    s.minute();
+    s.requester().submit("production", SELECT);
+    let mut forged = end(&s, &request);
+    forged.event.metadata_json = forged
+        .event
+        .metadata_json
+        .replace(&sha256_hex(&reported), &sha256_hex(FORGED.as_bytes()))
+        .replace(
+            &format!("\"result_bytes\":{}", reported.len()),
+            &format!("\"result_bytes\":{}", FORGED.len()),
+        );
+    replace(&s, &request, FORGED.as_bytes());
+    forge_to_checkpoint(&s, &forged);
+    is_never_shown(&s, &request);
+    s.abandon();
+}
+
 /// Somebody who reads results in all of the shop, but not those of others.
 fn stranger(s: &Server) -> Person {
     s.person("stranger", &["developer"])
