@@ -30,7 +30,7 @@ pub struct AgentWork {
     pub dry_runs: Vec<DryRun>,
     /// Writes it may rehearse, oldest first; none where it does not know what that is.
     pub rehearsals: Option<Vec<WaitingRehearsal>>,
-    /// Whether it is too old to be given any.
+    /// Whether its version is too old for any job.
     pub upgrade_required: bool,
     /// Whether it makes sense to wait for more.
     pub waits: bool,

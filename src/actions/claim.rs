@@ -129,7 +129,7 @@ pub(super) fn reports(app: &App, id: &str) -> Result<Vec<Agent>, Error> {
     }
 }
 
-/// The report that a claim goes by: several programs may share a token, and each claims what its own poll offered. The
+/// The report that decides a claim: several programs may share a token, and each claims what its own poll offered. The
 /// newest one where none fits, so that the refusal says what is missing there.
 fn report_for<'r>(reports: &'r [Agent], request: &Request) -> &'r Agent {
     let fits = |report: &&Agent| {

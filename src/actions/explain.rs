@@ -69,9 +69,9 @@ impl PlanStatus {
 
 /// Whether agents were asked.
 pub enum PlanStart {
-    /// They were: the id under which [`take`] has the plans.
+    /// Agents were asked; [`take`] has the plans under this id.
     Asked(String),
-    /// They were not, for that reason.
+    /// No agent was asked, for that reason.
     Refused(PlanStatus),
 }
 

@@ -20,7 +20,7 @@ pub struct PublicKeyReply {
 /// Body of POST /api/agent/poll.
 #[derive(Debug, Clone, Serialize)]
 pub struct Poll {
-    /// The agent's own name, where it has one; the server goes by the token.
+    /// The agent's own name, where it has one; for the server the token decides.
     pub agent_id: Option<String>,
     /// What it can run, and where.
     pub capabilities: Capabilities,

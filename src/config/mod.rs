@@ -116,7 +116,7 @@ crate::declare! {
 }
 
 crate::declare! {
-    /// `[result_channel]`: how live results are handed on.
+    /// `[result_channel]`: how live results are passed on.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct ResultChannel {
         /// Live results that may wait for their readers, and how many seconds each does.
@@ -166,7 +166,7 @@ pub struct Config {
     pub replication: Option<Replication>,
     /// How long what is over is kept.
     pub retention: Retention,
-    /// How live results are handed on.
+    /// How live results are passed on.
     pub result_channel: ResultChannel,
     /// What is logged, and how.
     pub logging: Logging,

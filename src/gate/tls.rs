@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// Bytes of plain text that a session holds for a reader that takes them slowly.
 const PENDING_BYTES_MAX: usize = 64 * 1024;
 
-/// Whom new connections are served as.
+/// The configuration, and so the certificate, of new connections.
 #[derive(Debug)]
 pub struct TlsSource(RwLock<Arc<ServerConfig>>);
 

@@ -1,4 +1,4 @@
-//! The lease as a document in the bucket: its JSON, and what a write of it comes to.
+//! The lease as a document in the bucket: its JSON, and the result of writing it.
 
 use crate::clock::Clock;
 use crate::domain::server_lease::{LogHead, Moment, ServerKeys, ServerLease};

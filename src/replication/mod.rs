@@ -78,7 +78,7 @@ pub struct Reign {
     is_settled: bool,
 }
 
-/// What a server comes to its reign with, at its start or as a standby.
+/// What a server has when its reign begins, at its start or as a standby.
 pub struct ReignSetup<'a> {
     pub config: &'a Config,
     pub replication: &'a Replication,

@@ -399,7 +399,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     })
 }
 
-/// Whom the listener speaks TLS as, if it does; a warning where tokens would cross a network in the clear.
+/// The listener's certificates, where it speaks TLS; a warning where tokens would cross a network in the clear.
 fn presented(config: &Config, listen: SocketAddr, metrics: &Metrics) -> Option<Arc<TlsSource>> {
     let Some(tls) = &config.tls else {
         if !listen.ip().is_loopback() {

@@ -50,7 +50,7 @@ fn s3(bucket: &S3Storage, config: &Config, metrics: &Arc<Metrics>) -> S3 {
     S3::new(
         bucket.clone(),
         Arc::new(Http::keeping(config.bucket_reach(bucket), calls_max)),
-        // What is signed goes by the time of day, whatever a test has turned its clock to.
+        // Signatures carry the time of day, whatever a test has turned its clock to.
         Clock::system(),
         Arc::clone(metrics),
         calls_max,

@@ -1,4 +1,4 @@
-//! A server with a second copy of its state: how it comes to the lease, at its start or as a standby.
+//! A server with a second copy of its state: how it gets the lease, at its start or as a standby.
 
 use super::StartOptions;
 use super::outcome::{self, Outcome};

@@ -103,7 +103,7 @@ impl RowCursor {
     pub const START: RowCursor = RowCursor(i64::MIN, i64::MIN);
 }
 
-/// What a decision comes to.
+/// What a decision results in.
 // There is one for each change, and it is moved once: a box would save nothing.
 #[allow(clippy::large_enum_variant)]
 pub enum Verdict<T> {

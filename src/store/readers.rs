@@ -12,7 +12,7 @@ use crate::domain::request::{Request, corrupt_error};
 use crate::error::Error;
 
 impl View<'_> {
-    /// Request `id`, of the requester and on the target that its creation names in the log: what reading it goes by.
+    /// Request `id`, of the requester and on the target that its creation names in the log, which decide who may read it.
     ///
     /// # Errors
     /// `not_found`; `corrupt` where its row names others. Once it is frozen for that, it is read as the log has it.

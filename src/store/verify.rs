@@ -173,7 +173,7 @@ fn compare(
     live_differs(connection, &signed, &key, verified.frozen.0)
 }
 
-/// Rows at odds with the events after number `bound`.
+/// Rows that differ from the events after number `bound`.
 pub(super) fn rows_differ(
     connection: &Connection,
     bound: i64,
@@ -195,7 +195,7 @@ fn frozen(connection: &Connection) -> Result<(i64, Vec<String>), Error> {
 
 fn step(walk: &mut ChainWalk, event: &ChainedEvent, at: Timestamp) -> Result<(), String> {
     walk.next(event)?;
-    // Retention goes by the column, which is not hashed.
+    // Retention reads the column, which is not hashed.
     match Timestamp::parse(event.created_at()) == Some(at) {
         true => Ok(()),
         false => Err("its time is not the hashed one".to_owned()),

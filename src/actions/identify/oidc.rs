@@ -51,7 +51,7 @@ pub struct ConsoleSignIn {
     pub client_id: String,
     /// What is asked for.
     pub scopes: Vec<String>,
-    /// From which what is secret about a sign-in is derived; new at every start.
+    /// The key from which state, nonce and verifier of a sign-in are derived; new at every start.
     pub key: MacKey,
     /// Sign-ins that came back, until when they could: none comes back twice.
     pub(in crate::actions) used: Mutex<HashMap<String, Timestamp>>,
@@ -357,7 +357,7 @@ pub(super) fn recognize(app: &App, token: &str, now: Timestamp) -> Recognized {
     }
 }
 
-/// Sees to it that the person is known and may act.
+/// Ensures that the person is known and may act.
 fn is_known(app: &App, provider: &Provider, caller: &Caller) -> Result<(), Rejection> {
     // Read before the database, so that a change in between makes what is remembered stale, never fresh.
     let epoch = app.caches.identities.epoch.load(Ordering::SeqCst);

@@ -59,7 +59,7 @@ pub struct ExecutionEnd {
 }
 
 impl ExecutionEnd {
-    /// What a report comes to. Where the agent names no outcome, `success` decides, and no text is read.
+    /// The end that a report tells of. Where the agent names no outcome, `success` decides, and no text is read.
     pub fn of_report(
         named: Option<ExecutionOutcome>,
         success: bool,

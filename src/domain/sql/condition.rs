@@ -33,10 +33,10 @@ enum Part {
     Row,
 }
 
-/// What an evaluation goes by.
+/// What an evaluation may use.
 struct Context {
     dialect: Dialect,
-    /// Steps that are left: what nests is looked at more than once.
+    /// Steps that are left: nested parts are evaluated more than once.
     steps: Cell<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! What a reviewer goes by besides the statement: what makes its risk, the tables that it names, findings, rows, and
+//! What a reviewer sees besides the statement: what makes its risk, the tables that it names, findings, rows, and
 //! what the database plans to do. Each is cut within Slack's limits, and says so.
 
 use super::blocks::{BLOCK_CHARS, VALUE_MAX, code, context, section};

@@ -1,6 +1,6 @@
 //! What protects a column of the state file, and which rows of a table count.
 
-/// What an edit of a column comes to.
+/// What an edit of a column results in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnGuard {
     /// Part of the live state: the next start refuses the file.

@@ -31,7 +31,7 @@ const PURGED: &str =
     "SELECT EXISTS (SELECT 1 FROM purged_requests WHERE id = ?1 AND audit_seq > ?2)";
 
 /// Compares the moves the log tells of with the requests: each move starts where the one before ended, and the last
-/// one is where the request stands. Returns the first event at odds, and none for a request that has no event.
+/// one is where the request stands. Returns the first event that contradicts, and none for a request that has no event.
 pub(super) fn differ(connection: &Connection, bound: i64) -> Result<Difference, Error> {
     // The columns are not hashed; the metadata is. They must agree before the columns may be used.
     let columns: Option<String> = connection.find(

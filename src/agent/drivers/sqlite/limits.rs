@@ -1,4 +1,4 @@
-//! What SQLite may use, as far as SQLite itself sees to it: it refuses with a sentence where the process would be ended.
+//! What SQLite may use, as far as SQLite itself limits it: it refuses with a sentence where the process would be ended.
 //! What it sorts on disk is bounded by the process (`crate::agent::wall`).
 
 use rusqlite::Connection;
