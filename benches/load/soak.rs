@@ -1,5 +1,5 @@
-//! A server for days of turned clock at a tenth of the load that it bears, with retention: memory, descriptors and file
-//! stay as they are once retention has caught up.
+//! A server for days of turned clock at a tenth of the load that it bears, with retention: memory, descriptors, threads and
+//! file stay as they are once retention has caught up.
 //!
 //! The server is in this process, since its clock is turned: an hour for each second that goes by. What an hour has to
 //! do is a tenth of what was measured at full load in a second.
@@ -44,7 +44,10 @@ const SLICE: Duration = Duration::from_secs(1);
 /// By how much the second half may be more than the first: a tenth, and what a purge leaves to the next.
 const SLACK: f64 = 1.1;
 const DESCRIPTORS_MORE: f64 = 8.0;
+const THREADS_MORE: f64 = 8.0;
 const MEMORY_MORE: f64 = 4e6;
+/// The part of full load that a busy machine must still make of the tenth that it shall.
+const LOAD_MIN: f64 = 0.05;
 
 /// How long it takes, with what comes before and after it.
 pub fn longest() -> Duration {
@@ -61,6 +64,7 @@ fn secs() -> u64 {
 struct Sample {
     memory: f64,
     descriptors: f64,
+    threads: f64,
     file: f64,
 }
 
@@ -79,6 +83,7 @@ impl Sample {
         Ok(Sample {
             memory: value("process_resident_memory_bytes")?,
             descriptors: value("process_open_fds")?,
+            threads: value("process_threads")?,
             file: value("dbward_store_database_bytes")? + value("dbward_store_wal_bytes")?,
         })
     }
@@ -89,6 +94,7 @@ impl Sample {
         Sample {
             memory: most(|s| s.memory),
             descriptors: most(|s| s.descriptors),
+            threads: most(|s| s.threads),
             file: most(|s| s.file),
         }
     }
@@ -145,14 +151,18 @@ pub fn measure(rows: &mut Vec<Row>) -> Outcome<()> {
         ),
         ..Row::new("soak, life cycles")
     });
+    if load < LOAD_MIN {
+        return Err(format!("only {:.0}% of full load", load * 100.0));
+    }
     is_flat(&early, &late)
 }
 
 fn words(sample: &Sample) -> String {
     format!(
-        "{:.1} MB of memory, {} descriptors, {:.1} MB of file",
+        "{:.1} MB of memory, {} descriptors, {} threads, {:.1} MB of file",
         sample.memory / 1e6,
         sample.descriptors,
+        sample.threads,
         sample.file / 1e6
     )
 }
@@ -160,6 +170,7 @@ fn words(sample: &Sample) -> String {
 fn is_flat(early: &Sample, late: &Sample) -> Outcome<()> {
     let flat = late.memory <= early.memory * SLACK + MEMORY_MORE
         && late.descriptors <= early.descriptors + DESCRIPTORS_MORE
+        && late.threads <= early.threads + THREADS_MORE
         && late.file <= early.file * SLACK;
     match flat {
         true => Ok(()),

@@ -4,6 +4,7 @@
 //! DBWARD_TEST_LITESTREAM names Litestream's program, DBWARD_TEST_S3_URL the bucket. DBWARD_TEST_LEASE_SECS sets the
 //! lease of the take-over that is measured (10 unless set).
 
+mod agents;
 mod faults;
 mod lost;
 pub mod proxy;
@@ -51,7 +52,7 @@ impl Installation {
         let bucket = bucket.replace(place, &proxy.addr().to_string());
         let toml = format!(
             "{SHOP}{bucket}\n[replication]\nmode = \"{mode}\"\nprefix = \"copy-{id}\"\n\
-             litestream = \"{litestream}\"\nlease_secs = {lease_secs}\nsync_timeout_secs = 2\n"
+             litestream = \"{litestream}\"\nlease_secs = {lease_secs}\nsync_timeout_secs = 5\n"
         );
         Installation {
             toml,

@@ -45,6 +45,7 @@ struct Network {
 
 pub struct Proxy {
     addr: SocketAddr,
+    to: Arc<Mutex<SocketAddr>>,
     network: Arc<Network>,
 }
 
@@ -54,18 +55,26 @@ impl Proxy {
         let addr = listener.local_addr().unwrap();
         let network = Arc::new(Network::default());
         let shared = Arc::clone(&network);
+        let to = Arc::new(Mutex::new(to));
+        let place = Arc::clone(&to);
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
+                let to = *place.lock().unwrap();
                 if let Ok(server) = TcpStream::connect(to) {
                     connected(client, server, &shared);
                 }
             }
         });
-        Proxy { addr, network }
+        Proxy { addr, to, network }
     }
 
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// New connections lead there from now on.
+    pub fn lead_to(&self, to: SocketAddr) {
+        *self.to.lock().unwrap() = to;
     }
 
     /// Nothing gets through, and nothing is refused.

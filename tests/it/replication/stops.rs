@@ -11,7 +11,7 @@ fn patient_installation(grace_secs: u64) -> Installation {
     let mut installation = Installation::new("confirmed", 300);
     let patient = installation
         .toml
-        .replace("sync_timeout_secs = 2", "sync_timeout_secs = 20");
+        .replace("sync_timeout_secs = 5", "sync_timeout_secs = 20");
     installation.toml = format!("shutdown_grace_secs = {grace_secs}\n{patient}");
     installation
 }
