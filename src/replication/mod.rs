@@ -17,6 +17,7 @@ mod lease_document;
 mod litestream;
 mod local_state;
 pub mod look;
+mod refusals;
 pub mod standby;
 
 pub use litestream::{CHILD, become_litestream};
@@ -26,20 +27,19 @@ use crate::config::{Config, Replication};
 use crate::crypto::Keypair;
 use crate::domain::actor::Actor;
 use crate::domain::change::LogChange;
-use crate::domain::server_lease::{
-    LeaseWatch, LogHead, Moment, ServerKeys, ServerLease, renew_every,
-};
-use crate::error::{Error, ErrorKind, counted};
+use crate::domain::server_lease::{LeaseWatch, Moment, ServerKeys, ServerLease, renew_every};
+use crate::error::{Error, counted};
 use crate::metrics::Metrics;
 use crate::objects::S3;
 use crate::objects::s3::Patience;
 use crate::outbound::Http;
-use crate::store::{Fatal, Replica, STATE_DIFFERS, Store, Verdict, log_holds};
+use crate::store::{Fatal, Replica, Store, Verdict, log_holds};
 use copier::Copier;
 use keeper::Keeper;
 use lease_document::{LeaseDocument, StandingLease};
 use litestream::Litestream;
 use local_state::LocalState;
+use refusals::{lacks, refuse_foreign, refuse_older};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -137,7 +137,7 @@ impl ReignSetup<'_> {
                     let own = standing.lease.holder == local.holder && local.is_in_place();
                     let free = own || watch.is_over(&standing.lease, read);
                     if free && self.accept_rollback.is_none() {
-                        self.refuse_lacking(&standing.lease)?;
+                        self.refuse_lacking(&standing.lease, local.is_in_place())?;
                     }
                     if !free && !std::mem::replace(&mut waits, true) {
                         log::info!(
@@ -165,12 +165,23 @@ impl ReignSetup<'_> {
     }
 
     /// Refuses a state that lacks what was in the copy, before anybody loses the lease for it. What cannot be read is
-    /// refused later.
-    fn refuse_lacking(&self, lease: &ServerLease) -> Result<(), Error> {
-        match log_holds(&self.database(), &lease.head) {
-            Ok(false) => Err(lacks(&lease.head)),
-            Ok(true) | Err(_) => Ok(()),
+    /// refused later. Where the state may be a copy or an old disk, the lease does not say enough: it names only what the
+    /// log had at a renewal.
+    fn refuse_lacking(&self, lease: &ServerLease, in_place: bool) -> Result<(), Error> {
+        let mut heads = vec![lease.head.clone()];
+        if !in_place && !lease.released && lease.copy_epoch > 0 {
+            let pause = |time| {
+                thread::sleep(time);
+                false
+            };
+            heads.extend(self.head_of_copy(lease.copy_epoch, pause)?);
         }
+        for head in heads {
+            if log_holds(&self.database(), &head).is_ok_and(|holds| !holds) {
+                return Err(lacks(&head));
+            }
+        }
+        Ok(())
     }
 
     /// Keeps a lease from now on, for the state that lies in `state_dir`.
@@ -454,40 +465,4 @@ fn take(
             None
         }
     }
-}
-
-/// Refuses a state that lacks what another had when it last renewed the lease.
-fn lacks(head: &LogHead) -> Error {
-    let words = format!(
-        "the copy held event {} of the audit log, which the state here does not have",
-        head.seq
-    );
-    Error::new(ErrorKind::Internal, STATE_DIFFERS, words)
-        .hint("start with --standby, which fetches the state from the bucket; where this state shall replace it, start once with --accept-rollback REASON, which is audited")
-}
-
-fn refuse_foreign(lease: &ServerLease, keys: &ServerKeys) -> Result<(), Error> {
-    let which = match (
-        lease.keys.signing == keys.signing,
-        lease.keys.audit == keys.audit,
-    ) {
-        (true, true) => return Ok(()),
-        (false, _) => "signing.key",
-        (true, false) => "the key of the audit log",
-    };
-    Err(Error::bug(format!(
-        "{which} here is not the one of the server whose copy is in the bucket; all servers of an installation need the same keys"
-    )))
-}
-
-fn refuse_older(lease: &ServerLease, local: &LocalState) -> Result<(), Error> {
-    if local.is_newest(lease) {
-        return Ok(());
-    }
-    Err(Error::bug(format!(
-        "the bucket has the state of epoch {}, and the one in state_dir is of epoch {}: another server has replaced it; \
-         start with --standby, which keeps the old state aside",
-        lease.copy_epoch, local.epoch
-    ))
-    .hint("where this state shall replace it, start once with --accept-rollback REASON, which is audited"))
 }

@@ -3,10 +3,11 @@
 use super::followers::SignsOfLife;
 use super::litestream::{END_WITHIN, Litestream, RunningChild};
 use super::local_state::LocalState;
-use super::{Reign, ReignSetup, SYNC_AGAIN, TakenLease, refuse_foreign, take};
-use crate::domain::server_lease::LeaseWatch;
+use super::refusals::refuse_foreign;
+use super::{Reign, ReignSetup, SYNC_AGAIN, TakenLease, take};
+use crate::domain::server_lease::{LeaseWatch, LogHead, ServerLease};
 use crate::error::Error;
-use crate::store::log_holds;
+use crate::store::{log_head_of, log_holds};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -70,11 +71,9 @@ impl ReignSetup<'_> {
                 watch.note(&standing.version, now);
                 followed = self.followed(&litestream, followed, standing.lease.copy_epoch)?;
                 signs.leave(&document.s3, &local.holder);
-                // A start that was refused took the lease as well, so what the log lacks is looked at too.
-                let own = local.wrote_last(&standing.lease)
-                    && (local.is_in_place() || watch.is_over(&standing.lease, now))
-                    && log_holds(&self.database(), &standing.lease.head).unwrap_or(false);
                 let over = standing.lease.copy_epoch > 0 && watch.is_over(&standing.lease, now);
+                let own = local.wrote_last(&standing.lease)
+                    && self.wrote_all(&standing.lease, &local, over, &mut followed, &pause);
                 if (own || over)
                     && let Some(taken) = take(&document, &standing, &local, self.replication)
                 {
@@ -159,6 +158,47 @@ impl ReignSetup<'_> {
             began.elapsed().as_millis()
         );
         Ok(Some(reign))
+    }
+
+    /// The log's last event in the whole copy of that epoch: the lease names only what it had at a renewal. None where
+    /// everything shall end before it is fetched.
+    ///
+    /// # Errors
+    /// `internal` or `unavailable` where it cannot be fetched.
+    pub(super) fn head_of_copy(
+        &self,
+        epoch: u64,
+        pause: impl Fn(Duration) -> bool,
+    ) -> Result<Option<LogHead>, Error> {
+        self.remove_file()?;
+        if !self.litestream().fetch(&self.file(), epoch, pause)? {
+            return Ok(None);
+        }
+        let head = log_head_of(&self.file())?;
+        self.remove_file()?;
+        Ok(Some(head))
+    }
+
+    /// Whether the state here has all that was written in the epoch that it was last in. A start that was refused took the
+    /// lease as well, so its log is looked at; and where the state may be a copy or an old disk, so is that of the copy in
+    /// the bucket, once the lease is over.
+    fn wrote_all(
+        &self,
+        lease: &ServerLease,
+        local: &LocalState,
+        over: bool,
+        followed: &mut Option<Followed>,
+        pause: impl Fn(Duration) -> bool,
+    ) -> bool {
+        let holds = |head: &LogHead| log_holds(&self.database(), head).unwrap_or(false);
+        if !holds(&lease.head) || local.is_in_place() || !over {
+            return local.is_in_place() && holds(&lease.head);
+        }
+        if let Some(followed) = followed.take() {
+            followed.child.stop(END_WITHIN);
+        }
+        let copied = self.head_of_copy(lease.copy_epoch, pause);
+        copied.is_ok_and(|head| head.is_some_and(|head| holds(&head)))
     }
 
     /// Completes the followed copy of that epoch, or fetches the whole; false when everything shall end before.

@@ -391,12 +391,16 @@ pub fn rust_log() -> Option<String> {
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).map_err(|e| match e.kind() {
+    TcpListener::bind(address).map_err(|e| bind_failed(address, e))
+}
+
+fn bind_failed(address: SocketAddr, e: std::io::Error) -> Error {
+    match e.kind() {
         std::io::ErrorKind::AddrInUse => Error::bug(format!(
             "{address} is taken by another process; stop it, or choose another address with --listen"
         )),
         _ => Error::internal(format!("cannot listen on {address}"), e),
-    })
+    }
 }
 
 /// The listener's certificates, where it speaks TLS; a warning where tokens would cross a network in the clear.

@@ -11,7 +11,8 @@ use crate::metrics::Metrics;
 use crate::replication::{Reign, ReignSetup, kept_epoch, look, server_keys};
 use crate::store::{Fatal, Store};
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,7 +118,7 @@ pub fn stand_by(
         return Err(Error::bug("--standby needs the section [replication]"));
     };
     // What would keep it from serving is better known now than at the take-over.
-    drop(super::bind(listen.unwrap_or(config.listen))?);
+    try_to_listen(listen.unwrap_or(config.listen))?;
     find_program(replication)?;
     let state = StateDir::open(&config.state_dir)?;
     outcome::clear(state.path())?;
@@ -184,6 +185,18 @@ pub(super) fn begin(
     };
     let reign = config.replication.as_ref().map(begin).transpose()?;
     Ok((state, metrics, reign))
+}
+
+/// Refuses an address that somebody else has. One that is not there may come with the lease.
+fn try_to_listen(address: SocketAddr) -> Result<(), Error> {
+    match TcpListener::bind(address) {
+        Err(e) if e.kind() == io::ErrorKind::AddrInUse => Err(super::bind_failed(address, e)),
+        Err(e) => {
+            log::warn!("{address} cannot be listened on now: {e}");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
 }
 
 /// Refuses to take a lease that nothing could be copied under.

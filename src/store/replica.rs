@@ -6,7 +6,7 @@
 //! and until then no further transaction begins.
 
 use super::connection::read_only;
-use super::live::hash_of;
+use super::live::{hash_of, last_event};
 use super::query::{RunStatement, first};
 use super::{Change, Store};
 use crate::domain::server_lease::LogHead;
@@ -176,6 +176,15 @@ pub fn log_holds(path: &Path, head: &LogHead) -> Result<bool, Error> {
 fn copier_count(connection: &Connection) -> i64 {
     let sql = "SELECT coalesce(max(seq), 0) FROM _litestream_seq WHERE id = 1";
     connection.one(sql, [], first).unwrap_or(-1)
+}
+
+/// The last event of the log in the state file at `path`, which nobody serves.
+///
+/// # Errors
+/// `internal` where the file cannot be read.
+pub fn log_head_of(path: &Path) -> Result<LogHead, Error> {
+    let (seq, hash) = last_event(&read_only(path)?)?;
+    Ok(LogHead { seq, hash })
 }
 
 fn holds(connection: &Connection, head: &LogHead) -> Result<bool, Error> {

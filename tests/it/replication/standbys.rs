@@ -61,7 +61,7 @@ fn standby_serves_the_configuration_as_it_is_at_the_take_over() {
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
 fn copy_of_a_state_directory_does_not_take_the_lease_of_its_server() {
     let installation = Installation::new("confirmed", 3);
-    let (first, server, requester, _) = installation.served();
+    let (first, server, requester, admin) = installation.served();
     requester.create("production", UPDATE).is(201);
     let clone = installation.machine();
     let copied = Command::new("cp")
@@ -75,8 +75,16 @@ fn copy_of_a_state_directory_does_not_take_the_lease_of_its_server() {
         other.errors().contains("epoch 1 may last")
     });
     requester.create("production", UPDATE).is(201);
-    other.kill();
-    server.stop();
+    // Once the server is gone, the other is not the newest, whatever the last renewal knew of.
+    server.kill();
+    let (status, errors) = other.end();
+    assert_eq!(status.code(), Some(3), "{errors}");
+    assert!(errors.contains("start with --standby"), "{errors}");
+    // With what the bucket has, it may go on.
+    let other = standby(clone.path());
+    let admin = at(&admin, address(&other.line()));
+    assert_eq!(admin.get("/api/requests").is(200).json["total"], 2);
+    other.stop();
 }
 
 #[test]
