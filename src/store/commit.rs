@@ -9,7 +9,7 @@
 
 use super::connection::BUSY_TIMEOUT;
 use super::live::{head_now, write_head};
-use super::replica::outcome_unknown;
+use super::replica::{BeginRefusal, outcome_unknown};
 use super::reply_slot::ReplySlot;
 use super::write_job::{Bookkeep, Write, WriteJob};
 use super::{Store, Verdict, View, db};
@@ -178,7 +178,7 @@ impl Store {
 
     /// The connection, in a transaction that can write; otherwise what its callers are answered. While another process
     /// has the file, such as a checkpoint of what copies it, this waits without the connection, so that reads go on.
-    fn begin(&self) -> (MutexGuard<'_, Connection>, Result<(), fn() -> Error>) {
+    fn begin(&self) -> (MutexGuard<'_, Connection>, Result<(), BeginRefusal>) {
         let until = Instant::now() + BUSY_TIMEOUT;
         loop {
             let connection = self.lock();

@@ -150,6 +150,9 @@ impl CopyState {
     }
 }
 
+/// What all callers of a transaction that does not begin are answered.
+pub(super) type BeginRefusal = fn() -> Error;
+
 /// What everybody is answered while no transaction begins.
 fn not_reached() -> Error {
     Error::unavailable("the copy of the state cannot be written now; nothing was changed")
@@ -285,7 +288,7 @@ impl Store {
     }
 
     /// Whether a transaction may begin; otherwise what its callers are answered.
-    pub(super) fn may_begin(&self) -> Result<(), fn() -> Error> {
+    pub(super) fn may_begin(&self) -> Result<(), BeginRefusal> {
         match self.copy.get() {
             Some(copy) if !copy.may_begin() => Err(not_reached),
             _ => Ok(()),
