@@ -116,7 +116,7 @@ fn send_to_each(
     let mut ended = None;
     for (_, address) in &people {
         let Ok(address) = address else { continue };
-        let is_open = mails.get(address).is_none() || is_tried(&mails, address);
+        let is_open = !mails.contains_key(address) || is_tried(&mails, address);
         if !is_open || ended.is_some() || session.is_over() || shared.is_stopping() {
             continue;
         }
