@@ -241,3 +241,45 @@ fn without_webhooks_there_is_nobody() {
     assert!(none.is_empty() && !none.has("ops"));
     assert_eq!(none, Routes::default());
 }
+
+#[test]
+fn slack_shows_every_event_but_the_start_of_an_execution() {
+    for slack in [false, true] {
+        let routes = match slack {
+            true => Routes::default().with_slack(),
+            false => Routes::default(),
+        };
+        assert_eq!(routes.posts("request.created"), slack);
+        assert_eq!(routes.posts("execution.completed"), slack);
+        assert!(!routes.posts("execution.started"));
+    }
+}
+
+#[test]
+fn whom_the_configuration_has_no_address_of_is_known() {
+    let person = |id: &str, has_address, groups: &[&str]| MailedPerson {
+        id: id.to_owned(),
+        has_address,
+        roles: BTreeSet::new(),
+        groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+    };
+    let people = vec![
+        person("ann", true, &["team"]),
+        person("bob", false, &["team"]),
+        person("eve", false, &["other"]),
+    ];
+    let policies = Arc::new(Policies::empty());
+    let routes = Routes::default().with_mail(people, Arc::clone(&policies));
+    assert_eq!(routes.policies_of_mail(), Some(&*policies));
+    assert_eq!(Routes::default().policies_of_mail(), None);
+    // By the state, ann is asked as well, and somebody whom the configuration does not name.
+    let by_state = BTreeSet::from(["ann".to_owned(), "guest".to_owned()]);
+    let team = [Selector::parse("group:team").unwrap()];
+    let unaddressed = |asked, by_state| {
+        let found: Vec<&str> = routes.unaddressed(asked, by_state).into_iter().collect();
+        found.join(" ")
+    };
+    assert_eq!(unaddressed(&team, &by_state), "bob guest");
+    assert_eq!(unaddressed(&[], &by_state), "guest");
+    assert_eq!(unaddressed(&team, &BTreeSet::new()), "bob");
+}
