@@ -1,10 +1,11 @@
 //! Approves a pending request: books one vote, and approves the request with the last one needed.
 
+use super::attempt::Attempt;
 use super::awaited::Left;
 use super::refusals::refuse_verb;
 use super::unreadable::{self, frozen_if_corrupt};
 use super::view_requests::{issued_by, may_learn_status};
-use super::{Active, App, dialects, note};
+use super::{Active, App, note};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::approval::{Ballot, StepRemaining, Vote, VoteAction, current_step, remaining};
@@ -56,39 +57,31 @@ pub fn approve(
         let request = view.request(&of)?;
         let workflow = view.request_workflow(&request)?;
         let votes = view.votes(&request)?;
-        if let Err(error) = may_learn_status(&caller, &request, workflow.as_ref(), &votes) {
-            return refuse(&cx, &caller, &request, error);
-        }
-        request.ensure_intact()?;
-        request.ensure_seen(seen.as_deref())?;
-        let pending = request.pending(now).map_err(|refusal| refusal.error())?;
-        let workflow = workflow.ok_or_else(|| without_workflow(&request))?;
         let active = cx.active();
-        if let Err(error) = dialects::ensure_current(&active.policies, view, &request, now) {
-            return refuse(&cx, &caller, &request, error);
-        }
-        let ballot = Ballot {
-            workflow: &workflow,
-            votes: &votes,
-            target: &request.target,
-            requester: &request.requester,
+        let attempt = Attempt {
+            view,
+            active: &active,
+            caller: &caller,
+            request: &request,
+            seen: seen.as_deref(),
+            now,
         };
-        let issued_by_requester = issued_by(&caller, &request.requester);
-        let booked = match ballot.approve(&caller, issued_by_requester, chosen.as_ref()) {
-            Ok(selector) => selector,
-            Err(refusal) => return refuse(&cx, &caller, &request, refusal.error()),
+        let booking = match may_approve(&attempt, workflow.as_ref(), &votes, chosen.as_ref()) {
+            Ok(booking) => booking,
+            Err(error) => return refuse(&cx, &caller, &request, error),
         };
         if let Err(unproven) = view.prove_pending(&request) {
             return unreadable::refuse(view, &request.id, unproven);
         }
-        let step = ballot.step().map_or(0, |(index, _)| index);
+        let pending = request.pending(now).map_err(|refusal| refusal.error())?;
+        let workflow = workflow.ok_or_else(|| without_workflow(&request))?;
         let vote = Vote {
             actor: caller.subject.clone(),
             action: VoteAction::Approve,
-            selector: booked,
-            step,
+            selector: booking.selector,
+            step: booking.step,
             comment,
-            issued_by_requester,
+            issued_by_requester: booking.issued_by_requester,
             at: now,
             counts: true,
         };
@@ -108,6 +101,48 @@ pub fn approve(
         ))
     });
     frozen_if_corrupt(app, id, came_to)
+}
+
+/// An approval that may be given.
+pub(super) struct Booking {
+    /// What it is booked on.
+    selector: String,
+    /// The step, 0-based.
+    step: u32,
+    issued_by_requester: bool,
+}
+
+/// Whether the caller may approve the request now, and what that would be booked on.
+///
+/// # Errors
+/// As [`approve`].
+pub(super) fn may_approve(
+    attempt: &Attempt,
+    workflow: Option<&Workflow>,
+    votes: &[Vote],
+    chosen: Option<&Selector>,
+) -> Result<Booking, Error> {
+    let (caller, request) = (attempt.caller, attempt.request);
+    may_learn_status(caller, request, workflow, votes)?;
+    attempt.ensure_as_seen()?;
+    request
+        .pending(attempt.now)
+        .map_err(|refusal| refusal.error())?;
+    let workflow = workflow.ok_or_else(|| without_workflow(request))?;
+    attempt.ensure_current()?;
+    let ballot = Ballot {
+        workflow,
+        votes,
+        target: &request.target,
+        requester: &request.requester,
+    };
+    let issued_by_requester = issued_by(caller, &request.requester);
+    let selector = ballot.approve(caller, issued_by_requester, chosen);
+    Ok(Booking {
+        selector: selector.map_err(|refusal| refusal.error())?,
+        step: ballot.step().map_or(0, |(index, _)| index),
+        issued_by_requester,
+    })
 }
 
 /// What follows the last vote where the workflow dispatches on approval.

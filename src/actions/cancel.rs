@@ -1,5 +1,6 @@
 //! Calls a request off. One that runs is cancelled at once; its agent learns of it at the next heartbeat.
 
+use super::attempt::Attempt;
 use super::refusals::refuse_verb;
 use super::unreadable::frozen_if_corrupt;
 use super::view_requests::ensure_visible;
@@ -7,7 +8,7 @@ use super::{App, note};
 use crate::domain::actor::Caller;
 use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::permission::Permission;
-use crate::domain::request::{Request, Status};
+use crate::domain::request::{Request, Status, Transition};
 use crate::error::Error;
 use crate::store::Verdict;
 use std::sync::Arc;
@@ -28,16 +29,21 @@ pub fn cancel(
     let (cx, by, of) = (Arc::clone(app), caller, id.to_owned());
     let seen = seen.map(str::to_owned);
     let caller = by.clone();
-    let came_to = app.change_by(by, move |view, _| {
+    let came_to = app.change_by(by, move |view, now| {
         let request = view.request(&of)?;
-        let allowed = owner_may(&caller, &request, Permission::RequestCancel)
-            .or_else(|e| ensure_visible(view, &caller, &request).and(Err(e)));
-        if let Err(error) = allowed {
-            return refuse_verb(&cx, &caller, &request, VERB, error);
-        }
-        request.ensure_intact()?;
-        request.ensure_seen(seen.as_deref())?;
-        let step = request.cancel().map_err(|refusal| refusal.error())?;
+        let active = cx.active();
+        let attempt = Attempt {
+            view,
+            active: &active,
+            caller: &caller,
+            request: &request,
+            seen: seen.as_deref(),
+            now,
+        };
+        let step = match may_cancel(&attempt) {
+            Ok(step) => step,
+            Err(error) => return refuse_verb(&cx, &caller, &request, VERB, error),
+        };
         let change = RequestChange::Cancelled {
             request: RequestRef::from(&request),
             step,
@@ -46,6 +52,18 @@ pub fn cancel(
         Ok(Verdict::Write(vec![change.into()], Status::Cancelled))
     });
     frozen_if_corrupt(app, id, came_to)
+}
+
+/// Whether the caller may cancel the request now.
+///
+/// # Errors
+/// As [`cancel`].
+pub(super) fn may_cancel(attempt: &Attempt) -> Result<Transition, Error> {
+    let (caller, request) = (attempt.caller, attempt.request);
+    owner_may(caller, request, Permission::RequestCancel)
+        .or_else(|e| ensure_visible(attempt.view, caller, request).and(Err(e)))?;
+    attempt.ensure_as_seen()?;
+    request.cancel().map_err(|refusal| refusal.error())
 }
 
 /// The rule of what only the requester, or a holder of `*`, may do with a request.

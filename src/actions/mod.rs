@@ -2,8 +2,10 @@
 //! ones. Rights are checked here, against what is stored, whatever the route has checked before.
 
 pub mod agent_poll;
+pub mod allowed;
 pub mod approve;
 pub mod approvers;
+mod attempt;
 pub mod audit;
 pub mod awaited;
 pub mod cancel;

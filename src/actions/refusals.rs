@@ -107,6 +107,9 @@ impl App {
         refused: Refused,
         error: Error,
     ) -> Result<Verdict<T>, Error> {
+        if error.kind() == ErrorKind::Internal {
+            return Err(error);
+        }
         self.metrics.refusals.inc(&[error.code()]);
         let audited = matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::Refused);
         if audited && self.caches.refusals.spend(actor, &refused) {

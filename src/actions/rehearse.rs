@@ -1,19 +1,20 @@
 //! Rehearsals: writes that agents run before anybody has approved them, in transactions that are always rolled back.
 //! Asked for by people or by the workflow, taken by an agent, and over within a minute, whatever comes of it.
 
+use super::App;
+use super::attempt::Attempt;
 use super::claim::{means_the_same, reports};
 use super::dialects::analyze;
 use super::refusals::refuse_verb;
 use super::unreadable::{self, frozen_if_corrupt};
 use super::view_requests::ensure_visible;
-use super::{App, dialects};
 use crate::clock::Timestamp;
 use crate::crypto::uuid;
 use crate::domain::actor::{Actor, Caller};
 use crate::domain::agent::Agent;
 use crate::domain::change::{
     Change, EndedRehearsal, NewRehearsal, RehearsalChange, RehearsalStep, RequestChange,
-    RequestRef, StartedRehearsal,
+    RequestRef, RequestText, StartedRehearsal,
 };
 use crate::domain::dialect::Dialect;
 use crate::domain::execution_token::detail_hash;
@@ -101,37 +102,25 @@ pub fn ask(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Rehearsal, Error
     let read = app.store.read(|view| {
         let request = view.request(id)?;
         let text = view.request_text(&request)?;
-        Ok((request, text.detail, text.workflow))
+        Ok((request, text))
     });
-    let (request, detail, workflow) = frozen_if_corrupt(app, id, read)?;
-    let dialect = match request.dialect {
-        DialectFact::Known(dialect) => Some(dialect),
-        _ => None,
-    };
-    let rehearse = workflow.map_or(Rehearse::Off, |w| w.rehearse);
-    let why_not = match rehearse {
-        Rehearse::Off => Some("its workflow does not allow it".to_owned()),
-        _ if !request.operation.is_execute() => refusal(request.operation, None),
-        _ => {
-            let analysis = analyze(app, &detail, dialect)?;
-            refusal(request.operation, Some(&*analysis))
-        }
-    };
+    let (request, text) = frozen_if_corrupt(app, id, read)?;
+    let why_not = refusal_of(app, &request, &text)?;
     let (cx, by, of) = (Arc::clone(app), caller.clone(), id.to_owned());
     let came_to = app.change_by(caller, move |view, now| {
         let request = view.request(&of)?;
-        if let Err(error) = may_ask(view, &by, &request) {
+        let active = cx.active();
+        let attempt = Attempt {
+            view,
+            active: &active,
+            caller: &by,
+            request: &request,
+            seen: None,
+            now,
+        };
+        if let Err(error) = may_rehearse(&attempt, why_not.as_deref()) {
             return refuse_verb(&cx, &by, &request, VERB, error);
         }
-        request.ensure_intact()?;
-        request.pending(now).map_err(|refusal| refusal.error())?;
-        if let Some(why) = &why_not {
-            return refuse_verb(&cx, &by, &request, VERB, refused(why));
-        }
-        let policies = &cx.active().policies;
-        dialects::ensure_registered(policies, &request.target)?;
-        dialects::ensure_current(policies, view, &request, now)?;
-        ensure_room(view, &request)?;
         let rehearsal = Rehearsal {
             id: uuid(),
             status: RehearsalStatus::Waiting,
@@ -153,12 +142,47 @@ pub fn ask(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Rehearsal, Error
     frozen_if_corrupt(app, id, came_to)
 }
 
-fn may_ask(view: &View, caller: &Caller, request: &Request) -> Result<(), Error> {
+/// Why the text of a request may not be rehearsed, or its workflow allows that for none; none where it may.
+///
+/// # Errors
+/// When the text cannot be analysed.
+pub(super) fn refusal_of(
+    app: &App,
+    request: &Request,
+    text: &RequestText,
+) -> Result<Option<String>, Error> {
+    let dialect = match request.dialect {
+        DialectFact::Known(dialect) => Some(dialect),
+        _ => None,
+    };
+    let rehearse = text.workflow.as_ref().map_or(Rehearse::Off, |w| w.rehearse);
+    Ok(match rehearse {
+        Rehearse::Off => Some("its workflow does not allow it".to_owned()),
+        _ if !request.operation.is_execute() => refusal(request.operation, None),
+        _ => {
+            let analysis = analyze(app, &text.detail, dialect)?;
+            refusal(request.operation, Some(&*analysis))
+        }
+    })
+}
+
+/// Whether the caller may have the request rehearsed now; `why_not` is what speaks against its text.
+///
+/// # Errors
+/// As [`ask`].
+pub(super) fn may_rehearse(attempt: &Attempt, why_not: Option<&str>) -> Result<(), Error> {
+    let (view, caller, request) = (attempt.view, attempt.caller, attempt.request);
     ensure_visible(view, caller, request)?;
     if request.requester == caller.subject {
-        return caller.require_on(Permission::RequestCreate, &request.target);
+        caller.require_on(Permission::RequestCreate, &request.target)?;
     }
-    Ok(())
+    attempt.ensure_as_seen()?;
+    request
+        .pending(attempt.now)
+        .map_err(|refusal| refusal.error())?;
+    why_not.map_or(Ok(()), |why| Err(refused(why)))?;
+    attempt.ensure_current()?;
+    ensure_room(view, request)
 }
 
 /// One at a time, and not for ever: each of them runs in the database.

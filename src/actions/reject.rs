@@ -1,6 +1,7 @@
 //! Turns a pending request down. One rejection is final.
 
 use super::approve::without_workflow;
+use super::attempt::Attempt;
 use super::refusals::refuse_verb;
 use super::unreadable::{self, frozen_if_corrupt};
 use super::view_requests::{issued_by, may_learn_status};
@@ -8,6 +9,7 @@ use super::{App, note};
 use crate::domain::actor::Caller;
 use crate::domain::approval::{Ballot, Vote, VoteAction};
 use crate::domain::change::{RequestChange, RequestRef};
+use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::Status;
 use crate::error::Error;
 use crate::store::Verdict;
@@ -35,27 +37,18 @@ pub fn reject(
         let request = view.request(&of)?;
         let workflow = view.request_workflow(&request)?;
         let votes = view.votes(&request)?;
-        if let Err(error) = may_learn_status(&caller, &request, workflow.as_ref(), &votes) {
-            // A caller may reject their own request even where they may not view it.
-            if request.requester != caller.subject {
-                return refuse_verb(&cx, &caller, &request, VERB, error);
-            }
-        }
-        request.ensure_intact()?;
-        request.ensure_seen(seen.as_deref())?;
-        let pending = request.pending(now).map_err(|refusal| refusal.error())?;
-        let workflow = workflow.ok_or_else(|| without_workflow(&request))?;
-        let ballot = Ballot {
-            workflow: &workflow,
-            votes: &votes,
-            target: &request.target,
-            requester: &request.requester,
+        let active = cx.active();
+        let attempt = Attempt {
+            view,
+            active: &active,
+            caller: &caller,
+            request: &request,
+            seen: seen.as_deref(),
+            now,
         };
-        let selector = match ballot.reject(&caller) {
-            Ok(selector) => selector,
-            Err(refusal) => {
-                return refuse_verb(&cx, &caller, &request, VERB, refusal.error());
-            }
+        let (selector, step) = match may_reject(&attempt, workflow.as_ref(), &votes) {
+            Ok(booked) => booked,
+            Err(error) => return refuse_verb(&cx, &caller, &request, VERB, error),
         };
         if let Err(unproven) = view.prove_pending(&request) {
             return unreadable::refuse(view, &request.id, unproven);
@@ -64,12 +57,13 @@ pub fn reject(
             actor: caller.subject.clone(),
             action: VoteAction::Reject,
             selector,
-            step: ballot.step().map_or(0, |(index, _)| index),
+            step,
             comment,
             issued_by_requester: issued_by(&caller, &request.requester),
             at: now,
             counts: true,
         };
+        let pending = request.pending(now).map_err(|refusal| refusal.error())?;
         let change = RequestChange::Rejected {
             request: RequestRef::from(&request),
             vote,
@@ -78,4 +72,32 @@ pub fn reject(
         Ok(Verdict::Write(vec![change.into()], Status::Rejected))
     });
     frozen_if_corrupt(app, id, came_to)
+}
+
+/// Whether the caller may reject the request now: what that would be booked on, and the step, 0-based.
+///
+/// # Errors
+/// As [`reject`].
+pub(super) fn may_reject(
+    attempt: &Attempt,
+    workflow: Option<&Workflow>,
+    votes: &[Vote],
+) -> Result<(String, u32), Error> {
+    let (caller, request) = (attempt.caller, attempt.request);
+    // A caller may reject their own request even where they may not view it.
+    if request.requester != caller.subject {
+        may_learn_status(caller, request, workflow, votes)?;
+    }
+    attempt.ensure_as_seen()?;
+    request
+        .pending(attempt.now)
+        .map_err(|refusal| refusal.error())?;
+    let ballot = Ballot {
+        workflow: workflow.ok_or_else(|| without_workflow(request))?,
+        votes,
+        target: &request.target,
+        requester: &request.requester,
+    };
+    let selector = ballot.reject(caller).map_err(|refusal| refusal.error())?;
+    Ok((selector, ballot.step().map_or(0, |(index, _)| index)))
 }

@@ -1,15 +1,16 @@
 //! Hands an approved request to the agents; or runs one again where policy allows.
 
+use super::attempt::Attempt;
 use super::awaited::Left;
 use super::cancel::owner_may;
 use super::refusals::refuse_verb;
 use super::unreadable::frozen_if_corrupt;
-use super::{App, dialects, note};
+use super::{App, note};
 use crate::domain::actor::Caller;
 use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::permission::Permission;
 use crate::domain::policy::workflow::Dispatch;
-use crate::domain::request::{Refusal, State, Status};
+use crate::domain::request::{State, Status, Transition};
 use crate::error::Error;
 use crate::store::Verdict;
 use std::sync::Arc;
@@ -51,31 +52,22 @@ pub fn resume(
     let caller = by.clone();
     let came_to = app.change_by(by, move |view, now| {
         let request = view.request(&of)?;
-        if let Err(error) = owner_may(&caller, &request, Permission::RequestResume) {
-            return refuse_verb(&cx, &caller, &request, VERB, error);
-        }
-        request.ensure_intact()?;
-        request.ensure_seen(seen.as_deref())?;
-        // What the last vote has dispatched already needs nobody to do it again.
-        if matches!(request.status(), Status::Dispatched | Status::Running)
-            && view
-                .request_workflow(&request)?
-                .is_some_and(|w| w.dispatch == Dispatch::OnApproval)
-        {
-            let left = Left::of(&request, request.status(), None, &[]);
-            return Ok(Verdict::Same((request.status(), left)));
-        }
         let active = cx.active();
-        if let Err(error) = dialects::ensure_current(&active.policies, view, &request, now) {
-            return refuse_verb(&cx, &caller, &request, VERB, error);
-        }
-        let policy = active.policies.execution(&request.target);
-        let step = match request.resume(&policy, acknowledged, now) {
-            Ok(step) => step,
-            Err(refusal @ Refusal::OutcomeUnknown) => {
-                return refuse_verb(&cx, &caller, &request, VERB, refusal.error());
+        let attempt = Attempt {
+            view,
+            active: &active,
+            caller: &caller,
+            request: &request,
+            seen: seen.as_deref(),
+            now,
+        };
+        let step = match may_resume(&attempt, acknowledged) {
+            Ok(Some(step)) => step,
+            Ok(None) => {
+                let left = Left::of(&request, request.status(), None, &[]);
+                return Ok(Verdict::Same((request.status(), left)));
             }
-            Err(refusal) => return Err(refusal.error()),
+            Err(error) => return refuse_verb(&cx, &caller, &request, VERB, error),
         };
         let uncertain = match request.state() {
             State::Lost(_) => true,
@@ -96,4 +88,30 @@ pub fn resume(
         ))
     });
     frozen_if_corrupt(app, id, came_to)
+}
+
+/// Whether the caller may dispatch the request now. None where the last vote has dispatched it already, so that nobody
+/// needs to do it again.
+///
+/// # Errors
+/// As [`resume`].
+pub(super) fn may_resume(
+    attempt: &Attempt,
+    acknowledged: bool,
+) -> Result<Option<Transition>, Error> {
+    let (caller, request) = (attempt.caller, attempt.request);
+    owner_may(caller, request, Permission::RequestResume)?;
+    attempt.ensure_as_seen()?;
+    if matches!(request.status(), Status::Dispatched | Status::Running)
+        && attempt
+            .view
+            .request_workflow(request)?
+            .is_some_and(|w| w.dispatch == Dispatch::OnApproval)
+    {
+        return Ok(None);
+    }
+    attempt.ensure_current()?;
+    let policy = attempt.active.policies.execution(&request.target);
+    let step = request.resume(&policy, acknowledged, attempt.now);
+    step.map(Some).map_err(|refusal| refusal.error())
 }

@@ -8,11 +8,11 @@ use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
 use crate::domain::approval::{Ballot, Vote, VoteRefusal, current_step};
 use crate::domain::change::RequestText;
-use crate::domain::id::{Operation, Selector, Target};
+use crate::domain::id::{Selector, Target};
 use crate::domain::permission::Permission;
-use crate::domain::policy::workflow::{Rehearse, Workflow};
-use crate::domain::rehearsal::{Rehearsal, RehearsalStatus};
-use crate::domain::request::{Request, Status};
+use crate::domain::policy::workflow::Workflow;
+use crate::domain::rehearsal::Rehearsal;
+use crate::domain::request::{Evidence, Request, Status};
 use crate::error::Error;
 use crate::store::{
     DeliveryFilter, DeliveryRow, Listed, RequestFilter, RequestItem, View, Viewer, read_workflow,
@@ -54,16 +54,15 @@ pub struct Detail {
 }
 
 impl Detail {
-    /// Whether a rehearsal may be asked for now, as far as shows without reading the text again.
-    pub fn is_rehearsable(&self) -> bool {
-        let workflow = self.text.workflow.as_ref();
-        let last = self.rehearsal.as_ref().map(|r| r.status_at(self.now));
-        let bars = |s: RehearsalStatus| s.is_open() || s == RehearsalStatus::Refused;
-        self.request.status() == Status::Pending
-            && self.request.operation == Operation::ExecuteDml
-            && workflow.is_some_and(|w| w.rehearse != Rehearse::Off)
-            && !self.request.corrupt
-            && !last.is_some_and(bars)
+    /// See [`Request::version`]: the ETag, without its quotes.
+    pub fn version(&self) -> String {
+        let plans = self.context_state.as_ref();
+        self.request.version(&Evidence {
+            votes: &self.votes,
+            rehearsal: self.rehearsal.as_ref(),
+            plans: plans.map(|(status, _)| status.as_str()),
+            now: self.now,
+        })
     }
 
     /// How far the plans of its statements are: `collecting`, `ready`, `partial` or `unavailable`; none where none are

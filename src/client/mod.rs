@@ -22,9 +22,9 @@ pub use identity_provider::{
 };
 pub use people_api::{
     ContextReply, CreatedReply, FindingReply, MeReply, MovedReply, NewRequestBody,
-    NotificationReply, ProgressReply, RehearsalReply, RehearsedReply, RequestId, RequestIds,
-    RequestReply, RequiredReply, ReviewReply, RiskReply, RoleReply, StepReply, TableRowsReply,
-    VoteReply, pairs_of, path_of, with_query,
+    NotificationReply, ProgressReply, RehearsalReply, RehearsedReply, RequestReply, RequiredReply,
+    ReviewReply, RiskReply, RoleReply, StepReply, TableRowsReply, VoteReply, pairs_of, path_of,
+    with_query,
 };
 
 use crate::crypto::sha256_hex;

@@ -101,6 +101,9 @@ pub struct RequestReply {
     pub row_bound_source: Option<String>,
     pub rehearsal: Option<RehearsalReply>,
     pub rehearsable: bool,
+    /// What the caller may do with it now; none where the server does not say.
+    pub actions: Option<Vec<String>>,
+    pub resume_needs_acknowledgement: bool,
     pub notifications: Vec<NotificationReply>,
 }
 
@@ -111,6 +114,12 @@ impl RequestReply {
             self.status.as_str(),
             "executed" | "failed" | "rejected" | "cancelled" | "expired" | "execution_lost"
         )
+    }
+
+    /// Whether the server would accept that verb from the caller now.
+    pub fn may(&self, verb: &str) -> bool {
+        let actions = self.actions.as_deref();
+        actions.is_some_and(|actions| actions.iter().any(|action| action == verb))
     }
 
     /// Whether something can still come of its rehearsal.
@@ -280,20 +289,6 @@ pub struct MeReply {
 #[derive(Debug, Clone, Deserialize)]
 pub struct RoleReply {
     pub name: String,
-}
-
-/// A page of requests, as far as ids are looked for.
-#[derive(Debug, Clone, Deserialize)]
-pub struct RequestIds {
-    pub requests: Vec<RequestId>,
-    #[serde(default)]
-    pub next_cursor: Option<String>,
-}
-
-/// The id of a request in a page.
-#[derive(Debug, Clone, Deserialize)]
-pub struct RequestId {
-    pub id: String,
 }
 
 /// A path out of its parts, each encoded.

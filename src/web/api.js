@@ -1,5 +1,7 @@
 // Calls of the API: one place for the credential, for errors, for waiting and for a lost connection.
 
+import { setClock } from "./dom.js";
+
 const KEY = "dbward.token";
 /** Where the address is kept that a sign-in leads back to, in case it fails. */
 export const BACK = "dbward.back";
@@ -53,6 +55,7 @@ export async function whoAmI() {
   const me = await get("/api/me");
   csrf = me.session ? me.session.csrf_token : null;
   reader = me.subject_id;
+  setClock(me.server_time);
   return me;
 }
 

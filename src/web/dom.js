@@ -88,13 +88,47 @@ export function span(seconds) {
   return "less than a minute";
 }
 
+/** How far the server's clock is ahead of this machine's, in milliseconds. */
+let ahead = 0;
+
+/** From now on times are told by the server's clock, which shows `iso` now. */
+export function setClock(iso) {
+  ahead = Date.parse(iso) - Date.now() || 0;
+}
+
+/** How a time is told that passes: as long ago or to come, or as how long it has been. */
+const TOLD = {
+  ago(seconds) {
+    if (seconds < -1) return `in ${span(seconds)}`;
+    return seconds < 60 ? "just now" : `${span(seconds)} ago`;
+  },
+  since: span,
+};
+
+const words = (iso, how) => TOLD[how]((Date.now() + ahead - Date.parse(iso)) / 1000);
+
+function told(iso, how) {
+  const element = time(iso, words(iso, how));
+  element.setAttribute("data-told", how);
+  return element;
+}
+
 /** A time as people say it, the exact one on hover. */
 export function when(iso) {
-  if (!iso) return "never";
-  const at = new Date(iso);
-  const seconds = (Date.now() - at.getTime()) / 1000;
-  const words = seconds < 0 ? `in ${span(seconds)}` : seconds < 60 ? "just now" : `${span(seconds)} ago`;
-  return time(iso, words);
+  return iso ? told(iso, "ago") : "never";
+}
+
+/** How long it has been since then, the exact time on hover. */
+export function since(iso) {
+  return told(iso, "since");
+}
+
+/** Tells the times on the page anew, which pass while it is open. */
+export function tick() {
+  for (const element of document.querySelectorAll("time[data-told]")) {
+    const now = words(element.dateTime, element.dataset.told);
+    if (element.textContent !== now) element.textContent = now;
+  }
 }
 
 /** A time in `words`, with the exact one on hover, which is written then: that takes the browser long. */

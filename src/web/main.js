@@ -1,5 +1,5 @@
 // The frame: who is signed in, which page is shown, keys, the connection. Every page has an address.
-import { clock, fill, h, plain } from "./dom.js";
+import { clock, fill, h, plain, tick } from "./dom.js";
 import { HELD_SECS, get, onConnection, onEnd, pacer, pause, query, remove, session, tagged, takeHanded, unheard, whoAmI } from "./api.js";
 import { forgetTyped, typedBy } from "./drafts.js";
 import { brand, failedPage, mayPass, outdatedPage, sayAbout, skeleton, toast } from "./parts.js";
@@ -10,6 +10,8 @@ const app = document.getElementById("app");
 const NOTHING = { items: null, older: null, total: "" };
 /** So long the page waits for what it would draw a moment later, in milliseconds. */
 const TOGETHER_MS = 50;
+/** How often the times on a page are told anew. */
+const TICK_MS = 30000;
 /** `inbox.first` settles with what waited at first, or why that is not known. */
 const context = { me: null, go, can, inbox: { ...NOTHING, first: null, listeners: new Set() } };
 let leave = null;
@@ -186,8 +188,17 @@ function news(before, items) {
   if (before === null || !("Notification" in globalThis) || Notification.permission !== "granted" || !document.hidden) return;
   const known = new Set(before.map((r) => r.id));
   for (const item of items.filter((r) => !known.has(r.id)).slice(0, 3)) {
-    new Notification(plain(`${item.requester} asks for ${item.database} / ${item.environment}`), { body: plain(item.reason || ""), tag: item.id });
+    try {
+      new Notification(plain(`${item.requester} asks for ${item.database} / ${item.environment}`), { body: plain(item.reason || ""), tag: item.id });
+    } catch {
+      // Chrome on Android has the class, and lets pages make none.
+      return;
+    }
   }
+}
+
+function closeQuestions() {
+  for (const open of document.querySelectorAll("dialog")) open.close();
 }
 
 /** Shows that the session is over. The address stays, and so does what was typed; what was shown goes. */
@@ -195,7 +206,7 @@ function expired() {
   session.close();
   stop();
   context.me = null;
-  for (const open of document.querySelectorAll("dialog")) open.close();
+  closeQuestions();
   signIn("Your session is over. Sign in to go on where you were; what you typed is kept.");
 }
 
@@ -257,6 +268,8 @@ function readyOthers() {
 function render() {
   if (leave) leave.abort();
   context.inbox.listeners.clear();
+  // A question is about the page that asked it.
+  closeQuestions();
   if (!context.me) return signIn();
   leave = new AbortController();
   const { signal } = leave;
@@ -297,6 +310,8 @@ function whenSlow(holder, signal) {
   if (signal) signal.addEventListener("abort", () => clearTimeout(timer));
 }
 
+setInterval(tick, TICK_MS);
+document.addEventListener("visibilitychange", tick);
 addEventListener("popstate", () => render());
 // A link with a token that is opened in a window of the console begins anew.
 addEventListener("hashchange", () => /^#(token|sign-in)=/.test(location.hash) && location.reload());

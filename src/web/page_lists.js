@@ -1,5 +1,5 @@
 // Lists of requests: what waits for the caller, their own, all they may see.
-import { fill, h, number, plural, span } from "./dom.js";
+import { fill, h, number, plural, since } from "./dom.js";
 import { get, query } from "./api.js";
 import { OPERATIONS, empty, heading, load, rows } from "./parts.js";
 
@@ -43,7 +43,7 @@ export async function inbox({ page, signal, me, can, context }) {
     const oldest = sorted[0];
     const { older, total } = context.inbox;
     if (!asked) fill(more, older && olderOnes(older));
-    const sub = older ? `${total} requests need your decision. The newest ${number(items.length)} are shown first.` : oldest ? `${plural(items.length, "request")} ${items.length === 1 ? "needs" : "need"} your decision. The oldest has waited ${span((Date.now() - new Date(oldest.created_at)) / 1000)}.` : "Nothing needs your decision.";
+    const sub = older ? `${total} requests need your decision. The newest ${number(items.length)} are shown first.` : oldest ? [`${plural(items.length, "request")} ${items.length === 1 ? "needs" : "need"} your decision. The oldest has waited `, since(oldest.created_at), "."] : "Nothing needs your decision.";
     const filters = environments.length > 1 ? [null, ...environments].map((e) => h("button", { class: "filter", type: "button", "aria-pressed": String(e === environment), onclick: () => ((environment = e), show(items)) }, e || "All")) : [];
     fill(head, heading("Waiting for you", sub, ...filters));
     if (sorted.length) return rows(sorted);

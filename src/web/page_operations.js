@@ -1,5 +1,5 @@
 // Operations: is anything wrong? Requests over time, time to approval, agents, deliveries, the log, the server itself.
-import { bytes, fill, h, number, plural, s, span, when } from "./dom.js";
+import { bytes, fill, h, number, plural, s, since, when } from "./dom.js";
 import { get, pause, query, text } from "./api.js";
 import { OPERATIONS, card, empty, heading, pill, problem, skeleton, table } from "./parts.js";
 import { verify } from "./page_audit.js";
@@ -65,7 +65,7 @@ async function open(signal) {
   const last = waiting.total > 1 && !waiting.total_is_lower_bound ? await of("pending", { offset: waiting.total - 1 }) : waiting;
   const oldest = waiting.total_is_lower_bound ? null : last.requests[0];
   const words = ({ total, total_is_lower_bound: isMore }) => `${number(total)}${isMore ? "+" : ""}`;
-  return { waiting: words(waiting), oldest: oldest ? new Date(oldest.created_at) : null, handed: words(handed), lost: words(lost), isLost: lost.total > 0 };
+  return { waiting: words(waiting), oldest: oldest ? oldest.created_at : null, handed: words(handed), lost: words(lost), isLost: lost.total > 0 };
 }
 
 /** The requests of the last day, and whether there are more than are read. */
@@ -113,7 +113,7 @@ function tiles(items, more, now) {
     "div",
     { class: "tiles" },
     approvals.length ? tile(short(share(approvals, 0.5)), `median time to approval${of(items, more)}`) : tile(number(items.length), "requests"),
-    tile(waiting, oldest ? `waiting for approval, the oldest ${span((Date.now() - oldest) / 1000)}` : "waiting for approval", "pending"),
+    tile(waiting, oldest ? ["waiting for approval, the oldest ", since(oldest)] : "waiting for approval", "pending"),
     tile(handed, "waiting for an agent", "dispatched"),
     tile(number(count("executed")), `executed, ${count("failed")} failed`),
     tile(lost, "with unknown outcome", "execution_lost", isLost ? "bad" : ""),

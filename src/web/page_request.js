@@ -2,7 +2,7 @@
 import { clock, fill, h, number, plural, time, when } from "./dom.js";
 import { HELD_SECS, get, pacer, pause, post, query, tagged } from "./api.js";
 import { keep } from "./drafts.js";
-import { OPERATIONS, card, confirm, copy, cut, empty, facts, isProduction, load, pill, problem, risk, selector, state, target, toast } from "./parts.js";
+import { OPERATIONS, card, confirm, copy, cut, empty, facts, isProduction, load, pill, problem, risk, sayAbout, selector, state, target, toast } from "./parts.js";
 import { planTree } from "./plan.js";
 import { SqlText } from "./sql.js";
 import { resultCard } from "./page_results.js";
@@ -15,7 +15,8 @@ const REASONS = { empty_steps: "Its workflow asks nobody.", auto_approve: "Its w
 const LISTED_MAX = 50;
 /** How often a request that is over is looked at: it may be run again. */
 const OVER_MS = 30000;
-const CAN_RUN = new Set(["approved", "auto_approved", "break_glass", "execution_lost", "failed"]);
+/** Whether the server would accept that verb from the reader now: it says so itself. */
+const may = (r, verb) => (r.actions || []).includes(verb);
 /** A factor of the risk in words: the server names it as `Name` or as `Name { key: value }`. */
 function factor(text) {
   const [, name, more] = /^(\w+)(?:\s*[({]\s*(.*?)\s*[)}])?$/.exec(String(text)) || [null, String(text), ""];
@@ -23,7 +24,7 @@ function factor(text) {
   return more ? `${words} (${more.replaceAll('"', "")})` : words;
 }
 
-export async function request({ page, signal, id, me, can, go, context }) {
+export async function request({ page, signal, id, me, can, go }) {
   const path = `/api/requests/${encodeURIComponent(id)}`;
   let { body: shown, etag } = await tagged(path, { signal });
   let sizes = new Map();
@@ -39,21 +40,27 @@ export async function request({ page, signal, id, me, can, go, context }) {
   );
   const text = new SqlText();
   const comment = h("textarea", { "data-key": "c", "aria-label": "Comment", rows: 3 });
-  const draft = keep(location.pathname, { comment });
+  const reason = h("textarea", { rows: 3 });
+  const draft = keep(location.pathname, { comment, reason });
   const places = Object.fromEntries(["head", "sql", "impact", "result", "decide", "approval", "timeline"].map((n) => [n, h("div")]));
   fill(page, places.head, h("div", { class: "columns" }, h("div", { class: "stack" }, places.sql, places.impact, places.result), h("div", { class: "stack" }, h("div", { class: "decision" }, places.decide), places.approval, places.timeline)));
 
-  // What is done counts for the request as `seen`, however long a question about it stood open.
-  const act = async (verb, body, said, seen = etag) => {
+  // What is done counts for the request as `seen`, however long a question about it stood open, and goes on when the page
+  // is left. Of what was typed only what was `sent` is forgotten.
+  const act = async (verb, body, said, seen = etag, sent = null) => {
     try {
-      await post(`${path}/${verb}`, body, { signal, headers: seen ? { "if-match": seen } : {} });
+      await post(`${path}/${verb}`, body, { headers: seen ? { "if-match": seen } : {} });
       toast(said);
-      comment.value = "";
-      draft.forget();
-      await refresh();
+      if (sent) {
+        sent.value = "";
+        if (comment.value || reason.value) draft.save();
+        else draft.forget();
+      }
+      if (!signal.aborted) await refresh();
     } catch (error) {
-      if (error.name === "AbortError" || signal.aborted) return;
-      const gone = error.status === 412 && (await refresh().then(() => false, () => true));
+      if (error.name === "AbortError" || error.status === 401) return;
+      if (signal.aborted) return toast(`${shown.database} / ${shown.environment}: ${sayAbout(error)}`);
+      const gone = error.status === 412 && (await refresh().then(() => false, (why) => why.status === 403 || why.status === 404));
       if (gone) return vanished();
       const holder = places.decide.querySelector(".outcome");
       if (holder) fill(holder, error.status === 412 ? h("p", { class: "banner warn", role: "alert" }, "This request changed while you looked. It is shown as it is now: look again, then decide.") : problem(error));
@@ -65,20 +72,12 @@ export async function request({ page, signal, id, me, can, go, context }) {
     isGone = true;
     fill(places.decide, h("p", { class: "banner warn", role: "alert" }, "This request was decided or withdrawn meanwhile, and you may no longer see it."));
   };
-  // Whether it waits for the caller is the server's word, as their inbox has it; where that is not there, or holds but the
-  // newest, whom the step names has to do.
-  const inbox = () => context.inbox.items;
-  const awaitsMe = () => (inbox() && (!context.inbox.older || inbox().some((item) => item.id === shown.id)) ? inbox().some((item) => item.id === shown.id) : names(shown, me));
-  const turn = () => `${Boolean(inbox())} ${awaitsMe()}`;
-  let drawnFor = "";
-  context.inbox.listeners.add(() => turn() !== drawnFor && draw());
-  const parts = { can, comment, go, me };
+  const parts = { can, comment, reason, go, me };
   // What is drawn again must not take the comment from under the hands of who writes it, nor the place of who goes by keys.
   const draw = () => {
     if (isGone) return;
     const held = document.activeElement;
     const at = comment.selectionStart;
-    drawnFor = turn();
     paint(shown);
     if (held === comment) {
       comment.focus();
@@ -89,7 +88,7 @@ export async function request({ page, signal, id, me, can, go, context }) {
     }
   };
   const paint = (r) => {
-    fill(places.head, h("div", { class: "title-line" }, h("h1", { tabindex: "-1" }, r.reason || `${OPERATIONS[r.operation] || r.operation} on ${r.database}`), target(r.database, r.environment), r.status === "pending" && inbox() && awaitsMe() ? pill("accent", forMe(r)) : state(r), r.emergency && pill("bad", "emergency"), r.corrupt && pill("bad", "differs from what was approved")));
+    fill(places.head, h("div", { class: "title-line" }, h("h1", { tabindex: "-1" }, r.reason || `${OPERATIONS[r.operation] || r.operation} on ${r.database}`), target(r.database, r.environment), may(r, "approve") ? pill("accent", forMe(r)) : state(r), r.emergency && pill("bad", "emergency"), r.corrupt && pill("bad", "differs from what was approved")));
     places.head.append(
       facts([
         ["Requested by", [r.requester, ", ", when(r.created_at)]],
@@ -108,8 +107,8 @@ export async function request({ page, signal, id, me, can, go, context }) {
     );
     fill(places.impact, impact(r, sizes, act));
     const seen = etag;
-    fill(places.decide, decision(r, { ...parts, awaitsMe: awaitsMe(), act: (verb, body, said) => act(verb, body, said, seen) }));
-    fill(places.approval, approval(r, awaitsMe() && Boolean(inbox())));
+    fill(places.decide, decision(r, { ...parts, act: (verb, body, said, sent) => act(verb, body, said, seen, sent) }));
+    fill(places.approval, approval(r, may(r, "approve")));
   };
 
   let timelineOf = "";
@@ -228,10 +227,10 @@ function rehearsal(r, act) {
 }
 
 /** What may be decided or done now; `act` counts for the request as it is drawn. */
-function decision(r, { act, awaitsMe, can, comment, me, go }) {
+function decision(r, { act, can, comment, reason, me, go }) {
   const outcome = h("div", { class: "outcome" });
   const mine = r.requester === me.subject_id;
-  const waits = r.status === "pending" && awaitsMe;
+  const waits = may(r, "approve");
   const bound = r.max_affected_rows;
   // A rehearsal says what happens, anything else only what may.
   const rows = bound !== undefined && bound !== null ? `${r.row_bound_source === "rehearsal" ? "" : " up to"} ${plural(bound, "row")}` : "";
@@ -239,7 +238,7 @@ function decision(r, { act, awaitsMe, can, comment, me, go }) {
   const rehearsed = r.rehearsal && r.rehearsal.status === "done" ? h("p", null, `${plural(r.rehearsal.rows_affected, "row")} changed when it was rehearsed.${r.rehearsal.stale ? " That is stale: the rows may be others by now." : ""}`) : null;
   const asked = (verb) => [h("p", null, `${verb} on ${where}, asked by ${r.requester}.`), rehearsed, bound !== undefined && bound !== null ? h("p", null, `At most ${plural(bound, "row")} may change; one more and nothing is committed.`) : h("p", { class: "muted" }, "No bound on rows is set."), h("p", { class: "muted" }, `Risk ${r.risk_level}. ${found(r).length ? plural(found(r).length, "finding") + "." : "No findings."}`)];
   const approve = async () => {
-    if (await confirm("Approve this request?", asked("It may then run"), `Approve${rows}`)) await act("approve", { comment: comment.value.trim() || undefined }, "Approved");
+    if (await confirm("Approve this request?", asked("It may then run"), `Approve${rows}`)) await act("approve", { comment: comment.value.trim() || undefined }, "Approved", comment);
   };
   const reject = async () => {
     if (!comment.value.trim()) {
@@ -247,29 +246,33 @@ function decision(r, { act, awaitsMe, can, comment, me, go }) {
       comment.focus();
       return;
     }
-    if (await confirm("Reject this request?", asked("It will not run"), "Reject", "danger")) await act("reject", { comment: comment.value.trim() }, "Rejected");
+    if (await confirm("Reject this request?", asked("It will not run"), "Reject", "danger")) await act("reject", { comment: comment.value.trim() }, "Rejected", comment);
   };
+  const runLabel = `Run on ${where}`;
   const run = async () => {
-    const unsure = r.status === "execution_lost" || r.outcome === "unknown";
-    const words = unsure ? [h("p", null, "The earlier execution was lost: it may have taken effect."), h("p", null, "Look at the data first; running it again may apply it twice."), ...asked("It runs once more")] : asked("It runs now");
-    if (await confirm("Run it?", words, `Run on ${where}`, isProduction(r.environment) ? "danger" : "accent")) await act("resume", unsure ? { acknowledge_unknown_outcome: true, reason: comment.value.trim() || undefined } : {}, "Handed to an agent");
+    const unsure = r.resume_needs_acknowledgement;
+    const words = unsure ? [h("p", null, r.status === "execution_lost" ? "The earlier execution was lost: it may have taken effect." : "The earlier execution failed, and may have taken effect in part."), h("p", null, "Look at the data first; running it again may apply it twice."), ...asked("It runs once more")] : asked(OVER.has(r.status) ? "It runs once more" : "It runs now");
+    const needed = unsure ? { label: "Why it may run again", control: reason, missing: "Say why: it is kept in the audit log." } : null;
+    if (await confirm("Run it?", words, runLabel, isProduction(r.environment) ? "danger" : "accent", needed)) await act("resume", unsure ? { acknowledge_unknown_outcome: true, reason: reason.value.trim() } : {}, "Handed to an agent", unsure ? reason : null);
   };
   const cancel = async () => {
-    if (await confirm("Cancel this request?", asked("It will not run"), "Cancel the request", "danger")) await act("cancel", { reason: comment.value.trim() || undefined }, "Cancelled");
+    if (await confirm("Cancel this request?", asked("It will not run"), "Cancel the request", "danger")) await act("cancel", { reason: comment.value.trim() || undefined }, "Cancelled", comment);
   };
-  const mayRun = CAN_RUN.has(r.status) && (mine || can("request.resume")) && !r.corrupt;
+  const [mayRun, mayCancel] = [may(r, "resume"), may(r, "cancel")];
+  // To reject what one has asked for is to cancel it.
+  const mayReject = may(r, "reject") && (waits || !mine || !mayCancel);
+  const votes = [];
+  if (waits) votes.push(h("button", { class: "button accent wide", type: "button", "data-key": "a", onclick: approve }, `Approve${rows}`));
+  if (mayReject) votes.push(h("button", { class: "button bad", type: "button", "data-key": "r", onclick: reject }, "Reject"));
   const buttons = [];
-  if (waits && !r.corrupt) {
-    buttons.push(h("div", { class: "actions" }, h("button", { class: "button accent wide", type: "button", "data-key": "a", onclick: approve }, `Approve${rows}`), h("button", { class: "button bad", type: "button", "data-key": "r", onclick: reject }, "Reject")));
-  }
-  if (mayRun) buttons.push(h("button", { class: "button accent", type: "button", onclick: run }, `Run on ${where}`));
-  const mayCancel = !OVER.has(r.status) && (mine || can("request.cancel"));
-  comment.placeholder = waits ? "Comment (needed to reject)" : "Comment";
+  if (votes.length) buttons.push(h("div", { class: "actions" }, votes));
+  if (mayRun) buttons.push(h("button", { class: "button accent", type: "button", onclick: run }, runLabel));
+  comment.placeholder = mayReject ? "Comment (needed to reject)" : "Comment";
   const extra = [];
   if (mayCancel) extra.push(h("button", { class: "link-button", type: "button", onclick: cancel }, "Cancel the request"));
   if (mine || can("request.create_select")) extra.push(h("button", { class: "link-button", type: "button", onclick: () => go(`/new?from=${encodeURIComponent(r.id)}`) }, "New request from this text"));
-  const note = waits ? "Your vote binds this text, as it is shown here." : r.status === "pending" ? `${whoseTurn(r)} ${mine ? "You asked for it." : "You have nothing to decide here."}` : OVER.has(r.status) ? (mayRun ? "It may be run again, as often as its execution policy lets it." : "Nothing is left to decide.") : whoseTurn(r);
-  return h("section", { class: "card", "aria-label": "Decision" }, h("div", { class: "card-body" }, (waits || mayCancel) && comment, buttons, outcome, note && h("p", { class: "hint" }, note), r.queue_hint && h("p", { class: "banner warn" }, QUEUE[r.queue_hint] || r.queue_hint.replaceAll("_", " ")), extra.length > 0 && h("div", { class: "actions" }, extra)));
+  const note = waits ? "Your vote binds this text, as it is shown here." : r.status === "pending" ? `${whoseTurn(r)} ${mine ? "You asked for it." : mayReject ? "You may still reject it." : "You have nothing to decide here."}` : OVER.has(r.status) ? (mayRun ? "It may be run again." : "Nothing is left to decide.") : whoseTurn(r);
+  return h("section", { class: "card", "aria-label": "Decision" }, h("div", { class: "card-body" }, (waits || mayReject || mayCancel) && comment, buttons, outcome, note && h("p", { class: "hint" }, note), r.queue_hint && h("p", { class: "banner warn" }, QUEUE[r.queue_hint] || r.queue_hint.replaceAll("_", " ")), extra.length > 0 && h("div", { class: "actions" }, extra)));
 }
 
 /** Why no agent takes it, or would. */
@@ -287,12 +290,6 @@ function mayOn(me, permission, { database, environment }) {
   const has = (list, name) => list.includes("*") || list.includes(name);
   const grants = (roles) => roles.some((role) => has(role.permissions, permission) && has(role.databases, database) && has(role.environments, environment));
   return grants(me.roles) && (!me.token_ceiling || grants(me.token_ceiling));
-}
-
-/** Whether the current step names this person, who did not ask for it themselves. */
-function names(r, me) {
-  const mine = new Set([`user:${me.subject_id}`, ...me.groups.map((g) => `group:${g}`), ...me.roles.map((role) => `role:${role.name}`)]);
-  return r.status === "pending" && r.requester !== me.subject_id && Boolean(r.next) && r.next.by.some((selector) => mine.has(selector));
 }
 
 const all = (selectors) => selectors.map(selector).join(" or ");

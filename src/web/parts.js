@@ -202,19 +202,30 @@ export function table(head, body, label) {
   );
 }
 
-/** Asks before something is done. Resolves to true, or to false when it is closed in another way. */
-export function confirm(title, text, action, tone = "accent") {
+/**
+ * Asks before something is done. Resolves to true, or to false when it is closed in another way. `needed` is a control
+ * that has to be filled in for it: `{ label, control, missing }`.
+ */
+export function confirm(title, text, action, tone = "accent", needed = null) {
   return new Promise((resolve) => {
+    const lacking = h("div");
+    const agree = () => {
+      if (!needed || needed.control.value.trim()) return dialog.close("yes");
+      fill(lacking, h("p", { class: "banner warn", role: "alert" }, needed.missing));
+      needed.control.focus();
+    };
     const dialog = h(
       "dialog",
       { class: "dialog", "aria-labelledby": "dialog-title" },
       h("h2", { id: "dialog-title" }, title),
       h("div", null, text),
+      needed && field(needed.label, needed.control),
+      lacking,
       h(
         "div",
         { class: "dialog-actions" },
         h("button", { class: "button", type: "button", onclick: () => dialog.close("") }, "Back"),
-        h("button", { class: `button ${tone}`, type: "button", onclick: () => dialog.close("yes") }, action),
+        h("button", { class: `button ${tone}`, type: "button", onclick: agree }, action),
       ),
     );
     dialog.addEventListener("close", () => {
@@ -223,7 +234,7 @@ export function confirm(title, text, action, tone = "accent") {
     });
     document.body.append(dialog);
     dialog.showModal();
-    dialog.querySelectorAll("button")[1].focus();
+    (needed ? needed.control : dialog.querySelectorAll("button")[1]).focus();
   });
 }
 

@@ -217,22 +217,6 @@ test("somebody decides on a small screen, with the text before them", async () =
   await finish();
 });
 
-test("what may have run says so before it is run again", async () => {
-  const made = await demo.submit("production", "UPDATE customers SET active = 0 WHERE id = 35", "lost on the way");
-  const { context, open, finish } = await visit(browser, demo.url);
-  await context.route(new RegExp(`api/requests/${made.id}(\\?.*)?$`), async (route) => {
-    const answer = await route.fetch();
-    await route.fulfill({ response: answer, json: { ...(await answer.json()), status: "execution_lost", outcome: "unknown", next: null } });
-  });
-  const page = await open(`/requests/${made.id}#token=${demo.token("requester")}`);
-  await page.getByText("outcome unknown").first().waitFor(SLOW);
-  await page.getByRole("button", { name: "Run on shop / production" }).click();
-  for (const words of [/it may have taken effect/, /may apply it twice/, /^It runs once more on shop \/ production/, /^No bound on rows is set/]) await page.getByRole("dialog").getByText(words).waitFor(SLOW);
-  await page.getByRole("dialog").getByRole("button", { name: "Back" }).click();
-  await finish();
-  await demo.cancel(made.id);
-});
-
 test("a request names its tables with their rows", async () => {
   const { id } = await demo.submit("production", "UPDATE orders SET status = 'paid' WHERE customer_id = 42", "rows of tables");
   const { page, finish } = await window("approver", `/requests/${id}`);

@@ -63,6 +63,7 @@ fn every_statement_of_what_waits_for_somebody_is_explained() {
         ),
         (&json!("collecting"), &json!(true), &Value::Null)
     );
+    let unplanned = s.approver().show(&request).is(200);
     let agent = s.agent("agent-1");
     let poll = agent.poll_with(json!({"limit": 0})).is(200);
     let job = &poll.json["dry_run_jobs"][0];
@@ -90,9 +91,16 @@ fn every_statement_of_what_waits_for_somebody_is_explained() {
     );
     assert!(jobs[0].1.contains("price = 2") && jobs[1].1.contains("price = 3"));
     assert!(offered(&agent).is_empty());
-    // Approvers see it too.
-    let seen = s.approver().show(&request).is(200).json;
-    assert_eq!(seen["context"]["explain"], ready["explain"]);
+    // Approvers see it too, and a vote of who has not seen it yet does not count.
+    let seen = s.approver().show(&request).is(200);
+    assert_eq!(seen.json["context"]["explain"], ready["explain"]);
+    let vote = |shown: &Answer| {
+        let tag = shown.header("etag").unwrap();
+        let path = request.path("/approve");
+        s.approver().call("POST", &path, &[("If-Match", tag)], b"")
+    };
+    vote(&unplanned).refused(412, "changed");
+    vote(&seen).is(200);
 }
 
 #[test]

@@ -429,3 +429,23 @@ fn a_cancelled_execution_nobody_reports_is_given_up() {
     agent.succeed(&claim.execution, ROWS).is(200);
     request.is("cancelled");
 }
+
+#[test]
+fn what_was_lost_says_what_running_it_again_takes() {
+    let s = Server::shop();
+    let agent = s.agent("agent-1");
+    for (sql, needs_reason) in [(UPDATE, true), (SELECT, false)] {
+        let request = s.requester().submit("development", sql);
+        agent.claim(&request.id);
+        s.turn(60);
+        let request = request.is("execution_lost");
+        let shown = s.requester().show(&request).is(200).json;
+        assert_eq!(shown["actions"], json!(["resume", "cancel"]), "{sql}");
+        assert_eq!(shown["resume_needs_acknowledgement"], needs_reason, "{sql}");
+        let bare = s.requester().resume(&request);
+        match needs_reason {
+            true => drop(bare.refused(422, "outcome_unknown")),
+            false => drop(bare.is(200)),
+        }
+    }
+}

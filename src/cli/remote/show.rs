@@ -8,10 +8,7 @@ use super::plan;
 use super::progress::waiting_words;
 use super::rehearsal;
 use super::{CommandError, ServerSession};
-use crate::client::{
-    FindingReply, MeReply, NotificationReply, RequestIds, RequestReply, StepReply, path_of,
-    with_query,
-};
+use crate::client::{FindingReply, MeReply, NotificationReply, RequestReply, StepReply, path_of};
 use crate::error::counted;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -214,7 +211,7 @@ pub fn run(session: &ServerSession, prefix: &str) -> Result<u8, CommandError> {
     out.push_str(&plans(&request));
     out.push_str(&approvals(session, &request));
     out.push_str(&notifications(session, &request));
-    let (words, command) = next_step(session, &request, &me)?;
+    let (words, command) = next_step(&request, &me);
     let _ = writeln!(
         out,
         "\n  {}  {words}",
@@ -404,11 +401,7 @@ fn notification_words(session: &ServerSession, n: &NotificationReply) -> String 
 }
 
 /// The next step for who asks, in words, and the command.
-fn next_step(
-    session: &ServerSession,
-    request: &RequestReply,
-    me: &MeReply,
-) -> Result<(String, Option<String>), CommandError> {
+fn next_step(request: &RequestReply, me: &MeReply) -> (String, Option<String>) {
     let id = short_id(&request.id);
     let mine = request.requester == me.subject_id;
     let command = |text: &str| Some(format!("dbward request {text} {id}"));
@@ -418,8 +411,8 @@ fn next_step(
         .map(|s| selector_words(s))
         .collect::<Vec<_>>()
         .join(" or ");
-    Ok(match request.status.as_str() {
-        "pending" if may_approve(session, request)? => (
+    match request.status.as_str() {
+        "pending" if request.may("approve") => (
             format!(
                 "you can approve step {} as {whom}:",
                 request.current_step + 1
@@ -431,7 +424,7 @@ fn next_step(
             command("watch"),
         ),
         "pending" => (format!("{whom} can approve it"), None),
-        "approved" | "auto_approved" | "break_glass" if mine => (
+        "approved" | "auto_approved" | "break_glass" if request.may("resume") => (
             "send it to an agent, and get its result:".to_owned(),
             command("resume"),
         ),
@@ -446,7 +439,10 @@ fn next_step(
         "dispatched" | "running" => ("wait for its result:".to_owned(), command("watch")),
         "executed" => ("get its result:".to_owned(), command("result")),
         "failed" => ("see why:".to_owned(), command("result")),
-        "execution_lost" if mine => (
+        "execution_lost" if request.may("resume") && !request.resume_needs_acknowledgement => {
+            ("it only reads; run it again:".to_owned(), command("resume"))
+        }
+        "execution_lost" if request.may("resume") => (
             "look at the data first; if it did not take effect, run it again:".to_owned(),
             Some(format!(
                 "dbward request resume {id} --acknowledge-unknown-outcome --reason \"…\""
@@ -463,21 +459,5 @@ fn next_step(
             "nothing more comes of it; a new request is made with:".to_owned(),
             Some("dbward execute".to_owned()),
         ),
-    })
-}
-
-/// Whether it is in the list of what waits for who asks.
-fn may_approve(session: &ServerSession, request: &RequestReply) -> Result<bool, CommandError> {
-    let parameters = [
-        ("pending_for_me", Some("true".to_owned())),
-        ("limit", Some("100".to_owned())),
-        ("database", Some(request.database.clone())),
-        ("environment", Some(request.environment.clone())),
-        ("user", Some(request.requester.clone())),
-    ];
-    let page: RequestIds = session
-        .client
-        .fetch(&with_query(&path_of(&["requests"]), &parameters))?
-        .read()?;
-    Ok(page.requests.iter().any(|r| r.id == request.id))
+    }
 }

@@ -8,7 +8,7 @@ mod refusal;
 mod seen;
 mod status;
 
-pub use seen::corrupt_error;
+pub use seen::{Evidence, corrupt_error};
 
 pub use outcome::{ExecutionEnd, ExecutionOutcome};
 pub use refusal::Refusal;

@@ -425,60 +425,6 @@ fn a_bound_by_people_needs_an_agent_that_counts() {
 }
 
 #[test]
-fn version_changes_with_everything_that_a_decision_looks_at() {
-    type Change = fn(&mut RequestFacts);
-    let changes: [(&str, Change); 7] = [
-        ("nothing", |_| {}),
-        ("a vote", |f| f.current_step += 1),
-        ("a move", |f| f.updated_at = Timestamp(1)),
-        ("an event", |f| f.audit_seq += 1),
-        ("an execution", |f| f.executions_finished += 1),
-        ("being found corrupt", |f| f.corrupt = true),
-        ("a bound", |f| {
-            f.row_bound = Some(RowBound {
-                rows: 5,
-                source: RowBoundSource::Rehearsal,
-            });
-        }),
-    ];
-    let mut versions: Vec<String> = Vec::new();
-    for (what, change) in changes {
-        let mut facts = facts();
-        change(&mut facts);
-        let request = Request::new(Status::Pending, facts).unwrap();
-        let version = request.version();
-        assert_eq!(version.len(), 32, "{what}");
-        assert!(version.bytes().all(|b| b.is_ascii_hexdigit()), "{version}");
-        assert_eq!(version, request.clone().version(), "{what}");
-        assert!(!versions.contains(&version), "{what}");
-        versions.push(version);
-    }
-    let approved = request(Status::Approved).version();
-    assert!(!versions.contains(&approved));
-}
-
-#[test]
-fn a_decision_counts_for_the_version_that_was_seen() {
-    let request = request(Status::Pending);
-    let current = format!("\"{}\"", request.version());
-    let among = format!("\"other\" , {current}");
-    for seen in [
-        None,
-        Some("*"),
-        Some(&*current),
-        Some(&*among),
-        Some("\"a\", *"),
-    ] {
-        assert!(request.ensure_seen(seen).is_ok(), "{seen:?}");
-    }
-    let bare = request.version();
-    for seen in ["", "\"other\"", &*bare, "\"a\", \"b\"", "W/*"] {
-        let refused = request.ensure_seen(Some(seen)).unwrap_err();
-        assert_eq!(refused.code(), "changed", "{seen}");
-    }
-}
-
-#[test]
 fn nothing_is_done_with_a_corrupt_request() {
     for corrupt in [false, true] {
         let facts = RequestFacts { corrupt, ..facts() };

@@ -20,6 +20,7 @@ pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
         "permissions": permissions(rights),
         "groups": caller.groups,
         "session": session(context, caller, ask),
+        "server_time": context.app.clock.now().rfc3339(),
     });
     replies::json(200, &answer)
 }

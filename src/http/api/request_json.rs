@@ -3,6 +3,7 @@
 use super::rehearsals;
 use super::webhooks::{channel, webhook_id};
 use super::{escaped, excerpt, time};
+use crate::actions::allowed::Allowed;
 use crate::actions::approvers::NamedApprovers;
 use crate::actions::awaited::NextAction;
 use crate::actions::create_request::UnparsableAt;
@@ -54,6 +55,8 @@ pub(super) struct RequestJson<'a> {
     context: Option<Value>,
     rehearsal: Option<Value>,
     rehearsable: bool,
+    actions: Option<&'a [&'static str]>,
+    resume_needs_acknowledgement: bool,
     decision_trace: &'a RawValue,
     metadata: Option<&'a RawValue>,
     idempotency_key: Option<&'a str>,
@@ -71,17 +74,18 @@ impl<'a> RequestJson<'a> {
     pub(super) fn new(
         detail: &'a Detail,
         approvers: &[NamedApprovers],
+        allowed: Option<&'a Allowed>,
     ) -> Result<RequestJson<'a>, Error> {
         let Detail {
             request: r,
             text,
             votes,
-            context_state,
             rehearsal,
             now,
             next,
             queue_hint,
             notifications,
+            ..
         } = detail;
         let workflow = text.workflow.as_ref();
         Ok(RequestJson {
@@ -116,16 +120,13 @@ impl<'a> RequestJson<'a> {
             total_steps: r.total_steps,
             next_approvers: next_approvers(r, workflow),
             approval_progress: workflow.map(|w| progress(w, votes, approvers)),
-            context: match (&text.context_json, context_state) {
-                (Some(stored), Some((status, explain))) => {
-                    Some(context(stored, status, explain.as_ref())?)
-                }
-                _ => None,
-            },
+            context: context_of(detail)?,
             rehearsal: rehearsal
                 .as_ref()
                 .map(|last| rehearsals::shown(last, *now, r.execution_id.is_some())),
-            rehearsable: detail.is_rehearsable(),
+            rehearsable: allowed.is_some_and(|a| a.verbs.contains(&"rehearse")),
+            actions: allowed.map(|a| a.verbs.as_slice()),
+            resume_needs_acknowledgement: allowed.is_some_and(|a| a.needs_acknowledgement),
             decision_trace: raw(&text.trace_json)?,
             metadata: text.metadata_json.as_deref().map(raw).transpose()?,
             idempotency_key: text.idempotency_key.as_deref(),
@@ -187,6 +188,16 @@ fn notification(row: &DeliveryRow) -> Value {
 
 fn raw(text: &str) -> Result<&RawValue, Error> {
     serde_json::from_str(text).map_err(|e| Error::internal("a stored text is not JSON", e))
+}
+
+/// None where the result is not to be kept.
+fn context_of(detail: &Detail) -> Result<Option<Value>, Error> {
+    let stored = detail.text.context_json.as_ref();
+    let state = detail.context_state.as_ref();
+    stored
+        .zip(state)
+        .map(|(stored, (status, explain))| context(stored, status, explain.as_ref()))
+        .transpose()
 }
 
 /// What reviewers go by: what was known when the request was made, and the plans that agents sent since.

@@ -8,7 +8,7 @@ use crate::actions::cancel::cancel as cancel_request;
 use crate::actions::create_request::{Submission, create_request};
 use crate::actions::reject::reject as reject_request;
 use crate::actions::resume::{ResumeInput, resume as resume_request};
-use crate::actions::{awaited, topics, view_requests};
+use crate::actions::{allowed, awaited, topics, view_requests};
 use crate::crypto;
 use crate::domain::actor::Caller;
 use crate::domain::id::Operation;
@@ -211,10 +211,11 @@ pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
         return Ok(watch.park(ask, wait, stands));
     }
     let approvers = view_requests::approvers(&context.app, &detail)?;
-    let mut reply = replies::json(200, &RequestJson::new(&detail, &approvers)?)?;
-    reply
-        .headers
-        .push(("etag", format!("\"{}\"", request.version())));
+    let allowed = allowed::of(&context.app, caller, &detail);
+    let shown = RequestJson::new(&detail, &approvers, allowed.as_ref())?;
+    let mut reply = replies::json(200, &shown)?;
+    let etag = format!("\"{}\"", detail.version());
+    reply.headers.push(("etag", etag));
     Ok(reply)
 }
 

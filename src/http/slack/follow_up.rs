@@ -2,7 +2,7 @@
 
 use super::payload::{Action, Button};
 use super::{Refusal, SlackDesk, evidence, views};
-use crate::actions::{preflight, read_results, view_requests};
+use crate::actions::{allowed, preflight, read_results, view_requests};
 use crate::config::Slack;
 use crate::domain::request::{Request, Status};
 use crate::outbound::SlackFailure;
@@ -70,17 +70,17 @@ fn review(desk: &SlackDesk, slack: &Slack, action: &Action) -> Result<(), String
         names.truncate(evidence::TABLES_MAX);
         let target = &detail.request.target;
         let tables = preflight::estimated_rows(&desk.app, caller, target, &names)?;
-        Ok((detail, tables))
+        let allowed = allowed::of(&desk.app, caller, &detail).unwrap_or_default();
+        Ok((detail, tables, allowed))
     });
-    let (detail, tables) = reviewed.map_err(|refusal| refusal.words())?;
+    let (detail, tables, allowed) = reviewed.map_err(|refusal| refusal.words())?;
     let request = &detail.request;
     if request.status() != Status::Pending {
         return Err(format!("The request is {} already.", status_words(request)));
     }
-    let is_open = request.pending(desk.app.clock.now()).is_ok();
     let active = desk.app.active();
     let public_url = active.outlets.public_url.as_deref();
-    let view = views::review(&detail, &tables, is_open, public_url);
+    let view = views::review(&detail, &tables, &allowed, public_url);
     open(desk, slack, &action.trigger_id, &view).map_err(|failure| not_opened(&failure))?;
     replace_if_outdated(desk, slack, action, request);
     Ok(())

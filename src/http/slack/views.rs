@@ -3,6 +3,7 @@
 
 use super::blocks::{BLOCK_CHARS, VALUE_MAX, code, context, section};
 use super::evidence;
+use crate::actions::allowed::Allowed;
 use crate::actions::view_requests::Detail;
 use crate::domain::request::{Request, Status};
 use crate::domain::sql::escaped;
@@ -32,8 +33,8 @@ const COMMENT_CHARS_MAX: usize = 1_000;
 const OPTION_CHARS: usize = 70;
 
 /// What a dialog carries until it is submitted: the request, and its version as it was shown.
-pub(super) fn subject(request: &Request) -> String {
-    format!("{} {}", request.id, request.version())
+pub(super) fn subject(detail: &Detail) -> String {
+    format!("{} {}", detail.request.id, detail.version())
 }
 
 /// The dialog in which a request is looked at and, where it waits and all of it can be seen, decided; `tables` are the
@@ -41,7 +42,7 @@ pub(super) fn subject(request: &Request) -> String {
 pub(super) fn review(
     detail: &Detail,
     tables: &[(String, Option<i64>)],
-    is_open: bool,
+    allowed: &Allowed,
     public_url: Option<&str>,
 ) -> Value {
     let request = &detail.request;
@@ -49,7 +50,12 @@ pub(super) fn review(
     let (statement, is_whole) = code(&detail.text.detail, REVIEWED_CHARS_MAX);
     blocks.extend(statement);
     blocks.extend(evidence::blocks(detail, tables));
-    let decides = is_open && is_whole;
+    let verbs = [("approve", "Approve"), ("reject", "Reject")].into_iter();
+    let options: Vec<Value> = verbs
+        .filter(|(verb, _)| is_whole && allowed.verbs.contains(verb))
+        .map(|(verb, name)| json!({"text": plain(name), "value": verb}))
+        .collect();
+    let decides = !options.is_empty();
     if !is_whole {
         blocks.push(elsewhere(request, public_url, "read and decide it"));
     }
@@ -57,10 +63,7 @@ pub(super) fn review(
         blocks.push(json!({"type": "divider"}));
         blocks.push(json!({
             "type": "input", "block_id": DECISION.0, "label": plain("Decision"),
-            "element": {"type": "radio_buttons", "action_id": DECISION.1, "options": [
-                {"text": plain("Approve"), "value": "approve"},
-                {"text": plain("Reject"), "value": "reject"},
-            ]},
+            "element": {"type": "radio_buttons", "action_id": DECISION.1, "options": options},
         }));
         blocks.push(json!({
             "type": "input", "block_id": COMMENT.0, "optional": true, "label": plain("Comment"),
@@ -70,7 +73,7 @@ pub(super) fn review(
     let mut view = modal("Review request", blocks);
     if decides {
         view["callback_id"] = REVIEW.into();
-        view["private_metadata"] = subject(request).into();
+        view["private_metadata"] = subject(detail).into();
         view["submit"] = plain("Submit");
     }
     view
@@ -91,7 +94,7 @@ pub(super) fn resume(detail: &Detail, public_url: Option<&str>) -> Value {
     ));
     let mut view = modal("Execute request", blocks);
     view["callback_id"] = RESUME.into();
-    view["private_metadata"] = subject(request).into();
+    view["private_metadata"] = subject(detail).into();
     view["submit"] = plain("Execute");
     view
 }

@@ -11,8 +11,15 @@ fn create(who: &Who, environment: &str, sql: &str, more: Value) -> String {
     status(&who.person.create_with(environment, sql, more))
 }
 
+/// What the caller is shown as theirs to do is what is accepted from them.
 fn verb(who: &Who, request: &Request, verb: &str) -> String {
-    status(&who.person.poke(&request.path(verb)))
+    let shown = who.person.show(request);
+    let answer = who.person.poke(&request.path(verb));
+    if shown.status == 200 {
+        let offered = shown.list("actions").contains(&json!(verb[1..]));
+        assert_eq!(offered, answer.status < 300, "{} {verb}", who.mark);
+    }
+    status(&answer)
 }
 
 fn look(who: &Who, request: &Request, rest: &str) -> String {
