@@ -1,5 +1,6 @@
 //! Names and identifiers, checked where they enter: database, environment, operation, selector, and UUIDs.
 
+use super::characters::is_invisible;
 use crate::error::{Error, Shown};
 use std::fmt;
 
@@ -26,15 +27,6 @@ pub fn is_subject(text: &str) -> bool {
         && text.trim() == text
         && !text.chars().any(|c| c.is_control() || is_invisible(c))
         && !RESERVED_SUBJECTS.contains(&text)
-}
-
-/// Whether a character shows nothing, or turns the order of those around it.
-fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' |
-        '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}'
-    )
 }
 
 /// Whether `text` has the shape of a UUID: 36 characters, lower-case hexadecimal with hyphens in their places.

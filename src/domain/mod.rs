@@ -7,6 +7,7 @@ pub mod approval;
 pub mod audit;
 pub mod chain;
 pub mod change;
+pub mod characters;
 pub mod commitment;
 pub mod decision;
 pub mod delivery;

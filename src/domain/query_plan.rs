@@ -1,6 +1,6 @@
 //! What a database plans to do, as people read it: one line a step, the steps that feed it below it.
 
-use crate::domain::sql::escaped;
+use crate::domain::sql::escaped_exactly;
 use crate::error::counted;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -29,7 +29,7 @@ fn lines(plan: &Value) -> Option<Vec<String>> {
 }
 
 fn line(depth: usize, text: &str) -> String {
-    format!("{}{}", "  ".repeat(depth), escaped(text))
+    format!("{}{}", "  ".repeat(depth), escaped_exactly(text))
 }
 
 /// Steps that name the one that they belong to.

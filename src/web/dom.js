@@ -41,7 +41,10 @@ export function fill(element, ...children) {
   return element;
 }
 
-const LIES = /\r(?!\n)|[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e0fff}]/gu;
+const LIES = /\r(?!\n)|[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]/gu;
+/** Blanks to a reader that are letters to a database. */
+const BLANKS = /[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]/gu;
+const LIES_AND_BLANKS = new RegExp(`${LIES.source}|${BLANKS.source}`, "gu");
 
 const code = (character) => `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 
@@ -49,24 +52,29 @@ const code = (character) => `U+${character.codePointAt(0).toString(16).toUpperCa
 const ORDINARY = /^[\t\n\x20-\x7e]*$/;
 
 /** Text in which characters that hide or reorder others are replaced by their code, where there can be no element. */
-export function plain(text) {
+export function plain(text, hidden = LIES) {
   const whole = String(text);
-  return ORDINARY.test(whole) ? whole : whole.replace(LIES, code);
+  return ORDINARY.test(whole) ? whole : whole.replace(hidden, code);
+}
+
+/** What a database reads or returns: blanks that are not those of ASCII are shown by their code as well. */
+export function exactly(text) {
+  return visible(text, LIES_AND_BLANKS);
 }
 
 /** Codes of one text that are elements; the rest is text, so that a page of such characters does not stop the browser. */
 const MARKED_MAX = 2000;
 
 /** The same with these codes as elements of their own. Whatever `h` and `fill` are given goes through it. */
-function visible(value) {
+function visible(value, hidden = LIES) {
   const text = String(value);
   if (ORDINARY.test(text)) return text;
   const parts = [];
   let from = 0;
-  for (const match of text.matchAll(LIES)) {
-    if (parts.length >= MARKED_MAX) return [...parts, plain(text.slice(from))];
+  for (const match of text.matchAll(hidden)) {
+    if (parts.length >= MARKED_MAX) return [...parts, plain(text.slice(from), hidden)];
     if (match.index > from) parts.push(text.slice(from, match.index));
-    parts.push(h("span", { class: "hidden-char", title: "a character that cannot be seen" }, code(match[0])));
+    parts.push(h("span", { class: "hidden-char", title: "a character that cannot be seen, or looks like a space" }, code(match[0])));
     from = match.index + match[0].length;
   }
   if (from === 0) return text;

@@ -1,5 +1,5 @@
 // The result of an execution: a table that scrolls through any number of rows, downloads, a simple chart.
-import { fill, h, number, plural, s, when } from "./dom.js";
+import { exactly, fill, h, number, plural, s, when } from "./dom.js";
 import { blob, get, query } from "./api.js";
 import { card, copy, empty, pill, problem, save } from "./parts.js";
 
@@ -66,8 +66,8 @@ function cell(value, column) {
   if (value === null || value === undefined) return h("div", { class: "grid-cell null", role: "cell" }, "NULL");
   const text = typeof value === "object" ? JSON.stringify(value) : String(value);
   const kind = `grid-cell${NUMERIC.test(column.type || "") ? " num" : ""}`;
-  if (text.length <= (WIDE - AROUND) / CHARACTER && !text.includes("\n")) return h("div", { class: kind, role: "cell" }, text);
-  const open = h("button", { type: "button", title: "Open the whole value", onclick: () => whole(column.name, text) }, text.slice(0, 120), text.length > 120 ? "…" : "");
+  if (text.length <= (WIDE - AROUND) / CHARACTER && !text.includes("\n")) return h("div", { class: kind, role: "cell" }, exactly(text));
+  const open = h("button", { type: "button", title: "Open the whole value", onclick: () => whole(column.name, text) }, exactly(text.slice(0, 120)), text.length > 120 ? "…" : "");
   return h("div", { class: "grid-cell", role: "cell" }, open);
 }
 
@@ -77,7 +77,7 @@ function whole(name, text) {
     "dialog",
     { class: "dialog", "aria-label": `Value of ${name}` },
     h("h2", null, name, " ", h("span", { class: "note" }, plural(text.length, "character"))),
-    h("pre", { class: "plan" }, shown),
+    h("pre", { class: "plan" }, exactly(shown)),
     shown.length < text.length && h("p", { class: "banner warn" }, `The first ${number(shown.length)} characters are shown. Copy or download it to have all of it.`),
     h("div", { class: "dialog-actions" }, h("button", { class: "button", type: "button", onclick: () => copy(text, "Value") }, "Copy"), h("button", { class: "button accent", type: "button", onclick: () => dialog.close() }, "Close")),
   );

@@ -1,5 +1,5 @@
 // A database's plan as a tree, its expensive node marked. Each driver's form becomes nodes of one kind.
-import { h } from "./dom.js";
+import { exactly, h } from "./dom.js";
 
 const DEEPEST = 40;
 const LINES_MAX = 300;
@@ -17,8 +17,8 @@ export function planTree(plan, sizes) {
     { class: "plan", tabindex: "0", "aria-label": "Plan" },
     lines.slice(0, LINES_MAX).map((l) => {
       const share = l.node.costed && whole > 0 ? Math.round((100 * l.node.own) / whole) : null;
-      const words = [l.node.label, l.node.rows !== undefined && (Number(l.node.rows) === 1 ? "1 row" : `${short(l.node.rows)} rows`), share !== null && (l === most || share >= 5) && `${share} % of cost`].filter(Boolean).join(" · ");
-      return h("span", { class: l === most ? "costly" : null, title: l === most ? "the most expensive part" : null }, h("span", { class: "plan-edge", "aria-hidden": "true" }, l.edge), words, l === most && h("span", { class: "sr" }, " (the most expensive part)"), "\n");
+      const more = [l.node.rows !== undefined && (Number(l.node.rows) === 1 ? "1 row" : `${short(l.node.rows)} rows`), share !== null && (l === most || share >= 5) && `${share} % of cost`].filter(Boolean).map((one) => ` · ${one}`);
+      return h("span", { class: l === most ? "costly" : null, title: l === most ? "the most expensive part" : null }, h("span", { class: "plan-edge", "aria-hidden": "true" }, l.edge), exactly(l.node.label), more, l === most && h("span", { class: "sr" }, " (the most expensive part)"), "\n");
     }),
     lines.length > LINES_MAX && h("span", null, `and ${lines.length - LINES_MAX} more lines\n`),
   );

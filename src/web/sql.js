@@ -1,5 +1,5 @@
 // SQL for reading: tokens with colours, line numbers, marks where findings are, hidden characters by their code.
-import { h } from "./dom.js";
+import { exactly, h } from "./dom.js";
 
 const KEYWORDS = new Set(
   ("add all alter analyze and any as asc begin between by call cascade case cast check collate column commit concurrently " +
@@ -149,7 +149,7 @@ function nested(text, from) {
 }
 
 function coloured(kind, text) {
-  return kind === "p" ? text : h("span", { class: `t-${kind}` }, text);
+  return kind === "p" ? exactly(text) : h("span", { class: `t-${kind}` }, exactly(text));
 }
 
 /** One line for a list: blanks and line ends folded, each read as what it was before. A CR alone stays, to be marked. */

@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { Demo, SLOW, launch, until, visit } from "./support.mjs";
 
 const MARKUP = `<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>`;
-const EVIL = `${MARKUP} \u202e\u200b\u2066`;
+const EVIL = `${MARKUP} \u202e\u200b\u2066\u2800\u180b\ufe0f\u{1d173}`;
 
 let browser;
 let demo;
@@ -19,7 +19,7 @@ async function window(who, path) {
 /** Fails where markup became elements, or a character that hides or reorders others stands anywhere. */
 async function harmless(page, where) {
   const found = await page.evaluate(() => {
-    const lies = /[\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/;
+    const lies = /[\u00ad\u061c\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\ufe00-\ufe0f\ufeff\u{1d173}-\u{1d17a}]/u;
     const seen = [document.title];
     const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
     for (let node = walk.nextNode(); node; node = walk.nextNode()) {
@@ -40,6 +40,19 @@ before(async () => {
 after(async () => {
   await browser.close();
   await demo.end();
+});
+
+test("a blank that is no space is shown by its code where a database reads or returns it", async () => {
+  const made = await demo.submit("development", "SELECT 'a\u00a0b' AS words, '\u6771\u3000\u4eac' AS city", "12\u00a0% of all");
+  const { page, finish } = await window("requester", `/requests/${made.id}`);
+  await page.getByRole("heading", { name: "12\u00a0% of all" }).waitFor(SLOW);
+  await page.locator("dbw-grid .grid-row").first().waitFor(SLOW);
+  const texts = await page.locator("dbw-sql code, dbw-grid .grid-row").allTextContents();
+  for (const text of texts) assert.match(text, /aU\+00A0b.*\u6771U\+3000\u4eac/);
+  assert.equal(texts.length, 2);
+  // In what people write to each other it is a space.
+  assert.doesNotMatch(await page.locator("h1").textContent(), /U\+/);
+  await finish();
 });
 
 test("a request, its text, its result and its chart stay text", async () => {

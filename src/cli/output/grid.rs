@@ -1,7 +1,7 @@
 //! Rows and columns, and the formats they are printed in.
 
 use super::terminal::Paint;
-use super::words::visible;
+use super::words::exactly;
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, presets};
 
 /// Narrowest a column that shrinks may become, in columns of the terminal.
@@ -175,7 +175,7 @@ impl Grid {
             for (cell, column) in row.iter().zip(&self.columns) {
                 let text = match &cell.shown {
                     // The lines of a long text stay below each other.
-                    Some(text) => visible(text).replace('\n', &format!("\n{:wide$}    ", "")),
+                    Some(text) => exactly(text).replace('\n', &format!("\n{:wide$}    ", "")),
                     None => paint.dim("NULL"),
                 };
                 let title = paint.dim(&format!("{:<wide$}", column.title));
@@ -251,11 +251,11 @@ fn aligned(text: String, column: &GridColumn) -> Cell {
 
 /// A text on one line, with what nobody sees made visible.
 fn one_line(text: &str) -> String {
-    visible(text).replace('\n', "\\n").replace('\t', "\\t")
+    exactly(text).replace('\n', "\\n").replace('\t', "\\t")
 }
 
 fn markdown_text(text: &str) -> String {
-    visible(text).replace('|', "\\|").replace('\n', "<br>")
+    exactly(text).replace('|', "\\|").replace('\n', "<br>")
 }
 
 fn csv_line<'a>(out: &mut String, cells: impl Iterator<Item = Option<&'a str>>) {

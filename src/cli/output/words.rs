@@ -1,7 +1,7 @@
 //! Names and times in plain words, and texts of others made safe to look at.
 
 use crate::clock::Timestamp;
-use crate::domain::sql::escaped;
+use crate::domain::sql::{escaped, escaped_exactly};
 
 /// Characters of an id that are shown; longer than any prefix that two ids of a list share by chance.
 const SHORT: usize = 8;
@@ -9,6 +9,11 @@ const SHORT: usize = 8;
 /// A text of somebody else with what nobody sees written out, as `\u{202e}`. Line ends stay.
 pub fn visible(text: &str) -> String {
     escaped(text).replace("\r\n", "\n")
+}
+
+/// The same of what a database reads or returns: blanks that are not those of ASCII are written out too.
+pub fn exactly(text: &str) -> String {
+    escaped_exactly(text).replace("\r\n", "\n")
 }
 
 /// The first characters of an id.
@@ -27,15 +32,15 @@ pub fn indented(text: &str) -> String {
 /// The lines of a statement, with the word at a byte offset underlined.
 pub fn underlined(sql: &str, offset: Option<usize>) -> String {
     let Some(at) = offset.filter(|at| sql.is_char_boundary(*at) && *at < sql.len()) else {
-        return indented(&visible(sql));
+        return indented(&exactly(sql));
     };
     let start = sql[..at].rfind('\n').map_or(0, |n| n + 1);
     let end = sql[at..].find('\n').map_or(sql.len(), |n| at + n);
     let word = sql[at..end].find(|c: char| !c.is_alphanumeric() && !"_.\"'`".contains(c));
     let word_end = word.map_or(end, |n| at + n.max(1)).max(at + 1);
     let word_end = sql.ceil_char_boundary(word_end).min(end.max(at));
-    let blank = visible(&sql[start..at]).chars().count();
-    let length = visible(&sql[at..word_end]).chars().count().max(1);
+    let blank = exactly(&sql[start..at]).chars().count();
+    let length = exactly(&sql[at..word_end]).chars().count().max(1);
     let mark = format!("  {}{}\n", " ".repeat(blank), "~".repeat(length));
     let (before, after) = (
         &sql[..end],

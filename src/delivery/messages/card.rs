@@ -1,7 +1,7 @@
 //! What a message for people shows, before it is written for one kind of receiver.
 
 use super::NotificationFacts;
-use crate::domain::sql::escaped;
+use crate::domain::sql::{escaped, escaped_exactly};
 use std::borrow::Cow;
 
 /// A message for people: what nobody would see in its texts is written out. They are not cut yet, nor fit for the
@@ -58,7 +58,7 @@ impl<'f> Card<'f> {
         Card {
             title: title(facts),
             lines,
-            detail: facts.text("detail").map(escaped),
+            detail: facts.text("detail").map(escaped_exactly),
             detail_truncated: facts.is_set("detail_truncated"),
             url: facts.text("url"),
         }

@@ -11,7 +11,7 @@ mod teams;
 
 use crate::config::WebhookFormat;
 use crate::domain::request::SUSPENDED_REQUESTER;
-use crate::domain::sql::escaped;
+use crate::domain::sql::escaped_exactly;
 use crate::store::DueDelivery;
 pub(super) use letter::letter;
 pub(super) use posted::{RequestPost, linked, tested};
@@ -108,7 +108,7 @@ pub(super) fn body(format: WebhookFormat, facts: &NotificationFacts) -> Vec<u8> 
 fn generic(facts: &NotificationFacts) -> Value {
     let mut fields = facts.fields.clone();
     let shown = facts.text("detail").and_then(|detail| {
-        let shown = escaped(detail);
+        let shown = escaped_exactly(detail);
         (shown != detail).then(|| shown.into_owned())
     });
     fields.insert("detail_escaped".to_owned(), shown.into());

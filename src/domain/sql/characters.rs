@@ -2,6 +2,7 @@
 
 use super::rules::{Finding, ReviewRule};
 use super::token::{Lexed, StatementTokens, TokenKind};
+use crate::domain::characters::{is_blank, is_control, is_invisible, is_variation};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use unicode_security::MixedScript;
@@ -14,9 +15,11 @@ const FINDINGS_MAX: usize = 20;
 const NAMED: &[(char, &str)] = &[
     ('\r', "carriage return without a line feed"),
     ('\u{1b}', "escape"),
+    ('\u{a0}', "no-break space"),
     ('\u{ad}', "soft hyphen"),
     ('\u{34f}', "combining grapheme joiner"),
     ('\u{61c}', "Arabic letter mark"),
+    ('\u{2009}', "thin space"),
     ('\u{200b}', "zero-width space"),
     ('\u{200c}', "zero-width non-joiner"),
     ('\u{200d}', "zero-width joiner"),
@@ -27,51 +30,41 @@ const NAMED: &[(char, &str)] = &[
     ('\u{202c}', "pop directional formatting"),
     ('\u{202d}', "left-to-right override"),
     ('\u{202e}', "right-to-left override"),
+    ('\u{202f}', "narrow no-break space"),
     ('\u{2060}', "word joiner"),
     ('\u{2066}', "left-to-right isolate"),
     ('\u{2067}', "right-to-left isolate"),
     ('\u{2068}', "first strong isolate"),
     ('\u{2069}', "pop directional isolate"),
+    ('\u{2800}', "blank of Braille"),
+    ('\u{3000}', "ideographic space"),
     ('\u{feff}', "byte order mark"),
 ];
 
-/// Whether `c` is a control character that text does not need; `next` tells CRLF from a lone CR.
-fn is_control(c: char, next: Option<char>) -> bool {
-    match c {
-        '\t' | '\n' => false,
-        '\r' => next != Some('\n'),
-        c => c.is_control(),
-    }
-}
-
-/// Whether `c` shows nothing of itself, or turns the direction of what follows.
-fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
-        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}'
-        | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
-}
-
 /// Whether a reader sees nothing at all of a text.
 pub fn shows_nothing(text: &str) -> bool {
-    // Besides what lies in SQL: an empty Braille cell, and what only varies the character before it.
-    let is_blank = |c| {
-        matches!(c, '\u{2800}' | '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}')
-            || is_invisible(c)
-    };
     text.chars()
-        .all(|c| c.is_whitespace() || c.is_control() || is_blank(c))
+        .all(|c| c.is_whitespace() || c.is_control() || is_invisible(c))
 }
 
 /// The text with what nobody sees written as `\u{202e}`; borrowed where there is nothing of the kind.
 pub fn escaped(text: &str) -> Cow<'_, str> {
+    written_out(text, is_invisible)
+}
+
+/// The same of what a database reads or returns, where a blank that is not one of ASCII is written as `\u{a0}` too.
+pub fn escaped_exactly(text: &str) -> Cow<'_, str> {
+    written_out(text, |c| is_invisible(c) || is_blank(c))
+}
+
+fn written_out(text: &str, is_hidden: fn(char) -> bool) -> Cow<'_, str> {
     if is_plain(text) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
-        if is_control(c, chars.peek().copied()) || is_invisible(c) {
+        if is_control(c, chars.peek().copied()) || is_hidden(c) {
             out.extend(c.escape_unicode());
         } else {
             out.push(c);
@@ -103,11 +96,7 @@ pub(super) fn review(lexed: &Lexed<'_>, stmts: &[StatementTokens<'_>]) -> Vec<Fi
 
 fn hidden(lexed: &Lexed<'_>, stmts: &[StatementTokens<'_>]) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut literals = lexed
-        .toks
-        .iter()
-        .filter(|t| t.kind == TokenKind::Str)
-        .peekable();
+    let mut tokens = lexed.toks.iter().peekable();
     let (mut line, mut column) = (1, 1);
     // Where a literal has opened embeddings and isolates that it has not closed.
     let mut open: Vec<Place> = Vec::new();
@@ -124,10 +113,12 @@ fn hidden(lexed: &Lexed<'_>, stmts: &[StatementTokens<'_>]) -> Vec<Finding> {
         } else {
             column += 1;
         }
-        while literals.next_if(|t| t.end <= offset).is_some() {
+        while tokens.next_if(|t| t.end <= offset).is_some() {
             found.append(&mut open);
         }
-        let in_literal = literals.peek().is_some_and(|t| t.start <= offset);
+        let token = tokens.peek().filter(|t| t.start <= offset);
+        let kind = token.map(|t| t.kind);
+        let in_literal = kind == Some(TokenKind::Str);
         let next = chars.peek().map(|(_, c)| *c);
         match c {
             _ if is_control(c, next) => found.push(here),
@@ -136,7 +127,11 @@ fn hidden(lexed: &Lexed<'_>, stmts: &[StatementTokens<'_>]) -> Vec<Finding> {
             '\u{202c}' | '\u{2069}' if in_literal => {
                 open.pop();
             }
+            // In a comment it makes an emoji of the character before it.
+            _ if kind.is_none() && is_variation(c) => {}
             _ if !in_literal && is_invisible(c) => found.push(here),
+            // The letter of a name that reads as the space after it.
+            _ if kind == Some(TokenKind::Word) && is_blank(c) => found.push(here),
             _ => {}
         }
         if found.len() >= FINDINGS_MAX {
@@ -184,7 +179,9 @@ fn confusable(stmts: &[StatementTokens<'_>]) -> Vec<Finding> {
             }
             let name = stmt.name(i).to_lowercase();
             // Hidden characters in it are findings of their own.
-            if name.contains(is_invisible) {
+            if name.contains(is_invisible)
+                || (tok.kind == TokenKind::Word && name.contains(is_blank))
+            {
                 continue;
             }
             let look: String = skeleton(&name).collect();
@@ -250,6 +247,7 @@ mod tests {
             "SELECT '\u{2067}שלום\u{2069} abc' FROM t",
             "SELECT größe, имя, 名前 FROM таблица -- größe",
             "SELECT 'a\tb\r\nc'\r\nFROM t",
+            "SELECT '東京\u{3000}大阪', '12\u{a0}%', '❤\u{fe0f}' FROM \"名\u{3000}前\" -- ⚠\u{fe0f}\u{a0}: gr\u{202f}oß",
         ] {
             assert_eq!(found(sql), [""; 0], "{sql:?}");
         }
@@ -287,6 +285,26 @@ mod tests {
                 "hidden_characters Hidden character U+000D (carriage return without a line feed) at 23 (2:14)",
             ),
             (
+                "DELETE FROM t WHERE\u{a0}old",
+                "hidden_characters Hidden character U+00A0 (no-break space) at 19 (1:20)",
+            ),
+            (
+                "SELECT a\u{3000}FROM t",
+                "hidden_characters Hidden character U+3000 (ideographic space) at 8 (1:9)",
+            ),
+            (
+                "SELECT a\u{2800} FROM t",
+                "hidden_characters Hidden character U+2800 (blank of Braille) at 8 (1:9)",
+            ),
+            (
+                "SELECT a\u{fe0f} FROM t",
+                "hidden_characters Hidden character U+FE0F at 8 (1:9)",
+            ),
+            (
+                "SELECT 1 -- \u{1d173}",
+                "hidden_characters Hidden character U+1D173 at 12 (1:13)",
+            ),
+            (
                 "SELECT 1 /* \u{9b} */",
                 "hidden_characters Hidden character U+009B at 12 (1:13)",
             ),
@@ -303,5 +321,8 @@ mod tests {
     fn a_text_is_shown_with_what_nobody_sees() {
         assert_eq!(escaped("SELECT 1\r\n\t-- é"), "SELECT 1\r\n\t-- é");
         assert_eq!(escaped("a\u{202e}b\u{1b}\r"), "a\\u{202e}b\\u{1b}\\u{d}");
+        // A blank is a blank to whom it is written, and not to a database.
+        assert_eq!(escaped("12\u{a0}% \u{2800}"), "12\u{a0}% \\u{2800}");
+        assert_eq!(escaped_exactly("12\u{a0}%\r"), "12\\u{a0}%\\u{d}");
     }
 }

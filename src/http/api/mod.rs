@@ -49,7 +49,7 @@ fn excerpt(text: &str, bytes_max: usize) -> &str {
 /// What people should be shown of a text that hides something from them: what nobody sees is written as `\u{202e}`, and an
 /// ellipsis stands where more than `bytes_max` were cut off. None where the text shows all that it is.
 fn escaped(text: &str, bytes_max: usize) -> Option<String> {
-    let Cow::Owned(mut shown) = sql::escaped(text) else {
+    let Cow::Owned(mut shown) = sql::escaped_exactly(text) else {
         return None;
     };
     if shown.len() > bytes_max {

@@ -1,6 +1,6 @@
 //! The parts that dialogs of the Slack app are made of, each within Slack's limits.
 
-use crate::domain::sql::escaped;
+use crate::domain::sql::escaped_exactly;
 use serde_json::{Value, json};
 
 /// Characters of one block; Slack has 3,000.
@@ -13,7 +13,7 @@ pub(super) fn code(text: &str, chars_max: usize) -> (Vec<Value>, bool) {
     let total = text.chars().count();
     let shown: String = text.chars().take(chars_max).collect();
     let is_whole = total <= chars_max;
-    let mut blocks: Vec<Value> = chunks(&escaped(&shown))
+    let mut blocks: Vec<Value> = chunks(&escaped_exactly(&shown))
         .into_iter()
         .map(|chunk| {
             let text = json!({"type": "text", "text": chunk});
