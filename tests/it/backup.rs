@@ -229,3 +229,103 @@ fn backup_writes_over_nothing_and_leaves_nothing_half_done() {
     let text = ended(&dbward(&["restore", "--check"], &[dir.path()]), 1);
     assert!(text.contains("is not a backup"), "{text}");
 }
+
+/// The one result of `s` that is a file.
+fn result_file(s: &Server) -> PathBuf {
+    let [key] = &s.stored()[..] else {
+        panic!("one result is a file");
+    };
+    s.state_dir().join("results").join(key)
+}
+
+#[test]
+fn damaged_result_is_named_and_costs_nobody_the_backup() {
+    let (s, dir, _, [_, large]) = backed_up();
+    let config = config_of(&s, &dir);
+    let file = result_file(&s);
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&file, &bytes).unwrap();
+    let key = file.strip_prefix(s.state_dir().join("results")).unwrap();
+    let key = key.to_str().unwrap().to_owned();
+    for (name, damage) in [("changed", false), ("missing", true)] {
+        if damage {
+            fs::remove_file(&file).unwrap();
+        }
+        let backup = dir.path().join(name);
+        let made = dbward(&["backup"], &[&backup, Path::new("--config"), &config]);
+        let text = ended(&made, 1);
+        assert!(text.contains("without 1 result that was damaged"), "{text}");
+        assert!(text.contains("damaged.txt"), "{text}");
+        let named = fs::read_to_string(backup.join("damaged.txt")).unwrap();
+        assert_eq!(named, format!("{key}\n"));
+        assert!(!backup.join("results").join(&key).exists());
+        ended(&dbward(&["restore", "--check"], &[&backup]), 0);
+    }
+    // What the backup does not call damaged has to be in it.
+    let backup = dir.path().join("missing");
+    fs::write(backup.join("damaged.txt"), "").unwrap();
+    ended(&dbward(&["restore", "--check"], &[&backup]), 1);
+    let backup = dir.path().join("changed");
+    let token = fs::read(s.state_dir().join("admin-token")).unwrap();
+    drop(s);
+    let new = settled(SHOP);
+    let config = new.path().join("server.toml");
+    ended(
+        &dbward(&["restore"], &[&backup, Path::new("--config"), &config]),
+        0,
+    );
+    let (server, at) = Program::serve(new.path());
+    fs::write(new.path().join("state/admin-token"), token).unwrap();
+    let admin = admin_of(at, new.path());
+    let content = admin.get(&format!("/api/requests/{large}/result/content"));
+    assert_eq!(
+        content.json["error"]["code"],
+        "internal",
+        "{}",
+        content.raw()
+    );
+    assert_eq!(admin.get("/api/audit/verify").is(200).json["valid"], true);
+    server.stop();
+}
+
+#[test]
+fn restore_that_was_ended_can_be_repeated_and_writes_over_nothing() {
+    let (s, _dir, backup, _) = backed_up();
+    let file = result_file(&s);
+    let key = file.strip_prefix(s.state_dir()).unwrap().to_owned();
+    drop(s);
+    let new = settled(SHOP);
+    let config = new.path().join("server.toml");
+    let state = new.path().join("state");
+    let restore = |code| {
+        let done = dbward(&["restore"], &[&backup, Path::new("--config"), &config]);
+        ended(&done, code)
+    };
+    // Somebody else's file is where one of the backup goes.
+    for name in [Path::new("signing.key"), &key] {
+        let place = state.join(name);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::write(&place, "of somebody else").unwrap();
+        let text = restore(1);
+        assert!(text.contains("is not the file of the backup"), "{text}");
+        assert!(text.contains(name.to_str().unwrap()), "{text}");
+        assert!(!state.join("dbward.db").exists());
+        assert!(!state.join("audit-signing.key").exists());
+        fs::remove_file(&place).unwrap();
+    }
+    // What a first try had put there before it was ended, with a file that was not whole yet.
+    for name in [Path::new("signing.key"), &key] {
+        let mut from = backup.join(name);
+        if !from.exists() {
+            from = backup
+                .join("results")
+                .join(name.strip_prefix("results").unwrap());
+        }
+        fs::copy(from, state.join(name)).unwrap();
+    }
+    fs::write(state.join("dbward.db.partial"), "half of it").unwrap();
+    restore(0);
+    let (server, _) = Program::serve(new.path());
+    server.stop();
+}

@@ -6,24 +6,23 @@
 //! dbward.db          the state as of one moment
 //! audit-keys.json, audit-signing.key, signing.key, signing.pub
 //! results/           stored results that are files
+//! damaged.txt        keys of results that were damaged before, if any
 //! ```
 //!
 //! Tokens of the first start are not in it: their secrets are in no state. Results in a bucket stay there.
 
+use super::files::{FileSum, PARTIAL, copy_private, failed, make_folder, sum, sync_folder};
+use super::results::{self, DAMAGED};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
-use crate::crypto::{Keypair, Sha256Writer, make_private_folder, write_private};
+use crate::crypto::{Keypair, write_private};
 use crate::error::{Error, counted};
-use crate::objects::is_key;
 use crate::replication::{kept_epoch, note_restored};
 use crate::server::state::{AUDIT_KEY, AUDIT_KEYS, PUBLIC_KEY, SIGNING_KEY, StateDir, read_keys};
-use crate::store::{
-    StoredObject, VerifyKeys, broken_pages, copy_database, each_object, verify_chain,
-};
+use crate::store::{VerifyKeys, broken_pages, copy_database, verify_chain};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The file that says what a backup is.
@@ -33,9 +32,6 @@ const FORMAT: u32 = 1;
 /// Largest manifest that is read, in bytes; ours are below a thousandth of it.
 const MANIFEST_BYTES_MAX: u64 = 1 << 20;
 const DATABASE: &str = "dbward.db";
-const RESULTS: &str = "results";
-/// Added to the name of a backup that is not done; what a crash leaves is recognised by it.
-const PARTIAL: &str = "partial";
 
 /// What a backup says of itself.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,7 +40,7 @@ pub struct Manifest {
     format: u32,
     /// Of the program that made it.
     pub version: String,
-    /// RFC 3339.
+    /// When the state was copied, RFC 3339.
     pub created_at: String,
     /// Events of its audit log.
     pub events: i64,
@@ -52,6 +48,9 @@ pub struct Manifest {
     pub results: u64,
     /// Results that it names, and that are in a bucket.
     pub results_elsewhere: u64,
+    /// Results that were damaged before they could be backed up; [`DAMAGED`] names them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub results_damaged: u64,
     files: Vec<ManifestFile>,
     /// The last epoch of a server with a second copy; 0 of one that never had any.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -70,8 +69,13 @@ struct ManifestFile {
     sha256: String,
 }
 
-fn failed(path: &Path) -> impl Fn(io::Error) -> Error + '_ {
-    move |e| Error::internal(format!("{}", path.display()), e)
+impl ManifestFile {
+    fn sum(&self) -> FileSum {
+        FileSum {
+            bytes: self.bytes,
+            sha256: self.sha256.clone(),
+        }
+    }
 }
 
 /// Makes a backup of the state of `config` at `destination`, which must not exist. A server may run meanwhile.
@@ -122,6 +126,7 @@ fn partial_of(destination: &Path) -> Result<PathBuf, Error> {
 fn fill(config: &Config, folder: &Path, clock: &Clock) -> Result<Manifest, Error> {
     let from = &config.state_dir;
     let database = folder.join(DATABASE);
+    let created_at = clock.now();
     copy_database(&from.join(DATABASE), &database)?;
     let audit_key = config.audit_key_file.clone();
     let mut names = vec![DATABASE, AUDIT_KEYS, SIGNING_KEY, PUBLIC_KEY];
@@ -132,16 +137,21 @@ fn fill(config: &Config, folder: &Path, clock: &Clock) -> Result<Manifest, Error
     for name in &names[1..] {
         copy_private(&from.join(name), &folder.join(name))?;
     }
-    let (results, results_elsewhere) = copy_results(config, folder, clock.now())?;
+    let root = &config.result_storage.root_dir;
+    let results = results::copy(&database, root, folder, clock)?;
+    if !results.damaged.is_empty() {
+        names.push(DAMAGED);
+    }
     let events = verified(folder, audit_key.as_deref())?;
     let files = names.into_iter().map(|name| described(folder, name));
     let manifest = Manifest {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        created_at: clock.now().rfc3339(),
+        created_at: created_at.rfc3339(),
         events,
-        results,
-        results_elsewhere,
+        results: results.here,
+        results_elsewhere: results.elsewhere,
+        results_damaged: results.damaged.len() as u64,
         files: files.collect::<Result<_, _>>()?,
         epoch: kept_epoch(from)?,
     };
@@ -151,44 +161,6 @@ fn fill(config: &Config, folder: &Path, clock: &Clock) -> Result<Manifest, Error
     write_private(&path, &text).map_err(failed(&path))?;
     sync_folder(folder)?;
     Ok(manifest)
-}
-
-/// Copies the results that are files; how many, and how many are in a bucket. One that was purged meanwhile is gone in
-/// both places.
-fn copy_results(config: &Config, folder: &Path, now: Timestamp) -> Result<(u64, u64), Error> {
-    let root = &config.result_storage.root_dir;
-    let to = folder.join(RESULTS);
-    let (mut copied, mut elsewhere) = (0, 0);
-    each_object(&folder.join(DATABASE), |object| {
-        if object.backend != "local" {
-            elsewhere += 1;
-            return Ok(());
-        }
-        let target = place(&to, &object)?;
-        if let Some(parent) = target.parent() {
-            make_folder(parent)?;
-        }
-        match copy_private(&root.join(&object.key), &target) {
-            Ok(()) => copied += 1,
-            Err(_) if object.expires_at <= now => {}
-            Err(e) => return Err(e),
-        }
-        Ok(())
-    })?;
-    if to.is_dir() {
-        sync_folder(&to)?;
-    }
-    Ok((copied, elsewhere))
-}
-
-/// Where the object is in a folder of results: its key is a row's, and a file can be edited.
-fn place(results: &Path, object: &StoredObject) -> Result<PathBuf, Error> {
-    if is_key(&object.key) {
-        return Ok(results.join(&object.key));
-    }
-    Err(Error::bug(
-        "the database names a result by what is not a key",
-    ))
 }
 
 /// Verifies a backup: its files by their sums, the database by SQLite, the audit log and every row that it accounts for,
@@ -204,8 +176,7 @@ pub fn check(folder: &Path, audit_key: Option<&Path>, now: Timestamp) -> Result<
                 "{MANIFEST} names a file in another folder"
             )));
         }
-        let found = described(folder, &file.name)?;
-        if (found.bytes, &found.sha256) != (file.bytes, &file.sha256) {
+        if sum(&folder.join(&file.name))? != file.sum() {
             return Err(Error::invalid(format!(
                 "{} is not the file that was backed up",
                 folder.join(&file.name).display()
@@ -225,24 +196,7 @@ pub fn check(folder: &Path, audit_key: Option<&Path>, now: Timestamp) -> Result<
             manifest.events
         )));
     }
-    let results = folder.join(RESULTS);
-    each_object(&folder.join(DATABASE), |object| {
-        if object.backend != "local" {
-            return Ok(());
-        }
-        let path = place(&results, &object)?;
-        if !path.exists() && object.expires_at <= now {
-            return Ok(());
-        }
-        let (bytes, sha256) = sum(&path)?;
-        if (bytes, &sha256) == (object.length, &object.sha256) {
-            return Ok(());
-        }
-        Err(Error::invalid(format!(
-            "{} is not the result that was stored",
-            path.display()
-        )))
-    })?;
+    results::check(&folder.join(DATABASE), folder, now)?;
     Ok(manifest)
 }
 
@@ -262,36 +216,47 @@ pub fn restore(folder: &Path, config: &Config, clock: &Clock) -> Result<Manifest
         );
     }
     let root = &config.result_storage.root_dir;
-    each_object(&folder.join(DATABASE), |object| {
-        let from = place(&folder.join(RESULTS), &object)?;
-        if object.backend == "local" && from.exists() {
-            let to = place(root, &object)?;
-            if let Some(parent) = to.parent() {
-                make_folder(parent)?;
-            }
-            copy_private(&from, &to)?;
-        }
-        Ok(())
-    })?;
-    // The database last: without it, a server that starts on what a crash left would start with nothing.
-    let (databases, others): (Vec<_>, Vec<_>) = manifest
+    let (backed_up, others): (Vec<_>, Vec<_>) = manifest
         .files
         .iter()
+        .filter(|file| file.name != DAMAGED)
         .partition(|file| file.name == DATABASE);
+    // All of it before the first byte is written.
+    let copy = folder.join(DATABASE);
+    for file in &others {
+        ensure_free(&state.path().join(&file.name), &file.sum())?;
+    }
+    results::ensure_place(&copy, folder, root)?;
+    results::put_back(&copy, folder, root)?;
     for file in others {
         copy_private(&folder.join(&file.name), &state.path().join(&file.name))?;
     }
     if manifest.epoch > 0 {
         note_restored(state.path(), manifest.epoch)?;
     }
-    for file in databases {
-        let partial = state.path().join(format!("{DATABASE}.{PARTIAL}"));
-        let _ = fs::remove_file(&partial);
-        copy_private(&folder.join(&file.name), &partial)?;
-        fs::rename(&partial, &database).map_err(failed(&database))?;
+    sync_folder(state.path())?;
+    // The database last: without it, a server that starts on what a crash left would start with nothing.
+    for file in backed_up {
+        copy_private(&folder.join(&file.name), &database)?;
     }
     sync_folder(state.path())?;
     Ok(manifest)
+}
+
+/// Refuses a place where another file is than the one of that sum: a restore that was ended may be repeated, and nothing
+/// is written over.
+///
+/// # Errors
+/// `validation_error` naming the file.
+pub(super) fn ensure_free(path: &Path, sum_of_backup: &FileSum) -> Result<(), Error> {
+    if path.symlink_metadata().is_err() || sum(path)? == *sum_of_backup {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{} exists, and is not the file of the backup",
+        path.display()
+    ))
+    .hint("move it away, or name another place in server.toml; nothing was written"))
 }
 
 /// The newest backup among the folders of `folder`, and when it was made. Other folders are passed over.
@@ -366,45 +331,10 @@ fn is_plain(name: &str) -> bool {
 }
 
 fn described(folder: &Path, name: &str) -> Result<ManifestFile, Error> {
-    let (bytes, sha256) = sum(&folder.join(name))?;
+    let sum = sum(&folder.join(name))?;
     Ok(ManifestFile {
         name: name.to_owned(),
-        bytes,
-        sha256,
+        bytes: sum.bytes,
+        sha256: sum.sha256,
     })
-}
-
-/// The length of a file and the SHA-256 of its bytes, in constant memory.
-fn sum(path: &Path) -> Result<(u64, String), Error> {
-    let mut file = File::open(path).map_err(failed(path))?;
-    let mut sum = Sha256Writer::default();
-    let bytes = io::copy(&mut file, &mut sum).map_err(failed(path))?;
-    Ok((bytes, sum.finish_hex()))
-}
-
-/// Copies a file to a new one that only its owner reads, durably.
-fn copy_private(from: &Path, to: &Path) -> Result<(), Error> {
-    let mut source = File::open(from).map_err(failed(from))?;
-    let mut copy = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(to)
-        .map_err(failed(to))?;
-    io::copy(&mut source, &mut copy).map_err(failed(to))?;
-    copy.sync_all().map_err(failed(to))
-}
-
-fn make_folder(path: &Path) -> Result<(), Error> {
-    make_private_folder(path).map_err(failed(path))
-}
-
-fn sync_folder(path: &Path) -> Result<(), Error> {
-    let path = match path.as_os_str().is_empty() {
-        true => Path::new("."),
-        false => path,
-    };
-    File::open(path)
-        .and_then(|folder| folder.sync_all())
-        .map_err(failed(path))
 }

@@ -1,12 +1,15 @@
 //! `dbward backup` and `dbward restore`: the state of a server in one folder, and back.
 
+mod files;
 mod folder;
+mod results;
 
 use super::demo::sentence;
 use crate::cli::output::say;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, counted};
+use crate::replication::look;
 use folder::Manifest;
 pub(super) use folder::newest_of;
 use std::path::PathBuf;
@@ -45,10 +48,42 @@ pub struct RestoreOptions {
 /// Makes a backup, while the server runs or not.
 pub fn back_up(options: &BackupOptions) -> Result<(), String> {
     let config = Config::load(&options.config).map_err(|problems| problems.to_string())?;
+    ensure_writes_here(&config)?;
     let manifest =
         folder::back_up(&config, &options.destination, &Clock::system()).map_err(explained)?;
     say!("{}: {}", options.destination.display(), holds(&manifest));
-    Ok(())
+    match manifest.results_damaged {
+        0 => Ok(()),
+        // The backup is there, and whatever runs it each night has to notice.
+        damaged => Err(format!(
+            "{} in {}: missing, or not what was stored; {} of the backup names what it lacks",
+            counted(damaged, "damaged result"),
+            config.result_storage.root_dir.display(),
+            results::DAMAGED
+        )),
+    }
+}
+
+/// Refuses to back up what another machine has gone on with: the state here is that of an earlier epoch, and its backup
+/// would bear the date of today. Where the bucket does not say whose the state is, the backup is made all the same.
+fn ensure_writes_here(config: &Config) -> Result<(), String> {
+    let Some(replication) = &config.replication else {
+        return Ok(());
+    };
+    match look::lease(config, replication) {
+        Ok(Some(lease)) if !lease.is_ours => Err(format!(
+            "another machine writes the state, in epoch {}: what is here is older; back up there",
+            lease.epoch
+        )),
+        Ok(_) => Ok(()),
+        Err(e) => {
+            eprintln!(
+                "warning: the bucket does not say whether this machine writes the state: {}",
+                sentence(&e)
+            );
+            Ok(())
+        }
+    }
 }
 
 /// Verifies a backup, or puts it back.
@@ -90,6 +125,12 @@ fn holds(manifest: &Manifest) -> String {
         text.push_str(&format!(
             ", and {} in a bucket that it does not contain",
             manifest.results_elsewhere
+        ));
+    }
+    if manifest.results_damaged > 0 {
+        text.push_str(&format!(
+            ", and without {} that was damaged before",
+            counted(manifest.results_damaged, "result")
         ));
     }
     text

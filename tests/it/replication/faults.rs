@@ -318,6 +318,21 @@ fn both_machines_have_checkpoint_files_and_take_over_from_each_other() {
     at(&requester, addr).create("production", UPDATE).is(201);
     let back = standby(first.path());
     follows(&back);
+    // What lies at a machine that stands by is of an earlier epoch.
+    let backup = |dir: &Path, name: &str| {
+        let mut command = binary();
+        command.arg("backup").arg(dir.join(name)).arg("--config");
+        Program::start(command.arg(dir.join("server.toml"))).end()
+    };
+    let (status, errors) = backup(first.path(), "backup");
+    assert_eq!(status.code(), Some(1), "{errors}");
+    assert!(
+        errors.contains("another machine writes the state"),
+        "{errors}"
+    );
+    assert!(!first.path().join("backup").exists());
+    let (status, errors) = backup(second.path(), "backup");
+    assert!(status.success(), "{errors}");
     at_second.kill();
     let addr = address(&back.line());
     at(&requester, addr).create("production", UPDATE).is(201);
