@@ -279,12 +279,7 @@ fn damaged_result_is_named_and_costs_nobody_the_backup() {
     fs::write(new.path().join("state/admin-token"), token).unwrap();
     let admin = admin_of(at, new.path());
     let content = admin.get(&format!("/api/requests/{large}/result/content"));
-    assert_eq!(
-        content.json["error"]["code"],
-        "internal",
-        "{}",
-        content.raw()
-    );
+    assert_eq!(content.json["error"]["code"], "gone", "{}", content.raw());
     assert_eq!(admin.get("/api/audit/verify").is(200).json["valid"], true);
     server.stop();
 }

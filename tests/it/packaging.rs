@@ -13,6 +13,9 @@ const UNITS: [(&str, &str); 3] = [
     ("dbward-agent", "agent"),
 ];
 
+/// Runs once a night; its timer has its name.
+const BACKUP: &str = "dbward-backup";
+
 fn unit(name: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/systemd");
     fs::read_to_string(root.join(format!("{name}.service"))).unwrap()
@@ -48,6 +51,24 @@ fn units_run_commands_that_exist() {
 }
 
 #[test]
+fn nightly_backup_reads_what_the_server_reads_and_may_write_where_it_says() {
+    let (backup, server) = (unit(BACKUP), unit("dbward"));
+    for key in ["User", "Group", "StateDirectory", "EnvironmentFile"] {
+        assert_eq!(values(&backup, key), values(&server, key), "{key}");
+    }
+    let command = values(&backup, "ExecStart")[0];
+    let folder = values(&backup, "ReadWritePaths")[0];
+    assert!(command.contains("/usr/bin/dbward backup "), "{command}");
+    assert!(
+        command.contains("--config /etc/dbward/server.toml"),
+        "{command}"
+    );
+    assert!(command.contains(&format!("\"{folder}/$(date")), "{command}");
+    let page = fs::read_to_string(root().join("docs/operating.md")).unwrap();
+    assert!(page.contains(&format!("install -d -m 0700 -o dbward {folder}\n")));
+}
+
+#[test]
 fn server_that_refuses_its_state_is_not_started_again() {
     let prevented = |name: &str, code: &str| {
         let unit = unit(name);
@@ -77,7 +98,9 @@ fn systemd_reads_the_units_and_finds_them_hardened() {
         return skipped("systemd-analyze is not installed");
     }
     let dir = Temp::new();
-    for (name, _) in UNITS {
+    let timer = root().join("packaging/systemd/dbward-backup.timer");
+    fs::copy(timer, dir.path().join("dbward-backup.timer")).unwrap();
+    for name in UNITS.map(|(name, _)| name).into_iter().chain([BACKUP]) {
         // Neither the program nor its pages are installed here.
         let text: String = unit(name)
             .replace("/usr/bin/dbward", "/bin/true")
@@ -142,7 +165,12 @@ fn debian_package_installs_program_units_and_users() {
             entry["unit-name"].as_str().unwrap()
         })
         .collect();
-    assert_eq!(units, UNITS.map(|(name, _)| name));
+    let wanted: Vec<&str> = UNITS
+        .iter()
+        .map(|(name, _)| *name)
+        .chain([BACKUP])
+        .collect();
+    assert_eq!(units, wanted);
     let script = fs::read_to_string(root().join("packaging/deb/postinst")).unwrap();
     assert!(script.contains("systemd-sysusers dbward.conf") && script.ends_with("#DEBHELPER#\n"));
 }
