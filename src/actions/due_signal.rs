@@ -1,5 +1,6 @@
 //! Wakes delivery: something is due, or may be.
 
+use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use std::time::Duration;
 pub struct DueSignal {
     generation: Mutex<u64>,
     moved: Condvar,
+    /// Channels to which somebody has sent something by hand, whatever keeps them waiting.
+    urged: Mutex<BTreeSet<String>>,
 }
 
 impl DueSignal {
@@ -15,6 +18,19 @@ impl DueSignal {
     pub fn notify(&self) {
         *self.generation.lock().unwrap_or_else(|e| e.into_inner()) += 1;
         self.moved.notify_all();
+    }
+
+    /// Has a channel served now, also where it was left alone after a failure.
+    pub fn urge(&self, channel: &str) {
+        let mut urged = self.urged.lock().unwrap_or_else(|e| e.into_inner());
+        urged.insert(channel.to_owned());
+        drop(urged);
+        self.notify();
+    }
+
+    /// Takes the channels that are urged.
+    pub fn take_urged(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *self.urged.lock().unwrap_or_else(|e| e.into_inner()))
     }
 
     /// To be read before looking at what is due, so that nothing that comes meanwhile is missed.

@@ -3,7 +3,7 @@
 use super::{Active, App};
 use crate::clock::Timestamp;
 use crate::domain::actor::{Caller, SubjectType};
-use crate::domain::policy::on_call::{OnCall, OnCallGroup, ServiceAnswer};
+use crate::domain::policy::on_call::{OnCall, OnCallGroup, OnCallSource, ServiceAnswer};
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
@@ -68,6 +68,23 @@ impl App {
             Some(kept.answer?.people_at(now))
         };
         OnCall::at(groups, |group| answered(group).unwrap_or_default(), now)
+    }
+
+    /// Why it is not known who is on call in a group: its service has not answered since the start, or for too long.
+    pub fn on_call_unknown(&self, group: &str, now: Timestamp) -> Option<String> {
+        let active = self.active();
+        let found = active.policies.on_call.iter().find(|g| g.name == group)?;
+        if !matches!(found.source, OnCallSource::Service { .. }) {
+            return None;
+        }
+        let kept = self.caches.on_call.of(found);
+        let answer = kept.as_ref().and_then(|kept| kept.answer.as_ref());
+        // That nobody is on call is an answer; that a turn has ended says nothing of the next one.
+        let is_known = answer.is_some_and(|answer| {
+            answer.counts(now) && (answer.people.is_empty() || !answer.people_at(now).is_empty())
+        });
+        let failure = kept.and_then(|kept| kept.failure);
+        (!is_known).then(|| failure.unwrap_or_else(|| "its service has not answered".to_owned()))
     }
 
     /// Whether a caller was authenticated before another configuration was applied, or before a hand-over of theirs:

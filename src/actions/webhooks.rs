@@ -93,7 +93,7 @@ pub fn send_test(app: &Arc<App>, caller: &Caller, id: &str) -> Result<String, Er
     manages(app, caller, "webhook.test")?;
     let (webhook_id, person) = (id.to_owned(), caller.subject.clone());
     let cx = Arc::clone(app);
-    app.change_by(caller, move |_, _| {
+    let sent = app.change_by(caller, move |_, _| {
         let active = cx.active();
         let channel = channel(&active.outlets, &webhook_id);
         if !active.routes().has(channel) {
@@ -108,7 +108,9 @@ pub fn send_test(app: &Arc<App>, caller: &Caller, id: &str) -> Result<String, Er
             delivery_id: delivery_id.clone(),
         };
         Ok(Verdict::Write(vec![change.into()], delivery_id))
-    })
+    })?;
+    app.due.urge(channel(&app.active().outlets, id));
+    Ok(sent)
 }
 
 /// The channel that people call `id`: the webhook of that id, else mail for `email` and the Slack app for `slack`.
@@ -129,7 +131,7 @@ pub fn channel<'a>(outlets: &Outlets, id: &'a str) -> &'a str {
 pub fn redeliver(app: &Arc<App>, caller: &Caller, id: &str) -> Result<(), Error> {
     manages(app, caller, "webhook.redeliver")?;
     let (cx, id) = (Arc::clone(app), id.to_owned());
-    app.change_by(caller, move |view, _| {
+    let channel = app.change_by(caller, move |view, _| {
         let found = view.find_delivery(&id)?;
         let row = found.ok_or_else(|| Error::not_found("delivery", &id))?;
         if !cx.active().routes().has(&row.webhook_id) {
@@ -144,12 +146,14 @@ pub fn redeliver(app: &Arc<App>, caller: &Caller, id: &str) -> Result<(), Error>
         let change = DeliveryChange::Redelivered {
             seq: row.seq,
             delivery_id: row.id,
-            channel: row.webhook_id,
+            channel: row.webhook_id.clone(),
             event_type: row.event_type,
             was: row.status,
         };
-        Ok(Verdict::Write(vec![change.into()], ()))
-    })
+        Ok(Verdict::Write(vec![change.into()], row.webhook_id))
+    })?;
+    app.due.urge(&channel);
+    Ok(())
 }
 
 fn manages(app: &Arc<App>, caller: &Caller, attempt: &'static str) -> Result<(), Error> {

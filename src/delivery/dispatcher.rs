@@ -130,12 +130,15 @@ impl Dispatcher {
                 lane.paused_until = None;
             }
         }
+        for channel in app.due.take_urged() {
+            self.lanes.entry(channel).or_default().paused_until = None;
+        }
         let due = app.store.read(|view| view.due_channels())?;
         let now = app.clock.now();
         let (mut ready, mut next) = (Vec::new(), None::<Timestamp>);
         for one in due {
             let lane = self.lanes.entry(one.channel.clone()).or_default();
-            let at = lane.ready_at(one.due_at);
+            let at = lane.ready_at(one.due_at, now);
             match (lane.busy_since.is_some(), at <= now) {
                 // Its report is a signal.
                 (true, _) => {}

@@ -23,6 +23,8 @@ const ACCOUNT_BYTES_MAX: usize = 1_000;
 /// Why there is nobody to send a mail to.
 enum NoAddress {
     Nobody(&'static str),
+    /// It is not known who it is for, and will be.
+    Unknown(String),
     Failed(Error),
 }
 
@@ -62,6 +64,7 @@ pub(super) fn attempt(shared: &Shared, outlets: &Outlets, row: &DueDelivery) -> 
     };
     done.unwrap_or_else(|none| match none {
         NoAddress::Nobody(why) => Attempt::Cancelled(why),
+        NoAddress::Unknown(why) => failed(FailureKind::Postponed, why),
         NoAddress::Failed(error) => {
             log::error!("delivery cannot use the store: {error}");
             let why = "the server could not read who it is for";
@@ -259,6 +262,14 @@ fn on_call_people(
     facts: &NotificationFacts,
     people: BTreeSet<String>,
 ) -> Result<Vec<OnCallPerson>, NoAddress> {
+    let group = match row.recipient.as_deref().and_then(Selector::parse) {
+        Some(Selector::Group(group)) if people.is_empty() => group,
+        _ => String::new(),
+    };
+    if let Some(why) = shared.app.on_call_unknown(&group, shared.app.clock.now()) {
+        let why = format!("it is not known who is on call: {why}");
+        return Err(NoAddress::Unknown(why));
+    }
     let own = shared
         .app
         .store

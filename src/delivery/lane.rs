@@ -2,7 +2,7 @@
 
 use super::{LaneReport, SLOW};
 use crate::clock::Timestamp;
-use crate::domain::delivery::FailureKind;
+use crate::domain::delivery::{FailureKind, RETRY_AFTER_SECS_MAX};
 use std::time::{Duration, Instant};
 
 /// A channel; its notifications are attempted one after another.
@@ -54,8 +54,11 @@ impl Lane {
     }
 
     /// When it may be served, for one whose first notification is due at `due_at`.
-    pub(super) fn ready_at(&self, due_at: Timestamp) -> Timestamp {
-        self.paused_until.map_or(due_at, |until| until.max(due_at))
+    pub(super) fn ready_at(&self, due_at: Timestamp, now: Timestamp) -> Timestamp {
+        // No pause is as long: the clock was set back.
+        let is_pause = |until: &Timestamp| until.since(now) <= RETRY_AFTER_SECS_MAX * 1_000;
+        let until = self.paused_until.filter(is_pause);
+        until.map_or(due_at, |until| until.max(due_at))
     }
 }
 
@@ -81,14 +84,22 @@ mod tests {
         for pause in [4_000, 24_000, 96_000, 480_000, 480_000] {
             lane.busy_since = Some(Instant::now());
             assert!(!lane.take(&away, 0));
-            assert_eq!(lane.ready_at(NOW), Timestamp(NOW.0 + pause));
+            assert_eq!(lane.ready_at(NOW, NOW), Timestamp(NOW.0 + pause));
             assert!(!lane.is_proven && lane.busy_since.is_none());
         }
         assert!(lane.take(&report(None, true), 0));
         assert!(lane.is_proven);
         assert!(!lane.take(&report(None, true), 0));
         lane.take(&away, 0);
-        assert_eq!(lane.ready_at(NOW), Timestamp(NOW.0 + 4_000));
+        assert_eq!(lane.ready_at(NOW, NOW), Timestamp(NOW.0 + 4_000));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_leaves_no_pause_of_a_day() {
+        let mut lane = Lane::default();
+        lane.take(&report(Some(FailureKind::Unreachable), false), 0);
+        let before = Timestamp(NOW.0 - 24 * 3_600_000);
+        assert_eq!(lane.ready_at(before, before), before);
     }
 
     #[test]
@@ -115,7 +126,7 @@ mod tests {
             lane.take(&rejects, 0);
         }
         assert!(lane.is_proven);
-        assert_eq!(lane.ready_at(NOW), Timestamp(NOW.0 + 24_000));
+        assert_eq!(lane.ready_at(NOW, NOW), Timestamp(NOW.0 + 24_000));
         assert!(!lane.take(&report(None, true), 0));
     }
 }

@@ -41,9 +41,12 @@ const CREDENTIALS: [&str; 5] = [
     "token_expired",
 ];
 /// Errors of an update whose message is not there any more, or cannot be written by this app: another is posted.
-const GONE: [&str; 4] = [
+const GONE: [&str; 7] = [
     "message_not_found",
     "channel_not_found",
+    "is_archived",
+    "is_inactive",
+    "not_in_channel",
     "cant_update_message",
     "edit_window_closed",
 ];

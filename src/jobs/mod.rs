@@ -59,7 +59,8 @@ const JOBS: &[(&str, u64, u64, Tick)] = &[
     ("job-dry-run", 10, 10, dry_runs),
     ("job-flush", 5, 5, flush),
     ("job-minute", 60, 60, minute),
-    ("job-outbox", 60, 60, outbox),
+    // What waited while the server was down is tried before it is given up for its age.
+    ("job-outbox", 1_800, 60, outbox),
     ("job-on-call", 0, 1, on_call),
     ("job-results", 30, 3_600, results),
     ("job-retention", 60, 3_600, retention),

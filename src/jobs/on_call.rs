@@ -43,7 +43,7 @@ pub(super) fn turn(jobs: &JobState) {
             continue;
         };
         let now = app.clock.now();
-        let is_due = |at: &Timestamp| now.since(*at) >= ASK_EVERY_MS;
+        let is_due = |at: &Timestamp| now < *at || now.since(*at) >= ASK_EVERY_MS;
         if asked.at.get(&group.name).is_none_or(is_due) {
             asked.at.insert(group.name.clone(), now);
             ask(jobs, group, service, now);

@@ -5,13 +5,15 @@ use super::{Store, View};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::metrics::Metrics;
+use rusqlite::ToSql;
 use std::sync::Arc;
 
 /// Looks into an index each, however large the tables are.
 const OLDEST_PENDING: &str =
     "SELECT created_at_ms FROM requests WHERE status = 'pending' ORDER BY seq LIMIT 1";
+/// What is planned for later does not wait yet.
 const OLDEST_UNDELIVERED: &str = "SELECT coalesce(pending_since_ms, created_at_ms) FROM outbox \
-         WHERE status = ?1 ORDER BY seq LIMIT 1";
+         WHERE status = ?1 AND coalesce(pending_since_ms, created_at_ms) <= ?2 ORDER BY seq LIMIT 1";
 const LAST_CHECKPOINT: &str = "SELECT created_at_ms FROM audit_events \
          WHERE event_type = 'audit.signed_checkpoint' ORDER BY seq DESC LIMIT 1";
 const CHAIN_LENGTH: &str = "SELECT coalesce(max(seq), 0) FROM audit_events";
@@ -47,14 +49,13 @@ impl View<'_> {
     ///
     /// # Errors
     /// `internal` when the database cannot be read.
-    pub fn measures(&self) -> Result<DatabaseMeasures, Error> {
-        let time = |sql: &str, params: &[&str]| -> Result<Option<Timestamp>, Error> {
-            let params = rusqlite::params_from_iter(params);
+    pub fn measures(&self, now: Timestamp) -> Result<DatabaseMeasures, Error> {
+        let time = |sql: &str, params: &[&dyn ToSql]| -> Result<Option<Timestamp>, Error> {
             let ms: Option<i64> = self.connection.find(sql, params, first)?;
             Ok(ms.map(Timestamp))
         };
-        let waiting = time(OLDEST_UNDELIVERED, &["pending"])?;
-        let under_way = time(OLDEST_UNDELIVERED, &["in_progress"])?;
+        let waiting = time(OLDEST_UNDELIVERED, &[&"pending", &now.0])?;
+        let under_way = time(OLDEST_UNDELIVERED, &[&"in_progress", &now.0])?;
         Ok(DatabaseMeasures {
             oldest_pending: time(OLDEST_PENDING, &[])?,
             oldest_undelivered: waiting.into_iter().chain(under_way).min_by_key(|at| at.0),

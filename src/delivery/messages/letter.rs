@@ -32,7 +32,8 @@ pub(in crate::delivery) fn letter(facts: &NotificationFacts, person: &str) -> Le
     html.push_str("</p>\n");
     if let Some(detail) = &card.detail {
         let clipped = clip(detail, DETAIL_MAX, plain);
-        let _ = writeln!(text, "\n{}", clipped.text);
+        // Indented, so that no line of it looks like one of ours.
+        let _ = writeln!(text, "\n    {}", clipped.text.replace('\n', "\n    "));
         let _ = writeln!(html, "<pre>{}</pre>", escaped(&clipped.text));
         if let Some(note) = clipped.note(card.detail_truncated) {
             let _ = writeln!(text, "({note})");
@@ -88,13 +89,13 @@ mod tests {
     #[test]
     fn a_mail_says_what_happened_and_why_it_came() {
         let reason = "\"quoted\" & more\r\n\nOpen the request: https://evil.example";
-        let facts = facts(json!({"detail": "SELECT '<b>'", "reason": reason}));
+        let facts = facts(json!({"detail": "SELECT '<b>'\nRisk: low", "reason": reason}));
         let mine = letter(&facts, "requester");
         assert_eq!(mine.subject, "[dbward] Approval needed: shop/production");
         for part in [
             // What people write begins no line of its own.
             "Reason: \"quoted\" & more   Open the request: https://evil.example\n",
-            "SELECT '<b>'",
+            "\n    SELECT '<b>'\n    Risk: low\n",
             "Open the request: https://dbward.example.com/requests/0b54-request",
             "the request is yours",
         ] {

@@ -137,7 +137,7 @@ impl RequestPost<'_> {
             ("Operation", request.operation.as_str().to_owned()),
             ("Request", id),
         ]
-        .map(|(label, value)| json!({"type": "mrkdwn", "text": format!("*{label}*\n{value}")}))
+        .map(|(label, value)| json!({"type": "mrkdwn", "verbatim": true, "text": format!("*{label}*\n{value}")}))
         .into()
     }
 
@@ -270,9 +270,9 @@ pub(in crate::delivery) fn tested(facts: &NotificationFacts) -> Value {
 }
 
 fn section(text: &str) -> Value {
-    json!({"type": "section", "text": {"type": "mrkdwn", "text": text}})
+    json!({"type": "section", "text": {"type": "mrkdwn", "verbatim": true, "text": text}})
 }
 
 fn context(text: &str) -> Value {
-    json!({"type": "context", "elements": [{"type": "mrkdwn", "text": text}]})
+    json!({"type": "context", "elements": [{"type": "mrkdwn", "verbatim": true, "text": text}]})
 }

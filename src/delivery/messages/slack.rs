@@ -23,7 +23,7 @@ pub(super) fn message(facts: &NotificationFacts) -> Value {
         .take(FIELDS_MAX)
         .map(|(label, value)| {
             let value = short(value, FIELD_MAX, html);
-            json!({"type": "mrkdwn", "text": format!("*{label}*\n{value}")})
+            json!({"type": "mrkdwn", "verbatim": true, "text": format!("*{label}*\n{value}")})
         })
         .collect();
     let mut blocks =
@@ -35,7 +35,7 @@ pub(super) fn message(facts: &NotificationFacts) -> Value {
         let clipped = clip(detail, DETAIL_MAX, code);
         blocks.push(section(&format!("```{}```", clipped.text)));
         if let Some(note) = clipped.note(card.detail_truncated) {
-            blocks.push(json!({"type": "context", "elements": [{"type": "mrkdwn", "text": note}]}));
+            blocks.push(json!({"type": "context", "elements": [{"type": "mrkdwn", "verbatim": true, "text": note}]}));
         }
     }
     if !facts.asked.is_empty() {
@@ -57,5 +57,5 @@ fn mention(person: &AskedPerson) -> String {
 }
 
 fn section(text: &str) -> Value {
-    json!({"type": "section", "text": {"type": "mrkdwn", "text": text}})
+    json!({"type": "section", "text": {"type": "mrkdwn", "verbatim": true, "text": text}})
 }

@@ -126,9 +126,9 @@ pub struct ServiceAnswer {
 }
 
 impl ServiceAnswer {
-    /// Whether it still counts.
+    /// Whether it still counts; one from the future, before the clock was set back, may be of any age.
     pub fn counts(&self, now: Timestamp) -> bool {
-        now.since(self.at) < STALE_AFTER_MS
+        self.at <= now && now.since(self.at) < STALE_AFTER_MS
     }
 
     /// Who is on call by it at a moment.

@@ -57,8 +57,8 @@ fn counts(app: &App, view: &View) -> Result<(), Error> {
             .outbox_current
             .set(&[status], now.map_or(0, |(_, n)| *n));
     }
-    let found = view.measures()?;
     let now = app.clock.now();
+    let found = view.measures(now)?;
     let age = |since: Option<Timestamp>| since.map_or(0, |since| signed(now.since(since) / 1000));
     metrics.oldest_pending.set(&[], age(found.oldest_pending));
     metrics

@@ -43,11 +43,11 @@ fn chunks(text: &str) -> Vec<String> {
 }
 
 pub(super) fn section(text: &str) -> Value {
-    json!({"type": "section", "text": {"type": "mrkdwn", "text": text}})
+    json!({"type": "section", "text": {"type": "mrkdwn", "verbatim": true, "text": text}})
 }
 
 pub(super) fn context(text: &str) -> Value {
-    json!({"type": "context", "elements": [{"type": "mrkdwn", "text": text}]})
+    json!({"type": "context", "elements": [{"type": "mrkdwn", "verbatim": true, "text": text}]})
 }
 
 #[cfg(test)]

@@ -39,8 +39,8 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread::JoinHandle;
 use workspace::Workspaces;
 
-/// Threads that call Slack after an answer.
-const THREADS: usize = 2;
+/// Threads that call Slack after an answer: some may wait for a large result while others open dialogs.
+const THREADS: usize = 8;
 /// Calls that wait for one; further ones are answered 503, which Slack shows as a failure.
 const WAITING_MAX: usize = 64;
 /// Targets offered for a new request; a list of Slack has no more.

@@ -197,7 +197,7 @@ fn about(detail: &Detail) -> Vec<Value> {
     .into_iter()
     .map(|(label, value)| {
         let value = short(&escaped(&value), VALUE_MAX, line);
-        json!({"type": "mrkdwn", "text": format!("*{label}*\n{value}")})
+        json!({"type": "mrkdwn", "verbatim": true, "text": format!("*{label}*\n{value}")})
     })
     .collect();
     let mut blocks = vec![json!({"type": "section", "fields": fields})];

@@ -20,6 +20,18 @@ use std::collections::BTreeSet;
 const CLAIMED: &str =
     "SELECT 1 FROM users WHERE id = ?1 AND claimed_email IS NOT NULL AND status = 'active'";
 
+/// Events of a request that was not there before.
+const BEGINNINGS: [&str; 3] = [
+    "request.created",
+    "request.auto_approved",
+    "request.break_glass",
+];
+/// Cancels reminders of a step that does not wait any more; those that are under way find it out themselves.
+const UNTIMELY: &str = "UPDATE outbox SET status = 'cancelled', next_attempt_ms = NULL, updated_at_ms = ?2, \
+     last_error = 'the step does not wait any more' WHERE request_seq = ?1 AND status = 'pending' \
+     AND event_type IN ('request.reminded', 'request.escalated') AND json_extract(payload_json, '$.step_number') \
+     IS NOT (SELECT CASE WHEN status = 'pending' THEN current_step + 1 END FROM requests WHERE seq = ?1)";
+
 /// Writes a row for every webhook that receives `event`, the type of the change's audit event. It is due at once.
 pub(super) fn announced(
     cx: &Context,
@@ -33,6 +45,10 @@ pub(super) fn announced(
     let Some(notice) = change.notice() else {
         return Ok(());
     };
+    if !BEGINNINGS.contains(&event) {
+        let ended = params![notice.request_seq, cx.now.0];
+        cx.connection.run(UNTIMELY, ended)?;
+    }
     let actor = cx.actor.id.as_str();
     let row = |channel, recipient| OutboxRow {
         event,

@@ -408,7 +408,7 @@ fn who_is_asked_is_reminded_and_others_are_notified_while_the_step_waits() {
         assert_eq!(received.text("request_id"), waiting.id);
     }
     // Of the third, the reminder was due as well.
-    eventually("the rest", || deliveries(&s, "status=cancelled").len() == 6);
+    eventually("the rest", || deliveries(&s, "status=cancelled").len() == 8);
     let of_decided = deliveries(&s, &format!("status=cancelled&request_id={}", decided.id));
     assert_eq!(of_decided.len(), 4);
     assert!(

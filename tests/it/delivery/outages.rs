@@ -194,6 +194,54 @@ fn a_receiver_that_asks_for_a_pause_gets_it_for_all_of_its_notifications() {
 }
 
 #[test]
+fn a_test_message_does_not_wait_for_the_end_of_a_pause() {
+    let sink = Sink::start();
+    let s = server(&sink.webhook("ops", "events = [\"request.created\"]"));
+    sink.manner(Manner::Status(429, "retry-after: 3600\r\n".to_owned()));
+    s.requester().submit("production", UPDATE);
+    eventually("an attempt", || deliveries(&s, "")[0]["attempts"] == 1);
+    sink.manner(Manner::Accepts);
+    s.admin().poke("/api/webhooks/ops/test").is(202);
+    eventually("it is sent", || {
+        deliveries(&s, "status=delivered").len() == 1
+    });
+}
+
+#[test]
+fn reminders_are_cancelled_with_the_wait_and_no_backlog_meanwhile() {
+    let sink = Sink::start();
+    let policy = "[[notification_policies]]\nwebhooks = [\"ops\"]\nevents = [\"request.created\", \"request.reminded\"]\n\
+        remind_after_secs = 7200\n";
+    let s = server(&format!("{}{policy}", sink.webhook("ops", "")));
+    let oldest = || {
+        let page = String::from_utf8(s.admin().get("/metrics").is(200).body).unwrap();
+        let line = page
+            .lines()
+            .find_map(|l| l.strip_prefix("dbward_outbox_oldest_seconds "));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    let planned = s.requester().submit("production", UPDATE);
+    settled(&s, "ops", "pending");
+    eventually("it is delivered", || sink.count() == 1);
+    sink.manner(Manner::Status(503, "retry-after: 7000\r\n".to_owned()));
+    s.requester().submit("production", UPDATE);
+    eventually("a failure", || {
+        deliveries(&s, "status=pending")
+            .iter()
+            .any(|d| d["attempts"] == 1)
+    });
+    s.turn_only(1_000);
+    // What is planned, and is older, hides nothing that waits.
+    assert!(oldest() >= 1_000);
+    s.approver().approve(&planned).is(200);
+    let path = format!("request_id={}&status=pending", planned.id);
+    assert_eq!(deliveries(&s, &path), [Value::Null; 0]);
+    let path = format!("request_id={}&status=cancelled", planned.id);
+    let cancelled = deliveries(&s, &path).remove(0);
+    assert_eq!(cancelled["last_error"], "the step does not wait any more");
+}
+
+#[test]
 fn notifications_keep_their_order_while_all_is_well() {
     let sink = Sink::start();
     let s = server(&sink.webhook("ops", ""));

@@ -1,6 +1,6 @@
 //! Mail to those on call: each gets their own, once, whatever becomes of that of another.
 
-use super::{DAY, SHOP, UPDATE, in_days, rotation};
+use super::{DAY, SHOP, Schedules, UPDATE, group, in_days, pagerduty, rotation};
 use crate::support::{DELIVERS, PostOffice, Request, SILENCE, Server, eventually};
 use serde_json::Value;
 
@@ -140,6 +140,39 @@ fn silence_at_one_address_keeps_mail_from_nobody_else() {
         [&request, &other].map(|r| status(&s, r)) == ["delivered 2", "delivered 2"]
     });
     assert_eq!(sent(&post), "ann ann bob bob");
+}
+
+#[test]
+fn mail_waits_until_it_is_known_who_is_on_call() {
+    let (post, schedules) = (
+        PostOffice::start(),
+        Schedules::start(&pagerduty("ann@example.com")),
+    );
+    schedules.says(500, "");
+    let policy =
+        "[[notification_policies]]\nescalate_after_secs = 60\nescalate_to = [\"group:night\"]\n";
+    let shop = SHOP.replace("group = \"night\"", "user = \"lead\"");
+    let (service, email) = (schedules.section("pagerduty"), post.section());
+    let s = Server::with(&format!("{shop}{service}{policy}{DELIVERS}{email}"));
+    let request = s.requester().submit("production", UPDATE);
+    eventually("the lead is asked", || sent(&post) == "lead");
+    s.turn_only(61);
+    let escalated = || {
+        let mut shown = notifications(&s, &request);
+        shown.retain(|n| n["recipient"] == "group:night");
+        shown.remove(0)
+    };
+    eventually("an attempt", || escalated()["attempts"] == 1);
+    let why = escalated()["last_error"].as_str().unwrap().to_owned();
+    assert!(why.starts_with("it is not known who is on call"), "{why}");
+    assert_eq!(escalated()["status"], "pending");
+    schedules.says(200, &pagerduty("ann@example.com").to_string());
+    s.turn(61);
+    eventually("it is known", || {
+        group(&s)["members"] == serde_json::json!(["ann"])
+    });
+    s.turn_only(700);
+    eventually("the mail is sent", || sent(&post) == "ann lead");
 }
 
 #[test]

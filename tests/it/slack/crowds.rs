@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// How long Slack waits for an answer.
 const SLACK_WAITS: Duration = Duration::from_secs(3);
 /// Threads that open dialogs, and clicks that wait for one.
-const THREADS: usize = 2;
+const THREADS: usize = 8;
 const WAITING: usize = 64;
 
 #[track_caller]
