@@ -9,6 +9,7 @@ use super::places::{mysql, postgres, sqlite};
 use super::served::keys;
 use crate::support::{Person, Program, Temp, admin_of, binary, settled, verified};
 use dbward::agent::config::DriverConfig;
+use dbward::agent::drivers::RunOutcome;
 use dbward::crypto::random;
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
@@ -30,7 +31,7 @@ const KILL_EVERY_MS: (u64, u64) = (250, 900);
 const SETTLED_WITHIN: Duration = Duration::from_secs(240);
 /// What is killed.
 const KINDS: [&str; 4] = ["children", "agent", "session", "server"];
-/// With so many jobs each of them is.
+/// With so many jobs each of them is, and three quarters of the jobs are made all the same.
 const MANY: usize = 300;
 /// Pause of those who wait for a server that is down.
 const PAUSE: Duration = Duration::from_millis(30);
@@ -59,7 +60,8 @@ struct World {
     place: Place,
     server: Option<Program>,
     agents: Vec<Option<Program>>,
-    /// How often each kind of thing was killed.
+    /// How often it was the turn of each kind of thing, and how many of it were there to be killed.
+    turns: BTreeMap<&'static str, u64>,
     killed: BTreeMap<&'static str, u64>,
 }
 
@@ -85,6 +87,7 @@ impl World {
             place,
             server: None,
             agents: Vec::new(),
+            turns: BTreeMap::new(),
             killed: BTreeMap::new(),
         };
         world.start_server();
@@ -132,48 +135,64 @@ impl World {
         let n = dice.below(AGENTS);
         let at = usize::try_from(n).unwrap();
         // Each at least once.
-        let first = KINDS.iter().find(|kind| !self.killed.contains_key(*kind));
+        let first = KINDS.iter().find(|kind| !self.turns.contains_key(*kind));
         let kind = match first {
             Some(kind) => kind,
             None => KINDS[usize::try_from(dice.below(KINDS.len() as u64)).unwrap()],
         };
-        *self.killed.entry(kind).or_default() += 1;
-        match kind {
+        *self.turns.entry(kind).or_default() += 1;
+        let killed = match kind {
             "server" => {
                 self.server.take().unwrap().kill();
                 self.start_server();
+                1
             }
             "agent" => {
                 self.agents[at].take().unwrap().kill();
                 self.agents[at] = Some(self.agent(n));
+                1
             }
             "children" => {
-                for (child, _) in self.agents[at].as_ref().unwrap().children() {
-                    // One may have ended by itself.
-                    let _ = kill_process(child, Signal::KILL);
-                }
+                let children = self.agents[at].as_ref().unwrap().children();
+                // One may have ended by itself.
+                let killed = children
+                    .iter()
+                    .filter(|(child, _)| kill_process(*child, Signal::KILL).is_ok());
+                killed.count() as u64
             }
             _ => self.kill_session(),
-        }
+        };
+        *self.killed.entry(kind).or_default() += killed;
     }
 
-    /// Ends the sessions of the agents in the database.
-    fn kill_session(&self) {
+    /// Ends the sessions of the agents in the database; how many there were.
+    fn kill_session(&self) -> u64 {
         match &self.place.driver {
-            DriverConfig::Sqlite { .. } => {}
+            DriverConfig::Sqlite { .. } => 0,
             DriverConfig::Postgres(_) => {
-                self.place.write(&[
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
-                     AND pid <> pg_backend_pid()",
+                let outcome = self.place.write(&[
+                    "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) AS n FROM pg_stat_activity \
+                     WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
                 ]);
+                match outcome {
+                    RunOutcome::Returned { json, .. } => {
+                        let result: Value = serde_json::from_str(&json).unwrap();
+                        result["rows"][0]["n"].as_u64().unwrap()
+                    }
+                    other => panic!("{other:?}"),
+                }
             }
             DriverConfig::MySql(_) => {
                 let (found, _) = self.place.rows(
                     "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID <> CONNECTION_ID()",
                 );
-                for row in found["rows"].as_array().unwrap() {
-                    self.place.write(&[&format!("KILL {}", row["ID"])]);
-                }
+                let sessions = found["rows"].as_array().unwrap();
+                // One may have ended by itself, which is an error.
+                let killed = sessions.iter().filter(|row| {
+                    let outcome = self.place.write(&[&format!("KILL {}", row["ID"])]);
+                    matches!(outcome, RunOutcome::Changed { .. })
+                });
+                killed.count() as u64
             }
         }
     }
@@ -287,6 +306,19 @@ fn counts(place: &Place, table: &str) -> BTreeMap<u64, u64> {
         .collect()
 }
 
+/// Everything was killed that there is, and most jobs were made all the same.
+fn enough_of_everything(world: &World, tally: &BTreeMap<(String, String), u64>) {
+    let sessions = !matches!(world.place.driver, DriverConfig::Sqlite { .. });
+    for kind in KINDS.iter().filter(|kind| sessions || **kind != "session") {
+        let met = world.killed.get(kind).is_some_and(|n| *n > 0);
+        assert!(met, "no {kind} was killed: {:?}", world.killed);
+    }
+    let executed = tally.iter().filter(|((status, _), _)| status == "executed");
+    let executed: u64 = executed.map(|(_, n)| n).sum();
+    let all: u64 = tally.values().sum();
+    assert!(executed * 4 >= all * 3, "too few: {tally:?}");
+}
+
 /// `remembers` says whether the database can be asked what became of a commit.
 fn chaos(place: Place, remembers: bool) {
     let jobs = number("DBWARD_CHAOS_JOBS", 20);
@@ -349,7 +381,9 @@ fn chaos(place: Place, remembers: bool) {
         ended.len(),
         world.killed
     );
-    assert!(ended.len() < MANY || world.killed.len() == KINDS.len());
+    if ended.len() >= MANY {
+        enough_of_everything(&world, &tally);
+    }
     assert!(verified(&dir.join("state")).valid);
 }
 
