@@ -30,6 +30,14 @@ const COMPUTING_EXTENSIONS: [&str; 14] = [
     "uuid-ossp",
 ];
 
+/// Functions of PostgreSQL itself that are given the name of a type as text and run what belongs to the type.
+const TAKES_A_TYPES_NAME: [&str; 2] = ["pg_input_error_info", "pg_input_is_valid"];
+
+/// Operators that stand for keywords: BETWEEN, IN, IS DISTINCT FROM, LIKE, ILIKE, SIMILAR TO.
+const OF_KEYWORDS: [&str; 12] = [
+    "=", "<>", "<", "<=", ">", ">=", "~", "!~", "~~", "!~~", "~~*", "!~~*",
+];
+
 /// Words of a statement that are looked up in the catalogue, at most; one with more is not rehearsed.
 const WORDS_MAX: usize = 10_000;
 
@@ -44,6 +52,8 @@ pub(super) fn refuse_more_than_computing(
             "not rehearsed: a statement of over {WORDS_MAX} words"
         )));
     }
+    let reads_a_type = |word: &&String| TAKES_A_TYPES_NAME.contains(&word.as_str());
+    none_of("the statement", words.called.iter().find(reads_a_type))?;
     own_functions(conn, &words)?;
     own_operators(conn, write, &words)?;
     own_casts(conn, write, &words)?;
@@ -82,34 +92,49 @@ struct Words {
     all: BTreeSet<String>,
     /// Those that a parenthesis follows.
     called: BTreeSet<String>,
+    /// Those that follow a dot and have no parenthesis: a column, or a function in the other form of a call (`t.f` is
+    /// `f(t)` where `t` has no column `f`).
+    fields: BTreeSet<String>,
 }
 
 impl Words {
     fn of(sql: &str) -> Words {
-        let (mut all, mut called) = (BTreeSet::new(), BTreeSet::new());
+        let mut words = Words {
+            all: BTreeSet::new(),
+            called: BTreeSet::new(),
+            fields: BTreeSet::new(),
+        };
         let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+        let comments = sql.contains("--");
         let mut rest = sql;
         while let Some(start) = rest.find(is_name) {
-            let text = &rest[start..];
+            let (gap, text) = rest.split_at(start);
             let end = text.find(|c| !is_name(c)).unwrap_or(text.len());
             let word = text[..end].to_lowercase();
             rest = &text[end..];
             let after = rest.trim_start_matches(|c: char| c == '"' || c.is_whitespace());
-            // A comment may stand between.
-            if after.starts_with('(') || after.starts_with("/*") || after.starts_with("--") {
-                called.insert(word.clone());
+            // A comment may stand between, on either side.
+            let comment = after.starts_with("/*") || after.starts_with("--");
+            let called = after.starts_with('(');
+            if called || comment {
+                words.called.insert(word.clone());
             }
-            all.insert(word);
+            let dot =
+                gap.contains('.') || gap.contains("*/") || comments && gap.contains(['\n', '\r']);
+            if dot && !called {
+                words.fields.insert(word.clone());
+            }
+            words.all.insert(word);
         }
-        Words { all, called }
+        words
     }
 }
 
 /// Words as an array of the database.
-fn array<'w>(words: impl IntoIterator<Item = &'w String>) -> String {
+fn array<T: AsRef<str>>(words: impl IntoIterator<Item = T>) -> String {
     let all: Vec<String> = words
         .into_iter()
-        .map(|word| format!("'{}'", word.replace('\'', "''")))
+        .map(|word| format!("'{}'", word.as_ref().replace('\'', "''")))
         .collect();
     format!("ARRAY[{}]::text[]", all.join(", "))
 }
@@ -127,52 +152,96 @@ fn none_of(what: &str, found: Option<&String>) -> Result<(), PgStop> {
     found.map_or(Ok(()), |name| Err(PgStop::Failed(does_more(what, name))))
 }
 
+/// A function of somebody's own that PostgreSQL may call while it plans `sql`, since it is declared to return the same for the
+/// same: one that the words of the statement may call, or a view that they may name.
+pub(super) fn called_while_planned(
+    conn: &mut PgConnection,
+    sql: &str,
+) -> Result<Option<String>, PgStop> {
+    let words = Words::of(sql);
+    if words.all.len() > WORDS_MAX {
+        return Err(PgStop::Failed(format!(
+            "a statement of over {WORDS_MAX} words"
+        )));
+    }
+    let found = conn.own(&format!(
+        "WITH RECURSIVE views(oid) AS (SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relkind = 'v' AND c.oid >= 16384 \
+         AND pg_catalog.lower(c.relname::text) = ANY ({}) \
+         UNION SELECT c.oid FROM views v JOIN pg_catalog.pg_rewrite r ON r.ev_class = v.oid JOIN pg_catalog.pg_depend d \
+         ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass \
+         JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind = 'v') \
+         SELECT p.proname::text FROM pg_catalog.pg_proc p WHERE p.provolatile <> 'v' AND {} \
+         AND (pg_catalog.lower(p.proname::text) = ANY ({}) OR p.oid IN (SELECT d.refobjid FROM views v \
+         JOIN pg_catalog.pg_rewrite r ON r.ev_class = v.oid JOIN pg_catalog.pg_depend d \
+         ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_catalog.pg_proc'::regclass)) \
+         ORDER BY 1 LIMIT 1",
+        array(&words.all),
+        is_own("pg_proc", "p.oid"),
+        array(words.called.union(&words.fields)),
+    ))?;
+    Ok(rows_text(found).into_iter().next())
+}
+
 /// Refuses names that somebody has given to a function of their own as well: which of them the statement calls, its words
-/// do not say.
+/// do not say. After a dot that holds of PostgreSQL's own functions too, of those that do not only compute.
 fn own_functions(conn: &mut PgConnection, words: &Words) -> Result<(), PgStop> {
     let found = conn.own(&format!(
-        "SELECT p.proname::text FROM pg_catalog.pg_proc p WHERE pg_catalog.lower(p.proname::text) = ANY ({}) AND {} ORDER BY 1 LIMIT 1",
-        array(&words.called),
-        is_own("pg_proc", "p.oid")
+        "SELECT p.proname::text FROM pg_catalog.pg_proc p WHERE pg_catalog.lower(p.proname::text) = ANY ({called}) AND {own} \
+         OR p.pronargs > 0 AND pg_catalog.lower(p.proname::text) = ANY ({fields}) AND ({own} OR p.provolatile = 'v') \
+         ORDER BY 1 LIMIT 1",
+        called = array(&words.called),
+        fields = array(&words.fields),
+        own = format!(
+            "p.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e JOIN pg_catalog.pg_extension x \
+             ON x.oid = e.refobjid AND x.extname = ANY ({}) WHERE e.classid = 'pg_catalog.pg_proc'::regclass \
+             AND e.objid = p.oid AND e.deptype = 'e')",
+            array(&COMPUTING_EXTENSIONS)
+        )
     ))?;
     none_of("the statement", rows_text(found).first())
 }
 
-/// Refuses operators that somebody has made for a type of the table.
+/// Refuses operators that somebody has made and that the statement can reach, also with `'x'`, which may be of any type.
+/// Out of reach is one for a type of their own that the statement does not meet, where PostgreSQL's operator of that name
+/// takes the other side twice: it is preferred.
 fn own_operators(
     conn: &mut PgConnection,
     write: &OneTableWrite,
     words: &Words,
 ) -> Result<(), PgStop> {
     let found = conn.own(&format!(
-        "{} SELECT DISTINCT o.oprname::text FROM pg_catalog.pg_operator o \
-         WHERE (o.oprleft IN (SELECT oid FROM types) OR o.oprright IN (SELECT oid FROM types)) AND {}",
+        "{} SELECT DISTINCT o.oprname::text FROM pg_catalog.pg_operator o WHERE {} \
+         AND ((o.oprleft < 16384 AND o.oprright < 16384) OR o.oprleft >= 16384 AND o.oprleft IN (SELECT oid FROM types) \
+         OR o.oprright >= 16384 AND o.oprright IN (SELECT oid FROM types) \
+         OR NOT EXISTS (SELECT FROM pg_catalog.pg_operator b WHERE b.oprname = o.oprname AND b.oid < 16384 \
+         AND (o.oprleft >= 16384 AND o.oprright >= 16384 \
+         OR b.oprleft = b.oprright AND b.oprleft IN (o.oprleft, o.oprright))))",
         tables_and_types(write, words),
         is_own("pg_operator", "o.oid")
     ))?;
     let found = rows_text(found);
-    let used = found.iter().find(|name| write.sql.contains(*name));
-    none_of("the statement", used)
+    let is_used =
+        |name: &&String| write.sql.contains(*name) || OF_KEYWORDS.contains(&name.as_str());
+    none_of("the statement", found.iter().find(is_used))
 }
 
-/// Refuses casts that somebody has made between types that the table has or the statement names; some are made without a
-/// word.
+/// Refuses casts that somebody has made and that the statement can reach; some are made without a word, also into a type
+/// that it does not name.
 fn own_casts(conn: &mut PgConnection, write: &OneTableWrite, words: &Words) -> Result<(), PgStop> {
     let found = conn.own(&format!(
-        "{}, known(oid) AS (SELECT oid FROM types UNION SELECT t.oid FROM pg_catalog.pg_type t \
-         WHERE pg_catalog.lower(t.typname::text) = ANY ({})) \
-         SELECT p.proname::text FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc \
-         WHERE c.casttarget IN (SELECT oid FROM known) AND (c.castsource < 16384 OR c.castsource IN (SELECT oid FROM known)) \
+        "{} SELECT p.proname::text FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc \
+         WHERE (c.castsource < 16384 OR c.castsource IN (SELECT oid FROM types)) \
+         AND (c.casttarget < 16384 OR c.castcontext = 'i' OR c.casttarget IN (SELECT oid FROM types)) \
          AND {} ORDER BY 1 LIMIT 1",
         tables_and_types(write, words),
-        array(&words.all),
         is_own("pg_proc", "p.oid")
     ))?;
     none_of("a cast of the statement", rows_text(found).first())
 }
 
-/// The tables whose rows may change with the write, and the types of their columns and what these are made of; domains
-/// that the statement may name among them.
+/// The tables whose rows may change with the write, and the types that it may meet: those of their columns, those that the
+/// statement or an expression of the tables may name, those into which values are cast without a word, what these are made
+/// of, and arrays of them.
 fn tables_and_types(write: &OneTableWrite, words: &Words) -> String {
     let table = quoted(&write.table);
     let passes_on = write.kind != "insert" || write.sql.to_ascii_lowercase().contains("conflict");
@@ -189,11 +258,26 @@ fn tables_and_types(write: &OneTableWrite, words: &Words) -> String {
          types(oid) AS (\
          SELECT a.atttypid FROM hit JOIN pg_catalog.pg_attribute a ON a.attrelid = hit.oid AND a.attnum > 0 \
          AND NOT a.attisdropped \
-         UNION SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typtype = 'd' AND pg_catalog.lower(t.typname::text) = ANY ({}) \
+         UNION SELECT t.oid FROM pg_catalog.pg_type t WHERE pg_catalog.lower(t.typname::text) = ANY ({}) \
+         UNION SELECT c.casttarget FROM pg_catalog.pg_cast c WHERE c.castcontext = 'i' AND c.castsource < 16384 \
+         AND c.casttarget >= 16384 \
+         UNION SELECT d.refobjid FROM hit CROSS JOIN LATERAL (\
+         SELECT 'pg_catalog.pg_attrdef'::regclass AS class, a.oid FROM pg_catalog.pg_attrdef a WHERE a.adrelid = hit.oid \
+         UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, k.oid FROM pg_catalog.pg_constraint k WHERE k.conrelid = hit.oid \
+         UNION ALL SELECT 'pg_catalog.pg_policy'::regclass, p.oid FROM pg_catalog.pg_policy p WHERE p.polrelid = hit.oid \
+         UNION ALL SELECT 'pg_catalog.pg_class'::regclass, i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid = hit.oid \
+         UNION ALL SELECT 'pg_catalog.pg_class'::regclass, hit.oid) x JOIN pg_catalog.pg_depend d ON d.classid = x.class \
+         AND d.objid = x.oid AND d.refclassid = 'pg_catalog.pg_type'::regclass \
          UNION SELECT m.oid FROM types JOIN pg_catalog.pg_type t ON t.oid = types.oid CROSS JOIN LATERAL (\
          SELECT t.typbasetype AS oid WHERE t.typtype = 'd' UNION ALL SELECT t.typelem WHERE t.typelem <> 0 \
          UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid \
          AND a.attnum > 0 AND NOT a.attisdropped \
+         UNION ALL SELECT d.refobjid FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d \
+         ON d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid = k.oid \
+         AND d.refclassid = 'pg_catalog.pg_type'::regclass WHERE t.typtype = 'd' AND k.contypid = t.oid \
+         UNION ALL SELECT t.typarray WHERE t.typarray <> 0 \
+         UNION ALL SELECT r.rngtypid FROM pg_catalog.pg_range r \
+         WHERE t.typtype = 'm' AND pg_catalog.to_jsonb(r) ->> 'rngmultitypid' = t.oid::text \
          UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid) m)",
         array(&words.all)
     )
@@ -234,6 +318,16 @@ fn question(write: &OneTableWrite, words: &Words) -> String {
          SELECT pg_catalog.pg_get_expr(p.polqual, p.polrelid) AS text \
          UNION ALL SELECT pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)) e \
          WHERE e.text IS NOT NULL AND pg_catalog.row_security_active(hit.oid) \
+         UNION ALL SELECT 'the policy `' || p.polname || '`', 'pg_catalog.pg_policy'::regclass, p.oid, NULL \
+         FROM hit JOIN pg_catalog.pg_policy p ON p.polrelid = hit.oid JOIN pg_catalog.pg_depend d \
+         ON d.classid = 'pg_catalog.pg_policy'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass \
+         JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.oid <> hit.oid WHERE pg_catalog.row_security_active(hit.oid) \
+         AND CASE WHEN c.relkind IN ('r', 'p') THEN pg_catalog.row_security_active(c.oid) ELSE true END \
+         UNION ALL SELECT 'the type `' || t.typname || '`', 'pg_catalog.pg_type'::regclass, t.oid, 'true' \
+         FROM types JOIN pg_catalog.pg_type t USING (oid) WHERE t.typtype = 'r' \
+         UNION ALL SELECT 'the index `' || i.indexrelid::regclass::text || '`', 'pg_catalog.pg_opclass'::regclass, o.oid, NULL \
+         FROM hit JOIN pg_catalog.pg_index i ON i.indrelid = hit.oid JOIN pg_catalog.pg_opclass o ON o.oid = ANY (i.indclass) \
+         WHERE {} \
          UNION ALL SELECT 'the partition key of `' || p.partrelid::regclass::text || '`', 'pg_catalog.pg_class'::regclass, \
          p.partrelid, pg_catalog.pg_get_expr(p.partexprs, p.partrelid) FROM hit \
          JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = hit.oid WHERE p.partexprs IS NOT NULL \
@@ -250,6 +344,7 @@ fn question(write: &OneTableWrite, words: &Words) -> String {
          LEFT JOIN pg_catalog.pg_depend e ON e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e' \
          LEFT JOIN pg_catalog.pg_extension x ON x.oid = e.refobjid",
         tables_and_types(write, words),
+        is_own("pg_opclass", "o.oid"),
         any_default = write.defaults != TakenDefaults::None,
     )
 }
@@ -263,10 +358,11 @@ mod tests {
         let words = Words::of("INSERT INTO s.T (a) VALUES (\"Odd\" ('x y'), f/**/(1), É(2), 'z')");
         let list = |words: BTreeSet<String>| words.into_iter().collect::<Vec<_>>().join(" ");
         assert_eq!(list(words.called), "f odd t values é");
+        assert_eq!(list(words.fields), "1");
         assert_eq!(
             list(words.all),
             "1 2 a f insert into odd s t values x y z é"
         );
-        assert_eq!(array(&["it's".to_owned()]), "ARRAY['it''s']::text[]");
+        assert_eq!(array(["it's"]), "ARRAY['it''s']::text[]");
     }
 }

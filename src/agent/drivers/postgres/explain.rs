@@ -1,6 +1,7 @@
 //! How PostgreSQL would go about a statement, without running it.
 
 use super::Postgres;
+use super::called::called_while_planned;
 use super::statement::prepared;
 use super::watch::{PgDeadline, PgStop};
 use crate::agent::drivers::{Cancel, PLAN_BYTES_MAX, cut, guard};
@@ -27,6 +28,11 @@ fn plan(postgres: &Postgres, sql: &str, watch: &PgDeadline) -> Result<String, Pg
     }
     let mut conn = postgres.connect(watch)?;
     postgres.begin(&mut conn, "READ ONLY", watch)?;
+    if let Some(name) = called_while_planned(&mut conn, sql)? {
+        return Err(PgStop::Failed(format!(
+            "no plan is made: PostgreSQL may call `{name}` for it, which is not known to do nothing but compute"
+        )));
+    }
     // Read on its own first: what follows EXPLAIN must be the whole of one statement.
     prepared(&mut conn, sql)?;
     prepared(&mut conn, &format!("EXPLAIN (FORMAT JSON) {sql}"))?;
