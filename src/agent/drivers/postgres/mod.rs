@@ -48,6 +48,10 @@ const CHECK_INTERVAL_MS: u64 = 5000;
 const LEAVE_NOTHING: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DEALLOCATE ALL; UNLISTEN *; \
      SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
 
+/// Takes back what somebody else may have left to a session of a pooler, so that names mean what they mean in a new one:
+/// another role, another search_path, temporary tables that hide others.
+const INHERIT_NOTHING: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DISCARD TEMP";
+
 /// A database on a PostgreSQL server.
 pub struct Postgres {
     endpoint: DatabaseEndpoint,
@@ -100,7 +104,7 @@ impl Postgres {
 
     fn settings(&self, raw_bytes: bool, mode: &str, watch: &PgDeadline, checks: bool) -> String {
         let lock_ms = watch.lock_secs * 1000;
-        let mut out = format!("BEGIN {mode}; SELECT");
+        let mut out = format!("BEGIN {mode}; {INHERIT_NOTHING}; SELECT");
         let mut set = |name: &str, value: &str| {
             out.push_str(&format!(
                 " pg_catalog.set_config('{name}', '{value}', true),"
@@ -117,9 +121,14 @@ impl Postgres {
         set("extra_float_digits", "3");
         set("datestyle", "ISO, MDY");
         set("intervalstyle", "postgres");
-        if raw_bytes {
-            // Nobody knows what the bytes mean; as UTF-8 the first invalid one would cost the whole result.
-            set("client_encoding", "SQL_ASCII");
+        // Bytes of which nobody knows what they mean come as they are: as UTF-8 the first invalid one would cost the whole
+        // result.
+        set(
+            "client_encoding",
+            if raw_bytes { "SQL_ASCII" } else { "UTF8" },
+        );
+        if let Some(schema) = &self.endpoint.schema {
+            set("search_path", &schema.replace('\'', "''"));
         }
         out.push_str(" 1; ");
         if checks {

@@ -20,7 +20,7 @@ pub struct Cluster {
 }
 
 /// The newest folder of server programs.
-fn programs() -> PathBuf {
+pub fn programs() -> PathBuf {
     let all = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten();
